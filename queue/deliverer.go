@@ -1,0 +1,74 @@
+package queue
+
+import (
+	"context"
+
+	"github.com/emersion/go-smtp"
+)
+
+// A NextHop names one destination queue: where mail goes together, waits
+// together and is limited together. It is comparable; two recipients with
+// equal next hops may travel in one transaction.
+type NextHop struct {
+	Connector   string // the send connector that serves it
+	Destination string // a domain, or the name of a set of smart hosts
+}
+
+// String is "destination via connector", for logs and people.
+func (h NextHop) String() string {
+	if h.Connector == "" {
+		return h.Destination
+	}
+	return h.Destination + " via " + h.Connector
+}
+
+// A Deliverer is the send side of a queue: it knows which way mail goes, and
+// takes it there. routing.Router is the one that speaks SMTP. It must be safe
+// for concurrent use.
+type Deliverer interface {
+	// Route decides where a recipient's mail goes next. It is asked anew for
+	// each attempt and must not wait for the network for long. An error that
+	// is a *smtp.SMTPError with a 5xx code fails the recipient, any other
+	// leaves it waiting.
+	Route(ctx context.Context, m *Message, rcpt *Recipient) (NextHop, error)
+
+	// Deliver makes one attempt for all of rcpts, which Route sent to hop,
+	// and returns one result for each, in their order. It ends when ctx does;
+	// what is not known to be delivered by then is Deferred.
+	Deliver(ctx context.Context, hop NextHop, m *Message, rcpts []*Recipient) []Result
+}
+
+// Outcome is what an attempt came to.
+type Outcome uint8
+
+const (
+	// Deferred: this recipient may be tried again later; the next hop works.
+	Deferred Outcome = iota
+	// Success: the next hop answered 2xx to the end of data.
+	Success
+	// Failure: the next hop, or a rule on our side, refused for good.
+	Failure
+	// Unreachable: the next hop could not be spoken with at all (no
+	// connection, no greeting, no TLS that the policy asks for, DNS down).
+	// It says nothing about the message, and all mail for the hop waits.
+	Unreachable
+)
+
+// A Result is what one attempt brought for one recipient.
+type Result struct {
+	Outcome Outcome
+	// Reply is the remote host's reply, or one of our own making where no
+	// host spoke (Host is then empty).
+	Reply smtp.SMTPError
+	// Host is the name of the host that replied and Addr its address.
+	Host string
+	Addr string
+	// TLS describes the connection, as "TLS1.3 TLS_AES_128_GCM_SHA256"; empty
+	// for plain text.
+	TLS string
+	// DSN tells that the host announced DSN (RFC 3461): it has taken over
+	// the duty to report, so that no "relayed" report is due from us.
+	DSN bool
+	// Err is the cause in Go's terms, for logs; may be nil.
+	Err error
+}
