@@ -1,0 +1,76 @@
+package content
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func file(t *testing.T, s string) *os.File {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(name, []byte(s), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestContentIsItsPartsInARow(t *testing.T) {
+	f := file(t, "...body in a file...")
+	c := Join(Of([]byte("Received: x\r\n"), nil, []byte("Subject: y\r\n\r\n")), Section(f, 3, 14))
+	want := "Received: x\r\nSubject: y\r\n\r\nbody in a file"
+	if c.Size() != int64(len(want)) {
+		t.Errorf("Size = %d, want %d", c.Size(), len(want))
+	}
+	if err := iotest.TestReader(c.Reader(), []byte(want)); err != nil {
+		t.Error(err)
+	}
+	for range 2 { // from the first byte, each time
+		var b bytes.Buffer
+		if n, err := c.WriteTo(&b); err != nil || n != c.Size() || b.String() != want {
+			t.Errorf("WriteTo = %d, %v: %q", n, err, b.String())
+		}
+	}
+	if c.InMemory() || !c.Slice(0, 13).InMemory() {
+		t.Error("InMemory is wrong")
+	}
+	for off := range want {
+		for n := range len(want) - off {
+			if got, _ := io.ReadAll(c.Slice(int64(off), int64(n)).Reader()); string(got) != want[off:off+n] {
+				t.Fatalf("Slice(%d, %d) = %q, want %q", off, n, got, want[off:off+n])
+			}
+		}
+	}
+	if p := c.Parts(); len(p) != 3 || p[2].OSFile() != f {
+		t.Errorf("Parts = %v", p)
+	}
+}
+
+func TestAFileThatShrankIsAnError(t *testing.T) {
+	c := Section(strings.NewReader("short"), 0, 10)
+	if _, err := c.WriteTo(io.Discard); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("WriteTo: %v", err)
+	}
+	if _, err := c.ReadAt(make([]byte, 10), 0); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("ReadAt: %v", err)
+	}
+}
+
+func TestSliceOutsidePanics(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	Of([]byte("abc")).Slice(2, 2)
+}
