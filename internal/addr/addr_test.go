@@ -1,0 +1,55 @@
+package addr
+
+import "testing"
+
+func TestSplit(t *testing.T) {
+	for _, tt := range []struct{ address, local, domain string }{
+		{"user@example.org", "user", "example.org"},
+		{`"a@b"@example.org`, `"a@b"`, "example.org"},
+		{`"a@b"`, `"a@b"`, ""},
+		{"postmaster", "postmaster", ""},
+		{"", "", ""},
+		{"user@[192.0.2.1]", "user", "[192.0.2.1]"},
+	} {
+		if l, d := Split(tt.address); l != tt.local || d != tt.domain {
+			t.Errorf("Split(%q) = %q, %q; want %q, %q", tt.address, l, d, tt.local, tt.domain)
+		}
+	}
+}
+
+func TestDomain(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"example.org", "example.org"},
+		{"EXAMPLE.org.", "example.org"},
+		{"bücher.example", "xn--bcher-kva.example"},
+		{"BÜCHER.example", "xn--bcher-kva.example"},
+		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
+		{"_dmarc.example.org", "_dmarc.example.org"},
+		{"[IPv6:2001:DB8::1]", "[ipv6:2001:db8::1]"},
+		{"", ""},
+	} {
+		got, err := Domain(tt.in)
+		if err != nil || got != tt.want {
+			t.Errorf("Domain(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
+		}
+	}
+	if got, err := Domain("xn--\u00fc.example"); err == nil {
+		t.Errorf("Domain of a broken A-label = %q, no error", got)
+	}
+}
+
+func TestEqual(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"a@Example.ORG", "a@example.org", true},
+		{"A@example.org", "a@example.org", false},
+		{"a@bücher.example", "a@XN--BCHER-KVA.example", true},
+		{"a@example.org", "a@example.net", false},
+	} {
+		if got := Equal(tt.a, tt.b); got != tt.want {
+			t.Errorf("Equal(%q, %q) = %v", tt.a, tt.b, got)
+		}
+	}
+}
