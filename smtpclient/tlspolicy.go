@@ -1,0 +1,47 @@
+package smtpclient
+
+// TLSLevel says how much TLS a session must have before mail goes over it.
+type TLSLevel uint8
+
+const (
+	// TLSDefault is TLSOpportunistic where nobody authenticates, and
+	// TLSDomain where Auth is set and AllowInsecureAuth is not, so that a
+	// password goes to nobody but the host it is meant for.
+	TLSDefault TLSLevel = iota
+	// TLSNone never says STARTTLS.
+	TLSNone
+	// TLSOpportunistic uses TLS when the host offers it, accepts any
+	// certificate, and goes on in plain text on a new connection when the
+	// handshake fails (RFC 7435).
+	TLSOpportunistic
+	// TLSEncrypt demands TLS with any certificate (Exchange: encryption only).
+	TLSEncrypt
+	// TLSCertificate demands a certificate that chains to a trusted root and
+	// is in its time, whatever its name (Exchange: certificate validation).
+	TLSCertificate
+	// TLSDomain demands a trusted certificate for TLSPolicy.Domain, by default
+	// the host's name (Exchange: domain validation).
+	TLSDomain
+	// TLSDANE demands authenticated, usable TLSA records that match; hosts
+	// without them are unreachable (Postfix: dane-only).
+	TLSDANE
+)
+
+// String is the level's name: "opportunistic", "dane", ...
+func (l TLSLevel) String() string { return "" }
+
+// A TLSPolicy is a destination's or connector's rule for TLS. It is
+// comparable.
+//
+// At TLSOpportunistic and TLSEncrypt, what the receiving domain has published
+// raises the level: a Host with DANE records must match them (RFC 7672), and
+// without such records an MTA-STS policy in enforce mode asks for TLSDomain and
+// for a host that it lists (RFC 8461). DANE goes before MTA-STS. The other
+// levels are the operator's own word and are neither raised nor lowered.
+type TLSPolicy struct {
+	Level TLSLevel
+	// Domain is the certificate name that TLSDomain asks for: one DNS name,
+	// or ".example.com" for any name directly or deeper below example.com.
+	// Default: the host's name.
+	Domain string
+}
