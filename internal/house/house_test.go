@@ -1,0 +1,129 @@
+// Package house holds the layout of the repository: which rooms there are,
+// and which room may know of which.
+package house
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/bridgehead-mail/bridgehead/"
+
+// arrows: the rooms of the house, and those that each may import. Everybody
+// may import internal; tests may use the test helpers of other rooms.
+var arrows = map[string][]string{
+	"smtpserver": {},
+	"smtpclient": {},
+	"queue":      {},
+	"policy":     {"smtpserver", "queue"},
+	"routing":    {"queue", "smtpclient"},
+	"examples":   {"smtpserver", "smtpclient", "queue", "policy", "routing"},
+	"internal":   {},
+}
+
+func TestImportsFollowTheArrows(t *testing.T) {
+	files := 0
+	for room, allowed := range arrows {
+		walk(t, room, func(path string) {
+			if strings.HasSuffix(path, "_test.go") {
+				return
+			}
+			files++
+			for _, imp := range imports(t, path) {
+				rest, ours := strings.CutPrefix(imp, module)
+				if !ours {
+					continue
+				}
+				to, _, _ := strings.Cut(rest, "/")
+				if to != room && to != "internal" && !slices.Contains(allowed, to) {
+					t.Errorf("%s imports %s: %s may know only of %v", path, rest, room, allowed)
+				}
+			}
+		})
+	}
+	if files < 20 {
+		t.Errorf("only %d files seen: is the walk broken?", files)
+	}
+}
+
+func TestTopLevelHoldsOnlyTheRooms(t *testing.T) {
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		name := e.Name()
+		_, room := arrows[name]
+		if !room && name[0] != '.' && !slices.Contains([]string{"go.mod", "go.sum", "README.md", "LICENSE"}, name) {
+			t.Errorf("%s stands at the top level", name)
+		}
+	}
+}
+
+// A package's documentation stands in its doc.go, so that a newcomer finds it.
+func TestEveryPackageHasItsDoc(t *testing.T) {
+	for room := range arrows {
+		if room == "internal" || room == "examples" {
+			continue
+		}
+		dirs := map[string]bool{}
+		walk(t, room, func(path string) {
+			if !strings.HasSuffix(path, "_test.go") {
+				dirs[filepath.Dir(path)] = true
+			}
+		})
+		for dir := range dirs {
+			b, err := os.ReadFile(filepath.Join(dir, "doc.go"))
+			if err != nil {
+				t.Errorf("%s has no doc.go", dir)
+				continue
+			}
+			if !regexp.MustCompile(`(?m)^(// Package |Package )`).Match(b) {
+				t.Errorf("%s/doc.go does not say what the package is for", dir)
+			}
+		}
+	}
+}
+
+func walk(t *testing.T, room string, f func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join("../..", room), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() == "testdata" {
+			return fs.SkipDir
+		}
+		if !d.IsDir() && strings.HasSuffix(path, ".go") {
+			f(path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func imports(t *testing.T, path string) (paths []string) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range f.Imports {
+		p, err := strconv.Unquote(s.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, p)
+	}
+	return paths
+}
