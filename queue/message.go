@@ -44,6 +44,9 @@ type Message struct {
 	// Received is when the message was taken over; the zero value means now.
 	// Retry and expiry count from it.
 	Received time.Time
+	// Release holds the message back until then (FUTURERELEASE, RFC 4865);
+	// retry and expiry then count from it. The zero value holds nothing back.
+	Release time.Time
 	// Origin is where the message came from.
 	Origin Origin
 	// Priority is the MT-PRIORITY (RFC 6710) of the message, -9 to 9; higher

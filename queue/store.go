@@ -86,6 +86,10 @@ type Claim struct {
 	Until time.Time // end of the lease
 	Now   time.Time
 	Max   int // at most so many messages; 0 means 1
+	// ID restricts the claim to this one message, whether it is due or not
+	// and whatever it waits for (an operator's hand). Only and Except are then
+	// ignored. A live lease of another owner still keeps it away.
+	ID string
 	// Only restricts the claim to messages that wait for this hop.
 	Only *NextHop
 	// Except leaves out messages that wait for these hops.
