@@ -1,0 +1,136 @@
+// Package xtext encodes and decodes the values of SMTP parameters that may
+// hold any character: xtext (RFC 3461, 4) and the forms of the utf-8 address
+// type (RFC 6533, 3).
+package xtext
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+const hex = "0123456789ABCDEF"
+
+// Encode writes s as xtext. Every byte that is not a printable ASCII
+// character other than "+" and "=" becomes "+XX".
+func Encode(s string) string {
+	n := 0
+	for i := 0; i < len(s); i++ {
+		if !plain(s[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s)+2*n)
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; plain(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '+', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(b)
+}
+
+// Decode reads xtext. The error names the first thing that is not xtext.
+func Decode(s string) (string, error) {
+	if strings.IndexByte(s, '+') < 0 {
+		for i := 0; i < len(s); i++ {
+			if !plain(s[i]) {
+				return "", fmt.Errorf("xtext: byte %#02x at %d is not allowed", s[i], i)
+			}
+		}
+		return s, nil
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '+':
+			if i+2 >= len(s) {
+				return "", fmt.Errorf("xtext: incomplete +XX at %d", i)
+			}
+			// RFC 3461, 4: the digits are upper-case.
+			hi, lo := strings.IndexByte(hex, s[i+1]), strings.IndexByte(hex, s[i+2])
+			if hi < 0 || lo < 0 {
+				return "", fmt.Errorf("xtext: %q at %d is not +XX with upper-case digits", s[i:i+3], i)
+			}
+			b = append(b, byte(hi<<4|lo))
+			i += 2
+		case plain(c):
+			b = append(b, c)
+		default:
+			return "", fmt.Errorf("xtext: byte %#02x at %d is not allowed", c, i)
+		}
+	}
+	return string(b), nil
+}
+
+func plain(c byte) bool { return c > ' ' && c < 0x7f && c != '+' && c != '=' }
+
+// EncodeUTF8Addr writes an address in the utf-8-addr-unitext form, for a
+// session with SMTPUTF8, or with ascii in the utf-8-addr-xtext form, for one
+// without.
+func EncodeUTF8Addr(s string, ascii bool) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r == '\\' || r == '+' || r == '=' || r <= ' ' || r == 0x7f || (ascii && r > 0x7f) {
+			fmt.Fprintf(&b, `\x{%02X}`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// DecodeUTF8Addr reads the utf-8-addr-xtext and utf-8-addr-unitext forms
+// (RFC 6533, 3).
+func DecodeUTF8Addr(s string) (string, error) {
+	if !utf8.ValidString(s) {
+		return "", fmt.Errorf("utf-8 address: not UTF-8")
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '\\':
+			end := strings.IndexByte(s[i:], '}')
+			if end < 0 || !strings.HasPrefix(s[i:], `\x{`) {
+				return "", fmt.Errorf(`utf-8 address: "\" at %d does not begin a \x{HEX}`, i)
+			}
+			r, err := hexPoint(s[i+3 : i+end])
+			if err != nil {
+				return "", err
+			}
+			b.WriteRune(r)
+			i += end + 1
+		case c <= ' ' || c == 0x7f || c == '+' || c == '=':
+			return "", fmt.Errorf("utf-8 address: byte %#02x at %d must be written as \\x{HEX}", c, i)
+		default:
+			b.WriteByte(c)
+			i++
+		}
+	}
+	return b.String(), nil
+}
+
+// hexPoint reads HEXPOINT of RFC 6533, 3: upper-case digits, at least two, no
+// more than are needed, and only for characters that need it.
+func hexPoint(digits string) (rune, error) {
+	r := rune(0)
+	for i := 0; i < len(digits); i++ {
+		d := strings.IndexByte(hex, digits[i])
+		if d < 0 || i >= 6 {
+			return 0, fmt.Errorf(`utf-8 address: \x{%s} is no code point`, digits)
+		}
+		r = r<<4 | rune(d)
+	}
+	short := fmt.Sprintf("%02X", r)
+	ascii := r < 0x80 && r > ' ' && r != 0x7f && r != '\\' && r != '+' && r != '='
+	if short != digits || r == 0 || ascii || !utf8.ValidRune(r) {
+		return 0, fmt.Errorf(`utf-8 address: \x{%s} is not allowed`, digits)
+	}
+	return r, nil
+}

@@ -1,0 +1,75 @@
+package xtext
+
+import "testing"
+
+func TestXtext(t *testing.T) {
+	for _, c := range []struct{ raw, enc string }{
+		{"", ""},
+		{"user@example.org", "user@example.org"},
+		{"a+b=c", "a+2Bb+3Dc"},
+		{"two words", "two+20words"},
+		{"\x00\xff", "+00+FF"},
+	} {
+		if got := Encode(c.raw); got != c.enc {
+			t.Errorf("Encode(%q) = %q, want %q", c.raw, got, c.enc)
+		}
+		if got, err := Decode(c.enc); err != nil || got != c.raw {
+			t.Errorf("Decode(%q) = %q, %v, want %q", c.enc, got, err, c.raw)
+		}
+	}
+	for _, bad := range []string{"+", "+2", "+2b", "+GG", "a b", "a=b", "\x7f", "ä", "ok+2"} {
+		if got, err := Decode(bad); err == nil {
+			t.Errorf("Decode(%q) = %q, want an error", bad, got)
+		}
+	}
+}
+
+func TestUTF8Addr(t *testing.T) {
+	for _, c := range []struct{ raw, unitext, ascii string }{
+		{"jörg@example.org", "jörg@example.org", `j\x{F6}rg@example.org`},
+		{`a+b\c@x`, `a\x{2B}b\x{5C}c@x`, `a\x{2B}b\x{5C}c@x`},
+		{"用户@x", "用户@x", `\x{7528}\x{6237}@x`},
+		{"😀@x", "😀@x", `\x{1F600}@x`},
+	} {
+		if got := EncodeUTF8Addr(c.raw, false); got != c.unitext {
+			t.Errorf("unitext of %q = %q, want %q", c.raw, got, c.unitext)
+		}
+		if got := EncodeUTF8Addr(c.raw, true); got != c.ascii {
+			t.Errorf("xtext of %q = %q, want %q", c.raw, got, c.ascii)
+		}
+		for _, enc := range []string{c.unitext, c.ascii} {
+			if got, err := DecodeUTF8Addr(enc); err != nil || got != c.raw {
+				t.Errorf("DecodeUTF8Addr(%q) = %q, %v, want %q", enc, got, err, c.raw)
+			}
+		}
+	}
+	for _, bad := range []string{`\`, `\x{`, `\x{}`, `\x{41}`, `\x{0F6}`, `\x{f6}`, `\x{D800}`, `\x{110000}`, `\x{1234567}`, `\x{00}`, "a b", "a+b", "\xff"} {
+		if got, err := DecodeUTF8Addr(bad); err == nil {
+			t.Errorf("DecodeUTF8Addr(%q) = %q, want an error", bad, got)
+		}
+	}
+}
+
+// What decodes is what was encoded, whichever way round.
+func FuzzXtext(f *testing.F) {
+	for _, s := range []string{"", "a+b", "+2B", "jörg", `\x{F6}`, "+", `\x{`, "\xff", "😀 ="} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, err := Decode(Encode(s)); err != nil || got != s {
+			t.Errorf("Decode(Encode(%q)) = %q, %v", s, got, err)
+		}
+		if raw, err := Decode(s); err == nil {
+			if again, err := Decode(Encode(raw)); err != nil || again != raw {
+				t.Errorf("%q does not survive: %q, %v", raw, again, err)
+			}
+		}
+		if raw, err := DecodeUTF8Addr(s); err == nil {
+			for _, ascii := range []bool{false, true} {
+				if again, err := DecodeUTF8Addr(EncodeUTF8Addr(raw, ascii)); err != nil || again != raw {
+					t.Errorf("%q does not survive: %q, %v", raw, again, err)
+				}
+			}
+		}
+	})
+}
