@@ -54,6 +54,9 @@ type Message struct {
 	Priority int
 	// System marks the queue's own messages: delivery status notifications.
 	System bool
+	// Interrupted counts how often the process died while the message was in
+	// its hands; set by a Store that is a Marker.
+	Interrupted int
 }
 
 // Origin says where a message came from. All of it may be empty.

@@ -22,12 +22,22 @@ type Store interface {
 	// the store already is ErrExists; a store without room says ErrFull.
 	//
 	// Put keeps m.Content itself where that spares a copy, so its bytes must
-	// not change afterwards; m itself it does not keep.
+	// not change afterwards; m itself it does not keep. It may set m.Content
+	// to an equal Content that ties up less (no open file, say). A message
+	// put under a lease (s.Owner) stays in its owner's hand: the owner
+	// delivers from m, and no Claim gives it out while the lease lasts.
 	Put(ctx context.Context, m *Message, s Schedule) error
 
 	// Claim leases messages that are due and under no live lease, and returns
 	// them with recipients and content: the most urgent priority first, then
 	// the longest due. No message is no error.
+	//
+	// Content is read from the store when it is asked for, and can be read
+	// for as long as the message is leased; after that reading may fail with
+	// ErrNotFound. It never yields wrong bytes: a Read or WriteTo that meets
+	// damage fails with ErrDamaged, WriteTo at its end at the latest.
+	// A message whose envelope cannot be read any more is set aside and
+	// reported by the store, and Claim goes on with the next.
 	Claim(ctx context.Context, c Claim) ([]*Message, error)
 
 	// Next tells when Claim, called with the same c, would next find
@@ -39,17 +49,25 @@ type Store interface {
 	Renew(ctx context.Context, owner string, until time.Time, ids ...string) (lost []string, err error)
 
 	// Update records the recipients of a message as they stand in m, and its
-	// new schedule. Unless s keeps the lease it is released. ErrLeaseLost
-	// means that the message is another's by now and nothing was recorded.
+	// new schedule. owner must hold the lease (one that ran out counts, as
+	// long as nobody else has claimed the message since); ErrLeaseLost means
+	// that it does not and that nothing was recorded. Unless s keeps the
+	// lease it is released. Envelope and content stay as they were put.
 	//
 	// Update and Remove may return before the record is on stable storage;
 	// it is there at most 100 ms later. An error (ErrFull, ErrReadOnly, I/O)
-	// means that it will not be: the caller must then stop delivering, or it
-	// would deliver twice.
-	Update(ctx context.Context, m *Message, s Schedule) error
+	// means that nothing can be recorded now, this call's record included:
+	// the caller must then stop delivering, or it would deliver twice. Sync
+	// tells when it may go on; the call must then be made again.
+	Update(ctx context.Context, owner string, m *Message, s Schedule) error
 
-	// Remove ends a message: nothing of it will be claimed again.
+	// Remove ends a message: nothing of it will be claimed again. The lease
+	// and the errors are as with Update; ErrNotFound where it has ended.
 	Remove(ctx context.Context, owner, id string) error
+
+	// Sync makes everything recorded so far durable before it returns. An
+	// error says that the store cannot record now; nil that it can (again).
+	Sync(ctx context.Context) error
 
 	// Get returns one message, leased or not, without leasing it.
 	// ErrNotFound when it is not there.
@@ -60,9 +78,26 @@ type Store interface {
 	// come and go meanwhile may be seen or not.
 	List(ctx context.Context, q Query) iter.Seq2[*Entry, error]
 
+	// Hops sums up the stored messages, leased or not, by the hop that they
+	// wait for, without reading them and in no particular order.
+	Hops(ctx context.Context) ([]HopSum, error)
+
 	// Close makes what was recorded durable and gives up all leases. Calls
 	// after it return ErrClosed.
 	Close() error
+}
+
+// A Marker is a Store that can tell, after the process died, which messages
+// were in somebody's hands at that moment. It is how a message that kills its
+// reader is found (poison).
+//
+// A queue calls Begin before it does with a message what might kill the
+// process, and End after it; both are cheap (no system call, no sync) and
+// cannot fail. Messages between Begin and End when the process died come back
+// from Claim and Get with Message.Interrupted one higher than before.
+type Marker interface {
+	Begin(id string)
+	End(id string)
 }
 
 // A Schedule says when a message is due and who has it in hand.
@@ -108,12 +143,22 @@ type Entry struct {
 	Schedule Schedule
 	Size     int64
 	Received time.Time
+	Priority int
+}
+
+// A HopSum says what waits for one hop.
+type HopSum struct {
+	Hop   NextHop
+	Count int       // messages, those in hand included
+	Bytes int64     // their content
+	Due   time.Time // when the next of them is due or its lease ends
 }
 
 // Errors of a Store; test with errors.Is.
 var (
 	ErrExists    = errors.New("queue: a message with this ID is stored already")
 	ErrNotFound  = errors.New("queue: no such message")
+	ErrDamaged   = errors.New("queue: the stored message is damaged")
 	ErrLeaseLost = errors.New("queue: the lease on the message is lost")
 	ErrFull      = errors.New("queue: no room to store")
 	ErrReadOnly  = errors.New("queue: the store cannot be written")
