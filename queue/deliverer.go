@@ -69,6 +69,9 @@ type Result struct {
 	// DSN tells that the host announced DSN (RFC 3461): it has taken over
 	// the duty to report, so that no "relayed" report is due from us.
 	DSN bool
+	// Final tells that the host has put the message into the recipient's
+	// mailbox (LMTP): a success is reported as delivered, not as relayed.
+	Final bool
 	// Err is the cause in Go's terms, for logs; may be nil.
 	Err error
 }

@@ -77,12 +77,16 @@ const (
 	Failed                  // refused for good; reported where a report is due
 	Expired                 // given up after the retry policy's time; reported likewise
 	Removed                 // taken out by an operator
+	Expanded                // replaced by the members of a list, which are recipients now
 )
 
 // A Recipient is one forward-path of a message and its own fate.
 type Recipient struct {
 	Addr    string
 	Options smtp.RcptOptions
+	// Route, when it is not zero, overrides the Deliverer's Route for this
+	// recipient: a hook or an operator has decided.
+	Route NextHop
 
 	// Set by the Queue.
 	Status      Status

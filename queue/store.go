@@ -49,7 +49,9 @@ type Store interface {
 	Renew(ctx context.Context, owner string, until time.Time, ids ...string) (lost []string, err error)
 
 	// Update records the recipients of a message as they stand in m, and its
-	// new schedule. owner must hold the lease (one that ran out counts, as
+	// new schedule. Mostly only their states have changed since the message was
+	// last stored; after a redirection also their addresses, routes, options
+	// or number. owner must hold the lease (one that ran out counts, as
 	// long as nobody else has claimed the message since); ErrLeaseLost means
 	// that it does not and that nothing was recorded. Unless s keeps the
 	// lease it is released. Envelope and content stay as they were put.
