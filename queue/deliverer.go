@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
@@ -36,6 +37,30 @@ type Deliverer interface {
 	// and returns one result for each, in their order. It ends when ctx does;
 	// what is not known to be delivered by then is Deferred.
 	Deliver(ctx context.Context, hop NextHop, m *Message, rcpts []*Recipient) []Result
+}
+
+// A Pacer is a Deliverer that has a say in when and how fast each next hop is
+// served. The queue asks whenever it is about to begin with a hop's mail; the
+// answer must be cheap and must not wait.
+type Pacer interface {
+	Pace(hop NextHop) Pace
+}
+
+// Pace is how a next hop wants to be served. The zero value is the queue's
+// own defaults.
+type Pace struct {
+	// Held keeps the hop's mail waiting, and that costs no attempt: its
+	// schedule is closed, or it is sent only when somebody asks (ETRN, ATRN).
+	Held bool
+	// Until is when to ask again; the zero time: when the hop is retried by
+	// an operation of the queue.
+	Until time.Time
+	// MaxConcurrency bounds the deliveries to the hop at the same time.
+	MaxConcurrency int
+	// Retry are the waits after the first, second, ... attempt that failed;
+	// the last one repeats. Expire is when the queue gives up.
+	Retry  []time.Duration
+	Expire time.Duration
 }
 
 // Outcome is what an attempt came to.
