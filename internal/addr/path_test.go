@@ -1,0 +1,127 @@
+package addr
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestPath(t *testing.T) {
+	long := strings.Repeat("a", 100)
+	for _, tt := range []struct {
+		in      string
+		utf8    bool
+		address string // "-" for an error
+		rest    string
+	}{
+		{in: "<>", address: ""},
+		{in: "<> SIZE=1", address: "", rest: " SIZE=1"},
+		{in: "<user@example.org>", address: "user@example.org"},
+		{in: "<user@example.org> BODY=8BITMIME", address: "user@example.org", rest: " BODY=8BITMIME"},
+		{in: "user@example.org SIZE=1", address: "user@example.org", rest: " SIZE=1"},
+		{in: `<"a b"@example.org>`, address: `"a b"@example.org`},
+		{in: `<"a>b@c"@example.org>`, address: `"a>b@c"@example.org`},
+		{in: `<"a\"b\\"@example.org>`, address: `"a\"b\\"@example.org`},
+		{in: `<""@example.org>`, address: `""@example.org`},
+		{in: "<@a.example,@b.example:user@example.org>", address: "user@example.org"},
+		{in: "<@[192.0.2.1]:user@example.org>", address: "user@example.org"},
+		{in: "<user@[192.0.2.1]>", address: "user@[192.0.2.1]"},
+		{in: "<user@[IPv6:2001:db8::1]>", address: "user@[IPv6:2001:db8::1]"},
+		{in: "<user@host_name.example>", address: "user@host_name.example"},
+		{in: "<o'neil+tag=x/y@example.org>", address: "o'neil+tag=x/y@example.org"},
+		{in: "<jörg@bücher.example>", utf8: true, address: "jörg@bücher.example"},
+		{in: `<"jö rg"@example.org>`, utf8: true, address: `"jö rg"@example.org`},
+		{in: "<" + long + "@example.org>", address: long + "@example.org"},
+
+		{in: "<jörg@example.org>", address: "-"},
+		{in: "<user@bücher.example>", address: "-"},
+		{in: "<user\xff@example.org>", utf8: true, address: "-"},
+		{in: "<user\u0085@example.org>", utf8: true, address: "-"},
+		{in: "", address: "-"},
+		{in: "<", address: "-"},
+		{in: "<user>", address: "-"},
+		{in: "<user@>", address: "-"},
+		{in: "<@example.org>", address: "-"},
+		{in: "<user@example.org", address: "-"},
+		{in: "<user@example.org>SIZE=1", address: "-"},
+		{in: "<user@example..org>", address: "-"},
+		{in: "<user@example.org.>", address: "-"},
+		{in: "<user@-example.org>", address: "-"},
+		{in: "<user@" + long + ".org>", address: "-"},
+		{in: "<" + long + long + long + "@example.org>", address: "-"},
+		{in: "<.user@example.org>", address: "-"},
+		{in: "<us..er@example.org>", address: "-"},
+		{in: "<user.@example.org>", address: "-"},
+		{in: "<a b@example.org>", address: "-"},
+		{in: "<a@b@example.org>", address: "-"},
+		{in: `<"a b@example.org>`, address: "-"},
+		{in: "<\"a\x01b\"@example.org>", address: "-"},
+		{in: "<@a.example user@example.org>", address: "-"},
+		{in: "<@a.example,user@example.org>", address: "-"},
+		{in: "<user@[192.0.2.256]>", address: "-"},
+		{in: "<user@[2001:db8::1]>", address: "-"},
+		{in: "<user@[IPv6:192.0.2.1]>", address: "-"},
+		{in: "<user@[IPv6:fe80::1%eth0]>", address: "-"},
+		{in: "<user@[192.0.2.1>", address: "-"},
+	} {
+		a, rest, err := ReversePath(tt.in, tt.utf8)
+		if tt.address == "-" {
+			if err == nil {
+				t.Errorf("ReversePath(%q) = %q, %q; want an error", tt.in, a, rest)
+			}
+			continue
+		}
+		if err != nil || a != tt.address || rest != tt.rest {
+			t.Errorf("ReversePath(%q) = %q, %q, %v; want %q, %q", tt.in, a, rest, err, tt.address, tt.rest)
+		}
+	}
+}
+
+func TestForwardPath(t *testing.T) {
+	if a, _, err := ForwardPath("<Postmaster>", false); err != nil || a != "Postmaster" {
+		t.Errorf("<Postmaster> = %q, %v", a, err)
+	}
+	for _, bad := range []string{"<>", "<root>"} {
+		if a, _, err := ForwardPath(bad, false); err == nil {
+			t.Errorf("ForwardPath(%q) = %q, want an error", bad, a)
+		}
+	}
+	if _, _, err := ForwardPath("<jörg@example.org>", false); !errors.Is(err, ErrNonASCII) {
+		t.Errorf("non-ASCII address: %v", err)
+	}
+}
+
+// Whatever is accepted is safe to write between angle brackets on the wire,
+// and reads back as itself.
+func FuzzPath(f *testing.F) {
+	for _, s := range []string{
+		"<>", "<user@example.org> SIZE=1", `<"a\"b@c"@example.org>`, "<@a,@b:c@d>", "<a@[IPv6:::1]>",
+		"<jörg@bücher.example>", "postmaster", "<user@example.org", "<\x00@\r\n>",
+	} {
+		f.Add(s, true)
+		f.Add(s, false)
+	}
+	f.Fuzz(func(t *testing.T, s string, smtputf8 bool) {
+		for _, parse := range []func(string, bool) (string, string, error){ReversePath, ForwardPath} {
+			a, rest, err := parse(s, smtputf8)
+			if err != nil {
+				continue
+			}
+			if !strings.HasSuffix(s, rest) || (rest != "" && rest[0] != ' ') {
+				t.Errorf("%q: rest %q", s, rest)
+			}
+			for _, r := range a {
+				if r < ' ' || r == 0x7f || (!smtputf8 && r > 0x7f) {
+					t.Errorf("%q: address %q has the character %U", s, a, r)
+				}
+			}
+			if len(a) > MaxPath {
+				t.Errorf("%q: address of %d octets", s, len(a))
+			}
+			again, rest, err := parse("<"+a+">", smtputf8)
+			if err != nil || again != a || rest != "" {
+				t.Errorf("%q: %q reads back as %q, %q, %v", s, a, again, rest, err)
+			}
+		}
+	})
+}
