@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"fmt"
 	"io"
 	"time"
 
@@ -104,4 +105,18 @@ func Rcpt(addrs ...string) []*Recipient {
 		rs[i] = &Recipient{Addr: a}
 	}
 	return rs
+}
+
+// ValidID says what is wrong with a message ID, nil if it may be one.
+func ValidID(id string) error {
+	if id == "" || len(id) > 64 {
+		return fmt.Errorf("queue: a message ID has 1 to 64 bytes, not %d", len(id))
+	}
+	for i := range len(id) {
+		c := id[i]
+		if c-'0' > 9 && c|0x20-'a' > 25 && c != '-' && c != '_' && c != '.' {
+			return fmt.Errorf("queue: byte %q in a message ID", c)
+		}
+	}
+	return nil
 }

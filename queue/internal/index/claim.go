@@ -1,0 +1,152 @@
+package index
+
+import (
+	"math"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// Claim leases messages as queue.Store.Claim says and returns their slots.
+func (x *Index[T]) Claim(c queue.Claim) []Slot {
+	now := nano(c.Now)
+	if !c.Until.After(c.Now) {
+		c.Until = c.Now.Add(1) // a lease that has ended already would be claimed again at once
+	}
+	if c.ID != "" {
+		return x.claimID(c, now)
+	}
+	var taken []Slot
+	most := max(c.Max, 1)
+	take := func(l *lane) {
+		for len(taken) < most {
+			s := l.heap[0]
+			if x.At(s).ready() > now {
+				return
+			}
+			x.Lease(s, c.Owner, c.Until)
+			taken = append(taken, s)
+		}
+	}
+	for n := range x.levels {
+		if c.Only != nil {
+			if l := x.laneOf(*c.Only, n); l != nil {
+				take(l)
+			}
+		} else {
+			x.claimLevel(n, now, c.Except, func(l *lane) bool {
+				// One message of the earliest lane, which then may not be the
+				// earliest any more.
+				s := l.heap[0]
+				x.Lease(s, c.Owner, c.Until)
+				taken = append(taken, s)
+				return len(taken) < most
+			})
+		}
+		if len(taken) >= most {
+			break
+		}
+	}
+	return taken
+}
+
+func (x *Index[T]) laneOf(hop queue.NextHop, level int) *lane {
+	n := x.hops.find(hop)
+	if n == 0 {
+		return nil
+	}
+	return x.hops.extra(n).lanes[level]
+}
+
+func (x *Index[T]) claimID(c queue.Claim, now int64) []Slot {
+	s, ok := x.Find(c.ID)
+	if !ok || x.At(s).hidden {
+		return nil
+	}
+	if e := x.At(s); e.owner != 0 && e.until > now && !x.HeldBy(s, c.Owner) {
+		return nil
+	}
+	x.Lease(s, c.Owner, c.Until)
+	return []Slot{s}
+}
+
+// claimLevel hands the lane with the earliest message that is ready to take,
+// again and again while take says so, leaving out the excepted lanes. Those
+// are moved behind all others for the time of the call.
+func (x *Index[T]) claimLevel(n int, now int64, except map[queue.NextHop]bool, take func(*lane) bool) {
+	v := &x.levels[n]
+	var aside []*lane
+	defer func() {
+		for _, l := range aside {
+			l.pos = len(*v)
+			*v = append(*v, l)
+			x.laneMoved(uint8(n), l)
+		}
+	}()
+	for len(*v) > 0 {
+		l := (*v)[0]
+		if x.At(l.heap[0]).ready() > now {
+			return
+		}
+		if except[x.hops.key(l.hop)] {
+			x.dropLane(uint8(n), l)
+			aside = append(aside, l)
+			continue
+		}
+		if !take(l) {
+			return
+		}
+	}
+}
+
+// Next is when Claim with the same c finds something; the zero time if never.
+// A message that is due already gives a time not after c.Now.
+func (x *Index[T]) Next(c queue.Claim) time.Time {
+	next := int64(math.MaxInt64)
+	found := false
+	see := func(l *lane) {
+		next = min(next, x.At(l.heap[0]).ready())
+		found = true
+	}
+	if c.ID != "" {
+		return x.nextOf(c)
+	}
+	for n := range x.levels {
+		if c.Only != nil {
+			if l := x.laneOf(*c.Only, n); l != nil {
+				see(l)
+			}
+			continue
+		}
+		x.levels[n].walk(0, func(l *lane) bool {
+			if c.Except[x.hops.key(l.hop)] {
+				return true
+			}
+			see(l)
+			return false
+		})
+	}
+	if !found {
+		return time.Time{}
+	}
+	return nonZero(next)
+}
+
+func (x *Index[T]) nextOf(c queue.Claim) time.Time {
+	s, ok := x.Find(c.ID)
+	if !ok || x.At(s).hidden {
+		return time.Time{}
+	}
+	if e := x.At(s); e.owner != 0 && !x.HeldBy(s, c.Owner) {
+		return nonZero(e.until)
+	}
+	return nonZero(1)
+}
+
+// nonZero keeps "due at once" apart from "nothing waits".
+func nonZero(n int64) time.Time {
+	if n == 0 {
+		n = 1
+	}
+	return Time(n)
+}

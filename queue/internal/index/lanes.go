@@ -1,0 +1,212 @@
+package index
+
+import (
+	"math"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// levels are the priorities 9 to -9 of RFC 6710, most urgent first.
+const levels = 19
+
+func levelOf(priority int) uint8 { return uint8(9 - min(max(priority, -9), 9)) }
+func priorityOf(level uint8) int { return 9 - int(level) }
+
+// hopState is what the index knows of a hop beside its name.
+type hopState struct {
+	lanes [levels]*lane
+	count int
+	bytes int64
+}
+
+// A lane holds the messages of one hop and one priority: a heap, the message
+// that is ready first at its root.
+type lane struct {
+	hop  uint32
+	heap []Slot
+	pos  int // in its level
+}
+
+// A level holds the lanes of one priority: a heap, the lane whose first
+// message is ready first at its root.
+type level []*lane
+
+// ready is when a message can be claimed next.
+func (e *Entry[T]) ready() int64 {
+	if e.owner != 0 {
+		return max(e.due, e.until)
+	}
+	return e.due
+}
+
+// before orders a lane: by readiness, then by age.
+func (x *Index[T]) before(a, b Slot) bool {
+	ea, eb := x.At(a), x.At(b)
+	if ra, rb := ea.ready(), eb.ready(); ra != rb {
+		return ra < rb
+	}
+	if ea.Received != eb.Received {
+		return ea.Received < eb.Received
+	}
+	return a < b
+}
+
+// enter puts an entry into the lane that its hop and level ask for.
+func (x *Index[T]) enter(s Slot, e *Entry[T]) {
+	h := x.hops.extra(e.hop)
+	h.count++
+	h.bytes += e.Size
+	l := h.lanes[e.level]
+	if l == nil {
+		l = &lane{hop: e.hop, pos: len(x.levels[e.level])}
+		h.lanes[e.level] = l
+		x.levels[e.level] = append(x.levels[e.level], l)
+	}
+	l.heap = append(l.heap, s)
+	e.pos = uint32(len(l.heap) - 1)
+	x.up(l, int(e.pos))
+	x.laneMoved(e.level, l)
+}
+
+// leave takes an entry out of its lane, and the lane away when it is empty.
+func (x *Index[T]) leave(s Slot, e *Entry[T]) {
+	h := x.hops.extra(e.hop)
+	h.count--
+	h.bytes -= e.Size
+	l := h.lanes[e.level]
+	i, last := int(e.pos), len(l.heap)-1
+	x.swap(l, i, last)
+	l.heap = l.heap[:last]
+	if last == 0 {
+		x.dropLane(e.level, l)
+		h.lanes[e.level] = nil
+		return
+	}
+	if i < last {
+		x.fix(l, i)
+	}
+	if cap(l.heap) > 64 && len(l.heap) < cap(l.heap)/4 {
+		l.heap = append(make([]Slot, 0, 2*len(l.heap)), l.heap...) // give memory back after a backlog
+	}
+	x.laneMoved(e.level, l)
+}
+
+// moved restores the order after an entry's times changed.
+func (x *Index[T]) moved(s Slot, e *Entry[T]) {
+	l := x.hops.extra(e.hop).lanes[e.level]
+	x.fix(l, int(e.pos))
+	x.laneMoved(e.level, l)
+}
+
+func (x *Index[T]) swap(l *lane, i, j int) {
+	l.heap[i], l.heap[j] = l.heap[j], l.heap[i]
+	x.At(l.heap[i]).pos = uint32(i)
+	x.At(l.heap[j]).pos = uint32(j)
+}
+
+func (x *Index[T]) fix(l *lane, i int) {
+	if !x.up(l, i) {
+		x.down(l, i)
+	}
+}
+
+func (x *Index[T]) up(l *lane, i int) (moved bool) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !x.before(l.heap[i], l.heap[parent]) {
+			break
+		}
+		x.swap(l, i, parent)
+		i, moved = parent, true
+	}
+	return moved
+}
+
+func (x *Index[T]) down(l *lane, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(l.heap) {
+			return
+		}
+		if child+1 < len(l.heap) && x.before(l.heap[child+1], l.heap[child]) {
+			child++
+		}
+		if !x.before(l.heap[child], l.heap[i]) {
+			return
+		}
+		x.swap(l, i, child)
+		i = child
+	}
+}
+
+// The same again for the lanes of a level, ordered by their first messages.
+
+func (x *Index[T]) laneBefore(a, b *lane) bool { return x.before(a.heap[0], b.heap[0]) }
+
+func (v level) swap(i, j int) {
+	v[i], v[j] = v[j], v[i]
+	v[i].pos, v[j].pos = i, j
+}
+
+func (x *Index[T]) laneMoved(n uint8, l *lane) {
+	v, i := x.levels[n], l.pos
+	for i > 0 && x.laneBefore(v[i], v[(i-1)/2]) {
+		v.swap(i, (i-1)/2)
+		i = (i - 1) / 2
+	}
+	for {
+		child := 2*i + 1
+		if child >= len(v) {
+			return
+		}
+		if child+1 < len(v) && x.laneBefore(v[child+1], v[child]) {
+			child++
+		}
+		if !x.laneBefore(v[child], v[i]) {
+			return
+		}
+		v.swap(i, child)
+		i = child
+	}
+}
+
+// dropLane takes an empty lane out of its level.
+func (x *Index[T]) dropLane(n uint8, l *lane) {
+	v := x.levels[n]
+	i, last := l.pos, len(v)-1
+	v.swap(i, last)
+	v[last] = nil
+	x.levels[n] = v[:last]
+	if i < last {
+		x.laneMoved(n, v[i])
+	}
+}
+
+// walk visits lanes of a level in the order of their first messages' times
+// as far as want says: it goes beyond a lane only where want is true. The
+// heap's shape makes that cheap: no lane below one that is late is earlier.
+func (v level) walk(i int, want func(*lane) (beyond bool)) {
+	if i < len(v) && want(v[i]) {
+		v.walk(2*i+1, want)
+		v.walk(2*i+2, want)
+	}
+}
+
+// Hops sums up the shown messages by hop.
+func (x *Index[T]) Hops() []queue.HopSum {
+	var sums []queue.HopSum
+	for i := range x.hops.vals {
+		v := &x.hops.vals[i]
+		if v.extra.count == 0 {
+			continue
+		}
+		due := int64(math.MaxInt64)
+		for _, l := range v.extra.lanes {
+			if l != nil {
+				due = min(due, x.At(l.heap[0]).ready())
+			}
+		}
+		sums = append(sums, queue.HopSum{Hop: v.key, Count: v.extra.count, Bytes: v.extra.bytes, Due: Time(due)})
+	}
+	return sums
+}

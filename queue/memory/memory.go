@@ -1,0 +1,236 @@
+package memory
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
+)
+
+// A Store keeps messages in memory. Its zero value is empty and ready. It
+// keeps the Content that it was given, so content in files stays in its files.
+// It is safe for concurrent use.
+type Store struct {
+	// Max is the number of messages that it has room for: one more is
+	// queue.ErrFull. 0 means no limit. It must not change after the first
+	// call.
+	Max int
+
+	mu     sync.Mutex // guards all below
+	index  index.Index[*queue.Message]
+	closed bool
+}
+
+var (
+	_ queue.Store  = (*Store)(nil)
+	_ queue.Marker = (*Store)(nil)
+)
+
+// lock begins a call; unlock must follow where it returns nil.
+func (st *Store) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	st.mu.Lock()
+	if st.closed {
+		st.mu.Unlock()
+		return queue.ErrClosed
+	}
+	return nil
+}
+
+// Put implements queue.Store.
+func (st *Store) Put(ctx context.Context, m *queue.Message, s queue.Schedule) error {
+	if err := queue.ValidID(m.ID); err != nil {
+		return err
+	}
+	if err := st.lock(ctx); err != nil {
+		return err
+	}
+	defer st.mu.Unlock()
+	if _, found := st.index.Find(m.ID); found {
+		return queue.ErrExists
+	}
+	if st.Max > 0 && st.index.Len() >= st.Max {
+		return queue.ErrFull
+	}
+	slot, _ := st.index.Add(m.ID, m.Priority)
+	e := st.index.At(slot)
+	e.Data = clone(m)
+	e.Received = index.Nano(m.Received)
+	if m.Content == nil {
+		e.Data.Content = queue.Bytes()
+	}
+	e.Size = e.Data.Content.Size()
+	st.index.Show(slot, s)
+	return nil
+}
+
+// Claim implements queue.Store.
+func (st *Store) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, error) {
+	if err := st.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer st.mu.Unlock()
+	var ms []*queue.Message
+	for _, slot := range st.index.Claim(c) {
+		ms = append(ms, clone(st.index.At(slot).Data))
+	}
+	return ms, nil
+}
+
+// Next implements queue.Store.
+func (st *Store) Next(ctx context.Context, c queue.Claim) (time.Time, error) {
+	if err := st.lock(ctx); err != nil {
+		return time.Time{}, err
+	}
+	defer st.mu.Unlock()
+	return st.index.Next(c), nil
+}
+
+// Renew implements queue.Store.
+func (st *Store) Renew(ctx context.Context, owner string, until time.Time, ids ...string) (lost []string, err error) {
+	if err := st.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer st.mu.Unlock()
+	for _, id := range ids {
+		if slot, ok := st.index.Find(id); ok && st.index.HeldBy(slot, owner) {
+			st.index.Lease(slot, owner, until)
+		} else {
+			lost = append(lost, id)
+		}
+	}
+	return lost, nil
+}
+
+// held finds a message that owner has in hand.
+func (st *Store) held(owner, id string) (index.Slot, error) {
+	slot, ok := st.index.Find(id)
+	if !ok {
+		return 0, queue.ErrNotFound
+	}
+	if !st.index.HeldBy(slot, owner) {
+		return 0, queue.ErrLeaseLost
+	}
+	return slot, nil
+}
+
+// Update implements queue.Store.
+func (st *Store) Update(ctx context.Context, owner string, m *queue.Message, s queue.Schedule) error {
+	if err := st.lock(ctx); err != nil {
+		return err
+	}
+	defer st.mu.Unlock()
+	slot, err := st.held(owner, m.ID)
+	if err != nil {
+		return err
+	}
+	st.index.At(slot).Data.Recipients = cloneRecipients(m.Recipients)
+	st.index.Reschedule(slot, s)
+	return nil
+}
+
+// Remove implements queue.Store.
+func (st *Store) Remove(ctx context.Context, owner, id string) error {
+	if err := st.lock(ctx); err != nil {
+		return err
+	}
+	defer st.mu.Unlock()
+	slot, err := st.held(owner, id)
+	if err == nil {
+		st.index.Delete(slot)
+	}
+	return err
+}
+
+// Sync implements queue.Store; there is nothing to make durable.
+func (st *Store) Sync(ctx context.Context) error {
+	err := st.lock(ctx)
+	if err == nil {
+		st.mu.Unlock()
+	}
+	return err
+}
+
+// Get implements queue.Store.
+func (st *Store) Get(ctx context.Context, id string) (*queue.Message, error) {
+	if err := st.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer st.mu.Unlock()
+	slot, ok := st.index.Find(id)
+	if !ok {
+		return nil, queue.ErrNotFound
+	}
+	return clone(st.index.At(slot).Data), nil
+}
+
+// List implements queue.Store.
+func (st *Store) List(ctx context.Context, q queue.Query) iter.Seq2[*queue.Entry, error] {
+	return func(yield func(*queue.Entry, error) bool) {
+		after := q.After
+		for {
+			if err := st.lock(ctx); err != nil {
+				yield(nil, err)
+				return
+			}
+			page, more := st.index.Page(queue.Query{After: after, Hop: q.Hop})
+			st.mu.Unlock()
+			for _, e := range page {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if after = more; after == "" {
+				return
+			}
+		}
+	}
+}
+
+// Hops implements queue.Store.
+func (st *Store) Hops(ctx context.Context) ([]queue.HopSum, error) {
+	if err := st.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer st.mu.Unlock()
+	return st.index.Hops(), nil
+}
+
+// Begin implements queue.Marker: what does not outlive the process needs no
+// mark.
+func (st *Store) Begin(id string) {}
+
+// End implements queue.Marker.
+func (st *Store) End(id string) {}
+
+// Close implements queue.Store. The messages are gone with it.
+func (st *Store) Close() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.closed = true
+	st.index = index.Index[*queue.Message]{}
+	return nil
+}
+
+// clone copies a message and its recipients, so that nobody else's changes
+// reach the stored ones; content is shared, it does not change.
+func clone(m *queue.Message) *queue.Message {
+	c := *m
+	c.Recipients = cloneRecipients(m.Recipients)
+	return &c
+}
+
+func cloneRecipients(rs []*queue.Recipient) []*queue.Recipient {
+	cs := slices.Clone(rs)
+	for i, r := range rs {
+		c := *r
+		cs[i] = &c
+	}
+	return cs
+}
