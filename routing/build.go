@@ -1,0 +1,336 @@
+package routing
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// A connector is a Connector that has been understood.
+type connector struct {
+	Connector
+	spaces     []space
+	hosts      []smartHost
+	hostsName  string // of the set of smart hosts
+	scope      *senderSet
+	accept     *senderSet
+	refuse     *senderSet
+	domainTLS  map[string]*smtpclient.TLSPolicy
+	belowTLS   map[string]*smtpclient.TLSPolicy
+	receivers  map[string]bool
+	identities map[string]bool
+	downgrade  []replyPattern
+	upgrade    []replyPattern
+}
+
+// byDNS says whether the connector finds hosts by the recipients' domains.
+func (c *connector) byDNS() bool {
+	return c.Transport == nil || isSMTP(c.Transport)
+}
+
+// A builder collects the faults of a table that is being made.
+type builder struct {
+	t      *Table
+	ours   []space // Site.Domains
+	backup []space
+	faults []error
+
+	at string // the connector that is looked at
+}
+
+func (b *builder) fault(field, format string, args ...any) {
+	b.faults = append(b.faults, &ConfigError{b.at, field, fmt.Sprintf(format, args...)})
+}
+
+// check is fault for an error, if it is one.
+func (b *builder) check(field string, err error) {
+	if err != nil {
+		b.fault(field, "%v", err)
+	}
+}
+
+func (b *builder) site(s Site) {
+	b.at = "(site)"
+	b.check("Addrs", b.t.site.add(s.Names, s.Addrs))
+	for i, list := range [][]string{s.Domains, s.BackupDomains} {
+		for _, text := range list {
+			d, below, err := parsePattern(text)
+			b.check([]string{"Domains", "BackupDomains"}[i], err)
+			sp := space{text: text, domain: d, below: below}
+			if i == 0 {
+				b.ours = append(b.ours, sp)
+			} else {
+				b.backup = append(b.backup, sp)
+			}
+		}
+	}
+}
+
+func (b *builder) connector(i int, from *Connector) {
+	c := &connector{Connector: *from}
+	b.at = c.Name
+	if b.at == "" {
+		b.at = fmt.Sprintf("number %d", i+1)
+	}
+	b.name(c)
+	b.spaces(c)
+	b.delivery(c)
+	b.restrictions(c)
+	b.schedules(c)
+	b.t.connectors = append(b.t.connectors, c)
+	b.t.byName[c.Name] = c
+}
+
+func (b *builder) name(c *connector) {
+	switch {
+	case c.Name == "":
+		b.fault("Name", "missing")
+	case len(c.Name) > 64 || strings.ContainsFunc(c.Name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		b.fault("Name", "longer than 64 bytes, or with control characters")
+	case b.t.byName[c.Name] != nil:
+		b.fault("Name", "another connector has it too")
+	}
+}
+
+func (b *builder) spaces(c *connector) {
+	direct := c.byDNS() && (len(c.hosts) == 0 && len(c.SmartHosts) == 0 || c.DirectFirst)
+	for i, text := range c.Spaces {
+		field := fmt.Sprintf("Spaces[%d]", i)
+		s, err := parseSpace(text)
+		if err != nil {
+			b.check(field, err)
+			continue
+		}
+		if slices.ContainsFunc(c.spaces, func(o space) bool {
+			return o.domain == s.domain && o.below == s.below && o.all == s.all && o.ours == s.ours
+		}) {
+			b.fault(field, "%q stands there twice", text)
+			continue
+		}
+		c.spaces = append(c.spaces, s)
+		switch {
+		case s.ours && len(b.ours)+len(b.backup) == 0:
+			b.fault(field, "%q stands for the accepted domains, but the Site has none", text)
+		case direct && s.ours && len(b.ours) > 0:
+			b.fault(field, "%q delivered by DNS would come back to us: the MX of %s leads here", text, b.ours[0].text)
+		case direct && !s.all && slices.ContainsFunc(b.ours, s.within):
+			b.fault(field, "%q is a domain of ours: delivered by DNS its mail would come back", text)
+		}
+	}
+	for i := range c.spaces {
+		b.index(c, &c.spaces[i])
+	}
+}
+
+// index enters a connector under a space. "--" becomes the accepted domains.
+func (b *builder) index(c *connector, s *space) {
+	switch {
+	case s.all:
+		b.t.all = append(b.t.all, candidate{c, s})
+	case s.ours:
+		for _, d := range slices.Concat(b.ours, b.backup) {
+			d.text, d.cost = s.text, s.cost
+			b.index(c, &d)
+		}
+	case s.below:
+		b.t.below[s.domain] = append(b.t.below[s.domain], candidate{c, s})
+	default:
+		b.t.exact[s.domain] = append(b.t.exact[s.domain], candidate{c, s})
+	}
+}
+
+// within says whether s is a part of the domain d, or the same.
+func (s space) within(d space) bool {
+	if s.domain == d.domain {
+		return d.below || !s.below
+	}
+	return d.below && strings.HasSuffix(s.domain, "."+d.domain)
+}
+
+func (b *builder) delivery(c *connector) {
+	for i, s := range c.SmartHosts {
+		field := fmt.Sprintf("SmartHosts[%d]", i)
+		h, err := parseSmartHost(s)
+		if err != nil {
+			b.check(field, err)
+			continue
+		}
+		if b.t.site.isHost(&h) {
+			b.fault(field, "%q is this relay itself: mail would go in a circle", s.Host)
+		}
+		c.hosts = append(c.hosts, h)
+	}
+	c.hostsName = setName(c.hosts)
+	switch {
+	case c.Port < 0 || c.Port > 65535:
+		b.fault("Port", "%d is not a port", c.Port)
+	case c.Port != 0 && len(c.SmartHosts) > 0 && !c.DirectFirst:
+		b.fault("Port", "is for hosts found by DNS; smart hosts have their own")
+	}
+	if c.DirectFirst && len(c.SmartHosts) == 0 {
+		b.fault("DirectFirst", "there is no smart host to come second")
+	}
+	if !c.byDNS() {
+		for _, f := range []struct {
+			name string
+			set  bool
+		}{
+			{"SmartHosts", len(c.SmartHosts) > 0}, {"Auth", c.Auth != nil}, {"TLS", c.TLS != nil},
+			{"DomainTLS", len(c.DomainTLS) > 0}, {"Port", c.Port != 0}, {"Resolver", c.Resolver != nil},
+		} {
+			if f.set {
+				b.fault(f.name, "is for SMTP; the Transport has no use for it")
+			}
+		}
+	}
+	c.domainTLS, c.belowTLS = map[string]*smtpclient.TLSPolicy{}, map[string]*smtpclient.TLSPolicy{}
+	for text, policy := range c.DomainTLS {
+		d, below, err := parsePattern(text)
+		b.check("DomainTLS", err)
+		if below {
+			c.belowTLS[d] = &policy
+		} else {
+			c.domainTLS[d] = &policy
+		}
+	}
+}
+
+// isHost says whether a smart host is this relay, as far as its name or
+// literal tells.
+func (s *self) isHost(h *smartHost) bool {
+	if h.socket != "" {
+		return false
+	}
+	return !h.addr.IsValid() && h.port == smtpPort && s.hasName(h.name) ||
+		h.addr.IsValid() && s.hasAddr(addrPort(h.addr, h.port))
+}
+
+func (b *builder) restrictions(c *connector) {
+	var err error
+	c.scope, err = parseSenders(c.Scope.Senders)
+	b.check("Scope.Senders", err)
+	c.accept, err = parseSenders(c.AcceptSenders)
+	b.check("AcceptSenders", err)
+	c.refuse, err = parseSenders(c.RefuseSenders)
+	b.check("RefuseSenders", err)
+	for i, p := range c.Scope.Networks {
+		if !p.IsValid() {
+			b.fault(fmt.Sprintf("Scope.Networks[%d]", i), "not a network")
+		}
+	}
+	c.receivers, c.identities = setOf(c.Scope.Receivers), setOf(c.Scope.Identities)
+	if c.MaxMessageSize < 0 {
+		b.fault("MaxMessageSize", "negative")
+	}
+	if c.MaxConcurrency < 0 {
+		b.fault("MaxConcurrency", "negative")
+	}
+	if c.Priorities > HighPriority|NormalPriority|LowPriority {
+		b.fault("Priorities", "unknown priority")
+	}
+	if c.System > SystemNever {
+		b.fault("System", "unknown value %d", c.System)
+	}
+	for i, d := range c.Retry {
+		if d <= 0 {
+			b.fault(fmt.Sprintf("Retry[%d]", i), "%v is no time to wait", d)
+		}
+	}
+	if c.Expire < 0 {
+		b.fault("Expire", "negative")
+	}
+	c.downgrade, err = parseReplyPatterns(c.Errors.Downgrade, '5')
+	b.check("Errors.Downgrade", err)
+	c.upgrade, err = parseReplyPatterns(c.Errors.Upgrade, '4')
+	b.check("Errors.Upgrade", err)
+}
+
+func setOf(list []string) map[string]bool {
+	m := make(map[string]bool, len(list))
+	for _, s := range list {
+		m[s] = true
+	}
+	return m
+}
+
+func (b *builder) schedules(c *connector) {
+	switch {
+	case c.OversizeSize < 0:
+		b.fault("OversizeSize", "negative")
+	case c.OversizeSchedule != nil && c.OversizeSize == 0:
+		b.fault("OversizeSize", "missing: OversizeSchedule is for messages larger than it")
+	case c.OversizeSchedule == nil && c.OversizeSize > 0:
+		b.fault("OversizeSchedule", "missing: OversizeSize has no effect without it")
+	case c.OversizeSize > 0 && c.MaxMessageSize > 0 && c.OversizeSize >= c.MaxMessageSize:
+		b.fault("OversizeSize", "no message is that large: MaxMessageSize is %d", c.MaxMessageSize)
+	}
+	if c.Schedule != nil && c.Schedule.zone == nil {
+		b.fault("Schedule", "not made by ParseSchedule")
+	}
+	if c.OversizeSchedule != nil && c.OversizeSchedule.zone == nil {
+		b.fault("OversizeSchedule", "not made by ParseSchedule")
+	}
+	if len(c.HoldAccounts) > 0 && !c.Hold {
+		b.fault("HoldAccounts", "has no effect without Hold")
+	}
+}
+
+// fallbacks sees that each leads to another connector, and not in a circle.
+func (b *builder) fallbacks() {
+	isFallback := make(map[string]bool)
+	for _, c := range b.t.connectors {
+		b.at = c.Name
+		seen := map[string]bool{c.Name: true}
+		for at := c; at.Fallback != ""; {
+			next := b.t.byName[at.Fallback]
+			if next == nil {
+				if at == c {
+					b.fault("Fallback", "there is no connector %q", at.Fallback)
+				}
+				break
+			}
+			if isFallback[next.Name] = true; seen[next.Name] {
+				b.fault("Fallback", "leads in a circle: %s comes again", next.Name)
+				break
+			}
+			seen[next.Name] = true
+			at = next
+		}
+	}
+	for _, c := range b.t.connectors {
+		if b.at = c.Name; len(c.Spaces) == 0 && !isFallback[c.Name] {
+			b.fault("Spaces", "missing: without an address space, and as nobody's Fallback, it serves no mail")
+		}
+	}
+}
+
+// alike finds connectors that differ in nothing but the name: one of them
+// would never be used.
+func (b *builder) alike() {
+	for i, c := range b.t.connectors {
+		for _, d := range b.t.connectors[:i] {
+			x, y := c.Connector, d.Connector
+			x.Name, y.Name = "", ""
+			if len(x.Spaces) > 0 && reflect.DeepEqual(x, y) {
+				b.at = c.Name
+				b.fault("Name", "%s is the same connector in everything else", d.Name)
+			}
+		}
+	}
+}
+
+// tlsFor is the rule for one domain that is found by DNS.
+func (c *connector) tlsFor(domain string) *smtpclient.TLSPolicy {
+	if p := c.domainTLS[domain]; p != nil {
+		return p
+	}
+	for d, more := domain, len(c.belowTLS) > 0; more; _, d, more = strings.Cut(d, ".") {
+		if p := c.belowTLS[d]; p != nil {
+			return p
+		}
+	}
+	return c.TLS
+}

@@ -1,0 +1,284 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// maxWays bounds the connectors that one attempt goes through.
+const maxWays = 5
+
+// Deliver implements queue.Deliverer. When none of the hop's hosts can be
+// reached, the next connector that matches takes over at once.
+//
+// A hop that Route did not choose (queue.Recipient.Route) may have no
+// Connector: its Destination then is a domain, and the mail goes where mail
+// for that domain goes. A connector that delivers by DNS takes a domain or an
+// address literal with or without port as Destination; one with smart hosts
+// does not look at it.
+func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	r.init()
+	t := r.table()
+	if t.byName[hop.Connector] == nil {
+		return r.reroute(ctx, t, hop, m, rcpts)
+	}
+	return r.deliver(ctx, t, hop, m, rcpts, nil)
+}
+
+// reroute serves hops whose connector is not in the table: it was replaced
+// since the mail was routed, or never named.
+func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	results := make([]queue.Result, len(rcpts))
+	r.grouped(rcpts, func(i int) (queue.NextHop, bool) {
+		address := rcpts[i].Addr
+		if hop.Connector == "" {
+			address = "@" + hop.Destination
+		}
+		to, err := r.route(t, m, address)
+		if err != nil {
+			results[i] = refusal(err)
+		}
+		return to, err == nil
+	}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) {
+		put(results, group, r.deliver(ctx, t, to, m, rcpts, nil))
+	})
+	return results
+}
+
+// deliver attempts one hop, and then the others that may serve instead. tried
+// are the hops that were unreachable already.
+func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient, tried []queue.NextHop) []queue.Result {
+	results := r.attempt(ctx, t.byName[hop.Connector], hop, m, rcpts)
+	if !slices.ContainsFunc(results, unreachable) {
+		r.down.clear(hop)
+		return results
+	}
+	if ctx.Err() != nil {
+		return results // broken off: that says nothing about the hop
+	}
+	r.markDown(hop, results)
+	if tried = append(tried, hop); len(tried) >= maxWays {
+		return results
+	}
+	r.grouped(rcpts, func(i int) (queue.NextHop, bool) {
+		if results[i].Outcome != queue.Unreachable {
+			return queue.NextHop{}, false
+		}
+		return r.alternative(t, m, rcpts[i].Addr, tried)
+	}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) {
+		other := r.deliver(ctx, t, to, m, rcpts, tried)
+		if !slices.ContainsFunc(other, unreachable) { // else the first way's words stand
+			put(results, group, other)
+		}
+	})
+	return results
+}
+
+func unreachable(r queue.Result) bool { return r.Outcome == queue.Unreachable }
+
+func put(results []queue.Result, group []int, from []queue.Result) {
+	for k, i := range group {
+		results[i] = from[k]
+	}
+}
+
+// grouped puts the recipients together that have the same hop, and calls each
+// for one group after the other, in the order of their first recipients.
+func (r *Router) grouped(rcpts []*queue.Recipient, hopOf func(i int) (queue.NextHop, bool),
+	each func(hop queue.NextHop, group []int, rcpts []*queue.Recipient)) {
+	groups := make(map[queue.NextHop][]int)
+	var order []queue.NextHop
+	for i := range rcpts {
+		hop, ok := hopOf(i)
+		if !ok {
+			continue
+		}
+		if groups[hop] == nil {
+			order = append(order, hop)
+		}
+		groups[hop] = append(groups[hop], i)
+	}
+	for _, hop := range order {
+		group := groups[hop]
+		part := make([]*queue.Recipient, len(group))
+		for k, i := range group {
+			part[k] = rcpts[i]
+		}
+		each(hop, group, part)
+	}
+}
+
+// alternative is the first way that was not tried and is neither down nor
+// held.
+func (r *Router) alternative(t *Table, m *queue.Message, address string, tried []queue.NextHop) (alt queue.NextHop, found bool) {
+	domain, err := canonicalDomain(address)
+	if err != nil {
+		return alt, false
+	}
+	t.ways(m, domain, func(c *connector) bool {
+		hop := c.hop(m, domain)
+		if slices.Contains(tried, hop) || r.down.has(hop) || r.heldBack(c, hop) {
+			return true
+		}
+		alt, found = hop, true
+		return false
+	})
+	return alt, found
+}
+
+func (r *Router) markDown(hop queue.NextHop, results []queue.Result) {
+	d := r.DownTime
+	if d == 0 {
+		d = defaultDownTime
+	}
+	if d > 0 {
+		r.down.mark(hop, time.Now().Add(d))
+	}
+	if r.Logger != nil {
+		i := slices.IndexFunc(results, unreachable)
+		r.Logger.Warn("next hop unreachable", "connector", hop.Connector, "destination", hop.Destination,
+			"reply", results[i].Reply.Message, "err", results[i].Err)
+	}
+}
+
+// attempt has one connector carry the mail.
+func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	if r.Categorized != nil {
+		m, rcpts = copyOf(m, rcpts)
+		n := len(rcpts)
+		if err := r.Categorized(ctx, hop, m, rcpts); err != nil {
+			return allAlike(n, refusal(err))
+		}
+	}
+	dst, second := r.destination(c, hop)
+	job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: dst}
+	results := r.carry(ctx, c, job)
+	if second == nil || ctx.Err() != nil {
+		return results
+	}
+	r.grouped(rcpts, func(i int) (queue.NextHop, bool) { return hop, unreachable(results[i]) },
+		func(hop queue.NextHop, group []int, rcpts []*queue.Recipient) {
+			job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: second}
+			put(results, group, r.carry(ctx, c, job))
+		})
+	return results
+}
+
+func (r *Router) carry(ctx context.Context, c *connector, job *Job) []queue.Result {
+	results := r.transport(c).Deliver(ctx, job)
+	if len(results) != len(job.Recipients) { // a fault in a Transport of the application's
+		return allAlike(len(job.Recipients), refusal(fmt.Errorf("connector %s: %d results for %d recipients",
+			c.Name, len(results), len(job.Recipients))))
+	}
+	for i := range results {
+		c.judge(&results[i])
+	}
+	return results
+}
+
+// refusal is the result of an error on our own side.
+func refusal(err error) queue.Result {
+	result := queue.Result{Outcome: queue.Deferred, Err: err,
+		Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Local error in delivery"}}
+	var reply *smtp.SMTPError
+	if errors.As(err, &reply) {
+		result.Reply = *reply
+		if reply.Code >= 500 {
+			result.Outcome = queue.Failure
+		}
+	}
+	return result
+}
+
+// copyOf lets a hook change envelope and content for one attempt.
+func copyOf(m *queue.Message, rcpts []*queue.Recipient) (*queue.Message, []*queue.Recipient) {
+	mc := *m
+	rc := make([]*queue.Recipient, len(rcpts))
+	for i, rcpt := range rcpts {
+		c := *rcpt
+		rc[i] = &c
+	}
+	return &mc, rc
+}
+
+// destination is where a connector's mail for a hop goes, and where it goes
+// when that is out of reach (DirectFirst).
+func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *smtpclient.Destination) {
+	name, _ := cutOversize(hop.Destination)
+	if !c.byDNS() {
+		return &smtpclient.Destination{Name: name}, nil
+	}
+	var smart *smtpclient.Destination
+	if len(c.hosts) > 0 {
+		smart = &smtpclient.Destination{Name: c.hostsName, TLS: c.TLS, Auth: c.Auth,
+			Hosts: func(ctx context.Context) ([]smtpclient.Host, error) {
+				return r.finder(c, smtpPort).smartHosts(ctx, c)
+			}}
+		if !c.DirectFirst {
+			return smart, nil
+		}
+	}
+	port := uint16(smtpPort)
+	if c.Port != 0 {
+		port = uint16(c.Port)
+	}
+	d := &smtpclient.Destination{Name: name, Domain: name, TLS: c.tlsFor(name)}
+	if smart == nil {
+		d.Auth = c.Auth
+	}
+	d.Hosts = func(ctx context.Context) ([]smtpclient.Host, error) {
+		if ap, ok := splitAddrPort(name); ok && ap.Port() != 0 {
+			return r.finder(c, ap.Port()).literal(literal(ap.Addr()))
+		}
+		hosts, err := r.finder(c, port).domain(ctx, name)
+		if smart != nil && err != nil {
+			err = fmt.Errorf("direct delivery: %s", err) // not a verdict: the smart hosts may know better
+		}
+		return hosts, err
+	}
+	return d, smart
+}
+
+func cutOversize(destination string) (string, bool) { return strings.CutSuffix(destination, oversize) }
+
+func (r *Router) finder(c *connector, port uint16) *finder {
+	f := &finder{resolver: c.Resolver, port: port, strict: r.StrictMX}
+	if f.resolver == nil {
+		f.resolver = r.resolver
+	}
+	site := &r.table().site
+	f.isName = func(name string) bool { return name == r.name || site.hasName(name) }
+	f.isAddr = site.hasAddr
+	return f
+}
+
+// transport is the connector's, or one that the router makes for it.
+func (r *Router) transport(c *connector) Transport {
+	if c.Transport != nil {
+		return c.Transport
+	}
+	r.mu.RLock()
+	own := r.own[c.Name]
+	r.mu.RUnlock()
+	if own == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if own = r.own[c.Name]; own == nil {
+			if r.own == nil {
+				r.own = make(map[string]*smtpclient.Transport)
+			}
+			own = &smtpclient.Transport{Name: c.Name, Hostname: r.hostname, Logger: r.Logger}
+			r.own[c.Name] = own
+		}
+	}
+	return SMTP(own)
+}

@@ -1,0 +1,98 @@
+package routing
+
+import (
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// How long answers are kept.
+const (
+	maxTTL         = 24 * time.Hour
+	maxNegativeTTL = time.Hour       // RFC 2308, 5 finds one to three hours to work well
+	noNegativeTTL  = time.Minute     // for a "no" that names no time
+	failureTTL     = 5 * time.Second // RFC 9520, 3.2: at least one second
+	maxAliases     = 16
+)
+
+// parseAnswer reads a server's reply to the question of key.
+func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Duration, *DNSError) {
+	switch reply.Rcode {
+	case dns.RcodeSuccess, dns.RcodeNameError:
+	default:
+		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, dns.RcodeToString[reply.Rcode])
+	}
+	if reply.Truncated { // also over TCP: not the whole truth
+		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "truncated answer")
+	}
+	name, ttl, err := followAliases(reply.Answer, key)
+	if err != nil {
+		return nil, ttl, err
+	}
+	a := &Answer{Name: strings.TrimSuffix(name, "."), Secure: trustAD && reply.AuthenticatedData}
+	for _, rr := range reply.Answer {
+		h := rr.Header()
+		if h.Rrtype == key.qtype && h.Class == dns.ClassINET && strings.EqualFold(h.Name, name) {
+			a.Records = append(a.Records, rr)
+			ttl = min(ttl, seconds(h.Ttl))
+		}
+	}
+	if len(a.Records) > 0 {
+		return a, ttl, nil
+	}
+	ttl = min(ttl, negativeTTL(reply.Ns))
+	if reply.Rcode == dns.RcodeNameError {
+		return nil, ttl, dnsError(NoSuchName, key.name, key.qtype, aliasDetail(name, key))
+	}
+	return nil, ttl, dnsError(NoRecord, key.name, key.qtype, aliasDetail(name, key))
+}
+
+// followAliases walks along the CNAMEs of an answer from the name that was
+// asked about to the one where the records should be.
+func followAliases(records []dns.RR, key dnsKey) (string, time.Duration, *DNSError) {
+	name, ttl := dns.Fqdn(key.name), maxTTL
+	if key.qtype == dns.TypeCNAME {
+		return name, ttl, nil
+	}
+	for range maxAliases {
+		target := ""
+		for _, rr := range records {
+			c, is := rr.(*dns.CNAME)
+			if is && strings.EqualFold(c.Hdr.Name, name) {
+				target = c.Target
+				ttl = min(ttl, seconds(c.Hdr.Ttl))
+				break
+			}
+		}
+		if target == "" {
+			return name, ttl, nil
+		}
+		name = strings.ToLower(target)
+	}
+	return "", max(ttl, noNegativeTTL), dnsError(AliasLoop, key.name, key.qtype, "")
+}
+
+func aliasDetail(name string, key dnsKey) string {
+	if strings.EqualFold(name, dns.Fqdn(key.name)) {
+		return ""
+	}
+	return "an alias of " + strings.TrimSuffix(name, ".")
+}
+
+// negativeTTL is how long a "no" may be believed (RFC 2308, 5).
+func negativeTTL(authority []dns.RR) time.Duration {
+	for _, rr := range authority {
+		if soa, is := rr.(*dns.SOA); is {
+			return min(seconds(soa.Minttl), seconds(soa.Hdr.Ttl), maxNegativeTTL)
+		}
+	}
+	return noNegativeTTL
+}
+
+func seconds(ttl uint32) time.Duration {
+	if ttl > 1<<31-1 { // RFC 2181, 8
+		return 0
+	}
+	return min(time.Duration(ttl)*time.Second, maxTTL)
+}

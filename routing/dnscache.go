@@ -1,0 +1,126 @@
+package routing
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A dnsKey is a question: a name in lower case, without the last dot.
+type dnsKey struct {
+	name  string
+	qtype uint16
+}
+
+// A dnsCache remembers answers and refusals for as long as they say.
+type dnsCache struct {
+	mu      sync.RWMutex // guards entries
+	entries map[dnsKey]dnsEntry
+}
+
+type dnsEntry struct {
+	answer  *Answer
+	err     error
+	expires time.Time
+}
+
+func (c *dnsCache) get(key dnsKey, now time.Time) (*Answer, error, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	e, ok := c.entries[key]
+	if !ok || !now.Before(e.expires) {
+		return nil, nil, false
+	}
+	return e.answer, e.err, true
+}
+
+func (c *dnsCache) put(key dnsKey, a *Answer, err error, expires, now time.Time, limit int) {
+	if limit < 0 || !now.Before(expires) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entries == nil {
+		c.entries = make(map[dnsKey]dnsEntry)
+	}
+	if _, there := c.entries[key]; !there && len(c.entries) >= limit {
+		c.shrink(now, limit-limit/8-1)
+	}
+	c.entries[key] = dnsEntry{a, err, expires}
+}
+
+// shrink drops what has expired and then, down to the number, whatever the
+// map yields first: it comes back when it is needed.
+func (c *dnsCache) shrink(now time.Time, to int) {
+	for k, e := range c.entries {
+		if !now.Before(e.expires) {
+			delete(c.entries, k)
+		}
+	}
+	for k := range c.entries {
+		if len(c.entries) <= to {
+			return
+		}
+		delete(c.entries, k)
+	}
+}
+
+// flights joins callers that ask the same question at the same time.
+type flights struct {
+	mu sync.Mutex // guards m and the waiters in it
+	m  map[dnsKey]*flight
+}
+
+type flight struct {
+	waiters int
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when answer and err are set
+	answer  *Answer
+	err     error
+}
+
+// do runs ask, or waits for the one that runs already for key. The query does
+// not end with the context of the caller that happened to be first, but when
+// all who wait for it have gone.
+func (fs *flights) do(ctx context.Context, key dnsKey, ask func(context.Context) (*Answer, error)) (*Answer, error) {
+	fs.mu.Lock()
+	f := fs.m[key]
+	if f == nil {
+		if fs.m == nil {
+			fs.m = make(map[dnsKey]*flight)
+		}
+		askCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		f = &flight{cancel: cancel, done: make(chan struct{})}
+		fs.m[key] = f
+		go func() {
+			f.answer, f.err = ask(askCtx)
+			fs.mu.Lock()
+			fs.forget(key, f)
+			fs.mu.Unlock()
+			cancel()
+			close(f.done)
+		}()
+	}
+	f.waiters++
+	fs.mu.Unlock()
+
+	select {
+	case <-f.done:
+		return f.answer, f.err
+	case <-ctx.Done():
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.waiters--; f.waiters == 0 {
+		f.cancel()
+		fs.forget(key, f) // nobody may join what is being broken off
+	}
+	return nil, &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Err: ctx.Err()}
+}
+
+// forget takes a flight out of the map. The caller holds fs.mu.
+func (fs *flights) forget(key dnsKey, f *flight) {
+	if fs.m[key] == f {
+		delete(fs.m, key)
+	}
+}

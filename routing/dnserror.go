@@ -1,0 +1,111 @@
+package routing
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+	"github.com/miekg/dns"
+)
+
+// A DNSProblem is a way in which the DNS does not lead to a host.
+type DNSProblem uint8
+
+const (
+	// DNSUnavailable: no server answered in time.
+	DNSUnavailable DNSProblem = iota
+	// DNSFailure: the servers answered that they failed (SERVFAIL, REFUSED,
+	// ..., also for signatures that do not verify) or answered nonsense.
+	DNSFailure
+	// NoSuchName: the name does not exist (NXDOMAIN).
+	NoSuchName
+	// NoRecord: the name exists, without a record of the type.
+	NoRecord
+	// BadName: not a name that the DNS could have.
+	BadName
+	// AliasLoop: a chain of CNAMEs that has no end, or too many links.
+	AliasLoop
+	// NullMX: the domain says that it takes no mail (RFC 7505).
+	NullMX
+	// MXAlias: the name in an MX record is an alias (RFC 2181, 10.3). It is
+	// followed unless Router.StrictMX is set.
+	MXAlias
+	// MXAddress: the name in an MX record is an IP address.
+	MXAddress
+	// NoAddress: neither the domain nor any host in its MX records has an
+	// address.
+	NoAddress
+)
+
+// dnsStatus is what each problem is called and what a sender is told.
+var dnsStatus = [...]struct {
+	text     string
+	code     int
+	enhanced smtp.EnhancedCode
+}{
+	DNSUnavailable: {"no answer from the DNS", 451, smtp.EnhancedCode{4, 4, 3}},
+	DNSFailure:     {"the DNS failed", 451, smtp.EnhancedCode{4, 4, 3}},
+	NoSuchName:     {"no such domain", 550, smtp.EnhancedCode{5, 1, 2}},
+	NoRecord:       {"no such record", 550, smtp.EnhancedCode{5, 4, 4}},
+	BadName:        {"not a valid domain name", 550, smtp.EnhancedCode{5, 1, 2}},
+	AliasLoop:      {"the aliases (CNAME) have no end", 550, smtp.EnhancedCode{5, 4, 6}},
+	NullMX:         {"the domain accepts no mail (null MX)", 556, smtp.EnhancedCode{5, 1, 10}},
+	MXAlias:        {"the MX record names an alias", 550, smtp.EnhancedCode{5, 4, 0}},
+	MXAddress:      {"the MX record names an IP address instead of a host", 550, smtp.EnhancedCode{5, 4, 0}},
+	NoAddress:      {"no host with an address", 550, smtp.EnhancedCode{5, 4, 4}},
+}
+
+func (p DNSProblem) String() string {
+	if int(p) < len(dnsStatus) {
+		return dnsStatus[p].text
+	}
+	return fmt.Sprintf("DNSProblem(%d)", uint8(p))
+}
+
+// A DNSError is the DNS saying no, or nothing.
+type DNSError struct {
+	Problem DNSProblem
+	Name    string // the name that was asked about
+	Type    uint16 // the type of record, as dns.TypeMX
+	Detail  string // what is known beyond Problem, as a response code
+	Err     error  // the cause; may be nil
+}
+
+func (e *DNSError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %v", e.Name, dns.Type(e.Type), e.Problem)
+	if e.Detail != "" {
+		b.WriteString(": " + e.Detail)
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	return b.String()
+}
+
+func (e *DNSError) Unwrap() error { return e.Err }
+
+// As lets errors.As find the *smtp.SMTPError.
+func (e *DNSError) As(target any) bool { return asSMTP(target, e) }
+
+// Temporary says whether the same question may have a better answer later.
+func (e *DNSError) Temporary() bool { return dnsStatus[e.Problem].code < 500 }
+
+// SMTP is the reply that stands for the error: 4.4.3 for servers that fail,
+// 5.1.2 for a domain that does not exist, 5.1.10 for one that takes no mail,
+// 5.4.4 for one without a host, 5.4.0 for MX records that name no host.
+func (e *DNSError) SMTP() *smtp.SMTPError {
+	s := dnsStatus[e.Problem]
+	text := fmt.Sprintf("%s: %s", e.Name, s.text)
+	if e.Problem == NoRecord {
+		text = fmt.Sprintf("%s: no %s record", e.Name, dns.Type(e.Type))
+	}
+	if e.Detail != "" {
+		text += " (" + e.Detail + ")"
+	}
+	return &smtp.SMTPError{Code: s.code, EnhancedCode: s.enhanced, Message: text}
+}
+
+func dnsError(p DNSProblem, name string, qtype uint16, detail string) *DNSError {
+	return &DNSError{Problem: p, Name: strings.TrimSuffix(name, "."), Type: qtype, Detail: detail}
+}

@@ -1,0 +1,224 @@
+package dnstest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// A Server answers DNS queries over UDP and TCP on one address. All methods
+// may be called concurrently, also while it answers.
+type Server struct {
+	// Addr is the server's address, "127.0.0.1:port", for UDP and TCP alike.
+	Addr string
+
+	udp, tcp *dns.Server
+	done     chan struct{} // closed by Close
+	closed   sync.Once
+	serving  sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	zone   zone
+	faults []*fault
+	counts map[question]int
+}
+
+// A question is what is counted and what faults are attached to.
+type question struct {
+	name  string // canonical: lower case, with the dot at the end
+	qtype uint16 // dns.TypeANY for a fault of all types
+}
+
+// Start runs a server on a free port of 127.0.0.1, with the records that the
+// zone texts list.
+func Start(zones ...string) (*Server, error) { return Listen("127.0.0.1:0", zones...) }
+
+// Listen is Start on an address of the caller's choice; port 0 means any that
+// is free for UDP and TCP alike.
+func Listen(addr string, zones ...string) (*Server, error) {
+	s, err := script(zones)
+	if err != nil {
+		return nil, err
+	}
+	pc, l, err := listenBoth(addr)
+	if err != nil {
+		return nil, fmt.Errorf("dnstest: %w", err)
+	}
+	s.Addr = pc.LocalAddr().String()
+	s.udp = &dns.Server{PacketConn: pc, Handler: dns.HandlerFunc(s.serve)}
+	s.tcp = &dns.Server{Listener: l, Handler: dns.HandlerFunc(s.serve)}
+	for _, d := range []*dns.Server{s.udp, s.tcp} {
+		started := make(chan struct{})
+		d.NotifyStartedFunc = func() { close(started) }
+		s.serving.Go(func() { d.ActivateAndServe() })
+		<-started
+	}
+	return s, nil
+}
+
+// InMemory makes a server without a socket: only its Dial leads to it. Tests
+// in a testing/synctest bubble need that.
+func InMemory(zones ...string) (*Server, error) { return script(zones) }
+
+// TB is what New needs of a testing.TB.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// New is Start for a test: it fails the test on an error, and closes the
+// server when the test ends.
+func New(t TB, zones ...string) *Server {
+	t.Helper()
+	s, err := Start(zones...)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func script(zones []string) (*Server, error) {
+	s := &Server{done: make(chan struct{}), zone: zone{}, counts: make(map[question]int)}
+	for _, text := range zones {
+		if err := s.Add(text); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// listenBoth finds a port that is free for UDP and TCP.
+func listenBoth(addr string) (net.PacketConn, net.Listener, error) {
+	var err error
+	for range 20 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", addr); err != nil {
+			return nil, nil, err
+		}
+		var pc net.PacketConn
+		if pc, err = net.ListenPacket("udp", l.Addr().String()); err == nil {
+			return pc, l, nil
+		}
+		l.Close() // taken for UDP: another port may be free
+	}
+	return nil, nil, err
+}
+
+// Close stops the server; queries that wait for a delay get no answer.
+func (s *Server) Close() error {
+	s.closed.Do(func() {
+		close(s.done)
+		for _, d := range []*dns.Server{s.udp, s.tcp} {
+			if d != nil {
+				d.Shutdown()
+			}
+		}
+	})
+	s.serving.Wait()
+	return nil
+}
+
+// Dial connects to the server in memory, whatever the address; it has the
+// form of routing.DNSResolver.Dial. Messages are framed as over TCP.
+func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	client, server := net.Pipe()
+	s.serving.Go(func() {
+		stop := make(chan struct{})
+		defer close(stop)
+		s.serving.Go(func() {
+			select {
+			case <-s.done:
+			case <-stop:
+			}
+			server.Close()
+		})
+		w := &pipeWriter{Conn: &dns.Conn{Conn: server}, packet: network == "udp"}
+		for {
+			q, err := w.ReadMsg()
+			if err != nil {
+				return
+			}
+			s.serve(w, q)
+		}
+	})
+	return client, nil
+}
+
+// pipeWriter is the dns.ResponseWriter of a connection in memory.
+type pipeWriter struct {
+	*dns.Conn
+	packet bool
+}
+
+func (w *pipeWriter) LocalAddr() net.Addr {
+	if w.packet {
+		return &net.UDPAddr{}
+	}
+	return &net.TCPAddr{}
+}
+
+func (w *pipeWriter) TsigStatus() error   { return nil }
+func (w *pipeWriter) TsigTimersOnly(bool) {}
+func (w *pipeWriter) Hijack()             {}
+
+// serve answers one query as the script says.
+func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
+	if len(q.Question) != 1 {
+		dns.HandleFailed(w, q)
+		return
+	}
+	_, packet := w.LocalAddr().(*net.UDPAddr)
+	s.mu.Lock()
+	what := question{dns.CanonicalName(q.Question[0].Name), q.Question[0].Qtype}
+	s.counts[what]++
+	f := s.fault(what)
+	reply := s.zone.answer(q)
+	s.mu.Unlock()
+
+	if f.Delay > 0 {
+		timer := time.NewTimer(f.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.done:
+			return
+		}
+	}
+	if f.Drop || f.NoTCP && !packet {
+		if !packet {
+			w.Close()
+		}
+		return
+	}
+	f.apply(reply, packet)
+	if packet {
+		size := dns.MinMsgSize
+		if opt := q.IsEdns0(); opt != nil {
+			size = int(opt.UDPSize())
+		}
+		reply.Truncate(size)
+	}
+	w.WriteMsg(reply) // the client may be gone: nothing to be done about that
+}
+
+// Count is how often name was asked about; qtype is "MX", "A", ..., or "" for
+// all types together.
+func (s *Server) Count(name, qtype string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for q, c := range s.counts {
+		if q.name == canonical(name) && (qtype == "" || q.qtype == dns.StringToType[qtype]) {
+			n += c
+		}
+	}
+	return n
+}
+
+func canonical(name string) string { return dns.CanonicalName(dns.Fqdn(name)) }

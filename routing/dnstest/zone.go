@@ -1,0 +1,184 @@
+package dnstest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// A zone is all that the server knows, by canonical name. There are no cuts:
+// it is as if one zone held the whole world.
+type zone map[string]*node
+
+type node struct {
+	records []dns.RR
+	secure  bool // it and its descendants are authenticated
+}
+
+const defaultTTL = 300
+
+// Add adds records, as lines of a master file; names without a dot at the
+// end are complete nevertheless. The TTL is 300 where none is given.
+func (s *Server) Add(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := dns.NewZoneParser(strings.NewReader(trimLines(text)), ".", "")
+	p.SetDefaultTTL(defaultTTL)
+	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
+		n := s.zone.at(rr.Header().Name)
+		n.records = append(n.records, rr)
+	}
+	if err := p.Err(); err != nil {
+		return fmt.Errorf("dnstest: %w", err)
+	}
+	return nil
+}
+
+// trimLines takes away the indentation that zone text has in Go source: at
+// the start of a line it would mean "the same name as above".
+func trimLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimSpace(l)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// Remove takes away the records of name, of one type or, where qtype is "",
+// of all.
+func (s *Server) Remove(name, qtype string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.zone[canonical(name)]
+	if n == nil {
+		return
+	}
+	kept := n.records[:0]
+	for _, rr := range n.records {
+		if qtype != "" && rr.Header().Rrtype != dns.StringToType[qtype] {
+			kept = append(kept, rr)
+		}
+	}
+	n.records = kept
+	if len(kept) == 0 && !n.secure {
+		delete(s.zone, canonical(name))
+	}
+}
+
+// Secure makes answers about the names, and about all names below them,
+// authenticated: they carry the AD bit, as from a validating resolver, for
+// clients that ask for it (RFC 6840, 5.7).
+func (s *Server) Secure(names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		s.zone.at(name).secure = true
+	}
+}
+
+// at is the node of a name, made where there is none.
+func (z zone) at(name string) *node {
+	name = canonical(name)
+	if z[name] == nil {
+		z[name] = &node{}
+	}
+	return z[name]
+}
+
+// answer is the reply of a well-behaved recursive resolver.
+func (z zone) answer(q *dns.Msg) *dns.Msg {
+	m := new(dns.Msg).SetReply(q)
+	m.RecursionAvailable = true
+	name, qtype := dns.CanonicalName(q.Question[0].Name), q.Question[0].Qtype
+	secure := true
+	for range 16 { // aliases, bounded: they may run in a circle
+		secure = secure && z.secure(name)
+		records, exists := z.lookup(name)
+		if !exists {
+			m.Rcode = dns.RcodeNameError
+			break
+		}
+		var alias string
+		found := false
+		for _, rr := range records {
+			if rr.Header().Rrtype == qtype || qtype == dns.TypeANY {
+				m.Answer = append(m.Answer, withName(rr, name))
+				found = true
+			} else if c, ok := rr.(*dns.CNAME); ok && !found {
+				alias = c.Target
+			}
+		}
+		if found || alias == "" {
+			break
+		}
+		for _, rr := range records {
+			if rr.Header().Rrtype == dns.TypeCNAME {
+				m.Answer = append(m.Answer, withName(rr, name))
+			}
+		}
+		name = dns.CanonicalName(alias)
+	}
+	if len(m.Answer) == 0 || m.Rcode != dns.RcodeSuccess {
+		m.Ns = append(m.Ns, z.soa(name))
+	}
+	opt := q.IsEdns0()
+	m.AuthenticatedData = secure && (q.AuthenticatedData || opt != nil && opt.Do())
+	if opt != nil {
+		m.SetEdns0(1232, opt.Do())
+	}
+	return m
+}
+
+// lookup finds a name's records, also by a wildcard, and says whether the
+// name exists.
+func (z zone) lookup(name string) (records []dns.RR, exists bool) {
+	if n := z[name]; n != nil && (len(n.records) > 0 || n.secure) {
+		return n.records, true
+	}
+	for other, n := range z {
+		if len(n.records) > 0 && dns.IsSubDomain(name, other) {
+			return nil, true // an empty non-terminal (RFC 8020)
+		}
+	}
+	for off, end := dns.NextLabel(name, 0); !end; off, end = dns.NextLabel(name, off) {
+		if n := z["*."+name[off:]]; n != nil {
+			return n.records, true
+		}
+	}
+	return nil, false
+}
+
+func (z zone) secure(name string) bool {
+	for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
+		if n := z[name[off:]]; n != nil && n.secure {
+			return true
+		}
+	}
+	return false
+}
+
+// soa is the zone's own, or one that makes negative answers live for a minute.
+func (z zone) soa(name string) dns.RR {
+	for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
+		if n := z[name[off:]]; n != nil {
+			for _, rr := range n.records {
+				if rr.Header().Rrtype == dns.TypeSOA {
+					return dns.Copy(rr)
+				}
+			}
+		}
+	}
+	return &dns.SOA{
+		Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60},
+		Ns:  "dnstest.invalid.", Mbox: "dnstest.invalid.", Serial: 1, Minttl: 60,
+	}
+}
+
+// withName is a record under the name that was asked for: a wildcard's own
+// name does not appear in answers.
+func withName(rr dns.RR, name string) dns.RR {
+	rr = dns.Copy(rr)
+	rr.Header().Name = name
+	return rr
+}

@@ -1,0 +1,51 @@
+// Package routing decides which way mail goes, and takes it there: it is the
+// send side's judgement of a relay.
+//
+// A [Connector] is one way out: the domains that it serves, the smart hosts
+// or the DNS by which the next hop is found, who may use it, when it runs. A
+// [Table] is a set of connectors that was checked as a whole; it chooses as
+// Exchange does. A [Router] uses it: it is the Deliverer of a queue.Queue.
+//
+//	table, err := routing.NewTable(
+//		routing.Connector{
+//			Name:       "organisation",
+//			Spaces:     []string{"example.com"},
+//			SmartHosts: routing.SmartHosts("[10.0.0.5]", "[10.0.0.6]"),
+//		},
+//		routing.Connector{Name: "internet", Spaces: []string{"*;10"}}, // by DNS: MX
+//	)
+//	if err != nil { ... } // says which connector and which field
+//	router := &routing.Router{Table: table, Hostname: "relay.example.com"}
+//	q := &queue.Queue{Store: store, Deliverer: router}
+//	...
+//	router.Close()
+//
+// # How a connector is chosen
+//
+// For each recipient, on its domain. Connectors that are disabled, whose
+// scope leaves the message out, for which it is too large or whose
+// restrictions bar it, do not take part. Among the others the most specific
+// address space wins ("example.com" before "*.example.com" before "*.com"
+// before "*"), then the lowest cost, then the name. When the hosts of the
+// chosen one are all down, its Fallback serves, and then the next that
+// matches.
+//
+// When connectors match but all are too small, the recipient fails with
+// 5.3.4; when restrictions bar it from all, with 5.7.1; when there is none at
+// all, the mail waits (4.4.4) for a table that has one.
+//
+// # The DNS
+//
+// Hosts are looked up when a connection is needed, through a small [Resolver]
+// interface; [DNSResolver] asks name servers and keeps what they say. What the
+// DNS says no to is a [DNSError]: a domain that does not exist (5.1.2), takes
+// no mail (null MX, 5.1.10), has no host (5.4.4), or leads back to this relay
+// (a [LoopError], 5.4.6), fails the recipient; servers that do not answer
+// (4.4.3) leave the mail waiting. Package routing/dnstest has a DNS server
+// for tests.
+//
+// # Other transports
+//
+// SMTP is what connectors speak by default. LMTP, a command, a directory, an
+// HTTP server or a Go function take the mail as well: see [Transport].
+package routing

@@ -1,0 +1,54 @@
+package routing
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// downHops remembers which next hops were unreachable a moment ago, so that
+// mail takes another way at once where there is one.
+type downHops struct {
+	count atomic.Int32 // len(until): spares the lock as long as all is well
+	mu    sync.Mutex   // guards until
+	until map[queue.NextHop]time.Time
+}
+
+const maxDownHops = 10000
+
+func (d *downHops) has(hop queue.NextHop) bool {
+	if d.count.Load() == 0 {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	until, there := d.until[hop]
+	if there && !time.Now().Before(until) {
+		delete(d.until, hop)
+		d.count.Store(int32(len(d.until)))
+		there = false
+	}
+	return there
+}
+
+func (d *downHops) mark(hop queue.NextHop, until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.until == nil || len(d.until) >= maxDownHops { // forgetting costs no more than an attempt
+		d.until = make(map[queue.NextHop]time.Time)
+	}
+	d.until[hop] = until
+	d.count.Store(int32(len(d.until)))
+}
+
+func (d *downHops) clear(hop queue.NextHop) {
+	if d.count.Load() == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.until, hop)
+	d.count.Store(int32(len(d.until)))
+}

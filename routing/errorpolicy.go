@@ -1,0 +1,80 @@
+package routing
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// A replyPattern fits replies by their code or by their enhanced code; the
+// other is zero.
+type replyPattern struct {
+	code     int
+	enhanced smtp.EnhancedCode
+}
+
+// parseReplyPatterns reads "550" or "5.7.1"; all must begin with the class.
+func parseReplyPatterns(list []string, class byte) ([]replyPattern, error) {
+	var ps []replyPattern
+	for _, text := range list {
+		if text == "" || text[0] != class {
+			return nil, fmt.Errorf("%q does not begin with %c", text, class)
+		}
+		parts := strings.Split(text, ".")
+		nums := make([]int, len(parts))
+		for i, p := range parts {
+			n, err := strconv.ParseUint(p, 10, 10)
+			if err != nil || n > 999 {
+				return nil, fmt.Errorf("%q is neither a code (550) nor an enhanced code (5.7.1)", text)
+			}
+			nums[i] = int(n)
+		}
+		switch {
+		case len(nums) == 1 && len(text) == 3:
+			ps = append(ps, replyPattern{code: nums[0]})
+		case len(nums) == 3 && nums[0] < 10:
+			ps = append(ps, replyPattern{enhanced: smtp.EnhancedCode{nums[0], nums[1], nums[2]}})
+		default:
+			return nil, fmt.Errorf("%q is neither a code (550) nor an enhanced code (5.7.1)", text)
+		}
+	}
+	return ps, nil
+}
+
+func fits(ps []replyPattern, r *smtp.SMTPError) bool {
+	for _, p := range ps {
+		if p.code != 0 && p.code == r.Code || p.code == 0 && p.enhanced == r.EnhancedCode {
+			return true
+		}
+	}
+	return false
+}
+
+// judge applies the connector's error policy to a result.
+func (c *connector) judge(r *queue.Result) {
+	var dnsErr *DNSError
+	switch {
+	case r.Outcome == queue.Failure && c.Errors.DowngradeDNS && errors.As(r.Err, &dnsErr),
+		r.Outcome == queue.Failure && fits(c.downgrade, &r.Reply):
+		r.Outcome = queue.Deferred
+		r.Reply = inClass(r.Reply, 4)
+	case r.Outcome == queue.Deferred && fits(c.upgrade, &r.Reply):
+		r.Outcome = queue.Failure
+		r.Reply = inClass(r.Reply, 5)
+	}
+}
+
+// inClass is a reply moved to the class 4 or 5, so that its code says what it
+// has come to.
+func inClass(r smtp.SMTPError, class int) smtp.SMTPError {
+	r.Code = class*100 + r.Code%100
+	if r.EnhancedCode[0] > 0 {
+		r.EnhancedCode[0] = class
+	}
+	return r
+}

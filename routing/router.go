@@ -1,0 +1,190 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// A Router takes mail out: it chooses a connector for each recipient, finds
+// the hosts and has them sent to. It is the queue.Deliverer of a relay, and a
+// queue.Pacer. Table must be set; its other fields' zero values are defaults.
+// The fields must not change once it is in use. It is safe for concurrent use.
+type Router struct {
+	// Table has the connectors, until SetTable gives others.
+	Table *Table
+	// Resolver asks the DNS, for connectors without one of their own.
+	// Default: a DNSResolver with the servers of /etc/resolv.conf.
+	Resolver Resolver
+	// Hostname is our own name: in EHLO, and in MX records, where it means
+	// that mail would come back. Default os.Hostname.
+	Hostname string
+
+	// StrictMX leaves out MX hosts that are aliases (CNAME), which RFC 2181,
+	// 10.3 forbids and many domains have.
+	StrictMX bool
+	// DownTime is how long a next hop that was unreachable is passed over,
+	// where there is another way. Default 1 minute; negative: not at all.
+	DownTime time.Duration
+
+	// Routed is called when the way of one recipient has been chosen. It may
+	// choose another, or refuse with a *smtp.SMTPError. It must not wait.
+	Routed func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop *queue.NextHop) error
+	// Categorized is called before each attempt to send, with a copy of the
+	// message and of the recipients that go together, which it may change
+	// for this attempt (header fields for the outside, rewritten addresses) as
+	// long as number and order of the recipients stay. A *smtp.SMTPError
+	// with a 5xx code fails them all, any other error defers them.
+	Categorized func(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) error
+
+	// Logger gets a line for each way that was found to be down, and for each
+	// change of the table; nil is silent.
+	Logger *slog.Logger
+
+	current  atomic.Pointer[Table] // overrides Table
+	down     downHops
+	triggers triggers
+	once     sync.Once // sets what follows from the fields
+	resolver Resolver
+	hostname string
+	name     string // hostname in the form that domains are compared in
+
+	mu  sync.RWMutex                     // guards own
+	own map[string]*smtpclient.Transport // of connectors without one, by name
+}
+
+const defaultDownTime = time.Minute
+
+func (r *Router) init() {
+	r.once.Do(func() {
+		if r.resolver = r.Resolver; r.resolver == nil {
+			r.resolver = &DNSResolver{}
+		}
+		if r.hostname = r.Hostname; r.hostname == "" {
+			r.hostname, _ = os.Hostname() // without one, EHLO says what the transport has
+		}
+		r.name, _ = addr.Domain(r.hostname)
+	})
+}
+
+// SetTable changes the connectors while mail flows. Attempts in progress end
+// the way they began; mail that waits is routed anew. nil goes back to the
+// field Table.
+func (r *Router) SetTable(t *Table) {
+	r.current.Store(t)
+	t = r.table()
+	r.mu.Lock()
+	var gone []*smtpclient.Transport
+	for name, transport := range r.own {
+		if c := t.byName[name]; c == nil || c.Transport != nil {
+			gone = append(gone, transport)
+			delete(r.own, name)
+		}
+	}
+	r.mu.Unlock()
+	for _, transport := range gone {
+		transport.Close()
+	}
+	if r.Logger != nil {
+		r.Logger.Info("routing table changed", "connectors", t.Connectors())
+	}
+}
+
+func (r *Router) table() *Table {
+	if t := r.current.Load(); t != nil {
+		return t
+	}
+	if r.Table != nil {
+		return r.Table
+	}
+	return &Table{}
+}
+
+// Close ends the idle sessions of all connectors, and closes Transports that
+// are io.Closers. It is for the end, after the queue's Shutdown.
+func (r *Router) Close() error {
+	r.mu.Lock()
+	own := r.own
+	r.own = nil
+	r.mu.Unlock()
+	var errs []error
+	for _, t := range own {
+		errs = append(errs, t.Close())
+	}
+	for _, c := range r.table().connectors {
+		if closer, is := c.Transport.(io.Closer); is {
+			errs = append(errs, closer.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Route implements queue.Deliverer. It never waits for the network.
+func (r *Router) Route(ctx context.Context, m *queue.Message, rcpt *queue.Recipient) (queue.NextHop, error) {
+	hop, err := r.route(r.table(), m, rcpt.Addr)
+	if err == nil && r.Routed != nil {
+		err = r.Routed(ctx, m, rcpt, &hop)
+	}
+	return hop, err
+}
+
+// route chooses the first way that is not known to be down or, where all are,
+// the first of all.
+func (r *Router) route(t *Table, m *queue.Message, address string) (queue.NextHop, error) {
+	domain, err := canonicalDomain(address)
+	if err != nil {
+		return queue.NextHop{}, badDomain(err)
+	}
+	var first, up queue.NextHop
+	loss := t.ways(m, domain, func(c *connector) bool {
+		hop := c.hop(m, domain)
+		if first == (queue.NextHop{}) {
+			first = hop
+		}
+		if r.down.has(hop) || first != hop && r.heldBack(c, hop) {
+			return true
+		}
+		up = hop
+		return false
+	})
+	switch {
+	case up != queue.NextHop{}:
+		return up, nil
+	case first != queue.NextHop{}:
+		return first, nil
+	}
+	return queue.NextHop{}, noWay(domain, loss)
+}
+
+func badDomain(err error) *smtp.SMTPError {
+	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 3}, Message: "Bad recipient address: " + err.Error()}
+}
+
+// oversize marks the queue of messages that have a schedule of their own.
+const oversize = " (oversize)"
+
+// hop is the queue in which a connector's mail for a domain waits.
+func (c *connector) hop(m *queue.Message, domain string) queue.NextHop {
+	h := queue.NextHop{Connector: c.Name, Destination: domain}
+	switch {
+	case !c.byDNS():
+		h.Destination = c.Name
+	case len(c.hosts) > 0 && !c.DirectFirst:
+		h.Destination = c.hostsName
+	}
+	if c.OversizeSchedule != nil && sizeOf(m) > c.OversizeSize {
+		h.Destination += oversize
+	}
+	return h
+}

@@ -1,0 +1,236 @@
+package routing
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Schedule is when something runs: windows in the week, in a time zone, and
+// days that are different. It is immutable.
+type Schedule struct {
+	zone *time.Location
+	week [7][]window
+	// days have windows of their own (none: closed) instead of the week's.
+	days map[date][]window
+	text string
+}
+
+// A window is part of a day, in minutes since its midnight by the wall clock;
+// the end may lie in the next day.
+type window struct{ from, to int }
+
+type date struct {
+	year  int
+	month time.Month
+	day   int
+}
+
+// ParseSchedule reads lines, or parts between semicolons, such as
+//
+//	Mon-Fri 08:00-12:00,13:00-18:00
+//	Sat,Sun 22:00-06:00        into the next day
+//	18:00-19:00                every day
+//	2026-12-25 closed          instead of what the week says
+//	2026-12-24 08:00-12:00
+//
+// Days are Mon Tue Wed Thu Fri Sat Sun; "always" stands for the whole week.
+// Times are those of the zone's wall clock; nil is time.Local. A time that a
+// change of the clock leaves out is taken as time.Date does.
+func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
+	if zone == nil {
+		zone = time.Local
+	}
+	s := &Schedule{zone: zone, days: map[date][]window{}, text: strings.TrimSpace(text)}
+	entries := 0
+	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ';' || r == '\n' }) {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		if entries++; entries > 1000 {
+			return nil, fmt.Errorf("schedule: more than 1000 entries")
+		}
+		if err := s.add(strings.Fields(part)); err != nil {
+			return nil, fmt.Errorf("schedule: %q: %w", part, err)
+		}
+	}
+	if entries == 0 {
+		return nil, fmt.Errorf("schedule: empty")
+	}
+	return s, nil
+}
+
+// add reads one entry: days and windows, either of them optional.
+func (s *Schedule) add(words []string) error {
+	if len(words) == 1 && strings.EqualFold(words[0], "always") {
+		for d := range s.week {
+			s.week[d] = append(s.week[d], window{0, 24 * 60})
+		}
+		return nil
+	}
+	times := words[len(words)-1]
+	if len(words) > 2 || len(words) == 1 && !strings.Contains(times, ":") {
+		return fmt.Errorf("not \"days times\"")
+	}
+	var ws []window
+	if len(words) == 1 || !strings.EqualFold(times, "closed") {
+		for t := range strings.SplitSeq(times, ",") {
+			w, err := parseWindow(t)
+			if err != nil {
+				return err
+			}
+			ws = append(ws, w)
+		}
+	}
+	if len(words) == 1 {
+		for d := range s.week {
+			s.week[d] = append(s.week[d], ws...)
+		}
+		return nil
+	}
+	if day, err := time.Parse(time.DateOnly, words[0]); err == nil {
+		k := dateOf(day)
+		s.days[k] = append(s.days[k], ws...)
+		return nil
+	}
+	days, err := parseDays(words[0])
+	if err == nil && ws == nil {
+		err = fmt.Errorf("only a date can be closed")
+	}
+	for _, d := range days {
+		s.week[d] = append(s.week[d], ws...)
+	}
+	return err
+}
+
+var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// parseDays reads "Mon-Fri,Sun".
+func parseDays(text string) ([]time.Weekday, error) {
+	var days []time.Weekday
+	for part := range strings.SplitSeq(strings.ToLower(text), ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		a := slices.Index(weekdays, from)
+		b := a
+		if isRange {
+			b = slices.Index(weekdays, to)
+		}
+		if a < 0 || b < 0 {
+			return nil, fmt.Errorf("%q is not a day (Mon, Tue, ..., Mon-Fri or 2006-01-02)", part)
+		}
+		for d := a; ; d = (d + 1) % 7 {
+			if !slices.Contains(days, time.Weekday(d)) {
+				days = append(days, time.Weekday(d))
+			}
+			if d == b {
+				break
+			}
+		}
+	}
+	return days, nil
+}
+
+// parseWindow reads "08:00-18:00"; an end that is not after the start is the
+// next day's.
+func parseWindow(text string) (window, error) {
+	from, to, ok := strings.Cut(text, "-")
+	a, errA := parseMinutes(from)
+	b, errB := parseMinutes(to)
+	if !ok || errA != nil || errB != nil || a == 24*60 {
+		return window{}, fmt.Errorf("%q is not a window (15:04-16:04)", text)
+	}
+	if b <= a {
+		b += 24 * 60
+	}
+	return window{a, b}, nil
+}
+
+func parseMinutes(text string) (int, error) {
+	h, m, ok := strings.Cut(text, ":")
+	hour, errH := strconv.ParseUint(h, 10, 8)
+	minute, errM := strconv.ParseUint(m, 10, 8)
+	if !ok || errH != nil || errM != nil || len(m) != 2 || minute > 59 || hour > 24 || hour == 24 && minute > 0 {
+		return 0, fmt.Errorf("%q is not a time of day", text)
+	}
+	return int(hour*60 + minute), nil
+}
+
+// String is the text that the schedule was made of.
+func (s *Schedule) String() string {
+	if s == nil {
+		return "always"
+	}
+	return s.text
+}
+
+// Open says whether t lies in a window. A nil Schedule is always open.
+func (s *Schedule) Open(t time.Time) bool {
+	return s == nil || s.Opens(t).Equal(t)
+}
+
+// Opens is the first moment from t on that lies in a window: t itself when
+// the schedule is open. The zero time means never again.
+func (s *Schedule) Opens(t time.Time) time.Time {
+	if s == nil {
+		return t
+	}
+	var first time.Time
+	today := dateOf(t.In(s.zone))
+	for ahead := -1; ahead <= 8; ahead++ { // yesterday's windows may reach into today
+		first = earlier(first, s.opensOn(today.plus(ahead), t))
+	}
+	if !first.IsZero() {
+		return first
+	}
+	for _, d := range slices.SortedFunc(maps.Keys(s.days), date.compare) {
+		if at := s.opensOn(d, t); !at.IsZero() {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// opensOn is the first moment from t on in a window that begins on day d.
+func (s *Schedule) opensOn(d date, t time.Time) (first time.Time) {
+	windows, special := s.days[d]
+	if !special {
+		windows = s.week[time.Date(d.year, d.month, d.day, 0, 0, 0, 0, time.UTC).Weekday()]
+	}
+	for _, w := range windows {
+		from := time.Date(d.year, d.month, d.day, 0, w.from, 0, 0, s.zone)
+		to := time.Date(d.year, d.month, d.day, 0, w.to, 0, 0, s.zone)
+		switch {
+		case !t.Before(to):
+		case t.Before(from):
+			first = earlier(first, from)
+		default:
+			return t
+		}
+	}
+	return first
+}
+
+// earlier is the earlier of two times, of which either may be zero.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func dateOf(t time.Time) date {
+	y, m, d := t.Date()
+	return date{y, m, d}
+}
+
+func (d date) plus(days int) date {
+	return dateOf(time.Date(d.year, d.month, d.day+days, 0, 0, 0, 0, time.UTC))
+}
+
+func (d date) compare(e date) int {
+	return cmp.Or(d.year-e.year, int(d.month-e.month), d.day-e.day)
+}

@@ -1,0 +1,92 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// A SmartHostError tells that the DNS knows none of a connector's smart hosts.
+type SmartHostError struct {
+	Connector string
+	Permanent bool // ErrorPolicy.FailSmartHosts
+	Err       error
+}
+
+func (e *SmartHostError) Error() string {
+	return "connector " + e.Connector + ": no smart host found: " + e.Err.Error()
+}
+
+func (e *SmartHostError) Unwrap() error { return e.Err }
+
+// SMTP is the reply that stands for the error: 4.4.0, or 5.4.0 if so
+// configured.
+func (e *SmartHostError) SMTP() *smtp.SMTPError {
+	r := &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 0}, Message: "Smart host not found in the DNS"}
+	if e.Permanent {
+		r.Code, r.EnhancedCode[0] = 550, 5
+	}
+	return r
+}
+
+// As lets errors.As find the *smtp.SMTPError.
+func (e *SmartHostError) As(target any) bool { return asSMTP(target, e) }
+
+// smartHosts finds the addresses of a connector's smart hosts, in the order
+// in which one attempt tries them. Hosts that are not found are left out as
+// long as there are others.
+func (f *finder) smartHosts(ctx context.Context, c *connector) ([]smtpclient.Host, error) {
+	var found []smtpclient.Host
+	var errs []error
+	for _, h := range balanced(c.hosts) {
+		hosts, err := f.smartHost(ctx, &h)
+		found = append(found, hosts...)
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	for _, err := range errs {
+		var e *DNSError
+		var loop *LoopError
+		if errors.As(err, &loop) || !errors.As(err, &e) || e.Temporary() {
+			return nil, err
+		}
+	}
+	return nil, &SmartHostError{Connector: c.Name, Permanent: c.Errors.FailSmartHosts, Err: errors.Join(errs...)}
+}
+
+func (f *finder) smartHost(ctx context.Context, h *smartHost) ([]smtpclient.Host, error) {
+	g := *f
+	g.port = h.port
+	switch {
+	case h.socket != "":
+		return []smtpclient.Host{{Name: "localhost", Socket: h.socket}}, nil
+	case h.mx:
+		return g.domain(ctx, h.name)
+	case h.addr.IsValid():
+		ap := addrPort(h.addr, h.port)
+		if f.isAddr(ap) {
+			return nil, &LoopError{SmartHost: h.String()}
+		}
+		return []smtpclient.Host{{Name: h.name, Addrs: []netip.AddrPort{ap}}}, nil
+	}
+	// The operator has named the host, so nothing but its own address and
+	// TLSA records need to be authentic (RFC 7672, 2.2.3).
+	x := exchanger{Host: smtpclient.Host{Name: h.name}}
+	g.isName = func(name string) bool { return h.port == smtpPort && f.isName(name) }
+	g.resolve(ctx, &x, true, nil)
+	switch {
+	case x.ours:
+		return nil, &LoopError{SmartHost: h.String()}
+	case x.err != nil:
+		return nil, x.err
+	}
+	return []smtpclient.Host{x.Host}, nil
+}

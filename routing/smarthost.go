@@ -1,0 +1,208 @@
+package routing
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+)
+
+// A SmartHost is a host that takes a connector's mail, wherever it goes.
+type SmartHost struct {
+	// Host is a name ("relay.example.net"), an address literal
+	// ("[192.0.2.1]", "[IPv6:2001:db8::1]", "[2001:db8::1]"), either of them
+	// with ":port" behind, or "unix:/path" for a socket. Default port 25.
+	Host string
+	// MX delivers to the MX hosts of the name instead of its own addresses.
+	MX bool
+	// Preference orders the hosts: those with a higher number are tried when
+	// the ones before are down.
+	Preference int
+	// Weight is the share of the mail among hosts of equal Preference:
+	// 2 gets twice as much as 1. Default 1, at most 1000.
+	Weight int
+}
+
+// SmartHosts makes smart hosts of equal preference and weight.
+func SmartHosts(hosts ...string) []SmartHost {
+	hs := make([]SmartHost, len(hosts))
+	for i, h := range hosts {
+		hs[i].Host = h
+	}
+	return hs
+}
+
+// A smartHost is a SmartHost that has been understood.
+type smartHost struct {
+	name   string     // A-label form, or an address literal in brackets
+	addr   netip.Addr // of a literal
+	socket string
+	port   uint16
+	mx     bool
+	pref   int
+	weight int
+}
+
+// String is the host in one form, however it was written: part of the name of
+// a queue.
+func (h *smartHost) String() string {
+	switch {
+	case h.socket != "":
+		return "unix:" + h.socket
+	case h.mx:
+		return "mx:" + h.name + portSuffix(h.port)
+	}
+	return h.name + portSuffix(h.port)
+}
+
+func portSuffix(port uint16) string {
+	if port == smtpPort {
+		return ""
+	}
+	return ":" + strconv.Itoa(int(port))
+}
+
+const (
+	smtpPort  = 25
+	maxWeight = 1000
+)
+
+func parseSmartHost(s SmartHost) (smartHost, error) {
+	h := smartHost{port: smtpPort, mx: s.MX, pref: s.Preference, weight: cmp.Or(s.Weight, 1)}
+	if h.weight < 0 || h.weight > maxWeight {
+		return h, fmt.Errorf("%q: weight %d is not 1 to %d", s.Host, s.Weight, maxWeight)
+	}
+	if path, ok := strings.CutPrefix(s.Host, "unix:"); ok {
+		if path == "" || s.MX {
+			return h, fmt.Errorf("%q: a socket needs a path, and has no MX", s.Host)
+		}
+		h.socket = path
+		return h, nil
+	}
+	name, err := cutPort(s.Host, &h.port)
+	if err != nil {
+		return h, err
+	}
+	if strings.HasPrefix(name, "[") {
+		h.addr, err = parseLiteral(name)
+		h.name = literal(h.addr)
+		if err == nil && s.MX {
+			err = fmt.Errorf("%q: an address has no MX", s.Host)
+		}
+		return h, err
+	}
+	if _, err := netip.ParseAddr(name); err == nil || strings.Contains(name, ":") {
+		return h, fmt.Errorf("%q: an address stands in brackets, as [%s]", s.Host, name)
+	}
+	h.name, err = hostName(name)
+	return h, err
+}
+
+// cutPort takes ":port" off the end of a host.
+func cutPort(s string, port *uint16) (string, error) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || i < strings.LastIndexByte(s, ']') || strings.Count(s[strings.LastIndexByte(s, ']')+1:], ":") > 1 {
+		return s, nil
+	}
+	n, err := strconv.ParseUint(s[i+1:], 10, 16)
+	if err != nil || n == 0 {
+		return "", fmt.Errorf("%q: %q is not a port", s, s[i+1:])
+	}
+	*port = uint16(n)
+	return s[:i], nil
+}
+
+// parseLiteral reads an address literal (RFC 5321, 4.1.3). The tag of an IPv6
+// address may be missing.
+func parseLiteral(s string) (netip.Addr, error) {
+	inner, ok1 := strings.CutPrefix(s, "[")
+	inner, ok2 := strings.CutSuffix(inner, "]")
+	if len(inner) > 5 && strings.EqualFold(inner[:5], "ipv6:") {
+		inner = inner[5:]
+	}
+	a, err := netip.ParseAddr(inner)
+	if err != nil || !ok1 || !ok2 || a.Is4In6() {
+		return netip.Addr{}, fmt.Errorf("%q is not an address literal", s)
+	}
+	return a, nil
+}
+
+// literal is the form of RFC 5321, 4.1.3.
+func literal(a netip.Addr) string {
+	if a.Is6() {
+		return "[IPv6:" + a.String() + "]"
+	}
+	return "[" + a.String() + "]"
+}
+
+// hostName is a name in A-label form that the DNS could have.
+func hostName(name string) (string, error) {
+	d, err := addr.Domain(name)
+	if err != nil {
+		return "", err
+	}
+	if d == "" || len(d) > 253 || strings.ContainsAny(d, "[]@") {
+		return "", fmt.Errorf("%q is not a host name", name)
+	}
+	for label := range strings.SplitSeq(d, ".") {
+		if label == "" || len(label) > 63 {
+			return "", fmt.Errorf("%q is not a host name", name)
+		}
+	}
+	return d, nil
+}
+
+// balanced puts smart hosts in the order in which one attempt tries them:
+// by preference, and among equals at random by weight (as RFC 2782 does).
+func balanced(hosts []smartHost) []smartHost {
+	if len(hosts) < 2 {
+		return hosts
+	}
+	order := slices.Clone(hosts)
+	slices.SortStableFunc(order, func(a, b smartHost) int { return a.pref - b.pref })
+	for i := range order {
+		sum := 0
+		for _, h := range order[i:] {
+			if h.pref == order[i].pref {
+				sum += h.weight
+			}
+		}
+		pick := rand.IntN(sum)
+		for j := i; ; j++ {
+			if pick -= order[j].weight; pick < 0 {
+				order[i], order[j] = order[j], order[i]
+				break
+			}
+		}
+	}
+	return order
+}
+
+// setName names a set of smart hosts, for the queue that waits for it.
+func setName(hosts []smartHost) string {
+	names := make([]string, len(hosts))
+	for i := range hosts {
+		names[i] = hosts[i].String()
+	}
+	name := strings.Join(names, ",")
+	if len(name) > 200 {
+		name = fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+	}
+	return name
+}
+
+// splitAddrPort is for literals in a queue's name: "[192.0.2.1]" or with port.
+func splitAddrPort(destination string) (netip.AddrPort, bool) {
+	port := uint16(0)
+	name, err := cutPort(destination, &port)
+	if err != nil || !strings.HasPrefix(name, "[") {
+		return netip.AddrPort{}, false
+	}
+	a, err := parseLiteral(name)
+	return netip.AddrPortFrom(a, port), err == nil
+}
