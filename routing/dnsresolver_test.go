@@ -1,0 +1,380 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"github.com/miekg/dns"
+
+	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
+)
+
+const world = `
+	$TTL 60
+	example.net.           MX    10 mx1.example.net.
+	mx1.example.net.       A     192.0.2.1
+	www.example.net.       CNAME web.example.net.
+	web.example.net.       A     192.0.2.3
+	gone.example.net.      CNAME nowhere.example.net.
+	circle.example.net.    CNAME circle.example.net.
+	txt.example.net.       TXT   "no address here"
+`
+
+// inMemory is a resolver on a server that is reached without sockets, so that
+// time can be virtual.
+func inMemory(t *testing.T, zones ...string) (*dnstest.Server, *DNSResolver) {
+	t.Helper()
+	s, err := dnstest.InMemory(zones...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, &DNSResolver{Servers: []string{"ns1", "ns2"}, Dial: s.Dial}
+}
+
+func TestLookup(t *testing.T) {
+	s := dnstest.New(t, world)
+	r := &DNSResolver{Servers: []string{s.Addr}}
+	s.Fault("broken.example", "", dnstest.Fault{Rcode: dns.RcodeServerFailure})
+	s.Fault("refused.example", "", dnstest.Fault{Rcode: dns.RcodeRefused})
+	for _, c := range []struct {
+		name    string
+		qtype   uint16
+		want    string // the canonical name
+		problem DNSProblem
+		code    string
+	}{
+		{name: "example.net", qtype: dns.TypeMX, want: "example.net"},
+		{name: "Example.NET.", qtype: dns.TypeMX, want: "example.net"},
+		{name: "www.example.net", qtype: dns.TypeA, want: "web.example.net"},
+		{name: "localhost", qtype: dns.TypeA, want: "localhost"},
+		{name: "localhost", qtype: dns.TypeMX, problem: NoRecord, code: "550 5.4.4"},
+		{name: "txt.example.net", qtype: dns.TypeA, problem: NoRecord, code: "550 5.4.4"},
+		{name: "nowhere.example.net", qtype: dns.TypeA, problem: NoSuchName, code: "550 5.1.2"},
+		{name: "gone.example.net", qtype: dns.TypeA, problem: NoSuchName, code: "550 5.1.2"},
+		{name: "circle.example.net", qtype: dns.TypeA, problem: AliasLoop, code: "550 5.4.6"},
+		{name: "broken.example", qtype: dns.TypeMX, problem: DNSFailure, code: "451 4.4.3"},
+		{name: "refused.example", qtype: dns.TypeMX, problem: DNSFailure, code: "451 4.4.3"},
+		{name: "two..dots", qtype: dns.TypeMX, problem: BadName, code: "550 5.1.2"},
+		{name: "", qtype: dns.TypeMX, problem: BadName, code: "550 5.1.2"},
+		{name: strings.Repeat("a", 64) + ".example", qtype: dns.TypeMX, problem: BadName, code: "550 5.1.2"},
+		{name: strings.Repeat("a.", 130) + "example", qtype: dns.TypeMX, problem: BadName, code: "550 5.1.2"},
+	} {
+		a, err := r.Lookup(t.Context(), c.name, c.qtype)
+		if c.code == "" {
+			if err != nil || a.Name != c.want || len(a.Records) == 0 {
+				t.Errorf("%s: %+v, %v; want records of %s", c.name, a, err, c.want)
+			}
+			continue
+		}
+		var e *DNSError
+		var reply *smtp.SMTPError
+		if !errors.As(err, &e) || e.Problem != c.problem || !errors.As(err, &reply) || code(reply) != c.code {
+			t.Errorf("%q %s: %v; want %v as %s", c.name, dns.Type(c.qtype), err, c.problem, c.code)
+		}
+	}
+}
+
+func code(r *smtp.SMTPError) string {
+	return fmt.Sprintf("%d %d.%d.%d", r.Code, r.EnhancedCode[0], r.EnhancedCode[1], r.EnhancedCode[2])
+}
+
+func TestNoServerIsUnavailable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody listens on UDP
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = (&DNSResolver{Servers: []string{l.Addr().String()}}).Lookup(t.Context(), "example.net", dns.TypeMX)
+	var e *DNSError
+	if !errors.As(err, &e) || e.Problem != DNSUnavailable || code(e.SMTP()) != "451 4.4.3" || !e.Temporary() {
+		t.Errorf("%v; want %v", err, DNSUnavailable)
+	}
+}
+
+func TestAnswersAreKeptForTheirTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := inMemory(t, world)
+		defer s.Close()
+		s.Fault("broken.example", "", dnstest.Fault{Rcode: dns.RcodeServerFailure})
+		for _, c := range []struct {
+			name  string
+			qtype uint16
+			ttl   time.Duration
+			asked int // queries for one failure of the cache
+		}{
+			{"example.net", dns.TypeMX, 60 * time.Second, 1},
+			{"nowhere.example.net", dns.TypeA, 60 * time.Second, 1}, // from the SOA
+			{"txt.example.net", dns.TypeA, 60 * time.Second, 1},
+			{"broken.example", dns.TypeA, 5 * time.Second, 4}, // two servers, twice
+		} {
+			ask := func() int {
+				r.Lookup(t.Context(), c.name, c.qtype)
+				return s.Count(c.name, "")
+			}
+			if n := ask(); n != c.asked {
+				t.Errorf("%s: asked %d times, want %d", c.name, n, c.asked)
+			}
+			time.Sleep(c.ttl - time.Millisecond)
+			if n := ask(); n != c.asked {
+				t.Errorf("%s: asked again within the TTL", c.name)
+			}
+			time.Sleep(time.Millisecond)
+			if n := ask(); n != 2*c.asked {
+				t.Errorf("%s: not asked again after the TTL", c.name)
+			}
+		}
+	})
+}
+
+func TestNoCache(t *testing.T) {
+	s, r := inMemory(t, world)
+	r.MaxEntries = -1
+	for range 3 {
+		if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Count("example.net", "MX"); n != 3 {
+		t.Errorf("asked %d times, want 3", n)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	s, r := inMemory(t, `*.example. A 192.0.2.1`)
+	defer s.Close()
+	r.MaxEntries = 16
+	for i := range 100 {
+		if _, err := r.Lookup(t.Context(), fmt.Sprintf("h%d.example", i), dns.TypeA); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(r.cache.entries); n > 16 || n == 0 {
+			t.Fatalf("%d entries after %d lookups", n, i+1)
+		}
+	}
+}
+
+func TestConcurrentQuestionsBecomeOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := inMemory(t, world)
+		defer s.Close()
+		s.Fault("example.net", "", dnstest.Fault{Delay: time.Second})
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := s.Count("example.net", ""); n != 1 {
+			t.Errorf("asked %d times, want once", n)
+		}
+	})
+}
+
+// The first of two callers leaves: the other one gets its answer
+// nevertheless. When both leave, the query ends.
+func TestCallersMayLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := inMemory(t, world)
+		defer s.Close()
+		s.Fault("example.net", "", dnstest.Fault{Delay: 2 * time.Second})
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := r.Lookup(impatient, "example.net", dns.TypeMX)
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the impatient caller: %v", err)
+			}
+		})
+		synctest.Wait()
+		if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil {
+			t.Errorf("the patient caller: %v", err)
+		}
+		wg.Wait()
+
+		s.Fault("txt.example.net", "", dnstest.Fault{Delay: time.Hour})
+		impatient, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r.Lookup(impatient, "txt.example.net", dns.TypeMX)
+		synctest.Wait()
+		if n := len(r.flights.m); n != 0 {
+			t.Errorf("%d queries go on that nobody waits for", n)
+		}
+		s.Fault("txt.example.net", "", dnstest.Fault{})
+		if _, err := r.Lookup(t.Context(), "txt.example.net", dns.TypeTXT); err != nil {
+			t.Errorf("a query that was broken off is remembered: %v", err)
+		}
+	})
+}
+
+func TestTheNextServerHelps(t *testing.T) {
+	for name, fault := range map[string]dnstest.Fault{
+		"SERVFAIL": {Rcode: dns.RcodeServerFailure},
+		"silence":  {Drop: true},
+		"late":     {Delay: time.Minute},
+		"nonsense": {Mangle: func(m *dns.Msg) { m.Question[0].Name = "other.example." }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bad, _ := inMemory(t, world)
+				good, r := inMemory(t, world)
+				defer bad.Close()
+				defer good.Close()
+				bad.Fault("example.net", "", fault)
+				r.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					if addr == "ns1:53" {
+						return bad.Dial(ctx, network, addr)
+					}
+					return good.Dial(ctx, network, addr)
+				}
+				if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil {
+					t.Fatal(err)
+				}
+				r.Lookup(t.Context(), "mx1.example.net", dns.TypeA)
+				if bad.Count("example.net", "") != 1 || bad.Count("mx1.example.net", "") != 0 {
+					t.Error("the server that answered last is not asked first")
+				}
+			})
+		})
+	}
+}
+
+func TestTruncatedAnswersComeOverTCP(t *testing.T) {
+	s := dnstest.New(t, world)
+	r := &DNSResolver{Servers: []string{s.Addr}}
+	s.Fault("example.net", "", dnstest.Fault{Truncate: true})
+	if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil || s.Count("example.net", "") != 2 {
+		t.Errorf("asked %d times: %v", s.Count("example.net", ""), err)
+	}
+	s.Fault("txt.example.net", "", dnstest.Fault{Truncate: true, NoTCP: true})
+	_, err := r.Lookup(t.Context(), "txt.example.net", dns.TypeTXT)
+	var e *DNSError
+	if !errors.As(err, &e) || e.Problem != DNSUnavailable {
+		t.Errorf("without TCP: %v", err)
+	}
+}
+
+func TestServersWithoutEDNS(t *testing.T) {
+	s, r := inMemory(t, world)
+	s.Fault("example.net", "", dnstest.Fault{Rcode: dns.RcodeFormatError, Times: 1})
+	if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil || s.Count("example.net", "") != 2 {
+		t.Errorf("asked %d times: %v", s.Count("example.net", ""), err)
+	}
+}
+
+func TestADIsTrustedOnlyOnTheOperatorsWord(t *testing.T) {
+	s := dnstest.New(t, world)
+	s.Secure("example.net")
+	for _, trust := range []bool{false, true} {
+		r := &DNSResolver{Servers: []string{s.Addr}, TrustAD: trust}
+		a, err := r.Lookup(t.Context(), "example.net", dns.TypeMX)
+		if err != nil || a.Secure != trust {
+			t.Errorf("TrustAD %v: secure %v, %v", trust, a.Secure, err)
+		}
+	}
+}
+
+// Answers that belong to other questions are a forger's: over UDP the right
+// one is waited for.
+func TestForgedAnswersAreIgnored(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	go func() {
+		b := make([]byte, 1500)
+		n, from, err := pc.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		q := new(dns.Msg)
+		if q.Unpack(b[:n]) != nil {
+			return
+		}
+		send := func(change func(*dns.Msg)) {
+			m := new(dns.Msg).SetReply(q)
+			rr, _ := dns.NewRR("example.net. A 192.0.2.66")
+			m.Answer = []dns.RR{rr}
+			change(m)
+			out, _ := m.Pack()
+			pc.WriteTo(out, from)
+		}
+		pc.WriteTo([]byte("garbage"), from)
+		send(func(m *dns.Msg) { m.Id++ })
+		send(func(m *dns.Msg) { m.Question[0].Name = "example.org." })
+		send(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeMX })
+		send(func(m *dns.Msg) { m.Response = false })
+		send(func(m *dns.Msg) { m.Answer[0].(*dns.A).A = net.IPv4(192, 0, 2, 1) })
+	}()
+	r := &DNSResolver{Servers: []string{pc.LocalAddr().String()}, Attempts: 1}
+	a, err := r.Lookup(t.Context(), "example.net", dns.TypeA)
+	if err != nil || !a.Records[0].(*dns.A).A.Equal(net.IPv4(192, 0, 2, 1)) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestSystemServers(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1:53", "192.0.2.1:5353": "192.0.2.1:5353", "2001:db8::1": "[2001:db8::1]:53",
+		"[2001:db8::1]": "[2001:db8::1]:53", "[2001:db8::1]:54": "[2001:db8::1]:54", "ns.example": "ns.example:53",
+	} {
+		if got := withPort(in, "53"); got != want {
+			t.Errorf("withPort(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Whatever a server sends, the answer is an error or has records of the type.
+func FuzzAnswer(f *testing.F) {
+	for _, zone := range []string{"example.net. MX 10 a.example.net.", "example.net. CNAME b.example.\nb.example. MX 0 ."} {
+		q := new(dns.Msg).SetQuestion("example.net.", dns.TypeMX)
+		m := new(dns.Msg).SetReply(q)
+		for rr, p := dns.RR(nil), dns.NewZoneParser(strings.NewReader(zone), ".", ""); ; {
+			var ok bool
+			if rr, ok = p.Next(); !ok {
+				break
+			}
+			m.Answer = append(m.Answer, rr)
+		}
+		b, err := m.Pack()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := new(dns.Msg)
+		if m.Unpack(b) != nil {
+			return
+		}
+		a, ttl, err := parseAnswer(m, dnsKey{"example.net", dns.TypeMX}, false)
+		if ttl < 0 || ttl > maxTTL {
+			t.Errorf("TTL %v", ttl)
+		}
+		if err != nil {
+			return
+		}
+		if len(a.Records) == 0 || a.Secure {
+			t.Errorf("%+v", a)
+		}
+		for _, rr := range a.Records {
+			if _, is := rr.(*dns.MX); !is {
+				t.Errorf("a record of another type: %v", rr)
+			}
+		}
+		readMX(a)
+	})
+}
