@@ -3,7 +3,14 @@ package smtpclient
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
 )
 
 // A Client is one conversation with one host. It is not safe for concurrent
@@ -12,9 +19,35 @@ import (
 //	Hello, StartTLS (which says hello again), Auth, Send ..., Quit
 //
 // An error in which errors.As finds a *smtp.SMTPError is the host's refusal and
-// leaves the conversation usable; after any other it is closed. When a
-// context ends, so does the conversation.
-type Client struct{}
+// leaves the conversation usable, unless its code is 421; after any other it
+// is closed. When a context ends, so does the conversation.
+type Client struct {
+	wire
+	cfg     Config
+	content contentWriter
+	tx      transaction
+	log     *sessionLog
+
+	greeted  bool
+	greeting string
+	ext      map[string]string
+	feat     features
+	tls      *tls.ConnectionState
+	verified bool        // the host's certificate proves that it is the right host
+	prove    func() bool // finds that out when it matters; may be nil
+	identity string      // who we authenticated as
+
+	addr    string // the host's, for results
+	tlsText string // the encryption, for results
+
+	needReset bool // RSET before the next MAIL
+	heard     bool // the host has replied during this delivery, other than 421
+	rcptLimit int  // learned from "too many recipients"
+	closed    error
+
+	opened  time.Time // for Transport: when the session began,
+	carried int       // and how many messages it carried
+}
 
 // A Config is what a Client needs to know beyond its connection. The zero
 // value works.
@@ -23,67 +56,238 @@ type Config struct {
 	LMTP      bool
 	ForceHELO bool
 	Timeouts  Timeouts
-	// Host is the peer's name, for results and errors.
+	// Host is the peer's name, for results and errors. Default: its address.
 	Host string
 	// MaxRecipients as in Transport.
 	MaxRecipients int
 }
 
+// ErrClosed is the error of a conversation that was closed before.
+var ErrClosed = errors.New("smtpclient: conversation is closed")
+
 // NewClient starts a conversation over conn, which may be a *tls.Conn. It
 // belongs to the Client from now on. cfg may be nil.
-func NewClient(conn net.Conn, cfg *Config) *Client { return nil }
+func NewClient(conn net.Conn, cfg *Config) *Client {
+	c := &Client{}
+	if cfg != nil {
+		c.cfg = *cfg
+	}
+	if a := conn.RemoteAddr(); a != nil {
+		c.addr = a.String()
+	}
+	c.setConn(conn)
+	return c
+}
+
+// name is how the host is called in texts.
+func (c *Client) name() string {
+	if c.cfg.Host == "" {
+		return c.addr
+	}
+	return c.cfg.Host
+}
+
+// proven says whether the certificate proves that the host is the right one.
+func (c *Client) proven() bool {
+	if !c.verified && c.prove != nil {
+		c.verified, c.prove = c.prove(), nil
+	}
+	return c.verified
+}
+
+func (c *Client) maxRecipients() int {
+	n := or(c.cfg.MaxRecipients, 100)
+	if c.rcptLimit > 0 {
+		n = min(n, c.rcptLimit)
+	}
+	return n
+}
+
+// do runs one part of the conversation under ctx. When that fails for another
+// reason than a reply, the connection is closed.
+func (c *Client) do(ctx context.Context, part func() error) error {
+	if c.closed != nil {
+		return c.closed
+	}
+	end := c.begin(ctx)
+	err := part()
+	good := end()
+	var refusal *smtp.SMTPError
+	if err != nil && (!errors.As(err, &refusal) || refusal.Code == 421) || !good {
+		c.Close()
+	}
+	return err
+}
+
+// command sends one line and reads the reply to it. A 4xx or 5xx is an error.
+func (c *Client) command(phase, line string) (reply, error) {
+	c.log.line(line)
+	c.out = append(append(c.out[:0], line...), '\r', '\n')
+	d := c.cfg.Timeouts.hello()
+	if err := c.flush(d); err != nil {
+		return reply{}, fmt.Errorf("%s: %w", phase, err)
+	}
+	r, err := c.readReply(phase, d)
+	if err != nil {
+		return r, err
+	}
+	c.log.received(r)
+	if r.transient() || r.permanent() {
+		return r, r.smtpError()
+	}
+	return r, nil
+}
 
 // Hello reads the greeting, where that was not done yet, and says EHLO, or
 // HELO where EHLO is not understood; LHLO with LMTP.
-func (c *Client) Hello(ctx context.Context) error { return nil }
+func (c *Client) Hello(ctx context.Context) error { return c.do(ctx, c.hello) }
 
-// StartTLS negotiates TLS and says hello again. What config verifies is the
-// caller's matter; an empty ServerName becomes Config.Host.
-func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error { return nil }
+func (c *Client) hello() error {
+	if !c.greeted {
+		r, err := c.readReply("greeting", c.cfg.Timeouts.greeting())
+		if err != nil {
+			return err
+		}
+		c.log.received(r)
+		if !r.ok() {
+			if r.transient() || r.permanent() {
+				return r.smtpError()
+			}
+			return unexpected("greeting", r)
+		}
+		c.greeting, c.greeted = printable(r.text), true
+	}
+	name := c.cfg.Hostname
+	if name == "" {
+		name = osHostname()
+	}
+	if strings.ContainsAny(name, " \r\n\t") {
+		return fmt.Errorf("smtpclient: hostname %q is not one", name)
+	}
+	c.setExtensions(reply{})
+	verb := "EHLO"
+	switch {
+	case c.cfg.LMTP:
+		verb = "LHLO"
+	case c.cfg.ForceHELO:
+		verb = "HELO"
+	}
+	r, err := c.command(verb, verb+" "+name)
+	// A host that has not learned EHLO says so with a 5xx: 500, 501, 502, 504,
+	// or 550 from some firewalls (RFC 5321, 4.1.4).
+	if verb == "EHLO" && err != nil && r.permanent() && r.code != 554 && r.code != 521 {
+		verb = "HELO"
+		r, err = c.command(verb, verb+" "+name)
+	}
+	if err != nil {
+		return err
+	}
+	if !r.ok() {
+		return unexpected(verb, r)
+	}
+	if verb != "HELO" {
+		c.setExtensions(r)
+	}
+	return nil
+}
 
-// Auth authenticates. It does so without TLS too when a says so.
-func (c *Client) Auth(ctx context.Context, a Authenticator) error { return nil }
+func osHostname() string {
+	if h, err := os.Hostname(); err == nil && h != "" {
+		return h
+	}
+	return "localhost"
+}
 
-// Send sends one message and returns one result for each of its recipients.
-func (c *Client) Send(ctx context.Context, m *Message) []Result { return nil }
-
-// Command sends one line and returns the reply: VRFY, ETRN, ATRN, ... The
-// reply is an error (*smtp.SMTPError) unless its code is 2xx or 3xx.
-func (c *Client) Command(ctx context.Context, line string) (Reply, error) { return Reply{}, nil }
+// Command sends one line and returns the reply: VRFY, ETRN, ATRN, ... A 4xx or
+// 5xx is an error too.
+func (c *Client) Command(ctx context.Context, line string) (Reply, error) {
+	if strings.ContainsAny(line, "\r\n") {
+		return Reply{}, errors.New("smtpclient: a command is one line")
+	}
+	var p Reply
+	err := c.do(ctx, func() error {
+		phase, _, _ := strings.Cut(line, " ")
+		r, err := c.command(phase, line)
+		if r.code != 0 {
+			p = r.public()
+		}
+		return err
+	})
+	return p, err
+}
 
 // Reset ends a transaction (RSET).
-func (c *Client) Reset(ctx context.Context) error { return nil }
+func (c *Client) Reset(ctx context.Context) error {
+	_, err := c.Command(ctx, "RSET")
+	if err == nil {
+		c.needReset = false
+	}
+	return err
+}
 
 // Noop asks for a sign of life.
-func (c *Client) Noop(ctx context.Context) error { return nil }
+func (c *Client) Noop(ctx context.Context) error {
+	_, err := c.Command(ctx, "NOOP")
+	return err
+}
 
-// Quit says QUIT and closes.
-func (c *Client) Quit(ctx context.Context) error { return nil }
+// Quit says QUIT, waits a little for the reply, and closes.
+func (c *Client) Quit(ctx context.Context) error {
+	c.cfg.Timeouts.Hello = c.cfg.Timeouts.quit()
+	_, err := c.Command(ctx, "QUIT")
+	c.Close()
+	return err
+}
+
+// leave says QUIT and closes without waiting for the reply.
+func (c *Client) leave() {
+	if c.closed == nil {
+		c.log.line("QUIT")
+		c.ctx = context.Background()
+		c.out = append(c.out[:0], "QUIT\r\n"...)
+		c.flush(c.cfg.Timeouts.quit()) // as a courtesy; should it fail, the connection closes all the same
+		c.Close()
+	}
+}
 
 // Close closes the connection at once.
-func (c *Client) Close() error { return nil }
+func (c *Client) Close() error {
+	if c.closed != nil {
+		return nil
+	}
+	c.closed = ErrClosed
+	c.log.close()
+	return c.raw.Close()
+}
 
 // Detach gives the connection up, with what was read of it but not used yet
 // put back: after ATRN or TURN it is served (smtpserver), not spoken to.
-func (c *Client) Detach() net.Conn { return nil }
+func (c *Client) Detach() net.Conn {
+	c.closed = ErrClosed
+	c.raw.SetDeadline(noDeadline)
+	return &detached{Conn: c.conn, read: c.buf[c.r:c.w]}
+}
+
+// detached is a connection of which something was read already.
+type detached struct {
+	net.Conn
+	read []byte
+}
+
+func (d *detached) Read(p []byte) (int, error) {
+	if len(d.read) == 0 {
+		return d.Conn.Read(p)
+	}
+	n := copy(p, d.read)
+	d.read = d.read[n:]
+	return n, nil
+}
 
 // Greeting is the text of the 220 line.
-func (c *Client) Greeting() string { return "" }
-
-// Extension tells whether the host announced keyword, and its parameters.
-func (c *Client) Extension(keyword string) (params string, ok bool) { return "", false }
-
-// Extensions are all announced keywords, in upper case, with their parameters.
-func (c *Client) Extensions() map[string]string { return nil }
+func (c *Client) Greeting() string { return c.greeting }
 
 // TLS is the state of the encryption; nil for plain text.
-func (c *Client) TLS() *tls.ConnectionState { return nil }
+func (c *Client) TLS() *tls.ConnectionState { return c.tls }
 
 // RemoteAddr is the host's address.
-func (c *Client) RemoteAddr() net.Addr { return nil }
-
-// A Reply is a host's reply: its code and its lines without code.
-type Reply struct {
-	Code  int
-	Lines []string
-}
+func (c *Client) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }

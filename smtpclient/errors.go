@@ -1,5 +1,10 @@
 package smtpclient
 
+import (
+	"fmt"
+	"strings"
+)
+
 // A TLSError tells that a session does not have the TLS that its policy asks
 // for: which policy, which host, which certificate.
 type TLSError struct {
@@ -11,7 +16,17 @@ type TLSError struct {
 	Err         error
 }
 
-func (e *TLSError) Error() string { return "" }
+// Error names policy, host and certificate.
+func (e *TLSError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "TLS policy %s for %s: %v", e.Policy, e.Host, e.Err)
+	if e.Certificate != "" {
+		fmt.Fprintf(&b, " (certificate %s)", e.Certificate)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
 func (e *TLSError) Unwrap() error { return e.Err }
 
 // A ProtocolError tells that a host broke the protocol: a malformed or endless
@@ -21,4 +36,5 @@ type ProtocolError struct {
 	Problem string
 }
 
-func (e *ProtocolError) Error() string { return "" }
+// Error names the phase and the problem.
+func (e *ProtocolError) Error() string { return e.Phase + ": " + e.Problem }

@@ -19,7 +19,14 @@ const (
 )
 
 // String is "deferred", "success", "failure" or "unreachable".
-func (o Outcome) String() string { return "" }
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
+	}
+	return "unknown"
+}
+
+var outcomeNames = [...]string{"deferred", "success", "failure", "unreachable"}
 
 // A Result is what an attempt brought for one recipient. It has the fields of
 // queue.Result, which see.

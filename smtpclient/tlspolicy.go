@@ -27,8 +27,15 @@ const (
 	TLSDANE
 )
 
+var levelNames = [...]string{"default", "none", "opportunistic", "encrypt", "certificate", "domain", "dane"}
+
 // String is the level's name: "opportunistic", "dane", ...
-func (l TLSLevel) String() string { return "" }
+func (l TLSLevel) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return "unknown"
+}
 
 // A TLSPolicy is a destination's or connector's rule for TLS. It is
 // comparable.

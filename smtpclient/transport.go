@@ -3,9 +3,11 @@ package smtpclient
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
@@ -90,6 +92,11 @@ type Transport struct {
 	// Logger gets a line for each session opened and each that failed; nil is
 	// silent.
 	Logger *slog.Logger
+
+	pool     pool
+	down     downList
+	tlsOnce  sync.Once
+	tlsCache tls.ClientSessionCache
 }
 
 // Send delivers one message to one destination, over a kept session where
@@ -98,31 +105,141 @@ type Transport struct {
 // then is Deferred. Content is sent at most once to a host that may have
 // taken it: after the end of data without a reply the result is Deferred and
 // no other host is asked.
-func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Result { return nil }
+func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Result {
+	d := newDelivery(m)
+	if len(d.todo) == 0 {
+		return d.results
+	}
+	var used string // the address of a session that had its say
+	sessions := 0
+	if c := t.take(dst); c != nil {
+		addr := c.addr
+		if t.over(ctx, c, d) {
+			used = addr
+			sessions++
+		}
+		t.put(dst, c)
+		if !d.retry() {
+			return d.results
+		}
+	}
+	t.fresh(ctx, dst, d, used, sessions)
+	return d.results
+}
 
-// Dial opens a session with the first of dst's hosts that can be reached, as
-// Send does, with TLS and authentication done. It belongs to the caller; it
-// does not come from the pool nor go there.
-func (t *Transport) Dial(ctx context.Context, dst *Destination) (*Client, error) { return nil, nil }
+// over sends d over a session. It says false when a kept session turned out
+// to be dead: nothing was heard, nobody's mail was sent, and d is as before.
+func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
+	err := c.do(ctx, func() error { return c.deliver(d) })
+	if err == nil {
+		c.carried++
+		return true
+	}
+	c.Close()
+	if c.carried > 0 && !c.heard && ctx.Err() == nil {
+		t.log("kept session was dead", c.cfg.Host, c.addr, err)
+		return false
+	}
+	t.log("session broke", c.cfg.Host, c.addr, err)
+	d.lose(c, err)
+	return true
+}
 
-// Probe opens a session with every address of every host of dst, one after
-// the other, and reports what came of each, without sending mail.
-func (t *Transport) Probe(ctx context.Context, dst *Destination) ([]Probe, error) { return nil, nil }
+// fresh sends d over new sessions, one host after the other, until each
+// recipient has a result that stands or there is nothing left to try.
+func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) {
+	targets, err := t.targets(ctx, dst)
+	if err != nil {
+		d.unreached(ctx, nil, err)
+		return
+	}
+	var errs []error
+	for tries := 0; len(targets) > 0 && tries < or(t.MaxAddrs, 5) && sessions < or(t.MaxSessions, 2) && ctx.Err() == nil; targets = targets[1:] {
+		if targets[0].addr == used {
+			continue
+		}
+		tries++
+		c, err := t.open(ctx, dst, &targets[0])
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		t.over(ctx, c, d)
+		sessions++
+		t.put(dst, c)
+		if !d.retry() {
+			return
+		}
+	}
+	d.unreached(ctx, errs, errors.Join(errs...))
+}
+
+// take returns a kept session that seems to be alive, or nil.
+func (t *Transport) take(dst *Destination) *Client {
+	for {
+		i := t.pool.take(t.key(dst))
+		if i == nil {
+			return nil
+		}
+		// A session that was just used needs no look: should it be dead, its
+		// silence will tell.
+		if d := time.Since(i.since); d < t.idleTimeout() && (d < time.Second || alive(i.c.raw)) {
+			return i.c
+		}
+		i.c.Close()
+	}
+}
+
+// put keeps a session for the next message, or ends it.
+func (t *Transport) put(dst *Destination, c *Client) {
+	now := time.Now()
+	switch n := or(t.MaxMessages, 100); {
+	case c.closed != nil:
+		return
+	case c.buffered(), n > 0 && c.carried >= n, t.MaxIdle < 0, now.Sub(c.opened) >= or(t.MaxAge, 5*time.Minute):
+		c.leave()
+		return
+	}
+	i := &idle{c: c, key: t.key(dst), since: now}
+	if out := t.pool.put(i, or(t.MaxIdle, 20), or(t.MaxIdleTotal, 500), t.idleTimeout()); out != nil {
+		out.leave()
+	}
+}
+
+func (t *Transport) idleTimeout() time.Duration { return or(t.IdleTimeout, 30*time.Second) }
+
+func (t *Transport) key(dst *Destination) key {
+	k := key{name: dst.Name, domain: dst.Domain, tls: t.policy(dst)}
+	if a := t.auth(dst); a != nil {
+		k.identity = a.Identity()
+	}
+	return k
+}
+
+func (t *Transport) auth(dst *Destination) Authenticator {
+	if dst.Auth != nil {
+		return dst.Auth
+	}
+	return t.Auth
+}
+
+func (t *Transport) tlsSessions() tls.ClientSessionCache {
+	t.tlsOnce.Do(func() { t.tlsCache = tls.NewLRUClientSessionCache(1024) })
+	return t.tlsCache
+}
+
+func (t *Transport) log(what, host, addr string, err error) {
+	if t.Logger != nil {
+		t.Logger.Info(what, "connector", or(t.Name, "smtp"), "host", host, "addr", addr, "err", err)
+	}
+}
 
 // CloseIdle ends all sessions that are not in use.
-func (t *Transport) CloseIdle() {}
+func (t *Transport) CloseIdle() { t.pool.drain(false) }
 
 // Close ends all idle sessions, and lets those in use end when their Send is
 // done. Send works after it, but keeps no session any more.
-func (t *Transport) Close() error { return nil }
-
-// A Probe is what a connection to one address brought.
-type Probe struct {
-	Host       string
-	Addr       netip.AddrPort
-	Greeting   string            // the 220 line's text
-	Extensions map[string]string // EHLO keywords (upper case) and their parameters, after TLS where there is TLS
-	TLS        *tls.ConnectionState
-	Policy     string // the TLS policy that applied, as text: "opportunistic", "dane", "mta-sts", ...
-	Err        error  // why a message could not be sent there; nil when it could
+func (t *Transport) Close() error {
+	t.pool.drain(true)
+	return nil
 }

@@ -4,6 +4,7 @@ package mtasts
 import (
 	"context"
 	"net/http"
+	"strings"
 )
 
 // A Cache finds policies and keeps them for their max_age, also over restarts
@@ -29,4 +30,17 @@ type Policy struct {
 	Mode   string // "enforce", "testing" or "none"
 	MX     []string
 	MaxAge int // seconds
+}
+
+// Matches says whether the policy lists an MX host: by its name, or by
+// "*.example.net" for names with one label more (RFC 8461, 4.1).
+func (p *Policy) Matches(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	_, parent, _ := strings.Cut(host, ".")
+	for _, mx := range p.MX {
+		if suffix, wild := strings.CutPrefix(mx, "*."); wild && strings.EqualFold(suffix, parent) || strings.EqualFold(mx, host) {
+			return true
+		}
+	}
+	return false
 }

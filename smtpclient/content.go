@@ -1,0 +1,268 @@
+package smtpclient
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+)
+
+var (
+	crlf    = []byte("\r\n")
+	dot     = []byte(".")
+	lastDot = []byte(".\r\n")
+)
+
+const (
+	// maxVector bounds what one write holds, so that DataBlock is a bound on
+	// a piece of the content and not on a whole large message.
+	maxVector = 128 << 10
+	// maxBlock is what is collected for one write where the connection does
+	// not take several pieces at once: one TLS record.
+	maxBlock = 16 << 10
+)
+
+// contentWriter writes content in the form of DATA: a dot before each line
+// that begins with one (RFC 5321, 4.5.2), and every line end a CRLF. Content
+// that is canonical already, as all is that came in by SMTP, is handed to the
+// connection without being copied; a bare LF becomes CRLF, a bare CR a space, so
+// that no host can take for a line end what we did not.
+type contentWriter struct {
+	w     *wire
+	block time.Duration
+
+	vector bool // the connection takes many pieces in one system call
+	stable bool // pieces stay valid after Write, no need to flush
+
+	vec     net.Buffers // pieces to be written
+	tail    net.Buffers // what of vec is being written
+	pending int         // octets in vec or buf
+	buf     []byte      // collects pieces where vector is false
+	clean   []byte      // a piece made canonical
+
+	midLine bool // the last octet written was not the end of a line
+	heldCR  bool // a CR at the end of a piece: is it a line end?
+
+	n   int64 // octets taken
+	err error // the connection's error
+}
+
+func (c *contentWriter) reset(w *wire, block time.Duration) {
+	c.w, c.block = w, block
+	switch w.conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		c.vector = true
+	default:
+		c.vector = false
+	}
+	c.vec, c.buf = c.vec[:0], c.buf[:0]
+	c.pending, c.n, c.err = 0, 0, nil
+	c.stable, c.midLine, c.heldCR = false, false, false
+}
+
+// writeData writes all of m and the final dot. When it returns an error, the
+// final dot did not go out.
+func (c *contentWriter) writeData(m Content) error {
+	if err := c.writeAll(m, c); err != nil {
+		return err
+	}
+	if c.heldCR {
+		c.emit([]byte(" "))
+	}
+	if c.midLine {
+		c.emit(crlf)
+	}
+	c.emit(lastDot)
+	c.flush()
+	return c.err
+}
+
+// writeRaw writes all of m as it is, for BDAT.
+func (c *contentWriter) writeRaw(m Content) error {
+	if err := c.writeAll(m, rawWriter{c}); err != nil {
+		return err
+	}
+	c.flush()
+	return c.err
+}
+
+type writer interface{ Write([]byte) (int, error) }
+
+// writeAll has m written to w, which is c or the raw view of it, and sees to
+// it that all of it came.
+func (c *contentWriter) writeAll(m Content, w writer) error {
+	var err error
+	if mem, ok := m.(*content.Content); ok && mem.InMemory() {
+		c.stable = true // its memory does not change: no need to flush each piece
+		for _, p := range mem.Parts() {
+			w.Write(p.Bytes)
+		}
+	} else {
+		_, err = m.WriteTo(w)
+	}
+	switch {
+	case c.err != nil:
+		return c.err
+	case err != nil:
+		return fmt.Errorf("%w: %w", errContent, err)
+	case c.n != m.Size():
+		return fmt.Errorf("%w: %d octets of %d", errContent, c.n, m.Size())
+	}
+	return nil
+}
+
+// Write takes a piece of the content.
+func (c *contentWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	c.n += int64(n)
+	if c.heldCR && n > 0 {
+		c.heldCR = false
+		if p[0] == '\n' {
+			c.emit(crlf)
+			c.midLine = false
+			p = p[1:]
+		} else {
+			c.emit([]byte(" "))
+			c.midLine = true
+		}
+	}
+	if len(p) > 0 && p[len(p)-1] == '\r' {
+		c.heldCR = true
+		p = p[:len(p)-1]
+	}
+	if len(p) > 0 {
+		if !canonical(p) {
+			c.clean = canonicalize(c.clean[:0], p)
+			c.stuff(c.clean)
+			c.flush() // clean is used again
+		} else {
+			c.stuff(p)
+		}
+	}
+	return n, c.settle()
+}
+
+// settle flushes what would not be valid any more after Write returns.
+func (c *contentWriter) settle() error {
+	if !c.stable && c.vector {
+		c.flush()
+	}
+	return c.err
+}
+
+// rawWriter takes pieces as they are.
+type rawWriter struct{ c *contentWriter }
+
+func (r rawWriter) Write(p []byte) (int, error) {
+	r.c.n += int64(len(p))
+	r.c.emit(p)
+	return len(p), r.c.settle()
+}
+
+// stuff emits a canonical piece with dots before its lines that begin with one.
+func (c *contentWriter) stuff(p []byte) {
+	if !c.midLine && p[0] == '.' {
+		c.emit(dot)
+	}
+	c.midLine = p[len(p)-1] != '\n'
+	for {
+		i := bytes.Index(p, []byte("\n."))
+		if i < 0 {
+			break
+		}
+		c.emit(p[:i+1])
+		c.emit(dot)
+		p = p[i+1:]
+	}
+	c.emit(p)
+}
+
+// canonical says whether every CR and every LF in p is part of a CRLF.
+func canonical(p []byte) bool {
+	lines := 0
+	for at := 0; ; lines++ {
+		i := bytes.IndexByte(p[at:], '\n')
+		if i < 0 {
+			break
+		}
+		at += i
+		if at == 0 || p[at-1] != '\r' {
+			return false
+		}
+		at++
+	}
+	return bytes.Count(p, []byte("\r")) == lines
+}
+
+// canonicalize appends p to b with every bare LF made CRLF and every bare CR a
+// space.
+func canonicalize(b, p []byte) []byte {
+	for i, ch := range p {
+		switch {
+		case ch == '\n' && (i == 0 || p[i-1] != '\r'):
+			b = append(b, '\r', '\n')
+		case ch == '\r' && (i+1 == len(p) || p[i+1] != '\n'):
+			b = append(b, ' ')
+		default:
+			b = append(b, ch)
+		}
+	}
+	return b
+}
+
+// emit puts p in line for the connection.
+func (c *contentWriter) emit(p []byte) {
+	if c.err != nil || len(p) == 0 {
+		return
+	}
+	if c.vector {
+		// A large piece is cut, so that each write is a bounded one.
+		for len(p) > maxVector {
+			c.vec = append(c.vec, p[:maxVector])
+			c.pending += maxVector
+			p = p[maxVector:]
+			c.flush()
+		}
+		c.vec = append(c.vec, p)
+		c.pending += len(p)
+		if c.pending >= maxVector {
+			c.flush()
+		}
+		return
+	}
+	for len(p) > 0 {
+		if cap(c.buf) == 0 {
+			c.buf = make([]byte, 0, maxBlock)
+		}
+		n := copy(c.buf[len(c.buf):cap(c.buf)], p)
+		c.buf = c.buf[:len(c.buf)+n]
+		p = p[n:]
+		if len(c.buf) == cap(c.buf) {
+			c.flush()
+		}
+	}
+}
+
+// flush writes what is in line, the commands that wait in out before it.
+func (c *contentWriter) flush() {
+	if c.err != nil || len(c.vec) == 0 && len(c.buf) == 0 {
+		return
+	}
+	if c.err = c.w.arm(c.w.raw.SetWriteDeadline, c.block); c.err != nil {
+		return
+	}
+	var err error
+	if c.vector {
+		c.tail = c.vec
+		_, err = c.tail.WriteTo(c.w.conn)
+		clear(c.vec)
+		c.vec = c.vec[:0]
+	} else {
+		_, err = c.w.conn.Write(c.buf)
+		c.buf = c.buf[:0]
+	}
+	c.pending = 0
+	c.err = c.w.cause(err)
+}

@@ -1,0 +1,265 @@
+package smtpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
+)
+
+// target is one address of one host.
+type target struct {
+	host    Host
+	network string
+	addr    string
+	ip      netip.Addr
+	sts     *mtasts.Policy
+}
+
+// targets are the addresses of dst's hosts in the order in which to try them:
+// by host, the families of a host's addresses taking turns, and after all
+// others those that could not be reached a while ago.
+func (t *Transport) targets(ctx context.Context, dst *Destination) ([]target, error) {
+	hosts, err := dst.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var sts *mtasts.Policy
+	if l := t.level(dst); t.MTASTS != nil && dst.Domain != "" && (l == TLSOpportunistic || l == TLSEncrypt) {
+		// A policy that cannot be had, and was not had before, is none
+		// (RFC 8461, 3.3).
+		sts, _ = t.MTASTS.Policy(ctx, dst.Domain)
+	}
+	var up, down []target
+	for _, h := range hosts {
+		tg := target{host: h, sts: sts}
+		if h.Socket != "" {
+			tg.network, tg.addr = "unix", h.Socket
+			up = append(up, tg)
+			continue
+		}
+		for _, ap := range alternate(h.Addrs) {
+			tg.network, tg.addr, tg.ip = "tcp", ap.String(), ap.Addr()
+			if t.down.has(tg.addr, time.Now()) {
+				down = append(down, tg)
+			} else {
+				up = append(up, tg)
+			}
+		}
+	}
+	if len(up)+len(down) == 0 {
+		return nil, errNoAddress
+	}
+	return append(up, down...), nil
+}
+
+// errNoAddress: no host of the destination has an address.
+var errNoAddress = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4}, Message: "no host with an address"}
+
+// alternate orders addresses so that the families take turns, beginning with
+// the first one's: when one family does not work, the other is tried second.
+func alternate(addrs []netip.AddrPort) []netip.AddrPort {
+	if len(addrs) < 3 {
+		return addrs
+	}
+	var same, other, mixed []netip.AddrPort
+	for _, a := range addrs {
+		if a.Addr().Unmap().Is4() == addrs[0].Addr().Unmap().Is4() {
+			same = append(same, a)
+		} else {
+			other = append(other, a)
+		}
+	}
+	for len(same) > 0 || len(other) > 0 {
+		if len(same) > 0 {
+			mixed, same = append(mixed, same[0]), same[1:]
+		}
+		if len(other) > 0 {
+			mixed, other = append(mixed, other[0]), other[1:]
+		}
+	}
+	return mixed
+}
+
+// hostError is why one address could not be used.
+type hostError struct {
+	host, addr string
+	err        error
+}
+
+func (e *hostError) Error() string { return fmt.Sprintf("%s [%s]: %v", e.host, e.addr, e.err) }
+func (e *hostError) Unwrap() error { return e.err }
+
+// open opens a session with one address: connection, greeting, EHLO, TLS as
+// the policy asks, authentication.
+func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
+	s, err := t.security(dst, &tg.host, tg.sts)
+	if err != nil {
+		return nil, &hostError{tg.host.Name, tg.addr, err}
+	}
+	c, err := t.session(ctx, dst, tg, &s)
+	if err != nil && !s.must && !s.never && errors.Is(err, errHandshake) && ctx.Err() == nil {
+		// Opportunistic security rather has plain text than no mail
+		// (RFC 7435, 3). The broken connection is no place for it.
+		t.log("TLS failed, going on without", tg.host.Name, tg.addr, err)
+		s.never = true
+		c, err = t.session(ctx, dst, tg, &s)
+	}
+	if err != nil {
+		err = &hostError{tg.host.Name, tg.addr, err}
+		t.log("no session", tg.host.Name, tg.addr, err)
+		return nil, err
+	}
+	if t.Logger != nil {
+		t.Logger.Debug("session open", "connector", or(t.Name, "smtp"), "host", tg.host.Name, "addr", tg.addr, "tls", c.tlsText)
+	}
+	return c, nil
+}
+
+// session connects and negotiates.
+func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s *security) (*Client, error) {
+	conn, err := t.dial(ctx, tg)
+	if err != nil {
+		if ctx.Err() == nil {
+			t.down.add(tg.addr, time.Now(), or(t.HostDownTime, time.Minute))
+		}
+		return nil, err
+	}
+	t.down.remove(tg.addr)
+	c := NewClient(conn, &Config{
+		Hostname: t.Hostname, LMTP: t.LMTP, ForceHELO: t.ForceHELO,
+		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients,
+	})
+	c.addr, c.opened = tg.addr, time.Now()
+	if err := c.do(ctx, func() error { return t.negotiate(ctx, dst, tg, c, s) }); err != nil {
+		if c.greeted {
+			c.leave()
+		}
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// negotiate brings a new connection to where MAIL can follow.
+func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target, c *Client, s *security) error {
+	if t.ImplicitTLS && !s.never {
+		if err := c.handshake(t.tlsConfig(&tg.host, s)); err != nil {
+			return err
+		}
+	}
+	if err := c.hello(); err != nil {
+		return err
+	}
+	if c.tls == nil && !s.never {
+		if err := t.upgrade(tg, c, s); err != nil {
+			return err
+		}
+	}
+	if c.tls != nil {
+		c.verified = s.verify != nil
+		if prove := s.prove; !c.verified && prove != nil {
+			c.prove = func() bool { return prove(c.tls) == nil }
+		}
+	}
+	a := t.auth(dst)
+	if a == nil {
+		return nil
+	}
+	if c.tls == nil && !t.AllowInsecureAuth {
+		return &TLSError{Policy: s.policy, Host: c.name(), Err: errAuthPlain}
+	}
+	return c.auth(ctx, a)
+}
+
+var errAuthPlain = errors.New("no authentication without TLS (see AllowInsecureAuth)")
+
+// upgrade negotiates TLS where the host offers it, and fails where it must
+// and does not.
+func (t *Transport) upgrade(tg *target, c *Client, s *security) error {
+	_, offered := c.ext["STARTTLS"]
+	if !offered {
+		if s.must {
+			return s.fail(&tg.host, nil, errNoSTARTTLS)
+		}
+		return nil
+	}
+	err := c.startTLS(t.tlsConfig(&tg.host, s))
+	var refusal *smtp.SMTPError
+	switch {
+	case err == nil:
+		return c.hello()
+	case errors.As(err, &refusal) && refusal.Code != 421:
+		if s.must {
+			return s.fail(&tg.host, nil, fmt.Errorf("STARTTLS was refused: %w", err))
+		}
+		return nil
+	}
+	return err
+}
+
+// dial connects to one address.
+func (t *Transport) dial(ctx context.Context, tg *target) (net.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.Timeouts.connect(), errConnectTimeout)
+	defer cancel()
+	var conn net.Conn
+	var err error
+	if t.DialContext != nil {
+		conn, err = t.DialContext(ctx, tg.network, tg.addr)
+	} else {
+		d := &net.Dialer{LocalAddr: t.localAddr(tg.ip)}
+		conn, err = d.DialContext(ctx, tg.network, tg.addr)
+	}
+	if err != nil {
+		if context.Cause(ctx) == errConnectTimeout {
+			err = errConnectTimeout
+		}
+		return nil, &dialError{err}
+	}
+	return conn, nil
+}
+
+// dialError: no connection came about.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return "connect: " + e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+var errConnectTimeout = errors.New("timed out")
+
+// localAddr is the address to send from, nil to leave it to the system.
+func (t *Transport) localAddr(remote netip.Addr) net.Addr {
+	for _, a := range t.LocalAddrs {
+		if remote.IsValid() && a.Unmap().Is4() == remote.Unmap().Is4() {
+			return &net.TCPAddr{IP: a.AsSlice(), Zone: a.Zone()}
+		}
+	}
+	return nil
+}
+
+// Dial opens a session with the first of dst's hosts that can be reached, as
+// Send does, with TLS and authentication done. It belongs to the caller; it
+// does not come from the pool nor go there.
+func (t *Transport) Dial(ctx context.Context, dst *Destination) (*Client, error) {
+	targets, err := t.targets(ctx, dst)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for i := range targets[:min(len(targets), or(t.MaxAddrs, 5))] {
+		c, err := t.open(ctx, dst, &targets[i])
+		if err == nil {
+			return c, nil
+		}
+		if errs = append(errs, err); ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}

@@ -1,0 +1,250 @@
+package smtpclient
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/xtext"
+)
+
+// maxPath bounds an address on a command line. RFC 5321, 4.5.3.1.3 has 256;
+// what a relay accepted it should also be able to pass on.
+const maxPath = 1000
+
+// badPath says why an address cannot stand between angle brackets; empty when
+// it can. It guards the command line; the grammar is the host's to judge.
+func badPath(a string) string {
+	if len(a) > maxPath {
+		return fmt.Sprintf("is longer than %d octets", maxPath)
+	}
+	quoted := false
+	for i := 0; i < len(a); i++ {
+		switch c := a[i]; {
+		case c < ' ' || c == 0x7f:
+			return "has a control character"
+		case c == '\\' && quoted:
+			i++
+			if i < len(a) && (a[i] < ' ' || a[i] == 0x7f) {
+				return "has a control character"
+			}
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == '<' || c == '>' || c == ' '):
+			return fmt.Sprintf("has %q outside quotes", c)
+		}
+	}
+	if quoted {
+		return "has an open quote"
+	}
+	if !utf8.ValidString(a) {
+		return "is not UTF-8"
+	}
+	return ""
+}
+
+func ascii(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// terms are how one message travels to one host: what was decided about it
+// before MAIL.
+type terms struct {
+	body  smtp.BodyType
+	utf8  bool
+	bdat  bool
+	ascii bool // write domains as A-labels
+}
+
+// terms compares what the message demands with what the host offers. A reply
+// means that the host cannot take it, whatever the recipient.
+func (c *Client) terms(m *Message) (terms, *smtp.SMTPError) {
+	var t terms
+	if size := m.Content.Size(); c.feat.maxSize > 0 && size > c.feat.maxSize {
+		return t, ownReply(552, 5, 3, 4, fmt.Sprintf("message of %d octets exceeds the limit of %s, %d octets", size, c.name(), c.feat.maxSize))
+	}
+	if m.Options.RequireTLS && !(c.feat.requireTLS && c.proven()) {
+		// RFC 8689, 4.2.1 and 5: never without an authenticated host that
+		// promises the same.
+		return t, ownReply(550, 5, 7, 30, "REQUIRETLS support required, which "+c.name()+" does not give")
+	}
+	if by := m.DeliverBy; by != nil && by.Mode == smtp.DeliverByReturn {
+		if by.Time <= 0 {
+			return t, ownReply(550, 5, 4, 7, "delivery time expired") // RFC 2852, 4.1.4
+		}
+		if !c.feat.deliverBy {
+			return t, ownReply(550, 5, 3, 3, c.name()+" does not support DELIVERBY") // RFC 2852, 4.1.4.2
+		}
+	}
+	if refusal := c.termsUTF8(m, &t); refusal != nil {
+		return t, refusal
+	}
+	switch m.Options.Body {
+	case smtp.Body8BitMIME:
+		switch {
+		case c.feat.eightBit:
+			t.body = smtp.Body8BitMIME
+		case has8bit(m.Content):
+			return t, ownReply(554, 5, 6, 3, c.name()+" takes no 8-bit content, and conversion would break signatures")
+		}
+	case smtp.BodyBinaryMIME:
+		if !c.feat.binary || !c.feat.chunking {
+			return t, ownReply(554, 5, 6, 3, c.name()+" takes no binary content") // RFC 3030, 3
+		}
+		t.body, t.bdat = smtp.BodyBinaryMIME, true
+	}
+	return t, nil
+}
+
+// termsUTF8 decides about SMTPUTF8. A message that was declared so, but has
+// only ASCII in its header, may go to a host without the extension, domains
+// as A-labels (RFC 6531, 3.2 and RFC 5891).
+func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
+	needs := m.Options.UTF8 || !ascii(m.From)
+	for i := range m.Recipients {
+		needs = needs || !ascii(m.Recipients[i].Addr)
+	}
+	if !needs {
+		return nil
+	}
+	if c.feat.utf8 {
+		t.utf8 = true
+		return nil
+	}
+	t.ascii = true
+	if _, ok := asciiPath(m.From); !ok {
+		return ownReply(553, 5, 6, 7, "reverse-path needs SMTPUTF8, which "+c.name()+" does not support")
+	}
+	if header8bit(m.Content) {
+		return ownReply(554, 5, 6, 9, "message header needs SMTPUTF8, which "+c.name()+" does not support")
+	}
+	return nil
+}
+
+// asciiPath is the address with its domain as A-labels; not ok when the local
+// part is not ASCII.
+func asciiPath(a string) (string, bool) {
+	if ascii(a) {
+		return a, true
+	}
+	local, domain := addr.Split(a)
+	d, err := addr.Domain(domain)
+	if err != nil || !ascii(local) {
+		return a, false
+	}
+	return local + "@" + d, true
+}
+
+// appendMail writes the MAIL command, with the parameters that the host
+// announced and the message has a use for.
+func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
+	o := &m.Options
+	from := m.From
+	if t.ascii {
+		from, _ = asciiPath(from)
+	}
+	b = append(b, "MAIL FROM:<"...)
+	b = append(b, from...)
+	b = append(b, '>')
+	if c.feat.size {
+		b = append(b, " SIZE="...)
+		b = strconv.AppendInt(b, m.Content.Size(), 10)
+	}
+	if t.body != "" {
+		b = append(b, " BODY="...)
+		b = append(b, t.body...)
+	}
+	if t.utf8 {
+		b = append(b, " SMTPUTF8"...)
+	}
+	if o.RequireTLS {
+		b = append(b, " REQUIRETLS"...)
+	}
+	if c.feat.dsn {
+		if o.Return != "" {
+			b = append(b, " RET="...)
+			b = append(b, o.Return...)
+		}
+		if o.EnvelopeID != "" {
+			b = append(b, " ENVID="...)
+			b = append(b, xtext.Encode(o.EnvelopeID)...)
+		}
+	}
+	// Who has not authenticated has no standing to vouch for others
+	// (RFC 4954, 5).
+	if o.Auth != nil && c.identity != "" {
+		b = append(b, " AUTH="...)
+		if *o.Auth == "" {
+			b = append(b, "<>"...)
+		} else {
+			b = append(b, xtext.Encode(*o.Auth)...)
+		}
+	}
+	if c.feat.mtPriority && m.Priority != 0 {
+		b = append(b, " MT-PRIORITY="...)
+		b = strconv.AppendInt(b, int64(m.Priority), 10)
+	}
+	if by := m.DeliverBy; by != nil && c.feat.deliverBy {
+		b = append(b, " BY="...)
+		b = strconv.AppendInt(b, int64(by.Time/time.Second), 10)
+		b = append(b, ';')
+		b = append(b, by.Mode...)
+		if by.Trace {
+			b = append(b, 'T')
+		}
+	}
+	return append(b, '\r', '\n')
+}
+
+// appendRcpt writes a RCPT command.
+func (c *Client) appendRcpt(b []byte, r *Recipient, t terms) []byte {
+	o := &r.Options
+	to := r.Addr
+	if t.ascii {
+		to, _ = asciiPath(to)
+	}
+	b = append(b, "RCPT TO:<"...)
+	b = append(b, to...)
+	b = append(b, '>')
+	if c.feat.dsn {
+		for i, n := range o.Notify {
+			if i == 0 {
+				b = append(b, " NOTIFY="...)
+			} else {
+				b = append(b, ',')
+			}
+			b = append(b, n...)
+		}
+		if o.OriginalRecipient != "" {
+			b = append(b, " ORCPT="...)
+			b = append(b, orcpt(o, t)...)
+		}
+	}
+	if c.feat.rrvs && !o.RequireRecipientValidSince.IsZero() {
+		b = append(b, " RRVS="...)
+		b = o.RequireRecipientValidSince.UTC().AppendFormat(b, time.RFC3339)
+	}
+	return append(b, '\r', '\n')
+}
+
+// orcpt is an original recipient as RFC 3461, 4.2 and RFC 6533, 3 write it.
+func orcpt(o *smtp.RcptOptions, t terms) string {
+	kind := o.OriginalRecipientType
+	if kind == "" {
+		kind = smtp.DSNAddressTypeRFC822
+	}
+	if strings.EqualFold(string(kind), string(smtp.DSNAddressTypeUTF8)) {
+		return "utf-8;" + xtext.EncodeUTF8Addr(o.OriginalRecipient, !t.utf8)
+	}
+	return strings.ToLower(string(kind)) + ";" + xtext.Encode(o.OriginalRecipient)
+}

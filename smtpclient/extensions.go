@@ -1,0 +1,64 @@
+package smtpclient
+
+import (
+	"maps"
+	"strconv"
+	"strings"
+)
+
+// features are the extensions that shape a transaction.
+type features struct {
+	pipelining, chunking, binary, eightBit, utf8 bool
+	size, dsn, requireTLS, mtPriority            bool
+	deliverBy, rrvs                              bool
+
+	maxSize int64 // 0 means unknown
+}
+
+// setExtensions reads the reply to EHLO: a line each, keyword and parameters
+// (RFC 5321, 4.1.1.1). The first line is the host's name and greeting.
+func (c *Client) setExtensions(r reply) {
+	c.ext, c.feat = map[string]string{}, features{}
+	_, lines, _ := strings.Cut(printable(r.text), "\n")
+	for line := range strings.SplitSeq(lines, "\n") {
+		keyword, params, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if keyword == "" {
+			continue
+		}
+		keyword = strings.ToUpper(keyword)
+		if m, ok := strings.CutPrefix(keyword, "AUTH="); ok {
+			// Written so by servers from before RFC 2554.
+			keyword, params = "AUTH", strings.TrimSpace(m+" "+params)
+		}
+		if old := c.ext[keyword]; keyword == "AUTH" && old != "" {
+			params = old + " " + params
+		}
+		c.ext[keyword] = strings.TrimSpace(params)
+	}
+	has := func(keyword string) bool { _, ok := c.ext[keyword]; return ok }
+	c.feat = features{
+		pipelining: has("PIPELINING"),
+		chunking:   has("CHUNKING"),
+		binary:     has("BINARYMIME"),
+		eightBit:   has("8BITMIME"),
+		utf8:       has("SMTPUTF8"),
+		size:       has("SIZE"),
+		dsn:        has("DSN"),
+		requireTLS: has("REQUIRETLS"),
+		mtPriority: has("MT-PRIORITY"),
+		deliverBy:  has("DELIVERBY"),
+		rrvs:       has("RRVS"),
+	}
+	if n, err := strconv.ParseInt(c.ext["SIZE"], 10, 64); err == nil && n > 0 {
+		c.feat.maxSize = n
+	}
+}
+
+// Extension tells whether the host announced keyword, and its parameters.
+func (c *Client) Extension(keyword string) (params string, ok bool) {
+	params, ok = c.ext[strings.ToUpper(keyword)]
+	return params, ok
+}
+
+// Extensions are all announced keywords, in upper case, with their parameters.
+func (c *Client) Extensions() map[string]string { return maps.Clone(c.ext) }

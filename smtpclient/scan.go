@@ -1,0 +1,52 @@
+package smtpclient
+
+import (
+	"bytes"
+	"errors"
+)
+
+// has8bit says whether content has an octet above 127. Content that cannot be
+// read counts as 7-bit: reading it again will tell.
+func has8bit(content Content) bool {
+	s := &scanner{}
+	content.WriteTo(s)
+	return s.found
+}
+
+// header8bit says so of the header section.
+func header8bit(content Content) bool {
+	s := &scanner{headerOnly: true}
+	content.WriteTo(s)
+	return s.found
+}
+
+// scanner is a Writer that looks for 8-bit octets and stops at the first, or
+// at the end of the header.
+type scanner struct {
+	headerOnly bool
+	found      bool
+	tail       []byte // up to 3 octets before this piece
+}
+
+var errScanned = errors.New("seen enough")
+
+func (s *scanner) Write(p []byte) (int, error) {
+	part, end := p, false
+	if s.headerOnly {
+		joined := append(s.tail, p...)
+		if i := bytes.Index(joined, []byte("\r\n\r\n")); i >= 0 {
+			part, end = joined[:i], true
+		}
+		s.tail = bytes.Clone(joined[max(0, len(joined)-3):])
+	}
+	for _, c := range part {
+		if c >= 0x80 {
+			s.found = true
+			return 0, errScanned
+		}
+	}
+	if end {
+		return 0, errScanned
+	}
+	return len(p), nil
+}

@@ -1,0 +1,133 @@
+package smtpclient
+
+import (
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+	"golang.org/x/text/secure/precis"
+)
+
+// Bounds on the work that a host can ask for. RFC 7677, 4 has at least 4096.
+const (
+	minIterations = 4096
+	maxIterations = 1_000_000
+)
+
+// scram is SCRAM-SHA-256 (RFC 5802, 7677) without channel binding: neither
+// side sends the password, and both prove that they know it.
+type scram struct {
+	username, password string
+	nonce              string
+	first              string // client-first-message-bare
+	signature          []byte // what the host must send
+	step               int
+}
+
+const gs2Header = "n,," // no channel binding, no authorization identity
+
+func newSCRAM(username, password string) (sasl.Client, error) {
+	return newSCRAMNonce(username, password, rand.Text())
+}
+
+// newSCRAMNonce prepares the password as RFC 8265 has it; one that cannot be
+// prepared is used as it is.
+func newSCRAMNonce(username, password, nonce string) (sasl.Client, error) {
+	if p, err := precis.OpaqueString.String(password); err == nil {
+		password = p
+	}
+	return &scram{username: username, password: password, nonce: nonce}, nil
+}
+
+func (s *scram) Start() (string, []byte, error) {
+	name := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(s.username)
+	s.first = "n=" + name + ",r=" + s.nonce
+	return "SCRAM-SHA-256", []byte(gs2Header + s.first), nil
+}
+
+func (s *scram) Next(challenge []byte) ([]byte, error) {
+	s.step++
+	switch s.step {
+	case 1:
+		return s.prove(string(challenge))
+	case 2:
+		return []byte{}, s.check(string(challenge))
+	}
+	return nil, sasl.ErrUnexpectedServerChallenge
+}
+
+// prove answers the server-first-message, "r=nonce,s=salt,i=iterations".
+func (s *scram) prove(first string) ([]byte, error) {
+	attr := attributes(first)
+	salt, err := base64.StdEncoding.DecodeString(attr["s"])
+	if err != nil || len(salt) == 0 {
+		return nil, errors.New("malformed salt")
+	}
+	n, err := strconv.Atoi(attr["i"])
+	if err != nil || n < minIterations || n > maxIterations {
+		return nil, fmt.Errorf("iteration count %.20q is not in %d to %d", attr["i"], minIterations, maxIterations)
+	}
+	if len(attr["r"]) <= len(s.nonce) || !strings.HasPrefix(attr["r"], s.nonce) {
+		return nil, errors.New("the nonce is not ours")
+	}
+	salted, err := pbkdf2.Key(sha256.New, s.password, salt, n, sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	final := "c=" + base64.StdEncoding.EncodeToString([]byte(gs2Header)) + ",r=" + attr["r"]
+	message := s.first + "," + first + "," + final
+	clientKey := mac(salted, "Client Key")
+	stored := sha256.Sum256(clientKey)
+	proof := mac(stored[:], message)
+	for i := range proof {
+		proof[i] ^= clientKey[i]
+	}
+	s.signature = mac(mac(salted, "Server Key"), message)
+	return []byte(final + ",p=" + base64.StdEncoding.EncodeToString(proof)), nil
+}
+
+// check reads the server-final-message, "v=signature" or "e=error".
+func (s *scram) check(final string) error {
+	attr := attributes(final)
+	if e := attr["e"]; e != "" {
+		return fmt.Errorf("the host says %.60q", e)
+	}
+	v, err := base64.StdEncoding.DecodeString(attr["v"])
+	if err != nil || !hmac.Equal(v, s.signature) {
+		return errors.New("the host does not know the password")
+	}
+	s.signature = nil
+	return nil
+}
+
+// Done says whether the host has proved that it knows the password: one that
+// says 235 before has not.
+func (s *scram) Done() error {
+	if s.step < 2 || s.signature != nil {
+		return errors.New("success without the host's proof")
+	}
+	return nil
+}
+
+func mac(key []byte, message string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(message))
+	return h.Sum(nil)
+}
+
+// attributes reads "a=1,b=2".
+func attributes(s string) map[string]string {
+	m := make(map[string]string)
+	for part := range strings.SplitSeq(s, ",") {
+		k, v, _ := strings.Cut(part, "=")
+		m[k] = v
+	}
+	return m
+}

@@ -1,0 +1,197 @@
+package smtpclient
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
+	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
+)
+
+// security is what a TLSPolicy comes to for one host, with what its domain
+// has published: whether TLS must be, and what the certificate must prove.
+type security struct {
+	policy string // the name of what decides, for texts: "opportunistic", "dane", ...
+	never  bool   // no TLS
+	must   bool   // no mail without TLS
+	sni    string
+	verify func(*tls.ConnectionState) error // nil accepts any certificate
+	// prove does what verify would for a policy that demands nothing, for
+	// messages that do (REQUIRETLS).
+	prove func(*tls.ConnectionState) error
+}
+
+// security resolves the policy for one host. An error means that the host
+// must not be used.
+func (t *Transport) security(dst *Destination, h *Host, sts *mtasts.Policy) (security, error) {
+	level := t.level(dst)
+	s := security{policy: level.String(), sni: h.tlsName(), must: level > TLSOpportunistic, never: level == TLSNone}
+	named := func(cs *tls.ConnectionState) error { return t.verifyName(cs, h.tlsName()) }
+	switch level {
+	case TLSOpportunistic, TLSEncrypt:
+		return s, t.published(&s, dst, h, sts, named)
+	case TLSCertificate:
+		s.verify = t.verifyChain
+	case TLSDomain:
+		s.verify = named
+		if d := t.policy(dst).Domain; d != "" {
+			s.verify = func(cs *tls.ConnectionState) error { return t.verifyName(cs, d) }
+		}
+	case TLSDANE:
+		switch {
+		case h.DANE != nil && h.DANE.Err != nil:
+			return s, s.fail(h, nil, fmt.Errorf("TLSA lookup: %w", h.DANE.Err))
+		case h.DANE == nil || len(h.DANE.Usable()) == 0:
+			return s, s.fail(h, nil, dane.ErrUnusable)
+		}
+		t.useDANE(&s, h)
+	}
+	s.prove = s.verify
+	return s, nil
+}
+
+// published raises s to what the domain has published about the host.
+func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtasts.Policy, named func(*tls.ConnectionState) error) error {
+	if h.DANE != nil && (h.DANE.Err != nil || len(h.DANE.Records) > 0) {
+		s.policy, s.must = "dane", true
+		if h.DANE.Err != nil {
+			return s.fail(h, nil, fmt.Errorf("TLSA lookup: %w", h.DANE.Err))
+		}
+		if len(h.DANE.Usable()) > 0 {
+			t.useDANE(s, h)
+			s.prove = s.verify
+		}
+		return nil
+	}
+	switch {
+	case sts != nil && sts.Mode == "enforce":
+		s.policy, s.must, s.verify, s.prove = "mta-sts", true, named, named
+		if !sts.Matches(h.Name) {
+			return s.fail(h, nil, fmt.Errorf("the policy of %s lists no such MX (it has %q)", dst.Domain, sts.MX))
+		}
+	case dst.Domain == "":
+		// The operator named the host; what the DNS says of an MX proves
+		// nothing (RFC 8689, 4.2.1).
+		s.prove = named
+	}
+	return nil
+}
+
+func (t *Transport) useDANE(s *security, h *Host) {
+	s.sni = or(strings.TrimSuffix(h.DANE.Base, "."), s.sni)
+	s.verify = func(cs *tls.ConnectionState) error { return h.DANE.Verify(cs.PeerCertificates, t.now()) }
+}
+
+// fail is the error of a policy that is not met.
+func (s *security) fail(h *Host, cs *tls.ConnectionState, err error) error {
+	e := &TLSError{Policy: s.policy, Host: h.Name, Err: err}
+	if cs != nil && len(cs.PeerCertificates) > 0 {
+		e.Certificate = describeCert(cs.PeerCertificates[0])
+	}
+	return e
+}
+
+// policy is the one that applies to dst.
+func (t *Transport) policy(dst *Destination) TLSPolicy {
+	if dst.TLS != nil {
+		return *dst.TLS
+	}
+	return t.TLS
+}
+
+// level is the policy's, its default resolved.
+func (t *Transport) level(dst *Destination) TLSLevel {
+	l := t.policy(dst).Level
+	if l == TLSDefault {
+		l = TLSOpportunistic
+		if t.auth(dst) != nil && !t.AllowInsecureAuth {
+			l = TLSDomain
+		}
+	}
+	return l
+}
+
+// tlsName is the host's name as a certificate has it.
+func (h *Host) tlsName() string {
+	name := strings.TrimSuffix(strings.TrimPrefix(h.Name, "["), "]")
+	if len(name) > 5 && strings.EqualFold(name[:5], "IPv6:") {
+		name = name[5:]
+	}
+	return strings.TrimSuffix(name, ".")
+}
+
+// tlsConfig is the configuration for one handshake. All verification is the
+// policy's, also at a resumed session.
+func (t *Transport) tlsConfig(h *Host, s *security) *tls.Config {
+	cfg := &tls.Config{}
+	if t.TLSConfig != nil {
+		cfg = t.TLSConfig.Clone()
+	}
+	if cfg.ClientSessionCache == nil {
+		cfg.ClientSessionCache = t.tlsSessions()
+	}
+	if cfg.MinVersion == 0 && !s.must {
+		cfg.MinVersion = tls.VersionTLS10 // better than the plain text that would follow (RFC 7435, 3)
+	}
+	cfg.ServerName = s.sni
+	cfg.InsecureSkipVerify = true // VerifyConnection does it
+	cfg.VerifyPeerCertificate = nil
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		if s.verify == nil {
+			return nil
+		}
+		if err := s.verify(&cs); err != nil {
+			return s.fail(h, &cs, err)
+		}
+		return nil
+	}
+	return cfg
+}
+
+func (t *Transport) now() time.Time {
+	if t.TLSConfig != nil && t.TLSConfig.Time != nil {
+		return t.TLSConfig.Time()
+	}
+	return time.Now()
+}
+
+var errNoCertificate = errors.New("the host showed no certificate")
+
+// verifyChain checks that the certificate chains to a trusted root.
+func (t *Transport) verifyChain(cs *tls.ConnectionState) error {
+	if len(cs.PeerCertificates) == 0 {
+		return errNoCertificate
+	}
+	opts := x509.VerifyOptions{Intermediates: x509.NewCertPool(), CurrentTime: t.now()}
+	if t.TLSConfig != nil {
+		opts.Roots = t.TLSConfig.RootCAs
+	}
+	for _, cert := range cs.PeerCertificates[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	_, err := cs.PeerCertificates[0].Verify(opts)
+	return err
+}
+
+// verifyName checks the chain, and that the certificate is for name, or for
+// any name below a name that begins with a dot.
+func (t *Transport) verifyName(cs *tls.ConnectionState, name string) error {
+	if err := t.verifyChain(cs); err != nil {
+		return err
+	}
+	cert := cs.PeerCertificates[0]
+	if !strings.HasPrefix(name, ".") {
+		return cert.VerifyHostname(name)
+	}
+	for _, n := range cert.DNSNames {
+		n = strings.TrimPrefix(n, "*")
+		if len(n) >= len(name) && strings.EqualFold(n[len(n)-len(name):], name) {
+			return nil
+		}
+	}
+	return fmt.Errorf("certificate is for %q, none below %s", cert.DNSNames, name[1:])
+}

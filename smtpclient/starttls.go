@@ -1,0 +1,93 @@
+package smtpclient
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+)
+
+// errNoSTARTTLS: the host did not offer it.
+var errNoSTARTTLS = errors.New("the host does not offer STARTTLS")
+
+// errHandshake: the host offered TLS, but it did not come about.
+var errHandshake = errors.New("TLS handshake")
+
+// StartTLS negotiates TLS and says hello again. What config verifies is the
+// caller's matter; an empty ServerName becomes Config.Host. A host that does
+// not offer STARTTLS gives a *TLSError.
+func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error {
+	return c.do(ctx, func() error {
+		if _, ok := c.ext["STARTTLS"]; !ok {
+			return &TLSError{Policy: TLSEncrypt.String(), Host: c.name(), Err: errNoSTARTTLS}
+		}
+		if config == nil {
+			config = &tls.Config{}
+		}
+		if config.ServerName == "" {
+			config = config.Clone()
+			config.ServerName = c.cfg.Host
+		}
+		if err := c.startTLS(config); err != nil {
+			return err
+		}
+		return c.hello()
+	})
+}
+
+// startTLS says STARTTLS and shakes hands.
+func (c *Client) startTLS(config *tls.Config) error {
+	r, err := c.command("STARTTLS", "STARTTLS")
+	if err != nil {
+		return err
+	}
+	if r.code != 220 {
+		return unexpected("STARTTLS", r)
+	}
+	if c.buffered() {
+		// Whoever put it there wants it taken for the host's word under TLS.
+		return &ProtocolError{Phase: "STARTTLS", Problem: "plain text after the reply"}
+	}
+	return c.handshake(config)
+}
+
+// handshake puts TLS above the connection. Whatever was learned in plain text
+// is forgotten (RFC 3207, 4.2).
+func (c *Client) handshake(config *tls.Config) error {
+	if err := c.arm(c.raw.SetDeadline, c.cfg.Timeouts.handshake()); err != nil {
+		return err
+	}
+	conn := tls.Client(c.raw, config)
+	if err := conn.Handshake(); err != nil {
+		return fmt.Errorf("%w: %w", errHandshake, c.cause(err))
+	}
+	c.setTLS(conn)
+	c.setExtensions(reply{})
+	return nil
+}
+
+func (c *Client) setTLS(conn *tls.Conn) {
+	state := conn.ConnectionState()
+	c.conn, c.tls = conn, &state
+	c.r, c.w = 0, 0
+	c.verified = len(state.VerifiedChains) > 0
+	c.tlsText = describeTLS(&state)
+}
+
+// describeTLS is the encryption in words: "TLS1.3 TLS_AES_128_GCM_SHA256".
+func describeTLS(s *tls.ConnectionState) string {
+	version := map[uint16]string{
+		tls.VersionTLS10: "TLS1.0", tls.VersionTLS11: "TLS1.1",
+		tls.VersionTLS12: "TLS1.2", tls.VersionTLS13: "TLS1.3",
+	}[s.Version]
+	return version + " " + tls.CipherSuiteName(s.CipherSuite)
+}
+
+// describeCert names a certificate for errors and logs.
+func describeCert(cert *x509.Certificate) string {
+	return fmt.Sprintf("subject %q, issuer %q, names %q, %s to %s, sha256 %x",
+		cert.Subject, cert.Issuer, cert.DNSNames,
+		cert.NotBefore.UTC().Format("2006-01-02"), cert.NotAfter.UTC().Format("2006-01-02"), sha256.Sum256(cert.Raw))
+}

@@ -1,0 +1,63 @@
+package smtpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/emersion/go-smtp"
+)
+
+// unreachable is the result when no host could be spoken with: what the first
+// host that said something had to say, or what was in the way of the last.
+// errs is one error for each address that was tried, or empty when there was
+// none to try; then err is why.
+func unreachable(ctx context.Context, errs []error, err error) Result {
+	if ctx.Err() != nil {
+		return Result{Outcome: Deferred, Reply: *ownReply(451, 4, 3, 2, "delivery was broken off"), Err: errors.Join(err, context.Cause(ctx))}
+	}
+	r := Result{Outcome: Unreachable, Err: err}
+	var refusal *smtp.SMTPError
+	if len(errs) == 0 {
+		// Not a host, but the caller's search for one: its verdict counts.
+		if !errors.As(err, &refusal) {
+			refusal = ownReply(451, 4, 4, 3, fmt.Sprintf("hosts cannot be found: %v", err))
+		} else if refusal.Code/100 == 5 {
+			r.Outcome = Failure
+		}
+		r.Reply = *refusal
+		return r
+	}
+	for _, e := range errs {
+		var at *hostError
+		if errors.As(e, &refusal) && errors.As(e, &at) {
+			r.Host, r.Addr, r.Reply = at.host, at.addr, *refusal
+			return r
+		}
+	}
+	r.Reply = *sessionReply(errs[len(errs)-1])
+	return r
+}
+
+// sessionReply puts the failure to open a session into a reply of our own.
+func sessionReply(err error) *smtp.SMTPError {
+	var policy *TLSError
+	var proto *ProtocolError
+	var dial *dialError
+	switch {
+	case errors.As(err, &policy):
+		if errors.Is(err, errNoSTARTTLS) || errors.Is(err, errAuthPlain) || errors.Is(err, errNoMechanism) {
+			return ownReply(451, 4, 7, 4, err.Error())
+		}
+		return ownReply(451, 4, 7, 5, err.Error())
+	case errors.Is(err, errHandshake):
+		return ownReply(451, 4, 7, 5, err.Error())
+	case errors.Is(err, errNoMechanism):
+		return ownReply(451, 4, 7, 4, err.Error())
+	case errors.As(err, &proto):
+		return ownReply(451, 4, 5, 0, err.Error())
+	case errors.As(err, &dial):
+		return ownReply(451, 4, 4, 1, err.Error())
+	}
+	return ownReply(451, 4, 4, 2, err.Error())
+}
