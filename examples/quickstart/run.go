@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// run is the whole program: the world, the relay, and either the sessions of
+// demo.go or a wait for the reader's own.
+func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (err error) {
+	if spoolDir == "" {
+		if spoolDir, err = os.MkdirTemp("", "bridgehead-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(spoolDir)
+	}
+	w, err := startWorld(mailDir, out)
+	if err != nil {
+		return err
+	}
+	defer w.stop()
+	certificate, err := selfSigned(relayName)
+	if err != nil {
+		return err
+	}
+	r, err := newRelay(spoolDir, w, certificate)
+	if err != nil {
+		return err
+	}
+	follow(r.queue, out)
+	address := listen
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return errors.Join(err, r.store.Close())
+	}
+	r.serve(l)
+
+	out.title("Bridgehead quickstart")
+	out.note("  the organisation   mail.%s, mailboxes alice and bob", organisationDomain)
+	out.note("  the internet       mx.%s, found by MX through a DNS server", internetDomain)
+	out.note("  the relay          %s at %s, its queue in %s", relayName, l.Addr(), spoolDir)
+	if listen == "" {
+		err = demo(l.Addr().String(), w, out)
+	} else {
+		invite(l.Addr().String(), out)
+		<-ctx.Done()
+		out.note("\nStopping: what is in hand is finished first.")
+	}
+	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, r.stop(stopping))
+}
+
+// invite tells how to send with a client of one's own.
+func invite(address string, out *printer) {
+	out.title("It listens. From another terminal, with swaks or any other client")
+	out.note("  swaks --server %s --from you@%s --to alice@%s", address, internetDomain, organisationDomain)
+	out.note("  swaks --server %s --from you@%s --to carol@%[2]s        # a stranger's: 550 5.7.1", address, internetDomain)
+	out.note("  swaks --server %s --tls --auth-user %s --auth-password %s --from alice@%s --to carol@%s",
+		address, account, accountPassword, organisationDomain, internetDomain)
+	out.note("\n  Ctrl-C ends it.")
+}

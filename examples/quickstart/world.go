@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// The world is what is around the relay.
+type world struct {
+	organisation *standIn
+	internet     *standIn
+	dns          *dnstest.Server
+}
+
+// startWorld runs the stand-ins; what they receive goes to .eml files below
+// mailDir, or to out where that is empty.
+func startWorld(mailDir string, out *printer) (*world, error) {
+	w := new(world)
+	var errs [3]error
+	w.organisation, errs[0] = startStandIn("organisation", "mail."+organisationDomain, mailDir, out)
+	w.internet, errs[1] = startStandIn("internet", "mx."+internetDomain, mailDir, out)
+	// The DNS of this small world knows where mail for the internet goes.
+	w.dns, errs[2] = dnstest.Start(fmt.Sprintf("%s. MX 10 mx.%[1]s.\nmx.%[1]s. A 127.0.0.1\n", internetDomain))
+	return w, errors.Join(errs[:]...)
+}
+
+func (w *world) stop() {
+	w.organisation.srv.Close()
+	w.internet.srv.Close()
+	w.dns.Close()
+}
+
+// A standIn is a mail server of somebody else's: it takes every message, and
+// prints it or writes it to a file.
+type standIn struct {
+	name string // "organisation" or "internet"
+	addr net.Addr
+	srv  *smtpserver.Server
+	dir  string // where .eml files go; empty prints
+	out  *printer
+	got  chan string // the Subject of each message that came
+}
+
+func startStandIn(name, hostname, dir string, out *printer) (*standIn, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &standIn{name: name, addr: l.Addr(), out: out, got: make(chan string, 100)}
+	if dir != "" {
+		s.dir = filepath.Join(dir, name)
+		if err := os.MkdirAll(s.dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	s.srv = &smtpserver.Server{
+		Name:     name,
+		Hostname: hostname,
+		Handler:  smtpserver.HandlerFunc(s.receive),
+		Agents: []smtpserver.Agent{{Name: "mailboxes", Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+			if strings.HasPrefix(to, "nobody@") {
+				return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "There is nobody of that name here"}
+			}
+			return nil
+		}}},
+	}
+	go s.srv.Serve(l)
+	return s, nil
+}
+
+func (s *standIn) receive(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) (string, error) {
+	var text bytes.Buffer
+	if _, err := m.Content().WriteTo(&text); err != nil {
+		return "", err
+	}
+	to := make([]string, len(m.Recipients))
+	for i, r := range m.Recipients {
+		to[i] = r.Addr
+	}
+	if s.dir == "" {
+		s.out.received("The "+s.name, m.From, to, text.String())
+	} else {
+		file := filepath.Join(s.dir, m.ID+".eml")
+		if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
+			return "", err
+		}
+		s.out.note("  The %s received: from <%s> to <%s>: %s", s.name, m.From, strings.Join(to, ">, <"), file)
+	}
+	select {
+	case s.got <- m.Header.Get("Subject"):
+	default: // nobody waits for it
+	}
+	return "", nil
+}
+
+// literal is the stand-in's address as a smart host.
+func (s *standIn) literal() string {
+	return fmt.Sprintf("[127.0.0.1]:%d", s.port())
+}
+
+func (s *standIn) port() int {
+	return s.addr.(*net.TCPAddr).Port
+}

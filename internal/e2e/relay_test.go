@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/spool"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+func TestMain(m *testing.M) {
+	if settings := os.Getenv(relayEnv); settings != "" {
+		beRelay(settings)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// relayConfig is what tests want of a relay: it relays for loopback, keeps
+// its queue in spool, and sends everything to smartHost, mail for example.com
+// to home where that is set.
+type relayConfig struct {
+	spool     string
+	listen    string
+	smartHost string
+	home      string
+	retry     queue.Retry
+	timeouts  smtpclient.Timeouts
+}
+
+// A relay is the whole house: all five rooms.
+type relay struct {
+	addr   string
+	store  *spool.Spool
+	queue  *queue.Queue
+	router *routing.Router
+	srv    *smtpserver.Server
+	l      net.Listener
+}
+
+func assemble(c relayConfig) (*relay, error) {
+	store, err := spool.Open(c.spool, nil)
+	if err != nil {
+		return nil, err
+	}
+	transport := routing.SMTP(&smtpclient.Transport{Hostname: "relay.example.com", Timeouts: c.timeouts})
+	connectors := []routing.Connector{{
+		Name: "out", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(bracket(c.smartHost)), Transport: transport,
+	}}
+	if c.home != "" {
+		connectors = append(connectors, routing.Connector{
+			Name: "home", Spaces: []string{"example.com"}, SmartHosts: routing.SmartHosts(bracket(c.home)),
+		})
+	}
+	table, err := routing.NewTable(connectors...)
+	if err != nil {
+		return nil, err
+	}
+	r := &relay{store: store, router: &routing.Router{Table: table, Hostname: "relay.example.com"}}
+	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: "relay.example.com", Retry: c.retry}
+	gate := &policy.Gate{
+		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Queue:    r.queue,
+	}
+	r.srv = &smtpserver.Server{Hostname: "relay.example.com", Overflow: store.CreateFile}
+	if err := gate.Install(r.srv); err != nil {
+		return nil, err
+	}
+	r.l, err = net.Listen("tcp", cmp.Or(c.listen, "127.0.0.1:0"))
+	if err != nil {
+		return nil, err
+	}
+	r.addr = r.l.Addr().String()
+	return r, nil
+}
+
+func bracket(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	return "[" + host + "]:" + port
+}
+
+// run serves until ctx ends, and then shuts the relay down.
+func (r *relay) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { r.queue.Run(context.Background()) })
+	wg.Go(func() { r.srv.Serve(r.l) })
+	<-ctx.Done()
+	stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := r.srv.Shutdown(stop)
+	if e := r.queue.Shutdown(stop); err == nil {
+		err = e
+	}
+	wg.Wait()
+	r.router.Close()
+	if e := r.store.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// startRelay runs a relay for the length of a test.
+func startRelay(t *testing.T, c relayConfig) *relay {
+	t.Helper()
+	if c.spool == "" {
+		c.spool = t.TempDir()
+	}
+	r, err := assemble(c)
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- r.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+	})
+	return r
+}
+
+// waiting is how many messages the spool holds.
+func (r *relay) waiting(t *testing.T) (n int) {
+	t.Helper()
+	for _, err := range r.store.List(t.Context(), queue.Query{}) {
+		must(t, err)
+		n++
+	}
+	return n
+}

@@ -1,0 +1,58 @@
+package policy_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// An organisation's gateway: everybody may write to its two users, its own
+// network to the whole world.
+func ExampleGate() {
+	gate := &policy.Gate{
+		Domains: []policy.Domain{{
+			Name:      "example.com",
+			Kind:      policy.Authoritative,
+			Directory: policy.Recipients("alice", "bob"),
+		}},
+		Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+		Queue:    new(queue.Queue), // with a Store and a Deliverer
+	}
+	srv := &smtpserver.Server{Hostname: "relay.example.com"}
+	if err := gate.Install(srv); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, a := range srv.Agents {
+		fmt.Println(a.Name)
+	}
+	// Output:
+	// relay
+	// hop count
+	// trace
+}
+
+// A setting that would relay for the world is an error, which names it.
+func ExampleGate_openRelay() {
+	gate := &policy.Gate{
+		Networks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
+		Queue:    new(queue.Queue),
+	}
+	fmt.Println(gate.Install(new(smtpserver.Server)))
+	// Output: policy: relay network 0.0.0.0/0 holds a large part of the internet: that would be an open relay
+}
+
+// An application's own directory of recipients.
+func ExampleDirectoryFunc() {
+	accounts := map[string]bool{"alice@example.com": true}
+	d := policy.DirectoryFunc(func(_ context.Context, address string) (bool, error) {
+		return accounts[address], nil
+	})
+	ok, err := d.Exists(context.Background(), "mallory@example.com")
+	fmt.Println(ok, err)
+	// Output: false <nil>
+}

@@ -1,0 +1,103 @@
+package policy
+
+import (
+	"context"
+	"crypto/tls"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Trace puts the Received field of RFC 5321, 4.4 before each message:
+//
+//	Received: from client.example ([192.0.2.1])
+//		(version=TLS1.3 cipher=TLS_AES_128_GCM_SHA256)
+//		by relay.example.com with ESMTPSA id 01JD3X
+//		for <alice@example.com>; Sat, 21 Nov 2026 20:41:31 +0000
+//
+// The "for" clause is there only where the message has one recipient: with
+// several it would tell each of the others.
+type Trace struct{}
+
+// Agent adds the field at the end of data; it belongs after every agent that
+// adds fields of its own.
+func (t *Trace) Agent() smtpserver.Agent {
+	return smtpserver.Agent{Name: "trace", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		return m.Header.Prepend(received(s, m))
+	}}
+}
+
+func received(s *smtpserver.Session, m *smtpserver.Message) string {
+	b := make([]byte, 0, 512)
+	b = append(b, "Received: from "...)
+	ip, isIP := clientIP(s)
+	switch helo := s.Helo(); {
+	case heloFit(helo):
+		b = append(b, helo...)
+	case isIP:
+		b = appendLiteral(b, ip)
+	default:
+		b = append(b, "unknown"...)
+	}
+	if isIP {
+		b = append(b, " ("...)
+		b = appendLiteral(b, ip)
+		b = append(b, ')')
+	}
+	if c := s.TLS(); c != nil {
+		b = append(b, "\r\n\t(version="...)
+		b = append(b, strings.ReplaceAll(tls.VersionName(c.Version), " ", "")...)
+		b = append(b, " cipher="...)
+		b = append(b, tls.CipherSuiteName(c.CipherSuite)...)
+		b = append(b, ')')
+	}
+	b = append(b, "\r\n\tby "...)
+	b = append(b, s.Server().Hostname...)
+	b = append(b, " with "...)
+	b = append(b, s.Protocol()...)
+	b = append(b, " id "...)
+	b = append(b, m.ID...)
+	if len(m.Recipients) == 1 {
+		b = append(b, "\r\n\tfor <"...)
+		b = append(b, m.Recipients[0].Addr...)
+		b = append(b, '>')
+	}
+	b = append(b, "; "...)
+	at := m.Received
+	if at.IsZero() {
+		at = time.Now()
+	}
+	b = at.AppendFormat(b, time.RFC1123Z)
+	b = append(b, "\r\n"...)
+	return string(b)
+}
+
+// appendLiteral writes an address literal: [192.0.2.1], [IPv6:2001:db8::1].
+func appendLiteral(b []byte, ip netip.Addr) []byte {
+	b = append(b, '[')
+	if ip.Is6() {
+		b = append(b, "IPv6:"...)
+	}
+	b = ip.WithZone("").AppendTo(b)
+	return append(b, ']')
+}
+
+// heloFit says whether the client's own name may stand in a header field: a
+// domain or a literal, nothing that could be read as a comment, another
+// clause or another field.
+func heloFit(helo string) bool {
+	if helo == "" || len(helo) > 255 {
+		return false
+	}
+	for i := range len(helo) {
+		c := helo[i]
+		if c <= ' ' || c == 0x7f || strings.IndexByte(`()<>,;"\@`, c) >= 0 {
+			return false
+		}
+	}
+	_, err := addr.Domain(helo)
+	return err == nil
+}
