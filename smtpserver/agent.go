@@ -17,9 +17,9 @@ import (
 //   - nil lets the next agent speak; when none objects, the command succeeds;
 //   - a *smtp.SMTPError, also a wrapped one, becomes the reply;
 //   - [ErrAccept] ends the event with success, without asking further agents;
-//   - [ErrDiscard] (Data, EndOfHeaders and EndOfData; for earlier events the whole
-//     transaction) accepts the message for the client and then drops it: the
-//     Handler never sees it;
+//   - [ErrDiscard] accepts the message for the client and then drops it: the
+//     Handler never sees it. From Connect, Helo or Auth it goes for all
+//     messages of the session;
 //   - [ErrClose] replies 421 and closes the connection; wrap it together with
 //     an SMTPError, as in fmt.Errorf("%w: %w", ErrClose, e), for a reply of
 //     your own;
@@ -57,6 +57,13 @@ type Agent struct {
 	// to (VRFY, EXPN, HELP, ETRN and whatever an application adds). The first
 	// non-nil Reply is sent.
 	Command func(ctx context.Context, s *Session, verb, arg string) (*Reply, error)
+	// Keywords are lines that the agent adds to the EHLO reply.
+	Keywords func(s *Session) []string
+	// MailParams and RcptParams name parameters of MAIL and RCPT, in upper
+	// case, that the agent understands. Their values are in Session.Params
+	// when Mail and Rcpt come, and in the Message afterwards.
+	MailParams, RcptParams []string
+
 	// Reject watches every refusal, whoever made it. It cannot change it.
 	Reject func(ctx context.Context, s *Session, r *smtp.SMTPError)
 	// Disconnect comes last, once for each session whose Connect came.
@@ -69,11 +76,3 @@ var (
 	ErrDiscard = errors.New("smtpserver: accept and discard")
 	ErrClose   = errors.New("smtpserver: close the connection")
 )
-
-// A Reply is what the server says to one command: a code, an enhanced code
-// (the zero value has none) and one line of text or several.
-type Reply struct {
-	Code         int
-	EnhancedCode smtp.EnhancedCode
-	Lines        []string
-}

@@ -1,10 +1,14 @@
 package smtpserver
 
 import (
+	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
 // Content is a message's bytes, or a part of them, with CRLF line ends and
@@ -20,10 +24,18 @@ type Content interface {
 type Recipient struct {
 	Addr    string // user@example.org, as it stood on the wire
 	Options smtp.RcptOptions
+	// Params are the parameters that an Agent's RcptParams asked for.
+	Params map[string]string
 }
 
 // A Message is the envelope and the content of one mail transaction. Agents
 // may change all of it until the Handler has it.
+//
+// Content beyond Limits.MemoryContent is in a file. The server closes that
+// file when the message is refused, discarded or broken off. Once the Handler
+// has returned nil, message and file are the Handler's: it calls Close when
+// it is done with the content. (A file that nobody refers to any more is
+// closed by the garbage collector, later.)
 type Message struct {
 	// ID names the message in replies, trace fields and logs: unique for
 	// this process and unlikely to come again in another.
@@ -31,6 +43,11 @@ type Message struct {
 	// From is the reverse-path, empty for the null one.
 	From    string
 	Options smtp.MailOptions
+	// Release is the time until which the client wants the message held
+	// back (FUTURERELEASE, RFC 4865); zero for none.
+	Release time.Time
+	// Params are the parameters that an Agent's MailParams asked for.
+	Params map[string]string
 	// Recipients are the accepted forward-paths, in the client's order.
 	Recipients []Recipient
 	// Received is when the end of data was seen.
@@ -41,6 +58,80 @@ type Message struct {
 	// included. Nil before the end of data.
 	Body Content
 
-	// separated tells that a blank line stood between Header and Body.
-	separated bool
+	separated bool     // a blank line stood between Header and Body
+	headless  bool     // the content came without any header field
+	file      *os.File // where the body is, beyond Limits.MemoryContent
+
+	// DELIVERBY and MT-PRIORITY are parameters of MAIL, but go-smtp has their
+	// fields on the recipients: kept here for those to come.
+	deliverBy *smtp.DeliverByOptions
+	priority  *int
+}
+
+// Content is header, blank line and body as they now are, sharing their
+// memory and file: what is to be stored or sent on. Where nothing was edited
+// these are the bytes that came in. Where fields were added to a message that
+// had no header at all, a blank line sets them off.
+func (m *Message) Content() Content { return m.content() }
+
+func (m *Message) content() *content.Content {
+	parts := make([][]byte, 0, len(m.Header.blocks)+1)
+	parts = append(parts, m.Header.blocks...)
+	if m.separated || (m.headless && len(parts) > 0) {
+		parts = append(parts, crlf)
+	}
+	c := content.Of(parts...)
+	switch b := m.Body.(type) {
+	case nil:
+		return c
+	case *content.Content:
+		return content.Join(c, b)
+	default:
+		return content.Join(c, content.Section(b, 0, b.Size()))
+	}
+}
+
+// SetContent replaces header and body by those of c, which must have CRLF
+// line ends and not change afterwards. Of c only the header is read, which may
+// have up to 256 KiB.
+func (m *Message) SetContent(c Content) error {
+	head := make([]byte, min(c.Size(), defaultHeaderSize))
+	if _, err := c.ReadAt(head, 0); err != nil && err != io.EOF {
+		return err
+	}
+	whole, ok := c.(*content.Content)
+	if !ok {
+		whole = content.Section(c, 0, c.Size())
+	}
+	end, blank, done := headerEnd(head, 0, int64(len(head)) == c.Size())
+	if !done {
+		return errors.New("smtpserver: header is longer than 256 KiB")
+	}
+	m.setHeader(head[:end:end], blank)
+	skip := int64(end)
+	if blank {
+		skip += 2
+	}
+	m.Body = whole.Slice(skip, whole.Size()-skip)
+	return nil
+}
+
+func (m *Message) setHeader(raw []byte, blank bool) {
+	m.Header = Header{}
+	if len(raw) > 0 {
+		m.Header.blocks = [][]byte{raw}
+	}
+	m.separated = blank
+	m.headless = len(raw) == 0 && !blank
+}
+
+// Close closes the file in which the body is, if it is in one. The content
+// cannot be read afterwards.
+func (m *Message) Close() error {
+	if m.file == nil {
+		return nil
+	}
+	f := m.file
+	m.file = nil
+	return f.Close()
 }

@@ -7,8 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
-
-	"github.com/emersion/go-sasl"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // A Server is one receive connector: what listens, under which name, with
@@ -41,14 +42,59 @@ type Server struct {
 	Limits Limits
 
 	// Overflow opens the file for content beyond Limits.MemoryContent, open
-	// for reading and writing. The file is closed when the message is done
-	// with; a store that adopts it takes it by os.File identity (see
-	// queue/spool). Default: an unlinked file in os.TempDir.
+	// for reading and writing. Message tells when it is closed; a store that
+	// adopts it takes it by os.File identity (see queue/spool). Default: an
+	// unlinked file in os.TempDir.
 	Overflow func() (*os.File, error)
+
+	// LMTP speaks LMTP (RFC 2033) instead of SMTP: LHLO, and a reply for each
+	// recipient.
+	LMTP bool
+	// Banner is what follows the host name in the greeting. Default "ESMTP".
+	// RFC 5321, 4.2 wants that word in it.
+	Banner string
+	// BannerDelay is how long the server waits before it sends the banner. A
+	// client that does not wait with it is refused, unless AllowEarlyInput.
+	BannerDelay time.Duration
+	// AllowEarlyInput lets clients send on before the banner and before the
+	// replies to EHLO, DATA, STARTTLS and AUTH, which honest ones never do.
+	// Even then what came before STARTTLS is discarded.
+	AllowEarlyInput bool
+	// StrayBytes says what becomes of messages with bare CRs, bare LFs and
+	// NULs. Default: refused. See also Session.SetStrayBytes.
+	StrayBytes StrayBytes
+
+	// Disable and Enable switch extensions off that are on by default, and on
+	// that are off. Disable wins.
+	Disable, Enable Extension
+	// MinDeliverBy is the shortest time for BY with return (RFC 2852).
+	MinDeliverBy time.Duration
+	// MaxHold is the longest time for which a client may have a message held
+	// back (RFC 4865). Default one day.
+	MaxHold time.Duration
 
 	// Logger gets one line for each session, message and refusal; nil is
 	// silent.
 	Logger *slog.Logger
+
+	once     sync.Once // for prepare
+	limits   Limits    // with defaults
+	hostname string
+	enhanced bool // ENHANCEDSTATUSCODES
+	ids      idSource
+	ctx      context.Context // of all sessions
+	cancel   context.CancelFunc
+
+	counters      counters
+	contentMemory atomic.Int64
+	closing       atomic.Bool
+	current       atomic.Int64 // sessions
+
+	mu        sync.Mutex // guards what follows
+	listeners map[*net.Listener]struct{}
+	sessions  map[*Session]struct{}
+	idle      chan struct{} // closed when closing and sessions is empty
+	accounts  accounts
 }
 
 // TLSMode says how a server comes to speak TLS.
@@ -64,8 +110,8 @@ const (
 // Handler takes over responsibility for messages.
 type Handler interface {
 	// Receive takes m over. nil means "safe" (on stable storage), and only
-	// then does the client read 250, with the text of reply or, where that
-	// is empty, "2.0.0 Ok: queued as ID". An error is treated as an agent's:
+	// then does the client read 250 2.0.0, with the text of reply or, where
+	// that is empty, "Ok: queued as ID". An error is treated as an agent's:
 	// a *smtp.SMTPError is the reply, anything else is 451 4.3.0.
 	// Receive must not keep s; it may keep m, its header and its content.
 	Receive(ctx context.Context, s *Session, m *Message) (reply string, err error)
@@ -79,43 +125,5 @@ func (f HandlerFunc) Receive(ctx context.Context, s *Session, m *Message) (strin
 	return f(ctx, s, m)
 }
 
-// An Authenticator knows the SASL mechanisms that a session may use and runs
-// them.
-type Authenticator interface {
-	// Mechanisms are the names for the EHLO reply, best first.
-	Mechanisms(s *Session) []string
-	// Start begins an exchange. Before the returned server reports success,
-	// it must have called s.SetIdentity.
-	Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error)
-}
-
-// PasswordAuth offers PLAIN and LOGIN and asks check whether the password is
-// right: nil means yes and makes username the identity.
-func PasswordAuth(check func(ctx context.Context, s *Session, username, password string) error) Authenticator {
-	return nil
-}
-
 // ErrServerClosed is what Serve returns after Shutdown or Close.
 var ErrServerClosed = errors.New("smtpserver: Server closed")
-
-// Serve accepts connections on l until Shutdown, Close or an error of l's.
-// It may be called for several listeners. It always returns an error.
-func (srv *Server) Serve(l net.Listener) error { return ErrServerClosed }
-
-// ListenAndServe listens on addr and serves; "" is ":25", or ":465" with
-// TLSImplicit.
-func (srv *Server) ListenAndServe(addr string) error { return ErrServerClosed }
-
-// Shutdown closes the listeners, lets sessions finish the command or message
-// in hand, answers the next with 421 and closes. When ctx ends first, the
-// rest is closed hard and the context's error returned.
-func (srv *Server) Shutdown(ctx context.Context) error { return nil }
-
-// Close closes listeners and connections at once.
-func (srv *Server) Close() error { return nil }
-
-// Limits: to be filled in; every field's zero value is its default.
-type Limits struct {
-	// MessageSize in bytes, announced as SIZE. Default 36 MiB (Exchange).
-	MessageSize int64
-}

@@ -1,60 +1,153 @@
 package smtpserver
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
 )
 
 // A Session is what is known of one client so far. Agents get it with every
 // event and must not use it after Disconnect. Its methods are for the
 // session's own goroutine, on which all agents and the Handler are called.
-type Session struct{}
+type Session struct {
+	srv *Server
+	lim *Limits
+	ctx context.Context
+	id  string
+
+	cancel context.CancelFunc
+
+	netConn net.Conn // as it was accepted
+	conn    net.Conn // the same, or the TLS one over it
+	in      input
+	out     []byte // replies not yet sent
+
+	remote, local net.Addr   // as claimed by a trusted proxy, if one did
+	remoteIP      netip.Addr // of remote; invalid where it has none
+	peerIP        netip.Addr // of the connection itself
+	counted       netip.Addr // as admitted, for the limits by address
+
+	state state
+	helo  string
+	esmtp bool // greeted with EHLO or LHLO
+
+	tls      *tls.ConnectionState
+	identity string
+	values   map[any]any
+	asking   string // the agent that is being asked, for the log of a panic
+
+	// The transaction.
+	msg        *Message
+	chunks     *intake           // of BDAT
+	params     map[string]string // of the command in hand, for agents
+	discarding bool
+	refusedTo  bool // a recipient was refused
+
+	discardAll bool
+	stray      StrayBytes
+	maxSize    int64
+
+	started       time.Time
+	readDeadline  time.Time
+	writeDeadline time.Time
+	// waiting is set while the session waits for a command: Shutdown may then
+	// interrupt it. See Session.waitCommand.
+	waiting atomic.Bool
+
+	messages     int
+	bytes        int64
+	errors       int
+	unknown      int
+	authFailures int
+	sequence     int // of the protocol log
+}
 
 // ID is unique for this process and unlikely to come again in another.
-func (s *Session) ID() string { return "" }
+func (s *Session) ID() string { return s.id }
 
 // Server is the server that the session belongs to.
-func (s *Session) Server() *Server { return nil }
+func (s *Session) Server() *Server { return s.srv }
 
 // RemoteAddr is the client's address: the claimed one where a trusted proxy
 // made a claim (PROXY protocol, XCLIENT).
-func (s *Session) RemoteAddr() net.Addr { return nil }
+func (s *Session) RemoteAddr() net.Addr { return s.remote }
 
 // LocalAddr is the address that the client connected to.
-func (s *Session) LocalAddr() net.Addr { return nil }
+func (s *Session) LocalAddr() net.Addr { return s.local }
 
 // PeerAddr is the address at the other end of the connection itself, the
 // proxy's where there is one.
-func (s *Session) PeerAddr() net.Addr { return nil }
+func (s *Session) PeerAddr() net.Addr { return s.netConn.RemoteAddr() }
 
 // Helo is the name that the client gave itself; empty before HELO or EHLO.
-func (s *Session) Helo() string { return "" }
+func (s *Session) Helo() string { return s.helo }
 
 // Protocol is the word for the "with" clause of Received: SMTP, ESMTP,
 // ESMTPS, ESMTPA, ESMTPSA, LMTP, LMTPS, ... and UTF8SMTP… (RFC 3848, 6531).
-func (s *Session) Protocol() string { return "" }
+func (s *Session) Protocol() string {
+	i := 0
+	if s.tls != nil {
+		i |= 1
+	}
+	if s.identity != "" {
+		i |= 2
+	}
+	utf8 := s.msg != nil && s.msg.Options.UTF8
+	switch {
+	case s.srv.LMTP && utf8:
+		return [...]string{"UTF8LMTP", "UTF8LMTPS", "UTF8LMTPA", "UTF8LMTPSA"}[i]
+	case s.srv.LMTP:
+		return [...]string{"LMTP", "LMTPS", "LMTPA", "LMTPSA"}[i]
+	case utf8:
+		return [...]string{"UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA"}[i]
+	case s.esmtp:
+		return [...]string{"ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA"}[i]
+	}
+	return "SMTP"
+}
 
 // TLS is the state of the connection's encryption; nil for plain text.
-func (s *Session) TLS() *tls.ConnectionState { return nil }
+func (s *Session) TLS() *tls.ConnectionState { return s.tls }
 
 // Identity is who the client has proved to be; empty when it has not.
-func (s *Session) Identity() string { return "" }
+func (s *Session) Identity() string { return s.identity }
 
 // SetIdentity records who the client is. An Authenticator's mechanisms call
 // it; so may an agent that knows the client by other means.
-func (s *Session) SetIdentity(name string) {}
+func (s *Session) SetIdentity(name string) { s.identity = name }
 
 // Message is the transaction in progress: envelope so far, nil outside one.
-func (s *Session) Message() *Message { return nil }
+func (s *Session) Message() *Message { return s.msg }
+
+// Params are the parameters of the MAIL or RCPT command in hand that an
+// Agent's MailParams or RcptParams asked for, by their names in upper case.
+func (s *Session) Params() map[string]string { return s.params }
 
 // Value returns what an agent has left under key, and SetValue leaves it, for
 // other agents and the Handler to find. As in package context, keys are of
 // an unexported type of their package. Values live as long as the session.
-func (s *Session) Value(key any) any { return nil }
+func (s *Session) Value(key any) any { return s.values[key] }
 
 // SetValue sets what Value returns.
-func (s *Session) SetValue(key, value any) {}
+func (s *Session) SetValue(key, value any) {
+	if s.values == nil {
+		s.values = make(map[any]any)
+	}
+	s.values[key] = value
+}
 
 // SetMaxMessageSize changes the size limit for this session, for clients
 // that may send more or less than Limits.MessageSize. 0 means no limit.
-func (s *Session) SetMaxMessageSize(n int64) {}
+func (s *Session) SetMaxMessageSize(n int64) {
+	if n <= 0 {
+		n = noLimit
+	}
+	s.maxSize = n
+}
+
+// SetStrayBytes changes what becomes of this session's messages with bare CRs
+// and LFs, for networks whose clients cannot do better.
+func (s *Session) SetStrayBytes(b StrayBytes) { s.stray = b }

@@ -1,0 +1,161 @@
+package smtpserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+)
+
+// An Authenticator knows the SASL mechanisms that a session may use and runs
+// them.
+type Authenticator interface {
+	// Mechanisms are the names for the EHLO reply, best first.
+	Mechanisms(s *Session) []string
+	// Start begins an exchange. Before the returned server reports success,
+	// it must have called s.SetIdentity. An error of its Next that is a
+	// *smtp.SMTPError is the reply; any other means 535 5.7.8.
+	Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error)
+}
+
+// mechanisms are those that may be used now.
+func (s *Session) mechanisms() []string {
+	if s.srv.Auth == nil || (s.tls == nil && !s.srv.AllowInsecureAuth) {
+		return nil
+	}
+	return s.srv.Auth.Mechanisms(s)
+}
+
+// cmdAUTH proves who the client is (RFC 4954).
+func (s *Session) cmdAUTH(arg string) error {
+	mech, initial, hasInitial := strings.Cut(arg, " ")
+	mech = strings.ToUpper(mech)
+	switch {
+	case s.srv.Auth == nil:
+		return s.notImplemented("AUTH")
+	case s.identity != "":
+		return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, "Authenticated already")
+	case mech == "":
+		return s.syntax("Syntax: AUTH mechanism [initial-response]")
+	case s.tls == nil && !s.srv.AllowInsecureAuth:
+		return s.fail(refusal(538, 5, 7, 11, "Encryption is required before AUTH")) // RFC 4954, 6
+	case !slices.Contains(s.mechanisms(), mech):
+		return s.fail(refusal(504, 5, 5, 4, "Authentication mechanism is not supported"))
+	}
+	if err := s.checkEarly("before the reply to AUTH"); err != nil {
+		return err
+	}
+	var response []byte
+	if hasInitial {
+		var ok bool
+		if response, ok = decodeInitial(initial); !ok {
+			return s.protocolError(501, smtp.EnhancedCode{5, 5, 2}, "Bad base64")
+		}
+	}
+	server, err := s.srv.Auth.Start(s.ctx, s, mech)
+	if err == nil {
+		var stop bool
+		if stop, err = s.exchange(server, response); stop {
+			return err
+		}
+	}
+	if err == nil && s.identity == "" {
+		err = errors.New("mechanism " + mech + " reported success without an identity")
+	}
+	if err != nil {
+		return s.authFailed(mech, err)
+	}
+	return s.authenticated(mech)
+}
+
+// exchange runs challenges and responses. stop means that the command is done
+// with (cancelled, or the connection is gone).
+func (s *Session) exchange(server sasl.Server, response []byte) (stop bool, err error) {
+	for {
+		challenge, done, err := server.Next(response)
+		if err != nil || (done && len(challenge) == 0) {
+			return false, err
+		}
+		s.reply(334, noCode, base64.StdEncoding.EncodeToString(challenge))
+		line, err := s.readLine(s.lim.AuthLine, s.lim.AuthLine)
+		if err != nil {
+			return true, err
+		}
+		s.trace('<', []byte("<response>"))
+		if bytes.Equal(line, []byte{'*'}) { // RFC 4954, 4: the client gives up
+			s.identity = ""
+			return true, s.protocolError(501, smtp.EnhancedCode{5, 7, 0}, "Authentication cancelled")
+		}
+		response = make([]byte, base64.StdEncoding.DecodedLen(len(line)))
+		n, err := base64.StdEncoding.Strict().Decode(response, line)
+		if err != nil {
+			s.identity = ""
+			return true, s.protocolError(501, smtp.EnhancedCode{5, 5, 2}, "Bad base64")
+		}
+		response = response[:n]
+		if done { // RFC 4954, 4: what comes with success is sent as one more challenge
+			if n > 0 {
+				err = sasl.ErrUnexpectedClientResponse
+			}
+			return false, err
+		}
+	}
+}
+
+// decodeInitial reads an initial response; "=" is an empty one.
+func decodeInitial(text string) ([]byte, bool) {
+	if text == "=" {
+		return []byte{}, true
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	return b, err == nil && len(b) > 0
+}
+
+func (s *Session) authenticated(mech string) error {
+	ok, err := s.pass(s.ask(func(a *Agent) error {
+		if a.Auth == nil {
+			return nil
+		}
+		return a.Auth(s.ctx, s)
+	}))
+	if !ok {
+		s.identity = ""
+		return err
+	}
+	s.srv.counters.authenticated.Add(1)
+	s.log(slog.LevelInfo, "authenticated", slog.String("mechanism", mech), slog.String("identity", s.identity))
+	s.traceInfo("authenticated by " + mech + " as " + s.identity)
+	s.reply(235, smtp.EnhancedCode{2, 7, 0}, "Authentication succeeded")
+	return nil
+}
+
+// authFailed slows down and counts. The reply says nothing of the reason,
+// unless the mechanism wants it to.
+func (s *Session) authFailed(mech string, cause error) error {
+	s.identity = ""
+	s.authFailures++
+	s.srv.counters.authFailed.Add(1)
+	if err := s.tarpit(); err != nil {
+		return err
+	}
+	v := &verdict{reply: refusal(535, 5, 7, 8, "Authentication credentials invalid"), by: "auth", cause: nil}
+	var e *smtp.SMTPError
+	if errors.As(cause, &e) {
+		v = judge(cause, "auth")
+	}
+	s.log(slog.LevelWarn, "authentication failed", slog.String("mechanism", mech), slog.Any("error", cause))
+	s.refuse(v)
+	switch {
+	case v.close:
+		return errClosing
+	case s.authFailures >= s.lim.AuthFailures:
+		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many failed logins")
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package smtpserver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// cmdDATA takes the message (RFC 5321, 4.1.1.4).
+func (s *Session) cmdDATA(arg string) error {
+	if arg != "" {
+		return s.noArgument("DATA")
+	}
+	if s.msg.Options.Body == smtp.BodyBinaryMIME { // RFC 3030, 3
+		return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, "BODY=BINARYMIME needs BDAT")
+	}
+	if err := s.checkEarly("before the reply to DATA"); err != nil {
+		return err
+	}
+	if ok, err := s.askData(); !ok {
+		return err
+	}
+	s.reply(354, noCode, "Go ahead, end with <CRLF>.<CRLF>")
+	in := s.newIntake()
+	defer in.end()
+	in.text.dots = true
+	if err := s.readData(in); err != nil {
+		return err
+	}
+	in.finish()
+	return s.endMessage(in)
+}
+
+// askData puts the event to the agents. A refusal ends the transaction.
+func (s *Session) askData() (bool, error) {
+	ok, err := s.pass(s.ask(func(a *Agent) error {
+		if a.Data == nil {
+			return nil
+		}
+		return a.Data(s.ctx, s)
+	}))
+	if !ok {
+		s.reset()
+	}
+	return ok, err
+}
+
+// readData reads up to the end of data. Whatever goes wrong before it ends
+// the session, so that no part of the message is ever read as a command.
+func (s *Session) readData(in *intake) error {
+	pace := s.newPace()
+	put := in.put
+	for {
+		if b := s.in.buffered(); len(b) > 0 {
+			n, end := in.text.read(b, put)
+			s.in.consume(n)
+			pace.bytes += int64(n)
+			if end {
+				return nil
+			}
+			if err := s.overrun(in); err != nil {
+				return err
+			}
+		}
+		if err := s.waitData(&pace); err != nil {
+			return err
+		}
+	}
+}
+
+// overrun ends the session when a client keeps sending a message that is long
+// refused: after as many bytes again as would have been allowed, or when it
+// has used up what the session may send.
+func (s *Session) overrun(in *intake) error {
+	if in.refused != nil && in.size/2 > s.maxSize && in.refused.reply != nil {
+		s.refuse(in.refused)
+		return errClosing
+	}
+	if s.bytes+in.size > s.lim.SessionBytes {
+		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many bytes in this session")
+	}
+	return nil
+}
+
+// pace holds a client to the minimum rate of data.
+type pace struct {
+	began time.Time
+	bytes int64
+}
+
+func (s *Session) newPace() pace { return pace{began: time.Now()} }
+
+// waitData waits for the next piece of a message.
+func (s *Session) waitData(p *pace) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	d := s.lim.Data
+	if rate := int64(s.lim.DataRate); rate > 0 {
+		allowed := s.lim.Data + time.Duration(p.bytes/rate)*time.Second
+		d = min(d, allowed-time.Since(p.began))
+	}
+	err := os.ErrDeadlineExceeded
+	if d > 0 {
+		if err := s.setReadDeadline(d); err != nil {
+			return err
+		}
+		err = s.in.fill()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: the message came too slowly")
+	}
+	return err
+}
+
+// endMessage decides about a message that is all there, and replies.
+func (s *Session) endMessage(in *intake) error {
+	m := s.msg
+	m.Received = time.Now()
+	s.bytes += in.size
+	s.srv.counters.bytes.Add(in.size)
+	s.traceInfo(fmt.Sprintf("%d bytes of message %s", in.size, m.ID))
+	v := in.refused
+	if v != nil && v.discard {
+		s.discarding = true
+	}
+	if v == nil && !s.discarding {
+		v = s.ask(func(a *Agent) error {
+			if a.EndOfData == nil {
+				return nil
+			}
+			return a.EndOfData(s.ctx, s, m)
+		})
+	}
+	o := outcome{v: v, recipients: len(m.Recipients)}
+	switch {
+	case v != nil && !v.discard:
+	case v != nil || s.discarding:
+		o.v = nil
+		s.srv.counters.discarded.Add(1)
+		s.log(slog.LevelInfo, "discarded", slog.String("message", m.ID), slog.String("from", m.From))
+	default:
+		s.handOver(m, in.size, &o)
+	}
+	if o.text == "" {
+		o.text = "Ok: queued as " + m.ID
+	}
+	s.replyMessage(m, &o)
+	s.reset()
+	if o.v != nil && o.v.close {
+		return errClosing
+	}
+	return nil
+}
+
+// outcome is what became of a message.
+type outcome struct {
+	v          *verdict        // nil when it was taken over
+	recipients int             // as the client knows them
+	each       RecipientErrors // LMTP, where the recipients differ
+	text       string          // of the 250
+}
+
+// handOver gives the message to the Handler. When that has it, it is no more
+// ours, nor is its file.
+func (s *Session) handOver(m *Message, size int64, o *outcome) {
+	if s.srv.Handler == nil {
+		o.v = &verdict{reply: refusal(554, 5, 3, 2, "No mail is taken here"), by: "handler"}
+		return
+	}
+	s.asking = "handler"
+	text, err := s.srv.Handler.Receive(s.ctx, s, m)
+	s.asking = ""
+	if err != nil {
+		if o.each = s.someTaken(m, err); o.each == nil {
+			o.v = judge(err, "handler")
+			return
+		}
+	}
+	o.text = text
+	s.msg.file = nil
+	s.srv.counters.messages.Add(1)
+	s.log(slog.LevelInfo, "received", slog.String("message", m.ID), slog.String("from", m.From),
+		slog.Int("recipients", len(m.Recipients)), slog.Int64("size", size))
+}
+
+// replyMessage replies to the end of data: once, or with LMTP once for each
+// recipient, in their order (RFC 2033, 4.2).
+func (s *Session) replyMessage(m *Message, o *outcome) {
+	n := 1
+	if s.srv.LMTP {
+		n = o.recipients
+	}
+	for i := range n {
+		v := o.v
+		if o.each != nil && o.each[i] != nil {
+			v = judge(o.each[i], "handler")
+		}
+		switch {
+		case v == nil || v.discard:
+			s.reply(250, smtp.EnhancedCode{2, 0, 0}, o.text)
+		case i == 0 || o.each != nil:
+			s.refuse(v)
+		default: // the same refusal again
+			s.reply(v.reply.Code, v.reply.EnhancedCode, v.reply.Message)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package smtpserver
+
+import (
+	"strings"
+
+	"github.com/emersion/go-smtp"
+)
+
+// banner asks the agents about the connection and sends the banner, or what
+// stands for it (RFC 5321, 3.1).
+func (s *Session) banner() error {
+	v := s.ask(func(a *Agent) error {
+		if a.Connect == nil {
+			return nil
+		}
+		return a.Connect(s.ctx, s)
+	})
+	if v != nil && v.discard {
+		s.discardAll, v = true, nil
+	}
+	if v != nil {
+		// RFC 5321, 3.1: 554 stands for the banner, and then only QUIT is
+		// answered; 421 closes.
+		s.refuse(v)
+		return errClosing
+	}
+	if err := s.checkEarly("before the banner"); err != nil {
+		return err
+	}
+	protocol := "ESMTP"
+	if s.srv.LMTP {
+		protocol = "LMTP"
+	}
+	text := s.srv.Banner
+	if text == "" {
+		text = protocol
+	}
+	s.reply(220, noCode, s.srv.hostname+" "+text)
+	s.state = connected
+	return nil
+}
+
+func (s *Session) cmdEHLO(arg string) error {
+	if s.srv.LMTP {
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is an LMTP server: say LHLO")
+	}
+	return s.extendedHello(arg)
+}
+
+func (s *Session) cmdLHLO(arg string) error {
+	if !s.srv.LMTP {
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is not an LMTP server: say EHLO")
+	}
+	return s.extendedHello(arg)
+}
+
+func (s *Session) cmdHELO(arg string) error {
+	if s.srv.LMTP {
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is an LMTP server: say LHLO")
+	}
+	if ok, err := s.hello(arg); !ok {
+		return err
+	}
+	s.esmtp = false
+	s.reply(250, noCode, s.srv.hostname)
+	return nil
+}
+
+func (s *Session) extendedHello(arg string) error {
+	// RFC 2920, 3.1: EHLO is the last command of a batch.
+	if err := s.checkEarly("before the reply to EHLO"); err != nil {
+		return err
+	}
+	if ok, err := s.hello(arg); !ok {
+		return err
+	}
+	s.esmtp = true
+	first := s.srv.hostname + " greets " + s.helo
+	s.reply(250, noCode, strings.Join(append([]string{first}, s.keywords()...), "\n"))
+	return nil
+}
+
+// hello is what the three greetings have in common.
+func (s *Session) hello(name string) (bool, error) {
+	if !validHelo(name) {
+		return false, s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, "Give your domain name or address literal")
+	}
+	// RFC 5321, 4.1.4: a greeting in mid-session resets.
+	s.reset()
+	was := s.helo
+	s.helo = name
+	ok, err := s.pass(s.ask(func(a *Agent) error {
+		if a.Helo == nil {
+			return nil
+		}
+		return a.Helo(s.ctx, s, name)
+	}))
+	if !ok {
+		s.helo = was
+		return false, err
+	}
+	s.state = ready
+	return true, nil
+}
+
+// validHelo lets every name pass that is safe in a log and a trace field:
+// many honest clients have none that RFC 5321 would take for a domain.
+func validHelo(name string) bool {
+	if name == "" || len(name) > 255 {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c > '~' || strings.IndexByte(`()<>"\,;`, c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// checkEarly refuses a client that has sent more than it could before it
+// knows the reply: a sign of a spammer's engine, and where what follows
+// cannot be told from text, of smuggling.
+func (s *Session) checkEarly(when string) error {
+	if s.srv.AllowEarlyInput || len(s.in.buffered()) == 0 {
+		return nil
+	}
+	s.refuse(&verdict{reply: refusal(554, 5, 5, 0, "Input came "+when), by: "pipelining"})
+	return errClosing
+}

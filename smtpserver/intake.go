@@ -1,0 +1,289 @@
+package smtpserver
+
+import (
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+)
+
+const (
+	firstChunk = 64 << 10  // of content in memory, at most
+	laterChunk = 256 << 10 // the next ones, at most
+	spillSize  = 64 << 10  // written to a file at once
+)
+
+var spillBuffers = sync.Pool{New: func() any { b := make([]byte, 0, spillSize); return &b }}
+
+// intake collects the content of one message: in memory while it is small, in
+// a file beyond that. The first error ends the collecting; what comes then is
+// only counted.
+type intake struct {
+	s *Session
+	m *Message
+
+	text textReader
+	size int64 // of the content so far
+	hint int64 // SIZE as declared: how much may be expected, never believed
+
+	chunk  []byte   // the one being filled
+	start  int      // where in it the body begins
+	full   [][]byte // body before chunk
+	inMem  int64    // bytes reserved from the server's budget
+	headed bool     // the header is complete
+	lines  int      // bytes of chunk known to be whole header lines
+
+	spill    *[]byte // what is not yet written to the file
+	fileSize int64
+
+	refused *verdict
+}
+
+func (s *Session) newIntake() *intake {
+	in := &intake{s: s, m: s.msg, hint: s.msg.Options.Size}
+	in.text = textReader{maxLine: s.lim.TextLine, fix: s.stray == StrayNormalize}
+	return in
+}
+
+// put adds content.
+func (in *intake) put(p []byte) {
+	in.size += int64(len(p))
+	if in.refused != nil || len(p) == 0 {
+		return
+	}
+	if in.size > in.s.maxSize {
+		in.refuse(refusal(552, 5, 3, 4, fmt.Sprintf("Message is longer than %d bytes", in.s.maxSize)))
+		return
+	}
+	if in.m.file != nil {
+		in.putFile(p)
+		return
+	}
+	if !in.headed {
+		in.putHeader(p)
+		return
+	}
+	in.putMemory(p)
+}
+
+func (in *intake) refuse(e *smtp.SMTPError) { in.refused = &verdict{reply: e, by: "limits"} }
+
+// putHeader gathers the header in one chunk.
+func (in *intake) putHeader(p []byte) {
+	if in.chunk == nil {
+		in.newChunk(int64(len(p)))
+	}
+	if free := cap(in.chunk) - len(in.chunk); free < len(p) {
+		in.reserve(int64(len(p) + len(in.chunk)))
+	}
+	in.chunk = append(in.chunk, p...)
+	end, blank, done := headerEnd(in.chunk, in.lines, false)
+	in.lines = end
+	if int64(end) > in.s.lim.HeaderSize || (!done && int64(len(in.chunk)) > in.s.lim.HeaderSize) {
+		in.refuse(refusal(552, 5, 3, 4, fmt.Sprintf("Header is longer than %d bytes", in.s.lim.HeaderSize)))
+		return
+	}
+	if done {
+		in.endHeader(end, blank)
+	}
+}
+
+// endHeader hands the header over and asks the agents about it.
+func (in *intake) endHeader(end int, blank bool) {
+	in.headed = true
+	in.m.setHeader(in.chunk[:end:end], blank)
+	in.start = end
+	if blank {
+		in.start += 2
+	}
+	if n := in.s.lim.Hops; n < noLimitInt && in.m.Header.Count("Received") > n {
+		// RFC 5321, 6.3; RFC 3463, 3.5
+		in.refuse(refusal(554, 5, 4, 6, "Too many hops: the message runs in circles"))
+		return
+	}
+	if in.refused = in.s.ask(func(a *Agent) error {
+		if a.EndOfHeaders == nil {
+			return nil
+		}
+		return a.EndOfHeaders(in.s.ctx, in.s, in.m)
+	}); in.refused != nil {
+		return
+	}
+	if in.hint > in.s.lim.MemoryContent || in.size > in.s.lim.MemoryContent || !in.withinBudget() {
+		in.toFile()
+	}
+}
+
+func (in *intake) putMemory(p []byte) {
+	if in.size > in.s.lim.MemoryContent || !in.withinBudget() {
+		if in.toFile(); in.refused == nil {
+			in.putFile(p)
+		}
+		return
+	}
+	for {
+		n := min(cap(in.chunk)-len(in.chunk), len(p))
+		in.chunk = append(in.chunk, p[:n]...)
+		if p = p[n:]; len(p) == 0 {
+			return
+		}
+		if len(in.chunk) > in.start {
+			in.full = append(in.full, in.chunk[in.start:])
+		}
+		in.newChunk(int64(len(p)))
+	}
+}
+
+// newChunk makes room for at least n bytes; for as much as was declared, once
+// as much again has come.
+func (in *intake) newChunk(n int64) {
+	most := int64(firstChunk)
+	if in.chunk != nil {
+		most = laterChunk
+	}
+	if want := in.hint - in.size + n; want > n {
+		n = max(n, min(want, most))
+	} else if in.chunk != nil {
+		n = max(n, min(in.size, most)) // not declared: double
+	}
+	in.reserve(n)
+	in.chunk, in.start = make([]byte, 0, n), 0
+}
+
+func (in *intake) reserve(n int64) {
+	in.inMem += n
+	in.s.srv.contentMemory.Add(n)
+}
+
+func (in *intake) release() {
+	in.s.srv.contentMemory.Add(-in.inMem)
+	in.inMem = 0
+}
+
+func (in *intake) withinBudget() bool {
+	return in.s.srv.contentMemory.Load() <= in.s.lim.TotalMemory
+}
+
+// toFile opens the overflow file and moves the body so far into it.
+func (in *intake) toFile() {
+	f, err := in.s.srv.overflow()
+	if err != nil {
+		in.fileError(err)
+		return
+	}
+	in.m.file = f
+	in.full = append(in.full, in.chunk[in.start:])
+	for _, c := range in.full {
+		in.putFile(c)
+	}
+	if in.chunk = nil; in.start == 0 { // the header is not in this chunk
+		in.release()
+	}
+	in.full, in.start = nil, 0
+}
+
+// putFile writes large pieces as they are, and gathers small ones.
+func (in *intake) putFile(p []byte) {
+	if in.spill == nil {
+		in.spill = spillBuffers.Get().(*[]byte)
+	}
+	if len(*in.spill)+len(p) > spillSize {
+		in.writeSpill()
+	}
+	if len(p) >= spillSize/4 && len(*in.spill) == 0 {
+		in.write(p)
+		return
+	}
+	*in.spill = append(*in.spill, p...)
+}
+
+func (in *intake) writeSpill() {
+	in.write(*in.spill)
+	*in.spill = (*in.spill)[:0]
+}
+
+func (in *intake) write(p []byte) {
+	if in.refused != nil {
+		return
+	}
+	n, err := in.m.file.WriteAt(p, in.fileSize)
+	in.fileSize += int64(n)
+	if err != nil {
+		in.fileError(err)
+	}
+}
+
+func (in *intake) fileError(err error) {
+	// RFC 3463, 3.4: mail system full
+	in.refused = &verdict{reply: refusal(452, 4, 3, 1, "Cannot store the message now"), cause: err, by: "overflow"}
+}
+
+// finish completes header and body once all content is there.
+func (in *intake) finish() {
+	in.text.finish()
+	if in.refused == nil && !in.headed {
+		if in.chunk == nil {
+			in.newChunk(0)
+		}
+		end, blank, _ := headerEnd(in.chunk, in.lines, true)
+		in.endHeader(end, blank)
+	}
+	if in.refused == nil && in.m.file != nil {
+		in.writeSpill()
+	}
+	if in.text.hasStray && (in.refused == nil || in.refused.discard) {
+		in.refused = &verdict{reply: strayRefusal(in.text.stray), by: "limits"}
+	}
+	if in.text.long && in.refused == nil {
+		in.refuse(refusal(554, 5, 6, 0, fmt.Sprintf("Message has a line longer than %d bytes", in.text.maxLine)))
+	}
+	if in.refused != nil {
+		return
+	}
+	if in.m.file != nil {
+		in.m.Body = content.Section(in.m.file, 0, in.fileSize)
+		return
+	}
+	if len(in.full) == 0 {
+		in.m.Body = content.Of(in.chunk[in.start:])
+		return
+	}
+	in.m.Body = content.Of(append(in.full, in.chunk[in.start:])...)
+}
+
+// end gives back what the intake holds. The file stays open.
+func (in *intake) end() {
+	in.release()
+	if in.spill != nil {
+		*in.spill = (*in.spill)[:0]
+		spillBuffers.Put(in.spill)
+		in.spill = nil
+	}
+}
+
+// strayRefusal names the byte that must not be in a message. X.6.11 is what
+// Exchange says for it.
+func strayRefusal(c byte) *smtp.SMTPError {
+	name := map[byte]string{'\r': "bare CR", '\n': "bare LF", 0: "NUL"}[c]
+	return refusal(550, 5, 6, 11, "Message has a "+name+"; lines must end with CRLF")
+}
+
+// overflow opens the file for content beyond what is held in memory.
+func (srv *Server) overflow() (*os.File, error) {
+	if srv.Overflow != nil {
+		return srv.Overflow()
+	}
+	f, err := os.CreateTemp("", "bridgehead-*")
+	if err != nil {
+		return nil, err
+	}
+	// Unlinked at once, so that nothing of it outlives the process.
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}

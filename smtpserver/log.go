@@ -1,0 +1,48 @@
+package smtpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+)
+
+func (srv *Server) name() string {
+	if srv.Name == "" {
+		return "smtp"
+	}
+	return srv.Name
+}
+
+// logLine writes to the Logger, if there is one.
+func (srv *Server) logLine(level slog.Level, msg string, attrs ...any) {
+	if srv.Logger == nil {
+		return
+	}
+	srv.Logger.Log(context.Background(), level, msg, append([]any{slog.String("connector", srv.name())}, attrs...)...)
+}
+
+func (s *Session) log(level slog.Level, msg string, attrs ...any) {
+	if s.srv.Logger == nil || !s.srv.Logger.Enabled(s.ctx, level) {
+		return
+	}
+	all := append([]any{slog.String("session", s.id), slog.String("client", s.remote.String())}, attrs...)
+	s.srv.logLine(level, msg, all...)
+}
+
+// logEnd is the one line for the session.
+func (s *Session) logEnd(err error) {
+	end := "quit"
+	switch {
+	case errors.Is(err, errClosing):
+		end = err.Error()
+	case errors.Is(err, io.EOF):
+		end = "closed by the client"
+	case !errors.Is(err, errQuit):
+		end = err.Error()
+	}
+	s.log(slog.LevelInfo, "session", slog.String("helo", s.helo), slog.String("end", end),
+		slog.Int("messages", s.messages), slog.Int64("bytes", s.bytes),
+		slog.Duration("time", time.Since(s.started).Round(time.Millisecond)))
+}

@@ -1,0 +1,154 @@
+package smtpserver
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+)
+
+// cmdMAIL opens a transaction (RFC 5321, 4.1.1.2).
+func (s *Session) cmdMAIL(arg string) error {
+	if s.messages >= s.lim.Messages {
+		return s.fail(refusal(452, 4, 5, 3, "Too many messages in this session")) // RFC 9422, 4.1
+	}
+	path, ok := cutWord(arg, "FROM:")
+	if !ok {
+		return s.syntax("Syntax: MAIL FROM:<address>")
+	}
+	from, rest, err := addr.ReversePath(path, s.srv.has(ExtSMTPUTF8))
+	if err != nil {
+		return s.badPath(err, "5.1.7")
+	}
+	msg := &Message{From: from}
+	if done, err := s.mailParams(msg, rest); done {
+		return err
+	}
+	if !msg.Options.UTF8 && !ascii(from) {
+		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII and SMTPUTF8 was not asked for"))
+	}
+	if v := s.rateMessage(); v != nil {
+		s.refuse(v)
+		return nil
+	}
+	s.messages++
+	msg.ID = s.id + "." + strconv.Itoa(s.messages)
+	s.msg, s.discarding = msg, s.discardAll
+	ok, err = s.pass(s.ask(func(a *Agent) error {
+		if a.Mail == nil {
+			return nil
+		}
+		return a.Mail(s.ctx, s, from, &msg.Options)
+	}))
+	if !ok {
+		s.reset()
+		return err
+	}
+	s.state = mail
+	s.reply(250, smtp.EnhancedCode{2, 1, 0}, "Ok")
+	return nil
+}
+
+// cmdRCPT names a recipient (RFC 5321, 4.1.1.3).
+func (s *Session) cmdRCPT(arg string) error {
+	path, ok := cutWord(arg, "TO:")
+	if !ok {
+		return s.syntax("Syntax: RCPT TO:<address>")
+	}
+	if len(s.msg.Recipients) >= s.lim.Recipients {
+		return s.fail(refusal(452, 4, 5, 3, "Too many recipients")) // RFC 5321, 4.5.3.1.10
+	}
+	to, rest, err := addr.ForwardPath(path, s.msg.Options.UTF8)
+	if err != nil {
+		s.refusedTo = true
+		return s.badPath(err, "5.1.3")
+	}
+	r := Recipient{Addr: to}
+	r.Options.DeliverBy, r.Options.MTPriority = s.msg.deliverBy, s.msg.priority
+	if done, err := s.rcptParams(&r, rest); done {
+		s.refusedTo = true
+		return err
+	}
+	if v := s.rateRecipient(); v != nil {
+		s.refusedTo = true
+		s.refuse(v)
+		return nil
+	}
+	v := s.ask(func(a *Agent) error {
+		if a.Rcpt == nil {
+			return nil
+		}
+		return a.Rcpt(s.ctx, s, to, &r.Options)
+	})
+	if v != nil && !v.discard {
+		s.refusedTo = true
+		return s.refuseRecipient(v)
+	}
+	if v != nil {
+		s.discarding = true
+	}
+	s.msg.Recipients = append(s.msg.Recipients, r)
+	s.state = rcpt
+	s.reply(250, smtp.EnhancedCode{2, 1, 5}, "Ok")
+	return nil
+}
+
+// refuseRecipient makes it slow, and then impossible, to find out addresses
+// by trying.
+func (s *Session) refuseRecipient(v *verdict) error {
+	if v.reply.EnhancedCode == (smtp.EnhancedCode{5, 1, 1}) {
+		s.unknown++
+		if s.unknown > s.lim.UnknownRecipients {
+			if err := s.tarpit(); err != nil {
+				return err
+			}
+		}
+	}
+	s.refuse(v)
+	switch {
+	case v.close:
+		return errClosing
+	case s.unknown >= 2*s.lim.UnknownRecipients:
+		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many unknown recipients")
+	}
+	return nil
+}
+
+func (s *Session) syntax(text string) error {
+	return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, text)
+}
+
+// badPath replies to an address that cannot be read.
+func (s *Session) badPath(err error, enhanced string) error {
+	if errors.Is(err, addr.ErrNonASCII) {
+		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII and SMTPUTF8 was not asked for")) // RFC 6531, 3.5
+	}
+	ec := smtp.EnhancedCode{5, 1, 3}
+	if enhanced == "5.1.7" {
+		ec[2] = 7
+	}
+	return s.protocolError(501, ec, fmt.Sprintf("Bad address syntax: %s", err))
+}
+
+// cutWord takes a word and its colon off the front, in any case of letters.
+// RFC 5321, 3.3 allows no space after the colon, but people and devices put
+// one there.
+func cutWord(arg, word string) (string, bool) {
+	if len(arg) < len(word) || !strings.EqualFold(arg[:len(word)], word) {
+		return "", false
+	}
+	return strings.TrimLeft(arg[len(word):], " "), true
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

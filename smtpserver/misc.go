@@ -1,0 +1,111 @@
+package smtpserver
+
+import (
+	"strings"
+
+	"github.com/emersion/go-smtp"
+)
+
+func (s *Session) cmdRSET(arg string) error {
+	if arg != "" {
+		return s.noArgument("RSET")
+	}
+	s.reset()
+	s.reply(250, smtp.EnhancedCode{2, 0, 0}, "Ok")
+	return nil
+}
+
+func (s *Session) cmdNOOP(string) error { // RFC 5321, 4.1.1.9: any argument is ignored
+	s.reply(250, smtp.EnhancedCode{2, 0, 0}, "Ok")
+	return nil
+}
+
+func (s *Session) cmdQUIT(arg string) error {
+	if arg != "" {
+		return s.noArgument("QUIT")
+	}
+	s.reply(221, smtp.EnhancedCode{2, 0, 0}, "Bye")
+	return errQuit
+}
+
+func (s *Session) noArgument(verb string) error {
+	return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, verb+" takes no argument")
+}
+
+// VRFY tells nobody who has a mailbox here unless an agent does
+// (RFC 5321, 7.3).
+func (s *Session) cmdVRFY(arg string) error {
+	if arg == "" {
+		return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, "VRFY what?")
+	}
+	if done, err := s.askCommand("VRFY", arg); done {
+		return err
+	}
+	s.reply(252, smtp.EnhancedCode{2, 5, 0}, "Cannot verify, but will take mail and try")
+	return nil
+}
+
+func (s *Session) cmdEXPN(arg string) error {
+	if done, err := s.askCommand("EXPN", arg); done {
+		return err
+	}
+	return s.notImplemented("EXPN")
+}
+
+func (s *Session) cmdHELP(arg string) error {
+	if done, err := s.askCommand("HELP", arg); done {
+		return err
+	}
+	s.reply(214, smtp.EnhancedCode{2, 0, 0}, "Commands are those of RFC 5321")
+	return nil
+}
+
+// otherCommand is for verbs that the server has no answer of its own to.
+func (s *Session) otherCommand(verb, arg string) error {
+	if verb != "" {
+		if done, err := s.askCommand(verb, arg); done {
+			return err
+		}
+	}
+	switch verb {
+	case "SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "XCLIENT":
+		return s.notImplemented(verb)
+	case "":
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Empty command")
+	}
+	return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Command unknown")
+}
+
+func (s *Session) notImplemented(verb string) error {
+	return s.protocolError(502, smtp.EnhancedCode{5, 5, 1}, verb+" is not implemented")
+}
+
+// askCommand puts a command to the agents; the first that answers has
+// answered.
+func (s *Session) askCommand(verb, arg string) (done bool, err error) {
+	var r *Reply
+	v := s.ask(func(a *Agent) (err error) {
+		if a.Command == nil || r != nil {
+			return nil
+		}
+		r, err = a.Command(s.ctx, s, verb, arg)
+		return err
+	})
+	switch {
+	case v != nil && !v.discard:
+		s.refuse(v)
+		if v.close {
+			return true, errClosing
+		}
+		return true, nil
+	case r == nil:
+		return false, nil
+	}
+	text := strings.Join(r.Lines, "\n")
+	if r.Code >= 400 {
+		s.refuse(&verdict{reply: wellFormed(&smtp.SMTPError{Code: r.Code, EnhancedCode: r.EnhancedCode, Message: text}), by: "command"})
+		return true, nil
+	}
+	s.reply(r.Code, r.EnhancedCode, text)
+	return true, nil
+}

@@ -1,0 +1,65 @@
+package smtpserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/emersion/go-sasl"
+)
+
+// PasswordAuth offers PLAIN and LOGIN and asks check whether the password is
+// right: nil means yes and makes username the identity.
+func PasswordAuth(check func(ctx context.Context, s *Session, username, password string) error) Authenticator {
+	return passwordAuth(check)
+}
+
+type passwordAuth func(ctx context.Context, s *Session, username, password string) error
+
+func (passwordAuth) Mechanisms(*Session) []string { return []string{sasl.Plain, sasl.Login} }
+
+func (check passwordAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
+	verify := func(username, password string) error {
+		if username == "" || password == "" {
+			return errors.New("empty user name or password")
+		}
+		if err := check(ctx, s, username, password); err != nil {
+			return err
+		}
+		s.SetIdentity(username)
+		return nil
+	}
+	switch mechanism {
+	case sasl.Plain:
+		return sasl.NewPlainServer(func(identity, username, password string) error {
+			if identity != "" && identity != username {
+				return errors.New("PLAIN: nobody may act for another")
+			}
+			return verify(username, password)
+		}), nil
+	case sasl.Login:
+		return &loginServer{verify: verify}, nil
+	}
+	return nil, fmt.Errorf("mechanism %q is not offered", mechanism)
+}
+
+// loginServer is the LOGIN mechanism: two prompts, that nobody reads.
+type loginServer struct {
+	verify   func(username, password string) error
+	username []byte
+}
+
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	switch {
+	case response == nil && l.username == nil:
+		return []byte("Username:"), false, nil
+	case l.username == nil:
+		l.username = append([]byte{}, response...)
+		return []byte("Password:"), false, nil
+	}
+	if bytes.IndexByte(l.username, 0) >= 0 || bytes.IndexByte(response, 0) >= 0 {
+		return nil, true, errors.New("LOGIN: NUL in user name or password")
+	}
+	return nil, true, l.verify(string(l.username), string(response))
+}

@@ -1,0 +1,317 @@
+package smtpserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Serve accepts connections on l until Shutdown, Close or an error of l's.
+// It may be called for several listeners. It always returns an error.
+func (srv *Server) Serve(l net.Listener) error {
+	srv.prepare()
+	if !srv.addListener(&l) {
+		l.Close()
+		return ErrServerClosed
+	}
+	defer srv.removeListener(&l)
+	var delay time.Duration
+	for {
+		c, err := l.Accept()
+		if err == nil {
+			delay = 0
+			if s := srv.newSession(c); s != nil {
+				go s.serve()
+			}
+			continue
+		}
+		if srv.closing.Load() {
+			return ErrServerClosed
+		}
+		var ne net.Error
+		if errors.Is(err, net.ErrClosed) || !errors.As(err, &ne) {
+			return err
+		}
+		// Out of files, or the client has gone again: it passes.
+		delay = min(max(5*time.Millisecond, 2*delay), time.Second)
+		srv.logLine(slog.LevelError, "accept", slog.Any("error", err), slog.Duration("retry", delay))
+		select {
+		case <-time.After(delay):
+		case <-srv.ctx.Done():
+		}
+	}
+}
+
+// ListenAndServe listens on addr and serves; "" is ":25", or ":465" with
+// TLSImplicit.
+func (srv *Server) ListenAndServe(addr string) error {
+	if addr == "" {
+		addr = ":25"
+		if srv.TLSMode == TLSImplicit {
+			addr = ":465"
+		}
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return srv.Serve(l)
+}
+
+// Shutdown closes the listeners, lets sessions finish the command or message
+// in hand, answers the next with 421 and closes. When ctx ends first, the
+// rest is closed hard and the context's error returned.
+func (srv *Server) Shutdown(ctx context.Context) error {
+	idle := srv.stop()
+	srv.mu.Lock()
+	for s := range srv.sessions {
+		if s.waiting.Load() { // see Session.waitCommand
+			s.interrupt()
+		}
+	}
+	srv.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		srv.Close()
+		return ctx.Err()
+	}
+}
+
+// Close closes listeners and connections at once, and returns when the
+// sessions have ended. Agents and the Handler are told by their context.
+func (srv *Server) Close() error {
+	idle := srv.stop()
+	srv.cancel()
+	srv.mu.Lock()
+	for s := range srv.sessions {
+		s.netConn.Close()
+	}
+	srv.mu.Unlock()
+	<-idle
+	return nil
+}
+
+// stop lets no more sessions in. The channel is closed when none is left.
+func (srv *Server) stop() <-chan struct{} {
+	srv.prepare()
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if !srv.closing.Swap(true) {
+		srv.idle = make(chan struct{})
+		if len(srv.sessions) == 0 {
+			close(srv.idle)
+		}
+	}
+	for l := range srv.listeners {
+		(*l).Close()
+	}
+	return srv.idle
+}
+
+// prepare works out what does not change any more once the server serves.
+func (srv *Server) prepare() {
+	srv.once.Do(func() {
+		srv.limits = srv.Limits.effective()
+		srv.hostname = srv.Hostname
+		if srv.hostname == "" {
+			srv.hostname, _ = os.Hostname() // without one, the next line helps
+		}
+		if srv.hostname == "" {
+			srv.hostname = "localhost"
+		}
+		srv.enhanced = srv.has(ExtEnhancedStatusCodes)
+		srv.ids = newIDSource()
+		srv.ctx, srv.cancel = context.WithCancel(context.Background())
+		srv.listeners = make(map[*net.Listener]struct{})
+		srv.sessions = make(map[*Session]struct{})
+	})
+}
+
+func (srv *Server) addListener(l *net.Listener) bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.closing.Load() {
+		return false
+	}
+	srv.listeners[l] = struct{}{}
+	return true
+}
+
+func (srv *Server) removeListener(l *net.Listener) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.listeners, l)
+	(*l).Close()
+}
+
+func (srv *Server) maxHold() time.Duration {
+	if srv.MaxHold > 0 {
+		return srv.MaxHold
+	}
+	return 24 * time.Hour
+}
+
+// overloaded says whether connections run short.
+func (srv *Server) overloaded() bool {
+	l := &srv.limits
+	return l.Overload < 100 && l.Connections < noLimitInt &&
+		srv.current.Load() >= int64(l.Connections)*int64(l.Overload)/100
+}
+
+// newSession makes a session of a connection; nil when the server closes.
+func (srv *Server) newSession(c net.Conn) *Session {
+	s := &Session{srv: srv, lim: &srv.limits, netConn: c, started: time.Now()}
+	s.id = srv.ids.next()
+	s.setConn(c)
+	s.remote, s.local = c.RemoteAddr(), c.LocalAddr()
+	s.peerIP = addrIP(s.remote)
+	s.remoteIP = s.peerIP
+	s.maxSize = srv.limits.MessageSize
+	s.stray = srv.StrayBytes
+	s.ctx, s.cancel = context.WithCancel(srv.ctx)
+
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.closing.Load() {
+		s.cancel()
+		c.Close()
+		return nil
+	}
+	srv.sessions[s] = struct{}{}
+	srv.current.Add(1)
+	srv.counters.sessions.Add(1)
+	return s
+}
+
+func (srv *Server) endSession(s *Session) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.sessions, s)
+	srv.current.Add(-1)
+	if srv.closing.Load() && len(srv.sessions) == 0 {
+		close(srv.idle)
+	}
+}
+
+// setConn makes c the connection from now on.
+func (s *Session) setConn(c net.Conn) {
+	s.conn = c
+	s.in.reset(c)
+}
+
+// serve is the session's goroutine.
+func (s *Session) serve() {
+	defer s.srv.endSession(s)
+	defer s.cancel()
+	defer s.netConn.Close()
+	err := s.converse()
+	s.in.drop()
+	s.closeWith(err)
+}
+
+// converse leads the session from its first to its last byte.
+func (s *Session) converse() error {
+	s.traceConnect()
+	if s.srv.TLSMode == TLSImplicit {
+		if s.srv.TLSConfig == nil {
+			return errors.New("TLSImplicit without TLSConfig")
+		}
+		if err := s.handshake(); err != nil {
+			return err
+		}
+	}
+	if v := s.admit(); v != nil {
+		s.refuse(v)
+		return errClosing
+	}
+	defer s.leave()
+	err := s.guard(s.banner)
+	if err == nil {
+		err = s.loop()
+	}
+	s.reset()
+	s.guard(s.disconnect)
+	return err
+}
+
+func (s *Session) disconnect() error {
+	for i := range s.srv.Agents {
+		if a := &s.srv.Agents[i]; a.Disconnect != nil {
+			s.asking = a.Name
+			a.Disconnect(s.ctx, s)
+		}
+	}
+	return nil
+}
+
+// closeWith sends what is left to say, and ends the connection such that the
+// client can read it.
+func (s *Session) closeWith(err error) {
+	if errors.Is(err, errQuit) || errors.Is(err, errClosing) {
+		if s.flush() == nil && !errors.Is(err, errQuit) {
+			s.linger()
+		}
+	}
+	if s.tls != nil {
+		s.conn.Close() // with its close_notify
+	}
+	s.traceDisconnect(err)
+	s.logEnd(err)
+}
+
+// linger reads on for a moment after the last reply. A connection that is
+// closed with unread input is reset, and the client might never see why.
+func (s *Session) linger() {
+	const most, wait = 1 << 20, 500 * time.Millisecond
+	tcp, ok := s.netConn.(*net.TCPConn)
+	if !ok || s.tls != nil || tcp.CloseWrite() != nil {
+		return
+	}
+	s.netConn.SetReadDeadline(time.Now().Add(wait))
+	for n := 0; n < most && s.in.fill() == nil; {
+		n += len(s.in.buffered())
+		s.in.drop()
+	}
+	s.in.drop()
+}
+
+// interrupt wakes a session that waits for a command.
+func (s *Session) interrupt() { s.netConn.SetReadDeadline(time.Unix(1, 0)) }
+
+// tarpit holds the next reply back.
+func (s *Session) tarpit() error { return s.pause(s.lim.Tarpit) }
+
+func (s *Session) pause(d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-s.ctx.Done():
+		return s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
+	}
+}
+
+// addrIP is the IP address of a, or the zero Addr.
+func addrIP(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ip, _ := netip.AddrFromSlice(t.IP)
+		return ip.Unmap()
+	}
+	if a == nil {
+		return netip.Addr{}
+	}
+	ap, _ := netip.ParseAddrPort(a.String())
+	return ap.Addr().Unmap()
+}

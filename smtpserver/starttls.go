@@ -1,0 +1,67 @@
+package smtpserver
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+
+	"github.com/emersion/go-smtp"
+)
+
+func (s *Session) canStartTLS() bool {
+	return s.tls == nil && s.srv.TLSConfig != nil && s.srv.has(ExtStartTLS) &&
+		(s.srv.TLSMode == TLSOffered || s.srv.TLSMode == TLSRequired)
+}
+
+// mustStartTLS says whether only the commands that lead to TLS are allowed.
+func (s *Session) mustStartTLS() bool { return s.srv.TLSMode == TLSRequired && s.tls == nil }
+
+// cmdSTARTTLS turns the connection into an encrypted one (RFC 3207). What
+// came in plain text counts for nothing afterwards.
+func (s *Session) cmdSTARTTLS(arg string) error {
+	switch {
+	case arg != "":
+		return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, "STARTTLS takes no argument")
+	case s.tls != nil:
+		return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, "TLS is active already")
+	case !s.canStartTLS():
+		return s.notImplemented("STARTTLS")
+	}
+	if err := s.checkEarly("before the reply to STARTTLS"); err != nil {
+		return err
+	}
+	// CVE-2011-0411: commands that came with STARTTLS must not be run as if
+	// they had come through TLS.
+	s.in.drop()
+	s.reply(220, smtp.EnhancedCode{2, 0, 0}, "Ready to start TLS")
+	if err := s.flush(); err != nil {
+		return err
+	}
+	if err := s.handshake(); err != nil {
+		return err
+	}
+	// RFC 3207, 4.2: back to the state after the banner, nothing is known.
+	s.state, s.helo, s.esmtp, s.identity = connected, "", false, ""
+	return nil
+}
+
+// handshake makes the connection a TLS one. A failed one ends the session:
+// there is no going on in plain text.
+func (s *Session) handshake() error {
+	conn := tls.Server(s.conn, s.srv.TLSConfig)
+	ctx, cancel := context.WithTimeout(s.ctx, s.lim.Handshake)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		s.srv.counters.tlsFailed.Add(1)
+		s.traceInfo("TLS handshake failed: " + err.Error())
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	state := conn.ConnectionState()
+	s.tls = &state
+	s.setConn(conn)
+	s.srv.counters.tlsVersion(state.Version)
+	s.traceTLS()
+	s.log(slog.LevelDebug, "TLS", slog.String("version", tls.VersionName(state.Version)), slog.String("cipher", tls.CipherSuiteName(state.CipherSuite)))
+	return nil
+}

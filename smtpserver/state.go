@@ -1,0 +1,332 @@
+package smtpserver
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// The state machine of a session. The protocol has five states between
+// commands (RFC 5321, 4.1.4); what a command may do, and where it leads, is in
+// the table below.
+//
+//	            EHLO            MAIL           RCPT (accepted)
+//	connected ───────▶ ready ─────────▶ mail ─────────▶ rcpt ◀─╮ RCPT
+//	                     ▲                               │  ╰──╯
+//	                     ├──────── DATA, BDAT LAST ──────┤
+//	                     │                               │ BDAT
+//	                     ╰──── BDAT LAST ──── chunks ◀───╯ ◀─╮ BDAT
+//	                                             ╰───────────╯
+//
+// RSET, EHLO, HELO and a refused chunk lead from everywhere back to ready.
+type state uint8
+
+const (
+	connected state = 1 << iota // the banner is sent
+	ready                       // greeted; no transaction
+	mail                        // a reverse-path is known
+	rcpt                        // and one forward-path at least
+	chunks                      // and the first chunk of BDAT
+
+	anyState = connected | ready | mail | rcpt | chunks
+)
+
+// A command is one verb that the server knows.
+type command struct {
+	states state // in which it may be given
+	// open: may be given before STARTTLS with TLSRequired (RFC 3207, 4).
+	open bool
+	run  func(s *Session, arg string) error
+}
+
+// commands is the table of verbs. What is not in it goes to the agents.
+var commands = map[string]command{
+	"EHLO":     {anyState, true, (*Session).cmdEHLO},
+	"HELO":     {anyState, true, (*Session).cmdHELO},
+	"LHLO":     {anyState, true, (*Session).cmdLHLO},
+	"STARTTLS": {connected | ready, true, (*Session).cmdSTARTTLS},
+	"AUTH":     {ready, false, (*Session).cmdAUTH},
+	"MAIL":     {ready, false, (*Session).cmdMAIL},
+	"RCPT":     {mail | rcpt, false, (*Session).cmdRCPT},
+	"DATA":     {rcpt, false, (*Session).cmdDATA},
+	"BDAT":     {anyState, true, (*Session).cmdBDAT}, // the chunk must be read in any case
+	"RSET":     {anyState, false, (*Session).cmdRSET},
+	"NOOP":     {anyState, true, (*Session).cmdNOOP},
+	"QUIT":     {anyState, true, (*Session).cmdQUIT},
+	"VRFY":     {anyState, false, (*Session).cmdVRFY},
+	"EXPN":     {anyState, false, (*Session).cmdEXPN},
+	"HELP":     {anyState, true, (*Session).cmdHELP},
+}
+
+// What ends a session.
+var (
+	errQuit    = errors.New("QUIT")
+	errClosing = errors.New("closed by the server")
+)
+
+// loop reads and runs commands until the session ends.
+func (s *Session) loop() error {
+	for {
+		line, err := s.readCommand()
+		if err == nil {
+			err = s.run(line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readCommand waits for the next line of the client's.
+func (s *Session) readCommand() ([]byte, error) {
+	if s.srv.closing.Load() {
+		return nil, s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
+	}
+	if time.Since(s.started) > s.lim.Session && s.lim.Session < forever {
+		return nil, s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Session took too long")
+	}
+	line, err := s.readLine(s.lim.CommandLine, s.lim.AuthLine)
+	if err == nil {
+		return line, nil
+	}
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, err
+	case s.srv.closing.Load():
+		return nil, s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
+	}
+	return nil, s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: no command came")
+}
+
+// run gives one command line to the function that serves it. An agent or
+// Handler that panics costs the session its connection, not the process.
+func (s *Session) run(line []byte) (err error) {
+	defer s.recovered(&err)
+	verb, arg, ok := splitCommand(line)
+	s.traceCommand(verb, line)
+	if !ok {
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Command line has a character that must not be there")
+	}
+	cmd, known := commands[string(verb)]
+	switch {
+	case s.mustStartTLS() && !cmd.open:
+		return s.fail(refusal(530, 5, 7, 0, "Must issue a STARTTLS command first"))
+	case !known:
+		return s.otherCommand(string(verb), arg)
+	case s.state&cmd.states == 0:
+		return s.badSequence(string(verb))
+	}
+	return cmd.run(s, arg)
+}
+
+// guard calls f with the same protection.
+func (s *Session) guard(f func() error) (err error) {
+	defer s.recovered(&err)
+	return f()
+}
+
+func (s *Session) recovered(err *error) {
+	if p := recover(); p != nil {
+		s.srv.counters.panics.Add(1)
+		s.log(slog.LevelError, "panic", slog.String("agent", s.asking), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		if s.asking == "handler" && s.msg != nil {
+			s.msg.file = nil // the Handler may have kept it
+		}
+		*err = s.bye(421, smtp.EnhancedCode{4, 3, 0}, "Internal error")
+	}
+}
+
+// splitCommand cuts a line, without its CRLF, at the first space and raises
+// the verb to upper case in place. A line with control characters is no
+// command.
+func splitCommand(line []byte) (verb []byte, arg string, ok bool) {
+	line = bytes.TrimRight(line, " \t")
+	for _, c := range line {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return nil, "", false
+		}
+	}
+	verb, rest, _ := bytes.Cut(line, []byte{' '})
+	for i, c := range verb {
+		if 'a' <= c && c <= 'z' {
+			verb[i] = c - 'a' + 'A'
+		}
+	}
+	return verb, string(bytes.TrimLeft(rest, " ")), true
+}
+
+// badSequence is the answer to a known command in the wrong state.
+func (s *Session) badSequence(verb string) error {
+	text := "Bad sequence of commands"
+	switch {
+	case s.state == connected:
+		text = "Say EHLO or HELO first"
+	case s.state == chunks:
+		text = "Only BDAT or RSET may follow a BDAT that was not the last"
+	case verb == "MAIL":
+		text = "A transaction is open already"
+	case verb == "RCPT":
+		text = "Need MAIL before RCPT"
+	case verb == "DATA" && s.refusedTo:
+		// RFC 5321, 3.3: 554 when all recipients were refused.
+		return s.fail(refusal(554, 5, 5, 1, "No valid recipients"))
+	case verb == "DATA":
+		text = "Need RCPT before DATA"
+	case s.msg != nil:
+		text = verb + " is not allowed within a transaction"
+	}
+	return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, text)
+}
+
+// protocolError replies to what is not SMTP, and ends the session when there
+// was too much of it.
+func (s *Session) protocolError(code int, ec smtp.EnhancedCode, text string) error {
+	s.errors++
+	limit := s.lim.Errors
+	if s.srv.overloaded() {
+		limit = min(limit, overloadErrors)
+	}
+	s.refuse(&verdict{reply: &smtp.SMTPError{Code: code, EnhancedCode: ec, Message: text}, by: "protocol"})
+	if s.errors > limit {
+		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many errors")
+	}
+	return nil
+}
+
+// fail refuses a command for a reason that is no protocol error.
+func (s *Session) fail(e *smtp.SMTPError) error {
+	s.refuse(&verdict{reply: e, by: "server"})
+	return nil
+}
+
+// bye says why the session ends, and ends it.
+func (s *Session) bye(code int, ec smtp.EnhancedCode, text string) error {
+	s.reply(code, ec, text)
+	return fmt.Errorf("%w: %s", errClosing, text)
+}
+
+// reset ends the transaction, whatever became of it.
+func (s *Session) reset() {
+	if s.chunks != nil {
+		s.chunks.end()
+		s.chunks = nil
+	}
+	if s.msg != nil && s.msg.file != nil {
+		s.msg.Close()
+	}
+	s.msg, s.params, s.discarding, s.refusedTo = nil, nil, false, false
+	if s.state != connected {
+		s.state = ready
+	}
+}
+
+// readLine waits for a line and returns it without its CRLF, in memory that is
+// good until more input is waited for. Lines of up to max bytes are taken,
+// AUTH commands of up to authMax.
+func (s *Session) readLine(max, authMax int) ([]byte, error) {
+	for from := 0; ; {
+		b := s.in.buffered()
+		if i := bytes.IndexByte(b[from:], '\n'); i >= 0 {
+			line := b[:from+i+1]
+			s.in.consume(len(line))
+			return s.checkLine(line, max, authMax)
+		}
+		from = len(b)
+		if from > authMax {
+			return s.skipLine()
+		}
+		if err := s.waitCommand(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// checkLine takes off the CRLF. A line that ends otherwise or is too long
+// comes back as one that is no command, so that it is answered as an error:
+// a bare LF is nowhere the end of a line.
+func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
+	if len(line) > max && (len(line) > authMax || !bytes.EqualFold(line[:5], []byte("AUTH "))) {
+		return notACommand, nil
+	}
+	if bytes.HasSuffix(line, crlf) {
+		return line[:len(line)-2], nil
+	}
+	if s.stray == StrayNormalize {
+		return line[:len(line)-1], nil
+	}
+	return notACommand, nil
+}
+
+// notACommand stands for a line that cannot be read as a command.
+var notACommand = []byte{0}
+
+// skipLine passes over a line that is too long to be one, within reason.
+func (s *Session) skipLine() ([]byte, error) {
+	const most = 1 << 20
+	for n := 0; n < most; {
+		b := s.in.buffered()
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			s.in.consume(i + 1)
+			return notACommand, nil
+		}
+		n += len(b)
+		s.in.consume(len(b))
+		if err := s.waitCommand(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Line is too long")
+}
+
+// waitCommand waits for more input, after what was replied has been sent.
+//
+// Shutdown interrupts sessions that wait here, by a deadline in the past. The
+// session sets its own deadline first, then says that it waits, then looks
+// whether the server is closing; Shutdown sets closing first and then looks
+// who waits. So either the session sees that the server closes, or Shutdown
+// sees the session wait, and its deadline is the later one.
+func (s *Session) waitCommand() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	d := s.lim.Command
+	if s.srv.overloaded() {
+		d = min(d, overloadWait)
+	}
+	if err := s.setReadDeadline(d); err != nil {
+		return err
+	}
+	s.waiting.Store(true)
+	defer s.waiting.Store(false)
+	if s.srv.closing.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	return s.in.fill()
+}
+
+// setReadDeadline sets a deadline d from now on. One that is set already and
+// ends at most 1/64 of d earlier stands: setting one costs as much as a small
+// system call.
+func (s *Session) setReadDeadline(d time.Duration) error {
+	now := time.Now()
+	if late := s.readDeadline.Sub(now); late <= d && late >= d-d/64 {
+		return nil
+	}
+	s.readDeadline = now.Add(d)
+	return s.conn.SetReadDeadline(s.readDeadline)
+}
+
+func (s *Session) setWriteDeadline(d time.Duration) error {
+	now := time.Now()
+	if late := s.writeDeadline.Sub(now); late <= d && late >= d-d/64 {
+		return nil
+	}
+	s.writeDeadline = now.Add(d)
+	return s.conn.SetWriteDeadline(s.writeDeadline)
+}

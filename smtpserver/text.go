@@ -1,0 +1,198 @@
+package smtpserver
+
+import "bytes"
+
+// StrayBytes says what becomes of a message with a CR or LF that does not
+// stand in a CRLF, or with a NUL. They are how messages are smuggled: another
+// server down the line may see an end of data where this one sees none.
+type StrayBytes uint8
+
+const (
+	// StrayRefuse refuses such a message with 550 5.6.11.
+	StrayRefuse StrayBytes = iota
+	// StrayNormalize makes CRLF of a bare LF, and drops bare CRs and NULs.
+	// The end of data is CRLF.CRLF all the same. For old clients that cannot
+	// do better, on networks that are known.
+	StrayNormalize
+)
+
+// textState is where in a message's text a textReader stands.
+type textState uint8
+
+const (
+	lineStart textState = iota // after CRLF, and at the beginning
+	inLine
+	afterCR    // CR within a line
+	afterDot   // a dot at the start of a line, not yet taken
+	afterDotCR // dot, CR at the start of a line: LF now ends the data
+)
+
+// textReader undoes dot-stuffing and watches for stray bytes and long lines.
+// Only CRLF.CRLF ends the data (RFC 5321, 4.1.1.4 and 4.5.2); neither a bare
+// LF nor a bare CR ever begins a line.
+type textReader struct {
+	state    textState
+	dots     bool // DATA: dot-stuffed, ends with CRLF.CRLF; BDAT has neither
+	binary   bool // BINARYMIME: any bytes
+	fix      bool // StrayNormalize
+	maxLine  int
+	line     int  // length of the line so far
+	stray    byte // the first stray byte, where hasStray
+	hasStray bool
+	long     bool // a line was too long
+}
+
+// read takes input and passes the text in it to put, in as few pieces as
+// possible. It returns how much was taken, which is all of p unless the end
+// of data stands in it.
+func (t *textReader) read(p []byte, put func([]byte)) (n int, end bool) {
+	if t.binary {
+		put(p)
+		return len(p), false
+	}
+	if t.fix {
+		return t.readSlow(p, put)
+	}
+	n, crs, end := t.readFast(p, put)
+	// Each CR must have been one of a CRLF, and there is no place for a NUL.
+	// Both are quicker counted than watched for.
+	if seen := bytes.Count(p[:n], crlf[:1]); seen != crs {
+		t.found('\r')
+	}
+	if bytes.IndexByte(p[:n], 0) >= 0 {
+		t.found(0)
+	}
+	return n, end
+}
+
+// readFast goes line by line. Besides what read returns it counts the CRs of
+// p that are not bare, or of which that is not yet known.
+func (t *textReader) readFast(p []byte, put func([]byte)) (n, crs int, end bool) {
+	from := 0 // p[from:i] is not yet put
+	i := 0
+	for i < len(p) {
+		switch t.state {
+		case lineStart:
+			t.line = 0
+			if p[i] == '.' && t.dots {
+				if i > from {
+					put(p[from:i])
+				}
+				i++
+				from = i
+				t.state = afterDot
+				continue
+			}
+			t.state = inLine
+			fallthrough
+		case inLine:
+			j := bytes.IndexByte(p[i:], '\n')
+			if j < 0 {
+				t.count(len(p) - i)
+				i = len(p)
+				if p[i-1] == '\r' {
+					crs++
+					t.state = afterCR
+				}
+				continue
+			}
+			t.count(j + 1)
+			i += j + 1
+			if j > 0 && p[i-2] == '\r' {
+				crs++
+				t.state = lineStart
+			} else {
+				t.found('\n')
+			}
+		case afterCR:
+			if p[i] == '\n' {
+				t.count(1)
+				i++
+				t.state = lineStart
+			} else {
+				t.found('\r')
+				t.state = inLine
+			}
+		case afterDot:
+			if p[i] == '\r' {
+				crs++
+				i++
+				from = i // if the dot was not the end, the CR is bare and the message lost
+				t.state = afterDotCR
+			} else {
+				t.state = inLine // the dot was stuffed
+			}
+		case afterDotCR:
+			if p[i] == '\n' {
+				return i + 1, crs, true
+			}
+			t.found('\r')
+			put(crlf[:1])
+			t.state = inLine
+		}
+	}
+	if i > from {
+		put(p[from:i])
+	}
+	return i, crs, false
+}
+
+// readSlow goes byte by byte and mends what is stray.
+func (t *textReader) readSlow(p []byte, put func([]byte)) (n int, end bool) {
+	out := make([]byte, 0, len(p)+len(p)/8+16)
+	for i, c := range p {
+		switch {
+		case t.state == afterDotCR && c == '\n':
+			put(out)
+			return i + 1, true
+		case t.state == lineStart && c == '.' && t.dots:
+			t.state = afterDot
+			continue
+		case t.state == afterDot && c == '\r':
+			t.state = afterDotCR
+			continue
+		case c == '\r': // taken when its LF comes
+			t.state = afterCR
+			continue
+		case c == 0:
+			if t.state != afterCR {
+				t.state = inLine
+			}
+			continue
+		case c == '\n' && t.state == afterCR:
+			out = append(out, '\r', '\n')
+			t.count(2)
+			t.state, t.line = lineStart, 0
+		case c == '\n': // bare: it ends a line, but no dot after it is stuffed
+			out = append(out, '\r', '\n')
+			t.count(2)
+			t.state, t.line = inLine, 0
+		default:
+			out = append(out, c)
+			t.count(1)
+			t.state = inLine
+		}
+	}
+	put(out)
+	return len(p), false
+}
+
+func (t *textReader) count(n int) {
+	t.line += n
+	if t.line > t.maxLine {
+		t.long = true
+	}
+}
+
+func (t *textReader) found(c byte) {
+	if !t.hasStray {
+		t.stray, t.hasStray = c, true
+	}
+}
+
+// finish tells of a CR at the very end, with BDAT.
+func (t *textReader) finish() {
+	if t.state == afterCR && !t.fix {
+		t.found('\r')
+	}
+}
