@@ -2,39 +2,131 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
+	"sync"
+	"time"
 )
 
 // A Queue takes messages over, keeps them in its Store, and has its
 // Deliverer deliver them until every recipient has ended: delivered, or its
 // failure reported. Store and Deliverer must be set; every other field's zero
-// value is a default. The fields must not change once Run was called.
+// value is a default. The fields must not change once Submit or Run was
+// called. All methods are safe for concurrent use.
 type Queue struct {
 	Store     Store
 	Deliverer Deliverer
-	// Hostname names this MTA in reports and trace fields.
-	// Default os.Hostname.
+	// Hostname names this MTA in reports. Default os.Hostname.
 	Hostname string
+	// Retry says when to try again and when to give up. Default
+	// [Retry]{}, the figures of Exchange 2000.
+	Retry RetryPolicy
+	// Limits bound what is in hand at one time.
+	Limits Limits
+	// HopLimits, where it is set, has limits for single next hops; what they
+	// leave zero is Limits.Hop's. It must be quick.
+	HopLimits func(NextHop) HopLimits
+	// Reports are the settings for delivery status notifications.
+	Reports Reports
+	// BadMail keeps a message of which some recipients could neither be
+	// delivered nor reported (a report that failed); it must be safe where it
+	// is put when BadMail returns nil. Default: it is kept in the Store, for
+	// an operator to look at. [BadMailDir] writes files.
+	BadMail func(ctx context.Context, m *Message, rcpts []*Recipient) error
+	// Hooks see, and may change or refuse, every message before it is stored.
+	Hooks []Hook
 	// Logger gets a line for each message taken over, attempt and end; nil is
 	// silent.
 	Logger *slog.Logger
+
+	once   sync.Once
+	owner  string // of this Queue's leases
+	host   string
+	log    *slog.Logger
+	retry  RetryPolicy
+	limits Limits
+	pacer  Pacer  // the Deliverer, if it is one
+	marker Marker // the Store, if it is one
+	ids    ids
+	state
 }
 
-// Submit takes m over. When it returns nil, m is safe in the store, and the
-// Queue will see each of its recipients to its end; m then belongs to the
-// Queue. It sets m.ID where that is empty. An error leaves nothing behind;
-// errors.As finds a *smtp.SMTPError in it, fit for a client (452 4.3.1 for a
-// full store, 451 4.3.2 for a frozen queue, ...).
-//
-// Submit works before Run and while it runs; what it stores is delivered
-// when Run runs.
-func (q *Queue) Submit(ctx context.Context, m *Message) error { return nil }
+// setup makes defaults of zero values, once.
+func (q *Queue) setup() {
+	q.once.Do(func() {
+		q.ids.init()
+		q.host = q.Hostname
+		if q.host == "" {
+			q.host, _ = os.Hostname()
+		}
+		if q.host == "" {
+			q.host = "localhost"
+		}
+		q.owner = q.host + "/" + q.ids.next(time.Now())
+		q.log = q.Logger
+		if q.log == nil {
+			q.log = slog.New(slog.DiscardHandler)
+		}
+		q.retry = q.Retry
+		if q.retry == nil {
+			q.retry = Retry{}
+		}
+		q.limits = q.Limits.withDefaults()
+		q.pacer, _ = q.Deliverer.(Pacer)
+		q.marker, _ = q.Store.(Marker)
+		q.active = map[string]*active{}
+		q.hops = map[NextHop]*hop{}
+		q.held = map[NextHop]bool{badMailHop: true}
+		q.wake = make(chan struct{}, 1)
+	})
+}
 
 // Run delivers until Shutdown is called or ctx ends; it returns nil then, and
 // otherwise the store's error that keeps it from working. It does not close
-// the Store.
-func (q *Queue) Run(ctx context.Context) error { return nil }
+// the Store. When ctx ends, attempts in progress are broken off; Shutdown lets
+// them finish. A Queue runs once.
+func (q *Queue) Run(ctx context.Context) error {
+	q.setup()
+	q.mu.Lock()
+	if q.stopped != nil {
+		q.mu.Unlock()
+		return errors.New("queue: Run was called before")
+	}
+	if q.stopping {
+		q.mu.Unlock()
+		return nil
+	}
+	q.stopped = make(chan struct{})
+	defer close(q.stopped)
+	q.ctx, q.abort = context.WithCancel(ctx)
+	defer q.abort()
+	q.running = true
+	q.claimAt = time.Unix(0, 0)
+	q.mu.Unlock()
+	defer q.stop()
+	return q.run(ctx)
+}
 
 // Shutdown stops claiming and lets attempts in progress finish. When ctx ends
-// first they are broken off; what was not delivered stays in the store.
-func (q *Queue) Shutdown(ctx context.Context) error { return nil }
+// first they are broken off, and its error returned; what was not delivered
+// stays in the store.
+func (q *Queue) Shutdown(ctx context.Context) error {
+	q.setup()
+	q.mu.Lock()
+	q.stopping = true
+	stopped, abort := q.stopped, q.abort
+	q.signal()
+	q.mu.Unlock()
+	if stopped == nil {
+		return nil // it never ran
+	}
+	select {
+	case <-stopped:
+		return nil
+	case <-ctx.Done():
+		abort()
+		<-stopped
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,96 @@
+package queue
+
+import (
+	"time"
+)
+
+// An active is a message in hand: leased, in memory, on its way. Its parts
+// are delivered independently of each other; what became of them is recorded
+// in the store by one goroutine at a time, the owner of recording.
+type active struct {
+	m *Message
+
+	// Guarded by the Queue's mutex.
+	until     time.Time // end of the lease
+	left      int       // parts that have not ended
+	recording bool      // somebody brings the store up to date
+	anew      bool      // and must do so once more
+	changed   bool      // a recipient's state differs from what is stored,
+	delivered bool      // in that it was delivered: that cannot wait
+	lost      bool      // the lease is another's
+	next      *active
+
+	// What those recipients wait for that have not ended: see waits.
+	waiting    int
+	where      NextHop
+	mixed      bool
+	due, again time.Time
+
+	// To be reported before they are recorded.
+	failed, delayed, succeeded []*Recipient
+
+	one [1]part // the parts of most messages
+
+	// How long the message may wait; set before the first part exists.
+	notice, expiry time.Duration
+}
+
+// waits notes that a recipient waits for hop. due is when it may be tried as
+// far as it is concerned itself, again when it makes sense to look at it
+// again although the hop is not known to be open. A message whose recipients
+// all wait for the same hop is kept under it until the hop opens (due); one
+// that waits for several is looked at now and then (again).
+func (a *active) waits(hop NextHop, due, again time.Time) {
+	if a.waiting == 0 {
+		a.where, a.due, a.again = hop, due, again
+	} else {
+		a.mixed = a.mixed || a.where != hop
+		a.due = sooner(a.due, due)
+		a.again = sooner(a.again, again)
+	}
+	a.waiting++
+}
+
+// schedule is what waits has gathered.
+func (a *active) schedule() Schedule {
+	s := Schedule{Due: a.due, Hop: a.where, Volatile: !a.changed}
+	if a.mixed {
+		s.Due, s.Hop = a.again, NextHop{}
+	}
+	return s
+}
+
+func sooner(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// activeList is a queue of messages, first in, first out.
+type activeList struct {
+	first, last *active
+	n           int
+}
+
+func (l *activeList) push(a *active) {
+	a.next = nil
+	if l.last == nil {
+		l.first = a
+	} else {
+		l.last.next = a
+	}
+	l.last = a
+	l.n++
+}
+
+func (l *activeList) pop() *active {
+	a := l.first
+	l.first = a.next
+	if l.first == nil {
+		l.last = nil
+	}
+	a.next = nil
+	l.n--
+	return a
+}

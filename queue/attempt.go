@@ -1,0 +1,216 @@
+package queue
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// attempt delivers a part, once, and draws the consequences.
+func (q *Queue) attempt(p *part) {
+	a, h := p.msg, p.hop
+	pace := q.pace(h.key)
+	if pace.Held {
+		q.turnBack(p, pace)
+		return
+	}
+	started := time.Now()
+	q.begin(a)
+	results := q.callDeliver(h.key, a.m, p.rcpts)
+	q.end(a)
+	now := time.Now()
+
+	down := unreachable(results)
+	var wait time.Duration // of the hop, if it is dead now
+	if down != nil {
+		wait = q.hopWait(h, &pace, down)
+	}
+	verdicts := make([]verdict, len(p.rcpts))
+	for i, r := range p.rcpts {
+		if q.ctx.Err() != nil && results[i].Outcome != Success && results[i].Outcome != Failure {
+			// Broken off by ourselves: as if it had not been.
+			verdicts[i] = verdict{r: r, hop: h.key, next: r.NextAttempt, again: r.NextAttempt}
+			down = nil
+			continue
+		}
+		verdicts[i] = q.judge(a, r, h.key, &pace, &results[i], now)
+	}
+	var parked *part
+	q.mu.Lock()
+	h.inflight--
+	h.used = now
+	h.counts.Attempts++
+	q.setPace(h, pace)
+	switch {
+	case down == nil:
+		q.up(h, now)
+	case h.crowded(started):
+		h.narrow()
+		if p.turned < maxTurned { // waiting for a limit costs no attempt
+			p.turned++
+			q.enqueue(p)
+			q.mu.Unlock()
+			return
+		}
+	default:
+		if !h.dead { // else found by another attempt, meanwhile
+			h.unreached(down, now, now.Add(max(wait, shortestRetry)))
+			parked = q.down(h)
+		}
+		for i := range verdicts {
+			verdicts[i].waitFor(h)
+		}
+	}
+	for i := range verdicts {
+		h.counts.add(verdicts[i].status)
+		q.apply(a, &verdicts[i], now)
+	}
+	q.ring(h)
+	record := q.ended(a)
+	q.mu.Unlock()
+	if record {
+		q.record(a)
+	}
+	q.parkAll(parked)
+}
+
+// maxTurned is how often a part is put back into the queue because its hop
+// was overcrowded; then it is deferred as any other.
+const maxTurned = 3
+
+// callDeliver is Deliver, kept to its contract.
+func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) (results []Result) {
+	defer func() {
+		var err error
+		if r := recover(); r != nil {
+			q.log.Error("queue: Deliver panicked", "id", m.ID, "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("queue: Deliver panicked: %v", r)
+		} else if len(results) != len(rcpts) {
+			err = fmt.Errorf("queue: Deliver returned %d results for %d recipients", len(results), len(rcpts))
+		} else {
+			return
+		}
+		results = make([]Result, len(rcpts))
+		for i := range results {
+			results[i] = Result{Outcome: Deferred, Err: err, Reply: smtp.SMTPError{
+				Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Internal error in delivery"}}
+		}
+	}()
+	return q.Deliverer.Deliver(q.ctx, hop, m, rcpts)
+}
+
+// callRoute is Route, whose panic is an error.
+func (q *Queue) callRoute(m *Message, r *Recipient) (hop NextHop, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			q.log.Error("queue: Route panicked", "id", m.ID, "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("queue: Route panicked: %v", r)
+		}
+	}()
+	return q.Deliverer.Route(q.ctx, m, r)
+}
+
+// unreachable is the result that says that the hop could not be spoken with,
+// if no other says that it could.
+func unreachable(results []Result) (down *Result) {
+	for i := range results {
+		if results[i].Outcome != Unreachable {
+			return nil
+		}
+		down = &results[0]
+	}
+	return down
+}
+
+// hopWait is how long a hop is left alone that did not answer.
+func (q *Queue) hopWait(h *hop, pace *Pace, down *Result) time.Duration {
+	q.mu.Lock()
+	fails := h.fails
+	q.mu.Unlock()
+	if len(pace.Retry) > 0 {
+		return pace.Retry[min(fails, len(pace.Retry)-1)]
+	}
+	return q.retry.Wait(fails+1, down)
+}
+
+// waitFor makes a recipient that was tried in vain wait until its hop is
+// tried again, as all others that wait for it.
+func (v *verdict) waitFor(h *hop) {
+	if v.status == Waiting {
+		v.next, v.again = h.lastAt, h.retryAt
+	}
+}
+
+// up notes that a hop answered. Called with mu held.
+func (q *Queue) up(h *hop, now time.Time) {
+	h.reached(now)
+	q.timers.clear(h)
+	q.hold(h)
+}
+
+// down puts a dead hop aside and returns the parts that waited for it. Called
+// with mu held.
+func (q *Queue) down(h *hop) *part {
+	if h.sweepAt.IsZero() {
+		h.sweepAt = h.lastAt.Add(sweepInterval)
+	}
+	q.timers.set(h, sooner(h.retryAt, h.sweepAt))
+	q.wakeAt(h.wakeAt)
+	q.hold(h)
+	return h.take()
+}
+
+// parkAll ends parts without an attempt, because their hop was closed.
+func (q *Queue) parkAll(p *part) {
+	for now := time.Now(); p != nil; {
+		a, next := p.msg, p.next
+		q.mu.Lock()
+		q.park(a, p.hop, p.rcpts, now)
+		record := q.ended(a)
+		q.mu.Unlock()
+		if record {
+			q.record(a)
+		}
+		p = next
+	}
+}
+
+// turnBack parks a part, and all others of its hop, since the Pacer holds it.
+func (q *Queue) turnBack(p *part, pace Pace) {
+	q.mu.Lock()
+	p.hop.inflight--
+	q.setPace(p.hop, pace)
+	p.next = p.hop.take()
+	q.mu.Unlock()
+	q.parkAll(p)
+}
+
+// setPace notes what the Pacer said. Called with mu held.
+func (q *Queue) setPace(h *hop, pace Pace) {
+	h.pace = pace
+	if pace.Held == h.closed {
+		return
+	}
+	h.closed = pace.Held
+	if h.closed {
+		h.retryAt = pace.Until
+		if !pace.Until.IsZero() {
+			q.timers.set(h, pace.Until)
+			q.wakeAt(pace.Until)
+		}
+	} else if !h.dead {
+		q.timers.clear(h)
+		q.ring(h)
+	}
+	q.hold(h)
+}
+
+// pace asks the Deliverer how a hop wants to be served.
+func (q *Queue) pace(hop NextHop) Pace {
+	if q.pacer == nil {
+		return Pace{}
+	}
+	return q.pacer.Pace(hop)
+}

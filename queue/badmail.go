@@ -1,0 +1,37 @@
+package queue
+
+import (
+	"context"
+	"time"
+)
+
+// BadMail is the next hop under which bad mail is kept: messages that could
+// neither be delivered nor reported, such as a report that failed. Nothing
+// is ever sent there; an operator looks through it (see Queue.Messages), and
+// removes or resubmits what it holds.
+var badMailHop = NextHop{Destination: "(bad mail)"}
+
+// keepBad keeps what cannot be delivered nor reported for the operator.
+func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why string) error {
+	q.log.Warn("queue: bad mail", "id", m.ID, "from", m.From, "why", why, "recipients", addrs(rcpts))
+	if q.BadMail != nil {
+		return q.BadMail(ctx, m, rcpts)
+	}
+	id := "bad-" + reportID(m, rcpts, "bad")[len("dsn-"):]
+	bad := *m
+	bad.ID = id
+	bad.Received = time.Now()
+	bad.Recipients = rcpts
+	err := q.Store.Put(ctx, &bad, Schedule{Due: farFuture, Hop: badMailHop})
+	return ignoreExists(err)
+}
+
+var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func addrs(rs []*Recipient) []string {
+	s := make([]string, len(rs))
+	for i, r := range rs {
+		s[i] = r.Addr
+	}
+	return s
+}

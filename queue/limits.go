@@ -1,0 +1,78 @@
+package queue
+
+import "time"
+
+// Limits bound what a Queue has in hand at one time. Every field's zero value
+// is its default.
+type Limits struct {
+	// Active is how many messages are in memory at once, to be delivered; all
+	// others wait in the Store. Default 20000 (Postfix).
+	Active int
+	// Deliveries is how many Deliver calls run at once. Default 500.
+	Deliveries int
+	// Rate is how many Deliver calls are begun in a second. Default no limit.
+	Rate float64
+	// Hop bounds each next hop.
+	Hop HopLimits
+	// Lease is how long a message is claimed for; leases are renewed when
+	// half of it is over. Default 10 minutes.
+	Lease time.Duration
+	// Interrupted is how often the process may die with a message in hand
+	// before the message is set aside as poison (Exchange: 2). Default 2.
+	Interrupted int
+	// Received is how many Received fields a message may have before it is
+	// taken to go in circles. Default 30 (Exchange 2007).
+	Received int
+}
+
+// HopLimits bound the traffic to one next hop. Every field's zero value is
+// its default.
+type HopLimits struct {
+	// Concurrency is how many Deliver calls for the hop run at once at most,
+	// and Start with how many it begins; in between, it adapts to what the
+	// hop takes. Default 20 and 5 (Postfix).
+	Concurrency, Start int
+	// Recipients is how many recipients go into one Deliver call. Default 50
+	// (Postfix).
+	Recipients int
+	// Rate is how many Deliver calls are begun in a second. Default no limit.
+	Rate float64
+	// Active is how many of the messages in memory may be for this hop.
+	// Default a quarter of Limits.Active.
+	Active int
+}
+
+func (l Limits) withDefaults() Limits {
+	or(&l.Active, 20000)
+	or(&l.Deliveries, 500)
+	or(&l.Lease, 10*time.Minute)
+	or(&l.Interrupted, 2)
+	or(&l.Received, 30)
+	l.Hop = l.Hop.withDefaults(HopLimits{Concurrency: 20, Start: 5, Recipients: 50, Active: max(l.Active/4, 1)})
+	return l
+}
+
+func (l HopLimits) withDefaults(d HopLimits) HopLimits {
+	or(&l.Concurrency, d.Concurrency)
+	or(&l.Start, min(d.Start, l.Concurrency))
+	or(&l.Recipients, d.Recipients)
+	or(&l.Rate, d.Rate)
+	or(&l.Active, d.Active)
+	l.Start = min(l.Start, l.Concurrency)
+	return l
+}
+
+// or sets a setting that is not positive to its default.
+func or[T int | float64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// hopLimits are the limits of one next hop.
+func (q *Queue) hopLimits(key NextHop) HopLimits {
+	if q.HopLimits == nil {
+		return q.limits.Hop
+	}
+	return q.HopLimits(key).withDefaults(q.limits.Hop)
+}

@@ -1,0 +1,221 @@
+package queue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue/dsn"
+)
+
+// Reports are the settings for delivery status notifications. The zero value
+// is the default.
+type Reports struct {
+	// From is the address in the From field of reports. Default
+	// postmaster@Hostname.
+	From string
+	// MaxOriginal is the longest message that is returned whole with a
+	// failure report; of longer ones the header is. Default 50 KiB (Postfix).
+	MaxOriginal int64
+	// CopyTo are addresses that get a copy of each failure report.
+	CopyTo []string
+	// Texts are the words for people, chosen for each message that is reported about.
+	// Default English.
+	Texts func(m *Message) *dsn.Texts
+}
+
+// report sends the reports that are due for a, or keeps the message as bad
+// mail where they cannot be sent. Reports are safe in the store before what
+// they say is recorded; a crash in between may send one twice, but loses
+// none. Recipients that cannot be reported now wait again.
+func (q *Queue) report(ctx context.Context, a *active) {
+	m := a.m
+	if len(a.failed) > 0 {
+		if err := q.reportFailed(ctx, m, a.failed); err != nil {
+			q.log.Error("queue: a failure could not be reported, the recipients wait", "id", m.ID, "error", err)
+			q.mu.Lock()
+			next := time.Now().Add(lookAgain)
+			for _, r := range a.failed {
+				r.Status, r.NextAttempt = Waiting, next
+				a.waits(NextHop{}, next, next)
+				a.mixed = true
+			}
+			q.mu.Unlock()
+		}
+		a.failed = nil
+	}
+	if m.From == "" {
+		a.delayed, a.succeeded = nil, nil
+	}
+	if rs := slices.DeleteFunc(a.delayed, func(r *Recipient) bool {
+		return len(r.Options.Notify) > 0 && !wants(r, smtp.DSNNotifyDelayed)
+	}); len(rs) > 0 {
+		if err := q.sendReport(ctx, m, rs, dsn.Delayed); err != nil {
+			q.log.Warn("queue: a delay could not be reported", "id", m.ID, "error", err)
+		}
+	}
+	q.mu.Lock()
+	for _, r := range a.delayed {
+		r.Notified = true // or it need not be
+	}
+	q.mu.Unlock()
+	a.delayed = nil
+	// A host that knows DSN has taken over the duty to report (RFC 3461, 5.2.2).
+	if rs := slices.DeleteFunc(a.succeeded, func(r *Recipient) bool {
+		return r.Last.DSN && !r.Last.Final
+	}); len(rs) > 0 {
+		if err := q.sendReport(ctx, m, rs, dsn.Relayed); err != nil {
+			q.log.Warn("queue: a success could not be reported", "id", m.ID, "error", err)
+		}
+	}
+	a.succeeded = nil
+}
+
+// reportFailed sees to it that the failure of rcpts is known to somebody.
+func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient) error {
+	if m.From == "" {
+		return q.keepBad(ctx, m, rcpts, "its sender is the null reverse-path")
+	}
+	var due []*Recipient
+	for _, r := range rcpts {
+		if len(r.Options.Notify) == 0 || wants(r, smtp.DSNNotifyFailure) {
+			due = append(due, r)
+		}
+	}
+	if len(due) == 0 {
+		return nil // NOTIFY without FAILURE: the sender wants it so
+	}
+	err := q.sendReport(ctx, m, due, dsn.Failed)
+	var se *smtp.SMTPError
+	if errors.As(err, &se) && se.Code/100 == 5 {
+		return q.keepBad(ctx, m, due, "the report was refused: "+err.Error())
+	}
+	return err
+}
+
+// sendReport puts a report about rcpts, all of one kind, into the queue. Its
+// ID follows from what it says, so that it is not sent twice when what it
+// says could not be recorded the first time.
+func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, action dsn.Action) error {
+	host := q.host
+	id := reportID(m, rcpts, action)
+	r := &dsn.Report{
+		From:         q.Reports.From,
+		To:           m.From,
+		Date:         time.Now(),
+		MessageID:    id + "@" + host,
+		ReportingMTA: host,
+		ReceivedFrom: m.Origin.ClientHelo,
+		EnvelopeID:   m.Options.EnvelopeID,
+		Arrival:      m.Received,
+		Original:     m.Content,
+		Headers:      action != dsn.Failed || m.Options.Return == smtp.DSNReturnHeaders,
+		MaxOriginal:  q.Reports.MaxOriginal,
+		UTF8:         m.Options.UTF8,
+	}
+	if q.Reports.Texts != nil {
+		r.Texts = q.Reports.Texts(m)
+	}
+	_, expiry := q.retry.Patience(m)
+	for _, rc := range rcpts {
+		r.Recipients = append(r.Recipients, reportOn(m, rc, action, expiry))
+	}
+	c, eightBit, err := r.Content()
+	if err != nil {
+		return err
+	}
+	report := &Message{
+		ID:         id,
+		Content:    c,
+		Recipients: []*Recipient{{Addr: m.From, Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}}},
+		Received:   time.Now(),
+		Origin:     Origin{Connector: "dsn"},
+		System:     true,
+	}
+	report.Options.UTF8 = m.Options.UTF8
+	if eightBit {
+		report.Options.Body = smtp.Body8BitMIME
+	}
+	if action == dsn.Failed {
+		report.Recipients = append(report.Recipients, Rcpt(q.Reports.CopyTo...)...)
+	}
+	if err = q.take(ctx, report); errors.Is(err, ErrExists) {
+		err = nil
+	}
+	return err
+}
+
+// reportID is the same for the same report.
+func reportID(m *Message, rcpts []*Recipient, action dsn.Action) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s", m.ID, action)
+	for _, r := range rcpts {
+		fmt.Fprintf(h, " %d", slices.Index(m.Recipients, r))
+	}
+	return "dsn-" + hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+// reportOn is what a report says of one recipient.
+func reportOn(m *Message, r *Recipient, action dsn.Action, expiry time.Duration) dsn.Recipient {
+	last := &r.Last
+	d := dsn.Recipient{
+		Original:     r.Options.OriginalRecipient,
+		OriginalType: r.Options.OriginalRecipientType,
+		Final:        r.Addr,
+		Action:       action,
+		Status:       statusOf(r, action),
+		LastAttempt:  r.LastAttempt,
+	}
+	if action == dsn.Relayed && last.Final {
+		d.Action = dsn.Delivered
+	}
+	if action == dsn.Delayed && expiry > 0 {
+		d.RetryUntil = m.from().Add(expiry)
+	}
+	if last.Host != "" {
+		d.RemoteMTA, d.Diagnostic = last.Host, replyText(&last.Reply)
+	} else {
+		d.Reason = last.Reply.Message
+		if d.Reason == "" && last.Err != nil {
+			d.Reason = last.Err.Error()
+		}
+	}
+	return d
+}
+
+// statusOf is the status code of a recipient in a report: what the host said,
+// in the class that fits what became of it.
+func statusOf(r *Recipient, action dsn.Action) smtp.EnhancedCode {
+	code := r.Last.Reply.EnhancedCode
+	switch {
+	case action == dsn.Relayed:
+		if code[0] != 2 {
+			code = smtp.EnhancedCode{2, 0, 0}
+		}
+	case r.Status == Expired:
+		code = smtp.EnhancedCode{4, 4, 7} // delivery time expired
+	case action == dsn.Delayed:
+		if code[0] != 4 {
+			code = smtp.EnhancedCode{4, 4, 0}
+		}
+	case code[0] != 5 && code[0] != 4:
+		code = smtp.EnhancedCode{5, 0, 0}
+	}
+	return code
+}
+
+// replyText is a reply as the host wrote it, on one line.
+func replyText(e *smtp.SMTPError) string {
+	s := strconv.Itoa(e.Code)
+	if c := e.EnhancedCode; c[0] > 0 {
+		s += fmt.Sprintf(" %d.%d.%d", c[0], c[1], c[2])
+	}
+	return s + " " + e.Message
+}

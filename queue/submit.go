@@ -1,0 +1,156 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Submit takes m over. When it returns nil, m is safe in the store, and the
+// Queue will see each of its recipients to its end; m then belongs to the
+// Queue. It sets m.ID where that is empty. An error leaves nothing behind;
+// errors.As finds a *smtp.SMTPError in it, fit for a client (452 4.3.1 for a
+// full store, 451 4.3.2 for a frozen queue, ...).
+//
+// Submit works before Run and while it runs; what it stores is delivered
+// when Run runs.
+func (q *Queue) Submit(ctx context.Context, m *Message) error {
+	q.setup()
+	q.mu.Lock()
+	frozen := q.frozen
+	q.mu.Unlock()
+	if frozen {
+		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is frozen", nil)
+	}
+	return q.take(ctx, m)
+}
+
+// take is Submit, also for what must get in while the queue is frozen.
+func (q *Queue) take(ctx context.Context, m *Message) error {
+	if m.ID == "" {
+		m.ID = q.ids.next(time.Now())
+	}
+	if err := ValidID(m.ID); err != nil {
+		return refuse(554, smtp.EnhancedCode{5, 3, 0}, "Invalid message ID", err)
+	}
+	if m.Received.IsZero() {
+		m.Received = time.Now()
+	}
+	if m.Content == nil {
+		m.Content = Bytes()
+	}
+	if err := q.runHooks(ctx, m); err != nil {
+		return err
+	}
+	if len(m.Recipients) == 0 {
+		return refuse(554, smtp.EnhancedCode{5, 5, 1}, "No recipients", nil)
+	}
+	err := q.put(ctx, m)
+	if err == nil {
+		q.log.Info("queue: message taken over", "id", m.ID, "from", m.From, "recipients", len(m.Recipients), "size", m.Content.Size())
+	}
+	return err
+}
+
+// put stores a message and, where there is room in memory, begins with it.
+func (q *Queue) put(ctx context.Context, m *Message) error {
+	now := time.Now()
+	s := Schedule{Due: m.Release}
+	for _, r := range m.Recipients {
+		r.NextAttempt = m.Release
+	}
+	atOnce := !m.Release.After(now) && q.reserve()
+	if atOnce {
+		s.Owner, s.Until = q.owner, now.Add(q.limits.Lease)
+	}
+	if err := q.Store.Put(ctx, m, s); err != nil {
+		if atOnce {
+			q.mu.Lock()
+			q.reserved--
+			q.mu.Unlock()
+		}
+		return unstored(err)
+	}
+	if atOnce {
+		q.admit(&active{m: m, until: s.Until})
+		return nil
+	}
+	q.mu.Lock()
+	if q.running && !q.full {
+		q.claimAtLatest(s.Due)
+	}
+	q.mu.Unlock()
+	return nil
+}
+
+// reserve takes one of the places for active messages, if one is free and the
+// Queue delivers.
+func (q *Queue) reserve() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.idle() || q.full || len(q.active)+q.reserved >= q.limits.Active {
+		return false
+	}
+	q.reserved++
+	return true
+}
+
+// admit makes a message active whose place was reserved.
+func (q *Queue) admit(a *active) {
+	q.mu.Lock()
+	q.reserved--
+	if _, twice := q.active[a.m.ID]; twice {
+		q.mu.Unlock() // a lease that ran out while we still had it in hand
+		return
+	}
+	if !q.running {
+		q.mu.Unlock() // it ended meanwhile
+		q.release(a)
+		return
+	}
+	q.active[a.m.ID] = a
+	q.incoming.push(a)
+	q.kick()
+	q.mu.Unlock()
+}
+
+// release gives a message back to the store as it was.
+func (q *Queue) release(a *active) {
+	s := Schedule{Volatile: true}
+	if err := q.Store.Update(context.Background(), q.owner, a.m, s); err != nil {
+		q.log.Warn("queue: a message could not be given back", "id", a.m.ID, "error", err)
+	}
+}
+
+// refuse makes an error that is fit for a client and has its cause.
+func refuse(code int, enhanced smtp.EnhancedCode, text string, cause error) error {
+	e := &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}
+	if cause == nil {
+		return fmt.Errorf("queue: %w", e)
+	}
+	return fmt.Errorf("queue: %w: %w", e, cause)
+}
+
+// unstored is the error for a message that the store did not take.
+func unstored(err error) error {
+	var se *smtp.SMTPError
+	switch {
+	case errors.As(err, &se):
+		return err
+	case errors.Is(err, ErrFull), errors.Is(err, ErrReadOnly):
+		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "Insufficient system storage", err)
+	case errors.Is(err, ErrClosed):
+		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is shutting down", err)
+	}
+	return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The message could not be stored", err)
+}
+
+func ignoreExists(err error) error {
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	return err
+}
