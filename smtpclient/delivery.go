@@ -63,13 +63,16 @@ func (d *delivery) settle(c *Client, o Outcome, reply *smtp.SMTPError, err error
 	}
 }
 
-// settleOne records a result for one recipient. c is the host that it comes
-// from, nil when no host spoke.
+// settleOne records a result for one recipient. c is the conversation that it
+// comes from; nil when there was none. err is set when that one broke.
 func (d *delivery) settleOne(c *Client, i int, f fate, o Outcome, reply *smtp.SMTPError, err error) {
 	r := &d.results[i]
 	*r = Result{Outcome: o, Reply: *reply, Err: err}
 	if c != nil {
-		r.Host, r.Addr, r.TLS, r.DSN = c.cfg.Host, c.addr, c.tlsText, c.feat.dsn
+		r.Addr, r.TLS, r.DSN = c.addr, c.tlsText, c.feat.dsn
+		if err == nil || isReply(err) {
+			r.Host = c.cfg.Host
+		}
 	}
 	d.fates[i] = f
 }
@@ -98,7 +101,6 @@ func (d *delivery) lose(c *Client, err error) {
 	for i, was := range d.fates {
 		if was == open || was == accepted {
 			d.settleOne(c, i, f, outcome, reply, err)
-			d.results[i].Host = hostOf(c, err)
 		}
 	}
 }
@@ -147,13 +149,10 @@ func contextual(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// hostOf is the host's name when the host itself said why.
-func hostOf(c *Client, err error) string {
+// isReply says whether it was the host that said why.
+func isReply(err error) bool {
 	var reply *smtp.SMTPError
-	if errors.As(err, &reply) {
-		return c.cfg.Host
-	}
-	return ""
+	return errors.As(err, &reply)
 }
 
 // brokenReply puts a broken conversation into a reply: the host's own, where

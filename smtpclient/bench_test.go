@@ -1,0 +1,158 @@
+package smtpclient
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+)
+
+const benchSessions = 20
+
+// BenchmarkSend sends 4 KiB messages over 20 kept sessions to Postfix's
+// smtp-sink: with Transport, and beside it with go-smtp's client. msg/s is
+// throughput with the sink on the same processors, cpu-µs/msg our own part.
+func BenchmarkSend(b *testing.B) {
+	body := bytes.Repeat([]byte("All work and no play makes Jack a dull boy. ............. .............\r\n"), 56)
+	text := append([]byte("From: a@example.com\r\nTo: b@example.net\r\nSubject: benchmark\r\n\r\n"), body...)[:4094]
+	text = append(text, "\r\n"...)
+
+	b.Run("Transport", func(b *testing.B) {
+		t := &Transport{MaxMessages: -1, Hostname: "relay.example"}
+		defer t.Close()
+		addr := startSink(b)
+		dst := &Destination{Name: "sink", Hosts: HostList(Host{Name: "sink", Addrs: []netip.AddrPort{addr}})}
+		benchmark(b, func() func() {
+			m := mail("", "b@example.net")
+			m.Content = content.Of(text)
+			return func() {
+				if r := t.Send(b.Context(), dst, m); r[0].Outcome != Success {
+					b.Error(r[0])
+				}
+			}
+		})
+	})
+	b.Run("go-smtp", func(b *testing.B) {
+		addr := startSink(b)
+		benchmark(b, func() func() {
+			c, err := smtp.Dial(addr.String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { c.Close() })
+			return func() {
+				if err := goSMTP(c, text); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}
+
+func goSMTP(c *smtp.Client, text []byte) error {
+	if err := c.Mail("a@example.com", nil); err != nil {
+		return err
+	}
+	if err := c.Rcpt("b@example.net", nil); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, bytes.NewReader(text)); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// benchmark shares b.N messages among the sessions.
+func benchmark(b *testing.B, session func() func()) {
+	var wg sync.WaitGroup
+	work := make(chan int, benchSessions)
+	ready := make(chan bool)
+	for range benchSessions {
+		send := session()
+		wg.Go(func() {
+			send()
+			ready <- true
+			for n := range work {
+				for range n {
+					send()
+				}
+			}
+		})
+	}
+	for range benchSessions {
+		<-ready
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	start, cpu := time.Now(), cpuTime()
+	for left := b.N; left > 0; left -= 10 {
+		work <- min(left, 10)
+	}
+	close(work)
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "msg/s")
+	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/msg")
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// startSink runs smtp-sink and returns its address.
+func startSink(tb testing.TB, options ...string) netip.AddrPort {
+	path := peers.Need(tb, "smtp-sink")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	cmd := exec.Command(path, append(options, "-u", "nobody", addr, "1000")...)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if out.Len() > 0 {
+			tb.Logf("smtp-sink: %s", &out)
+		}
+	})
+	await(tb, addr)
+	return netip.MustParseAddrPort(addr)
+}
+
+// await returns when addr takes connections.
+func await(tb testing.TB, addr string) {
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("%s does not listen: %v", addr, err)
+		}
+		time.Sleep(5 * time.Millisecond) // another process: there is no event to wait for
+	}
+}
