@@ -77,6 +77,9 @@ type Server struct {
 	// silent.
 	Logger *slog.Logger
 
+	// ProtocolLog gets every line that is said; nil keeps none.
+	ProtocolLog ProtocolLog
+
 	once     sync.Once // for prepare
 	limits   Limits    // with defaults
 	hostname string

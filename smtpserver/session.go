@@ -63,6 +63,7 @@ type Session struct {
 	unknown      int
 	authFailures int
 	sequence     int // of the protocol log
+	authTried    bool
 }
 
 // ID is unique for this process and unlikely to come again in another.

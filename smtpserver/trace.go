@@ -1,13 +1,153 @@
 package smtpserver
 
-func (s *Session) trace(event byte, data []byte) {}
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
 
-func (s *Session) traceCommand(verb, line []byte) {}
+	"github.com/bridgehead-mail/bridgehead/internal/protolog"
+)
 
-func (s *Session) traceInfo(text string) {}
+// A ProtocolEvent is one thing that was said in a session. Its fields are
+// Time, Connector, Session, Sequence, Local and Remote (endpoints), Kind ('+'
+// connected, '-' disconnected, '>' sent, '<' received, '*' information), Data
+// and Context. Neither credentials nor content of messages are ever in one.
+type ProtocolEvent = protolog.Event
 
-func (s *Session) traceTLS() {}
+// A ProtocolLog takes the events of all sessions. Its method is called by many
+// goroutines at once and holds the sessions up while it runs.
+type ProtocolLog interface {
+	Log(ProtocolEvent)
+}
 
-func (s *Session) traceConnect() {}
+// ProtocolLogFiles spreads a protocol log over files in the folder Dir,
+// PREFIXyyyymmdd-n.log, a new one each day and whenever one reaches MaxSize
+// (default 10 MB). Files older than MaxAge (30 days), and the oldest while all
+// have more than MaxDir bytes (250 MB), are removed. The defaults are
+// Exchange's.
+type ProtocolLogFiles = protolog.Files
 
-func (s *Session) traceDisconnect(err error) {}
+// ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
+// values. Lines are gathered for up to a second; Close writes what is there.
+type ProtocolLogWriter = protolog.Writer
+
+// NewProtocolLog writes a protocol log to w, which is closed by Close if it is
+// an io.Closer.
+func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
+	header := protolog.Header("SMTP Receive Protocol Log")
+	if f, ok := w.(*ProtocolLogFiles); ok {
+		if f.Header == "" {
+			f.Header = header
+		}
+		if f.Prefix == "" {
+			f.Prefix = "RECV"
+		}
+		header = ""
+	}
+	return protolog.NewWriter(w, header)
+}
+
+// SlogProtocolLog sends the protocol log to a slog.Logger.
+func SlogProtocolLog(l *slog.Logger, level slog.Level) ProtocolLog {
+	return protolog.Slog{Logger: l, Level: level}
+}
+
+// Trace adds a line of information to the session's protocol log, for agents
+// that decide something about the session ("Set Session Permissions").
+func (s *Session) Trace(data, context string) {
+	if s.srv.ProtocolLog != nil {
+		s.event('*', data, context)
+	}
+}
+
+func (s *Session) event(kind byte, data, context string) {
+	s.srv.ProtocolLog.Log(ProtocolEvent{
+		Time: time.Now(), Connector: s.srv.name(), Session: s.id, Sequence: s.sequence,
+		Local: s.local.String(), Remote: s.remote.String(), Kind: kind, Data: data, Context: context,
+	})
+	s.sequence++
+}
+
+// trace logs a line that was sent or received.
+func (s *Session) trace(kind byte, line []byte) {
+	if s.srv.ProtocolLog != nil {
+		s.event(kind, string(line), "")
+	}
+}
+
+// traceCommand logs a command. Credentials must not get into the log by any
+// way: the argument of AUTH is left out, and so is, once AUTH was tried, every
+// line that is no known command, since it may be a response that the client
+// sent although AUTH was refused.
+func (s *Session) traceCommand(verb, line []byte) {
+	isAuth := string(verb) == "AUTH"
+	s.authTried = s.authTried || isAuth
+	if s.srv.ProtocolLog == nil {
+		return
+	}
+	_, known := commands[string(verb)]
+	switch {
+	case verb == nil:
+		line = []byte("<not a command>")
+	case isAuth:
+		if f := bytes.Fields(line); len(f) > 2 {
+			line = fmt.Appendf(nil, "AUTH %s <redacted>", f[1])
+		}
+	case !known && s.authTried:
+		line = []byte("<redacted>")
+	}
+	s.trace('<', line)
+}
+
+func (s *Session) traceInfo(context string) {
+	if s.srv.ProtocolLog != nil {
+		s.event('*', "", context)
+	}
+}
+
+func (s *Session) traceConnect() {
+	if s.srv.ProtocolLog != nil {
+		s.event('+', "", "")
+	}
+}
+
+func (s *Session) traceDisconnect(err error) {
+	if s.srv.ProtocolLog == nil {
+		return
+	}
+	context := "Local"
+	if errors.Is(err, io.EOF) || errors.Is(err, errQuit) {
+		context = "Remote"
+	}
+	s.event('-', "", context)
+}
+
+// traceTLS logs what was agreed on and the certificates, as Exchange does.
+func (s *Session) traceTLS() {
+	if s.srv.ProtocolLog == nil {
+		return
+	}
+	s.traceInfo(tls.VersionName(s.tls.Version) + " " + tls.CipherSuiteName(s.tls.CipherSuite))
+	if own := s.srv.TLSConfig.Certificates; len(own) == 1 && own[0].Leaf != nil {
+		s.traceCertificate("Sent certificate", own[0].Leaf)
+	}
+	if theirs := s.tls.PeerCertificates; len(theirs) > 0 {
+		s.traceCertificate("Received certificate", theirs[0])
+	}
+}
+
+func (s *Session) traceCertificate(what string, c *x509.Certificate) {
+	s.event('*', "", what)
+	s.event('*', c.Subject.String(), "Certificate subject")
+	s.event('*', c.Issuer.String(), "Certificate issuer name")
+	s.event('*', fmt.Sprintf("%X", c.SerialNumber), "Certificate serial number")
+	s.event('*', fmt.Sprintf("%X", sha256.Sum256(c.Raw)), "Certificate thumbprint")
+	s.event('*', strings.Join(c.DNSNames, ";"), "Certificate alternate names")
+}

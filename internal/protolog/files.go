@@ -1,0 +1,151 @@
+package protolog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Files is an io.WriteCloser that spreads what is written over files in a
+// folder: PREFIXyyyymmdd-n.log, a new one each day (UTC) and whenever one is
+// full. Old files are removed. A line is never split, provided that each
+// Write has whole lines. Files is safe for concurrent use. The fields must not
+// change once it was written to.
+type Files struct {
+	Dir    string // made when it is not there
+	Prefix string // of the file names
+	Header string // of each file
+
+	MaxSize int64         // of one file. Default 10 MB (Exchange)
+	MaxAge  time.Duration // of a file before it is removed. Default 30 days (Exchange)
+	MaxDir  int64         // of all files with the prefix. Default 250 MB (Exchange)
+
+	mu     sync.Mutex // guards what follows
+	file   *os.File
+	size   int64
+	day    string
+	number int
+	closed bool
+}
+
+// Write implements io.Writer.
+func (f *Files) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return 0, os.ErrClosed
+	}
+	now := time.Now().UTC()
+	day := now.Format("20060102")
+	if f.file == nil || f.day != day || f.size+int64(len(p)) > orDefault(f.MaxSize, 10<<20) && f.size > int64(len(f.Header)) {
+		if err := f.next(day, now); err != nil {
+			return 0, err
+		}
+	}
+	n, err := f.file.Write(p)
+	f.size += int64(n)
+	return n, err
+}
+
+// Close closes the present file.
+func (f *Files) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	if f.file == nil {
+		return nil
+	}
+	err := f.file.Close()
+	f.file = nil
+	return err
+}
+
+// next begins a file, under a name that is not taken.
+func (f *Files) next(day string, now time.Time) error {
+	if f.file != nil {
+		f.file.Close() // its lines are written
+		f.file = nil
+	}
+	if f.day != day {
+		f.day, f.number = day, 0
+	}
+	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
+		return err
+	}
+	for {
+		f.number++
+		name := filepath.Join(f.Dir, fmt.Sprintf("%s%s-%d.log", f.Prefix, day, f.number))
+		file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o640)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		n, err := file.WriteString(f.Header)
+		if err != nil {
+			file.Close()
+			return err
+		}
+		f.file, f.size = file, int64(n)
+		break
+	}
+	f.clean(now)
+	return nil
+}
+
+// clean removes files that are too old, and the oldest while all of them
+// together are too large. The present one stays. What cannot be removed stays
+// too, and is tried again with the next file.
+func (f *Files) clean(now time.Time) {
+	type old struct {
+		name string
+		info fs.FileInfo
+	}
+	entries, err := os.ReadDir(f.Dir)
+	if err != nil {
+		return
+	}
+	var files []old
+	var total int64
+	for _, e := range entries {
+		name := filepath.Join(f.Dir, e.Name())
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || !f.ours(e.Name()) || name == f.file.Name() {
+			continue
+		}
+		total += info.Size()
+		files = append(files, old{name, info})
+	}
+	slices.SortFunc(files, func(a, b old) int { return a.info.ModTime().Compare(b.info.ModTime()) })
+	age := orDefault(f.MaxAge, 30*24*time.Hour)
+	most := orDefault(f.MaxDir, 250<<20)
+	for _, o := range files {
+		if now.Sub(o.info.ModTime()) > age || total > most {
+			os.Remove(o.name)
+			total -= o.info.Size()
+		}
+	}
+}
+
+// ours says whether a name is one that next gives: nothing else is removed.
+func (f *Files) ours(name string) bool {
+	rest, ok := strings.CutPrefix(name, f.Prefix)
+	rest, log := strings.CutSuffix(rest, ".log")
+	day, number, dash := strings.Cut(rest, "-")
+	digits := strings.Trim(day+number, "0123456789") == ""
+	return ok && log && dash && len(day) == 8 && number != "" && digits
+}
+
+func orDefault[T int64 | time.Duration](n, standard T) T {
+	if n <= 0 {
+		return standard
+	}
+	return n
+}

@@ -1,0 +1,174 @@
+package protolog
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func event(data string) Event {
+	return Event{Time: noon, Connector: "edge", Session: "s1", Sequence: 3,
+		Local: "192.0.2.1:25", Remote: "198.51.100.7:4711", Kind: '<', Data: data}
+}
+
+func TestFormat(t *testing.T) {
+	e := event("EHLO mail.example.net")
+	e.Context = "sets, the scene"
+	got := string(e.Append(nil))
+	want := `2026-11-21T12:00:00.000Z,edge,s1,3,192.0.2.1:25,198.51.100.7:4711,<,EHLO mail.example.net,"sets, the scene"` + "\n"
+	if got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+}
+
+// Whatever a peer sends, it is one line of nine fields.
+func FuzzOneLine(f *testing.F) {
+	for _, s := range []string{"", "MAIL FROM:<a@b>", "a,b", `"`, "x\r\n2026-11-21T00:00:00.000Z,forged", "\x00\xff\u2028\u0085", `\x0A`, strings.Repeat("ä", 5000)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		e := event(s)
+		e.Context = s
+		line := e.Append(nil)
+		if n := bytes.Count(line, []byte("\n")); n != 1 {
+			t.Fatalf("%q makes %d lines", s, n)
+		}
+		for _, c := range line[:len(line)-1] {
+			if c < ' ' || c == 0x7f {
+				t.Fatalf("%q: %q in the line", s, c)
+			}
+		}
+		r, err := csv.NewReader(bytes.NewReader(line)).Read()
+		if err != nil || len(r) != 9 || r[6] != "<" {
+			t.Fatalf("%q reads back as %q, %v", s, r, err)
+		}
+	})
+}
+
+func TestWriterGathersForASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		w := NewWriter(&out, Header("SMTP Receive Protocol Log"))
+		w.Log(event("one"))
+		w.Log(event("two"))
+		synctest.Wait()
+		if out.Len() != 0 {
+			t.Errorf("written at once: %q", out.String())
+		}
+		time.Sleep(gatherTime) // the bubble's clock
+		synctest.Wait()
+		if got := out.String(); !strings.HasPrefix(got, "#Software: Bridgehead\n") || strings.Count(got, "\n") != 6 {
+			t.Errorf("after a second: %q", got)
+		}
+		w.Log(event("three"))
+		if err := w.Close(); err != nil || !strings.Contains(out.String(), "three") {
+			t.Errorf("after Close: %v, %q", err, out.String())
+		}
+	})
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("disk on fire") }
+
+func TestWriterTellsErrorsAtFlush(t *testing.T) {
+	w := NewWriter(brokenWriter{}, "")
+	w.Log(event("one"))
+	if err := w.Flush(); err == nil {
+		t.Error("Flush hides the error")
+	}
+	if err := w.Close(); err != nil {
+		t.Errorf("Close tells it again: %v", err)
+	}
+}
+
+func TestFilesRotateBySizeAndDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // time begins at midnight UTC, 2000-01-01
+		f := &Files{Dir: filepath.Join(t.TempDir(), "logs"), Prefix: "RECV", Header: "#head\n", MaxSize: 26}
+		write := func(s string) {
+			t.Helper()
+			if _, err := f.Write([]byte(s)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("0123456789\n")
+		write("second\n")  // fits: 6+11+7 bytes
+		write("overflo\n") // does not
+		time.Sleep(24 * time.Hour)
+		write("tomorrow\n")
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{
+			"RECV20000101-1.log": "#head\n0123456789\nsecond\n",
+			"RECV20000101-2.log": "#head\noverflo\n",
+			"RECV20000102-1.log": "#head\ntomorrow\n",
+		} {
+			got, err := os.ReadFile(filepath.Join(f.Dir, name))
+			if err != nil || string(got) != want {
+				t.Errorf("%s: %q, %v, want %q", name, got, err, want)
+			}
+		}
+		if _, err := f.Write([]byte("late\n")); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("Write after Close: %v", err)
+		}
+	})
+}
+
+func TestFilesRemoveTheOld(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string, size int, age time.Duration) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("RECV20200101-1.log", 10, 40*24*time.Hour) // too old
+	put("RECV20200102-1.log", 600, 3*time.Hour)    // the oldest while there is too much
+	put("RECV20200103-1.log", 600, 2*time.Hour)
+	put("SEND20200101-1.log", 10, 40*24*time.Hour) // not ours
+	put("RECV-notes.log", 10, 40*24*time.Hour)     // nor this
+	f := &Files{Dir: dir, Prefix: "RECV", MaxDir: 1000}
+	fmt.Fprintln(f, "hello")
+	f.Close()
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range left {
+		names = append(names, e.Name())
+	}
+	today := "RECV" + time.Now().UTC().Format("20060102") + "-1.log"
+	want := []string{"RECV-notes.log", "RECV20200103-1.log", today, "SEND20200101-1.log"}
+	if strings.Join(names, " ") != strings.Join(want, " ") {
+		t.Errorf("left: %q, want %q", names, want)
+	}
+}
+
+func TestSlog(t *testing.T) {
+	var out bytes.Buffer
+	l := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	Slog{Logger: l, Level: slog.LevelDebug}.Log(event("NOOP"))
+	if !strings.Contains(out.String(), "session-id=s1") || !strings.Contains(out.String(), "data=NOOP") {
+		t.Errorf("slog: %s", out.String())
+	}
+}
