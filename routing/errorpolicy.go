@@ -69,10 +69,13 @@ func (c *connector) judge(r *queue.Result) {
 	}
 }
 
-// inClass is a reply moved to the class 4 or 5, so that its code says what it
-// has come to.
+// inClass is a reply moved to the class 4 or 5, so that its codes say what it
+// has come to: 451 or 550, as other codes mean something else in the other
+// class.
 func inClass(r smtp.SMTPError, class int) smtp.SMTPError {
-	r.Code = class*100 + r.Code%100
+	if r.Code = 451; class == 5 {
+		r.Code = 550
+	}
 	if r.EnhancedCode[0] > 0 {
 		r.EnhancedCode[0] = class
 	}

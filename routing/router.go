@@ -38,9 +38,10 @@ type Router struct {
 	// where there is another way. Default 1 minute; negative: not at all.
 	DownTime time.Duration
 
-	// Routed is called when the way of one recipient has been chosen. It may
-	// choose another, or refuse with a *smtp.SMTPError. It must not wait.
-	Routed func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop *queue.NextHop) error
+	// Routed is called when the way of one recipient has been chosen, and
+	// returns it or another one, or refuses with a *smtp.SMTPError. It must
+	// not wait.
+	Routed func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error)
 	// Categorized is called before each attempt to send, with a copy of the
 	// message and of the recipients that go together, which it may change
 	// for this attempt (header fields for the outside, rewritten addresses) as
@@ -134,7 +135,7 @@ func (r *Router) Close() error {
 func (r *Router) Route(ctx context.Context, m *queue.Message, rcpt *queue.Recipient) (queue.NextHop, error) {
 	hop, err := r.route(r.table(), m, rcpt.Addr)
 	if err == nil && r.Routed != nil {
-		err = r.Routed(ctx, m, rcpt, &hop)
+		hop, err = r.Routed(ctx, m, rcpt, hop)
 	}
 	return hop, err
 }

@@ -146,7 +146,9 @@ func hostName(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if d == "" || len(d) > 253 || strings.ContainsAny(d, "[]@") {
+	if len(d) > 253 || strings.ContainsFunc(d, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
+	}) {
 		return "", fmt.Errorf("%q is not a host name", name)
 	}
 	for label := range strings.SplitSeq(d, ".") {
