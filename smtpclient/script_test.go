@@ -30,6 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	S: <reset>     likewise, and says so as an error to a writer
 //	S: <tls>       the host's side of a TLS handshake
 //	S: <hang>      the host says nothing until the client closes
+//	S: x<crlf>y    two lines at once
 //	S: <freeze>    nor does it read
 //	C: <nodot>     the client closes without a final dot
 //	C: <content>   everything up to the final dot
@@ -128,7 +129,7 @@ func (n *network) play(conn net.Conn, script string, closed <-chan struct{}) err
 			}
 			conn, r = c, bufio.NewReader(c)
 		case who == "S":
-			if _, err := io.WriteString(conn, text+"\r\n"); err != nil {
+			if _, err := io.WriteString(conn, strings.ReplaceAll(text, "<crlf>", "\r\n")+"\r\n"); err != nil {
 				return fmt.Errorf("saying %q: %w", text, err)
 			}
 		case line == "C: <content>":

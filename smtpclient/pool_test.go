@@ -1,0 +1,196 @@
+package smtpclient
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// refused is a transaction in which nobody is known.
+const refused = batch + `
+	S: 250 ok
+	S: 550 5.1.1 unknown
+	S: 503 5.5.1 none
+	`
+
+func TestReuse(t *testing.T) {
+	const fromReset = "C: RSET" + batch + `
+		S: 250 reset
+		S: 250 ok
+		S: 250 ok
+		S: 354 go ahead
+		C: <content>
+		S: 250 2.0.0 after RSET
+		`
+	for _, tt := range []struct {
+		name    string
+		scripts []string // one for each connection
+		setup   func(*Transport)
+		pause   time.Duration // before each message but the first
+		want    []string      // what became of each message
+	}{
+		{name: "messages share a session",
+			scripts: []string{ehlo + one + one + one + quit},
+			want:    []string{queued, queued, queued}},
+		{name: "RSET only where a transaction stayed open",
+			scripts: []string{ehlo + refused + fromReset + one + quit},
+			want:    []string{"failure 550 5.1.1 unknown [mx1.example.net]", "success 250 2.0.0 after RSET [mx1.example.net]", queued}},
+		{name: "closed while idle",
+			scripts: []string{ehlo + one + "S: <close>", ehlo + one + quit},
+			want:    []string{queued, queued}},
+		{name: "421 to MAIL on a kept session",
+			scripts: []string{ehlo + one + batch + "S: 421 4.7.0 one message is enough\nS: <close>", ehlo + one + quit},
+			want:    []string{queued, queued}},
+		{name: "closed after RSET",
+			scripts: []string{ehlo + refused + "C: RSET\nC: <any>\nC: <any>\nC: <any>\nS: <close>", ehlo + one + quit},
+			want:    []string{"failure 550 5.1.1 unknown [mx1.example.net]", queued}},
+		{name: "dead twice is the host's fault",
+			scripts: []string{ehlo + one + "S: <close>", ehlo + batch + "S: <close>"},
+			want:    []string{queued, "deferred 451 4.4.2 conversation with mx1.example.net was lost: reply to MAIL: EOF"}},
+		{name: "a kept session that says 4xx is no dead one",
+			scripts: []string{ehlo + one + batch + "S: 451 4.7.1 slow down\nS: 503 5.5.1 no\nS: 503 5.5.1 no" + quit},
+			want:    []string{queued, "deferred 451 4.7.1 slow down [mx1.example.net]"}},
+		{name: "lost after the end of data on a kept session",
+			scripts: []string{ehlo + one + all + "S: <close>"},
+			want:    []string{queued, "deferred 451 4.4.2 ..."}},
+		{name: "a host that talks unasked is not kept",
+			scripts: []string{ehlo + all + "S: 250 2.0.0 queued<crlf>421 4.4.2 and goodbye" + quit, ehlo + one + quit},
+			want:    []string{queued, queued}},
+		{name: "MaxMessages", setup: func(t *Transport) { t.MaxMessages = 2 },
+			scripts: []string{ehlo + one + one + quit, ehlo + one + quit},
+			want:    []string{queued, queued, queued}},
+		{name: "MaxAge", setup: func(t *Transport) { t.MaxAge = time.Minute }, pause: 20 * time.Second,
+			scripts: []string{ehlo + one + one + one + one + quit, ehlo + one + quit},
+			want:    []string{queued, queued, queued, queued, queued}},
+		{name: "IdleTimeout", setup: func(t *Transport) { t.IdleTimeout = 10 * time.Second }, pause: 11 * time.Second,
+			scripts: []string{ehlo + one + quit, ehlo + one + quit},
+			want:    []string{queued, queued}},
+		{name: "MaxIdle", setup: func(t *Transport) { t.MaxIdle = -1 },
+			scripts: []string{ehlo + one + quit, ehlo + one + quit},
+			want:    []string{queued, queued}},
+		{name: "closed Transport", setup: func(t *Transport) { t.Close() },
+			scripts: []string{ehlo + one + quit, ehlo + one + quit},
+			want:    []string{queued, queued}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				n.host("192.0.2.1:25", tt.scripts...)
+				tr := n.transport()
+				if tt.setup != nil {
+					tt.setup(tr)
+				}
+				for i, want := range tt.want {
+					if i > 0 {
+						time.Sleep(tt.pause) // in the bubble's time
+						synctest.Wait()
+					}
+					expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), want)
+				}
+			})
+		})
+	}
+}
+
+const queued = "success 250 2.0.0 queued [mx1.example.net]"
+
+// Sessions are shared only where name, TLS policy and identity are the same.
+func TestPoolKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host("192.0.2.1:25", ehlo+one+one+quit, ehlo+one+quit, ehlo+one+quit, ehlo+one+quit)
+		tr := n.transport()
+		dst, other, none, domain := to("192.0.2.1:25"), to("192.0.2.1:25"), to("192.0.2.1:25"), to("192.0.2.1:25")
+		other.Name = "example.org"
+		none.TLS = &TLSPolicy{Level: TLSNone}
+		domain.Domain = "example.net"
+		for _, d := range []*Destination{dst, other, none, domain, dst} {
+			expect(t, tr.Send(t.Context(), d, mail("x\r\n", "b@example.net")), queued)
+		}
+	})
+}
+
+// The oldest idle session goes when there are too many.
+func TestMaxIdleTotal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		tr := n.transport()
+		tr.MaxIdleTotal = 2
+		n.host("192.0.2.1:25", ehlo+one+quit, ehlo+one+one+quit, ehlo+one+quit)
+		for i := range 4 {
+			dst := to("192.0.2.1:25")
+			dst.Name = fmt.Sprint("d", min(i, 2)) // d0, d1, d2, d2: d0 goes for d2
+			if i == 3 {
+				dst.Name = "d1"
+			}
+			expect(t, tr.Send(t.Context(), dst, mail("x\r\n", "b@example.net")), queued)
+		}
+		synctest.Wait()
+		if got := tr.pool.oldest.Len(); got != 2 {
+			t.Errorf("%d idle sessions, want 2", got)
+		}
+		tr.CloseIdle()
+		if got := tr.pool.oldest.Len(); got != 0 {
+			t.Errorf("%d idle sessions after CloseIdle", got)
+		}
+	})
+}
+
+// Hosts that could not be reached are tried after the others for a while.
+func TestDownHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host("192.0.2.2:25", ehlo+one+quit, ehlo+one+quit)
+		tr := n.transport()
+		tr.MaxIdle = -1
+		dst := to("192.0.2.1:25", "192.0.2.2:25")
+		send := func(want string) {
+			t.Helper()
+			expect(t, tr.Send(t.Context(), dst, mail("x\r\n", "b@example.net")), want)
+		}
+		send("success 250 2.0.0 queued [mx2.example.net]")
+		send("success 250 2.0.0 queued [mx2.example.net]")
+		time.Sleep(time.Minute)
+		n.host("192.0.2.1:25", ehlo+one+quit)
+		send(queued)
+		want := "[192.0.2.1:25 192.0.2.2:25 192.0.2.2:25 192.0.2.1:25]"
+		if got := fmt.Sprint(n.dialled); got != want {
+			t.Errorf("dialled %v, want %v", got, want)
+		}
+	})
+}
+
+// A Send tries a bounded number of addresses, the families taking turns.
+func TestMaxAddrs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		dst := to("192.0.2.1:25", "192.0.2.2:25")
+		hosts, _ := dst.Hosts(t.Context())
+		for _, a := range []string{"192.0.2.3:25", "[2001:db8::1]:25", "[2001:db8::2]:25", "[2001:db8::3]:25"} {
+			hosts[0].Addrs = append(hosts[0].Addrs, netip.MustParseAddrPort(a))
+		}
+		rs := n.transport().Send(t.Context(), dst, mail("x\r\n", "b@example.net"))
+		expect(t, rs, "unreachable 451 4.4.1 ...")
+		want := "[192.0.2.1:25 [2001:db8::1]:25 192.0.2.3:25 [2001:db8::2]:25 [2001:db8::3]:25]"
+		if got := fmt.Sprint(n.dialled); got != want {
+			t.Errorf("dialled %v, want %v", got, want)
+		}
+	})
+}
+
+// Two sessions at most are used up for one message by hosts that say 4xx.
+func TestMaxSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		later := ehlo + batch + "S: 451 4.3.0 later\nS: 503 5.5.1 no\nS: 503 5.5.1 no" + quit
+		n.host("192.0.2.1:25", later)
+		n.host("192.0.2.2:25", later)
+		rs := n.transport().Send(t.Context(), to("192.0.2.1:25", "192.0.2.2:25", "192.0.2.3:25"), mail("x\r\n", "b@example.net"))
+		expect(t, rs, "deferred 451 4.3.0 later [mx2.example.net]")
+		if len(n.dialled) != 2 {
+			t.Errorf("dialled %v", n.dialled)
+		}
+	})
+}
