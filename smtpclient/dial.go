@@ -137,11 +137,15 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients,
 	})
 	c.addr, c.opened = tg.addr, time.Now()
-	if err := c.do(ctx, func() error { return t.negotiate(ctx, dst, tg, c, s) }); err != nil {
-		if c.greeted {
-			c.leave()
+	err = c.do(ctx, func() error {
+		err := t.negotiate(ctx, dst, tg, c, s)
+		if _, ours := err.(*TLSError); ours {
+			c.leave() // we part as friends, it is our policy that says no
 		}
-		c.Close()
+		return err
+	})
+	if err != nil {
+		c.leave()
 		return nil, err
 	}
 	return c, nil

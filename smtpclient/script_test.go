@@ -33,6 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	S: x<crlf>y    two lines at once
 //	S: <freeze>    nor does it read
 //	C: <nodot>     the client closes without a final dot
+//	C: <garble>    a TLS handshake, answered with nonsense
 //	C: <content>   everything up to the final dot
 //	C: <eof>       the client closes
 //	C: <any>       one line, whatever it says
@@ -121,6 +122,10 @@ func (n *network) play(conn net.Conn, script string, closed <-chan struct{}) err
 			if rest, _ := io.ReadAll(r); strings.HasSuffix(string(rest), "\r\n.\r\n") {
 				return fmt.Errorf("content %q ends in a dot", rest)
 			}
+			return nil
+		case line == "C: <garble>":
+			r.Peek(1) // the ClientHello
+			io.WriteString(conn, "this is not TLS\r\n")
 			return nil
 		case line == "S: <tls>":
 			c := tls.Server(conn, n.tls)
