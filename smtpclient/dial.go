@@ -135,6 +135,7 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 	c := NewClient(conn, &Config{
 		Hostname: t.Hostname, LMTP: t.LMTP, ForceHELO: t.ForceHELO,
 		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients,
+		ProtocolLog: t.ProtocolLog, Connector: or(t.Name, "smtp"),
 	})
 	c.addr, c.opened = tg.addr, time.Now()
 	err = c.do(ctx, func() error {

@@ -1,10 +1,163 @@
 package smtpclient
 
-// sessionLog writes the protocol log of one session; nil writes none.
-type sessionLog struct{}
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
 
-func (l *sessionLog) sent(commands []byte) {}
-func (l *sessionLog) line(line string)     {}
-func (l *sessionLog) received(r reply)     {}
-func (l *sessionLog) content(n int64)      {}
-func (l *sessionLog) close()               {}
+	"github.com/bridgehead-mail/bridgehead/internal/protolog"
+)
+
+// A ProtocolEvent is one thing that was said in a session. Its fields are
+// Time, Connector, Session, Sequence, Local and Remote (endpoints), Kind ('+'
+// connected, '-' disconnected, '>' sent, '<' received, '*' information), Data
+// and Context. Neither credentials nor content of messages are ever in one.
+type ProtocolEvent = protolog.Event
+
+// A ProtocolLog takes the events of all sessions. Its method is called by many
+// goroutines at once and holds the sessions up while it runs. The logs of
+// package smtpserver are ProtocolLogs too.
+type ProtocolLog interface {
+	Log(ProtocolEvent)
+}
+
+// ProtocolLogFiles spreads a protocol log over files in the folder Dir,
+// PREFIXyyyymmdd-n.log, a new one each day and whenever one reaches MaxSize
+// (default 10 MB). Files older than MaxAge (30 days), and the oldest while all
+// have more than MaxDir bytes (250 MB), are removed. The defaults are
+// Exchange's.
+type ProtocolLogFiles = protolog.Files
+
+// ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
+// values. Lines are gathered for up to a second; Close writes what is there.
+type ProtocolLogWriter = protolog.Writer
+
+// NewProtocolLog writes a protocol log to w, which is closed by Close if it is
+// an io.Closer.
+func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
+	header := protolog.Header("SMTP Send Protocol Log")
+	if f, ok := w.(*ProtocolLogFiles); ok {
+		f.Header = or(f.Header, header)
+		f.Prefix = or(f.Prefix, "SEND")
+		header = ""
+	}
+	return protolog.NewWriter(w, header)
+}
+
+// SlogProtocolLog sends the protocol log to a slog.Logger.
+func SlogProtocolLog(l *slog.Logger, level slog.Level) ProtocolLog {
+	return protolog.Slog{Logger: l, Level: level}
+}
+
+// sessionLog writes the protocol log of one session; nil writes none.
+type sessionLog struct {
+	to            ProtocolLog
+	connector, id string
+	local, remote string
+	sequence      int
+	closed        bool
+}
+
+func newSessionLog(to ProtocolLog, connector string, conn net.Conn) *sessionLog {
+	if to == nil {
+		return nil
+	}
+	l := &sessionLog{to: to, connector: connector, id: rand.Text()[:16]}
+	if a := conn.LocalAddr(); a != nil {
+		l.local = a.String()
+	}
+	if a := conn.RemoteAddr(); a != nil {
+		l.remote = a.String()
+	}
+	l.event('+', "", "")
+	return l
+}
+
+func (l *sessionLog) event(kind byte, data, context string) {
+	l.to.Log(ProtocolEvent{
+		Time: time.Now(), Connector: l.connector, Session: l.id, Sequence: l.sequence,
+		Local: l.local, Remote: l.remote, Kind: kind, Data: data, Context: context,
+	})
+	l.sequence++
+}
+
+// sent logs a command, with its line end, as it went out.
+func (l *sessionLog) sent(command []byte) {
+	if l != nil {
+		l.line(string(bytes.TrimSuffix(command, crlf)))
+	}
+}
+
+// line logs a command. What AUTH has to say stays out.
+func (l *sessionLog) line(command string) {
+	if l == nil {
+		return
+	}
+	if f := strings.Fields(command); len(f) > 2 && strings.EqualFold(f[0], "AUTH") {
+		command = f[0] + " " + f[1] + " <redacted>"
+	}
+	l.event('>', command, "")
+}
+
+// received logs a reply, an event for each of its lines.
+func (l *sessionLog) received(r reply) {
+	if l == nil {
+		return
+	}
+	text, more := r.text, true
+	for more {
+		var line []byte
+		line, text, more = bytes.Cut(text, []byte("\n"))
+		mark := ' '
+		if more {
+			mark = '-'
+		}
+		l.event('<', fmt.Sprintf("%d%c%s", r.code, mark, line), "")
+	}
+}
+
+// content logs that a message's content went out, and how long it was.
+func (l *sessionLog) content(n int64) {
+	if l != nil {
+		l.event('*', "", fmt.Sprintf("sent content of %d octets", n))
+	}
+}
+
+// secured logs what TLS was agreed on, and the host's certificate.
+func (l *sessionLog) secured(s *tls.ConnectionState) {
+	if l == nil {
+		return
+	}
+	l.event('*', "", tls.VersionName(s.Version)+" "+tls.CipherSuiteName(s.CipherSuite))
+	if len(s.PeerCertificates) == 0 {
+		return
+	}
+	c := s.PeerCertificates[0]
+	l.event('*', "", "Received certificate")
+	l.event('*', c.Subject.String(), "Certificate subject")
+	l.event('*', c.Issuer.String(), "Certificate issuer name")
+	l.event('*', fmt.Sprintf("%X", c.SerialNumber), "Certificate serial number")
+	l.event('*', fmt.Sprintf("%X", sha256.Sum256(c.Raw)), "Certificate thumbprint")
+	l.event('*', strings.Join(c.DNSNames, ";"), "Certificate alternate names")
+}
+
+// failed logs why a session comes to its end.
+func (l *sessionLog) failed(err error) {
+	if l != nil && !l.closed {
+		l.event('*', "", err.Error())
+	}
+}
+
+func (l *sessionLog) close() {
+	if l != nil && !l.closed {
+		l.closed = true
+		l.event('-', "", "Local")
+	}
+}

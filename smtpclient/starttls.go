@@ -74,6 +74,7 @@ func (c *Client) setTLS(conn *tls.Conn) {
 	c.r, c.w = 0, 0
 	c.verified = len(state.VerifiedChains) > 0
 	c.tlsText = describeTLS(&state)
+	c.log.secured(&state)
 }
 
 // describeTLS is the encryption in words: "TLS1.3 TLS_AES_128_GCM_SHA256".

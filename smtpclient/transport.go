@@ -92,6 +92,8 @@ type Transport struct {
 	// Logger gets a line for each session opened and each that failed; nil is
 	// silent.
 	Logger *slog.Logger
+	// ProtocolLog gets every line that is said; nil keeps none.
+	ProtocolLog ProtocolLog
 
 	pool     pool
 	down     downList
