@@ -167,6 +167,41 @@ func (h *Header) Delete(del func(Field) bool) int {
 	return n
 }
 
+// Replace puts the raw fields that f returns in the place of each field for
+// which it says so; "" removes the field. What f leaves alone stays as it is,
+// byte for byte. What is not well-formed is refused and changes nothing.
+func (h *Header) Replace(f func(Field) (raw string, replace bool)) error {
+	var blocks [][]byte
+	changed := false
+	for _, b := range h.blocks {
+		start, at := 0, 0
+		for at < len(b) {
+			l := fieldLen(b[at:])
+			if raw, replace := f(Field(b[at : at+l : at+l])); replace {
+				fields, err := checkFields(raw)
+				if err != nil {
+					return err
+				}
+				if at > start {
+					blocks = append(blocks, b[start:at])
+				}
+				if len(fields) > 0 {
+					blocks = append(blocks, fields)
+				}
+				start, changed = at+l, true
+			}
+			at += l
+		}
+		if at > start {
+			blocks = append(blocks, b[start:at])
+		}
+	}
+	if changed {
+		h.blocks = blocks
+	}
+	return nil
+}
+
 // Size in bytes.
 func (h *Header) Size() int64 {
 	var n int64
