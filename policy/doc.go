@@ -6,7 +6,7 @@
 //
 //   - [Relay] decides at RCPT who may reach whom: everybody the recipients of
 //     the accepted domains ([Domains]), only named clients all the others.
-//   - [HopCount] breaks loops.
+//   - [Loop] ends loops through this host early.
 //   - [Trace] writes the Received field.
 //   - [Handover] gives what was accepted to the queue, and 250 to the client
 //     when it is safe there.

@@ -37,8 +37,8 @@ func (k Kind) String() string {
 
 // A Domain is one that mail is accepted for, whoever sends it.
 type Domain struct {
-	// Name is a domain, or "*.domain" for all domains below it (not for the
-	// domain itself).
+	// Name is a domain, "*.domain" for all domains below it (not for the
+	// domain itself), or an address literal as "[192.0.2.1]".
 	Name string
 	Kind Kind
 	// Directory knows the recipients. An authoritative domain without one
@@ -73,7 +73,7 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("policy: accepted %w", err))
 			continue
-		case c == "" || strings.ContainsAny(c, "*@ []<>") || strings.HasPrefix(c, ".") || strings.Contains(c, ".."):
+		case !isDomain(c):
 			errs = append(errs, fmt.Errorf("policy: accepted domain %q: not a domain name", d.Name))
 			continue
 		case d.Kind < Authoritative || d.Kind > ExternalRelay:
@@ -97,6 +97,15 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 		return nil, err
 	}
 	return ds, nil
+}
+
+// isDomain says whether c can stand in an address: a name, or a literal
+// (RFC 5321, 4.1.3).
+func isDomain(c string) bool {
+	if strings.HasPrefix(c, "[") {
+		return addr.Literal(c) == nil
+	}
+	return c != "" && !strings.ContainsAny(c, "*@ []<>") && !strings.HasPrefix(c, ".") && !strings.Contains(c, "..")
 }
 
 // Lookup finds the accepted domain that a domain name belongs to: the exact

@@ -32,7 +32,7 @@ func ExampleGate() {
 	}
 	// Output:
 	// relay
-	// hop count
+	// loop
 	// trace
 }
 

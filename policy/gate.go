@@ -9,7 +9,7 @@ import (
 )
 
 // A Gate puts the usual policies in the usual order: the relay policy, the
-// hop count, the application's own agents, the trace field, and the
+// loop check, the application's own agents, the trace field, and the
 // hand-over to the queue. Its zero value, with a Queue, refuses all mail.
 //
 // A program that wants another order uses the types that the Gate is made of.
@@ -23,8 +23,6 @@ type Gate struct {
 	Authenticated bool
 	// DangerouslyRelayForEveryone: see [Relay].
 	DangerouslyRelayForEveryone bool
-	// MaxHops: see [HopCount].
-	MaxHops int
 	// Queue takes over what was accepted.
 	Queue Submitter
 }
@@ -54,10 +52,10 @@ func (g *Gate) Install(srv *smtpserver.Server) error {
 	if err := relay.Validate(); err != nil {
 		return err
 	}
-	hops := &HopCount{Max: g.MaxHops}
+	loop := &Loop{}
 	trace := &Trace{}
 	srv.Agents = slices.Concat(
-		[]smtpserver.Agent{relay.Agent(), hops.Agent()},
+		[]smtpserver.Agent{relay.Agent(), loop.Agent()},
 		srv.Agents,
 		[]smtpserver.Agent{trace.Agent()})
 	srv.Handler = &Handover{Queue: g.Queue, Domains: domains}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -24,8 +26,13 @@ type Handover struct {
 	Domains *Domains
 }
 
+var errNobody = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "The message has no recipients left"}
+
 // Receive implements smtpserver.Handler.
 func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) (string, error) {
+	if len(m.Recipients) == 0 { // agents have taken them all away
+		return "", errNobody
+	}
 	for i := range m.Recipients {
 		if !isAdmitted(s, m, i) {
 			return "", fmt.Errorf("%w: no relay policy has admitted <%s>", errRelay, m.Recipients[i].Addr)
@@ -45,12 +52,16 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		Recipients: ptrs,
 		Content:    m.Content(),
 		Received:   m.Received,
+		Release:    m.Release,
 		Origin: queue.Origin{
 			Connector:  s.Server().Name,
 			ClientHelo: s.Helo(),
 			Identity:   s.Identity(),
 			Protocol:   s.Protocol(),
 		},
+	}
+	if p := m.Recipients[0].Options.MTPriority; p != nil {
+		qm.Priority = *p
 	}
 	if ip, ok := clientIP(s); ok {
 		qm.Origin.ClientAddr = ip.String()

@@ -1,0 +1,155 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+const envelope = `
+	S: 220
+	C: EHLO client.example
+	S: 250
+	C: MAIL FROM:<someone@example.net>
+	S: 250
+	C: RCPT TO:<alice@example.com>
+	S: 250
+`
+
+const body = `
+	C: DATA
+	S: 354
+	C: Subject: hello
+	C:
+	C: body
+	C: .
+`
+
+// What the client said, and what is known of the client, comes to the queue.
+func TestHandover(t *testing.T) {
+	srv, out := install(t, organisation(), &smtpserver.Server{
+		Name: "internet", Auth: passwords(), AllowInsecureAuth: true,
+		Enable: smtpserver.ExtFutureRelease | smtpserver.ExtMTPriority,
+	})
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: AUTH PLAIN AGFsaWNlAGVjaWxh
+		S: 235
+		C: MAIL FROM:<alice@example.com> BODY=8BITMIME ENVID=x+2B1 HOLDFOR=3600 MT-PRIORITY=3
+		S: 250
+		C: RCPT TO:<postmaster> NOTIFY=NEVER
+		S: 250
+		C: RCPT TO:<frank@example.net> ORCPT=rfc822;frank@example.net
+		S: 250
+	`+body+`
+		S: 250 2.0.0 Ok: queued as
+	`)
+	m := out.only(t)
+	if m.ID == "" || m.From != "alice@example.com" || m.Options.Body != smtp.Body8BitMIME || m.Options.EnvelopeID != "x+1" {
+		t.Errorf("message %+v", m)
+	}
+	if len(m.Recipients) != 2 || m.Recipients[0].Addr != "postmaster@example.com" || m.Recipients[1].Addr != "frank@example.net" {
+		t.Fatalf("recipients %+v", m.Recipients)
+	}
+	if o := m.Recipients[0].Options; len(o.Notify) != 1 || o.Notify[0] != smtp.DSNNotifyNever {
+		t.Errorf("options %+v", o)
+	}
+	if o := m.Recipients[1].Options; o.OriginalRecipient != "frank@example.net" {
+		t.Errorf("options %+v", o)
+	}
+	want := queue.Origin{Connector: "internet", ClientAddr: stranger, ClientHelo: "client.example", Identity: "alice", Protocol: "ESMTPA"}
+	if m.Origin != want {
+		t.Errorf("origin %+v, want %+v", m.Origin, want)
+	}
+	if held := m.Release.Sub(m.Received); held.Round(60e9).Hours() != 1 {
+		t.Errorf("held back for %v, want an hour", held)
+	}
+	if m.Priority != 3 {
+		t.Errorf("priority %d, want 3", m.Priority)
+	}
+	if s := text(t, m); !strings.HasSuffix(s, "\r\nSubject: hello\r\n\r\nbody\r\n") {
+		t.Errorf("content %q", s)
+	}
+}
+
+// The queue's refusal is the client's; nobody reads 250.
+func TestHandoverFails(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("disk full"), "451 4.3.0"},
+		{fmt.Errorf("spool: %w", &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 3, 1}, Message: "Insufficient disk space"}), "452 4.3.1 Insufficient disk space"},
+	} {
+		srv, _ := install(t, &Gate{Domains: []Domain{{Name: "example.com"}}, Queue: &outbox{err: tt.err}}, nil)
+		srv.Talk(t, stranger, envelope+body+"S: "+tt.want)
+	}
+}
+
+// Promise 4 holds although the relay policy was forgotten, or passed over.
+func TestHandoverTakesOnlyWhatWasAdmitted(t *testing.T) {
+	out := new(outbox)
+	whoCares := smtpserver.Agent{Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+		if strings.HasPrefix(to, "alice@") {
+			return smtpserver.ErrAccept
+		}
+		return nil
+	}}
+	relay := &Relay{Domains: mustDomains(t, Domain{Name: "example.com", Directory: Recipients("bob")})}
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{whoCares, relay.Agent()}, Handler: &Handover{Queue: out}})
+	srv.Talk(t, stranger, envelope+body+`
+		S: 550 5.7.1 Unable to relay
+		# what was admitted in one transaction is not in the next
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<bob@example.com>
+		S: 250
+		C: RSET
+		S: 250
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+	`+body+`
+		S: 550 5.7.1 Unable to relay
+	`)
+	out.empty(t)
+}
+
+// An agent may accept by its own authority, if it says so.
+func TestAdmit(t *testing.T) {
+	out := new(outbox)
+	list := smtpserver.Agent{Name: "list", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		m.Recipients = []smtpserver.Recipient{{Addr: "alice@example.net"}, {Addr: "bob@example.net"}}
+		Admit(s, "alice@example.net")
+		Admit(s, "bob@example.net")
+		return nil
+	}}
+	relay := &Relay{Domains: mustDomains(t, Domain{Name: "example.com"})}
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{relay.Agent(), list}, Handler: &Handover{Queue: out}})
+	srv.Talk(t, stranger, envelope+body+"S: 250")
+	if m := out.only(t); len(m.Recipients) != 2 || m.Recipients[1].Addr != "bob@example.net" {
+		t.Errorf("recipients %+v", m.Recipients)
+	}
+}
+
+func TestHandoverWithoutRecipients(t *testing.T) {
+	out := new(outbox)
+	nobody := smtpserver.Agent{EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
+		m.Recipients = nil
+		return nil
+	}}
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{nobody}, Handler: &Handover{Queue: out}})
+	srv.Talk(t, stranger, envelope+body+"S: 550 5.1.1")
+	out.empty(t)
+}

@@ -1,0 +1,48 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+func TestLoop(t *testing.T) {
+	const (
+		ours  = "C: Received: from a (by evil.example) by Relay.Example.com with ESMTP; x\n"
+		other = "C: Received: from relay.example.com by mx.example.net with ESMTP; x\n"
+	)
+	for _, tt := range []struct {
+		name, fields string
+		max          int
+		want         string
+	}{
+		{"eight times here", strings.Repeat(ours, 8), 0, "250"},
+		{"nine times here", strings.Repeat(ours, 9), 0, "554 5.4.6"},
+		{"twice here, once allowed", ours + other + ours, 1, "554 5.4.6"},
+		{"often, but elsewhere", strings.Repeat(other, 20), 0, "250"},
+		{"more hosts than the engine's limit", strings.Repeat(other, 31), 0, "554 5.4.6"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := policytest.New(t, &smtpserver.Server{Hostname: "relay.example.com", Agents: []smtpserver.Agent{(&Loop{Max: tt.max}).Agent()}})
+			srv.Talk(t, stranger, envelope+"C: DATA\nS: 354\n"+tt.fields+"C: Subject: x\nC:\nC: .\nS: "+tt.want)
+		})
+	}
+}
+
+func TestByClause(t *testing.T) {
+	for value, want := range map[string]string{
+		"from a (b [192.0.2.1]) by c.example with SMTP id 1; date": "c.example",
+		"by c.example; date":                  "c.example",
+		"from by.example (by x) BY c.example": "c.example",
+		"from a":                              "",
+		"":                                    "",
+		"from a (( by x.example":              "",
+		"from a by":                           "",
+	} {
+		if got := byClause(value); got != want {
+			t.Errorf("byClause(%q) = %q, want %q", value, got, want)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// The organisation: two users, a subsidiary of which only carol is known
+// here, a customer whose mail is all routed on.
+func organisation() *Gate {
+	return &Gate{
+		Domains: []Domain{
+			{Name: "example.com", Directory: Recipients("alice", "bob")},
+			{Name: "subsidiary.example", Kind: InternalRelay, Directory: Recipients("carol")},
+			{Name: "customer.example", Kind: ExternalRelay, Directory: Recipients("nobody")},
+		},
+		Networks:      []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8:1::/48")},
+		Authenticated: true,
+	}
+}
+
+func TestStrangerReachesTheAcceptedDomains(t *testing.T) {
+	srv, _ := install(t, organisation(), nil)
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<someone@example.net>
+		S: 250
+		# authoritative: those who are known
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: RCPT TO:<BOB@Example.COM>
+		S: 250
+		C: RCPT TO:<mallory@example.com>
+		S: 550 5.1.1 User unknown
+		# always there
+		C: RCPT TO:<postmaster>
+		S: 250
+		C: RCPT TO:<Postmaster@example.com>
+		S: 250
+		# internal relay: those who are unknown live elsewhere
+		C: RCPT TO:<carol@subsidiary.example>
+		S: 250
+		C: RCPT TO:<dave@subsidiary.example>
+		S: 250
+		# external relay: the directory is not asked
+		C: RCPT TO:<erin@customer.example>
+		S: 250
+		# and no other
+		C: RCPT TO:<frank@example.net>
+		S: 550 5.7.1 Unable to relay
+		C: RCPT TO:<alice@sub.example.com>
+		S: 550 5.7.1 Unable to relay
+	`)
+}
+
+func TestNeighbourReachesTheWorld(t *testing.T) {
+	srv, _ := install(t, organisation(), nil)
+	for _, from := range []string{neighbour, "::ffff:10.1.2.3", "2001:db8:1::25"} {
+		srv.Talk(t, from, `
+			S: 220
+			C: EHLO printer.example.com
+			S: 250
+			C: MAIL FROM:<printer@example.com>
+			S: 250
+			C: RCPT TO:<frank@example.net>
+			S: 250
+			# but not a user who does not exist
+			C: RCPT TO:<mallory@example.com>
+			S: 550 5.1.1
+		`)
+	}
+	for _, from := range []string{"10.2.0.1", "2001:db8:2::25", "::a01:203"} {
+		srv.Talk(t, from, `
+			S: 220
+			C: EHLO printer.example.com
+			S: 250
+			C: MAIL FROM:<printer@example.com>
+			S: 250
+			C: RCPT TO:<frank@example.net>
+			S: 550 5.7.1
+		`)
+	}
+}
+
+func TestAuthenticatedReachesTheWorld(t *testing.T) {
+	srv, _ := install(t, organisation(), &smtpserver.Server{
+		Auth: passwords(), AllowInsecureAuth: true, Limits: smtpserver.Limits{Tarpit: -1}})
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO laptop.example
+		S: 250
+		C: MAIL FROM:<alice@example.com>
+		S: 250
+		C: RCPT TO:<frank@example.net>
+		S: 550 5.7.1
+		C: RSET
+		S: 250
+		# alice, with a wrong password and with the right one
+		C: AUTH PLAIN AGFsaWNlAGFsaWNl
+		S: 535
+		C: MAIL FROM:<alice@example.com>
+		S: 250
+		C: RCPT TO:<frank@example.net>
+		S: 550 5.7.1
+		C: RSET
+		S: 250
+		C: AUTH PLAIN AGFsaWNlAGVjaWxh
+		S: 235
+		C: MAIL FROM:<alice@example.com>
+		S: 250
+		C: RCPT TO:<frank@example.net>
+		S: 250
+	`)
+}
+
+func TestZeroGateRefusesAll(t *testing.T) {
+	srv, out := install(t, new(Gate), &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true})
+	for _, from := range []string{stranger, neighbour, "127.0.0.1", "::1"} {
+		srv.Talk(t, from, `
+			S: 220
+			C: EHLO client.example
+			S: 250
+			C: AUTH PLAIN AGFsaWNlAGVjaWxh
+			S: 235
+			C: MAIL FROM:<alice@example.com>
+			S: 250
+			C: RCPT TO:<alice@example.com>
+			S: 550 5.7.1
+			C: RCPT TO:<postmaster>
+			S: 550 5.7.1
+			C: DATA
+			S: 554
+		`)
+	}
+	out.empty(t)
+}
+
+// A directory that is down delays mail and never bounces it.
+func TestDirectoryDown(t *testing.T) {
+	down := DirectoryFunc(func(context.Context, string) (bool, error) {
+		return false, errors.New("secret cause")
+	})
+	srv, _ := install(t, &Gate{Domains: []Domain{
+		{Name: "example.com", Directory: down},
+		{Name: "subsidiary.example", Kind: InternalRelay, Directory: down},
+		{Name: "customer.example", Kind: ExternalRelay, Directory: down},
+	}}, nil)
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 451 4.3.0 Recipient cannot be verified at present, try again later
+		C: RCPT TO:<carol@subsidiary.example>
+		S: 451 4.3.0
+		C: RCPT TO:<erin@customer.example>
+		S: 250
+		C: RCPT TO:<postmaster@example.com>
+		S: 250
+	`)
+}
+
+// An address that asks the host behind us to relay on is refused where we do
+// not know that it is a mailbox's name.
+func TestRoutedLocalParts(t *testing.T) {
+	srv, _ := install(t, &Gate{
+		Domains: []Domain{
+			{Name: "example.com", Directory: Recipients("50%off", "alice")},
+			{Name: "open.example"}, // no directory: the system behind answers for its recipients
+			{Name: "customer.example", Kind: ExternalRelay},
+		},
+		Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+	}, nil)
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<50%off@example.com>
+		S: 250
+		C: RCPT TO:<bob%example.net@example.com>
+		S: 550 5.1.1
+		C: RCPT TO:<bob%example.net@open.example>
+		S: 550 5.7.1
+		C: RCPT TO:<example.net!bob@open.example>
+		S: 550 5.7.1
+		C: RCPT TO:<"bob@example.net"@customer.example>
+		S: 550 5.7.1
+		# a source route is dropped (RFC 5321, appendix C)
+		C: RCPT TO:<@open.example:bob@example.net>
+		S: 550 5.7.1
+		C: RCPT TO:<@example.net:bob@open.example>
+		S: 250
+	`)
+	srv.Talk(t, neighbour, `
+		S: 220
+		C: EHLO printer.example.com
+		S: 250
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<bob%example.net@open.example>
+		S: 250
+	`)
+}
+
+func TestRelayNetworksThatAreTooWide(t *testing.T) {
+	for _, tt := range []struct {
+		network string
+		wide    bool
+	}{
+		{"0.0.0.0/0", true},
+		{"::/0", true},
+		{"128.0.0.0/1", true},
+		{"8.0.0.0/7", true},
+		{"10.0.0.0/8", false},
+		{"::ffff:0.0.0.0/96", true},
+		{"::ffff:10.0.0.0/104", false},
+		{"2000::/3", true},
+		{"2001:db8::/32", false},
+		{"127.0.0.1/32", false},
+	} {
+		g := &Gate{Networks: []netip.Prefix{netip.MustParsePrefix(tt.network)}, Queue: new(outbox)}
+		err := g.Install(new(smtpserver.Server))
+		if (err != nil) != tt.wide {
+			t.Errorf("%s: error %v, want one: %v", tt.network, err, tt.wide)
+		}
+		if err != nil && !strings.Contains(err.Error(), tt.network) {
+			t.Errorf("%s: the error does not name it: %v", tt.network, err)
+		}
+		g.DangerouslyRelayForEveryone = true
+		if err := g.Install(new(smtpserver.Server)); err != nil {
+			t.Errorf("%s, said loudly: %v", tt.network, err)
+		}
+	}
+	g := &Gate{Networks: make([]netip.Prefix, 1), Queue: new(outbox)}
+	if err := g.Install(new(smtpserver.Server)); err == nil {
+		t.Error("an invalid prefix is taken")
+	}
+}
+
+// Whoever does not look at Validate's error gets a relay that is closed.
+func TestRelayAgentIgnoresWhatIsNotValid(t *testing.T) {
+	r := &Relay{Networks: []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0")}}
+	srv := serveAgents(t, r.Agent())
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<bob@example.net>
+		S: 550 5.7.1
+	`)
+}

@@ -1,0 +1,126 @@
+package policy
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net/mail"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+func TestReceivedField(t *testing.T) {
+	server := func() *smtpserver.Server {
+		return &smtpserver.Server{TLSConfig: selfSigned(t), Auth: passwords()}
+	}
+	greet := func(helo string) string {
+		return "S: 220\nC: " + helo + "\nS: 250\n"
+	}
+	send := `
+		C: MAIL FROM:<someone@example.net>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+	` + body + "S: 250\n"
+	const date = `; \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n`
+	for _, tt := range []struct {
+		name, from, script, want string
+	}{
+		{"plain", stranger, greet("EHLO client.example") + send,
+			`Received: from client\.example \(\[192\.0\.2\.1\]\)\r\n\tby relay\.example\.com with ESMTP id \S+\r\n\tfor <alice@example\.com>` + date},
+		{"old", stranger, greet("HELO client.example") + send, `by relay\.example\.com with SMTP id`},
+		{"IPv6", "2001:db8::1", greet("EHLO client.example") + send, `from client\.example \(\[IPv6:2001:db8::1\]\)\r\n`},
+		{"literal", stranger, greet("EHLO [192.0.2.1]") + send, `from \[192\.0\.2\.1\] \(\[192\.0\.2\.1\]\)`},
+		{"TLS and AUTH", stranger, greet("EHLO client.example") + "C: STARTTLS\nS: 220\nTLS\nC: EHLO client.example\nS: 250\nC: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\n" + send,
+			`\(\[192\.0\.2\.1\]\)\r\n\t\(version=TLS1\.3 cipher=TLS_\w+\)\r\n\tby relay\.example\.com with ESMTPSA id`},
+		{"two recipients are not told of each other", stranger, greet("EHLO client.example") +
+			strings.Replace(send, "C: DATA", "C: RCPT TO:<bob@example.com>\nS: 250\nC: DATA", 1),
+			`with ESMTP id \S+; \w{3}, `},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv, out := install(t, organisation(), server())
+			srv.Talk(t, tt.from, tt.script)
+			got := text(t, out.only(t))
+			field, _, _ := strings.Cut(got, "Subject:")
+			if !regexp.MustCompile(tt.want).MatchString(field) {
+				t.Errorf("field %q, want %s", field, tt.want)
+			}
+			if strings.Count(field, "Received:") != 1 || !regexp.MustCompile(date+"$").MatchString(field) {
+				t.Errorf("field %q: not one, or without its date", field)
+			}
+			_, when, _ := strings.Cut(field, "; ")
+			if at, err := mail.ParseDate(strings.TrimSpace(when)); err != nil || time.Since(at).Abs() > time.Minute {
+				t.Errorf("date %v, %v", at, err)
+			}
+		})
+	}
+}
+
+// Whatever a client calls itself, it writes nothing into the header but a
+// name.
+func TestHeloFit(t *testing.T) {
+	for helo, fit := range map[string]bool{
+		"client.example":             true,
+		"[192.0.2.1]":                true,
+		"[IPv6:2001:db8::1]":         true,
+		"host_name":                  true,
+		"":                           false,
+		"a (comment)":                false,
+		"a)b":                        false,
+		"a;b":                        false,
+		"a\tb":                       false,
+		"a\r\nX: y":                  false,
+		"a\x00b":                     false,
+		"user@host":                  false,
+		`"quoted"`:                   false,
+		strings.Repeat("a.", 200):    false,
+		"xn--\u00fc.example":         false,
+		"by.relay.example.with.SMTP": true,
+	} {
+		if heloFit(helo) != fit {
+			t.Errorf("heloFit(%q) = %v", helo, !fit)
+		}
+	}
+}
+
+// FuzzReceived: the field is always one field.
+func FuzzReceived(f *testing.F) {
+	for _, s := range []string{"client.example", "[::1]", "a b", "a\r\nb", "ü.example", "\xff", "(", "\\"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, helo string) {
+		if !heloFit(helo) {
+			return
+		}
+		var h smtpserver.Header
+		if err := h.Prepend("Received: from " + helo + " by x; y\r\n"); err != nil || h.Count("Received") != 1 {
+			t.Errorf("%q: %v", helo, err)
+		}
+		if strings.ContainsAny(helo, "()<>,;\"\\@ \t\r\n") {
+			t.Errorf("%q may stand in a header", helo)
+		}
+	})
+}
+
+// selfSigned is a certificate for tests, made anew each time.
+func selfSigned(t testing.TB) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"relay.example.com"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
