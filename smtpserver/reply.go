@@ -60,7 +60,11 @@ func (s *Session) replyLine(code int, ec smtp.EnhancedCode, text string, last bo
 		s.out = append(s.out, ' ')
 	}
 	s.out = append(s.out, text...)
-	s.trace('>', s.out[start:])
+	if code == 334 {
+		s.trace('>', []byte("334 <challenge>"))
+	} else {
+		s.trace('>', s.out[start:])
+	}
 	s.out = append(s.out, '\r', '\n')
 }
 

@@ -35,14 +35,15 @@ func Talk(t testing.TB, addr, script string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer c.Close()
 	TalkOn(t, c, script)
 }
 
-// TalkOn is Talk on a connection that exists. It closes the connection.
-func TalkOn(t testing.TB, c net.Conn, script string) {
+// TalkOn is Talk on a connection that exists and that stays open. The result
+// is the TLS connection over it where the script began TLS, otherwise c.
+func TalkOn(t testing.TB, c net.Conn, script string) net.Conn {
 	t.Helper()
 	talker := &talker{conn: c, r: bufio.NewReader(c)}
-	defer func() { talker.conn.Close() }()
 	// No test waits longer for a server that does not answer.
 	c.SetDeadline(time.Now().Add(30 * time.Second))
 	var transcript strings.Builder
@@ -60,6 +61,7 @@ func TalkOn(t testing.TB, c net.Conn, script string) {
 	if err := talker.send(); err != nil {
 		t.Fatal(err)
 	}
+	return talker.conn
 }
 
 type talker struct {
