@@ -1,0 +1,89 @@
+package envelope
+
+import (
+	"fmt"
+	"mime"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Valid says what is wrong with an address from a configuration.
+func Valid(address string) error {
+	if err := addr.Mailbox(address, true); err != nil {
+		return fmt.Errorf("address %q: %w", address, err)
+	}
+	return nil
+}
+
+// Add makes address a recipient, unless it is one. No report about it is ever
+// sent to the message's sender, who did not ask for it.
+func Add(s *smtpserver.Session, m *smtpserver.Message, address string) {
+	for i := range m.Recipients {
+		if addr.Equal(m.Recipients[i].Addr, address) {
+			return
+		}
+	}
+	policy.Admit(s, address)
+	m.Recipients = append(m.Recipients[:len(m.Recipients):len(m.Recipients)], smtpserver.Recipient{
+		Addr:    address,
+		Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}},
+	})
+}
+
+// Redirect sends the message to one address in place of all its recipients.
+func Redirect(s *smtpserver.Session, m *smtpserver.Message, address string) {
+	m.Recipients = nil
+	Add(s, m, address)
+}
+
+// Fold writes a header field with the value folded at spaces where a line
+// would be longer than 78 characters (RFC 5322, 2.1.1).
+func Fold(name, value string) string {
+	var b strings.Builder
+	b.WriteString(name)
+	b.WriteByte(':')
+	line := len(name) + 1
+	for _, word := range strings.Fields(value) {
+		if line > len(name)+1 && line+1+len(word) > 78 {
+			b.WriteString("\r\n\t")
+			b.WriteString(word)
+			line = 8 + len(word)
+			continue
+		}
+		b.WriteByte(' ')
+		b.WriteString(word)
+		line += 1 + len(word)
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
+
+// PrefixSubject puts tag before the subject, unless the subject has it. A tag
+// that is not ASCII becomes an encoded-word.
+func PrefixSubject(h *smtpserver.Header, tag string) error {
+	coded := tag
+	if mime.QEncoding.Encode("utf-8", tag) != tag {
+		coded = mime.QEncoding.Encode("utf-8", strings.TrimSpace(tag)) + " "
+	}
+	found := false
+	err := h.Replace(func(f smtpserver.Field) (string, bool) {
+		if found || !f.Is("Subject") {
+			return "", false
+		}
+		found = true
+		if strings.Contains(f.Value(), strings.TrimSpace(coded)) {
+			return "", false
+		}
+		name, rest, _ := strings.Cut(string(f), ":")
+		return name + ": " + coded + strings.TrimLeft(rest, " \t"), true
+	})
+	if err == nil && !found {
+		err = h.Append("Subject: " + strings.TrimSpace(coded) + "\r\n")
+	}
+	return err
+}

@@ -1,0 +1,38 @@
+package mimetree
+
+import (
+	"encoding/base64"
+	"io"
+	"mime/quotedprintable"
+)
+
+// Open reads the body of a part without its transfer encoding.
+func (p *Part) Open(c Content) io.Reader {
+	r := io.NewSectionReader(c, p.Body, p.End-p.Body)
+	switch p.Encoding {
+	case "base64":
+		return base64.NewDecoder(base64.StdEncoding, &alphabet{r: r})
+	case "quoted-printable":
+		return quotedprintable.NewReader(r)
+	}
+	return r
+}
+
+// alphabet passes only what belongs to base64: RFC 2045, 6.8 has all else
+// ignored.
+type alphabet struct{ r io.Reader }
+
+func (a *alphabet) Read(b []byte) (int, error) {
+	for {
+		n, err := a.r.Read(b)
+		kept := b[:0]
+		for _, c := range b[:n] {
+			if 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '=' {
+				kept = append(kept, c)
+			}
+		}
+		if len(kept) > 0 || err != nil {
+			return len(kept), err
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package mimetree
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/text/encoding/htmlindex"
+)
+
+// fields are the unfolded values of all fields of that name.
+func (p *Part) fields(name string) []string {
+	var vs []string
+	for rest := p.Header; len(rest) > 0; {
+		n := fieldLen(rest)
+		f := rest[:n]
+		rest = rest[n:]
+		k, v, ok := bytes.Cut(f, []byte{':'})
+		if ok && strings.EqualFold(string(bytes.TrimRight(k, " \t")), name) {
+			vs = append(vs, unfold(string(v)))
+		}
+	}
+	return vs
+}
+
+func fieldLen(b []byte) int {
+	for n := 0; ; {
+		i := bytes.IndexByte(b[n:], '\n')
+		if i < 0 {
+			return len(b)
+		}
+		if n += i + 1; n == len(b) || b[n] != ' ' && b[n] != '\t' {
+			return n
+		}
+	}
+}
+
+func unfold(v string) string {
+	return strings.TrimSpace(strings.NewReplacer("\r\n", "", "\n", "").Replace(v))
+}
+
+// read takes from the header what the tree needs.
+func (p *Part) read(digest bool) {
+	p.Type = "text/plain"
+	if digest { // RFC 2046, 5.1.5
+		p.Type = "message/rfc822"
+	}
+	if v := p.fields("Content-Type"); len(v) > 0 {
+		if t, _ := parseValue(v[0]); t != "" {
+			p.Type = t
+		}
+	}
+	if v := p.fields("Content-Transfer-Encoding"); len(v) > 0 {
+		p.Encoding, _ = parseValue(v[0])
+	}
+	if v := p.fields("Content-Disposition"); len(v) > 0 {
+		p.Disposition, _ = parseValue(v[0])
+	}
+}
+
+// Types are the media types of all Content-Type fields that the part has.
+func (p *Part) Types() []string {
+	ts := []string{p.Type}
+	for _, v := range p.fields("Content-Type") {
+		if t, _ := parseValue(v); t != "" && !slices.Contains(ts, t) {
+			ts = append(ts, t)
+		}
+	}
+	return ts
+}
+
+// Param is a parameter of the part's Content-Type, "" where there is none.
+func (p *Part) Param(name string) string {
+	for _, v := range p.fields("Content-Type") {
+		_, params := parseValue(v)
+		for _, q := range params {
+			if q.key == name {
+				return q.value
+			}
+		}
+	}
+	return ""
+}
+
+// Names are all file names that a reader of the mail may see in the part:
+// filename and name, plain, in encoded-words, and in the form of RFC 2231.
+func (p *Part) Names() []string {
+	var names []string
+	add := func(n string) {
+		if n != "" && !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	for _, field := range []string{"Content-Disposition", "Content-Type"} {
+		for _, v := range p.fields(field) {
+			_, params := parseValue(v)
+			for _, base := range []string{"filename", "name"} {
+				for _, q := range params {
+					if q.key == base {
+						add(q.value)
+						add(decodeWords(q.value))
+					}
+				}
+				add(extended(params, base))
+			}
+		}
+	}
+	return names
+}
+
+type param struct{ key, value string }
+
+const maxParams = 200
+
+// parseValue reads "value; key=value; ...", with what people write in place of
+// it: no quotes where they are due, comments, empty parameters.
+func parseValue(s string) (value string, params []param) {
+	value, s, _ = strings.Cut(s, ";")
+	value = strings.ToLower(strings.TrimSpace(cutComment(value)))
+	for len(params) < maxParams {
+		s = strings.TrimLeft(s, "; \t\r\n")
+		if s == "" {
+			break
+		}
+		i := strings.IndexAny(s, "=;")
+		if i < 0 {
+			break
+		}
+		if s[i] == ';' {
+			s = s[i:]
+			continue
+		}
+		key := strings.ToLower(strings.TrimSpace(s[:i]))
+		var v string
+		v, s = paramValue(strings.TrimLeft(s[i+1:], " \t\r\n"))
+		params = append(params, param{key, v})
+	}
+	return value, params
+}
+
+func cutComment(v string) string {
+	v, _, _ = strings.Cut(v, "(")
+	return v
+}
+
+// paramValue reads a quoted string, or all up to the next semicolon.
+func paramValue(s string) (value, rest string) {
+	if !strings.HasPrefix(s, `"`) {
+		value, rest, _ = strings.Cut(s, ";")
+		return strings.TrimSpace(value), rest
+	}
+	b := make([]byte, 0, 64)
+	i := 1
+	for ; i < len(s) && s[i] != '"'; i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b = append(b, s[i])
+	}
+	if i < len(s) {
+		i++
+	}
+	rest = s[i:]
+	if _, after, ok := strings.Cut(rest, ";"); ok {
+		rest = after
+	} else {
+		rest = ""
+	}
+	return string(b), rest
+}
+
+// extended puts together a parameter in the form of RFC 2231: key*=, key*0=,
+// key*0*=, ...
+func extended(params []param, base string) string {
+	var pieces [maxParams]struct {
+		set, coded bool
+		value      string
+	}
+	for _, q := range params {
+		rest, ok := strings.CutPrefix(q.key, base+"*")
+		if !ok {
+			continue
+		}
+		number, coded := strings.CutSuffix(rest, "*")
+		if rest == "" {
+			number, coded = "0", true
+		}
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || n >= maxParams || pieces[n].set {
+			continue
+		}
+		pieces[n].set, pieces[n].coded, pieces[n].value = true, coded, q.value
+	}
+	var b strings.Builder
+	charset := ""
+	for n := 0; n < maxParams && pieces[n].set; n++ {
+		v := pieces[n].value
+		if pieces[n].coded {
+			if n == 0 {
+				if parts := strings.SplitN(v, "'", 3); len(parts) == 3 {
+					charset, v = parts[0], parts[2]
+				}
+			}
+			if u, err := url.PathUnescape(v); err == nil {
+				v = u
+			}
+		}
+		b.WriteString(v)
+	}
+	return decodeCharset(charset, b.String())
+}
+
+func decodeCharset(charset, s string) string {
+	if e, err := htmlindex.Get(charset); err == nil {
+		if u, err := e.NewDecoder().String(s); err == nil {
+			return u
+		}
+	}
+	return s
+}
+
+// CharsetReader makes UTF-8 of a charset, as mime.WordDecoder wants it.
+func CharsetReader(charset string, r io.Reader) (io.Reader, error) {
+	e, err := htmlindex.Get(charset)
+	if err != nil {
+		return nil, err
+	}
+	return e.NewDecoder().Reader(r), nil
+}
+
+// decodeWords reads encoded-words (RFC 2047), which stand in names although
+// they may not.
+func decodeWords(s string) string {
+	d := mime.WordDecoder{CharsetReader: CharsetReader}
+	if u, err := d.DecodeHeader(s); err == nil {
+		return u
+	}
+	return s
+}

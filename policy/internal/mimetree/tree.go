@@ -1,0 +1,244 @@
+package mimetree
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Content is what is read: a whole message.
+type Content interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// Limits bound what a message can make the parser do.
+type Limits struct {
+	Parts  int // in all; default 1000
+	Depth  int // of multiparts and enclosed messages; default 30
+	Header int // bytes of one part's header; default 64 KiB, the message's own 256 KiB
+}
+
+// ErrLimit is wrapped by the error for a message that exceeds the Limits.
+var ErrLimit = errors.New("mimetree: the message is too complex")
+
+// A Part is an entity of RFC 2045: the message itself, a part of a
+// multipart, or a message enclosed in another.
+type Part struct {
+	Parent int // its index in the tree; -1 for the message itself
+	Depth  int
+	// The part's header is at [Start, Body), its blank line included, and its
+	// body at [Body, End), without the CRLF that belongs to the delimiter.
+	Start, Body, End int64
+	Header           []byte // raw
+
+	Type        string // media type, lower case, "text/plain" where there is none
+	Encoding    string // Content-Transfer-Encoding, lower case, "" where there is none
+	Disposition string // "attachment", "inline" or "", lower case
+}
+
+// Leaf says whether the part has no parts of its own.
+func (p *Part) Leaf() bool { return !p.multipart() && !p.encloses() }
+
+func (p *Part) multipart() bool { return strings.HasPrefix(p.Type, "multipart/") && p.boundary() != "" }
+
+// encloses says whether the body is a message that can be read in its place.
+func (p *Part) encloses() bool {
+	return (p.Type == "message/rfc822" || p.Type == "message/global") && p.Encoding != "base64" && p.Encoding != "quoted-printable"
+}
+
+func (p *Part) boundary() string {
+	for _, f := range p.fields("Content-Type") {
+		_, params := parseValue(f)
+		for _, q := range params {
+			if q.key == "boundary" {
+				return strings.TrimRight(q.value, " \t")
+			}
+		}
+	}
+	return ""
+}
+
+// A level is a multipart that is open.
+type level struct {
+	delimiter []byte // "--boundary"
+	part      int
+	done      bool // its closing delimiter was seen
+}
+
+type parser struct {
+	lim    Limits
+	parts  []Part
+	levels []level
+	open   []int  // parts that have not ended, outermost first
+	header []byte // of the innermost, while it is being read
+	inHead bool
+	eol    int64 // length of the line end before the line in hand
+}
+
+// lineMax is as much of a line as is looked at in a body.
+const lineMax = 4096
+
+// Parse finds the parts of a message. The first is the message itself, and
+// each comes after the one that it is in.
+func Parse(c Content, lim Limits) ([]Part, error) {
+	p := &parser{lim: lim}
+	if lim.Parts == 0 {
+		p.lim.Parts = 1000
+	}
+	if lim.Depth == 0 {
+		p.lim.Depth = 30
+	}
+	if lim.Header == 0 {
+		p.lim.Header = 64 << 10
+	}
+	if err := p.begin(-1, 0); err != nil {
+		return nil, err
+	}
+	r := bufio.NewReaderSize(io.NewSectionReader(c, 0, c.Size()), lineMax)
+	for off, whole := int64(0), true; ; {
+		line, err := r.ReadSlice('\n')
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return nil, err
+		}
+		if len(line) > 0 {
+			// The rest of a line that is too long is no line of its own.
+			if e := p.line(off, line, whole, err != bufio.ErrBufferFull); e != nil {
+				return nil, e
+			}
+		}
+		off += int64(len(line))
+		whole = err != bufio.ErrBufferFull
+		if err == io.EOF {
+			p.endTo(0, off)
+			return p.parts, nil
+		}
+		if len(p.levels) == 0 && !p.inHead { // nothing in the body is looked for
+			p.endTo(0, c.Size())
+			return p.parts, nil
+		}
+	}
+}
+
+// begin opens a part within the one of that index.
+func (p *parser) begin(parent int, at int64) error {
+	depth := 0
+	if parent >= 0 {
+		depth = p.parts[parent].Depth + 1
+	}
+	if len(p.parts) >= p.lim.Parts {
+		return fmt.Errorf("%w: more than %d parts", ErrLimit, p.lim.Parts)
+	}
+	if depth > p.lim.Depth {
+		return fmt.Errorf("%w: more than %d levels", ErrLimit, p.lim.Depth)
+	}
+	p.open = append(p.open, len(p.parts))
+	p.parts = append(p.parts, Part{Parent: parent, Depth: depth, Start: at, Body: at, End: at})
+	p.header, p.inHead = nil, true
+	return nil
+}
+
+// endTo ends all open parts from the n-th on.
+func (p *parser) endTo(n int, at int64) {
+	if len(p.open) > n && p.inHead {
+		// The line end before the delimiter may be that of the header around it.
+		p.headed(max(at, p.parts[p.open[len(p.open)-1]].Start))
+	}
+	for _, i := range p.open[n:] {
+		p.parts[i].End = max(at, p.parts[i].Body)
+	}
+	p.open = p.open[:n]
+	p.inHead = false
+}
+
+// line takes the next line, or a piece of one.
+func (p *parser) line(off int64, line []byte, start, end bool) error {
+	if start && bytes.HasPrefix(line, []byte("--")) {
+		if found, err := p.delimiter(off, line); found || err != nil {
+			p.eol = 0
+			return err
+		}
+	}
+	p.eol = 0
+	switch {
+	case !end:
+	case bytes.HasSuffix(line, []byte("\r\n")):
+		p.eol = 2
+	case bytes.HasSuffix(line, []byte("\n")):
+		p.eol = 1
+	}
+	if !p.inHead {
+		return nil
+	}
+	if start && int64(len(line)) == p.eol { // the blank line
+		return p.endOfHeader(off + p.eol)
+	}
+	limit := p.lim.Header
+	if len(p.parts) == 1 {
+		limit = max(limit, 256<<10)
+	}
+	if len(p.header)+len(line) > limit {
+		return fmt.Errorf("%w: a header is longer than %d bytes", ErrLimit, limit)
+	}
+	p.header = append(p.header, line...)
+	return nil
+}
+
+// endOfHeader reads the header of the innermost part, and opens what its body
+// is made of.
+func (p *parser) endOfHeader(at int64) error {
+	i := p.headed(at)
+	part := &p.parts[i]
+	switch {
+	case part.multipart():
+		if b := part.boundary(); len(b) <= 1000 {
+			p.levels = append(p.levels, level{delimiter: []byte("--" + b), part: i})
+		}
+	case part.encloses():
+		return p.begin(i, at)
+	}
+	return nil
+}
+
+// headed completes the innermost part with what its header says.
+func (p *parser) headed(at int64) int {
+	p.inHead = false
+	i := p.open[len(p.open)-1]
+	part := &p.parts[i]
+	part.Body, part.Header = at, p.header
+	part.read(part.Parent >= 0 && p.parts[part.Parent].Type == "multipart/digest")
+	return i
+}
+
+// delimiter takes a line that begins with "--": does it end a part?
+func (p *parser) delimiter(off int64, line []byte) (bool, error) {
+	for k := len(p.levels) - 1; k >= 0; k-- {
+		l := &p.levels[k]
+		rest, ok := bytes.CutPrefix(line, l.delimiter)
+		if !ok || l.done {
+			continue
+		}
+		closing := bytes.HasPrefix(rest, []byte("--"))
+		if closing {
+			rest = rest[2:]
+		}
+		if len(bytes.Trim(rest, " \t\r\n")) > 0 {
+			continue
+		}
+		p.levels = p.levels[:k+1]
+		n := 0 // parts that stay open: up to the multipart itself
+		for n < len(p.open) && p.open[n] <= l.part {
+			n++
+		}
+		p.endTo(n, off-p.eol)
+		if closing {
+			l.done = true
+			return true, nil
+		}
+		return true, p.begin(l.part, off+int64(len(line)))
+	}
+	return false, nil
+}
