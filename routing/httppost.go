@@ -1,0 +1,150 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// An HTTPPost is a Transport that posts mail to a web server: the message as
+// the body (message/rfc822), the envelope in the header fields Mail-From,
+// Rcpt-To (one for each recipient) and Message-Queue-Id.
+//
+// The server's header fields Smtp-Reply ("550 5.1.1 No such user") are the
+// results: either one for all recipients or one for each, in their order.
+// Without them a 2xx is success; 408, 425, 429 and all 5xx defer; 401, 403,
+// 404, 405, 407 and 3xx are faults in the configuration and defer too; any
+// other 4xx fails. A server that cannot be reached makes the hop unreachable.
+type HTTPPost struct {
+	URL string
+	// Header is added to each request: "Authorization", say.
+	Header http.Header
+	// Client posts. Default one with a timeout of 5 minutes. Redirects are
+	// not followed unless its CheckRedirect says so.
+	Client *http.Client
+}
+
+const defaultPostTimeout = 5 * time.Minute
+
+// Deliver implements Transport.
+func (p *HTTPPost) Deliver(ctx context.Context, j *Job) []queue.Result {
+	req, err := p.request(ctx, j)
+	if err != nil {
+		return allAlike(len(j.Recipients), refusal(err))
+	}
+	resp, err := p.client().Do(req)
+	if err != nil {
+		return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Unreachable, Err: err,
+			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 1}, Message: "No answer from " + req.URL.Host}})
+	}
+	defer resp.Body.Close()
+	io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again
+	return postResults(len(j.Recipients), req.URL.Host, resp)
+}
+
+func (p *HTTPPost) request(ctx context.Context, j *Job) (*http.Request, error) {
+	c := j.Message.Content
+	body := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(c, 0, c.Size())), nil }
+	first, _ := body()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, first)
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength, req.GetBody = c.Size(), body
+	for name, values := range p.Header {
+		req.Header[name] = append([]string(nil), values...)
+	}
+	req.Header.Set("Content-Type", "message/rfc822")
+	req.Header.Set("Message-Queue-Id", j.Message.ID)
+	req.Header.Set("Mail-From", j.Message.From)
+	req.Header.Del("Rcpt-To")
+	for _, r := range j.Recipients {
+		req.Header.Add("Rcpt-To", r.Addr)
+	}
+	for _, name := range []string{"Mail-From", "Rcpt-To"} {
+		for _, a := range req.Header[name] {
+			if !httpguts.ValidHeaderFieldValue(a) {
+				return nil, &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 3},
+					Message: "An address of this message cannot stand in an HTTP header"}
+			}
+		}
+	}
+	return req, nil
+}
+
+func (p *HTTPPost) client() *http.Client {
+	c := http.Client{Timeout: defaultPostTimeout}
+	if p.Client != nil {
+		c = *p.Client
+	}
+	if c.CheckRedirect == nil {
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	return &c
+}
+
+func postResults(n int, host string, resp *http.Response) []queue.Result {
+	replies := resp.Header.Values("Smtp-Reply")
+	if len(replies) != 1 && len(replies) != n {
+		replies = nil
+	}
+	results := make([]queue.Result, n)
+	for i := range results {
+		r := statusReply(resp.StatusCode)
+		if len(replies) > 0 {
+			if own, ok := parseReplyLine(replies[min(i, len(replies)-1)]); ok {
+				r = own
+			}
+		}
+		results[i] = queue.Result{Reply: r, Host: host}
+		switch r.Code / 100 {
+		case 2:
+			results[i].Outcome = queue.Success
+		case 5:
+			results[i].Outcome = queue.Failure
+		default:
+			results[i].Outcome = queue.Deferred
+		}
+	}
+	return results
+}
+
+// statusReply is what an HTTP status says in the words of SMTP.
+func statusReply(status int) smtp.SMTPError {
+	r := smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0},
+		Message: fmt.Sprintf("HTTP status %d %s", status, http.StatusText(status))}
+	switch {
+	case status/100 == 2:
+		r.Code, r.EnhancedCode = 250, smtp.EnhancedCode{2, 0, 0}
+	case status == 408, status == 425, status == 429, status/100 == 5:
+	case status == 401, status == 403, status == 404, status == 405, status == 407, status/100 != 4:
+		r.EnhancedCode = smtp.EnhancedCode{4, 3, 5}
+	default:
+		r.Code, r.EnhancedCode = 550, smtp.EnhancedCode{5, 0, 0}
+	}
+	return r
+}
+
+// parseReplyLine reads "550 5.1.1 No such user"; the enhanced code may be
+// missing.
+func parseReplyLine(line string) (r smtp.SMTPError, ok bool) {
+	head, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	code, err := strconv.Atoi(head)
+	if err != nil || len(head) != 3 || code/100 != 2 && code/100 != 4 && code/100 != 5 {
+		return r, false
+	}
+	r = smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 0, 0}, Message: firstLine(rest)}
+	if enhanced, text, ok := cutEnhancedCode(r.Message); ok && enhanced[0] == code/100 {
+		r.EnhancedCode, r.Message = enhanced, text
+	}
+	return r, true
+}

@@ -1,0 +1,220 @@
+package routing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// A Pipe is a Transport that hands mail to a command, on its standard input.
+// No shell is involved.
+//
+// The command's exit status says what became of the mail, as sysexits.h has
+// it: 0 is success, 75 (EX_TEMPFAIL), 71 and 74 defer, all others fail; killed,
+// or too slow, defers. The first line that it writes is the reply's text; an
+// enhanced code before it ("4.2.2 Mailbox full") decides over the exit status.
+// A command that cannot be started makes the hop unreachable.
+type Pipe struct {
+	// Command is the program and its arguments. In each argument "{from}",
+	// "{id}" and "{size}" are replaced; one that is just "{to}" becomes one
+	// argument for each recipient. An address that begins with "-" fails
+	// unless an argument "--" stands before its place.
+	Command []string
+	// PerRecipient runs the command for one recipient at a time, so that each
+	// has a result of its own.
+	PerRecipient bool
+	// UnixLines gives the message to the command with LF line ends.
+	UnixLines bool
+	// Env is the command's environment. Default PATH alone.
+	Env []string
+	// Dir is where it runs. Default "/".
+	Dir string
+	// Timeout ends it. Default 1000 s (Postfix command_time_limit).
+	Timeout time.Duration
+}
+
+const (
+	defaultPipeTimeout = 1000 * time.Second
+	maxPipeOutput      = 4 << 10
+)
+
+// Deliver implements Transport.
+func (p *Pipe) Deliver(ctx context.Context, j *Job) []queue.Result {
+	if !p.PerRecipient {
+		return allAlike(len(j.Recipients), p.run(ctx, j, j.Recipients))
+	}
+	results := make([]queue.Result, len(j.Recipients))
+	for i := range j.Recipients {
+		results[i] = p.run(ctx, j, j.Recipients[i:i+1])
+	}
+	return results
+}
+
+func (p *Pipe) run(ctx context.Context, j *Job, rcpts []*queue.Recipient) queue.Result {
+	args, err := p.args(j.Message, rcpts)
+	if err != nil {
+		return refusal(err)
+	}
+	timeout := p.Timeout
+	if timeout <= 0 {
+		timeout = defaultPipeTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.WaitDelay = 5 * time.Second // for children that keep the output open
+	if cmd.Dir = p.Dir; cmd.Dir == "" {
+		cmd.Dir = "/"
+	}
+	if cmd.Env = p.Env; cmd.Env == nil {
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	}
+	out := &limitedBuffer{limit: maxPipeOutput}
+	cmd.Stdout, cmd.Stderr = out, out
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return queue.Result{Outcome: queue.Unreachable, Err: err, Reply: localError("The command could not be started")}
+	}
+	// A command that does not read to the end may still succeed, as with
+	// /bin/true: what counts is its exit status. Nothing else may have failed.
+	feedErr := feed(stdin, j.Message.Content, p.UnixLines)
+	err = cmd.Wait()
+	if feedErr != nil && ctx.Err() == nil && !isBrokenPipe(feedErr) {
+		return refusal(fmt.Errorf("message not read: %w", feedErr))
+	}
+	return pipeResult(ctx, args[0], err, out.String())
+}
+
+// args fills in the command line.
+func (p *Pipe) args(m *queue.Message, rcpts []*queue.Recipient) ([]string, error) {
+	if len(p.Command) == 0 {
+		return nil, errors.New("routing: Pipe without a Command")
+	}
+	var args []string
+	safe := false // after "--" nothing is taken for an option
+	for _, arg := range p.Command {
+		if arg == "{to}" {
+			for _, r := range rcpts {
+				if strings.HasPrefix(r.Addr, "-") && !safe {
+					return nil, badDomain(fmt.Errorf("it begins with a dash"))
+				}
+				args = append(args, r.Addr)
+			}
+			continue
+		}
+		if strings.HasPrefix(arg, "{from}") && strings.HasPrefix(m.From, "-") && !safe {
+			return nil, &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 7},
+				Message: "Bad sender address: it begins with a dash"}
+		}
+		safe = safe || arg == "--"
+		args = append(args, strings.NewReplacer("{from}", m.From, "{id}", m.ID,
+			"{size}", fmt.Sprint(sizeOf(m))).Replace(arg))
+	}
+	return args, nil
+}
+
+// feed writes the message and closes the command's input.
+func feed(w io.WriteCloser, c queue.Content, unixLines bool) error {
+	var out io.Writer = w
+	if unixLines {
+		out = &unixWriter{w: w}
+	}
+	_, err := c.WriteTo(out)
+	return errors.Join(err, w.Close())
+}
+
+// exits maps the statuses of sysexits.h to enhanced codes.
+var exits = map[int]smtp.EnhancedCode{
+	64: {5, 5, 4}, // EX_USAGE
+	65: {5, 6, 0}, // EX_DATAERR
+	67: {5, 1, 1}, // EX_NOUSER
+	68: {5, 1, 2}, // EX_NOHOST
+	71: {4, 3, 0}, // EX_OSERR
+	73: {5, 2, 0}, // EX_CANTCREAT
+	74: {4, 3, 0}, // EX_IOERR
+	75: {4, 3, 0}, // EX_TEMPFAIL
+	76: {5, 5, 0}, // EX_PROTOCOL
+	77: {5, 7, 0}, // EX_NOPERM
+	78: {5, 3, 5}, // EX_CONFIG
+}
+
+func pipeResult(ctx context.Context, name string, err error, out string) queue.Result {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return queue.Result{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250,
+			EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Delivered to command"}}
+	case ctx.Err() != nil:
+		return refusal(fmt.Errorf("%s: %w", name, ctx.Err()))
+	case !errors.As(err, &exit) || exit.ExitCode() < 0: // killed, or its output never ended
+		return refusal(fmt.Errorf("%s: %w", name, err))
+	}
+	enhanced, known := exits[exit.ExitCode()]
+	if !known {
+		enhanced = smtp.EnhancedCode{5, 3, 0}
+	}
+	text := firstLine(out)
+	if code, rest, ok := cutEnhancedCode(text); ok && code[0] != 2 {
+		enhanced, text = code, rest
+	}
+	if text == "" {
+		text = fmt.Sprintf("Command failed with status %d", exit.ExitCode())
+	}
+	r := queue.Result{Outcome: queue.Failure, Err: err, Reply: smtp.SMTPError{Code: 550, EnhancedCode: enhanced, Message: text}}
+	if enhanced[0] == 4 {
+		r.Outcome, r.Reply.Code = queue.Deferred, 451
+	}
+	return r
+}
+
+// localError is the reply for a fault on our side.
+func localError(text string) smtp.SMTPError {
+	return smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: text}
+}
+
+// limitedBuffer keeps the beginning of what is written to it.
+type limitedBuffer struct {
+	bytes.Buffer
+	limit int
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), max(0, b.limit-b.Len()))])
+	return len(p), nil
+}
+
+// unixWriter turns CRLF into LF.
+type unixWriter struct {
+	w  io.Writer
+	cr bool // a CR came last and is held back
+	b  []byte
+}
+
+func (u *unixWriter) Write(p []byte) (int, error) {
+	u.b = u.b[:0]
+	for _, c := range p {
+		if u.cr && c != '\n' {
+			u.b = append(u.b, '\r')
+		}
+		if u.cr = c == '\r'; !u.cr {
+			u.b = append(u.b, c)
+		}
+	}
+	if _, err := u.w.Write(u.b); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

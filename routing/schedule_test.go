@@ -1,0 +1,182 @@
+package routing
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	_ "time/tzdata" // the tests need a zone that changes its clock, wherever they run
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+func schedule(t testing.TB, text string, zone *time.Location) *Schedule {
+	t.Helper()
+	s, err := ParseSchedule(text, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSchedules(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const office = `
+		Mon-Fri 08:00-12:00,13:00-18:00
+		Sat 22:00-06:00
+		2026-12-25 closed
+		2026-12-26 10:00-11:00`
+	for _, c := range []struct {
+		text, at, opens string // opens: when it opens next; empty: it is open
+	}{
+		{office, "2026-11-23 08:00", ""}, // a Monday
+		{office, "2026-11-23 07:59", "2026-11-23 08:00"},
+		{office, "2026-11-23 11:59", ""},
+		{office, "2026-11-23 12:00", "2026-11-23 13:00"},
+		{office, "2026-11-23 18:00", "2026-11-24 08:00"},
+		{office, "2026-11-28 21:00", "2026-11-28 22:00"}, // Saturday night
+		{office, "2026-11-29 05:59", ""},
+		{office, "2026-11-29 06:00", "2026-11-30 08:00"},
+		{office, "2026-12-24 18:00", "2026-12-26 10:00"},
+		{office, "2026-12-26 23:00", "2026-12-28 08:00"}, // that Saturday has its own windows
+		{"always", "2026-11-23 03:00", ""},
+		{"always; 2026-12-25 closed", "2026-12-25 12:00", "2026-12-26 00:00"},
+		{"00:00-24:00", "2026-11-23 23:59", ""},
+		{"20:00-20:00", "2026-11-23 03:00", ""},
+		{"Fri-Mon 10:00-11:00", "2026-11-24 00:00", "2026-11-27 10:00"},
+		{"2027-03-01 10:00-11:00", "2026-11-24 00:00", "2027-03-01 10:00"},
+		{"2027-03-01 10:00-11:00;2026-12-01 10:00-11:00", "2026-11-24 00:00", "2026-12-01 10:00"},
+		// The clock goes from 02:00 to 03:00, and later from 03:00 back to 02:00.
+		{"01:00-02:30", "2026-03-29 03:15", ""},
+		{"02:30-04:00", "2026-03-29 03:00", "2026-03-29 03:30"},
+		{"02:00-04:00", "2026-10-25 03:30", ""},
+	} {
+		s := schedule(t, c.text, berlin)
+		at, err := time.ParseInLocation("2006-01-02 15:04", c.at, berlin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = at.UTC() // the schedule's zone counts, not the time's
+		if open := s.Open(at); open != (c.opens == "") {
+			t.Errorf("%q at %s: open %v", c.text, c.at, open)
+		}
+		if got := s.Opens(at).In(berlin).Format("2006-01-02 15:04"); c.opens != "" && got != c.opens {
+			t.Errorf("%q at %s: opens %s, want %s", c.text, c.at, got, c.opens)
+		}
+	}
+	past := schedule(t, "2020-01-01 10:00-11:00", berlin)
+	if at := past.Opens(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)); !at.IsZero() {
+		t.Errorf("a schedule that is over opens %v", at)
+	}
+}
+
+func TestFaultySchedules(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                              "empty",
+		" ; \n":                         "empty",
+		"Mon":                           "not \"days times\"",
+		"Mon-Fri":                       "not \"days times\"",
+		"Mon 08:00-12:00 18:00":         "not \"days times\"",
+		"Mon 8-12":                      "is not a window",
+		"Mon 08:00":                     "is not a window",
+		"Mon 08:00-25:00":               "is not a window",
+		"Mon 08:60-09:00":               "is not a window",
+		"Mon 24:00-24:00":               "is not a window",
+		"Mon -08:00-09:00":              "is not a window",
+		"Moon 08:00-09:00":              "is not a day",
+		"Mon-Foo 08:00-09:00":           "is not a day",
+		"2026-02-30 08:00-09:00":        "is not a day",
+		"Mon closed":                    "only a date can be closed",
+		strings.Repeat("always;", 1001): "more than 1000 entries",
+	} {
+		_, err := ParseSchedule(text, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestNoScheduleIsAlwaysOpen(t *testing.T) {
+	var s *Schedule
+	now := time.Now()
+	if !s.Open(now) || !s.Opens(now).Equal(now) || s.String() != "always" {
+		t.Error("a nil Schedule is not always open")
+	}
+}
+
+// The queue is told to hold mail while the connector's schedule is closed, and
+// large mail while its own is.
+func TestPaceFollowsTheSchedules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the bubble's clock begins at midnight UTC
+		r := &Router{Table: table(t, Connector{Name: "c", Spaces: []string{"*"}, MaxConcurrency: 3,
+			Retry: []time.Duration{time.Minute}, Expire: time.Hour,
+			Schedule:         schedule(t, "08:00-18:00", time.UTC),
+			OversizeSchedule: schedule(t, "20:00-22:00", time.UTC), OversizeSize: 100})}
+		small := &queue.Message{Content: queue.String("x")}
+		large := &queue.Message{Content: queue.String(strings.Repeat("x", 101))}
+		hop, _ := r.Route(t.Context(), small, queue.Rcpt("a@example.net")[0])
+		largeHop, _ := r.Route(t.Context(), large, queue.Rcpt("a@example.net")[0])
+		midnight := time.Now()
+
+		p := r.Pace(hop)
+		if !p.Held || !p.Until.Equal(midnight.Add(8*time.Hour)) || p.MaxConcurrency != 3 || len(p.Retry) != 1 || p.Expire != time.Hour {
+			t.Errorf("at midnight: %+v", p)
+		}
+		if p := r.Pace(largeHop); !p.Held || !p.Until.Equal(midnight.Add(20*time.Hour)) {
+			t.Errorf("large, at midnight: %+v", p)
+		}
+		time.Sleep(9 * time.Hour)
+		if r.Pace(hop).Held || !r.Pace(largeHop).Held {
+			t.Error("at nine: the ordinary mail is held, or the large is not")
+		}
+		time.Sleep(11 * time.Hour)
+		if !r.Pace(hop).Held || r.Pace(largeHop).Held {
+			t.Error("at eight in the evening: the ordinary mail is not held, or the large is")
+		}
+		if p := r.Pace(queue.NextHop{Connector: "unknown"}); p.Held {
+			t.Errorf("a hop of no connector: %+v", p)
+		}
+	})
+}
+
+// Mail whose chosen connector is closed waits for it; one that is closed does
+// not serve in place of another.
+func TestAClosedConnectorIsNoWayOut(t *testing.T) {
+	down := &postman{name: "down", outcome: always(queue.Unreachable)}
+	closed, open := &postman{name: "closed"}, &postman{name: "open"}
+	never := schedule(t, "2020-01-01 closed", time.UTC)
+	r := &Router{Table: table(t,
+		Connector{Name: "down", Spaces: []string{"*"}, Transport: down},
+		Connector{Name: "closed", Spaces: []string{"*;2"}, Transport: closed, Schedule: never},
+		Connector{Name: "open", Spaces: []string{"*;3"}, Transport: open})}
+	if got := told(send(t, r, "a@example.net")); got != "1:open" {
+		t.Errorf("%s", got)
+	}
+	if got := told(send(t, r, "a@example.net")); got != "1:open" {
+		t.Errorf("routed anew: %s", got)
+	}
+}
+
+func FuzzSchedule(f *testing.F) {
+	for _, s := range []string{"Mon-Fri 08:00-12:00,13:00-18:00; 2026-12-25 closed", "always", "Sat,Sun 22:00-06:00", "2026-12-24 08:00-12:00"} {
+		f.Add(s, int64(1790000000))
+	}
+	f.Fuzz(func(t *testing.T, text string, unix int64) {
+		s, err := ParseSchedule(text, time.UTC)
+		if err != nil {
+			return
+		}
+		at := time.Unix(unix%(1<<33), 0)
+		opens := s.Opens(at)
+		switch {
+		case opens.IsZero():
+		case opens.Before(at):
+			t.Errorf("%q opens %v, before %v", text, opens, at)
+		case !s.Open(opens):
+			t.Errorf("%q opens at %v but is not open then", text, opens)
+		}
+	})
+}

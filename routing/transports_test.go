@@ -1,0 +1,281 @@
+package routing
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// carried has a transport carry one message to the recipients.
+func carried(t *testing.T, tr Transport, m *queue.Message, to ...string) []queue.Result {
+	t.Helper()
+	r := &Router{Table: table(t, Connector{Name: "other", Spaces: []string{"*"}, Transport: tr})}
+	return r.Deliver(t.Context(), queue.NextHop{Connector: "other", Destination: "other"}, m, queue.Rcpt(to...))
+}
+
+func verdicts(results []queue.Result) string {
+	var parts []string
+	for _, r := range results {
+		parts = append(parts, fmt.Sprintf("%d %s %s", r.Outcome, code(&r.Reply), r.Reply.Message))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func letter(body string) *queue.Message {
+	return &queue.Message{ID: "m1", From: "alice@example.com", Content: queue.String(body)}
+}
+
+func shell(t *testing.T, script string, args ...string) []string {
+	t.Helper()
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("program missing: sh")
+	}
+	return append([]string{sh, "-c", script, "sh"}, args...)
+}
+
+func TestPipeGivesTheMessageToTheCommand(t *testing.T) {
+	dir := t.TempDir()
+	p := &Pipe{Command: shell(t, `cat >out; echo "$@" >args`, "{id}", "{size}", "-f{from}", "--", "{to}"), Dir: dir}
+	body := "Subject: x\r\n\r\nlone \r CR\r\n.\r\n"
+	if got := verdicts(carried(t, p, letter(body), "bob@example.net", "-carol@example.net")); !strings.HasPrefix(got, "1 250 2.0.0") {
+		t.Fatal(got)
+	}
+	out, _ := os.ReadFile(filepath.Join(dir, "out"))
+	args, _ := os.ReadFile(filepath.Join(dir, "args"))
+	if string(out) != body {
+		t.Errorf("the command read %q", out)
+	}
+	want := fmt.Sprintf("m1 %d -falice@example.com -- bob@example.net -carol@example.net\n", len(body))
+	if string(args) != want {
+		t.Errorf("arguments %q, want %q", args, want)
+	}
+	p.UnixLines = true
+	carried(t, p, letter(body), "bob@example.net")
+	if out, _ = os.ReadFile(filepath.Join(dir, "out")); string(out) != "Subject: x\n\nlone \r CR\n.\n" {
+		t.Errorf("with Unix lines it read %q", out)
+	}
+}
+
+func TestPipeResults(t *testing.T) {
+	for script, want := range map[string]string{
+		"exit 0":                                "1 250 2.0.0 Delivered to command",
+		"exit 75":                               "0 451 4.3.0 Command failed with status 75",
+		"exit 67":                               "2 550 5.1.1 Command failed with status 67",
+		"exit 1":                                "2 550 5.3.0 Command failed with status 1",
+		"echo; echo 4.2.2 Mailbox full; exit 1": "0 451 4.2.2 Mailbox full",
+		"echo 5.2.2 Full >&2; exit 75":          "2 550 5.2.2 Full",
+		"echo 2.0.0 what; exit 78":              "2 550 5.3.5 2.0.0 what",
+		`printf 'one\rtwo\a'; exit 65`:          "2 550 5.6.0 one two",
+		"kill -9 $$":                            "0 451 4.3.0 Local error in delivery",
+	} {
+		if got := verdicts(carried(t, &Pipe{Command: shell(t, script)}, letter("x"), "a@example.net")); got != want {
+			t.Errorf("%s: %s, want %s", script, got, want)
+		}
+	}
+	for _, c := range []struct {
+		p    *Pipe
+		m    *queue.Message
+		want string
+	}{
+		{&Pipe{Command: []string{"/nowhere/at/all"}}, letter("x"), "3 451 4.3.0 The command could not be started"},
+		{&Pipe{}, letter("x"), "0 451 4.3.0 Local error in delivery"},
+		{&Pipe{Command: shell(t, "exec sleep 60"), Timeout: 50 * time.Millisecond}, letter("x"), "0 451 4.3.0 Local error in delivery"},
+		{&Pipe{Command: shell(t, "exec cat", "{from}")}, &queue.Message{From: "-rf@example.com", Content: queue.String("")},
+			"2 550 5.1.7 Bad sender address: it begins with a dash"},
+		// more than a pipe holds, for a command that does not look at it
+		{&Pipe{Command: shell(t, "exit 0")}, letter(strings.Repeat("x", 1<<20)), "1 250 2.0.0 Delivered to command"},
+		{&Pipe{Command: shell(t, "cat >/dev/null")}, &queue.Message{Content: damaged{}}, "0 451 4.3.0 Local error in delivery"},
+	} {
+		if got := verdicts(carried(t, c.p, c.m, "a@example.net")); got != c.want {
+			t.Errorf("%v: %s, want %s", c.p.Command, got, c.want)
+		}
+	}
+	if got := verdicts(carried(t, &Pipe{Command: shell(t, "exit 0", "{to}")}, letter("x"), "-oQ/tmp@example.net")); !strings.HasPrefix(got, "2 550 5.1.3") {
+		t.Errorf("a recipient that looks like an option: %s", got)
+	}
+	each := &Pipe{Command: shell(t, `test "$1" = a@example.net`, "{to}"), PerRecipient: true}
+	if got := verdicts(carried(t, each, letter("x"), "a@example.net", "b@example.net")); got !=
+		"1 250 2.0.0 Delivered to command; 2 550 5.3.0 Command failed with status 1" {
+		t.Errorf("one by one: %s", got)
+	}
+}
+
+// damaged is a content that cannot be read to its end.
+type damaged struct{}
+
+func (damaged) ReadAt([]byte, int64) (int, error) { return 0, queue.ErrDamaged }
+func (damaged) Size() int64                       { return 10 }
+func (damaged) WriteTo(w io.Writer) (int64, error) {
+	n, _ := w.Write([]byte("half"))
+	return int64(n), queue.ErrDamaged
+}
+
+func TestDropDir(t *testing.T) {
+	dir := t.TempDir()
+	d := &DropDir{Dir: dir}
+	for range 2 { // the second time in place of the first
+		if got := verdicts(carried(t, d, letter("Subject: x\r\n\r\nhello\r\n"), "bob@example.net", "carol@example.net")); !strings.HasPrefix(got, "1 250") {
+			t.Fatal(got)
+		}
+	}
+	carried(t, d, letter("Subject: x\r\n\r\nhello\r\n"), "dave@example.net")
+	files, _ := filepath.Glob(filepath.Join(dir, "m1-*.eml"))
+	if all, _ := os.ReadDir(dir); len(files) != 2 || len(all) != 2 {
+		t.Fatalf("files %v of %v", files, all)
+	}
+	for _, f := range files {
+		b, _ := os.ReadFile(f)
+		if !strings.HasPrefix(string(b), "X-Sender: alice@example.com\r\nX-Receiver: ") || !strings.HasSuffix(string(b), "\r\nSubject: x\r\n\r\nhello\r\n") {
+			t.Errorf("%q", b)
+		}
+	}
+	m := letter("x")
+	m.ID = "../../up"
+	d.NoEnvelope = true
+	carried(t, d, m, "a@example.net")
+	if b, err := os.ReadFile(filepath.Join(dir, "_.._up-"+strings.TrimPrefix(dropName(&Job{Message: m, Recipients: queue.Rcpt("a@example.net")}), "_.._up-"))); err != nil || string(b) != "x" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if got := verdicts(carried(t, &DropDir{Dir: dir + "/none"}, letter("x"), "a@example.net")); got != "3 451 4.3.0 The message could not be written" {
+		t.Errorf("without the directory: %s", got)
+	}
+	if got := verdicts(carried(t, d, &queue.Message{ID: "bad", Content: damaged{}}, "a@example.net")); got != "3 451 4.3.0 The message could not be written" {
+		t.Errorf("half a message: %s", got)
+	}
+	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if strings.Contains(path, "bad") || strings.HasSuffix(path, ".tmp") {
+			t.Errorf("%s was left", path)
+		}
+		return err
+	})
+}
+
+func TestHTTPPost(t *testing.T) {
+	var answer http.HandlerFunc
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) }))
+	defer srv.Close()
+	p := &HTTPPost{URL: srv.URL, Header: http.Header{"Authorization": {"Bearer secret"}}, Client: srv.Client()}
+	answer = func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if string(body) != "hello" || r.Header.Get("Mail-From") != "alice@example.com" || r.Header.Get("Content-Type") != "message/rfc822" ||
+			fmt.Sprint(r.Header["Rcpt-To"]) != "[bob@example.net jörg@example.net]" || r.Header.Get("Authorization") != "Bearer secret" ||
+			r.Header.Get("Message-Queue-Id") != "m1" || r.ContentLength != 5 {
+			t.Errorf("%v %q", r.Header, body)
+		}
+	}
+	if got := verdicts(carried(t, p, letter("hello"), "bob@example.net", "jörg@example.net")); got !=
+		"1 250 2.0.0 HTTP status 200 OK; 1 250 2.0.0 HTTP status 200 OK" {
+		t.Error(got)
+	}
+	for status, want := range map[int]string{
+		202: "1 250 2.0.0", 302: "0 451 4.3.5", 400: "2 550 5.0.0", 401: "0 451 4.3.5", 404: "0 451 4.3.5",
+		413: "2 550 5.0.0", 429: "0 451 4.3.0", 500: "0 451 4.3.0", 503: "0 451 4.3.0",
+	} {
+		answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(status)
+		}
+		if got := verdicts(carried(t, p, letter("hello"), "bob@example.net")); !strings.HasPrefix(got, want+" ") {
+			t.Errorf("status %d: %s, want %s", status, got, want)
+		}
+	}
+	for replies, want := range map[string]string{
+		"250 2.1.5 Fine|550 5.1.1 Who?|450 Later": "1 250 2.1.5 Fine; 2 550 5.1.1 Who?; 0 450 4.0.0 Later",
+		"552 5.2.2 Full":        "2 552 5.2.2 Full; 2 552 5.2.2 Full; 2 552 5.2.2 Full",
+		"250 Ok|550 5.1.1 Who?": "1 250 2.0.0 HTTP status 200 OK; 1 250 2.0.0 HTTP status 200 OK; 1 250 2.0.0 HTTP status 200 OK",
+		"nonsense":              "1 250 2.0.0 HTTP status 200 OK; 1 250 2.0.0 HTTP status 200 OK; 1 250 2.0.0 HTTP status 200 OK",
+	} {
+		answer = func(w http.ResponseWriter, _ *http.Request) { w.Header()["Smtp-Reply"] = strings.Split(replies, "|") }
+		if got := verdicts(carried(t, p, letter("hello"), "a@example.net", "b@example.net", "c@example.net")); got != want {
+			t.Errorf("%s:\n%s\nwant %s", replies, got, want)
+		}
+	}
+	if got := verdicts(carried(t, p, letter("x"), "a\x01b@example.net")); !strings.HasPrefix(got, "2 550 5.1.3") {
+		t.Errorf("an address that no header can have: %s", got)
+	}
+	srv.Close()
+	if got := verdicts(carried(t, p, letter("x"), "a@example.net")); !strings.HasPrefix(got, "3 451 4.4.1") || strings.Contains(got, "secret") {
+		t.Errorf("nobody there: %s", got)
+	}
+}
+
+// LMTP has one reply for each recipient, and what it takes is in the mailbox.
+func TestLMTP(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "lmtp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &lmtpSession{}, nil }))
+	srv.LMTP, srv.Domain = true, "mailbox.test"
+	var served sync.WaitGroup
+	served.Go(func() { srv.Serve(l) })
+	defer served.Wait()
+	defer srv.Close()
+
+	tr := &smtpclient.Transport{LMTP: true, Hostname: "relay.test"}
+	r := &Router{Table: table(t, Connector{Name: "boxes", Spaces: []string{"example.com"},
+		SmartHosts: SmartHosts("unix:" + l.Addr().String()), Transport: SMTP(tr)})}
+	defer r.Close()
+	m := letter("Subject: x\r\n\r\nhello\r\n")
+	rcpts := queue.Rcpt("bob@example.com", "full@example.com")
+	hop, err := r.Route(t.Context(), m, rcpts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := r.Deliver(t.Context(), hop, m, rcpts)
+	if results[0].Outcome != queue.Success || !results[0].Final || results[1].Outcome != queue.Deferred || results[1].Final {
+		t.Errorf("%+v", results)
+	}
+}
+
+type lmtpSession struct{ rcpts []string }
+
+func (s *lmtpSession) Mail(string, *smtp.MailOptions) error { return nil }
+func (s *lmtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.rcpts = append(s.rcpts, to)
+	return nil
+}
+func (s *lmtpSession) Data(io.Reader) error { return nil }
+func (s *lmtpSession) Reset()               { s.rcpts = nil }
+func (s *lmtpSession) Logout() error        { return nil }
+
+func (s *lmtpSession) LMTPData(r io.Reader, status smtp.StatusCollector) error {
+	io.Copy(io.Discard, r)
+	for _, rcpt := range s.rcpts {
+		var err error
+		if strings.HasPrefix(rcpt, "full@") {
+			err = &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 2, 2}, Message: "mailbox full"}
+		}
+		status.SetStatus(rcpt, err)
+	}
+	return nil
+}
+
+func TestTransportFunc(t *testing.T) {
+	var got bytes.Buffer
+	f := TransportFunc(func(_ context.Context, j *Job) []queue.Result {
+		j.Message.Content.WriteTo(&got)
+		return []queue.Result{{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250}}}
+	})
+	if r := carried(t, f, letter("hello"), "a@example.net"); r[0].Outcome != queue.Success || got.String() != "hello" {
+		t.Errorf("%+v, %q", r, got.String())
+	}
+}
