@@ -246,7 +246,7 @@ func (c *Client) Noop(ctx context.Context) error {
 func (c *Client) Quit(ctx context.Context) error {
 	c.cfg.Timeouts.Hello = c.cfg.Timeouts.quit()
 	_, err := c.Command(ctx, "QUIT")
-	c.Close()
+	c.close(c.conn)
 	return err
 }
 
@@ -256,19 +256,25 @@ func (c *Client) leave() {
 		c.log.line("QUIT")
 		c.ctx = context.Background()
 		c.out = append(c.out[:0], "QUIT\r\n"...)
-		c.flush(c.cfg.Timeouts.quit()) // as a courtesy; should it fail, the connection closes all the same
-		c.Close()
+		if err := c.flush(c.cfg.Timeouts.quit()); err != nil {
+			c.Close() // it was a courtesy
+		}
+		c.close(c.conn)
 	}
 }
 
 // Close closes the connection at once.
-func (c *Client) Close() error {
+func (c *Client) Close() error { return c.close(c.raw) }
+
+// close closes conn, which is either raw or, to say goodbye in TLS too, what
+// lies above it.
+func (c *Client) close(conn net.Conn) error {
 	if c.closed != nil {
 		return nil
 	}
 	c.closed = ErrClosed
 	c.log.close()
-	return c.raw.Close()
+	return conn.Close()
 }
 
 // Detach gives the connection up, with what was read of it but not used yet

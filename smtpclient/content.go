@@ -70,6 +70,7 @@ func (c *contentWriter) writeData(m Content) error {
 	}
 	if c.heldCR {
 		c.emit([]byte(" "))
+		c.midLine = true
 	}
 	if c.midLine {
 		c.emit(crlf)

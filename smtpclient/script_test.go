@@ -41,7 +41,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type network struct {
 	t   *testing.T
 	tls *tls.Config
-	wg  sync.WaitGroup
+	// buffered lets the host say something before the client listens.
+	buffered bool
+	wg       sync.WaitGroup
 
 	mu      sync.Mutex // guards all below
 	scripts map[string][]string
@@ -88,6 +90,9 @@ func (n *network) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	}
 	pipe, server := net.Pipe()
 	client := &closeable{Conn: pipe, closed: make(chan struct{})}
+	if n.buffered {
+		server = newTalker(server)
+	}
 	n.wg.Add(1)
 	go func() {
 		defer n.wg.Done()
@@ -161,6 +166,35 @@ func (n *network) play(conn net.Conn, script string, closed <-chan struct{}) err
 		}
 	}
 	return nil
+}
+
+// talker is a connection on which Write does not wait, as on a real one.
+type talker struct {
+	net.Conn
+	lines chan []byte
+	done  chan struct{}
+}
+
+func newTalker(conn net.Conn) *talker {
+	t := &talker{Conn: conn, lines: make(chan []byte, 1000), done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		for l := range t.lines {
+			conn.Write(l) // a client that has gone shows at the next read
+		}
+	}()
+	return t
+}
+
+func (t *talker) Write(p []byte) (int, error) {
+	t.lines <- append([]byte(nil), p...)
+	return len(p), nil
+}
+
+func (t *talker) Close() error {
+	close(t.lines)
+	<-t.done
+	return t.Conn.Close()
 }
 
 // closeable tells when it is closed.

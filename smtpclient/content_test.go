@@ -1,0 +1,168 @@
+package smtpclient
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+)
+
+// sink is a connection that keeps what is written to it.
+type sink struct {
+	net.Conn // panics when anything else is asked of it
+	bytes.Buffer
+	writes int
+}
+
+func (s *sink) Write(p []byte) (int, error)      { s.writes++; return s.Buffer.Write(p) }
+func (s *sink) Read(p []byte) (int, error)       { return s.Buffer.Read(p) }
+func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+
+// asData is what goes out for content. With vector pieces are handed over
+// without being copied.
+func asData(t testing.TB, m Content, vector bool) string {
+	s := &sink{}
+	w := &wire{conn: s, raw: s, ctx: context.Background()}
+	var c contentWriter
+	c.reset(w, time.Minute)
+	c.vector = vector
+	if err := c.writeData(m); err != nil {
+		t.Fatal(err)
+	}
+	return s.String()
+}
+
+// stream is Content that is no *content.Content, written in small pieces.
+type stream struct{ *strings.Reader }
+
+func (s stream) WriteTo(w io.Writer) (int64, error) {
+	b, _ := io.ReadAll(iotest.HalfReader(io.NewSectionReader(s.Reader, 0, s.Reader.Size())))
+	n := int64(0)
+	for i := range b {
+		k, err := w.Write(b[i : i+1 : i+1])
+		n += int64(k)
+		if err != nil {
+			return n, err
+		}
+		b[i] = 'X' // a writer must not keep what it was given
+	}
+	return n, nil
+}
+
+var contents = []struct{ name, in, want string }{
+	{"plain", "a\r\nb\r\n", "a\r\nb\r\n.\r\n"},
+	{"empty", "", ".\r\n"},
+	{"no line end", "a", "a\r\n.\r\n"},
+	{"dot", ".\r\n", "..\r\n.\r\n"},
+	{"dots", "..\r\n.a\r\nb.\r\n.", "...\r\n..a\r\nb.\r\n..\r\n.\r\n"},
+	{"a dot alone is no end", "a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n.\r\n"},
+	{"blank lines", "\r\n\r\n.\r\n\r\n", "\r\n\r\n..\r\n\r\n.\r\n"},
+	{"bare LF", "a\n.\nb\r\n", "a\r\n..\r\nb\r\n.\r\n"},
+	{"bare LF smuggling", "a\n.\r\nMAIL FROM:<x>\r\n", "a\r\n..\r\nMAIL FROM:<x>\r\n.\r\n"},
+	{"bare CR", "a\r.\rb\r\n", "a . b\r\n.\r\n"},
+	{"bare CR before CRLF", "a\r\r\n.\r\n", "a \r\n..\r\n.\r\n"},
+	{"CR at the end", "a\r", "a \r\n.\r\n"},
+	{"LF at the start", "\na\r\n", "\r\na\r\n.\r\n"},
+	{"8-bit and NUL", "\xff\x00\r\n", "\xff\x00\r\n.\r\n"},
+}
+
+func TestContent(t *testing.T) {
+	for _, tt := range contents {
+		t.Run(tt.name, func(t *testing.T) {
+			half := len(tt.in) / 2
+			for name, m := range map[string]Content{
+				"memory": content.Of([]byte(tt.in)),
+				"parts":  content.Of([]byte(tt.in[:half]), []byte(tt.in[half:])),
+				"file":   content.Section(strings.NewReader(tt.in), 0, int64(len(tt.in))),
+				"stream": stream{strings.NewReader(tt.in)},
+			} {
+				for _, vector := range []bool{true, false} {
+					if got := asData(t, m, vector); got != tt.want {
+						t.Errorf("%s, vector %v: %q, want %q", name, vector, got, tt.want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// However the content falls into pieces, the host gets back what was put in,
+// and no earlier end of data.
+func FuzzContent(f *testing.F) {
+	for _, tt := range contents {
+		f.Add([]byte(tt.in), 1)
+	}
+	f.Add(bytes.Repeat([]byte(".\r\n"), 10000), 77)
+	f.Fuzz(func(t *testing.T, in []byte, cut int) {
+		var parts [][]byte
+		for rest := in; len(rest) > 0; {
+			n := min(len(rest), max(1, cut%4096))
+			parts = append(parts, rest[:n])
+			rest = rest[n:]
+		}
+		got := asData(t, content.Of(parts...), true)
+		if whole := asData(t, content.Of(in), false); got != whole {
+			t.Fatalf("in pieces %q, whole %q", got, whole)
+		}
+		body, ok := strings.CutSuffix("\r\n"+got, "\r\n.\r\n")
+		if !ok {
+			t.Fatalf("%q does not end in a final dot", got)
+		}
+		if strings.Contains(body+"\r\n", "\r\n.\r\n") {
+			t.Fatalf("%q has an earlier end of data", got)
+		}
+		if strings.Count(got, "\r") != strings.Count(got, "\r\n") || strings.Count(got, "\n") != strings.Count(got, "\r\n") {
+			t.Fatalf("%q has a bare CR or LF", got)
+		}
+		if canonical(in) {
+			back := strings.TrimPrefix(strings.ReplaceAll(body, "\r\n.", "\r\n"), "\r\n")
+			if want := strings.TrimSuffix(string(in), "\r\n"); back != want {
+				t.Fatalf("came back as %q, want %q", back, want)
+			}
+		}
+	})
+}
+
+// Content in memory goes to the connection in few writes, and large content
+// in bounded ones.
+func TestContentWrites(t *testing.T) {
+	s := &sink{}
+	w := &wire{conn: s, raw: s, ctx: context.Background()}
+	var c contentWriter
+	c.reset(w, time.Minute)
+	large := bytes.Repeat([]byte("0123456789abcdef0123456789abcd\r\n"), 32<<10) // 1 MiB
+	if err := c.writeData(content.Of(large)); err != nil {
+		t.Fatal(err)
+	}
+	if want := 1<<20/maxBlock + 1; s.writes != want {
+		t.Errorf("%d writes, want %d", s.writes, want)
+	}
+}
+
+func TestScan(t *testing.T) {
+	for _, tt := range []struct {
+		in           string
+		body, header bool
+	}{
+		{"Subject: x\r\n\r\nx\r\n", false, false},
+		{"Subject: x\r\n\r\n\xfc\r\n", true, false},
+		{"Subject: \xfc\r\n\r\nx\r\n", true, true},
+		{"Subject: x", false, false},
+		{"", false, false},
+	} {
+		for name, m := range map[string]Content{"memory": content.Of([]byte(tt.in)), "stream": stream{strings.NewReader(tt.in)}} {
+			if got := has8bit(m); got != tt.body {
+				t.Errorf("%s: has8bit(%q) = %v", name, tt.in, got)
+			}
+			if got := header8bit(m); got != tt.header {
+				t.Errorf("%s: header8bit(%q) = %v", name, tt.in, got)
+			}
+		}
+	}
+}
