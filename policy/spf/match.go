@@ -1,0 +1,190 @@
+package spf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
+)
+
+var errTemporary = errors.New("no answer from DNS")
+
+// match says whether a mechanism matches e's client. An error that wraps
+// errTemporary is a TempError, any other a PermError.
+func (e *evaluation) match(d *directive, domain string) (bool, error) {
+	switch d.name {
+	case "all":
+		return true, nil
+	case "ip4", "ip6":
+		return d.network.Contains(e.ip), nil
+	}
+	if err := e.count(); err != nil {
+		return false, err
+	}
+	if d.name == "ptr" && d.domain == nil {
+		return e.matchPTR(domain)
+	}
+	target := e.expand(d.domain, domain)
+	switch d.name {
+	case "include":
+		return e.include(target)
+	case "a":
+		return e.matchHost(target, d)
+	case "mx":
+		return e.matchMX(target, d)
+	case "exists":
+		addrs, err := e.addresses("ip4", target) // A also for IPv6 clients: 5.7
+		if err == nil && len(addrs) == 0 {
+			err = e.void()
+		}
+		return len(addrs) > 0, err
+	default:
+		return e.matchPTR(target)
+	}
+}
+
+// include asks another domain's policy (RFC 7208, 5.2).
+func (e *evaluation) include(target string) (bool, error) {
+	o := e.checkHost(target)
+	switch o.result {
+	case Pass:
+		return true, nil
+	case None:
+		return false, fmt.Errorf("no policy there: %v", o.err)
+	case TempError:
+		return false, fmt.Errorf("%w: %w", errTemporary, o.err)
+	case PermError:
+		return false, o.err
+	}
+	return false, nil
+}
+
+func (e *evaluation) matchHost(target string, d *directive) (bool, error) {
+	addrs, err := e.addresses(e.network(), target)
+	if err == nil && len(addrs) == 0 {
+		err = e.void()
+	}
+	return e.within(addrs, d), err
+}
+
+func (e *evaluation) matchMX(target string, d *directive) (bool, error) {
+	if !lookup.Valid(target) {
+		return false, e.void()
+	}
+	mxs, err := e.resolver.LookupMX(e.ctx, lookup.FQDN(target))
+	if len(mxs) == 0 {
+		if err != nil && !lookup.Absent(err) {
+			return false, fmt.Errorf("%w: %w", errTemporary, err)
+		}
+		return false, e.void()
+	}
+	// An error beside records means that some were malformed and left out.
+	if len(mxs) > maxNames {
+		return false, fmt.Errorf("%d MX records, more than %d", len(mxs), maxNames)
+	}
+	for _, mx := range mxs {
+		addrs, err := e.addresses(e.network(), mx.Host)
+		if err != nil || e.within(addrs, d) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// matchPTR: errors mean no match (RFC 7208, 5.5).
+func (e *evaluation) matchPTR(target string) (bool, error) {
+	names := e.clientNames()
+	if e.ptrVoid {
+		return false, e.void()
+	}
+	for _, name := range names {
+		if isBelow(name, target) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// clientNames are the client's names that lead back to its address. They are
+// asked for once.
+func (e *evaluation) clientNames() []string {
+	if e.ptrAsked {
+		return e.names
+	}
+	e.ptrAsked = true
+	names, err := e.resolver.LookupAddr(e.ctx, e.ip.String())
+	e.ptrVoid = len(names) == 0 && (err == nil || lookup.Absent(err))
+	for _, name := range names[:min(len(names), maxNames)] {
+		addrs, _ := e.addresses(e.network(), name)
+		for _, a := range addrs {
+			if a == e.ip {
+				e.names = append(e.names, strings.TrimSuffix(name, "."))
+				break
+			}
+		}
+	}
+	return e.names
+}
+
+// isBelow says whether name is domain or a name below it.
+func isBelow(name, domain string) bool {
+	name, domain = strings.ToLower(name), strings.ToLower(strings.TrimSuffix(domain, "."))
+	return name == domain || strings.HasSuffix(name, "."+domain)
+}
+
+// network is the one of the client's address, for LookupNetIP.
+func (e *evaluation) network() string {
+	if e.ip.Is4() {
+		return "ip4"
+	}
+	return "ip6"
+}
+
+// addresses are those of a host in one network; none where it has none.
+func (e *evaluation) addresses(network, host string) ([]netip.Addr, error) {
+	if !lookup.Valid(host) {
+		return nil, nil
+	}
+	addrs, err := e.resolver.LookupNetIP(e.ctx, network, lookup.FQDN(host))
+	if err != nil {
+		if lookup.Absent(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("%w: %w", errTemporary, err)
+	}
+	kept := addrs[:0]
+	for _, a := range addrs {
+		if a = a.Unmap(); a.Is4() == (network == "ip4") {
+			kept = append(kept, a)
+		}
+	}
+	return kept, nil
+}
+
+// within says whether the client is in a network around one of the addresses.
+func (e *evaluation) within(addrs []netip.Addr, d *directive) bool {
+	bits := d.bits6
+	if e.ip.Is4() {
+		bits = d.bits4
+	}
+	for _, a := range addrs {
+		if p, err := a.Prefix(bits); err == nil && p.Contains(e.ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// Resolver is the part of *net.Resolver that SPF asks. Where nothing exists
+// the error is a *net.DNSError with IsNotFound; every other error is taken as
+// a temporary one.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+}

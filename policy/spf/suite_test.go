@@ -1,0 +1,173 @@
+package spf
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+)
+
+// The RFC's own test suite, as Debian's python3-spf ships it. All of its
+// cases hold, none is left out.
+func TestRFC7208Suite(t *testing.T) {
+	for _, s := range loadSuite(t) {
+		t.Run(s.Description, func(t *testing.T) {
+			for id, c := range s.Tests {
+				checker := &Checker{Resolver: suiteZone(s.Zone)}
+				v := checker.Check(t.Context(), netip.MustParseAddr(c.Host), c.Helo, c.MailFrom)
+				if !slices.Contains(c.Result, v.Result) {
+					t.Errorf("%s: %s (%v), want %v: %s", id, v.Result, v.Err, c.Result, c.Description)
+				}
+				if want := strings.TrimSuffix(c.Explanation, "DEFAULT"); v.Result == Fail && c.Explanation != "" && v.Explanation != want {
+					t.Errorf("%s: explanation %q, want %q", id, v.Explanation, want)
+				}
+			}
+		})
+	}
+}
+
+type suiteSection struct {
+	Description string
+	Tests       map[string]struct {
+		Description, Host, Helo, MailFrom, Explanation string
+		Result                                         []Result
+	}
+	Zone map[string][]suiteRecord
+}
+
+type suiteRecord struct {
+	Type string // TXT, A, AAAA, MX, PTR, CNAME, or TIMEOUT for all that is asked for next
+	Data string
+	Pref uint16
+}
+
+func loadSuite(t *testing.T) (sections []suiteSection) {
+	python := peers.Need(t, "/usr/bin/python3") // Debian's own, which sees Debian's modules
+	cmd := exec.Command(python, "-c", suiteToJSON, "/usr/share/doc/python3-spf/rfc7208-tests.yml.gz")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		peers.Need(t, "the RFC 7208 suite of python3-spf (with python3-yaml)")
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	if err := json.Unmarshal(out, &sections); err != nil {
+		t.Fatal(err)
+	}
+	cases := 0
+	for _, s := range sections {
+		cases += len(s.Tests)
+	}
+	if len(sections) != 16 || cases < 200 {
+		t.Errorf("the suite has %d sections and %d cases: was it read whole?", len(sections), cases)
+	}
+	t.Logf("peer: the RFC 7208 suite of python3-spf: %d cases", cases)
+	return sections
+}
+
+const suiteToJSON = `
+import gzip, json, sys, yaml
+out = []
+for doc in yaml.safe_load_all(gzip.open(sys.argv[1])):
+    zone = {}
+    for name, entries in doc['zonedata'].items():
+        records, typed = zone.setdefault(name.lower(), []), any(isinstance(e, dict) and 'TXT' in e for e in entries)
+        for e in entries:
+            if not isinstance(e, dict):
+                records.append({'Type': 'TIMEOUT'})
+                continue
+            for kind, value in e.items():
+                if kind == 'SPF' and typed or value == 'NONE':
+                    continue
+                if kind == 'SPF':
+                    kind = 'TXT'
+                pref = 0
+                if kind == 'MX':
+                    pref, value = value
+                if isinstance(value, list):
+                    value = ''.join(value)
+                records.append({'Type': kind, 'Data': value, 'Pref': pref})
+    tests = {}
+    for id, c in doc['tests'].items():
+        c['result'] = c['result'] if isinstance(c['result'], list) else [c['result']]
+        tests[id] = {k: c.get(k) or '' for k in ('description', 'host', 'helo', 'mailfrom', 'explanation', 'result')}
+    out.append({'Description': doc['description'], 'Tests': tests, 'Zone': zone})
+json.dump(out, sys.stdout)
+`
+
+// A suiteZone answers from a section's zone data, unlike *net.Resolver also
+// about names with any octets in them.
+type suiteZone map[string][]suiteRecord
+
+func (z suiteZone) find(name, kind string) ([]suiteRecord, error) {
+	return z.follow(name, kind, 0)
+}
+
+func (z suiteZone) follow(name, kind string, aliases int) (found []suiteRecord, err error) {
+	if aliases > 8 {
+		return nil, &net.DNSError{Err: "server misbehaving: aliases in a circle", Name: name, IsTemporary: true}
+	}
+	key := strings.ToLower(strings.TrimSuffix(name, "."))
+	for _, r := range z[key] {
+		switch r.Type {
+		case kind:
+			found = append(found, r)
+		case "CNAME":
+			return z.follow(r.Data, kind, aliases+1)
+		case "TIMEOUT":
+			if len(found) == 0 {
+				return nil, &net.DNSError{Err: "timeout", Name: name, IsTimeout: true, IsTemporary: true}
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
+	return found, nil
+}
+
+func (z suiteZone) LookupTXT(_ context.Context, name string) (txts []string, err error) {
+	found, err := z.find(name, "TXT")
+	for _, r := range found {
+		txts = append(txts, r.Data)
+	}
+	return txts, err
+}
+
+func (z suiteZone) LookupMX(_ context.Context, name string) (mxs []*net.MX, err error) {
+	found, err := z.find(name, "MX")
+	for _, r := range found {
+		mxs = append(mxs, &net.MX{Host: r.Data, Pref: r.Pref})
+	}
+	return mxs, err
+}
+
+func (z suiteZone) LookupNetIP(_ context.Context, network, name string) (ips []netip.Addr, err error) {
+	found, err := z.find(name, map[string]string{"ip4": "A", "ip6": "AAAA"}[network])
+	for _, r := range found {
+		ips = append(ips, netip.MustParseAddr(r.Data))
+	}
+	return ips, err
+}
+
+func (z suiteZone) LookupAddr(_ context.Context, ip string) (names []string, err error) {
+	a := netip.MustParseAddr(ip)
+	e := &evaluation{ip: a}
+	labels := strings.Split(dotted(e), ".")
+	slices.Reverse(labels)
+	suffix := ".in-addr.arpa"
+	if a.Is6() {
+		suffix = ".ip6.arpa"
+	}
+	found, err := z.find(strings.Join(labels, ".")+suffix, "PTR")
+	for _, r := range found {
+		names = append(names, r.Data)
+	}
+	return names, err
+}
