@@ -1,0 +1,184 @@
+package queuetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// concurrency lets many goroutines put, claim, update and remove at once, and
+// checks that each message is seen to its end by one of them at a time.
+func concurrency(t *testing.T, f *fixture) {
+	const putters, each, takers = 8, 50, 4
+	var wg sync.WaitGroup
+	for p := range putters {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range each {
+				m := message(fmt.Sprintf("m-%d-%d", p, i))
+				if err := f.st.Put(ctx, m, queue.Schedule{}); err != nil {
+					t.Errorf("Put: %v", err)
+				}
+			}
+		}()
+	}
+	var mu sync.Mutex
+	attempts := make(map[string]int)
+	ended := 0
+	for w := range takers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			me := fmt.Sprint("taker ", w)
+			for {
+				mu.Lock()
+				all := ended == putters*each || t.Failed()
+				mu.Unlock()
+				if all {
+					return
+				}
+				ms, err := f.st.Claim(ctx, claim(me, 0, 5))
+				if err != nil {
+					t.Errorf("Claim: %v", err)
+				}
+				for _, m := range ms {
+					if got := m.Recipients[0].Attempts; got != attempts2(&mu, attempts, m.ID) {
+						t.Errorf("%s: %d attempts are recorded, %d were made", m.ID, got, attempts[m.ID])
+					}
+					m.Recipients[0].Attempts++
+					if m.Recipients[0].Attempts < 3 {
+						err = f.st.Update(ctx, me, m, queue.Schedule{})
+					} else if err = f.st.Remove(ctx, me, m.ID); err == nil {
+						mu.Lock()
+						ended++
+						mu.Unlock()
+					}
+					if err != nil {
+						t.Errorf("%s: %v", m.ID, err)
+					}
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if es := f.list(queue.Query{}); len(es) != 0 {
+		t.Fatalf("%d messages are left", len(es))
+	}
+}
+
+// attempts2 returns how often the message was seen before and counts this
+// time. It is called between Claim and Update, when nobody else has it.
+func attempts2(mu *sync.Mutex, attempts map[string]int, id string) int {
+	mu.Lock()
+	defer mu.Unlock()
+	n := attempts[id]
+	attempts[id]++
+	return n
+}
+
+func closed(t *testing.T, f *fixture) {
+	f.put(message("m1"), queue.Schedule{})
+	m := f.claim(claim("a", 0, 1))[0]
+	if err := f.st.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	for name, call := range map[string]func() error{
+		"Put":    func() error { return f.st.Put(ctx, message("m2"), queue.Schedule{}) },
+		"Claim":  func() error { _, err := f.st.Claim(ctx, claim("a", 0, 1)); return err },
+		"Next":   func() error { _, err := f.st.Next(ctx, claim("a", 0, 1)); return err },
+		"Renew":  func() error { _, err := f.st.Renew(ctx, "a", at(lease), "m1"); return err },
+		"Update": func() error { return f.st.Update(ctx, "a", m, queue.Schedule{}) },
+		"Remove": func() error { return f.st.Remove(ctx, "a", "m1") },
+		"Sync":   func() error { return f.st.Sync(ctx) },
+		"Get":    func() error { _, err := f.st.Get(ctx, "m1"); return err },
+		"Hops":   func() error { _, err := f.st.Hops(ctx); return err },
+		"List": func() (err error) {
+			for _, err = range f.st.List(ctx, queue.Query{}) {
+			}
+			return err
+		},
+	} {
+		if err := call(); !errors.Is(err, queue.ErrClosed) {
+			t.Errorf("%s after Close: %v, want ErrClosed", name, err)
+		}
+	}
+}
+
+func reopen(t *testing.T, f *fixture) {
+	f.put(full("m1"), queue.Schedule{Due: at(time.Minute), Hop: hopA})
+	f.put(message("m2"), queue.Schedule{})
+	f.put(message("m3"), queue.Schedule{})
+	f.put(message("m4"), queue.Schedule{Owner: "a", Until: at(lease)})
+	ms := f.claim(claim("a", 0, 10))
+	sameIDs(t, ms, "m2", "m3")
+	ms[0].Recipients[0].Status = queue.Delivered
+	f.update("a", ms[0], queue.Schedule{Due: at(time.Hour), Hop: hopB})
+	f.remove("a", "m3")
+	f.remove("a", "m4")
+	for range 3 { // what is recovered is recovered again
+		f.reopen()
+		es := f.list(queue.Query{})
+		if len(es) != 2 || es[0].ID != "m1" || es[1].ID != "m2" {
+			t.Fatalf("%d messages after a restart", len(es))
+		}
+		if s := es[1].Schedule; s.Hop != hopB || !s.Due.Equal(at(time.Hour)) {
+			t.Fatalf("m2 has the schedule %+v", s)
+		}
+		sameMessage(t, f.get("m1"), full("m1"))
+		if f.get("m2").Recipients[0].Status != queue.Delivered {
+			t.Fatal("the status of m2's recipient is lost")
+		}
+	}
+	sameIDs(t, f.claim(claim("b", time.Minute, 10)), "m1")
+	sameIDs(t, f.claim(claim("b", time.Hour, 10)), "m2", "m1") // m1 is less urgent
+	if err := f.st.Put(ctx, message("m1"), queue.Schedule{}); !errors.Is(err, queue.ErrExists) {
+		t.Fatalf("Put: %v, want ErrExists", err)
+	}
+}
+
+func reopenVolatile(t *testing.T, f *fixture) {
+	f.put(message("m1"), queue.Schedule{})
+	m := f.claim(claim("a", 0, 1))[0]
+	m.Recipients[0].Attempts = 7
+	f.update("a", m, queue.Schedule{Due: at(time.Hour), Hop: hopA, Volatile: true})
+	sameIDs(t, f.claim(claim("b", 0, 1)))
+	f.reopen()
+	ms := f.claim(claim("b", 0, 1))
+	sameIDs(t, ms, "m1")
+	if n := ms[0].Recipients[0].Attempts; n != 7 {
+		t.Fatalf("%d attempts are recorded, want 7: only the schedule is volatile", n)
+	}
+}
+
+func reopenLeases(t *testing.T, f *fixture) {
+	f.put(message("m1"), queue.Schedule{})
+	f.put(message("m2"), queue.Schedule{Owner: "a", Until: at(lease)})
+	f.claim(claim("a", 0, 10))
+	f.reopen()
+	ms := f.claim(claim("b", 0, 10))
+	if len(ms) != 2 {
+		t.Fatalf("claimed %v after a restart, want both", ids(ms))
+	}
+}
+
+// interrupted checks that a store closed in good order interrupts nothing,
+// whatever was marked. What a crash leaves is Crash's to test.
+func interrupted(t *testing.T, f *fixture) {
+	mk, ok := f.st.(queue.Marker)
+	if !ok {
+		t.Skip("the store is no queue.Marker")
+	}
+	f.put(message("m1"), queue.Schedule{})
+	mk.Begin("m1")
+	mk.Begin("unknown")
+	mk.End("unknown")
+	f.reopen()
+	if n := f.get("m1").Interrupted; n != 0 {
+		t.Fatalf("interrupted %d times, want 0", n)
+	}
+}

@@ -1,0 +1,202 @@
+package queuetest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// full makes a message in which every field has a value of its own, so that a
+// store that forgets one is found out, also one that was added later.
+func full(id string) *queue.Message {
+	m := new(queue.Message)
+	n := 0
+	fill(reflect.ValueOf(m).Elem(), &n)
+	m.ID = id
+	m.Priority = -4
+	m.Content = queue.String("Subject: all\r\n\r\nof it\r\n")
+	m.Interrupted = 0 // the store's own
+	return m
+}
+
+// fill gives all fields of a struct different values.
+func fill(v reflect.Value, n *int) {
+	*n++
+	switch x := v.Addr().Interface().(type) {
+	case *time.Time:
+		*x = t0.Add(time.Duration(*n) * time.Millisecond)
+		return
+	case *error:
+		*x = fmt.Errorf("error %d", *n)
+		return
+	case *queue.Content:
+		return
+	case *smtp.EnhancedCode:
+		*x = smtp.EnhancedCode{4, *n, 1}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), n)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0), n)
+		fill(v.Index(1), n)
+	case reflect.String:
+		v.SetString(fmt.Sprintf("text %d", *n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Uint8:
+		v.SetUint(uint64(*n%3 + 1))
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(*n))
+	default:
+		panic("queuetest: no value for " + v.Type().String())
+	}
+}
+
+// sameMessage compares all but Interrupted. Errors are compared by their
+// text, times as instants.
+func sameMessage(t *testing.T, got, want *queue.Message) {
+	t.Helper()
+	if diff := differ("Message", reflect.ValueOf(*got), reflect.ValueOf(*want)); diff != "" {
+		t.Fatalf("%s: %s", want.ID, diff)
+	}
+	if g, w := read(t, got.Content), read(t, want.Content); g != w {
+		t.Fatalf("%s: content is %.100q, want %.100q", want.ID, g, w)
+	}
+}
+
+func differ(path string, a, b reflect.Value) string {
+	switch x := a.Interface().(type) {
+	case time.Time:
+		if y := b.Interface().(time.Time); !x.Equal(y) {
+			return fmt.Sprintf("%s is %v, want %v", path, x, y)
+		}
+		return ""
+	case queue.Content:
+		return ""
+	case error:
+		if fmt.Sprint(x) != fmt.Sprint(b.Interface()) {
+			return fmt.Sprintf("%s is %v, want %v", path, x, b)
+		}
+		return ""
+	}
+	switch a.Kind() {
+	case reflect.Struct:
+		for i := range a.NumField() {
+			if name := a.Type().Field(i).Name; name != "Interrupted" && name != "Content" {
+				if d := differ(path+"."+name, a.Field(i), b.Field(i)); d != "" {
+					return d
+				}
+			}
+		}
+	case reflect.Pointer:
+		if a.IsNil() != b.IsNil() {
+			return fmt.Sprintf("%s is %v, want %v", path, a, b)
+		}
+		if !a.IsNil() {
+			return differ(path, a.Elem(), b.Elem())
+		}
+	case reflect.Slice:
+		if a.Len() != b.Len() {
+			return fmt.Sprintf("%s has %d elements, want %d", path, a.Len(), b.Len())
+		}
+		for i := range a.Len() {
+			if d := differ(fmt.Sprintf("%s[%d]", path, i), a.Index(i), b.Index(i)); d != "" {
+				return d
+			}
+		}
+	default:
+		if a.Interface() != b.Interface() {
+			return fmt.Sprintf("%s is %v, want %v", path, a, b)
+		}
+	}
+	return ""
+}
+
+func update(t *testing.T, f *fixture) {
+	f.put(message("m1"), queue.Schedule{})
+	m := f.claim(claim("a", 0, 1))[0]
+	want := full("x")
+	m.Recipients = append(want.Recipients, queue.Rcpt("new@example.net")...)
+	hop := queue.NextHop{Connector: "c", Destination: "d"}
+	f.update("a", m, queue.Schedule{Due: at(time.Hour), Hop: hop})
+	got := f.get("m1")
+	want.Recipients = m.Recipients
+	want.ID, want.From, want.Options, want.Content = got.ID, got.From, got.Options, got.Content
+	want.Received, want.Release, want.Origin, want.Priority, want.System = got.Received, got.Release, got.Origin, got.Priority, got.System
+	sameMessage(t, got, want)
+
+	e := f.list(queue.Query{})[0]
+	if e.Schedule.Hop != hop || !e.Schedule.Due.Equal(at(time.Hour)) || e.Schedule.Owner != "" {
+		t.Fatalf("schedule is %+v", e.Schedule)
+	}
+	// The lease is released, so nobody may update any more.
+	if err := f.st.Update(ctx, "a", m, queue.Schedule{}); !errors.Is(err, queue.ErrLeaseLost) {
+		t.Fatalf("Update without a lease: %v, want ErrLeaseLost", err)
+	}
+	sameIDs(t, f.claim(claim("b", time.Hour-1, 10)))
+	ms := f.claim(claim("b", time.Hour, 10))
+	sameIDs(t, ms, "m1")
+
+	// An update may keep the lease.
+	ms[0].Recipients = ms[0].Recipients[:1]
+	f.update("b", ms[0], queue.Schedule{Owner: "b", Until: at(2 * time.Hour), Volatile: true})
+	sameIDs(t, f.claim(claim("c", 2*time.Hour-1, 10)))
+	if n := len(f.get("m1").Recipients); n != 1 {
+		t.Fatalf("%d recipients after an update with a volatile schedule, want 1", n)
+	}
+	if err := f.st.Update(ctx, "b", message("unknown"), queue.Schedule{}); !errors.Is(err, queue.ErrNotFound) {
+		t.Fatalf("Update of nothing: %v, want ErrNotFound", err)
+	}
+}
+
+func remove(t *testing.T, f *fixture) {
+	f.put(message("m1"), queue.Schedule{})
+	if err := f.st.Remove(ctx, "a", "m1"); !errors.Is(err, queue.ErrLeaseLost) {
+		t.Fatalf("Remove without a lease: %v, want ErrLeaseLost", err)
+	}
+	f.claim(claim("a", 0, 1))
+	if err := f.st.Remove(ctx, "b", "m1"); !errors.Is(err, queue.ErrLeaseLost) {
+		t.Fatalf("Remove of another's: %v, want ErrLeaseLost", err)
+	}
+	f.remove("a", "m1")
+	if err := f.st.Remove(ctx, "a", "m1"); !errors.Is(err, queue.ErrNotFound) {
+		t.Fatalf("second Remove: %v, want ErrNotFound", err)
+	}
+	if _, err := f.st.Get(ctx, "m1"); !errors.Is(err, queue.ErrNotFound) {
+		t.Fatalf("Get: %v, want ErrNotFound", err)
+	}
+	sameIDs(t, f.claim(claim("b", time.Hour, 10)))
+	if es := f.list(queue.Query{}); len(es) != 0 {
+		t.Fatalf("List has %d entries", len(es))
+	}
+	if err := f.st.Sync(ctx); err != nil {
+		t.Fatalf("Sync: %v", err)
+	}
+}
+
+func get(t *testing.T, f *fixture) {
+	f.put(full("m1"), queue.Schedule{Due: at(time.Hour)})
+	sameMessage(t, f.get("m1"), full("m1"))
+	f.claim(claim("a", time.Hour, 1))
+	sameMessage(t, f.get("m1"), full("m1")) // leased or not
+	for _, id := range []string{"m", "m10", "", strings.Repeat("x", 100)} {
+		if _, err := f.st.Get(ctx, id); !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("Get %q: %v, want ErrNotFound", id, err)
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package queuetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// A model is what a store should do, as simply as it can be said: a map that
+// is searched from end to end each time.
+type model struct {
+	f    *fixture
+	rnd  *rand.Rand
+	now  time.Duration
+	held map[string]*modelMessage // by ID
+	next int
+}
+
+type modelMessage struct {
+	m        *queue.Message
+	s        queue.Schedule
+	recorded time.Time // the due time that a restart goes back to
+	hop      queue.NextHop
+}
+
+func (mm *modelMessage) ready() time.Time {
+	if mm.s.Owner != "" && mm.s.Until.After(mm.s.Due) {
+		return mm.s.Until
+	}
+	return mm.s.Due
+}
+
+var owners = []string{"a", "b", "c"}
+
+func againstAModel(t *testing.T, f *fixture) { runModel(t, f, 3000, false) }
+func reopenModel(t *testing.T, f *fixture)   { runModel(t, f, 2000, true) }
+
+func runModel(t *testing.T, f *fixture, steps int, reopen bool) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	md := &model{f: f, rnd: rand.New(rand.NewPCG(seed, 0)), held: make(map[string]*modelMessage)}
+	for range steps {
+		switch n := md.rnd.IntN(100); {
+		case n < 30:
+			md.put()
+		case n < 60:
+			md.claim()
+		case n < 80:
+			md.update()
+		case n < 92:
+			md.remove()
+		case n < 96:
+			md.now += time.Duration(md.rnd.IntN(int(lease)))
+		case n < 98:
+			md.check()
+		case reopen && n == 99:
+			md.reopen()
+		}
+	}
+	md.check()
+}
+
+func (md *model) schedule() queue.Schedule {
+	s := queue.Schedule{
+		Due: at(md.now + time.Duration(md.rnd.IntN(int(4*lease))) - 2*lease),
+		Hop: []queue.NextHop{hopA, hopB, hopC, {}}[md.rnd.IntN(4)],
+	}
+	if md.rnd.IntN(4) == 0 {
+		s.Owner, s.Until = owners[md.rnd.IntN(3)], at(md.now+time.Duration(md.rnd.IntN(int(lease))))
+	}
+	return s
+}
+
+func (md *model) put() {
+	md.next++
+	m := message(fmt.Sprintf("%x.%d", md.rnd.IntN(256), md.next))
+	m.Priority = md.rnd.IntN(3) - 1
+	m.Received = at(md.now)
+	if md.rnd.IntN(20) == 0 {
+		m.Content = queue.String(strings.Repeat("large content\r\n", 10000+md.rnd.IntN(20000)))
+	}
+	s := md.schedule()
+	md.f.put(m, s)
+	mm := &modelMessage{m: m, s: s, recorded: s.Due, hop: s.Hop}
+	md.held[m.ID] = mm
+}
+
+// claim compares with the rule: nothing that was left could have gone before
+// anything that was taken.
+func (md *model) claim() {
+	c := claim(owners[md.rnd.IntN(3)], md.now, 1+md.rnd.IntN(4))
+	switch md.rnd.IntN(4) {
+	case 0:
+		c.Only = &hopA
+	case 1:
+		c.Except = map[queue.NextHop]bool{hopA: true, {}: true}
+	}
+	var ready []*modelMessage
+	for _, mm := range md.held {
+		if !mm.ready().After(c.Now) && (c.Only == nil || *c.Only == mm.s.Hop) && !c.Except[mm.s.Hop] {
+			ready = append(ready, mm)
+		}
+	}
+	compare := func(a, b *modelMessage) int {
+		if a.m.Priority != b.m.Priority {
+			return b.m.Priority - a.m.Priority
+		}
+		return a.ready().Compare(b.ready())
+	}
+	slices.SortFunc(ready, compare)
+	got := md.f.claim(c)
+	if len(got) != min(c.Max, len(ready)) {
+		md.f.t.Fatalf("claimed %d of %d that were ready, with Max %d", len(got), len(ready), c.Max)
+	}
+	for i, m := range got {
+		mm := md.held[m.ID]
+		if mm == nil || compare(mm, ready[i]) != 0 || !slices.Contains(ready, mm) {
+			md.f.t.Fatalf("claimed %s in place %d, want %s or its equal", m.ID, i, ready[i].m.ID)
+		}
+		sameMessage(md.f.t, m, mm.m)
+	}
+	for _, m := range got {
+		md.held[m.ID].s.Owner, md.held[m.ID].s.Until = c.Owner, c.Until
+	}
+}
+
+// any is some message, nil if there is none.
+func (md *model) any() *modelMessage {
+	var all []string
+	for id := range md.held {
+		all = append(all, id)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.Sort(all)
+	return md.held[all[md.rnd.IntN(len(all))]]
+}
+
+// expect compares an answer to owner's wish to change mm.
+func (md *model) expect(err error, owner string, mm *modelMessage) bool {
+	md.f.t.Helper()
+	if mm.s.Owner == owner && err != nil || mm.s.Owner != owner && !errors.Is(err, queue.ErrLeaseLost) {
+		md.f.t.Fatalf("%s, held by %q: %q got %v", mm.m.ID, mm.s.Owner, owner, err)
+	}
+	return err == nil
+}
+
+func (md *model) update() {
+	mm := md.any()
+	if mm == nil {
+		return
+	}
+	m := *mm.m
+	m.Recipients = nil
+	for i, r := range mm.m.Recipients {
+		c := *r
+		if i == 0 && md.rnd.IntN(2) == 0 {
+			c.Attempts++
+			c.Last.Reply.Message = strings.Repeat("x", md.rnd.IntN(3000))
+		}
+		m.Recipients = append(m.Recipients, &c)
+	}
+	s := md.schedule()
+	s.Volatile = md.rnd.IntN(2) == 0
+	owner := owners[md.rnd.IntN(3)]
+	if !md.expect(md.f.st.Update(ctx, owner, &m, s), owner, mm) {
+		return
+	}
+	mm.m.Recipients = m.Recipients
+	mm.s = s
+	if !s.Volatile {
+		mm.recorded, mm.hop = s.Due, s.Hop
+	} else {
+		mm.recorded, mm.hop = time.Time{}, queue.NextHop{}
+	}
+}
+
+func (md *model) remove() {
+	if mm := md.any(); mm != nil {
+		owner := owners[md.rnd.IntN(3)]
+		if md.expect(md.f.st.Remove(ctx, owner, mm.m.ID), owner, mm) {
+			delete(md.held, mm.m.ID)
+		}
+	}
+}
+
+// check compares everything.
+func (md *model) check() {
+	var want []string
+	for id := range md.held {
+		want = append(want, id)
+	}
+	slices.Sort(want)
+	var got []string
+	for _, e := range md.f.list(queue.Query{}) {
+		got = append(got, e.ID)
+	}
+	if !slices.Equal(got, want) {
+		md.f.t.Fatalf("stored are\n%v\nand should be\n%v", got, want)
+	}
+	for _, mm := range md.held {
+		sameMessage(md.f.t, md.f.get(mm.m.ID), mm.m)
+	}
+	var next time.Time
+	atOnce := false
+	for _, mm := range md.held {
+		r := mm.ready()
+		atOnce = atOnce || r.IsZero()
+		if next.IsZero() || r.Before(next) {
+			next = r
+		}
+	}
+	n, err := md.f.st.Next(ctx, claim("a", md.now, 1))
+	if err != nil || !atOnce && !n.Equal(next) || atOnce && (n.IsZero() || n.After(at(md.now))) {
+		md.f.t.Fatalf("Next: %v, %v; want %v", n, err, next)
+	}
+}
+
+// reopen ends all leases. A schedule that was volatile may be forgotten or
+// not; the model asks the store and goes on from there.
+func (md *model) reopen() {
+	md.f.reopen()
+	for _, e := range md.f.list(queue.Query{}) {
+		mm := md.held[e.ID]
+		if mm == nil {
+			md.f.t.Fatalf("%s rose again", e.ID)
+		}
+		if e.Schedule.Owner != "" || e.Schedule.Due.After(mm.s.Due) {
+			md.f.t.Fatalf("%s has the schedule %+v after a restart, had %+v", e.ID, e.Schedule, mm.s)
+		}
+		if recorded := mm.recorded; !recorded.IsZero() && !e.Schedule.Due.Equal(recorded) {
+			md.f.t.Fatalf("%s is due %v after a restart, recorded was %v", e.ID, e.Schedule.Due, recorded)
+		}
+		mm.s = e.Schedule
+	}
+	md.check()
+}

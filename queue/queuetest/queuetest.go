@@ -1,0 +1,197 @@
+package queuetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// A Config says how to get at the store under test.
+type Config struct {
+	// Open opens the store that lives in dir, a directory of the test's own
+	// that exists. Opening it again after Close finds what was stored; a
+	// store that lives elsewhere uses dir as a name for the place.
+	Open func(t *testing.T, dir string) queue.Store
+	// Durable says that the store outlives Close; without it the tests that
+	// open a store again do not take part.
+	Durable bool
+}
+
+// Test runs all of the suite.
+func Test(t *testing.T, c Config) {
+	for _, tc := range []struct {
+		name    string
+		durable bool
+		run     func(*testing.T, *fixture)
+	}{
+		{"PutAndClaim", false, putAndClaim},
+		{"PutTwice", false, putTwice},
+		{"PutRefusesBadIDs", false, putBadIDs},
+		{"PutKeepsACopy", false, putKeepsACopy},
+		{"PutUnderLease", false, putUnderLease},
+		{"PutAfterContextEnds", false, putCancelled},
+		{"ContentOfAllSizes", false, contents},
+		{"ClaimOrder", false, claimOrder},
+		{"ClaimOnlyAndExcept", false, claimHops},
+		{"ClaimByID", false, claimByID},
+		{"ClaimIsExclusive", false, claimExclusive},
+		{"LeaseRunsOut", false, leaseRunsOut},
+		{"LeaseIsLost", false, leaseLost},
+		{"Renew", false, renew},
+		{"Next", false, next},
+		{"Update", false, update},
+		{"Remove", false, remove},
+		{"Get", false, get},
+		{"List", false, list},
+		{"Hops", false, hops},
+		{"Concurrency", false, concurrency},
+		{"AgainstAModel", false, againstAModel},
+		{"Close", false, closed},
+		{"Reopen", true, reopen},
+		{"ReopenForgetsVolatileSchedules", true, reopenVolatile},
+		{"ReopenEndsLeases", true, reopenLeases},
+		{"ReopenAgainstAModel", true, reopenModel},
+		{"Interrupted", true, interrupted},
+	} {
+		if tc.durable && !c.Durable {
+			continue // a store without a next life has nothing to show here
+		}
+		t.Run(tc.name, func(t *testing.T) { tc.run(t, newFixture(t, c)) })
+	}
+}
+
+// A fixture is one store with helpers that fail the test.
+type fixture struct {
+	t   *testing.T
+	c   Config
+	dir string
+	st  queue.Store
+}
+
+func newFixture(t *testing.T, c Config) *fixture {
+	f := &fixture{t: t, c: c, dir: t.TempDir()}
+	f.st = c.Open(t, f.dir)
+	t.Cleanup(func() { f.st.Close() })
+	return f
+}
+
+var ctx = context.Background()
+
+// t0 is when these tests take place. Stores get the time from Claim.Now.
+var t0 = time.Date(2030, 5, 6, 7, 8, 9, 0, time.UTC)
+
+func at(d time.Duration) time.Time { return t0.Add(d) }
+
+const lease = time.Minute
+
+// claim is a claim of owner's at t0+d for up to max messages.
+func claim(owner string, d time.Duration, max int) queue.Claim {
+	return queue.Claim{Owner: owner, Now: at(d), Until: at(d + lease), Max: max}
+}
+
+// message makes a small message with everything set.
+func message(id string) *queue.Message {
+	return &queue.Message{
+		ID: id, From: "from@example.org", Recipients: queue.Rcpt("to@example.net", "also@example.net"),
+		Content: queue.String("Subject: " + id + "\r\n\r\nHello.\r\n"), Received: t0,
+	}
+}
+
+func (f *fixture) put(m *queue.Message, s queue.Schedule) {
+	f.t.Helper()
+	if err := f.st.Put(ctx, m, s); err != nil {
+		f.t.Fatalf("Put %s: %v", m.ID, err)
+	}
+}
+
+func (f *fixture) claim(c queue.Claim) []*queue.Message {
+	f.t.Helper()
+	ms, err := f.st.Claim(ctx, c)
+	if err != nil {
+		f.t.Fatalf("Claim: %v", err)
+	}
+	return ms
+}
+
+func (f *fixture) update(owner string, m *queue.Message, s queue.Schedule) {
+	f.t.Helper()
+	if err := f.st.Update(ctx, owner, m, s); err != nil {
+		f.t.Fatalf("Update %s: %v", m.ID, err)
+	}
+}
+
+func (f *fixture) remove(owner, id string) {
+	f.t.Helper()
+	if err := f.st.Remove(ctx, owner, id); err != nil {
+		f.t.Fatalf("Remove %s: %v", id, err)
+	}
+}
+
+func (f *fixture) get(id string) *queue.Message {
+	f.t.Helper()
+	m, err := f.st.Get(ctx, id)
+	if err != nil {
+		f.t.Fatalf("Get %s: %v", id, err)
+	}
+	return m
+}
+
+// list is all entries that q selects.
+func (f *fixture) list(q queue.Query) []*queue.Entry {
+	f.t.Helper()
+	var es []*queue.Entry
+	for e, err := range f.st.List(ctx, q) {
+		if err != nil {
+			f.t.Fatalf("List: %v", err)
+		}
+		es = append(es, e)
+	}
+	return es
+}
+
+// reopen closes the store and opens it again.
+func (f *fixture) reopen() {
+	f.t.Helper()
+	if err := f.st.Close(); err != nil {
+		f.t.Fatalf("Close: %v", err)
+	}
+	f.st = f.c.Open(f.t, f.dir)
+}
+
+func ids(ms []*queue.Message) []string {
+	s := []string{}
+	for _, m := range ms {
+		s = append(s, m.ID)
+	}
+	return s
+}
+
+// sameIDs compares what was claimed with what should have been.
+func sameIDs(t *testing.T, ms []*queue.Message, want ...string) {
+	t.Helper()
+	if got := ids(ms); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("claimed %v, want %v", got, want)
+	}
+}
+
+// read is the whole content, read by WriteTo and compared with ReadAt.
+func read(t *testing.T, c queue.Content) string {
+	t.Helper()
+	var b bytes.Buffer
+	n, err := c.WriteTo(&b)
+	if err != nil || n != c.Size() || int64(b.Len()) != n {
+		t.Fatalf("WriteTo: %d of %d bytes, %v", n, c.Size(), err)
+	}
+	again := make([]byte, c.Size())
+	if n, err := c.ReadAt(again, 0); int64(n) < c.Size() {
+		t.Fatalf("ReadAt: %d of %d bytes, %v", n, c.Size(), err)
+	}
+	if !bytes.Equal(again, b.Bytes()) {
+		t.Fatal("ReadAt and WriteTo differ")
+	}
+	return b.String()
+}

@@ -1,0 +1,321 @@
+package spool
+
+import (
+	"errors"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// A message record's meta is head, state and envelope; a state record's meta
+// is a state alone. Recovery reads no further than the state's beginning.
+
+// A head is what the index keeps of a message, and where its content lies.
+type head struct {
+	id       string
+	received time.Time
+	priority int
+	size     int64 // of the content
+	parts    []part
+	fileCRC  uint32 // CRC-32C over the parts in the content file, in order
+}
+
+// A part of the content: n bytes from the record's body (where the part
+// before ended), or from the content file at off.
+type part struct {
+	inFile bool
+	off, n int64
+}
+
+func (h *head) inFile() bool {
+	for _, p := range h.parts {
+		if p.inFile {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *encoder) head(h *head) {
+	e.str(h.id)
+	e.time(h.received)
+	e.int(int64(h.priority))
+	e.uint(uint64(h.size))
+	e.uint(uint64(len(h.parts)))
+	for _, p := range h.parts {
+		e.bool(p.inFile)
+		if p.inFile {
+			e.uint(uint64(p.off))
+		}
+		e.uint(uint64(p.n))
+	}
+	e.uint(uint64(h.fileCRC))
+}
+
+func (d *decoder) head() (h head) {
+	h.id = d.str()
+	h.received = d.time()
+	h.priority = int(d.int())
+	h.size = int64(d.uint())
+	n := d.count()
+	if n > 0 {
+		h.parts = make([]part, 0, n)
+	}
+	var sum int64
+	for range n {
+		p := part{inFile: d.bool()}
+		if p.inFile {
+			p.off = int64(d.uint())
+		}
+		p.n = int64(d.uint())
+		if p.n < 0 || p.off < 0 || sum+p.n < sum || p.off+p.n < p.off {
+			d.fail()
+			break
+		}
+		sum += p.n
+		h.parts = append(h.parts, p)
+	}
+	h.fileCRC = uint32(d.uint())
+	if d.err == nil && (sum != h.size || queue.ValidID(h.id) != nil) {
+		d.fail()
+	}
+	return h
+}
+
+// A state is what Update changes.
+type state struct {
+	due         time.Time
+	hop         queue.NextHop
+	interrupted int
+	recipients  []*queue.Recipient
+}
+
+func stateOf(m *queue.Message, s queue.Schedule) state {
+	st := state{due: s.Due, hop: s.Hop, interrupted: m.Interrupted, recipients: m.Recipients}
+	if s.Volatile {
+		st.due, st.hop = time.Time{}, queue.NextHop{}
+	}
+	return st
+}
+
+func (e *encoder) state(s *state) {
+	e.schedule(s)
+	e.recipients(s.recipients)
+}
+
+func (e *encoder) schedule(s *state) {
+	e.time(s.due)
+	e.str(s.hop.Connector)
+	e.str(s.hop.Destination)
+	e.uint(uint64(s.interrupted))
+}
+
+// schedule decodes all of a state but the recipients.
+func (d *decoder) schedule() (s state) {
+	s.due = d.time()
+	s.hop.Connector = d.str()
+	s.hop.Destination = d.str()
+	s.interrupted = int(d.uint())
+	return s
+}
+
+func (d *decoder) state() (s state) {
+	s = d.schedule()
+	s.recipients = d.recipients()
+	return s
+}
+
+// What a recipient has beside its address.
+const (
+	hasOptions = 1 << iota
+	hasHistory
+	hasRoute
+)
+
+func (e *encoder) recipients(rs []*queue.Recipient) {
+	e.uint(uint64(len(rs)))
+	for _, r := range rs {
+		var has byte
+		if o := &r.Options; o.Notify != nil || o.OriginalRecipient != "" || o.OriginalRecipientType != "" ||
+			!o.RequireRecipientValidSince.IsZero() || o.DeliverBy != nil || o.MTPriority != nil {
+			has |= hasOptions
+		}
+		if r.Status != 0 || r.Attempts != 0 || !r.NextAttempt.IsZero() || !r.LastAttempt.IsZero() || r.Notified || r.Last != (queue.Result{}) {
+			has |= hasHistory
+		}
+		if r.Route != (queue.NextHop{}) {
+			has |= hasRoute
+		}
+		e.byte(has)
+		e.str(r.Addr)
+		if has&hasRoute != 0 {
+			e.str(r.Route.Connector)
+			e.str(r.Route.Destination)
+		}
+		if has&hasOptions != 0 {
+			e.rcptOptions(&r.Options)
+		}
+		if has&hasHistory != 0 {
+			e.history(r)
+		}
+	}
+}
+
+func (d *decoder) recipients() []*queue.Recipient {
+	n := d.count()
+	rs := make([]*queue.Recipient, 0, n)
+	all := make([]queue.Recipient, n)
+	for i := range n {
+		r := &all[i]
+		has := d.byte()
+		r.Addr = d.str()
+		if has&hasRoute != 0 {
+			r.Route.Connector = d.str()
+			r.Route.Destination = d.str()
+		}
+		if has&hasOptions != 0 {
+			d.rcptOptions(&r.Options)
+		}
+		if has&hasHistory != 0 {
+			d.history(r)
+		}
+		if d.err != nil {
+			return nil
+		}
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+func (e *encoder) rcptOptions(o *smtp.RcptOptions) {
+	e.uint(uint64(len(o.Notify)))
+	for _, n := range o.Notify {
+		e.str(string(n))
+	}
+	e.str(string(o.OriginalRecipientType))
+	e.str(o.OriginalRecipient)
+	e.time(o.RequireRecipientValidSince)
+	e.bool(o.DeliverBy != nil)
+	if by := o.DeliverBy; by != nil {
+		e.int(int64(by.Time))
+		e.str(string(by.Mode))
+		e.bool(by.Trace)
+	}
+	e.bool(o.MTPriority != nil)
+	if o.MTPriority != nil {
+		e.int(int64(*o.MTPriority))
+	}
+}
+
+func (d *decoder) rcptOptions(o *smtp.RcptOptions) {
+	for range d.count() {
+		o.Notify = append(o.Notify, smtp.DSNNotify(d.str()))
+	}
+	o.OriginalRecipientType = smtp.DSNAddressType(d.str())
+	o.OriginalRecipient = d.str()
+	o.RequireRecipientValidSince = d.time()
+	if d.bool() {
+		o.DeliverBy = &smtp.DeliverByOptions{
+			Time: time.Duration(d.int()), Mode: smtp.DeliverByMode(d.str()), Trace: d.bool(),
+		}
+	}
+	if d.bool() {
+		p := int(d.int())
+		o.MTPriority = &p
+	}
+}
+
+// history is what became of a recipient so far.
+func (e *encoder) history(r *queue.Recipient) {
+	e.byte(byte(r.Status))
+	e.uint(uint64(r.Attempts))
+	e.time(r.NextAttempt)
+	e.time(r.LastAttempt)
+	e.bool(r.Notified)
+	l := &r.Last
+	e.byte(byte(l.Outcome))
+	e.int(int64(l.Reply.Code))
+	for _, n := range l.Reply.EnhancedCode {
+		e.int(int64(n))
+	}
+	e.str(l.Reply.Message)
+	e.str(l.Host)
+	e.str(l.Addr)
+	e.str(l.TLS)
+	e.bool(l.DSN)
+	e.bool(l.Final)
+	e.bool(l.Err != nil)
+	if l.Err != nil {
+		e.str(l.Err.Error())
+	}
+}
+
+func (d *decoder) history(r *queue.Recipient) {
+	r.Status = queue.Status(d.byte())
+	r.Attempts = int(d.uint())
+	r.NextAttempt = d.time()
+	r.LastAttempt = d.time()
+	r.Notified = d.bool()
+	l := &r.Last
+	l.Outcome = queue.Outcome(d.byte())
+	l.Reply.Code = int(d.int())
+	for i := range l.Reply.EnhancedCode {
+		l.Reply.EnhancedCode[i] = int(d.int())
+	}
+	l.Reply.Message = d.str()
+	l.Host = d.str()
+	l.Addr = d.str()
+	l.TLS = d.str()
+	l.DSN = d.bool()
+	l.Final = d.bool()
+	if d.bool() {
+		l.Err = errors.New(d.str())
+	}
+}
+
+// envelope is what never changes and only delivery asks for.
+func (e *encoder) envelope(m *queue.Message) {
+	e.str(m.From)
+	o := &m.Options
+	e.str(string(o.Body))
+	e.int(o.Size)
+	e.bool(o.RequireTLS)
+	e.bool(o.UTF8)
+	e.str(string(o.Return))
+	e.str(o.EnvelopeID)
+	e.bool(o.Auth != nil)
+	if o.Auth != nil {
+		e.str(*o.Auth)
+	}
+	e.time(m.Release)
+	e.str(m.Origin.Connector)
+	e.str(m.Origin.ClientAddr)
+	e.str(m.Origin.ClientHelo)
+	e.str(m.Origin.Identity)
+	e.str(m.Origin.Protocol)
+	e.bool(m.System)
+}
+
+func (d *decoder) envelope(m *queue.Message) {
+	m.From = d.str()
+	o := &m.Options
+	o.Body = smtp.BodyType(d.str())
+	o.Size = d.int()
+	o.RequireTLS = d.bool()
+	o.UTF8 = d.bool()
+	o.Return = smtp.DSNReturn(d.str())
+	o.EnvelopeID = d.str()
+	if d.bool() {
+		auth := d.str()
+		o.Auth = &auth
+	}
+	m.Release = d.time()
+	m.Origin.Connector = d.str()
+	m.Origin.ClientAddr = d.str()
+	m.Origin.ClientHelo = d.str()
+	m.Origin.Identity = d.str()
+	m.Origin.Protocol = d.str()
+	m.System = d.bool()
+}

@@ -1,0 +1,92 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxIOV is the kernel's limit of buffers for one call (UIO_MAXIOV).
+const maxIOV = 1024
+
+// writev writes bufs at off with as few system calls as it takes.
+func writev(f *os.File, bufs [][]byte, off int64) error {
+	if len(bufs) == 1 {
+		_, err := f.WriteAt(bufs[0], off)
+		return err
+	}
+	fd := int(f.Fd())
+	for len(bufs) > 0 {
+		n, err := unix.Pwritev(fd, bufs[:min(len(bufs), maxIOV)], off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && n == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return &os.PathError{Op: "pwritev", Path: f.Name(), Err: err}
+		}
+		off += int64(n)
+		for len(bufs) > 0 && n >= len(bufs[0]) {
+			n -= len(bufs[0])
+			bufs = bufs[1:]
+		}
+		if n > 0 { // a short write: the rest of this buffer first
+			if _, err := f.WriteAt(bufs[0][n:], off); err != nil {
+				return err
+			}
+			off += int64(len(bufs[0]) - n)
+			bufs = bufs[1:]
+		}
+	}
+	return nil
+}
+
+// datasync leaves out what reading the bytes back does not need (the time of
+// the last change), which spares a journal commit.
+func datasync(f *os.File) error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+		}
+		return nil
+	}
+}
+
+// openNameless opens a file that has no name (O_TMPFILE), to be called name
+// in errors. It is errors.ErrUnsupported where the file system cannot.
+func openNameless(dir, name string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	switch err {
+	case nil:
+		return os.NewFile(uintptr(fd), name), nil
+	case unix.EOPNOTSUPP, unix.EISDIR, unix.EINVAL:
+		return nil, errors.ErrUnsupported
+	}
+	return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+}
+
+// Adopt links the file through its entry in /proc, which works for files with
+// and without a name. Without a /proc it is errors.ErrUnsupported.
+func (osFS) Adopt(f *os.File, name string) error {
+	if err := datasync(f); err != nil {
+		return err
+	}
+	self := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	err := unix.Linkat(unix.AT_FDCWD, self, unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
+	switch err {
+	case nil:
+		return nil
+	case unix.ENOENT, unix.EXDEV, unix.EPERM, unix.EACCES:
+		return errors.ErrUnsupported
+	}
+	return &os.LinkError{Op: "linkat", Old: f.Name(), New: name, Err: err}
+}

@@ -1,0 +1,34 @@
+package spool
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// SyncDir does nothing: NTFS journals the names by itself, and Windows has no
+// call for it.
+func (osFS) SyncDir(name string) error { return nil }
+
+// lockFile takes the spool's lock for as long as the file that it returns is
+// open.
+func lockFile(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY,
+		0, 1, 0, new(windows.Overlapped))
+	if err != nil {
+		f.Close()
+		if err == windows.ERROR_LOCK_VIOLATION {
+			err = ErrInUse
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+// errQuota is "over quota".
+var errQuota error = windows.ERROR_DISK_QUOTA_EXCEEDED

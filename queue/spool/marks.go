@@ -1,0 +1,146 @@
+package spool
+
+import (
+	"encoding/binary"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+)
+
+// The messages that are in hand are marked in a small file that is mapped into
+// memory: a mark is one store to memory, and the kernel keeps it when the
+// process dies. It is an array of 8-byte slots with the sequence numbers of
+// the messages, 0 where free. It is never synced: after a power failure it
+// tells what it last happened to be written back as.
+
+// markSlots is how many messages can be marked at a time; more go unmarked.
+const markSlots = 8192
+
+type marks struct {
+	mu    sync.Mutex // guards all below
+	mem   []byte     // nil when marking is off
+	free  []uint16
+	slots map[string]uint16 // by message ID
+	unmap func() error
+}
+
+func newMarks(mem []byte, unmap func() error) *marks {
+	m := &marks{mem: mem, slots: make(map[string]uint16), unmap: unmap}
+	for i := markSlots - 1; i >= 0; i-- {
+		m.free = append(m.free, uint16(i))
+	}
+	return m
+}
+
+// set writes a slot. A disk that fails under the mapping ends marking, not
+// the program.
+func (m *marks) set(i uint16, seq uint64) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			m.mem = nil
+		}
+	}()
+	binary.LittleEndian.PutUint64(m.mem[int(i)*8:], seq)
+}
+
+func (m *marks) begin(id string, seq uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := len(m.free) - 1
+	if _, twice := m.slots[id]; twice || m.mem == nil || last < 0 {
+		return
+	}
+	i := m.free[last]
+	m.free = m.free[:last]
+	m.slots[id] = i
+	m.set(i, seq)
+}
+
+func (m *marks) end(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, ok := m.slots[id]
+	if !ok {
+		return
+	}
+	delete(m.slots, id)
+	m.free = append(m.free, i)
+	if m.mem != nil {
+		m.set(i, 0)
+	}
+}
+
+// close clears the marks: the process ends in good order.
+func (m *marks) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, i := range m.slots {
+		if m.mem != nil {
+			m.set(i, 0)
+		}
+	}
+	m.mem = nil
+	m.unmap()
+}
+
+// Begin implements queue.Marker.
+func (s *Spool) Begin(id string) {
+	s.mu.Lock()
+	slot, ok := s.index.Find(id)
+	var seq uint64
+	if ok {
+		seq = s.index.At(slot).Data.seq
+	}
+	s.mu.Unlock()
+	if ok {
+		s.marks.begin(id, seq)
+	}
+}
+
+// End implements queue.Marker.
+func (s *Spool) End(id string) { s.marks.end(id) }
+
+func (s *Spool) marksFile() string { return filepath.Join(s.dir, "inhand") }
+
+// readMarks counts the marks that the last process left into the states of
+// their messages. The new states wait for the first commit.
+func (s *Spool) readMarks() {
+	f, err := s.fs.Open(s.marksFile(), read)
+	if err != nil {
+		return // none yet
+	}
+	defer f.Close()
+	b := make([]byte, markSlots*8)
+	n, _ := f.ReadAt(b, 0)
+	for b = b[:n&^7]; len(b) > 0; b = b[8:] {
+		r, ok := s.replayed[binary.LittleEndian.Uint64(b)]
+		if !ok {
+			continue
+		}
+		p := s.place(r.slot)
+		m, err := s.read(&p)
+		p.done()
+		if err != nil {
+			continue // Claim sets it aside
+		}
+		m.Interrupted++
+		s.recovery.Interrupted = append(s.recovery.Interrupted, m.ID)
+		state, sum := s.newState(m, s.index.Schedule(r.slot))
+		s.update(r.slot, state, sum)
+	}
+}
+
+// openMarks begins with a clean file. Marking is off where there can be none.
+func (s *Spool) openMarks() {
+	s.marks = newMarks(nil, func() error { return nil })
+	if _, real := s.fs.(osFS); !real {
+		return
+	}
+	mem, unmap, err := mapMarks(s.marksFile())
+	if err != nil {
+		s.log.Warn("spool: messages in hand will not be marked", "error", err)
+		return
+	}
+	s.marks = newMarks(mem, unmap)
+}

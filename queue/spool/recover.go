@@ -1,0 +1,333 @@
+package spool
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
+)
+
+// A Recovery says what Open found.
+type Recovery struct {
+	Messages   int   // waiting
+	Recipients int   // of these messages
+	Bytes      int64 // of content
+	Segments   int   // files of the log
+	// Cut is what a crash left unfinished at the end of the log, in bytes: it
+	// had never been acknowledged. That is no fault.
+	Cut int64
+	// Damaged lists what was acknowledged once and cannot be read any more.
+	Damaged []Damage
+	// Swept counts files that a crash left without a message.
+	Swept int
+	// Interrupted lists the messages that were in hand (queue.Marker) when
+	// the process died.
+	Interrupted []string
+}
+
+// A Damage is a stretch of the log, or a message, that cannot be read.
+type Damage struct {
+	Segment string // path of the segment
+	Offset  int64
+	Size    int64
+	ID      string // of the message, where it is known
+	Saved   string // the file that the bytes were copied to, "" if they cannot be read
+	Err     error  // what is wrong
+}
+
+// Recovery says what Open found.
+func (s *Spool) Recovery() Recovery { return s.recovery }
+
+// recover reads the log and builds the index.
+func (s *Spool) recover() error {
+	s.token = rand.Text()[:8]
+	numbers, err := s.listLog()
+	if err != nil {
+		return diskError(err)
+	}
+	if err := s.openSegments(numbers); err != nil {
+		return err
+	}
+	if err := s.findKey(numbers); err != nil {
+		return err
+	}
+	replayed := make(map[uint64]replayed)
+	s.replayed = replayed
+	defer func() { s.replayed = nil }()
+	var buf []byte
+	for i, n := range numbers {
+		g := s.segments[n]
+		knownEnd := int64(-1)
+		if i+1 < len(numbers) {
+			knownEnd = s.endOf(n, numbers[i+1])
+		}
+		buf = s.replay(g, knownEnd, buf)
+	}
+	if err := s.sweep(); err != nil {
+		return diskError(err)
+	}
+	s.readMarks()
+	s.recovery.Segments = len(numbers)
+	s.log.Info("spool: recovered", "dir", s.dir, "messages", s.recovery.Messages, "recipients", s.recovery.Recipients,
+		"bytes", s.recovery.Bytes, "segments", s.recovery.Segments, "cut", s.recovery.Cut,
+		"damaged", len(s.recovery.Damaged), "swept", s.recovery.Swept, "interrupted", len(s.recovery.Interrupted))
+	return nil
+}
+
+// listLog is the numbers of the segments, ascending.
+func (s *Spool) listLog() ([]uint32, error) {
+	names, err := s.fs.ReadDir(s.logDir())
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint32
+	for _, d := range names {
+		if n, ok := segmentNumber(d.Name()); ok {
+			numbers = append(numbers, n)
+		} else if d.Name() == spareName {
+			if err := s.fs.Remove(filepath.Join(s.logDir(), spareName)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+func (s *Spool) openSegments(numbers []uint32) error {
+	s.nextNumber = 1
+	for _, n := range numbers {
+		path := filepath.Join(s.logDir(), segmentName(n))
+		f, err := s.fs.Open(path, read)
+		if err != nil {
+			return diskError(err)
+		}
+		size, err := f.Size()
+		if err != nil {
+			f.Close()
+			return diskError(err)
+		}
+		s.segments[n] = s.newSegment(n, path, f, size)
+		s.nextNumber = n + 1
+	}
+	return nil
+}
+
+// segmentHeader reads a segment's header.
+func (g *segment) header() (h segmentHeader, ok bool) {
+	b := make([]byte, segmentHeaderLen)
+	if k, _ := g.file.ReadAt(b, 0); k < len(b) {
+		return h, false
+	}
+	return parseSegmentHeader(b)
+}
+
+// endOf is where segment n ends by what its successor says, -1 if that says
+// nothing about it.
+func (s *Spool) endOf(n, next uint32) int64 {
+	if h, ok := s.segments[next].header(); ok && h.prev == uint64(n) {
+		return h.prevEnd
+	}
+	return -1
+}
+
+// findKey takes the spool's key from the segments, each of which has it, or
+// makes one for a new spool.
+func (s *Spool) findKey(numbers []uint32) error {
+	found := false
+	for _, n := range numbers {
+		if h, ok := s.segments[n].header(); ok {
+			if h.version > version {
+				return fmt.Errorf("spool: %s has format version %d, this program knows %d", s.segments[n].path, h.version, version)
+			}
+			s.key, found = h.key, true
+		}
+	}
+	if !found && len(numbers) > 0 {
+		return fmt.Errorf("spool: no segment in %s has a readable header", s.logDir())
+	}
+	if !found {
+		rand.Read(s.key[:])
+	}
+	for n, g := range s.segments {
+		g.salt = s.key.salt(n)
+	}
+	return nil
+}
+
+// replay applies a segment's records to the index. buf is memory for it, to
+// be used again.
+func (s *Spool) replay(g *segment, knownEnd int64, buf []byte) []byte {
+	if int64(cap(buf)) < g.capacity {
+		buf = make([]byte, g.capacity)
+	}
+	buf = buf[:g.capacity]
+	if n, err := g.file.ReadAt(buf, 0); n < len(buf) && err != nil {
+		// What cannot be read is as good as damaged; what can be is saved.
+		s.log.Error("spool: segment cannot be read to its end", "segment", g.path, "read", n, "error", err)
+		clear(buf[n:])
+	}
+	scan := scanSegment(buf, g.salt, knownEnd)
+	g.end = scan.end
+	s.recovery.Cut += scan.cut
+	for _, d := range scan.damaged {
+		s.damage(Damage{Segment: g.path, Offset: d.off, Size: d.size, Err: d.err,
+			Saved: s.setAside(g, d.off, d.size)})
+	}
+	for _, f := range scan.found {
+		s.apply(g, buf, f)
+		if f.badBody {
+			s.damage(Damage{Segment: g.path, Offset: f.off, Size: f.size(), Err: errBody,
+				Saved: s.setAside(g, f.off, f.size())})
+		}
+	}
+	return buf
+}
+
+func (s *Spool) damage(d Damage) {
+	s.recovery.Damaged = append(s.recovery.Damaged, d)
+	s.log.Error("spool: damage", "segment", d.Segment, "offset", d.Offset, "size", d.Size, "id", d.ID, "saved", d.Saved, "error", d.Err)
+}
+
+// setAside copies a stretch of a segment into the directory damaged and
+// returns the file's name, "" if that cannot be done.
+func (s *Spool) setAside(g *segment, off, size int64) string {
+	if g == nil {
+		return ""
+	}
+	b := make([]byte, size)
+	n, _ := g.file.ReadAt(b, off)
+	name := filepath.Join(s.damagedDir(), fmt.Sprintf("%010d-%d-%d", g.number, off, size))
+	s.fs.Remove(name) // one of an earlier recovery
+	f, err := s.fs.Open(name, create)
+	if err == nil {
+		err = errors.Join(f.WriteAt([][]byte{b[:n]}, 0), f.Sync(), f.Close())
+	}
+	if err != nil {
+		s.log.Error("spool: damaged bytes cannot be set aside", "file", name, "error", err)
+		return ""
+	}
+	return name
+}
+
+// apply replays one record.
+func (s *Spool) apply(g *segment, buf []byte, f found) {
+	at := loc{g.number, uint32(f.off), uint32(f.size())}
+	s.nextSeq.Store(max(s.nextSeq.Load(), f.seq))
+	meta := buf[f.off+headerLen:][:f.metaLen]
+	var err error
+	switch f.kind {
+	case kindMessage:
+		err = s.applyMessage(g, at, f, meta)
+	case kindState:
+		d := decoder{b: meta}
+		d.str() // the ID
+		st := d.schedule()
+		n := d.count()
+		if err = d.err; err != nil {
+			break
+		}
+		if r, ok := s.replayed[f.seq]; ok {
+			data := &s.index.At(r.slot).Data
+			s.release(data.state)
+			data.state = at
+			data.delayed = !st.due.IsZero()
+			g.live += int64(at.size)
+			s.setSchedule(r.slot, &st)
+			s.replayed[f.seq] = replayed{r.slot, uint32(n)}
+		}
+	case kindRemoval:
+		if r, ok := s.replayed[f.seq]; ok {
+			data := &s.index.At(r.slot).Data
+			g.graves[data.message.segment]++
+			s.release(data.message)
+			s.release(data.state)
+			s.index.Delete(r.slot)
+			delete(s.replayed, f.seq)
+		}
+	}
+	if err != nil {
+		s.damage(Damage{Segment: g.path, Offset: f.off, Size: f.size(), Err: err, Saved: s.setAside(g, f.off, f.size())})
+	}
+}
+
+// replayed is what recovery knows of a message beside its index entry.
+type replayed struct {
+	slot       index.Slot
+	recipients uint32
+}
+
+func (s *Spool) applyMessage(g *segment, at loc, f found, meta []byte) error {
+	d := decoder{b: meta}
+	hd := d.head()
+	st := d.schedule()
+	n := d.count()
+	if d.err != nil {
+		return d.err
+	}
+	r, moved := s.replayed[f.seq]
+	if moved {
+		data := &s.index.At(r.slot).Data
+		g.sources[data.message.segment] = true
+		s.release(data.message)
+		s.release(data.state)
+	} else {
+		var ok bool
+		if r.slot, ok = s.index.Add(hd.id, hd.priority); !ok {
+			return fmt.Errorf("spool: a second message with the ID %s", hd.id)
+		}
+	}
+	s.replayed[f.seq] = replayed{r.slot, uint32(n)}
+	e := s.index.At(r.slot)
+	e.Data = entryData{seq: f.seq, message: at, inFile: hd.inFile()}
+	e.Data.delayed = !st.due.IsZero()
+	g.live += int64(at.size)
+	if moved {
+		s.setSchedule(r.slot, &st)
+		return nil
+	}
+	e.Size = hd.size
+	e.Received = index.Nano(hd.received)
+	s.index.Show(r.slot, queue.Schedule{Due: st.due, Hop: st.hop})
+	return nil
+}
+
+func (s *Spool) setSchedule(slot index.Slot, st *state) {
+	s.index.Reschedule(slot, queue.Schedule{Due: st.due, Hop: st.hop})
+}
+
+// sweep removes content files that belong to no message, reports messages
+// whose content files are missing, and counts.
+func (s *Spool) sweep() error {
+	names, err := s.fs.ReadDir(s.filesDir())
+	if err != nil {
+		return err
+	}
+	have := make(map[uint64]bool)
+	for _, d := range names {
+		seq, ok := fileSeq(d.Name())
+		if r, live := s.replayed[seq]; ok && live && s.index.At(r.slot).Data.inFile {
+			have[seq] = true
+			continue
+		}
+		if err := s.fs.Remove(filepath.Join(s.filesDir(), d.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		s.recovery.Swept++
+	}
+	for seq, r := range s.replayed {
+		e := s.index.At(r.slot)
+		if e.Data.inFile && !have[seq] {
+			s.damage(Damage{ID: s.index.ID(r.slot), Err: errors.New("spool: its content file is missing")})
+		}
+		s.recovery.Messages++
+		s.recovery.Recipients += int(r.recipients)
+		s.recovery.Bytes += e.Size
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package spool
+
+import (
+	"log/slog"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/queuetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestStore(t *testing.T) {
+	queuetest.Test(t, queuetest.Config{
+		Open: func(t *testing.T, dir string) queue.Store {
+			s, err := Open(dir, &Options{SegmentSize: 1 << 20, Logger: testLogger(t)})
+			if err != nil {
+				t.Fatalf("Open: %v", err)
+			}
+			return s
+		},
+		Durable: true,
+	})
+}
+
+// testLogger shows in the test's output what goes wrong.
+func testLogger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
