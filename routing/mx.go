@@ -57,8 +57,10 @@ func (f *finder) domain(ctx context.Context, domain string) ([]smtpclient.Host, 
 	for _, x := range xs {
 		switch {
 		case best >= 0 && int(x.pref) >= best: // RFC 5321, 5.1: those would send it back
+			tellSkipped(ctx, x.Host, &LoopError{Domain: domain})
 		case x.err != nil:
 			errs = append(errs, x.err)
+			tellSkipped(ctx, x.Host, x.err)
 		default:
 			hosts = append(hosts, x.Host)
 		}

@@ -47,6 +47,7 @@ func (f *finder) smartHosts(ctx context.Context, c *connector) ([]smtpclient.Hos
 		found = append(found, hosts...)
 		if err != nil {
 			errs = append(errs, err)
+			tellSkipped(ctx, smtpclient.Host{Name: h.String()}, err)
 		}
 	}
 	if len(found) > 0 {

@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -50,6 +51,11 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 	}
 	for i, r := range j.Recipients {
 		m.Recipients[i] = smtpclient.Recipient{Addr: r.Addr, Options: r.Options}
+		if by := r.Options.DeliverBy; by != nil && m.DeliverBy == nil { // they came with one MAIL
+			left := *by
+			left.Time -= time.Since(j.Message.Received) // RFC 2852, 4.1.4
+			m.DeliverBy = &left
+		}
 	}
 	sent := t.Send(ctx, j.Destination, m)
 	results := make([]queue.Result, len(sent))
