@@ -105,8 +105,10 @@ func (c *Client) proven() bool {
 
 func (c *Client) maxRecipients() int {
 	n := or(c.cfg.MaxRecipients, 100)
-	if c.rcptLimit > 0 {
-		n = min(n, c.rcptLimit)
+	for _, limit := range [...]int{c.rcptLimit, c.feat.rcptMax} {
+		if limit > 0 {
+			n = min(n, limit)
+		}
 	}
 	return n
 }

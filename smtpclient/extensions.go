@@ -12,7 +12,9 @@ type features struct {
 	size, dsn, requireTLS, mtPriority            bool
 	deliverBy, rrvs                              bool
 
-	maxSize int64 // 0 means unknown
+	maxSize int64 // SIZE (RFC 1870), 0 means unknown
+	rcptMax int   // LIMITS (RFC 9422): recipients in a transaction, 0 means unknown
+	mailMax int   // and transactions in a session
 }
 
 // setExtensions reads the reply to EHLO: a line each, keyword and parameters
@@ -51,6 +53,17 @@ func (c *Client) setExtensions(r reply) {
 	}
 	if n, err := strconv.ParseInt(c.ext["SIZE"], 10, 64); err == nil && n > 0 {
 		c.feat.maxSize = n
+	}
+	for limit := range strings.FieldsSeq(strings.ToUpper(c.ext["LIMITS"])) {
+		name, value, _ := strings.Cut(limit, "=")
+		n, err := strconv.Atoi(value)
+		switch {
+		case err != nil || n < 1:
+		case name == "RCPTMAX":
+			c.feat.rcptMax = n
+		case name == "MAILMAX":
+			c.feat.mailMax = n
+		}
 	}
 }
 

@@ -61,6 +61,9 @@ func TestReuse(t *testing.T) {
 		{name: "MaxMessages", setup: func(t *Transport) { t.MaxMessages = 2 },
 			scripts: []string{ehlo + one + one + quit, ehlo + one + quit},
 			want:    []string{queued, queued, queued}},
+		{name: "the host's own limits (RFC 9422)",
+			scripts: []string{limits + one + one + quit, limits + one + quit},
+			want:    []string{queued, queued, queued}},
 		{name: "MaxAge", setup: func(t *Transport) { t.MaxAge = time.Minute }, pause: 20 * time.Second,
 			scripts: []string{ehlo + one + one + one + one + quit, ehlo + one + quit},
 			want:    []string{queued, queued, queued, queued, queued}},
@@ -93,6 +96,9 @@ func TestReuse(t *testing.T) {
 		})
 	}
 }
+
+// limits is a host that takes two messages in a session.
+const limits = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250-PIPELINING\nS: 250 LIMITS MAILMAX=2 RCPTMAX=10 WHAT=0"
 
 const queued = "success 250 2.0.0 queued [mx1.example.net]"
 

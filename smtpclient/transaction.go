@@ -29,15 +29,14 @@ func (c *Client) Send(ctx context.Context, m *Message) []Result {
 	if len(d.todo) == 0 {
 		return d.results
 	}
-	err := c.do(ctx, func() error {
-		if !c.greeted {
-			if err := c.hello(); err != nil {
-				return err
-			}
+	if !c.greeted {
+		if err := c.Hello(ctx); err != nil {
+			err = &hostError{c.name(), c.addr, err}
+			d.unreached(ctx, []error{err}, err)
+			return d.results
 		}
-		return c.deliver(d)
-	})
-	if err != nil {
+	}
+	if err := c.do(ctx, func() error { return c.deliver(d) }); err != nil {
 		d.lose(c, err)
 	}
 	return d.results

@@ -198,7 +198,7 @@ func (t *Transport) put(dst *Destination, c *Client) {
 	switch n := or(t.MaxMessages, 100); {
 	case c.closed != nil:
 		return
-	case c.buffered(), n > 0 && c.carried >= n, t.MaxIdle < 0, now.Sub(c.opened) >= or(t.MaxAge, 5*time.Minute):
+	case c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= or(t.MaxAge, 5*time.Minute):
 		c.leave()
 		return
 	}
