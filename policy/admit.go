@@ -1,15 +1,21 @@
 package policy
 
 import (
-	"slices"
-
+	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
+
+// admission is what the relay policy decided about one recipient.
+type admission struct {
+	to    string        // as at RCPT
+	as    string        // the address that the queue gets
+	route queue.NextHop // zero: by the routing table
+}
 
 // admitted is what the relay policy let in, of one transaction.
 type admitted struct {
 	message *smtpserver.Message
-	rcpts   []string
+	rcpts   []admission
 }
 
 type admittedKey struct{}
@@ -19,7 +25,9 @@ type admittedKey struct{}
 // admitted recipients to the queue, so that a server whose relay policy was
 // forgotten, or passed over by an agent's ErrAccept, relays for nobody. An
 // agent that accepts or adds a recipient by its own authority calls Admit.
-func Admit(s *smtpserver.Session, rcpt string) {
+func Admit(s *smtpserver.Session, rcpt string) { admit(s, admission{to: rcpt, as: rcpt}) }
+
+func admit(s *smtpserver.Session, r admission) {
 	m := s.Message()
 	a, _ := s.Value(admittedKey{}).(*admitted)
 	if a == nil {
@@ -29,17 +37,25 @@ func Admit(s *smtpserver.Session, rcpt string) {
 	if a.message != m {
 		a.message, a.rcpts = m, a.rcpts[:0]
 	}
-	a.rcpts = append(a.rcpts, rcpt)
+	a.rcpts = append(a.rcpts, r)
 }
 
-// isAdmitted says whether Admit was called for the recipient in m's
-// transaction. The i-th recipient is looked for at the i-th place first,
-// where it is unless an agent has changed the envelope.
-func isAdmitted(s *smtpserver.Session, m *smtpserver.Message, i int) bool {
+// admissionOf finds what was decided about the i-th recipient of m's
+// transaction; nil where nothing was. It is looked for at the i-th place
+// first, where it is unless an agent has changed the envelope.
+func admissionOf(s *smtpserver.Session, m *smtpserver.Message, i int) *admission {
 	a, _ := s.Value(admittedKey{}).(*admitted)
 	if a == nil || a.message != m {
-		return false
+		return nil
 	}
 	to := m.Recipients[i].Addr
-	return i < len(a.rcpts) && a.rcpts[i] == to || slices.Contains(a.rcpts, to)
+	if i < len(a.rcpts) && a.rcpts[i].to == to {
+		return &a.rcpts[i]
+	}
+	for k := range a.rcpts {
+		if a.rcpts[k].to == to {
+			return &a.rcpts[k]
+		}
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // Kind says what a relay is to an accepted domain, in Exchange's terms.
@@ -44,6 +45,13 @@ type Domain struct {
 	// Directory knows the recipients. An authoritative domain without one
 	// accepts every recipient: the mail system behind has to answer for them.
 	Directory Directory
+	// CatchAll is the mailbox that gets the mail for recipients whom the
+	// Directory does not know, whatever the Kind.
+	CatchAll string
+	// Unresolved is where the mail for recipients of an internal relay goes
+	// whom the Directory does not know ("forward all mail with unresolved
+	// recipients to host"); zero leaves it to the routing table.
+	Unresolved queue.NextHop
 	// Default marks the domain that <postmaster> without a domain belongs
 	// to. Where none is marked it is the first that is no pattern.
 	Default bool
@@ -81,6 +89,9 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 		case into[c] != nil:
 			errs = append(errs, fmt.Errorf("policy: accepted domain %q: stands there twice", d.Name))
 		}
+		if err := d.checkUnknown(); err != nil {
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q: %w", d.Name, err))
+		}
 		into[c] = &d
 		switch pattern := into[c].Name[0] == '*'; {
 		case d.Default && pattern:
@@ -97,6 +108,21 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 		return nil, err
 	}
 	return ds, nil
+}
+
+// checkUnknown checks what is to become of unknown recipients.
+func (d *Domain) checkUnknown() error {
+	switch {
+	case d.CatchAll != "" && (d.Directory == nil || d.Kind == ExternalRelay):
+		return errors.New("CatchAll without a Directory that is asked")
+	case d.CatchAll != "":
+		if err := addr.Mailbox(d.CatchAll, true); err != nil {
+			return fmt.Errorf("CatchAll %q: %w", d.CatchAll, err)
+		}
+	case d.Unresolved != queue.NextHop{} && (d.Directory == nil || d.Kind != InternalRelay):
+		return errors.New("Unresolved is for internal relays with a Directory")
+	}
+	return nil
 }
 
 // isDomain says whether c can stand in an address: a name, or a literal

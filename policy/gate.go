@@ -58,6 +58,6 @@ func (g *Gate) Install(srv *smtpserver.Server) error {
 		[]smtpserver.Agent{relay.Agent(), loop.Agent()},
 		srv.Agents,
 		[]smtpserver.Agent{trace.Agent()})
-	srv.Handler = &Handover{Queue: g.Queue, Domains: domains}
+	srv.Handler = &Handover{Queue: g.Queue}
 	return nil
 }

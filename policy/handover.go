@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/emersion/go-smtp"
 
@@ -22,8 +23,6 @@ type Submitter interface {
 // [Admit]) is refused whole: 550 5.7.1.
 type Handover struct {
 	Queue Submitter
-	// Domains give <postmaster> its domain; may be nil.
-	Domains *Domains
 }
 
 var errNobody = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "The message has no recipients left"}
@@ -33,17 +32,19 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 	if len(m.Recipients) == 0 { // agents have taken them all away
 		return "", errNobody
 	}
-	for i := range m.Recipients {
-		if !isAdmitted(s, m, i) {
-			return "", fmt.Errorf("%w: no relay policy has admitted <%s>", errRelay, m.Recipients[i].Addr)
-		}
-	}
 	// One allocation for all recipients: there is one for most messages.
-	rcpts := make([]queue.Recipient, len(m.Recipients))
-	ptrs := make([]*queue.Recipient, len(m.Recipients))
+	rcpts := make([]queue.Recipient, 0, len(m.Recipients))
+	ptrs := make([]*queue.Recipient, 0, len(m.Recipients))
 	for i, r := range m.Recipients {
-		rcpts[i] = queue.Recipient{Addr: h.Domains.qualify(r.Addr), Options: r.Options}
-		ptrs[i] = &rcpts[i]
+		a := admissionOf(s, m, i)
+		if a == nil {
+			return "", fmt.Errorf("%w: no relay policy has admitted <%s>", errRelay, r.Addr)
+		}
+		if a.as != a.to && slices.ContainsFunc(rcpts, func(q queue.Recipient) bool { return q.Addr == a.as && q.Route == a.route }) {
+			continue // two that are one mailbox, a catch-all
+		}
+		rcpts = append(rcpts, queue.Recipient{Addr: a.as, Options: r.Options, Route: a.route})
+		ptrs = append(ptrs, &rcpts[len(rcpts)-1])
 	}
 	qm := &queue.Message{
 		ID:         m.ID,

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -15,61 +13,83 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Relay decides at RCPT who may reach whom. Recipients in the accepted
-// domains may be reached by everybody, where the domain's Directory knows
-// them; all others only by the clients named here. The zero value relays for
-// nobody.
+// Relay decides who may send mail, and at RCPT who may reach whom. Recipients
+// in the accepted domains may be reached by everybody, where the domain's
+// Directory knows them; all others only by the clients named here. The zero
+// value relays for nobody.
 type Relay struct {
 	// Domains are the accepted domains; nil accepts none.
 	Domains *Domains
-	// Networks are the clients that may relay by their address alone.
+	// Networks are the clients that may relay by their address alone. They
+	// get the rights of Exchange's anonymous users, AcceptAnyRecipient and
+	// BypassAntiSpam.
 	Networks []netip.Prefix
-	// Authenticated lets every client relay that has proved its identity.
+	// Authenticated lets every client relay that has proved its identity: it
+	// gets the rights ExchangeUsers and AcceptAuthoritativeDomainSender.
 	Authenticated bool
-	// DangerouslyRelayForEveryone allows Networks to hold the internet or a
-	// large part of it ("0.0.0.0/0", "::/0", "128.0.0.0/1"). Without it a
-	// network wider than an IPv4 /8 or an IPv6 /16 is an error, and opens
-	// nothing.
+	// Grants give rights to classes of clients. Nil stands for what the world
+	// needs to send mail to the accepted domains: Submit and
+	// AcceptRoutingHeaders for everyone, and AcceptAnySender for clients that
+	// are not authenticated. Networks and Authenticated add to either.
+	Grants []Grant
+	// Resolver finds host names for Clients.Hosts.
+	// Default net.DefaultResolver.
+	Resolver Resolver
+	// DangerouslyRelayForEveryone allows settings that let strangers relay:
+	// networks that hold the internet or a large part of it ("0.0.0.0/0",
+	// "::/0", "128.0.0.0/1"), AcceptAnyRecipient for everyone, and the like.
+	// Without it such a setting is an error, and opens nothing.
 	DangerouslyRelayForEveryone bool
 }
 
-// Validate tells what is wrong with the settings, naming it.
-func (r *Relay) Validate() error {
-	var errs []error
-	for _, p := range r.Networks {
-		switch {
-		case !p.IsValid():
-			errs = append(errs, fmt.Errorf("policy: relay network %v: not a valid prefix", p))
-		case tooWide(p) && !r.DangerouslyRelayForEveryone:
-			errs = append(errs, fmt.Errorf("policy: relay network %v holds a large part of the internet: that would be an open relay", p))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// tooWide tells a network that no organisation has. ::ffff:0:0/96 is the
-// whole of IPv4.
-func tooWide(p netip.Prefix) bool {
-	if p.Addr().Is4In6() && p.Bits() >= 96 {
-		return p.Bits() < 96+8
-	}
-	return p.Addr().Is4() && p.Bits() < 8 || !p.Addr().Is4() && p.Bits() < 16
-}
-
-// Agent judges at RCPT. Networks that Validate finds fault with open nothing.
+// Agent judges at MAIL and RCPT, and gives the session its rights (see
+// [RightsOf]). What Validate finds fault with opens nothing.
 func (r *Relay) Agent() smtpserver.Agent {
-	c := *r
-	c.Networks = nil
-	for _, p := range r.Networks {
-		if !p.IsValid() || tooWide(p) && !r.DangerouslyRelayForEveryone {
-			continue
+	j := r.judge()
+	return smtpserver.Agent{Name: "relay", Connect: j.connect, Helo: j.helo, Auth: j.connect, Mail: j.mail, Rcpt: j.rcpt}
+}
+
+func (r *Relay) judge() *relayJudge {
+	g, _ := r.prepare()
+	return &relayJudge{domains: r.Domains, grants: g}
+}
+
+// all are the grants, those that Networks and Authenticated stand for included.
+func (r *Relay) all() []Grant {
+	all := r.Grants
+	if all == nil {
+		all = []Grant{
+			{To: Clients{Everyone: true}, Rights: Submit | AcceptRoutingHeaders},
+			{To: Clients{Anonymous: true}, Rights: AcceptAnySender},
 		}
-		if p.Addr().Is4In6() && p.Bits() >= 96 { // clients are compared as IPv4
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		c.Networks = append(c.Networks, p)
 	}
-	return smtpserver.Agent{Name: "relay", Rcpt: c.rcpt}
+	all = all[:len(all):len(all)]
+	if len(r.Networks) > 0 {
+		all = append(all, Grant{To: Clients{Networks: r.Networks}, Rights: AnonymousUsers | AcceptAnyRecipient | BypassAntiSpam})
+	}
+	if r.Authenticated {
+		all = append(all, Grant{To: Clients{Authenticated: true}, Rights: ExchangeUsers | AcceptAuthoritativeDomainSender})
+	}
+	return all
+}
+
+// prepare checks and prepares the grants. A grant that would open the relay
+// to the world is left without the right to.
+func (r *Relay) prepare() (*grants, error) {
+	g := &grants{resolver: r.Resolver}
+	var errs []error
+	for _, grant := range r.all() {
+		if err := r.wide(&grant); err != nil {
+			errs = append(errs, err)
+			grant.Rights &^= AcceptAnyRecipient
+		}
+		to, err := grant.To.prepare()
+		if err != nil {
+			errs = append(errs, err)
+		}
+		g.add(to, grant.Rights)
+	}
+	return g, errors.Join(errs...)
 }
 
 // Replies of the relay policy.
@@ -77,66 +97,100 @@ var (
 	errRelay     = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Unable to relay"}
 	errUnknown   = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "User unknown"}
 	errDirectory = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Recipient cannot be verified at present, try again later"}
+	errSubmit    = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send mail here"}
+	errAuth      = &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"} // RFC 4954, 6
+	errHostName  = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your host name cannot be looked up at present, try again later"}
 )
 
-func (r *Relay) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
-	if err := r.judge(ctx, s, r.Domains.qualify(to)); err != nil {
-		return err
+// relayJudge is a Relay at work.
+type relayJudge struct {
+	domains *Domains
+	grants  *grants
+}
+
+// connect makes the rights known to other agents, and lifts the size limit
+// where they say so.
+func (j *relayJudge) connect(ctx context.Context, s *smtpserver.Session) error {
+	st := j.grants.standingOf(s)
+	for _, g := range j.grants.list {
+		if g.rights&BypassMessageSizeLimit != 0 {
+			if rights, _ := st.get(ctx, s); rights&BypassMessageSizeLimit != 0 {
+				s.SetMaxMessageSize(0)
+			}
+			break
+		}
 	}
-	Admit(s, to)
 	return nil
 }
 
-func (r *Relay) judge(ctx context.Context, s *smtpserver.Session, to string) error {
-	trusted := r.trusts(s)
-	local, domain := addr.Split(to)
-	d := r.Domains.Lookup(domain)
+// helo is where rights that depend on TLS first show.
+func (j *relayJudge) helo(ctx context.Context, s *smtpserver.Session, _ string) error {
+	return j.connect(ctx, s)
+}
+
+func (j *relayJudge) mail(ctx context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
+	rights, err := j.grants.standingOf(s).get(ctx, s)
+	switch {
+	case rights&Submit != 0:
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: %w", errHostName, err)
+	case s.Identity() == "" && s.Server().Auth != nil:
+		return errAuth
+	}
+	return errSubmit
+}
+
+func (j *relayJudge) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+	rights, rightsErr := j.grants.standingOf(s).get(ctx, s)
+	a, err := j.admission(ctx, to, rights&AcceptAnyRecipient != 0)
+	if err != nil {
+		if rightsErr != nil && errors.Is(err, errRelay) {
+			return fmt.Errorf("%w: %w", errHostName, rightsErr)
+		}
+		return err
+	}
+	admit(s, a)
+	return nil
+}
+
+// admission decides about one recipient.
+func (j *relayJudge) admission(ctx context.Context, to string, trusted bool) (admission, error) {
+	a := admission{to: to, as: j.domains.qualify(to)}
+	local, domain := addr.Split(a.as)
+	d := j.domains.Lookup(domain)
 	if d == nil {
 		if trusted {
-			return nil
+			return a, nil
 		}
-		return errRelay
+		return a, errRelay
 	}
 	if strings.EqualFold(local, "postmaster") { // RFC 5321, 4.5.1: always there
-		return nil
+		return a, nil
 	}
 	known := false
 	if d.Directory != nil && d.Kind != ExternalRelay {
 		var err error
-		if known, err = d.Directory.Exists(ctx, to); err != nil {
-			return fmt.Errorf("%w: directory of %s: %w", errDirectory, d.Name, err)
+		if known, err = d.Directory.Exists(ctx, a.as); err != nil {
+			return a, fmt.Errorf("%w: directory of %s: %w", errDirectory, d.Name, err)
 		}
-		if !known && d.Kind == Authoritative {
-			return errUnknown
+		switch {
+		case known:
+		case d.CatchAll != "":
+			a.as, known = d.CatchAll, true
+		case d.Kind == Authoritative:
+			return a, errUnknown
+		default:
+			a.route = d.Unresolved
 		}
 	}
 	if !known && !trusted && routed(local) {
-		return errRelay
+		return a, errRelay
 	}
-	return nil
+	return a, nil
 }
 
 // routed tells a local part that asks the host behind us to relay on:
 // user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here. What the
 // client may not ask of us it may not ask of our neighbour in our name.
 func routed(local string) bool { return strings.ContainsAny(local, "%!@") }
-
-// trusts says whether the client may reach recipients outside the accepted
-// domains.
-func (r *Relay) trusts(s *smtpserver.Session) bool {
-	if r.Authenticated && s.Identity() != "" {
-		return true
-	}
-	ip, ok := clientIP(s)
-	return ok && slices.ContainsFunc(r.Networks, func(p netip.Prefix) bool { return p.Contains(ip) })
-}
-
-// clientIP is the client's address, IPv4 in its own form, zone removed.
-func clientIP(s *smtpserver.Session) (netip.Addr, bool) {
-	a, ok := s.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}, false
-	}
-	ip, ok := netip.AddrFromSlice(a.IP)
-	return ip.Unmap(), ok
-}

@@ -3,6 +3,8 @@ package policy
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // stranger is a client that nobody knows; neighbour is in the organisation's
@@ -105,4 +108,65 @@ func passwords() smtpserver.Authenticator {
 func serveAgents(t testing.TB, agents ...smtpserver.Agent) *policytest.Server {
 	t.Helper()
 	return policytest.New(t, &smtpserver.Server{Agents: agents})
+}
+
+// fakeDNS answers from memory: "MX example.net", "TXT ...", "PTR 192.0.2.1",
+// "A mx.example.net" (for both families). What is not there does not exist;
+// "FAIL" is a server that fails.
+type fakeDNS map[string]string
+
+func (d fakeDNS) lookup(qtype, name string) ([]string, error) {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	switch v := d[qtype+" "+name]; v {
+	case "":
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	case "FAIL":
+		return nil, &net.DNSError{Err: "server misbehaving", Name: name, IsTemporary: true}
+	default:
+		return strings.Fields(v), nil
+	}
+}
+
+func (d fakeDNS) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	texts, err := d.lookup("A", host)
+	var as []netip.Addr
+	for _, t := range texts {
+		if a := netip.MustParseAddr(t); network == "ip" || network == "ip4" && a.Is4() || network == "ip6" && a.Is6() {
+			as = append(as, a)
+		}
+	}
+	return as, err
+}
+
+func (d fakeDNS) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	texts, err := d.lookup("MX", name)
+	var mxs []*net.MX
+	for i, t := range texts {
+		mxs = append(mxs, &net.MX{Host: t, Pref: uint16(10 * i)})
+	}
+	return mxs, err
+}
+
+func (d fakeDNS) LookupTXT(_ context.Context, name string) ([]string, error) {
+	return d.lookup("TXT", name)
+}
+
+func (d fakeDNS) LookupAddr(_ context.Context, addr string) ([]string, error) {
+	return d.lookup("PTR", addr)
+}
+
+func serve(t testing.TB, srv *smtpserver.Server) *policytest.Server {
+	t.Helper()
+	return policytest.New(t, srv)
+}
+
+// servePasswords is serveAgents with AUTH.
+func servePasswords(t testing.TB, agents ...smtpserver.Agent) *policytest.Server {
+	t.Helper()
+	return serve(t, &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true, Agents: agents})
+}
+
+func talkOn(t testing.TB, c net.Conn, script string) {
+	t.Helper()
+	smtptest.TalkOn(t, c, script)
 }

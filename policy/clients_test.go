@@ -1,0 +1,269 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+const tryToRelay = `
+	S: 220
+	C: EHLO client.example
+	S: 250
+	C: MAIL FROM:<>
+	S: 250
+	C: RCPT TO:<bob@example.net>
+	S: `
+
+// "Only the list" and "all except the list", by address, by name and by
+// identity.
+func TestWhoMayRelay(t *testing.T) {
+	dns := fakeDNS{
+		"PTR 192.0.2.1": "mx.partner.example.", "A mx.partner.example": "192.0.2.1 2001:db8::1",
+		"PTR 192.0.2.2": "mx.partner.example.", // claims the name, which does not confirm it
+		"PTR 192.0.2.3": "FAIL",
+		"PTR 192.0.2.4": "a.example. b.partner.example.", "A a.example": "FAIL", "A b.partner.example": "192.0.2.4",
+		"PTR 192.0.2.5": "partner.example.", "A partner.example": "192.0.2.5",
+		"PTR 192.0.2.6": "a.example.",
+	}
+	list := Clients{
+		Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+		Hosts:    []string{"*.Partner.example", "smtp.bücher.example"},
+	}
+	for _, tt := range []struct {
+		from            string
+		only, allExcept string // replies
+	}{
+		{"198.51.100.7", "250", "550 5.7.1"},
+		{"192.0.2.1", "250", "550 5.7.1"},
+		{"192.0.2.2", "550 5.7.1", "250"},
+		{"192.0.2.3", "451 4.4.3", "451 4.4.3"},
+		{"192.0.2.4", "250", "550 5.7.1"}, // one name fails, the other one is enough
+		{"192.0.2.5", "550 5.7.1", "250"}, // not below itself
+		{"192.0.2.6", "451 4.4.3", "451 4.4.3"},
+		{"192.0.2.7", "550 5.7.1", "250"}, // no name at all
+	} {
+		grants := []Grant{{To: Clients{Everyone: true}, Rights: Submit}}
+		only := &Relay{Resolver: dns, Grants: append(grants, Grant{To: list, Rights: AcceptAnyRecipient})}
+		if err := only.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		serveAgents(t, only.Agent()).Talk(t, tt.from, tryToRelay+tt.only)
+
+		except := &Relay{Resolver: dns, Grants: append(grants, Grant{To: Clients{Everyone: true, Except: &list}, Rights: AcceptAnyRecipient})}
+		if err := except.Validate(); err == nil || !strings.Contains(err.Error(), "everyone except a list") {
+			t.Errorf("all except the list: %v", err)
+		}
+		serveAgents(t, except.Agent()).Talk(t, tt.from, tryToRelay+"550") // closed in spite of the setting
+		except.DangerouslyRelayForEveryone = true
+		if err := except.Validate(); err != nil {
+			t.Error(err)
+		}
+		serveAgents(t, except.Agent()).Talk(t, tt.from, tryToRelay+tt.allExcept)
+	}
+}
+
+func TestIdentities(t *testing.T) {
+	r := &Relay{Grants: []Grant{
+		{To: Clients{Everyone: true}, Rights: Submit},
+		{To: Clients{Identities: []string{"alice"}}, Rights: AcceptAnyRecipient},
+	}}
+	srv := servePasswords(t, r.Agent())
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: AUTH PLAIN AGJvYgBib2I=
+		S: 235
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<bob@example.net>
+		S: 550 5.7.1
+	`)
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<bob@example.net>
+		S: 550 5.7.1
+		C: RSET
+		S: 250
+		C: AUTH PLAIN AGFsaWNlAGVjaWxh
+		S: 235
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<bob@example.net>
+		S: 250
+	`)
+}
+
+// A connector for users only: nobody else may say MAIL.
+func TestSubmitRight(t *testing.T) {
+	r := &Relay{Grants: []Grant{}, Authenticated: true}
+	servePasswords(t, r.Agent()).Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<alice@example.com>
+		S: 530 5.7.0 Authentication required
+		C: AUTH PLAIN AGFsaWNlAGVjaWxh
+		S: 235
+		C: MAIL FROM:<alice@example.com>
+		S: 250
+		C: RCPT TO:<bob@example.net>
+		S: 250
+	`)
+	serveAgents(t, r.Agent()).Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<alice@example.com>
+		S: 550 5.7.1 You may not send mail here
+	`)
+}
+
+func TestCertificates(t *testing.T) {
+	mine, other := selfSigned(t), selfSigned(t)
+	leaf, err := x509.ParseCertificate(mine.Certificates[0].Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	for _, tt := range []struct {
+		name    string
+		clients Clients
+		auth    tls.ClientAuthType
+		shown   *tls.Config
+		want    string
+	}{
+		{"the key", Clients{CertificateKeys: []string{hex.EncodeToString(key[:])}}, tls.RequestClientCert, mine, "250"},
+		{"another key", Clients{CertificateKeys: []string{hex.EncodeToString(key[:])}}, tls.RequestClientCert, other, "550"},
+		{"no certificate", Clients{CertificateKeys: []string{hex.EncodeToString(key[:])}}, tls.RequestClientCert, nil, "550"},
+		{"a verified name", Clients{CertificateNames: []string{"*.Example.com"}}, tls.VerifyClientCertIfGiven, mine, "250"},
+		{"a name that is not verified", Clients{CertificateNames: []string{"*.example.com"}}, tls.RequestClientCert, mine, "550"},
+		{"another name", Clients{CertificateNames: []string{"*.example.net", "alice@example.com"}}, tls.VerifyClientCertIfGiven, mine, "550"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &Relay{Grants: []Grant{{To: Clients{Everyone: true}, Rights: Submit}, {To: tt.clients, Rights: AcceptAnyRecipient}}}
+			if err := r.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			conf := selfSigned(t)
+			conf.ClientAuth, conf.ClientCAs = tt.auth, roots
+			srv := serve(t, &smtpserver.Server{TLSConfig: conf, TLSMode: smtpserver.TLSImplicit, Agents: []smtpserver.Agent{r.Agent()}})
+			c, err := srv.Dial(stranger)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown := &tls.Config{InsecureSkipVerify: true} // a test's own server
+			if tt.shown != nil {
+				shown.Certificates = tt.shown.Certificates
+			}
+			talkOn(t, tls.Client(c, shown), tryToRelay+tt.want)
+		})
+	}
+}
+
+// A setting that is wrong is named, and holds fewer clients, never more.
+func TestClientsThatAreWrong(t *testing.T) {
+	for _, tt := range []struct {
+		to   Clients
+		want string
+	}{
+		{Clients{Networks: make([]netip.Prefix, 1)}, "not a valid prefix"},
+		{Clients{Identities: []string{""}}, "empty identity"},
+		{Clients{Hosts: []string{"*"}}, `Clients.Hosts: "*" is neither`},
+		{Clients{Hosts: []string{"a..b"}}, `Clients.Hosts: "a..b"`},
+		{Clients{CertificateKeys: []string{"12:34"}}, `"12:34" is no SHA-256`},
+		{Clients{CertificateNames: []string{"*.*"}}, `Clients.CertificateNames: "*.*"`},
+		{Clients{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Except: &Clients{Hosts: []string{"bad host"}}}, `"bad host"`},
+	} {
+		r := &Relay{Grants: []Grant{{To: Clients{Everyone: true}, Rights: Submit}, {To: tt.to, Rights: AcceptAnyRecipient}}}
+		if err := r.Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: error %v, want one with %q", tt.to, err, tt.want)
+		}
+		serveAgents(t, r.Agent()).Talk(t, stranger, tryToRelay+"550")
+	}
+}
+
+// What would relay for the world is an error that names the setting.
+func TestOpenRelaysAreTold(t *testing.T) {
+	halves := []netip.Prefix{}
+	for i := range 32 { // each of them allowed
+		halves = append(halves, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(i + 32), 0, 0, 0}), 8))
+	}
+	for _, tt := range []struct {
+		relay Relay
+		want  string
+	}{
+		{Relay{Grants: []Grant{{To: Clients{Everyone: true}, Rights: ExchangeServers}}}, "accept-any-recipient for everyone"},
+		{Relay{Grants: []Grant{{To: Clients{Anonymous: true}, Rights: AcceptAnyRecipient}}}, "for all anonymous clients"},
+		{Relay{Networks: halves}, "together"},
+		{Relay{Grants: []Grant{{To: Clients{Hosts: []string{"*.com"}}, Rights: AcceptAnyRecipient}}}, `relay host "*.com"`},
+		{Relay{Grants: []Grant{{To: Clients{Hosts: []string{"*.co.uk"}}, Rights: AcceptAnyRecipient}}}, `relay host "*.co.uk"`},
+		{Relay{Grants: []Grant{{To: Clients{CertificateNames: []string{"*.org"}}, Rights: AcceptAnyRecipient}}}, `relay certificate name "*.org"`},
+		{Relay{Domains: mustDomains(t, Domain{Name: "*.com"})}, `accepted domain "*.com"`},
+		{Relay{Domains: mustDomains(t, Domain{Name: "*.net", Kind: ExternalRelay})}, `accepted domain "*.net"`},
+	} {
+		err := tt.relay.Validate()
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "open relay") {
+			t.Errorf("error %v, want one with %q", err, tt.want)
+		}
+		tt.relay.DangerouslyRelayForEveryone = true
+		if err := tt.relay.Validate(); err != nil {
+			t.Errorf("said loudly: %v", err)
+		}
+	}
+	fine := Relay{
+		Domains:       mustDomains(t, Domain{Name: "*.example.com"}, Domain{Name: "*.com.example"}),
+		Networks:      halves[:16],
+		Authenticated: true,
+		Grants: []Grant{
+			{To: Clients{Everyone: true}, Rights: AnonymousUsers},
+			{To: Clients{Hosts: []string{"*.example.com", "mx.example.net"}}, Rights: Partners},
+		},
+	}
+	if err := fine.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRightNames(t *testing.T) {
+	for r, want := range map[Right]string{
+		0:                  "none",
+		Partners:           "submit,accept-routing-headers",
+		AcceptAnyRecipient: "accept-any-recipient",
+		Submit | 1<<15:     "submit,Right(0x8000)",
+	} {
+		if got := r.String(); got != want {
+			t.Errorf("%#x: %q, want %q", uint16(r), got, want)
+		}
+	}
+}
+
+// BypassMessageSizeLimit lifts the limit for those who have it.
+func TestBypassMessageSizeLimit(t *testing.T) {
+	r := &Relay{Grants: []Grant{
+		{To: Clients{Everyone: true}, Rights: Submit},
+		{To: Clients{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, Rights: ExternallySecured},
+	}}
+	srv := serve(t, &smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 1000}, Agents: []smtpserver.Agent{r.Agent()}})
+	for from, want := range map[string]string{stranger: "552", neighbour: "250"} {
+		srv.Talk(t, from, `
+			S: 220
+			C: EHLO client.example
+			S: 250
+			C: MAIL FROM:<> SIZE=2000
+			S: `+want)
+	}
+}

@@ -1,0 +1,148 @@
+package policy
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"github.com/gaissmai/bart"
+)
+
+// Networks is a set of IP networks that stays quick with a million of them.
+// It does not change, and is safe for concurrent use; a nil *Networks is empty.
+type Networks struct {
+	table bart.Lite
+	n     int
+}
+
+// NewNetworks makes a set. Prefixes of IPv4 addresses in IPv6 form
+// (::ffff:10.0.0.0/104) are taken as the IPv4 ones they are.
+func NewNetworks(prefixes ...netip.Prefix) (*Networks, error) {
+	n := new(Networks)
+	var errs []error
+	for _, p := range prefixes {
+		if !p.IsValid() {
+			errs = append(errs, fmt.Errorf("policy: network %v: not a valid prefix", p))
+			continue
+		}
+		n.insert(p)
+	}
+	return n, errors.Join(errs...)
+}
+
+func (n *Networks) insert(p netip.Prefix) {
+	n.table.Insert(unmapPrefix(p).Masked())
+	n.n++
+}
+
+// unmapPrefix is p in the form in which clients are compared.
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+// Contains says whether the address is in one of the networks.
+func (n *Networks) Contains(ip netip.Addr) bool {
+	return n != nil && n.table.Lookup(ip.Unmap().WithZone(""))
+}
+
+// Len is the number of networks that the set was made of.
+func (n *Networks) Len() int {
+	if n == nil {
+		return 0
+	}
+	return n.n
+}
+
+// ReadNetworks reads a list, one a line: a network ("192.0.2.0/24"), an
+// address, or a range ("192.0.2.7-192.0.2.19"). What follows # or ; is a
+// remark. The error names the line.
+func ReadNetworks(r io.Reader) (*Networks, error) {
+	n := new(Networks)
+	lines := bufio.NewScanner(r) // refuses lines of more than 64 KiB
+	for no := 1; lines.Scan(); no++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		text, _, _ = strings.Cut(text, ";")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		ps, err := ParseNetwork(text)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", no, err)
+		}
+		for _, p := range ps {
+			n.insert(p)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("policy: reading networks: %w", err)
+	}
+	return n, nil
+}
+
+// ParseNetwork reads a network ("192.0.2.0/24"), an address ("192.0.2.1") or
+// a range of addresses ("192.0.2.7-192.0.2.19"), which is several networks.
+func ParseNetwork(s string) ([]netip.Prefix, error) {
+	if first, last, ok := strings.Cut(s, "-"); ok {
+		return parseRange(s, first, last)
+	}
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("policy: network %q: not a prefix", s)
+		}
+		if p != p.Masked() {
+			return nil, fmt.Errorf("policy: network %q: has bits beyond its length, perhaps %v is meant", s, p.Masked())
+		}
+		return []netip.Prefix{p}, nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return nil, fmt.Errorf("policy: network %q: neither an address, nor a prefix, nor a range", s)
+	}
+	return []netip.Prefix{netip.PrefixFrom(a, a.BitLen())}, nil
+}
+
+func parseRange(s, first, last string) ([]netip.Prefix, error) {
+	a, err1 := netip.ParseAddr(strings.TrimSpace(first))
+	b, err2 := netip.ParseAddr(strings.TrimSpace(last))
+	if err1 != nil || err2 != nil || a.BitLen() != b.BitLen() || a.Zone() != "" || b.Zone() != "" || b.Less(a) {
+		return nil, fmt.Errorf("policy: network %q: not a range of addresses", s)
+	}
+	var ps []netip.Prefix
+	for {
+		p := widest(a, b)
+		ps = append(ps, p)
+		if a = lastOf(p).Next(); !a.IsValid() || b.Less(a) {
+			return ps, nil
+		}
+	}
+}
+
+// widest is the largest prefix that begins at a and ends not after b.
+func widest(a, b netip.Addr) netip.Prefix {
+	p := netip.PrefixFrom(a, a.BitLen())
+	for bits := a.BitLen() - 1; bits >= 0; bits-- {
+		q := netip.PrefixFrom(a, bits)
+		if q.Masked().Addr() != a || b.Less(lastOf(q)) {
+			break
+		}
+		p = q
+	}
+	return p
+}
+
+// lastOf is the highest address of a prefix.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b) // its length is that of an address
+	return a
+}

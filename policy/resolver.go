@@ -1,0 +1,87 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// A Resolver asks the DNS. *net.Resolver is one, and net.DefaultResolver is
+// used where none is set. It must be safe for concurrent use. When a name has
+// no such records the error is a *net.DNSError with IsNotFound; any other
+// error is a temporary one, by which nothing is known about the name.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	LookupAddr(ctx context.Context, addr string) (names []string, err error)
+}
+
+// dnsTime bounds what one judgement may wait for the DNS.
+const dnsTime = 10 * time.Second
+
+func orDefault(r Resolver) Resolver {
+	if r == nil {
+		return net.DefaultResolver
+	}
+	return r
+}
+
+// notFound says that a name has no records of the kind that was asked for.
+func notFound(err error) bool {
+	var e *net.DNSError
+	return errors.As(err, &e) && e.IsNotFound
+}
+
+// rooted keeps resolvers from trying search domains.
+func rooted(name string) string {
+	if strings.HasSuffix(name, ".") {
+		return name
+	}
+	return name + "."
+}
+
+// maxNames bounds the names that one address is believed to have.
+const maxNames = 10
+
+// confirmedNames are the names of an address that have that address too, in
+// lower case. An error says that there may be more of them.
+func confirmedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, dnsTime)
+	defer cancel()
+	names, err := r.LookupAddr(ctx, ip.String())
+	if err != nil {
+		if notFound(err) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	var confirmed []string
+	var failed error
+	for _, name := range names[:min(len(names), maxNames)] {
+		addrs, err := r.LookupNetIP(ctx, "ip", rooted(name))
+		if err != nil && !notFound(err) {
+			failed = err
+		}
+		for _, a := range addrs {
+			if a.Unmap() == ip {
+				confirmed = append(confirmed, strings.ToLower(strings.TrimSuffix(name, ".")))
+				break
+			}
+		}
+	}
+	return confirmed, failed
+}
+
+// matchDomain says whether a domain is a pattern's: the very one, or, for
+// "*.domain", one below it. Both in canonical form.
+func matchDomain(pattern, domain string) bool {
+	if rest, ok := strings.CutPrefix(pattern, "*."); ok {
+		head, ok := strings.CutSuffix(domain, rest)
+		return ok && len(head) > 1 && strings.HasSuffix(head, ".")
+	}
+	return pattern == domain
+}
