@@ -168,5 +168,6 @@ func servePasswords(t testing.TB, agents ...smtpserver.Agent) *policytest.Server
 
 func talkOn(t testing.TB, c net.Conn, script string) {
 	t.Helper()
+	defer c.Close()
 	smtptest.TalkOn(t, c, script)
 }

@@ -57,6 +57,7 @@ func (s *Server) Talk(t testing.TB, from, script string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer c.Close()
 	smtptest.TalkOn(t, c, script)
 }
 
