@@ -120,10 +120,7 @@ func (a *active) snapshot() *Message {
 // forget ends a message's time in memory. Called with mu held.
 func (q *Queue) forget(a *active) {
 	delete(q.active, a.m.ID)
-	if q.full && len(q.active)+q.reserved <= q.limits.Active*3/4 {
-		q.full = false
-		q.claimNow()
-	}
+	q.roomAgain()
 }
 
 // brokenBy notes that the store could not record what became of a. From now

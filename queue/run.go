@@ -275,7 +275,7 @@ func (q *Queue) claimAdmit(c Claim, most int) (n, room int, err error) {
 		q.admit(&active{m: m, until: c.Until})
 	}
 	q.mu.Lock()
-	q.reserved -= room - len(ms)
+	q.unreserve(room - len(ms))
 	q.mu.Unlock()
 	return len(ms), room, err
 }

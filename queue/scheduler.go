@@ -236,6 +236,21 @@ func (q *Queue) hold(h *hop) {
 	q.claimNow() // its mail may be claimed again
 }
 
+// unreserve gives up n reserved places. Called with mu held.
+func (q *Queue) unreserve(n int) {
+	q.reserved -= n
+	q.roomAgain()
+}
+
+// roomAgain makes Run claim when a quarter of all places is free after there
+// was none. Called with mu held.
+func (q *Queue) roomAgain() {
+	if q.full && len(q.active)+q.reserved <= q.limits.Active*3/4 {
+		q.full = false
+		q.claimNow()
+	}
+}
+
 // relieve ends a hop's congestion when half of its places are free. Called
 // with mu held.
 func (q *Queue) relieve(h *hop) {
@@ -248,6 +263,9 @@ func (q *Queue) relieve(h *hop) {
 // claimAtLatest makes Run claim at that time, if it would not sooner. Called
 // with mu held.
 func (q *Queue) claimAtLatest(t time.Time) {
+	if t.IsZero() {
+		t = time.Unix(0, 0) // at once
+	}
 	if q.claimAt.IsZero() || t.Before(q.claimAt) {
 		q.claimAt = t
 		q.wakeAt(t)

@@ -69,7 +69,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	if err := q.Store.Put(ctx, m, s); err != nil {
 		if atOnce {
 			q.mu.Lock()
-			q.reserved--
+			q.unreserve(1)
 			q.mu.Unlock()
 		}
 		return unstored(err)
