@@ -68,7 +68,7 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 		return nil
 	}
 	switch {
-	case sts != nil && sts.Mode == "enforce":
+	case sts != nil && sts.Mode == mtasts.Enforce:
 		s.policy, s.must, s.verify, s.prove = "mta-sts", true, named, named
 		if !sts.Matches(h.Name) {
 			return s.fail(h, nil, fmt.Errorf("the policy of %s lists no such MX (it has %q)", dst.Domain, sts.MX))
@@ -82,7 +82,9 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 }
 
 func (t *Transport) useDANE(s *security, h *Host) {
-	s.sni = or(strings.TrimSuffix(h.DANE.Base, "."), s.sni)
+	if len(h.DANE.Names) > 0 {
+		s.sni = strings.TrimSuffix(h.DANE.Names[0], ".")
+	}
 	s.verify = func(cs *tls.ConnectionState) error { return h.DANE.Verify(cs.PeerCertificates, t.now()) }
 }
 

@@ -34,9 +34,9 @@ func TestTLSLevels(t *testing.T) {
 	ca, stranger := newAuthority(t, "CA"), newAuthority(t, "stranger")
 	good := ca.issue(nil, "mx1.example.net")
 	sum := sha256.Sum256(good.Leaf.RawSubjectPublicKeyInfo)
-	ee := &dane.Answer{Records: []dane.Record{{Usage: 3, Selector: 1, Matching: 1, Data: sum[:]}}, Base: "mx1.example.net"}
-	wrong := &dane.Answer{Records: []dane.Record{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}, Base: "mx1.example.net"}
-	unusable := &dane.Answer{Records: []dane.Record{{Usage: 0, Selector: 1, Matching: 1, Data: sum[:]}}, Base: "mx1.example.net"}
+	ee := &dane.Answer{Records: []dane.Record{{Usage: 3, Selector: 1, Matching: 1, Data: sum[:]}}, Names: []string{"mx1.example.net"}}
+	wrong := &dane.Answer{Records: []dane.Record{{Usage: 3, Selector: 1, Matching: 1, Data: make([]byte, 32)}}, Names: []string{"mx1.example.net"}}
+	unusable := &dane.Answer{Records: []dane.Record{{Usage: 0, Selector: 1, Matching: 1, Data: sum[:]}}, Names: []string{"mx1.example.net"}}
 	bogus := &dane.Answer{Err: errors.New("SERVFAIL")}
 
 	const plain = "plain"

@@ -83,13 +83,11 @@ type Answer struct {
 	// Answer; records of which none is usable demand TLS without
 	// authentication (RFC 7672, 2.2).
 	Records []Record
-	// Base is the TLSA base domain: the name under which the records were
-	// found. It is the name asked for in the handshake (SNI), and the first
-	// of the names that a certificate under a DANE-TA record must have
-	// (RFC 7672, 3.2.2 and 8.1).
-	Base string
-	// Names are the other reference identifiers for DANE-TA: the next-hop
-	// domain, and the host's original name where CNAMEs were followed.
+	// Names are the reference identifiers: first the TLSA base domain, under
+	// which the records were found and which the handshake asks for (SNI,
+	// RFC 7672, 8.1), then the other names that a certificate under a DANE-TA
+	// record may have: the next-hop domain, and the host's original name
+	// where CNAMEs were followed (3.2.2).
 	Names []string
 	// Err is set when the lookup failed (SERVFAIL, bogus, timeout): the host
 	// must not be used then (RFC 7672, 2.1.1).
@@ -179,7 +177,7 @@ func (a *Answer) verifyUnder(anchor *x509.Certificate, chain []*x509.Certificate
 		return err
 	}
 	var err error
-	for _, name := range append([]string{a.Base}, a.Names...) {
+	for _, name := range a.Names {
 		name = strings.TrimSuffix(name, ".")
 		if name == "" {
 			continue

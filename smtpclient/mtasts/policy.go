@@ -1,0 +1,169 @@
+package mtasts
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Mode says what a policy asks for.
+type Mode string
+
+const (
+	Enforce Mode = "enforce" // do not deliver where the policy is not met
+	Testing Mode = "testing" // deliver, and report (RFC 8460)
+	None    Mode = "none"    // there is no policy any more
+)
+
+const (
+	maxPolicy = 64 << 10               // octets; RFC 8461, 3.3
+	maxMaxAge = 31557600 * time.Second // a year; RFC 8461, 3.2
+	maxMX     = 1000                   // patterns in one policy
+)
+
+// A Policy is a domain's rule about which MX hosts, with which TLS, may be
+// sent to. It does not change.
+type Policy struct {
+	Mode   Mode
+	MX     []string // names, or "*.example.net"; in lower case
+	MaxAge time.Duration
+	Text   string // the policy as it was fetched
+}
+
+// ParsePolicy reads a policy (RFC 8461, 3.2). The error says what is wrong
+// with it.
+func ParsePolicy(text string) (*Policy, error) {
+	if len(text) > maxPolicy {
+		return nil, fmt.Errorf("policy of %d octets is longer than %d", len(text), maxPolicy)
+	}
+	p := &Policy{Text: text}
+	seen := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n \t")
+		if line == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(line, ":")
+		if !ok {
+			return nil, fmt.Errorf("%.60q is no field", line)
+		}
+		value = strings.TrimSpace(value)
+		if seen[key] && key != "mx" {
+			continue // the first counts; RFC 8461, 3.2
+		}
+		if err := p.field(key, value, len(seen) == 0); err != nil {
+			return nil, err
+		}
+		seen[key] = true
+	}
+	switch {
+	case !seen["version"]:
+		return nil, errors.New("no version")
+	case !seen["mode"]:
+		return nil, errors.New("no mode")
+	case !seen["max_age"]:
+		return nil, errors.New("no max_age")
+	case p.Mode != None && len(p.MX) == 0:
+		return nil, errors.New("no mx")
+	}
+	return p, nil
+}
+
+// field takes one field; those that are not known are for the future.
+func (p *Policy) field(key, value string, first bool) error {
+	if first && key != "version" {
+		return fmt.Errorf("policy begins with %.20q and not with its version", key)
+	}
+	switch key {
+	case "version":
+		if value != "STSv1" {
+			return fmt.Errorf("version %.20q is not STSv1", value)
+		}
+	case "mode":
+		p.Mode = Mode(value)
+		if p.Mode != Enforce && p.Mode != Testing && p.Mode != None {
+			return fmt.Errorf("mode %.20q is not enforce, testing or none", value)
+		}
+	case "max_age":
+		n, err := strconv.ParseUint(value, 10, 32)
+		if err != nil || time.Duration(n)*time.Second > maxMaxAge {
+			return fmt.Errorf("max_age %.20q is not between 0 and %d", value, maxMaxAge/time.Second)
+		}
+		p.MaxAge = time.Duration(n) * time.Second
+	case "mx":
+		mx := strings.ToLower(strings.TrimSuffix(value, "."))
+		if !validPattern(mx) {
+			return fmt.Errorf("mx %.80q is no host name or *.name", value)
+		}
+		if p.MX = append(p.MX, mx); len(p.MX) > maxMX {
+			return fmt.Errorf("more than %d mx", maxMX)
+		}
+	}
+	return nil
+}
+
+// validPattern accepts host names in A-label form, and "*." before one.
+func validPattern(mx string) bool {
+	mx = strings.TrimPrefix(mx, "*.")
+	if mx == "" || len(mx) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(mx, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// Matches says whether the policy lists an MX host: by its name, or by
+// "*.example.net" for names with exactly one label more (RFC 8461, 4.1).
+func (p *Policy) Matches(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	_, parent, _ := strings.Cut(host, ".")
+	for _, mx := range p.MX {
+		if suffix, wild := strings.CutPrefix(mx, "*."); wild && suffix == parent || mx == host {
+			return true
+		}
+	}
+	return false
+}
+
+// parseRecord reads the TXT records of _mta-sts.DOMAIN and returns the id of
+// the policy; empty when there is no valid record, or more than one
+// (RFC 8461, 3.1).
+func parseRecord(txts []string) string {
+	id, found := "", 0
+	for _, txt := range txts {
+		version, rest, _ := strings.Cut(txt, ";")
+		if strings.TrimRight(version, " \t") != "v=STSv1" {
+			continue
+		}
+		found++
+		for field := range strings.SplitSeq(rest, ";") {
+			key, value, _ := strings.Cut(strings.TrimSpace(field), "=")
+			if key == "id" && id == "" && validID(value) {
+				id = value
+			}
+		}
+	}
+	if found != 1 {
+		return ""
+	}
+	return id
+}
+
+func validID(id string) bool {
+	if id == "" || len(id) > 32 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+			return false
+		}
+	}
+	return true
+}

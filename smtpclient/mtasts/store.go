@@ -1,0 +1,114 @@
+package mtasts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A file in Dir is called DOMAIN.mta-sts and has
+//
+//	bridgehead-mta-sts: 1
+//	id: 20260101T000000
+//	fetched: 2026-01-02T03:04:05Z
+//
+//	version: STSv1
+//	mode: enforce
+//	...
+const (
+	suffix      = ".mta-sts"
+	fileVersion = "bridgehead-mta-sts: 1"
+)
+
+// path is the file of a domain, whose name Policy has checked: it has letters,
+// digits, dots, hyphens and underscores.
+func (c *Cache) path(domain string) string { return filepath.Join(c.Dir, domain+suffix) }
+
+// save writes an entry such that the file is always a whole one.
+func (c *Cache) save(domain string, e *entry) error {
+	if c.Dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(c.Dir, 0o750); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(c.Dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	_, err = fmt.Fprintf(f, "%s\nid: %s\nfetched: %s\n\n%s", fileVersion, e.id, e.fetched.UTC().Format(time.RFC3339), e.policy.Text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), c.path(domain))
+}
+
+// load reads an entry; nil when there is none, or none that can be made sense
+// of: then the policy is fetched again.
+func (c *Cache) load(domain string) *entry {
+	b, err := os.ReadFile(c.path(domain))
+	if err != nil || len(b) > maxPolicy+1024 {
+		return nil
+	}
+	e, err := parseEntry(string(b))
+	if err != nil {
+		return nil
+	}
+	return e
+}
+
+func parseEntry(text string) (*entry, error) {
+	head, body, _ := strings.Cut(text, "\n\n")
+	lines := strings.Split(head, "\n")
+	if len(lines) != 3 || lines[0] != fileVersion {
+		return nil, errors.New("not a policy file of version 1")
+	}
+	e := &entry{}
+	var err error
+	id, okID := strings.CutPrefix(lines[1], "id: ")
+	fetched, okFetched := strings.CutPrefix(lines[2], "fetched: ")
+	if !okID || !okFetched || !validID(id) {
+		return nil, errors.New("no id or time")
+	}
+	e.id = id
+	if e.fetched, err = time.Parse(time.RFC3339, fetched); err != nil {
+		return nil, err
+	}
+	if e.fetched.After(time.Now().Add(time.Minute)) {
+		return nil, errors.New("fetched in the future")
+	}
+	e.policy, err = ParsePolicy(body)
+	return e, err
+}
+
+// saved are the domains with a file.
+func (c *Cache) saved() []string {
+	if c.Dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(c.Dir)
+	if err != nil {
+		return nil // nothing saved yet
+	}
+	var domains []string
+	for _, e := range entries {
+		if d, ok := strings.CutSuffix(e.Name(), suffix); ok && validPattern(d) {
+			domains = append(domains, d)
+		}
+	}
+	return domains
+}
+
+func (c *Cache) remove(domain string) {
+	if c.Dir == "" {
+		return
+	}
+	if err := os.Remove(c.path(domain)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return // it is over its time, and load will find that out again
+	}
+}
