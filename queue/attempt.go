@@ -27,15 +27,19 @@ func (q *Queue) attempt(p *part) {
 	if down != nil {
 		wait = q.hopWait(h, &pace, down)
 	}
-	verdicts := make([]verdict, len(p.rcpts))
+	var few [2]verdict // for most messages, without an allocation
+	verdicts := few[:0]
+	if len(p.rcpts) > len(few) {
+		verdicts = make([]verdict, 0, len(p.rcpts))
+	}
 	for i, r := range p.rcpts {
 		if q.ctx.Err() != nil && results[i].Outcome != Success && results[i].Outcome != Failure {
 			// Broken off by ourselves: as if it had not been.
-			verdicts[i] = verdict{r: r, hop: h.key, next: r.NextAttempt, again: r.NextAttempt}
+			verdicts = append(verdicts, verdict{r: r, hop: h.key, next: r.NextAttempt, again: r.NextAttempt})
 			down = nil
 			continue
 		}
-		verdicts[i] = q.judge(a, r, h.key, &pace, &results[i], now)
+		verdicts = append(verdicts, q.judge(a, r, h.key, &pace, &results[i], now))
 	}
 	var parked *part
 	q.mu.Lock()
@@ -51,7 +55,11 @@ func (q *Queue) attempt(p *part) {
 		if p.turned < maxTurned { // waiting for a limit costs no attempt
 			p.turned++
 			q.enqueue(p)
+			window := h.window
 			q.mu.Unlock()
+			q.tell(EventThrottle, nil, nil, func(e *Event) {
+				e.Hop, e.Text = h.key, fmt.Sprintf("%d deliveries at a time", window)
+			})
 			return
 		}
 	default:
@@ -70,6 +78,7 @@ func (q *Queue) attempt(p *part) {
 	q.ring(h)
 	record := q.ended(a)
 	q.mu.Unlock()
+	q.tellAttempt(a.m, h.key, verdicts, now.Sub(started))
 	if record {
 		q.record(a)
 	}

@@ -13,7 +13,7 @@ var badMailHop = NextHop{Destination: "(bad mail)"}
 
 // keepBad keeps what cannot be delivered nor reported for the operator.
 func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why string) error {
-	q.log.Warn("queue: bad mail", "id", m.ID, "from", m.From, "why", why, "recipients", addrs(rcpts))
+	q.tell(EventBadMail, m, rcpts, func(e *Event) { e.Text = why })
 	if q.BadMail != nil {
 		return q.BadMail(ctx, m, rcpts)
 	}
@@ -27,11 +27,3 @@ func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why
 }
 
 var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
-
-func addrs(rs []*Recipient) []string {
-	s := make([]string, len(rs))
-	for i, r := range rs {
-		s[i] = r.Addr
-	}
-	return s
-}

@@ -1,6 +1,11 @@
 package queue
 
-import "bytes"
+import (
+	"bytes"
+	"sync"
+)
+
+var headers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
 
 // headerMost is how much of a message is searched for Received fields.
 const headerMost = 256 << 10
@@ -8,7 +13,9 @@ const headerMost = 256 << 10
 // inCircles says whether the message has come through more hosts than
 // Limits.Received allows (RFC 5321, 6.3).
 func (q *Queue) inCircles(m *Message) bool {
-	b := make([]byte, min(m.Content.Size(), 4<<10))
+	buf := headers.Get().(*[4 << 10]byte)
+	defer headers.Put(buf)
+	b := buf[:]
 	n, line, start := 0, 0, int64(0)
 	for {
 		k, _ := m.Content.ReadAt(b, start)

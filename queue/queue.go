@@ -49,6 +49,7 @@ type Queue struct {
 	pacer  Pacer  // the Deliverer, if it is one
 	marker Marker // the Store, if it is one
 	ids    ids
+	events events
 	state
 }
 

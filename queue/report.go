@@ -48,6 +48,8 @@ func (q *Queue) report(ctx context.Context, a *active) {
 				a.mixed = true
 			}
 			q.mu.Unlock()
+		} else {
+			q.tell(EventFail, m, a.failed, func(e *Event) { e.from(&a.failed[0].Last) })
 		}
 		a.failed = nil
 	}
@@ -90,6 +92,7 @@ func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient
 		}
 	}
 	if len(due) == 0 {
+		q.tell(EventSuppressed, m, rcpts, func(e *Event) { e.Text = "NOTIFY does not name FAILURE" })
 		return nil // NOTIFY without FAILURE: the sender wants it so
 	}
 	err := q.sendReport(ctx, m, due, dsn.Failed)
@@ -146,8 +149,12 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 	if action == dsn.Failed {
 		report.Recipients = append(report.Recipients, Rcpt(q.Reports.CopyTo...)...)
 	}
-	if err = q.take(ctx, report); errors.Is(err, ErrExists) {
-		err = nil
+	err = q.take(ctx, report)
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	if err == nil {
+		q.tell(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, string(action) })
 	}
 	return err
 }

@@ -134,6 +134,7 @@ func (q *Queue) place(a *active, gs groups, ended []verdict, now time.Time) {
 		a.recording = true
 	}
 	q.mu.Unlock()
+	q.tellAttempt(a.m, NextHop{}, ended, 0)
 	if done {
 		q.record(a)
 	}

@@ -48,11 +48,7 @@ func (q *Queue) take(ctx context.Context, m *Message) error {
 	if len(m.Recipients) == 0 {
 		return refuse(554, smtp.EnhancedCode{5, 5, 1}, "No recipients", nil)
 	}
-	err := q.put(ctx, m)
-	if err == nil {
-		q.log.Info("queue: message taken over", "id", m.ID, "from", m.From, "recipients", len(m.Recipients), "size", m.Content.Size())
-	}
-	return err
+	return q.put(ctx, m)
 }
 
 // put stores a message and, where there is room in memory, begins with it.
@@ -74,6 +70,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 		}
 		return unstored(err)
 	}
+	q.tell(EventReceive, m, m.Recipients, nil)
 	if atOnce {
 		q.admit(&active{m: m, until: s.Until})
 		return nil

@@ -127,3 +127,11 @@ func clip(s string, n int) string {
 	}
 	return strings.ToValidUTF8(s[:n-3], "") + "..."
 }
+
+// Fields are the Message-ID and the Subject of a message, as they stand in
+// its header and unfolded; empty where it has none in its first 16 KiB.
+func Fields(c Content) (messageID, subject string) {
+	b := make([]byte, min(c.Size(), 16<<10))
+	n, _ := c.ReadAt(b, 0)
+	return fieldOf(b[:n], "Message-ID"), fieldOf(b[:n], "Subject")
+}

@@ -1,0 +1,116 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/dsn"
+)
+
+// tell makes an event of something that happened to rcpts of m, for those who
+// subscribed, and a line for the log. more fills in what is particular.
+func (q *Queue) tell(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event)) {
+	watched, logged := q.events.watched(), q.logged(slog.LevelInfo)
+	if !watched && !logged {
+		return
+	}
+	e := Event{Time: time.Now(), Kind: kind}
+	if m != nil {
+		e.ID, e.From, e.Received, e.Origin, e.System = m.ID, m.From, m.Received, m.Origin, m.System
+		e.Size = m.Content.Size()
+	}
+	for _, r := range rcpts {
+		er := EventRecipient{Addr: r.Addr, Status: r.Status}
+		if kind != EventReceive {
+			er.Reply = words(&r.Last)
+		}
+		e.Recipients = append(e.Recipients, er)
+	}
+	if more != nil {
+		more(&e)
+	}
+	if watched {
+		if m != nil {
+			e.MessageID, e.Subject = dsn.Fields(m.Content)
+		}
+		q.events.send(e)
+	}
+	if logged {
+		q.logEvent(&e)
+	}
+}
+
+func (q *Queue) logged(l slog.Level) bool {
+	return q.Logger != nil && q.Logger.Enabled(context.Background(), l)
+}
+
+var eventTexts = [...]string{"", "message taken over", "delivered", "deferred", "failed", "report queued", "list expanded",
+	"redirected", "resubmitted", "set aside as poison", "kept as bad mail", "next hop throttled", "report suppressed", "operation"}
+
+// logEvent writes an event's line: one for each recipient would be too many
+// for a message to a thousand, so the line has the first and their number.
+func (q *Queue) logEvent(e *Event) {
+	attrs := make([]slog.Attr, 0, 10)
+	if e.ID != "" {
+		attrs = append(attrs, slog.String("id", e.ID), slog.String("from", e.From))
+	}
+	if len(e.Recipients) > 0 {
+		r := &e.Recipients[0]
+		attrs = append(attrs, slog.String("to", r.Addr), slog.Int("recipients", len(e.Recipients)))
+		if r.Reply != "" {
+			attrs = append(attrs, slog.String("reply", r.Reply))
+		}
+	}
+	if e.Hop != (NextHop{}) {
+		attrs = append(attrs, slog.String("hop", e.Hop.String()))
+	}
+	for _, a := range [...]struct{ key, value string }{{"host", e.Host}, {"tls", e.TLS}, {"ref", e.Reference}, {"text", e.Text}} {
+		if a.value != "" {
+			attrs = append(attrs, slog.String(a.key, a.value))
+		}
+	}
+	if e.Kind == EventReceive {
+		attrs = append(attrs, slog.Int64("size", e.Size))
+	}
+	if e.Took > 0 {
+		attrs = append(attrs, slog.Duration("took", e.Took))
+	}
+	q.Logger.LogAttrs(context.Background(), slog.LevelInfo, "queue: "+eventTexts[e.Kind], attrs...)
+}
+
+// tellAttempt makes the events of an attempt: of what was delivered, and of
+// what waits again. What has failed is told of when it is reported.
+func (q *Queue) tellAttempt(m *Message, hop NextHop, vs []verdict, took time.Duration) {
+	if !q.events.watched() && !q.logged(slog.LevelInfo) {
+		return
+	}
+	for _, kind := range [...]EventKind{EventSend, EventDefer} {
+		var rcpts []*Recipient
+		for i := range vs {
+			v := &vs[i]
+			if v.res != nil && (kind == EventSend && v.status == Delivered || kind == EventDefer && v.status == Waiting) {
+				rcpts = append(rcpts, &Recipient{Addr: v.r.Addr, Status: v.status, Last: *v.res})
+			}
+		}
+		if len(rcpts) > 0 {
+			q.tell(kind, m, rcpts, func(e *Event) {
+				e.Hop, e.Took = hop, took
+				e.from(&rcpts[0].Last)
+			})
+		}
+	}
+}
+
+func (e *Event) from(r *Result) { e.Host, e.Addr, e.TLS = r.Host, r.Addr, r.TLS }
+
+// words are what a result says, on one line.
+func words(r *Result) string {
+	switch {
+	case r.Reply.Code != 0:
+		return replyText(&r.Reply)
+	case r.Err != nil:
+		return r.Err.Error()
+	}
+	return ""
+}
