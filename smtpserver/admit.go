@@ -110,11 +110,12 @@ func (s *Session) leave() {
 
 // exempt says whether the limits by address do not bind the client.
 func (s *Session) exempt() bool {
-	if !s.remoteIP.IsValid() {
-		return true
-	}
-	for _, p := range s.lim.Exempt {
-		if p.Contains(s.remoteIP) {
+	return !s.remoteIP.IsValid() || within(s.remoteIP, s.lim.Exempt)
+}
+
+func within(ip netip.Addr, nets []netip.Prefix) bool {
+	for _, p := range nets {
+		if p.Contains(ip) {
 			return true
 		}
 	}

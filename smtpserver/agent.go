@@ -38,6 +38,8 @@ type Agent struct {
 	Connect func(ctx context.Context, s *Session) error
 	// Helo comes at HELO, EHLO and LHLO.
 	Helo func(ctx context.Context, s *Session, name string) error
+	// StartTLS comes at STARTTLS, before the handshake.
+	StartTLS func(ctx context.Context, s *Session) error
 	// Auth comes when a client has proved who it is (Session.Identity).
 	Auth func(ctx context.Context, s *Session) error
 	// Mail comes at MAIL; from is empty for the null reverse-path. It may
@@ -53,9 +55,12 @@ type Agent struct {
 	// EndOfData comes when all of the message is there, before the Handler.
 	// Envelope, header and body may be read and changed.
 	EndOfData func(ctx context.Context, s *Session, m *Message) error
+	// Reset comes when a transaction ends, in whatever way: after the reply to
+	// the message, at RSET or EHLO, when MAIL was refused or the client went.
+	Reset func(ctx context.Context, s *Session)
 	// Command comes for every verb that the server has no answer of its own
-	// to (VRFY, EXPN, HELP, ETRN and whatever an application adds). The first
-	// non-nil Reply is sent.
+	// to (VRFY, EXPN, HELP, NOOP, ETRN, ATRN and whatever an application
+	// adds). The first non-nil Reply is sent.
 	Command func(ctx context.Context, s *Session, verb, arg string) (*Reply, error)
 	// Keywords are lines that the agent adds to the EHLO reply.
 	Keywords func(s *Session) []string

@@ -88,6 +88,9 @@ func (s *Session) keywords() []string {
 	add(ExtVrfy, "VRFY")
 	add(ExtExpn, "EXPN")
 	add(ExtHelp, "HELP")
+	if s.mayXClient() {
+		k = append(k, "XCLIENT "+xclientAttributes)
+	}
 	for i := range srv.Agents {
 		if a := &srv.Agents[i]; a.Keywords != nil {
 			k = append(k, a.Keywords(s)...)

@@ -1,42 +1,81 @@
 package smtpserver
 
 import (
+	"errors"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/emersion/go-smtp"
 )
 
-// banner asks the agents about the connection and sends the banner, or what
-// stands for it (RFC 5321, 3.1).
+// banner begins the conversation (RFC 5321, 3.1).
 func (s *Session) banner() error {
+	if err := s.connect(); err != nil || s.state == turnedAway {
+		return err
+	}
+	if err := s.beforeBanner(); err != nil {
+		return err
+	}
+	s.greet()
+	return nil
+}
+
+// connect asks the agents about the connection. A refusal stands for the
+// banner.
+func (s *Session) connect() error {
 	v := s.ask(func(a *Agent) error {
 		if a.Connect == nil {
 			return nil
 		}
 		return a.Connect(s.ctx, s)
 	})
-	if v != nil && v.discard {
-		s.discardAll, v = true, nil
+	switch {
+	case v == nil:
+		return nil
+	case v.discard:
+		s.discardAll = true
+		return nil
 	}
-	if v != nil {
-		// RFC 5321, 3.1: 554 stands for the banner, and then only QUIT is
-		// answered; 421 closes.
-		s.refuse(v)
+	s.refuse(v)
+	if v.close || v.reply.Code != 554 {
 		return errClosing
 	}
-	if err := s.checkEarly("before the banner"); err != nil {
-		return err
-	}
-	protocol := "ESMTP"
-	if s.srv.LMTP {
-		protocol = "LMTP"
-	}
+	s.state = turnedAway // RFC 5321, 3.1: the client is to quit
+	return nil
+}
+
+func (s *Session) greet() {
 	text := s.srv.Banner
-	if text == "" {
-		text = protocol
+	switch {
+	case text != "":
+	case s.srv.LMTP:
+		text = "LMTP"
+	default:
+		text = "ESMTP"
 	}
 	s.reply(220, noCode, s.srv.hostname+" "+text)
 	s.state = connected
+}
+
+// beforeBanner looks for input of a client that does not wait to be greeted,
+// and waits itself where it is to wait.
+func (s *Session) beforeBanner() error {
+	if s.srv.BannerDelay <= 0 {
+		if s.in.poll() != nil {
+			return io.EOF
+		}
+		return s.checkEarly("before the banner")
+	}
+	if err := s.setReadDeadline(s.srv.BannerDelay); err != nil {
+		return err
+	}
+	switch err := s.in.fill(); {
+	case err == nil:
+		return s.checkEarly("before the banner")
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	}
 	return nil
 }
 

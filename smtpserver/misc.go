@@ -1,7 +1,11 @@
 package smtpserver
 
 import (
+	"bytes"
+	"context"
+	"net"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
@@ -15,7 +19,10 @@ func (s *Session) cmdRSET(arg string) error {
 	return nil
 }
 
-func (s *Session) cmdNOOP(string) error { // RFC 5321, 4.1.1.9: any argument is ignored
+func (s *Session) cmdNOOP(arg string) error { // RFC 5321, 4.1.1.9: any argument is ignored
+	if done, err := s.askCommand("NOOP", arg); done {
+		return err
+	}
 	s.reply(250, smtp.EnhancedCode{2, 0, 0}, "Ok")
 	return nil
 }
@@ -68,7 +75,7 @@ func (s *Session) otherCommand(verb, arg string) error {
 		}
 	}
 	switch verb {
-	case "SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "XCLIENT":
+	case "SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN":
 		return s.notImplemented(verb)
 	case "":
 		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Empty command")
@@ -107,5 +114,38 @@ func (s *Session) askCommand(verb, arg string) (done bool, err error) {
 		return true, nil
 	}
 	s.reply(r.Code, r.EnhancedCode, text)
+	if r.Takeover != nil {
+		return true, s.handConnection(r.Takeover)
+	}
 	return true, nil
+}
+
+// handConnection gives the connection away, as ATRN does, and ends the
+// session when it comes back.
+func (s *Session) handConnection(takeover func(context.Context, net.Conn)) error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	unread := bytes.Clone(s.in.buffered())
+	s.in.drop()
+	if err := s.conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	takeover(s.ctx, &takenConn{Conn: s.conn, unread: unread})
+	return errTaken
+}
+
+// takenConn is a connection of which something was read already.
+type takenConn struct {
+	net.Conn
+	unread []byte
+}
+
+func (c *takenConn) Read(b []byte) (int, error) {
+	if len(c.unread) > 0 {
+		n := copy(b, c.unread)
+		c.unread = c.unread[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
 }

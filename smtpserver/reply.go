@@ -1,6 +1,8 @@
 package smtpserver
 
 import (
+	"context"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +16,10 @@ type Reply struct {
 	Code         int
 	EnhancedCode smtp.EnhancedCode
 	Lines        []string
+	// Takeover, where set, is given the connection once the reply is sent:
+	// for ATRN (RFC 2645), by which client and server change places. The
+	// session ends when it returns; it need not close conn.
+	Takeover func(ctx context.Context, conn net.Conn)
 }
 
 // maxReplyText is the longest text of a reply line: 512 octets with code,

@@ -219,6 +219,11 @@ func (s *Session) serve() {
 
 // converse leads the session from its first to its last byte.
 func (s *Session) converse() error {
+	if within(s.peerIP, s.srv.ProxyFrom) {
+		if err := s.readProxy(); err != nil {
+			return err
+		}
+	}
 	s.traceConnect()
 	if s.srv.TLSMode == TLSImplicit {
 		if s.srv.TLSConfig == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -63,6 +64,14 @@ type Server struct {
 	// StrayBytes says what becomes of messages with bare CRs, bare LFs and
 	// NULs. Default: refused. See also Session.SetStrayBytes.
 	StrayBytes StrayBytes
+
+	// ProxyFrom names the networks of proxies whose connections begin with a
+	// PROXY protocol header (HAProxy's, version 1 or 2). From there it is
+	// required, from elsewhere it is nothing that SMTP knows.
+	ProxyFrom []netip.Prefix
+	// XClientFrom names the networks of front ends that may say by XCLIENT
+	// (Postfix's) for whom they speak.
+	XClientFrom []netip.Prefix
 
 	// Disable and Enable switch extensions off that are on by default, and on
 	// that are off. Disable wins.

@@ -31,6 +31,14 @@ func (s *Session) cmdSTARTTLS(arg string) error {
 	if err := s.checkEarly("before the reply to STARTTLS"); err != nil {
 		return err
 	}
+	if ok, err := s.pass(s.ask(func(a *Agent) error {
+		if a.StartTLS == nil {
+			return nil
+		}
+		return a.StartTLS(s.ctx, s)
+	})); !ok {
+		return err
+	}
 	// CVE-2011-0411: commands that came with STARTTLS must not be run as if
 	// they had come through TLS.
 	s.in.drop()

@@ -35,6 +35,10 @@ const (
 	chunks                      // and the first chunk of BDAT
 
 	anyState = connected | ready | mail | rcpt | chunks
+
+	// turnedAway: 554 stood for the banner. Only QUIT has a meaning now
+	// (RFC 5321, 3.1).
+	turnedAway state = 1 << 7
 )
 
 // A command is one verb that the server knows.
@@ -58,16 +62,18 @@ var commands = map[string]command{
 	"BDAT":     {anyState, true, (*Session).cmdBDAT}, // the chunk must be read in any case
 	"RSET":     {anyState, false, (*Session).cmdRSET},
 	"NOOP":     {anyState, true, (*Session).cmdNOOP},
-	"QUIT":     {anyState, true, (*Session).cmdQUIT},
+	"QUIT":     {anyState | turnedAway, true, (*Session).cmdQUIT},
 	"VRFY":     {anyState, false, (*Session).cmdVRFY},
 	"EXPN":     {anyState, false, (*Session).cmdEXPN},
 	"HELP":     {anyState, true, (*Session).cmdHELP},
+	"XCLIENT":  {connected | ready, false, (*Session).cmdXCLIENT},
 }
 
 // What ends a session.
 var (
 	errQuit    = errors.New("QUIT")
 	errClosing = errors.New("closed by the server")
+	errTaken   = errors.New("connection handed over")
 )
 
 // loop reads and runs commands until the session ends.
@@ -115,6 +121,8 @@ func (s *Session) run(line []byte) (err error) {
 	}
 	cmd, known := commands[string(verb)]
 	switch {
+	case s.state == turnedAway && string(verb) != "QUIT":
+		return s.badSequence(string(verb))
 	case s.mustStartTLS() && !cmd.open:
 		return s.fail(refusal(530, 5, 7, 0, "Must issue a STARTTLS command first"))
 	case !known:
@@ -165,6 +173,8 @@ func splitCommand(line []byte) (verb []byte, arg string, ok bool) {
 func (s *Session) badSequence(verb string) error {
 	text := "Bad sequence of commands"
 	switch {
+	case s.state == turnedAway:
+		text = "Not welcome: say QUIT"
 	case s.state == connected:
 		text = "Say EHLO or HELO first"
 	case s.state == chunks:
@@ -213,6 +223,9 @@ func (s *Session) bye(code int, ec smtp.EnhancedCode, text string) error {
 
 // reset ends the transaction, whatever became of it.
 func (s *Session) reset() {
+	if s.msg != nil {
+		s.tellReset()
+	}
 	if s.chunks != nil {
 		s.chunks.end()
 		s.chunks = nil
@@ -221,7 +234,7 @@ func (s *Session) reset() {
 		s.msg.Close()
 	}
 	s.msg, s.params, s.discarding, s.refusedTo = nil, nil, false, false
-	if s.state != connected {
+	if s.state != connected && s.state != turnedAway {
 		s.state = ready
 	}
 }
@@ -296,7 +309,7 @@ func (s *Session) waitCommand() error {
 		return err
 	}
 	d := s.lim.Command
-	if s.srv.overloaded() {
+	if s.state == turnedAway || s.srv.overloaded() {
 		d = min(d, overloadWait)
 	}
 	if err := s.setReadDeadline(d); err != nil {

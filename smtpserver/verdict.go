@@ -111,3 +111,14 @@ func (s *Session) noteRefusal(v *verdict) {
 	}
 	s.asking = ""
 }
+
+// tellReset lets the agents know that the transaction ends.
+func (s *Session) tellReset() {
+	for i := range s.srv.Agents {
+		if a := &s.srv.Agents[i]; a.Reset != nil {
+			s.asking = a.Name
+			a.Reset(s.ctx, s)
+		}
+	}
+	s.asking = ""
+}

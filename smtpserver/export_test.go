@@ -1,0 +1,18 @@
+package smtpserver
+
+import "io"
+
+// ReadText runs pieces of text, as DATA brings them, through a textReader.
+func ReadText(pieces []string, normalize bool, w io.Writer) (stray, end bool, rest string) {
+	t := textReader{dots: true, maxLine: noLimitInt, fix: normalize}
+	for i, p := range pieces {
+		n, done := t.read([]byte(p), func(b []byte) { w.Write(b) })
+		if done {
+			for _, q := range pieces[i+1:] {
+				p += q
+			}
+			return t.hasStray, true, p[n:]
+		}
+	}
+	return t.hasStray, false, ""
+}

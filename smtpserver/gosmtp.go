@@ -1,0 +1,135 @@
+package smtpserver
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+)
+
+// MountGoSMTP lets a session written for go-smtp serve: the agent goes into
+// Server.Agents, the handler is the Server's, and auth, which is of use where
+// the sessions are smtp.AuthSessions, its Authenticator. newSession is called
+// at each session's first greeting. LMTPSession is served too, with
+// Server.LMTP. The Session's Identity is set to "authenticated" where an
+// AuthSession has succeeded, as go-smtp does not say to whom.
+func MountGoSMTP(newSession func(s *Session) (smtp.Session, error)) (Agent, Handler, Authenticator) {
+	g := goSMTP{newSession}
+	return g.agent(), g, g
+}
+
+type goSMTP struct {
+	newSession func(s *Session) (smtp.Session, error)
+}
+
+type goSMTPKey struct{}
+
+func mounted(s *Session) smtp.Session {
+	m, _ := s.Value(goSMTPKey{}).(smtp.Session)
+	return m
+}
+
+func (g goSMTP) agent() Agent {
+	return Agent{
+		Name: "go-smtp",
+		Helo: func(_ context.Context, s *Session, _ string) error {
+			if mounted(s) != nil {
+				return nil
+			}
+			m, err := g.newSession(s)
+			if err == nil {
+				s.SetValue(goSMTPKey{}, m)
+			}
+			return err
+		},
+		Mail: func(_ context.Context, s *Session, from string, opts *smtp.MailOptions) error {
+			return mounted(s).Mail(from, opts)
+		},
+		Rcpt: func(_ context.Context, s *Session, to string, opts *smtp.RcptOptions) error {
+			return mounted(s).Rcpt(to, opts)
+		},
+		Reset: func(_ context.Context, s *Session) { mounted(s).Reset() },
+		Disconnect: func(_ context.Context, s *Session) {
+			if m := mounted(s); m != nil {
+				if err := m.Logout(); err != nil {
+					s.log(slog.LevelWarn, "logout", slog.Any("error", err))
+				}
+			}
+		},
+	}
+}
+
+// Receive implements Handler by the session's Data or LMTPData.
+func (g goSMTP) Receive(_ context.Context, s *Session, m *Message) (string, error) {
+	c := m.content()
+	m0 := mounted(s)
+	l, ok := m0.(smtp.LMTPSession)
+	if !s.srv.LMTP || !ok {
+		err := m0.Data(c.Reader())
+		if err == nil {
+			err = m.Close()
+		}
+		return "", err
+	}
+	st := &lmtpStatus{m: m, errs: make(RecipientErrors, len(m.Recipients)), set: make([]bool, len(m.Recipients))}
+	err := l.LMTPData(c.Reader(), st)
+	return "", st.result(err)
+}
+
+// lmtpStatus is go-smtp's StatusCollector.
+type lmtpStatus struct {
+	m    *Message
+	errs RecipientErrors
+	set  []bool
+}
+
+// SetStatus sets the status of the next recipient with that address.
+func (l *lmtpStatus) SetStatus(rcpt string, err error) {
+	for i, r := range l.m.Recipients {
+		if r.Addr == rcpt && !l.set[i] {
+			l.set[i], l.errs[i] = true, err
+			return
+		}
+	}
+}
+
+// result gives the recipients without a status of their own the one of all.
+func (l *lmtpStatus) result(err error) error {
+	some := false
+	for i := range l.errs {
+		if !l.set[i] {
+			l.errs[i] = err
+		}
+		some = some || l.errs[i] != nil
+	}
+	if !some {
+		return l.m.Close()
+	}
+	return l.errs
+}
+
+func (g goSMTP) Mechanisms(s *Session) []string {
+	if a, ok := mounted(s).(smtp.AuthSession); ok {
+		return a.AuthMechanisms()
+	}
+	return nil
+}
+
+func (g goSMTP) Start(_ context.Context, s *Session, mechanism string) (sasl.Server, error) {
+	a, ok := mounted(s).(smtp.AuthSession)
+	if !ok {
+		return nil, errNotOffered(mechanism)
+	}
+	server, err := a.Auth(mechanism)
+	if err != nil {
+		return nil, err
+	}
+	return saslFunc(func(response []byte) ([]byte, bool, error) {
+		challenge, done, err := server.Next(response)
+		if done && err == nil {
+			s.SetIdentity("authenticated")
+		}
+		return challenge, done, err
+	}), nil
+}

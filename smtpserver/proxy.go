@@ -1,0 +1,143 @@
+package smtpserver
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// The PROXY protocol (HAProxy, "The PROXY protocol, versions 1 & 2"): a header
+// before the first byte of SMTP that tells the client's address.
+
+var proxySignature = []byte("\r\n\r\n\x00\r\nQUIT\n")
+
+const (
+	proxyV1Most = 107  // bytes of a version 1 header
+	proxyV2Most = 4096 // of what follows the 16 bytes of a version 2 header
+)
+
+var errProxyHeader = errors.New("no PROXY header where one must be")
+
+// readProxy reads the header and takes the addresses in it for the client's.
+func (s *Session) readProxy() error {
+	for {
+		src, dst, n, err := parseProxy(s.in.buffered())
+		if err != nil {
+			s.log(slog.LevelError, "proxy", slog.Any("error", err))
+			return err
+		}
+		if n > 0 {
+			s.in.consume(n)
+			if src.IsValid() {
+				s.claim(src, dst)
+			}
+			return nil
+		}
+		if err := s.setReadDeadline(s.lim.Handshake); err != nil {
+			return err
+		}
+		if err := s.in.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// claim sets the addresses that the client has by a trusted proxy's word.
+func (s *Session) claim(src, dst netip.AddrPort) {
+	s.remote = net.TCPAddrFromAddrPort(src)
+	s.remoteIP = src.Addr().Unmap()
+	if dst.IsValid() {
+		s.local = net.TCPAddrFromAddrPort(dst)
+	}
+}
+
+// parseProxy reads a header at the start of b. n is its length; 0 means that
+// more is needed. Without addresses (LOCAL, UNKNOWN) src is not valid.
+func parseProxy(b []byte) (src, dst netip.AddrPort, n int, err error) {
+	switch {
+	case bytes.HasPrefix(b, proxySignature):
+		return parseProxyV2(b)
+	case bytes.HasPrefix(b, []byte("PROXY ")):
+		return parseProxyV1(b)
+	case len(b) < len(proxySignature) && (bytes.HasPrefix(proxySignature, b) || bytes.HasPrefix([]byte("PROXY "), b)):
+		return src, dst, 0, nil
+	}
+	return src, dst, 0, errProxyHeader
+}
+
+// parseProxyV1 reads "PROXY TCP4 source destination sport dport" CRLF.
+func parseProxyV1(b []byte) (src, dst netip.AddrPort, n int, err error) {
+	i := bytes.Index(b[:min(len(b), proxyV1Most)], crlf)
+	if i < 0 {
+		if len(b) >= proxyV1Most {
+			err = errProxyHeader
+		}
+		return src, dst, 0, err
+	}
+	n = i + 2
+	f := strings.Split(string(b[:i]), " ")
+	if f[1] == "UNKNOWN" {
+		return src, dst, n, nil
+	}
+	if len(f) != 6 || (f[1] != "TCP4" && f[1] != "TCP6") {
+		return src, dst, 0, fmt.Errorf("%w: %q", errProxyHeader, b[:i])
+	}
+	src, err1 := proxyAddr(f[2], f[4], f[1] == "TCP6")
+	dst, err2 := proxyAddr(f[3], f[5], f[1] == "TCP6")
+	if err := errors.Join(err1, err2); err != nil {
+		return netip.AddrPort{}, netip.AddrPort{}, 0, err
+	}
+	return src, dst, n, nil
+}
+
+func proxyAddr(ip, port string, six bool) (netip.AddrPort, error) {
+	a, err := netip.ParseAddr(ip)
+	p, perr := strconv.ParseUint(port, 10, 16)
+	if err != nil || perr != nil || a.Is6() != six || a.Zone() != "" {
+		return netip.AddrPort{}, fmt.Errorf("%w: bad address %q %q", errProxyHeader, ip, port)
+	}
+	return netip.AddrPortFrom(a, uint16(p)), nil
+}
+
+// parseProxyV2 reads the binary form. What follows the addresses (TLVs) is
+// passed over.
+func parseProxyV2(b []byte) (src, dst netip.AddrPort, n int, err error) {
+	const fixed = 16
+	if len(b) < fixed {
+		return src, dst, 0, nil
+	}
+	command, family, length := b[12], b[13], int(binary.BigEndian.Uint16(b[14:16]))
+	if command>>4 != 2 || command&15 > 1 || length > proxyV2Most {
+		return src, dst, 0, fmt.Errorf("%w: version and command %#x, length %d", errProxyHeader, command, length)
+	}
+	if len(b) < fixed+length {
+		return src, dst, 0, nil
+	}
+	n = fixed + length
+	if command&15 == 0 { // LOCAL: the proxy's own connection, a health check
+		return src, dst, n, nil
+	}
+	b = b[fixed:n]
+	size := 0
+	switch family {
+	case 0x11: // TCP over IPv4
+		size = 4
+	case 0x21: // TCP over IPv6
+		size = 16
+	default: // as for UNKNOWN
+		return src, dst, n, nil
+	}
+	if len(b) < 2*size+4 {
+		return src, dst, 0, fmt.Errorf("%w: too short for its addresses", errProxyHeader)
+	}
+	s, _ := netip.AddrFromSlice(b[:size]) // size is 4 or 16
+	d, _ := netip.AddrFromSlice(b[size : 2*size])
+	ports := b[2*size:]
+	return netip.AddrPortFrom(s, binary.BigEndian.Uint16(ports)), netip.AddrPortFrom(d, binary.BigEndian.Uint16(ports[2:])), n, nil
+}

@@ -1,0 +1,52 @@
+package smtpserver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/emersion/go-sasl"
+)
+
+// Auths offers the mechanisms of several Authenticators, in their order. Of
+// two that have the same mechanism the first one runs it.
+func Auths(as ...Authenticator) Authenticator { return auths(as) }
+
+type auths []Authenticator
+
+func (as auths) Mechanisms(s *Session) []string {
+	var all []string
+	for _, a := range as {
+		for _, m := range a.Mechanisms(s) {
+			if !slices.Contains(all, m) {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
+func (as auths) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
+	for _, a := range as {
+		if slices.Contains(a.Mechanisms(s), mechanism) {
+			return a.Start(ctx, s, mechanism)
+		}
+	}
+	return nil, errNotOffered(mechanism)
+}
+
+func errNotOffered(mechanism string) error {
+	return fmt.Errorf("mechanism %q is not offered", mechanism)
+}
+
+// identify is a function of an application that finds out who a client is.
+type identify func() (identity string, err error)
+
+// settle makes who the client's identity, if there is one.
+func (s *Session) settle(who identify) error {
+	identity, err := who()
+	if err == nil {
+		s.SetIdentity(identity)
+	}
+	return err
+}

@@ -1,0 +1,122 @@
+package smtpserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+)
+
+// BearerAuth offers OAUTHBEARER (RFC 7628) and XOAUTH2 (its forerunner, of
+// Google and Microsoft), and asks who the holder of a token is. username is
+// the identity that the client asks for, often empty with OAUTHBEARER; who
+// refuses one that is not the token's.
+func BearerAuth(who func(ctx context.Context, s *Session, username, token string) (identity string, err error)) Authenticator {
+	return bearerAuth(who)
+}
+
+type bearerAuth func(ctx context.Context, s *Session, username, token string) (string, error)
+
+const xoauth2 = "XOAUTH2"
+
+func (bearerAuth) Mechanisms(*Session) []string { return []string{sasl.OAuthBearer, xoauth2} }
+
+func (who bearerAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
+	b := &bearerServer{verify: func(username, token string) error {
+		return s.settle(func() (string, error) { return who(ctx, s, username, token) })
+	}}
+	switch mechanism {
+	case sasl.OAuthBearer:
+		b.parse = parseOAuthBearer
+		b.refusal = []byte(`{"status":"invalid_token"}`)
+	case xoauth2:
+		b.parse = parseXOAuth2
+		b.refusal = []byte(`{"status":"401","schemes":"bearer"}`)
+	default:
+		return nil, errNotOffered(mechanism)
+	}
+	return b, nil
+}
+
+// bearerServer takes one response. A refusal is told as a challenge, that the
+// client answers with a dummy, and only then the exchange fails (RFC 7628,
+// 3.2.3).
+type bearerServer struct {
+	parse   func(response []byte) (username, token string, err error)
+	verify  func(username, token string) error
+	refusal []byte
+	failed  error
+}
+
+func (b *bearerServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	switch {
+	case b.failed != nil:
+		return nil, true, b.failed
+	case response == nil:
+		return []byte{}, false, nil
+	}
+	username, token, err := b.parse(response)
+	if err == nil {
+		err = b.verify(username, token)
+	}
+	if err != nil {
+		b.failed = err
+		return b.refusal, false, nil
+	}
+	return nil, true, nil
+}
+
+// parseOAuthBearer reads "n,a=user," ^A "auth=Bearer token" ^A ^A.
+func parseOAuthBearer(response []byte) (username, token string, err error) {
+	bad := errors.New("OAUTHBEARER: malformed response")
+	head, rest, ok := bytes.Cut(response, []byte{1})
+	gs2 := strings.Split(string(head), ",")
+	if !ok || len(gs2) != 3 || (gs2[0] != "n" && gs2[0] != "y") || gs2[2] != "" {
+		return "", "", bad
+	}
+	if gs2[1] != "" {
+		name, ok := strings.CutPrefix(gs2[1], "a=")
+		if username, err = saslName(name); !ok || err != nil {
+			return "", "", bad
+		}
+	}
+	token, err = bearerToken(rest)
+	return username, token, err
+}
+
+// parseXOAuth2 reads "user=name" ^A "auth=Bearer token" ^A ^A.
+func parseXOAuth2(response []byte) (username, token string, err error) {
+	head, rest, _ := bytes.Cut(response, []byte{1})
+	username, ok := strings.CutPrefix(string(head), "user=")
+	if !ok || username == "" {
+		return "", "", errors.New("XOAUTH2: malformed response")
+	}
+	token, err = bearerToken(rest)
+	return username, token, err
+}
+
+// bearerToken finds the token among key=value pairs that ^A ends.
+func bearerToken(pairs []byte) (string, error) {
+	if !bytes.HasSuffix(pairs, []byte{1, 1}) {
+		return "", errors.New("bearer: response does not end with ^A^A")
+	}
+	for _, p := range bytes.Split(bytes.TrimRight(pairs, "\x01"), []byte{1}) {
+		key, value, _ := strings.Cut(string(p), "=")
+		kind, token, _ := strings.Cut(value, " ")
+		if key == "auth" && strings.EqualFold(kind, "Bearer") && token != "" {
+			return token, nil
+		}
+	}
+	return "", errors.New("bearer: no token")
+}
+
+// saslName undoes the quoting of "," and "=" (RFC 5801, 4; RFC 5802, 5.1).
+func saslName(s string) (string, error) {
+	r := strings.NewReplacer("=2C", ",", "=3D", "=")
+	if strings.Count(s, "=") != strings.Count(s, "=2C")+strings.Count(s, "=3D") || s == "" {
+		return "", errors.New("malformed name")
+	}
+	return r.Replace(s), nil
+}

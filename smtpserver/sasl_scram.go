@@ -1,0 +1,225 @@
+package smtpserver
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/emersion/go-sasl"
+	"golang.org/x/text/secure/precis"
+)
+
+// ScramCredentials are what a server keeps of a password for SCRAM-SHA-256
+// (RFC 5802, 3): enough to verify, not enough to log in with.
+type ScramCredentials struct {
+	Salt       []byte
+	Iterations int
+	StoredKey  []byte
+	ServerKey  []byte
+}
+
+// scramIterations is what OWASP's cheat sheet asks of PBKDF2 with SHA-256.
+const scramIterations = 600_000
+
+// NewScramCredentials makes credentials of a password, with a random salt.
+// iterations is the work that guessing costs; 0 means 600,000.
+func NewScramCredentials(password string, iterations int) (ScramCredentials, error) {
+	if iterations <= 0 {
+		iterations = scramIterations
+	}
+	prepared, err := precis.OpaqueString.String(password) // RFC 8265, after SASLprep
+	if err != nil {
+		return ScramCredentials{}, fmt.Errorf("smtpserver: password cannot be used: %w", err)
+	}
+	c := ScramCredentials{Salt: make([]byte, 16), Iterations: iterations}
+	rand.Read(c.Salt) // never fails
+	salted, err := pbkdf2.Key(sha256.New, prepared, c.Salt, iterations, sha256.Size)
+	if err != nil {
+		return ScramCredentials{}, err
+	}
+	clientKey := hmacSHA256(salted, "Client Key")
+	stored := sha256.Sum256(clientKey)
+	c.StoredKey, c.ServerKey = stored[:], hmacSHA256(salted, "Server Key")
+	return c, nil
+}
+
+// ScramAuth offers SCRAM-SHA-256 (RFC 7677) and, under TLS, SCRAM-SHA-256-PLUS
+// with the channel bindings tls-exporter (RFC 9266) and tls-unique. lookup
+// returns an error for an unknown user, who then takes as long to be refused
+// as one with a wrong password.
+func ScramAuth(lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)) Authenticator {
+	a := &scramAuth{lookup: lookup}
+	rand.Read(a.secret[:]) // never fails
+	a.iterations.Store(scramIterations)
+	return a
+}
+
+type scramAuth struct {
+	lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)
+	secret [32]byte // makes the salts of unknown users
+	// iterations are those of the last known user: unknown ones are given the
+	// same, so that the challenge does not tell them apart.
+	iterations atomic.Int64
+}
+
+const (
+	scram     = "SCRAM-SHA-256"
+	scramPlus = "SCRAM-SHA-256-PLUS"
+)
+
+func (*scramAuth) Mechanisms(s *Session) []string {
+	if s.tls != nil {
+		return []string{scramPlus, scram}
+	}
+	return []string{scram}
+}
+
+func (a *scramAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
+	if mechanism != scram && (mechanism != scramPlus || s.tls == nil) {
+		return nil, errNotOffered(mechanism)
+	}
+	return &scramServer{a: a, ctx: ctx, s: s, plus: mechanism == scramPlus}, nil
+}
+
+// scramServer is one exchange: client-first, server-first, client-final,
+// server-final.
+type scramServer struct {
+	a    *scramAuth
+	ctx  context.Context
+	s    *Session
+	plus bool
+
+	step        int
+	gs2         string // as the client sent it
+	binding     []byte // channel binding data
+	clientFirst string // without gs2
+	serverFirst string
+	nonce       string
+	username    string
+	cred        ScramCredentials
+	unknown     error // from lookup
+}
+
+var errScram = errors.New("SCRAM: malformed message")
+
+func (sc *scramServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	if response == nil && sc.step == 0 {
+		return []byte{}, false, nil
+	}
+	sc.step++
+	switch sc.step {
+	case 1:
+		challenge, err = sc.first(string(response))
+		return challenge, false, err
+	case 2:
+		challenge, err = sc.final(string(response))
+		return challenge, true, err
+	}
+	return nil, true, sasl.ErrUnexpectedClientResponse
+}
+
+// first reads "gs2-cbind-flag,[a=authzid],n=user,r=nonce" (RFC 5802, 7).
+func (sc *scramServer) first(msg string) ([]byte, error) {
+	f := strings.SplitN(msg, ",", 3)
+	if len(f) != 3 {
+		return nil, errScram
+	}
+	sc.gs2, sc.clientFirst = f[0]+","+f[1]+",", f[2]
+	if err := sc.bind(f[0]); err != nil {
+		return nil, err
+	}
+	attrs := strings.Split(f[2], ",")
+	if len(attrs) < 2 || !strings.HasPrefix(attrs[0], "n=") || !strings.HasPrefix(attrs[1], "r=") || len(attrs[1]) < 10 {
+		return nil, errScram // also for m=, extensions that must be known
+	}
+	var err error
+	if sc.username, err = saslName(attrs[0][2:]); err != nil {
+		return nil, errScram
+	}
+	if f[1] != "" {
+		if authzid, err := saslName(strings.TrimPrefix(f[1], "a=")); err != nil || authzid != sc.username {
+			return nil, errors.New("SCRAM: nobody may act for another")
+		}
+	}
+	if sc.cred, sc.unknown = sc.a.lookup(sc.ctx, sc.s, sc.username); sc.unknown == nil {
+		sc.a.iterations.Store(int64(sc.cred.Iterations))
+	} else {
+		salt := hmacSHA256(sc.a.secret[:], sc.username)[:16]
+		sc.cred = ScramCredentials{Salt: salt, Iterations: int(sc.a.iterations.Load()), StoredKey: make([]byte, sha256.Size)}
+	}
+	sc.nonce = attrs[1][2:] + rand.Text()
+	sc.serverFirst = fmt.Sprintf("r=%s,s=%s,i=%d", sc.nonce, base64.StdEncoding.EncodeToString(sc.cred.Salt), sc.cred.Iterations)
+	return []byte(sc.serverFirst), nil
+}
+
+// bind reads the channel binding flag. A client that could have bound but
+// believes that the server cannot was deceived (RFC 5802, 6).
+func (sc *scramServer) bind(flag string) error {
+	kind, bound := strings.CutPrefix(flag, "p=")
+	switch {
+	case bound != sc.plus:
+		return errors.New("SCRAM: channel binding and mechanism do not agree")
+	case flag == "y" && sc.s.tls != nil:
+		return errors.New("SCRAM: the offer of channel binding was taken away on the way")
+	case !bound && flag != "n" && flag != "y":
+		return errScram
+	case !bound:
+		return nil
+	}
+	var err error
+	sc.binding, err = channelBinding(sc.s.tls, kind)
+	return err
+}
+
+func channelBinding(state *tls.ConnectionState, kind string) ([]byte, error) {
+	switch {
+	case kind == "tls-exporter": // RFC 9266, 2
+		return state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
+	case kind == "tls-unique" && state.Version < tls.VersionTLS13 && len(state.TLSUnique) > 0: // RFC 5929, 3
+		return state.TLSUnique, nil
+	}
+	return nil, fmt.Errorf("SCRAM: channel binding %q cannot be had", kind)
+}
+
+// final reads "c=binding,r=nonce,p=proof" and proves in return that the server
+// knows the password too.
+func (sc *scramServer) final(msg string) ([]byte, error) {
+	i := strings.LastIndex(msg, ",p=")
+	if i < 0 {
+		return nil, errScram
+	}
+	attrs := strings.Split(msg[:i], ",")
+	c := base64.StdEncoding.EncodeToString(append([]byte(sc.gs2), sc.binding...))
+	if len(attrs) < 2 || attrs[0] != "c="+c || attrs[1] != "r="+sc.nonce {
+		return nil, errors.New("SCRAM: channel binding or nonce differs")
+	}
+	proof, err := base64.StdEncoding.DecodeString(msg[i+3:])
+	if err != nil || len(proof) != sha256.Size {
+		return nil, errScram
+	}
+	auth := sc.clientFirst + "," + sc.serverFirst + "," + msg[:i]
+	key := hmacSHA256(sc.cred.StoredKey, auth)
+	for i := range key {
+		key[i] ^= proof[i]
+	}
+	stored := sha256.Sum256(key)
+	if !hmac.Equal(stored[:], sc.cred.StoredKey) || sc.unknown != nil {
+		return nil, errors.Join(errors.New("SCRAM: wrong password"), sc.unknown)
+	}
+	sc.s.SetIdentity(sc.username)
+	return []byte("v=" + base64.StdEncoding.EncodeToString(hmacSHA256(sc.cred.ServerKey, auth))), nil
+}
+
+func hmacSHA256(key []byte, text string) []byte {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte(text))
+	return m.Sum(nil)
+}

@@ -1,0 +1,107 @@
+package smtpserver
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/xtext"
+)
+
+// XCLIENT (Postfix, XCLIENT_README): a trusted front end tells for whom it
+// speaks, and the session begins anew as that client's.
+
+const xclientAttributes = "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"
+
+func (s *Session) mayXClient() bool { return within(s.peerIP, s.srv.XClientFrom) }
+
+func (s *Session) cmdXCLIENT(arg string) error {
+	if !s.mayXClient() {
+		return s.fail(refusal(550, 5, 7, 0, "XCLIENT is not for you"))
+	}
+	c := xclient{src: addrPort(s.remote), dst: addrPort(s.local)}
+	words := strings.Fields(arg)
+	if len(words) == 0 {
+		return s.syntax("Syntax: XCLIENT attribute=value ...")
+	}
+	for _, word := range words {
+		if !c.set(word) {
+			return s.syntax("Bad XCLIENT attribute")
+		}
+	}
+	s.traceInfo("XCLIENT: real peer " + s.PeerAddr().String())
+	s.leave()
+	if c.src.Addr().IsValid() {
+		s.claim(c.src, c.dst)
+	}
+	s.reset()
+	s.helo, s.esmtp, s.identity, s.state = c.helo, false, c.login, connected
+	if v := s.admit(); v != nil {
+		s.refuse(v)
+		return errClosing
+	}
+	if err := s.connect(); err != nil || s.state == turnedAway {
+		return err
+	}
+	s.greet()
+	return nil
+}
+
+type xclient struct {
+	src, dst    netip.AddrPort
+	helo, login string
+}
+
+// set takes one attribute. What is not known stays as it is.
+func (c *xclient) set(word string) bool {
+	key, value, ok := strings.Cut(word, "=")
+	value, err := xtext.Decode(value)
+	if !ok || err != nil {
+		return false
+	}
+	if u := strings.ToUpper(value); u == "[UNAVAILABLE]" || u == "[TEMPUNAVAIL]" {
+		return true
+	}
+	switch strings.ToUpper(key) {
+	case "ADDR":
+		return setAddr(&c.src, value)
+	case "DESTADDR":
+		return setAddr(&c.dst, value)
+	case "PORT":
+		return setPort(&c.src, value)
+	case "DESTPORT":
+		return setPort(&c.dst, value)
+	case "HELO":
+		c.helo = value
+		return validHelo(value)
+	case "LOGIN":
+		c.login = value
+		return clean(value)
+	case "NAME", "PROTO": // told by the front end, of no use here
+		return true
+	}
+	return false
+}
+
+func setAddr(a *netip.AddrPort, value string) bool {
+	if len(value) > 5 && strings.EqualFold(value[:5], "IPV6:") {
+		value = value[5:]
+	}
+	ip, err := netip.ParseAddr(value)
+	*a = netip.AddrPortFrom(ip, a.Port())
+	return err == nil && ip.Zone() == ""
+}
+
+func setPort(a *netip.AddrPort, value string) bool {
+	p, err := strconv.ParseUint(value, 10, 16)
+	*a = netip.AddrPortFrom(a.Addr(), uint16(p))
+	return err == nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort()
+	}
+	return netip.AddrPort{}
+}
