@@ -1,0 +1,246 @@
+package mtasts
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is the DNS and the web as a Cache sees them.
+type world struct {
+	txt     []string
+	dns     error
+	policy  string
+	kind    string // content type
+	status  int
+	web     error
+	fetched int
+}
+
+func (w *world) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if name != "_mta-sts.example.com" {
+		return nil, nil
+	}
+	return w.txt, w.dns
+}
+
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.fetched++
+	if got := r.URL.String(); got != "https://mta-sts.example.com/.well-known/mta-sts.txt" {
+		return nil, errors.New("asked for " + got)
+	}
+	if w.web != nil {
+		return nil, w.web
+	}
+	h := http.Header{"Content-Type": {w.kind}, "Location": {"https://elsewhere.example/"}}
+	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: h, Body: io.NopCloser(strings.NewReader(w.policy)), Request: r}, nil
+}
+
+func newWorld() *world {
+	return &world{txt: []string{"v=STSv1; id=1"}, policy: good, kind: "text/plain; charset=utf-8", status: 200}
+}
+
+func (w *world) cache() *Cache {
+	return &Cache{LookupTXT: w.LookupTXT, Client: &http.Client{Transport: w}}
+}
+
+// ask expects a policy of a mode (empty: none), an error of a type (empty:
+// none) and so many fetches so far.
+func ask(t *testing.T, c *Cache, w *world, mode Mode, errType string, fetched int) {
+	t.Helper()
+	p, err := c.Policy(t.Context(), "Example.COM.")
+	if (p == nil) != (mode == "") || p != nil && p.Mode != mode {
+		t.Errorf("policy %+v, want %q", p, mode)
+	}
+	var e *Error
+	if (errors.As(err, &e) && e.Type != errType) || (err == nil) != (errType == "") {
+		t.Errorf("error %v, want %q", err, errType)
+	}
+	if w.fetched != fetched {
+		t.Errorf("%d fetches, want %d", w.fetched, fetched)
+	}
+}
+
+func TestCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := w.cache()
+		ask(t, c, w, Enforce, "", 1)
+		ask(t, c, w, Enforce, "", 1) // from memory
+
+		// A new id means a new policy.
+		w.txt, w.policy = []string{"v=STSv1; id=2"}, strings.Replace(good, "enforce", "testing", 1)
+		ask(t, c, w, Testing, "", 2)
+
+		// One that cannot be fetched leaves the old one in force, and is not
+		// asked for again for a while.
+		w.txt, w.status = []string{"v=STSv1; id=3"}, 404
+		ask(t, c, w, Testing, FetchError, 3)
+		ask(t, c, w, Testing, FetchError, 3)
+		time.Sleep(retryAfter)
+		ask(t, c, w, Testing, FetchError, 4)
+
+		// So do a record that is gone and a DNS that is down.
+		w.txt = nil
+		ask(t, c, w, Testing, "", 4)
+		w.dns = errors.New("SERVFAIL")
+		ask(t, c, w, Testing, "dns", 4)
+
+		// But only until its time is over.
+		time.Sleep(7 * 24 * time.Hour)
+		ask(t, c, w, "", "dns", 4)
+		w.dns = nil
+		ask(t, c, w, "", "", 4)
+
+		// A domain that withdraws its policy says none.
+		w.txt, w.status, w.policy = []string{"v=STSv1; id=4"}, 200, "version: STSv1\nmode: none\nmax_age: 86400\n"
+		ask(t, c, w, "", "", 5)
+		ask(t, c, w, "", "", 5)
+	})
+}
+
+func TestFetchErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*world)
+		want   string
+	}{
+		{"no connection", func(w *world) { w.web = errors.New("refused") }, FetchError},
+		{"not found", func(w *world) { w.status = 404 }, FetchError},
+		{"redirect", func(w *world) { w.status = 302 }, FetchError},
+		{"HTML", func(w *world) { w.kind = "text/html" }, Invalid},
+		{"no type", func(w *world) { w.kind = "" }, Invalid},
+		{"malformed", func(w *world) { w.policy = "hello" }, Invalid},
+		{"too long", func(w *world) { w.policy = strings.Repeat("x: y\n", maxPolicy) }, Invalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			tt.change(w)
+			ask(t, w.cache(), w, "", tt.want, 1)
+		})
+	}
+	t.Run("not a domain", func(t *testing.T) {
+		w := newWorld()
+		if p, err := w.cache().Policy(t.Context(), "[192.0.2.1]"); p != nil || err != nil || w.fetched != 0 {
+			t.Errorf("%v, %v", p, err)
+		}
+	})
+}
+
+// A certificate that is not good gives no policy.
+func TestWebPKI(t *testing.T) {
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/plain")
+		io.WriteString(rw, good)
+	}))
+	web.Config.ErrorLog = log.New(io.Discard, "", 0)
+	web.StartTLS() // with a certificate for *.example.com
+	defer web.Close()
+	for name, tt := range map[string]struct {
+		mode Mode
+		err  string
+		conf *tls.Config
+	}{
+		"trusted":    {Enforce, "", web.Client().Transport.(*http.Transport).TLSClientConfig},
+		"stranger":   {"", WebPKIInvalid, &tls.Config{RootCAs: x509.NewCertPool()}},
+		"wrong name": {"", WebPKIInvalid, &tls.Config{RootCAs: web.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, ServerName: "mta-sts.example.org"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			transport := &http.Transport{TLSClientConfig: tt.conf, DisableKeepAlives: true}
+			transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, web.Listener.Addr().String())
+			}
+			ask(t, &Cache{LookupTXT: w.LookupTXT, Client: &http.Client{Transport: transport}}, w, tt.mode, tt.err, 0)
+		})
+	}
+}
+
+// Policies survive a restart, and a damaged file is as good as none.
+func TestDir(t *testing.T) {
+	dir := t.TempDir() + "/sts"
+	w := newWorld()
+	c := w.cache()
+	c.Dir = dir
+	ask(t, c, w, Enforce, "", 1)
+
+	c = w.cache()
+	c.Dir = dir
+	ask(t, c, w, Enforce, "", 1) // a restart later
+
+	for name, damaged := range map[string]string{
+		"empty": "", "cut": "bridgehead-mta-sts: 1\nid: 1\n", "future": fileVersion + "\nid: 1\nfetched: 2999-01-01T00:00:00Z\n\n" + good,
+		"another version": "bridgehead-mta-sts: 9\nid: 1\nfetched: 2020-01-01T00:00:00Z\n\n" + good,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(dir+"/example.com"+suffix, []byte(damaged), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld()
+			c := w.cache()
+			c.Dir = dir
+			ask(t, c, w, Enforce, "", 1)
+		})
+	}
+
+	w = newWorld()
+	c = w.cache()
+	c.Dir = dir + "/example.com" + suffix // a file, not a folder
+	if p, err := c.Policy(t.Context(), "example.com"); p == nil || err == nil {
+		t.Errorf("a policy that cannot be saved: %v, %v", p, err)
+	}
+}
+
+// Refresh fetches what is older than a day and forgets what is over.
+func TestRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := w.cache()
+		c.Dir = t.TempDir()
+		ask(t, c, w, Enforce, "", 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan bool)
+		go func() { c.Run(ctx); close(done) }()
+		time.Sleep(23*time.Hour + time.Minute)
+		if w.fetched != 1 {
+			t.Errorf("%d fetches after 23 hours", w.fetched)
+		}
+		time.Sleep(24 * time.Hour)
+		if w.fetched != 2 {
+			t.Errorf("%d fetches after 47 hours", w.fetched)
+		}
+		w.status = 500
+		time.Sleep(8 * 24 * time.Hour)
+		cancel()
+		<-done
+		if d := c.domains(); len(d) != 0 {
+			t.Errorf("%q is still known", d)
+		}
+	})
+}
+
+// Memory is bounded, and the valid stay before the expired.
+func TestMaxDomains(t *testing.T) {
+	c := &Cache{}
+	for i := range maxDomains + 10 {
+		c.keep(strings.Repeat("a", i%50+1)+time.Duration(i).String(), &entry{})
+	}
+	if n := len(c.entries); n != maxDomains {
+		t.Errorf("%d entries", n)
+	}
+}
