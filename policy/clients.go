@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
@@ -164,10 +163,8 @@ func (p *clients) meets(c *client) (bool, error) {
 		return false, nil
 	}
 	list, err := c.hostNames()
-	for _, name := range list {
-		if slices.ContainsFunc(p.hosts, func(pattern string) bool { return matchDomain(pattern, name) }) {
-			return true, nil
-		}
+	if matchAny(p.hosts, list) {
+		return true, nil
 	}
 	return false, err
 }

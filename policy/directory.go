@@ -26,19 +26,13 @@ func (f DirectoryFunc) Exists(ctx context.Context, address string) (bool, error)
 // exist in every domain that the Directory serves, or whole addresses
 // ("alice@example.com"). Case does not matter.
 func Recipients(names ...string) Directory {
-	set := make(staticDirectory, len(names))
-	for _, n := range names {
-		set[fold(n)] = true
-	}
-	return set
+	return staticDirectory(addressSet(names))
 }
 
 type staticDirectory map[string]bool
 
 func (d staticDirectory) Exists(_ context.Context, address string) (bool, error) {
-	f := fold(address)
-	local, _ := addr.Split(f)
-	return d[f] || d[local], nil
+	return inAddressSet(d, address), nil
 }
 
 func fold(address string) string {

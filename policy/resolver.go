@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,28 +53,51 @@ const maxNames = 10
 func confirmedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
-	names, err := r.LookupAddr(ctx, ip.String())
+	names, err := claimedNames(ctx, r, ip)
 	if err != nil {
-		if notFound(err) {
-			return nil, nil
-		}
 		return nil, err
 	}
 	var confirmed []string
 	var failed error
-	for _, name := range names[:min(len(names), maxNames)] {
+	for _, name := range names {
 		addrs, err := r.LookupNetIP(ctx, "ip", rooted(name))
 		if err != nil && !notFound(err) {
 			failed = err
 		}
 		for _, a := range addrs {
 			if a.Unmap() == ip {
-				confirmed = append(confirmed, strings.ToLower(strings.TrimSuffix(name, ".")))
+				confirmed = append(confirmed, name)
 				break
 			}
 		}
 	}
 	return confirmed, failed
+}
+
+// claimedNames are the names that an address has by reverse DNS, in lower
+// case. Whoever owns the address can claim any name.
+func claimedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, dnsTime)
+	defer cancel()
+	names, err := r.LookupAddr(ctx, ip.String())
+	if err != nil && !notFound(err) {
+		return nil, err
+	}
+	var list []string
+	for _, name := range names[:min(len(names), maxNames)] {
+		list = append(list, strings.ToLower(strings.TrimSuffix(name, ".")))
+	}
+	return list, nil
+}
+
+// matchAny says whether one of the names is one of the patterns'.
+func matchAny(patterns, names []string) bool {
+	for _, name := range names {
+		if slices.ContainsFunc(patterns, func(p string) bool { return matchDomain(p, name) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // matchDomain says whether a domain is a pattern's: the very one, or, for

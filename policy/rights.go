@@ -79,11 +79,32 @@ type Grant struct {
 // a change may ask the DNS.
 func RightsOf(ctx context.Context, s *smtpserver.Session) Right {
 	st, _ := s.Value(standingKey{}).(*standing)
-	if st == nil {
-		return 0
+	var r Right
+	if st != nil {
+		r, _ = st.get(ctx, s)
 	}
-	r, _ := st.get(ctx, s)
+	if x, ok := s.Value(extraKey{}).(extra); ok {
+		if ip, _ := clientIP(s); ip == x.ip {
+			r |= x.rights
+		}
+	}
 	return r
+}
+
+// extra are rights that an agent has given to a session, for as long as it
+// comes from the address.
+type extra struct {
+	ip     netip.Addr
+	rights Right
+}
+
+type extraKey struct{}
+
+func addRights(s *smtpserver.Session, ip netip.Addr, r Right) {
+	if x, ok := s.Value(extraKey{}).(extra); ok && x.ip == ip {
+		r |= x.rights
+	}
+	s.SetValue(extraKey{}, extra{ip, r})
 }
 
 // standing is what a session's rights are, kept until the client is somebody

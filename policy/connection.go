@@ -1,0 +1,224 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// ConnectionFilter refuses mail by the address that it comes from: 550 5.7.1.
+// It judges at RCPT, when the client had the chance to prove who it is, and
+// leaves sessions alone that have the right BypassAntiSpam. The client's own
+// lists come first, then those in the DNS; allowing wins over blocking in
+// each.
+type ConnectionFilter struct {
+	// Allow are networks, and AllowHosts confirmed reverse-DNS names
+	// ("mx.example.net", "*.example.net"), that nothing below is said
+	// against. Their sessions get the right BypassAntiSpam.
+	Allow      *Networks
+	AllowHosts []string
+	// Block are networks, and BlockHosts reverse-DNS names, confirmed or not,
+	// that are refused.
+	Block      *Networks
+	BlockHosts []string
+	// Internal are the organisation's own relays and firewalls that pass on
+	// mail from outside. They are not judged themselves: at the end of the
+	// header the address is that they have the mail from; see [OriginIP].
+	Internal *Networks
+	// AllowLists and BlockLists are asked in the DNS. A client is refused when
+	// no allow list has it, and the weights of the block lists that have it
+	// come to Threshold. Default 1.
+	AllowLists []DNSList
+	BlockLists []DNSList
+	Threshold  int
+	// ExceptRecipients get their mail from everybody, as postmaster or abuse
+	// should: addresses, or local parts of all domains.
+	ExceptRecipients []string
+	// Resolver asks the DNS. Default net.DefaultResolver.
+	Resolver Resolver
+}
+
+// Validate tells what is wrong with the settings.
+func (f *ConnectionFilter) Validate() error {
+	_, err := f.prepare()
+	return err
+}
+
+// Agent judges at RCPT and, for what comes from Internal, at the end of the
+// header. Settings that Validate finds fault with have no effect.
+func (f *ConnectionFilter) Agent() smtpserver.Agent {
+	j, _ := f.prepare()
+	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "connection filter", Mail: j.mail, Rcpt: j.rcpt, EndOfHeaders: j.endOfHeaders})
+}
+
+func (f *ConnectionFilter) prepare() (*connectionJudge, error) {
+	j := &connectionJudge{f: *f, except: addressSet(f.ExceptRecipients)}
+	j.f.Resolver = orDefault(f.Resolver)
+	if f.Threshold == 0 {
+		j.f.Threshold = 1
+	}
+	var errs []error
+	j.f.AllowHosts, errs = patterns("ConnectionFilter.AllowHosts", f.AllowHosts, errs)
+	j.f.BlockHosts, errs = patterns("ConnectionFilter.BlockHosts", f.BlockHosts, errs)
+	j.f.AllowLists, errs = validLists(f.AllowLists, errs)
+	j.f.BlockLists, errs = validLists(f.BlockLists, errs)
+	return j, errors.Join(errs...)
+}
+
+func validLists(lists []DNSList, errs []error) ([]DNSList, []error) {
+	var valid []DNSList
+	for _, l := range lists {
+		zone, err := addr.Domain(l.Zone)
+		if err != nil || !isDomain(zone) || len(zone) > 180 { // 255 octets less 64 for the nibbles
+			errs = append(errs, fmt.Errorf("policy: DNS list %q: not a domain name", l.Zone))
+			continue
+		}
+		l.Zone = zone
+		valid = append(valid, l)
+	}
+	return valid, errs
+}
+
+// connectionJudge is a ConnectionFilter at work.
+type connectionJudge struct {
+	f      ConnectionFilter
+	except map[string]bool
+}
+
+var (
+	errBlocked = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Mail from your address is not accepted here"}
+	errList    = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your address cannot be judged at present, try again later"}
+)
+
+// judgement is what was found out about an address, kept for the session.
+type judgement struct {
+	ip      netip.Addr
+	allowed bool
+	err     error
+}
+
+// mail lets those pass all agents that are allowed. It costs no DNS.
+func (j *connectionJudge) mail(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
+	if ip, ok := clientIP(s); ok && j.f.Allow.Contains(ip) && !j.f.Internal.Contains(ip) {
+		addRights(s, ip, BypassAntiSpam)
+	}
+	return nil
+}
+
+func (j *connectionJudge) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+	ip, ok := clientIP(s)
+	if !ok || j.f.Internal.Contains(ip) || inAddressSet(j.except, to) {
+		return nil
+	}
+	return j.judge(ctx, s, ip)
+}
+
+// endOfHeaders judges what comes through the organisation's own hosts, unless
+// it is for none but the excepted recipients.
+func (j *connectionJudge) endOfHeaders(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+	if ip, ok := clientIP(s); !ok || !j.f.Internal.Contains(ip) {
+		return nil
+	}
+	ip, ok := OriginIP(s, m, j.f.Internal)
+	if !ok || !slices.ContainsFunc(m.Recipients, func(r smtpserver.Recipient) bool { return !inAddressSet(j.except, r.Addr) }) {
+		return nil
+	}
+	return j.judge(ctx, s, ip)
+}
+
+// judge asks once for each address in a session.
+func (j *connectionJudge) judge(ctx context.Context, s *smtpserver.Session, ip netip.Addr) error {
+	v, _ := s.Value(j).(*judgement)
+	if v == nil || v.ip != ip {
+		v = &judgement{ip: ip}
+		v.allowed, v.err = j.decide(ctx, ip)
+		s.SetValue(j, v)
+	}
+	if own, _ := clientIP(s); v.allowed && own == ip {
+		addRights(s, ip, BypassAntiSpam)
+	}
+	return v.err
+}
+
+// decide: allowed is what the own lists say.
+func (j *connectionJudge) decide(ctx context.Context, ip netip.Addr) (allowed bool, err error) {
+	if j.f.Allow.Contains(ip) {
+		return true, nil
+	}
+	blocked := j.f.Block.Contains(ip)
+	if len(j.f.AllowHosts) > 0 {
+		names, err := confirmedNames(ctx, j.f.Resolver, ip)
+		if matchAny(j.f.AllowHosts, names) {
+			return true, nil
+		}
+		if blocked && err != nil {
+			return false, fmt.Errorf("%w: %w", errList, err)
+		}
+	}
+	if blocked {
+		return false, errBlocked
+	}
+	if err := j.blockedHost(ctx, ip); err != nil {
+		return false, err
+	}
+	return false, j.decideLists(ctx, ip)
+}
+
+func (j *connectionJudge) blockedHost(ctx context.Context, ip netip.Addr) error {
+	if len(j.f.BlockHosts) == 0 {
+		return nil
+	}
+	names, err := claimedNames(ctx, j.f.Resolver, ip)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", errList, err)
+	case matchAny(j.f.BlockHosts, names):
+		return errBlocked
+	}
+	return nil
+}
+
+// decideLists asks the DNS lists. A list that cannot be asked makes the client
+// come again only where its answer would make the difference.
+func (j *connectionJudge) decideLists(ctx context.Context, ip netip.Addr) error {
+	lists := slices.Concat(j.f.AllowLists, j.f.BlockLists)
+	if len(lists) == 0 {
+		return nil
+	}
+	var first *DNSList
+	var failed, allowFailed error
+	sum, unknown := 0, 0
+	for i, a := range askLists(ctx, j.f.Resolver, ip, lists) {
+		allow := i < len(j.f.AllowLists)
+		switch {
+		case a.listed && allow:
+			return nil
+		case a.listed:
+			if sum += a.list.weight(); first == nil {
+				first = a.list
+			}
+		case a.err == nil || a.list.Optional:
+		case allow:
+			allowFailed = a.err
+		default:
+			failed = a.err
+			unknown += max(a.list.weight(), 0)
+		}
+	}
+	switch {
+	case sum >= j.f.Threshold && allowFailed == nil:
+		return first.refusal(ip)
+	case sum >= j.f.Threshold:
+		return fmt.Errorf("%w: %w", errList, allowFailed)
+	case sum+unknown >= j.f.Threshold:
+		return fmt.Errorf("%w: %w", errList, failed)
+	}
+	return nil
+}
