@@ -176,7 +176,7 @@ func (s *Session) handOver(m *Message, size int64, o *outcome) {
 	text, err := s.srv.Handler.Receive(s.ctx, s, m)
 	s.asking = ""
 	if err != nil {
-		if o.each = s.someTaken(m, err); o.each == nil {
+		if o.each = s.oneByOne(m, err); !o.each.some() {
 			o.v = judge(err, "handler")
 			return
 		}

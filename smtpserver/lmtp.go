@@ -34,17 +34,22 @@ func (e RecipientErrors) Unwrap() []error {
 	return errs
 }
 
-// someTaken returns the entries of a Handler's RecipientErrors where they can
-// be told to the client one by one and some of them are nil.
-func (s *Session) someTaken(m *Message, err error) RecipientErrors {
+// oneByOne returns a Handler's RecipientErrors where they can be told to the
+// client one by one.
+func (s *Session) oneByOne(m *Message, err error) RecipientErrors {
 	var each RecipientErrors
 	if !s.srv.LMTP || !errors.As(err, &each) || len(each) != len(m.Recipients) {
 		return nil
 	}
-	for _, e := range each {
-		if e == nil {
-			return each
+	return each
+}
+
+// some says whether the message is safe for one recipient at least.
+func (e RecipientErrors) some() bool {
+	for _, err := range e {
+		if err == nil {
+			return true
 		}
 	}
-	return nil
+	return false
 }

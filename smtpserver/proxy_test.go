@@ -1,0 +1,129 @@
+package smtpserver_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
+// addresses is an agent that has the banner... tell what the server knows.
+func addresses() (smtpserver.Agent, func() string) {
+	seen := make(chan string, 10)
+	return smtpserver.Agent{Connect: func(_ context.Context, s *smtpserver.Session) error {
+		peer := netip.MustParseAddrPort(s.PeerAddr().String()).Addr()
+		seen <- fmt.Sprintf("%s > %s by %s", s.RemoteAddr(), s.LocalAddr(), peer)
+		return nil
+	}}, func() string { return <-seen }
+}
+
+func v2(command, family byte, addrs string) string {
+	return "\r\n\r\n\x00\r\nQUIT\n" + string([]byte{0x20 | command, family, byte(len(addrs) >> 8), byte(len(addrs))}) + addrs
+}
+
+func TestProxyProtocol(t *testing.T) {
+	ip6 := netip.MustParseAddr("2001:db8::7").AsSlice()
+	for _, c := range []struct{ name, header, want string }{
+		{"v1 TCP4", "PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n", "192.0.2.7:4711 > 198.51.100.1:25"},
+		{"v1 TCP6", "PROXY TCP6 2001:db8::7 2001:db8::1 4711 25\r\n", "[2001:db8::7]:4711 > [2001:db8::1]:25"},
+		{"v1 UNKNOWN", "PROXY UNKNOWN\r\n", "127.0.0.1"},
+		{"v2 TCP4", v2(1, 0x11, "\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19"), "192.0.2.7:4711 > 198.51.100.1:25"},
+		{"v2 TCP4 with TLVs", v2(1, 0x11, "\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19\x04\x00\x01x"), "192.0.2.7:4711 > 198.51.100.1:25"},
+		{"v2 TCP6", v2(1, 0x21, string(ip6)+string(ip6)+"\x12\x67\x00\x19"), "[2001:db8::7]:4711 > [2001:db8::7]:25"},
+		{"v2 LOCAL", v2(0, 0, ""), "127.0.0.1"},
+		{"v2 unix", v2(1, 0x31, strings.Repeat("x", 216)), "127.0.0.1"},
+
+		{"none", "EHLO client.example\r\n", ""},
+		{"v1 short", "PROXY TCP4 192.0.2.7\r\n", ""},
+		{"v1 mixed", "PROXY TCP4 2001:db8::7 198.51.100.1 4711 25\r\n", ""},
+		{"v1 bad port", "PROXY TCP4 192.0.2.7 198.51.100.1 99999 25\r\n", ""},
+		{"v1 endless", "PROXY " + strings.Repeat("x", 200), ""},
+		{"v2 short addresses", v2(1, 0x11, "\xc0\x00"), ""},
+		{"v2 other version", strings.Replace(v2(1, 0x11, ""), "\n!", "\n1", 1), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			agent, seen := addresses()
+			srv := smtptest.NewServer(t, &smtpserver.Server{ProxyFrom: loopback, Agents: []smtpserver.Agent{agent}})
+			conn := dialRaw(t, srv.Addr)
+			conn.send(c.header)
+			if c.want == "" {
+				conn.gone()
+				return
+			}
+			conn.expect("220")
+			if got := seen(); !strings.HasPrefix(got, c.want) || !strings.HasSuffix(got, "by 127.0.0.1") {
+				t.Errorf("addresses %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// From a network that is not named, the header is what it is in SMTP: nothing.
+func TestProxyHeaderFromStrangers(t *testing.T) {
+	srv := smtptest.NewServer(t, &smtpserver.Server{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+	smtptest.Talk(t, srv.Addr, `
+		S: 220
+		C: PROXY TCP4 192.0.2.7 198.51.100.1 4711 25
+		S: 500
+	`)
+}
+
+func TestXCLIENT(t *testing.T) {
+	agent, seen := addresses()
+	s := generous()
+	s.XClientFrom, s.Agents = loopback, []smtpserver.Agent{agent}
+	srv := smtptest.NewServer(t, s)
+	smtptest.Talk(t, srv.Addr, `
+		S: 220
+		C: EHLO proxy.example
+		S: 250 XCLIENT NAME ADDR
+		C: XCLIENT
+		S: 501 5.5.4
+		C: XCLIENT ADDR=192.0.2
+		S: 501
+		C: XCLIENT COLOUR=red
+		S: 501
+		C: XCLIENT NAME=spike.example ADDR=192.0.2.7 PORT=4711 PROTO=ESMTP LOGIN=alice+2Bx HELO=[UNAVAILABLE]
+		S: 220 test.example
+		C: MAIL FROM:<a@example.com>
+		S: 503 5.5.1 Say EHLO
+		C: EHLO spike.example
+		S: 250
+		C: MAIL FROM:<a@example.com>
+		S: 250
+		C: XCLIENT ADDR=192.0.2.8
+		S: 503
+		C: RCPT TO:<b@example.com>
+		S: 250
+		C: DATA
+		S: 354
+		C: .
+		S: 250
+		C: XCLIENT ADDR=IPV6:2001:db8::9
+		S: 220
+		C: QUIT
+		S: 221
+	`)
+	for _, want := range []string{"127.0.0.1:", "192.0.2.7:4711 > 127.0.0.1:", "[2001:db8::9]:4711 > 127.0.0.1:"} {
+		if got := seen(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "by 127.0.0.1") {
+			t.Errorf("addresses %q, want %q", got, want)
+		}
+	}
+	if m := srv.Inbox.Next(t); m.Identity != "alice+x" {
+		t.Errorf("identity %q", m.Identity)
+	}
+	srv = smtptest.NewServer(t, generous())
+	smtptest.Talk(t, srv.Addr, `
+		S: 220
+		C: EHLO stranger.example
+		S: 250
+		C: XCLIENT ADDR=192.0.2.7
+		S: 550 5.7.0
+	`)
+}
