@@ -10,6 +10,7 @@ require (
 	github.com/gaissmai/bart v0.30.0 // indirect
 	github.com/miekg/dns v1.1.73 // indirect
 	go.uber.org/goleak v1.3.0 // indirect
+	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
