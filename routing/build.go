@@ -62,6 +62,7 @@ func (b *builder) site(s Site) {
 			sp := space{text: text, domain: d, below: below}
 			if i == 0 {
 				b.ours = append(b.ours, sp)
+				b.t.domains = b.ours
 			} else {
 				b.backup = append(b.backup, sp)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +12,6 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
-
-// maxWays bounds the connectors that one attempt goes through.
-const maxWays = 5
 
 // Deliver implements queue.Deliverer. When none of the hop's hosts can be
 // reached, the next connector that matches takes over at once.
@@ -28,10 +24,15 @@ const maxWays = 5
 func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	r.init()
 	t := r.table()
-	if t.byName[hop.Connector] == nil {
+	c := t.byName[hop.Connector]
+	switch {
+	case c == nil:
 		return r.reroute(ctx, t, hop, m, rcpts)
+	case c.Hold && !r.releases.has(hop, time.Now()):
+		// However it came here: its receiver may have no host to send to.
+		return allAlike(len(rcpts), notAsked())
 	}
-	return r.deliver(ctx, t, hop, m, rcpts, nil)
+	return r.deliver(ctx, t, hop, m, rcpts)
 }
 
 // reroute serves hops whose connector is not in the table: it was replaced
@@ -49,41 +50,20 @@ func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 		}
 		return to, err == nil
 	}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) {
-		put(results, group, r.deliver(ctx, t, to, m, rcpts, nil))
-	})
-	return results
-}
-
-// deliver attempts one hop, and then the others that may serve instead. tried
-// are the hops that were unreachable already.
-func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient, tried []queue.NextHop) []queue.Result {
-	results := r.attempt(ctx, t.byName[hop.Connector], hop, m, rcpts)
-	if !slices.ContainsFunc(results, unreachable) {
-		r.down.clear(hop)
-		return results
-	}
-	if ctx.Err() != nil {
-		return results // broken off: that says nothing about the hop
-	}
-	r.markDown(hop, results)
-	if tried = append(tried, hop); len(tried) >= maxWays {
-		return results
-	}
-	r.grouped(rcpts, func(i int) (queue.NextHop, bool) {
-		if results[i].Outcome != queue.Unreachable {
-			return queue.NextHop{}, false
-		}
-		return r.alternative(t, m, rcpts[i].Addr, tried)
-	}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) {
-		other := r.deliver(ctx, t, to, m, rcpts, tried)
-		if !slices.ContainsFunc(other, unreachable) { // else the first way's words stand
-			put(results, group, other)
-		}
+		put(results, group, r.deliver(ctx, t, to, m, rcpts))
 	})
 	return results
 }
 
 func unreachable(r queue.Result) bool { return r.Outcome == queue.Unreachable }
+
+func pick(rcpts []*queue.Recipient, group []int) []*queue.Recipient {
+	part := make([]*queue.Recipient, len(group))
+	for k, i := range group {
+		part[k] = rcpts[i]
+	}
+	return part
+}
 
 func put(results []queue.Result, group []int, from []queue.Result) {
 	for k, i := range group {
@@ -108,45 +88,7 @@ func (r *Router) grouped(rcpts []*queue.Recipient, hopOf func(i int) (queue.Next
 		groups[hop] = append(groups[hop], i)
 	}
 	for _, hop := range order {
-		group := groups[hop]
-		part := make([]*queue.Recipient, len(group))
-		for k, i := range group {
-			part[k] = rcpts[i]
-		}
-		each(hop, group, part)
-	}
-}
-
-// alternative is the first way that was not tried and is neither down nor
-// held.
-func (r *Router) alternative(t *Table, m *queue.Message, address string, tried []queue.NextHop) (alt queue.NextHop, found bool) {
-	domain, err := canonicalDomain(address)
-	if err != nil {
-		return alt, false
-	}
-	t.ways(m, domain, func(c *connector) bool {
-		hop := c.hop(m, domain)
-		if slices.Contains(tried, hop) || r.down.has(hop) || r.heldBack(c, hop) {
-			return true
-		}
-		alt, found = hop, true
-		return false
-	})
-	return alt, found
-}
-
-func (r *Router) markDown(hop queue.NextHop, results []queue.Result) {
-	d := r.DownTime
-	if d == 0 {
-		d = defaultDownTime
-	}
-	if d > 0 {
-		r.down.mark(hop, time.Now().Add(d))
-	}
-	if r.Logger != nil {
-		i := slices.IndexFunc(results, unreachable)
-		r.Logger.Warn("next hop unreachable", "connector", hop.Connector, "destination", hop.Destination,
-			"reply", results[i].Reply.Message, "err", results[i].Err)
+		each(hop, groups[hop], pick(rcpts, groups[hop]))
 	}
 }
 
@@ -157,6 +99,11 @@ func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m
 		n := len(rcpts)
 		if err := r.Categorized(ctx, hop, m, rcpts); err != nil {
 			return allAlike(n, refusal(err))
+		}
+	}
+	if c.Hold {
+		if turn := r.releases.turn(hop); turn != nil {
+			return turn.deliver(ctx, &Job{Hop: hop, Message: m, Recipients: rcpts})
 		}
 	}
 	dst, second := r.destination(c, hop)

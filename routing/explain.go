@@ -136,20 +136,18 @@ func (r *Router) candidate(match candidate, m *queue.Message, domain string, cho
 	case k.Chosen:
 		k.Reason = "chosen"
 		if r.down.has(hop) {
-			k.Reason = "chosen, although it was unreachable a moment ago: there is no other way"
+			k.Reason = "chosen, but unreachable a moment ago: the next serves in its place, if it can"
 		}
 	case r.down.has(hop):
 		k.Reason = "unreachable a moment ago"
 	case winner == nil:
-		k.Reason = "would serve when the chosen one is down"
+		k.Reason = "fits, but an agent chose another"
 	case rank(match.space) < rank(winner.space):
 		k.Reason = fmt.Sprintf("less specific than %s", winner.space.text)
 	case match.space.cost > winner.space.cost:
 		k.Reason = fmt.Sprintf("costs more: %d instead of %d", match.space.cost, winner.space.cost)
-	case rank(match.space) == rank(winner.space) && c.Name > winner.c.Name:
-		k.Reason = "as specific and as cheap, but later by name"
 	default:
-		k.Reason = "passed over: it is held"
+		k.Reason = "as specific and as cheap, but later by name"
 	}
 	return k
 }

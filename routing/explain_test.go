@@ -75,9 +75,9 @@ func TestExplainWhatIsDownOrMissing(t *testing.T) {
 	explained(t, r, Question{From: "x@example.com", To: "a@example.net"}, `
 		from x@example.com to a@example.net, 0 bytes
 		connectors:
-		  - main (example.net, cost 1): unreachable a moment ago
-		  * spare: serves as a fallback
-		next hop: spare via spare`)
+		  * main (example.net, cost 1): chosen, but unreachable a moment ago: the next serves in its place, if it can
+		  - spare: only a fallback
+		next hop: main via main`)
 	explained(t, r, Question{From: "x@example.com", To: "a@example.org"}, `
 		from x@example.com to a@example.org, 0 bytes
 		connectors:

@@ -1,8 +1,12 @@
 package routing
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -16,6 +20,9 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	}
 	p := queue.Pace{MaxConcurrency: c.MaxConcurrency, Retry: c.Retry, Expire: c.Expire}
 	p.Held, p.Until = r.held(c, hop, time.Now())
+	if c.Hold && r.releases.turn(hop) != nil {
+		p.MaxConcurrency = 1 // there is but one connection
+	}
 	return p
 }
 
@@ -30,7 +37,7 @@ func (r *Router) heldBack(c *connector, hop queue.NextHop) bool {
 
 // held says whether a hop's mail waits, and until when where that is known.
 func (r *Router) held(c *connector, hop queue.NextHop, now time.Time) (bool, time.Time) {
-	if c.Hold && !r.triggers.has(hop, now) {
+	if c.Hold && !r.releases.has(hop, now) {
 		return true, time.Time{}
 	}
 	s := c.Schedule
@@ -43,29 +50,73 @@ func (r *Router) held(c *connector, hop queue.NextHop, now time.Time) (bool, tim
 	return true, s.Opens(now)
 }
 
-// triggers are the hops that somebody has asked for, and until when they are
-// open for it.
-type triggers struct {
-	mu    sync.Mutex // guards until
-	until map[queue.NextHop]time.Time
+// notAsked is the result for mail of a Hold connector that reaches Deliver
+// although nobody has asked for it.
+func notAsked() queue.Result {
+	return queue.Result{Outcome: queue.Unreachable, Reply: smtp.SMTPError{Code: 451,
+		EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "Held until its receiver asks for it"}}
 }
 
-func (t *triggers) has(hop queue.NextHop, now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	until, there := t.until[hop]
-	if there && !now.Before(until) {
-		delete(t.until, hop)
-		there = false
-	}
-	return there
+// A release is mail that somebody has asked for: of one connector, for one
+// domain or all.
+type release struct {
+	connector string
+	domain    string // empty for all
+	below     bool   // and what is below the domain
+	whole     bool   // the connector's queues are not by domain
+	until     time.Time
+	turn      *Turn // the connection that it goes over; nil for an ordinary one
 }
 
-func (t *triggers) open(hop queue.NextHop, until time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.until == nil {
-		t.until = make(map[queue.NextHop]time.Time)
+func (l *release) covers(hop queue.NextHop) bool {
+	if l.connector != hop.Connector {
+		return false
 	}
-	t.until[hop] = until
+	d, _ := cutOversize(hop.Destination)
+	return l.whole || l.domain == "" || d == l.domain || l.below && strings.HasSuffix(d, "."+l.domain)
+}
+
+// releases are what was asked for and is not yet over.
+type releases struct {
+	mu  sync.Mutex // guards all
+	all []*release
+}
+
+// maxReleases bounds what clients can make us remember; the oldest are
+// forgotten.
+const maxReleases = 1000
+
+func (rs *releases) add(now time.Time, added ...*release) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool { return !now.Before(l.until) })
+	rs.all = append(rs.all, added...)
+	if n := len(rs.all) - maxReleases; n > 0 {
+		rs.all = slices.Delete(rs.all, 0, n)
+	}
+}
+
+func (rs *releases) end(t *Turn) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool { return l.turn == t })
+}
+
+func (rs *releases) has(hop queue.NextHop, now time.Time) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return slices.ContainsFunc(rs.all, func(l *release) bool { return l.covers(hop) && now.Before(l.until) })
+}
+
+// turn is the connection that a hop's mail goes over, if its receiver has
+// turned one round.
+func (rs *releases) turn(hop queue.NextHop) *Turn {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, l := range rs.all {
+		if l.turn != nil && l.covers(hop) {
+			return l.turn
+		}
+	}
+	return nil
 }

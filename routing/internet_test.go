@@ -86,13 +86,22 @@ func (n *internet) dial(ctx context.Context, network, addr string) (net.Conn, er
 // router makes a router whose connectors live in this internet.
 func (n *internet) router(t *testing.T, connectors ...Connector) *Router {
 	t.Helper()
+	return n.siteRouter(t, Site{}, connectors...)
+}
+
+func (n *internet) siteRouter(t *testing.T, site Site, connectors ...Connector) *Router {
+	t.Helper()
 	for i := range connectors {
 		if connectors[i].Transport == nil {
 			connectors[i].Transport = SMTP(&smtpclient.Transport{Name: connectors[i].Name, Hostname: "relay.test",
 				DialContext: n.dial, AllowInsecureAuth: true, HostDownTime: -1})
 		}
 	}
-	r := &Router{Table: table(t, connectors...), Hostname: "relay.test",
+	tb, err := site.NewTable(connectors...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Router{Table: tb, Hostname: "relay.test",
 		Resolver: &DNSResolver{Servers: []string{"ns"}, Dial: n.dns.Dial, MaxEntries: -1}}
 	t.Cleanup(func() { r.Close() })
 	return r

@@ -34,8 +34,8 @@ type Router struct {
 	// StrictMX leaves out MX hosts that are aliases (CNAME), which RFC 2181,
 	// 10.3 forbids and many domains have.
 	StrictMX bool
-	// DownTime is how long a next hop that was unreachable is passed over,
-	// where there is another way. Default 1 minute; negative: not at all.
+	// DownTime is how long a next hop that was unreachable is tried only for
+	// mail that has no other way. Default 1 minute; negative: not at all.
 	DownTime time.Duration
 
 	// Routed is called when the way of one recipient has been chosen, and
@@ -49,13 +49,19 @@ type Router struct {
 	// with a 5xx code fails them all, any other error defers them.
 	Categorized func(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) error
 
+	// Wake has the queue try the mail of matching hops now, and tells how many
+	// messages wait there (-1 where it does not know). It is called when
+	// somebody asks for held mail (ETRN, ATRN); without it that mail goes when
+	// the queue next looks.
+	Wake func(ctx context.Context, match func(queue.NextHop) bool) (messages int, err error)
+
 	// Logger gets a line for each way that was found to be down, and for each
 	// change of the table; nil is silent.
 	Logger *slog.Logger
 
 	current  atomic.Pointer[Table] // overrides Table
 	down     downHops
-	triggers triggers
+	releases releases
 	once     sync.Once // sets what follows from the fields
 	resolver Resolver
 	hostname string
@@ -140,32 +146,22 @@ func (r *Router) Route(ctx context.Context, m *queue.Message, rcpt *queue.Recipi
 	return hop, err
 }
 
-// route chooses the first way that is not known to be down or, where all are,
-// the first of all.
-func (r *Router) route(t *Table, m *queue.Message, address string) (queue.NextHop, error) {
+// route chooses the first way, also when it is down: the mail waits in its
+// queue, and Deliver knows the others.
+func (r *Router) route(t *Table, m *queue.Message, address string) (hop queue.NextHop, err error) {
 	domain, err := canonicalDomain(address)
 	if err != nil {
-		return queue.NextHop{}, badDomain(err)
+		return hop, badDomain(err)
 	}
-	var first, up queue.NextHop
+	found := false
 	loss := t.ways(m, domain, func(c *connector) bool {
-		hop := c.hop(m, domain)
-		if first == (queue.NextHop{}) {
-			first = hop
-		}
-		if r.down.has(hop) || first != hop && r.heldBack(c, hop) {
-			return true
-		}
-		up = hop
+		hop, found = c.hop(m, domain), true
 		return false
 	})
-	switch {
-	case up != queue.NextHop{}:
-		return up, nil
-	case first != queue.NextHop{}:
-		return first, nil
+	if !found {
+		return hop, noWay(domain, loss)
 	}
-	return queue.NextHop{}, noWay(domain, loss)
+	return hop, nil
 }
 
 func badDomain(err error) *smtp.SMTPError {

@@ -77,13 +77,11 @@ func TestTheNextConnectorServesWhenTheFirstIsDown(t *testing.T) {
 			t.Errorf("log: %s", log.String())
 		}
 		// Further mail takes the second way at once, until the first is tried again.
-		if hop, _ := r.Route(t.Context(), m, rcpt[0]); hop.Connector != "second" {
-			t.Errorf("while the first is down: %v", hop)
+		r.Deliver(t.Context(), hop, m, rcpt)
+		if len(first.carried) != 1 || len(second.carried) != 2 {
+			t.Errorf("while it is down the first carried %d and the second %d", len(first.carried), len(second.carried))
 		}
 		time.Sleep(time.Minute)
-		if hop, _ := r.Route(t.Context(), m, rcpt[0]); hop.Connector != "first" {
-			t.Errorf("after DownTime: %v", hop)
-		}
 		first.outcome = nil
 		if got := told(r.Deliver(t.Context(), hop, m, rcpt)); got != "1:first" {
 			t.Errorf("when it is back: %s", got)
@@ -106,8 +104,37 @@ func TestWhenAllAreDownTheFirstOnesWordsStand(t *testing.T) {
 	if len(b.carried) != 1 {
 		t.Error("b was not tried")
 	}
-	if hop, _ := r.Route(t.Context(), m, rcpt[0]); hop.Connector != "a" {
-		t.Errorf("with all down: %v", hop)
+	// The queue tries again: then the first is asked at least.
+	if got := told(r.Deliver(t.Context(), hop, m, rcpt)); got != "3:a" || len(a.carried) != 2 {
+		t.Errorf("%s, a was asked %d times", got, len(a.carried))
+	}
+}
+
+// The organisation's server is down. Its mail must not fail because the way
+// to the internet, which matches too, does not know the domain.
+func TestAnotherWaysVerdictDoesNotCount(t *testing.T) {
+	n := newInternet(t, internetZone+"\nelsewhere.example. A 192.0.2.4\nfiltered.example. MX 1 filter.example.\nfilter.example. A 192.0.2.5")
+	n.host(t, "192.0.2.4:25")
+	filter := n.host(t, "192.0.2.5:25")
+	site := Site{Domains: []string{"filtered.example"}}
+	r := n.siteRouter(t, site,
+		Connector{Name: "organisation", SmartHosts: SmartHosts("[10.9.9.9]"),
+			Spaces: []string{"null.example", "nowhere.example", "mine.example", "elsewhere.example", "filtered.example"}},
+		Connector{Name: "internet", Spaces: []string{"*"}})
+	for range 2 { // before and after it is known that the first way is down
+		for to, want := range map[string]queue.Outcome{
+			"a@null.example": queue.Unreachable, "a@nowhere.example": queue.Unreachable, "a@mine.example": queue.Unreachable,
+			"a@filtered.example":       queue.Unreachable, // ours: the filter would send it back
+			"a@elsewhere.example":      queue.Success,
+			"nobody@elsewhere.example": queue.Failure, // a host's own word
+		} {
+			if got := send(t, r, to)[0]; got.Outcome != want {
+				t.Errorf("%s: %+v, want %d", to, got, want)
+			}
+		}
+	}
+	if filter.sessions > 0 {
+		t.Error("mail for a domain of ours went out by DNS")
 	}
 }
 

@@ -156,7 +156,7 @@ func TestAClosedConnectorIsNoWayOut(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	if got := told(send(t, r, "a@example.net")); got != "1:open" {
-		t.Errorf("routed anew: %s", got)
+		t.Errorf("known to be down: %s", got)
 	}
 }
 

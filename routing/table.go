@@ -16,6 +16,7 @@ import (
 // to change the routing, make another Table and give it to Router.SetTable.
 type Table struct {
 	site       self
+	domains    []space      // Site.Domains
 	connectors []*connector // in the order given
 	byName     map[string]*connector
 
@@ -41,7 +42,9 @@ type Site struct {
 	// 25)) stands for all addresses of this host.
 	Addrs []netip.AddrPort
 	// Domains are the accepted domains for which this relay is the way in:
-	// "example.com", "*.example.com".
+	// "example.com", "*.example.com". Name them: without that, mail for them
+	// goes by DNS when the hosts of their own connector are down and another
+	// connector matches ("*"), and comes back.
 	Domains []string
 	// BackupDomains are accepted domains for which it is only a backup: they
 	// may be delivered by DNS, to better MX hosts than us.
@@ -131,6 +134,11 @@ func (t *Table) matches(domain string, yield func(candidate) bool) {
 			return
 		}
 	}
+}
+
+// ours says whether we are the way in for a domain.
+func (t *Table) ours(domain string) bool {
+	return slices.ContainsFunc(t.domains, space{domain: domain}.within)
 }
 
 // hasName and hasAddr say whether a name, or an address with port, is our own.

@@ -41,6 +41,16 @@ func isSMTP(t Transport) bool {
 }
 
 func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
+	sent := t.Send(ctx, j.Destination, clientMessage(j))
+	results := make([]queue.Result, len(sent))
+	for i := range sent {
+		results[i] = result(&sent[i], t.LMTP)
+	}
+	return results
+}
+
+// clientMessage is a job in the words of smtpclient.
+func clientMessage(j *Job) *smtpclient.Message {
 	m := &smtpclient.Message{
 		ID:         j.Message.ID,
 		From:       j.Message.From,
@@ -57,15 +67,12 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 			m.DeliverBy = &left
 		}
 	}
-	sent := t.Send(ctx, j.Destination, m)
-	results := make([]queue.Result, len(sent))
-	for i := range sent {
-		results[i] = t.result(&sent[i])
-	}
-	return results
+	return m
 }
 
-func (t smtpTransport) result(r *smtpclient.Result) queue.Result {
+// result is a smtpclient.Result in the words of the queue. final says that a
+// host that takes a message has put it into the mailbox.
+func result(r *smtpclient.Result, final bool) queue.Result {
 	q := queue.Result{
 		Outcome: outcome(r.Outcome),
 		Reply:   r.Reply,
@@ -73,7 +80,7 @@ func (t smtpTransport) result(r *smtpclient.Result) queue.Result {
 		Addr:    r.Addr,
 		TLS:     r.TLS,
 		DSN:     r.DSN,
-		Final:   t.LMTP && r.Outcome == smtpclient.Success,
+		Final:   final && r.Outcome == smtpclient.Success,
 		Err:     r.Err,
 	}
 	var ours *smtp.SMTPError

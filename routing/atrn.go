@@ -1,0 +1,167 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// ATRN answers the command of that name (RFC 2645) of a client that has proved
+// to be identity: it may take over, on its own connection, the mail that
+// connectors with Hold keep for it. Only identities in HoldAccounts may; each
+// may have all of the connector's mail for the domains that it names, or all
+// whatsoever of a connector with smart hosts or another transport.
+//
+// domains is the command's argument: domains with commas between them, or
+// nothing for all. When the reply's code is 250 it must be sent, and then the
+// connection be given to the Turn.
+func (r *Router) ATRN(identity, domains string) (smtpclient.Reply, *Turn) {
+	if identity == "" {
+		return reply(530, "5.7.0", "Authentication required"), nil
+	}
+	t := &Turn{router: r, identity: identity, slot: make(chan struct{}, 1), over: make(chan struct{}), moved: make(chan struct{}, 1)}
+	if domains = strings.TrimSpace(domains); domains == "" {
+		for _, c := range r.table().connectors {
+			if c.releasedTo(identity, true) {
+				t.releases = append(t.releases, &release{connector: c.Name, turn: t})
+			}
+		}
+	} else {
+		for domain := range strings.SplitSeq(domains, ",") {
+			rels, err := r.askedFor(identity, strings.TrimSpace(domain), true)
+			if err != nil {
+				return reply(501, "5.5.4", err.Error()), nil
+			}
+			if len(rels) == 0 {
+				t.releases = nil
+				break
+			}
+			for _, l := range rels {
+				l.turn = t
+			}
+			t.releases = append(t.releases, rels...)
+		}
+	}
+	if len(t.releases) == 0 {
+		return reply(450, "4.7.1", "ATRN request refused"), nil
+	}
+	return reply(250, "2.0.0", "OK now reversing the connection"), t
+}
+
+// A Turn is a client's right to have mail over its own connection.
+type Turn struct {
+	router   *Router
+	identity string
+	releases []*release
+
+	mu     sync.Mutex // guards client, sent
+	client *smtpclient.Client
+	sent   int // messages handed over, successfully or not
+
+	slot  chan struct{} // holds a token while the conversation is in use
+	over  chan struct{} // closed when the conversation has ended
+	moved chan struct{} // has a token after each message
+}
+
+// turnIdle is how long the queue may take to come with the next message before
+// we take it that there is none.
+const turnIdle = 10 * time.Second
+
+// Serve sends the mail that waits over conn, on which we are the client from
+// now on, and ends when there is none left, with QUIT.
+func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
+	t.router.init()
+	c := smtpclient.NewClient(conn, &smtpclient.Config{Hostname: t.router.hostname, Host: t.identity})
+	defer c.Close()
+	if err := c.Hello(ctx); err != nil {
+		return fmt.Errorf("turned connection of %s: %w", t.identity, err)
+	}
+	t.client = c // not shared before letGo
+	defer t.end()
+	n, err := t.router.letGo(ctx, t.releases)
+	if err != nil {
+		return err
+	}
+	for !t.done(n) {
+		idle := time.NewTimer(turnIdle)
+		select {
+		case <-t.moved:
+			idle.Stop()
+		case <-idle.C:
+			if t.quiet() {
+				n = 0
+			}
+		case <-ctx.Done():
+			idle.Stop()
+			return ctx.Err()
+		}
+	}
+	t.slot <- struct{}{} // after a message that may still be on its way
+	return c.Quit(ctx)
+}
+
+// done says whether n messages went, or the conversation broke.
+func (t *Turn) done(n int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n >= 0 && t.sent >= n || t.client == nil
+}
+
+// quiet says whether no message is on its way.
+func (t *Turn) quiet() bool { return len(t.slot) == 0 }
+
+func (t *Turn) end() {
+	t.router.releases.end(t)
+	close(t.over)
+}
+
+// deliver sends one message, when those before it are through.
+func (t *Turn) deliver(ctx context.Context, j *Job) []queue.Result {
+	select {
+	case t.slot <- struct{}{}:
+	case <-t.over:
+		return allAlike(len(j.Recipients), notAsked())
+	case <-ctx.Done():
+		return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Deferred, Err: ctx.Err(), Reply: localError("Broken off")})
+	}
+	defer func() { <-t.slot }()
+	t.mu.Lock()
+	c := t.client
+	t.mu.Unlock()
+	if c == nil {
+		return allAlike(len(j.Recipients), notAsked())
+	}
+	sent := c.Send(ctx, clientMessage(j))
+	results := make([]queue.Result, len(sent))
+	broken := false
+	for i := range sent {
+		results[i] = result(&sent[i], false)
+		broken = broken || isBroken(sent[i].Err)
+	}
+	t.mu.Lock()
+	t.sent++
+	if broken {
+		t.client = nil
+	}
+	t.mu.Unlock()
+	select {
+	case t.moved <- struct{}{}:
+	default:
+	}
+	return results
+}
+
+// isBroken says whether an error ended the conversation.
+func isBroken(err error) bool {
+	var refusal *smtp.SMTPError
+	return err != nil && !errors.As(err, &refusal)
+}

@@ -1,0 +1,115 @@
+package routing
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// maxWays bounds the connectors that one attempt goes through.
+const maxWays = 5
+
+// deliver attempts one hop, and where that is down the others that match. A
+// hop that was down a moment ago is attempted only for what has no other way.
+func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	c := t.byName[hop.Connector]
+	results := make([]queue.Result, len(rcpts))
+	left := make([]int, len(rcpts)) // the recipients without a result that stands
+	for i := range left {
+		left[i] = i
+	}
+	known := r.down.has(hop)
+	if known {
+		left = r.detour(ctx, t, hop, m, rcpts, left, results)
+	}
+	if len(left) == 0 {
+		return results
+	}
+	put(results, left, r.attempt(ctx, c, hop, m, pick(rcpts, left)))
+	left = slices.DeleteFunc(left, func(i int) bool { return results[i].Outcome != queue.Unreachable })
+	switch {
+	case len(left) == 0:
+		r.down.clear(hop)
+	case ctx.Err() != nil || c.Hold: // that says nothing about the hop
+	case known:
+		r.markDown(hop, results[left[0]])
+	default:
+		r.markDown(hop, results[left[0]])
+		r.detour(ctx, t, hop, m, rcpts, left, results)
+	}
+	return results
+}
+
+// detour tries the other ways for the recipients in left, and returns those
+// for whom none of them came to a result that counts.
+func (r *Router) detour(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient, left []int, results []queue.Result) []int {
+	tried := []queue.NextHop{hop}
+	for len(left) > 0 && len(tried) < maxWays && ctx.Err() == nil {
+		done := make(map[int]bool)
+		before := len(tried)
+		part := pick(rcpts, left)
+		r.grouped(part, func(k int) (queue.NextHop, bool) {
+			return r.alternative(t, m, part[k].Addr, tried[:before])
+		}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) {
+			tried = append(tried, to)
+			got := r.attempt(ctx, t.byName[to.Connector], to, m, rcpts)
+			if i := slices.IndexFunc(got, unreachable); i >= 0 && ctx.Err() == nil {
+				r.markDown(to, got[i])
+			}
+			for k, g := range group {
+				if counts(&got[k]) {
+					results[left[g]] = got[k]
+					done[left[g]] = true
+				}
+			}
+		})
+		if len(tried) == before {
+			break
+		}
+		left = slices.DeleteFunc(left, func(i int) bool { return done[i] })
+	}
+	return left
+}
+
+// counts says whether a result from another way than the first may stand.
+// What our own DNS or table says about that way is no verdict on mail that
+// was not meant for it: it must not fail because its own hosts are down.
+func counts(r *queue.Result) bool {
+	return r.Outcome != queue.Unreachable && !isRouting(r.Err)
+}
+
+// alternative is the first way that was not tried and is neither down nor
+// held. The DNS is no other way for a domain of ours: it leads back here, if
+// perhaps through somebody else's filter.
+func (r *Router) alternative(t *Table, m *queue.Message, address string, tried []queue.NextHop) (alt queue.NextHop, found bool) {
+	domain, err := canonicalDomain(address)
+	if err != nil {
+		return alt, false
+	}
+	t.ways(m, domain, func(c *connector) bool {
+		hop := c.hop(m, domain)
+		if slices.Contains(tried, hop) || r.down.has(hop) || r.heldBack(c, hop) ||
+			c.byDNS() && len(c.hosts) == 0 && t.ours(domain) {
+			return true
+		}
+		alt, found = hop, true
+		return false
+	})
+	return alt, found
+}
+
+func (r *Router) markDown(hop queue.NextHop, result queue.Result) {
+	d := r.DownTime
+	if d == 0 {
+		d = defaultDownTime
+	}
+	if d > 0 {
+		r.down.mark(hop, time.Now().Add(d))
+	}
+	if r.Logger != nil {
+		r.Logger.Warn("next hop unreachable", "connector", hop.Connector, "destination", hop.Destination,
+			"reply", result.Reply.Message, "err", result.Err)
+	}
+}

@@ -1,0 +1,350 @@
+package routing
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/textproto"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// branches hold mail for branch offices that dial in.
+func branches(t *testing.T) *Router {
+	t.Helper()
+	return &Router{Hostname: "relay.test", Table: table(t,
+		Connector{Name: "branch", Spaces: []string{"*.branch.example"}, Hold: true, HoldAccounts: []string{"branch"},
+			Transport: SMTP(&smtpclient.Transport{DialContext: nobody})},
+		Connector{Name: "open", Spaces: []string{"open.example"}, Hold: true, SmartHosts: SmartHosts("[10.0.0.1]"),
+			Transport: SMTP(&smtpclient.Transport{DialContext: nobody})},
+		Connector{Name: "other", Spaces: []string{"*"}, Transport: &postman{name: "other"}})}
+}
+
+func nobody(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("nobody is there")
+}
+
+func TestHeldMailWaitsForItsReceiver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := branches(t)
+		m, rcpt := letter("x"), queue.Rcpt("a@north.branch.example")
+		hop, err := r.Route(t.Context(), m, rcpt[0])
+		if err != nil || hop != (queue.NextHop{Connector: "branch", Destination: "north.branch.example"}) {
+			t.Fatalf("%v, %v", hop, err)
+		}
+		south := queue.NextHop{Connector: "branch", Destination: "south.branch.example"}
+		if p := r.Pace(hop); !p.Held || !p.Until.IsZero() {
+			t.Errorf("%+v", p)
+		}
+		// Even when the queue tries nevertheless, it goes nowhere: not to the
+		// hosts that the DNS knows, nor to the next connector.
+		if got := verdicts(r.Deliver(t.Context(), hop, m, rcpt)); got != "3 451 4.3.2 Held until its receiver asks for it" {
+			t.Error(got)
+		}
+		if got := r.ETRN(t.Context(), "branch", "north.branch.example"); got.Code != 250 {
+			t.Errorf("%v", got)
+		}
+		if r.Pace(hop).Held || !r.Pace(south).Held {
+			t.Error("ETRN for north: north is held, or south is not")
+		}
+		time.Sleep(releaseTime)
+		if !r.Pace(hop).Held {
+			t.Error("the release does not end")
+		}
+		r.ETRN(t.Context(), "branch", "@branch.example")
+		if r.Pace(hop).Held || r.Pace(south).Held {
+			t.Error("ETRN @branch.example does not release what is below")
+		}
+	})
+}
+
+func TestETRNReplies(t *testing.T) {
+	for _, c := range []struct {
+		identity, node string
+		waiting        int
+		err            error
+		want           string
+	}{
+		{"branch", "north.branch.example", 3, nil, "253 2.0.0 OK, 3 pending messages for node north.branch.example started"},
+		{"branch", "north.branch.example", 0, nil, "251 2.0.0 OK, no messages waiting for node north.branch.example"},
+		{"branch", "North.Branch.Example", -1, nil, "250 2.0.0 OK, queuing for node North.Branch.Example started"},
+		{"branch", "north.branch.example", 0, errors.New("frozen"), "458 4.3.0 Unable to queue messages for node north.branch.example"},
+		{"branch", "#branch", -1, nil, "250 2.0.0 OK, queuing for node #branch started"},
+		{"", "open.example", -1, nil, "250 2.0.0 OK, queuing for node open.example started"},
+		{"", "#open", -1, nil, "459 4.7.1 Node #open not allowed: no mail is held for it that you may ask for"},
+		{"", "north.branch.example", -1, nil, "459 4.7.1 Node north.branch.example not allowed: no mail is held for it that you may ask for"},
+		{"stranger", "north.branch.example", -1, nil, "459 4.7.1 Node north.branch.example not allowed: no mail is held for it that you may ask for"},
+		{"branch", "example.net", -1, nil, "459 4.7.1 Node example.net not allowed: no mail is held for it that you may ask for"},
+		{"branch", "#nowhere", -1, nil, "459 4.7.1 Node #nowhere not allowed: no mail is held for it that you may ask for"},
+		{"branch", "", -1, nil, `501 5.5.4 "" is not a host name`},
+		{"branch", "a b", -1, nil, `501 5.5.4 "a b" is not a host name`},
+		{"branch", "#x\r\n250 ok", -1, nil, `459 4.7.1 Node #x\r\n250 ok not allowed: no mail is held for it that you may ask for`},
+	} {
+		r := branches(t)
+		r.Wake = func(_ context.Context, match func(queue.NextHop) bool) (int, error) {
+			if match(queue.NextHop{Connector: "other", Destination: "other"}) {
+				t.Error("the wrong hop matches")
+			}
+			return c.waiting, c.err
+		}
+		got := r.ETRN(t.Context(), c.identity, c.node)
+		if text := fmt.Sprintf("%d %s", got.Code, strings.Join(got.Lines, "|")); text != c.want {
+			t.Errorf("%s %q: %s\nwant %s", c.identity, c.node, text, c.want)
+		}
+	}
+}
+
+func TestATRNIsForTheOwnersOnly(t *testing.T) {
+	r := branches(t)
+	for _, c := range []struct {
+		identity, domains string
+		want              int
+	}{
+		{"", "north.branch.example", 530}, {"stranger", "north.branch.example", 450}, {"stranger", "", 450},
+		{"branch", "open.example", 450}, // no account may take that one
+		{"branch", "north.branch.example,open.example", 450},
+		{"branch", "example.net", 450}, {"branch", "a b", 501},
+		{"branch", "north.branch.example,south.branch.example", 250}, {"branch", "", 250},
+	} {
+		got, turn := r.ATRN(c.identity, c.domains)
+		if got.Code != c.want || (turn != nil) != (c.want == 250) {
+			t.Errorf("%q %q: %v, want %d", c.identity, c.domains, got, c.want)
+		}
+	}
+	if len(r.releases.all) > 0 {
+		t.Error("mail was released before the connection turned")
+	}
+}
+
+func TestReleasesAreBounded(t *testing.T) {
+	r := branches(t)
+	for i := range maxReleases + 10 {
+		r.ETRN(t.Context(), "branch", fmt.Sprintf("n%d.branch.example", i))
+	}
+	if n := len(r.releases.all); n != maxReleases {
+		t.Errorf("%d releases", n)
+	}
+	if !r.Pace(queue.NextHop{Connector: "branch", Destination: "n0.branch.example"}).Held {
+		t.Error("the oldest is not the one that was forgotten")
+	}
+}
+
+// waiting is a queue that holds messages for one hop, and delivers them all at
+// once when it is woken.
+type waiting struct {
+	r        *Router
+	hop      queue.NextHop
+	messages []*queue.Message
+	wg       sync.WaitGroup
+	mu       sync.Mutex
+	results  []queue.Result
+}
+
+func (w *waiting) wake(ctx context.Context, match func(queue.NextHop) bool) (int, error) {
+	if !match(w.hop) {
+		return 0, nil
+	}
+	for _, m := range w.messages {
+		w.wg.Go(func() {
+			results := w.r.Deliver(context.WithoutCancel(ctx), w.hop, m, m.Recipients)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.results = append(w.results, results...)
+		})
+	}
+	return len(w.messages), nil
+}
+
+// provider runs a server that knows EHLO and ATRN, and turns one connection.
+func provider(t *testing.T, r *Router, identity string) (addr string, done func() error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		defer l.Close()
+		conn, err := l.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer conn.Close()
+		ended <- provide(conn, r, identity)
+	}()
+	return l.Addr().String(), func() error { return <-ended }
+}
+
+func provide(conn net.Conn, r *Router, identity string) error {
+	in := textproto.NewReader(bufio.NewReaderSize(conn, 1))
+	fmt.Fprintf(conn, "220 provider.test\r\n")
+	for {
+		line, err := in.ReadLine()
+		if err != nil {
+			return err
+		}
+		verb, arg, _ := strings.Cut(line, " ")
+		switch verb {
+		case "EHLO":
+			fmt.Fprintf(conn, "250 provider.test\r\n")
+		case "QUIT":
+			fmt.Fprintf(conn, "221 bye\r\n")
+			return nil
+		case "ETRN":
+			answer := r.ETRN(context.Background(), identity, arg)
+			fmt.Fprintf(conn, "%d %s\r\n", answer.Code, answer.Lines[0])
+		case "ATRN":
+			answer, turn := r.ATRN(identity, arg)
+			fmt.Fprintf(conn, "%d %s\r\n", answer.Code, answer.Lines[0])
+			if turn != nil {
+				return turn.Serve(context.Background(), conn)
+			}
+		default:
+			fmt.Fprintf(conn, "502 5.5.1 what?\r\n")
+		}
+	}
+}
+
+// box is a mail server behind a connection that has turned round.
+func box(t *testing.T) (*mailHost, func(net.Listener) error) {
+	h := &mailHost{}
+	srv := smtp.NewServer(h)
+	srv.Domain = "branch.test"
+	t.Cleanup(func() { srv.Close() })
+	return h, srv.Serve
+}
+
+func TestATRNTurnsTheConnectionRound(t *testing.T) {
+	r := branches(t)
+	w := &waiting{r: r, hop: queue.NextHop{Connector: "branch", Destination: "north.branch.example"}}
+	for i := range 5 {
+		m := letter("Subject: x\r\n\r\nhello\r\n")
+		m.Recipients = queue.Rcpt(fmt.Sprintf("u%d@north.branch.example", i), "nobody@north.branch.example")
+		w.messages = append(w.messages, m)
+	}
+	r.Wake = w.wake
+	addr, done := provider(t, r, "branch")
+	got, serve := box(t)
+	f := &Fetcher{Transport: &smtpclient.Transport{Hostname: "branch.test"}, Provider: SmartHost{Host: "[127.0.0.1]" + addr[strings.LastIndex(addr, ":"):]},
+		Method: FetchATRN, Domains: []string{"north.branch.example"}, Serve: serve}
+	if err := f.Fetch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := done(); err != nil {
+		t.Errorf("the provider: %v", err)
+	}
+	w.wg.Wait()
+	if n := len(strings.Fields(got.received())); n != 5 {
+		t.Errorf("%d messages came: %s", n, got.received())
+	}
+	counts := map[queue.Outcome]int{}
+	for _, result := range w.results {
+		counts[result.Outcome]++
+	}
+	if counts[queue.Success] != 5 || counts[queue.Failure] != 5 {
+		t.Errorf("outcomes %v", counts)
+	}
+	if r.releases.turn(w.hop) != nil || !r.Pace(w.hop).Held {
+		t.Error("the turn has not ended")
+	}
+}
+
+// The connection breaks in the middle: what was not sent waits on.
+func TestABrokenTurn(t *testing.T) {
+	r := branches(t)
+	w := &waiting{r: r, hop: queue.NextHop{Connector: "branch", Destination: "north.branch.example"}}
+	for range 3 {
+		m := letter("x\r\n")
+		m.Recipients = queue.Rcpt("a@north.branch.example")
+		w.messages = append(w.messages, m)
+	}
+	r.Wake = w.wake
+	_, turn := r.ATRN("branch", "")
+	ours, theirs := net.Pipe()
+	go func() {
+		in := bufio.NewReader(theirs)
+		fmt.Fprintf(theirs, "220 branch.test\r\n")
+		in.ReadString('\n')
+		fmt.Fprintf(theirs, "250 branch.test\r\n")
+		in.ReadString('\n') // MAIL
+		theirs.Close()
+	}()
+	turn.Serve(t.Context(), ours)
+	w.wg.Wait()
+	for _, result := range w.results {
+		if result.Outcome != queue.Unreachable && result.Outcome != queue.Deferred {
+			t.Errorf("%+v", result)
+		}
+	}
+	if len(w.results) != 3 {
+		t.Errorf("%d results", len(w.results))
+	}
+}
+
+func TestFetchReplies(t *testing.T) {
+	r := branches(t)
+	r.Wake = func(context.Context, func(queue.NextHop) bool) (int, error) { return 0, nil }
+	_, serve := box(t)
+	for _, c := range []struct {
+		method  FetchMethod
+		domains []string
+		who     string
+		want    string
+	}{
+		{FetchETRN, []string{"north.branch.example"}, "branch", "the provider holds no mail"},
+		{FetchETRN, []string{"north.branch.example"}, "stranger", "459"},
+		{FetchETRN, nil, "branch", "ETRN needs a domain"},
+		{FetchATRN, nil, "stranger", "ATRN request refused"},
+		{FetchATRN, nil, "branch", ""}, // turned, and no mail came
+		{FetchTURN, nil, "branch", "502"},
+	} {
+		addr, done := provider(t, r, c.who)
+		f := &Fetcher{Transport: &smtpclient.Transport{Hostname: "branch.test"}, Method: c.method, Domains: c.domains, Serve: serve,
+			Provider: SmartHost{Host: "[127.0.0.1]" + addr[strings.LastIndex(addr, ":"):]}}
+		err := f.Fetch(t.Context())
+		done()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%v %v by %s: %v, want %q", c.method, c.domains, c.who, err, c.want)
+		}
+	}
+	f := &Fetcher{Transport: &smtpclient.Transport{}, Provider: SmartHost{Host: "[127.0.0.1]:1"}, Method: FetchATRN}
+	if err := f.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "Serve is nil") {
+		t.Errorf("%v", err)
+	}
+	f.Provider.Host = "127.0.0.1"
+	if err := f.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "in brackets") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestFetchOnASchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // it begins at midnight UTC
+		var asked []string
+		began := time.Now()
+		f := &Fetcher{Provider: SmartHost{Host: "[192.0.2.1]"}, Interval: time.Hour, Domains: []string{"x.example"},
+			Schedule: schedule(t, "06:00-08:30", time.UTC),
+			Transport: &smtpclient.Transport{HostDownTime: -1, DialContext: func(context.Context, string, string) (net.Conn, error) {
+				asked = append(asked, time.Since(began).String())
+				return nil, errors.New("busy")
+			}}}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Hour+30*time.Minute)
+		defer cancel()
+		f.Run(ctx)
+		if got := strings.Join(asked, " "); got != "6h0m0s 7h0m0s 8h0m0s 30h0m0s" {
+			t.Errorf("asked at %s", got)
+		}
+		f.Schedule = schedule(t, "1999-01-01 10:00-11:00", time.UTC)
+		f.Run(t.Context()) // returns, as it would never ask
+	})
+}
