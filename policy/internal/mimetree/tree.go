@@ -76,7 +76,7 @@ type parser struct {
 	open   []int  // parts that have not ended, outermost first
 	header []byte // of the innermost, while it is being read
 	inHead bool
-	eol    int64 // length of the line end before the line in hand
+	eol    int64 // length of the line end before the line in hand, where it belongs to a delimiter there
 }
 
 // lineMax is as much of a line as is looked at in a body.
@@ -174,7 +174,8 @@ func (p *parser) line(off int64, line []byte, start, end bool) error {
 		return nil
 	}
 	if start && int64(len(line)) == p.eol { // the blank line
-		return p.endOfHeader(off + p.eol)
+		p.eol = 0 // it belongs to the header, whatever delimiter may follow
+		return p.endOfHeader(off + int64(len(line)))
 	}
 	limit := p.lim.Header
 	if len(p.parts) == 1 {

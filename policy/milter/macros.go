@@ -1,0 +1,41 @@
+package milter
+
+import (
+	"crypto/tls"
+	"net/netip"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// The macros are those that sendmail sends by default and milters have come to
+// rely on.
+
+func (v *conversation) connectMacros(s *smtpserver.Session) []string {
+	m := []string{"j", s.Server().Hostname, "{daemon_name}", s.Server().Name, "v", "Bridgehead"}
+	if a, err := netip.ParseAddrPort(s.RemoteAddr().String()); err == nil {
+		ip := a.Addr().Unmap().WithZone("").String()
+		m = append(m, "_", "["+ip+"]", "{client_addr}", ip, "{client_name}", "["+ip+"]")
+	}
+	return m
+}
+
+func heloMacros(s *smtpserver.Session) []string {
+	t := s.TLS()
+	if t == nil {
+		return nil
+	}
+	m := []string{"{tls_version}", tls.VersionName(t.Version), "{cipher}", tls.CipherSuiteName(t.CipherSuite)}
+	if len(t.PeerCertificates) > 0 {
+		c := t.PeerCertificates[0]
+		m = append(m, "{cert_subject}", c.Subject.String(), "{cert_issuer}", c.Issuer.String())
+	}
+	return m
+}
+
+func mailMacros(s *smtpserver.Session, m *smtpserver.Message) []string {
+	macros := append(heloMacros(s), "i", m.ID, "{mail_addr}", m.From)
+	if id := s.Identity(); id != "" {
+		macros = append(macros, "{auth_type}", "SASL", "{auth_authen}", id)
+	}
+	return macros
+}

@@ -1,0 +1,242 @@
+package milter
+
+import (
+	"bytes"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
+)
+
+const message = "Received: from x\r\nSubject:  two spaces\r\n\tand a fold\r\nX-A: 1\r\nx-a: 2\r\n\r\nbody\r\n.dot\r\n"
+
+func TestTheMilterHearsTheWholeSession(t *testing.T) {
+	f := startFake(t, &fake{})
+	c := &Client{Address: f.addr}
+	s := agenttest.Start(t, c.Agent())
+	smtp := s.Dial(t)
+	for range 2 {
+		if code, text := smtp.Send("a@example.org", []string{"b@example.com", "c@example.com"}, message); code != 250 {
+			t.Fatal(code, text)
+		}
+	}
+	smtp.Want(250, "MAIL FROM:<>")
+	smtp.Want(250, "RSET")
+	smtp.Want(250, "MAIL FROM:<d@example.org>")
+	smtp.Want(221, "QUIT")
+	s.Close()
+	for _, m := range s.Taken() {
+		if m.Data != message {
+			t.Errorf("the message left as %q", m.Data)
+		}
+	}
+	one := []string{"M <a@example.org>", "R <b@example.com>", "R <c@example.com>", "T ", "L Received|from x",
+		"L Subject| two spaces\n\tand a fold", "L X-A|1", "L x-a|2", "N ", "B body\r\n.dot\r\n", "E "}
+	want := slices.Concat([]string{"H client.example.org"}, one, one, []string{"M <>", "A ", "M <d@example.org>"})
+	if got := f.commands(); len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+		t.Errorf("the milter heard\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if n := c.Counters(); n.Sessions != 1 || n.Messages != 2 || n.Refused != 0 {
+		t.Errorf("counters %+v", n)
+	}
+}
+
+func TestChangesTouchOnlyWhatTheyName(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		changes []packet
+		steps   uint32
+		data    string
+		from    string
+		to      string
+	}{
+		{"none", []packet{{actAccept, ""}}, 0, message, "", ""},
+		{"add a field", []packet{{actAddHeader, "X-B\x00new\x00"}}, 0,
+			strings.Replace(message, "\r\n\r\n", "\r\nX-B: new\r\n\r\n", 1), "", ""},
+		{"add a folded field as it is", []packet{{actAddHeader, "X-B\x00  new\n\tfold\x00"}}, leadingSpace,
+			strings.Replace(message, "\r\n\r\n", "\r\nX-B:  new\r\n\tfold\r\n\r\n", 1), "", ""},
+		{"no second field in a value", []packet{{actAddHeader, "X-B\x00new\r\nX-Evil: 1\r\n\r\nbody\x00"}}, 0,
+			strings.Replace(message, "\r\n\r\n", "\r\nX-B: new\r\n\tX-Evil: 1\r\n\tbody\r\n\r\n", 1), "", ""},
+		{"insert first", []packet{{actInsHeader, index(0, "X-B", "new")}}, 0, "X-B: new\r\n" + message, "", ""},
+		{"insert before the second", []packet{{actInsHeader, index(2, "X-B", "new")}}, 0,
+			strings.Replace(message, "Subject", "X-B: new\r\nSubject", 1), "", ""},
+		{"change the second", []packet{{actChgHeader, index(2, "X-A", "new")}}, 0,
+			strings.Replace(message, "x-a: 2", "X-A: new", 1), "", ""},
+		{"delete the first", []packet{{actChgHeader, index(1, "X-A", "")}}, 0,
+			strings.Replace(message, "X-A: 1\r\n", "", 1), "", ""},
+		{"new body", []packet{{actReplBody, "new\nbo"}, {actReplBody, "dy\r\n"}}, 0,
+			message[:strings.Index(message, "body")] + "new\r\nbody\r\n", "", ""},
+		{"envelope", []packet{{actChangeFrom, "<bounce@example.com>\x00"}, {actAddRcpt, "<c@example.com>\x00"}, {actDelRcpt, "<b@example.com>\x00"}}, 0,
+			message, "bounce@example.com", "c@example.com"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := startFake(t, &fake{steps: c.steps, script: map[byte][]packet{cmdEOM: c.changes}})
+			got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
+			if got.Data != c.data {
+				t.Errorf("data\n%q\nwant\n%q", got.Data, c.data)
+			}
+			if c.from != "" && (got.From != c.from || !slices.Equal(got.To, []string{c.to})) {
+				t.Errorf("envelope %s %s", got.From, got.To)
+			}
+		})
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		at   byte
+		say  packet
+		code int
+		text string
+	}{
+		{"reject a recipient", cmdRcpt, packet{actReject, ""}, 550, "5.7.1 Refused by a content filter"},
+		{"tempfail MAIL", cmdMail, packet{actTempFail, ""}, 451, "4.7.1 Try again later"},
+		{"own reply", cmdEOM, packet{actReplyCode, "554 5.7.9 100%% spam\x00"}, 554, "5.7.9 100% spam"},
+		{"own reply of two lines", cmdEOM, packet{actReplyCode, "550-5.7.1 one\r\n550 5.7.1 two\x00"}, 550, "5.7.1 one\n5.7.1 two"},
+		{"reply after a header field", cmdHeader, packet{actReject, ""}, 550, "5.7.1 Refused by a content filter"},
+		{"reply after a body chunk", cmdBody, packet{actTempFail, ""}, 451, "4.7.1 Try again later"},
+		{"close", cmdMail, packet{actShutdown, ""}, 421, "4.7.0 Closing the connection"},
+		{"success as a refusal", cmdEOM, packet{actReplyCode, "250 2.0.0 ok\x00"}, 451, errDown.Message},
+		{"unknown action", cmdEOM, packet{'?', ""}, 451, errDown.Message},
+		{"quarantine without a place for it", cmdEOM, packet{actQuarantine, "x\x00"}, 550, "5.7.1 Refused by a content filter"},
+		{"an address that is none", cmdEOM, packet{actAddRcpt, "<a b>\x00"}, 451, errDown.Message},
+		{"hang up at RCPT", cmdRcpt, packet{'!', ""}, 451, errDown.Message},
+		{"hang up at the end", cmdEOM, packet{'!', ""}, 451, errDown.Message},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := startFake(t, &fake{script: map[byte][]packet{c.at: {c.say}}})
+			text := agenttest.Refused(t, c.code, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
+			if !strings.Contains(text, c.text) {
+				t.Errorf("text %q, want %q", text, c.text)
+			}
+		})
+	}
+}
+
+// A milter that dies between two recipients must not leave a message that it
+// knows only half of, and that passes unseen.
+func TestDeathBetweenRecipients(t *testing.T) {
+	f := startFake(t, &fake{script: map[byte][]packet{cmdData: {{'!', ""}}}})
+	s := agenttest.Start(t, (&Client{Address: f.addr}).Agent())
+	c := s.Dial(t)
+	c.Want(250, "MAIL FROM:<a@example.org>")
+	c.Want(250, "RCPT TO:<b@example.com>")
+	c.Want(451, "DATA")
+	delete(f.script, cmdData)
+	if code, text := c.Send("a@example.org", []string{"b@example.com"}, message); code != 250 {
+		t.Errorf("the next message: %d %s", code, text)
+	}
+}
+
+func TestDown(t *testing.T) {
+	c := &Client{Address: "/nonexistent/milter.sock"}
+	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, message, c.Agent())
+	var log bytes.Buffer
+	c = &Client{Address: "/nonexistent/milter.sock", PassWhenDown: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	if got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, message, c.Agent()); got.Data != message {
+		t.Errorf("data %q", got.Data)
+	}
+	if !strings.Contains(log.String(), "milter failed") || c.Counters().Passed != 1 {
+		t.Errorf("the pass is not told of: %q %+v", log.String(), c.Counters())
+	}
+}
+
+func TestAMilterThatNeverAnswersCostsItsTimeout(t *testing.T) {
+	f := startFake(t, &fake{script: map[byte][]packet{cmdMail: {{actProgress, ""}}}})
+	c := &Client{Address: f.addr, CommandTimeout: 50 * time.Millisecond}
+	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, message, c.Agent())
+}
+
+func TestAcceptAndDiscard(t *testing.T) {
+	f := startFake(t, &fake{script: map[byte][]packet{cmdMail: {{actAccept, ""}}, cmdRcpt: {{actReject, ""}}}})
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
+
+	f = startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actDiscard, ""}}}})
+	s := agenttest.Start(t, (&Client{Address: f.addr}).Agent())
+	if code, _ := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, message); code != 250 || len(s.Taken()) != 0 {
+		t.Errorf("discard: %d, %d taken", code, len(s.Taken()))
+	}
+}
+
+func TestQuarantine(t *testing.T) {
+	f := startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actQuarantine, "virus\x00"}}}})
+	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com", "c@example.com"}, message,
+		(&Client{Address: f.addr, Quarantine: "quarantine@example.com"}).Agent())
+	if !slices.Equal(got.To, []string{"quarantine@example.com"}) || !strings.Contains(got.Data, "X-Quarantine-Reason: virus\r\n") {
+		t.Errorf("%s %q", got.To, got.Data)
+	}
+}
+
+func TestAChangeThatWasNotAgreedOn(t *testing.T) {
+	f := startFake(t, &fake{actions: mayAddHeader, script: map[byte][]packet{cmdEOM: {{actDelRcpt, "<b@example.com>\x00"}}}})
+	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
+}
+
+func TestStepsThatTheMilterDoesNotWant(t *testing.T) {
+	f := startFake(t, &fake{steps: noConnect | noHelo | noMail | noRcpt | noData | noHeaders | noEOH | noBody})
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
+	if got := f.commands(); !slices.Equal(got[:1], []string{"E "}) {
+		t.Errorf("heard %q", got)
+	}
+	f = startFake(t, &fake{script: map[byte][]packet{cmdBody: {{actSkip, ""}}}, steps: maySkip})
+	long := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcdef0123456789abcdef\r\n", 5000)
+	if got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, long, (&Client{Address: f.addr}).Agent()); got.Data != long {
+		t.Error("the message has changed")
+	}
+	bodies := 0
+	for _, h := range f.commands() {
+		if h[0] == cmdBody {
+			bodies++
+		}
+	}
+	if bodies != 1 {
+		t.Errorf("%d chunks after skip", bodies)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []*Client{{}, {Address: "x", Quarantine: "no address"}} {
+		if c.Validate() == nil {
+			t.Errorf("%+v passes", c)
+		}
+	}
+	if err := (&Client{Address: "127.0.0.1:11332", Quarantine: "q@example.com"}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzReply(f *testing.F) {
+	f.Add(byte(actReplyCode), []byte("550 5.7.1 no\x00"))
+	f.Add(byte(actReplyCode), []byte("550-5.7.1 a\r\n550 b"))
+	f.Add(byte(actInsHeader), []byte("\x00\x00\x00\x01X-A\x00b\x00"))
+	f.Add(byte(actAddRcptPar), []byte("<a@example.com>\x00NOTIFY=NEVER\x00"))
+	f.Fuzz(func(t *testing.T, act byte, data []byte) {
+		if r, err := parseReply(act, data); err == nil {
+			if e := r.smtp; e != nil && (e.Code < 400 || e.Code > 599) {
+				t.Fatalf("%q became %+v", data, e)
+			}
+			r.err()
+		}
+		v := &conversation{c: &Client{}}
+		m := newMessage(t)
+		before := len(m.Header.Fields())
+		switch act {
+		case actAddHeader, actInsHeader, actChgHeader:
+			if v.changeHeader(&m.Header, change{act, data}) == nil && len(m.Header.Fields()) > before+1 {
+				t.Fatalf("%q added %d fields", data, len(m.Header.Fields())-before)
+			}
+		case actReplBody:
+			if b, err := normalize(bytes.Clone(data)); err == nil {
+				if lf := bytes.Count(b, []byte("\n")); lf != bytes.Count(b, []byte("\r\n")) || lf != bytes.Count(b, []byte("\r")) {
+					t.Fatalf("%q became %q", data, b)
+				}
+			}
+		default:
+			path(data)
+		}
+	})
+}

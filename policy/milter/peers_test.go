@@ -1,0 +1,124 @@
+package milter
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-msgauth/dkim"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
+)
+
+const gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+
+var plain = "From: a@example.org\r\nTo: b@example.com\r\nSubject: hello\r\nDate: Sat, 21 Nov 2026 20:41:31 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nNothing to see.\r\n"
+
+func TestRspamd(t *testing.T) {
+	peers.Need(t, "rspamd")
+	dir := t.TempDir()
+	sock := filepath.Join(dir, "milter")
+	tld := agenttest.File(t, dir, "tld", "com\n")
+	conf := agenttest.File(t, dir, "rspamd.conf", `
+options {
+    pidfile = "`+dir+`/pid"; tempdir = "`+dir+`"; hs_cache_dir = "`+dir+`";
+    control_socket = "`+dir+`/control mode=0600";
+    filters = ""; url_tld = "`+tld+`"; enable_test_patterns = true;
+    dns { nameserver = ["127.0.0.1:1"]; timeout = 0.2s; retransmits = 1; }
+}
+logging { type = "console"; level = "info"; }
+actions { reject = 15; "add header" = 6; }
+worker "rspamd_proxy" {
+    bind_socket = "`+sock+` mode=0666";
+    milter = yes; timeout = 60s; count = 1;
+    upstream "local" { default = yes; self_scan = yes; }
+}
+`)
+	agenttest.Program(t, sock, "rspamd", "-f", "-i", "-c", conf)
+	c := &Client{Address: sock, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+
+	if got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, plain, c.Agent()); got.Data != plain {
+		t.Errorf("clean mail was changed:\n%s", got.Data)
+	}
+	text := agenttest.Refused(t, 554, "a@example.org", []string{"b@example.com"}, plain+gtube+"\r\n", c.Agent())
+	if !strings.Contains(text, "Gtube") {
+		t.Errorf("refused with %q", text)
+	}
+	// Another of rspamd's test patterns asks for a header field.
+	mark := plain + "YJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
+	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, mark, c.Agent())
+	without := strings.Replace(got.Data, "X-Spam: Yes\r\n", "", 1)
+	if got.Data == mark || without != mark {
+		t.Errorf("marked mail is\n%s", got.Data)
+	}
+}
+
+// opendkim signs, and opendkim and go-msgauth find the signature good: what
+// the milter saw is what left, byte for byte.
+func TestOpenDKIM(t *testing.T) {
+	peers.Need(t, "opendkim")
+	dir := t.TempDir()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(public)
+	keyFile := agenttest.File(t, dir, "key", string(private))
+	records := agenttest.File(t, dir, "dns", "sel._domainkey.example.org "+record+"\n")
+	sign, verify := filepath.Join(dir, "sign"), filepath.Join(dir, "verify")
+	signConf := agenttest.File(t, dir, "sign.conf", "Socket local:"+sign+
+		"\nMode s\nDomain example.org\nSelector sel\nKeyFile "+keyFile+"\nCanonicalization simple/simple\nRequireSafeKeys no\nMinimumKeyBits 1024\n")
+	verifyConf := agenttest.File(t, dir, "verify.conf", "Socket local:"+verify+
+		"\nMode v\nTestDNSData file:"+records+"\nAuthservID relay.example.com\nAlwaysAddARHeader yes\n")
+	agenttest.Program(t, sign, "opendkim", "-f", "-x", signConf)
+	agenttest.Program(t, verify, "opendkim", "-f", "-x", verifyConf)
+
+	folded := strings.Replace(plain, "Subject: hello", "Subject:  two spaces\r\n\tand a fold", 1)
+	signer, verifier := &Client{Address: sign}, &Client{Address: verify}
+	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, folded, signer.Agent(), verifier.Agent())
+	if !strings.HasSuffix(got.Data, folded) {
+		t.Errorf("the message that was signed has changed:\n%s", got.Data)
+	}
+	if !strings.Contains(got.Data, "dkim=pass") {
+		t.Errorf("opendkim does not find its own signature good:\n%s", got.Data)
+	}
+	vs, err := dkim.VerifyWithOptions(strings.NewReader(got.Data), &dkim.VerifyOptions{
+		LookupTXT: func(string) ([]string, error) { return []string{record}, nil },
+	})
+	if err != nil || len(vs) != 1 || vs[0].Err != nil {
+		t.Errorf("go-msgauth: %v %+v", err, vs)
+	}
+}
+
+func TestClamAVMilter(t *testing.T) {
+	peers.Need(t, "clamav-milter")
+	clamd := agenttest.Clamd(t)
+	dir := t.TempDir()
+	sock := filepath.Join(dir, "milter")
+	conf := agenttest.File(t, dir, "milter.conf", "MilterSocket "+sock+"\nClamdSocket unix:"+clamd+
+		"\nForeground true\nOnInfected Reject\nOnFail Defer\nAddHeader Replace\nRejectMsg Infected with %v\n")
+	agenttest.Program(t, sock, "clamav-milter", "-c", conf)
+	c := &Client{Address: sock, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+
+	forged := strings.Replace(plain, "Subject:", "X-Virus-Status: Clean\r\nSubject:", 1)
+	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, forged, c.Agent())
+	if strings.Count(got.Data, "X-Virus-Status: Clean\r\n") != 1 || !strings.Contains(got.Data, "X-Virus-Scanned: ") {
+		t.Errorf("clean mail is\n%s", got.Data)
+	}
+	text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, plain+agenttest.Virus+"\r\n", c.Agent())
+	if !strings.Contains(text, "Infected with Bridgehead.Test") {
+		t.Errorf("refused with %q", text)
+	}
+}
