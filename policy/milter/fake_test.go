@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -26,6 +27,7 @@ type fake struct {
 	actions uint32
 	steps   uint32
 	script  map[byte][]packet
+	healed  atomic.Bool // no script any more
 	ended   sync.WaitGroup
 
 	mu    sync.Mutex // guards heard
@@ -83,7 +85,10 @@ func (f *fake) serve(conn net.Conn) {
 			w.Flush()
 			continue
 		}
-		out := f.script[cmd]
+		var out []packet
+		if !f.healed.Load() {
+			out = f.script[cmd]
+		}
 		for _, p := range out {
 			if p.cmd == '!' { // hang up
 				return
