@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// SenderFilter refuses mail of certain senders, by the reverse-path and by the
+// From field: 554 5.1.0. It leaves sessions alone that have the right
+// BypassAntiSpam.
+type SenderFilter struct {
+	// Addresses are whole ("spam@example.net") or local parts of all domains.
+	Addresses []string
+	// Domains are exact ("example.net"), or patterns ("*.example.net") for all
+	// domains below.
+	Domains []string
+	// Blank refuses the null reverse-path. It refuses all delivery reports
+	// too, which RFC 5321, 4.5.5 wants to be accepted.
+	Blank bool
+	// EnvelopeOnly does not look at the From field.
+	EnvelopeOnly bool
+}
+
+var errSender = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 1, 0}, Message: "Sender denied"}
+
+// Validate tells what is wrong with the settings.
+func (f *SenderFilter) Validate() error {
+	_, errs := newAddressMatcher("SenderFilter.Domains", f.Addresses, f.Domains)
+	return errors.Join(errs...)
+}
+
+// Agent judges at MAIL, and when the header is complete.
+func (f *SenderFilter) Agent() smtpserver.Agent {
+	m, _ := newAddressMatcher("", f.Addresses, f.Domains)
+	blank := f.Blank
+	a := smtpserver.Agent{Name: "sender filter",
+		Mail: func(_ context.Context, _ *smtpserver.Session, from string, _ *smtp.MailOptions) error {
+			if from == "" && blank || from != "" && m.has(from) {
+				return errSender
+			}
+			return nil
+		}}
+	if !f.EnvelopeOnly {
+		a.EndOfHeaders = func(_ context.Context, _ *smtpserver.Session, msg *smtpserver.Message) error {
+			if slices.ContainsFunc(authors(&msg.Header), m.has) {
+				return errSender
+			}
+			return nil
+		}
+	}
+	return Unless(BypassAntiSpam, a)
+}

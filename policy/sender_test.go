@@ -1,0 +1,284 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// mailFrom is a conversation up to the reply to MAIL.
+func mailFrom(address, reply string) string {
+	return "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<" + address + ">\nS: " + reply
+}
+
+// mailHeader is a whole transaction with a header.
+func mailHeader(from, header, reply string) string {
+	return mailFrom(from, "250") + "\nC: RCPT TO:<alice@example.com>\nS: 250\nC: DATA\nS: 354\nC: " +
+		strings.ReplaceAll(header, "\n", "\nC: ") + "\nC:\nC: body\nC: .\nS: " + reply
+}
+
+func TestSenderFilter(t *testing.T) {
+	f := &SenderFilter{
+		Addresses: []string{"Spammer@example.net", "mailer-daemon"},
+		Domains:   []string{"bad.example", "*.worse.example", "bücher.example"},
+		Blank:     true,
+	}
+	if err := f.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	srv := serveAgents(t, f.Agent())
+	for from, refused := range map[string]bool{
+		"":                          true,
+		"spammer@EXAMPLE.net":       true,
+		"someone@example.net":       false,
+		"MAILER-DAEMON@any.example": true,
+		"x@bad.example":             true,
+		"x@sub.bad.example":         false,
+		"x@worse.example":           false,
+		"x@a.b.worse.example":       true,
+		"x@notworse.example":        false,
+		"x@xn--bcher-kva.example":   true,
+	} {
+		want := "250"
+		if refused {
+			want = "554 5.1.0 Sender denied"
+		}
+		srv.Talk(t, stranger, mailFrom(from, want))
+		if from == "" {
+			continue
+		}
+		srv.Talk(t, stranger, mailHeader("x@example.org", "Subject: x\nFrom: Somebody <"+from+">", want))
+	}
+	(&SenderFilter{}).Validate()
+	if err := (&SenderFilter{Domains: []string{"a b"}}).Validate(); err == nil || !strings.Contains(err.Error(), `SenderFilter.Domains: "a b"`) {
+		t.Errorf("error %v", err)
+	}
+	zero := serveAgents(t, (&SenderFilter{}).Agent())
+	zero.Talk(t, stranger, mailFrom("", "250"))
+}
+
+// Spoofing: who comes from outside has no sender of ours, neither in the
+// envelope nor in what people see.
+func TestSpoofing(t *testing.T) {
+	g := organisation()
+	ds := mustDomains(t, g.Domains...)
+	relay := &Relay{Domains: ds, Networks: g.Networks, Authenticated: true}
+	spoof := &Spoofing{Domains: ds, Senders: []string{"newsletter@example.com"}}
+	srv := servePasswords(t, relay.Agent(), spoof.Agent())
+	const refused = "550 5.7.1 You may not send as a sender of this organisation"
+	for _, from := range []string{"alice@example.com", "nobody@EXAMPLE.com", "x@Example.COM", "newsletter@sub@example.com"} {
+		if strings.Count(from, "@") == 1 {
+			srv.Talk(t, stranger, mailFrom(from, refused))
+		}
+	}
+	for _, from := range []string{"", "x@example.net", "newsletter@Example.com", "carol@subsidiary.example", "x@sub.example.com"} {
+		srv.Talk(t, stranger, mailFrom(from, "250"))
+	}
+	for header, want := range map[string]string{
+		"From: Alice <alice@example.com>":                refused,
+		"FROM : alice@EXAMPLE.com":                       refused,
+		"From: x@example.net\nFrom: alice@example.com":   refused,
+		"From: x@example.net, alice@example.com":         refused,
+		"From: =?utf-8?q?Alice?=\n <alice@example.com>":  refused,
+		"From: \"Alice\" (boss) <alice\n @example.com>":  refused,
+		"From: alice@example.com <x@example.net>":        refused, // no list of addresses
+		"From: <alice@example.com> <x@example.net>":      refused,
+		"From: x@example.net <alice@example.com":         refused,
+		"From: alice@example.com.":                       refused,
+		"From: friends: alice@example.com;":              refused,
+		"From: \"alice@example.com\" <x@example.net>":    "250", // a name; what shows it so is beyond us
+		"From: newsletter@example.com":                   "250",
+		"From: x@example.net\nSender: alice@example.com": "250",
+		"Subject: alice@example.com":                     "250",
+		"From: alice@example.com.evil.example":           "250",
+	} {
+		srv.Talk(t, stranger, mailHeader("x@example.net", header, want))
+	}
+	// Our own networks and users may.
+	srv.Talk(t, neighbour, mailHeader("alice@example.com", "From: alice@example.com", "250"))
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: AUTH PLAIN AGFsaWNlAGVjaWxh
+		S: 235
+		C: MAIL FROM:<alice@example.com>
+		S: 250
+	`)
+}
+
+// A service outside may be granted our senders, and a verified message keeps
+// its From.
+func TestSpoofingExceptions(t *testing.T) {
+	ds := mustDomains(t, Domain{Name: "example.com"})
+	relay := &Relay{Domains: ds, Grants: []Grant{
+		{To: Clients{Everyone: true}, Rights: Submit},
+		{To: Clients{Hosts: []string{"*.service.example"}}, Rights: AcceptAuthoritativeDomainSender},
+	}, Resolver: fakeDNS{"PTR 192.0.2.1": "a.service.example.", "A a.service.example": "192.0.2.1"}}
+	spoof := &Spoofing{Domains: ds, Trusted: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) bool {
+		return m.Header.Get("X-Verified") == "yes"
+	}}
+	srv := serveAgents(t, relay.Agent(), spoof.Agent())
+	srv.Talk(t, "192.0.2.1", mailHeader("alice@example.com", "From: alice@example.com", "250"))
+	srv.Talk(t, "192.0.2.2", mailFrom("alice@example.com", "550 5.7.1"))
+	srv.Talk(t, "192.0.2.2", mailHeader("list@example.net", "From: alice@example.com", "550 5.7.1"))
+	srv.Talk(t, "192.0.2.2", mailHeader("list@example.net", "From: alice@example.com\nX-Verified: yes", "250"))
+}
+
+func TestSendAs(t *testing.T) {
+	down := errors.New("down")
+	owns := SendersOf(map[string][]string{"alice": {"alice@example.com", "sales@Example.com", "@alice.example"}})
+	relay := &Relay{Authenticated: true}
+	sendAs := &SendAs{Owns: func(ctx context.Context, identity, sender string) (bool, error) {
+		if strings.HasPrefix(sender, "down@") {
+			return false, down
+		}
+		return owns(ctx, identity, sender)
+	}}
+	srv := servePasswords(t, relay.Agent(), sendAs.Agent())
+	asAlice := func(rest string) string {
+		return "S: 220\nC: EHLO client.example\nS: 250\nC: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\n" + rest
+	}
+	for from, want := range map[string]string{
+		"":                        "250",
+		"Alice@EXAMPLE.com":       "250",
+		"sales@example.com":       "250",
+		"any@alice.example":       "250",
+		"bob@example.com":         "550 5.7.1 You may not send as this sender",
+		"alice@sub.alice.example": "550 5.7.1",
+		"down@example.com":        "451 4.3.0",
+	} {
+		srv.Talk(t, stranger, asAlice("C: MAIL FROM:<"+from+">\nS: "+want))
+	}
+	for header, want := range map[string]string{
+		"From: alice@example.com":                  "250",
+		"From: alice@example.com, bob@example.com": "550 5.7.1",
+		"Subject: no From at all":                  "250",
+	} {
+		_, rest, _ := strings.Cut(mailHeader("alice@example.com", header, want), "S: 250\n")
+		srv.Talk(t, stranger, asAlice(rest))
+	}
+	// Strangers are not our users; see Spoofing.
+	srv.Talk(t, stranger, mailFrom("bob@example.com", "250"))
+	if ok, _ := owns(t.Context(), "bob@example.com", "Bob@example.com"); !ok {
+		t.Error("an identity that is an address does not own it")
+	}
+}
+
+func TestSenderDomain(t *testing.T) {
+	d := &SenderDomain{Resolver: fakeDNS{
+		"MX mx.example":            "mail.example.",
+		"MX null.example":          ".",
+		"A host.example":           "192.0.2.1",
+		"MX fail.example":          "FAIL",
+		"A half.example":           "FAIL",
+		"MX xn--bcher-kva.example": "mail.example.",
+	}}
+	srv := serveAgents(t, d.Agent())
+	for from, want := range map[string]string{
+		"":                        "250",
+		"x@[192.0.2.1]":           "250",
+		"x@mx.example":            "250",
+		"x@MX.Example":            "250",
+		"x@host.example":          "250",
+		"x@null.example":          "550 5.7.27",
+		"x@none.example":          "550 5.1.8",
+		"x@localhost":             "550 5.1.8",
+		"x@fail.example":          "451 4.4.3",
+		"x@half.example":          "451 4.4.3",
+		"x@xn--bcher-kva.example": "250",
+	} {
+		srv.Talk(t, stranger, mailFrom(from, want))
+	}
+}
+
+func TestRecipientFilter(t *testing.T) {
+	g := organisation()
+	relay := &Relay{Domains: mustDomains(t, g.Domains...), Networks: g.Networks}
+	f := &RecipientFilter{Addresses: []string{"bob@example.com"}, Domains: []string{"customer.example"}, Internal: []string{"alice@example.com"}}
+	if err := f.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	srv := serveAgents(t, relay.Agent(), f.Agent())
+	for to, want := range map[string]string{
+		"Bob@example.com":          "550 5.1.1 User unknown",
+		"x@customer.example":       "550 5.1.1",
+		"alice@example.com":        "550 5.7.1 Only members",
+		"carol@subsidiary.example": "250",
+	} {
+		srv.Talk(t, stranger, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<"+to+">\nS: "+want)
+		srv.Talk(t, neighbour, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<"+to+">\nS: 250")
+	}
+}
+
+func TestTarpit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := organisation()
+		relay := &Relay{Domains: mustDomains(t, g.Domains...), Networks: g.Networks}
+		srv := serveAgents(t, relay.Agent(), (&Tarpit{Free: 1, Delay: 4 * time.Second, Max: 10 * time.Second}).Agent())
+		const refused = "\nC: RCPT TO:<nobody@example.com>\nS: 550"
+		for _, tt := range []struct {
+			from     string
+			refusals int
+			want     time.Duration
+		}{
+			{stranger, 1, 0},
+			{stranger, 2, 4 * time.Second},
+			{stranger, 4, (4 + 8 + 10) * time.Second},
+			{neighbour, 5, 0},
+		} {
+			began := time.Now()
+			srv.Talk(t, tt.from, mailFrom("x@example.net", "250")+strings.Repeat(refused, tt.refusals))
+			if d := time.Since(began); d != tt.want {
+				t.Errorf("%d refusals of %s took %v, want %v", tt.refusals, tt.from, d, tt.want)
+			}
+		}
+	})
+}
+
+func TestAuthors(t *testing.T) {
+	for value, want := range map[string][]string{
+		"a@example.com":                        {"a@example.com"},
+		`"x@example.com" <a@example.com>`:      {"a@example.com"},
+		"g: a@example.com, B <b@example.com>;": {"a@example.com", "b@example.com"},
+		"a@example.com b@example.com":          {"a@example.com", "b@example.com"},
+		"a@@example.com":                       {"@example.com"},
+		"a@":                                   nil,
+		"":                                     nil,
+	} {
+		var h smtpserver.Header
+		if err := h.Prepend("From: " + value + "\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if got := authors(&h); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
+
+// FuzzAuthors: no From field hides an address that is written out in it.
+func FuzzAuthors(f *testing.F) {
+	for _, s := range []string{"a@b.example", "<a@b>", "x <a@b", "a@b, c@d;", `"@" <@>`, "=?utf-8?q?=40?= <a@b>", "@@@@"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var h smtpserver.Header
+		if h.Prepend("From: "+s+"\r\n") != nil {
+			return
+		}
+		if n := len(authors(&h)); n > maxFromAddresses {
+			t.Errorf("%q: %d authors", s, n)
+		}
+		for _, a := range anyAddresses(s) {
+			if !strings.Contains(a, "@") || strings.ContainsAny(a, " \t\r\n<>") {
+				t.Errorf("%q: author %q", s, a)
+			}
+		}
+	})
+}

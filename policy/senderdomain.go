@@ -1,0 +1,68 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// SenderDomain refuses senders to whom nobody could answer: their domain does
+// not exist or has neither MX nor address records (550 5.1.8), or says by a
+// null MX that it has no mail (550 5.7.27). When the DNS cannot tell, the
+// client is asked to come again (451 4.4.3). It leaves sessions alone that
+// have the right BypassAntiSpam.
+type SenderDomain struct {
+	// Resolver asks the DNS. Default net.DefaultResolver.
+	Resolver Resolver
+}
+
+var (
+	errNoDomain   = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 8}, Message: "The sender's domain does not exist"}
+	errNullMX     = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 27}, Message: "The sender's domain has a null MX"} // RFC 7505, 4.2
+	errDomainDown = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "The sender's domain cannot be looked up at present, try again later"}
+)
+
+// Agent judges at MAIL.
+func (d *SenderDomain) Agent() smtpserver.Agent {
+	r := orDefault(d.Resolver)
+	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "sender domain",
+		Mail: func(ctx context.Context, _ *smtpserver.Session, from string, _ *smtp.MailOptions) error {
+			_, domain := addr.Split(from)
+			if from == "" || strings.HasPrefix(domain, "[") {
+				return nil
+			}
+			return checkMailDomain(ctx, r, domain)
+		}})
+}
+
+// checkMailDomain says why a domain gets no mail (RFC 5321, 5.1).
+func checkMailDomain(ctx context.Context, r Resolver, domain string) error {
+	name, err := addr.Domain(domain)
+	if err != nil || !strings.Contains(name, ".") { // a host's nickname
+		return errNoDomain
+	}
+	ctx, cancel := context.WithTimeout(ctx, dnsTime)
+	defer cancel()
+	mxs, err := r.LookupMX(ctx, rooted(name))
+	switch {
+	case err != nil && !notFound(err):
+		return fmt.Errorf("%w: %w", errDomainDown, err)
+	case len(mxs) == 1 && strings.Trim(mxs[0].Host, ".") == "": // RFC 7505, 3
+		return errNullMX
+	case len(mxs) > 0:
+		return nil
+	}
+	addrs, err := r.LookupNetIP(ctx, "ip", rooted(name))
+	switch {
+	case err != nil && !notFound(err):
+		return fmt.Errorf("%w: %w", errDomainDown, err)
+	case len(addrs) == 0:
+		return errNoDomain
+	}
+	return nil
+}
