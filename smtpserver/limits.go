@@ -97,8 +97,8 @@ type Limits struct {
 	// Handshake is how long a TLS handshake or a proxy's header may take.
 	// Default 1 min.
 	Handshake time.Duration
-	// Session is how long a whole session may take; it ends with 421 at the
-	// next command. Default none, as a kept connection is cheap.
+	// Session is how long a whole session may take; it then ends with 421,
+	// after the message in hand. Default none, as a kept connection is cheap.
 	Session time.Duration
 
 	// Overload is the percentage of Connections from which on the server

@@ -94,7 +94,7 @@ func (s *Session) readCommand() ([]byte, error) {
 	if s.srv.closing.Load() {
 		return nil, s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
 	}
-	if time.Since(s.started) > s.lim.Session && s.lim.Session < forever {
+	if s.timeLeft() <= 0 {
 		return nil, s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Session took too long")
 	}
 	line, err := s.readLine(s.lim.CommandLine, s.lim.AuthLine)
@@ -106,9 +106,14 @@ func (s *Session) readCommand() ([]byte, error) {
 		return nil, err
 	case s.srv.closing.Load():
 		return nil, s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
+	case s.timeLeft() <= 0:
+		return nil, s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Session took too long")
 	}
 	return nil, s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: no command came")
 }
+
+// timeLeft is what remains of the time for the session.
+func (s *Session) timeLeft() time.Duration { return s.lim.Session - time.Since(s.started) }
 
 // run gives one command line to the function that serves it. An agent or
 // Handler that panics costs the session its connection, not the process.
@@ -311,6 +316,9 @@ func (s *Session) waitCommand() error {
 	d := s.lim.Command
 	if s.state == turnedAway || s.srv.overloaded() {
 		d = min(d, overloadWait)
+	}
+	if s.lim.Session < forever {
+		d = min(d, s.timeLeft())
 	}
 	if err := s.setReadDeadline(d); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,12 +62,12 @@ func FuzzOneLine(f *testing.F) {
 
 func TestWriterGathersForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out lockedBuffer
 		w := NewWriter(&out, Header("SMTP Receive Protocol Log"))
 		w.Log(event("one"))
 		w.Log(event("two"))
 		synctest.Wait()
-		if out.Len() != 0 {
+		if out.String() != "" {
 			t.Errorf("written at once: %q", out.String())
 		}
 		time.Sleep(gatherTime) // the bubble's clock
@@ -79,6 +80,24 @@ func TestWriterGathersForASecond(t *testing.T) {
 			t.Errorf("after Close: %v, %q", err, out.String())
 		}
 	})
+}
+
+// lockedBuffer is written by the Writer's timer too.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 type brokenWriter struct{}

@@ -1,0 +1,192 @@
+package smtpserver_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+type netipPrefix = netip.Prefix
+
+var anywhere = netip.MustParsePrefix("0.0.0.0/0")
+
+// fromAnywhere runs a server that clients can dial from any address.
+func fromAnywhere(t *testing.T, limits smtpserver.Limits, f func(dial func(from string) *raw)) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := &smtpserver.Server{Limits: limits, Handler: smtptest.NewInbox()}
+		l := smtptest.NewListener()
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(l) }()
+		defer func() {
+			srv.Close()
+			if err := <-served; !errors.Is(err, smtpserver.ErrServerClosed) {
+				t.Errorf("Serve: %v", err)
+			}
+		}()
+		f(func(from string) *raw {
+			c, err := l.Dial(from + ":1025")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return newRaw(t, c)
+		})
+	})
+}
+
+func (c *raw) quit() {
+	c.t.Helper()
+	c.send("QUIT\r\n")
+	c.expect("221")
+	c.gone()
+}
+
+func TestConnectionLimits(t *testing.T) {
+	t.Run("in total", func(t *testing.T) {
+		fromAnywhere(t, smtpserver.Limits{Connections: 2, Overload: -1}, func(dial func(string) *raw) {
+			a, b := dial("192.0.2.1"), dial("198.51.100.1")
+			a.expect("220")
+			b.expect("220")
+			c := dial("203.0.113.1")
+			c.expect("421 4.7.0 Too many connections")
+			c.gone()
+			a.quit()
+			synctest.Wait()
+			dial("203.0.113.1").expect("220")
+		})
+	})
+	t.Run("from one address", func(t *testing.T) {
+		fromAnywhere(t, smtpserver.Limits{ConnectionsPerAddr: 2}, func(dial func(string) *raw) {
+			a := dial("192.0.2.1")
+			a.expect("220")
+			dial("192.0.2.1").expect("220")
+			dial("192.0.2.1").expect("421 4.7.0 Too many connections from your address")
+			dial("192.0.2.2").expect("220")
+			a.quit()
+			synctest.Wait()
+			dial("192.0.2.1").expect("220")
+		})
+	})
+	t.Run("from one network", func(t *testing.T) {
+		fromAnywhere(t, smtpserver.Limits{ConnectionsPerNetwork: 2}, func(dial func(string) *raw) {
+			dial("192.0.2.1").expect("220")
+			dial("192.0.2.2").expect("220")
+			dial("192.0.2.3").expect("421 4.7.0 Too many connections from your network")
+			dial("192.0.3.1").expect("220")
+			dial("[2001:db8::1]").expect("220")
+			dial("[2001:db8::2]").expect("220")
+			dial("[2001:db8::3]").expect("421")
+			dial("[2001:db8:0:1::1]").expect("220")
+		})
+	})
+	t.Run("in a minute", func(t *testing.T) {
+		fromAnywhere(t, smtpserver.Limits{ConnectionRate: 3}, func(dial func(string) *raw) {
+			for range 3 {
+				c := dial("192.0.2.1")
+				c.expect("220")
+				c.quit()
+			}
+			dial("192.0.2.1").expect("421 4.7.0 Too many connections from your address in a minute")
+			dial("192.0.2.2").expect("220")
+			time.Sleep(time.Minute)
+			dial("192.0.2.1").expect("220")
+		})
+	})
+	t.Run("loopback and named networks are exempt", func(t *testing.T) {
+		l := smtpserver.Limits{ConnectionsPerAddr: 1}
+		fromAnywhere(t, l, func(dial func(string) *raw) {
+			dial("127.0.0.1").expect("220")
+			dial("127.0.0.1").expect("220")
+		})
+		l.Exempt = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		fromAnywhere(t, l, func(dial func(string) *raw) {
+			dial("10.1.1.1").expect("220")
+			dial("10.1.1.1").expect("220")
+			dial("127.0.0.1").expect("220")
+			dial("127.0.0.1").expect("421")
+		})
+	})
+}
+
+func TestRates(t *testing.T) {
+	fromAnywhere(t, smtpserver.Limits{MessageRate: 2, RecipientRate: 3, Messages: 5}, func(dial func(string) *raw) {
+		c := dial("192.0.2.1")
+		c.greet()
+		mail := func(want string) {
+			t.Helper()
+			c.send("RSET\r\n")
+			c.expect("250")
+			c.send("MAIL FROM:<>\r\n")
+			c.expect(want)
+		}
+		rcpt := func(want string) {
+			t.Helper()
+			c.send("RCPT TO:<b@example.com>\r\n")
+			c.expect(want)
+		}
+		mail("250")
+		rcpt("250")
+		mail("250")
+		rcpt("250")
+		rcpt("250")
+		rcpt("450 4.7.0 Too many recipients in a minute")
+		mail("450 4.7.0 Too many messages in a minute")
+		time.Sleep(time.Minute)
+		mail("250")
+		rcpt("250")
+		mail("250")
+		time.Sleep(time.Minute)
+		mail("250")
+		mail("452 4.5.3 Too many messages in this session")
+	})
+}
+
+func TestRecipientLimit(t *testing.T) {
+	fromAnywhere(t, smtpserver.Limits{Recipients: 2}, func(dial func(string) *raw) {
+		c := dial("192.0.2.1")
+		c.greet()
+		c.send("MAIL FROM:<>\r\n")
+		c.expect("250")
+		for _, want := range []string{"250", "250", "452 4.5.3"} {
+			c.send("RCPT TO:<b@example.com>\r\n")
+			c.expect(want)
+		}
+		c.send("DATA\r\n")
+		c.expect("354")
+		c.send(".\r\n")
+		c.expect("250")
+	})
+}
+
+func TestSessionBytes(t *testing.T) {
+	fromAnywhere(t, smtpserver.Limits{SessionBytes: 1000}, func(dial func(string) *raw) {
+		c := dial("192.0.2.1")
+		c.greet()
+		c.begin()
+		c.send(strings.Repeat("x", 100) + "\r\n.\r\n")
+		c.expect("250")
+		c.begin()
+		go c.send(strings.Repeat("x", 998) + "\r\n")
+		c.expect("421 4.7.0 Too many bytes")
+	})
+}
+
+func TestTextLine(t *testing.T) {
+	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{TextLine: 1000}})
+	smtptest.Talk(t, srv.Addr, send("\r\n"+strings.Repeat("x", 998)+"\r\n.\r\n", "250"))
+	smtptest.Talk(t, srv.Addr, send("\r\n"+strings.Repeat("x", 999)+"\r\n.\r\n", "554 5.6.0"))
+}
+
+// All sessions together hold only so much content in memory.
+func TestTotalMemory(t *testing.T) {
+	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{TotalMemory: 1}})
+	smtptest.Talk(t, srv.Addr, send("X: y\r\n\r\nbody in a file\r\n.\r\n", "250"))
+	if got := srv.Inbox.Next(t).Text; got != "X: y\r\n\r\nbody in a file\r\n" {
+		t.Errorf("content %q", got)
+	}
+}
