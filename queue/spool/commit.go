@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 	"time"
 
@@ -129,6 +130,13 @@ func (s *Spool) flush() {
 // lead commits the gathered batch. s.mu is held and s.busy set by the caller;
 // both are given up. self is the caller's own waiter, not to be woken.
 func (s *Spool) lead(self *waiter) {
+	if self != nil {
+		// Those whom the last commit has woken get a turn: what they bring
+		// goes with this one. It doubles the batches of 20 writers.
+		s.mu.Unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+	}
 	b := s.pending
 	s.pending = s.reserve
 	s.reserve = batch{}
@@ -251,6 +259,9 @@ func (s *Spool) writeTo(g *segment, b *batch) error {
 		s.stats.records.Add(int64(len(b.recs)))
 		s.stats.written.Add(off - g.end)
 		g.end = off
+		if half := s.segmentSize / 2; s.used.Swap(off) < half && off >= half {
+			s.kick()
+		}
 	}
 	return err
 }
@@ -275,39 +286,52 @@ func (s *Spool) rotate(size int64) error {
 		return fmt.Errorf("spool: a batch of %d bytes", size)
 	}
 	s.mu.Lock()
-	for s.preparing { // the spare is being made; it has the name that we would use
+	for s.preparing {
 		s.idle.Wait()
 	}
+	s.preparing = true
 	f := s.spare
 	s.spare = nil
 	s.mu.Unlock()
 
-	var have int64
-	var err error
+	g, err := s.nextSegment(f, size)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.preparing = false
+	s.idle.Broadcast()
+	if err != nil {
+		return diskError(err)
+	}
+	if s.active != nil {
+		s.active.sealed = time.Now()
+	}
+	s.active = g
+	s.used.Store(g.end)
+	s.segments[g.number] = g
+	s.kick()
+	return nil
+}
+
+// nextSegment begins a segment with room for at least size bytes, in the
+// spare file f where that is large enough.
+func (s *Spool) nextSegment(f file, size int64) (*segment, error) {
 	if f != nil {
-		if have, err = f.Size(); err != nil || have < size {
+		if have, err := f.Size(); err != nil || have < size {
 			f.Close()
 			f = nil
 		}
 	}
 	if f == nil {
+		var err error
 		if f, err = s.newSpare(max(size, s.segmentSize)); err != nil {
-			return diskError(err)
+			return nil, err
 		}
 	}
 	g, err := s.begin(f, s.nextNumber, s.active)
 	s.nextNumber++ // also after an error: the name may be in use on disk
 	if err != nil {
 		f.Close()
-		return diskError(err)
 	}
-	s.mu.Lock()
-	if s.active != nil {
-		s.active.sealed = time.Now()
-	}
-	s.active = g
-	s.segments[g.number] = g
-	s.mu.Unlock()
-	s.kick()
-	return nil
+	return g, err
 }

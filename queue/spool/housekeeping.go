@@ -125,11 +125,13 @@ func (s *Spool) deleteDead() {
 	}
 }
 
-// prepareSpare makes the next segment ready. As long as there is none, new
-// mail is refused: what is left of the active segment is for dispositions.
+// prepareSpare makes the next segment ready when half of the active one is
+// used; until then a dead segment may come along to be used anew, which costs
+// nothing. Where no segment can be made new mail is refused: the other half is
+// for dispositions.
 func (s *Spool) prepareSpare() {
 	s.mu.Lock()
-	if s.spare != nil || s.preparing {
+	if s.spare != nil || s.preparing || s.used.Load() < s.segmentSize/2 && s.noSpare == nil {
 		s.mu.Unlock()
 		return
 	}

@@ -57,6 +57,7 @@ type Spool struct {
 	// The committer's own: only who has set busy touches them.
 	nextNumber uint32
 	bufs       [][]byte
+	used       atomic.Int64 // of the active segment, in bytes
 
 	mu       sync.Mutex // guards all below
 	idle     *sync.Cond // busy or preparing became false
@@ -74,7 +75,7 @@ type Spool struct {
 	moving   map[uint64]*record     // copies on their way, by message
 
 	spare     file  // the next segment
-	preparing bool  // it is being made
+	preparing bool  // somebody works on the file of that name
 	noSpare   error // why there is none: new mail is refused
 	trash     []uint64
 	closed    bool

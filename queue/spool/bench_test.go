@@ -1,0 +1,139 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// benchMessage is a message of a size as a relay sees it.
+func benchMessage(id string, body []byte) *queue.Message {
+	return &queue.Message{
+		ID: id, From: "sender@example.org", Recipients: queue.Rcpt("recipient@example.net"),
+		Content: queue.Bytes([]byte("Received: from client.example.org by relay.example.net\r\n"), body), Received: time.Now(),
+		Origin: queue.Origin{Connector: "smtp", ClientAddr: "192.0.2.1", ClientHelo: "client.example.org", Protocol: "ESMTP"},
+	}
+}
+
+// BenchmarkPut compares durable submissions with what the disk can do at
+// best for so many writers: a plain log with group commit and nothing else.
+// Each message is removed again, so that the
+// spool lives on as it does in a relay. Both take turns ten times, because
+// disks have moods; "of-limit" is the share of the limit that is reached.
+func BenchmarkPut(b *testing.B) {
+	for _, size := range []int{4 << 10, 100 << 10} {
+		for _, writers := range []int{1, 20, 100} {
+			b.Run(fmt.Sprintf("%dKiB/%dwriters", size>>10, writers), func(b *testing.B) {
+				s, err := Open(b.TempDir(), nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer s.Close()
+				var limit, put rate
+				const turns = 10
+				b.ResetTimer()
+				for turn := range turns {
+					b.StopTimer()
+					limit.add(diskLimit(b, size, writers))
+					b.StartTimer()
+					put.add(putAll(b, s, size, writers, (b.N+turn)/turns))
+				}
+				b.ReportMetric(put.value(), "msg/s")
+				b.ReportMetric(limit.value(), "limit/s")
+				b.ReportMetric(put.value()/limit.value(), "of-limit")
+				b.ReportMetric(float64(b.N)/float64(s.Stats().Commits), "msg/commit")
+			})
+		}
+	}
+}
+
+// A rate is a number of messages in a time.
+type rate struct {
+	n int
+	d time.Duration
+}
+
+func (r *rate) add(n int, d time.Duration) { r.n += n; r.d += d }
+func (r *rate) value() float64             { return float64(r.n) / r.d.Seconds() }
+
+// putAll puts and removes n messages with some writers.
+func putAll(b *testing.B, s *Spool, size, writers, n int) (int, time.Duration) {
+	body := make([]byte, size)
+	ctx := context.Background()
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for w := range writers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := w; i < n; i += writers {
+				m := benchMessage(fmt.Sprintf("%08d-%d", i, w), body)
+				if err := s.Put(ctx, m, queue.Schedule{Owner: "bench", Until: begin.Add(time.Hour)}); err != nil {
+					b.Error(err)
+				}
+				if err := s.Remove(ctx, "bench", m.ID); err != nil {
+					b.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	return n, time.Since(begin)
+}
+
+// diskLimit is the plain log: so many writers hand their messages to one
+// goroutine, which appends all that wait in one write and syncs.
+func diskLimit(b *testing.B, size, writers int) (int, time.Duration) {
+	f, err := os.Create(filepath.Join(b.TempDir(), "limit"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	msg := make([]byte, size)
+	todo := make(chan chan error, writers)
+	begin := time.Now()
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			done := make(chan error)
+			for time.Since(begin) < 50*time.Millisecond {
+				todo <- done
+				if err := <-done; err != nil {
+					b.Error(err)
+				}
+				n.Add(1)
+			}
+		}()
+	}
+	go func() {
+		wg.Wait()
+		close(todo)
+	}()
+	var buf []byte
+	for first := range todo {
+		waiting := []chan error{first}
+		buf = append(buf[:0], msg...)
+		for len(todo) > 0 {
+			waiting = append(waiting, <-todo)
+			buf = append(buf, msg...)
+		}
+		_, err := f.Write(buf)
+		err = errors.Join(err, datasync(f))
+		for _, done := range waiting {
+			done <- err
+		}
+	}
+	return int(n.Load()), time.Since(begin)
+}
