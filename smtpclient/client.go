@@ -30,6 +30,7 @@ type Client struct {
 
 	greeted  bool
 	greeting string
+	helo     string // the name that the host gave itself in reply to EHLO
 	ext      map[string]string
 	feat     features
 	tls      *tls.ConnectionState

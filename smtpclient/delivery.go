@@ -16,7 +16,7 @@ type fate uint8
 const (
 	open     fate = iota // nothing was heard about it
 	accepted             // RCPT was answered 2xx, the message is not through yet
-	again                // deferred, but another host may take it now
+	again                // it has a result, but another host may do better now
 	settled              // its result stands
 )
 
@@ -34,12 +34,12 @@ func newDelivery(m *Message) *delivery {
 	n := len(m.Recipients)
 	d := &delivery{m: m, results: make([]Result, n), fates: make([]fate, n), todo: make([]int, 0, n)}
 	if problem := badPath(m.From); problem != "" {
-		d.settle(nil, Failure, ownReply(553, 5, 1, 7, "reverse-path "+problem), nil)
+		for i := range m.Recipients {
+			d.settleOne(nil, i, settled, Failure, ownReply(553, 5, 1, 7, "reverse-path "+problem), nil)
+		}
+		return d
 	}
 	for i := range m.Recipients {
-		if d.fates[i] != open {
-			continue
-		}
 		addr := m.Recipients[i].Addr
 		if problem := badPath(addr); problem != "" || addr == "" {
 			if addr == "" {
@@ -51,16 +51,6 @@ func newDelivery(m *Message) *delivery {
 		d.todo = append(d.todo, i)
 	}
 	return d
-}
-
-// settle gives all recipients that are in one of the fates (open and accepted
-// by default) a result that stands.
-func (d *delivery) settle(c *Client, o Outcome, reply *smtp.SMTPError, err error) {
-	for i, f := range d.fates {
-		if f == open || f == accepted {
-			d.settleOne(c, i, settled, o, reply, err)
-		}
-	}
 }
 
 // settleOne records a result for one recipient. c is the conversation that it

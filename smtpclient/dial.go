@@ -34,7 +34,10 @@ func (t *Transport) targets(ctx context.Context, dst *Destination) ([]target, er
 	if l := t.level(dst); t.MTASTS != nil && dst.Domain != "" && (l == TLSOpportunistic || l == TLSEncrypt) {
 		// A policy that cannot be had, and was not had before, is none
 		// (RFC 8461, 3.3).
-		sts, _ = t.MTASTS.Policy(ctx, dst.Domain)
+		if sts, err = t.MTASTS.Policy(ctx, dst.Domain); err != nil {
+			t.log("MTA-STS", dst.Domain, "", err)
+			t.reportPolicyError(dst, err)
+		}
 	}
 	var up, down []target
 	for _, h := range hosts {
@@ -101,6 +104,8 @@ func (e *hostError) Unwrap() error { return e.err }
 func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
 	s, err := t.security(dst, &tg.host, tg.sts)
 	if err != nil {
+		t.report(dst, tg, &s, nil, err)
+		t.log("host is not for us", tg.host.Name, tg.addr, err)
 		return nil, &hostError{tg.host.Name, tg.addr, err}
 	}
 	c, err := t.session(ctx, dst, tg, &s)
@@ -155,7 +160,9 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 // negotiate brings a new connection to where MAIL can follow.
 func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target, c *Client, s *security) error {
 	if t.ImplicitTLS && !s.never {
-		if err := c.handshake(t.tlsConfig(&tg.host, s)); err != nil {
+		err := c.handshake(t.tlsConfig(&tg.host, s))
+		t.report(dst, tg, s, c, err)
+		if err != nil {
 			return err
 		}
 	}
@@ -163,8 +170,15 @@ func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target,
 		return err
 	}
 	if c.tls == nil && !s.never {
-		if err := t.upgrade(tg, c, s); err != nil {
+		err := t.upgrade(tg, c, s)
+		t.report(dst, tg, s, c, err)
+		if err != nil {
 			return err
+		}
+		if c.tls != nil {
+			if err := c.hello(); err != nil {
+				return err
+			}
 		}
 	}
 	if c.tls != nil {
@@ -185,6 +199,8 @@ func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target,
 
 var errAuthPlain = errors.New("no authentication without TLS (see AllowInsecureAuth)")
 
+var errSTARTTLSRefused = errors.New("STARTTLS was refused")
+
 // upgrade negotiates TLS where the host offers it, and fails where it must
 // and does not.
 func (t *Transport) upgrade(tg *target, c *Client, s *security) error {
@@ -198,11 +214,9 @@ func (t *Transport) upgrade(tg *target, c *Client, s *security) error {
 	err := c.startTLS(t.tlsConfig(&tg.host, s))
 	var refusal *smtp.SMTPError
 	switch {
-	case err == nil:
-		return c.hello()
 	case errors.As(err, &refusal) && refusal.Code != 421:
 		if s.must {
-			return s.fail(&tg.host, nil, fmt.Errorf("STARTTLS was refused: %w", err))
+			return s.fail(&tg.host, nil, fmt.Errorf("%w: %w", errSTARTTLSRefused, err))
 		}
 		return nil
 	}

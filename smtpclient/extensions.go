@@ -21,7 +21,10 @@ type features struct {
 // (RFC 5321, 4.1.1.1). The first line is the host's name and greeting.
 func (c *Client) setExtensions(r reply) {
 	c.ext, c.feat = map[string]string{}, features{}
-	_, lines, _ := strings.Cut(printable(r.text), "\n")
+	first, lines, _ := strings.Cut(printable(r.text), "\n")
+	if name, _, _ := strings.Cut(first, " "); name != "" {
+		c.helo = name
+	}
 	for line := range strings.SplitSeq(lines, "\n") {
 		keyword, params, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if keyword == "" {

@@ -20,6 +20,9 @@ type security struct {
 	must   bool   // no mail without TLS
 	sni    string
 	verify func(*tls.ConnectionState) error // nil accepts any certificate
+	// observe is a verification whose failure is only reported: MTA-STS in
+	// testing mode.
+	observe func(*tls.ConnectionState) error
 	// prove does what verify would for a policy that demands nothing, for
 	// messages that do (REQUIRETLS).
 	prove func(*tls.ConnectionState) error
@@ -44,7 +47,7 @@ func (t *Transport) security(dst *Destination, h *Host, sts *mtasts.Policy) (sec
 	case TLSDANE:
 		switch {
 		case h.DANE != nil && h.DANE.Err != nil:
-			return s, s.fail(h, nil, fmt.Errorf("TLSA lookup: %w", h.DANE.Err))
+			return s, s.fail(h, nil, fmt.Errorf("%w: %w", errTLSALookup, h.DANE.Err))
 		case h.DANE == nil || len(h.DANE.Usable()) == 0:
 			return s, s.fail(h, nil, dane.ErrUnusable)
 		}
@@ -59,7 +62,7 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 	if h.DANE != nil && (h.DANE.Err != nil || len(h.DANE.Records) > 0) {
 		s.policy, s.must = "dane", true
 		if h.DANE.Err != nil {
-			return s.fail(h, nil, fmt.Errorf("TLSA lookup: %w", h.DANE.Err))
+			return s.fail(h, nil, fmt.Errorf("%w: %w", errTLSALookup, h.DANE.Err))
 		}
 		if len(h.DANE.Usable()) > 0 {
 			t.useDANE(s, h)
@@ -71,7 +74,14 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 	case sts != nil && sts.Mode == mtasts.Enforce:
 		s.policy, s.must, s.verify, s.prove = "mta-sts", true, named, named
 		if !sts.Matches(h.Name) {
-			return s.fail(h, nil, fmt.Errorf("the policy of %s lists no such MX (it has %q)", dst.Domain, sts.MX))
+			return s.fail(h, nil, fmt.Errorf("%w of %s, which has %q", errNotListed, dst.Domain, sts.MX))
+		}
+	case sts != nil && sts.Mode == mtasts.Testing:
+		s.observe = func(cs *tls.ConnectionState) error {
+			if !sts.Matches(h.Name) {
+				return errNotListed
+			}
+			return named(cs)
 		}
 	case dst.Domain == "":
 		// The operator named the host; what the DNS says of an MX proves
@@ -160,6 +170,11 @@ func (t *Transport) now() time.Time {
 	}
 	return time.Now()
 }
+
+var (
+	errTLSALookup = errors.New("TLSA lookup")
+	errNotListed  = errors.New("host is not listed in the policy")
+)
 
 var errNoCertificate = errors.New("the host showed no certificate")
 

@@ -49,7 +49,13 @@ func (c *Client) deliver(d *delivery) error {
 	c.heard = false
 	t, refusal := c.terms(d.m)
 	if refusal != nil {
-		d.settle(c, Failure, refusal, nil)
+		f := settled
+		if d.m.Options.RequireTLS {
+			f = again // another host may promise it (RFC 8689, 4.2.1)
+		}
+		for _, i := range d.todo {
+			d.settleOne(c, i, f, Failure, refusal, nil)
+		}
 		return nil
 	}
 	if t.ascii {

@@ -1,0 +1,95 @@
+package smtpclient
+
+import (
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
+	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
+	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
+)
+
+// report tells TLSReport how the negotiation of TLS with a host ended: c is
+// the session, nil when the policy kept us from opening one.
+func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client, err error) {
+	if t.TLSReport == nil || dst.Domain == "" || s.never || err != nil && contextual(err) {
+		return
+	}
+	r := tlsrpt.Session{Domain: dst.Domain, Policy: reportedPolicy(tg), MXHost: tg.host.Name, ReceivingIP: ipOf(tg.addr)}
+	if c != nil {
+		r.MXHelo = c.helo
+		if a := c.raw.LocalAddr(); a != nil {
+			r.SendingIP = ipOf(a.String())
+		}
+	}
+	switch {
+	case err == nil && c.tls == nil:
+		err = errNoSTARTTLS // and went on in plain text
+	case err == nil && s.observe != nil:
+		err = s.observe(c.tls) // testing: reported, not enforced
+	}
+	if err != nil {
+		r.Result, r.Info = resultType(err, s), printable([]byte(err.Error()))
+	}
+	t.TLSReport(r)
+}
+
+// reportPolicyError tells that an MTA-STS policy could not be had.
+func (t *Transport) reportPolicyError(dst *Destination, err error) {
+	var e *mtasts.Error
+	if t.TLSReport != nil && errors.As(err, &e) {
+		t.TLSReport(tlsrpt.Session{Domain: dst.Domain, Policy: tlsrpt.Policy{Type: tlsrpt.STS}, Result: e.Type, Info: printable([]byte(e.Err.Error()))})
+	}
+}
+
+// reportedPolicy is what the domain has published about the host.
+func reportedPolicy(tg *target) tlsrpt.Policy {
+	if d := tg.host.DANE; d != nil && (d.Err != nil || len(d.Records) > 0) {
+		p := tlsrpt.Policy{Type: tlsrpt.TLSA}
+		for _, r := range d.Records {
+			p.Strings = append(p.Strings, r.String())
+		}
+		return p
+	}
+	if tg.sts != nil {
+		lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(tg.sts.Text, "\r\n", "\n")), "\n")
+		return tlsrpt.Policy{Type: tlsrpt.STS, Strings: lines, MXHosts: tg.sts.MX}
+	}
+	return tlsrpt.Policy{Type: tlsrpt.NoPolicy}
+}
+
+// resultType puts a failure into one of the words of RFC 8460, 4.3.
+func resultType(err error, s *security) string {
+	var invalid x509.CertificateInvalidError
+	var name x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, errNoSTARTTLS), errors.Is(err, errSTARTTLSRefused):
+		return tlsrpt.StartTLSNotSupported
+	case errors.Is(err, errTLSALookup):
+		return tlsrpt.DNSSECInvalid
+	case errors.Is(err, dane.ErrUnusable):
+		if s.policy == TLSDANE.String() {
+			return tlsrpt.DANERequired
+		}
+		return tlsrpt.TLSAInvalid
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return tlsrpt.CertificateExpired
+	case errors.As(err, &name):
+		return tlsrpt.CertificateHostMismatch
+	case errors.As(err, &authority):
+		return tlsrpt.CertificateNotTrusted
+	}
+	return tlsrpt.ValidationFailure
+}
+
+// ipOf is the IP address of "address:port"; empty for a socket's path.
+func ipOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	return host
+}

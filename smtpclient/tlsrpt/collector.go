@@ -1,0 +1,183 @@
+package tlsrpt
+
+import (
+	"cmp"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Policy types (RFC 8460, 4.1).
+const (
+	TLSA     = "tlsa"
+	STS      = "sts"
+	NoPolicy = "no-policy-found"
+)
+
+// Result types (RFC 8460, 4.3).
+const (
+	StartTLSNotSupported    = "starttls-not-supported"
+	CertificateHostMismatch = "certificate-host-mismatch"
+	CertificateExpired      = "certificate-expired"
+	CertificateNotTrusted   = "certificate-not-trusted"
+	ValidationFailure       = "validation-failure"
+	TLSAInvalid             = "tlsa-invalid"
+	DNSSECInvalid           = "dnssec-invalid"
+	DANERequired            = "dane-required"
+	STSPolicyFetchError     = "sts-policy-fetch-error"
+	STSPolicyInvalid        = "sts-policy-invalid"
+	STSWebPKIInvalid        = "sts-webpki-invalid"
+)
+
+// A Policy is what a domain has published about TLS to its hosts.
+type Policy struct {
+	Type    string   // TLSA, STS or NoPolicy
+	Strings []string // TLSA records in presentation form, or the lines of an MTA-STS policy
+	MXHosts []string // the mx patterns of an MTA-STS policy
+}
+
+// A Session is one attempt to negotiate TLS with one host.
+type Session struct {
+	Domain string // the domain whose policy it is, in A-label form
+	Policy Policy
+	// Result is one of the result types; empty for success.
+	Result      string
+	SendingIP   string
+	MXHost      string
+	MXHelo      string
+	ReceivingIP string
+	Info        string // more about a failure, for people
+}
+
+const (
+	maxDomains  = 10_000 // reported on in one period
+	maxPolicies = 20     // of one domain
+	maxFailures = 100    // kinds of failure under one policy
+	maxInfo     = 500    // octets
+)
+
+// A Collector counts sessions until they are reported. It keeps the counts in
+// memory, within bounds: what exceeds them is not counted. It is safe for
+// concurrent use.
+type Collector struct {
+	Organization string // that sends the reports
+	Contact      string // of its people, an address
+
+	mu      sync.Mutex // guards all below
+	since   time.Time
+	domains map[string][]*counts
+}
+
+// counts are what was counted under one policy.
+type counts struct {
+	policy    Policy
+	successes int64
+	failures  []*failure
+	other     int64 // failures beyond maxFailures kinds
+}
+
+type failure struct {
+	what  Session // without Domain and Policy
+	count int64
+}
+
+// Record counts a session. It is made for smtpclient.Transport.TLSReport.
+func (c *Collector) Record(s Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.since.IsZero() {
+		c.since = time.Now()
+	}
+	n := c.counts(strings.ToLower(s.Domain), s.Policy)
+	switch {
+	case n == nil:
+	case s.Result == "":
+		n.successes++
+	default:
+		n.fail(s)
+	}
+}
+
+// counts finds or makes the counts of a domain and policy; nil when there are
+// too many. mu is held.
+func (c *Collector) counts(domain string, p Policy) *counts {
+	of := c.domains[domain]
+	for _, n := range of {
+		if n.policy.Type == p.Type && slices.Equal(n.policy.Strings, p.Strings) && slices.Equal(n.policy.MXHosts, p.MXHosts) {
+			return n
+		}
+	}
+	if of == nil && len(c.domains) >= maxDomains || len(of) >= maxPolicies {
+		return nil
+	}
+	if c.domains == nil {
+		c.domains = make(map[string][]*counts)
+	}
+	n := &counts{policy: p}
+	c.domains[domain] = append(of, n)
+	return n
+}
+
+func (n *counts) fail(s Session) {
+	if len(s.Info) > maxInfo {
+		s.Info = strings.ToValidUTF8(s.Info[:maxInfo], "")
+	}
+	s.Domain, s.Policy = "", Policy{}
+	for _, f := range n.failures {
+		if f.what.same(&s) {
+			f.count++
+			return
+		}
+	}
+	if len(n.failures) == maxFailures {
+		n.other++
+		return
+	}
+	n.failures = append(n.failures, &failure{s, 1})
+}
+
+// same says whether two failures belong in one line of a report.
+func (s *Session) same(o *Session) bool {
+	return s.Result == o.Result && s.SendingIP == o.SendingIP && s.MXHost == o.MXHost && s.MXHelo == o.MXHelo && s.ReceivingIP == o.ReceivingIP
+}
+
+// Take returns a report for each domain with sessions since the last Take (or
+// the first Record), sorted by domain, and begins to count anew.
+func (c *Collector) Take(now time.Time) []*Report {
+	c.mu.Lock()
+	domains, since := c.domains, c.since
+	c.domains, c.since = nil, now
+	c.mu.Unlock()
+	reports := make([]*Report, 0, len(domains))
+	for domain, of := range domains {
+		r := &Report{
+			Domain: domain, Organization: c.Organization, Contact: c.Contact,
+			Start: since.UTC().Truncate(time.Second), End: now.UTC().Truncate(time.Second),
+			ID: since.UTC().Format("20060102") + "." + rand.Text()[:12] + "." + domain,
+		}
+		for _, n := range of {
+			r.Policies = append(r.Policies, n.result(domain))
+		}
+		reports = append(reports, r)
+	}
+	slices.SortFunc(reports, func(a, b *Report) int { return cmp.Compare(a.Domain, b.Domain) })
+	return reports
+}
+
+// result is the counts in the form of a report.
+func (n *counts) result(domain string) PolicyResult {
+	r := PolicyResult{
+		Policy:  PolicyDetails{Type: n.policy.Type, Strings: n.policy.Strings, Domain: domain, MXHosts: n.policy.MXHosts},
+		Summary: Summary{Successful: n.successes, Failed: n.other},
+	}
+	for _, f := range n.failures {
+		r.Summary.Failed += f.count
+		r.Failures = append(r.Failures, FailureDetails{
+			ResultType: f.what.Result, SendingIP: f.what.SendingIP, MXHost: f.what.MXHost, MXHelo: f.what.MXHelo,
+			ReceivingIP: f.what.ReceivingIP, Count: f.count, Info: f.what.Info,
+		})
+	}
+	return r
+}
