@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
 // Promise 5: what goes out is what came in, plus the trace field. Real
@@ -102,23 +104,26 @@ var senders = []struct {
 	send func(t *testing.T, dir, addr string)
 }{
 	{"swaks", func(t *testing.T, dir, addr string) {
+		bin := peers.Need(t, "swaks")
 		for _, file := range writeCorpus(t, dir, "swaks", 28, 0) {
-			perform(t, "swaks", "--silent", "2", "--server", addr, "--from", "alice@example.com", "--to", "bob@example.net",
+			perform(t, bin, "--silent", "2", "--server", addr, "--from", "alice@example.com", "--to", "bob@example.net",
 				"--data", "@"+file)
 		}
 	}},
 	{"smtplib", func(t *testing.T, dir, addr string) {
+		bin := peers.Need(t, "python3")
 		writeCorpus(t, dir, "smtplib", 210, 10<<20)
 		host, port, _ := net.SplitHostPort(addr)
-		perform(t, "python3", "-c", smtplibScript, host, port, dir)
+		perform(t, bin, "-c", smtplibScript, host, port, dir)
 	}},
 	{"smtp-source", func(t *testing.T, dir, addr string) {
+		bin := peers.Need(t, "smtp-source")
 		for i, file := range writeCorpus(t, dir, "source", len(kinds), 0) {
 			lf := filepath.Join(dir, fmt.Sprintf("lf.%d", i))
 			b, err := os.ReadFile(file)
 			must(t, err)
 			must(t, os.WriteFile(lf, bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), 0o644))
-			perform(t, "smtp-source", "-s", "5", "-m", "20", "-F", lf, "-f", "alice@example.com", "-t", "bob@example.net", "inet:"+addr)
+			perform(t, bin, "-s", "5", "-m", "20", "-F", lf, "-f", "alice@example.com", "-t", "bob@example.net", "inet:"+addr)
 		}
 	}},
 }

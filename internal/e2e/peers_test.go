@@ -114,7 +114,7 @@ func startPostfix(t *testing.T) *farEnd {
 	}
 	addr := freeAddr(t)
 	fill := strings.NewReplacer("@DIR@", dir, "@ADDR@", addr)
-	for _, d := range []string{"etc", "spool", "data", "mail"} {
+	for _, d := range []string{"etc", "spool", "data", "mail", "log"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -198,12 +198,12 @@ func run(t *testing.T, cmd *exec.Cmd) {
 }
 
 // perform runs a program to its end, which must be a good one.
-func perform(t *testing.T, name string, args ...string) {
+func perform(t *testing.T, bin string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, peers.Need(t, name), args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, fmt.Sprint(args), err, out)
+	if out, err := exec.CommandContext(ctx, bin, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", bin, fmt.Sprint(args), err, out)
 	}
 }
 

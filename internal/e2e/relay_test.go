@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -38,6 +40,7 @@ type relayConfig struct {
 	home      string
 	retry     queue.Retry
 	timeouts  smtpclient.Timeouts
+	logger    *slog.Logger
 }
 
 // A relay is the whole house: all five rooms.
@@ -68,8 +71,8 @@ func assemble(c relayConfig) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{store: store, router: &routing.Router{Table: table, Hostname: "relay.example.com"}}
-	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: "relay.example.com", Retry: c.retry}
+	r := &relay{store: store, router: &routing.Router{Table: table, Hostname: "relay.example.com", Logger: c.logger}}
+	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: "relay.example.com", Retry: c.retry, Logger: c.logger}
 	gate := &policy.Gate{
 		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Queue:    r.queue,
@@ -117,6 +120,7 @@ func startRelay(t *testing.T, c relayConfig) *relay {
 	if c.spool == "" {
 		c.spool = t.TempDir()
 	}
+	c.logger = slog.New(slog.NewTextHandler(&testLog{t: t}, nil))
 	r, err := assemble(c)
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -139,4 +143,27 @@ func (r *relay) waiting(t *testing.T) (n int) {
 		n++
 	}
 	return n
+}
+
+// A testLog keeps the relay's own log for the case that the test fails.
+type testLog struct {
+	t    *testing.T
+	once sync.Once
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (l *testLog) Write(b []byte) (int, error) {
+	l.once.Do(func() {
+		l.t.Cleanup(func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.t.Failed() {
+				l.t.Logf("the relay's log:\n%.8000s", l.text.Bytes())
+			}
+		})
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
 }

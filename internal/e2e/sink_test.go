@@ -90,6 +90,7 @@ func (k *sink) serve(c net.Conn) {
 			io.Copy(io.Discard, r)
 			return false
 		case "drop":
+			c.Close() // so that nothing more is read
 			return false
 		}
 		fmt.Fprintf(c, "%s\r\n", reply)
@@ -99,6 +100,7 @@ func (k *sink) serve(c net.Conn) {
 		return
 	}
 	var m mail
+	open := false // a MAIL was accepted
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -113,9 +115,11 @@ func (k *sink) serve(c net.Conn) {
 			say("EHLO", arg, "250 sink")
 		case "MAIL":
 			m = mail{from: path(arg)}
-			say("MAIL", arg, "250 2.1.0 ok")
+			open = say("MAIL", arg, "250 2.1.0 ok")
 		case "RCPT":
-			if say("RCPT", path(arg), "250 2.1.5 ok") {
+			if !open {
+				fmt.Fprintf(c, "503 5.5.1 MAIL first\r\n")
+			} else if say("RCPT", path(arg), "250 2.1.5 ok") {
 				m.to = append(m.to, path(arg))
 			}
 		case "DATA":
