@@ -18,6 +18,8 @@ type active struct {
 	changed   bool      // a recipient's state differs from what is stored,
 	delivered bool      // in that it was delivered: that cannot wait
 	lost      bool      // the lease is another's
+	order     Op        // what an operator wants done with it
+	operated  bool      // an operator has it in hand, no worker
 	next      *active
 
 	// What those recipients wait for that have not ended: see waits.
@@ -49,6 +51,13 @@ func (a *active) waits(hop NextHop, due, again time.Time) {
 		a.again = sooner(a.again, again)
 	}
 	a.waiting++
+}
+
+// waitAll notes that recipients wait for a hop, for reasons of their own.
+func (a *active) waitAll(h *hop, rcpts []*Recipient, now time.Time) {
+	for range rcpts {
+		a.waits(h.key, now, now)
+	}
 }
 
 // schedule is what waits has gathered.

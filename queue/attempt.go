@@ -16,6 +16,9 @@ func (q *Queue) attempt(p *part) {
 		q.turnBack(p, pace)
 		return
 	}
+	if q.forestalled(p) {
+		return
+	}
 	started := time.Now()
 	q.begin(a)
 	results := q.callDeliver(h.key, a.m, p.rcpts)
@@ -155,20 +158,33 @@ func (v *verdict) waitFor(h *hop) {
 // up notes that a hop answered. Called with mu held.
 func (q *Queue) up(h *hop, now time.Time) {
 	h.reached(now)
-	q.timers.clear(h)
-	q.hold(h)
+	q.watch(h)
 }
 
 // down puts a dead hop aside and returns the parts that waited for it. Called
 // with mu held.
 func (q *Queue) down(h *hop) *part {
-	if h.sweepAt.IsZero() {
-		h.sweepAt = h.lastAt.Add(sweepInterval)
-	}
-	q.timers.set(h, sooner(h.retryAt, h.sweepAt))
-	q.wakeAt(h.wakeAt)
-	q.hold(h)
+	q.watch(h)
 	return h.take()
+}
+
+// watch draws the consequences of a hop's having been closed or opened, for
+// whatever reason: claims, timers, the ring. Called with mu held.
+func (q *Queue) watch(h *hop) {
+	if !h.waiting() {
+		h.sweepAt, h.sweep = time.Time{}, time.Time{}
+	} else if h.sweepAt.IsZero() {
+		h.sweepAt = time.Now().Add(sweepInterval)
+	}
+	if at := h.next(); !at.IsZero() {
+		q.timers.set(h, at)
+		q.wakeAt(at)
+	} else {
+		q.timers.clear(h)
+	}
+	q.hold(h)
+	q.ring(h)
+	q.kick()
 }
 
 // parkAll ends parts without an attempt, because their hop was closed.
@@ -186,6 +202,25 @@ func (q *Queue) parkAll(p *part) {
 	}
 }
 
+// forestalled ends a part without an attempt when an operator wants something
+// else done with its message.
+func (q *Queue) forestalled(p *part) bool {
+	q.mu.Lock()
+	if p.msg.order.what == 0 {
+		q.mu.Unlock()
+		return false
+	}
+	p.hop.inflight--
+	p.msg.waitAll(p.hop, p.rcpts, time.Now())
+	q.ring(p.hop)
+	record := q.ended(p.msg)
+	q.mu.Unlock()
+	if record {
+		q.record(p.msg)
+	}
+	return true
+}
+
 // turnBack parks a part, and all others of its hop, since the Pacer holds it.
 func (q *Queue) turnBack(p *part, pace Pace) {
 	q.mu.Lock()
@@ -199,21 +234,11 @@ func (q *Queue) turnBack(p *part, pace Pace) {
 // setPace notes what the Pacer said. Called with mu held.
 func (q *Queue) setPace(h *hop, pace Pace) {
 	h.pace = pace
-	if pace.Held == h.closed {
+	if pace.Held == h.closed && (!h.closed || pace.Until.Equal(h.askAt)) {
 		return
 	}
-	h.closed = pace.Held
-	if h.closed {
-		h.retryAt = pace.Until
-		if !pace.Until.IsZero() {
-			q.timers.set(h, pace.Until)
-			q.wakeAt(pace.Until)
-		}
-	} else if !h.dead {
-		q.timers.clear(h)
-		q.ring(h)
-	}
-	q.hold(h)
+	h.closed, h.askAt = pace.Held, pace.Until
+	q.watch(h)
 }
 
 // pace asks the Deliverer how a hop wants to be served.

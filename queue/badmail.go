@@ -5,12 +5,6 @@ import (
 	"time"
 )
 
-// BadMail is the next hop under which bad mail is kept: messages that could
-// neither be delivered nor reported, such as a report that failed. Nothing
-// is ever sent there; an operator looks through it (see Queue.Messages), and
-// removes or resubmits what it holds.
-var badMailHop = NextHop{Destination: "(bad mail)"}
-
 // keepBad keeps what cannot be delivered nor reported for the operator.
 func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why string) error {
 	q.tell(EventBadMail, m, rcpts, func(e *Event) { e.Text = why })

@@ -35,7 +35,8 @@ type hop struct {
 	sweep    time.Time // what was put back before this is to be looked at; zero: no sweep
 
 	suspended bool      // by an operator
-	closed    bool      // by the Pacer
+	closed    bool      // by the Pacer,
+	askAt     time.Time // which is asked again then; zero: when somebody says so
 	congested bool      // more of its mail waits in the store
 	pace      Pace      // what the Pacer said last
 	notBefore time.Time // the rate limit's next slot
@@ -43,6 +44,7 @@ type hop struct {
 	wakeAt time.Time // when Run must look at it, and
 	timer  int       // its place among the timers, -1 for none
 	used   time.Time // when it was last busy
+	since  time.Time // when counts began
 	counts HopCounts
 }
 
@@ -53,7 +55,7 @@ type HopCounts struct {
 }
 
 func newHop(key NextHop, l HopLimits) *hop {
-	return &hop{key: key, limits: l, window: l.Start, timer: -1}
+	return &hop{key: key, limits: l, window: l.Start, timer: -1, since: time.Now(), used: time.Now()}
 }
 
 // held says that the hop's mail is to stay in the store.
@@ -63,6 +65,24 @@ func (h *hop) held() bool {
 
 // shut says that the hop's mail is to wait, whatever the host would say.
 func (h *hop) shut() bool { return h.suspended || h.closed }
+
+// waiting says that the hop's mail waits for long, so that it must be looked
+// through for what has waited too long.
+func (h *hop) waiting() bool { return h.dead || h.shut() }
+
+// next is when something must be done about the hop; zero for never.
+func (h *hop) next() (at time.Time) {
+	if h.dead && !h.shut() {
+		at = h.retryAt
+	}
+	if h.closed && !h.askAt.IsZero() && (at.IsZero() || h.askAt.Before(at)) {
+		at = h.askAt
+	}
+	if h.waiting() && !h.sweepAt.IsZero() && (at.IsZero() || h.sweepAt.Before(at)) {
+		at = h.sweepAt
+	}
+	return at
+}
 
 // ready says that a part may be delivered now, as far as the hop goes.
 func (h *hop) ready() bool {
@@ -124,7 +144,6 @@ func (h *hop) take() *part {
 // reached takes note of an answer, whatever it said.
 func (h *hop) reached(now time.Time) {
 	h.answered, h.fails = now, 0
-	h.sweepAt, h.sweep = time.Time{}, time.Time{}
 	if h.probing || h.dead {
 		h.probing, h.dead, h.expected = false, false, false
 		h.window, h.credit = h.limits.Start, 0

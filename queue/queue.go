@@ -78,7 +78,7 @@ func (q *Queue) setup() {
 		q.marker, _ = q.Store.(Marker)
 		q.active = map[string]*active{}
 		q.hops = map[NextHop]*hop{}
-		q.held = map[NextHop]bool{badMailHop: true}
+		q.held = map[NextHop]bool{suspendedHop: true, poisonHop: true, badMailHop: true}
 		q.wake = make(chan struct{}, 1)
 	})
 }

@@ -86,6 +86,13 @@ func (q *Queue) conclude(a *active) error {
 	if len(a.failed) > 0 || len(a.delayed) > 0 || len(a.succeeded) > 0 {
 		q.report(ctx, a)
 	}
+	q.mu.Lock()
+	op := a.order
+	a.order = Op{}
+	q.mu.Unlock()
+	if op.what != 0 && a.waiting > 0 {
+		return q.obey(ctx, a, NextHop{}, op)
+	}
 	if a.waiting == 0 {
 		return q.Store.Remove(ctx, q.owner, a.m.ID)
 	}
@@ -120,6 +127,7 @@ func (a *active) snapshot() *Message {
 // forget ends a message's time in memory. Called with mu held.
 func (q *Queue) forget(a *active) {
 	delete(q.active, a.m.ID)
+	q.nextSuspect(a)
 	q.roomAgain()
 }
 

@@ -13,6 +13,12 @@ import (
 // queues.
 func (q *Queue) categorize(a *active) {
 	now := time.Now()
+	if q.poisonous(a) {
+		a.waits(poisonHop, farFuture, farFuture)
+		q.tell(EventPoison, a.m, a.m.Recipients, nil)
+		q.place(a, nil, nil, now)
+		return
+	}
 	a.notice, a.expiry = q.retry.Patience(a.m)
 	q.begin(a)
 	var groups groups
@@ -113,6 +119,10 @@ func (q *Queue) place(a *active, gs groups, ended []verdict, now time.Time) {
 	for i, g := range gs {
 		h := q.hopFor(g.hop, limits[i])
 		q.setPace(h, g.pace)
+		if a.order.what != 0 {
+			a.waitAll(h, g.rcpts, now)
+			continue
+		}
 		if h.dead || h.shut() || h.n >= h.limits.Active {
 			q.park(a, h, g.rcpts, now)
 			continue
@@ -144,7 +154,7 @@ func (q *Queue) place(a *active, gs groups, ended []verdict, now time.Time) {
 // Called with mu held.
 func (q *Queue) park(a *active, h *hop, rcpts []*Recipient, now time.Time) {
 	again := now.Add(lookAgain)
-	if (h.dead || h.closed) && h.retryAt.After(now) {
+	if h.dead && h.retryAt.After(now) {
 		again = h.retryAt
 	}
 	if !h.held() {

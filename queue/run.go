@@ -32,6 +32,7 @@ func (q *Queue) run(ctx context.Context) error {
 		q.mend(now)
 		q.wakeHops(now)
 		q.renew(now)
+		q.tidy(now)
 		if err := q.claim(now); err != nil {
 			return err
 		}
@@ -121,31 +122,30 @@ func (q *Queue) wakeHops(now time.Time) {
 			q.mu.Unlock()
 			return
 		}
-		closed, sweep := h.closed, h.dead && !now.Before(h.sweepAt)
-		probe := h.dead && !sweep && !now.Before(h.retryAt)
-		switch {
-		case closed, probe, sweep:
-		case h.dead:
-			q.timers.set(h, sooner(h.retryAt, h.sweepAt))
-		case h.probing:
-			h.expected = false
-			q.hold(h)
-		default:
-			q.ring(h) // its rate allows one more
+		reached := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+		sweep := h.waiting() && reached(h.sweepAt)
+		ask := h.closed && reached(h.askAt)
+		probe := h.dead && !h.shut() && reached(h.retryAt)
+		if !sweep && !ask && !probe {
+			h.expected = false // the probe went another way
+			q.watch(h)         // or its rate allows one more
 		}
 		q.mu.Unlock()
 		switch {
-		case closed:
+		case sweep:
+			q.sweep(h, now)
+		case ask:
 			pace := q.pace(h.key)
 			q.mu.Lock()
-			h.closed = false // so that setPace sets the timer again
+			if pace.Held && !pace.Until.IsZero() && !pace.Until.After(now) {
+				pace.Until = now.Add(soon) // an answer that has passed already is not to be asked for again at once
+			}
+			h.askAt = time.Time{}
 			q.setPace(h, pace)
-			q.hold(h)
+			q.watch(h)
 			q.mu.Unlock()
 		case probe:
 			q.probe(h, now)
-		case sweep:
-			q.sweep(h, now)
 		}
 	}
 }
@@ -156,6 +156,7 @@ func (q *Queue) wakeHops(now time.Time) {
 func (q *Queue) probe(h *hop, now time.Time) {
 	q.mu.Lock()
 	h.dead, h.probing, h.expected, h.window = false, true, true, 1
+	q.watch(h)
 	q.timers.set(h, now.Add(lookAgain)) // should the message go another way now
 	q.mu.Unlock()
 	n, err := q.claimFor(h, now, 1)
@@ -164,10 +165,10 @@ func (q *Queue) probe(h *hop, now time.Time) {
 	switch {
 	case err != nil:
 		h.dead, h.probing, h.retryAt = true, false, now.Add(soon)
-		q.timers.set(h, h.retryAt)
+		q.watch(h)
 	case n == 0:
 		h.expected = false
-		q.hold(h)
+		q.watch(h)
 	}
 }
 
@@ -192,7 +193,7 @@ func (q *Queue) sweep(h *hop, now time.Time) {
 		h.sweepAt = now.Add(max(sweepInterval, 100*now.Sub(before)))
 		h.sweep = time.Time{}
 	}
-	q.timers.set(h, sooner(h.retryAt, h.sweepAt))
+	q.watch(h)
 }
 
 // claim claims what is due as far as there is room.
@@ -279,6 +280,25 @@ func (q *Queue) claimAdmit(c Claim, most int) (n, room int, err error) {
 	q.mu.Unlock()
 	return len(ms), room, err
 }
+
+// tidy forgets hops that have had no mail for a while.
+func (q *Queue) tidy(now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now.Before(q.tidyAt) {
+		return
+	}
+	q.tidyAt = now.Add(hopMemory)
+	for key, h := range q.hops {
+		if h.idle() && now.Sub(h.used) >= hopMemory {
+			delete(q.hops, key)
+		}
+	}
+}
+
+// hopMemory is how long what is known of a next hop (its concurrency, its
+// counts) outlives its last mail.
+const hopMemory = 10 * time.Minute
 
 // renew extends the leases of messages that have been in hand for long.
 func (q *Queue) renew(now time.Time) {

@@ -41,6 +41,8 @@ type state struct {
 	unrecorded []*active        // what the broken store could not take
 	mendAt     time.Time        // when it is tried again
 	mendWait   time.Duration
+	suspects   []*active // wait for their turn: see suspected
+	suspect    *active   // the one whose turn it is
 
 	workers  int // goroutines
 	starting int // of these, not yet at work
@@ -52,6 +54,7 @@ type state struct {
 	claimAt     time.Time       // when Run is to claim next; zero: not planned
 	sleepUntil  time.Time       // when Run will look again by itself
 	renewAt     time.Time       // when it looks at the leases
+	tidyAt      time.Time       // when it looks for hops to forget
 	workersDone sync.WaitGroup
 }
 

@@ -109,8 +109,10 @@ func (q *Queue) admit(a *active) {
 		return
 	}
 	q.active[a.m.ID] = a
-	q.incoming.push(a)
-	q.kick()
+	if !q.suspected(a) {
+		q.incoming.push(a)
+		q.kick()
+	}
 	q.mu.Unlock()
 }
 
@@ -143,6 +145,15 @@ func unstored(err error) error {
 		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is shutting down", err)
 	}
 	return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The message could not be stored", err)
+}
+
+// copyContent reads content into memory.
+func copyContent(c Content) (Content, error) {
+	b := make([]byte, c.Size())
+	if n, err := c.ReadAt(b, 0); n < len(b) {
+		return nil, fmt.Errorf("queue: the content cannot be read: %w", err)
+	}
+	return Bytes(b), nil
 }
 
 func ignoreExists(err error) error {

@@ -1,0 +1,278 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/dsn"
+)
+
+// A Filter selects messages in the queue. Zero fields select all. Strings are
+// compared without regard to case, and '*' in them stands for anything.
+type Filter struct {
+	// ID is one message; After those that come after it, for paging.
+	ID, After string
+
+	From      string
+	Recipient string // any of those that wait
+	Subject   string
+	Client    string // the address that it came from
+
+	MinSize, MaxSize int64
+	// Before and Since select by the time of receipt.
+	Before, Since time.Time
+
+	Hop    *NextHop
+	Status MessageStatus
+}
+
+// MessageStatus says where a message as a whole stands.
+type MessageStatus uint8
+
+const (
+	MessageReady          MessageStatus = iota + 1 // waits for its turn
+	MessageActive                                  // in memory: being delivered, or soon
+	MessageRetry                                   // waits for its next attempt
+	MessageHeld                                    // waits for its release (FUTURERELEASE)
+	MessageSuspended                               // by an operator
+	MessagePendingSuspend                          // will be, when the attempt has ended
+	MessagePendingRemove                           // will be removed then
+	MessagePoison                                  // was in hand when the process died
+	MessageBad                                     // could neither be delivered nor reported
+)
+
+// String names the status in a word or two.
+func (s MessageStatus) String() string {
+	return [...]string{"", "ready", "active", "retry", "held", "suspended", "pending suspend", "pending remove", "poison", "bad mail"}[min(s, MessageBad)]
+}
+
+// MessageInfo is what can be said of a message in the queue. It is a copy.
+type MessageInfo struct {
+	ID         string
+	From       string
+	Recipients []Recipient
+	Size       int64
+	Received   time.Time
+	Release    time.Time
+	Priority   int
+	Origin     Origin
+	System     bool
+	MessageID  string // of the header
+	Subject    string
+	Status     MessageStatus
+	Hops       []NextHop // that it waits for
+	// Due is when it will be looked at next, Expires when it will be given
+	// up; zero where that is not known.
+	Due, Expires time.Time
+
+	stored NextHop // where the store has it
+}
+
+// Messages walks over the messages in the queue that f selects, in the order
+// of their IDs. For a page of n, stop after n, and go on later with
+// Filter.After set to the last ID. Each message is read from the store.
+func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, error] {
+	q.setup()
+	return func(yield func(*MessageInfo, error) bool) {
+		query := Query{After: f.After}
+		if f.ID != "" && f.After == "" {
+			query.After = f.ID[:len(f.ID)-1] // just before it
+		}
+		for e, err := range q.Store.List(ctx, query) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if f.ID != "" && e.ID > f.ID {
+				return
+			}
+			if !f.entry(e) {
+				continue
+			}
+			info, err := q.info(ctx, e)
+			if errors.Is(err, ErrNotFound) {
+				continue // it ended meanwhile
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if f.message(info) && !yield(info, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Message returns what can be said of one message, or ErrNotFound.
+func (q *Queue) Message(ctx context.Context, id string) (*MessageInfo, error) {
+	for info, err := range q.Messages(ctx, Filter{ID: id}) {
+		return info, err
+	}
+	return nil, ErrNotFound
+}
+
+// info reads a message: from memory if it is active.
+func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
+	m, order, inHand := q.activeCopy(e.ID)
+	if !inHand {
+		var err error
+		if m, err = q.Store.Get(ctx, e.ID); err != nil {
+			return nil, err
+		}
+	}
+	info := &MessageInfo{
+		ID: m.ID, From: m.From, Size: m.Content.Size(), Received: m.Received, Release: m.Release,
+		Priority: m.Priority, Origin: m.Origin, System: m.System, Due: e.Schedule.Due, stored: e.Schedule.Hop,
+	}
+	info.MessageID, info.Subject = dsn.Fields(m.Content)
+	if _, expiry := q.retry.Patience(m); expiry > 0 {
+		info.Expires = m.from().Add(expiry)
+	}
+	attempts := 0
+	for _, r := range m.Recipients {
+		info.Recipients = append(info.Recipients, *r)
+		attempts = max(attempts, r.Attempts)
+	}
+	info.Hops = q.waitsFor(m, e.Schedule.Hop)
+	info.Status = q.statusOfMessage(e, order, inHand, attempts)
+	return info, nil
+}
+
+func (q *Queue) statusOfMessage(e *Entry, order Op, inHand bool, attempts int) MessageStatus {
+	switch e.Schedule.Hop {
+	case suspendedHop:
+		return MessageSuspended
+	case poisonHop:
+		return MessagePoison
+	case badMailHop:
+		return MessageBad
+	}
+	switch {
+	case order.what == opSuspend:
+		return MessagePendingSuspend
+	case order.what == opRemove, order.what == opRemoveReport, order.what == opExpire:
+		return MessagePendingRemove
+	case inHand:
+		return MessageActive
+	case attempts > 0:
+		return MessageRetry
+	case e.Schedule.Due.After(time.Now()):
+		return MessageHeld
+	}
+	return MessageReady
+}
+
+// waitsFor are the hops of the recipients that wait.
+func (q *Queue) waitsFor(m *Message, stored NextHop) []NextHop {
+	if stored != (NextHop{}) && !aside(stored) {
+		return []NextHop{stored}
+	}
+	var gs groups
+	for _, r := range m.Recipients {
+		if r.Status != Waiting {
+			continue
+		}
+		hop := r.Route
+		if hop == (NextHop{}) {
+			var err error
+			if hop, err = q.callRoute(m, r); err != nil {
+				continue
+			}
+		}
+		gs.add(hop, r)
+	}
+	hops := make([]NextHop, len(gs))
+	for i := range gs {
+		hops[i] = gs[i].hop
+	}
+	return hops
+}
+
+// activeCopy copies a message that is in hand.
+func (q *Queue) activeCopy(id string) (m *Message, order Op, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	a := q.active[id]
+	if a == nil || a.operated {
+		return nil, Op{}, false
+	}
+	c := *a.m
+	c.Recipients = make([]*Recipient, len(a.m.Recipients))
+	for i, r := range a.m.Recipients {
+		rc := *r
+		c.Recipients[i] = &rc
+	}
+	return &c, a.order, true
+}
+
+// entry says whether a message may be selected, by what the store's index
+// knows.
+func (f *Filter) entry(e *Entry) bool {
+	return (f.ID == "" || e.ID == f.ID) &&
+		e.Size >= f.MinSize && (f.MaxSize <= 0 || e.Size <= f.MaxSize) &&
+		(f.Before.IsZero() || e.Received.Before(f.Before)) &&
+		(f.Since.IsZero() || !e.Received.Before(f.Since)) &&
+		(f.Hop == nil || e.Schedule.Hop == *f.Hop || e.Schedule.Hop == NextHop{} || aside(e.Schedule.Hop))
+}
+
+// message says whether the filter selects the message.
+func (f *Filter) message(m *MessageInfo) bool {
+	if f.Status != 0 && m.Status != f.Status ||
+		!match(f.From, m.From) || !match(f.Subject, m.Subject) || !match(f.Client, m.Origin.ClientAddr) {
+		return false
+	}
+	return f.recipient(m) && f.hop(m)
+}
+
+func (f *Filter) recipient(m *MessageInfo) bool {
+	if f.Recipient == "" {
+		return true
+	}
+	for i := range m.Recipients {
+		if r := &m.Recipients[i]; (r.Status == Waiting || m.Status == MessageBad) && match(f.Recipient, r.Addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Filter) hop(m *MessageInfo) bool {
+	if f.Hop == nil || m.stored == *f.Hop {
+		return true
+	}
+	for _, h := range m.Hops {
+		if h == *f.Hop {
+			return true
+		}
+	}
+	return false
+}
+
+// match compares with a pattern in which '*' stands for anything.
+func match(pattern, s string) bool {
+	if pattern == "" {
+		return true
+	}
+	pattern, s = strings.ToLower(pattern), strings.ToLower(s)
+	first, rest, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return s == pattern
+	}
+	s, ok := strings.CutPrefix(s, first)
+	for ok && wild {
+		first, rest, wild = strings.Cut(rest, "*")
+		if !wild {
+			return strings.HasSuffix(s, first)
+		}
+		var i int
+		if i = strings.Index(s, first); i < 0 {
+			return false
+		}
+		s = s[i+len(first):]
+	}
+	return ok
+}

@@ -1,0 +1,259 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// An Op is what an operator does with messages: see [Queue.Do].
+type Op struct {
+	what opKind
+	to   NextHop
+}
+
+type opKind uint8
+
+const (
+	opSuspend opKind = iota + 1
+	opResume
+	opRetry
+	opResubmit
+	opRedirect
+	opExpire
+	opRemove
+	opRemoveReport
+)
+
+var opNames = [...]string{"", "suspend", "resume", "retry", "resubmit", "redirect", "expire", "remove", "remove with report"}
+
+// String says what the operator does.
+func (o Op) String() string {
+	if o.what == opRedirect {
+		return "redirect to " + o.to.String()
+	}
+	return opNames[o.what]
+}
+
+// Suspend holds messages until they are resumed.
+func Suspend() Op { return Op{what: opSuspend} }
+
+// Resume lets messages go on that were suspended.
+func Resume() Op { return Op{what: opResume} }
+
+// RetryNow makes messages due at once, and has the dead next hops that they
+// wait for probed. Suspended ones stay so.
+func RetryNow() Op { return Op{what: opRetry} }
+
+// Resubmit sends messages through routing again as if they had just come,
+// with no route of their own any more. It is how poison and bad mail get
+// another chance: they come back under a new ID.
+func Resubmit() Op { return Op{what: opResubmit} }
+
+// Redirect sends messages to another next hop, whatever routing says.
+func Redirect(to NextHop) Op { return Op{what: opRedirect, to: to} }
+
+// Expire gives messages up as if their time were over: their senders get the
+// report.
+func Expire() Op { return Op{what: opExpire} }
+
+// Remove takes messages out; with report, their senders get one that says so.
+func Remove(report bool) Op {
+	if report {
+		return Op{what: opRemoveReport}
+	}
+	return Op{what: opRemove}
+}
+
+// Do does op with each message that f selects, and returns with how many. A
+// message that is being delivered at the moment is dealt with when the
+// attempt has ended (MessageInfo.Status shows it as pending), and one that
+// another node has in hand is left out. What was done before an error stays
+// done.
+func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
+	q.setup()
+	type target struct {
+		id  string
+		hop NextHop
+	}
+	var targets []target // all of them first: what is resubmitted would be met again
+	for info, err := range q.Messages(ctx, f) {
+		if err != nil {
+			return 0, err
+		}
+		if op.concerns(info.Status) {
+			targets = append(targets, target{info.ID, info.stored})
+		}
+	}
+	for _, t := range targets {
+		done, err := q.do(ctx, t.id, t.hop, op)
+		if err != nil {
+			return n, err
+		}
+		if done {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// concerns says whether there is anything to do with a message that stands
+// so.
+func (o Op) concerns(s MessageStatus) bool {
+	switch o.what {
+	case 0:
+		return false
+	case opResume:
+		return s == MessageSuspended
+	case opSuspend, opRetry:
+		return s != MessageSuspended && s != MessagePoison && s != MessageBad
+	case opExpire, opRedirect:
+		return s != MessageBad
+	}
+	return true
+}
+
+// do does op with one message, or leaves the order with whoever has it in
+// hand.
+func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done bool, err error) {
+	q.mu.Lock()
+	if a := q.active[id]; a != nil {
+		if !a.operated {
+			a.order = op
+		}
+		q.mu.Unlock()
+		return !a.operated, nil
+	}
+	// A place in the table keeps Run from making it active meanwhile.
+	a := &active{m: &Message{ID: id, Content: Bytes()}, recording: true, operated: true, until: time.Now().Add(q.limits.Lease)}
+	q.active[id] = a
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		q.forget(a)
+		q.mu.Unlock()
+	}()
+	ms, err := q.Store.Claim(ctx, Claim{Owner: q.owner, Until: a.until, Now: time.Now(), ID: id})
+	if err != nil || len(ms) == 0 {
+		return false, err
+	}
+	q.mu.Lock()
+	a.m = ms[0]
+	q.mu.Unlock()
+	a.notice, a.expiry = q.retry.Patience(a.m)
+	if err := q.obey(ctx, a, stored, op); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// obey carries out an order on a message of which no part is on its way, and
+// which is stored under that hop.
+func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) error {
+	switch op.what {
+	case opSuspend:
+		q.tellOp(EventOperation, a.m, op, "")
+		return q.putAside(a, suspendedHop)
+	case opExpire, opRemove, opRemoveReport:
+		return q.giveUp(ctx, a, op)
+	case opResubmit:
+		if a.m.Interrupted > 0 || stored == badMailHop {
+			return q.again(ctx, a, op)
+		}
+	}
+	q.mu.Lock()
+	for _, r := range a.m.Recipients {
+		if r.Status != Waiting {
+			continue
+		}
+		r.NextAttempt = time.Time{}
+		switch op.what {
+		case opResubmit:
+			r.Route = NextHop{}
+		case opRedirect:
+			r.Route = op.to
+		}
+	}
+	q.mu.Unlock()
+	kind := EventOperation
+	switch op.what {
+	case opResubmit:
+		kind = EventResubmit
+	case opRedirect:
+		kind = EventRedirect
+	}
+	q.tellOp(kind, a.m, op, "")
+	if op.what == opRedirect && aside(stored) {
+		return q.putAside(a, stored)
+	}
+	if err := q.Store.Update(ctx, q.owner, a.m, Schedule{}); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if h := q.hops[stored]; h != nil && op.what == opRetry {
+		q.retryHop(h)
+	}
+	q.claimNow()
+	return nil
+}
+
+// giveUp ends the recipients that wait, with or without a report.
+func (q *Queue) giveUp(ctx context.Context, a *active, op Op) error {
+	q.mu.Lock()
+	for _, r := range a.m.Recipients {
+		if r.Status != Waiting {
+			continue
+		}
+		r.Status = Expired
+		if op.what != opExpire {
+			r.Status = Removed
+			r.Last = *refused(554, smtp.EnhancedCode{5, 0, 0}, "The administrator has removed the message from the queue")
+		}
+		if op.what != opRemove {
+			a.failed = append(a.failed, r)
+		}
+	}
+	a.waiting = 0
+	q.mu.Unlock()
+	q.tellOp(EventOperation, a.m, op, "")
+	if len(a.failed) > 0 {
+		q.report(ctx, a)
+	}
+	if a.waiting > 0 { // it could not be reported
+		return q.Store.Update(ctx, q.owner, a.m, Schedule{Due: a.again})
+	}
+	return q.Store.Remove(ctx, q.owner, a.m.ID)
+}
+
+// again submits a copy of a message whose own record would keep it from being
+// delivered, and removes that.
+func (q *Queue) again(ctx context.Context, a *active, op Op) error {
+	m := *a.m
+	m.ID, m.Interrupted, m.Received, m.Release = "", 0, time.Now(), time.Time{}
+	m.Recipients = nil
+	for _, r := range a.m.Recipients {
+		if r.Status == Waiting || r.Status == Failed || r.Status == Expired {
+			m.Recipients = append(m.Recipients, &Recipient{Addr: r.Addr, Options: r.Options})
+		}
+	}
+	// The content is read from the store for as long as the old message is
+	// leased; the copy must not depend on it.
+	c, err := copyContent(m.Content)
+	if err != nil {
+		return err
+	}
+	m.Content = c
+	m.ID = q.ids.next(time.Now())
+	if err := q.put(ctx, &m); err != nil {
+		return err
+	}
+	q.tellOp(EventResubmit, a.m, op, m.ID)
+	return q.Store.Remove(ctx, q.owner, a.m.ID)
+}
+
+// tellOp makes the event of an operation.
+func (q *Queue) tellOp(kind EventKind, m *Message, op Op, reference string) {
+	q.tell(kind, m, m.Recipients, func(e *Event) { e.Text, e.Reference = op.String(), reference })
+}

@@ -1,0 +1,170 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// QueueStatus says how a next hop is doing.
+type QueueStatus uint8
+
+const (
+	QueueReady      QueueStatus = iota + 1 // nothing in the way
+	QueueActive                            // deliveries in progress
+	QueueRetry                             // could not be reached; waits for the next probe
+	QueueConnecting                        // the probe is on its way
+	QueueSuspended                         // by an operator
+	QueueScheduled                         // by the Deliverer: its hours, or until it is asked for
+	QueueAside                             // no next hop: what is held for an operator
+)
+
+// String names the status in a word.
+func (s QueueStatus) String() string {
+	return [...]string{"", "ready", "active", "retry", "connecting", "suspended", "scheduled", "aside"}[min(s, QueueAside)]
+}
+
+// QueueInfo is what can be said of one next hop and its mail. It is a copy.
+type QueueInfo struct {
+	Hop    NextHop
+	Status QueueStatus
+	// Stored are the messages that the store keeps under the hop, and Bytes
+	// their size; InMemory those that are in memory on their way to it. A
+	// message in memory may be counted in Stored too. Messages that wait for
+	// several hops are stored under the zero one.
+	Stored   int
+	Bytes    int64
+	InMemory int
+	// Deliveries are in progress now; Concurrency is how many may be.
+	Deliveries, Concurrency int
+	// Oldest is when the first of the stored messages that wait was received.
+	Oldest time.Time
+	// LastError is why the hop could not be reached the last time, LastErrorAt
+	// when that was, NextRetry when it will be tried again.
+	LastError   Result
+	LastErrorAt time.Time
+	NextRetry   time.Time
+	// Counts are totals, and Since is when they began: rates are their
+	// differences over time. They are forgotten some time after the last mail.
+	Counts HopCounts
+	Since  time.Time
+}
+
+// Queues lists the next hops for which there is mail or of which something is
+// known, by destination and connector. It reads no message, except that
+// Oldest takes a walk over the store's index.
+func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
+	q.setup()
+	sums, err := q.Store.Hops(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos := map[NextHop]*QueueInfo{}
+	for _, s := range sums {
+		infos[s.Hop] = &QueueInfo{Hop: s.Hop, Status: QueueReady, Stored: s.Count, Bytes: s.Bytes}
+		if aside(s.Hop) {
+			infos[s.Hop].Status = QueueAside
+		}
+	}
+	for e, err := range q.Store.List(ctx, Query{}) {
+		if err != nil {
+			return nil, err
+		}
+		if i := infos[e.Schedule.Hop]; i != nil && (i.Oldest.IsZero() || e.Received.Before(i.Oldest)) {
+			i.Oldest = e.Received
+		}
+	}
+	q.mu.Lock()
+	for key, h := range q.hops {
+		i := infos[key]
+		if i == nil {
+			i = &QueueInfo{Hop: key}
+			infos[key] = i
+		}
+		h.describe(i)
+	}
+	q.mu.Unlock()
+	all := make([]QueueInfo, 0, len(infos))
+	for _, i := range infos {
+		all = append(all, *i)
+	}
+	slices.SortFunc(all, func(a, b QueueInfo) int {
+		return cmp.Or(cmp.Compare(a.Hop.Destination, b.Hop.Destination), cmp.Compare(a.Hop.Connector, b.Hop.Connector))
+	})
+	return all, nil
+}
+
+// describe fills in what the scheduler knows. Called with mu held.
+func (h *hop) describe(i *QueueInfo) {
+	i.InMemory, i.Deliveries, i.Concurrency = h.n+h.inflight, h.inflight, h.window
+	i.LastError, i.LastErrorAt = h.last, h.lastAt
+	i.Counts, i.Since = h.counts, h.since
+	switch {
+	case h.suspended:
+		i.Status = QueueSuspended
+	case h.closed:
+		i.Status, i.NextRetry = QueueScheduled, h.askAt
+	case h.dead:
+		i.Status, i.NextRetry = QueueRetry, h.retryAt
+	case h.probing && (h.expected || h.inflight > 0):
+		i.Status = QueueConnecting
+	case h.inflight > 0 || h.n > 0:
+		i.Status = QueueActive
+	default:
+		i.Status = QueueReady
+	}
+}
+
+// SuspendQueue keeps all mail for a next hop waiting until ResumeQueue, or
+// until the Queue ends; attempts in progress go on.
+func (q *Queue) SuspendQueue(hop NextHop) {
+	q.setup()
+	limits := q.hopLimits(hop)
+	q.mu.Lock()
+	h := q.hopFor(hop, limits)
+	h.suspended = true
+	q.watch(h)
+	parts := h.take()
+	q.mu.Unlock()
+	q.parkAll(parts)
+	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })
+}
+
+// ResumeQueue undoes SuspendQueue.
+func (q *Queue) ResumeQueue(hop NextHop) {
+	q.setup()
+	q.mu.Lock()
+	if h := q.hops[hop]; h != nil {
+		h.suspended = false
+		q.watch(h)
+	}
+	q.mu.Unlock()
+	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "resume queue" })
+}
+
+// RetryQueue has a next hop tried now, if it waits for its next retry or for
+// somebody to ask (ETRN; the Deliverer's Pace is asked again). For messages
+// that wait for an attempt of their own, see [RetryNow].
+func (q *Queue) RetryQueue(hop NextHop) {
+	q.setup()
+	q.mu.Lock()
+	if h := q.hops[hop]; h != nil {
+		q.retryHop(h)
+	}
+	q.mu.Unlock()
+	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "retry queue" })
+}
+
+// retryHop makes Run look at a hop now that is dead or closed. Called with mu
+// held.
+func (q *Queue) retryHop(h *hop) {
+	now := time.Now()
+	if h.dead {
+		h.retryAt = now
+	}
+	if h.closed {
+		h.askAt = now
+	}
+	q.watch(h)
+}
