@@ -1,0 +1,230 @@
+package routing
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+)
+
+// freePort is a port of 127.0.0.1 that nobody uses at present, for UDP or TCP.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// daemon runs a program in the foreground until the test ends, and returns
+// when it has written a line with ready in it.
+func daemon(t *testing.T, ready string, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	up, ended := make(chan struct{}), make(chan struct{})
+	var log strings.Builder // read only after ended
+	go func() {
+		defer close(ended)
+		waiting := true
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			fmt.Fprintln(&log, lines.Text())
+			if waiting && strings.Contains(lines.Text(), ready) {
+				waiting = false
+				close(up)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-ended
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, log.String())
+		}
+	})
+	select {
+	case <-up:
+	case <-ended:
+		t.Fatalf("%s did not come up", name)
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s did not come up in 30 s", name)
+	}
+}
+
+func perform(t *testing.T, dir, program string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(peers.Need(t, program), args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+	}
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// signedWorld serves a zone signed.example, and an unsigned one, by BIND, and
+// returns the address of a validating unbound before it. Whatever replaced
+// says is changed in the zone after it was signed.
+func signedWorld(t *testing.T, signed, unsigned string, replaced ...string) string {
+	t.Helper()
+	named, unbound := peers.Need(t, "named"), peers.Need(t, "unbound")
+	dir := t.TempDir()
+	const soa = "$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n"
+	write(t, dir, "signed.zone", soa+signed)
+	write(t, dir, "unsigned.zone", soa+unsigned)
+	perform(t, dir, "dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "signed.example")
+	perform(t, dir, "dnssec-signzone", "-q", "-S", "-z", "-o", "signed.example", "-f", "signed.out", "signed.zone")
+	keys, err := filepath.Glob(filepath.Join(dir, "Ksigned.example.*.key"))
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("keys %v, %v", keys, err)
+	}
+	out, err := os.ReadFile(filepath.Join(dir, "signed.out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "signed.out", strings.NewReplacer(replaced...).Replace(string(out)))
+
+	authPort, port := freePort(t), freePort(t)
+	write(t, dir, "named.conf", fmt.Sprintf(`
+		options { directory %q; listen-on port %d { 127.0.0.1; }; listen-on-v6 { none; };
+			recursion no; pid-file none; session-keyfile none; dnssec-validation no; };
+		controls { };
+		zone "signed.example" { type primary; file "signed.out"; };
+		zone "unsigned.example" { type primary; file "unsigned.zone"; };`, dir, authPort))
+	daemon(t, "all zones loaded", named, "-g", "-c", filepath.Join(dir, "named.conf"))
+	write(t, dir, "unbound.conf", fmt.Sprintf(`
+server:
+	directory: %q
+	chroot: ""
+	username: ""
+	pidfile: ""
+	interface: 127.0.0.1@%d
+	use-syslog: no
+	logfile: ""
+	verbosity: 1
+	do-not-query-localhost: no
+	trust-anchor-file: %q
+remote-control:
+	control-enable: no
+stub-zone:
+	name: "signed.example"
+	stub-addr: 127.0.0.1@%d
+stub-zone:
+	name: "unsigned.example"
+	stub-addr: 127.0.0.1@%[4]d
+`, dir, port, keys[0], authPort))
+	daemon(t, "start of service", unbound, "-d", "-c", filepath.Join(dir, "unbound.conf"))
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+// What the resolver makes of real servers: BIND behind a validating unbound.
+func TestResolverWithRealServers(t *testing.T) {
+	var big strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&big, "big TXT \"%d %s\"\n", i, strings.Repeat("x", 100))
+	}
+	server := signedWorld(t, `
+@       MX 10 mx
+mx      A 192.0.2.1
+mx      AAAA 2001:db8::1
+_25._tcp.mx TLSA 3 1 1 0000000000000000000000000000000000000000000000000000000000000001
+null    MX 0 .
+alias   CNAME mx
+text    TXT "x"
+bogus   A 192.0.2.7
+`, "@ MX 10 mx\nmx A 192.0.2.2\n"+big.String(), "192.0.2.7", "192.0.2.8")
+	r := &DNSResolver{Servers: []string{server}, TrustAD: true}
+	for _, c := range []struct {
+		name    string
+		qtype   uint16
+		secure  bool
+		problem DNSProblem
+		fails   bool
+	}{
+		{name: "signed.example", qtype: dns.TypeMX, secure: true},
+		{name: "mx.signed.example", qtype: dns.TypeAAAA, secure: true},
+		{name: "alias.signed.example", qtype: dns.TypeA, secure: true},
+		{name: "_25._tcp.mx.signed.example", qtype: dns.TypeTLSA, secure: true},
+		{name: "unsigned.example", qtype: dns.TypeMX},
+		{name: "big.unsigned.example", qtype: dns.TypeTXT}, // only over TCP
+		{name: "bogus.signed.example", qtype: dns.TypeA, fails: true, problem: DNSFailure},
+		{name: "nowhere.signed.example", qtype: dns.TypeA, fails: true, problem: NoSuchName},
+		{name: "text.signed.example", qtype: dns.TypeA, fails: true, problem: NoRecord},
+	} {
+		a, err := r.Lookup(t.Context(), c.name, c.qtype)
+		var e *DNSError
+		switch {
+		case !c.fails && (err != nil || a.Secure != c.secure):
+			t.Errorf("%s %s: %+v, %v; want secure %v", c.name, dns.Type(c.qtype), a, err, c.secure)
+		case c.fails && (!errors.As(err, &e) || e.Problem != c.problem):
+			t.Errorf("%s %s: %v, want %v", c.name, dns.Type(c.qtype), err, c.problem)
+		}
+	}
+	f := testFinder(t, nil)
+	f.resolver = r
+	hosts, err := f.domain(t.Context(), "signed.example")
+	if err != nil || len(hosts) != 1 || hosts[0].DANE == nil || len(hosts[0].Addrs) != 2 {
+		t.Errorf("%+v, %v", hosts, err)
+	}
+	if _, err := f.domain(t.Context(), "null.signed.example"); err == nil || !strings.Contains(err.Error(), "null MX") {
+		t.Errorf("%v", err)
+	}
+}
+
+// DANE with a signed zone, a validating resolver, and a real Postfix that
+// shows the certificate.
+func TestDANEWithPostfix(t *testing.T) {
+	cert, tlsa := selfSigned(t, "mx.signed.example")
+	_, wrong := selfSigned(t, "mx.signed.example")
+	port := startPostfix(t, cert)
+	server := signedWorld(t, fmt.Sprintf(`
+good     MX 10 mx
+mx       A 127.0.0.1
+_%[1]d._tcp.mx  TLSA %[2]s
+bad      MX 10 mx2
+mx2      A 127.0.0.1
+_%[1]d._tcp.mx2 TLSA %[3]s
+ill      MX 10 mx3
+mx3      A 127.0.0.1
+_%[1]d._tcp.mx3 TLSA 3 1 1 00000000000000000000000000000000000000000000000000000000000000aa
+`, port, tlsa, wrong), fmt.Sprintf(`
+@        MX 10 mx4
+mx4      A 127.0.0.1
+_%[1]d._tcp.mx4 TLSA %[2]s
+`, port, wrong), "00000000000000AA", "00000000000000AB") // signatures that do not fit are as good as no answer
+	r := &Router{Hostname: "relay.test", Resolver: &DNSResolver{Servers: []string{server}, TrustAD: true},
+		Table: table(t, Connector{Name: "internet", Spaces: []string{"*"}, Port: port})}
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	e := r.Explain(ctx, Question{From: "alice@example.com", To: "a@good.signed.example", Probe: true})
+	if len(e.Probes) != 1 || e.Probes[0].Policy != "dane" || e.Probes[0].Err != nil {
+		t.Errorf("%s", e)
+	}
+	testDANE(t, r, "good.signed.example", "bad.signed.example", "ill.signed.example", "unsigned.example")
+}
