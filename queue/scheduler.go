@@ -44,8 +44,8 @@ type state struct {
 	suspects   []*active // wait for their turn: see suspected
 	suspect    *active   // the one whose turn it is
 
-	workers  int // goroutines
-	starting int // of these, not yet at work
+	delivering int // workers in a delivery
+	starting   int // of these, not yet at work
 
 	wake        chan struct{} // tells Run to look again
 	stopped     chan struct{} // closed when Run has ended
@@ -58,8 +58,9 @@ type state struct {
 	workersDone sync.WaitGroup
 }
 
-// maxRouting is how many workers may be routing at once, so that a Route that
-// hangs does not take them all.
+// maxRouting is how many workers may be routing at once. They come on top of
+// Limits.Deliveries, so that slow deliveries do not keep mail for other hops
+// from finding its queue, and a Route that hangs does not take all workers.
 const maxRouting = 32
 
 // job is a worker's next task: to route a message or to deliver a part.
@@ -70,11 +71,11 @@ type job struct {
 
 // kick sees to it that a worker takes up new work. Called with mu held.
 func (q *Queue) kick() {
-	if q.workers >= q.limits.Deliveries || q.idle() {
+	if q.idle() {
 		return
 	}
-	if work := q.ringLen + min(q.incoming.n, maxRouting-q.routing); work > q.starting {
-		q.workers++
+	work := min(q.ringLen, q.limits.Deliveries-q.delivering) + min(q.incoming.n, maxRouting-q.routing)
+	if work > q.starting {
 		q.starting++
 		q.workersDone.Add(1)
 		go q.worker()
@@ -94,7 +95,6 @@ func (q *Queue) worker() {
 	for {
 		j, ok := q.next()
 		if !ok {
-			q.workers--
 			q.mu.Unlock()
 			return
 		}
@@ -108,6 +108,8 @@ func (q *Queue) worker() {
 		q.mu.Lock()
 		if j.route != nil {
 			q.routing--
+		} else {
+			q.delivering--
 		}
 	}
 }
@@ -118,12 +120,14 @@ func (q *Queue) next() (j job, ok bool) {
 		return job{}, false
 	}
 	q.routeNext = !q.routeNext
-	if !q.routeNext || q.incoming.n == 0 || q.routing >= maxRouting {
+	mayRoute := q.incoming.n > 0 && q.routing < maxRouting
+	if !q.routeNext || !mayRoute {
 		if j.deliver = q.nextPart(); j.deliver != nil {
+			q.delivering++
 			return j, true
 		}
 	}
-	if q.incoming.n > 0 && q.routing < maxRouting {
+	if mayRoute {
 		q.routing++
 		return job{route: q.incoming.pop()}, true
 	}
@@ -132,7 +136,7 @@ func (q *Queue) next() (j job, ok bool) {
 
 // nextPart takes a part from the hop whose turn it is. Called with mu held.
 func (q *Queue) nextPart() *part {
-	for q.ringLen > 0 {
+	for q.ringLen > 0 && q.delivering < q.limits.Deliveries {
 		h := q.ringLast.ringNext
 		if !h.ready() {
 			q.ringPop()

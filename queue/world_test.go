@@ -161,3 +161,10 @@ func says(code int, enhanced smtp.EnhancedCode, text string) queue.Result {
 }
 
 var refused = queue.Result{Outcome: queue.Unreachable, Reply: smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 4, 1}, Message: "connection refused"}}
+
+// actionOf is the first Action field of a report.
+func actionOf(report string) string {
+	_, rest, _ := strings.Cut(report, "\r\nAction: ")
+	action, _, _ := strings.Cut(rest, "\r\n")
+	return action
+}

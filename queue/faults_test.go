@@ -1,0 +1,223 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+)
+
+// A faultyStore cannot record while full is set, and says of messages what a
+// Marker would say after crashes.
+type faultyStore struct {
+	*memory.Store
+	full        atomic.Bool
+	interrupted sync.Map // ID -> int
+}
+
+func (s *faultyStore) Update(ctx context.Context, owner string, m *queue.Message, sch queue.Schedule) error {
+	if s.full.Load() {
+		return queue.ErrFull
+	}
+	return s.Store.Update(ctx, owner, m, sch)
+}
+
+func (s *faultyStore) Remove(ctx context.Context, owner, id string) error {
+	if s.full.Load() {
+		return queue.ErrFull
+	}
+	return s.Store.Remove(ctx, owner, id)
+}
+
+func (s *faultyStore) Sync(ctx context.Context) error {
+	if s.full.Load() {
+		return queue.ErrFull
+	}
+	return s.Store.Sync(ctx)
+}
+
+func (s *faultyStore) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, error) {
+	ms, err := s.Store.Claim(ctx, c)
+	for _, m := range ms {
+		if n, ok := s.interrupted.Load(m.ID); ok {
+			m.Interrupted = n.(int)
+		}
+	}
+	return ms, err
+}
+
+// While the store cannot record, nothing is delivered: it would be delivered
+// again. What was on its way is recorded when the store can again.
+func TestStoreCannotRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store faultyStore
+		w := newWorld(t, func(q *queue.Queue) {
+			q.Store = &store
+		})
+		store.Store = w.store
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		store.full.Store(true)
+		w.submit("alice@example.com", "first@example.net")
+		if c := w.took(); len(c) != 1 {
+			t.Fatalf("%v", c)
+		}
+		for range 10 {
+			w.submit("alice@example.com", "bob@example.net")
+		}
+		w.after(5 * time.Hour)
+		if c := w.took(); len(c) != 0 {
+			t.Fatalf("delivered while nothing can be recorded: %v", c)
+		}
+		store.full.Store(false)
+		w.after(2 * time.Minute)
+		c := w.took()
+		if len(c) != 10 || w.stored() != 0 {
+			t.Fatalf("%d delivered afterwards, %d left", len(c), w.stored())
+		}
+		for _, c := range c {
+			if c.rcpts[0] == "first@example.net" {
+				t.Error("delivered twice")
+			}
+		}
+	})
+}
+
+// What was in hand when the process died twice is set aside and stays there;
+// what was once is tried again, one at a time.
+func TestPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store faultyStore
+		w := newWorld(t, func(q *queue.Queue) { q.Store = &store })
+		store.Store = w.store
+		var now, most atomic.Int32
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			most.Store(max(most.Load(), now.Add(1)))
+			<-time.After(time.Second)
+			now.Add(-1)
+			return ok
+		}
+		events := w.q.Subscribe(0)
+		defer events.Close()
+		for i := range 5 {
+			m := w.submit("alice@example.com", fmt.Sprintf("suspect%d@example.net", i))
+			store.interrupted.Store(m.ID, 1)
+		}
+		poison := w.submit("alice@example.com", "poison@example.net")
+		store.interrupted.Store(poison.ID, 2)
+		w.run()
+		defer w.shutdown()
+		w.after(time.Hour)
+		if c := w.took(); len(c) != 5 || most.Load() != 1 {
+			t.Errorf("%v, %d at a time; want the 5 suspects, one at a time", c, most.Load())
+		}
+		if s := w.status(poison.ID); s != queue.MessagePoison {
+			t.Errorf("status %v", s)
+		}
+		told := false
+		for len(events.C) > 0 {
+			if e := <-events.C; e.Kind == queue.EventPoison {
+				told = e.ID == poison.ID
+			}
+		}
+		if !told {
+			t.Error("no event tells of it")
+		}
+		w.do(queue.Filter{Status: queue.MessagePoison}, queue.Resubmit(), 1)
+		w.after(time.Minute)
+		if c := w.took(); len(c) != 1 || w.stored() != 0 {
+			t.Errorf("resubmitted: %v, %d stored", c, w.stored())
+		}
+	})
+}
+
+// A Deliverer that panics, or answers for too few recipients, costs an
+// attempt and no more.
+func TestDelivererFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		tries := 0
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			if tries++; tries < 3 {
+				panic("a fault")
+			}
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		w.submit("alice@example.com", "bob@example.net")
+		w.after(time.Hour)
+		if c := w.took(); len(c) != 1 || tries != 3 || w.stored() != 0 {
+			t.Errorf("%v after %d tries", c, tries)
+		}
+	})
+}
+
+// Shutdown breaks off what hangs, and what was broken off is tried anew, as
+// if it had not been.
+func TestShutdownBreaksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := hanging{world: newWorld(t, nil)}
+		hang.q.Deliverer = hang
+		hang.run()
+		synctest.Wait()
+		m := hang.submit("alice@example.com", "bob@example.net")
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := hang.q.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-hang.ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		got, err := hang.store.Get(context.Background(), m.ID)
+		if err != nil || got.Recipients[0].Attempts != 0 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		again := newWorld(t, func(q *queue.Queue) { q.Store = hang.store }).run()
+		defer again.shutdown()
+		if c := again.took(); len(c) != 1 {
+			t.Errorf("%v", c)
+		}
+	})
+}
+
+type hanging struct{ *world }
+
+func (h hanging) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	<-ctx.Done()
+	return make([]queue.Result, len(rcpts))
+}
+
+// Messages that come and go in circles, or back to ourselves, end.
+func TestLoops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		m := message("alice@example.com", "bob@example.net")
+		m.Content = queue.String(strings.Repeat("Received: from a by b\r\n\tid 1; Mon, 1 Jan 2024 00:00:00 +0000\r\n", 31) + "Subject: x\r\n\r\nReceived: not this\r\n")
+		if err := w.q.Submit(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+		if c := w.took(); len(c) != 1 || !strings.Contains(c[0].text, "Status: 4.4.6") {
+			t.Errorf("31 Received fields: %v", c)
+		}
+		w.submit("alice@example.com", "bob@relay.example.com")
+		if c := w.took(); len(c) != 1 || !strings.Contains(c[0].text, "Status: 5.3.5") {
+			t.Errorf("next hop is this host: %v", c)
+		}
+	})
+}
