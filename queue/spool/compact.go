@@ -165,7 +165,7 @@ func (s *Spool) moveMessage(f found, at loc, rec []byte) (*record, error) {
 	r.metaLen = uint32(len(b) - headerLen)
 	r.metaCRC = checksum(b[headerLen:])
 	b = append(b, rec[headerLen+int64(f.metaLen):][:f.bodyLen]...)
-	r.bufs = [][]byte{append(b, make([]byte, r.size()-int64(len(b)))...)}
+	r.bufs = [][]byte{append(b, padding[:r.size()-int64(len(b))]...)}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,8 +210,7 @@ func (s *Spool) moveRemoval(g *segment, f found, rec []byte) *record {
 		return nil
 	}
 	at := uint32(binary.LittleEndian.Uint64(rec[headerLen:]))
-	r := newRecord(kindRemoval, f.seq, make([]byte, graveLen))
-	r.ended = &ended{origin: origin{message: loc{segment: at}}}
+	r := newGrave(f.seq, ended{origin: origin{message: loc{segment: at}}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || at == g.number || s.segments[at] == nil {

@@ -83,8 +83,8 @@ type layout struct {
 }
 
 // layout decides where content goes, and writes or adopts its file.
-func (s *Spool) layout(seq uint64, c *content.Content) (*layout, error) {
-	l := &layout{body: c}
+func (s *Spool) layout(seq uint64, c *content.Content) (l layout, err error) {
+	l.body = c
 	l.head.size = c.Size()
 	if c.Size() < s.largeContent {
 		if c.Size() > 0 {
@@ -93,9 +93,14 @@ func (s *Spool) layout(seq uint64, c *content.Content) (*layout, error) {
 		return l, nil
 	}
 	if f := s.adoptable(c); f != nil {
-		return l, s.adopt(l, seq, c, f)
+		err = s.adopt(&l, seq, c, f)
+	} else {
+		err = s.copyToFile(&l, seq, c)
 	}
-	return l, s.copyToFile(l, seq, c)
+	if err != nil {
+		l.discard(s)
+	}
+	return l, err
 }
 
 // adoptable is the file of CreateFile's that holds so much of c that the rest

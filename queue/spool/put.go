@@ -21,22 +21,29 @@ func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) e
 	if err := queue.ValidID(m.ID); err != nil {
 		return err
 	}
-	if err := s.mayPut(m.ID); err != nil {
-		return err
-	}
 	c := contentOf(m.Content)
+	if c.Size() >= s.largeContent { // what is refused anyway need not be written
+		s.mu.Lock()
+		err := s.mayPut()
+		_, found := s.index.Find(m.ID)
+		s.mu.Unlock()
+		if err == nil && found {
+			err = queue.ErrExists
+		}
+		if err != nil {
+			return err
+		}
+	}
 	seq := s.nextSeq.Add(1)
 	l, err := s.layout(seq, c)
 	if err != nil {
 		return diskError(err)
 	}
-	r, buf, sum, err := s.newMessage(seq, m, sch, l)
-	if err == nil {
-		err = s.putRecord(r, sum, l)
+	r := messages.Get().(*newMessage)
+	if err = r.fill(s, seq, m, sch, &l); err == nil {
+		err = s.putRecord(r, &l)
 	}
-	if buf != nil {
-		putBuffers.Put(buf)
-	}
+	r.free()
 	if err != nil {
 		l.discard(s)
 		return err
@@ -47,87 +54,100 @@ func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) e
 	return nil
 }
 
-// mayPut says early what Put would find out late.
-func (s *Spool) mayPut(id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.mayPutLocked(id)
-}
-
-func (s *Spool) mayPutLocked(id string) error {
+// mayPut says whether new mail is taken. s.mu is held.
+func (s *Spool) mayPut() error {
 	if s.closed {
 		return queue.ErrClosed
 	}
-	if s.noSpare != nil {
-		return s.noSpare
-	}
-	if _, found := s.index.Find(id); found {
-		return queue.ErrExists
-	}
-	return nil
+	return s.noSpare
 }
 
-func (s *Spool) putRecord(r *record, sum uint64, l *layout) error {
+func (s *Spool) putRecord(r *newMessage, l *layout) error {
 	s.mu.Lock()
-	if err := s.mayPutLocked(l.head.id); err != nil {
+	err := s.mayPut()
+	ok := false
+	if err == nil {
+		if r.slot, ok = s.index.Add(l.head.id, l.head.priority); !ok {
+			err = queue.ErrExists
+		}
+	}
+	if err != nil {
 		s.mu.Unlock()
 		return err
 	}
-	r.slot, _ = s.index.Add(l.head.id, l.head.priority)
 	e := s.index.At(r.slot)
-	e.Data = entryData{seq: r.seq, sum: sum, inFile: l.head.inFile(), delayed: !r.schedule.Volatile && !r.schedule.Due.IsZero()}
+	e.Data = entryData{
+		seq: r.seq, sum: r.sum, inFile: l.head.inFile(),
+		delayed: !r.schedule.Volatile && !r.schedule.Due.IsZero(),
+	}
 	e.Size = l.head.size
 	e.Received = index.Nano(l.head.received)
-	return s.commit(r)
+	return s.commit(&r.record)
 }
 
-// putBuffers are for records in the making. Larger ones than maxPooled are
-// left to the garbage collector.
-var putBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }}
+// A newMessage is the record of a new message with the memory that it takes.
+// When it is written, or has failed to be, nothing refers to it any more.
+type newMessage struct {
+	record
+	sum uint64 // of the recipients
+	buf []byte
+	one [1][]byte // for bufs
+}
 
+var messages = sync.Pool{New: func() any { return &newMessage{buf: make([]byte, 0, 8<<10)} }}
+
+// maxPooled is the length up to which a buffer is kept for the next message.
 const maxPooled = 64 << 10
+
+func (r *newMessage) free() {
+	if cap(r.buf) > maxPooled {
+		return
+	}
+	r.record = record{}
+	messages.Put(r)
+}
 
 // copiedBody is the length up to which a body is copied behind its meta,
 // which is cheaper than one more buffer for the kernel to look at.
 const copiedBody = 16 << 10
 
-// newMessage makes the record of a new message. The buffer, where there is
-// one, can be used again when the record is written.
-func (s *Spool) newMessage(seq uint64, m *queue.Message, sch queue.Schedule, l *layout) (r *record, buf *[]byte, sum uint64, err error) {
+// fill makes the record.
+func (r *newMessage) fill(s *Spool, seq uint64, m *queue.Message, sch queue.Schedule, l *layout) error {
 	l.head.id, l.head.received, l.head.priority = m.ID, m.Received, m.Priority
-	buf = putBuffers.Get().(*[]byte)
-	e := encoder(append((*buf)[:0], make([]byte, headerLen)...))
+	e := encoder(append(r.buf[:0], make([]byte, headerLen)...))
 	e.head(&l.head)
 	st := stateOf(m, sch)
 	e.schedule(&st)
 	rcpts := len(e)
 	e.recipients(st.recipients)
-	sum = maphash.Bytes(s.seed, e[rcpts:])
+	r.sum = maphash.Bytes(s.seed, e[rcpts:])
 	e.envelope(m)
+	r.buf = e
 
-	r = &record{schedule: sch}
+	r.schedule = sch
 	r.kind, r.seq = kindMessage, seq
 	r.metaLen = uint32(len(e) - headerLen)
 	r.metaCRC = checksum(e[headerLen:])
-	if l.body.Size() <= copiedBody {
-		start := len(e)
-		for _, p := range l.body.Parts() {
-			if e, err = appendPart(e, p); err != nil {
-				return nil, buf, 0, err
-			}
+	if l.body.Size() > copiedBody {
+		return r.referTo(e, l.body)
+	}
+	start := len(e)
+	for _, p := range l.body.Parts() {
+		var err error
+		if e, err = appendPart(e, p); err != nil {
+			return err
 		}
-		r.bodyLen = uint32(len(e) - start)
-		r.bodyCRC = checksum(e[start:])
-		e = append(e, make([]byte, r.size()-int64(len(e)))...)
-		r.bufs = [][]byte{e}
-	} else if err = r.referTo(e, l.body); err != nil {
-		return nil, buf, 0, err
 	}
-	if *buf = e; cap(e) > maxPooled {
-		buf = nil
-	}
-	return r, buf, sum, nil
+	r.bodyLen = uint32(len(e) - start)
+	r.bodyCRC = checksum(e[start:])
+	e = append(e, padding[:r.size()-int64(len(e))]...)
+	r.buf = e
+	r.one[0] = e
+	r.bufs = r.one[:]
+	return nil
 }
+
+var padding [8]byte
 
 // referTo makes a record of a meta and the parts of a body as they lie in
 // memory.
@@ -146,7 +166,7 @@ func (r *record) referTo(meta []byte, body *content.Content) error {
 		r.bufs = append(r.bufs, b)
 	}
 	if pad := r.size() - headerLen - int64(r.metaLen) - int64(r.bodyLen); pad > 0 {
-		r.bufs = append(r.bufs, make([]byte, pad))
+		r.bufs = append(r.bufs, padding[:pad])
 	}
 	return nil
 }

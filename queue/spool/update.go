@@ -3,7 +3,6 @@ package spool
 import (
 	"context"
 	"hash/maphash"
-	"slices"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -110,16 +109,29 @@ func (s *Spool) Remove(ctx context.Context, owner, id string) error {
 // end takes a message out of the index and records its removal. s.mu is held.
 func (s *Spool) end(slot index.Slot) {
 	data := s.index.At(slot).Data
-	r := newRecord(kindRemoval, data.seq, make([]byte, graveLen))
-	r.ended = &ended{
+	r := newGrave(data.seq, ended{
 		origin: origin{data.message, data.state},
 		moving: s.moving[data.seq], inFile: data.inFile,
-	}
-	r.slot = slot
+	})
 	delete(s.unsynced, slot)
 	s.index.Delete(slot)
 	s.pending.add(r)
 	s.wake()
+}
+
+// newGrave makes the record of a removal, in one piece of memory.
+func newGrave(seq uint64, e ended) *record {
+	g := &struct {
+		record
+		ended
+		buf [graveLen]byte
+		one [1][]byte
+	}{ended: e}
+	g.one[0] = g.buf[:]
+	g.record.kind, g.record.seq, g.record.metaLen = kindRemoval, seq, graveLen-headerLen
+	g.record.bufs = g.one[:]
+	g.record.ended = &g.ended
+	return &g.record
 }
 
 // newRecord makes a record without a body of a buffer that has room for the
@@ -129,9 +141,7 @@ func newRecord(k kind, seq uint64, b []byte) *record {
 	r.kind, r.seq = k, seq
 	r.metaLen = uint32(len(b) - headerLen)
 	r.metaCRC = checksum(b[headerLen:])
-	b = slices.Grow(b, 7)
-	r.bufs = [][]byte{b[:r.size()]}
-	clear(r.bufs[0][len(b):])
+	r.bufs = [][]byte{append(b, padding[:r.size()-int64(len(b))]...)}
 	return r
 }
 

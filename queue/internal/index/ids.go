@@ -2,7 +2,7 @@ package index
 
 import (
 	"slices"
-	"sort"
+	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -17,28 +17,54 @@ const (
 	blockMin = 64  // a block that falls below joins a neighbour
 )
 
-func (x *Index[T]) less(s Slot, id string) bool {
+// compare orders a slot's ID and another one.
+func (x *Index[T]) compare(s Slot, id string) int {
 	e := x.At(s)
 	if e.idLen > inlineID {
-		return x.long[s] < id
+		return strings.Compare(x.long[s], id)
 	}
-	return string(e.id[:e.idLen]) < id
+	own := e.id[:e.idLen]
+	switch {
+	case string(own) < id: // neither comparison makes a string
+		return -1
+	case string(own) > id:
+		return 1
+	}
+	return 0
 }
 
 // search finds the place of an ID: block b, position i.
 func (x *Index[T]) search(id string) (b, i int, found bool) {
 	list := x.ids.list
-	// The last block that begins with an ID not greater than id.
-	b = sort.Search(len(list), func(b int) bool { return !x.less(list[b][0], id) })
-	if b == len(list) || x.ID(list[b][0]) != id {
-		b = max(b-1, 0)
+	if len(list) == 0 {
+		return 0, 0, false
 	}
-	if b == len(list) {
-		return 0, 0, false // no blocks at all
+	// The last block that begins with an ID not greater than id, or the first.
+	low, high := 0, len(list)
+	for high-low > 1 {
+		mid := (low + high) / 2
+		if x.compare(list[mid][0], id) <= 0 {
+			low = mid
+		} else {
+			high = mid
+		}
 	}
+	b = low
 	block := list[b]
-	i = sort.Search(len(block), func(i int) bool { return !x.less(block[i], id) })
-	return b, i, i < len(block) && x.ID(block[i]) == id
+	low, high = 0, len(block)
+	for low < high {
+		mid := (low + high) / 2
+		c := x.compare(block[mid], id)
+		if c == 0 {
+			return b, mid, true
+		}
+		if c < 0 {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return b, low, false
 }
 
 func (l *blocks) insert(b, i int, s Slot) {
