@@ -20,6 +20,7 @@ type client struct {
 }
 
 func dial(addr string, out *printer) *client {
+	out.hold()
 	c := &client{out: out}
 	c.conn, c.err = net.DialTimeout("tcp", addr, 5*time.Second)
 	if c.err == nil {
@@ -46,16 +47,18 @@ func (c *client) sayHidden(command, shown string, codes ...string) {
 			return
 		}
 	}
+	var lines []string
 	for {
 		var line string
 		if line, c.err = c.r.ReadString('\n'); c.err != nil {
 			return
 		}
 		line = strings.TrimRight(line, "\r\n")
-		c.out.line("S: ", line)
 		if len(line) > 3 && line[3] == '-' {
+			lines = append(lines, line)
 			continue
 		}
+		c.out.reply(append(lines, line))
 		for _, code := range codes {
 			if strings.HasPrefix(line, code) {
 				return
@@ -99,5 +102,6 @@ func (c *client) quit() error {
 	if c.conn != nil {
 		c.conn.Close()
 	}
+	c.out.release()
 	return c.err
 }

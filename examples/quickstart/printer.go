@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -9,8 +10,33 @@ import (
 
 // A printer keeps what several goroutines have to tell apart.
 type printer struct {
-	mu sync.Mutex // guards w, so that no two texts mix
-	w  io.Writer
+	w io.Writer
+
+	mu   sync.Mutex // guards w and what follows
+	held bool       // a session is being printed: notes wait for its end
+	late bytes.Buffer
+}
+
+// hold begins a session: nothing else is printed until release.
+func (p *printer) hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = true
+}
+
+func (p *printer) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = false
+	p.late.WriteTo(p.w)
+}
+
+// aside is where notes go: behind the session that is being printed.
+func (p *printer) aside() io.Writer {
+	if p.held {
+		return &p.late
+	}
+	return p.w
 }
 
 // title begins a chapter.
@@ -30,11 +56,32 @@ func (p *printer) line(mark, text string) {
 	}
 }
 
+// reply prints a server's reply; a long one, as to EHLO, with many lines on
+// one.
+func (p *printer) reply(lines []string) {
+	const width = 100
+	p.line("S: ", lines[0])
+	row := ""
+	for _, l := range lines[1:] {
+		if row != "" && len(row)+len(l) > width {
+			p.line("S: ", row)
+			row = ""
+		}
+		if row != "" {
+			row += "  "
+		}
+		row += l
+	}
+	if row != "" {
+		p.line("S: ", row)
+	}
+}
+
 // note prints a paragraph.
 func (p *printer) note(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.w, format+"\n", args...)
+	fmt.Fprintf(p.aside(), format+"\n", args...)
 }
 
 // received prints what a stand-in got, in one piece.
@@ -47,10 +94,11 @@ func (p *printer) received(who, from string, to []string, text string) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.w, "\n  ┌ %s received: from <%s> to <%s>\n", who, from, strings.Join(to, ">, <"))
+	w := p.aside()
+	fmt.Fprintf(w, "\n  ┌ %s received: from <%s> to <%s>\n", who, from, strings.Join(to, ">, <"))
 	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	for l := range strings.SplitSeq(text+cut, "\n") {
-		fmt.Fprintf(p.w, "  │ %s\n", l)
+		fmt.Fprintf(w, "  │ %s\n", l)
 	}
-	fmt.Fprintf(p.w, "  └\n")
+	fmt.Fprintf(w, "  └\n")
 }

@@ -30,7 +30,8 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 	if err != nil {
 		return err
 	}
-	follow(r.queue, out)
+	events, delivered := follow(r.queue, out)
+	defer events.Close()
 	address := listen
 	if address == "" {
 		address = "127.0.0.1:0"
@@ -46,7 +47,7 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 	out.note("  the internet       mx.%s, found by MX through a DNS server", internetDomain)
 	out.note("  the relay          %s at %s, its queue in %s", relayName, l.Addr(), spoolDir)
 	if listen == "" {
-		err = demo(l.Addr().String(), w, out)
+		err = demo(l.Addr().String(), delivered, out)
 	} else {
 		invite(l.Addr().String(), out)
 		<-ctx.Done()

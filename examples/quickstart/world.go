@@ -49,7 +49,6 @@ type standIn struct {
 	srv  *smtpserver.Server
 	dir  string // where .eml files go; empty prints
 	out  *printer
-	got  chan string // the Subject of each message that came
 }
 
 func startStandIn(name, hostname, dir string, out *printer) (*standIn, error) {
@@ -57,7 +56,7 @@ func startStandIn(name, hostname, dir string, out *printer) (*standIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &standIn{name: name, addr: l.Addr(), out: out, got: make(chan string, 100)}
+	s := &standIn{name: name, addr: l.Addr(), out: out}
 	if dir != "" {
 		s.dir = filepath.Join(dir, name)
 		if err := os.MkdirAll(s.dir, 0o755); err != nil {
@@ -96,10 +95,6 @@ func (s *standIn) receive(_ context.Context, _ *smtpserver.Session, m *smtpserve
 			return "", err
 		}
 		s.out.note("  The %s received: from <%s> to <%s>: %s", s.name, m.From, strings.Join(to, ">, <"), file)
-	}
-	select {
-	case s.got <- m.Header.Get("Subject"):
-	default: // nobody waits for it
 	}
 	return "", nil
 }

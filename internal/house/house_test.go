@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -90,6 +91,45 @@ func TestEveryPackageHasItsDoc(t *testing.T) {
 				t.Errorf("%s/doc.go does not say what the package is for", dir)
 			}
 		}
+	}
+}
+
+// The README's programs are real ones: they compile.
+func TestREADMECompiles(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(blocks) < 2 {
+		t.Fatalf("%d blocks of Go in the README", len(blocks))
+	}
+	// Below the module, so that its packages are found; below testdata, so
+	// that no other build sees it.
+	dir, err := os.MkdirTemp("testdata", "readme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	program := blocks[0][1]
+	for _, b := range blocks[1:] { // statements
+		program += "\nfunc _(srv *smtpserver.Server, open func(time.Time) bool) {\n" + b[1] + "}\n"
+	}
+	source := "package main\n\nimport (\n"
+	for name, path := range map[string]string{
+		"context": "context", "log": "log", "netip": "net/netip", "time": "time", "smtp": "github.com/emersion/go-smtp",
+		"policy": module + "policy", "queue": module + "queue", "spool": module + "queue/spool",
+		"routing": module + "routing", "smtpserver": module + "smtpserver", "smtpclient": module + "smtpclient",
+	} {
+		if strings.Contains(program, name+".") {
+			source += strconv.Quote(path) + "\n"
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source+")\n\n"+program), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "vet", "./"+dir).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s\n%s", err, out, program)
 	}
 }
 

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// follow prints what becomes of each message, as the queue's tracking events
+// tell it, and says on the channel when one was delivered. The queue's
+// subscription must be closed in the end.
+func follow(q *queue.Queue, out *printer) (*queue.Subscription, <-chan struct{}) {
+	events := q.Subscribe(0)
+	delivered := make(chan struct{}, 1000)
+	go func() {
+		for e := range events.C {
+			if text := story(&e); text != "" {
+				out.note("  relay: %s %s", e.ID, text)
+			}
+			if e.Kind == queue.EventSend {
+				select {
+				case delivered <- struct{}{}:
+				default: // nobody waits
+				}
+			}
+		}
+	}()
+	return events, delivered
+}
+
+// story is an event in words.
+func story(e *queue.Event) string {
+	to := make([]string, len(e.Recipients))
+	reply := ""
+	for i, r := range e.Recipients {
+		to[i] = r.Addr
+		reply = r.Reply
+	}
+	rcpts := strings.Join(to, ", ")
+	switch e.Kind {
+	case queue.EventReceive:
+		if e.System {
+			return fmt.Sprintf("is a report to %s", rcpts)
+		}
+		return fmt.Sprintf("from <%s> to %s is safe on disk", e.From, rcpts)
+	case queue.EventSend:
+		return fmt.Sprintf("delivered to %s at %s (%s): %s", rcpts, e.Host, e.Addr, reply)
+	case queue.EventDefer:
+		return fmt.Sprintf("to %s will be tried again: %s", rcpts, reply)
+	case queue.EventFail:
+		return fmt.Sprintf("to %s failed: %s", rcpts, reply)
+	case queue.EventDSN:
+		return fmt.Sprintf("is reported to <%s> by %s", e.From, e.Reference)
+	case queue.EventBadMail, queue.EventPoison:
+		return fmt.Sprintf("to %s is set aside: %s", rcpts, e.Text)
+	}
+	return ""
+}

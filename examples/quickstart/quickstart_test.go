@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"net/smtp"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/spool"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The first command of the README.
+func TestDemoTellsTheWholeStory(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), "", "", "", &printer{w: &out}); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	for _, want := range []string{
+		"S: 550 5.7.1 Unable to relay",
+		"S: 550 5.1.1 User unknown",
+		"S: 235 2.7.0",
+		"delivered to bob@example.com at [127.0.0.1]",
+		"delivered to carol@example.net at mx.example.net",
+		"The organisation received: from <carol@example.net> to <bob@example.com>",
+		"with ESMTPSA id",
+		"to nobody@example.net failed: 550 5.1.1",
+		"The organisation received: from <> to <alice@example.com>",
+		"Final-Recipient: rfc822; nobody@example.net",
+		"All mail has ended",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("nothing of %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, accountPassword) {
+		t.Error("the password is printed")
+	}
+}
+
+// The program with -listen, -mail and -spool, and a client of the reader's
+// own: that of the standard library.
+func TestListenServesAClientOfYourOwn(t *testing.T) {
+	mail, spoolDir := t.TempDir(), t.TempDir()
+	keepOneMessage(t, spoolDir)
+	out := newTape()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- run(ctx, "127.0.0.1:0", mail, spoolDir, &printer{w: out}) }()
+	addr := out.await(t, `relay\.example\.com at (\S+),`)
+
+	login := smtp.PlainAuth("", account, accountPassword, "127.0.0.1")
+	text := []byte("Subject: from Go\r\n\r\nHello.\r\n")
+	if err := deliver(addr, nil, "x@example.net", "carol@example.net", text); err == nil || !strings.Contains(err.Error(), "5.7.1 Unable to relay") {
+		t.Errorf("a stranger's mail: %v", err)
+	}
+	if err := deliver(addr, nil, "x@example.net", "alice@example.com", text); err != nil {
+		t.Errorf("mail for the organisation: %v", err)
+	}
+	if err := deliver(addr, login, "alice@example.com", "carol@example.net", text); err != nil {
+		t.Errorf("a user's mail: %v", err)
+	}
+	wrong := smtp.PlainAuth("", account, "looking-glass", "127.0.0.1")
+	if err := deliver(addr, wrong, "alice@example.com", "carol@example.net", text); err == nil || !strings.HasPrefix(err.Error(), "535") {
+		t.Errorf("a wrong password: %v", err)
+	}
+	out.await(t, `delivered to alice@example\.com`)
+	out.await(t, `delivered to carol@example\.net`)
+	out.await(t, `kept delivered to bob@example\.com`)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for dir, want := range map[string]int{"organisation": 2, "internet": 1} {
+		files, _ := filepath.Glob(filepath.Join(mail, dir, "*.eml"))
+		if len(files) != want {
+			t.Errorf("%s: %d files, want %d", dir, len(files), want)
+		}
+		for _, f := range files {
+			if b, err := os.ReadFile(f); err != nil || !bytes.HasSuffix(b, text) {
+				t.Errorf("%s: %v, %q", f, err, b)
+			}
+		}
+	}
+}
+
+// keepOneMessage leaves a message in the spool, as an earlier run would that
+// was stopped before it could deliver.
+func keepOneMessage(t *testing.T, dir string) {
+	t.Helper()
+	s, err := spool.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &queue.Queue{Store: s}
+	if err := q.Submit(t.Context(), &queue.Message{ID: "kept", From: "x@example.net", Recipients: queue.Rcpt("bob@example.com"),
+		Content: queue.String("Subject: from Go\r\n\r\nHello.\r\n")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func deliver(addr string, auth smtp.Auth, from, to string, text []byte) error {
+	c, err := smtp.Dial(addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if auth != nil {
+		if err := c.StartTLS(&tls.Config{InsecureSkipVerify: true, ServerName: "127.0.0.1"}); err != nil {
+			return err
+		}
+		if err := c.Auth(auth); err != nil {
+			return err
+		}
+	}
+	if err := c.Mail(from); err != nil {
+		return err
+	}
+	if err := c.Rcpt(to); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(text); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return c.Quit()
+}
+
+// A tape is what the program prints, and a way to wait for it.
+type tape struct {
+	mu   sync.Mutex // guards text and more
+	text bytes.Buffer
+	more chan struct{} // closed when there is more text
+}
+
+func newTape() *tape { return &tape{more: make(chan struct{})} }
+
+func (w *tape) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.more)
+	w.more = make(chan struct{})
+	return w.text.Write(b)
+}
+
+// await waits until the text matches and returns the first group.
+func (w *tape) await(t *testing.T, pattern string) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	limit := time.After(30 * time.Second)
+	for {
+		w.mu.Lock()
+		text, more := w.text.String(), w.more
+		w.mu.Unlock()
+		if m := re.FindStringSubmatch(text); m != nil {
+			return m[len(m)-1]
+		}
+		select {
+		case <-more:
+		case <-limit:
+			t.Fatalf("nothing of %q in\n%s", pattern, text)
+		}
+	}
+}
