@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -50,6 +51,9 @@ func Domain(domain string) (string, error) {
 	if strings.HasPrefix(d, "[") && strings.HasSuffix(d, "]") {
 		return strings.ToLower(d), nil
 	}
+	if !utf8.ValidString(d) { // idna would make U+FFFD of what is not
+		return "", fmt.Errorf("domain %q: %w", domain, errUTF8)
+	}
 	a, err := lookup.ToASCII(d)
 	if err != nil {
 		return "", fmt.Errorf("domain %q: %w", domain, err)
@@ -60,7 +64,10 @@ func Domain(domain string) (string, error) {
 	return a, nil
 }
 
-var errLong = errors.New("longer than 255 octets")
+var (
+	errLong = errors.New("longer than 255 octets")
+	errUTF8 = errors.New("not UTF-8")
+)
 
 // plain says whether a domain is canonical already, the common case.
 func plain(d string) bool {

@@ -33,8 +33,10 @@ func TestDomain(t *testing.T) {
 			t.Errorf("Domain(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
 		}
 	}
-	if got, err := Domain("xn--\u00fc.example"); err == nil {
-		t.Errorf("Domain of a broken A-label = %q, no error", got)
+	for _, broken := range []string{"xn--\u00fc.example", "\xa5.example"} {
+		if got, err := Domain(broken); err == nil {
+			t.Errorf("Domain(%q) = %q, no error", broken, got)
+		}
 	}
 }
 
