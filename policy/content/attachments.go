@@ -1,0 +1,181 @@
+package content
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Attachments refuses messages with attachments of certain names or types, or
+// strips those attachments. Its zero value looks for none.
+type Attachments struct {
+	// Names are patterns of path.Match for file names: "*.exe", "invoice*.js".
+	// Upper and lower case are the same, and so are names with dots or
+	// spaces at the end.
+	Names []string
+	// Types are media types: "application/x-msdownload", "video/*". A
+	// program is found by its first bytes too, whatever type it claims:
+	// as application/x-msdownload (Windows) or application/x-executable (ELF).
+	Types []string
+
+	// Strip puts a text into the place of such an attachment, where otherwise
+	// the whole message is refused with 550 5.7.1. A signature over the
+	// message (S/MIME, DKIM) does not survive that.
+	Strip bool
+	// Notice is that text, in ASCII; %s in it stands for the name.
+	Notice string
+
+	// SkipArchives does not look into archives.
+	SkipArchives bool
+	// AllowUnreadable lets pass what cannot be looked into: archives that are
+	// damaged or beyond the limits, messages with more than 1000 parts or 30
+	// levels. Otherwise these count as not allowed.
+	AllowUnreadable bool
+	// ArchiveSize bounds the bytes of one attachment that are unpacked in
+	// memory, those of archives within it included. Default 32 MiB.
+	ArchiveSize int64
+	// ArchiveEntries and ArchiveDepth bound the names in an attachment and the
+	// levels of archives in archives. Defaults 1000 and 3.
+	ArchiveEntries, ArchiveDepth int
+}
+
+// Validate says which setting is wrong.
+func (a *Attachments) Validate() error {
+	for _, n := range a.Names {
+		if _, err := path.Match(n, ""); err != nil || n == "" {
+			return fmt.Errorf("content: Attachments.Names: bad pattern %q", n)
+		}
+	}
+	for _, t := range a.Types {
+		if _, err := path.Match(t, ""); err != nil || strings.Count(t, "/") != 1 {
+			return fmt.Errorf("content: Attachments.Types: bad media type %q", t)
+		}
+	}
+	for i := range len(a.Notice) {
+		if a.Notice[i] >= 0x7f {
+			return errors.New("content: Attachments.Notice is not ASCII")
+		}
+	}
+	return nil
+}
+
+// Agent judges at the end of data.
+func (a *Attachments) Agent() smtpserver.Agent {
+	return smtpserver.Agent{Name: "attachment filter", EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
+		return a.judge(m)
+	}}
+}
+
+// A finding is an attachment that is not allowed.
+type finding struct {
+	part int
+	name string // for people
+}
+
+func (a *Attachments) judge(m *smtpserver.Message) error {
+	if len(a.Names) == 0 && len(a.Types) == 0 {
+		return nil
+	}
+	c := m.Content()
+	parts, err := mimetree.Parse(c, mimetree.Limits{})
+	if errors.Is(err, mimetree.ErrLimit) {
+		if a.AllowUnreadable {
+			return nil
+		}
+		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be looked into"}
+	}
+	if err != nil {
+		return err
+	}
+	var found []finding
+	for i := range parts {
+		name, err := a.forbidden(c, &parts[i])
+		if err != nil {
+			return err
+		}
+		if name == "" {
+			continue
+		}
+		if !a.Strip {
+			return refusal(name)
+		}
+		found = append(found, finding{i, name})
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return a.strip(m, parts, found)
+}
+
+func refusal(name string) error {
+	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: fmt.Sprintf("Attachment %q is not allowed here", ascii(name))}
+}
+
+// forbidden returns what to call the part if it is not allowed.
+func (a *Attachments) forbidden(c smtpserver.Content, p *mimetree.Part) (string, error) {
+	names := p.Names()
+	for _, n := range names {
+		if a.nameMatches(n) {
+			return n, nil
+		}
+	}
+	for _, t := range p.Types() {
+		if a.typeMatches(t) {
+			return called(names, t), nil
+		}
+	}
+	if !p.Leaf() {
+		return "", nil
+	}
+	return a.inside(c, p, names)
+}
+
+func (a *Attachments) nameMatches(name string) bool {
+	name = strings.ToLower(strings.TrimRight(strings.ReplaceAll(name, `\`, "/"), ". /\t"))
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, path.Base(name))
+	for _, pattern := range a.Names {
+		if ok, _ := path.Match(strings.ToLower(pattern), name); ok { // Validate has seen the pattern
+			return true
+		}
+	}
+	return false
+}
+
+func (a *Attachments) typeMatches(t string) bool {
+	for _, pattern := range a.Types {
+		if ok, _ := path.Match(strings.ToLower(pattern), t); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func called(names []string, otherwise string) string {
+	if len(names) > 0 {
+		return names[0]
+	}
+	return otherwise
+}
+
+// ascii makes a name fit for replies and texts.
+func ascii(name string) string {
+	s := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, name)
+	return s[:min(len(s), 100)]
+}

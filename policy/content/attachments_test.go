@@ -1,0 +1,174 @@
+package content_test
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/policy/content"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
+)
+
+func zipped(fs ...string) string {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(fs); i += 2 {
+		w, _ := z.Create(fs[i])
+		w.Write([]byte(fs[i+1]))
+	}
+	z.Close()
+	return b.String()
+}
+
+func tarred(fs ...string) string {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for i := 0; i < len(fs); i += 2 {
+		w.WriteHeader(&tar.Header{Name: fs[i], Mode: 0o600, Size: int64(len(fs[i+1]))})
+		w.Write([]byte(fs[i+1]))
+	}
+	w.Close()
+	return b.String()
+}
+
+func gzipped(name, s string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Name = name
+	z.Write([]byte(s))
+	z.Close()
+	return b.String()
+}
+
+// with is a message with a text and an attachment of that name.
+func with(name, data string) string {
+	return "From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n" +
+		"--b\r\n\r\ntext\r\n" + attachment(name, data) + "--b--\r\nepilogue\r\n"
+}
+
+func attachment(name, data string) string {
+	e := base64.StdEncoding.EncodeToString([]byte(data))
+	return "--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"" + name + "\"\r\n\r\n" + e + "\r\n"
+}
+
+var a = &content.Attachments{Names: []string{"*.exe", "*.js"}, Types: []string{"application/x-msdownload", "application/x-evil"}}
+
+func TestWhatIsNotAllowed(t *testing.T) {
+	if err := a.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	deep := zipped("x.exe", "")
+	for range 4 {
+		deep = zipped("a.zip", deep)
+	}
+	lying := strings.Replace(zipped("evil.exe", "x"), "evil.exe", "nice.txt", 1) // the local header only
+	for _, c := range []struct{ name, data, found string }{
+		{"evil.exe", "x", "evil.exe"},
+		{"EVIL.EXE. ", "x", "EVIL.EXE"},
+		{"dir/evil.exe", "x", "evil.exe"},
+		{`C:\evil.exe`, "x", "evil.exe"},
+		{"=?utf-8?B?ZXZpbC5leGU=?=", "x", "evil.exe"},
+		{"holiday.jpg", "MZ\x90\x00", "holiday.jpg"},
+		{"a.zip", zipped("readme.txt", "x", "sub/evil.exe", "x"), "a.zip: sub/evil.exe"},
+		{"a.bin", zipped("evil.exe", "x"), "a.bin: evil.exe"},
+		{"a.zip", lying, "a.zip: evil.exe"},
+		{"a.zip", strings.Replace(zipped("nice.txt", "x"), "nice.txt", "evil.exe", 1), "a.zip: evil.exe"},
+		{"a.zip", zipped("b.zip", zipped("evil.js", "x")), "a.zip: evil.js"},
+		{"a.zip", zipped("data", "MZ\x90\x00"), "a.zip: data"},
+		{"a.tar", tarred("x", "y", "evil.exe", "z"), "a.tar: evil.exe"},
+		{"a.tgz", gzipped("", tarred("evil.exe", "z")), "a.tgz: evil.exe"},
+		{"a.gz", gzipped("evil.exe", "x"), "a.gz: evil.exe"},
+		{"a.zip", zipped("x", "y")[:60], "a.zip (archive cannot be read)"},
+		{"a.zip", deep, "a.zip (archive is beyond the limits)"},
+		{"a.gz", "\x1f\x8bjunk", "a.gz (archive cannot be read)"},
+	} {
+		text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, with(c.name, c.data), a.Agent())
+		if !strings.Contains(text, c.found) {
+			t.Errorf("%s: %q, want %q", c.name, text, c.found)
+		}
+	}
+}
+
+func TestWhatIsAllowedIsNotTouched(t *testing.T) {
+	for _, m := range []string{
+		mail,
+		with("a.zip", zipped("readme.txt", "x", "b.zip", zipped("c", "d"))),
+		with("a.tar.gz", gzipped("a.tar", tarred("x", strings.Repeat("y", 5000)))),
+		with("exe.txt", "not MZ"),
+		with("empty", ""),
+		"Subject: no mail of MIME's\r\n\r\nbegin 644 x\r\n",
+	} {
+		for _, strip := range []bool{false, true} {
+			b := *a
+			b.Strip = strip
+			if got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, m, b.Agent()); got.Data != m {
+				t.Errorf("changed:\n%s\nwas\n%s", got.Data, m)
+			}
+		}
+	}
+}
+
+func TestStripTouchesNothingElse(t *testing.T) {
+	b := *a
+	b.Strip, b.Notice = true, "removed: %s"
+	two := strings.Replace(with("evil.exe", "MZ"), "--b--", attachment("fine.txt", "x")+attachment("a.zip", zipped("bad.js", ""))+"--b--", 1)
+	notice := func(name string) string {
+		return "--b\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nremoved: " + name + "\r\n\r\n"
+	}
+	want := strings.Replace(two, attachment("evil.exe", "MZ"), notice("evil.exe"), 1)
+	want = strings.Replace(want, attachment("a.zip", zipped("bad.js", "")), notice("a.zip: bad.js"), 1)
+	if got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, two, b.Agent()); got.Data != want {
+		t.Errorf("got\n%s\nwant\n%s", got.Data, want)
+	}
+
+	only := "From: a@example.org\r\nContent-Type: application/x-evil\r\n\tname=x\r\nContent-Transfer-Encoding: base64\r\nSubject: y\r\n\r\nAAAA\r\n"
+	want = "From: a@example.org\r\nSubject: y\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nremoved: application/x-evil\r\n"
+	only = strings.Replace(only, "evil\r\n\tname=x", "evil", 1)
+	if got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, only, b.Agent()); got.Data != want {
+		t.Errorf("got\n%s\nwant\n%s", got.Data, want)
+	}
+
+	// A message within the message: the whole of it is the outermost part that
+	// is not allowed, or only the attachment within.
+	inner := with("evil.exe", "MZ")
+	forwarded := "Subject: fwd\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\nContent-Type: message/rfc822\r\n\r\n" + inner + "--o--\r\n"
+	want = strings.Replace(forwarded, attachment("evil.exe", "MZ"), notice("evil.exe"), 1)
+	if got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, forwarded, b.Agent()); got.Data != want {
+		t.Errorf("got\n%s\nwant\n%s", got.Data, want)
+	}
+}
+
+// A zip bomb costs no more than the limits.
+func TestBombs(t *testing.T) {
+	b := *a
+	b.ArchiveSize = 1 << 20
+	bomb := zipped("a.gz", gzipped("", strings.Repeat("\x00", 8<<20)))
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.zip", bomb), b.Agent()) // only its head is looked at
+	tarBomb := gzipped("", tarred("a", strings.Repeat("\x00", 8<<20), "b", ""))
+	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, with("a.tgz", tarBomb), b.Agent())
+	var many []string
+	for range 1001 {
+		many = append(many, "x", "")
+	}
+	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, with("a.zip", zipped(many...)), b.Agent())
+	b.AllowUnreadable = true
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.tgz", tarBomb), b.Agent())
+	parts := "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\n", 2000)
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, parts, b.Agent())
+	b.AllowUnreadable = false
+	agenttest.Refused(t, 554, "a@example.org", []string{"b@example.com"}, parts, b.Agent())
+	b.SkipArchives = true
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.zip", zipped("evil.exe", "")), b.Agent())
+}
+
+func TestAttachmentsValidate(t *testing.T) {
+	for _, a := range []content.Attachments{{Names: []string{"[a"}}, {Names: []string{""}}, {Types: []string{"text"}}, {Notice: "ä"}} {
+		if a.Validate() == nil {
+			t.Errorf("%+v passes", a)
+		}
+	}
+}
