@@ -125,12 +125,12 @@ func TestPriorities(t *testing.T) {
 func TestConcurrencyAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
-		var now, most atomic.Int32
-		limit := int32(1000)
+		var now, most, limit atomic.Int32
+		limit.Store(1000)
 		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
 			n := now.Add(1)
 			defer now.Add(-1)
-			if n > limit {
+			if n > limit.Load() {
 				return refused
 			}
 			most.Store(max(most.Load(), n))
@@ -150,7 +150,7 @@ func TestConcurrencyAdapts(t *testing.T) {
 		if most.Load() != 20 {
 			t.Errorf("%d at a time after a while, want 20", most.Load())
 		}
-		limit = 8
+		limit.Store(8)
 		w.after(10 * time.Second)
 		w.took()
 		w.after(300 * time.Second)

@@ -56,8 +56,8 @@ func (q *Queue) report(ctx context.Context, a *active) {
 	if m.From == "" {
 		a.delayed, a.succeeded = nil, nil
 	}
-	if rs := slices.DeleteFunc(a.delayed, func(r *Recipient) bool {
-		return len(r.Options.Notify) > 0 && !wants(r, smtp.DSNNotifyDelayed)
+	if rs := those(a.delayed, func(r *Recipient) bool {
+		return len(r.Options.Notify) == 0 || wants(r, smtp.DSNNotifyDelayed)
 	}); len(rs) > 0 {
 		if err := q.sendReport(ctx, m, rs, dsn.Delayed); err != nil {
 			q.log.Warn("queue: a delay could not be reported", "id", m.ID, "error", err)
@@ -70,8 +70,8 @@ func (q *Queue) report(ctx context.Context, a *active) {
 	q.mu.Unlock()
 	a.delayed = nil
 	// A host that knows DSN has taken over the duty to report (RFC 3461, 5.2.2).
-	if rs := slices.DeleteFunc(a.succeeded, func(r *Recipient) bool {
-		return r.Last.DSN && !r.Last.Final
+	if rs := those(a.succeeded, func(r *Recipient) bool {
+		return !r.Last.DSN || r.Last.Final
 	}); len(rs) > 0 {
 		if err := q.sendReport(ctx, m, rs, dsn.Relayed); err != nil {
 			q.log.Warn("queue: a success could not be reported", "id", m.ID, "error", err)
@@ -80,17 +80,23 @@ func (q *Queue) report(ctx context.Context, a *active) {
 	a.succeeded = nil
 }
 
+func those(rs []*Recipient, keep func(*Recipient) bool) (kept []*Recipient) {
+	for _, r := range rs {
+		if keep(r) {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
 // reportFailed sees to it that the failure of rcpts is known to somebody.
 func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient) error {
 	if m.From == "" {
 		return q.keepBad(ctx, m, rcpts, "its sender is the null reverse-path")
 	}
-	var due []*Recipient
-	for _, r := range rcpts {
-		if len(r.Options.Notify) == 0 || wants(r, smtp.DSNNotifyFailure) {
-			due = append(due, r)
-		}
-	}
+	due := those(rcpts, func(r *Recipient) bool {
+		return len(r.Options.Notify) == 0 || wants(r, smtp.DSNNotifyFailure)
+	})
 	if len(due) == 0 {
 		q.tell(EventSuppressed, m, rcpts, func(e *Event) { e.Text = "NOTIFY does not name FAILURE" })
 		return nil // NOTIFY without FAILURE: the sender wants it so
