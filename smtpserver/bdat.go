@@ -33,7 +33,7 @@ func (s *Session) cmdBDAT(arg string) error {
 		}
 	}
 	in := s.chunks
-	if err := s.readChunk(size, in.take); err != nil {
+	if err := s.readChunk(size, chunkReader{in}); err != nil {
 		return err
 	}
 	if last {
@@ -63,7 +63,7 @@ func (s *Session) beginChunks(size int64) (bool, error) {
 		return a.Data(s.ctx, s)
 	})
 	if v != nil && !v.discard {
-		if err := s.readChunk(size, func([]byte) {}); err != nil {
+		if err := s.readChunk(size, nowhere{}); err != nil {
 			return false, err
 		}
 		_, err := s.pass(v)
@@ -79,12 +79,14 @@ func (s *Session) beginChunks(size int64) (bool, error) {
 	return true, nil
 }
 
-// take adds a piece of a chunk.
-func (in *intake) take(p []byte) { in.text.read(p, in.put) }
+// chunkReader watches the text of chunks on its way to the intake.
+type chunkReader struct{ in *intake }
+
+func (r chunkReader) put(p []byte) { r.in.text.read(p, r.in) }
 
 // refuseChunk reads a chunk that is not wanted and says why.
 func (s *Session) refuseChunk(size int64, e *smtp.SMTPError) error {
-	if err := s.readChunk(size, func([]byte) {}); err != nil {
+	if err := s.readChunk(size, nowhere{}); err != nil {
 		return err
 	}
 	if e.Code == 503 {
@@ -93,8 +95,8 @@ func (s *Session) refuseChunk(size int64, e *smtp.SMTPError) error {
 	return s.fail(e)
 }
 
-// readChunk passes exactly size bytes of input to put.
-func (s *Session) readChunk(size int64, put func([]byte)) error {
+// readChunk puts exactly size bytes of input to the sink.
+func (s *Session) readChunk(size int64, to sink) error {
 	if size > s.maxSize {
 		// Not even worth reading: say so and close.
 		s.refuse(&verdict{reply: refusal(552, 5, 3, 4, "Chunk is longer than any message may be"), by: "limits"})
@@ -107,7 +109,7 @@ func (s *Session) readChunk(size int64, put func([]byte)) error {
 	for size > 0 {
 		if b := s.in.buffered(); len(b) > 0 {
 			n := min(int64(len(b)), size)
-			put(b[:n])
+			to.put(b[:n])
 			s.in.consume(int(n))
 			pace.bytes += n
 			size -= n

@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,8 +29,12 @@ import (
 // same client process sends messages over loopback TCP, one transaction after
 // another on one connection, with MAIL, RCPT and DATA pipelined. Both servers
 // give the whole message to the application, which drops it. cpu-µs/msg is
-// the CPU time of the server's process, all threads.
+// the CPU time of the server's process, all threads. The process has 64 MiB of
+// live heap, as a relay has with its queue: with an empty heap the garbage
+// collector runs every 4 MB, and that would be most of what is measured.
 func BenchmarkReceive(b *testing.B) {
+	live := make([]byte, 64<<20)
+	defer runtime.KeepAlive(live)
 	servers := []struct {
 		name  string
 		start func(b *testing.B) (addr string)
@@ -100,11 +107,106 @@ func cpuTime(tb testing.TB) time.Duration {
 
 const benchClientEnv = "BRIDGEHEAD_BENCH_CLIENT"
 
-// benchClient is the client's process: addr, number of messages, size.
+// BenchmarkIdle shows what a connection costs that has said EHLO and waits:
+// resident memory of the server's process, and the part of it that Go counts
+// (heap and stacks), for 10,000 connections.
+func BenchmarkIdle(b *testing.B) {
+	const n = 10_000
+	tlsConfig, _ := smtptest.TLSConfig(b)
+	for _, mode := range []string{"plain", "tls"} {
+		b.Run(mode, func(b *testing.B) {
+			for range b.N {
+				srv := &smtpserver.Server{Limits: smtpserver.Limits{Connections: -1}}
+				if mode == "tls" {
+					srv.TLSConfig, srv.TLSMode = tlsConfig, smtpserver.TLSImplicit
+				}
+				s := smtptest.NewServer(b, srv)
+				rss, counted := memory(b)
+				client := exec.Command(os.Args[0], s.Addr, strconv.Itoa(n), mode)
+				client.Env = append(os.Environ(), benchClientEnv+"=1")
+				client.Stderr = os.Stderr
+				in, err := client.StdinPipe()
+				if err != nil {
+					b.Fatal(err)
+				}
+				out, err := client.StdoutPipe()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := client.Start(); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+					b.Fatal(err)
+				}
+				rss2, counted2 := memory(b)
+				b.ReportMetric(float64(rss2-rss)/n, "rss-B/conn")
+				b.ReportMetric(float64(counted2-counted)/n, "go-B/conn")
+				in.Close()
+				if err := client.Wait(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// memory is what the process has resident, and what Go has in use.
+func memory(b *testing.B) (rss, counted int64) {
+	for range 3 { // stacks shrink by half with each collection
+		runtime.GC()
+	}
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		b.Skip("resident memory cannot be read here")
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
+		b.Fatal(err)
+	}
+	return resident * int64(os.Getpagesize()), int64(m.HeapInuse + m.StackInuse)
+}
+
+// idleClient opens n connections, greets, says so, and waits for its stdin to
+// end.
+func idleClient(addr string, n int, mode string) error {
+	for range n {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if mode == "tls" {
+			c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+		}
+		r := bufio.NewReaderSize(c, 512)
+		if _, err := smtptest.ReadReply(r); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(c, "EHLO client.example\r\n"); err != nil {
+			return err
+		}
+		if _, err := smtptest.ReadReply(r); err != nil {
+			return err
+		}
+	}
+	fmt.Println("ready")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// benchClient is the client's process: addr, number of messages, size; or
+// addr, number of connections, "plain" or "tls".
 func benchClient(args []string) error {
 	n, err := strconv.Atoi(args[1])
 	if err != nil {
 		return err
+	}
+	if args[2] == "plain" || args[2] == "tls" {
+		return idleClient(args[0], n, args[2])
 	}
 	size, err := strconv.Atoi(args[2])
 	if err != nil {

@@ -53,10 +53,9 @@ func (s *Session) askData() (bool, error) {
 // the session, so that no part of the message is ever read as a command.
 func (s *Session) readData(in *intake) error {
 	pace := s.newPace()
-	put := in.put
 	for {
 		if b := s.in.buffered(); len(b) > 0 {
-			n, end := in.text.read(b, put)
+			n, end := in.text.read(b, in)
 			s.in.consume(n)
 			pace.bytes += int64(n)
 			if end {
@@ -123,7 +122,9 @@ func (s *Session) endMessage(in *intake) error {
 	m.Received = time.Now()
 	s.bytes += in.size
 	s.srv.counters.bytes.Add(in.size)
-	s.traceInfo(fmt.Sprintf("%d bytes of message %s", in.size, m.ID))
+	if s.srv.ProtocolLog != nil {
+		s.traceInfo(fmt.Sprintf("%d bytes of message %s", in.size, m.ID))
+	}
 	v := in.refused
 	if v != nil && v.discard {
 		s.discarding = true
@@ -184,8 +185,10 @@ func (s *Session) handOver(m *Message, size int64, o *outcome) {
 	o.text = text
 	s.msg.file = nil
 	s.srv.counters.messages.Add(1)
-	s.log(slog.LevelInfo, "received", slog.String("message", m.ID), slog.String("from", m.From),
-		slog.Int("recipients", len(m.Recipients)), slog.Int64("size", size))
+	if s.srv.Logger != nil {
+		s.log(slog.LevelInfo, "received", slog.String("message", m.ID), slog.String("from", m.From),
+			slog.Int("recipients", len(m.Recipients)), slog.Int64("size", size))
+	}
 }
 
 // replyMessage replies to the end of data: once, or with LMTP once for each

@@ -6,7 +6,7 @@ import "io"
 func ReadText(pieces []string, normalize bool, w io.Writer) (stray, end bool, rest string) {
 	t := textReader{dots: true, maxLine: noLimitInt, fix: normalize}
 	for i, p := range pieces {
-		n, done := t.read([]byte(p), func(b []byte) { w.Write(b) })
+		n, done := t.read([]byte(p), writerSink{w})
 		if done {
 			for _, q := range pieces[i+1:] {
 				p += q
@@ -16,3 +16,7 @@ func ReadText(pieces []string, normalize bool, w io.Writer) (stray, end bool, re
 	}
 	return t.hasStray, false, ""
 }
+
+type writerSink struct{ io.Writer }
+
+func (w writerSink) put(p []byte) { w.Write(p) }

@@ -74,12 +74,12 @@ func (in *intake) refuse(e *smtp.SMTPError) { in.refused = &verdict{reply: e, by
 // putHeader gathers the header in one chunk.
 func (in *intake) putHeader(p []byte) {
 	if in.chunk == nil {
-		in.newChunk(int64(len(p)))
+		in.newChunk(p)
+	} else {
+		was := cap(in.chunk)
+		in.chunk = append(in.chunk, p...)
+		in.reserve(int64(cap(in.chunk) - was))
 	}
-	if free := cap(in.chunk) - len(in.chunk); free < len(p) {
-		in.reserve(int64(len(p) + len(in.chunk)))
-	}
-	in.chunk = append(in.chunk, p...)
 	end, blank, done := headerEnd(in.chunk, in.lines, false)
 	in.lines = end
 	if int64(end) > in.s.lim.HeaderSize || (!done && int64(len(in.chunk)) > in.s.lim.HeaderSize) {
@@ -124,33 +124,39 @@ func (in *intake) putMemory(p []byte) {
 		}
 		return
 	}
-	for {
-		n := min(cap(in.chunk)-len(in.chunk), len(p))
-		in.chunk = append(in.chunk, p[:n]...)
-		if p = p[n:]; len(p) == 0 {
-			return
-		}
-		if len(in.chunk) > in.start {
-			in.full = append(in.full, in.chunk[in.start:])
-		}
-		in.newChunk(int64(len(p)))
+	n := min(cap(in.chunk)-len(in.chunk), len(p))
+	in.chunk = append(in.chunk, p[:n]...)
+	if p = p[n:]; len(p) == 0 {
+		return
 	}
+	if len(in.chunk) > in.start {
+		in.full = append(in.full, in.chunk[in.start:])
+	}
+	in.newChunk(p)
 }
 
-// newChunk makes room for at least n bytes; for as much as was declared, once
-// as much again has come.
-func (in *intake) newChunk(n int64) {
-	most := int64(firstChunk)
-	if in.chunk != nil {
-		most = laterChunk
-	}
-	if want := in.hint - in.size + n; want > n {
-		n = max(n, min(want, most))
-	} else if in.chunk != nil {
-		n = max(n, min(in.size, most)) // not declared: double
+// newChunk makes room for p: for no more where it is the last, otherwise for
+// as much as was declared or a whole chunk.
+func (in *intake) newChunk(p []byte) {
+	n := int64(len(p))
+	if !in.text.last {
+		most := int64(firstChunk)
+		if in.chunk != nil {
+			most = laterChunk // as much as that has come: it is worth it
+		}
+		if rest := in.hint - in.size + n; rest > 0 {
+			n = max(n, min(rest, most))
+		} else if in.chunk != nil {
+			n = max(n, firstChunk)
+		}
 	}
 	in.reserve(n)
-	in.chunk, in.start = make([]byte, 0, n), 0
+	in.start = 0
+	if n == int64(len(p)) {
+		in.chunk = append([]byte(nil), p...) // spares the zeroing that make does
+		return
+	}
+	in.chunk = append(make([]byte, 0, n), p...)
 }
 
 func (in *intake) reserve(n int64) {
@@ -225,9 +231,6 @@ func (in *intake) fileError(err error) {
 func (in *intake) finish() {
 	in.text.finish()
 	if in.refused == nil && !in.headed {
-		if in.chunk == nil {
-			in.newChunk(0)
-		}
 		end, blank, _ := headerEnd(in.chunk, in.lines, true)
 		in.endHeader(end, blank)
 	}

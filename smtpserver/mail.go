@@ -36,7 +36,8 @@ func (s *Session) cmdMAIL(arg string) error {
 		return nil
 	}
 	s.messages++
-	msg.ID = s.id + "." + strconv.Itoa(s.messages)
+	var id [32]byte
+	msg.ID = string(strconv.AppendInt(append(append(id[:0], s.id...), '.'), int64(s.messages), 10))
 	s.msg, s.discarding = msg, s.discardAll
 	ok, err = s.pass(s.ask(func(a *Agent) error {
 		if a.Mail == nil {
@@ -67,9 +68,13 @@ func (s *Session) cmdRCPT(arg string) error {
 		s.refusedTo = true
 		return s.badPath(err, "5.1.3")
 	}
-	r := Recipient{Addr: to}
+	if s.rcpt == nil {
+		s.rcpt = new(Recipient)
+	}
+	r := s.rcpt
+	*r = Recipient{Addr: to}
 	r.Options.DeliverBy, r.Options.MTPriority = s.msg.deliverBy, s.msg.priority
-	if done, err := s.rcptParams(&r, rest); done {
+	if done, err := s.rcptParams(r, rest); done {
 		s.refusedTo = true
 		return err
 	}
@@ -91,7 +96,7 @@ func (s *Session) cmdRCPT(arg string) error {
 	if v != nil {
 		s.discarding = true
 	}
-	s.msg.Recipients = append(s.msg.Recipients, r)
+	s.msg.Recipients = append(s.msg.Recipients, *r)
 	s.state = rcpt
 	s.reply(250, smtp.EnhancedCode{2, 1, 5}, "Ok")
 	return nil

@@ -29,7 +29,10 @@ const maxReplyText = 480
 // noCode is the enhanced code of replies that carry none.
 var noCode = smtp.EnhancedCode{}
 
-var outputBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+// outputSize is the room that output has without growing.
+const outputSize = 2048
+
+var outputBuffers = sync.Pool{New: func() any { return new([outputSize]byte) }}
 
 // reply adds one reply to the output. It leaves when the session is about to
 // wait for the client, so that the replies to a pipelined batch go in one
@@ -48,7 +51,8 @@ func (s *Session) reply(code int, ec smtp.EnhancedCode, text string) {
 
 func (s *Session) replyLine(code int, ec smtp.EnhancedCode, text string, last bool) {
 	if s.out == nil {
-		s.out = *outputBuffers.Get().(*[]byte)
+		s.outBuf = outputBuffers.Get().(*[outputSize]byte)
+		s.out = s.outBuf[:0]
 	}
 	start := len(s.out)
 	s.out = strconv.AppendInt(s.out, int64(code), 10)
@@ -113,16 +117,12 @@ func (s *Session) flush() error {
 	if len(s.out) == 0 {
 		return nil
 	}
-	out := s.out
-	s.out = nil
 	err := s.setWriteDeadline(s.lim.Command)
 	if err == nil {
-		_, err = s.conn.Write(out)
+		_, err = s.conn.Write(s.out)
 	}
-	if cap(out) <= 4096 {
-		out = out[:0]
-		outputBuffers.Put(&out)
-	}
+	outputBuffers.Put(s.outBuf)
+	s.out, s.outBuf = nil, nil
 	return err
 }
 

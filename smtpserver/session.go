@@ -23,7 +23,8 @@ type Session struct {
 	netConn net.Conn // as it was accepted
 	conn    net.Conn // the same, or the TLS one over it
 	in      input
-	out     []byte // replies not yet sent
+	out     []byte // replies not yet sent, in outBuf unless they outgrew it
+	outBuf  *[outputSize]byte
 
 	remote, local net.Addr   // as claimed by a trusted proxy, if one did
 	remoteIP      netip.Addr // of remote; invalid where it has none
@@ -43,6 +44,7 @@ type Session struct {
 	msg        *Message
 	chunks     *intake           // of BDAT
 	params     map[string]string // of the command in hand, for agents
+	rcpt       *Recipient        // that of RCPT, while the agents are asked
 	discarding bool
 	refusedTo  bool // a recipient was refused
 

@@ -40,20 +40,31 @@ type textReader struct {
 	stray    byte // the first stray byte, where hasStray
 	hasStray bool
 	long     bool // a line was too long
+	last     bool // what is put now is the last there is
 }
 
-// read takes input and passes the text in it to put, in as few pieces as
+// A sink takes the text of a message, piece by piece.
+type sink interface {
+	put(p []byte)
+}
+
+// nowhere is a sink for what is not wanted.
+type nowhere struct{}
+
+func (nowhere) put([]byte) {}
+
+// read takes input and puts the text in it to the sink, in as few pieces as
 // possible. It returns how much was taken, which is all of p unless the end
 // of data stands in it.
-func (t *textReader) read(p []byte, put func([]byte)) (n int, end bool) {
+func (t *textReader) read(p []byte, to sink) (n int, end bool) {
 	if t.binary {
-		put(p)
+		to.put(p)
 		return len(p), false
 	}
 	if t.fix {
-		return t.readSlow(p, put)
+		return t.readSlow(p, to)
 	}
-	n, crs, end := t.readFast(p, put)
+	n, crs, end := t.readFast(p, to)
 	// Each CR must have been one of a CRLF, and there is no place for a NUL.
 	// Both are quicker counted than watched for.
 	if seen := bytes.Count(p[:n], crlf[:1]); seen != crs {
@@ -67,7 +78,7 @@ func (t *textReader) read(p []byte, put func([]byte)) (n int, end bool) {
 
 // readFast goes line by line. Besides what read returns it counts the CRs of
 // p that are not bare, or of which that is not yet known.
-func (t *textReader) readFast(p []byte, put func([]byte)) (n, crs int, end bool) {
+func (t *textReader) readFast(p []byte, to sink) (n, crs int, end bool) {
 	from := 0 // p[from:i] is not yet put
 	i := 0
 	for i < len(p) {
@@ -76,7 +87,8 @@ func (t *textReader) readFast(p []byte, put func([]byte)) (n, crs int, end bool)
 			t.line = 0
 			if p[i] == '.' && t.dots {
 				if i > from {
-					put(p[from:i])
+					t.last = bytes.HasPrefix(p[i+1:], crlf)
+					to.put(p[from:i])
 				}
 				i++
 				from = i
@@ -127,23 +139,23 @@ func (t *textReader) readFast(p []byte, put func([]byte)) (n, crs int, end bool)
 				return i + 1, crs, true
 			}
 			t.found('\r')
-			put(crlf[:1])
+			to.put(crlf[:1])
 			t.state = inLine
 		}
 	}
 	if i > from {
-		put(p[from:i])
+		to.put(p[from:i])
 	}
 	return i, crs, false
 }
 
 // readSlow goes byte by byte and mends what is stray.
-func (t *textReader) readSlow(p []byte, put func([]byte)) (n int, end bool) {
+func (t *textReader) readSlow(p []byte, to sink) (n int, end bool) {
 	out := make([]byte, 0, len(p)+len(p)/8+16)
 	for i, c := range p {
 		switch {
 		case t.state == afterDotCR && c == '\n':
-			put(out)
+			to.put(out)
 			return i + 1, true
 		case t.state == lineStart && c == '.' && t.dots:
 			t.state = afterDot
@@ -173,7 +185,7 @@ func (t *textReader) readSlow(p []byte, put func([]byte)) (n int, end bool) {
 			t.state = inLine
 		}
 	}
-	put(out)
+	to.put(out)
 	return len(p), false
 }
 
