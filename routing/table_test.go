@@ -302,23 +302,6 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func BenchmarkRoute(b *testing.B) {
-	connectors := []Connector{{Name: "internet", Spaces: []string{"*;10"}}}
-	for i := range 1000 {
-		n := string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
-		connectors = append(connectors, Connector{Name: n, Spaces: []string{"*." + n + ".example.com"}})
-	}
-	r := &Router{Table: table(b, connectors...)}
-	m := &queue.Message{From: "alice@example.com", Content: queue.String("x")}
-	rcpt := &queue.Recipient{Addr: "bob@mail.aba.example.com"}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := r.Route(b.Context(), m, rcpt); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func FuzzSpace(f *testing.F) {
 	for _, s := range []string{"*", "--", "SMTP:*.example.com;5", "example.com", "[192.0.2.1]", "[IPv6:::1];3", "müller.example"} {
 		f.Add(s)
