@@ -41,6 +41,7 @@ type relayConfig struct {
 	retry     queue.Retry
 	timeouts  smtpclient.Timeouts
 	logger    *slog.Logger
+	limits    queue.Limits
 }
 
 // A relay is the whole house: all five rooms.
@@ -72,7 +73,7 @@ func assemble(c relayConfig) (*relay, error) {
 		return nil, err
 	}
 	r := &relay{store: store, router: &routing.Router{Table: table, Hostname: "relay.example.com", Logger: c.logger}}
-	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: "relay.example.com", Retry: c.retry, Logger: c.logger}
+	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: "relay.example.com", Retry: c.retry, Limits: c.limits, Logger: c.logger}
 	gate := &policy.Gate{
 		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Queue:    r.queue,
