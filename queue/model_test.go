@@ -25,9 +25,9 @@ import (
 // nobody to report to. Only a queue that vanished may leave a recipient that
 // was delivered twice, or a report that was sent twice.
 func TestModel(t *testing.T) {
-	seeds := 30
+	seeds := 12
 	if testing.Short() {
-		seeds = 5
+		seeds = 3
 	}
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -1,0 +1,250 @@
+package dsn
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/mail"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/xtext"
+)
+
+// ErrNotReport says that a message is not a delivery status notification.
+var ErrNotReport = errors.New("dsn: not a delivery status notification")
+
+// Bounds of what Parse reads.
+const (
+	parseMost      = 32 << 20 // bytes
+	recipientsMost = 10000
+)
+
+// Parse reads a delivery status notification as other systems send it. An
+// error that is ErrNotReport says that the message is something else; any
+// other names what is wrong with the report.
+func Parse(r io.Reader) (*Report, error) {
+	msg, err := mail.ReadMessage(io.LimitReader(r, parseMost))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotReport, err)
+	}
+	typ, params, err := mime.ParseMediaType(msg.Header.Get("Content-Type"))
+	if err != nil || typ != "multipart/report" || !strings.EqualFold(params["report-type"], "delivery-status") {
+		return nil, ErrNotReport
+	}
+	p := &Report{MessageID: strings.Trim(msg.Header.Get("Message-Id"), "<> ")}
+	p.From = mailbox(msg.Header.Get("From"))
+	p.To = mailbox(msg.Header.Get("To"))
+	p.Date, _ = msg.Header.Date()
+	parts := multipart.NewReader(msg.Body, params["boundary"])
+	found := false
+	for {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			break // the end, or as good as that
+		}
+		if err := p.part(part, &found); err != nil {
+			return nil, err
+		}
+	}
+	if !found {
+		return nil, fmt.Errorf("%w: it has no delivery-status part", ErrNotReport)
+	}
+	return p, nil
+}
+
+// part takes what one part of the report has to say.
+func (r *Report) part(part *multipart.Part, found *bool) error {
+	body, err := io.ReadAll(decoded(part))
+	if err != nil {
+		return fmt.Errorf("dsn: a part that cannot be decoded: %w", err)
+	}
+	typ, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+	switch typ {
+	case "message/delivery-status", "message/global-delivery-status":
+		if *found {
+			return errors.New("dsn: two delivery-status parts")
+		}
+		*found = true
+		r.UTF8 = typ == "message/global-delivery-status"
+		return r.status(body)
+	case "message/rfc822", "message/global":
+		if r.Original == nil {
+			r.Original = content.Of(body)
+		}
+	case "text/rfc822-headers", "message/global-headers", "message/rfc822-headers":
+		if r.Original == nil {
+			r.Original, r.Headers = content.Of(body), true
+		}
+	}
+	return nil
+}
+
+func decoded(part *multipart.Part) io.Reader {
+	switch strings.ToLower(strings.TrimSpace(part.Header.Get("Content-Transfer-Encoding"))) {
+	case "base64":
+		return base64.NewDecoder(base64.StdEncoding, part)
+	case "quoted-printable":
+		return quotedprintable.NewReader(part)
+	}
+	return part
+}
+
+// status reads the delivery-status part: groups of fields, the first about
+// the message and each other about one recipient (RFC 3464, 2.1).
+func (r *Report) status(body []byte) error {
+	body = bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n"))
+	for i, group := range groups(body) {
+		h, err := fields(group)
+		if err != nil {
+			return fmt.Errorf("dsn: group %d of the delivery-status part: %w", i+1, err)
+		}
+		if h.Get("Final-Recipient") == "" && h.Get("Action") == "" {
+			if i == 0 {
+				r.message(h)
+			}
+			continue
+		}
+		rc, err := recipient(h)
+		if err != nil {
+			return fmt.Errorf("dsn: recipient %d: %w", len(r.Recipients)+1, err)
+		}
+		if len(r.Recipients) == recipientsMost {
+			return fmt.Errorf("dsn: more than %d recipients", recipientsMost)
+		}
+		r.Recipients = append(r.Recipients, rc)
+	}
+	if len(r.Recipients) == 0 {
+		return errors.New("dsn: a report about no recipient")
+	}
+	return nil
+}
+
+func groups(body []byte) (gs [][]byte) {
+	for g := range bytes.SplitSeq(body, []byte("\n\n")) {
+		if g = bytes.Trim(g, "\n"); len(g) > 0 {
+			gs = append(gs, g)
+		}
+	}
+	return gs
+}
+
+// fields reads one group, unfolding what is folded.
+func fields(group []byte) (textproto.MIMEHeader, error) {
+	h := textproto.MIMEHeader{}
+	last := ""
+	for line := range strings.SplitSeq(string(group), "\n") {
+		if line != "" && (line[0] == ' ' || line[0] == '\t') && last != "" {
+			v := h[last]
+			v[len(v)-1] += " " + strings.TrimSpace(line)
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || strings.TrimSpace(name) == "" {
+			return nil, fmt.Errorf("%q is no header field", clip(line, 80))
+		}
+		last = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name))
+		h[last] = append(h[last], strings.TrimSpace(value))
+	}
+	return h, nil
+}
+
+func (r *Report) message(h textproto.MIMEHeader) {
+	r.EnvelopeID = h.Get("Original-Envelope-Id")
+	_, r.ReportingMTA = typed(h.Get("Reporting-Mta"))
+	_, r.ReceivedFrom = typed(h.Get("Received-From-Mta"))
+	r.Arrival = date(h.Get("Arrival-Date"))
+}
+
+func recipient(h textproto.MIMEHeader) (rc Recipient, err error) {
+	if _, rc.Final, err = addressOf(h.Get("Final-Recipient")); err != nil {
+		return rc, fmt.Errorf("field Final-Recipient: %w", err)
+	}
+	if o := h.Get("Original-Recipient"); o != "" {
+		if rc.OriginalType, rc.Original, err = addressOf(o); err != nil {
+			return rc, fmt.Errorf("field Original-Recipient: %w", err)
+		}
+	}
+	action, _, _ := strings.Cut(strings.ToLower(h.Get("Action")), " ")
+	switch rc.Action = Action(action); rc.Action {
+	case Failed, Delayed, Delivered, Relayed, Expanded:
+	default:
+		return rc, fmt.Errorf("field Action: %q is none", clip(action, 40))
+	}
+	if rc.Status, err = status(h.Get("Status")); err != nil {
+		return rc, err
+	}
+	_, rc.RemoteMTA = typed(h.Get("Remote-Mta"))
+	_, rc.Diagnostic = typed(h.Get("Diagnostic-Code"))
+	rc.LastAttempt = date(h.Get("Last-Attempt-Date"))
+	rc.RetryUntil = date(h.Get("Will-Retry-Until"))
+	return rc, nil
+}
+
+// status reads "5.1.1", with a comment perhaps after it.
+func status(s string) (c smtp.EnhancedCode, err error) {
+	word, _, _ := strings.Cut(strings.TrimSpace(s), " ")
+	parts := strings.Split(word, ".")
+	if len(parts) != 3 {
+		return c, fmt.Errorf("field Status: %q is no status code", clip(s, 40))
+	}
+	for i, p := range parts {
+		n, err := strconv.ParseUint(p, 10, 10)
+		if err != nil || len(p) > 3 {
+			return c, fmt.Errorf("field Status: %q is no status code", clip(s, 40))
+		}
+		c[i] = int(n)
+	}
+	return c, nil
+}
+
+// addressOf reads "type; address".
+func addressOf(s string) (typ smtp.DSNAddressType, address string, err error) {
+	t, a := typed(s)
+	if a == "" {
+		return "", "", fmt.Errorf("%q has no address", clip(s, 80))
+	}
+	typ = smtp.DSNAddressType(strings.ToUpper(t))
+	if typ == smtp.DSNAddressTypeUTF8 {
+		if d, err := xtext.DecodeUTF8Addr(a); err == nil {
+			a = d
+		}
+	}
+	if len(a) > 1 && a[0] == '<' && a[len(a)-1] == '>' {
+		a = a[1 : len(a)-1] // some write it so
+	}
+	return typ, a, nil
+}
+
+func typed(s string) (typ, value string) {
+	typ, value, ok := strings.Cut(s, ";")
+	if !ok {
+		return "", strings.TrimSpace(s)
+	}
+	return strings.TrimSpace(typ), strings.TrimSpace(value)
+}
+
+func mailbox(s string) string {
+	if a, err := mail.ParseAddress(s); err == nil {
+		return a.Address
+	}
+	return ""
+}
+
+func date(s string) time.Time {
+	t, err := mail.ParseDate(s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
