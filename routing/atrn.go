@@ -24,9 +24,9 @@ import (
 // domains is the command's argument: domains with commas between them, or
 // nothing for all. When the reply's code is 250 it must be sent, and then the
 // connection be given to the Turn.
-func (r *Router) ATRN(identity, domains string) (smtpclient.Reply, *Turn) {
+func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *Turn) {
 	if identity == "" {
-		return reply(530, "5.7.0", "Authentication required"), nil
+		return reply(530, smtp.EnhancedCode{5, 7, 0}, "Authentication required"), nil
 	}
 	t := &Turn{router: r, identity: identity, slot: make(chan struct{}, 1), over: make(chan struct{}), moved: make(chan struct{}, 1)}
 	if domains = strings.TrimSpace(domains); domains == "" {
@@ -39,7 +39,7 @@ func (r *Router) ATRN(identity, domains string) (smtpclient.Reply, *Turn) {
 		for domain := range strings.SplitSeq(domains, ",") {
 			rels, err := r.askedFor(identity, strings.TrimSpace(domain), true)
 			if err != nil {
-				return reply(501, "5.5.4", err.Error()), nil
+				return reply(501, smtp.EnhancedCode{5, 5, 4}, err.Error()), nil
 			}
 			if len(rels) == 0 {
 				t.releases = nil
@@ -52,9 +52,9 @@ func (r *Router) ATRN(identity, domains string) (smtpclient.Reply, *Turn) {
 		}
 	}
 	if len(t.releases) == 0 {
-		return reply(450, "4.7.1", "ATRN request refused"), nil
+		return reply(450, smtp.EnhancedCode{4, 7, 1}, "ATRN request refused"), nil
 	}
-	return reply(250, "2.0.0", "OK now reversing the connection"), t
+	return reply(250, smtp.EnhancedCode{2, 0, 0}, "OK now reversing the connection"), t
 }
 
 // A Turn is a client's right to have mail over its own connection.

@@ -7,8 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
 // releaseTime is how long held mail flows once it was asked for.
@@ -21,34 +22,48 @@ const releaseTime = 10 * time.Minute
 //
 // A node is a domain, "@domain" for it and all below, or "#connector" for all
 // mail of a connector; the last is only for HoldAccounts.
-func (r *Router) ETRN(ctx context.Context, identity, node string) smtpclient.Reply {
+func (r *Router) ETRN(ctx context.Context, identity, node string) smtp.SMTPError {
 	rels, err := r.askedFor(identity, node, false)
 	if err != nil {
-		return reply(501, "5.5.4", err.Error())
+		return reply(501, smtp.EnhancedCode{5, 5, 4}, err.Error())
 	}
 	if len(rels) == 0 {
-		return reply(459, "4.7.1", fmt.Sprintf("Node %s not allowed: no mail is held for it that you may ask for", quoted(node)))
+		return reply(459, smtp.EnhancedCode{4, 7, 1}, fmt.Sprintf("Node %s not allowed: no mail is held for it that you may ask for", quoted(node)))
 	}
 	n, err := r.letGo(ctx, rels)
 	switch {
 	case err != nil:
-		return reply(458, "4.3.0", fmt.Sprintf("Unable to queue messages for node %s", quoted(node)))
+		return reply(458, smtp.EnhancedCode{4, 3, 0}, fmt.Sprintf("Unable to queue messages for node %s", quoted(node)))
 	case n == 0:
-		return reply(251, "2.0.0", fmt.Sprintf("OK, no messages waiting for node %s", quoted(node)))
+		return reply(251, smtp.EnhancedCode{2, 0, 0}, fmt.Sprintf("OK, no messages waiting for node %s", quoted(node)))
 	case n > 0:
-		return reply(253, "2.0.0", fmt.Sprintf("OK, %d pending messages for node %s started", n, quoted(node)))
+		return reply(253, smtp.EnhancedCode{2, 0, 0}, fmt.Sprintf("OK, %d pending messages for node %s started", n, quoted(node)))
 	}
-	return reply(250, "2.0.0", fmt.Sprintf("OK, queuing for node %s started", quoted(node)))
+	return reply(250, smtp.EnhancedCode{2, 0, 0}, fmt.Sprintf("OK, queuing for node %s started", quoted(node)))
 }
 
-func reply(code int, enhanced, text string) smtpclient.Reply {
-	return smtpclient.Reply{Code: code, Lines: []string{enhanced + " " + text}}
+func reply(code int, enhanced smtp.EnhancedCode, text string) smtp.SMTPError {
+	return smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}
 }
 
 // quoted keeps a client's argument from ending our reply early.
 func quoted(s string) string {
 	q := fmt.Sprintf("%q", s)
 	return q[1:min(len(q)-1, 256)]
+}
+
+// WakeQueue is the Wake of a Router whose mail waits in q.
+func WakeQueue(q *queue.Queue) func(ctx context.Context, match func(queue.NextHop) bool) (int, error) {
+	return func(ctx context.Context, match func(queue.NextHop) bool) (messages int, err error) {
+		queues, err := q.Queues(ctx)
+		for _, info := range queues {
+			if match(info.Hop) {
+				messages += max(info.Stored, info.InMemory)
+				q.RetryQueue(info.Hop)
+			}
+		}
+		return messages, err
+	}
 }
 
 // letGo opens the releases and wakes the queue. The number of messages is

@@ -98,7 +98,7 @@ func TestETRNReplies(t *testing.T) {
 			return c.waiting, c.err
 		}
 		got := r.ETRN(t.Context(), c.identity, c.node)
-		if text := fmt.Sprintf("%d %s", got.Code, strings.Join(got.Lines, "|")); text != c.want {
+		if text := code(&got) + " " + got.Message; text != c.want {
 			t.Errorf("%s %q: %s\nwant %s", c.identity, c.node, text, c.want)
 		}
 	}
@@ -203,10 +203,10 @@ func provide(conn net.Conn, r *Router, identity string) error {
 			return nil
 		case "ETRN":
 			answer := r.ETRN(context.Background(), identity, arg)
-			fmt.Fprintf(conn, "%d %s\r\n", answer.Code, answer.Lines[0])
+			fmt.Fprintf(conn, "%s %s\r\n", code(&answer), answer.Message)
 		case "ATRN":
 			answer, turn := r.ATRN(identity, arg)
-			fmt.Fprintf(conn, "%d %s\r\n", answer.Code, answer.Lines[0])
+			fmt.Fprintf(conn, "%s %s\r\n", code(&answer), answer.Message)
 			if turn != nil {
 				return turn.Serve(context.Background(), conn)
 			}

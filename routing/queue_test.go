@@ -1,0 +1,123 @@
+package routing
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+)
+
+// relay runs a queue with a router, in a bubble whose clock begins at midnight
+// UTC. What its connectors carry is noted with the time since then.
+type relay struct {
+	r     *Router
+	q     *queue.Queue
+	mu    sync.Mutex
+	began time.Time
+	came  []string // "domain at"
+}
+
+func newRelay(t *testing.T, connectors ...Connector) *relay {
+	t.Helper()
+	x := &relay{began: time.Now()}
+	for i := range connectors {
+		if connectors[i].Transport == nil {
+			connectors[i].Transport = x
+		}
+	}
+	x.r = &Router{Hostname: "relay.test", Table: table(t, connectors...)}
+	x.q = &queue.Queue{Store: new(memory.Store), Deliverer: x.r, Hostname: "relay.test"}
+	x.r.Wake = WakeQueue(x.q)
+	var running sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	running.Go(func() {
+		if err := x.q.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); running.Wait(); x.q.Store.Close() })
+	return x
+}
+
+func (x *relay) Deliver(_ context.Context, j *Job) []queue.Result {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range j.Recipients {
+		x.came = append(x.came, r.Addr+" "+time.Since(x.began).Round(time.Minute).String())
+	}
+	return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250}})
+}
+
+func (x *relay) submit(t *testing.T, to string, size int) {
+	t.Helper()
+	m := &queue.Message{Recipients: queue.Rcpt(to), Content: queue.Bytes(make([]byte, size))} // no sender: no reports
+	if err := x.q.Submit(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (x *relay) expect(t *testing.T, when string, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.came) != len(want) {
+		t.Errorf("%s: %q came, want %q", when, x.came, want)
+		return
+	}
+	for i := range want {
+		if x.came[i] != want[i] {
+			t.Errorf("%s: %q came, want %q", when, x.came, want)
+		}
+	}
+}
+
+func TestTheQueueWaitsForTheSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newRelay(t, Connector{Name: "night", Spaces: []string{"*"},
+			Schedule: schedule(t, "08:00-18:00", time.UTC), OversizeSize: 1000, OversizeSchedule: schedule(t, "20:00-22:00", time.UTC)})
+		x.submit(t, "a@example.net", 10)
+		x.submit(t, "large@example.net", 2000)
+		time.Sleep(8*time.Hour - time.Second)
+		x.expect(t, "just before eight")
+		time.Sleep(2 * time.Minute)
+		x.expect(t, "after eight", "a@example.net 8h0m0s")
+		x.submit(t, "b@example.net", 10)
+		x.expect(t, "at once", "a@example.net 8h0m0s", "b@example.net 8h2m0s")
+		time.Sleep(12 * time.Hour)
+		x.expect(t, "after eight in the evening", "a@example.net 8h0m0s", "b@example.net 8h2m0s", "large@example.net 20h0m0s")
+	})
+}
+
+func TestTheQueueWaitsForETRN(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newRelay(t, Connector{Name: "branch", Spaces: []string{"branch.example"}, Hold: true, HoldAccounts: []string{"branch"}})
+		x.submit(t, "a@branch.example", 10)
+		x.submit(t, "b@branch.example", 10)
+		time.Sleep(25 * time.Hour)
+		x.expect(t, "nobody asked")
+		if got := x.r.ETRN(t.Context(), "branch", "branch.example"); got.Code != 253 || got.Message != "OK, 2 pending messages for node branch.example started" {
+			t.Errorf("%v", got)
+		}
+		time.Sleep(time.Minute)
+		x.expect(t, "asked for", "a@branch.example 25h0m0s", "b@branch.example 25h0m0s")
+		time.Sleep(time.Hour)
+		x.submit(t, "c@branch.example", 10)
+		time.Sleep(time.Hour)
+		x.expect(t, "not asked again", "a@branch.example 25h0m0s", "b@branch.example 25h0m0s")
+		if got := x.r.ETRN(t.Context(), "branch", "branch.example"); got.Code != 253 {
+			t.Errorf("%v", got)
+		}
+		time.Sleep(time.Minute)
+		x.expect(t, "asked again", "a@branch.example 25h0m0s", "b@branch.example 25h0m0s", "c@branch.example 27h1m0s")
+		if got := x.r.ETRN(t.Context(), "branch", "branch.example"); got.Code != 251 {
+			t.Errorf("%v", got)
+		}
+	})
+}
