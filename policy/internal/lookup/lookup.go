@@ -37,6 +37,9 @@ func TXT(ctx context.Context, r TXTResolver, name string) ([]string, error) {
 	if !Valid(name) {
 		return nil, nil // such a name cannot exist
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	records, err := r.LookupTXT(ctx, FQDN(name))
 	if err != nil && !Absent(err) {
 		return nil, err

@@ -1,0 +1,176 @@
+package dkim
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
+)
+
+// A candidate is a signature that is being verified.
+type candidate struct {
+	Signature
+	field        []byte // raw
+	bStart, bEnd int    // where the b= value stands in it
+	sig, hash    []byte
+	header, body dkimsig.Canon
+	length       int64 // l=; -1 for all
+}
+
+// conclude notes a result, once.
+func (c *candidate) conclude(r Result, err error) {
+	if c.Result == "" {
+		c.Result, c.Err = r, fmt.Errorf("dkim: %w", err)
+	}
+}
+
+// parse reads a DKIM-Signature field. What is wrong with it is its conclusion.
+func parse(field []byte, now time.Time) *candidate {
+	c := &candidate{field: field, length: -1}
+	tags, err := taglist.Parse(dkimsig.FieldBody(field))
+	if err != nil {
+		c.conclude(Neutral, err)
+		return c
+	}
+	c.Domain = taglist.Compact(tags.Value("d"))
+	c.Selector = taglist.Compact(tags.Value("s"))
+	c.Algorithm = taglist.Compact(tags.Value("a"))
+	c.Value = taglist.Compact(tags.Value("b"))
+	if err := c.read(tags); err != nil {
+		c.conclude(Neutral, err)
+		return c
+	}
+	if !slices.ContainsFunc(c.Fields, func(name string) bool { return strings.EqualFold(name, "From") }) {
+		c.conclude(PermError, errors.New("From is not signed")) // RFC 6376, 6.1.1
+	}
+	if err := dkimsig.CheckAlgorithm(c.Algorithm); err != nil {
+		c.conclude(PermError, err)
+	}
+	if !c.Expires.IsZero() && now.After(c.Expires) {
+		c.conclude(Policy, errors.New("expired on "+c.Expires.UTC().Format(time.RFC3339)))
+	}
+	return c
+}
+
+// read takes the tags in; an error is one of syntax (RFC 6376, 3.5, 6.1.1).
+func (c *candidate) read(tags taglist.List) (err error) {
+	for _, name := range []string{"v", "a", "b", "bh", "d", "h", "s"} {
+		if tags.Value(name) == "" {
+			return fmt.Errorf("tag %s= is missing", name)
+		}
+	}
+	if v := tags.Value("v"); v != "1" {
+		return fmt.Errorf("unknown version %q", v)
+	}
+	if !isDomain(c.Domain) {
+		return fmt.Errorf("d=%s is no domain", c.Domain)
+	}
+	if !isSelector(c.Selector) || !lookup.Valid(c.Selector+"._domainkey."+c.Domain) {
+		return fmt.Errorf("s=%s is no selector", c.Selector)
+	}
+	for _, t := range tags {
+		if t.Name == "b" {
+			c.bStart, c.bEnd = t.Start, t.End
+		}
+	}
+	if c.sig, err = base64.StdEncoding.DecodeString(c.Value); err != nil {
+		return errors.New("b= is not base64")
+	}
+	if c.hash, err = base64.StdEncoding.DecodeString(taglist.Compact(tags.Value("bh"))); err != nil {
+		return errors.New("bh= is not base64")
+	}
+	c.Fields = taglist.Split(tags.Value("h"), ":")
+	if c.header, c.body, err = dkimsig.ParseCanon(taglist.Compact(tags.Value("c"))); err != nil {
+		return err
+	}
+	if l, found := tags.Get("l"); found {
+		n, err := strconv.ParseUint(l, 10, 62)
+		if err != nil {
+			return fmt.Errorf("l=%s is no length", l)
+		}
+		c.length = int64(n)
+	}
+	if q, found := tags.Get("q"); found && !slices.Contains(taglist.Split(q, ":"), "dns/txt") {
+		return fmt.Errorf("q=%s is no way that is known to find a key", q)
+	}
+	if err := c.readTimes(tags); err != nil {
+		return err
+	}
+	return c.readIdentity(tags)
+}
+
+func (c *candidate) readTimes(tags taglist.List) error {
+	for name, at := range map[string]*time.Time{"t": &c.Time, "x": &c.Expires} {
+		if s, found := tags.Get(name); found {
+			n, err := strconv.ParseUint(s, 10, 63)
+			if err != nil {
+				return fmt.Errorf("%s=%s is no time", name, s)
+			}
+			*at = time.Unix(int64(min(n, 1<<40)), 0) // RFC 6376, 3.5: up to year 200,000 at least
+		}
+	}
+	if !c.Time.IsZero() && !c.Expires.IsZero() && !c.Expires.After(c.Time) {
+		return errors.New("x= is not after t=")
+	}
+	return nil
+}
+
+// readIdentity reads i=, whose domain is that of d= or one below it.
+func (c *candidate) readIdentity(tags taglist.List) error {
+	i, found := tags.Get("i")
+	if !found {
+		c.Identity = "@" + c.Domain
+		return nil
+	}
+	c.Identity = i
+	_, domain := addr.Split(i)
+	if !isBelow(domain, c.Domain) {
+		return fmt.Errorf("i=%s is not of d=%s", i, c.Domain)
+	}
+	return nil
+}
+
+// strict says whether i= has the very domain of d=.
+func (c *candidate) strict() bool {
+	_, domain := addr.Split(c.Identity)
+	return strings.EqualFold(domain, c.Domain)
+}
+
+// isBelow says whether name is domain or a name below it.
+func isBelow(name, domain string) bool {
+	if len(name) > len(domain) {
+		rest := len(name) - len(domain)
+		return name[rest-1] == '.' && strings.EqualFold(name[rest:], domain)
+	}
+	return strings.EqualFold(name, domain)
+}
+
+// isSelector: letters, digits, hyphens, underscores and dots.
+func isSelector(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isDomain: a name that DNS could hold, of visible ASCII or UTF-8 (RFC 8616).
+func isDomain(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f || s[i] == '@' {
+			return false
+		}
+	}
+	_, err := addr.Domain(s)
+	return err == nil && lookup.Valid(s) && !strings.HasSuffix(s, ".")
+}

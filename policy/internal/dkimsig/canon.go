@@ -1,0 +1,221 @@
+package dkimsig
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"strings"
+)
+
+// A Canon is a canonicalization algorithm (RFC 6376, 3.4).
+type Canon uint8
+
+const (
+	Simple Canon = iota
+	Relaxed
+)
+
+func (c Canon) String() string {
+	if c == Relaxed {
+		return "relaxed"
+	}
+	return "simple"
+}
+
+// ParseCanon reads a c= tag: "header/body", both simple by default.
+func ParseCanon(s string) (header, body Canon, err error) {
+	h, b, _ := strings.Cut(s, "/")
+	if header, err = parseOne(h); err == nil {
+		body, err = parseOne(b)
+	}
+	return header, body, err
+}
+
+func parseOne(s string) (Canon, error) {
+	switch s {
+	case "", "simple":
+		return Simple, nil
+	case "relaxed":
+		return Relaxed, nil
+	}
+	return 0, fmt.Errorf("unknown canonicalization %q", s)
+}
+
+// appendField appends the canonical form of a header field, CRLF included.
+func (c Canon) appendField(dst, field []byte) []byte {
+	if c == Simple {
+		return append(dst, field...)
+	}
+	colon := bytes.IndexByte(field, ':')
+	if colon < 0 {
+		colon = len(field)
+	}
+	for _, b := range bytes.TrimRight(field[:colon], " \t\r\n") {
+		if 'A' <= b && b <= 'Z' {
+			b |= 0x20
+		}
+		dst = append(dst, b)
+	}
+	dst = append(dst, ':')
+	gap, begun := false, false
+	for _, b := range field[min(colon+1, len(field)):] {
+		if b == ' ' || b == '\t' || b == '\r' || b == '\n' {
+			gap = true
+			continue
+		}
+		if gap && begun {
+			dst = append(dst, ' ')
+		}
+		gap, begun = false, true
+		dst = append(dst, b)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// A BodyHash is the SHA-256 of a body's canonical form. It takes the body in
+// pieces and keeps none of it.
+type BodyHash struct {
+	canon Canon
+	limit int64 // octets that count (l=); negative: all
+	total int64 // of the canonical form
+	h     hash.Hash
+
+	crlfs int  // line ends that count only if something follows
+	cr    bool // a CR, perhaps of a line end
+	blank bool // white space that counts only if something follows on its line
+	buf   []byte
+}
+
+// NewBodyHash hashes the first limit octets of the canonical form, all of
+// them where limit is negative.
+func NewBodyHash(c Canon, limit int64) *BodyHash {
+	return &BodyHash{canon: c, limit: limit, h: sha256.New()}
+}
+
+// Write takes the next piece of the body. It never fails.
+func (b *BodyHash) Write(p []byte) (int, error) {
+	n := len(p)
+	if b.cr && n > 0 {
+		b.cr = false
+		if p[0] == '\n' {
+			b.crlfs, b.blank = b.crlfs+1, false
+			p = p[1:]
+		} else {
+			b.emit(lines[:1])
+		}
+	}
+	if b.canon == Relaxed {
+		b.relaxed(p)
+	} else {
+		b.simple(p)
+	}
+	return n, nil
+}
+
+func (b *BodyHash) simple(p []byte) {
+	end := len(p)
+	if end > 0 && p[end-1] == '\r' {
+		b.cr = true
+		end--
+	}
+	crlfs := 0
+	for end >= 2 && p[end-2] == '\r' && p[end-1] == '\n' {
+		crlfs++
+		end -= 2
+	}
+	if end > 0 {
+		b.emit(p[:end])
+	}
+	b.crlfs += crlfs
+}
+
+func (b *BodyHash) relaxed(p []byte) {
+	for len(p) > 0 {
+		switch p[0] {
+		case ' ', '\t':
+			b.blank = true
+			p = p[1:]
+		case '\r':
+			if len(p) == 1 {
+				b.cr = true
+				return
+			}
+			if p[1] == '\n' {
+				b.crlfs, b.blank = b.crlfs+1, false
+				p = p[2:]
+				continue
+			}
+			b.emit(p[:1])
+			p = p[1:]
+		default:
+			n := 1
+			for n < len(p) && p[n] != ' ' && p[n] != '\t' && p[n] != '\r' {
+				n++
+			}
+			b.emit(p[:n])
+			p = p[n:]
+		}
+	}
+}
+
+var (
+	lines = bytes.Repeat([]byte("\r\n"), 512)
+	space = []byte{' '}
+)
+
+// emit hashes octets, and before them the line ends and the white space that
+// now count.
+func (b *BodyHash) emit(p []byte) {
+	for b.crlfs > 0 {
+		n := min(b.crlfs, len(lines)/2)
+		b.put(lines[:2*n])
+		b.crlfs -= n
+	}
+	if b.blank {
+		b.blank = false
+		b.put(space)
+	}
+	b.put(p)
+}
+
+// put gathers small pieces: hashing word by word costs twice as much.
+func (b *BodyHash) put(p []byte) {
+	if b.limit >= 0 {
+		b.total += int64(len(p))
+		if over := b.total - b.limit; over > 0 {
+			p = p[:max(0, int64(len(p))-over)]
+		}
+	} else {
+		b.total += int64(len(p))
+	}
+	if len(b.buf)+len(p) > 4096 {
+		b.h.Write(b.buf)
+		b.buf = b.buf[:0]
+	}
+	if len(p) > 4096 {
+		b.h.Write(p)
+		return
+	}
+	if b.buf == nil {
+		b.buf = make([]byte, 0, 4096)
+	}
+	b.buf = append(b.buf, p...)
+}
+
+// Sum ends the body and returns its hash and the length of its canonical form.
+func (b *BodyHash) Sum() (sum []byte, length int64) {
+	if b.cr {
+		b.cr = false
+		b.emit(lines[:1])
+	}
+	b.crlfs, b.blank = 0, false
+	// RFC 6376, 3.4.3 and 3.4.4: an empty body is one line end in the simple
+	// form and nothing in the relaxed one.
+	if b.canon == Simple || b.total > 0 {
+		b.put(lines[:2])
+	}
+	b.h.Write(b.buf)
+	b.buf = b.buf[:0]
+	return b.h.Sum(nil), b.total
+}

@@ -1,0 +1,77 @@
+package taglist
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	const text = " v=1; a =\r\n\trsa-sha256 ;h= From : To\r\n ;; b=AB\r\n\tCD= ; x_1=;"
+	list, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"v": "1", "a": "rsa-sha256", "h": "From : To", "b": "AB\r\n\tCD=", "x_1": "", "none": ""} {
+		if got := list.Value(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if _, found := list.Get("x_1"); !found {
+		t.Error("an empty tag is not found")
+	}
+	for _, tag := range list {
+		if got := text[tag.Start:tag.End]; strings.Trim(got, blanks) != tag.Value {
+			t.Errorf("%s stands at %q", tag.Name, got)
+		}
+	}
+	if got := Split(list.Value("h"), ":"); !slices.Equal(got, []string{"From", "To"}) {
+		t.Errorf("split into %q", got)
+	}
+	if got := Compact(list.Value("b")); got != "ABCD=" {
+		t.Errorf("compact %q", got)
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"v=1; v=1":              "appears twice",
+		"v=1; word":             `"word" is no tag`,
+		"=1":                    "is no tag",
+		"1a=1":                  "is no tag",
+		"a b=1":                 "is no tag",
+		strings.Repeat("x", 99): "xxx...",
+		manyTags(maxTags + 1):   "too many tags",
+	} {
+		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.20q: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := Parse(manyTags(maxTags)); err != nil {
+		t.Error(err)
+	}
+}
+
+func manyTags(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("t" + strings.Repeat("x", i) + "=1;")
+	}
+	return b.String()
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("v=DKIM1; k=rsa; p=AB CD")
+	f.Add("a=;b==;;c = d ")
+	f.Fuzz(func(t *testing.T, s string) {
+		list, err := Parse(s)
+		if err != nil {
+			return
+		}
+		for _, tag := range list {
+			if strings.Trim(s[tag.Start:tag.End], blanks) != tag.Value || tag.Name == "" {
+				t.Errorf("%q: tag %+v", s, tag)
+			}
+		}
+	})
+}
