@@ -1,0 +1,129 @@
+package routing_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// heldMail lets clients of a server ask for the mail that a router holds.
+func heldMail(router *routing.Router) smtpserver.Agent {
+	keywords := func(s *smtpserver.Session) []string {
+		if s.Identity() == "" {
+			return []string{"ETRN"}
+		}
+		return []string{"ETRN", "ATRN"} // RFC 2645, 5: for those who have authenticated
+	}
+	return smtpserver.Agent{Name: "held mail", Keywords: keywords, Command: func(ctx context.Context, s *smtpserver.Session, verb, arg string) (*smtpserver.Reply, error) {
+		switch verb {
+		case "ETRN":
+			r := router.ETRN(ctx, s.Identity(), arg)
+			return &smtpserver.Reply{Code: r.Code, EnhancedCode: r.EnhancedCode, Lines: []string{r.Message}}, nil
+		case "ATRN":
+			r, turn := router.ATRN(s.Identity(), arg)
+			reply := &smtpserver.Reply{Code: r.Code, EnhancedCode: r.EnhancedCode, Lines: []string{r.Message}}
+			if turn != nil {
+				reply.Takeover = func(ctx context.Context, conn net.Conn) { turn.Serve(ctx, conn) }
+			}
+			return reply, nil
+		}
+		return nil, nil
+	}}
+}
+
+// inbox is a Handler that notes whom mail came for.
+type inbox struct {
+	mu  sync.Mutex
+	got []string
+}
+
+func (b *inbox) Receive(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range m.Recipients {
+		b.got = append(b.got, r.Addr)
+	}
+	return "", nil
+}
+
+func serve(t *testing.T, srv *smtpserver.Server) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { srv.Serve(l) })
+	t.Cleanup(func() { srv.Close(); serving.Wait() })
+	return l.Addr().String()
+}
+
+// A branch office dials in, proves who it is, and takes its mail over the same
+// connection: two whole relays, and between them ATRN.
+func TestATRNBetweenTwoRelays(t *testing.T) {
+	table, err := routing.NewTable(routing.Connector{Name: "branch", Spaces: []string{"branch.example"}, Hold: true, HoldAccounts: []string{"branch"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := &routing.Router{Table: table, Hostname: "provider.example"}
+	q := &queue.Queue{Store: new(memory.Store), Deliverer: router, Hostname: "provider.example"}
+	router.Wake = routing.WakeQueue(q)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { q.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	for i := range 20 {
+		m := &queue.Message{From: "a@example.com", Recipients: queue.Rcpt(fmt.Sprintf("u%02d@branch.example", i)), Content: queue.String("Subject: x\r\n\r\nhello\r\n")}
+		if err := q.Submit(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	provider := serve(t, &smtpserver.Server{Hostname: "provider.example", Agents: []smtpserver.Agent{heldMail(router)},
+		AllowInsecureAuth: true, Limits: smtpserver.Limits{Tarpit: -1},
+		Auth: smtpserver.PasswordAuth(func(_ context.Context, _ *smtpserver.Session, user, password string) error {
+			if user != "branch" || password != "secret" {
+				return errors.New("wrong password")
+			}
+			return nil
+		})})
+
+	box := &inbox{}
+	ours := &smtpserver.Server{Hostname: "branch.example", Handler: box}
+	defer ours.Close()
+	fetch := func(user, password string) error {
+		transport := &smtpclient.Transport{Hostname: "branch.example", Auth: smtpclient.PasswordAuth(user, password),
+			AllowInsecureAuth: true, TLS: smtpclient.TLSPolicy{Level: smtpclient.TLSNone}}
+		if user == "" {
+			transport.Auth = nil
+		}
+		f := &routing.Fetcher{Transport: transport, Provider: routing.SmartHost{Host: "[127.0.0.1]" + provider[strings.LastIndex(provider, ":"):]},
+			Method: routing.FetchATRN, Domains: []string{"branch.example"}, Serve: ours.Serve}
+		return f.Fetch(t.Context())
+	}
+	if err := fetch("", ""); err == nil || !strings.Contains(err.Error(), "530") && !strings.Contains(err.Error(), "uthentication") {
+		t.Errorf("without a name: %v", err)
+	}
+	if err := fetch("branch", "guessed"); err == nil {
+		t.Error("with a wrong password the mail was handed out")
+	}
+	if len(box.got) > 0 {
+		t.Fatalf("strangers got %v", box.got)
+	}
+	if err := fetch("branch", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if len(box.got) != 20 {
+		t.Errorf("%d of 20 messages came", len(box.got))
+	}
+}
