@@ -1,0 +1,193 @@
+package policy
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Greylist lets mail wait that a network sends from a sender to a recipient
+// for the first time: 451 4.7.1 at RCPT. Mail servers come again, much spam
+// does not (RFC 6647). A network that has come again several times is known,
+// and waits no more. Sessions with the right BypassAntiSpam never wait.
+//
+// What it knows is in memory; Save and Load carry it over a restart. The zero
+// value is ready for use; its fields must not change once it is. The defaults
+// are Postgrey's.
+type Greylist struct {
+	// Delay is how long a first attempt has to wait. Default 5 min.
+	Delay time.Duration
+	// Window is how long after the first attempt the second one counts.
+	// Default 48 h.
+	Window time.Duration
+	// Keep is how long what has passed is known after it was last seen.
+	// Default 35 days.
+	Keep time.Duration
+	// Known is how many different sendings of a network must have passed
+	// before it is known. Default 5; negative means never.
+	Known int
+	// Max is how many sendings and networks are remembered; beyond it the
+	// oldest are forgotten. Default 1,000,000, some 150 MB.
+	Max int
+
+	mu      sync.Mutex // guards what follows
+	entries bounded[greyKey, greyEntry]
+}
+
+// greyKey is a hash of network, sender and recipient, or of a network alone.
+type greyKey [16]byte
+
+type greyEntry struct {
+	first, last int64 // Unix time
+	passed      int32
+}
+
+func (g *Greylist) settings() (delay, window, keep int64, known int32) {
+	d, w, k, n := g.Delay, g.Window, g.Keep, g.Known
+	setDefault(&d, 5*time.Minute)
+	setDefault(&w, 48*time.Hour)
+	setDefault(&k, 35*24*time.Hour)
+	setDefault(&n, 5)
+	return int64(d / time.Second), int64(w / time.Second), int64(k / time.Second), int32(n)
+}
+
+func setDefault[T int | time.Duration](v *T, standard T) {
+	if *v == 0 {
+		*v = standard
+	}
+}
+
+// Agent judges at RCPT. In a chain it belongs after all that may refuse for
+// good.
+func (g *Greylist) Agent() smtpserver.Agent {
+	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "greylist",
+		Rcpt: func(_ context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+			ip, ok := clientIP(s)
+			if !ok {
+				return nil
+			}
+			if left := g.wait(networkOf(ip), s.Message().From, to, time.Now()); left > 0 {
+				return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1},
+					Message: fmt.Sprintf("Greylisted, please try again in %d seconds", left)}
+			}
+			return nil
+		}})
+}
+
+// networkOf is what stands for a client: mail servers of one site may take
+// turns within a /24, and one IPv6 host has a /64 at least.
+func networkOf(ip netip.Addr) netip.Prefix {
+	bits := 24
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits) // bits fit the address
+	return p
+}
+
+// wait is how many seconds a sending has to wait yet.
+func (g *Greylist) wait(network netip.Prefix, from, to string, at time.Time) int64 {
+	delay, window, keep, known := g.settings()
+	now := at.Unix()
+	netKey := greyHash(network, "", "")
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.prepare()
+	site := g.entries.m[netKey]
+	if site != nil && now-site.last > keep {
+		*site = greyEntry{last: now}
+	}
+	if site != nil && known > 0 && site.passed >= known {
+		site.last = now
+		return 0
+	}
+	e, made := g.entries.get(greyHash(network, fold(from), fold(to)))
+	if made || e.passed == 0 && now-e.first > window || e.passed > 0 && now-e.last > keep {
+		*e = greyEntry{first: now}
+	}
+	e.last = now
+	if left := e.first + delay - now; e.passed == 0 && left > 0 {
+		return left
+	}
+	if e.passed++; e.passed == 1 {
+		site, _ = g.entries.get(netKey)
+		site.passed++
+		site.last = now
+	}
+	return 0
+}
+
+func (g *Greylist) prepare() {
+	g.entries.used = func(e *greyEntry) int64 { return e.last }
+	if g.entries.max = g.Max; g.entries.max <= 0 {
+		g.entries.max = 1_000_000
+	}
+}
+
+func greyHash(network netip.Prefix, from, to string) greyKey {
+	b := make([]byte, 0, 256)
+	b, _ = network.AppendBinary(b) // it has no error
+	b = append(append(b, 0), from...)
+	b = append(append(b, 0), to...)
+	sum := sha256.Sum256(b)
+	return greyKey(sum[:])
+}
+
+// greyMagic begins what Save writes, so that Load reads nothing else.
+const greyMagic = "bridgehead greylist 1\n"
+
+// Save writes what the Greylist knows: no addresses, only hashes.
+func (g *Greylist) Save(w io.Writer) error {
+	g.mu.Lock()
+	b := make([]byte, 0, len(greyMagic)+40*len(g.entries.m))
+	b = append(b, greyMagic...)
+	for k, e := range g.entries.m {
+		b = append(b, k[:]...)
+		b = binary.BigEndian.AppendUint64(b, uint64(e.first))
+		b = binary.BigEndian.AppendUint64(b, uint64(e.last))
+		b = binary.BigEndian.AppendUint32(b, uint32(e.passed))
+	}
+	g.mu.Unlock()
+	sum := sha256.Sum256(b)
+	_, err := w.Write(append(b, hex.EncodeToString(sum[:])...))
+	return err
+}
+
+// Load adds what Save has written. What is damaged changes nothing.
+func (g *Greylist) Load(r io.Reader) error {
+	const record, sumLen = 16 + 8 + 8 + 4, 2 * sha256.Size
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.prepare()
+	most := int64(len(greyMagic) + record*g.entries.max + sumLen)
+	b, err := io.ReadAll(io.LimitReader(bufio.NewReader(r), most+1))
+	if err != nil {
+		return fmt.Errorf("policy: reading a greylist: %w", err)
+	}
+	body := len(b) - sumLen
+	if body < len(greyMagic) || !strings.HasPrefix(string(b), greyMagic) || (body-len(greyMagic))%record != 0 {
+		return errors.New("policy: not a saved greylist, or one with more entries than Max")
+	}
+	if sum := sha256.Sum256(b[:body]); hex.EncodeToString(sum[:]) != string(b[body:]) {
+		return errors.New("policy: the saved greylist is damaged")
+	}
+	for p := b[len(greyMagic):body]; len(p) > 0; p = p[record:] {
+		e, _ := g.entries.get(greyKey(p[:16]))
+		*e = greyEntry{first: int64(binary.BigEndian.Uint64(p[16:])), last: int64(binary.BigEndian.Uint64(p[24:])),
+			passed: int32(binary.BigEndian.Uint32(p[32:]))}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// RateKey says what a rate counts by.
+type RateKey int
+
+const (
+	ByIdentity     RateKey = iota // who the client proved to be; others are not counted
+	ByAddress                     // the client's IP address (IPv6: its /64)
+	ByNetwork                     // the client's /24 or /64
+	BySender                      // the reverse-path
+	BySenderDomain                // its domain
+)
+
+// A Rate allows so many messages and recipients within a period to each of
+// those that it counts by. It bounds what a stolen password or an infected
+// machine can do, in hours or days; smtpserver.Limits bounds what an address
+// can do in a minute.
+type Rate struct {
+	By RateKey
+	// Messages and Recipients are the limits; 0 is none.
+	Messages, Recipients int
+	// Per is the period. Default 1 h. It slides: at any moment the last Per
+	// counts, approximately.
+	Per time.Duration
+	// Exempt networks and identities are not counted.
+	Exempt           *Networks
+	ExemptIdentities []string
+}
+
+// Rates holds clients to rates: 450 4.7.1 at MAIL or RCPT. It must not be
+// copied once Agent was called.
+type Rates struct {
+	Rates []Rate
+	// Max is how many clients each rate remembers; beyond it those are
+	// forgotten that were quiet the longest time. Default 100,000.
+	Max int
+}
+
+var (
+	errMessageRate   = &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Too many messages, try again later"}
+	errRecipientRate = &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Too many recipients, try again later"}
+)
+
+// Agent counts at MAIL and RCPT. What was refused for the rate is not counted.
+func (r *Rates) Agent() smtpserver.Agent {
+	var counters []*rateCounter
+	for _, rate := range r.Rates {
+		counters = append(counters, newRateCounter(rate, r.Max))
+	}
+	return smtpserver.Agent{Name: "rates",
+		Mail: func(_ context.Context, s *smtpserver.Session, from string, _ *smtp.MailOptions) error {
+			for _, c := range counters {
+				if key, ok := c.key(s, from); ok && !c.take(key, 1, 0, time.Now()) {
+					return fmt.Errorf("%w: %s", errMessageRate, key)
+				}
+			}
+			return nil
+		},
+		Rcpt: func(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.RcptOptions) error {
+			for _, c := range counters {
+				if key, ok := c.key(s, s.Message().From); ok && !c.take(key, 0, 1, time.Now()) {
+					return fmt.Errorf("%w: %s", errRecipientRate, key)
+				}
+			}
+			return nil
+		}}
+}
+
+// rateCounter is a Rate at work.
+type rateCounter struct {
+	rate   Rate
+	exempt map[string]bool
+
+	mu      sync.Mutex // guards what follows
+	windows bounded[string, rateWindow]
+}
+
+// rateWindow counts in two periods. How much of the earlier one lies within
+// the last Per is estimated, as if it had been even.
+type rateWindow struct {
+	began           time.Time // the present period
+	before, present [2]int    // messages, recipients
+}
+
+func newRateCounter(rate Rate, most int) *rateCounter {
+	if rate.Per <= 0 {
+		rate.Per = time.Hour
+	}
+	if most <= 0 {
+		most = 100_000
+	}
+	c := &rateCounter{rate: rate, exempt: make(map[string]bool)}
+	for _, id := range rate.ExemptIdentities {
+		c.exempt[id] = true
+	}
+	c.windows = bounded[string, rateWindow]{max: most, used: func(w *rateWindow) int64 { return w.began.Unix() }}
+	return c
+}
+
+// key is whom the session counts for; false for nobody.
+func (c *rateCounter) key(s *smtpserver.Session, from string) (string, bool) {
+	ip, hasIP := clientIP(s)
+	id := s.Identity()
+	if c.exempt[id] || hasIP && c.rate.Exempt.Contains(ip) {
+		return "", false
+	}
+	switch c.rate.By {
+	case ByIdentity:
+		return id, id != ""
+	case ByAddress:
+		return addressOf(ip).String(), hasIP
+	case ByNetwork:
+		return networkOf(ip).String(), hasIP
+	case BySender:
+		return fold(from), from != ""
+	case BySenderDomain:
+		return addr.DomainOf(from), from != ""
+	}
+	return "", false
+}
+
+// take counts, unless a limit stands against it.
+func (c *rateCounter) take(key string, messages, recipients int, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w, made := c.windows.get(key)
+	if made {
+		w.began = now
+	}
+	if age := now.Sub(w.began); age >= 2*c.rate.Per {
+		*w = rateWindow{began: now}
+	} else if age >= c.rate.Per {
+		*w = rateWindow{began: w.began.Add(c.rate.Per), before: w.present}
+	}
+	left := 1 - float64(now.Sub(w.began))/float64(c.rate.Per) // of the earlier period
+	for i, limit := range [2]int{c.rate.Messages, c.rate.Recipients} {
+		n := [2]int{messages, recipients}[i]
+		if n > 0 && limit > 0 && left*float64(w.before[i])+float64(w.present[i]+n) > float64(limit) {
+			return false
+		}
+	}
+	w.present[0] += messages
+	w.present[1] += recipients
+	return true
+}
