@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
 // EventKind says what happened to a message.
@@ -92,7 +94,9 @@ func (e *Event) Number() int {
 	case EventFail:
 		return 1026 // SMTP AQ failed message
 	case EventDSN:
-		return 1030 // SMTP NDR
+		if e.Text == string(dsn.Failed) {
+			return 1030 // SMTP NDR
+		}
 	case EventRedirect:
 		return 1042 // message redirected to the alternate recipient
 	case EventResubmit:

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
@@ -222,7 +222,7 @@ func (f *Filter) entry(e *Entry) bool {
 // message says whether the filter selects the message.
 func (f *Filter) message(m *MessageInfo) bool {
 	if f.Status != 0 && m.Status != f.Status ||
-		!match(f.From, m.From) || !match(f.Subject, m.Subject) || !match(f.Client, m.Origin.ClientAddr) {
+		!wildcard.Match(f.From, m.From) || !wildcard.Match(f.Subject, m.Subject) || !wildcard.Match(f.Client, m.Origin.ClientAddr) {
 		return false
 	}
 	return f.recipient(m) && f.hop(m)
@@ -233,7 +233,7 @@ func (f *Filter) recipient(m *MessageInfo) bool {
 		return true
 	}
 	for i := range m.Recipients {
-		if r := &m.Recipients[i]; (r.Status == Waiting || m.Status == MessageBad) && match(f.Recipient, r.Addr) {
+		if r := &m.Recipients[i]; (r.Status == Waiting || m.Status == MessageBad) && wildcard.Match(f.Recipient, r.Addr) {
 			return true
 		}
 	}
@@ -250,29 +250,4 @@ func (f *Filter) hop(m *MessageInfo) bool {
 		}
 	}
 	return false
-}
-
-// match compares with a pattern in which '*' stands for anything.
-func match(pattern, s string) bool {
-	if pattern == "" {
-		return true
-	}
-	pattern, s = strings.ToLower(pattern), strings.ToLower(s)
-	first, rest, wild := strings.Cut(pattern, "*")
-	if !wild {
-		return s == pattern
-	}
-	s, ok := strings.CutPrefix(s, first)
-	for ok && wild {
-		first, rest, wild = strings.Cut(rest, "*")
-		if !wild {
-			return strings.HasSuffix(s, first)
-		}
-		var i int
-		if i = strings.Index(s, first); i < 0 {
-			return false
-		}
-		s = s[i+len(first):]
-	}
-	return ok
 }

@@ -13,9 +13,9 @@
 //			RemoteMTA:  "mx.example.net",
 //			Diagnostic: "550 5.1.1 No such user here",
 //		}},
-//		Original: queue.String(message),
+//		Original: message,
 //	}
-//	c, err := r.Content()
+//	c, eightBit, err := r.Content()
 //
 // The report has three parts: one for people, with what happened, to which
 // address, the remote host's own words and what to do; one for machines; and

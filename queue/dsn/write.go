@@ -22,7 +22,7 @@ const defaultMaxOriginal = 50 << 10 // Postfix, bounce_size_limit
 
 // Content writes the report as a message, with CRLF line ends. eightBit says
 // that it has bytes above 127, so that it needs 8BITMIME.
-func (r *Report) Content() (c *content.Content, eightBit bool, err error) {
+func (r *Report) Content() (c Content, eightBit bool, err error) {
 	if r.To == "" || r.ReportingMTA == "" || len(r.Recipients) == 0 {
 		return nil, false, errors.New("dsn: a report needs To, ReportingMTA and Recipients")
 	}

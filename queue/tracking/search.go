@@ -1,0 +1,165 @@
+package tracking
+
+import (
+	"cmp"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
+)
+
+// A Filter selects lines of the log. Zero fields select all. Strings are
+// compared without regard to case, and '*' in them stands for anything.
+type Filter struct {
+	Sender    string
+	Recipient string // any of them
+	MessageID string // of the header, with or without angle brackets
+	ID        string // the queue's own, also as reference
+	Subject   string
+	Event     string // its name: RECEIVE, SEND, ...
+
+	Since, Until time.Time
+}
+
+// An Entry is one line of the log.
+type Entry struct {
+	Time       time.Time
+	Event      string
+	ID         string
+	MessageID  string
+	Sender     string
+	Recipients []string
+	// Columns has all of the line, by the names of the columns.
+	Columns map[string]string
+}
+
+// Search reads the log in a folder, from the oldest line to the newest, and
+// yields what f selects. A line that cannot be read is an error that names
+// file and line, and the search goes on behind it if the caller does. It may
+// be used while the log is being written.
+func Search(dir string, f Filter) iter.Seq2[*Entry, error] {
+	return func(yield func(*Entry, error) bool) {
+		files, err := logFiles(dir, f.Since)
+		if err != nil {
+			yield(nil, fmt.Errorf("tracking: %w", err))
+			return
+		}
+		for _, name := range files {
+			if !searchFile(name, &f, yield) {
+				return
+			}
+		}
+	}
+}
+
+// logFiles are the files of the log that may have lines from since on, in
+// the order in which they were written.
+func logFiles(dir string, since time.Time) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	type file struct {
+		name, day string
+		number    int
+	}
+	var files []file
+	for _, e := range entries {
+		rest, ours := strings.CutPrefix(e.Name(), prefix)
+		day, number, ok := strings.Cut(strings.TrimSuffix(rest, ".log"), "-")
+		n, err := strconv.Atoi(number)
+		if !ours || !ok || err != nil {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.ModTime().Before(since) {
+			continue
+		}
+		files = append(files, file{filepath.Join(dir, e.Name()), day, n})
+	}
+	slices.SortFunc(files, func(a, b file) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.number, b.number))
+	})
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.name
+	}
+	return names, nil
+}
+
+// searchFile yields what f selects of one file; false ends the search.
+func searchFile(name string, f *Filter, yield func(*Entry, error) bool) bool {
+	file, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true // removed meanwhile, for its age
+	}
+	if err != nil {
+		return yield(nil, fmt.Errorf("tracking: %w", err))
+	}
+	defer file.Close()
+	r := csv.NewReader(file)
+	r.Comment = '#'
+	r.FieldsPerRecord = len(columns)
+	for {
+		fields, err := r.Read()
+		if err == io.EOF {
+			return true
+		}
+		var e *Entry
+		if err == nil {
+			e, err = entry(fields)
+		}
+		if err != nil {
+			if !yield(nil, fmt.Errorf("tracking: %s: %w", name, err)) {
+				return false
+			}
+			var pe *csv.ParseError
+			if !errors.As(err, &pe) {
+				return true
+			}
+			continue
+		}
+		if f.selects(e) && !yield(e, nil) {
+			return false
+		}
+	}
+}
+
+func entry(fields []string) (*Entry, error) {
+	e := &Entry{Columns: make(map[string]string, len(columns))}
+	for i, c := range columns {
+		e.Columns[c] = fields[i]
+	}
+	var err error
+	if e.Time, err = time.Parse(timeLayout, e.Columns["date-time"]); err != nil {
+		return nil, &csv.ParseError{Err: err}
+	}
+	e.Event, e.ID = e.Columns["event-id"], e.Columns["internal-message-id"]
+	e.MessageID, e.Sender = e.Columns["message-id"], e.Columns["sender-address"]
+	if to := e.Columns["recipient-address"]; to != "" {
+		e.Recipients = strings.Split(to, ";")
+	}
+	return e, nil
+}
+
+func (f *Filter) selects(e *Entry) bool {
+	if !f.Since.IsZero() && e.Time.Before(f.Since) || !f.Until.IsZero() && e.Time.After(f.Until) {
+		return false
+	}
+	if f.Recipient != "" && !slices.ContainsFunc(e.Recipients, func(r string) bool { return wildcard.Match(f.Recipient, r) }) {
+		return false
+	}
+	return wildcard.Match(f.Sender, e.Sender) &&
+		wildcard.Match(strings.Trim(f.MessageID, "<>"), strings.Trim(e.MessageID, "<>")) &&
+		(wildcard.Match(f.ID, e.ID) || wildcard.Match(f.ID, e.Columns["reference"])) &&
+		wildcard.Match(f.Subject, e.Columns["message-subject"]) && wildcard.Match(f.Event, e.Event)
+}

@@ -1,0 +1,194 @@
+package tracking_test
+
+import (
+	"context"
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// sends delivers, except to nobody@.
+type sends struct{}
+
+func (sends) Route(ctx context.Context, m *queue.Message, r *queue.Recipient) (queue.NextHop, error) {
+	_, domain, _ := strings.Cut(r.Addr, "@")
+	return queue.NextHop{Connector: "internet", Destination: domain}, nil
+}
+
+func (sends) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	results := make([]queue.Result, len(rcpts))
+	for i, r := range rcpts {
+		results[i] = queue.Result{Outcome: queue.Success, Host: "mx.example.net", Addr: "192.0.2.25", TLS: "TLS1.3",
+			Reply: smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ok"}}
+		if strings.HasPrefix(r.Addr, "nobody") {
+			results[i].Outcome = queue.Failure
+			results[i].Reply = smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such user,\r\n sorry"}
+		}
+	}
+	return results
+}
+
+// run lets a queue deliver two messages, one of them to nobody, and returns
+// the folder of its tracking log.
+func run(t *testing.T, log *tracking.Log) string {
+	log.Dir = filepath.Join(t.TempDir(), "log")
+	q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}, Hostname: "relay.example.com"}
+	events := q.Subscribe(0)
+	written := make(chan error, 1)
+	go func() { written <- log.Write(events) }()
+	ended := make(chan error, 1)
+	go func() { ended <- q.Run(context.Background()) }()
+	synctest.Wait()
+	for _, to := range []string{"bob@example.net", "nobody@example.net"} {
+		m := &queue.Message{
+			From: "alice@example.com", Recipients: queue.Rcpt(to),
+			Content: queue.String("Message-ID: <" + to + ">\r\nSubject: \"Lunch\", perhaps\r\n\r\nHello\r\n"),
+			Origin:  queue.Origin{Connector: "default", ClientAddr: "192.0.2.1", ClientHelo: "pc.example.com", Protocol: "ESMTP"},
+		}
+		if err := q.Submit(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		<-time.After(time.Second)
+	}
+	if err := q.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	events.Close()
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+	return log.Dir
+}
+
+func found(t *testing.T, dir string, f tracking.Filter) (lines []string) {
+	t.Helper()
+	for e, err := range tracking.Search(dir, f) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, e.Event+" "+strings.Join(e.Recipients, ";"))
+	}
+	return lines
+}
+
+func TestLogAndSearch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		dir := run(t, &tracking.Log{Hostname: "relay.example.com"})
+		for _, test := range []struct {
+			f    tracking.Filter
+			want []string
+		}{
+			{tracking.Filter{MessageID: "bob@example.net"}, []string{"RECEIVE bob@example.net", "SEND bob@example.net"}},
+			{tracking.Filter{Recipient: "nobody@*"}, []string{"RECEIVE nobody@example.net", "DSN nobody@example.net", "FAIL nobody@example.net"}},
+			{tracking.Filter{Recipient: "alice@example.com"}, []string{"RECEIVE alice@example.com", "SEND alice@example.com"}},
+			{tracking.Filter{Sender: "ALICE@*", Event: "send"}, []string{"SEND bob@example.net"}},
+			{tracking.Filter{Subject: "*undeliverable*", Event: "SEND"}, []string{"SEND alice@example.com"}},
+			{tracking.Filter{Since: begun.Add(time.Second), Event: "RECEIVE"}, []string{"RECEIVE nobody@example.net", "RECEIVE alice@example.com"}},
+			{tracking.Filter{Until: begun, Event: "RECEIVE"}, []string{"RECEIVE bob@example.net"}},
+			{tracking.Filter{Sender: "mallory@*"}, nil},
+		} {
+			if got := found(t, dir, test.f); !slices.Equal(got, test.want) {
+				t.Errorf("%+v: %q\nwant %q", test.f, got, test.want)
+			}
+		}
+	})
+}
+
+func TestColumns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := run(t, &tracking.Log{Hostname: "relay.example.com"})
+		files, err := os.ReadDir(dir)
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, files[0].Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), "\n#Fields: date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,message-id,recipient-address,recipient-status,total-bytes,recipient-count,related-recipient-address,reference,message-subject,sender-address,return-path,message-info,directionality\n") {
+			t.Errorf("no line of fields:\n%s", b)
+		}
+		r := csv.NewReader(strings.NewReader(string(b)))
+		r.Comment = '#'
+		lines, err := r.ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		receive, send := lines[0], lines[1]
+		fail := lines[slices.IndexFunc(lines, func(l []string) bool { return l[8] == "FAIL" })]
+		received := receive[0]
+		id := receive[9]
+		for i, want := range []string{received, "192.0.2.1", "pc.example.com", "", "relay.example.com", "", "default", "SMTP", "RECEIVE", id,
+			"<bob@example.net>", "bob@example.net", "", "67", "1", "", "", `"Lunch", perhaps`, "alice@example.com", "<alice@example.com>", "event=1019", "Incoming"} {
+			if receive[i] != want {
+				t.Errorf("RECEIVE column %d: %q, want %q", i, receive[i], want)
+			}
+		}
+		for i, want := range map[int]string{1: "", 2: "relay.example.com", 3: "192.0.2.25", 4: "mx.example.net", 6: "internet", 7: "SMTP", 8: "SEND", 9: id,
+			12: "250 2.0.0 Ok", 20: "event=1031; queue=example.net; tls=TLS1.3; received=" + received} {
+			if send[i] != want {
+				t.Errorf("SEND column %d: %q, want %q", i, send[i], want)
+			}
+		}
+		if fail[12] != "550 5.1.1 No such user,   sorry" {
+			t.Errorf("FAIL: %q", fail)
+		}
+	})
+}
+
+// A full file is followed by another, and the search reads them in order.
+func TestRotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := run(t, &tracking.Log{MaxSize: 300, NoSubject: true})
+		files, err := os.ReadDir(dir)
+		if err != nil || len(files) < 2 {
+			t.Fatal(files, err)
+		}
+		if got := found(t, dir, tracking.Filter{}); len(got) != 7 || got[0] != "RECEIVE bob@example.net" || got[6] != "SEND alice@example.com" {
+			t.Errorf("%q", got)
+		}
+		if got := found(t, dir, tracking.Filter{Subject: "*lunch*"}); got != nil {
+			t.Errorf("the subject was to be left out: %q", got)
+		}
+	})
+}
+
+// A line that is damaged is reported with its place, and the rest is read.
+func TestDamagedLine(t *testing.T) {
+	dir := t.TempDir()
+	good := "2026-11-21T12:00:00.000Z" + strings.Repeat(",x", 21)
+	if err := os.WriteFile(filepath.Join(dir, "MSGTRK20261121-1.log"), []byte("#x\n"+good+"\nhalf a line,\n"+good+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lines, errs := 0, 0
+	for e, err := range tracking.Search(dir, tracking.Filter{}) {
+		if err != nil {
+			errs++
+			if !strings.Contains(err.Error(), "MSGTRK20261121-1.log") || !strings.Contains(err.Error(), "line 3") {
+				t.Errorf("%v", err)
+			}
+		} else if e != nil {
+			lines++
+		}
+	}
+	if lines != 2 || errs != 1 {
+		t.Errorf("%d lines, %d errors", lines, errs)
+	}
+}
