@@ -1,6 +1,10 @@
 package smtpserver
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // StrayBytes says what becomes of a message with a CR or LF that does not
 // stand in a CRLF, or with a NUL. They are how messages are smuggled: another
@@ -64,21 +68,6 @@ func (t *textReader) read(p []byte, to sink) (n int, end bool) {
 	if t.fix {
 		return t.readSlow(p, to)
 	}
-	n, crs, end := t.readFast(p, to)
-	// Each CR must have been one of a CRLF, and there is no place for a NUL.
-	// Both are quicker counted than watched for.
-	if seen := bytes.Count(p[:n], crlf[:1]); seen != crs {
-		t.found('\r')
-	}
-	if bytes.IndexByte(p[:n], 0) >= 0 {
-		t.found(0)
-	}
-	return n, end
-}
-
-// readFast goes line by line. Besides what read returns it counts the CRs of
-// p that are not bare, or of which that is not yet known.
-func (t *textReader) readFast(p []byte, to sink) (n, crs int, end bool) {
 	from := 0 // p[from:i] is not yet put
 	i := 0
 	for i < len(p) {
@@ -98,55 +87,87 @@ func (t *textReader) readFast(p []byte, to sink) (n, crs int, end bool) {
 			t.state = inLine
 			fallthrough
 		case inLine:
-			j := bytes.IndexByte(p[i:], '\n')
-			if j < 0 {
-				t.count(len(p) - i)
-				i = len(p)
-				if p[i-1] == '\r' {
-					crs++
-					t.state = afterCR
-				}
-				continue
-			}
-			t.count(j + 1)
-			i += j + 1
-			if j > 0 && p[i-2] == '\r' {
-				crs++
-				t.state = lineStart
-			} else {
-				t.found('\n')
-			}
+			i += t.skipText(p[i:])
 		case afterCR:
+			t.state = inLine
 			if p[i] == '\n' {
 				t.count(1)
 				i++
 				t.state = lineStart
 			} else {
 				t.found('\r')
-				t.state = inLine
 			}
 		case afterDot:
+			t.state = inLine // the dot was stuffed
 			if p[i] == '\r' {
-				crs++
 				i++
 				from = i // if the dot was not the end, the CR is bare and the message lost
 				t.state = afterDotCR
-			} else {
-				t.state = inLine // the dot was stuffed
 			}
 		case afterDotCR:
 			if p[i] == '\n' {
-				return i + 1, crs, true
+				return i + 1, true
 			}
 			t.found('\r')
-			to.put(crlf[:1])
 			t.state = inLine
 		}
 	}
 	if i > from {
 		to.put(p[from:i])
 	}
-	return i, crs, false
+	return i, false
+}
+
+// skipText passes over text up to and with the next control character, or up
+// to the end of p.
+func (t *textReader) skipText(p []byte) int {
+	n := indexControl(p) + 1
+	if n == 0 {
+		t.count(len(p))
+		return len(p)
+	}
+	switch c := p[n-1]; c {
+	case '\r':
+		t.state = afterCR
+		if n < len(p) && p[n] == '\n' { // by far the most frequent
+			n++
+			t.state = lineStart
+		}
+	case '\n', 0:
+		t.found(c)
+	}
+	t.count(n)
+	return n
+}
+
+// indexControl is the index of the first byte below 0x20, or -1. It looks at
+// eight bytes at once, and at four such words to pass over longer text: of x-0x20 in each byte, the high bit is set where the
+// byte was below 0x20, or, by a borrow, above such a byte; so the lowest one is
+// right. Bytes that had the high bit set themselves do not count.
+func indexControl(p []byte) int {
+	const spaces, high = 0x2020202020202020, 0x8080808080808080
+	i := 0
+	for len(p)-i >= 32 {
+		q := p[i : i+32 : i+32]
+		x, y := binary.LittleEndian.Uint64(q), binary.LittleEndian.Uint64(q[8:])
+		z, w := binary.LittleEndian.Uint64(q[16:]), binary.LittleEndian.Uint64(q[24:])
+		if ((x-spaces)&^x|(y-spaces)&^y|(z-spaces)&^z|(w-spaces)&^w)&high != 0 {
+			break
+		}
+		i += 32
+	}
+	for ; i+8 <= len(p); i += 8 {
+		x := binary.LittleEndian.Uint64(p[i:])
+		if m := (x - spaces) &^ x & high; m != 0 {
+			return i + bits.TrailingZeros64(m)/8
+		}
+	}
+	for ; i < len(p); i++ {
+		if p[i] < ' ' {
+			return i
+		}
+	}
+	return -1
 }
 
 // readSlow goes byte by byte and mends what is stray.
@@ -166,10 +187,8 @@ func (t *textReader) readSlow(p []byte, to sink) (n int, end bool) {
 		case c == '\r': // taken when its LF comes
 			t.state = afterCR
 			continue
-		case c == 0:
-			if t.state != afterCR {
-				t.state = inLine
-			}
+		case c == 0: // a CR before it is bare
+			t.state = inLine
 			continue
 		case c == '\n' && t.state == afterCR:
 			out = append(out, '\r', '\n')

@@ -1,0 +1,115 @@
+package smtpserver
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// FuzzCommand: a line that is taken for a command has a verb without blanks or
+// lower case, an argument without control characters, and both of it are in
+// the line.
+func FuzzCommand(f *testing.F) {
+	for _, s := range []string{"", "NOOP", "mail FROM:<a@b>  SIZE=1 ", "\x00", "a\tb", " x", "RCPT\x7f", "ÄÖ ü"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		orig := bytes.Clone(line)
+		verb, arg, ok := splitCommand(line)
+		if !ok {
+			return
+		}
+		if bytes.ContainsAny(verb, " abcdefghijklmnopqrstuvwxyz") {
+			t.Errorf("%q: verb %q", orig, verb)
+		}
+		if strings.ContainsAny(arg, "\r\n\x00") || strings.HasPrefix(arg, " ") {
+			t.Errorf("%q: argument %q", orig, arg)
+		}
+		if !strings.Contains(string(orig), arg) {
+			t.Errorf("%q: argument %q from elsewhere", orig, arg)
+		}
+		var seen []string
+		e := parseParams(arg, func(key, value string) *paramError {
+			if !validKeyword(key) || strings.ContainsAny(value, " =") {
+				t.Errorf("%q: parameter %q = %q", orig, key, value)
+			}
+			seen = append(seen, key)
+			return nil
+		})
+		if e == nil && len(seen) > maxParams {
+			t.Errorf("%q: %d parameters", orig, len(seen))
+		}
+		if size, _, ok := parseBDAT(arg); ok && size < 0 {
+			t.Errorf("%q: BDAT %d", orig, size)
+		}
+	})
+}
+
+// FuzzProxy: a PROXY header is never longer than its input, and what needs
+// more input is not yet judged.
+func FuzzProxy(f *testing.F) {
+	for _, s := range []string{
+		"", "PROXY", "PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\nEHLO", "PROXY UNKNOWN\r\n", "EHLO x\r\n",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19", "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		src, _, n, err := parseProxy(b)
+		if n < 0 || n > len(b) || err != nil && n > 0 || src.IsValid() && n == 0 {
+			t.Fatalf("%q: %v, %d, %v", b, src, n, err)
+		}
+		if n == 0 && err == nil && len(b) > proxyV2Most+16 {
+			t.Fatalf("%d bytes are not enough for a header", len(b))
+		}
+		if n > 0 { // what follows the header changes nothing
+			src2, _, n2, err2 := parseProxy(append(bytes.Clone(b[:n]), "EHLO x\r\n"...))
+			if src2 != src || n2 != n || err2 != nil {
+				t.Fatalf("%q: %v, %d, %v with other bytes after it", b, src2, n2, err2)
+			}
+		}
+	})
+}
+
+// FuzzHeader: the header and what follows are the content, byte for byte;
+// editing keeps it well-formed.
+func FuzzHeader(f *testing.F) {
+	for _, s := range []string{
+		"", "\r\n", "A: b\r\n\r\nbody", "A: b\r\n c\r\nB:\r\n\r\n", "no header\r\n\r\n", "A: b\r\nbroken\r\n\r\n", " folded\r\n", "A : b\r\n\r\n", "A: b", "a\x00b: c\r\n\r\n", ": x\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		end, blank, done := headerEnd(b, 0, true)
+		if !done || end > len(b) || blank && !bytes.HasPrefix(b[end:], crlf) {
+			t.Fatalf("%q: %d, %v, %v", b, end, blank, done)
+		}
+		var m Message
+		m.setHeader(b[:end:end], blank)
+		var joined []byte
+		for _, fl := range m.Header.Fields() {
+			joined = append(joined, fl...)
+			if !bytes.HasSuffix(fl, crlf) || fl.Name() == "" || m.Header.Count(fl.Name()) == 0 {
+				t.Errorf("%q: field %q", b, fl)
+			}
+		}
+		if !bytes.Equal(joined, b[:end]) {
+			t.Errorf("%q: fields %q", b, joined)
+		}
+		n := len(m.Header.Fields())
+		if err := m.Header.Prepend("X-Test: 1\r\n 2\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if m.Header.Get("x-test") != "1 2" || len(m.Header.Fields()) != n+1 {
+			t.Errorf("%q: after Prepend %q", b, m.Header.Fields())
+		}
+		whole := make([]byte, m.Content().Size())
+		m.Content().ReadAt(whole, 0) // memory: no error but EOF
+		if e, sep, _ := headerEnd(whole, 0, true); int64(e) != m.Header.Size() || !sep && (blank || end == 0) {
+			t.Errorf("%q: edited it reads as a header of %d, %v: %q", b, e, sep, whole)
+		}
+		if d := m.Header.Delete(func(f Field) bool { return f.Is("X-Test") }); d < 1 {
+			t.Errorf("%q: %d deleted", b, d)
+		}
+	})
+}

@@ -1,0 +1,94 @@
+package smtpserver
+
+import (
+	"bytes"
+	"testing"
+)
+
+func TestIndexControl(t *testing.T) {
+	for size := range 40 {
+		p := bytes.Repeat([]byte{0xff}, size)
+		if got := indexControl(p); got != -1 {
+			t.Errorf("%d bytes without: %d", size, got)
+		}
+		for i := range p {
+			for _, c := range []byte{0, '\t', '\n', '\r', 0x1f} {
+				q := bytes.Repeat([]byte{' '}, size)
+				q[size-1] = '\r'
+				q[i] = c
+				if got := indexControl(q); got != i {
+					t.Errorf("%q at %d of %d: %d", c, i, size, got)
+				}
+			}
+		}
+	}
+}
+
+// FuzzText holds textReader to a reader that goes byte by byte and can be
+// seen to be right: same text, same end, same judgement, however the input is
+// cut.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{
+		"", ".\r\n", "a\r\n.\r\n", "..\r\n.\r\n", "a\nb\r\n.\r\n", "\r\r\n.\r\n", "a\r\n.\r\r\n.\r\nQUIT\r\n",
+		"\x00\r\n.\r\n", "long long long line of text\r\n.x\r\n.\r\nMAIL", "\n.\n\r.\r\r\n.\n.\r\n",
+	} {
+		f.Add([]byte(s), uint8(3))
+	}
+	f.Fuzz(func(t *testing.T, p []byte, cut uint8) {
+		wantText, wantRest, wantStray, wantEnd := plainText(p)
+		for _, fix := range []bool{false, true} {
+			r := textReader{dots: true, maxLine: noLimitInt, fix: fix}
+			var got collected
+			rest, end := p, false
+			for len(rest) > 0 && !end {
+				k := min(len(rest), int(cut)+1)
+				var n int
+				n, end = r.read(rest[:k], &got)
+				if !end && n != k {
+					t.Fatalf("took %d of %d without an end", n, k)
+				}
+				rest = rest[n:]
+			}
+			if end != wantEnd || end && !bytes.Equal(rest, wantRest) {
+				t.Fatalf("%q: end %v, rest %q; want %v, %q", p, end, rest, wantEnd, wantRest)
+			}
+			if fix {
+				noStray(t, p, got)
+				continue
+			}
+			if r.hasStray != wantStray {
+				t.Fatalf("%q: stray %v, want %v", p, r.hasStray, wantStray)
+			}
+			if end && !wantStray && !bytes.Equal(got, wantText) {
+				t.Fatalf("%q: text %q, want %q", p, got, wantText)
+			}
+		}
+	})
+}
+
+type collected []byte
+
+func (c *collected) put(p []byte) { *c = append(*c, p...) }
+
+// noStray: what was normalised has nothing stray in it.
+func noStray(t *testing.T, in, text []byte) {
+	if n := bytes.Count(text, crlf); bytes.Count(text, []byte("\r")) != n || bytes.Count(text, []byte("\n")) != n || bytes.IndexByte(text, 0) >= 0 {
+		t.Fatalf("%q normalised is %q", in, text)
+	}
+}
+
+// plainText does what textReader does, in the plainest way.
+func plainText(p []byte) (text, rest []byte, stray, end bool) {
+	// A CRLF stands in front, so that a line starts after each CRLF.
+	i := bytes.Index(append([]byte("\r\n"), p...), []byte("\r\n.\r\n"))
+	if end = i >= 0; end {
+		p, rest = p[:i], p[i+3:]
+	}
+	text = append([]byte("\r\n"), p...)
+	if !end {
+		p = bytes.TrimSuffix(p, []byte("\r")) // its LF may come yet
+	}
+	text = bytes.ReplaceAll(text, []byte("\r\n."), []byte("\r\n"))[2:]
+	bare := bytes.ReplaceAll(p, crlf, nil)
+	return text, rest, bytes.ContainsAny(bare, "\r\n\x00"), end
+}
