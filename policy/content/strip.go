@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -16,23 +17,13 @@ func (a *Attachments) strip(m *smtpserver.Message, parts []mimetree.Part, found 
 	if found[0].part == 0 {
 		return a.stripAll(m, found[0].name)
 	}
-	body, ok := m.Body.(*content.Content)
-	if !ok {
-		body = content.Section(m.Body, 0, m.Body.Size())
-	}
-	shift := m.Content().Size() - body.Size() // of the body within the content
-	var pieces []*content.Content
-	at := int64(0)
-	for _, f := range found {
+	edits := make([]envelope.Edit, len(found))
+	for i, f := range found {
 		p := parts[f.part]
-		start, end := p.Start-shift, p.End-shift
-		if start < at { // within one that is gone already
-			continue
-		}
-		pieces = append(pieces, body.Slice(at, start-at), content.Of([]byte("Content-Type: text/plain; charset=us-ascii\r\n\r\n"+a.notice(f.name))))
-		at = end
+		edits[i] = envelope.Edit{Start: p.Start, End: p.End,
+			New: []byte("Content-Type: text/plain; charset=us-ascii\r\n\r\n" + a.notice(f.name))}
 	}
-	m.Body = content.Join(append(pieces, body.Slice(at, body.Size()-at))...)
+	envelope.EditBody(m, edits)
 	return nil
 }
 

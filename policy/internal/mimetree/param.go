@@ -15,16 +15,23 @@ import (
 // fields are the unfolded values of all fields of that name.
 func (p *Part) fields(name string) []string {
 	var vs []string
-	for rest := p.Header; len(rest) > 0; {
-		n := fieldLen(rest)
-		f := rest[:n]
-		rest = rest[n:]
+	for _, f := range Fields(p.Header) {
 		k, v, ok := bytes.Cut(f, []byte{':'})
 		if ok && strings.EqualFold(string(bytes.TrimRight(k, " \t")), name) {
 			vs = append(vs, unfold(string(v)))
 		}
 	}
 	return vs
+}
+
+// Fields cuts a raw header into its fields, each with its folding.
+func Fields(raw []byte) (fs [][]byte) {
+	for len(raw) > 0 {
+		n := fieldLen(raw)
+		fs = append(fs, raw[:n])
+		raw = raw[n:]
+	}
+	return fs
 }
 
 func fieldLen(b []byte) int {

@@ -1,0 +1,91 @@
+package firewall
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Inbound removes header fields that the client has no right to bring. Its
+// zero value removes those of Organization from everybody's mail. A message
+// that hides such a field behind a line that ends the header for us, but
+// perhaps not for others, is refused: 550 5.6.0.
+type Inbound struct {
+	// Fields are names, or beginnings of names and "*". Default Organization.
+	Fields []string
+	// Trusts says whose fields are kept: other servers of the organisation.
+	// nil trusts nobody.
+	Trusts func(s *smtpserver.Session) bool
+	// DistrustRouting says from whose mail Received and Resent-* fields are
+	// removed, too. nil: from nobody's, as Exchange has it. Without Received
+	// fields, mail that runs in circles is not noticed.
+	DistrustRouting func(s *smtpserver.Session) bool
+}
+
+// Validate says which setting is wrong.
+func (f *Inbound) Validate() error { return names(f.Fields).validate("Inbound.Fields") }
+
+// Agent removes fields when the header is complete, before other agents see
+// it, and looks for hidden ones at the end of data.
+func (f *Inbound) Agent() smtpserver.Agent {
+	return smtpserver.Agent{
+		Name: "header firewall",
+		EndOfHeaders: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+			if ns := f.forbidden(s); len(ns) > 0 {
+				m.Header.Delete(func(field smtpserver.Field) bool { return ns.match(field.Name()) })
+			}
+			return nil
+		},
+		EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+			if hidden(m, f.forbidden(s)) {
+				return errHidden
+			}
+			return nil
+		},
+	}
+}
+
+var errHidden = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed header: a line in it is no header field"}
+
+var routing = names{"Received", "Resent-*"}
+
+func (f *Inbound) forbidden(s *smtpserver.Session) names {
+	var ns names
+	if f.Trusts == nil || !f.Trusts(s) {
+		ns = append(ns, namesOr(f.Fields)...)
+	}
+	if f.DistrustRouting != nil && f.DistrustRouting(s) {
+		ns = append(ns, routing...)
+	}
+	return ns
+}
+
+// hidden says whether a forbidden field stands where others may still see
+// header: after a line that is no field, where no blank line came yet.
+func hidden(m *smtpserver.Message, ns names) bool {
+	c := m.Content()
+	at := m.Header.Size()
+	var blank [2]byte
+	if n, _ := c.ReadAt(blank[:], at); n < 2 || string(blank[:]) == "\r\n" {
+		return false
+	}
+	const most = 64 << 10 // as far as others might look for it
+	b := make([]byte, min(c.Size()-at, most))
+	if _, err := c.ReadAt(b, at); err != nil && err != io.EOF {
+		return true // it cannot be seen, so it is not trusted
+	}
+	for line := range strings.SplitSeq(string(b), "\r\n") {
+		if line == "" {
+			return false
+		}
+		name, _, ok := strings.Cut(line, ":")
+		if ok && ns.match(strings.Trim(name, " \t")) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Outbound removes header fields that are not for others from mail that
+// leaves, and from the originals that delivery reports enclose. Its zero
+// value removes those of Organization.
+//
+// Use it as a queue.Hook, which sees what the relay itself sends as well, or
+// as an agent of the server that takes the organisation's own mail.
+type Outbound struct {
+	// Fields are names, or beginnings of names and "*". Default Organization.
+	Fields []string
+	// Leaves says, for the Hook, which messages leave the organisation.
+	// nil: all of them.
+	Leaves func(m *queue.Message) bool
+}
+
+// Validate says which setting is wrong.
+func (f *Outbound) Validate() error { return names(f.Fields).validate("Outbound.Fields") }
+
+// Agent cleans at the end of data.
+func (f *Outbound) Agent() smtpserver.Agent {
+	return smtpserver.Agent{Name: "header firewall out", EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
+		_, err := f.clean(m)
+		return err
+	}}
+}
+
+// Hook cleans messages on their way into the queue.
+func (f *Outbound) Hook() queue.Hook {
+	return queue.Hook{Name: "header firewall out", Submitted: func(_ context.Context, qm *queue.Message) error {
+		if f.Leaves != nil && !f.Leaves(qm) {
+			return nil
+		}
+		m := new(smtpserver.Message)
+		if err := m.SetContent(qm.Content); err != nil {
+			return err
+		}
+		changed, err := f.clean(m)
+		if changed {
+			qm.Content = m.Content()
+		}
+		return err
+	}}
+}
+
+func (f *Outbound) clean(m *smtpserver.Message) (changed bool, err error) {
+	ns := namesOr(f.Fields)
+	n := m.Header.Delete(func(field smtpserver.Field) bool { return ns.match(field.Name()) })
+	edits, err := enclosed(m, ns)
+	if err != nil {
+		return n > 0, err
+	}
+	envelope.EditBody(m, edits)
+	return n > 0 || len(edits) > 0, nil
+}
+
+var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be cleaned"}
+
+// enclosed finds the fields in the originals that reports enclose
+// (RFC 3462: message/rfc822, or text/rfc822-headers).
+func enclosed(m *smtpserver.Message, ns names) ([]envelope.Edit, error) {
+	c := m.Content()
+	parts, err := mimetree.Parse(c, mimetree.Limits{})
+	if errors.Is(err, mimetree.ErrLimit) {
+		return nil, errComplex
+	}
+	if err != nil || parts[0].Type != "multipart/report" {
+		return nil, err
+	}
+	var edits []envelope.Edit
+	for i := range parts {
+		p := &parts[i]
+		switch {
+		case p.Parent >= 0 && enclosing(parts[p.Parent].Type):
+			edits = append(edits, fieldsIn(p.Header, p.Start, ns)...)
+		case p.Type == "text/rfc822-headers" && p.Encoding != "base64" && p.Encoding != "quoted-printable":
+			b := make([]byte, min(p.End-p.Body, 256<<10))
+			if _, err := c.ReadAt(b, p.Body); err != nil {
+				return nil, err
+			}
+			edits = append(edits, fieldsIn(b, p.Body, ns)...)
+		}
+	}
+	return edits, nil
+}
+
+func enclosing(mediaType string) bool {
+	return mediaType == "message/rfc822" || mediaType == "message/global"
+}
+
+// fieldsIn are the edits that remove fields from a raw header that stands at
+// that offset.
+func fieldsIn(raw []byte, at int64, ns names) []envelope.Edit {
+	var edits []envelope.Edit
+	for _, f := range mimetree.Fields(raw) {
+		if ns.match(smtpserver.Field(f).Name()) {
+			edits = append(edits, envelope.Edit{Start: at, End: at + int64(len(f))})
+		}
+		at += int64(len(f))
+	}
+	return edits
+}
