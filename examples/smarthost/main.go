@@ -1,0 +1,58 @@
+// Command smarthost is an internal relay for printers, scanners, alerting and
+// SharePoint: machines that cannot authenticate, in networks that are named,
+// may send to the whole world through an upstream that wants credentials.
+// Nobody else may send anything.
+//
+//	smarthost -listen 10.1.0.25:25 -allow 10.1.0.0/16 -upstream smtp.example.net:587 \
+//		-user relay@example.com -password-file /etc/relay/password -spool /var/spool/relay
+//
+// SIGTERM ends it: what is in hand is finished, what waits stays in the spool.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	var s settings
+	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
+	flag.StringVar(&s.allow, "allow", "", "`networks` whose machines may relay, as 10.1.0.0/16,192.0.2.7/32")
+	flag.StringVar(&s.upstream, "upstream", "", "`host:port` that takes all mail; port 465 is TLS from the first byte")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
+	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
+	flag.StringVar(&s.tls, "tls", "", "TLS `level` to the upstream: none, opportunistic, encrypt, certificate, domain;\ndefault domain with credentials, opportunistic without")
+	flag.StringVar(&s.user, "user", "", "our `account` at the upstream")
+	flag.StringVar(&s.passwordFile, "password-file", "", "`file` with the account's password, on one line")
+	flag.StringVar(&s.tokenFile, "token-file", "", "`file` with an OAuth access token instead (XOAUTH2, OAUTHBEARER); read anew for each session")
+	flag.StringVar(&s.logs, "logs", "", "`folder` of the protocol and tracking logs; default SPOOL/logs")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
+	}
+	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		fail(2, err)
+	}
+	l, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		fail(1, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := r.run(ctx, l); err != nil {
+		fail(1, err)
+	}
+}
+
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "smarthost:", err)
+	os.Exit(code)
+}
