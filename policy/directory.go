@@ -35,10 +35,56 @@ func (d staticDirectory) Exists(_ context.Context, address string) (bool, error)
 	return inAddressSet(d, address), nil
 }
 
+// Subaddresses makes a Directory in which "alice+anything@example.com" exists
+// where "alice@example.com" does (RFC 5233). separators are the characters
+// that may stand for the plus; none of them stands for "+". Mail keeps the
+// address that it was sent to. What d knows by itself always exists.
+func Subaddresses(d Directory, separators string) Directory {
+	if separators == "" {
+		separators = "+"
+	}
+	return DirectoryFunc(func(ctx context.Context, address string) (bool, error) {
+		ok, err := d.Exists(ctx, address)
+		if ok || err != nil {
+			return ok, err
+		}
+		local, domain := addr.Split(address)
+		i := strings.IndexAny(local, separators)
+		if i <= 0 || strings.HasPrefix(local, `"`) {
+			return false, nil
+		}
+		user := local[:i]
+		if domain != "" {
+			user += "@" + domain
+		}
+		return d.Exists(ctx, user)
+	})
+}
+
+// AnyOf is a Directory of all that one of several knows. It says no only when
+// all of them do.
+func AnyOf(directories ...Directory) Directory {
+	return DirectoryFunc(func(ctx context.Context, address string) (bool, error) {
+		var failed error
+		for _, d := range directories {
+			ok, err := d.Exists(ctx, address)
+			if ok {
+				return true, nil
+			}
+			if err != nil {
+				failed = err
+			}
+		}
+		return false, failed
+	})
+}
+
+// fold is the form in which addresses are compared: in lower case, as
+// mailboxes everywhere are, and with a canonical domain.
 func fold(address string) string {
 	local, domain := addr.Split(address)
 	if domain == "" {
-		return strings.ToLower(local)
+		return strings.ToLower(address)
 	}
 	return strings.ToLower(local) + "@" + addr.DomainOf(address)
 }
