@@ -10,6 +10,8 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"strings"
@@ -56,6 +58,7 @@ func tlsHost(t *testing.T, cert tls.Certificate) (*mailHost, int) {
 	h := &mailHost{}
 	srv := smtp.NewServer(h)
 	srv.Domain = "host.test"
+	srv.ErrorLog = log.New(io.Discard, "", 0) // clients that leave without QUIT are no news
 	srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 	var served sync.WaitGroup
 	served.Go(func() { srv.Serve(l) })

@@ -223,7 +223,11 @@ func (r *Router) transport(c *connector) Transport {
 			if r.own == nil {
 				r.own = make(map[string]*smtpclient.Transport)
 			}
-			own = &smtpclient.Transport{Name: c.Name, Hostname: r.hostname, Logger: r.Logger}
+			if r.NewTransport != nil {
+				own = r.NewTransport(c.Name)
+			} else {
+				own = &smtpclient.Transport{Name: c.Name, Hostname: r.hostname, Logger: r.Logger}
+			}
 			r.own[c.Name] = own
 		}
 	}

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -40,11 +41,8 @@ type DNSResolver struct {
 	cache   dnsCache
 	flights flights
 	best    atomic.Int32 // index of the server that answered last
-	system  struct {
-		once    sync.Once
-		servers []string
-		err     error
-	}
+	mu      sync.Mutex   // guards list
+	list    []string     // the servers, once they are known
 }
 
 const (
@@ -132,25 +130,26 @@ func (e *DNSError) definite() bool {
 }
 
 func (r *DNSResolver) servers() ([]string, error) {
-	s := &r.system
-	s.once.Do(func() {
-		list := r.Servers
-		if len(list) == 0 {
-			conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
-			if err != nil {
-				s.err = fmt.Errorf("no name servers: %w", err)
-				return
-			}
-			list = conf.Servers
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.list != nil {
+		return r.list, nil
+	}
+	list := r.Servers
+	if len(list) == 0 {
+		conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
+		if err != nil {
+			return nil, fmt.Errorf("no name servers: %w", err)
 		}
-		for _, addr := range list {
-			s.servers = append(s.servers, withPort(addr, "53"))
-		}
-		if len(s.servers) == 0 {
-			s.err = fmt.Errorf("no name servers in /etc/resolv.conf")
-		}
-	})
-	return s.servers, s.err
+		list = conf.Servers
+	}
+	if len(list) == 0 {
+		return nil, errors.New("no name servers in /etc/resolv.conf")
+	}
+	for _, addr := range list {
+		r.list = append(r.list, withPort(addr, "53"))
+	}
+	return r.list, nil
 }
 
 // withPort adds the port to an address that has none: "host", "v6", "[v6]".

@@ -12,8 +12,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// releaseTime is how long held mail flows once it was asked for.
-const releaseTime = 10 * time.Minute
+// Held mail flows for releaseTime once it was asked for. Who asks again within
+// releaseAgain gets a good answer, but the queue is not bothered: looking
+// through it costs more than asking.
+const (
+	releaseTime  = 10 * time.Minute
+	releaseAgain = 10 * time.Second
+)
 
 // ETRN answers the command of that name (RFC 1985) of a client that has
 // proved to be identity ("" for nobody): it releases the mail that connectors
@@ -79,8 +84,8 @@ func (r *Router) letGo(ctx context.Context, rels []*release) (int, error) {
 	for _, l := range rels {
 		l.until = now.Add(releaseTime)
 	}
-	r.releases.add(now, rels...)
-	if r.Wake == nil {
+	again := r.releases.add(now, rels...)
+	if r.Wake == nil || again {
 		return -1, nil
 	}
 	return r.Wake(ctx, func(hop queue.NextHop) bool {

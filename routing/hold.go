@@ -76,6 +76,11 @@ func (l *release) covers(hop queue.NextHop) bool {
 	return l.whole || l.domain == "" || d == l.domain || l.below && strings.HasSuffix(d, "."+l.domain)
 }
 
+// same says whether two releases are of the same mail by the same way.
+func (l *release) same(o *release) bool {
+	return l.connector == o.connector && l.domain == o.domain && l.below == o.below && l.turn == o.turn
+}
+
 // releases are what was asked for and is not yet over.
 type releases struct {
 	mu  sync.Mutex // guards all
@@ -86,14 +91,24 @@ type releases struct {
 // forgotten.
 const maxReleases = 1000
 
-func (rs *releases) add(now time.Time, added ...*release) {
+// add enters releases, in place of older ones for the same mail, and says
+// whether all of them were entered only a moment ago.
+func (rs *releases) add(now time.Time, added ...*release) (again bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool { return !now.Before(l.until) })
+	fresh := 0
+	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool {
+		same := slices.ContainsFunc(added, l.same)
+		if same && now.Before(l.until.Add(releaseAgain-releaseTime)) {
+			fresh++
+		}
+		return same || !now.Before(l.until)
+	})
 	rs.all = append(rs.all, added...)
 	if n := len(rs.all) - maxReleases; n > 0 {
 		rs.all = slices.Delete(rs.all, 0, n)
 	}
+	return fresh == len(added)
 }
 
 func (rs *releases) end(t *Turn) {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/textproto"
 	"strings"
@@ -221,6 +223,7 @@ func box(t *testing.T) (*mailHost, func(net.Listener) error) {
 	h := &mailHost{}
 	srv := smtp.NewServer(h)
 	srv.Domain = "branch.test"
+	srv.ErrorLog = log.New(io.Discard, "", 0) // clients that leave without QUIT are no news
 	t.Cleanup(func() { srv.Close() })
 	return h, srv.Serve
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"slices"
 	"strings"
@@ -62,6 +63,7 @@ func (n *internet) host(t *testing.T, addr string) *mailHost {
 	h := &mailHost{name: addr, addr: l.Addr().String()}
 	srv := smtp.NewServer(h)
 	srv.Domain = "host.test"
+	srv.ErrorLog = log.New(io.Discard, "", 0) // clients that leave without QUIT are no news
 	srv.AllowInsecureAuth = true
 	var served sync.WaitGroup
 	served.Go(func() { srv.Serve(l) })
@@ -329,14 +331,18 @@ func TestPortOfDNSConnectors(t *testing.T) {
 
 func TestTheRoutersOwnTransport(t *testing.T) {
 	h := newInternet(t, internetZone).host(t, "x")
-	r := &Router{Hostname: "relay.test", Table: table(t, Connector{Name: "c", Spaces: []string{"*"},
+	made := ""
+	r := &Router{Hostname: "relay.test", NewTransport: func(name string) *smtpclient.Transport {
+		made += name
+		return &smtpclient.Transport{Name: name}
+	}, Table: table(t, Connector{Name: "c", Spaces: []string{"*"},
 		SmartHosts: SmartHosts("[127.0.0.1]" + h.addr[strings.LastIndex(h.addr, ":"):])})}
 	defer r.Close()
 	if got := send(t, r, "a@example.net")[0]; got.Outcome != queue.Success || h.received() != "a@example.net" {
 		t.Errorf("%+v", got)
 	}
 	r.SetTable(table(t, Connector{Name: "d", Spaces: []string{"*"}}))
-	if len(r.own) != 0 {
+	if len(r.own) != 0 || made != "c" {
 		t.Error("the transport of a connector that is gone stays")
 	}
 }

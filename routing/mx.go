@@ -24,6 +24,7 @@ type finder struct {
 	resolver Resolver
 	port     uint16
 	strict   bool                      // Router.StrictMX
+	smart    bool                      // the operator named the host
 	isName   func(string) bool         // our own names
 	isAddr   func(netip.AddrPort) bool // and addresses
 }
@@ -136,12 +137,16 @@ func (f *finder) resolve(ctx context.Context, x *exchanger, secure bool, names [
 		x.err = dnsError(MXAlias, x.Name, dns.TypeCNAME, h.canonical)
 		return
 	}
-	x.ours = slices.ContainsFunc(h.addrs, f.isAddr)
+	x.ours = slices.ContainsFunc(h.addrs, f.isAddr) || !f.smart && slices.ContainsFunc(h.addrs, isSelf)
 	x.Addrs = h.addrs
 	if secure {
 		x.DANE = f.tlsa(ctx, x.Name, h, names)
 	}
 }
+
+// isSelf says whether an address that a domain publishes for its mail can only
+// mean "here": nobody else listens on our loopback, port 25.
+func isSelf(a netip.AddrPort) bool { return a.Addr().IsLoopback() && a.Port() == smtpPort }
 
 // noHost sums up why no host of a domain can be used: temporary when one of
 // the reasons is.
@@ -172,7 +177,7 @@ func (f *finder) literal(domain string) ([]smtpclient.Host, error) {
 		return nil, &DNSError{Problem: BadName, Name: domain, Err: err}
 	}
 	ap := addrPort(a, f.port)
-	if f.isAddr(ap) {
+	if f.isAddr(ap) || isSelf(ap) {
 		return nil, &LoopError{Domain: domain}
 	}
 	return []smtpclient.Host{{Name: literal(a), Addrs: []netip.AddrPort{ap}}}, nil

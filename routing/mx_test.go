@@ -47,6 +47,9 @@ const mxWorld = `
 	other.example.      A 192.0.2.99
 	relay.example.      A 192.0.2.98
 	unreal.example.     A 0.0.0.0
+	here.example.       MX 10 localhost.
+	there.example.      MX 10 a.example.
+	there.example.      MX 20 localhost.
 `
 
 // testFinder is a finder of a relay called relay.example at 192.0.2.99.
@@ -100,6 +103,9 @@ func TestHostsOfADomain(t *testing.T) {
 		{domain: "down.example", err: "451 4.4.3 down.example: the DNS failed (SERVFAIL)"},
 		{domain: "best.example", err: "550 5.4.6 Mail for best.example loops back to this relay"},
 		{domain: "byip.example", err: "550 5.4.6 Mail for byip.example loops back to this relay"},
+		{domain: "here.example", err: "550 5.4.6 Mail for here.example loops back to this relay"},
+		{domain: "[127.0.0.1]", err: "550 5.4.6 Mail for [127.0.0.1] loops back to this relay"},
+		{domain: "there.example", hosts: "a.example=192.0.2.1:25"},
 		{domain: "[192.0.2.99]", err: "550 5.4.6 Mail for [192.0.2.99] loops back to this relay"},
 	} {
 		hosts, err := f.domain(t.Context(), c.domain)
@@ -253,6 +259,8 @@ func TestSmartHosts(t *testing.T) {
 		{hosts: SmartHosts("a.example:587"), want: "a.example=192.0.2.1:587"},
 		{hosts: SmartHosts("[192.0.2.5]:2525"), want: "[192.0.2.5]=192.0.2.5:2525"},
 		{hosts: SmartHosts("[2001:db8::5]"), want: "[IPv6:2001:db8::5]=[2001:db8::5]:25"},
+		{hosts: SmartHosts("[127.0.0.1]"), want: "[127.0.0.1]=127.0.0.1:25"},
+		{hosts: SmartHosts("localhost"), want: "localhost=[::1]:25 localhost=127.0.0.1:25"},
 		{hosts: SmartHosts("unix:/run/lmtp"), want: "localhost=/run/lmtp"},
 		{hosts: []SmartHost{{Host: "plain.example:26", MX: true}},
 			want: "a.example=192.0.2.1:26 b.example=[2001:db8::2]:26 b.example=192.0.2.2:26"},

@@ -119,5 +119,8 @@ func TestTheQueueWaitsForETRN(t *testing.T) {
 		if got := x.r.ETRN(t.Context(), "branch", "branch.example"); got.Code != 251 {
 			t.Errorf("%v", got)
 		}
+		if got := x.r.ETRN(t.Context(), "branch", "branch.example"); got.Code != 250 { // the queue is not asked again so soon
+			t.Errorf("%v", got)
+		}
 	})
 }

@@ -31,6 +31,11 @@ type Router struct {
 	// that mail would come back. Default os.Hostname.
 	Hostname string
 
+	// NewTransport makes the SMTP transport of each connector that has none:
+	// the place for what all should have in common, as MTA-STS and a protocol
+	// log. Default one with Name, Hostname and Logger set.
+	NewTransport func(connector string) *smtpclient.Transport
+
 	// StrictMX leaves out MX hosts that are aliases (CNAME), which RFC 2181,
 	// 10.3 forbids and many domains have.
 	StrictMX bool

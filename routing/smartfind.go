@@ -65,7 +65,7 @@ func (f *finder) smartHosts(ctx context.Context, c *connector) ([]smtpclient.Hos
 
 func (f *finder) smartHost(ctx context.Context, h *smartHost) ([]smtpclient.Host, error) {
 	g := *f
-	g.port = h.port
+	g.port, g.smart = h.port, true
 	switch {
 	case h.socket != "":
 		return []smtpclient.Host{{Name: "localhost", Socket: h.socket}}, nil

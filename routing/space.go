@@ -76,6 +76,9 @@ func canonicalDomain(address string) (string, error) {
 	}
 	if d[0] == '[' {
 		a, err := parseLiteral(d)
+		if err == nil && a.Zone() != "" {
+			err = fmt.Errorf("%q has a zone, which means nothing to others", d)
+		}
 		return strings.ToLower(literal(a)), err
 	}
 	return addr.Domain(d)

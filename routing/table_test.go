@@ -60,7 +60,7 @@ func TestTheMostSpecificThenTheCheapestThenTheName(t *testing.T) {
 		"a@müller.example": "idn", "a@MÜLLER.example": "idn", "a@xn--mller-kva.example": "idn",
 		"a@[192.0.2.1]": "literal", "a@[IPv6:2001:DB8:0::1]": "literal", "a@[192.0.2.2]": "all",
 		`"a@b"@example.com`: "exact",
-		"postmaster":        "550 5.1.3", "a@[192.0.2]": "550 5.1.3",
+		"postmaster":        "550 5.1.3", "a@[192.0.2]": "550 5.1.3", "a@[IPv6:fe80::1%lo]": "550 5.1.3",
 	} {
 		if got := routed(t, tb, &queue.Message{}, to); got != want {
 			t.Errorf("%s: %s, want %s", to, got, want)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -225,6 +226,7 @@ func TestLMTP(t *testing.T) {
 	}
 	srv := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &lmtpSession{}, nil }))
 	srv.LMTP, srv.Domain = true, "mailbox.test"
+	srv.ErrorLog = log.New(io.Discard, "", 0)
 	var served sync.WaitGroup
 	served.Go(func() { srv.Serve(l) })
 	defer served.Wait()
