@@ -20,6 +20,8 @@ type sink struct {
 	addr  string
 	fault func(stage, arg string) string
 
+	sessions sync.WaitGroup
+
 	mu    sync.Mutex // guards what follows
 	mails []mail
 	conns map[net.Conn]bool
@@ -48,7 +50,7 @@ func newSink(t *testing.T) *sink {
 			k.mu.Lock()
 			k.conns[c] = true
 			k.mu.Unlock()
-			wg.Go(func() {
+			k.sessions.Go(func() {
 				k.serve(c)
 				c.Close()
 				k.mu.Lock()
@@ -59,14 +61,20 @@ func newSink(t *testing.T) *sink {
 	})
 	t.Cleanup(func() {
 		l.Close()
-		k.mu.Lock()
-		for c := range k.conns {
-			c.Close()
-		}
-		k.mu.Unlock()
 		wg.Wait()
+		k.hangUp()
 	})
 	return k
+}
+
+// hangUp closes all connections and waits until their goroutines are gone.
+func (k *sink) hangUp() {
+	k.mu.Lock()
+	for c := range k.conns {
+		c.Close()
+	}
+	k.mu.Unlock()
+	k.sessions.Wait()
 }
 
 func (k *sink) received() []mail {
