@@ -167,7 +167,12 @@ func (s *Spool) unreadable(p *place, err error) {
 	if !current {
 		return // it was moved or has ended meanwhile: nothing is wrong with it
 	}
-	saved := s.setAside(p.segment, int64(p.data.message.off), int64(p.data.message.size))
+	saved := ""
+	if p.segment != nil {
+		b := make([]byte, p.data.message.size)
+		n, _ := p.segment.file.ReadAt(b, int64(p.data.message.off))
+		saved = s.setAside(p.segment, int64(p.data.message.off), b[:n])
+	}
 	s.log.Error("spool: message is damaged and set aside", "id", p.id, "file", saved, "error", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -187,7 +187,7 @@ func (s *Spool) write(b *batch) error {
 		return nil // nothing to record, and nothing to find out
 	}
 	var err error
-	if s.active == nil || s.active.suspect || s.active.end+b.size > s.active.capacity {
+	if s.active == nil || s.active.suspect || s.active.closed || s.active.end+b.size > s.active.capacity {
 		if err = s.rotate(b.size); err != nil && !b.refuse(err, s.active) {
 			return err
 		}
@@ -216,7 +216,7 @@ func (s *Spool) write(b *batch) error {
 // dispositions use what is left in the active segment. It reports whether
 // they can.
 func (b *batch) refuse(err error, active *segment) bool {
-	if active == nil || active.suspect {
+	if active == nil || active.suspect || active.closed {
 		return false
 	}
 	recs := b.recs

@@ -29,7 +29,7 @@ func (s *Spool) compact() {
 	s.mu.Lock()
 	var g *segment
 	for _, c := range s.segments {
-		if c == s.active || c.sealed.IsZero() && c.writable || c.stuck {
+		if c == s.active || c.stuck || c.keep {
 			continue
 		}
 		if !c.suspect && (c.needed() > c.capacity/compactShare || time.Since(c.sealed) < s.compactAge) {

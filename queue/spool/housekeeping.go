@@ -60,7 +60,7 @@ func (s *Spool) emptyTrash() {
 // segments that hold those are gone. s.mu is held.
 func (s *Spool) dead() *segment {
 	for _, g := range s.segments {
-		if g == s.active || g.live > 0 || g.sealed.IsZero() && g.writable {
+		if g == s.active || g.live > 0 || g.keep {
 			continue
 		}
 		needed := false

@@ -168,25 +168,43 @@ func (s *Spool) replay(g *segment, knownEnd int64, buf []byte) []byte {
 	}
 	buf = buf[:g.capacity]
 	if n, err := g.file.ReadAt(buf, 0); n < len(buf) && err != nil {
-		// What cannot be read is as good as damaged; what can be is saved.
-		s.log.Error("spool: segment cannot be read to its end", "segment", g.path, "read", n, "error", err)
-		clear(buf[n:])
+		s.log.Error("spool: segment cannot be read whole", "segment", g.path, "error", err)
+		readPieces(g.file, buf)
 	}
 	scan := scanSegment(buf, g.salt, knownEnd)
 	g.end = scan.end
 	s.recovery.Cut += scan.cut
 	for _, d := range scan.damaged {
-		s.damage(Damage{Segment: g.path, Offset: d.off, Size: d.size, Err: d.err,
-			Saved: s.setAside(g, d.off, d.size)})
+		s.damageIn(g, buf, d)
 	}
 	for _, f := range scan.found {
-		s.apply(g, buf, f)
-		if f.badBody {
-			s.damage(Damage{Segment: g.path, Offset: f.off, Size: f.size(), Err: errBody,
-				Saved: s.setAside(g, f.off, f.size())})
+		err := s.apply(g, buf, f)
+		if err == nil && f.badBody {
+			err = errBody // it stays in the queue, so that its end is reported
+		}
+		if err != nil {
+			s.damageIn(g, buf, gap{f.off, f.size(), err})
 		}
 	}
 	return buf
+}
+
+// readPieces reads what can be read; the rest is zeros, and so no record.
+func readPieces(f file, b []byte) {
+	const piece = 4 << 10
+	for off := 0; off < len(b); off += piece {
+		p := b[off:min(off+piece, len(b))]
+		if n, err := f.ReadAt(p, int64(off)); n < len(p) && err != nil {
+			clear(p)
+		}
+	}
+}
+
+// damageIn sets a stretch of a segment aside and reports it.
+func (s *Spool) damageIn(g *segment, b []byte, d gap) {
+	saved := s.setAside(g, d.off, b[d.off:d.off+d.size])
+	g.keep = g.keep || saved == ""
+	s.damage(Damage{Segment: g.path, Offset: d.off, Size: d.size, Err: d.err, Saved: saved})
 }
 
 func (s *Spool) damage(d Damage) {
@@ -196,17 +214,12 @@ func (s *Spool) damage(d Damage) {
 
 // setAside copies a stretch of a segment into the directory damaged and
 // returns the file's name, "" if that cannot be done.
-func (s *Spool) setAside(g *segment, off, size int64) string {
-	if g == nil {
-		return ""
-	}
-	b := make([]byte, size)
-	n, _ := g.file.ReadAt(b, off)
-	name := filepath.Join(s.damagedDir(), fmt.Sprintf("%010d-%d-%d", g.number, off, size))
+func (s *Spool) setAside(g *segment, off int64, b []byte) string {
+	name := filepath.Join(s.damagedDir(), fmt.Sprintf("%010d-%d-%d", g.number, off, len(b)))
 	s.fs.Remove(name) // one of an earlier recovery
 	f, err := s.fs.Open(name, create)
 	if err == nil {
-		err = errors.Join(f.WriteAt([][]byte{b[:n]}, 0), f.Sync(), f.Close())
+		err = errors.Join(f.WriteAt([][]byte{b}, 0), f.Sync(), f.Close(), s.fs.SyncDir(s.damagedDir()))
 	}
 	if err != nil {
 		s.log.Error("spool: damaged bytes cannot be set aside", "file", name, "error", err)
@@ -216,21 +229,20 @@ func (s *Spool) setAside(g *segment, off, size int64) string {
 }
 
 // apply replays one record.
-func (s *Spool) apply(g *segment, buf []byte, f found) {
+func (s *Spool) apply(g *segment, buf []byte, f found) error {
 	at := loc{g.number, uint32(f.off), uint32(f.size())}
 	s.nextSeq.Store(max(s.nextSeq.Load(), f.seq))
 	meta := buf[f.off+headerLen:][:f.metaLen]
-	var err error
 	switch f.kind {
 	case kindMessage:
-		err = s.applyMessage(g, at, f, meta)
+		return s.applyMessage(g, at, f, meta)
 	case kindState:
 		d := decoder{b: meta}
 		d.str() // the ID
 		st := d.schedule()
 		n := d.count()
-		if err = d.err; err != nil {
-			break
+		if d.err != nil {
+			return d.err
 		}
 		if r, ok := s.replayed[f.seq]; ok {
 			data := &s.index.At(r.slot).Data
@@ -251,9 +263,7 @@ func (s *Spool) apply(g *segment, buf []byte, f found) {
 			delete(s.replayed, f.seq)
 		}
 	}
-	if err != nil {
-		s.damage(Damage{Segment: g.path, Offset: f.off, Size: f.size(), Err: err, Saved: s.setAside(g, f.off, f.size())})
-	}
+	return nil
 }
 
 // replayed is what recovery knows of a message beside its index entry.
@@ -302,7 +312,8 @@ func (s *Spool) setSchedule(slot index.Slot, st *state) {
 }
 
 // sweep removes content files that belong to no message, reports messages
-// whose content files are missing, and counts.
+// whose content files are missing, and counts. Where there is damage a file
+// may belong to a message that was lost: then it is set aside.
 func (s *Spool) sweep() error {
 	names, err := s.fs.ReadDir(s.filesDir())
 	if err != nil {
@@ -315,7 +326,13 @@ func (s *Spool) sweep() error {
 			have[seq] = true
 			continue
 		}
-		if err := s.fs.Remove(filepath.Join(s.filesDir(), d.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		name := filepath.Join(s.filesDir(), d.Name())
+		if ok && len(s.recovery.Damaged) > 0 {
+			err = s.fs.Rename(name, filepath.Join(s.damagedDir(), d.Name()))
+		} else {
+			err = s.fs.Remove(name)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		s.recovery.Swept++

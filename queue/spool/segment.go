@@ -24,6 +24,7 @@ type segment struct {
 	writable bool // the file was opened for writing
 	capacity int64
 	end      int64        // where the next record goes; the committer's own
+	closed   bool         // nothing may be added any more; the committer's own
 	pins     atomic.Int32 // contents that somebody may still read from the file
 
 	// live counts the bytes of records that are needed.
@@ -37,6 +38,7 @@ type segment struct {
 	sources map[uint32]bool
 	sealed  time.Time // when it was last written to; zero while active
 	stuck   bool      // something in it cannot be moved
+	keep    bool      // something in it was damaged and could not be saved
 	suspect bool      // a write or sync failed: to be emptied
 }
 
@@ -119,6 +121,11 @@ func (s *Spool) begin(f file, number uint32, prev *segment) (*segment, error) {
 	}
 	if err := f.Sync(); err != nil {
 		return nil, err
+	}
+	if prev != nil {
+		// From here on there may be a segment that says where prev ends, even
+		// if what follows fails: prev must not grow any more.
+		prev.closed = true
 	}
 	path := filepath.Join(s.logDir(), segmentName(number))
 	if err := s.fs.Rename(filepath.Join(s.logDir(), spareName), path); err != nil {
