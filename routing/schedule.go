@@ -38,7 +38,7 @@ type date struct {
 //	2026-12-25 closed          instead of what the week says
 //	2026-12-24 08:00-12:00
 //
-// Days are Mon Tue Wed Thu Fri Sat Sun; "always" stands for the whole week.
+// Days are Mon Tue Wed Thu Fri Sat Sun; "always" stands for the whole day.
 // Times are those of the zone's wall clock; nil is time.Local. A time that a
 // change of the clock leaves out is taken as time.Date does.
 func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
@@ -64,47 +64,32 @@ func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	return s, nil
 }
 
-// add reads one entry: days and windows, either of them optional.
+// add reads one entry: days and times, or times alone.
 func (s *Schedule) add(words []string) error {
-	if len(words) == 1 && strings.EqualFold(words[0], "always") {
-		for d := range s.week {
-			s.week[d] = append(s.week[d], window{0, 24 * 60})
-		}
-		return nil
-	}
-	times := words[len(words)-1]
-	if len(words) > 2 || len(words) == 1 && !strings.Contains(times, ":") {
+	if len(words) > 2 {
 		return fmt.Errorf("not \"days times\"")
 	}
-	var ws []window
-	if len(words) == 1 || !strings.EqualFold(times, "closed") {
-		for t := range strings.SplitSeq(times, ",") {
-			w, err := parseWindow(t)
-			if err != nil {
-				return err
-			}
-			ws = append(ws, w)
+	windows, err := parseWindows(words[len(words)-1])
+	if err != nil {
+		return err
+	}
+	days := []time.Weekday{0, 1, 2, 3, 4, 5, 6}
+	if len(words) == 2 {
+		if day, err := time.Parse(time.DateOnly, words[0]); err == nil {
+			s.days[dateOf(day)] = append(s.days[dateOf(day)], windows...)
+			return nil
+		}
+		if days, err = parseDays(words[0]); err != nil {
+			return err
 		}
 	}
-	if len(words) == 1 {
-		for d := range s.week {
-			s.week[d] = append(s.week[d], ws...)
-		}
-		return nil
-	}
-	if day, err := time.Parse(time.DateOnly, words[0]); err == nil {
-		k := dateOf(day)
-		s.days[k] = append(s.days[k], ws...)
-		return nil
-	}
-	days, err := parseDays(words[0])
-	if err == nil && ws == nil {
-		err = fmt.Errorf("only a date can be closed")
+	if windows == nil {
+		return fmt.Errorf("only a date can be closed")
 	}
 	for _, d := range days {
-		s.week[d] = append(s.week[d], ws...)
+		s.week[d] = append(s.week[d], windows...)
 	}
-	return err
+	return nil
 }
 
 var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
@@ -132,6 +117,24 @@ func parseDays(text string) ([]time.Weekday, error) {
 		}
 	}
 	return days, nil
+}
+
+// parseWindows reads "08:00-12:00,13:00-18:00", "always" or "closed" (none).
+func parseWindows(text string) (windows []window, err error) {
+	switch strings.ToLower(text) {
+	case "closed":
+		return nil, nil
+	case "always":
+		return []window{{0, 24 * 60}}, nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		w, err := parseWindow(part)
+		if err != nil {
+			return nil, err
+		}
+		windows = append(windows, w)
+	}
+	return windows, nil
 }
 
 // parseWindow reads "08:00-18:00"; an end that is not after the start is the
