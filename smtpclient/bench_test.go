@@ -1,12 +1,11 @@
+//go:build unix
+
 package smtpclient
 
 import (
 	"bytes"
 	"io"
-	"net"
 	"net/netip"
-	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
-	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
 const benchSessions = 20
@@ -113,46 +111,4 @@ func cpuTime() time.Duration {
 	var u syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// startSink runs smtp-sink and returns its address.
-func startSink(tb testing.TB, options ...string) netip.AddrPort {
-	path := peers.Need(tb, "smtp-sink")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	cmd := exec.Command(path, append(options, "-u", "nobody", addr, "1000")...)
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if out.Len() > 0 {
-			tb.Logf("smtp-sink: %s", &out)
-		}
-	})
-	await(tb, addr)
-	return netip.MustParseAddrPort(addr)
-}
-
-// await returns when addr takes connections.
-func await(tb testing.TB, addr string) {
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			c.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			tb.Fatalf("%s does not listen: %v", addr, err)
-		}
-		time.Sleep(5 * time.Millisecond) // another process: there is no event to wait for
-	}
 }

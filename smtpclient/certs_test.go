@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -34,7 +35,7 @@ func newAuthority(t testing.TB, name string) *authority {
 
 // sign issues a certificate, valid for a day around now; by parent, or
 // self-signed where that is nil.
-func (a *authority) sign(template *x509.Certificate, pub *ecdsa.PublicKey, parent *x509.Certificate) *x509.Certificate {
+func (a *authority) sign(template *x509.Certificate, pub crypto.PublicKey, parent *x509.Certificate) *x509.Certificate {
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	if template.NotBefore.IsZero() {
 		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
@@ -59,11 +60,16 @@ func (a *authority) issue(change func(*x509.Certificate), names ...string) tls.C
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	return a.issueTo(key, change, names...)
+}
+
+// issueTo makes one for a key.
+func (a *authority) issueTo(key crypto.Signer, change func(*x509.Certificate), names ...string) tls.Certificate {
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	if change != nil {
 		change(template)
 	}
-	cert := a.sign(template, &key.PublicKey, a.cert)
+	cert := a.sign(template, key.Public(), a.cert)
 	return tls.Certificate{Certificate: [][]byte{cert.Raw, a.cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 

@@ -1,0 +1,430 @@
+package smtpclient
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+)
+
+// files issues a certificate for name and writes it and its key to files.
+func (a *authority) files(t *testing.T, name string) *keyPair {
+	dir := openDir(t)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := a.issueTo(key, nil, name)
+	k := &keyPair{cert: cert, certPEM: dir + "/cert.pem", keyPEM: dir + "/key.pem"}
+	var chain []byte
+	for _, der := range cert.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	write(t, k.certPEM, string(chain))
+	write(t, k.keyPEM, string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
+	return k
+}
+
+// openDir is a temporary folder that other users can get into.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shared makes a folder that everybody may write to.
+func shared(t *testing.T, dir string) string {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func freeAddr(t testing.TB) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// run starts a program, waits until it listens, and ends it with the test. What
+// it said is shown when the test fails, and so are the logs.
+func run(t testing.TB, cmd *exec.Cmd, addr netip.AddrPort, logs ...string) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		kill := time.AfterFunc(5*time.Second, func() { cmd.Process.Kill() })
+		cmd.Wait()
+		kill.Stop()
+		if !t.Failed() {
+			return
+		}
+		t.Logf("%s:\n%s", cmd.Path, out.Bytes())
+		for _, l := range logs {
+			if b, err := os.ReadFile(l); err == nil {
+				t.Logf("%s:\n%s", l, b)
+			}
+		}
+	})
+	listens(t, addr)
+}
+
+func listens(t testing.TB, addr netip.AddrPort) {
+	t.Helper()
+	eventually(t, addr.String()+" listens", func() bool {
+		c, err := net.Dial("tcp", addr.String())
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("this peer has to be started by root")
+	}
+}
+
+// startSink runs smtp-sink and returns its address.
+func startSink(tb testing.TB, options ...string) netip.AddrPort {
+	path, addr := peers.Need(tb, "smtp-sink"), freeAddr(tb)
+	if os.Getuid() == 0 {
+		options = append(options, "-u", "nobody")
+	}
+	run(tb, exec.Command(path, append(options, addr.String(), "1000")...), addr)
+	return addr
+}
+
+func startPostfix(t *testing.T, k *keyPair) *peer {
+	bin := peers.Need(t, "postfix")
+	needRoot(t)
+	dir, addr := openDir(t), freeAddr(t)
+	mail := shared(t, dir+"/mail")
+	fill := strings.NewReplacer("@DIR@", dir, "@ADDR@", addr.String(), "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
+	write(t, dir+"/etc/main.cf", fill.Replace(postfixMain))
+	write(t, dir+"/etc/master.cf", fill.Replace(postfixMaster))
+	for _, d := range []string{"spool", "data", "log"} {
+		write(t, dir+"/"+d+"/.made", "")
+	}
+	if out, err := exec.Command("chown", "postfix", dir+"/data").CombinedOutput(); err != nil {
+		t.Fatalf("chown: %v %s", err, out)
+	}
+	if out, err := exec.Command(bin, "-c", dir+"/etc", "start").CombinedOutput(); err != nil {
+		t.Fatalf("postfix start: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		exec.Command(bin, "-c", dir+"/etc", "stop").Run()
+		if b, err := os.ReadFile(dir + "/log/maillog"); err == nil && t.Failed() {
+			t.Logf("postfix:\n%s", b)
+		}
+	})
+	listens(t, addr)
+	return &peer{addr: addr, dir: mail}
+}
+
+const postfixMain = `compatibility_level = 3.6
+queue_directory = @DIR@/spool
+data_directory = @DIR@/data
+maillog_file = @DIR@/log/maillog
+maillog_file_prefixes = @DIR@
+myhostname = mx.example.net
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = @CERT@
+smtpd_tls_key_file = @KEY@
+smtpd_peername_lookup = no
+local_header_rewrite_clients =
+virtual_mailbox_limit = 0
+virtual_mailbox_domains = example.net
+virtual_mailbox_base = @DIR@/mail
+virtual_mailbox_maps = static:box/
+virtual_minimum_uid = 1
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+`
+
+const postfixMaster = `@ADDR@ inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+`
+
+func startExim(t *testing.T, k *keyPair) *peer {
+	bin := peers.Need(t, "exim4")
+	needRoot(t)
+	dir, addr := openDir(t), freeAddr(t)
+	mail := shared(t, dir+"/mail")
+	shared(t, dir+"/spool")
+	shared(t, dir+"/log")
+	fill := strings.NewReplacer("@BIN@", bin, "@DIR@", dir, "@PORT@", addr.String()[len("127.0.0.1:"):], "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
+	write(t, dir+"/exim.conf", fill.Replace(eximConfig))
+	cmd := exec.Command(bin, "-C", dir+"/exim.conf", "-bdf", "-q1h")
+	run(t, cmd, addr, dir+"/log/mainlog", dir+"/log/paniclog")
+	return &peer{addr: addr, dir: mail}
+}
+
+const eximConfig = `exim_path = @BIN@
+exim_user = Debian-exim
+exim_group = Debian-exim
+spool_directory = @DIR@/spool
+log_file_path = @DIR@/log/%slog
+primary_hostname = mx.example.net
+local_interfaces = 127.0.0.1.@PORT@
+tls_advertise_hosts = *
+tls_certificate = @CERT@
+tls_privatekey = @KEY@
+acl_smtp_rcpt = rcpt
+acl_smtp_data = accept
+chunking_advertise_hosts = *
+never_users =
+keep_environment =
+smtp_accept_queue_per_connection = 0
+host_lookup =
+rfc1413_hosts =
+
+begin acl
+rcpt:
+  accept domains = example.net
+  deny
+
+begin routers
+all:
+  driver = accept
+  transport = box
+
+begin transports
+box:
+  driver = appendfile
+  directory = @DIR@/mail
+  create_directory
+  maildir_format
+  user = Debian-exim
+  group = Debian-exim
+`
+
+func startOpenSMTPD(t *testing.T, k *keyPair) *peer {
+	bin := peers.Need(t, "smtpd")
+	needRoot(t)
+	dir, addr := openDir(t), freeAddr(t)
+	mail := shared(t, dir+"/mail")
+	if err := os.Chmod(k.keyPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fill := strings.NewReplacer("@DIR@", dir, "@PORT@", addr.String()[len("127.0.0.1:"):], "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
+	write(t, dir+"/smtpd.conf", fill.Replace(opensmtpdConfig))
+	write(t, dir+"/users", "b nobody\n@ nobody\n")
+	// Its folders have fixed names; here they are its own.
+	unpacked := filepath.Dir(filepath.Dir(bin))
+	run(t, exec.Command("unshare", "-m", "sh", "-e", "-c", `
+		for d in /var/spool /var/lib /run; do mount -t tmpfs tmpfs $d; done
+		mkdir -m 711 /var/spool/smtpd
+		mkdir -p /var/lib/opensmtpd/empty
+		mount --bind "$1/libexec" /usr/libexec
+		exec "$2" -d -f "$3"`, "sh", unpacked, bin, dir+"/smtpd.conf"), addr)
+	// The one of Debian 12 (6.8, with OpenSSL 3) fails every handshake, also
+	// with openssl s_client.
+	return &peer{addr: addr, dir: mail, brokenTLS: true}
+}
+
+const opensmtpdConfig = `pki mx.example.net cert "@CERT@"
+pki mx.example.net key "@KEY@"
+table users file:@DIR@/users
+listen on 127.0.0.1 port @PORT@ tls pki mx.example.net hostname mx.example.net
+action "box" maildir "@DIR@/mail" virtual <users>
+match from any for domain "example.net" action "box"
+`
+
+func startAiosmtpd(t *testing.T, k *keyPair) *peer {
+	python := needAiosmtpd(t)
+	dir, addr := openDir(t), freeAddr(t)
+	write(t, dir+"/server.py", aiosmtpdServer)
+	mail := shared(t, dir+"/mail")
+	run(t, exec.Command(python, dir+"/server.py", addr.String()[len("127.0.0.1:"):], mail, k.certPEM, k.keyPEM), addr)
+	return &peer{addr: addr, dir: mail}
+}
+
+// needAiosmtpd finds a Python that has the module: the first in the path, or
+// the distribution's.
+func needAiosmtpd(t *testing.T) string {
+	for _, python := range []string{peers.NeedPython(t), "/usr/bin/python3"} {
+		if exec.Command(python, "-c", "import aiosmtpd").Run() == nil {
+			return python
+		}
+	}
+	if os.Getenv(peers.Strict) == "1" {
+		t.Fatal("peer missing: Python module aiosmtpd")
+	}
+	t.Skip("peer missing: Python module aiosmtpd")
+	return ""
+}
+
+const aiosmtpdServer = `
+import asyncio, itertools, os, ssl, sys
+from aiosmtpd.smtp import SMTP
+
+port, mail, cert, key = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(cert, key)
+count = itertools.count()
+
+class Handler:
+    async def handle_DATA(self, server, session, envelope):
+        name = "%s/tmp/%d" % (mail, next(count))
+        with open(name, "wb") as f:
+            f.write(envelope.original_content)
+        os.rename(name, name.replace(mail + "/tmp/", mail + "/"))
+        return "250 2.0.0 kept"
+
+async def main():
+    loop = asyncio.get_running_loop()
+    await loop.create_server(lambda: SMTP(Handler(), tls_context=context, hostname="mx.example.net"), "127.0.0.1", int(port))
+    await asyncio.Event().wait()
+
+os.makedirs(mail + "/tmp")
+asyncio.run(main())
+`
+
+func startHaraka(t *testing.T, k *keyPair) *peer {
+	node, path := peers.NeedNode(t, "Haraka")
+	dir, addr := openDir(t), freeAddr(t)
+	mail := shared(t, dir+"/mail")
+	shared(t, mail+"/tmp")
+	for name, text := range map[string]string{
+		"config/smtp.ini":        "listen=" + addr.String() + "\nnodes=0\n",
+		"config/me":              "mx.example.net\n",
+		"config/plugins":         "tls\nkeep\n",
+		"config/loglevel":        "WARN\n",
+		"config/tls.ini":         "key=" + k.keyPEM + "\ncert=" + k.certPEM + "\n",
+		"config/host_list":       "example.net\n",
+		"config/internalcmd_key": "x\n",
+		"config/outbound.ini":    "disabled=true\n",
+		"plugins/keep.js":        strings.ReplaceAll(harakaKeep, "@DIR@", mail),
+		"queue/.made":            "",
+	} {
+		write(t, dir+"/"+name, text)
+	}
+	connection, err := os.ReadFile(filepath.Join(path, "Haraka", "config", "connection.ini"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir+"/config/connection.ini", string(connection))
+	cmd := exec.Command(node, filepath.Join(path, "Haraka", "bin", "haraka"), "-c", dir)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+path)
+	run(t, cmd, addr)
+	return &peer{addr: addr, dir: mail}
+}
+
+const harakaKeep = `
+const fs = require('fs')
+let n = 0
+exports.hook_rcpt = (next) => next(OK)
+exports.hook_queue = (next, connection) => {
+  const name = '@DIR@/tmp/' + n++
+  const out = fs.createWriteStream(name)
+  out.on('close', () => { fs.renameSync(name, name.replace('@DIR@/tmp/', '@DIR@/')); next(OK) })
+  connection.transaction.message_stream.pipe(out, { line_endings: '\r\n' })
+}
+`
+
+func startDovecot(t *testing.T, k *keyPair) *peer {
+	bin := peers.Need(t, "dovecot")
+	if _, err := os.Stat("/usr/lib/dovecot/lmtp"); err != nil {
+		if os.Getenv(peers.Strict) == "1" {
+			t.Fatal("peer missing: dovecot-lmtpd")
+		}
+		t.Skip("peer missing: dovecot-lmtpd")
+	}
+	needRoot(t)
+	dir, addr := openDir(t), freeAddr(t)
+	mail := shared(t, dir+"/mail")
+	fill := strings.NewReplacer("@DIR@", dir, "@PORT@", addr.String()[len("127.0.0.1:"):], "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
+	write(t, dir+"/dovecot.conf", fill.Replace(dovecotConfig))
+	run(t, exec.Command(bin, "-F", "-c", dir+"/dovecot.conf"), addr, dir+"/log")
+	return &peer{addr: addr, dir: mail, lmtp: true}
+}
+
+const dovecotConfig = `base_dir = @DIR@/run
+state_dir = @DIR@/state
+log_path = @DIR@/log
+protocols = lmtp
+hostname = mx.example.net
+postmaster_address = postmaster@example.net
+ssl = yes
+ssl_cert = <@CERT@
+ssl_key = <@KEY@
+default_internal_user = dovecot
+default_login_user = dovenull
+mail_location = maildir:@DIR@/mail
+first_valid_uid = 1
+passdb {
+  driver = static
+  args = nopassword=y
+}
+userdb {
+  driver = static
+  args = uid=65534 gid=65534 home=@DIR@/mail allow_all_users=yes
+}
+service lmtp {
+  inet_listener lmtp {
+    address = 127.0.0.1
+    port = @PORT@
+  }
+}
+`
