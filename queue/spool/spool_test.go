@@ -29,3 +29,20 @@ func TestStore(t *testing.T) {
 func testLogger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
+
+func TestCrash(t *testing.T) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 4
+	}
+	queuetest.Crash(t, queuetest.Config{
+		Open: func(t *testing.T, dir string) queue.Store {
+			s, err := Open(dir, &Options{SegmentSize: 1 << 20, Logger: testLogger(t)})
+			if err != nil {
+				t.Fatalf("Open: %v", err)
+			}
+			return s
+		},
+		Durable: true,
+	}, rounds)
+}
