@@ -2,22 +2,78 @@ package queue
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"time"
 )
 
 // keepBad keeps what cannot be delivered nor reported for the operator.
 func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why string) error {
-	q.tell(EventBadMail, m, rcpts, func(e *Event) { e.Text = why })
-	if q.BadMail != nil {
-		return q.BadMail(ctx, m, rcpts)
-	}
-	id := "bad-" + reportID(m, rcpts, "bad")[len("dsn-"):]
 	bad := *m
-	bad.ID = id
-	bad.Received = time.Now()
+	bad.ID = "bad-" + reportID(m, rcpts, "bad")[len("dsn-"):]
 	bad.Recipients = rcpts
-	err := q.Store.Put(ctx, &bad, Schedule{Due: farFuture, Hop: badMailHop})
-	return ignoreExists(err)
+	var err error
+	if q.BadMail != nil {
+		err = q.BadMail(ctx, &bad)
+	} else {
+		bad.Received = time.Now()
+		if err = q.Store.Put(ctx, &bad, Schedule{Due: farFuture, Hop: badMailHop}); errors.Is(err, ErrExists) {
+			return nil
+		}
+	}
+	if err == nil {
+		q.tell(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })
+	}
+	return err
 }
 
 var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// BadMailDir is a function for [Queue.BadMail] that writes each message to a
+// file of its own in dir, ID.eml, in the form of [Export], which the replay
+// folder (queue/pickup) takes. The folder is made when it is not there.
+// Nothing is ever removed from it.
+func BadMailDir(dir string) func(ctx context.Context, m *Message) error {
+	return func(ctx context.Context, m *Message) error {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return fmt.Errorf("queue: bad mail: %w", err)
+		}
+		name := filepath.Join(dir, m.ID+".eml")
+		if err := writeFile(name, m); err != nil {
+			return fmt.Errorf("queue: bad mail: %w", err)
+		}
+		return nil
+	}
+}
+
+// writeFile writes an exported message so that it is on stable storage, all
+// of it or nothing, when it returns nil.
+func writeFile(name string, m *Message) (err error) {
+	f, err := os.OpenFile(name+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(name + ".tmp")
+		}
+	}()
+	err = errors.Join(Export(f, m), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(name+".tmp", name); err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" {
+		return nil // it has no sync of folders, and needs none
+	}
+	d, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

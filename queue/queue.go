@@ -29,11 +29,12 @@ type Queue struct {
 	HopLimits func(NextHop) HopLimits
 	// Reports are the settings for delivery status notifications.
 	Reports Reports
-	// BadMail keeps a message of which some recipients could neither be
-	// delivered nor reported (a report that failed); it must be safe where it
-	// is put when BadMail returns nil. Default: it is kept in the Store, for
-	// an operator to look at. [BadMailDir] writes files.
-	BadMail func(ctx context.Context, m *Message, rcpts []*Recipient) error
+	// BadMail keeps a message that could neither be delivered nor reported to
+	// the recipients that it has (a report that failed, mostly); it must be
+	// safe where it is put when BadMail returns nil. The same message, by its
+	// ID, may come twice. Default: it is kept in the Store, for an operator to
+	// look at ([MessageBad]). [BadMailDir] writes files.
+	BadMail func(ctx context.Context, m *Message) error
 	// Hooks see, and may change or refuse, every message before it is stored.
 	Hooks []Hook
 	// Logger gets a line for each message taken over, attempt and end; nil is

@@ -21,9 +21,11 @@ type Store interface {
 	// nothing is left behind that would ever be delivered. An ID that is in
 	// the store already is ErrExists; a store without room says ErrFull.
 	//
-	// Put keeps m.Content itself where that spares a copy, so its bytes must
-	// not change afterwards; m itself it does not keep. It may set m.Content
-	// to an equal Content that ties up less (no open file, say). A message
+	// Put keeps m.Content itself where that spares a copy, so bytes in memory
+	// ([Bytes], [String]) must not change afterwards; m itself it does not
+	// keep. Where m.Content is anything else (it reads a file, say), Put sets
+	// it to an equal Content that does not need the old one any more: when Put
+	// has returned nil, the submitter may close what was behind it. A message
 	// put under a lease (s.Owner) stays in its owner's hand: the owner
 	// delivers from m, and no Claim gives it out while the lease lasts.
 	Put(ctx context.Context, m *Message, s Schedule) error

@@ -11,7 +11,8 @@ import (
 
 // Submit takes m over. When it returns nil, m is safe in the store, and the
 // Queue will see each of its recipients to its end; m then belongs to the
-// Queue. It sets m.ID where that is empty. An error leaves nothing behind;
+// Queue. It sets m.ID where that is empty; a file behind m.Content may be
+// closed, the store does not need it any more. An error leaves nothing behind;
 // errors.As finds a *smtp.SMTPError in it, fit for a client (452 4.3.1 for a
 // full store, 451 4.3.2 for a frozen queue, ...).
 //

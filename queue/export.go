@@ -1,0 +1,268 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/xtext"
+)
+
+// The fields that lead an exported message and hold its envelope, as Exchange
+// has them in its Replay folder.
+const (
+	fieldSender    = "X-Sender"
+	fieldReceiver  = "X-Receiver"
+	fieldCreatedBy = "X-CreatedBy"
+	fieldHelo      = "X-HeloDomain"
+	fieldSource    = "X-Source"
+	fieldSourceIP  = "X-SourceIPAddress"
+	fieldEnd       = "X-EndOfInjectedXHeaders"
+)
+
+// Export writes a message with its envelope: X- fields with the sender, the
+// recipients that wait (or, where none does, that failed) and their
+// parameters, and then the content as it is. Import and the replay folder
+// (queue/pickup) read it.
+func Export(w io.Writer, m *Message) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: <%s>%s\r\n", fieldSender, m.From, mailParams(m))
+	rcpts := those(m.Recipients, func(r *Recipient) bool { return r.Status == Waiting })
+	if len(rcpts) == 0 {
+		rcpts = those(m.Recipients, func(r *Recipient) bool { return r.Status != Delivered })
+	}
+	for _, r := range rcpts {
+		fmt.Fprintf(&b, "%s: <%s>%s\r\n", fieldReceiver, r.Addr, rcptParams(r))
+	}
+	fmt.Fprintf(&b, "%s: Bridgehead\r\n", fieldCreatedBy)
+	for _, f := range [...]struct{ name, value string }{
+		{fieldHelo, m.Origin.ClientHelo}, {fieldSource, m.Origin.Connector}, {fieldSourceIP, m.Origin.ClientAddr},
+	} {
+		if f.value != "" {
+			fmt.Fprintf(&b, "%s: %s\r\n", f.name, oneLine(f.value))
+		}
+	}
+	fmt.Fprintf(&b, "%s: %s\r\n", fieldEnd, m.ID)
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	_, err := m.Content.WriteTo(w)
+	return err
+}
+
+func mailParams(m *Message) string {
+	var b strings.Builder
+	o := &m.Options
+	if o.Body != "" {
+		b.WriteString(" BODY=" + string(o.Body))
+	}
+	if o.UTF8 {
+		b.WriteString(" SMTPUTF8")
+	}
+	if o.RequireTLS {
+		b.WriteString(" REQUIRETLS")
+	}
+	if o.Return != "" {
+		b.WriteString(" RET=" + string(o.Return))
+	}
+	if o.EnvelopeID != "" {
+		b.WriteString(" ENVID=" + xtext.Encode(o.EnvelopeID))
+	}
+	if m.Priority != 0 {
+		b.WriteString(" MT-PRIORITY=" + strconv.Itoa(m.Priority))
+	}
+	return b.String()
+}
+
+func rcptParams(r *Recipient) string {
+	var b strings.Builder
+	for i, n := range r.Options.Notify {
+		b.WriteString([]string{" NOTIFY=", ","}[min(i, 1)] + string(n))
+	}
+	if o := r.Options.OriginalRecipient; o != "" {
+		typ := r.Options.OriginalRecipientType
+		if typ == "" {
+			typ = smtp.DSNAddressTypeRFC822
+		}
+		if typ == smtp.DSNAddressTypeUTF8 {
+			o = xtext.EncodeUTF8Addr(o, true)
+		} else {
+			o = xtext.Encode(o)
+		}
+		b.WriteString(" ORCPT=" + string(typ) + ";" + o)
+	}
+	return b.String()
+}
+
+func oneLine(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return ' '
+		}
+		return c
+	}, s)
+}
+
+// importMost bounds the fields that lead an exported message, in bytes.
+const importMost = 4 << 20
+
+// Import makes a message of what Export, or Exchange, wrote: to be submitted.
+// The error names the line that is wrong.
+func Import(c Content) (*Message, error) {
+	m := &Message{Origin: Origin{Connector: "replay"}}
+	sender, off := false, int64(0)
+	buf := make([]byte, 64<<10)
+	for line := 1; off < importMost; line++ {
+		n, err := c.ReadAt(buf, off)
+		end := bytes.IndexByte(buf[:n], '\n')
+		if end < 0 {
+			if err != nil && err != io.EOF {
+				return nil, err
+			}
+			return nil, fmt.Errorf("queue: import: line %d: no %s before the end, or a line of more than %d bytes", line, fieldEnd, len(buf))
+		}
+		off += int64(end) + 1
+		name, value, ok := strings.Cut(strings.TrimRight(string(buf[:end]), "\r\n"), ":")
+		if !ok || !strings.HasPrefix(strings.ToLower(name), "x-") {
+			return nil, fmt.Errorf("queue: import: line %d: not an X- field, and %s has not come yet", line, fieldEnd)
+		}
+		value = strings.TrimSpace(value)
+		switch {
+		case strings.EqualFold(name, fieldSender):
+			if sender {
+				return nil, fmt.Errorf("queue: import: line %d: a second %s", line, fieldSender)
+			}
+			sender = true
+			err = m.importSender(value)
+		case strings.EqualFold(name, fieldReceiver):
+			err = m.importReceiver(value)
+		case strings.EqualFold(name, fieldHelo):
+			m.Origin.ClientHelo = value
+		case strings.EqualFold(name, fieldSourceIP):
+			m.Origin.ClientAddr = value
+		case strings.EqualFold(name, fieldEnd):
+			if !sender || len(m.Recipients) == 0 {
+				return nil, fmt.Errorf("queue: import: line %d: no %s or no %s came before it", line, fieldSender, fieldReceiver)
+			}
+			m.Content = rest(c, off)
+			return m, nil
+		}
+		if err != nil && err != io.EOF {
+			return nil, fmt.Errorf("queue: import: line %d: %w", line, err)
+		}
+	}
+	return nil, fmt.Errorf("queue: import: more than %d bytes before %s", importMost, fieldEnd)
+}
+
+// rest is the content from off on.
+func rest(c Content, off int64) Content {
+	if cc, ok := c.(*content.Content); ok {
+		return cc.Slice(off, cc.Size()-off)
+	}
+	return content.Section(c, off, c.Size()-off)
+}
+
+func (m *Message) importSender(value string) (err error) {
+	var params string
+	if m.From, params, err = addr.ReversePath(value, true); err != nil {
+		return err
+	}
+	for p := range strings.FieldsSeq(params) {
+		key, v, _ := strings.Cut(p, "=")
+		switch strings.ToUpper(key) {
+		case "BODY":
+			m.Options.Body = smtp.BodyType(strings.ToUpper(v))
+		case "SMTPUTF8":
+			m.Options.UTF8 = true
+		case "REQUIRETLS":
+			m.Options.RequireTLS = true
+		case "RET":
+			m.Options.Return = smtp.DSNReturn(strings.ToUpper(v))
+		case "ENVID":
+			if m.Options.EnvelopeID, err = xtext.Decode(v); err != nil {
+				return err
+			}
+		case "MT-PRIORITY":
+			if m.Priority, err = strconv.Atoi(v); err != nil || m.Priority < -9 || m.Priority > 9 {
+				return fmt.Errorf("MT-PRIORITY=%s is not -9 to 9", v)
+			}
+		case "SIZE", "AUTH":
+			// of a session that is over
+		default:
+			return fmt.Errorf("unknown parameter %s", key)
+		}
+	}
+	return nil
+}
+
+func (m *Message) importReceiver(value string) error {
+	to, params, err := addr.ForwardPath(value, true)
+	if err != nil {
+		return err
+	}
+	r := &Recipient{Addr: to}
+	for p := range strings.FieldsSeq(params) {
+		key, v, _ := strings.Cut(p, "=")
+		switch strings.ToUpper(key) {
+		case "NOTIFY":
+			for n := range strings.SplitSeq(strings.ToUpper(v), ",") {
+				switch n := smtp.DSNNotify(n); n {
+				case smtp.DSNNotifyNever, smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed:
+					r.Options.Notify = append(r.Options.Notify, n)
+				default:
+					return fmt.Errorf("NOTIFY=%s", v)
+				}
+			}
+		case "ORCPT":
+			typ, a, ok := strings.Cut(v, ";")
+			if !ok {
+				return fmt.Errorf("ORCPT=%s has no type", v)
+			}
+			r.Options.OriginalRecipientType = smtp.DSNAddressType(strings.ToUpper(typ))
+			decode := xtext.Decode
+			if r.Options.OriginalRecipientType == smtp.DSNAddressTypeUTF8 {
+				decode = xtext.DecodeUTF8Addr
+			}
+			if r.Options.OriginalRecipient, err = decode(a); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("unknown parameter %s", key)
+		}
+	}
+	m.Recipients = append(m.Recipients, r)
+	return nil
+}
+
+// ErrNotHeld says that a message must be suspended before it is exported: it
+// might otherwise be delivered both from here and from the copy.
+var ErrNotHeld = errors.New("queue: the message is not suspended")
+
+// Export writes a message that is held (suspended, poison or bad mail) to w;
+// it stays in the queue. See the function [Export] for the form.
+func (q *Queue) Export(ctx context.Context, id string, w io.Writer) error {
+	info, err := q.Message(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !aside(info.stored) {
+		return fmt.Errorf("%w: %s is %s", ErrNotHeld, id, info.Status)
+	}
+	m, err := q.Store.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := Export(w, m); err != nil {
+		return err
+	}
+	q.tell(EventOperation, m, m.Recipients, func(e *Event) { e.Text = "export" })
+	return nil
+}

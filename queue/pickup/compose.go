@@ -1,0 +1,193 @@
+package pickup
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/mail"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// crlf gives every line its CRLF: files come with the line ends of their
+// system, and no bare CR or LF may leave this one.
+func crlf(b []byte) []byte {
+	bare := false
+	for i, c := range b {
+		if c == '\n' && (i == 0 || b[i-1] != '\r') || c == '\r' && (i+1 == len(b) || b[i+1] != '\n') {
+			bare = true
+			break
+		}
+	}
+	if bare {
+		out := make([]byte, 0, len(b)+len(b)/32+2)
+		for i, c := range b {
+			switch {
+			case c == '\n' && i > 0 && b[i-1] == '\r':
+			case c == '\n' || c == '\r':
+				out = append(out, '\r', '\n')
+			default:
+				out = append(out, c)
+			}
+		}
+		b = out
+	}
+	if len(b) > 0 && !bytes.HasSuffix(b, []byte("\r\n")) {
+		b = append(b[:len(b):len(b)], '\r', '\n')
+	}
+	return b
+}
+
+// compose takes the envelope from the header.
+func (f *Folder) compose(b []byte) (*queue.Message, error) {
+	head, body, err := f.split(b)
+	if err != nil {
+		return nil, err
+	}
+	m := &queue.Message{Origin: queue.Origin{Connector: "pickup"}}
+	var kept bytes.Buffer
+	seen := map[string]string{}
+	for len(head) > 0 {
+		field := nextField(head)
+		head = head[len(field):]
+		name, value, ok := strings.Cut(string(field), ":")
+		name = strings.ToLower(strings.TrimRight(name, " \t"))
+		if !ok || name == "" || strings.ContainsAny(name, " \t\r\n") {
+			return nil, fmt.Errorf("pickup: %.60q is no header field", field)
+		}
+		value = strings.TrimSpace(strings.ReplaceAll(value, "\r\n", ""))
+		switch name {
+		case "to", "cc", "bcc":
+			if err := addTo(m, name, value); err != nil {
+				return nil, err
+			}
+		case "from", "sender", "date", "message-id":
+			if _, twice := seen[name]; twice {
+				return nil, fmt.Errorf("pickup: a second %s field", name)
+			}
+			seen[name] = value
+		}
+		if name != "bcc" {
+			kept.Write(field)
+		}
+	}
+	if m.From, err = sender(seen); err != nil {
+		return nil, err
+	}
+	if len(m.Recipients) == 0 {
+		return nil, errors.New("pickup: no recipient in To, Cc or Bcc")
+	}
+	if _, ok := seen["date"]; !ok {
+		fmt.Fprintf(&kept, "Date: %s\r\n", time.Now().Format(time.RFC1123Z))
+	}
+	if _, ok := seen["message-id"]; !ok {
+		fmt.Fprintf(&kept, "Message-ID: <%s@%s>\r\n", rand.Text(), f.hostname())
+	}
+	m.Options.Body = smtp.Body7Bit
+	if !ascii(body) {
+		m.Options.Body = smtp.Body8BitMIME
+	}
+	m.Options.UTF8 = !ascii(kept.Bytes())
+	m.Content = queue.Bytes(kept.Bytes(), []byte("\r\n"), body)
+	return m, nil
+}
+
+// split cuts a message at the blank line between header and body.
+func (f *Folder) split(b []byte) (head, body []byte, err error) {
+	head, body, found := bytes.Cut(b, []byte("\r\n\r\n"))
+	if found {
+		head = b[:len(head)+2]
+	}
+	if most := positive(f.MaxHeader, 64<<10); len(head) > most {
+		return nil, nil, fmt.Errorf("pickup: a header of %d bytes, at most %d are taken", len(head), most)
+	}
+	return head, body, nil
+}
+
+// nextField is the first field of a header, with its folded lines.
+func nextField(b []byte) []byte {
+	for i := 0; ; {
+		n := bytes.Index(b[i:], []byte("\r\n"))
+		if n < 0 {
+			return b
+		}
+		if i += n + 2; i >= len(b) || b[i] != ' ' && b[i] != '\t' {
+			return b[:i]
+		}
+	}
+}
+
+// sender is the reverse-path: Sender, or From where there is one author.
+func sender(seen map[string]string) (string, error) {
+	name := "sender"
+	if seen[name] == "" {
+		name = "from"
+	}
+	if seen[name] == "" {
+		return "", errors.New("pickup: neither a Sender nor a From field")
+	}
+	list, err := mail.ParseAddressList(seen[name])
+	if err != nil {
+		return "", fmt.Errorf("pickup: %s: %w", name, err)
+	}
+	if len(list) != 1 {
+		return "", fmt.Errorf("pickup: %d addresses in %s, and no Sender says whose message it is", len(list), name)
+	}
+	from := wire(list[0])
+	return from, addr.Mailbox(from, true)
+}
+
+// wire is an address as it goes on the wire, quoted where it must be.
+func wire(a *mail.Address) string {
+	return strings.Trim((&mail.Address{Address: a.Address}).String(), "<>")
+}
+
+func addTo(m *queue.Message, name, value string) error {
+	if value == "" {
+		return nil // an empty Bcc field is allowed
+	}
+	list, err := mail.ParseAddressList(value)
+	if err != nil {
+		return fmt.Errorf("pickup: %s: %w", name, err)
+	}
+next:
+	for _, a := range list {
+		to := wire(a)
+		if err := addr.Mailbox(to, true); err != nil {
+			return fmt.Errorf("pickup: %s: %w", name, err)
+		}
+		for _, r := range m.Recipients {
+			if addr.Equal(r.Addr, to) {
+				continue next
+			}
+		}
+		m.Recipients = append(m.Recipients, &queue.Recipient{Addr: to})
+	}
+	return nil
+}
+
+func (f *Folder) hostname() string {
+	if f.Hostname != "" {
+		return f.Hostname
+	}
+	if h, err := os.Hostname(); err == nil {
+		return h
+	}
+	return "localhost"
+}
+
+func ascii(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,252 @@
+package pickup_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/pickup"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// look lets a folder with these files be looked through for some seconds,
+// and returns what was submitted and what is left.
+func look(t *testing.T, f *pickup.Folder, seconds int, files map[string]string) (submitted []*queue.Message, left map[string]string) {
+	f.Dir = t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(f.Dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take := f.Submit
+	f.Submit = func(ctx context.Context, m *queue.Message) error {
+		if take != nil {
+			if err := take(ctx, m); err != nil {
+				return err
+			}
+		}
+		submitted = append(submitted, m)
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Run(ctx) }()
+	<-time.After(time.Duration(seconds)*time.Second - time.Millisecond)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	left = map[string]string{}
+	entries, err := os.ReadDir(f.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(f.Dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left[e.Name()] = string(b)
+	}
+	return submitted, left
+}
+
+func show(m *queue.Message) string {
+	var to []string
+	for _, r := range m.Recipients {
+		to = append(to, r.Addr)
+	}
+	var b strings.Builder
+	m.Content.WriteTo(&b)
+	return fmt.Sprintf("%s -> %s\n%s", m.From, strings.Join(to, " "), b.String())
+}
+
+func TestPickup(t *testing.T) {
+	for _, test := range []struct {
+		name, file string
+		want       string // of the message, or
+		bad        string // what is said of the file
+	}{
+		{"plain, with the line ends of Unix",
+			"From: Alice <alice@example.com>\nTo: Bob <bob@example.net>,\n carol@example.org\nDate: x\nMessage-ID: <1@x>\nSubject: Hi\n\nHello\n",
+			"alice@example.com -> bob@example.net carol@example.org\nFrom: Alice <alice@example.com>\r\nTo: Bob <bob@example.net>,\r\n carol@example.org\r\nDate: x\r\nMessage-ID: <1@x>\r\nSubject: Hi\r\n\r\nHello\r\n", ""},
+		{"Bcc is removed, whoever stands twice gets one",
+			"From: a@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nTo: bob@example.net\r\nBcc: secret@example.net,\r\n bob@EXAMPLE.net\r\n\r\nHello",
+			"a@example.com -> bob@example.net secret@example.net\nFrom: a@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nTo: bob@example.net\r\n\r\nHello\r\n", ""},
+		{"a quoted local part",
+			"From: a@example.com\nDate: x\nMessage-ID: <1@x>\nTo: \"odd one\"@example.org\n\n",
+			"a@example.com -> \"odd one\"@example.org\nFrom: a@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nTo: \"odd one\"@example.org\r\n\r\n", ""},
+		{"Sender before From",
+			"From: a@example.com, b@example.com\r\nSender: s@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nCc: bob@example.net\r\n\r\n",
+			"s@example.com -> bob@example.net\nFrom: a@example.com, b@example.com\r\nSender: s@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nCc: bob@example.net\r\n\r\n", ""},
+		{"no sender", "To: bob@example.net\n\nHello\n", "", "neither a Sender nor a From"},
+		{"two authors", "From: a@example.com, b@example.com\nTo: bob@example.net\n\n", "", "2 addresses in from"},
+		{"no recipient", "From: a@example.com\n\nHello\n", "", "no recipient"},
+		{"an address that is none", "From: a@example.com\nTo: bob\n\n", "", "to: "},
+		{"no header", "Hello there\n\n", "", "is no header field"},
+		{"an empty file", "", "", "neither a Sender nor a From"},
+		{"too long a header", "From: a@example.com\nX: " + strings.Repeat("x", 70<<10) + "\nTo: b@example.net\n\n", "", "at most 65536"},
+		{"too many recipients", "From: a@example.com\nTo: " + strings.TrimSuffix(many(101), ",") + "\n\n", "", "101 recipients, at most 100"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got, left := look(t, &pickup.Folder{}, 5, map[string]string{"a.eml": test.file, "notes.txt": "x"})
+				delete(left, "notes.txt")
+				if test.bad != "" {
+					if len(got) != 0 || !strings.Contains(left["a.bad.txt"], test.bad) || left["a.bad"] != test.file {
+						t.Errorf("%d submitted, left %.200q; want bad: %s", len(got), left, test.bad)
+					}
+					return
+				}
+				if len(got) != 1 || len(left) != 0 {
+					t.Fatalf("%d submitted, left %q", len(got), left)
+				}
+				if s := show(got[0]); s != test.want {
+					t.Errorf("%q\nwant %q", s, test.want)
+				}
+			})
+		})
+	}
+}
+
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "u%d@example.net,", i)
+	}
+	return b.String()
+}
+
+func TestDateAndMessageIDAreAdded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got, _ := look(t, &pickup.Folder{Hostname: "relay.example.com"}, 5, map[string]string{"a.eml": "From: a@example.com\nTo: b@example.net\n\nGrüße\n"})
+		s := show(got[0])
+		if !strings.Contains(s, "\r\nDate: Sat, 01 Jan 2000") || !strings.Contains(s, "@relay.example.com>\r\n\r\nGrüße") || got[0].Options.Body != smtp.Body8BitMIME {
+			t.Errorf("%s %v", s, got[0].Options)
+		}
+	})
+}
+
+// What is refused for now is tried again; what is refused for good is bad;
+// what a process that died had in hand is taken up.
+func TestTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const file = "From: a@example.com\nTo: b@example.net\n\n"
+		tries := 0
+		f := &pickup.Folder{Submit: func(ctx context.Context, m *queue.Message) error {
+			if m.From == "never@example.com" {
+				return fmt.Errorf("refused: %w", &smtp.SMTPError{Code: 550, Message: "no"})
+			}
+			if tries++; tries < 3 {
+				return &smtp.SMTPError{Code: 452, Message: "full"}
+			}
+			return nil
+		}}
+		got, left := look(t, f, 12, map[string]string{"a.tmp": file, "b.eml": strings.Replace(file, "a@", "never@", 1)})
+		if len(got) != 1 || tries != 3 || left["b.bad.txt"] != "refused: SMTP error 550: no\n" || len(left) != 2 {
+			t.Errorf("%d submitted after %d tries, left %q", len(got), tries, left)
+		}
+	})
+}
+
+// What is exported comes in again by the replay folder.
+func TestReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &queue.Message{
+			ID: "m1", From: "alice@example.com", Priority: 3,
+			Options:    smtp.MailOptions{Body: smtp.Body8BitMIME, Return: smtp.DSNReturnFull, EnvelopeID: "a+b=c"},
+			Recipients: queue.Rcpt("bob@example.net", `"odd one"@example.org`, "done@example.net"),
+			Content:    queue.String("Subject: x\r\n\r\nGrüße\r\n"),
+			Origin:     queue.Origin{Connector: "default", ClientAddr: "192.0.2.1", ClientHelo: "pc.example.com"},
+		}
+		m.Recipients[0].Options = smtp.RcptOptions{
+			Notify:                []smtp.DSNNotify{smtp.DSNNotifySuccess, smtp.DSNNotifyFailure},
+			OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "robert+x@example.net",
+		}
+		m.Recipients[2].Status = queue.Delivered
+		var file strings.Builder
+		if err := queue.Export(&file, m); err != nil {
+			t.Fatal(err)
+		}
+		const want = "X-Sender: <alice@example.com> BODY=8BITMIME RET=FULL ENVID=a+2Bb+3Dc MT-PRIORITY=3\r\n" +
+			"X-Receiver: <bob@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=RFC822;robert+2Bx@example.net\r\n" +
+			"X-Receiver: <\"odd one\"@example.org>\r\nX-CreatedBy: Bridgehead\r\nX-HeloDomain: pc.example.com\r\n" +
+			"X-Source: default\r\nX-SourceIPAddress: 192.0.2.1\r\nX-EndOfInjectedXHeaders: m1\r\nSubject: x\r\n\r\nGrüße\r\n"
+		if file.String() != want {
+			t.Errorf("exported:\n%s\nwant\n%s", file.String(), want)
+		}
+		got, left := look(t, &pickup.Folder{Replay: true}, 5, map[string]string{
+			"a.eml": file.String(),
+			"b.eml": "X-Sender: <a@example.com>\nSubject: x\n\n",
+			"c.eml": "X-Sender: <a@example.com>\nX-Receiver: <b@example.net> NOTIFY=PERHAPS\nX-EndOfInjectedXHeaders: 1\n\n",
+			"d.eml": "X-Receiver: <b@example.net>\nX-EndOfInjectedXHeaders: 1\n\n",
+		})
+		if len(got) != 1 {
+			t.Fatalf("%d submitted, left %q", len(got), left)
+		}
+		g := got[0]
+		if show(g) != "alice@example.com -> bob@example.net \"odd one\"@example.org\nSubject: x\r\n\r\nGrüße\r\n" ||
+			g.Priority != 3 || g.Options != m.Options || !slices.Equal(g.Recipients[0].Options.Notify, m.Recipients[0].Options.Notify) ||
+			g.Recipients[0].Options.OriginalRecipient != "robert+x@example.net" || g.Origin.ClientAddr != "192.0.2.1" {
+			t.Errorf("%s\n%+v", show(g), g)
+		}
+		for name, why := range map[string]string{"b.bad.txt": "line 2: not an X- field", "c.bad.txt": "line 2: NOTIFY=PERHAPS", "d.bad.txt": "line 2: no X-Sender"} {
+			if !strings.Contains(left[name], why) {
+				t.Errorf("%s: %q, want %q", name, left[name], why)
+			}
+		}
+	})
+}
+
+// Whatever a file holds, it is a message with an envelope and whole lines, or
+// a bad file.
+func FuzzPickup(f *testing.F) {
+	f.Add([]byte("From: a@example.com\nTo: b@example.net\nBcc: c@example.net\n\nHello\n"))
+	f.Add([]byte("From: a@example.com\r\nTo: x: b@example.net;\r\n\r\n\rHello"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			got, left := look(t, &pickup.Folder{}, 5, map[string]string{"a.eml": string(b)})
+			if len(got) == 0 {
+				if left["a.bad.txt"] == "" {
+					t.Errorf("neither submitted nor bad: %q", left)
+				}
+				return
+			}
+			s := show(got[0])
+			text := s[strings.Index(s, "\n")+1:]
+			if rest := strings.ReplaceAll(text, "\r\n", ""); len(got[0].Recipients) == 0 || strings.ContainsAny(rest, "\r\n") {
+				t.Errorf("%q", s)
+			}
+		})
+	})
+}
+
+func FuzzImport(f *testing.F) {
+	f.Add("X-Sender: <a@example.com> BODY=7BIT\r\nX-Receiver: <b@example.net> NOTIFY=NEVER ORCPT=utf-8;a\r\nX-EndOfInjectedXHeaders: 1\r\nSubject: x\r\n\r\n")
+	f.Add("X-Sender: <>\r\nX-Receiver: <\"a b\"@example.net>\r\nX-EndOfInjectedXHeaders:\r\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		m, err := queue.Import(queue.String(s))
+		if err != nil {
+			return
+		}
+		var b strings.Builder
+		if err := queue.Export(&b, m); err != nil {
+			t.Fatal(err)
+		}
+		again, err := queue.Import(queue.String(b.String()))
+		if err != nil || show(again) != show(m) {
+			t.Errorf("%v\n%q\nbecame\n%q", err, s, b.String())
+		}
+	})
+}
