@@ -1,0 +1,212 @@
+package smtpclient
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+)
+
+// flaky is a host over real TCP that breaks off or refuses at random, and
+// keeps account of what it has taken.
+type flaky struct {
+	extensions string
+
+	mu    sync.Mutex     // guards taken
+	taken map[string]int // "message recipient" to the times it was taken
+}
+
+// serve talks to one client.
+func (f *flaky) serve(conn net.Conn, rnd *rand.Rand) {
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	say := func(s string) { io.WriteString(conn, s+"\r\n") }
+	// answer accepts and says yes, or now and then something else; it may
+	// accept and break off without a word. goOn is false at the end of it all.
+	answer := func(yes string, accept func()) (ok, goOn bool) {
+		switch rnd.IntN(60) {
+		case 0:
+			accept()
+			return false, false
+		case 1:
+			say("421 4.3.2 bye")
+			return false, false
+		case 2:
+			say("451 4.3.0 not now")
+			return false, true
+		case 3:
+			say("550 5.7.1 never")
+			return false, true
+		}
+		accept()
+		say(yes)
+		return true, true
+	}
+	if ok, _ := answer("220 flaky", func() {}); !ok {
+		return
+	}
+	var rcpts []string
+	mail := false
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		verb, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
+		yes := "250 2.0.0 ok"
+		switch verb {
+		case "EHLO":
+			yes = "250-flaky\r\n" + f.extensions + "250 PIPELINING"
+		case "MAIL":
+			if mail {
+				say("503 5.5.1 nested MAIL")
+				continue
+			}
+		case "RCPT":
+			if !mail {
+				say("503 5.5.1 no MAIL")
+				continue
+			}
+		case "DATA":
+			if len(rcpts) == 0 {
+				say("554 5.5.1 no recipients")
+				continue
+			}
+			yes = "354 go"
+		case "BDAT":
+			if !f.bdat(r, arg, mail, rcpts, say, answer) {
+				return
+			}
+			mail, rcpts = false, nil
+			continue
+		case "QUIT":
+			say("221 bye")
+			return
+		}
+		ok, goOn := answer(yes, func() {})
+		if !goOn {
+			return
+		}
+		switch {
+		case !ok:
+		case verb == "RSET":
+			mail, rcpts = false, nil
+		case verb == "MAIL":
+			mail = true
+		case verb == "RCPT":
+			rcpts = append(rcpts, arg)
+		case verb == "DATA":
+			var b strings.Builder
+			for {
+				line, err := r.ReadString('\n')
+				if err != nil {
+					return
+				}
+				if line == ".\r\n" {
+					break
+				}
+				b.WriteString(line)
+			}
+			if !f.end(b.String(), rcpts, answer) {
+				return
+			}
+			mail, rcpts = false, nil
+		}
+	}
+}
+
+// bdat takes the one chunk that our client sends.
+func (f *flaky) bdat(r io.Reader, arg string, mail bool, rcpts []string, say func(string), answer func(string, func()) (bool, bool)) bool {
+	var n int
+	fmt.Sscanf(arg, "%d LAST", &n)
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return false
+	}
+	if !mail || len(rcpts) == 0 {
+		say("503 5.5.1 no recipients")
+		return true
+	}
+	return f.end(string(b), rcpts, answer)
+}
+
+// end takes a message, unless it says otherwise. It may take it and break off
+// without a word.
+func (f *flaky) end(text string, rcpts []string, answer func(string, func()) (bool, bool)) bool {
+	_, goOn := answer("250 2.0.0 taken", func() {
+		id, _, _ := strings.Cut(text, "\r\n")
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, r := range rcpts {
+			f.taken[id+" "+r]++
+		}
+	})
+	return goOn
+}
+
+// Whatever a host does, what it took and said so is a success, nothing is
+// taken twice within one Send, and all that is no success was either not
+// taken or may have been, which the result then says.
+func TestFlakyHosts(t *testing.T) {
+	for name, extensions := range map[string]string{"DATA": "", "BDAT": "250-CHUNKING\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			f := &flaky{extensions: extensions, taken: make(map[string]int)}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var hosts, senders sync.WaitGroup
+			hosts.Go(func() {
+				for seed := uint64(1); ; seed++ {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					hosts.Go(func() { f.serve(conn, rand.New(rand.NewPCG(seed, 0))) })
+				}
+			})
+			tr := &Transport{Hostname: "relay.example", MaxMessages: 20}
+			h := netip.MustParseAddrPort(l.Addr().String())
+			dst := &Destination{Name: "flaky", Hosts: HostList(Host{Name: "mx1", Addrs: []netip.AddrPort{h}}, Host{Name: "mx2", Addrs: []netip.AddrPort{h}})}
+			var outcomes [4]int
+			var mu sync.Mutex // guards outcomes
+			for worker := range 8 {
+				senders.Go(func() {
+					for i := range 300 {
+						id := fmt.Sprintf("X-ID: %d-%d", worker, i)
+						m := mail("", "b@example.net", "c@example.net")
+						m.Content = content.Of([]byte(id + "\r\n\r\n.dot\r\n"))
+						for k, r := range tr.Send(t.Context(), dst, m) {
+							key := id + " TO:<" + m.Recipients[k].Addr + ">"
+							f.mu.Lock()
+							taken := f.taken[key]
+							f.mu.Unlock()
+							unsure := strings.Contains(r.Reply.Message, "the host may have the message")
+							if r.Outcome == Success && taken != 1 || r.Outcome != Success && taken != 0 && !(unsure && taken == 1) {
+								t.Errorf("%s: taken %d times, but %s %v (%v)", key, taken, r.Outcome, r.Reply, r.Err)
+							}
+							mu.Lock()
+							outcomes[r.Outcome]++
+							mu.Unlock()
+						}
+					}
+				})
+			}
+			senders.Wait()
+			tr.Close()
+			l.Close()
+			hosts.Wait()
+			if outcomes[Success] == 0 || outcomes[Deferred] == 0 || outcomes[Failure] == 0 {
+				t.Errorf("outcomes %v: the test shows little", outcomes)
+			}
+			t.Logf("deferred, success, failure, unreachable: %v", outcomes)
+		})
+	}
+}
