@@ -1,0 +1,85 @@
+package ldap
+
+import (
+	"crypto/tls"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+)
+
+var _ policy.Directory = (*Directory)(nil)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestValidate(t *testing.T) {
+	for _, tt := range []struct {
+		d    *Directory
+		want string
+	}{
+		{&Directory{}, "no URLs"},
+		{&Directory{URLs: []string{"http://x"}}, `URL "http://x"`},
+		{&Directory{URLs: []string{"ldap://"}}, `URL "ldap://"`},
+		{&Directory{URLs: []string{"ldap://x"}, BindDN: "cn=a", Password: "secret"}, "in plain text"},
+		{&Directory{URLs: []string{"ldap://x"}, BindDN: "cn=a", AllowPlainPassword: true}, "belong together"},
+		{&Directory{URLs: []string{"ldap://x"}, Filter: "(mail={address}"}, `filter "(mail={address}"`},
+		{&Directory{URLs: []string{"ldap://x", "ldaps://y"}}, ""},
+		{&Directory{URLs: []string{"ldaps://x:636"}, BindDN: "cn=a", Password: "secret"}, ""},
+		{&Directory{URLs: []string{"ldap://x"}, BindDN: "cn=a", Password: "secret", StartTLS: true}, ""},
+	} {
+		err := tt.d.Validate()
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%v: error %v, want %q", tt.d.URLs, err, tt.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("the password is in the error: %v", err)
+		}
+	}
+	if _, err := new(Directory).Exists(t.Context(), "a@example.com"); err == nil {
+		t.Error("a zero Directory says no")
+	}
+}
+
+// Nobody writes a filter of their own into an address.
+func TestFilterIsEscaped(t *testing.T) {
+	d := &Directory{Filter: "(&(mail={address})(uid={local})(o={domain}))"}
+	got := d.filter(`*)(uid=*\@x`)
+	if want := `(&(mail=\2a\29\28uid=\2a\5c@x)(uid=\2a\29\28uid=\2a\5c)(o=x))`; got != want {
+		t.Errorf("filter %s, want %s", got, want)
+	}
+}
+
+// A server that is not there, and one that never says a word.
+func TestServerDown(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	for name, d := range map[string]*Directory{
+		"gone":            {URLs: []string{"ldap://" + gone.Addr().String()}},
+		"silent":          {URLs: []string{"ldap://" + silent.Addr().String()}},
+		"silent with TLS": {URLs: []string{"ldaps://" + silent.Addr().String()}, TLSConfig: &tls.Config{InsecureSkipVerify: true}},
+		"both":            {URLs: []string{"ldap://" + silent.Addr().String(), "ldap://" + gone.Addr().String()}},
+	} {
+		d.Timeout = 200 * time.Millisecond
+		began := time.Now()
+		found, err := d.Exists(t.Context(), "alice@example.com")
+		if found || err == nil {
+			t.Errorf("%s: %v, %v; want an error", name, found, err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: took %v", name, took)
+		}
+		d.Close()
+	}
+}

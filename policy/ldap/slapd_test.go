@@ -1,0 +1,271 @@
+package ldap
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+const (
+	suffix   = "dc=example,dc=com"
+	admin    = "cn=admin," + suffix
+	password = "open sesame"
+)
+
+// slapd is Debian's OpenLDAP server with a few people in it.
+type slapd struct {
+	plain, tls string // URLs
+	roots      *x509.CertPool
+	cmd        *exec.Cmd
+	stopped    sync.Once
+}
+
+func startSlapd(t *testing.T) *slapd {
+	t.Helper()
+	program := peers.Need(t, "slapd")
+	dir := t.TempDir()
+	s := &slapd{plain: "ldap://" + freeAddr(t), tls: "ldaps://" + freeAddr(t)}
+	s.roots = writeCertificate(t, dir)
+	conf := fmt.Sprintf(`
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile %[1]s/slapd.pid
+TLSCertificateFile %[1]s/cert.pem
+TLSCertificateKeyFile %[1]s/key.pem
+require authc
+database mdb
+suffix %[2]q
+rootdn %[3]q
+rootpw %[4]q
+directory %[1]s
+`, dir, suffix, admin, password)
+	file := filepath.Join(dir, "slapd.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd = exec.Command(program, "-h", s.plain+" "+s.tls, "-f", file, "-d", "256")
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.stop)
+	awaitStart(t, bufio.NewScanner(stderr))
+	s.fill(t)
+	return s
+}
+
+// awaitStart reads what slapd says until it serves, and the rest in the
+// background.
+func awaitStart(t *testing.T, lines *bufio.Scanner) {
+	t.Helper()
+	var said []string
+	for lines.Scan() {
+		said = append(said, lines.Text())
+		if strings.Contains(lines.Text(), "slapd starting") {
+			go func() {
+				for lines.Scan() {
+				}
+			}()
+			return
+		}
+	}
+	t.Fatalf("slapd did not start:\n%s", strings.Join(said, "\n"))
+}
+
+func (s *slapd) stop() {
+	s.stopped.Do(func() {
+		s.cmd.Process.Kill()
+		s.cmd.Wait()
+	})
+}
+
+func (s *slapd) fill(t *testing.T) {
+	t.Helper()
+	// It says that it starts just before it listens.
+	c, err := ldap.DialURL(s.plain)
+	for began := time.Now(); err != nil && time.Since(began) < 10*time.Second; c, err = ldap.DialURL(s.plain) {
+		<-time.After(5 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Bind(admin, password); err != nil {
+		t.Fatal(err)
+	}
+	top := ldap.NewAddRequest(suffix, nil)
+	top.Attribute("objectClass", []string{"domain"})
+	top.Attribute("dc", []string{"example"})
+	entries := []*ldap.AddRequest{top}
+	for name, mails := range map[string][]string{
+		"alice": {"alice@example.com", "a.liddell@example.com"}, "bob": {"bob@example.com", "office@example.com"},
+		"carol": {"carol@example.com", "office@example.com"}, `o\2a(x)`: {`"o*(x)"@example.com`},
+	} {
+		p := ldap.NewAddRequest("uid="+name+","+suffix, nil)
+		p.Attribute("objectClass", []string{"inetOrgPerson"})
+		p.Attribute("sn", []string{"x"})
+		p.Attribute("cn", []string{"x"})
+		p.Attribute("mail", mails)
+		entries = append(entries, p)
+	}
+	for _, e := range entries {
+		if err := c.Add(e); err != nil {
+			t.Fatalf("%s: %v", e.DN, err)
+		}
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func writeCertificate(t *testing.T, dir string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool := x509.NewCertPool()
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(cert)
+	return pool
+}
+
+func TestSlapd(t *testing.T) {
+	s := startSlapd(t)
+	trusting := &tls.Config{RootCAs: s.roots}
+	for name, d := range map[string]*Directory{
+		"plain":    {URLs: []string{s.plain}, AllowPlainPassword: true},
+		"ldaps":    {URLs: []string{s.tls}, TLSConfig: trusting},
+		"StartTLS": {URLs: []string{s.plain}, StartTLS: true, TLSConfig: trusting},
+		"failover": {URLs: []string{"ldap://" + freeAddr(t), s.tls}, TLSConfig: trusting, StartTLS: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d.BaseDN, d.BindDN, d.Password, d.Connections = suffix, admin, password, 2
+			defer d.Close()
+			for address, want := range map[string]bool{
+				"alice@example.com": true, "ALICE@EXAMPLE.COM": true, "a.liddell@example.com": true,
+				"office@example.com":  true, // two have it
+				`"o*(x)"@example.com`: true,
+				"mallory@example.com": false, "*@example.com": false, "a*@example.com": false,
+				"x)(uid=*": false, "": false,
+			} {
+				found, err := d.Exists(t.Context(), address)
+				if err != nil || found != want {
+					t.Errorf("%q: %v, %v; want %v", address, found, err, want)
+				}
+			}
+			var all sync.WaitGroup
+			for range 50 {
+				all.Go(func() {
+					if found, err := d.Exists(t.Context(), "bob@example.com"); !found || err != nil {
+						t.Errorf("among many: %v, %v", found, err)
+					}
+				})
+			}
+			all.Wait()
+			if n := len(d.idle); n < 1 || n > 2 {
+				t.Errorf("%d open connections, want 1 or 2", n)
+			}
+		})
+	}
+}
+
+func TestSlapdRefuses(t *testing.T) {
+	s := startSlapd(t)
+	for name, d := range map[string]*Directory{
+		"wrong password":        {URLs: []string{s.tls}, BindDN: admin, Password: "guessed", TLSConfig: &tls.Config{RootCAs: s.roots}},
+		"anonymous":             {URLs: []string{s.plain}},
+		"untrusted certificate": {URLs: []string{s.tls}, BindDN: admin, Password: password},
+		"no such base":          {URLs: []string{s.plain}, BindDN: admin, Password: password, AllowPlainPassword: true},
+	} {
+		if d.BaseDN = suffix; name == "no such base" {
+			d.BaseDN = "dc=example,dc=net"
+		}
+		found, err := d.Exists(t.Context(), "alice@example.com")
+		if found || err == nil {
+			t.Errorf("%s: %v, %v; want an error", name, found, err)
+		} else if strings.Contains(err.Error(), password) || strings.Contains(err.Error(), "guessed") {
+			t.Errorf("%s: the password is in the error: %v", name, err)
+		}
+		d.Close()
+	}
+}
+
+// The relay in front: unknown recipients are refused, and when the directory
+// goes down mail waits, except for those whom the cache knows.
+func TestSlapdBehindTheRelay(t *testing.T) {
+	s := startSlapd(t)
+	d := &Directory{URLs: []string{s.tls}, BaseDN: suffix, BindDN: admin, Password: password,
+		TLSConfig: &tls.Config{RootCAs: s.roots}, Timeout: 3 * time.Second}
+	defer d.Close()
+	domains, err := policy.NewDomains(policy.Domain{Name: "example.com", Directory: &policy.CachedDirectory{Directory: d}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay := &policy.Relay{Domains: domains}
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{relay.Agent()}})
+	const hello = "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 250\n"
+	srv.Talk(t, "192.0.2.1", hello+`
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: RCPT TO:<mallory@example.com>
+		S: 550 5.1.1`)
+	s.stop()
+	srv.Talk(t, "192.0.2.1", hello+`
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: RCPT TO:<bob@example.com>
+		S: 451 4.3.0`)
+}
