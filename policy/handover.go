@@ -67,5 +67,9 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 	if ip, ok := clientIP(s); ok {
 		qm.Origin.ClientAddr = ip.String()
 	}
-	return "", h.Queue.Submit(ctx, qm)
+	if err := h.Queue.Submit(ctx, qm); err != nil {
+		return "", err
+	}
+	m.Close() // the store has what was in the file, see queue.Store
+	return "", nil
 }

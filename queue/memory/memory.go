@@ -7,13 +7,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
-// A Store keeps messages in memory. Its zero value is empty and ready. It
-// keeps the Content that it was given, so content in files stays in its files.
-// It is safe for concurrent use.
+// A Store keeps messages in memory, content that comes in files included. Its
+// zero value is empty and ready. It is safe for concurrent use.
 type Store struct {
 	// Max is the number of messages that it has room for: one more is
 	// queue.ErrFull. 0 means no limit. It must not change after the first
@@ -48,6 +48,9 @@ func (st *Store) Put(ctx context.Context, m *queue.Message, s queue.Schedule) er
 	if err := queue.ValidID(m.ID); err != nil {
 		return err
 	}
+	if err := toMemory(m); err != nil {
+		return err
+	}
 	if err := st.lock(ctx); err != nil {
 		return err
 	}
@@ -62,11 +65,24 @@ func (st *Store) Put(ctx context.Context, m *queue.Message, s queue.Schedule) er
 	e := st.index.At(slot)
 	e.Data = clone(m)
 	e.Received = index.Nano(m.Received)
-	if m.Content == nil {
-		e.Data.Content = queue.Bytes()
-	}
 	e.Size = e.Data.Content.Size()
 	st.index.Show(slot, s)
+	return nil
+}
+
+// toMemory makes a message's content bytes in memory, if they are not yet.
+func toMemory(m *queue.Message) error {
+	if m.Content == nil {
+		m.Content = queue.Bytes()
+	}
+	if c, ok := m.Content.(*content.Content); ok && c.InMemory() {
+		return nil
+	}
+	b := make([]byte, m.Content.Size())
+	if n, err := m.Content.ReadAt(b, 0); n < len(b) {
+		return err
+	}
+	m.Content = queue.Bytes(b)
 	return nil
 }
 

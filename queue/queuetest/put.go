@@ -1,9 +1,11 @@
 package queuetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +84,34 @@ func putCancelled(t *testing.T, f *fixture) {
 		t.Fatalf("Put: %v, want context.Canceled", err)
 	}
 	sameIDs(t, f.claim(claim("a", 0, 10)))
+}
+
+// putFile puts content that lies in a file, which may be closed when Put has
+// returned: neither the store nor the message in hand needs it any more.
+func putFile(t *testing.T, f *fixture) {
+	for i, size := range []int{100, 300 << 10} {
+		b := bytes.Repeat([]byte("0123456789abcde\n"), size/16)
+		file, err := os.CreateTemp(t.TempDir(), "")
+		if err == nil {
+			_, err = file.Write(b)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := message("file-" + string(rune('a'+i)))
+		m.Content = content.Join(content.Of([]byte("Received: x\r\n")), content.Section(file, 0, int64(len(b))))
+		f.put(m, queue.Schedule{Owner: "a", Until: at(lease)})
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := "Received: x\r\n" + string(b)
+		if read(t, m.Content) != want {
+			t.Fatalf("%d bytes in a file: the content in hand changed", size)
+		}
+		if read(t, f.get(m.ID).Content) != want {
+			t.Fatalf("%d bytes in a file: read other bytes than were put", size)
+		}
+	}
 }
 
 // contents puts messages of many sizes, some content in several chunks, and

@@ -34,6 +34,7 @@ func Test(t *testing.T, c Config) {
 		{"PutKeepsACopy", false, putKeepsACopy},
 		{"PutUnderLease", false, putUnderLease},
 		{"PutAfterContextEnds", false, putCancelled},
+		{"ContentInAFile", false, putFile},
 		{"ContentOfAllSizes", false, contents},
 		{"ClaimOrder", false, claimOrder},
 		{"ClaimOnlyAndExcept", false, claimHops},

@@ -37,10 +37,9 @@ const tempPrefix = "tmp-"
 // writing; smtpserver.Server.Overflow is the place for it. Put takes over
 // content that lies in such a file as it is: big mail is written once.
 //
-// The file stays the caller's, who may close it when Put has returned (the
-// spool has its own name for it, and m.Content does not need it any more) and
-// should where Put was not called or failed. One that the caller forgets the
-// garbage collector closes. Where no Put took it over nothing is left of it,
+// The file stays the caller's, who closes it when Put has returned: the spool
+// has its own name for it, and m.Content does not need it any more. One that
+// the caller forgets the garbage collector closes. Where no Put took it over nothing is left of it,
 // after a crash from the next Open on.
 func (s *Spool) CreateFile() (*os.File, error) {
 	s.mu.Lock()
@@ -89,6 +88,14 @@ func (s *Spool) layout(seq uint64, c *content.Content) (l layout, err error) {
 	if c.Size() < s.largeContent {
 		if c.Size() > 0 {
 			l.head.parts = []part{{n: c.Size()}}
+		}
+		if !c.InMemory() { // its file will be closed when Put has returned
+			b := make([]byte, c.Size())
+			if n, err := c.ReadAt(b, 0); n < len(b) {
+				return l, err
+			}
+			l.body = content.Of(b)
+			l.content = l.body
 		}
 		return l, nil
 	}
@@ -173,6 +180,9 @@ func (s *Spool) copyToFile(l *layout, seq uint64, c *content.Content) error {
 		return err
 	}
 	l.head.fileCRC = w.crc
+	if !c.InMemory() {
+		l.content = content.Section(&closedFile{s.fs, l.name}, 0, c.Size())
+	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
