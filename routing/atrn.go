@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,11 @@ func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *Turn) {
 
 // A Turn is a client's right to have mail over its own connection.
 type Turn struct {
+	// Config is for the conversation, as its timeouts and protocol log; it may
+	// be changed before Serve. Hostname is the Router's, where it is empty,
+	// and Host the client's identity.
+	Config smtpclient.Config
+
 	router   *Router
 	identity string
 	releases []*release
@@ -80,7 +86,10 @@ const turnIdle = 10 * time.Second
 // now on, and ends when there is none left, with QUIT.
 func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
 	t.router.init()
-	c := smtpclient.NewClient(conn, &smtpclient.Config{Hostname: t.router.hostname, Host: t.identity})
+	cfg := t.Config
+	cfg.Hostname = cmp.Or(cfg.Hostname, t.router.hostname)
+	cfg.Host = cmp.Or(cfg.Host, t.identity)
+	c := smtpclient.NewClient(conn, &cfg)
 	defer c.Close()
 	if err := c.Hello(ctx); err != nil {
 		return fmt.Errorf("turned connection of %s: %w", t.identity, err)

@@ -62,7 +62,7 @@ func (b *builder) site(s Site) {
 			sp := space{text: text, domain: d, below: below}
 			if i == 0 {
 				b.ours = append(b.ours, sp)
-				b.t.domains = b.ours
+				b.t.domains.add(d, below)
 			} else {
 				b.backup = append(b.backup, sp)
 			}
@@ -98,6 +98,7 @@ func (b *builder) name(c *connector) {
 
 func (b *builder) spaces(c *connector) {
 	direct := c.byDNS() && (len(c.hosts) == 0 && len(c.SmartHosts) == 0 || c.DirectFirst)
+	seen := make(map[space]bool) // without text and cost
 	for i, text := range c.Spaces {
 		field := fmt.Sprintf("Spaces[%d]", i)
 		s, err := parseSpace(text)
@@ -105,19 +106,20 @@ func (b *builder) spaces(c *connector) {
 			b.check(field, err)
 			continue
 		}
-		if slices.ContainsFunc(c.spaces, func(o space) bool {
-			return o.domain == s.domain && o.below == s.below && o.all == s.all && o.ours == s.ours
-		}) {
+		what := s
+		what.text, what.cost = "", 0
+		if seen[what] {
 			b.fault(field, "%q stands there twice", text)
 			continue
 		}
+		seen[what] = true
 		c.spaces = append(c.spaces, s)
 		switch {
 		case s.ours && len(b.ours)+len(b.backup) == 0:
 			b.fault(field, "%q stands for the accepted domains, but the Site has none", text)
 		case direct && s.ours && len(b.ours) > 0:
 			b.fault(field, "%q delivered by DNS would come back to us: the MX of %s leads here", text, b.ours[0].text)
-		case direct && !s.all && slices.ContainsFunc(b.ours, s.within):
+		case direct && (b.t.domains.covers(s.domain) || !s.below && b.t.domains.has(s.domain)):
 			b.fault(field, "%q is a domain of ours: delivered by DNS its mail would come back", text)
 		}
 	}
@@ -141,14 +143,6 @@ func (b *builder) index(c *connector, s *space) {
 	default:
 		b.t.exact[s.domain] = append(b.t.exact[s.domain], candidate{c, s})
 	}
-}
-
-// within says whether s is a part of the domain d, or the same.
-func (s space) within(d space) bool {
-	if s.domain == d.domain {
-		return d.below || !s.below
-	}
-	return d.below && strings.HasSuffix(s.domain, "."+d.domain)
 }
 
 func (b *builder) delivery(c *connector) {
@@ -311,11 +305,15 @@ func (b *builder) fallbacks() {
 // alike finds connectors that differ in nothing but the name: one of them
 // would never be used.
 func (b *builder) alike() {
-	for i, c := range b.t.connectors {
-		for _, d := range b.t.connectors[:i] {
+	bySpaces := make(map[string][]*connector)
+	for _, c := range b.t.connectors {
+		key := strings.Join(c.Spaces, "\n")
+		others := bySpaces[key]
+		bySpaces[key] = append(others, c)
+		for _, d := range others {
 			x, y := c.Connector, d.Connector
 			x.Name, y.Name = "", ""
-			if len(x.Spaces) > 0 && reflect.DeepEqual(x, y) {
+			if key != "" && reflect.DeepEqual(x, y) {
 				b.at = c.Name
 				b.fault("Name", "%s is the same connector in everything else", d.Name)
 			}

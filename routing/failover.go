@@ -91,7 +91,7 @@ func (r *Router) alternative(t *Table, m *queue.Message, address string, tried [
 	t.ways(m, domain, func(c *connector) bool {
 		hop := c.hop(m, domain)
 		if slices.Contains(tried, hop) || r.down.has(hop) || r.heldBack(c, hop) ||
-			c.byDNS() && len(c.hosts) == 0 && t.ours(domain) {
+			c.byDNS() && len(c.hosts) == 0 && t.domains.has(domain) {
 			return true
 		}
 		alt, found = hop, true

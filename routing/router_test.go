@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,6 +213,62 @@ func TestTheTableChangesWhileMailFlows(t *testing.T) {
 	}
 	if r.Close(); !old.closed {
 		t.Error("Close does not close transports")
+	}
+}
+
+// Routing, delivering, explaining and changing the table all at once.
+func TestTheTableChangesUnderLoad(t *testing.T) {
+	p := TransportFunc(func(_ context.Context, j *Job) []queue.Result {
+		return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Outcome(len(j.Hop.Connector) % 4)})
+	})
+	tables := []*Table{
+		table(t, Connector{Name: "a", Spaces: []string{"*"}, Transport: p}, Connector{Name: "bbb", Spaces: []string{"example.net"}, Transport: p}),
+		table(t, Connector{Name: "c", Spaces: []string{"*.net"}, Transport: p}),
+	}
+	r := &Router{Table: tables[0]}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			m := &queue.Message{From: "alice@example.com", Content: queue.String("x")}
+			for range 200 {
+				rcpts := queue.Rcpt("a@example.net", "b@example.org")
+				for _, rcpt := range rcpts {
+					hop, err := r.Route(t.Context(), m, rcpt)
+					if err == nil && len(r.Deliver(t.Context(), hop, m, rcpts)) != 2 {
+						t.Error("a result is missing")
+					}
+				}
+				r.Explain(t.Context(), Question{To: "a@example.net"})
+				r.Pace(queue.NextHop{Connector: "a"})
+			}
+		})
+	}
+	for i := range 200 {
+		r.SetTable(tables[i%2])
+	}
+	wg.Wait()
+}
+
+// Ten thousand domains are nothing out of the ordinary.
+func TestALargeTable(t *testing.T) {
+	site := Site{}
+	var inbound, outbound []string
+	connectors := []Connector{{Name: "internet", Spaces: []string{"*"}}}
+	for i := range 10000 {
+		site.Domains = append(site.Domains, fmt.Sprintf("*.in%d.example", i))
+		inbound = append(inbound, fmt.Sprintf("in%d.example", i))
+		outbound = append(outbound, fmt.Sprintf("*.out%d.example", i))
+		connectors = append(connectors, Connector{Name: fmt.Sprint("c", i), Spaces: []string{fmt.Sprintf("own%d.example", i)}})
+	}
+	connectors = append(connectors, Connector{Name: "in", Spaces: inbound, SmartHosts: SmartHosts("[10.0.0.5]")}, Connector{Name: "out", Spaces: outbound})
+	tb, err := site.NewTable(connectors...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string]string{"a@in7.example": "in", "a@x.out77.example": "out", "a@own777.example": "c777", "a@x.in7.example": "internet"} {
+		if got := routed(t, tb, &queue.Message{}, to); got != want {
+			t.Errorf("%s: %s, want %s", to, got, want)
+		}
 	}
 }
 

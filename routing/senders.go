@@ -12,15 +12,14 @@ import (
 type senderSet struct {
 	all, null bool
 	addrs     map[string]bool
-	domains   map[string]bool
-	below     map[string]bool
+	domains   domainSet
 }
 
 func parseSenders(list []string) (*senderSet, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	s := &senderSet{addrs: map[string]bool{}, domains: map[string]bool{}, below: map[string]bool{}}
+	s := &senderSet{addrs: make(map[string]bool)}
 	for _, text := range list {
 		switch {
 		case text == "*":
@@ -36,14 +35,10 @@ func parseSenders(list []string) (*senderSet, error) {
 			s.addrs[strings.ToLower(local)+"@"+d] = true
 		default:
 			d, below, err := parsePattern(strings.TrimPrefix(text, "@"))
-			switch {
-			case err != nil:
+			if err != nil {
 				return nil, fmt.Errorf("%q: %w", text, err)
-			case below:
-				s.below[d] = true
-			default:
-				s.domains[d] = true
 			}
+			s.domains.add(d, below)
 		}
 	}
 	return s, nil
@@ -56,13 +51,5 @@ func (s *senderSet) has(from string) bool {
 	}
 	local, _ := addr.Split(from)
 	domain := addr.DomainOf(from)
-	if s.domains[domain] || s.addrs[strings.ToLower(local)+"@"+domain] {
-		return true
-	}
-	for d, ok := domain, len(s.below) > 0; ok; _, d, ok = strings.Cut(d, ".") {
-		if s.below[d] {
-			return true
-		}
-	}
-	return false
+	return s.domains.has(domain) || s.addrs[strings.ToLower(local)+"@"+domain]
 }

@@ -16,7 +16,7 @@ import (
 // to change the routing, make another Table and give it to Router.SetTable.
 type Table struct {
 	site       self
-	domains    []space      // Site.Domains
+	domains    domainSet    // Site.Domains
 	connectors []*connector // in the order given
 	byName     map[string]*connector
 
@@ -134,11 +134,6 @@ func (t *Table) matches(domain string, yield func(candidate) bool) {
 			return
 		}
 	}
-}
-
-// ours says whether we are the way in for a domain.
-func (t *Table) ours(domain string) bool {
-	return slices.ContainsFunc(t.domains, space{domain: domain}.within)
 }
 
 // hasName and hasAddr say whether a name, or an address with port, is our own.
