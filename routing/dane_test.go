@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -88,7 +89,13 @@ func TestDANEDelivery(t *testing.T) {
 	s.Secure("signed.example")
 	s.Fault(fmt.Sprintf("_%d._tcp.mx3.signed.example", port), "", dnstest.Fault{Rcode: 2})
 	r := &Router{Hostname: "relay.test", Resolver: &DNSResolver{Servers: []string{s.Addr}, TrustAD: true},
-		Table: table(t, Connector{Name: "internet", Spaces: []string{"*"}, Port: port})}
+		Table: table(t, Connector{Name: "internet", Spaces: []string{"*"}, Port: port},
+			Connector{Name: "careless", Spaces: []string{"*;2"}, Transport: TransportFunc(func(_ context.Context, j *Job) []queue.Result {
+				if j.Recipients[0].Addr == "a@bad.signed.example" {
+					t.Error("mail took another way because somebody spoilt the TLS of its own")
+				}
+				return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Unreachable})
+			})})}
 	defer r.Close()
 	testDANE(t, r, "good.signed.example", "bad.signed.example", "ill.signed.example", "unsigned.example")
 	if got := h.received(); got != "a@good.signed.example a@unsigned.example" {

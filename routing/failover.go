@@ -2,44 +2,71 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
 // maxWays bounds the connectors that one attempt goes through.
 const maxWays = 5
 
-// deliver attempts one hop, and where that is down the others that match. A
-// hop that was down a moment ago is attempted only for what has no other way.
+// deliver attempts one hop, and where that is down the others that match.
 func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	c := t.byName[hop.Connector]
-	results := make([]queue.Result, len(rcpts))
-	left := make([]int, len(rcpts)) // the recipients without a result that stands
-	for i := range left {
-		left[i] = i
+	if r.down.has(hop) {
+		return r.deliverLast(ctx, t, hop, m, rcpts)
 	}
-	known := r.down.has(hop)
-	if known {
-		left = r.detour(ctx, t, hop, m, rcpts, left, results)
-	}
-	if len(left) == 0 {
-		return results
-	}
-	put(results, left, r.attempt(ctx, c, hop, m, pick(rcpts, left)))
-	left = slices.DeleteFunc(left, func(i int) bool { return results[i].Outcome != queue.Unreachable })
+	results := r.attempt(ctx, c, hop, m, rcpts)
+	left := whereDown(results)
 	switch {
 	case len(left) == 0:
 		r.down.clear(hop)
 	case ctx.Err() != nil || c.Hold: // that says nothing about the hop
-	case known:
-		r.markDown(hop, results[left[0]])
+	case refusedTLS(&results[left[0]]):
+		// Its hosts answered, only not safely enough. Whoever can spoil their
+		// TLS must not thereby choose the way that mail takes.
 	default:
 		r.markDown(hop, results[left[0]])
 		r.detour(ctx, t, hop, m, rcpts, left, results)
 	}
 	return results
+}
+
+// deliverLast attempts a hop that was down a moment ago, only for what has no
+// other way.
+func (r *Router) deliverLast(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	results := make([]queue.Result, len(rcpts))
+	left := make([]int, len(rcpts)) // the recipients without a result that stands
+	for i := range left {
+		left[i] = i
+	}
+	if left = r.detour(ctx, t, hop, m, rcpts, left, results); len(left) == 0 {
+		return results
+	}
+	put(results, left, r.attempt(ctx, t.byName[hop.Connector], hop, m, pick(rcpts, left)))
+	if left = whereDown(results); len(left) == 0 {
+		r.down.clear(hop)
+	} else if ctx.Err() == nil {
+		r.markDown(hop, results[left[0]])
+	}
+	return results
+}
+
+func whereDown(results []queue.Result) (left []int) {
+	for i := range results {
+		if unreachable(results[i]) {
+			left = append(left, i)
+		}
+	}
+	return left
+}
+
+func refusedTLS(r *queue.Result) bool {
+	var e *smtpclient.TLSError
+	return errors.As(r.Err, &e)
 }
 
 // detour tries the other ways for the recipients in left, and returns those
