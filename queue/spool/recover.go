@@ -137,7 +137,7 @@ func (s *Spool) endOf(n, next uint32) int64 {
 }
 
 // findKey takes the spool's key from the segments, each of which has it, or
-// makes one for a new spool.
+// from the file that has it too, or makes one for a new spool.
 func (s *Spool) findKey(numbers []uint32) error {
 	found := false
 	for _, n := range numbers {
@@ -148,16 +148,45 @@ func (s *Spool) findKey(numbers []uint32) error {
 			s.key, found = h.key, true
 		}
 	}
-	if !found && len(numbers) > 0 {
-		return fmt.Errorf("spool: no segment in %s has a readable header", s.logDir())
-	}
+	var err error
 	if !found {
-		rand.Read(s.key[:])
+		if found, err = s.readKey(); err == nil && !found {
+			err = s.makeKey(numbers)
+		}
 	}
 	for n, g := range s.segments {
 		g.salt = s.key.salt(n)
 	}
-	return nil
+	return err
+}
+
+func (s *Spool) keyFile() string { return filepath.Join(s.dir, "key") }
+
+func (s *Spool) readKey() (found bool, err error) {
+	f, err := s.fs.Open(s.keyFile(), read)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, diskError(err)
+	}
+	defer f.Close()
+	n, _ := f.ReadAt(s.key[:], 0)
+	return n == len(s.key), nil
+}
+
+// makeKey begins a new spool. The key is durable before it is used.
+func (s *Spool) makeKey(numbers []uint32) error {
+	if len(numbers) > 0 {
+		return fmt.Errorf("spool: neither a segment's header nor %s can be read", s.keyFile())
+	}
+	rand.Read(s.key[:])
+	s.fs.Remove(s.keyFile()) // one that was cut short
+	f, err := s.fs.Open(s.keyFile(), create)
+	if err != nil {
+		return diskError(err)
+	}
+	return diskError(errors.Join(f.WriteAt([][]byte{s.key[:]}, 0), f.Sync(), f.Close(), s.fs.SyncDir(s.dir)))
 }
 
 // replay applies a segment's records to the index. buf is memory for it, to

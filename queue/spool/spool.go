@@ -110,6 +110,27 @@ func Open(dir string, o *Options) (*Spool, error) {
 }
 
 func open(dir string, o *Options, fsys fileSystem) (*Spool, error) {
+	s := newSpool(dir, o, fsys)
+	for _, d := range []string{dir, s.logDir(), s.filesDir(), s.damagedDir()} {
+		if err := fsys.MkdirAll(d); err != nil {
+			return nil, diskError(err)
+		}
+	}
+	if _, real := fsys.(osFS); real {
+		var err error
+		if s.lock, err = lockFile(filepath.Join(dir, "lock")); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.start(); err != nil {
+		s.closeFiles()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newSpool is a spool that is not recovered yet.
+func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 	if o == nil {
 		o = new(Options)
 	}
@@ -133,22 +154,7 @@ func open(dir string, o *Options, fsys fileSystem) (*Spool, error) {
 	s.idle = sync.NewCond(&s.mu)
 	s.timer = time.AfterFunc(time.Hour, s.flush)
 	s.timer.Stop()
-	for _, d := range []string{dir, s.logDir(), s.filesDir(), s.damagedDir()} {
-		if err := fsys.MkdirAll(d); err != nil {
-			return nil, diskError(err)
-		}
-	}
-	var err error
-	if _, real := fsys.(osFS); real {
-		if s.lock, err = lockFile(filepath.Join(dir, "lock")); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.start(); err != nil {
-		s.closeFiles()
-		return nil, err
-	}
-	return s, nil
+	return s
 }
 
 // start recovers, begins a new segment and sets housekeeping going.
