@@ -55,7 +55,7 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		Received:   m.Received,
 		Release:    m.Release,
 		Origin: queue.Origin{
-			Connector:  s.Server().Name,
+			Connector:  s.Connector(),
 			ClientHelo: s.Helo(),
 			Identity:   s.Identity(),
 			Protocol:   s.Protocol(),

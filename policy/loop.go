@@ -32,7 +32,7 @@ func (l *Loop) Agent() smtpserver.Agent {
 		}
 		n := 0
 		for _, value := range m.Header.Values("Received") {
-			if strings.EqualFold(byClause(value), s.Server().Hostname) {
+			if strings.EqualFold(byClause(value), s.Hostname()) {
 				n++
 			}
 		}

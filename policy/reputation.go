@@ -65,7 +65,8 @@ type record struct {
 
 var errReputation = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Mail from your address is refused for a time because of what came from it"}
 
-// Agent judges at MAIL, and watches the rest.
+// Agent judges at MAIL, and watches the rest. In a chain it belongs after all
+// that refuse messages, as only what nobody has refused is good.
 func (r *Reputation) Agent() smtpserver.Agent {
 	watch := func(ctx context.Context, s *smtpserver.Session, good, bad float64) {
 		if ip, ok := r.watched(ctx, s); ok {
@@ -153,7 +154,7 @@ func (r *Reputation) forged(s *smtpserver.Session, helo string) bool {
 		return false
 	}
 	d := r.Domains.Lookup(name)
-	return name == addr.DomainOf("@"+s.Server().Hostname) || d != nil && d.Kind == Authoritative
+	return name == addr.DomainOf("@"+s.Hostname()) || d != nil && d.Kind == Authoritative
 }
 
 func (r *Reputation) blocked(ip netip.Addr, now time.Time) bool {

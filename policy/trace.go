@@ -55,7 +55,7 @@ func received(s *smtpserver.Session, m *smtpserver.Message) string {
 		b = append(b, ')')
 	}
 	b = append(b, "\r\n\tby "...)
-	b = append(b, s.Server().Hostname...)
+	b = append(b, s.Hostname()...)
 	b = append(b, " with "...)
 	b = append(b, s.Protocol()...)
 	b = append(b, " id "...)

@@ -74,6 +74,13 @@ func (s *Session) ID() string { return s.id }
 // Server is the server that the session belongs to.
 func (s *Session) Server() *Server { return s.srv }
 
+// Hostname is the name that the server goes by: Server.Hostname or its
+// default.
+func (s *Session) Hostname() string { return s.srv.hostname }
+
+// Connector is Server.Name or its default.
+func (s *Session) Connector() string { return s.srv.name() }
+
 // RemoteAddr is the client's address: the claimed one where a trusted proxy
 // made a claim (PROXY protocol, XCLIENT).
 func (s *Session) RemoteAddr() net.Addr { return s.remote }

@@ -11,7 +11,7 @@ import (
 // rely on.
 
 func (v *conversation) connectMacros(s *smtpserver.Session) []string {
-	m := []string{"j", s.Server().Hostname, "{daemon_name}", s.Server().Name, "v", "Bridgehead"}
+	m := []string{"j", s.Hostname(), "{daemon_name}", s.Connector(), "v", "Bridgehead"}
 	if a, err := netip.ParseAddrPort(s.RemoteAddr().String()); err == nil {
 		ip := a.Addr().Unmap().WithZone("").String()
 		m = append(m, "_", "["+ip+"]", "{client_addr}", ip, "{client_name}", "["+ip+"]")
