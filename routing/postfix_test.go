@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
 // startPostfix runs a Postfix with STARTTLS on 127.0.0.1 that takes all mail
@@ -85,7 +89,7 @@ maillog_file_prefixes = @DIR@
 myhostname = mx.signed.example
 mydestination =
 relay_domains = example
-parent_domain_matches_subdomains = relay_domains
+parent_domain_matches_subdomains = relay_domains, fast_flush_domains
 transport_maps = static:discard:
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
@@ -110,3 +114,18 @@ discard unix - - n - - discard
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 `
+
+// Postfix knows ETRN for the domains that it relays for.
+func TestETRNToPostfix(t *testing.T) {
+	cert, _ := selfSigned(t, "mx.signed.example")
+	port := startPostfix(t, cert)
+	f := &Fetcher{Transport: &smtpclient.Transport{Hostname: "branch.example"}, Provider: SmartHost{Host: fmt.Sprintf("[127.0.0.1]:%d", port)}}
+	for domain, want := range map[string]string{"branch.example": "", "elsewhere.test": "459"} {
+		f.Domains = []string{domain}
+		err := f.Fetch(t.Context())
+		var refusal *smtp.SMTPError
+		if want == "" && err != nil || want != "" && (!errors.As(err, &refusal) || fmt.Sprint(refusal.Code) != want) {
+			t.Errorf("%s: %v, want %q", domain, err, want)
+		}
+	}
+}
