@@ -65,18 +65,28 @@ func (q *Queue) report(ctx context.Context, a *active) {
 	}
 	q.mu.Lock()
 	for _, r := range a.delayed {
-		r.Notified = true // or it need not be
+		r.Notified, a.changed = true, true // or it need not be
 	}
 	q.mu.Unlock()
 	a.delayed = nil
 	// A host that knows DSN has taken over the duty to report (RFC 3461, 5.2.2).
-	if rs := those(a.succeeded, func(r *Recipient) bool {
-		return !r.Last.DSN || r.Last.Final
-	}); len(rs) > 0 {
-		if err := q.sendReport(ctx, m, rs, dsn.Relayed); err != nil {
+	relayed := those(a.succeeded, func(r *Recipient) bool {
+		return r.Status == Delivered && (!r.Last.DSN || r.Last.Final)
+	})
+	expanded := those(a.succeeded, func(r *Recipient) bool { return r.Status == Expanded })
+	for action, rs := range map[dsn.Action][]*Recipient{dsn.Relayed: relayed, dsn.Expanded: expanded} {
+		if len(rs) == 0 {
+			continue
+		}
+		if err := q.sendReport(ctx, m, rs, action); err != nil {
 			q.log.Warn("queue: a success could not be reported", "id", m.ID, "error", err)
 		}
 	}
+	q.mu.Lock()
+	for _, r := range expanded {
+		r.Notified, a.changed = true, true
+	}
+	q.mu.Unlock()
 	a.succeeded = nil
 }
 
@@ -208,7 +218,7 @@ func reportOn(m *Message, r *Recipient, action dsn.Action, expiry time.Duration)
 func statusOf(r *Recipient, action dsn.Action) smtp.EnhancedCode {
 	code := r.Last.Reply.EnhancedCode
 	switch {
-	case action == dsn.Relayed:
+	case action == dsn.Relayed, action == dsn.Expanded:
 		if code[0] != 2 {
 			code = smtp.EnhancedCode{2, 0, 0}
 		}

@@ -24,6 +24,9 @@ func (q *Queue) categorize(a *active) {
 	var groups groups
 	var ended []verdict // recipients that have no way now
 	for _, r := range a.m.Recipients {
+		if r.Status == Expanded && !r.Notified {
+			a.succeeded = append(a.succeeded, r)
+		}
 		if r.Status != Waiting {
 			continue
 		}

@@ -71,7 +71,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 		}
 		return unstored(err)
 	}
-	q.tell(EventReceive, m, m.Recipients, nil)
+	q.tellTaken(m)
 	if atOnce {
 		q.admit(&active{m: m, until: s.Until})
 		return nil

@@ -79,6 +79,17 @@ func (q *Queue) logEvent(e *Event) {
 	q.Logger.LogAttrs(context.Background(), slog.LevelInfo, "queue: "+eventTexts[e.Kind], attrs...)
 }
 
+// tellTaken makes the events of a message that was taken over.
+func (q *Queue) tellTaken(m *Message) {
+	q.tell(EventReceive, m, m.Recipients, nil)
+	for _, list := range m.Recipients {
+		if list.Status == Expanded {
+			members := those(m.Recipients, func(r *Recipient) bool { return r.Options.OriginalRecipient == list.Addr })
+			q.tell(EventExpand, m, members, func(e *Event) { e.Related = list.Addr })
+		}
+	}
+}
+
 // tellAttempt makes the events of an attempt: of what was delivered, and of
 // what waits again. What has failed is told of when it is reported.
 func (q *Queue) tellAttempt(m *Message, hop NextHop, vs []verdict, took time.Duration) {

@@ -1,0 +1,66 @@
+package queue
+
+import (
+	"slices"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+)
+
+// Expand replaces the recipient r of m by the members of a list, or by the
+// address that an alias stands for; a Resolved hook calls it. r stays among
+// the recipients, as Expanded. A member that m has already gets no second
+// copy.
+//
+// An alias (one member) passes on all that the sender asked for. Of a list,
+// the members keep the options, but successes are reported once for the list,
+// as "expanded", and not for each member (RFC 3461, 5.2.7.2).
+//
+// When nothing is left, since the members lead back to what was expanded
+// before, that is a forward loop: a *smtp.SMTPError, 550 5.4.6, for the hook
+// to return.
+func (m *Message) Expand(r *Recipient, members ...string) error {
+	if len(members) == 0 {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "The list has no members"}
+	}
+	options := r.Options
+	if options.OriginalRecipient == "" {
+		options.OriginalRecipient = r.Addr
+		if !isASCII(r.Addr) {
+			options.OriginalRecipientType = smtp.DSNAddressTypeUTF8
+		}
+	}
+	success := wants(r, smtp.DSNNotifySuccess)
+	if len(members) > 1 && success {
+		options.Notify = slices.DeleteFunc(slices.Clone(options.Notify), func(n smtp.DSNNotify) bool { return n == smtp.DSNNotifySuccess })
+		if len(options.Notify) == 0 {
+			options.Notify = []smtp.DSNNotify{smtp.DSNNotifyNever}
+		}
+	}
+	added, back := 0, false
+	for _, to := range members {
+		i := slices.IndexFunc(m.Recipients, func(o *Recipient) bool { return addr.Equal(o.Addr, to) })
+		if i >= 0 {
+			back = back || m.Recipients[i].Status == Expanded || m.Recipients[i] == r
+			continue
+		}
+		m.Recipients = append(m.Recipients, &Recipient{Addr: to, Options: options})
+		added++
+	}
+	if added == 0 && back {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 6}, Message: "Forward loop: " + r.Addr + " leads back to itself"}
+	}
+	r.Status = Expanded
+	r.Notified = len(members) == 1 || !success // nothing is to be reported
+	return nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,309 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/dsn"
+)
+
+// actions are what the reports among calls say, in the order of the calls:
+// "address action status".
+func actions(t *testing.T, calls []call) (all []string) {
+	t.Helper()
+	for _, c := range calls {
+		r, err := dsn.Parse(strings.NewReader(c.text))
+		if errors.Is(err, dsn.ErrNotReport) {
+			continue
+		}
+		if err != nil {
+			t.Errorf("%v:\n%s", err, c.text)
+			continue
+		}
+		for _, rc := range r.Recipients {
+			all = append(all, fmt.Sprintf("%s %s %d.%d.%d", rc.Final, rc.Action, rc.Status[0], rc.Status[1], rc.Status[2]))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// The codes of Exchange's non-delivery reports come out as they went in, and
+// each is explained to the reader.
+func TestCodes(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		code smtp.EnhancedCode
+		want string // in the part for people
+	}{
+		{"generic", smtp.EnhancedCode{5, 0, 0}, "refused for good"},
+		{"general address failure", smtp.EnhancedCode{5, 1, 0}, "The address was not accepted"},
+		{"unknown address", smtp.EnhancedCode{5, 1, 1}, "The address does not exist"},
+		{"bad syntax", smtp.EnhancedCode{5, 1, 3}, "not written as an address"},
+		{"ambiguous address", smtp.EnhancedCode{5, 1, 4}, "more than one recipient"},
+		{"null MX", smtp.EnhancedCode{5, 1, 10}, "takes no mail"},
+		{"mailbox switched off", smtp.EnhancedCode{5, 2, 1}, "switched off"},
+		{"mailbox full", smtp.EnhancedCode{5, 2, 2}, "mailbox is full"},
+		{"too long for the recipient", smtp.EnhancedCode{5, 2, 3}, "too long"},
+		{"cannot handle", smtp.EnhancedCode{5, 3, 3}, "cannot handle"},
+		{"loops to itself", smtp.EnhancedCode{5, 3, 5}, "come back to the same mail server"},
+		{"host not found", smtp.EnhancedCode{5, 4, 0}, "could not be reached"},
+		{"no route", smtp.EnhancedCode{5, 4, 4}, "No way to"},
+		{"forward loop", smtp.EnhancedCode{5, 4, 6}, "in circles"},
+		{"looping condition", smtp.EnhancedCode{5, 4, 8}, "come back to where it was"},
+		{"out of sequence", smtp.EnhancedCode{5, 5, 2}, "did not understand each other"},
+		{"too many recipients", smtp.EnhancedCode{5, 5, 3}, "more recipients than"},
+		{"denied", smtp.EnhancedCode{5, 7, 1}, "does not permit"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, nil)
+				w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+					if hop.Destination == "example.net" {
+						return says(550, test.code, "in its own words")
+					}
+					return ok
+				}
+				w.run()
+				defer w.shutdown()
+				synctest.Wait()
+				w.submit("alice@example.com", "bob@example.net")
+				c := w.took()
+				want := fmt.Sprintf("bob@example.net failed %d.%d.%d", test.code[0], test.code[1], test.code[2])
+				if got := actions(t, c); len(got) != 1 || got[0] != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+				if text := c[1].text; !strings.Contains(text, test.want) || !strings.Contains(text, "in its own words") {
+					t.Errorf("the reader is not told %q:\n%s", test.want, text)
+				}
+			})
+		})
+	}
+}
+
+// While a host does not answer or drops connections, the delay is told with
+// 4.4.1 and 4.4.2; in the end the code is 4.4.7.
+func TestTemporaryCodes(t *testing.T) {
+	for _, test := range []struct {
+		r    queue.Result
+		want []string
+	}{
+		{refused, []string{"bob@example.net delayed 4.4.1", "bob@example.net failed 4.4.7"}},
+		{queue.Result{Outcome: queue.Deferred, Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 2}, Message: "connection dropped"}},
+			[]string{"bob@example.net delayed 4.4.2", "bob@example.net failed 4.4.7"}},
+		{says(452, smtp.EnhancedCode{4, 3, 1}, "disk full"), []string{"bob@example.net delayed 4.3.1", "bob@example.net failed 4.4.7"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+				if hop.Destination == "example.net" {
+					return test.r
+				}
+				return ok
+			}
+			w.run()
+			defer w.shutdown()
+			synctest.Wait()
+			w.submit("alice@example.com", "bob@example.net")
+			w.after(49 * time.Hour)
+			if got := actions(t, w.took()); !slices.Equal(got, test.want) {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// NOTIFY (RFC 3461, 4.1) decides which reports are sent.
+func TestNotify(t *testing.T) {
+	const success, failure, delay, never = smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed, smtp.DSNNotifyNever
+	for _, test := range []struct {
+		notify []smtp.DSNNotify
+		want   string // of: ok@ through a host without DSN, dsn@ through one with it, box@ by LMTP, bad@ refused, slow@ put off until it expires
+	}{
+		{nil, "bad failed, slow delayed, slow failed"},
+		{[]smtp.DSNNotify{never}, ""},
+		{[]smtp.DSNNotify{failure}, "bad failed, slow failed"},
+		{[]smtp.DSNNotify{delay}, "slow delayed"},
+		{[]smtp.DSNNotify{success}, "box delivered, ok relayed"},
+		{[]smtp.DSNNotify{success, failure, delay}, "bad failed, box delivered, ok relayed, slow delayed, slow failed"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+				local, _, _ := strings.Cut(r.Addr, "@")
+				res := ok
+				switch local {
+				case "dsn":
+					res.DSN = true
+				case "box":
+					res.Final = true
+				case "bad":
+					return says(550, smtp.EnhancedCode{5, 1, 1}, "no")
+				case "slow":
+					return says(450, smtp.EnhancedCode{4, 2, 0}, "no")
+				}
+				return res
+			}
+			w.run()
+			defer w.shutdown()
+			synctest.Wait()
+			m := message("alice@example.com", "ok@example.net", "dsn@example.net", "box@example.net", "bad@example.net", "slow@example.net")
+			for _, r := range m.Recipients {
+				r.Options.Notify = test.notify
+			}
+			if err := w.q.Submit(context.Background(), m); err != nil {
+				t.Fatal(err)
+			}
+			w.after(49 * time.Hour)
+			var got []string
+			for _, s := range actions(t, w.took()) {
+				local, rest, _ := strings.Cut(s, "@example.net ")
+				action, _, _ := strings.Cut(rest, " ")
+				got = append(got, local+" "+action)
+			}
+			if s := strings.Join(got, ", "); s != test.want || w.stored() != 0 {
+				t.Errorf("NOTIFY=%v: %s\nwant %s; %d stored", test.notify, s, test.want, w.stored())
+			}
+		})
+	}
+}
+
+// RET, ENVID and ORCPT go into the report; copies of failures go where the
+// operator wants them.
+func TestReportOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) {
+			q.Reports = queue.Reports{CopyTo: []string{"postmaster@example.com"}, From: "mailer@example.com"}
+		})
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			if hop.Destination == "example.net" {
+				return says(550, smtp.EnhancedCode{5, 1, 1}, "no")
+			}
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		m := message("alice@example.com", "bob@example.net")
+		m.Options.Return, m.Options.EnvelopeID = smtp.DSNReturnHeaders, "QQ314159"
+		m.Recipients[0].Options.OriginalRecipient = "robert@example.net"
+		if err := w.q.Submit(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+		c := w.took()
+		if len(c) != 2 || strings.Join(c[1].rcpts, " ") != "alice@example.com postmaster@example.com" {
+			t.Fatalf("%v", c)
+		}
+		for _, s := range []string{"Original-Envelope-Id: QQ314159", "Original-Recipient: rfc822; robert@example.net", "text/rfc822-headers", "<mailer@example.com>"} {
+			if !strings.Contains(c[1].text, s) {
+				t.Errorf("lacks %q:\n%s", s, c[1].text)
+			}
+		}
+		if strings.Contains(c[1].text, "Hello there") {
+			t.Error("RET=HDRS, and yet the body is returned")
+		}
+	})
+}
+
+func TestHooksAndExpansion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lists := map[string][]string{
+			"team@example.com":  {"bob@example.net", "carol@example.net", "team@example.com"},
+			"boss@example.com":  {"dave@example.net"},
+			"loop1@example.com": {"loop2@example.com"},
+			"loop2@example.com": {"loop1@example.com"},
+		}
+		var order []string
+		w := newWorld(t, func(q *queue.Queue) {
+			q.Hooks = []queue.Hook{{
+				Name: "lists",
+				Submitted: func(ctx context.Context, m *queue.Message) error {
+					order = append(order, fmt.Sprint("submitted ", m.System))
+					if m.From == "mallory@example.com" {
+						return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "not you"}
+					}
+					return nil
+				},
+				Resolved: func(ctx context.Context, m *queue.Message) error {
+					order = append(order, "resolved")
+					for i := 0; i < len(m.Recipients); i++ { // the members of a list may be lists
+						r := m.Recipients[i]
+						if members := lists[r.Addr]; members != nil {
+							if err := m.Expand(r, members...); err != nil {
+								return err
+							}
+						}
+					}
+					return nil
+				},
+			}}
+		})
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		m := message("alice@example.com", "team@example.com", "boss@example.com", "bob@example.net")
+		for _, r := range m.Recipients {
+			r.Options.Notify = []smtp.DSNNotify{smtp.DSNNotifySuccess}
+		}
+		if err := w.q.Submit(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+		c := w.took()
+		if got := strings.Join(c[0].rcpts, " "); got != "bob@example.net carol@example.net dave@example.net" {
+			t.Errorf("delivered to %s", got)
+		}
+		if got := actions(t, c); !slices.Equal(got, []string{"bob@example.net relayed 2.0.0", "dave@example.net relayed 2.0.0", "team@example.com expanded 2.0.0"}) {
+			t.Errorf("%q", got)
+		}
+		if order[0] != "submitted false" || order[1] != "resolved" || !slices.Contains(order, "submitted true") {
+			t.Errorf("%q", order)
+		}
+		for from, to := range map[string]string{"mallory@example.com": "bob@example.net", "alice@example.com": "loop1@example.com"} {
+			err := w.q.Submit(context.Background(), message(from, to))
+			var se *smtp.SMTPError
+			want := map[string]smtp.EnhancedCode{"mallory@example.com": {5, 7, 1}, "alice@example.com": {5, 4, 6}}[from]
+			if !errors.As(err, &se) || se.EnhancedCode != want {
+				t.Errorf("from %s to %s: %v, want %v", from, to, err, want)
+			}
+		}
+	})
+}
+
+// Bad mail goes to files, in the form that can be replayed.
+func TestBadMailDir(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "badmail")
+		w := newWorld(t, func(q *queue.Queue) { q.BadMail = queue.BadMailDir(dir) })
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			return says(550, smtp.EnhancedCode{5, 1, 1}, "no")
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		w.submit("", "bob@example.net", "carol@example.net")
+		w.took()
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(files) != 1 || w.stored() != 0 {
+			t.Fatalf("%v, %v, %d stored", files, err, w.stored())
+		}
+		b, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := queue.Import(queue.Bytes(b))
+		if err != nil || m.From != "" || len(m.Recipients) != 2 {
+			t.Errorf("%+v, %v:\n%s", m, err, b)
+		}
+	})
+}
