@@ -59,8 +59,9 @@ type Config struct {
 	Timeouts  Timeouts
 	// Host is the peer's name, for results and errors. Default: its address.
 	Host string
-	// MaxRecipients as in Transport.
+	// MaxRecipients and Send8Bit as in Transport.
 	MaxRecipients int
+	Send8Bit      bool
 	// ProtocolLog gets every line that is said; nil keeps none. Connector is
 	// the send connector's name in it.
 	ProtocolLog ProtocolLog

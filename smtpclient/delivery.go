@@ -33,9 +33,15 @@ type delivery struct {
 func newDelivery(m *Message) *delivery {
 	n := len(m.Recipients)
 	d := &delivery{m: m, results: make([]Result, n), fates: make([]fate, n), todo: make([]int, 0, n)}
+	var refusal *smtp.SMTPError
 	if problem := badPath(m.From); problem != "" {
+		refusal = ownReply(553, 5, 1, 7, "reverse-path "+problem)
+	} else if m.Content == nil {
+		refusal = ownReply(554, 5, 6, 0, "message has no content")
+	}
+	if refusal != nil {
 		for i := range m.Recipients {
-			d.settleOne(nil, i, settled, Failure, ownReply(553, 5, 1, 7, "reverse-path "+problem), nil)
+			d.settleOne(nil, i, settled, Failure, refusal, nil)
 		}
 		return d
 	}

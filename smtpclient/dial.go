@@ -26,6 +26,9 @@ type target struct {
 // by host, the families of a host's addresses taking turns, and after all
 // others those that could not be reached a while ago.
 func (t *Transport) targets(ctx context.Context, dst *Destination) ([]target, error) {
+	if dst.Hosts == nil {
+		return nil, errNoAddress
+	}
 	hosts, err := dst.Hosts(ctx)
 	if err != nil {
 		return nil, err
@@ -100,7 +103,8 @@ func (e *hostError) Error() string { return fmt.Sprintf("%s [%s]: %v", e.host, e
 func (e *hostError) Unwrap() error { return e.err }
 
 // open opens a session with one address: connection, greeting, EHLO, TLS as
-// the policy asks, authentication.
+// the policy asks, authentication. What comes with an error is closed: it only
+// tells how far it came.
 func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
 	s, err := t.security(dst, &tg.host, tg.sts)
 	if err != nil {
@@ -119,7 +123,7 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 	if err != nil {
 		err = &hostError{tg.host.Name, tg.addr, err}
 		t.log("no session", tg.host.Name, tg.addr, err)
-		return nil, err
+		return c, err
 	}
 	if t.Logger != nil {
 		t.Logger.Debug("session open", "connector", or(t.Name, "smtp"), "host", tg.host.Name, "addr", tg.addr, "tls", c.tlsText)
@@ -139,7 +143,7 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 	t.down.remove(tg.addr)
 	c := NewClient(conn, &Config{
 		Hostname: t.Hostname, LMTP: t.LMTP, ForceHELO: t.ForceHELO,
-		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients,
+		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients, Send8Bit: t.Send8Bit,
 		ProtocolLog: t.ProtocolLog, Connector: or(t.Name, "smtp"),
 	})
 	c.addr, c.opened = tg.addr, time.Now()
@@ -152,9 +156,8 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 	})
 	if err != nil {
 		c.leave()
-		return nil, err
 	}
-	return c, nil
+	return c, err
 }
 
 // negotiate brings a new connection to where MAIL can follow.

@@ -94,7 +94,7 @@ func (c *Client) terms(m *Message) (terms, *smtp.SMTPError) {
 		switch {
 		case c.feat.eightBit:
 			t.body = smtp.Body8BitMIME
-		case has8bit(m.Content):
+		case !c.cfg.Send8Bit && has8bit(m.Content):
 			return t, ownReply(554, 5, 6, 3, c.name()+" takes no 8-bit content, and conversion would break signatures")
 		}
 	case smtp.BodyBinaryMIME:

@@ -120,6 +120,20 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// Send8Bit is for hosts behind a firewall that hides what they can do.
+func TestSend8Bit(t *testing.T) {
+	n := newNetwork(t)
+	n.host("192.0.2.1:25", "S: 220 ********\nC: EHLO relay.example\nS: 250 OK"+stepwise+quit)
+	tr := n.transport()
+	tr.Send8Bit = true
+	m := mail("Subject: x\r\n\r\nü\r\n", "b@example.net")
+	m.Options.Body = smtp.Body8BitMIME
+	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), m), queued)
+	if n.content[0] != "Subject: x\r\n\r\nü\r\n" {
+		t.Errorf("content %q", n.content[0])
+	}
+}
+
 func body(b smtp.BodyType) func(*Message) { return func(m *Message) { m.Options.Body = b } }
 
 func deliverBy(d time.Duration, mode smtp.DeliverByMode) func(*Message) {

@@ -2,6 +2,7 @@ package smtpclient_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -41,6 +42,59 @@ func ExampleTransport() {
 	// Output:
 	// bob@example.net success 250 [2 0 0] OK: queued
 	// nobody@example.net failure 550 [5 1 1] No such user here
+}
+
+// One conversation, held by hand: what a probe or a one-off submission does.
+func ExampleClient() {
+	addr, stop := standIn()
+	defer stop()
+	conn, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	c := smtpclient.NewClient(conn, &smtpclient.Config{Hostname: "relay.example.com", Host: "mx.example.net"})
+	defer c.Close()
+	if err := c.Hello(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, pipelining := c.Extension("PIPELINING")
+	fmt.Println("pipelining:", pipelining)
+	reply, err := c.Command(ctx, "NOOP")
+	fmt.Println(reply.Code, err)
+	fmt.Println(c.Quit(ctx))
+	// Output:
+	// pipelining: true
+	// 250 <nil>
+	// <nil>
+}
+
+// Find out whether mail could be sent, without sending any: what telnet and
+// openssl s_client are used for by hand.
+func ExampleTransport_Probe() {
+	addr, stop := standIn()
+	defer stop()
+	t := &smtpclient.Transport{Hostname: "relay.example.com", TLS: smtpclient.TLSPolicy{Level: smtpclient.TLSEncrypt}}
+	dst := &smtpclient.Destination{
+		Name:  "example.net",
+		Hosts: smtpclient.HostList(smtpclient.Host{Name: "mx.example.net", Addrs: []netip.AddrPort{addr}}),
+	}
+	probes, err := t.Probe(context.Background(), dst)
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, p := range probes {
+		var policy *smtpclient.TLSError
+		if errors.As(p.Err, &policy) {
+			fmt.Println(p.Host, "greets with", p.Greeting)
+			fmt.Println(policy)
+		}
+	}
+	// Output:
+	// mx.example.net greets with mx.example.net ESMTP Service Ready
+	// TLS policy encrypt for mx.example.net: the host does not offer STARTTLS
 }
 
 // standIn is a host that knows bob.

@@ -250,6 +250,10 @@ func TestBadAddresses(t *testing.T) {
 		failure 553 5.1.3 forward-path has an open quote
 		failure 553 5.1.3 forward-path is longer than 1000 octets`)
 	m := mail("x\r\n", "b@example.net")
+	m.Content = nil
+	expect(t, tr.Send(t.Context(), dst, m), "failure 554 5.6.0 message has no content")
+	m = mail("x\r\n", "b@example.net")
+	expect(t, tr.Send(t.Context(), &Destination{}, m), "unreachable 451 4.4.4 no host with an address")
 	m.From = "a\r\n@example.com"
 	expect(t, tr.Send(t.Context(), dst, m), "failure 553 5.1.7 reverse-path has a control character")
 }

@@ -52,6 +52,12 @@ type Transport struct {
 	// AllowInsecureAuth authenticates without TLS too. Default: only under TLS.
 	AllowInsecureAuth bool
 
+	// Send8Bit sends 8-bit content as it is to hosts that did not announce
+	// 8BITMIME. RFC 6152 forbids it, but nearly every host takes it, and behind
+	// a firewall that hides extensions it is the only way. Default: such a
+	// message fails with 5.6.3.
+	Send8Bit bool
+
 	// Timeouts for each phase of a session.
 	Timeouts Timeouts
 
