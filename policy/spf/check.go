@@ -30,8 +30,9 @@ func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom strin
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	v := Verdict{Helo: mailFrom == ""}
-	e := &evaluation{ctx: ctx, resolver: c.Resolver, ip: ip.Unmap().WithZone(""), helo: helo, receiver: c.Receiver}
+	ip = ip.Unmap().WithZone("")
+	v := Verdict{Helo: mailFrom == "", IP: ip}
+	e := &evaluation{ctx: ctx, resolver: c.Resolver, ip: ip, helo: helo, receiver: c.Receiver}
 	if e.resolver == nil {
 		e.resolver = net.DefaultResolver
 	}

@@ -1,6 +1,9 @@
 package spf
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // A Result is one of the seven of RFC 7208, 2.6. The zero value means that
 // nothing was checked.
@@ -23,6 +26,8 @@ type Verdict struct {
 	// it was taken from: the reverse-path or, where that is null,
 	// postmaster@ and the HELO name.
 	Domain, Sender string
+	// IP is the address of the host that was asked about.
+	IP netip.Addr
 	// Helo is set where the domain is the HELO name.
 	Helo bool
 	// Term is the mechanism that decided, as it stands in the record; empty
