@@ -31,6 +31,7 @@ func ExampleGate() {
 		fmt.Println(a.Name)
 	}
 	// Output:
+	// rights
 	// relay
 	// loop
 	// trace

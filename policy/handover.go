@@ -18,6 +18,7 @@ type Submitter interface {
 
 // Handover is the smtpserver.Handler that gives accepted messages to a queue.
 // The client reads 250 only when the queue has the message on stable storage.
+// Messages without a Received field of this server get one; see [Trace].
 //
 // A message with a recipient that the relay policy has not admitted (see
 // [Admit]) is refused whole: 550 5.7.1.
@@ -45,6 +46,9 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		}
 		rcpts = append(rcpts, queue.Recipient{Addr: a.as, Options: r.Options, Route: a.route})
 		ptrs = append(ptrs, &rcpts[len(rcpts)-1])
+	}
+	if err := trace(s, m); err != nil {
+		return "", err
 	}
 	qm := &queue.Message{
 		ID:         m.ID,

@@ -23,11 +23,23 @@ import (
 type Trace struct{}
 
 // Agent adds the field at the end of data; it belongs after every agent that
-// adds fields of its own.
+// adds fields of its own. [Handover] adds it to messages that did not come by
+// here, because an agent has answered ErrAccept.
 func (t *Trace) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "trace", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		return m.Header.Prepend(received(s, m))
+		return trace(s, m)
 	}}
+}
+
+type tracedKey struct{}
+
+// trace adds the field, once.
+func trace(s *smtpserver.Session, m *smtpserver.Message) error {
+	if done, _ := s.Value(tracedKey{}).(*smtpserver.Message); done == m {
+		return nil
+	}
+	s.SetValue(tracedKey{}, m)
+	return m.Header.Prepend(received(s, m))
 }
 
 func received(s *smtpserver.Session, m *smtpserver.Message) string {

@@ -1,0 +1,139 @@
+package policy
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// everything is a Gate with all that it offers.
+func everything(t testing.TB) *Gate {
+	return &Gate{
+		Domains:       organisation().Domains,
+		Networks:      organisation().Networks,
+		Authenticated: true,
+		Resolver:      fakeDNS{"MX example.net": "mx.example.net.", "A 2.2.0.192.list.example": "127.0.0.2"},
+		Pressure:      &Pressure{Resources: []Resource{QueueLength(func() int { return 0 })}},
+		Connection:    &ConnectionFilter{Block: networks(t, "198.51.100.0/24"), BlockLists: []DNSList{{Zone: "list.example"}}},
+		Reputation:    new(Reputation),
+		Rates:         &Rates{Rates: []Rate{{By: ByIdentity, Messages: 1000}, {By: ByNetwork, Messages: 1 << 30}}},
+		Senders:       &SenderFilter{Domains: []string{"*.bad.example"}},
+		Spoofing:      new(Spoofing),
+		SendAs:        &SendAs{Owns: SendersOf(map[string][]string{"alice": {"alice@example.com"}})},
+		SenderDomain:  new(SenderDomain),
+		Recipients:    &RecipientFilter{Internal: []string{"bob@example.com"}},
+		Greylist:      &Greylist{Delay: time.Nanosecond},
+		Tarpit:        &Tarpit{Free: 1000},
+	}
+}
+
+func TestGateWithEverything(t *testing.T) {
+	g := everything(t)
+	var asked []string
+	note := func(slot string) []smtpserver.Agent {
+		return []smtpserver.Agent{{Name: slot, EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
+			asked = append(asked, slot)
+			return nil
+		}}}
+	}
+	g.Proof, g.Inbound, g.Rules, g.AntiSpam, g.Content, g.Outbound =
+		note("proof"), note("inbound"), note("rules"), note("antispam"), note("content"), note("outbound")
+	srv, out := install(t, g, &smtpserver.Server{Agents: note("own"), Auth: passwords(), AllowInsecureAuth: true})
+	var names []string
+	for _, a := range srv.Agents {
+		names = append(names, a.Name)
+	}
+	want := "rights, back pressure, connection filter, reputation, rates, sender filter, spoofing, send as, sender domain, " +
+		"relay, recipient filter, greylist, loop, proof, inbound, rules, antispam, content, own, outbound, reputation, trace, tarpit"
+	if got := strings.Join(names, ", "); got != want {
+		t.Errorf("order\n%s, want\n%s", got, want)
+	}
+
+	srv.Talk(t, stranger, envelope+body+"S: 250")
+	if want := []string{"proof", "inbound", "rules", "antispam", "content", "own", "outbound"}; !slices.Equal(asked, want) {
+		t.Errorf("a stranger's message: asked %v, want %v", asked, want)
+	}
+	if s := text(t, out.only(t)); strings.Count(s, "Received:") != 1 {
+		t.Errorf("content %q", s)
+	}
+	asked = nil
+	srv.Talk(t, neighbour, `
+		S: 220
+		C: EHLO printer.example.com
+		S: 250
+		C: MAIL FROM:<printer@example.com>
+		S: 250
+		C: RCPT TO:<frank@example.org>
+		S: 250
+	`+body+"S: 250")
+	if want := []string{"inbound", "rules", "content", "own", "outbound"}; !slices.Equal(asked, want) {
+		t.Errorf("a neighbour's message: asked %v, want %v", asked, want)
+	}
+
+	for _, tt := range []struct{ name, client, from, to, want string }{
+		{"connection", "198.51.100.1", "x@example.net", "alice@example.com", "550 5.7.1 Mail from your address"},
+		{"DNS list", "192.0.2.2", "x@example.net", "alice@example.com", "550 5.7.1 192.0.2.2 is listed"},
+		{"sender", stranger, "x@very.bad.example", "", "554 5.1.0"},
+		{"spoofing", stranger, "bob@example.com", "", "550 5.7.1 You may not send as a sender of this"},
+		{"sender domain", stranger, "x@nowhere.example", "", "550 5.1.8"},
+		{"recipient", stranger, "x@example.net", "bob@example.com", "550 5.7.1 Only members"},
+		{"relay", stranger, "x@example.net", "frank@example.org", "550 5.7.1 Unable to relay"},
+		{"directory", stranger, "x@example.net", "mallory@example.com", "550 5.1.1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.to == "" {
+				srv.Talk(t, tt.client, mailFrom(tt.from, tt.want))
+				return
+			}
+			srv.Talk(t, tt.client, mailFrom(tt.from, "250")+"\nC: RCPT TO:<"+tt.to+">\nS: "+tt.want)
+		})
+	}
+}
+
+// What is wrong is named, all of it at once.
+func TestGateSettings(t *testing.T) {
+	if err := new(Gate).Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), "Queue") {
+		t.Errorf("without a queue: %v", err)
+	}
+	if err := (&Gate{Queue: new(outbox)}).Install(&smtpserver.Server{Handler: new(Handover)}); err == nil {
+		t.Error("a server's own Handler is replaced")
+	}
+	if err := (&Gate{Queue: new(outbox), Domains: []Domain{{Name: "*"}}}).Install(new(smtpserver.Server)); err == nil {
+		t.Error("a bad domain is taken")
+	}
+	g := &Gate{
+		Queue:      new(outbox),
+		Networks:   []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
+		Pressure:   &Pressure{Resources: []Resource{{Name: "nothing"}}},
+		Connection: &ConnectionFilter{BlockHosts: []string{"*"}},
+		Senders:    &SenderFilter{Domains: []string{"a b"}},
+		Recipients: &RecipientFilter{Domains: []string{"c d"}},
+	}
+	srv := new(smtpserver.Server)
+	err := g.Install(srv)
+	for _, want := range []string{"0.0.0.0/0", "nothing", "BlockHosts", "a b", "c d"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not name %s", err, want)
+		}
+	}
+	if srv.Handler != nil || srv.Agents != nil {
+		t.Error("a Gate that is wrong changes the server")
+	}
+}
+
+// An agent that ends the judging opens nothing, and the trace field is there.
+func TestErrAcceptKeepsTheTrace(t *testing.T) {
+	accept := smtpserver.Agent{EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
+		return smtpserver.ErrAccept
+	}}
+	srv, out := install(t, organisation(), &smtpserver.Server{Agents: []smtpserver.Agent{accept}})
+	srv.Talk(t, stranger, envelope+body+"S: 250")
+	if s := text(t, out.only(t)); strings.Count(s, "Received:") != 1 {
+		t.Errorf("content %q", s)
+	}
+}
