@@ -187,6 +187,12 @@ func (s *Spool) write(b *batch) error {
 		return nil // nothing to record, and nothing to find out
 	}
 	var err error
+	if s.active != nil && s.used.Load()+b.size > s.segmentSize/4*3 {
+		// The rest is for dispositions unless the next segment is there.
+		if err := s.needSpare(); err != nil && !b.refuse(err, s.active) {
+			return err
+		}
+	}
 	if s.active == nil || s.active.suspect || s.active.closed || s.active.end+b.size > s.active.capacity {
 		if err = s.rotate(b.size); err != nil && !b.refuse(err, s.active) {
 			return err

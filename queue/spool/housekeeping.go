@@ -125,10 +125,27 @@ func (s *Spool) deleteDead() {
 	}
 }
 
+// needSpare waits until the next segment is ready, and makes it if it must.
+func (s *Spool) needSpare() error {
+	s.mu.Lock()
+	for s.preparing {
+		s.idle.Wait()
+	}
+	have := s.spare != nil
+	s.mu.Unlock()
+	if have {
+		return nil
+	}
+	s.prepareSpare()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noSpare
+}
+
 // prepareSpare makes the next segment ready when half of the active one is
 // used; until then a dead segment may come along to be used anew, which costs
-// nothing. Where no segment can be made new mail is refused: the other half is
-// for dispositions.
+// nothing. Where no segment can be made new mail is refused, at three quarters
+// at the latest: what is left is for dispositions.
 func (s *Spool) prepareSpare() {
 	s.mu.Lock()
 	if s.spare != nil || s.preparing || s.used.Load() < s.segmentSize/2 && s.noSpare == nil {

@@ -1,7 +1,9 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -85,7 +87,9 @@ const spareName = "spare"
 // which makes its sync about half as dear, and it cannot run out of disk.
 func (s *Spool) newSpare(size int64) (file, error) {
 	name := filepath.Join(s.logDir(), spareName)
-	s.fs.Remove(name)
+	if err := s.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
 	f, err := s.fs.Open(name, create)
 	if err != nil {
 		return nil, err

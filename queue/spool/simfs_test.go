@@ -105,6 +105,7 @@ func (d *simFS) Rename(from, to string) error {
 	if f == nil {
 		return &os.PathError{Op: "rename", Path: from, Err: os.ErrNotExist}
 	}
+	f.name = to
 	d.set(to, f)
 	d.set(from, nil)
 	return nil

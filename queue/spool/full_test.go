@@ -1,0 +1,214 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// openSim opens a spool on a simulated disk.
+func openSim(t *testing.T, d *simFS) *Spool {
+	t.Helper()
+	s, err := open("spool", &Options{SegmentSize: 64 << 10, LargeContent: 8 << 10}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+var forever = queue.Schedule{Owner: "me", Until: time.Unix(1e10, 0)}
+
+// putUntil puts messages of a KiB until the spool refuses one.
+func putUntil(t *testing.T, s *Spool, most int) (n int, err error) {
+	t.Helper()
+	for ; n < most; n++ {
+		id := fmt.Sprintf("m%04d", n)
+		if err := s.Put(bg, testMessage(id, trialContent(id, 1000)), forever); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// TestFullDisk fills the disk: new mail is refused with ErrFull; what is there
+// can be read, updated and removed; and when that has made room, or somebody
+// else has, new mail is taken again.
+func TestFullDisk(t *testing.T) {
+	for _, inodes := range []bool{false, true} {
+		d := newSimFS(1)
+		s := openSim(t, d)
+		room := 3 // segments
+		d.fail = func(_ int, op, name string) error {
+			if filepath.Base(name) != spareName {
+				return nil
+			}
+			if inodes && op == "open" {
+				if room == 0 {
+					return syscall.ENOSPC
+				}
+				room--
+			}
+			if !inodes && op == "write" && len(d.names) > 5 {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		n, err := putUntil(t, s, 10000)
+		if !errors.Is(err, queue.ErrFull) || n < 64 {
+			t.Fatalf("inodes %v: put %d messages, then %v; want ErrFull", inodes, n, err)
+		}
+		for i := range n {
+			m, err := s.Get(bg, fmt.Sprintf("m%04d", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text(t, m.Content) != text(t, trialContent(m.ID, 1000)) {
+				t.Fatalf("%s reads otherwise", m.ID)
+			}
+			m.Recipients[0].Attempts++
+			err = s.Update(bg, "me", m, forever)
+			if err == nil && i%2 == 0 {
+				err = s.Remove(bg, "me", m.ID)
+			}
+			if err != nil {
+				t.Fatalf("inodes %v: disposition %d on a full disk: %v", inodes, i, err)
+			}
+		}
+		if err := s.Sync(bg); err != nil {
+			t.Fatalf("inodes %v: Sync on a full disk: %v", inodes, err)
+		}
+		// Somebody makes room.
+		d.mu.Lock()
+		d.fail = nil
+		d.mu.Unlock()
+		s.prepareSpare()
+		if err := s.Put(bg, testMessage("new", nil), forever); err != nil {
+			t.Fatalf("inodes %v: Put with room again: %v", inodes, err)
+		}
+	}
+}
+
+// TestFullDiskEmpties removes all messages on a full disk: the segments that
+// this frees are used anew.
+func TestFullDiskEmpties(t *testing.T) {
+	d := newSimFS(1)
+	s := openSim(t, d)
+	d.fail = func(_ int, op, name string) error {
+		if op == "write" && filepath.Base(name) == spareName && len(d.names) > 5 {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	n, err := putUntil(t, s, 10000)
+	if !errors.Is(err, queue.ErrFull) {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if err := s.Remove(bg, "me", fmt.Sprintf("m%04d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	s.deleteDead()
+	if again, err := putUntil(t, s, n/2); err != nil {
+		t.Fatalf("after %d removals %d were put, then %v", n, again, err)
+	}
+}
+
+// TestReadOnly turns the disk read-only under a running spool.
+func TestReadOnly(t *testing.T) {
+	d := newSimFS(1)
+	s := openSim(t, d)
+	if _, err := putUntil(t, s, 10); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	d.fail = func(_ int, op, name string) error {
+		switch op {
+		case "write", "sync", "rename", "remove", "syncdir":
+			return syscall.EROFS
+		}
+		return nil
+	}
+	d.mu.Unlock()
+	if err := s.Put(bg, testMessage("new", nil), forever); !errors.Is(err, queue.ErrReadOnly) {
+		t.Errorf("Put: %v, want ErrReadOnly", err)
+	}
+	m, err := s.Get(bg, "m0003")
+	if err != nil || !strings.HasPrefix(text(t, m.Content), "m0003") {
+		t.Errorf("Get: %v", err)
+	}
+	// The first disposition may be taken before the spool knows; then none is.
+	err = s.Update(bg, "me", m, forever)
+	if syncErr := s.Sync(bg); !errors.Is(syncErr, queue.ErrReadOnly) {
+		t.Errorf("Update: %v, then Sync: %v, want ErrReadOnly", err, syncErr)
+	}
+	if err := s.Remove(bg, "me", "m0004"); !errors.Is(err, queue.ErrReadOnly) {
+		t.Errorf("Remove: %v, want ErrReadOnly", err)
+	}
+	if _, err := s.Get(bg, "m0004"); err != nil {
+		t.Errorf("Get after a Remove that failed: %v", err)
+	}
+	d.mu.Lock()
+	d.fail = nil
+	d.mu.Unlock()
+	if err := s.Sync(bg); err != nil {
+		t.Fatalf("Sync with a disk that can be written again: %v", err)
+	}
+	if err := s.Remove(bg, "me", "m0004"); err != nil {
+		t.Errorf("Remove: %v", err)
+	}
+	if err := s.Put(bg, testMessage("new", nil), forever); err != nil {
+		t.Errorf("Put: %v", err)
+	}
+}
+
+// TestNoNewSegment fails the last step of beginning a segment: from then on
+// there may be one that says where the old one ends, so nothing may be added
+// to that any more.
+func TestNoNewSegment(t *testing.T) {
+	d := newSimFS(1)
+	s := openSim(t, d)
+	fails := 1
+	d.mu.Lock()
+	d.fail = func(_ int, op, name string) error {
+		if op == "syncdir" && filepath.Base(name) == "log" && fails > 0 {
+			fails--
+			return syscall.EIO
+		}
+		return nil
+	}
+	d.mu.Unlock()
+	acked := make(map[string]bool)
+	for i := range 300 {
+		size := 7000
+		if i%2 == 0 {
+			size = 10 // would still fit into the old one
+		}
+		id := fmt.Sprintf("m%04d", i)
+		if s.Put(bg, testMessage(id, trialContent(id, size)), forever) == nil {
+			acked[id] = true
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openSim(t, d)
+	for id := range acked {
+		if _, err := s.Get(bg, id); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if n := s.Stats().Messages; n != len(acked) || fails != 0 {
+		t.Errorf("%d messages, %d were acknowledged; %d faults to go", n, len(acked), fails)
+	}
+}
