@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -93,13 +94,15 @@ func (in *Inbox) Receive(ctx context.Context, s *smtpserver.Session, m *smtpserv
 	}
 }
 
-// Next waits for the next message.
+// Next waits for the next message, for a minute at most.
 func (in *Inbox) Next(t testing.TB) *Message {
 	t.Helper()
+	late := time.NewTimer(time.Minute)
+	defer late.Stop()
 	select {
 	case m := <-in.messages:
 		return m
-	case <-t.Context().Done():
+	case <-late.C:
 		t.Fatal("smtptest: no message came")
 		return nil
 	}
