@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -17,34 +16,30 @@ import (
 // reached, the next connector that matches takes over at once.
 //
 // A hop that Route did not choose (queue.Recipient.Route) may have no
-// Connector: its Destination then is a domain, and the mail goes where mail
-// for that domain goes. A connector that delivers by DNS takes a domain or an
-// address literal with or without port as Destination; one with smart hosts
-// does not look at it.
+// Connector: its Destination then is a domain or an address literal, with or
+// without port, and the mail goes where mail for that goes. A connector that
+// delivers by DNS takes the like as Destination; one with smart hosts does not
+// look at it.
 func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	r.init()
 	t := r.table()
-	c := t.byName[hop.Connector]
-	switch {
-	case c == nil:
+	if c := t.byName[hop.Connector]; c == nil || c.Disabled {
 		return r.reroute(ctx, t, hop, m, rcpts)
-	case c.Hold && !r.releases.has(hop, time.Now()):
-		// However it came here: its receiver may have no host to send to.
-		return allAlike(len(rcpts), notAsked())
 	}
 	return r.deliver(ctx, t, hop, m, rcpts)
 }
 
-// reroute serves hops whose connector is not in the table: it was replaced
-// since the mail was routed, or never named.
+// reroute serves hops whose connector is not in the table or not in use: it
+// was replaced since the mail was routed, or never named.
 func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	results := make([]queue.Result, len(rcpts))
-	r.grouped(rcpts, func(i int) (queue.NextHop, bool) {
-		address := rcpts[i].Addr
+	r.grouped(rcpts, func(i int) (to queue.NextHop, ok bool) {
+		var err error
 		if hop.Connector == "" {
-			address = "@" + hop.Destination
+			to, err = r.redirect(t, m, hop.Destination)
+		} else {
+			to, err = r.route(t, m, rcpts[i].Addr)
 		}
-		to, err := r.route(t, m, address)
 		if err != nil {
 			results[i] = refusal(err)
 		}
@@ -53,6 +48,28 @@ func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 		put(results, group, r.deliver(ctx, t, to, m, rcpts))
 	})
 	return results
+}
+
+// redirect finds the way for mail that a hook or an operator has sent to
+// another domain or address. Their mistakes do not fail the mail.
+func (r *Router) redirect(t *Table, m *queue.Message, destination string) (queue.NextHop, error) {
+	ap, literally := splitAddrPort(destination)
+	domain, err := literal(ap.Addr()), error(nil)
+	if !literally {
+		domain, err = hostName(destination)
+	}
+	var hop queue.NextHop
+	if err == nil {
+		hop, err = r.route(t, m, "@"+domain)
+	}
+	if err != nil {
+		return hop, &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 5},
+			Message: fmt.Sprintf("Sent to %s, which is no way: %s", destination, replyText(err))}
+	}
+	if literally && ap.Port() != 0 && t.byName[hop.Connector].perDomain() {
+		hop.Destination = destination
+	}
+	return hop, nil
 }
 
 func unreachable(r queue.Result) bool { return r.Outcome == queue.Unreachable }

@@ -53,6 +53,11 @@ func TestHeldMailWaitsForItsReceiver(t *testing.T) {
 		if got := verdicts(r.Deliver(t.Context(), hop, m, rcpt)); got != "3 451 4.3.2 Held until its receiver asks for it" {
 			t.Error(got)
 		}
+		for _, other := range []queue.NextHop{{Destination: "north.branch.example"}, {Connector: "gone"}} {
+			if got := verdicts(r.Deliver(t.Context(), other, m, rcpt)); !strings.HasPrefix(got, "3 451 4.3.2") {
+				t.Errorf("by way of %v: %s", other, got)
+			}
+		}
 		if got := r.ETRN(t.Context(), "branch", "north.branch.example"); got.Code != 250 {
 			t.Errorf("%v", got)
 		}

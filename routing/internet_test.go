@@ -313,10 +313,14 @@ func TestADNSConnectorTakesLiterals(t *testing.T) {
 	if got := send(t, r, "a@[192.0.2.9]")[0]; got.Outcome != queue.Success || a.received() != "a@[192.0.2.9]" {
 		t.Errorf("%+v", got)
 	}
-	hop := queue.NextHop{Connector: "c", Destination: "[192.0.2.9]:2525"} // an operator's redirection
 	m := &queue.Message{From: "a@example.com", Content: queue.String("x\r\n")}
-	if got := r.Deliver(t.Context(), hop, m, queue.Rcpt("b@example.net"))[0]; got.Outcome != queue.Success || b.received() != "b@example.net" {
-		t.Errorf("%+v", got)
+	for _, hop := range []queue.NextHop{{Connector: "c", Destination: "[192.0.2.9]:2525"}, {Destination: "[192.0.2.9]:2525"}} { // an operator's redirection
+		if got := r.Deliver(t.Context(), hop, m, queue.Rcpt("b@example.net"))[0]; got.Outcome != queue.Success {
+			t.Errorf("%+v", got)
+		}
+	}
+	if b.received() != "b@example.net b@example.net" {
+		t.Errorf("received %s", b.received())
 	}
 }
 

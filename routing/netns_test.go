@@ -32,7 +32,10 @@ func newFarNet(t *testing.T) *farNet {
 	}
 	n := &farNet{t: t, ns: fmt.Sprintf("bh%d", os.Getpid()), near: fmt.Sprintf("bh%d", os.Getpid()%1000000)}
 	n.ip("netns", "add", n.ns)
-	t.Cleanup(func() { exec.Command("ip", "netns", "del", n.ns).Run() }) // takes the cable with it
+	t.Cleanup(func() {
+		exec.Command("ip", "link", "del", n.near).Run() // the namespace would take it with it, but later
+		exec.Command("ip", "netns", "del", n.ns).Run()
+	})
 	n.ip("link", "add", n.near, "type", "veth", "peer", "name", "far", "netns", n.ns)
 	n.ip("addr", "add", "198.18.77.100/24", "dev", n.near)
 	n.ip("addr", "add", "fd77::100/64", "dev", n.near, "nodad")
@@ -108,6 +111,8 @@ func TestHostsInAnotherNetwork(t *testing.T) {
 	}
 	n.ip("link", "set", n.near, "up")
 	n.ip("addr", "replace", "fd77::100/64", "dev", n.near, "nodad") // it goes with the link
+	awaitListening(t, "[fd77::1]:2525")                             // neighbours have to find each other again
+	awaitListening(t, "198.18.77.2:2525")
 	for _, to := range []string{"a@six.example", "a@both.example"} {
 		if got := send(t, r, to)[0]; got.Outcome != queue.Success {
 			t.Errorf("%s with the cable mended: %+v", to, got)
