@@ -188,6 +188,33 @@ func TestSCRAM(t *testing.T) {
 	}
 }
 
+// Whatever a host challenges us with, it neither gets an answer to a nonce
+// that is not ours nor our belief without a proof.
+func FuzzSCRAM(f *testing.F) {
+	f.Add("r=NONCEx,s=c2FsdA==,i=4096", "v=AAAA")
+	f.Add("r=NONCE,s=,i=", "e=other-error")
+	f.Add("m=ext,r=NONCEy,s=c2FsdA==,i=4096", "")
+	f.Add(",,,===", "v==,v=")
+	f.Fuzz(func(t *testing.T, first, final string) {
+		c, err := newSCRAMNonce("user", "pencil", "NONCE")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Start()
+		s := c.(*scram)
+		if strings.Contains(first, "i=") && len(attributes(first)["i"]) > 5 {
+			return // the work that a host may ask for is tested elsewhere
+		}
+		if answer, err := c.Next([]byte(first)); err == nil && !strings.HasPrefix(attributes(first)["r"], "NONCE") {
+			t.Fatalf("%q was answered with %q", first, answer)
+		}
+		c.Next([]byte(final))
+		if s.Done() == nil && attributes(final)["v"] == "" {
+			t.Fatalf("%q then %q was believed", first, final)
+		}
+	})
+}
+
 // A host that says 235 without having proved that it knows the password is
 // not the one we mean.
 func TestSCRAMWithoutProof(t *testing.T) {

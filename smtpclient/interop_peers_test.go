@@ -85,6 +85,13 @@ func freeAddr(t testing.TB) netip.AddrPort {
 // it said is shown when the test fails, and so are the logs.
 func run(t testing.TB, cmd *exec.Cmd, addr netip.AddrPort, logs ...string) {
 	t.Helper()
+	start(t, cmd, logs...)
+	listens(t, addr)
+}
+
+// start is run for programs that do not listen on an address.
+func start(t testing.TB, cmd *exec.Cmd, logs ...string) {
+	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -105,7 +112,6 @@ func run(t testing.TB, cmd *exec.Cmd, addr netip.AddrPort, logs ...string) {
 			}
 		}
 	})
-	listens(t, addr)
 }
 
 func listens(t testing.TB, addr netip.AddrPort) {
@@ -136,13 +142,14 @@ func startSink(tb testing.TB, options ...string) netip.AddrPort {
 	return addr
 }
 
-func startPostfix(t *testing.T, k *keyPair) *peer {
+// startPostfix runs a Postfix, with further lines for its main.cf.
+func startPostfix(t *testing.T, k *keyPair, settings ...string) *peer {
 	bin := peers.Need(t, "postfix")
 	needRoot(t)
 	dir, addr := openDir(t), freeAddr(t)
 	mail := shared(t, dir+"/mail")
 	fill := strings.NewReplacer("@DIR@", dir, "@ADDR@", addr.String(), "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
-	write(t, dir+"/etc/main.cf", fill.Replace(postfixMain))
+	write(t, dir+"/etc/main.cf", fill.Replace(postfixMain)+strings.Join(settings, "\n")+"\n")
 	write(t, dir+"/etc/master.cf", fill.Replace(postfixMaster))
 	for _, d := range []string{"spool", "data", "log"} {
 		write(t, dir+"/"+d+"/.made", "")

@@ -105,3 +105,13 @@ func FuzzParsePolicy(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseRecord(f *testing.F) {
+	f.Add("v=STSv1; id=20160831085700Z;", "v=spf1 -all")
+	f.Add("v=STSv1;;id==;id=a b", "v=STSv1")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if id := parseRecord([]string{a, b}); id != "" && !validID(id) {
+			t.Fatalf("%q from %q and %q", id, a, b)
+		}
+	})
+}

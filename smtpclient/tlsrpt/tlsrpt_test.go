@@ -239,3 +239,15 @@ func TestParseRecord(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseRecord(f *testing.F) {
+	f.Add("v=TLSRPTv1; rua=mailto:a@b,https://c/d", "other")
+	f.Add("v=TLSRPTv1;rua=,,;rua=MAILTO:x", "v=TLSRPTv1")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		for _, uri := range ParseRecord([]string{a, b}) {
+			if l := strings.ToLower(uri); !strings.HasPrefix(l, "mailto:") && !strings.HasPrefix(l, "https:") {
+				t.Fatalf("%q from %q and %q", uri, a, b)
+			}
+		}
+	})
+}
