@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -114,14 +115,14 @@ func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) (result
 }
 
 // callRoute is Route, whose panic is an error.
-func (q *Queue) callRoute(m *Message, r *Recipient) (hop NextHop, err error) {
+func (q *Queue) callRoute(ctx context.Context, m *Message, r *Recipient) (hop NextHop, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			q.log.Error("queue: Route panicked", "id", m.ID, "panic", r, "stack", string(debug.Stack()))
 			err = fmt.Errorf("queue: Route panicked: %v", r)
 		}
 	}()
-	return q.Deliverer.Route(q.ctx, m, r)
+	return q.Deliverer.Route(ctx, m, r)
 }
 
 // unreachable is the result that says that the hop could not be spoken with,

@@ -137,7 +137,7 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 		info.Recipients = append(info.Recipients, *r)
 		attempts = max(attempts, r.Attempts)
 	}
-	info.Hops = q.waitsFor(m, e.Schedule.Hop)
+	info.Hops = q.waitsFor(ctx, m, e.Schedule.Hop)
 	info.Status = q.statusOfMessage(e, order, inHand, attempts)
 	return info, nil
 }
@@ -167,7 +167,7 @@ func (q *Queue) statusOfMessage(e *Entry, order Op, inHand bool, attempts int) M
 }
 
 // waitsFor are the hops of the recipients that wait.
-func (q *Queue) waitsFor(m *Message, stored NextHop) []NextHop {
+func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) []NextHop {
 	if stored != (NextHop{}) && !aside(stored) {
 		return []NextHop{stored}
 	}
@@ -179,7 +179,7 @@ func (q *Queue) waitsFor(m *Message, stored NextHop) []NextHop {
 		hop := r.Route
 		if hop == (NextHop{}) {
 			var err error
-			if hop, err = q.callRoute(m, r); err != nil {
+			if hop, err = q.callRoute(ctx, m, r); err != nil {
 				continue
 			}
 		}

@@ -57,7 +57,7 @@ func (q *Queue) way(m *Message, r *Recipient) (hop NextHop, res *Result) {
 	hop = r.Route
 	if hop == (NextHop{}) {
 		var err error
-		if hop, err = q.callRoute(m, r); err != nil {
+		if hop, err = q.callRoute(q.ctx, m, r); err != nil {
 			return hop, unrouted(err)
 		}
 	}
