@@ -36,8 +36,7 @@ func (a *Attachments) stripAll(m *smtpserver.Message, name string) error {
 	if err := m.Header.Append("Content-Type: text/plain; charset=us-ascii\r\n"); err != nil {
 		return err
 	}
-	m.Body = content.Of([]byte(a.notice(name)))
-	return nil
+	return envelope.SetBody(m, content.Of([]byte(a.notice(name))))
 }
 
 func (a *Attachments) notice(name string) string {

@@ -33,6 +33,16 @@ func EditBody(m *smtpserver.Message, edits []Edit) {
 	m.Body = content.Join(append(pieces, body.Slice(at, body.Size()-at))...)
 }
 
+// SetBody puts body into the place of the message's own, with a blank line
+// before it also where there was none.
+func SetBody(m *smtpserver.Message, body *content.Content) error {
+	var head []byte
+	for _, f := range m.Header.Fields() {
+		head = append(head, f...)
+	}
+	return m.SetContent(content.Join(content.Of(append(head, "\r\n"...)), body))
+}
+
 // Body is m.Body as a content.Content.
 func Body(m *smtpserver.Message) *content.Content {
 	switch b := m.Body.(type) {

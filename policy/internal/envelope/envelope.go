@@ -23,16 +23,18 @@ func Valid(address string) error {
 // Add makes address a recipient, unless it is one. No report about it is ever
 // sent to the message's sender, who did not ask for it.
 func Add(s *smtpserver.Session, m *smtpserver.Message, address string) {
+	AddLike(s, m, address, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}})
+}
+
+// AddLike makes address a recipient with these options, unless it is one.
+func AddLike(s *smtpserver.Session, m *smtpserver.Message, address string, opts smtp.RcptOptions) {
 	for i := range m.Recipients {
 		if addr.Equal(m.Recipients[i].Addr, address) {
 			return
 		}
 	}
 	policy.Admit(s, address)
-	m.Recipients = append(m.Recipients[:len(m.Recipients):len(m.Recipients)], smtpserver.Recipient{
-		Addr:    address,
-		Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}},
-	})
+	m.Recipients = append(m.Recipients[:len(m.Recipients):len(m.Recipients)], smtpserver.Recipient{Addr: address, Options: opts})
 }
 
 // Redirect sends the message to one address in place of all its recipients.

@@ -1,0 +1,81 @@
+package rules
+
+import (
+	"context"
+	"io"
+	"mime"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// maxText is how much of a message's text conditions look at, in bytes.
+const maxText = 1 << 20
+
+// A Mail is what conditions and actions see: a message as the rules before
+// have left it, and its session.
+type Mail struct {
+	Session *smtpserver.Session
+	Message *smtpserver.Message
+
+	ctx context.Context
+}
+
+// Context ends when the session does.
+func (m *Mail) Context() context.Context { return m.ctx }
+
+// Subject is the subject, with its encoded-words read.
+func (m *Mail) Subject() string { return decoded(m.Message.Header.Get("Subject")) }
+
+func decoded(value string) string {
+	d := mime.WordDecoder{CharsetReader: mimetree.CharsetReader}
+	if s, err := d.DecodeHeader(value); err == nil {
+		return s
+	}
+	return value
+}
+
+// Size of the message in bytes.
+func (m *Mail) Size() int64 { return m.Message.Content().Size() }
+
+// Attachments are the file names in the message, in all readings of each.
+func (m *Mail) Attachments() ([]string, error) {
+	parts, err := mimetree.Parse(m.Message.Content(), mimetree.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range parts {
+		names = append(names, parts[i].Names()...)
+	}
+	return names, nil
+}
+
+// Text is the text of the message, without transfer encoding and in UTF-8:
+// that of all its text parts, HTML with its tags, up to 1 MiB.
+func (m *Mail) Text() (string, error) {
+	c := m.Message.Content()
+	parts, err := mimetree.Parse(c, mimetree.Limits{})
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for i := range parts {
+		p := &parts[i]
+		if !p.Leaf() || !strings.HasPrefix(p.Type, "text/") {
+			continue
+		}
+		r := p.Open(c)
+		if u, err := mimetree.CharsetReader(p.Param("charset"), r); err == nil {
+			r = u
+		}
+		// Text that cannot be decoded to its end is looked at up to there.
+		io.Copy(&b, io.LimitReader(r, maxText-int64(b.Len())))
+		if b.Len() >= maxText {
+			break
+		}
+		b.WriteByte('\n')
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,44 @@
+package rules
+
+import (
+	"bytes"
+	"crypto/rand"
+	"mime/quotedprintable"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// wrap makes the message the first part of a new one, byte for byte, and the
+// text the second.
+func (d *disclaimer) wrap(m *smtpserver.Message) error {
+	boundary := "=_" + rand.Text() // it stands in no message but by a chance of 2^-130
+	var first bytes.Buffer
+	first.WriteString("--" + boundary + "\r\n")
+	hasVersion := false
+	m.Header.Delete(func(f smtpserver.Field) bool {
+		hasVersion = hasVersion || f.Is("MIME-Version")
+		if !strings.HasPrefix(strings.ToLower(f.Name()), "content-") {
+			return false
+		}
+		first.Write(f)
+		return true
+	})
+	first.WriteString("\r\n")
+	fields := "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\r\n"
+	if !hasVersion {
+		fields = "MIME-Version: 1.0\r\n" + fields
+	}
+	if err := m.Header.Append(fields); err != nil {
+		return err
+	}
+	var second bytes.Buffer
+	second.WriteString("\r\n--" + boundary + "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
+	w := quotedprintable.NewWriter(&second)
+	w.Write([]byte(d.text)) // into memory: there is no error
+	w.Close()
+	second.WriteString("\r\n--" + boundary + "--\r\n")
+	return envelope.SetBody(m, content.Join(content.Of(first.Bytes()), envelope.Body(m), content.Of(second.Bytes())))
+}
