@@ -28,6 +28,7 @@ type scram struct {
 	nonce              string
 	first              string // client-first-message-bare
 	signature          []byte // what the host must send
+	proved             bool   // and has sent
 	step               int
 }
 
@@ -66,6 +67,9 @@ func (s *scram) Next(challenge []byte) ([]byte, error) {
 // prove answers the server-first-message, "r=nonce,s=salt,i=iterations".
 func (s *scram) prove(first string) ([]byte, error) {
 	attr := attributes(first)
+	if _, mandatory := attr["m"]; mandatory {
+		return nil, errors.New("the host demands an extension") // RFC 5802, 5.1
+	}
 	salt, err := base64.StdEncoding.DecodeString(attr["s"])
 	if err != nil || len(salt) == 0 {
 		return nil, errors.New("malformed salt")
@@ -100,17 +104,17 @@ func (s *scram) check(final string) error {
 		return fmt.Errorf("the host says %.60q", e)
 	}
 	v, err := base64.StdEncoding.DecodeString(attr["v"])
-	if err != nil || !hmac.Equal(v, s.signature) {
+	if err != nil || s.signature == nil || !hmac.Equal(v, s.signature) {
 		return errors.New("the host does not know the password")
 	}
-	s.signature = nil
+	s.proved = true
 	return nil
 }
 
 // Done says whether the host has proved that it knows the password: one that
 // says 235 before has not.
 func (s *scram) Done() error {
-	if s.step < 2 || s.signature != nil {
+	if !s.proved {
 		return errors.New("success without the host's proof")
 	}
 	return nil
