@@ -1,0 +1,92 @@
+package spool
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// encoded is the meta of a message record with a bit of everything.
+func encoded() []byte {
+	m := testMessage("m1", nil)
+	m.Options.EnvelopeID = "QQ314159"
+	m.Recipients[0].Options.Notify = []smtp.DSNNotify{smtp.DSNNotifyFailure}
+	m.Recipients[0].Last.Reply.Code = 451
+	m.Recipients[0].LastAttempt = time.Unix(1e9, 5)
+	var e encoder
+	e.head(&head{id: "m1", size: 30, parts: []part{{n: 10}, {inFile: true, off: 5, n: 20}}})
+	st := stateOf(m, queue.Schedule{Hop: queue.NextHop{Destination: "example.net"}})
+	e.state(&st)
+	e.envelope(m)
+	return e
+}
+
+// FuzzDecodeMessage: bytes that pass the checksum by chance, or come from
+// another version, give an error or a message that encodes to the same again.
+func FuzzDecodeMessage(f *testing.F) {
+	f.Add(encoded())
+	f.Add([]byte{})
+	f.Add([]byte("\x02m1\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x01"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, hd, st, err := decodeMessage(b, nil)
+		if err != nil {
+			return
+		}
+		var e encoder
+		e.head(&hd)
+		e.state(&st)
+		e.envelope(m)
+		again, hd2, _, err := decodeMessage(e, nil)
+		if err != nil || again.From != m.From || len(again.Recipients) != len(m.Recipients) || hd2.id != hd.id || hd2.size != hd.size {
+			t.Errorf("%+v became %+v, %v", m, again, err)
+		}
+	})
+}
+
+// FuzzScan: whatever a disk makes of a segment, a scan ends, and what it
+// returns lies inside and in order.
+func FuzzScan(f *testing.F) {
+	s := key{1, 2, 3}.salt(7)
+	segment := func(bodies ...string) []byte {
+		b := make([]byte, segmentHeaderLen)
+		for i, body := range bodies {
+			r := header{kind: kindMessage, seq: uint64(i), bodyLen: uint32(len(body)), bodyCRC: checksum([]byte(body)), batch: uint32(len(b))}
+			rec := make([]byte, r.size())
+			r.put(rec, s)
+			copy(rec[headerLen:], body)
+			b = append(b, rec...)
+		}
+		return append(b, make([]byte, 100)...)
+	}
+	whole := segment("one", strings.Repeat("two", 50), "three")
+	f.Add(whole, int64(-1))
+	f.Add(whole, int64(len(whole)-100))
+	f.Add(append(bytes.Clone(whole[:150]), whole[100:]...), int64(-1))
+	f.Add(bytes.Repeat([]byte{0}, 200), int64(180))
+	f.Fuzz(func(t *testing.T, b []byte, knownEnd int64) {
+		if knownEnd > int64(len(b)) {
+			knownEnd = int64(len(b))
+		}
+		sc := scanSegment(b, s, knownEnd)
+		end := int64(segmentHeaderLen)
+		for _, r := range sc.found {
+			if r.off < end || r.off+r.size() > int64(len(b)) || r.off%8 != 0 {
+				t.Fatalf("record at %d of %d bytes after %d, in %d", r.off, r.size(), end, len(b))
+			}
+			end = r.off + r.size()
+		}
+		for _, g := range sc.damaged {
+			if g.off < segmentHeaderLen || g.size <= 0 || g.off+g.size > int64(len(b)) {
+				t.Fatalf("gap at %d of %d bytes in %d", g.off, g.size, len(b))
+			}
+		}
+		if sc.cut < 0 || sc.end < end && len(sc.found) > 0 {
+			t.Fatalf("end %d, cut %d, last record ends at %d", sc.end, sc.cut, end)
+		}
+	})
+}
