@@ -90,16 +90,30 @@ func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
 	cfg.Hostname = cmp.Or(cfg.Hostname, t.router.hostname)
 	cfg.Host = cmp.Or(cfg.Host, t.identity)
 	c := smtpclient.NewClient(conn, &cfg)
-	defer c.Close()
 	if err := c.Hello(ctx); err != nil {
+		c.Close()
 		return fmt.Errorf("turned connection of %s: %w", t.identity, err)
 	}
 	t.client = c // not shared before letGo
-	defer t.end()
 	n, err := t.router.letGo(ctx, t.releases)
-	if err != nil {
-		return err
+	if err == nil {
+		err = t.wait(ctx, n)
 	}
+	t.router.releases.end(t)
+	if err != nil {
+		conn.Close() // ends a message that is on its way
+	}
+	t.slot <- struct{}{} // the conversation is ours again, for good
+	close(t.over)
+	if err == nil {
+		err = c.Quit(ctx)
+	}
+	c.Close()
+	return err
+}
+
+// wait returns when n messages went, or none came for a while.
+func (t *Turn) wait(ctx context.Context, n int) error {
 	for !t.done(n) {
 		idle := time.NewTimer(turnIdle)
 		select {
@@ -114,8 +128,7 @@ func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
 			return ctx.Err()
 		}
 	}
-	t.slot <- struct{}{} // after a message that may still be on its way
-	return c.Quit(ctx)
+	return nil
 }
 
 // done says whether n messages went, or the conversation broke.
@@ -127,11 +140,6 @@ func (t *Turn) done(n int) bool {
 
 // quiet says whether no message is on its way.
 func (t *Turn) quiet() bool { return len(t.slot) == 0 }
-
-func (t *Turn) end() {
-	t.router.releases.end(t)
-	close(t.over)
-}
 
 // deliver sends one message, when those before it are through.
 func (t *Turn) deliver(ctx context.Context, j *Job) []queue.Result {

@@ -68,6 +68,10 @@ type release struct {
 	turn      *Turn // the connection that it goes over; nil for an ordinary one
 }
 
+// open says whether it is not over: a connection that has turned round keeps
+// it open for as long as it lasts.
+func (l *release) open(now time.Time) bool { return l.turn != nil || now.Before(l.until) }
+
 func (l *release) covers(hop queue.NextHop) bool {
 	if l.connector != hop.Connector {
 		return false
@@ -102,7 +106,7 @@ func (rs *releases) add(now time.Time, added ...*release) (again bool) {
 		if same && now.Before(l.until.Add(releaseAgain-releaseTime)) {
 			fresh++
 		}
-		return same || !now.Before(l.until)
+		return same || !l.open(now)
 	})
 	rs.all = append(rs.all, added...)
 	if n := len(rs.all) - maxReleases; n > 0 {
@@ -120,7 +124,7 @@ func (rs *releases) end(t *Turn) {
 func (rs *releases) has(hop queue.NextHop, now time.Time) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return slices.ContainsFunc(rs.all, func(l *release) bool { return l.covers(hop) && now.Before(l.until) })
+	return slices.ContainsFunc(rs.all, func(l *release) bool { return l.covers(hop) && l.open(now) })
 }
 
 // turn is the connection that a hop's mail goes over, if its receiver has

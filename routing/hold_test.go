@@ -300,6 +300,42 @@ func TestABrokenTurn(t *testing.T) {
 	}
 }
 
+// The context ends while a message is on its way.
+func TestATurnIsBrokenOff(t *testing.T) {
+	r := branches(t)
+	w := &waiting{r: r, hop: queue.NextHop{Connector: "branch", Destination: "north.branch.example"}}
+	for range 2 {
+		m := letter("x\r\n")
+		m.Recipients = queue.Rcpt("a@north.branch.example")
+		w.messages = append(w.messages, m)
+	}
+	r.Wake = w.wake
+	_, turn := r.ATRN("branch", "")
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		in := bufio.NewReader(theirs)
+		fmt.Fprintf(theirs, "220 branch.test\r\n")
+		in.ReadString('\n')
+		fmt.Fprintf(theirs, "250 branch.test\r\n")
+		in.ReadString('\n') // MAIL, never answered
+		cancel()
+	}()
+	if err := turn.Serve(ctx, ours); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	w.wg.Wait()
+	for _, result := range w.results {
+		if result.Outcome != queue.Unreachable && result.Outcome != queue.Deferred {
+			t.Errorf("%+v", result)
+		}
+	}
+	if len(w.results) != 2 || r.releases.turn(w.hop) != nil {
+		t.Errorf("%d results", len(w.results))
+	}
+}
+
 func TestFetchReplies(t *testing.T) {
 	r := branches(t)
 	r.Wake = func(context.Context, func(queue.NextHop) bool) (int, error) { return 0, nil }
