@@ -85,7 +85,7 @@ func (s *Session) exchange(server sasl.Server, response []byte) (stop bool, err 
 		s.reply(334, noCode, base64.StdEncoding.EncodeToString(challenge))
 		line, err := s.readLine(s.lim.AuthLine, s.lim.AuthLine)
 		if err != nil {
-			return true, err
+			return true, s.waitEnded(err)
 		}
 		s.trace('<', []byte("<response>"))
 		if bytes.Equal(line, []byte{'*'}) { // RFC 4954, 4: the client gives up

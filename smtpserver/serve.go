@@ -80,23 +80,29 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
-		srv.Close()
+		srv.abort()
 		return ctx.Err()
 	}
 }
 
 // Close closes listeners and connections at once, and returns when the
-// sessions have ended. Agents and the Handler are told by their context.
+// sessions have ended, which takes as long as an agent or the Handler that is
+// at work takes to heed its context.
 func (srv *Server) Close() error {
 	idle := srv.stop()
+	srv.abort()
+	<-idle
+	return nil
+}
+
+// abort closes all connections and ends all contexts.
+func (srv *Server) abort() {
 	srv.cancel()
 	srv.mu.Lock()
+	defer srv.mu.Unlock()
 	for s := range srv.sessions {
 		s.netConn.Close()
 	}
-	srv.mu.Unlock()
-	<-idle
-	return nil
 }
 
 // stop lets no more sessions in. The channel is closed when none is left.
@@ -225,6 +231,14 @@ func (s *Session) converse() error {
 		}
 	}
 	s.traceConnect()
+	if v := s.admit(); v != nil {
+		s.noteRefusal(v)
+		if s.srv.TLSMode != TLSImplicit { // no handshake for that
+			s.reply(v.reply.Code, v.reply.EnhancedCode, v.reply.Message)
+		}
+		return errClosing
+	}
+	defer s.leave()
 	if s.srv.TLSMode == TLSImplicit {
 		if s.srv.TLSConfig == nil {
 			return errors.New("TLSImplicit without TLSConfig")
@@ -233,11 +247,6 @@ func (s *Session) converse() error {
 			return err
 		}
 	}
-	if v := s.admit(); v != nil {
-		s.refuse(v)
-		return errClosing
-	}
-	defer s.leave()
 	err := s.guard(s.banner)
 	if err == nil {
 		err = s.loop()

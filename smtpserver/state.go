@@ -98,18 +98,20 @@ func (s *Session) readCommand() ([]byte, error) {
 		return nil, s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Session took too long")
 	}
 	line, err := s.readLine(s.lim.CommandLine, s.lim.AuthLine)
-	if err == nil {
-		return line, nil
-	}
+	return line, s.waitEnded(err)
+}
+
+// waitEnded replies to the client when the wait for it ended by a deadline.
+func (s *Session) waitEnded(err error) error {
 	switch {
 	case !errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, err
+		return err
 	case s.srv.closing.Load():
-		return nil, s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
+		return s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
 	case s.timeLeft() <= 0:
-		return nil, s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Session took too long")
+		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Session took too long")
 	}
-	return nil, s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: no command came")
+	return s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: nothing came")
 }
 
 // timeLeft is what remains of the time for the session.
