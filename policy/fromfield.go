@@ -18,6 +18,10 @@ const maxFromAddresses = 100
 func authors(h *smtpserver.Header) []string {
 	var all []string
 	for _, value := range h.Values("From") {
+		if a := plainAuthor(value); a != "" {
+			all = append(all, a)
+			continue
+		}
 		list, err := (&mail.AddressParser{}).ParseList(value)
 		for _, a := range list {
 			all = append(all, a.Address)
@@ -30,6 +34,27 @@ func authors(h *smtpserver.Header) []string {
 		}
 	}
 	return all
+}
+
+// plainAuthor reads the form that most From fields have, "Name <address>" or
+// "address", without quotes, comments, lists or anything else that could be
+// read in two ways. It is empty for all others.
+func plainAuthor(value string) string {
+	if strings.Count(value, "@") != 1 || strings.ContainsAny(value, "\"(),;:\\=[]") {
+		return ""
+	}
+	a := value
+	if i := strings.IndexByte(value, '<'); i >= 0 {
+		a = value[i+1:]
+		if !strings.HasSuffix(a, ">") {
+			return ""
+		}
+		a = a[:len(a)-1]
+	}
+	if addr.Mailbox(a, true) != nil {
+		return ""
+	}
+	return a
 }
 
 // anyAddresses are all "local@domain" in a text, without regard to syntax.
