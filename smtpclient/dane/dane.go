@@ -1,6 +1,3 @@
-// Package dane verifies certificates against TLSA records, as RFC 7672 has it
-// for mail (and RFC 6698 and 7671 in general). It looks nothing up: who calls
-// it brings the records, and answers for DNSSEC.
 package dane
 
 import (

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is the DNS and the web as a Cache sees them.
 type world struct {
+	mu      sync.Mutex // guards all below where Run looks on
 	txt     []string
 	dns     error
 	policy  string
@@ -40,6 +42,8 @@ func (w *world) LookupTXT(_ context.Context, name string) ([]string, error) {
 }
 
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.fetched++
 	if got := r.URL.String(); got != "https://mta-sts.example.com/.well-known/mta-sts.txt" {
 		return nil, errors.New("asked for " + got)
@@ -216,15 +220,20 @@ func TestRefresh(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan bool)
 		go func() { c.Run(ctx); close(done) }()
-		time.Sleep(23*time.Hour + time.Minute)
-		if w.fetched != 1 {
-			t.Errorf("%d fetches after 23 hours", w.fetched)
+		after := func(d time.Duration, want int) {
+			t.Helper()
+			time.Sleep(d)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.fetched != want {
+				t.Errorf("%d fetches, want %d", w.fetched, want)
+			}
 		}
-		time.Sleep(24 * time.Hour)
-		if w.fetched != 2 {
-			t.Errorf("%d fetches after 47 hours", w.fetched)
-		}
+		after(23*time.Hour+time.Minute, 1)
+		after(24*time.Hour, 2)
+		w.mu.Lock()
 		w.status = 500
+		w.mu.Unlock()
 		time.Sleep(8 * 24 * time.Hour)
 		cancel()
 		<-done
