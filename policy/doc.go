@@ -2,26 +2,37 @@
 // in, for whom, and what is written on it, between the SMTP engine
 // (smtpserver) and the queue.
 //
-// Each concern is one type whose Agent method yields an smtpserver.Agent:
+//	gate := &policy.Gate{
+//		Domains:       []policy.Domain{{Name: "example.com", Directory: policy.Recipients("alice", "bob")}},
+//		Networks:      []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+//		Authenticated: true,
+//		Queue:         q,
+//	}
+//	err := gate.Install(srv)
 //
-//   - [Relay] decides at RCPT who may reach whom: everybody the recipients of
-//     the accepted domains ([Domains]), only named clients all the others.
-//   - [Loop] ends loops through this host early.
-//   - [Trace] writes the Received field.
-//   - [Handover] gives what was accepted to the queue, and 250 to the client
-//     when it is safe there.
-//
-// [Gate] puts them in the usual order for those who want one line.
+// Each concern is one type whose Agent method yields an smtpserver.Agent, to
+// be used alone or in a chain of one's own; [Gate] puts them in the usual
+// order. What judges contents and proves origins is in the packages below this
+// one (spf, dkim, dmarc, milter, content, ...); the Gate has slots for them.
 //
 // # Closed by default
 //
-// Whatever is left out refuses. A zero Relay relays for nobody; a network that
-// holds a large part of the internet is an error unless
-// DangerouslyRelayForEveryone stands beside it; and Handover takes only
-// recipients that a relay policy has admitted, so a server that was given the
-// Handover but not the agents refuses all mail, and an agent that ends the
-// judging with smtpserver.ErrAccept opens nothing. An agent that wants to
-// accept by its own authority says so with [Admit].
+// Whatever is left out refuses. A zero Relay relays for nobody; a setting that
+// would relay for the world is an error unless DangerouslyRelayForEveryone
+// stands beside it; and Handover takes only recipients that a relay policy has
+// admitted, so a server that was given the Handover but not the agents refuses
+// all mail, and an agent that ends the judging with smtpserver.ErrAccept opens
+// nothing. An agent that wants to accept by its own authority says so with
+// [Admit]. Package policytest tries a server out with the tricks by which open
+// relays are found.
+//
+// # Who may do what
+//
+// [Relay] gives each session its rights, which are Exchange's ([Submit],
+// [AcceptAnyRecipient], ...): by [Grant]s to [Clients], who are told by
+// network, identity, client certificate or confirmed host name. [RightsOf]
+// tells any agent what a session may. Agents that judge strangers leave
+// sessions with [BypassAntiSpam] alone; [Unless] makes any agent do so.
 //
 // # Accepted domains
 //
@@ -31,4 +42,48 @@
 // external relay (all of them do). Names match exactly or as "*.domain", the
 // longest match wins. For <postmaster> without a domain there is a default
 // domain.
+//
+// A domain may be shared with another system either way: as an internal relay,
+// whose unknown recipients go where Domain.Unresolved or the routing table
+// says; or as an authoritative domain of the other system's, which passes on
+// to this one what it does not know. Domain.CatchAll gives unknown recipients
+// a mailbox.
+//
+// A [Directory] is a fixed list ([Recipients]), a file ([FileDirectory]), a
+// function ([DirectoryFunc]), an LDAP server (package policy/ldap), or made of
+// others: [CachedDirectory], [Subaddresses], [AnyOf]. When it cannot answer,
+// mail is put off with 451; it is never refused for that.
+//
+// # Who is listened to
+//
+// [ConnectionFilter] knows block and allow lists of networks and host names,
+// and those in the DNS; [OriginIP] looks behind the organisation's own relays,
+// so that they are not blamed for what they pass on. [Rates] bounds what one
+// identity, address, network or sender may send. [Reputation] refuses clients
+// for a while that behave like spammers, [Greylist] lets strangers come again,
+// and [Tarpit] makes trying slow.
+//
+// # Senders and recipients
+//
+// [SenderFilter] and [RecipientFilter] refuse those on a list. [Spoofing]
+// refuses mail from outside under one's own name, [SendAs] holds users to
+// theirs, [SenderDomain] wants senders that could be answered.
+//
+// # Overload
+//
+// [Pressure] slows down and then refuses mail from outside while disk, memory
+// or queue run short, and in the end all mail.
+//
+// # DNS
+//
+// Agents that ask the DNS take a [Resolver]; *net.Resolver is one. What the
+// DNS cannot answer is neither a yes nor a no: wherever the answer would make
+// a difference the client is asked to come again (451 4.4.3). All waiting is
+// bounded.
+//
+// # On the way to the queue
+//
+// [Loop] ends loops through this host early, [Trace] writes the Received
+// field, and [Handover] gives what was accepted to the queue, and 250 to the
+// client when it is safe there.
 package policy

@@ -1,0 +1,152 @@
+package policy_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Rights as on an Exchange receive connector: the world may submit, a partner's
+// mail servers may send in any name, the branch office is trusted as one's
+// own, and everybody who logs in is a user.
+func ExampleRelay() {
+	domains, err := policy.NewDomains(policy.Domain{Name: "example.com"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	relay := &policy.Relay{
+		Domains:       domains,
+		Authenticated: true,
+		Grants: []policy.Grant{
+			{To: policy.Clients{Everyone: true}, Rights: policy.Partners},
+			{To: policy.Clients{Hosts: []string{"*.partner.example"}}, Rights: policy.AnonymousUsers | policy.BypassAntiSpam},
+			{To: policy.Clients{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, Rights: policy.ExternallySecured},
+		},
+	}
+	fmt.Println(relay.Validate())
+	// "All except the list" is an open relay, and says so.
+	relay.Grants = append(relay.Grants, policy.Grant{
+		To: policy.Clients{Everyone: true, Except: &policy.Clients{Hosts: []string{"*.evil.example"}}}, Rights: policy.AcceptAnyRecipient})
+	fmt.Println(relay.Validate())
+	// Output:
+	// <nil>
+	// policy: accept-any-recipient for everyone except a list: that would be an open relay
+}
+
+// Lists of one's own and in the DNS. The organisation's firewall passes on what
+// comes from outside, and is not judged itself.
+func ExampleConnectionFilter() {
+	block, err := policy.ReadNetworks(strings.NewReader(`
+		192.0.2.0/24                   # a network
+		198.51.100.7-198.51.100.19     # a range
+		2001:db8:bad::/48`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	internal, err := policy.NewNetworks(netip.MustParsePrefix("10.0.0.1/32"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	filter := &policy.ConnectionFilter{
+		Block:      block,
+		BlockHosts: []string{"*.dynamic.example"},
+		Internal:   internal,
+		BlockLists: []policy.DNSList{
+			{Zone: "strict.list.example", Weight: 2, Reply: "{ip} is on a list, see https://list.example/{ip}"},
+			{Zone: "other.list.example", Optional: true},
+		},
+		Threshold:        2,
+		ExceptRecipients: []string{"postmaster", "abuse"},
+	}
+	fmt.Println(filter.Validate(), block.Contains(netip.MustParseAddr("198.51.100.8")))
+	// Output: <nil> true
+}
+
+// Nobody outside sends in the organisation's name, except its newsletter
+// service; its users send in their own.
+func ExampleSpoofing() {
+	gate := &policy.Gate{
+		Domains:       []policy.Domain{{Name: "example.com"}},
+		Authenticated: true,
+		Spoofing:      &policy.Spoofing{Senders: []string{"newsletter@example.com"}},
+		SendAs: &policy.SendAs{Owns: policy.SendersOf(map[string][]string{
+			"alice": {"alice@example.com", "sales@example.com"},
+			"root":  {"@example.com"},
+		})},
+	}
+	ok, err := gate.SendAs.Owns(context.Background(), "alice", "Sales@example.com")
+	fmt.Println(ok, err)
+	// Output: true <nil>
+}
+
+// A stolen password is worth no more than 500 messages a day.
+func ExampleRates() {
+	rates := &policy.Rates{Rates: []policy.Rate{
+		{By: policy.ByIdentity, Messages: 500, Recipients: 2000, Per: 24 * time.Hour, ExemptIdentities: []string{"newsletter"}},
+		{By: policy.ByNetwork, Messages: 1000},
+	}}
+	fmt.Println(rates.Agent().Name)
+	// Output: rates
+}
+
+// A directory in a file that users are added to while the relay runs, with
+// sub-addresses.
+func ExampleFileDirectory() {
+	file := &policy.FileDirectory{Path: "/etc/relay/recipients"}
+	domain := policy.Domain{Name: "example.com", Directory: policy.Subaddresses(file, "+")}
+	fmt.Println(domain.Name, domain.Kind)
+	// Output: example.com authoritative
+}
+
+// A slow directory, asked once for each recipient in an hour, and not needed
+// for a day by those who were known.
+func ExampleCachedDirectory() {
+	asked := 0
+	slow := policy.DirectoryFunc(func(context.Context, string) (bool, error) {
+		asked++
+		return true, nil
+	})
+	d := &policy.CachedDirectory{Directory: slow}
+	for range 1000 {
+		if ok, err := d.Exists(context.Background(), "alice@example.com"); !ok || err != nil {
+			fmt.Println(ok, err)
+		}
+	}
+	fmt.Println(asked)
+	// Output: 1
+}
+
+// Mail from outside slows down when the disk is 90 percent full, and stops at
+// 97.
+func ExamplePressure() {
+	p := &policy.Pressure{Resources: []policy.Resource{
+		policy.DiskUse("/"),
+		policy.MemoryUse(1 << 40),
+		policy.QueueLength(func() int { return 12_000 }),
+	}}
+	fmt.Println(p.Validate())
+	queue := p.Resources[2]
+	use, err := queue.Use()
+	fmt.Println(use >= queue.Medium, use >= queue.High, err)
+	// Output:
+	// <nil>
+	// true false <nil>
+}
+
+// A scanner that is not asked about the organisation's own users.
+func ExampleUnless() {
+	scanner := smtpserver.Agent{Name: "scanner", EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
+		return nil // or an *smtp.SMTPError
+	}}
+	srv := &smtpserver.Server{Agents: []smtpserver.Agent{policy.Unless(policy.BypassAntiSpam, scanner)}}
+	fmt.Println(srv.Agents[0].Name)
+	// Output: scanner
+}
