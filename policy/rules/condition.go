@@ -227,3 +227,7 @@ func (ps patterns) match(address string) bool {
 	}
 	return false
 }
+
+// Domain is the domain of an address, in the form in which domains are
+// compared: lower case, A-labels. It is for conditions of one's own.
+func Domain(address string) string { return addr.DomainOf(address) }
