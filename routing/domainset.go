@@ -21,8 +21,6 @@ func (s *domainSet) add(domain string, below bool) {
 	(*m)[domain] = true
 }
 
-func (s *domainSet) empty() bool { return len(s.exact)+len(s.below) == 0 }
-
 // has says whether a domain fits one of the patterns.
 func (s *domainSet) has(domain string) bool { return s.exact[domain] || s.covers(domain) }
 

@@ -300,6 +300,32 @@ func TestABrokenTurn(t *testing.T) {
 	}
 }
 
+// The queue promised a message that does not come: the connection is not kept
+// for it.
+func TestATurnDoesNotWaitForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := branches(t)
+		r.Wake = func(context.Context, func(queue.NextHop) bool) (int, error) { return 1, nil }
+		_, turn := r.ATRN("branch", "")
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			in := textproto.NewReader(bufio.NewReader(theirs))
+			fmt.Fprintf(theirs, "220 branch.test\r\n")
+			in.ReadLine()
+			fmt.Fprintf(theirs, "250 branch.test\r\n")
+			if line, _ := in.ReadLine(); line != "QUIT" {
+				t.Errorf("%q instead of QUIT", line)
+			}
+			fmt.Fprintf(theirs, "221 bye\r\n")
+		}()
+		began := time.Now()
+		if err := turn.Serve(t.Context(), ours); err != nil || time.Since(began) != turnIdle {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
 // The context ends while a message is on its way.
 func TestATurnIsBrokenOff(t *testing.T) {
 	r := branches(t)

@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -95,7 +94,7 @@ func (p *Pipe) run(ctx context.Context, j *Job, rcpts []*queue.Recipient) queue.
 	if feedErr != nil && ctx.Err() == nil && !isBrokenPipe(feedErr) {
 		return refusal(fmt.Errorf("message not read: %w", feedErr))
 	}
-	return pipeResult(ctx, args[0], err, out.String())
+	return pipeResult(ctx, args[0], err, string(out.b))
 }
 
 // args fills in the command line.
@@ -187,12 +186,12 @@ func localError(text string) smtp.SMTPError {
 
 // limitedBuffer keeps the beginning of what is written to it.
 type limitedBuffer struct {
-	bytes.Buffer
+	b     []byte
 	limit int
 }
 
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), max(0, b.limit-b.Len()))])
+func (l *limitedBuffer) Write(p []byte) (int, error) {
+	l.b = append(l.b, p[:min(len(p), l.limit-len(l.b))]...)
 	return len(p), nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -111,6 +112,10 @@ func TestPipeResults(t *testing.T) {
 	}
 	if got := verdicts(carried(t, &Pipe{Command: shell(t, "exit 0", "{to}")}, letter("x"), "-oQ/tmp@example.net")); !strings.HasPrefix(got, "2 550 5.1.3") {
 		t.Errorf("a recipient that looks like an option: %s", got)
+	}
+	l := &limitedBuffer{limit: 5}
+	if n, err := io.Copy(l, strings.NewReader("0123456789")); n != 10 || err != nil || string(l.b) != "01234" {
+		t.Errorf("a command's endless output: %d bytes taken, %q kept, %v", n, l.b, err)
 	}
 	each := &Pipe{Command: shell(t, `test "$1" = a@example.net`, "{to}"), PerRecipient: true}
 	if got := verdicts(carried(t, each, letter("x"), "a@example.net", "b@example.net")); got !=
@@ -269,6 +274,21 @@ func (s *lmtpSession) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 		status.SetStatus(rcpt, err)
 	}
 	return nil
+}
+
+// DELIVERBY goes on with the time that is left.
+func TestDeliverByCountsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := letter("x")
+		m.Received = time.Now()
+		m.Recipients = queue.Rcpt("a@example.net")
+		m.Recipients[0].Options.DeliverBy = &smtp.DeliverByOptions{Time: time.Hour, Mode: smtp.DeliverByReturn}
+		time.Sleep(10 * time.Minute)
+		got := clientMessage(&Job{Message: m, Recipients: m.Recipients}).DeliverBy
+		if got == nil || got.Time != 50*time.Minute || got.Mode != smtp.DeliverByReturn || m.Recipients[0].Options.DeliverBy.Time != time.Hour {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 func TestTransportFunc(t *testing.T) {
