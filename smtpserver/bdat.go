@@ -27,12 +27,12 @@ func (s *Session) cmdBDAT(arg string) error {
 	case s.state != rcpt && s.state != chunks:
 		return s.refuseChunk(size, refusal(503, 5, 5, 1, "Need MAIL and RCPT before BDAT"))
 	}
-	if s.chunks == nil {
+	if s.intake == nil {
 		if ok, err := s.beginChunks(size); !ok {
 			return err
 		}
 	}
-	in := s.chunks
+	in := s.intake
 	if err := s.readChunk(size, chunkReader{in}); err != nil {
 		return err
 	}
@@ -73,8 +73,8 @@ func (s *Session) beginChunks(size int64) (bool, error) {
 	if v != nil {
 		s.discarding = true
 	}
-	s.chunks = s.newIntake()
-	s.chunks.text.binary = s.msg.Options.Body == smtp.BodyBinaryMIME
+	s.intake = s.newIntake()
+	s.intake.text.binary = s.msg.Options.Body == smtp.BodyBinaryMIME
 	s.state = chunks
 	return true, nil
 }

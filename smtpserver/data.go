@@ -26,7 +26,7 @@ func (s *Session) cmdDATA(arg string) error {
 	}
 	s.reply(354, noCode, "Go ahead, end with <CRLF>.<CRLF>")
 	in := s.newIntake()
-	defer in.end()
+	s.intake = in
 	in.text.dots = true
 	if err := s.readData(in); err != nil {
 		return err
@@ -97,6 +97,9 @@ func (s *Session) newPace() pace { return pace{began: time.Now()} }
 func (s *Session) waitData(p *pace) error {
 	if err := s.flush(); err != nil {
 		return err
+	}
+	if s.intake != nil {
+		s.intake.pause()
 	}
 	d := s.lim.Data
 	if rate := int64(s.lim.DataRate); rate > 0 {

@@ -14,6 +14,10 @@ const (
 	firstChunk = 64 << 10  // of content in memory, at most
 	laterChunk = 256 << 10 // the next ones, at most
 	spillSize  = 64 << 10  // written to a file at once
+
+	// headerAnyway is how long a header may be even when the memory for
+	// content is used up.
+	headerAnyway = 16 << 10
 )
 
 var spillBuffers = sync.Pool{New: func() any { b := make([]byte, 0, spillSize); return &b }}
@@ -71,10 +75,20 @@ func (in *intake) put(p []byte) {
 
 func (in *intake) refuse(e *smtp.SMTPError) { in.refused = &verdict{reply: e, by: "limits"} }
 
-// putHeader gathers the header in one chunk.
+// putHeader gathers the header in one chunk, together with what of the body
+// comes with it. Where the body goes to a file, the chunk has only the header.
 func (in *intake) putHeader(p []byte) {
+	var body []byte
+	if in.chunk == nil && in.needsFile() {
+		if end, blank, done := headerEnd(p, 0, false); done {
+			if blank {
+				end += 2
+			}
+			p, body = p[:end], p[end:]
+		}
+	}
 	if in.chunk == nil {
-		in.newChunk(p)
+		in.newChunk(p, body != nil)
 	} else {
 		was := cap(in.chunk)
 		in.chunk = append(in.chunk, p...)
@@ -82,12 +96,16 @@ func (in *intake) putHeader(p []byte) {
 	}
 	end, blank, done := headerEnd(in.chunk, in.lines, false)
 	in.lines = end
-	if int64(end) > in.s.lim.HeaderSize || (!done && int64(len(in.chunk)) > in.s.lim.HeaderSize) {
+	switch {
+	case int64(end) > in.s.lim.HeaderSize, !done && int64(len(in.chunk)) > in.s.lim.HeaderSize:
 		in.refuse(refusal(552, 5, 3, 4, fmt.Sprintf("Header is longer than %d bytes", in.s.lim.HeaderSize)))
-		return
-	}
-	if done {
+	case !done && len(in.chunk) > headerAnyway && !in.withinBudget():
+		in.refuse(refusal(452, 4, 3, 1, "Short of memory"))
+	case done:
 		in.endHeader(end, blank)
+		if in.refused == nil && len(body) > 0 {
+			in.putFile(body)
+		}
 	}
 }
 
@@ -112,13 +130,19 @@ func (in *intake) endHeader(end int, blank bool) {
 	}); in.refused != nil {
 		return
 	}
-	if in.hint > in.s.lim.MemoryContent || in.size > in.s.lim.MemoryContent || !in.withinBudget() {
+	if in.needsFile() {
 		in.toFile()
 	}
 }
 
+// needsFile says whether the body has to go to a file.
+func (in *intake) needsFile() bool {
+	most := in.s.lim.MemoryContent
+	return in.hint > most || in.size > most || !in.withinBudget()
+}
+
 func (in *intake) putMemory(p []byte) {
-	if in.size > in.s.lim.MemoryContent || !in.withinBudget() {
+	if in.needsFile() {
 		if in.toFile(); in.refused == nil {
 			in.putFile(p)
 		}
@@ -132,14 +156,14 @@ func (in *intake) putMemory(p []byte) {
 	if len(in.chunk) > in.start {
 		in.full = append(in.full, in.chunk[in.start:])
 	}
-	in.newChunk(p)
+	in.newChunk(p, false)
 }
 
 // newChunk makes room for p: for no more where it is the last, otherwise for
 // as much as was declared or a whole chunk.
-func (in *intake) newChunk(p []byte) {
+func (in *intake) newChunk(p []byte, last bool) {
 	n := int64(len(p))
-	if !in.text.last {
+	if !last && !in.text.last {
 		most := int64(firstChunk)
 		if in.chunk != nil {
 			most = laterChunk // as much as that has come: it is worth it
@@ -185,16 +209,14 @@ func (in *intake) toFile() {
 	for _, c := range in.full {
 		in.putFile(c)
 	}
-	if in.chunk = nil; in.start == 0 { // the header is not in this chunk
-		in.release()
-	}
-	in.full, in.start = nil, 0
+	in.full, in.chunk, in.start = nil, nil, 0
 }
 
 // putFile writes large pieces as they are, and gathers small ones.
 func (in *intake) putFile(p []byte) {
 	if in.spill == nil {
 		in.spill = spillBuffers.Get().(*[]byte)
+		in.reserve(spillSize)
 	}
 	if len(*in.spill)+len(p) > spillSize {
 		in.writeSpill()
@@ -234,7 +256,7 @@ func (in *intake) finish() {
 		end, blank, _ := headerEnd(in.chunk, in.lines, true)
 		in.endHeader(end, blank)
 	}
-	if in.refused == nil && in.m.file != nil {
+	if in.refused == nil && in.spill != nil {
 		in.writeSpill()
 	}
 	if in.text.hasStray && (in.refused == nil || in.refused.discard) {
@@ -257,14 +279,28 @@ func (in *intake) finish() {
 	in.m.Body = content.Of(append(in.full, in.chunk[in.start:])...)
 }
 
-// end gives back what the intake holds. The file stays open.
-func (in *intake) end() {
-	in.release()
+// pause is called before waiting for the client: when memory is short, the
+// buffer for the file does not wait with it.
+func (in *intake) pause() {
+	if in.spill != nil && !in.withinBudget() {
+		in.writeSpill()
+		in.dropSpill()
+		in.reserve(-spillSize)
+	}
+}
+
+func (in *intake) dropSpill() {
 	if in.spill != nil {
 		*in.spill = (*in.spill)[:0]
 		spillBuffers.Put(in.spill)
 		in.spill = nil
 	}
+}
+
+// end gives back what the intake holds. The file stays open.
+func (in *intake) end() {
+	in.release()
+	in.dropSpill()
 }
 
 // strayRefusal names the byte that must not be in a message. X.6.11 is what

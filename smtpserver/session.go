@@ -42,7 +42,7 @@ type Session struct {
 
 	// The transaction.
 	msg        *Message
-	chunks     *intake           // of BDAT
+	intake     *intake           // what comes in with DATA or BDAT
 	params     map[string]string // of the command in hand, for agents
 	rcpt       *Recipient        // that of RCPT, while the agents are asked
 	discarding bool

@@ -233,9 +233,9 @@ func (s *Session) reset() {
 	if s.msg != nil {
 		s.tellReset()
 	}
-	if s.chunks != nil {
-		s.chunks.end()
-		s.chunks = nil
+	if s.intake != nil {
+		s.intake.end()
+		s.intake = nil
 	}
 	if s.msg != nil && s.msg.file != nil {
 		s.msg.Close()
