@@ -8,7 +8,9 @@ import (
 // are delivered independently of each other; what became of them is recorded
 // in the store by one goroutine at a time, the owner of recording.
 type active struct {
-	m *Message
+	m     *Message
+	owner string // of its lease
+	bytes int64  // of content that it keeps in memory
 
 	// Guarded by the Queue's mutex.
 	until     time.Time // end of the lease
@@ -19,7 +21,7 @@ type active struct {
 	delivered bool      // in that it was delivered: that cannot wait
 	lost      bool      // the lease is another's
 	order     Op        // what an operator wants done with it
-	operated  bool      // an operator has it in hand, no worker
+	reclaim   bool      // it was claimed again before we had forgotten it
 	next      *active
 
 	// What those recipients wait for that have not ended: see waits.
@@ -62,7 +64,7 @@ func (a *active) waitAll(h *hop, rcpts []*Recipient, now time.Time) {
 
 // schedule is what waits has gathered.
 func (a *active) schedule() Schedule {
-	s := Schedule{Due: a.due, Hop: a.where, Volatile: !a.changed}
+	s := Schedule{Due: a.due, Hop: a.where, Volatile: !a.changed && !aside(a.where)}
 	if a.mixed {
 		s.Due, s.Hop = a.again, NextHop{}
 	}

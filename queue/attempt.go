@@ -165,8 +165,9 @@ func (q *Queue) up(h *hop, now time.Time) {
 // down puts a dead hop aside and returns the parts that waited for it. Called
 // with mu held.
 func (q *Queue) down(h *hop) *part {
+	parts := h.take()
 	q.watch(h)
-	return h.take()
+	return parts
 }
 
 // watch draws the consequences of a hop's having been closed or opened, for
@@ -183,6 +184,7 @@ func (q *Queue) watch(h *hop) {
 	} else {
 		q.timers.clear(h)
 	}
+	q.relieve(h)
 	q.hold(h)
 	q.ring(h)
 	q.kick()

@@ -8,6 +8,10 @@ type Limits struct {
 	// Active is how many messages are in memory at once, to be delivered; all
 	// others wait in the Store. Default 20000 (Postfix).
 	Active int
+	// Memory is how many bytes of content those keep that are delivered from the
+	// memory that they arrived in. Beyond that, messages wait in the Store and
+	// are read from there. Default 128 MiB.
+	Memory int64
 	// Deliveries is how many Deliver calls run at once. Default 500.
 	Deliveries int
 	// Rate is how many Deliver calls are begun in a second. Default no limit.
@@ -44,6 +48,7 @@ type HopLimits struct {
 
 func (l Limits) withDefaults() Limits {
 	or(&l.Active, 20000)
+	or(&l.Memory, 128<<20)
 	or(&l.Deliveries, 500)
 	or(&l.Lease, 10*time.Minute)
 	or(&l.Interrupted, 2)
@@ -63,7 +68,7 @@ func (l HopLimits) withDefaults(d HopLimits) HopLimits {
 }
 
 // or sets a setting that is not positive to its default.
-func or[T int | float64 | time.Duration](v *T, d T) {
+func or[T int | int64 | float64 | time.Duration](v *T, d T) {
 	if *v <= 0 {
 		*v = d
 	}

@@ -197,7 +197,7 @@ func (q *Queue) activeCopy(id string) (m *Message, order Op, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	a := q.active[id]
-	if a == nil || a.operated {
+	if a == nil {
 		return nil, Op{}, false
 	}
 	c := *a.m

@@ -117,36 +117,41 @@ func (o Op) concerns(s MessageStatus) bool {
 // do does op with one message, or leaves the order with whoever has it in
 // hand.
 func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done bool, err error) {
-	q.mu.Lock()
-	if a := q.active[id]; a != nil {
-		if !a.operated {
+	for range opTries {
+		q.mu.Lock()
+		if a := q.active[id]; a != nil {
 			a.order = op
+			q.mu.Unlock()
+			return true, nil
 		}
 		q.mu.Unlock()
-		return !a.operated, nil
+		// An owner of its own, so that it is clear who of us has the message.
+		a := &active{owner: q.owner + "/" + q.ids.next(time.Now()), until: time.Now().Add(q.limits.Lease)}
+		ms, err := q.Store.Claim(ctx, Claim{Owner: a.owner, Until: a.until, Now: time.Now(), ID: id})
+		if err != nil {
+			return false, err
+		}
+		if len(ms) > 0 {
+			a.m = ms[0]
+			a.notice, a.expiry = q.retry.Patience(a.m)
+			return true, q.obey(ctx, a, stored, op)
+		}
+		// It has ended, another node has it, or Run is about to begin with it.
+		select {
+		case <-time.After(opWait):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
 	}
-	// A place in the table keeps Run from making it active meanwhile.
-	a := &active{m: &Message{ID: id, Content: Bytes()}, recording: true, operated: true, until: time.Now().Add(q.limits.Lease)}
-	q.active[id] = a
-	q.mu.Unlock()
-	defer func() {
-		q.mu.Lock()
-		q.forget(a)
-		q.mu.Unlock()
-	}()
-	ms, err := q.Store.Claim(ctx, Claim{Owner: q.owner, Until: a.until, Now: time.Now(), ID: id})
-	if err != nil || len(ms) == 0 {
-		return false, err
-	}
-	q.mu.Lock()
-	a.m = ms[0]
-	q.mu.Unlock()
-	a.notice, a.expiry = q.retry.Patience(a.m)
-	if err := q.obey(ctx, a, stored, op); err != nil {
-		return false, err
-	}
-	return true, nil
+	return false, nil
 }
+
+// How often, and after what time, an operation looks again at a message that
+// is in nobody's hands that it knows of.
+const (
+	opTries = 5
+	opWait  = 20 * time.Millisecond
+)
 
 // obey carries out an order on a message of which no part is on its way, and
 // which is stored under that hop.
@@ -187,7 +192,7 @@ func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) erro
 	if op.what == opRedirect && aside(stored) {
 		return q.putAside(a, stored)
 	}
-	if err := q.Store.Update(ctx, q.owner, a.m, Schedule{}); err != nil {
+	if err := q.Store.Update(ctx, a.owner, a.m, Schedule{}); err != nil {
 		return err
 	}
 	q.mu.Lock()
@@ -222,9 +227,9 @@ func (q *Queue) giveUp(ctx context.Context, a *active, op Op) error {
 		q.report(ctx, a)
 	}
 	if a.waiting > 0 { // it could not be reported
-		return q.Store.Update(ctx, q.owner, a.m, Schedule{Due: a.again})
+		return q.Store.Update(ctx, a.owner, a.m, Schedule{Due: a.again})
 	}
-	return q.Store.Remove(ctx, q.owner, a.m.ID)
+	return q.Store.Remove(ctx, a.owner, a.m.ID)
 }
 
 // again submits a copy of a message whose own record would keep it from being
@@ -250,7 +255,7 @@ func (q *Queue) again(ctx context.Context, a *active, op Op) error {
 		return err
 	}
 	q.tellOp(EventResubmit, a.m, op, m.ID)
-	return q.Store.Remove(ctx, q.owner, a.m.ID)
+	return q.Store.Remove(ctx, a.owner, a.m.ID)
 }
 
 // tellOp makes the event of an operation.

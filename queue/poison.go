@@ -26,7 +26,10 @@ func aside(h NextHop) bool { return h == suspendedHop || h == poisonHop || h == 
 // putAside records a message, of which no part is on its way, as held for an
 // operator.
 func (q *Queue) putAside(a *active, hop NextHop) error {
-	return q.Store.Update(context.Background(), q.owner, a.m, Schedule{Due: farFuture, Hop: hop})
+	q.mu.Lock()
+	a.reclaim = false
+	q.mu.Unlock()
+	return q.Store.Update(context.Background(), a.owner, a.m, Schedule{Due: farFuture, Hop: hop})
 }
 
 // poisonous says that the process died often enough with the message in hand.

@@ -124,8 +124,8 @@ func (q *Queue) SuspendQueue(hop NextHop) {
 	q.mu.Lock()
 	h := q.hopFor(hop, limits)
 	h.suspended = true
-	q.watch(h)
 	parts := h.take()
+	q.watch(h)
 	q.mu.Unlock()
 	q.parkAll(parts)
 	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })

@@ -31,7 +31,7 @@ func (q *Queue) record(a *active) {
 		final := a.left == 0
 		a.anew = false
 		var m *Message
-		s := Schedule{Owner: q.owner, Until: a.until}
+		s := Schedule{Owner: a.owner, Until: a.until}
 		if !final {
 			m = a.snapshot()
 			a.delivered = false
@@ -46,7 +46,7 @@ func (q *Queue) record(a *active) {
 		case final:
 			err = q.conclude(a)
 		default:
-			err = q.Store.Update(context.Background(), q.owner, m, s)
+			err = q.Store.Update(context.Background(), a.owner, m, s)
 		}
 
 		q.mu.Lock()
@@ -94,10 +94,10 @@ func (q *Queue) conclude(a *active) error {
 		return q.obey(ctx, a, NextHop{}, op)
 	}
 	if a.waiting == 0 {
-		return q.Store.Remove(ctx, q.owner, a.m.ID)
+		return q.Store.Remove(ctx, a.owner, a.m.ID)
 	}
 	s := a.schedule()
-	if err := q.Store.Update(ctx, q.owner, a.m, s); err != nil {
+	if err := q.Store.Update(ctx, a.owner, a.m, s); err != nil {
 		return err
 	}
 	q.mu.Lock()
@@ -127,6 +127,11 @@ func (a *active) snapshot() *Message {
 // forget ends a message's time in memory. Called with mu held.
 func (q *Queue) forget(a *active) {
 	delete(q.active, a.m.ID)
+	q.memory -= a.bytes
+	if a.reclaim {
+		q.reclaims = append(q.reclaims, a.m.ID)
+		q.signal()
+	}
 	q.nextSuspect(a)
 	q.roomAgain()
 }

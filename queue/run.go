@@ -33,6 +33,7 @@ func (q *Queue) run(ctx context.Context) error {
 		q.wakeHops(now)
 		q.renew(now)
 		q.tidy(now)
+		q.reclaim(now)
 		if err := q.claim(now); err != nil {
 			return err
 		}
@@ -65,6 +66,9 @@ func (q *Queue) plan(now time.Time) time.Time {
 	}
 	if q.broken != nil {
 		at = sooner(at, q.mendAt)
+	}
+	if len(q.active) > 0 {
+		at = sooner(at, q.renewAt)
 	}
 	if q.notBefore.After(now) && q.ringLen > 0 {
 		at = sooner(at, q.notBefore)
@@ -246,6 +250,21 @@ func (q *Queue) claim(now time.Time) error {
 // errNoRoom says that as many messages are active as may be.
 var errNoRoom = errors.New("no room for another active message")
 
+// reclaim begins with the messages that Run had claimed again before their
+// last time in hand was quite over.
+func (q *Queue) reclaim(now time.Time) {
+	q.mu.Lock()
+	ids := q.reclaims
+	q.reclaims = nil
+	q.mu.Unlock()
+	for _, id := range ids {
+		c := Claim{Owner: q.owner, Until: now.Add(q.limits.Lease), Now: now, ID: id}
+		if _, _, err := q.claimAdmit(c, 1); err != nil && q.ctx.Err() == nil {
+			q.log.Error("queue: a message cannot be claimed again", "id", id, "error", err)
+		}
+	}
+}
+
 // claimFor claims mail that waits for one hop.
 func (q *Queue) claimFor(h *hop, now time.Time, most int) (n int, err error) {
 	n, room, err := q.claimAdmit(Claim{Owner: q.owner, Until: time.Now().Add(q.limits.Lease), Now: now, Only: &h.key}, most)
@@ -273,7 +292,7 @@ func (q *Queue) claimAdmit(c Claim, most int) (n, room int, err error) {
 	c.Max = room
 	ms, err := q.Store.Claim(q.ctx, c)
 	for _, m := range ms {
-		q.admit(&active{m: m, until: c.Until})
+		q.admit(&active{m: m, owner: q.owner, until: c.Until})
 	}
 	q.mu.Lock()
 	q.unreserve(room - len(ms))

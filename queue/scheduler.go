@@ -25,8 +25,10 @@ type state struct {
 	broken   error // the store cannot record: likewise
 
 	active   map[string]*active
-	reserved int  // places taken by Submits that are in Put now
-	full     bool // Run found no place to claim for
+	reserved int      // places taken by Submits that are in Put now
+	memory   int64    // bytes of content that active messages keep
+	reclaims []string // IDs to be claimed again: see active.reclaim
+	full     bool     // Run found no place to claim for
 
 	incoming   activeList // not routed yet
 	routing    int        // workers that route now

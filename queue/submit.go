@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
 // Submit takes m over. When it returns nil, m is safe in the store, and the
@@ -59,13 +61,15 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	for _, r := range m.Recipients {
 		r.NextAttempt = m.Release
 	}
-	atOnce := !m.Release.After(now) && q.reserve()
+	size := inMemory(m.Content)
+	atOnce := !m.Release.After(now) && q.reserve(size)
 	if atOnce {
 		s.Owner, s.Until = q.owner, now.Add(q.limits.Lease)
 	}
 	if err := q.Store.Put(ctx, m, s); err != nil {
 		if atOnce {
 			q.mu.Lock()
+			q.memory -= size
 			q.unreserve(1)
 			q.mu.Unlock()
 		}
@@ -73,7 +77,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	}
 	q.tellTaken(m)
 	if atOnce {
-		q.admit(&active{m: m, until: s.Until})
+		q.admit(&active{m: m, owner: q.owner, until: s.Until, bytes: size})
 		return nil
 	}
 	q.mu.Lock()
@@ -84,27 +88,42 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	return nil
 }
 
-// reserve takes one of the places for active messages, if one is free and the
-// Queue delivers.
-func (q *Queue) reserve() bool {
+// reserve takes one of the places for active messages, and memory for its
+// content, if there is one, and the Queue delivers. What gets none waits in
+// the store and is read from there.
+func (q *Queue) reserve(size int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.idle() || q.full || len(q.active)+q.reserved >= q.limits.Active {
+	if q.idle() || q.full || len(q.active)+q.reserved >= q.limits.Active || q.memory+size > q.limits.Memory {
 		return false
 	}
 	q.reserved++
+	q.memory += size
 	return true
+}
+
+// inMemory is how much memory content takes while it is kept.
+func inMemory(c Content) int64 {
+	if cc, ok := c.(*content.Content); ok && !cc.InMemory() {
+		return 0
+	}
+	return c.Size()
 }
 
 // admit makes a message active whose place was reserved.
 func (q *Queue) admit(a *active) {
 	q.mu.Lock()
 	q.reserved--
-	if _, twice := q.active[a.m.ID]; twice {
-		q.mu.Unlock() // a lease that ran out while we still had it in hand
+	if before := q.active[a.m.ID]; before != nil {
+		// Its record was released a moment ago, and is not forgotten yet; or
+		// our lease ran out while we still had it in hand.
+		before.reclaim = true
+		q.memory -= a.bytes
+		q.mu.Unlock()
 		return
 	}
 	if !q.running {
+		q.memory -= a.bytes
 		q.mu.Unlock() // it ended meanwhile
 		q.release(a)
 		return
