@@ -29,17 +29,17 @@ func (s *Spool) compact() {
 	s.mu.Lock()
 	var g *segment
 	for _, c := range s.segments {
-		if c == s.active || c.stuck || c.keep {
+		if c == s.active || c.keep {
 			continue
 		}
-		if !c.suspect && (c.needed() > c.capacity/compactShare || time.Since(c.sealed) < s.compactAge) {
+		if time.Since(c.sealed) < s.compactAge && !(c.suspect && !c.tried) || !c.suspect && c.needed() > c.capacity/compactShare {
 			continue
 		}
 		if c.needed() > 0 && (g == nil || c.number < g.number) {
 			g = c
 		}
 	}
-	blocked := s.broken != nil || s.closed || s.noSpare != nil && g != nil && s.active.capacity-s.active.end < s.segmentSize/2
+	blocked := s.broken != nil || s.closed || s.noSpare != nil && g != nil && s.used.Load() > s.segmentSize/2
 	if g == nil || blocked {
 		s.mu.Unlock()
 		return
@@ -97,10 +97,10 @@ func (s *Spool) empty(g *segment) error {
 	}
 	s.mu.Lock()
 	g.graves = make(map[uint32]int)
-	stuck := g.live > 0
-	g.stuck = stuck
+	left := g.live > 0
+	g.tried, g.sealed = true, time.Now() // if something is left, the next try is later
 	s.mu.Unlock()
-	if stuck {
+	if left {
 		s.rescue(g)
 	}
 	return nil

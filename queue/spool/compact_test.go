@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -199,5 +200,45 @@ func TestDeadSegmentsGo(t *testing.T) {
 	}
 	if st := s.Stats(); st.Live != 0 {
 		t.Errorf("%d bytes live in an empty spool", st.Live)
+	}
+}
+
+// TestSyncFails fails one sync of the log: nobody notices but the log file,
+// and the segment is emptied, though nearly all of it is needed.
+func TestSyncFails(t *testing.T) {
+	d := newSimFS(1)
+	s := openSim(t, d)
+	if _, err := putUntil(t, s, 20); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	var failed string
+	d.fail = func(_ int, op, name string) error {
+		if op == "sync" && failed == "" {
+			failed = name
+			return syscall.EIO
+		}
+		return nil
+	}
+	d.mu.Unlock()
+	if err := s.Put(bg, testMessage("new", trialContent("new", 100)), forever); err != nil {
+		t.Fatalf("Put: %v", err)
+	}
+	s.compact()
+	s.deleteDead()
+	d.mu.Lock()
+	there := d.names[failed] != nil
+	d.mu.Unlock()
+	if st := s.Stats(); failed == "" || there || st.Segments != 1 || st.Messages != 21 {
+		t.Errorf("segment %q, still there: %v; %+v", failed, there, st)
+	}
+	disk := d.powerFails()
+	s.Close()
+	after := openSim(t, disk)
+	for i := range 20 {
+		id := fmt.Sprintf("m%04d", i)
+		if m, err := after.Get(bg, id); err != nil || text(t, m.Content) != text(t, trialContent(id, 1000)) {
+			t.Errorf("%s: %v", id, err)
+		}
 	}
 }

@@ -186,7 +186,13 @@ func (s *Spool) makeKey(numbers []uint32) error {
 	if err != nil {
 		return diskError(err)
 	}
-	return diskError(errors.Join(f.WriteAt([][]byte{s.key[:]}, 0), f.Sync(), f.Close(), s.fs.SyncDir(s.dir)))
+	err = errors.Join(f.WriteAt([][]byte{s.key[:]}, 0), f.Sync(), f.Close(), s.fs.SyncDir(s.dir))
+	// The directory may be new, and those above it. What is not ours to read
+	// is not ours to sync, and was there before.
+	for dir := s.dir; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		s.fs.SyncDir(filepath.Dir(dir))
+	}
+	return diskError(err)
 }
 
 // replay applies a segment's records to the index. buf is memory for it, to

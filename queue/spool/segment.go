@@ -39,7 +39,7 @@ type segment struct {
 	// must go first, or their copies would rise again.
 	sources map[uint32]bool
 	sealed  time.Time // when it was last written to; zero while active
-	stuck   bool      // something in it cannot be moved
+	tried   bool      // it was emptied once, as far as that went
 	keep    bool      // something in it was damaged and could not be saved
 	suspect bool      // a write or sync failed: to be emptied
 }

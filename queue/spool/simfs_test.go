@@ -206,15 +206,6 @@ func (d *simFS) powerFails() *simFS {
 	return after
 }
 
-// restart is the disk as it is found after the process died: all that was
-// written is there.
-func (d *simFS) restart() *simFS {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.fail = nil
-	return d
-}
-
 // tear lets some of the sectors of unsynced writes reach the medium.
 func (f *simFile) tear(rnd *rand.Rand) {
 	for _, w := range f.writes {
