@@ -1,0 +1,54 @@
+package pipetrace
+
+import (
+	"context"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// WrapHooks returns the hooks with snapshots around what they do. They behave
+// as before.
+func (t *Tracer) WrapHooks(hooks []queue.Hook) []queue.Hook {
+	t.start()
+	w := append([]queue.Hook(nil), hooks...)
+	firstSubmitted, firstResolved := true, true
+	for i := range w {
+		h := &w[i]
+		if f := h.Submitted; f != nil {
+			h.Submitted = t.aroundHook("OnSubmittedMessage", h.Name, firstSubmitted, f)
+			firstSubmitted = false
+		}
+		if f := h.Resolved; f != nil {
+			h.Resolved = t.aroundHook("OnResolvedMessage", h.Name, firstResolved, f)
+			firstResolved = false
+		}
+	}
+	return w
+}
+
+type hookEvent = func(context.Context, *queue.Message) error
+
+func (t *Tracer) aroundHook(name, hook string, first bool, f hookEvent) hookEvent {
+	return func(ctx context.Context, m *queue.Message) error {
+		// A message that came by another door than SMTP has no session.
+		dir := t.folder(m.ID, m.From, func() string { return m.ID + ";" + time.Now().UTC().Format(utc) + ";1" })
+		if dir == nil {
+			return f(ctx, m)
+		}
+		if first {
+			t.routing(dir, name+","+original, queueView(m))
+		}
+		err := f(ctx, m)
+		t.routing(dir, name+","+hook, queueView(m))
+		return err
+	}
+}
+
+func queueView(m *queue.Message) view {
+	v := view{from: m.From, content: m.Content, size: m.Content.Size()}
+	for _, r := range m.Recipients {
+		v.rcpts = append(v.rcpts, r.Addr)
+	}
+	return v
+}

@@ -1,0 +1,98 @@
+package pipetrace
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const utc = "2006-01-02T15:04:05.000Z"
+
+// original is the Source of a snapshot before an event.
+const original = "Original"
+
+// A view is a message as a snapshot shows it.
+type view struct {
+	from    string
+	rcpts   []string
+	content io.WriterTo
+	size    int64
+}
+
+// receive writes the next SmtpReceive snapshot, routing the next Routing one.
+func (t *Tracer) receive(f *folder, source string, v view) {
+	f.receive++
+	t.write(f, fmt.Sprintf("SmtpReceive%04d.eml", f.receive), source, v, 0)
+}
+
+func (t *Tracer) routing(f *folder, source string, v view) {
+	f.routing++
+	t.write(f, fmt.Sprintf("Routing%04d.eml", f.routing), source, v, 0)
+}
+
+// first writes Original.eml, again when more of the message is known.
+func (t *Tracer) first(f *folder, v view) {
+	f.original = t.write(f, "Original.eml", original, v, f.original)
+}
+
+// write writes a file in the place of one of size was, and returns its size.
+func (t *Tracer) write(f *folder, file, source string, v view, was int64) int64 {
+	head := header(f, source, v)
+	n := int64(len(head)) + v.size
+	if !t.reserve(n - was) {
+		return was
+	}
+	if err := writeFile(filepath.Join(f.path, file), head, v.content); err != nil {
+		t.failed(err)
+	}
+	return n
+}
+
+func writeFile(path, head string, content io.WriterTo) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	w.WriteString(head) // an error stays with the writer until Flush
+	_, err = content.WriteTo(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+func header(f *folder, source string, v view) string {
+	var b strings.Builder
+	line := func(name, value string) { b.WriteString(name + ": " + oneLine(value) + "\r\n") }
+	line("X-CreatedBy", "MessageSnapshot-Begin injected headers")
+	line("X-MessageSnapshot-UTC-Time", time.Now().UTC().Format(utc))
+	line("X-MessageSnapshot-Protocol-Id", f.protocolID)
+	line("X-MessageSnapshot-Source", source)
+	from := v.from
+	if from == "" {
+		from = "<>"
+	}
+	line("X-Sender", from)
+	for _, r := range v.rcpts {
+		line("X-Receiver", r)
+	}
+	line("X-EndOfInjectedXHeaders", "MessageSnapshot-End injected headers")
+	return b.String()
+}
+
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
