@@ -66,6 +66,7 @@
 //	the context ends                            Deferred     4.3.2     never
 //	a kept session closed before it said a      tried again on a new session,
 //	word, or said 421 to the first command      which costs no attempt
+//	a kept session says 4xx to MAIL             tried again on a new session
 //
 // 8-bit content is not converted, since that would break its signatures; see
 // Transport.Send8Bit. What was declared SMTPUTF8 but does not need it goes to

@@ -63,6 +63,7 @@ func (t *transaction) refuseMail(r reply) error {
 		return unexpected("MAIL", r)
 	}
 	t.mail = r.smtpError()
+	t.c.tired = r.transient()
 	if r.code == 530 {
 		// Authentication or STARTTLS is asked for (RFC 4954, 6; RFC 3207, 4):
 		// that is about us, not about the message.

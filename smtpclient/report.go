@@ -17,7 +17,7 @@ func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client,
 	if t.TLSReport == nil || dst.Domain == "" || s.never || err != nil && contextual(err) {
 		return
 	}
-	r := tlsrpt.Session{Domain: dst.Domain, Policy: reportedPolicy(tg), MXHost: tg.host.Name, ReceivingIP: ipOf(tg.addr)}
+	r := tlsrpt.Session{Domain: dst.Domain, Policy: reportedPolicy(tg, s), MXHost: tg.host.Name, ReceivingIP: ipOf(tg.addr)}
 	if c != nil {
 		r.MXHelo = c.helo
 		if a := c.raw.LocalAddr(); a != nil {
@@ -44,20 +44,23 @@ func (t *Transport) reportPolicyError(dst *Destination, err error) {
 	}
 }
 
-// reportedPolicy is what the domain has published about the host.
-func reportedPolicy(tg *target) tlsrpt.Policy {
-	if d := tg.host.DANE; d != nil && (d.Err != nil || len(d.Records) > 0) {
-		p := tlsrpt.Policy{Type: tlsrpt.TLSA}
-		for _, r := range d.Records {
-			p.Strings = append(p.Strings, r.String())
-		}
-		return p
-	}
-	if tg.sts != nil {
+// reportedPolicy is what the domain has published about the host, the one of
+// several that was applied.
+func reportedPolicy(tg *target, s *security) tlsrpt.Policy {
+	d := tg.host.DANE
+	published := d != nil && (d.Err != nil || len(d.Records) > 0)
+	if tg.sts != nil && (!published || s.policy == policySTS || s.observe != nil) {
 		lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(tg.sts.Text, "\r\n", "\n")), "\n")
 		return tlsrpt.Policy{Type: tlsrpt.STS, Strings: lines, MXHosts: tg.sts.MX}
 	}
-	return tlsrpt.Policy{Type: tlsrpt.NoPolicy}
+	if !published {
+		return tlsrpt.Policy{Type: tlsrpt.NoPolicy}
+	}
+	p := tlsrpt.Policy{Type: tlsrpt.TLSA}
+	for _, r := range d.Records {
+		p.Strings = append(p.Strings, r.String())
+	}
+	return p
 }
 
 // resultType puts a failure into one of the words of RFC 8460, 4.3.

@@ -12,6 +12,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 )
 
+// Policies that a domain publishes, by their names in texts.
+const (
+	policyDANE = "dane"
+	policySTS  = "mta-sts"
+)
+
 // security is what a TLSPolicy comes to for one host, with what its domain
 // has published: whether TLS must be, and what the certificate must prove.
 type security struct {
@@ -60,19 +66,21 @@ func (t *Transport) security(dst *Destination, h *Host, sts *mtasts.Policy) (sec
 // published raises s to what the domain has published about the host.
 func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtasts.Policy, named func(*tls.ConnectionState) error) error {
 	if h.DANE != nil && (h.DANE.Err != nil || len(h.DANE.Records) > 0) {
-		s.policy, s.must = "dane", true
-		if h.DANE.Err != nil {
+		s.policy, s.must = policyDANE, true
+		switch {
+		case h.DANE.Err != nil:
 			return s.fail(h, nil, fmt.Errorf("%w: %w", errTLSALookup, h.DANE.Err))
-		}
-		if len(h.DANE.Usable()) > 0 {
+		case len(h.DANE.Usable()) > 0:
 			t.useDANE(s, h)
 			s.prove = s.verify
+			return nil
 		}
-		return nil
+		// Records of which none is usable ask for TLS, but cannot say whose
+		// (RFC 7672, 2.2); MTA-STS still may.
 	}
 	switch {
 	case sts != nil && sts.Mode == mtasts.Enforce:
-		s.policy, s.must, s.verify, s.prove = "mta-sts", true, named, named
+		s.policy, s.must, s.verify, s.prove = policySTS, true, named, named
 		if !sts.Matches(h.Name) {
 			return s.fail(h, nil, fmt.Errorf("%w of %s, which has %q", errNotListed, dst.Domain, sts.MX))
 		}

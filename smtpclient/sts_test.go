@@ -42,6 +42,7 @@ func TestMTASTS(t *testing.T) {
 	sum := sha256.Sum256(good.Leaf.Raw)
 	ee := &dane.Answer{Records: []dane.Record{{Usage: 3, Selector: 0, Matching: 1, Data: sum[:]}}}
 	no := &dane.Answer{Records: []dane.Record{{Usage: 3, Selector: 0, Matching: 1, Data: make([]byte, 32)}}}
+	useless := &dane.Answer{Records: []dane.Record{{Usage: dane.PKIXEE, Selector: 0, Matching: 1, Data: sum[:]}}}
 	for _, tt := range []struct {
 		name   string
 		mode   string
@@ -67,6 +68,7 @@ func TestMTASTS(t *testing.T) {
 		{name: "policy cannot be had", cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer + upgraded}, report: "sts sts-policy-fetch-error\nno-policy-found "},
 		{name: "DANE instead", mode: enforce, mx: "mx9.example.net", dane: ee, cert: good, script: []string{offer + upgraded}, report: "tlsa "},
 		{name: "DANE fails, MTA-STS does not help", mode: enforce, dane: no, cert: good, script: []string{offer}, report: "tlsa validation-failure", want: "unreachable 451 4.7.5 ..."},
+		{name: "DANE is unusable, MTA-STS counts", mode: enforce, dane: useless, cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer}, report: "sts certificate-not-trusted", want: "unreachable 451 4.7.5 ..."},
 		{name: "DANE lookup fails", mode: enforce, dane: &dane.Answer{Err: errors.New("bogus")}, report: "tlsa dnssec-invalid", want: "unreachable 451 4.7.5 ..."},
 		{name: "the operator's level stands", mode: enforce, level: TLSCertificate, cert: ca.issue(nil, "wrong.example"), script: []string{offer + upgraded}, report: "no-policy-found "},
 	} {

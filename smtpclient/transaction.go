@@ -46,7 +46,7 @@ func (c *Client) Send(ctx context.Context, m *Message) []Result {
 // error means that the conversation is over; recipients that are then still
 // open or accepted have not been sent to.
 func (c *Client) deliver(d *delivery) error {
-	c.heard = false
+	c.heard, c.tired = false, false
 	t, refusal := c.terms(d.m)
 	if refusal != nil {
 		f := settled

@@ -110,7 +110,8 @@ type Transport struct {
 // Send delivers one message to one destination, over a kept session where
 // there is one, and returns one result for each of m.Recipients, in their
 // order. When ctx ends it breaks off; what is not known to be delivered by
-// then is Deferred. Content is sent at most once to a host that may have
+// then is Deferred. Each reply has its own timeout, so a host that is always
+// just in time is bounded only by ctx. Content is sent at most once to a host that may have
 // taken it: after the end of data without a reply the result is Deferred and
 // no other host is asked.
 func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Result {
@@ -121,10 +122,15 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 	var used string // the address of a session that had its say
 	sessions := 0
 	if c := t.take(dst); c != nil {
-		addr := c.addr
 		if t.over(ctx, c, d) {
-			used = addr
 			sessions++
+			if c.tired {
+				// Perhaps the host has had enough of this session, and not of
+				// us: it may be asked again on another one.
+				c.leave()
+			} else {
+				used = c.addr
+			}
 		}
 		t.put(dst, c)
 		if !d.retry() {
