@@ -114,13 +114,13 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 func (d *Domain) checkUnknown() error {
 	switch {
 	case d.CatchAll != "" && (d.Directory == nil || d.Kind == ExternalRelay):
-		return errors.New("CatchAll without a Directory that is asked")
+		return errors.New("a CatchAll needs a Directory that is asked")
 	case d.CatchAll != "":
 		if err := addr.Mailbox(d.CatchAll, true); err != nil {
 			return fmt.Errorf("CatchAll %q: %w", d.CatchAll, err)
 		}
 	case d.Unresolved != queue.NextHop{} && (d.Directory == nil || d.Kind != InternalRelay):
-		return errors.New("Unresolved is for internal relays with a Directory")
+		return errors.New("an Unresolved is for internal relays with a Directory")
 	}
 	return nil
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Submitter takes messages over; *queue.Queue is one.
+// A Submitter takes messages over; *queue.Queue is one. When Submit has
+// returned nil, a file behind m.Content is closed: what it still needs of it,
+// it has a copy of.
 type Submitter interface {
 	Submit(ctx context.Context, m *queue.Message) error
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -152,4 +155,35 @@ func TestHandoverWithoutRecipients(t *testing.T) {
 	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{nobody}, Handler: &Handover{Queue: out}})
 	srv.Talk(t, stranger, envelope+body+"S: 550 5.1.1")
 	out.empty(t)
+}
+
+// fileWatch is a Submitter that notes whether the content's file was open.
+type fileWatch struct {
+	size int64
+	err  error
+}
+
+func (w *fileWatch) Submit(_ context.Context, m *queue.Message) error {
+	w.size, w.err = m.Content.WriteTo(io.Discard)
+	return nil
+}
+
+// A long message's file is open until it is taken over, and no longer.
+func TestHandoverClosesTheFile(t *testing.T) {
+	var file *os.File
+	w := new(fileWatch)
+	srv, _ := install(t, &Gate{Domains: []Domain{{Name: "example.com"}}, Queue: w}, &smtpserver.Server{
+		Limits: smtpserver.Limits{MemoryContent: 1000},
+		Overflow: func() (*os.File, error) {
+			var err error
+			file, err = os.Create(filepath.Join(t.TempDir(), "content"))
+			return file, err
+		}})
+	srv.Talk(t, stranger, envelope+"C: DATA\nS: 354\nC: Subject: long\nC:\n"+strings.Repeat("C: "+strings.Repeat("x", 70)+"\n", 100)+"C: .\nS: 250")
+	if w.err != nil || w.size < 7000 {
+		t.Errorf("%d bytes were read, %v", w.size, w.err)
+	}
+	if err := file.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the file is still open (%v)", err)
+	}
 }

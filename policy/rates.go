@@ -46,6 +46,9 @@ type Rates struct {
 	// Max is how many clients each rate remembers; beyond it those are
 	// forgotten that were quiet the longest time. Default 100,000.
 	Max int
+
+	once     sync.Once
+	counters []*rateCounter
 }
 
 var (
@@ -55,13 +58,14 @@ var (
 
 // Agent counts at MAIL and RCPT. What was refused for the rate is not counted.
 func (r *Rates) Agent() smtpserver.Agent {
-	var counters []*rateCounter
-	for _, rate := range r.Rates {
-		counters = append(counters, newRateCounter(rate, r.Max))
-	}
+	r.once.Do(func() {
+		for _, rate := range r.Rates {
+			r.counters = append(r.counters, newRateCounter(rate, r.Max))
+		}
+	})
 	return smtpserver.Agent{Name: "rates",
 		Mail: func(_ context.Context, s *smtpserver.Session, from string, _ *smtp.MailOptions) error {
-			for _, c := range counters {
+			for _, c := range r.counters {
 				if key, ok := c.key(s, from); ok && !c.take(key, 1, 0, time.Now()) {
 					return fmt.Errorf("%w: %s", errMessageRate, key)
 				}
@@ -69,7 +73,7 @@ func (r *Rates) Agent() smtpserver.Agent {
 			return nil
 		},
 		Rcpt: func(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.RcptOptions) error {
-			for _, c := range counters {
+			for _, c := range r.counters {
 				if key, ok := c.key(s, s.Message().From); ok && !c.take(key, 0, 1, time.Now()) {
 					return fmt.Errorf("%w: %s", errRecipientRate, key)
 				}

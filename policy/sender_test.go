@@ -91,6 +91,8 @@ func TestSpoofing(t *testing.T) {
 		"From: <alice@example.com> <x@example.net>":      refused,
 		"From: x@example.net <alice@example.com":         refused,
 		"From: alice@example.com.":                       refused,
+		"From: <@x.example:alice@example.com>":           refused, // a source route
+		"From: \"alice\"@example.com":                    refused,
 		"From: friends: alice@example.com;":              refused,
 		"From: \"alice@example.com\" <x@example.net>":    "250", // a name; what shows it so is beyond us
 		"From: newsletter@example.com":                   "250",

@@ -135,6 +135,13 @@ func TestRates(t *testing.T) {
 	})
 }
 
+// Two connectors with the same Rates count together.
+func TestRatesOfTwoServers(t *testing.T) {
+	r := &Rates{Rates: []Rate{{By: ByAddress, Messages: 1}}}
+	serveAgents(t, r.Agent()).Talk(t, stranger, mailFrom("x@example.com", "250"))
+	serveAgents(t, r.Agent()).Talk(t, stranger, mailFrom("x@example.com", "450"))
+}
+
 func TestRateKeys(t *testing.T) {
 	for _, tt := range []struct {
 		by           RateKey
