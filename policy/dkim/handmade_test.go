@@ -12,7 +12,7 @@ import (
 // resign makes the signature that belongs into a field that was parsed.
 func (c *candidate) resign(t *testing.T, key Key, message string) string {
 	t.Helper()
-	fields, err := readFields(bufio.NewReader(strings.NewReader(message)))
+	fields, err := dkimsig.ReadFields(bufio.NewReader(strings.NewReader(message)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,9 +62,9 @@ var defaultOversign = []string{"From", "Reply-To", "Subject", "Date", "To", "Cc"
 // message is read from r and has CRLF line ends.
 func (s *Signer) Sign(ctx context.Context, domain string, r io.Reader) (string, error) {
 	br := bufio.NewReader(r)
-	fields, err := readFields(br)
+	fields, err := dkimsig.ReadFields(br)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("dkim: %w", err)
 	}
 	return s.sign(ctx, domain, dkimsig.NewHeader(fields), func(w io.Writer) error {
 		_, err := io.Copy(w, br)

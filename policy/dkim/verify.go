@@ -2,7 +2,6 @@ package dkim
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -36,9 +35,6 @@ type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
-// maxHeader bounds the header section that Verify reads.
-const maxHeader = 1 << 20
-
 // Verify verifies a message's signatures with a zero [Verifier].
 func Verify(ctx context.Context, r io.Reader) (*Verdict, error) { return new(Verifier).Verify(ctx, r) }
 
@@ -47,41 +43,14 @@ func Verify(ctx context.Context, r io.Reader) (*Verdict, error) { return new(Ver
 // is longer than 1 MiB; there is no verdict then.
 func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 	br := bufio.NewReader(r)
-	fields, err := readFields(br)
+	fields, err := dkimsig.ReadFields(br)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("dkim: %w", err)
 	}
 	return v.verify(ctx, fields, func(w io.Writer) error {
 		_, err := io.Copy(w, br)
 		return err
 	})
-}
-
-// readFields reads the header section and the blank line after it.
-func readFields(r *bufio.Reader) (fields [][]byte, err error) {
-	var line []byte
-	for size := 0; ; {
-		piece, err := r.ReadSlice('\n')
-		if size += len(piece); size > maxHeader {
-			return nil, errors.New("dkim: the header is longer than 1 MiB")
-		}
-		line = append(line, piece...)
-		if err == bufio.ErrBufferFull {
-			continue
-		}
-		if err != nil && err != io.EOF {
-			return nil, fmt.Errorf("dkim: %w", err)
-		}
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
-			return fields, nil
-		}
-		if n := len(fields); n > 0 && (line[0] == ' ' || line[0] == '\t') {
-			fields[n-1] = append(fields[n-1], line...)
-		} else {
-			fields = append(fields, line)
-		}
-		line = nil
-	}
 }
 
 // verify does the work: read the signatures, hash the body once for all of

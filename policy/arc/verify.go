@@ -1,0 +1,193 @@
+package arc
+
+import (
+	"bufio"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
+)
+
+// A Verifier verifies chains. Its zero value is ready for use. It may be used
+// by many sessions at once; its fields must not change meanwhile.
+type Verifier struct {
+	// Resolver finds the keys; a *net.Resolver will do.
+	// Default net.DefaultResolver.
+	Resolver Resolver
+	// Timeout bounds the wait for DNS for one message. Default 20 s, as for
+	// SPF; what is not known then is a TempError.
+	Timeout time.Duration
+}
+
+// Resolver is the part of *net.Resolver that finds keys. Where nothing exists
+// the error is a *net.DNSError with IsNotFound; every other error is taken as
+// a temporary one.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+}
+
+// Verify verifies the chain of a message, which it reads from r, header first,
+// with CRLF line ends. An error is one of r's or says that the header is longer
+// than 1 MiB; there is no verdict then.
+func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
+	header, body, err := read(r)
+	if err != nil {
+		return nil, err
+	}
+	return v.verify(ctx, header, body)
+}
+
+func read(r io.Reader) (*dkimsig.Header, func(io.Writer) error, error) {
+	br := bufio.NewReader(r)
+	fields, err := dkimsig.ReadFields(br)
+	if err != nil {
+		return nil, nil, fmt.Errorf("arc: %w", err)
+	}
+	return dkimsig.NewHeader(fields), func(w io.Writer) error {
+		_, err := io.Copy(w, br)
+		return err
+	}, nil
+}
+
+// verify is RFC 8617, 5.2. The error is one of body.
+func (v *Verifier) verify(ctx context.Context, header *dkimsig.Header, body func(io.Writer) error) (*Verdict, error) {
+	sets, highest, err := readChain(header)
+	verdict := &Verdict{Result: Fail, Instances: highest}
+	if err != nil {
+		verdict.Err = fmt.Errorf("arc: %w", err)
+		return verdict, nil
+	}
+	if highest == 0 {
+		verdict.Result = None
+		return verdict, nil
+	}
+	timeout := v.Timeout
+	if timeout <= 0 {
+		timeout = 20 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err = v.checkSets(ctx, header, sets, verdict, body)
+	var broken *chainError
+	switch {
+	case err == nil:
+		verdict.Result = Pass
+		for _, s := range sets {
+			_, text, _ := strings.Cut(dkimsig.FieldBody(s.results), ";")
+			verdict.Findings = append(verdict.Findings, strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "")))
+		}
+		return verdict, nil
+	case !errors.As(err, &broken):
+		return nil, fmt.Errorf("arc: %w", err)
+	case errors.Is(err, dkimsig.ErrTemporary):
+		verdict.Result = TempError
+	}
+	verdict.Sealers = nil
+	verdict.Err = err
+	return verdict, nil
+}
+
+// A chainError is what is wrong with an instance, as opposed to with reading
+// the body.
+type chainError struct {
+	what string
+	i    int
+	err  error
+}
+
+func (e *chainError) Error() string { return fmt.Sprintf("arc: %s %d: %v", e.what, e.i, e.err) }
+func (e *chainError) Unwrap() error { return e.err }
+
+func (v *Verifier) checkSets(ctx context.Context, header *dkimsig.Header, sets []set, verdict *Verdict, body func(io.Writer) error) error {
+	seals := make([]*signature, len(sets))
+	for i, s := range sets {
+		seal, err := readSeal(s.seal, i+1)
+		if err != nil {
+			return &chainError{"seal", i + 1, err}
+		}
+		if seal.cv == "fail" {
+			verdict.final = i == len(sets)-1
+			return &chainError{"seal", i + 1, errors.New("says that the chain was broken already")}
+		}
+		seals[i] = seal
+		verdict.Sealers = append(verdict.Sealers, seal.domain)
+	}
+	last := len(sets)
+	if err := v.checkMessage(ctx, header, sets[last-1].message, body); err != nil {
+		var e *readError
+		if errors.As(err, &e) {
+			return err
+		}
+		return &chainError{"message signature", last, err}
+	}
+	return v.checkSeals(ctx, sets, seals)
+}
+
+// A readError is a body that could not be read.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error { return e.error }
+
+// checkMessage checks the latest message signature: the earlier ones need not
+// hold any more.
+func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, field []byte, body func(io.Writer) error) error {
+	s, err := readMessageSignature(field)
+	if err != nil {
+		return err
+	}
+	hash := dkimsig.NewBodyHash(s.body, -1)
+	if err := body(hash); err != nil {
+		return &readError{err}
+	}
+	if sum, _ := hash.Sum(); subtle.ConstantTimeCompare(sum, s.bodyHash) != 1 {
+		return errors.New("the body is not the one that was signed")
+	}
+	h := dkimsig.NewHeaderHash(s.header)
+	h.AddNames(header, s.names)
+	return v.check(ctx, s, h.Sum(dkimsig.WithoutValue(s.field, s.bStart, s.bEnd)))
+}
+
+// checkSeals checks all seals, each in a goroutine of its own, since they wait
+// for DNS; a goroutine writes only to its place in errs.
+func (v *Verifier) checkSeals(ctx context.Context, sets []set, seals []*signature) error {
+	errs := make([]error, len(seals))
+	var wg sync.WaitGroup
+	for i, s := range seals {
+		wg.Go(func() {
+			sum := sealSum(sets[:i+1], dkimsig.WithoutValue(s.field, s.bStart, s.bEnd))
+			if err := v.check(ctx, s, sum); err != nil {
+				errs[i] = &chainError{"seal", i + 1, err}
+			}
+		})
+	}
+	wg.Wait()
+	var temporary error
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, dkimsig.ErrTemporary) {
+			return err // broken, whatever the others are
+		}
+		if err != nil {
+			temporary = err
+		}
+	}
+	return temporary
+}
+
+func (v *Verifier) check(ctx context.Context, s *signature, sum []byte) error {
+	domain, err := addr.Domain(s.domain)
+	if err != nil {
+		return err
+	}
+	key, err := dkimsig.LookupKey(ctx, v.Resolver, s.selector, domain)
+	if err != nil {
+		return err
+	}
+	return key.Verify(s.algorithm, sum, s.sig)
+}

@@ -1,0 +1,39 @@
+package dkimsig
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+// maxHeader bounds the header section of a message that is read from a stream.
+const maxHeader = 1 << 20
+
+// ReadFields reads a header section, of at most 1 MiB, and the blank line after
+// it.
+func ReadFields(r *bufio.Reader) (fields [][]byte, err error) {
+	var line []byte
+	for size := 0; ; {
+		piece, err := r.ReadSlice('\n')
+		if size += len(piece); size > maxHeader {
+			return nil, errors.New("the header is longer than 1 MiB")
+		}
+		line = append(line, piece...)
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			return fields, nil
+		}
+		if n := len(fields); n > 0 && (line[0] == ' ' || line[0] == '\t') {
+			fields[n-1] = append(fields[n-1], line...)
+		} else {
+			fields = append(fields, line)
+		}
+		line = nil
+	}
+}
