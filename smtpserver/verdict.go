@@ -13,6 +13,7 @@ type verdict struct {
 	reply   *smtp.SMTPError // the refusal; nil where discard is all
 	by      string          // agent, "handler", or the part of the server
 	cause   error           // what went wrong, for the log
+	detail  error           // the agent's error that the reply was wrapped in, likewise
 	close   bool            // 421 or reply, then close
 	discard bool            // accept and drop
 }
@@ -47,6 +48,9 @@ func judge(err error, by string) *verdict {
 	switch {
 	case errors.As(err, &e):
 		v.reply = wellFormed(e)
+		if err != error(e) {
+			v.detail = err
+		}
 	case v.close:
 		v.reply = refusal(421, 4, 3, 2, "Closing the connection")
 	default:
@@ -97,6 +101,9 @@ func (s *Session) noteRefusal(v *verdict) {
 			attrs = append(attrs, slog.String("from", s.msg.From))
 		}
 		level := slog.LevelInfo
+		if v.detail != nil {
+			attrs = append(attrs, slog.Any("error", v.detail))
+		}
 		if v.cause != nil {
 			attrs = append(attrs, slog.Any("error", v.cause))
 			level = slog.LevelError
