@@ -1,0 +1,136 @@
+package smtpserver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/smtp"
+	"strings"
+
+	gosmtp "github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A server that takes mail for one domain and prints it.
+func Example() {
+	recipients := smtpserver.Agent{
+		Name: "recipients",
+		Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *gosmtp.RcptOptions) error {
+			if !strings.HasSuffix(to, "@example.com") {
+				return &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 7, 1}, Message: "Unable to relay"}
+			}
+			return nil
+		},
+	}
+	srv := &smtpserver.Server{
+		Hostname: "mx.example.com",
+		Agents:   []smtpserver.Agent{recipients},
+		Handler: smtpserver.HandlerFunc(func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) (string, error) {
+			defer m.Close()
+			fmt.Printf("from %s to %s: %s\n", m.From, m.Recipients[0].Addr, m.Header.Get("Subject"))
+			return "Thank you", nil
+		}),
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- srv.Serve(l) }()
+
+	addr := l.Addr().String()
+	message := []byte("Subject: hello\r\n\r\nworld\r\n")
+	fmt.Println(smtp.SendMail(addr, nil, "alice@example.net", []string{"bob@example.com"}, message))
+	fmt.Println(smtp.SendMail(addr, nil, "alice@example.net", []string{"bob@example.org"}, message))
+
+	if err := srv.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-done)
+	// Output:
+	// from alice@example.net to bob@example.com: hello
+	// <nil>
+	// 550 "5.7.1 Unable to relay"
+	// smtpserver: Server closed
+}
+
+// Users log in with a password, under TLS.
+func ExamplePasswordAuth() {
+	srv := &smtpserver.Server{
+		// TLSConfig: with the server's certificate.
+		TLSMode: smtpserver.TLSRequired,
+		Auth: smtpserver.PasswordAuth(func(_ context.Context, _ *smtpserver.Session, username, password string) error {
+			if username == "alice" && password == "wonderland" { // ask a database instead
+				return nil
+			}
+			return errors.New("unknown user or wrong password")
+		}),
+	}
+	fmt.Println(srv.Auth.Mechanisms(nil))
+	// Output: [PLAIN LOGIN]
+}
+
+// An agent adds a field to each message. What it does not touch stays as it
+// came, byte for byte.
+func ExampleHeader_Prepend() {
+	stamp := smtpserver.Agent{
+		Name: "stamp",
+		EndOfHeaders: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+			return m.Header.Prepend(fmt.Sprintf("X-Client: %s\r\n", s.Helo()))
+		},
+	}
+	var m smtpserver.Message
+	if err := m.Header.Append("Subject: hello\r\n"); err != nil {
+		log.Fatal(err)
+	}
+	if err := stamp.EndOfHeaders(context.Background(), new(smtpserver.Session), &m); err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range m.Header.Fields() {
+		fmt.Printf("%q\n", f)
+	}
+	// Output:
+	// "X-Client: \r\n"
+	// "Subject: hello\r\n"
+}
+
+// An agent answers ETRN, and announces it.
+func ExampleAgent_command() {
+	etrn := smtpserver.Agent{
+		Name:     "etrn",
+		Keywords: func(*smtpserver.Session) []string { return []string{"ETRN"} },
+		Command: func(_ context.Context, _ *smtpserver.Session, verb, domain string) (*smtpserver.Reply, error) {
+			if verb != "ETRN" {
+				return nil, nil // not ours
+			}
+			// Here the queue would be told to run for the domain.
+			return &smtpserver.Reply{Code: 250, EnhancedCode: gosmtp.EnhancedCode{2, 0, 0}, Lines: []string{"Queuing for " + domain + " started"}}, nil
+		},
+	}
+	r, err := etrn.Command(context.Background(), nil, "ETRN", "example.org")
+	fmt.Println(r.Code, r.Lines[0], err)
+	// Output: 250 Queuing for example.org started <nil>
+}
+
+// A session written for go-smtp serves unchanged.
+func ExampleMountGoSMTP() {
+	newSession := func(s *smtpserver.Session) (gosmtp.Session, error) { return discardAll{}, nil }
+	agent, handler, _ := smtpserver.MountGoSMTP(newSession)
+	srv := &smtpserver.Server{Agents: []smtpserver.Agent{agent}, Handler: handler}
+	fmt.Println(srv.Agents[0].Name)
+	// Output: go-smtp
+}
+
+// The protocol log goes to files of its own, a new one each day.
+func ExampleNewProtocolLog() {
+	log := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: "/var/log/relay"})
+	srv := &smtpserver.Server{Name: "internet", ProtocolLog: log}
+	// Once the server has shut down: log.Close()
+	fmt.Println(srv.Name)
+	// Output: internet
+}
+
+type discardAll struct{ gosmtp.Session }
