@@ -3,7 +3,6 @@ package smtpclient
 import (
 	"errors"
 	"io"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,6 +80,52 @@ func TestClientConversation(t *testing.T) {
 	}
 	if err := c.Noop(ctx); !errors.Is(err, ErrClosed) {
 		t.Errorf("NOOP after QUIT: %v", err)
+	}
+}
+
+// STARTTLS and AUTH by hand.
+func TestClientStartTLS(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	const hello = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250 STARTTLS\n"
+	start := func(script string) (*Client, error) {
+		n, c := talk(t, &Config{Host: "mx1.example.net"}, script)
+		n.tls = server(ca.issue(nil, "mx1.example.net"))
+		if err := c.Hello(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return c, c.StartTLS(t.Context(), ca.roots())
+	}
+	c, err := start(hello + "C: STARTTLS\nS: 220 go\nS: <tls>\nC: EHLO relay.example\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN " + b64("\x00alice\x00wonderland") + "\nS: 235 ok\nC: QUIT\nS: 221 bye\nC: <eof>")
+	if err != nil || c.TLS() == nil || !c.proven() {
+		t.Fatalf("%v, %+v", err, c.TLS())
+	}
+	if _, ok := c.Extension("STARTTLS"); ok {
+		t.Error("extensions from before TLS are still known")
+	}
+	if err := c.Auth(t.Context(), PasswordAuth("alice", "wonderland")); err != nil {
+		t.Error(err)
+	}
+	if err := c.Quit(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	var policy *TLSError
+	if _, err = start("S: 220 mx\nC: EHLO relay.example\nS: 250 mx\nC: <eof>"); !errors.As(err, &policy) || !errors.Is(err, errNoSTARTTLS) {
+		t.Errorf("not offered: %v", err)
+	}
+	var refusal *smtp.SMTPError
+	c, err = start(hello + "C: STARTTLS\nS: 454 4.7.0 not now\nC: NOOP\nS: 250 ok\nC: <eof>")
+	if !errors.As(err, &refusal) || c.TLS() != nil {
+		t.Errorf("refused: %v", err)
+	}
+	if err := c.Noop(t.Context()); err != nil {
+		t.Errorf("a refusal leaves the conversation usable: %v", err)
+	}
+	if _, err = start(hello + "C: STARTTLS\nS: 250 what?\nC: <eof>"); err == nil {
+		t.Error("250 to STARTTLS was taken for 220")
+	}
+	if _, err = start(hello + "C: STARTTLS\nS: 220 go\nC: <garble>"); !errors.Is(err, errHandshake) {
+		t.Errorf("garbled: %v", err)
 	}
 }
 
@@ -257,49 +302,3 @@ func TestTimeouts(t *testing.T) {
 		})
 	}
 }
-
-// The protocol log has every line but the secret ones.
-func TestProtocolLog(t *testing.T) {
-	n := newNetwork(t)
-	n.host("192.0.2.1:25", login("PLAIN")+"C: <any>\nS: 235-2.7.0 wel\nS: 235 2.7.0 come\n"+one+quit)
-	tr := n.transport()
-	tr.Name, tr.Auth, tr.AllowInsecureAuth = "internet", PasswordAuth("alice", "wonderland"), true
-	var events eventLog
-	tr.ProtocolLog = &events
-	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), queued)
-	tr.Close()
-	want := `
-+
-< 220 mx
-> EHLO relay.example
-< 250-mx
-< 250-PIPELINING
-< 250 AUTH PLAIN
-> AUTH PLAIN <redacted>
-< 235-2.7.0 wel
-< 235 2.7.0 come
-> MAIL FROM:<a@example.com>
-> RCPT TO:<b@example.net>
-> DATA
-< 250 2.1.0 ok
-< 250 2.1.5 ok
-< 354 go ahead
-* sent content of 3 octets
-< 250 2.0.0 queued
-> QUIT
-- Local`
-	var b strings.Builder
-	for i, e := range events {
-		b.WriteString("\n" + strings.TrimRight(string(e.Kind)+" "+e.Data+e.Context, " "))
-		if e.Sequence != i || e.Connector != "internet" || e.Session == "" || e.Session != events[0].Session || e.Time.IsZero() {
-			t.Errorf("event %+v", e)
-		}
-	}
-	if got := b.String(); got != want {
-		t.Errorf("log:%s\nwant:%s", got, want)
-	}
-}
-
-type eventLog []ProtocolEvent
-
-func (l *eventLog) Log(e ProtocolEvent) { *l = append(*l, e) }

@@ -18,9 +18,15 @@ type sink struct {
 	net.Conn // panics when anything else is asked of it
 	bytes.Buffer
 	writes int
+	most   int // octets in one write
 }
 
-func (s *sink) Write(p []byte) (int, error)      { s.writes++; return s.Buffer.Write(p) }
+func (s *sink) Write(p []byte) (int, error) {
+	s.writes++
+	s.most = max(s.most, len(p))
+	return s.Buffer.Write(p)
+}
+
 func (s *sink) Read(p []byte) (int, error)       { return s.Buffer.Read(p) }
 func (s *sink) SetWriteDeadline(time.Time) error { return nil }
 
@@ -132,16 +138,22 @@ func FuzzContent(f *testing.F) {
 // Content in memory goes to the connection in few writes, and large content
 // in bounded ones.
 func TestContentWrites(t *testing.T) {
-	s := &sink{}
-	w := &wire{conn: s, raw: s, ctx: context.Background()}
-	var c contentWriter
-	c.reset(w, time.Minute)
 	large := bytes.Repeat([]byte("0123456789abcdef0123456789abcd\r\n"), 32<<10) // 1 MiB
-	if err := c.writeData(content.Of(large)); err != nil {
-		t.Fatal(err)
-	}
-	if want := 1<<20/maxBlock + 1; s.writes != want {
-		t.Errorf("%d writes, want %d", s.writes, want)
+	for vector, want := range map[bool]int{false: 1<<20/maxBlock + 1, true: 1<<20/maxVector + 1} {
+		s := &sink{}
+		w := &wire{conn: s, raw: s, ctx: context.Background()}
+		var c contentWriter
+		c.reset(w, time.Minute)
+		c.vector = vector
+		if err := c.writeData(content.Of(large)); err != nil {
+			t.Fatal(err)
+		}
+		if s.writes != want || s.most > maxVector {
+			t.Errorf("vector %v: %d writes of up to %d octets, want %d writes", vector, s.writes, s.most, want)
+		}
+		if got := s.String(); got != string(large)+".\r\n" {
+			t.Errorf("vector %v: something else came out", vector)
+		}
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 // A TLSError tells that a session does not have the TLS that its policy asks
 // for: which policy, which host, which certificate.
 type TLSError struct {
-	Policy string // "encrypt", "certificate", "domain", "dane", "mta-sts", "requiretls", ...
+	Policy string // "encrypt", "certificate", "domain", "dane", "mta-sts"
 	Host   string
 	// Certificate is the subject, issuer and SHA-256 of the one that the host
 	// showed; empty when it showed none.

@@ -31,7 +31,7 @@ func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client,
 		err = s.observe(c.tls) // testing: reported, not enforced
 	}
 	if err != nil {
-		r.Result, r.Info = resultType(err, s), printable([]byte(err.Error()))
+		r.Result, r.Info = resultType(err), printable([]byte(err.Error()))
 	}
 	t.TLSReport(r)
 }
@@ -64,7 +64,7 @@ func reportedPolicy(tg *target, s *security) tlsrpt.Policy {
 }
 
 // resultType puts a failure into one of the words of RFC 8460, 4.3.
-func resultType(err error, s *security) string {
+func resultType(err error) string {
 	var invalid x509.CertificateInvalidError
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
@@ -74,10 +74,7 @@ func resultType(err error, s *security) string {
 	case errors.Is(err, errTLSALookup):
 		return tlsrpt.DNSSECInvalid
 	case errors.Is(err, dane.ErrUnusable):
-		if s.policy == TLSDANE.String() {
-			return tlsrpt.DANERequired
-		}
-		return tlsrpt.TLSAInvalid
+		return tlsrpt.DANERequired
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return tlsrpt.CertificateExpired
 	case errors.As(err, &name):

@@ -152,6 +152,8 @@ var situations = []struct {
 		want: `deferred 451 4.5.0 conversation with mx1.example.net: DATA: unexpected reply 250 "what?"`},
 	{name: "closed before the content", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 354 go ahead\nS: <close>"}, second: []string{ehlo + one + quit},
 		want: `success 250 2.0.0 queued [mx2.example.net]`},
+	{name: "refused while the content is sent", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 354 go ahead\nS: 552 5.3.4 too large for us\nS: <close>"}, second: []string{},
+		want: `failure 552 5.3.4 too large for us [mx1.example.net]`},
 	{name: "content not taken in time", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 354 go ahead\nS: <freeze>"},
 		want: `deferred 451 4.4.2 conversation with mx1.example.net timed out: ...`},
 

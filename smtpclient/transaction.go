@@ -214,6 +214,7 @@ func (t *transaction) flush(last bool) error {
 		t.sent = false // not all of it went out
 		return err
 	}
+	c.log.content(t.d.m.Content.Size())
 	return nil
 }
 

@@ -109,11 +109,12 @@ type Transport struct {
 
 // Send delivers one message to one destination, over a kept session where
 // there is one, and returns one result for each of m.Recipients, in their
-// order. When ctx ends it breaks off; what is not known to be delivered by
-// then is Deferred. Each reply has its own timeout, so a host that is always
-// just in time is bounded only by ctx. Content is sent at most once to a host that may have
-// taken it: after the end of data without a reply the result is Deferred and
-// no other host is asked.
+// order. Once a host may have taken the message no other is asked: after the
+// end of data without a reply the result is Deferred.
+//
+// When ctx ends Send breaks off; what is not known to be delivered by then is
+// Deferred. Each reply has its own timeout, so a host that is always just in
+// time is bounded only by ctx.
 func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Result {
 	d := newDelivery(m)
 	if len(d.todo) == 0 {

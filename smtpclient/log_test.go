@@ -1,0 +1,99 @@
+package smtpclient
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The protocol log has every line but the secret ones.
+func TestProtocolLog(t *testing.T) {
+	n := newNetwork(t)
+	n.host("192.0.2.1:25", login("PLAIN")+"C: <any>\nS: 235-2.7.0 wel\nS: 235 2.7.0 come\n"+one+quit)
+	tr := n.transport()
+	tr.Name, tr.Auth, tr.AllowInsecureAuth = "internet", PasswordAuth("alice", "wonderland"), true
+	var events eventLog
+	tr.ProtocolLog = &events
+	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), queued)
+	tr.Close()
+	want := `
++
+< 220 mx
+> EHLO relay.example
+< 250-mx
+< 250-PIPELINING
+< 250 AUTH PLAIN
+> AUTH PLAIN <redacted>
+< 235-2.7.0 wel
+< 235 2.7.0 come
+> MAIL FROM:<a@example.com>
+> RCPT TO:<b@example.net>
+> DATA
+< 250 2.1.0 ok
+< 250 2.1.5 ok
+< 354 go ahead
+* sent content of 3 octets
+< 250 2.0.0 queued
+> QUIT
+- Local`
+	var b strings.Builder
+	for i, e := range events {
+		b.WriteString("\n" + strings.TrimRight(string(e.Kind)+" "+e.Data+e.Context, " "))
+		if e.Sequence != i || e.Connector != "internet" || e.Session == "" || e.Session != events[0].Session || e.Time.IsZero() {
+			t.Errorf("event %+v", e)
+		}
+	}
+	if got := b.String(); got != want {
+		t.Errorf("log:%s\nwant:%s", got, want)
+	}
+}
+
+type eventLog []ProtocolEvent
+
+func (l *eventLog) Log(e ProtocolEvent) { *l = append(*l, e) }
+
+// The log names the encryption and the host's certificate.
+func TestProtocolLogTLS(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	n := newNetwork(t)
+	n.tls = server(ca.issue(nil, "mx1.example.net"))
+	n.host("192.0.2.1:25", offer+upgraded)
+	tr := n.transport()
+	var out bytes.Buffer
+	tr.ProtocolLog = SlogProtocolLog(slog.New(slog.NewTextHandler(&out, nil)), slog.LevelInfo)
+	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), queued)
+	for _, want := range []string{
+		`context="TLS 1.3 TLS_`, `context="Received certificate"`, `data="CN=mx1.example.net" context="Certificate subject"`,
+		`data="CN=CA" context="Certificate issuer name"`, `context="Certificate thumbprint"`, `data=mx1.example.net context="Certificate alternate names"`,
+	} {
+		if !strings.Contains(strings.ReplaceAll(out.String(), "data=CN=", `data="CN=`), want) {
+			t.Errorf("no %s in\n%s", want, &out)
+		}
+	}
+}
+
+// Log files are Exchange's in name and form.
+func TestProtocolLogFiles(t *testing.T) {
+	dir := t.TempDir()
+	log := NewProtocolLog(&ProtocolLogFiles{Dir: dir})
+	n := newNetwork(t)
+	n.host("192.0.2.1:25", ehlo+one+quit)
+	tr := n.transport()
+	tr.ProtocolLog = log
+	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), queued)
+	tr.Close()
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "SEND*-1.log"))
+	if len(files) != 1 {
+		t.Fatalf("files %q", files)
+	}
+	b, err := os.ReadFile(files[0])
+	if err != nil || !strings.HasPrefix(string(b), "#Software: Bridgehead") || !strings.Contains(string(b), "SMTP Send Protocol Log") || !strings.Contains(string(b), ",>,DATA,") {
+		t.Errorf("%v\n%s", err, b)
+	}
+}
