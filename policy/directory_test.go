@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -303,4 +305,17 @@ func TestCachedDirectoryCancelled(t *testing.T) {
 			t.Errorf("%d answers, Max is 10", n)
 		}
 	})
+}
+
+// The operator reads why, the client does not.
+func TestCauseIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	down := DirectoryFunc(func(context.Context, string) (bool, error) { return false, errors.New("ldap: connection refused") })
+	srv, _ := install(t, &Gate{Domains: []Domain{{Name: "example.com", Directory: down}}},
+		&smtpserver.Server{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	srv.Talk(t, stranger, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<alice@example.com>\nS: 451 4.3.0 Recipient cannot be verified at present, try again later\nC: QUIT\nS: 221")
+	srv.Close()
+	if !strings.Contains(log.String(), "ldap: connection refused") {
+		t.Errorf("the cause is not in the log:\n%s", log.String())
+	}
 }

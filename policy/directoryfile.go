@@ -32,11 +32,12 @@ type FileDirectory struct {
 	// Logger is told when the file was read or could not be; nil is silent.
 	Logger *slog.Logger
 
-	mu     sync.Mutex // guards what follows
-	looked time.Time
-	state  fileState
-	failed error // of the last look
-	names  map[string]bool
+	mu      sync.Mutex // guards what follows
+	looked  time.Time
+	reading bool // somebody reads a new file, with mu not held
+	state   fileState
+	failed  error // of the last look
+	names   map[string]bool
 }
 
 // fileState tells one version of a file from another.
@@ -59,8 +60,8 @@ func (d *FileDirectory) Exists(_ context.Context, address string) (bool, error) 
 	return inAddressSet(names, address), nil
 }
 
-// Load reads the file now. Called before the server starts it tells what is
-// wrong with it.
+// Load reads the file now, if it has changed. Called before the server starts
+// it tells what is wrong with it.
 func (d *FileDirectory) Load() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,27 +84,56 @@ func (d *FileDirectory) list(now time.Time) (map[string]bool, error) {
 	return d.names, nil
 }
 
-// look reads the file if it has changed. Called with mu held.
+// look reads the file if it has changed. Called with mu held. Where there is a
+// list already, mu is released meanwhile, and others use that one.
 func (d *FileDirectory) look(now time.Time) {
-	d.looked = now
-	info, err := os.Stat(d.Path)
-	if err == nil {
-		state := fileState{info.Size(), info.ModTime(), info}
-		if state.same(d.state) {
-			return
-		}
-		var names map[string]bool
-		if names, err = d.read(info.Size()); err == nil {
-			d.names, d.state, d.failed = names, state, nil
-			if d.Logger != nil {
-				d.Logger.Info("policy: directory read", "file", d.Path, "recipients", len(names))
-			}
-			return
-		}
+	if d.reading {
+		return
 	}
-	d.failed = fmt.Errorf("policy: directory: %w", err)
-	if d.Logger != nil {
+	d.looked = now
+	before := d.state
+	release := d.names != nil
+	if release {
+		d.reading = true
+		d.mu.Unlock()
+	}
+	names, state, err := d.changed(before)
+	if release {
+		d.mu.Lock()
+		d.reading = false
+	}
+	switch {
+	case err != nil:
+		d.failed = fmt.Errorf("policy: directory: %w", err)
+	case names != nil:
+		d.names, d.state, d.failed = names, state, nil
+	default:
+		d.failed = nil
+	}
+	d.tell(len(names), names != nil, err)
+}
+
+// changed reads the file, unless it is the one of before.
+func (d *FileDirectory) changed(before fileState) (map[string]bool, fileState, error) {
+	info, err := os.Stat(d.Path)
+	if err != nil {
+		return nil, before, err
+	}
+	state := fileState{info.Size(), info.ModTime(), info}
+	if state.same(before) {
+		return nil, before, nil
+	}
+	names, err := d.read(info.Size())
+	return names, state, err
+}
+
+func (d *FileDirectory) tell(recipients int, read bool, err error) {
+	switch {
+	case d.Logger == nil:
+	case err != nil:
 		d.Logger.Error("policy: directory cannot be read", "file", d.Path, "error", err)
+	case read:
+		d.Logger.Info("policy: directory read", "file", d.Path, "recipients", recipients)
 	}
 }
 

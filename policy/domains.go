@@ -50,7 +50,9 @@ type Domain struct {
 	CatchAll string
 	// Unresolved is where the mail for recipients of an internal relay goes
 	// whom the Directory does not know ("forward all mail with unresolved
-	// recipients to host"); zero leaves it to the routing table.
+	// recipients to host"): a Destination without a Connector is a domain or
+	// address literal that the routing table finds the way to. Zero leaves it
+	// to the routing table altogether.
 	Unresolved queue.NextHop
 	// Default marks the domain that <postmaster> without a domain belongs
 	// to. Where none is marked it is the first that is no pattern.
