@@ -129,7 +129,7 @@ func readMessageSignature(field []byte) (*signature, error) {
 		return slices.ContainsFunc(s.names, func(n string) bool { return strings.EqualFold(n, name) })
 	}
 	if !signs("from") {
-		return nil, errors.New("From is not signed")
+		return nil, errors.New("field From is not signed")
 	}
 	if signs("arc-seal") {
 		return nil, errors.New("h= has ARC-Seal")

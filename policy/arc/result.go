@@ -1,6 +1,9 @@
 package arc
 
-import "github.com/bridgehead-mail/bridgehead/policy/authres"
+import (
+	"github.com/bridgehead-mail/bridgehead/policy/authres"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
+)
 
 // A Result is the state of a chain (RFC 8617, 4.4), or TempError.
 type Result string
@@ -31,10 +34,7 @@ type Verdict struct {
 
 // AuthResult is the verdict in the words of RFC 8601.
 func (v *Verdict) AuthResult() authres.Result {
-	r := authres.Result{Method: "arc", Value: string(v.Result)}
-	if v.Err != nil {
-		r.Reason = v.Err.Error()
-	}
+	r := authres.Result{Method: "arc", Value: string(v.Result), Reason: lookup.Public(v.Err)}
 	if n := len(v.Sealers); n > 0 {
 		r.Properties = []authres.Property{{Type: "header", Name: "d", Value: v.Sealers[n-1]}}
 	}

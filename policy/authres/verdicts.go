@@ -1,10 +1,9 @@
 package authres
 
 import (
-	"strings"
-
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/dmarc"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 	"github.com/bridgehead-mail/bridgehead/policy/spf"
 )
 
@@ -14,7 +13,7 @@ func OfSPF(v *spf.Verdict) Result {
 	if v.Helo {
 		name = "helo"
 	}
-	return Result{Method: "spf", Value: string(v.Result), Reason: reason(v.Err), Properties: []Property{{"smtp", name, v.Domain}}}
+	return Result{Method: "spf", Value: string(v.Result), Reason: lookup.Public(v.Err), Properties: []Property{{"smtp", name, v.Domain}}}
 }
 
 // OfDKIM is DKIM's verdict, one result for each signature (RFC 8601, 2.7.1;
@@ -26,7 +25,7 @@ func OfDKIM(v *dkim.Verdict) []Result {
 	var results []Result
 	for i := range v.Signatures {
 		s := &v.Signatures[i]
-		r := Result{Method: "dkim", Value: string(s.Result), Reason: reason(s.Err), Properties: []Property{
+		r := Result{Method: "dkim", Value: string(s.Result), Reason: lookup.Public(s.Err), Properties: []Property{
 			{"header", "d", s.Domain}, {"header", "s", s.Selector}, {"header", "a", s.Algorithm}, {"header", "b", s.Value[:min(len(s.Value), 8)]},
 		}}
 		if s.Testing {
@@ -39,7 +38,7 @@ func OfDKIM(v *dkim.Verdict) []Result {
 
 // OfDMARC is DMARC's verdict (RFC 9989, 8.1 and 9.2).
 func OfDMARC(v *dmarc.Verdict) Result {
-	r := Result{Method: "dmarc", Value: string(v.Result), Reason: reason(v.Err), Properties: []Property{{"header", "from", v.Author}}}
+	r := Result{Method: "dmarc", Value: string(v.Result), Reason: lookup.Public(v.Err), Properties: []Property{{"header", "from", v.Author}}}
 	if v.Record != nil {
 		r.Comment = v.Tag + "=" + string(v.Policy)
 		if v.Disposition != v.Policy && v.Result == dmarc.Fail {
@@ -47,12 +46,4 @@ func OfDMARC(v *dmarc.Verdict) Result {
 		}
 	}
 	return r
-}
-
-// reason is an error for people, on one line.
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }

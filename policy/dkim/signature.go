@@ -49,7 +49,7 @@ func parse(field []byte, now time.Time) *candidate {
 		return c
 	}
 	if !slices.ContainsFunc(c.Fields, func(name string) bool { return strings.EqualFold(name, "From") }) {
-		c.conclude(PermError, errors.New("From is not signed")) // RFC 6376, 6.1.1
+		c.conclude(PermError, errors.New("field From is not signed")) // RFC 6376, 6.1.1
 	}
 	if err := dkimsig.CheckAlgorithm(c.Algorithm); err != nil {
 		c.conclude(PermError, err)

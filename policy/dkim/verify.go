@@ -57,9 +57,13 @@ func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 // them, fetch the keys of those whose body hash fits, at the same time, and
 // check them. body writes the whole body.
 func (v *Verifier) verify(ctx context.Context, fields [][]byte, body func(io.Writer) error) (*Verdict, error) {
-	header := dkimsig.NewHeader(fields)
-	signatures := header.Named("dkim-signature")
 	verdict := new(Verdict)
+	var signatures [][]byte
+	for _, field := range fields {
+		if dkimsig.IsNamed(field, "dkim-signature") {
+			signatures = append(signatures, field)
+		}
+	}
 	limit := v.MaxSignatures
 	if limit <= 0 {
 		limit = 10
@@ -78,7 +82,7 @@ func (v *Verifier) verify(ctx context.Context, fields [][]byte, body func(io.Wri
 	if err := checkBodies(candidates, body); err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
-	v.checkSignatures(ctx, header, candidates)
+	v.checkSignatures(ctx, dkimsig.NewHeader(fields), candidates)
 	for _, c := range candidates {
 		verdict.Signatures = append(verdict.Signatures, c.Signature)
 	}

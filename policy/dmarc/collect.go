@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 	"github.com/bridgehead-mail/bridgehead/policy/spf"
 )
 
@@ -160,11 +161,9 @@ func rowOf(o Observation) *ReportRow {
 	return row
 }
 
+// text is what the report's reader may know of an error.
 func text(err error) string {
-	if err == nil {
-		return ""
-	}
-	s := err.Error()
+	s := lookup.Public(err)
 	return s[:min(len(s), 200)]
 }
 

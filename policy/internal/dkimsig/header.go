@@ -33,6 +33,12 @@ func FieldName(field []byte) string {
 	return strings.ToLower(string(bytes.TrimRight(field[:i], " \t")))
 }
 
+// IsNamed says whether a field has that name (lower case), without making a
+// string.
+func IsNamed(field []byte, name string) bool {
+	return len(field) > len(name) && strings.EqualFold(string(field[:len(name)]), name) && FieldName(field) == name
+}
+
 // FieldBody is what follows the colon, with its folding, without the CRLF at
 // its end.
 func FieldBody(field []byte) string {

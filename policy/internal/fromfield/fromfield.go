@@ -68,7 +68,7 @@ func Addresses(value string) ([]string, error) {
 	p.end()
 	switch {
 	case p.err != nil:
-		return nil, fmt.Errorf("From field: %w", p.err)
+		return nil, fmt.Errorf("field From: %w", p.err)
 	case len(p.found) == 0:
 		return nil, ErrNone
 	}

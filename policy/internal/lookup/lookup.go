@@ -20,6 +20,19 @@ func Absent(err error) bool {
 	return errors.As(err, &e) && e.IsNotFound
 }
 
+// Public is what an error may tell strangers: of one that comes from DNS, the
+// name that was asked for and not the server that was asked. It is one line.
+func Public(err error) string {
+	if err == nil {
+		return ""
+	}
+	var e *net.DNSError
+	if errors.As(err, &e) && !e.IsNotFound {
+		return "no answer from DNS about " + strings.TrimSuffix(e.Name, ".")
+	}
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
 // FQDN is the name with a dot at its end, so that no search list is tried.
 func FQDN(name string) string {
 	if strings.HasSuffix(name, ".") {

@@ -76,7 +76,7 @@ func Split(value, sep string) []string {
 
 // Compact is the value without any white space, as for base64.
 func Compact(value string) string {
-	if strings.IndexAny(value, blanks) < 0 {
+	if !strings.ContainsAny(value, blanks) {
 		return value
 	}
 	return strings.Map(func(r rune) rune {
