@@ -46,17 +46,17 @@ func TestAuth(t *testing.T) {
 		{name: "temporary failure", auth: password, want: "unreachable 451 0.0.0 5.7.3 Cannot achieve Exchange Server authentication [mx1.example.net]", // the class is not that of 451
 			script: login("PLAIN") + "C: <any>\nS: 451 5.7.3 Cannot achieve Exchange Server authentication" + quit},
 		{name: "no AUTH", auth: password, script: ehlo + "C: <eof>",
-			want: `unreachable 451 4.7.4 mx1.example.net [192.0.2.1:25]: AUTH: no acceptable authentication mechanism, the host offers []`},
+			want: `unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): AUTH: no acceptable authentication mechanism, the host offers []`},
 		{name: "no mechanism in common", auth: password, script: login("GSSAPI NTLM") + "C: <eof>",
-			want: `unreachable 451 4.7.4 mx1.example.net [192.0.2.1:25]: AUTH: no acceptable authentication mechanism, the host offers ["GSSAPI" "NTLM"]`},
+			want: `unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): AUTH: no acceptable authentication mechanism, the host offers ["GSSAPI" "NTLM"]`},
 		{name: "endless challenges", auth: token, script: login("XOAUTH2") + "C: <any>\n" + strings.Repeat("S: 334 eHg=\nC: <any>\n", maxAuthRounds) + "S: 334 eHg=\nC: <eof>",
-			want: "unreachable 451 4.5.0 mx1.example.net [192.0.2.1:25]: AUTH XOAUTH2: more than 16 challenges"},
+			want: "unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): AUTH XOAUTH2: more than 16 challenges"},
 		{name: "challenge is not base64", auth: password, script: login("LOGIN") + "C: AUTH LOGIN\nS: 334 ?\nC: <eof>",
-			want: "unreachable 451 4.5.0 mx1.example.net [192.0.2.1:25]: AUTH LOGIN: challenge is not base64"},
+			want: "unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): AUTH LOGIN: challenge is not base64"},
 		{name: "one challenge too many", auth: password, script: login("PLAIN") + "C: <any>\nS: 334 \nC: *\nS: 501 5.7.0 cancelled" + quit,
 			want: "unreachable 501 5.7.0 cancelled [mx1.example.net]"},
 		{name: "250 is not 235", auth: password, script: login("PLAIN") + "C: <any>\nS: 250 fine\nC: <eof>",
-			want: `unreachable 451 4.5.0 mx1.example.net [192.0.2.1:25]: AUTH PLAIN: unexpected reply 250 "fine"`},
+			want: `unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): AUTH PLAIN: unexpected reply 250 "fine"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork(t)
@@ -93,7 +93,7 @@ func TestAuthNeedsTLS(t *testing.T) {
 		tr := n.transport()
 		tr.Auth = PasswordAuth("alice", "wonderland")
 		expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")),
-			"unreachable 451 4.7.4 mx1.example.net [192.0.2.1:25]: TLS policy domain for mx1.example.net: the host does not offer STARTTLS")
+			"unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): TLS policy domain for mx1.example.net: the host does not offer STARTTLS")
 	})
 	t.Run("no TLS at a level that lets it pass", func(t *testing.T) {
 		n := newNetwork(t)
@@ -101,7 +101,7 @@ func TestAuthNeedsTLS(t *testing.T) {
 		tr := n.transport()
 		tr.Auth, tr.TLS.Level = PasswordAuth("alice", "wonderland"), TLSOpportunistic
 		expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")),
-			"unreachable 451 4.7.4 mx1.example.net [192.0.2.1:25]: TLS policy opportunistic for mx1.example.net: no authentication without TLS (see AllowInsecureAuth)")
+			"unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): TLS policy opportunistic for mx1.example.net: no authentication without TLS (see AllowInsecureAuth)")
 	})
 	t.Run("unknown certificate", func(t *testing.T) {
 		n := newNetwork(t)
@@ -223,7 +223,7 @@ func TestSCRAMWithoutProof(t *testing.T) {
 	tr := n.transport()
 	tr.Auth, tr.AllowInsecureAuth = PasswordAuth("alice", "wonderland"), true
 	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")),
-		"unreachable 451 4.4.2 mx1.example.net [192.0.2.1:25]: AUTH SCRAM-SHA-256: success without the host's proof")
+		"unreachable 451 4.4.2 mx1.example.net (192.0.2.1:25): AUTH SCRAM-SHA-256: success without the host's proof")
 }
 
 // No token, no session; the reason is in the error.

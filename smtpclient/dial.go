@@ -99,7 +99,7 @@ type hostError struct {
 	err        error
 }
 
-func (e *hostError) Error() string { return fmt.Sprintf("%s [%s]: %v", e.host, e.addr, e.err) }
+func (e *hostError) Error() string { return fmt.Sprintf("%s (%s): %v", e.host, e.addr, e.err) }
 func (e *hostError) Unwrap() error { return e.err }
 
 // open opens a session with one address: connection, greeting, EHLO, TLS as
@@ -185,7 +185,7 @@ func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target,
 		}
 	}
 	if c.tls != nil {
-		c.verified = s.verify != nil
+		c.verified = s.proves
 		if prove := s.prove; !c.verified && prove != nil {
 			c.prove = func() bool { return prove(c.tls) == nil }
 		}
@@ -216,14 +216,13 @@ func (t *Transport) upgrade(tg *target, c *Client, s *security) error {
 	}
 	err := c.startTLS(t.tlsConfig(&tg.host, s))
 	var refusal *smtp.SMTPError
-	switch {
-	case errors.As(err, &refusal) && refusal.Code != 421:
-		if s.must {
-			return s.fail(&tg.host, nil, fmt.Errorf("%w: %w", errSTARTTLSRefused, err))
-		}
-		return nil
+	if !errors.As(err, &refusal) || refusal.Code == 421 {
+		return err
 	}
-	return err
+	if s.must {
+		return s.fail(&tg.host, nil, fmt.Errorf("%w: %w", errSTARTTLSRefused, err))
+	}
+	return nil
 }
 
 // dial connects to one address.

@@ -51,7 +51,7 @@ func TestDial(t *testing.T) {
 	if err := c.Quit(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if _, err := tr.Dial(t.Context(), to("192.0.2.1:25")); err == nil || !strings.Contains(err.Error(), "mx1.example.net [192.0.2.1:25]") {
+	if _, err := tr.Dial(t.Context(), to("192.0.2.1:25")); err == nil || !strings.Contains(err.Error(), "mx1.example.net (192.0.2.1:25)") {
 		t.Errorf("error %v", err)
 	}
 }

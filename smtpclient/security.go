@@ -29,9 +29,11 @@ type security struct {
 	// observe is a verification whose failure is only reported: MTA-STS in
 	// testing mode.
 	observe func(*tls.ConnectionState) error
-	// prove does what verify would for a policy that demands nothing, for
-	// messages that do (REQUIRETLS).
-	prove func(*tls.ConnectionState) error
+	// proves says that verify leaves no doubt that it is the right host, which
+	// messages with REQUIRETLS ask for; otherwise prove, where it is set, can
+	// find that out.
+	proves bool
+	prove  func(*tls.ConnectionState) error
 }
 
 // security resolves the policy for one host. An error means that the host
@@ -44,11 +46,12 @@ func (t *Transport) security(dst *Destination, h *Host, sts *mtasts.Policy) (sec
 	case TLSOpportunistic, TLSEncrypt:
 		return s, t.published(&s, dst, h, sts, named)
 	case TLSCertificate:
-		s.verify = t.verifyChain
+		s.verify, s.prove = t.verifyChain, t.provable(dst, named)
 	case TLSDomain:
-		s.verify = named
+		s.verify, s.proves = named, t.provable(dst, named) != nil
 		if d := t.policy(dst).Domain; d != "" {
 			s.verify = func(cs *tls.ConnectionState) error { return t.verifyName(cs, d) }
+			s.proves = true
 		}
 	case TLSDANE:
 		switch {
@@ -59,8 +62,17 @@ func (t *Transport) security(dst *Destination, h *Host, sts *mtasts.Policy) (sec
 		}
 		t.useDANE(&s, h)
 	}
-	s.prove = s.verify
 	return s, nil
+}
+
+// provable is named, where a certificate for the host's name proves anything:
+// where the operator gave that name. What an unsigned DNS says of an MX proves
+// nothing (RFC 8689, 4.2.1).
+func (t *Transport) provable(dst *Destination, named func(*tls.ConnectionState) error) func(*tls.ConnectionState) error {
+	if dst.Domain == "" {
+		return named
+	}
+	return nil
 }
 
 // published raises s to what the domain has published about the host.
@@ -72,7 +84,6 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 			return s.fail(h, nil, fmt.Errorf("%w: %w", errTLSALookup, h.DANE.Err))
 		case len(h.DANE.Usable()) > 0:
 			t.useDANE(s, h)
-			s.prove = s.verify
 			return nil
 		}
 		// Records of which none is usable ask for TLS, but cannot say whose
@@ -80,7 +91,7 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 	}
 	switch {
 	case sts != nil && sts.Mode == mtasts.Enforce:
-		s.policy, s.must, s.verify, s.prove = policySTS, true, named, named
+		s.policy, s.must, s.verify, s.proves = policySTS, true, named, true
 		if !sts.Matches(h.Name) {
 			return s.fail(h, nil, fmt.Errorf("%w of %s, which has %q", errNotListed, dst.Domain, sts.MX))
 		}
@@ -91,18 +102,18 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 			}
 			return named(cs)
 		}
-	case dst.Domain == "":
-		// The operator named the host; what the DNS says of an MX proves
-		// nothing (RFC 8689, 4.2.1).
-		s.prove = named
+	default:
+		s.prove = t.provable(dst, named)
 	}
 	return nil
 }
 
+// useDANE has the host's TLSA records decide.
 func (t *Transport) useDANE(s *security, h *Host) {
 	if len(h.DANE.Names) > 0 {
 		s.sni = strings.TrimSuffix(h.DANE.Names[0], ".")
 	}
+	s.proves = true
 	s.verify = func(cs *tls.ConnectionState) error { return h.DANE.Verify(cs.PeerCertificates, t.now()) }
 }
 

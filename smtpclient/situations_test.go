@@ -23,9 +23,9 @@ var situations = []struct {
 }{
 	// No session comes about.
 	{name: "connection refused",
-		want: `unreachable 451 4.4.1 mx1.example.net [192.0.2.1:25]: connect: dial tcp: connection refused`},
+		want: `unreachable 451 4.4.1 mx1.example.net (192.0.2.1:25): connect: dial tcp: connection refused`},
 	{name: "connection times out", scripts: []string{"<timeout>"},
-		want: `unreachable 451 4.4.1 mx1.example.net [192.0.2.1:25]: connect: timed out`},
+		want: `unreachable 451 4.4.1 mx1.example.net (192.0.2.1:25): connect: timed out`},
 	{name: "connection refused, second host serves", second: []string{ehlo + one + quit},
 		want: `success 250 2.0.0 queued [mx2.example.net]`},
 	{name: "greeting 421", scripts: []string{"S: 421 4.3.2 too busy\nC: <eof>"},
@@ -35,13 +35,13 @@ var situations = []struct {
 	{name: "greeting 554, second host serves", scripts: []string{"S: 554 5.7.1 go away" + quit}, second: []string{ehlo + one + quit},
 		want: `success 250 2.0.0 queued [mx2.example.net]`},
 	{name: "greeting is not SMTP", scripts: []string{"S: SSH-2.0-OpenSSH_9.2\nC: <eof>"},
-		want: `unreachable 451 4.5.0 mx1.example.net [192.0.2.1:25]: greeting: "SSH-2.0-OpenSSH_9.2" is not a reply`},
+		want: `unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): greeting: "SSH-2.0-OpenSSH_9.2" is not a reply`},
 	{name: "greeting with a code of no class", scripts: []string{"S: 199 ho\nC: <eof>"},
-		want: `unreachable 451 4.5.0 mx1.example.net [192.0.2.1:25]: greeting: "199 ho" is not a reply`},
+		want: `unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): greeting: "199 ho" is not a reply`},
 	{name: "closed before the greeting", scripts: []string{"S: <close>"},
-		want: `unreachable 451 4.4.2 mx1.example.net [192.0.2.1:25]: reply to greeting: ...`},
+		want: `unreachable 451 4.4.2 mx1.example.net (192.0.2.1:25): reply to greeting: ...`},
 	{name: "no greeting in time", scripts: []string{"S: <hang>"},
-		want: `unreachable 451 4.4.2 mx1.example.net [192.0.2.1:25]: reply to greeting: ...`},
+		want: `unreachable 451 4.4.2 mx1.example.net (192.0.2.1:25): reply to greeting: ...`},
 	{name: "EHLO 421", scripts: []string{"S: 220 mx\nC: EHLO relay.example\nS: 421 4.3.0 later\nC: <eof>"},
 		want: `unreachable 421 4.3.0 later [mx1.example.net]`},
 	{name: "EHLO not understood", scripts: []string{"S: 220 mx\nC: EHLO relay.example\nS: 502 what?\nC: HELO relay.example\nS: 250 mx" + stepwise + quit},
@@ -274,7 +274,7 @@ func TestContextEnds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork(t)
 				n.host("192.0.2.1:25", script)
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("closing time"))
 				defer cancel()
 				start := time.Now()
 				rs := n.transport().Send(ctx, to("192.0.2.1:25", "192.0.2.2:25"), mail("x\r\n", "b@example.net"))

@@ -56,12 +56,12 @@ func TestMTASTS(t *testing.T) {
 	}{
 		{name: "enforce, good", mode: enforce, cert: good, script: []string{offer + upgraded}, report: "sts "},
 		{name: "enforce, stranger", mode: enforce, cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer}, report: "sts certificate-not-trusted",
-			want: "unreachable 451 4.7.5 mx1.example.net [192.0.2.1:25]: TLS handshake: TLS policy mta-sts for mx1.example.net: x509: certificate signed by unknown authority..."},
+			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake: TLS policy mta-sts for mx1.example.net: x509: certificate signed by unknown authority..."},
 		{name: "enforce, wrong name", mode: enforce, cert: ca.issue(nil, "wrong.example"), script: []string{offer}, report: "sts certificate-host-mismatch", want: "unreachable 451 4.7.5 ..."},
 		{name: "enforce, expired", mode: enforce, cert: ca.issue(expired, "mx1.example.net"), script: []string{offer}, report: "sts certificate-expired", want: "unreachable 451 4.7.5 ..."},
 		{name: "enforce, no STARTTLS", mode: enforce, script: []string{noOffer + quit}, report: "sts starttls-not-supported", want: "unreachable 451 4.7.4 ..."},
 		{name: "enforce, not listed", mode: enforce, mx: "mx9.example.net", report: "sts validation-failure",
-			want: `unreachable 451 4.7.5 mx1.example.net [192.0.2.1:25]: TLS policy mta-sts for mx1.example.net: host is not listed in the policy of example.net, which has ["mx9.example.net"]`},
+			want: `unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS policy mta-sts for mx1.example.net: host is not listed in the policy of example.net, which has ["mx9.example.net"]`},
 		{name: "testing, stranger", mode: testing_, cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer + upgraded}, report: "sts certificate-not-trusted"},
 		{name: "testing, not listed", mode: testing_, mx: "mx9.example.net", cert: good, script: []string{offer + upgraded}, report: "sts validation-failure"},
 		{name: "testing, no STARTTLS", mode: testing_, script: []string{noOffer + stepwise + quit}, report: "sts starttls-not-supported"},
@@ -140,19 +140,24 @@ func TestRequireTLS(t *testing.T) {
 		name, domain, cert string
 		sts                bool
 		script, want       string
+		policy             TLSPolicy
 	}{
-		{"smart host", "", "mx1.example.net", false, required, queued},
-		{"smart host, wrong certificate", "", "wrong.example", false, refused, no},
-		{"MX of an unsigned domain", "example.net", "mx1.example.net", false, refused, no},
-		{"MX under MTA-STS", "example.net", "mx1.example.net", true, required, queued},
-		{"host without REQUIRETLS", "", "mx1.example.net", false, "\nC: EHLO relay.example\nS: 250 mx" + quit, no},
+		{"smart host", "", "mx1.example.net", false, required, queued, TLSPolicy{}},
+		{"smart host, wrong certificate", "", "wrong.example", false, refused, no, TLSPolicy{}},
+		{"MX of an unsigned domain", "example.net", "mx1.example.net", false, refused, no, TLSPolicy{}},
+		{"MX under MTA-STS", "example.net", "mx1.example.net", true, required, queued, TLSPolicy{}},
+		{"host without REQUIRETLS", "", "mx1.example.net", false, "\nC: EHLO relay.example\nS: 250 mx" + quit, no, TLSPolicy{}},
+		{"any trusted certificate is not enough", "", "wrong.example", false, refused, no, TLSPolicy{Level: TLSCertificate}},
+		{"any trusted certificate, and it is the right one", "", "mx1.example.net", false, required, queued, TLSPolicy{Level: TLSCertificate}},
+		{"validated name of an MX of an unsigned domain", "example.net", "mx1.example.net", false, refused, no, TLSPolicy{Level: TLSDomain}},
+		{"validated name that the operator gave", "example.net", "mail.example", false, required, queued, TLSPolicy{Level: TLSDomain, Domain: "mail.example"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork(t)
 			n.tls = server(ca.issue(nil, tt.cert))
 			n.host("192.0.2.1:25", offer+tt.script)
 			tr := n.transport()
-			tr.TLSConfig = ca.roots()
+			tr.TLSConfig, tr.TLS = ca.roots(), tt.policy
 			if tt.sts {
 				tr.MTASTS = web("version: STSv1\nmode: enforce\nmx: *.example.net\nmax_age: 86400\n").cache()
 			}

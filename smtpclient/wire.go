@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -83,7 +84,10 @@ func (w *wire) flush(d time.Duration) error {
 // cause is the context's error where that is why an operation failed.
 func (w *wire) cause(err error) error {
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && w.ctx.Err() != nil {
-		return context.Cause(w.ctx)
+		if cause := context.Cause(w.ctx); cause != w.ctx.Err() {
+			return fmt.Errorf("%w: %w", w.ctx.Err(), cause)
+		}
+		return w.ctx.Err()
 	}
 	return err
 }
