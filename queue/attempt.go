@@ -232,6 +232,13 @@ func (q *Queue) turnBack(p *part, pace Pace) {
 	p.next = p.hop.take()
 	q.mu.Unlock()
 	q.parkAll(p)
+	// The hop may have been asked for after the Pacer was, and before it was
+	// closed: nobody would open it again.
+	if !q.pace(p.hop.key).Held {
+		q.mu.Lock()
+		q.retryHop(p.hop)
+		q.mu.Unlock()
+	}
 }
 
 // setPace notes what the Pacer said. Called with mu held.

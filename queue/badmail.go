@@ -15,17 +15,27 @@ func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why
 	bad := *m
 	bad.ID = "bad-" + reportID(m, rcpts, "bad")[len("dsn-"):]
 	bad.Recipients = rcpts
-	var err error
-	if q.BadMail != nil {
-		err = q.BadMail(ctx, &bad)
-	} else {
-		bad.Received = time.Now()
-		if err = q.Store.Put(ctx, &bad, Schedule{Due: farFuture, Hop: badMailHop}); errors.Is(err, ErrExists) {
-			return nil
-		}
+	keep := q.BadMail
+	if keep == nil {
+		keep = q.keepInStore
+	}
+	err := keep(ctx, &bad)
+	if errors.Is(err, ErrDamaged) {
+		bad.Content = String("\r\nThe content of this message was damaged in the store.\r\n")
+		err = keep(ctx, &bad)
 	}
 	if err == nil {
 		q.tell(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })
+	}
+	return err
+}
+
+// keepInStore is the default of Queue.BadMail.
+func (q *Queue) keepInStore(ctx context.Context, bad *Message) error {
+	bad.Received = time.Now()
+	err := q.Store.Put(ctx, bad, Schedule{Due: farFuture, Hop: badMailHop})
+	if errors.Is(err, ErrExists) {
+		return nil
 	}
 	return err
 }

@@ -25,7 +25,7 @@ import (
 // nobody to report to. Only a queue that vanished may leave a recipient that
 // was delivered twice, or a report that was sent twice.
 func TestModel(t *testing.T) {
-	seeds := 12
+	seeds := 8
 	if testing.Short() {
 		seeds = 3
 	}

@@ -243,17 +243,15 @@ func (q *Queue) again(ctx context.Context, a *active, op Op) error {
 			m.Recipients = append(m.Recipients, &Recipient{Addr: r.Addr, Options: r.Options})
 		}
 	}
-	// The content is read from the store for as long as the old message is
-	// leased; the copy must not depend on it.
-	c, err := copyContent(m.Content)
-	if err != nil {
-		return err
-	}
-	m.Content = c
 	m.ID = q.ids.next(time.Now())
-	if err := q.put(ctx, &m); err != nil {
+	// It is not delivered from what is in hand now: its content is the old
+	// message's, which goes.
+	if err := q.Store.Put(ctx, &m, Schedule{}); err != nil {
 		return err
 	}
+	q.mu.Lock()
+	q.claimNow()
+	q.mu.Unlock()
 	q.tellOp(EventResubmit, a.m, op, m.ID)
 	return q.Store.Remove(ctx, a.owner, a.m.ID)
 }

@@ -148,7 +148,12 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 	}
 	c, eightBit, err := r.Content()
 	if err != nil {
-		return err
+		// The original cannot be read: the report must go out all the same.
+		q.log.Error("queue: a report is sent without its original", "id", m.ID, "error", err)
+		r.Original = nil
+		if c, eightBit, err = r.Content(); err != nil {
+			return err
+		}
 	}
 	report := &Message{
 		ID:         id,
@@ -202,7 +207,7 @@ func reportOn(m *Message, r *Recipient, action dsn.Action, expiry time.Duration)
 	if action == dsn.Delayed && expiry > 0 {
 		d.RetryUntil = m.from().Add(expiry)
 	}
-	if last.Host != "" {
+	if last.Host != "" && last.Reply.Code != 0 {
 		d.RemoteMTA, d.Diagnostic = last.Host, replyText(&last.Reply)
 	} else {
 		d.Reason = last.Reply.Message

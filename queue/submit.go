@@ -166,19 +166,3 @@ func unstored(err error) error {
 	}
 	return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The message could not be stored", err)
 }
-
-// copyContent reads content into memory.
-func copyContent(c Content) (Content, error) {
-	b := make([]byte, c.Size())
-	if n, err := c.ReadAt(b, 0); n < len(b) {
-		return nil, fmt.Errorf("queue: the content cannot be read: %w", err)
-	}
-	return Bytes(b), nil
-}
-
-func ignoreExists(err error) error {
-	if errors.Is(err, ErrExists) {
-		return nil
-	}
-	return err
-}

@@ -3,6 +3,7 @@ package dsn
 import (
 	"bytes"
 	"strings"
+	"sync"
 )
 
 // header is the header section of a message, with the CRLF of its last field.
@@ -131,7 +132,13 @@ func clip(s string, n int) string {
 // Fields are the Message-ID and the Subject of a message, as they stand in
 // its header and unfolded; empty where it has none in its first 16 KiB.
 func Fields(c Content) (messageID, subject string) {
-	b := make([]byte, min(c.Size(), 16<<10))
-	n, _ := c.ReadAt(b, 0)
-	return fieldOf(b[:n], "Message-ID"), fieldOf(b[:n], "Subject")
+	b := heads.Get().(*[headMost]byte)
+	defer heads.Put(b)
+	n, _ := c.ReadAt(b[:], 0)
+	h := header(b[:n])
+	return fieldOf(h, "Message-ID"), fieldOf(h, "Subject")
 }
+
+const headMost = 16 << 10
+
+var heads = sync.Pool{New: func() any { return new([headMost]byte) }}
