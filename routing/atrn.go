@@ -78,9 +78,12 @@ type Turn struct {
 	moved chan struct{} // has a token after each message
 }
 
-// turnIdle is how long the queue may take to come with the next message before
-// we take it that there is none.
-const turnIdle = 10 * time.Second
+// How long the queue may take to come with the next message before we take it
+// that there is none: of those that it told of, and later.
+const (
+	turnIdle   = 10 * time.Second
+	turnLinger = time.Second
+)
 
 // Serve sends the mail that waits over conn, on which we are the client from
 // now on, and ends when there is none left, with QUIT.
@@ -94,11 +97,8 @@ func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
 		c.Close()
 		return fmt.Errorf("turned connection of %s: %w", t.identity, err)
 	}
-	t.client = c // not shared before letGo
-	n, err := t.router.letGo(ctx, t.releases)
-	if err == nil {
-		err = t.wait(ctx, n)
-	}
+	t.client = c // not shared before drain
+	err := t.drain(ctx)
 	t.router.releases.end(t)
 	if err != nil {
 		conn.Close() // ends a message that is on its way
@@ -112,34 +112,54 @@ func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
 	return err
 }
 
-// wait returns when n messages went, or none came for a while.
-func (t *Turn) wait(ctx context.Context, n int) error {
-	for !t.done(n) {
-		idle := time.NewTimer(turnIdle)
+// drain has the queue bring what waits until it brings nothing any more: what
+// it counted, and what came meanwhile.
+func (t *Turn) drain(ctx context.Context) error {
+	idle := turnIdle
+	for before := -1; t.carried() > before; idle = turnLinger {
+		before = t.carried()
+		n, err := t.router.letGo(ctx, t.releases)
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := t.wait(ctx, before+n, n > 0, idle); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait returns when n messages went in all, if that is known, or none came for
+// a while.
+func (t *Turn) wait(ctx context.Context, n int, known bool, idle time.Duration) error {
+	for !t.broken() && !(known && t.carried() >= n) {
+		timer := time.NewTimer(idle)
 		select {
 		case <-t.moved:
-			idle.Stop()
-		case <-idle.C:
-			if t.quiet() {
-				n = 0
+			timer.Stop()
+		case <-timer.C:
+			if len(t.slot) == 0 { // no message is on its way
+				return nil
 			}
 		case <-ctx.Done():
-			idle.Stop()
+			timer.Stop()
 			return ctx.Err()
 		}
 	}
 	return nil
 }
 
-// done says whether n messages went, or the conversation broke.
-func (t *Turn) done(n int) bool {
+func (t *Turn) carried() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n >= 0 && t.sent >= n || t.client == nil
+	return t.sent
 }
 
-// quiet says whether no message is on its way.
-func (t *Turn) quiet() bool { return len(t.slot) == 0 }
+func (t *Turn) broken() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.client == nil
+}
 
 // deliver sends one message, when those before it are through.
 func (t *Turn) deliver(ctx context.Context, j *Job) []queue.Result {

@@ -108,19 +108,19 @@ func priorityOf(m *queue.Message) Priorities {
 func (t *Table) ways(m *queue.Message, domain string, yield func(*connector) bool) Loss {
 	worst := Eligible
 	t.matches(domain, func(match candidate) bool {
-		for c := match.c; ; {
-			if loss := c.admits(m); loss == Eligible {
-				if !yield(c) {
-					return false
-				}
-			} else if worst == Eligible || loss == TooSmall || loss > TooSmall && worst != TooSmall {
+		loss := match.c.admits(m)
+		if loss != Eligible {
+			if worst == Eligible || loss == TooSmall || loss > TooSmall && worst != TooSmall {
 				worst = loss
 			}
-			if c.Fallback == "" {
-				return true
-			}
-			c = t.byName[c.Fallback]
+			return true
 		}
+		for c := match.c; c != nil && c.admits(m) == Eligible; c = t.byName[c.Fallback] {
+			if !yield(c) {
+				return false
+			}
+		}
+		return true
 	})
 	return worst
 }

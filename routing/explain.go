@@ -115,8 +115,6 @@ func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain s
 		}
 		k := Candidate{Connector: c.Name, Loss: c.admits(m), Chosen: c == chosen, Reason: "no address space of it fits"}
 		switch {
-		case c == chosen && len(c.Spaces) == 0:
-			k.Reason = "serves as a fallback"
 		case c == chosen:
 			k.Reason = "an agent chose it"
 		case len(c.Spaces) == 0:

@@ -181,6 +181,17 @@ func TestFallbackComesBeforeOtherMatches(t *testing.T) {
 	}
 }
 
+// A connector's fallback is there for its mail, not for mail that it would not
+// have taken.
+func TestAFallbackOfABarredConnectorDoesNotServe(t *testing.T) {
+	r := &Router{Table: table(t,
+		Connector{Name: "main", Spaces: []string{"*"}, Fallback: "spare", Scope: Scope{Senders: []string{"example.com"}}, Transport: &postman{}},
+		Connector{Name: "spare", Transport: &postman{}})}
+	if hop, err := r.Route(t.Context(), &queue.Message{From: "x@example.org"}, queue.Rcpt("a@example.net")[0]); err == nil {
+		t.Errorf("routed to %v", hop)
+	}
+}
+
 func TestBrokenOffIsNotDown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	p := &postman{name: "p", outcome: func(string) queue.Outcome { cancel(); return queue.Unreachable }}

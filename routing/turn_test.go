@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
@@ -68,6 +69,26 @@ func serve(t *testing.T, srv *smtpserver.Server) (addr string) {
 	return l.Addr().String()
 }
 
+// awaitHeld returns when all mail has found its queue and waits there. The
+// queue works on its own time and has no event for that.
+func awaitHeld(t *testing.T, q *queue.Queue, n int) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(10 * time.Second); ; <-tick.C {
+		queues, err := q.Queues(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(queues) == 1 && queues[0].Stored == n && queues[0].InMemory == 0 && queues[0].Status == queue.QueueScheduled {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%+v", queues)
+		}
+	}
+}
+
 // A branch office dials in, proves who it is, and takes its mail over the same
 // connection: two whole relays, and between them ATRN.
 func TestATRNBetweenTwoRelays(t *testing.T) {
@@ -89,6 +110,7 @@ func TestATRNBetweenTwoRelays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	awaitHeld(t, q, 20)
 	provider := serve(t, &smtpserver.Server{Hostname: "provider.example", Agents: []smtpserver.Agent{heldMail(router)},
 		AllowInsecureAuth: true, Limits: smtpserver.Limits{Tarpit: -1},
 		Auth: smtpserver.PasswordAuth(func(_ context.Context, _ *smtpserver.Session, user, password string) error {
