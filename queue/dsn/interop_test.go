@@ -65,6 +65,7 @@ func TestPythonJudges(t *testing.T) {
 func pythonWithFlufl(t *testing.T) string {
 	for _, python := range []string{peers.NeedPython(t), "/usr/bin/python3"} {
 		if exec.Command(python, "-c", "import flufl.bounce").Run() == nil {
+			t.Logf("peer: %s with flufl.bounce", python)
 			return python
 		}
 	}
