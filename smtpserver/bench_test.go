@@ -115,16 +115,25 @@ func cpuTime(tb testing.TB) time.Duration {
 func BenchmarkIdle(b *testing.B) {
 	const n = 10_000
 	tlsConfig, _ := smtptest.TLSConfig(b)
-	for _, mode := range []string{"plain", "tls"} {
-		b.Run(mode, func(b *testing.B) {
+	ours := func(b *testing.B, srv *smtpserver.Server) string {
+		srv.Limits.Connections = -1
+		return smtptest.NewServer(b, srv).Addr
+	}
+	for _, s := range []struct {
+		name, mode string
+		start      func(b *testing.B) (addr string)
+	}{
+		{"bridgehead/plain", "plain", func(b *testing.B) string { return ours(b, &smtpserver.Server{}) }},
+		{"bridgehead/tls", "tls", func(b *testing.B) string {
+			return ours(b, &smtpserver.Server{TLSConfig: tlsConfig, TLSMode: smtpserver.TLSImplicit})
+		}},
+		{"go-smtp/plain", "plain", startGoSMTP},
+	} {
+		b.Run(s.name, func(b *testing.B) {
 			for range b.N {
-				srv := &smtpserver.Server{Limits: smtpserver.Limits{Connections: -1}}
-				if mode == "tls" {
-					srv.TLSConfig, srv.TLSMode = tlsConfig, smtpserver.TLSImplicit
-				}
-				s := smtptest.NewServer(b, srv)
+				addr := s.start(b)
 				rss, counted := memory(b)
-				client := exec.Command(os.Args[0], s.Addr, strconv.Itoa(n), mode)
+				client := exec.Command(os.Args[0], addr, strconv.Itoa(n), s.mode)
 				client.Env = append(os.Environ(), benchClientEnv+"=1")
 				client.Stderr = os.Stderr
 				in, err := client.StdinPipe()
