@@ -334,7 +334,11 @@ func (s *Spool) nextSegment(f file, size int64) (*segment, error) {
 			return nil, err
 		}
 	}
-	g, err := s.begin(f, s.nextNumber, s.active)
+	prev := s.active
+	if prev == nil {
+		prev = s.newest() // recovered: what was cut off there stays cut off
+	}
+	g, err := s.begin(f, s.nextNumber, prev)
 	s.nextNumber++ // also after an error: the name may be in use on disk
 	if err != nil {
 		f.Close()

@@ -42,10 +42,8 @@ func TestCompact(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 30 { // housekeeping does the same at the same time
-		s.deleteDead()
-		s.compact()
+		s.tidy()
 	}
-	s.deleteDead()
 	st := s.Stats()
 	// 60 messages of a good KiB live: 64 KiB at most a quarter full each, and
 	// the active segment.
@@ -109,8 +107,7 @@ func TestWriteAmplification(t *testing.T) {
 			late = append(late[:k], late[k+1:]...)
 		}
 		if i%100 == 0 {
-			s.deleteDead()
-			s.compact()
+			s.tidy()
 			st := s.Stats()
 			if i > 5000 {
 				most = max(most, float64(st.Segments*64<<10)/float64(st.Live+3*64<<10))
@@ -193,7 +190,7 @@ func TestDeadSegmentsGo(t *testing.T) {
 	if err := s.Sync(bg); err != nil {
 		t.Fatal(err)
 	}
-	s.deleteDead()
+	s.tidy()
 	es, err := os.ReadDir(filepath.Join(s.dir, "log"))
 	if err != nil || len(es) > 2 {
 		t.Errorf("%d files are left, %v", len(es), err)
@@ -224,8 +221,9 @@ func TestSyncFails(t *testing.T) {
 	if err := s.Put(bg, testMessage("new", trialContent("new", 100)), forever); err != nil {
 		t.Fatalf("Put: %v", err)
 	}
-	s.compact()
-	s.deleteDead()
+	for range 2 { // to empty it, and to delete it
+		s.tidy()
+	}
 	d.mu.Lock()
 	there := d.names[failed] != nil
 	d.mu.Unlock()

@@ -122,6 +122,24 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestDamageIsNotTorn damages the last record of a spool that was opened again
+// since: it was durable, so this cannot be a torn end.
+func TestDamageIsNotTorn(t *testing.T) {
+	dir, path, at := closedSpool(t, 2)
+	if err := openTest(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, path, int64(at[1].off)+20)
+	v, err := Inspect(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if r := v.Recovery(); len(r.Damaged) != 1 || r.Cut != 0 || r.Messages != 1 {
+		t.Errorf("recovery says %+v", r)
+	}
+}
+
 // TestTornEnd cuts the log at every byte of its last commit.
 func TestTornEnd(t *testing.T) {
 	dir, path, at := closedSpool(t, 3)

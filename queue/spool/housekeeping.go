@@ -28,10 +28,7 @@ func (s *Spool) housekeeping() {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
-		s.emptyTrash()
-		s.deleteDead()
-		s.prepareSpare()
-		s.compact()
+		s.tidy()
 		select {
 		case <-s.stop:
 			return
@@ -39,6 +36,17 @@ func (s *Spool) housekeeping() {
 		case <-t.C:
 		}
 	}
+}
+
+// tidy does what there is to do. One goroutine at a time does it: tests do it
+// too.
+func (s *Spool) tidy() {
+	s.tidying.Lock()
+	defer s.tidying.Unlock()
+	s.emptyTrash()
+	s.deleteDead()
+	s.prepareSpare()
+	s.compact()
 }
 
 // emptyTrash removes the content files of messages whose removal is durable.

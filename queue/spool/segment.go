@@ -149,3 +149,44 @@ func (s *Spool) newSegment(number uint32, path string, f file, size int64) *segm
 		graves: make(map[uint32]int), sources: make(map[uint32]bool),
 	}
 }
+
+// goOn makes the last segment that was recovered the active one, where a full
+// disk has no room for a new one. What lies behind its end is overwritten
+// first: records of a commit that was torn must not come back behind new ones.
+func (s *Spool) goOn(full error) error {
+	last := s.newest()
+	if last == nil || last.closed {
+		return full
+	}
+	f, err := s.fs.Open(last.path, write)
+	if err != nil {
+		return diskError(err)
+	}
+	for off := last.end; off < last.capacity && err == nil; {
+		n := min(last.capacity-off, 1<<20)
+		err = f.WriteAt([][]byte{make([]byte, n)}, off)
+		off += n
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Close()
+		return diskError(err)
+	}
+	last.file.Close()
+	last.file, last.writable = f, true
+	s.active = last
+	s.used.Store(last.end)
+	return nil
+}
+
+// newest is the segment with the highest number, nil if there is none.
+func (s *Spool) newest() (last *segment) {
+	for _, g := range s.segments {
+		if last == nil || g.number > last.number {
+			last = g
+		}
+	}
+	return last
+}

@@ -80,6 +80,8 @@ type Spool struct {
 	trash     []uint64
 	closed    bool
 
+	tidying sync.Mutex // see tidy
+
 	kicked chan struct{} // wakes housekeeping
 	done   chan struct{} // closed when housekeeping has ended
 	stop   chan struct{} // closed to end it
@@ -162,7 +164,15 @@ func (s *Spool) start() error {
 	if err := s.recover(); err != nil {
 		return err
 	}
-	if err := s.rotate(0); err != nil {
+	err := s.rotate(0)
+	if errors.Is(err, queue.ErrFull) {
+		s.deleteDead() // which may make room
+		if err = s.rotate(0); errors.Is(err, queue.ErrFull) {
+			s.noSpare = err
+			err = s.goOn(err)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	s.mu.Lock()
