@@ -2,6 +2,7 @@ package dmarc
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -234,5 +235,27 @@ func TestQueriesAreBounded(t *testing.T) {
 	}
 	if n := dns.Count("_dmarc.example.net", "TXT"); n != 0 {
 		t.Errorf("asked %d times for a foreign name", n)
+	}
+}
+
+// Oversized answers are read as far as they make sense, and no further.
+func TestOversizedAnswers(t *testing.T) {
+	var zone strings.Builder
+	zone.WriteString(`_dmarc.many.example. TXT "v=DMARC1; p=reject"` + "\n")
+	for i := range 300 {
+		fmt.Fprintf(&zone, "_dmarc.many.example. TXT \"noise %d %s\"\n", i, strings.Repeat("x", 100))
+	}
+	zone.WriteString(`_dmarc.long.example. TXT "v=DMARC1; p=reject; rua="`)
+	for range 1000 {
+		zone.WriteString(` "mailto:someone.with.a.long.name@long.example,"`)
+	}
+	zone.WriteString(` "; ` + strings.Repeat("x=1;", 50) + "\"\n")
+	checker, _ := newChecker(t, zone.String())
+	s, d := proofs("")
+	for _, author := range []string{"many.example", "long.example"} {
+		v := checker.Check(t.Context(), author, s, d)
+		if v.Result != Fail || v.Disposition != Reject || len(v.Record.Reports) > maxURIs {
+			t.Errorf("%s: %s, %s (%v)", author, v.Result, v.Disposition, v.Err)
+		}
 	}
 }

@@ -95,8 +95,10 @@ func ParseKey(record string) (*PublicKey, error) {
 	if err != nil {
 		return nil, errors.New("p= is not base64")
 	}
-	k.key, err = parsePublic(tags.Value("k"), b)
-	return k, err
+	if k.key, err = parsePublic(tags.Value("k"), b); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 func parsePublic(kind string, b []byte) (crypto.PublicKey, error) {
