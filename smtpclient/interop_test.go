@@ -34,6 +34,7 @@ var peerStarts = []struct {
 	name  string
 	start func(*testing.T, *keyPair) *peer
 }{
+	{"go-smtp", startGoSMTP},
 	{"Postfix", func(t *testing.T, k *keyPair) *peer { return startPostfix(t, k) }},
 	{"Exim", startExim},
 	{"OpenSMTPD", startOpenSMTPD},
