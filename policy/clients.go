@@ -58,7 +58,7 @@ type clients struct {
 // prepare checks the settings. What is wrong is left out of the class, so
 // that it never holds more clients than was meant; a fault in Except empties
 // the whole.
-func (c *Clients) prepare() (*clients, error) {
+func (c *Clients) prepare() (*clients, []error) {
 	p := &clients{everyone: c.Everyone, anonymous: c.Anonymous, authenticated: c.Authenticated,
 		identities: make(map[string]bool), keys: make(map[[sha256.Size]byte]bool)}
 	var errs []error
@@ -92,11 +92,13 @@ func (c *Clients) prepare() (*clients, error) {
 		p.certNames = append(p.certNames, one...)
 	}
 	if c.Except != nil {
-		if p.except, err = c.Except.prepare(); err != nil {
-			return new(clients), errors.Join(append(errs, err)...)
+		except, wrong := c.Except.prepare()
+		if len(wrong) > 0 {
+			return new(clients), append(errs, wrong...)
 		}
+		p.except = except
 	}
-	return p, errors.Join(errs...)
+	return p, errs
 }
 
 // patterns are names and "*.name"s in canonical form.

@@ -206,7 +206,7 @@ func TestOpenRelaysAreTold(t *testing.T) {
 		relay Relay
 		want  string
 	}{
-		{Relay{Grants: []Grant{{To: Clients{Everyone: true}, Rights: ExchangeServers}}}, "accept-any-recipient for everyone"},
+		{Relay{Grants: []Grant{{To: Clients{Everyone: true}, Rights: ExchangeServers}}}, "policy: Grants[0]: accept-any-recipient for everyone"},
 		{Relay{Grants: []Grant{{To: Clients{Anonymous: true}, Rights: AcceptAnyRecipient}}}, "for all anonymous clients"},
 		{Relay{Networks: halves}, "together"},
 		{Relay{Grants: []Grant{{To: Clients{Hosts: []string{"*.com"}}, Rights: AcceptAnyRecipient}}}, `relay host "*.com"`},

@@ -36,7 +36,7 @@ func ExampleRelay() {
 	fmt.Println(relay.Validate())
 	// Output:
 	// <nil>
-	// policy: accept-any-recipient for everyone except a list: that would be an open relay
+	// policy: Grants[3]: accept-any-recipient for everyone except a list: that would be an open relay
 }
 
 // Lists of one's own and in the DNS. The organisation's firewall passes on what

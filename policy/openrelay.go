@@ -18,15 +18,14 @@ func (r *Relay) Validate() error {
 }
 
 // wide says in which way a grant relays for the world.
-func (r *Relay) wide(g *Grant) error {
+func (r *Relay) wide(g *Grant) []error {
 	if g.Rights&AcceptAnyRecipient == 0 || r.DangerouslyRelayForEveryone {
 		return nil
 	}
 	return wideClients(&g.To)
 }
 
-func wideClients(c *Clients) error {
-	var errs []error
+func wideClients(c *Clients) (errs []error) {
 	open := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("policy: "+format+": that would be an open relay", args...))
 	}
@@ -65,7 +64,7 @@ func wideClients(c *Clients) error {
 			open("relay certificate name %q stands for all names below a public suffix", n)
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // widestTotal bounds all IPv4 networks together: 2^28 addresses, sixteen

@@ -78,13 +78,16 @@ func (r *Relay) all() []Grant {
 func (r *Relay) prepare() (*grants, error) {
 	g := &grants{resolver: r.Resolver}
 	var errs []error
-	for _, grant := range r.all() {
-		if err := r.wide(&grant); err != nil {
-			errs = append(errs, err)
+	for i, grant := range r.all() {
+		wide := r.wide(&grant)
+		if len(wide) > 0 {
 			grant.Rights &^= AcceptAnyRecipient
 		}
-		to, err := grant.To.prepare()
-		if err != nil {
+		to, wrong := grant.To.prepare()
+		for _, err := range append(wide, wrong...) {
+			if i < len(r.Grants) {
+				err = fmt.Errorf("policy: Grants[%d]: %s", i, strings.TrimPrefix(err.Error(), "policy: "))
+			}
 			errs = append(errs, err)
 		}
 		g.add(to, grant.Rights)
