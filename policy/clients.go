@@ -125,22 +125,6 @@ type client struct {
 	s        *smtpserver.Session
 	ip       netip.Addr
 	resolver Resolver
-	names    *names
-}
-
-// names are the confirmed ones of the client's address, once looked up.
-type names struct {
-	known bool
-	list  []string
-	err   error
-}
-
-func (c *client) hostNames() ([]string, error) {
-	if !c.names.known {
-		c.names.list, c.names.err = confirmedNames(c.ctx, orDefault(c.resolver), c.ip)
-		c.names.known = true
-	}
-	return c.names.list, c.names.err
 }
 
 // has says whether the client belongs to the class. With an error it does not,
@@ -164,7 +148,7 @@ func (p *clients) meets(c *client) (bool, error) {
 	case len(p.hosts) == 0 || !c.ip.IsValid():
 		return false, nil
 	}
-	list, err := c.hostNames()
+	list, err := hostNames(c.ctx, c.s, c.resolver, c.ip)
 	if matchAny(p.hosts, list) {
 		return true, nil
 	}

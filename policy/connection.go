@@ -138,7 +138,7 @@ func (j *connectionJudge) judge(ctx context.Context, s *smtpserver.Session, ip n
 	v, _ := s.Value(j).(*judgement)
 	if v == nil || v.ip != ip {
 		v = &judgement{ip: ip}
-		v.allowed, v.err = j.decide(ctx, ip)
+		v.allowed, v.err = j.decide(ctx, s, ip)
 		s.SetValue(j, v)
 	}
 	if own, _ := clientIP(s); v.allowed && own == ip {
@@ -148,13 +148,13 @@ func (j *connectionJudge) judge(ctx context.Context, s *smtpserver.Session, ip n
 }
 
 // decide: allowed is what the own lists say.
-func (j *connectionJudge) decide(ctx context.Context, ip netip.Addr) (allowed bool, err error) {
+func (j *connectionJudge) decide(ctx context.Context, s *smtpserver.Session, ip netip.Addr) (allowed bool, err error) {
 	if j.f.Allow.Contains(ip) {
 		return true, nil
 	}
 	blocked := j.f.Block.Contains(ip)
 	if len(j.f.AllowHosts) > 0 {
-		names, err := confirmedNames(ctx, j.f.Resolver, ip)
+		names, err := hostNames(ctx, s, j.f.Resolver, ip)
 		if matchAny(j.f.AllowHosts, names) {
 			return true, nil
 		}

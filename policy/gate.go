@@ -48,6 +48,10 @@ type Gate struct {
 	// none of their own. Default net.DefaultResolver.
 	Resolver Resolver
 
+	// ReverseDNS writes the clients' host names into the Received field, as
+	// in [Trace].
+	ReverseDNS bool
+
 	// Policies of this package. Those that need to know the accepted domains
 	// get the Gate's, unless they have some of their own.
 	Pressure     *Pressure
@@ -141,7 +145,7 @@ func (g *Gate) agents(relay *Relay, domains *Domains, own []smtpserver.Agent) []
 	if g.Reputation != nil { // good is what nobody has refused
 		all = append(all, smtpserver.Agent{Name: "reputation", EndOfData: g.Reputation.Agent().EndOfData})
 	}
-	all = append(all, new(Trace).Agent())
+	all = append(all, (&Trace{ReverseDNS: g.ReverseDNS, Resolver: g.Resolver}).Agent())
 	if g.Tarpit != nil {
 		all = append(all, g.Tarpit.Agent())
 	}

@@ -49,7 +49,7 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		rcpts = append(rcpts, queue.Recipient{Addr: a.as, Options: r.Options, Route: a.route})
 		ptrs = append(ptrs, &rcpts[len(rcpts)-1])
 	}
-	if err := trace(s, m); err != nil {
+	if err := trace(s, m, ""); err != nil {
 		return "", err
 	}
 	qm := &queue.Message{

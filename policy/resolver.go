@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // A Resolver asks the DNS. *net.Resolver is one, and net.DefaultResolver is
@@ -72,6 +74,26 @@ func confirmedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, e
 		}
 	}
 	return confirmed, failed
+}
+
+// names are the confirmed ones of a session's address, once looked up.
+type names struct {
+	ip   netip.Addr
+	list []string
+	err  error
+}
+
+type namesKey struct{}
+
+// hostNames are confirmedNames, looked up once in a session.
+func hostNames(ctx context.Context, s *smtpserver.Session, r Resolver, ip netip.Addr) ([]string, error) {
+	n, _ := s.Value(namesKey{}).(*names)
+	if n == nil || n.ip != ip {
+		n = &names{ip: ip}
+		n.list, n.err = confirmedNames(ctx, orDefault(r), ip)
+		s.SetValue(namesKey{}, n)
+	}
+	return n.list, n.err
 }
 
 // claimedNames are the names that an address has by reverse DNS, in lower

@@ -118,8 +118,6 @@ type standing struct {
 	tls      bool
 	rights   Right
 	err      error // rights may be missing because of it
-
-	names names
 }
 
 type standingKey struct{}
@@ -156,10 +154,7 @@ func (st *standing) get(ctx context.Context, s *smtpserver.Session) (Right, erro
 	if st.known && st.ip == ip && st.identity == s.Identity() && st.tls == (s.TLS() != nil) {
 		return st.rights, st.err
 	}
-	if st.ip != ip {
-		st.names = names{}
-	}
-	c := client{ctx: ctx, s: s, ip: ip, resolver: st.grants.resolver, names: &st.names}
+	c := client{ctx: ctx, s: s, ip: ip, resolver: st.grants.resolver}
 	var rights Right
 	var errs []error
 	for _, g := range st.grants.list {

@@ -20,29 +20,44 @@ import (
 //
 // The "for" clause is there only where the message has one recipient: with
 // several it would tell each of the others.
-type Trace struct{}
+type Trace struct {
+	// ReverseDNS looks up the client's host name, and writes it before its
+	// address where the name has that address too:
+	//
+	//	Received: from client.example (mail.client.example [192.0.2.1])
+	ReverseDNS bool
+	// Resolver asks the DNS. Default net.DefaultResolver.
+	Resolver Resolver
+}
 
 // Agent adds the field at the end of data; it belongs after every agent that
 // adds fields of its own. [Handover] adds it to messages that did not come by
 // here, because an agent has answered ErrAccept.
 func (t *Trace) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "trace", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		return trace(s, m)
+	return smtpserver.Agent{Name: "trace", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		name := ""
+		if ip, ok := clientIP(s); ok && t.ReverseDNS {
+			// Without an answer there is no name to write.
+			if names, _ := hostNames(ctx, s, t.Resolver, ip); len(names) > 0 && heloFit(names[0]) {
+				name = names[0]
+			}
+		}
+		return trace(s, m, name)
 	}}
 }
 
 type tracedKey struct{}
 
-// trace adds the field, once.
-func trace(s *smtpserver.Session, m *smtpserver.Message) error {
+// trace adds the field, once; name is the client's by DNS, or empty.
+func trace(s *smtpserver.Session, m *smtpserver.Message, name string) error {
 	if done, _ := s.Value(tracedKey{}).(*smtpserver.Message); done == m {
 		return nil
 	}
 	s.SetValue(tracedKey{}, m)
-	return m.Header.Prepend(received(s, m))
+	return m.Header.Prepend(received(s, m, name))
 }
 
-func received(s *smtpserver.Session, m *smtpserver.Message) string {
+func received(s *smtpserver.Session, m *smtpserver.Message, name string) string {
 	b := make([]byte, 0, 512)
 	b = append(b, "Received: from "...)
 	ip, isIP := clientIP(s)
@@ -56,6 +71,9 @@ func received(s *smtpserver.Session, m *smtpserver.Message) string {
 	}
 	if isIP {
 		b = append(b, " ("...)
+		if name != "" {
+			b = append(append(b, name...), ' ')
+		}
 		b = appendLiteral(b, ip)
 		b = append(b, ')')
 	}

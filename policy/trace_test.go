@@ -63,6 +63,33 @@ func TestReceivedField(t *testing.T) {
 	}
 }
 
+func TestReceivedWithHostName(t *testing.T) {
+	dns := fakeDNS{
+		"PTR 192.0.2.1": "mail.client.example.", "A mail.client.example": "192.0.2.1",
+		"PTR 192.0.2.2": "mail.client.example.", // claims it only
+		"PTR 192.0.2.3": "FAIL",
+		"PTR 192.0.2.4": "a(b.example.", "A a(b.example": "192.0.2.4",
+	}
+	for from, want := range map[string]string{
+		"192.0.2.1": "from client.example (mail.client.example [192.0.2.1])\r\n",
+		"192.0.2.2": "from client.example ([192.0.2.2])\r\n",
+		"192.0.2.3": "from client.example ([192.0.2.3])\r\n",
+		"192.0.2.4": "from client.example ([192.0.2.4])\r\n",
+		"192.0.2.5": "from client.example ([192.0.2.5])\r\n",
+	} {
+		srv, out := install(t, &Gate{Domains: []Domain{{Name: "example.com"}}, Resolver: dns, ReverseDNS: true}, nil)
+		srv.Talk(t, from, envelope+body+"S: 250")
+		got := text(t, out.only(t))
+		if !strings.HasPrefix(got, "Received: "+want) {
+			t.Errorf("content %q, want %q", got, want)
+		}
+		field, _, _ := strings.Cut(got, "\r\n\t")
+		if ip, ok := fromClause(strings.TrimPrefix(field, "Received: ")); !ok || ip.String() != from {
+			t.Errorf("%q is not read as we wrote it: %v", field, ip)
+		}
+	}
+}
+
 // Whatever a client calls itself, it writes nothing into the header but a
 // name.
 func TestHeloFit(t *testing.T) {
