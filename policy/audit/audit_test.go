@@ -50,9 +50,9 @@ func (ts *trails) short() []string {
 }
 
 var (
-	no    = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "no"}
-	sick  = errors.New("sick")
-	agent = smtpserver.Agent{
+	no      = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "no"}
+	errSick = errors.New("sick")
+	agent   = smtpserver.Agent{
 		Name:    "judge",
 		Connect: func(context.Context, *smtpserver.Session) error { return nil },
 		Helo:    func(context.Context, *smtpserver.Session, string) error { return nil },
@@ -67,7 +67,7 @@ var (
 			return map[string]error{"header@example.org": no}[m.From]
 		},
 		EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
-			return map[string]error{"sick@example.org": sick, "drop@example.org": smtpserver.ErrDiscard, "fast@example.org": smtpserver.ErrAccept}[m.From]
+			return map[string]error{"sick@example.org": errSick, "drop@example.org": smtpserver.ErrDiscard, "fast@example.org": smtpserver.ErrAccept}[m.From]
 		},
 	}
 )

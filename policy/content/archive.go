@@ -23,10 +23,13 @@ var (
 // inside looks at the first bytes of a part and, where they are those of an
 // archive, at the names in it.
 func (a *Attachments) inside(c smtpserver.Content, p *mimetree.Part, names []string) (string, error) {
-	r := bufio.NewReaderSize(p.Open(c), 512)
-	head, err := r.Peek(tarMagic + 5)
-	if len(head) == 0 {
-		return "", nil
+	body := p.Open(c)
+	head := make([]byte, tarMagic+5)
+	n, err := io.ReadFull(body, head)
+	head = head[:n]
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF && !strings.HasPrefix(p.Type, "text/") && !a.AllowUnreadable {
+		// Others may decode what cannot be decoded here.
+		return called(names, p.Type) + " (cannot be decoded)", nil
 	}
 	if t := programType(head); t != "" && a.typeMatches(t) {
 		return called(names, t), nil
@@ -37,8 +40,8 @@ func (a *Attachments) inside(c smtpserver.Content, p *mimetree.Part, names []str
 	}
 	l := &look{a: a, bytes: orDefault(a.ArchiveSize, 32<<20), entries: int(orDefault(int64(a.ArchiveEntries), 1000)), depth: int(orDefault(int64(a.ArchiveDepth), 3))}
 	var name string
-	if err == nil || err == io.EOF {
-		name, err = l.archive(kind, r, l.depth)
+	if err == nil || err == io.ErrUnexpectedEOF {
+		name, err = l.archive(kind, io.MultiReader(bytes.NewReader(head), body), l.depth)
 	}
 	if name != "" {
 		return called(names, kind) + ": " + name, nil

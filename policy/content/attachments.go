@@ -15,6 +15,11 @@ import (
 
 // Attachments refuses messages with attachments of certain names or types, or
 // strips those attachments. Its zero value looks for none.
+//
+// It reads MIME (RFC 2045 and 2231), also in enclosed messages, and zip, tar
+// and gzip archives. It does not look into uuencoded text, winmail.dat, RAR and
+// 7z archives: refuse those by their names, and fragments by the type
+// message/partial.
 type Attachments struct {
 	// Names are patterns of path.Match for file names: "*.exe", "invoice*.js".
 	// Upper and lower case are the same, and so are names with dots or

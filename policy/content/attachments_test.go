@@ -93,6 +93,15 @@ func TestWhatIsNotAllowed(t *testing.T) {
 	}
 }
 
+// A decoder that forgives more than ours would see the archive.
+func TestWhatCannotBeDecoded(t *testing.T) {
+	m := strings.Replace(with("a.zip", zipped("evil.exe", "x")), "UEsDB", "=UEsDB", 1)
+	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, m, a.Agent())
+	b := *a
+	b.AllowUnreadable = true
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, m, b.Agent())
+}
+
 func TestWhatIsAllowedIsNotTouched(t *testing.T) {
 	for _, m := range []string{
 		mail,

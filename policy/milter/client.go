@@ -109,10 +109,10 @@ func (c *Client) Agent() smtpserver.Agent {
 			return c.onMail(ctx, s)
 		},
 		Rcpt: func(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
-			return c.ask(ctx, s, func(v *conversation) (reply, error) { return v.rcpt(s.Message(), to) })
+			return c.onTransaction(ctx, s, func(v *conversation) (reply, error) { return v.rcpt(s.Message(), to) })
 		},
 		Data: func(ctx context.Context, s *smtpserver.Session) error {
-			return c.ask(ctx, s, func(v *conversation) (reply, error) { return v.data(s.Message()) })
+			return c.onTransaction(ctx, s, func(v *conversation) (reply, error) { return v.data(s.Message()) })
 		},
 		EndOfData: c.onEndOfData,
 		Disconnect: func(_ context.Context, s *smtpserver.Session) {
@@ -126,6 +126,10 @@ func (c *Client) Agent() smtpserver.Agent {
 
 // key is where a session keeps its conversation with the milter.
 type key struct{ c *Client }
+
+// gaveUp is where it keeps the message that the milter could not be asked
+// about.
+type gaveUp struct{ c *Client }
 
 func (c *Client) current(s *smtpserver.Session) *conversation {
 	v, _ := s.Value(key{c}).(*conversation)
@@ -175,24 +179,42 @@ func (c *Client) onHelo(ctx context.Context, s *smtpserver.Session, name string)
 }
 
 func (c *Client) onMail(ctx context.Context, s *smtpserver.Session) error {
-	v, r, err := c.conversation(ctx, s)
-	if err != nil {
-		return c.down(err)
-	}
-	if err := c.verdict(r); err != nil {
+	if _, err := c.ready(ctx, s); err != nil {
 		return err
 	}
-	v.settled = false
-	return c.ask(ctx, s, func(v *conversation) (reply, error) { return v.mail(s, s.Message()) })
+	return c.ask(ctx, s, s.Message(), func(v *conversation) (reply, error) { return v.mail(s, s.Message()) })
+}
+
+// ready makes sure that there is a conversation, unless there was none to be
+// had for this message before.
+func (c *Client) ready(ctx context.Context, s *smtpserver.Session) (*conversation, error) {
+	if s.Value(gaveUp{c}) == s.Message() {
+		return nil, c.unseen()
+	}
+	v, r, err := c.conversation(ctx, s)
+	if err != nil {
+		return nil, c.down(s, err)
+	}
+	return v, c.verdict(r)
+}
+
+// onTransaction puts an event between MAIL and the end of data to the milter.
+// Of a message whose MAIL an agent before this one has kept from it, the
+// milter hears at the end of data.
+func (c *Client) onTransaction(ctx context.Context, s *smtpserver.Session, f func(*conversation) (reply, error)) error {
+	if s.Value(gaveUp{c}) == s.Message() {
+		return c.unseen()
+	}
+	if v := c.current(s); v == nil || v.message != s.Message() {
+		return nil
+	}
+	return c.ask(ctx, s, s.Message(), f)
 }
 
 // ask puts one event of a message to the milter.
-func (c *Client) ask(ctx context.Context, s *smtpserver.Session, f func(*conversation) (reply, error)) error {
+func (c *Client) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message, f func(*conversation) (reply, error)) error {
 	v := c.current(s)
-	if v == nil {
-		return c.unseen()
-	}
-	if v.accepted || v.settled {
+	if v == nil || v.accepted || v.settled && v.message == m {
 		return nil
 	}
 	var r reply
@@ -202,51 +224,77 @@ func (c *Client) ask(ctx context.Context, s *smtpserver.Session, f func(*convers
 	})
 	if err != nil {
 		c.hangUp(s, v)
-		return c.down(err)
+		return c.down(s, err)
 	}
 	v.settled = r.act == actAccept || r.act == actDiscard
 	return c.verdict(r)
 }
 
-func (c *Client) onEndOfData(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-	v := c.current(s)
-	if v == nil {
-		if c.PassWhenDown {
-			c.counters.passed.Add(1)
+// envelope tells the milter what it has not heard of a message.
+func (c *Client) envelope(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+	steps := []func(*conversation) (reply, error){func(v *conversation) (reply, error) { return v.mail(s, m) }}
+	for _, rcpt := range m.Recipients {
+		steps = append(steps, func(v *conversation) (reply, error) { return v.rcpt(m, rcpt.Addr) })
+	}
+	steps = append(steps, func(v *conversation) (reply, error) { return v.data(m) })
+	for _, step := range steps {
+		if err := c.ask(ctx, s, m, step); err != nil {
+			return err
 		}
-		return c.unseen()
+	}
+	return nil
+}
+
+func (c *Client) onEndOfData(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+	v, err := c.ready(ctx, s)
+	if err == nil && v != nil && v.message != m && !v.accepted {
+		err = c.envelope(ctx, s, m)
+	}
+	if err != nil {
+		return err
+	}
+	if v = c.current(s); v == nil { // and yet no error: PassWhenDown
+		c.counters.passed.Add(1)
+		return nil
 	}
 	if v.accepted || v.settled {
 		return nil
 	}
 	var r reply
 	var changes []change
-	err := v.within(ctx, c.contentTimeout(), func() (err error) {
+	err = v.within(ctx, c.contentTimeout(), func() (err error) {
 		if r, err = v.content(m); err == nil && r.act == actContinue {
 			changes, r, err = v.end(m)
 		}
 		return err
 	})
-	if err == nil && r.err() == nil {
-		if err = v.apply(s, m, changes); err != nil {
-			// It may be half changed: this one cannot pass.
-			var refused *smtp.SMTPError
-			if errors.As(err, &refused) {
-				c.counters.refused.Add(1)
-				return refused
-			}
-			c.hangUp(s, v)
-			c.failed(err)
-			return errDown
-		}
-	}
 	if err != nil {
 		c.hangUp(s, v)
-		return c.down(err)
+		if err := c.down(s, err); err != nil {
+			return err
+		}
+		c.counters.passed.Add(1)
+		return nil
 	}
+	return c.carryOut(s, v, m, changes, r)
+}
+
+// carryOut does what the milter wants done with a message.
+func (c *Client) carryOut(s *smtpserver.Session, v *conversation, m *smtpserver.Message, changes []change, r reply) error {
 	c.counters.messages.Add(1)
 	if err := c.verdict(r); err != nil {
 		return err
+	}
+	if err := v.apply(s, m, changes); err != nil {
+		var refused *smtp.SMTPError
+		if errors.As(err, &refused) {
+			c.counters.refused.Add(1)
+			return refused
+		}
+		// It may be half changed: this one cannot pass, even where mail may.
+		c.hangUp(s, v)
+		c.failed(err)
+		return errDown
 	}
 	if len(m.Recipients) == 0 { // the milter removed all of them
 		return smtpserver.ErrDiscard
@@ -270,8 +318,9 @@ func (c *Client) verdict(r reply) error {
 var errDown = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "A content filter is not available, try again later"}
 
 // down is the answer to a message that the milter could not be asked about.
-func (c *Client) down(err error) error {
+func (c *Client) down(s *smtpserver.Session, err error) error {
 	c.failed(err)
+	s.SetValue(gaveUp{c}, s.Message())
 	return c.unseen()
 }
 

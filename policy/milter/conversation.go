@@ -24,9 +24,10 @@ type conversation struct {
 
 	actions, steps uint32
 
-	accepted bool // the whole session: the milter wants to hear no more of it
-	settled  bool // the message in hand likewise
-	open     bool // a message was begun
+	accepted bool                // the whole session: the milter wants to hear no more of it
+	message  *smtpserver.Message // the one that it was told of last
+	settled  bool                // of which it wants to hear no more
+	open     bool                // and which has not ended yet
 }
 
 // begin connects and tells the milter of the client, and of its HELO where
@@ -150,7 +151,7 @@ func (v *conversation) mail(s *smtpserver.Session, m *smtpserver.Message) (reply
 			return reply{}, err
 		}
 	}
-	v.open, v.settled = true, false
+	v.message, v.open, v.settled = m, true, false
 	if v.without(noMail) {
 		return proceed, nil
 	}

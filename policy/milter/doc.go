@@ -22,7 +22,8 @@
 //
 // # Why not a library
 //
-// The protocol is spoken by this package itself, in versions 2 to 6. The
-// existing Go client for it hands SKIP, rejected negotiations and progress
-// without end to its caller as errors or not at all, and has no DATA.
+// The protocol, in versions 2 to 6, is spoken by this package itself. The
+// client of github.com/emersion/go-milter v0.5.0 takes SKIP for an error,
+// cannot send DATA, and lets a milter hold it up for ever with signs of
+// progress.
 package milter

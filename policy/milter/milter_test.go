@@ -2,13 +2,17 @@ package milter
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 const message = "Received: from x\r\nSubject:  two spaces\r\n\tand a fold\r\nX-A: 1\r\nx-a: 2\r\n\r\nbody\r\n.dot\r\n"
@@ -17,16 +21,16 @@ func TestTheMilterHearsTheWholeSession(t *testing.T) {
 	f := startFake(t, &fake{})
 	c := &Client{Address: f.addr}
 	s := agenttest.Start(t, c.Agent())
-	smtp := s.Dial(t)
+	client := s.Dial(t)
 	for range 2 {
-		if code, text := smtp.Send("a@example.org", []string{"b@example.com", "c@example.com"}, message); code != 250 {
+		if code, text := client.Send("a@example.org", []string{"b@example.com", "c@example.com"}, message); code != 250 {
 			t.Fatal(code, text)
 		}
 	}
-	smtp.Want(250, "MAIL FROM:<>")
-	smtp.Want(250, "RSET")
-	smtp.Want(250, "MAIL FROM:<d@example.org>")
-	smtp.Want(221, "QUIT")
+	client.Want(250, "MAIL FROM:<>")
+	client.Want(250, "RSET")
+	client.Want(250, "MAIL FROM:<d@example.org>")
+	client.Want(221, "QUIT")
 	s.Close()
 	for _, m := range s.Taken() {
 		if m.Data != message {
@@ -239,4 +243,38 @@ func FuzzReply(f *testing.F) {
 			path(data)
 		}
 	})
+}
+
+// An agent before the milter that accepts at MAIL keeps that event from it,
+// and nothing else: at the end of data it hears all.
+func TestEventsKeptFromTheMilter(t *testing.T) {
+	f := startFake(t, &fake{})
+	accept := func() error { return smtpserver.ErrAccept }
+	first := smtpserver.Agent{
+		Name:    "first",
+		Connect: func(context.Context, *smtpserver.Session) error { return accept() },
+		Mail:    func(context.Context, *smtpserver.Session, string, *smtp.MailOptions) error { return accept() },
+		Rcpt:    func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error { return accept() },
+		Data:    func(context.Context, *smtpserver.Session) error { return accept() },
+	}
+	c := &Client{Address: f.addr}
+	s := agenttest.Start(t, first, c.Agent())
+	client := s.Dial(t)
+	for range 2 {
+		if code, text := client.Send("a@example.org", []string{"b@example.com"}, message); code != 250 {
+			t.Fatal(code, text)
+		}
+	}
+	one := []string{"M <a@example.org>", "R <b@example.com>", "T ", "L Received|from x"}
+	got := f.commands()
+	if !slices.Equal(got[:5], append([]string{"H client.example.org"}, one...)) || !slices.Equal(got[11:15], one) {
+		t.Errorf("the milter heard\n%s", strings.Join(got, "\n"))
+	}
+	if n := c.Counters(); n.Messages != 2 {
+		t.Errorf("counters %+v", n)
+	}
+	// And it can still refuse.
+	f = startFake(t, &fake{script: map[byte][]packet{cmdRcpt: {{actReject, ""}}}})
+	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, message, first, (&Client{Address: f.addr}).Agent())
+	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, message, first, (&Client{Address: "/nonexistent"}).Agent())
 }

@@ -65,7 +65,7 @@ func (m *Map) add(e Entry) error {
 	for _, x := range e.Except {
 		c, _, err := canonical(x)
 		if err != nil {
-			return fmt.Errorf("Except: %w", err)
+			return fmt.Errorf("exception: %w", err)
 		}
 		except[c] = true
 	}

@@ -70,7 +70,7 @@ func TestMapErrors(t *testing.T) {
 		"entry 2":                    {{Internal: "a.example", External: "b.example"}, {Internal: "a.example", External: "c.example"}},
 		"external side stands twice": {{Internal: "a.example", External: "c.example"}, {Internal: "b.example", External: "c.example"}},
 		"is no domain":               {{Internal: "", External: "c.example"}},
-		"Except":                     {{Internal: "a.example", External: "c.example", Except: []string{"x y"}}},
+		"exception":                  {{Internal: "a.example", External: "c.example", Except: []string{"x y"}}},
 		"without SMTPUTF8":           {{Internal: "jörg@a.example", External: "joerg@c.example"}},
 	} {
 		if _, err := NewMap(es...); err == nil || !strings.Contains(err.Error(), want) {

@@ -12,16 +12,10 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 )
 
-// fields are the unfolded values of all fields of that name.
-func (p *Part) fields(name string) []string {
-	var vs []string
-	for _, f := range Fields(p.Header) {
-		k, v, ok := bytes.Cut(f, []byte{':'})
-		if ok && strings.EqualFold(string(bytes.TrimRight(k, " \t")), name) {
-			vs = append(vs, unfold(string(v)))
-		}
-	}
-	return vs
+// A field is a value with parameters: Content-Type and its like.
+type field struct {
+	value  string // lower case
+	params []param
 }
 
 // Fields cuts a raw header into its fields, each with its folding.
@@ -46,8 +40,12 @@ func fieldLen(b []byte) int {
 	}
 }
 
-func unfold(v string) string {
-	return strings.TrimSpace(strings.NewReplacer("\r\n", "", "\n", "").Replace(v))
+func unfold(v []byte) string {
+	v = bytes.TrimSpace(v)
+	if bytes.IndexByte(v, '\n') < 0 {
+		return string(v)
+	}
+	return string(bytes.ReplaceAll(bytes.ReplaceAll(v, []byte("\r\n"), nil), []byte("\n"), nil))
 }
 
 // read takes from the header what the tree needs.
@@ -56,25 +54,36 @@ func (p *Part) read(digest bool) {
 	if digest { // RFC 2046, 5.1.5
 		p.Type = "message/rfc822"
 	}
-	if v := p.fields("Content-Type"); len(v) > 0 {
-		if t, _ := parseValue(v[0]); t != "" {
-			p.Type = t
+	for rest := p.Header; len(rest) > 0; {
+		n := fieldLen(rest)
+		name, value, ok := bytes.Cut(rest[:n], []byte{':'})
+		rest = rest[n:]
+		if !ok || len(name) < 8 || !bytes.EqualFold(name[:8], []byte("Content-")) {
+			continue
+		}
+		switch name = bytes.TrimRight(name[8:], " \t"); {
+		case bytes.EqualFold(name, []byte("Type")):
+			p.types = append(p.types, parseValue(unfold(value)))
+		case bytes.EqualFold(name, []byte("Disposition")):
+			p.dispositions = append(p.dispositions, parseValue(unfold(value)))
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")) && p.Encoding == "":
+			p.Encoding = parseValue(unfold(value)).value
 		}
 	}
-	if v := p.fields("Content-Transfer-Encoding"); len(v) > 0 {
-		p.Encoding, _ = parseValue(v[0])
+	if len(p.types) > 0 && p.types[0].value != "" {
+		p.Type = p.types[0].value
 	}
-	if v := p.fields("Content-Disposition"); len(v) > 0 {
-		p.Disposition, _ = parseValue(v[0])
+	if len(p.dispositions) > 0 {
+		p.Disposition = p.dispositions[0].value
 	}
 }
 
 // Types are the media types of all Content-Type fields that the part has.
 func (p *Part) Types() []string {
 	ts := []string{p.Type}
-	for _, v := range p.fields("Content-Type") {
-		if t, _ := parseValue(v); t != "" && !slices.Contains(ts, t) {
-			ts = append(ts, t)
+	for _, f := range p.types {
+		if f.value != "" && !slices.Contains(ts, f.value) {
+			ts = append(ts, f.value)
 		}
 	}
 	return ts
@@ -82,9 +91,8 @@ func (p *Part) Types() []string {
 
 // Param is a parameter of the part's Content-Type, "" where there is none.
 func (p *Part) Param(name string) string {
-	for _, v := range p.fields("Content-Type") {
-		_, params := parseValue(v)
-		for _, q := range params {
+	for _, f := range p.types {
+		for _, q := range f.params {
 			if q.key == name {
 				return q.value
 			}
@@ -102,17 +110,16 @@ func (p *Part) Names() []string {
 			names = append(names, n)
 		}
 	}
-	for _, field := range []string{"Content-Disposition", "Content-Type"} {
-		for _, v := range p.fields(field) {
-			_, params := parseValue(v)
-			for _, base := range []string{"filename", "name"} {
-				for _, q := range params {
+	for _, fields := range [...][]field{p.dispositions, p.types} {
+		for _, f := range fields {
+			for _, base := range [...]string{"filename", "name"} {
+				for _, q := range f.params {
 					if q.key == base {
 						add(q.value)
 						add(decodeWords(q.value))
 					}
 				}
-				add(extended(params, base))
+				add(extended(f.params, base))
 			}
 		}
 	}
@@ -125,10 +132,10 @@ const maxParams = 200
 
 // parseValue reads "value; key=value; ...", with what people write in place of
 // it: no quotes where they are due, comments, empty parameters.
-func parseValue(s string) (value string, params []param) {
-	value, s, _ = strings.Cut(s, ";")
-	value = strings.ToLower(strings.TrimSpace(cutComment(value)))
-	for len(params) < maxParams {
+func parseValue(s string) (f field) {
+	value, s, _ := strings.Cut(s, ";")
+	f.value = strings.ToLower(strings.TrimSpace(cutComment(value)))
+	for len(f.params) < maxParams {
 		s = strings.TrimLeft(s, "; \t\r\n")
 		if s == "" {
 			break
@@ -144,9 +151,9 @@ func parseValue(s string) (value string, params []param) {
 		key := strings.ToLower(strings.TrimSpace(s[:i]))
 		var v string
 		v, s = paramValue(strings.TrimLeft(s[i+1:], " \t\r\n"))
-		params = append(params, param{key, v})
+		f.params = append(f.params, param{key, v})
 	}
-	return value, params
+	return f
 }
 
 func cutComment(v string) string {
@@ -183,6 +190,9 @@ func paramValue(s string) (value, rest string) {
 // extended puts together a parameter in the form of RFC 2231: key*=, key*0=,
 // key*0*=, ...
 func extended(params []param, base string) string {
+	if !slices.ContainsFunc(params, func(q param) bool { return strings.HasPrefix(q.key, base+"*") }) {
+		return ""
+	}
 	var pieces [maxParams]struct {
 		set, coded bool
 		value      string
@@ -242,6 +252,9 @@ func CharsetReader(charset string, r io.Reader) (io.Reader, error) {
 // decodeWords reads encoded-words (RFC 2047), which stand in names although
 // they may not.
 func decodeWords(s string) string {
+	if !strings.Contains(s, "=?") {
+		return s
+	}
 	d := mime.WordDecoder{CharsetReader: CharsetReader}
 	if u, err := d.DecodeHeader(s); err == nil {
 		return u

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // Content is what is read: a whole message.
@@ -38,6 +39,8 @@ type Part struct {
 	Type        string // media type, lower case, "text/plain" where there is none
 	Encoding    string // Content-Transfer-Encoding, lower case, "" where there is none
 	Disposition string // "attachment", "inline" or "", lower case
+
+	types, dispositions []field // all that there are
 }
 
 // Leaf says whether the part has no parts of its own.
@@ -50,17 +53,7 @@ func (p *Part) encloses() bool {
 	return (p.Type == "message/rfc822" || p.Type == "message/global") && p.Encoding != "base64" && p.Encoding != "quoted-printable"
 }
 
-func (p *Part) boundary() string {
-	for _, f := range p.fields("Content-Type") {
-		_, params := parseValue(f)
-		for _, q := range params {
-			if q.key == "boundary" {
-				return strings.TrimRight(q.value, " \t")
-			}
-		}
-	}
-	return ""
-}
+func (p *Part) boundary() string { return strings.TrimRight(p.Param("boundary"), " \t") }
 
 // A level is a multipart that is open.
 type level struct {
@@ -82,6 +75,8 @@ type parser struct {
 // lineMax is as much of a line as is looked at in a body.
 const lineMax = 4096
 
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, lineMax) }}
+
 // Parse finds the parts of a message. The first is the message itself, and
 // each comes after the one that it is in.
 func Parse(c Content, lim Limits) ([]Part, error) {
@@ -98,7 +93,9 @@ func Parse(c Content, lim Limits) ([]Part, error) {
 	if err := p.begin(-1, 0); err != nil {
 		return nil, err
 	}
-	r := bufio.NewReaderSize(io.NewSectionReader(c, 0, c.Size()), lineMax)
+	r := readers.Get().(*bufio.Reader)
+	r.Reset(io.NewSectionReader(c, 0, c.Size()))
+	defer func() { r.Reset(nil); readers.Put(r) }()
 	for off, whole := int64(0), true; ; {
 		line, err := r.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
