@@ -121,10 +121,14 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 		c, err = t.session(ctx, dst, tg, &s)
 	}
 	if err != nil {
+		if ctx.Err() == nil {
+			t.down.add(tg.addr, time.Now(), or(t.HostDownTime, time.Minute))
+		}
 		err = &hostError{tg.host.Name, tg.addr, err}
 		t.log("no session", tg.host.Name, tg.addr, err)
 		return c, err
 	}
+	t.down.remove(tg.addr)
 	if t.Logger != nil {
 		t.Logger.Debug("session open", "connector", or(t.Name, "smtp"), "host", tg.host.Name, "addr", tg.addr, "tls", c.tlsText)
 	}
@@ -135,12 +139,8 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s *security) (*Client, error) {
 	conn, err := t.dial(ctx, tg)
 	if err != nil {
-		if ctx.Err() == nil {
-			t.down.add(tg.addr, time.Now(), or(t.HostDownTime, time.Minute))
-		}
 		return nil, err
 	}
-	t.down.remove(tg.addr)
 	c := NewClient(conn, &Config{
 		Hostname: t.Hostname, LMTP: t.LMTP, ForceHELO: t.ForceHELO,
 		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients, Send8Bit: t.Send8Bit,

@@ -8,7 +8,7 @@ import (
 // maxDown bounds the addresses that are remembered as unreachable.
 const maxDown = 4096
 
-// downList remembers addresses that could not be connected to.
+// downList remembers addresses with which no session came about.
 type downList struct {
 	mu    sync.Mutex // guards until
 	until map[string]time.Time

@@ -150,10 +150,17 @@ func TestMaxIdleTotal(t *testing.T) {
 	})
 }
 
-// Hosts that could not be reached are tried after the others for a while.
+// Hosts that could not be reached, or do not want to talk, are tried after the
+// others for a while.
 func TestDownHost(t *testing.T) {
+	t.Run("no connection", func(t *testing.T) { testDownHost(t, nil) })
+	t.Run("no greeting", func(t *testing.T) { testDownHost(t, []string{"S: <hang>"}) })
+}
+
+func testDownHost(t *testing.T, first []string) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
+		n.host("192.0.2.1:25", first...)
 		n.host("192.0.2.2:25", ehlo+one+quit, ehlo+one+quit)
 		tr := n.transport()
 		tr.MaxIdle = -1

@@ -74,8 +74,8 @@ type Transport struct {
 	// MaxSessions bounds the sessions that one Send tries a message in when
 	// hosts keep answering 4xx. Default 2 (Postfix smtp_mx_session_limit).
 	MaxSessions int
-	// HostDownTime is how long an address that could not be reached is tried
-	// only after all others. Default 1 minute; negative forgets at once.
+	// HostDownTime is how long an address with which no session came about is
+	// tried only after all others. Default 1 minute; negative forgets at once.
 	HostDownTime time.Duration
 
 	// MaxIdle bounds the idle sessions kept for one destination. Default 20;
