@@ -267,12 +267,12 @@ func TestSmartHosts(t *testing.T) {
 		{hosts: []SmartHost{{Host: "b.example", Preference: 2}, {Host: "a.example", Preference: 1}},
 			want: "a.example=192.0.2.1:25 b.example=[2001:db8::2]:25 b.example=192.0.2.2:25"},
 		{hosts: SmartHosts("nowhere.example", "a.example"), want: "a.example=192.0.2.1:25"},
-		{hosts: SmartHosts("relay.example", "a.example"), want: "a.example=192.0.2.1:25"},
+		{hosts: SmartHosts("other.example", "a.example"), want: "a.example=192.0.2.1:25"},
+		{hosts: SmartHosts("relay.example"), want: "relay.example=192.0.2.98:25"}, // our name, in another view of the DNS
 		{hosts: SmartHosts("relay.example:587"), want: "relay.example=192.0.2.98:587"},
 		{hosts: SmartHosts("nowhere.example"), err: "451 4.4.0 Smart host not found in the DNS"},
 		{hosts: SmartHosts("failing.example"), err: "451 4.4.3 failing.example: the DNS failed (SERVFAIL)"},
 		{hosts: SmartHosts("failing.example", "nowhere.example"), err: "451 4.4.3 failing.example: the DNS failed (SERVFAIL)"},
-		{hosts: SmartHosts("relay.example"), err: "550 5.3.5 Configured to loop to itself: smart host relay.example"},
 		{hosts: SmartHosts("other.example"), err: "550 5.3.5 Configured to loop to itself: smart host other.example"},
 		{hosts: SmartHosts("[192.0.2.99]"), err: "550 5.3.5 Configured to loop to itself: smart host [192.0.2.99]"},
 	} {

@@ -81,7 +81,9 @@ func (f *finder) smartHost(ctx context.Context, h *smartHost) ([]smtpclient.Host
 	// The operator has named the host, so nothing but its own address and
 	// TLSA records need to be authentic (RFC 7672, 2.2.3).
 	x := exchanger{Host: smtpclient.Host{Name: h.name}}
-	g.isName = func(name string) bool { return h.port == smtpPort && f.isName(name) }
+	// A name like our own may lead to another host, where the DNS has two
+	// views: only the address counts.
+	g.isName = func(string) bool { return false }
 	g.resolve(ctx, &x, true, nil)
 	switch {
 	case x.ours:
