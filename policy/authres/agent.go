@@ -7,6 +7,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/dmarc"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/policy/spf"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -32,18 +33,15 @@ type Stamper struct {
 // left is what agents have left for the field, and whether forged fields were
 // removed, of one transaction.
 type left struct {
-	message *smtpserver.Message
 	results []Result
 	cleaned bool
 }
 
-type leftKey struct{}
-
 func leftOf(s *smtpserver.Session, m *smtpserver.Message) *left {
-	l, _ := s.Value(leftKey{}).(*left)
-	if l == nil || l.message != m {
-		l = &left{message: m}
-		s.SetValue(leftKey{}, l)
+	l := transaction.Kept[left](s, m)
+	if l == nil {
+		l = new(left)
+		transaction.Keep(s, m, l)
 	}
 	return l
 }

@@ -2,42 +2,30 @@ package dkim
 
 import (
 	"context"
-	"io"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/fromfield"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
-
-// kept is the verdict in a session, with the transaction that it is about.
-type kept struct {
-	message *smtpserver.Message
-	verdict *Verdict
-}
-
-type keptKey struct{}
 
 // ResultOf finds the verdict about the transaction that s has in progress;
 // nil where none was checked.
 func ResultOf(s *smtpserver.Session) *Verdict {
-	k, _ := s.Value(keptKey{}).(*kept)
-	if k == nil || s.Message() == nil || k.message != s.Message() {
-		return nil
-	}
-	return k.verdict
+	return transaction.Kept[Verdict](s, s.Message())
 }
 
 // Agent verifies each message at the end of data. It refuses none; its place
 // is before agents that change the message.
 func (v *Verifier) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "dkim", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		verdict, err := v.verify(ctx, rawFields(m), bodyOf(m))
+		verdict, err := v.verify(ctx, transaction.Fields(m), transaction.Body(m))
 		if err != nil {
 			return err // the content cannot be read
 		}
-		s.SetValue(keptKey{}, &kept{m, verdict})
+		transaction.Keep(s, m, verdict)
 		return nil
 	}}
 }
@@ -58,29 +46,10 @@ func (s *Signer) Agent() smtpserver.Agent {
 		if a, err := addr.Domain(domain); err == nil {
 			domain = a
 		}
-		signed, err := s.sign(ctx, strings.ToLower(domain), dkimsig.NewHeader(rawFields(m)), bodyOf(m))
+		signed, err := s.sign(ctx, strings.ToLower(domain), dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
 		if err != nil || signed == "" {
 			return err
 		}
 		return m.Header.Prepend(signed)
 	}}
-}
-
-func rawFields(m *smtpserver.Message) [][]byte {
-	fields := m.Header.Fields()
-	raw := make([][]byte, len(fields))
-	for i, f := range fields {
-		raw[i] = f
-	}
-	return raw
-}
-
-func bodyOf(m *smtpserver.Message) func(io.Writer) error {
-	return func(w io.Writer) error {
-		if m.Body == nil {
-			return nil
-		}
-		_, err := m.Body.WriteTo(w)
-		return err
-	}
 }

@@ -2,8 +2,7 @@ package dmarc
 
 import (
 	"context"
-	"net"
-	"net/netip"
+	"errors"
 	"slices"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/fromfield"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/policy/spf"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -29,12 +29,13 @@ type Checker struct {
 	PublicSuffixList bool
 
 	// Enforce refuses what the author's domain wants rejected, with 550
-	// 5.7.1. What it wants quarantined is for later agents to see to, by the
-	// verdict's Disposition.
+	// 5.7.1, and messages with several From fields or authors of several
+	// domains, by which a policy could be evaded. What a domain wants
+	// quarantined is for later agents to see to, by the verdict's Disposition.
 	Enforce bool
-	// RejectNoAuthor refuses messages without one author's domain: no From
-	// field, several, authors of several domains. They cannot be checked, and
-	// RFC 5322 does not allow the first two.
+	// RejectNoAuthor refuses messages in which no author's domain can be
+	// found, either. RFC 5322 does not allow them, but some hosts' own notices
+	// are like that.
 	RejectNoAuthor bool
 	// DeferTempError asks the client to come again when DNS gave no answer
 	// that is needed, with 451 4.4.3.
@@ -49,22 +50,10 @@ type Checker struct {
 	Collector *Collector
 }
 
-// kept is the verdict in a session, with the transaction that it is about.
-type kept struct {
-	message *smtpserver.Message
-	verdict Verdict
-}
-
-type keptKey struct{}
-
 // ResultOf finds the verdict about the transaction that s has in progress;
 // nil where none was checked.
 func ResultOf(s *smtpserver.Session) *Verdict {
-	k, _ := s.Value(keptKey{}).(*kept)
-	if k == nil || s.Message() == nil || k.message != s.Message() {
-		return nil
-	}
-	return &k.verdict
+	return transaction.Kept[Verdict](s, s.Message())
 }
 
 // Agent judges each message at the end of data. Its place is behind the
@@ -79,10 +68,10 @@ func (c *Checker) Agent() smtpserver.Agent {
 		if skip {
 			return nil
 		}
-		k := &kept{message: m, verdict: c.judge(ctx, s, m)}
-		s.SetValue(keptKey{}, k)
-		c.collect(s, m, &k.verdict)
-		return c.refusal(&k.verdict)
+		v := c.judge(ctx, s, m)
+		transaction.Keep(s, m, &v)
+		c.collect(s, m, &v)
+		return c.refusal(&v)
 	}}
 }
 
@@ -107,7 +96,7 @@ func (c *Checker) refusal(v *Verdict) error {
 	case v.Disposition == Reject && c.Enforce:
 		// RFC 9989, 7.2 has this text.
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Email rejected per DMARC policy for " + v.Domain}
-	case v.Result == PermError && c.RejectNoAuthor:
+	case v.Result == PermError && (c.RejectNoAuthor || c.Enforce && errors.Is(v.Err, fromfield.ErrSeveral)):
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "The From field does not name one author's domain"}
 	case v.Result == TempError && c.DeferTempError:
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "DMARC cannot be checked now, try again later"}
@@ -124,7 +113,7 @@ func (c *Checker) collect(s *smtpserver.Session, m *smtpserver.Message, v *Verdi
 	if at.IsZero() {
 		at = time.Now()
 	}
-	o := Observation{Source: clientIP(s), EnvelopeFrom: addr.DomainOf(m.From), Verdict: v, SPF: spf.ResultOf(s), DKIM: dkim.ResultOf(s), Applied: v.Disposition, Reasons: v.Reasons}
+	o := Observation{Source: transaction.ClientIP(s), EnvelopeFrom: addr.DomainOf(m.From), Verdict: v, SPF: spf.ResultOf(s), DKIM: dkim.ResultOf(s), Applied: v.Disposition, Reasons: v.Reasons}
 	if o.SPF != nil && o.SPF.IP.IsValid() {
 		o.Source = o.SPF.IP
 	}
@@ -133,12 +122,4 @@ func (c *Checker) collect(s *smtpserver.Session, m *smtpserver.Message, v *Verdi
 		o.Reasons = append(slices.Clip(o.Reasons), Reason{Type: "local_policy", Comment: "policies are not enforced here"})
 	}
 	c.Collector.Add(at, o)
-}
-
-// clientIP is the client's address, invalid where it has none.
-func clientIP(s *smtpserver.Session) netip.Addr {
-	if a, ok := s.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
 }

@@ -86,6 +86,16 @@ func TestAgentEnforces(t *testing.T) {
 	}
 }
 
+// Without RejectNoAuthor only those are refused that could be meant to evade.
+func TestSeveralAuthors(t *testing.T) {
+	srv, _ := serve(t, func(c *Checker) { c.Enforce = true })
+	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\nFrom: a@example.org", "550 5.7.1 The From field")
+	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example, a@example.org", "550 5.7.1 The From field")
+	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example, n@evil.example", "250")
+	talk(t, srv, "192.0.2.9", "", "From: MAILER-DAEMON (Mail Delivery System)", "250")
+	talk(t, srv, "192.0.2.9", "", "Subject: no author", "250")
+}
+
 // By itself the agent refuses nothing, and the reports say so.
 func TestAgentObserves(t *testing.T) {
 	collector := &Collector{}

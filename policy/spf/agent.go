@@ -2,12 +2,12 @@ package spf
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"time"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -46,22 +46,10 @@ type Checker struct {
 	Origin func(*smtpserver.Session, *smtpserver.Message) (ip netip.Addr, helo string)
 }
 
-// kept is the verdict in a session, with the transaction that it is about.
-type kept struct {
-	message *smtpserver.Message
-	verdict Verdict
-}
-
-type keptKey struct{}
-
 // ResultOf finds the verdict about the transaction that s has in progress;
 // nil where none was checked.
 func ResultOf(s *smtpserver.Session) *Verdict {
-	k, _ := s.Value(keptKey{}).(*kept)
-	if k == nil || s.Message() == nil || k.message != s.Message() {
-		return nil
-	}
-	return &k.verdict
+	return transaction.Kept[Verdict](s, s.Message())
 }
 
 // Agent checks each transaction once, after a recipient was accepted, so that
@@ -74,7 +62,7 @@ func (c *Checker) Agent() smtpserver.Agent {
 		}}
 	}
 	return smtpserver.Agent{Name: "spf", Data: func(ctx context.Context, s *smtpserver.Session) error {
-		return c.judge(ctx, s, s.Message(), clientIP(s), s.Helo())
+		return c.judge(ctx, s, s.Message(), transaction.ClientIP(s), s.Helo())
 	}}
 }
 
@@ -86,9 +74,9 @@ func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserve
 	if skip || m == nil {
 		return nil
 	}
-	k := &kept{m, c.Check(ctx, ip, helo, m.From)}
-	s.SetValue(keptKey{}, k)
-	return c.refusal(&k.verdict)
+	v := c.Check(ctx, ip, helo, m.From)
+	transaction.Keep(s, m, &v)
+	return c.refusal(&v)
 }
 
 // refusal is the reply that a verdict deserves (RFC 7372, 3.2); nil for none.
@@ -106,12 +94,4 @@ func (c *Checker) refusal(v *Verdict) error {
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 24}, Message: "SPF validation error: no answer from DNS, try again later"}
 	}
 	return nil
-}
-
-// clientIP is the client's address, invalid where it has none.
-func clientIP(s *smtpserver.Session) netip.Addr {
-	if a, ok := s.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
 }
