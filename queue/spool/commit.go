@@ -57,11 +57,13 @@ type batch struct {
 	refused []*record // for want of room, while the rest was written
 	waiters []*waiter
 	size    int64
+	mail    bool // there are messages in it
 }
 
 func (b *batch) add(r *record) {
 	b.recs = append(b.recs, r)
 	b.size += r.size()
+	b.mail = b.mail || r.kind == kindMessage
 }
 
 // A waiter is somebody who waits for a batch to be durable, or to be asked to
@@ -187,8 +189,8 @@ func (s *Spool) write(b *batch) error {
 		return nil // nothing to record, and nothing to find out
 	}
 	var err error
-	if s.active != nil && s.used.Load()+b.size > s.segmentSize/4*3 {
-		// The rest is for dispositions unless the next segment is there.
+	if b.mail && s.active != nil && s.active.end+b.size > s.segmentSize/4*3 {
+		// The rest is for dispositions, unless the next segment is there.
 		if err := s.needSpare(); err != nil && !b.refuse(err, s.active) {
 			return err
 		}

@@ -133,30 +133,41 @@ func (s *Spool) deleteDead() {
 	}
 }
 
+// prepareSpare makes the next segment ready when half of the active one is
+// used; until then a dead segment may come along to be used anew, which costs
+// nothing.
+func (s *Spool) prepareSpare() {
+	s.mu.Lock()
+	soon := s.used.Load() >= s.segmentSize/2 || s.noSpare != nil
+	s.mu.Unlock()
+	if soon {
+		s.makeSpare()
+	}
+}
+
 // needSpare waits until the next segment is ready, and makes it if it must.
+// When there is no room for one housekeeping goes on trying.
 func (s *Spool) needSpare() error {
 	s.mu.Lock()
 	for s.preparing {
 		s.idle.Wait()
 	}
-	have := s.spare != nil
+	have, err := s.spare != nil, s.noSpare
 	s.mu.Unlock()
-	if have {
-		return nil
+	if have || err != nil {
+		return err
 	}
-	s.prepareSpare()
+	s.makeSpare()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.noSpare
 }
 
-// prepareSpare makes the next segment ready when half of the active one is
-// used; until then a dead segment may come along to be used anew, which costs
-// nothing. Where no segment can be made new mail is refused, at three quarters
-// at the latest: what is left is for dispositions.
-func (s *Spool) prepareSpare() {
+// makeSpare makes the next segment, if it is not there. As long as it cannot
+// be made new mail is refused.
+func (s *Spool) makeSpare() {
 	s.mu.Lock()
-	if s.spare != nil || s.preparing || s.used.Load() < s.segmentSize/2 && s.noSpare == nil {
+	if s.spare != nil || s.preparing {
 		s.mu.Unlock()
 		return
 	}
@@ -168,12 +179,11 @@ func (s *Spool) prepareSpare() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.preparing = false
-	s.spare = f
-	if err != nil && s.noSpare == nil {
+	if err == nil {
+		s.spare = f
+	} else if s.noSpare == nil {
 		s.log.Error("spool: no room for another segment, new mail is refused", "error", err)
 	}
-	if s.noSpare = diskError(err); err == nil {
-		s.spare = f
-	}
+	s.noSpare = diskError(err)
 	s.idle.Broadcast()
 }
