@@ -348,3 +348,25 @@ func TestPressureSettings(t *testing.T) {
 		t.Error("a disk that is not there is measured")
 	}
 }
+
+// FuzzGreylistLoad: what is not a saved list is an error and changes nothing.
+func FuzzGreylistLoad(f *testing.F) {
+	g := new(Greylist)
+	g.wait(netip.MustParsePrefix("192.0.2.0/24"), "a@example.net", "alice@example.com", time.Unix(1_000_000, 0))
+	var saved bytes.Buffer
+	if err := g.Save(&saved); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(saved.Bytes())
+	f.Add([]byte(greyMagic))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		g := &Greylist{Max: 10}
+		if err := g.Load(bytes.NewReader(b)); err != nil && len(g.entries.m) > 0 {
+			t.Errorf("%d entries of a list that is refused", len(g.entries.m))
+		}
+		if len(g.entries.m) > 10 {
+			t.Errorf("%d entries, Max is 10", len(g.entries.m))
+		}
+	})
+}
