@@ -311,14 +311,31 @@ func (b *builder) alike() {
 		others := bySpaces[key]
 		bySpaces[key] = append(others, c)
 		for _, d := range others {
-			x, y := c.Connector, d.Connector
-			x.Name, y.Name = "", ""
-			if key != "" && reflect.DeepEqual(x, y) {
+			if key != "" && sameBesidesName(c.Connector, d.Connector) {
 				b.at = c.Name
 				b.fault("Name", "%s is the same connector in everything else", d.Name)
 			}
 		}
 	}
+}
+
+func sameBesidesName(x, y Connector) bool {
+	if !identical(x.Transport, y.Transport) || !identical(x.Resolver, y.Resolver) || !identical(x.Auth, y.Auth) {
+		return false
+	}
+	for _, c := range []*Connector{&x, &y} {
+		c.Name, c.Transport, c.Resolver, c.Auth = "", nil, nil, nil // nobody looks inside: they may be in use
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+// identical says whether two values are one and the same; what cannot be
+// compared, as functions, is taken to differ.
+func identical(a, b any) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // tlsFor is the rule for one domain that is found by DNS.

@@ -26,13 +26,29 @@
 // scope leaves the message out, for which it is too large or whose
 // restrictions bar it, do not take part. Among the others the most specific
 // address space wins ("example.com" before "*.example.com" before "*.com"
-// before "*"), then the lowest cost, then the name. When the hosts of the
-// chosen one are all down, its Fallback serves, and then the next that
-// matches.
+// before "*"), then the lowest cost, then the name. [Router.Explain] tells the
+// decision on any hypothetical message with all its reasons, and can look the
+// hosts up and try them.
 //
 // When connectors match but all are too small, the recipient fails with
 // 5.3.4; when restrictions bar it from all, with 5.7.1; when there is none at
 // all, the mail waits (4.4.4) for a table that has one.
+//
+// # When hosts are down
+//
+// Mail waits in the queue of the connector that was chosen for it. When that
+// one's hosts are all down, its Fallback serves, and then the next that
+// matches: what a host on such a detour answers counts, but what the DNS or
+// the table says about it does not, so no mail fails because its own hosts are
+// down. Hosts whose TLS is not what the policy asks for are not down, and
+// there is no detour around them.
+//
+// # Mail that waits to be asked for
+//
+// A connector can run at certain hours only (a [Schedule]), or hold its mail
+// until the receiver asks: [Router.ETRN] and [Router.ATRN] answer the commands
+// of those names, and a [Fetcher] gives them, to a provider that holds mail for
+// us.
 //
 // # The DNS
 //
