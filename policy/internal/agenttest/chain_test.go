@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	icontent "github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/audit"
 	"github.com/bridgehead-mail/bridgehead/policy/content"
@@ -16,6 +18,62 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/rules"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// chain is every agent that may change content, set up to find nothing to do.
+func chain(t testing.TB) []smtpserver.Agent {
+	table, err := rewrite.NewMap(rewrite.Entry{Internal: "corp.example", External: "public.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	never := []rules.Condition{rules.Subject("no such subject"), rules.Body("no such text"), rules.Attachment("*.none")}
+	agents := []smtpserver.Agent{
+		new(firewall.Inbound).Agent(),
+		(&rewrite.Inbound{Map: table}).Agent(),
+		(&rewrite.Outbound{Map: table}).Agent(),
+		(&rewrite.Masquerade{Domain: "public.example", Domains: []string{"corp.example"}}).Agent(),
+		(&rules.Rules{List: []rules.Rule{{Name: "never", If: []rules.Condition{rules.Any(never...)}, Then: []rules.Action{rules.Drop()}}}}).Agent(),
+		(&content.Attachments{Names: []string{"*.exe"}, Types: []string{"application/x-msdownload"}, Strip: true, AllowUnreadable: true}).Agent(),
+		new(content.Filter).Agent(),
+		(&firewall.External{Subject: "[EXTERNAL] ", Inside: func(*smtpserver.Session) bool { return true }}).Agent(),
+		new(firewall.Outbound).Agent(),
+	}
+	tracer := &pipetrace.Tracer{Dir: t.TempDir(), Sender: "alice@example.org"}
+	return new(audit.Audit).Wrap(tracer.Wrap(agents))
+}
+
+// A message that no agent has reason to change leaves byte for byte as it
+// came, however odd it is.
+func TestNothingToDoChangesNothing(t *testing.T) {
+	agents := chain(t)
+	for _, m := range []string{
+		"Subject: x\r\n\r\nbody\r\n",
+		"Subject: x\r\n",
+		"\r\n",
+		"\r\nno header\r\n",
+		"no header either\r\nSubject: x\r\n\r\nbody\r\n",
+		"Subject: x\r\nno field\r\n\r\nbody\r\n",
+		" folded: first\r\n\r\nbody\r\n",
+		"SUBJECT :\tx \r\n\t\r\n y\r\nFrom:a@b (c\r\nTo: \"a\r\n\r\n",
+		"Subject: \xe4\xff\r\nFrom: \xe4@corp.example.org\r\n\r\n\xff\xfe\r\n",
+		"From: =?utf-8?Q?broken\r\nContent-Type: multipart/mixed\r\n\r\n--\r\n----\r\n",
+		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n--b\r\n\r\n--b--\r\n--b\r\nafter\r\n",
+		"Content-Type: multipart/mixed; boundary=\"b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n--b--",
+		"Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nX-A: b\r\n\r\n\r\n--b--\r\n",
+		"Content-Transfer-Encoding: base64\r\nContent-Type: application/zip\r\n\r\nUEsDBA=x=\r\n",
+		"X-Long: " + strings.Repeat("x", 900) + "\r\n\r\n" + strings.Repeat("y", 900) + "\r\n..\r\n.\r\n",
+		"Subject: big\r\n\r\n" + strings.Repeat(strings.Repeat("z", 76)+"\r\n", 30000),
+	} {
+		want := m
+		if !strings.HasSuffix(want, "\r\n") {
+			want += "\r\n" // the client's
+		}
+		if got := agenttest.Relay(t, "alice@example.org", []string{"bob@example.com"}, m, agents...); got.Data != want {
+			t.Errorf("%.200q became %.200q", want, got.Data)
+		}
+	}
+}
 
 // BenchmarkContentAgents is what each agent that looks at content costs for a
 // message of 4 KiB, of which it changes nothing or only the header.
