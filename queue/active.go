@@ -33,7 +33,7 @@ type active struct {
 	// To be reported before they are recorded.
 	failed, delayed, succeeded []*Recipient
 
-	one [1]part // the parts of most messages
+	one part // the first one; most messages have no other
 
 	// How long the message may wait; set before the first part exists.
 	notice, expiry time.Duration

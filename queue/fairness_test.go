@@ -120,6 +120,44 @@ func TestPriorities(t *testing.T) {
 	})
 }
 
+// Urgent mail that comes faster than it goes does not keep the rest in the
+// store for ever.
+func TestPrioritiesInTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) {
+			q.Limits = queue.Limits{Active: 20, Hop: queue.HopLimits{Concurrency: 1}}
+		})
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			<-time.After(time.Second)
+			return ok
+		}
+		for i := range 1000 {
+			m := message("alice@example.com", fmt.Sprintf("bob@h%d.example", i%2))
+			if m.Priority = 5; i < 10 {
+				m.Priority = -5
+			}
+			if err := w.q.Submit(context.Background(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.run()
+		defer w.shutdown()
+		w.after(200 * time.Second)
+		n := 0
+		for info, err := range w.q.Messages(context.Background(), queue.Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Priority < 0 {
+				n++
+			}
+		}
+		if n == 10 {
+			t.Error("no message of low priority was delivered, among 400")
+		}
+	})
+}
+
 // Concurrency begins low, grows with success, and shrinks when the host turns
 // connections away; that costs no attempt.
 func TestConcurrencyAdapts(t *testing.T) {

@@ -172,7 +172,7 @@ func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) []Next
 		return []NextHop{stored}
 	}
 	var gs groups
-	for _, r := range m.Recipients {
+	for i, r := range m.Recipients {
 		if r.Status != Waiting {
 			continue
 		}
@@ -183,7 +183,7 @@ func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) []Next
 				continue
 			}
 		}
-		gs.add(hop, r)
+		gs.add(hop, m.Recipients, i)
 	}
 	hops := make([]NextHop, len(gs))
 	for i := range gs {

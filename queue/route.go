@@ -21,9 +21,10 @@ func (q *Queue) categorize(a *active) {
 	}
 	a.notice, a.expiry = q.retry.Patience(a.m)
 	q.begin(a)
-	var groups groups
+	var few [1]group // for most messages, without an allocation
+	groups := groups(few[:0])
 	var ended []verdict // recipients that have no way now
-	for _, r := range a.m.Recipients {
+	for i, r := range a.m.Recipients {
 		if r.Status == Expanded && !r.Notified {
 			a.succeeded = append(a.succeeded, r)
 		}
@@ -40,7 +41,7 @@ func (q *Queue) categorize(a *active) {
 			ended = append(ended, q.judge(a, r, hop, nil, res, now))
 			continue
 		}
-		groups.add(hop, r)
+		groups.add(hop, a.m.Recipients, i)
 	}
 	q.end(a)
 	q.place(a, groups, ended, now)
@@ -91,36 +92,47 @@ func unrouted(err error) *Result {
 type groups []group
 
 type group struct {
-	hop   NextHop
-	rcpts []*Recipient
-	pace  Pace
+	hop    NextHop
+	first  int          // the index of the first recipient, and
+	rcpts  []*Recipient // all of them: a part of the message's own list while
+	copied bool         // they are neighbours there, a copy otherwise
+	pace   Pace
+	limits HopLimits
 }
 
-func (gs *groups) add(hop NextHop, r *Recipient) {
+// add notes that recipient i of all goes to hop.
+func (gs *groups) add(hop NextHop, all []*Recipient, i int) {
 	// From the last: neighbours in a list of recipients often go together.
-	for i := len(*gs) - 1; i >= 0; i-- {
-		if (*gs)[i].hop == hop {
-			(*gs)[i].rcpts = append((*gs)[i].rcpts, r)
-			return
+	for k := len(*gs) - 1; k >= 0; k-- {
+		g := &(*gs)[k]
+		if g.hop != hop {
+			continue
 		}
+		if !g.copied && g.first+len(g.rcpts) == i {
+			g.rcpts = all[g.first : i+1 : i+1]
+		} else {
+			g.rcpts = append(g.rcpts, all[i])
+			g.copied = true
+		}
+		return
 	}
-	*gs = append(*gs, group{hop: hop, rcpts: []*Recipient{r}})
+	*gs = append(*gs, group{hop: hop, first: i, rcpts: all[i : i+1 : i+1]})
 }
 
 // place puts the routed message into the queues, and what cannot be tried now
 // back into the store.
 func (q *Queue) place(a *active, gs groups, ended []verdict, now time.Time) {
-	limits := make([]HopLimits, len(gs))
 	for i := range gs {
-		limits[i] = q.hopLimits(gs[i].hop)
+		gs[i].limits = q.hopLimits(gs[i].hop)
 		gs[i].pace = q.pace(gs[i].hop)
 	}
 	q.mu.Lock()
 	for i := range ended {
 		q.apply(a, &ended[i], now)
 	}
-	for i, g := range gs {
-		h := q.hopFor(g.hop, limits[i])
+	for i := range gs {
+		g := &gs[i]
+		h := q.hopFor(g.hop, g.limits)
 		q.setPace(h, g.pace)
 		if a.order.what != 0 {
 			a.waitAll(h, g.rcpts, now)
@@ -132,9 +144,9 @@ func (q *Queue) place(a *active, gs groups, ended []verdict, now time.Time) {
 		}
 		for rcpts := g.rcpts; len(rcpts) > 0; {
 			n := min(len(rcpts), h.limits.Recipients)
-			p := &part{}
-			if a.left == 0 {
-				p = &a.one[0]
+			p := &a.one
+			if a.left > 0 {
+				p = new(part)
 			}
 			*p = part{msg: a, hop: h, rcpts: rcpts[:n:n]}
 			rcpts = rcpts[n:]

@@ -219,7 +219,11 @@ func (q *Queue) claim(now time.Time) error {
 		q.mu.Unlock()
 
 		c := Claim{Owner: q.owner, Until: now.Add(q.limits.Lease), Now: now, Except: except}
-		n, most, err := q.claimAdmit(c, claimMost)
+		size := claimMost
+		if q.claims++; q.claims%8 == 0 { // so that urgent mail does not starve the rest
+			c.LeastUrgent, size = true, claimMost/4
+		}
+		n, most, err := q.claimAdmit(c, size)
 		if errors.Is(err, ErrClosed) {
 			return err
 		}

@@ -28,6 +28,7 @@ type state struct {
 	reserved int      // places taken by Submits that are in Put now
 	memory   int64    // bytes of content that active messages keep
 	reclaims []string // IDs to be claimed again: see active.reclaim
+	claims   uint     // how often Run has claimed; its alone
 	full     bool     // Run found no place to claim for
 
 	incoming   activeList // not routed yet

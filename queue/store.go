@@ -131,6 +131,9 @@ type Claim struct {
 	ID string
 	// Only restricts the claim to messages that wait for this hop.
 	Only *NextHop
+	// LeastUrgent turns the order of the priorities round: by claiming so now
+	// and then, a queue gives each its share.
+	LeastUrgent bool
 	// Except leaves out messages that wait for these hops.
 	Except map[NextHop]bool
 }

@@ -35,6 +35,15 @@ func claimOrder(t *testing.T, f *fixture) {
 	sameIDs(t, f.claim(claim("a", 0, 0)), "early") // 0 means 1
 	sameIDs(t, f.claim(claim("a", 0, 100)), "late", "low")
 	sameIDs(t, f.claim(claim("a", time.Second, 100)), "future")
+
+	f.putAt("l1", -5, -time.Hour, hopA)
+	f.putAt("n1", 0, -time.Minute, hopB)
+	f.putAt("u1", 9, -time.Hour, hopC)
+	f.putAt("n2", 0, 0, hopA)
+	c := claim("a", time.Second, 3)
+	c.LeastUrgent = true
+	sameIDs(t, f.claim(c), "l1", "n1", "n2")
+	sameIDs(t, f.claim(c), "u1")
 }
 
 func claimHops(t *testing.T, f *fixture) {

@@ -29,6 +29,9 @@ func (x *Index[T]) Claim(c queue.Claim) []Slot {
 		}
 	}
 	for n := range x.levels {
+		if c.LeastUrgent {
+			n = len(x.levels) - 1 - n
+		}
 		if c.Only != nil {
 			if l := x.laneOf(*c.Only, n); l != nil {
 				take(l)
@@ -112,6 +115,9 @@ func (x *Index[T]) Next(c queue.Claim) time.Time {
 		return x.nextOf(c)
 	}
 	for n := range x.levels {
+		if c.LeastUrgent {
+			n = len(x.levels) - 1 - n
+		}
 		if c.Only != nil {
 			if l := x.laneOf(*c.Only, n); l != nil {
 				see(l)
