@@ -2,8 +2,13 @@ package authres_test
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy/authres"
+	"github.com/bridgehead-mail/bridgehead/policy/dkim"
+	"github.com/bridgehead-mail/bridgehead/policy/dmarc"
+	"github.com/bridgehead-mail/bridgehead/policy/spf"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // Read a field that one's own front host has written.
@@ -17,4 +22,25 @@ func ExampleParse() {
 	// mx.example.com <nil>
 	// spf pass [{smtp mailfrom example.org}]
 	// dkim fail [{header d example.org}]
+}
+
+// Write the field without a session.
+func ExampleFormat() {
+	field := authres.Format("mx.example.com",
+		authres.Result{Method: "spf", Value: "pass", Properties: []authres.Property{{Type: "smtp", Name: "mailfrom", Value: "example.org"}}},
+		authres.Result{Method: "iprev", Value: "fail", Reason: "no name", Properties: []authres.Property{{Type: "policy", Name: "iprev", Value: "192.0.2.1"}}})
+	fmt.Print(strings.NewReplacer("\r", "", "\t", "    ").Replace(field))
+	// Output:
+	// Authentication-Results: mx.example.com;
+	//     spf=pass smtp.mailfrom=example.org;
+	//     iprev=fail reason="no name" policy.iprev=192.0.2.1
+}
+
+// An edge that checks, removes forged fields and writes its own.
+func ExampleStamper_Agent() {
+	spf, dkim, dmarc := &spf.Checker{}, &dkim.Verifier{}, &dmarc.Checker{}
+	stamper := &authres.Stamper{ID: "mx.example.com", RemoveAll: true}
+	srv := &smtpserver.Server{Agents: []smtpserver.Agent{spf.Agent(), dkim.Agent(), dmarc.Agent(), stamper.Agent()}}
+	fmt.Println(len(srv.Agents), srv.Agents[3].Name)
+	// Output: 4 authres
 }

@@ -30,7 +30,7 @@ type Observation struct {
 // zero value is ready for use.
 type Collector struct {
 	// MaxRows bounds what is kept; messages beyond are counted as Dropped.
-	// Default 100,000, about 50 MB.
+	// Default 100,000, some 60 MiB.
 	MaxRows int
 
 	mu      sync.Mutex // guards what follows

@@ -3,8 +3,10 @@ package dmarc_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/dmarc"
@@ -44,4 +46,27 @@ func ExampleChecker_Agent() {
 	// spf
 	// dkim
 	// dmarc
+}
+
+// Count what comes in, and once a day write the reports that domains want.
+func ExampleCollector() {
+	collector := &dmarc.Collector{}
+	yesterday := time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC)
+	record, _ := dmarc.ParseRecord("v=DMARC1; p=reject; rua=mailto:agg@example.org")
+	collector.Add(yesterday, dmarc.Observation{ // an agent with Checker.Collector does it
+		Source:  netip.MustParseAddr("192.0.2.1"),
+		Verdict: &dmarc.Verdict{Result: dmarc.Fail, Author: "example.org", Domain: "example.org", Record: record, Policy: dmarc.Reject},
+		Applied: dmarc.Reject,
+	})
+
+	today := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	for _, r := range collector.Take(today) {
+		r.Organization, r.Email, r.ID = "Example Receiver", "postmaster@receiver.example", "20261120.1"
+		fmt.Println(r.FileName("receiver.example", true))
+		if err := r.WriteXML(io.Discard); err != nil {
+			fmt.Println(err)
+		}
+		// (&dmarc.Checker{}).Destinations(ctx, r.Domain, r.Record) says where it may go.
+	}
+	// Output: receiver.example!example.org!1795132800!1795219199!202611201.xml.gz
 }
