@@ -290,6 +290,8 @@ func TestPanics(t *testing.T) {
 			S: 421 4.3.0
 			EOF`},
 		{"end of headers", smtpserver.Agent{EndOfHeaders: func(context.Context, *smtpserver.Session, *smtpserver.Message) error { boom(); return nil }}, strings.ReplaceAll(send("X: y\r\n\r\n.\r\n", "421 4.3.0"), "C: QUIT\n\t\tS: 221\n", "")},
+		{"reset", smtpserver.Agent{Reset: func(context.Context, *smtpserver.Session) { boom() }}, "S: 220\nC: HELO x\nS: 250\nC: MAIL FROM:<>\nS: 250\nC: QUIT\nS: 221"},
+		{"reject", smtpserver.Agent{Reject: func(context.Context, *smtpserver.Session, *smtp.SMTPError) { boom() }}, "S: 220\nC: FOO\nS: 421 4.3.0\nEOF"},
 		{"disconnect", smtpserver.Agent{Disconnect: func(context.Context, *smtpserver.Session) { boom() }}, "S: 220\nC: QUIT\nS: 221"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -309,6 +311,17 @@ func TestPanics(t *testing.T) {
 			}
 		})
 	}
+	t.Run("reject, of a connection too many", func(t *testing.T) {
+		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{Connections: 1, Overload: -1},
+			Agents: []smtpserver.Agent{{Reject: func(context.Context, *smtpserver.Session, *smtp.SMTPError) { boom() }}}})
+		dialRaw(t, srv.Addr).expect("220")
+		smtptest.Talk(t, srv.Addr, "S: 421 4.3.0")
+	})
+	t.Run("protocol log", func(t *testing.T) {
+		srv := smtptest.NewServer(t, &smtpserver.Server{ProtocolLog: bomb{}})
+		smtptest.Talk(t, srv.Addr, "EOF")
+		smtptest.Talk(t, srv.Addr, "EOF")
+	})
 	t.Run("handler", func(t *testing.T) {
 		srv := smtptest.NewServer(t, &smtpserver.Server{Handler: smtpserver.HandlerFunc(
 			func(context.Context, *smtpserver.Session, *smtpserver.Message) (string, error) {
@@ -368,3 +381,8 @@ func reversed(t *testing.T, c net.Conn, domain string) {
 	r.send("EHLO provider.example for " + domain + "\r\n")
 	r.expect("221")
 }
+
+// bomb is a protocol log that panics.
+type bomb struct{}
+
+func (bomb) Log(smtpserver.ProtocolEvent) { panic("boom") }

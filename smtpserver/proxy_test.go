@@ -3,6 +3,7 @@ package smtpserver_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -126,4 +127,31 @@ func TestXCLIENT(t *testing.T) {
 		C: XCLIENT ADDR=192.0.2.7
 		S: 550 5.7.0
 	`)
+}
+
+// A proxy's header and the client's TLS hello may come in one piece.
+func TestProxyBeforeImplicitTLS(t *testing.T) {
+	agent, seen := addresses()
+	s := withTLS(t, smtpserver.TLSImplicit)
+	s.ProxyFrom, s.Agents = loopback, []smtpserver.Agent{agent}
+	srv := smtptest.NewServer(t, s)
+	c := dialRaw(t, srv.Addr)
+	first := &prefixed{Conn: c.Conn, prefix: "PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n"}
+	smtptest.TalkOn(t, first, "TLS\nS: 220\nC: QUIT\nS: 221\nEOF")
+	if got := seen(); !strings.HasPrefix(got, "192.0.2.7:4711") {
+		t.Errorf("addresses %q", got)
+	}
+}
+
+// prefixed puts something before what is written first, in the same write.
+type prefixed struct {
+	net.Conn
+	prefix string
+}
+
+func (p *prefixed) Write(b []byte) (int, error) {
+	n := len(p.prefix)
+	m, err := p.Conn.Write(append([]byte(p.prefix), b...))
+	p.prefix = ""
+	return m - n, err
 }

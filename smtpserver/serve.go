@@ -71,9 +71,7 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	idle := srv.stop()
 	srv.mu.Lock()
 	for s := range srv.sessions {
-		if s.waiting.Load() { // see Session.waitCommand
-			s.interrupt()
-		}
+		s.interrupt()
 	}
 	srv.mu.Unlock()
 	select {
@@ -218,9 +216,17 @@ func (s *Session) serve() {
 	defer s.srv.endSession(s)
 	defer s.cancel()
 	defer s.netConn.Close()
-	err := s.converse()
+	defer func() {
+		if recover() != nil { // in a log, while it was told of a panic
+			s.srv.counters.panics.Add(1)
+		}
+	}()
+	err := s.guard(s.converse)
 	s.in.drop()
-	s.closeWith(err)
+	s.guard(func() error {
+		s.closeWith(err)
+		return nil
+	})
 }
 
 // converse leads the session from its first to its last byte.
@@ -251,7 +257,10 @@ func (s *Session) converse() error {
 	if err == nil {
 		err = s.loop()
 	}
-	s.reset()
+	s.guard(func() error {
+		s.reset()
+		return nil
+	})
 	s.guard(s.disconnect)
 	return err
 }
@@ -296,9 +305,6 @@ func (s *Session) linger() {
 	}
 	s.in.drop()
 }
-
-// interrupt wakes a session that waits for a command.
-func (s *Session) interrupt() { s.netConn.SetReadDeadline(time.Unix(1, 0)) }
 
 // tarpit holds the next reply back.
 func (s *Session) tarpit() error { return s.pause(s.lim.Tarpit) }

@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -55,9 +55,9 @@ type Session struct {
 	started       time.Time
 	readDeadline  time.Time
 	writeDeadline time.Time
-	// waiting is set while the session waits for a command: Shutdown may then
-	// interrupt it. See Session.waitCommand.
-	waiting atomic.Bool
+	mu            sync.Mutex // guards waiting and interrupted; see waitCommand
+	waiting       bool       // for a command: Shutdown may interrupt
+	interrupted   bool       // by Shutdown, since the session began to wait
 
 	messages     int
 	bytes        int64

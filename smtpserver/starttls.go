@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -57,7 +58,11 @@ func (s *Session) cmdSTARTTLS(arg string) error {
 // handshake makes the connection a TLS one. A failed one ends the session:
 // there is no going on in plain text.
 func (s *Session) handshake() error {
-	conn := tls.Server(s.conn, s.srv.TLSConfig)
+	raw := s.conn
+	if b := s.in.buffered(); len(b) > 0 { // came in one piece with a PROXY header
+		raw = &takenConn{Conn: raw, unread: bytes.Clone(b)}
+	}
+	conn := tls.Server(raw, s.srv.TLSConfig)
 	ctx, cancel := context.WithTimeout(s.ctx, s.lim.Handshake)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {

@@ -271,7 +271,7 @@ func (s *Session) readLine(max, authMax int) ([]byte, error) {
 // comes back as one that is no command, so that it is answered as an error:
 // a bare LF is nowhere the end of a line.
 func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
-	if len(line) > max && (len(line) > authMax || !bytes.EqualFold(line[:5], []byte("AUTH "))) {
+	if len(line) > max && (len(line) > authMax || !bytes.EqualFold(line[:min(5, len(line))], []byte("AUTH "))) {
 		return notACommand, nil
 	}
 	if bytes.HasSuffix(line, crlf) {
@@ -310,7 +310,8 @@ func (s *Session) skipLine() ([]byte, error) {
 // session sets its own deadline first, then says that it waits, then looks
 // whether the server is closing; Shutdown sets closing first and then looks
 // who waits. So either the session sees that the server closes, or Shutdown
-// sees the session wait, and its deadline is the later one.
+// sees the session wait, and its deadline is the later one. A command that
+// came at the same moment is served all the same, with deadlines of its own.
 func (s *Session) waitCommand() error {
 	if err := s.flush(); err != nil {
 		return err
@@ -325,12 +326,30 @@ func (s *Session) waitCommand() error {
 	if err := s.setReadDeadline(d); err != nil {
 		return err
 	}
-	s.waiting.Store(true)
-	defer s.waiting.Store(false)
-	if s.srv.closing.Load() {
-		return os.ErrDeadlineExceeded
+	s.mu.Lock()
+	s.waiting = true
+	s.mu.Unlock()
+	err := os.ErrDeadlineExceeded
+	if !s.srv.closing.Load() {
+		err = s.in.fill()
 	}
-	return s.in.fill()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.interrupted {
+		s.readDeadline = time.Time{} // it is not what the connection has
+	}
+	s.waiting, s.interrupted = false, false
+	return err
+}
+
+// interrupt wakes the session if it waits for a command.
+func (s *Session) interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting {
+		s.interrupted = true
+		s.netConn.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // setReadDeadline sets a deadline d from now on. One that is set already and

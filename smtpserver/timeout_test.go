@@ -334,3 +334,28 @@ func TestShutdownEndsHard(t *testing.T) {
 		}
 	})
 }
+
+// However Shutdown and DATA race, a client that was told 354 gets its message
+// in.
+func TestShutdownRacesWithDATA(t *testing.T) {
+	for range 300 {
+		srv := smtptest.NewServer(t, nil)
+		c := dialRaw(t, srv.Addr)
+		c.greet()
+		c.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n")
+		c.expect("250", "250")
+		done := make(chan error, 1)
+		go func() { done <- srv.Shutdown(context.Background()) }()
+		c.send("DATA\r\n")
+		if r := c.reply(); strings.HasPrefix(r, "354") {
+			c.send("Subject: x\r\n\r\nbody\r\n.\r\n")
+			c.expect("250", "421 4.3.2")
+		} else if !strings.HasPrefix(r, "421 4.3.2") {
+			t.Fatalf("reply %q", r)
+		}
+		c.Close()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
