@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -124,21 +125,19 @@ func ExampleCachedDirectory() {
 	// Output: 1
 }
 
-// Mail from outside slows down when the disk is 90 percent full, and stops at
-// 97.
+// Mail from outside slows down, and in the end all mail stops, when the disk
+// fills up, memory runs short, the queue grows long, or a scanner has too much
+// to do.
 func ExamplePressure() {
+	store := new(memory.Store) // the queue's
 	p := &policy.Pressure{Resources: []policy.Resource{
 		policy.DiskUse("/"),
 		policy.MemoryUse(1 << 40),
-		policy.QueueLength(func() int { return 12_000 }),
+		policy.QueueLength(store),
+		{Name: "scanner load", Medium: 8, High: 16, Use: func() (float64, error) { return 12, nil }},
 	}}
 	fmt.Println(p.Validate())
-	queue := p.Resources[2]
-	use, err := queue.Use()
-	fmt.Println(use >= queue.Medium, use >= queue.High, err)
-	// Output:
-	// <nil>
-	// true false <nil>
+	// Output: <nil>
 }
 
 // A scanner that is not asked about the organisation's own users.

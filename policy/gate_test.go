@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -18,7 +19,7 @@ func everything(t testing.TB) *Gate {
 		Networks:      organisation().Networks,
 		Authenticated: true,
 		Resolver:      fakeDNS{"MX example.net": "mx.example.net.", "A 2.2.0.192.list.example": "127.0.0.2"},
-		Pressure:      &Pressure{Resources: []Resource{QueueLength(func() int { return 0 })}},
+		Pressure:      &Pressure{Resources: []Resource{QueueLength(new(memory.Store))}},
 		Connection:    &ConnectionFilter{Block: networks(t, "198.51.100.0/24"), BlockLists: []DNSList{{Zone: "list.example"}}},
 		Reputation:    new(Reputation),
 		Rates:         &Rates{Rates: []Rate{{By: ByIdentity, Messages: 1000}, {By: ByNetwork, Messages: 1 << 30}}},

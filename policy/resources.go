@@ -1,9 +1,12 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"runtime/debug"
 	"runtime/metrics"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // DiskUse is the resource of the file system that holds dir, in percent.
@@ -33,8 +36,16 @@ func MemoryUse(limit int64) Resource {
 	}}
 }
 
-// QueueLength is the resource of a queue's room, in messages. Medium and high
-// are 10,000 and 15,000 (Exchange: submission queue).
-func QueueLength(length func() int) Resource {
-	return Resource{Name: "queue", Medium: 10_000, High: 15_000, Use: func() (float64, error) { return float64(length()), nil }}
+// QueueLength is the resource of a queue's room: the messages that its store
+// holds, wherever they are on their way to. Medium and high are 10,000 and
+// 15,000 (Exchange: submission queue).
+func QueueLength(store queue.Store) Resource {
+	return Resource{Name: "queue", Medium: 10_000, High: 15_000, Use: func() (float64, error) {
+		hops, err := store.Hops(context.Background())
+		n := 0
+		for _, h := range hops {
+			n += h.Count
+		}
+		return float64(n), err
+	}}
 }

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -332,12 +334,17 @@ func TestPressureSettings(t *testing.T) {
 			t.Errorf("%+v: error %v, want one with %q", tt.r, err, tt.want)
 		}
 	}
-	p := &Pressure{Resources: []Resource{DiskUse(t.TempDir()), MemoryUse(1 << 40), QueueLength(func() int { return 9999 })}}
+	store := new(memory.Store)
+	m := &queue.Message{ID: "one", Content: queue.String("Subject: x\r\n\r\n"), Recipients: queue.Rcpt("alice@example.com")}
+	if err := store.Put(t.Context(), m, queue.Schedule{Due: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	p := &Pressure{Resources: []Resource{DiskUse(t.TempDir()), MemoryUse(1 << 40), QueueLength(store)}}
 	if err := p.Validate(); err != nil {
 		t.Error(err)
 	}
 	for _, r := range p.Resources {
-		if v, err := r.Use(); err != nil || v < 0 || r.Name != "queue" && v > 100 {
+		if v, err := r.Use(); err != nil || v < 0 || v > 100 || r.Name == "queue" && v != 1 {
 			t.Errorf("%s: %v, %v", r.Name, v, err)
 		}
 	}
