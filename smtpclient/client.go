@@ -44,6 +44,7 @@ type Client struct {
 	needReset bool // RSET before the next MAIL
 	heard     bool // the host has replied during this delivery, other than 421
 	tired     bool // the last MAIL was answered 4xx
+	doubtful  bool // it may have died while idle, and nobody could look
 	rcptLimit int  // learned from "too many recipients"
 	closed    error
 

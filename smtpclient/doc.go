@@ -68,6 +68,10 @@
 //	word, or said 421 to the first command      which costs no attempt
 //	a kept session says 4xx to MAIL             tried again on a new session
 //
+// To a host with CHUNKING, messages of up to 64 KiB go out in one piece with
+// their envelope, in one round trip; of these nothing is "before the end of
+// data". Larger ones go by DATA.
+//
 // 8-bit content is not converted, since that would break its signatures; see
 // Transport.Send8Bit. What was declared SMTPUTF8 but does not need it goes to
 // any host, domains as A-labels. Content should have CRLF line ends, as all

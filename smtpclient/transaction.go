@@ -119,7 +119,9 @@ const (
 // run carries the transaction out.
 func (t *transaction) run() error {
 	c := t.c
-	t.now = c.feat.chunking && c.feat.pipelining && !c.cfg.LMTP && len(t.rcpts) < maxOutstanding &&
+	// On a session that is perhaps dead the content waits for the host's first
+	// word: if there is none, the message can safely go another way.
+	t.now = c.feat.chunking && c.feat.pipelining && !c.doubtful && !c.cfg.LMTP && len(t.rcpts) < maxOutstanding &&
 		t.d.m.Content.Size() <= maxBDATNow && (t.terms.bdat || inMemoryCanonical(t.d.m.Content))
 	if err := t.envelope(); err != nil {
 		return t.broken(err)

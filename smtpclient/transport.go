@@ -198,7 +198,13 @@ func (t *Transport) take(dst *Destination) *Client {
 		}
 		// A session that was just used needs no look: should it be dead, its
 		// silence will tell.
-		if d := time.Since(i.since); d < t.idleTimeout() && (d < time.Second || alive(i.c.raw)) {
+		quiet, known := true, true
+		d := time.Since(i.since)
+		if d >= time.Second {
+			quiet, known = alive(i.c.raw)
+		}
+		if quiet && d < t.idleTimeout() {
+			i.c.doubtful = !known
 			return i.c
 		}
 		i.c.Close()
