@@ -196,14 +196,25 @@ func tellSkipped(ctx context.Context, h smtpclient.Host, err error) {
 	}
 }
 
+// levelOf is the name of the TLS level that applies to a destination.
 func levelOf(d *smtpclient.Destination, c *connector) string {
+	var level smtpclient.TLSLevel
+	authenticates := d.Auth != nil
+	t, is := c.Transport.(smtpTransport)
+	if is {
+		level = t.TLS.Level
+		authenticates = (authenticates || t.Auth != nil) && !t.AllowInsecureAuth
+	}
 	if d.TLS != nil {
-		return d.TLS.Level.String()
+		level = d.TLS.Level
 	}
-	if t, is := c.Transport.(smtpTransport); is {
-		return t.TLS.Level.String()
+	switch {
+	case level != smtpclient.TLSDefault:
+		return level.String()
+	case authenticates:
+		return smtpclient.TLSDomain.String()
 	}
-	return smtpclient.TLSDefault.String()
+	return smtpclient.TLSOpportunistic.String()
 }
 
 // ofSize is a content that only has a size.

@@ -109,7 +109,7 @@ func TestExplainHostsAndProbe(t *testing.T) {
 		connectors:
 		  * internet (*, cost 1): chosen
 		next hop: example.net via internet
-		hosts (TLS default):
+		hosts (TLS opportunistic):
 		  mx1.example.net 192.0.2.1:25
 		  mx2.example.net [2001:db8::2]:25 192.0.2.2:25
 		  mx3.example.net not used: mx3.example.net A: no such domain
@@ -134,6 +134,27 @@ func TestExplainHostsAndProbe(t *testing.T) {
 		  * internet (*, cost 1): chosen
 		next hop: nowhere.example via internet
 		no hosts: nowhere.example MX: no such domain`)
+}
+
+func TestExplainTheTLSLevel(t *testing.T) {
+	encrypt := &smtpclient.TLSPolicy{Level: smtpclient.TLSEncrypt}
+	auth := smtpclient.PasswordAuth("u", "p")
+	for want, c := range map[string]Connector{
+		"opportunistic": {},
+		"domain":        {Auth: auth},
+		"encrypt":       {Auth: auth, TLS: encrypt},
+		"none":          {Transport: SMTP(&smtpclient.Transport{TLS: smtpclient.TLSPolicy{Level: smtpclient.TLSNone}})},
+		"dane":          {TLS: encrypt, DomainTLS: map[string]smtpclient.TLSPolicy{"example.net": {Level: smtpclient.TLSDANE}}},
+	} {
+		s, resolver := inMemory(t, "example.net. A 192.0.2.1")
+		c.Name, c.Spaces = "c", []string{"*"}
+		r := &Router{Table: table(t, c), Resolver: resolver, Hostname: "relay.test"}
+		if e := r.Explain(t.Context(), Question{To: "a@example.net", Hosts: true}); e.TLS != want || len(e.Hosts) != 1 {
+			t.Errorf("TLS %s, want %s:\n%s", e.TLS, want, e)
+		}
+		r.Close()
+		s.Close()
+	}
 }
 
 func TestLookupTXT(t *testing.T) {

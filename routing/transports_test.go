@@ -276,6 +276,26 @@ func (s *lmtpSession) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 	return nil
 }
 
+func FuzzReplyLine(f *testing.F) {
+	for _, s := range []string{"250 2.1.5 Fine", "550 5.1.1 Who?", "450 Later", "451", "4.7.1", "550 5.1.1\r\n250 forged"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if r, ok := parseReplyLine(line); ok {
+			class := r.Code / 100
+			if class != 2 && class != 4 && class != 5 || r.EnhancedCode[0] != class || strings.ContainsAny(r.Message, "\r\n") {
+				t.Errorf("%q: %+v", line, r)
+			}
+		}
+		for _, class := range []byte("45") {
+			patterns, err := parseReplyPatterns([]string{line}, class)
+			if err == nil && (len(patterns) != 1 || patterns[0] == replyPattern{}) {
+				t.Errorf("%q: %+v", line, patterns)
+			}
+		}
+	})
+}
+
 // DELIVERBY goes on with the time that is left.
 func TestDeliverByCountsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
