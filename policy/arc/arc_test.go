@@ -212,6 +212,19 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 	}
 }
 
+// What is broken is broken, even where something else is not known.
+func TestBrokenAndTemporary(t *testing.T) {
+	v, server := newVerifier(t)
+	message := pass(t, v, 0, pass(t, v, 1, plain, nil), nil)
+	server.Fault(keys()[1].Name(), "TXT", dnstest.Fault{Rcode: dns.RcodeServerFailure})
+	if got := verify(t, v, message); got.Result != TempError {
+		t.Errorf("%+v", got)
+	}
+	if got := verify(t, v, strings.Replace(message, "mx.list.example", "mx.evil.example", 1)); got.Result != Fail || !strings.Contains(got.Err.Error(), "seal 2") {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestUnreadableMessage(t *testing.T) {
 	v, _ := newVerifier(t)
 	message := pass(t, v, 0, plain, nil)

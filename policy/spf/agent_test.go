@@ -166,10 +166,36 @@ func TestAgentWithOrigin(t *testing.T) {
 
 // Own users' submissions are not asked about, unless somebody wants that.
 func TestAgentSkips(t *testing.T) {
-	srv, found := serve(t, func(c *Checker) {
-		c.RejectFail = true
-		c.Skip = func(s *smtpserver.Session) bool { return s.Helo() == "trusted.example" }
-	})
+	for _, c := range []struct {
+		identity string
+		skip     func(*smtpserver.Session) bool
+		checked  bool
+	}{
+		{"", nil, true},
+		{"alice", nil, false},
+		{"alice", func(*smtpserver.Session) bool { return false }, true},
+		{"", func(s *smtpserver.Session) bool { return s.Helo() == "trusted.example" }, false},
+	} {
+		checkSkip(t, c.identity, c.skip, c.checked)
+	}
+}
+
+func checkSkip(t *testing.T, identity string, skip func(*smtpserver.Session) bool, checked bool) {
+	t.Helper()
+	checker, _ := newChecker(t, agentZone)
+	checker.Skip = skip
+	found := new([]*Verdict)
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{
+		{Name: "login", Helo: func(_ context.Context, s *smtpserver.Session, _ string) error {
+			s.SetIdentity(identity)
+			return nil
+		}},
+		checker.Agent(),
+		{Name: "witness", EndOfData: func(_ context.Context, s *smtpserver.Session, _ *smtpserver.Message) error {
+			*found = append(*found, ResultOf(s))
+			return nil
+		}},
+	}})
 	srv.Talk(t, "192.0.2.9", `
 		S: 220
 		C: EHLO trusted.example
@@ -186,7 +212,7 @@ func TestAgentSkips(t *testing.T) {
 		C: QUIT
 		S: 221
 	`)
-	if len(*found) != 1 || (*found)[0] != nil {
-		t.Errorf("found %v", *found)
+	if len(*found) != 1 || ((*found)[0] != nil) != checked {
+		t.Errorf("%q: found %v", identity, *found)
 	}
 }
