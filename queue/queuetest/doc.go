@@ -8,7 +8,9 @@
 //		})
 //	}
 //
-// Each promise is one subtest, named for it. Crash adds a test that kills a
-// process that has the store open, with SIGKILL, and looks for what it had
-// acknowledged.
+// Each promise is one subtest, named for it. A store that is durable has more
+// to show: Crash kills a process that has it open, with SIGKILL, again and
+// again, and looks for what it had acknowledged.
+//
+//	func TestCrash(t *testing.T) { queuetest.Crash(t, config, 20) }
 package queuetest

@@ -22,7 +22,9 @@ func Inspect(dir string) (*View, error) {
 	var err error
 	for range 3 { // a running relay may delete a segment while its name is read
 		s := newSpool(dir, nil, viewFS{})
-		if err = s.recover(); err == nil {
+		err = s.recover()
+		s.replayed = nil
+		if err == nil {
 			return &View{s}, nil
 		}
 		s.closeFiles()
@@ -33,7 +35,8 @@ func Inspect(dir string) (*View, error) {
 	return nil, err
 }
 
-// Recovery is what Open would say, but that nothing is set aside or swept.
+// Recovery is what Open would say, but that nothing is set aside or swept and
+// nothing was interrupted.
 func (v *View) Recovery() Recovery { return v.s.recovery }
 
 // List walks over the messages as queue.Store.List does.

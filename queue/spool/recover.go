@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,9 +57,7 @@ func (s *Spool) recover() error {
 	if err := s.findKey(numbers); err != nil {
 		return err
 	}
-	replayed := make(map[uint64]replayed)
-	s.replayed = replayed
-	defer func() { s.replayed = nil }()
+	s.replayed = make(map[uint64]replayed)
 	var buf []byte
 	for i, n := range numbers {
 		g := s.segments[n]
@@ -71,12 +70,15 @@ func (s *Spool) recover() error {
 	if err := s.sweep(); err != nil {
 		return diskError(err)
 	}
-	s.readMarks()
 	s.recovery.Segments = len(numbers)
-	s.log.Info("spool: recovered", "dir", s.dir, "messages", s.recovery.Messages, "recipients", s.recovery.Recipients,
-		"bytes", s.recovery.Bytes, "segments", s.recovery.Segments, "cut", s.recovery.Cut,
-		"damaged", len(s.recovery.Damaged), "swept", s.recovery.Swept, "interrupted", len(s.recovery.Interrupted))
 	return nil
+}
+
+// report tells the logger what was found.
+func (r *Recovery) report(log *slog.Logger, dir string) {
+	log.Info("spool: recovered", "dir", dir, "messages", r.Messages, "recipients", r.Recipients,
+		"bytes", r.Bytes, "segments", r.Segments, "cut", r.Cut,
+		"damaged", len(r.Damaged), "swept", r.Swept, "interrupted", len(r.Interrupted))
 }
 
 // listLog is the numbers of the segments, ascending.

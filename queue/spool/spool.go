@@ -164,6 +164,9 @@ func (s *Spool) start() error {
 	if err := s.recover(); err != nil {
 		return err
 	}
+	s.readMarks()
+	s.replayed = nil
+	s.recovery.report(s.log, s.dir)
 	err := s.rotate(0)
 	if errors.Is(err, queue.ErrFull) {
 		s.deleteDead() // which may make room

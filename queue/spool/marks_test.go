@@ -1,0 +1,95 @@
+package spool
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+)
+
+// died is a copy of an open spool's directory: what its process would leave if
+// it died now.
+func died(t *testing.T, s *Spool) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestInterrupted lets the process die twice with the same message in hand,
+// and then end in good order.
+func TestInterrupted(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	for _, id := range []string{"bad", "good", "gone"} {
+		if err := s.Put(bg, testMessage(id, nil), forever); err != nil {
+			t.Fatal(err)
+		}
+		s.Begin(id)
+	}
+	s.End("good")
+	if err := s.Remove(bg, "me", "gone"); err != nil {
+		t.Fatal(err)
+	}
+	s.End("gone")
+	if err := s.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	for life := 1; life <= 2; life++ {
+		s = openTest(t, died(t, s))
+		if got := s.Recovery().Interrupted; !slices.Equal(got, []string{"bad"}) {
+			t.Errorf("life %d: %q were interrupted", life, got)
+		}
+		for id, want := range map[string]int{"bad": life, "good": 0} {
+			m, err := s.Get(bg, id)
+			if err != nil || m.Interrupted != want {
+				t.Errorf("life %d: %s: %v, interrupted %d times, want %d", life, id, err, m.Interrupted, want)
+			}
+		}
+		s.Begin("bad")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openTest(t, s.dir)
+	if m, err := s.Get(bg, "bad"); err != nil || m.Interrupted != 2 {
+		t.Errorf("after a good end: %v, interrupted %d times, want 2", err, m.Interrupted)
+	}
+}
+
+// TestManyMarks marks more messages than there is room for; none of them is
+// harmed, and room comes back.
+func TestManyMarks(t *testing.T) {
+	m := newMarks(make([]byte, markSlots*8), func() error { return nil })
+	for i := range markSlots + 10 {
+		m.begin(fmt.Sprint(i), uint64(i+1))
+	}
+	for i := range markSlots + 10 {
+		m.end(fmt.Sprint(i))
+	}
+	if len(m.free) != markSlots || len(m.slots) != 0 {
+		t.Errorf("%d slots are free, %d in use", len(m.free), len(m.slots))
+	}
+	for i, b := range m.mem {
+		if b != 0 {
+			t.Fatalf("byte %d is still set", i)
+		}
+	}
+}
+
+// BenchmarkMark is what a delivery pays.
+func BenchmarkMark(b *testing.B) {
+	s, err := Open(b.TempDir(), &Options{SegmentSize: 1 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Put(bg, testMessage("m1", nil), forever); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		s.Begin("m1")
+		s.End("m1")
+	}
+}
