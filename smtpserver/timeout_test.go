@@ -339,7 +339,9 @@ func TestShutdownEndsHard(t *testing.T) {
 // in.
 func TestShutdownRacesWithDATA(t *testing.T) {
 	for range 300 {
-		srv := smtptest.NewServer(t, nil)
+		// One time for both, so that a deadline is worth keeping.
+		same := smtpserver.Limits{Command: time.Minute, Data: time.Minute}
+		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: same})
 		c := dialRaw(t, srv.Addr)
 		c.greet()
 		c.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n")
