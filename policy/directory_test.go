@@ -89,7 +89,7 @@ func TestUnknownRecipients(t *testing.T) {
 		C: MAIL FROM:<someone@example.net>
 		S: 250
 		C: RCPT TO:<alice@catch.example>
-		C: RCPT TO:<nobody@catch.example> ORCPT=rfc822;nobody@catch.example
+		C: RCPT TO:<nobody@catch.example>
 		C: RCPT TO:<anybody@catch.example>
 		C: RCPT TO:<bob@shared.example>
 		C: RCPT TO:<carol@shared.example>
@@ -114,8 +114,11 @@ func TestUnknownRecipients(t *testing.T) {
 			t.Errorf("recipient %d: %s by %v, want %s by %v", i, r.Addr, r.Route, want[i].Addr, want[i].Route)
 		}
 	}
-	if o := m.Recipients[1].Options.OriginalRecipient; o != "nobody@catch.example" {
-		t.Errorf("original recipient %q", o)
+	if o := m.Recipients[1].Options; o.OriginalRecipient != "nobody@catch.example" || o.OriginalRecipientType != "RFC822" {
+		t.Errorf("original recipient %+v", o)
+	}
+	if o := m.Recipients[0].Options.OriginalRecipient; o != "" {
+		t.Errorf("original recipient of one who was not rewritten: %q", o)
 	}
 	for _, d := range []Domain{
 		{Name: "a.example", CatchAll: "x@a.example"},

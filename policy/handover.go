@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
 
@@ -46,7 +48,11 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		if a.as != a.to && slices.ContainsFunc(rcpts, func(q queue.Recipient) bool { return q.Addr == a.as && q.Route == a.route }) {
 			continue // two that are one mailbox, a catch-all
 		}
-		rcpts = append(rcpts, queue.Recipient{Addr: a.as, Options: r.Options, Route: a.route})
+		o := r.Options
+		if a.as != a.to && o.OriginalRecipient == "" && strings.Contains(a.to, "@") { // reports shall name whom the sender wrote to (RFC 3461, 4.2)
+			o.OriginalRecipientType, o.OriginalRecipient = originalType(a.to), a.to
+		}
+		rcpts = append(rcpts, queue.Recipient{Addr: a.as, Options: o, Route: a.route})
 		ptrs = append(ptrs, &rcpts[len(rcpts)-1])
 	}
 	if err := trace(s, m, ""); err != nil {
@@ -78,4 +84,14 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 	}
 	m.Close() // the store has what was in the file, see queue.Store
 	return "", nil
+}
+
+// originalType is the address type for ORCPT (RFC 3461, 4.2; RFC 6533, 3).
+func originalType(address string) smtp.DSNAddressType {
+	for i := range len(address) {
+		if address[i] >= utf8.RuneSelf {
+			return smtp.DSNAddressTypeUTF8
+		}
+	}
+	return smtp.DSNAddressTypeRFC822
 }
