@@ -5,6 +5,7 @@
 //	tracer := &pipetrace.Tracer{Dir: "/var/log/relay/PipelineTracing", Sender: "david@example.com"}
 //	srv.Agents = tracer.Wrap(srv.Agents)
 //	q.Hooks = tracer.WrapHooks(q.Hooks)
+//	router.Routed = tracer.WrapRouted("my routing", router.Routed) // where it has one
 //
 // Each message of that sender gets a folder of its own, named for its ID,
 // below MessageSnapshots in Dir:
@@ -12,7 +13,7 @@
 //	Original.eml         as it came
 //	SmtpReceive0001.eml  before the first agent at the end of the header, after
 //	SmtpReceive0002.eml  each agent there, and the same at the end of data
-//	Routing0001.eml      likewise for the hooks of the queue
+//	Routing0001.eml      likewise for the hooks of the queue and the router
 //
 // Each file begins with fields that say what it is, and goes on with the
 // message:

@@ -31,8 +31,7 @@ type hookEvent = func(context.Context, *queue.Message) error
 
 func (t *Tracer) aroundHook(name, hook string, first bool, f hookEvent) hookEvent {
 	return func(ctx context.Context, m *queue.Message) error {
-		// A message that came by another door than SMTP has no session.
-		dir := t.folder(m.ID, m.From, func() string { return m.ID + ";" + time.Now().UTC().Format(utc) + ";1" })
+		dir := t.queued(m)
 		if dir == nil {
 			return f(ctx, m)
 		}
@@ -42,6 +41,31 @@ func (t *Tracer) aroundHook(name, hook string, first bool, f hookEvent) hookEven
 		err := f(ctx, m)
 		t.routing(dir, name+","+hook, queueView(m))
 		return err
+	}
+}
+
+// queued is the folder of a message in the queue. One that came by another
+// door than SMTP has no session.
+func (t *Tracer) queued(m *queue.Message) *folder {
+	return t.folder(m.ID, m.From, func() string { return m.ID + ";" + time.Now().UTC().Format(utc) + ";1" })
+}
+
+// Routed is the type of routing.Router's hook of that name.
+type Routed = func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error)
+
+// WrapRouted returns f with snapshots around what it does, under that name.
+// It behaves as before.
+func (t *Tracer) WrapRouted(name string, f Routed) Routed {
+	t.start()
+	return func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error) {
+		dir := t.queued(m)
+		if dir == nil {
+			return f(ctx, m, rcpt, hop)
+		}
+		t.routing(dir, "OnRoutedMessage,"+original, queueView(m))
+		hop, err := f(ctx, m, rcpt, hop)
+		t.routing(dir, "OnRoutedMessage,"+name, queueView(m))
+		return hop, err
 	}
 }
 

@@ -192,7 +192,16 @@ func TestHooksGoIntoTheSameFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	far := queue.NextHop{Connector: "far"}
+	routed := tr.WrapRouted("three", func(_ context.Context, _ *queue.Message, _ *queue.Recipient, hop queue.NextHop) (queue.NextHop, error) {
+		return far, nil
+	})
+	if hop, err := routed(t.Context(), m, m.Recipients[0], queue.NextHop{}); hop != far || err != nil {
+		t.Errorf("routed to %v, %v", hop, err)
+	}
 	want := map[string][2]string{
+		"Routing0005.eml": {"OnRoutedMessage,Original", "changed"},
+		"Routing0006.eml": {"OnRoutedMessage,three", "changed"},
 		"Original.eml":    {"Original", mail},
 		"Routing0001.eml": {"OnSubmittedMessage,Original", mail},
 		"Routing0002.eml": {"OnSubmittedMessage,one", "changed"},

@@ -25,13 +25,18 @@ type view struct {
 
 // receive writes the next SmtpReceive snapshot, routing the next Routing one.
 func (t *Tracer) receive(f *folder, source string, v view) {
-	f.receive++
-	t.write(f, fmt.Sprintf("SmtpReceive%04d.eml", f.receive), source, v, 0)
+	t.write(f, fmt.Sprintf("SmtpReceive%04d.eml", t.count(&f.receive)), source, v, 0)
 }
 
 func (t *Tracer) routing(f *folder, source string, v view) {
-	f.routing++
-	t.write(f, fmt.Sprintf("Routing%04d.eml", f.routing), source, v, 0)
+	t.write(f, fmt.Sprintf("Routing%04d.eml", t.count(&f.routing)), source, v, 0)
+}
+
+func (t *Tracer) count(n *int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	*n++
+	return *n
 }
 
 // first writes Original.eml, again when more of the message is known.

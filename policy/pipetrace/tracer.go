@@ -41,13 +41,12 @@ type Tracer struct {
 	ended   bool               // no more snapshots, whatever the reason
 }
 
-// A folder is that of one message. Its fields are used by one goroutine at a
-// time: the session's, and in the queue the one that submits.
+// A folder is that of one message.
 type folder struct {
 	path             string
 	protocolID       string
-	receive, routing int // snapshots so far
-	original         int64
+	receive, routing int   // snapshots so far; guarded by Tracer.mu
+	original         int64 // size of Original.eml; the session's goroutine's
 }
 
 // Validate says which setting is wrong.

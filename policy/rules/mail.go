@@ -20,6 +20,20 @@ type Mail struct {
 	Message *smtpserver.Message
 
 	ctx context.Context
+	// What was read of the message is kept until an action may have changed it.
+	parts []mimetree.Part
+	text  *string
+}
+
+// changed forgets what was read of the message.
+func (m *Mail) changed() { m.parts, m.text = nil, nil }
+
+func (m *Mail) tree() ([]mimetree.Part, error) {
+	var err error
+	if m.parts == nil {
+		m.parts, err = mimetree.Parse(m.Message.Content(), mimetree.Limits{})
+	}
+	return m.parts, err
 }
 
 // Context ends when the session does.
@@ -41,7 +55,7 @@ func (m *Mail) Size() int64 { return m.Message.Content().Size() }
 
 // Attachments are the file names in the message, in all readings of each.
 func (m *Mail) Attachments() ([]string, error) {
-	parts, err := mimetree.Parse(m.Message.Content(), mimetree.Limits{})
+	parts, err := m.tree()
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +69,19 @@ func (m *Mail) Attachments() ([]string, error) {
 // Text is the text of the message, without transfer encoding and in UTF-8:
 // that of all its text parts, HTML with its tags, up to 1 MiB.
 func (m *Mail) Text() (string, error) {
-	c := m.Message.Content()
-	parts, err := mimetree.Parse(c, mimetree.Limits{})
+	if m.text != nil {
+		return *m.text, nil
+	}
+	parts, err := m.tree()
 	if err != nil {
 		return "", err
 	}
+	text := textOf(m.Message.Content(), parts)
+	m.text = &text
+	return text, nil
+}
+
+func textOf(c smtpserver.Content, parts []mimetree.Part) string {
 	var b strings.Builder
 	for i := range parts {
 		p := &parts[i]
@@ -77,5 +99,5 @@ func (m *Mail) Text() (string, error) {
 		}
 		b.WriteByte('\n')
 	}
-	return b.String(), nil
+	return b.String()
 }

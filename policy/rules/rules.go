@@ -142,6 +142,7 @@ func (r *Rules) one(rule *Rule, m *Mail) (bool, error) {
 	for i := range rule.Then {
 		a := &rule.Then[i]
 		err := a.apply(m, matched)
+		m.changed()
 		var reply *smtp.SMTPError
 		if err != nil && !errors.As(err, &reply) {
 			return false, r.failed(rule, m, err)
