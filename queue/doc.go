@@ -27,10 +27,32 @@
 // one message when its time comes, so that a dead host delays nobody else's
 // mail. See [Retry] for when and how often, and [Limits] for how much.
 //
+// What an attempt comes to decides how it goes on. A refusal for good ends the
+// recipient with a report; a refusal for now, or a routing error, makes the
+// recipient wait; a hop that does not answer makes all its mail wait. While
+// the Store cannot record what was delivered, nothing is delivered.
+//
+// # Reports
+//
+// Who wants to know what is told by RFC 3461's parameters, and how by
+// [Reports]; queue/dsn writes and reads the reports themselves. Mail that can
+// neither be delivered nor reported is kept: see [Queue.BadMail].
+//
+// # Operations
+//
+// [Queue.Queues] and [Queue.Messages] say what is there, [Queue.Do] does
+// something with the messages that a [Filter] selects: suspend, resume, retry,
+// resubmit, redirect, expire, remove. Next hops are suspended and retried as
+// such, and the Queue as a whole is frozen, paused and drained. Everything
+// that happens is an [Event] for who subscribes; queue/tracking writes them to
+// a log and searches it. queue/pickup makes folders doors for mail.
+//
 // # Stores and deliverers
 //
 // queue/spool is the durable store, queue/memory one for tests, and
 // queue/queuetest holds any other to the same promises. routing.Router is the
 // deliverer that speaks SMTP. Both interfaces are small, and either side can
-// be replaced.
+// be replaced. A Store that is a [Marker] lets the Queue set messages aside
+// that were in hand when the process died; a Deliverer that is a [Pacer] has a
+// say in when and how fast each hop is served.
 package queue

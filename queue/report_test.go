@@ -307,3 +307,30 @@ func TestBadMailDir(t *testing.T) {
 		}
 	})
 }
+
+// To a sender who can take UTF-8, the report is in UTF-8.
+func TestReportInUTF8(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			if hop.Destination == "example.net" {
+				return says(550, smtp.EnhancedCode{5, 1, 1}, "no")
+			}
+			if !m.Options.UTF8 || m.Options.Body != smtp.Body8BitMIME {
+				t.Errorf("the report's options: %+v", m.Options)
+			}
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		m := message("chloé@example.com", "jörg@example.net")
+		m.Options.UTF8 = true
+		if err := w.q.Submit(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+		if got := actions(t, w.took()); !slices.Equal(got, []string{"jörg@example.net failed 5.1.1"}) {
+			t.Errorf("%q", got)
+		}
+	})
+}

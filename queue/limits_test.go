@@ -1,0 +1,99 @@
+package queue_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// A host that comes back after an outage is not run over by what has waited
+// for it.
+func TestNoStampede(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		var back atomic.Bool
+		var now, most atomic.Int32
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			if !back.Load() {
+				return refused
+			}
+			most.Store(max(most.Load(), now.Add(1)))
+			<-time.After(time.Second)
+			now.Add(-1)
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		for range 1000 {
+			w.submit("alice@example.com", "bob@example.net")
+		}
+		w.after(5 * time.Minute)
+		back.Store(true)
+		w.after(5*time.Minute + 500*time.Millisecond)
+		if most.Load() != 1 {
+			t.Errorf("%d at a time before the probe is back, want 1", most.Load())
+		}
+		w.after(time.Second)
+		if most.Load() != 5 {
+			t.Errorf("%d at a time after the probe, want 5", most.Load())
+		}
+		w.after(5 * time.Minute)
+		if n := w.stored(); n != 0 || most.Load() != 20 {
+			t.Errorf("%d left, %d at a time at most", n, most.Load())
+		}
+	})
+}
+
+func TestTotalLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) { q.Limits = queue.Limits{Rate: 10, Deliveries: 3} })
+		var now, most atomic.Int32
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			most.Store(max(most.Load(), now.Add(1)))
+			<-time.After(200 * time.Millisecond)
+			now.Add(-1)
+			return ok
+		}
+		for i := range 200 {
+			w.submit("alice@example.com", "bob@h"+string(rune('a'+i%20))+".example")
+		}
+		w.run()
+		defer w.shutdown()
+		w.after(9950 * time.Millisecond)
+		if n := len(w.took()); n < 95 || n > 100 || most.Load() > 3 {
+			t.Errorf("%d in 10 s, %d at a time; want 10 a second, 3 at a time", n, most.Load())
+		}
+	})
+}
+
+// What does not fit into memory waits in the store, and is delivered from
+// there.
+func TestMemoryLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) { q.Limits = queue.Limits{Memory: 1000, Active: 10} })
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			<-time.After(time.Second)
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		for range 100 {
+			m := message("alice@example.com", "bob@example.net")
+			m.Content = queue.String(strings.Repeat("x", 600))
+			if err := w.q.Submit(context.Background(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.after(time.Minute)
+		if c := w.took(); len(c) != 100 || w.stored() != 0 {
+			t.Errorf("%d delivered, %d left", len(c), w.stored())
+		}
+	})
+}
