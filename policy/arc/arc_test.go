@@ -278,6 +278,35 @@ func TestAgents(t *testing.T) {
 	}
 }
 
+// Own users' mail is DKIM's to sign, unless somebody wants that otherwise.
+func TestAgentSealsOthersMail(t *testing.T) {
+	v, _ := newVerifier(t)
+	for _, c := range []struct {
+		identity string
+		when     func(*smtpserver.Session, *smtpserver.Message) bool
+		seals    int
+	}{
+		{"", nil, 1},
+		{"alice", nil, 0},
+		{"alice", func(*smtpserver.Session, *smtpserver.Message) bool { return true }, 1},
+		{"", func(*smtpserver.Session, *smtpserver.Message) bool { return false }, 0},
+	} {
+		sealer := &Sealer{Key: keys()[1], When: c.when}
+		srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{
+			{Name: "login", Helo: func(_ context.Context, s *smtpserver.Session, _ string) error {
+				s.SetIdentity(c.identity)
+				return nil
+			}},
+			v.Agent(), sealer.Agent(),
+		}})
+		srv.Talk(t, "192.0.2.1", "S: 220\nC: EHLO x\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\n"+
+			"C: From: a@example.org\nC: .\nS: 250\nC: QUIT\nS: 221\n")
+		if n := srv.Inbox.Next(t).Header.Count("ARC-Seal"); n != c.seals {
+			t.Errorf("%q: %d seals", c.identity, n)
+		}
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	f.Add("ARC-Seal: i=1; cv=none; a=rsa-sha256; d=a.b; s=c; b=AA==\r\nARC-Message-Signature: i=1; a=rsa-sha256; d=a.b; s=c; h=from; bh=AA==; b=AA==\r\nARC-Authentication-Results: i=1; x; none\r\nFrom: a\r\n\r\nx")
 	v := &Verifier{Resolver: oneKey{}}
