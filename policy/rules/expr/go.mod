@@ -3,7 +3,7 @@ module github.com/bridgehead-mail/bridgehead/policy/rules/expr
 go 1.25.0
 
 require (
-	github.com/bridgehead-mail/bridgehead v0.0.0-00010101000000-000000000000
+	github.com/bridgehead-mail/bridgehead v0.0.0
 	github.com/expr-lang/expr v1.17.8
 	go.uber.org/goleak v1.3.0
 )
@@ -13,6 +13,7 @@ require (
 	github.com/emersion/go-smtp v0.25.1 // indirect
 	github.com/gaissmai/bart v0.30.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )
 
