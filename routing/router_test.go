@@ -300,6 +300,23 @@ func TestARouteOfTheRecipientsOwn(t *testing.T) {
 	}
 }
 
+// Who sends mail to quarantine does not want it on the internet when the
+// quarantine is down.
+func TestARouteOfTheRecipientsOwnHasNoDetour(t *testing.T) {
+	quarantine := &postman{name: "quarantine", outcome: always(queue.Unreachable)}
+	r := &Router{Table: table(t, Connector{Name: "internet", Spaces: []string{"*"}, Transport: &postman{name: "internet"}},
+		Connector{Name: "quarantine", Spaces: []string{"quarantine.example"}, Transport: quarantine})}
+	for _, hop := range []queue.NextHop{{Connector: "quarantine"}, {Destination: "quarantine.example"}} {
+		rcpts := recipients("a@example.net")
+		rcpts[0].Route = hop
+		for range 2 { // before and after it is known to be down
+			if got := told(r.Deliver(t.Context(), hop, &queue.Message{}, rcpts)); got != "3:quarantine" {
+				t.Errorf("%v: %s", hop, got)
+			}
+		}
+	}
+}
+
 func TestRoutedAndCategorized(t *testing.T) {
 	p := &postman{name: "p"}
 	r := &Router{Table: table(t, Connector{Name: "p", Spaces: []string{"*"}, Transport: p})}
