@@ -89,10 +89,7 @@ func (s *Session) refuseChunk(size int64, e *smtp.SMTPError) error {
 	if err := s.readChunk(size, nowhere{}); err != nil {
 		return err
 	}
-	if e.Code == 503 {
-		return s.protocolError(e.Code, e.EnhancedCode, e.Message)
-	}
-	return s.fail(e)
+	return s.fail(e) // not counted as an error: there may be many in one batch
 }
 
 // readChunk puts exactly size bytes of input to the sink.

@@ -94,6 +94,11 @@ func TestBDATRefusals(t *testing.T) {
 			S: 250
 			C: MAIL FROM:<a@example.com>
 			S: 250`},
+		{"a long batch of chunks after the refused one", &smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 4}}, openTransaction + `
+			R: "BDAT 3\r\nxxx` + strings.Repeat(`BDAT 2\r\nxx`, 20) + `NOOP\r\n"
+			S: 250
+			S: 552` + strings.Repeat("\nS: 503", 19) + `
+			S: 250`},
 		{"a chunk larger than any message", small(), openTransaction + `
 			R: "BDAT 21\r\n"
 			S: 552 5.3.4

@@ -140,7 +140,7 @@ func (s *Session) endMessage(in *intake) error {
 			return a.EndOfData(s.ctx, s, m)
 		})
 	}
-	o := outcome{v: v, recipients: len(m.Recipients)}
+	o := outcome{v: v, id: m.ID}
 	switch {
 	case v != nil && !v.discard:
 	case v != nil || s.discarding:
@@ -151,9 +151,9 @@ func (s *Session) endMessage(in *intake) error {
 		s.handOver(m, in.size, &o)
 	}
 	if o.text == "" {
-		o.text = "Ok: queued as " + m.ID
+		o.text = "Ok: queued as " + o.id
 	}
-	s.replyMessage(m, &o)
+	s.replyMessage(&o)
 	s.reset()
 	if o.v != nil && o.v.close {
 		return errClosing
@@ -163,19 +163,20 @@ func (s *Session) endMessage(in *intake) error {
 
 // outcome is what became of a message.
 type outcome struct {
-	v          *verdict        // nil when it was taken over
-	recipients int             // as the client knows them
-	each       RecipientErrors // LMTP, where the recipients differ
-	text       string          // of the 250
+	id   string
+	v    *verdict        // nil when it was taken over
+	each RecipientErrors // LMTP, where the recipients differ
+	text string          // of the 250
 }
 
 // handOver gives the message to the Handler. When that has it, it is no more
-// ours, nor is its file.
+// ours, nor is its file: nothing of it may be looked at afterwards.
 func (s *Session) handOver(m *Message, size int64, o *outcome) {
 	if s.srv.Handler == nil {
 		o.v = &verdict{reply: refusal(554, 5, 3, 2, "No mail is taken here"), by: "handler"}
 		return
 	}
+	from, recipients := m.From, len(m.Recipients)
 	s.asking = "handler"
 	text, err := s.srv.Handler.Receive(s.ctx, s, m)
 	s.asking = ""
@@ -186,20 +187,20 @@ func (s *Session) handOver(m *Message, size int64, o *outcome) {
 		}
 	}
 	o.text = text
-	s.msg.file = nil
+	s.msg, s.handed = nil, true
 	s.srv.counters.messages.Add(1)
 	if s.srv.Logger != nil {
-		s.log(slog.LevelInfo, "received", slog.String("message", m.ID), slog.String("from", m.From),
-			slog.Int("recipients", len(m.Recipients)), slog.Int64("size", size))
+		s.log(slog.LevelInfo, "received", slog.String("message", o.id), slog.String("from", from),
+			slog.Int("recipients", recipients), slog.Int64("size", size))
 	}
 }
 
 // replyMessage replies to the end of data: once, or with LMTP once for each
 // recipient, in their order (RFC 2033, 4.2).
-func (s *Session) replyMessage(m *Message, o *outcome) {
+func (s *Session) replyMessage(o *outcome) {
 	n := 1
 	if s.srv.LMTP {
-		n = o.recipients
+		n = s.accepted
 	}
 	for i := range n {
 		v := o.v

@@ -248,3 +248,33 @@ func TestOverflowIsClosed(t *testing.T) {
 		}
 	}
 }
+
+// A Handler may keep the message and close it later, from another goroutine.
+func TestHandlerClosesLater(t *testing.T) {
+	var file *os.File
+	kept := make(chan *smtpserver.Message, 1)
+	srv := smtptest.NewServer(t, &smtpserver.Server{
+		Limits: smtpserver.Limits{MemoryContent: 10},
+		Overflow: func() (f *os.File, err error) {
+			file, err = os.CreateTemp(t.TempDir(), "")
+			return file, err
+		},
+		Handler: smtpserver.HandlerFunc(func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) (string, error) {
+			kept <- m
+			return "", nil
+		}),
+	})
+	smtptest.Talk(t, srv.Addr, send("Subject: x\r\n\r\nmore than ten bytes\r\n.\r\n", "250"))
+	srv.Close()
+	m := <-kept
+	var b bytes.Buffer
+	if _, err := m.Content().WriteTo(&b); err != nil || b.String() != "Subject: x\r\n\r\nmore than ten bytes\r\n" {
+		t.Errorf("content %q, %v", b.String(), err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := file.Close(); err == nil {
+		t.Error("Close left the file open")
+	}
+}

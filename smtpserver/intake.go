@@ -159,11 +159,11 @@ func (in *intake) putMemory(p []byte) {
 	in.newChunk(p, false)
 }
 
-// newChunk makes room for p: for no more where it is the last, otherwise for
-// as much as was declared or a whole chunk.
+// newChunk makes room for p: for no more where it is the last or memory is
+// short, otherwise for as much as was declared or a whole chunk.
 func (in *intake) newChunk(p []byte, last bool) {
 	n := int64(len(p))
-	if !last && !in.text.last {
+	if !last && !in.text.last && in.withinBudget() {
 		most := int64(firstChunk)
 		if in.chunk != nil {
 			most = laterChunk // as much as that has come: it is worth it

@@ -9,7 +9,7 @@ import (
 // of an LMTP message by itself (RFC 2033): one entry for each, in their order,
 // nil for those whose message is safe. With SMTP, which has one reply for all,
 // the first entry that is not nil is that reply: nothing may then have been
-// taken over.
+// taken over. It is so too where agents have changed the number of recipients.
 type RecipientErrors []error
 
 // Error counts the recipients that were refused.
@@ -35,10 +35,10 @@ func (e RecipientErrors) Unwrap() []error {
 }
 
 // oneByOne returns a Handler's RecipientErrors where they can be told to the
-// client one by one.
+// client one by one, because the recipients are as many as the client named.
 func (s *Session) oneByOne(m *Message, err error) RecipientErrors {
 	var each RecipientErrors
-	if !s.srv.LMTP || !errors.As(err, &each) || len(each) != len(m.Recipients) {
+	if !s.srv.LMTP || !errors.As(err, &each) || len(each) != len(m.Recipients) || len(each) != s.accepted {
 		return nil
 	}
 	return each

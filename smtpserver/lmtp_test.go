@@ -58,6 +58,24 @@ func TestLMTP(t *testing.T) {
 	}
 }
 
+// An agent that adds a recipient does not add a reply.
+func TestLMTPWithRecipientsAdded(t *testing.T) {
+	for reply, handled := range map[string]error{
+		"S: 250\nS: 250\nS: 250\n": nil,
+		"S: 550\nS: 550\nS: 550\n": smtpserver.RecipientErrors{nil, noSuchUser, nil, nil},
+	} {
+		s := generous()
+		s.LMTP = true
+		s.Agents = []smtpserver.Agent{{EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
+			m.Recipients = append(m.Recipients, smtpserver.Recipient{Addr: "archive@example.com"})
+			return nil
+		}}}
+		s.Handler = smtpserver.HandlerFunc(func(context.Context, *smtpserver.Session, *smtpserver.Message) (string, error) { return "", handled })
+		srv := smtptest.NewServer(t, s)
+		smtptest.Talk(t, srv.Addr, lmtpTransaction+reply+"C: QUIT\nS: 221\nEOF")
+	}
+}
+
 // With SMTP there is one reply for all.
 func TestRecipientErrorsWithSMTP(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{Handler: smtpserver.HandlerFunc(

@@ -97,6 +97,7 @@ func (s *Session) cmdRCPT(arg string) error {
 		s.discarding = true
 	}
 	s.msg.Recipients = append(s.msg.Recipients, *r)
+	s.accepted++
 	s.state = rcpt
 	s.reply(250, smtp.EnhancedCode{2, 1, 5}, "Ok")
 	return nil

@@ -45,6 +45,8 @@ type Session struct {
 	intake     *intake           // what comes in with DATA or BDAT
 	params     map[string]string // of the command in hand, for agents
 	rcpt       *Recipient        // that of RCPT, while the agents are asked
+	accepted   int               // recipients, as the client knows them
+	handed     bool              // the Handler has the message
 	discarding bool
 	refusedTo  bool // a recipient was refused
 

@@ -151,7 +151,7 @@ func (s *Session) recovered(err *error) {
 		s.srv.counters.panics.Add(1)
 		s.log(slog.LevelError, "panic", slog.String("agent", s.asking), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 		if s.asking == "handler" && s.msg != nil {
-			s.msg.file = nil // the Handler may have kept it
+			s.msg, s.handed = nil, true // the Handler may have kept it
 		}
 		*err = s.bye(421, smtp.EnhancedCode{4, 3, 0}, "Internal error")
 	}
@@ -230,7 +230,7 @@ func (s *Session) bye(code int, ec smtp.EnhancedCode, text string) error {
 
 // reset ends the transaction, whatever became of it.
 func (s *Session) reset() {
-	if s.msg != nil {
+	if s.msg != nil || s.handed {
 		s.tellReset()
 	}
 	if s.intake != nil {
@@ -240,7 +240,8 @@ func (s *Session) reset() {
 	if s.msg != nil && s.msg.file != nil {
 		s.msg.Close()
 	}
-	s.msg, s.params, s.discarding, s.refusedTo = nil, nil, false, false
+	s.msg, s.params, s.accepted = nil, nil, 0
+	s.handed, s.discarding, s.refusedTo = false, false, false
 	if s.state != connected && s.state != turnedAway {
 		s.state = ready
 	}
