@@ -136,7 +136,8 @@ func (c *Client) current(s *smtpserver.Session) *conversation {
 	return v
 }
 
-// conversation is the session's, begun anew where there is none.
+// conversation is the session's, begun anew where there is none. It is nil
+// where the milter refused the client at once.
 func (c *Client) conversation(ctx context.Context, s *smtpserver.Session) (*conversation, reply, error) {
 	if v := c.current(s); v != nil {
 		return v, proceed, nil
@@ -146,6 +147,10 @@ func (c *Client) conversation(ctx context.Context, s *smtpserver.Session) (*conv
 		return nil, reply{}, err
 	}
 	c.counters.sessions.Add(1)
+	if r.err() != nil {
+		v.quit()
+		return nil, r, nil
+	}
 	v.accepted = r.act == actAccept
 	s.SetValue(key{c}, v)
 	return v, r, nil
@@ -158,7 +163,9 @@ func (c *Client) opening(v *conversation, r reply, err error) error {
 		c.failed(err)
 		return nil
 	}
-	v.accepted = v.accepted || r.act == actAccept
+	if v != nil && r.act == actAccept {
+		v.accepted = true
+	}
 	return c.verdict(r)
 }
 

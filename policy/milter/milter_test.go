@@ -278,3 +278,21 @@ func TestEventsKeptFromTheMilter(t *testing.T) {
 	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, message, first, (&Client{Address: f.addr}).Agent())
 	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, message, first, (&Client{Address: "/nonexistent"}).Agent())
 }
+
+func TestAMilterThatRefusesTheClient(t *testing.T) {
+	f := startFake(t, &fake{script: map[byte][]packet{cmdConnect: {{actReject, ""}}}})
+	s := agenttest.Start(t, (&Client{Address: f.addr}).Agent())
+	if code, text := s.Connect(t).Read(); code/100 != 5 {
+		t.Errorf("the banner is %d %s", code, text)
+	}
+	// Also when it comes to be asked only at MAIL, and again at the next one.
+	first := smtpserver.Agent{Name: "first", Connect: func(context.Context, *smtpserver.Session) error { return smtpserver.ErrAccept }}
+	client := agenttest.Start(t, first, (&Client{Address: f.addr}).Agent()).Dial(t)
+	for range 2 {
+		client.Want(550, "MAIL FROM:<a@example.org>")
+	}
+	f = startFake(t, &fake{script: map[byte][]packet{cmdHelo: {{actReplyCode, "550 5.7.1 What a name\x00"}}}})
+	c := agenttest.Start(t, (&Client{Address: f.addr}).Agent()).Connect(t)
+	c.Read()
+	c.Want(550, "EHLO client.example.org")
+}
