@@ -28,7 +28,7 @@ type stored struct {
 func (s *Spool) newStored(g *segment, at loc, h *header, hd *head) *stored {
 	c := &stored{
 		seg: g, body: int64(at.off) + headerLen + int64(h.metaLen), bodyLen: int64(h.bodyLen), bodyCRC: h.bodyCRC,
-		file: closedFile{s.fs, s.fileName(h.seq)}, fileCRC: hd.fileCRC, parts: hd.parts, size: hd.size,
+		file: closedFile{s, hd.id, h.seq}, fileCRC: hd.fileCRC, parts: hd.parts, size: hd.size,
 	}
 	g.pin()
 	runtime.AddCleanup(c, (*segment).unpin, g)

@@ -82,9 +82,9 @@ type layout struct {
 }
 
 // layout decides where content goes, and writes or adopts its file.
-func (s *Spool) layout(seq uint64, c *content.Content) (l layout, err error) {
+func (s *Spool) layout(id string, seq uint64, c *content.Content) (l layout, err error) {
 	l.body = c
-	l.head.size = c.Size()
+	l.head.id, l.head.size = id, c.Size()
 	if c.Size() < s.largeContent {
 		if c.Size() > 0 {
 			l.head.parts = []part{{n: c.Size()}}
@@ -141,7 +141,7 @@ func (s *Spool) adopt(l *layout, seq uint64, c *content.Content, f *os.File) err
 				return err
 			}
 			l.head.fileCRC = crc
-			whole = append(whole, content.Section(&closedFile{s.fs, name}, p.Off, p.N))
+			whole = append(whole, content.Section(&closedFile{s, l.head.id, seq}, p.Off, p.N))
 			continue
 		}
 		l.head.parts = append(l.head.parts, part{n: p.N})
@@ -159,7 +159,7 @@ func (s *Spool) adopt(l *layout, seq uint64, c *content.Content, f *os.File) err
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
-		*l = layout{head: head{size: c.Size()}}
+		*l = layout{head: head{id: l.head.id, size: c.Size()}}
 		return s.copyToFile(l, seq, c)
 	}
 	return s.fs.SyncDir(s.filesDir())
@@ -181,7 +181,7 @@ func (s *Spool) copyToFile(l *layout, seq uint64, c *content.Content) error {
 	}
 	l.head.fileCRC = w.crc
 	if !c.InMemory() {
-		l.content = content.Section(&closedFile{s.fs, l.name}, 0, c.Size())
+		l.content = content.Section(&closedFile{s, l.head.id, seq}, 0, c.Size())
 	}
 	if err := f.Sync(); err != nil {
 		return err
@@ -212,29 +212,34 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A closedFile opens its file for each read, so that any number of messages
-// in hand ties up no descriptors.
+// A closedFile opens a message's content file for each read, so that any
+// number of messages in hand ties up no descriptors.
 type closedFile struct {
-	fs   fileSystem
-	name string
+	s   *Spool
+	id  string
+	seq uint64
 }
 
 func (c *closedFile) ReadAt(b []byte, off int64) (int, error) {
-	f, err := c.fs.Open(c.name, read)
+	f, err := c.s.fs.Open(c.s.fileName(c.seq), read)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, c.missing(err)
+	}
 	if err != nil {
-		return 0, notThere(err)
+		return 0, err
 	}
 	defer f.Close()
 	return f.ReadAt(b, off)
 }
 
-// notThere is err, or queue.ErrNotFound where a content file has gone with
-// its message.
-func notThere(err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: %w", queue.ErrNotFound, err)
+// missing is why a content file is not there: mostly its message has ended.
+func (c *closedFile) missing(err error) error {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if _, data := c.s.liveSlot(c.id, c.seq); data != nil {
+		return fmt.Errorf("%w: %w", queue.ErrDamaged, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", queue.ErrNotFound, err)
 }
 
 // chunks are buffers to read content through.

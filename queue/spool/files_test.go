@@ -2,6 +2,7 @@ package spool
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,5 +162,33 @@ func TestContentGoesWithItsMessage(t *testing.T) {
 	}
 	if _, err := got.Content.ReadAt(make([]byte, 10), 0); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("ReadAt: %v, want ErrNotFound", err)
+	}
+}
+
+// TestMissingContentFile: a message whose content file is gone is damaged, and
+// says so.
+func TestMissingContentFile(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	m := testMessage("m1", queue.String(strings.Repeat("x", 300<<10)))
+	if err := s.Put(bg, m, queue.Schedule{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Close(), os.Remove(s.fileName(1))); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(s.dir, &Options{SegmentSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if d := s.Recovery().Damaged; len(d) != 1 || d[0].ID != "m1" {
+		t.Errorf("recovery says %+v", d)
+	}
+	got, err := s.Get(bg, "m1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := got.Content.WriteTo(io.Discard); !errors.Is(err, queue.ErrDamaged) {
+		t.Errorf("WriteTo: %v, want ErrDamaged", err)
 	}
 }

@@ -35,7 +35,7 @@ func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) e
 		}
 	}
 	seq := s.nextSeq.Add(1)
-	l, err := s.layout(seq, c)
+	l, err := s.layout(m.ID, seq, c)
 	if err != nil {
 		return diskError(err)
 	}
@@ -113,7 +113,7 @@ const copiedBody = 16 << 10
 
 // fill makes the record.
 func (r *newMessage) fill(s *Spool, seq uint64, m *queue.Message, sch queue.Schedule, l *layout) error {
-	l.head.id, l.head.received, l.head.priority = m.ID, m.Received, m.Priority
+	l.head.received, l.head.priority = m.Received, m.Priority
 	e := encoder(append(r.buf[:0], make([]byte, headerLen)...))
 	e.head(&l.head)
 	st := stateOf(m, sch)
