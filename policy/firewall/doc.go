@@ -12,6 +12,6 @@
 //		new(firewall.Inbound).Agent(),
 //		(&firewall.External{Subject: "[EXTERNAL] "}).Agent())
 //
-// Inbound belongs before all agents that write fields of the organisation,
-// such as content.Filter.
+// Inbound belongs after the agents that verify signatures, and before all that
+// write fields of the organisation, such as content.Filter.
 package firewall

@@ -29,24 +29,21 @@ type Inbound struct {
 // Validate says which setting is wrong.
 func (f *Inbound) Validate() error { return names(f.Fields).validate("Inbound.Fields") }
 
-// Agent removes fields when the header is complete, before other agents see
-// it, and looks for hidden ones at the end of data.
+// Agent removes fields at the end of data. It belongs after the agents that
+// verify signatures, which need the message as it came, and before all that
+// read or write the organisation's fields.
 func (f *Inbound) Agent() smtpserver.Agent {
-	return smtpserver.Agent{
-		Name: "header firewall",
-		EndOfHeaders: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-			if ns := f.forbidden(s); len(ns) > 0 {
-				m.Header.Delete(func(field smtpserver.Field) bool { return ns.match(field.Name()) })
-			}
+	return smtpserver.Agent{Name: "header firewall", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		ns := f.forbidden(s)
+		if len(ns) == 0 {
 			return nil
-		},
-		EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-			if hidden(m, f.forbidden(s)) {
-				return errHidden
-			}
-			return nil
-		},
-	}
+		}
+		if hidden(m, ns) {
+			return errHidden
+		}
+		m.Header.Delete(func(field smtpserver.Field) bool { return ns.match(field.Name()) })
+		return nil
+	}}
 }
 
 var errHidden = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed header: a line in it is no header field"}
