@@ -60,7 +60,7 @@ func (s *cutStore) Update(ctx context.Context, owner string, m *queue.Message, s
 }
 
 // A queue that vanishes between the report of a failure and its record leaves
-// the report safe, and the next one does not send it again.
+// the report safe, and the next one does not send it again while it waits.
 func TestReportBeforeRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -76,7 +76,8 @@ func TestReportBeforeRecord(t *testing.T) {
 		ctx, vanish := context.WithCancel(context.Background())
 		go func() { w.ended <- w.q.Run(ctx) }()
 		synctest.Wait()
-		w.q.SuspendQueue(queue.NextHop{Connector: "out", Destination: "example.com"}) // the report stays in the store
+		senders := queue.NextHop{Connector: "out", Destination: "example.com"}
+		w.q.SuspendQueue(senders) // the report stays in the store
 		cut.off.Store(true)
 		w.submit("alice@example.com", "bob@example.net")
 		synctest.Wait()
@@ -88,9 +89,11 @@ func TestReportBeforeRecord(t *testing.T) {
 
 		second := newWorld(t, func(q *queue.Queue) { q.Store = w.store })
 		second.deliver = refuse
+		second.q.SuspendQueue(senders)
 		second.run()
 		defer second.shutdown()
 		second.after(time.Hour)
+		second.q.ResumeQueue(senders)
 		c := second.took()
 		if got := actions(t, c); len(c) != 2 || len(got) != 1 || w.stored() != 0 {
 			t.Errorf("%v: reports %q, %d stored; want one more attempt and one report", c, got, w.stored())
