@@ -5,7 +5,8 @@
 //
 // A [Verifier]'s Agent judges each message and leaves its verdict for later
 // agents ([ResultOf]) and for the Authentication-Results field. What a chain
-// that passes is worth depends on who has sealed it: Verdict.Sealers tells.
+// that passes is worth depends on who has sealed it: Verdict.Sealers tells. A
+// receiver that believes a sealer says so by dmarc.Checker.Override.
 //
 // A [Sealer]'s Agent adds a set of one's own, for mail that is sent on. Its
 // place is behind everything that changes the message and behind the checks:

@@ -26,9 +26,9 @@ type Verifier struct {
 	Timeout time.Duration
 }
 
-// Resolver is the part of *net.Resolver that finds keys. Where nothing exists
-// the error is a *net.DNSError with IsNotFound; every other error is taken as
-// a temporary one.
+// Resolver is the part of *net.Resolver that finds keys. It is asked by several
+// goroutines at once. Where nothing exists the error is a *net.DNSError with
+// IsNotFound; every other error is taken as a temporary one.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }

@@ -15,15 +15,6 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Form is a canonical form (RFC 6376, 3.4): how much a message may change
-// on its way before the signature breaks.
-type Form = dkimsig.Canon
-
-const (
-	Simple  = dkimsig.Simple  // not at all
-	Relaxed = dkimsig.Relaxed // white space and the case of field names may
-)
-
 // A Signer signs messages. It may be used by many sessions at once; its
 // fields must not change meanwhile.
 type Signer struct {
@@ -88,10 +79,7 @@ func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header
 	if header.Count("from") == 0 {
 		return "", errors.New("dkim: the message has no From field to sign")
 	}
-	form := Relaxed
-	if s.Simple {
-		form = Simple
-	}
+	form := s.form()
 	hash := dkimsig.NewBodyHash(form, -1)
 	if err := body(hash); err != nil {
 		return "", fmt.Errorf("dkim: %w", err)
@@ -110,6 +98,14 @@ func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header
 		signed.WriteString(field)
 	}
 	return signed.String(), nil
+}
+
+// form is the canonical form of header and body (RFC 6376, 3.4).
+func (s *Signer) form() dkimsig.Canon {
+	if s.Simple {
+		return dkimsig.Simple
+	}
+	return dkimsig.Relaxed
 }
 
 // names is the h= tag.
@@ -159,10 +155,7 @@ func (s *Signer) signature(k *Key, header *dkimsig.Header, names []string, bodyH
 		return "", err
 	}
 	algorithm, _ := dkimsig.SigningAlgorithm(k.Private) // Validate asked already
-	form := Relaxed
-	if s.Simple {
-		form = Simple
-	}
+	form := s.form()
 	w := dkimsig.NewFieldWriter("DKIM-Signature")
 	w.Tag("v", "1")
 	w.Tag("a", algorithm)

@@ -131,8 +131,7 @@ func (c *candidate) readIdentity(tags taglist.List) error {
 		return nil
 	}
 	c.Identity = i
-	_, domain := addr.Split(i)
-	if !isBelow(domain, c.Domain) {
+	if !isBelow(addr.DomainOf(i), addr.DomainOf("@"+c.Domain)) {
 		return fmt.Errorf("i=%s is not of d=%s", i, c.Domain)
 	}
 	return nil
@@ -140,17 +139,13 @@ func (c *candidate) readIdentity(tags taglist.List) error {
 
 // strict says whether i= has the very domain of d=.
 func (c *candidate) strict() bool {
-	_, domain := addr.Split(c.Identity)
-	return strings.EqualFold(domain, c.Domain)
+	return addr.DomainOf(c.Identity) == addr.DomainOf("@"+c.Domain)
 }
 
-// isBelow says whether name is domain or a name below it.
+// isBelow says whether name is domain or a name below it, both in their
+// canonical form.
 func isBelow(name, domain string) bool {
-	if len(name) > len(domain) {
-		rest := len(name) - len(domain)
-		return name[rest-1] == '.' && strings.EqualFold(name[rest:], domain)
-	}
-	return strings.EqualFold(name, domain)
+	return name == domain || strings.HasSuffix(name, "."+domain)
 }
 
 // isSelector: letters, digits, hyphens, underscores and dots.

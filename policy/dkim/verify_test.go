@@ -164,6 +164,8 @@ func TestIdentity(t *testing.T) {
 		{"c=relaxed/relaxed; h=from; i=@sub.Example.org", "", Pass},
 		{"c=relaxed/relaxed; h=from; i=@sub.example.org", "; t=y:s", PermError},
 		{"c=relaxed/relaxed; h=from; i=@xexample.org", "", Neutral},
+		{"c=relaxed/relaxed; h=from; i=nobody", "", Neutral},
+		{"c=relaxed/relaxed; h=from::; i=\"a@b\"@example.org", "", Pass},
 	} {
 		v, _ := newVerifier(t, zoneOf(t, func(s string) string { return s + c.flags }, key))
 		verdict, err := v.Verify(t.Context(), strings.NewReader(handmade(t, key, c.tags, plainMessage)))

@@ -59,11 +59,10 @@ func ParseRecord(txt string) (*Record, error) {
 	seen := map[string]bool{}
 	for spec := range strings.SplitSeq(txt, ";") {
 		name, value, _ := strings.Cut(spec, "=")
-		name, value = strings.Trim(name, " \t"), strings.Trim(value, " \t")
+		name, value = strings.ToLower(strings.Trim(name, " \t")), strings.Trim(value, " \t")
 		if len(seen) == 0 && (name != "v" || value != "DMARC1") {
 			return nil, errNoRecord
 		}
-		name = strings.ToLower(name)
 		if name == "" || seen[name] {
 			continue // RFC 9989, 4.8: syntax errors are ignored
 		}

@@ -34,7 +34,7 @@ func TestParseRecord(t *testing.T) {
 		{"v=DMARC1x; p=reject", "not a DMARC record"},
 		{"p=reject; v=DMARC1", "not a DMARC record"},
 		{"; v=DMARC1", "not a DMARC record"},
-		{"V=DMARC1; p=reject", "not a DMARC record"},
+		{"V=DMARC1; P=reject", "p=reject"},
 		{"", "not a DMARC record"},
 	} {
 		if got := describe(ParseRecord(c.txt)); got != c.want {

@@ -18,8 +18,9 @@ type Header struct {
 func NewHeader(fields [][]byte) *Header {
 	h := &Header{Fields: fields, byName: make(map[string][]int, len(fields))}
 	for i, f := range fields {
-		name := FieldName(f)
-		h.byName[name] = append(h.byName[name], i)
+		if name := FieldName(f); name != "" { // else no field, and nothing names it
+			h.byName[name] = append(h.byName[name], i)
+		}
 	}
 	return h
 }
