@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -32,10 +33,16 @@ type DropDir struct {
 
 // Deliver implements Transport.
 func (d *DropDir) Deliver(_ context.Context, j *Job) []queue.Result {
-	if err := d.write(j); err != nil {
+	placed, err := d.write(j)
+	if err != nil {
 		r := queue.Result{Outcome: queue.Unreachable, Err: err, Reply: localError("The message could not be written")}
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 			r.Reply.EnhancedCode = smtp.EnhancedCode{4, 3, 1}
+		}
+		if placed || errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotFound) {
+			// Somebody may have picked it up, so no other way must be taken
+			// now; or it is the message that is at fault, not the directory.
+			r.Outcome = queue.Deferred
 		}
 		return allAlike(len(j.Recipients), r)
 	}
@@ -43,14 +50,15 @@ func (d *DropDir) Deliver(_ context.Context, j *Job) []queue.Result {
 		EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Written to directory"}})
 }
 
-// write makes a file that is either whole and durable or not there.
-func (d *DropDir) write(j *Job) (err error) {
+// write makes a file that is whole, durable, and in its place. placed says
+// whether it is there, though an error may have left open for how long.
+func (d *DropDir) write(j *Job) (placed bool, err error) {
 	f, err := os.CreateTemp(d.Dir, ".new-*.tmp")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() {
-		if err != nil {
+		if !placed {
 			f.Close()
 			os.Remove(f.Name())
 		}
@@ -63,21 +71,21 @@ func (d *DropDir) write(j *Job) (err error) {
 		}
 	}
 	if _, err = j.Message.Content.WriteTo(w); err != nil {
-		return err
+		return false, err
 	}
 	if err = w.Flush(); err != nil {
-		return err
+		return false, err
 	}
 	if err = f.Sync(); err != nil {
-		return err
+		return false, err
 	}
 	if err = f.Close(); err != nil {
-		return err
+		return false, err
 	}
 	if err = os.Rename(f.Name(), filepath.Join(d.Dir, dropName(j))); err != nil {
-		return err
+		return false, err
 	}
-	return syncDir(d.Dir)
+	return true, syncDir(d.Dir)
 }
 
 // dropName is the same for the same message and recipients, so that an
@@ -106,6 +114,9 @@ func headerSafe(s string) string {
 }
 
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" { // which cannot, and need not
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -23,7 +25,8 @@ import (
 // results: either one for all recipients or one for each, in their order.
 // Without them a 2xx is success; 408, 425, 429 and all 5xx defer; 401, 403,
 // 404, 405, 407 and 3xx are faults in the configuration and defer too; any
-// other 4xx fails. A server that cannot be reached makes the hop unreachable.
+// other 4xx fails. A server that cannot be reached makes the hop unreachable;
+// one that got the message and does not answer defers it, and may get it again.
 type HTTPPost struct {
 	URL string
 	// Header is added to each request: "Authorization", say.
@@ -41,10 +44,17 @@ func (p *HTTPPost) Deliver(ctx context.Context, j *Job) []queue.Result {
 	if err != nil {
 		return allAlike(len(j.Recipients), refusal(err))
 	}
+	var sent atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(i httptrace.WroteRequestInfo) { sent.Store(i.Err == nil) }}))
 	resp, err := p.client().Do(req)
 	if err != nil {
-		return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Unreachable, Err: err,
-			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 1}, Message: "No answer from " + req.URL.Host}})
+		r := queue.Result{Outcome: queue.Unreachable, Err: err,
+			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 1}, Message: "No answer from " + req.URL.Host}}
+		if sent.Load() { // it may have the message: no other way must be taken now
+			r.Outcome, r.Reply.EnhancedCode = queue.Deferred, smtp.EnhancedCode{4, 4, 2}
+		}
+		return allAlike(len(j.Recipients), r)
 	}
 	defer resp.Body.Close()
 	io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again

@@ -163,7 +163,7 @@ func TestDropDir(t *testing.T) {
 	if got := verdicts(carried(t, &DropDir{Dir: dir + "/none"}, letter("x"), "a@example.net")); got != "3 451 4.3.0 The message could not be written" {
 		t.Errorf("without the directory: %s", got)
 	}
-	if got := verdicts(carried(t, d, &queue.Message{ID: "bad", Content: damaged{}}, "a@example.net")); got != "3 451 4.3.0 The message could not be written" {
+	if got := verdicts(carried(t, d, &queue.Message{ID: "bad", Content: damaged{}}, "a@example.net")); got != "0 451 4.3.0 The message could not be written" {
 		t.Errorf("half a message: %s", got)
 	}
 	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -216,6 +216,13 @@ func TestHTTPPost(t *testing.T) {
 	}
 	if got := verdicts(carried(t, p, letter("x"), "a\x01b@example.net")); !strings.HasPrefix(got, "2 550 5.1.3") {
 		t.Errorf("an address that no header can have: %s", got)
+	}
+	answer = func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		panic(http.ErrAbortHandler) // the connection ends without an answer
+	}
+	if got := verdicts(carried(t, p, letter("hello"), "bob@example.net")); !strings.HasPrefix(got, "0 451 4.4.2") {
+		t.Errorf("no answer: %s", got)
 	}
 	srv.Close()
 	if got := verdicts(carried(t, p, letter("x"), "a@example.net")); !strings.HasPrefix(got, "3 451 4.4.1") || strings.Contains(got, "secret") {
