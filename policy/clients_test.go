@@ -238,6 +238,21 @@ func TestOpenRelaysAreTold(t *testing.T) {
 	}
 }
 
+// Who may claim any address may claim one that relays.
+func TestClaimsByAnybodyAreTold(t *testing.T) {
+	everybody := []netip.Prefix{netip.MustParsePrefix("::/0")}
+	for setting, srv := range map[string]*smtpserver.Server{"XClientFrom": {XClientFrom: everybody}, "ProxyFrom": {ProxyFrom: everybody}} {
+		g := &Gate{Queue: new(outbox)}
+		if err := g.Install(srv); err == nil || !strings.Contains(err.Error(), setting+" ::/0") {
+			t.Errorf("%s: error %v", setting, err)
+		}
+		g.DangerouslyRelayForEveryone = true
+		if err := g.Install(srv); err != nil {
+			t.Errorf("%s, said loudly: %v", setting, err)
+		}
+	}
+}
+
 func TestRightNames(t *testing.T) {
 	for r, want := range map[Right]string{
 		0:                  "none",

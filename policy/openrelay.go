@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // Validate tells what is wrong with the settings, naming it, and above all
@@ -85,6 +87,23 @@ func suffix(pattern string) bool {
 	}
 	s, icann := publicsuffix.PublicSuffix(below)
 	return s == below && (icann || !strings.Contains(below, "."))
+}
+
+// wideClaims tells front ends that could be anybody: whoever may claim an
+// address may claim one that relays.
+func (r *Relay) wideClaims(srv *smtpserver.Server) error {
+	if r.DangerouslyRelayForEveryone {
+		return nil
+	}
+	var errs []error
+	for setting, prefixes := range map[string][]netip.Prefix{"XClientFrom": srv.XClientFrom, "ProxyFrom": srv.ProxyFrom} {
+		for _, p := range prefixes {
+			if p.IsValid() && tooWide(unmapPrefix(p)) {
+				errs = append(errs, fmt.Errorf("policy: the server's %s %v lets a large part of the internet claim any address: that would be an open relay", setting, p))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // wideDomains tells accepted domains that are half the world.

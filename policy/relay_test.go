@@ -262,3 +262,31 @@ func TestRelayAgentIgnoresWhatIsNotValid(t *testing.T) {
 		S: 550 5.7.1
 	`)
 }
+
+// Behind a front end in the organisation's own network, rights go by the
+// address that it says the client has, not by its own.
+func TestRightsGoByTheClaimedAddress(t *testing.T) {
+	own := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
+	srv, _ := install(t, &Gate{Networks: own, Domains: []Domain{{Name: "example.com"}}}, &smtpserver.Server{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.1.9.9/32")}, XClientFrom: own})
+	for claimed, want := range map[string]string{stranger: "550 5.7.1", neighbour: "250"} {
+		srv.Talk(t, "10.1.9.9", "R: \"PROXY TCP4 "+claimed+" 10.1.9.1 1025 25\\r\\n\""+tryToRelay+want)
+		srv.Talk(t, neighbour, `
+			S: 220
+			C: EHLO front.example.com
+			S: 250
+			C: MAIL FROM:<>
+			S: 250
+			C: RCPT TO:<bob@example.net>
+			S: 250
+			C: RSET
+			S: 250
+			C: XCLIENT ADDR=`+claimed+`
+			S: 220
+			C: EHLO client.example
+			S: 250
+			C: MAIL FROM:<>
+			S: 250
+			C: RCPT TO:<bob@example.net>
+			S: `+want)
+	}
+}
