@@ -106,7 +106,8 @@ func BenchmarkContentAgents(b *testing.B) {
 		{"rewriting", []smtpserver.Agent{(&rewrite.Outbound{Map: table}).Agent()}},
 		{"ten rules", []smtpserver.Agent{(&rules.Rules{List: list}).Agent()}},
 		{"tracing another sender", tracer.Wrap([]smtpserver.Agent{{}})},
-		{"audit of none", new(audit.Audit).Wrap([]smtpserver.Agent{new(content.Filter).Agent()})},
+		{"all of them, traced and audited", chain(b)},
+		{"content filter, audited", new(audit.Audit).Wrap([]smtpserver.Agent{new(content.Filter).Agent()})},
 	} {
 		for kind, data := range map[string]string{"plain": plain, "multipart": parts} {
 			b.Run(c.name+"/"+kind, func(b *testing.B) { run(b, data, c.agents) })
