@@ -31,7 +31,12 @@ func newFarNet(t *testing.T) *farNet {
 		t.Skip("network namespaces need root")
 	}
 	n := &farNet{t: t, ns: fmt.Sprintf("bh%d", os.Getpid()), near: fmt.Sprintf("bh%d", os.Getpid()%1000000)}
-	n.ip("netns", "add", n.ns)
+	if out, err := exec.Command("ip", "netns", "add", n.ns).CombinedOutput(); err != nil {
+		if os.Getenv(peers.Strict) == "1" {
+			t.Fatalf("ip netns add: %v\n%s", err, out)
+		}
+		t.Skipf("network namespaces cannot be made here: %s", out) // root, but in a container
+	}
 	t.Cleanup(func() {
 		exec.Command("ip", "link", "del", n.near).Run() // the namespace would take it with it, but later
 		exec.Command("ip", "netns", "del", n.ns).Run()
