@@ -57,7 +57,10 @@ func (q *Queue) run(ctx context.Context) error {
 
 // plan is when run must look again. Called with mu held.
 func (q *Queue) plan(now time.Time) time.Time {
-	at := now.Add(heartbeat)
+	at := q.claimedAt.Add(heartbeat)
+	if q.idle() || q.full || !at.After(now) {
+		at = now.Add(heartbeat)
+	}
 	if !q.claimAt.IsZero() && !q.full && !q.idle() {
 		at = sooner(at, q.claimAt)
 	}
@@ -82,7 +85,7 @@ func (q *Queue) stop() {
 	q.mu.Lock()
 	q.stopping = true
 	q.mu.Unlock()
-	q.workersDone.Wait()
+	q.awaitWorkers()
 	q.mu.Lock()
 	q.running = false
 	unrecorded := q.unrecorded
@@ -99,6 +102,25 @@ func (q *Queue) stop() {
 	for _, a := range left {
 		if !a.recording {
 			q.giveBack(a)
+		}
+	}
+}
+
+// awaitWorkers waits for the attempts in progress, and keeps their leases.
+func (q *Queue) awaitWorkers() {
+	done := make(chan struct{})
+	go func() {
+		q.workersDone.Wait()
+		close(done)
+	}()
+	tick := time.NewTicker(max(q.limits.Lease/4, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-tick.C:
+			q.renew(now)
 		}
 	}
 }
@@ -184,15 +206,19 @@ func (q *Queue) sweep(h *hop, now time.Time) {
 		h.sweep = now.Add(-1) // what is put back from now on is not looked at again
 	}
 	before := h.sweep
+	most := min(claimMost, q.limits.Active/2-len(q.active)) // it may take only half of the places
 	q.mu.Unlock()
-	n, err := q.claimFor(h, before, claimMost)
+	n, err := 0, errNoRoom
+	if most > 0 {
+		n, err = q.claimFor(h, before, most)
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case err != nil:
 		h.sweepAt = now.Add(soon)
 	case n > 0:
-		h.sweepAt = now // go on
+		h.sweepAt = now.Add(time.Millisecond) // go on, after what else there is to do
 	default:
 		h.sweepAt = now.Add(max(sweepInterval, 100*now.Sub(before)))
 		h.sweep = time.Time{}
@@ -204,10 +230,12 @@ func (q *Queue) sweep(h *hop, now time.Time) {
 func (q *Queue) claim(now time.Time) error {
 	for {
 		q.mu.Lock()
-		if q.idle() || q.full || q.claimAt.IsZero() || q.claimAt.After(now) {
+		due := !q.claimAt.IsZero() && !q.claimAt.After(now) || now.Sub(q.claimedAt) >= heartbeat
+		if q.idle() || q.full || !due {
 			q.mu.Unlock()
 			return nil
 		}
+		q.claimedAt = now
 		if q.heldCopy == nil {
 			q.heldCopy = make(map[NextHop]bool, len(q.held))
 			for k := range q.held {
@@ -230,6 +258,9 @@ func (q *Queue) claim(now time.Time) error {
 		var next time.Time
 		if err == nil && n < most {
 			next, err = q.Store.Next(q.ctx, c)
+			if n == 0 && !next.IsZero() && !next.After(now) {
+				next = now.Add(time.Second) // another node was quicker, or the store errs
+			}
 		} else if err == nil {
 			next = now
 		}
@@ -348,7 +379,7 @@ func (q *Queue) renew(now time.Time) {
 		if len(ids) == 0 {
 			return
 		}
-		lost, err := q.Store.Renew(q.ctx, q.owner, until, ids...)
+		lost, err := q.Store.Renew(context.Background(), q.owner, until, ids...)
 		if err != nil {
 			q.log.Error("queue: leases could not be renewed", "error", err)
 			return

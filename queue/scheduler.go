@@ -55,6 +55,7 @@ type state struct {
 	abort       context.CancelFunc
 	ctx         context.Context // of Route and Deliver calls
 	claimAt     time.Time       // when Run is to claim next; zero: not planned
+	claimedAt   time.Time       // when it claimed last
 	sleepUntil  time.Time       // when Run will look again by itself
 	renewAt     time.Time       // when it looks at the leases
 	tidyAt      time.Time       // when it looks for hops to forget
