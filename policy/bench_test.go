@@ -20,12 +20,13 @@ func BenchmarkChain(b *testing.B) {
 	g := everything(b)
 	g.Resolver, g.SenderDomain, g.Connection.BlockLists, g.Tarpit = nil, nil, nil, nil
 	r := rand.New(rand.NewPCG(1, 2))
-	g.Connection.Block = new(Networks)
+	set := new(networkSet)
 	for range 1_000_000 {
 		var a [4]byte
 		binary.BigEndian.PutUint32(a[:], r.Uint32()|1<<31)
-		g.Connection.Block.insert(netip.PrefixFrom(netip.AddrFrom4(a), 24+r.IntN(9)))
+		set.insert(netip.PrefixFrom(netip.AddrFrom4(a), 24+r.IntN(9)))
 	}
+	g.Connection.Block = set.networks()
 	var agents []smtpserver.Agent
 	bench := smtpserver.Agent{EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		header := m.Header

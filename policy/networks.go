@@ -7,13 +7,20 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gaissmai/bart"
 )
 
-// Networks is a set of IP networks that stays quick with a million of them.
-// It does not change, and is safe for concurrent use; a nil *Networks is empty.
+// Networks is a set of IP networks that stays quick with a million of them. It
+// is safe for concurrent use; a nil *Networks is empty, and so is the zero
+// value.
 type Networks struct {
+	set atomic.Pointer[networkSet] // nil is empty
+}
+
+// networkSet does not change once it is in use.
+type networkSet struct {
 	table bart.Lite
 	n     int
 }
@@ -21,21 +28,36 @@ type Networks struct {
 // NewNetworks makes a set. Prefixes of IPv4 addresses in IPv6 form
 // (::ffff:10.0.0.0/104) are taken as the IPv4 ones they are.
 func NewNetworks(prefixes ...netip.Prefix) (*Networks, error) {
-	n := new(Networks)
+	set := new(networkSet)
 	var errs []error
 	for _, p := range prefixes {
 		if !p.IsValid() {
 			errs = append(errs, fmt.Errorf("policy: network %v: not a valid prefix", p))
 			continue
 		}
-		n.insert(p)
+		set.insert(p)
 	}
-	return n, errors.Join(errs...)
+	return set.networks(), errors.Join(errs...)
 }
 
-func (n *Networks) insert(p netip.Prefix) {
-	n.table.Insert(unmapPrefix(p).Masked())
-	n.n++
+func (set *networkSet) insert(p netip.Prefix) {
+	set.table.Insert(unmapPrefix(p).Masked())
+	set.n++
+}
+
+func (set *networkSet) networks() *Networks {
+	n := new(Networks)
+	n.set.Store(set)
+	return n
+}
+
+// Replace puts the networks of another set into the place of n's, at once and
+// while n is in use: so a list is brought up to date without a restart.
+func (n *Networks) Replace(by *Networks) {
+	if by == nil {
+		by = new(Networks)
+	}
+	n.set.Store(by.set.Load())
 }
 
 // unmapPrefix is p in the form in which clients are compared.
@@ -48,22 +70,26 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 
 // Contains says whether the address is in one of the networks.
 func (n *Networks) Contains(ip netip.Addr) bool {
-	return n != nil && n.table.Lookup(ip.Unmap().WithZone(""))
+	if n == nil {
+		return false
+	}
+	set := n.set.Load()
+	return set != nil && set.table.Lookup(ip.Unmap().WithZone(""))
 }
 
 // Len is the number of networks that the set was made of.
 func (n *Networks) Len() int {
-	if n == nil {
+	if n == nil || n.set.Load() == nil {
 		return 0
 	}
-	return n.n
+	return n.set.Load().n
 }
 
 // ReadNetworks reads a list, one a line: a network ("192.0.2.0/24"), an
 // address, or a range ("192.0.2.7-192.0.2.19"). What follows # or ; is a
 // remark. The error names the line.
 func ReadNetworks(r io.Reader) (*Networks, error) {
-	n := new(Networks)
+	set := new(networkSet)
 	lines := bufio.NewScanner(r) // refuses lines of more than 64 KiB
 	for no := 1; lines.Scan(); no++ {
 		text, _, _ := strings.Cut(lines.Text(), "#")
@@ -76,13 +102,13 @@ func ReadNetworks(r io.Reader) (*Networks, error) {
 			return nil, fmt.Errorf("line %d: %w", no, err)
 		}
 		for _, p := range ps {
-			n.insert(p)
+			set.insert(p)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("policy: reading networks: %w", err)
 	}
-	return n, nil
+	return set.networks(), nil
 }
 
 // ParseNetwork reads a network ("192.0.2.0/24"), an address ("192.0.2.1") or

@@ -37,9 +37,21 @@ func TestReadNetworks(t *testing.T) {
 	if !n.Contains(netip.MustParseAddr("2001:db8::1%eth0")) {
 		t.Error("a zone makes a difference")
 	}
-	var none *Networks
-	if none.Contains(netip.MustParseAddr("10.1.0.1")) || none.Len() != 0 {
-		t.Error("a nil *Networks contains something")
+	for _, none := range []*Networks{nil, new(Networks)} {
+		if none.Contains(netip.MustParseAddr("10.1.0.1")) || none.Len() != 0 {
+			t.Error("an empty set contains something")
+		}
+	}
+	if n.Len() != 6 {
+		t.Errorf("%d networks, want 6", n.Len())
+	}
+	n.Replace(networks(t, "172.16.0.0/12"))
+	if n.Contains(netip.MustParseAddr("10.1.0.1")) || !n.Contains(netip.MustParseAddr("172.16.0.1")) || n.Len() != 1 {
+		t.Error("not replaced")
+	}
+	n.Replace(nil)
+	if n.Len() != 0 {
+		t.Error("not emptied")
 	}
 }
 
@@ -121,17 +133,18 @@ func BenchmarkNetworks(b *testing.B) {
 		if name == "IPv6" {
 			longest = 64
 		}
-		n := new(Networks)
+		set := new(networkSet)
 		var asked []netip.Addr
 		for i := range 1_000_000 {
 			a := address()
 			p := netip.PrefixFrom(a, longest/2+r.IntN(longest/2+1))
-			n.insert(p)
+			set.insert(p)
 			if i%100 == 0 {
 				asked = append(asked, a, address())
 			}
 		}
 		asked = slices.Clip(asked)
+		n := set.networks()
 		b.Run(name, func(b *testing.B) {
 			hits := 0
 			for i := 0; b.Loop(); i++ {
