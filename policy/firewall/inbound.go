@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -41,7 +42,7 @@ func (f *Inbound) Agent() smtpserver.Agent {
 		if hidden(m, ns) {
 			return errHidden
 		}
-		m.Header.Delete(func(field smtpserver.Field) bool { return ns.match(field.Name()) })
+		m.Header.Delete(ns.matchField)
 		return nil
 	}}
 }
@@ -53,10 +54,10 @@ var routing = names{"Received", "Resent-*"}
 func (f *Inbound) forbidden(s *smtpserver.Session) names {
 	var ns names
 	if f.Trusts == nil || !f.Trusts(s) {
-		ns = append(ns, namesOr(f.Fields)...)
+		ns = namesOr(f.Fields)
 	}
 	if f.DistrustRouting != nil && f.DistrustRouting(s) {
-		ns = append(ns, routing...)
+		ns = slices.Concat(ns, routing)
 	}
 	return ns
 }

@@ -3,6 +3,8 @@ package firewall
 import (
 	"fmt"
 	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // Organization are the fields that belong to an organisation where nothing
@@ -24,6 +26,18 @@ func (ns names) match(name string) bool {
 	for _, p := range ns {
 		prefix, open := strings.CutSuffix(p, "*")
 		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) && (open || len(name) == len(prefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchField is match for the name of a field as it stands.
+func (ns names) matchField(f smtpserver.Field) bool {
+	for _, p := range ns {
+		prefix, open := strings.CutSuffix(p, "*")
+		n := len(prefix)
+		if len(f) > n && strings.EqualFold(string(f[:n]), prefix) && (open || f.Is(prefix)) {
 			return true
 		}
 	}

@@ -57,7 +57,7 @@ func (f *Outbound) Hook() queue.Hook {
 
 func (f *Outbound) clean(m *smtpserver.Message) (changed bool, err error) {
 	ns := namesOr(f.Fields)
-	n := m.Header.Delete(func(field smtpserver.Field) bool { return ns.match(field.Name()) })
+	n := m.Header.Delete(ns.matchField)
 	edits, err := enclosed(m, ns)
 	if err != nil {
 		return n > 0, err
@@ -105,7 +105,7 @@ func enclosing(mediaType string) bool {
 func fieldsIn(raw []byte, at int64, ns names) []envelope.Edit {
 	var edits []envelope.Edit
 	for _, f := range mimetree.Fields(raw) {
-		if ns.match(smtpserver.Field(f).Name()) {
+		if ns.matchField(f) {
 			edits = append(edits, envelope.Edit{Start: at, End: at + int64(len(f))})
 		}
 		at += int64(len(f))

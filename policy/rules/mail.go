@@ -93,7 +93,9 @@ func textOf(c smtpserver.Content, parts []mimetree.Part) string {
 			r = u
 		}
 		// Text that cannot be decoded to its end is looked at up to there.
-		io.Copy(&b, io.LimitReader(r, maxText-int64(b.Len())))
+		size := min(p.End-p.Body, maxText-int64(b.Len()))
+		b.Grow(int(size) + 1)
+		io.CopyBuffer(&b, io.LimitReader(r, maxText-int64(b.Len())), make([]byte, min(size+1, 32<<10)))
 		if b.Len() >= maxText {
 			break
 		}
