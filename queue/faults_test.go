@@ -12,13 +12,12 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
 // A faultyStore cannot record while full is set, and says of messages what a
 // Marker would say after crashes.
 type faultyStore struct {
-	*memory.Store
+	queue.Store
 	full        atomic.Bool
 	interrupted sync.Map // ID -> int
 }

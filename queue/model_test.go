@@ -15,12 +15,14 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
 // TestModel lets a queue live through days of random trouble: hosts that are
 // dead, slow, crowded, refuse or put off; a store that cannot record; queues
 // that are shut down and begun anew, or vanish with leases in hand; operators
-// who suspend, resume and retry. In the end each recipient must have ended
+// who suspend, resume and retry. Some of it happens on a spool on disk, which is
+// opened anew with each queue. In the end each recipient must have ended
 // exactly once: delivered, or reported, or kept as bad mail where there was
 // nobody to report to. Only a queue that vanished may leave a recipient that
 // was delivered twice, or a report that was sent twice.
@@ -32,7 +34,10 @@ func TestModel(t *testing.T) {
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := &model{t: t, rand: rand.New(rand.NewPCG(seed, 1)), begun: time.Now(), fates: map[string]*fate{}, vanish: seed%3 == 2}
+				m := &model{t: t, rand: rand.New(rand.NewPCG(seed, 1)), begun: time.Now(), fates: map[string]*fate{}, vanish: seed%3 == 2, days: 4}
+				if seed%8 == 3 { // a disk's time is not virtual
+					m.dir, m.vanish, m.days = t.TempDir(), false, 1
+				}
 				m.live()
 			})
 		})
@@ -54,7 +59,8 @@ type model struct {
 	t      *testing.T
 	begun  time.Time
 	store  *faultyStore
-	vanish bool // queues may vanish
+	dir    string // of the spool; empty for a store in memory
+	vanish bool   // queues may vanish
 
 	mu    sync.Mutex // guards all below
 	rand  *rand.Rand
@@ -137,14 +143,39 @@ func (s generationStore) Put(ctx context.Context, m *queue.Message, sch queue.Sc
 	return s.faultyStore.Put(ctx, m, sch)
 }
 
+// open makes the store, or opens it again.
+func (m *model) open() {
+	if m.dir == "" {
+		if m.store == nil {
+			m.store = &faultyStore{Store: new(memory.Store)}
+		}
+		return
+	}
+	if m.store != nil {
+		if err := m.store.Close(); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	s, err := spool.Open(m.dir, &spool.Options{SegmentSize: 256 << 10})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.store = &faultyStore{Store: s}
+}
+
 func (m *model) live() {
-	m.store = &faultyStore{Store: new(memory.Store)}
+	m.open()
+	defer func() {
+		if err := m.store.Close(); err != nil {
+			m.t.Error(err)
+		}
+	}()
 	for i := range m.hosts {
 		m.hosts[i] = hostModel{limit: 20, latency: time.Second}
 	}
 	generation := 1
 	q := m.begin(generation)
-	for time.Since(m.begun) < 4*24*time.Hour {
+	for time.Since(m.begun) < time.Duration(m.days)*24*time.Hour {
 		<-time.After(time.Duration(m.n(40)) * time.Minute)
 		switch k := m.n(100); {
 		case k < 60:
@@ -176,11 +207,11 @@ func (m *model) live() {
 	}
 	<-time.After(3 * 24 * time.Hour)
 	synctest.Wait()
-	m.end2(q)
+	m.shutdown(q)
 	m.judge()
 }
 
-func (m *model) end2(q *modelQueue) {
+func (m *model) shutdown(q *modelQueue) {
 	if err := q.Shutdown(context.Background()); err != nil {
 		m.t.Errorf("Shutdown: %v", err)
 	}
@@ -188,12 +219,13 @@ func (m *model) end2(q *modelQueue) {
 		m.t.Errorf("Run: %v", err)
 	}
 	q.vanish()
+	m.open()
 }
 
 // end shuts a queue down, or lets it vanish.
 func (m *model) end(q *modelQueue) {
 	if !m.vanish || m.chance(50) {
-		m.end2(q)
+		m.shutdown(q)
 		return
 	}
 	synctest.Wait()
