@@ -61,6 +61,7 @@ type model struct {
 	store  *faultyStore
 	dir    string // of the spool; empty for a store in memory
 	vanish bool   // queues may vanish
+	days   int    // of trouble
 
 	mu    sync.Mutex // guards all below
 	rand  *rand.Rand
