@@ -123,6 +123,7 @@ func (s *Session) waitData(p *pace) error {
 func (s *Session) endMessage(in *intake) error {
 	m := s.msg
 	m.Received = time.Now()
+	s.in.rest() // agents and Handler may take their time
 	s.bytes += in.size
 	s.srv.counters.bytes.Add(in.size)
 	if s.srv.ProtocolLog != nil {

@@ -11,7 +11,7 @@ import (
 
 // inputSize is the size of an input buffer: large enough that a big message
 // costs few system calls. Only sessions that have unread input hold one.
-const inputSize = 64 << 10
+const inputSize = 128 << 10
 
 var inputBuffers = sync.Pool{New: func() any { return new([inputSize]byte) }}
 
@@ -88,6 +88,14 @@ func (in *input) park() {
 	}
 	inputBuffers.Put(in.buf)
 	in.buf = nil
+}
+
+// rest gives the buffer back when nothing is in it, before something else is
+// waited for than the client.
+func (in *input) rest() {
+	if in.r == in.w {
+		in.park()
+	}
 }
 
 var errInputFull = errors.New("smtpserver: more unread input than fits the buffer")

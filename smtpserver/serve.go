@@ -313,6 +313,7 @@ func (s *Session) pause(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
+	s.in.rest()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
