@@ -12,6 +12,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/spf"
+	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
@@ -141,6 +142,25 @@ func TestCheck(t *testing.T) {
 		if (len(v.Reasons) > 0) != (v.Result == Fail && v.Policy != v.Disposition) {
 			t.Errorf("%s: reasons %v", c.author, v.Reasons)
 		}
+	}
+}
+
+// A resolver that knows NXDOMAIN from a name without records is asked for it
+// (RFC 9989, 3.2.13; RFC 8020).
+func TestExistenceByNXDOMAIN(t *testing.T) {
+	_, server := newChecker(t, world, "deep.empty.np.example. HINFO x y")
+	checker := &Checker{Resolver: &routing.NetResolver{Resolver: &routing.DNSResolver{Servers: []string{"ns"}, Dial: server.Dial}}}
+	s, d := proofs("")
+	for author, want := range map[string]string{
+		"empty.np.example": "sp", "deep.empty.np.example": "sp", "a.np.example": "sp", "forged.np.example": "np", "x.a.np.example": "np",
+	} {
+		if v := checker.Check(t.Context(), author, s, d); v.Tag != want || v.Result != Fail {
+			t.Errorf("%s: %s by %s (%v), want %s", author, v.Result, v.Tag, v.Err, want)
+		}
+	}
+	server.Fault("dead.np.example", "", dnstest.Fault{Rcode: dns.RcodeServerFailure})
+	if v := checker.Check(t.Context(), "dead.np.example", s, d); v.Result != TempError {
+		t.Errorf("no answer: %s by %s", v.Result, v.Tag)
 	}
 }
 

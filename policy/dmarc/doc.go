@@ -20,9 +20,11 @@
 // RFC 7489 has it, by the public suffix list that golang.org/x/net/publicsuffix
 // brings along, and pct counts.
 //
-// np asks whether the author's domain exists. Of a resolver with the methods of
-// *net.Resolver only that much can be learned: a name with neither addresses
-// nor MX nor TXT records counts as one that does not exist.
+// np asks whether the author's domain exists. A *net.Resolver can only tell
+// whether there are addresses, MX or TXT records; a resolver that knows more,
+// as routing.NetResolver does, has a method
+//
+//	NameExists(ctx context.Context, name string) (bool, error)
 //
 // # When DNS does not answer
 //

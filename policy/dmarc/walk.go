@@ -154,9 +154,14 @@ func (t *tree) findByList(domain string) (policy, error) {
 	return p, nil
 }
 
-// exists says whether a domain has records; see the package's comment.
+// exists says whether there is a domain; see the package's comment.
 func (t *tree) exists(domain string) (bool, error) {
 	name := lookup.FQDN(domain)
+	if r, knows := t.resolver.(interface {
+		NameExists(ctx context.Context, name string) (bool, error)
+	}); knows {
+		return r.NameExists(t.ctx, name)
+	}
 	addrs, err := t.resolver.LookupNetIP(t.ctx, "ip", name)
 	if len(addrs) > 0 {
 		return true, nil

@@ -24,8 +24,8 @@
 //
 // # Resolvers
 //
-// A *net.Resolver that uses Go's own resolver answers all questions but one
-// kind: it does not ask for names with octets other than letters, digits,
-// hyphen and underscore in them, as a macro with a local part may yield. To
-// it such names do not exist.
+// A *net.Resolver answers all questions but one kind: it does not ask for
+// names with octets other than letters, digits, hyphens and underscores in
+// them, as a macro with a local part may yield, and says that there are none.
+// A routing.NetResolver asks for those too, and remembers answers.
 package spf
