@@ -1,0 +1,197 @@
+package peers
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A Postfix is a real Postfix that runs for a test: somebody's mail server,
+// with all mailboxes of its domains in one maildir.
+type Postfix struct {
+	// Domains that it has mailboxes in, with blanks between.
+	Domains string
+	// Main is lines of main.cf that replace or follow the usual ones.
+	Main string
+	// Addr is where it listens. Default a free loopback one.
+	Addr string
+	// Namespace is the network namespace that it runs in; empty is ours.
+	Namespace string
+	// Certificate, where there is one, is offered by STARTTLS.
+	Certificate *tls.Certificate
+
+	dir  string
+	seen map[string]bool // files that Next has returned
+}
+
+// Start runs it until the test ends. Postfix has to be started by root: others
+// skip the test.
+func (p *Postfix) Start(t testing.TB) *Postfix {
+	t.Helper()
+	bin := Need(t, "postfix")
+	if os.Getuid() != 0 {
+		t.Skip("postfix has to be started by root")
+	}
+	p.dir, p.seen = t.TempDir(), map[string]bool{}
+	for d := p.dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
+		check(t, os.Chmod(d, 0o755)) // Postfix is not root for long
+	}
+	p.Addr = cmp.Or(p.Addr, FreeAddr(t))
+	host, _, err := net.SplitHostPort(p.Addr)
+	check(t, err)
+	for _, d := range []string{"etc", "spool", "data", "mail"} {
+		check(t, os.Mkdir(filepath.Join(p.dir, d), 0o755))
+	}
+	check(t, exec.Command("chown", "postfix", p.dir+"/data").Run())
+	check(t, os.Chown(p.dir+"/mail", 65534, 65534))
+	main := postfixMain
+	if p.Certificate != nil {
+		key, err := x509.MarshalPKCS8PrivateKey(p.Certificate.PrivateKey)
+		check(t, err)
+		var b bytes.Buffer
+		pem.Encode(&b, &pem.Block{Type: "PRIVATE KEY", Bytes: key})
+		for _, der := range p.Certificate.Certificate {
+			pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: der})
+		}
+		check(t, os.WriteFile(p.dir+"/etc/cert.pem", b.Bytes(), 0o600))
+		main += "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = @DIR@/etc/cert.pem\nsmtpd_tls_received_header = yes\n"
+	}
+	domain, _, _ := strings.Cut(p.Domains, " ")
+	fill := strings.NewReplacer("@DIR@", p.dir, "@ADDR@", p.Addr, "@HOST@", host, "@DOMAINS@", p.Domains, "@DOMAIN@", domain)
+	check(t, os.WriteFile(p.dir+"/etc/main.cf", []byte(fill.Replace(main+p.Main)), 0o644))
+	check(t, os.WriteFile(p.dir+"/etc/master.cf", []byte(fill.Replace(postfixMaster)), 0o644))
+	if out, err := p.command(bin, "start").CombinedOutput(); err != nil {
+		t.Fatalf("postfix start: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		p.command(bin, "stop").Run()
+		if t.Failed() {
+			t.Logf("postfix for %s:\n%s", p.Domains, p.Log(t))
+		}
+	})
+	Await(t, "postfix at "+p.Addr, func() bool {
+		c, err := net.Dial("tcp", p.Addr)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return p
+}
+
+func (p *Postfix) command(bin, what string) *exec.Cmd {
+	args := []string{bin, "-c", p.dir + "/etc", what}
+	if p.Namespace != "" {
+		args = append([]string{"ip", "netns", "exec", p.Namespace}, args...)
+	}
+	return exec.Command(args[0], args[1:]...)
+}
+
+// Next waits for the next message in the maildir. Postfix has put Return-Path
+// and X-Original-To, the envelope, at its head; lines end in LF.
+func (p *Postfix) Next(t testing.TB) (message string) {
+	t.Helper()
+	Await(t, "mail at the postfix for "+p.Domains, func() bool {
+		files, _ := filepath.Glob(p.dir + "/mail/box/new/*") // the pattern is a constant one
+		slices.Sort(files)                                  // their names begin with the time
+		for _, f := range files {
+			if !p.seen[f] {
+				b, err := os.ReadFile(f)
+				check(t, err)
+				p.seen[f], message = true, string(b)
+				return true
+			}
+		}
+		return false
+	})
+	return message
+}
+
+// Log is what it has logged so far.
+func (p *Postfix) Log(t testing.TB) string {
+	b, err := os.ReadFile(p.dir + "/maillog")
+	check(t, err)
+	return string(b)
+}
+
+// Await asks cond again and again until it is true, for what another process
+// does, which tells us nothing of itself; after 20 s the test fails.
+func Await(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); !cond(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// FreeAddr is a loopback address that nobody listens on at present.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const postfixMain = `compatibility_level = 3.6
+queue_directory = @DIR@/spool
+data_directory = @DIR@/data
+maillog_file = @DIR@/maillog
+maillog_file_prefixes = @DIR@
+myhostname = mail.@DOMAIN@
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_interfaces = @HOST@
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+smtpd_peername_lookup = no
+local_header_rewrite_clients =
+virtual_mailbox_limit = 0
+virtual_mailbox_domains = @DOMAINS@
+virtual_mailbox_base = @DIR@/mail
+virtual_mailbox_maps = static:box/
+virtual_minimum_uid = 1
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+`
+
+const postfixMaster = `@ADDR@ inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+`

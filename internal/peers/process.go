@@ -1,0 +1,102 @@
+package peers
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// A Process is a command of ours that runs for a test: the test's own program,
+// whose TestMain runs main where an environment variable is set.
+type Process struct {
+	// Addrs are the addresses that it listens on, in the order of its log.
+	Addrs []string
+
+	cmd  *exec.Cmd
+	done chan struct{} // its stderr has ended
+
+	mu  sync.Mutex // guards log
+	log strings.Builder
+}
+
+var listening = regexp.MustCompile(`msg=listening .*address=(\S+)`)
+
+// StartSelf starts the command with env=1 in its environment, and waits until
+// it has logged that it listens on n addresses ("msg=listening ... address=").
+// What still runs when the test ends is killed.
+func StartSelf(t testing.TB, env string, n int, args ...string) *Process {
+	t.Helper()
+	p := &Process{cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env+"=1")
+	stderr, err := p.cmd.StderrPipe()
+	check(t, err)
+	check(t, p.cmd.Start())
+	addrs := make(chan string, n)
+	go func() {
+		defer close(p.done)
+		found := 0
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			p.mu.Lock()
+			p.log.WriteString(lines.Text() + "\n")
+			p.mu.Unlock()
+			if m := listening.FindStringSubmatch(lines.Text()); m != nil && found < n {
+				found++
+				addrs <- m[1]
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("%s=1 %s:\n%s", env, strings.Join(args, " "), p.Log())
+		}
+	})
+	for range n {
+		select {
+		case a := <-addrs:
+			p.Addrs = append(p.Addrs, a)
+		case <-p.done:
+			t.Fatalf("%s ended before it listened:\n%s", env, p.Log())
+		}
+	}
+	return p
+}
+
+// Stop ends it by SIGTERM, and fails the test unless it ends well.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	check(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	<-p.done
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, p.Log())
+	}
+}
+
+// Kill ends it as a power cut would.
+func (p *Process) Kill() {
+	if p.cmd.ProcessState == nil {
+		p.cmd.Process.Kill()
+		<-p.done
+		p.cmd.Wait()
+	}
+}
+
+// Log is what it has written to its standard error.
+func (p *Process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// Swaks runs swaks, the SMTP tester, and returns its transcript and the error
+// that a refusal comes to.
+func Swaks(t testing.TB, args ...string) (string, error) {
+	t.Helper()
+	out, err := exec.Command(Need(t, "swaks"), args...).CombinedOutput()
+	return string(out), err
+}
