@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -26,31 +27,62 @@ func (q *Queue) attempt(p *part) {
 	q.end(a)
 	now := time.Now()
 
-	down := unreachable(results)
-	var wait time.Duration // of the hop, if it is dead now
-	if down != nil {
-		wait = q.hopWait(h, &pace, down)
-	}
 	var few [2]verdict // for most messages, without an allocation
-	verdicts := few[:0]
-	if len(p.rcpts) > len(few) {
-		verdicts = make([]verdict, 0, len(p.rcpts))
-	}
-	for i, r := range p.rcpts {
-		if q.ctx.Err() != nil && results[i].Outcome != Success && results[i].Outcome != Failure {
-			// Broken off by ourselves: as if it had not been.
-			verdicts = append(verdicts, verdict{r: r, hop: h.key, next: r.NextAttempt, again: r.NextAttempt})
-			down = nil
-			continue
+	verdicts := q.judgeAll(few[:0], p, results, &pace, now)
+	var down *Result       // why nobody could be spoken with
+	var wait time.Duration // of the hop, if it is dead for that
+	if q.ctx.Err() == nil {
+		if down = unreachable(results); down != nil {
+			wait = max(q.hopWait(h, &pace, down), shortestRetry)
 		}
-		verdicts = append(verdicts, q.judge(a, r, h.key, &pace, &results[i], now))
 	}
-	var parked *part
+
 	q.mu.Lock()
 	h.inflight--
 	h.used = now
 	h.counts.Attempts++
 	q.setPace(h, pace)
+	parked, turned := q.learn(p, down, verdicts, started, now, now.Add(wait))
+	if turned {
+		window := h.window
+		q.mu.Unlock()
+		q.tell(EventThrottle, nil, nil, func(e *Event) {
+			e.Hop, e.Text = h.key, fmt.Sprintf("%d deliveries at a time", window)
+		})
+		return
+	}
+	for i := range verdicts {
+		h.counts.add(verdicts[i].status)
+		q.apply(a, &verdicts[i], now)
+	}
+	record := q.ended(a)
+	q.mu.Unlock()
+	q.tellAttempt(a.m, h.key, verdicts, now.Sub(started))
+	if record {
+		q.record(a)
+	}
+	q.parkAll(parked)
+}
+
+// judgeAll judges the results of an attempt.
+func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, now time.Time) []verdict {
+	vs = slices.Grow(vs, len(p.rcpts))
+	for i, r := range p.rcpts {
+		if o := results[i].Outcome; q.ctx.Err() != nil && o != Success && o != Failure {
+			// Broken off by ourselves: as if it had not been.
+			vs = append(vs, verdict{r: r, hop: p.hop.key, next: r.NextAttempt, again: r.NextAttempt})
+		} else {
+			vs = append(vs, q.judge(p.msg, r, p.hop.key, pace, &results[i], now))
+		}
+	}
+	return vs
+}
+
+// learn draws the consequences of an attempt for the hop: it answered, is
+// overcrowded, so that the part was put back into its queue (turned), or is
+// dead, and the parts returned are to be parked. Called with mu held.
+func (q *Queue) learn(p *part, down *Result, vs []verdict, started, now, retryAt time.Time) (parked *part, turned bool) {
+	h := p.hop
 	switch {
 	case down == nil:
 		q.up(h, now)
@@ -59,34 +91,19 @@ func (q *Queue) attempt(p *part) {
 		if p.turned < maxTurned { // waiting for a limit costs no attempt
 			p.turned++
 			q.enqueue(p)
-			window := h.window
-			q.mu.Unlock()
-			q.tell(EventThrottle, nil, nil, func(e *Event) {
-				e.Hop, e.Text = h.key, fmt.Sprintf("%d deliveries at a time", window)
-			})
-			return
+			return nil, true
 		}
+		q.ring(h)
 	default:
 		if !h.dead { // else found by another attempt, meanwhile
-			h.unreached(down, now, now.Add(max(wait, shortestRetry)))
+			h.unreached(down, now, retryAt)
 			parked = q.down(h)
 		}
-		for i := range verdicts {
-			verdicts[i].waitFor(h)
+		for i := range vs {
+			vs[i].waitFor(h)
 		}
 	}
-	for i := range verdicts {
-		h.counts.add(verdicts[i].status)
-		q.apply(a, &verdicts[i], now)
-	}
-	q.ring(h)
-	record := q.ended(a)
-	q.mu.Unlock()
-	q.tellAttempt(a.m, h.key, verdicts, now.Sub(started))
-	if record {
-		q.record(a)
-	}
-	q.parkAll(parked)
+	return parked, false
 }
 
 // maxTurned is how often a part is put back into the queue because its hop

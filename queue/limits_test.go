@@ -2,6 +2,8 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -94,6 +96,46 @@ func TestMemoryLimit(t *testing.T) {
 		w.after(time.Minute)
 		if c := w.took(); len(c) != 100 || w.stored() != 0 {
 			t.Errorf("%d delivered, %d left", len(c), w.stored())
+		}
+	})
+}
+
+// A message for many recipients at one hop goes in several calls.
+func TestRecipientLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil).run()
+		defer w.shutdown()
+		synctest.Wait()
+		var to []string
+		for i := range 120 {
+			to = append(to, fmt.Sprintf("u%d@example.net", i))
+		}
+		w.submit("alice@example.com", to...)
+		n := map[int]int{}
+		for _, c := range w.took() {
+			n[len(c.rcpts)]++
+		}
+		if n[50] != 2 || n[20] != 1 || w.stored() != 0 {
+			t.Errorf("calls by their recipients: %v; want two with 50 and one with 20", n)
+		}
+	})
+}
+
+// With nothing to do there is no goroutine but Run's.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil).run()
+		defer w.shutdown()
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		for i := range 100 {
+			w.submit("alice@example.com", fmt.Sprintf("bob@h%d.example", i))
+		}
+		if n := len(w.took()); n != 100 {
+			t.Errorf("%d delivered", n)
+		}
+		if after := runtime.NumGoroutine(); after > before {
+			t.Errorf("%d goroutines, %d before", after, before)
 		}
 	})
 }

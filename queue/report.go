@@ -155,6 +155,18 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 			return err
 		}
 	}
+	err = q.take(ctx, q.reportMessage(id, m, c, eightBit, action))
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	if err == nil {
+		q.tell(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, string(action) })
+	}
+	return err
+}
+
+// reportMessage is the message that carries a report about m.
+func (q *Queue) reportMessage(id string, m *Message, c Content, eightBit bool, action dsn.Action) *Message {
 	report := &Message{
 		ID:         id,
 		Content:    c,
@@ -170,14 +182,7 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 	if action == dsn.Failed {
 		report.Recipients = append(report.Recipients, Rcpt(q.Reports.CopyTo...)...)
 	}
-	err = q.take(ctx, report)
-	if errors.Is(err, ErrExists) {
-		return nil
-	}
-	if err == nil {
-		q.tell(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, string(action) })
-	}
-	return err
+	return report
 }
 
 // reportID is the same for the same report.
