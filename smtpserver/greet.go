@@ -67,10 +67,7 @@ func (s *Session) beforeBanner() error {
 		}
 		return s.checkEarly("before the banner")
 	}
-	if err := s.setReadDeadline(s.srv.BannerDelay); err != nil {
-		return err
-	}
-	switch err := s.in.fill(); {
+	switch err := s.await(s.srv.BannerDelay); {
 	case err == nil:
 		return s.checkEarly("before the banner")
 	case !errors.Is(err, os.ErrDeadlineExceeded):

@@ -39,10 +39,7 @@ func (s *Session) readProxy() error {
 			}
 			return nil
 		}
-		if err := s.setReadDeadline(s.lim.Handshake); err != nil {
-			return err
-		}
-		if err := s.in.fill(); err != nil {
+		if err := s.await(s.lim.Handshake); err != nil {
 			return err
 		}
 	}

@@ -109,6 +109,7 @@ func (srv *Server) stop() <-chan struct{} {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	if !srv.closing.Swap(true) {
+		srv.shut()
 		srv.idle = make(chan struct{})
 		if len(srv.sessions) == 0 {
 			close(srv.idle)
@@ -134,6 +135,7 @@ func (srv *Server) prepare() {
 		srv.enhanced = srv.has(ExtEnhancedStatusCodes)
 		srv.ids = newIDSource()
 		srv.ctx, srv.cancel = context.WithCancel(context.Background())
+		srv.open, srv.shut = context.WithCancel(srv.ctx)
 		srv.listeners = make(map[*net.Listener]struct{})
 		srv.sessions = make(map[*Session]struct{})
 	})
@@ -319,7 +321,7 @@ func (s *Session) pause(d time.Duration) error {
 	select {
 	case <-t.C:
 		return nil
-	case <-s.ctx.Done():
+	case <-s.srv.open.Done():
 		return s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
 	}
 }

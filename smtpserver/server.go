@@ -96,6 +96,8 @@ type Server struct {
 	ids      idSource
 	ctx      context.Context // of all sessions
 	cancel   context.CancelFunc
+	open     context.Context // ends when the server begins to close
+	shut     context.CancelFunc
 
 	counters      counters
 	contentMemory atomic.Int64

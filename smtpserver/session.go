@@ -57,7 +57,7 @@ type Session struct {
 	started       time.Time
 	readDeadline  time.Time
 	writeDeadline time.Time
-	mu            sync.Mutex // guards waiting and interrupted; see waitCommand
+	mu            sync.Mutex // guards waiting and interrupted; see await
 	waiting       bool       // for a command: Shutdown may interrupt
 	interrupted   bool       // by Shutdown, since the session began to wait
 

@@ -63,7 +63,7 @@ func (s *Session) handshake() error {
 		raw = &takenConn{Conn: raw, unread: bytes.Clone(b)}
 	}
 	conn := tls.Server(raw, s.srv.TLSConfig)
-	ctx, cancel := context.WithTimeout(s.ctx, s.lim.Handshake)
+	ctx, cancel := context.WithTimeout(s.srv.open, s.lim.Handshake)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		s.srv.counters.tlsFailed.Add(1)

@@ -306,13 +306,6 @@ func (s *Session) skipLine() ([]byte, error) {
 }
 
 // waitCommand waits for more input, after what was replied has been sent.
-//
-// Shutdown interrupts sessions that wait here, by a deadline in the past. The
-// session sets its own deadline first, then says that it waits, then looks
-// whether the server is closing; Shutdown sets closing first and then looks
-// who waits. So either the session sees that the server closes, or Shutdown
-// sees the session wait, and its deadline is the later one. A command that
-// came at the same moment is served all the same, with deadlines of its own.
 func (s *Session) waitCommand() error {
 	if err := s.flush(); err != nil {
 		return err
@@ -324,6 +317,18 @@ func (s *Session) waitCommand() error {
 	if s.lim.Session < forever {
 		d = min(d, s.timeLeft())
 	}
+	return s.await(d)
+}
+
+// await waits for input at a time when Shutdown may interrupt.
+//
+// That it does by a deadline in the past. The session sets its own deadline
+// first, then says that it waits, then looks whether the server is closing;
+// Shutdown sets closing first and then looks who waits. So either the session
+// sees that the server closes, or Shutdown sees the session wait, and its
+// deadline is the later one. A command that came at the same moment is served
+// all the same, with deadlines of its own.
+func (s *Session) await(d time.Duration) error {
 	if err := s.setReadDeadline(d); err != nil {
 		return err
 	}
@@ -343,7 +348,7 @@ func (s *Session) waitCommand() error {
 	return err
 }
 
-// interrupt wakes the session if it waits for a command.
+// interrupt wakes the session if it awaits something.
 func (s *Session) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

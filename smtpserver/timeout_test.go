@@ -298,6 +298,43 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// Those who have nothing in hand do not hold Shutdown up, whatever they wait
+// for.
+func TestShutdownWaitsForNobodyElse(t *testing.T) {
+	tlsOffered, tlsImplicit := withTLS(t, smtpserver.TLSOffered), withTLS(t, smtpserver.TLSImplicit)
+	for name, c := range map[string]struct {
+		srv  *smtpserver.Server
+		lead func(c *raw)
+	}{
+		"PROXY header": {&smtpserver.Server{ProxyFrom: []netipPrefix{anywhere}}, func(*raw) {}},
+		"banner":       {&smtpserver.Server{BannerDelay: time.Hour}, func(*raw) {}},
+		"implicit TLS": {tlsImplicit, func(*raw) {}},
+		"STARTTLS":     {tlsOffered, func(c *raw) { c.greet(); c.send("STARTTLS\r\n"); c.expect("220") }},
+		"password":     {&smtpserver.Server{Auth: wonderland(), AllowInsecureAuth: true}, func(c *raw) { c.greet(); c.send("AUTH LOGIN\r\n"); c.expect("334") }},
+		"tarpit": {&smtpserver.Server{Auth: wonderland(), AllowInsecureAuth: true, Limits: smtpserver.Limits{Tarpit: time.Hour}},
+			func(c *raw) { c.greet(); c.send("AUTH PLAIN " + b64("\x00alice\x00guess") + "\r\n") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, c.srv, func(dial func() *raw) {
+				client := dial()
+				c.lead(client)
+				synctest.Wait()
+				read := make(chan bool)
+				go func() { // a pipe's writer waits for its reader
+					io.Copy(io.Discard, client)
+					close(read)
+				}()
+				took(t, 0, func() {
+					if err := c.srv.Shutdown(context.Background()); err != nil {
+						t.Error(err)
+					}
+				})
+				<-read
+			})
+		})
+	}
+}
+
 func TestShutdownEndsHard(t *testing.T) {
 	stuck := make(chan error, 1)
 	srv := &smtpserver.Server{Handler: smtpserver.HandlerFunc(func(ctx context.Context, _ *smtpserver.Session, _ *smtpserver.Message) (string, error) {
