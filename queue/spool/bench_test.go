@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -26,7 +27,7 @@ func benchMessage(id string, body []byte) *queue.Message {
 // BenchmarkPut compares durable submissions with what the disk can do at
 // best for so many writers: a plain log with group commit and nothing else.
 // Each message is removed again, so that the
-// spool lives on as it does in a relay. Both take turns ten times, because
+// spool lives on as it does in a relay. Both take turns of 50 ms, because
 // disks have moods; "of-limit" is the share of the limit that is reached.
 func BenchmarkPut(b *testing.B) {
 	for _, size := range []int{4 << 10, 100 << 10} {
@@ -38,18 +39,14 @@ func BenchmarkPut(b *testing.B) {
 				}
 				defer s.Close()
 				var limit, put rate
-				const turns = 10
-				b.ResetTimer()
-				for turn := range turns {
-					b.StopTimer()
+				for put.n < b.N {
 					limit.add(diskLimit(b, size, writers))
-					b.StartTimer()
-					put.add(putAll(b, s, size, writers, (b.N+turn)/turns))
+					put.add(putFor(b, s, size, writers, 50*time.Millisecond))
 				}
 				b.ReportMetric(put.value(), "msg/s")
 				b.ReportMetric(limit.value(), "limit/s")
 				b.ReportMetric(put.value()/limit.value(), "of-limit")
-				b.ReportMetric(float64(b.N)/float64(s.Stats().Commits), "msg/commit")
+				b.ReportMetric(float64(put.n)/float64(s.Stats().Commits), "msg/commit")
 			})
 		}
 	}
@@ -64,29 +61,31 @@ type rate struct {
 func (r *rate) add(n int, d time.Duration) { r.n += n; r.d += d }
 func (r *rate) value() float64             { return float64(r.n) / r.d.Seconds() }
 
-// putAll puts and removes n messages with some writers.
-func putAll(b *testing.B, s *Spool, size, writers, n int) (int, time.Duration) {
+// putFor puts and removes messages with some writers for a time.
+func putFor(b *testing.B, s *Spool, size, writers int, d time.Duration) (int, time.Duration) {
 	body := make([]byte, size)
-	ctx := context.Background()
 	var wg sync.WaitGroup
+	var n atomic.Int64
 	begin := time.Now()
+	until := begin.Add(time.Hour)
 	for w := range writers {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			for i := w; i < n; i += writers {
+			for i := 0; time.Since(begin) < d; i++ {
 				m := benchMessage(fmt.Sprintf("%08d-%d", i, w), body)
-				if err := s.Put(ctx, m, queue.Schedule{Owner: "bench", Until: begin.Add(time.Hour)}); err != nil {
+				if err := s.Put(context.Background(), m, queue.Schedule{Owner: "bench", Until: until}); err != nil {
 					b.Error(err)
 				}
-				if err := s.Remove(ctx, "bench", m.ID); err != nil {
+				if err := s.Remove(context.Background(), "bench", m.ID); err != nil {
 					b.Error(err)
 				}
+				n.Add(1)
 			}
 		}()
 	}
 	wg.Wait()
-	return n, time.Since(begin)
+	return int(n.Load()), time.Since(begin)
 }
 
 // diskLimit is the plain log: so many writers hand their messages to one
@@ -136,4 +135,53 @@ func diskLimit(b *testing.B, size, writers int) (int, time.Duration) {
 		}
 	}
 	return int(n.Load()), time.Since(begin)
+}
+
+// BenchmarkPutLarge receives a message of 1 MiB into a file of the spool's and
+// puts it; the limit is a file of that length, written, synced and renamed.
+func BenchmarkPutLarge(b *testing.B) {
+	const size = 1 << 20
+	dir := b.TempDir()
+	s, err := Open(b.TempDir(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	body := make([]byte, size)
+	var limit, put rate
+	for i := range b.N {
+		begin := time.Now()
+		f, err := s.CreateFile()
+		if err == nil {
+			_, err = f.Write(body)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		m := benchMessage(fmt.Sprint(i), nil)
+		m.Content = content.Join(content.Of([]byte("Received: here\r\n")), content.Section(f, 0, size))
+		if err := s.Put(context.Background(), m, queue.Schedule{Owner: "bench", Until: begin.Add(time.Hour)}); err != nil {
+			b.Fatal(err)
+		}
+		f.Close()
+		put.add(1, time.Since(begin))
+		if err := s.Remove(context.Background(), "bench", m.ID); err != nil {
+			b.Fatal(err)
+		}
+
+		begin = time.Now()
+		name := filepath.Join(dir, fmt.Sprint(i))
+		if f, err = os.Create(name + ".tmp"); err == nil {
+			_, err = f.Write(body)
+			err = errors.Join(err, datasync(f), f.Close(), os.Rename(name+".tmp", name), osFS{}.SyncDir(dir))
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		limit.add(1, time.Since(begin))
+		os.Remove(name)
+	}
+	b.ReportMetric(put.value(), "msg/s")
+	b.ReportMetric(limit.value(), "limit/s")
+	b.ReportMetric(put.value()/limit.value(), "of-limit")
 }
