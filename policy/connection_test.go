@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 func networks(t testing.TB, list ...string) *Networks {
@@ -257,6 +258,28 @@ func TestFromClause(t *testing.T) {
 		got, ok := fromClause(value)
 		if ok != (want != "") || ok && got.String() != want {
 			t.Errorf("fromClause(%q) = %v, %v; want %q", value, got, ok, want)
+		}
+	}
+}
+
+// What SPF judges behind a relay of one's own.
+func TestOrigin(t *testing.T) {
+	find := Origin(networks(t, "10.0.0.0/8"))
+	var ip netip.Addr
+	var helo string
+	srv := serveAgents(t, smtpserver.Agent{EndOfHeaders: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		ip, helo = find(s, m)
+		return nil
+	}})
+	for _, tt := range []struct{ from, header, ip, helo string }{
+		{stranger, "Received: from a.example (a [203.0.113.1]) by b", stranger, "client.example"},
+		{neighbour, "Received: from a.example (a [203.0.113.1]) by b", "203.0.113.1", "a.example"},
+		{neighbour, "Received: from fw (fw [10.0.0.1]) by b\nReceived: from  [203.0.113.2] ([203.0.113.2])\n by fw", "203.0.113.2", "[203.0.113.2]"},
+		{neighbour, "Subject: none", "invalid IP", ""},
+	} {
+		srv.Talk(t, tt.from, mailHeader("x@example.net", tt.header, "250"))
+		if ip.String() != tt.ip || helo != tt.helo {
+			t.Errorf("%s, %q: %v, %q; want %s, %q", tt.from, tt.header, ip, helo, tt.ip, tt.helo)
 		}
 	}
 }

@@ -21,8 +21,10 @@ import (
 //	senders          Senders, Spoofing, SendAs, SenderDomain
 //	recipients       the relay policy's RCPT, then Recipients, Greylist
 //	loop
-//	Proof            SPF, DKIM, DMARC, ARC: before anything is changed
-//	Inbound          header firewall, address rewriting of what comes in
+//	Proof            SPF, DKIM, DMARC, ARC: before anything is changed; then
+//	                 Spoofing, where it asks what was proven (Trusted)
+//	Inbound          what goes for trusted sessions too: authres.Stamper, header
+//	                 firewall, address rewriting of what comes in
 //	Rules            transport rules
 //	AntiSpam         milters and scanners
 //	Content          attachment and virus filters
@@ -132,7 +134,8 @@ func (g *Gate) agents(relay *Relay, domains *Domains, own []smtpserver.Agent) []
 		all = append(all, g.Pressure.Agent())
 	}
 	all = append(all, g.strangers(domains)...)
-	all = append(all, g.senders(domains)...)
+	senders, late := g.senders(domains)
+	all = append(all, senders...)
 	all = append(all, whom)
 	if g.Recipients != nil {
 		all = append(all, g.Recipients.Agent())
@@ -141,7 +144,7 @@ func (g *Gate) agents(relay *Relay, domains *Domains, own []smtpserver.Agent) []
 		all = append(all, g.Greylist.Agent())
 	}
 	all = append(all, new(Loop).Agent())
-	all = slices.Concat(all, spamOnly(g.Proof), g.Inbound, g.Rules, spamOnly(g.AntiSpam), g.Content, own, g.Outbound)
+	all = slices.Concat(all, spamOnly(g.Proof), late, g.Inbound, g.Rules, spamOnly(g.AntiSpam), g.Content, own, g.Outbound)
 	if g.Reputation != nil { // good is what nobody has refused
 		all = append(all, smtpserver.Agent{Name: "reputation", EndOfData: g.Reputation.Agent().EndOfData})
 	}
@@ -175,8 +178,9 @@ func (g *Gate) strangers(domains *Domains) (all []smtpserver.Agent) {
 	return all
 }
 
-// senders are the agents that judge senders.
-func (g *Gate) senders(domains *Domains) (all []smtpserver.Agent) {
+// senders are the agents that judge senders; late are those of them that want
+// to know what was proven.
+func (g *Gate) senders(domains *Domains) (all, late []smtpserver.Agent) {
 	if g.Senders != nil {
 		all = append(all, g.Senders.Agent())
 	}
@@ -185,7 +189,12 @@ func (g *Gate) senders(domains *Domains) (all []smtpserver.Agent) {
 		if p.Domains == nil {
 			p.Domains = domains
 		}
-		all = append(all, p.Agent())
+		a := p.Agent()
+		if a.EndOfData != nil {
+			late = append(late, smtpserver.Agent{Name: a.Name, EndOfData: a.EndOfData})
+			a.EndOfData = nil
+		}
+		all = append(all, a)
 	}
 	if g.SendAs != nil {
 		all = append(all, g.SendAs.Agent())
@@ -197,7 +206,7 @@ func (g *Gate) senders(domains *Domains) (all []smtpserver.Agent) {
 		}
 		all = append(all, d.Agent())
 	}
-	return all
+	return all, late
 }
 
 func spamOnly(agents []smtpserver.Agent) []smtpserver.Agent {

@@ -21,19 +21,32 @@ const maxOriginHops = 30
 // that the origin is not known: the mail began inside, or a field cannot be
 // read.
 func OriginIP(s *smtpserver.Session, m *smtpserver.Message, internal *Networks) (netip.Addr, bool) {
+	ip, _ := origin(s, m, internal)
+	return ip, ip.IsValid()
+}
+
+// Origin makes a function that finds the address that [OriginIP] does, and the
+// name that the host there gave itself: what spf.Checker has as its Origin.
+// The address is not valid where the origin is not known.
+func Origin(internal *Networks) func(*smtpserver.Session, *smtpserver.Message) (ip netip.Addr, helo string) {
+	return func(s *smtpserver.Session, m *smtpserver.Message) (netip.Addr, string) { return origin(s, m, internal) }
+}
+
+func origin(s *smtpserver.Session, m *smtpserver.Message, internal *Networks) (netip.Addr, string) {
 	ip, ok := clientIP(s)
 	if !ok || !internal.Contains(ip) {
-		return ip, ok
+		return ip, s.Helo()
 	}
 	for i, value := range m.Header.Values("Received") {
 		if ip, ok = fromClause(value); !ok || i == maxOriginHops {
 			break
 		}
 		if !internal.Contains(ip) {
-			return ip, true
+			helo, _, _ := strings.Cut(strings.TrimSpace(value[len("from "):]), " ")
+			return ip, helo
 		}
 	}
-	return netip.Addr{}, false
+	return netip.Addr{}, ""
 }
 
 // fromClause is the address of the client in a Received field. It stands in
