@@ -112,8 +112,8 @@ func TestPrinterThroughUpstream(t *testing.T) {
 		s    settings
 	}{
 		{"password", smtpserver.PasswordAuth(passwords), settings{passwordFile: file(t, password+"\n")}},
-		{"token", smtpserver.BearerAuth(func(_ context.Context, _ *smtpserver.Session, user, token string) (string, error) {
-			return user, passwords(nil, nil, user, token)
+		{"token", smtpserver.BearerAuth(func(ctx context.Context, s *smtpserver.Session, user, token string) (string, error) {
+			return user, passwords(ctx, s, user, token)
 		}), settings{tokenFile: file(t, password)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

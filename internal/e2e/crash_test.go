@@ -155,9 +155,8 @@ func (c *crowd) stop() map[string]bool {
 func (c *crowd) send(addr string, sender int) {
 	n := 0
 	for {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			err = c.session(conn, sender, &n)
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			c.session(conn, sender, &n) // until the relay is killed, or we are told to quit
 			conn.Close()
 		}
 		select {
