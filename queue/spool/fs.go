@@ -45,7 +45,7 @@ const (
 )
 
 func (osFS) Open(name string, mode openMode) (file, error) {
-	f, err := os.OpenFile(name, int(mode), 0o600)
+	f, err := openFile(name, mode)
 	if err != nil {
 		return nil, err
 	}

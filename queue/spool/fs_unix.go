@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func openFile(name string, mode openMode) (*os.File, error) {
+	return os.OpenFile(name, int(mode), 0o600)
+}
+
 func (osFS) SyncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {

@@ -7,6 +7,28 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// openFile lets files be renamed and removed while they are open, which
+// package os does not.
+func openFile(name string, mode openMode) (*os.File, error) {
+	path, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	access, how := uint32(windows.GENERIC_READ|windows.GENERIC_WRITE), uint32(windows.OPEN_EXISTING)
+	switch mode {
+	case read:
+		access = windows.GENERIC_READ
+	case create:
+		how = windows.CREATE_NEW
+	}
+	h, err := windows.CreateFile(path, access, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE,
+		nil, how, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(h), name), nil
+}
+
 // SyncDir does nothing: NTFS journals the names by itself, and Windows has no
 // call for it.
 func (osFS) SyncDir(name string) error { return nil }

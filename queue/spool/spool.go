@@ -23,8 +23,9 @@ var ErrInUse = errors.New("spool: in use by another process")
 // Options change how a spool works. The zero value has the defaults, which
 // suit most; none of them changes the format.
 type Options struct {
-	// SegmentSize is the length of a log file in bytes. Two of them are
-	// always there. Default 64 MiB, at least 64 KiB.
+	// SegmentSize is the length of a log file in bytes. One of them is always
+	// there, and a second one when the first is half full. Default 64 MiB, at
+	// least 64 KiB, at most 1 GiB.
 	SegmentSize int64
 	// LargeContent is the size in bytes from which content is a file of its
 	// own. Default 256 KiB; at most SegmentSize/4.
