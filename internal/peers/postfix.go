@@ -74,7 +74,7 @@ func (p *Postfix) Start(t testing.TB) *Postfix {
 		t.Fatalf("postfix start: %v\n%s", err, out)
 	}
 	t.Cleanup(func() {
-		p.command(bin, "stop").Run()
+		p.command(bin, "abort").Run() // "stop" would wait for seconds
 		if t.Failed() {
 			t.Logf("postfix for %s:\n%s", p.Domains, p.Log(t))
 		}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("CUSTOMHOOK_MAIN") != "" { // this test program as the command
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// The application's service.
+func judge(w http.ResponseWriter, r *http.Request) {
+	var q question
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	switch {
+	case q.From == "spammer@example.net":
+		json.NewEncoder(w).Encode(answer{"refuse", "We know you,\r\n" + q.From})
+	case q.To == "later@example.com":
+		json.NewEncoder(w).Encode(answer{"defer", "The mailbox is being moved"})
+	case q.To == "nonsense@example.com":
+		json.NewEncoder(w).Encode(answer{"perhaps", ""})
+	case q.To == "broken@example.com":
+		http.Error(w, "broken", http.StatusInternalServerError)
+	default:
+		json.NewEncoder(w).Encode(answer{"accept", ""})
+	}
+}
+
+// literal is an address as a smart host.
+func literal(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	return "[" + host + "]:" + port
+}
+
+func TestApplicationsPolicy(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(judge))
+	defer service.Close()
+	old, canary := (&peers.Postfix{Domains: "example.com"}).Start(t), (&peers.Postfix{Domains: "example.com"}).Start(t)
+	p := peers.StartSelf(t, "CUSTOMHOOK_MAIN", 1, "-listen", "127.0.0.1:0", "-domain", "example.com", "-ask", service.URL,
+		"-old", literal(old.Addr), "-new", literal(canary.Addr), "-percent", "50", "-hostname", "relay.example.com", "-spool", t.TempDir())
+	addr := p.Addrs[0]
+
+	// What the service says is what the client hears.
+	smtptest.Talk(t, addr, `
+		S: 220
+		C: EHLO mx.example.net
+		S: 250
+		C: MAIL FROM:<carol@example.net>
+		S: 250
+		C: RCPT TO:<later@example.com>
+		S: 451 4.7.1 The mailbox is being moved
+		C: RCPT TO:<nonsense@example.com>
+		S: 451 4.3.0
+		C: RCPT TO:<broken@example.com>
+		S: 451 4.3.0
+		C: RCPT TO:<bob@example.org>
+		S: 550 5.7.1 Unable to relay
+		C: RSET
+		S: 250
+		C: MAIL FROM:<spammer@example.net>
+		S: 250
+		C: RCPT TO:<bob@example.com>
+		S: 550 5.7.1
+	`)
+
+	// Half of the mailboxes are on the new system; which, a hash says.
+	for to, at := range map[string]*peers.Postfix{"alice@example.com": old, "Bob@Example.com": canary} {
+		if chosen(to, "example.com", 50) != (at == canary) {
+			t.Fatalf("the hash of %s", to)
+		}
+		if out, err := peers.Swaks(t, "--server", addr, "--from", "carol@example.net", "--to", to,
+			"--header", "X-Origin: internal", "--header", "Subject: for "+to); err != nil {
+			t.Fatalf("swaks: %v\n%s", err, out)
+		}
+		m := at.Next(t)
+		if !strings.Contains(m, "Subject: for "+to) || !strings.Contains(m, "\nX-Origin: external\n") || strings.Contains(m, "X-Origin: internal") {
+			t.Errorf("%s received\n%s", to, m)
+		}
+	}
+	p.Stop(t)
+}
+
+func TestChosen(t *testing.T) {
+	if chosen("alice@example.org", "example.com", 100) {
+		t.Error("a mailbox of another domain is chosen")
+	}
+	n := 0
+	for _, a := range "abcdefghijklmnopqrstuvwxyz" {
+		for _, b := range "abcdefghijklmnopqrstuvwxyz" {
+			if chosen(string([]rune{a, b})+"@example.com", "Example.com", 10) {
+				n++
+			}
+		}
+	}
+	if n < 40 || n > 100 { // of 676; the hash is a fixed one
+		t.Errorf("%d of 676 mailboxes are chosen, want about 68", n)
+	}
+}
+
+func TestWrongSettingsAreNamed(t *testing.T) {
+	good := settings{domain: "example.com", ask: "http://127.0.0.1/", old: "old.example.com", new: "new.example.com", spool: t.TempDir()}
+	for want, change := range map[string]func(*settings){
+		"-domain":           func(s *settings) { s.domain = "" },
+		"-ask":              func(s *settings) { s.ask = "127.0.0.1" },
+		"-percent":          func(s *settings) { s.percent = 101 },
+		`-allow: "printer"`: func(s *settings) { s.allow = "10.0.0.0/8,printer" },
+		"open relay":        func(s *settings) { s.allow = "0.0.0.0/0" },
+		"connector new":     func(s *settings) { s.new = "no host" },
+	} {
+		s := good
+		change(&s)
+		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}

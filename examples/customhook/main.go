@@ -1,0 +1,68 @@
+// Command customhook is a relay with an application's own policy, in three
+// places where a policy can stand:
+//
+//   - an agent that asks an HTTP service about each recipient (ask.go)
+//   - an agent that tags what comes from outside (tag.go)
+//   - a hook of the queue that routes a part of the mail to a new system (canary.go)
+//
+// It takes mail for one domain, and from the networks of -allow to everywhere:
+//
+//	customhook -domain example.com -allow 10.1.0.0/16 -ask http://127.0.0.1:8080/mail \
+//		-old mail.example.com -new new.example.com -percent 10 -spool /var/spool/relay
+//
+//	            HTTP service
+//	                 ▲ who writes to whom?
+//	                 │ accept, refuse, defer
+//	world ──SMTP──▶ relay ──▶ queue ─┬─▶ old system
+//	                 │               └─▶ new system: 10 % of the mailboxes
+//	                 └─ X-Origin: external
+//
+// SIGTERM ends it: what is in hand is finished, what waits stays in the spool.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	var s settings
+	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
+	flag.StringVar(&s.domain, "domain", "", "`domain` that mail is accepted for")
+	flag.StringVar(&s.allow, "allow", "", "`networks` whose machines may write to everybody, as 10.1.0.0/16,192.0.2.7/32")
+	flag.StringVar(&s.ask, "ask", "", "`URL` of the service that is asked about each recipient")
+	flag.StringVar(&s.old, "old", "", "`host[:port]` of the mail system; an address stands in brackets")
+	flag.StringVar(&s.new, "new", "", "`host[:port]` of the new one")
+	flag.IntVar(&s.percent, "percent", 0, "how much of the domain's mail goes to the new system")
+	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
+	}
+	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		fail(2, err)
+	}
+	l, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		fail(1, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := r.run(ctx, l); err != nil {
+		fail(1, err)
+	}
+}
+
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "customhook:", err)
+	os.Exit(code)
+}
