@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -127,15 +128,18 @@ func TestIdle(t *testing.T) {
 		w := newWorld(t, nil).run()
 		defer w.shutdown()
 		synctest.Wait()
-		before := runtime.NumGoroutine()
 		for i := range 100 {
 			w.submit("alice@example.com", fmt.Sprintf("bob@h%d.example", i))
 		}
 		if n := len(w.took()); n != 100 {
 			t.Errorf("%d delivered", n)
 		}
-		if after := runtime.NumGoroutine(); after > before {
-			t.Errorf("%d goroutines, %d before", after, before)
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
+			if bytes.Contains(stack, []byte("queue.(*Queue)")) && !bytes.Contains(stack, []byte("queue.(*Queue).run(")) {
+				t.Errorf("there is still\n%s", stack)
+			}
 		}
 	})
 }
