@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -119,7 +120,12 @@ func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m
 		}
 	}
 	if c.Hold {
-		if turn := r.releases.turn(hop); turn != nil {
+		// Asked once: a turn that ends in between must not become an ordinary
+		// delivery. Whoever turns connections round may have no host at all.
+		switch asked, turn := r.releases.has(hop, time.Now()); {
+		case !asked:
+			return allAlike(len(rcpts), notAsked())
+		case turn != nil:
 			return turn.deliver(ctx, &Job{Hop: hop, Message: m, Recipients: rcpts})
 		}
 	}

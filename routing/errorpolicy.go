@@ -60,6 +60,7 @@ func (c *connector) judge(r *queue.Result) {
 	var dnsErr *DNSError
 	switch {
 	case r.Outcome == queue.Failure && c.Errors.DowngradeDNS && errors.As(r.Err, &dnsErr),
+		r.Outcome == queue.Failure && c.Hold && isRouting(r.Err), // its receiver will come for it
 		r.Outcome == queue.Failure && fits(c.downgrade, &r.Reply):
 		r.Outcome = queue.Deferred
 		r.Reply = inClass(r.Reply, 4)

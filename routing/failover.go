@@ -16,11 +16,7 @@ const maxWays = 5
 // deliver attempts one hop, and where that is down the others that match.
 func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	c := t.byName[hop.Connector]
-	switch {
-	case c.Hold && !r.releases.has(hop, time.Now()):
-		// However it came here: its receiver may have no host to send to.
-		return allAlike(len(rcpts), notAsked())
-	case r.down.has(hop):
+	if r.down.has(hop) {
 		return r.deliverLast(ctx, t, hop, m, rcpts)
 	}
 	results := r.attempt(ctx, c, hop, m, rcpts)

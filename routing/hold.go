@@ -19,9 +19,12 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 		return queue.Pace{}
 	}
 	p := queue.Pace{MaxConcurrency: c.MaxConcurrency, Retry: c.Retry, Expire: c.Expire}
-	p.Held, p.Until = r.held(c, hop, time.Now())
-	if c.Hold && r.releases.turn(hop) != nil {
-		p.MaxConcurrency = 1 // there is but one connection
+	now := time.Now()
+	p.Held, p.Until = r.held(c, hop, now)
+	if c.Hold {
+		if _, turn := r.releases.has(hop, now); turn != nil {
+			p.MaxConcurrency = 1 // there is but one connection
+		}
 	}
 	return p
 }
@@ -37,8 +40,10 @@ func (r *Router) heldBack(c *connector, hop queue.NextHop) bool {
 
 // held says whether a hop's mail waits, and until when where that is known.
 func (r *Router) held(c *connector, hop queue.NextHop, now time.Time) (bool, time.Time) {
-	if c.Hold && !r.releases.has(hop, now) {
-		return true, time.Time{}
+	if c.Hold {
+		if asked, _ := r.releases.has(hop, now); !asked {
+			return true, time.Time{}
+		}
 	}
 	s := c.Schedule
 	if _, large := cutOversize(hop.Destination); large {
@@ -121,21 +126,17 @@ func (rs *releases) end(t *Turn) {
 	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool { return l.turn == t })
 }
 
-func (rs *releases) has(hop queue.NextHop, now time.Time) bool {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	return slices.ContainsFunc(rs.all, func(l *release) bool { return l.covers(hop) && l.open(now) })
-}
-
-// turn is the connection that a hop's mail goes over, if its receiver has
-// turned one round.
-func (rs *releases) turn(hop queue.NextHop) *Turn {
+// has says whether a hop's mail was asked for, and by which connection it goes
+// if its receiver has turned one round.
+func (rs *releases) has(hop queue.NextHop, now time.Time) (asked bool, turn *Turn) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for _, l := range rs.all {
-		if l.turn != nil && l.covers(hop) {
-			return l.turn
+		if l.covers(hop) && l.open(now) {
+			if asked = true; l.turn != nil {
+				return true, l.turn
+			}
 		}
 	}
-	return nil
+	return asked, nil
 }
