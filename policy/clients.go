@@ -185,10 +185,14 @@ func (p *clients) certified(s *smtpserver.Session) bool {
 
 // clientIP is the client's address, IPv4 in its own form, zone removed.
 func clientIP(s *smtpserver.Session) (netip.Addr, bool) {
-	a, ok := s.RemoteAddr().(*net.TCPAddr)
-	if !ok {
+	switch a := s.RemoteAddr().(type) {
+	case *net.TCPAddr:
+		ip, ok := netip.AddrFromSlice(a.IP)
+		return ip.Unmap(), ok
+	case nil:
 		return netip.Addr{}, false
+	default: // a listener's own type, or no IP at all
+		ap, err := netip.ParseAddrPort(a.String())
+		return ap.Addr().Unmap().WithZone(""), err == nil
 	}
-	ip, ok := netip.AddrFromSlice(a.IP)
-	return ip.Unmap(), ok
 }
