@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -34,7 +36,7 @@ type ConnectionFilter struct {
 	Internal *Networks
 	// AllowLists and BlockLists are asked in the DNS. A client is refused when
 	// no allow list has it, and the weights of the block lists that have it
-	// come to Threshold. Default 1.
+	// come to Threshold. Default 1. What they said is remembered for a minute.
 	AllowLists []DNSList
 	BlockLists []DNSList
 	Threshold  int
@@ -60,6 +62,7 @@ func (f *ConnectionFilter) Agent() smtpserver.Agent {
 
 func (f *ConnectionFilter) prepare() (*connectionJudge, error) {
 	j := &connectionJudge{f: *f, except: addressSet(f.ExceptRecipients)}
+	j.lists = bounded[netip.Addr, listAnswer]{max: maxListAnswers, used: func(a *listAnswer) int64 { return a.at.Unix() }}
 	j.f.Resolver = orDefault(f.Resolver)
 	if f.Threshold == 0 {
 		j.f.Threshold = 1
@@ -90,7 +93,21 @@ func validLists(lists []DNSList, errs []error) ([]DNSList, []error) {
 type connectionJudge struct {
 	f      ConnectionFilter
 	except map[string]bool
+
+	mu    sync.Mutex // guards what follows
+	lists bounded[netip.Addr, listAnswer]
 }
+
+// listAnswer is what the DNS lists came to, for those who come often.
+type listAnswer struct {
+	at  time.Time
+	err error
+}
+
+const (
+	listAnswerLife = time.Minute
+	maxListAnswers = 10_000
+)
 
 var (
 	errBlocked = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Mail from your address is not accepted here"}
@@ -168,7 +185,29 @@ func (j *connectionJudge) decide(ctx context.Context, s *smtpserver.Session, ip 
 	if err := j.blockedHost(ctx, ip); err != nil {
 		return false, err
 	}
-	return false, j.decideLists(ctx, ip)
+	return false, j.listed(ctx, ip)
+}
+
+// listed is what the DNS lists say, for a minute the same. That they cannot be
+// asked is not remembered.
+func (j *connectionJudge) listed(ctx context.Context, ip netip.Addr) error {
+	if len(j.f.AllowLists)+len(j.f.BlockLists) == 0 {
+		return nil
+	}
+	j.mu.Lock()
+	if a := j.lists.m[ip]; a != nil && time.Since(a.at) < listAnswerLife {
+		defer j.mu.Unlock()
+		return a.err
+	}
+	j.mu.Unlock()
+	err := j.decideLists(ctx, ip)
+	if !errors.Is(err, errList) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		a, _ := j.lists.get(ip)
+		*a = listAnswer{time.Now(), err}
+	}
+	return err
 }
 
 func (j *connectionJudge) blockedHost(ctx context.Context, ip netip.Addr) error {
@@ -189,9 +228,6 @@ func (j *connectionJudge) blockedHost(ctx context.Context, ip netip.Addr) error 
 // come again only where its answer would make the difference.
 func (j *connectionJudge) decideLists(ctx context.Context, ip netip.Addr) error {
 	lists := slices.Concat(j.f.AllowLists, j.f.BlockLists)
-	if len(lists) == 0 {
-		return nil
-	}
 	var first *DNSList
 	var failed, allowFailed error
 	sum, unknown := 0, 0

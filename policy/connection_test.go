@@ -170,9 +170,27 @@ func TestConnectionFilterAsksOnce(t *testing.T) {
 		C: RCPT TO:<alice@example.com>
 		S: 550 5.7.1 192.0.2.1 is listed by list.example
 	`)
+	srv.Talk(t, stranger, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<alice@example.com>\nS: 550") // and for a while
 	if n := d.Count("1.2.0.192.list.example", ""); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
+}
+
+// What could not be answered is asked again at once, what was answered after a
+// while.
+func TestConnectionFilterRemembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := fakeDNS{"A 1.2.0.192.list.example": "FAIL"}
+		f := &ConnectionFilter{BlockLists: []DNSList{{Zone: "list.example"}}, Resolver: d, ExceptRecipients: []string{"postmaster"}}
+		srv := serveAgents(t, f.Agent())
+		srv.Talk(t, stranger, tryToReachAlice+"451")
+		d["A 1.2.0.192.list.example"] = "127.0.0.2"
+		srv.Talk(t, stranger, tryToReachAlice+"550")
+		delete(d, "A 1.2.0.192.list.example")
+		srv.Talk(t, stranger, tryToReachAlice+"550")
+		sleep(time.Minute)
+		srv.Talk(t, stranger, tryToReachAlice+"250")
+	})
 }
 
 // resolverOf asks only the given server.
