@@ -1,0 +1,29 @@
+package main
+
+import (
+	"io"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+)
+
+// No trick makes this relay send a stranger's mail to the internet.
+func TestNoOpenRelay(t *testing.T) {
+	w, err := startWorld("", &printer{w: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.stop()
+	certificate, err := selfSigned(relayName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRelay(t.TempDir(), w, certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policytest.OpenRelay(t, policytest.New(t, r.srv), organisationDomain)
+	if err := r.stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
