@@ -42,6 +42,8 @@ type Log struct {
 
 // Write writes the events of a subscription until that is closed, or a file
 // cannot be written; it closes the subscription then and returns the error.
+// Where events were dropped, because the disk was slower than they came, a
+// line that begins with '#' says how many.
 func (l *Log) Write(events *queue.Subscription) error {
 	defer events.Close()
 	files := &protolog.Files{
@@ -50,8 +52,13 @@ func (l *Log) Write(events *queue.Subscription) error {
 	}
 	defer files.Close()
 	var b bytes.Buffer
+	var dropped uint64
 	for e := range events.C {
 		b.Reset()
+		if n := events.Dropped(); n > dropped {
+			fmt.Fprintf(&b, "#Dropped: %d events before %s\n", n-dropped, e.Time.UTC().Format(timeLayout))
+			dropped = n
+		}
 		l.append(&b, &e)
 		// What has come meanwhile goes into the same write.
 		for more := true; more && b.Len() < 32<<10; {

@@ -192,3 +192,32 @@ func TestDamagedLine(t *testing.T) {
 		t.Errorf("%d lines, %d errors", lines, errs)
 	}
 }
+
+// What was lost before it could be written is counted in its place.
+func TestDroppedEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
+		events := q.Subscribe(2)
+		for range 5 {
+			if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		events.Close()
+		dir := t.TempDir()
+		if err := (&tracking.Log{Dir: dir}).Write(events); err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		b, err := os.ReadFile(files[0])
+		if err != nil || !strings.Contains(string(b), "\n#Dropped: 3 events before ") {
+			t.Errorf("%v:\n%s", err, b)
+		}
+		if got := found(t, dir, tracking.Filter{}); len(got) != 2 {
+			t.Errorf("%q", got)
+		}
+	})
+}
