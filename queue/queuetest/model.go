@@ -38,8 +38,8 @@ func (mm *modelMessage) ready() time.Time {
 
 var owners = []string{"a", "b", "c"}
 
-func againstAModel(t *testing.T, f *fixture) { runModel(t, f, 3000, false) }
-func reopenModel(t *testing.T, f *fixture)   { runModel(t, f, 2000, true) }
+func againstAModel(t *testing.T, f *fixture) { runModel(t, f, 1500, false) }
+func reopenModel(t *testing.T, f *fixture)   { runModel(t, f, 1000, true) }
 
 func runModel(t *testing.T, f *fixture, steps int, reopen bool) {
 	seed := rand.Uint64()
