@@ -93,7 +93,7 @@ func (r *Reputation) Agent() smtpserver.Agent {
 		},
 		Reject: func(ctx context.Context, s *smtpserver.Session, e *smtp.SMTPError) {
 			switch {
-			case e.Code < 500 || e == errReputation || e.Code == 535 || e.Code == 530:
+			case e.Code < 500 || e.Code == 535 || e.Code == 530:
 			case e.EnhancedCode == errUnknown.EnhancedCode:
 				watch(ctx, s, 0, 1)
 			default:
@@ -172,10 +172,13 @@ func (r *Reputation) add(ip netip.Addr, good, bad float64, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.record(ip)
+	if now.Before(c.blocked) {
+		return // it has its punishment
+	}
 	r.fade(c, now)
 	c.good += good
 	c.bad += bad
-	if bad > 0 && !now.Before(c.blocked) && r.level(c) >= blockLevel {
+	if bad > 0 && r.level(c) >= blockLevel {
 		*c = record{at: now, blocked: now.Add(blockTime)} // afterwards it starts anew
 	}
 }

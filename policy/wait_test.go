@@ -190,6 +190,8 @@ func TestReputation(t *testing.T) {
 			srv.Talk(t, from, mailFrom("x@example.net", want))
 		}
 		srv.Talk(t, "192.0.2.2", mailFrom("x@example.net", "250")) // not a neighbour's fault
+		// To try on while blocked makes it no longer.
+		srv.Talk(t, stranger, mailFrom("x@example.net", refused)+strings.Repeat("\nC: MAIL FROM:<x@example.net>\nS: 550", 50))
 		sleep(23 * time.Hour)
 		srv.Talk(t, stranger, mailFrom("x@example.net", refused))
 		sleep(time.Hour)
