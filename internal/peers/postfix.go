@@ -103,7 +103,7 @@ func (p *Postfix) Next(t testing.TB) (message string) {
 	t.Helper()
 	Await(t, "mail at the postfix for "+p.Domains, func() bool {
 		files, _ := filepath.Glob(p.dir + "/mail/box/new/*") // the pattern is a constant one
-		slices.Sort(files)                                  // their names begin with the time
+		slices.Sort(files)                                   // their names begin with the time
 		for _, f := range files {
 			if !p.seen[f] {
 				b, err := os.ReadFile(f)

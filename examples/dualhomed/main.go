@@ -1,0 +1,77 @@
+// Command dualhomed is a gateway with a foot in two networks: two receive
+// connectors, each bound to one address, over one queue.
+//
+//   - "outside" takes mail for the organisation's domain from everybody, and
+//     relays for nobody.
+//   - "inside" takes mail for everywhere from the organisation's machines. Only
+//     what came in there may leave to the internet.
+//
+// Hosts inside are looked up in the DNS of the inside and the world in that of
+// the outside, so neither sees the other's questions nor its failures.
+//
+//	dualhomed -inside 10.1.0.25:25 -outside 192.0.2.25:25 -networks 10.1.0.0/16 \
+//		-domain example.com -organisation mail.example.com \
+//		-inside-dns 10.1.0.53 -outside-dns 192.0.2.53 -spool /var/spool/relay
+//
+//	 organisation          │ gateway │            internet
+//	                       │         │
+//	 mail.example.com ──▶ "inside" ─┐ │
+//	                       │        ├─────by MX──▶ the world
+//	                       │ queue ─┤ │
+//	 mail.example.com ◀─────────────┤ │
+//	                       │        └─ "outside" ◀── the world
+//
+// The host must not forward IP packets between the two networks. SIGTERM ends
+// the command: what is in hand is finished, what waits stays in the spool.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	var s settings
+	flag.StringVar(&s.inside, "inside", "", "`address:port` in the organisation's network")
+	flag.StringVar(&s.outside, "outside", "", "`address:port` in the internet's")
+	flag.StringVar(&s.networks, "networks", "", "the organisation's `networks`, whose machines may write to everybody, as 10.1.0.0/16,10.2.0.0/16")
+	flag.StringVar(&s.domain, "domain", "", "the organisation's `domain`")
+	flag.StringVar(&s.organisation, "organisation", "", "`host[:port]` that takes the domain's mail; an address stands in brackets")
+	flag.StringVar(&s.insideDNS, "inside-dns", "", "`servers` that know the hosts inside, with commas; default those of the system")
+	flag.StringVar(&s.outsideDNS, "outside-dns", "", "`servers` that know the internet, with commas; default those of the system")
+	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
+	}
+	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		fail(2, err)
+	}
+	inside, err := net.Listen("tcp", s.inside)
+	if err != nil {
+		fail(1, err)
+	}
+	outside, err := net.Listen("tcp", s.outside)
+	if err != nil {
+		fail(1, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := r.run(ctx, inside, outside); err != nil {
+		fail(1, err)
+	}
+}
+
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "dualhomed:", err)
+	os.Exit(code)
+}
