@@ -31,7 +31,9 @@
 // looks into a spool without opening it; examples/spooltool is a command over
 // that.
 //
-// In memory a waiting message takes about 140 bytes.
+// In memory a waiting message takes about 140 bytes; on disk its record takes
+// some 150 bytes beside content and addresses. Each segment of the log keeps
+// one file open, so a spool of 100 GB takes 1600 descriptors.
 //
 // # How it works
 //
