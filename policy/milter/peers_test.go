@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
 
@@ -104,6 +105,26 @@ func TestOpenDKIM(t *testing.T) {
 	}
 }
 
+// awaitClamAV waits until clamav-milter has found its clamd: until then, and
+// on a machine that is busy that takes a while, it defers all mail.
+func awaitClamAV(t *testing.T, c *Client) {
+	t.Helper()
+	s := agenttest.Start(t, c.Agent())
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for range 200 {
+		session := s.Dial(t)
+		code, text := session.Send("a@example.org", []string{"b@example.com"}, plain)
+		session.Do("QUIT")
+		if code == 250 {
+			return
+		}
+		t.Logf("clamav-milter is not ready: %d %s", code, text)
+		<-tick.C
+	}
+	t.Fatal("clamav-milter does not find its clamd")
+}
+
 func TestClamAVMilter(t *testing.T) {
 	peers.Need(t, "clamav-milter")
 	clamd := agenttest.Clamd(t)
@@ -113,6 +134,7 @@ func TestClamAVMilter(t *testing.T) {
 		"\nForeground true\nOnInfected Reject\nOnFail Defer\nAddHeader Replace\nRejectMsg Infected with %v\n")
 	agenttest.Program(t, sock, "clamav-milter", "-c", conf)
 	c := &Client{Address: sock, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	awaitClamAV(t, c)
 
 	forged := strings.Replace(plain, "Subject:", "X-Virus-Status: Clean\r\nSubject:", 1)
 	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, forged, c.Agent())

@@ -129,7 +129,8 @@ func TestFilesAreSwept(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
 	s.named.Store(true)
-	if _, err := s.CreateFile(); err != nil {
+	forgotten, err := s.CreateFile()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -142,6 +143,7 @@ func TestFilesAreSwept(t *testing.T) {
 	if n, swept := files(t, s), s.Recovery().Swept; n != 0 || swept != 2 {
 		t.Errorf("%d files are left and %d were swept, want 0 and 2", n, swept)
 	}
+	forgotten.Close() // not before: the garbage collector would have removed it
 }
 
 // TestContentGoesWithItsMessage reads what Get returned after the message has
