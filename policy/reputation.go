@@ -93,7 +93,7 @@ func (r *Reputation) Agent() smtpserver.Agent {
 		},
 		Reject: func(ctx context.Context, s *smtpserver.Session, e *smtp.SMTPError) {
 			switch {
-			case e.Code < 500 || e.Code == 535 || e.Code == 530:
+			case e.Code < 500, e.Code == 535, e.Code == 530: // logins have limits of their own
 			case e.EnhancedCode == errUnknown.EnhancedCode:
 				watch(ctx, s, 0, 1)
 			default:
