@@ -24,6 +24,9 @@ type Limits struct {
 	// Interrupted is how often the process may die with a message in hand
 	// before the message is set aside as poison (Exchange: 2). Default 2.
 	Interrupted int
+	// BadMail is how long bad mail is kept in the Store. Default 30 days;
+	// negative is for ever.
+	BadMail time.Duration
 	// Received is how many Received fields a message may have before it is
 	// taken to go in circles. Default 30 (Exchange 2007).
 	Received int
@@ -52,6 +55,9 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Deliveries, 500)
 	or(&l.Lease, 10*time.Minute)
 	or(&l.Interrupted, 2)
+	if l.BadMail == 0 {
+		l.BadMail = 30 * 24 * time.Hour
+	}
 	or(&l.Received, 30)
 	l.Hop = l.Hop.withDefaults(HopLimits{Concurrency: 20, Start: 5, Recipients: 50, Active: max(l.Active/4, 1)})
 	return l

@@ -78,6 +78,9 @@ func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, 
 	q.setup()
 	return func(yield func(*MessageInfo, error) bool) {
 		query := Query{After: f.After}
+		if f.Hop != nil && aside(*f.Hop) {
+			query.Hop = f.Hop // nothing else is there, whatever it waits for
+		}
 		if f.ID != "" && f.After == "" {
 			query.After = f.ID[:len(f.ID)-1] // just before it
 		}

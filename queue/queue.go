@@ -32,8 +32,8 @@ type Queue struct {
 	// BadMail keeps a message that could neither be delivered nor reported to
 	// the recipients that it has (a report that failed, mostly); it must be
 	// safe where it is put when BadMail returns nil. The same message, by its
-	// ID, may come twice. Default: it is kept in the Store, for an operator to
-	// look at ([MessageBad]). [BadMailDir] writes files.
+	// ID, may come twice. Default: it is kept in the Store for Limits.BadMail,
+	// for an operator to look at ([MessageBad]). [BadMailDir] writes files.
 	BadMail func(ctx context.Context, m *Message) error
 	// Hooks see, and may change or refuse, every message before it is stored.
 	Hooks []Hook

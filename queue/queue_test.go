@@ -161,6 +161,10 @@ func TestBadMail(t *testing.T) {
 		if c := w.took(); len(c) != 0 || w.stored() != 1 {
 			t.Fatalf("%v; %d stored, want the report kept and not tried again", c, w.stored())
 		}
+		w.after(21 * 24 * time.Hour)
+		if w.stored() != 0 {
+			t.Error("kept for more than 30 days")
+		}
 	})
 }
 
