@@ -71,7 +71,8 @@ func (p *Postfix) Start(t testing.TB) *Postfix {
 	check(t, os.WriteFile(p.dir+"/etc/main.cf", []byte(fill.Replace(main+p.Main)), 0o644))
 	check(t, os.WriteFile(p.dir+"/etc/master.cf", []byte(fill.Replace(postfixMaster)), 0o644))
 	if out, err := p.command(bin, "start").CombinedOutput(); err != nil {
-		t.Fatalf("postfix start: %v\n%s", err, out)
+		log, _ := os.ReadFile(p.dir + "/maillog")
+		t.Fatalf("postfix start: %v\n%s%s", err, out, log)
 	}
 	t.Cleanup(func() {
 		p.command(bin, "abort").Run() // "stop" would wait for seconds

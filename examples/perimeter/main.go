@@ -1,0 +1,71 @@
+// Command perimeter is a relay in the perimeter network (DMZ), between the
+// internet and the bridgehead of an organisation behind the firewall. It holds
+// no mailbox and knows no user's password.
+//
+//   - From the internet it takes mail for the organisation's domains alone, and
+//     hands it to the bridgehead. With -recipients it refuses unknown mailboxes
+//     itself, so that no report about spam goes to innocent people.
+//   - From the bridgehead it takes mail for everywhere, looks up the MX and
+//     delivers.
+//
+// As in
+//
+//	perimeter -listen :25 -domains example.com,example.org -bridgehead 10.1.0.25 \
+//		-recipients /etc/relay/recipients -spool /var/spool/relay
+//
+//	internet       ║  perimeter network      ║      organisation
+//	               ║                         ║
+//	the world ──▶  ║  ┌──▶ for our domains ──║──▶ bridgehead ──▶ mailboxes
+//	               ║  relay                  ║
+//	the world ◀──  ║  └─◀─ for all domains ◀─║─── bridgehead ◀── users
+//	               ║                         ║
+//	            firewall                  firewall
+//
+// SIGTERM ends it: what is in hand is finished, what waits stays in the spool.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	var s settings
+	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
+	flag.StringVar(&s.domains, "domains", "", "the organisation's `domains`, with commas")
+	flag.StringVar(&s.bridgehead, "bridgehead", "", "`address[:port]` of the organisation's bridgehead")
+	flag.StringVar(&s.recipients, "recipients", "", "`file` with the organisation's mailboxes, one address a line; read anew when it changes")
+	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
+	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
+	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
+	}
+	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		fail(2, err)
+	}
+	l, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		fail(1, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := r.run(ctx, l); err != nil {
+		fail(1, err)
+	}
+}
+
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "perimeter:", err)
+	os.Exit(code)
+}
