@@ -128,7 +128,9 @@ func (d *Directory) timeout() time.Duration {
 // server has closed it meanwhile, the first server that answers.
 func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
 	for c := d.take(); c != nil; c = d.take() {
-		found, err := d.search(ctx, c, address)
+		// The server may have vanished behind it: half of the time is for a
+		// new one.
+		found, err := d.search(c, address, left(ctx)/2)
 		if err == nil {
 			d.put(c)
 			return found, nil
@@ -143,7 +145,7 @@ func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
 		c, err := d.dial(ctx, u, len(d.URLs)-i)
 		if err == nil {
 			var found bool
-			if found, err = d.search(ctx, c, address); err == nil {
+			if found, err = d.search(c, address, left(ctx)); err == nil {
 				d.put(c)
 				return found, nil
 			}
@@ -194,9 +196,8 @@ func (d *Directory) tls(u string) *tls.Config {
 	return c
 }
 
-// search says whether at least one entry fits.
-func (d *Directory) search(ctx context.Context, c *ldap.Conn, address string) (bool, error) {
-	t := left(ctx)
+// search says, in the time t, whether at least one entry fits.
+func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool, error) {
 	if t <= 0 {
 		return false, context.DeadlineExceeded
 	}

@@ -269,3 +269,80 @@ func TestSlapdBehindTheRelay(t *testing.T) {
 		C: RCPT TO:<bob@example.com>
 		S: 451 4.3.0`)
 }
+
+// A server that stops answering on an open connection, as one behind a
+// firewall that forgets, costs half of the time; the other half is for the
+// next one.
+func TestSlapdGoesSilent(t *testing.T) {
+	s := startSlapd(t)
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	target := strings.TrimPrefix(s.plain, "ldap://")
+	conns := make(chan *gate, 1)
+	go func() {
+		for {
+			c, err := front.Accept()
+			if err != nil {
+				return
+			}
+			conns <- newGate(c, target)
+		}
+	}()
+	d := &Directory{URLs: []string{"ldap://" + front.Addr().String(), s.plain}, BaseDN: suffix, BindDN: admin, Password: password,
+		AllowPlainPassword: true, Timeout: 2 * time.Second}
+	defer d.Close()
+	if found, err := d.Exists(t.Context(), "alice@example.com"); !found || err != nil {
+		t.Fatalf("%v, %v", found, err)
+	}
+	first := <-conns
+	defer first.close()
+	first.shut()
+	front.Close()
+	if found, err := d.Exists(t.Context(), "alice@example.com"); !found || err != nil {
+		t.Errorf("after the first server went silent: %v, %v", found, err)
+	}
+}
+
+// gate passes bytes on until it is shut; the connections stay open.
+type gate struct {
+	near, far net.Conn
+	mu        sync.Mutex // held while bytes pass
+}
+
+func newGate(near net.Conn, target string) *gate {
+	far, err := net.Dial("tcp", target)
+	if err != nil {
+		near.Close()
+		return &gate{near: near, far: near}
+	}
+	g := &gate{near: near, far: far}
+	for from, to := range map[net.Conn]net.Conn{near: far, far: near} {
+		go func() {
+			b := make([]byte, 4096)
+			for {
+				n, err := from.Read(b)
+				if err != nil {
+					return
+				}
+				g.mu.Lock()
+				_, err = to.Write(b[:n])
+				g.mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		}()
+	}
+	return g
+}
+
+func (g *gate) shut() { g.mu.Lock() }
+
+func (g *gate) close() {
+	g.near.Close()
+	g.far.Close()
+	g.mu.Unlock()
+}
