@@ -1,0 +1,81 @@
+// Command merger is the gateway of two organisations that become one, each with
+// a mail system of its own. It is restarted with another -share as the merger
+// goes on:
+//
+//   - none: two organisations, two domains. Mail for either domain goes to its
+//     own system.
+//   - names: the second one's people get addresses in our domain too. Those who
+//     are in the file -names are found on their system; who is on neither is
+//     refused.
+//   - unresolved: nobody keeps a list any more. Whoever is not found on our
+//     system is passed on to theirs, which has the last word.
+//
+// As in
+//
+//	merger -ours example.com -our-server 10.1.0.5 -recipients /etc/relay/ours \
+//		-theirs example.org -their-server 10.9.0.5 -share names -names /etc/relay/theirs \
+//		-allow 10.1.0.5/32,10.9.0.5/32 -spool /var/spool/relay
+//
+//	                          ┌─ alice@example.com ─────▶ our system   10.1.0.5
+//	the world ──▶ gateway ──▶ ┤
+//	                 │        └─ everybody@example.org ─▶ their system 10.9.0.5
+//	                 │           bob@example.com (-share names, unresolved)
+//	                 │
+//	the world ◀──────┴─ by MX, for both systems
+//
+// Their system must be the last: if it passed on whom it does not know to us,
+// such mail would go in circles until its Received fields are too many.
+//
+// SIGTERM ends it: what is in hand is finished, what waits stays in the spool.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	var s settings
+	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
+	flag.StringVar(&s.ours, "ours", "", "our `domain`, which is to be shared")
+	flag.StringVar(&s.ourServer, "our-server", "", "`host[:port]` of our mail system; an address stands in brackets")
+	flag.StringVar(&s.recipients, "recipients", "", "`file` with the mailboxes on our system, one address a line; read anew when it changes")
+	flag.StringVar(&s.theirs, "theirs", "", "their `domain`")
+	flag.StringVar(&s.theirServer, "their-server", "", "`host[:port]` of their mail system")
+	flag.StringVar(&s.share, "share", "none", "whom their system has in our domain: `none`, names or unresolved")
+	flag.StringVar(&s.names, "names", "", "`file` with their mailboxes in our domain, for -share names")
+	flag.StringVar(&s.allow, "allow", "", "`networks` of both systems' servers, which may write to everybody, as 10.1.0.5/32,10.9.0.5/32")
+	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
+	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
+	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
+	}
+	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		fail(2, err)
+	}
+	l, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		fail(1, err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := r.run(ctx, l); err != nil {
+		fail(1, err)
+	}
+}
+
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "merger:", err)
+	os.Exit(code)
+}
