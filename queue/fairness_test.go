@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,41 @@ func TestBacklogDelaysNobody(t *testing.T) {
 		}
 		if n := w.stored(); n != backlog {
 			t.Errorf("%d in the store, want %d", n, backlog)
+		}
+	})
+}
+
+// Thousands of dead hosts, each tried again and again with a dial that takes
+// its time, do not keep the live ones from their turn.
+func TestManyDeadHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) { q.Limits.Deliveries = 50 })
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			if strings.HasPrefix(hop.Destination, "dead") {
+				<-time.After(30 * time.Second)
+				return refused
+			}
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		for i := range 1000 {
+			w.submit("alice@example.com", fmt.Sprintf("bob@dead%d.example", i))
+		}
+		w.after(40 * time.Minute) // until all of them are known to be dead
+		w.took()
+		probes := 0
+		for range 60 {
+			w.after(time.Minute)
+			probes += len(w.took())
+			w.submit("alice@example.com", "bob@live.example")
+			if c := w.took(); len(c) != 1 || c[0].hop != "live.example" {
+				t.Fatalf("%v: the live host's mail waits", c)
+			}
+		}
+		if probes < 2000 { // 25 at a time, 30 s each, are 50 in a minute
+			t.Errorf("%d probes in an hour", probes)
 		}
 	})
 }

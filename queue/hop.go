@@ -12,7 +12,7 @@ type hop struct {
 	n        int               // how many those are
 	picks    uint              // turns given, for the share of each priority
 	inflight int               // Deliver calls in progress
-	inRing   bool
+	in       *ring             // where it takes turns; nil where it does not now
 	ringNext *hop
 
 	// Concurrency, as in Postfix: window is how many Deliver calls may run
@@ -94,7 +94,7 @@ func (h *hop) ready() bool {
 
 // idle says that nothing would be lost if the hop were forgotten.
 func (h *hop) idle() bool {
-	return h.n == 0 && h.inflight == 0 && !h.held() && h.timer < 0 && !h.inRing
+	return h.n == 0 && h.inflight == 0 && !h.held() && h.timer < 0 && h.in == nil
 }
 
 func (c *HopCounts) add(s Status) {

@@ -74,7 +74,7 @@ func (q *Queue) plan(now time.Time) time.Time {
 	if len(q.active) > 0 {
 		at = sooner(at, q.renewAt)
 	}
-	if q.notBefore.After(now) && q.ringLen > 0 {
+	if q.notBefore.After(now) && q.ready.n+q.probes.n > 0 {
 		at = sooner(at, q.notBefore)
 	}
 	return at

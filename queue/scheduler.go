@@ -34,9 +34,10 @@ type state struct {
 	incoming   activeList // not routed yet
 	routing    int        // workers that route now
 	routeNext  bool       // the next job is to route rather than to deliver
+	probeNext  bool       // the next part is to be a probe rather than another
 	hops       map[NextHop]*hop
-	ringLast   *hop // ring of hops that are ready; the last one's next is the first
-	ringLen    int
+	ready      ring // hops with work that may begin
+	probes     ring // the same, of hops that could not be reached the last time
 	timers     timers
 	held       map[NextHop]bool // hops whose mail stays in the store
 	heldCopy   map[NextHop]bool // the same, for claims; nil when outdated
@@ -48,6 +49,7 @@ type state struct {
 	suspect    *active   // the one whose turn it is
 
 	delivering int // workers in a delivery
+	probing    int // of these, at a hop that could not be reached the last time
 	starting   int // of these, not yet at work
 
 	wake        chan struct{} // tells Run to look again
@@ -72,6 +74,7 @@ const maxRouting = 32
 type job struct {
 	route   *active
 	deliver *part
+	probe   bool // of a hop that could not be reached the last time
 }
 
 // kick sees to it that a worker takes up new work. Called with mu held.
@@ -79,7 +82,8 @@ func (q *Queue) kick() {
 	if q.idle() {
 		return
 	}
-	work := min(q.ringLen, q.limits.Deliveries-q.delivering) + min(q.incoming.n, maxRouting-q.routing)
+	work := min(q.ready.n+min(q.probes.n, q.mayProbe()), q.limits.Deliveries-q.delivering) +
+		min(q.incoming.n, maxRouting-q.routing)
 	if work > q.starting {
 		q.starting++
 		q.workersDone.Add(1)
@@ -115,6 +119,9 @@ func (q *Queue) worker() {
 			q.routing--
 		} else {
 			q.delivering--
+			if j.probe {
+				q.probing--
+			}
 		}
 	}
 }
@@ -127,8 +134,7 @@ func (q *Queue) next() (j job, ok bool) {
 	q.routeNext = !q.routeNext
 	mayRoute := q.incoming.n > 0 && q.routing < maxRouting
 	if !q.routeNext || !mayRoute {
-		if j.deliver = q.nextPart(); j.deliver != nil {
-			q.delivering++
+		if j.deliver, j.probe = q.nextPart(); j.deliver != nil {
 			return j, true
 		}
 	}
@@ -140,11 +146,49 @@ func (q *Queue) next() (j job, ok bool) {
 }
 
 // nextPart takes a part from the hop whose turn it is. Called with mu held.
-func (q *Queue) nextPart() *part {
-	for q.ringLen > 0 && q.delivering < q.limits.Deliveries {
-		h := q.ringLast.ringNext
-		if !h.ready() {
-			q.ringPop()
+func (q *Queue) nextPart() (p *part, probe bool) {
+	if q.delivering >= q.limits.Deliveries {
+		return nil, false
+	}
+	q.probeNext = !q.probeNext
+	if q.probeNext {
+		p, probe = q.nextProbe(), true
+	}
+	if p == nil {
+		p, probe = q.nextOf(&q.ready), false
+	}
+	if p == nil {
+		p, probe = q.nextProbe(), true
+	}
+	if p != nil {
+		q.delivering++
+		if probe {
+			q.probing++
+		}
+	}
+	return p, probe
+}
+
+// nextProbe is the next part for a hop that could not be reached the last
+// time. Those have half of all deliveries at most, since most of them will
+// wait in vain, and long. Called with mu held.
+func (q *Queue) nextProbe() *part {
+	if q.mayProbe() <= 0 {
+		return nil
+	}
+	return q.nextOf(&q.probes)
+}
+
+// mayProbe is how many more probes may begin. Called with mu held.
+func (q *Queue) mayProbe() int { return max(q.limits.Deliveries/2, 1) - q.probing }
+
+// nextOf takes a part from the first hop of a ring. Called with mu held.
+func (q *Queue) nextOf(r *ring) *part {
+	for r.n > 0 {
+		h := r.first()
+		if !h.ready() || h.in != q.ringOf(h) {
+			r.pop()
+			q.ring(h) // into the other one, perhaps
 			continue
 		}
 		if h.limits.Rate > 0 || q.limits.Rate > 0 {
@@ -154,7 +198,7 @@ func (q *Queue) nextPart() *part {
 				return nil
 			}
 			if h.notBefore.After(now) {
-				q.ringPop()
+				r.pop()
 				q.timers.set(h, h.notBefore)
 				q.wakeAt(h.notBefore)
 				continue
@@ -164,9 +208,9 @@ func (q *Queue) nextPart() *part {
 		p := h.pop()
 		h.inflight++
 		if h.ready() {
-			q.ringLast = h // to the back of the ring
+			r.turn()
 		} else {
-			q.ringPop()
+			r.pop()
 		}
 		q.relieve(h)
 		return p
@@ -193,31 +237,19 @@ func (q *Queue) enqueue(p *part) {
 	q.kick()
 }
 
-// ring puts a hop that is ready into the ring. Called with mu held.
+// ring puts a hop that is ready into its ring. Called with mu held.
 func (q *Queue) ring(h *hop) {
-	if h.inRing || !h.ready() {
-		return
+	if h.in == nil && h.ready() {
+		q.ringOf(h).push(h)
 	}
-	if q.ringLast == nil {
-		h.ringNext = h
-	} else {
-		h.ringNext, q.ringLast.ringNext = q.ringLast.ringNext, h
-	}
-	q.ringLast = h
-	h.inRing = true
-	q.ringLen++
 }
 
-// ringPop takes the first hop out of the ring. Called with mu held.
-func (q *Queue) ringPop() {
-	h := q.ringLast.ringNext
-	if h == q.ringLast {
-		q.ringLast = nil
-	} else {
-		q.ringLast.ringNext = h.ringNext
+// ringOf is the ring that a hop belongs to. Called with mu held.
+func (q *Queue) ringOf(h *hop) *ring {
+	if h.probing {
+		return &q.probes
 	}
-	h.ringNext, h.inRing = nil, false
-	q.ringLen--
+	return &q.ready
 }
 
 // hopFor is the state of a next hop, new where there was none. Called with mu
