@@ -44,11 +44,12 @@ func newWorld(t *testing.T) *world {
 	}
 	_, relayPort, _ := net.SplitHostPort(w.relay)
 	_, free, _ := net.SplitHostPort(peers.FreeAddr(t))
-	w.member = (&peers.Postfix{Domains: "example.com", Addr: memberAddr + ":" + free,
-		Main: "relayhost = [127.0.0.1]:" + relayPort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + memberAddr + "\n"}).Start(t)
+	w.member = &peers.Postfix{Domains: "example.com", Addr: memberAddr + ":" + free,
+		Main: "relayhost = [127.0.0.1]:" + relayPort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + memberAddr + "\n"}
 	// The internet's server would take the partner's mail as well.
-	w.internet = (&peers.Postfix{Domains: "example.net army.mil"}).Start(t)
-	w.partner = (&peers.Postfix{Domains: "army.mil", Certificate: &cert}).Start(t)
+	w.internet = &peers.Postfix{Domains: "example.net army.mil"}
+	w.partner = &peers.Postfix{Domains: "army.mil", Certificate: &cert}
+	peers.StartPostfixes(t, w.member, w.internet, w.partner)
 	w.dns = dnstest.New(t, `
 		example.net.    MX 10 mx.example.net.
 		army.mil.       MX 10 mx.example.net.

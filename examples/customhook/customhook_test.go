@@ -54,7 +54,8 @@ func literal(addr string) string {
 func TestApplicationsPolicy(t *testing.T) {
 	service := httptest.NewServer(http.HandlerFunc(judge))
 	defer service.Close()
-	old, canary := (&peers.Postfix{Domains: "example.com"}).Start(t), (&peers.Postfix{Domains: "example.com"}).Start(t)
+	old, canary := &peers.Postfix{Domains: "example.com"}, &peers.Postfix{Domains: "example.com"}
+	peers.StartPostfixes(t, old, canary)
 	p := peers.StartSelf(t, "CUSTOMHOOK_MAIN", 1, "-listen", "127.0.0.1:0", "-domain", "example.com", "-ask", service.URL,
 		"-old", literal(old.Addr), "-new", literal(canary.Addr), "-percent", "50", "-hostname", "relay.example.com", "-spool", t.TempDir())
 	addr := p.Addrs[0]
@@ -79,7 +80,10 @@ func TestApplicationsPolicy(t *testing.T) {
 		C: MAIL FROM:<spammer@example.net>
 		S: 250
 		C: RCPT TO:<bob@example.com>
-		S: 550 5.7.1
+		S: 550 5.7.1 We know you
+		C: NOOP
+		# what the service writes is part of one reply, line ends and all
+		S: 250
 	`)
 
 	// Half of the mailboxes are on the new system; which, a hash says.

@@ -89,13 +89,14 @@ func reported(t *testing.T, to string, at *peers.Postfix) {
 // theirs, carol somebody in the world.
 func TestMerger(t *testing.T) {
 	w := &world{
-		ours: (&peers.Postfix{Domains: "example.com", Main: "virtual_mailbox_maps = inline:{ { alice@example.com = box/ } }\n"}).Start(t),
-		theirs: (&peers.Postfix{Domains: "example.org example.com",
-			Main: "virtual_mailbox_maps = inline:{ { bob@example.org = box/ } { bob@example.com = box/ } }\n"}).Start(t),
-		internet:   (&peers.Postfix{Domains: "example.net", Main: "virtual_mailbox_maps = inline:{ { carol@example.net = box/ } }\n"}).Start(t),
+		ours: &peers.Postfix{Domains: "example.com", Main: "virtual_mailbox_maps = inline:{ { alice@example.com = box/ } }\n"},
+		theirs: &peers.Postfix{Domains: "example.org example.com",
+			Main: "virtual_mailbox_maps = inline:{ { bob@example.org = box/ } { bob@example.com = box/ } }\n"},
+		internet:   &peers.Postfix{Domains: "example.net", Main: "virtual_mailbox_maps = inline:{ { carol@example.net = box/ } }\n"},
 		dns:        dnstest.New(t, "example.net. MX 10 mx.example.net.\nmx.example.net. A 127.0.0.1"),
 		recipients: file(t, "alice@example.com\n"), names: file(t, "bob@example.com\n"),
 	}
+	peers.StartPostfixes(t, w.ours, w.theirs, w.internet)
 
 	p := w.start(t, "-share", "none")
 	w.arrives(t, "alice@example.com", w.ours)

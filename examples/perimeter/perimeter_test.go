@@ -36,9 +36,10 @@ func TestBothWays(t *testing.T) {
 	relayAddr := peers.FreeAddr(t)
 	relayHost, relayPort, _ := net.SplitHostPort(relayAddr)
 	_, free, _ := net.SplitHostPort(peers.FreeAddr(t))
-	bridgehead := (&peers.Postfix{Domains: "example.com example.org", Addr: bridgeheadAddr + ":" + free,
-		Main: "relayhost = [" + relayHost + "]:" + relayPort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + bridgeheadAddr + "\n"}).Start(t)
-	internet := (&peers.Postfix{Domains: "example.net"}).Start(t)
+	bridgehead := &peers.Postfix{Domains: "example.com example.org", Addr: bridgeheadAddr + ":" + free,
+		Main: "relayhost = [" + relayHost + "]:" + relayPort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + bridgeheadAddr + "\n"}
+	internet := &peers.Postfix{Domains: "example.net"}
+	peers.StartPostfixes(t, bridgehead, internet)
 	_, internetPort, _ := net.SplitHostPort(internet.Addr)
 	p := peers.StartSelf(t, "PERIMETER_MAIN", 1, "-listen", relayAddr, "-domains", "example.com,example.org",
 		"-bridgehead", bridgehead.Addr, "-recipients", recipients, "-hostname", "relay.example.com",

@@ -38,10 +38,47 @@ type Postfix struct {
 // skip the test.
 func (p *Postfix) Start(t testing.TB) *Postfix {
 	t.Helper()
+	StartPostfixes(t, p)
+	return p
+}
+
+// StartPostfixes starts several at once, which takes a second or two for each
+// otherwise.
+func StartPostfixes(t testing.TB, ps ...*Postfix) {
+	t.Helper()
 	bin := Need(t, "postfix")
 	if os.Getuid() != 0 {
 		t.Skip("postfix has to be started by root")
 	}
+	starts := make([]*exec.Cmd, len(ps))
+	for i, p := range ps {
+		p.prepare(t)
+		t.Cleanup(func() {
+			p.command(bin, "abort").Run() // "stop" would wait for seconds
+			if t.Failed() {
+				t.Logf("postfix for %s:\n%s", p.Domains, p.Log(t))
+			}
+		})
+		starts[i] = p.command(bin, "start")
+		check(t, starts[i].Start())
+	}
+	for i, p := range ps {
+		if err := starts[i].Wait(); err != nil {
+			t.Fatalf("postfix start: %v", err) // the cleanup shows its log
+		}
+		Await(t, "postfix at "+p.Addr, func() bool {
+			c, err := net.Dial("tcp", p.Addr)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+	}
+}
+
+// prepare makes its folders and its configuration.
+func (p *Postfix) prepare(t testing.TB) {
+	t.Helper()
 	p.dir, p.seen = t.TempDir(), map[string]bool{}
 	for d := p.dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
 		check(t, os.Chmod(d, 0o755)) // Postfix is not root for long
@@ -70,24 +107,6 @@ func (p *Postfix) Start(t testing.TB) *Postfix {
 	fill := strings.NewReplacer("@DIR@", p.dir, "@ADDR@", p.Addr, "@HOST@", host, "@DOMAINS@", p.Domains, "@DOMAIN@", domain)
 	check(t, os.WriteFile(p.dir+"/etc/main.cf", []byte(fill.Replace(main+p.Main)), 0o644))
 	check(t, os.WriteFile(p.dir+"/etc/master.cf", []byte(fill.Replace(postfixMaster)), 0o644))
-	if out, err := p.command(bin, "start").CombinedOutput(); err != nil {
-		log, _ := os.ReadFile(p.dir + "/maillog")
-		t.Fatalf("postfix start: %v\n%s%s", err, out, log)
-	}
-	t.Cleanup(func() {
-		p.command(bin, "abort").Run() // "stop" would wait for seconds
-		if t.Failed() {
-			t.Logf("postfix for %s:\n%s", p.Domains, p.Log(t))
-		}
-	})
-	Await(t, "postfix at "+p.Addr, func() bool {
-		c, err := net.Dial("tcp", p.Addr)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	return p
 }
 
 func (p *Postfix) command(bin, what string) *exec.Cmd {
@@ -121,7 +140,9 @@ func (p *Postfix) Next(t testing.TB) (message string) {
 // Log is what it has logged so far.
 func (p *Postfix) Log(t testing.TB) string {
 	b, err := os.ReadFile(p.dir + "/maillog")
-	check(t, err)
+	if err != nil {
+		t.Error(err)
+	}
 	return string(b)
 }
 
