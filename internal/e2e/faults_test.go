@@ -55,10 +55,10 @@ func TestEveryRecipientEnds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			next, home := newSink(t), newSink(t)
+			home := newSink(t)
 			var left atomic.Int64
 			left.Store(int64(tt.times))
-			next.fault = func(stage, _ string) string {
+			next := newFaultySink(t, func(stage, _ string) string {
 				if stage == "stored" { // what is refused after the dot was not taken
 					if tt.stage == "dot" && left.Load() > 0 {
 						return "no"
@@ -69,7 +69,7 @@ func TestEveryRecipientEnds(t *testing.T) {
 					return tt.reply
 				}
 				return ""
-			}
+			})
 			r := faultyRelay(t, next.addr, home.addr)
 			send(t, r.addr, "alice@example.com", "bob@example.net")
 			await(t, time.Minute, "the message's end", func() bool { return r.waiting(t) == 0 })
@@ -89,13 +89,13 @@ func TestNobodyListens(t *testing.T) {
 
 // One recipient's refusal is not another's.
 func TestRecipientsEndEachForItself(t *testing.T) {
-	next, home := newSink(t), newSink(t)
-	next.fault = func(stage, arg string) string {
+	home := newSink(t)
+	next := newFaultySink(t, func(stage, arg string) string {
 		if stage == "RCPT" && strings.HasPrefix(arg, "nobody@") {
 			return "550 5.1.1 no such user"
 		}
 		return ""
-	}
+	})
 	r := faultyRelay(t, next.addr, home.addr)
 	send(t, r.addr, "alice@example.com", "bob@example.net", "nobody@example.net", "carol@example.net")
 	await(t, time.Minute, "the message's end", func() bool { return r.waiting(t) == 0 })
@@ -112,13 +112,13 @@ func TestRecipientsEndEachForItself(t *testing.T) {
 // A message without a reverse-path that fails is kept as bad mail, and no
 // report is sent about it.
 func TestFailedReportIsKept(t *testing.T) {
-	next, home := newSink(t), newSink(t)
-	next.fault = func(stage, _ string) string {
+	home := newSink(t)
+	next := newFaultySink(t, func(stage, _ string) string {
 		if stage == "RCPT" {
 			return "550 5.1.1 no such user"
 		}
 		return ""
-	}
+	})
 	r := faultyRelay(t, next.addr, home.addr)
 	send(t, r.addr, "", "bob@example.net")
 	var kept []*queue.Entry

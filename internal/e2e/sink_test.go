@@ -33,13 +33,15 @@ type mail struct {
 	data []byte // dot-stuffing removed, CRLF kept
 }
 
-func newSink(t *testing.T) *sink {
+func newSink(t *testing.T) *sink { return newFaultySink(t, nil) }
+
+func newFaultySink(t *testing.T, fault func(stage, arg string) string) *sink {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &sink{addr: l.Addr().String(), conns: map[net.Conn]bool{}}
+	k := &sink{addr: l.Addr().String(), fault: fault, conns: map[net.Conn]bool{}}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
