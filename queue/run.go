@@ -183,6 +183,7 @@ func (q *Queue) wakeHops(now time.Time) {
 func (q *Queue) probe(h *hop, now time.Time) {
 	q.mu.Lock()
 	h.dead, h.probing, h.expected, h.window = false, true, true, 1
+	h.used = now // so that it is not forgotten that this is a probe
 	q.watch(h)
 	q.timers.set(h, now.Add(lookAgain)) // should the message go another way now
 	q.mu.Unlock()
