@@ -93,6 +93,7 @@ func TestMailArrives(t *testing.T) {
 		"carol@example.net":       http.StatusConflict,
 		"":                        http.StatusBadRequest,
 		"a@example.net\r\nBcc: b": http.StatusBadRequest,
+		"root@[127.0.0.1]":        http.StatusBadRequest,
 		"nobody@example.net":      http.StatusAccepted,
 	} {
 		if code := signUp(t, base, email); code != want {

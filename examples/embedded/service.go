@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/mail"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
+
+// maxAccounts bounds the memory that strangers can make us use.
+const maxAccounts = 100_000
 
 // A service knows accounts, in memory where a real one has a database.
 type service struct {
@@ -39,6 +43,9 @@ func newService(s *settings, log *slog.Logger) (*service, error) {
 func (svc *service) signUp(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
 	to, err := mail.ParseAddress(r.FormValue("email"))
+	if err == nil && strings.HasSuffix(to.Address, "]") { // an address literal: nobody shall name hosts of our network
+		err = errors.New("an address has a domain")
+	}
 	if err != nil {
 		http.Error(w, "email: "+err.Error(), http.StatusBadRequest)
 		return
@@ -46,12 +53,17 @@ func (svc *service) signUp(w http.ResponseWriter, r *http.Request) {
 	id := rand.Text()
 	svc.mu.Lock()
 	_, exists := svc.accounts[to.Address]
-	if !exists { // before the events come
+	full := len(svc.accounts) >= maxAccounts
+	if !exists && !full { // before the events come
 		svc.accounts[to.Address], svc.mails[id] = "waits", to.Address
 	}
 	svc.mu.Unlock()
 	if exists { // nobody can have a stranger's mailbox filled with welcomes
 		http.Error(w, "there is such an account", http.StatusConflict)
+		return
+	}
+	if full {
+		http.Error(w, "we take no more accounts at present", http.StatusServiceUnavailable)
 		return
 	}
 	err = svc.mailer.send(r.Context(), id, to, "Welcome – schön, dass du da bist", "Dear "+to.Address+",\nit is good to have you here.\n")
