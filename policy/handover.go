@@ -9,6 +9,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -45,8 +46,8 @@ func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		if a == nil {
 			return "", fmt.Errorf("%w: no relay policy has admitted <%s>", errRelay, r.Addr)
 		}
-		if a.as != a.to && slices.ContainsFunc(rcpts, func(q queue.Recipient) bool { return q.Addr == a.as && q.Route == a.route }) {
-			continue // two that are one mailbox, a catch-all
+		if slices.ContainsFunc(rcpts, func(q queue.Recipient) bool { return addr.Equal(q.Addr, a.as) && q.Route == a.route }) {
+			continue // named twice, or two that are one mailbox: it gets one copy
 		}
 		o := r.Options
 		if a.as != a.to && o.OriginalRecipient == "" && strings.Contains(a.to, "@") { // reports shall name whom the sender wrote to (RFC 3461, 4.2)

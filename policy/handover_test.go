@@ -85,6 +85,28 @@ func TestHandover(t *testing.T) {
 	}
 }
 
+// Who is named twice gets one copy; another local part is somebody else.
+func TestHandoverNamesEachRecipientOnce(t *testing.T) {
+	srv, out := install(t, organisation(), nil)
+	srv.Talk(t, stranger, envelope+`
+		C: RCPT TO:<alice@EXAMPLE.com>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: RCPT TO:<postmaster>
+		S: 250
+	`+body+`
+		S: 250
+	`)
+	var to []string
+	for _, r := range out.only(t).Recipients {
+		to = append(to, r.Addr)
+	}
+	if got := fmt.Sprint(to); got != "[alice@example.com postmaster@example.com]" {
+		t.Errorf("recipients %s", got)
+	}
+}
+
 // The queue's refusal is the client's; nobody reads 250.
 func TestHandoverFails(t *testing.T) {
 	for _, tt := range []struct {

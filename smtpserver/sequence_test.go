@@ -1,6 +1,8 @@
 package smtpserver_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -242,6 +244,21 @@ func TestBadLines(t *testing.T) {
 		C: QUIT
 		S: 221
 	`)
+}
+
+// A line that is too long to be a command is said to be that, whether it fits
+// the buffer or not, and the next one is read as such.
+func TestLongLines(t *testing.T) {
+	for _, n := range []int{3000, 300_000} {
+		srv := smtptest.NewServer(t, generous())
+		smtptest.Talk(t, srv.Addr, fmt.Sprintf(`
+			S: 220
+			R: %q
+			S: 500 5.5.2 Line is too long
+			C: NOOP
+			S: 250
+		`, "NOOP "+strings.Repeat("x", n)+"\r\n"))
+	}
 }
 
 // 421 closes the connection once there were too many errors.

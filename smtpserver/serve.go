@@ -315,6 +315,9 @@ func (s *Session) pause(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
+	if err := s.flush(); err != nil { // what was earned before is not held back
+		return err
+	}
 	s.in.rest()
 	t := time.NewTimer(d)
 	defer t.Stop()

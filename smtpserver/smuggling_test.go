@@ -33,6 +33,19 @@ func TestBareCRBeforeTheEnd(t *testing.T) {
 	smtptest.Talk(t, srv.Addr, send("Subject: x\r\n\r\nbody\r\r\n.\r\n", "550 5.6.11 Message has a bare CR"))
 }
 
+// What follows such a message in the same breath may have been meant as a part
+// of it: none of it is carried out.
+func TestNothingFollowsStrayBytes(t *testing.T) {
+	for _, odd := range []string{"\r\r\n.\r\n", "\n\r\n.\r\n", "\x00\r\n.\r\n"} {
+		srv := smtptest.NewServer(t, nil)
+		smuggled := "MAIL FROM:<evil@example.com>\r\nRCPT TO:<victim@example.com>\r\nBDAT 15 LAST\r\nSubject: x\r\n\r\nboo"
+		smtptest.Talk(t, srv.Addr, send("Subject: x\r\n\r\nbody"+odd+smuggled, "550 5.6.11"))
+		if n := srv.Inbox.Len(); n != 0 {
+			t.Errorf("%q: %d messages were taken", odd, n)
+		}
+	}
+}
+
 func TestStrayBytesNamed(t *testing.T) {
 	for raw, want := range map[string]string{
 		"a\nb":   "550 5.6.11 Message has a bare LF",

@@ -123,6 +123,9 @@ func (s *Session) run(line []byte) (err error) {
 	defer s.recovered(&err)
 	verb, arg, ok := splitCommand(line)
 	s.traceCommand(verb, line)
+	if !ok && len(line) == len(lineTooLong) && &line[0] == &lineTooLong[0] {
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Line is too long") // RFC 5321, 4.5.3.1.10
+	}
 	if !ok {
 		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Command line has a character that must not be there")
 	}
@@ -273,7 +276,7 @@ func (s *Session) readLine(max, authMax int) ([]byte, error) {
 // a bare LF is nowhere the end of a line.
 func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
 	if len(line) > max && (len(line) > authMax || !bytes.EqualFold(line[:min(5, len(line))], []byte("AUTH "))) {
-		return notACommand, nil
+		return lineTooLong, nil
 	}
 	if bytes.HasSuffix(line, crlf) {
 		return line[:len(line)-2], nil
@@ -287,6 +290,9 @@ func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
 // notACommand stands for a line that cannot be read as a command.
 var notACommand = []byte{0}
 
+// lineTooLong stands for a line of more bytes than a command may have.
+var lineTooLong = []byte{0, 0}
+
 // skipLine passes over a line that is too long to be one, within reason.
 func (s *Session) skipLine() ([]byte, error) {
 	const most = 1 << 20
@@ -294,7 +300,7 @@ func (s *Session) skipLine() ([]byte, error) {
 		b := s.in.buffered()
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
 			s.in.consume(i + 1)
-			return notACommand, nil
+			return lineTooLong, nil
 		}
 		n += len(b)
 		s.in.consume(len(b))

@@ -12,7 +12,9 @@ import (
 type StrayBytes uint8
 
 const (
-	// StrayRefuse refuses such a message with 550 5.6.11.
+	// StrayRefuse refuses such a message with 550 5.6.11. Where it came by
+	// DATA the connection is closed too: who sends such bytes may have another
+	// idea of where the data ends, and what follows may be no commands.
 	StrayRefuse StrayBytes = iota
 	// StrayNormalize makes CRLF of a bare LF, and drops bare CRs and NULs.
 	// The end of data is CRLF.CRLF all the same. For old clients that cannot
