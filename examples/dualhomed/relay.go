@@ -88,7 +88,12 @@ func (r *relay) run(ctx context.Context, inside, outside net.Listener) error {
 	}
 	stop, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	err = errors.Join(err, r.inside.Shutdown(stop), r.outside.Shutdown(stop), r.queue.Shutdown(stop))
+	late := errors.Join(r.inside.Shutdown(stop), r.outside.Shutdown(stop), r.queue.Shutdown(stop))
+	if errors.Is(late, context.DeadlineExceeded) {
+		r.log.Warn("stopped before all was finished: the rest stays in the spool", "error", late)
+		late = nil
+	}
+	err = errors.Join(err, late)
 	for range 3 {
 		<-ended
 	}

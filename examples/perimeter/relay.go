@@ -76,7 +76,12 @@ func (r *relay) run(ctx context.Context, l net.Listener) error {
 	}
 	stop, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	err = errors.Join(err, r.srv.Shutdown(stop), r.queue.Shutdown(stop))
+	late := errors.Join(r.srv.Shutdown(stop), r.queue.Shutdown(stop))
+	if errors.Is(late, context.DeadlineExceeded) {
+		r.log.Warn("stopped before all was finished: the rest stays in the spool", "error", late)
+		late = nil
+	}
+	err = errors.Join(err, late)
 	<-ended
 	<-ended
 	return errors.Join(err, r.router.Close(), r.store.Close())

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -27,12 +26,16 @@ type world struct {
 // mailDir, or to out where that is empty.
 func startWorld(mailDir string, out *printer) (*world, error) {
 	w := new(world)
-	var errs [3]error
-	w.organisation, errs[0] = startStandIn("organisation", "mail."+organisationDomain, mailDir, out)
-	w.internet, errs[1] = startStandIn("internet", "mx."+internetDomain, mailDir, out)
+	var err error
+	if w.organisation, err = startStandIn("organisation", "mail."+organisationDomain, mailDir, out); err != nil {
+		return nil, err
+	}
+	if w.internet, err = startStandIn("internet", "mx."+internetDomain, mailDir, out); err != nil {
+		return nil, err
+	}
 	// The DNS of this small world knows where mail for the internet goes.
-	w.dns, errs[2] = dnstest.Start(fmt.Sprintf("%s. MX 10 mx.%[1]s.\nmx.%[1]s. A 127.0.0.1\n", internetDomain))
-	return w, errors.Join(errs[:]...)
+	w.dns, err = dnstest.Start(fmt.Sprintf("%s. MX 10 mx.%[1]s.\nmx.%[1]s. A 127.0.0.1\n", internetDomain))
+	return w, err
 }
 
 func (w *world) stop() {
