@@ -86,4 +86,9 @@
 // [Loop] ends loops through this host early, [Trace] writes the Received
 // field, and [Handover] gives what was accepted to the queue, and 250 to the
 // client when it is safe there.
+//
+// # Mail that is held
+//
+// [HeldMail] lets clients ask, by ETRN and ATRN, for mail that a routing.Router
+// holds for them.
 package policy

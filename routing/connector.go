@@ -73,7 +73,8 @@ type Connector struct {
 	// sent; nil is whenever the others are.
 	OversizeSchedule *Schedule
 	OversizeSize     int64
-	// Hold keeps mail until somebody asks for it: see Router.Trigger.
+	// Hold keeps mail until somebody asks for it: see Router.ETRN and
+	// Router.ATRN.
 	Hold bool
 	// HoldAccounts are the identities who may ask.
 	HoldAccounts []string

@@ -28,11 +28,8 @@ const (
 // A node is a domain, "@domain" for it and all below, or "#connector" for all
 // mail of a connector; the last is only for HoldAccounts.
 //
-// The reply is for the application to send: in an smtpserver.Agent's Command
-// (there ATRN's Turn goes into Reply.Takeover),
-//
-//	r := router.ETRN(ctx, s.Identity(), arg)
-//	return &smtpserver.Reply{Code: r.Code, EnhancedCode: r.EnhancedCode, Lines: []string{r.Message}}, nil
+// The reply is for the application to send: policy.HeldMail(router) is the
+// agent that puts ETRN and ATRN to a Router.
 func (r *Router) ETRN(ctx context.Context, identity, node string) smtp.SMTPError {
 	rels, err := r.askedFor(identity, node, false)
 	if err != nil {

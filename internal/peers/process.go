@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -31,8 +32,30 @@ var listening = regexp.MustCompile(`msg=listening .*address=(\S+)`)
 // What still runs when the test ends is killed.
 func StartSelf(t testing.TB, env string, n int, args ...string) *Process {
 	t.Helper()
-	p := &Process{cmd: exec.Command(os.Args[0], args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env+"=1")
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), env+"=1")
+	return start(t, env, cmd, n)
+}
+
+// Build builds another command of ours, the package in a folder, for Start.
+func Build(t testing.TB, folder string) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), filepath.Base(folder))
+	if out, err := exec.Command("go", "build", "-o", program, folder).CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", folder, err, out)
+	}
+	return program
+}
+
+// Start is StartSelf for a program that was built.
+func Start(t testing.TB, program string, n int, args ...string) *Process {
+	t.Helper()
+	return start(t, filepath.Base(program), exec.Command(program, args...), n)
+}
+
+func start(t testing.TB, name string, cmd *exec.Cmd, n int) *Process {
+	t.Helper()
+	p := &Process{cmd: cmd, done: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	check(t, err)
 	check(t, p.cmd.Start())
@@ -53,7 +76,7 @@ func StartSelf(t testing.TB, env string, n int, args ...string) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("%s=1 %s:\n%s", env, strings.Join(args, " "), p.Log())
+			t.Logf("%s %s:\n%s", name, strings.Join(cmd.Args[1:], " "), p.Log())
 		}
 	})
 	for range n {
@@ -61,7 +84,7 @@ func StartSelf(t testing.TB, env string, n int, args ...string) *Process {
 		case a := <-addrs:
 			p.Addrs = append(p.Addrs, a)
 		case <-p.done:
-			t.Fatalf("%s ended before it listened:\n%s", env, p.Log())
+			t.Fatalf("%s ended before it listened:\n%s", name, p.Log())
 		}
 	}
 	return p

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("CUSTOMER_MAIN") != "" { // this test program as the command
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func file(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func port(addr string) string {
+	_, p, _ := net.SplitHostPort(addr)
+	return p
+}
+
+// Mail that is easily spoilt on its way.
+const letter = `From: carol@example.net
+To: alice@branch.example
+Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
+X-Folded: one
+	two   three  
+
+.
+..two dots, and blanks at the end:   
+8 bit: Grüße
+
+From here on
+`
+
+// world is a provider, the mail servers of a customer and of the internet, and
+// the DNS.
+type world struct {
+	t                *testing.T
+	server, internet *peers.Postfix
+	dns              *dnstest.Server
+	provider         string // its address
+	roots            string
+	program          string
+	args             []string
+	password         string
+	listen           string // of the customer, for ETRN
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, provider: peers.FreeAddr(t), listen: peers.FreeAddr(t), password: file(t, "sesame-4711\n")}
+	w.server = (&peers.Postfix{Domains: "branch.example shop.example",
+		Main: "smtpd_recipient_restrictions = check_recipient_access inline:{nobody@branch.example=REJECT}\n"}).Start(t)
+	w.internet = (&peers.Postfix{Domains: "example.net"}).Start(t)
+	w.dns = dnstest.New(t, `
+		branch.example.        MX 10 mail.provider.example.
+		shop.example.          MX 10 mail.provider.example.
+		example.net.           MX 10 mx.example.net.
+		mail.provider.example. A 127.0.0.1
+		mx.example.net.        A 127.0.0.1
+	`)
+	c := smtptest.Certificate(t, "mail.provider.example")
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.roots = file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
+	w.program = peers.Build(t, "../provider")
+	w.args = []string{"-listen", w.provider, "-cert", w.roots,
+		"-key", file(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))),
+		"-customers", file(t, "branch sesame-4711 branch.example\nshop sesame-4711 shop.example [127.0.0.1]:"+port(w.listen)+"\n"),
+		"-hostname", "mail.provider.example", "-spool", t.TempDir(), "-dns", w.dns.Addr, "-port", port(w.internet.Addr)}
+	return w
+}
+
+func (w *world) startProvider() *peers.Process {
+	w.t.Helper()
+	return peers.Start(w.t, w.program, 1, w.args...)
+}
+
+// start runs the customer's relay; n is how many addresses it listens on.
+func (w *world) start(account string, n int, more ...string) *peers.Process {
+	w.t.Helper()
+	return peers.StartSelf(w.t, "CUSTOMER_MAIN", n, append(more, "-provider", "mail.provider.example:"+port(w.provider),
+		"-user", account, "-password-file", w.password, "-roots", w.roots, "-domains", account+".example", "-server", w.server.Addr,
+		"-every", "1s", "-hostname", "relay."+account+".example", "-spool", w.t.TempDir(), "-dns", w.dns.Addr)...)
+}
+
+func (w *world) send(to string) {
+	w.t.Helper()
+	out, err := peers.Swaks(w.t, "--server", w.provider, "--from", "carol@example.net", "--to", to,
+		"--data", "@"+file(w.t, strings.TrimSuffix(letter, "\n"))) // swaks ends the last line itself
+	if err != nil {
+		w.t.Fatalf("swaks: %v\n%s", err, out)
+	}
+}
+
+// One customer fetches its mail by ATRN, another by ETRN.
+func TestMailIsFetched(t *testing.T) {
+	w := newWorld(t)
+	p := w.startProvider()
+	const n = 20
+	source := exec.Command(peers.Need(t, "smtp-source"), "-m", fmt.Sprint(n), "-s", "4", "-f", "carol@example.net", "-t", "bob@branch.example", w.provider)
+	if out, err := source.CombinedOutput(); err != nil {
+		t.Fatalf("smtp-source: %v\n%s", err, out)
+	}
+	w.send("alice@branch.example")
+	w.send("alice@shop.example")
+	p.Kill() // as in a power cut
+	p = w.startProvider()
+	if !strings.Contains(p.Log(), "messages=22 recipients=22") {
+		t.Errorf("%d messages were accepted:\n%s", n+2, p.Log())
+	}
+	if log := w.server.Log(t); strings.Contains(log, "carol@example.net") {
+		t.Errorf("mail came before anybody asked:\n%s", log)
+	}
+	w.byATRN(n)
+	w.byETRN()
+	p.Stop(t)
+}
+
+// byATRN: the customer takes over the connection that it has opened, and
+// listens nowhere.
+func (w *world) byATRN(n int) {
+	t := w.t
+	c := w.start("branch", 0)
+	alice := 0
+	for range n + 1 {
+		m := w.server.Next(t)
+		if !strings.Contains(m, "X-Original-To: alice@branch.example") {
+			continue
+		}
+		if alice++; !strings.HasSuffix(m, "\n"+letter) || !strings.Contains(m, "by mail.provider.example") || !strings.Contains(m, "by relay.branch.example") {
+			t.Errorf("the mail server received\n%q", m)
+		}
+	}
+	if alice != 1 {
+		t.Errorf("%d letters to alice", alice)
+	}
+
+	// The next time too; and who is not there is reported to the sender, by
+	// way of the provider.
+	w.send("nobody@branch.example")
+	report := w.internet.Next(t)
+	for _, want := range []string{"X-Original-To: carol@example.net", "by mail.provider.example", "From: ", "postmaster@branch.example",
+		"Final-Recipient: rfc822; nobody@branch.example", "Action: failed"} {
+		if !strings.Contains(report, want) {
+			t.Errorf("no %q in the report:\n%s", want, report)
+		}
+	}
+	c.Stop(t)
+}
+
+// byETRN: the provider comes to the customer.
+func (w *world) byETRN() {
+	t := w.t
+	c := w.start("shop", 1, "-method", "etrn", "-listen", w.listen)
+	if m := w.server.Next(t); !strings.Contains(m, "X-Original-To: alice@shop.example") || !strings.HasSuffix(m, "\n"+letter) ||
+		!strings.Contains(m, "by relay.shop.example") {
+		t.Errorf("the mail server received\n%q", m)
+	}
+	c.Stop(t)
+}
+
+func good(t *testing.T) settings {
+	return settings{provider: "mail.provider.example", method: "atrn", user: "branch", passwordFile: file(t, "sesame-4711\n"),
+		domains: "branch.example", server: "10.0.0.5", every: time.Minute, schedule: "always", hostname: "relay.branch.example", spool: t.TempDir()}
+}
+
+func TestWrongSettingsAreNamed(t *testing.T) {
+	for want, change := range map[string]func(*settings){
+		"-provider: is needed":          func(s *settings) { s.provider = "" },
+		"connector provider":            func(s *settings) { s.provider = "192.0.2.1" },
+		"-user: is needed":              func(s *settings) { s.user = "" },
+		"-domains: is needed":           func(s *settings) { s.domains = "" },
+		`accepted domain "*"`:           func(s *settings) { s.domains = "*" },
+		"-server: is needed":            func(s *settings) { s.server = "" },
+		"connector mail server":         func(s *settings) { s.server = "no host" },
+		"-spool: is needed":             func(s *settings) { s.spool = "" },
+		"-every: 1ms":                   func(s *settings) { s.every = time.Millisecond },
+		`-method: "turn" is neither`:    func(s *settings) { s.method = "turn" },
+		"-listen: with etrn":            func(s *settings) { s.method = "etrn" },
+		`schedule: "Someday 8:00-9:00"`: func(s *settings) { s.schedule = "Someday 8:00-9:00" },
+		"-password-file: open":          func(s *settings) { s.passwordFile = "/nowhere/at/all" },
+		"-password-file: the first":     func(s *settings) { s.passwordFile = file(t, "\nsesame-4711\n") },
+		"-roots: open":                  func(s *settings) { s.roots = "/nowhere/at/all" },
+		"-roots: no certificate":        func(s *settings) { s.roots = os.Args[0] },
+	} {
+		s := good(t)
+		change(&s)
+		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+// Command customer is the relay of a small office whose provider holds its
+// mail: on a schedule it asks for the mail, and hands it to the office's own
+// mail server.
+//
+//   - -method atrn (RFC 2645): it logs in, and the mail comes over the same
+//     connection. It listens nowhere; the office may have any address, and a
+//     firewall that lets nobody in.
+//   - -method etrn (RFC 1985): the provider connects to -listen.
+//
+// As in
+//
+//	customer -provider mail.provider.example -user branch -password-file /etc/relay/password \
+//		-domains branch.example -server 10.0.0.5 -every 10m -schedule "Mon-Fri 07:00-19:00" \
+//		-spool /var/spool/relay
+//
+//	                                  ║  office
+//	                         ◀─ ATRN ─╫───
+//	the world ──▶ provider ▣          ║    customer ──▶ mail server 10.0.0.5
+//	                         ── mail ─╫──▶
+//	                              firewall
+//
+// What its mail server refuses is reported to the sender, through the provider;
+// nothing else is sent.
+//
+// SIGTERM ends it: what is in hand is finished, what waits stays in the spool.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	var s settings
+	flag.StringVar(&s.provider, "provider", "", "`host[:port]` that holds our mail")
+	flag.StringVar(&s.method, "method", "atrn", "how to ask for it: `atrn` or etrn")
+	flag.StringVar(&s.user, "user", "", "our `account` there")
+	flag.StringVar(&s.passwordFile, "password-file", "", "`file` with the account's password, on one line")
+	flag.StringVar(&s.roots, "roots", "", "PEM `file` of the authorities that the provider's certificate may come from; default the system's")
+	flag.StringVar(&s.domains, "domains", "", "our `domains`, with commas")
+	flag.StringVar(&s.server, "server", "", "`host[:port]` of our mail server; an address may stand without brackets")
+	flag.DurationVar(&s.every, "every", 15*time.Minute, "how `often` to ask")
+	flag.StringVar(&s.schedule, "schedule", "always", "`when` to ask at all, as \"Mon-Fri 07:00-19:00; Sat 08:00-12:00\"")
+	flag.StringVar(&s.listen, "listen", "", "`address` to listen on, for etrn")
+	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
+	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
+	}
+	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		fail(2, err)
+	}
+	var l net.Listener
+	if s.listen != "" {
+		if l, err = net.Listen("tcp", s.listen); err != nil {
+			fail(1, err)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := r.run(ctx, l); err != nil {
+		fail(1, err)
+	}
+}
+
+func fail(code int, err error) {
+	fmt.Fprintln(os.Stderr, "customer:", err)
+	os.Exit(code)
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/routing"
+)
+
+// settings are the flags.
+type settings struct {
+	provider, method, user, passwordFile, roots, domains, server string
+	schedule, listen, hostname, spool, dns                       string
+	every                                                        time.Duration
+}
+
+func (s *settings) check() error {
+	var errs []error
+	for _, f := range []struct{ flag, value string }{
+		{"-provider", s.provider}, {"-user", s.user}, {"-domains", s.domains}, {"-server", s.server}, {"-spool", s.spool},
+	} {
+		if f.value == "" {
+			errs = append(errs, errors.New(f.flag+": is needed"))
+		}
+	}
+	if s.every < time.Second {
+		errs = append(errs, fmt.Errorf("-every: %v would be a burden to the provider", s.every))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *settings) fetchMethod() (routing.FetchMethod, error) {
+	switch {
+	case s.method == "atrn":
+		return routing.FetchATRN, nil
+	case s.method != "etrn":
+		return 0, fmt.Errorf("-method: %q is neither atrn nor etrn", s.method)
+	case s.listen == "":
+		return 0, errors.New("-listen: with etrn the provider connects to us; where?")
+	}
+	return routing.FetchETRN, nil
+}
+
+// password is the first line of the file.
+func (s *settings) password() (string, error) {
+	b, err := os.ReadFile(s.passwordFile)
+	if err != nil {
+		return "", fmt.Errorf("-password-file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	if line = strings.TrimRight(line, "\r"); line == "" {
+		return "", fmt.Errorf("-password-file: the first line of %s is empty", s.passwordFile)
+	}
+	return line, nil
+}
+
+// tlsConfig trusts whom -roots names.
+func (s *settings) tlsConfig() (*tls.Config, error) {
+	if s.roots == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(s.roots)
+	if err != nil {
+		return nil, fmt.Errorf("-roots: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("-roots: no certificate in %s", s.roots)
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
+
+// bracketed is a host as routing has it: an address stands in brackets.
+func bracketed(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return "[" + host + "]"
+	}
+	if ap, err := netip.ParseAddrPort(host); err == nil {
+		return fmt.Sprintf("[%v]:%d", ap.Addr(), ap.Port())
+	}
+	return host
+}
+
+func (s *settings) resolver() routing.Resolver {
+	if s.dns == "" {
+		return &routing.DNSResolver{}
+	}
+	return &routing.DNSResolver{Servers: strings.Split(s.dns, ",")}
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("PROVIDER_MAIN") != "" { // this test program as the command
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const customers = `# account  password  domains  host
+branch  sesame-4711  branch.example,shop.example  [192.0.2.25]
+boat    ahoy-0815    boat.example
+`
+
+func file(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// certificate is the provider's, in files.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	c := smtptest.Certificate(t, "mail.provider.example")
+	k, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))),
+		file(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})))
+}
+
+// login is the script of an encrypted session.
+func login(account, password string) string {
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00" + password))
+	return `
+		S: 220 mail.provider.example
+		C: EHLO ` + account + `.example
+		S: 250 STARTTLS
+		C: STARTTLS
+		S: 220
+		TLS
+		C: EHLO ` + account + `.example
+		S: 250 AUTH PLAIN LOGIN
+		C: AUTH PLAIN ` + plain + `
+		S: 235
+		C: EHLO ` + account + `.example
+		S: 250 ATRN
+	`
+}
+
+// etrn asks as the account branch. The reply is 253, with the number of
+// messages, or 251 while the queue is still finding out what it has.
+func etrn(t *testing.T, addr, node string) (reply string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	secure := smtptest.TalkOn(t, conn, login("branch", "sesame-4711"))
+	fmt.Fprintf(secure, "ETRN %s\r\n", node)
+	lines, err := smtptest.ReadReply(bufio.NewReader(secure))
+	if err != nil {
+		t.Fatal(err)
+	}
+	smtptest.TalkOn(t, secure, "C: QUIT\nS: 221")
+	return strings.Join(lines, "\n")
+}
+
+// Mail that is easily spoilt on its way.
+const letter = `From: carol@example.net
+To: alice@branch.example
+Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
+X-Folded: one
+	two   three  
+
+.
+..two dots, and blanks at the end:   
+8 bit: Grüße
+
+From here on
+`
+
+func TestMailIsHeldUntilETRN(t *testing.T) {
+	server := (&peers.Postfix{Domains: "branch.example"}).Start(t)
+	_, port, _ := strings.Cut(server.Addr, ":")
+	dns := dnstest.New(t, "branch.example. MX 10 mail.provider.example.\nmail.provider.example. A 127.0.0.1")
+	cert, key := certificate(t)
+	addr := peers.FreeAddr(t)
+	args := []string{"-listen", addr, "-customers", file(t, strings.Replace(customers, "[192.0.2.25]", "[127.0.0.1]:"+port, 1)),
+		"-cert", cert, "-key", key, "-hostname", "mail.provider.example", "-spool", t.TempDir(), "-dns", dns.Addr}
+	p := peers.StartSelf(t, "PROVIDER_MAIN", 1, args...)
+	// swaks ends the last line itself.
+	for _, to := range []string{"alice@branch.example", "bob@branch.example"} {
+		if out, err := peers.Swaks(t, "--server", addr, "--from", "carol@example.net", "--to", to, "--data", "@"+file(t, strings.TrimSuffix(letter, "\n"))); err != nil {
+			t.Fatalf("swaks: %v\n%s", err, out)
+		}
+	}
+
+	// A stranger, and another customer, start nothing and get nothing.
+	smtptest.Talk(t, addr, `
+		S: 220
+		C: EHLO stranger.test
+		S: 250 ETRN
+		C: ETRN branch.example
+		S: 459 4.7.1
+		C: ATRN branch.example
+		S: 530 5.7.0
+		C: QUIT
+		S: 221
+	`)
+	smtptest.Talk(t, addr, login("boat", "ahoy-0815")+`
+		C: ETRN branch.example
+		S: 459 4.7.1
+		C: ETRN #branch
+		S: 459 4.7.1
+		C: ATRN branch.example
+		S: 450 4.7.1 ATRN request refused
+		C: ATRN boat.example,branch.example
+		S: 450 4.7.1 ATRN request refused
+	`+ // nor does it write in the others' names
+		`
+		C: MAIL FROM:<alice@branch.example>
+		S: 550 5.7.1
+		C: QUIT
+		S: 221
+	`)
+
+	// The lights go out and on again. What was accepted is there, and was not
+	// sent anywhere.
+	p.Kill()
+	p = peers.StartSelf(t, "PROVIDER_MAIN", 1, args...)
+	if log := p.Log(); !strings.Contains(log, "messages=2 recipients=2") {
+		t.Errorf("two messages were accepted:\n%s", log)
+	}
+	if log := server.Log(t); strings.Contains(log, "carol@example.net") {
+		t.Errorf("mail was sent before anybody asked:\n%s", log)
+	}
+	if reply := etrn(t, addr, "branch.example"); !strings.HasPrefix(reply, "25") {
+		t.Errorf("ETRN: %s", reply)
+	}
+	for range 2 {
+		if m := server.Next(t); !strings.HasSuffix(m, "\n"+letter) || !strings.Contains(m, "by mail.provider.example") {
+			t.Errorf("the customer's server received\n%q", m)
+		}
+	}
+	p.Stop(t)
+}
+
+func TestWrongSettingsAreNamed(t *testing.T) {
+	cert, key := certificate(t)
+	good := settings{customers: file(t, customers), cert: cert, key: key, keep: time.Hour, spool: t.TempDir(), port: 25}
+	for want, change := range map[string]func(*settings){
+		"-customers: for whom":              func(s *settings) { s.customers = "" },
+		"-customers: open /nowhere/at/all":  func(s *settings) { s.customers = "/nowhere/at/all" },
+		"-customers: nobody":                func(s *settings) { s.customers = file(t, "# none\n\n") },
+		":2: not account":                   func(s *settings) { s.customers = file(t, "#\nbranch sesame-4711\n") },
+		":2: boat.example was there before": func(s *settings) { s.customers = file(t, "boat a boat.example\nship b Boat.Example\n") },
+		`accepted domain "*"`:               func(s *settings) { s.customers = file(t, "boat a *\n") },
+		`connector boat: `:                  func(s *settings) { s.customers = file(t, "boat a boat.example 192.0.2.25\n") },
+		"-cert, -key: passwords":            func(s *settings) { s.cert = "" },
+		"-cert, -key: open /nowhere/at/all": func(s *settings) { s.key = "/nowhere/at/all" },
+		"-spool":                            func(s *settings) { s.spool = "" },
+		"-keep: mail cannot be held for 0s": func(s *settings) { s.keep = 0 },
+	} {
+		s := good
+		change(&s)
+		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// holder gives alice what she asks for.
+type holder struct{}
+
+func (holder) ETRN(_ context.Context, identity, node string) smtp.SMTPError {
+	if identity != "alice" {
+		return smtp.SMTPError{Code: 459, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Node " + node + " not allowed"}
+	}
+	return smtp.SMTPError{Code: 253, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "OK, 3 pending messages for node " + node + " started"}
+}
+
+func (holder) ATRN(identity, domains string) (smtp.SMTPError, *spokenTurn) {
+	if identity != "alice" {
+		return smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"}, nil
+	}
+	return smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "OK now reversing the connection"}, &spokenTurn{domains}
+}
+
+// spokenTurn waits for the banner and says what it was asked for.
+type spokenTurn struct{ domains string }
+
+func (t *spokenTurn) Serve(_ context.Context, conn net.Conn) error {
+	banner, err := bufio.NewReader(conn).ReadString('\n')
+	fmt.Fprintf(conn, "after %s: mail for %s\r\n", strings.TrimSpace(banner), t.domains)
+	return errors.Join(err, errors.New("no more"))
+}
+
+func TestHeldMail(t *testing.T) {
+	var log bytes.Buffer
+	srv, _ := install(t, organisation(), &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true,
+		Logger: slog.New(slog.NewTextHandler(&log, nil)), Agents: []smtpserver.Agent{HeldMail(holder{})}})
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO stranger.test
+		S: 250 ETRN
+		C: ETRN branch.example
+		S: 459 4.7.1 Node branch.example not allowed
+		C: ATRN branch.example
+		S: 530 5.7.0
+		C: TURN
+		S: 502
+	`)
+	conn, err := srv.Dial(stranger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	smtptest.TalkOn(t, conn, `
+		S: 220
+		C: EHLO branch.example
+		S: 250
+		C: AUTH PLAIN AGFsaWNlAGVjaWxh
+		S: 235
+		C: EHLO branch.example
+		S: 250 ATRN
+		C: ETRN branch.example
+		S: 253 2.0.0 OK, 3 pending messages for node branch.example started
+		C: ATRN branch.example,b.example
+		S: 250 2.0.0 OK now reversing the connection
+		C: 220 branch.example
+	`)
+	// From here on the server is the client.
+	said, err := io.ReadAll(conn)
+	if want := "after 220 branch.example: mail for branch.example,b.example\r\n"; err != nil || string(said) != want {
+		t.Errorf("it said %q, %v; want %q", said, err, want)
+	}
+	if err := srv.Shutdown(t.Context()); err != nil { // and the log is whole
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), `msg="turned connection ended"`) || !strings.Contains(log.String(), `identity=alice err="no more"`) {
+		t.Errorf("log:\n%s", log.String())
+	}
+}
