@@ -19,6 +19,7 @@ type active struct {
 	anew      bool      // and must do so once more
 	changed   bool      // a recipient's state differs from what is stored,
 	delivered bool      // in that it was delivered: that cannot wait
+	tried     bool      // an attempt has brought a result
 	lost      bool      // the lease is another's
 	order     Op        // what an operator wants done with it
 	reclaim   bool      // it was claimed again before we had forgotten it

@@ -40,29 +40,17 @@ func (q *Queue) keepInStore(ctx context.Context, bad *Message) error {
 	return err
 }
 
-// badMailInterval is how often bad mail is looked through for what is too old.
-const badMailInterval = 24 * time.Hour
-
 // clearBadMail removes bad mail that nobody has wanted for long.
-func (q *Queue) clearBadMail(now time.Time) {
-	q.mu.Lock()
-	due := !now.Before(q.clearAt) && !q.idle()
-	first := q.clearAt.IsZero()
-	if due {
-		q.clearAt = now.Add(badMailInterval)
-	}
-	q.mu.Unlock()
-	if !due || first || q.limits.BadMail < 0 {
-		return
+func (q *Queue) clearBadMail(now time.Time) error {
+	if q.limits.BadMail < 0 {
+		return nil
 	}
 	before := now.Add(-q.limits.BadMail)
 	n, err := q.Do(q.ctx, Filter{Hop: &badMailHop, Before: before, Status: MessageBad}, Remove(false))
-	if err != nil && q.ctx.Err() == nil {
-		q.log.Error("queue: bad mail cannot be cleared", "error", err)
-	}
 	if n > 0 {
 		q.log.Info("queue: bad mail cleared", "messages", n, "before", before)
 	}
+	return err
 }
 
 var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)

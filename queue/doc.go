@@ -52,7 +52,10 @@
 // queue/spool is the durable store, queue/memory one for tests, and
 // queue/queuetest holds any other to the same promises. routing.Router is the
 // deliverer that speaks SMTP. Both interfaces are small, and either side can
-// be replaced. A Store that is a [Marker] lets the Queue set messages aside
-// that were in hand when the process died; a Deliverer that is a [Pacer] has a
-// say in when and how fast each hop is served.
+// be replaced. A Deliverer that is a [Pacer] has a say in when and how fast
+// each hop is served. A Store that is a [Marker] lets the Queue set messages
+// aside as poison that were in hand when the process died, several times in a
+// row ([Limits].Interrupted): they are not tried any more, an operator may
+// resubmit them, and when their time is over their senders get the failure
+// report.
 package queue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ func (s *faultyStore) Update(ctx context.Context, owner string, m *queue.Message
 	if s.full.Load() {
 		return queue.ErrFull
 	}
+	s.interrupted.CompareAndSwap(m.ID, 1, m.Interrupted)
 	return s.Store.Update(ctx, owner, m, sch)
 }
 
@@ -135,6 +137,73 @@ func TestPoison(t *testing.T) {
 		w.after(time.Minute)
 		if c := w.took(); len(c) != 1 || w.stored() != 0 {
 			t.Errorf("resubmitted: %v, %d stored", c, w.stored())
+		}
+	})
+}
+
+// Only deaths in a row count: an attempt that ends between them clears the
+// message, also if it was in vain.
+func TestPoisonCountsInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store faultyStore
+		w := newWorld(t, func(q *queue.Queue) { q.Store = &store })
+		store.Store = w.store
+		w.deliver = greylist
+		tried := w.submit("alice@example.com", "bob@slow.example")
+		store.interrupted.Store(tried.ID, 1)
+		w.q.SuspendQueue(queue.NextHop{Connector: "out", Destination: "held.example"})
+		untried := w.submit("alice@example.com", "bob@held.example")
+		store.interrupted.Store(untried.ID, 1)
+		w.run()
+		defer w.shutdown()
+		w.after(time.Minute)
+		if c := w.took(); len(c) != 1 || c[0].id != tried.ID {
+			t.Fatalf("%v", c)
+		}
+		for m, want := range map[*queue.Message]int{tried: 0, untried: 1} {
+			if n, _ := store.interrupted.Load(m.ID); n != want {
+				t.Errorf("%s: recorded as interrupted %v times, want %d", m.Recipients[0].Addr, n, want)
+			}
+		}
+	})
+}
+
+// Poison waits for the operator, who is warned, but its sender does not wait
+// for ever.
+func TestPoisonExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store faultyStore
+		var log strings.Builder
+		w := newWorld(t, func(q *queue.Queue) {
+			q.Store = &store
+			q.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		})
+		store.Store = w.store
+		for _, from := range []string{"alice@example.com", ""} {
+			m := w.submit(from, "bob@example.net")
+			store.interrupted.Store(m.ID, 2)
+		}
+		w.run()
+		w.after(47 * time.Hour)
+		if c, n := w.took(), w.stored(); len(c) != 0 || n != 2 {
+			t.Errorf("before its time: %v, %d stored", c, n)
+		}
+		w.after(2 * time.Hour)
+		c := w.took()
+		if len(c) != 1 || !strings.Contains(c[0].text, "Status: 4.4.7") || !strings.Contains(c[0].text, "set aside") {
+			t.Errorf("when its time is over: %v, want one report", c)
+		}
+		if bad := w.ids(queue.Filter{Status: queue.MessageBad}); len(bad) != 1 || w.stored() != 1 {
+			t.Errorf("bad mail %v, %d stored; want the one that nobody can be told of", bad, w.stored())
+		}
+		w.shutdown()
+		for text, want := range map[string]int{"set aside as poison": 2, "kept as bad mail": 1, "level=INFO": 0} {
+			if n := strings.Count(log.String(), text); n != want {
+				t.Errorf("%q is in the log %d times, want %d:\n%s", text, n, want, log.String())
+			}
+		}
+		if n := strings.Count(log.String(), "level=WARN"); n != 3 {
+			t.Errorf("%d warnings:\n%s", n, log.String())
 		}
 	})
 }

@@ -21,8 +21,12 @@ type Limits struct {
 	// Lease is how long a message is claimed for; leases are renewed when
 	// half of it is over. Default 10 minutes.
 	Lease time.Duration
-	// Interrupted is how often the process may die with a message in hand
-	// before the message is set aside as poison (Exchange: 2). Default 2.
+	// Interrupted is how often in a row the process may die with a message in
+	// hand before the message is set aside as poison (Exchange: 2); an attempt
+	// that brings a result counts the message as innocent again. Poison is
+	// never tried, whatever happens, but [Resubmit] gives it another chance.
+	// When its time by the retry policy is over, its sender gets the failure
+	// report as of any other message. Default 2.
 	Interrupted int
 	// BadMail is how long bad mail is kept in the Store. Default 30 days;
 	// negative is for ever.

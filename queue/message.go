@@ -55,8 +55,9 @@ type Message struct {
 	Priority int
 	// System marks the queue's own messages: delivery status notifications.
 	System bool
-	// Interrupted counts how often the process died while the message was in
-	// its hands; set by a Store that is a Marker.
+	// Interrupted counts how often in a row the process died while the message
+	// was in its hands: a Store that is a Marker counts, and the Queue sets it
+	// back to 0 when attempts have ended with the process alive.
 	Interrupted int
 }
 

@@ -161,7 +161,7 @@ func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) erro
 		q.tellOp(EventOperation, a.m, op, "")
 		return q.putAside(a, suspendedHop)
 	case opExpire, opRemove, opRemoveReport:
-		return q.giveUp(ctx, a, op)
+		return q.giveUp(ctx, a, stored, op)
 	case opResubmit:
 		if a.m.Interrupted > 0 || stored == badMailHop {
 			return q.again(ctx, a, op)
@@ -205,13 +205,16 @@ func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) erro
 }
 
 // giveUp ends the recipients that wait, with or without a report.
-func (q *Queue) giveUp(ctx context.Context, a *active, op Op) error {
+func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) error {
 	q.mu.Lock()
 	for _, r := range a.m.Recipients {
 		if r.Status != Waiting {
 			continue
 		}
 		r.Status = Expired
+		if stored == poisonHop {
+			r.Last = *poisoned()
+		}
 		if op.what != opExpire {
 			r.Status = Removed
 			r.Last = *refused(554, smtp.EnhancedCode{5, 0, 0}, "The administrator has removed the message from the queue")

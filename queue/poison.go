@@ -1,6 +1,11 @@
 package queue
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
 
 // Next hops that are none: messages that wait there are held for an operator
 // and never claimed.
@@ -22,6 +27,63 @@ var (
 
 // aside says whether a hop is one of those.
 func aside(h NextHop) bool { return h == suspendedHop || h == poisonHop || h == badMailHop }
+
+// asideInterval is how often mail that is set aside is looked through for
+// what is too old.
+const asideInterval = time.Hour
+
+// clearAside ends bad mail and poison whose time is over. It is Run's, and
+// not done as that begins: should it be the report on poison that kills the
+// process, all other mail has had an hour.
+func (q *Queue) clearAside(now time.Time) {
+	q.mu.Lock()
+	due := !now.Before(q.clearAt) && !q.idle()
+	first := q.clearAt.IsZero()
+	if due {
+		q.clearAt = now.Add(asideInterval)
+	}
+	q.mu.Unlock()
+	if !due || first {
+		return
+	}
+	hops, err := q.Store.Hops(q.ctx)
+	for _, h := range hops {
+		switch h.Hop {
+		case badMailHop:
+			err = q.clearBadMail(now)
+		case poisonHop:
+			err = q.expirePoison(now)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err != nil && q.ctx.Err() == nil {
+		q.log.Error("queue: what is set aside cannot be cleared", "error", err)
+	}
+}
+
+// expirePoison gives up the poison that has waited as long as any message
+// may: it waits for an operator, but its sender must not wait for ever.
+func (q *Queue) expirePoison(now time.Time) error {
+	for info, err := range q.Messages(q.ctx, Filter{Hop: &poisonHop, Status: MessagePoison}) {
+		if err != nil {
+			return err
+		}
+		if !reached(info.Expires, now) {
+			continue
+		}
+		if _, err := q.do(q.ctx, info.ID, info.stored, Expire()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poisoned is what the report on poison says.
+func poisoned() *Result {
+	return refused(554, smtp.EnhancedCode{5, 3, 0}, "The message was set aside: the mail system failed each time it tried to handle it")
+}
 
 // putAside records a message, of which no part is on its way, as held for an
 // operator.

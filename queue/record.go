@@ -83,6 +83,11 @@ func (q *Queue) record(a *active) {
 // error. No worker touches the message any more.
 func (q *Queue) conclude(a *active) error {
 	ctx := context.Background()
+	q.mu.Lock()
+	if a.tried {
+		a.m.Interrupted = 0 // it did not kill us: only deaths in a row count
+	}
+	q.mu.Unlock()
 	if len(a.failed) > 0 || len(a.delayed) > 0 || len(a.succeeded) > 0 {
 		q.report(ctx, a)
 	}

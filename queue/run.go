@@ -34,7 +34,7 @@ func (q *Queue) run(ctx context.Context) error {
 		q.renew(now)
 		q.tidy(now)
 		q.reclaim(now)
-		q.clearBadMail(now)
+		q.clearAside(now)
 		if err := q.claim(now); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ type state struct {
 	sleepUntil  time.Time       // when Run will look again by itself
 	renewAt     time.Time       // when it looks at the leases
 	tidyAt      time.Time       // when it looks for hops to forget
-	clearAt     time.Time       // when it clears bad mail
+	clearAt     time.Time       // when it clears what is set aside
 	workersDone sync.WaitGroup
 }
 

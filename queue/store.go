@@ -50,8 +50,8 @@ type Store interface {
 	// the IDs that are not the owner's any more.
 	Renew(ctx context.Context, owner string, until time.Time, ids ...string) (lost []string, err error)
 
-	// Update records the recipients of a message as they stand in m, and its
-	// new schedule. Mostly only their states have changed since the message was
+	// Update records the recipients of a message as they stand in m, its
+	// Interrupted, and its new schedule. Mostly only their states have changed since the message was
 	// last stored; after a redirection also their addresses, routes, options
 	// or number. owner must hold the lease (one that ran out counts, as
 	// long as nobody else has claimed the message since); ErrLeaseLost means

@@ -11,7 +11,7 @@ import (
 // tell makes an event of something that happened to rcpts of m, for those who
 // subscribed, and a line for the log. more fills in what is particular.
 func (q *Queue) tell(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event)) {
-	watched, logged := q.events.watched(), q.logged(slog.LevelInfo)
+	watched, logged := q.events.watched(), q.logged(kind.level())
 	if !watched && !logged {
 		return
 	}
@@ -39,6 +39,15 @@ func (q *Queue) tell(kind EventKind, m *Message, rcpts []*Recipient, more func(*
 	if logged {
 		q.logEvent(&e)
 	}
+}
+
+// level is that of an event's line in the log: what waits for the operator is
+// a warning.
+func (k EventKind) level() slog.Level {
+	if k == EventPoison || k == EventBadMail {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 func (q *Queue) logged(l slog.Level) bool {
@@ -76,7 +85,7 @@ func (q *Queue) logEvent(e *Event) {
 	if e.Took > 0 {
 		attrs = append(attrs, slog.Duration("took", e.Took))
 	}
-	q.Logger.LogAttrs(context.Background(), slog.LevelInfo, "queue: "+eventTexts[e.Kind], attrs...)
+	q.Logger.LogAttrs(context.Background(), e.Kind.level(), "queue: "+eventTexts[e.Kind], attrs...)
 }
 
 // tellTaken makes the events of a message that was taken over.

@@ -125,6 +125,7 @@ func (q *Queue) apply(a *active, v *verdict, now time.Time) {
 		a.changed = true
 	}
 	if v.res != nil {
+		a.tried = true
 		r.Attempts++
 		r.Last, r.LastAttempt = *v.res, now
 	}

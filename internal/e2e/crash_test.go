@@ -242,8 +242,9 @@ func crashMessage(id string) []byte {
 func beRelay(settings string) {
 	f := strings.Fields(settings)
 	r, err := assemble(relayConfig{spool: f[0], listen: f[1], smartHost: f[2],
-		// Whatever was in hand at two crashes would be set aside as poison.
-		// Here it is not the message that kills.
+		// Whatever is in hand at two crashes in a row, with no attempt ended
+		// in between, would be set aside as poison. These crashes come too fast
+		// to leave time for that, and it is not the message that kills.
 		limits: queue.Limits{Interrupted: 10 * crashRounds}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -146,7 +146,8 @@ func (st *Store) Update(ctx context.Context, owner string, m *queue.Message, s q
 	if err != nil {
 		return err
 	}
-	st.index.At(slot).Data.Recipients = cloneRecipients(m.Recipients)
+	data := st.index.At(slot).Data
+	data.Recipients, data.Interrupted = cloneRecipients(m.Recipients), m.Interrupted
 	st.index.Reschedule(slot, s)
 	return nil
 }
