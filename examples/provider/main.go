@@ -12,8 +12,9 @@
 //	provider -customers /etc/relay/customers -cert /etc/relay/cert.pem -key /etc/relay/key.pem \
 //		-spool /var/spool/relay
 //
-// The file -customers has a line for each, with the domains and, for ETRN, the
-// host that takes the mail (without it, the MX of each domain does):
+// The file -customers, which nobody else should be able to read, has a line for
+// each, with the domains and, for ETRN, the host that takes the mail (without
+// it, the MX of each domain does):
 //
 //	# account  password     domains                      host[:port]
 //	branch     sesame-4711  branch.example,shop.example  [192.0.2.25]
