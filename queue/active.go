@@ -22,6 +22,7 @@ type active struct {
 	tried     bool      // an attempt has brought a result
 	lost      bool      // the lease is another's
 	order     Op        // what an operator wants done with it
+	ending    bool      // its last record is being written: orders come too late
 	reclaim   bool      // it was claimed again before we had forgotten it
 	next      *active
 

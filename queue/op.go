@@ -117,9 +117,15 @@ func (o Op) concerns(s MessageStatus) bool {
 // do does op with one message, or leaves the order with whoever has it in
 // hand.
 func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done bool, err error) {
-	for range opTries {
+	for tries := 0; tries < opTries; {
 		q.mu.Lock()
-		if a := q.active[id]; a != nil {
+		if a := q.active[id]; a != nil && a.ending {
+			q.mu.Unlock()
+			if err := pause(ctx, opWait); err != nil { // as long as the store takes
+				return false, err
+			}
+			continue
+		} else if a != nil {
 			a.order = op
 			q.mu.Unlock()
 			return true, nil
@@ -137,13 +143,21 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 			return true, q.obey(ctx, a, stored, op)
 		}
 		// It has ended, another node has it, or Run is about to begin with it.
-		select {
-		case <-time.After(opWait):
-		case <-ctx.Done():
-			return false, ctx.Err()
+		tries++
+		if err := pause(ctx, opWait); err != nil {
+			return false, err
 		}
 	}
 	return false, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // How often, and after what time, an operation looks again at a message that

@@ -149,39 +149,6 @@ func TestMessageOperations(t *testing.T) {
 	})
 }
 
-// An order that comes while the message is being delivered is carried out
-// when the attempt has ended, if there is anything left to do.
-func TestOrderDuringDelivery(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
-		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
-			<-time.After(time.Minute)
-			return greylist(hop, m, r)
-		}
-		w.run()
-		defer w.shutdown()
-		synctest.Wait()
-		waits := w.submit("alice@example.com", "bob@slow.example")
-		goes := w.submit("alice@example.com", "bob@example.net")
-		synctest.Wait()
-		w.do(queue.Filter{ID: waits.ID}, queue.Suspend(), 1)
-		w.do(queue.Filter{ID: goes.ID}, queue.Remove(false), 1)
-		if s := w.status(waits.ID); s != queue.MessagePendingSuspend {
-			t.Errorf("status %v", s)
-		}
-		if s := w.status(goes.ID); s != queue.MessagePendingRemove {
-			t.Errorf("status %v", s)
-		}
-		w.after(time.Hour)
-		if s := w.status(waits.ID); s != queue.MessageSuspended || w.stored() != 1 {
-			t.Errorf("status %v, %d stored", s, w.stored())
-		}
-		if c := w.took(); len(c) != 2 {
-			t.Errorf("%v", c)
-		}
-	})
-}
-
 // Bad mail gets another chance by resubmission, under a new ID.
 func TestResubmitBadMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -60,7 +60,7 @@ func (q *Queue) record(a *active) {
 				return
 			}
 		case err != nil:
-			a.delivered = true
+			a.delivered, a.ending = true, false
 			q.brokenBy(a, err)
 			q.mu.Unlock()
 			return
@@ -92,8 +92,8 @@ func (q *Queue) conclude(a *active) error {
 		q.report(ctx, a)
 	}
 	q.mu.Lock()
-	op := a.order
-	a.order = Op{}
+	op := a.order // kept, should this have to be done again
+	a.ending = true
 	q.mu.Unlock()
 	if op.what != 0 && a.waiting > 0 {
 		return q.obey(ctx, a, NextHop{}, op)

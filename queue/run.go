@@ -133,6 +133,13 @@ func (q *Queue) giveBack(a *active) {
 	q.mu.Unlock()
 	if err := q.Store.Update(context.Background(), q.owner, m, Schedule{Volatile: true}); err != nil {
 		q.log.Warn("queue: a message could not be given back", "id", m.ID, "error", err)
+		return
+	}
+	if a.order.what == 0 {
+		return
+	}
+	if done, err := q.do(context.Background(), m.ID, NextHop{}, a.order); !done || err != nil {
+		q.log.Warn("queue: an order could not be carried out", "id", m.ID, "operation", a.order.String(), "error", err)
 	}
 }
 

@@ -1,0 +1,171 @@
+package queue_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+)
+
+// An order that comes while the message is being delivered is carried out
+// when the attempt has ended, if there is anything left to do.
+func TestOrderDuringDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			<-time.After(time.Minute)
+			return greylist(hop, m, r)
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		waits := w.submit("alice@example.com", "bob@slow.example")
+		goes := w.submit("alice@example.com", "bob@example.net")
+		synctest.Wait()
+		w.do(queue.Filter{ID: waits.ID}, queue.Suspend(), 1)
+		w.do(queue.Filter{ID: goes.ID}, queue.Remove(false), 1)
+		if s := w.status(waits.ID); s != queue.MessagePendingSuspend {
+			t.Errorf("status %v", s)
+		}
+		if s := w.status(goes.ID); s != queue.MessagePendingRemove {
+			t.Errorf("status %v", s)
+		}
+		w.after(time.Hour)
+		if s := w.status(waits.ID); s != queue.MessageSuspended || w.stored() != 1 {
+			t.Errorf("status %v, %d stored", s, w.stored())
+		}
+		if c := w.took(); len(c) != 2 {
+			t.Errorf("%v", c)
+		}
+	})
+}
+
+// A slowStore takes its time for the next record when it is told to.
+type slowStore struct {
+	*memory.Store
+	slow    atomic.Bool
+	writing chan bool // it has begun
+	write   chan bool // it may end
+}
+
+func (s *slowStore) Update(ctx context.Context, owner string, m *queue.Message, sch queue.Schedule) error {
+	if s.slow.CompareAndSwap(true, false) {
+		s.writing <- true
+		<-s.write
+	}
+	return s.Store.Update(ctx, owner, m, sch)
+}
+
+// An order that comes while the store writes the last record of a message in
+// hand is not lost: it is carried out afterwards.
+func TestOrderDuringLastRecord(t *testing.T) {
+	for _, test := range []struct {
+		op      queue.Op
+		left    queue.MessageStatus // 0: none
+		reports int
+		other   int // deliveries at the other hop
+	}{
+		{queue.Suspend(), queue.MessageSuspended, 0, 0},
+		{queue.Remove(false), 0, 0, 0},
+		{queue.Expire(), 0, 1, 0},
+		{queue.Redirect(queue.NextHop{Destination: "other.example"}), 0, 0, 1},
+	} {
+		t.Run(test.op.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &slowStore{writing: make(chan bool), write: make(chan bool)}
+				w := newWorld(t, func(q *queue.Queue) { q.Store = store })
+				store.Store = w.store
+				w.deliver = greylist
+				w.run()
+				defer w.shutdown()
+				synctest.Wait()
+				store.slow.Store(true)
+				m := w.submit("alice@example.com", "bob@slow.example")
+				<-store.writing
+				w.took()
+				done := make(chan int)
+				go func() {
+					n, err := w.q.Do(context.Background(), queue.Filter{ID: m.ID}, test.op)
+					if err != nil {
+						t.Error(err)
+					}
+					done <- n
+				}()
+				w.after(time.Minute)
+				store.write <- true
+				if n := <-done; n != 1 {
+					t.Fatalf("Do: %d messages", n)
+				}
+				synctest.Wait()
+				if ids := w.ids(queue.Filter{Status: test.left}); test.left != 0 && len(ids) != 1 || test.left == 0 && w.stored() != 0 {
+					t.Errorf("left: %v, %d stored", ids, w.stored())
+				}
+				reports, other := 0, 0
+				for _, c := range w.took() {
+					switch c.hop {
+					case "example.com":
+						reports++
+					case "other.example":
+						other++
+					}
+				}
+				if reports != test.reports || other != test.other {
+					t.Errorf("%d reports, %d redirected; want %d, %d", reports, other, test.reports, test.other)
+				}
+			})
+		})
+	}
+}
+
+// What was ordered is done also when the store fails at the first try, and
+// when the Queue ends before the message's turn.
+func TestOrderSurvives(t *testing.T) {
+	t.Run("a store that cannot record", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var store faultyStore
+			w := newWorld(t, func(q *queue.Queue) { q.Store = &store })
+			store.Store = w.store
+			w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+				<-time.After(time.Minute)
+				return greylist(hop, m, r)
+			}
+			w.run()
+			defer w.shutdown()
+			synctest.Wait()
+			m := w.submit("alice@example.com", "bob@slow.example")
+			synctest.Wait()
+			w.do(queue.Filter{ID: m.ID}, queue.Suspend(), 1)
+			store.full.Store(true)
+			w.after(time.Hour)
+			store.full.Store(false)
+			w.after(time.Hour)
+			if s := w.status(m.ID); s != queue.MessageSuspended {
+				t.Errorf("status %v", s)
+			}
+		})
+	})
+	t.Run("Shutdown", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, func(q *queue.Queue) { q.Limits.Hop.Concurrency = 1 })
+			w.deliver = func(queue.NextHop, *queue.Message, *queue.Recipient) queue.Result {
+				<-time.After(time.Minute)
+				return ok
+			}
+			w.run()
+			synctest.Wait()
+			w.submit("alice@example.com", "bob@example.net")
+			synctest.Wait()
+			m := w.submit("alice@example.com", "carol@example.net") // waits behind it
+			synctest.Wait()
+			w.do(queue.Filter{ID: m.ID}, queue.Suspend(), 1)
+			w.shutdown()
+			if s := w.status(m.ID); s != queue.MessageSuspended {
+				t.Errorf("status %v", s)
+			}
+		})
+	})
+}
