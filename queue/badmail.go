@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -57,11 +59,11 @@ var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // BadMailDir is a function for [Queue.BadMail] that writes each message to a
 // file of its own in dir, ID.eml, in the form of [Export], which the replay
-// folder (queue/pickup) takes. The folder is made when it is not there.
-// Nothing is ever removed from it.
+// folder (queue/pickup) takes. The folder is made durably when it is not there,
+// with those above it. Nothing is ever removed from it.
 func BadMailDir(dir string) func(ctx context.Context, m *Message) error {
 	return func(ctx context.Context, m *Message) error {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
+		if err := makeDir(dir); err != nil {
 			return fmt.Errorf("queue: bad mail: %w", err)
 		}
 		name := filepath.Join(dir, m.ID+".eml")
@@ -70,6 +72,35 @@ func BadMailDir(dir string) func(ctx context.Context, m *Message) error {
 		}
 		return nil
 	}
+}
+
+// makeDir makes a folder, and those above it, durably. They are synced also
+// when they are there: the process that made them may have died before it
+// could. A folder that is not ours to read is not ours to sync, and was there
+// before; one that answers EINVAL is on a file system without such a sync.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	for dir := filepath.Clean(dir); dir != filepath.Dir(dir); {
+		dir = filepath.Dir(dir)
+		if err := syncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EINVAL) {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncDir makes what happened to the names in a folder durable.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // it has no sync of folders, and needs none
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // writeFile writes an exported message so that it is on stable storage, all
@@ -91,12 +122,5 @@ func writeFile(name string, m *Message) (err error) {
 	if err := os.Rename(name+".tmp", name); err != nil {
 		return err
 	}
-	if runtime.GOOS == "windows" {
-		return nil // it has no sync of folders, and needs none
-	}
-	d, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(filepath.Dir(name))
 }

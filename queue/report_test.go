@@ -283,7 +283,7 @@ func TestHooksAndExpansion(t *testing.T) {
 // Bad mail goes to files, in the form that can be replayed.
 func TestBadMailDir(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "badmail")
+		dir := filepath.Join(t.TempDir(), "made", "when", "needed")
 		w := newWorld(t, func(q *queue.Queue) { q.BadMail = queue.BadMailDir(dir) })
 		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
 			return says(550, smtp.EnhancedCode{5, 1, 1}, "no")
