@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// accounts are names with the bcrypt hashes of their passwords.
+type accounts map[string][]byte
+
+// readAccounts reads a file as `htpasswd -B` writes it: name:hash, one a line.
+func readAccounts(path string) (accounts, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	a := accounts{}
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, hash, _ := strings.Cut(line, ":")
+		if _, err := bcrypt.Cost([]byte(hash)); err != nil || name == "" { // the line itself is a secret
+			return nil, fmt.Errorf("%s:%d: not name:hash with a bcrypt hash, as htpasswd -B makes it", path, n)
+		}
+		a[name] = []byte(hash)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if len(a) == 0 {
+		return nil, errors.New(path + ": no account in it")
+	}
+	return a, nil
+}
+
+func (a accounts) names() (names []string) {
+	for n := range a {
+		names = append(names, n)
+	}
+	return names
+}
+
+// check is for PasswordAuth. A name that nobody has takes as long as one that
+// somebody has, so that names cannot be found by the clock.
+func (a accounts) check(_ context.Context, _ *smtpserver.Session, name, password string) error {
+	hash, known := a[name]
+	if !known {
+		for _, hash = range a {
+			break
+		}
+	}
+	if bcrypt.CompareHashAndPassword(hash, []byte(password)) != nil || !known {
+		return smtp.ErrAuthFailed
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+)
+
+// check runs edge -check.
+func check(t *testing.T, path string) (out string, err error) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-check", "-config", path)
+	cmd.Env = append(os.Environ(), "EDGE_MAIN=1")
+	b, err := cmd.CombinedOutput()
+	return string(b), err
+}
+
+func TestSampleIsRight(t *testing.T) {
+	if out, err := check(t, "edge.yaml"); err != nil || out != "edge.yaml is right\n" {
+		t.Errorf("-check: %v\n%s", err, out)
+	}
+}
+
+// Each error is told with the line that it is in. The sample is changed: what
+// stands left of => there is replaced by what stands right of it.
+func TestErrorsByLine(t *testing.T) {
+	sample, err := os.ReadFile("edge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ change, at, want string }{
+		{"hostname: edge.example.com => hostnam: edge.example.com", "hostnam:", `there is no setting "hostnam" here`},
+		{"hostname: edge.example.com => hostname: a: b", "hostname: a", "mapping values are not allowed"},
+		{"hostname: edge.example.com => hostname:", "hostname:", "hostname: is needed"},
+		{"spool: spool => spool: \"\"", "spool: \"\"", "spool: is needed"},
+		{"dns: [] => dns: [127.0.0.1, ns.example.com]", "dns:", `dns[1]: "ns.example.com" is not an address`},
+		{"# key: /etc/edge/key.pem => key: /nowhere", "hostname:", "certificate: open"},
+		{`"*.example.com" # => "*.com" #`, `"*.com"`, "that would be an open relay"},
+		{`"*.example.com" # => "example.com" #`, `"example.com" #`, "domains[1].name: accepted domain \"example.com\": stands there twice"},
+		{`"*.example.com" # => "exa mple" #`, `"exa mple"`, "not a domain name"},
+		{"kind: internal relay => kind: relay", "kind: relay", `domains[1].kind: "relay" is none of`},
+		{"recipients: [alice, bob, postmaster, abuse] => recipients-file: /nowhere", "recipients-file: /nowhere", "domains[0].recipients-file: "},
+		{"listen: 127.0.0.1:2525 => listen: here", "listen: here", `receive.internet.listen: "here" is not address:port`},
+		{"[127.0.0.1] # really => [127.0.0.1, 10.0.0.0/33] # really", "10.0.0.0/33", "externally-secured[1]: \"10.0.0.0/33\" is no network"},
+		{"[127.0.0.1] # really => [0.0.0.0/0] # really", "0.0.0.0/0", "that would be an open relay"},
+		{"[127.0.0.1] # really => [] # really", "  organisation:", "receive.organisation: who is it?"},
+		{"# accounts: /etc/edge/accounts => accounts: /nowhere", "accounts: /nowhere", "receive.organisation.accounts: open /nowhere"},
+		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "passwords travel only under TLS"},
+		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "edge.yaml:10: not name:hash"},
+		{"cost: 10 => cost: 101", "cost:", "send.internet.cost: 101 is not 1 to 100"},
+		{"cost: 10 => cost: ten", "cost:", "cannot unmarshal !!str `ten` into int"},
+		{"# port: 25 => port: 70000", "port: 70000", "send.internet.port: 70000"},
+		{"# tls: opportunistic => tls: always", "tls: always", `send.internet.tls: "always" is none of none, opportunistic,`},
+		{`"[127.0.0.1]:2602" => "[127.0.0]:2602"`, "[127.0.0]:2602", "send.organisation.smart-hosts[1]: "},
+		{"weight: 1 => weight: 100000", "127.0.0.1]:2602", "weight 100000 is not"},
+		{"# user: edge => user: edge", "  organisation:\n    # Mail is", "user and password-file go together"},
+		{"# roots: /etc/edge/organisation.pem => roots: edge.yaml", "roots: edge.yaml", "no certificate in edge.yaml"},
+		{"[192.0.2.0/24] => [192.0.2.0/24, x]", "192.0.2.0", "filters.connection.block[1]: \"x\" is no network"},
+		{"block-lists: []  => block-lists: [a b]", "    block-lists", "filters.connection.block-lists[0]: "},
+		{"[postmaster, abuse] => [postmaster, a b]", "[postmaster, a b]", "filters.connection.except-recipients[1]: "},
+		{"[spam.example] => [spam example]", "[spam example]", "filters.sender.domains[0]: "},
+		{"[alice, bob, postmaster, abuse] => [alice, b b]", "[alice, b b]", "domains[0].recipients[1]: "},
+		{"[all@example.com] => [all@]", "[all@]", "filters.recipient.internal[0]: "},
+		{"spoofing: true => spoofing: perhaps", "spoofing:", "cannot unmarshal"},
+		{"spf: check => spf: perhaps", "  spf:", `filters.spf: "perhaps" is none of`},
+		{"spf: check => spf: none", "  dmarc:", "filters.dmarc: judges by SPF and DKIM"},
+	} {
+		from, to, _ := strings.Cut(c.change, " => ")
+		if !bytes.Contains(sample, []byte(from)) {
+			t.Fatalf("the sample has no %q", from)
+		}
+		text := strings.Replace(string(sample), from, to, 1)
+		path := filepath.Join(t.TempDir(), "edge.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := load(path)
+		if err == nil {
+			_, err = newRules(r, nothing(r))
+		}
+		where := fmt.Sprintf("%s:%d: ", path, lineOf(t, text, c.at))
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), where) {
+			t.Errorf("%s:\n%v\nwant %q at %q", c.change, err, c.want, where)
+		}
+	}
+}
+
+// lineOf is the number of the line in which part begins for the first time.
+func lineOf(t *testing.T, text, part string) int {
+	t.Helper()
+	before, _, found := strings.Cut(text, part)
+	if !found {
+		t.Fatalf("there is no %q", part)
+	}
+	return 1 + strings.Count(before, "\n")
+}
+
+// -check fails, and tells all errors of a file at once.
+func TestCheckFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "edge.yaml")
+	if err := os.WriteFile(path, []byte("hostname: edge.example.com\ndomains: []\nsend:\n  internet: {cost: 0}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := check(t, path)
+	if err == nil {
+		t.Error("-check says yes")
+	}
+	for _, want := range []string{":1: receive.internet.listen: ", ":2: domains: whose mail", ":4: send.internet.cost: ", ":3: send.organisation.smart-hosts: "} {
+		if !strings.Contains(out, path+want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if out, err := check(t, path+".not"); err == nil || !strings.Contains(out, "no such file") {
+		t.Errorf("a file that is not there: %v, %s", err, out)
+	}
+}
+
+// No trick makes the sample relay a stranger's mail, at either door.
+func TestNoOpenRelay(t *testing.T) {
+	c, err := load("edge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRules(c, nothing(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All below example.com is an internal relay, where every name is taken.
+	policytest.OpenRelay(t, policytest.New(t, r.internet), "example.com")
+	policytest.OpenRelay(t, policytest.New(t, r.organisation), "example.com")
+}
+
+// The systemd unit, with this program in the place of edge. Where there is
+// systemd it has its say, too.
+func TestUnit(t *testing.T) {
+	unit, err := os.ReadFile("edge.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\nExecReload=/bin/kill -HUP $MAINPID\n", "\nNoNewPrivileges=yes\n", "\nProtectSystem=strict\n",
+		"\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"} {
+		if !bytes.Contains(unit, []byte(want)) {
+			t.Errorf("the unit has no %q", want)
+		}
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Log("without systemd-analyze")
+		return
+	}
+	path := filepath.Join(t.TempDir(), "edge.service")
+	if err := os.WriteFile(path, bytes.ReplaceAll(unit, []byte("/usr/local/bin/edge"), []byte(os.Args[0])), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(analyze, "verify", path).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze: %v\n%s", err, out)
+	}
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/bridgehead-mail/bridgehead/routing"
+)
+
+// A config is the file. edge.yaml explains each setting.
+type config struct {
+	Hostname    string
+	Spool       string
+	Logs        string
+	DNS         []string
+	Certificate string
+	Key         string
+	Domains     []domain
+	Receive     struct {
+		Internet     struct{ Listen string }
+		Organisation struct {
+			Listen            string
+			ExternallySecured []string `yaml:"externally-secured"`
+			Accounts          string
+		}
+	}
+	Send struct {
+		Internet struct {
+			Cost int
+			Port int
+			TLS  string
+		}
+		Organisation struct {
+			SmartHosts   []smartHost `yaml:"smart-hosts"`
+			TLS          string
+			Roots        string
+			User         string
+			PasswordFile string `yaml:"password-file"`
+		}
+	}
+	Filters filters
+
+	source `yaml:"-"`
+}
+
+type domain struct {
+	Name           string
+	Kind           string
+	Recipients     []string
+	RecipientsFile string `yaml:"recipients-file"`
+}
+
+type smartHost struct {
+	Host       string
+	Weight     int
+	Preference int
+}
+
+type filters struct {
+	Connection struct {
+		Allow            []string
+		Block            []string
+		AllowLists       []string `yaml:"allow-lists"`
+		BlockLists       []string `yaml:"block-lists"`
+		ExceptRecipients []string `yaml:"except-recipients"`
+	}
+	Sender struct {
+		Addresses []string
+		Domains   []string
+		Blank     bool
+		MustExist bool `yaml:"must-exist"`
+	}
+	Recipient struct {
+		Addresses []string
+		Internal  []string
+	}
+	Spoofing       bool
+	SPF            string
+	DKIM           string
+	DMARC          string
+	AuthResults    bool `yaml:"authentication-results"`
+	HeaderFirewall bool `yaml:"header-firewall"`
+}
+
+// maxConfig bounds the file, in bytes.
+const maxConfig = 4 << 20
+
+// load reads the file. Errors of form are told here, those of meaning by
+// newRules; all of them by their lines.
+func load(path string) (*config, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
+	if err == nil && len(text) > maxConfig {
+		err = fmt.Errorf("%s: longer than %d bytes", path, maxConfig)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// What is left out filters.
+	c := &config{Spool: "spool", Logs: "logs", source: source{file: path},
+		Filters: filters{Spoofing: true, SPF: "check", DKIM: "check", DMARC: "reject", AuthResults: true, HeaderFirewall: true}}
+	c.Send.Internet.Cost, c.Send.Internet.Port = 10, 25
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(c); errors.Is(err, io.EOF) {
+		c.syntax(errors.New("the file is empty"))
+	} else if err != nil {
+		c.syntax(err)
+	} else if err := yaml.Unmarshal(text, &c.root); err != nil { // once more, for the lines
+		c.syntax(err)
+	}
+	return c, c.err()
+}
+
+// server are the settings of the process itself.
+func (c *config) server() {
+	for path, value := range map[string]string{"hostname": c.Hostname, "spool": c.Spool, "logs": c.Logs} {
+		if value == "" {
+			c.fault(path, errors.New("is needed"))
+		}
+	}
+	for path, value := range map[string]string{"receive.internet.listen": c.Receive.Internet.Listen,
+		"receive.organisation.listen": c.Receive.Organisation.Listen} {
+		_, err := listenAddr(value)
+		c.fault(path, err)
+	}
+	for i, s := range c.DNS {
+		_, err := netip.ParseAddrPort(s)
+		if _, e := netip.ParseAddr(s); e != nil && err != nil {
+			c.fault(fmt.Sprintf("dns[%d]", i), fmt.Errorf("%q is not an address with or without a port", s))
+		}
+	}
+}
+
+// listenAddr understands "address:port" and ":port".
+func listenAddr(s string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(s)
+	n, err2 := strconv.ParseUint(port, 10, 16)
+	a := netip.IPv4Unspecified()
+	var err3 error
+	if host != "" {
+		a, err3 = netip.ParseAddr(host)
+	}
+	if errors.Join(err, err2, err3) != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q is not address:port", s)
+	}
+	return netip.AddrPortFrom(a, uint16(n)), nil
+}
+
+func (c *config) resolver() *routing.DNSResolver { return &routing.DNSResolver{Servers: c.DNS} }
+
+// fixed tells which settings differ in n that a running process cannot
+// change.
+func (c *config) fixed(n *config) error {
+	for path, same := range map[string]bool{
+		"hostname":                    c.Hostname == n.Hostname,
+		"spool":                       c.Spool == n.Spool,
+		"logs":                        c.Logs == n.Logs,
+		"dns":                         slices.Equal(c.DNS, n.DNS),
+		"receive.internet.listen":     c.Receive.Internet.Listen == n.Receive.Internet.Listen,
+		"receive.organisation.listen": c.Receive.Organisation.Listen == n.Receive.Organisation.Listen,
+		"send.organisation.roots":     c.Send.Organisation.Roots == n.Send.Organisation.Roots,
+	} {
+		if !same {
+			n.fault(path, errors.New("to change it takes a restart"))
+		}
+	}
+	return n.err()
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// The inbound and the outbound test of the documents, between two Postfixes:
+// the organisation's, which is externally secured, and the internet's.
+func TestBothWays(t *testing.T) {
+	w := newWorld(t)
+	organisation := (&peers.Postfix{Domains: "example.com", Addr: organisationAddr + ":" + port(peers.FreeAddr(t)),
+		Main: "relayhost = [127.0.0.1]:" + port(w.organisation) + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organisationAddr + "\n"}).Start(t)
+	internet := (&peers.Postfix{Domains: "example.net"}).Start(t)
+	w.write("HOSTS", `[{host: "[`+organisationAddr+`]:`+port(organisation.Addr)+`"}]`, "PORT", port(internet.Addr))
+	w.start()
+
+	// Inbound: what a stranger says in the organisation's name is gone, what
+	// was found out is there.
+	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com",
+		"C: X-MS-Exchange-Organization-SCL: -1\nC: Authentication-Results: edge.example.com; dmarc=pass\n")+"C: QUIT\nS: 221\nEOF")
+	m := organisation.Next(t)
+	for _, want := range []string{"X-Original-To: alice@example.com", "by edge.example.com", "Authentication-Results: edge.example.com;", "spf=pass"} {
+		if !strings.Contains(m, want) {
+			t.Errorf("the organisation received no %q in\n%s", want, m)
+		}
+	}
+	for _, not := range []string{"X-MS-Exchange-Organization", "dmarc=pass"} {
+		if strings.Contains(m, not) {
+			t.Errorf("the organisation received %q in\n%s", not, m)
+		}
+	}
+
+	// Outbound: from a user to the organisation's server, from there to us,
+	// and by MX to the world.
+	if out, err := peers.Swaks(t, "--server", organisation.Addr, "--from", "alice@example.com", "--to", "carol@example.net",
+		"--add-header", "X-MS-Exchange-Organization-SCL: -1"); err != nil {
+		t.Fatalf("swaks: %v\n%s", err, out)
+	}
+	if m := internet.Next(t); !strings.Contains(m, "X-Original-To: carol@example.net") || !strings.Contains(m, "by edge.example.com") ||
+		strings.Contains(m, "X-MS-Exchange-Organization") {
+		t.Errorf("the internet received\n%s", m)
+	}
+	w.refusals()
+	w.p.Stop(t)
+	w.logs()
+}
+
+// What the organisation refuses after all is reported to the sender, over the
+// connector that mail from the internet itself cannot take.
+func TestReport(t *testing.T) {
+	w := newWorld(t)
+	organisation := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{
+		Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error {
+			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 2, 1}, Message: "Mailbox disabled"}
+		}}}})
+	internet := smtptest.NewServer(t, nil)
+	w.write("HOSTS", hosts(organisation.Addr), "PORT", port(internet.Addr))
+	w.start()
+	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
+	if m := internet.Inbox.Next(t); m.From != "" || m.To()[0] != "carol@example.net" || !strings.Contains(m.Text, "Status: 5.2.1") {
+		t.Errorf("from %q to %q:\n%s", m.From, m.To(), m.Text)
+	}
+	w.p.Stop(t)
+}
+
+// refusals are what the internet cannot do.
+func (w *world) refusals() {
+	for _, c := range []struct{ name, from, to, script string }{
+		{"relay for a stranger", "127.0.0.1", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<y@example.org>\nS: 550 5.7.1"},
+		{"an unknown recipient", "127.0.0.1", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<nobody@example.com>\nS: 550 5.1.1"},
+		{"our own sender", "127.0.0.1", w.internet, "C: MAIL FROM:<bob@example.com>\nS: 550 5.7.1"},
+		{"a sender on the list", "127.0.0.1", w.internet, "C: MAIL FROM:<x@spam.test>\nS: 554 5.1.0"},
+		{"a client on a list in the DNS", "127.0.0.4", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 550 5.7.1\nC: RCPT TO:<bob@example.com>\nS: 250"},
+		{"an author whom DMARC belies", "127.0.0.1", w.internet, strings.TrimSuffix(message("x@strict.test", "alice@example.com", ""), "S: 250\n") + "S: 550 5.7.1"},
+		{"the organisation's door", "127.0.0.1", w.organisation, "C: MAIL FROM:<x@example.net>\nS: 550 5.7.1"},
+	} {
+		w.t.Run(c.name, func(t *testing.T) {
+			inner := *w
+			inner.t = t
+			inner.talk(c.from, c.to, greeting+c.script)
+		})
+	}
+}
+
+// logs are what the two messages have left in the protocol logs and in the
+// tracking log.
+func (w *world) logs() {
+	for prefix, wants := range map[string][]string{
+		"receive": {"internet,", "organisation,", "RCPT TO:<alice@example.com>", "RCPT TO:<carol@example.net>", "550 5.1.1"},
+		"send":    {"internet,", "organisation,", "EHLO edge.example.com", "RCPT TO:<alice@example.com>", "RCPT TO:<carol@example.net>"},
+	} {
+		files, _ := filepath.Glob(filepath.Join(w.dir, "logs", prefix+"*")) // the pattern is a sound one
+		var text string
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			text += string(b)
+		}
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				w.t.Errorf("the %s log has no %q:\n%s", prefix, want, text)
+			}
+		}
+	}
+	for recipient, connectors := range map[string]string{
+		"alice@example.com": "RECEIVE internet, SEND organisation",
+		"carol@example.net": "RECEIVE organisation, SEND internet",
+	} {
+		var did []string
+		for e, err := range tracking.Search(filepath.Join(w.dir, "logs", "tracking"), tracking.Filter{Recipient: recipient}) {
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			did = append(did, e.Event+" "+e.Columns["connector-id"])
+		}
+		if got := strings.Join(did, ", "); got != connectors {
+			w.t.Errorf("tracked for %s: %s, want %s", recipient, got, connectors)
+		}
+	}
+}

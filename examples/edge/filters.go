@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/authres"
+	"github.com/bridgehead-mail/bridgehead/policy/dkim"
+	"github.com/bridgehead-mail/bridgehead/policy/dmarc"
+	"github.com/bridgehead-mail/bridgehead/policy/firewall"
+	"github.com/bridgehead-mail/bridgehead/policy/spf"
+	"github.com/bridgehead-mail/bridgehead/routing"
+)
+
+// filter puts the filters into the gate that mail from the internet comes
+// through.
+func (c *config) filter(g *policy.Gate, dns *routing.NetResolver) {
+	c.filterClients(g)
+	c.filterAddresses(g)
+	c.filterOrigins(g, dns)
+	f := &c.Filters
+	if f.HeaderFirewall {
+		g.Inbound = append(g.Inbound, new(firewall.Inbound).Agent())
+	}
+	if f.AuthResults {
+		g.Inbound = append(g.Inbound, (&authres.Stamper{ID: c.Hostname}).Agent())
+	}
+}
+
+func (c *config) filterClients(g *policy.Gate) {
+	f := &c.Filters.Connection
+	g.Connection = &policy.ConnectionFilter{
+		Allow:      c.networkSet("filters.connection.allow", f.Allow),
+		Block:      c.networkSet("filters.connection.block", f.Block),
+		AllowLists: c.dnsLists("filters.connection.allow-lists", f.AllowLists),
+		BlockLists: c.dnsLists("filters.connection.block-lists", f.BlockLists),
+	}
+	c.each("filters.connection.except-recipients", f.ExceptRecipients, isAddress)
+	g.Connection.ExceptRecipients = f.ExceptRecipients
+}
+
+func (c *config) filterAddresses(g *policy.Gate) {
+	f := &c.Filters.Sender
+	c.each("filters.sender.addresses", f.Addresses, isAddress)
+	c.each("filters.sender.domains", f.Domains, func(d string) error {
+		return (&policy.SenderFilter{Domains: []string{d}}).Validate()
+	})
+	g.Senders = &policy.SenderFilter{Addresses: f.Addresses, Domains: f.Domains, Blank: f.Blank}
+	if f.MustExist {
+		g.SenderDomain = &policy.SenderDomain{}
+	}
+	if c.Filters.Spoofing {
+		g.Spoofing = &policy.Spoofing{}
+	}
+	r := &c.Filters.Recipient
+	c.each("filters.recipient.addresses", r.Addresses, isAddress)
+	c.each("filters.recipient.internal", r.Internal, isAddress)
+	g.Recipients = &policy.RecipientFilter{Addresses: r.Addresses, Internal: r.Internal}
+}
+
+// filterOrigins asks whether a message is from whom it says: SPF, DKIM, and
+// DMARC, which judges by both.
+func (c *config) filterOrigins(g *policy.Gate, dns *routing.NetResolver) {
+	f := &c.Filters
+	if c.mode("filters.spf", f.SPF, "none", "check", "reject") != "none" {
+		g.Proof = append(g.Proof, (&spf.Checker{Resolver: dns, Receiver: c.Hostname, RejectFail: f.SPF == "reject"}).Agent())
+	}
+	if c.mode("filters.dkim", f.DKIM, "none", "check") != "none" {
+		g.Proof = append(g.Proof, (&dkim.Verifier{Resolver: dns}).Agent())
+	}
+	if c.mode("filters.dmarc", f.DMARC, "none", "check", "reject") == "none" {
+		return
+	}
+	if f.SPF == "none" || f.DKIM == "none" {
+		c.fault("filters.dmarc", errors.New("judges by SPF and DKIM: both must be on"))
+	}
+	g.Proof = append(g.Proof, (&dmarc.Checker{Resolver: dns, Enforce: f.DMARC == "reject"}).Agent())
+}
+
+// mode checks that a word is one of those that are known.
+func (c *config) mode(path, word string, known ...string) string {
+	if !slices.Contains(known, word) {
+		c.fault(path, fmt.Errorf("%q is none of %s", word, strings.Join(known, ", ")))
+	}
+	return word
+}
+
+// each checks the elements of a list.
+func (c *config) each(path string, list []string, check func(string) error) {
+	for i, s := range list {
+		c.fault(fmt.Sprintf("%s[%d]", path, i), check(s))
+	}
+}
+
+// isAddress is for lists of addresses and of local parts.
+func isAddress(s string) error {
+	full := s
+	if !strings.Contains(s, "@") {
+		full += "@example.com"
+	}
+	if a, err := mail.ParseAddress(full); err != nil || a.Address != full {
+		return fmt.Errorf("%q is no address nor the local part of one", s)
+	}
+	return nil
+}
+
+// networks understands networks, and addresses as networks of one.
+func (c *config) networks(path string, list []string) (all []netip.Prefix) {
+	c.each(path, list, func(s string) error {
+		p, err := netip.ParsePrefix(s)
+		if a, e := netip.ParseAddr(s); e == nil {
+			p, err = a.Prefix(a.BitLen())
+		}
+		if err != nil {
+			return fmt.Errorf("%q is no network (10.1.0.0/16) nor address", s)
+		}
+		all = append(all, p)
+		return nil
+	})
+	return all
+}
+
+func (c *config) networkSet(path string, list []string) *policy.Networks {
+	set, err := policy.NewNetworks(c.networks(path, list)...)
+	c.fault(path, err)
+	return set
+}
+
+func (c *config) dnsLists(path string, zones []string) (all []policy.DNSList) {
+	c.each(path, zones, func(z string) error {
+		l := policy.DNSList{Zone: z}
+		all = append(all, l)
+		return (&policy.ConnectionFilter{BlockLists: []policy.DNSList{l}}).Validate()
+	})
+	return all
+}

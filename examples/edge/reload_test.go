@@ -1,0 +1,111 @@
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+func hosts(addrs ...string) string {
+	var list []string
+	for _, a := range addrs {
+		list = append(list, `{host: "[127.0.0.1]:`+port(a)+`"}`)
+	}
+	return "[" + strings.Join(list, ", ") + "]"
+}
+
+// SIGHUP puts a new file in force for new sessions and for the queue; a
+// session that is there goes on, and no mail is lost.
+func TestReload(t *testing.T) {
+	w := newWorld(t)
+	organisation := smtptest.NewServer(t, nil)
+	w.write("HOSTS", hosts(peers.FreeAddr(t))) // where nobody listens
+	w.start()
+	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
+	w.await("queue: deferred", 1)
+
+	// A session in the middle of a message.
+	old := w.dial("127.0.0.1", w.internet)
+	smtptest.TalkOn(t, old, greeting+"C: MAIL FROM:<dave@spam.test>\nS: 554 5.1.0\nC: MAIL FROM:<dave@example.net>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: DATA\nS: 354\nC: From: <dave@example.net>\n")
+
+	// What is wrong changes nothing, and is told by its line.
+	w.write("DENY", "not a domain", "HOSTS", hosts(organisation.Addr))
+	w.signal(syscall.SIGHUP)
+	w.await("not reloaded", 1)
+	if !strings.Contains(w.p.Log(), "filters.sender.domains[0]") || !strings.Contains(w.p.Log(), "edge.yaml:22:") {
+		t.Errorf("the error is not told")
+	}
+	w.write("DENY", "example.org", "DIR", w.dir+"/elsewhere")
+	w.signal(syscall.SIGHUP)
+	w.await("to change it takes a restart", 2) // spool and logs
+	w.talk("127.0.0.1", w.internet, greeting+"C: MAIL FROM:<x@spam.test>\nS: 554 5.1.0")
+
+	// Other smart hosts, another domain, another filter, a certificate.
+	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
+	w.write("DIR", w.dir, "DENY", "example.org", "DOMAINS", "- name: example.info", "TLS", "certificate: "+certificate+"\nkey: "+key)
+	w.signal(syscall.SIGHUP)
+	w.await("msg=reloaded", 1)
+	if m := organisation.Inbox.Next(t); m.To()[0] != "alice@example.com" { // it waited for this
+		t.Errorf("mail for %q", m.To())
+	}
+	smtptest.TalkOn(t, old, "C:\nC: Hello\nC: .\nS: 250\nC: MAIL FROM:<dave@example.org>\nS: 250\nC: RCPT TO:<carol@example.info>\nS: 550 5.7.1\nC: QUIT\nS: 221\nEOF")
+	if m := organisation.Inbox.Next(t); m.To()[0] != "bob@example.com" {
+		t.Errorf("mail for %q", m.To())
+	}
+	w.talk("127.0.0.1", w.internet, greeting+"C: STARTTLS\nS: 220\nTLS\nC: EHLO client.test\nS: 250\nC: MAIL FROM:<dave@example.org>\nS: 554 5.1.0\n"+message("carol@example.net", "erin@example.info", ""))
+	if m := organisation.Inbox.Next(t); m.To()[0] != "erin@example.info" {
+		t.Errorf("mail for %q", m.To())
+	}
+	w.p.Stop(t)
+}
+
+// No client is turned away while servers take over from each other.
+func TestReloadUnderLoad(t *testing.T) {
+	const reloads, sessions = 10, 5
+	w := newWorld(t)
+	organisation := smtptest.NewServer(t, nil)
+	w.write("HOSTS", hosts(organisation.Addr))
+	w.start()
+	for n := range reloads {
+		w.signal(syscall.SIGHUP) // it reloads while we talk
+		for range sessions {
+			w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
+		}
+		w.await("msg=reloaded", n+1)
+	}
+	for range reloads * sessions {
+		organisation.Inbox.Next(t)
+	}
+	w.p.Stop(t)
+}
+
+// SIGTERM lets the message in hand come to its end; what cannot be delivered
+// stays in the spool, for the next start.
+func TestTermination(t *testing.T) {
+	w := newWorld(t)
+	w.write("HOSTS", hosts(peers.FreeAddr(t)))
+	w.start()
+	sending, idle := w.dial("127.0.0.1", w.internet), w.dial(organisationAddr, w.organisation)
+	smtptest.TalkOn(t, idle, greeting)
+	smtptest.TalkOn(t, sending, greeting+"C: MAIL FROM:<carol@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 250\nC: DATA\nS: 354\nC: From: <carol@example.net>\n")
+	stopped := make(chan struct{})
+	go func() {
+		w.p.Stop(t)
+		close(stopped)
+	}()
+	w.await("msg=stopping", 1)
+	smtptest.TalkOn(t, idle, "S: 421\nEOF")
+	smtptest.TalkOn(t, sending, "C:\nC: Hello\nC: .\nS: 250\nS: 421\nEOF")
+	<-stopped
+
+	organisation := smtptest.NewServer(t, nil)
+	w.write("HOSTS", hosts(organisation.Addr))
+	w.start()
+	if m := organisation.Inbox.Next(t); m.To()[0] != "alice@example.com" || !strings.HasSuffix(m.Text, "\r\n\r\nHello\r\n") {
+		t.Errorf("mail for %q:\n%s", m.To(), m.Text)
+	}
+	w.p.Stop(t)
+}

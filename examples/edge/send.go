@@ -1,0 +1,136 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// table is the way out and the way in: the two send connectors.
+func (c *config) table() *routing.Table {
+	out, in := &c.Send.Internet, &c.Send.Organisation
+	if out.Cost < 1 || out.Cost > 100 {
+		c.fault("send.internet.cost", fmt.Errorf("%d is not 1 to 100", out.Cost))
+	}
+	if out.Port < 1 || out.Port > 65535 {
+		c.fault("send.internet.port", fmt.Errorf("%d is not 1 to 65535", out.Port))
+	}
+	internet := routing.Connector{
+		Name: "internet", Spaces: []string{fmt.Sprintf("*;%d", out.Cost)}, Port: out.Port,
+		TLS: c.level("send.internet.tls", out.TLS),
+		// Mail from the internet never goes back there, even if somebody
+		// should weaken the policy: only the organisation's, and reports.
+		Scope: routing.Scope{Receivers: []string{"organisation", "dsn"}},
+	}
+	organisation := routing.Connector{
+		Name: "organisation", Spaces: []string{"--"}, SmartHosts: c.smartHosts(),
+		TLS: c.level("send.organisation.tls", in.TLS), Auth: c.credentials(),
+	}
+	if organisation.Auth != nil && organisation.TLS == nil {
+		organisation.TLS = &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain} // so that nobody else gets the password
+	}
+	c.roots()
+	if len(c.faults) > 0 {
+		return nil
+	}
+	table, err := c.site().NewTable(internet, organisation)
+	c.fault("send", err)
+	return table
+}
+
+// site is what is ours, by which a way back to us is known for what it is.
+func (c *config) site() routing.Site {
+	s := routing.Site{Names: []string{c.Hostname}}
+	for _, d := range c.Domains {
+		s.Domains = append(s.Domains, d.Name)
+	}
+	for _, text := range []string{c.Receive.Internet.Listen, c.Receive.Organisation.Listen} {
+		if a, err := listenAddr(text); err == nil {
+			s.Addrs = append(s.Addrs, a)
+		}
+	}
+	return s
+}
+
+// smartHosts checks each of them.
+func (c *config) smartHosts() (all []routing.SmartHost) {
+	const section = "send.organisation.smart-hosts"
+	for i, h := range c.Send.Organisation.SmartHosts {
+		host := routing.SmartHost{Host: h.Host, Weight: h.Weight, Preference: h.Preference}
+		if a, err := netip.ParseAddr(h.Host); err == nil {
+			host.Host = "[" + a.String() + "]"
+		}
+		all = append(all, host)
+		_, err := routing.NewTable(routing.Connector{Name: "organisation", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{host}})
+		if e := (*routing.ConfigError)(nil); errors.As(err, &e) {
+			c.fault(fmt.Sprintf("%s[%d]", section, i), errors.New(e.Problem))
+		}
+	}
+	if len(all) == 0 {
+		c.fault(section, errors.New("where are the mailboxes?"))
+	}
+	return all
+}
+
+// level is a rule for TLS by its name.
+func (c *config) level(path, name string) *smtpclient.TLSPolicy {
+	if name == "" {
+		return nil
+	}
+	var known []string
+	for l := smtpclient.TLSNone; l <= smtpclient.TLSDANE; l++ {
+		if l.String() == name {
+			return &smtpclient.TLSPolicy{Level: l}
+		}
+		known = append(known, l.String())
+	}
+	c.fault(path, fmt.Errorf("%q is none of %s", name, strings.Join(known, ", ")))
+	return nil
+}
+
+// credentials are ours at the organisation's servers, for basic
+// authentication; nil where we are externally secured.
+func (c *config) credentials() smtpclient.Authenticator {
+	const section = "send.organisation"
+	o := &c.Send.Organisation
+	switch {
+	case o.User == "" && o.PasswordFile == "":
+		return nil
+	case o.User == "" || o.PasswordFile == "":
+		c.fault(section, errors.New("user and password-file go together"))
+		return nil
+	case o.TLS == smtpclient.TLSNone.String():
+		c.fault(section+".tls", errors.New("a password travels only under TLS"))
+	}
+	text, err := os.ReadFile(o.PasswordFile)
+	line, _, _ := strings.Cut(string(text), "\n")
+	if line = strings.TrimRight(line, "\r"); err == nil && line == "" {
+		err = fmt.Errorf("%s: the first line is empty", o.PasswordFile)
+	}
+	c.fault(section+".password-file", err)
+	return smtpclient.PasswordAuth(o.User, line)
+}
+
+// roots are the authorities that the organisation's certificates come from;
+// nil means the system's.
+func (c *config) roots() *tls.Config {
+	const path = "send.organisation.roots"
+	file := c.Send.Organisation.Roots
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(file)
+	c.fault(path, err)
+	pool := x509.NewCertPool()
+	if err == nil && !pool.AppendCertsFromPEM(text) {
+		c.fault(path, fmt.Errorf("no certificate in %s", file))
+	}
+	return &tls.Config{RootCAs: pool}
+}
