@@ -2,6 +2,9 @@ package queue
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -178,7 +181,7 @@ func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) erro
 		return q.giveUp(ctx, a, stored, op)
 	case opResubmit:
 		if a.m.Interrupted > 0 || stored == badMailHop {
-			return q.again(ctx, a, op)
+			return q.again(ctx, a, stored, op)
 		}
 	}
 	q.mu.Lock()
@@ -250,27 +253,55 @@ func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) er
 }
 
 // again submits a copy of a message whose own record would keep it from being
-// delivered, and removes that.
-func (q *Queue) again(ctx context.Context, a *active, op Op) error {
+// delivered, and removes that. The copy's ID follows from the message's, and
+// nobody begins with the copy before the message is gone or two leases have
+// run out: so an order that is repeated by then, since the message could not
+// be removed, does not double it.
+func (q *Queue) again(ctx context.Context, a *active, stored NextHop, op Op) error {
 	m := *a.m
-	m.ID, m.Interrupted, m.Received, m.Release = "", 0, time.Now(), time.Time{}
+	m.ID, m.Interrupted, m.Received, m.Release = againID(a.m.ID), 0, time.Now(), time.Time{}
 	m.Recipients = nil
 	for _, r := range a.m.Recipients {
 		if r.Status == Waiting || r.Status == Failed || r.Status == Expired {
 			m.Recipients = append(m.Recipients, &Recipient{Addr: r.Addr, Options: r.Options})
 		}
 	}
-	m.ID = q.ids.next(time.Now())
 	// It is not delivered from what is in hand now: its content is the old
 	// message's, which goes.
-	if err := q.Store.Put(ctx, &m, Schedule{}); err != nil {
+	now := time.Now()
+	owner := q.owner + "/" + q.ids.next(now)                                                // whoever tries again is another
+	err := q.Store.Put(ctx, &m, Schedule{Owner: owner, Until: now.Add(2 * q.limits.Lease)}) // longer than the message's
+	repeated := errors.Is(err, ErrExists)
+	switch {
+	case err == nil:
+		q.tellOp(EventResubmit, a.m, op, m.ID)
+	case !repeated:
 		return err
+	}
+	if err := q.Store.Remove(ctx, a.owner, a.m.ID); err != nil {
+		if !repeated {
+			err = errors.Join(err, q.Store.Remove(ctx, owner, m.ID))
+		}
+		if aside(stored) {
+			err = errors.Join(err, q.putAside(a, stored)) // so that it can be ordered again at once
+		}
+		return err
+	}
+	if repeated {
+		err = nil // it goes on its way when its lease ends, or has done so
+	} else {
+		err = q.Store.Update(ctx, owner, &m, Schedule{})
 	}
 	q.mu.Lock()
 	q.claimNow()
 	q.mu.Unlock()
-	q.tellOp(EventResubmit, a.m, op, m.ID)
-	return q.Store.Remove(ctx, a.owner, a.m.ID)
+	return err
+}
+
+// againID is the ID of a message's resubmitted copy, always the same.
+func againID(id string) string {
+	h := sha256.Sum256([]byte("resubmit " + id))
+	return "again-" + hex.EncodeToString(h[:12])
 }
 
 // tellOp makes the event of an operation.

@@ -2,10 +2,14 @@ package queue_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
@@ -119,6 +123,56 @@ func TestOrderDuringLastRecord(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A message that could not be removed when it was resubmitted is not doubled
+// when that is ordered again.
+func TestResubmitAgain(t *testing.T) {
+	for fails := range int32(3) { // of removals: of the message, of the copy
+		t.Run(fmt.Sprint(fails), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := new(stickyStore)
+				w := newWorld(t, func(q *queue.Queue) { q.Store = store })
+				store.Store = w.store
+				w.deliver = func(queue.NextHop, *queue.Message, *queue.Recipient) queue.Result {
+					return says(550, smtp.EnhancedCode{5, 1, 1}, "No such user")
+				}
+				w.run()
+				defer w.shutdown()
+				synctest.Wait()
+				w.submit("", "bob@example.net")
+				w.took()
+				w.deliver = nil
+				bad := queue.Filter{Status: queue.MessageBad}
+				store.fails.Store(fails)
+				if fails > 0 {
+					if n, err := w.q.Do(context.Background(), bad, queue.Resubmit()); n != 0 || !errors.Is(err, queue.ErrFull) {
+						t.Fatalf("%d, %v", n, err)
+					}
+					w.after(time.Minute)
+				}
+				w.do(bad, queue.Resubmit(), 1)
+				w.after(time.Hour)
+				if c := w.took(); len(c) != 1 || w.stored() != 0 {
+					t.Errorf("%v, %d stored; want one delivery", c, w.stored())
+				}
+			})
+		})
+	}
+}
+
+// A stickyStore does not remove so many messages as it was told.
+type stickyStore struct {
+	*memory.Store
+	fails atomic.Int32
+}
+
+func (s *stickyStore) Remove(ctx context.Context, owner, id string) error {
+	if s.fails.Load() > 0 {
+		s.fails.Add(-1)
+		return queue.ErrFull
+	}
+	return s.Store.Remove(ctx, owner, id)
 }
 
 // What was ordered is done also when the store fails at the first try, and
