@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -25,6 +26,7 @@ func (q *Queue) attempt(p *part) {
 	q.begin(a)
 	results := q.callDeliver(h.key, a.m, p.rcpts)
 	q.end(a)
+	failDamaged(results)
 	now := time.Now()
 
 	var few [2]verdict // for most messages, without an allocation
@@ -129,6 +131,19 @@ func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) (result
 		}
 	}()
 	return q.Deliverer.Deliver(q.ctx, hop, m, rcpts)
+}
+
+// failDamaged makes failures for good of attempts that met damage in the
+// stored message: it will not heal, and its sender is to know at once.
+func failDamaged(results []Result) {
+	for i := range results {
+		r := &results[i]
+		if r.Outcome != Success && r.Outcome != Failure && errors.Is(r.Err, ErrDamaged) {
+			err := r.Err
+			*r = *refused(554, smtp.EnhancedCode{5, 3, 0}, "The stored message is damaged")
+			r.Err = err
+		}
+	}
 }
 
 // callRoute is Route, whose panic is an error.

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -43,6 +44,41 @@ func TestDamagedContent(t *testing.T) {
 			t.Errorf("bad mail %q, %d stored", ids, w.stored())
 		}
 	})
+}
+
+// A message that turns out damaged when it is to be delivered is not tried
+// for days: its sender is told at once, or it is kept as bad mail. Its hop is
+// not to blame.
+func TestDamagedAtDelivery(t *testing.T) {
+	for _, outcome := range []queue.Outcome{queue.Deferred, queue.Unreachable} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, func(q *queue.Queue) { q.Store = damagingStore{q.Store.(*memory.Store)} })
+			w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+				d, is := m.Content.(damaged)
+				if !is {
+					return ok
+				}
+				d.bad.Store(true)
+				_, err := m.Content.WriteTo(io.Discard)
+				return queue.Result{Outcome: outcome, Err: fmt.Errorf("content: %w", err)}
+			}
+			w.run()
+			defer w.shutdown()
+			synctest.Wait()
+			for _, from := range []string{"alice@example.com", ""} {
+				if err := w.q.Submit(context.Background(), message(from, "bob@example.net")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c := w.took()
+			if got := actions(t, c); len(c) != 3 || !slices.Equal(got, []string{"bob@example.net failed 5.3.0"}) {
+				t.Errorf("outcome %d: %v, reports %q", outcome, c, got)
+			}
+			if ids := w.ids(queue.Filter{Status: queue.MessageBad}); len(ids) != 1 || w.stored() != 1 {
+				t.Errorf("outcome %d: bad mail %q, %d stored", outcome, ids, w.stored())
+			}
+		})
+	}
 }
 
 // A damagingStore hands content out that will be damaged.

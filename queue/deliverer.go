@@ -97,6 +97,8 @@ type Result struct {
 	// Final tells that the host has put the message into the recipient's
 	// mailbox (LMTP): a success is reported as delivered, not as relayed.
 	Final bool
-	// Err is the cause in Go's terms, for logs; may be nil.
+	// Err is the cause in Go's terms, for logs; may be nil. Where it wraps
+	// ErrDamaged, the content could not be read, and the recipient fails
+	// whatever Outcome, short of Success, says.
 	Err error
 }

@@ -29,7 +29,8 @@
 //
 // What an attempt comes to decides how it goes on. A refusal for good ends the
 // recipient with a report; a refusal for now, or a routing error, makes the
-// recipient wait; a hop that does not answer makes all its mail wait. While
+// recipient wait; a hop that does not answer makes all its mail wait; damage
+// in the stored message ends its recipients with a report at once. While
 // the Store cannot record what was delivered, nothing is delivered.
 //
 // # Reports

@@ -113,6 +113,11 @@ func (q *Queue) Run(ctx context.Context) error {
 // Shutdown stops claiming and lets attempts in progress finish. When ctx ends
 // first they are broken off, and its error returned; what was not delivered
 // stays in the store.
+//
+// An attempt that is broken off after the end of its data may have been taken
+// by the next hop all the same; it is then sent again, and arrives twice. A
+// sender is to wait 10 minutes for the answer there (RFC 5321, 4.5.3.2.6): the
+// shorter ctx lasts, the likelier is a duplicate.
 func (q *Queue) Shutdown(ctx context.Context) error {
 	q.setup()
 	q.mu.Lock()
