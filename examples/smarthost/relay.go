@@ -12,6 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -23,7 +24,8 @@ type relay struct {
 	router *routing.Router
 	queue  *queue.Queue
 	srv    *smtpserver.Server
-	close  []func() error // of the logs
+	track  *tracking.Log
+	close  []func() error // of the protocol logs
 }
 
 // newRelay assembles the relay.
@@ -69,7 +71,7 @@ func newRelay(s *settings, log *slog.Logger) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{log: log, store: store, close: []func() error{received.Close, sent.Close}}
+	r := &relay{log: log, store: store, track: &tracking.Log{Dir: s.logs, Hostname: s.hostname}, close: []func() error{received.Close, sent.Close}}
 	r.router = &routing.Router{Table: table, Hostname: s.hostname, Logger: log}
 	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: s.hostname, Logger: log}
 
@@ -87,6 +89,9 @@ func newRelay(s *settings, log *slog.Logger) (*relay, error) {
 // run serves until ctx ends, and then takes up to half a minute to finish what
 // is in hand.
 func (r *relay) run(ctx context.Context, l net.Listener) error {
+	events := r.queue.Subscribe(0)
+	tracked := make(chan error)
+	go func() { tracked <- r.track.Write(events) }()
 	ended := make(chan error, 2)
 	go func() { ended <- r.queue.Run(context.Background()) }()
 	go func() { ended <- r.srv.Serve(l) }()
@@ -108,7 +113,8 @@ func (r *relay) run(ctx context.Context, l net.Listener) error {
 	err = errors.Join(err, late)
 	<-ended
 	<-ended
-	err = errors.Join(err, r.router.Close(), r.store.Close())
+	events.Close()
+	err = errors.Join(err, <-tracked, r.router.Close(), r.store.Close())
 	for _, c := range r.close {
 		err = errors.Join(err, c())
 	}

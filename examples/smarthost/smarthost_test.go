@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
@@ -54,13 +56,18 @@ func passwords(_ context.Context, _ *smtpserver.Session, user, pass string) erro
 	return smtp.ErrAuthFailed
 }
 
-// start runs the relay in this process and returns its address and what it
-// has logged.
-func start(t *testing.T, s settings) (addr string, log *bytes.Buffer) {
+// A running relay, in this process.
+type running struct {
+	addr string
+	logs string // folder
+	stop func() // by the end of the test at the latest
+}
+
+func start(t *testing.T, s settings) running {
 	t.Helper()
-	log = new(bytes.Buffer)
+	var log bytes.Buffer
 	s.spool, s.hostname = t.TempDir(), "relay.example.com"
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(log, nil)))
+	r, err := newRelay(&s, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,15 +78,18 @@ func start(t *testing.T, s settings) (addr string, log *bytes.Buffer) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- r.run(ctx, l) }()
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	})
+	t.Cleanup(func() {
+		stop()
 		// Credentials are in none of the logs.
-		files, _ := filepath.Glob(filepath.Join(s.spool, "logs", "*.log"))
+		files, _ := filepath.Glob(filepath.Join(s.logs, "*"))
 		if len(files) == 0 {
-			t.Errorf("protocol logs: %v", files)
+			t.Error("there are no logs")
 		}
 		for _, f := range files {
 			b, err := os.ReadFile(f)
@@ -91,7 +101,7 @@ func start(t *testing.T, s settings) (addr string, log *bytes.Buffer) {
 			t.Error("the password is in the log")
 		}
 	})
-	return l.Addr().String(), log
+	return running{l.Addr().String(), s.logs, stop}
 }
 
 func file(t *testing.T, content string) string {
@@ -119,8 +129,8 @@ func TestPrinterThroughUpstream(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			up := upstream(t, tt.auth)
 			tt.s.allow, tt.s.upstream, tt.s.user, tt.s.tls = "127.0.0.0/8", up.Addr, "relay@example.com", "encrypt"
-			addr, _ := start(t, tt.s)
-			smtptest.Talk(t, addr, `
+			r := start(t, tt.s)
+			smtptest.Talk(t, r.addr, `
 				S: 220
 				C: HELO printer
 				S: 250
@@ -143,14 +153,25 @@ func TestPrinterThroughUpstream(t *testing.T) {
 				!strings.HasSuffix(m.Text, "Subject: Scan\r\n\r\n[page]\r\n") {
 				t.Errorf("the upstream received from %s to %v with %s:\n%s", m.From, m.To(), m.Protocol, m.Text)
 			}
+			r.stop()
+			var what []string
+			for e, err := range tracking.Search(r.logs, tracking.Filter{Recipient: "anybody@example.net"}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				what = append(what, e.Event)
+			}
+			if got := strings.Join(what, " "); got != "RECEIVE SEND" {
+				t.Errorf("the tracking log has %q", got)
+			}
 		})
 	}
 }
 
 // Who is in none of the networks can send nothing to anybody.
 func TestStrangersAreRefused(t *testing.T) {
-	addr, _ := start(t, settings{allow: "10.1.0.0/16,192.0.2.7", upstream: "127.0.0.1:9"})
-	smtptest.Talk(t, addr, `
+	r := start(t, settings{allow: "10.1.0.0/16,192.0.2.7", upstream: "127.0.0.1:9"})
+	smtptest.Talk(t, r.addr, `
 		S: 220
 		C: EHLO stranger.test
 		S: 250
