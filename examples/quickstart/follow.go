@@ -3,17 +3,19 @@ package main
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // follow prints what becomes of each message, as the queue's tracking events
-// tell it, and says on the channel when one was delivered. The queue's
-// subscription must be closed in the end.
-func follow(q *queue.Queue, out *printer) (*queue.Subscription, <-chan struct{}) {
+// tell it, and says on the channel when one was delivered. It does so until
+// stop is called.
+func follow(q *queue.Queue, out *printer) (delivered chan struct{}, stop func()) {
 	events := q.Subscribe(0)
-	delivered := make(chan struct{}, 1000)
-	go func() {
+	delivered = make(chan struct{}, 1000)
+	var following sync.WaitGroup
+	following.Go(func() {
 		for e := range events.C {
 			if text := story(&e); text != "" {
 				out.note("  relay: %s %s", e.ID, text)
@@ -25,8 +27,11 @@ func follow(q *queue.Queue, out *printer) (*queue.Subscription, <-chan struct{})
 				}
 			}
 		}
-	}()
-	return events, delivered
+	})
+	return delivered, func() {
+		events.Close()
+		following.Wait()
+	}
 }
 
 // story is an event in words.

@@ -30,8 +30,8 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 	if err != nil {
 		return err
 	}
-	events, delivered := follow(r.queue, out)
-	defer events.Close()
+	delivered, unfollow := follow(r.queue, out)
+	defer unfollow()
 	address := listen
 	if address == "" {
 		address = "127.0.0.1:0"
