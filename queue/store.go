@@ -18,8 +18,10 @@ import (
 type Store interface {
 	// Put stores a new message. When it returns nil, envelope and content are
 	// on stable storage: they survive kill -9 and power loss. On any error
-	// nothing is left behind that would ever be delivered. An ID that is in
-	// the store already is ErrExists; a store without room says ErrFull.
+	// nothing is left behind that would ever be delivered, but for one case: a
+	// message refused because the disk failed may come back if the process
+	// dies before the disk works again. An ID that is in the store already is
+	// ErrExists; a store without room says ErrFull.
 	//
 	// Put keeps m.Content itself where that spares a copy, so bytes in memory
 	// ([Bytes], [String]) must not change afterwards; m itself it does not

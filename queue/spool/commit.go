@@ -23,8 +23,8 @@ import (
 // The promise is 100 ms; the rest is for the timer and the disk.
 const dispositionDelay = 50 * time.Millisecond
 
-// retryDelay is how long the spool waits after a commit of dispositions has
-// failed before it tries again by itself.
+// retryDelay is how long the spool waits after a commit has failed before it
+// tries again by itself.
 const retryDelay = time.Second
 
 // A record is waiting to be written.
@@ -112,12 +112,13 @@ func (s *Spool) wake() {
 	}
 }
 
-// flush is the timer's: it leads what nobody else has.
+// flush is the timer's: it leads what nobody else has, and tries again after a
+// commit that failed, even if nothing waits (see retract).
 func (s *Spool) flush() {
 	s.mu.Lock()
 	s.armed = false
 	switch {
-	case s.closed || len(s.pending.recs) == 0:
+	case s.closed || len(s.pending.recs) == 0 && s.broken == nil:
 		s.mu.Unlock()
 	case s.busy: // the batch being written is another one
 		s.armed = true
@@ -153,7 +154,10 @@ func (s *Spool) lead(self *waiter) {
 	} else {
 		s.unpublish(append(b.recs, b.refused...), err)
 	}
-	s.broken = err
+	if s.broken = err; err != nil && !s.armed {
+		s.armed = true
+		s.timer.Reset(retryDelay)
+	}
 	var next *waiter
 	if len(s.pending.waiters) > 0 {
 		next = s.pending.waiters[0]
@@ -181,10 +185,20 @@ func (s *Spool) lead(self *waiter) {
 	s.mu.Unlock()
 }
 
-// write makes a batch durable. When the active segment fails it, nothing of
+// write makes a batch durable, or sees to it as well as it can that nothing of
+// it comes back.
+func (s *Spool) write(b *batch) error {
+	err := s.tryWrite(b)
+	if err != nil {
+		s.retract()
+	}
+	return err
+}
+
+// tryWrite makes a batch durable. When the active segment fails it, nothing of
 // that segment is trusted any more, and a new one gets the batch: a sync that
 // failed once may claim success the next time, the pages being marked clean.
-func (s *Spool) write(b *batch) error {
+func (s *Spool) tryWrite(b *batch) error {
 	if len(b.recs) == 0 && s.broken == nil && s.active != nil {
 		return nil // nothing to record, and nothing to find out
 	}

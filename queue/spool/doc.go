@@ -17,6 +17,14 @@
 // new one is begun, what had not been acknowledged is written there, and what
 // had been is moved there by and by.
 //
+// When Put returns an error nothing of the message is left, but for one case:
+// the disk failed its sync, and takes neither a new segment nor another write
+// to the failed one. The records may have reached it then, and nothing there
+// says that they do not count: after a crash in that state the messages of that
+// one commit may be there again. The spool tries to end the state every second,
+// whether or not there is mail; while it lasts nothing more is written, so
+// later refusals are final.
+//
 // On a full disk new mail is refused (queue.ErrFull) while there is still room
 // for dispositions: a quarter of a segment at least. Mail that was accepted is
 // read, updated and removed as ever, and the segments that this frees are used
@@ -90,7 +98,9 @@
 // record has the offset at which its commit began, and a commit begins only
 // when the one before is durable; the header of each segment says where the
 // one before ends. By that recovery tells a torn end from damage: whatever
-// lies before such an offset was durable once.
+// lies before such an offset was durable once. What lies behind the end that
+// the next segment names does not count, whole or not; where whole records lie
+// there, that next segment is kept until the one before is gone.
 //
 // The first 4 and the last 4 bytes of a record's header depend on the spool's
 // key and the segment's number. So a segment's file can be used again without

@@ -65,13 +65,16 @@ func (s *Spool) emptyTrash() {
 
 // dead is a segment that nobody needs: none of its messages and states lives,
 // and no message that its removals belong to could rise again, because the
-// segments that hold those are gone. s.mu is held.
+// segments that hold those are gone. The segment after a suspect one is needed
+// as long as that is there: its header says which records do not count. s.mu
+// is held.
 func (s *Spool) dead() *segment {
 	for _, g := range s.segments {
 		if g == s.active || g.live > 0 || g.keep {
 			continue
 		}
-		needed := false
+		before := s.segments[g.prev]
+		needed := before != nil && before.suspect
 		for n := range g.graves {
 			needed = needed || n != g.number && s.segments[n] != nil
 		}

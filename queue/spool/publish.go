@@ -109,8 +109,4 @@ func (s *Spool) unpublish(recs []*record, err error) {
 	if s.broken == nil {
 		s.log.Error("spool: dispositions cannot be recorded", "count", len(again), "error", err)
 	}
-	if !s.armed {
-		s.armed = true
-		s.timer.Reset(retryDelay)
-	}
 }

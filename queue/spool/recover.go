@@ -144,6 +144,7 @@ func (s *Spool) findKey(numbers []uint32) error {
 	found := false
 	for _, n := range numbers {
 		if h, ok := s.segments[n].header(); ok {
+			s.segments[n].prev = uint32(h.prev)
 			if h.version > version {
 				return fmt.Errorf("spool: %s has format version %d, this program knows %d", s.segments[n].path, h.version, version)
 			}
@@ -210,6 +211,11 @@ func (s *Spool) replay(g *segment, knownEnd int64, buf []byte) []byte {
 	}
 	scan := scanSegment(buf, g.salt, knownEnd)
 	g.end = scan.end
+	if 0 <= knownEnd && knownEnd <= int64(len(buf)) {
+		// Would the segment end there by itself? See retract.
+		f, ok := recordAt(buf, knownEnd, g.salt)
+		g.suspect = ok && !f.badBody
+	}
 	s.recovery.Cut += scan.cut
 	for _, d := range scan.damaged {
 		s.damageIn(g, buf, d)

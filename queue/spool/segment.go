@@ -27,6 +27,8 @@ type segment struct {
 	capacity int64
 	end      int64        // where the next record goes; the committer's own
 	closed   bool         // nothing may be added any more; the committer's own
+	wiped    bool         // retract has done its work; the committer's own
+	prev     uint32       // the segment whose end the header says, 0 for none
 	pins     atomic.Int32 // contents that somebody may still read from the file
 
 	// live counts the bytes of records that are needed.
@@ -41,7 +43,9 @@ type segment struct {
 	sealed  time.Time // when it was last written to; zero while active
 	tried   bool      // it was emptied once, as far as that went
 	keep    bool      // something in it was damaged and could not be saved
-	suspect bool      // a write or sync failed: to be emptied
+	// suspect: a write or sync failed, and behind the end there may be records
+	// that count as little as if they were not there. It is to be emptied.
+	suspect bool
 }
 
 // graveLen is the length of a removal record.
@@ -140,6 +144,9 @@ func (s *Spool) begin(f file, number uint32, prev *segment) (*segment, error) {
 	}
 	g := s.newSegment(number, path, f, size)
 	g.writable = true
+	if prev != nil {
+		g.prev = prev.number
+	}
 	return g, nil
 }
 
