@@ -11,7 +11,7 @@ import (
 
 // No trick makes this gateway send a stranger's mail to strangers.
 func TestNoOpenRelay(t *testing.T) {
-	s := settings{listen: ":25", members: []member{{domain: "example.com", client: netip.MustParsePrefix("10.1.0.5/32"), smartHost: "[10.1.0.5]"}}, partner: "mx.army.mil", hostname: "relay.example.com", spool: t.TempDir()}
+	s := settings{listen: ":25", members: []member{{domain: "example.com", client: netip.MustParsePrefix("10.1.0.5/32"), smartHost: "[10.1.0.5]"}}, partner: "mx.army.mil", space: "*.mil", hostname: "relay.example.com", spool: t.TempDir()}
 	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

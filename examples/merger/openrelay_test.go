@@ -16,7 +16,7 @@ func TestNoOpenRelay(t *testing.T) {
 	if err := os.WriteFile(list, []byte("alice@example.com\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := settings{listen: ":25", ours: "example.com", ourServer: "10.1.0.5", theirs: "example.org", theirServer: "10.9.0.5", recipients: list, share: "none",
+	s := settings{listen: ":25", ours: "example.com", ourServer: "[10.1.0.5]", theirs: "example.org", theirServer: "[10.9.0.5]", recipients: list, share: "none",
 		allow: "10.1.0.5/32", hostname: "relay.example.com", spool: t.TempDir()}
 	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
 	if err != nil {
