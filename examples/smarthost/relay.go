@@ -46,12 +46,13 @@ func newRelay(s *settings, log *slog.Logger) (*relay, error) {
 	if s.logs == "" {
 		s.logs = filepath.Join(s.spool, "logs")
 	}
+	trouble := slog.New(warnings{log.Handler()})
 	received := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: s.logs, Prefix: "receive"})
 	sent := smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: s.logs, Prefix: "send"})
 
 	// Everything goes to the upstream.
 	transport := &smtpclient.Transport{
-		Name: "upstream", Hostname: s.hostname, Logger: log, ProtocolLog: sent,
+		Name: "upstream", Hostname: s.hostname, Logger: trouble, ProtocolLog: sent,
 		ImplicitTLS: s.implicitTLS(),
 		TLS:         smtpclient.TLSPolicy{Level: level},
 		Auth:        auth,
@@ -72,13 +73,13 @@ func newRelay(s *settings, log *slog.Logger) (*relay, error) {
 		return nil, err
 	}
 	r := &relay{log: log, store: store, track: &tracking.Log{Dir: s.logs, Hostname: s.hostname}, close: []func() error{received.Close, sent.Close}}
-	r.router = &routing.Router{Table: table, Hostname: s.hostname, Logger: log}
-	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: s.hostname, Logger: log}
+	r.router = &routing.Router{Table: table, Hostname: s.hostname, Logger: trouble}
+	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: s.hostname, Logger: trouble}
 
 	// Only the machines of -allow, and they to everybody.
 	gate := &policy.Gate{Networks: networks, Queue: r.queue}
 	r.srv = &smtpserver.Server{
-		Name: "internal", Hostname: s.hostname, Overflow: store.CreateFile, Logger: log, ProtocolLog: received,
+		Name: "internal", Hostname: s.hostname, Overflow: store.CreateFile, Logger: trouble, ProtocolLog: received,
 	}
 	if err := gate.Install(r.srv); err != nil {
 		return nil, errors.Join(err, store.Close())
