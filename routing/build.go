@@ -296,8 +296,11 @@ func (b *builder) fallbacks() {
 		}
 	}
 	for _, c := range b.t.connectors {
-		if b.at = c.Name; len(c.Spaces) == 0 && !isFallback[c.Name] {
-			b.fault("Spaces", "missing: without an address space, and as nobody's Fallback, it serves no mail")
+		switch b.at = c.Name; {
+		case c.RoutedOnly && len(c.Spaces) > 0:
+			b.fault("RoutedOnly", "has address spaces all the same: %s", c.Spaces[0])
+		case !c.RoutedOnly && len(c.Spaces) == 0 && !isFallback[c.Name]:
+			b.fault("Spaces", "missing: without an address space, and neither RoutedOnly nor anybody's Fallback, it serves no mail")
 		}
 	}
 }

@@ -20,6 +20,7 @@ const (
 	SenderBarred              // RefuseSenders has the sender, or AcceptSenders has not
 	WrongPriority             // Priorities leaves the message's out
 	WrongKind                 // System: only system messages, or none
+	Excluded                  // a more specific connector is Exclusive
 )
 
 var lossText = [...]string{
@@ -30,6 +31,7 @@ var lossText = [...]string{
 	SenderBarred:  "its restrictions bar the sender",
 	WrongPriority: "not for this priority",
 	WrongKind:     "not for this kind of message (system or not)",
+	Excluded:      "a more specific connector is exclusive",
 }
 
 func (l Loss) String() string {
@@ -103,12 +105,20 @@ func priorityOf(m *queue.Message) Priorities {
 
 // ways yields the connectors that may take a message to a domain, in the
 // order in which they serve: the chosen one, its fallbacks, and then likewise
-// the next that matches. It returns the reason why the connectors that it
-// passed over do not count, the one that tells a sender most.
-func (t *Table) ways(m *queue.Message, domain string, yield func(*connector) bool) Loss {
+// the next that matches, each with the address space that it serves by. It
+// returns the reason why the connectors that it passed over do not count, the
+// one that tells a sender most.
+func (t *Table) ways(m *queue.Message, domain string, yield func(candidate) bool) Loss {
 	worst := Eligible
+	var last *space // of an exclusive connector
 	t.matches(domain, func(match candidate) bool {
+		if last != nil && rank(match.space) < rank(last) {
+			return false
+		}
 		loss := match.c.admits(m)
+		if match.c.excludes(m) {
+			last = match.space
+		}
 		if loss != Eligible {
 			if worst == Eligible || loss == TooSmall || loss > TooSmall && worst != TooSmall {
 				worst = loss
@@ -116,7 +126,7 @@ func (t *Table) ways(m *queue.Message, domain string, yield func(*connector) boo
 			return true
 		}
 		for c := match.c; c != nil && c.admits(m) == Eligible; c = t.byName[c.Fallback] {
-			if !yield(c) {
+			if !yield(candidate{c, match.space}) {
 				return false
 			}
 		}
@@ -124,6 +134,10 @@ func (t *Table) ways(m *queue.Message, domain string, yield func(*connector) boo
 	})
 	return worst
 }
+
+// excludes says whether less specific connectors are not to serve in this
+// one's place. Mail out of its scope does not see it.
+func (c *connector) excludes(m *queue.Message) bool { return c.Exclusive && c.inScope(m) }
 
 // noWay is the error of a message that no connector takes. Exchange's rule:
 // where one would have been large enough, or it is a matter of restrictions,

@@ -24,8 +24,21 @@ type Connector struct {
 	// domain and everything below it, "--" for all accepted domains
 	// (Site.Domains and Site.BackupDomains), "[192.0.2.1]" for an address
 	// literal. The type may be left out and can only be SMTP; the cost is 1 to
-	// 100, by default 1. A connector without any serves only as a Fallback.
+	// 100, by default 1. A connector without any serves only as a Fallback,
+	// or is RoutedOnly.
 	Spaces []string
+	// Exclusive says that mail for the Spaces must not go another way: no
+	// less specific address space serves it, also while the hosts are down or
+	// the connector is disabled (the mail waits), and where the message is too
+	// large or the sender is barred (it is refused). Only the Fallback serves
+	// instead. It is for mail that must reach the hosts of a partner or of
+	// one's own organisation and nobody else's: without it the connector for
+	// "*" takes over.
+	Exclusive bool
+	// RoutedOnly says that the connector has no address spaces: it serves the
+	// mail alone that a hook, an agent or an operator has sent its way
+	// (queue.Recipient.Route, Router.Routed).
+	RoutedOnly bool
 
 	// SmartHosts take all mail of the connector. Empty means delivery by
 	// DNS: to the MX hosts of each recipient's domain.

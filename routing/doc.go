@@ -10,7 +10,8 @@
 //		routing.Connector{
 //			Name:       "organisation",
 //			Spaces:     []string{"example.com"},
-//			SmartHosts: routing.SmartHosts("[10.0.0.5]", "[10.0.0.6]"),
+//			SmartHosts: routing.SmartHosts("10.0.0.5", "10.0.0.6"),
+//			Exclusive:  true, // down or not, the world does not get it
 //		},
 //		routing.Connector{Name: "internet", Spaces: []string{"*;10"}}, // by DNS: MX
 //	)
@@ -41,7 +42,9 @@
 // matches: what a host on such a detour answers counts, but what the DNS or
 // the table says about it does not, so no mail fails because its own hosts are
 // down. Hosts whose TLS is not what the policy asks for are not down, and
-// there is no detour around them.
+// there is no detour around them. Nor is there any for an Exclusive connector
+// but its Fallback: that keeps mail for partners and for one's own servers
+// from the way of everybody's.
 //
 // # Mail that waits to be asked for
 //

@@ -46,12 +46,12 @@ func ExampleNewTable() {
 func ExampleConfigError() {
 	_, err := routing.NewTable(
 		routing.Connector{Name: "internet", Spaces: []string{"*;200"}},
-		routing.Connector{Name: "partner", Spaces: []string{"partner.example"}, SmartHosts: routing.SmartHosts("10.1.1.1")},
+		routing.Connector{Name: "partner", Spaces: []string{"partner.example"}, SmartHosts: routing.SmartHosts("10.1.1.1:smtp")},
 	)
 	fmt.Println(err)
 	// Output:
 	// connector internet: Spaces[0]: "*;200": the cost is not a number from 1 to 100
-	// connector partner: SmartHosts[0]: "10.1.1.1": an address stands in brackets, as [10.1.1.1]
+	// connector partner: SmartHosts[0]: "10.1.1.1:smtp": "smtp" is not a port
 }
 
 // Deliver a message to the MX host of a domain, found through a DNS server of

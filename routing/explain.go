@@ -102,10 +102,18 @@ func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain s
 		}
 		return winner == nil
 	})
+	var last *candidate // of the connectors that are exclusive
 	t.matches(domain, func(match candidate) bool {
 		if !seen[match.c] {
 			seen[match.c] = true
-			e.Candidates = append(e.Candidates, r.candidate(match, m, domain, chosen, winner))
+			k := r.candidate(match, m, domain, chosen, winner)
+			if last != nil && rank(match.space) < rank(last.space) && !k.Chosen {
+				k.Loss, k.Reason = Excluded, fmt.Sprintf("%s is exclusive for %s", last.c.Name, last.space.text)
+			}
+			e.Candidates = append(e.Candidates, k)
+		}
+		if last == nil && match.c.excludes(m) {
+			last = &match
 		}
 		return true
 	})
@@ -117,6 +125,8 @@ func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain s
 		switch {
 		case c == chosen:
 			k.Reason = "an agent chose it"
+		case c.RoutedOnly:
+			k.Reason = "only for mail that is sent its way"
 		case len(c.Spaces) == 0:
 			k.Reason = "only a fallback"
 		}

@@ -90,6 +90,27 @@ func TestExplainWhatIsDownOrMissing(t *testing.T) {
 		no way: 550 5.1.3 Bad recipient address: no domain`)
 }
 
+func TestExplainWhatIsExclusive(t *testing.T) {
+	r := &Router{Table: table(t,
+		Connector{Name: "partner", Spaces: []string{"*.mil"}, Exclusive: true, MaxMessageSize: 100, Transport: &postman{}},
+		Connector{Name: "side", RoutedOnly: true, Transport: &postman{}},
+		Connector{Name: "world", Spaces: []string{"*"}, Transport: &postman{}})}
+	explained(t, r, Question{From: "x@example.com", To: "a@army.mil"}, `
+		from x@example.com to a@army.mil, 0 bytes
+		connectors:
+		  * partner (*.mil, cost 1): chosen
+		  - world (*, cost 1): partner is exclusive for *.mil
+		  - side: only for mail that is sent its way
+		next hop: partner via partner`)
+	explained(t, r, Question{From: "x@example.com", To: "a@army.mil", Size: 101}, `
+		from x@example.com to a@army.mil, 101 bytes
+		connectors:
+		  - partner (*.mil, cost 1): the message is too large for it
+		  - world (*, cost 1): partner is exclusive for *.mil
+		  - side: only for mail that is sent its way
+		no way: 552 5.3.4 Message is too large for every way to army.mil`)
+}
+
 func TestExplainHostsAndProbe(t *testing.T) {
 	n := newInternet(t, `
 		example.net.      MX 10 mx1.example.net.

@@ -108,23 +108,26 @@ func counts(r *queue.Result) bool {
 }
 
 // alternative is the first way that was not tried and is neither down nor
-// held. The DNS is no other way for a domain of ours: it leads back here, if
-// perhaps through somebody else's filter. And where tried[0] is not the way
-// that the table chose, but an agent or an operator, there is no other.
+// held. The way of the rest of the world ("*", or the DNS) is no other way for
+// a domain of ours: it leads back here, if perhaps through somebody else's
+// filter. And where tried[0] is not the way that the table chose, but an agent
+// or an operator, there is no other.
 func (r *Router) alternative(t *Table, m *queue.Message, address string, tried []queue.NextHop) (alt queue.NextHop, found bool) {
 	domain, err := canonicalDomain(address)
 	if err != nil {
 		return alt, false
 	}
-	first := true
-	t.ways(m, domain, func(c *connector) bool {
-		hop := c.hop(m, domain)
-		if first && hop != tried[0] {
+	var chosen *space
+	t.ways(m, domain, func(way candidate) bool {
+		c, hop := way.c, way.c.hop(m, domain)
+		if chosen == nil && hop != tried[0] {
 			return false
 		}
-		first = false
-		if slices.Contains(tried, hop) || r.down.has(hop) || r.heldBack(c, hop) ||
-			c.byDNS() && len(c.hosts) == 0 && t.domains.has(domain) {
+		if chosen == nil {
+			chosen = way.space
+		}
+		abroad := c.byDNS() && len(c.hosts) == 0 || way.space.all && !chosen.all
+		if slices.Contains(tried, hop) || r.down.has(hop) || r.heldBack(c, hop) || abroad && t.domains.has(domain) {
 			return true
 		}
 		alt, found = hop, true

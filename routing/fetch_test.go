@@ -43,8 +43,8 @@ func TestFetchReplies(t *testing.T) {
 	if err := f.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "Serve is nil") {
 		t.Errorf("%v", err)
 	}
-	f.Provider.Host = "127.0.0.1"
-	if err := f.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "in brackets") {
+	f.Provider.Host = "127.0.0.1:smtp"
+	if err := f.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "not a port") {
 		t.Errorf("%v", err)
 	}
 }

@@ -258,6 +258,8 @@ func TestSmartHosts(t *testing.T) {
 	}{
 		{hosts: SmartHosts("a.example:587"), want: "a.example=192.0.2.1:587"},
 		{hosts: SmartHosts("[192.0.2.5]:2525"), want: "[192.0.2.5]=192.0.2.5:2525"},
+		{hosts: SmartHosts("192.0.2.5:2525"), want: "[192.0.2.5]=192.0.2.5:2525"},
+		{hosts: SmartHosts("2001:db8::5"), want: "[IPv6:2001:db8::5]=[2001:db8::5]:25"},
 		{hosts: SmartHosts("[2001:db8::5]"), want: "[IPv6:2001:db8::5]=[2001:db8::5]:25"},
 		{hosts: SmartHosts("[127.0.0.1]"), want: "[127.0.0.1]=127.0.0.1:25"},
 		{hosts: SmartHosts("localhost"), want: "localhost=[::1]:25 localhost=127.0.0.1:25"},

@@ -159,8 +159,8 @@ func (r *Router) route(t *Table, m *queue.Message, address string) (hop queue.Ne
 		return hop, badDomain(err)
 	}
 	found := false
-	loss := t.ways(m, domain, func(c *connector) bool {
-		hop, found = c.hop(m, domain), true
+	loss := t.ways(m, domain, func(way candidate) bool {
+		hop, found = way.c.hop(m, domain), true
 		return false
 	})
 	if !found {

@@ -139,6 +139,80 @@ func TestAnotherWaysVerdictDoesNotCount(t *testing.T) {
 	}
 }
 
+// Mail for a partner waits while the partner's hosts are down: the connector
+// for everybody's mail does not get it, and only the Fallback that is named
+// serves instead.
+func TestExclusiveConnectorsHaveNoDetour(t *testing.T) {
+	down := always(queue.Unreachable)
+	partner, spare, world := &postman{name: "partner", outcome: down}, &postman{name: "spare"}, &postman{name: "world"}
+	base := Connector{Name: "partner", Spaces: []string{"*.mil"}, Exclusive: true, Transport: partner}
+	everybody := Connector{Name: "world", Spaces: []string{"*"}, Transport: world}
+
+	r := &Router{Table: table(t, base, everybody)}
+	for range 2 { // before and after it is known to be down
+		if got := told(send(t, r, "a@army.mil")); got != "3:partner" {
+			t.Errorf("%s", got)
+		}
+	}
+	disabled := base
+	disabled.Disabled = true
+	r = &Router{Table: table(t, disabled, everybody)}
+	if _, err := r.Route(t.Context(), &queue.Message{}, &queue.Recipient{Addr: "a@army.mil"}); replyText(err) != "451 4.4.4 No connector for army.mil now: disabled" {
+		t.Errorf("disabled: %v", err)
+	}
+	withSpare := base
+	withSpare.Fallback = "spare"
+	r = &Router{Table: table(t, withSpare, everybody, Connector{Name: "spare", Transport: spare})}
+	if got := told(send(t, r, "a@army.mil")); got != "1:spare" {
+		t.Errorf("with a fallback: %s", got)
+	}
+	if len(world.carried) > 0 {
+		t.Errorf("the world got %v", world.carried)
+	}
+}
+
+// Mail for a domain of ours whose server is down does not go to the smart
+// host of the rest of the world, but to another server of ours it may.
+func TestOurDomainsStayWithUs(t *testing.T) {
+	down := always(queue.Unreachable)
+	berlin, hq, upstream := &postman{name: "berlin", outcome: down}, &postman{name: "hq"}, &postman{name: "upstream"}
+	tb, err := Site{Domains: []string{"*.example.com"}}.NewTable(
+		Connector{Name: "berlin", Spaces: []string{"berlin.example.com"}, Transport: berlin},
+		Connector{Name: "hq", Spaces: []string{"*.example.com"}, Transport: hq},
+		Connector{Name: "upstream", Spaces: []string{"*"}, Transport: upstream})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Router{Table: tb}
+	if got := told(send(t, r, "a@berlin.example.com")); got != "1:hq" {
+		t.Errorf("%s", got)
+	}
+	hq.outcome = down
+	for range 2 {
+		if got := told(send(t, r, "a@berlin.example.com")); got != "3:berlin" {
+			t.Errorf("with both down: %s", got)
+		}
+	}
+	if len(upstream.carried) > 0 {
+		t.Errorf("upstream got %v", upstream.carried)
+	}
+}
+
+// A connector that is RoutedOnly serves whom a hook sends to it, and nobody
+// else.
+func TestRoutedOnly(t *testing.T) {
+	side, world := &postman{name: "side"}, &postman{name: "world"}
+	r := &Router{Table: table(t,
+		Connector{Name: "side", RoutedOnly: true, Transport: side},
+		Connector{Name: "world", Spaces: []string{"*"}, Transport: world})}
+	if got := told(send(t, r, "a@example.net")); got != "1:world" {
+		t.Errorf("%s", got)
+	}
+	if got := told(r.Deliver(t.Context(), queue.NextHop{Connector: "side"}, &queue.Message{}, recipients("a@example.net"))); got != "1:side" {
+		t.Errorf("sent its way: %s", got)
+	}
+}
+
 // Recipients of one set of smart hosts part ways when it is down.
 func TestFailoverByRecipient(t *testing.T) {
 	hub := &postman{name: "hub", outcome: func(to string) queue.Outcome {

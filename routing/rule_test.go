@@ -14,34 +14,46 @@ import (
 // byTheRule chooses as the rule is written down, connector by connector and
 // without an index: drop those that are too small, keep those that are enabled,
 // in scope and match, then the most specific space, the lowest cost, the name.
+// What is less specific than the space of an exclusive connector that the mail
+// is in the scope of falls away.
 func byTheRule(connectors []Connector, m *queue.Message, domain string) string {
 	type fit struct {
 		name           string
 		specific, cost int
 	}
 	var fits []fit
+	least := 0
 	for _, c := range connectors {
 		inScope := len(c.Scope.Identities) == 0 || slices.Contains(c.Scope.Identities, m.Origin.Identity)
-		if c.MaxMessageSize > 0 && m.Content.Size() > c.MaxMessageSize || c.Disabled || !inScope {
+		if !inScope {
 			continue
 		}
+		able := !c.Disabled && (c.MaxMessageSize == 0 || m.Content.Size() <= c.MaxMessageSize)
 		for _, s := range c.Spaces {
 			name, cost := s, 1
 			if at := strings.IndexByte(s, ';'); at >= 0 {
 				name = s[:at]
 				fmt.Sscan(s[at+1:], &cost)
 			}
+			specific := -1
 			below, isBelow := strings.CutPrefix(name, "*.")
 			switch {
 			case name == "*":
-				fits = append(fits, fit{c.Name, 0, cost})
+				specific = 0
 			case isBelow && (domain == below || strings.HasSuffix(domain, "."+below)):
-				fits = append(fits, fit{c.Name, 10 * (1 + strings.Count(below, ".")), cost})
+				specific = 10 * (1 + strings.Count(below, "."))
 			case name == domain:
-				fits = append(fits, fit{c.Name, 10*(1+strings.Count(name, ".")) + 1, cost})
+				specific = 10*(1+strings.Count(name, ".")) + 1
+			}
+			if specific >= 0 && able {
+				fits = append(fits, fit{c.Name, specific, cost})
+			}
+			if c.Exclusive {
+				least = max(least, specific)
 			}
 		}
 	}
+	fits = slices.DeleteFunc(fits, func(f fit) bool { return f.specific < least })
 	if len(fits) == 0 {
 		return ""
 	}
@@ -57,7 +69,7 @@ func TestTheTableKeepsToTheRule(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		var connectors []Connector
 		for i := range 1 + rnd.IntN(12) {
-			c := Connector{Name: fmt.Sprintf("c%02d", rnd.IntN(90)*100+i), Disabled: rnd.IntN(8) == 0, Transport: &postman{}}
+			c := Connector{Name: fmt.Sprintf("c%02d", rnd.IntN(90)*100+i), Disabled: rnd.IntN(8) == 0, Exclusive: rnd.IntN(4) == 0, Transport: &postman{}}
 			if rnd.IntN(4) == 0 {
 				c.MaxMessageSize = int64(1 + rnd.IntN(20))
 			}

@@ -14,9 +14,10 @@ import (
 
 // A SmartHost is a host that takes a connector's mail, wherever it goes.
 type SmartHost struct {
-	// Host is a name ("relay.example.net"), an address literal
-	// ("[192.0.2.1]", "[IPv6:2001:db8::1]", "[2001:db8::1]"), either of them
-	// with ":port" behind, or "unix:/path" for a socket. Default port 25.
+	// Host is a name ("relay.example.net") or an address ("192.0.2.1",
+	// "[192.0.2.1]", "2001:db8::1", "[2001:db8::1]", "[IPv6:2001:db8::1]"),
+	// with ":port" behind it or not, or "unix:/path" for a socket. An IPv6
+	// address with a port stands in brackets. Default port 25.
 	Host string
 	// MX delivers to the MX hosts of the name instead of its own addresses.
 	MX bool
@@ -88,6 +89,9 @@ func parseSmartHost(s SmartHost) (smartHost, error) {
 	if err != nil {
 		return h, err
 	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		name = "[" + name + "]"
+	}
 	if strings.HasPrefix(name, "[") {
 		h.addr, err = parseLiteral(name)
 		h.name = literal(h.addr)
@@ -95,9 +99,6 @@ func parseSmartHost(s SmartHost) (smartHost, error) {
 			err = fmt.Errorf("%q: an address has no MX", s.Host)
 		}
 		return h, err
-	}
-	if _, err := netip.ParseAddr(name); err == nil || strings.Contains(name, ":") {
-		return h, fmt.Errorf("%q: an address stands in brackets, as [%s]", s.Host, name)
 	}
 	h.name, err = hostName(name)
 	return h, err
