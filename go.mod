@@ -3,6 +3,7 @@ module github.com/bridgehead-mail/bridgehead
 go 1.25.0
 
 require (
+	github.com/emersion/go-milter v0.5.0
 	github.com/emersion/go-msgauth v0.7.0
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
 	github.com/emersion/go-smtp v0.25.1
@@ -15,4 +16,7 @@ require (
 	golang.org/x/text v0.41.0
 )
 
-require golang.org/x/crypto v0.55.0 // indirect
+require (
+	github.com/emersion/go-message v0.18.2 // indirect
+	golang.org/x/crypto v0.55.0 // indirect
+)
