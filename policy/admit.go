@@ -27,6 +27,26 @@ type admittedKey struct{}
 // agent that accepts or adds a recipient by its own authority calls Admit.
 func Admit(s *smtpserver.Session, rcpt string) { admit(s, admission{to: rcpt, as: rcpt}) }
 
+// SetRoute sends the mail for a recipient whom the relay policy has admitted
+// to a next hop other than the routing table's: a Destination without a
+// Connector is a domain or address literal that the table finds the way to. It
+// is for agents at EndOfHeaders and EndOfData, and for those at RCPT that come
+// after the relay policy; rcpt is the address as it was given at RCPT. It
+// reports whether there is such a recipient in the transaction in progress.
+func SetRoute(s *smtpserver.Session, rcpt string, hop queue.NextHop) bool {
+	a, _ := s.Value(admittedKey{}).(*admitted)
+	if a == nil || a.message != s.Message() {
+		return false
+	}
+	found := false
+	for i := range a.rcpts {
+		if a.rcpts[i].to == rcpt {
+			a.rcpts[i].route, found = hop, true
+		}
+	}
+	return found
+}
+
 func admit(s *smtpserver.Session, r admission) {
 	m := s.Message()
 	a, _ := s.Value(admittedKey{}).(*admitted)

@@ -43,11 +43,12 @@
 // longest match wins. For <postmaster> without a domain there is a default
 // domain.
 //
-// A domain may be shared with another system either way: as an internal relay,
-// whose unknown recipients go where Domain.Unresolved or the routing table
-// says; or as an authoritative domain of the other system's, which passes on
-// to this one what it does not know. Domain.CatchAll gives unknown recipients
-// a mailbox.
+// A domain may be shared with another system in several ways: the recipients
+// there are known (Domain.Elsewhere); or they are not, and all who are not
+// found here go to it (an internal relay with Domain.Unresolved, or as the
+// routing table says); or the domain is the other system's, which passes on to
+// this one what it does not know. Domain.CatchAll gives unknown recipients a
+// mailbox. [Domains.Hook] has the queue's own reports go the same ways.
 //
 // A [Directory] is a fixed list ([Recipients]), a file ([FileDirectory]), a
 // function ([DirectoryFunc]), an LDAP server (package policy/ldap), or made of

@@ -45,14 +45,21 @@ type Domain struct {
 	// Directory knows the recipients. An authoritative domain without one
 	// accepts every recipient: the mail system behind has to answer for them.
 	Directory Directory
-	// CatchAll is the mailbox that gets the mail for recipients whom the
-	// Directory does not know, whatever the Kind.
+	// Elsewhere are other mail systems that share the domain, asked in their
+	// order for recipients whom the Directory does not know.
+	Elsewhere []OtherSystem
+	// CatchAll is the mailbox that gets the mail for recipients whom nobody
+	// of the above knows, whatever the Kind.
 	CatchAll string
 	// Unresolved is where the mail for recipients of an internal relay goes
-	// whom the Directory does not know ("forward all mail with unresolved
+	// whom nobody of the above knows ("forward all mail with unresolved
 	// recipients to host"): a Destination without a Connector is a domain or
 	// address literal that the routing table finds the way to. Zero leaves it
 	// to the routing table altogether.
+	//
+	// CatchAll, Elsewhere and Unresolved are for mail that comes by SMTP. Give
+	// the queue [Domains.Hook] if they shall serve for all mail, as they must
+	// where senders in the domain are to get reports.
 	Unresolved queue.NextHop
 	// Default marks the domain that <postmaster> without a domain belongs
 	// to. Where none is marked it is the first that is no pattern.
@@ -123,6 +130,17 @@ func (d *Domain) checkUnknown() error {
 		}
 	case d.Unresolved != queue.NextHop{} && (d.Directory == nil || d.Kind != InternalRelay):
 		return errors.New("an Unresolved is for internal relays with a Directory")
+	}
+	if len(d.Elsewhere) > 0 && (d.Directory == nil || d.Kind == ExternalRelay) {
+		return errors.New("Elsewhere needs a Directory that is asked before")
+	}
+	for i, o := range d.Elsewhere {
+		switch {
+		case o.Directory == nil:
+			return fmt.Errorf("Elsewhere[%d]: Directory is not set", i)
+		case o.Route == queue.NextHop{}:
+			return fmt.Errorf("Elsewhere[%d]: Route is not set", i)
+		}
 	}
 	return nil
 }

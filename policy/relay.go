@@ -171,25 +171,14 @@ func (j *relayJudge) admission(ctx context.Context, to string, trusted bool) (ad
 	if strings.EqualFold(local, "postmaster") { // RFC 5321, 4.5.1: always there
 		return a, nil
 	}
-	known := false
-	if d.Directory != nil && d.Kind != ExternalRelay {
-		var err error
-		if known, err = d.Directory.Exists(ctx, a.as); err != nil {
-			return a, fmt.Errorf("%w: directory of %s: %w", errDirectory, d.Name, err)
-		}
-		switch {
-		case known:
-		case d.CatchAll != "":
-			a.as, known = d.CatchAll, true
-		case d.Kind == Authoritative:
-			return a, errUnknown
-		default:
-			a.route = d.Unresolved
-		}
-	}
-	if !known && !trusted && routed(local) {
+	r, err := d.resolve(ctx, a.as)
+	switch {
+	case err != nil:
+		return a, err
+	case !r.known && !trusted && routed(local):
 		return a, errRelay
 	}
+	a.as, a.route = r.as, r.route
 	return a, nil
 }
 

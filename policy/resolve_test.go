@@ -1,0 +1,153 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// One domain on three systems: alice is here, bob on theirs, carol on a third,
+// and the old one has whoever is left.
+func sharedDomain() Domain {
+	return Domain{Name: "shared.example", Kind: InternalRelay, Directory: Recipients("alice"),
+		Elsewhere: []OtherSystem{
+			{Directory: Recipients("alice", "bob"), Route: queue.NextHop{Connector: "theirs"}},
+			{Directory: Recipients("bob", "carol"), Route: queue.NextHop{Connector: "third"}},
+		},
+		Unresolved: queue.NextHop{Connector: "old"}}
+}
+
+var sharedWays = map[string]string{"alice": "", "bob": "theirs", "carol": "third", "dave": "old", "postmaster": ""}
+
+func TestSharedDomainAtRCPT(t *testing.T) {
+	srv, out := install(t, &Gate{Domains: []Domain{sharedDomain()}}, &smtpserver.Server{})
+	talk := "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<someone@example.net>\nS: 250\n"
+	for name := range sharedWays {
+		talk += "C: RCPT TO:<" + name + "@shared.example>\nS: 250\n"
+	}
+	srv.Talk(t, stranger, talk+body+"S: 250")
+	for _, r := range out.only(t).Recipients {
+		local, _, _ := strings.Cut(r.Addr, "@")
+		if r.Route.Connector != sharedWays[local] {
+			t.Errorf("%s goes by %q, want %q", r.Addr, r.Route.Connector, sharedWays[local])
+		}
+	}
+}
+
+// What does not come by SMTP, as the queue's own reports, takes the same ways.
+func TestSharedDomainByHook(t *testing.T) {
+	domains, err := NewDomains(sharedDomain(),
+		Domain{Name: "catch.example", Directory: Recipients("alice"), CatchAll: "rest@catch.example"},
+		Domain{Name: "strict.example", Directory: Recipients("alice"), Elsewhere: []OtherSystem{{Recipients("bob"), queue.NextHop{Connector: "theirs"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &queue.Queue{Store: &memory.Store{}, Deliverer: nobody{}, Hooks: []queue.Hook{domains.Hook()}}
+	m := &queue.Message{Recipients: queue.Rcpt("alice@shared.example", "bob@Shared.Example", "carol@shared.example", "dave@shared.example",
+		"postmaster@shared.example", "nobody@catch.example", "bob@strict.example", "dave@strict.example", "eve@example.net")}
+	routed := &queue.Recipient{Addr: "bob@shared.example", Route: queue.NextHop{Connector: "an agent's"}}
+	m.Recipients = append(m.Recipients, routed)
+	if err := q.Submit(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"alice@shared.example", "bob@Shared.Example theirs", "carol@shared.example third", "dave@shared.example old",
+		"postmaster@shared.example", "rest@catch.example", "bob@strict.example theirs", "dave@strict.example", "eve@example.net",
+		"bob@shared.example an agent's"}
+	for i, r := range m.Recipients {
+		if got := strings.TrimSpace(r.Addr + " " + r.Route.Connector); got != want[i] {
+			t.Errorf("%s, want %s", got, want[i])
+		}
+	}
+	if o := m.Recipients[5].Options; o.OriginalRecipient != "nobody@catch.example" || o.OriginalRecipientType != smtp.DSNAddressTypeRFC822 {
+		t.Errorf("original recipient %+v", o)
+	}
+}
+
+func TestHookWhenADirectoryIsDown(t *testing.T) {
+	d := sharedDomain()
+	d.Elsewhere[1].Directory = DirectoryFunc(func(context.Context, string) (bool, error) { return false, errors.New("down") })
+	domains, err := NewDomains(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook := domains.Hook()
+	if err := hook.Resolved(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@shared.example")}); err != nil {
+		t.Errorf("who is found before: %v", err)
+	}
+	var reply *smtp.SMTPError
+	err = hook.Resolved(t.Context(), &queue.Message{Recipients: queue.Rcpt("dave@shared.example")})
+	if !errors.As(err, &reply) || reply.Code != 451 {
+		t.Errorf("%v, want 451", err)
+	}
+}
+
+// An agent of the application's own chooses the way.
+func TestSetRoute(t *testing.T) {
+	hop := queue.NextHop{Connector: "new system"}
+	var strange bool
+	own := smtpserver.Agent{Name: "canary",
+		Rcpt: func(_ context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+			if !SetRoute(s, "bob@example.com", hop) && to == "bob@example.com" {
+				return errors.New("bob is not there")
+			}
+			return nil
+		},
+		EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+			strange = SetRoute(s, "mallory@example.net", hop)
+			SetRoute(s, "carol@example.com", hop)
+			return nil
+		}}
+	srv, out := install(t, &Gate{Domains: []Domain{{Name: "example.com"}}}, &smtpserver.Server{Agents: []smtpserver.Agent{own}})
+	srv.Talk(t, stranger, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<someone@example.net>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		C: RCPT TO:<bob@example.com>
+		C: RCPT TO:<carol@example.com>
+		S: 250
+		S: 250
+		S: 250
+	`+body+"S: 250")
+	want := []queue.NextHop{{}, hop, hop}
+	for i, r := range out.only(t).Recipients {
+		if r.Route != want[i] {
+			t.Errorf("%s goes by %v, want %v", r.Addr, r.Route, want[i])
+		}
+	}
+	if strange {
+		t.Error("a recipient whom nobody admitted was given a way")
+	}
+}
+
+func TestFaultyElsewhere(t *testing.T) {
+	hop := queue.NextHop{Connector: "theirs"}
+	for want, d := range map[string]Domain{
+		"Elsewhere needs a Directory": {Name: "a.example", Elsewhere: []OtherSystem{{Recipients(), hop}}},
+		"Elsewhere[0]: Directory":     {Name: "a.example", Directory: Recipients(), Elsewhere: []OtherSystem{{nil, hop}}},
+		"Elsewhere[0]: Route":         {Name: "a.example", Directory: Recipients(), Elsewhere: []OtherSystem{{Directory: Recipients()}}},
+	} {
+		if _, err := NewDomains(d); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+type nobody struct{}
+
+func (nobody) Route(context.Context, *queue.Message, *queue.Recipient) (queue.NextHop, error) {
+	return queue.NextHop{}, nil
+}
+
+func (nobody) Deliver(_ context.Context, _ queue.NextHop, _ *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	return make([]queue.Result, len(rcpts))
+}
