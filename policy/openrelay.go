@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -39,54 +40,43 @@ func wideClients(c *Clients) (errs []error) {
 	case c.Anonymous:
 		open("accept-any-recipient for all anonymous clients")
 	}
-	var total uint64 // overlaps are counted twice: nobody lists the same 16 million addresses again and again
-	for _, p := range c.Networks {
-		if !p.IsValid() {
-			continue // an error of its own
-		}
-		q := unmapPrefix(p)
-		if tooWide(q) {
-			open("relay network %v holds a large part of the internet", p)
-			continue
-		}
-		if q.Addr().Is4() {
-			total += 1 << (32 - q.Bits())
-		}
-	}
-	if total > widestTotal {
-		open("relay networks hold %d addresses of IPv4 together, a large part of the internet", total)
-	}
+	wideNetworks(c.Networks, open)
 	for _, h := range c.Hosts {
-		if suffix(h) {
+		if anybodys(h) {
 			open("relay host %q stands for all names below a public suffix", h)
 		}
 	}
 	for _, n := range c.CertificateNames {
-		if suffix(n) {
+		if anybodys(n) {
 			open("relay certificate name %q stands for all names below a public suffix", n)
 		}
 	}
 	return errs
 }
 
-// widestTotal bounds all IPv4 networks together: 2^28 addresses, sixteen
-// times the widest one.
-const widestTotal = 1 << 28
-
-// tooWide tells a network that no organisation has.
-func tooWide(p netip.Prefix) bool {
-	return p.Addr().Is4() && p.Bits() < 8 || !p.Addr().Is4() && p.Bits() < 16
-}
-
-// suffix tells a pattern like "*.com" or "*.co.uk", under which everybody can
-// have a name.
-func suffix(pattern string) bool {
-	below, ok := strings.CutPrefix(strings.ToLower(strings.TrimSuffix(pattern, ".")), "*.")
+// suffix finds what a pattern like "*.com" or "*.github.io" stands for: all
+// names below a public suffix. icann says that everybody can register one
+// there; otherwise they are given out by the suffix's owner, with an account
+// or a rented machine.
+func suffix(pattern string) (is, icann bool) {
+	below, ok := strings.CutPrefix(pattern, "*.")
 	if !ok {
-		return false
+		return false, false
+	}
+	if c, err := addr.Domain(below); err == nil {
+		below = c
 	}
 	s, icann := publicsuffix.PublicSuffix(below)
-	return s == below && (icann || !strings.Contains(below, "."))
+	icann = icann || !strings.Contains(below, ".")
+	// Of some, as compute.amazonaws.com, each name below is a suffix itself.
+	under, _ := publicsuffix.PublicSuffix("x." + below)
+	return s == below || under == "x."+below, icann
+}
+
+// anybodys tells a pattern below which strangers have names.
+func anybodys(pattern string) bool {
+	is, _ := suffix(pattern)
+	return is
 }
 
 // wideClaims tells front ends that could be anybody: whoever may claim an
@@ -98,7 +88,7 @@ func (r *Relay) wideClaims(srv *smtpserver.Server) error {
 	var errs []error
 	for setting, prefixes := range map[string][]netip.Prefix{"XClientFrom": srv.XClientFrom, "ProxyFrom": srv.ProxyFrom} {
 		for _, p := range prefixes {
-			if p.IsValid() && tooWide(unmapPrefix(p)) {
+			if p.IsValid() && tooWide(p) {
 				errs = append(errs, fmt.Errorf("policy: the server's %s %v lets a large part of the internet claim any address: that would be an open relay", setting, p))
 			}
 		}
@@ -106,16 +96,29 @@ func (r *Relay) wideClaims(srv *smtpserver.Server) error {
 	return errors.Join(errs...)
 }
 
-// wideDomains tells accepted domains that are half the world.
+// wideDomains tells accepted domains that are half the world. What a directory
+// knows all recipients of may have any name.
 func (r *Relay) wideDomains() error {
 	if r.Domains == nil || r.DangerouslyRelayForEveryone {
 		return nil
 	}
 	var errs []error
 	for _, d := range r.Domains.below {
-		if suffix(d.Name) && d.Directory == nil {
-			errs = append(errs, fmt.Errorf("policy: accepted domain %q stands for all domains below a public suffix: that would be an open relay", d.Name))
+		if registrable(d.Name) && !d.closed() {
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q stands for all domains below a public suffix, and no Directory knows all of its recipients: that would be an open relay", d.Name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// registrable tells a pattern below which everybody can register a domain.
+func registrable(pattern string) bool {
+	is, icann := suffix(pattern)
+	return is && icann
+}
+
+// closed says that mail for the domain goes only to whom the Directory knows,
+// and to the CatchAll.
+func (d *Domain) closed() bool {
+	return d.Directory != nil && (d.Kind == Authoritative || d.Kind == InternalRelay && d.CatchAll != "")
 }
