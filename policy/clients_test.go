@@ -172,6 +172,24 @@ func TestCertificates(t *testing.T) {
 			talkOn(t, tls.Client(c, shown), tryToRelay+tt.want)
 		})
 	}
+	// A front end's own certificate says nothing of the client that it speaks
+	// for.
+	t.Run("behind a front end", func(t *testing.T) {
+		r := &Relay{Grants: []Grant{
+			{To: Clients{Everyone: true}, Rights: Submit},
+			{To: Clients{CertificateKeys: []string{hex.EncodeToString(key[:])}}, Rights: AcceptAnyRecipient},
+		}}
+		conf := selfSigned(t)
+		conf.ClientAuth = tls.RequestClientCert
+		srv := serve(t, &smtpserver.Server{TLSConfig: conf, TLSMode: smtpserver.TLSImplicit, Agents: []smtpserver.Agent{r.Agent()},
+			XClientFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+		c, err := srv.Dial(neighbour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		front := tls.Client(c, &tls.Config{InsecureSkipVerify: true, Certificates: mine.Certificates})
+		talkOn(t, front, tryToRelay+"250\nC: RSET\nS: 250\nC: XCLIENT ADDR=192.0.2.1"+tryToRelay+"550 5.7.1")
+	})
 }
 
 // A setting that is wrong is named, and holds fewer clients, never more.
@@ -281,4 +299,14 @@ func TestBypassMessageSizeLimit(t *testing.T) {
 			C: MAIL FROM:<> SIZE=2000
 			S: `+want)
 	}
+	// A front end's own rights are not those of the client that it speaks for.
+	srv.XClientFrom = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	srv.Talk(t, neighbour, `
+		S: 220
+		C: XCLIENT ADDR=192.0.2.1
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<> SIZE=2000
+		S: 552`)
 }

@@ -37,6 +37,7 @@ func (s *Session) cmdXCLIENT(arg string) error {
 	}
 	s.reset()
 	s.helo, s.esmtp, s.identity, s.state = c.helo, false, c.login, connected
+	s.forgetPeer()
 	if v := s.admit(); v != nil {
 		s.refuse(v)
 		return errClosing
@@ -46,6 +47,18 @@ func (s *Session) cmdXCLIENT(arg string) error {
 	}
 	s.greet()
 	return nil
+}
+
+// forgetPeer takes from the session what belonged to the front end itself:
+// what agents have allowed it, and the certificate that it showed, which says
+// nothing of the client. The connection stays encrypted.
+func (s *Session) forgetPeer() {
+	s.maxSize, s.stray, s.discardAll = s.lim.MessageSize, s.srv.StrayBytes, false
+	if s.tls != nil {
+		state := *s.tls
+		state.PeerCertificates, state.VerifiedChains = nil, nil
+		s.tls = &state
+	}
 }
 
 type xclient struct {
