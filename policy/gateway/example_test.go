@@ -1,0 +1,81 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A relay that runs until it gets SIGTERM. SIGHUP gives it a new server, with
+// a certificate read anew or other agents, and drops nobody.
+func Example() {
+	q := &queue.Queue{Store: &memory.Store{}, Deliverer: discard{}}
+	newServer := func() *smtpserver.Server {
+		srv := &smtpserver.Server{Hostname: "relay.example.com"}
+		gate := &policy.Gate{Domains: []policy.Domain{{Name: "example.com"}}, Queue: q}
+		if err := gate.Install(srv); err != nil {
+			panic(err)
+		}
+		return srv
+	}
+	door := &gateway.Door{Server: newServer(), Address: "127.0.0.1:0"}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	relay := &gateway.Gateway{
+		Doors: []*gateway.Door{door},
+		Queue: q,
+		Tasks: []func(context.Context) error{func(ctx context.Context) error {
+			for {
+				select {
+				case <-hup:
+					door.Replace(newServer())
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		}},
+		Closers: []io.Closer{}, // the Router, the Store, protocol logs
+		Logger:  slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: shown})),
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	syscall.Kill(os.Getpid(), syscall.SIGTERM) // for this example, at once
+	if err := relay.Run(ctx); err != nil {
+		panic(err)
+	}
+	// Output:
+	// level=INFO msg=listening connector=""
+	// level=INFO msg=stopping
+}
+
+// shown leaves out what differs from run to run.
+func shown(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey || a.Key == "address" {
+		return slog.Attr{}
+	}
+	return a
+}
+
+type discard struct{}
+
+func (discard) Route(context.Context, *queue.Message, *queue.Recipient) (queue.NextHop, error) {
+	return queue.NextHop{}, nil
+}
+
+func (discard) Deliver(_ context.Context, _ queue.NextHop, _ *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	results := make([]queue.Result, len(rcpts))
+	for i := range results {
+		results[i].Outcome = queue.Success
+	}
+	return results
+}

@@ -1,0 +1,349 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// A relay in memory, for example.com. Its deliverer takes as long as it is
+// told to.
+type relay struct {
+	gateway.Gateway
+	door *smtptest.Listener
+	slow time.Duration // of an attempt
+
+	mu        sync.Mutex // guards what follows
+	log       bytes.Buffer
+	delivered []string
+	closed    []string
+	ended     chan error
+}
+
+func newRelay(t *testing.T) *relay {
+	r := &relay{door: smtptest.NewListener(), ended: make(chan error, 1)}
+	r.Queue = &queue.Queue{Store: &memory.Store{}, Deliverer: r, Hostname: "relay.example.com"}
+	r.Doors = []*gateway.Door{{Server: r.server(t, "relay.example.com"), Listener: r.door}}
+	r.Closers = []io.Closer{r.closer("router"), r.closer("store")}
+	r.Logger = slog.New(slog.NewTextHandler(r, nil))
+	return r
+}
+
+func (r *relay) server(t *testing.T, hostname string) *smtpserver.Server {
+	t.Helper()
+	srv := &smtpserver.Server{Hostname: hostname}
+	gate := &policy.Gate{Domains: []policy.Domain{{Name: "example.com"}}, Queue: r.Queue}
+	if err := gate.Install(srv); err != nil {
+		t.Fatal(err)
+	}
+	return srv
+}
+
+// run runs the relay; stop ends it and returns how it has ended.
+func (r *relay) run(t *testing.T) (stop func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { r.ended <- r.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-r.ended
+	}
+}
+
+func (r *relay) dial(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := r.door.Dial("192.0.2.1:1025")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (r *relay) Write(line []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.Write(line)
+}
+
+func (r *relay) logged() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.String()
+}
+
+type closer func() error
+
+func (c closer) Close() error { return c() }
+
+func (r *relay) closer(name string) closer {
+	return func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.closed = append(r.closed, name)
+		return nil
+	}
+}
+
+func (r *relay) Route(context.Context, *queue.Message, *queue.Recipient) (queue.NextHop, error) {
+	return queue.NextHop{Destination: "mail.example.com"}, nil
+}
+
+func (r *relay) Deliver(ctx context.Context, _ queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	outcome := queue.Success
+	select {
+	case <-time.After(r.slow):
+	case <-ctx.Done():
+		outcome = queue.Deferred
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	results := make([]queue.Result, len(rcpts))
+	for i := range results {
+		if results[i].Outcome = outcome; outcome == queue.Success {
+			r.delivered = append(r.delivered, rcpts[i].Addr)
+		}
+	}
+	return results
+}
+
+const envelope = `
+	S: 220 relay.example.com
+	C: EHLO client.example
+	S: 250
+	C: MAIL FROM:<someone@example.net>
+	S: 250
+	C: RCPT TO:<alice@example.com>
+	S: 250
+	C: DATA
+	S: 354
+	C: Subject: x
+	C:
+`
+
+// What a session has in hand when the end comes is taken over, and what the
+// queue has in hand is delivered; then the rest is closed, in order.
+func TestTheEndLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		r.slow = 5 * time.Second
+		stop := r.run(t)
+		c := smtptest.TalkOn(t, r.dial(t), envelope)
+		done := make(chan error)
+		go func() { done <- stop() }()
+		synctest.Wait() // the end has begun
+		smtptest.TalkOn(t, c, "C: the rest\nC: .\nS: 250\nS: 421\n")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := fmt.Sprint(r.delivered, r.closed); got != "[alice@example.com] [router store]" {
+			t.Errorf("delivered and closed: %s", got)
+		}
+		if log := r.logged(); strings.Contains(log, "WARN") || !strings.Contains(log, "listening") {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+// A session that does not come to its end is cut when two thirds of the time
+// are over, and the queue has the rest.
+func TestTheEndIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		stop := r.run(t)
+		c := smtptest.TalkOn(t, r.dial(t), envelope+"C: and there it hangs\n")
+		defer c.Close()
+		r.slow = 25 * time.Second
+		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com")}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 25*time.Second {
+			t.Errorf("the end took %v: 20s for the session, 25s for the attempt", took)
+		}
+		if got := fmt.Sprint(r.delivered); got != "[bob@example.com]" {
+			t.Errorf("delivered %s", got)
+		}
+		if !strings.Contains(r.logged(), "WARN") {
+			t.Errorf("log:\n%s", r.logged())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // the attempt takes too long, too
+		r := newRelay(t)
+		r.Grace, r.slow = 6*time.Second, time.Hour
+		stop := r.run(t)
+		m := &queue.Message{Recipients: queue.Rcpt("bob@example.com")}
+		if err := r.Queue.Submit(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := stop(); err != nil || time.Since(began) != 6*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if kept, err := r.Queue.Message(t.Context(), m.ID); err != nil || kept.Recipients[0].Status != queue.Waiting {
+			t.Errorf("the message is not in the store any more: %+v, %v", kept, err)
+		}
+	})
+}
+
+func TestTasks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		var heeded bool
+		r.Tasks = []func(context.Context) error{
+			func(context.Context) error { return nil }, // has done its work
+			func(ctx context.Context) error { <-ctx.Done(); heeded = true; return ctx.Err() },
+		}
+		stop := r.run(t)
+		synctest.Wait()
+		select {
+		case err := <-r.ended:
+			t.Fatalf("ended: %v", err)
+		default:
+		}
+		if err := stop(); err != nil || !heeded {
+			t.Errorf("%v, heeded %v", err, heeded)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		broken := errors.New("broken")
+		r.Tasks = []func(context.Context) error{
+			func(ctx context.Context) error { <-ctx.Done(); return nil },
+			func(context.Context) error { time.Sleep(time.Minute); return broken },
+		}
+		r.run(t)
+		if err := <-r.ended; !errors.Is(err, broken) || len(r.closed) != 2 {
+			t.Errorf("%v, closed %v", err, r.closed)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		release := make(chan struct{})
+		r.Tasks = []func(context.Context) error{func(context.Context) error { <-release; return nil }}
+		began, stop := time.Now(), r.run(t)
+		if err := stop(); err == nil || time.Since(began) != 30*time.Second {
+			t.Errorf("a task that does not end: %v after %v", err, time.Since(began))
+		}
+		close(release)
+	})
+}
+
+// What ends unasked ends the relay, and says why.
+func TestASocketThatBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		r.run(t)
+		synctest.Wait()
+		r.door.Close()
+		if err := <-r.ended; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestListening(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	r := newRelay(t)
+	first := &gateway.Door{Server: r.server(t, "a"), Address: "127.0.0.1:0"}
+	r.Doors = []*gateway.Door{first, {Server: r.server(t, "b"), Address: taken.Addr().String()}}
+	if err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
+		t.Errorf("%v", err)
+	}
+	if _, err := first.Listener.Accept(); !errors.Is(err, net.ErrClosed) || len(r.closed) != 2 {
+		t.Errorf("the first socket: %v; closed %v", err, r.closed)
+	}
+	r = newRelay(t)
+	r.Doors = []*gateway.Door{{Address: "127.0.0.1:0"}}
+	if err := r.Run(t.Context()); err == nil {
+		t.Error("a door without a server was opened")
+	}
+}
+
+// Another server takes over: who is there stays with the old one, and nobody
+// is turned away.
+func TestReplace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		early := r.Doors[0]
+		early.Replace(r.server(t, "zero.example.com")) // before it runs
+		stop := r.run(t)
+		old := smtptest.TalkOn(t, r.dial(t), "S: 220 zero.example.com\n")
+		for i := range 5 {
+			var clients sync.WaitGroup
+			for range 20 {
+				clients.Go(func() { smtptest.TalkOn(t, r.dial(t), "S: 220\nC: QUIT\nS: 221\n").Close() })
+			}
+			r.Doors[0].Replace(r.server(t, fmt.Sprintf("mx%d.example.com", i)))
+			clients.Wait()
+		}
+		smtptest.TalkOn(t, r.dial(t), "S: 220 mx4.example.com\nC: QUIT\nS: 221\n").Close()
+		smtptest.TalkOn(t, old, "C: EHLO client.example\nS: 250 zero.example.com\nC: QUIT\nS: 221\n").Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		r.Doors[0].Replace(r.server(t, "late.example.com")) // has no effect
+	})
+}
+
+func TestTracking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, dir := newRelay(t), t.TempDir()
+		r.Tracking = &tracking.Log{Dir: dir}
+		stop := r.run(t)
+		smtptest.TalkOn(t, r.dial(t), envelope+"C: .\nS: 250\nC: QUIT\nS: 221\n").Close()
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		events := ""
+		for e, err := range tracking.Search(dir, tracking.Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			events += e.Event + " "
+		}
+		if events != "RECEIVE SEND " {
+			t.Errorf("events: %s", events)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // mail goes on without
+		r, dir := newRelay(t), filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(dir, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.Tracking = &tracking.Log{Dir: dir}
+		stop := r.run(t)
+		for range 2 {
+			smtptest.TalkOn(t, r.dial(t), envelope+"C: .\nS: 250\nC: QUIT\nS: 221\n").Close()
+			synctest.Wait()
+		}
+		if err := stop(); err != nil || len(r.delivered) != 2 || !strings.Contains(r.logged(), "no more message tracking") {
+			t.Errorf("%v; delivered %v; log:\n%s", err, r.delivered, r.logged())
+		}
+	})
+}
