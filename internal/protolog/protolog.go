@@ -52,7 +52,7 @@ const maxField = 4096
 
 // Append adds the event as one line to b.
 func (e *Event) Append(b []byte) []byte {
-	b = e.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = AppendTime(b, e.Time)
 	b = appendField(append(b, ','), e.Connector)
 	b = appendField(append(b, ','), e.Session)
 	b = strconv.AppendInt(append(b, ','), int64(e.Sequence), 10)
@@ -64,14 +64,18 @@ func (e *Event) Append(b []byte) []byte {
 	return append(b, '\n')
 }
 
+// AppendTime adds t in UTC and to the millisecond, as in
+// 2026-11-21T12:00:00.000Z.
+func AppendTime(b []byte, t time.Time) []byte {
+	b = t.UTC().AppendFormat(b, time.RFC3339) // a layout that package time need not interpret
+	ms := t.Nanosecond() / 1e6
+	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}
+
 // appendField writes s such that nothing in it can end the field or the line:
 // control characters and what is not UTF-8 become \xNN or \uNNNN.
 func appendField(b []byte, s string) []byte {
-	plain := len(s) <= maxField
-	for i := 0; plain && i < len(s); i++ {
-		plain = s[i] >= ' ' && s[i] < 0x7f && s[i] != ',' && s[i] != '"' && s[i] != '\\'
-	}
-	if plain {
+	if len(s) <= maxField && isPlain(s) {
 		return append(b, s...)
 	}
 	const hex = "0123456789ABCDEF"
@@ -101,6 +105,24 @@ func appendField(b []byte, s string) []byte {
 	}
 	return append(b, '"')
 }
+
+// isPlain says whether s can stand in a field as it is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if !plain[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// plain are the bytes that mean nothing to a reader of the log.
+var plain = func() (p [256]bool) {
+	for c := byte(' '); c < 0x7f; c++ {
+		p[c] = c != ',' && c != '"' && c != '\\'
+	}
+	return p
+}()
 
 // Writer writes events to an io.Writer. It is safe for concurrent use. Lines
 // are gathered for up to a second, so that a busy server does not make a

@@ -3,10 +3,13 @@ package tracking_test
 import (
 	"context"
 	"encoding/csv"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,6 +194,77 @@ func TestDamagedLine(t *testing.T) {
 	if lines != 2 || errs != 1 {
 		t.Errorf("%d lines, %d errors", lines, errs)
 	}
+}
+
+// Lines are gathered, but not for long; when the subscription ends, none is
+// left behind, and they stand in the order of their events.
+func TestGathering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
+		events := q.Subscribe(0)
+		dir := filepath.Join(t.TempDir(), "log")
+		written := make(chan error)
+		go func() { written <- (&tracking.Log{Dir: dir}).Write(events) }()
+		var want []string
+		submit := func() {
+			to := fmt.Sprintf("bob%d@example.net", len(want))
+			if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt(to)}); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, "RECEIVE "+to)
+		}
+		submit()
+		submit()
+		synctest.Wait()
+		if _, err := os.Stat(dir); err == nil {
+			t.Error("written at once")
+		}
+		<-time.After(100 * time.Millisecond)
+		synctest.Wait()
+		if got := found(t, dir, tracking.Filter{}); !slices.Equal(got, want) {
+			t.Errorf("after 100 ms: %q\nwant %q", got, want)
+		}
+		for range 1000 { // more than what is gathered at most
+			submit()
+		}
+		synctest.Wait()
+		if got := found(t, dir, tracking.Filter{}); len(got) < 500 {
+			t.Errorf("%d lines of %d are written before their time", len(got), len(want))
+		}
+		events.Close()
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+		if got := found(t, dir, tracking.Filter{}); !slices.Equal(got, want) {
+			t.Errorf("in the end: %q\nwant %q", got, want)
+		}
+	})
+}
+
+// A log that cannot be written ends, and the queue goes on.
+func TestUnwritable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
+		events := q.Subscribe(1)
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		written := make(chan error)
+		go func() { written <- (&tracking.Log{Dir: filepath.Join(file, "log")}).Write(events) }()
+		submit := func() {
+			if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net")}); err != nil {
+				t.Error(err)
+			}
+		}
+		submit()
+		if err := <-written; !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("Write: %v", err)
+		}
+		for range 10 {
+			submit()
+		}
+	})
 }
 
 // What was lost before it could be written is counted in its place.

@@ -1,0 +1,199 @@
+package tracking
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/bridgehead-mail/bridgehead/internal/protolog"
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// The columns, in their order.
+const (
+	dateTime = iota
+	clientIP
+	clientHostname
+	serverIP
+	serverHostname
+	sourceContext
+	connectorID
+	eventSource
+	eventID
+	internalMessageID
+	messageID
+	recipientAddress
+	recipientStatus
+	totalBytes
+	recipientCount
+	relatedRecipientAddress
+	reference
+	messageSubject
+	senderAddress
+	returnPath
+	messageInfo
+	directionality
+)
+
+// columns are their names.
+var columns = [...]string{
+	"date-time", "client-ip", "client-hostname", "server-ip", "server-hostname", "source-context", "connector-id",
+	"source", "event-id", "internal-message-id", "message-id", "recipient-address", "recipient-status", "total-bytes",
+	"recipient-count", "related-recipient-address", "reference", "message-subject", "sender-address", "return-path",
+	"message-info", "directionality",
+}
+
+// A record is a line, column by column.
+type record [len(columns)]string
+
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// record makes the line of an event.
+func (l *Log) record(e *queue.Event) record {
+	to, status := make([]string, 0, 8), make([]string, 0, 8)
+	for i := range e.Recipients {
+		to = append(to, e.Recipients[i].Addr)
+		status = append(status, e.Recipients[i].Reply)
+	}
+	r := record{
+		dateTime:                string(protolog.AppendTime(nil, e.Time)),
+		eventSource:             source(e),
+		eventID:                 e.Kind.String(),
+		internalMessageID:       e.ID,
+		messageID:               e.MessageID,
+		recipientAddress:        strings.Join(to, ";"),
+		recipientStatus:         strings.Trim(strings.Join(status, ";"), ";"),
+		relatedRecipientAddress: e.Related,
+		reference:               e.Reference,
+		sourceContext:           e.Text,
+		messageInfo:             info(e),
+	}
+	if e.ID != "" {
+		r[totalBytes] = strconv.FormatInt(e.Size, 10)
+		r[recipientCount] = strconv.Itoa(len(e.Recipients))
+		r[senderAddress] = e.From
+		r[returnPath] = "<" + e.From + ">"
+		r[directionality] = "Incoming"
+		if e.Origin.Identity != "" || e.System {
+			r[directionality] = "Originating"
+		}
+		if !l.NoSubject {
+			r[messageSubject] = e.Subject
+		}
+	}
+	if e.Kind == queue.EventReceive {
+		r[clientIP], r[clientHostname] = e.Origin.ClientAddr, e.Origin.ClientHelo
+		r[serverHostname], r[connectorID] = l.Hostname, e.Origin.Connector
+	} else {
+		r[clientHostname] = l.Hostname
+		r[serverIP], r[serverHostname], r[connectorID] = e.Addr, e.Host, e.Hop.Connector
+	}
+	return r
+}
+
+// source is the part of the relay that the event comes from.
+func source(e *queue.Event) string {
+	switch e.Kind {
+	case queue.EventReceive:
+		if e.System {
+			return "DSN"
+		}
+		if e.Origin.Protocol != "" {
+			return "SMTP"
+		}
+		return strings.ToUpper(e.Origin.Connector)
+	case queue.EventSend, queue.EventDefer, queue.EventFail, queue.EventThrottle:
+		if e.Host != "" {
+			return "SMTP"
+		}
+		return "ROUTING"
+	case queue.EventDSN, queue.EventBadMail, queue.EventSuppressed:
+		return "DSN"
+	case queue.EventRedirect, queue.EventResubmit, queue.EventOperation:
+		return "ADMIN"
+	}
+	return "QUEUE"
+}
+
+// info has what no column of its own has.
+func info(e *queue.Event) string {
+	var room [128]byte
+	b := room[:0]
+	add := func(key, value string) {
+		if len(b) > 0 {
+			b = append(b, "; "...)
+		}
+		b = append(append(append(b, key...), '='), value...)
+	}
+	if n := e.Number(); n > 0 {
+		add("event", strconv.Itoa(n))
+	}
+	if e.Hop.Destination != "" {
+		add("queue", e.Hop.Destination)
+	}
+	if e.TLS != "" {
+		add("tls", e.TLS)
+	}
+	if e.Took > 0 {
+		add("took", e.Took.Round(time.Millisecond).String())
+	}
+	if e.Kind != queue.EventReceive && !e.Received.IsZero() {
+		add("received", string(protolog.AppendTime(nil, e.Received)))
+	}
+	return string(b)
+}
+
+// append adds the record as a line of comma-separated values to b.
+func (r *record) append(b []byte) []byte {
+	for i, field := range r {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendField(b, field)
+	}
+	return append(b, '\n')
+}
+
+// appendField writes a field as encoding/csv does, on one line.
+func appendField(b []byte, s string) []byte {
+	if isPlain(s) {
+		return append(b, s...)
+	}
+	s = oneLine(s)
+	first, _ := utf8.DecodeRuneInString(s)
+	if s == `\.` || unicode.IsSpace(first) || strings.ContainsAny(s, `,"`) {
+		s = `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+	}
+	return append(b, s...)
+}
+
+// isPlain says whether s can stand in a line as it is, as nearly all do.
+func isPlain(s string) bool {
+	if len(s) > maxField || s != "" && (s[0] == ' ' || s[0] == '\\') {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == ',' || c == '"' {
+			return false
+		}
+	}
+	return true
+}
+
+// maxField bounds a column, in bytes.
+const maxField = 8 << 10
+
+// oneLine keeps a line of the log on one line.
+func oneLine(s string) string {
+	if len(s) > maxField {
+		s = strings.ToValidUTF8(s[:maxField], "")
+	}
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return ' '
+		}
+		return c
+	}, s)
+}
