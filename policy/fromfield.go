@@ -8,13 +8,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// maxFromAddresses bounds how many authors of a message are looked at.
-const maxFromAddresses = 100
-
 // authors are the addresses in the From fields of a header, all of them where
 // there are several. Strangers write what they like, and mail programs show
 // what they can: from a field that is no list of addresses (RFC 5322, 3.6.2)
-// everything is taken that could pass for one.
+// everything is taken that could pass for one. The server's limit on headers
+// bounds how many there are; one that is left out for their number would be the
+// one that counts.
 func authors(h *smtpserver.Header) []string {
 	var all []string
 	for _, value := range h.Values("From") {
@@ -28,9 +27,6 @@ func authors(h *smtpserver.Header) []string {
 		}
 		if err != nil {
 			all = append(all, anyAddresses(value)...)
-		}
-		if len(all) > maxFromAddresses {
-			return all[:maxFromAddresses]
 		}
 	}
 	return all
@@ -60,7 +56,7 @@ func plainAuthor(value string) string {
 // anyAddresses are all "local@domain" in a text, without regard to syntax.
 func anyAddresses(text string) []string {
 	var found []string
-	for at := 0; len(found) <= maxFromAddresses; at++ {
+	for at := 0; ; at++ {
 		i := strings.IndexByte(text[at:], '@')
 		if i < 0 {
 			break

@@ -14,7 +14,8 @@ import (
 // SendAs holds authenticated clients to the senders that are theirs, in the
 // reverse-path and the From field (RFC 6409, 6.1): 550 5.7.1. Sessions with
 // the right AcceptAnySender are free of it. The null reverse-path is
-// everybody's: reports have it.
+// everybody's: reports have it. Nobody may write in the name of more than 100
+// authors at once.
 type SendAs struct {
 	// Owns says whether the identity may use the sender. An error makes the
 	// client come again (451 4.3.0). Nil owns nothing.
@@ -22,6 +23,9 @@ type SendAs struct {
 	// EnvelopeOnly does not look at the From field.
 	EnvelopeOnly bool
 }
+
+// maxSendAs bounds how many senders of one message Owns is asked about.
+const maxSendAs = 100
 
 var (
 	errSendAs     = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send as this sender"}
@@ -39,7 +43,11 @@ func (p *SendAs) Agent() smtpserver.Agent {
 		}}
 	if !p.EnvelopeOnly {
 		a.EndOfHeaders = func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-			for _, from := range authors(&m.Header) {
+			all := authors(&m.Header)
+			if len(all) > maxSendAs && s.Identity() != "" {
+				return errSendAs
+			}
+			for _, from := range all {
 				if err := p.judge(ctx, s, from); err != nil {
 					return err
 				}

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,9 @@ func TestSpoofing(t *testing.T) {
 		"From: <alice@example.com> <x@example.net>":      refused,
 		"From: x@example.net <alice@example.com":         refused,
 		"From: alice@example.com.":                       refused,
+		"From: alice@example.com。":                       refused, // a full stop is one in every script
+		"From: alice@example。com":                        refused,
+		"From: alice@ｅｘample.com":                        refused,
 		"From: <@x.example:alice@example.com>":           refused, // a source route
 		"From: \"alice\"@example.com":                    refused,
 		"From: friends: alice@example.com;":              refused,
@@ -113,6 +117,32 @@ func TestSpoofing(t *testing.T) {
 		C: MAIL FROM:<alice@example.com>
 		S: 250
 	`)
+}
+
+// However many others stand before it, an author is not overlooked.
+func TestManyAuthors(t *testing.T) {
+	crowd := "From: x0@example.net"
+	for i := 1; i < 150; i++ {
+		crowd += fmt.Sprintf(",\n x%d@example.net", i)
+	}
+	ds := mustDomains(t, Domain{Name: "example.com"})
+	spoof := serveAgents(t, (&Spoofing{Domains: ds}).Agent())
+	filter := serveAgents(t, (&SenderFilter{Addresses: []string{"alice@example.com"}}).Agent())
+	asked := 0
+	users := servePasswords(t, (&SendAs{Owns: func(_ context.Context, _, sender string) (bool, error) {
+		asked++
+		return sender != "alice@example.com", nil
+	}}).Agent())
+	const login = "C: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\nC: MAIL"
+	for _, last := range []string{",\n alice@example.com", "\nFrom: alice@example.com", ",\n y@ <alice@example.com"} {
+		spoof.Talk(t, stranger, mailHeader("x@example.net", crowd+last, "550 5.7.1"))
+		filter.Talk(t, stranger, mailHeader("x@example.net", crowd+last, "554 5.1.0"))
+		users.Talk(t, stranger, strings.Replace(mailHeader("x@example.net", crowd+last, "550 5.7.1"), "C: MAIL", login, 1))
+	}
+	spoof.Talk(t, stranger, mailHeader("x@example.net", crowd, "250"))
+	if most := 3 * (maxSendAs + 1); asked > most {
+		t.Errorf("the directory was asked %d times about three messages, want at most %d", asked, most)
+	}
 }
 
 // A service outside may be granted our senders, and a verified message keeps
@@ -274,7 +304,7 @@ func FuzzAuthors(f *testing.F) {
 		if h.Prepend("From: "+s+"\r\n") != nil {
 			return
 		}
-		if n := len(authors(&h)); n > maxFromAddresses {
+		if n := len(authors(&h)); n > len(s) {
 			t.Errorf("%q: %d authors", s, n)
 		}
 		for _, a := range anyAddresses(s) {

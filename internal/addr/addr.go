@@ -58,6 +58,7 @@ func Domain(domain string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("domain %q: %w", domain, err)
 	}
+	a = strings.TrimSuffix(a, ".") // a full stop of another script is one now
 	if len(a) > 255 { // RFC 5321, 4.5.3.1.2
 		return "", fmt.Errorf("domain %q: %w", domain, errLong)
 	}

@@ -22,6 +22,8 @@ func TestDomain(t *testing.T) {
 		{"example.org", "example.org"},
 		{"EXAMPLE.org.", "example.org"},
 		{"bücher.example", "xn--bcher-kva.example"},
+		{"bücher。example。", "xn--bcher-kva.example"},
+		{"example。org。", "example.org"},
 		{"BÜCHER.example", "xn--bcher-kva.example"},
 		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
 		{"_dmarc.example.org", "_dmarc.example.org"},
