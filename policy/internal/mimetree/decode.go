@@ -27,7 +27,7 @@ func (a *alphabet) Read(b []byte) (int, error) {
 		n, err := a.r.Read(b)
 		kept := b[:0]
 		for _, c := range b[:n] {
-			if 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '=' {
+			if inAlphabet(c) {
 				kept = append(kept, c)
 			}
 		}
@@ -35,4 +35,8 @@ func (a *alphabet) Read(b []byte) (int, error) {
 			return len(kept), err
 		}
 	}
+}
+
+func inAlphabet(c byte) bool {
+	return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '='
 }

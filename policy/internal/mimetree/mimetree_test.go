@@ -103,6 +103,27 @@ func TestNamesInEveryForm(t *testing.T) {
 		{"Content-Disposition: inline\r\nContent-Disposition: attachment; filename=evil.exe", "evil.exe"},
 		{`Content-Disposition: attachment; filename="ok.txt"; filename="evil.exe"`, "evil.exe"},
 		{`Content-Disposition: attachment; filename="ev\il.exe`, "evil.exe"},
+		// What fools a reader of one's own fools nobody else.
+		{`Content-Disposition: attachment; filename*=utf-8''%zz.ex%65`, "%zz.exe"},
+		{`Content-Disposition: attachment; filename*0*=utf-8''evil.ex%6; filename*1*=5`, "evil.exe"},
+		{`Content-Disposition: attachment; filename*0=evil; filename*2=.exe`, "evil.exe"},
+		{`Content-Disposition: attachment; filename*1=evil; filename*2=.exe`, "evil.exe"},
+		{`Content-Disposition: attachment; filename*0=ok.txt; filename*0=evil.exe`, "evil.exe"},
+		{`Content-Disposition: attachment; filename*=iso-2022-kr''evil.exe`, "evil.exe"},
+		{`Content-Disposition: attachment; filename *=utf-8''evil.exe`, "evil.exe"},
+		{`Content-Disposition: attachment; filename(a;b=c)="evil.exe"`, "evil.exe"},
+		{`Content-Disposition: attachment; (a=b) filename=evil.exe`, "evil.exe"},
+		{`Content-Disposition: attachment; filename=(c (d))"evil.exe"`, "evil.exe"},
+		{`Content-Disposition: attachment; filename=evil.exe (c)`, "evil.exe"},
+		{`Content-Disposition: attachment; filename=evil.exe x`, "evil.exe"},
+		{`Content-Disposition: attachment; filename=report (1).exe`, "report (1).exe"},
+		{`Content-Disposition: attachment; filename="evil".exe`, "evil.exe"},
+		{`Content-Type: application/x; name="=?utf-8?b?ZXZpbC5leGU?="`, "evil.exe"},
+		{`Content-Type: application/x; name="=?utf-8*en?q?evil?=.exe"`, "evil.exe"},
+		{`Content-Type: application/x; name="=?x-unknown?q?evil.ex=65?="`, "evil.exe"},
+		{`Content-Type: application/x; name="=?iso-2022-kr?q?evil.exe?="`, "evil.exe"},
+		{`Content-Type: application/x; name="=?utf-8?q?evil.?= =?utf-8?q?exe?="`, "evil.exe"},
+		{`Content-Type: application/x; name="=?utf-8?q?=evil.exe?="`, "=evil.exe"},
 		{"CONTENT-DISPOSITION : attachment;\r\n\tFileName=\"evil\r\n .exe\"", "evil .exe"},
 	} {
 		parts, err := Parse(content.Of([]byte(c.header+"\r\n\r\nx")), Limits{})
@@ -113,6 +134,125 @@ func TestNamesInEveryForm(t *testing.T) {
 			t.Errorf("%s: names %q, want %q", c.header, n, c.want)
 		}
 	}
+}
+
+// Where readers of mail may see other parts than these, Unclear says so.
+func TestUnclear(t *testing.T) {
+	for header, want := range map[string]string{
+		"Content-Type: text/plain":                                                               "",
+		"Content-Type: text/plain\r\nContent-Type: TEXT/plain":                                   "",
+		"Content-Type: text/plain\r\nContent-Type: text/html":                                    "",
+		"Content-Type: text/plain\r\nContent-Type: multipart/mixed; boundary=b":                  "media type",
+		"Content-Type: multipart/mixed; boundary=b\r\nContent-Type: text/plain":                  "media type",
+		"Content-Type: text/plain\r\nContent-Type: message/rfc822":                               "media type",
+		"Content-Type: multipart/mixed; boundary=b\r\nContent-Type: multipart/mixed; boundary=b": "",
+		"Content-Type: multipart/mixed; boundary=b\r\nContent-Type: multipart/mixed; boundary=c": "boundary",
+		"Content-Type: multipart/mixed; boundary=b; boundary=c":                                  "boundary",
+		"Content-Type: multipart/mixed; boundary=b c":                                            "boundary",
+		"Content-Type: multipart/mixed; boundary=b (c)":                                          "boundary",
+		"Content-Type: multipart/mixed; boundary=\"b (c)\"":                                      "",
+		"Content-Type: (x) multipart/mixed; boundary=b":                                          "",
+		"Content-Type: multipart/mixed":                                                          "boundary",
+		"Content-Type: multipart/mixed; boundary=" + strings.Repeat("b", 1001):                   "boundary",
+		"Content-Type: multipart/mixed; boundary*0=b; boundary*1=c":                              "",
+		"Content-Type: multipart/mixed; boundary*0=b; boundary=c":                                "boundary",
+		"Content-Type: multipart/mixed; boundary*0=b; boundary*2=c":                              "boundary",
+		"Content-Type: text/plain" + strings.Repeat("; a=b", 101):                                "header",
+		strings.Repeat("Content-Type: text/plain\r\n", 11) + "Subject: x":                        "header",
+		"Content-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: base64":                   "transfer encoding",
+		"Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: BASE64 (x)":             "",
+		"Content-Transfer-Encoding: x-uuencode":                                                  "",
+		"Content-Transfer-Encoding: x-uuencode\r\nContent-Type: text/plain; name=a.zip":          "transfer encoding",
+	} {
+		parts, err := Parse(content.Of([]byte(header+"\r\n\r\nx")), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := parts[0].Unclear(); got != want {
+			t.Errorf("%.80s: %q, want %q", header, got, want)
+		}
+	}
+}
+
+func TestBoundaryInTheFormOfRFC2231(t *testing.T) {
+	parts, err := Parse(content.Of([]byte("Content-Type: multipart/mixed; boundary*0*=us-ascii''b%63; boundary*1=d\r\n\r\n--bcd\r\nContent-Type: a/b\r\n\r\n--bcd--")), Limits{})
+	if err != nil || len(parts) != 2 || parts[1].Type != "a/b" {
+		t.Errorf("%+v, %v", parts, err)
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for _, name := range []string{
+		"evil.exe", "EVIL.EXE", "evil.exe.", "evil.exe ..", "evil.exe \x00", "evil.exe .\x00", "evil.exe\x00.txt", `C:\dir\evil.exe`,
+		"dir/evil.exe/", "evil.exe::$DATA", "evil.exe:x", `evil.exe"`, "evil.exe\u00a0", "evil.exe\u200b", "ev\u202eil.exe",
+		"e\x01vil.exe", "evil.\nexe", strings.Repeat("x", 70000) + ".exe",
+	} {
+		if !Match("*.Exe", name) {
+			t.Errorf("%.40q does not match", name)
+		}
+	}
+	for _, name := range []string{"", "exe", "evil.exe.txt", "evil_exe", "e:vil.txt"} {
+		if Match("*.exe", name) {
+			t.Errorf("%q matches", name)
+		}
+	}
+	if !Match("invoice*", "Invoice"+strings.Repeat("x", 70000)) {
+		t.Error("a long name's beginning does not match")
+	}
+}
+
+func TestDecodeWords(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                    "",
+		"plain =? text ?=":    "plain =? text ?=",
+		"a =?utf-8?q?b_c?= d": "a b c d",
+		"=?utf-8?b?w6Q=?=":    "ä",
+		"=?utf-8?B?w6Q?=":     "ä",
+		"=?utf-8?b?w6QA?=":    "ä\x00",
+		"=?utf-8?b?w6Qx1?=":   "ä1",
+		"=?iso-8859-1?Q?=E4?= =?iso-8859-1?Q?=F6?= x": "äö x",
+		"=?utf-8?x?b?=": "=?utf-8?x?b?=",
+		"=?utf-8?q?b":   "=?utf-8?q?b",
+		"=?utf-8?q??=":  "",
+	} {
+		if got := DecodeWords(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}
+
+// What takes twice as long to read takes about twice as long: names, words
+// and parameters of messages that were made to be slow. It is a number to
+// look at, not a test that a slow machine could fail.
+func BenchmarkHostileHeaders(b *testing.B) {
+	for name, header := range map[string]string{
+		"params":   "Content-Type: a/b" + strings.Repeat("; name*=x", 6000),
+		"fields":   strings.Repeat("Content-Type: a/b; name*=x; name=y\r\n", 1500),
+		"comments": "Content-Type: a/b" + strings.Repeat("(", 60000),
+		"words":    "Content-Type: a/b; name=\"" + strings.Repeat("=?a?q?", 10000) + "\"",
+	} {
+		c := content.Of([]byte(header + "\r\n\r\nx"))
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(c.Size())
+			for b.Loop() {
+				parts, err := Parse(c, Limits{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				parts[0].Names()
+			}
+		})
+	}
+}
+
+func FuzzDecodeWords(f *testing.F) {
+	f.Add("=?utf-8?q?a?= =?x?b?YQ?=")
+	f.Add("=?a*b?Q?=zz_?")
+	f.Fuzz(func(t *testing.T, s string) {
+		if got := DecodeWords(s); len(got) > 4*len(s) || !strings.Contains(s, "=?") && got != s {
+			t.Errorf("%q: %q", s, got)
+		}
+	})
 }
 
 func TestLimits(t *testing.T) {

@@ -2,20 +2,25 @@ package mimetree
 
 import (
 	"bytes"
-	"io"
-	"mime"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-
-	"golang.org/x/text/encoding/htmlindex"
 )
 
 // A field is a value with parameters: Content-Type and its like.
 type field struct {
 	value  string // lower case
 	params []param
+	cut    bool // there are more
+}
+
+// get is the first parameter of that name that is not empty.
+func (f *field) get(key string) string {
+	for _, q := range f.params {
+		if q.key == key && q.value != "" {
+			return q.value
+		}
+	}
+	return ""
 }
 
 // Fields cuts a raw header into its fields, each with its folding.
@@ -63,11 +68,16 @@ func (p *Part) read(digest bool) {
 		}
 		switch name = bytes.TrimRight(name[8:], " \t"); {
 		case bytes.EqualFold(name, []byte("Type")):
-			p.types = append(p.types, parseValue(unfold(value)))
+			p.types = p.addField(p.types, value)
 		case bytes.EqualFold(name, []byte("Disposition")):
-			p.dispositions = append(p.dispositions, parseValue(unfold(value)))
-		case bytes.EqualFold(name, []byte("Transfer-Encoding")) && p.Encoding == "":
-			p.Encoding = parseValue(unfold(value)).value
+			p.dispositions = p.addField(p.dispositions, value)
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			e := parseValue(unfold(value)).value
+			if p.Encoding != "" && e != p.Encoding {
+				p.unclear = "transfer encoding"
+			} else {
+				p.Encoding = e
+			}
 		}
 	}
 	if len(p.types) > 0 && p.types[0].value != "" {
@@ -76,6 +86,58 @@ func (p *Part) read(digest bool) {
 	if len(p.dispositions) > 0 {
 		p.Disposition = p.dispositions[0].value
 	}
+	if p.unclear == "" {
+		p.unclear = p.doubt()
+	}
+}
+
+func (p *Part) addField(fs []field, value []byte) []field {
+	if len(fs) == maxFields {
+		p.unclear = "header"
+		return fs
+	}
+	return append(fs, parseValue(unfold(value)))
+}
+
+// Unclear says in a word or two what of the part readers of mail may take in
+// ways that lead to other parts or other bytes than are seen here; "" where
+// all is well. It is for those who must not miss anything.
+func (p *Part) Unclear() string { return p.unclear }
+
+// doubt looks for what would make Unclear.
+func (p *Part) doubt() string {
+	for _, fs := range [...][]field{p.types, p.dispositions} {
+		for i := range fs {
+			if fs[i].cut {
+				return "header"
+			}
+		}
+	}
+	b := p.boundary()
+	for i := range p.types {
+		f := &p.types[i]
+		multipart := strings.HasPrefix(f.value, "multipart/")
+		switch {
+		case f.value != p.types[0].value && (multipart || strings.HasPrefix(f.value, "message/") || !p.Leaf()):
+			return "media type"
+		case multipart && (b == "" || len(b) > maxBoundary):
+			return "boundary"
+		}
+		for _, q := range f.params {
+			other := q.key == "boundary" && (strings.TrimRight(q.value, " \t") != b || q.other != "")
+			if multipart && (other || strings.HasPrefix(q.key, "boundary*") && !slices.Equal(extended(f.params, "boundary"), []string{b})) {
+				return "boundary"
+			}
+		}
+	}
+	switch p.Encoding {
+	case "", "7bit", "8bit", "binary", "7-bit", "8-bit", "base64", "quoted-printable":
+		return ""
+	}
+	if strings.HasPrefix(p.Type, "text/") && len(p.Names()) == 0 {
+		return ""
+	}
+	return "transfer encoding"
 }
 
 // Types are the media types of all Content-Type fields that the part has.
@@ -91,81 +153,116 @@ func (p *Part) Types() []string {
 
 // Param is a parameter of the part's Content-Type, "" where there is none.
 func (p *Part) Param(name string) string {
-	for _, f := range p.types {
-		for _, q := range f.params {
-			if q.key == name {
-				return q.value
-			}
+	for i := range p.types {
+		if v := p.types[i].get(name); v != "" {
+			return v
 		}
 	}
 	return ""
 }
 
-// Names are all file names that a reader of the mail may see in the part:
-// filename and name, plain, in encoded-words, and in the form of RFC 2231.
-func (p *Part) Names() []string {
-	var names []string
-	add := func(n string) {
-		if n != "" && !slices.Contains(names, n) {
-			names = append(names, n)
+// boundary is that of the field that makes the part a multipart, also in the
+// form of RFC 2231.
+func (p *Part) boundary() string {
+	if len(p.types) == 0 {
+		return ""
+	}
+	f := &p.types[0]
+	b := f.get("boundary")
+	if b == "" {
+		if es := extended(f.params, "boundary"); len(es) > 0 {
+			b = es[0]
 		}
 	}
-	for _, fields := range [...][]field{p.dispositions, p.types} {
-		for _, f := range fields {
-			for _, base := range [...]string{"filename", "name"} {
-				for _, q := range f.params {
-					if q.key == base {
-						add(q.value)
-						add(decodeWords(q.value))
-					}
-				}
-				add(extended(f.params, base))
-			}
-		}
-	}
-	return names
+	return strings.TrimRight(b, " \t")
 }
 
-type param struct{ key, value string }
+// A param is a parameter; other is another reading of its value, where it is
+// not written as it ought to be.
+type param struct{ key, value, other string }
 
-const maxParams = 200
+// maxParams bounds the parameters of a field, maxFields the fields of a kind.
+const (
+	maxParams = 100
+	maxFields = 10
+)
 
 // parseValue reads "value; key=value; ...", with what people write in place of
-// it: no quotes where they are due, comments, empty parameters.
+// it: no quotes where they are due, comments, empty parameters. Where there
+// are parentheses, they may be comments or belong to a value: both readings
+// are there then.
 func parseValue(s string) (f field) {
-	value, s, _ := strings.Cut(s, ";")
-	f.value = strings.ToLower(strings.TrimSpace(cutComment(value)))
-	for len(f.params) < maxParams {
+	plain := withoutComments(s)
+	value, params, _ := strings.Cut(plain, ";")
+	f.value = strings.ToLower(strings.TrimSpace(value))
+	f.addParams(params)
+	if plain != s {
+		_, params, _ = strings.Cut(s, ";")
+		f.addParams(params)
+	}
+	return f
+}
+
+func (f *field) addParams(s string) {
+	for {
 		s = strings.TrimLeft(s, "; \t\r\n")
-		if s == "" {
-			break
-		}
 		i := strings.IndexAny(s, "=;")
 		if i < 0 {
-			break
+			return
 		}
 		if s[i] == ';' {
 			s = s[i:]
 			continue
 		}
-		key := strings.ToLower(strings.TrimSpace(s[:i]))
-		var v string
-		v, s = paramValue(strings.TrimLeft(s[i+1:], " \t\r\n"))
-		f.params = append(f.params, param{key, v})
+		if len(f.params) == maxParams {
+			f.cut = true
+			return
+		}
+		q := param{key: strings.ToLower(strings.Join(strings.Fields(s[:i]), ""))}
+		q.value, q.other, s = paramValue(strings.TrimLeft(s[i+1:], " \t\r\n"))
+		f.params = append(f.params, q)
 	}
-	return f
 }
 
-func cutComment(v string) string {
-	v, _, _ = strings.Cut(v, "(")
-	return v
+// withoutComments takes out comments (RFC 5322, 3.2.2), which nest; one that
+// is not closed is none.
+func withoutComments(s string) string {
+	if strings.IndexByte(s, '(') < 0 {
+		return s
+	}
+	var b strings.Builder
+	depth, start, quoted := 0, 0, false // start of what is to be kept, or of the comment
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			i++
+		case c == '"' && depth == 0:
+			quoted = !quoted
+		case c == '(' && !quoted:
+			if depth++; depth == 1 {
+				b.WriteString(s[start:i])
+				start = i
+			}
+		case c == ')' && depth > 0:
+			if depth--; depth == 0 {
+				start = i + 1
+			}
+		}
+	}
+	return b.String() + s[min(start, len(s)):]
 }
 
-// paramValue reads a quoted string, or all up to the next semicolon.
-func paramValue(s string) (value, rest string) {
+// paramValue reads a quoted string, or all up to the next semicolon. Of what
+// stands without quotes, some readers take the first word only; and what
+// follows a quoted string, some take for a part of it.
+func paramValue(s string) (value, other, rest string) {
 	if !strings.HasPrefix(s, `"`) {
 		value, rest, _ = strings.Cut(s, ";")
-		return strings.TrimSpace(value), rest
+		value = strings.TrimSpace(value)
+		if i := strings.IndexAny(value, " \t("); i >= 0 {
+			other = value[:i]
+		}
+		return value, other, rest
 	}
 	b := make([]byte, 0, 64)
 	i := 1
@@ -178,86 +275,10 @@ func paramValue(s string) (value, rest string) {
 	if i < len(s) {
 		i++
 	}
-	rest = s[i:]
-	if _, after, ok := strings.Cut(rest, ";"); ok {
-		rest = after
-	} else {
-		rest = ""
+	value = string(b)
+	junk, rest, _ := strings.Cut(s[i:], ";")
+	if junk = strings.ReplaceAll(strings.TrimSpace(junk), `"`, ""); junk != "" {
+		other = value + junk
 	}
-	return string(b), rest
-}
-
-// extended puts together a parameter in the form of RFC 2231: key*=, key*0=,
-// key*0*=, ...
-func extended(params []param, base string) string {
-	if !slices.ContainsFunc(params, func(q param) bool { return strings.HasPrefix(q.key, base+"*") }) {
-		return ""
-	}
-	var pieces [maxParams]struct {
-		set, coded bool
-		value      string
-	}
-	for _, q := range params {
-		rest, ok := strings.CutPrefix(q.key, base+"*")
-		if !ok {
-			continue
-		}
-		number, coded := strings.CutSuffix(rest, "*")
-		if rest == "" {
-			number, coded = "0", true
-		}
-		n, err := strconv.Atoi(number)
-		if err != nil || n < 0 || n >= maxParams || pieces[n].set {
-			continue
-		}
-		pieces[n].set, pieces[n].coded, pieces[n].value = true, coded, q.value
-	}
-	var b strings.Builder
-	charset := ""
-	for n := 0; n < maxParams && pieces[n].set; n++ {
-		v := pieces[n].value
-		if pieces[n].coded {
-			if n == 0 {
-				if parts := strings.SplitN(v, "'", 3); len(parts) == 3 {
-					charset, v = parts[0], parts[2]
-				}
-			}
-			if u, err := url.PathUnescape(v); err == nil {
-				v = u
-			}
-		}
-		b.WriteString(v)
-	}
-	return decodeCharset(charset, b.String())
-}
-
-func decodeCharset(charset, s string) string {
-	if e, err := htmlindex.Get(charset); err == nil {
-		if u, err := e.NewDecoder().String(s); err == nil {
-			return u
-		}
-	}
-	return s
-}
-
-// CharsetReader makes UTF-8 of a charset, as mime.WordDecoder wants it.
-func CharsetReader(charset string, r io.Reader) (io.Reader, error) {
-	e, err := htmlindex.Get(charset)
-	if err != nil {
-		return nil, err
-	}
-	return e.NewDecoder().Reader(r), nil
-}
-
-// decodeWords reads encoded-words (RFC 2047), which stand in names although
-// they may not.
-func decodeWords(s string) string {
-	if !strings.Contains(s, "=?") {
-		return s
-	}
-	d := mime.WordDecoder{CharsetReader: CharsetReader}
-	if u, err := d.DecodeHeader(s); err == nil {
-		return u
-	}
-	return s
+	return value, other, rest
 }

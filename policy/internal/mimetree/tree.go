@@ -40,7 +40,8 @@ type Part struct {
 	Encoding    string // Content-Transfer-Encoding, lower case, "" where there is none
 	Disposition string // "attachment", "inline" or "", lower case
 
-	types, dispositions []field // all that there are
+	types, dispositions []field // all that there are, up to maxFields of each
+	unclear             string  // see Unclear
 }
 
 // Leaf says whether the part has no parts of its own.
@@ -52,8 +53,6 @@ func (p *Part) multipart() bool { return strings.HasPrefix(p.Type, "multipart/")
 func (p *Part) encloses() bool {
 	return (p.Type == "message/rfc822" || p.Type == "message/global") && p.Encoding != "base64" && p.Encoding != "quoted-printable"
 }
-
-func (p *Part) boundary() string { return strings.TrimRight(p.Param("boundary"), " \t") }
 
 // A level is a multipart that is open.
 type level struct {
@@ -71,6 +70,10 @@ type parser struct {
 	inHead bool
 	eol    int64 // length of the line end before the line in hand, where it belongs to a delimiter there
 }
+
+// maxBoundary is the longest boundary that is looked for; RFC 2046, 5.1.1 has
+// 70 characters.
+const maxBoundary = 1000
 
 // lineMax is as much of a line as is looked at in a body.
 const lineMax = 4096
@@ -192,7 +195,7 @@ func (p *parser) endOfHeader(at int64) error {
 	part := &p.parts[i]
 	switch {
 	case part.multipart():
-		if b := part.boundary(); len(b) <= 1000 {
+		if b := part.boundary(); len(b) <= maxBoundary {
 			p.levels = append(p.levels, level{delimiter: []byte("--" + b), part: i})
 		}
 	case part.encloses():
