@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"unicode"
 
 	"github.com/gaissmai/bart"
 )
@@ -109,6 +110,20 @@ func ReadNetworks(r io.Reader) (*Networks, error) {
 		return nil, fmt.Errorf("policy: reading networks: %w", err)
 	}
 	return set.networks(), nil
+}
+
+// ParseNetworks reads a list of what [ParseNetwork] reads, separated by commas
+// or white space: "10.1.0.0/16, 192.0.2.7". An empty list is no network.
+func ParseNetworks(list string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for s := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		ps, err := ParseNetwork(s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ps...)
+	}
+	return all, nil
 }
 
 // ParseNetwork reads a network ("192.0.2.0/24"), an address ("192.0.2.1") or

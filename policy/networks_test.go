@@ -87,6 +87,18 @@ func TestParseNetwork(t *testing.T) {
 	}
 }
 
+func TestParseNetworks(t *testing.T) {
+	for in, want := range map[string]string{
+		"10.1.0.0/16, 192.0.2.7,,\n::1": "[10.1.0.0/16 192.0.2.7/32 ::1/128] <nil>",
+		"":                              "[] <nil>",
+		"10.1.0.0/16,here":              `[] policy: network "here": neither an address, nor a prefix, nor a range`,
+	} {
+		if ps, err := ParseNetworks(in); fmt.Sprint(ps, " ", err) != want {
+			t.Errorf("ParseNetworks(%q) = %v %v, want %s", in, ps, err, want)
+		}
+	}
+}
+
 // FuzzParseNetwork: the networks of a range cover its ends, in order and
 // without overlap.
 func FuzzParseNetwork(f *testing.F) {

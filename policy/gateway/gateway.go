@@ -142,8 +142,12 @@ func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup) error {
 	g.late(g.Queue.Shutdown(all))
 	select {
 	case <-gone:
-		return nil
 	case <-all.Done():
+	}
+	select {
+	case <-gone:
+		return nil
+	default:
 		return errors.New("gateway: a task, or an agent in a session, does not heed its context and has not ended")
 	}
 }
