@@ -9,7 +9,8 @@ import (
 
 // A Directory answers whether a recipient exists. It must be safe for
 // concurrent use and bound its own time; an error means that it cannot tell
-// at present, and the client is asked to come again (451 4.3.0).
+// at present, and the client is asked to come again (451 4.3.0). The address is
+// as the client wrote it, in any case of letters, but without needless quotes.
 type Directory interface {
 	Exists(ctx context.Context, address string) (bool, error)
 }
@@ -48,9 +49,9 @@ func Subaddresses(d Directory, separators string) Directory {
 		if ok || err != nil {
 			return ok, err
 		}
-		local, domain := addr.Split(address)
+		local, domain := addr.Split(simplest(address))
 		i := strings.IndexAny(local, separators)
-		if i <= 0 || strings.HasPrefix(local, `"`) {
+		if i <= 0 || strings.HasPrefix(local, `"`) || routed(local[i:]) {
 			return false, nil
 		}
 		user := local[:i]
@@ -77,14 +78,4 @@ func AnyOf(directories ...Directory) Directory {
 		}
 		return false, failed
 	})
-}
-
-// fold is the form in which addresses are compared: in lower case, as
-// mailboxes everywhere are, and with a canonical domain.
-func fold(address string) string {
-	local, domain := addr.Split(address)
-	if domain == "" {
-		return strings.ToLower(address)
-	}
-	return strings.ToLower(local) + "@" + addr.DomainOf(address)
 }

@@ -33,6 +33,9 @@ func TestRecipients(t *testing.T) {
 		"bob@EXAMPLE.com": true, "bob@example.net": false, "bob": false,
 		"JÖRG@xn--bcher-kva.example": true, `"a b"@example.com`: true,
 		"": false, "alice@example.com@x": false,
+		// Quotes that say nothing are not part of the name (RFC 5321, 4.1.2).
+		`"alice"@example.com`: true, `"\al\ice"@example.com`: true, `"a\ b"@example.com`: true,
+		`"bob@example.com"@example.net`: false, `"alice@example.com"`: false, `"alice`: false, `"alice\"@example.com`: false,
 	} {
 		if exists(t, d, address) != want {
 			t.Errorf("%q: %v", address, !want)
@@ -46,7 +49,9 @@ func TestSubaddresses(t *testing.T) {
 		"alice+lists@example.com": true, "alice+a+b@example.com": true, "alice@example.com": true,
 		"bob+x@example.com": true, "bob+x@example.net": false, "c+d@example.com": true, "c+e@example.com": false,
 		"+alice@example.com": false, "mallory+alice@example.com": false, "alice-x@example.com": false,
-		`"alice+x"@example.com`: false, "alice+x": true,
+		`"alice+x"@example.com`: true, "alice+x": true,
+		// What follows the plus is nobody's name: it does not lead further.
+		"alice+x%victim.example@example.com": false, "alice+x!y@example.com": false, `"alice+x@victim.example"@example.com`: false,
 	} {
 		if exists(t, d, address) != want {
 			t.Errorf("%q: %v", address, !want)
@@ -219,7 +224,11 @@ func TestCachedDirectory(t *testing.T) {
 			}
 		}
 		ask("alice@example.com", true, 1)
-		ask("ALICE@Example.com", true, 0)
+		ask("alice@example.com", true, 0)
+		// A directory that minds the case of letters is not made to deny
+		// somebody by asking it for him in capitals.
+		ask("ALICE@Example.com", false, 1)
+		ask("alice@example.com", true, 0)
 		ask("bob@example.com", false, 1)
 		ask("bob@example.com", false, 0)
 		sleep(time.Minute)

@@ -10,7 +10,8 @@ import (
 
 // CachedDirectory remembers what another Directory has answered, asks it once
 // for many clients that want to know the same at the same time, and for a
-// while stands in for it when it is down.
+// while stands in for it when it is down. It remembers what was asked to the
+// letter, since only the other one knows whether the case of letters matters.
 type CachedDirectory struct {
 	// Directory that is asked.
 	Directory Directory
@@ -42,10 +43,9 @@ type directoryAnswer struct {
 
 // Exists implements Directory.
 func (d *CachedDirectory) Exists(ctx context.Context, address string) (bool, error) {
-	key := fold(address)
 	for {
 		d.mu.Lock()
-		a := d.answer(key)
+		a := d.answer(address)
 		if !a.at.IsZero() && time.Since(a.at) < d.life(a) {
 			defer d.mu.Unlock()
 			return a.exists, nil

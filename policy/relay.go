@@ -168,7 +168,7 @@ func (j *relayJudge) admission(ctx context.Context, to string, trusted bool) (ad
 		}
 		return a, errRelay
 	}
-	if strings.EqualFold(local, "postmaster") && !registrable(d.Name) { // RFC 5321, 4.5.1: always there
+	if isPostmaster(local) && !registrable(d.Name) { // RFC 5321, 4.5.1: always there
 		return a, nil
 	}
 	r, err := d.resolve(ctx, a.as)

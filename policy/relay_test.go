@@ -361,6 +361,33 @@ func TestRelayHostsThatAreTooWide(t *testing.T) {
 	}
 }
 
+// A recipient who is written with quotes that he does not need is the same one,
+// for directories that know nothing of quotes too.
+func TestNeedlessQuotes(t *testing.T) {
+	asked := DirectoryFunc(func(_ context.Context, address string) (bool, error) { return address == "alice@example.com", nil })
+	srv, out := install(t, &Gate{
+		Domains:    []Domain{{Name: "example.com", Directory: asked}},
+		Recipients: &RecipientFilter{Internal: []string{"alice@example.com"}, Addresses: []string{"postmaster"}},
+		Networks:   []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+	}, nil)
+	for to, want := range map[string]string{
+		`"alice"@example.com`: "250", `"al\ice"@example.com`: "250", `"postmaster"@example.com`: "250",
+		`"alice "@example.com`: "550 5.1.1", `"alice@example.net"@example.com`: "550 5.1.1",
+		"po\u017ftmaster@example.com": "550 5.1.1", // only the letters of ASCII have no case here
+	} {
+		script := rcptTo("x@example.net", to, want)
+		if strings.Contains(to, "\u017f") {
+			script = strings.Replace(script, "x@example.net>", "x@example.net> SMTPUTF8", 1)
+		}
+		srv.Talk(t, neighbour, script)
+	}
+	for _, to := range []string{`"alice"@example.com`, `"\alice"@example.com`} {
+		srv.Talk(t, stranger, rcptTo("x@example.net", to, "550 5.7.1 Only members"))
+	}
+	srv.Talk(t, stranger, rcptTo("x@example.net", `"POST\master"@example.com`, "550 5.1.1"))
+	out.empty(t)
+}
+
 // <postmaster> is always there in a domain of one's own, but "*.com" is not
 // that: whose postmasters are known the directory says.
 func TestPostmasterOfHalfTheWorld(t *testing.T) {

@@ -60,7 +60,7 @@ func (d *Domain) resolve(ctx context.Context, address string) (resolution, error
 }
 
 func (d *Domain) asks(ctx context.Context, dir Directory, address string) (bool, error) {
-	there, err := dir.Exists(ctx, address)
+	there, err := dir.Exists(ctx, simplest(address))
 	if err != nil {
 		return false, fmt.Errorf("%w: directory of %s: %w", errDirectory, d.Name, err)
 	}

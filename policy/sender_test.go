@@ -35,16 +35,19 @@ func TestSenderFilter(t *testing.T) {
 	}
 	srv := serveAgents(t, f.Agent())
 	for from, refused := range map[string]bool{
-		"":                          true,
-		"spammer@EXAMPLE.net":       true,
-		"someone@example.net":       false,
-		"MAILER-DAEMON@any.example": true,
-		"x@bad.example":             true,
-		"x@sub.bad.example":         false,
-		"x@worse.example":           false,
-		"x@a.b.worse.example":       true,
-		"x@notworse.example":        false,
-		"x@xn--bcher-kva.example":   true,
+		"":                             true,
+		"spammer@EXAMPLE.net":          true,
+		"someone@example.net":          false,
+		"MAILER-DAEMON@any.example":    true,
+		"x@bad.example":                true,
+		"x@sub.bad.example":            false,
+		"x@worse.example":              false,
+		"x@a.b.worse.example":          true,
+		"x@notworse.example":           false,
+		"x@xn--bcher-kva.example":      true,
+		`"spammer"@example.net`:        true,
+		`"mailer\-daemon"@any.example`: true,
+		`"x y"@example.net`:            false,
 	} {
 		want := "250"
 		if refused {
