@@ -53,7 +53,7 @@ type Connector struct {
 	Resolver Resolver
 
 	// Transport carries the mail. Default: SMTP with a smtpclient.Transport
-	// of the connector's own, under the Router's Hostname.
+	// of the connector's own. One without a Hostname has the Router's.
 	Transport Transport
 	// Auth proves our identity to the hosts; nil leaves it to the Transport.
 	Auth smtpclient.Authenticator

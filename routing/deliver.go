@@ -189,7 +189,7 @@ func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *sm
 	}
 	var smart *smtpclient.Destination
 	if len(c.hosts) > 0 {
-		smart = &smtpclient.Destination{Name: c.hostsName, TLS: c.TLS, Auth: c.Auth,
+		smart = &smtpclient.Destination{Name: c.hostsName, Hostname: r.hostname, TLS: c.TLS, Auth: c.Auth,
 			Hosts: func(ctx context.Context) ([]smtpclient.Host, error) {
 				return r.finder(c, smtpPort).smartHosts(ctx, c)
 			}}
@@ -201,7 +201,7 @@ func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *sm
 	if c.Port != 0 {
 		port = uint16(c.Port)
 	}
-	d := &smtpclient.Destination{Name: name, Domain: name, TLS: c.tlsFor(name)}
+	d := &smtpclient.Destination{Name: name, Domain: name, Hostname: r.hostname, TLS: c.tlsFor(name)}
 	if smart == nil {
 		d.Auth = c.Auth
 	}

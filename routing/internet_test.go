@@ -39,6 +39,7 @@ type mailHost struct {
 	mu       sync.Mutex
 	refuse   *smtp.SMTPError // at MAIL
 	sessions int
+	helo     string   // of the last session
 	got      []string // recipients
 	users    []string // who authenticated
 }
@@ -125,9 +126,10 @@ func send(t *testing.T, r *Router, to ...string) []queue.Result {
 	return results
 }
 
-func (h *mailHost) NewSession(*smtp.Conn) (smtp.Session, error) {
+func (h *mailHost) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.helo = c.Hostname()
 	h.sessions++
 	return &hostSession{h: h}, nil
 }
@@ -344,6 +346,9 @@ func TestTheRoutersOwnTransport(t *testing.T) {
 	defer r.Close()
 	if got := send(t, r, "a@example.net")[0]; got.Outcome != queue.Success || h.received() != "a@example.net" {
 		t.Errorf("%+v", got)
+	}
+	if h.helo != "relay.test" { // the transport has no name, the router has
+		t.Errorf("EHLO %s", h.helo)
 	}
 	r.SetTable(table(t, Connector{Name: "d", Spaces: []string{"*"}}))
 	if len(r.own) != 0 || made != "c" {

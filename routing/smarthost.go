@@ -24,8 +24,10 @@ type SmartHost struct {
 	// Preference orders the hosts: those with a higher number are tried when
 	// the ones before are down.
 	Preference int
-	// Weight is the share of the mail among hosts of equal Preference:
-	// 2 gets twice as much as 1. Default 1, at most 1000.
+	// Weight is the share among hosts of equal Preference: 2 gets twice as
+	// much as 1. Default 1, at most 1000. What is shared out is sessions: as
+	// long as one session is enough for all mail, one host gets it, for at most
+	// smtpclient.Transport.MaxMessages or MaxAge.
 	Weight int
 }
 

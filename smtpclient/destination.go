@@ -27,6 +27,8 @@ type Destination struct {
 	TLS *TLSPolicy
 	// Auth overrides Transport.Auth.
 	Auth Authenticator
+	// Hostname is for a Transport that has none.
+	Hostname string
 }
 
 // A Host is one host of a destination.

@@ -142,7 +142,7 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 		return nil, err
 	}
 	c := NewClient(conn, &Config{
-		Hostname: t.Hostname, LMTP: t.LMTP, ForceHELO: t.ForceHELO,
+		Hostname: or(t.Hostname, dst.Hostname), LMTP: t.LMTP, ForceHELO: t.ForceHELO,
 		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients, Send8Bit: t.Send8Bit,
 		ProtocolLog: t.ProtocolLog, Connector: or(t.Name, "smtp"),
 	})

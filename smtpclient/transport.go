@@ -21,7 +21,8 @@ import (
 type Transport struct {
 	// Name of the send connector, in logs. Default "smtp".
 	Name string
-	// Hostname for EHLO, HELO and LHLO. Default os.Hostname.
+	// Hostname for EHLO, HELO and LHLO. Default Destination.Hostname, and
+	// where that is empty os.Hostname.
 	Hostname string
 
 	// LMTP speaks LMTP (RFC 2033) instead of SMTP.
