@@ -195,9 +195,69 @@ func TestFileDirectory(t *testing.T) {
 	if !knows("dave@example.com") {
 		t.Error("does not recover")
 	}
+	// A file in which nobody is left has been cut short, or will be filled in a
+	// moment: that everybody is unknown is not believed.
+	for _, nobody := range []string{"", "# recipients\n", "\n\n"} {
+		write(nobody)
+		if !knows("dave@example.com") {
+			t.Errorf("%q changes the list", nobody)
+		}
+		if err := d.Load(); err == nil || !strings.Contains(err.Error(), "no recipient") {
+			t.Errorf("%q: error %v", nobody, err)
+		}
+		if _, err := (&FileDirectory{Path: path}).Exists(t.Context(), "dave@example.com"); err == nil {
+			t.Errorf("%q says no", nobody)
+		}
+	}
+	// What other systems write: a mark of its encoding before the first line,
+	// and line ends of their own. # is a letter within a name.
+	write("\ufeffalice\r\nc#@example.com # the language\r\nbob\t# not here\r\n")
+	if !knows("alice@example.com") || !knows("c#@example.com") || knows("c@example.com") || !knows("bob@example.com") {
+		t.Error("the list is another")
+	}
 	small := &FileDirectory{Path: path, MaxSize: 3}
 	if err := small.Load(); err == nil || !strings.Contains(err.Error(), "MaxSize") {
 		t.Errorf("beyond MaxSize: %v", err)
+	}
+}
+
+// A file that is being written to is left alone until it rests.
+func TestFileDirectoryInTheMaking(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "recipients")
+	began := time.Now()
+	write := func(text string, at time.Duration) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, began.Add(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := &FileDirectory{Path: path}
+	knows := func(address string, at time.Duration) bool {
+		t.Helper()
+		names, err := d.list(began.Add(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return inAddressSet(names, address)
+	}
+	write("alice\nbob\n", 0)
+	if !knows("bob", time.Second) { // there is no former one to rely on
+		t.Error("not read at once")
+	}
+	write("alice\n", 10*time.Second) // and bob in a moment
+	if !knows("bob", 12*time.Second) {
+		t.Error("half a file is believed")
+	}
+	write("alice\nbob\ncarol\n", 13*time.Second)
+	if !knows("bob", 18*time.Second) || !knows("carol", 18*time.Second) {
+		t.Error("not read when it rested")
+	}
+	write("dave\n", time.Hour) // its clock is ahead of ours
+	if !knows("dave", 30*time.Second) {
+		t.Error("not read")
 	}
 }
 

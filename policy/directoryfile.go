@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -15,17 +16,19 @@ import (
 )
 
 // FileDirectory is a Directory in a text file, one recipient a line, as a
-// local part or a whole address; what follows # is a remark. It is read anew
-// when the file has changed, at most once in Interval. A new file that cannot
-// be read, or has a line that is no address, leaves the former list in force;
-// without a former list nobody can be told from somebody, and mail waits.
+// local part or a whole address; what follows # at the start of a word is a
+// remark. It is read anew when the file has changed, and has not changed any
+// more for Interval. A new file that cannot be read, has a line that is no
+// address, or names nobody at all, leaves the former list in force; without a
+// former list nobody can be told from somebody, and mail waits.
 //
 // Replace the file by renaming another over it, so that no half of one is
 // ever read.
 type FileDirectory struct {
 	// Path of the file.
 	Path string
-	// Interval between looks at the file. Default 5 s.
+	// Interval between looks at the file, and how long a file must rest before
+	// it takes the place of a former one. Default 5 s.
 	Interval time.Duration
 	// MaxSize of the file in bytes. Default 256 MiB.
 	MaxSize int64
@@ -65,7 +68,7 @@ func (d *FileDirectory) Exists(_ context.Context, address string) (bool, error) 
 func (d *FileDirectory) Load() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.look(time.Now())
+	d.look(time.Now(), 0)
 	return d.failed
 }
 
@@ -76,7 +79,11 @@ func (d *FileDirectory) list(now time.Time) (map[string]bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.looked.IsZero() || now.Sub(d.looked) >= interval {
-		d.look(now)
+		rest := interval
+		if d.names == nil {
+			rest = 0 // better now than no list
+		}
+		d.look(now, rest)
 	}
 	if d.names == nil {
 		return nil, d.failed
@@ -84,9 +91,9 @@ func (d *FileDirectory) list(now time.Time) (map[string]bool, error) {
 	return d.names, nil
 }
 
-// look reads the file if it has changed. Called with mu held. Where there is a
-// list already, mu is released meanwhile, and others use that one.
-func (d *FileDirectory) look(now time.Time) {
+// look reads the file if it has changed, and rests. Called with mu held. Where
+// there is a list already, mu is released meanwhile, and others use that one.
+func (d *FileDirectory) look(now time.Time, rest time.Duration) {
 	if d.reading {
 		return
 	}
@@ -97,7 +104,7 @@ func (d *FileDirectory) look(now time.Time) {
 		d.reading = true
 		d.mu.Unlock()
 	}
-	names, state, err := d.changed(before)
+	names, state, err := d.changed(before, now.Add(-rest), now)
 	if release {
 		d.mu.Lock()
 		d.reading = false
@@ -113,19 +120,21 @@ func (d *FileDirectory) look(now time.Time) {
 	d.tell(len(names), names != nil, err)
 }
 
-// changed reads the file, unless it is the one of before.
-func (d *FileDirectory) changed(before fileState) (map[string]bool, fileState, error) {
+// changed reads the file, unless it is the one of before or was written to
+// between since and now.
+func (d *FileDirectory) changed(before fileState, since, now time.Time) (map[string]bool, fileState, error) {
 	info, err := os.Stat(d.Path)
 	if err != nil {
 		return nil, before, err
 	}
-	state := fileState{info.Size(), info.ModTime(), info}
-	if state.same(before) {
+	at := info.ModTime()
+	if stateOf(info).same(before) || at.After(since) && !at.After(now) {
 		return nil, before, nil
 	}
-	names, err := d.read(info.Size())
-	return names, state, err
+	return d.read()
 }
+
+func stateOf(info fs.FileInfo) fileState { return fileState{info.Size(), info.ModTime(), info} }
 
 func (d *FileDirectory) tell(recipients int, read bool, err error) {
 	switch {
@@ -137,26 +146,46 @@ func (d *FileDirectory) tell(recipients int, read bool, err error) {
 	}
 }
 
-func (d *FileDirectory) read(size int64) (map[string]bool, error) {
+func (d *FileDirectory) read() (map[string]bool, fileState, error) {
+	f, err := os.Open(d.Path)
+	if err != nil {
+		return nil, fileState{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fileState{}, err
+	}
 	most := d.MaxSize
 	if most <= 0 {
 		most = 256 << 20
 	}
-	if size > most {
-		return nil, fmt.Errorf("%s: %d bytes are more than MaxSize, %d", d.Path, size, most)
+	if info.Size() > most {
+		return nil, fileState{}, fmt.Errorf("%s: %d bytes are more than MaxSize, %d", d.Path, info.Size(), most)
 	}
-	f, err := os.Open(d.Path)
+	names, err := d.parse(io.LimitReader(f, most))
 	if err != nil {
-		return nil, err
+		return nil, fileState{}, err
 	}
-	defer f.Close()
+	if later, err := f.Stat(); err != nil || !stateOf(later).same(stateOf(info)) {
+		return nil, fileState{}, fmt.Errorf("%s: changed while it was read", d.Path)
+	}
+	return names, stateOf(info), nil
+}
+
+// parse reads the list. That it names nobody is no list: a file that was cut
+// short, or is not written yet, would refuse everybody's mail.
+func (d *FileDirectory) parse(r io.Reader) (map[string]bool, error) {
 	names := make(map[string]bool)
-	lines := bufio.NewScanner(f) // refuses lines of more than 64 KiB
+	lines := bufio.NewScanner(r) // refuses lines of more than 64 KiB
 	no := 0
 	for lines.Scan() {
 		no++
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		if text = strings.TrimSpace(text); text == "" {
+		text := lines.Text()
+		if no == 1 {
+			text = strings.TrimPrefix(text, "\ufeff") // a byte order mark
+		}
+		if text = withoutRemark(text); text == "" {
 			continue
 		}
 		whole := text
@@ -171,5 +200,20 @@ func (d *FileDirectory) read(size int64) (map[string]bool, error) {
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("%s: line %d: %w", d.Path, no+1, err)
 	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s: there is no recipient in it", d.Path)
+	}
 	return names, nil
+}
+
+// withoutRemark cuts a line at a # that begins a word: within one it is a
+// letter of a name (RFC 5321, 4.1.2).
+func withoutRemark(line string) string {
+	for i := range len(line) {
+		if line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
+			line = line[:i]
+			break
+		}
+	}
+	return strings.TrimSpace(line)
 }
