@@ -6,11 +6,12 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
-	"path"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -20,37 +21,23 @@ var (
 	errTooBig     = errors.New("archive is beyond the limits")
 )
 
-// inside looks at the first bytes of a part and, where they are those of an
-// archive, at the names in it.
-func (a *Attachments) inside(c smtpserver.Content, p *mimetree.Part, names []string) (string, error) {
-	body := p.Open(c)
-	head := make([]byte, tarMagic+5)
-	n, err := io.ReadFull(body, head)
-	head = head[:n]
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF && !strings.HasPrefix(p.Type, "text/") && !a.AllowUnreadable {
-		// Others may decode what cannot be decoded here.
-		return called(names, p.Type) + " (cannot be decoded)", nil
-	}
-	if t := programType(head); t != "" && a.typeMatches(t) {
-		return called(names, t), nil
-	}
-	kind := archiveKind(head)
-	if a.SkipArchives || kind == "" {
-		return "", nil
-	}
-	l := &look{a: a, bytes: orDefault(a.ArchiveSize, 32<<20), entries: int(orDefault(int64(a.ArchiveEntries), 1000)), depth: int(orDefault(int64(a.ArchiveDepth), 3))}
-	var name string
-	if err == nil || err == io.ErrUnexpectedEOF {
-		name, err = l.archive(kind, io.MultiReader(bytes.NewReader(head), body), l.depth)
-	}
-	if name != "" {
-		return called(names, kind) + ": " + name, nil
-	}
-	if err != nil && !a.AllowUnreadable {
-		return called(names, kind) + " (" + err.Error() + ")", nil
-	}
-	return "", nil
+// A look goes through one message, within what it has left.
+type look struct {
+	a       *Attachments
+	ctx     context.Context
+	slots   chan struct{}
+	inSlot  bool
+	bytes   int64 // of the message
+	entries int   // of the attachment
+	depth   int   // of encoded messages in the message
 }
+
+func (a *Attachments) look(ctx context.Context, slots chan struct{}) *look {
+	return &look{a: a, ctx: ctx, slots: slots, bytes: orDefault(a.ArchiveSize, 64<<20), depth: a.maxDepth()}
+}
+
+func (a *Attachments) maxEntries() int { return int(orDefault(int64(a.ArchiveEntries), 1000)) }
+func (a *Attachments) maxDepth() int   { return int(orDefault(int64(a.ArchiveDepth), 3)) }
 
 func orDefault(n, def int64) int64 {
 	if n <= 0 {
@@ -59,89 +46,145 @@ func orDefault(n, def int64) int64 {
 	return n
 }
 
-func programType(head []byte) string {
-	switch {
-	case bytes.HasPrefix(head, []byte("MZ")):
-		return "application/x-msdownload"
-	case bytes.HasPrefix(head, []byte("\x7fELF")):
-		return "application/x-executable"
+// enter waits until the message may be unpacked; leave lets others.
+func (l *look) enter() error {
+	if l.inSlot {
+		return nil
 	}
-	return ""
-}
-
-const tarMagic = 257 // offset of "ustar"
-
-func archiveKind(head []byte) string {
-	switch {
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
-		return "zip archive"
-	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		return "gzip archive"
-	case len(head) >= tarMagic+5 && string(head[tarMagic:tarMagic+5]) == "ustar":
-		return "tar archive"
+	select {
+	case l.slots <- struct{}{}:
+		l.inSlot = true
+		return nil
+	case <-l.ctx.Done():
+		return l.ctx.Err()
 	}
-	return ""
 }
 
-// A look goes through one attachment, within what it has left.
-type look struct {
-	a       *Attachments
-	bytes   int64
-	entries int
-	depth   int
+func (l *look) leave() {
+	if l.inSlot {
+		<-l.slots
+	}
 }
 
-// archive returns the first name in an archive that is not allowed.
-func (l *look) archive(kind string, r io.Reader, depth int) (string, error) {
+// inside looks at the first bytes of a part and, where they are those of an
+// archive, at the names in it.
+func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (string, error) {
+	if strings.HasPrefix(p.Type, "message/") && p.Encoding != "" {
+		return l.encoded(c, p, names)
+	}
+	body := p.Open(c)
+	head := make([]byte, headLen)
+	n, err := io.ReadFull(body, head)
+	head = head[:n]
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	text := strings.HasPrefix(p.Type, "text/") && len(names) == 0
+	if err != nil && !text && !l.a.AllowUnreadable {
+		// Others may decode what cannot be decoded here.
+		return called(names, p.Type) + " (cannot be decoded)", nil
+	}
+	if t := programType(head); t != "" && l.a.typeMatches(t) {
+		return called(names, t), nil
+	}
+	kind := archiveKind(head, names, p.Type)
+	if err != nil || l.a.SkipArchives || kind == "" {
+		return "", nil
+	}
+	if err := l.enter(); err != nil {
+		return "", err
+	}
+	l.entries = l.a.maxEntries()
+	name, err := l.archive(kind, names, io.MultiReader(bytes.NewReader(head), body), l.a.maxDepth())
+	if name != "" {
+		return called(names, kind) + ": " + name, nil
+	}
+	if err != nil && !l.a.AllowUnreadable {
+		return called(names, kind) + " (" + err.Error() + ")", nil
+	}
+	return "", nil
+}
+
+// encoded looks into a message that has a transfer encoding. RFC 2046, 5.2.1
+// does not allow that; readers decode it all the same.
+func (l *look) encoded(c smtpserver.Content, p *mimetree.Part, names []string) (string, error) {
+	if err := l.enter(); err != nil {
+		return "", err
+	}
+	if l.depth == 0 {
+		return l.unreadable(names, p.Type, errTooBig)
+	}
+	data, err := io.ReadAll(&metered{p.Open(c), l})
+	if err != nil {
+		return l.unreadable(names, p.Type, err)
+	}
+	inner := content.Of(data)
+	parts, err := mimetree.Parse(inner, mimetree.Limits{})
+	if err != nil {
+		return l.unreadable(names, p.Type, err)
+	}
+	l.depth--
+	defer func() { l.depth++ }()
+	for i := range parts {
+		if name, err := l.forbidden(inner, &parts[i]); name != "" || err != nil {
+			return name, err
+		}
+	}
+	return "", nil
+}
+
+func (l *look) unreadable(names []string, mediaType string, err error) (string, error) {
+	if l.a.AllowUnreadable {
+		return "", nil
+	}
+	return called(names, mediaType) + " (" + err.Error() + ")", nil
+}
+
+// archive returns the first name in an archive that is not allowed. names are
+// its own.
+func (l *look) archive(kind string, names []string, r io.Reader, depth int) (string, error) {
 	if depth == 0 {
 		return "", errTooBig
 	}
 	switch kind {
-	case "zip archive":
+	case zipKind:
 		return l.zip(r, depth)
-	case "gzip archive":
-		return l.gzip(r, depth)
+	case gzipKind:
+		return l.gzip(r, names, depth)
 	default:
 		return l.tar(r, depth)
 	}
 }
 
-// entry looks at one name, and into what it names.
-func (l *look) entry(name string, open func() io.Reader, depth int) (string, error) {
+// entry looks at one file and its names, and into it.
+func (l *look) entry(names []string, open func() io.Reader, depth int) (string, error) {
 	if l.entries--; l.entries < 0 {
 		return "", errTooBig
 	}
-	if l.a.nameMatches(name) {
-		return name, nil
+	for _, n := range names {
+		if l.a.nameMatches(n) {
+			return n, nil
+		}
 	}
 	r := open()
 	if r == nil {
-		if likeArchive(name) {
-			return "", errUnreadable
+		if archiveKind(nil, names, "") != "" {
+			return "", errUnreadable // it has names that cannot be seen
 		}
 		return "", nil
 	}
-	b := bufio.NewReaderSize(&metered{r, l}, 512)
-	head, err := b.Peek(tarMagic + 5)
+	b := bufio.NewReaderSize(&metered{r, l}, headLen)
+	head, err := b.Peek(headLen)
 	if t := programType(head); t != "" && l.a.typeMatches(t) {
-		return name, nil
+		return called(names, t), nil
 	}
-	if kind := archiveKind(head); kind != "" {
-		return l.archive(kind, b, depth-1)
+	if kind := archiveKind(head, names, ""); kind != "" {
+		return l.archive(kind, names, b, depth-1)
 	}
 	if err != nil && err != io.EOF {
 		return "", err
 	}
 	return "", nil
-}
-
-// likeArchive says whether a name promises more names, which cannot be seen.
-func likeArchive(name string) bool {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".zip", ".gz", ".tgz", ".tar", ".jar":
-		return true
-	}
-	return false
 }
 
 // metered takes what is read from the look's bytes.
@@ -154,17 +197,28 @@ func (m *metered) Read(b []byte) (int, error) {
 	if m.l.bytes <= 0 {
 		return 0, errTooBig
 	}
+	if err := m.l.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := m.r.Read(b[:min(int64(len(b)), m.l.bytes)])
 	m.l.bytes -= int64(n)
 	return n, err
 }
 
-func (l *look) gzip(r io.Reader, depth int) (string, error) {
+// gzip has the name that it was given, and the one that it will be unpacked
+// to.
+func (l *look) gzip(r io.Reader, names []string, depth int) (string, error) {
 	z, err := gzip.NewReader(&metered{r, l})
 	if err != nil {
 		return "", errUnreadable
 	}
-	return l.entry(z.Name, func() io.Reader { return z }, depth)
+	inner := []string{z.Name}
+	for _, n := range names {
+		if n, ok := strings.CutSuffix(strings.ToLower(n), ".gz"); ok {
+			inner = append(inner, n)
+		}
+	}
+	return l.entry(inner, func() io.Reader { return z }, depth)
 }
 
 func (l *look) tar(r io.Reader, depth int) (string, error) {
@@ -179,7 +233,7 @@ func (l *look) tar(r io.Reader, depth int) (string, error) {
 		case err != nil:
 			return "", errUnreadable
 		}
-		if name, err := l.entry(h.Name, func() io.Reader { return t }, depth); name != "" || err != nil {
+		if name, err := l.entry([]string{h.Name}, func() io.Reader { return t }, depth); name != "" || err != nil {
 			return name, err
 		}
 	}
@@ -196,11 +250,18 @@ func (l *look) zip(r io.Reader, depth int) (string, error) {
 	}
 	for _, e := range entries {
 		open := func() io.Reader { return e.open(data) }
-		if name, err := l.entry(e.name, open, depth); name != "" || err != nil {
+		if name, err := l.entry(e.names, open, depth); name != "" || err != nil {
 			return name, err
 		}
-		if local := e.localName(data); local != e.name && l.a.nameMatches(local) {
-			return local, nil
+	}
+	// Others may go by another directory, or by none.
+	names, err := zipNames(data, 8*l.a.maxEntries())
+	if err != nil {
+		return "", err
+	}
+	for _, n := range names {
+		if l.a.nameMatches(n) {
+			return n, nil
 		}
 	}
 	return "", nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"runtime"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -17,13 +18,14 @@ import (
 // strips those attachments. Its zero value looks for none.
 //
 // It reads MIME (RFC 2045 and 2231), also in enclosed messages, and zip, tar
-// and gzip archives. It does not look into uuencoded text, winmail.dat, RAR and
-// 7z archives: refuse those by their names, and fragments by the type
-// message/partial.
+// and gzip archives. It does not look into uuencoded text, winmail.dat, RAR,
+// 7z, bzip2, xz and cabinet archives and disk images: refuse those by their
+// names, and fragments by the type message/partial.
 type Attachments struct {
 	// Names are patterns of path.Match for file names: "*.exe", "invoice*.js".
-	// Upper and lower case are the same, and so are names with dots or
-	// spaces at the end.
+	// Upper and lower case are the same, and so are names with what file
+	// systems do not keep: dots, spaces and quotes at the end, control
+	// characters, folders, what follows a NUL or a colon.
 	Names []string
 	// Types are media types: "application/x-msdownload", "video/*". A
 	// program is found by its first bytes too, whatever type it claims:
@@ -40,14 +42,18 @@ type Attachments struct {
 	// SkipArchives does not look into archives.
 	SkipArchives bool
 	// AllowUnreadable lets pass what cannot be looked into: archives that are
-	// damaged or beyond the limits, messages with more than 1000 parts or 30
-	// levels. Otherwise these count as not allowed.
+	// damaged, beyond the limits, or none in spite of their names; messages
+	// with more than 1000 parts or 30 levels; and parts that readers of mail
+	// may take in several ways (two boundaries, two transfer encodings, ...).
+	// Otherwise these count as not allowed.
 	AllowUnreadable bool
-	// ArchiveSize bounds the bytes of one attachment that are unpacked in
-	// memory, those of archives within it included. Default 32 MiB.
+	// ArchiveSize bounds the bytes of one message's archives that are read and
+	// unpacked, those of archives within them included. Default 64 MiB. It is
+	// done in memory, for no more messages at a time than there are
+	// processors; others wait.
 	ArchiveSize int64
 	// ArchiveEntries and ArchiveDepth bound the names in an attachment and the
-	// levels of archives in archives. Defaults 1000 and 3.
+	// levels of archives and encoded messages in it. Defaults 1000 and 3.
 	ArchiveEntries, ArchiveDepth int
 }
 
@@ -73,8 +79,9 @@ func (a *Attachments) Validate() error {
 
 // Agent judges at the end of data.
 func (a *Attachments) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "attachment filter", EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
-		return a.judge(m)
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	return smtpserver.Agent{Name: "attachment filter", EndOfData: func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
+		return a.judge(ctx, m, slots)
 	}}
 }
 
@@ -84,7 +91,8 @@ type finding struct {
 	name string // for people
 }
 
-func (a *Attachments) judge(m *smtpserver.Message) error {
+// judge looks into archives while it has one of slots.
+func (a *Attachments) judge(ctx context.Context, m *smtpserver.Message, slots chan struct{}) error {
 	if len(a.Names) == 0 && len(a.Types) == 0 {
 		return nil
 	}
@@ -94,14 +102,20 @@ func (a *Attachments) judge(m *smtpserver.Message) error {
 		if a.AllowUnreadable {
 			return nil
 		}
-		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be looked into"}
+		return errComplex
 	}
 	if err != nil {
 		return err
 	}
+	l := a.look(ctx, slots)
+	defer l.leave()
 	var found []finding
 	for i := range parts {
-		name, err := a.forbidden(c, &parts[i])
+		p := &parts[i]
+		if i == 0 && p.Unclear() != "" && !a.AllowUnreadable {
+			return refusal("message (unclear " + p.Unclear() + ")") // not to be stripped: all would be lost
+		}
+		name, err := l.forbidden(c, p)
 		if err != nil {
 			return err
 		}
@@ -119,39 +133,37 @@ func (a *Attachments) judge(m *smtpserver.Message) error {
 	return a.strip(m, parts, found)
 }
 
+var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be looked into"}
+
 func refusal(name string) error {
 	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: fmt.Sprintf("Attachment %q is not allowed here", ascii(name))}
 }
 
 // forbidden returns what to call the part if it is not allowed.
-func (a *Attachments) forbidden(c smtpserver.Content, p *mimetree.Part) (string, error) {
+func (l *look) forbidden(c smtpserver.Content, p *mimetree.Part) (string, error) {
 	names := p.Names()
 	for _, n := range names {
-		if a.nameMatches(n) {
+		if l.a.nameMatches(n) {
 			return n, nil
 		}
 	}
 	for _, t := range p.Types() {
-		if a.typeMatches(t) {
+		if l.a.typeMatches(t) {
 			return called(names, t), nil
 		}
+	}
+	if u := p.Unclear(); u != "" && !l.a.AllowUnreadable {
+		return called(names, p.Type) + " (unclear " + u + ")", nil
 	}
 	if !p.Leaf() {
 		return "", nil
 	}
-	return a.inside(c, p, names)
+	return l.inside(c, p, names)
 }
 
 func (a *Attachments) nameMatches(name string) bool {
-	name = strings.ToLower(strings.TrimRight(strings.ReplaceAll(name, `\`, "/"), ". /\t"))
-	name = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, path.Base(name))
 	for _, pattern := range a.Names {
-		if ok, _ := path.Match(strings.ToLower(pattern), name); ok { // Validate has seen the pattern
+		if mimetree.Match(pattern, name) { // Validate has seen the pattern
 			return true
 		}
 	}

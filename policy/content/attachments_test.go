@@ -6,11 +6,16 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
 	"strings"
 	"testing"
 
+	inner "github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 func zipped(fs ...string) string {
@@ -56,6 +61,87 @@ func attachment(name, data string) string {
 }
 
 var a = &content.Attachments{Names: []string{"*.exe", "*.js"}, Types: []string{"application/x-msdownload", "application/x-evil"}}
+
+// v7 makes a tar archive one of before POSIX: without the magic number.
+func v7(s string) string {
+	b := []byte(s)
+	for i := 257; i < 265; i++ {
+		b[i] = 0
+	}
+	sum := 0
+	for i, c := range b[:512] {
+		if 148 <= i && i < 156 {
+			c = ' '
+		}
+		sum += int(c)
+	}
+	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return string(b)
+}
+
+// unicodePath gives a file in a zip archive another name in an extra field.
+func unicodePath(name, other string) string {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	extra := binary.LittleEndian.AppendUint16(nil, 0x7075)
+	extra = binary.LittleEndian.AppendUint16(extra, uint16(5+len(other)))
+	extra = append(extra, 1)
+	extra = binary.LittleEndian.AppendUint32(extra, crc32.ChecksumIEEE([]byte(name)))
+	w, _ := z.CreateHeader(&zip.FileHeader{Name: name, Extra: append(extra, other...)})
+	w.Write([]byte("x"))
+	z.Close()
+	return b.String()
+}
+
+// Archives and messages that only others would have seen through.
+func TestWhatIsHidden(t *testing.T) {
+	evil := zipped("evil.exe", "x")
+	nice := zipped("nice.txt", "x")
+	eml := func(encoding, body string) string {
+		return "Subject: s\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: " + encoding + "\r\n\r\n" + body + "\r\n--o--\r\n"
+	}
+	for _, c := range []struct{ name, message, found string }{
+		{"junk before it", with("a.zip", "junk"+evil), "a.zip: evil.exe"},
+		{"a spanning marker", with("a.bin", "PK\x07\x08"+evil), "a.bin: evil.exe"},
+		{"an old spanning marker", with("a.bin", "PK00"+evil), "a.bin: evil.exe"},
+		{"known by its type", strings.Replace(with("a.bin", "junk"+evil), "application/octet-stream", "application/zip", 1), "a.bin: evil.exe"},
+		{"not in the directory", with("a.zip", evil[:bytes.Index([]byte(evil), []byte("PK\x01\x02"))]+nice), "a.zip: evil.exe"},
+		{"in another directory", with("a.zip", evil+nice), "a.zip: evil.exe"},
+		{"a stream without directory", with("a.zip", evil[:bytes.Index([]byte(evil), []byte("PK\x01\x02"))]), "a.zip (archive cannot be read)"},
+		{"under its Unicode path", with("a.zip", unicodePath("nice.txt", "evil.exe")), "a.zip: evil.exe"},
+		{"in a folder up", with("a.zip", zipped("../../evil.exe", "x")), "a.zip: ../../evil.exe"},
+		{"in a tar without magic number", with("a.bin", v7(tarred("evil.exe", "x"))), "a.bin: evil.exe"},
+		{"in a tar without magic number within gzip", with("a.bin", gzipped("", v7(tarred("evil.exe", "x")))), "a.bin: evil.exe"},
+		{"named by what gzip takes off", with("evil.exe.gz", gzipped("", "x")), "evil.exe.gz: evil.exe"},
+		{"named so within a zip", with("a.zip", zipped("evil.exe.GZ", gzipped("", "x"))), "a.zip: evil.exe"},
+		{"no archive at all", with("a.zip", "hello"), "a.zip (archive cannot be read)"},
+		{"in a zip with junk before it, in a zip", with("a.zip", zipped("b.zip", "junk"+evil)), "a.zip: evil.exe"},
+		{"after a NUL", with("evil.exe\x00.txt", "x"), ""}, // the server refuses NUL
+		{"a stream of NTFS", with("evil.exe::$DATA", "x"), "evil.exe::$DATA"},
+		{"an encoded message", eml("base64", base64.StdEncoding.EncodeToString([]byte(with("evil.exe", "x")))), "evil.exe"},
+		{"an encoded message in another", eml("base64", base64.StdEncoding.EncodeToString([]byte(eml("quoted-printable", strings.ReplaceAll(with("a.zip", evil), "=", "=3D"))))), "a.zip: evil.exe"},
+		{"two types", strings.Replace(with("evil.exe", "x"), "Content-Type: multipart", "Content-Type: text/plain\r\nContent-Type: multipart", 1), "message (unclear media type)"},
+		{"two boundaries", strings.Replace(with("evil.exe", "x"), "boundary=b", "boundary=c; boundary=b", 1), "message (unclear boundary)"},
+		{"two encodings", strings.Replace(with("a.zip", evil), "Content-Transfer-Encoding: base64", "Content-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: base64", 1), "a.zip (unclear transfer encoding)"},
+		{"undecodable text with a name", strings.Replace(strings.Replace(with("a.zip", evil), "application/octet-stream", "text/plain", 1), "UEsDB", "=UEsDB", 1), "a.zip (cannot be decoded)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := agenttest.Start(t, a.Agent())
+			code, text := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, c.message)
+			if code < 500 || !strings.Contains(text, c.found) {
+				t.Errorf("%d %s, want %q", code, text, c.found)
+			}
+			if c.found == "" {
+				return
+			}
+			b := *a
+			b.Strip = true
+			if code, text := agenttest.Start(t, b.Agent()).Dial(t).Send("a@example.org", []string{"b@example.com"}, c.message); (code != 250) != strings.HasPrefix(c.found, "message") {
+				t.Errorf("stripping: %d %s", code, text)
+			}
+		})
+	}
+}
 
 func TestWhatIsNotAllowed(t *testing.T) {
 	if err := a.Validate(); err != nil {
@@ -109,6 +195,8 @@ func TestWhatIsAllowedIsNotTouched(t *testing.T) {
 		with("a.tar.gz", gzipped("a.tar", tarred("x", strings.Repeat("y", 5000)))),
 		with("exe.txt", "not MZ"),
 		with("empty", ""),
+		with("report (1).pdf", "x"),
+		strings.Replace(with("a b.pdf", "x"), `"a b.pdf"`, "a b (c).pdf", 1),
 		"Subject: no mail of MIME's\r\n\r\nbegin 644 x\r\n",
 	} {
 		for _, strip := range []bool{false, true} {
@@ -172,6 +260,39 @@ func TestBombs(t *testing.T) {
 	agenttest.Refused(t, 554, "a@example.org", []string{"b@example.com"}, parts, b.Agent())
 	b.SkipArchives = true
 	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.zip", zipped("evil.exe", "")), b.Agent())
+}
+
+// Nor do many small ones in one message.
+func TestManyBombs(t *testing.T) {
+	b := *a
+	b.ArchiveSize = 1 << 20
+	small := gzipped("", tarred("a", strings.Repeat("\x00", 256<<10), "b", ""))
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.tgz", small), b.Agent())
+	many := strings.Replace(with("a.tgz", small), "--b--", strings.Repeat(attachment("a.tgz", small), 20)+"--b--", 1)
+	if text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, many, b.Agent()); !strings.Contains(text, "beyond the limits") {
+		t.Error(text)
+	}
+}
+
+// Bytes that look like headers of a zip archive all over cost no more than
+// others: the time is to grow as the size does.
+func BenchmarkHostileArchives(b *testing.B) {
+	end := zipped()
+	for name, unit := range map[string]string{"local headers": "PK\x03\x04", "directories": "PK\x01\x02", "ends": "PK\x05\x06"} {
+		for _, mb := range []int{1, 4, 16} {
+			m := new(smtpserver.Message)
+			if err := m.SetContent(inner.Of([]byte(with("a.zip", strings.Repeat(unit, mb<<18)+end)))); err != nil {
+				b.Fatal(err)
+			}
+			f := a.Agent().EndOfData
+			b.Run(fmt.Sprintf("%s of %d MiB", name, mb), func(b *testing.B) {
+				b.SetBytes(int64(mb) << 20)
+				for b.Loop() {
+					f(b.Context(), nil, m)
+				}
+			})
+		}
+	}
 }
 
 func TestAttachmentsValidate(t *testing.T) {

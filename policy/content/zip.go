@@ -9,7 +9,7 @@ import (
 // directory is read here and not by archive/zip, because that reads all of it
 // before it tells how long it is.
 type zipEntry struct {
-	name      string
+	names     []string // there and in the local header, which may lie
 	encrypted bool
 	method    uint16
 	size      int64 // packed
@@ -23,8 +23,8 @@ const (
 )
 
 // zipDirectory reads up to most entries of the directory at the end of a zip
-// file (PKWARE's APPNOTE, 4.3.12 and 4.3.16). Zip64 is not read: no attachment
-// is that large.
+// file (PKWARE's APPNOTE, 4.3.12 and 4.3.16). A directory in the form of Zip64
+// is not read: no attachment has that many files.
 func zipDirectory(data []byte, most int) ([]zipEntry, error) {
 	end := zipEnd(data)
 	if end < 0 {
@@ -55,13 +55,17 @@ func zipDirectory(data []byte, most int) ([]zipEntry, error) {
 		if l > len(d) {
 			return nil, errUnreadable
 		}
-		entries = append(entries, zipEntry{
-			name:      string(d[zipDirectoryLen : zipDirectoryLen+n]),
+		e := zipEntry{
 			encrypted: le.Uint16(d[8:])&1 != 0,
 			method:    le.Uint16(d[10:]),
 			size:      int64(le.Uint32(d[20:])),
 			offset:    base + int64(le.Uint32(d[42:])),
-		})
+		}
+		e.names = zipNamesOf(d[zipDirectoryLen:], n, int(le.Uint16(d[30:])))
+		if h := e.local(data); h != nil {
+			e.names = append(e.names, zipNamesOf(h[zipLocalLen:], int(le.Uint16(h[26:])), int(le.Uint16(h[28:])))...)
+		}
+		entries = append(entries, e)
 		d = d[l:]
 	}
 	if len(entries) != count {
@@ -89,17 +93,57 @@ func (e *zipEntry) local(data []byte) []byte {
 	return data[e.offset:]
 }
 
-// localName is the name in the local header, which may lie.
-func (e *zipEntry) localName(data []byte) string {
-	h := e.local(data)
-	if h == nil {
-		return ""
+// zipNamesOf are the name of n octets at the start of b, as far as it is
+// there, and the one that may stand in the extra field after it (APPNOTE,
+// 4.6.9: Info-ZIP Unicode Path), which many programs prefer.
+func zipNamesOf(b []byte, n, extra int) []string {
+	n = min(n, len(b))
+	names := []string{clip(b[:n])}
+	for b = b[n:min(n+extra, len(b))]; len(b) >= 4; {
+		id, l := binary.LittleEndian.Uint16(b), int(binary.LittleEndian.Uint16(b[2:]))
+		b = b[4:]
+		l = min(l, len(b))
+		if id == 0x7075 && l > 5 { // version and CRC of the other name come first
+			names = append(names, clip(b[5:l]))
+		}
+		b = b[l:]
 	}
-	n := zipLocalLen + int(binary.LittleEndian.Uint16(h[26:]))
-	if n > len(h) {
-		return ""
+	return names
+}
+
+// clip bounds a name, of which the beginning and the end decide: headers may
+// claim 64 KiB each, all the same ones.
+func clip(name []byte) string {
+	const most = 1024
+	if len(name) > most {
+		return string(name[:most/2]) + string(name[len(name)-most/2:])
 	}
-	return string(h[zipLocalLen:n])
+	return string(name)
+}
+
+// zipNames are the names in all headers that there are in data, whatever the
+// directory says of them. Some may be no headers in truth.
+func zipNames(data []byte, most int) ([]string, error) {
+	var names []string
+	for _, h := range [...]struct {
+		magic       string
+		size, where int
+	}{{"PK\x03\x04", zipLocalLen, 26}, {"PK\x01\x02", zipDirectoryLen, 28}} {
+		for rest := data; ; {
+			i := bytes.Index(rest, []byte(h.magic))
+			if i < 0 || i+h.size > len(rest) {
+				break
+			}
+			rest = rest[i:]
+			if len(names) >= most {
+				return nil, errTooBig
+			}
+			n, extra := binary.LittleEndian.Uint16(rest[h.where:]), binary.LittleEndian.Uint16(rest[h.where+2:])
+			names = append(names, zipNamesOf(rest[h.size:], int(n), int(extra))...)
+			rest = rest[len(h.magic):]
+		}
+	}
+	return names, nil
 }
 
 func (e *zipEntry) body(data []byte) []byte {

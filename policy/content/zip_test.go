@@ -19,15 +19,16 @@ func FuzzArchive(f *testing.F) {
 	f.Add(b.Bytes())
 	f.Add([]byte("PK\x05\x06" + string(make([]byte, 18))))
 	f.Add([]byte("\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\xffname\x00"))
-	f.Add(append(make([]byte, tarMagic), "ustar\x0000"...))
+	f.Add(append(make([]byte, 257), "ustar\x0000"...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a := &Attachments{Names: []string{"*.exe"}, Types: []string{"application/x-executable"}}
-		l := &look{a: a, bytes: 1 << 16, entries: 20, depth: 3}
-		kind := archiveKind(data)
+		l := a.look(t.Context(), nil)
+		l.bytes, l.entries = 1<<16, 20
+		kind := archiveKind(data[:min(len(data), headLen)], nil, "")
 		if kind == "" {
 			return
 		}
-		l.archive(kind, bytes.NewReader(data), l.depth)
+		l.archive(kind, nil, bytes.NewReader(data), 3)
 		if l.bytes < 0 {
 			t.Fatalf("%d bytes too many were unpacked", -l.bytes)
 		}
