@@ -2,11 +2,12 @@ package milter
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	gomilter "github.com/emersion/go-milter"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
@@ -14,51 +15,47 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A change is one that the milter wants, as it came.
-type change struct {
-	act  byte
-	data []byte
+// isChange says whether a packet of that code asks for a change.
+func isChange(code byte) bool {
+	return code == actAddRcptPar || neededFor(gomilter.ModifyActCode(code)) != 0
 }
 
-func isChange(act byte) bool { return neededFor(act) != 0 }
-
-// neededFor is the action that must have been agreed on.
-func neededFor(act byte) uint32 {
-	switch act {
-	case actAddHeader, actInsHeader:
-		return mayAddHeader
-	case actChgHeader:
-		return mayChgHeader
-	case actReplBody:
-		return mayChangeBody
-	case actAddRcpt:
-		return mayAddRcpt
-	case actAddRcptPar:
-		return mayAddRcptPar
-	case actDelRcpt:
-		return mayDelRcpt
-	case actChangeFrom:
-		return mayChangeFrom
-	case actQuarantine:
-		return mayQuarantine
+// neededFor are the actions of which one must have been agreed on for a
+// change; 0 where it is none.
+func neededFor(code gomilter.ModifyActCode) gomilter.OptAction {
+	switch code {
+	case gomilter.ActAddHeader, gomilter.ActInsertHeader:
+		return gomilter.OptAddHeader
+	case gomilter.ActChangeHeader:
+		return gomilter.OptChangeHeader
+	case gomilter.ActReplBody:
+		return gomilter.OptChangeBody
+	case gomilter.ActAddRcpt:
+		return gomilter.OptAddRcpt | gomilter.OptAddRcptWithArgs
+	case gomilter.ActDelRcpt:
+		return gomilter.OptRemoveRcpt
+	case gomilter.ActChangeFrom:
+		return gomilter.OptChangeFrom
+	case gomilter.ActQuarantine:
+		return gomilter.OptQuarantine
 	}
 	return 0
 }
 
 // apply carries out the changes in their order. The message is to be refused
 // when one of them cannot be: half of a milter's changes are none.
-func (v *conversation) apply(s *smtpserver.Session, m *smtpserver.Message, changes []change) error {
+func (v *conversation) apply(s *smtpserver.Session, m *smtpserver.Message, changes []gomilter.ModifyAction) error {
 	var body [][]byte
 	for _, c := range changes {
-		if v.actions&neededFor(c.act) == 0 {
-			return fmt.Errorf("%w: the change %q was not agreed on", errProtocol, c.act)
+		if !v.session.ActionOption(neededFor(c.Code)) {
+			return fmt.Errorf("%w: the change %q was not agreed on", errProtocol, c.Code)
 		}
-		if c.act == actReplBody {
-			body = append(body, c.data)
+		if c.Code == gomilter.ActReplBody {
+			body = append(body, c.Body)
 			continue
 		}
 		if err := v.applyOne(s, m, c); err != nil {
-			return fmt.Errorf("change %q: %w", c.act, err)
+			return fmt.Errorf("change %q: %w", c.Code, err)
 		}
 	}
 	if body != nil {
@@ -71,79 +68,71 @@ func (v *conversation) apply(s *smtpserver.Session, m *smtpserver.Message, chang
 	return nil
 }
 
-func (v *conversation) applyOne(s *smtpserver.Session, m *smtpserver.Message, c change) error {
-	switch c.act {
-	case actAddHeader, actInsHeader, actChgHeader:
-		return v.changeHeader(&m.Header, c)
-	case actAddRcpt, actAddRcptPar:
-		to, err := path(c.data)
-		if err == nil {
-			envelope.Add(s, m, to)
+func (v *conversation) applyOne(s *smtpserver.Session, m *smtpserver.Message, c gomilter.ModifyAction) error {
+	switch c.Code {
+	case gomilter.ActAddRcpt:
+		to := path(c.Rcpt)
+		if err := envelope.Valid(to); err != nil {
+			return err
 		}
-		return err
-	case actDelRcpt:
-		to := strings.Trim(readStrings(c.data)[0], "<>")
+		envelope.Add(s, m, to)
+		return nil
+	case gomilter.ActDelRcpt:
+		to := path(c.Rcpt)
 		m.Recipients = slices.DeleteFunc(slices.Clone(m.Recipients), func(r smtpserver.Recipient) bool {
 			return addr.Equal(r.Addr, to)
 		})
 		return nil
-	case actChangeFrom:
-		from, err := path(c.data)
-		if err == nil {
-			m.From = from
+	case gomilter.ActChangeFrom:
+		from := path(c.From)
+		if from != "" {
+			if err := envelope.Valid(from); err != nil {
+				return err
+			}
 		}
-		return err
-	default: // actQuarantine
+		m.From = from
+		return nil
+	case gomilter.ActQuarantine:
 		if v.c.Quarantine == "" {
-			return reply{act: actReject}.err()
+			return reply{code: gomilter.ActReject}.err()
 		}
-		if err := m.Header.Append(envelope.Fold("X-Quarantine-Reason", printable(readStrings(c.data)[0]))); err != nil {
+		if err := m.Header.Append(envelope.Fold("X-Quarantine-Reason", printable(c.Reason))); err != nil {
 			return err
 		}
 		envelope.Redirect(s, m, v.c.Quarantine)
 		return nil
+	default:
+		return v.changeHeader(&m.Header, c)
 	}
 }
 
-// path reads "<address>"; what is empty is the null reverse-path.
-func path(data []byte) (string, error) {
-	a := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(readStrings(data)[0]), "<"), ">")
-	if a == "" {
-		return "", nil
-	}
-	return a, envelope.Valid(a)
+// path reads "<address>"; "<>" is the null reverse-path.
+func path(s string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(s), "<"), ">")
 }
 
-func (v *conversation) changeHeader(h *smtpserver.Header, c change) error {
-	data, index := c.data, 0
-	if c.act != actAddHeader {
-		if len(data) < 4 {
-			return fmt.Errorf("%w: no index", errProtocol)
-		}
-		index, data = int(binary.BigEndian.Uint32(data)), data[4:]
+func (v *conversation) changeHeader(h *smtpserver.Header, c gomilter.ModifyAction) error {
+	if !isName(c.HeaderName) {
+		return fmt.Errorf("%w: header field name %.80q", errProtocol, c.HeaderName)
 	}
-	parts := readStrings(data)
-	if len(parts) < 2 {
-		parts = append(parts, "")
-	}
-	name, value := parts[0], parts[1]
-	raw := v.raw(name, value)
-	switch c.act {
-	case actAddHeader:
+	index := max(int64(c.HeaderIndex), 1)
+	raw := v.raw(c.HeaderName, c.HeaderValue)
+	switch c.Code {
+	case gomilter.ActAddHeader:
 		return h.Append(raw)
-	case actInsHeader:
+	case gomilter.ActInsertHeader:
 		return insert(h, index, raw)
 	}
-	if value == "" {
+	if c.HeaderValue == "" {
 		raw = ""
 	}
-	n, done := 0, false
+	n, done := int64(0), false
 	err := h.Replace(func(f smtpserver.Field) (string, bool) {
-		if !f.Is(name) {
+		if !f.Is(c.HeaderName) {
 			return "", false
 		}
 		n++
-		if n != max(index, 1) {
+		if n != index {
 			return "", false
 		}
 		done = true
@@ -155,13 +144,19 @@ func (v *conversation) changeHeader(h *smtpserver.Header, c change) error {
 	return err
 }
 
-// insert puts a field before the index-th, counted from 1. 0 is the same as
-// 1: in sendmail's list the 0th is its own Received, which is not there yet.
-func insert(h *smtpserver.Header, index int, raw string) error {
-	if index <= 1 {
+// isName says whether s may be the name of a header field (RFC 5322, 3.6.8).
+func isName(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) < 0
+}
+
+// insert puts a field before the index-th, counted from 1. A milter's 0 is the
+// same as 1: in sendmail's list the 0th is its own Received, which is not there
+// yet.
+func insert(h *smtpserver.Header, index int64, raw string) error {
+	if index == 1 {
 		return h.Prepend(raw)
 	}
-	n, done := 0, false
+	n, done := int64(0), false
 	err := h.Replace(func(f smtpserver.Field) (string, bool) {
 		n++
 		if n != index {
@@ -187,7 +182,7 @@ func (v *conversation) raw(name, value string) string {
 	}
 	lines = slices.DeleteFunc(lines, func(l string) bool { return len(lines) > 1 && strings.TrimSpace(l) == "" })
 	space := " "
-	if v.without(leadingSpace) {
+	if v.without(gomilter.OptHeaderLeadingSpace) {
 		space = ""
 	}
 	return name + ":" + space + strings.Join(lines, "\r\n") + "\r\n"

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	gomilter "github.com/emersion/go-milter"
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
@@ -151,7 +152,7 @@ func (c *Client) conversation(ctx context.Context, s *smtpserver.Session) (*conv
 		v.quit()
 		return nil, r, nil
 	}
-	v.accepted = r.act == actAccept
+	v.accepted = r.code == gomilter.ActAccept
 	s.SetValue(key{c}, v)
 	return v, r, nil
 }
@@ -163,7 +164,7 @@ func (c *Client) opening(v *conversation, r reply, err error) error {
 		c.failed(err)
 		return nil
 	}
-	if v != nil && r.act == actAccept {
+	if v != nil && r.code == gomilter.ActAccept {
 		v.accepted = true
 	}
 	return c.verdict(r)
@@ -175,7 +176,7 @@ func (c *Client) onHelo(ctx context.Context, s *smtpserver.Session, name string)
 		return nil
 	}
 	var r reply
-	err := v.within(ctx, c.commandTimeout(), func() (err error) {
+	err := v.within(ctx, c.commandTimeout(), 0, func() (err error) {
 		r, err = v.helo(s, name)
 		return err
 	})
@@ -225,7 +226,7 @@ func (c *Client) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.M
 		return nil
 	}
 	var r reply
-	err := v.within(ctx, c.commandTimeout(), func() (err error) {
+	err := v.within(ctx, c.commandTimeout(), 0, func() (err error) {
 		r, err = f(v)
 		return err
 	})
@@ -233,7 +234,7 @@ func (c *Client) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.M
 		c.hangUp(s, v)
 		return c.down(s, err)
 	}
-	v.settled = r.act == actAccept || r.act == actDiscard
+	v.settled = r.code == gomilter.ActAccept || r.code == gomilter.ActDiscard
 	return c.verdict(r)
 }
 
@@ -268,9 +269,9 @@ func (c *Client) onEndOfData(ctx context.Context, s *smtpserver.Session, m *smtp
 		return nil
 	}
 	var r reply
-	var changes []change
-	err = v.within(ctx, c.contentTimeout(), func() (err error) {
-		if r, err = v.content(m); err == nil && r.act == actContinue {
+	var changes []gomilter.ModifyAction
+	err = v.within(ctx, c.contentTimeout(), m.Header.Size()+m.Body.Size(), func() (err error) {
+		if r, err = v.content(m); err == nil && r == proceed {
 			changes, r, err = v.end(m)
 		}
 		return err
@@ -287,7 +288,7 @@ func (c *Client) onEndOfData(ctx context.Context, s *smtpserver.Session, m *smtp
 }
 
 // carryOut does what the milter wants done with a message.
-func (c *Client) carryOut(s *smtpserver.Session, v *conversation, m *smtpserver.Message, changes []change, r reply) error {
+func (c *Client) carryOut(s *smtpserver.Session, v *conversation, m *smtpserver.Message, changes []gomilter.ModifyAction, r reply) error {
 	c.counters.messages.Add(1)
 	if err := c.verdict(r); err != nil {
 		return err
@@ -310,7 +311,7 @@ func (c *Client) carryOut(s *smtpserver.Session, v *conversation, m *smtpserver.
 }
 
 func (c *Client) hangUp(s *smtpserver.Session, v *conversation) {
-	v.conn.Close()
+	v.hangUp()
 	s.SetValue(key{c}, nil)
 }
 

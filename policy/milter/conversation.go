@@ -1,15 +1,14 @@
 package milter
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"time"
+
+	gomilter "github.com/emersion/go-milter"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -17,18 +16,19 @@ import (
 // A conversation is one connection to the milter, about one SMTP session. It
 // is used on that session's goroutine only.
 type conversation struct {
-	c    *Client
-	conn net.Conn
-	r    *bufio.Reader
-	w    *bufio.Writer
-
-	actions, steps uint32
+	c       *Client
+	guard   *guard
+	session *gomilter.ClientSession // which speaks through the guard
 
 	accepted bool                // the whole session: the milter wants to hear no more of it
 	message  *smtpserver.Message // the one that it was told of last
 	settled  bool                // of which it wants to hear no more
 	open     bool                // and which has not ended yet
 }
+
+// What a milter may say, beyond the length of the message, before an event is
+// over: replies, signs of progress, changes.
+const wordiness = 4 << 20
 
 // begin connects and tells the milter of the client, and of its HELO where
 // that came already.
@@ -38,219 +38,177 @@ func (c *Client) begin(ctx context.Context, s *smtpserver.Session) (*conversatio
 	if err != nil {
 		return nil, reply{}, err
 	}
-	v := &conversation{c: c, conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriter(conn)}
+	v := &conversation{c: c, guard: newGuard(conn)}
 	var r reply
-	err = v.within(ctx, c.commandTimeout(), func() error {
+	err = v.within(ctx, c.commandTimeout(), 0, func() error {
 		if err := v.negotiate(); err != nil {
 			return err
 		}
-		if r, err = v.connect(s); err != nil || r.act != actContinue || s.Helo() == "" {
+		if r, err = v.connect(s); err != nil || r != proceed || s.Helo() == "" {
 			return err
 		}
 		r, err = v.helo(s, s.Helo())
 		return err
 	})
 	if err != nil {
-		conn.Close()
+		v.hangUp()
 		return nil, reply{}, err
 	}
 	return v, r, nil
 }
 
-// within runs f with a deadline, which also comes when ctx ends.
-func (v *conversation) within(ctx context.Context, d time.Duration, f func() error) error {
-	if err := v.conn.SetDeadline(time.Now().Add(d)); err != nil {
+// within runs f with a deadline, which also comes when ctx ends and which
+// nothing that the milter says can put off, and with a bound to all that it
+// says: the size of what it is asked about and a little more.
+func (v *conversation) within(ctx context.Context, d time.Duration, size int64, f func() error) error {
+	if err := v.guard.SetDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { v.conn.SetDeadline(time.Unix(1, 0)) })
+	v.guard.budget = size + wordiness
+	stop := context.AfterFunc(ctx, func() { v.guard.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	return f()
 }
 
+// quit takes leave. A message that is open is aborted by that.
 func (v *conversation) quit() {
-	if v.within(context.Background(), time.Second, func() error {
-		if err := writePacket(v.w, cmdQuit); err != nil {
-			return err
-		}
-		return v.w.Flush()
-	}) != nil {
+	if v.within(context.Background(), time.Second, 0, v.session.Close) != nil {
 		v.c.debug("QUIT could not be sent")
 	}
-	v.conn.Close()
+	v.hangUp()
 }
 
-// read reads the next packet that is no sign of progress. Progress does not
-// move the deadline: the whole command has its time.
-func (v *conversation) read() (byte, []byte, error) {
-	if err := v.w.Flush(); err != nil {
-		return 0, nil, err
-	}
-	for {
-		cmd, data, err := readPacket(v.r)
-		if err != nil || cmd != actProgress {
-			return cmd, data, err
-		}
-	}
-}
+// hangUp ends the conversation without a word; go-milter leaves connections
+// open after an error.
+func (v *conversation) hangUp() { v.guard.Conn.Close() }
 
-// command sends macros and a command, and reads the reply unless the milter
-// gives none.
-func (v *conversation) command(cmd byte, noReply uint32, macros []string, data []byte) (reply, error) {
-	if len(macros) > 0 {
-		if err := writePacket(v.w, cmdMacro, []byte{cmd}, cstrings(macros...)); err != nil {
-			return reply{}, err
-		}
-	}
-	if err := writePacket(v.w, cmd, data); err != nil {
-		return reply{}, err
-	}
-	if v.without(noReply) {
-		return reply{act: actContinue}, nil
-	}
-	act, data, err := v.read()
-	if err != nil {
-		return reply{}, err
-	}
-	return parseReply(act, data)
-}
-
-var proceed = reply{act: actContinue}
-
-func (v *conversation) connect(s *smtpserver.Session) (reply, error) {
-	if v.without(noConnect) {
+// step is one question, with its macros before it, unless the milter has it
+// left out.
+func (v *conversation) step(code gomilter.Code, unwanted gomilter.OptProtocol, macros []string, ask func() (reply, error)) (reply, error) {
+	if v.without(unwanted) {
 		return proceed, nil
 	}
-	name, family, port, text := "unknown", byte('U'), uint16(0), ""
+	if err := v.macros(code, macros); err != nil {
+		return reply{}, err
+	}
+	return ask()
+}
+
+func (v *conversation) connect(s *smtpserver.Session) (reply, error) {
+	name, family, port, text := "unknown", gomilter.FamilyUnknown, uint16(0), ""
 	if a, err := netip.ParseAddrPort(s.RemoteAddr().String()); err == nil {
 		ip := a.Addr().Unmap().WithZone("")
-		name, family, port, text = "["+ip.String()+"]", '4', a.Port(), ip.String()
+		name, family, port, text = "["+ip.String()+"]", gomilter.FamilyInet, a.Port(), ip.String()
 		if ip.Is6() {
-			family, text = '6', "IPv6:"+ip.String()
+			family, text = gomilter.FamilyInet6, "IPv6:"+ip.String()
 		}
 	}
-	data := append(cstrings(name), family)
-	if family != 'U' {
-		data = binary.BigEndian.AppendUint16(data, port)
-		data = append(data, cstrings(text)...)
-	}
-	return v.command(cmdConnect, nrConnect, v.connectMacros(s), data)
+	return v.step(gomilter.CodeConn, gomilter.OptNoConnect, connectMacros(s), func() (reply, error) {
+		return parseReply(v.session.Conn(name, family, port, text))
+	})
 }
 
 func (v *conversation) helo(s *smtpserver.Session, name string) (reply, error) {
-	if v.without(noHelo) {
-		return proceed, nil
-	}
-	return v.command(cmdHelo, nrHelo, heloMacros(s), cstrings(name))
+	return v.step(gomilter.CodeHelo, gomilter.OptNoHelo, heloMacros(s), func() (reply, error) {
+		return parseReply(v.session.Helo(clean(name)))
+	})
 }
 
 // mail begins a message. One that ended without the milter's knowledge is
 // aborted first.
 func (v *conversation) mail(s *smtpserver.Session, m *smtpserver.Message) (reply, error) {
 	if v.open {
-		if err := writePacket(v.w, cmdAbort); err != nil {
+		if err := v.session.Abort(); err != nil {
 			return reply{}, err
 		}
 	}
 	v.message, v.open, v.settled = m, true, false
-	if v.without(noMail) {
-		return proceed, nil
-	}
-	return v.command(cmdMail, nrMail, mailMacros(s, m), cstrings("<"+m.From+">"))
+	return v.step(gomilter.CodeMail, gomilter.OptNoMailFrom, mailMacros(s, m), func() (reply, error) {
+		return parseReply(v.session.Mail(clean(m.From), nil))
+	})
 }
 
 func (v *conversation) rcpt(m *smtpserver.Message, to string) (reply, error) {
-	if v.without(noRcpt) {
-		return proceed, nil
-	}
-	return v.command(cmdRcpt, nrRcpt, []string{"i", m.ID, "{rcpt_addr}", to}, cstrings("<"+to+">"))
+	return v.step(gomilter.CodeRcpt, gomilter.OptNoRcptTo, rcptMacros(m, to), func() (reply, error) {
+		return parseReply(v.session.Rcpt(clean(to), nil))
+	})
 }
 
+// data asks about DATA, for which go-milter has no method.
 func (v *conversation) data(m *smtpserver.Message) (reply, error) {
-	if v.without(noData) {
-		return proceed, nil
-	}
-	return v.command(cmdData, nrData, []string{"i", m.ID}, nil)
+	return v.step(gomilter.CodeData, gomilter.OptNoData, messageMacros(m), func() (reply, error) {
+		if _, err := v.guard.Write([]byte{0, 0, 0, 1, byte(gomilter.CodeData)}); err != nil {
+			return reply{}, err
+		}
+		if v.without(gomilter.OptNoDataReply) {
+			return proceed, nil
+		}
+		p, err := v.guard.receive()
+		if err != nil {
+			return reply{}, err
+		}
+		return parsePacket(p)
+	})
 }
 
 // content sends header and body, up to the end of the message. The reply is
 // the milter's judgement, if it comes before that end.
 func (v *conversation) content(m *smtpserver.Message) (reply, error) {
-	if !v.without(noHeaders) {
+	if !v.without(gomilter.OptNoHeaders) {
 		for _, f := range m.Header.Fields() {
-			if r, err := v.command(cmdHeader, nrHeader, nil, v.field(f)); err != nil || r.act != actContinue {
+			if r, err := parseReply(v.session.HeaderField(v.field(f))); err != nil || r != proceed {
 				return r, err
 			}
 		}
 	}
-	if !v.without(noEOH) {
-		if r, err := v.command(cmdEOH, nrEOH, []string{"i", m.ID}, nil); err != nil || r.act != actContinue {
-			return r, err
-		}
+	r, err := v.step(gomilter.CodeEOH, gomilter.OptNoEOH, messageMacros(m), func() (reply, error) {
+		return parseReply(v.session.HeaderEnd())
+	})
+	if err != nil || r != proceed || v.without(gomilter.OptNoBody) {
+		return r, err
 	}
-	if !v.without(noBody) {
-		return v.body(m)
+	return v.body(m)
+}
+
+func (v *conversation) body(m *smtpserver.Message) (reply, error) {
+	v.guard.inBody, v.guard.skip = true, false
+	defer func() { v.guard.inBody = false }()
+	r := io.NewSectionReader(m.Body, 0, m.Body.Size())
+	b := make([]byte, min(r.Size(), gomilter.MaxBodyChunk))
+	for left := r.Size(); left > 0 && !v.guard.skip; left -= int64(len(b)) {
+		b = b[:min(left, gomilter.MaxBodyChunk)]
+		if _, err := io.ReadFull(r, b); err != nil {
+			return reply{}, err
+		}
+		if rep, err := parseReply(v.session.BodyChunk(b)); err != nil || rep != proceed {
+			return rep, err
+		}
 	}
 	return proceed, nil
 }
 
-func (v *conversation) body(m *smtpserver.Message) (reply, error) {
-	b := make([]byte, min(m.Body.Size(), maxChunk))
-	for r := io.NewSectionReader(m.Body, 0, m.Body.Size()); ; {
-		n, err := io.ReadFull(r, b)
-		if n == 0 && err == io.EOF {
-			return proceed, nil
-		}
-		if err != nil && err != io.ErrUnexpectedEOF {
-			return reply{}, err
-		}
-		rep, err := v.command(cmdBody, nrBody, nil, b[:n])
-		switch {
-		case err != nil:
-			return reply{}, err
-		case rep.act == actSkip:
-			return proceed, nil
-		case rep.act != actContinue:
-			return rep, nil
-		}
-	}
-}
-
-// field is a header field in the milter's form: line ends within it are LF
-// alone, and the space after the colon is there only where it wants it.
-func (v *conversation) field(f smtpserver.Field) []byte {
-	_, value, _ := strings.Cut(string(f), ":")
+// field is a header field in the milter's form: line ends within the value are
+// LF alone, and the space after the colon is there only where it wants it.
+// libmilter hangs up on packets of more than 64 KiB, so what does not fit into
+// one is cut off.
+func (v *conversation) field(f smtpserver.Field) (name, value string) {
+	_, value, _ = strings.Cut(string(f), ":")
 	value = strings.ReplaceAll(strings.TrimSuffix(value, "\r\n"), "\r\n", "\n")
-	if !v.without(leadingSpace) {
+	if !v.without(gomilter.OptHeaderLeadingSpace) {
 		value = strings.TrimPrefix(value, " ")
 	}
-	return cstrings(f.Name(), value)
+	name, value = clean(f.Name()), clean(value)
+	return name, value[:min(len(value), max(gomilter.MaxBodyChunk-len(name)-2, 0))]
 }
 
 // end tells the milter that the message is complete, and reads what it wants
 // changed and how it judges.
-func (v *conversation) end(m *smtpserver.Message) ([]change, reply, error) {
-	if err := writePacket(v.w, cmdMacro, []byte{cmdEOM}, cstrings("i", m.ID)); err != nil {
+func (v *conversation) end(m *smtpserver.Message) ([]gomilter.ModifyAction, reply, error) {
+	if err := v.macros(gomilter.CodeEOB, messageMacros(m)); err != nil {
 		return nil, reply{}, err
 	}
-	if err := writePacket(v.w, cmdEOM); err != nil {
-		return nil, reply{}, err
-	}
-	var changes []change
-	// What it sends back may be as long as the message and a little more.
-	limit := m.Header.Size() + m.Body.Size() + 4<<20
-	for total := int64(0); ; {
-		act, data, err := v.read()
-		if err != nil {
-			return nil, reply{}, err
-		}
-		if !isChange(act) {
-			r, err := parseReply(act, data)
-			v.open = err != nil
-			return changes, r, err
-		}
-		if total += int64(len(data)) + 64; total > limit {
-			return nil, reply{}, fmt.Errorf("%w: the changes have more than %d bytes", errProtocol, limit)
-		}
-		changes = append(changes, change{act, data})
-	}
+	changes, act, err := v.session.End()
+	r, err := parseReply(act, err)
+	v.open = err != nil
+	return changes, r, err
 }

@@ -20,10 +20,28 @@
 // again later. PassWhenDown lets mail through unseen instead, and says so in
 // the log and in the counters.
 //
-// # Why not a library
+// # What speaks the protocol
 //
-// The protocol, in versions 2 to 6, is spoken by this package itself. The
-// client of github.com/emersion/go-milter v0.5.0 takes SKIP for an error,
-// cannot send DATA, and lets a milter hold it up for ever with signs of
-// progress.
+// The client of github.com/emersion/go-milter does, in versions 2 to 6. This
+// package adds what a relay needs around it:
+//
+//   - a deadline for each event, for header and body as a whole, and for the
+//     context's end, which a milter's signs of progress do not put off, and a
+//     bound to all that it may say until then;
+//   - packets that are checked before go-milter sees them, so that a milter
+//     that is broken or hostile costs a 451 and nothing else;
+//   - DATA, of which go-milter knows nothing and at which some milters judge,
+//     and the replies that it takes for errors: SKIP, shutdown, connection
+//     failure, a recipient with parameters, a code without a text. Milters of
+//     versions 2 to 5 may use what they know, too;
+//   - the changes, made in the message at their place.
+//
+// # Limits
+//
+// Milters get the macros that sendmail sends by default and cannot ask for
+// others. They hear of recipients that were accepted, not of those that were
+// refused, nor of commands that the server does not know. MAIL and RCPT come
+// without their parameters, and those of a recipient or sender that the milter
+// sets are left out. Of a header field they see the first 64 KiB: libmilter
+// takes no more.
 package milter

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	gomilter "github.com/emersion/go-milter"
 	"go.uber.org/goleak"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
@@ -20,12 +22,56 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// Commands and replies, as bytes of the wire.
+const (
+	cmdOptNeg  = byte(gomilter.CodeOptNeg)
+	cmdMacro   = byte(gomilter.CodeMacro)
+	cmdConnect = byte(gomilter.CodeConn)
+	cmdHelo    = byte(gomilter.CodeHelo)
+	cmdMail    = byte(gomilter.CodeMail)
+	cmdRcpt    = byte(gomilter.CodeRcpt)
+	cmdData    = byte(gomilter.CodeData)
+	cmdHeader  = byte(gomilter.CodeHeader)
+	cmdEOH     = byte(gomilter.CodeEOH)
+	cmdBody    = byte(gomilter.CodeBody)
+	cmdEOM     = byte(gomilter.CodeEOB)
+	cmdAbort   = byte(gomilter.CodeAbort)
+	cmdQuit    = byte(gomilter.CodeQuit)
+
+	actContinue   = byte(gomilter.ActContinue)
+	actAccept     = byte(gomilter.ActAccept)
+	actDiscard    = byte(gomilter.ActDiscard)
+	actReject     = byte(gomilter.ActReject)
+	actTempFail   = byte(gomilter.ActTempFail)
+	actReplyCode  = byte(gomilter.ActReplyCode)
+	actSkip       = byte(gomilter.ActSkip)
+	actAddHeader  = byte(gomilter.ActAddHeader)
+	actInsHeader  = byte(gomilter.ActInsertHeader)
+	actChgHeader  = byte(gomilter.ActChangeHeader)
+	actReplBody   = byte(gomilter.ActReplBody)
+	actAddRcpt    = byte(gomilter.ActAddRcpt)
+	actDelRcpt    = byte(gomilter.ActDelRcpt)
+	actChangeFrom = byte(gomilter.ActChangeFrom)
+	actQuarantine = byte(gomilter.ActQuarantine)
+
+	// In scripts only.
+	hangUp = '!'
+	raw    = '*' // the data is no packet's, but bytes as they are
+)
+
+var noReply = map[byte]gomilter.OptProtocol{
+	cmdConnect: gomilter.OptNoConnReply, cmdHelo: gomilter.OptNoHeloReply, cmdMail: gomilter.OptNoMailReply,
+	cmdRcpt: gomilter.OptNoRcptReply, cmdData: gomilter.OptNoDataReply, cmdHeader: gomilter.OptNoHeaderReply,
+	cmdEOH: gomilter.OptNoEOHReply, cmdBody: gomilter.OptNoBodyReply,
+}
+
 // A fake milter answers each command with what the script has for it, and
 // "continue" where it has nothing.
 type fake struct {
 	addr    string
-	actions uint32
-	steps   uint32
+	version uint32 // 0 is 6
+	actions gomilter.OptAction
+	steps   gomilter.OptProtocol
 	script  map[byte][]packet
 	healed  atomic.Bool // no script any more
 	ended   sync.WaitGroup
@@ -39,7 +85,7 @@ type packet struct {
 	data string
 }
 
-func startFake(t *testing.T, f *fake) *fake {
+func startFake(t testing.TB, f *fake) *fake {
 	t.Helper()
 	f.addr = filepath.Join(t.TempDir(), "milter.sock")
 	l, err := net.Listen("unix", f.addr)
@@ -48,6 +94,9 @@ func startFake(t *testing.T, f *fake) *fake {
 	}
 	if f.actions == 0 {
 		f.actions = allActions
+	}
+	if f.version == 0 {
+		f.version = 6
 	}
 	f.ended.Go(func() {
 		for {
@@ -67,7 +116,7 @@ func (f *fake) serve(conn net.Conn) {
 	defer conn.Close()
 	r, w := bufio.NewReader(conn), bufio.NewWriter(conn)
 	for {
-		cmd, data, err := readPacket(r)
+		cmd, data, err := hear(r)
 		if err != nil {
 			return
 		}
@@ -77,29 +126,54 @@ func (f *fake) serve(conn net.Conn) {
 			return
 		case cmdMacro, cmdAbort:
 			continue
-		case cmdOptNeg:
-			b := binary.BigEndian.AppendUint32(nil, protocolV6)
-			b = binary.BigEndian.AppendUint32(b, f.actions)
-			b = binary.BigEndian.AppendUint32(b, f.steps)
-			writePacket(w, cmdOptNeg, b)
-			w.Flush()
-			continue
 		}
-		var out []packet
-		if !f.healed.Load() {
-			out = f.script[cmd]
+		out := f.script[cmd]
+		if f.healed.Load() {
+			out = nil
 		}
 		for _, p := range out {
-			if p.cmd == '!' { // hang up
+			switch p.cmd {
+			case hangUp:
 				return
+			case raw:
+				w.WriteString(p.data)
+			default:
+				w.Write(wire(p.cmd, p.data))
 			}
-			writePacket(w, p.cmd, []byte(p.data))
 		}
-		if len(out) == 0 || cmd == cmdEOM && isChange(out[len(out)-1].cmd) {
-			writePacket(w, actContinue)
+		switch {
+		case len(out) > 0 && !(cmd == cmdEOM && isChange(out[len(out)-1].cmd)): // that was the answer
+		case cmd == cmdOptNeg:
+			w.Write(wire(cmdOptNeg, f.options()))
+		case f.steps&noReply[cmd] == 0:
+			w.Write(wire(actContinue, ""))
 		}
 		w.Flush()
 	}
+}
+
+func (f *fake) options() string {
+	b := binary.BigEndian.AppendUint32(nil, f.version)
+	b = binary.BigEndian.AppendUint32(b, uint32(f.actions))
+	return string(binary.BigEndian.AppendUint32(b, uint32(f.steps)))
+}
+
+// wire is a packet as it is sent.
+func wire(cmd byte, data string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(1+len(data)))
+	return append(append(b, cmd), data...)
+}
+
+func hear(r io.Reader) (cmd byte, data []byte, err error) {
+	var n uint32
+	if err := binary.Read(r, binary.BigEndian, &n); err != nil {
+		return 0, nil, err
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return 0, nil, err
+	}
+	return b[0], b[1:], nil
 }
 
 func (f *fake) note(cmd byte, data []byte) {
@@ -119,7 +193,7 @@ func (f *fake) commands() []string {
 }
 
 func index(n uint32, ss ...string) string {
-	return string(binary.BigEndian.AppendUint32(nil, n)) + string(cstrings(ss...))
+	return string(binary.BigEndian.AppendUint32(nil, n)) + strings.Join(ss, "\x00") + "\x00"
 }
 
 func newMessage(t *testing.T) *smtpserver.Message {

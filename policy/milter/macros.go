@@ -3,6 +3,9 @@ package milter
 import (
 	"crypto/tls"
 	"net/netip"
+	"strings"
+
+	gomilter "github.com/emersion/go-milter"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -10,7 +13,22 @@ import (
 // The macros are those that sendmail sends by default and milters have come to
 // rely on.
 
-func (v *conversation) connectMacros(s *smtpserver.Session) []string {
+// clean is s without NUL, which would end it early and make what follows
+// something else.
+func clean(s string) string { return strings.ReplaceAll(s, "\x00", "") }
+
+// macros tells the milter names and values for the command that follows.
+func (v *conversation) macros(code gomilter.Code, kv []string) error {
+	if len(kv) == 0 {
+		return nil
+	}
+	for i := range kv {
+		kv[i] = clean(kv[i])
+	}
+	return v.session.Macros(code, kv...)
+}
+
+func connectMacros(s *smtpserver.Session) []string {
 	m := []string{"j", s.Hostname(), "{daemon_name}", s.Connector(), "v", "Bridgehead"}
 	if a, err := netip.ParseAddrPort(s.RemoteAddr().String()); err == nil {
 		ip := a.Addr().Unmap().WithZone("").String()
@@ -39,3 +57,9 @@ func mailMacros(s *smtpserver.Session, m *smtpserver.Message) []string {
 	}
 	return macros
 }
+
+func rcptMacros(m *smtpserver.Message, to string) []string {
+	return append(messageMacros(m), "{rcpt_addr}", to)
+}
+
+func messageMacros(m *smtpserver.Message) []string { return []string{"i", m.ID} }

@@ -105,6 +105,21 @@ func TestOpenDKIM(t *testing.T) {
 	}
 }
 
+// libmilter hangs up on a packet of more than 64 KiB. A sender must not be
+// able to have that happen: see PassWhenDown.
+func TestLongFieldThroughLibmilter(t *testing.T) {
+	peers.Need(t, "opendkim")
+	dir := t.TempDir()
+	sock := filepath.Join(dir, "milter")
+	conf := agenttest.File(t, dir, "opendkim.conf", "Socket local:"+sock+"\nMode v\nAuthservID relay.example.com\nAlwaysAddARHeader yes\nMaximumHeaders 0\n")
+	agenttest.Program(t, sock, "opendkim", "-f", "-x", conf)
+	data := "To: b@example.com" + strings.Repeat(",\r\n "+strings.Repeat("c", 60)+"@example.com", 1000) + "\r\n" + plain
+	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, data, (&Client{Address: sock}).Agent())
+	if !strings.HasSuffix(got.Data, data) || !strings.HasPrefix(got.Data, "Authentication-Results: relay.example.com") {
+		t.Errorf("the message left as %.300s", got.Data)
+	}
+}
+
 // awaitClamAV waits until clamav-milter has found its clamd: until then, and
 // on a machine that is busy that takes a while, it defers all mail.
 func awaitClamAV(t *testing.T, c *Client) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	gomilter "github.com/emersion/go-milter"
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -12,26 +13,42 @@ import (
 
 // A reply is what a milter says to a command.
 type reply struct {
-	act  byte
-	smtp *smtp.SMTPError // with actReplyCode
+	code gomilter.ActionCode
+	smtp *smtp.SMTPError // with ActReplyCode
 }
 
-func parseReply(act byte, data []byte) (reply, error) {
-	switch act {
-	case actContinue, actAccept, actDiscard, actReject, actTempFail, actSkip, actShutdown, actConnFail:
-		return reply{act: act}, nil
-	case actReplyCode:
-		e, err := parseSMTP(readStrings(data)[0])
-		return reply{act, e}, err
+var proceed = reply{code: gomilter.ActContinue}
+
+// parseReply reads what go-milter made of a reply.
+func parseReply(act *gomilter.Action, err error) (reply, error) {
+	if err != nil {
+		return reply{}, err
 	}
-	return reply{}, fmt.Errorf("%w: reply %q", errProtocol, act)
+	if act.Code != gomilter.ActReplyCode {
+		return reply{code: act.Code}, nil
+	}
+	e, err := parseSMTP(strconv.Itoa(act.SMTPCode) + " " + act.SMTPText)
+	return reply{act.Code, e}, err
+}
+
+// parsePacket reads the reply to a command that go-milter does not know.
+func parsePacket(p []byte) (reply, error) {
+	r := reply{code: gomilter.ActionCode(p[0])}
+	switch r.code {
+	case gomilter.ActContinue, gomilter.ActAccept, gomilter.ActDiscard, gomilter.ActReject, gomilter.ActTempFail:
+		return r, nil
+	case gomilter.ActReplyCode:
+		e, err := parseSMTP(string(first(p[1:])))
+		return reply{r.code, e}, err
+	}
+	return reply{}, fmt.Errorf("%w: reply %q", errProtocol, p[0])
 }
 
 // parseSMTP reads "550 5.7.1 text", also with several lines.
 func parseSMTP(s string) (*smtp.SMTPError, error) {
 	e := &smtp.SMTPError{EnhancedCode: smtp.NoEnhancedCode}
 	var text []string
-	for line := range strings.SplitSeq(strings.TrimRight(s, "\r\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimRight(s, " \r\n"), "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if len(line) < 3 {
 			return nil, fmt.Errorf("%w: reply %q", errProtocol, s)
@@ -70,20 +87,17 @@ func enhanced(word string) (ec smtp.EnhancedCode, ok bool) {
 
 // err is what the reply means to the session; nil lets it go on.
 func (r reply) err() error {
-	switch r.act {
-	case actReject:
+	switch r.code {
+	case gomilter.ActReject:
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Refused by a content filter"}
-	case actTempFail, actConnFail:
+	case gomilter.ActTempFail:
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Try again later"}
-	case actShutdown:
-		e := &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "Closing the connection"}
-		return fmt.Errorf("%w: %w", smtpserver.ErrClose, e)
-	case actReplyCode:
+	case gomilter.ActReplyCode:
 		if r.smtp.Code == 421 {
 			return fmt.Errorf("%w: %w", smtpserver.ErrClose, r.smtp)
 		}
 		return r.smtp
-	case actDiscard:
+	case gomilter.ActDiscard:
 		return smtpserver.ErrDiscard
 	}
 	return nil
