@@ -32,7 +32,9 @@ type ConnectionFilter struct {
 	BlockHosts []string
 	// Internal are the organisation's own relays and firewalls that pass on
 	// mail from outside. They are not judged themselves: at the end of the
-	// header the address is that they have the mail from; see [OriginIP].
+	// header the address is that they have the mail from; see [OriginIP]. Keep
+	// them out of the relay's Networks: what may relay is not judged at all,
+	// and who is behind a firewall that may relay, may too.
 	Internal *Networks
 	// AllowLists and BlockLists are asked in the DNS. A client is refused when
 	// no allow list has it, and the weights of the block lists that have it

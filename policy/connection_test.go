@@ -271,7 +271,16 @@ func TestFromClause(t *testing.T) {
 		"from a by c":                                        "",
 		"by c with SMTP; (from a [192.0.2.1])":               "",
 		"from a (b [192.0.2.1":                               "",
-		"":                                                   "",
+		// What a client says of itself stands in comments too: Exim's HELO
+		// name and ident.
+		"from b.example ([192.0.2.1] helo=[10.0.0.1]) by c":                       "192.0.2.1",
+		"from b.example ([192.0.2.1]:4711 helo=[10.0.0.1] ident=[10.0.0.2]) by c": "192.0.2.1",
+		"from [192.0.2.1] (helo=[10.0.0.1]) by c":                                 "192.0.2.1",
+		"from [192.0.2.1]:4711 (helo=x.example ident=[10.0.0.2]) by c":            "192.0.2.1",
+		"from [10.0.0.1] (helo=evil [192.0.2.1]) by c":                            "192.0.2.1", // not Exim's
+		"from evil(10.0.0.1) (192.0.2.1) by c":                                    "192.0.2.1", // no comment of the server's
+		"from evil([10.0.0.1])\r\n\t(b [192.0.2.1]) by c":                         "192.0.2.1",
+		"": "",
 	} {
 		got, ok := fromClause(value)
 		if ok != (want != "") || ok && got.String() != want {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -51,27 +52,62 @@ func origin(s *smtpserver.Session, m *smtpserver.Message, internal *Networks) (n
 
 // fromClause is the address of the client in a Received field. It stands in
 // the comment after the client's own name, which is not believed: "from helo
-// (name [192.0.2.1])", "([192.0.2.1])", "(192.0.2.1)".
+// (name [192.0.2.1])", "([192.0.2.1])", "(192.0.2.1)". Exim writes what the
+// client said of itself behind the address: "([192.0.2.1] helo=name)", "from
+// [192.0.2.1] (helo=name)".
 func fromClause(value string) (netip.Addr, bool) {
 	v := strings.TrimSpace(value)
 	if len(v) < 5 || !strings.EqualFold(v[:5], "from ") {
 		return netip.Addr{}, false
 	}
-	_, comment, ok := strings.Cut(v, "(")
-	if !ok {
+	name, comment, ok := cutComment(v[5:])
+	words := strings.Fields(comment)
+	if !ok || len(words) == 0 {
 		return netip.Addr{}, false
 	}
-	if comment, _, ok = strings.Cut(comment, ")"); !ok {
-		return netip.Addr{}, false
+	if !slices.ContainsFunc(words, func(w string) bool { return !isClaim(w) }) {
+		return literalIn(strings.TrimSpace(name))
 	}
+	if words[0][0] == '[' {
+		return literalIn(words[0])
+	}
+	if i := slices.IndexFunc(words[1:], isClaim); i >= 0 {
+		words = words[:1+i]
+	}
+	comment = strings.Join(words, " ")
 	if i := strings.LastIndexByte(comment, '['); i >= 0 {
-		literal, _, ok := strings.Cut(comment[i+1:], "]")
-		if !ok {
-			return netip.Addr{}, false
-		}
-		return parseIP(literal)
+		return literalIn(comment[i:])
 	}
-	return parseIP(strings.TrimSpace(comment))
+	return parseIP(comment)
+}
+
+// cutComment finds the first comment that begins a word: within one, a
+// parenthesis is a part of the client's name.
+func cutComment(v string) (before, comment string, ok bool) {
+	for i := 1; i < len(v); i++ {
+		if v[i] == '(' && strings.IndexByte(" \t\r\n", v[i-1]) >= 0 {
+			comment, _, ok = strings.Cut(v[i+1:], ")")
+			return v[:i], comment, ok
+		}
+	}
+	return "", "", false
+}
+
+// isClaim tells what Exim quotes of the client.
+func isClaim(word string) bool {
+	return strings.HasPrefix(word, "helo=") || strings.HasPrefix(word, "ident=")
+}
+
+// literalIn is the address literal at the start of s.
+func literalIn(s string) (netip.Addr, bool) {
+	inner, closed := strings.CutPrefix(s, "[")
+	if !closed {
+		return netip.Addr{}, false
+	}
+	if inner, _, closed = strings.Cut(inner, "]"); !closed {
+		return netip.Addr{}, false
+	}
+	return parseIP(inner)
 }
 
 func parseIP(s string) (netip.Addr, bool) {
