@@ -30,7 +30,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -43,7 +42,7 @@ func main() {
 	flag.StringVar(&s.outside, "outside", "", "`address:port` in the internet's")
 	flag.StringVar(&s.networks, "networks", "", "the organisation's `networks`, whose machines may write to everybody, as 10.1.0.0/16,10.2.0.0/16")
 	flag.StringVar(&s.domain, "domain", "", "the organisation's `domain`")
-	flag.StringVar(&s.organisation, "organisation", "", "`host[:port]` that takes the domain's mail; an address stands in brackets")
+	flag.StringVar(&s.organisation, "organisation", "", "`host[:port]` that takes the domain's mail, a name or an address")
 	flag.StringVar(&s.insideDNS, "inside-dns", "", "`servers` that know the hosts inside, with commas; default those of the system")
 	flag.StringVar(&s.outsideDNS, "outside-dns", "", "`servers` that know the internet, with commas; default those of the system")
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
@@ -56,17 +55,9 @@ func main() {
 	if err != nil {
 		fail(2, err)
 	}
-	inside, err := net.Listen("tcp", s.inside)
-	if err != nil {
-		fail(1, err)
-	}
-	outside, err := net.Listen("tcp", s.outside)
-	if err != nil {
-		fail(1, err)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx, inside, outside); err != nil {
+	if err := r.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

@@ -3,24 +3,60 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
-	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// No trick makes this gateway send a stranger's mail to strangers.
-func TestNoOpenRelay(t *testing.T) {
+// newGateway is one that is not run.
+func newGateway(t *testing.T) *gateway.Gateway {
 	s := settings{inside: "10.1.0.25:25", outside: "192.0.2.25:25", networks: "10.1.0.0/16", domain: "example.com", organisation: "mail.example.com",
 		insideDNS: "10.1.0.53", outsideDNS: "192.0.2.53", hostname: "relay.example.com", spool: t.TempDir()}
-	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
+	g, err := newRelay(&s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, side := range []*smtpserver.Server{r.inside, r.outside} {
-		policytest.OpenRelay(t, policytest.New(t, side), "example.com")
+	t.Cleanup(func() {
+		for _, c := range g.Closers {
+			err = errors.Join(err, c.Close())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// No trick makes this gateway send a stranger's mail to strangers.
+func TestNoOpenRelay(t *testing.T) {
+	for _, side := range newGateway(t).Doors {
+		policytest.OpenRelay(t, policytest.New(t, side.Server), "example.com")
 	}
-	if err := errors.Join(r.inside.Shutdown(t.Context()), r.outside.Shutdown(t.Context()), r.queue.Shutdown(t.Context()), r.router.Close(), r.store.Close()); err != nil {
-		t.Error(err)
+}
+
+// Mail for the organisation has one way, and mail from outside no way back.
+func TestWays(t *testing.T) {
+	g := newGateway(t)
+	for _, c := range []struct{ origin, to, want string }{
+		{"inside", "alice@example.com", "organisation"},
+		{"outside", "alice@example.com", "organisation"},
+		{"inside", "carol@example.net", "internet"},
+		{"dsn", "carol@example.net", "internet"},
+		{"outside", "carol@example.net", ""},
+	} {
+		var fit []string
+		e := g.Queue.Deliverer.(*routing.Router).Explain(t.Context(), routing.Question{To: c.to, Origin: queue.Origin{Connector: c.origin}})
+		for _, k := range e.Candidates {
+			if k.Space != "" && k.Loss == routing.Eligible {
+				fit = append(fit, k.Connector)
+			}
+		}
+		if got := strings.Join(fit, ","); got != c.want {
+			t.Errorf("from %s, %s could go by way of %q, want %q", c.origin, c.to, got, c.want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
@@ -17,7 +18,7 @@ type settings struct {
 
 // check returns the address that we have in the internet, and the
 // organisation's networks.
-func (s *settings) check() (outside netip.Addr, networks []netip.Prefix, err error) {
+func (s *settings) check() (source netip.Addr, networks []netip.Prefix, err error) {
 	var errs []error
 	for flag, value := range map[string]string{"-networks": s.networks, "-domain": s.domain, "-organisation": s.organisation, "-spool": s.spool} {
 		if value == "" {
@@ -25,20 +26,17 @@ func (s *settings) check() (outside netip.Addr, networks []netip.Prefix, err err
 		}
 	}
 	// A connector on all addresses would be in both networks.
-	in, err1 := bound("-inside", s.inside)
-	out, err2 := bound("-outside", s.outside)
-	errs = append(errs, err1, err2)
-	if in == out && in.IsValid() {
-		errs = append(errs, fmt.Errorf("-inside and -outside: %v is both", in))
+	inside, err := bound("-inside", s.inside)
+	errs = append(errs, err)
+	outside, err := bound("-outside", s.outside)
+	errs = append(errs, err)
+	if inside == outside && inside.IsValid() {
+		errs = append(errs, fmt.Errorf("-inside and -outside: %v is both", inside))
 	}
-	for f := range strings.SplitSeq(s.networks, ",") {
-		p, err := netip.ParsePrefix(f)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("-networks: %q is no network, as 10.1.0.0/16", f))
-		}
-		networks = append(networks, p)
+	if networks, err = policy.ParseNetworks(s.networks); err != nil {
+		errs = append(errs, fmt.Errorf("-networks: %w", err))
 	}
-	return out.Addr(), networks, errors.Join(errs...)
+	return outside.Addr(), networks, errors.Join(errs...)
 }
 
 // bound is an address of one interface.
@@ -50,9 +48,7 @@ func bound(flag, addr string) (netip.AddrPort, error) {
 	return ap, nil
 }
 
-func resolver(servers string) *routing.DNSResolver {
-	if servers == "" {
-		return &routing.DNSResolver{}
-	}
-	return &routing.DNSResolver{Servers: strings.Split(servers, ",")}
+// resolver asks the servers of a list with commas, or those of the system.
+func resolver(list string) *routing.DNSResolver {
+	return &routing.DNSResolver{Servers: strings.FieldsFunc(list, func(r rune) bool { return r == ',' })}
 }
