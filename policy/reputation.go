@@ -65,6 +65,16 @@ type record struct {
 
 var errReputation = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Mail from your address is refused for a time because of what came from it"}
 
+// lie is what a session has in its value of a Reputation, from a HELO name that
+// cannot be the client's. It counts at MAIL: users greet so from behind their
+// routers, and log in only then.
+type lie int
+
+const (
+	lieHeard lie = 1 + iota
+	lieCounted
+)
+
 // Agent judges at MAIL, and watches the rest. In a chain it belongs after all
 // that refuse messages, as only what nobody has refused is good.
 func (r *Reputation) Agent() smtpserver.Agent {
@@ -74,15 +84,22 @@ func (r *Reputation) Agent() smtpserver.Agent {
 		}
 	}
 	return smtpserver.Agent{Name: "reputation",
-		Helo: func(ctx context.Context, s *smtpserver.Session, name string) error {
-			if _, done := s.Value(r).(bool); !done && r.forged(s, name) {
-				s.SetValue(r, true)
-				watch(ctx, s, 0, 3)
+		Helo: func(_ context.Context, s *smtpserver.Session, name string) error {
+			if s.Value(r) == nil && r.forged(s, name) {
+				s.SetValue(r, lieHeard)
 			}
 			return nil
 		},
 		Mail: func(ctx context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
-			if ip, ok := r.watched(ctx, s); ok && r.blocked(ip, time.Now()) {
+			ip, ok := r.watched(ctx, s)
+			if !ok {
+				return nil
+			}
+			if s.Value(r) == lieHeard {
+				s.SetValue(r, lieCounted)
+				r.add(ip, 0, 3, time.Now())
+			}
+			if r.blocked(ip, time.Now()) {
 				return errReputation
 			}
 			return nil

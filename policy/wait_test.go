@@ -235,7 +235,11 @@ func TestReputationOfLiars(t *testing.T) {
 	} {
 		r := &Reputation{Domains: ds, MinPoints: 3}
 		srv := serveAgents(t, r.Agent())
-		srv.Talk(t, stranger, "S: 220\nC: EHLO "+helo+"\nS: 250\nC: EHLO "+helo+"\nS: 250")
+		want := "250"
+		if forged {
+			want = "550 5.7.1"
+		}
+		srv.Talk(t, stranger, "S: 220\nC: EHLO "+helo+"\nS: 250\nC: EHLO "+helo+"\nS: 250\nC: MAIL FROM:<x@example.net>\nS: "+want)
 		if blocked := r.blocked(netip.MustParseAddr(stranger), time.Now()); blocked != forged {
 			t.Errorf("HELO %s: blocked %v, want %v", helo, blocked, forged)
 		}
@@ -250,6 +254,24 @@ func TestReputationOfLiars(t *testing.T) {
 	}})
 	srv.Talk(t, stranger, mailHeader("x@example.net", "Subject: x", "250"))
 	srv.Talk(t, stranger, mailFrom("x@example.net", "550 5.7.1"))
+}
+
+// Mail programs greet with the address that they have at home, and show only
+// afterwards that they are one of us.
+func TestReputationOfUsersAtHome(t *testing.T) {
+	r := &Reputation{MinPoints: 5}
+	relay := &Relay{Authenticated: true}
+	srv := servePasswords(t, relay.Agent(), r.Agent())
+	for range 10 {
+		srv.Talk(t, stranger, "S: 220\nC: EHLO [192.168.1.7]\nS: 250\nC: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\nC: MAIL FROM:<x@example.net>\nS: 250")
+	}
+	srv.Talk(t, stranger, mailFrom("x@example.net", "250")) // a server of theirs
+	if l := r.Level(netip.MustParseAddr(stranger)); l != 0 {
+		t.Errorf("level %d, want 0", l)
+	}
+	// A stranger who lies is counted once a session.
+	srv.Talk(t, stranger, "S: 220\nC: EHLO [192.168.1.7]\nS: 250"+strings.Repeat("\nC: MAIL FROM:<x@example.net>\nS: 250\nC: RSET\nS: 250", 9))
+	srv.Talk(t, stranger, "S: 220\nC: EHLO [192.168.1.7]\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 550")
 }
 
 // Back pressure: slower and slower, then closed to the outside; with high
