@@ -3,7 +3,9 @@ package dmarc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -29,9 +31,11 @@ type Checker struct {
 	PublicSuffixList bool
 
 	// Enforce refuses what the author's domain wants rejected, with 550
-	// 5.7.1, and messages with several From fields or authors of several
-	// domains, by which a policy could be evaded. What a domain wants
-	// quarantined is for later agents to see to, by the verdict's Disposition.
+	// 5.7.1, and messages by which a policy could be evaded: with several
+	// From fields (also after a line that ends the header for us, but perhaps
+	// not for others), authors of several domains, or a From field that
+	// cannot be read. What a domain wants quarantined is for later agents to
+	// see to, by the verdict's Disposition.
 	Enforce bool
 	// RejectNoAuthor refuses messages in which no author's domain can be
 	// found, either. RFC 5322 does not allow them, but some hosts' own notices
@@ -77,6 +81,9 @@ func (c *Checker) Agent() smtpserver.Agent {
 
 func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) Verdict {
 	author, err := fromfield.Domain(m.Header.Values("From"))
+	if transaction.Hidden(m, func(name string) bool { return strings.EqualFold(name, "From") }) {
+		err = fmt.Errorf("%w: there is a From field after a line that is none", fromfield.ErrSeveral)
+	}
 	if err != nil {
 		return Verdict{Result: PermError, Disposition: NoAction, Err: err}
 	}
@@ -96,12 +103,18 @@ func (c *Checker) refusal(v *Verdict) error {
 	case v.Disposition == Reject && c.Enforce:
 		// RFC 9989, 7.2 has this text.
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Email rejected per DMARC policy for " + v.Domain}
-	case v.Result == PermError && (c.RejectNoAuthor || c.Enforce && errors.Is(v.Err, fromfield.ErrSeveral)):
+	case v.Result == PermError && (c.RejectNoAuthor || c.Enforce && evades(v.Err)):
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "The From field does not name one author's domain"}
 	case v.Result == TempError && c.DeferTempError:
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "DMARC cannot be checked now, try again later"}
 	}
 	return nil
+}
+
+// evades says whether the From field might name one domain to us and another
+// one to people.
+func evades(err error) bool {
+	return errors.Is(err, fromfield.ErrSeveral) || errors.Is(err, fromfield.ErrMalformed)
 }
 
 // collect counts the message for the reports.

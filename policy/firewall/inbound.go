@@ -2,12 +2,11 @@ package firewall
 
 import (
 	"context"
-	"io"
 	"slices"
-	"strings"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -39,7 +38,7 @@ func (f *Inbound) Agent() smtpserver.Agent {
 		if len(ns) == 0 {
 			return nil
 		}
-		if hidden(m, ns) {
+		if transaction.Hidden(m, ns.match) {
 			return errHidden
 		}
 		m.Header.Delete(ns.matchField)
@@ -60,30 +59,4 @@ func (f *Inbound) forbidden(s *smtpserver.Session) names {
 		ns = slices.Concat(ns, routing)
 	}
 	return ns
-}
-
-// hidden says whether a forbidden field stands where others may still see
-// header: after a line that is no field, where no blank line came yet.
-func hidden(m *smtpserver.Message, ns names) bool {
-	c := m.Content()
-	at := m.Header.Size()
-	var blank [2]byte
-	if n, _ := c.ReadAt(blank[:], at); n < 2 || string(blank[:]) == "\r\n" {
-		return false
-	}
-	const most = 64 << 10 // as far as others might look for it
-	b := make([]byte, min(c.Size()-at, most))
-	if _, err := c.ReadAt(b, at); err != nil && err != io.EOF {
-		return true // it cannot be seen, so it is not trusted
-	}
-	for line := range strings.SplitSeq(string(b), "\r\n") {
-		if line == "" {
-			return false
-		}
-		name, _, ok := strings.Cut(line, ":")
-		if ok && ns.match(strings.Trim(name, " \t")) {
-			return true
-		}
-	}
-	return false
 }

@@ -13,6 +13,8 @@ var (
 	ErrNone = errors.New("the message has no author")
 	// ErrSeveral: it has several From fields, or authors of several domains.
 	ErrSeveral = errors.New("the message has authors of several domains")
+	// ErrMalformed: its From field cannot be read, or could be in two ways.
+	ErrMalformed = errors.New("the From field is malformed")
 )
 
 // Domain is the author's domain, in A-labels and lower case, of a message
@@ -32,8 +34,11 @@ func Domain(values []string) (string, error) {
 	for _, a := range addresses {
 		_, d := addr.Split(a)
 		c, err := addr.Domain(d)
+		if strings.HasPrefix(d, "[") && strings.HasSuffix(d, "]") {
+			return "", fmt.Errorf("author %q has an address in place of a domain", a)
+		}
 		if err != nil || !isName(c) {
-			return "", fmt.Errorf("author %q has no domain", a)
+			return "", fmt.Errorf("%w: author %q has no domain", ErrMalformed, a)
 		}
 		if domain != "" && c != domain {
 			return "", ErrSeveral
@@ -68,7 +73,7 @@ func Addresses(value string) ([]string, error) {
 	p.end()
 	switch {
 	case p.err != nil:
-		return nil, fmt.Errorf("field From: %w", p.err)
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, p.err)
 	case len(p.found) == 0:
 		return nil, ErrNone
 	}
@@ -77,12 +82,13 @@ func Addresses(value string) ([]string, error) {
 
 // A parser goes through a list of mailboxes token by token.
 type parser struct {
-	rest  string
-	text  strings.Builder // of the mailbox so far, without comments
-	angle string          // its address in angle brackets
-	hasIt bool
-	found []string
-	err   error
+	rest   string
+	text   strings.Builder // of the mailbox so far, without comments
+	angle  string          // its address in angle brackets
+	before int             // length of the text before that
+	hasIt  bool
+	found  []string
+	err    error
 }
 
 func (p *parser) next() {
@@ -100,6 +106,7 @@ func (p *parser) next() {
 		}
 		if p.err == nil {
 			p.angle, p.hasIt = strings.TrimSpace(s[1:len(s)-1]), true
+			p.before = len(strings.TrimLeft(p.text.String(), " \t"))
 		}
 	case ',', ';':
 		p.rest = p.rest[1:]
@@ -128,11 +135,19 @@ func (p *parser) cut(n int, problem string) string {
 func (p *parser) end() {
 	address := strings.TrimSpace(p.text.String())
 	if p.hasIt {
+		from := min(p.before, len(address))
+		if p.angle == "" {
+			from = 0
+		}
+		if strings.Contains(address[from:], "@") && p.err == nil {
+			p.err = errors.New("an address beside the one in angle brackets")
+		}
 		address = p.angle
 	}
 	// "Doe, John <j@example.org>" is two mailboxes to the grammar and one to
 	// everybody else: what has no address is a piece of a name.
-	name := !p.hasIt && !strings.Contains(address, "@")
+	// Nor has "<>" one.
+	name := address == "" || !p.hasIt && !strings.Contains(address, "@")
 	p.text.Reset()
 	p.angle, p.hasIt = "", false
 	if name || p.err != nil {
@@ -142,13 +157,29 @@ func (p *parser) end() {
 		address = address[i+1:] // a source route (RFC 5322, 4.4)
 	}
 	switch {
-	case !strings.Contains(address, "@"):
+	case ats(address) != 1:
 		p.err = fmt.Errorf("%q is no address", address)
 	case len(p.found) == maxAddresses:
 		p.err = fmt.Errorf("more than %d addresses", maxAddresses)
 	default:
 		p.found = append(p.found, address)
 	}
+}
+
+// ats is the number of @ outside of quotes.
+func ats(address string) int {
+	n := 0
+	for i := 0; i < len(address); i++ {
+		switch address[i] {
+		case '"':
+			if l := quoted(address[i:]); l > 0 {
+				i += l - 1
+			}
+		case '@':
+			n++
+		}
+	}
+	return n
 }
 
 // quoted is the length of the quoted string that s begins with.

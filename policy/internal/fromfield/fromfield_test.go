@@ -46,6 +46,42 @@ func TestDomain(t *testing.T) {
 			t.Errorf("%.60q: %q (%v), want %q", value, got, err, want)
 		}
 	}
+	for value, want := range map[string]error{
+		"":                                     ErrNone,
+		"Mail Delivery System <>":              ErrNone,
+		"a@bank.example <>":                    ErrMalformed,
+		"MAILER-DAEMON (Mail Delivery System)": ErrNone,
+		"=?utf-8?q?ceo=40bank.example?=":       ErrNone,
+		"a@bank.example@evil.example":          ErrMalformed,
+		"a@bank.example a@evil.example":        ErrMalformed,
+		"<a@bank.example@evil.example>":        ErrMalformed,
+		"<a@evil.example> a@bank.example":      ErrMalformed,
+		`"a@b" <a@bank.example> (c@d) "e@f"`:   ErrMalformed,
+		"a@bank..example":                      ErrMalformed,
+		"a@bank.example)":                      ErrMalformed,
+		"<a@bank.example":                      ErrMalformed,
+		"<a@evil.example(@bank.example)>":      ErrMalformed,
+		"a@x.example, b@bank.example":          ErrSeveral,
+	} {
+		if _, err := Domain([]string{value}); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", value, err, want)
+		}
+	}
+	for value, want := range map[string]string{
+		" a@good.example <a@evil.example>":       "evil.example",
+		`<"a@good.example"@evil.example>`:        "evil.example",
+		`"a@good.example"@evil.example`:          "evil.example",
+		"<a@evil.example> (a@good.example) Name": "evil.example",
+		"a@good.example: a@evil.example;":        "evil.example",
+		"@good.example:a@evil.example":           "evil.example",
+	} {
+		if got, err := Domain([]string{value}); got != want {
+			t.Errorf("%q: %q, %v", value, got, err)
+		}
+	}
+	if _, err := Domain([]string{"a@[192.0.2.1]"}); err == nil || errors.Is(err, ErrMalformed) {
+		t.Errorf("an address literal: %v", err)
+	}
 	if _, err := Domain([]string{"a@x.example", "a@x.example"}); !errors.Is(err, ErrSeveral) {
 		t.Errorf("two From fields: %v", err)
 	}
