@@ -17,7 +17,7 @@
 // it, the MX of each domain does):
 //
 //	# account  password     domains                      host[:port]
-//	branch     sesame-4711  branch.example,shop.example  [192.0.2.25]
+//	branch     sesame-4711  branch.example,shop.example  192.0.2.25
 //	boat       ahoy-0815    boat.example
 //
 // Who talks to whom:
@@ -35,7 +35,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -62,13 +61,9 @@ func main() {
 	if err != nil {
 		fail(2, err)
 	}
-	l, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		fail(1, err)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx, l); err != nil {
+	if err := r.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

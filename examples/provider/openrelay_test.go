@@ -1,24 +1,52 @@
 package main
 
 import (
-	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// No trick makes the provider send a stranger's mail.
-func TestNoOpenRelay(t *testing.T) {
+// newProvider is one that is not run.
+func newProvider(t *testing.T) *gateway.Gateway {
 	cert, key := certificate(t)
 	s := settings{customers: file(t, customers), cert: cert, key: key, keep: time.Hour, hostname: "mail.provider.example", spool: t.TempDir(), port: 25}
 	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	policytest.OpenRelay(t, policytest.New(t, r.srv), "branch.example", "shop.example", "boat.example")
-	if err := errors.Join(r.srv.Shutdown(t.Context()), r.queue.Shutdown(t.Context()), r.router.Close(), r.store.Close()); err != nil {
-		t.Error(err)
+	t.Cleanup(func() {
+		for _, c := range r.Closers {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return r
+}
+
+// No trick makes the provider send a stranger's mail.
+func TestNoOpenRelay(t *testing.T) {
+	policytest.OpenRelay(t, policytest.New(t, newProvider(t).Doors[0].Server), "branch.example", "shop.example", "boat.example")
+}
+
+// A customer's mail has one way: it waits for that customer.
+func TestWays(t *testing.T) {
+	r := newProvider(t)
+	for to, want := range map[string]string{"alice@branch.example": "branch", "bob@shop.example": "branch", "ann@boat.example": "boat", "carol@example.net": "internet"} {
+		var fit []string
+		e := r.Queue.Deliverer.(*routing.Router).Explain(t.Context(), routing.Question{To: to})
+		for _, k := range e.Candidates {
+			if k.Space != "" && k.Loss == routing.Eligible {
+				fit = append(fit, k.Connector)
+			}
+		}
+		if got := strings.Join(fit, ","); got != want || e.Held != (want != "internet") {
+			t.Errorf("%s could go by way of %q, want %q", to, got, want)
+		}
 	}
 }

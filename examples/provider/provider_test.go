@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 const customers = `# account  password  domains  host
-branch  sesame-4711  branch.example,shop.example  [192.0.2.25]
+branch  sesame-4711  branch.example,shop.example  192.0.2.25
 boat    ahoy-0815    boat.example
 `
 
@@ -113,7 +113,7 @@ func TestMailIsHeldUntilETRN(t *testing.T) {
 	dns := dnstest.New(t, "branch.example. MX 10 mail.provider.example.\nmail.provider.example. A 127.0.0.1")
 	cert, key := certificate(t)
 	addr := peers.FreeAddr(t)
-	args := []string{"-listen", addr, "-customers", file(t, strings.Replace(customers, "[192.0.2.25]", "[127.0.0.1]:"+port, 1)),
+	args := []string{"-listen", addr, "-customers", file(t, strings.Replace(customers, "192.0.2.25", "127.0.0.1:"+port, 1)),
 		"-cert", cert, "-key", key, "-hostname", "mail.provider.example", "-spool", t.TempDir(), "-dns", dns.Addr}
 	p := peers.StartSelf(t, "PROVIDER_MAIN", 1, args...)
 	// swaks ends the last line itself.
@@ -183,7 +183,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		":2: not account":                   func(s *settings) { s.customers = file(t, "#\nbranch sesame-4711\n") },
 		":2: boat.example was there before": func(s *settings) { s.customers = file(t, "boat a boat.example\nship b Boat.Example\n") },
 		`accepted domain "*"`:               func(s *settings) { s.customers = file(t, "boat a *\n") },
-		`connector boat: `:                  func(s *settings) { s.customers = file(t, "boat a boat.example 192.0.2.25\n") },
+		`connector boat: `:                  func(s *settings) { s.customers = file(t, "boat a boat.example boat.example:smtp\n") },
 		"-cert, -key: passwords":            func(s *settings) { s.cert = "" },
 		"-cert, -key: open /nowhere/at/all": func(s *settings) { s.key = "/nowhere/at/all" },
 		"-spool":                            func(s *settings) { s.spool = "" },

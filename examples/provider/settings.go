@@ -119,9 +119,7 @@ func (s *settings) certificate() (cert tls.Certificate, err error) {
 	return cert, err
 }
 
+// resolver asks the servers of -dns, or those of the system.
 func (s *settings) resolver() routing.Resolver {
-	if s.dns == "" {
-		return &routing.DNSResolver{}
-	}
-	return &routing.DNSResolver{Servers: strings.Split(s.dns, ",")}
+	return &routing.DNSResolver{Servers: strings.FieldsFunc(s.dns, func(r rune) bool { return r == ',' })}
 }
