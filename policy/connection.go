@@ -85,7 +85,7 @@ func validLists(lists []DNSList, errs []error) ([]DNSList, []error) {
 			errs = append(errs, fmt.Errorf("policy: DNS list %q: not a domain name", l.Zone))
 			continue
 		}
-		l.Zone = zone
+		l.Zone, l.test = zone, new(listTest)
 		valid = append(valid, l)
 	}
 	return valid, errs

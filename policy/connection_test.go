@@ -248,6 +248,55 @@ func (silence) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, e
 	return nil, &net.DNSError{Err: ctx.Err().Error(), Name: host, IsTimeout: true}
 }
 
+// A list that has come to its end, or is asked through a resolver that answers
+// everything, lists the whole world. It has the address that must not be
+// listed too (RFC 5782, 5), and is then believed in nothing.
+func TestListsOfTheWholeWorld(t *testing.T) {
+	const not4, not6 = "A 1.0.0.127.list.example", "A 1.0.0.0.0.0.f.7.f.f.f.f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.list.example"
+	const listed6 = "A 1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.list.example"
+	for _, tt := range []struct {
+		name, from string
+		dns        fakeDNS
+		optional   bool
+		allow      bool
+		want       string
+	}{
+		{"sane", stranger, fakeDNS{}, false, false, "550 5.7.1"},
+		{"the world", stranger, fakeDNS{not4: "127.0.0.2"}, false, false, "451 4.4.3"},
+		{"the world, optional", stranger, fakeDNS{not4: "127.0.0.2"}, true, false, "250"},
+		{"an error is none", stranger, fakeDNS{not4: "127.255.255.254"}, false, false, "550 5.7.1"},
+		{"cannot be tested", stranger, fakeDNS{not4: "FAIL"}, false, false, "451 4.4.3"},
+		{"the world of IPv6", "2001:db8::1", fakeDNS{not6: "127.0.0.2"}, false, false, "451 4.4.3"},
+		{"the world of IPv4 only", "2001:db8::1", fakeDNS{not4: "127.0.0.2"}, false, false, "550 5.7.1"},
+		{"allowed by the world", "192.0.2.3", fakeDNS{not4: "127.0.0.2"}, true, true, "550 5.7.1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.dns["A 1.2.0.192.list.example"], tt.dns[listed6] = "127.0.0.2", "127.0.0.2"
+			tt.dns["A 3.2.0.192.list.example"], tt.dns["A 3.2.0.192.block.example"] = "127.0.0.2", "127.0.0.2"
+			f := &ConnectionFilter{Resolver: tt.dns, BlockLists: []DNSList{{Zone: "list.example", Optional: tt.optional}}}
+			if tt.allow {
+				f.AllowLists, f.BlockLists = f.BlockLists, []DNSList{{Zone: "block.example"}}
+			}
+			serveAgents(t, f.Agent()).Talk(t, tt.from, rcptTo("x@example.net", "alice@example.com", tt.want))
+		})
+	}
+	t.Run("tested once an hour", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := &countingDNS{fakeDNS: fakeDNS{"A 1.2.0.192.list.example": "127.0.0.2", "A 2.2.0.192.list.example": "127.0.0.2"}}
+			srv := serveAgents(t, (&ConnectionFilter{Resolver: d, BlockLists: []DNSList{{Zone: "list.example"}}}).Agent())
+			for _, from := range []string{stranger, "192.0.2.2"} {
+				srv.Talk(t, from, rcptTo("x@example.net", "alice@example.com", "550 5.7.1"))
+			}
+			if d.asked != 3 {
+				t.Errorf("%d questions about two clients, want 3", d.asked)
+			}
+			d.fakeDNS[not4] = "127.0.0.2"
+			sleep(time.Hour)
+			srv.Talk(t, stranger, rcptTo("x@example.net", "alice@example.com", "451"))
+		})
+	})
+}
+
 func TestConnectionFilterSettings(t *testing.T) {
 	f := &ConnectionFilter{AllowHosts: []string{"*"}, BlockHosts: []string{""}, BlockLists: []DNSList{{Zone: ""}, {Zone: strings.Repeat("a.", 100) + "b"}}}
 	err := f.Validate()

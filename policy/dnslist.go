@@ -12,7 +12,9 @@ import (
 )
 
 // A DNSList is a list of addresses that is asked by DNS (RFC 5782): a block
-// list or an allow list.
+// list or an allow list. One that lists even the address that must not be
+// listed (127.0.0.1), as lists do that have come to their end, counts as one
+// that cannot be asked.
 type DNSList struct {
 	// Zone is the list's domain, as "zen.spamhaus.org".
 	Zone string
@@ -31,12 +33,14 @@ type DNSList struct {
 	Optional bool
 	// NoIPv6: the list knows no IPv6 addresses and is not asked about them.
 	NoIPv6 bool
+
+	test *listTest // nil: not tested
 }
 
 var (
 	dnsListAnswers = netip.MustParsePrefix("127.0.0.0/8")
 	dnsListErrors  = netip.MustParsePrefix("127.255.255.0/24") // Spamhaus: "query refused", not "listed"
-	dnsListNothing = netip.MustParseAddr("127.0.0.1")          // RFC 5782, 5: must not be listed
+	dnsListNothing = netip.MustParseAddr("127.0.0.1")          // a host itself, as resolvers say that lie
 )
 
 // counts says whether an answer means that the address is listed.
@@ -77,6 +81,14 @@ func (l *DNSList) lookup(ctx context.Context, r Resolver, ip netip.Addr) (bool, 
 	if ip.Is6() && l.NoIPv6 {
 		return false, nil
 	}
+	listed, err := l.ask(ctx, r, ip)
+	if listed && l.test != nil {
+		err = l.test.passed(ctx, r, l, ip)
+	}
+	return listed && err == nil, err
+}
+
+func (l *DNSList) ask(ctx context.Context, r Resolver, ip netip.Addr) (bool, error) {
 	answers, err := r.LookupNetIP(ctx, "ip4", rooted(dnsListName(ip, l.Zone)))
 	if err != nil {
 		if notFound(err) {
@@ -90,6 +102,47 @@ func (l *DNSList) lookup(ctx context.Context, r Resolver, ip netip.Addr) (bool, 
 		}
 	}
 	return false, nil
+}
+
+// listTest finds out whether a list lists the whole world.
+type listTest struct {
+	mu   sync.Mutex               // guards what follows
+	sane map[netip.Addr]time.Time // by what must not be listed: when it was not
+}
+
+// What must not be listed, and for how long that is believed.
+var (
+	notListed4 = netip.MustParseAddr("127.0.0.1")        // RFC 5782, 5
+	notListed6 = netip.MustParseAddr("::ffff:127.0.0.1") // asked as the IPv6 address that it is
+)
+
+const listTestLife = time.Hour
+
+// passed is nil when the list may be believed about an address.
+func (t *listTest) passed(ctx context.Context, r Resolver, l *DNSList, ip netip.Addr) error {
+	not := notListed4
+	if ip.Is6() {
+		not = notListed6
+	}
+	t.mu.Lock()
+	at := t.sane[not]
+	t.mu.Unlock()
+	if time.Since(at) < listTestLife {
+		return nil
+	}
+	switch listed, err := l.ask(ctx, r, not); {
+	case err != nil:
+		return err
+	case listed:
+		return fmt.Errorf("policy: list %s lists %v, and so perhaps the whole world", l.Zone, not)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sane == nil {
+		t.sane = make(map[netip.Addr]time.Time)
+	}
+	t.sane[not] = time.Now()
+	return nil
 }
 
 // dnsListName is the name to ask about: the octets, or for IPv6 the nibbles,
