@@ -20,25 +20,19 @@ import (
 const benchSessions = 20
 
 // BenchmarkSend sends messages over 20 kept sessions to Postfix's smtp-sink:
-// with Transport, and beside it with go-smtp's client. msg/s is throughput
+// with Transport, without and with a protocol log, and beside it with
+// go-smtp's client. msg/s is throughput
 // with the sink on the same processors, cpu-µs/msg our own part.
 func BenchmarkSend(b *testing.B) {
 	for _, size := range []int{4 << 10, 100 << 10} {
 		text := message(size)
-		b.Run(fmt.Sprintf("Transport/%dKiB", size>>10), func(b *testing.B) {
-			t := &Transport{MaxMessages: -1, Hostname: "relay.example"}
-			defer t.Close()
-			addr := startSink(b)
-			dst := &Destination{Name: "sink", Hosts: HostList(Host{Name: "sink", Addrs: []netip.AddrPort{addr}})}
-			benchmark(b, func() func() {
-				m := mail("", "b@example.net")
-				m.Content = content.Of(text)
-				return func() {
-					if r := t.Send(b.Context(), dst, m); r[0].Outcome != Success {
-						b.Error(r[0])
-					}
-				}
-			})
+		b.Run(fmt.Sprintf("Transport/%dKiB", size>>10), func(b *testing.B) { benchTransport(b, text, nil) })
+		b.Run(fmt.Sprintf("Transport-with-protocol-log/%dKiB", size>>10), func(b *testing.B) {
+			log := NewProtocolLog(&ProtocolLogFiles{Dir: b.TempDir()})
+			benchTransport(b, text, log)
+			if err := log.Close(); err != nil {
+				b.Error(err)
+			}
 		})
 		b.Run(fmt.Sprintf("go-smtp/%dKiB", size>>10), func(b *testing.B) {
 			addr := startSink(b)
@@ -56,6 +50,22 @@ func BenchmarkSend(b *testing.B) {
 			})
 		})
 	}
+}
+
+func benchTransport(b *testing.B, text []byte, log ProtocolLog) {
+	t := &Transport{MaxMessages: -1, Hostname: "relay.example", ProtocolLog: log}
+	defer t.Close()
+	addr := startSink(b)
+	dst := &Destination{Name: "sink", Hosts: HostList(Host{Name: "sink", Addrs: []netip.AddrPort{addr}})}
+	benchmark(b, func() func() {
+		m := mail("", "b@example.net")
+		m.Content = content.Of(text)
+		return func() {
+			if r := t.Send(b.Context(), dst, m); r[0].Outcome != Success {
+				b.Error(r[0])
+			}
+		}
+	})
 }
 
 // message is a message of so many octets.

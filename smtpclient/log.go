@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +37,9 @@ type ProtocolLog interface {
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
-// values. Lines are gathered for up to a second; Close writes what is there.
+// values. Lines are gathered for up to a second, and those are missing when
+// the process is killed; Flush and Close write what is there. What cannot be
+// written (a full disk) is lost, and mail goes on: Flush and Close tell of it.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog writes a protocol log to w, which is closed by Close if it is
@@ -100,33 +103,38 @@ func (l *sessionLog) line(command string) {
 	if l == nil {
 		return
 	}
-	if f := strings.Fields(command); len(f) > 2 && strings.EqualFold(f[0], "AUTH") {
-		command = f[0] + " " + f[1] + " <redacted>"
+	if len(command) > 4 && strings.EqualFold(command[:4], "AUTH") {
+		if f := strings.Fields(command); len(f) > 2 {
+			command = f[0] + " " + f[1] + " <redacted>"
+		}
 	}
 	l.event('>', command, "")
 }
+
+var lf = []byte("\n")
 
 // received logs a reply, an event for each of its lines.
 func (l *sessionLog) received(r reply) {
 	if l == nil {
 		return
 	}
+	code := strconv.Itoa(r.code)
 	text, more := r.text, true
 	for more {
 		var line []byte
-		line, text, more = bytes.Cut(text, []byte("\n"))
-		mark := ' '
+		line, text, more = bytes.Cut(text, lf)
+		mark := " "
 		if more {
-			mark = '-'
+			mark = "-"
 		}
-		l.event('<', fmt.Sprintf("%d%c%s", r.code, mark, line), "")
+		l.event('<', code+mark+string(line), "")
 	}
 }
 
 // content logs that a message's content went out, and how long it was.
 func (l *sessionLog) content(n int64) {
 	if l != nil {
-		l.event('*', "", fmt.Sprintf("sent content of %d octets", n))
+		l.event('*', "", "sent content of "+strconv.FormatInt(n, 10)+" octets")
 	}
 }
 

@@ -39,8 +39,9 @@ func BenchmarkReceive(b *testing.B) {
 		over  int // for messages larger than this
 	}{
 		// Beyond 256 KiB the message is in a file.
-		{"bridgehead", func(b *testing.B) string { return startOurs(b, 0) }, 0},
-		{"bridgehead-in-memory", func(b *testing.B) string { return startOurs(b, -1) }, 256 << 10},
+		{"bridgehead", func(b *testing.B) string { return startOurs(b, 0, nil) }, 0},
+		{"bridgehead-in-memory", func(b *testing.B) string { return startOurs(b, -1, nil) }, 256 << 10},
+		{"bridgehead-with-protocol-log", func(b *testing.B) string { return startOurs(b, 0, protocolLog(b)) }, 0},
 		{"go-smtp", startGoSMTP, 0},
 	}
 	for _, size := range []int{4 << 10, 100 << 10, 10 << 20} {
@@ -66,13 +67,24 @@ func BenchmarkReceive(b *testing.B) {
 	}
 }
 
-func startOurs(b *testing.B, memory int64) string {
+func startOurs(b *testing.B, memory int64, log smtpserver.ProtocolLog) string {
 	return smtptest.NewServer(b, &smtpserver.Server{
-		Limits: smtpserver.Limits{MessageRate: -1, MemoryContent: memory},
+		ProtocolLog: log,
+		Limits:      smtpserver.Limits{MessageRate: -1, MemoryContent: memory},
 		Handler: smtpserver.HandlerFunc(func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) (string, error) {
 			return "", m.Close()
 		}),
 	}).Addr
+}
+
+func protocolLog(b *testing.B) smtpserver.ProtocolLog {
+	log := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: b.TempDir()})
+	b.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return log
 }
 
 func startGoSMTP(b *testing.B) string {

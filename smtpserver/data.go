@@ -2,9 +2,9 @@ package smtpserver
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -132,7 +132,7 @@ func (s *Session) endMessage(in *intake) error {
 	s.bytes += in.size
 	s.srv.counters.bytes.Add(in.size)
 	if s.srv.ProtocolLog != nil {
-		s.traceInfo(fmt.Sprintf("%d bytes of message %s", in.size, m.ID))
+		s.traceInfo(strconv.FormatInt(in.size, 10) + " bytes of message " + m.ID)
 	}
 	v := in.refused
 	if v != nil && v.discard {

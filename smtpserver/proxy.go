@@ -52,6 +52,7 @@ func (s *Session) claim(src, dst netip.AddrPort) {
 	if dst.IsValid() {
 		s.local = net.TCPAddrFromAddrPort(dst)
 	}
+	s.ends = nil
 }
 
 // parseProxy reads a header at the start of b. n is its length; 0 means that

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +128,35 @@ func TestXCLIENT(t *testing.T) {
 		C: XCLIENT ADDR=192.0.2.7
 		S: 550 5.7.0
 	`)
+}
+
+// The protocol log has the addresses that the client has at the time.
+func TestClaimedAddressesInLog(t *testing.T) {
+	log := new(said)
+	s := generous()
+	s.ProxyFrom, s.XClientFrom, s.ProtocolLog = loopback, loopback, log
+	srv := smtptest.NewServer(t, s)
+	smtptest.TalkOn(t, dialRaw(t, srv.Addr), `
+		C: PROXY TCP4 192.0.2.7 198.51.100.1 4711 25
+		S: 220
+		C: EHLO proxy.example
+		S: 250
+		C: XCLIENT ADDR=192.0.2.8
+		S: 220
+		C: QUIT
+		S: 221
+		EOF
+	`)
+	srv.Close()
+	var got []string
+	for _, e := range log.events {
+		if line := e.Remote + " > " + e.Local; len(got) == 0 || got[len(got)-1] != line {
+			got = append(got, line)
+		}
+	}
+	if want := []string{"192.0.2.7:4711 > 198.51.100.1:25", "192.0.2.8:4711 > 198.51.100.1:25"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 // A proxy's header and the client's TLS hello may come in one piece.

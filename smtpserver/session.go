@@ -66,7 +66,8 @@ type Session struct {
 	errors       int
 	unknown      int
 	authFailures int
-	sequence     int // of the protocol log
+	sequence     int        // of the protocol log
+	ends         *endpoints // local and remote as text, for the protocol log; nil when not asked for yet
 	authTried    bool
 }
 

@@ -35,7 +35,9 @@ type ProtocolLog interface {
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
-// values. Lines are gathered for up to a second; Close writes what is there.
+// values. Lines are gathered for up to a second, and those are missing when
+// the process is killed; Flush and Close write what is there. What cannot be
+// written (a full disk) is lost, and mail goes on: Flush and Close tell of it.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog writes a protocol log to w, which is closed by Close if it is
@@ -68,12 +70,18 @@ func (s *Session) Trace(data, context string) {
 }
 
 func (s *Session) event(kind byte, data, context string) {
+	if s.ends == nil {
+		s.ends = &endpoints{s.local.String(), s.remote.String()}
+	}
 	s.srv.ProtocolLog.Log(ProtocolEvent{
 		Time: time.Now(), Connector: s.srv.name(), Session: s.id, Sequence: s.sequence,
-		Local: s.local.String(), Remote: s.remote.String(), Kind: kind, Data: data, Context: context,
+		Local: s.ends.local, Remote: s.ends.remote, Kind: kind, Data: data, Context: context,
 	})
 	s.sequence++
 }
+
+// endpoints are a session's addresses as they stand in each of its events.
+type endpoints struct{ local, remote string }
 
 // trace logs a line that was sent or received.
 func (s *Session) trace(kind byte, line []byte) {

@@ -72,6 +72,12 @@ func AppendTime(b []byte, t time.Time) []byte {
 	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
+// FormatTime is t as AppendTime adds it.
+func FormatTime(t time.Time) string {
+	var room [32]byte
+	return string(AppendTime(room[:0], t))
+}
+
 // appendField writes s such that nothing in it can end the field or the line:
 // control characters and what is not UTF-8 become \xNN or \uNNNN.
 func appendField(b []byte, s string) []byte {

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,6 +36,17 @@ func TestFormat(t *testing.T) {
 	want := `2026-11-21T12:00:00.000Z,edge,s1,3,192.0.2.1:25,198.51.100.7:4711,<,EHLO mail.example.net,"sets, the scene"` + "\n"
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for _, at := range []time.Time{
+		noon, noon.Add(7 * time.Millisecond), noon.Add(time.Second - 1), noon.Add(120_500 * time.Microsecond),
+		noon.In(time.FixedZone("", 5*60*60)), time.Unix(0, 0), {},
+	} {
+		if got, want := FormatTime(at), at.UTC().Format("2006-01-02T15:04:05.000Z"); got != want {
+			t.Errorf("%v: %s, want %s", at, got, want)
+		}
 	}
 }
 
@@ -103,6 +117,73 @@ func (l *lockedBuffer) String() string {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("disk on fire") }
+
+// Many sessions log at once: each one's lines stay in their order, and after
+// Close none is missing.
+func TestWriterKeepsOrder(t *testing.T) {
+	const sessions, lines = 8, 2000 // more than is gathered at once
+	var out lockedBuffer
+	w := NewWriter(&out, "")
+	var wg sync.WaitGroup
+	for s := range sessions {
+		wg.Go(func() {
+			e := event("NOOP")
+			e.Session = fmt.Sprintf("s%d", s)
+			for e.Sequence = range lines {
+				w.Log(e)
+			}
+		})
+	}
+	wg.Wait()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(out.String())).ReadAll()
+	if err != nil || len(rows) != sessions*lines {
+		t.Fatalf("%d lines of %d, %v", len(rows), sessions*lines, err)
+	}
+	next := make(map[string]int)
+	for _, r := range rows {
+		if r[3] != strconv.Itoa(next[r[2]]) {
+			t.Fatalf("session %s: %s behind %d lines", r[2], r[3], next[r[2]])
+		}
+		next[r[2]]++
+	}
+}
+
+// fullDisk has no room until it is freed.
+type fullDisk struct {
+	lockedBuffer
+	freed atomic.Bool
+}
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if !d.freed.Load() {
+		return 0, syscall.ENOSPC
+	}
+	return d.lockedBuffer.Write(p)
+}
+
+// A full disk costs lines, not memory, and holds nobody up; once there is room
+// again, the log goes on.
+func TestWriterOnFullDisk(t *testing.T) {
+	var disk fullDisk
+	w := NewWriter(&disk, "")
+	for range 10_000 {
+		w.Log(event(strings.Repeat("x", 1000)))
+		if len(w.buf) > gatherBytes {
+			t.Fatalf("%d bytes are kept", len(w.buf))
+		}
+	}
+	if err := w.Flush(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Flush: %v", err)
+	}
+	disk.freed.Store(true)
+	w.Log(event("QUIT"))
+	if err := w.Close(); err != nil || !strings.HasSuffix(disk.String(), ",QUIT,\n") {
+		t.Errorf("Close: %v; log: %q", err, disk.String())
+	}
+}
 
 func TestWriterTellsErrorsAtFlush(t *testing.T) {
 	w := NewWriter(brokenWriter{}, "")

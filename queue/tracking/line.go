@@ -48,8 +48,6 @@ var columns = [...]string{
 // A record is a line, column by column.
 type record [len(columns)]string
 
-const timeLayout = "2006-01-02T15:04:05.000Z"
-
 // record makes the line of an event.
 func (l *Log) record(e *queue.Event) record {
 	to, status := make([]string, 0, 8), make([]string, 0, 8)
@@ -58,7 +56,7 @@ func (l *Log) record(e *queue.Event) record {
 		status = append(status, e.Recipients[i].Reply)
 	}
 	r := record{
-		dateTime:                string(protolog.AppendTime(nil, e.Time)),
+		dateTime:                protolog.FormatTime(e.Time),
 		eventSource:             source(e),
 		eventID:                 e.Kind.String(),
 		internalMessageID:       e.ID,
@@ -140,7 +138,7 @@ func info(e *queue.Event) string {
 		add("took", e.Took.Round(time.Millisecond).String())
 	}
 	if e.Kind != queue.EventReceive && !e.Received.IsZero() {
-		add("received", string(protolog.AppendTime(nil, e.Received)))
+		add("received", protolog.FormatTime(e.Received))
 	}
 	return string(b)
 }

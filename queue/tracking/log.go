@@ -99,7 +99,7 @@ func (g *gathering) gather() bool {
 // add adds an event's line.
 func (g *gathering) add(e *queue.Event) {
 	if n := g.events.Dropped(); n > g.dropped {
-		g.lines = fmt.Appendf(g.lines, "#Dropped: %d events before %s\n", n-g.dropped, e.Time.UTC().Format(timeLayout))
+		g.lines = fmt.Appendf(g.lines, "#Dropped: %d events before %s\n", n-g.dropped, protolog.FormatTime(e.Time))
 		g.dropped = n
 	}
 	r := g.log.record(e)

@@ -18,6 +18,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
 )
 
+// timeLayout is that of protolog.FormatTime.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
 // A Filter selects lines of the log. Zero fields select all. Strings are
 // compared without regard to case, and '*' in them stands for anything.
 type Filter struct {
