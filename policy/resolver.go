@@ -15,7 +15,8 @@ import (
 // A Resolver asks the DNS. *net.Resolver is one, and net.DefaultResolver is
 // used where none is set. It must be safe for concurrent use. When a name has
 // no such records the error is a *net.DNSError with IsNotFound; any other
-// error is a temporary one, by which nothing is known about the name.
+// error is a temporary one, by which nothing is known about the name. Beside
+// records an error means that some could not be read.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
@@ -102,7 +103,7 @@ func claimedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, err
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
 	names, err := r.LookupAddr(ctx, ip.String())
-	if err != nil && !notFound(err) {
+	if len(names) == 0 && err != nil && !notFound(err) {
 		return nil, err
 	}
 	var list []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -231,6 +232,37 @@ func TestSenderDomain(t *testing.T) {
 	} {
 		srv.Talk(t, stranger, mailFrom(from, want))
 	}
+}
+
+// A record that is no name spoils not the others: net.Resolver leaves it out,
+// and says so by an error beside what is left.
+func TestPartOfAnAnswer(t *testing.T) {
+	r := halfDNS{fakeDNS{"PTR 192.0.2.1": "mx.partner.example.", "A mx.partner.example": "192.0.2.1", "MX example.net": "mx.example.net."}}
+	relay := &Relay{Resolver: r, Grants: []Grant{
+		{To: Clients{Everyone: true}, Rights: Submit},
+		{To: Clients{Hosts: []string{"*.partner.example"}}, Rights: AcceptAnyRecipient},
+	}}
+	srv := serveAgents(t, relay.Agent(), (&SenderDomain{Resolver: r}).Agent())
+	srv.Talk(t, stranger, rcptTo("x@example.net", "frank@example.org", "250"))
+	filter := &ConnectionFilter{Resolver: r, BlockHosts: []string{"*.bad.example"}}
+	serveAgents(t, filter.Agent()).Talk(t, stranger, rcptTo("x@example.net", "alice@example.com", "250"))
+	filter.BlockHosts = []string{"*.partner.example"}
+	serveAgents(t, filter.Agent()).Talk(t, stranger, rcptTo("x@example.net", "alice@example.com", "550"))
+}
+
+// halfDNS says with each answer that there was more in it.
+type halfDNS struct{ fakeDNS }
+
+var errHalf = &net.DNSError{Err: "DNS response contained records which contain invalid names"}
+
+func (d halfDNS) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	mxs, _ := d.fakeDNS.LookupMX(ctx, name)
+	return mxs, errHalf
+}
+
+func (d halfDNS) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	names, _ := d.fakeDNS.LookupAddr(ctx, addr)
+	return names, errHalf
 }
 
 func TestRecipientFilter(t *testing.T) {
