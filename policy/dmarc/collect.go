@@ -30,14 +30,22 @@ type Observation struct {
 // zero value is ready for use.
 type Collector struct {
 	// MaxRows bounds what is kept; messages beyond are counted as Dropped.
-	// Default 100,000, some 60 MiB.
+	// Default 100,000, some 60 MiB: with names as long as DNS allows, less
+	// rows fill that.
 	MaxRows int
 
 	mu      sync.Mutex // guards what follows
-	days    map[dayKey]map[string]*ReportRow
-	records map[dayKey]*Verdict // the latest about the policy
+	days    map[dayKey]*dayRows
 	rows    int
+	bytes   int64
 	dropped int64
+}
+
+// dayRows is what is known of a policy domain and a day.
+type dayRows struct {
+	rows   map[string]*ReportRow
+	record *Record // the latest
+	bytes  int64
 }
 
 // A dayKey is a policy domain, a day of UTC, and how the policy was found.
@@ -63,24 +71,67 @@ func (c *Collector) Add(at time.Time, o Observation) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known := c.days[key][id]; known != nil {
-		known.Count++
-		c.records[key] = v
+	day := c.days[key]
+	if day != nil && day.rows[id] != nil {
+		day.rows[id].Count++
+		c.note(day, v.Record)
 		return
 	}
-	if c.rows >= limit {
+	if c.rows >= limit || c.bytes > int64(limit)*rowBytes {
 		c.dropped++
 		return
 	}
-	if c.days == nil {
-		c.days, c.records = make(map[dayKey]map[string]*ReportRow), make(map[dayKey]*Verdict)
+	if day == nil {
+		if c.days == nil {
+			c.days = make(map[dayKey]*dayRows)
+		}
+		day = &dayRows{rows: make(map[string]*ReportRow)}
+		c.days[key] = day
 	}
-	if c.days[key] == nil {
-		c.days[key] = make(map[string]*ReportRow)
-	}
-	c.days[key][id] = row
-	c.records[key] = v
+	day.rows[id] = row
 	c.rows++
+	c.grow(day, row.size()+int64(len(id)))
+	c.note(day, v.Record)
+}
+
+// rowBytes is what a usual row takes, with its share of the maps.
+const rowBytes = 600
+
+// note keeps the latest record. c.mu is held, in grow too.
+func (c *Collector) note(day *dayRows, r *Record) {
+	if day.record != r {
+		c.grow(day, r.size()-day.record.size())
+		day.record = r
+	}
+}
+
+func (c *Collector) grow(day *dayRows, n int64) {
+	day.bytes += n
+	c.bytes += n
+}
+
+// size is of what a stranger may make long.
+func (r *Record) size() (n int64) {
+	if r == nil {
+		return 0
+	}
+	for _, uris := range [...][]string{r.Reports, r.FailureReports} {
+		for _, uri := range uris {
+			n += int64(len(uri))
+		}
+	}
+	return n
+}
+
+func (r *ReportRow) size() int64 {
+	n := len(r.HeaderFrom) + len(r.EnvelopeFrom)
+	for _, d := range r.DKIM {
+		n += len(d.Domain) + len(d.Selector) + len(d.Comment)
+	}
+	if r.SPF != nil {
+		n += len(r.SPF.Domain) + len(r.SPF.Comment)
+	}
+	return int64(n)
 }
 
 // Dropped is the number of messages for which there was no room.
@@ -97,14 +148,14 @@ func (c *Collector) Take(before time.Time) []*Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var reports []*Report
-	for key, rows := range c.days {
+	for key, day := range c.days {
 		begin := time.Unix(key.day*86400, 0).UTC()
 		end := begin.Add(24*time.Hour - time.Second)
 		if !end.Before(before) {
 			continue
 		}
-		r := &Report{Domain: key.domain, Record: c.records[key].Record, ByList: key.byList, Begin: begin, End: end}
-		for _, row := range rows {
+		r := &Report{Domain: key.domain, Record: day.record, ByList: key.byList, Begin: begin, End: end}
+		for _, row := range day.rows {
 			r.Rows = append(r.Rows, *row)
 		}
 		slices.SortFunc(r.Rows, func(a, b ReportRow) int {
@@ -114,9 +165,9 @@ func (c *Collector) Take(before time.Time) []*Report {
 			return strings.Compare(a.key(), b.key())
 		})
 		reports = append(reports, r)
-		c.rows -= len(rows)
+		c.rows -= len(day.rows)
+		c.bytes -= day.bytes
 		delete(c.days, key)
-		delete(c.records, key)
 	}
 	slices.SortFunc(reports, func(a, b *Report) int {
 		if n := a.Begin.Compare(b.Begin); n != 0 {
@@ -130,6 +181,8 @@ func (c *Collector) Take(before time.Time) []*Report {
 // maxSignatures of one row (RFC 9990, 3.1.3 recommends at most 100).
 const maxSignatures = 10
 
+const maxDomain = 253 // RFC 1035, 2.3.4
+
 func rowOf(o Observation) *ReportRow {
 	v := o.Verdict
 	row := &ReportRow{
@@ -141,7 +194,8 @@ func rowOf(o Observation) *ReportRow {
 	}
 	if o.DKIM != nil {
 		for i := range o.DKIM.Signatures {
-			if s := &o.DKIM.Signatures[i]; s.Domain != "" {
+			// A name that is too long for DNS is that of no domain.
+			if s := &o.DKIM.Signatures[i]; s.Domain != "" && len(s.Domain) <= maxDomain && len(s.Selector) <= maxDomain {
 				row.DKIM = append(row.DKIM, ReportDKIM{Domain: s.Domain, Selector: s.Selector, Result: string(s.Result), Comment: text(s.Err)})
 			}
 		}

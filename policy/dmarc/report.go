@@ -52,18 +52,29 @@ type ReportDKIM struct{ Domain, Selector, Result, Comment string }
 type ReportSPF struct{ Domain, Result, Comment string }
 
 // FileName is the name that the report has as an attachment (RFC 9990, 3.5.2),
-// compressed or not; receiver is the reporter's domain.
+// compressed or not; receiver is the reporter's domain. What in the policy
+// domain's name could be more than a name, as "/" or "!", is "_" in it.
 func (r *Report) FileName(receiver string, gzip bool) string {
 	extension := "xml"
 	if gzip {
 		extension = "xml.gz"
 	}
-	return fmt.Sprintf("%s!%s!%d!%d!%s.%s", receiver, r.Domain, r.Begin.Unix(), r.End.Unix(), alphanumeric(r.ID), extension)
+	return fmt.Sprintf("%s!%s!%d!%d!%s.%s", receiver, fileName(r.Domain), r.Begin.Unix(), r.End.Unix(), alphanumeric(r.ID), extension)
 }
 
 // Subject is that of the message that brings the report (RFC 9990, 3.5.2).
 func (r *Report) Subject(receiver string) string {
 	return fmt.Sprintf("Report Domain: %s Submitter: %s Report-ID: <%s>", r.Domain, receiver, r.ID)
+}
+
+// fileName keeps what host names have: in the DNS a name may have any octets.
+func fileName(domain string) string {
+	return strings.Map(func(c rune) rune {
+		if c != '.' && c != '-' && alphanumeric(string(c)) == "" {
+			return '_'
+		}
+		return c
+	}, domain)
 }
 
 func alphanumeric(s string) string {

@@ -191,6 +191,52 @@ func TestCollector(t *testing.T) {
 	}
 }
 
+// Long names, which cost a stranger nothing, take no more memory than short
+// ones, and those too long for the DNS none.
+func TestCollectorsMemoryIsBounded(t *testing.T) {
+	c := Collector{MaxRows: 1000}
+	long := strings.Repeat("x.", 120) + "example"
+	for i := range 1000 {
+		o := observation("v=DMARC1; p=reject; rua=mailto:agg@example.com", "192.0.2.1")
+		o.DKIM.Signatures = nil
+		for j := range 20 {
+			o.DKIM.Signatures = append(o.DKIM.Signatures,
+				dkim.Signature{Result: dkim.Fail, Domain: long, Selector: fmt.Sprintf("s%d.%d", i, j), Err: errors.New(strings.Repeat("e", 1000))},
+				dkim.Signature{Result: dkim.PermError, Domain: strings.Repeat("y", 100_000), Selector: "s"})
+		}
+		c.Add(noon, o)
+	}
+	if c.Dropped() < 800 {
+		t.Errorf("%d of 1000 dropped", c.Dropped())
+	}
+	rows := c.Take(noon.Add(24 * time.Hour))[0].Rows
+	for _, d := range rows[0].DKIM {
+		if d.Domain != long {
+			t.Errorf("domain %.80s...", d.Domain)
+		}
+	}
+	if c.bytes != 0 || c.rows != 0 {
+		t.Errorf("%d bytes in %d rows are left", c.bytes, c.rows)
+	}
+	records := Collector{MaxRows: 1000}
+	for i := range 1000 {
+		o := observation("v=DMARC1; p=reject; rua=mailto:"+strings.Repeat("x", 50_000)+"@example.com", "192.0.2.1")
+		o.Verdict.Domain = fmt.Sprintf("d%d.example", i)
+		records.Add(noon, o)
+	}
+	if records.Dropped() < 980 {
+		t.Errorf("of long records: %d of 1000 dropped", records.Dropped())
+	}
+}
+
+// The DNS would have a policy for such a name.
+func TestFileNameIsNoPath(t *testing.T) {
+	r := &Report{Domain: "x/../../etc!a\\b\n.example", ID: "1", Begin: noon, End: noon}
+	if got := r.FileName("mx.example.com", false); strings.ContainsAny(got, "/\\\n") || strings.Count(got, "!") != 4 {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestCollectorIsSafeForConcurrentUse(t *testing.T) {
 	var c Collector
 	var wg sync.WaitGroup
