@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/dmarc"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
@@ -75,7 +78,8 @@ func ResultsOf(s *smtpserver.Session) []Result {
 }
 
 // Agent removes forged fields when the header is there, and writes the new
-// one at the end of data. To authenticated users' mail that nothing was
+// one at the end of data. A message that hides such a field behind a line that
+// ends the header for us, but perhaps not for others, is refused: 550 5.6.0. To authenticated users' mail that nothing was
 // checked of it writes none.
 func (st *Stamper) Agent() smtpserver.Agent {
 	return smtpserver.Agent{
@@ -87,6 +91,9 @@ func (st *Stamper) Agent() smtpserver.Agent {
 		EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 			if !leftOf(s, m).cleaned { // an agent ended the event before it came here
 				st.clean(s, m)
+			}
+			if !st.trusts(s) && transaction.Hidden(m, isField) {
+				return errHidden
 			}
 			results := ResultsOf(s)
 			if st.ShowIdentity && s.Identity() != "" {
@@ -107,15 +114,21 @@ func (st *Stamper) id(s *smtpserver.Session) string {
 	return s.Server().Hostname
 }
 
+func (st *Stamper) trusts(s *smtpserver.Session) bool { return st.Trust != nil && st.Trust(s) }
+
+func isField(name string) bool { return strings.EqualFold(name, "Authentication-Results") }
+
+var errHidden = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed header: a line in it is no header field"}
+
 // clean removes forged fields.
 func (st *Stamper) clean(s *smtpserver.Session, m *smtpserver.Message) {
 	leftOf(s, m).cleaned = true
-	if st.Trust != nil && st.Trust(s) {
+	if st.trusts(s) {
 		return
 	}
 	ours := append(slices.Clip(st.Ours), st.id(s))
 	m.Header.Delete(func(f smtpserver.Field) bool {
-		return f.Is("Authentication-Results") && (st.RemoveAll || IsForged(f.Value(), ours...))
+		return isField(f.Name()) && (st.RemoveAll || IsForged(f.Value(), ours...))
 	})
 }
 
@@ -124,6 +137,15 @@ func (st *Stamper) clean(s *smtpserver.Session, m *smtpserver.Message) {
 func IsForged(value string, ours ...string) bool {
 	id, err := ServerID(value)
 	return err != nil || slices.ContainsFunc(ours, func(our string) bool {
-		return strings.EqualFold(strings.TrimSuffix(our, "."), id)
+		own, err := canonical(our)
+		return err == nil && domain(own) == domain(id)
 	})
+}
+
+// domain is an id as a domain, where it is one that has another form.
+func domain(id string) string {
+	if d, err := addr.Domain(id); err == nil {
+		return d
+	}
+	return id
 }

@@ -105,3 +105,18 @@ func TestAgentAmongOthers(t *testing.T) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
 }
+
+// A field behind a line that is none is not in our header, but may be in that
+// of whoever reads it.
+func TestHiddenField(t *testing.T) {
+	srv := policytest.New(t, &smtpserver.Server{Hostname: "mx.example.com", Agents: []smtpserver.Agent{(&Stamper{}).Agent()}})
+	for fields, want := range map[string]string{
+		"no field\nAuthentication-Results: mx.example.com; dkim=pass\n\nbody":     "550 5.6.0",
+		"no field\nauthentication-results : mx.example.com;\n\tdkim=pass\n\nbody": "550 5.6.0",
+		"no field\n\nAuthentication-Results: mx.example.com; dkim=pass":           "250",
+		"\nAuthentication-Results: mx.example.com; dkim=pass":                     "250",
+	} {
+		srv.Talk(t, "192.0.2.1", "S: 220\nC: EHLO x\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\nC: Subject: x\nC: "+
+			strings.ReplaceAll(fields, "\n", "\nC: ")+"\nC: .\nS: "+want+"\nC: QUIT\nS: 221\n")
+	}
+}

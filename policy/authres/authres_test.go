@@ -130,8 +130,22 @@ func TestIsForged(t *testing.T) {
 		"; mx.example.com; spf=pass":             true,
 		"other.example mx.example.com; spf=pass": true,
 		"(mx.example.com; spf=pass":              true,
+		// What is our id for those who are less exact.
+		`" mx.example.com "; spf=pass`:         true,
+		"\u00a0mx.example.com\u3000; spf=pass": true,
+		"mx.ex\u200bample.com; spf=pass":       true,
+		"ｍｘ．example。com; spf=pass":             true,
+		"mx\x00.example.com; spf=pass":         true,
+		"mx.example.com\xff; spf=pass":         true,
+		"=?utf-8?q?mx.example.com?=; spf=pass": true,
+		"mx.example.com/x; spf=pass":           true,
+		"mx.example.com=x; spf=pass":           true,
+		"b\u00fccher.example; spf=pass":        true,
+		"XN--Bcher-KVA.example.; spf=pass":     true,
+		"b\u00fccher.other.example; spf=pass":  false,
+		"mx_1.example.com; spf=pass":           false,
 	} {
-		if got := IsForged(value, "mx.example.com", "old.example.com"); got != want {
+		if got := IsForged(value, "mx.example.com", "old.example.com", "xn--bcher-kva.example"); got != want {
 			t.Errorf("%q: %v", value, got)
 		}
 	}

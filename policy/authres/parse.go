@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // Parse reads the value of an Authentication-Results field. Comments are
@@ -42,8 +44,9 @@ func Parse(field string) (id string, results []Result, err error) {
 	}
 }
 
-// ServerID is the authserv-id alone, in lower case; an error where it cannot
-// be told.
+// ServerID is the authserv-id alone, in the form in which domains are
+// compared: lower case, A-labels, without white space, a dot at its end or
+// what cannot be seen. It is an error where it cannot be told.
 func ServerID(field string) (string, error) {
 	p := &parser{s: field}
 	id, err := p.value("")
@@ -53,7 +56,22 @@ func ServerID(field string) (string, error) {
 			err = errors.New("authres: the authserv-id cannot be told")
 		}
 	}
-	return strings.ToLower(strings.TrimSuffix(id, ".")), err
+	if err != nil {
+		return "", err
+	}
+	return canonical(id)
+}
+
+// canonical makes one id of all that readers may take for it.
+func canonical(id string) (string, error) {
+	if !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return strings.ToLower(strings.TrimSuffix(id, ".")), nil
+	}
+	d, err := addr.Domain(strings.TrimSpace(id))
+	if err != nil {
+		return "", fmt.Errorf("authres: the authserv-id cannot be told: %w", err)
+	}
+	return strings.TrimSuffix(strings.TrimSpace(d), "."), nil
 }
 
 type parser struct{ s string }
