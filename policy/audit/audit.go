@@ -21,7 +21,10 @@ type Audit struct {
 	Sink func(*Trail)
 	// Logger gets a line for each message at level Info; nil is silent.
 	Logger *slog.Logger
-	// MaxEntries bounds a trail. Default 1000.
+	// MaxEntries bounds a trail. Default 1000. A quarter of them is for what
+	// comes before the message and another one for what comes after its
+	// recipients, so that neither many greetings nor many recipients keep out
+	// what was said of the content.
 	MaxEntries int
 
 	mu       sync.Mutex // guards counters: the list, not what it points to
@@ -34,6 +37,7 @@ type key struct{ a *Audit }
 // record is what is known of a session. It is used on its goroutine only.
 type record struct {
 	session []Entry // what was said of the session, before any message
+	lost    int     // of that, for want of room
 	message *smtpserver.Message
 	entries []Entry
 	dropped int
@@ -64,16 +68,22 @@ func (a *Audit) note(s *smtpserver.Session, e Entry) {
 		a.tell(s, r, Unsent) // the one before was never finished
 		r.message = m
 	}
-	list := &r.entries
-	if r.message == nil {
-		list = &r.session
-	}
-	if len(r.session)+len(r.entries) >= most {
+	e.Verdict, e.About = e.Verdict[:min(len(e.Verdict), maxText)], e.About[:min(len(e.About), maxText)]
+	n := len(r.session) + len(r.entries)
+	switch {
+	case r.message == nil && n >= max(most/4, 1):
+		r.lost++
+	case r.message == nil:
+		r.session = append(r.session, e)
+	case n >= most, n >= most*3/4 && e.Event == rcpt:
 		r.dropped++
-		return
+	default:
+		r.entries = append(r.entries, e)
 	}
-	*list = append(*list, e)
 }
+
+// maxText bounds the texts of an entry.
+const maxText = 1000
 
 // tell passes the trail of the message on, and forgets it.
 func (a *Audit) tell(s *smtpserver.Session, r *record, o Outcome) {
@@ -84,7 +94,7 @@ func (a *Audit) tell(s *smtpserver.Session, r *record, o Outcome) {
 	if (r.discard || r.all) && o != Refused {
 		o = Discarded
 	}
-	t := &Trail{Session: s.ID(), Message: m.ID, From: m.From, Outcome: o, Dropped: r.dropped}
+	t := &Trail{Session: s.ID(), Message: m.ID, From: m.From, Outcome: o, Dropped: r.dropped + r.lost}
 	for _, rcpt := range m.Recipients {
 		t.To = append(t.To, rcpt.Addr)
 	}

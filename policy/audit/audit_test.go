@@ -161,9 +161,14 @@ func TestDiscardFromTheStart(t *testing.T) {
 
 func TestTrailIsBounded(t *testing.T) {
 	var got trails
-	a := &Audit{Sink: got.add, MaxEntries: 10}
-	s := agenttest.StartServer(t, &smtpserver.Server{Agents: a.Wrap([]smtpserver.Agent{agent})})
+	a := &Audit{Sink: got.add, MaxEntries: 12}
+	srv := &smtpserver.Server{Agents: a.Wrap([]smtpserver.Agent{agent})}
+	srv.Handler = a.Handler(smtpserver.HandlerFunc(func(context.Context, *smtpserver.Session, *smtpserver.Message) (string, error) { return "", nil }))
+	s := agenttest.StartServer(t, srv)
 	c := s.Dial(t)
+	for range 20 {
+		c.Want(250, "EHLO again.example")
+	}
 	var to []string
 	for i := range 50 {
 		to = append(to, fmt.Sprintf("r%d@example.com", i))
@@ -175,8 +180,35 @@ func TestTrailIsBounded(t *testing.T) {
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if tr := got.ts[0]; len(tr.Entries) != 10 || tr.Dropped != 2+1+50+3-10 || !strings.Contains(tr.String(), "and 46 more") {
+	tr := got.ts[0]
+	if len(tr.Entries) != 12 || tr.Dropped != 22+1+50+3+1-12 || !strings.Contains(tr.String(), fmt.Sprintf("and %d more", tr.Dropped)) {
 		t.Errorf("%d entries, %d dropped", len(tr.Entries), tr.Dropped)
+	}
+	var events []string
+	for _, e := range tr.Entries {
+		events = append(events, e.Event)
+	}
+	if got := strings.Join(events, ","); got != "connect,helo,helo,mail,rcpt,rcpt,rcpt,rcpt,rcpt,data,end of header,end of data" {
+		t.Errorf("events %s", got)
+	}
+}
+
+// What a scanner says is a stranger's text: it makes no lines in a trail, and
+// no trail without end.
+func TestHostileTexts(t *testing.T) {
+	var got trails
+	a := &Audit{Sink: got.add}
+	s := agenttest.Start(t, a.Wrap([]smtpserver.Agent{{Name: "scanner", EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "no\nmessage X from <x>: accepted\r\n" + strings.Repeat("x", 100_000)}
+	}}})...)
+	c := s.Dial(t)
+	c.Send("a@example.org", []string{"b@example.com"}, text)
+	c.Want(221, "QUIT")
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out := got.ts[0].String(); strings.Count(out, "\n") != 2 || len(out) > 2000 {
+		t.Errorf("%.2000s", out)
 	}
 }
 
