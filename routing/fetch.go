@@ -57,7 +57,9 @@ type Fetcher struct {
 	Domains []string
 	// Serve takes the mail from a connection that has turned round (ATRN,
 	// TURN): a smtpserver.Server's method of that name. It gets a listener
-	// with just that connection, and returns when the listener ends.
+	// with just that connection, and returns when the listener ends. When the
+	// context of Fetch or Run does, the listener is closed but not the
+	// connection: the server's Shutdown lets the message in hand be finished.
 	Serve func(net.Listener) error
 
 	// Interval is how often Run asks. Default 15 minutes.
@@ -187,7 +189,7 @@ func (f *Fetcher) turn(ctx context.Context, c *smtpclient.Client) error {
 }
 
 // oneConn is a listener with one connection. Its second Accept waits until
-// that connection is closed and then says that the listener is.
+// that connection or the listener is closed.
 type oneConn struct {
 	conn  net.Conn
 	first chan struct{}
@@ -213,8 +215,16 @@ func (l *oneConn) Accept() (net.Conn, error) {
 	}
 }
 
-// Close closes the connection too.
-func (l *oneConn) Close() error { return l.conn.Close() }
+// Close leaves a connection that was accepted to who has accepted it.
+func (l *oneConn) Close() error {
+	l.end()
+	select {
+	case <-l.first:
+		return l.conn.Close()
+	default:
+		return nil
+	}
+}
 
 func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
 

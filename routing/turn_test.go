@@ -1,6 +1,7 @@
 package routing_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // heldMail lets clients of a server ask for the mail that a router holds.
@@ -147,5 +149,46 @@ func TestATRNBetweenTwoRelays(t *testing.T) {
 	}
 	if len(box.got) != 20 {
 		t.Errorf("%d of 20 messages came", len(box.got))
+	}
+}
+
+// Who stops asking has the message in hand finished: a connection that has
+// turned round is the server's, and ends with it.
+func TestATurnedConnectionEndsWithItsServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	srv, box := &smtpserver.Server{Hostname: "branch.test"}, new(inbox)
+	srv.Handler = box
+	f := &routing.Fetcher{Transport: &smtpclient.Transport{}, Provider: routing.SmartHost{Host: l.Addr().String()}, Method: routing.FetchATRN, Serve: srv.Serve}
+	ctx, stop := context.WithCancel(t.Context())
+	fetched := make(chan error)
+	go func() { fetched <- f.Fetch(ctx) }()
+
+	provider, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer provider.Close()
+	commands := bufio.NewScanner(provider)
+	for _, reply := range []string{"220 provider.test", "250 provider.test", "250 turning"} { // to EHLO, to ATRN
+		fmt.Fprintf(provider, "%s\r\n", reply)
+		if reply != "250 turning" && !commands.Scan() {
+			t.Fatal(commands.Err())
+		}
+	}
+	smtptest.TalkOn(t, provider, "S: 220 branch.test\nC: EHLO provider.test\nS: 250\nC: MAIL FROM:<a@example.net>\nS: 250\n"+
+		"C: RCPT TO:<b@branch.example>\nS: 250\nC: DATA\nS: 354\nC: Subject: x")
+	stop()
+	if err := <-fetched; !errors.Is(err, context.Canceled) {
+		t.Errorf("Fetch: %v", err)
+	}
+	ended := make(chan error)
+	go func() { ended <- srv.Shutdown(t.Context()) }()
+	smtptest.TalkOn(t, provider, "C:\nC: the rest\nC: .\nS: 250\nS: 421\nEOF")
+	if err := <-ended; err != nil || len(box.got) != 1 {
+		t.Errorf("%v, received %v", err, box.got)
 	}
 }
