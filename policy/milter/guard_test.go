@@ -81,7 +81,6 @@ func TestHostilePackets(t *testing.T) {
 		{"SKIP where there is no body", cmdMail, []packet{{actSkip, ""}}},
 		{"SKIP at the end", cmdEOM, []packet{{actSkip, ""}}},
 		{"a reply to the next question too", cmdMail, []packet{{actContinue, ""}, {actContinue, ""}}},
-		{"connection failure", cmdMail, []packet{{actConnFail, ""}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := startFake(t, &fake{script: map[byte][]packet{c.at: c.say}})
@@ -101,6 +100,7 @@ func TestRepliesThatTheLibraryDoesNotKnow(t *testing.T) {
 	}{
 		{"a code without a text", cmdEOM, packet{actReplyCode, "554\x00"}, 554, ""},
 		{"shutdown", cmdEOM, packet{actShutdown, ""}, 421, "4.7.0 Closing the connection"},
+		{"connection failure", cmdMail, packet{actConnFail, ""}, 451, "4.7.1 Try again later"},
 		{"refusal of DATA", cmdData, packet{actReject, ""}, 550, "5.7.1 Refused by a content filter"},
 		{"own reply to DATA", cmdData, packet{actReplyCode, "550-5.7.1 one\r\n550 5.7.1 two\r\n\x00"}, 550, "5.7.1 one\n5.7.1 two"},
 		{"shutdown at DATA", cmdData, packet{actShutdown, ""}, 421, "4.7.0 Closing the connection"},
