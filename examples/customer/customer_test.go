@@ -91,7 +91,7 @@ func newWorld(t *testing.T) *world {
 	w.program = peers.Build(t, "../provider")
 	w.args = []string{"-listen", w.provider, "-cert", w.roots,
 		"-key", file(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))),
-		"-customers", file(t, "branch sesame-4711 branch.example\nshop sesame-4711 shop.example [127.0.0.1]:"+port(w.listen)+"\n"),
+		"-customers", file(t, "branch sesame-4711 branch.example\nshop sesame-4711 shop.example 127.0.0.1:"+port(w.listen)+"\n"),
 		"-hostname", "mail.provider.example", "-spool", t.TempDir(), "-dns", w.dns.Addr, "-port", port(w.internet.Addr)}
 	return w
 }
@@ -193,7 +193,7 @@ func good(t *testing.T) settings {
 func TestWrongSettingsAreNamed(t *testing.T) {
 	for want, change := range map[string]func(*settings){
 		"-provider: is needed":          func(s *settings) { s.provider = "" },
-		"connector provider":            func(s *settings) { s.provider = "192.0.2.1" },
+		"connector provider":            func(s *settings) { s.provider = "192.0.2.1:smtp" },
 		"-user: is needed":              func(s *settings) { s.user = "" },
 		"-domains: is needed":           func(s *settings) { s.domains = "" },
 		`accepted domain "*"`:           func(s *settings) { s.domains = "*" },

@@ -30,7 +30,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -46,7 +45,7 @@ func main() {
 	flag.StringVar(&s.passwordFile, "password-file", "", "`file` with the account's password, on one line")
 	flag.StringVar(&s.roots, "roots", "", "PEM `file` of the authorities that the provider's certificate may come from; default the system's")
 	flag.StringVar(&s.domains, "domains", "", "our `domains`, with commas")
-	flag.StringVar(&s.server, "server", "", "`host[:port]` of our mail server; an address may stand without brackets")
+	flag.StringVar(&s.server, "server", "", "`host[:port]` of our mail server, a name or an address")
 	flag.DurationVar(&s.every, "every", 15*time.Minute, "how `often` to ask")
 	flag.StringVar(&s.schedule, "schedule", "always", "`when` to ask at all, as \"Mon-Fri 07:00-19:00; Sat 08:00-12:00\"")
 	flag.StringVar(&s.listen, "listen", "", "`address` to listen on, for etrn")
@@ -61,15 +60,9 @@ func main() {
 	if err != nil {
 		fail(2, err)
 	}
-	var l net.Listener
-	if s.listen != "" {
-		if l, err = net.Listen("tcp", s.listen); err != nil {
-			fail(1, err)
-		}
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx, l); err != nil {
+	if err := r.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

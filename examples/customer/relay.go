@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
-	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -17,17 +17,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-type relay struct {
-	log     *slog.Logger
-	store   *spool.Spool
-	router  *routing.Router
-	queue   *queue.Queue
-	srv     *smtpserver.Server
-	fetcher *routing.Fetcher
-}
-
 // newRelay assembles the relay.
-func newRelay(s *settings, log *slog.Logger) (*relay, error) {
+func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	method, err1 := s.fetchMethod()
 	schedule, err2 := routing.ParseSchedule(s.schedule, nil)
 	password, err3 := s.password()
@@ -45,9 +36,10 @@ func newRelay(s *settings, log *slog.Logger) (*relay, error) {
 		Auth: smtpclient.PasswordAuth(s.user, password),
 	}
 	table, err := routing.NewTable(
-		routing.Connector{Name: "mail server", Spaces: domains, SmartHosts: routing.SmartHosts(bracketed(s.server))},
-		// Our own reports alone: while our mail server is down, mail for it
-		// would go this way too, back to where it came from.
+		// Exclusive: while our mail server is down its mail waits here. Sent
+		// to the provider it would come back with the next fetch.
+		routing.Connector{Name: "mail server", Spaces: domains, SmartHosts: routing.SmartHosts(s.server), Exclusive: true},
+		// For our own reports alone: we are nobody's relay to the world.
 		routing.Connector{Name: "provider", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{provider},
 			Transport: routing.SMTP(transport), System: routing.SystemOnly},
 	)
@@ -58,52 +50,42 @@ func newRelay(s *settings, log *slog.Logger) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{log: log, store: store}
-	r.router = &routing.Router{Table: table, Hostname: s.hostname, Resolver: s.resolver(), Logger: log}
-	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: s.hostname, Logger: log,
+	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: s.resolver(), Logger: log}
+	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log,
 		// The provider lets us write under our domains, and no other name.
 		Reports: queue.Reports{From: "postmaster@" + domains[0]}}
-	r.srv = &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log,
+	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log,
 		// All mail comes from one client, all at once.
 		Limits: smtpserver.Limits{MessageRate: -1}}
-	gate := &policy.Gate{Queue: r.queue}
+	gate := &policy.Gate{Queue: q}
 	for _, d := range domains {
 		gate.Domains = append(gate.Domains, policy.Domain{Name: d, Kind: policy.ExternalRelay})
 	}
-	if err := gate.Install(r.srv); err != nil {
+	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	r.fetcher = &routing.Fetcher{
+	fetcher := &routing.Fetcher{
 		Transport: transport, Provider: provider, Resolver: s.resolver(), Method: method, Domains: domains,
 		Interval: s.every, Schedule: schedule, Logger: log,
-		Serve: r.srv.Serve, // the same judgement and queue for a connection that has turned round
+		Serve: srv.Serve, // the same judgement and queue for a connection that has turned round
 	}
-	return r, nil
-}
-
-// run serves and asks until ctx ends, and then takes up to half a minute to
-// finish what is in hand. l may be nil.
-func (r *relay) run(ctx context.Context, l net.Listener) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 2)
-	var running sync.WaitGroup
-	running.Go(func() { ended <- r.queue.Run(context.Background()) })
-	if l != nil {
-		running.Go(func() { ended <- r.srv.Serve(l) })
-		r.log.Info("listening", "address", l.Addr().String())
+	fetch := func(ctx context.Context) error {
+		fetcher.Run(ctx)
+		// A connection that has turned round came by no door, so nobody else
+		// lets it finish the message in hand.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+		defer cancel()
+		srv.Shutdown(end) // cuts what takes longer: the provider still has it
+		return nil
 	}
-	running.Go(func() { r.fetcher.Run(ctx) })
-	var err error
-	select {
-	case <-ctx.Done():
-		r.log.Info("stopping")
-	case err = <-ended: // unasked
-		cancel()
+	relay := &gateway.Gateway{
+		Queue:   q,
+		Tasks:   []func(context.Context) error{fetch},
+		Closers: []io.Closer{router, store},
+		Logger:  log,
 	}
-	stop, done := context.WithTimeout(context.Background(), 30*time.Second)
-	defer done()
-	err = errors.Join(err, r.srv.Shutdown(stop), r.queue.Shutdown(stop))
-	running.Wait()
-	return errors.Join(err, r.router.Close(), r.store.Close())
+	if s.listen != "" {
+		relay.Doors = []*gateway.Door{{Server: srv, Address: s.listen}}
+	}
+	return relay, nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -76,20 +75,7 @@ func (s *settings) tlsConfig() (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool}, nil
 }
 
-// bracketed is a host as routing has it: an address stands in brackets.
-func bracketed(host string) string {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return "[" + host + "]"
-	}
-	if ap, err := netip.ParseAddrPort(host); err == nil {
-		return fmt.Sprintf("[%v]:%d", ap.Addr(), ap.Port())
-	}
-	return host
-}
-
+// resolver asks the servers of -dns, or those of the system.
 func (s *settings) resolver() routing.Resolver {
-	if s.dns == "" {
-		return &routing.DNSResolver{}
-	}
-	return &routing.DNSResolver{Servers: strings.Split(s.dns, ",")}
+	return &routing.DNSResolver{Servers: strings.FieldsFunc(s.dns, func(r rune) bool { return r == ',' })}
 }
