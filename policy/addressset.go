@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
@@ -13,6 +14,18 @@ func addressSet(addresses []string) map[string]bool {
 		set[fold(a)] = true
 	}
 	return set
+}
+
+// checkAddresses tells what in a setting is neither an address nor the local
+// part of one, and so would never match.
+func checkAddresses(setting string, list []string) []error {
+	var errs []error
+	for _, a := range list {
+		if addr.Mailbox(a, true) != nil && addr.Mailbox(a+"@example.com", true) != nil {
+			errs = append(errs, fmt.Errorf("policy: %s: %q is neither an address nor the local part of one", setting, a))
+		}
+	}
+	return errs
 }
 
 func inAddressSet(set map[string]bool, address string) bool {

@@ -69,7 +69,7 @@ func (f *ConnectionFilter) prepare() (*connectionJudge, error) {
 	if f.Threshold == 0 {
 		j.f.Threshold = 1
 	}
-	var errs []error
+	errs := checkAddresses("ConnectionFilter.ExceptRecipients", f.ExceptRecipients)
 	j.f.AllowHosts, errs = patterns("ConnectionFilter.AllowHosts", f.AllowHosts, errs)
 	j.f.BlockHosts, errs = patterns("ConnectionFilter.BlockHosts", f.BlockHosts, errs)
 	j.f.AllowLists, errs = validLists(f.AllowLists, errs)

@@ -84,9 +84,9 @@ type addressMatcher struct {
 	below     []string
 }
 
-func newAddressMatcher(setting string, addresses, domains []string) (*addressMatcher, []error) {
+func newAddressMatcher(filter string, addresses, domains []string) (*addressMatcher, []error) {
 	m := &addressMatcher{addresses: addressSet(addresses), exact: make(map[string]bool)}
-	ps, errs := patterns(setting, domains, nil)
+	ps, errs := patterns(filter+".Domains", domains, checkAddresses(filter+".Addresses", addresses))
 	for _, p := range ps {
 		if strings.HasPrefix(p, "*.") {
 			m.below = append(m.below, p)

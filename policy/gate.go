@@ -77,9 +77,10 @@ type Gate struct {
 
 // Install makes srv judge by the Gate: it sets srv.Handler, and puts the
 // Gate's agents around those that are in srv.Agents already. It must be called
-// once, before srv serves; one Gate may be installed in several servers, which
-// then share what its policies count. The error names each setting that is
-// wrong, and above all those that would make an open relay.
+// once, before srv serves; one Gate may be installed in several servers, and
+// copies of one with other settings too, which then share what its policies
+// count. The error names each setting that is wrong, and above all those that
+// would make an open relay.
 func (g *Gate) Install(srv *smtpserver.Server) error {
 	if g.Queue == nil {
 		return errors.New("policy: Gate.Queue is not set")
@@ -99,7 +100,7 @@ func (g *Gate) Install(srv *smtpserver.Server) error {
 		Resolver:                    g.Resolver,
 		DangerouslyRelayForEveryone: g.DangerouslyRelayForEveryone,
 	}
-	if err := errors.Join(relay.Validate(), relay.wideClaims(srv), g.validate()); err != nil {
+	if err := errors.Join(relay.Validate(), relay.wideClaims(srv), relay.idle(srv), g.validate()); err != nil {
 		return err
 	}
 	srv.Agents = g.agents(relay, domains, srv.Agents)
@@ -115,8 +116,14 @@ func (g *Gate) validate() error {
 	if g.Connection != nil {
 		errs = append(errs, g.Connection.Validate())
 	}
+	if g.Rates != nil {
+		errs = append(errs, g.Rates.Validate())
+	}
 	if g.Senders != nil {
 		errs = append(errs, g.Senders.Validate())
+	}
+	if g.Spoofing != nil {
+		errs = append(errs, g.Spoofing.Validate())
 	}
 	if g.Recipients != nil {
 		errs = append(errs, g.Recipients.Validate())

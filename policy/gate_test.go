@@ -111,19 +111,57 @@ func TestGateSettings(t *testing.T) {
 		Queue:      new(outbox),
 		Networks:   []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
 		Pressure:   &Pressure{Resources: []Resource{{Name: "nothing"}}},
-		Connection: &ConnectionFilter{BlockHosts: []string{"*"}},
-		Senders:    &SenderFilter{Domains: []string{"a b"}},
-		Recipients: &RecipientFilter{Domains: []string{"c d"}},
+		Connection: &ConnectionFilter{BlockHosts: []string{"*"}, ExceptRecipients: []string{"abuse", "@except.example"}},
+		Senders:    &SenderFilter{Domains: []string{"a b"}, Addresses: []string{"spam@", "fine"}},
+		Recipients: &RecipientFilter{Domains: []string{"c d"}, Addresses: []string{"e f"}, Internal: []string{"all@example.com", "all staff@example.com"}},
+		Spoofing:   &Spoofing{Senders: []string{"news letter"}},
+		Rates:      &Rates{Rates: []Rate{{By: ByAddress, Messages: 1}, {By: ByAddress}, {By: 17, Messages: 1}, {Messages: -1}}},
 	}
 	srv := new(smtpserver.Server)
 	err := g.Install(srv)
-	for _, want := range []string{"0.0.0.0/0", "nothing", "BlockHosts", "a b", "c d"} {
+	for _, want := range []string{"0.0.0.0/0", "nothing", "BlockHosts", "a b", "c d",
+		`ConnectionFilter.ExceptRecipients: "@except.example"`, `SenderFilter.Addresses: "spam@"`, `RecipientFilter.Addresses: "e f"`,
+		`RecipientFilter.Internal: "all staff@example.com"`, `Spoofing.Senders: "news letter"`,
+		"Rates[1]: neither Messages nor Recipients", "Rates[2]: no such RateKey: 17", "Rates[3]: a limit below 0"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %s", err, want)
 		}
 	}
 	if srv.Handler != nil || srv.Agents != nil {
 		t.Error("a Gate that is wrong changes the server")
+	}
+}
+
+// Rights for users on a server where nobody can log in are a mistake: whoever
+// wrote them believes that his users can send.
+func TestRightsThatNobodyCanHave(t *testing.T) {
+	users := Gate{Queue: new(outbox), Authenticated: true}
+	alice := Gate{Queue: new(outbox), Grants: []Grant{{To: Clients{Identities: []string{"alice"}}, Rights: Submit}}}
+	known := smtpserver.Agent{Name: "by certificate", Helo: func(_ context.Context, s *smtpserver.Session, _ string) error {
+		s.SetIdentity("alice")
+		return nil
+	}}
+	asks := func(context.Context, *smtpserver.Session, *smtpserver.Message) error { return nil }
+	for _, tt := range []struct {
+		name string
+		gate Gate
+		srv  *smtpserver.Server
+		want string
+	}{
+		{"no Auth", users, new(smtpserver.Server), "policy: Authenticated: nobody can log in to this server: its Auth is not set"},
+		{"no Auth, by name", alice, new(smtpserver.Server), "policy: Grants[0]: nobody can log in"},
+		{"Auth", users, &smtpserver.Server{Auth: passwords()}, ""},
+		{"a front end logs them in", users, &smtpserver.Server{XClientFrom: []netip.Prefix{netip.MustParsePrefix("10.1.9.9/32")}}, ""},
+		{"an agent knows them", users, &smtpserver.Server{Agents: []smtpserver.Agent{known}}, ""},
+		{"an agent that does not ask who it is", users, &smtpserver.Server{Agents: []smtpserver.Agent{{EndOfData: asks}}}, "nobody can log in"},
+		{"others too", Gate{Queue: new(outbox), Grants: []Grant{{To: Clients{Identities: []string{"alice"}, Hosts: []string{"mx.partner.example"}}, Rights: Submit}}}, new(smtpserver.Server), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.gate.Install(tt.srv)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
 	}
 }
 

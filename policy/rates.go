@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -55,6 +56,27 @@ var (
 	errMessageRate   = &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Too many messages, try again later"}
 	errRecipientRate = &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Too many recipients, try again later"}
 )
+
+// Validate tells what is wrong with the settings.
+func (r *Rates) Validate() error {
+	var errs []error
+	for i := range r.Rates {
+		rate := &r.Rates[i]
+		var wrong string
+		switch {
+		case rate.By < ByIdentity || rate.By > BySenderDomain:
+			wrong = fmt.Sprintf("no such RateKey: %d", rate.By)
+		case rate.Messages < 0 || rate.Recipients < 0 || rate.Per < 0:
+			wrong = "a limit below 0"
+		case rate.Messages == 0 && rate.Recipients == 0:
+			wrong = "neither Messages nor Recipients is set"
+		default:
+			continue
+		}
+		errs = append(errs, fmt.Errorf("policy: Rates[%d]: %s", i, wrong))
+	}
+	return errors.Join(errs...)
+}
 
 // Agent counts at MAIL and RCPT. What was refused for the rate is not counted.
 func (r *Rates) Agent() smtpserver.Agent {

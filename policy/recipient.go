@@ -27,8 +27,8 @@ var errInternal = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 
 
 // Validate tells what is wrong with the settings.
 func (f *RecipientFilter) Validate() error {
-	_, errs := newAddressMatcher("RecipientFilter.Domains", f.Addresses, f.Domains)
-	return errors.Join(errs...)
+	_, errs := newAddressMatcher("RecipientFilter", f.Addresses, f.Domains)
+	return errors.Join(append(errs, checkAddresses("RecipientFilter.Internal", f.Internal)...)...)
 }
 
 // Agent judges at RCPT.

@@ -25,7 +25,8 @@ type Relay struct {
 	// BypassAntiSpam.
 	Networks []netip.Prefix
 	// Authenticated lets every client relay that has proved its identity: it
-	// gets the rights ExchangeUsers and AcceptAuthoritativeDomainSender.
+	// gets the rights ExchangeUsers and AcceptAuthoritativeDomainSender. The
+	// server needs an Auth for it.
 	Authenticated bool
 	// Grants give rights to classes of clients. Nil stands for what the world
 	// needs to send mail to the accepted domains: Submit and

@@ -30,7 +30,7 @@ var errSender = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 1,
 
 // Validate tells what is wrong with the settings.
 func (f *SenderFilter) Validate() error {
-	_, errs := newAddressMatcher("SenderFilter.Domains", f.Addresses, f.Domains)
+	_, errs := newAddressMatcher("SenderFilter", f.Addresses, f.Domains)
 	return errors.Join(errs...)
 }
 

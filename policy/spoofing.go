@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/emersion/go-smtp"
@@ -29,6 +30,11 @@ type Spoofing struct {
 }
 
 var errSpoofed = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send as a sender of this organisation"}
+
+// Validate tells what is wrong with the settings.
+func (p *Spoofing) Validate() error {
+	return errors.Join(checkAddresses("Spoofing.Senders", p.Senders)...)
+}
 
 // Agent judges at MAIL, and when the header is complete (with Trusted: when
 // all of the message is there).

@@ -36,6 +36,9 @@ func install(t testing.TB, g *Gate, srv *smtpserver.Server) (*policytest.Server,
 	if g.Queue == nil {
 		g.Queue = out
 	}
+	if g.Authenticated && srv.Auth == nil {
+		srv.Auth = passwords()
+	}
 	if err := g.Install(srv); err != nil {
 		t.Fatal(err)
 	}
