@@ -4,24 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/mail"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// A mailer sends the service's mail.
+// A mailer sends the service's mail: a relay that mail does not come to by
+// SMTP.
 type mailer struct {
-	from   *mail.Address
-	store  *spool.Spool
-	router *routing.Router
-	queue  *queue.Queue
+	gateway.Gateway
+	from *mail.Address
 }
 
-// newMailer assembles the half of a relay that sends.
 func newMailer(s *settings, log *slog.Logger) (*mailer, error) {
 	from, err := mail.ParseAddress(s.from)
 	if err != nil {
@@ -41,32 +41,27 @@ func newMailer(s *settings, log *slog.Logger) (*mailer, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolver := new(routing.DNSResolver)
-	if s.dns != "" {
-		resolver.Servers = strings.Split(s.dns, ",")
-	}
 	store, err := spool.Open(s.spool, &spool.Options{Logger: log})
 	if err != nil {
 		return nil, err
 	}
-	m := &mailer{from: from, store: store}
-	m.router = &routing.Router{Table: table, Hostname: s.hostname, Resolver: resolver, Logger: log}
-	m.queue = &queue.Queue{Store: store, Deliverer: m.router, Hostname: s.hostname, Logger: log}
-	return m, nil
+	resolver := &routing.DNSResolver{Servers: strings.FieldsFunc(s.dns, func(r rune) bool { return r == ',' })}
+	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: resolver, Logger: log}
+	return &mailer{from: from, Gateway: gateway.Gateway{
+		Queue:   &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log},
+		Closers: []io.Closer{router, store},
+		Logger:  log,
+	}}, nil
 }
 
 // send returns when the message is safe on disk. The ID is the caller's: by it
 // the queue's events tell what has become of the message.
 func (m *mailer) send(ctx context.Context, id string, to *mail.Address, subject, text string) error {
-	return m.queue.Submit(ctx, &queue.Message{
+	return m.Queue.Submit(ctx, &queue.Message{
 		ID:         id,
 		From:       m.from.Address,
 		Recipients: queue.Rcpt(to.Address),
 		Content:    compose(id, m.from, to, subject, text),
 		Origin:     queue.Origin{Connector: "service"},
 	})
-}
-
-func (m *mailer) close(ctx context.Context) error {
-	return errors.Join(m.queue.Shutdown(ctx), m.router.Close(), m.store.Close())
 }

@@ -22,7 +22,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -51,13 +50,9 @@ func main() {
 	if err != nil {
 		fail(2, err)
 	}
-	l, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		fail(1, err)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := svc.run(ctx, l); err != nil {
+	if err := svc.mailer.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

@@ -23,6 +23,7 @@ const maxAccounts = 100_000
 
 // A service knows accounts, in memory where a real one has a database.
 type service struct {
+	listen string
 	log    *slog.Logger
 	mailer *mailer
 
@@ -36,7 +37,9 @@ func newService(s *settings, log *slog.Logger) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &service{log: log, mailer: m, accounts: map[string]string{}, mails: map[string]string{}}, nil
+	svc := &service{listen: s.listen, log: log, mailer: m, accounts: map[string]string{}, mails: map[string]string{}}
+	m.Tasks = []func(context.Context) error{svc.serve}
+	return svc, nil
 }
 
 // signUp makes an account and welcomes its owner.
@@ -124,34 +127,25 @@ func (svc *service) follow(events *queue.Subscription) {
 	}
 }
 
-// run serves until ctx ends, and then takes up to half a minute to finish what
-// is in hand.
-func (svc *service) run(ctx context.Context, l net.Listener) error {
+// serve is the web's side of the service, until ctx ends: then requests that
+// are there are answered.
+func (svc *service) serve(ctx context.Context) error {
+	l, err := net.Listen("tcp", svc.listen)
+	if err != nil {
+		return err
+	}
+	events := svc.mailer.Queue.Subscribe(0)
+	defer events.Close()
+	go svc.follow(events)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /accounts", svc.signUp)
 	mux.HandleFunc("GET /accounts/{email}", svc.show)
 	web := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second}
-	events := svc.mailer.queue.Subscribe(0)
-	var following sync.WaitGroup
-	following.Go(func() { svc.follow(events) })
-
-	ended := make(chan error, 2)
-	go func() { ended <- svc.mailer.queue.Run(context.Background()) }()
-	go func() { ended <- web.Serve(l) }()
+	stopped := make(chan error, 1)
+	context.AfterFunc(ctx, func() { stopped <- web.Shutdown(context.WithoutCancel(ctx)) })
 	svc.log.Info("listening", "address", l.Addr().String())
-	var err error
-	select {
-	case <-ctx.Done():
-		svc.log.Info("stopping")
-	case err = <-ended: // unasked
-		ended <- nil
+	if err := web.Serve(l); err != http.ErrServerClosed {
+		return err
 	}
-	stop, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	err = errors.Join(err, web.Shutdown(stop), svc.mailer.close(stop))
-	<-ended
-	<-ended
-	events.Close()
-	following.Wait()
-	return err
+	return <-stopped
 }
