@@ -51,8 +51,11 @@ func (f *Filter) Validate() error {
 			return fmt.Errorf("content: Filter.QuarantineTo: %w", err)
 		}
 	}
-	if strings.ContainsAny(f.Header, ": \t\r\n") {
+	if strings.ContainsFunc(f.Header, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
 		return errors.New("content: Filter.Header is no name of a header field")
+	}
+	if strings.ContainsAny(f.Subject, "\r\n\x00") {
+		return errors.New("content: Filter.Subject has a line break")
 	}
 	return nil
 }
@@ -109,6 +112,8 @@ func (f *Filter) quarantine(s *smtpserver.Session, m *smtpserver.Message) error 
 	if err := envelope.Valid(f.QuarantineTo); err != nil {
 		return err // 451: better late than to nobody
 	}
+	// Who gets the message out of quarantine goes by these fields.
+	m.Header.Delete(func(field smtpserver.Field) bool { return field.Is("X-Quarantine-Recipient") })
 	for _, r := range m.Recipients {
 		if err := m.Header.Append("X-Quarantine-Recipient: <" + r.Addr + ">\r\n"); err != nil {
 			return err

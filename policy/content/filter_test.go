@@ -2,6 +2,7 @@ package content_test
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -105,8 +106,17 @@ func TestTrusts(t *testing.T) {
 	}
 }
 
+// Who would release the message must not be told by a stranger to whom.
+func TestForgedQuarantineRecipient(t *testing.T) {
+	f := &content.Filter{Quarantine: 5, QuarantineTo: "spam@example.com"}
+	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, "x-quarantine-recipient : <boss@example.com>\r\n"+mail, rate(5), f.Agent())
+	if strings.Contains(got.Data, "boss@") || strings.Count(got.Data, "X-Quarantine-Recipient: <b@example.com>\r\n") != 1 {
+		t.Errorf("%s", got.Data)
+	}
+}
+
 func TestFilterValidate(t *testing.T) {
-	for _, f := range []content.Filter{{Mark: 10}, {Reject: -1}, {Quarantine: 5}, {Quarantine: 5, QuarantineTo: "x"}, {Header: "A: b"}} {
+	for _, f := range []content.Filter{{Mark: 10}, {Reject: -1}, {Quarantine: 5}, {Quarantine: 5, QuarantineTo: "x"}, {Header: "A: b"}, {Header: "Ä"}, {Subject: "a\r\nb"}} {
 		if f.Validate() == nil {
 			t.Errorf("%+v passes", f)
 		}
@@ -119,7 +129,7 @@ func TestFromScore(t *testing.T) {
 	for _, c := range []struct {
 		score, spam float64
 		want        int
-	}{{-3, 5, 0}, {0, 5, 0}, {1, 5, 1}, {4.9, 5, 4}, {5, 5, 5}, {7.5, 5, 7}, {9, 5, 9}, {1000, 5, 9}, {15, 15, 5}, {3, 0, 0}} {
+	}{{-3, 5, 0}, {0, 5, 0}, {1, 5, 1}, {4.9, 5, 4}, {5, 5, 5}, {7.5, 5, 7}, {9, 5, 9}, {1000, 5, 9}, {15, 15, 5}, {3, 0, 0}, {math.Inf(1), 5, 9}, {math.Inf(-1), 5, 0}, {5, math.Inf(1), 0}, {math.Inf(1), math.Inf(1), 0}, {math.NaN(), 5, 0}} {
 		if got := content.FromScore(c.score, c.spam); got != c.want {
 			t.Errorf("FromScore(%v, %v) = %d, want %d", c.score, c.spam, got, c.want)
 		}

@@ -49,8 +49,9 @@ func RatingOf(s *smtpserver.Session) (Rating, bool) {
 // the score that the scanner calls spam, 9 at not quite twice that, evenly
 // between.
 func FromScore(score, spam float64) int {
-	if spam <= 0 || math.IsNaN(score) || math.IsNaN(spam) {
+	level := math.Floor(score / spam * 5)
+	if spam <= 0 || math.IsNaN(level) {
 		return NoSpam
 	}
-	return int(min(max(math.Floor(score/spam*5), NoSpam), Spam))
+	return int(min(max(level, NoSpam), Spam))
 }

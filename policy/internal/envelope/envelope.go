@@ -9,6 +9,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -66,19 +67,20 @@ func Fold(name, value string) string {
 }
 
 // PrefixSubject puts tag before the subject, unless the subject has it. A tag
-// that is not ASCII becomes an encoded-word.
+// that is not ASCII becomes an encoded-word. Of several Subject fields each
+// gets it, since readers of mail differ in which one they show.
 func PrefixSubject(h *smtpserver.Header, tag string) error {
-	coded := tag
+	plain, coded := strings.TrimSpace(tag), tag
 	if mime.QEncoding.Encode("utf-8", tag) != tag {
-		coded = mime.QEncoding.Encode("utf-8", strings.TrimSpace(tag)) + " "
+		coded = mime.QEncoding.Encode("utf-8", plain) + " "
 	}
 	found := false
 	err := h.Replace(func(f smtpserver.Field) (string, bool) {
-		if found || !f.Is("Subject") {
+		if !f.Is("Subject") {
 			return "", false
 		}
 		found = true
-		if strings.Contains(f.Value(), strings.TrimSpace(coded)) {
+		if hasTag(f.Value(), plain) {
 			return "", false
 		}
 		name, rest, _ := strings.Cut(string(f), ":")
@@ -88,4 +90,17 @@ func PrefixSubject(h *smtpserver.Header, tag string) error {
 		err = h.Append("Subject: " + strings.TrimSpace(coded) + "\r\n")
 	}
 	return err
+}
+
+// hasTag says whether a subject has a tag where people see it: at its
+// beginning, behind "Re:" and the names of lists.
+func hasTag(subject, tag string) bool {
+	const near = 40
+	for _, s := range [...]string{subject, mimetree.DecodeWords(subject)} {
+		s = strings.TrimSpace(s)
+		if strings.Contains(s[:min(len(s), near+len(tag))], tag) {
+			return true
+		}
+	}
+	return false
 }

@@ -19,6 +19,10 @@ func TestPrefixSubject(t *testing.T) {
 		{"Subject:\r\n", "[SPAM] ", "Subject: [SPAM] \r\n"},
 		{"", "[SPAM] ", "Subject: [SPAM]\r\n"},
 		{"Subject: hello\r\n", "äußerst ", "Subject: =?utf-8?q?=C3=A4u=C3=9Ferst?= hello\r\n"},
+		{"Subject: pay this" + strings.Repeat(".", 100) + "[SPAM]\r\n", "[SPAM] ", "Subject: [SPAM] pay this" + strings.Repeat(".", 100) + "[SPAM]\r\n"},
+		{"Subject: one\r\nFrom: a\r\nsubject: two\r\n", "[SPAM] ", "Subject: [SPAM] one\r\nFrom: a\r\nsubject: [SPAM] two\r\n"},
+		{"Subject: =?utf-8?q?Re:_[SPAM]_gr=C3=BCn?=\r\n", "[SPAM] ", "Subject: =?utf-8?q?Re:_[SPAM]_gr=C3=BCn?=\r\n"},
+		{"Subject: =?utf-8?b?w6R1w59lcnN0IGhlbGxv?=\r\n", "äußerst ", "Subject: =?utf-8?b?w6R1w59lcnN0IGhlbGxv?=\r\n"},
 	} {
 		var h smtpserver.Header
 		if err := h.Append(c.subject); err != nil {
