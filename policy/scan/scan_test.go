@@ -85,6 +85,8 @@ func TestAnswersThatAreNoVerdict(t *testing.T) {
 		"SPAMD/1.1 0 EX_OK\r\nSpam: False\r\nContent-length: 0\r\n\r\n",
 		"SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0 / 5\r\nContent-length: 10\r\n\r\nX",
 		"SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0 / 5\r\nContent-length: 100000000\r\n\r\nX",
+		"SPAMD/1.1 0 EX_OK\r\nSpam: False ; inf / inf\r\nContent-length: 0\r\n\r\n",
+		"SPAMD/1.1 0 EX_OK\r\nSpam: True ; nan / 5\r\nContent-length: 0\r\n\r\n",
 		strings.Repeat("SPAMD", 100000),
 	} {
 		c := &Spamd{Address: says(t, end, reply)}
@@ -107,6 +109,32 @@ func TestAnswersThatAreNoVerdict(t *testing.T) {
 		})
 		agenttest.Refused(t, 451, "a@example.org", to, mail, srv.Agent())
 	}
+}
+
+// Names of rules are for the header: they make no line there that is longer
+// than mail may have, and no header without end.
+func TestHostileSymbols(t *testing.T) {
+	names := strings.Repeat("X", 5000) + strings.Repeat(",Y", 20000)
+	c := &Spamd{Address: says(t, ".\r\n", fmt.Sprintf("SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0 / 5\r\nContent-length: %d\r\n\r\n%s", len(names), names))}
+	got := agenttest.Relay(t, "a@example.org", to, mail, c.Agent())
+	if len(got.Data) > 10_000 {
+		t.Errorf("%d bytes", len(got.Data))
+	}
+	for line := range strings.Lines(got.Data) {
+		if len(line) > 200 {
+			t.Errorf("a line of %d bytes", len(line))
+		}
+	}
+}
+
+// A verdict that comes before spamd has read the message is none.
+func TestVerdictOnAPart(t *testing.T) {
+	c := &Spamd{MaxSize: 64 << 20, Address: scanner(t, func(c net.Conn) {
+		io.WriteString(c, "SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0 / 5\r\nContent-length: 0\r\n\r\n")
+		c.(*net.TCPConn).SetLinger(0)
+	})}
+	big := mail + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 300_000)
+	agenttest.Refused(t, 451, "a@example.org", to, big, c.Agent())
 }
 
 func TestDown(t *testing.T) {

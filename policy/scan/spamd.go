@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/textproto"
 	"strconv"
@@ -114,10 +115,7 @@ func (c *Spamd) symbols(conn net.Conn, body smtpserver.Content) (spamVerdict, er
 		err = w.Flush()
 	}
 	v, readErr := readVerdict(conn)
-	if readErr != nil {
-		return v, errors.Join(err, readErr)
-	}
-	return v, nil
+	return v, errors.Join(err, readErr) // a verdict on a part of the message is none
 }
 
 // readVerdict reads spamd's answer:
@@ -153,10 +151,17 @@ func readVerdict(r io.Reader) (v spamVerdict, err error) {
 		return v, err
 	}
 	for _, name := range strings.FieldsFunc(string(b), func(r rune) bool { return r == ',' || r <= ' ' }) {
-		v.symbols = append(v.symbols, strings.Map(word, name))
+		if len(v.symbols) == maxSymbols {
+			break
+		}
+		v.symbols = append(v.symbols, strings.Map(word, name[:min(len(name), maxSymbol)]))
 	}
 	return v, nil
 }
+
+// maxSymbols and maxSymbol bound the names of rules that are written into the
+// header, and each of them.
+const maxSymbols, maxSymbol = 500, 100
 
 // parseSpam reads "True ; 15.3 / 5.0".
 func parseSpam(s string) (spam bool, score, required float64, err error) {
@@ -169,7 +174,7 @@ func parseSpam(s string) (spam bool, score, required float64, err error) {
 	if err == nil {
 		required, err = strconv.ParseFloat(strings.TrimSpace(b), 64)
 	}
-	if err != nil {
+	if err != nil || math.IsNaN(score+required) || math.IsInf(score+required, 0) {
 		return false, 0, 0, fmt.Errorf("spamd's verdict is %q", s)
 	}
 	return spam, score, required, nil
