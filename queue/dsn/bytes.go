@@ -27,9 +27,11 @@ func header(b []byte) []byte {
 	return nil
 }
 
-// fieldOf is the unfolded value of the first field of that name.
-func fieldOf(b []byte, name string) string {
-	h := header(b)
+// fieldOf is the unfolded value of the first field of that name in a message.
+func fieldOf(b []byte, name string) string { return fieldIn(header(b), name) }
+
+// fieldIn is the same for a header section.
+func fieldIn(h []byte, name string) string {
 	for len(h) > 0 {
 		end := bytes.Index(h, []byte("\r\n"))
 		for end >= 0 && end+2 < len(h) && (h[end+2] == ' ' || h[end+2] == '\t') {
@@ -43,7 +45,7 @@ func fieldOf(b []byte, name string) string {
 		if end < 0 {
 			return ""
 		}
-		if n, v, ok := bytes.Cut(h[:end], []byte(":")); ok && strings.EqualFold(strings.TrimSpace(string(n)), name) {
+		if n, v, ok := bytes.Cut(h[:end], []byte(":")); ok && bytes.EqualFold(bytes.TrimSpace(n), []byte(name)) {
 			return strings.TrimSpace(strings.ReplaceAll(string(v), "\r\n", ""))
 		}
 		h = h[end+2:]
@@ -136,7 +138,7 @@ func Fields(c Content) (messageID, subject string) {
 	defer heads.Put(b)
 	n, _ := c.ReadAt(b[:], 0)
 	h := header(b[:n])
-	return fieldOf(h, "Message-ID"), fieldOf(h, "Subject")
+	return fieldIn(h, "Message-ID"), fieldIn(h, "Subject")
 }
 
 const headMost = 16 << 10
