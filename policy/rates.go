@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 type RateKey int
 
 const (
-	ByIdentity     RateKey = iota // who the client proved to be; others are not counted
+	ByIdentity     RateKey = iota // who the client proved to be, in any case of letters; others are not counted
 	ByAddress                     // the client's IP address (IPv6: its /64)
 	ByNetwork                     // the client's /24 or /64
 	BySender                      // the reverse-path
@@ -129,7 +130,7 @@ func newRateCounter(rate Rate, most int) *rateCounter {
 	}
 	c := &rateCounter{rate: rate, exempt: make(map[string]bool)}
 	for _, id := range rate.ExemptIdentities {
-		c.exempt[id] = true
+		c.exempt[strings.ToLower(id)] = true
 	}
 	c.windows = bounded[string, rateWindow]{max: most, used: func(w *rateWindow) int64 { return w.began.Unix() }}
 	return c
@@ -138,7 +139,7 @@ func newRateCounter(rate Rate, most int) *rateCounter {
 // key is whom the session counts for; false for nobody.
 func (c *rateCounter) key(s *smtpserver.Session, from string) (string, bool) {
 	ip, hasIP := clientIP(s)
-	id := s.Identity()
+	id := strings.ToLower(s.Identity()) // most Authenticators do not mind the case
 	if c.exempt[id] || hasIP && c.rate.Exempt.Contains(ip) {
 		return "", false
 	}

@@ -3,9 +3,11 @@ package policy
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -21,6 +23,10 @@ type RecipientFilter struct {
 	// that only those can write to who may relay (AcceptAnyRecipient):
 	// 550 5.7.1.
 	Internal []string
+	// Separators are the characters that begin a sub-address, as they are
+	// given to [Subaddresses]: with "+" the filter means bob+anything too where
+	// it has bob. None are none.
+	Separators string
 }
 
 var errInternal = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Only members of the organisation may write to this recipient"}
@@ -37,12 +43,23 @@ func (f *RecipientFilter) Agent() smtpserver.Agent {
 	internal := addressSet(f.Internal)
 	return smtpserver.Agent{Name: "recipient filter",
 		Rcpt: func(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+			user := f.user(to)
 			switch {
-			case blocked.has(to) && RightsOf(ctx, s)&BypassAntiSpam == 0:
+			case (blocked.has(to) || blocked.has(user)) && RightsOf(ctx, s)&BypassAntiSpam == 0:
 				return errUnknown
-			case inAddressSet(internal, to) && RightsOf(ctx, s)&AcceptAnyRecipient == 0:
+			case (inAddressSet(internal, to) || inAddressSet(internal, user)) && RightsOf(ctx, s)&AcceptAnyRecipient == 0:
 				return errInternal
 			}
 			return nil
 		}}
+}
+
+// user is whose sub-address an address is, or the address itself.
+func (f *RecipientFilter) user(to string) string {
+	local, domain := addr.Split(simplest(to))
+	i := strings.IndexAny(local, f.Separators)
+	if i <= 0 || domain == "" {
+		return to
+	}
+	return strings.TrimPrefix(local[:i], `"`) + "@" + domain
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -41,7 +42,9 @@ func MemoryUse(limit int64) Resource {
 // 15,000 (Exchange: submission queue).
 func QueueLength(store queue.Store) Resource {
 	return Resource{Name: "queue", Medium: 10_000, High: 15_000, Use: func() (float64, error) {
-		hops, err := store.Hops(context.Background())
+		ctx, cancel := context.WithTimeout(context.Background(), queueTime)
+		defer cancel()
+		hops, err := store.Hops(ctx)
 		n := 0
 		for _, h := range hops {
 			n += h.Count
@@ -49,3 +52,7 @@ func QueueLength(store queue.Store) Resource {
 		return float64(n), err
 	}}
 }
+
+// queueTime bounds how long a store that others share, behind a network, may
+// hold up those who say MAIL.
+const queueTime = time.Second

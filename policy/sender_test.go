@@ -284,6 +284,22 @@ func TestRecipientFilter(t *testing.T) {
 	}
 }
 
+// A list is not reached by a sub-address of it where there are such.
+func TestRecipientFilterOfSubaddresses(t *testing.T) {
+	domains := mustDomains(t, Domain{Name: "example.com", Directory: Subaddresses(Recipients("all", "bob", "carol"), "+-")})
+	f := &RecipientFilter{Addresses: []string{"bob"}, Internal: []string{"all@example.com"}, Separators: "+-"}
+	srv := serveAgents(t, (&Relay{Domains: domains}).Agent(), f.Agent())
+	for to, want := range map[string]string{
+		"all@example.com": "550 5.7.1", "ALL+x@example.com": "550 5.7.1", "all-x+y@example.com": "550 5.7.1",
+		"bob+x@example.com": "550 5.1.1", "carol+bob@example.com": "250", "carol@example.com": "250",
+		`"all+x"@example.com`: "550 5.7.1", `"al\l+x"@example.com`: "550 5.7.1",
+	} {
+		srv.Talk(t, stranger, rcptTo("x@example.net", to, want))
+	}
+	plain := serveAgents(t, (&Relay{Domains: mustDomains(t, Domain{Name: "example.com"})}).Agent(), (&RecipientFilter{Internal: []string{"all"}}).Agent())
+	plain.Talk(t, stranger, rcptTo("x@example.net", "all+x@example.com", "250")) // another mailbox
+}
+
 func TestTarpit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := organisation()

@@ -137,6 +137,20 @@ func TestRates(t *testing.T) {
 	})
 }
 
+// Whoever logs in as Alice and as ALICE is one and the same.
+func TestRatesOfIdentitiesInAllCases(t *testing.T) {
+	r := &Rates{Rates: []Rate{{By: ByIdentity, Messages: 2, ExemptIdentities: []string{"Bob"}}}}
+	id := ""
+	srv := serveAgents(t, smtpserver.Agent{Connect: func(_ context.Context, s *smtpserver.Session) error {
+		s.SetIdentity(id)
+		return nil
+	}}, r.Agent())
+	for _, tt := range []struct{ id, want string }{{"alice", "250"}, {"Alice", "250"}, {"ALICE", "450"}, {"bob", "250"}, {"BOB", "250"}, {"bob", "250"}} {
+		id = tt.id
+		srv.Talk(t, stranger, mailFrom("x@example.com", tt.want))
+	}
+}
+
 // Two connectors with the same Rates count together.
 func TestRatesOfTwoServers(t *testing.T) {
 	r := &Rates{Rates: []Rate{{By: ByAddress, Messages: 1}}}
@@ -378,6 +392,27 @@ func TestPressureSettings(t *testing.T) {
 	if _, err := DiskUse("/nonexistent/dir").Use(); err == nil {
 		t.Error("a disk that is not there is measured")
 	}
+}
+
+// A store that does not answer does not hold up all who say MAIL.
+func TestQueueLengthDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if _, err := QueueLength(stuck{}).Use(); err == nil {
+			t.Error("a queue is measured that does not answer")
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("waited %v", d)
+		}
+	})
+}
+
+// stuck is a store whose server does not answer.
+type stuck struct{ queue.Store }
+
+func (stuck) Hops(ctx context.Context) ([]queue.HopSum, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 // FuzzGreylistLoad: what is not a saved list is an error and changes nothing.
