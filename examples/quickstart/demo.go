@@ -1,13 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
 
 // demo holds a few sessions with the relay and waits for what comes of them:
 // each message's story ends with a delivery, be it of the report about it.
-func demo(relay string, delivered <-chan struct{}, out *printer) error {
+func demo(ctx context.Context, relay string, delivered <-chan struct{}, out *printer) error {
 	for _, chapter := range []struct {
 		title string
 		talk  func(c *client)
@@ -66,6 +67,8 @@ And you?
 		}
 		select {
 		case <-delivered:
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-time.After(20 * time.Second):
 			return fmt.Errorf("%q: nothing has arrived", chapter.title)
 		}

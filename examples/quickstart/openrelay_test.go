@@ -18,12 +18,14 @@ func TestNoOpenRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRelay(t.TempDir(), w, certificate)
+	relay, err := newRelay(t.TempDir(), nil, w, certificate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	policytest.OpenRelay(t, policytest.New(t, r.srv), organisationDomain)
-	if err := r.stop(t.Context()); err != nil {
-		t.Error(err)
+	policytest.OpenRelay(t, policytest.New(t, relay.Doors[0].Server), organisationDomain)
+	for _, c := range relay.Closers {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

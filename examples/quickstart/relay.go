@@ -4,34 +4,25 @@ import (
 	"context"
 	"crypto/subtle"
 	"crypto/tls"
-	"errors"
+	"io"
 	"net"
-	"sync"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A relay is what this example is about: everything else is the world around
-// it.
-type relay struct {
-	store  *spool.Spool
-	router *routing.Router
-	queue  *queue.Queue
-	srv    *smtpserver.Server
-
-	running sync.WaitGroup
-}
-
-// newRelay assembles a relay for the organisation, with its queue in dir:
-// mail for the two mailboxes goes to the organisation's server, and its users'
-// mail to the world by MX.
-func newRelay(dir string, w *world, certificate *tls.Config) (*relay, error) {
+// newRelay is what this example is about, everything else is the world around
+// it: a relay for the organisation, with its queue in dir. Mail for the two
+// mailboxes goes to the organisation's server, and its users' mail to the
+// world by MX.
+func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*gateway.Gateway, error) {
 	// Where mail is safe before the client reads 250.
 	store, err := spool.Open(dir, nil)
 	if err != nil {
@@ -41,7 +32,7 @@ func newRelay(dir string, w *world, certificate *tls.Config) (*relay, error) {
 	// Which way it goes.
 	table, err := routing.NewTable(
 		routing.Connector{Name: "organisation", Spaces: []string{organisationDomain},
-			SmartHosts: routing.SmartHosts(w.organisation.literal())},
+			SmartHosts: routing.SmartHosts(w.organisation.addr.String()), Exclusive: true},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: w.internet.port()},
 	)
 	if err != nil {
@@ -68,7 +59,15 @@ func newRelay(dir string, w *world, certificate *tls.Config) (*relay, error) {
 	if err := gate.Install(srv); err != nil {
 		return nil, err
 	}
-	return &relay{store: store, router: router, queue: q, srv: srv}, nil
+
+	// What runs it all, and ends it so that nothing is lost: what is not
+	// delivered then stays in dir.
+	return &gateway.Gateway{
+		Doors:   []*gateway.Door{{Server: srv, Listener: l}},
+		Queue:   q,
+		Closers: []io.Closer{router, store},
+		Grace:   10 * time.Second,
+	}, nil
 }
 
 func checkPassword(_ context.Context, _ *smtpserver.Session, user, password string) error {
@@ -76,18 +75,4 @@ func checkPassword(_ context.Context, _ *smtpserver.Session, user, password stri
 		return nil
 	}
 	return smtp.ErrAuthFailed
-}
-
-// serve listens and delivers until stop is called.
-func (r *relay) serve(l net.Listener) {
-	r.running.Go(func() { r.queue.Run(context.Background()) })
-	r.running.Go(func() { r.srv.Serve(l) })
-}
-
-// stop finishes what is in hand; what is not delivered then stays in the
-// spool.
-func (r *relay) stop(ctx context.Context) error {
-	err := errors.Join(r.srv.Shutdown(ctx), r.queue.Shutdown(ctx))
-	r.running.Wait()
-	return errors.Join(err, r.router.Close(), r.store.Close())
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"time"
 )
 
 // run is the whole program: the world, the relay, and either the sessions of
@@ -26,36 +25,40 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 	if err != nil {
 		return err
 	}
-	r, err := newRelay(spoolDir, w, certificate)
-	if err != nil {
-		return err
-	}
-	delivered, unfollow := follow(r.queue, out)
-	defer unfollow()
 	address := listen
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return errors.Join(err, r.store.Close())
+		return err
 	}
-	r.serve(l)
+	relay, err := newRelay(spoolDir, l, w, certificate)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	delivered, unfollow := follow(relay.Queue, out)
+	defer unfollow()
 
 	out.title("Bridgehead quickstart")
 	out.note("  the organisation   mail.%s, mailboxes alice and bob", organisationDomain)
 	out.note("  the internet       mx.%s, found by MX through a DNS server", internetDomain)
 	out.note("  the relay          %s at %s, its queue in %s", relayName, l.Addr(), spoolDir)
-	if listen == "" {
-		err = demo(l.Addr().String(), delivered, out)
-	} else {
+	if listen != "" {
 		invite(l.Addr().String(), out)
-		<-ctx.Done()
-		out.note("\nStopping: what is in hand is finished first.")
+		defer context.AfterFunc(ctx, func() { out.note("\nStopping: what is in hand is finished first.") })()
+		return relay.Run(ctx)
 	}
-	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return errors.Join(err, r.stop(stopping))
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	relay.Tasks = append(relay.Tasks, func(ctx context.Context) error {
+		err := demo(ctx, l.Addr().String(), delivered, out)
+		if err == nil {
+			end()
+		}
+		return err
+	})
+	return relay.Run(ctx)
 }
 
 // invite tells how to send with a client of one's own.

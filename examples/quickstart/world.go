@@ -102,11 +102,6 @@ func (s *standIn) receive(_ context.Context, _ *smtpserver.Session, m *smtpserve
 	return "", nil
 }
 
-// literal is the stand-in's address as a smart host.
-func (s *standIn) literal() string {
-	return fmt.Sprintf("[127.0.0.1]:%d", s.port())
-}
-
 func (s *standIn) port() int {
 	return s.addr.(*net.TCPAddr).Port
 }
