@@ -1,19 +1,14 @@
 package peers
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A Postfix is a real Postfix that runs for a test: somebody's mail server,
@@ -29,9 +24,12 @@ type Postfix struct {
 	Namespace string
 	// Certificate, where there is one, is offered by STARTTLS.
 	Certificate *tls.Certificate
+	// Accounts, where there are any, are users and their passwords. Then only
+	// who logs in, under TLS, can send; see also Token. A Dovecot knows them.
+	Accounts map[string]string
 
 	dir  string
-	seen map[string]bool // files that Next has returned
+	mail maildir
 }
 
 // Start runs it until the test ends. Postfix has to be started by root: others
@@ -66,23 +64,15 @@ func StartPostfixes(t testing.TB, ps ...*Postfix) {
 		if err := starts[i].Wait(); err != nil {
 			t.Fatalf("postfix start: %v", err) // the cleanup shows its log
 		}
-		Await(t, "postfix at "+p.Addr, func() bool {
-			c, err := net.Dial("tcp", p.Addr)
-			if err == nil {
-				c.Close()
-			}
-			return err == nil
-		})
+		awaitListening(t, "postfix", p.Addr)
 	}
 }
 
 // prepare makes its folders and its configuration.
 func (p *Postfix) prepare(t testing.TB) {
 	t.Helper()
-	p.dir, p.seen = t.TempDir(), map[string]bool{}
-	for d := p.dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
-		check(t, os.Chmod(d, 0o755)) // Postfix is not root for long
-	}
+	p.dir = openDir(t)
+	p.mail.path = p.dir + "/mail/box"
 	p.Addr = cmp.Or(p.Addr, FreeAddr(t))
 	host, _, err := net.SplitHostPort(p.Addr)
 	check(t, err)
@@ -93,15 +83,12 @@ func (p *Postfix) prepare(t testing.TB) {
 	check(t, os.Chown(p.dir+"/mail", 65534, 65534))
 	main := postfixMain
 	if p.Certificate != nil {
-		key, err := x509.MarshalPKCS8PrivateKey(p.Certificate.PrivateKey)
-		check(t, err)
-		var b bytes.Buffer
-		pem.Encode(&b, &pem.Block{Type: "PRIVATE KEY", Bytes: key})
-		for _, der := range p.Certificate.Certificate {
-			pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: der})
-		}
-		check(t, os.WriteFile(p.dir+"/etc/cert.pem", b.Bytes(), 0o600))
+		check(t, os.WriteFile(p.dir+"/etc/cert.pem", PEM(t, p.Certificate), 0o600))
 		main += "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = @DIR@/etc/cert.pem\nsmtpd_tls_received_header = yes\n"
+	}
+	if p.Accounts != nil {
+		p.startLogin(t)
+		main += postfixAccounts
 	}
 	domain, _, _ := strings.Cut(p.Domains, " ")
 	fill := strings.NewReplacer("@DIR@", p.dir, "@ADDR@", p.Addr, "@HOST@", host, "@DOMAINS@", p.Domains, "@DOMAIN@", domain)
@@ -121,20 +108,7 @@ func (p *Postfix) command(bin, what string) *exec.Cmd {
 // and X-Original-To, the envelope, at its head; lines end in LF.
 func (p *Postfix) Next(t testing.TB) (message string) {
 	t.Helper()
-	Await(t, "mail at the postfix for "+p.Domains, func() bool {
-		files, _ := filepath.Glob(p.dir + "/mail/box/new/*") // the pattern is a constant one
-		slices.Sort(files)                                   // their names begin with the time
-		for _, f := range files {
-			if !p.seen[f] {
-				b, err := os.ReadFile(f)
-				check(t, err)
-				p.seen[f], message = true, string(b)
-				return true
-			}
-		}
-		return false
-	})
-	return message
+	return p.mail.next(t, "postfix for "+p.Domains)
 }
 
 // Log is what it has logged so far.
@@ -144,35 +118,6 @@ func (p *Postfix) Log(t testing.TB) string {
 		t.Error(err)
 	}
 	return string(b)
-}
-
-// Await asks cond again and again until it is true, for what another process
-// does, which tells us nothing of itself; after 20 s the test fails.
-func Await(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(20 * time.Second); !cond(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// FreeAddr is a loopback address that nobody listens on at present.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 const postfixMain = `compatibility_level = 3.6
@@ -196,6 +141,14 @@ virtual_mailbox_maps = static:box/
 virtual_minimum_uid = 1
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
+`
+
+const postfixAccounts = `smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = @DIR@/login/auth
+smtpd_sasl_authenticated_header = yes
+smtpd_tls_auth_only = yes
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
 `
 
 const postfixMaster = `@ADDR@ inet n - n - - smtpd

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A Process is a command of ours that runs for a test: the test's own program,
@@ -35,6 +37,21 @@ func StartSelf(t testing.TB, env string, n int, args ...string) *Process {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), env+"=1")
 	return start(t, env, cmd, n)
+}
+
+// RefuseSelf starts the command with settings that it must refuse, and returns
+// what it wrote to its standard error: it must end with status 2.
+func RefuseSelf(t testing.TB, env string, args ...string) (wrote string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), env+"=1")
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 2 {
+		t.Errorf("%s %s: %v, want status 2\n%s", env, strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }
 
 // Build builds another command of ours, the package in a folder, for Start.
