@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"strings"
@@ -88,7 +90,8 @@ func TestDANEDelivery(t *testing.T) {
 		_%[1]d._tcp.mx4.unsigned.example. TLSA %[3]s`, port, tlsa, wrong))
 	s.Secure("signed.example")
 	s.Fault(fmt.Sprintf("_%d._tcp.mx3.signed.example", port), "", dnstest.Fault{Rcode: 2})
-	r := &Router{Hostname: "relay.test", Resolver: &DNSResolver{Servers: []string{s.Addr}, TrustAD: true},
+	var log bytes.Buffer
+	r := &Router{Hostname: "relay.test", Logger: slog.New(slog.NewTextHandler(&log, nil)), Resolver: &DNSResolver{Servers: []string{s.Addr}, TrustAD: true},
 		Table: table(t, Connector{Name: "internet", Spaces: []string{"*"}, Port: port},
 			Connector{Name: "careless", Spaces: []string{"*;2"}, Transport: TransportFunc(func(_ context.Context, j *Job) []queue.Result {
 				if j.Recipients[0].Addr == "a@bad.signed.example" {
@@ -100,6 +103,10 @@ func TestDANEDelivery(t *testing.T) {
 	testDANE(t, r, "good.signed.example", "bad.signed.example", "ill.signed.example", "unsigned.example")
 	if got := h.received(); got != "a@good.signed.example a@unsigned.example" {
 		t.Errorf("received %s", got)
+	}
+	// The operator is told who it is that shows another certificate.
+	if !strings.Contains(log.String(), `level=WARN msg="next hop unreachable" connector=internet destination=bad.signed.example`) {
+		t.Errorf("log: %s", log.String())
 	}
 }
 

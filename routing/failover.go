@@ -28,6 +28,7 @@ func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 	case refusedTLS(&results[left[0]]):
 		// Its hosts answered, only not safely enough. Whoever can spoil their
 		// TLS must not thereby choose the way that mail takes.
+		r.logDown(hop, &results[left[0]])
 	default:
 		r.markDown(hop, results[left[0]])
 		r.detour(ctx, t, hop, m, rcpts, left, results)
@@ -144,6 +145,10 @@ func (r *Router) markDown(hop queue.NextHop, result queue.Result) {
 	if d > 0 {
 		r.down.mark(hop, time.Now().Add(d))
 	}
+	r.logDown(hop, &result)
+}
+
+func (r *Router) logDown(hop queue.NextHop, result *queue.Result) {
 	if r.Logger != nil {
 		r.Logger.Warn("next hop unreachable", "connector", hop.Connector, "destination", hop.Destination,
 			"reply", result.Reply.Message, "err", result.Err)

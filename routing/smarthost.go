@@ -40,6 +40,14 @@ func SmartHosts(hosts ...string) []SmartHost {
 	return hs
 }
 
+// Addr is the address that stands in Host; false where that is a name. It is
+// for settings in which one text says where a server is, and whom to take for
+// it.
+func (s SmartHost) Addr() (netip.Addr, bool) {
+	h, err := parseSmartHost(s)
+	return h.addr, err == nil && h.addr.IsValid()
+}
+
 // A smartHost is a SmartHost that has been understood.
 type smartHost struct {
 	name   string     // A-label form, or an address literal in brackets

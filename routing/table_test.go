@@ -326,6 +326,18 @@ func FuzzSpace(f *testing.F) {
 	})
 }
 
+func TestSmartHostAddr(t *testing.T) {
+	for host, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "192.0.2.1:2525": "192.0.2.1", "[192.0.2.1]": "192.0.2.1", "2001:db8::1": "2001:db8::1",
+		"[2001:db8::1]:25": "2001:db8::1", "a.example": "", "192.0.2.1:0": "", "unix:/run/lmtp": "", "": "",
+	} {
+		a, ok := SmartHost{Host: host}.Addr()
+		if ok != (want != "") || ok && a.String() != want {
+			t.Errorf("%q: %v, %v", host, a, ok)
+		}
+	}
+}
+
 func FuzzSmartHost(f *testing.F) {
 	for _, s := range []string{"a.example", "a.example:587", "[192.0.2.1]:25", "[IPv6:2001:db8::1]", "unix:/run/lmtp", "::1"} {
 		f.Add(s, false)
