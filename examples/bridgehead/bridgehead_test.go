@@ -1,8 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/pem"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,8 +16,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
+const asMain = "BRIDGEHEAD_MAIN"
+
 func TestMain(m *testing.M) {
-	if os.Getenv("BRIDGEHEAD_MAIN") != "" { // this test program as the command
+	if os.Getenv(asMain) != "" { // this test program as the command
 		main()
 		return
 	}
@@ -28,45 +30,60 @@ func TestMain(m *testing.M) {
 // 127.0.0.0/8.
 const memberAddr = "127.0.0.2"
 
+// A world has a member of the organisation, the internet's server, and the
+// partner's, which is an Exim.
 type world struct {
-	t                         *testing.T
-	member, internet, partner *peers.Postfix
-	roots                     string // file with the partner's certificate
-	relay                     string
-	dns                       *dnstest.Server
+	t                *testing.T
+	member, internet *peers.Postfix
+	partner          *peers.Exim
+	args             []string // of the bridgehead
+	relay            string   // its address
 }
 
-func newWorld(t *testing.T) *world {
-	cert := smtptest.Certificate(t, "mx.army.mil")
-	w := &world{t: t, relay: peers.FreeAddr(t), roots: filepath.Join(t.TempDir(), "roots.pem")}
-	if err := os.WriteFile(w.roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+// newWorld makes one where the partner has the first certificate, and the
+// bridgehead trusts all.
+func newWorld(t *testing.T, certs ...tls.Certificate) *world {
+	w := &world{t: t, relay: peers.FreeAddr(t)}
 	_, relayPort, _ := net.SplitHostPort(w.relay)
 	_, free, _ := net.SplitHostPort(peers.FreeAddr(t))
 	w.member = &peers.Postfix{Domains: "example.com", Addr: memberAddr + ":" + free,
 		Main: "relayhost = [127.0.0.1]:" + relayPort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + memberAddr + "\n"}
-	// The internet's server would take the partner's mail as well.
+	// The internet's server would take the partner's mail as well, and the
+	// DNS says that it shall.
 	w.internet = &peers.Postfix{Domains: "example.net army.mil"}
-	w.partner = &peers.Postfix{Domains: "army.mil", Certificate: &cert}
-	peers.StartPostfixes(t, w.member, w.internet, w.partner)
-	w.dns = dnstest.New(t, `
+	peers.StartPostfixes(t, w.member, w.internet)
+	w.partner = (&peers.Exim{Domains: "army.mil", Certificate: &certs[0]}).Start(t)
+	dns := dnstest.New(t, `
 		example.net.    MX 10 mx.example.net.
 		army.mil.       MX 10 mx.example.net.
 		mx.example.net. A 127.0.0.1
 		mx.army.mil.    A 127.0.0.1
 	`)
+	_, partnerPort, _ := net.SplitHostPort(w.partner.Addr)
+	_, internetPort, _ := net.SplitHostPort(w.internet.Addr)
+	w.args = []string{"-listen", w.relay, "-member", "example.com=" + w.member.Addr,
+		"-partner", "mx.army.mil:" + partnerPort, "-partner-roots", rootsFile(t, certs),
+		"-hostname", "bridgehead.example.com", "-spool", t.TempDir(), "-dns", dns.Addr, "-port", internetPort}
 	return w
 }
 
+func rootsFile(t *testing.T, roots []tls.Certificate) (name string) {
+	t.Helper()
+	var text []byte
+	for _, c := range roots {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})...)
+	}
+	name = filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 // start runs the bridgehead.
-func (w *world) start(partner string, more ...string) *peers.Process {
+func (w *world) start() *peers.Process {
 	w.t.Helper()
-	_, partnerPort, _ := net.SplitHostPort(partner)
-	_, internetPort, _ := net.SplitHostPort(w.internet.Addr)
-	return peers.StartSelf(w.t, "BRIDGEHEAD_MAIN", 1, append(more, "-listen", w.relay, "-member", "example.com="+w.member.Addr,
-		"-partner", "mx.army.mil:"+partnerPort, "-hostname", "bridgehead.example.com", "-spool", w.t.TempDir(),
-		"-dns", w.dns.Addr, "-port", internetPort)...)
+	return peers.StartSelf(w.t, asMain, 1, w.args...)
 }
 
 func (w *world) send(server, from, to string, more ...string) {
@@ -77,8 +94,8 @@ func (w *world) send(server, from, to string, more ...string) {
 }
 
 func TestThreeWays(t *testing.T) {
-	w := newWorld(t)
-	p := w.start(w.partner.Addr, "-partner-roots", w.roots)
+	w := newWorld(t, smtptest.Certificate(t, "mx.army.mil"))
+	p := w.start()
 
 	// From the internet to the member.
 	w.send(w.relay, "carol@example.net", "alice@example.com")
@@ -90,9 +107,9 @@ func TestThreeWays(t *testing.T) {
 	if m := w.internet.Next(t); !strings.Contains(m, "X-Original-To: carol@example.net") || !strings.Contains(m, "by bridgehead.example.com") {
 		t.Errorf("the internet received\n%s", m)
 	}
-	// From the member to the partner, under TLS.
+	// From the member to the partner, under TLS with the certificate validated.
 	w.send(w.member.Addr, "alice@example.com", "general@army.mil")
-	if m := w.partner.Next(t); !strings.Contains(m, "X-Original-To: general@army.mil") || !strings.Contains(m, "(using TLSv1.3") {
+	if m := w.partner.Next(t); !strings.Contains(m, "Envelope-to: general@army.mil") || !strings.Contains(m, "with esmtps  (TLS1.3)") {
 		t.Errorf("the partner received\n%s", m)
 	}
 	// Strangers send to nobody but us, and not in our name.
@@ -112,42 +129,59 @@ func TestThreeWays(t *testing.T) {
 		S: 550 5.7.1
 	`)
 	p.Stop(t)
+}
 
-	// Neither a certificate that nobody vouches for nor a host that is down
-	// makes the partner's mail take another way.
-	for name, partner := range map[string]string{"unknown certificate": w.partner.Addr, "down": peers.FreeAddr(t)} {
-		p := w.start(partner)
-		w.send(w.relay, "alice@example.com", "secret@army.mil", "--local-interface", memberAddr)
-		peers.Await(t, "an attempt in vain: "+name, func() bool { return strings.Contains(p.Log(), "queue: deferred") })
-		p.Stop(t)
-		for _, pf := range []*peers.Postfix{w.internet, w.partner} {
-			if strings.Contains(pf.Log(t), "secret@army.mil") {
-				t.Errorf("%s: the mail went to %s", name, pf.Domains)
-			}
+// While the partner's host has not a certificate for its name from somebody
+// whom we trust, or is down, its mail waits, though the internet's server is
+// up and would take it. It arrives when all is right again.
+func TestPartnersMailWaits(t *testing.T) {
+	right, another, selfSigned := smtptest.Certificate(t, "mx.army.mil"), smtptest.Certificate(t, "mx.navy.mil"), smtptest.Certificate(t, "mx.army.mil")
+	w := newWorld(t, right, another)
+	for to, certificate := range map[string]*tls.Certificate{"another@army.mil": &another, "self-signed@army.mil": &selfSigned, "down@army.mil": nil} {
+		w.partner.Stop()
+		if certificate != nil {
+			w.partner.Certificate = certificate
+			w.partner.Start(t)
 		}
+		p := w.start()
+		w.send(w.member.Addr, "alice@example.com", to)
+		peers.Await(t, "an attempt in vain", func() bool {
+			return strings.Contains(p.Log(), `msg="queue: deferred"`) && strings.Contains(p.Log(), "to="+to)
+		})
+		p.Stop(t)
+		if strings.Contains(w.partner.Log(t), to) || strings.Contains(w.internet.Log(t), to) {
+			t.Errorf("the mail for %s went out", to)
+		}
+
+		w.partner.Stop()
+		w.partner.Certificate = &right
+		w.partner.Start(t)
+		p = w.start() // and tries what waits at once
+		if m := w.partner.Next(t); !strings.Contains(m, "Envelope-to: "+to) {
+			t.Errorf("the partner received\n%s", m)
+		}
+		p.Stop(t)
+	}
+	if strings.Contains(w.internet.Log(t), "army.mil") {
+		t.Errorf("the internet's server was asked for the partner")
 	}
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	for want, change := range map[string]func(*settings){
-		"-member":               func(s *settings) { s.members = nil },
-		"-partner: is needed":   func(s *settings) { s.partner = "" },
-		"connector partner":     func(s *settings) { s.partner = "no host" },
-		"-partner-roots: open":  func(s *settings) { s.roots = "/nowhere/at/all" },
-		"-partner-roots: no ce": func(s *settings) { s.roots = os.Args[0] },
+	for args, want := range map[string]string{
+		"":                                     "-member: where are the mailboxes?",
+		"-member example.com":                  `invalid value "example.com" for flag -member: not domain=address`,
+		"-member =10.1.0.5":                    "for flag -member",
+		"-member example.com=mail.example.com": "for flag -member",
+		"-member example.com=10.1.0.5":         "-partner: is needed",
+		"-partner-roots /nowhere/at/all":       "for flag -partner-roots: open /nowhere/at/all",
+		"-partner-roots " + os.Args[0]:         "for flag -partner-roots: there is no certificate in it",
+		"-member example.com=10.1.0.5 -partner mx.army.mil":                          "-spool: is needed",
+		"-member example.com=10.1.0.5 -partner mx_army.mil:0 -spool /nowhere/at/all": "connector partner: SmartHosts[0]",
+		"-port 25 restart": `"restart" is no flag`,
 	} {
-		s := settings{partner: "mx.army.mil", space: "*.mil", spool: t.TempDir(), port: 25}
-		if err := s.addMember("example.com=10.1.0.5"); err != nil {
-			t.Fatal(err)
-		}
-		change(&s)
-		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one with %q", err, want)
-		}
-	}
-	for _, text := range []string{"example.com", "=10.1.0.5", "example.com=mail.example.com"} {
-		if err := new(settings).addMember(text); err == nil {
-			t.Errorf("-member %s is taken", text)
+		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
+			t.Errorf("%s: %s\nwant %q", args, got, want)
 		}
 	}
 }

@@ -4,7 +4,8 @@
 //
 //   - mail for a member's domain goes to that member, whoever sent it;
 //   - mail for *.mil goes to one partner's host, under TLS with a certificate
-//     that is the host's: never in the clear, never to anybody else;
+//     that is the host's: never in the clear, never to anybody else. While
+//     that cannot be had it waits;
 //   - mail for all other domains goes to the internet, by DNS; only the
 //     members may send it.
 //
@@ -29,7 +30,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -42,26 +42,22 @@ func main() {
 	flag.Func("member", "`domain=address[:port]` of a member server and what it has the mailboxes of; may come several times", s.addMember)
 	flag.StringVar(&s.partner, "partner", "", "`host[:port]` that takes all mail for the partner's domains")
 	flag.StringVar(&s.space, "partner-domains", "*.mil", "the partner's `domains`, as *.example.net or example.net")
-	flag.StringVar(&s.roots, "partner-roots", "", "PEM `file` of the authorities that the partner's certificate may come from; default the system's")
+	flag.Func("partner-roots", "PEM `file` of the authorities that the partner's certificate may come from; default the system's", s.readRoots)
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
-	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
+	flag.Func("dns", "`servers` of the DNS, with commas; default those of the system", s.setDNS)
 	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
 	}
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	relay, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		fail(2, err)
 	}
-	l, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		fail(1, err)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx, l); err != nil {
+	if err := relay.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

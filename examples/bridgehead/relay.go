@@ -1,13 +1,14 @@
 package main
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
-	"net"
-	"time"
+	"net/netip"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -15,39 +16,30 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-type relay struct {
-	log    *slog.Logger
-	store  *spool.Spool
-	router *routing.Router
-	queue  *queue.Queue
-	srv    *smtpserver.Server
-}
-
 // newRelay assembles the relay.
-func newRelay(s *settings, log *slog.Logger) (*relay, error) {
-	roots, err := s.tlsConfig()
-	if err := errors.Join(s.check(), err); err != nil {
+func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
+	if err := s.check(); err != nil {
 		return nil, err
 	}
-	// The certificate must be for the host's own name.
-	validated := smtpclient.TLSPolicy{Level: smtpclient.TLSDomain}
 	connectors := []routing.Connector{
+		{Name: "internet", Spaces: []string{"*"}, Port: s.port},
 		{
-			Name: "partner", Spaces: []string{s.space}, SmartHosts: routing.SmartHosts(s.partner), TLS: &validated,
-			Transport: routing.SMTP(&smtpclient.Transport{Name: "partner", Hostname: s.hostname, TLSConfig: roots, Logger: log}),
-		},
-		{
-			Name: "internet", Spaces: []string{"*"}, Port: s.port,
-			// "*" holds the partner's domains too: when the partner's host is
-			// down the mail may go to their MX, but as safely.
-			DomainTLS: map[string]smtpclient.TLSPolicy{s.space: validated},
+			// Exclusive: whatever is wrong with the partner's host, the internet
+			// does not get its mail instead.
+			Name: "partner", Spaces: []string{s.space}, Exclusive: true, SmartHosts: routing.SmartHosts(s.partner),
+			// The certificate must be for the host's own name.
+			TLS:       &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain},
+			Transport: routing.SMTP(&smtpclient.Transport{TLSConfig: &tls.Config{RootCAs: s.roots}, Logger: log}),
 		},
 	}
 	gate := &policy.Gate{Spoofing: &policy.Spoofing{}} // our people's mail comes from the members
 	for _, m := range s.members {
-		connectors = append(connectors, routing.Connector{Name: m.domain, Spaces: []string{m.domain}, SmartHosts: routing.SmartHosts(m.smartHost)})
+		connectors = append(connectors, routing.Connector{
+			Name: m.domain, Spaces: []string{m.domain}, Exclusive: true, SmartHosts: []routing.SmartHost{m.server},
+		})
 		gate.Domains = append(gate.Domains, policy.Domain{Name: m.domain})
-		gate.Networks = append(gate.Networks, m.client)
+		client, _ := m.server.Addr()
+		gate.Networks = append(gate.Networks, netip.PrefixFrom(client, client.BitLen()))
 	}
 	table, err := routing.NewTable(connectors...)
 	if err != nil {
@@ -57,40 +49,17 @@ func newRelay(s *settings, log *slog.Logger) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{log: log, store: store}
-	r.router = &routing.Router{Table: table, Hostname: s.hostname, Resolver: s.resolver(), Logger: log}
-	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: s.hostname, Logger: log}
-	r.srv = &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
-	gate.Queue = r.queue
-	if err := gate.Install(r.srv); err != nil {
+	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
+	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
+	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
+	gate.Queue = q
+	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return r, nil
-}
-
-// run serves until ctx ends, and then takes up to half a minute to finish what
-// is in hand.
-func (r *relay) run(ctx context.Context, l net.Listener) error {
-	ended := make(chan error, 2)
-	go func() { ended <- r.queue.Run(context.Background()) }()
-	go func() { ended <- r.srv.Serve(l) }()
-	r.log.Info("listening", "address", l.Addr().String())
-	var err error
-	select {
-	case <-ctx.Done():
-		r.log.Info("stopping")
-	case err = <-ended: // unasked
-		ended <- nil
-	}
-	stop, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	late := errors.Join(r.srv.Shutdown(stop), r.queue.Shutdown(stop))
-	if errors.Is(late, context.DeadlineExceeded) {
-		r.log.Warn("stopped before all was finished: the rest stays in the spool", "error", late)
-		late = nil
-	}
-	err = errors.Join(err, late)
-	<-ended
-	<-ended
-	return errors.Join(err, r.router.Close(), r.store.Close())
+	return &gateway.Gateway{
+		Doors:   []*gateway.Door{{Server: srv, Address: s.listen}},
+		Queue:   q,
+		Closers: []io.Closer{router, store},
+		Logger:  log,
+	}, nil
 }
