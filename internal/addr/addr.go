@@ -51,6 +51,9 @@ func Domain(domain string) (string, error) {
 	if strings.HasPrefix(d, "[") && strings.HasSuffix(d, "]") {
 		return strings.ToLower(d), nil
 	}
+	if len(d) > 4*255 { // longer than 255 octets in A-labels, and idna would be slow about it
+		return "", fmt.Errorf("domain %.40q...: %w", domain, errLong)
+	}
 	if !utf8.ValidString(d) { // idna would make U+FFFD of what is not
 		return "", fmt.Errorf("domain %q: %w", domain, errUTF8)
 	}
@@ -59,7 +62,7 @@ func Domain(domain string) (string, error) {
 		return "", fmt.Errorf("domain %q: %w", domain, err)
 	}
 	a = strings.TrimSuffix(a, ".") // a full stop of another script is one now
-	if len(a) > 255 { // RFC 5321, 4.5.3.1.2
+	if len(a) > 255 {              // RFC 5321, 4.5.3.1.2
 		return "", fmt.Errorf("domain %q: %w", domain, errLong)
 	}
 	return a, nil

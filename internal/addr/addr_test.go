@@ -1,6 +1,10 @@
 package addr
 
-import "testing"
+import (
+	"errors"
+	"strings"
+	"testing"
+)
 
 func TestSplit(t *testing.T) {
 	for _, tt := range []struct{ address, local, domain string }{
@@ -39,6 +43,21 @@ func TestDomain(t *testing.T) {
 		if got, err := Domain(broken); err == nil {
 			t.Errorf("Domain(%q) = %q, no error", broken, got)
 		}
+	}
+}
+
+// A From field may be as long as a header, and Punycode takes time with the
+// square of a label's length: 256 KiB took a minute.
+func TestLongDomain(t *testing.T) {
+	var b strings.Builder
+	for i := range 85_000 {
+		b.WriteRune(rune(0x4e00 + i%20_000))
+	}
+	if _, err := Domain(b.String() + ".example"); !errors.Is(err, errLong) {
+		t.Errorf("%v", err)
+	}
+	if d, err := Domain(strings.Repeat("ü.", 30) + "example"); err != nil || len(d) > 255 {
+		t.Errorf("%q, %v", d, err)
 	}
 }
 
