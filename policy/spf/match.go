@@ -156,7 +156,7 @@ func (e *evaluation) addresses(network, host string) ([]netip.Addr, error) {
 		}
 		return nil, fmt.Errorf("%w: %w", errTemporary, err)
 	}
-	kept := addrs[:0]
+	kept := make([]netip.Addr, 0, len(addrs)) // addrs may be the resolver's own, for others too
 	for _, a := range addrs {
 		if a = a.Unmap(); a.Is4() == (network == "ip4") {
 			kept = append(kept, a)
