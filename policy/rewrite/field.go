@@ -48,12 +48,13 @@ func (f rewriter) addresses(s string) (string, bool) {
 		}
 		// What is not followed by @ and a domain is a word of a name; and an
 		// encoded-word is one even where somebody left an @ in it.
-		end := skipDomain(s, i)
-		if end == i || strings.HasPrefix(s[start:], "=?") {
+		local := s[start:i]
+		domain, end := domainAfter(s, i)
+		if domain == "" || strings.HasPrefix(local, "=?") {
 			continue
 		}
 		i = end
-		if to, ok := f(s[start:end]); ok && to != s[start:end] {
+		if to, ok := f(local + "@" + domain); ok && to != local+"@"+domain {
 			out.WriteString(s[copied:start])
 			out.WriteString(to)
 			copied = end
@@ -97,28 +98,44 @@ func skipQuoted(s string, i int) int {
 	return len(s)
 }
 
-// skipDomain is the index after "@domain" at s[i], i where there is none.
-func skipDomain(s string, i int) int {
+// maxDomain is the longest domain that is looked at, in UTF-8: 255 octets
+// (RFC 5321, 4.5.3.1.2) in A-labels.
+const maxDomain = 4 * 255
+
+// domainAfter is the domain in "@domain" at s[i], white space around the @
+// allowed (RFC 5322, 4.4), and the index after it; "" where there is none.
+func domainAfter(s string, i int) (domain string, end int) {
+	i = skipBlank(s, i)
 	if i >= len(s) || s[i] != '@' {
-		return i
+		return "", i
 	}
-	j := i + 1
+	i = skipBlank(s, i+1)
+	j := i
 	if j < len(s) && s[j] == '[' {
-		if n := strings.IndexByte(s[j:], ']'); n > 0 {
-			return j + n + 1
+		n := strings.IndexByte(s[j:min(len(s), j+maxDomain)], ']')
+		if n < 0 {
+			return "", i
 		}
-		return i
+		return s[i : j+n+1], j + n + 1
 	}
 	for j < len(s) && isDomain(s[j]) {
 		j++
 	}
-	for j > i+1 && s[j-1] == '.' {
+	end = j
+	for j > i && s[j-1] == '.' {
 		j--
 	}
-	if j == i+1 {
-		return i
+	if j-i > maxDomain {
+		return "", end
 	}
-	return j
+	return s[i:j], j
+}
+
+func skipBlank(s string, i int) int {
+	for i < len(s) && strings.IndexByte(" \t\r\n", s[i]) >= 0 {
+		i++
+	}
+	return i
 }
 
 func isAtom(c byte) bool {

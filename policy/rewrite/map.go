@@ -111,7 +111,19 @@ func canonical(s string) (c string, isAddress bool, err error) {
 	if local == "" {
 		return d, false, nil
 	}
-	return strings.ToLower(local) + "@" + d, true, nil
+	return localKey(local) + "@" + d, true, nil
+}
+
+// localKey is a local part in lower case, and without quotes where it needs
+// none: "alice"@example.com is alice@example.com (RFC 5321, 4.1.2).
+func localKey(local string) string {
+	local = strings.ToLower(local)
+	if len(local) > 2 && local[0] == '"' {
+		if inner := local[1 : len(local)-1]; addr.Mailbox(inner+"@x", false) == nil && inner[0] != '"' {
+			return inner
+		}
+	}
+	return local
 }
 
 // Out is the external form of an address, and whether it has one.
@@ -120,8 +132,11 @@ func (m *Map) Out(address string) (string, bool) {
 	if domain == "" {
 		return "", false
 	}
-	d := addr.DomainOf(address)
-	key := strings.ToLower(local) + "@" + d
+	d, err := addr.Domain(domain)
+	if err != nil {
+		return "", false
+	}
+	key := localKey(local) + "@" + d
 	t := m.out[key]
 	if t == nil {
 		t = m.out[d]
@@ -145,8 +160,11 @@ func (m *Map) In(address string) (string, bool) {
 	if domain == "" {
 		return "", false
 	}
-	d := addr.DomainOf(address)
-	for _, k := range [...]string{strings.ToLower(local) + "@" + d, d} {
+	d, err := addr.Domain(domain)
+	if err != nil {
+		return "", false
+	}
+	for _, k := range [...]string{localKey(local) + "@" + d, d} {
 		if t := m.in[k]; t != nil {
 			internal := t.of(local)
 			if c, _, err := canonical(internal); err != nil || t.except[c] {
