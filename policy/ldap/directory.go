@@ -40,6 +40,12 @@ type Directory struct {
 	// AllowPlainPassword sends the password without TLS. Otherwise that is an
 	// error.
 	AllowPlainPassword bool
+	// IgnoreReferrals: what the servers do not know does not exist, although
+	// they refer to others for a part of what is below BaseDN. Otherwise that is
+	// an error, since the others are not asked: search what knows everybody, as
+	// the global catalog of Active Directory does ("ldaps://dc1:3269"). Its DNS
+	// zones and configuration, which hold no recipients, are always ignored.
+	IgnoreReferrals bool
 	// Timeout for one question, however many servers are tried. Default 10 s.
 	Timeout time.Duration
 	// Connections at most at the same time. Default 4.
@@ -135,8 +141,10 @@ func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
 			d.put(c)
 			return found, nil
 		}
+		// Or it is busy, or has logged us out: a new connection tells, and
+		// perhaps another server.
 		c.Close()
-		if !ldap.IsErrorWithCode(err, ldap.ErrorNetwork) || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return false, err
 		}
 	}
@@ -212,7 +220,31 @@ func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool,
 	case err != nil:
 		return false, err
 	}
-	return len(r.Entries) > 0, nil
+	if len(r.Entries) > 0 {
+		return true, nil
+	}
+	for _, ref := range r.Referrals {
+		if !d.IgnoreReferrals && !withoutRecipients(ref) {
+			return false, fmt.Errorf("the server refers to %s for a part of %q, where nobody was asked", ref, d.BaseDN)
+		}
+	}
+	return false, nil
+}
+
+// withoutRecipients tells the parts of Active Directory that are on every
+// domain controller's list of referrals.
+func withoutRecipients(ref string) bool {
+	u, err := url.Parse(ref)
+	if err != nil {
+		return false
+	}
+	dn := strings.ToLower(strings.TrimPrefix(u.Path, "/"))
+	for _, part := range []string{"dc=forestdnszones,", "dc=domaindnszones,", "cn=configuration,"} {
+		if strings.HasPrefix(dn, part) {
+			return true
+		}
+	}
+	return false
 }
 
 func left(ctx context.Context) time.Duration {

@@ -83,3 +83,49 @@ func TestServerDown(t *testing.T) {
 		d.Close()
 	}
 }
+
+// A server that is busy, or has logged us out, says so on an open connection:
+// a new one is tried before mail has to wait.
+func TestOpenConnectionIsRefused(t *testing.T) {
+	const (
+		success, busy = 0, 51 // RFC 4511, appendix A
+		entry         = "\x64\x08\x04\x04cn=a\x30\x00"
+	)
+	done := func(code byte) string { return "\x65\x07\x0a\x01" + string(code) + "\x04\x00\x04\x00" }
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		// What each connection answers to its questions.
+		for _, answers := range [][][]string{{{done(success)}, {done(busy)}}, {{entry, done(success)}}} {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			for i, answer := range answers {
+				if _, err := c.Read(make([]byte, 4096)); err != nil { // a question fits
+					return
+				}
+				for _, op := range answer {
+					message := "\x02\x01" + string(byte(i+1)) + op
+					c.Write([]byte("\x30" + string(byte(len(message))) + message)) // what fails is seen as a wrong answer
+				}
+			}
+		}
+	}()
+	d := &Directory{URLs: []string{"ldap://" + l.Addr().String()}, BaseDN: "dc=example,dc=com", Timeout: 5 * time.Second}
+	defer d.Close()
+	if found, err := d.Exists(t.Context(), "alice@example.com"); found || err != nil {
+		t.Fatalf("%v, %v; want no", found, err)
+	}
+	if found, err := d.Exists(t.Context(), "alice@example.com"); !found || err != nil {
+		t.Errorf("%v, %v; want yes", found, err)
+	}
+	l.Close()
+	<-ended
+}

@@ -243,6 +243,54 @@ func TestSlapdRefuses(t *testing.T) {
 	}
 }
 
+// A server that knows only a part, and refers to others for the rest, does not
+// know that somebody does not exist.
+func TestSlapdRefers(t *testing.T) {
+	s := startSlapd(t)
+	d := &Directory{URLs: []string{s.plain}, BaseDN: suffix, BindDN: admin, Password: password, AllowPlainPassword: true}
+	defer d.Close()
+	// What Active Directory refers to from the top of a domain holds no
+	// recipients.
+	s.refer(t, "ou=dns", "ldap://ForestDnsZones.example.com/DC=ForestDnsZones,DC=example,DC=com")
+	s.refer(t, "ou=zones", "ldap://DomainDnsZones.example.com/DC=DomainDnsZones,DC=example,DC=com")
+	s.refer(t, "ou=conf", "ldap://example.com/CN=Configuration,DC=example,DC=com")
+	if found, err := d.Exists(t.Context(), "mallory@example.com"); found || err != nil {
+		t.Errorf("%v, %v; want no", found, err)
+	}
+	s.refer(t, "ou=branch", "ldap://branch.example.com/ou=branch,"+suffix)
+	if found, err := d.Exists(t.Context(), "alice@example.com"); !found || err != nil {
+		t.Errorf("one who is here: %v, %v", found, err)
+	}
+	if found, err := d.Exists(t.Context(), "mallory@example.com"); found || err == nil || !strings.Contains(err.Error(), "branch.example.com") {
+		t.Errorf("one who may be there: %v, %v; want an error that names the other server", found, err)
+	}
+	here := &Directory{URLs: d.URLs, BaseDN: suffix, BindDN: admin, Password: password, AllowPlainPassword: true, IgnoreReferrals: true}
+	defer here.Close()
+	if found, err := here.Exists(t.Context(), "mallory@example.com"); found || err != nil {
+		t.Errorf("%v, %v; want no", found, err)
+	}
+}
+
+// refer adds an entry that stands for another server.
+func (s *slapd) refer(t *testing.T, ou, url string) {
+	t.Helper()
+	c, err := ldap.DialURL(s.plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Bind(admin, password); err != nil {
+		t.Fatal(err)
+	}
+	e := ldap.NewAddRequest(ou+","+suffix, []ldap.Control{ldap.NewControlManageDsaIT(true)})
+	e.Attribute("objectClass", []string{"referral", "extensibleObject"})
+	e.Attribute("ou", []string{strings.TrimPrefix(ou, "ou=")})
+	e.Attribute("ref", []string{url})
+	if err := c.Add(e); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The relay in front: unknown recipients are refused, and when the directory
 // goes down mail waits, except for those whom the cache knows.
 func TestSlapdBehindTheRelay(t *testing.T) {
