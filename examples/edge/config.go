@@ -40,7 +40,7 @@ type config struct {
 			TLS  string
 		}
 		Organisation struct {
-			SmartHosts   []smartHost `yaml:"smart-hosts"`
+			SmartHosts   []routing.SmartHost `yaml:"smart-hosts"`
 			TLS          string
 			Roots        string
 			User         string
@@ -57,12 +57,6 @@ type domain struct {
 	Kind           string
 	Recipients     []string
 	RecipientsFile string `yaml:"recipients-file"`
-}
-
-type smartHost struct {
-	Host       string
-	Weight     int
-	Preference int
 }
 
 type filters struct {

@@ -22,7 +22,7 @@ func TestBothWays(t *testing.T) {
 	organisation := (&peers.Postfix{Domains: "example.com", Addr: organisationAddr + ":" + port(peers.FreeAddr(t)),
 		Main: "relayhost = [127.0.0.1]:" + port(w.organisation) + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organisationAddr + "\n"}).Start(t)
 	internet := (&peers.Postfix{Domains: "example.net"}).Start(t)
-	w.write("HOSTS", `[{host: "[`+organisationAddr+`]:`+port(organisation.Addr)+`"}]`, "PORT", port(internet.Addr))
+	w.write("HOSTS", hosts(organisation.Addr), "PORT", port(internet.Addr))
 	w.start()
 
 	// Inbound: what a stranger says in the organisation's name is gone, what

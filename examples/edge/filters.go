@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/mail"
 	"net/netip"
 	"slices"
 	"strings"
@@ -99,28 +98,15 @@ func (c *config) each(path string, list []string, check func(string) error) {
 
 // isAddress is for lists of addresses and of local parts.
 func isAddress(s string) error {
-	full := s
-	if !strings.Contains(s, "@") {
-		full += "@example.com"
-	}
-	if a, err := mail.ParseAddress(full); err != nil || a.Address != full {
-		return fmt.Errorf("%q is no address nor the local part of one", s)
-	}
-	return nil
+	return (&policy.RecipientFilter{Addresses: []string{s}}).Validate()
 }
 
-// networks understands networks, and addresses as networks of one.
+// networks understands networks, ranges, and addresses as networks of one.
 func (c *config) networks(path string, list []string) (all []netip.Prefix) {
 	c.each(path, list, func(s string) error {
-		p, err := netip.ParsePrefix(s)
-		if a, e := netip.ParseAddr(s); e == nil {
-			p, err = a.Prefix(a.BitLen())
-		}
-		if err != nil {
-			return fmt.Errorf("%q is no network (10.1.0.0/16) nor address", s)
-		}
-		all = append(all, p)
-		return nil
+		networks, err := policy.ParseNetwork(s)
+		all = append(all, networks...)
+		return err
 	})
 	return all
 }

@@ -34,7 +34,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -51,14 +50,15 @@ func main() {
 		fail(2, fmt.Errorf("%q is no flag", flag.Args()))
 	}
 	c, err := load(*path)
-	if err == nil && *check {
-		if _, err = newRules(c, nothing(c)); err == nil {
-			fmt.Printf("%s is right\n", *path)
-			return
-		}
+	if err == nil {
+		_, err = newRules(c, nothing(c)) // before anything is opened
 	}
 	if err != nil {
 		fail(2, err)
+	}
+	if *check {
+		fmt.Printf("%s is right\n", *path)
+		return
 	}
 
 	// Before anything else, since the default of SIGHUP is to end us.
@@ -69,15 +69,11 @@ func main() {
 
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	log.Info("starting", "pid", os.Getpid())
-	g, err := newGateway(*path, c, log)
+	edge, err := newEdge(*path, c, reload, log)
 	if err != nil {
 		fail(2, err)
 	}
-	err = g.open()
-	if err == nil {
-		err = g.run(ctx, reload)
-	}
-	if err := errors.Join(err, g.close()); err != nil {
+	if err := edge.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
-	"strconv"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/firewall"
@@ -124,15 +124,16 @@ func (c *config) grants(srv *smtpserver.Server) (all []policy.Grant) {
 	if len(o.ExternallySecured) == 0 && o.Accounts == "" {
 		c.fault(section, errors.New("who is it? Needs externally-secured, or accounts"))
 	}
-	secured := c.networks(section+".externally-secured", o.ExternallySecured)
-	for i := range secured { // each with those before it, since together they may be half the world
-		g := policy.Grant{To: policy.Clients{Networks: secured[:i+1]}, Rights: policy.ExternallySecured}
-		if err := (&policy.Relay{Grants: []policy.Grant{g}}).Validate(); err != nil {
-			c.fault(section+".externally-secured["+strconv.Itoa(i)+"]", err)
-			break
+	var secured []netip.Prefix
+	c.each(section+".externally-secured", o.ExternallySecured, func(s string) error {
+		networks, err := policy.ParseNetwork(s)
+		if err != nil {
+			return err
 		}
-		all = []policy.Grant{g}
-	}
+		secured = append(secured, networks...) // with those before it, since together they may be half the world
+		all = []policy.Grant{{To: policy.Clients{Networks: secured}, Rights: policy.ExternallySecured}}
+		return (&policy.Relay{Grants: all}).Validate()
+	})
 	if o.Accounts == "" {
 		return all
 	}

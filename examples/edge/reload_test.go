@@ -12,7 +12,7 @@ import (
 func hosts(addrs ...string) string {
 	var list []string
 	for _, a := range addrs {
-		list = append(list, `{host: "[127.0.0.1]:`+port(a)+`"}`)
+		list = append(list, `{host: "`+a+`"}`)
 	}
 	return "[" + strings.Join(list, ", ") + "]"
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -31,7 +30,8 @@ func (c *config) table() *routing.Table {
 	}
 	organisation := routing.Connector{
 		Name: "organisation", Spaces: []string{"--"}, SmartHosts: c.smartHosts(),
-		TLS: c.level("send.organisation.tls", in.TLS), Auth: c.credentials(),
+		Exclusive: true, // while its servers are down the mail waits: it is for nobody else
+		TLS:       c.level("send.organisation.tls", in.TLS), Auth: c.credentials(),
 	}
 	if organisation.Auth != nil && organisation.TLS == nil {
 		organisation.TLS = &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain} // so that nobody else gets the password
@@ -60,23 +60,19 @@ func (c *config) site() routing.Site {
 }
 
 // smartHosts checks each of them.
-func (c *config) smartHosts() (all []routing.SmartHost) {
+func (c *config) smartHosts() []routing.SmartHost {
 	const section = "send.organisation.smart-hosts"
-	for i, h := range c.Send.Organisation.SmartHosts {
-		host := routing.SmartHost{Host: h.Host, Weight: h.Weight, Preference: h.Preference}
-		if a, err := netip.ParseAddr(h.Host); err == nil {
-			host.Host = "[" + a.String() + "]"
-		}
-		all = append(all, host)
-		_, err := routing.NewTable(routing.Connector{Name: "organisation", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{host}})
+	hosts := c.Send.Organisation.SmartHosts
+	for i, h := range hosts {
+		_, err := routing.NewTable(routing.Connector{Name: "organisation", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{h}})
 		if e := (*routing.ConfigError)(nil); errors.As(err, &e) {
 			c.fault(fmt.Sprintf("%s[%d]", section, i), errors.New(e.Problem))
 		}
 	}
-	if len(all) == 0 {
+	if len(hosts) == 0 {
 		c.fault(section, errors.New("where are the mailboxes?"))
 	}
-	return all
+	return hosts
 }
 
 // level is a rule for TLS by its name.
