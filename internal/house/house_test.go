@@ -117,8 +117,9 @@ func TestREADMECompiles(t *testing.T) {
 	}
 	source := "package main\n\nimport (\n"
 	for name, path := range map[string]string{
-		"context": "context", "log": "log", "netip": "net/netip", "time": "time", "smtp": "github.com/emersion/go-smtp",
-		"policy": module + "policy", "queue": module + "queue", "spool": module + "queue/spool",
+		"context": "context", "io": "io", "log": "log", "netip": "net/netip", "os": "os", "signal": "os/signal",
+		"syscall": "syscall", "time": "time", "smtp": "github.com/emersion/go-smtp",
+		"policy": module + "policy", "gateway": module + "policy/gateway", "queue": module + "queue", "spool": module + "queue/spool",
 		"routing": module + "routing", "smtpserver": module + "smtpserver", "smtpclient": module + "smtpclient",
 	} {
 		if strings.Contains(program, name+".") {
