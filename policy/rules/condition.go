@@ -10,6 +10,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/content"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 )
 
 // A Condition is something that a message, or one of its recipients, meets or
@@ -67,14 +68,17 @@ func Header(name, expression string) Condition {
 		return Invalid(fmt.Errorf("Header(%s): %w", name, err))
 	}
 	return is(func(m *Mail) bool {
-		return slices.ContainsFunc(m.Message.Header.Values(name), func(v string) bool { return re.MatchString(decoded(v)) })
+		return slices.ContainsFunc(m.Message.Header.Values(name), func(v string) bool { return re.MatchString(mimetree.DecodeWords(v)) })
 	})
 }
 
 // Subject is met when the subject has one of the words or phrases in it, in
-// upper or lower case.
+// upper or lower case; or one of the subjects, where there are several, since
+// readers of mail differ in which one they show.
 func Subject(words ...string) Condition {
-	return is(func(m *Mail) bool { return containsAny(m.Subject(), words) })
+	return is(func(m *Mail) bool {
+		return slices.ContainsFunc(m.Message.Header.Values("Subject"), func(v string) bool { return containsAny(mimetree.DecodeWords(v), words) })
+	})
 }
 
 // Body is met when the text of the message (see Mail.Text) has one of the
@@ -92,8 +96,9 @@ func containsAny(text string, words []string) bool {
 }
 
 // Attachment is met when the name of an attachment matches one of the
-// patterns of path.Match, in upper or lower case: "*.pdf". Without patterns
-// any attachment with a name will do.
+// patterns of path.Match, in upper or lower case: "*.pdf". What file systems
+// do not keep of a name does not count (see content.Attachments.Names).
+// Without patterns any attachment with a name will do.
 func Attachment(patterns ...string) Condition {
 	if len(patterns) == 0 {
 		patterns = []string{"*"}
@@ -107,7 +112,7 @@ func Attachment(patterns ...string) Condition {
 		names, err := m.Attachments()
 		for _, n := range names {
 			for _, p := range patterns {
-				if ok, _ := path.Match(strings.ToLower(p), path.Base(strings.ToLower(n))); ok {
+				if mimetree.Match(p, n) {
 					return true, nil
 				}
 			}

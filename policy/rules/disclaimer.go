@@ -25,7 +25,7 @@ import (
 // Where the text has no place to go, the whole message becomes the first part
 // of a new one, with the text as the second: messages that are signed or
 // encrypted (which stay so), that have no text, or whose charset lacks a
-// character of it. A message with more than 1000 parts fails, with 451.
+// character of it. A message with more than 1000 parts is refused, with 554.
 //
 // A DKIM signature over the body does not survive; sign afterwards.
 func Disclaimer(text, htmlText string) Action {
@@ -117,6 +117,9 @@ const maxRecode = 4 << 20
 // add is the edit that adds text to a part, if it can be done.
 func add(c smtpserver.Content, p *mimetree.Part, text string) (e envelope.Edit, ok bool, err error) {
 	charset := p.Param("charset")
+	if p.Type == "text/plain" && strings.EqualFold(p.Param("format"), "flowed") {
+		text = stuff(text)
+	}
 	raw, ok := encode(text, charset)
 	if !ok {
 		return e, false, nil
@@ -140,6 +143,22 @@ func add(c smtpserver.Content, p *mimetree.Part, text string) (e envelope.Edit, 
 		return recode(c, p, raw)
 	}
 	return e, false, nil
+}
+
+// stuff writes lines as format=flowed wants them (RFC 3676, 4.4): none flows
+// into the next, and none is taken for a quotation.
+func stuff(text string) string {
+	lines := strings.Split(text, "\r\n")
+	for i, l := range lines {
+		if l != "-- " {
+			l = strings.TrimRight(l, " ")
+		}
+		if strings.HasPrefix(l, " ") || strings.HasPrefix(l, ">") || strings.HasPrefix(l, "From ") {
+			l = " " + l
+		}
+		lines[i] = l
+	}
+	return strings.Join(lines, "\r\n")
 }
 
 // insert puts raw at the end of a part or, in HTML, before </body>.
@@ -196,7 +215,7 @@ func recode(c smtpserver.Content, p *mimetree.Part, raw []byte) (e envelope.Edit
 
 // encode writes text in a charset in which ASCII is ASCII.
 func encode(text, charset string) ([]byte, bool) {
-	if strings.HasPrefix(strings.ToLower(charset), "utf-16") || strings.HasPrefix(strings.ToLower(charset), "utf-32") || strings.EqualFold(charset, "utf-7") {
+	if !hasASCII(charset) {
 		return nil, false
 	}
 	if isASCII([]byte(text)) {
@@ -211,6 +230,22 @@ func encode(text, charset string) ([]byte, bool) {
 	}
 	s, err := enc.NewEncoder().String(text)
 	return []byte(s), err == nil
+}
+
+// hasASCII says whether ASCII is ASCII in a charset. Those that are not known
+// are taken to be like all but a few.
+func hasASCII(charset string) bool {
+	if e, err := htmlindex.Get(charset); err == nil {
+		name, err := htmlindex.Name(e)
+		return err == nil && !strings.HasPrefix(name, "utf-16") && name != "replacement"
+	}
+	charset = strings.ToLower(charset)
+	for _, other := range [...]string{"utf-16", "utf-32", "utf-7", "ucs", "iso-10646", "ebcdic", "ibm037", "cp037", "ibm1047", "cp1047"} {
+		if strings.Contains(charset, other) {
+			return false
+		}
+	}
+	return true
 }
 
 func isASCII(b []byte) bool {

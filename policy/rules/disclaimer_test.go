@@ -47,6 +47,15 @@ func TestDisclaimerStandsBelowTheText(t *testing.T) {
 	}
 }
 
+// RFC 3676: no line of the text is taken for a quotation, nor flows on.
+func TestDisclaimerInFlowedText(t *testing.T) {
+	flowed := message("Content-Type: text/plain; format=Flowed\r\n", "a \r\nparagraph\r\n")
+	got := apply(t, flowed, nil, rules.Disclaimer("-- \nExample  \n> Ltd\n From here\nFrom there", ""))
+	if want := flowed + "\r\n-- \r\nExample\r\n > Ltd\r\n  From here\r\n From there\r\n"; got.Data != want {
+		t.Errorf("%q, want %q", got.Data, want)
+	}
+}
+
 func TestDisclaimerInOtherCharsets(t *testing.T) {
 	const umlaut = "Vertraulich: Grüße €"
 	qp := message("Content-Type: text/plain; charset=windows-1252\r\nContent-Transfer-Encoding: quoted-printable\r\n", "x\r\n")
@@ -73,6 +82,8 @@ func TestDisclaimerWraps(t *testing.T) {
 		"charset":       {"Content-Type: text/plain; charset=iso-8859-2\r\nContent-Transfer-Encoding: 8bit\r\n", "x\r\n"},
 		"plain ASCII":   {"", "x\r\n"},
 		"unknown":       {"Content-Type: text/plain; charset=x-own\r\nContent-Transfer-Encoding: 8bit\r\n", "x\r\n"},
+		"UCS-2":         {"Content-Type: text/plain; charset=iso-10646-ucs-2\r\nContent-Transfer-Encoding: base64\r\n", "AHg=\r\n"},
+		"EBCDIC":        {"Content-Type: text/plain; charset=IBM037\r\nContent-Transfer-Encoding: 8bit\r\n", "\x81\r\n"},
 		"UTF-16":        {"Content-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n", "AHg=\r\n"},
 		"broken base64": {"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n", "AHg\r\n"},
 	} {
@@ -81,6 +92,9 @@ func TestDisclaimerWraps(t *testing.T) {
 		contentFields := strings.Replace(c.header, "MIME-Version: 1.0\r\n", "", 1)
 		if !strings.Contains(got.Data, "\r\n"+contentFields+"\r\n"+c.body+"\r\n--=_") || first != c.body {
 			t.Errorf("%s: the first part is not what the message was:\n%s", name, got.Data)
+		}
+		if outer, _, _ := strings.Cut(got.Data, "\r\n\r\n"); strings.Contains(c.header, "8bit") != strings.Contains(outer, "Transfer-Encoding: 8bit") {
+			t.Errorf("%s: a part of 8 bits and a whole of 7:\n%s", name, outer) // RFC 2045, 6.4
 		}
 		if second != umlaut {
 			t.Errorf("%s: the second part says %q", name, second)

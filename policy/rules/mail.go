@@ -3,7 +3,6 @@ package rules
 import (
 	"context"
 	"io"
-	"mime"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
@@ -39,16 +38,8 @@ func (m *Mail) tree() ([]mimetree.Part, error) {
 // Context ends when the session does.
 func (m *Mail) Context() context.Context { return m.ctx }
 
-// Subject is the subject, with its encoded-words read.
-func (m *Mail) Subject() string { return decoded(m.Message.Header.Get("Subject")) }
-
-func decoded(value string) string {
-	d := mime.WordDecoder{CharsetReader: mimetree.CharsetReader}
-	if s, err := d.DecodeHeader(value); err == nil {
-		return s
-	}
-	return value
-}
+// Subject is the subject, with its encoded-words read; of several the first.
+func (m *Mail) Subject() string { return mimetree.DecodeWords(m.Message.Header.Get("Subject")) }
 
 // Size of the message in bytes.
 func (m *Mail) Size() int64 { return m.Message.Content().Size() }

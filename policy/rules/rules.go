@@ -8,6 +8,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -97,7 +98,9 @@ func (r *Rule) validate() error {
 }
 
 // Agent applies the rules at the end of data. A rule that cannot be applied
-// is an error, for the client a 451: no rule is passed over in silence.
+// is an error, for the client a 451: no rule is passed over in silence. Where
+// the message is too complex to be looked into, which it will be the next time
+// too, it is refused with 554 5.6.0.
 func (r *Rules) Agent() smtpserver.Agent {
 	invalid := r.Validate()
 	return smtpserver.Agent{Name: "transport rules", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
@@ -159,8 +162,13 @@ func (r *Rules) failed(rule *Rule, m *Mail, err error) error {
 	if r.Logger != nil {
 		r.Logger.Error("transport rule failed", slog.String("rule", rule.Name), slog.String("message", m.Message.ID), slog.Any("error", err))
 	}
+	if errors.Is(err, mimetree.ErrLimit) {
+		return errComplex
+	}
 	return fmt.Errorf("rules: rule %q: %w", rule.Name, err)
 }
+
+var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be looked into"}
 
 // match parts the recipients into those for whom the rule holds and the rest.
 func (r *Rule) match(m *Mail) (matched, rest []string, err error) {

@@ -176,7 +176,27 @@ func TestFailuresAreTemporary(t *testing.T) {
 	bomb := "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\n", 2000)
 	for _, c := range []rules.Condition{rules.Body("x"), rules.Attachment()} {
 		rs := &rules.Rules{List: []rules.Rule{{Name: "x", If: []rules.Condition{c}, Then: []rules.Action{note}}}}
-		agenttest.Refused(t, 451, "alice@example.com", to, bomb, rs.Agent())
+		agenttest.Refused(t, 554, "alice@example.com", to, bomb, rs.Agent()) // it will be one tomorrow
+	}
+}
+
+// What readers of mail show is what conditions see.
+func TestConditionsAreNotEvaded(t *testing.T) {
+	for name, c := range map[string]struct {
+		fields string
+		cond   rules.Condition
+	}{
+		"the second subject":    {"Subject: hello\r\nsubject : invoice\r\n", rules.Subject("invoice")},
+		"without padding":       {"Subject: =?utf-8?b?aW52b2ljZQ?=\r\n", rules.Subject("invoice")},
+		"an unknown charset":    {"Subject: =?x-unknown?q?inv=6Fice?=\r\n", rules.Header("Subject", "^invoice$")},
+		"a dot at the end":      {"Content-Disposition: attachment; filename=\"a.exe. \"\r\n", rules.Attachment("*.exe")},
+		"a folder":              {"Content-Disposition: attachment; filename=\"c:\\\\x\\\\a.exe\"\r\n", rules.Attachment("a.exe")},
+		"a name with a comment": {"Content-Disposition: attachment; filename(x)=a.exe\r\n", rules.Attachment("*.exe")},
+	} {
+		rs := &rules.Rules{List: []rules.Rule{{Name: "x", If: []rules.Condition{c.cond}, Then: []rules.Action{rules.Reject(550, "met")}}}}
+		if got := agenttest.Refused(t, 550, "alice@example.com", to, c.fields+"\r\nx\r\n", rs.Agent()); !strings.Contains(got, "met") {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

@@ -147,15 +147,18 @@ func (t *Tracking) makeRoom() error {
 		path string
 		info fs.FileInfo
 	}
-	paths, err := filepath.Glob(filepath.Join(t.Dir, "RulesTracking*.csv"))
+	entries, err := os.ReadDir(t.Dir)
 	if err != nil {
 		return err
 	}
 	var files []old
 	var total int64
-	for _, p := range paths {
-		if info, err := os.Stat(p); err == nil {
-			files = append(files, old{p, info})
+	for _, e := range entries {
+		if ok, _ := filepath.Match("RulesTracking*.csv", e.Name()); !ok {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+			files = append(files, old{filepath.Join(t.Dir, e.Name()), info})
 			total += info.Size()
 		}
 	}

@@ -89,7 +89,7 @@ func TestTrackingCannotBeForged(t *testing.T) {
 }
 
 func TestTrackingFilesAreBounded(t *testing.T) {
-	track := &rules.Tracking{Dir: t.TempDir(), MaxFile: 1000, MaxDir: 3000}
+	track := &rules.Tracking{Dir: filepath.Join(t.TempDir(), "[rules"), MaxFile: 1000, MaxDir: 3000}
 	t.Cleanup(func() { track.Close() })
 	rs := &rules.Rules{Tracking: track, List: []rules.Rule{{Name: "r", Then: []rules.Action{rules.RemoveHeader("X")}}}}
 	s := agenttest.Start(t, rs.Agent())
@@ -99,12 +99,12 @@ func TestTrackingFilesAreBounded(t *testing.T) {
 			t.Fatal(code, text)
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(track.Dir, "*"))
+	files, err := os.ReadDir(track.Dir)
 	if err != nil || len(files) != 3 {
 		t.Fatalf("files %v, %v", files, err)
 	}
 	for _, f := range files {
-		info, err := os.Stat(f)
+		info, err := f.Info()
 		if err != nil || info.Size() > 1000 || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", f, info, err)
 		}

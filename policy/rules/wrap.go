@@ -17,17 +17,20 @@ func (d *disclaimer) wrap(m *smtpserver.Message) error {
 	boundary := "=_" + rand.Text() // it stands in no message but by a chance of 2^-130
 	var first bytes.Buffer
 	first.WriteString("--" + boundary + "\r\n")
-	hasVersion := false
+	hasVersion, encoding := false, ""
 	m.Header.Delete(func(f smtpserver.Field) bool {
 		hasVersion = hasVersion || f.Is("MIME-Version")
 		if !strings.HasPrefix(strings.ToLower(f.Name()), "content-") {
 			return false
 		}
+		if e := strings.ToLower(f.Value()); f.Is("Content-Transfer-Encoding") && (e == "8bit" || e == "binary") {
+			encoding = "Content-Transfer-Encoding: " + e + "\r\n" // what a part has, the whole has (RFC 2045, 6.4)
+		}
 		first.Write(f)
 		return true
 	})
 	first.WriteString("\r\n")
-	fields := "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\r\n"
+	fields := "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\r\n" + encoding
 	if !hasVersion {
 		fields = "MIME-Version: 1.0\r\n" + fields
 	}
