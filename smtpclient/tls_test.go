@@ -30,6 +30,23 @@ const (
 	noOffer = "S: 220 mx\nC: EHLO relay.example\nS: 250 mx"
 )
 
+func TestTLSLevelAsText(t *testing.T) {
+	for l := TLSDefault; l <= TLSDANE; l++ {
+		var again TLSLevel
+		text, err := l.MarshalText()
+		if err != nil || again.UnmarshalText(text) != nil || again != l {
+			t.Errorf("%v reads as %v, %v", l, again, err)
+		}
+	}
+	l := TLSDANE
+	if err := l.UnmarshalText(nil); err != nil || l != TLSDefault {
+		t.Errorf("no text is %v, %v", l, err)
+	}
+	if err := l.UnmarshalText([]byte("perhaps")); err == nil || !strings.Contains(err.Error(), `"perhaps" is no level of TLS: there are default, none,`) {
+		t.Error(err)
+	}
+}
+
 func TestTLSLevels(t *testing.T) {
 	ca, stranger := newAuthority(t, "CA"), newAuthority(t, "stranger")
 	good := ca.issue(nil, "mx1.example.net")

@@ -1,5 +1,11 @@
 package smtpclient
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // TLSLevel says how much TLS a session must have before mail goes over it.
 type TLSLevel uint8
 
@@ -35,6 +41,20 @@ func (l TLSLevel) String() string {
 		return levelNames[l]
 	}
 	return "unknown"
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (l TLSLevel) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads a level by its name, for flags and configuration files.
+// No text is the default.
+func (l *TLSLevel) UnmarshalText(text []byte) error {
+	i := slices.Index(levelNames[:], string(text))
+	if i < 0 && len(text) > 0 {
+		return fmt.Errorf("%q is no level of TLS: there are %s", text, strings.Join(levelNames[:], ", "))
+	}
+	*l = TLSLevel(max(i, 0))
+	return nil
 }
 
 // A TLSPolicy is a destination's or connector's rule for TLS. It is
