@@ -13,22 +13,26 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
 func main() {
 	var s settings
 	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
-	flag.StringVar(&s.allow, "allow", "", "`networks` whose machines may relay, as 10.1.0.0/16,192.0.2.7/32")
+	flag.Func("allow", "`networks` whose machines may relay, as 10.1.0.0/16,192.0.2.7", func(list string) (err error) {
+		s.allow, err = policy.ParseNetworks(list)
+		return err
+	})
 	flag.StringVar(&s.upstream, "upstream", "", "`host:port` that takes all mail; port 465 is TLS from the first byte")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
-	flag.StringVar(&s.tls, "tls", "", "TLS `level` to the upstream: none, opportunistic, encrypt, certificate, domain;\ndefault domain with credentials, opportunistic without")
+	flag.TextVar(&s.tls, "tls", smtpclient.TLSDefault, "TLS `level` to the upstream: none, opportunistic, encrypt, certificate, domain;\ndefault is domain with credentials, opportunistic without")
 	flag.StringVar(&s.user, "user", "", "our `account` at the upstream")
 	flag.StringVar(&s.passwordFile, "password-file", "", "`file` with the account's password, on one line")
 	flag.StringVar(&s.tokenFile, "token-file", "", "`file` with an OAuth access token instead (XOAUTH2, OAUTHBEARER); read anew for each session")
@@ -37,17 +41,13 @@ func main() {
 	if flag.NArg() > 0 {
 		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
 	}
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	relay, err := newRelay(&s, os.Stderr)
 	if err != nil {
 		fail(2, err)
 	}
-	l, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		fail(1, err)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx, l); err != nil {
+	if err := relay.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
-	"log/slog"
+	"io"
+	"net/netip"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
@@ -11,17 +11,16 @@ import (
 // No trick makes this relay send the mail of a machine that -allow does not
 // name.
 func TestNoOpenRelay(t *testing.T) {
-	s := settings{spool: t.TempDir(), upstream: "upstream.example:587", hostname: "relay.example.com", allow: "10.0.0.0/8,127.0.0.1"}
-	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
+	s := settings{spool: t.TempDir(), upstream: "upstream.example:587", hostname: "relay.example.com",
+		allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}}
+	relay, err := newRelay(&s, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	policytest.OpenRelay(t, policytest.New(t, r.srv))
-	err = errors.Join(r.srv.Shutdown(t.Context()), r.queue.Shutdown(t.Context()), r.router.Close(), r.store.Close())
-	for _, c := range r.close {
-		err = errors.Join(err, c())
-	}
-	if err != nil {
-		t.Error(err)
+	policytest.OpenRelay(t, policytest.New(t, relay.Doors[0].Server))
+	for _, c := range relay.Closers {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
@@ -14,55 +15,27 @@ import (
 
 // settings are the flags.
 type settings struct {
-	listen, allow, upstream, spool, hostname, tls string
-	user, passwordFile, tokenFile, logs           string
+	listen, upstream, spool, hostname   string
+	user, passwordFile, tokenFile, logs string
+	allow                               []netip.Prefix
+	tls                                 smtpclient.TLSLevel
 }
 
-// networks are those of -allow; a single address is a network of one.
-func (s *settings) networks() (ps []netip.Prefix, err error) {
-	if s.allow == "" {
-		return nil, errors.New("-allow: which machines may relay?")
+// complete checks the settings and fills in what follows from others.
+func (s *settings) complete() error {
+	switch {
+	case len(s.allow) == 0:
+		return errors.New("-allow: which machines may relay?")
+	case s.upstream == "":
+		return errors.New("-upstream: who takes the mail?")
+	case s.spool == "":
+		return errors.New("-spool: where shall mail be kept?")
 	}
-	for f := range strings.SplitSeq(s.allow, ",") {
-		f = strings.TrimSpace(f)
-		p, err := netip.ParsePrefix(f)
-		if a, e := netip.ParseAddr(f); e == nil {
-			p, err = a.Prefix(a.BitLen())
-		}
-		if err != nil {
-			return nil, fmt.Errorf("-allow: %q is no network (10.1.0.0/16) nor address", f)
-		}
-		ps = append(ps, p)
+	s.logs = cmp.Or(s.logs, filepath.Join(s.spool, "logs"))
+	if s.hostname == "" {
+		s.hostname, _ = os.Hostname() // each part's default, but the tracking log's
 	}
-	return ps, nil
-}
-
-// host is -upstream as a smart host: an address stands in brackets.
-func (s *settings) host() (string, error) {
-	host, port, err := net.SplitHostPort(s.upstream)
-	if err != nil || host == "" || port == "" {
-		return "", fmt.Errorf("-upstream: %q is not HOST:PORT", s.upstream)
-	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		host = "[" + host + "]"
-	}
-	return host + ":" + port, nil
-}
-
-// implicitTLS: on port 465 TLS comes without STARTTLS (RFC 8314, 3.3).
-func (s *settings) implicitTLS() bool { return strings.HasSuffix(s.upstream, ":465") }
-
-func (s *settings) level() (smtpclient.TLSLevel, error) {
-	if s.tls == "" {
-		return smtpclient.TLSDefault, nil
-	}
-	for _, l := range []smtpclient.TLSLevel{smtpclient.TLSNone, smtpclient.TLSOpportunistic, smtpclient.TLSEncrypt,
-		smtpclient.TLSCertificate, smtpclient.TLSDomain} {
-		if l.String() == s.tls {
-			return l, nil
-		}
-	}
-	return 0, fmt.Errorf("-tls: no such level: %q", s.tls)
+	return nil
 }
 
 // credentials are what we prove our identity with; nil without -user.

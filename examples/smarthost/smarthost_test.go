@@ -4,15 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
-	"log/slog"
+	"encoding/base64"
+	"encoding/pem"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/emersion/go-smtp"
@@ -24,24 +22,166 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
+const asMain = "SMARTHOST_MAIN"
+
 func TestMain(m *testing.M) {
-	if os.Getenv("SMARTHOST_MAIN") != "" { // this test program as the command
+	if os.Getenv(asMain) != "" { // this test program as the command
 		main()
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-const password = "sesame-4711"
+const (
+	user     = "relay@example.com"
+	password = "sesame-4711"
+)
 
-// upstream is a provider that takes mail only from who logs in, under TLS.
+// start runs the relay, and sees to it that the secrets are in none of its
+// logs.
+func start(t *testing.T, spool, upstream string, secrets []string, more ...string) *peers.Process {
+	t.Helper()
+	p := peers.StartSelf(t, asMain, 1, append(more, "-listen", "127.0.0.1:0", "-allow", "127.0.0.0/8", "-upstream", upstream,
+		"-hostname", "relay.example.com", "-spool", spool)...)
+	t.Cleanup(func() {
+		p.Kill()
+		logs := []byte(p.Log())
+		files, _ := filepath.Glob(filepath.Join(spool, "logs", "*")) // the pattern is a good one
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Error(err)
+			}
+			logs = append(logs, b...)
+		}
+		if !bytes.Contains(logs, []byte("EHLO relay.example.com")) {
+			t.Error("there is no protocol log")
+		}
+		for _, s := range secrets {
+			for _, form := range []string{s, base64.StdEncoding.EncodeToString([]byte(s)),
+				base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + s))} {
+				if bytes.Contains(logs, []byte(form)) {
+					t.Errorf("%q is in the logs", form)
+				}
+			}
+		}
+	})
+	return p
+}
+
+func file(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// provider is a Postfix that takes mail only from who logs in, under TLS, and
+// has the mailboxes of example.net. Its certificate is one that the system
+// trusts.
+func provider(t *testing.T) (p *peers.Postfix, upstream string) {
+	t.Helper()
+	cert := smtptest.Certificate(t, "smtp.provider.example") // and for localhost
+	t.Setenv("SSL_CERT_FILE", file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))))
+	p = (&peers.Postfix{Domains: "example.net", Certificate: &cert, Accounts: map[string]string{user: password}}).Start(t)
+	_, port, _ := net.SplitHostPort(p.Addr)
+	return p, "localhost:" + port
+}
+
+// arrives wants the next mail at the provider to be from our account.
+func arrives(t *testing.T, p *peers.Postfix, subject string) {
+	t.Helper()
+	m := p.Next(t)
+	for _, want := range []string{"X-Original-To: admin@example.net\n", "Subject: " + subject + "\n", "(using TLSv1.3", "(Authenticated sender: " + user + ")"} {
+		if !strings.Contains(m, want) {
+			t.Errorf("no %q in what the provider received:\n%s", want, m)
+		}
+	}
+}
+
+func swaks(t *testing.T, p *peers.Process, subject string) {
+	t.Helper()
+	if out, err := peers.Swaks(t, "--server", p.Addrs[0], "--from", "ups@example.com", "--to", "admin@example.net", "--header", "Subject: "+subject); err != nil {
+		t.Fatalf("swaks: %v\n%s", err, out)
+	}
+}
+
+// What machines send reaches the world through the provider, to which we prove
+// who we are by a password or a token.
+func TestPrintersThroughProvider(t *testing.T) {
+	provider, upstream := provider(t)
+	for flag, secret := range map[string]string{"-password-file": password, "-token-file": peers.Token(t, user)} {
+		p := start(t, t.TempDir(), upstream, []string{secret}, "-user", user, flag, file(t, secret+"\n"))
+		swaks(t, p, "on battery")
+		arrives(t, provider, "on battery")
+		if out, err := exec.Command(peers.NeedPython(t), "-c", alert, p.Addrs[0]).CombinedOutput(); err != nil {
+			t.Fatalf("smtplib: %v\n%s", err, out)
+		}
+		arrives(t, provider, "disk full")
+		p.Stop(t)
+	}
+	for _, method := range []string{"PLAIN", "XOAUTH2"} {
+		if !strings.Contains(provider.Log(t), "sasl_method="+method+", sasl_username="+user) {
+			t.Errorf("%s was not used", method)
+		}
+	}
+}
+
+// alert is what a script of monitoring does.
+const alert = `
+import smtplib, sys
+from email.message import EmailMessage
+m = EmailMessage()
+m["From"], m["To"], m["Subject"] = "monitor@example.com", "admin@example.net", "disk full"
+m.set_content("97 %")
+host, port = sys.argv[1].split(":")
+with smtplib.SMTP(host, int(port)) as s:
+    s.send_message(m)
+`
+
+// While the password is a wrong one, or the provider shows a certificate that
+// nobody vouches for, mail waits and the log says why.
+func TestMailWaits(t *testing.T) {
+	provider, upstream := provider(t)
+	roots := os.Getenv("SSL_CERT_FILE")
+	for why, now := range map[string]struct{ roots, password string }{
+		"authentication failed": {roots, "sesame-4712"},
+		"unknown authority":     {"/dev/null", password},
+	} {
+		t.Setenv("SSL_CERT_FILE", now.roots)
+		spool, passwordFile := t.TempDir(), file(t, now.password)
+		p := start(t, spool, upstream, []string{now.password}, "-user", user, "-password-file", passwordFile)
+		taken := strings.Count(provider.Log(t), ": from=<ups@")
+		swaks(t, p, why)
+		peers.Await(t, "a warning", func() bool { return strings.Contains(p.Log(), `level=WARN msg="next hop unreachable"`) })
+		if !strings.Contains(p.Log(), why) {
+			t.Errorf("the log does not say %q", why)
+		}
+		p.Stop(t)
+		if strings.Count(provider.Log(t), ": from=<ups@") > taken {
+			t.Error("the provider has taken it")
+		}
+
+		t.Setenv("SSL_CERT_FILE", roots)
+		if err := os.WriteFile(passwordFile, []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p = start(t, spool, upstream, []string{password}, "-user", user, "-password-file", passwordFile)
+		arrives(t, provider, why)
+		p.Stop(t)
+	}
+}
+
+// upstream is a provider of our own making, for machines without Postfix.
 func upstream(t *testing.T, auth smtpserver.Authenticator) *smtptest.Server {
 	cert := smtptest.Certificate(t, "upstream.example")
 	return smtptest.NewServer(t, &smtpserver.Server{
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
 		Auth:      auth,
 		Agents: []smtpserver.Agent{{Name: "accounts only", Mail: func(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
-			if s.Identity() != "relay@example.com" {
+			if s.Identity() != user {
 				return &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"}
 			}
 			return nil
@@ -49,129 +189,66 @@ func upstream(t *testing.T, auth smtpserver.Authenticator) *smtptest.Server {
 	})
 }
 
-func passwords(_ context.Context, _ *smtpserver.Session, user, pass string) error {
-	if user == "relay@example.com" && pass == password {
+func passwords(_ context.Context, _ *smtpserver.Session, name, pass string) error {
+	if name == user && pass == password {
 		return nil
 	}
 	return smtp.ErrAuthFailed
 }
 
-// A running relay, in this process.
-type running struct {
-	addr string
-	logs string // folder
-	stop func() // by the end of the test at the latest
-}
-
-func start(t *testing.T, s settings) running {
-	t.Helper()
-	var log bytes.Buffer
-	s.spool, s.hostname = t.TempDir(), "relay.example.com"
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(&log, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- r.run(ctx, l) }()
-	stop := sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() {
-		stop()
-		// Credentials are in none of the logs.
-		files, _ := filepath.Glob(filepath.Join(s.logs, "*"))
-		if len(files) == 0 {
-			t.Error("there are no logs")
-		}
-		for _, f := range files {
-			b, err := os.ReadFile(f)
-			if err != nil || bytes.Contains(b, []byte(password)) || bytes.Contains(b, []byte("c2VzYW1lLTQ3MTE")) {
-				t.Errorf("%s: %v, or the password is in it", f, err)
-			}
-		}
-		if strings.Contains(log.String(), password) {
-			t.Error("the password is in the log")
-		}
-	})
-	return running{l.Addr().String(), s.logs, stop}
-}
-
-func file(t *testing.T, content string) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-// A printer sends as printers do, and the upstream takes it from us by
-// password and by token.
+// A printer says HELO and no more than it must; each message can be followed
+// in the tracking log.
 func TestPrinterThroughUpstream(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		auth smtpserver.Authenticator
-		s    settings
-	}{
-		{"password", smtpserver.PasswordAuth(passwords), settings{passwordFile: file(t, password+"\n")}},
-		{"token", smtpserver.BearerAuth(func(ctx context.Context, s *smtpserver.Session, user, token string) (string, error) {
+	for flag, auth := range map[string]smtpserver.Authenticator{
+		"-password-file": smtpserver.PasswordAuth(passwords),
+		"-token-file": smtpserver.BearerAuth(func(ctx context.Context, s *smtpserver.Session, user, token string) (string, error) {
 			return user, passwords(ctx, s, user, token)
-		}), settings{tokenFile: file(t, password)}},
+		}),
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			up := upstream(t, tt.auth)
-			tt.s.allow, tt.s.upstream, tt.s.user, tt.s.tls = "127.0.0.0/8", up.Addr, "relay@example.com", "encrypt"
-			r := start(t, tt.s)
-			smtptest.Talk(t, r.addr, `
-				S: 220
-				C: HELO printer
-				S: 250
-				C: MAIL FROM:<scanner@example.com>
-				S: 250
-				C: RCPT TO:<anybody@example.net>
-				S: 250
-				C: DATA
-				S: 354
-				C: Subject: Scan
-				C:
-				C: [page]
-				C: .
-				S: 250
-				C: QUIT
-				S: 221
-			`)
-			m := up.Inbox.Next(t)
-			if m.From != "scanner@example.com" || m.To()[0] != "anybody@example.net" || m.Protocol != "ESMTPSA" ||
-				!strings.HasSuffix(m.Text, "Subject: Scan\r\n\r\n[page]\r\n") {
-				t.Errorf("the upstream received from %s to %v with %s:\n%s", m.From, m.To(), m.Protocol, m.Text)
+		up, spool := upstream(t, auth), t.TempDir()
+		p := start(t, spool, up.Addr, []string{password}, "-user", user, flag, file(t, password+"\n"), "-tls", "encrypt")
+		smtptest.Talk(t, p.Addrs[0], `
+			S: 220
+			C: HELO printer
+			S: 250
+			C: MAIL FROM:<scanner@example.com>
+			S: 250
+			C: RCPT TO:<anybody@example.net>
+			S: 250
+			C: DATA
+			S: 354
+			C: Subject: Scan
+			C:
+			C: [page]
+			C: .
+			S: 250
+			C: QUIT
+			S: 221
+		`)
+		m := up.Inbox.Next(t)
+		if m.From != "scanner@example.com" || m.To()[0] != "anybody@example.net" || m.Protocol != "ESMTPSA" ||
+			!strings.HasSuffix(m.Text, "Subject: Scan\r\n\r\n[page]\r\n") {
+			t.Errorf("the upstream received from %s to %v with %s:\n%s", m.From, m.To(), m.Protocol, m.Text)
+		}
+		p.Stop(t)
+		var what []string
+		for e, err := range tracking.Search(filepath.Join(spool, "logs"), tracking.Filter{Recipient: "anybody@example.net"}) {
+			if err != nil {
+				t.Fatal(err)
 			}
-			r.stop()
-			var what []string
-			for e, err := range tracking.Search(r.logs, tracking.Filter{Recipient: "anybody@example.net"}) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				what = append(what, e.Event)
-			}
-			if got := strings.Join(what, " "); got != "RECEIVE SEND" {
-				t.Errorf("the tracking log has %q", got)
-			}
-		})
+			what = append(what, e.Event)
+		}
+		if got := strings.Join(what, " "); got != "RECEIVE SEND" {
+			t.Errorf("the tracking log has %q", got)
+		}
 	}
 }
 
 // Who is in none of the networks can send nothing to anybody.
 func TestStrangersAreRefused(t *testing.T) {
-	r := start(t, settings{allow: "10.1.0.0/16,192.0.2.7", upstream: "127.0.0.1:9"})
-	smtptest.Talk(t, r.addr, `
+	p := peers.StartSelf(t, asMain, 1, "-listen", "127.0.0.1:0", "-allow", "10.1.0.0/16,192.0.2.7", "-upstream", "127.0.0.1:9",
+		"-hostname", "relay.example.com", "-spool", t.TempDir())
+	smtptest.Talk(t, p.Addrs[0], `
 		S: 220
 		C: EHLO stranger.test
 		S: 250
@@ -184,102 +261,27 @@ func TestStrangersAreRefused(t *testing.T) {
 		C: RCPT TO:<c%example.org@relay.example.com>
 		S: 550 5.7.1
 	`)
+	p.Stop(t)
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	good := settings{allow: "10.0.0.0/8", upstream: "relay.example.net:587", spool: t.TempDir()}
-	for _, tt := range []struct {
-		change func(*settings)
-		want   string
-	}{
-		{func(s *settings) { s.allow = "" }, "-allow"},
-		{func(s *settings) { s.allow = "10.0.0.0/8,printer" }, `-allow: "printer"`},
-		{func(s *settings) { s.allow = "0.0.0.0/0" }, "open relay"},
-		{func(s *settings) { s.upstream = "relay.example.net" }, "-upstream"},
-		{func(s *settings) { s.spool = "" }, "-spool"},
-		{func(s *settings) { s.tls = "perhaps" }, `-tls: no such level: "perhaps"`},
-		{func(s *settings) { s.user = "relay" }, "-password-file"},
-		{func(s *settings) { s.passwordFile = "x" }, "-user"},
-		{func(s *settings) { s.user, s.passwordFile = "relay", "/nowhere/at/all" }, "-password-file: open /nowhere/at/all"},
-		{func(s *settings) { s.user, s.passwordFile = "relay", file(t, "\n") }, "first line is empty"},
+	const good = "-allow 10.0.0.0/8 -upstream smtp.example.net:587 -spool /nowhere/at/all "
+	for args, want := range map[string]string{
+		"":                                 "-allow: which machines may relay?",
+		"-allow 10.0.0.0/8,printer":        `invalid value "10.0.0.0/8,printer" for flag -allow: policy: network "printer"`,
+		"-allow 10.0.0.0/8":                "-upstream: who takes the mail?",
+		"-allow 10.0.0.0/8 -upstream host": "-spool: where shall mail be kept?",
+		good + "-upstream host:0":          "connector upstream: SmartHosts[0]",
+		good + "-tls perhaps":              `for flag -tls: "perhaps" is no level of TLS`,
+		good + "-user relay":               "-user: needs one of -password-file and -token-file",
+		good + "-password-file x":          "-user: whose password or token is it?",
+		good + "-user relay -password-file /nowhere/at/all":  "-password-file: open /nowhere/at/all",
+		good + "-user relay -password-file " + file(t, "\n"): "first line is empty",
+		good + "-allow 0.0.0.0/0 -spool " + t.TempDir():      "open relay",
+		good + "25": `"25" is no flag`,
 	} {
-		s := good
-		tt.change(&s)
-		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("error %v, want one with %q", err, tt.want)
-		}
-	}
-}
-
-// The command as an administrator runs it, with swaks in the printer's place;
-// SIGTERM ends it well, and what could not be delivered waits in the spool
-// for the next start.
-func TestTheCommandItself(t *testing.T) {
-	swaks := peers.Need(t, "swaks")
-	dir := t.TempDir()
-	down, err := net.Listen("tcp", "127.0.0.1:0") // a port where nobody listens yet
-	if err != nil {
-		t.Fatal(err)
-	}
-	upstreamAddr := down.Addr().String()
-	down.Close()
-
-	addr, stop := command(t, dir, upstreamAddr)
-	if out, err := exec.Command(swaks, "--server", addr, "--from", "ups@example.com", "--to", "admin@example.net",
-		"--header", "Subject: on battery").CombinedOutput(); err != nil {
-		t.Fatalf("swaks: %v\n%s", err, out)
-	}
-	stop()
-
-	l, err := net.Listen("tcp", upstreamAddr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	inbox := smtptest.NewInbox()
-	up := &smtpserver.Server{Handler: inbox}
-	go up.Serve(l)
-	defer up.Close()
-	_, stop = command(t, dir, upstreamAddr)
-	defer stop()
-	if m := inbox.Next(t); m.Header.Get("Subject") != "on battery" {
-		t.Errorf("the upstream received\n%s", m.Text)
-	}
-}
-
-// command starts the program; stop ends it by SIGTERM and sees that it ends
-// well.
-func command(t *testing.T, spool, upstream string) (addr string, stop func()) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], "-listen", "127.0.0.1:0", "-allow", "127.0.0.1", "-upstream", upstream, "-spool", spool)
-	cmd.Env = append(os.Environ(), "SMARTHOST_MAIN=1")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	buf := make([]byte, 4096)
-	for addr == "" {
-		n, err := stderr.Read(buf)
-		log.Write(buf[:n])
-		if _, rest, ok := strings.Cut(log.String(), "msg=listening address="); ok && strings.Contains(rest, "\n") {
-			addr, _, _ = strings.Cut(rest, "\n")
-		}
-		if err != nil {
-			t.Fatalf("smarthost: %v\n%s", errors.Join(err, cmd.Wait()), log.Bytes())
-		}
-	}
-	drained := make(chan struct{})
-	go func() { log.ReadFrom(stderr); close(drained) }()
-	return addr, func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		<-drained
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("smarthost: %v\n%s", err, log.Bytes())
+		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
+			t.Errorf("%s: %s\nwant %q", args, got, want)
 		}
 	}
 }

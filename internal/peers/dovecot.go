@@ -53,7 +53,8 @@ func (p *Postfix) startLogin(t testing.TB) {
 }
 
 // Token is an OAuth access token for a user, that a Postfix with Accounts
-// takes as well as a password: a JWT (RFC 7519), signed by HMAC with SHA-256.
+// takes as well as a password (XOAUTH2): a JWT (RFC 7519), signed by HMAC with
+// SHA-256.
 func Token(t testing.TB, user string) string {
 	t.Helper()
 	claims, err := json.Marshal(map[string]any{"sub": user, "iat": 1, "exp": 1 << 32})
@@ -72,11 +73,11 @@ state_dir = @DIR@/state
 log_path = @DIR@/log
 protocols =
 ssl = no
-auth_mechanisms = plain login xoauth2 oauthbearer
+auth_mechanisms = plain login xoauth2
 auth_failure_delay = 0
 passdb {
   driver = oauth2
-  mechanisms = xoauth2 oauthbearer
+  mechanisms = xoauth2
   args = @DIR@/tokens.conf
 }
 passdb {
@@ -87,6 +88,11 @@ passdb {
 userdb {
   driver = static
   args = uid=65534 gid=65534 home=@DIR@
+}
+service anvil {
+  unix_listener anvil-auth-penalty { # who has failed before need not wait
+    mode = 0
+  }
 }
 service auth {
   unix_listener @DIR@/auth {
