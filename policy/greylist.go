@@ -1,16 +1,12 @@
 package policy
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -149,10 +145,13 @@ func greyHash(network netip.Prefix, from, to string) greyKey {
 // greyMagic begins what Save writes, so that Load reads nothing else.
 const greyMagic = "bridgehead greylist 1\n"
 
+// greyRecord is the length of one entry: its key, two times and a number.
+const greyRecord = 16 + 8 + 8 + 4
+
 // Save writes what the Greylist knows: no addresses, only hashes.
 func (g *Greylist) Save(w io.Writer) error {
 	g.mu.Lock()
-	b := make([]byte, 0, len(greyMagic)+40*len(g.entries.m))
+	b := make([]byte, 0, len(greyMagic)+greyRecord*len(g.entries.m)+savedSum)
 	b = append(b, greyMagic...)
 	for k, e := range g.entries.m {
 		b = append(b, k[:]...)
@@ -161,33 +160,22 @@ func (g *Greylist) Save(w io.Writer) error {
 		b = binary.BigEndian.AppendUint32(b, uint32(e.passed))
 	}
 	g.mu.Unlock()
-	sum := sha256.Sum256(b)
-	_, err := w.Write(append(b, hex.EncodeToString(sum[:])...))
-	return err
+	return writeSaved(w, b)
 }
 
 // Load adds what Save has written. What is damaged changes nothing.
 func (g *Greylist) Load(r io.Reader) error {
-	const record, sumLen = 16 + 8 + 8 + 4, 2 * sha256.Size
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.prepare()
-	most := int64(len(greyMagic) + record*g.entries.max + sumLen)
-	b, err := io.ReadAll(io.LimitReader(bufio.NewReader(r), most+1))
+	b, err := readSaved(r, "greylist", greyMagic, greyRecord, g.entries.max)
 	if err != nil {
-		return fmt.Errorf("policy: reading a greylist: %w", err)
+		return err
 	}
-	body := len(b) - sumLen
-	if body < len(greyMagic) || !strings.HasPrefix(string(b), greyMagic) || (body-len(greyMagic))%record != 0 {
-		return errors.New("policy: not a saved greylist, or one with more entries than Max")
-	}
-	if sum := sha256.Sum256(b[:body]); hex.EncodeToString(sum[:]) != string(b[body:]) {
-		return errors.New("policy: the saved greylist is damaged")
-	}
-	for p := b[len(greyMagic):body]; len(p) > 0; p = p[record:] {
-		e, _ := g.entries.get(greyKey(p[:16]))
-		*e = greyEntry{first: int64(binary.BigEndian.Uint64(p[16:])), last: int64(binary.BigEndian.Uint64(p[24:])),
-			passed: int32(binary.BigEndian.Uint32(p[32:]))}
+	for ; len(b) > 0; b = b[greyRecord:] {
+		e, _ := g.entries.get(greyKey(b[:16]))
+		*e = greyEntry{first: int64(binary.BigEndian.Uint64(b[16:])), last: int64(binary.BigEndian.Uint64(b[24:])),
+			passed: int32(binary.BigEndian.Uint32(b[32:]))}
 	}
 	return nil
 }

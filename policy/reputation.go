@@ -30,7 +30,8 @@ import (
 // share of the bad ones, and counts only once there are enough points.
 // Sessions with the right BypassAntiSpam are neither watched nor refused.
 //
-// The zero value is ready for use; its fields must not change once it is.
+// What it knows is in memory; Save and Load carry it over a restart. The zero
+// value is ready for use; its fields must not change once it is.
 type Reputation struct {
 	// Domains make HELO names forged that pretend to be one of them. May be
 	// nil.
@@ -201,14 +202,18 @@ func (r *Reputation) add(ip netip.Addr, good, bad float64, now time.Time) {
 }
 
 func (r *Reputation) record(ip netip.Addr) *record {
+	r.prepare()
+	c, _ := r.clients.get(addressOf(ip))
+	return c
+}
+
+func (r *Reputation) prepare() {
 	if r.clients.max == 0 {
 		if r.clients.max = r.Max; r.clients.max <= 0 {
 			r.clients.max = 100_000
 		}
 		r.clients.used = func(c *record) int64 { return max(c.at.Unix(), c.blocked.Unix()) }
 	}
-	c, _ := r.clients.get(addressOf(ip))
-	return c
 }
 
 // fade lets points lose their weight.

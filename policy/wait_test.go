@@ -3,8 +3,10 @@ package policy
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -268,6 +270,70 @@ func TestReputationOfLiars(t *testing.T) {
 	}})
 	srv.Talk(t, stranger, mailHeader("x@example.net", "Subject: x", "250"))
 	srv.Talk(t, stranger, mailFrom("x@example.net", "550 5.7.1"))
+}
+
+// A restart forgets nothing.
+func TestReputationSaved(t *testing.T) {
+	bad, good, six := netip.MustParseAddr(stranger), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::1")
+	now := time.Now()
+	r := new(Reputation)
+	r.add(bad, 0, 25, now)
+	r.add(good, 30, 30, now)
+	r.Block(six, time.Hour)
+	var saved bytes.Buffer
+	if err := r.Save(&saved); err != nil {
+		t.Fatal(err)
+	}
+	again := new(Reputation)
+	if err := again.Load(bytes.NewReader(saved.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	if !again.blocked(bad, now.Add(23*time.Hour)) || again.blocked(bad, now.Add(25*time.Hour)) {
+		t.Error("the block is another")
+	}
+	if !again.blocked(netip.MustParseAddr("2001:db8::2"), now) || again.blocked(netip.MustParseAddr("2001:db8:0:1::1"), now) {
+		t.Error("the block of an IPv6 network is another")
+	}
+	if l := again.Level(good); again.blocked(good, now) || l != r.Level(good) || l == 0 {
+		t.Errorf("level %d, want %d", l, r.Level(good))
+	}
+	damaged := bytes.Clone(saved.Bytes())
+	damaged[len(reputationMagic)+20] ^= 1
+	for name, b := range map[string][]byte{"nothing": nil, "a greylist": []byte(greyMagic), "damaged": damaged, "cut": saved.Bytes()[:saved.Len()-1]} {
+		other := new(Reputation)
+		if err := other.Load(bytes.NewReader(b)); err == nil || len(other.clients.m) > 0 {
+			t.Errorf("%s: error %v, %d clients", name, err, len(other.clients.m))
+		}
+	}
+	if err := (&Reputation{Max: 2}).Load(bytes.NewReader(saved.Bytes())); err == nil || !strings.Contains(err.Error(), "more entries than Max") {
+		t.Errorf("more than Max: %v", err)
+	}
+}
+
+// FuzzReputationLoad: what is loaded can be counted with.
+func FuzzReputationLoad(f *testing.F) {
+	ip := netip.MustParseAddr(stranger)
+	f.Add(math.Float64bits(1), math.Float64bits(25), int64(0), int64(0))
+	f.Add(math.Float64bits(math.NaN()), math.Float64bits(math.Inf(1)), int64(math.MaxInt64), int64(math.MinInt64))
+	f.Fuzz(func(t *testing.T, good, bad uint64, at, blocked int64) {
+		a := ip.As16()
+		b := append([]byte(reputationMagic), a[:]...)
+		for _, v := range []uint64{good, bad, uint64(at), uint64(blocked)} {
+			b = binary.BigEndian.AppendUint64(b, v)
+		}
+		var file bytes.Buffer
+		if err := writeSaved(&file, b); err != nil {
+			t.Fatal(err)
+		}
+		r := new(Reputation)
+		if err := r.Load(&file); err != nil {
+			t.Fatal(err)
+		}
+		r.add(ip, 1, 1, time.Now())
+		if l := r.Level(ip); l < 0 || l > 9 {
+			t.Errorf("level %d", l)
+		}
+	})
 }
 
 // Mail programs greet with the address that they have at home, and show only
