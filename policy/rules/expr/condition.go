@@ -85,11 +85,12 @@ func newEnv(m *rules.Mail, rcpt string) env {
 	return e
 }
 
-// finder looks for the names that stand for one recipient.
+// finder looks for the names that stand for one recipient; $env stands for
+// all names.
 type finder struct{ found bool }
 
 func (f *finder) Visit(node *ast.Node) {
-	if id, ok := (*node).(*ast.IdentifierNode); ok && (id.Value == "to" || id.Value == "to_domain") {
+	if id, ok := (*node).(*ast.IdentifierNode); ok && (id.Value == "to" || id.Value == "to_domain" || id.Value == "$env") {
 		f.found = true
 	}
 }

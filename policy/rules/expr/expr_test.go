@@ -70,6 +70,7 @@ func TestExpressions(t *testing.T) {
 		`from == "a@Example.com" and from_domain == "example.com"`:                       to,
 		`to_domain == "example.net"`:                                                     to[:1],
 		`to matches "^c@"`:                                                               to[1:],
+		`$env.to == "c@example.org" or $env["to_domain"] == "x"`:                         to[1:],
 		`len(recipients) == 2 and "c@example.org" in recipients`:                         to,
 		`subject contains "üß"`:                                                          to,
 		fmt.Sprintf(`size == %d`, len(mail)):                                             to,
