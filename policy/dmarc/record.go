@@ -146,11 +146,15 @@ const maxURIs = 10
 // uris reads a list of URIs; of "mailto:a@b!10m" the size limit, which RFC
 // 9989 has abolished, is passed over.
 func (r *Record) uris(name, value string) (uris []string) {
+	bad := false
 	for s := range strings.SplitSeq(value, ",") {
 		s, _, _ = strings.Cut(strings.Trim(s, " \t"), "!")
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme == "" || u.Opaque == "" && u.Host == "" {
-			r.wrong(name, "not a list of URIs")
+			if !bad { // it is said once, however many there are
+				r.wrong(name, "not a list of URIs")
+			}
+			bad = true
 			continue
 		}
 		if len(uris) == maxURIs {

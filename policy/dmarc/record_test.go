@@ -69,6 +69,14 @@ func describe(r *Record, err error) string {
 	return strings.TrimSpace(b.String())
 }
 
+// However long a record is, what is wrong with it is said in a line or two.
+func TestWhatIsWrongIsBrief(t *testing.T) {
+	r, err := ParseRecord("v=DMARC1; p=reject; rua=" + strings.Repeat("x,", 30_000) + "; ruf=" + strings.Repeat("y,", 30_000))
+	if err != nil || r.Err == nil || len(r.Err.Error()) > 200 {
+		t.Errorf("%v, %.300v", err, r.Err)
+	}
+}
+
 func FuzzParseRecord(f *testing.F) {
 	f.Add("v=DMARC1; p=reject; rua=mailto:a@b!10m,https://c; sp=none; pct=5; psd=y; t=y")
 	f.Add("v=DMARC1;;;=;p=")
