@@ -29,7 +29,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -39,28 +38,24 @@ import (
 func main() {
 	var s settings
 	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
-	flag.StringVar(&s.domains, "domains", "", "the organisation's `domains`, with commas")
-	flag.StringVar(&s.bridgehead, "bridgehead", "", "`address[:port]` of the organisation's bridgehead")
-	flag.StringVar(&s.recipients, "recipients", "", "`file` with the organisation's mailboxes, one address a line; read anew when it changes")
+	flag.Func("domains", "the organisation's `domains`, with commas", s.setDomains)
+	flag.Func("bridgehead", "`address[:port]` of the organisation's bridgehead", s.setBridgehead)
+	flag.Func("recipients", "`file` with the organisation's mailboxes, one address a line; read anew when it changes", s.readRecipients)
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
-	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
+	flag.Func("dns", "`servers` of the DNS, with commas; default those of the system", s.setDNS)
 	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
 	}
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	relay, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		fail(2, err)
 	}
-	l, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		fail(1, err)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx, l); err != nil {
+	if err := relay.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

@@ -1,22 +1,24 @@
 package main
 
 import (
-	"errors"
 	"log/slog"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // No trick makes this gateway send a stranger's mail to strangers.
 func TestNoOpenRelay(t *testing.T) {
-	s := settings{listen: ":25", domains: "example.com,example.org", bridgehead: "10.1.0.25", hostname: "relay.example.com", spool: t.TempDir()}
-	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
+	s := settings{domains: []string{"example.com", "example.org"}, bridgehead: routing.SmartHost{Host: "10.1.0.25"}, hostname: "relay.example.com", spool: t.TempDir()}
+	relay, err := newRelay(&s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	policytest.OpenRelay(t, policytest.New(t, r.srv), "example.com", "example.org")
-	if err := errors.Join(r.srv.Shutdown(t.Context()), r.queue.Shutdown(t.Context()), r.router.Close(), r.store.Close()); err != nil {
-		t.Error(err)
+	policytest.OpenRelay(t, policytest.New(t, relay.Doors[0].Server), s.domains...)
+	for _, c := range relay.Closers {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,8 +14,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
+const asMain = "PERIMETER_MAIN"
+
 func TestMain(m *testing.M) {
-	if os.Getenv("PERIMETER_MAIN") != "" { // this test program as the command
+	if os.Getenv(asMain) != "" { // this test program as the command
 		main()
 		return
 	}
@@ -28,30 +29,49 @@ func TestMain(m *testing.M) {
 const bridgeheadAddr = "127.0.0.2"
 
 func TestBothWays(t *testing.T) {
-	dns := dnstest.New(t, "example.net. MX 10 mx.example.net.\nmx.example.net. A 127.0.0.1")
+	// The internet's server would take the organisation's mail as well, and
+	// the DNS says that it shall.
+	dns := dnstest.New(t, `
+		example.net.    MX 10 mx.example.net.
+		example.com.    MX 10 mx.example.net.
+		mx.example.net. A 127.0.0.1
+	`)
 	recipients := filepath.Join(t.TempDir(), "recipients")
 	if err := os.WriteFile(recipients, []byte("alice@example.com\nbob@example.org # moved\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	relayAddr := peers.FreeAddr(t)
-	relayHost, relayPort, _ := net.SplitHostPort(relayAddr)
+	_, relayPort, _ := net.SplitHostPort(relayAddr)
 	_, free, _ := net.SplitHostPort(peers.FreeAddr(t))
 	bridgehead := &peers.Postfix{Domains: "example.com example.org", Addr: bridgeheadAddr + ":" + free,
-		Main: "relayhost = [" + relayHost + "]:" + relayPort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + bridgeheadAddr + "\n"}
-	internet := &peers.Postfix{Domains: "example.net"}
+		Main: "relayhost = [127.0.0.1]:" + relayPort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + bridgeheadAddr + "\n"}
+	internet := &peers.Postfix{Domains: "example.net example.com"}
 	peers.StartPostfixes(t, bridgehead, internet)
 	_, internetPort, _ := net.SplitHostPort(internet.Addr)
-	p := peers.StartSelf(t, "PERIMETER_MAIN", 1, "-listen", relayAddr, "-domains", "example.com,example.org",
-		"-bridgehead", bridgehead.Addr, "-recipients", recipients, "-hostname", "relay.example.com",
-		"-spool", t.TempDir(), "-dns", dns.Addr, "-port", internetPort)
+	spool := t.TempDir()
+	start := func(bridgehead string) *peers.Process {
+		return peers.StartSelf(t, asMain, 1, "-listen", relayAddr, "-domains", "example.com,example.org",
+			"-bridgehead", bridgehead, "-recipients", recipients, "-hostname", "relay.example.com",
+			"-spool", spool, "-dns", dns.Addr, "-port", internetPort)
+	}
 
-	// Inbound, to both domains.
+	// Inbound, to both domains. While the bridgehead is down, mail waits.
+	p := start(bridgeheadAddr + ":9")
 	for _, to := range []string{"alice@example.com", "bob@example.org"} {
 		if out, err := peers.Swaks(t, "--server", relayAddr, "--from", "carol@example.net", "--to", to); err != nil {
 			t.Fatalf("swaks: %v\n%s", err, out)
 		}
-		if m := bridgehead.Next(t); !strings.Contains(m, "X-Original-To: "+to) || !strings.Contains(m, "by relay.example.com") {
-			t.Errorf("the bridgehead received\n%s", m)
+	}
+	peers.Await(t, "an attempt in vain", func() bool { return strings.Contains(p.Log(), `msg="queue: deferred"`) })
+	p.Stop(t)
+	if strings.Contains(internet.Log(t), "from=") {
+		t.Error("the organisation's mail went to the internet")
+	}
+	p = start(bridgehead.Addr)
+	arrived := bridgehead.Next(t) + bridgehead.Next(t)
+	for _, want := range []string{"X-Original-To: alice@example.com\n", "X-Original-To: bob@example.org\n", "by relay.example.com"} {
+		if !strings.Contains(arrived, want) {
+			t.Errorf("no %q in what the bridgehead received:\n%s", want, arrived)
 		}
 	}
 
@@ -86,18 +106,16 @@ func TestBothWays(t *testing.T) {
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	good := settings{domains: "example.com", bridgehead: "10.1.0.25", spool: t.TempDir(), port: 25}
-	for want, change := range map[string]func(*settings){
-		"-domains":                       func(s *settings) { s.domains = "" },
-		"-spool":                         func(s *settings) { s.spool = "" },
-		`-bridgehead: "b.example.com"`:   func(s *settings) { s.bridgehead = "b.example.com" },
-		"-recipients: policy: directory": func(s *settings) { s.recipients = "/nowhere/at/all" },
-		"organisation":                   func(s *settings) { s.domains = "example.com,exa mple" },
+	for args, want := range map[string]string{
+		"":                            "-domains: for whom is mail taken?",
+		"-domains example.com":        "-bridgehead: where does it go?",
+		"-bridgehead b.example.com":   `invalid value "b.example.com" for flag -bridgehead: not an IP address`,
+		"-recipients /nowhere/at/all": "for flag -recipients: policy: directory",
+		"-domains example.com -bridgehead 10.1.0.25":                                      "-spool: where shall mail be kept?",
+		"-domains example.com,exa_mple..com -bridgehead 10.1.0.25 -spool /nowhere/at/all": "connector organisation: Spaces[1]",
 	} {
-		s := good
-		change(&s)
-		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one with %q", err, want)
+		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
+			t.Errorf("%s: %s\nwant %q", args, got, want)
 		}
 	}
 }

@@ -1,37 +1,28 @@
 package main
 
 import (
-	"context"
 	"errors"
+	"io"
 	"log/slog"
-	"net"
 	"net/netip"
-	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-type relay struct {
-	log    *slog.Logger
-	store  *spool.Spool
-	router *routing.Router
-	queue  *queue.Queue
-	srv    *smtpserver.Server
-}
-
 // newRelay assembles the relay.
-func newRelay(s *settings, log *slog.Logger) (*relay, error) {
-	smartHost, bridgehead, err1 := s.theBridgehead()
-	names, domains, err2 := s.accepted()
-	if err := errors.Join(s.check(), err1, err2); err != nil {
+func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
+	if err := s.check(); err != nil {
 		return nil, err
 	}
 	table, err := routing.NewTable(
-		routing.Connector{Name: "organisation", Spaces: names, SmartHosts: routing.SmartHosts(smartHost)},
+		// Exclusive: while the bridgehead is down its mail waits here. The DNS
+		// would send it back to us, or to a backup outside.
+		routing.Connector{Name: "organisation", Spaces: s.domains, Exclusive: true, SmartHosts: []routing.SmartHost{s.bridgehead}},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: s.port},
 	)
 	if err != nil {
@@ -41,48 +32,28 @@ func newRelay(s *settings, log *slog.Logger) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{log: log, store: store}
-	r.router = &routing.Router{Table: table, Hostname: s.hostname, Resolver: s.resolver(), Logger: log}
-	r.queue = &queue.Queue{Store: store, Deliverer: r.router, Hostname: s.hostname, Logger: log}
-	r.srv = &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
+	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
+	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
+	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
+	bridgehead, _ := s.bridgehead.Addr()
 	gate := &policy.Gate{
-		Domains:  domains,
-		Networks: []netip.Prefix{bridgehead}, // nobody else relays
-		Spoofing: &policy.Spoofing{},         // mail of our own people comes from the bridgehead
+		Networks: []netip.Prefix{netip.PrefixFrom(bridgehead, bridgehead.BitLen())}, // nobody else relays
+		Spoofing: &policy.Spoofing{},                                                // mail of our own people comes from the bridgehead
 		// When disk or memory run short, mail from outside waits first, and the
 		// organisation's own goes on.
 		Pressure: &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(s.spool), policy.QueueLength(store)}},
-		Queue:    r.queue,
+		Queue:    q,
 	}
-	if err := gate.Install(r.srv); err != nil {
+	for _, name := range s.domains {
+		gate.Domains = append(gate.Domains, policy.Domain{Name: name, Directory: s.recipients})
+	}
+	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return r, nil
-}
-
-// run serves until ctx ends, and then takes up to half a minute to finish what
-// is in hand.
-func (r *relay) run(ctx context.Context, l net.Listener) error {
-	ended := make(chan error, 2)
-	go func() { ended <- r.queue.Run(context.Background()) }()
-	go func() { ended <- r.srv.Serve(l) }()
-	r.log.Info("listening", "address", l.Addr().String())
-	var err error
-	select {
-	case <-ctx.Done():
-		r.log.Info("stopping")
-	case err = <-ended: // unasked
-		ended <- nil
-	}
-	stop, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	late := errors.Join(r.srv.Shutdown(stop), r.queue.Shutdown(stop))
-	if errors.Is(late, context.DeadlineExceeded) {
-		r.log.Warn("stopped before all was finished: the rest stays in the spool", "error", late)
-		late = nil
-	}
-	err = errors.Join(err, late)
-	<-ended
-	<-ended
-	return errors.Join(err, r.router.Close(), r.store.Close())
+	return &gateway.Gateway{
+		Doors:   []*gateway.Door{{Server: srv, Address: s.listen}},
+		Queue:   q,
+		Closers: []io.Closer{router, store},
+		Logger:  log,
+	}, nil
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
@@ -12,57 +10,48 @@ import (
 
 // settings are the flags.
 type settings struct {
-	listen, domains, bridgehead, recipients, hostname, spool, dns string
-	port                                                          int
+	listen, hostname, spool string
+	domains                 []string
+	bridgehead              routing.SmartHost
+	recipients              policy.Directory // nil: the bridgehead knows them
+	dns                     routing.DNSResolver
+	port                    int
+}
+
+func (s *settings) setDomains(list string) error {
+	s.domains = strings.Split(list, ",")
+	return nil
+}
+
+// setBridgehead wants an address, since that is what tells the bridgehead from
+// strangers.
+func (s *settings) setBridgehead(host string) error {
+	s.bridgehead.Host = host
+	if _, ok := s.bridgehead.Addr(); !ok {
+		return errors.New("not an IP address, with a port or without")
+	}
+	return nil
+}
+
+func (s *settings) readRecipients(path string) error {
+	file := &policy.FileDirectory{Path: path}
+	s.recipients = file
+	return file.Load()
+}
+
+func (s *settings) setDNS(servers string) error {
+	s.dns.Servers = strings.Split(servers, ",")
+	return nil
 }
 
 func (s *settings) check() error {
-	var errs []error
-	for flag, value := range map[string]string{"-domains": s.domains, "-spool": s.spool} {
-		if value == "" {
-			errs = append(errs, errors.New(flag+": is needed"))
-		}
+	switch {
+	case len(s.domains) == 0:
+		return errors.New("-domains: for whom is mail taken?")
+	case s.bridgehead.Host == "":
+		return errors.New("-bridgehead: where does it go?")
+	case s.spool == "":
+		return errors.New("-spool: where shall mail be kept?")
 	}
-	return errors.Join(errs...)
-}
-
-// theBridgehead is the bridgehead as a smart host and as a client. It is named
-// by its address, since that is what tells it from strangers.
-func (s *settings) theBridgehead() (smartHost string, client netip.Prefix, err error) {
-	a, err := netip.ParseAddr(s.bridgehead)
-	smartHost = "[" + s.bridgehead + "]"
-	if err != nil {
-		var ap netip.AddrPort
-		ap, err = netip.ParseAddrPort(s.bridgehead)
-		a, smartHost = ap.Addr(), fmt.Sprintf("[%v]:%d", ap.Addr(), ap.Port())
-	}
-	if err != nil {
-		return "", client, fmt.Errorf("-bridgehead: %q is no IP address, with a port or without", s.bridgehead)
-	}
-	return smartHost, netip.PrefixFrom(a, a.BitLen()), nil
-}
-
-// accepted are the organisation's domains with the mailboxes that they have, if
-// we know them.
-func (s *settings) accepted() (names []string, domains []policy.Domain, err error) {
-	var directory policy.Directory
-	if s.recipients != "" {
-		file := &policy.FileDirectory{Path: s.recipients}
-		if err := file.Load(); err != nil {
-			return nil, nil, fmt.Errorf("-recipients: %w", err)
-		}
-		directory = file
-	}
-	names = strings.Split(s.domains, ",")
-	for _, name := range names {
-		domains = append(domains, policy.Domain{Name: name, Directory: directory})
-	}
-	return names, domains, nil
-}
-
-func (s *settings) resolver() routing.Resolver {
-	if s.dns == "" {
-		return &routing.DNSResolver{}
-	}
-	return &routing.DNSResolver{Servers: strings.Split(s.dns, ",")}
+	return nil
 }
