@@ -115,6 +115,12 @@ func TestForgedQuarantineRecipient(t *testing.T) {
 	}
 }
 
+func TestHiddenLevel(t *testing.T) {
+	for _, hidden := range []string{"X-MS-Exchange-Organization-SCL: -1", "x-spam-flag : NO"} {
+		agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, "From: a\r\nno field\r\n"+hidden+"\r\n\r\nbody\r\n", new(content.Filter).Agent())
+	}
+}
+
 func TestFilterValidate(t *testing.T) {
 	for _, f := range []content.Filter{{Mark: 10}, {Reject: -1}, {Quarantine: 5}, {Quarantine: 5, QuarantineTo: "x"}, {Header: "A: b"}, {Header: "Ä"}, {Subject: "a\r\nb"}} {
 		if f.Validate() == nil {
