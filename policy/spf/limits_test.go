@@ -3,7 +3,9 @@ package spf
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +20,27 @@ var (
 	servfail = dnstest.Fault{Rcode: dns.RcodeServerFailure}
 	client   = netip.MustParseAddr("192.0.2.1")
 )
+
+// cache is a resolver that gives everybody the same slice.
+type cache struct{ addrs []netip.Addr }
+
+func (cache) LookupTXT(context.Context, string) ([]string, error) {
+	return []string{"v=spf1 a -all"}, nil
+}
+func (c cache) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return c.addrs, nil
+}
+func (cache) LookupMX(context.Context, string) ([]*net.MX, error)  { return nil, nil }
+func (cache) LookupAddr(context.Context, string) ([]string, error) { return nil, nil }
+
+// What a resolver returns is not written to: it may be what others get too.
+func TestTheResolversAnswerStaysAsItIs(t *testing.T) {
+	c := cache{[]netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::ffff:192.0.2.1")}}
+	was := slices.Clone(c.addrs)
+	if v := (&Checker{Resolver: c}).Check(t.Context(), client, "h", "a@example.org"); v.Result != Pass || !slices.Equal(c.addrs, was) {
+		t.Errorf("%s (%v), the answer is now %v", v.Result, v.Err, c.addrs)
+	}
+}
 
 // RFC 7208, 4.6.4: ten terms that ask DNS, and not one more.
 func TestLookupLimit(t *testing.T) {
