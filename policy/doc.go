@@ -61,8 +61,9 @@
 // and those in the DNS; [OriginIP] looks behind the organisation's own relays,
 // so that they are not blamed for what they pass on. [Rates] bounds what one
 // identity, address, network or sender may send. [Reputation] refuses clients
-// for a while that behave like spammers, [Greylist] lets strangers come again,
-// and [Tarpit] makes trying slow.
+// for a while that behave like spammers, and has a [ProxyProbe] find out, where
+// it is given one, whether they are open proxies. [Greylist] lets strangers come
+// again, and [Tarpit] makes trying slow.
 //
 // # Senders and recipients
 //

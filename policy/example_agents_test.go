@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -148,4 +149,29 @@ func ExampleUnless() {
 	srv := &smtpserver.Server{Agents: []smtpserver.Agent{policy.Unless(policy.BypassAntiSpam, scanner)}}
 	fmt.Println(srv.Agents[0].Name)
 	// Output: scanner
+}
+
+// Reputation with everything: what it knows is kept in a file, and clients that
+// have given cause are tried out as open proxies.
+func ExampleReputation() {
+	probe := &policy.ProxyProbe{
+		Target:   netip.MustParseAddrPort("198.41.0.4:25"), // this server, as the world reaches it
+		Greeting: "220 relay.example.com ",
+	}
+	defer probe.Close() // when the server has ended
+	reputation := &policy.Reputation{OpenProxies: probe}
+	if err := reputation.Validate(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	reputation.Block(netip.MustParseAddr("192.0.2.7"), time.Hour)
+
+	var file bytes.Buffer // where a program has a file
+	if err := reputation.Save(&file); err != nil {
+		fmt.Println(err)
+		return
+	}
+	restarted := new(policy.Reputation)
+	fmt.Println(restarted.Load(&file))
+	// Output: <nil>
 }

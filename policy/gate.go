@@ -116,6 +116,9 @@ func (g *Gate) validate() error {
 	if g.Connection != nil {
 		errs = append(errs, g.Connection.Validate())
 	}
+	if g.Reputation != nil {
+		errs = append(errs, g.Reputation.Validate())
+	}
 	if g.Rates != nil {
 		errs = append(errs, g.Rates.Validate())
 	}

@@ -24,6 +24,7 @@ import (
 //   - a recipient that does not exist (5.1.1): 1;
 //   - any other permanent refusal (5xx): 1/2;
 //   - a message that an agent has called spam by [Reputation.Spam]: 2;
+//   - an open proxy, found by OpenProxies: MinPoints;
 //   - a message that was taken over: 1 good point.
 //
 // Points lose half of their weight in HalfLife. The level is nine times the
@@ -47,6 +48,9 @@ type Reputation struct {
 	MinPoints int
 	// HalfLife of points. Default 12 h.
 	HalfLife time.Duration
+	// OpenProxies probes clients that had bad points; nil probes none. Close it
+	// when the server has ended.
+	OpenProxies *ProxyProbe
 	// Exempt networks are neither watched nor refused.
 	Exempt *Networks
 	// Max is how many addresses are watched; beyond it those are forgotten
@@ -76,12 +80,20 @@ const (
 	lieCounted
 )
 
+// Validate tells what is wrong with the settings.
+func (r *Reputation) Validate() error {
+	if r.OpenProxies == nil {
+		return nil
+	}
+	return r.OpenProxies.Validate()
+}
+
 // Agent judges at MAIL, and watches the rest. In a chain it belongs after all
 // that refuse messages, as only what nobody has refused is good.
 func (r *Reputation) Agent() smtpserver.Agent {
 	watch := func(ctx context.Context, s *smtpserver.Session, good, bad float64) {
 		if ip, ok := r.watched(ctx, s); ok {
-			r.add(ip, good, bad, time.Now())
+			r.note(ip, good, bad)
 		}
 	}
 	return smtpserver.Agent{Name: "reputation",
@@ -98,7 +110,7 @@ func (r *Reputation) Agent() smtpserver.Agent {
 			}
 			if s.Value(r) == lieHeard {
 				s.SetValue(r, lieCounted)
-				r.add(ip, 0, 3, time.Now())
+				r.note(ip, 0, 3)
 			}
 			if r.blocked(ip, time.Now()) {
 				return errReputation
@@ -123,7 +135,7 @@ func (r *Reputation) Agent() smtpserver.Agent {
 // Spam notes that the session's message is spam, whatever becomes of it.
 func (r *Reputation) Spam(ctx context.Context, s *smtpserver.Session) {
 	if ip, ok := r.watched(ctx, s); ok {
-		r.add(ip, 0, 2, time.Now())
+		r.note(ip, 0, 2)
 	}
 }
 
@@ -182,6 +194,15 @@ func (r *Reputation) blocked(ip netip.Addr, now time.Time) bool {
 	return c != nil && now.Before(c.blocked)
 }
 
+// note counts points, and has clients probed that have given cause.
+func (r *Reputation) note(ip netip.Addr, good, bad float64) {
+	now := time.Now()
+	r.add(ip, good, bad, now)
+	if bad > 0 && r.OpenProxies != nil && !r.blocked(ip, now) {
+		r.OpenProxies.start(ip, func() { r.add(ip, 0, float64(r.minPoints()), time.Now()) })
+	}
+}
+
 // add counts points, and blocks the client when they are too many.
 func (r *Reputation) add(ip netip.Addr, good, bad float64, now time.Time) {
 	blockLevel, blockTime := r.BlockLevel, r.BlockTime
@@ -229,12 +250,16 @@ func (r *Reputation) fade(c *record, now time.Time) {
 }
 
 func (r *Reputation) level(c *record) int {
-	least := r.MinPoints
-	setDefault(&least, 20)
-	if c.good+c.bad < float64(least) {
+	if c.good+c.bad < float64(r.minPoints()) {
 		return 0
 	}
 	return int(math.Round(9 * c.bad / (c.good + c.bad)))
+}
+
+func (r *Reputation) minPoints() int {
+	least := r.MinPoints
+	setDefault(&least, 20)
+	return least
 }
 
 // addressOf is what stands for one client: an IPv6 host has a /64 at least.

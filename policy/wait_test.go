@@ -278,7 +278,7 @@ func TestReputationSaved(t *testing.T) {
 	now := time.Now()
 	r := new(Reputation)
 	r.add(bad, 0, 25, now)
-	r.add(good, 30, 30, now)
+	r.add(good, 30, 40, now)
 	r.Block(six, time.Hour)
 	var saved bytes.Buffer
 	if err := r.Save(&saved); err != nil {

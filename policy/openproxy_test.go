@@ -1,0 +1,377 @@
+package policy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+const ownGreeting = "220 relay.example.com "
+
+// listenLocal serves each connection by serve, until the test ends.
+func listenLocal(t *testing.T, serve func(net.Conn)) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				serve(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		wg.Wait()
+	})
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// greeter is a mail server that greets and waits for the client to go.
+func greeter(t *testing.T) netip.AddrPort {
+	return listenLocal(t, func(c net.Conn) {
+		io.WriteString(c, ownGreeting+"ESMTP\r\n")
+		io.Copy(io.Discard, c)
+	})
+}
+
+// relayTo passes bytes on between a client and where it wants to go.
+func relayTo(c io.ReadWriter, target, granted, refused string) {
+	far, err := net.Dial("tcp", target)
+	if err != nil {
+		io.WriteString(c, refused)
+		return
+	}
+	defer far.Close()
+	io.WriteString(c, granted)
+	go func() {
+		io.Copy(far, c)
+		far.Close()
+	}()
+	io.Copy(c, far)
+}
+
+// socks4 is a proxy for everybody.
+func socks4(c net.Conn) {
+	r := bufio.NewReader(c)
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil || head[0] != 4 || head[1] != 1 {
+		return
+	}
+	if _, err := r.ReadString(0); err != nil {
+		return
+	}
+	target := netip.AddrPortFrom(netip.AddrFrom4([4]byte(head[4:])), binary.BigEndian.Uint16(head[2:]))
+	relayTo(c, target.String(), "\x00\x5a\x00\x00\x00\x00\x00\x00", "\x00\x5b\x00\x00\x00\x00\x00\x00")
+}
+
+// socks5 is a proxy for everybody, who says in the way bound where it went out.
+func socks5(bound string) func(net.Conn) {
+	return func(c net.Conn) {
+		r := bufio.NewReader(c)
+		var hello [3]byte
+		if _, err := io.ReadFull(r, hello[:]); err != nil || hello != [3]byte{5, 1, 0} {
+			return
+		}
+		io.WriteString(c, "\x05\x00")
+		var head [4]byte
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			return
+		}
+		ip := make([]byte, map[byte]int{1: 4, 4: 16}[head[3]])
+		var port [2]byte
+		io.ReadFull(r, ip)
+		io.ReadFull(r, port[:])
+		a, _ := netip.AddrFromSlice(ip)
+		target := netip.AddrPortFrom(a, binary.BigEndian.Uint16(port[:]))
+		relayTo(c, target.String(), "\x05\x00\x00"+bound+"\x04\x00", "\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00")
+	}
+}
+
+// httpProxy is net/http's server, as a proxy for everybody.
+func httpProxy(t *testing.T) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		relayTo(c, r.Host, "HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n", "HTTP/1.1 502 Bad Gateway\r\n\r\n")
+	})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		srv.Serve(l)
+	}()
+	t.Cleanup(func() {
+		srv.Close()
+		<-done
+	})
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// home is where the tests have their clients. atHome lets a probe go there.
+var home = netip.MustParseAddr("127.0.0.1")
+
+func atHome(ip netip.Addr) bool { return ip == home }
+
+// probeOf is a probe of one port of home.
+func probeOf(target netip.AddrPort, protocol ProxyProtocol, at netip.AddrPort) *ProxyProbe {
+	return &ProxyProbe{Target: target, Greeting: ownGreeting, Ports: []ProxyPort{{protocol, at.Port()}}, may: atHome}
+}
+
+func TestOpenProxy(t *testing.T) {
+	target := greeter(t)
+	web := httpProxy(t)
+	answer := func(text string) netip.AddrPort {
+		return listenLocal(t, func(c net.Conn) {
+			io.WriteString(c, text)
+			io.Copy(io.Discard, c)
+		})
+	}
+	for _, tt := range []struct {
+		name     string
+		protocol ProxyProtocol
+		at       netip.AddrPort
+		open     bool
+	}{
+		{"SOCKS4", SOCKS4, listenLocal(t, socks4), true},
+		{"SOCKS5", SOCKS5, listenLocal(t, socks5("\x01\x7f\x00\x00\x01")), true},
+		{"SOCKS5, bound to an IPv6 address", SOCKS5, listenLocal(t, socks5("\x04"+strings.Repeat("\x00", 16))), true},
+		{"SOCKS5, bound to a name", SOCKS5, listenLocal(t, socks5("\x03\x05proxy")), true},
+		{"SOCKS5, bound to nonsense", SOCKS5, listenLocal(t, socks5("\x09\x00")), false},
+		{"HTTP", HTTPConnect, web, true},
+		{"HTTP asked as SOCKS4", SOCKS4, web, false},
+		{"HTTP asked as SOCKS5", SOCKS5, web, false},
+		{"SOCKS asked as HTTP", HTTPConnect, listenLocal(t, socks4), false},
+		{"nobody there", SOCKS5, netip.MustParseAddrPort("127.0.0.1:1"), false},
+		{"a mail server", SOCKS4, target, false},
+		{"a web server that says yes to all", HTTPConnect, answer("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>220 is no greeting of ours"), false},
+		{"a proxy that wants a password", HTTPConnect, answer("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), false},
+		{"a SOCKS proxy that wants a password", SOCKS5, answer("\x05\xff"), false},
+		{"a proxy that leads elsewhere", SOCKS4, answer("\x00\x5a\x00\x00\x00\x00\x00\x00220 mx.example.net ESMTP\r\n"), false},
+		{"an echo", SOCKS5, listenLocal(t, func(c net.Conn) { io.Copy(c, c) }), false},
+		{"one that hangs up", SOCKS5, listenLocal(t, func(c net.Conn) { io.WriteString(c, "\x05") }), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := probeOf(target, tt.protocol, tt.at)
+			if err := p.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			p.Timeout = 20 * time.Second
+			if !tt.open {
+				p.Timeout = 200 * time.Millisecond // some wait for it
+			}
+			port, open := p.Open(t.Context(), netip.MustParseAddr("::ffff:127.0.0.1"))
+			if open != tt.open || open && port != p.Ports[0] {
+				t.Errorf("%v, %v; want %v", port, open, tt.open)
+			}
+		})
+	}
+	// A proxy that cannot reach us is of no use to a spammer either.
+	gone := target
+	gone = netip.AddrPortFrom(gone.Addr(), 1)
+	if _, open := probeOf(gone, HTTPConnect, web).Open(t.Context(), home); open {
+		t.Error("open although the target was not reached")
+	}
+}
+
+// A peer that talks without end is read for so long only.
+func TestOpenProxyWithoutEnd(t *testing.T) {
+	wrote := make(chan int, 1)
+	noise := listenLocal(t, func(c net.Conn) {
+		n := 0
+		for line := "HTTP/1.1 200 OK\r\n"; ; line = "X-Noise: " + strings.Repeat("x", 50) + "\r\n" {
+			m, err := io.WriteString(c, line)
+			n += m
+			if err != nil {
+				wrote <- n
+				return
+			}
+		}
+	})
+	p := probeOf(greeter(t), HTTPConnect, noise)
+	p.Timeout = time.Minute
+	if _, open := p.Open(t.Context(), home); open {
+		t.Error("open")
+	}
+	<-wrote // hung up on, long before the Timeout
+}
+
+// No client makes the server connect to a host of its own network.
+func TestOpenProxyOnlyInPublic(t *testing.T) {
+	p := &ProxyProbe{Target: netip.MustParseAddrPort("8.8.8.8:25"), Greeting: ownGreeting}
+	if err := p.Validate(); err != nil {
+		t.Error(err)
+	}
+	for ip, want := range map[string]bool{
+		"8.8.8.8": true, "::ffff:8.8.8.8": true, "2600::1": true, "2a00:1450::1": true,
+		"127.0.0.1": false, "127.9.9.9": false, "::1": false, "::ffff:127.0.0.1": false, "0.0.0.0": false, "::": false,
+		"10.1.2.3": false, "172.16.0.1": false, "192.168.0.1": false, "fc00::1": false, "fd12::1": false,
+		"169.254.169.254": false, "fe80::1": false, "100.64.0.1": false, "224.0.0.1": false, "ff02::1": false, "255.255.255.255": false,
+		"240.0.0.1": false, "192.0.2.1": false, "2001:db8::1": false,
+		"64:ff9b::a00:1": false, "2002:a00:1::1": false, "2001::1": false, "::10.0.0.1": false, "fec0::1": false,
+	} {
+		if inPublic(netip.MustParseAddr(ip)) != want {
+			t.Errorf("%s: %v", ip, !want)
+		}
+		if !want {
+			if _, open := p.Open(t.Context(), netip.MustParseAddr(ip)); open {
+				t.Errorf("%s is probed", ip)
+			}
+			p.start(netip.MustParseAddr(ip), nil)
+		}
+	}
+	if n := len(p.probed.m); n != 0 {
+		t.Errorf("%d clients were to be probed", n)
+	}
+	if inPublic(netip.Addr{}) {
+		t.Error("no address is probed")
+	}
+}
+
+// Never more than so many at a time, each once in a while, and none after
+// Close, which waits for those under way.
+func TestOpenProxyIsBounded(t *testing.T) {
+	asked := make(chan struct{}, 100)
+	silent := listenLocal(t, func(c net.Conn) {
+		asked <- struct{}{}
+		io.Copy(io.Discard, c)
+	})
+	p := probeOf(greeter(t), HTTPConnect, silent)
+	p.Timeout, p.Concurrency, p.Max = time.Hour, 3, 10
+	p.may = func(ip netip.Addr) bool { return ip.IsLoopback() }
+	for i := range 50 {
+		p.start(netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + i)}), func() { t.Error("silence is taken for a proxy") })
+	}
+	<-asked // of home; nobody listens on the other addresses on some systems
+	p.mu.Lock()
+	if n := len(p.cancel); n == 0 || n > 3 {
+		t.Errorf("%d at a time, want 3 at most", n)
+	}
+	p.mu.Unlock()
+	now := time.Now()
+	p.mu.Lock()
+	for i := range 100 {
+		p.due(netip.AddrFrom4([4]byte{8, 8, 8, byte(i)}), now)
+	}
+	if n := len(p.probed.m); n > 10 {
+		t.Errorf("%d are remembered, Max is 10", n)
+	}
+	other := netip.MustParseAddr("8.8.4.4")
+	if !p.due(other, now) || p.due(other, now.Add(23*time.Hour)) || !p.due(other, now.Add(25*time.Hour)) {
+		t.Error("not probed once in 24 h")
+	}
+	p.mu.Unlock()
+	p.Close()
+	if len(p.cancel) != 0 {
+		t.Error("Close did not wait")
+	}
+	p.start(home, nil)
+	if len(p.cancel) != 0 {
+		t.Error("a probe after Close")
+	}
+}
+
+// What the probe finds is a part of the client's level.
+func TestReputationOfOpenProxies(t *testing.T) {
+	var log bytes.Buffer
+	p := probeOf(greeter(t), SOCKS5, listenLocal(t, socks5("\x01\x7f\x00\x00\x01")))
+	p.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	ds := mustDomains(t, Domain{Name: "example.com", Directory: Recipients("alice")})
+	r := &Reputation{OpenProxies: p, Domains: ds}
+	relay := &Relay{Domains: ds}
+	srv := serve(t, &smtpserver.Server{Agents: []smtpserver.Agent{relay.Agent(), r.Agent()}})
+	// Without cause nobody is probed.
+	srv.Talk(t, home.String(), mailHeader("x@example.net", "Subject: x", "250"))
+	p.mu.Lock()
+	if len(p.probed.m) != 0 {
+		t.Error("probed without cause")
+	}
+	p.mu.Unlock()
+	srv.Talk(t, home.String(), rcptTo("x@example.net", "nobody@example.com", "550 5.1.1"))
+	p.wg.Wait() // for the probe
+	if !r.blocked(home, time.Now()) {
+		t.Errorf("an open proxy has level %d", r.Level(home))
+	}
+	srv.Talk(t, home.String(), mailFrom("x@example.net", "550 5.7.1"))
+	if !strings.Contains(log.String(), "SOCKS5 on port") {
+		t.Errorf("log %q", log.String())
+	}
+	p.Close()
+}
+
+func TestOpenProxySettings(t *testing.T) {
+	good := netip.MustParseAddrPort("8.8.8.8:25")
+	for _, tt := range []struct {
+		p    *ProxyProbe
+		want string
+	}{
+		{&ProxyProbe{Greeting: ownGreeting}, "Target is not set"},
+		{&ProxyProbe{Target: netip.MustParseAddrPort("10.0.0.1:25"), Greeting: ownGreeting}, "10.0.0.1:25 is not reached"},
+		{&ProxyProbe{Target: good}, "Greeting must be"},
+		{&ProxyProbe{Target: good, Greeting: "220 "}, "Greeting must be"},
+		{&ProxyProbe{Target: good, Greeting: ownGreeting, Ports: []ProxyPort{{"Gopher", 70}}}, "no such protocol or port: Gopher on port 70"},
+	} {
+		g := &Gate{Queue: new(outbox), Reputation: &Reputation{OpenProxies: tt.p}}
+		if err := g.Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: error %v, want %q", tt.p, err, tt.want)
+		}
+		if _, open := tt.p.Open(context.Background(), netip.MustParseAddr("8.8.4.4")); open {
+			t.Error("probes with settings that are wrong")
+		}
+	}
+}
+
+// FuzzAskProxy: whatever a client answers, only our own greeting counts.
+func FuzzAskProxy(f *testing.F) {
+	f.Add("HTTP/1.1 200 OK\r\n\r\n"+ownGreeting, uint8(0))
+	f.Add("\x00\x5a\x00\x00\x00\x00\x00\x00"+ownGreeting, uint8(1))
+	f.Add("\x05\x00\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"+ownGreeting, uint8(2))
+	f.Add("", uint8(0))
+	f.Fuzz(func(t *testing.T, answer string, which uint8) {
+		protocol := []ProxyProtocol{HTTPConnect, SOCKS4, SOCKS5}[which%3]
+		c := &answered{Reader: strings.NewReader(answer)}
+		if askProxy(c, protocol, netip.MustParseAddrPort("8.8.8.8:25"), ownGreeting) && !strings.Contains(strings.ToLower(answer), ownGreeting) {
+			t.Errorf("%s: %q is taken for a proxy", protocol, answer)
+		}
+	})
+}
+
+// answered is a connection whose peer has said all that it will.
+type answered struct {
+	net.Conn
+	io.Reader
+}
+
+func (s *answered) Read(b []byte) (int, error)  { return s.Reader.Read(b) }
+func (s *answered) Write(b []byte) (int, error) { return len(b), nil }
