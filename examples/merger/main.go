@@ -14,7 +14,7 @@
 //
 //	merger -ours example.com -our-server 10.1.0.5 -recipients /etc/relay/ours \
 //		-theirs example.org -their-server 10.9.0.5 -share names -names /etc/relay/theirs \
-//		-allow 10.1.0.5/32,10.9.0.5/32 -spool /var/spool/relay
+//		-allow 10.1.0.5,10.9.0.5 -spool /var/spool/relay
 //
 //	                          ┌─ alice@example.com ─────▶ our system   10.1.0.5
 //	the world ──▶ gateway ──▶ ┤
@@ -34,7 +34,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -45,32 +44,28 @@ func main() {
 	var s settings
 	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
 	flag.StringVar(&s.ours, "ours", "", "our `domain`, which is to be shared")
-	flag.StringVar(&s.ourServer, "our-server", "", "`host[:port]` of our mail system; an address stands in brackets")
-	flag.StringVar(&s.recipients, "recipients", "", "`file` with the mailboxes on our system, one address a line; read anew when it changes")
+	flag.StringVar(&s.ourServer, "our-server", "", "`host[:port]` of our mail system")
+	flag.Func("recipients", "`file` with the mailboxes on our system, one address a line; read anew when it changes", directory(&s.recipients))
 	flag.StringVar(&s.theirs, "theirs", "", "their `domain`")
 	flag.StringVar(&s.theirServer, "their-server", "", "`host[:port]` of their mail system")
 	flag.StringVar(&s.share, "share", "none", "whom their system has in our domain: `none`, names or unresolved")
-	flag.StringVar(&s.names, "names", "", "`file` with their mailboxes in our domain, for -share names")
-	flag.StringVar(&s.allow, "allow", "", "`networks` of both systems' servers, which may write to everybody, as 10.1.0.5/32,10.9.0.5/32")
+	flag.Func("names", "`file` with their mailboxes in our domain, for -share names", directory(&s.names))
+	flag.Func("allow", "`networks` of both systems' servers, which may write to everybody, as 10.1.0.5,10.9.0.5", s.setAllow)
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
-	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
+	flag.Func("dns", "`servers` of the DNS, with commas; default those of the system", s.setDNS)
 	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
 	}
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	relay, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		fail(2, err)
 	}
-	l, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		fail(1, err)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx, l); err != nil {
+	if err := relay.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,8 +14,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
+const asMain = "MERGER_MAIN"
+
 func TestMain(m *testing.M) {
-	if os.Getenv("MERGER_MAIN") != "" { // this test program as the command
+	if os.Getenv(asMain) != "" { // this test program as the command
 		main()
 		return
 	}
@@ -31,6 +32,7 @@ type world struct {
 	ours, theirs, internet *peers.Postfix
 	dns                    *dnstest.Server
 	recipients, names      string // files
+	spool                  string // folder
 	relay                  string // address of the gateway
 }
 
@@ -43,20 +45,15 @@ func file(t *testing.T, content string) string {
 	return name
 }
 
-// literal is an address as a smart host.
-func literal(addr string) string {
-	host, port, _ := net.SplitHostPort(addr)
-	return "[" + host + "]:" + port
-}
-
 // start runs the gateway with settings for sharing until the test ends.
 func (w *world) start(t *testing.T, share ...string) *peers.Process {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(w.internet.Addr)
-	p := peers.StartSelf(t, "MERGER_MAIN", 1, append(share, "-listen", "127.0.0.1:0",
-		"-ours", "example.com", "-our-server", literal(w.ours.Addr), "-recipients", w.recipients,
-		"-theirs", "example.org", "-their-server", literal(w.theirs.Addr), "-allow", serversAddr+"/32",
-		"-hostname", "gateway.example.com", "-spool", t.TempDir(), "-dns", w.dns.Addr, "-port", port)...)
+	_, theirPort, _ := net.SplitHostPort(w.theirs.Addr)
+	p := peers.StartSelf(t, asMain, 1, append([]string{"-listen", "127.0.0.1:0",
+		"-ours", "example.com", "-our-server", w.ours.Addr, "-recipients", w.recipients,
+		"-theirs", "example.org", "-their-server", "[127.0.0.1]:" + theirPort, "-allow", serversAddr,
+		"-hostname", "gateway.example.com", "-spool", w.spool, "-dns", w.dns.Addr, "-port", port}, share...)...)
 	w.relay = p.Addrs[0]
 	return p
 }
@@ -92,14 +89,29 @@ func TestMerger(t *testing.T) {
 		ours: &peers.Postfix{Domains: "example.com", Main: "virtual_mailbox_maps = inline:{ { alice@example.com = box/ } }\n"},
 		theirs: &peers.Postfix{Domains: "example.org example.com",
 			Main: "virtual_mailbox_maps = inline:{ { bob@example.org = box/ } { bob@example.com = box/ } }\n"},
-		internet:   &peers.Postfix{Domains: "example.net", Main: "virtual_mailbox_maps = inline:{ { carol@example.net = box/ } }\n"},
-		dns:        dnstest.New(t, "example.net. MX 10 mx.example.net.\nmx.example.net. A 127.0.0.1"),
-		recipients: file(t, "alice@example.com\n"), names: file(t, "bob@example.com\n"),
+		internet: &peers.Postfix{Domains: "example.net", Main: "virtual_mailbox_maps = inline:{ { carol@example.net = box/ } }\n"},
+		dns: dnstest.New(t, `
+			example.net.    MX 10 mx.example.net.
+			example.com.    MX 10 mx.example.net.
+			mx.example.net. A 127.0.0.1
+		`),
+		spool: t.TempDir(), recipients: file(t, "alice@example.com\n"), names: file(t, "bob@example.com\n"),
 	}
 	peers.StartPostfixes(t, w.ours, w.theirs, w.internet)
 
-	p := w.start(t, "-share", "none")
-	w.arrives(t, "alice@example.com", w.ours)
+	// While our system is down its mail waits, whatever the DNS says.
+	p := w.start(t, "-our-server", "127.0.0.1:9")
+	w.send(t, "carol@example.net", "alice@example.com")
+	peers.Await(t, "an attempt in vain", func() bool { return strings.Contains(p.Log(), `msg="queue: deferred"`) })
+	p.Stop(t)
+	if strings.Contains(w.internet.Log(t), "alice@example.com") {
+		t.Error("our mail went to the internet")
+	}
+
+	p = w.start(t, "-share", "none")
+	if m := w.ours.Next(t); !strings.Contains(m, "X-Original-To: alice@example.com\n") {
+		t.Errorf("what has waited came as\n%s", m)
+	}
 	w.arrives(t, "bob@example.org", w.theirs)
 	w.refused(t, "bob@example.com", "550 5.1.1")
 	w.refused(t, "dave@elsewhere.test", "550 5.7.1 Unable to relay")
@@ -142,21 +154,20 @@ func (w *world) refused(t *testing.T, to, reply string) {
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	good := settings{ours: "example.com", ourServer: "mail.example.com", recipients: file(t, "alice\n"), theirs: "example.org",
-		theirServer: "mail.example.org", share: "none", spool: t.TempDir(), port: 25}
-	for want, change := range map[string]func(*settings){
-		"-ours":               func(s *settings) { s.ours = "" },
-		"-their-server":       func(s *settings) { s.theirServer = "" },
-		"connector theirs":    func(s *settings) { s.theirServer = "no host" },
-		"-recipients":         func(s *settings) { s.recipients = "/nowhere/at/all" },
-		`no such thing: "so"`: func(s *settings) { s.share = "so" },
-		"-names: is for":      func(s *settings) { s.share = "names" },
-		`-allow: "server"`:    func(s *settings) { s.allow = "server" },
+	both := "-ours example.com -our-server mail.example.com -recipients " + file(t, "alice\n") + " -theirs example.org -their-server mail.example.org "
+	for args, want := range map[string]string{
+		"":                            "-ours, -our-server, -recipients: are needed",
+		"-recipients /nowhere/at/all": "for flag -recipients: policy: directory",
+		"-allow server":               `invalid value "server" for flag -allow: policy: network "server"`,
+		both:                          "-spool: where shall mail be kept?",
+		both + "-theirs= ":            "-theirs, -their-server: are needed",
+		both + "-share names":         "-names: is for -share names, which needs it",
+		both + "-spool /nowhere/at/all -share so":         `-share: no such thing: "so"`,
+		both + "-spool /nowhere/at/all -ours so..so":      `"so..so"`,
+		both + "-spool /nowhere/at/all -their-server a:0": "connector theirs: SmartHosts[0]",
 	} {
-		s := good
-		change(&s)
-		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one with %q", err, want)
+		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
+			t.Errorf("%s: %s\nwant %q", args, got, want)
 		}
 	}
 }

@@ -1,29 +1,32 @@
 package main
 
 import (
-	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
+	"net/netip"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
 
 // No trick makes this gateway send a stranger's mail to strangers.
 func TestNoOpenRelay(t *testing.T) {
-	list := filepath.Join(t.TempDir(), "recipients")
-	if err := os.WriteFile(list, []byte("alice@example.com\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := settings{listen: ":25", ours: "example.com", ourServer: "[10.1.0.5]", theirs: "example.org", theirServer: "[10.9.0.5]", recipients: list, share: "none",
-		allow: "10.1.0.5/32", hostname: "relay.example.com", spool: t.TempDir()}
-	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	policytest.OpenRelay(t, policytest.New(t, r.srv), "example.com", "example.org")
-	if err := errors.Join(r.srv.Shutdown(t.Context()), r.queue.Shutdown(t.Context()), r.router.Close(), r.store.Close()); err != nil {
-		t.Error(err)
+	for _, share := range []string{"none", "names", "unresolved"} {
+		s := settings{ours: "example.com", ourServer: "10.1.0.5", theirs: "example.org", theirServer: "10.9.0.5",
+			recipients: policy.Recipients("alice"), share: share,
+			allow: []netip.Prefix{netip.MustParsePrefix("10.1.0.5/32")}, hostname: "relay.example.com", spool: t.TempDir()}
+		if share == "names" {
+			s.names = policy.Recipients("bob")
+		}
+		relay, err := newRelay(&s, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		policytest.OpenRelay(t, policytest.New(t, relay.Doors[0].Server), "example.com", "example.org")
+		for _, c := range relay.Closers {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }

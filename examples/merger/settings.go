@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 
@@ -12,48 +11,45 @@ import (
 
 // settings are the flags.
 type settings struct {
-	listen, ours, ourServer, recipients, theirs, theirServer string
-	share, names, allow, hostname, spool, dns                string
-	port                                                     int
+	listen, hostname, spool string
+	ours, ourServer         string
+	theirs, theirServer     string
+	recipients, names       policy.Directory
+	share                   string
+	allow                   []netip.Prefix
+	dns                     routing.DNSResolver
+	port                    int
+}
+
+// directory is what reads a flag's file into d.
+func directory(d *policy.Directory) func(path string) error {
+	return func(path string) error {
+		file := &policy.FileDirectory{Path: path}
+		*d = file
+		return file.Load()
+	}
+}
+
+func (s *settings) setAllow(list string) (err error) {
+	s.allow, err = policy.ParseNetworks(list)
+	return err
+}
+
+func (s *settings) setDNS(servers string) error {
+	s.dns.Servers = strings.Split(servers, ",")
+	return nil
 }
 
 func (s *settings) check() error {
-	var errs []error
-	for flag, value := range map[string]string{"-ours": s.ours, "-our-server": s.ourServer, "-theirs": s.theirs,
-		"-their-server": s.theirServer, "-spool": s.spool} {
-		if value == "" {
-			errs = append(errs, errors.New(flag+": is needed"))
-		}
+	switch {
+	case s.ours == "" || s.ourServer == "" || s.recipients == nil:
+		return errors.New("-ours, -our-server, -recipients: are needed")
+	case s.theirs == "" || s.theirServer == "":
+		return errors.New("-theirs, -their-server: are needed")
+	case (s.share == "names") != (s.names != nil):
+		return errors.New("-names: is for -share names, which needs it")
+	case s.spool == "":
+		return errors.New("-spool: where shall mail be kept?")
 	}
-	if (s.share == "names") != (s.names != "") {
-		errs = append(errs, errors.New("-names: is for -share names, which needs it"))
-	}
-	return errors.Join(errs...)
-}
-
-// networks are those of -allow; there may be none.
-func (s *settings) networks() (ps []netip.Prefix, err error) {
-	for f := range strings.FieldsFuncSeq(s.allow, func(r rune) bool { return r == ',' }) {
-		p, err := netip.ParsePrefix(f)
-		if err != nil {
-			return nil, fmt.Errorf("-allow: %q is no network, as 10.1.0.5/32", f)
-		}
-		ps = append(ps, p)
-	}
-	return ps, nil
-}
-
-func directory(flag, path string) (policy.Directory, error) {
-	d := &policy.FileDirectory{Path: path}
-	if err := d.Load(); err != nil {
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	}
-	return d, nil
-}
-
-func (s *settings) resolver() routing.Resolver {
-	if s.dns == "" {
-		return &routing.DNSResolver{}
-	}
-	return &routing.DNSResolver{Servers: strings.Split(s.dns, ",")}
+	return nil
 }
