@@ -238,10 +238,13 @@ func TestUnreadableMessage(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (&Sealer{Key: keys()[0]}).Seal(ctx, strings.NewReader(plain), &Verdict{Result: None}); !errors.Is(err, context.Canceled) {
+	if _, err := (&Sealer{Key: keys()[0], ID: "mx.example.com"}).Seal(ctx, strings.NewReader(plain), &Verdict{Result: None}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if _, err := (&Sealer{}).Seal(t.Context(), strings.NewReader(plain), &Verdict{Result: None}); err == nil {
+	if _, err := (&Sealer{Key: keys()[0]}).Seal(t.Context(), strings.NewReader(plain), &Verdict{Result: None}); err == nil || !strings.Contains(err.Error(), "Sealer.ID") {
+		t.Errorf("sealed for nobody: %v", err)
+	}
+	if _, err := (&Sealer{ID: "mx.example.com"}).Seal(t.Context(), strings.NewReader(plain), &Verdict{Result: None}); err == nil {
 		t.Error("sealed without a key")
 	}
 }

@@ -21,7 +21,8 @@ import (
 type Sealer struct {
 	// Key seals; its Domain is the sealer's.
 	Key dkim.Key
-	// ID is our authserv-id. Default: the server's host name.
+	// ID is our authserv-id. Default: the server's host name; Seal, which knows
+	// no server, needs it.
 	ID string
 	// Fields are the header fields that the message signature covers, every
 	// instance of each that is there. From is always signed. Default: those
@@ -57,6 +58,9 @@ func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, 
 	}
 	if header.Count("from") == 0 {
 		return "", nil
+	}
+	if id == "" {
+		return "", errors.New("arc: Sealer.ID is not set")
 	}
 	if err := s.Key.Validate(); err != nil {
 		return "", fmt.Errorf("arc: %w", err)

@@ -22,6 +22,7 @@
 //
 // Whoever reads these fields later trusts those with our authserv-id. So a
 // field that comes in with that id is removed (RFC 8601, 5), and so is one
-// whose id cannot be read; with RemoveAll all of them are. Sessions of one's
-// own hosts, whose fields are true, are named by Trust.
+// whose id cannot be read; with RemoveAll all of them are. Ids are compared as
+// domains, so that no other alphabet hides ours. Sessions of one's own hosts,
+// whose fields are true, are named by Trust.
 package authres

@@ -16,6 +16,8 @@
 //
 // [Attachments] looks for attachments by file name and media type, also by the
 // names within archives (zip, tar, gzip, and archives in those), and strips
-// them or refuses the message. What is not stripped leaves byte for byte as
-// it came.
+// them or refuses the message. It goes by what other programs may make of an
+// attachment: all readings of a name count, and what cannot be looked into, or
+// be read in several ways, is not allowed either (unless AllowUnreadable). What
+// is not stripped leaves byte for byte as it came.
 package content

@@ -26,6 +26,8 @@ import (
 //	X-Message-ID, X-Client-IP, X-Helo, X-Identity, X-Mail-From,
 //	X-Rcpt-To (one for each recipient)
 //
+// With many recipients that is a long header, which the service must take.
+//
 // The service answers 200 with a [Verdict] in JSON. Everything else counts as
 // a scanner that is down. The fields must not change once it is in use.
 type HTTP struct {
