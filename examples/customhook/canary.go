@@ -5,18 +5,25 @@ import (
 	"hash/fnv"
 	"strings"
 
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// canary is a hook that sends a part of a domain's mailboxes to the connector
-// "new", and leaves all others to the routing table. It sees mail by whichever
-// door it comes, before it is stored: the decision is stored with it.
-func canary(domain string, percent int) queue.Hook {
-	return queue.Hook{Name: "canary", Resolved: func(_ context.Context, m *queue.Message) error {
-		for _, r := range m.Recipients {
-			if chosen(r.Addr, domain, percent) {
-				r.Route = queue.NextHop{Connector: "new", Destination: "new"}
-			}
+// canary is an agent that sends the mail for a part of a domain's mailboxes to
+// the connector "new", and leaves all other to the routing table. The decision
+// is stored with the message: it stands however long that waits.
+//
+// Agents see what comes by SMTP. The queue's own reports take the table's way,
+// to the old system, which must still know all mailboxes. Where each mailbox
+// is on one system alone, policy.Domain.Elsewhere and policy.Domains.Hook find
+// it for reports too.
+func canary(domain string, percent int) smtpserver.Agent {
+	return smtpserver.Agent{Name: "canary", Rcpt: func(_ context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+		if chosen(to, domain, percent) {
+			policy.SetRoute(s, to, queue.NextHop{Connector: "new", Destination: "new"})
 		}
 		return nil
 	}}

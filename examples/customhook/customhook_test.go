@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,11 +12,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
+const asMain = "CUSTOMHOOK_MAIN"
+
 func TestMain(m *testing.M) {
-	if os.Getenv("CUSTOMHOOK_MAIN") != "" { // this test program as the command
+	if os.Getenv(asMain) != "" { // this test program as the command
 		main()
 		return
 	}
@@ -45,19 +47,20 @@ func judge(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// literal is an address as a smart host.
-func literal(addr string) string {
-	host, port, _ := net.SplitHostPort(addr)
-	return "[" + host + "]:" + port
-}
+// insider is the address of a machine of our own. The world is 127.0.0.1:
+// Linux has all of 127.0.0.0/8.
+const insider = "127.0.0.2"
 
 func TestApplicationsPolicy(t *testing.T) {
 	service := httptest.NewServer(http.HandlerFunc(judge))
 	defer service.Close()
-	old, canary := &peers.Postfix{Domains: "example.com"}, &peers.Postfix{Domains: "example.com"}
-	peers.StartPostfixes(t, old, canary)
-	p := peers.StartSelf(t, "CUSTOMHOOK_MAIN", 1, "-listen", "127.0.0.1:0", "-domain", "example.com", "-ask", service.URL,
-		"-old", literal(old.Addr), "-new", literal(canary.Addr), "-percent", "50", "-hostname", "relay.example.com", "-spool", t.TempDir())
+	old, canary, internet := &peers.Postfix{Domains: "example.com"}, &peers.Postfix{Domains: "example.com"}, &peers.Postfix{Domains: "example.net"}
+	peers.StartPostfixes(t, old, canary, internet)
+	dns := dnstest.New(t, "example.net. MX 10 mx.example.net.\nmx.example.net. A 127.0.0.1")
+	_, internetPort, _ := net.SplitHostPort(internet.Addr)
+	p := peers.StartSelf(t, asMain, 1, "-listen", "127.0.0.1:0", "-domain", "example.com", "-allow", insider, "-ask", service.URL,
+		"-old", old.Addr, "-new", canary.Addr, "-percent", "50", "-hostname", "relay.example.com", "-spool", t.TempDir(),
+		"-dns", dns.Addr, "-port", internetPort)
 	addr := p.Addrs[0]
 
 	// What the service says is what the client hears.
@@ -100,6 +103,17 @@ func TestApplicationsPolicy(t *testing.T) {
 			t.Errorf("%s received\n%s", to, m)
 		}
 	}
+	// What our own machines send to the world is tagged as ours, and the
+	// service is asked about it too.
+	if out, err := peers.Swaks(t, "--server", addr, "--local-interface", insider, "--from", "alice@example.com", "--to", "carol@example.net"); err != nil {
+		t.Fatalf("swaks: %v\n%s", err, out)
+	}
+	if m := internet.Next(t); !strings.Contains(m, "X-Original-To: carol@example.net\n") || !strings.Contains(m, "\nX-Origin: internal\n") {
+		t.Errorf("the internet received\n%s", m)
+	}
+	if out, err := peers.Swaks(t, "--server", addr, "--local-interface", insider, "--from", "spammer@example.net", "--to", "carol@example.net"); err == nil {
+		t.Errorf("what the service refuses is taken from our own machines:\n%s", out)
+	}
 	p.Stop(t)
 }
 
@@ -121,19 +135,17 @@ func TestChosen(t *testing.T) {
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	good := settings{domain: "example.com", ask: "http://127.0.0.1/", old: "old.example.com", new: "new.example.com", spool: t.TempDir()}
-	for want, change := range map[string]func(*settings){
-		"-domain":           func(s *settings) { s.domain = "" },
-		"-ask":              func(s *settings) { s.ask = "127.0.0.1" },
-		"-percent":          func(s *settings) { s.percent = 101 },
-		`-allow: "printer"`: func(s *settings) { s.allow = "10.0.0.0/8,printer" },
-		"open relay":        func(s *settings) { s.allow = "0.0.0.0/0" },
-		"connector new":     func(s *settings) { s.new = "no host" },
+	const good = "-domain example.com -ask http://127.0.0.1/ -old old.example.com -new new.example.com -spool /nowhere/at/all "
+	for args, want := range map[string]string{
+		"":                                 "-domain, -old, -new, -spool: are needed",
+		good + "-ask 127.0.0.1":            `-ask: "127.0.0.1" is no URL`,
+		good + "-percent 101":              "-percent: 101 is not",
+		good + "-allow 10.0.0.0/8,printer": `for flag -allow: policy: network "printer"`,
+		good + "-new host:0":               "connector new: SmartHosts[0]",
+		good + "-allow 0.0.0.0/0 -spool " + t.TempDir(): "open relay",
 	} {
-		s := good
-		change(&s)
-		if _, err := newRelay(&s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one with %q", err, want)
+		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
+			t.Errorf("%s: %s\nwant %q", args, got, want)
 		}
 	}
 }

@@ -1,9 +1,9 @@
-// Command customhook is a relay with an application's own policy, in three
-// places where a policy can stand:
+// Command customhook is a relay with an application's own policy, made of three
+// agents:
 //
-//   - an agent that asks an HTTP service about each recipient (ask.go)
-//   - an agent that tags what comes from outside (tag.go)
-//   - a hook of the queue that routes a part of the mail to a new system (canary.go)
+//   - one that asks an HTTP service about each recipient (ask.go)
+//   - one that tags what comes from outside (tag.go)
+//   - one that routes a part of the mail to a new system (canary.go)
 //
 // It takes mail for one domain, and from the networks of -allow to everywhere:
 //
@@ -25,7 +25,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -36,28 +35,26 @@ func main() {
 	var s settings
 	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
 	flag.StringVar(&s.domain, "domain", "", "`domain` that mail is accepted for")
-	flag.StringVar(&s.allow, "allow", "", "`networks` whose machines may write to everybody, as 10.1.0.0/16,192.0.2.7/32")
+	flag.Func("allow", "`networks` whose machines may write to everybody, as 10.1.0.0/16,192.0.2.7", s.setAllow)
 	flag.StringVar(&s.ask, "ask", "", "`URL` of the service that is asked about each recipient")
-	flag.StringVar(&s.old, "old", "", "`host[:port]` of the mail system; an address stands in brackets")
+	flag.StringVar(&s.old, "old", "", "`host[:port]` of the mail system")
 	flag.StringVar(&s.new, "new", "", "`host[:port]` of the new one")
 	flag.IntVar(&s.percent, "percent", 0, "how much of the domain's mail goes to the new system")
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
+	flag.Func("dns", "`servers` of the DNS, with commas; default those of the system", s.setDNS)
+	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
 	}
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	relay, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		fail(2, err)
 	}
-	l, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		fail(1, err)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := r.run(ctx, l); err != nil {
+	if err := relay.Run(ctx); err != nil {
 		fail(1, err)
 	}
 }

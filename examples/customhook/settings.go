@@ -6,38 +6,38 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // settings are the flags.
 type settings struct {
-	listen, domain, allow, ask, old, new, hostname, spool string
-	percent                                               int
+	listen, domain, ask, old, new, hostname, spool string
+	allow                                          []netip.Prefix
+	percent, port                                  int
+	dns                                            routing.DNSResolver
+}
+
+func (s *settings) setAllow(list string) (err error) {
+	s.allow, err = policy.ParseNetworks(list)
+	return err
+}
+
+func (s *settings) setDNS(servers string) error {
+	s.dns.Servers = strings.Split(servers, ",")
+	return nil
 }
 
 func (s *settings) check() error {
-	var errs []error
-	for flag, value := range map[string]string{"-domain": s.domain, "-old": s.old, "-new": s.new, "-spool": s.spool} {
-		if value == "" {
-			errs = append(errs, errors.New(flag+": is needed"))
-		}
+	u, err := url.Parse(s.ask)
+	switch {
+	case s.domain == "" || s.old == "" || s.new == "" || s.spool == "":
+		return errors.New("-domain, -old, -new, -spool: are needed")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("-ask: %q is no URL of a web service", s.ask)
+	case s.percent < 0 || s.percent > 100:
+		return fmt.Errorf("-percent: %d is not between 0 and 100", s.percent)
 	}
-	if u, err := url.Parse(s.ask); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		errs = append(errs, fmt.Errorf("-ask: %q is no URL of a web service", s.ask))
-	}
-	if s.percent < 0 || s.percent > 100 {
-		errs = append(errs, fmt.Errorf("-percent: %d is not between 0 and 100", s.percent))
-	}
-	return errors.Join(errs...)
-}
-
-// networks are those of -allow; there may be none.
-func (s *settings) networks() (ps []netip.Prefix, err error) {
-	for f := range strings.FieldsFuncSeq(s.allow, func(r rune) bool { return r == ',' }) {
-		p, err := netip.ParsePrefix(f)
-		if err != nil {
-			return nil, fmt.Errorf("-allow: %q is no network, as 10.1.0.0/16", f)
-		}
-		ps = append(ps, p)
-	}
-	return ps, nil
+	return nil
 }
