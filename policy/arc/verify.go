@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/policy/arc/internal/arcsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
@@ -142,16 +143,16 @@ func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, fie
 	if err != nil {
 		return err
 	}
-	hash := dkimsig.NewBodyHash(s.body, -1)
+	hash := arcsig.NewBodyHash(s.body)
 	if err := body(hash); err != nil {
 		return &readError{err}
 	}
-	if sum, _ := hash.Sum(); subtle.ConstantTimeCompare(sum, s.bodyHash) != 1 {
+	if sum := hash.Sum(); subtle.ConstantTimeCompare(sum, s.bodyHash) != 1 {
 		return errors.New("the body is not the one that was signed")
 	}
-	h := dkimsig.NewHeaderHash(s.header)
-	h.AddNames(header, s.names)
-	return v.check(ctx, s, h.Sum(dkimsig.WithoutValue(s.field, s.bStart, s.bEnd)))
+	h := arcsig.NewHeaderHash(s.header)
+	h.AddAll(header.Select(s.names, nil))
+	return v.check(ctx, s, h.Sum(arcsig.WithoutValue(s.field, s.bStart, s.bEnd)))
 }
 
 // checkSeals checks all seals, each in a goroutine of its own, since they wait
@@ -161,7 +162,7 @@ func (v *Verifier) checkSeals(ctx context.Context, sets []set, seals []*signatur
 	var wg sync.WaitGroup
 	for i, s := range seals {
 		wg.Go(func() {
-			sum := sealSum(sets[:i+1], dkimsig.WithoutValue(s.field, s.bStart, s.bEnd))
+			sum := sealSum(sets[:i+1], arcsig.WithoutValue(s.field, s.bStart, s.bEnd))
 			if err := v.check(ctx, s, sum); err != nil {
 				errs[i] = &chainError{"seal", i + 1, err}
 			}
@@ -189,5 +190,5 @@ func (v *Verifier) check(ctx context.Context, s *signature, sum []byte) error {
 	if err != nil {
 		return err
 	}
-	return key.Verify(s.algorithm, sum, s.sig)
+	return arcsig.Verify(key, s.algorithm, sum, s.sig)
 }

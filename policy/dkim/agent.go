@@ -2,7 +2,11 @@ package dkim
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
+
+	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
@@ -21,7 +25,7 @@ func ResultOf(s *smtpserver.Session) *Verdict {
 // is before agents that change the message.
 func (v *Verifier) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "dkim", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		verdict, err := v.verify(ctx, transaction.Fields(m), transaction.Body(m))
+		verdict, err := v.verify(ctx, transaction.Fields(m), bodyOf(m))
 		if err != nil {
 			return err // the content cannot be read
 		}
@@ -46,10 +50,21 @@ func (s *Signer) Agent() smtpserver.Agent {
 		if a, err := addr.Domain(domain); err == nil {
 			domain = a
 		}
-		signed, err := s.sign(ctx, strings.ToLower(domain), dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
+		signed, err := s.sign(ctx, strings.ToLower(domain), dkimsig.NewHeader(transaction.Fields(m)), bodyOf(m))
+		var tooMuch limitError
+		if errors.As(err, &tooMuch) { // it will not be better next time
+			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The message cannot be signed: " + string(tooMuch)}
+		}
 		if err != nil || signed == "" {
 			return err
 		}
 		return m.Header.Prepend(signed)
 	}}
+}
+
+func bodyOf(m *smtpserver.Message) io.Reader {
+	if m.Body == nil {
+		return strings.NewReader("")
+	}
+	return io.NewSectionReader(m.Body, 0, m.Body.Size())
 }

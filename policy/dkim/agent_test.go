@@ -1,11 +1,14 @@
 package dkim
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -49,6 +52,56 @@ func TestAgents(t *testing.T) {
 			t.Errorf("%s, %s: %+v, want %d that %s", c.helo, c.from, found, c.signatures, c.want)
 		}
 		in.Inbox.Next(t)
+	}
+}
+
+// A message that cannot be signed within the limits is refused for good, before
+// it is taken over.
+func TestAgentRefusesWhatCannotBeSigned(t *testing.T) {
+	signer := &Signer{Keys: Keys(Key{Domain: "example.org", Selector: "s1", Private: edKey()}), When: func(*smtpserver.Session, *smtpserver.Message) bool { return true }}
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{signer.Agent()}})
+	srv.Talk(t, "192.0.2.1", "S: 220\nC: EHLO user.example\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\n"+
+		"C: From: a@example.org\n"+strings.Repeat("C: Reply-To: a@example.org\n", 200)+"C: \nC: .\nS: 554 5.6.0 The message cannot be signed: there are 20\nC: QUIT\nS: 221\n")
+}
+
+// pieces is a body that says how much of it was read at once.
+type pieces struct {
+	*strings.Reader
+	most int
+}
+
+func (p *pieces) ReadAt(b []byte, off int64) (int, error) {
+	p.most = max(p.most, len(b))
+	return p.Reader.ReadAt(b, off)
+}
+
+func (p *pieces) WriteTo(io.Writer) (int64, error) { panic("all at once") }
+
+// A body that is on disk is read piece by piece, never whole.
+func TestBodyIsRead(t *testing.T) {
+	keys := []Key{{Domain: "example.org", Selector: "rsa", Private: rsaKey()}, {Domain: "example.org", Selector: "ed", Private: edKey()}}
+	v, _ := newVerifier(t, zoneOf(t, nil, keys...))
+	text := strings.Repeat("Twenty letters or so\r\n", 100_000)
+	body := &pieces{Reader: strings.NewReader(text)}
+	m := &smtpserver.Message{Body: body}
+	from := [][]byte{[]byte("From: a@example.org\r\n")}
+	signed, err := (&Signer{Keys: Keys(keys...)}).sign(t.Context(), "example.org", dkimsig.NewHeader(from), bodyOf(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields, err := dkimsig.ReadFields(bufio.NewReader(strings.NewReader(signed + "\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict, err := v.verify(t.Context(), append(fields, from...), bodyOf(m))
+	if err != nil || len(verdict.Signatures) != 2 || verdict.Signatures[0].Result != Pass || verdict.Signatures[1].Result != Pass {
+		t.Errorf("%+v, %v", verdict, err)
+	}
+	if body.most > maxBlank {
+		t.Errorf("%d octets at once", body.most)
+	}
+	if _, err := io.ReadAll(bodyOf(&smtpserver.Message{})); err != nil {
+		t.Errorf("no body: %v", err)
 	}
 }
 

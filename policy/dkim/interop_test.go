@@ -29,6 +29,9 @@ var awkward = map[string]string{
 	"repeated":       header("Subject: x", "Received: a", "Received: b", "To: second@example.com", "Reply-To: r@example.org") + "\r\nbody\r\n",
 	"8-bit":          header("Subject: caf\xc3\xa9", "Content-Transfer-Encoding: 8bit") + "\r\n\xc3\xa9\xff\xfe caf\xe9\r\n",
 	"long lines":     header("Subject: "+strings.Repeat("long ", 180)) + "\r\n" + strings.Repeat("word ", 190) + "\r\n",
+	"long field":     header("Subject: x", "References: <1@example.org>"+strings.Repeat("\r\n <0123456789.0123456789@example.org>", 800)) + "\r\nbody\r\n",
+	"8-bit folded":   header("Subject: caf\xe9\r\n\t\xff \xc3\xa9 ", "Cc: \xe9 <c@example.com>,\r\n \t<d@example.com>") + "\r\nbody\r\n",
+	"many lines":     header("Subject: x") + "\r\n" + strings.Repeat("\r\n", 20_000) + "late\r\n" + strings.Repeat(" \t\r\n", 5_000) + "later" + strings.Repeat("\r\n", 20_000),
 	"dots":           header("Subject: x") + "\r\n.\r\n..\r\nend.\r\n",
 	"big":            header("Subject: x") + "\r\n" + strings.Repeat("A line of text, 40 octets long or so.  \r\n\r\n", 20_000),
 }

@@ -13,7 +13,7 @@ const (
 	None      Result = "none"      // no signature
 	Pass      Result = "pass"      // the domain signed the message as it is
 	Fail      Result = "fail"      // header or body is not what was signed
-	Policy    Result = "policy"    // a good signature that proves too little: l=, or expired
+	Policy    Result = "policy"    // a signature that we do not take: with l=, expired, or beyond our limits
 	Neutral   Result = "neutral"   // a signature that cannot be understood
 	TempError Result = "temperror" // DNS gave no answer
 	PermError Result = "permerror" // the key is missing, revoked or too weak, or From is not signed

@@ -3,13 +3,14 @@ package dkim
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
+
+	msgauth "github.com/emersion/go-msgauth/dkim"
 
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -57,13 +58,10 @@ func (s *Signer) Sign(ctx context.Context, domain string, r io.Reader) (string, 
 	if err != nil {
 		return "", fmt.Errorf("dkim: %w", err)
 	}
-	return s.sign(ctx, domain, dkimsig.NewHeader(fields), func(w io.Writer) error {
-		_, err := io.Copy(w, br)
-		return err
-	})
+	return s.sign(ctx, domain, dkimsig.NewHeader(fields), br)
 }
 
-func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header, body func(io.Writer) error) (string, error) {
+func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header, body io.Reader) (string, error) {
 	now := time.Now()
 	var keys []Key
 	if s.Keys != nil {
@@ -79,37 +77,74 @@ func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header
 	if header.Count("from") == 0 {
 		return "", errors.New("dkim: the message has no From field to sign")
 	}
-	form := s.form()
-	hash := dkimsig.NewBodyHash(form, -1)
-	if err := body(hash); err != nil {
+	names, err := s.names(header)
+	if err != nil {
 		return "", fmt.Errorf("dkim: %w", err)
 	}
-	bodyHash, _ := hash.Sum()
-	names := s.names(header)
-	var signed strings.Builder
-	for i := range keys {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		field, err := s.signature(&keys[i], header, names, bodyHash, now)
-		if err != nil {
-			return "", err
-		}
-		signed.WriteString(field)
+	fields, err := section(nil, header.Select(names, nil), !s.Simple)
+	if err != nil {
+		return "", fmt.Errorf("dkim: %w", err)
 	}
-	return signed.String(), nil
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	return s.signatures(keys, names, now, &message{fields, newBody(body)})
 }
 
-// form is the canonical form of header and body (RFC 6376, 3.4).
-func (s *Signer) form() dkimsig.Canon {
-	if s.Simple {
-		return dkimsig.Simple
+// signatures has go-msgauth sign a message with each of the keys.
+func (s *Signer) signatures(keys []Key, names []string, now time.Time, m *message) (signed string, err error) {
+	signers := make([]*msgauth.Signer, 0, len(keys))
+	all := make([]io.Writer, 0, len(keys))
+	for i := range keys {
+		var signer *msgauth.Signer
+		if signer, err = s.signer(&keys[i], names, now); err != nil {
+			break
+		}
+		signers, all = append(signers, signer), append(all, signer)
 	}
-	return dkimsig.Relaxed
+	if err == nil {
+		if _, err = m.WriteTo(io.MultiWriter(all...)); err != nil {
+			err = fmt.Errorf("dkim: %w", err)
+		}
+	}
+	for i, signer := range signers { // all of them, whatever happened: each is a goroutine
+		if e := signer.Close(); e != nil && err == nil {
+			err = fmt.Errorf("dkim: key %s: %w", keys[i].Name(), e)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, signer := range signers {
+		signed += signer.Signature()
+	}
+	return signed, nil
 }
+
+func (s *Signer) signer(k *Key, names []string, now time.Time) (*msgauth.Signer, error) {
+	if err := k.Validate(); err != nil {
+		return nil, err
+	}
+	form := msgauth.Canonicalization(msgauth.CanonicalizationRelaxed)
+	if s.Simple {
+		form = msgauth.CanonicalizationSimple
+	}
+	options := &msgauth.SignOptions{
+		Domain: k.Domain, Selector: k.Selector, Signer: k.Private, Hash: crypto.SHA256, HeaderKeys: names,
+		HeaderCanonicalization: form, BodyCanonicalization: form,
+	}
+	if s.Lifetime > 0 {
+		options.Expiration = now.Add(s.Lifetime)
+	}
+	return msgauth.NewSigner(options)
+}
+
+// maxH is the longest h= tag that fits on a line (RFC 5322, 2.1.1: 998 octets):
+// go-msgauth does not fold it.
+const maxH = 990
 
 // names is the h= tag.
-func (s *Signer) names(header *dkimsig.Header) []string {
+func (s *Signer) names(header *dkimsig.Header) ([]string, error) {
 	fields, oversign := s.Fields, s.Oversign
 	if fields == nil {
 		fields = defaultFields
@@ -118,6 +153,7 @@ func (s *Signer) names(header *dkimsig.Header) []string {
 		oversign = defaultOversign
 	}
 	var names []string
+	length := 0
 	done := make(map[string]bool, len(fields))
 	add := func(name string) {
 		name = strings.ToLower(name)
@@ -132,12 +168,19 @@ func (s *Signer) names(header *dkimsig.Header) []string {
 		for range n {
 			names = append(names, name)
 		}
+		length += n * (len(name) + 1)
 	}
 	add("From")
 	for _, name := range fields {
+		if err := checkName(name); err != nil {
+			return nil, err
+		}
 		add(name)
 	}
-	return names
+	if length > maxH {
+		return nil, limitError(fmt.Sprintf("there are %d header fields to sign, whose names do not fit on a line", len(names)))
+	}
+	return names, nil
 }
 
 func containsFold(names []string, name string) bool {
@@ -147,32 +190,4 @@ func containsFold(names []string, name string) bool {
 		}
 	}
 	return false
-}
-
-// signature makes one field.
-func (s *Signer) signature(k *Key, header *dkimsig.Header, names []string, bodyHash []byte, now time.Time) (string, error) {
-	if err := k.Validate(); err != nil {
-		return "", err
-	}
-	algorithm, _ := dkimsig.SigningAlgorithm(k.Private) // Validate asked already
-	form := s.form()
-	w := dkimsig.NewFieldWriter("DKIM-Signature")
-	w.Tag("v", "1")
-	w.Tag("a", algorithm)
-	w.Tag("c", form.String()+"/"+form.String())
-	w.Tag("d", k.Domain)
-	w.Tag("s", k.Selector)
-	w.Tag("t", strconv.FormatInt(now.Unix(), 10))
-	if s.Lifetime > 0 {
-		w.Tag("x", strconv.FormatInt(now.Add(s.Lifetime).Unix(), 10))
-	}
-	w.List("h", names)
-	w.Tag("bh", base64.StdEncoding.EncodeToString(bodyHash))
-	hash := dkimsig.NewHeaderHash(form)
-	hash.AddNames(header, names)
-	signature, err := dkimsig.Sign(k.Private, hash.Sum(w.Unsigned()))
-	if err != nil {
-		return "", fmt.Errorf("dkim: key %s: %w", k.Name(), err)
-	}
-	return w.Signed(base64.StdEncoding.EncodeToString(signature)), nil
 }

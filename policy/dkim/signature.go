@@ -15,14 +15,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
 )
 
-// A candidate is a signature that is being verified.
+// A candidate is a signature that is being verified. What is read of it here
+// decides whether go-msgauth is asked, and gives a Signature its values.
 type candidate struct {
 	Signature
-	field        []byte // raw
-	bStart, bEnd int    // where the b= value stands in it
-	sig, hash    []byte
-	header, body dkimsig.Canon
-	length       int64 // l=; -1 for all
+	field   []byte // raw
+	relaxed bool   // the form of the header
+	key     *dkimsig.PublicKey
 }
 
 // conclude notes a result, once.
@@ -34,8 +33,9 @@ func (c *candidate) conclude(r Result, err error) {
 
 // parse reads a DKIM-Signature field. What is wrong with it is its conclusion.
 func parse(field []byte, now time.Time) *candidate {
-	c := &candidate{field: field, length: -1}
-	tags, err := taglist.Parse(dkimsig.FieldBody(field))
+	c := &candidate{field: field}
+	text := dkimsig.FieldBody(field)
+	tags, err := taglist.Parse(text)
 	if err != nil {
 		c.conclude(Neutral, err)
 		return c
@@ -44,7 +44,11 @@ func parse(field []byte, now time.Time) *candidate {
 	c.Selector = taglist.Compact(tags.Value("s"))
 	c.Algorithm = taglist.Compact(tags.Value("a"))
 	c.Value = taglist.Compact(tags.Value("b"))
-	if err := c.read(tags); err != nil {
+	if err := c.read(tags, text); err != nil {
+		var tooMuch limitError
+		if errors.As(err, &tooMuch) {
+			c.conclude(Policy, err)
+		}
 		c.conclude(Neutral, err)
 		return c
 	}
@@ -54,14 +58,18 @@ func parse(field []byte, now time.Time) *candidate {
 	if err := dkimsig.CheckAlgorithm(c.Algorithm); err != nil {
 		c.conclude(PermError, err)
 	}
+	if _, found := tags.Get("l"); found { // RFC 6376, 8.2
+		c.conclude(Policy, errors.New("l= lets anybody add to the message"))
+	}
 	if !c.Expires.IsZero() && now.After(c.Expires) {
 		c.conclude(Policy, errors.New("expired on "+c.Expires.UTC().Format(time.RFC3339)))
 	}
 	return c
 }
 
-// read takes the tags in; an error is one of syntax (RFC 6376, 3.5, 6.1.1).
-func (c *candidate) read(tags taglist.List) (err error) {
+// read takes the tags of text in; an error is one of syntax (RFC 6376, 3.5,
+// 6.1.1).
+func (c *candidate) read(tags taglist.List, text string) (err error) {
 	for _, name := range []string{"v", "a", "b", "bh", "d", "h", "s"} {
 		if tags.Value(name) == "" {
 			return fmt.Errorf("tag %s= is missing", name)
@@ -76,27 +84,23 @@ func (c *candidate) read(tags taglist.List) (err error) {
 	if !isSelector(c.Selector) || !lookup.Valid(c.Selector+"._domainkey."+c.Domain) {
 		return fmt.Errorf("s=%s is no selector", c.Selector)
 	}
-	for _, t := range tags {
-		if t.Name == "b" {
-			c.bStart, c.bEnd = t.Start, t.End
+	for _, name := range []string{"b", "bh"} {
+		if _, err := base64.StdEncoding.DecodeString(taglist.Compact(tags.Value(name))); err != nil {
+			return fmt.Errorf("%s= is not base64", name)
 		}
 	}
-	if c.sig, err = base64.StdEncoding.DecodeString(c.Value); err != nil {
-		return errors.New("b= is not base64")
-	}
-	if c.hash, err = base64.StdEncoding.DecodeString(taglist.Compact(tags.Value("bh"))); err != nil {
-		return errors.New("bh= is not base64")
-	}
-	c.Fields = taglist.Split(tags.Value("h"), ":")
-	if c.header, c.body, err = dkimsig.ParseCanon(taglist.Compact(tags.Value("c"))); err != nil {
+	if err := checkOnlyB(tags, text); err != nil {
 		return err
 	}
-	if l, found := tags.Get("l"); found {
-		n, err := strconv.ParseUint(l, 10, 62)
-		if err != nil {
-			return fmt.Errorf("l=%s is no length", l)
-		}
-		c.length = int64(n)
+	if c.Fields, err = readNames(tags.Value("h")); err != nil {
+		return err
+	}
+	switch taglist.Compact(tags.Value("c")) {
+	case "", "simple", "simple/simple", "simple/relaxed":
+	case "relaxed", "relaxed/simple", "relaxed/relaxed":
+		c.relaxed = true
+	default:
+		return fmt.Errorf("unknown canonicalization %q", tags.Value("c"))
 	}
 	if q, found := tags.Get("q"); found && !slices.Contains(taglist.Split(q, ":"), "dns/txt") {
 		return fmt.Errorf("q=%s is no way that is known to find a key", q)
@@ -133,6 +137,49 @@ func (c *candidate) readIdentity(tags taglist.List) error {
 	c.Identity = i
 	if !isBelow(addr.DomainOf(i), addr.DomainOf("@"+c.Domain)) {
 		return fmt.Errorf("i=%s is not of d=%s", i, c.Domain)
+	}
+	// go-msgauth compares letters, not domains, and would call it a mismatch.
+	if i = taglist.Compact(i); !strings.HasSuffix(i, "@"+c.Domain) && !strings.HasSuffix(i, "."+c.Domain) {
+		return fmt.Errorf("i=%s and d=%s do not write the domain alike", i, c.Domain)
+	}
+	return nil
+}
+
+// readNames reads h=.
+func readNames(h string) ([]string, error) {
+	if n := strings.Count(h, ":") + 1; n > maxNames {
+		return nil, limitError(fmt.Sprintf("h= has %d names, more than %d", n, maxNames))
+	}
+	names := taglist.Split(h, ":")
+	for _, name := range names {
+		if err := checkName(name); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// checkOnlyB says whether "b=" stands anywhere but at the tag of that name.
+// What is signed has an empty b= tag (RFC 6376, 3.7), but go-msgauth empties
+// everything that follows "b=": a signature with, say, i=bob=x@example.org
+// would fail.
+func checkOnlyB(tags taglist.List, text string) error {
+	for _, t := range tags {
+		if t.Name == "b" {
+			continue
+		}
+		value := text[t.Start:t.End]
+		for i := range len(value) {
+			if value[i] != '=' || i+1 == len(value) {
+				continue
+			}
+			if strings.HasSuffix(strings.TrimRight(value[:i], " \t\r\n\f"), "b") {
+				return fmt.Errorf("%s= has \"b=\" in its value", t.Name)
+			}
+		}
+		if strings.HasSuffix(t.Name, "b") && value != "" {
+			return fmt.Errorf("tag %s= ends in b", t.Name)
+		}
 	}
 	return nil
 }

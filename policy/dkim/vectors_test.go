@@ -111,11 +111,11 @@ func TestVectorsTamperedWith(t *testing.T) {
 		{"second From below", "To: Suzie", "From: m@evil.example\nTo: Suzie", Fail},
 		{"second From above", "Received: from", "From: m@evil.example\nReceived: from", Pass}, // not oversigned: DMARC sees to it
 		{"other field", "From: Joe", "X-New: 1\nFrom: Joe", Pass},
-		{"domain", "d=example.com", "d=example.org", Neutral}, // i= is not below it
-		{"algorithm", "a=rsa-sha256", "a=ed25519-sha256", Fail},
+		{"domain", "d=example.com", "d=example.org", Neutral},        // i= is not below it
+		{"algorithm", "a=rsa-sha256", "a=ed25519-sha256", PermError}, // RFC 6376, 6.1.2: not the kind of the key
 		{"sha1", "a=rsa-sha256", "a=rsa-sha1", PermError},
 		{"selector", "s=brisbane", "s=sydney", PermError},
-		{"case of d=", "d=example.com", "d=EXAMPLE.com", Fail}, // the field itself is signed
+		{"case of d=", "d=example.com", "d=EXAMPLE.com", Neutral}, // i= is not written so
 		{"b= refolded", "4bmp/", "4\n bmp/", Pass},
 		{"b= damaged", "4bmp/", "5bmp/", Fail},
 		{"b= no base64", "4bmp/", "4bm*/", Neutral},
@@ -130,8 +130,13 @@ func TestVectorsTamperedWith(t *testing.T) {
 		{"x before t", "v=1;", "v=1; t=1000; x=100;", Neutral},
 		{"bad time", "v=1;", "v=1; t=-1;", Neutral},
 		{"identity elsewhere", "i=joe@football.example.com", "i=joe@notexample.com", Neutral},
-		{"length beyond the body", "v=1;", "v=1; l=5000;", PermError},
-		{"bad length", "v=1;", "v=1; l=x;", Neutral},
+		{"length of the body", "v=1;", "v=1; l=10;", Policy},
+		{"length beyond the body", "v=1;", "v=1; l=5000;", Policy},
+		{"bad length", "v=1;", "v=1; l=x;", Policy},
+		{"form of the body is missing", "c=simple/simple", "c=simple/", Neutral},
+		{"no field name", "From : To", "From : T o", Neutral},
+		{"b= in another tag", "i=joe@", "i=bob=joe@", Neutral},
+		{"another tag that ends in b", "v=1;", "v=1; xb=1;", Neutral},
 		{"selector no name", "s=brisbane", "s=bris..bane", Neutral},
 	} {
 		message := strings.Replace(rfc6376Message, c.old, c.new, 1)

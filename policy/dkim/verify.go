@@ -2,13 +2,16 @@ package dkim
 
 import (
 	"bufio"
+	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
+
+	msgauth "github.com/emersion/go-msgauth/dkim"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
@@ -47,16 +50,13 @@ func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
-	return v.verify(ctx, fields, func(w io.Writer) error {
-		_, err := io.Copy(w, br)
-		return err
-	})
+	return v.verify(ctx, fields, br)
 }
 
-// verify does the work: read the signatures, hash the body once for all of
-// them, fetch the keys of those whose body hash fits, at the same time, and
-// check them. body writes the whole body.
-func (v *Verifier) verify(ctx context.Context, fields [][]byte, body func(io.Writer) error) (*Verdict, error) {
+// verify does the work: read the signatures, fetch the keys of those that are
+// in order, at the same time, and have go-msgauth check them, the body read
+// once for all.
+func (v *Verifier) verify(ctx context.Context, fields [][]byte, body io.Reader) (*Verdict, error) {
 	verdict := new(Verdict)
 	var signatures [][]byte
 	for _, field := range fields {
@@ -79,95 +79,43 @@ func (v *Verifier) verify(ctx context.Context, fields [][]byte, body func(io.Wri
 	for i, field := range signatures {
 		candidates[i] = parse(field, now)
 	}
-	if err := checkBodies(candidates, body); err != nil {
+	v.findKeys(ctx, open(candidates))
+	if err := check(open(candidates), dkimsig.NewHeader(fields), newBody(body)); err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
-	v.checkSignatures(ctx, dkimsig.NewHeader(fields), candidates)
 	for _, c := range candidates {
 		verdict.Signatures = append(verdict.Signatures, c.Signature)
 	}
 	return verdict, nil
 }
 
-// checkBodies compares the body hashes of those that have no result yet.
-func checkBodies(candidates []*candidate, body func(io.Writer) error) error {
-	type form struct {
-		canon  dkimsig.Canon
-		length int64
-	}
-	type sum struct {
-		hash   []byte
-		length int64
-	}
-	hashes := make(map[form]*dkimsig.BodyHash)
-	var all []io.Writer
-	for _, c := range candidates {
-		f := form{c.body, c.length}
-		if c.Result == "" && hashes[f] == nil {
-			hashes[f] = dkimsig.NewBodyHash(f.canon, f.length)
-			all = append(all, hashes[f])
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	w := all[0]
-	if len(all) > 1 {
-		w = io.MultiWriter(all...)
-	}
-	if err := body(w); err != nil {
-		return err
-	}
-	sums := make(map[form]sum, len(hashes))
-	for f, h := range hashes {
-		hash, length := h.Sum()
-		sums[f] = sum{hash, length}
-	}
-	for _, c := range candidates {
-		if c.Result != "" {
-			continue
-		}
-		s := sums[form{c.body, c.length}]
-		switch {
-		case c.length > s.length:
-			c.conclude(PermError, fmt.Errorf("l=%d, but the body has %d octets", c.length, s.length))
-		case subtle.ConstantTimeCompare(s.hash, c.hash) != 1:
-			c.conclude(Fail, errors.New("the body is not the one that was signed"))
-		case c.length >= 0 && c.length < s.length:
-			c.conclude(Policy, fmt.Errorf("only the first %d of the body's %d octets are signed", c.length, s.length))
-		}
-	}
-	return nil
+// open are the candidates that have no result yet.
+func open(candidates []*candidate) []*candidate {
+	return slices.DeleteFunc(slices.Clone(candidates), func(c *candidate) bool { return c.Result != "" })
 }
 
-// checkSignatures fetches the keys and checks the signatures, each in a
-// goroutine of its own, since they wait for DNS. A goroutine writes only to
-// its candidate; there are at most MaxSignatures.
-func (v *Verifier) checkSignatures(ctx context.Context, header *dkimsig.Header, candidates []*candidate) {
+// findKeys fetches the keys, each in a goroutine of its own, since they wait
+// for DNS. A goroutine writes only to its candidate; there are at most
+// MaxSignatures.
+func (v *Verifier) findKeys(ctx context.Context, candidates []*candidate) {
 	timeout := v.Timeout
 	if timeout <= 0 {
 		timeout = 20 * time.Second
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var open []*candidate
-	for _, c := range candidates {
-		if c.Result == "" {
-			open = append(open, c)
-		}
-	}
 	var wg sync.WaitGroup
-	for i, c := range open {
-		if i == len(open)-1 { // the last one here: most messages have one
-			v.check(ctx, header, c)
+	for i, c := range candidates {
+		if i == len(candidates)-1 { // the last one here: most messages have one
+			v.findKey(ctx, c)
 			break
 		}
-		wg.Go(func() { v.check(ctx, header, c) })
+		wg.Go(func() { v.findKey(ctx, c) })
 	}
 	wg.Wait()
 }
 
-func (v *Verifier) check(ctx context.Context, header *dkimsig.Header, c *candidate) {
+func (v *Verifier) findKey(ctx context.Context, c *candidate) {
 	domain, err := addr.Domain(c.Domain) // RFC 8616: U-labels are looked up as A-labels
 	if err != nil {
 		c.conclude(Neutral, err)
@@ -182,17 +130,69 @@ func (v *Verifier) check(ctx context.Context, header *dkimsig.Header, c *candida
 		c.conclude(r, err)
 		return
 	}
-	c.Testing = key.Testing
+	c.key, c.Testing = key, key.Testing
 	if key.Strict && !c.strict() {
 		c.conclude(PermError, fmt.Errorf("the key does not let i=%s sign", c.Identity))
-		return
 	}
-	hash := dkimsig.NewHeaderHash(c.header)
-	hash.AddNames(header, c.Fields)
-	sum := hash.Sum(dkimsig.WithoutValue(c.field, c.bStart, c.bEnd))
-	if err := key.Verify(c.Algorithm, sum, c.sig); err != nil {
-		c.conclude(Fail, err)
-		return
+}
+
+// check has go-msgauth check the candidates. Where there are several each gets
+// the body through a pipe, in a goroutine that writes only to its candidate
+// and its error. The error is one of reading the body.
+func check(candidates []*candidate, header *dkimsig.Header, b *body) error {
+	if len(candidates) == 0 {
+		return nil
 	}
-	c.Result = Pass
+	if len(candidates) == 1 {
+		return candidates[0].check(header, b)
+	}
+	errs := make([]error, len(candidates))
+	pipes := make([]*io.PipeWriter, len(candidates))
+	all := make([]io.Writer, len(candidates))
+	var wg sync.WaitGroup
+	for i, c := range candidates {
+		r, w := io.Pipe()
+		pipes[i], all[i] = w, w
+		wg.Go(func() {
+			errs[i] = c.check(header, r)
+			io.Copy(io.Discard, r) // or the others would wait for ever
+		})
+	}
+	_, err := b.WriteTo(io.MultiWriter(all...))
+	for _, p := range pipes {
+		p.CloseWithError(err)
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
+}
+
+// check has go-msgauth check one signature: the only one in the header that it
+// is shown, with the key that was found. The error is one of reading the body.
+func (c *candidate) check(header *dkimsig.Header, body io.Reader) error {
+	fields, err := section(c.field, header.Select(c.Fields, c.field), c.relaxed)
+	if err != nil {
+		c.conclude(Policy, err)
+		return nil
+	}
+	checked, err := msgauth.VerifyWithOptions(&message{fields, body}, &msgauth.VerifyOptions{
+		LookupTXT:        func(string) ([]string, error) { return []string{c.key.Record}, nil },
+		MaxVerifications: 1, // the first, c.field; others may be among the fields that it signs
+	})
+	var tooMuch limitError
+	switch {
+	case errors.As(err, &tooMuch):
+		c.conclude(Policy, err)
+		return nil
+	case err != nil && err != msgauth.ErrTooManySignatures:
+		return err
+	}
+	switch c.Err = checked[0].Err; {
+	case c.Err == nil:
+		c.Result = Pass
+	case msgauth.IsPermFail(c.Err):
+		c.Result = PermError
+	default:
+		c.Result = Fail
+	}
+	return nil
 }

@@ -7,14 +7,17 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	msgauth "github.com/emersion/go-msgauth/dkim"
 	"github.com/miekg/dns"
 
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
@@ -108,14 +111,14 @@ func TestKeyRecords(t *testing.T) {
 		{"no base64", func(string) string { return "v=DKIM1; p=***" }, PermError, "not base64"},
 		{"no RSA", func(string) string { return "v=DKIM1; p=aGVsbG8=" }, PermError, "no RSA key"},
 		{"other kind", func(s string) string { return strings.Replace(s, "k=rsa", "k=dsa", 1) }, PermError, "unknown kind"},
-		{"Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }, Fail, "with a key for ed25519-sha256"},
+		{"Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }, PermError, "inappropriate key algorithm"},
 		{"short Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qY" }, PermError, "3 octets"},
 		{"tag twice", func(s string) string { return s + "; k=rsa" }, PermError, "twice"},
 		{"another key", func(string) string {
 			k, _ := rsa.GenerateKey(rand.Reader, 2048)
 			s, _ := (&Key{Domain: "x.y", Selector: "z", Private: k}).Record()
 			return s
-		}, Fail, "does not fit"},
+		}, Fail, "signature did not verify"},
 		{"huge", func(s string) string { return s + "; n=" + strings.Repeat("x", 9000) }, PermError, "longer than 8 KiB"},
 		// 512 bits (made for this test): too short by RFC 8301.
 		{"weak", func(string) string {
@@ -139,20 +142,8 @@ func TestKeyRecords(t *testing.T) {
 	}
 }
 
-// handmade signs with tags of the test's choice, as other signers may.
-func handmade(t *testing.T, key Key, tags, message string) string {
-	t.Helper()
-	s := &Signer{Keys: Keys(key)}
-	signed := sign(t, s, message)
-	field, _, _ := strings.Cut(signed, "From: Alice")
-	bh := field[strings.Index(field, "bh="):]
-	bh = bh[:strings.IndexByte(bh, ';')]
-	text := "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s1; " + tags + "; " + bh + "; b="
-	c := parse([]byte(text+"AA==\r\n"), time.Now())
-	return text + c.resign(t, key, message) + "\r\n" + message
-}
-
-// The key's t=s forbids an i= below the domain; d= and i= have no case.
+// The key's t=s forbids an i= below the domain; d= and i= have no case, but
+// have to be written alike.
 func TestIdentity(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
 	for _, c := range []struct {
@@ -160,8 +151,10 @@ func TestIdentity(t *testing.T) {
 		want        Result
 	}{
 		{"c=relaxed/relaxed; h=from; i=alice@example.org", "; t=s", Pass},
-		{"c=relaxed/relaxed; h=from; i=alice@EXAMPLE.ORG", "; t=s", Pass},
-		{"c=relaxed/relaxed; h=from; i=@sub.Example.org", "", Pass},
+		{"c=relaxed/relaxed; h=from; i=@sub.example.org", "", Pass},
+		{"d=Example.Org; c=relaxed/relaxed; h=from; i=alice@Example.Org", "; t=s", Pass},
+		{"c=relaxed/relaxed; h=from; i=alice@EXAMPLE.ORG", "", Neutral}, // to go-msgauth another domain than d=
+		{"c=relaxed/relaxed; h=from; i=@sub.Example.org", "", Neutral},
 		{"c=relaxed/relaxed; h=from; i=@sub.example.org", "; t=y:s", PermError},
 		{"c=relaxed/relaxed; h=from; i=@xexample.org", "", Neutral},
 		{"c=relaxed/relaxed; h=from; i=nobody", "", Neutral},
@@ -178,20 +171,73 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// l= that covers the whole body is as good as none; where more follows, what
-// follows could be anybody's.
+// Whoever can add to a message behind the part that is signed can say anything:
+// l= is not taken, wherever it ends, and no key is asked for.
 func TestBodyLength(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
-	v, _ := newVerifier(t, zoneOf(t, nil, key))
+	v, dns := newVerifier(t, zoneOf(t, nil, key))
 	_, body, _ := strings.Cut(plainMessage, "\r\n\r\n")
 	signed := handmade(t, key, fmt.Sprintf("c=relaxed/simple; h=from; l=%d", len(body)), plainMessage)
-	for added, want := range map[string]Result{"": Pass, "\r\n\r\n": Pass, "Buy this!\r\n": Policy, " ": Policy} {
+	for _, added := range []string{"", "\r\n\r\n", "Buy this!\r\n", " "} {
 		verdict, err := v.Verify(t.Context(), strings.NewReader(signed+added))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := verdict.Signatures[0]; s.Result != want {
-			t.Errorf("with %q: %s (%v), want %s", added, s.Result, s.Err, want)
+		if s := verdict.Signatures[0]; s.Result != Policy || !strings.Contains(s.Err.Error(), "l=") {
+			t.Errorf("with %q: %s (%v), want %s", added, s.Result, s.Err, Policy)
+		}
+	}
+	if n := dns.Count(key.Name(), "TXT"); n > 0 {
+		t.Errorf("%d DNS queries", n)
+	}
+}
+
+// A signature may sign others, above and below, and does not sign itself (RFC
+// 6376, 3.5, h=).
+func TestSignaturesThatAreSigned(t *testing.T) {
+	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
+	v, _ := newVerifier(t, zoneOf(t, nil, key))
+	for names, want := range map[string]Result{
+		"dkim-signature":                Pass,
+		"DKIM-Signature:dkim-signature": Fail, // as doc.go says: go-msgauth takes it for one of the others
+	} {
+		inner := handmade(t, key, "c=relaxed; h=from", plainMessage)
+		outer := handmade(t, key, "c=relaxed; h=from:"+names, inner)
+		first, second := strings.TrimSuffix(outer, inner), strings.TrimSuffix(inner, plainMessage)
+		for _, signed := range []string{first + second, second + first} {
+			verdict, err := v.Verify(t.Context(), strings.NewReader(signed+plainMessage))
+			if err != nil || len(verdict.Signatures) != 2 {
+				t.Fatalf("%+v, %v", verdict, err)
+			}
+			for _, s := range verdict.Signatures {
+				if expected := map[bool]Result{true: want, false: Pass}[len(s.Fields) > 1]; s.Result != expected {
+					t.Errorf("h=%s: %s (%v), want %s", strings.Join(s.Fields, ":"), s.Result, s.Err, expected)
+				}
+			}
+		}
+		changed := strings.Replace(first+second, "h=from;", "h=from ;", 1) + plainMessage
+		if verdict, err := v.Verify(t.Context(), strings.NewReader(changed)); err != nil || verdict.Result() != Fail {
+			t.Errorf("with the inner one changed: %+v, %v", verdict, err)
+		}
+	}
+}
+
+// A message may end within its header, even within the signature.
+func TestNoBody(t *testing.T) {
+	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
+	v, _ := newVerifier(t, zoneOf(t, nil, key))
+	for _, form := range []string{"simple/simple", "relaxed/relaxed"} {
+		const from = "From: a@example.org\r\n"
+		signed := handmade(t, key, "c="+form+"; h=from", from+"\r\n")
+		signature := strings.TrimSuffix(signed, from+"\r\n")
+		for message, want := range map[string]Result{
+			signed: Pass, signature + from: Pass, signature + from[:len(from)-2]: Pass,
+			from + signature: Pass, from + signature[:len(signature)-2]: Pass, signature[:len(signature)-2]: Fail,
+		} {
+			verdict, err := v.Verify(t.Context(), strings.NewReader(message))
+			if err != nil || verdict.Result() != want {
+				t.Errorf("%q: %+v, %v", message, verdict, err)
+			}
 		}
 	}
 }
@@ -210,34 +256,6 @@ func TestManySignatures(t *testing.T) {
 	}
 	if n := dns.Count(key.Name(), "TXT"); n > 10 {
 		t.Errorf("%d DNS queries", n)
-	}
-}
-
-// Messages made to cost time: they cost no more than their size.
-func TestCostlyMessages(t *testing.T) {
-	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
-	v, _ := newVerifier(t, zoneOf(t, nil, key))
-	sig := "DKIM-Signature: v=1; a=ed25519-sha256; d=example.org; s=s1; b=AA==; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; c=relaxed/relaxed; h=from"
-	for name, message := range map[string]string{
-		"many h= names and many fields": sig + strings.Repeat(":a", 100_000) + "\r\nFrom: a@example.org\r\n" + strings.Repeat("A: b\r\n", 100_000) + "\r\n",
-		"a body of empty lines":         sig + "\r\nFrom: a@example.org\r\n\r\n" + strings.Repeat("\r\n", 4<<20),
-		"empty lines and a letter":      sig + "\r\nFrom: a@example.org\r\n\r\n" + strings.Repeat("\r\n", 4<<20) + "x",
-		"many tags":                     sig + strings.Repeat(";a=b", 50_000) + "\r\nFrom: a@example.org\r\n\r\n",
-	} {
-		began := time.Now()
-		verdict, err := v.Verify(t.Context(), strings.NewReader(message))
-		if err != nil || len(verdict.Signatures) != 1 || verdict.Result() == Pass {
-			t.Errorf("%s: %+v, %v", name, verdict, err)
-		}
-		t.Logf("%s: %v", name, time.Since(began))
-	}
-	_, err := v.Verify(t.Context(), strings.NewReader(strings.Repeat("A: b\r\n", 200_000)))
-	if err == nil || !strings.Contains(err.Error(), "longer than 1 MiB") {
-		t.Errorf("an endless header: %v", err)
-	}
-	_, err = v.Verify(t.Context(), strings.NewReader("A: "+strings.Repeat("b", 2<<20)))
-	if err == nil || !strings.Contains(err.Error(), "longer than 1 MiB") {
-		t.Errorf("an endless line: %v", err)
 	}
 }
 
@@ -281,13 +299,18 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 }
 
 // A body that cannot be read is an error, not a verdict, and leaves no
-// goroutine behind (TestMain looks).
+// goroutine behind (TestMain looks), with one signature and with several.
 func TestUnreadableBody(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
-	signed := sign(t, &Signer{Keys: Keys(key, key)}, plainMessage)
-	v, _ := newVerifier(t)
-	if verdict, err := v.Verify(t.Context(), &brokenReader{bytes.NewReader([]byte(signed[:len(signed)-5]))}); err == nil {
-		t.Errorf("verdict %+v", verdict)
+	v, _ := newVerifier(t, zoneOf(t, nil, key))
+	for _, s := range []*Signer{{Keys: Keys(key)}, {Keys: Keys(key, key)}} {
+		signed := sign(t, s, plainMessage)
+		if verdict, err := v.Verify(t.Context(), &brokenReader{bytes.NewReader([]byte(signed[:len(signed)-5]))}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("verdict %+v, %v", verdict, err)
+		}
+		if fields, err := s.Sign(t.Context(), "example.org", &brokenReader{bytes.NewReader([]byte(plainMessage))}); fields != "" || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("signed: %q, %v", fields, err)
+		}
 	}
 }
 
@@ -300,20 +323,39 @@ func (b *brokenReader) Read(p []byte) (int, error) {
 	return b.r.Read(p)
 }
 
+// Whatever passes here passes with go-msgauth alone, which sees the whole
+// message: what is kept from it does not make it milder.
 func FuzzVerify(f *testing.F) {
 	f.Add([]byte(crlf(rfc6376Message)))
 	f.Add([]byte(crlf(rfc8463Message)))
+	f.Add([]byte(strings.TrimSuffix(crlf(rfc8463Message[:strings.Index(rfc8463Message, "DKIM-Signature: v=1; a=rsa")]), "\r\n")))
 	f.Add([]byte("DKIM-Signature: v=1; a=rsa-sha256; d=a.b; s=c; h=from; bh=; b=\r\n\r\n"))
+	f.Add([]byte(crlf(strings.Replace(rfc8463Message, "To: ", "X: y\nSubject: of old\nX: z\nTo: ", 1))))
 	v := &Verifier{Resolver: oneKey{}}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		verdict, err := v.Verify(t.Context(), bytes.NewReader(message))
 		if err != nil {
+			if len(message) <= 1<<20 { // the longest header
+				t.Error(err)
+			}
 			return
 		}
+		passed := false
 		for _, s := range verdict.Signatures {
 			if (s.Err == nil) != (s.Result == Pass) || s.Result == "" {
 				t.Errorf("%s, %v", s.Result, s.Err)
 			}
+			// A signature that signs others does not sign itself (RFC 6376,
+			// 3.5, h=), which go-msgauth does not know.
+			passed = passed || s.Result == Pass && !strings.Contains(strings.ToLower(strings.Join(s.Fields, ":")), "dkim-signature")
+		}
+		if !passed {
+			return
+		}
+		theirs, err := msgauth.VerifyWithOptions(bytes.NewReader(message), &msgauth.VerifyOptions{
+			LookupTXT: func(name string) ([]string, error) { return oneKey{}.LookupTXT(t.Context(), name) }})
+		if err != nil || !slices.ContainsFunc(theirs, func(v *msgauth.Verification) bool { return v.Err == nil }) {
+			t.Errorf("go-msgauth: %v, %v", theirs, err)
 		}
 	})
 }

@@ -2,8 +2,6 @@ package dkimsig
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"hash"
 	"strings"
 )
 
@@ -31,7 +29,11 @@ func FieldName(field []byte) string {
 	if i < 0 {
 		return ""
 	}
-	return strings.ToLower(string(bytes.TrimRight(field[:i], " \t")))
+	name := bytes.TrimRight(field[:i], " \t")
+	if bytes.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
+		return string(name) // no name, and no letter of it (K, U+212A) becomes one of ASCII
+	}
+	return strings.ToLower(string(name))
 }
 
 // IsNamed says whether a field has that name (lower case), without making a
@@ -62,50 +64,24 @@ func (h *Header) Named(name string) [][]byte {
 // Count is the number of fields of that name (lower case).
 func (h *Header) Count(name string) int { return len(h.byName[name]) }
 
-// A HeaderHash is the SHA-256 over canonical fields.
-type HeaderHash struct {
-	canon Canon
-	h     hash.Hash
-	buf   []byte
-}
-
-// NewHeaderHash begins a hash.
-func NewHeaderHash(c Canon) *HeaderHash { return &HeaderHash{canon: c, h: sha256.New()} }
-
-// Add hashes one field.
-func (hh *HeaderHash) Add(field []byte) {
-	hh.buf = hh.canon.appendField(hh.buf[:0], field)
-	hh.h.Write(hh.buf)
-}
-
-// AddNames hashes the fields that names (a h= tag) choose: for a name that
-// comes several times, from the bottom of the header upwards; names without a
-// field count for nothing (RFC 6376, 5.4.2).
-func (hh *HeaderHash) AddNames(h *Header, names []string) {
+// Select are the fields that names (a h= tag) choose, in that order: for a name
+// that comes several times, from the bottom of the header upwards; names without
+// a field choose nothing (RFC 6376, 5.4.2). except is a field that is not there
+// for them; nil for none.
+func (h *Header) Select(names []string, except []byte) [][]byte {
+	fields := make([][]byte, 0, min(len(names), len(h.Fields)))
 	taken := make(map[string]int, len(names))
 	for _, name := range names {
 		name = strings.ToLower(name)
 		at := h.byName[name]
-		if n := taken[name]; n < len(at) {
+		for n := taken[name]; n < len(at); n++ {
 			taken[name] = n + 1
-			hh.Add(h.Fields[at[len(at)-1-n]])
+			f := h.Fields[at[len(at)-1-n]]
+			if except == nil || &f[0] != &except[0] {
+				fields = append(fields, f)
+				break
+			}
 		}
 	}
-}
-
-// Sum ends with the field that holds the signature, from which the b= value
-// has been taken, without its CRLF.
-func (hh *HeaderHash) Sum(signature []byte) []byte {
-	hh.buf = hh.canon.appendField(hh.buf[:0], signature)
-	hh.h.Write(bytes.TrimRight(hh.buf, "\r\n"))
-	return hh.h.Sum(nil)
-}
-
-// WithoutValue is the field with the value between start and end, as
-// positions in FieldBody, cut out.
-func WithoutValue(field []byte, start, end int) []byte {
-	colon := bytes.IndexByte(field, ':') + 1
-	cut := make([]byte, 0, len(field))
-	cut = append(cut, field[:colon+start]...)
-	return append(cut, field[colon+end:]...)
+	return fields
 }

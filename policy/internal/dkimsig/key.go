@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -31,7 +30,11 @@ type PublicKey struct {
 	Strict bool
 	// Testing (t=y).
 	Testing bool
-	key     crypto.PublicKey
+	// Key is an *rsa.PublicKey or an ed25519.PublicKey.
+	Key crypto.PublicKey
+	// Record is the record with nothing in it but the kind (k=) and the key
+	// (p=).
+	Record string
 }
 
 // ErrTemporary is wrapped by errors that come from DNS and may pass.
@@ -63,11 +66,11 @@ func LookupKey(ctx context.Context, r lookup.TXTResolver, selector, domain strin
 }
 
 // ParseKey reads a key record.
-func ParseKey(record string) (*PublicKey, error) {
-	if len(record) > maxRecord {
+func ParseKey(text string) (*PublicKey, error) {
+	if len(text) > maxRecord {
 		return nil, errors.New("the record is longer than 8 KiB")
 	}
-	tags, err := taglist.Parse(record)
+	tags, err := taglist.Parse(text)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +94,15 @@ func ParseKey(record string) (*PublicKey, error) {
 	if p == "" {
 		return nil, errors.New("the key is revoked")
 	}
-	b, err := base64.StdEncoding.DecodeString(taglist.Compact(p))
+	p = taglist.Compact(p)
+	b, err := base64.StdEncoding.DecodeString(p)
 	if err != nil {
 		return nil, errors.New("p= is not base64")
 	}
-	if k.key, err = parsePublic(tags.Value("k"), b); err != nil {
+	if k.Key, err = parsePublic(tags.Value("k"), b); err != nil {
 		return nil, err
 	}
+	k.Record = record(k.Key, p)
 	return k, nil
 }
 
@@ -134,7 +139,7 @@ func parseRSA(b []byte) (crypto.PublicKey, error) {
 }
 
 // Algorithm is the value of a= that fits the key.
-func (k *PublicKey) Algorithm() string { return algorithmOf(k.key) }
+func (k *PublicKey) Algorithm() string { return algorithmOf(k.Key) }
 
 func algorithmOf(key crypto.PublicKey) string {
 	switch key.(type) {
@@ -157,35 +162,6 @@ func CheckAlgorithm(a string) error {
 	return fmt.Errorf("unknown algorithm %q", a)
 }
 
-var errMismatch = errors.New("the signature does not fit the header")
-
-// Verify checks a signature, made by algorithm a, of a SHA-256 sum.
-func (k *PublicKey) Verify(a string, sum, signature []byte) error {
-	if want := k.Algorithm(); a != want {
-		return fmt.Errorf("a=%s with a key for %s", a, want)
-	}
-	switch key := k.key.(type) {
-	case *rsa.PublicKey:
-		if rsa.VerifyPKCS1v15(key, crypto.SHA256, sum, signature) == nil {
-			return nil
-		}
-	case ed25519.PublicKey: // RFC 8463, 3: of the sum, not of the text
-		if ed25519.Verify(key, sum, signature) {
-			return nil
-		}
-	}
-	return errMismatch
-}
-
-// Sign signs a SHA-256 sum.
-func Sign(key crypto.Signer, sum []byte) (signature []byte, err error) {
-	opts := crypto.SignerOpts(crypto.SHA256)
-	if _, ok := key.Public().(ed25519.PublicKey); ok {
-		opts = crypto.Hash(0)
-	}
-	return key.Sign(rand.Reader, sum, opts)
-}
-
 // SigningAlgorithm is the a= tag for a private key, or why it cannot sign.
 func SigningAlgorithm(key crypto.Signer) (string, error) {
 	if key == nil {
@@ -205,7 +181,6 @@ func SigningAlgorithm(key crypto.Signer) (string, error) {
 func Record(public crypto.PublicKey) (string, error) {
 	var b []byte
 	var err error
-	kind, _, _ := strings.Cut(algorithmOf(public), "-")
 	switch key := public.(type) {
 	case *rsa.PublicKey:
 		b, err = x509.MarshalPKIXPublicKey(key)
@@ -217,5 +192,10 @@ func Record(public crypto.PublicKey) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "v=DKIM1; k=" + kind + "; p=" + base64.StdEncoding.EncodeToString(b), nil
+	return record(public, base64.StdEncoding.EncodeToString(b)), nil
+}
+
+func record(public crypto.PublicKey, p string) string {
+	kind, _, _ := strings.Cut(algorithmOf(public), "-")
+	return "v=DKIM1; k=" + kind + "; p=" + p
 }

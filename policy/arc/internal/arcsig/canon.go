@@ -1,4 +1,4 @@
-package dkimsig
+package arcsig
 
 import (
 	"bytes"
@@ -15,13 +15,6 @@ const (
 	Simple Canon = iota
 	Relaxed
 )
-
-func (c Canon) String() string {
-	if c == Relaxed {
-		return "relaxed"
-	}
-	return "simple"
-}
 
 // ParseCanon reads a c= tag: "header/body", both simple by default.
 func ParseCanon(s string) (header, body Canon, err error) {
@@ -77,9 +70,8 @@ func (c Canon) appendField(dst, field []byte) []byte {
 // pieces and keeps none of it.
 type BodyHash struct {
 	canon Canon
-	limit int64 // octets that count (l=); negative: all
-	total int64 // of the canonical form
 	h     hash.Hash
+	begun bool // something has been hashed
 
 	crlfs int  // line ends that count only if something follows
 	cr    bool // a CR, perhaps of a line end
@@ -87,11 +79,8 @@ type BodyHash struct {
 	buf   []byte
 }
 
-// NewBodyHash hashes the first limit octets of the canonical form, all of
-// them where limit is negative.
-func NewBodyHash(c Canon, limit int64) *BodyHash {
-	return &BodyHash{canon: c, limit: limit, h: sha256.New()}
-}
+// NewBodyHash begins a hash.
+func NewBodyHash(c Canon) *BodyHash { return &BodyHash{canon: c, h: sha256.New()} }
 
 // Write takes the next piece of the body. It never fails.
 func (b *BodyHash) Write(p []byte) (int, error) {
@@ -181,14 +170,7 @@ func (b *BodyHash) emit(p []byte) {
 
 // put gathers small pieces: hashing word by word costs twice as much.
 func (b *BodyHash) put(p []byte) {
-	if b.limit >= 0 {
-		b.total += int64(len(p))
-		if over := b.total - b.limit; over > 0 {
-			p = p[:max(0, int64(len(p))-over)]
-		}
-	} else {
-		b.total += int64(len(p))
-	}
+	b.begun = b.begun || len(p) > 0
 	if len(b.buf)+len(p) > 4096 {
 		b.h.Write(b.buf)
 		b.buf = b.buf[:0]
@@ -203,8 +185,8 @@ func (b *BodyHash) put(p []byte) {
 	b.buf = append(b.buf, p...)
 }
 
-// Sum ends the body and returns its hash and the length of its canonical form.
-func (b *BodyHash) Sum() (sum []byte, length int64) {
+// Sum ends the body and returns its hash.
+func (b *BodyHash) Sum() []byte {
 	if b.cr {
 		b.cr = false
 		b.emit(lines[:1])
@@ -212,10 +194,10 @@ func (b *BodyHash) Sum() (sum []byte, length int64) {
 	b.crlfs, b.blank = 0, false
 	// RFC 6376, 3.4.3 and 3.4.4: an empty body is one line end in the simple
 	// form and nothing in the relaxed one.
-	if b.canon == Simple || b.total > 0 {
+	if b.canon == Simple || b.begun {
 		b.put(lines[:2])
 	}
 	b.h.Write(b.buf)
 	b.buf = b.buf[:0]
-	return b.h.Sum(nil), b.total
+	return b.h.Sum(nil)
 }

@@ -1,4 +1,4 @@
-package dkimsig
+package arcsig
 
 import "strings"
 

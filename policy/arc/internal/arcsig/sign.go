@@ -1,0 +1,41 @@
+package arcsig
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
+)
+
+var errMismatch = errors.New("the signature does not fit the header")
+
+// Verify checks a signature, made by algorithm a, of a SHA-256 sum.
+func Verify(k *dkimsig.PublicKey, a string, sum, signature []byte) error {
+	if want := k.Algorithm(); a != want {
+		return fmt.Errorf("a=%s with a key for %s", a, want)
+	}
+	switch key := k.Key.(type) {
+	case *rsa.PublicKey:
+		if rsa.VerifyPKCS1v15(key, crypto.SHA256, sum, signature) == nil {
+			return nil
+		}
+	case ed25519.PublicKey: // RFC 8463, 3: of the sum, not of the text
+		if ed25519.Verify(key, sum, signature) {
+			return nil
+		}
+	}
+	return errMismatch
+}
+
+// Sign signs a SHA-256 sum.
+func Sign(key crypto.Signer, sum []byte) (signature []byte, err error) {
+	opts := crypto.SignerOpts(crypto.SHA256)
+	if _, ok := key.Public().(ed25519.PublicKey); ok {
+		opts = crypto.Hash(0)
+	}
+	return key.Sign(rand.Reader, sum, opts)
+}
