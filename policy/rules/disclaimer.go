@@ -24,8 +24,8 @@ import (
 //
 // Where the text has no place to go, the whole message becomes the first part
 // of a new one, with the text as the second: messages that are signed or
-// encrypted (which stay so), that have no text, or whose charset lacks a
-// character of it. A message with more than 1000 parts is refused, with 554.
+// encrypted (which stay so), that have no text, whose charset lacks a
+// character of it, or of which readers may make different things. A message with more than 1000 parts is refused, with 554.
 //
 // A DKIM signature over the body does not survive; sign afterwards.
 func Disclaimer(text, htmlText string) Action {
@@ -71,6 +71,9 @@ func (d *disclaimer) apply(m *smtpserver.Message) error {
 	done := map[string]bool{}
 	for i := range parts {
 		p := &parts[i]
+		if p.Unclear() != "" {
+			return d.wrap(m)
+		}
 		if !isBody(parts, i) || done[p.Type] {
 			continue
 		}

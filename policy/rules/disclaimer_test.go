@@ -82,6 +82,7 @@ func TestDisclaimerWraps(t *testing.T) {
 		"charset":       {"Content-Type: text/plain; charset=iso-8859-2\r\nContent-Transfer-Encoding: 8bit\r\n", "x\r\n"},
 		"plain ASCII":   {"", "x\r\n"},
 		"unknown":       {"Content-Type: text/plain; charset=x-own\r\nContent-Transfer-Encoding: 8bit\r\n", "x\r\n"},
+		"two encodings": {"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\nContent-Transfer-Encoding: base64\r\n", "AHg=\r\n"},
 		"UCS-2":         {"Content-Type: text/plain; charset=iso-10646-ucs-2\r\nContent-Transfer-Encoding: base64\r\n", "AHg=\r\n"},
 		"EBCDIC":        {"Content-Type: text/plain; charset=IBM037\r\nContent-Transfer-Encoding: 8bit\r\n", "\x81\r\n"},
 		"UTF-16":        {"Content-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n", "AHg=\r\n"},
