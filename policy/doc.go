@@ -3,12 +3,15 @@
 // (smtpserver) and the queue.
 //
 //	gate := &policy.Gate{
-//		Domains:       []policy.Domain{{Name: "example.com", Directory: policy.Recipients("alice", "bob")}},
+//		// Who may be written to by everybody,
+//		Domains: []policy.Domain{{Name: "example.com", Directory: policy.Recipients("alice", "bob")}},
+//		// and who may write to everybody.
 //		Networks:      []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
 //		Authenticated: true,
-//		Queue:         q,
+//		Queue:         q, // a *queue.Queue
 //	}
-//	err := gate.Install(srv)
+//	srv := &smtpserver.Server{Hostname: "relay.example.com", TLSConfig: cert, Auth: users}
+//	err := gate.Install(srv) // names every setting that is wrong
 //
 // Each concern is one type whose Agent method yields an smtpserver.Agent, to
 // be used alone or in a chain of one's own; [Gate] puts them in the usual
@@ -18,8 +21,8 @@
 // # Closed by default
 //
 // Whatever is left out refuses. A zero Relay relays for nobody; a setting that
-// would relay for the world is an error unless DangerouslyRelayForEveryone
-// stands beside it; and Handover takes only recipients that a relay policy has
+// would relay for the world is an error of Validate and Gate.Install, and opens
+// nothing, unless DangerouslyRelayForEveryone stands beside it; and Handover takes only recipients that a relay policy has
 // admitted, so a server that was given the Handover but not the agents refuses
 // all mail, and an agent that ends the judging with smtpserver.ErrAccept opens
 // nothing. An agent that wants to accept by its own authority says so with

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -47,13 +48,17 @@ func ExampleGate_openRelay() {
 	// Output: policy: relay network 0.0.0.0/0 holds a large part of the internet: that would be an open relay
 }
 
-// An application's own directory of recipients.
+// An application's own directory of recipients. Clients write addresses in any
+// case of letters.
 func ExampleDirectoryFunc() {
 	accounts := map[string]bool{"alice@example.com": true}
 	d := policy.DirectoryFunc(func(_ context.Context, address string) (bool, error) {
-		return accounts[address], nil
+		return accounts[strings.ToLower(address)], nil
 	})
-	ok, err := d.Exists(context.Background(), "mallory@example.com")
-	fmt.Println(ok, err)
-	// Output: false <nil>
+	for _, address := range []string{"Alice@Example.com", "mallory@example.com"} {
+		fmt.Println(d.Exists(context.Background(), address))
+	}
+	// Output:
+	// true <nil>
+	// false <nil>
 }

@@ -402,3 +402,25 @@ func TestPostmasterOfHalfTheWorld(t *testing.T) {
 		srv.Talk(t, stranger, rcptTo("x@example.org", to, want))
 	}
 }
+
+// What a client was allowed before STARTTLS, or as somebody else, it is not
+// allowed afterwards.
+func TestRightsEnd(t *testing.T) {
+	g := organisation()
+	srv, out := install(t, g, &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true, TLSConfig: selfSigned(t),
+		XClientFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+	const world, refused = "C: MAIL FROM:<>\nS: 250\nC: RCPT TO:<frank@example.net>\nS: 250\n", "C: MAIL FROM:<>\nS: 250\nC: RCPT TO:<frank@example.net>\nS: 550 5.7.1\n"
+	const alice = "S: 220\nC: EHLO laptop.example\nS: 250\nC: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\n"
+	for name, script := range map[string]string{
+		"STARTTLS":           alice + world + "C: RSET\nS: 250\nC: STARTTLS\nS: 220\nTLS\nC: EHLO laptop.example\nS: 250\n" + refused,
+		"another EHLO":       alice + world + "C: EHLO other.example\nS: 250\n" + world, // who has logged in stays so (RFC 4954, 4)
+		"XCLIENT":            alice + world + "C: RSET\nS: 250\nC: XCLIENT ADDR=203.0.113.1\nS: 220\nC: EHLO laptop.example\nS: 250\n" + refused,
+		"XCLIENT, logged in": "S: 220\nC: XCLIENT LOGIN=alice\nS: 220\nC: EHLO x\nS: 250\n" + world + "C: RSET\nS: 250\nC: XCLIENT ADDR=203.0.113.1\nS: 220\nC: EHLO x\nS: 250\n" + refused,
+		"XCLIENT, neighbour": "S: 220\nC: XCLIENT ADDR=10.1.2.3\nS: 220\nC: EHLO x\nS: 250\n" + world + "C: RSET\nS: 250\nC: XCLIENT ADDR=203.0.113.1\nS: 220\nC: EHLO x\nS: 250\n" + refused,
+		// What was admitted in a transaction that came to nothing.
+		"RSET": alice + world + "C: RSET\nS: 250\nC: MAIL FROM:<>\nS: 250\nC: DATA\nS: 503\n",
+	} {
+		t.Run(name, func(t *testing.T) { srv.Talk(t, stranger, script) })
+	}
+	out.empty(t)
+}

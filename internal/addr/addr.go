@@ -6,6 +6,7 @@ package addr
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"unicode/utf8"
 
@@ -42,14 +43,15 @@ func DomainOf(address string) string {
 var lookup = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
 
 // Domain is the form in which domains are compared: A-labels, lower case, no
-// dot at the end. Address literals ("[192.0.2.1]") are only lowered.
+// dot at the end. Address literals ("[192.0.2.1]") are lowered, and those of
+// IPv6 brought into the form of RFC 5952.
 func Domain(domain string) (string, error) {
 	d := strings.TrimSuffix(domain, ".")
 	if plain(d) {
 		return d, nil
 	}
 	if strings.HasPrefix(d, "[") && strings.HasSuffix(d, "]") {
-		return strings.ToLower(d), nil
+		return literal(strings.ToLower(d)), nil
 	}
 	if len(d) > 4*255 { // longer than 255 octets in A-labels, and idna would be slow about it
 		return "", fmt.Errorf("domain %.40q...: %w", domain, errLong)
@@ -66,6 +68,16 @@ func Domain(domain string) (string, error) {
 		return "", fmt.Errorf("domain %q: %w", domain, errLong)
 	}
 	return a, nil
+}
+
+func literal(d string) string {
+	const six = "[ipv6:"
+	if text, ok := strings.CutPrefix(d, six); ok {
+		if ip, err := netip.ParseAddr(text[:len(text)-1]); err == nil && ip.Is6() && ip.Zone() == "" {
+			return six + ip.String() + "]"
+		}
+	}
+	return d
 }
 
 var (

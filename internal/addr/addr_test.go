@@ -32,6 +32,9 @@ func TestDomain(t *testing.T) {
 		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
 		{"_dmarc.example.org", "_dmarc.example.org"},
 		{"[IPv6:2001:DB8::1]", "[ipv6:2001:db8::1]"},
+		{"[ipv6:2001:0db8:0:0:0:0:0:1]", "[ipv6:2001:db8::1]"},
+		{"[IPv6:fe80::1%eth0]", "[ipv6:fe80::1%eth0]"}, // not a literal: left as it is
+		{"[192.0.2.1]", "[192.0.2.1]"},
 		{"", ""},
 	} {
 		got, err := Domain(tt.in)
