@@ -214,57 +214,9 @@ postlog unix-dgram n - n - 1 postlogd
 `
 
 func startExim(t *testing.T, k *keyPair) *peer {
-	bin := peers.Need(t, "exim4")
-	needRoot(t)
-	dir, addr := openDir(t), freeAddr(t)
-	mail := shared(t, dir+"/mail")
-	shared(t, dir+"/spool")
-	shared(t, dir+"/log")
-	fill := strings.NewReplacer("@BIN@", bin, "@DIR@", dir, "@PORT@", addr.String()[len("127.0.0.1:"):], "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
-	write(t, dir+"/exim.conf", fill.Replace(eximConfig))
-	cmd := exec.Command(bin, "-C", dir+"/exim.conf", "-bdf", "-q1h")
-	run(t, cmd, addr, dir+"/log/mainlog", dir+"/log/paniclog")
-	return &peer{addr: addr, dir: mail}
+	e := (&peers.Exim{Domains: "example.net", Certificate: &k.cert}).Start(t)
+	return &peer{addr: netip.MustParseAddrPort(e.Addr), dir: e.Maildir()}
 }
-
-const eximConfig = `exim_path = @BIN@
-exim_user = Debian-exim
-exim_group = Debian-exim
-spool_directory = @DIR@/spool
-log_file_path = @DIR@/log/%slog
-primary_hostname = mx.example.net
-local_interfaces = 127.0.0.1.@PORT@
-tls_advertise_hosts = *
-tls_certificate = @CERT@
-tls_privatekey = @KEY@
-acl_smtp_rcpt = rcpt
-acl_smtp_data = accept
-chunking_advertise_hosts = *
-never_users =
-keep_environment =
-smtp_accept_queue_per_connection = 0
-host_lookup =
-rfc1413_hosts =
-
-begin acl
-rcpt:
-  accept domains = example.net
-  deny
-
-begin routers
-all:
-  driver = accept
-  transport = box
-
-begin transports
-box:
-  driver = appendfile
-  directory = @DIR@/mail
-  create_directory
-  maildir_format
-  user = Debian-exim
-  group = Debian-exim
-`
 
 func startOpenSMTPD(t *testing.T, k *keyPair) *peer {
 	bin := peers.Need(t, "smtpd")

@@ -92,6 +92,9 @@ func (e *Exim) Next(t testing.TB) (message string) {
 	return e.mail.next(t, "exim for "+e.Domains)
 }
 
+// Maildir is the folder of the mail that it has received.
+func (e *Exim) Maildir() string { return e.mail.path }
+
 // Log is what it has logged so far, of mail and of connections.
 func (e *Exim) Log(t testing.TB) string {
 	b, err := os.ReadFile(e.dir + "/log/mainlog")
@@ -112,6 +115,7 @@ local_interfaces = <; @HOST@
 daemon_smtp_ports = @PORT@
 acl_smtp_rcpt = rcpt
 acl_smtp_data = accept
+smtp_accept_queue_per_connection = 0
 never_users =
 keep_environment =
 host_lookup =
