@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -95,17 +97,35 @@ func ExampleRates() {
 		{By: policy.ByIdentity, Messages: 500, Recipients: 2000, Per: 24 * time.Hour, ExemptIdentities: []string{"newsletter"}},
 		{By: policy.ByNetwork, Messages: 1000},
 	}}
-	fmt.Println(rates.Agent().Name)
-	// Output: rates
+	fmt.Println(rates.Validate())
+	// Output: <nil>
 }
 
-// A directory in a file that users are added to while the relay runs, with
-// sub-addresses.
+// A directory in a file that users are added to while the relay runs. Whether
+// the file is good shows before the server starts.
 func ExampleFileDirectory() {
-	file := &policy.FileDirectory{Path: "/etc/relay/recipients"}
-	domain := policy.Domain{Name: "example.com", Directory: policy.Subaddresses(file, "+")}
-	fmt.Println(domain.Name, domain.Kind)
-	// Output: example.com authoritative
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "recipients")
+	if err := os.WriteFile(path, []byte("alice\nbob@example.com  # only there\n"), 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+	file := &policy.FileDirectory{Path: path}
+	if err := file.Load(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, address := range []string{"Alice@example.com", "bob@example.net"} {
+		fmt.Println(file.Exists(context.Background(), address))
+	}
+	// Output:
+	// true <nil>
+	// false <nil>
 }
 
 // A slow directory, asked once for each recipient in an hour, and not needed

@@ -10,6 +10,13 @@
 //		...
 //	`)
 //
+// [OpenRelay] tries out whether strangers can relay by such a server, with the
+// tricks that are known for it, and belongs into every relay's own tests:
+//
+//	policytest.OpenRelay(t, srv, "example.com")
+//
+// [OpenRelayTest] does the same to a server anywhere.
+//
 // Conversations are scripts in the language of package smtptest. All of it
 // works in a testing/synctest bubble too, so that a test of an hour's waiting
 // takes no time.

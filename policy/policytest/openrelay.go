@@ -94,6 +94,7 @@ func (o *OpenRelayTest) Tricks() []Trick {
 	}
 	for _, d := range o.Domains {
 		with("ends like "+d, func(t *Trick) { t.To = "<" + victim + "@not" + d + ">" })
+		with("full stop of another script after "+d, func(t *Trick) { t.From, t.To = t.From+" SMTPUTF8", "<"+victim+"@"+d+"。"+victimDomain+">" })
 		with("begins like "+d, func(t *Trick) { t.To = "<" + victim + "@" + d + "." + victimDomain + ">" })
 	}
 	with("null sender", func(t *Trick) { t.From = "<>" })
@@ -101,6 +102,7 @@ func (o *OpenRelayTest) Tricks() []Trick {
 	with("XCLIENT", func(t *Trick) {
 		t.Login = []string{"XCLIENT ADDR=127.0.0.1 NAME=localhost LOGIN=postmaster", "EHLO localhost"}
 	})
+	with("XCLIENT of a user", func(t *Trick) { t.Login = []string{"XCLIENT LOGIN=admin", "EHLO localhost"} })
 	with("XFORWARD", func(t *Trick) { t.Login = []string{"XFORWARD ADDR=127.0.0.1 NAME=localhost"} })
 	with("PROXY", func(t *Trick) { t.Before = []string{"PROXY TCP4 127.0.0.1 127.0.0.1 1025 25"} })
 	for name, plainText := range map[string]string{"nobody": "\x00\x00", "no password": "\x00postmaster\x00", "a guess": "\x00admin\x00admin", "for another": "postmaster\x00guest\x00guest"} {
@@ -121,6 +123,8 @@ func routes(h string) map[string]string {
 		"percent hack":                "<" + v + "%" + d + "@" + h + ">",
 		"percent hack, twice":         "<" + v + "%" + d + "%" + h + "@" + h + ">",
 		"postmaster percent hack":     "<postmaster%" + d + "@" + h + ">",
+		"sub-address percent hack":    "<postmaster+" + v + "%" + d + "@" + h + ">",
+		"sub-address bang path":       "<postmaster+" + d + "!" + v + "@" + h + ">",
 		"quoted percent hack":         `<"` + v + "%" + d + `"@` + h + ">",
 		"quoted address":              `<"` + v + "@" + d + `"@` + h + ">",
 		"quoted, backslash":           `<"` + v + `\@` + d + `"@` + h + ">",

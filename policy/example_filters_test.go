@@ -1,0 +1,92 @@
+package policy_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Senders that nobody wants to hear from.
+func ExampleSenderFilter() {
+	filter := &policy.SenderFilter{
+		Addresses: []string{"offers@shop.example", "do-not-reply"}, // the second one in every domain
+		Domains:   []string{"spam.example", "*.spam.example"},
+	}
+	fmt.Println(filter.Validate())
+	filter.Domains = append(filter.Domains, "*")
+	fmt.Println(filter.Validate())
+	// Output:
+	// <nil>
+	// policy: SenderFilter.Domains: "*" is neither a domain name nor *.domain
+}
+
+// A mailbox that is closed, and a list that only members of the organisation
+// may write to, by no sub-address either.
+func ExampleRecipientFilter() {
+	filter := &policy.RecipientFilter{
+		Addresses:  []string{"former@example.com"},
+		Internal:   []string{"everybody@example.com"},
+		Separators: "+",
+	}
+	fmt.Println(filter.Validate())
+	// Output: <nil>
+}
+
+// Users who may put what they like behind a plus.
+func ExampleSubaddresses() {
+	d := policy.Subaddresses(policy.Recipients("alice", "bob"), "+")
+	for _, address := range []string{"alice@example.com", "alice+shop@example.com", "mallory+alice@example.com"} {
+		ok, err := d.Exists(context.Background(), address)
+		fmt.Println(address, ok, err)
+	}
+	// Output:
+	// alice@example.com true <nil>
+	// alice+shop@example.com true <nil>
+	// mallory+alice@example.com false <nil>
+}
+
+// What a greylist has learnt is kept over a restart.
+func ExampleGreylist() {
+	greylist := new(policy.Greylist)
+	// ... gate := &policy.Gate{Greylist: greylist, ...}, and when the server
+	// has ended:
+	var file bytes.Buffer // where a program has a file
+	if err := greylist.Save(&file); err != nil {
+		fmt.Println(err)
+		return
+	}
+	restarted := new(policy.Greylist)
+	fmt.Println(restarted.Load(&file))
+	// Output: <nil>
+}
+
+// An agent of one's own that adds a recipient has to say that it may.
+func ExampleAdmit() {
+	archive := smtpserver.Agent{Name: "archive", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		const copyTo = "archive@backup.example" // no domain of ours
+		m.Recipients = append(m.Recipients, smtpserver.Recipient{Addr: copyTo})
+		policy.Admit(s, copyTo)
+		return nil
+	}}
+	srv := &smtpserver.Server{Agents: []smtpserver.Agent{archive}}
+	fmt.Println(srv.Agents[0].Name)
+	// Output: archive
+}
+
+// A domain whose recipients are known, and those below it, which another system
+// answers for.
+func ExampleNewDomains() {
+	domains, err := policy.NewDomains(
+		policy.Domain{Name: "example.com", Directory: policy.Recipients("alice"), Default: true},
+		policy.Domain{Name: "*.example.com", Kind: policy.ExternalRelay},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(domains.Lookup("Example.COM").Kind, domains.Lookup("host.example.com").Kind, domains.Lookup("example.net"), domains.Default())
+	// Output: authoritative external relay <nil> example.com
+}
