@@ -49,8 +49,15 @@ func (f *Files) Write(p []byte) (int, error) {
 		}
 	}
 	n, err := f.file.Write(p)
+	if err != nil { // a full disk takes part of a line, too
+		if f.file.Truncate(f.size) != nil {
+			f.file.Close()
+			f.file = nil
+		}
+		return 0, err
+	}
 	f.size += int64(n)
-	return n, err
+	return n, nil
 }
 
 // Close closes the present file.
@@ -91,6 +98,7 @@ func (f *Files) next(day string, now time.Time) error {
 		n, err := file.WriteString(f.Header)
 		if err != nil {
 			file.Close()
+			os.Remove(name) // or there would be one for each attempt
 			return err
 		}
 		f.file, f.size = file, int64(n)

@@ -25,8 +25,9 @@ type Gateway struct {
 	// returns an error before ends the Gateway; one that returns nil has done
 	// its work.
 	Tasks []func(ctx context.Context) error
-	// Tracking, where it is set, gets the queue's events. When it cannot be
-	// written (a full disk), the Logger is told, and mail goes on without.
+	// Tracking, where it is set, gets the queue's events. While it cannot be
+	// written (a full disk), mail goes on without. It has the Gateway's Logger
+	// where it has none.
 	Tracking *tracking.Log
 	// Closers are closed at the very end in the order given, also when Run
 	// fails: the routing.Router, the queue's Store, the protocol logs.
@@ -103,12 +104,14 @@ func (g *Gateway) track() (stop func()) {
 	if g.Tracking == nil {
 		return func() {}
 	}
+	tracking := *g.Tracking
+	if tracking.Logger == nil {
+		tracking.Logger = g.Logger
+	}
 	events, done := g.Queue.Subscribe(0), make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := g.Tracking.Write(events); err != nil {
-			g.log(slog.LevelError, "no more message tracking", "error", err)
-		}
+		tracking.Write(events) // its Logger is told what goes wrong
 	}()
 	return func() {
 		events.Close()

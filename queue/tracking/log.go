@@ -1,7 +1,9 @@
 package tracking
 
 import (
+	"cmp"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -25,6 +27,10 @@ type Log struct {
 	MaxSize int64         // of one file. Default 10 MB (Exchange)
 	MaxAge  time.Duration // of a file before it is removed. Default 30 days (Exchange)
 	MaxDir  int64         // of all files together. Default 250 MB (Exchange)
+
+	// Logger gets a line when the files cannot be written, and one when they
+	// can again; nil is silent.
+	Logger *slog.Logger
 }
 
 // Lines are gathered for so long, or until there are so many bytes, so that a
@@ -35,14 +41,15 @@ const (
 	gatherBytes = 32 << 10
 )
 
-// Write writes the events of a subscription until that is closed, or a file
-// cannot be written; it closes the subscription then and returns the error.
-// Lines are in the file 100 ms after their events: no more than these are
-// missing when the process dies. When the subscription is closed, all are
-// written before Write returns.
+// Write writes the events of a subscription until that is closed. Lines are in
+// the file 100 ms after their events: no more than these are missing when the
+// process dies. When the subscription is closed, all are written before Write
+// returns.
 //
-// Where events were dropped, because the disk was slower than they came, a
-// line that begins with '#' says how many.
+// While a file cannot be written (a full disk), events are lost, and Write
+// goes on. Where events are missing, for that or because the disk was slower
+// than they came, a line that begins with '#' says how many. Write returns the
+// first error if the last attempt, too, has failed.
 func (l *Log) Write(events *queue.Subscription) error {
 	defer events.Close()
 	files := &protolog.Files{
@@ -56,9 +63,11 @@ func (l *Log) Write(events *queue.Subscription) error {
 		if len(g.lines) == 0 {
 			break
 		}
-		if _, err := files.Write(g.lines); err != nil {
-			return fmt.Errorf("tracking: %w", err)
-		}
+		_, err := files.Write(g.lines)
+		g.written(err)
+	}
+	if g.err != nil {
+		return fmt.Errorf("tracking: %w", g.err)
 	}
 	return nil
 }
@@ -67,14 +76,35 @@ func (l *Log) Write(events *queue.Subscription) error {
 type gathering struct {
 	log     *Log
 	events  *queue.Subscription
-	dropped uint64 // those that a line tells of already
+	dropped uint64 // by the subscription, as far as we know of it
+	missing uint64 // events that no line tells of
 	lines   []byte
+	within  uint64 // events that lines tells of, as missing or not
+	err     error  // the first since files could be written
+}
+
+// written takes note of how it went with the lines.
+func (g *gathering) written(err error) {
+	log := g.log.Logger
+	switch {
+	case err != nil:
+		g.missing += g.within
+		if g.err == nil && log != nil {
+			log.Error("message tracking cannot be written", "dir", g.log.Dir, "error", err)
+		}
+		g.err = cmp.Or(g.err, err)
+	case g.err != nil:
+		g.err = nil
+		if log != nil {
+			log.Info("message tracking is written again", "dir", g.log.Dir)
+		}
+	}
+	g.lines, g.within = g.lines[:0], 0
 }
 
 // gather waits for an event, and then for more until it is time to write. It
 // returns false when no more will come.
 func (g *gathering) gather() bool {
-	g.lines = g.lines[:0]
 	e, ok := <-g.events.C
 	if !ok {
 		return false
@@ -98,10 +128,15 @@ func (g *gathering) gather() bool {
 
 // add adds an event's line.
 func (g *gathering) add(e *queue.Event) {
-	if n := g.events.Dropped(); n > g.dropped {
-		g.lines = fmt.Appendf(g.lines, "#Dropped: %d events before %s\n", n-g.dropped, protolog.FormatTime(e.Time))
-		g.dropped = n
+	n := g.events.Dropped()
+	g.missing += n - g.dropped
+	g.dropped = n
+	if g.missing > 0 {
+		g.lines = fmt.Appendf(g.lines, "#Dropped: %d events before %s\n", g.missing, protolog.FormatTime(e.Time))
+		g.within += g.missing
+		g.missing = 0
 	}
+	g.within++
 	r := g.log.record(e)
 	g.lines = r.append(g.lines)
 }

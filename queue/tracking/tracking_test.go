@@ -1,10 +1,12 @@
 package tracking_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -241,30 +243,73 @@ func TestGathering(t *testing.T) {
 	})
 }
 
-// A log that cannot be written ends, and the queue goes on.
+// While the log cannot be written the queue goes on, and when it can again the
+// log does, and says how much is missing.
 func TestUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
-		events := q.Subscribe(1)
+		events := q.Subscribe(0)
 		file := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		written := make(chan error)
-		go func() { written <- (&tracking.Log{Dir: filepath.Join(file, "log")}).Write(events) }()
-		submit := func() {
-			if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net")}); err != nil {
-				t.Error(err)
+		var said bytes.Buffer
+		dir, written := filepath.Join(file, "log"), make(chan error)
+		go func() {
+			written <- (&tracking.Log{Dir: dir, Logger: slog.New(slog.NewTextHandler(&said, nil))}).Write(events)
+		}()
+		submit := func(n int) {
+			for range n {
+				if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net")}); err != nil {
+					t.Error(err)
+				}
 			}
+			time.Sleep(time.Second) // of the bubble's time: it is written, or not
+			synctest.Wait()
 		}
-		submit()
-		if err := <-written; !errors.Is(err, syscall.ENOTDIR) {
+		submit(2)
+		submit(3)
+		if got := strings.Count(said.String(), "level=ERROR"); got != 1 {
+			t.Errorf("said:\n%s", said.String())
+		}
+		if err := os.Remove(file); err != nil { // the folder can be made now
+			t.Fatal(err)
+		}
+		submit(1)
+		if !strings.Contains(said.String(), "written again") {
+			t.Errorf("said:\n%s", said.String())
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		if b, err := os.ReadFile(files[0]); err != nil || !strings.Contains(string(b), "\n#Dropped: 5 events before ") {
+			t.Errorf("%v:\n%s", err, b)
+		}
+		if got := found(t, dir, tracking.Filter{}); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+		events.Close()
+		if err := <-written; err != nil {
 			t.Errorf("Write: %v", err)
 		}
-		for range 10 {
-			submit()
-		}
 	})
+}
+
+func TestUnwritableAtTheEnd(t *testing.T) {
+	q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
+	events := q.Subscribe(0)
+	if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net")}); err != nil {
+		t.Fatal(err)
+	}
+	events.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&tracking.Log{Dir: file}).Write(events); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("Write: %v", err)
+	}
 }
 
 // What was lost before it could be written is counted in its place.
