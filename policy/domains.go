@@ -132,14 +132,14 @@ func (d *Domain) checkUnknown() error {
 		return errors.New("an Unresolved is for internal relays with a Directory")
 	}
 	if len(d.Elsewhere) > 0 && (d.Directory == nil || d.Kind == ExternalRelay) {
-		return errors.New("Elsewhere needs a Directory that is asked before")
+		return errors.New("an Elsewhere needs a Directory that is asked before")
 	}
 	for i, o := range d.Elsewhere {
 		switch {
 		case o.Directory == nil:
-			return fmt.Errorf("Elsewhere[%d]: Directory is not set", i)
+			return fmt.Errorf("no Directory in Elsewhere[%d]", i)
 		case o.Route == queue.NextHop{}:
-			return fmt.Errorf("Elsewhere[%d]: Route is not set", i)
+			return fmt.Errorf("no Route in Elsewhere[%d]", i)
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -98,7 +97,7 @@ func (ds *Domains) Hook() queue.Hook {
 func (ds *Domains) place(ctx context.Context, r *queue.Recipient) error {
 	local, domain := addr.Split(r.Addr)
 	d := ds.Lookup(domain)
-	if d == nil || !d.moves() || r.Route != (queue.NextHop{}) || strings.EqualFold(local, "postmaster") {
+	if d == nil || !d.moves() || r.Route != (queue.NextHop{}) || isPostmaster(local) {
 		return nil
 	}
 	found, err := d.resolve(ctx, r.Addr)

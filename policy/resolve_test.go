@@ -132,9 +132,9 @@ func TestSetRoute(t *testing.T) {
 func TestFaultyElsewhere(t *testing.T) {
 	hop := queue.NextHop{Connector: "theirs"}
 	for want, d := range map[string]Domain{
-		"Elsewhere needs a Directory": {Name: "a.example", Elsewhere: []OtherSystem{{Recipients(), hop}}},
-		"Elsewhere[0]: Directory":     {Name: "a.example", Directory: Recipients(), Elsewhere: []OtherSystem{{nil, hop}}},
-		"Elsewhere[0]: Route":         {Name: "a.example", Directory: Recipients(), Elsewhere: []OtherSystem{{Directory: Recipients()}}},
+		"Elsewhere needs a Directory":  {Name: "a.example", Elsewhere: []OtherSystem{{Recipients(), hop}}},
+		"no Directory in Elsewhere[0]": {Name: "a.example", Directory: Recipients(), Elsewhere: []OtherSystem{{nil, hop}}},
+		"no Route in Elsewhere[0]":     {Name: "a.example", Directory: Recipients(), Elsewhere: []OtherSystem{{Directory: Recipients()}}},
 	} {
 		if _, err := NewDomains(d); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
