@@ -37,11 +37,7 @@ func TestBasicAuthentication(t *testing.T) {
 	one, two, internet := member(), member(), smtptest.NewServer(t, nil)
 	roots, _ := w.pemFiles("roots", cert)
 	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
-	hash, err := bcrypt.GenerateFromPassword([]byte("the organisation's"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	accounts := w.file("accounts", "# made by htpasswd -B\norganisation:"+string(hash)+"\n")
+	accounts := w.accounts("organisation", "the organisation's")
 	password := w.file("password", "edge's password\n")
 	w.write("PORT", port(internet.Addr), "TLS", "certificate: "+certificate+"\nkey: "+key, "SECURITY", "accounts: "+accounts,
 		"HOSTS", `[{host: "mail.example.com:`+port(one.Addr)+`"}, {host: "mail.example.com:`+port(two.Addr)+`"}]`,
@@ -78,6 +74,16 @@ func TestBasicAuthentication(t *testing.T) {
 		"C: STARTTLS\nS: 220\nTLS\nC: EHLO client.test\nS: 250\n"+mail+login("a guess")+"S: 535\n"+mail)
 	w.p.Stop(t)
 	w.keepSecrets("edge's password", "the organisation's", "a guess")
+}
+
+// accounts writes a file with one account.
+func (w *world) accounts(name, password string) (path string) {
+	w.t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.file("accounts", "# made by htpasswd -B\n"+name+":"+string(hash)+"\n")
 }
 
 // keepSecrets looks for passwords in all that was logged, also as AUTH has

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // check runs edge -check.
@@ -134,6 +136,39 @@ func TestNoOpenRelay(t *testing.T) {
 	// All below example.com is an internal relay, where every name is taken.
 	policytest.OpenRelay(t, policytest.New(t, r.internet), "example.com")
 	policytest.OpenRelay(t, policytest.New(t, r.organisation), "example.com")
+}
+
+// Mail for the organisation has one way, even while that is closed, and mail
+// from the internet no way back there.
+func TestWays(t *testing.T) {
+	c, err := load("edge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRules(c, nothing(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := &routing.Router{Table: r.table}
+	defer router.Close()
+	for _, c := range []struct{ origin, to, want string }{
+		{"internet", "alice@example.com", "organisation"},
+		{"organisation", "alice@example.com", "organisation"},
+		{"dsn", "alice@sub.example.com", "organisation"},
+		{"organisation", "carol@example.net", "internet"},
+		{"dsn", "carol@example.net", "internet"},
+		{"internet", "carol@example.net", ""},
+	} {
+		var fit []string
+		for _, k := range router.Explain(t.Context(), routing.Question{To: c.to, Origin: queue.Origin{Connector: c.origin}}).Candidates {
+			if k.Space != "" && k.Loss == routing.Eligible {
+				fit = append(fit, k.Connector)
+			}
+		}
+		if got := strings.Join(fit, ","); got != c.want {
+			t.Errorf("from %s, %s could go by way of %q, want %q", c.origin, c.to, got, c.want)
+		}
+	}
 }
 
 // The systemd unit, with this program in the place of edge. Where there is

@@ -72,6 +72,7 @@ func newWorld(t *testing.T) *world {
 		example.net.       TXT "v=spf1 ip4:127.0.0.1 -all"
 		mx.example.net.    A 127.0.0.1
 		mail.example.com.  A 127.0.0.1
+		bridgehead.example.com. A 127.0.0.2
 		strict.test.       MX 10 mx.example.net.
 		strict.test.       TXT "v=spf1 -all"
 		_dmarc.strict.test. TXT "v=DMARC1; p=reject"

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"net"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// The tests by which the edge article tries out a new gateway before the MX
+// records lead to it, in its variant with basic authentication over TLS: the
+// edge logs in to the organisation's server.
+func TestArticle(t *testing.T) {
+	w := newWorld(t)
+	cert := smtptest.Certificate(t, "bridgehead.example.com")
+	organisation := (&peers.Postfix{Domains: "example.com", Addr: organisationAddr + ":" + port(peers.FreeAddr(t)),
+		Certificate: &cert, Accounts: map[string]string{"edge": "edge's password", "alice": "alice's password"},
+		Main: relayByUs(w)}).Start(t)
+	mx := peers.FreeAddr(t) // nobody is there yet
+	roots, _ := w.pemFiles("roots", cert)
+	w.write("HOSTS", `[{host: "bridgehead.example.com:`+port(organisation.Addr)+`"}]`, "PORT", port(mx),
+		"AUTH", "user: edge\n    password-file: "+w.file("password", "edge's password\n")+"\n    roots: "+roots)
+	w.start()
+	w.inbound(organisation)
+	w.outbound(organisation, mx)
+	w.p.Stop(t)
+	w.keepSecrets("edge's password", "alice's password")
+	w.inboundLogs()
+	w.outboundLogs()
+}
+
+// relayByUs are the settings of an organisation's Postfix that sends by way of
+// the edge, from the organisation's address.
+func relayByUs(w *world) string {
+	return "relayhost = [127.0.0.1]:" + port(w.organisation) + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organisationAddr + "\n"
+}
+
+// inbound: somebody on the internet sends to a mailbox of the organisation.
+func (w *world) inbound(organisation *peers.Postfix) {
+	// Who has no MX record to follow speaks SMTP himself, by telnet, with the
+	// address that the connector for the internet listens on.
+	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), `
+		S: 220 edge.example.com
+		C: ehlo client.test
+		S: 250 edge.example.com
+		C: mail from:carol@example.net
+		S: 250 2.1.0
+		C: rcpt to:alice@example.com
+		S: 250 2.1.5
+		C: data
+		S: 354
+		C: Message-ID: <inbound@example.net>
+		C: Subject: by hand
+		C:
+		C: .. is a line with one dot more than was meant.
+		C: This one came by telnet.
+		C: .
+		S: 250 2.0.0
+		C: quit
+		S: 221
+		EOF
+	`)
+	// It is in the mailbox.
+	m := organisation.Next(w.t)
+	for _, want := range []string{"X-Original-To: alice@example.com", "(Authenticated sender: edge)", "by edge.example.com with ESMTP",
+		"Subject: by hand", "\n\n. is a line with one dot more than was meant.\nThis one came by telnet.\n"} {
+		if !strings.Contains(m, want) {
+			w.t.Errorf("the mailbox has no %q in\n%s", want, m)
+		}
+	}
+}
+
+// outbound: a mailbox of the organisation sends to somebody on the internet,
+// first while the edge cannot reach that, and then when it can.
+func (w *world) outbound(organisation *peers.Postfix, mx string) {
+	t := w.t
+	if out, err := peers.Swaks(t, "--server", organisation.Addr, "--tls", "--auth-user", "alice", "--auth-password", "alice's password",
+		"--from", "alice@example.com", "--to", "carol@example.net", "--add-header", "Message-ID: <outbound@example.com>"); err != nil {
+		t.Fatalf("swaks: %v\n%s", err, out)
+	}
+	// The organisation's own log says that the edge has it,
+	host, edgePort, _ := net.SplitHostPort(w.organisation)
+	taken := "relay=" + host + "[" + host + "]:" + edgePort
+	peers.Await(t, "word that the edge has taken it", func() bool {
+		for line := range strings.Lines(organisation.Log(t)) {
+			if strings.Contains(line, "to=<carol@example.net>") && strings.Contains(line, taken) && strings.Contains(line, "status=sent (250 ") {
+				return true
+			}
+		}
+		return false
+	})
+	// and the edge, that it waits in the queue for the domain.
+	w.await("queue: deferred", 1)
+	spooltool := peers.Build(t, "github.com/bridgehead-mail/bridgehead/examples/spooltool")
+	peers.Await(t, "the message in the list of the queue", func() bool {
+		list, err := exec.Command(spooltool, "list", w.dir+"/spool").CombinedOutput()
+		lines := strings.Split(strings.TrimSpace(string(list)), "\n") // the first one is a heading
+		return err == nil && len(lines) == 2 && strings.HasSuffix(lines[1], " example.net via internet")
+	})
+	// Connected to the internet, the edge delivers.
+	internet := (&peers.Postfix{Domains: "example.net", Addr: mx}).Start(t)
+	w.signal(syscall.SIGHUP)
+	if m := internet.Next(t); !strings.Contains(m, "X-Original-To: carol@example.net") || !strings.Contains(m, "Message-ID: <outbound@example.com>") ||
+		!strings.Contains(m, "by edge.example.com") {
+		t.Errorf("the internet received\n%s", m)
+	}
+	w.await(`msg="queue: delivered"`, 2)
+}
+
+// inboundLogs: the article finds its test message again in the protocol logs of
+// both sides of the edge, and in message tracking.
+func (w *world) inboundLogs() {
+	inOrder(w.t, w.protocol("receive", "internet"),
+		"+", "> 220 edge.example.com", "< EHLO client.test", "> 250-edge.example.com", "> 250-SIZE", "< MAIL from:carol@example.net", "> 250 2.1.0",
+		"< RCPT to:alice@example.com", "> 250 2.1.5", "< DATA", "> 354", "> 250 2.0.0", "< QUIT", "> 221", "-")
+	inOrder(w.t, w.protocol("send", "organisation"),
+		"+", "< 220 mail.example.com", "> EHLO edge.example.com", "< 250-STARTTLS", "> STARTTLS", "< 220 2.0.0",
+		"* CN=bridgehead.example.com Certificate subject", "* CN=bridgehead.example.com Certificate issuer name",
+		"> EHLO edge.example.com", "< 250-AUTH", "> AUTH PLAIN <redacted>", "< 235 2.7.0", "> MAIL FROM:<carol@example.net>", "> RCPT TO:<alice@example.com>",
+		"> BDAT", "< 250 2.1.0", "< 250 2.1.5", "< 250 2.0.0", "> QUIT", "-")
+	w.tracked("alice@example.com", "RECEIVE internet", "SEND organisation")
+}
+
+func (w *world) outboundLogs() {
+	inOrder(w.t, w.protocol("receive", "organisation"),
+		"+", "> 220 edge.example.com", "< EHLO mail.example.com", "< MAIL FROM:<alice@example.com>", "> 250 2.1.0",
+		"< RCPT TO:<carol@example.net>", "> 250 2.1.5", "< DATA", "> 354", "> 250 2.0.0", "< QUIT", "> 221", "-")
+	inOrder(w.t, w.protocol("send", "internet"),
+		"+", "< 220 mail.example.net", "> EHLO edge.example.com", "> MAIL FROM:<alice@example.com>", "> RCPT TO:<carol@example.net>",
+		"< 250 2.1.0", "< 250 2.1.5", "< 250 2.0.0", "-")
+	w.tracked("carol@example.net", "RECEIVE organisation", "DEFER internet", "SEND internet")
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/base64"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// The book's ways to try out a server by telnet: is it there for the internet,
+// what does it offer, does mail go in and out, and what does it say where mail
+// must not.
+func TestTelnet(t *testing.T) {
+	w := newWorld(t)
+	organisation := &peers.Postfix{Domains: "example.com", Addr: organisationAddr + ":" + port(peers.FreeAddr(t)), Main: relayByUs(w)}
+	internet := &peers.Postfix{Domains: "example.net"}
+	peers.StartPostfixes(t, organisation, internet)
+	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
+	w.write("HOSTS", hosts(organisation.Addr), "PORT", port(internet.Addr), "TLS", "certificate: "+certificate+"\nkey: "+key,
+		"SECURITY", "externally-secured: ["+organisationAddr+"]\n    accounts: "+w.accounts("alice", "wonderland"))
+	w.start()
+	w.offered()
+	w.typedIn()
+	if m := organisation.Next(t); !contains(m, "X-Original-To: alice@example.com", "by edge.example.com with ESMTP id", "Subject: a test\n\nDoes it arrive?\n") {
+		t.Errorf("the organisation received\n%s", m)
+	}
+	w.refused()
+	w.typedOut()
+	if m := internet.Next(t); !contains(m, "X-Original-To: carol@example.net", "by edge.example.com with ESMTPSA id", "Subject: a test\n\nDoes it arrive?\n") {
+		t.Errorf("the internet received\n%s", m)
+	}
+	w.p.Stop(t)
+	w.keepSecrets("wonderland")
+	w.telnetLogs()
+}
+
+// offered: the name and the abilities that a server shows. Where a firewall
+// between us rewrites the conversation, it is the extensions that are missing.
+func (w *world) offered() {
+	script := "S: 220 edge.example.com\n"
+	for _, extension := range []string{"edge.example.com", "SIZE 37748736", "PIPELINING", "DSN", "ENHANCEDSTATUSCODES", "8BITMIME", "CHUNKING", "SMTPUTF8", "STARTTLS"} {
+		script += "C: ehlo client.test\nS: 250 " + extension + "\n"
+	}
+	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), script+`
+		# What is old still goes.
+		C: helo client.test
+		S: 250 edge.example.com
+		# Nobody finds out mailboxes in this way,
+		C: vrfy alice
+		S: 252
+		C: expn staff
+		S: 502
+		# and nobody takes mail away.
+		C: turn
+		S: 502
+		C: etrn example.com
+		S: 502
+		C: quit
+		S: 221
+		EOF
+	`)
+}
+
+const typed = `
+	C: data
+	S: 354
+	C: Subject: a test
+	C:
+	C: Does it arrive?
+	C: .
+	S: 250 2.0.0 Ok: queued as
+	C: quit
+	S: 221
+	EOF
+`
+
+// typedIn: a user of the internet writes to one of the organisation's.
+func (w *world) typedIn() {
+	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), `
+		S: 220
+		C: ehlo client.test
+		S: 250
+		C: mail from:carol@example.net
+		S: 250 2.1.0
+		C: rcpt to:alice@example.com
+		S: 250 2.1.5
+	`+typed)
+}
+
+// refused: what the server says to what must not be, each in a session of its
+// own.
+func (w *world) refused() {
+	const sender = "C: mail from:carol@example.net\nS: 250 2.1.0\n"
+	for _, script := range []string{
+		"# a relay for strangers\n" + sender + "C: rcpt to:dave@example.org\nS: 550 5.7.1",
+		"# a mailbox that is not there\n" + sender + "C: rcpt to:nobody@example.com\nS: 550 5.1.1",
+		"# a sender of the organisation's, from outside\nC: mail from:bob@example.com\nS: 550 5.7.1",
+		"# a sender who must not\nC: mail from:x@spam.test\nS: 554 5.1.0",
+		"# what is no address\n" + sender + "C: rcpt to:alice@\nS: 501 5.1.3",
+		"# no recipient\n" + sender + "C: data\nS: 503 5.5.1",
+		"# no sender\nC: rcpt to:alice@example.com\nS: 503 5.5.1\nC: data\nS: 503 5.5.1",
+		"# two senders\n" + sender + "C: mail from:dave@example.org\nS: 503 5.5.1",
+		"# no argument\nC: mail\nS: 501 5.5.4",
+		"# no command\nC: hello\nS: 500 5.5.2",
+		"# a password for nothing\nC: auth login\nS: 502 5.5.1",
+	} {
+		smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), "S: 220\nC: ehlo client.test\nS: 250\n"+script+"\nC: quit\nS: 221\nEOF")
+	}
+	// Nobody at all, before the greeting.
+	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), "S: 220\nC: mail from:carol@example.net\nS: 503 5.5.1\nC: quit\nS: 221\nEOF")
+}
+
+// typedOut: a user of the organisation, where he is not known by his address,
+// writes to one of the internet's. That takes a password, and a password
+// takes encryption, which telnet does not have.
+func (w *world) typedOut() {
+	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.organisation), `
+		S: 220
+		C: ehlo client.test
+		S: 250 STARTTLS
+		C: auth login
+		S: 538 5.7.11
+		C: mail from:alice@example.com
+		S: 530 5.7.0
+		C: quit
+		S: 221
+		EOF
+	`)
+	secret := func(s string) string { return "C: " + base64.StdEncoding.EncodeToString([]byte(s)) + "\n" }
+	smtptest.TalkOn(w.t, peers.SecureTelnet(w.t, w.organisation), `
+		C: ehlo client.test
+		S: 250 AUTH PLAIN LOGIN
+		C: auth login
+		# The server asks for the name and for the password, and takes both, in base64.
+		S: 334 VXNlcm5hbWU6
+		`+secret("alice")+`
+		S: 334 UGFzc3dvcmQ6
+		`+secret("wonderland")+`
+		S: 235 2.7.0
+		C: mail from:alice@example.com
+		S: 250 2.1.0
+		C: rcpt to:carol@example.net
+		S: 250 2.1.5
+	`+typed)
+}
+
+// telnetLogs: what was refused is in the protocol log, too.
+func (w *world) telnetLogs() {
+	inOrder(w.t, w.protocol("receive", "internet"), "< VRFY alice", "> 252",
+		"< MAIL from:carol@example.net", "< RCPT to:dave@example.org", "> 550 5.7.1", "< RCPT to:nobody@example.com", "> 550 5.1.1",
+		"< MAIL from:bob@example.com", "> 550 5.7.1", "< RCPT to:alice@", "> 501 5.1.3", "< DATA", "> 503 5.5.1")
+	inOrder(w.t, w.protocol("receive", "organisation"), "< AUTH", "> 538 5.7.11", "> 530 5.7.0",
+		"< STARTTLS", "< AUTH", "> 334", "< <response>", "> 334", "< <response>", "* authenticated by LOGIN as alice", "> 235 2.7.0", "< MAIL from:alice@example.com", "> 250 2.0.0")
+	w.tracked("alice@example.com", "RECEIVE internet", "SEND organisation")
+	w.tracked("carol@example.net", "RECEIVE organisation", "SEND internet")
+	w.tracked("dave@example.org")
+}
