@@ -11,6 +11,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // A network has one host other than us, in a namespace of its own: we are .1,
@@ -79,6 +80,17 @@ func TestTwoNetworks(t *testing.T) {
 	p := peers.StartSelf(t, "DUALHOMED_MAIN", 2, "-inside", lan.us()+":25", "-outside", inet.us()+":25",
 		"-networks", lan.nets+"0/24", "-domain", "example.com", "-organisation", "mail.example.com",
 		"-inside-dns", insideDNS.Addr, "-outside-dns", outsideDNS.Addr, "-hostname", "gateway.example.com", "-spool", t.TempDir())
+
+	// The book's test of a server with several addresses: telnet from the
+	// outside, to the one that it has there.
+	smtptest.TalkOn(t, peers.Telnet(t, inet.us()+":25", "ip", "netns", "exec", inet.ns), `
+		S: 220 gateway.example.com
+		C: ehlo client.test
+		S: 250 gateway.example.com
+		C: quit
+		S: 221
+		EOF
+	`)
 
 	// Inbound: from the internet to the organisation, through "outside".
 	if out, err := inet.swaks(inet.us(), "carol@example.net", "alice@example.com"); err != nil {
