@@ -6,20 +6,29 @@ import (
 	"crypto/tls"
 	"net/smtp"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv("QUICKSTART_MAIN") != "" { // this test program as the command
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // The first command of the README.
 func TestDemoTellsTheWholeStory(t *testing.T) {
@@ -93,6 +102,49 @@ func TestListenServesAClientOfYourOwn(t *testing.T) {
 				t.Errorf("%s: %v, %q", f, err, b)
 			}
 		}
+	}
+}
+
+// The commands of the README, as it has them: the program as a process, and
+// swaks.
+func TestSwaks(t *testing.T) {
+	peers.Need(t, "swaks")
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, out := exec.Command(os.Args[0], "-listen", "127.0.0.1:0"), newTape()
+	cmd.Env = append(os.Environ(), "QUICKSTART_MAIN=1")
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	addr := out.await(t, `relay\.example\.com at (\S+),`)
+	const server = "swaks --server 127.0.0.1:2525 "
+	tried := 0
+	for line := range strings.Lines(string(readme)) {
+		if !strings.HasPrefix(line, "    "+server) || !strings.Contains(line, "@example.net") || tried == 3 {
+			continue
+		}
+		tried++
+		command, remark, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), server), " #")
+		said, err := peers.Swaks(t, append([]string{"--server", addr}, strings.Fields(command)...)...)
+		refused := strings.Contains(remark, "refused: 550 5.7.1")
+		if refused != (err != nil) || refused != strings.Contains(said, "550 5.7.1") {
+			t.Errorf("%s: %v\n%s", line, err, said)
+		}
+	}
+	if tried != 3 {
+		t.Errorf("%d commands in the README", tried)
+	}
+	out.await(t, `organisation received: from <you@example\.net> to <alice@example\.com>`)
+	out.await(t, `internet received: from <alice@example\.com> to <carol@example\.net>`)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, out.text.String())
 	}
 }
 
