@@ -139,7 +139,9 @@ func (s *Spool) endOf(n, next uint32) int64 {
 }
 
 // findKey takes the spool's key from the segments, each of which has it, or
-// from the file that has it too, or makes one for a new spool.
+// from the file that has it too, or makes one for a new spool. With another
+// key or number than its own a segment would look empty, and be deleted: one
+// that was copied from elsewhere, or renamed, is the operator's to take away.
 func (s *Spool) findKey(numbers []uint32) error {
 	found := false
 	for _, n := range numbers {
@@ -147,6 +149,12 @@ func (s *Spool) findKey(numbers []uint32) error {
 			s.segments[n].prev = uint32(h.prev)
 			if h.version > version {
 				return fmt.Errorf("spool: %s has format version %d, this program knows %d", s.segments[n].path, h.version, version)
+			}
+			if h.number != uint64(n) {
+				return fmt.Errorf("spool: %s is segment %d by its header", s.segments[n].path, h.number)
+			}
+			if found && h.key != s.key {
+				return fmt.Errorf("spool: %s belongs to another spool than the segments before it", s.segments[n].path)
 			}
 			s.key, found = h.key, true
 		}
