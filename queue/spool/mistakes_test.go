@@ -1,10 +1,16 @@
 package spool
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // What operators do to a spool, and what a program does whose Open failed:
@@ -40,4 +46,44 @@ func TestForeignSegments(t *testing.T) {
 	if n := s.Stats().Messages; n != 3 {
 		t.Errorf("%d messages, want 3", n)
 	}
+}
+
+// TestFailedOpenIsOver: when Open has failed, nothing of it goes on working
+// on the disk, where the next Open may have succeeded meanwhile.
+func TestFailedOpenIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSimFS(1)
+		s := openSim(t, d)
+		if err := s.Put(bg, testMessage("m1", queue.String("hello")), queue.Schedule{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		// The process died with the message in hand: Open has something to write.
+		marks, err := d.Open("spool/inhand", create)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := marks.WriteAt([][]byte{binary.LittleEndian.AppendUint64(nil, 1)}, 0); err != nil {
+			t.Fatal(err)
+		}
+		d.fail = func(_ int, op, name string) error {
+			if op == "write" && strings.HasSuffix(name, ".log") {
+				return syscall.EIO
+			}
+			return nil
+		}
+		if s, err := open("spool", nil, d); err == nil {
+			s.Close()
+			t.Fatal("Open succeeded on a disk that takes no commit")
+		}
+		d.fail = nil
+		before := d.calls
+		<-time.After(time.Minute)
+		synctest.Wait()
+		if d.calls != before {
+			t.Errorf("%d calls after Open had failed", d.calls-before)
+		}
+	})
 }

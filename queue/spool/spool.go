@@ -126,10 +126,23 @@ func open(dir string, o *Options, fsys fileSystem) (*Spool, error) {
 		}
 	}
 	if err := s.start(); err != nil {
-		s.closeFiles()
+		s.giveUp()
 		return nil, err
 	}
 	return s, nil
+}
+
+// giveUp ends a spool that could not be opened: also the timer, which would
+// try a commit again where the next Open may be at work by then.
+func (s *Spool) giveUp() {
+	s.mu.Lock()
+	s.closed = true
+	for s.busy {
+		s.idle.Wait()
+	}
+	s.timer.Stop()
+	s.mu.Unlock()
+	s.closeFiles()
 }
 
 // newSpool is a spool that is not recovered yet.
