@@ -206,10 +206,7 @@ func (s *Spool) moveState(f found, at loc, rec []byte) *record {
 
 // moveRemoval appends a copy of a removal whose message's segment is there.
 func (s *Spool) moveRemoval(g *segment, f found, rec []byte) *record {
-	if f.metaLen != graveLen-headerLen {
-		return nil
-	}
-	at := uint32(binary.LittleEndian.Uint64(rec[headerLen:]))
+	at := graveOf(rec[headerLen:][:f.metaLen])
 	r := newGrave(f.seq, ended{origin: origin{message: loc{segment: at}}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,6 +215,14 @@ func (s *Spool) moveRemoval(g *segment, f found, rec []byte) *record {
 	}
 	s.pending.add(r)
 	return r
+}
+
+// graveOf is the segment that a removal's meta names, 0 for none.
+func graveOf(meta []byte) uint32 {
+	if len(meta) != graveLen-headerLen {
+		return 0
+	}
+	return uint32(binary.LittleEndian.Uint64(meta))
 }
 
 // rescue deals with what could not be moved because it could not be read: it

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,4 +87,88 @@ func TestFailedOpenIsOver(t *testing.T) {
 			t.Errorf("%d calls after Open had failed", d.calls-before)
 		}
 	})
+}
+
+// TestIDAgain stores a message under the ID of one that has ended, and has
+// compaction move the record of that end behind the new message.
+func TestIDAgain(t *testing.T) {
+	d := newSimFS(3)
+	s := openSim(t, d)
+	s.mu.Lock()
+	s.compactAge = 0
+	s.mu.Unlock()
+	fill := func(prefix string) (ids []string) { // to the end of the segment
+		for n := s.active.number; s.active.number == n; {
+			id := prefix + string(rune('a'+len(ids)/26)) + string(rune('a'+len(ids)%26))
+			if err := s.Put(bg, testMessage(id, trialContent(id, 3000)), forever); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	again := func(what string) {
+		t.Helper()
+		if err := s.Put(bg, testMessage("again", queue.String(what)), forever); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again("the first")
+	fill("stays")
+	if err := s.Remove(bg, "me", "again"); err != nil {
+		t.Fatal(err)
+	}
+	goes := fill("goes")
+	again("the second")
+	fill("keeps")
+	for _, id := range goes {
+		if err := s.Remove(bg, "me", id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		s.tidy()
+	}
+	if s.Stats().Deleted == 0 {
+		t.Fatal("no segment was given up: the test does not test what it should")
+	}
+	disk := d.powerFails()
+	for range 2 { // and again, with what the first recovery has made of it
+		s = openSim(t, disk)
+		m, err := s.Get(bg, "again")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := text(t, m.Content); got != "the second" {
+			t.Errorf("found %q", got)
+		}
+		if r := s.Recovery(); len(r.Damaged) != 0 {
+			t.Errorf("damage: %+v", r.Damaged)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The second one ends too: then there is none.
+	s = openSim(t, disk)
+	if _, err := s.Claim(bg, queue.Claim{Owner: "me", ID: "again", Now: time.Now(), Until: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Remove(bg, "me", "again"), s.Sync(bg)); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.compactAge = 0
+	s.mu.Unlock()
+	for range 10 {
+		s.tidy()
+	}
+	disk = disk.powerFails()
+	s.Close()
+	if _, err := openSim(t, disk).Get(bg, "again"); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("after its end: %v", err)
+	}
 }

@@ -306,15 +306,22 @@ func (s *Spool) apply(g *segment, buf []byte, f found) error {
 		}
 	case kindRemoval:
 		if r, ok := s.replayed[f.seq]; ok {
-			data := &s.index.At(r.slot).Data
-			g.graves[data.message.segment]++
-			s.release(data.message)
-			s.release(data.state)
-			s.index.Delete(r.slot)
-			delete(s.replayed, f.seq)
+			g.graves[s.index.At(r.slot).Data.message.segment]++
+			s.bury(f.seq, r)
+		} else if n := graveOf(meta); s.segments[n] != nil {
+			g.graves[n]++ // buried before: see applyMessage
 		}
 	}
 	return nil
+}
+
+// bury forgets a message that has ended.
+func (s *Spool) bury(seq uint64, r replayed) {
+	data := &s.index.At(r.slot).Data
+	s.release(data.message)
+	s.release(data.state)
+	s.index.Delete(r.slot)
+	delete(s.replayed, seq)
 }
 
 // replayed is what recovery knows of a message beside its index entry.
@@ -340,7 +347,15 @@ func (s *Spool) applyMessage(g *segment, at loc, f found, meta []byte) error {
 	} else {
 		var ok bool
 		if r.slot, ok = s.index.Add(hd.id, hd.priority); !ok {
-			return fmt.Errorf("spool: a second message with the ID %s", hd.id)
+			// It was stored when the one before had ended. That one's removal
+			// comes later, where compaction has moved it.
+			old, _ := s.index.Find(hd.id)
+			seq := s.index.At(old).Data.seq
+			if seq > f.seq {
+				return fmt.Errorf("spool: a second message with the ID %s", hd.id)
+			}
+			s.bury(seq, s.replayed[seq])
+			r.slot, _ = s.index.Add(hd.id, hd.priority)
 		}
 	}
 	s.replayed[f.seq] = replayed{r.slot, uint32(n)}
