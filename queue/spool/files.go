@@ -233,7 +233,12 @@ func (c *closedFile) ReadAt(b []byte, off int64) (int, error) {
 }
 
 // missing is why a content file is not there: mostly its message has ended.
+// Where the folder is not there either, it was moved or unmounted, and may
+// come back: nothing is damaged.
 func (c *closedFile) missing(err error) error {
+	if _, gone := c.s.fs.ReadDir(c.s.filesDir()); gone != nil {
+		return gone
+	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	if _, data := c.s.liveSlot(c.id, c.seq); data != nil {

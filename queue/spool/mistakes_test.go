@@ -3,6 +3,7 @@ package spool
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -170,5 +171,34 @@ func TestIDAgain(t *testing.T) {
 	s.Close()
 	if _, err := openSim(t, disk).Get(bg, "again"); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("after its end: %v", err)
+	}
+}
+
+// TestFolderMoves renames the spool's folder under the relay, as an unmounted
+// disk would be: a content file that cannot be found there is not damaged, or
+// its message would be given up.
+func TestFolderMoves(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	s := openTest(t, dir)
+	want := strings.Repeat("x", 300<<10)
+	if err := s.Put(bg, testMessage("m1", queue.String(want)), queue.Schedule{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.Get(bg, "m1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = m.Content.WriteTo(io.Discard)
+	if err == nil || errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("while the folder is away: %v, want an error that may pass", err)
+	}
+	if err := os.Rename(dir+".old", dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, m.Content); got != want {
+		t.Errorf("%d bytes when it is back, want %d", len(got), len(want))
 	}
 }
