@@ -202,3 +202,45 @@ func TestFolderMoves(t *testing.T) {
 		t.Errorf("%d bytes when it is back, want %d", len(got), len(want))
 	}
 }
+
+// TestLogIsGone opens a spool whose log is not there: its content files may be
+// all that is left of the mail, and are kept.
+func TestLogIsGone(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	if err := s.Put(bg, testMessage("m1", queue.String(strings.Repeat("x", 300<<10))), queue.Schedule{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Close(), os.Rename(s.logDir(), s.logDir()+".old")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(dir, &Options{SegmentSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	kept, err := os.ReadDir(s.damagedDir())
+	if err != nil || len(kept) != 1 || len(s.Recovery().Damaged) != 1 {
+		t.Errorf("kept %v, %v; damage: %+v", kept, err, s.Recovery().Damaged)
+	}
+}
+
+// TestSweepLeavesStrangers: what the spool did not put there it does not
+// remove.
+func TestSweepLeavesStrangers(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	folder, file := filepath.Join(s.filesDir(), "lost+found"), filepath.Join(s.filesDir(), "README")
+	if err := errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(file, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	openTest(t, dir)
+	for _, name := range []string{folder, file} {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
@@ -378,8 +379,9 @@ func (s *Spool) setSchedule(slot index.Slot, st *state) {
 }
 
 // sweep removes content files that belong to no message, reports messages
-// whose content files are missing, and counts. Where there is damage a file
-// may belong to a message that was lost: then it is set aside.
+// whose content files are missing, and counts. Where there is damage, or no
+// log at all, a file may belong to a message that was lost: then it is set
+// aside. What is no file of the spool's stays.
 func (s *Spool) sweep() error {
 	names, err := s.fs.ReadDir(s.filesDir())
 	if err != nil {
@@ -391,6 +393,12 @@ func (s *Spool) sweep() error {
 		if r, live := s.replayed[seq]; ok && live && s.index.At(r.slot).Data.inFile {
 			have[seq] = true
 			continue
+		}
+		if !ok && !strings.HasPrefix(d.Name(), tempPrefix) {
+			continue
+		}
+		if ok && len(s.segments) == 0 && len(s.recovery.Damaged) == 0 {
+			s.damage(Damage{Err: errors.New("spool: there is content, and no log")})
 		}
 		name := filepath.Join(s.filesDir(), d.Name())
 		if ok && len(s.recovery.Damaged) > 0 {
