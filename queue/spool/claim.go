@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -172,6 +174,13 @@ func (s *Spool) unreadable(p *place, err error) {
 		b := make([]byte, p.data.message.size)
 		n, _ := p.segment.file.ReadAt(b, int64(p.data.message.off))
 		saved = s.setAside(p.segment, int64(p.data.message.off), b[:n])
+	}
+	if p.data.inFile { // it would go with the message
+		to := filepath.Join(s.damagedDir(), filepath.Base(s.fileName(p.data.seq)))
+		if err := s.fs.Rename(s.fileName(p.data.seq), to); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.log.Error("spool: content of a damaged message cannot be set aside", "id", p.id, "error", err)
+			return // later, perhaps
+		}
 	}
 	s.log.Error("spool: message is damaged and set aside", "id", p.id, "file", saved, "error", err)
 	s.mu.Lock()

@@ -244,3 +244,32 @@ func TestSweepLeavesStrangers(t *testing.T) {
 		}
 	}
 }
+
+// TestDamagedKeepsItsFile damages the record of a large message under the
+// open spool: what is set aside includes the content.
+func TestDamagedKeepsItsFile(t *testing.T) {
+	s := openTest(t, t.TempDir())
+	if err := s.Put(bg, testMessage("m1", queue.String(strings.Repeat("x", 300<<10))), queue.Schedule{}); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, s.active.path, int64(segmentHeaderLen+headerLen+5))
+	if ms, err := s.Claim(bg, queue.Claim{Owner: "me", Now: time.Now(), Until: time.Now().Add(time.Hour)}); err != nil || len(ms) != 0 {
+		t.Fatalf("Claim: %v, %v", ms, err)
+	}
+	if err := s.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	s.tidy()
+	var size int64
+	kept, err := os.ReadDir(s.damagedDir())
+	for _, k := range kept {
+		info, err := k.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	if err != nil || size < 300<<10 {
+		t.Errorf("%d bytes were set aside, %v", size, err)
+	}
+}
