@@ -162,10 +162,15 @@ func hostName(name string) (string, error) {
 	}) {
 		return "", fmt.Errorf("%q is not a host name", name)
 	}
+	last := ""
 	for label := range strings.SplitSeq(d, ".") {
 		if label == "" || len(label) > 63 {
 			return "", fmt.Errorf("%q is not a host name", name)
 		}
+		last = label
+	}
+	if strings.Trim(last, "0123456789") == "" { // as 192.0.2.256: no top level domain is a number (RFC 3696, 2)
+		return "", fmt.Errorf("%q is neither a host name nor an address", name)
 	}
 	return d, nil
 }

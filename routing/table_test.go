@@ -224,6 +224,7 @@ func TestFaultyTables(t *testing.T) {
 		`connector c: Spaces[0]: "example.com" is a domain of ours: delivered by DNS its mail would come back`:                     base(func(c *Connector) { c.Spaces = []string{"example.com"} }),
 		`connector c: Spaces[0]: "a.corp.example" is a domain of ours: delivered by DNS its mail would come back`:                  base(func(c *Connector) { c.Spaces = []string{"a.corp.example"} }),
 		`connector c: Spaces[0]: "--" delivered by DNS would come back to us: the MX of example.com leads here`:                    base(func(c *Connector) { c.Spaces = []string{"--"} }),
+		`connector c: SmartHosts[0]: "192.0.2.256" is neither a host name nor an address`:                                          base(func(c *Connector) { c.SmartHosts = SmartHosts("192.0.2.256") }),
 		`connector c: SmartHosts[0]: "2001:db8::zz" is not a host name`[:40]:                                                       base(func(c *Connector) { c.SmartHosts = SmartHosts("2001:db8::zz") }),
 		`connector c: SmartHosts[0]: "127.0.0.1:2525" is this relay itself: mail would go in a circle`:                             base(func(c *Connector) { c.SmartHosts = SmartHosts("127.0.0.1:2525") }),
 		`connector c: SmartHosts[0]: "a.example:0": "0" is not a port`:                                                             base(func(c *Connector) { c.SmartHosts = SmartHosts("a.example:0") }),

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
@@ -69,18 +68,10 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		Interval: s.every, Schedule: schedule, Logger: log,
 		Serve: srv.Serve, // the same judgement and queue for a connection that has turned round
 	}
-	fetch := func(ctx context.Context) error {
-		fetcher.Run(ctx)
-		// A connection that has turned round came by no door, so nobody else
-		// lets it finish the message in hand.
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-		defer cancel()
-		srv.Shutdown(end) // cuts what takes longer: the provider still has it
-		return nil
-	}
 	relay := &gateway.Gateway{
 		Queue:   q,
-		Tasks:   []func(context.Context) error{fetch},
+		Tasks:   []func(context.Context) error{func(ctx context.Context) error { fetcher.Run(ctx); return nil }},
+		Servers: []*smtpserver.Server{srv}, // it may have no door
 		Closers: []io.Closer{router, store},
 		Logger:  log,
 	}

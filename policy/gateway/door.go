@@ -120,8 +120,7 @@ func (d *Door) begin(srv *smtpserver.Server) {
 	})
 }
 
-// close shuts the socket, and ends the sessions of all servers: gently while
-// soft lasts, then hard.
+// close shuts the socket, and ends the sessions of all servers.
 func (d *Door) close(soft context.Context) error {
 	d.mu.Lock()
 	servers := d.servers
@@ -134,18 +133,21 @@ func (d *Door) close(soft context.Context) error {
 	err := d.Listener.Close()
 	errs := make(chan error, len(servers))
 	for _, srv := range servers {
-		go func() {
-			err := srv.Shutdown(soft)
-			if err != nil {
-				srv.Close() // waits for the sessions that were cut
-			}
-			errs <- err
-		}()
+		go func() { errs <- shut(soft, srv) }()
 	}
 	for range servers {
 		err = errors.Join(err, <-errs)
 	}
 	d.running.Wait()
+	return err
+}
+
+// shut ends a server's sessions: gently while soft lasts, then hard.
+func shut(soft context.Context, srv *smtpserver.Server) error {
+	err := srv.Shutdown(soft)
+	if err != nil {
+		srv.Close() // waits for the sessions that were cut
+	}
 	return err
 }
 

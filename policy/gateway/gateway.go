@@ -11,6 +11,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // A Gateway is a relay that runs. Queue must be set; every other field's zero
@@ -18,6 +19,9 @@ import (
 type Gateway struct {
 	// Doors are where mail comes in by SMTP. A relay may have none.
 	Doors []*Door
+	// Servers have no door, since their connections come from elsewhere, as
+	// those that a routing.Fetcher has turned round. They end with the others.
+	Servers []*smtpserver.Server
 	// Queue delivers.
 	Queue *queue.Queue
 	// Tasks are what else runs: a web service, a routing.Fetcher, a pickup
@@ -132,6 +136,9 @@ func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup) error {
 	defer cancel()
 	for _, d := range g.Doors {
 		guests.Go(func() { g.late(d.close(soft)) })
+	}
+	for _, srv := range g.Servers {
+		guests.Go(func() { g.late(shut(soft, srv)) })
 	}
 	gone := make(chan struct{})
 	go func() {

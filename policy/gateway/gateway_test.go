@@ -176,6 +176,30 @@ func TestTheEndLosesNothing(t *testing.T) {
 	})
 }
 
+// A server without a door lets its sessions finish, too.
+func TestServersWithoutADoor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		turned := smtptest.NewListener() // as a Fetcher has it
+		r.Doors, r.Servers = nil, []*smtpserver.Server{r.server(t, "relay.example.com")}
+		served := make(chan error, 1)
+		go func() { served <- r.Servers[0].Serve(turned) }()
+		r.door = turned
+		stop := r.run(t)
+		c := smtptest.TalkOn(t, r.dial(t), envelope)
+		done := make(chan error)
+		go func() { done <- stop() }()
+		synctest.Wait()
+		smtptest.TalkOn(t, c, "C: .\nS: 250\nS: 421\n")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := <-served; !errors.Is(err, smtpserver.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+}
+
 // A session that does not come to its end is cut when two thirds of the time
 // are over, and the queue has the rest.
 func TestTheEndIsBounded(t *testing.T) {
