@@ -134,7 +134,8 @@ func TestXCLIENT(t *testing.T) {
 func TestClaimedAddressesInLog(t *testing.T) {
 	log := new(said)
 	s := generous()
-	s.ProxyFrom, s.XClientFrom, s.ProtocolLog = loopback, loopback, log
+	s.ProxyFrom, s.ProtocolLog = loopback, log
+	s.XClientFrom = []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32")}
 	srv := smtptest.NewServer(t, s)
 	smtptest.TalkOn(t, dialRaw(t, srv.Addr), `
 		C: PROXY TCP4 192.0.2.7 198.51.100.1 4711 25

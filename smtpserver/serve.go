@@ -238,6 +238,7 @@ func (s *Session) converse() error {
 			return err
 		}
 	}
+	s.frontIP = s.remoteIP
 	s.traceConnect()
 	if v := s.admit(); v != nil {
 		s.noteRefusal(v)

@@ -70,7 +70,9 @@ type Server struct {
 	// required, from elsewhere it is nothing that SMTP knows.
 	ProxyFrom []netip.Prefix
 	// XClientFrom names the networks of front ends that may say by XCLIENT
-	// (Postfix's) for whom they speak.
+	// (Postfix's) for whom they speak. A client behind a proxy of ProxyFrom may
+	// when its own address is in them; the proxy's does not count. A front end
+	// must not pass on an XCLIENT of its clients'.
 	XClientFrom []netip.Prefix
 
 	// Disable and Enable switch extensions off that are on by default, and on

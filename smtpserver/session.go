@@ -29,6 +29,7 @@ type Session struct {
 	remote, local net.Addr   // as claimed by a trusted proxy, if one did
 	remoteIP      netip.Addr // of remote; invalid where it has none
 	peerIP        netip.Addr // of the connection itself
+	frontIP       netip.Addr // of the client, until XCLIENT speaks for another
 	counted       netip.Addr // as admitted, for the limits by address
 
 	state state

@@ -14,7 +14,9 @@ import (
 
 const xclientAttributes = "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"
 
-func (s *Session) mayXClient() bool { return within(s.peerIP, s.srv.XClientFrom) }
+// mayXClient goes by the address that the session began with: behind a proxy
+// of the PROXY protocol that is its client's, since it is the client who speaks.
+func (s *Session) mayXClient() bool { return within(s.frontIP, s.srv.XClientFrom) }
 
 func (s *Session) cmdXCLIENT(arg string) error {
 	if !s.mayXClient() {
