@@ -67,7 +67,7 @@
 //
 // A spool is a directory:
 //
-//	lock       locked while the spool is open
+//	lock       locked while the spool is open, as the directory itself is
 //	key        16 random bytes, also in each segment
 //	inhand     which messages are in hand (queue.Marker): 8192 sequence
 //	           numbers of 8 bytes, 0 for none

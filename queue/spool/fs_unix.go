@@ -3,8 +3,11 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,8 +27,26 @@ func (osFS) SyncDir(name string) error {
 
 // lockFile takes the spool's lock for as long as the file that it returns is
 // open. It is the kernel's, and ends with the process at the latest.
-func lockFile(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+func lockFile(name string) (io.Closer, error) {
+	f, err := flock(name, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	// Somebody may remove the lock's file, and its lock with it. The folder
+	// stays; but not every file system can lock one (NFS cannot).
+	d, err := flock(filepath.Dir(name), os.O_RDONLY)
+	switch {
+	case err == nil:
+		return locks{f, d}, nil
+	case errors.Is(err, ErrInUse):
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func flock(name string, how int) (*os.File, error) {
+	f, err := os.OpenFile(name, how, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +59,11 @@ func lockFile(name string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// locks are two files whose locks are held together.
+type locks [2]*os.File
+
+func (l locks) Close() error { return errors.Join(l[0].Close(), l[1].Close()) }
 
 // errQuota is "over quota".
 var errQuota error = unix.EDQUOT

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -35,7 +36,7 @@ func (osFS) SyncDir(name string) error { return nil }
 
 // lockFile takes the spool's lock for as long as the file that it returns is
 // open.
-func lockFile(name string) (*os.File, error) {
+func lockFile(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

@@ -273,3 +273,23 @@ func TestDamagedKeepsItsFile(t *testing.T) {
 		t.Errorf("%d bytes were set aside, %v", size, err)
 	}
 }
+
+// TestLockFileRemoved: somebody who met ErrInUse has removed the lock. There
+// is still one process at a time.
+func TestLockFileRemoved(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir)
+	if err := os.Remove(filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := Open(dir, nil); !errors.Is(err, ErrInUse) {
+		if err == nil {
+			second.Close()
+		}
+		t.Errorf("Open: %v, want ErrInUse", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	openTest(t, dir)
+}

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -43,7 +43,7 @@ type Spool struct {
 	largeContent int64
 	log          *slog.Logger
 	fs           fileSystem
-	lock         *os.File
+	lock         io.Closer
 	recovery     Recovery
 	marks        *marks
 	compactAge   time.Duration
