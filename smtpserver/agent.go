@@ -71,7 +71,8 @@ type Agent struct {
 
 	// Reject watches every refusal, whoever made it. It cannot change it.
 	Reject func(ctx context.Context, s *Session, r *smtp.SMTPError)
-	// Disconnect comes last, once for each session whose Connect came.
+	// Disconnect comes last, once for each Connect. XCLIENT ends the session of
+	// the front end for agents, and begins one of its client.
 	Disconnect func(ctx context.Context, s *Session)
 }
 

@@ -24,6 +24,7 @@ func (s *Session) banner() error {
 // connect asks the agents about the connection. A refusal stands for the
 // banner.
 func (s *Session) connect() error {
+	s.begun = true
 	v := s.ask(func(a *Agent) error {
 		if a.Connect == nil {
 			return nil

@@ -268,13 +268,19 @@ func (s *Session) converse() error {
 	return err
 }
 
+// disconnect tells agents that the session of this client is over.
 func (s *Session) disconnect() error {
+	if !s.begun {
+		return nil
+	}
+	s.begun = false
 	for i := range s.srv.Agents {
 		if a := &s.srv.Agents[i]; a.Disconnect != nil {
 			s.asking = a.Name
 			a.Disconnect(s.ctx, s)
 		}
 	}
+	s.asking = ""
 	return nil
 }
 

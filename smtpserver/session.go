@@ -32,9 +32,11 @@ type Session struct {
 	frontIP       netip.Addr // of the client, until XCLIENT speaks for another
 	counted       netip.Addr // as admitted, for the limits by address
 
-	state state
-	helo  string
-	esmtp bool // greeted with EHLO or LHLO
+	state   state
+	helo    string
+	esmtp   bool // greeted with EHLO or LHLO
+	begun   bool // agents have heard Connect, and not Disconnect
+	fronted bool // XCLIENT has told of another client
 
 	tls      *tls.ConnectionState
 	identity string
@@ -142,7 +144,8 @@ func (s *Session) Params() map[string]string { return s.params }
 
 // Value returns what an agent has left under key, and SetValue leaves it, for
 // other agents and the Handler to find. As in package context, keys are of
-// an unexported type of their package. Values live as long as the session.
+// an unexported type of their package. Values live as long as the session, or
+// until XCLIENT begins another client's.
 func (s *Session) Value(key any) any { return s.values[key] }
 
 // SetValue sets what Value returns.

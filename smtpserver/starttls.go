@@ -71,7 +71,7 @@ func (s *Session) handshake() error {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	state := conn.ConnectionState()
-	s.tls = &state
+	s.setTLS(state)
 	s.setConn(conn)
 	s.srv.counters.tlsVersion(state.Version)
 	s.traceTLS()

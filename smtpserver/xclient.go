@@ -1,8 +1,10 @@
 package smtpserver
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,11 +35,14 @@ func (s *Session) cmdXCLIENT(arg string) error {
 		}
 	}
 	s.traceInfo("XCLIENT: real peer " + s.PeerAddr().String())
+	s.reset()
+	if err := s.disconnect(); err != nil {
+		return err
+	}
 	s.leave()
 	if c.src.Addr().IsValid() {
 		s.claim(c.src, c.dst)
 	}
-	s.reset()
 	s.helo, s.esmtp, s.identity, s.state = c.helo, false, c.login, connected
 	s.forgetPeer()
 	if v := s.admit(); v != nil {
@@ -52,15 +57,26 @@ func (s *Session) cmdXCLIENT(arg string) error {
 }
 
 // forgetPeer takes from the session what belonged to the front end itself:
-// what agents have allowed it, and the certificate that it showed, which says
-// nothing of the client. The connection stays encrypted.
+// what agents have allowed it and noted of it, its errors, and the certificate
+// that it showed, which says nothing of the client. The connection stays
+// encrypted.
 func (s *Session) forgetPeer() {
 	s.maxSize, s.stray, s.discardAll = s.lim.MessageSize, s.srv.StrayBytes, false
+	s.values = nil
+	s.errors, s.unknown, s.authFailures = 0, 0, 0
+	s.fronted = true
 	if s.tls != nil {
-		state := *s.tls
-		state.PeerCertificates, state.VerifiedChains = nil, nil
-		s.tls = &state
+		s.setTLS(*s.tls)
 	}
+}
+
+// setTLS keeps the state of the encryption, without the certificate of a front
+// end that speaks for others.
+func (s *Session) setTLS(state tls.ConnectionState) {
+	if s.fronted {
+		state.PeerCertificates, state.VerifiedChains = nil, nil
+	}
+	s.tls = &state
 }
 
 type xclient struct {
@@ -68,17 +84,18 @@ type xclient struct {
 	helo, login string
 }
 
-// set takes one attribute. What is not known stays as it is.
+// set takes one attribute.
 func (c *xclient) set(word string) bool {
 	key, value, ok := strings.Cut(word, "=")
 	value, err := xtext.Decode(value)
 	if !ok || err != nil {
 		return false
 	}
+	key = strings.ToUpper(key)
 	if u := strings.ToUpper(value); u == "[UNAVAILABLE]" || u == "[TEMPUNAVAIL]" {
-		return true
+		return c.unknown(key)
 	}
-	switch strings.ToUpper(key) {
+	switch key {
 	case "ADDR":
 		return setAddr(&c.src, value)
 	case "DESTADDR":
@@ -97,6 +114,18 @@ func (c *xclient) set(word string) bool {
 		return true
 	}
 	return false
+}
+
+// unknown takes an attribute that the front end cannot tell. A client without
+// an address must not be taken for the front end: it comes from nowhere.
+func (c *xclient) unknown(key string) bool {
+	switch key {
+	case "ADDR":
+		c.src = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	case "PORT":
+		c.src = netip.AddrPortFrom(c.src.Addr(), 0)
+	}
+	return slices.Contains(strings.Fields(xclientAttributes), key)
 }
 
 func setAddr(a *netip.AddrPort, value string) bool {

@@ -1,11 +1,17 @@
 package smtpserver_test
 
 import (
+	"context"
+	"crypto/tls"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
@@ -34,4 +40,107 @@ func TestXCLIENTIsNotForThoseBehindAProxy(t *testing.T) {
 	c.expect("220")
 	c.send("XCLIENT ADDR=203.0.113.10\r\n")
 	c.expect("220")
+}
+
+// For agents, the session of the client is another one than that of its front
+// end: they hear the end of the one and the beginning of the other, and what
+// they noted of the one they do not find in the other.
+func TestXCLIENTIsAnotherSessionForAgents(t *testing.T) {
+	type note struct{}
+	var mu sync.Mutex // guards told
+	var told []string
+	tell := func(s *smtpserver.Session, event string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, event+" "+netip.MustParseAddrPort(s.RemoteAddr().String()).Addr().String())
+	}
+	agent := smtpserver.Agent{
+		Connect: func(_ context.Context, s *smtpserver.Session) error {
+			if v := s.Value(note{}); v != nil {
+				t.Errorf("at Connect of %v there is a note of %v", s.RemoteAddr(), v)
+			}
+			s.SetValue(note{}, s.RemoteAddr())
+			tell(s, "connect")
+			return nil
+		},
+		Reset:      func(_ context.Context, s *smtpserver.Session) { tell(s, "reset") },
+		Disconnect: func(_ context.Context, s *smtpserver.Session) { tell(s, "disconnect") },
+	}
+	s := generous()
+	s.XClientFrom, s.Agents = loopback, []smtpserver.Agent{agent}
+	s.Limits.ConnectionsPerAddr = 1
+	srv := smtptest.NewServer(t, s)
+	busy := dialRaw(t, srv.Addr)
+	busy.expect("220")
+	busy.send("XCLIENT ADDR=192.0.2.1\r\n")
+	busy.expect("220")
+	mu.Lock()
+	told = nil
+	mu.Unlock()
+	c := dialRaw(t, srv.Addr)
+	c.expect("220")
+	c.send("XCLIENT ADDR=192.0.2.7\r\n")
+	c.expect("220")
+	c.send("XCLIENT ADDR=192.0.2.1\r\n") // who may not come in a second time
+	c.expect("421")
+	c.gone()
+	busy.Close()
+	srv.Close()
+	want := []string{"connect 127.0.0.1", "disconnect 127.0.0.1", "connect 192.0.2.7", "disconnect 192.0.2.7", "disconnect 192.0.2.1"}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// The certificate of a front end says nothing of its clients, whether it comes
+// before XCLIENT or after.
+func TestSTARTTLSAfterXCLIENT(t *testing.T) {
+	certs := make(chan int, 10)
+	s := withTLS(t, smtpserver.TLSOffered)
+	s.TLSConfig.ClientAuth = tls.RequestClientCert
+	s.XClientFrom = loopback
+	s.Agents = []smtpserver.Agent{{Mail: func(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
+		certs <- len(s.TLS().PeerCertificates)
+		return nil
+	}}}
+	srv := smtptest.NewServer(t, s)
+	own, _ := smtptest.TLSConfig(t)
+	for _, xclient := range []string{"", "XCLIENT ADDR=192.0.2.7\r\n"} {
+		c := dialRaw(t, srv.Addr)
+		c.expect("220")
+		if xclient != "" {
+			c.send(xclient)
+			c.expect("220")
+		}
+		c.send("STARTTLS\r\n")
+		c.expect("220")
+		tc := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, Certificates: own.Certificates})
+		c = newRaw(t, tc)
+		c.send("EHLO front.example\r\n")
+		c.expect("250")
+		c.send("MAIL FROM:<a@example.com>\r\n")
+		c.expect("250")
+		want := 1
+		if xclient != "" {
+			want = 0
+		}
+		if n := <-certs; n != want {
+			t.Errorf("after %q the client has shown %d certificates, want %d", xclient, n, want)
+		}
+	}
+}
+
+// An address that the front end does not know is nobody's, not its own.
+func TestXCLIENTWithoutAnAddress(t *testing.T) {
+	agent, seen := addresses()
+	s := generous()
+	s.XClientFrom, s.Agents = loopback, []smtpserver.Agent{agent}
+	srv := smtptest.NewServer(t, s)
+	for _, unknown := range []string{"[UNAVAILABLE]", "[TEMPUNAVAIL]"} {
+		smtptest.Talk(t, srv.Addr, "S: 220\nC: XCLIENT ADDR="+unknown+" NAME=[UNAVAILABLE] PORT=[UNAVAILABLE]\nS: 220\nC: QUIT\nS: 221")
+		seen() // of the front end
+		if got := seen(); !strings.HasPrefix(got, "0.0.0.0:0 > 127.0.0.1:") {
+			t.Errorf("addresses %q", got)
+		}
+	}
 }
