@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func FuzzSession(f *testing.F) {
 		f.Add([]byte(s), false)
 	}
 	f.Fuzz(func(t *testing.T, input []byte, lax bool) {
-		c := &inputConn{in: input}
+		c := &inputConn{in: input, closed: make(chan struct{})}
 		w := &witness{t: t, input: input}
 		srv := &smtpserver.Server{
 			Hostname: "test.example", Agents: []smtpserver.Agent{w.agent()}, Handler: w,
@@ -54,7 +55,7 @@ func FuzzSession(f *testing.F) {
 		served := make(chan error, 1)
 		go func() { served <- srv.Serve(l) }()
 		select {
-		case <-w.gone():
+		case <-c.closed:
 		case <-time.After(20 * time.Second):
 			t.Error("the session does not end")
 		}
@@ -80,10 +81,7 @@ type witness struct {
 	state    string
 	rcpts    int
 	messages int
-	done     chan struct{}
 }
-
-func (w *witness) gone() chan struct{} { return w.done }
 
 func (w *witness) must(event string, states ...string) {
 	for _, s := range states {
@@ -95,11 +93,10 @@ func (w *witness) must(event string, states ...string) {
 }
 
 func (w *witness) agent() smtpserver.Agent {
-	w.done = make(chan struct{})
 	return smtpserver.Agent{
 		Name: "witness",
 		Connect: func(context.Context, *smtpserver.Session) error {
-			w.must("Connect", "", "reset", "greeted", "connected")
+			w.must("Connect", "", "disconnected")
 			w.state = "connected"
 			return nil
 		},
@@ -146,7 +143,10 @@ func (w *witness) agent() smtpserver.Agent {
 			w.must("Reset", "mail", "data", "header", "end", "received")
 			w.state = "reset"
 		},
-		Disconnect: func(context.Context, *smtpserver.Session) { close(w.done) },
+		Disconnect: func(context.Context, *smtpserver.Session) {
+			w.must("Disconnect", "connected", "greeted", "reset")
+			w.state = "disconnected"
+		},
 	}
 }
 
@@ -214,8 +214,10 @@ func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 // inputConn is a client that sends its input a little at a time, and reads
 // everything.
 type inputConn struct {
-	in  []byte
-	out bytes.Buffer
+	in     []byte
+	out    bytes.Buffer
+	once   sync.Once
+	closed chan struct{}
 }
 
 func (c *inputConn) Read(b []byte) (int, error) {
@@ -227,8 +229,11 @@ func (c *inputConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 func (c *inputConn) Write(b []byte) (int, error) { return c.out.Write(b) }
-func (c *inputConn) Close() error                { return nil }
-func (c *inputConn) LocalAddr() net.Addr         { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 25} }
+func (c *inputConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+func (c *inputConn) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 25} }
 func (c *inputConn) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1025}
 }
