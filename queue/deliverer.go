@@ -17,8 +17,11 @@ type NextHop struct {
 
 // String is "destination via connector", for logs and people.
 func (h NextHop) String() string {
-	if h.Connector == "" {
+	switch {
+	case h.Connector == "":
 		return h.Destination
+	case h.Destination == "":
+		return "via " + h.Connector
 	}
 	return h.Destination + " via " + h.Connector
 }
@@ -99,6 +102,6 @@ type Result struct {
 	Final bool
 	// Err is the cause in Go's terms, for logs; may be nil. Where it wraps
 	// ErrDamaged, the content could not be read, and the recipient fails
-	// whatever Outcome, short of Success, says.
-	Err error
+	// whatever Outcome, short of Success, says. In JSON it is left out.
+	Err error `json:"-"`
 }

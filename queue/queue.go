@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -84,12 +85,33 @@ func (q *Queue) setup() {
 	})
 }
 
+var errNoStore = errors.New("queue: Queue.Store is not set")
+
+// validate says which settings nothing can be delivered with.
+func (q *Queue) validate() error {
+	if q.Store == nil {
+		return errNoStore
+	}
+	if q.Deliverer == nil {
+		return errors.New("queue: Queue.Deliverer is not set")
+	}
+	for i, a := range q.Reports.CopyTo { // a report that is refused tells nobody
+		if problem := badRecipient(a); problem != "" {
+			return fmt.Errorf("queue: Reports.CopyTo[%d]: %q %s", i, a, problem)
+		}
+	}
+	return nil
+}
+
 // Run delivers until Shutdown is called or ctx ends; it returns nil then, and
 // otherwise the store's error that keeps it from working. It does not close
 // the Store. When ctx ends, attempts in progress are broken off; Shutdown lets
 // them finish. A Queue runs once.
 func (q *Queue) Run(ctx context.Context) error {
 	q.setup()
+	if err := q.validate(); err != nil {
+		return err
+	}
 	q.mu.Lock()
 	if q.stopped != nil {
 		q.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
@@ -16,12 +17,19 @@ import (
 // Queue. It sets m.ID where that is empty; a file behind m.Content may be
 // closed, the store does not need it any more. An error leaves nothing behind;
 // errors.As finds a *smtp.SMTPError in it, fit for a client (452 4.3.1 for a
-// full store, 451 4.3.2 for a frozen queue, ...).
+// full store, 451 4.3.2 for a frozen queue, 553 5.1.3 for a recipient that is
+// no address, as "Bob <bob@example.com>", ...).
 //
 // Submit works before Run and while it runs; what it stores is delivered
 // when Run runs.
 func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	q.setup()
+	if q.Store == nil {
+		return errNoStore
+	}
+	if err := m.checkAddresses(); err != nil {
+		return err
+	}
 	q.mu.Lock()
 	frozen := q.frozen
 	q.mu.Unlock()
@@ -29,6 +37,30 @@ func (q *Queue) Submit(ctx context.Context, m *Message) error {
 		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is frozen", nil)
 	}
 	return q.take(ctx, m)
+}
+
+// checkAddresses refuses what can never be sent, while whoever submits it is
+// there to hear of it.
+func (m *Message) checkAddresses() error {
+	if problem := addr.NotOnWire(m.From); problem != "" {
+		return refuse(553, smtp.EnhancedCode{5, 1, 7}, fmt.Sprintf("Sender %q %s", m.From, problem), nil)
+	}
+	for _, r := range m.Recipients {
+		if r == nil {
+			return refuse(554, smtp.EnhancedCode{5, 5, 1}, "A recipient is nil", nil)
+		}
+		if problem := badRecipient(r.Addr); problem != "" {
+			return refuse(553, smtp.EnhancedCode{5, 1, 3}, fmt.Sprintf("Recipient %q %s", r.Addr, problem), nil)
+		}
+	}
+	return nil
+}
+
+func badRecipient(a string) string {
+	if a == "" {
+		return "is empty"
+	}
+	return addr.NotOnWire(a)
 }
 
 // take is Submit, also for what must get in while the queue is frozen.

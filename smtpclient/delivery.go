@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // fate is how far a recipient has come within one Send.
@@ -34,7 +36,7 @@ func newDelivery(m *Message) *delivery {
 	n := len(m.Recipients)
 	d := &delivery{m: m, results: make([]Result, n), fates: make([]fate, n), todo: make([]int, 0, n)}
 	var refusal *smtp.SMTPError
-	if problem := badPath(m.From); problem != "" {
+	if problem := addr.NotOnWire(m.From); problem != "" {
 		refusal = ownReply(553, 5, 1, 7, "reverse-path "+problem)
 	} else if m.Content == nil {
 		refusal = ownReply(554, 5, 6, 0, "message has no content")
@@ -46,9 +48,9 @@ func newDelivery(m *Message) *delivery {
 		return d
 	}
 	for i := range m.Recipients {
-		addr := m.Recipients[i].Addr
-		if problem := badPath(addr); problem != "" || addr == "" {
-			if addr == "" {
+		to := m.Recipients[i].Addr
+		if problem := addr.NotOnWire(to); problem != "" || to == "" {
+			if to == "" {
 				problem = "is empty"
 			}
 			d.settleOne(nil, i, settled, Failure, ownReply(553, 5, 1, 3, "forward-path "+problem), nil)

@@ -5,48 +5,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
-
-// maxPath bounds an address on a command line. RFC 5321, 4.5.3.1.3 has 256;
-// what a relay accepted it should also be able to pass on.
-const maxPath = 1000
-
-// badPath says why an address cannot stand between angle brackets; empty when
-// it can. It guards the command line; the grammar is the host's to judge.
-func badPath(a string) string {
-	if len(a) > maxPath {
-		return fmt.Sprintf("is longer than %d octets", maxPath)
-	}
-	quoted := false
-	for i := 0; i < len(a); i++ {
-		switch c := a[i]; {
-		case c < ' ' || c == 0x7f:
-			return "has a control character"
-		case c == '\\' && quoted:
-			i++
-			if i < len(a) && (a[i] < ' ' || a[i] == 0x7f) {
-				return "has a control character"
-			}
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == '<' || c == '>' || c == ' '):
-			return fmt.Sprintf("has %q outside quotes", c)
-		}
-	}
-	if quoted {
-		return "has an open quote"
-	}
-	if !utf8.ValidString(a) {
-		return "is not UTF-8"
-	}
-	return ""
-}
 
 func ascii(s string) bool {
 	for i := 0; i < len(s); i++ {
