@@ -2,6 +2,7 @@ package smtpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 
 	"github.com/emersion/go-sasl"
@@ -11,7 +12,7 @@ import (
 // MountGoSMTP lets a session written for go-smtp serve: the agent goes into
 // Server.Agents, the handler is the Server's, and auth, which is of use where
 // the sessions are smtp.AuthSessions, its Authenticator. newSession is called
-// at each session's first greeting. LMTPSession is served too, with
+// at each session's first greeting, and the first under TLS. LMTPSession is served too, with
 // Server.LMTP. The Session's Identity is set to "authenticated" where an
 // AuthSession has succeeded, as go-smtp does not say to whom.
 func MountGoSMTP(newSession func(s *Session) (smtp.Session, error)) (Agent, Handler, Authenticator) {
@@ -25,38 +26,64 @@ type goSMTP struct {
 
 type goSMTPKey struct{}
 
+// goMounted is a session of go-smtp's, and the encryption under which it began.
+type goMounted struct {
+	smtp.Session
+	tls *tls.ConnectionState
+}
+
 func mounted(s *Session) smtp.Session {
-	m, _ := s.Value(goSMTPKey{}).(smtp.Session)
-	return m
+	m, _ := s.Value(goSMTPKey{}).(goMounted)
+	return m.Session
+}
+
+// session is the one that is mounted. What one knows from before STARTTLS is to
+// be forgotten (RFC 3207, 4.2), so another takes its place then.
+func (g goSMTP) session(s *Session) (smtp.Session, error) {
+	if m, _ := s.Value(goSMTPKey{}).(goMounted); m.Session != nil && m.tls == s.tls {
+		return m.Session, nil
+	}
+	g.logout(s)
+	m, err := g.newSession(s)
+	if err != nil {
+		return nil, err
+	}
+	s.SetValue(goSMTPKey{}, goMounted{m, s.tls})
+	return m, nil
+}
+
+func (g goSMTP) logout(s *Session) {
+	if m := mounted(s); m != nil {
+		s.SetValue(goSMTPKey{}, nil)
+		if err := m.Logout(); err != nil {
+			s.log(slog.LevelWarn, "logout", slog.Any("error", err))
+		}
+	}
 }
 
 func (g goSMTP) agent() Agent {
 	return Agent{
 		Name: "go-smtp",
 		Helo: func(_ context.Context, s *Session, _ string) error {
-			if mounted(s) != nil {
-				return nil
-			}
-			m, err := g.newSession(s)
-			if err == nil {
-				s.SetValue(goSMTPKey{}, m)
-			}
+			_, err := g.session(s)
 			return err
 		},
 		Mail: func(_ context.Context, s *Session, from string, opts *smtp.MailOptions) error {
-			return mounted(s).Mail(from, opts)
+			m, err := g.session(s)
+			if err != nil {
+				return err
+			}
+			return m.Mail(from, opts)
 		},
 		Rcpt: func(_ context.Context, s *Session, to string, opts *smtp.RcptOptions) error {
 			return mounted(s).Rcpt(to, opts)
 		},
-		Reset: func(_ context.Context, s *Session) { mounted(s).Reset() },
-		Disconnect: func(_ context.Context, s *Session) {
-			if m := mounted(s); m != nil {
-				if err := m.Logout(); err != nil {
-					s.log(slog.LevelWarn, "logout", slog.Any("error", err))
-				}
+		Reset: func(_ context.Context, s *Session) {
+			if m := mounted(s); m != nil { // nil where another agent refused MAIL first
+				m.Reset()
 			}
 		},
+		Disconnect: func(_ context.Context, s *Session) { g.logout(s) },
 	}
 }
 
@@ -95,6 +122,7 @@ func (l *lmtpStatus) SetStatus(rcpt string, err error) {
 }
 
 // result gives the recipients without a status of their own the one of all.
+// The content has been read, whatever came of it.
 func (l *lmtpStatus) result(err error) error {
 	some := false
 	for i := range l.errs {
@@ -103,10 +131,11 @@ func (l *lmtpStatus) result(err error) error {
 		}
 		some = some || l.errs[i] != nil
 	}
-	if !some {
-		return l.m.Close()
+	err = l.m.Close()
+	if some {
+		return l.errs
 	}
-	return l.errs
+	return err
 }
 
 func (g goSMTP) Mechanisms(s *Session) []string {

@@ -3,6 +3,7 @@ package smtpserver_test
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -171,4 +172,60 @@ func TestMountGoSMTPWithLMTP(t *testing.T) {
 	s.Agents, s.Handler = []smtpserver.Agent{agent}, handler
 	srv := smtptest.NewServer(t, s)
 	smtptest.Talk(t, srv.Addr, lmtpTransaction+"S: 250\nS: 550 5.1.1\nS: 250\n")
+}
+
+// What a mounted session has learned in plain text, who has logged in above
+// all, it does not know after STARTTLS (RFC 3207, 4.2).
+func TestMountGoSMTPForgetsAtSTARTTLS(t *testing.T) {
+	var log strings.Builder
+	s := withTLS(t, smtpserver.TLSOffered)
+	agent, handler, auth := smtpserver.MountGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
+		log.WriteString("new ")
+		return &goSession{log: &log}, nil
+	})
+	s.Agents, s.Handler, s.Auth, s.AllowInsecureAuth = []smtpserver.Agent{agent}, handler, auth, true
+	srv := smtptest.NewServer(t, s)
+	smtptest.Talk(t, srv.Addr, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: AUTH PLAIN `+b64("\x00alice\x00x")+`
+		S: 235
+		C: STARTTLS
+		S: 220
+		TLS
+		C: EHLO client.example
+		S: 250
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<a@example.com>
+		S: 250
+		C: QUIT
+		S: 221
+	`)
+	srv.Close()
+	if want := "new auth:alice logout new mail:a@example.com reset logout "; log.String() != want {
+		t.Errorf("calls %q, want %q", log.String(), want)
+	}
+}
+
+// The content's file is closed whatever became of the recipients.
+func TestMountGoSMTPClosesTheFile(t *testing.T) {
+	var file *os.File
+	s := generous()
+	s.LMTP, s.Limits.MemoryContent = true, 10
+	s.Overflow = func() (f *os.File, err error) {
+		file, err = os.CreateTemp(t.TempDir(), "")
+		return file, err
+	}
+	agent, handler, _ := smtpserver.MountGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
+		return &goLMTPSession{goSession{log: new(strings.Builder)}}, nil
+	})
+	s.Agents, s.Handler = []smtpserver.Agent{agent}, handler
+	srv := smtptest.NewServer(t, s)
+	smtptest.Talk(t, srv.Addr, strings.Replace(lmtpTransaction, "\tC: .\n", "\tC: more than ten bytes\n\tC: .\n", 1)+"S: 250\nS: 550 5.1.1\nS: 250\n")
+	srv.Close()
+	if file == nil || file.Close() == nil {
+		t.Errorf("the file %v was left open", file)
+	}
 }
