@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,7 +54,11 @@ const defaultGrace = 30 * time.Second
 // finished (the Logger is told). Otherwise it returns the error that ended it:
 // of a socket, of the queue's store, of a task. It may be called once.
 func (g *Gateway) Run(ctx context.Context) error {
-	if err := g.listen(); err != nil {
+	err := g.validate()
+	if err == nil {
+		err = g.listen()
+	}
+	if err != nil {
 		return errors.Join(err, g.close())
 	}
 	run, fail := context.WithCancelCause(ctx)
@@ -62,7 +67,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var delivery sync.WaitGroup
 	delivery.Go(func() {
 		if err := g.Queue.Run(context.WithoutCancel(ctx)); err != nil {
-			fail(fmt.Errorf("gateway: queue: %w", err))
+			fail(fmt.Errorf("gateway: %w", err))
 		}
 	})
 	var guests sync.WaitGroup // tasks, and later the ends of the doors
@@ -79,7 +84,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 
 	<-run.Done()
-	err := context.Cause(run)
+	err = context.Cause(run)
 	if err == context.Cause(ctx) { // we were asked to
 		err = nil
 	}
@@ -88,6 +93,25 @@ func (g *Gateway) Run(ctx context.Context) error {
 	delivery.Wait()
 	stopTracking()
 	return errors.Join(err, g.close())
+}
+
+// validate says what is missing, before anything begins.
+func (g *Gateway) validate() error {
+	if g.Queue == nil {
+		return errors.New("gateway: Gateway.Queue is not set")
+	}
+	for i, d := range g.Doors {
+		switch {
+		case d == nil || d.Server == nil:
+			return fmt.Errorf("gateway: Doors[%d] has no Server", i)
+		case d.Server.Handler == nil:
+			return fmt.Errorf("gateway: the Server of Doors[%d] has no Handler: policy.Gate.Install sets it", i)
+		}
+	}
+	if i := slices.Index(g.Closers, nil); i >= 0 {
+		return fmt.Errorf("gateway: Closers[%d] is nil", i)
+	}
+	return nil
 }
 
 // listen opens all sockets, or none.
@@ -172,7 +196,9 @@ func (g *Gateway) late(err error) {
 func (g *Gateway) close() error {
 	var errs []error
 	for _, c := range g.Closers {
-		errs = append(errs, c.Close())
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,35 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// What was forgotten is said at the start, and what was opened already is
+// closed all the same.
+func TestSettingsThatAreMissing(t *testing.T) {
+	for want, change := range map[string]func(*relay){
+		"gateway: Gateway.Queue is not set": func(r *relay) { r.Queue = nil },
+		"gateway: Doors[1] has no Server":   func(r *relay) { r.Doors = append(r.Doors, nil) },
+		"gateway: Doors[0] has no Server":   func(r *relay) { r.Doors[0].Server = nil },
+		"gateway: the Server of Doors[1] has no Handler: policy.Gate.Install sets it": func(r *relay) {
+			r.Doors = append(r.Doors, &gateway.Door{Server: &smtpserver.Server{}})
+		},
+		"gateway: Closers[1] is nil":                 func(r *relay) { r.Closers = slices.Insert(r.Closers, 1, io.Closer(nil)) },
+		"gateway: queue: Queue.Deliverer is not set": func(r *relay) { r.Queue.Deliverer = nil },
+	} {
+		r := newRelay(t)
+		change(r)
+		if err := r.Run(context.Background()); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		if !slices.Equal(r.closed, []string{"router", "store"}) {
+			t.Errorf("%s: closed %v", want, r.closed)
+		}
+	}
+}
