@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -113,24 +112,23 @@ func (q *Queue) learn(p *part, down *Result, vs []verdict, started, now, retryAt
 const maxTurned = 3
 
 // callDeliver is Deliver, kept to its contract.
-func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) (results []Result) {
-	defer func() {
-		var err error
-		if r := recover(); r != nil {
-			q.log.Error("queue: Deliver panicked", "id", m.ID, "panic", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("queue: Deliver panicked: %v", r)
-		} else if len(results) != len(rcpts) {
-			err = fmt.Errorf("queue: Deliver returned %d results for %d recipients", len(results), len(rcpts))
-		} else {
-			return
-		}
-		results = make([]Result, len(rcpts))
+func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) []Result {
+	results, err := guarded(q, "Deliver", func() ([]Result, error) { return q.Deliverer.Deliver(q.ctx, hop, m, rcpts), nil })
+	if err == nil && len(results) != len(rcpts) {
+		err = fmt.Errorf("queue: Deliver returned %d results for %d recipients", len(results), len(rcpts))
+	}
+	if err == nil {
 		for i := range results {
-			results[i] = Result{Outcome: Deferred, Err: err, Reply: smtp.SMTPError{
-				Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Internal error in delivery"}}
+			results[i].Err = q.readable(results[i].Err)
 		}
-	}()
-	return q.Deliverer.Deliver(q.ctx, hop, m, rcpts)
+		return results
+	}
+	results = make([]Result, len(rcpts))
+	for i := range results {
+		results[i] = Result{Outcome: Deferred, Err: err, Reply: smtp.SMTPError{
+			Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Internal error in delivery"}}
+	}
+	return results
 }
 
 // failDamaged makes failures for good of attempts that met damage in the
@@ -147,14 +145,9 @@ func failDamaged(results []Result) {
 }
 
 // callRoute is Route, whose panic is an error.
-func (q *Queue) callRoute(ctx context.Context, m *Message, r *Recipient) (hop NextHop, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			q.log.Error("queue: Route panicked", "id", m.ID, "panic", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("queue: Route panicked: %v", r)
-		}
-	}()
-	return q.Deliverer.Route(ctx, m, r)
+func (q *Queue) callRoute(ctx context.Context, m *Message, r *Recipient) (NextHop, error) {
+	hop, err := guarded(q, "Route", func() (NextHop, error) { return q.Deliverer.Route(ctx, m, r) })
+	return hop, q.readable(err)
 }
 
 // unreachable is the result that says that the hop could not be spoken with,
@@ -177,7 +170,7 @@ func (q *Queue) hopWait(h *hop, pace *Pace, down *Result) time.Duration {
 	if len(pace.Retry) > 0 {
 		return pace.Retry[min(fails, len(pace.Retry)-1)]
 	}
-	return q.retry.Wait(fails+1, down)
+	return q.wait(fails+1, down)
 }
 
 // waitFor makes a recipient that was tried in vain wait until its hop is
@@ -281,12 +274,4 @@ func (q *Queue) setPace(h *hop, pace Pace) {
 	}
 	h.closed, h.askAt = pace.Held, pace.Until
 	q.watch(h)
-}
-
-// pace asks the Deliverer how a hop wants to be served.
-func (q *Queue) pace(hop NextHop) Pace {
-	if q.pacer == nil {
-		return Pace{}
-	}
-	return q.pacer.Pace(hop)
 }

@@ -21,10 +21,11 @@ func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why
 	if keep == nil {
 		keep = q.keepInStore
 	}
-	err := keep(ctx, &bad)
+	kept := func() (struct{}, error) { return struct{}{}, keep(ctx, &bad) }
+	_, err := guarded(q, "BadMail", kept)
 	if errors.Is(err, ErrDamaged) {
 		bad.Content = String("\r\nThe content of this message was damaged in the store.\r\n")
-		err = keep(ctx, &bad)
+		_, err = guarded(q, "BadMail", kept)
 	}
 	if err == nil {
 		q.tell(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })

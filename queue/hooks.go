@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/emersion/go-smtp"
 )
@@ -13,7 +14,7 @@ import (
 // so what they change is stored with it and done once, whatever happens
 // later. Fields that are nil take no part.
 //
-// An error refuses the message. A *smtp.SMTPError, also a wrapped one,
+// An error refuses the message, and so does a panic. A *smtp.SMTPError, also a wrapped one,
 // becomes the reply to the client, any other 451 4.3.0.
 type Hook struct {
 	Name string
@@ -26,19 +27,34 @@ type Hook struct {
 }
 
 func (q *Queue) runHooks(ctx context.Context, m *Message) error {
+	id := m.ID
 	for _, h := range q.Hooks {
-		if h.Submitted != nil {
-			if err := h.Submitted(ctx, m); err != nil {
-				return hookError(err)
-			}
+		if err := q.callHook(ctx, h.Name, h.Submitted, m); err != nil {
+			return err
 		}
 	}
 	for _, h := range q.Hooks {
-		if h.Resolved != nil {
-			if err := h.Resolved(ctx, m); err != nil {
-				return hookError(err)
-			}
+		if err := q.callHook(ctx, h.Name, h.Resolved, m); err != nil {
+			return err
 		}
+	}
+	m.ID = id // the name that a report must have, whatever they think
+	if m.Content == nil {
+		m.Content = Bytes()
+	}
+	if slices.Contains(m.Recipients, nil) {
+		return hookError(errors.New("queue: a hook has left a recipient that is nil"))
+	}
+	return nil
+}
+
+func (q *Queue) callHook(ctx context.Context, name string, f func(context.Context, *Message) error, m *Message) error {
+	if f == nil {
+		return nil
+	}
+	_, err := guarded(q, "hook "+name, func() (struct{}, error) { return struct{}{}, f(ctx, m) })
+	if err != nil {
+		return hookError(q.readable(err))
 	}
 	return nil
 }

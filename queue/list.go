@@ -132,7 +132,7 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 		Priority: m.Priority, Origin: m.Origin, System: m.System, Due: e.Schedule.Due, stored: e.Schedule.Hop,
 	}
 	info.MessageID, info.Subject = dsn.Fields(m.Content)
-	if _, expiry := q.retry.Patience(m); expiry > 0 {
+	if _, expiry := q.patience(m); expiry > 0 {
 		info.Expires = m.from().Add(expiry)
 	}
 	attempts := 0

@@ -142,7 +142,7 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 		}
 		if len(ms) > 0 {
 			a.m = ms[0]
-			a.notice, a.expiry = q.retry.Patience(a.m)
+			a.notice, a.expiry = q.patience(a.m)
 			return true, q.obey(ctx, a, stored, op)
 		}
 		// It has ended, another node has it, or Run is about to begin with it.

@@ -140,9 +140,9 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 		UTF8:         m.Options.UTF8,
 	}
 	if q.Reports.Texts != nil {
-		r.Texts = q.Reports.Texts(m)
+		r.Texts, _ = guarded(q, "Reports.Texts", func() (*dsn.Texts, error) { return q.Reports.Texts(m), nil })
 	}
-	_, expiry := q.retry.Patience(m)
+	_, expiry := q.patience(m)
 	for _, rc := range rcpts {
 		r.Recipients = append(r.Recipients, reportOn(m, rc, action, expiry))
 	}

@@ -19,7 +19,7 @@ func (q *Queue) categorize(a *active) {
 		q.place(a, nil, nil, now)
 		return
 	}
-	a.notice, a.expiry = q.retry.Patience(a.m)
+	a.notice, a.expiry = q.patience(a.m)
 	q.begin(a)
 	var few [1]group // for most messages, without an allocation
 	groups := groups(few[:0])

@@ -33,7 +33,7 @@ func (q *Queue) judge(a *active, r *Recipient, hop NextHop, pace *Pace, res *Res
 	if pace != nil && len(pace.Retry) > 0 {
 		wait = pace.Retry[min(r.Attempts, len(pace.Retry)-1)]
 	} else {
-		wait = q.retry.Wait(r.Attempts+1, res)
+		wait = q.wait(r.Attempts+1, res)
 	}
 	if pace != nil && pace.Expire > 0 {
 		expiry = pace.Expire

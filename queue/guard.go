@@ -1,0 +1,64 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// guarded calls what somebody else has written: a Deliverer, a hook, a policy.
+// Its panic costs the answer and not the process, which would find the same
+// message in its store when it starts again, and die of it again.
+func guarded[T any](q *Queue, who string, call func() (T, error)) (answer T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			q.log.Error("queue: "+who+" panicked", "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("queue: %s panicked: %v", who, r)
+		}
+	}()
+	return call()
+}
+
+// pace asks the Deliverer how a hop wants to be served.
+func (q *Queue) pace(hop NextHop) Pace {
+	if q.pacer == nil {
+		return Pace{}
+	}
+	p, _ := guarded(q, "Pace", func() (Pace, error) { return q.pacer.Pace(hop), nil })
+	return p
+}
+
+// wait is the RetryPolicy's Wait.
+func (q *Queue) wait(n int, last *Result) time.Duration {
+	d, err := guarded(q, "RetryPolicy.Wait", func() (time.Duration, error) { return q.retry.Wait(n, last), nil })
+	if err != nil {
+		return Retry{}.Wait(n, last)
+	}
+	return d
+}
+
+// patience is the RetryPolicy's Patience.
+func (q *Queue) patience(m *Message) (notice, expiry time.Duration) {
+	p, err := guarded(q, "RetryPolicy.Patience", func() (p Patience, err error) {
+		p.Notice, p.Expiry = q.retry.Patience(m)
+		return p, nil
+	})
+	if err != nil {
+		return Retry{}.Patience(m)
+	}
+	return p.Notice, p.Expiry
+}
+
+// readable is err, or what stands for it where it cannot say what it is: a
+// nil pointer in an error, mostly.
+func (q *Queue) readable(err error) error {
+	if err == nil {
+		return nil
+	}
+	text, bad := guarded(q, "Result.Err", func() (string, error) { return err.Error(), nil })
+	if bad != nil {
+		return errors.New("an error without words " + text)
+	}
+	return err
+}

@@ -1,0 +1,105 @@
+package queue_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/dsn"
+)
+
+// What the Queue is made of may panic at any message, also when a worker calls
+// it: that costs an answer and not the process, and the message goes on.
+func TestPanics(t *testing.T) {
+	system := func(m *queue.Message) {
+		if m.System {
+			panic("a fault")
+		}
+	}
+	for _, tc := range []struct {
+		name string
+		set  func(*world)
+		left int // messages in the end, all of them known to the operator
+	}{
+		{"a hook, at a report", func(w *world) {
+			w.q.Hooks = []queue.Hook{{Name: "h", Submitted: func(_ context.Context, m *queue.Message) error { system(m); return nil }}}
+		}, 1},
+		{"a hook that leaves nonsense", func(w *world) {
+			w.q.Hooks = []queue.Hook{{Name: "h", Resolved: func(_ context.Context, m *queue.Message) error {
+				if m.System {
+					m.ID, m.Content, m.Recipients = "another", nil, append(m.Recipients, nil)
+				}
+				return nil
+			}}}
+		}, 1},
+		{"Reports.Texts", func(w *world) {
+			w.q.Reports.Texts = func(*queue.Message) *dsn.Texts { panic("a fault") }
+		}, 0},
+		{"BadMail", func(w *world) {
+			w.q.BadMail = func(context.Context, *queue.Message) error { panic("a fault") }
+			w.q.Hooks = []queue.Hook{{Name: "h", Submitted: func(_ context.Context, m *queue.Message) error {
+				if m.System {
+					return &smtp.SMTPError{Code: 550, Message: "No reports here"}
+				}
+				return nil
+			}}}
+		}, 1},
+		{"HopLimits", func(w *world) {
+			w.q.HopLimits = func(queue.NextHop) queue.HopLimits { panic("a fault") }
+		}, 0},
+		{"Pace", func(w *world) { w.q.Deliverer = panickyPacer{w} }, 0},
+		{"RetryPolicy", func(w *world) { w.q.Retry = panickyRetry{} }, 0},
+		{"an error that is a nil pointer", func(w *world) {
+			deliver := w.deliver
+			w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+				res := deliver(hop, m, r)
+				res.Err = (*smtp.SMTPError)(nil)
+				return res
+			}
+		}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, nil)
+				w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+					switch hop.Destination {
+					case "refuses.example":
+						return says(550, smtp.EnhancedCode{5, 1, 1}, "No such user")
+					case "defers.example":
+						return says(451, smtp.EnhancedCode{4, 0, 0}, "Not now")
+					}
+					return ok
+				}
+				tc.set(w)
+				w.run()
+				defer w.shutdown()
+				synctest.Wait()
+				w.submit("alice@example.com", "bob@refuses.example", "bob@defers.example", "bob@takes.example")
+				w.after(5 * 24 * time.Hour)
+				took := 0
+				for _, c := range w.took() {
+					if c.hop == "takes.example" {
+						took++
+					}
+				}
+				if took != 1 || w.stored() != tc.left {
+					t.Errorf("delivered %d times, %d messages left", took, w.stored())
+				}
+			})
+		})
+	}
+}
+
+type panickyPacer struct{ *world }
+
+func (panickyPacer) Pace(queue.NextHop) queue.Pace { panic("a fault") }
+
+type panickyRetry struct{}
+
+func (panickyRetry) Wait(int, *queue.Result) time.Duration { panic("a fault") }
+
+func (panickyRetry) Patience(*queue.Message) (notice, expiry time.Duration) { panic("a fault") }
