@@ -40,8 +40,9 @@ func (q *Queue) report(ctx context.Context, a *active) {
 	if len(a.failed) > 0 {
 		if err := q.reportFailed(ctx, m, a.failed); err != nil {
 			q.log.Error("queue: a failure could not be reported, the recipients wait", "id", m.ID, "error", err)
+			// They will be tried again then: so it is for the policy to say when.
+			next := time.Now().Add(max(lookAgain, q.wait(a.failed[0].Attempts+1, &a.failed[0].Last)))
 			q.mu.Lock()
-			next := time.Now().Add(lookAgain)
 			for _, r := range a.failed {
 				r.Status, r.NextAttempt = Waiting, next
 				a.waits(NextHop{}, next, next)
@@ -115,6 +116,11 @@ func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient
 	var se *smtp.SMTPError
 	if errors.As(err, &se) && se.Code/100 == 5 {
 		return q.keepBad(ctx, m, due, "the report was refused: "+err.Error())
+	}
+	// A store without room is waited for, and a hook that knows no way now;
+	// but not for ever: after the message's own time they get as much again.
+	if _, expiry := q.patience(m); err != nil && expiry > 0 && reached(m.from().Add(2*expiry), time.Now()) {
+		return q.keepBad(ctx, m, due, "no report could be queued: "+err.Error())
 	}
 	return err
 }

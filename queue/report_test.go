@@ -334,3 +334,40 @@ func TestReportInUTF8(t *testing.T) {
 		}
 	})
 }
+
+// A report that is refused "for now" each time must not keep the message, and
+// the hosts that have refused it, busy for ever: in the end it is bad mail.
+func TestReportNeverTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) {
+			q.Hooks = []queue.Hook{{Name: "h", Submitted: func(_ context.Context, m *queue.Message) error {
+				if m.System {
+					return errors.New("the directory has no sender like this")
+				}
+				return nil
+			}}}
+		})
+		w.deliver = func(queue.NextHop, *queue.Message, *queue.Recipient) queue.Result {
+			return says(550, smtp.EnhancedCode{5, 1, 1}, "No such user")
+		}
+		w.run()
+		defer w.shutdown()
+		w.submit("alice@example.com", "bob@example.net")
+		w.after(5 * 24 * time.Hour)
+		if n := len(w.took()); n > 4*24*6 { // every 10 minutes or more
+			t.Errorf("%d attempts", n)
+		}
+		bad := 0
+		for info, err := range w.q.Messages(context.Background(), queue.Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Status == queue.MessageBad {
+				bad++
+			}
+		}
+		if bad != 1 || w.stored() != 1 {
+			t.Errorf("%d of %d messages are bad mail, want 1 of 1", bad, w.stored())
+		}
+	})
+}
