@@ -92,6 +92,36 @@ func TestManyDeadHosts(t *testing.T) {
 	})
 }
 
+// More dead hosts than messages may be active: the probes that wait for their
+// turn do not take the places of the live ones' mail.
+func TestProbesLeaveRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) { q.Limits = queue.Limits{Active: 100, Deliveries: 20} })
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			if strings.HasPrefix(hop.Destination, "dead") {
+				<-time.After(time.Minute)
+				return refused
+			}
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		for i := range 1000 {
+			w.submit("alice@example.com", fmt.Sprintf("bob@dead%d.example", i))
+		}
+		w.after(6 * time.Hour) // until all of them are known to be dead
+		w.took()
+		for range 60 {
+			w.after(time.Minute)
+			w.took()
+			w.submit("alice@example.com", "bob@live.example")
+			if c := w.took(); len(c) != 1 || c[0].hop != "live.example" {
+				t.Fatalf("%v: the live host's mail waits", c)
+			}
+		}
+	})
+}
+
 // A slow host, however much mail there is for it, takes no more than its
 // share.
 func TestRoundRobin(t *testing.T) {

@@ -187,8 +187,17 @@ func (q *Queue) wakeHops(now time.Time) {
 // probe has a dead hop tried by one message: the window of one lets only one
 // find out whether it is alive. While that one is on its way, the others stay
 // in the store; if none is due, the next that is will be the probe.
+//
+// Of probes that wait for a delivery there are only so many, or those of
+// thousands of dead hops would take all places of active messages.
 func (q *Queue) probe(h *hop, now time.Time) {
 	q.mu.Lock()
+	if q.incoming.n+q.routing+q.probes.n+q.probing >= max(min(q.limits.Deliveries, q.limits.Active/4), 1) {
+		h.retryAt = now.Add(soon)
+		q.watch(h)
+		q.mu.Unlock()
+		return
+	}
 	h.dead, h.probing, h.expected, h.window = false, true, true, 1
 	h.used = now // so that it is not forgotten that this is a probe
 	q.watch(h)
