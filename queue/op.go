@@ -262,7 +262,7 @@ func (q *Queue) again(ctx context.Context, a *active, stored NextHop, op Op) err
 	m.ID, m.Interrupted, m.Received, m.Release = againID(a.m.ID), 0, time.Now(), time.Time{}
 	m.Recipients = nil
 	for _, r := range a.m.Recipients {
-		if r.Status == Waiting || r.Status == Failed || r.Status == Expired {
+		if r.Status != Delivered && r.Status != Expanded {
 			m.Recipients = append(m.Recipients, &Recipient{Addr: r.Addr, Options: r.Options})
 		}
 	}

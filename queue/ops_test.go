@@ -265,3 +265,25 @@ func TestFreezePauseDrain(t *testing.T) {
 		}
 	})
 }
+
+// Bad mail that is so because an operator wanted a report and its sender is
+// the null reverse-path: resubmitted, it is sent and not forgotten.
+func TestResubmitRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.deliver = func(queue.NextHop, *queue.Message, *queue.Recipient) queue.Result {
+			return says(451, smtp.EnhancedCode{4, 0, 0}, "Not now")
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		w.submit("", "bob@example.net")
+		w.took()
+		w.do(queue.Filter{}, queue.Remove(true), 1)
+		w.deliver = nil
+		w.do(queue.Filter{Status: queue.MessageBad}, queue.Resubmit(), 1)
+		if c := w.took(); len(c) != 1 || c[0].rcpts[0] != "bob@example.net" || w.stored() != 0 {
+			t.Errorf("%v, %d stored", c, w.stored())
+		}
+	})
+}
