@@ -20,7 +20,8 @@ import (
 // Connector: its Destination then is a domain or an address literal, with or
 // without port, and the mail goes where mail for that goes. A connector that
 // delivers by DNS takes the like as Destination; one with smart hosts does not
-// look at it.
+// look at it, and need not be given any. Mail for a Connector that the table
+// does not have, or that is disabled, waits.
 func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	r.init()
 	t := r.table()
@@ -31,15 +32,22 @@ func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Messag
 }
 
 // reroute serves hops whose connector is not in the table or not in use: it
-// was replaced since the mail was routed, or never named.
+// was replaced since the mail was routed, or never named. Mail that was sent
+// to that connector by an agent or an operator waits for it: what was to go
+// into a quarantine must not reach the mailbox, because a table lacks one.
 func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	results := make([]queue.Result, len(rcpts))
 	r.grouped(rcpts, func(i int) (to queue.NextHop, ok bool) {
 		var err error
-		if hop.Connector == "" {
+		switch {
+		case hop.Connector == "":
 			to, err = r.redirect(t, m, hop.Destination)
-		} else {
-			to, err = r.route(t, m, rcpts[i].Addr)
+		case rcpts[i].Route == hop:
+			err = notInUse(t, hop.Connector)
+		default:
+			if to, err = r.routed(ctx, t, m, rcpts[i]); err == nil && to.Connector == "" {
+				to, err = r.redirect(t, m, to.Destination)
+			}
 		}
 		if err != nil {
 			results[i] = refusal(err)
@@ -49,6 +57,19 @@ func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 		put(results, group, r.deliver(ctx, t, to, m, rcpts))
 	})
 	return results
+}
+
+// notInUse says why mail that was sent to a connector waits; nil if it need
+// not.
+func notInUse(t *Table, connector string) error {
+	problem := "is disabled"
+	if c := t.byName[connector]; c == nil {
+		problem = "is not in the routing table"
+	} else if !c.Disabled {
+		return nil
+	}
+	return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 5},
+		Message: fmt.Sprintf("Sent by connector %q, which %s", connector, problem)}
 }
 
 // redirect finds the way for mail that a hook or an operator has sent to

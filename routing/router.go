@@ -44,8 +44,8 @@ type Router struct {
 	DownTime time.Duration
 
 	// Routed is called when the way of one recipient has been chosen, and
-	// returns it or another one, or refuses with a *smtp.SMTPError. It must
-	// not wait.
+	// returns it or another one, or refuses with a *smtp.SMTPError. Mail for a
+	// connector that is not in the table waits. It must not wait itself.
 	Routed func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error)
 	// Categorized is called before each attempt to send, with a copy of the
 	// message and of the recipients that go together, which it may change
@@ -91,8 +91,9 @@ func (r *Router) init() {
 }
 
 // SetTable changes the connectors while mail flows. Attempts in progress end
-// the way they began; mail that waits is routed anew. nil goes back to the
-// field Table.
+// the way they began; mail that waits is routed anew when it is next due
+// (queue.RetryNow makes that now). Mail that an agent or an operator has sent
+// to a connector waits for one of that name. nil goes back to the field Table.
 func (r *Router) SetTable(t *Table) {
 	r.current.Store(t)
 	t = r.table()
@@ -144,9 +145,18 @@ func (r *Router) Close() error {
 
 // Route implements queue.Deliverer. It never waits for the network.
 func (r *Router) Route(ctx context.Context, m *queue.Message, rcpt *queue.Recipient) (queue.NextHop, error) {
-	hop, err := r.route(r.table(), m, rcpt.Addr)
-	if err == nil && r.Routed != nil {
-		hop, err = r.Routed(ctx, m, rcpt, hop)
+	return r.routed(ctx, r.table(), m, rcpt)
+}
+
+// routed is route, and what Routed says to that.
+func (r *Router) routed(ctx context.Context, t *Table, m *queue.Message, rcpt *queue.Recipient) (queue.NextHop, error) {
+	chosen, err := r.route(t, m, rcpt.Addr)
+	if err != nil || r.Routed == nil {
+		return chosen, err
+	}
+	hop, err := r.Routed(ctx, m, rcpt, chosen)
+	if err == nil && hop != chosen && hop.Connector != "" {
+		err = notInUse(t, hop.Connector)
 	}
 	return hop, err
 }

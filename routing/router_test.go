@@ -357,40 +357,6 @@ func TestALargeTable(t *testing.T) {
 	}
 }
 
-func TestARouteOfTheRecipientsOwn(t *testing.T) {
-	a, b := &postman{name: "a"}, &postman{name: "b"}
-	r := &Router{Table: table(t, Connector{Name: "a", Spaces: []string{"*"}, Transport: a},
-		Connector{Name: "b", Spaces: []string{"b.example"}, Transport: b}, Connector{Name: "off", Spaces: []string{"off.example"}, Disabled: true})}
-	for hop, want := range map[queue.NextHop]string{
-		{Destination: "b.example"}:                      "1:b", // as if the domain were another
-		{Connector: "b", Destination: "anything"}:       "1:b", // another connector
-		{Connector: "nowhere", Destination: "anything"}: "1:a", // none that there is
-		{Connector: "off", Destination: "off"}:          "1:a", // none that is in use
-		{Destination: "no domain"}:                      `0:Sent to no domain, which is no way: "no domain" is not a host name`,
-	} {
-		if got := told(r.Deliver(t.Context(), hop, &queue.Message{}, recipients("x@example.net"))); got != want {
-			t.Errorf("%v: %s, want %s", hop, got, want)
-		}
-	}
-}
-
-// Who sends mail to quarantine does not want it on the internet when the
-// quarantine is down.
-func TestARouteOfTheRecipientsOwnHasNoDetour(t *testing.T) {
-	quarantine := &postman{name: "quarantine", outcome: always(queue.Unreachable)}
-	r := &Router{Table: table(t, Connector{Name: "internet", Spaces: []string{"*"}, Transport: &postman{name: "internet"}},
-		Connector{Name: "quarantine", Spaces: []string{"quarantine.example"}, Transport: quarantine})}
-	for _, hop := range []queue.NextHop{{Connector: "quarantine"}, {Destination: "quarantine.example"}} {
-		rcpts := recipients("a@example.net")
-		rcpts[0].Route = hop
-		for range 2 { // before and after it is known to be down
-			if got := told(r.Deliver(t.Context(), hop, &queue.Message{}, rcpts)); got != "3:quarantine" {
-				t.Errorf("%v: %s", hop, got)
-			}
-		}
-	}
-}
-
 func TestRoutedAndCategorized(t *testing.T) {
 	p := &postman{name: "p"}
 	r := &Router{Table: table(t, Connector{Name: "p", Spaces: []string{"*"}, Transport: p})}
