@@ -116,7 +116,7 @@ func (s *Session) waitData(p *pace) error {
 		if err := s.setReadDeadline(d); err != nil {
 			return err
 		}
-		err = s.in.fill()
+		err = s.in.fill(inputSize)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: the message came too slowly")

@@ -216,6 +216,7 @@ func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 type inputConn struct {
 	in     []byte
 	out    bytes.Buffer
+	most   int // of what was written at once
 	once   sync.Once
 	closed chan struct{}
 }
@@ -228,7 +229,10 @@ func (c *inputConn) Read(b []byte) (int, error) {
 	c.in = c.in[n:]
 	return n, nil
 }
-func (c *inputConn) Write(b []byte) (int, error) { return c.out.Write(b) }
+func (c *inputConn) Write(b []byte) (int, error) {
+	c.most = max(c.most, len(b))
+	return c.out.Write(b)
+}
 func (c *inputConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return nil

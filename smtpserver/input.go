@@ -13,6 +13,10 @@ import (
 // costs few system calls. Only sessions that have unread input hold one.
 const inputSize = 128 << 10
 
+// commandInput is how much is read at once while commands are expected, so
+// that a client that sends many and does not read the replies costs no more.
+const commandInput = 16 << 10
+
 var inputBuffers = sync.Pool{New: func() any { return new([inputSize]byte) }}
 
 // waitSize is what a connection that cannot be waited for without a buffer
@@ -27,6 +31,7 @@ type input struct {
 	conn net.Conn
 	raw  syscall.RawConn // nil where conn has none, or is not a socket
 	try  func(fd uintptr) bool
+	room int   // how much a try may read
 	err  error // of the last try
 
 	buf  *[inputSize]byte // nil while nothing is buffered
@@ -78,6 +83,9 @@ func (in *input) take() {
 	}
 }
 
+// free is the part of the buffer that is to be read into.
+func (in *input) free() []byte { return in.buf[in.w:min(in.w+in.room, inputSize)] }
+
 // park gives the buffer back; a copy of what is unread stays.
 func (in *input) park() {
 	if in.buf == nil {
@@ -100,11 +108,13 @@ func (in *input) rest() {
 
 var errInputFull = errors.New("smtpserver: more unread input than fits the buffer")
 
-// fill waits for more input and adds it to what is buffered.
-func (in *input) fill() error {
+// fill waits for more input and adds it, most bytes of it at most, to what is
+// buffered.
+func (in *input) fill(most int) error {
 	if len(in.buffered()) == inputSize {
 		return errInputFull
 	}
+	in.room = most
 	if in.raw != nil {
 		err := in.raw.Read(in.try)
 		if err == nil {
@@ -118,9 +128,10 @@ func (in *input) fill() error {
 	in.park()
 	if in.more {
 		in.take()
-		n, err := in.conn.Read(in.buf[in.w:])
+		free := in.free()
+		n, err := in.conn.Read(free)
 		in.w += n
-		in.more = in.w == inputSize
+		in.more = n == len(free)
 		return readError(n, err)
 	}
 	if in.wait == nil {

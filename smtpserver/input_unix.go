@@ -31,7 +31,7 @@ func rawConn(c net.Conn) syscall.RawConn {
 func (in *input) tryRead(fd uintptr) bool {
 	in.take()
 	for {
-		n, err := syscall.Read(int(fd), in.buf[in.w:])
+		n, err := syscall.Read(int(fd), in.free())
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -56,6 +56,7 @@ func (in *input) poll() error {
 	if in.raw == nil {
 		return nil
 	}
+	in.room = commandInput
 	err := in.raw.Read(func(fd uintptr) bool {
 		if !in.tryRead(fd) {
 			in.err = nil

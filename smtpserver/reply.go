@@ -29,6 +29,10 @@ const maxReplyText = 480
 // noCode is the enhanced code of replies that carry none.
 var noCode = smtp.EnhancedCode{}
 
+// maxOutput is how much is replied before it is sent, even in the middle of a
+// batch: a client that does not read gets no more of our memory.
+const maxOutput = 16 << 10
+
 // outputSize is the room that output has without growing.
 const outputSize = 2048
 
@@ -117,7 +121,12 @@ func (s *Session) flush() error {
 	if len(s.out) == 0 {
 		return nil
 	}
-	err := s.setWriteDeadline(s.lim.Command)
+	s.in.park() // the client may take its time
+	d := s.lim.Command
+	if s.srv.overloaded() {
+		d = min(d, overloadWait)
+	}
+	err := s.setWriteDeadline(d)
 	if err == nil {
 		_, err = s.conn.Write(s.out)
 	}

@@ -308,7 +308,7 @@ func (s *Session) linger() {
 		return
 	}
 	s.netConn.SetReadDeadline(time.Now().Add(wait))
-	for n := 0; n < most && s.in.fill() == nil; {
+	for n := 0; n < most && s.in.fill(inputSize) == nil; {
 		n += len(s.in.buffered())
 		s.in.drop()
 	}

@@ -83,6 +83,9 @@ func (s *Session) loop() error {
 		if err == nil {
 			err = s.run(line)
 		}
+		if err == nil && len(s.out) > maxOutput {
+			err = s.flush()
+		}
 		if err != nil {
 			return err
 		}
@@ -343,7 +346,7 @@ func (s *Session) await(d time.Duration) error {
 	s.mu.Unlock()
 	err := os.ErrDeadlineExceeded
 	if !s.srv.closing.Load() {
-		err = s.in.fill()
+		err = s.in.fill(commandInput)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

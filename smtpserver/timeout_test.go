@@ -398,3 +398,22 @@ func TestShutdownRacesWithDATA(t *testing.T) {
 		}
 	}
 }
+
+// When connections run short, who does not read is given up soon too.
+func TestOverloadOfThoseWhoDoNotRead(t *testing.T) {
+	gone := make(chan string, 10)
+	srv := &smtpserver.Server{
+		Limits: smtpserver.Limits{Connections: 10, Exempt: []netipPrefix{anywhere}},
+		Agents: []smtpserver.Agent{{Disconnect: func(_ context.Context, s *smtpserver.Session) { gone <- s.Helo() }}},
+	}
+	inBubble(t, srv, func(dial func() *raw) {
+		gone = make(chan string, 10)
+		for range 8 {
+			c := dial()
+			c.expect("220")
+			defer c.Close()
+		}
+		defer dial().Close()
+		took(t, 10*time.Second, func() { <-gone })
+	})
+}

@@ -1,0 +1,66 @@
+package smtpserver_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// A client that asks much more than it is told at once does not make the
+// server hoard the replies.
+func TestRepliesAreNotHoarded(t *testing.T) {
+	c := &inputConn{in: bytes.Repeat([]byte("HELP\r\n"), 20000), closed: make(chan struct{})}
+	srv := &smtpserver.Server{Hostname: "test.example", AllowEarlyInput: true}
+	l := &oneConn{c: c, closed: make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	<-c.closed
+	srv.Close()
+	if err := <-served; !errors.Is(err, smtpserver.ErrServerClosed) {
+		t.Error(err)
+	}
+	if n := bytes.Count(c.out.Bytes(), []byte("214 ")); n != 20000 {
+		t.Errorf("%d replies", n)
+	}
+	if c.most > 64<<10 {
+		t.Errorf("%d bytes of replies were written at once", c.most)
+	}
+}
+
+// Clients that ask without end and do not read cost little more than those
+// that do nothing.
+func TestMemoryOfThoseWhoDoNotRead(t *testing.T) {
+	const sessions = 100
+	help := strings.Repeat("x", 400)
+	s := smtptest.NewServer(t, &smtpserver.Server{
+		Agents: []smtpserver.Agent{{Command: func(context.Context, *smtpserver.Session, string, string) (*smtpserver.Reply, error) {
+			return &smtpserver.Reply{Code: 214, Lines: []string{help}}, nil
+		}}},
+		Limits: smtpserver.Limits{ConnectionsPerAddr: -1, ConnectionsPerNetwork: -1},
+	})
+	before := heap()
+	var stuck sync.WaitGroup
+	for range sessions {
+		c := dialRaw(t, s.Addr)
+		c.expect("220")
+		stuck.Go(func() {
+			c.SetWriteDeadline(time.Now().Add(time.Second))
+			for {
+				if _, err := c.Write(bytes.Repeat([]byte("HELP\r\n"), 20000)); err != nil {
+					return // the server takes no more before it gets rid of its replies
+				}
+			}
+		})
+	}
+	stuck.Wait()
+	if each := (heap() - before) / sessions; each > 64<<10 {
+		t.Errorf("a client that does not read costs %d KiB of heap", each>>10)
+	}
+}
