@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -112,4 +113,44 @@ func (d damaged) WriteTo(w io.Writer) (int64, error) {
 	}
 	n, err := io.WriteString(w, undamaged)
 	return int64(n), err
+}
+
+// One message that is held and cannot be read does not keep operators, nor
+// what clears up after them, from the others.
+func TestDamagedIsPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &unreadable{Store: new(memory.Store)}
+		w := newWorld(t, func(q *queue.Queue) { q.Store = store })
+		w.deliver = func(queue.NextHop, *queue.Message, *queue.Recipient) queue.Result {
+			return says(451, smtp.EnhancedCode{4, 0, 0}, "Not now")
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		first := w.submit("alice@example.com", "bob@example.net")
+		second := w.submit("alice@example.com", "bob@example.net")
+		synctest.Wait()
+		w.do(queue.Filter{}, queue.Suspend(), 2)
+		store.id = first.ID
+		if ids := w.ids(queue.Filter{}); !slices.Equal(ids, []string{second.ID}) {
+			t.Errorf("listed %q, want %q", ids, second.ID)
+		}
+		w.do(queue.Filter{Status: queue.MessageSuspended}, queue.Resume(), 1)
+		if _, err := w.q.Message(context.Background(), first.ID); !errors.Is(err, queue.ErrDamaged) {
+			t.Errorf("asked for by name: %v, want ErrDamaged", err)
+		}
+	})
+}
+
+// unreadable cannot read one of its messages.
+type unreadable struct {
+	queue.Store
+	id string
+}
+
+func (s *unreadable) Get(ctx context.Context, id string) (*queue.Message, error) {
+	if id == s.id {
+		return nil, queue.ErrDamaged
+	}
+	return s.Store.Get(ctx, id)
 }

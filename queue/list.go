@@ -73,7 +73,8 @@ type MessageInfo struct {
 
 // Messages walks over the messages in the queue that f selects, in the order
 // of their IDs. For a page of n, stop after n, and go on later with
-// Filter.After set to the last ID. Each message is read from the store.
+// Filter.After set to the last ID. Each message is read from the store; one
+// that is damaged there is passed over, but for one that Filter.ID asks for.
 func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, error] {
 	q.setup()
 	return func(yield func(*MessageInfo, error) bool) {
@@ -98,6 +99,10 @@ func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, 
 			info, err := q.info(ctx, e)
 			if errors.Is(err, ErrNotFound) {
 				continue // it ended meanwhile
+			}
+			if errors.Is(err, ErrDamaged) && f.ID == "" {
+				q.log.Error("queue: a message is passed over", "id", e.ID, "error", err)
+				continue
 			}
 			if err != nil {
 				yield(nil, err)
