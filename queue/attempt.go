@@ -240,7 +240,7 @@ func (q *Queue) forestalled(p *part) bool {
 	}
 	p.hop.inflight--
 	p.msg.waitAll(p.hop, p.rcpts, time.Now())
-	q.ring(p.hop)
+	q.watch(p.hop) // another may be the probe, if this was to be one
 	record := q.ended(p.msg)
 	q.mu.Unlock()
 	if record {

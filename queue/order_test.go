@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -221,5 +222,43 @@ func TestOrderSurvives(t *testing.T) {
 				t.Errorf("status %v", s)
 			}
 		})
+	})
+}
+
+// An order for the message that was to probe a dead hop: the next message for
+// the hop probes it, at once.
+func TestOrderForProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) { q.Limits.Deliveries = 1 })
+		dead := true
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			switch {
+			case hop.Destination == "slow.example":
+				<-time.After(time.Minute)
+			case dead:
+				return refused
+			}
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		first := w.submit("alice@example.com", "bob@dead.example")
+		synctest.Wait()
+		w.submit("alice@example.com", "carol@dead.example")
+		w.after(9*time.Minute + 50*time.Second)
+		w.submit("alice@example.com", "dora@slow.example") // takes the only delivery
+		w.after(15 * time.Second)
+		dead = false
+		w.took()
+		w.do(queue.Filter{ID: first.ID}, queue.Suspend(), 1)
+		w.after(2 * time.Minute)
+		var got []string
+		for _, c := range w.took() {
+			got = append(got, c.rcpts...)
+		}
+		if want := []string{"dora@slow.example", "carol@dead.example"}; !slices.Equal(got, want) {
+			t.Errorf("delivered to %q, want %q", got, want)
+		}
 	})
 }
