@@ -15,6 +15,10 @@ type NextHop struct {
 	Destination string // a domain, or the name of a set of smart hosts
 }
 
+// DefaultQueue is the Destination of a hop that the Deliverer has no name for.
+// (In the Store, the zero NextHop has the mail of which the hop is not known.)
+const DefaultQueue = "(default)"
+
 // String is "destination via connector", for logs and people.
 func (h NextHop) String() string {
 	switch {
@@ -33,7 +37,7 @@ type Deliverer interface {
 	// Route decides where a recipient's mail goes next. It is asked anew for
 	// each attempt and must not wait for the network for long. An error that
 	// is a *smtp.SMTPError with a 5xx code fails the recipient, any other
-	// leaves it waiting.
+	// leaves it waiting. The zero NextHop stands for DefaultQueue.
 	Route(ctx context.Context, m *Message, rcpt *Recipient) (NextHop, error)
 
 	// Deliver makes one attempt for all of rcpts, which Route sent to hop,

@@ -292,3 +292,43 @@ func TestSubmitErrors(t *testing.T) {
 		}
 	}
 }
+
+// A next hop without a name is one as any other: when it is dead, mail of
+// which the hop is not known yet does not wait with it.
+func TestNoNextHop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.route = func(m *queue.Message, r *queue.Recipient) (queue.NextHop, error) {
+			_, domain, _ := strings.Cut(r.Addr, "@")
+			return queue.NextHop{Destination: domain}, nil
+		}
+		first := true
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			switch {
+			case hop.Destination == queue.DefaultQueue:
+				return refused
+			case first:
+				first = false
+				return says(451, smtp.EnhancedCode{4, 0, 0}, "Not now")
+			}
+			return ok
+		}
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		w.submit("alice@example.com", "postmaster")
+		synctest.Wait()
+		w.submit("alice@example.com", "postmaster", "bob@example.net")
+		w.after(11 * time.Minute)
+		c := w.took()
+		live := 0
+		for _, c := range c {
+			if c.hop == "example.net" {
+				live++
+			}
+		}
+		if live != 2 {
+			t.Errorf("%v, want two attempts for example.net", c)
+		}
+	})
+}

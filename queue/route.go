@@ -61,6 +61,9 @@ func (q *Queue) way(m *Message, r *Recipient) (hop NextHop, res *Result) {
 		if hop, err = q.callRoute(q.ctx, m, r); err != nil {
 			return hop, unrouted(err)
 		}
+		if hop == (NextHop{}) {
+			hop.Destination = DefaultQueue
+		}
 	}
 	if strings.EqualFold(hop.Destination, q.host) {
 		return hop, refused(554, smtp.EnhancedCode{5, 3, 5}, "The next hop is this host itself: it is configured to loop")
