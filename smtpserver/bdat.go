@@ -102,7 +102,11 @@ func (s *Session) readChunk(size int64, to sink) error {
 	if s.bytes+size > s.lim.SessionBytes {
 		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many bytes in this session")
 	}
-	pace := s.newPace()
+	unwanted := s.newPace()
+	pace := &unwanted
+	if s.intake != nil {
+		pace = &s.intake.pace
+	}
 	for size > 0 {
 		if b := s.in.buffered(); len(b) > 0 {
 			n := min(int64(len(b)), size)
@@ -112,7 +116,7 @@ func (s *Session) readChunk(size int64, to sink) error {
 			size -= n
 			continue
 		}
-		if err := s.waitData(&pace); err != nil {
+		if err := s.waitData(pace); err != nil {
 			return err
 		}
 	}

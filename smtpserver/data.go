@@ -57,12 +57,11 @@ func (s *Session) askData() (bool, error) {
 // readData reads up to the end of data. Whatever goes wrong before it ends
 // the session, so that no part of the message is ever read as a command.
 func (s *Session) readData(in *intake) error {
-	pace := s.newPace()
 	for {
 		if b := s.in.buffered(); len(b) > 0 {
 			n, end := in.text.read(b, in)
 			s.in.consume(n)
-			pace.bytes += int64(n)
+			in.pace.bytes += int64(n)
 			if end {
 				return nil
 			}
@@ -70,7 +69,7 @@ func (s *Session) readData(in *intake) error {
 				return err
 			}
 		}
-		if err := s.waitData(&pace); err != nil {
+		if err := s.waitData(&in.pace); err != nil {
 			return err
 		}
 	}
@@ -90,13 +89,23 @@ func (s *Session) overrun(in *intake) error {
 	return nil
 }
 
-// pace holds a client to the minimum rate of data.
+// pace holds a client to the minimum rate of data, for a whole message however
+// many chunks it has.
 type pace struct {
 	began time.Time
 	bytes int64
 }
 
 func (s *Session) newPace() pace { return pace{began: time.Now()} }
+
+// paceLeft is how long the client may still take for the next byte.
+func (s *Session) paceLeft(p *pace) time.Duration {
+	rate := int64(s.lim.DataRate)
+	if rate == 0 {
+		return forever
+	}
+	return s.lim.Data + time.Duration(p.bytes/rate)*time.Second - time.Since(p.began)
+}
 
 // waitData waits for the next piece of a message.
 func (s *Session) waitData(p *pace) error {
@@ -106,11 +115,7 @@ func (s *Session) waitData(p *pace) error {
 	if s.intake != nil {
 		s.intake.pause()
 	}
-	d := s.lim.Data
-	if rate := int64(s.lim.DataRate); rate > 0 {
-		allowed := s.lim.Data + time.Duration(p.bytes/rate)*time.Second
-		d = min(d, allowed-time.Since(p.began))
-	}
+	d := min(s.lim.Data, s.paceLeft(p))
 	err := os.ErrDeadlineExceeded
 	if d > 0 {
 		if err := s.setReadDeadline(d); err != nil {

@@ -30,6 +30,7 @@ type intake struct {
 	m *Message
 
 	text textReader
+	pace pace
 	size int64 // of the content so far
 	hint int64 // SIZE as declared: how much may be expected, never believed
 
@@ -47,7 +48,7 @@ type intake struct {
 }
 
 func (s *Session) newIntake() *intake {
-	in := &intake{s: s, m: s.msg, hint: s.msg.Options.Size}
+	in := &intake{s: s, m: s.msg, hint: s.msg.Options.Size, pace: s.newPace()}
 	in.text = textReader{maxLine: s.lim.TextLine, fix: s.stray == StrayNormalize}
 	return in
 }

@@ -84,14 +84,16 @@ type Limits struct {
 	// so. Default 5 s (Exchange: TarpitInterval). Negative means no delay.
 	Tarpit time.Duration
 
-	// Command is how long the server waits for the next command, and for a
-	// client to take its replies. Default 5 min (RFC 5321, 4.5.3.2.7).
+	// Command is how long the server waits for the next command, then for the
+	// end of its line, and for a client to take its replies. Default 5 min (RFC
+	// 5321, 4.5.3.2.7).
 	Command time.Duration
 	// Data is how long it waits for the next piece of a message. Default
 	// 3 min (RFC 5321, 4.5.3.2.5).
 	Data time.Duration
 	// DataRate in bytes a second: a message may take Data and one second for
-	// each so many bytes, no longer. Default 500 (Postfix:
+	// each so many bytes, no longer, the time between its chunks (BDAT)
+	// included. Default 500 (Postfix:
 	// smtpd_min_data_rate).
 	DataRate int
 	// Handshake is how long a TLS handshake or a proxy's header may take.

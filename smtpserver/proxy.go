@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The PROXY protocol (HAProxy, "The PROXY protocol, versions 1 & 2"): a header
@@ -26,7 +27,7 @@ var errProxyHeader = errors.New("no PROXY header where one must be")
 
 // readProxy reads the header and takes the addresses in it for the client's.
 func (s *Session) readProxy() error {
-	for {
+	for began := time.Now(); ; {
 		src, dst, n, err := parseProxy(s.in.buffered())
 		if err != nil {
 			s.log(slog.LevelError, "proxy", slog.Any("error", err))
@@ -39,7 +40,7 @@ func (s *Session) readProxy() error {
 			}
 			return nil
 		}
-		if err := s.await(s.lim.Handshake); err != nil {
+		if err := s.await(s.lim.Handshake - time.Since(began)); err != nil {
 			return err
 		}
 	}

@@ -257,6 +257,7 @@ func (s *Session) reset() {
 // good until more input is waited for. Lines of up to max bytes are taken,
 // AUTH commands of up to authMax.
 func (s *Session) readLine(max, authMax int) ([]byte, error) {
+	var began time.Time // the line
 	for from := 0; ; {
 		b := s.in.buffered()
 		if i := bytes.IndexByte(b[from:], '\n'); i >= 0 {
@@ -264,11 +265,13 @@ func (s *Session) readLine(max, authMax int) ([]byte, error) {
 			s.in.consume(len(line))
 			return s.checkLine(line, max, authMax)
 		}
-		from = len(b)
-		if from > authMax {
-			return s.skipLine()
+		if from = len(b); from > 0 && began.IsZero() {
+			began = time.Now()
 		}
-		if err := s.waitCommand(); err != nil {
+		if from > authMax {
+			return s.skipLine(began)
+		}
+		if err := s.waitCommand(began); err != nil {
 			return nil, err
 		}
 	}
@@ -297,7 +300,7 @@ var notACommand = []byte{0}
 var lineTooLong = []byte{0, 0}
 
 // skipLine passes over a line that is too long to be one, within reason.
-func (s *Session) skipLine() ([]byte, error) {
+func (s *Session) skipLine(began time.Time) ([]byte, error) {
 	const most = 1 << 20
 	for n := 0; n < most; {
 		b := s.in.buffered()
@@ -307,21 +310,28 @@ func (s *Session) skipLine() ([]byte, error) {
 		}
 		n += len(b)
 		s.in.consume(len(b))
-		if err := s.waitCommand(); err != nil {
+		if err := s.waitCommand(began); err != nil {
 			return nil, err
 		}
 	}
 	return nil, s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Line is too long")
 }
 
-// waitCommand waits for more input, after what was replied has been sent.
-func (s *Session) waitCommand() error {
+// waitCommand waits for more input, after what was replied has been sent. A
+// line that has begun, and a message in chunks, must come within one wait.
+func (s *Session) waitCommand(began time.Time) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
 	d := s.lim.Command
 	if s.state == turnedAway || s.srv.overloaded() {
 		d = min(d, overloadWait)
+	}
+	if !began.IsZero() {
+		d -= time.Since(began)
+	}
+	if s.state == chunks {
+		d = min(d, s.paceLeft(&s.intake.pace))
 	}
 	if s.lim.Session < forever {
 		d = min(d, s.timeLeft())

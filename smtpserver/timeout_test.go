@@ -417,3 +417,75 @@ func TestOverloadOfThoseWhoDoNotRead(t *testing.T) {
 		took(t, 10*time.Second, func() { <-gone })
 	})
 }
+
+// drip sends next again and again, twice a minute, until the connection is
+// closed.
+func (c *raw) drip(next string) (ended chan bool) {
+	ended = make(chan bool)
+	go func() {
+		defer close(ended)
+		for {
+			if _, err := io.WriteString(c.Conn, next); err != nil {
+				return
+			}
+			time.Sleep(30 * time.Second)
+		}
+	}()
+	return ended
+}
+
+// Whatever has begun has its time as a whole, not a new one for each byte.
+func TestDripping(t *testing.T) {
+	for _, c := range []struct {
+		phase string
+		time  time.Duration
+		begin func(c *raw)
+		next  string
+	}{
+		{"a command", 5 * time.Minute, func(c *raw) {}, "x"},
+		{"a line that is too long", 5 * time.Minute, func(c *raw) { c.send(strings.Repeat("x", 20000)) }, "x"},
+		{"an answer to a challenge", 5 * time.Minute, func(c *raw) {
+			c.send("AUTH LOGIN\r\n")
+			c.expect("334")
+		}, "x"},
+		{"a message in chunks", 3 * time.Minute, func(c *raw) {
+			c.send("MAIL FROM:<a@example.com>\r\n")
+			c.expect("250")
+			c.send("RCPT TO:<b@example.com>\r\n")
+			c.expect("250")
+		}, "BDAT 1\r\nx"},
+	} {
+		t.Run(c.phase, func(t *testing.T) {
+			inBubble(t, &smtpserver.Server{Auth: wonderland(), AllowInsecureAuth: true}, func(dial func() *raw) {
+				client := dial()
+				client.greet()
+				c.begin(client)
+				var ended chan bool
+				took(t, c.time, func() {
+					ended = client.drip(c.next)
+					reply := ""
+					for reply = "250"; strings.HasPrefix(reply, "250"); {
+						reply = client.reply()
+					}
+					if !strings.HasPrefix(reply, "421 4.4.2 Timeout") {
+						t.Errorf("the server says %q", reply)
+					}
+				})
+				client.Close()
+				<-ended
+			})
+		})
+	}
+	t.Run("the header of a proxy", func(t *testing.T) {
+		inBubble(t, &smtpserver.Server{ProxyFrom: []netipPrefix{anywhere}}, func(dial func() *raw) {
+			c := dial()
+			c.send("PROXY TCP4 ")
+			var ended chan bool
+			took(t, time.Minute, func() {
+				ended = c.drip("x")
+				c.gone()
+			})
+			<-ended
+		})
+	})
+}
