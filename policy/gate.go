@@ -100,7 +100,7 @@ func (g *Gate) Install(srv *smtpserver.Server) error {
 		Resolver:                    g.Resolver,
 		DangerouslyRelayForEveryone: g.DangerouslyRelayForEveryone,
 	}
-	if err := errors.Join(relay.Validate(), relay.wideClaims(srv), relay.idle(srv), g.validate()); err != nil {
+	if err := errors.Join(srv.Validate(), relay.Validate(), relay.wideClaims(srv), relay.idle(srv), g.validate()); err != nil {
 		return err
 	}
 	srv.Agents = g.agents(relay, domains, srv.Agents)

@@ -13,6 +13,10 @@ func (r *Relay) idle(srv *smtpserver.Server) error {
 	if canLogIn(srv) {
 		return nil
 	}
+	why := "its Auth is not set"
+	if srv.Auth != nil {
+		why = "its Auth is offered under TLS only, for which there is no TLSConfig, and AllowInsecureAuth is not set"
+	}
 	var errs []error
 	for i, grant := range r.all() {
 		if !grant.To.usersOnly() {
@@ -22,7 +26,7 @@ func (r *Relay) idle(srv *smtpserver.Server) error {
 		if i < len(r.Grants) {
 			setting = fmt.Sprintf("Grants[%d]", i)
 		}
-		errs = append(errs, fmt.Errorf("policy: %s: nobody can log in to this server: its Auth is not set", setting))
+		errs = append(errs, fmt.Errorf("policy: %s: nobody can log in to this server: %s", setting, why))
 	}
 	return errors.Join(errs...)
 }
@@ -37,7 +41,8 @@ func canLogIn(srv *smtpserver.Server) bool {
 			return true
 		}
 	}
-	return srv.Auth != nil || len(srv.XClientFrom) > 0
+	offered := srv.AllowInsecureAuth || srv.TLSConfig != nil && srv.TLSMode != smtpserver.TLSOff
+	return srv.Auth != nil && offered || len(srv.XClientFrom) > 0
 }
 
 // usersOnly says whether all clients of the class have logged in.

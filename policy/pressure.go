@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -71,8 +72,12 @@ func (l PressureLevel) String() string {
 	return [...]string{"normal", "medium", "high"}[min(max(l, NormalPressure), HighPressure)]
 }
 
-// Validate tells what is wrong with the settings.
+// Validate tells what is wrong with the settings. It measures each resource
+// once: one that cannot be measured is wrong too.
 func (p *Pressure) Validate() error {
+	if len(p.Resources) == 0 {
+		return errors.New("policy: Pressure has no Resources")
+	}
 	for i := range p.Resources {
 		r := &p.Resources[i]
 		mediumEnd, highEnd := r.ends()
@@ -83,6 +88,9 @@ func (p *Pressure) Validate() error {
 			return fmt.Errorf("policy: resource %q: High must be set, and not below Medium", r.Name)
 		case highEnd > r.High || r.Medium > 0 && (mediumEnd > r.Medium || mediumEnd > highEnd):
 			return fmt.Errorf("policy: resource %q: the marks are not in the order MediumEnd, Medium, High with HighEnd between MediumEnd and High", r.Name)
+		}
+		if _, err := r.Use(); err != nil {
+			return fmt.Errorf("policy: resource %q cannot be measured: %w", r.Name, err)
 		}
 	}
 	return nil

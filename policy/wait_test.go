@@ -294,6 +294,15 @@ func TestPressureSettings(t *testing.T) {
 	if _, err := DiskUse("/nonexistent/dir").Use(); err == nil {
 		t.Error("a disk that is not there is measured")
 	}
+	for want, p := range map[string]*Pressure{
+		"policy: Pressure has no Resources": {},
+		`policy: resource "disk of /nonexistent/dir" cannot be measured: no such file or directory`: {Resources: []Resource{DiskUse("/nonexistent/dir")}},
+		`policy: resource "memory" cannot be measured: policy: no memory limit is set`:              {Resources: []Resource{MemoryUse(0)}},
+	} {
+		if err := p.Validate(); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
 }
 
 // A store that does not answer does not hold up all who say MAIL.

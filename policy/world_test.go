@@ -37,7 +37,7 @@ func install(t testing.TB, g *Gate, srv *smtpserver.Server) (*policytest.Server,
 		g.Queue = out
 	}
 	if g.Authenticated && srv.Auth == nil {
-		srv.Auth = passwords()
+		srv.Auth, srv.AllowInsecureAuth = passwords(), true
 	}
 	if err := g.Install(srv); err != nil {
 		t.Fatal(err)

@@ -13,8 +13,13 @@ import (
 )
 
 // Serve accepts connections on l until Shutdown, Close or an error of l's.
-// It may be called for several listeners. It always returns an error.
+// It may be called for several listeners. It always returns an error, and
+// closes l.
 func (srv *Server) Serve(l net.Listener) error {
+	if err := srv.Validate(); err != nil {
+		l.Close()
+		return err
+	}
 	srv.prepare()
 	if !srv.addListener(&l) {
 		l.Close()
@@ -249,9 +254,6 @@ func (s *Session) converse() error {
 	}
 	defer s.leave()
 	if s.srv.TLSMode == TLSImplicit {
-		if s.srv.TLSConfig == nil {
-			return errors.New("TLSImplicit without TLSConfig")
-		}
 		if err := s.handshake(); err != nil {
 			return err
 		}

@@ -1,0 +1,27 @@
+package smtpserver
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Validate tells settings with which no client could do what the server
+// promises, or asks of it. Serve calls it.
+func (srv *Server) Validate() error {
+	if strings.ContainsFunc(srv.Hostname, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return fmt.Errorf("smtpserver: Hostname %q is no host name", srv.Hostname)
+	}
+	must := map[TLSMode]string{TLSRequired: "TLSRequired", TLSImplicit: "TLSImplicit"}[srv.TLSMode]
+	c := srv.TLSConfig
+	switch {
+	case c == nil && must != "":
+		return fmt.Errorf("smtpserver: %s without TLSConfig", must)
+	case c == nil || srv.TLSMode == TLSOff:
+	case len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
+		return errors.New("smtpserver: TLSConfig has no certificate: neither Certificates, GetCertificate nor GetConfigForClient is set")
+	case srv.TLSMode == TLSRequired && srv.Disable&ExtStartTLS != 0:
+		return errors.New("smtpserver: TLSRequired, but Disable has ExtStartTLS")
+	}
+	return nil
+}

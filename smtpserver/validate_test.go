@@ -1,0 +1,51 @@
+package smtpserver_test
+
+import (
+	"crypto/tls"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// A server that could serve nobody says so when it is started.
+func TestSettingsThatServeNobody(t *testing.T) {
+	some := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
+	with := &tls.Config{GetCertificate: some}
+	for _, c := range []struct {
+		srv  *smtpserver.Server
+		want string
+	}{
+		{&smtpserver.Server{}, ""},
+		{&smtpserver.Server{Hostname: "relay.example.com", TLSConfig: with, TLSMode: smtpserver.TLSRequired}, ""},
+		{&smtpserver.Server{TLSConfig: new(tls.Config), TLSMode: smtpserver.TLSOff}, ""},
+		{&smtpserver.Server{TLSMode: smtpserver.TLSRequired}, "smtpserver: TLSRequired without TLSConfig"},
+		{&smtpserver.Server{TLSMode: smtpserver.TLSImplicit}, "smtpserver: TLSImplicit without TLSConfig"},
+		{&smtpserver.Server{TLSConfig: new(tls.Config)}, "smtpserver: TLSConfig has no certificate: neither Certificates, GetCertificate nor GetConfigForClient is set"},
+		{&smtpserver.Server{TLSConfig: with, TLSMode: smtpserver.TLSRequired, Disable: smtpserver.ExtStartTLS}, "smtpserver: TLSRequired, but Disable has ExtStartTLS"},
+		{&smtpserver.Server{Hostname: "relay.example.com\r\n250"}, `smtpserver: Hostname "relay.example.com\r\n250" is no host name`},
+		{&smtpserver.Server{Hostname: "the relay"}, `smtpserver: Hostname "the relay" is no host name`},
+	} {
+		err := c.srv.Validate()
+		if got := textOf(err); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+		if c.want == "" {
+			continue
+		}
+		l := smtptest.NewListener()
+		if err := c.srv.Serve(l); textOf(err) != c.want {
+			t.Errorf("Serve: %v, want %s", err, c.want)
+		}
+		if _, err := l.Accept(); err == nil {
+			t.Error("Serve has left its listener open")
+		}
+	}
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
