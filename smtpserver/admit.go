@@ -12,8 +12,8 @@ type accounts struct {
 	sweep int                  // size of addrs at which to look for old ones
 }
 
-// account is one address's. Rates are counted in windows of a minute, as
-// Postfix's anvil does.
+// account is one address's, or for rates one source's. Rates are counted in
+// windows of a minute, as Postfix's anvil does.
 type account struct {
 	connections int
 	window      time.Time // when the present minute began
@@ -55,6 +55,15 @@ func (as *accounts) get(ip netip.Addr, now time.Time) *account {
 	return a
 }
 
+// source is whom the rates count by: an address, or the /64 of IPv6 that it is
+// in, which is the least that anybody has for himself.
+func source(ip netip.Addr) netip.Addr {
+	if ip.Is4() {
+		return ip
+	}
+	return network(ip).Addr()
+}
+
 // network is what ConnectionsPerNetwork counts by.
 func network(ip netip.Addr) netip.Prefix {
 	bits := 24
@@ -77,17 +86,18 @@ func (s *Session) admit() *verdict {
 	ip, net := s.remoteIP, network(s.remoteIP)
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	a := srv.accounts.get(ip, time.Now())
-	a.opened++
+	now := time.Now()
+	rates, a := srv.accounts.get(source(ip), now), srv.accounts.addrs[ip]
+	rates.opened++
 	switch {
-	case a.opened > l.ConnectionRate:
+	case rates.opened > l.ConnectionRate:
 		return tooMany("connections from your address in a minute")
-	case a.connections >= l.ConnectionsPerAddr:
+	case a != nil && a.connections >= l.ConnectionsPerAddr:
 		return tooMany("connections from your address")
 	case srv.accounts.nets[net] >= l.ConnectionsPerNetwork:
 		return tooMany("connections from your network")
 	}
-	a.connections++
+	srv.accounts.get(ip, now).connections++
 	srv.accounts.nets[net]++
 	s.counted = ip
 	return nil
@@ -101,7 +111,10 @@ func (s *Session) leave() {
 	ip, net := s.counted, network(s.counted)
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
-	s.srv.accounts.get(ip, time.Now()).connections--
+	a := s.srv.accounts.get(ip, time.Now())
+	if a.connections--; a.connections == 0 && ip != source(ip) {
+		delete(s.srv.accounts.addrs, ip) // it counts nothing else
+	}
 	if s.srv.accounts.nets[net]--; s.srv.accounts.nets[net] == 0 {
 		delete(s.srv.accounts.nets, net)
 	}
@@ -128,7 +141,7 @@ func (s *Session) rateMessage() *verdict {
 	}
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
-	a := s.srv.accounts.get(s.remoteIP, time.Now())
+	a := s.srv.accounts.get(source(s.remoteIP), time.Now())
 	if a.messages++; a.messages > s.lim.MessageRate {
 		return &verdict{reply: refusal(450, 4, 7, 0, "Too many messages in a minute"), by: "limits"}
 	}
@@ -141,7 +154,7 @@ func (s *Session) rateRecipient() *verdict {
 	}
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
-	a := s.srv.accounts.get(s.remoteIP, time.Now())
+	a := s.srv.accounts.get(source(s.remoteIP), time.Now())
 	if a.recipients++; a.recipients > s.lim.RecipientRate {
 		return &verdict{reply: refusal(450, 4, 7, 0, "Too many recipients in a minute"), by: "limits"}
 	}

@@ -50,7 +50,8 @@ type Limits struct {
 	// Default 100, five such addresses.
 	ConnectionsPerNetwork int
 	// ConnectionRate is how many connections one address may open in a
-	// minute. Default none (Postfix: smtpd_client_connection_rate_limit).
+	// minute. For this rate and the next two, all addresses of a /64 of IPv6
+	// are one. Default none (Postfix: smtpd_client_connection_rate_limit).
 	ConnectionRate int
 	// MessageRate is how many messages one address may send in a minute.
 	// Default 600 (Exchange: MessageRateLimit).

@@ -2,6 +2,7 @@ package smtpserver_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -143,6 +144,40 @@ func TestRates(t *testing.T) {
 		time.Sleep(time.Minute)
 		mail("250")
 		mail("452 4.5.3 Too many messages in this session")
+	})
+}
+
+// Who has an IPv6 address has 2^64 of them: for what may be done in a minute
+// they are one.
+func TestRatesOfIPv6(t *testing.T) {
+	t.Run("messages and recipients", func(t *testing.T) {
+		fromAnywhere(t, smtpserver.Limits{MessageRate: 2, RecipientRate: 2}, func(dial func(string) *raw) {
+			for i, want := range []string{"250", "250", "450 4.7.0 Too many messages in a minute"} {
+				c := dial(fmt.Sprintf("[2001:db8::%d]", i))
+				c.greet()
+				c.send("MAIL FROM:<>\r\n")
+				c.expect(want)
+				if want == "250" {
+					c.send("RCPT TO:<b@example.com>\r\n")
+					c.expect("250")
+				}
+				c.quit()
+			}
+			c := dial("[2001:db8:0:1::1]")
+			c.greet()
+			c.send("MAIL FROM:<>\r\n")
+			c.expect("250")
+		})
+	})
+	t.Run("connections", func(t *testing.T) {
+		fromAnywhere(t, smtpserver.Limits{ConnectionRate: 2, ConnectionsPerAddr: 1}, func(dial func(string) *raw) {
+			dial("[2001:db8::1]").expect("220")
+			dial("[2001:db8::2]").expect("220")
+			dial("[2001:db8::3]").expect("421 4.7.0 Too many connections from your address in a minute")
+			time.Sleep(time.Minute)
+			dial("[2001:db8::1]").expect("421 4.7.0 Too many connections from your address\n")
+			dial("[2001:db8::3]").expect("220")
+		})
 	})
 }
 
