@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -72,10 +73,7 @@ func (b *builder) site(s Site) {
 
 func (b *builder) connector(i int, from *Connector) {
 	c := &connector{Connector: *from}
-	b.at = c.Name
-	if b.at == "" {
-		b.at = fmt.Sprintf("number %d", i+1)
-	}
+	b.at = called(c, i)
 	b.name(c)
 	b.spaces(c)
 	b.delivery(c)
@@ -83,6 +81,11 @@ func (b *builder) connector(i int, from *Connector) {
 	b.schedules(c)
 	b.t.connectors = append(b.t.connectors, c)
 	b.t.byName[c.Name] = c
+}
+
+// called is how faults name a connector, also one without a name.
+func called(c *connector, i int) string {
+	return cmp.Or(c.Name, fmt.Sprintf("number %d", i+1))
 }
 
 func (b *builder) name(c *connector) {
@@ -167,6 +170,15 @@ func (b *builder) delivery(c *connector) {
 	}
 	if c.DirectFirst && len(c.SmartHosts) == 0 {
 		b.fault("DirectFirst", "there is no smart host to come second")
+	}
+	if c.Auth != nil && c.byDNS() && len(c.SmartHosts) == 0 && slices.ContainsFunc(c.spaces, func(s space) bool { return s.all }) {
+		b.fault("Auth", "by DNS our password would go to the hosts of whatever domain somebody writes to: it needs SmartHosts")
+	}
+	if len(c.DomainTLS) > 0 && len(c.SmartHosts) > 0 && !c.DirectFirst {
+		b.fault("DomainTLS", "is for domains found by DNS; smart hosts have TLS")
+	}
+	if c.TLS != nil && c.TLS.Level > smtpclient.TLSDANE {
+		b.fault("TLS", "there is no level %d", c.TLS.Level)
 	}
 	if !c.byDNS() {
 		for _, f := range []struct {
@@ -276,8 +288,8 @@ func (b *builder) schedules(c *connector) {
 // fallbacks sees that each leads to another connector, and not in a circle.
 func (b *builder) fallbacks() {
 	isFallback := make(map[string]bool)
-	for _, c := range b.t.connectors {
-		b.at = c.Name
+	for i, c := range b.t.connectors {
+		b.at = called(c, i)
 		seen := map[string]bool{c.Name: true}
 		for at := c; at.Fallback != ""; {
 			next := b.t.byName[at.Fallback]
@@ -295,8 +307,8 @@ func (b *builder) fallbacks() {
 			at = next
 		}
 	}
-	for _, c := range b.t.connectors {
-		switch b.at = c.Name; {
+	for i, c := range b.t.connectors {
+		switch b.at = called(c, i); {
 		case c.RoutedOnly && len(c.Spaces) > 0:
 			b.fault("RoutedOnly", "has address spaces all the same: %s", c.Spaces[0])
 		case !c.RoutedOnly && len(c.Spaces) == 0 && !isFallback[c.Name]:

@@ -56,6 +56,8 @@ type Connector struct {
 	// of the connector's own. One without a Hostname has the Router's.
 	Transport Transport
 	// Auth proves our identity to the hosts; nil leaves it to the Transport.
+	// A connector for "*" that delivers by DNS cannot have one: the password
+	// would go to everybody's hosts.
 	Auth smtpclient.Authenticator
 	// TLS is the rule for the hosts; nil leaves it to the Transport.
 	TLS *smtpclient.TLSPolicy

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -19,15 +20,21 @@ import (
 
 // A DropDir is a Transport that writes mail as files into a directory, for
 // another program to pick up: the drop directory of Exchange and of the
-// Windows SMTP service, and a replay directory of another relay.
+// Windows SMTP service, and, with Replay, the replay directory of another
+// relay, or a quarantine that mail can be released from.
 //
 // Each file is "ID-xxxxxxxx.eml"; a message that comes again for the same
 // recipients replaces its file. It appears under its name when it is complete
 // and on stable storage.
 type DropDir struct {
+	// Dir must be there. It is not made: where a file system is not mounted,
+	// mail waits.
 	Dir string
+	// Replay writes the whole envelope, in the form that queue.Import and the
+	// replay folder (queue/pickup) read.
+	Replay bool
 	// NoEnvelope leaves out the fields X-Sender and X-Receiver, which stand
-	// before the message's own header otherwise.
+	// before the message's own header otherwise. With Replay it has no effect.
 	NoEnvelope bool
 }
 
@@ -64,13 +71,7 @@ func (d *DropDir) write(j *Job) (placed bool, err error) {
 		}
 	}()
 	w := bufio.NewWriter(f)
-	if !d.NoEnvelope {
-		fmt.Fprintf(w, "X-Sender: %s\r\n", headerSafe(j.Message.From))
-		for _, r := range j.Recipients {
-			fmt.Fprintf(w, "X-Receiver: %s\r\n", headerSafe(r.Addr))
-		}
-	}
-	if _, err = j.Message.Content.WriteTo(w); err != nil {
+	if err = d.writeMessage(w, j); err != nil {
 		return false, err
 	}
 	if err = w.Flush(); err != nil {
@@ -86,6 +87,22 @@ func (d *DropDir) write(j *Job) (placed bool, err error) {
 		return false, err
 	}
 	return true, syncDir(d.Dir)
+}
+
+func (d *DropDir) writeMessage(w io.Writer, j *Job) error {
+	switch {
+	case d.Replay:
+		m := *j.Message
+		m.Recipients = j.Recipients
+		return queue.Export(w, &m)
+	case !d.NoEnvelope:
+		fmt.Fprintf(w, "X-Sender: %s\r\n", headerSafe(j.Message.From))
+		for _, r := range j.Recipients {
+			fmt.Fprintf(w, "X-Receiver: %s\r\n", headerSafe(r.Addr))
+		}
+	}
+	_, err := j.Message.Content.WriteTo(w)
+	return err
 }
 
 // dropName is the same for the same message and recipients, so that an

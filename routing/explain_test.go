@@ -168,7 +168,7 @@ func TestExplainTheTLSLevel(t *testing.T) {
 		"dane":          {TLS: encrypt, DomainTLS: map[string]smtpclient.TLSPolicy{"example.net": {Level: smtpclient.TLSDANE}}},
 	} {
 		s, resolver := inMemory(t, "example.net. A 192.0.2.1")
-		c.Name, c.Spaces = "c", []string{"*"}
+		c.Name, c.Spaces = "c", []string{"example.net"}
 		r := &Router{Table: table(t, c), Resolver: resolver, Hostname: "relay.test"}
 		if e := r.Explain(t.Context(), Question{To: "a@example.net", Hosts: true}); e.TLS != want || len(e.Hosts) != 1 {
 			t.Errorf("TLS %s, want %s:\n%s", e.TLS, want, e)
