@@ -171,8 +171,9 @@ func (s *Session) byParam(msg *Message, value string) *paramError {
 	n, err := strconv.Atoi(secs)
 	mode, trace := strings.CutSuffix(strings.ToUpper(mode), "T")
 	by := &smtp.DeliverByOptions{Time: time.Duration(n) * time.Second, Mode: smtp.DeliverByMode(mode), Trace: trace}
+	digits := len(strings.TrimLeft(secs, "+-"))
 	known := by.Mode == smtp.DeliverByNotify || by.Mode == smtp.DeliverByReturn
-	if !ok || err != nil || !known || len(secs) > 10 || (by.Mode == smtp.DeliverByReturn && n <= 0) {
+	if !ok || err != nil || !known || digits > 9 || (by.Mode == smtp.DeliverByReturn && n <= 0) {
 		return badValue("BY")
 	}
 	if by.Mode == smtp.DeliverByReturn && by.Time < s.srv.MinDeliverBy {
@@ -284,7 +285,8 @@ func (s *Session) orcptParam(o *smtp.RcptOptions, value string) *paramError {
 	} else {
 		address, err = xtext.Decode(address)
 	}
-	if err != nil || address == "" || strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	// RFC 3461, 4.2: but for the type utf-8, printable ASCII.
+	if err != nil || address == "" || kind != string(smtp.DSNAddressTypeUTF8) && !ascii(address) || strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return badValue("ORCPT")
 	}
 	o.OriginalRecipientType, o.OriginalRecipient = smtp.DSNAddressType(kind), address

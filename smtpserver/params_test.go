@@ -26,7 +26,7 @@ func TestParameters(t *testing.T) {
 		"ENVID=a+2Bb": "250", "ENVID=a+2": "501", "ENVID=+0A": "501", "ENVID=" + strings.Repeat("x", 101): "501", "ENVID=": "501",
 		"AUTH=<>": "250", "AUTH=a@example.com": "250", "AUTH=+": "501",
 		"REQUIRETLS": "530",
-		"BY=120;R":   "250", "BY=120;NT": "250", "BY=-5;n": "250", "BY=0;R": "501", "BY=10;R": "501", "BY=120": "501", "BY=120;X": "501", "BY=99999999999;R": "501",
+		"BY=120;R":   "250", "BY=120;NT": "250", "BY=-5;n": "250", "BY=0;R": "501", "BY=10;R": "501", "BY=120": "501", "BY=120;X": "501", "BY=99999999999;R": "501", "BY=999999999;N": "250", "BY=9999999999;N": "501", "BY=-999999999;N": "250",
 		"MT-PRIORITY=-9": "250", "MT-PRIORITY=3": "250", "MT-PRIORITY=10": "501", "MT-PRIORITY=high": "501", "MT-PRIORITY=+1": "501",
 		"HOLDFOR=60": "250", "HOLDFOR=0": "501", "HOLDFOR=999999999": "501", "HOLDFOR=1 HOLDUNTIL=" + soon: "501",
 		"HOLDUNTIL=" + soon: "250", "HOLDUNTIL=" + late: "501", "HOLDUNTIL=tomorrow": "501",
@@ -49,7 +49,7 @@ func TestRcptParameters(t *testing.T) {
 		"NOTIFY=NEVER": "250", "NOTIFY=success,FAILURE,Delay": "250",
 		"NOTIFY=NEVER,DELAY": "501", "NOTIFY=DELAY,NEVER": "501", "NOTIFY=DELAY,DELAY": "501", "NOTIFY=": "501", "NOTIFY=MAYBE": "501",
 		"ORCPT=rfc822;b@example.com": "250", "ORCPT=rfc822;b+2Bx@example.com": "250", "ORCPT=x400;/C=de/": "501", "ORCPT=x400;/C+3Dde/": "250",
-		"ORCPT=rfc822;": "501", "ORCPT=b@example.com": "501", "ORCPT=rfc822;a+0Ab": "501",
+		"ORCPT=rfc822;": "501", "ORCPT=b@example.com": "501", "ORCPT=rfc822;a+0Ab": "501", "ORCPT=rfc822;a+C3+A4@example.com": "501", "ORCPT=rfc822;+22a+20b+22@example.com": "250",
 		`ORCPT=utf-8;j\x{F6}rg@example.com`: "250", "ORCPT=utf-8;jörg@example.com": "501",
 		"SIZE=1": "555", "BY=120;R": "555",
 	} {
