@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -386,3 +387,39 @@ func reversed(t *testing.T, c net.Conn, domain string) {
 type bomb struct{}
 
 func (bomb) Log(smtpserver.ProtocolEvent) { panic("boom") }
+
+// An agent that panics when it is told of the end of a transaction does not
+// keep the memory and the file of its message from being given back.
+func TestPanicAtReset(t *testing.T) {
+	var file *os.File
+	s := generous()
+	s.Limits.MemoryContent = 10
+	s.Overflow = func() (f *os.File, err error) {
+		file, err = os.CreateTemp(t.TempDir(), "")
+		return file, err
+	}
+	s.Agents = []smtpserver.Agent{{Reset: func(context.Context, *smtpserver.Session) { panic("at reset") }}}
+	srv := smtptest.NewServer(t, s)
+	smtptest.Talk(t, srv.Addr, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<a@example.com>
+		S: 250
+		C: RCPT TO:<b@example.com>
+		S: 250
+		C: BDAT 31
+		R: "X: y\r\n\r\nmore than ten bytes\r\n\r\n"
+		S: 250
+		C: RSET
+		S: 421
+		EOF
+	`)
+	srv.Close()
+	if file == nil || file.Close() == nil {
+		t.Errorf("the file %v was left open", file)
+	}
+	if n := smtpserver.ContentMemory(srv.Server); n != 0 {
+		t.Errorf("%d bytes of content are still counted", n)
+	}
+}

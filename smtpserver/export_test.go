@@ -20,3 +20,6 @@ func ReadText(pieces []string, normalize bool, w io.Writer) (stray, end bool, re
 type writerSink struct{ io.Writer }
 
 func (w writerSink) put(p []byte) { w.Write(p) }
+
+// ContentMemory is what content of all sessions is counted to hold.
+func ContentMemory(srv *Server) int64 { return srv.contentMemory.Load() }

@@ -234,11 +234,17 @@ func (s *Session) bye(code int, ec smtp.EnhancedCode, text string) error {
 	return fmt.Errorf("%w: %s", errClosing, text)
 }
 
-// reset ends the transaction, whatever became of it.
+// reset ends the transaction, whatever became of it, and also when an agent
+// panics on hearing of it.
 func (s *Session) reset() {
+	defer s.dropTransaction()
 	if s.msg != nil || s.handed {
 		s.tellReset()
 	}
+}
+
+// dropTransaction forgets the transaction, and gives back what it held.
+func (s *Session) dropTransaction() {
 	if s.intake != nil {
 		s.intake.end()
 		s.intake = nil
