@@ -133,8 +133,10 @@ func (s *Session) waitData(p *pace) error {
 func (s *Session) endMessage(in *intake) error {
 	m := s.msg
 	m.Received = time.Now()
-	s.in.rest() // agents and Handler may take their time
-	s.bytes += in.size
+	s.in.rest()       // agents and Handler may take their time
+	if in.text.dots { // of chunks, it was counted
+		s.bytes += in.size
+	}
 	s.srv.counters.bytes.Add(in.size)
 	if s.srv.ProtocolLog != nil {
 		s.traceInfo(strconv.FormatInt(in.size, 10) + " bytes of message " + m.ID)

@@ -3,6 +3,7 @@ package smtpserver_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -209,6 +210,38 @@ func TestSessionBytes(t *testing.T) {
 		go c.send(strings.Repeat("x", 998) + "\r\n")
 		c.expect("421 4.7.0 Too many bytes")
 	})
+}
+
+// Chunks count whatever becomes of the message.
+func TestSessionBytesInChunks(t *testing.T) {
+	for _, between := range []string{"", "RSET\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\n", "RSET\r\n"} {
+		fromAnywhere(t, smtpserver.Limits{SessionBytes: 1000}, func(dial func(string) *raw) {
+			c := dial("192.0.2.1")
+			c.greet()
+			defer c.Close()
+			go func() {
+				io.WriteString(c.Conn, "MAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\n")
+				for {
+					if _, err := io.WriteString(c.Conn, "BDAT 400\r\n"+strings.Repeat("x", 400)+between); err != nil {
+						return
+					}
+				}
+			}()
+			for chunks := 0; ; {
+				r := c.reply()
+				if strings.HasPrefix(r, "421 4.7.0 Too many bytes") {
+					return
+				}
+				if chunks > 2 {
+					t.Errorf("%d chunks were taken with %q between them", chunks, between)
+					return
+				}
+				if strings.Contains(r, "400 bytes") || strings.HasPrefix(r, "503") {
+					chunks++
+				}
+			}
+		})
+	}
 }
 
 func TestTextLine(t *testing.T) {
