@@ -61,7 +61,7 @@ func (s *Session) cmdAUTH(arg string) error {
 	server, err := s.srv.Auth.Start(s.ctx, s, mech)
 	if err == nil {
 		var stop bool
-		if stop, err = s.exchange(server, response); stop {
+		if stop, err = s.exchange(mech, server, response); stop {
 			return err
 		}
 	}
@@ -76,7 +76,7 @@ func (s *Session) cmdAUTH(arg string) error {
 
 // exchange runs challenges and responses. stop means that the command is done
 // with (cancelled, or the connection is gone).
-func (s *Session) exchange(server sasl.Server, response []byte) (stop bool, err error) {
+func (s *Session) exchange(mech string, server sasl.Server, response []byte) (stop bool, err error) {
 	for {
 		challenge, done, err := server.Next(response)
 		if err != nil || (done && len(challenge) == 0) {
@@ -89,14 +89,12 @@ func (s *Session) exchange(server sasl.Server, response []byte) (stop bool, err 
 		}
 		s.trace('<', []byte("<response>"))
 		if bytes.Equal(line, []byte{'*'}) { // RFC 4954, 4: the client gives up
-			s.identity = ""
-			return true, s.protocolError(501, smtp.EnhancedCode{5, 7, 0}, "Authentication cancelled")
+			return true, s.giveUp(mech, server, smtp.EnhancedCode{5, 7, 0}, "Authentication cancelled")
 		}
 		response = make([]byte, base64.StdEncoding.DecodedLen(len(line)))
 		n, err := base64.StdEncoding.Strict().Decode(response, line)
 		if err != nil {
-			s.identity = ""
-			return true, s.protocolError(501, smtp.EnhancedCode{5, 5, 2}, "Bad base64")
+			return true, s.giveUp(mech, server, smtp.EnhancedCode{5, 5, 2}, "Bad base64")
 		}
 		response = response[:n]
 		if done { // RFC 4954, 4: what comes with success is sent as one more challenge
@@ -106,6 +104,24 @@ func (s *Session) exchange(server sasl.Server, response []byte) (stop bool, err 
 			return false, err
 		}
 	}
+}
+
+// giveUp ends an exchange before its end. It is a failed login all the same
+// where the mechanism has refused the client already, and said so in a
+// challenge.
+func (s *Session) giveUp(mech string, server sasl.Server, ec smtp.EnhancedCode, text string) error {
+	s.identity = ""
+	m, ok := server.(interface{ refused() error })
+	if !ok || m.refused() == nil {
+		return s.protocolError(501, ec, text)
+	}
+	if err := s.noteAuthFailure(mech, m.refused()); err != nil {
+		return err
+	}
+	if err := s.protocolError(501, ec, text); err != nil {
+		return err
+	}
+	return s.tooManyLogins()
 }
 
 // decodeInitial reads an initial response; "=" is an empty one.
@@ -118,6 +134,7 @@ func decodeInitial(text string) ([]byte, bool) {
 }
 
 func (s *Session) authenticated(mech string) error {
+	before := s.allowance
 	ok, err := s.pass(s.ask(func(a *Agent) error {
 		if a.Auth == nil {
 			return nil
@@ -125,7 +142,7 @@ func (s *Session) authenticated(mech string) error {
 		return a.Auth(s.ctx, s)
 	}))
 	if !ok {
-		s.identity = ""
+		s.identity, s.allowance = "", before
 		return err
 	}
 	s.srv.counters.authenticated.Add(1)
@@ -139,9 +156,7 @@ func (s *Session) authenticated(mech string) error {
 // unless the mechanism wants it to.
 func (s *Session) authFailed(mech string, cause error) error {
 	s.identity = ""
-	s.authFailures++
-	s.srv.counters.authFailed.Add(1)
-	if err := s.tarpit(); err != nil {
+	if err := s.noteAuthFailure(mech, cause); err != nil {
 		return err
 	}
 	v := &verdict{reply: refusal(535, 5, 7, 8, "Authentication credentials invalid"), by: "auth", cause: nil}
@@ -149,12 +164,22 @@ func (s *Session) authFailed(mech string, cause error) error {
 	if errors.As(cause, &e) {
 		v = judge(cause, "auth")
 	}
-	s.log(slog.LevelWarn, "authentication failed", slog.String("mechanism", mech), slog.Any("error", cause))
 	s.refuse(v)
-	switch {
-	case v.close:
+	if v.close {
 		return errClosing
-	case s.authFailures >= s.lim.AuthFailures:
+	}
+	return s.tooManyLogins()
+}
+
+func (s *Session) noteAuthFailure(mech string, cause error) error {
+	s.authFailures++
+	s.srv.counters.authFailed.Add(1)
+	s.log(slog.LevelWarn, "authentication failed", slog.String("mechanism", mech), slog.Any("error", cause))
+	return s.tarpit()
+}
+
+func (s *Session) tooManyLogins() error {
+	if s.authFailures >= s.lim.AuthFailures {
 		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many failed logins")
 	}
 	return nil

@@ -31,6 +31,7 @@ func (s *Session) connect() error {
 		}
 		return a.Connect(s.ctx, s)
 	})
+	s.atConnect = s.allowance
 	switch {
 	case v == nil:
 		return nil

@@ -68,6 +68,9 @@ func (b *bearerServer) Next(response []byte) (challenge []byte, done bool, err e
 	return nil, true, nil
 }
 
+// refused is why the client's token was not taken, once it was told so.
+func (b *bearerServer) refused() error { return b.failed }
+
 // parseOAuthBearer reads "n,a=user," ^A "auth=Bearer token" ^A ^A.
 func parseOAuthBearer(response []byte) (username, token string, err error) {
 	bad := errors.New("OAUTHBEARER: malformed response")

@@ -125,6 +125,25 @@ func TestBearer(t *testing.T) {
 	}
 }
 
+// A token that was refused is a failed login, also where the client does not
+// hear the refusal out.
+func TestBearerFailuresAreCounted(t *testing.T) {
+	s := generous()
+	s.AllowInsecureAuth = true
+	s.Auth = smtpserver.BearerAuth(func(context.Context, *smtpserver.Session, string, string) (string, error) {
+		return "", errors.New("bad token")
+	})
+	srv := smtptest.NewServer(t, s)
+	guess := "C: AUTH XOAUTH2 " + b64("user=a@example.com\x01auth=Bearer bad\x01\x01") + "\nS: 334\n"
+	smtptest.Talk(t, srv.Addr, "S: 220\nC: EHLO client.example\nS: 250\n"+
+		guess+"C: *\nS: 501 5.7.0\n"+
+		guess+"C: !\nS: 501 5.5.2\n"+
+		guess+"C: *\nS: 501 5.7.0\nS: 421 4.7.0 Too many failed logins\nEOF")
+	if n := srv.Counters().AuthFailed; n != 3 {
+		t.Errorf("%d failed logins counted", n)
+	}
+}
+
 type xoauth2Client string
 
 func (c xoauth2Client) Start() (string, []byte, error)        { return "XOAUTH2", []byte(c), nil }
@@ -303,4 +322,53 @@ func TestAuthLimits(t *testing.T) {
 	if longest != secret {
 		t.Errorf("a password of %d bytes arrived, want %d", len(longest), len(secret))
 	}
+}
+
+// What agents have allowed somebody who in the end could not log in, or who
+// logged in before STARTTLS, is not left to the session.
+func TestWhatALoginAllowedEndsWithIt(t *testing.T) {
+	s := withTLS(t, smtpserver.TLSOffered)
+	s.AllowInsecureAuth, s.Limits.MessageSize = true, 1000
+	s.Auth = smtpserver.PasswordAuth(func(context.Context, *smtpserver.Session, string, string) error { return nil })
+	s.Agents = []smtpserver.Agent{
+		{Connect: func(_ context.Context, s *smtpserver.Session) error {
+			s.SetMaxMessageSize(2000)
+			return nil
+		}},
+		{Auth: func(_ context.Context, s *smtpserver.Session) error {
+			s.SetMaxMessageSize(0)
+			return nil
+		}},
+		{Auth: func(_ context.Context, s *smtpserver.Session) error {
+			if s.Identity() == "mallory" {
+				return &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "Account is locked"}
+			}
+			return nil
+		}},
+	}
+	srv := smtptest.NewServer(t, s)
+	smtptest.Talk(t, srv.Addr, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: AUTH PLAIN `+b64("\x00mallory\x00x")+`
+		S: 535
+		C: MAIL FROM:<a@example.com> SIZE=2001
+		S: 552
+		C: AUTH PLAIN `+b64("\x00alice\x00x")+`
+		S: 235
+		C: MAIL FROM:<a@example.com> SIZE=2001
+		S: 250
+		C: RSET
+		S: 250
+		C: STARTTLS
+		S: 220
+		TLS
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<a@example.com> SIZE=2001
+		S: 552
+		C: MAIL FROM:<a@example.com> SIZE=2000
+		S: 250
+	`)
 }

@@ -54,8 +54,8 @@ type Session struct {
 	refusedTo  bool // a recipient was refused
 
 	discardAll bool
-	stray      StrayBytes
-	maxSize    int64
+	allowance
+	atConnect allowance // what it was when the client was let in
 
 	started       time.Time
 	readDeadline  time.Time
@@ -72,6 +72,12 @@ type Session struct {
 	sequence     int        // of the protocol log
 	ends         *endpoints // local and remote as text, for the protocol log; nil when not asked for yet
 	authTried    bool
+}
+
+// allowance is what agents may change for a session.
+type allowance struct {
+	stray   StrayBytes
+	maxSize int64
 }
 
 // ID is unique for this process and unlikely to come again in another.

@@ -52,6 +52,7 @@ func (s *Session) cmdSTARTTLS(arg string) error {
 	}
 	// RFC 3207, 4.2: back to the state after the banner, nothing is known.
 	s.state, s.helo, s.esmtp, s.identity = connected, "", false, ""
+	s.allowance = s.atConnect
 	return nil
 }
 
