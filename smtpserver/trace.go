@@ -27,15 +27,20 @@ type ProtocolLog interface {
 	Log(ProtocolEvent)
 }
 
-// ProtocolLogFiles spreads a protocol log over files in the folder Dir,
-// PREFIXyyyymmdd-n.log, a new one each day and whenever one reaches MaxSize
-// (default 10 MB). Files older than MaxAge (30 days), and the oldest while all
-// have more than MaxDir bytes (250 MB), are removed. The defaults are
-// Exchange's.
+// ProtocolLogFiles spreads a protocol log over files in a folder,
+// RECVyyyymmdd-n.log, a new one each day (UTC) and whenever one is full:
+//
+//	log := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: "/var/log/relay"})
+//	defer log.Close()
+//
+// Dir must be set, and is made when it is not there. The other fields have
+// defaults, Exchange's: Prefix of the names (RECV); MaxSize of one file in
+// bytes (10 MB); MaxAge, after which a file is removed (30 days); MaxDir, the
+// bytes of all files together, beyond which the oldest are (250 MB).
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
-// values. Lines are gathered for up to a second, and those are missing when
+// values, with the methods Log, Flush and Close. Lines are gathered for up to a second, and those are missing when
 // the process is killed; Flush and Close write what is there. What cannot be
 // written (a full disk) is lost, and mail goes on: Flush and Close tell of it.
 type ProtocolLogWriter = protolog.Writer
