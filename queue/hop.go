@@ -159,9 +159,10 @@ func (h *hop) reached(now time.Time) {
 }
 
 // crowded says that an attempt begun at started found nobody to speak with
-// only because the host has enough to do: others got through meanwhile.
+// only because the host has enough to do: others got through meanwhile, or at
+// the same moment, as far as the clock can tell.
 func (h *hop) crowded(started time.Time) bool {
-	return !h.probing && h.answered.After(started)
+	return !h.probing && !h.answered.Before(started)
 }
 
 // narrow makes do with the calls that are in progress.
