@@ -144,9 +144,12 @@ func failDamaged(results []Result) {
 	}
 }
 
-// callRoute is Route, whose panic is an error.
+// callRoute is Route, whose panic is an error, and whose hop has a name.
 func (q *Queue) callRoute(ctx context.Context, m *Message, r *Recipient) (NextHop, error) {
 	hop, err := guarded(q, "Route", func() (NextHop, error) { return q.Deliverer.Route(ctx, m, r) })
+	if hop == (NextHop{}) {
+		hop.Destination = DefaultQueue
+	}
 	return hop, q.readable(err)
 }
 

@@ -96,7 +96,7 @@ type Recipient struct {
 	NextAttempt time.Time // when it is due
 	Last        Result    // what the last attempt brought
 	LastAttempt time.Time
-	Notified    bool // a delay notification went out
+	Notified    bool // of a delay, or of the success where that is to be reported
 }
 
 // Rcpt makes recipients without options.

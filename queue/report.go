@@ -84,11 +84,18 @@ func (q *Queue) report(ctx context.Context, a *active) {
 		}
 	}
 	q.mu.Lock()
-	for _, r := range expanded {
-		r.Notified, a.changed = true, true
+	for _, r := range a.succeeded {
+		r.Notified, a.changed = true, true // or it need not be
 	}
 	q.mu.Unlock()
 	a.succeeded = nil
+}
+
+// owesSuccess says that the recipient has ended well, and that this was not
+// reported yet: other recipients were on their way still when the message was
+// recorded last.
+func (r *Recipient) owesSuccess() bool {
+	return !r.Notified && (r.Status == Expanded || r.Status == Delivered && wants(r, smtp.DSNNotifySuccess))
 }
 
 func those(rs []*Recipient, keep func(*Recipient) bool) (kept []*Recipient) {

@@ -25,7 +25,7 @@ func (q *Queue) categorize(a *active) {
 	groups := groups(few[:0])
 	var ended []verdict // recipients that have no way now
 	for i, r := range a.m.Recipients {
-		if r.Status == Expanded && !r.Notified {
+		if r.owesSuccess() {
 			a.succeeded = append(a.succeeded, r)
 		}
 		if r.Status != Waiting {
@@ -60,9 +60,6 @@ func (q *Queue) way(m *Message, r *Recipient) (hop NextHop, res *Result) {
 		var err error
 		if hop, err = q.callRoute(q.ctx, m, r); err != nil {
 			return hop, unrouted(err)
-		}
-		if hop == (NextHop{}) {
-			hop.Destination = DefaultQueue
 		}
 	}
 	if strings.EqualFold(hop.Destination, q.host) {

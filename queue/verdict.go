@@ -139,6 +139,7 @@ func (q *Queue) apply(a *active, v *verdict, now time.Time) {
 	case Delivered:
 		a.delivered = true
 		if wants(r, smtp.DSNNotifySuccess) {
+			r.Notified = false // of a delay, perhaps
 			a.succeeded = append(a.succeeded, r)
 		}
 	default:
