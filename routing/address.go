@@ -61,14 +61,18 @@ func (h *hostAnswer) add(records []dns.RR, port uint16) {
 		case *dns.AAAA:
 			a, _ = netip.AddrFromSlice(rr.AAAA.To16())
 		}
-		if a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() {
-			h.addrs = append(h.addrs, netip.AddrPortFrom(a.Unmap(), port))
+		if a = a.Unmap(); isHost(a) {
+			h.addrs = append(h.addrs, netip.AddrPortFrom(a, port))
 		}
 	}
 	fresh := h.addrs[at:]
 	rand.Shuffle(len(fresh), func(i, j int) { fresh[i], fresh[j] = fresh[j], fresh[i] })
 	h.addrs = h.addrs[:at+min(len(fresh), maxAddrs/2)]
 }
+
+// isHost says whether an address can be that of a host. The unspecified one is
+// not: who connects to it reaches himself.
+func isHost(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }
 
 // noAddress is the error for a host of which neither family was found: the
 // temporary one of the two where there is one.

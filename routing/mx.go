@@ -176,6 +176,9 @@ func (f *finder) literal(domain string) ([]smtpclient.Host, error) {
 	if err != nil {
 		return nil, &DNSError{Problem: BadName, Name: domain, Err: err}
 	}
+	if !isHost(a) {
+		return nil, dnsError(NoAddress, domain, dns.TypeA, "")
+	}
 	ap := addrPort(a, f.port)
 	if f.isAddr(ap) || isSelf(ap) {
 		return nil, &LoopError{Domain: domain}

@@ -47,7 +47,10 @@ const mxWorld = `
 	other.example.      A 192.0.2.99
 	relay.example.      A 192.0.2.98
 	unreal.example.     A 0.0.0.0
+	mapped.example.     AAAA ::ffff:0.0.0.0
+	group.example.      A 224.0.0.1
 	here.example.       MX 10 localhost.
+	herev6.example.     AAAA ::ffff:127.0.0.1
 	there.example.      MX 10 a.example.
 	there.example.      MX 20 localhost.
 `
@@ -98,6 +101,12 @@ func TestHostsOfADomain(t *testing.T) {
 		{domain: "null.example", err: "556 5.1.10 null.example: the domain accepts no mail (null MX)"},
 		{domain: "hollow.example", err: "550 5.4.4 hollow.example: no host with an address"},
 		{domain: "unreal.example", err: "550 5.4.4 unreal.example: no host with an address"},
+		{domain: "mapped.example", err: "550 5.4.4 mapped.example: no host with an address"},
+		{domain: "group.example", err: "550 5.4.4 group.example: no host with an address"},
+		{domain: "herev6.example", err: "550 5.4.6 Mail for herev6.example loops back to this relay"},
+		{domain: "[0.0.0.0]", err: "550 5.4.4 [0.0.0.0]: no host with an address"},
+		{domain: "[IPv6:::]", err: "550 5.4.4 [IPv6:::]: no host with an address"},
+		{domain: "[224.0.0.1]", err: "550 5.4.4 [224.0.0.1]: no host with an address"},
 		{domain: "byaddr.example", err: "550 5.4.0 192.0.2.9: the MX record names an IP address instead of a host"},
 		{domain: "broken.example", err: "451 4.4.3 failing.example: the DNS failed (SERVFAIL)"},
 		{domain: "down.example", err: "451 4.4.3 down.example: the DNS failed (SERVFAIL)"},
