@@ -38,14 +38,26 @@ func (m *Message) Expand(r *Recipient, members ...string) error {
 			options.Notify = []smtp.DSNNotify{smtp.DSNNotifyNever}
 		}
 	}
+	have := make(map[string][]*Recipient, len(m.Recipients)+len(members)) // by local part
+	note := func(o *Recipient) {
+		local, _ := addr.Split(o.Addr)
+		have[local] = append(have[local], o)
+	}
+	for _, o := range m.Recipients {
+		note(o)
+	}
 	added, back := 0, false
 	for _, to := range members {
-		i := slices.IndexFunc(m.Recipients, func(o *Recipient) bool { return addr.Equal(o.Addr, to) })
+		local, _ := addr.Split(to)
+		i := slices.IndexFunc(have[local], func(o *Recipient) bool { return addr.Equal(o.Addr, to) })
 		if i >= 0 {
-			back = back || m.Recipients[i].Status == Expanded || m.Recipients[i] == r
+			o := have[local][i]
+			back = back || o.Status == Expanded || o == r
 			continue
 		}
-		m.Recipients = append(m.Recipients, &Recipient{Addr: to, Options: options})
+		o := &Recipient{Addr: to, Options: options}
+		m.Recipients = append(m.Recipients, o)
+		note(o)
 		added++
 	}
 	if added == 0 && back {

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -119,14 +118,29 @@ func (q *Queue) conclude(a *active) error {
 func (a *active) snapshot() *Message {
 	m := *a.m
 	m.Recipients = make([]*Recipient, len(a.m.Recipients))
+	copies := make([]Recipient, len(a.m.Recipients))
+	failed := set(a.failed)
 	for i, r := range a.m.Recipients {
-		c := *r
-		if slices.Contains(a.failed, r) {
-			c.Status = Waiting
+		copies[i] = *r
+		if failed[r] {
+			copies[i].Status = Waiting
 		}
-		m.Recipients[i] = &c
+		m.Recipients[i] = &copies[i]
 	}
 	return &m
+}
+
+// set has the recipients; of a message for thousands a search for each in a
+// list would take seconds.
+func set(rs []*Recipient) map[*Recipient]bool {
+	if len(rs) == 0 {
+		return nil
+	}
+	s := make(map[*Recipient]bool, len(rs))
+	for _, r := range rs {
+		s[r] = true
+	}
+	return s
 }
 
 // forget ends a message's time in memory. Called with mu held.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -198,12 +197,16 @@ func (q *Queue) reportMessage(id string, m *Message, c Content, eightBit bool, a
 	return report
 }
 
-// reportID is the same for the same report.
+// reportID is the same for the same report, in whatever order its recipients
+// have ended.
 func reportID(m *Message, rcpts []*Recipient, action dsn.Action) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s", m.ID, action)
-	for _, r := range rcpts {
-		fmt.Fprintf(h, " %d", slices.Index(m.Recipients, r))
+	about := set(rcpts)
+	for i, r := range m.Recipients {
+		if about[r] {
+			fmt.Fprintf(h, " %d", i)
+		}
 	}
 	return "dsn-" + hex.EncodeToString(h.Sum(nil)[:12])
 }

@@ -24,6 +24,7 @@ func (q *Queue) categorize(a *active) {
 	var few [1]group // for most messages, without an allocation
 	groups := groups(few[:0])
 	var ended []verdict // recipients that have no way now
+	looked, circles := false, false
 	for i, r := range a.m.Recipients {
 		if r.owesSuccess() {
 			a.succeeded = append(a.succeeded, r)
@@ -36,7 +37,10 @@ func (q *Queue) categorize(a *active) {
 			a.mixed = true // it is not known for which hop
 			continue
 		}
-		hop, res := q.way(a.m, r)
+		if r.Attempts == 0 && !looked {
+			looked, circles = true, q.inCircles(a.m)
+		}
+		hop, res := q.way(a.m, r, circles)
 		if res != nil {
 			ended = append(ended, q.judge(a, r, hop, nil, res, now))
 			continue
@@ -49,8 +53,8 @@ func (q *Queue) categorize(a *active) {
 
 // way is where the recipient's mail goes next, or the result of there being
 // no way.
-func (q *Queue) way(m *Message, r *Recipient) (hop NextHop, res *Result) {
-	if r.Attempts == 0 && q.inCircles(m) {
+func (q *Queue) way(m *Message, r *Recipient, circles bool) (hop NextHop, res *Result) {
+	if r.Attempts == 0 && circles {
 		// 4.4.6 is what the Exchange of the documents says; RFC 3463's own
 		// word for a loop is X.4.6 as well.
 		return hop, refused(554, smtp.EnhancedCode{4, 4, 6}, "Hop count exceeded, the message goes in circles")
