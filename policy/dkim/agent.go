@@ -12,6 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/fromfield"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
+	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -43,23 +44,48 @@ func (s *Signer) Agent() smtpserver.Agent {
 		if s.When != nil && !s.When(session, m) || s.When == nil && session.Identity() == "" {
 			return nil
 		}
-		domain, err := fromfield.Domain(m.Header.Values("From"))
-		if err != nil {
+		return s.signMessage(ctx, m)
+	}}
+}
+
+// Hook signs what comes into the queue by other doors than SMTP: its own
+// reports, and what the program itself submits; not what is replayed, which may
+// be anybody's. Its place is after all hooks that change the message.
+func (s *Signer) Hook() queue.Hook {
+	return queue.Hook{Name: "dkim sign", Submitted: func(ctx context.Context, qm *queue.Message) error {
+		if qm.Origin.Protocol != "" || qm.Origin.Connector == "replay" {
 			return nil
 		}
-		if a, err := addr.Domain(domain); err == nil {
-			domain = a
-		}
-		signed, err := s.sign(ctx, strings.ToLower(domain), dkimsig.NewHeader(transaction.Fields(m)), bodyOf(m))
-		var tooMuch limitError
-		if errors.As(err, &tooMuch) { // it will not be better next time
-			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The message cannot be signed: " + string(tooMuch)}
-		}
-		if err != nil || signed == "" {
+		m := new(smtpserver.Message)
+		if err := m.SetContent(qm.Content); err != nil {
 			return err
 		}
-		return m.Header.Prepend(signed)
+		before := m.Header.Size()
+		err := s.signMessage(ctx, m)
+		if m.Header.Size() != before {
+			qm.Content = m.Content()
+		}
+		return err
 	}}
+}
+
+func (s *Signer) signMessage(ctx context.Context, m *smtpserver.Message) error {
+	domain, err := fromfield.Domain(m.Header.Values("From"))
+	if err != nil {
+		return nil
+	}
+	if a, err := addr.Domain(domain); err == nil {
+		domain = a
+	}
+	signed, err := s.sign(ctx, strings.ToLower(domain), dkimsig.NewHeader(transaction.Fields(m)), bodyOf(m))
+	var tooMuch limitError
+	if errors.As(err, &tooMuch) { // it will not be better next time
+		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The message cannot be signed: " + string(tooMuch)}
+	}
+	if err != nil || signed == "" {
+		return err
+	}
+	return m.Header.Prepend(signed)
 }
 
 func bodyOf(m *smtpserver.Message) io.Reader {

@@ -17,6 +17,7 @@
 //
 //	signer := &dkim.Signer{Keys: dkim.Keys(dkim.Key{Domain: "example.com", Selector: "s1", Private: key})}
 //	srv.Agents = append(srv.Agents, signer.Agent())
+//	q.Hooks = append(q.Hooks, signer.Hook()) // and what the queue and the program itself send
 //
 // [Key.Record] is the text to publish in DNS. Several keys for one domain make
 // several signatures (an RSA key and an Ed25519 key); keys are rotated by

@@ -5,9 +5,13 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -52,10 +56,20 @@ func Example() {
 	// example.org fail dkim: signature did not verify: dkim: invalid Ed25519 signature
 }
 
-// A server that signs what its authenticated users send.
+// A relay that signs what its own users and networks send, and its own reports.
 func ExampleSigner_Agent() {
-	signer := &dkim.Signer{Keys: dkim.Keys( /* the organisation's keys */ )}
-	srv := &smtpserver.Server{Agents: []smtpserver.Agent{signer.Agent()}}
-	fmt.Println(srv.Agents[0].Name)
-	// Output: dkim sign
+	signer := &dkim.Signer{
+		Keys: dkim.Keys( /* the organisation's keys */ ),
+		When: func(s *smtpserver.Session, _ *smtpserver.Message) bool {
+			return policy.RightsOf(context.Background(), s)&policy.AcceptAnyRecipient != 0
+		},
+	}
+	q := &queue.Queue{Store: new(memory.Store), Hooks: []queue.Hook{signer.Hook()}}
+	gate := &policy.Gate{
+		Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+		Outbound: []smtpserver.Agent{signer.Agent()},
+		Queue:    q,
+	}
+	fmt.Println(gate.Install(&smtpserver.Server{Hostname: "relay.example.com"}))
+	// Output: <nil>
 }

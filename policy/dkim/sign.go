@@ -36,7 +36,8 @@ type Signer struct {
 	// Lifetime after which signatures expire (x=). Default: they do not.
 	Lifetime time.Duration
 	// When says which messages the Agent signs. Default: those of
-	// authenticated sessions.
+	// authenticated sessions. Where clients may relay by their address alone,
+	// it has to name them; see the example of Agent.
 	When func(*smtpserver.Session, *smtpserver.Message) bool
 }
 
