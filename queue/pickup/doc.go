@@ -11,7 +11,7 @@
 // name, or in another folder of the same file system, and rename it. It is
 // renamed to NAME.tmp while it is in hand, removed when the queue has taken
 // the message over, and renamed to NAME.bad when it is no message that can be
-// sent; NAME.bad.txt then says why.
+// sent; NAME.bad.txt then says why. Where a name is taken, it is NAME-1.
 //
 // In a pickup folder the envelope comes from the header: Sender or From, and
 // To, Cc and Bcc, of which Bcc is removed. In a replay folder the X- fields

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -70,9 +71,35 @@ func (f *Folder) Run(ctx context.Context) error {
 func (f *Folder) takeUp() error {
 	names, err := f.files(".tmp")
 	for _, name := range names {
-		err = errors.Join(err, os.Rename(name, strings.TrimSuffix(name, ".tmp")+".eml"))
+		err = errors.Join(err, putBack(name, name[:len(name)-len(".tmp")]))
 	}
 	return err
+}
+
+// free is a name with that suffix that no file has. A program that always
+// uses the same name may have left its next message while the last one was in
+// hand: no file takes another's place.
+func free(base, suffix string) string {
+	name := base + suffix
+	for n := 1; ; n++ {
+		if _, err := os.Lstat(name); err != nil {
+			return name
+		}
+		name = fmt.Sprintf("%s-%d%s", base, n, suffix)
+	}
+}
+
+// putBack makes a file in hand one that waits.
+func putBack(tmp, base string) error {
+	for {
+		name := free(base, ".eml")
+		switch err := os.Link(tmp, name); { // fails where the name is taken by now
+		case err == nil:
+			return os.Remove(tmp)
+		case !errors.Is(err, fs.ErrExist):
+			return os.Rename(tmp, name) // a file system without links
+		}
+	}
 }
 
 // files are the regular files in the folder with that suffix.
@@ -108,7 +135,7 @@ func (f *Folder) look(ctx context.Context) error {
 // file submits one file.
 func (f *Folder) file(ctx context.Context, name string) {
 	base := name[:len(name)-len(".eml")]
-	tmp := base + ".tmp"
+	tmp := free(base, ".tmp")
 	if err := os.Rename(name, tmp); err != nil {
 		f.log(slog.LevelError, "pickup: a file cannot be renamed", "file", name, "error", err)
 		return
@@ -119,7 +146,7 @@ func (f *Folder) file(ctx context.Context, name string) {
 		var se *smtp.SMTPError
 		if err != nil && !(errors.As(err, &se) && se.Code/100 == 5) {
 			f.log(slog.LevelWarn, "pickup: a message was not taken over, it will be tried again", "file", name, "error", err)
-			if err := os.Rename(tmp, name); err != nil {
+			if err := putBack(tmp, base); err != nil {
 				f.log(slog.LevelError, "pickup: a file cannot be renamed", "file", tmp, "error", err)
 			}
 			return
@@ -138,10 +165,11 @@ func (f *Folder) file(ctx context.Context, name string) {
 
 // bad puts a file aside that is no message that can be sent.
 func (f *Folder) bad(tmp, base string, why error) {
-	f.log(slog.LevelWarn, "pickup: bad file", "file", base+".bad", "error", why)
-	err := os.Rename(tmp, base+".bad")
+	name := free(base, ".bad")
+	f.log(slog.LevelWarn, "pickup: bad file", "file", name, "error", why)
+	err := os.Rename(tmp, name)
 	if err == nil {
-		err = os.WriteFile(base+".bad.txt", []byte(why.Error()+"\n"), 0o640)
+		err = os.WriteFile(name+".txt", []byte(why.Error()+"\n"), 0o640)
 	}
 	if err != nil {
 		f.log(slog.LevelError, "pickup: a bad file cannot be put aside", "file", tmp, "error", err)

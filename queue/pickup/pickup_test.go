@@ -2,6 +2,7 @@ package pickup_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -247,6 +248,57 @@ func FuzzImport(f *testing.F) {
 		again, err := queue.Import(queue.String(b.String()))
 		if err != nil || show(again) != show(m) {
 			t.Errorf("%v\n%q\nbecame\n%q", err, s, b.String())
+		}
+	})
+}
+
+// A program that always uses the same name may leave the next message before
+// the last one is gone: none of them replaces another.
+func TestSameNameAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := func(s string) string {
+			return "From: a@example.com\r\nTo: b@example.net\r\nSubject: " + s + "\r\n\r\nx\r\n"
+		}
+		f := new(pickup.Folder)
+		leave := func(name, text string) {
+			name = filepath.Join(f.Dir, name)
+			if err := errors.Join(os.WriteFile(name, []byte(text), 0o600), os.Rename(name, name+".eml")); err != nil {
+				t.Error(err)
+			}
+		}
+		tries := 0
+		f.Submit = func(ctx context.Context, m *queue.Message) error {
+			switch tries++; tries {
+			case 1: // the next one comes while this one is in hand
+				leave("job", text("second"))
+				return errors.New("no room")
+			case 3: // when both are gone, a bad one
+				leave("job", "bad\r\n")
+			}
+			return nil
+		}
+		submitted, left := look(t, f, 60, map[string]string{"job.eml": text("first"), "job.bad": "of old"})
+		var subjects []string
+		for _, m := range submitted {
+			var b strings.Builder
+			m.Content.WriteTo(&b)
+			_, s, _ := strings.Cut(b.String(), "Subject: ")
+			s, _, _ = strings.Cut(s, "\r\n")
+			subjects = append(subjects, s)
+		}
+		slices.Sort(subjects)
+		if !slices.Equal(subjects, []string{"first", "second"}) {
+			t.Errorf("submitted %q", subjects)
+		}
+		for name, want := range map[string]string{"job.bad": "of old", "job-1.bad": "bad\r\n"} {
+			if left[name] != want {
+				t.Errorf("%s has %q, want %q", name, left[name], want)
+			}
+		}
+		for name := range left {
+			if strings.HasSuffix(name, ".eml") || strings.HasSuffix(name, ".tmp") {
+				t.Errorf("%s is left", name)
+			}
 		}
 	})
 }
