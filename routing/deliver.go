@@ -156,7 +156,7 @@ func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m
 	if second == nil || ctx.Err() != nil {
 		return results
 	}
-	r.grouped(rcpts, func(i int) (queue.NextHop, bool) { return hop, unreachable(results[i]) },
+	r.grouped(rcpts, func(i int) (queue.NextHop, bool) { return hop, unreachable(results[i]) && !refusedTLS(&results[i]) },
 		func(hop queue.NextHop, group []int, rcpts []*queue.Recipient) {
 			job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: second}
 			put(results, group, r.carry(ctx, c, job))

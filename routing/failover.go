@@ -25,12 +25,8 @@ func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 	case len(left) == 0:
 		r.down.clear(hop)
 	case ctx.Err() != nil || c.Hold: // that says nothing about the hop
-	case refusedTLS(&results[left[0]]):
-		// Its hosts answered, only not safely enough. Whoever can spoil their
-		// TLS must not thereby choose the way that mail takes.
-		r.logDown(hop, &results[left[0]])
+	case !r.markDown(hop, &results[left[0]]): // its hosts answered, only not safely enough
 	default:
-		r.markDown(hop, results[left[0]])
 		r.detour(ctx, t, hop, m, rcpts, left, results)
 	}
 	return results
@@ -51,7 +47,7 @@ func (r *Router) deliverLast(ctx context.Context, t *Table, hop queue.NextHop, m
 	if left = whereDown(results); len(left) == 0 {
 		r.down.clear(hop)
 	} else if ctx.Err() == nil {
-		r.markDown(hop, results[left[0]])
+		r.markDown(hop, &results[left[0]])
 	}
 	return results
 }
@@ -84,7 +80,7 @@ func (r *Router) detour(ctx context.Context, t *Table, hop queue.NextHop, m *que
 			tried = append(tried, to)
 			got := r.attempt(ctx, t.byName[to.Connector], to, m, rcpts)
 			if i := slices.IndexFunc(got, unreachable); i >= 0 && ctx.Err() == nil {
-				r.markDown(to, got[i])
+				r.markDown(to, &got[i])
 			}
 			for k, g := range group {
 				if counts(&got[k]) {
@@ -109,26 +105,21 @@ func counts(r *queue.Result) bool {
 }
 
 // alternative is the first way that was not tried and is neither down nor
-// held. The way of the rest of the world ("*", or the DNS) is no other way for
-// a domain of ours: it leads back here, if perhaps through somebody else's
-// filter. And where tried[0] is not the way that the table chose, but an agent
-// or an operator, there is no other.
+// held. Where tried[0] is not the way that the table chose, but an agent or an
+// operator, there is no other.
 func (r *Router) alternative(t *Table, m *queue.Message, address string, tried []queue.NextHop) (alt queue.NextHop, found bool) {
 	domain, err := canonicalDomain(address)
 	if err != nil {
 		return alt, false
 	}
-	var chosen *space
+	first := true
 	t.ways(m, domain, func(way candidate) bool {
 		c, hop := way.c, way.c.hop(m, domain)
-		if chosen == nil && hop != tried[0] {
+		if first && hop != tried[0] {
 			return false
 		}
-		if chosen == nil {
-			chosen = way.space
-		}
-		abroad := c.byDNS() && len(c.hosts) == 0 || way.space.all && !chosen.all
-		if slices.Contains(tried, hop) || r.down.has(hop) || r.heldBack(c, hop) || abroad && t.domains.has(domain) {
+		first = false
+		if slices.Contains(tried, hop) || r.down.has(hop) || r.heldBack(c, hop) {
 			return true
 		}
 		alt, found = hop, true
@@ -137,7 +128,15 @@ func (r *Router) alternative(t *Table, m *queue.Message, address string, tried [
 	return alt, found
 }
 
-func (r *Router) markDown(hop queue.NextHop, result queue.Result) {
+// markDown remembers that a hop was out of reach, unless it was its TLS that
+// was at fault: whoever can spoil that must not thereby choose the way that
+// mail takes.
+func (r *Router) markDown(hop queue.NextHop, result *queue.Result) bool {
+	r.logDown(hop, result)
+	if refusedTLS(result) {
+		r.down.clear(hop)
+		return false
+	}
 	d := r.DownTime
 	if d == 0 {
 		d = defaultDownTime
@@ -145,7 +144,7 @@ func (r *Router) markDown(hop queue.NextHop, result queue.Result) {
 	if d > 0 {
 		r.down.mark(hop, time.Now().Add(d))
 	}
-	r.logDown(hop, &result)
+	return true
 }
 
 func (r *Router) logDown(hop queue.NextHop, result *queue.Result) {
