@@ -21,6 +21,7 @@ const (
 	WrongPriority             // Priorities leaves the message's out
 	WrongKind                 // System: only system messages, or none
 	Excluded                  // a more specific connector is Exclusive
+	LeadsBack                 // the domain is ours, and this the way of the world
 )
 
 var lossText = [...]string{
@@ -32,6 +33,7 @@ var lossText = [...]string{
 	WrongPriority: "not for this priority",
 	WrongKind:     "not for this kind of message (system or not)",
 	Excluded:      "a more specific connector is exclusive",
+	LeadsBack:     "the domain is ours: out by it is back in",
 }
 
 func (l Loss) String() string {
@@ -43,9 +45,15 @@ func (l Loss) String() string {
 
 // admits says whether a connector may take a message, and if not why.
 func (c *connector) admits(m *queue.Message) Loss {
-	switch {
-	case c.Disabled:
+	if c.Disabled {
 		return Disabled
+	}
+	return c.suits(m)
+}
+
+// suits says so of a connector that is in use, or will be again.
+func (c *connector) suits(m *queue.Message) Loss {
+	switch {
 	case !c.inScope(m):
 		return OutOfScope
 	case c.MaxMessageSize > 0 && sizeOf(m) > c.MaxMessageSize:
@@ -107,9 +115,10 @@ func priorityOf(m *queue.Message) Priorities {
 // order in which they serve: the chosen one, its fallbacks, and then likewise
 // the next that matches, each with the address space that it serves by. It
 // returns the reason why the connectors that it passed over do not count, the
-// one that tells a sender most.
+// one that tells a sender most; Disabled, where one would have taken it.
 func (t *Table) ways(m *queue.Message, domain string, yield func(candidate) bool) Loss {
-	worst := Eligible
+	worst, waits := Eligible, false
+	var near *space // of the first connector that the mail sees
 	var last *space // of an exclusive connector
 	t.matches(domain, func(match candidate) bool {
 		if last != nil && rank(match.space) < rank(last) {
@@ -119,20 +128,40 @@ func (t *Table) ways(m *queue.Message, domain string, yield func(candidate) bool
 		if match.c.excludes(m) {
 			last = match.space
 		}
+		first := near == nil && match.c.inScope(m)
+		if first {
+			near = match.space
+		}
 		if loss != Eligible {
+			waits = waits || loss == Disabled && match.c.suits(m) == Eligible
 			if worst == Eligible || loss == TooSmall || loss > TooSmall && worst != TooSmall {
 				worst = loss
 			}
 			return true
 		}
 		for c := match.c; c != nil && c.admits(m) == Eligible; c = t.byName[c.Fallback] {
-			if !yield(candidate{c, match.space}) {
+			way := candidate{c, match.space}
+			if (!first || c != match.c) && t.leadsBack(way, near, domain) {
+				continue
+			}
+			if !yield(way) {
 				return false
 			}
 		}
 		return true
 	})
+	if waits {
+		return Disabled
+	}
 	return worst
+}
+
+// leadsBack says of a way that is not the nearest one whether it is none for a
+// domain of ours: that of the rest of the world ("*"), or of the DNS, leads
+// back here, if perhaps through somebody else's filter.
+func (t *Table) leadsBack(way candidate, near *space, domain string) bool {
+	abroad := way.c.perDomain() || way.space.all && !near.all
+	return abroad && t.domains.has(domain)
 }
 
 // excludes says whether less specific connectors are not to serve in this

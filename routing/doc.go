@@ -33,7 +33,9 @@
 //
 // When connectors match but all are too small, the recipient fails with
 // 5.3.4; when restrictions bar it from all, with 5.7.1; when there is none at
-// all, the mail waits (4.4.4) for a table that has one.
+// all, or one that is disabled would take it, the mail waits (4.4.4) for a table
+// that has one. A domain of ours ([Site].Domains) with a connector of its own
+// has no way by "*" or the DNS, which would lead back here.
 //
 // # When hosts are down
 //

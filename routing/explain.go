@@ -102,15 +102,22 @@ func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain s
 		}
 		return winner == nil
 	})
+	var near *space     // as in Table.ways
 	var last *candidate // of the connectors that are exclusive
 	t.matches(domain, func(match candidate) bool {
 		if !seen[match.c] {
 			seen[match.c] = true
 			k := r.candidate(match, m, domain, chosen, winner)
+			if near != nil && !k.Chosen && k.Loss == Eligible && t.leadsBack(match, near, domain) {
+				k.Loss, k.Reason = LeadsBack, LeadsBack.String()
+			}
 			if last != nil && rank(match.space) < rank(last.space) && !k.Chosen {
 				k.Loss, k.Reason = Excluded, fmt.Sprintf("%s is exclusive for %s", last.c.Name, last.space.text)
 			}
 			e.Candidates = append(e.Candidates, k)
+		}
+		if near == nil && match.c.inScope(m) {
+			near = match.space
 		}
 		if last == nil && match.c.excludes(m) {
 			last = &match

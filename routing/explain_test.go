@@ -111,6 +111,23 @@ func TestExplainWhatIsExclusive(t *testing.T) {
 		no way: 552 5.3.4 Message is too large for every way to army.mil`)
 }
 
+func TestExplainWhatLeadsBack(t *testing.T) {
+	tb, err := Site{Domains: []string{"example.com"}}.NewTable(
+		Connector{Name: "guests", Spaces: []string{"example.com"}, Disabled: true, Scope: Scope{Senders: []string{"guest.example"}}, Transport: &postman{}},
+		Connector{Name: "ours", Spaces: []string{"example.com"}, Disabled: true, Transport: &postman{}},
+		Connector{Name: "world", Spaces: []string{"*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained(t, &Router{Table: tb}, Question{From: "x@example.net", To: "a@example.com"}, `
+		from x@example.net to a@example.com, 0 bytes
+		connectors:
+		  - guests (example.com, cost 1): disabled
+		  - ours (example.com, cost 1): disabled
+		  - world (*, cost 1): the domain is ours: out by it is back in
+		no way: 451 4.4.4 No connector for example.com now: disabled`)
+}
+
 func TestExplainHostsAndProbe(t *testing.T) {
 	n := newInternet(t, `
 		example.net.      MX 10 mx1.example.net.

@@ -42,9 +42,9 @@ type Site struct {
 	// 25)) stands for all addresses of this host.
 	Addrs []netip.AddrPort
 	// Domains are the accepted domains for which this relay is the way in:
-	// "example.com", "*.example.com". Name them: without that, when the hosts
-	// of their own connector are down, mail for them goes where that for the
-	// rest of the world goes ("*"), and comes back.
+	// "example.com", "*.example.com". Name them: without that, while the hosts
+	// of their own connector are down, or it is disabled, mail for them goes
+	// where that for the rest of the world goes ("*"), and comes back.
 	Domains []string
 	// BackupDomains are accepted domains for which it is only a backup: they
 	// may be delivered by DNS, to better MX hosts than us.
