@@ -141,6 +141,30 @@ func TestPoison(t *testing.T) {
 	})
 }
 
+// What kills its reader does so soon: suspects whose hosts are slow keep the
+// others waiting for their turn, but not for as long as that takes.
+func TestSlowSuspects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store faultyStore
+		w := newWorld(t, func(q *queue.Queue) { q.Store = &store })
+		store.Store = w.store
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			<-time.After(10 * time.Minute)
+			return ok
+		}
+		for i := range 100 {
+			m := w.submit("alice@example.com", fmt.Sprintf("suspect@slow%d.example", i))
+			store.interrupted.Store(m.ID, 1)
+		}
+		w.run()
+		defer w.shutdown()
+		w.after(2 * time.Hour)
+		if c := w.took(); len(c) != 100 {
+			t.Errorf("%d of 100 were delivered in two hours", len(c))
+		}
+	})
+}
+
 // Only deaths in a row count: an attempt that ends between them clears the
 // message, also if it was in vain.
 func TestPoisonCountsInARow(t *testing.T) {

@@ -100,7 +100,8 @@ func (q *Queue) poisonous(a *active) bool { return a.m.Interrupted >= q.limits.I
 // suspected says whether the message must wait for its turn among those that
 // were in hand when the process died: they are tried one after the other,
 // each alone, so that one of them that is to blame does not draw suspicion on
-// the others again. Called with mu held.
+// the others again. One that takes long and kills nobody does not keep the
+// others any longer. Called with mu held.
 func (q *Queue) suspected(a *active) bool {
 	if a.m.Interrupted == 0 || q.poisonous(a) {
 		return false
@@ -109,9 +110,17 @@ func (q *Queue) suspected(a *active) bool {
 		q.suspects = append(q.suspects, a)
 		return true
 	}
-	q.suspect = a
+	q.turnTo(a)
 	return false
 }
+
+func (q *Queue) turnTo(a *active) {
+	q.suspect, q.suspectAt = a, time.Now().Add(suspectTurn)
+	q.wakeAt(q.suspectAt)
+}
+
+// suspectTurn is how long a suspect keeps the others waiting.
+const suspectTurn = 30 * time.Second
 
 // nextSuspect gives the turn on when the message that has it is done with.
 // Called with mu held.
@@ -121,9 +130,19 @@ func (q *Queue) nextSuspect(a *active) {
 	}
 	q.suspect = nil
 	if len(q.suspects) > 0 {
-		q.suspect, q.suspects = q.suspects[0], q.suspects[1:]
+		q.turnTo(q.suspects[0])
+		q.suspects = q.suspects[1:]
 		q.incoming.push(q.suspect)
 		q.kick()
+	}
+}
+
+// hurrySuspect gives the turn on when it takes too long. It is Run's.
+func (q *Queue) hurrySuspect(now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.suspects) > 0 && !now.Before(q.suspectAt) && !q.idle() {
+		q.nextSuspect(q.suspect)
 	}
 }
 

@@ -35,6 +35,7 @@ func (q *Queue) run(ctx context.Context) error {
 		q.tidy(now)
 		q.reclaim(now)
 		q.clearAside(now)
+		q.hurrySuspect(now)
 		if err := q.claim(now); err != nil {
 			return err
 		}
@@ -73,6 +74,9 @@ func (q *Queue) plan(now time.Time) time.Time {
 	}
 	if len(q.active) > 0 {
 		at = sooner(at, q.renewAt)
+	}
+	if len(q.suspects) > 0 && !q.idle() {
+		at = sooner(at, q.suspectAt)
 	}
 	if q.notBefore.After(now) && q.ready.n+q.probes.n > 0 {
 		at = sooner(at, q.notBefore)

@@ -47,6 +47,7 @@ type state struct {
 	mendWait   time.Duration
 	suspects   []*active // wait for their turn: see suspected
 	suspect    *active   // the one whose turn it is
+	suspectAt  time.Time // when its turn is over at the latest
 
 	delivering int // workers in a delivery
 	probing    int // of these, at a hop that could not be reached the last time
