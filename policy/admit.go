@@ -28,11 +28,15 @@ type admittedKey struct{}
 func Admit(s *smtpserver.Session, rcpt string) { admit(s, admission{to: rcpt, as: rcpt}) }
 
 // SetRoute sends the mail for a recipient whom the relay policy has admitted
-// to a next hop other than the routing table's: a Destination without a
-// Connector is a domain or address literal that the table finds the way to. It
-// is for agents at EndOfHeaders and EndOfData, and for those at RCPT that come
-// after the relay policy; rcpt is the address as it was given at RCPT. It
-// reports whether there is such a recipient in the transaction in progress.
+// to a next hop other than the routing table's: a Connector of that table, such
+// as one for a quarantine, or without one a Destination, which is a domain or
+// address literal that the table finds the way to. While the table has no such
+// Connector the mail waits.
+//
+// SetRoute is for agents at EndOfHeaders and EndOfData, and for those at RCPT
+// that come after the relay policy; rcpt is the address as it was given at
+// RCPT. It reports whether there is such a recipient in the transaction in
+// progress.
 func SetRoute(s *smtpserver.Session, rcpt string, hop queue.NextHop) bool {
 	a, _ := s.Value(admittedKey{}).(*admitted)
 	if a == nil || a.message != s.Message() {

@@ -54,9 +54,9 @@
 // mailbox. [Domains.Hook] has the queue's own reports go the same ways.
 //
 // A [Directory] is a fixed list ([Recipients]), a file ([FileDirectory]), a
-// function ([DirectoryFunc]), an LDAP server (package policy/ldap), or made of
-// others: [CachedDirectory], [Subaddresses], [AnyOf]. When it cannot answer,
-// mail is put off with 451; it is never refused for that.
+// function ([DirectoryFunc]), an LDAP server (policy/ldap, a module of its
+// own), or made of others: [CachedDirectory], [Subaddresses], [AnyOf]. When it
+// cannot answer, mail is put off with 451; it is never refused for that.
 //
 // # Who is listened to
 //

@@ -53,9 +53,10 @@ type Domain struct {
 	CatchAll string
 	// Unresolved is where the mail for recipients of an internal relay goes
 	// whom nobody of the above knows ("forward all mail with unresolved
-	// recipients to host"): a Destination without a Connector is a domain or
-	// address literal that the routing table finds the way to. Zero leaves it
-	// to the routing table altogether.
+	// recipients to host"): a Connector of the routing table (one that is
+	// RoutedOnly, with smart hosts, needs no Destination), or without one a
+	// Destination, which is a domain or address literal that the table finds
+	// the way to. Zero leaves it to the routing table altogether.
 	//
 	// CatchAll, Elsewhere and Unresolved are for mail that comes by SMTP. Give
 	// the queue [Domains.Hook] if they shall serve for all mail, as they must

@@ -14,8 +14,9 @@ import (
 type OtherSystem struct {
 	// Directory knows those who do.
 	Directory Directory
-	// Route is the way to them: a Destination without a Connector is a domain
-	// or address literal that the routing table finds the way to.
+	// Route is the way to them: a Connector of the routing table, or without
+	// one a Destination, which is a domain or address literal that the table
+	// finds the way to.
 	Route queue.NextHop
 }
 

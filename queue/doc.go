@@ -37,7 +37,10 @@
 //
 // Who wants to know what is told by RFC 3461's parameters, and how by
 // [Reports]; queue/dsn writes and reads the reports themselves. Mail that can
-// neither be delivered nor reported is kept: see [Queue.BadMail].
+// neither be delivered nor reported is kept: see [Queue.BadMail]. An application
+// that sends can take the reports itself, without a mailbox: by a connector of
+// its Router whose Transport is a Go function (see the example), or it follows
+// events instead and asks for no reports (NOTIFY=NEVER).
 //
 // # Operations
 //
