@@ -31,7 +31,7 @@ type hop struct {
 	retryAt  time.Time
 	last     Result
 	lastAt   time.Time
-	sweepAt  time.Time // when to look through what waits for it: see run.go
+	sweepAt  time.Time // when to look through what waits for it: see wake.go
 	sweep    time.Time // what was put back before this is to be looked at; zero: no sweep
 
 	suspended bool      // by an operator

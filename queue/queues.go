@@ -117,7 +117,10 @@ func (h *hop) describe(i *QueueInfo) {
 }
 
 // SuspendQueue keeps all mail for a next hop waiting until ResumeQueue, or
-// until the Queue ends; attempts in progress go on.
+// until the Queue ends; attempts in progress go on. The Store does not know of
+// it (messages that [Suspend] holds it does keep): for a hop that is to stay
+// suspended over a restart, call SuspendQueue again before Run, so that
+// nothing gets through in between.
 func (q *Queue) SuspendQueue(hop NextHop) {
 	q.setup()
 	limits := q.hopLimits(hop)
