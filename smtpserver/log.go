@@ -43,6 +43,6 @@ func (s *Session) logEnd(err error) {
 		end = err.Error()
 	}
 	s.log(slog.LevelInfo, "session", slog.String("helo", s.helo), slog.String("end", end),
-		slog.Int("messages", s.messages), slog.Int64("bytes", s.bytes),
+		slog.Int("transactions", s.messages), slog.Int64("bytes", s.bytes),
 		slog.Duration("time", time.Since(s.started).Round(time.Millisecond)))
 }

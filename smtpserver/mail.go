@@ -79,7 +79,7 @@ func (s *Session) cmdRCPT(arg string) error {
 		return err
 	}
 	if v := s.rateRecipient(); v != nil {
-		s.refusedTo = true
+		s.refusedTo, v.to = true, to
 		s.refuse(v)
 		return nil
 	}
@@ -90,7 +90,7 @@ func (s *Session) cmdRCPT(arg string) error {
 		return a.Rcpt(s.ctx, s, to, &r.Options)
 	})
 	if v != nil && !v.discard {
-		s.refusedTo = true
+		s.refusedTo, v.to = true, to
 		return s.refuseRecipient(v)
 	}
 	if v != nil {

@@ -12,6 +12,7 @@ import (
 type verdict struct {
 	reply   *smtp.SMTPError // the refusal; nil where discard is all
 	by      string          // agent, "handler", or the part of the server
+	to      string          // the recipient that is refused, where it is one
 	cause   error           // what went wrong, for the log
 	detail  error           // the agent's error that the reply was wrapped in, likewise
 	close   bool            // 421 or reply, then close
@@ -99,6 +100,11 @@ func (s *Session) noteRefusal(v *verdict) {
 		attrs := []any{slog.String("by", v.by), slog.Int("code", v.reply.Code), slog.String("reply", v.reply.Message)}
 		if s.msg != nil {
 			attrs = append(attrs, slog.String("from", s.msg.From))
+			if n := len(s.msg.Recipients); v.to != "" {
+				attrs = append(attrs, slog.String("to", v.to))
+			} else if n > 0 { // as the queue has it: the first, and their number
+				attrs = append(attrs, slog.String("to", s.msg.Recipients[0].Addr), slog.Int("recipients", n))
+			}
 		}
 		level := slog.LevelInfo
 		if v.detail != nil {
