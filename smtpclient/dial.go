@@ -139,6 +139,7 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s *security) (*Client, error) {
 	conn, err := t.dial(ctx, tg)
 	if err != nil {
+		logNoConnection(t.ProtocolLog, or(t.Name, "smtp"), tg.addr, err)
 		return nil, err
 	}
 	c := NewClient(conn, &Config{

@@ -43,9 +43,10 @@ type ProtocolLog interface {
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
-// values, with the methods Log, Flush and Close. Lines are gathered for up to a second, and those are missing when
-// the process is killed; Flush and Close write what is there. What cannot be
-// written (a full disk) is lost, and mail goes on: Flush and Close tell of it.
+// values, with the methods Log, Flush and Close. Lines are gathered for up to a
+// second, and those are missing when the process is killed; Flush and Close
+// write what is there. What cannot be written (a full disk) is lost, and mail
+// goes on: Flush and Close tell of it.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog writes a protocol log to w, which is closed by Close if it is
@@ -87,6 +88,16 @@ func newSessionLog(to ProtocolLog, connector string, conn net.Conn) *sessionLog 
 	}
 	l.event('+', "", "")
 	return l
+}
+
+// logNoConnection says that a session did not come about: who reads the log
+// because mail does not arrive would otherwise find nothing.
+func logNoConnection(to ProtocolLog, connector, addr string, err error) {
+	if to == nil {
+		return
+	}
+	l := &sessionLog{to: to, connector: connector, id: rand.Text()[:16], remote: addr}
+	l.event('*', "", "Failed to connect: "+err.Error())
 }
 
 func (l *sessionLog) event(kind byte, data, context string) {

@@ -75,6 +75,22 @@ func TestProtocolLogTLS(t *testing.T) {
 	}
 }
 
+// A host that cannot be connected to is in the log, too.
+func TestProtocolLogWithoutConnection(t *testing.T) {
+	n := newNetwork(t)
+	tr := n.transport()
+	var events eventLog
+	tr.Name, tr.ProtocolLog = "internet", &events
+	tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net"))
+	if len(events) != 1 {
+		t.Fatalf("%d events", len(events))
+	}
+	e := events[0]
+	if e.Connector != "internet" || e.Session == "" || e.Remote != "192.0.2.1:25" || e.Kind != '*' || !strings.HasPrefix(e.Context, "Failed to connect: ") {
+		t.Errorf("%+v", e)
+	}
+}
+
 // Log files are Exchange's in name and form.
 func TestProtocolLogFiles(t *testing.T) {
 	dir := t.TempDir()

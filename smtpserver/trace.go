@@ -40,9 +40,10 @@ type ProtocolLog interface {
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
-// values, with the methods Log, Flush and Close. Lines are gathered for up to a second, and those are missing when
-// the process is killed; Flush and Close write what is there. What cannot be
-// written (a full disk) is lost, and mail goes on: Flush and Close tell of it.
+// values, with the methods Log, Flush and Close. Lines are gathered for up to a
+// second, and those are missing when the process is killed; Flush and Close
+// write what is there. What cannot be written (a full disk) is lost, and mail
+// goes on: Flush and Close tell of it.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog writes a protocol log to w, which is closed by Close if it is
