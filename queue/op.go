@@ -73,7 +73,7 @@ func Remove(report bool) Op {
 // message that is being delivered at the moment is dealt with when the
 // attempt has ended (MessageInfo.Status shows it as pending), and one that
 // another node has in hand is left out. What was done before an error stays
-// done.
+// done; when ctx ends, the message that was begun with is still dealt with.
 func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 	q.setup()
 	type target struct {
@@ -143,7 +143,9 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 		if len(ms) > 0 {
 			a.m = ms[0]
 			a.notice, a.expiry = q.patience(a.m)
-			return true, q.obey(ctx, a, stored, op)
+			// From here on to the end, also if who asked has gone: half an order
+			// would be a report on mail that is delivered later.
+			return true, q.obey(context.WithoutCancel(ctx), a, stored, op)
 		}
 		// It has ended, another node has it, or Run is about to begin with it.
 		tries++

@@ -262,3 +262,51 @@ func TestOrderForProbe(t *testing.T) {
 		}
 	})
 }
+
+// Who gives an order may go away at any moment (an HTTP client, say): a message
+// that was begun with is dealt with all the same, and not left in nobody's
+// hands until its lease ends.
+func TestOrderWhoseGiverLeaves(t *testing.T) {
+	for name, op := range map[string]queue.Op{"resume": queue.Resume(), "remove with report": queue.Remove(true)} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, leave := context.WithCancel(context.Background())
+			store := &leaving{Store: new(memory.Store)}
+			w := newWorld(t, func(q *queue.Queue) { q.Store = store })
+			w.store = store.Store.(*memory.Store)
+			down := true
+			w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+				if down {
+					return says(451, smtp.EnhancedCode{4, 0, 0}, "Not now")
+				}
+				return ok
+			}
+			w.run()
+			defer w.shutdown()
+			synctest.Wait()
+			w.submit("alice@example.com", "bob@example.net")
+			w.took()
+			w.do(queue.Filter{}, queue.Suspend(), 1)
+			down = false
+			store.leave = leave
+			w.q.Do(ctx, queue.Filter{}, op)
+			w.after(time.Second)
+			if c := w.took(); len(c) != 1 || w.stored() != 0 {
+				t.Errorf("%s: %v, %d stored; want one message sent, the report or this one", name, c, w.stored())
+			}
+		})
+	}
+}
+
+// leaving ends a context when a message is claimed for an order.
+type leaving struct {
+	queue.Store
+	leave context.CancelFunc
+}
+
+func (s *leaving) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, error) {
+	ms, err := s.Store.Claim(ctx, c)
+	if c.ID != "" && s.leave != nil {
+		s.leave()
+	}
+	return ms, err
+}
