@@ -82,6 +82,9 @@ func (f *Files) next(day string, now time.Time) error {
 	if f.day != day {
 		f.day, f.number = day, 0
 	}
+	if f.Dir == "" {
+		return errors.New("protocol log: Dir is not set")
+	}
 	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
 		return err
 	}

@@ -272,3 +272,11 @@ func TestSlog(t *testing.T) {
 		t.Errorf("slog: %s", out.String())
 	}
 }
+
+func TestFilesWithoutADir(t *testing.T) {
+	w := NewWriter(&Files{}, "")
+	w.Log(event("x"))
+	if err := w.Close(); err == nil || err.Error() != "protocol log: Dir is not set" {
+		t.Errorf("got %v", err)
+	}
+}

@@ -111,6 +111,9 @@ func (g *Gateway) validate() error {
 	if i := slices.Index(g.Closers, nil); i >= 0 {
 		return fmt.Errorf("gateway: Closers[%d] is nil", i)
 	}
+	if g.Tracking != nil && g.Tracking.Dir == "" {
+		return errors.New("gateway: Tracking has no Dir")
+	}
 	return nil
 }
 

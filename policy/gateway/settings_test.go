@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -21,6 +22,7 @@ func TestSettingsThatAreMissing(t *testing.T) {
 			r.Doors = append(r.Doors, &gateway.Door{Server: &smtpserver.Server{}})
 		},
 		"gateway: Closers[1] is nil":                 func(r *relay) { r.Closers = slices.Insert(r.Closers, 1, io.Closer(nil)) },
+		"gateway: Tracking has no Dir":               func(r *relay) { r.Tracking = &tracking.Log{} },
 		"gateway: queue: Queue.Deliverer is not set": func(r *relay) { r.Queue.Deliverer = nil },
 	} {
 		r := newRelay(t)
