@@ -119,6 +119,11 @@ const (
 // run carries the transaction out.
 func (t *transaction) run() error {
 	c := t.c
+	if c.buffered() {
+		// Taken for an answer to MAIL, it would shift all that follow, and in
+		// the end that to RCPT would stand for that to the content.
+		return &ProtocolError{Phase: "MAIL", Problem: "a reply came before the command"}
+	}
 	// On a session that is perhaps dead the content waits for the host's first
 	// word: if there is none, the message can safely go another way.
 	t.now = c.feat.chunking && c.feat.pipelining && !c.doubtful && !c.cfg.LMTP && len(t.rcpts) < maxOutstanding &&
@@ -223,6 +228,9 @@ func (t *transaction) flush(last bool) error {
 // sendData sends the content and the final dot, and heeds the reply.
 func (t *transaction) sendData() error {
 	c := t.c
+	if c.buffered() {
+		return &ProtocolError{Phase: "DATA", Problem: "a reply came before the content"}
+	}
 	c.content.reset(&c.wire, c.cfg.Timeouts.dataBlock())
 	if t.accepted == 0 {
 		if c.cfg.LMTP {

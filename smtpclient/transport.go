@@ -197,15 +197,11 @@ func (t *Transport) take(dst *Destination) *Client {
 		if i == nil {
 			return nil
 		}
-		// A session that was just used needs no look: should it be dead, its
-		// silence will tell.
-		quiet, known := true, true
-		d := time.Since(i.since)
-		if d >= time.Second {
-			quiet, known = alive(i.c.raw)
-		}
-		if quiet && d < t.idleTimeout() {
-			i.c.doubtful = !known
+		// Also of one that was just used: a reply that came meanwhile must not
+		// be taken for one to the next message.
+		quiet, known := alive(i.c.raw)
+		if d := time.Since(i.since); quiet && d < t.idleTimeout() {
+			i.c.doubtful = !known && d >= time.Second
 			return i.c
 		}
 		i.c.Close()
