@@ -45,8 +45,9 @@ type contentWriter struct {
 	midLine bool // the last octet written was not the end of a line
 	heldCR  bool // a CR at the end of a piece: is it a line end?
 
-	n   int64 // octets taken
-	err error // the connection's error
+	n    int64 // octets taken
+	size int64 // that there should be
+	err  error // the connection's error
 }
 
 func (c *contentWriter) reset(w *wire, block time.Duration) {
@@ -95,6 +96,7 @@ type writer interface{ Write([]byte) (int, error) }
 // it that all of it came.
 func (c *contentWriter) writeAll(m Content, w writer) error {
 	var err error
+	c.size = m.Size()
 	if mem, ok := m.(*content.Content); ok && mem.InMemory() {
 		c.stable = true // its memory does not change: no need to flush each piece
 		for _, p := range mem.Parts() {
@@ -108,8 +110,8 @@ func (c *contentWriter) writeAll(m Content, w writer) error {
 		return c.err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errContent, err)
-	case c.n != m.Size():
-		return fmt.Errorf("%w: %d octets of %d", errContent, c.n, m.Size())
+	case c.n != c.size:
+		return fmt.Errorf("%w: %d octets of %d", errContent, c.n, c.size)
 	}
 	return nil
 }
@@ -117,7 +119,9 @@ func (c *contentWriter) writeAll(m Content, w writer) error {
 // Write takes a piece of the content.
 func (c *contentWriter) Write(p []byte) (int, error) {
 	n := len(p)
-	c.n += int64(n)
+	if err := c.count(n); err != nil {
+		return 0, err
+	}
 	if c.heldCR && n > 0 {
 		c.heldCR = false
 		if p[0] == '\n' {
@@ -145,6 +149,15 @@ func (c *contentWriter) Write(p []byte) (int, error) {
 	return n, c.settle()
 }
 
+// count keeps content from being longer than it said: behind the end of a chunk
+// the host reads commands.
+func (c *contentWriter) count(n int) error {
+	if c.n += int64(n); c.n > c.size {
+		return fmt.Errorf("longer than its %d octets", c.size)
+	}
+	return nil
+}
+
 // settle flushes what would not be valid any more after Write returns.
 func (c *contentWriter) settle() error {
 	if !c.stable && c.vector {
@@ -157,7 +170,9 @@ func (c *contentWriter) settle() error {
 type rawWriter struct{ c *contentWriter }
 
 func (r rawWriter) Write(p []byte) (int, error) {
-	r.c.n += int64(len(p))
+	if err := r.c.count(len(p)); err != nil {
+		return 0, err
+	}
 	r.c.emit(p)
 	return len(p), r.c.settle()
 }

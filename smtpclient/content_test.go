@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -177,4 +178,35 @@ func TestScan(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Content that brings more than its size does not become commands, behind the
+// chunk that was announced (BDAT), nor part of the message.
+func TestContentLongerThanItSays(t *testing.T) {
+	for _, vector := range []bool{true, false} {
+		for name, write := range map[string]func(*contentWriter, Content) error{
+			"BDAT": (*contentWriter).writeRaw,
+			"DATA": (*contentWriter).writeData,
+		} {
+			s := &sink{}
+			var c contentWriter
+			c.reset(&wire{conn: s, raw: s, ctx: context.Background()}, time.Minute)
+			c.vector = vector
+			err := write(&c, long{content.Of([]byte("x\r\n"))})
+			if got := s.String(); !errors.Is(err, errContent) || strings.Contains(got, "RCPT") || strings.HasSuffix(got, ".\r\n") {
+				t.Errorf("%s, vector %v: %q went out, %v", name, vector, got, err)
+			}
+		}
+	}
+}
+
+// long is content that writes more than its size, in two pieces.
+type long struct{ Content }
+
+func (l long) WriteTo(w io.Writer) (int64, error) {
+	n, err := l.Content.WriteTo(w)
+	if err == nil {
+		_, err = io.WriteString(w, "RCPT TO:<mallory@example.net>\r\n")
+	}
+	return n, err
 }

@@ -40,6 +40,8 @@ func newDelivery(m *Message) *delivery {
 		refusal = ownReply(553, 5, 1, 7, "reverse-path "+problem)
 	} else if m.Content == nil {
 		refusal = ownReply(554, 5, 6, 0, "message has no content")
+	} else if name := badOption(m); name != "" {
+		refusal = ownReply(554, 5, 5, 4, name+" of the message is not one")
 	}
 	if refusal != nil {
 		for i := range m.Recipients {

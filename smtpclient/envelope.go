@@ -12,6 +12,34 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
+// badOption names a parameter of the message that is no word of the protocol,
+// and so must not be written on a command line; empty when there is none.
+func badOption(m *Message) string {
+	o := &m.Options
+	if o.Return != "" && o.Return != smtp.DSNReturnFull && o.Return != smtp.DSNReturnHeaders {
+		return "RET"
+	}
+	if by := m.DeliverBy; by != nil && by.Mode != smtp.DeliverByNotify && by.Mode != smtp.DeliverByReturn {
+		return "BY"
+	}
+	for i := range m.Recipients {
+		o := &m.Recipients[i].Options
+		for _, n := range o.Notify {
+			switch n {
+			case smtp.DSNNotifyNever, smtp.DSNNotifyDelayed, smtp.DSNNotifyFailure, smtp.DSNNotifySuccess:
+			default:
+				return "NOTIFY"
+			}
+		}
+		for _, c := range []byte(o.OriginalRecipientType) { // RFC 3461, 4.2: an atom
+			if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+				return "ORCPT"
+			}
+		}
+	}
+	return ""
+}
+
 func ascii(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= 0x80 {

@@ -324,3 +324,23 @@ func TestContentUnreadable(t *testing.T) {
 		})
 	}
 }
+
+// Options that are no words of the protocol do not get onto a command line.
+func TestBadOptions(t *testing.T) {
+	const evil = "x\r\nRCPT TO:<mallory@example.net>"
+	for what, change := range map[string]func(*Message){
+		"RET":    func(m *Message) { m.Options.Return = evil },
+		"NOTIFY": func(m *Message) { m.Recipients[0].Options.Notify = []smtp.DSNNotify{smtp.DSNNotifyDelayed, evil} },
+		"ORCPT": func(m *Message) {
+			m.Recipients[0].Options.OriginalRecipient, m.Recipients[0].Options.OriginalRecipientType = "b", evil
+		},
+		"BY": func(m *Message) { m.DeliverBy = &smtp.DeliverByOptions{Time: time.Hour, Mode: evil} },
+	} {
+		t.Run(what, func(t *testing.T) {
+			m := mail("x\r\n", "b@example.net", "c@example.net")
+			change(m)
+			expect(t, newNetwork(t).transport().Send(t.Context(), to("192.0.2.1:25"), m),
+				strings.Repeat("failure 554 5.5.4 "+what+" of the message is not one\n", 2))
+		})
+	}
+}
