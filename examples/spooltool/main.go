@@ -6,6 +6,13 @@
 //	spooltool verify DIR           reads everything; exit status 1 on damage
 //	spooltool extract DIR ID...    writes ID.eml files into the current directory
 //	spooltool extract DIR          ... of all messages
+//	spooltool export DIR [ID...]   ... with their envelopes: ID.replay
+//
+// It holds, releases and resubmits nothing: the relay that has the spool open
+// does (queue.Queue.Do), and its program offers what of that it wants to. Mail
+// of a spool that no relay will open again is exported, and given to another
+// relay's replay folder (queue/pickup) as NAME.eml. What a relay still has is
+// sent twice so.
 package main
 
 import (
@@ -28,7 +35,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: spooltool list|show|verify|extract DIR [ID...]")
+var errUsage = errors.New("usage: spooltool list|show|verify|extract|export DIR [ID...]")
 
 // run does what the arguments say; extracted files go to the folder to.
 func run(ctx context.Context, w io.Writer, to string, args []string) error {
@@ -49,7 +56,12 @@ func run(ctx context.Context, w io.Writer, to string, args []string) error {
 	case "show":
 		return show(ctx, w, v, ids)
 	case "extract":
-		return extract(ctx, w, v, to, ids)
+		return extract(ctx, w, v, to, ids, ".eml", func(w io.Writer, m *queue.Message) error {
+			_, err := m.Content.WriteTo(w)
+			return err
+		})
+	case "export":
+		return extract(ctx, w, v, to, ids, ".replay", queue.Export)
 	}
 	return errUsage
 }
@@ -120,7 +132,8 @@ func verify(ctx context.Context, w io.Writer, v *spool.View) error {
 	return err
 }
 
-func extract(ctx context.Context, w io.Writer, v *spool.View, to string, ids []string) error {
+// extract writes messages to files of their own.
+func extract(ctx context.Context, w io.Writer, v *spool.View, to string, ids []string, suffix string, write func(io.Writer, *queue.Message) error) error {
 	if len(ids) == 0 {
 		for e, err := range v.List(ctx, queue.Query{}) {
 			if err != nil {
@@ -139,12 +152,11 @@ func extract(ctx context.Context, w io.Writer, v *spool.View, to string, ids []s
 		if err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
-		f, err := dir.OpenFile(id+".eml", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		f, err := dir.OpenFile(id+suffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
 		}
-		_, err = m.Content.WriteTo(f)
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err = errors.Join(write(f, m), f.Close()); err != nil {
 			return fmt.Errorf("%s: %w", id, err)
 		}
 		fmt.Fprintln(w, f.Name())

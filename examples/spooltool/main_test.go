@@ -31,6 +31,7 @@ func TestTool(t *testing.T) {
 		{"show m1", "m1: 18 bytes from <from@example.org>, received 2026-01-02T03:04:05Z\n  <to@example.net> waiting, 0 attempts\n"},
 		{"verify", "1 messages for 1 recipients, 18 bytes of content"},
 		{"extract m1", "m1.eml"},
+		{"export m1", "m1.replay"},
 	} {
 		verb, ids, _ := strings.Cut(tc.args, " ")
 		var b strings.Builder
@@ -44,6 +45,15 @@ func TestTool(t *testing.T) {
 	got, err := os.ReadFile(filepath.Join(out, "m1.eml"))
 	if err != nil || string(got) != "Subject: hello\r\n\r\n" {
 		t.Errorf("extracted %q, %v", got, err)
+	}
+	// What was exported is a message again, envelope and all.
+	got, err = os.ReadFile(filepath.Join(out, "m1.replay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := queue.Import(queue.Bytes(got))
+	if err != nil || again.From != m.From || again.Recipients[0].Addr != "to@example.net" {
+		t.Errorf("exported %q: %v", got, err)
 	}
 	if err := run(context.Background(), &strings.Builder{}, out, []string{"list", t.TempDir()}); err == nil {
 		t.Error("list of a folder that is no spool succeeded")
