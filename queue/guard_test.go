@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,3 +104,28 @@ type panickyRetry struct{}
 func (panickyRetry) Wait(int, *queue.Result) time.Duration { panic("a fault") }
 
 func (panickyRetry) Patience(*queue.Message) (notice, expiry time.Duration) { panic("a fault") }
+
+// Content that panics when it is read refuses its message, and leaves the
+// place free that the message was to have.
+func TestContentPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(q *queue.Queue) { q.Limits.Active = 1 })
+		w.run()
+		defer w.shutdown()
+		synctest.Wait()
+		m := message("alice@example.com", "bob@example.net")
+		m.Content = panicky{m.Content}
+		var se *smtp.SMTPError
+		if err := w.q.Submit(context.Background(), m); !errors.As(err, &se) || se.Code != 451 {
+			t.Errorf("Submit: %v, want a 451", err)
+		}
+		w.submit("alice@example.com", "bob@example.net")
+		if c := w.took(); len(c) != 1 {
+			t.Errorf("%v, want the next message", c)
+		}
+	})
+}
+
+type panicky struct{ queue.Content }
+
+func (panicky) ReadAt([]byte, int64) (int, error) { panic("a fault") }

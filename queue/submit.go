@@ -98,7 +98,8 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	if atOnce {
 		s.Owner, s.Until = q.owner, now.Add(q.limits.Lease)
 	}
-	if err := q.Store.Put(ctx, m, s); err != nil {
+	_, err := guarded(q, "Store.Put, or the content,", func() (struct{}, error) { return struct{}{}, q.Store.Put(ctx, m, s) })
+	if err != nil {
 		if atOnce {
 			q.mu.Lock()
 			q.memory -= size
