@@ -17,8 +17,10 @@ const (
 	retryAfter = 5 * time.Minute
 	// refreshAfter is the age at which Refresh fetches a policy anew.
 	refreshAfter = 24 * time.Hour
-	// maxDomains bounds what is kept in memory.
+	// maxDomains and maxText, the octets of all policies, bound what is kept in
+	// memory.
 	maxDomains = 10_000
+	maxText    = 16 << 20
 )
 
 // A Cache finds policies and keeps them for their max_age, also over restarts
@@ -36,8 +38,9 @@ type Cache struct {
 	Dir string
 
 	flight  singleflight.Group // one fetch a domain at a time
-	mu      sync.Mutex         // guards entries
+	mu      sync.Mutex         // guards entries and text
 	entries map[string]*entry
+	text    int // octets of the policies in entries
 }
 
 // entry is what is known of one domain. It does not change once it is stored.
@@ -49,6 +52,14 @@ type entry struct {
 	failed   error // why the last fetch brought nothing; nil when it did
 	failedID string
 	tried    time.Time // when that was
+}
+
+// size is what the entry counts towards maxText.
+func (e *entry) size() int {
+	if e == nil || e.policy == nil {
+		return 0
+	}
+	return len(e.policy.Text)
 }
 
 // valid says whether the policy's time has not run out.
@@ -143,16 +154,26 @@ func (c *Cache) keepLocked(domain string, e *entry) {
 	if c.entries == nil {
 		c.entries = make(map[string]*entry)
 	}
-	if _, known := c.entries[domain]; !known && len(c.entries) >= maxDomains {
-		victim, now := "", time.Now()
+	c.dropLocked(domain)
+	now := time.Now()
+	for len(c.entries) > 0 && (len(c.entries) >= maxDomains || c.text+e.size() > maxText) {
+		victim, looked := "", 0
 		for d, old := range c.entries {
-			if victim = d; !old.valid(now) {
+			if victim = d; !old.valid(now) || looked == 100 {
 				break
 			}
+			looked++
 		}
-		delete(c.entries, victim)
+		c.dropLocked(victim)
 	}
 	c.entries[domain] = e
+	c.text += e.size()
+}
+
+// dropLocked takes an entry out of memory. mu is held.
+func (c *Cache) dropLocked(domain string) {
+	c.text -= c.entries[domain].size()
+	delete(c.entries, domain)
 }
 
 // Refresh fetches all policies again that are older than a day, so that an
@@ -213,7 +234,7 @@ func (c *Cache) domains() []string {
 
 func (c *Cache) forget(domain string) {
 	c.mu.Lock()
-	delete(c.entries, domain)
+	c.dropLocked(domain)
 	c.mu.Unlock()
 	c.remove(domain)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -251,5 +252,25 @@ func TestMaxDomains(t *testing.T) {
 	}
 	if n := len(c.entries); n != maxDomains {
 		t.Errorf("%d entries", n)
+	}
+}
+
+// Nor do many long policies cost more than a bound, and one that is still there
+// is counted once.
+func TestMaxText(t *testing.T) {
+	c := &Cache{}
+	text := strings.Repeat("x", maxPolicy)
+	for i := range 2 * maxText / maxPolicy {
+		c.keep(fmt.Sprintf("d%d", i), &entry{policy: &Policy{Text: text}})
+		c.keep(fmt.Sprintf("d%d", i), &entry{policy: &Policy{Text: text}})
+	}
+	if n := len(c.entries); n < maxText/maxPolicy-1 || n > maxText/maxPolicy {
+		t.Errorf("%d entries", n)
+	}
+	for d := range c.entries {
+		c.forget(d)
+	}
+	if c.text != 0 {
+		t.Errorf("%d octets are counted for nothing", c.text)
 	}
 }

@@ -56,6 +56,8 @@ const (
 	maxPolicies = 20     // of one domain
 	maxFailures = 100    // kinds of failure under one policy
 	maxInfo     = 500    // octets
+	maxHelo     = 255    // octets; RFC 5321, 4.5.3.1.2
+	maxPolicy   = 4096   // octets of a policy's lines that are reported
 )
 
 // A Collector counts sessions until they are reported. It keeps the counts in
@@ -90,6 +92,7 @@ func (c *Collector) Record(s Session) {
 	if c.since.IsZero() {
 		c.since = time.Now()
 	}
+	s.Policy.Strings, s.Policy.MXHosts = clip(s.Policy.Strings), clip(s.Policy.MXHosts)
 	n := c.counts(strings.ToLower(s.Domain), s.Policy)
 	switch {
 	case n == nil:
@@ -98,6 +101,33 @@ func (c *Collector) Record(s Session) {
 	default:
 		n.fail(s)
 	}
+}
+
+// clip leaves out the lines of a policy that are too many to be kept.
+func clip(lines []string) []string {
+	n := 0
+	for i, l := range lines {
+		if n += len(l); n > maxPolicy {
+			return lines[:i]
+		}
+	}
+	return lines
+}
+
+// copied does not keep what the lines were cut from.
+func copied(lines []string) []string {
+	own := make([]string, len(lines))
+	for i, l := range lines {
+		own[i] = strings.Clone(l)
+	}
+	return own
+}
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "")
+	}
+	return s
 }
 
 // counts finds or makes the counts of a domain and policy; nil when there are
@@ -115,15 +145,14 @@ func (c *Collector) counts(domain string, p Policy) *counts {
 	if c.domains == nil {
 		c.domains = make(map[string][]*counts)
 	}
+	p.Strings, p.MXHosts = copied(p.Strings), copied(p.MXHosts)
 	n := &counts{policy: p}
 	c.domains[domain] = append(of, n)
 	return n
 }
 
 func (n *counts) fail(s Session) {
-	if len(s.Info) > maxInfo {
-		s.Info = strings.ToValidUTF8(s.Info[:maxInfo], "")
-	}
+	s.Info, s.MXHelo = cut(s.Info, maxInfo), cut(s.MXHelo, maxHelo)
 	s.Domain, s.Policy = "", Policy{}
 	for _, f := range n.failures {
 		if f.what.same(&s) {

@@ -251,3 +251,24 @@ func FuzzParseRecord(f *testing.F) {
 		}
 	})
 }
+
+// What a hostile domain publishes, and its hosts say, is kept only in part.
+func TestCountsAreSmall(t *testing.T) {
+	c := &Collector{}
+	long := make([]string, 1000)
+	for i := range long {
+		long[i] = "mx: " + strings.Repeat("x", 60)
+	}
+	for i := range 3 {
+		long[999] = fmt.Sprint("version ", i) // beyond what is kept
+		c.Record(Session{Domain: "example.com", Policy: Policy{Type: STS, Strings: long, MXHosts: long}, Result: ValidationFailure,
+			MXHelo: strings.Repeat("h", 4000), Info: strings.Repeat("i", 4000)})
+	}
+	b, err := json.Marshal(c.Take(time.Now())[0])
+	if err != nil || len(b) > 20<<10 {
+		t.Errorf("a report of %d bytes, %v", len(b), err)
+	}
+	if n := strings.Count(string(b), `"policy-type"`); n != 1 {
+		t.Errorf("%d policies", n)
+	}
+}
