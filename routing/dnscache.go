@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // A dnsKey is a question: a name in lower case, without the last dot.
@@ -14,14 +16,33 @@ type dnsKey struct {
 
 // A dnsCache remembers answers and refusals for as long as they say.
 type dnsCache struct {
-	mu      sync.RWMutex // guards entries
+	mu      sync.RWMutex // guards what follows
 	entries map[dnsKey]dnsEntry
+	weight  int // of all entries
+}
+
+// weigh is how many short answers an answer counts for in the cache: one for
+// each 256 bytes that it takes, or a little more.
+func weigh(a *Answer) int {
+	if a == nil {
+		return 1
+	}
+	const record, text = 64, 24 // what each takes besides its bytes
+	n := 0
+	for _, rr := range a.Records {
+		n += record + dns.Len(rr)
+		if t, is := rr.(*dns.TXT); is {
+			n += text * len(t.Txt)
+		}
+	}
+	return 1 + n/256
 }
 
 type dnsEntry struct {
 	answer  *Answer
 	err     error
 	expires time.Time
+	weight  int
 }
 
 func (c *dnsCache) get(key dnsKey, now time.Time) (*Answer, error, bool) {
@@ -43,26 +64,37 @@ func (c *dnsCache) put(key dnsKey, a *Answer, err error, expires, now time.Time,
 	if c.entries == nil {
 		c.entries = make(map[dnsKey]dnsEntry)
 	}
-	if _, there := c.entries[key]; !there && len(c.entries) >= limit {
-		c.shrink(now, limit-limit/8-1)
+	c.drop(key)
+	e := dnsEntry{a, err, expires, weigh(a)}
+	if c.weight+e.weight > limit {
+		c.shrink(now, limit-limit/8-e.weight)
 	}
-	c.entries[key] = dnsEntry{a, err, expires}
+	if c.weight+e.weight <= limit { // or it is longer than all that may be kept
+		c.entries[key] = e
+		c.weight += e.weight
+	}
 }
 
-// shrink drops what has expired and then, down to the number, whatever the
-// map yields first: it comes back when it is needed.
+// shrink drops what has expired and then, down to the weight, whatever the map
+// yields first: it comes back when it is needed. The caller holds mu, as he does
+// for drop.
 func (c *dnsCache) shrink(now time.Time, to int) {
 	for k, e := range c.entries {
 		if !now.Before(e.expires) {
-			delete(c.entries, k)
+			c.drop(k)
 		}
 	}
 	for k := range c.entries {
-		if len(c.entries) <= to {
+		if c.weight <= to {
 			return
 		}
-		delete(c.entries, k)
+		c.drop(k)
 	}
+}
+
+func (c *dnsCache) drop(key dnsKey) {
+	c.weight -= c.entries[key].weight
+	delete(c.entries, key)
 }
 
 // flights joins callers that ask the same question at the same time.

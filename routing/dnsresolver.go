@@ -31,8 +31,8 @@ type DNSResolver struct {
 	Timeout time.Duration
 	// Attempts is how often all servers are tried. Default 2 (resolv.conf(5)).
 	Attempts int
-	// MaxEntries bounds the cache, in answers. Default 10,000; negative: no
-	// cache.
+	// MaxEntries bounds the cache, in short answers: one that takes more than
+	// 256 bytes of memory counts for as many. Default 10,000; negative: no cache.
 	MaxEntries int
 	// Dial connects to a server; network is "udp" or "tcp". Default a
 	// net.Dialer.

@@ -162,6 +162,37 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+// A long answer counts for many: strangers, whose domains every mail has us ask
+// about, do not choose how much memory the cache takes.
+func TestCacheOfLongAnswers(t *testing.T) {
+	s, r := inMemory(t, `*.big.example. TXT`+strings.Repeat(` "`+strings.Repeat("x", 250)+`"`, 200)+`
+		*.many.example. TXT`+strings.Repeat(` "x"`, 20000)+`
+		small.example. A 192.0.2.1`)
+	r.MaxEntries = 1000
+	for i := range 20 {
+		for _, domain := range []string{"big", "many"} {
+			if _, err := r.Lookup(t.Context(), fmt.Sprintf("h%d.%s.example", i, domain), dns.TypeTXT); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(r.cache.entries); n > 5 {
+			t.Fatalf("%d entries of 50 KiB after %d lookups", n, 2*(i+1))
+		}
+	}
+	for range 2 {
+		if _, err := r.Lookup(t.Context(), "small.example", dns.TypeA); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Count("small.example", ""); n != 1 {
+		t.Errorf("a short answer is asked for %d times", n)
+	}
+	r.cache.shrink(time.Now(), 0)
+	if r.cache.weight != 0 {
+		t.Errorf("an empty cache weighs %d", r.cache.weight)
+	}
+}
+
 func TestConcurrentQuestionsBecomeOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := inMemory(t, world)
