@@ -23,7 +23,7 @@
 // # Change without an end
 //
 // [Door.Replace] puts another server behind a door, with other agents,
-// certificates or limits, while mail flows: sessions that are there end as
-// they began, and no connection is turned away in between. The send side has
-// routing.Router.SetTable for the same purpose.
+// certificates or limits, while mail flows: sessions that are there go on as
+// they began, for ten minutes, and no connection is turned away in between. The
+// send side has routing.Router.SetTable for the same purpose.
 package gateway

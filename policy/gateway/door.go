@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -85,24 +86,67 @@ func (d *Door) accept() {
 	}
 }
 
+// oldSessions is how long the sessions of a server that was replaced may go on.
+// RFC 5321, 4.5.3.2.6 has a client wait as long for the answer to its data.
+const oldSessions = 10 * time.Minute
+
 // Replace puts srv behind the door, for all connections from now on. The
-// server before keeps the sessions that it has, until they end or the Gateway
-// does. Before the Gateway runs it only sets Server; when the door is closed
-// it does nothing.
-func (d *Door) Replace(srv *smtpserver.Server) {
+// server before keeps the sessions that it has: for ten minutes, since their
+// limits are counted beside srv's, after which each is told 421 when it has no
+// message in hand. A server serves once: srv must be a new one. An error says
+// why it cannot serve, and nothing has changed then.
+//
+// Before the Gateway runs it only sets Server; when the door is closed it does
+// nothing.
+func (d *Door) Replace(srv *smtpserver.Server) error {
+	if err := check(srv); err != nil {
+		return fmt.Errorf("gateway: Replace: %w", err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed == nil {
 		d.Server = srv
 	}
 	if !d.open {
-		return
+		return nil
+	}
+	old := d.servers[len(d.servers)-1]
+	switch {
+	case srv == old:
+		return nil
+	case srv.Counters().Sessions > 0 || slices.Contains(d.servers, srv):
+		return errors.New("gateway: Replace: the Server has served already")
 	}
 	d.now.end()
+	d.running.Go(func() { d.retire(old) })
 	d.servers = slices.DeleteFunc(d.servers, func(s *smtpserver.Server) bool {
 		return s.Counters().Current == 0 && s.Close() == nil
 	})
 	d.begin(srv)
+	return nil
+}
+
+// check says what keeps a server from serving.
+func check(srv *smtpserver.Server) error {
+	switch {
+	case srv == nil:
+		return errors.New("no Server")
+	case srv.Handler == nil:
+		return errors.New("the Server has no Handler: policy.Gate.Install sets it")
+	}
+	return srv.Validate()
+}
+
+// retire ends what sessions a server that was replaced still has when its time
+// is over.
+func (d *Door) retire(srv *smtpserver.Server) {
+	late := time.NewTimer(oldSessions)
+	defer late.Stop()
+	select {
+	case <-late.C:
+		srv.Shutdown(context.Background()) // close cuts it short
+	case <-d.closed:
+	}
 }
 
 // begin gives srv its turn. d.mu is held.

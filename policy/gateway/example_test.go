@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -38,7 +39,9 @@ func Example() {
 			for {
 				select {
 				case <-hup:
-					door.Replace(newServer())
+					if err := door.Replace(newServer()); err != nil {
+						log.Print(err) // the one before goes on
+					}
 				case <-ctx.Done():
 					return nil
 				}

@@ -351,6 +351,66 @@ func TestReplace(t *testing.T) {
 	})
 }
 
+// A server that cannot serve does not take over, and does not end the relay.
+func TestReplaceByWhatCannotServe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		door := r.Doors[0]
+		insecure := r.server(t, "insecure.example.com")
+		insecure.TLSMode = smtpserver.TLSRequired
+		bad := map[string]*smtpserver.Server{"no Server": nil, "no Handler": {}, "TLSRequired without TLSConfig": insecure}
+		for want, srv := range bad {
+			if err := door.Replace(srv); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("before it runs: %v, want %q", err, want)
+			}
+		}
+		stop := r.run(t)
+		smtptest.TalkOn(t, r.dial(t), "S: 220 relay.example.com\nC: QUIT\nS: 221\n").Close()
+		bad["served already"] = door.Server
+		next := r.server(t, "next.example.com")
+		for range 2 { // itself is no other
+			if err := door.Replace(next); err != nil {
+				t.Error(err)
+			}
+		}
+		for want, srv := range bad {
+			if err := door.Replace(srv); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		}
+		smtptest.TalkOn(t, r.dial(t), "S: 220 next.example.com\nC: QUIT\nS: 221\n").Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The sessions of a server that was replaced do not stay for ever: its limits
+// are counted beside those of the next one.
+func TestReplacedSessionsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		stop := r.run(t)
+		idle, busy := r.dial(t), r.dial(t)
+		smtptest.TalkOn(t, idle, "S: 220\nC: NOOP\nS: 250\n")
+		smtptest.TalkOn(t, busy, envelope)
+		if err := r.Doors[0].Replace(r.server(t, "next.example.com")); err != nil {
+			t.Fatal(err)
+		}
+		for range 9 {
+			time.Sleep(time.Minute)
+			smtptest.TalkOn(t, idle, "C: NOOP\nS: 250\n")
+			smtptest.TalkOn(t, busy, "C: "+strings.Repeat("x", 30000)+"\n")
+		}
+		time.Sleep(time.Minute)
+		smtptest.TalkOn(t, idle, "S: 421 4.3.2\nEOF\n").Close()
+		smtptest.TalkOn(t, busy, "C: .\nS: 250\nS: 421\nEOF\n").Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTracking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, dir := newRelay(t), t.TempDir()
