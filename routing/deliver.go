@@ -210,7 +210,7 @@ func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *sm
 	}
 	var smart *smtpclient.Destination
 	if len(c.hosts) > 0 {
-		smart = &smtpclient.Destination{Name: c.hostsName, Hostname: r.hostname, TLS: c.TLS, Auth: c.Auth,
+		smart = &smtpclient.Destination{Name: c.place(c.hostsName, smtpPort), Hostname: r.hostname, TLS: c.TLS, Auth: c.Auth,
 			Hosts: func(ctx context.Context) ([]smtpclient.Host, error) {
 				return r.finder(c, smtpPort).smartHosts(ctx, c)
 			}}
@@ -222,7 +222,7 @@ func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *sm
 	if c.Port != 0 {
 		port = uint16(c.Port)
 	}
-	d := &smtpclient.Destination{Name: name, Domain: name, Hostname: r.hostname, TLS: c.tlsFor(name)}
+	d := &smtpclient.Destination{Name: c.place(name, port), Domain: name, Hostname: r.hostname, TLS: c.tlsFor(name)}
 	if smart == nil {
 		d.Auth = c.Auth
 	}
@@ -237,6 +237,16 @@ func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *sm
 		return hosts, err
 	}
 	return d, smart
+}
+
+// place names what is found under a name, for the pool of a Transport that
+// connectors share: other name servers, or another port, lead elsewhere.
+func (c *connector) place(name string, port uint16) string {
+	name += portSuffix(port)
+	if c.Resolver != nil {
+		name += " by " + c.Name
+	}
+	return name
 }
 
 func cutOversize(destination string) (string, bool) { return strings.CutSuffix(destination, oversize) }

@@ -328,3 +328,36 @@ func TestTransportFunc(t *testing.T) {
 		t.Errorf("%+v, %q", r, got.String())
 	}
 }
+
+// Connectors that share a Transport share sessions only where both would have
+// found the same hosts: the same name in another DNS, or another port, is
+// another place.
+func TestSharedSessionsLeadToTheSamePlace(t *testing.T) {
+	shared := SMTP(&smtpclient.Transport{})
+	inside := ResolverFunc(func(context.Context, string, uint16) (*Answer, error) { return nil, nil })
+	r := &Router{Table: table(t,
+		Connector{Name: "a", Spaces: []string{"*"}, Transport: shared},
+		Connector{Name: "b", Spaces: []string{"*;2"}, Transport: shared},
+		Connector{Name: "port", Spaces: []string{"*;3"}, Transport: shared, Port: 2525},
+		Connector{Name: "inside", Spaces: []string{"*;4"}, Transport: shared, Resolver: inside},
+		Connector{Name: "hub", Spaces: []string{"*;5"}, Transport: shared, SmartHosts: SmartHosts("hub.example")},
+		Connector{Name: "hub2", Spaces: []string{"*;6"}, Transport: shared, SmartHosts: SmartHosts("hub.example")},
+		Connector{Name: "inside hub", Spaces: []string{"*;7"}, Transport: shared, SmartHosts: SmartHosts("hub.example"), Resolver: inside})}
+	r.init()
+	names := map[string]string{}
+	for _, c := range r.Table.connectors {
+		dst, _ := r.destination(c, c.hop(&queue.Message{}, "example.net"))
+		names[c.Name] = dst.Name
+	}
+	if names["a"] != names["b"] || names["hub"] != names["hub2"] {
+		t.Errorf("nothing is shared: %q", names)
+	}
+	for _, other := range []string{"port", "inside"} {
+		if names[other] == names["a"] {
+			t.Errorf("%s shares sessions with a: %q", other, names)
+		}
+	}
+	if names["inside hub"] == names["hub"] {
+		t.Errorf("inside hub shares sessions with hub: %q", names)
+	}
+}
