@@ -52,7 +52,7 @@ func Example() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	syscall.Kill(os.Getpid(), syscall.SIGTERM) // for this example, at once
+	stop() // as SIGTERM would
 	if err := relay.Run(ctx); err != nil {
 		panic(err)
 	}
