@@ -101,13 +101,11 @@ func inForce(e *entry, now time.Time) *Policy {
 	return e.policy
 }
 
-// update fetches a domain's policy and stores what came of it.
+// update fetches a domain's policy and stores what came of it. Others may wait
+// for the same fetch, so it goes on when ctx ends, for as long as it may take.
 func (c *Cache) update(ctx context.Context, domain, id string) (*entry, error) {
-	v, err, _ := c.flight.Do(domain, func() (any, error) {
-		p, err := c.fetch(ctx, domain)
-		if ctx.Err() != nil && err != nil {
-			return c.entry(domain), err // says nothing about the domain
-		}
+	fetched := c.flight.DoChan(domain, func() (any, error) {
+		p, err := c.fetch(context.WithoutCancel(ctx), domain)
 		now := time.Now()
 		e := &entry{policy: p, id: id, fetched: now}
 		if err != nil {
@@ -124,7 +122,12 @@ func (c *Cache) update(ctx context.Context, domain, id string) (*entry, error) {
 		}
 		return e, err
 	})
-	return v.(*entry), err
+	select {
+	case r := <-fetched:
+		return r.Val.(*entry), r.Err
+	case <-ctx.Done():
+		return c.entry(domain), ctx.Err()
+	}
 }
 
 // entry is what is known of a domain, from memory or from Dir; nil when

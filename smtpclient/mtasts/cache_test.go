@@ -147,6 +147,48 @@ func TestFetchErrors(t *testing.T) {
 	})
 }
 
+// Who asks at the same time as somebody who is broken off has the policy all the
+// same: without it the mail would go out unprotected.
+func TestAnotherIsBrokenOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := w.cache()
+		c.Client.Transport = slow{w}
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan error)
+		go func() {
+			_, err := c.Policy(ctx, "example.com")
+			first <- err
+		}()
+		synctest.Wait() // it fetches
+		second := make(chan *Policy)
+		go func() {
+			p, _ := c.Policy(t.Context(), "example.com")
+			second <- p
+		}()
+		synctest.Wait() // so does the other, by the same connection
+		cancel()
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("the first: %v", err)
+		}
+		if p := <-second; p == nil || p.Mode != Enforce {
+			t.Errorf("the second has %+v", p)
+		}
+	})
+}
+
+// slow is a world that takes its time.
+type slow struct{ *world }
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-time.After(time.Second):
+		return s.world.RoundTrip(r)
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
 // A certificate that is not good gives no policy.
 func TestWebPKI(t *testing.T) {
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
