@@ -3,6 +3,8 @@ package routing
 import (
 	"cmp"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -209,7 +211,9 @@ func setName(hosts []smartHost) string {
 	}
 	name := strings.Join(names, ",")
 	if len(name) > 200 {
-		name = fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+		sum := fnv.New64a() // not two sets under one name
+		io.WriteString(sum, name)
+		name = fmt.Sprintf("%s and %d more (%x)", names[0], len(names)-1, sum.Sum64())
 	}
 	return name
 }

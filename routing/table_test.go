@@ -377,3 +377,20 @@ func FuzzSenders(f *testing.F) {
 		}
 	})
 }
+
+// The queue of many smart hosts has a short name, and another one than that of
+// others.
+func TestNameOfManyHosts(t *testing.T) {
+	many := func(last string) string {
+		hosts := SmartHosts(strings.Fields(strings.Repeat("relay.example.net ", 20))...)
+		tb := table(t, Connector{Name: "c", Spaces: []string{"*"}, SmartHosts: append(hosts, SmartHosts(last)...)})
+		hop, err := (&Router{Table: tb}).Route(t.Context(), &queue.Message{}, &queue.Recipient{Addr: "a@example.net"})
+		if err != nil || len(hop.Destination) > 100 || !strings.HasPrefix(hop.Destination, "relay.example.net and 20 more") {
+			t.Errorf("%v, %v", hop, err)
+		}
+		return hop.Destination
+	}
+	if many("a.example.net") == many("b.example.net") || many("a.example.net") != many("a.example.net") {
+		t.Error("two sets of hosts have one name, or one has two")
+	}
+}
