@@ -15,10 +15,11 @@
 //
 // When the context of [Gateway.Run] ends, no more connections are accepted.
 // Sessions finish the message in hand; then the queue finishes its attempts;
-// then the rest is closed, in the order given. All of that takes at most
-// Gateway.Grace. What could not be finished is broken off, and nothing of it
-// is lost: a client that has not read 250 sends again, and what the queue had
-// in hand stays in its store.
+// then the rest is closed, in the order given. What could not be finished in
+// the time of Gateway.Grace is broken off, and nothing of it is lost: a client
+// that has not read 250 sends again, and what the queue had in hand stays in
+// its store. A task, agent or delivery that does not heed its context a second
+// after that is left behind, and is Run's error.
 //
 // # Change without an end
 //

@@ -64,12 +64,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	run, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	stopTracking := g.track()
-	var delivery sync.WaitGroup
-	delivery.Go(func() {
+	delivered := make(chan struct{})
+	go func() {
+		defer close(delivered)
 		if err := g.Queue.Run(context.WithoutCancel(ctx)); err != nil {
 			fail(fmt.Errorf("gateway: %w", err))
 		}
-	})
+	}()
 	var guests sync.WaitGroup // tasks, and later the ends of the doors
 	for _, task := range g.Tasks {
 		guests.Go(func() {
@@ -89,8 +90,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		err = nil
 	}
 	g.log(slog.LevelInfo, "stopping")
-	err = errors.Join(err, g.finish(context.WithoutCancel(ctx), &guests))
-	delivery.Wait()
+	err = errors.Join(err, g.finish(context.WithoutCancel(ctx), &guests, delivered))
 	stopTracking()
 	return errors.Join(err, g.close())
 }
@@ -152,12 +152,14 @@ func (g *Gateway) track() (stop func()) {
 
 // finish takes the time of Grace: the sessions and tasks come first, since
 // what they bring goes into the queue.
-func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup) error {
+func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup, delivered <-chan struct{}) error {
 	grace := g.Grace
 	if grace == 0 {
 		grace = defaultGrace
 	}
-	all, cancel := context.WithTimeout(ctx, grace)
+	last, cancel := context.WithTimeout(ctx, grace+lastMoment)
+	defer cancel()
+	all, cancel := context.WithTimeout(last, grace)
 	defer cancel()
 	soft, cancel := context.WithTimeout(all, grace*2/3)
 	defer cancel()
@@ -172,20 +174,37 @@ func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup) error {
 		guests.Wait()
 		close(gone)
 	}()
-	select {
-	case <-gone:
-	case <-soft.Done():
+	within(soft, gone)
+	still := make(chan struct{})
+	go func() {
+		defer close(still)
+		g.late(g.Queue.Shutdown(all))
+		<-delivered
+	}()
+	var errs []error
+	if !within(last, still) {
+		errs = append(errs, errors.New("gateway: a delivery does not heed its context and has not ended"))
 	}
-	g.late(g.Queue.Shutdown(all))
+	if !within(all, gone) {
+		errs = append(errs, errors.New("gateway: a task, or an agent in a session, does not heed its context and has not ended"))
+	}
+	return errors.Join(errs...)
+}
+
+// lastMoment is for deliveries that are broken off to end.
+const lastMoment = time.Second
+
+// within waits for something to end while ctx lasts, and says whether it has.
+func within(ctx context.Context, ended <-chan struct{}) bool {
 	select {
-	case <-gone:
-	case <-all.Done():
+	case <-ended:
+	case <-ctx.Done():
 	}
 	select {
-	case <-gone:
-		return nil
+	case <-ended:
+		return true
 	default:
-		return errors.New("gateway: a task, or an agent in a session, does not heed its context and has not ended")
+		return false
 	}
 }
 

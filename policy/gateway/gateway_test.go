@@ -32,6 +32,8 @@ type relay struct {
 	gateway.Gateway
 	door *smtptest.Listener
 	slow time.Duration // of an attempt
+	// stuck attempts end when it is closed, whatever becomes of their context.
+	stuck chan struct{}
 
 	mu        sync.Mutex // guards what follows
 	log       bytes.Buffer
@@ -108,6 +110,9 @@ func (r *relay) Route(context.Context, *queue.Message, *queue.Recipient) (queue.
 }
 
 func (r *relay) Deliver(ctx context.Context, _ queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+	if r.stuck != nil {
+		<-r.stuck
+	}
 	outcome := queue.Success
 	select {
 	case <-time.After(r.slow):
@@ -287,6 +292,28 @@ func TestTasks(t *testing.T) {
 			t.Errorf("a task that does not end: %v after %v", err, time.Since(began))
 		}
 		close(release)
+	})
+}
+
+// A delivery that does not end does not keep the relay from ending.
+func TestADeliveryThatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		r.stuck = make(chan struct{})
+		defer close(r.stuck)
+		stop := r.run(t)
+		synctest.Wait()
+		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com")}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // it is being attempted
+		began := time.Now()
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "a delivery does not heed") || time.Since(began) != 31*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if fmt.Sprint(r.closed) != "[router store]" {
+			t.Errorf("closed %v", r.closed)
+		}
 	})
 }
 
