@@ -15,8 +15,9 @@
 //	})
 //
 // When Submit returns nil, the message is on stable storage. A recipient is
-// delivered twice only if the process dies between the next hop's reply and
-// our record of it.
+// delivered twice only if the process dies between the next hop's reply and our
+// record of it, or the next hop takes the message and goes before we have its
+// reply (RFC 1047), or a Shutdown without patience breaks the attempt off there.
 //
 // # How it works
 //
