@@ -33,12 +33,32 @@ type active struct {
 	due, again time.Time
 
 	// To be reported before they are recorded.
-	failed, delayed, succeeded []*Recipient
+	failed, succeeded []*Recipient
+	failedUntil       time.Time // when the last of the failed ones expires; zero is never
+	delayed           []delay
 
 	one part // the first one; most messages have no other
 
-	// How long the message may wait; set before the first part exists.
-	notice, expiry time.Duration
+	patience Patience // the retry policy's; set before the first part exists
+}
+
+// A delay is a recipient whose sender is to be notified that it waits until
+// expire; zero is for ever.
+type delay struct {
+	r      *Recipient
+	expire time.Time
+}
+
+// fail notes that a recipient has failed, which would have expired then.
+func (a *active) fail(r *Recipient, expire time.Time) {
+	if len(a.failed) == 0 {
+		a.failedUntil = expire
+	} else if !a.failedUntil.IsZero() && !expire.IsZero() {
+		a.failedUntil = later(a.failedUntil, expire)
+	} else {
+		a.failedUntil = time.Time{}
+	}
+	a.failed = append(a.failed, r)
 }
 
 // waits notes that a recipient waits for hop. due is when it may be tried as

@@ -39,15 +39,15 @@ func (q *Queue) wait(n int, last *Result) time.Duration {
 }
 
 // patience is the RetryPolicy's Patience.
-func (q *Queue) patience(m *Message) (notice, expiry time.Duration) {
+func (q *Queue) patience(m *Message) Patience {
 	p, err := guarded(q, "RetryPolicy.Patience", func() (p Patience, err error) {
 		p.Notice, p.Expiry = q.retry.Patience(m)
 		return p, nil
 	})
 	if err != nil {
-		return Retry{}.Patience(m)
+		p.Notice, p.Expiry = Retry{}.Patience(m)
 	}
-	return p.Notice, p.Expiry
+	return p
 }
 
 // readable is err, or what stands for it where it cannot say what it is: a

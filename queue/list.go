@@ -64,8 +64,8 @@ type MessageInfo struct {
 	Subject    string
 	Status     MessageStatus
 	Hops       []NextHop // that it waits for
-	// Due is when it will be looked at next, Expires when it will be given
-	// up; zero where that is not known.
+	// Due is when it will be looked at next. Expires is when the last of its
+	// waiting recipients expires; zero where that is not known, or never.
 	Due, Expires time.Time
 
 	stored NextHop // where the store has it
@@ -137,15 +137,16 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 		Priority: m.Priority, Origin: m.Origin, System: m.System, Due: e.Schedule.Due, stored: e.Schedule.Hop,
 	}
 	info.MessageID, info.Subject = dsn.Fields(m.Content)
-	if _, expiry := q.patience(m); expiry > 0 {
-		info.Expires = m.from().Add(expiry)
-	}
 	attempts := 0
 	for _, r := range m.Recipients {
 		info.Recipients = append(info.Recipients, *r)
 		attempts = max(attempts, r.Attempts)
 	}
-	info.Hops = q.waitsFor(ctx, m, e.Schedule.Hop)
+	waiting := q.waitsFor(ctx, m, e.Schedule.Hop)
+	for i := range waiting {
+		info.Hops = append(info.Hops, waiting[i].hop)
+	}
+	info.Expires = q.expires(m, waiting)
 	info.Status = q.statusOfMessage(e, order, inHand, attempts)
 	return info, nil
 }
@@ -174,18 +175,18 @@ func (q *Queue) statusOfMessage(e *Entry, order Op, inHand bool, attempts int) M
 	return MessageReady
 }
 
-// waitsFor are the hops of the recipients that wait.
-func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) []NextHop {
-	if stored != (NextHop{}) && !aside(stored) {
-		return []NextHop{stored}
-	}
-	var gs groups
+// waitsFor are the recipients that wait, by their hops. Those that cannot be
+// routed are left out.
+func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) (gs groups) {
+	known := stored != (NextHop{}) && !aside(stored)
 	for i, r := range m.Recipients {
 		if r.Status != Waiting {
 			continue
 		}
 		hop := r.Route
-		if hop == (NextHop{}) {
+		if known {
+			hop = stored
+		} else if hop == (NextHop{}) {
 			var err error
 			if hop, err = q.callRoute(ctx, m, r); err != nil {
 				continue
@@ -193,11 +194,7 @@ func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) []Next
 		}
 		gs.add(hop, m.Recipients, i)
 	}
-	hops := make([]NextHop, len(gs))
-	for i := range gs {
-		hops[i] = gs[i].hop
-	}
-	return hops
+	return gs
 }
 
 // activeCopy copies a message that is in hand.

@@ -142,7 +142,7 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 		}
 		if len(ms) > 0 {
 			a.m = ms[0]
-			a.notice, a.expiry = q.patience(a.m)
+			a.patience = q.patience(a.m)
 			// From here on to the end, also if who asked has gone: half an order
 			// would be a report on mail that is delivered later.
 			return true, q.obey(context.WithoutCancel(ctx), a, stored, op)
@@ -239,7 +239,7 @@ func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) er
 			r.Last = *refused(554, smtp.EnhancedCode{5, 0, 0}, "The administrator has removed the message from the queue")
 		}
 		if op.what != opRemove {
-			a.failed = append(a.failed, r)
+			a.fail(r, a.patience.lifetime(a.m, r, nil).After(time.Now(), 0).Expire)
 		}
 	}
 	a.waiting = 0

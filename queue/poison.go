@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // Next hops that are none: messages that wait there are held for an operator
@@ -70,7 +72,7 @@ func (q *Queue) expirePoison(now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if !reached(info.Expires, now) {
+		if !sched.Reached(info.Expires, now) {
 			continue
 		}
 		if _, err := q.do(q.ctx, info.ID, info.stored, Expire()); err != nil {

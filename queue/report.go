@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // Reports are the settings for delivery status notifications. The zero value
@@ -37,7 +38,7 @@ type Reports struct {
 func (q *Queue) report(ctx context.Context, a *active) {
 	m := a.m
 	if len(a.failed) > 0 {
-		if err := q.reportFailed(ctx, m, a.failed); err != nil {
+		if err := q.reportFailed(ctx, m, a.failed, a.failedUntil); err != nil {
 			q.log.Error("queue: a failure could not be reported, the recipients wait", "id", m.ID, "error", err)
 			// They will be tried again then: so it is for the policy to say when.
 			next := time.Now().Add(max(lookAgain, q.wait(a.failed[0].Attempts+1, &a.failed[0].Last)))
@@ -56,16 +57,21 @@ func (q *Queue) report(ctx context.Context, a *active) {
 	if m.From == "" {
 		a.delayed, a.succeeded = nil, nil
 	}
-	if rs := those(a.delayed, func(r *Recipient) bool {
-		return len(r.Options.Notify) == 0 || wants(r, smtp.DSNNotifyDelayed)
-	}); len(rs) > 0 {
-		if err := q.sendReport(ctx, m, rs, dsn.Delayed); err != nil {
+	var late []*Recipient
+	until := map[*Recipient]time.Time{}
+	for _, d := range a.delayed {
+		if len(d.r.Options.Notify) == 0 || wants(d.r, smtp.DSNNotifyDelayed) {
+			late, until[d.r] = append(late, d.r), d.expire
+		}
+	}
+	if len(late) > 0 {
+		if err := q.sendReport(ctx, m, late, dsn.Delayed, until); err != nil {
 			q.log.Warn("queue: a delay could not be reported", "id", m.ID, "error", err)
 		}
 	}
 	q.mu.Lock()
-	for _, r := range a.delayed {
-		r.Notified, a.changed = true, true // or it need not be
+	for _, d := range a.delayed {
+		d.r.Notified, a.changed = true, true // or it need not be
 	}
 	q.mu.Unlock()
 	a.delayed = nil
@@ -78,7 +84,7 @@ func (q *Queue) report(ctx context.Context, a *active) {
 		if len(rs) == 0 {
 			continue
 		}
-		if err := q.sendReport(ctx, m, rs, action); err != nil {
+		if err := q.sendReport(ctx, m, rs, action, nil); err != nil {
 			q.log.Warn("queue: a success could not be reported", "id", m.ID, "error", err)
 		}
 	}
@@ -106,8 +112,9 @@ func those(rs []*Recipient, keep func(*Recipient) bool) (kept []*Recipient) {
 	return kept
 }
 
-// reportFailed sees to it that the failure of rcpts is known to somebody.
-func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient) error {
+// reportFailed reports the failure of rcpts, or keeps the message as bad mail.
+// until is when the recipients would have expired; zero is never.
+func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient, until time.Time) error {
 	if m.From == "" {
 		return q.keepBad(ctx, m, rcpts, "its sender is the null reverse-path")
 	}
@@ -118,14 +125,14 @@ func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient
 		q.tell(EventSuppressed, m, rcpts, func(e *Event) { e.Text = "NOTIFY does not name FAILURE" })
 		return nil // NOTIFY without FAILURE: the sender wants it so
 	}
-	err := q.sendReport(ctx, m, due, dsn.Failed)
+	err := q.sendReport(ctx, m, due, dsn.Failed, nil)
 	var se *smtp.SMTPError
 	if errors.As(err, &se) && se.Code/100 == 5 {
 		return q.keepBad(ctx, m, due, "the report was refused: "+err.Error())
 	}
-	// A store without room is waited for, and a hook that knows no way now;
-	// but not for ever: after the message's own time they get as much again.
-	if _, expiry := q.patience(m); err != nil && expiry > 0 && reached(m.from().Add(2*expiry), time.Now()) {
+	// A store may be full, and a hook may fail, for a while: the report gets
+	// the message's own time once more.
+	if err != nil && !until.IsZero() && sched.Reached(until.Add(until.Sub(m.from())), time.Now()) {
 		return q.keepBad(ctx, m, due, "no report could be queued: "+err.Error())
 	}
 	return err
@@ -133,8 +140,9 @@ func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient
 
 // sendReport puts a report about rcpts, all of one kind, into the queue. Its
 // ID follows from what it says, so that it is not sent twice when what it
-// says could not be recorded the first time.
-func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, action dsn.Action) error {
+// says could not be recorded the first time. until is how long delayed
+// recipients are retried; a missing or zero time is for ever.
+func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, action dsn.Action, until map[*Recipient]time.Time) error {
 	host := q.host
 	id := reportID(m, rcpts, action)
 	r := &dsn.Report{
@@ -154,9 +162,10 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 	if q.Reports.Texts != nil {
 		r.Texts, _ = guarded(q, "Reports.Texts", func() (*dsn.Texts, error) { return q.Reports.Texts(m), nil })
 	}
-	_, expiry := q.patience(m)
 	for _, rc := range rcpts {
-		r.Recipients = append(r.Recipients, reportOn(m, rc, action, expiry))
+		about := reportOn(rc, action)
+		about.RetryUntil = until[rc]
+		r.Recipients = append(r.Recipients, about)
 	}
 	c, eightBit, err := r.Content()
 	if err != nil {
@@ -212,7 +221,7 @@ func reportID(m *Message, rcpts []*Recipient, action dsn.Action) string {
 }
 
 // reportOn is what a report says of one recipient.
-func reportOn(m *Message, r *Recipient, action dsn.Action, expiry time.Duration) dsn.Recipient {
+func reportOn(r *Recipient, action dsn.Action) dsn.Recipient {
 	last := &r.Last
 	d := dsn.Recipient{
 		Original:     r.Options.OriginalRecipient,
@@ -224,9 +233,6 @@ func reportOn(m *Message, r *Recipient, action dsn.Action, expiry time.Duration)
 	}
 	if action == dsn.Relayed && last.Final {
 		d.Action = dsn.Delivered
-	}
-	if action == dsn.Delayed && expiry > 0 {
-		d.RetryUntil = m.from().Add(expiry)
 	}
 	if last.Host != "" && last.Reply.Code != 0 {
 		d.RemoteMTA, d.Diagnostic = last.Host, replyText(&last.Reply)

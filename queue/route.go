@@ -19,7 +19,7 @@ func (q *Queue) categorize(a *active) {
 		q.place(a, nil, nil, now)
 		return
 	}
-	a.notice, a.expiry = q.patience(a.m)
+	a.patience = q.patience(a.m)
 	q.begin(a)
 	var few [1]group // for most messages, without an allocation
 	groups := groups(few[:0])
@@ -186,7 +186,7 @@ func (q *Queue) park(a *active, h *hop, rcpts []*Recipient, now time.Time) {
 			continue
 		}
 		a.waits(h.key, now, again)
-		if d := a.deadline(r); d.After(now) && d.Before(now.Add(sweepInterval)) {
+		if d := deadline(a.m, r); d.After(now) && d.Before(now.Add(sweepInterval)) {
 			a.mixed, a.again = true, sooner(a.again, d)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // A verdict is what an attempt, or the lack of one, means for a recipient.
@@ -14,58 +16,49 @@ type verdict struct {
 	status  Status
 	next    time.Time // when it is due again, for Waiting, and
 	again   time.Time // when to look at it if it waits for several hops
-	delayed bool      // its sender is to be told that it waits
+	delayed bool      // its sender is to be notified of the delay
+	expire  time.Time // when it expires; zero is never
 }
 
 // judge says what a result means. It may be called without the Queue's mutex:
 // only the part's own worker changes its recipients.
 func (q *Queue) judge(a *active, r *Recipient, hop NextHop, pace *Pace, res *Result, now time.Time) verdict {
 	v := verdict{r: r, hop: hop, res: res}
-	switch res.Outcome {
-	case Success:
+	if res.Outcome == Success {
 		v.status = Delivered
 		return v
-	case Failure:
-		v.status = Failed
+	}
+	life := a.patience.lifetime(a.m, r, pace)
+	if res.Outcome == Failure {
+		v.status, v.expire = Failed, life.After(now, 0).Expire
 		return v
 	}
-	wait, expiry := time.Duration(0), a.expiry
+	var wait time.Duration
 	if pace != nil && len(pace.Retry) > 0 {
 		wait = pace.Retry[min(r.Attempts, len(pace.Retry)-1)]
 	} else {
 		wait = q.wait(r.Attempts+1, res)
 	}
-	if pace != nil && pace.Expire > 0 {
-		expiry = pace.Expire
-	}
-	v.next = now.Add(max(wait, shortestRetry))
-	notice, expire := a.times(r, expiry)
-	switch {
-	case reached(expire, now):
-		v.status = Expired
-	case !expire.IsZero():
-		v.next = sooner(v.next, expire) // one last attempt when time is up
-	}
+	v.wait(life.After(now, max(wait, shortestRetry)))
 	v.again = v.next
-	v.delayed = v.status == Waiting && !r.Notified && reached(notice, now)
 	return v
 }
 
-// impatient judges a recipient that waits for a closed hop: ok is false while
-// it may go on waiting and nobody need be told.
-func (a *active) impatient(h *hop, r *Recipient, now, again time.Time) (v verdict, ok bool) {
-	expiry := a.expiry
-	if h.pace.Expire > 0 {
-		expiry = h.pace.Expire
-	}
-	notice, expire := a.times(r, expiry)
-	v = verdict{r: r, hop: h.key, next: now, again: again}
-	switch {
-	case reached(expire, now):
+// wait makes the verdict that the recipient waits on, or has expired.
+func (v *verdict) wait(w sched.Wait) {
+	v.next, v.delayed, v.expire = w.Retry, w.Notify, w.Expire
+	if w.Expired {
 		v.status = Expired
-	case !r.Notified && reached(notice, now):
-		v.delayed = true
-	default:
+	}
+}
+
+// impatient judges a recipient that waits for a closed hop: ok is false while
+// it waits on and its sender need not be notified.
+func (a *active) impatient(h *hop, r *Recipient, now, again time.Time) (v verdict, ok bool) {
+	v = verdict{r: r, hop: h.key}
+	v.wait(a.patience.lifetime(a.m, r, &h.pace).After(now, 0))
+	v.again = again
+	if v.status == Waiting && !v.delayed {
 		return v, false
 	}
 	if r.LastAttempt.IsZero() && !h.lastAt.IsZero() {
@@ -73,49 +66,6 @@ func (a *active) impatient(h *hop, r *Recipient, now, again time.Time) (v verdic
 	}
 	return v, true
 }
-
-// times are when the recipient's sender is to be told of a delay, and when
-// the recipient expires; zero is never.
-func (a *active) times(r *Recipient, expiry time.Duration) (notice, expire time.Time) {
-	from := a.m.from()
-	if a.notice > 0 {
-		notice = from.Add(a.notice)
-	}
-	if expiry > 0 {
-		expire = from.Add(expiry)
-	}
-	d := a.deadline(r)
-	switch {
-	case d.IsZero():
-	case r.Options.DeliverBy.Mode == smtp.DeliverByReturn:
-		if expire.IsZero() || d.Before(expire) {
-			expire = d
-		}
-	default: // RFC 2852, 4.1.4: "N" tells the sender and goes on
-		if notice.IsZero() || d.Before(notice) {
-			notice = d
-		}
-	}
-	return notice, expire
-}
-
-// deadline is the recipient's own, by DELIVERBY (RFC 2852); zero for none.
-func (a *active) deadline(r *Recipient) time.Time {
-	if r.Options.DeliverBy == nil {
-		return time.Time{}
-	}
-	return a.m.Received.Add(r.Options.DeliverBy.Time)
-}
-
-// from is when the message's time began to run.
-func (m *Message) from() time.Time {
-	if m.Release.After(m.Received) {
-		return m.Release
-	}
-	return m.Received
-}
-
-func reached(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // apply makes a verdict the recipient's state. Called with mu held.
 func (q *Queue) apply(a *active, v *verdict, now time.Time) {
@@ -134,7 +84,7 @@ func (q *Queue) apply(a *active, v *verdict, now time.Time) {
 		r.NextAttempt = v.next
 		a.waits(v.hop, v.next, v.again)
 		if v.delayed {
-			a.delayed = append(a.delayed, r)
+			a.delayed = append(a.delayed, delay{r, v.expire})
 		}
 	case Delivered:
 		a.delivered = true
@@ -143,7 +93,7 @@ func (q *Queue) apply(a *active, v *verdict, now time.Time) {
 			a.succeeded = append(a.succeeded, r)
 		}
 	default:
-		a.failed = append(a.failed, r)
+		a.fail(r, v.expire)
 	}
 }
 

@@ -97,10 +97,13 @@ type Connector struct {
 	// MaxConcurrency bounds the deliveries to one next hop at the same time;
 	// 0 leaves it to the queue.
 	MaxConcurrency int
-	// Retry are the waits between attempts, the last one repeating, and
-	// Expire when mail is given up; zero leaves it to the queue.
-	Retry  []time.Duration
-	Expire time.Duration
+	// Retry are the waits between attempts; the last one repeats. Default:
+	// the queue's RetryPolicy.
+	Retry []time.Duration
+	// Notice is how long a message may wait before its sender is notified of
+	// the delay, and Expire how long before the queue gives it up. A negative
+	// Notice never notifies. Default: the queue's RetryPolicy.
+	Notice, Expire time.Duration
 	// Fallback names the connector that serves when this one's hosts are all
 	// down, before any other that matches.
 	Fallback string

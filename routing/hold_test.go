@@ -75,6 +75,19 @@ func TestHeldMailWaitsForItsReceiver(t *testing.T) {
 	})
 }
 
+// Each connector has times of its own: local mail is reported late sooner.
+func TestConnectorsHaveTheirOwnTimes(t *testing.T) {
+	r := &Router{Hostname: "relay.test", Table: table(t,
+		Connector{Name: "local", Spaces: []string{"example.com"}, Retry: []time.Duration{time.Minute}, Notice: time.Hour, Expire: 24 * time.Hour},
+		Connector{Name: "outbound", Spaces: []string{"*"}, Notice: -1})}
+	if p := r.Pace(queue.NextHop{Connector: "local"}); len(p.Retry) != 1 || p.Notice != time.Hour || p.Expire != 24*time.Hour {
+		t.Errorf("local: %+v", p)
+	}
+	if p := r.Pace(queue.NextHop{Connector: "outbound"}); p.Retry != nil || p.Notice != -1 || p.Expire != 0 {
+		t.Errorf("outbound: %+v", p)
+	}
+}
+
 func TestETRNReplies(t *testing.T) {
 	for _, c := range []struct {
 		identity, node string
