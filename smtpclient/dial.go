@@ -34,7 +34,7 @@ func (t *Transport) targets(ctx context.Context, dst *Destination) ([]target, er
 		return nil, err
 	}
 	var sts *mtasts.Policy
-	if l := t.level(dst); t.MTASTS != nil && dst.Domain != "" && (l == TLSOpportunistic || l == TLSEncrypt) {
+	if l := t.level(dst); t.MTASTS != nil && dst.Domain != "" && (l == TLSOpportunistic || l == TLSEncrypt) && !t.policy(dst).IgnorePublished {
 		// A policy that cannot be had, and was not had before, is none
 		// (RFC 8461, 3.3).
 		if sts, err = t.MTASTS.Policy(ctx, dst.Domain); err != nil {

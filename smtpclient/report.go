@@ -12,9 +12,10 @@ import (
 )
 
 // report tells TLSReport how the negotiation of TLS with a host ended: c is
-// the session, nil when the policy kept us from opening one.
+// the session, nil when the policy kept us from opening one. A session that
+// ignored the domain's policies says nothing about them.
 func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client, err error) {
-	if t.TLSReport == nil || dst.Domain == "" || s.never || err != nil && contextual(err) {
+	if t.TLSReport == nil || dst.Domain == "" || s.never || t.policy(dst).IgnorePublished || err != nil && contextual(err) {
 		return
 	}
 	r := tlsrpt.Session{Domain: dst.Domain, Policy: reportedPolicy(tg, s), MXHost: tg.host.Name, ReceivingIP: ipOf(tg.addr)}

@@ -44,6 +44,10 @@ func (t *Transport) security(dst *Destination, h *Host, sts *mtasts.Policy) (sec
 	named := func(cs *tls.ConnectionState) error { return t.verifyName(cs, h.tlsName()) }
 	switch level {
 	case TLSOpportunistic, TLSEncrypt:
+		if t.policy(dst).IgnorePublished {
+			s.prove = t.provable(dst, named)
+			return s, nil
+		}
 		return s, t.published(&s, dst, h, sts, named)
 	case TLSCertificate:
 		s.verify, s.prove = t.verifyChain, t.provable(dst, named)

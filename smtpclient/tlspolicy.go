@@ -71,4 +71,9 @@ type TLSPolicy struct {
 	// or ".example.com" for any name directly or deeper below example.com.
 	// Default: the host's name.
 	Domain string
+	// IgnorePublished has TLSOpportunistic and TLSEncrypt not raised by what
+	// the receiving domain has published, and the session not reported to it.
+	// Send sets it for a message with the header field "TLS-Required: No"
+	// (RFC 8689, 4); the other levels do not heed that field.
+	IgnorePublished bool
 }

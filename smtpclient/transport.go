@@ -121,6 +121,7 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 	if len(d.todo) == 0 {
 		return d.results
 	}
+	dst = t.relaxed(dst, m)
 	var used string // the address of a session that had its say
 	sessions := 0
 	if c := t.take(dst); c != nil {

@@ -1,0 +1,90 @@
+package smtpclient
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+)
+
+// relaxed is dst for m: where the message says "TLS-Required: No" (RFC 8689,
+// 3), what the receiving domain has published does not raise the level. The
+// operator's own level is never lowered, and a REQUIRETLS option goes before
+// the field (RFC 8689, 4.1).
+func (t *Transport) relaxed(dst *Destination, m *Message) *Destination {
+	p := t.policy(dst)
+	if l := t.level(dst); l != TLSOpportunistic && l != TLSEncrypt || p.IgnorePublished || m.Options.RequireTLS {
+		return dst
+	}
+	if !tlsOptional(m.Content) {
+		return dst
+	}
+	p.IgnorePublished = true
+	d := *dst
+	d.TLS = &p
+	return &d
+}
+
+// tlsOptional says whether the header has one field TLS-Required, with the
+// value No. A field that appears twice is invalid (RFC 8689, 3) and has no
+// effect. Content that cannot be read has none: sending it will tell.
+func tlsOptional(c Content) bool {
+	h := headers.Get().(*headerReader)
+	defer headers.Put(h)
+	h.b = h.b[:0]
+	c.WriteTo(h)
+	found, no := 0, false
+	for rest := h.b; len(rest) > 0; {
+		line, after, _ := bytes.Cut(rest, []byte("\r\n"))
+		rest = after
+		if name, value, ok := strings.Cut(asField(line), ":"); ok && strings.EqualFold(strings.TrimRight(name, " \t"), "TLS-Required") {
+			for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') {
+				line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+				value += string(line)
+			}
+			found++
+			no = strings.EqualFold(strings.TrimSpace(value), "No")
+		}
+	}
+	return found == 1 && no
+}
+
+// asField is the line, or nothing where it cannot begin a TLS-Required field.
+func asField(line []byte) string {
+	if len(line) < len("TLS-Required:") || line[0]|0x20 != 't' || line[1]|0x20 != 'l' {
+		return ""
+	}
+	return string(line)
+}
+
+// headerMost bounds the header that is searched for TLS-Required. Servers
+// accept less: Postfix header_size_limit is 100 KiB.
+const headerMost = 128 << 10
+
+// headerReader is a Writer that keeps the header section, without its last
+// CRLF CRLF, and then stops.
+type headerReader struct{ b []byte }
+
+var headers = sync.Pool{New: func() any { return new(headerReader) }}
+
+func (h *headerReader) Write(p []byte) (int, error) {
+	part := p[:min(len(p), headerMost-len(h.b))]
+	if len(h.b) == 0 { // mostly the whole header is in the first piece
+		if bytes.HasPrefix(part, []byte("\r\n")) {
+			return 0, errScanned // no header
+		}
+		if i := bytes.Index(part, []byte("\r\n\r\n")); i >= 0 {
+			h.b = append(h.b, part[:i]...)
+			return 0, errScanned
+		}
+	}
+	from := max(0, len(h.b)-3)
+	h.b = append(h.b, part...)
+	if i := bytes.Index(h.b[from:], []byte("\r\n\r\n")); i >= 0 {
+		h.b = h.b[:from+i]
+		return 0, errScanned
+	}
+	if len(h.b) == headerMost {
+		return 0, errScanned
+	}
+	return len(p), nil
+}
