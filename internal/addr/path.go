@@ -14,62 +14,120 @@ import (
 // count here only as part of the path.
 const MaxPath = 254
 
-// ReversePath reads the argument of MAIL FROM: at the start of s, and returns
-// the address (empty for "<>") and what follows it: parameters with the space
-// before them, or nothing. Non-ASCII characters are allowed where smtputf8 is
-// true (RFC 6531, 3.3).
-func ReversePath(s string, smtputf8 bool) (address, rest string, err error) {
-	if strings.HasPrefix(s, "<>") {
-		return "", s[2:], followed(s[2:])
-	}
-	return path(s, smtputf8, false)
+// Syntax says which paths are read. The zero value reads those of RFC 5321 and
+// the deviations that clients are known for: odd dots in the local part, white
+// space within the angle brackets or no brackets at all, and a dot at the end
+// of the domain, which is dropped.
+type Syntax struct {
+	// SMTPUTF8 allows non-ASCII characters (RFC 6531, 3.3).
+	SMTPUTF8 bool
+	// DefaultDomain completes an address that has no domain. Without it, only
+	// <postmaster> needs none, as a recipient.
+	DefaultDomain string
 }
 
-// ForwardPath reads the argument of RCPT TO: likewise. "<postmaster>" needs
-// no domain (RFC 5321, 4.1.1.3).
+// ReversePath reads the argument of MAIL FROM: at the start of s, and returns
+// the address (empty for "<>") and what follows it: parameters with the white
+// space before them, or nothing.
+func (x Syntax) ReversePath(s string) (address, rest string, err error) {
+	if p, ok := strings.CutPrefix(s, "<"); ok {
+		if p, ok = strings.CutPrefix(trimBlanks(p), ">"); ok {
+			return "", p, followed(p)
+		}
+	}
+	return x.path(s, false)
+}
+
+// ForwardPath reads the argument of RCPT TO: likewise. "<postmaster>" is the
+// one of the server itself and keeps its form (RFC 5321, 4.1.1.3).
+func (x Syntax) ForwardPath(s string) (address, rest string, err error) {
+	return x.path(s, true)
+}
+
+// ReversePath is Syntax.ReversePath without a default domain.
+func ReversePath(s string, smtputf8 bool) (address, rest string, err error) {
+	return Syntax{SMTPUTF8: smtputf8}.ReversePath(s)
+}
+
+// ForwardPath is Syntax.ForwardPath without a default domain.
 func ForwardPath(s string, smtputf8 bool) (address, rest string, err error) {
-	return path(s, smtputf8, true)
+	return Syntax{SMTPUTF8: smtputf8}.ForwardPath(s)
 }
 
 // Mailbox checks that all of s is a mailbox, "local-part@domain".
 func Mailbox(s string, smtputf8 bool) error {
-	n, err := mailbox(s, smtputf8, false)
-	if err == nil && n < len(s) {
-		err = fmt.Errorf("unexpected %q after the mailbox", s[n:])
+	n, err := localPart(s, smtputf8)
+	switch {
+	case err != nil:
+		return err
+	case n == len(s) || s[n] != '@':
+		return noDomain(s[:n])
 	}
-	return err
+	m, err := domain(s[n+1:], smtputf8)
+	switch n += 1 + m; {
+	case err != nil:
+		return err
+	case n < len(s):
+		return fmt.Errorf("unexpected %q after the mailbox", s[n:])
+	}
+	return checkLength(n)
 }
 
 // path reads "<" [ A-d-l ":" ] Mailbox ">" (RFC 5321, 4.1.2). A mailbox
 // without angle brackets is taken too, as people and devices write it.
-func path(s string, smtputf8, forward bool) (address, rest string, err error) {
+func (x Syntax) path(s string, forward bool) (address, rest string, err error) {
 	p, bracket := strings.CutPrefix(s, "<")
+	if bracket {
+		p = trimBlanks(p)
+	}
 	if bracket && strings.HasPrefix(p, "@") {
 		// A source route is accepted and ignored (RFC 5321, appendix C).
-		if p, err = skipRoute(p, smtputf8); err != nil {
+		if p, err = skipRoute(p, x.SMTPUTF8); err != nil {
 			return "", "", err
 		}
 	}
-	n, err := mailbox(p, smtputf8, forward)
+	address, rest, err = x.address(p, forward)
 	if err != nil {
 		return "", "", err
 	}
-	address, rest = p[:n], p[n:]
 	if bracket {
 		var closed bool
-		if rest, closed = strings.CutPrefix(rest, ">"); !closed {
+		if rest, closed = strings.CutPrefix(trimBlanks(rest), ">"); !closed {
 			return "", "", errors.New("no > at the end of the path")
 		}
 	}
 	return address, rest, followed(rest)
 }
 
+// address reads the mailbox at the start of p, or the local part that stands
+// for one.
+func (x Syntax) address(p string, forward bool) (address, rest string, err error) {
+	n, err := localPart(p, x.SMTPUTF8)
+	switch {
+	case err != nil:
+		return "", "", err
+	case n < len(p) && p[n] == '@':
+		n, dot, err := mailbox(p, n, x.SMTPUTF8)
+		return p[:n], p[n+dot:], err
+	case forward && strings.EqualFold(p[:n], "postmaster"):
+		return p[:n], p[n:], nil
+	case x.DefaultDomain == "":
+		return "", "", noDomain(p[:n])
+	}
+	address = p[:n] + "@" + x.DefaultDomain
+	return address, p[n:], checkLength(len(address))
+}
+
 func followed(rest string) error {
-	if rest != "" && rest[0] != ' ' {
+	if rest != "" && !isBlank(rest[0]) {
 		return fmt.Errorf("no space before %q", clip(rest))
 	}
 	return nil
 }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+func trimBlanks(s string) string { return strings.TrimLeft(s, " \t") }
 
 func skipRoute(p string, smtputf8 bool) (string, error) {
 	for {
@@ -92,53 +150,58 @@ func skipRoute(p string, smtputf8 bool) (string, error) {
 	}
 }
 
-// mailbox returns the length of the mailbox at the start of p.
-func mailbox(p string, smtputf8, postmaster bool) (int, error) {
-	n, err := localPart(p, smtputf8)
+// mailbox returns the length of the mailbox at the start of p, whose local
+// part has the length local, and the length of the dot after its domain: 1
+// where one ends it, else 0.
+func mailbox(p string, local int, smtputf8 bool) (n, dot int, err error) {
+	d := p[local+1:]
+	end := strings.IndexAny(d, "> \t")
+	if end < 0 {
+		end = len(d)
+	}
+	if end > 1 && d[end-1] == '.' && d[end-2] != '.' {
+		end, dot = end-1, 1
+	}
+	m, err := domain(d[:end], smtputf8)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if n == len(p) || p[n] != '@' {
-		if postmaster && strings.EqualFold(p[:n], "postmaster") {
-			return n, nil
-		}
-		return 0, fmt.Errorf("no @ and domain after %q", clip(p[:n]))
+	if m < end {
+		dot = 0
 	}
-	m, err := domain(p[n+1:], smtputf8)
-	if err != nil {
-		return 0, err
-	}
-	if n += 1 + m; n > MaxPath {
-		return 0, fmt.Errorf("path of %d octets is longer than %d", n, MaxPath)
-	}
-	return n, nil
+	n = local + 1 + m
+	return n, dot, checkLength(n)
 }
 
+func checkLength(n int) error {
+	if n > MaxPath {
+		return fmt.Errorf("path of %d octets is longer than %d", n, MaxPath)
+	}
+	return nil
+}
+
+func noDomain(local string) error { return fmt.Errorf("no @ and domain after %q", clip(local)) }
+
+// localPart returns the length of the local part at the start of p. Dots may be
+// anywhere in it: RFC 5321, 4.1.2 wants an atom on either side of each, but
+// hosts have mailboxes that differ, and only they can judge them (2.3.11).
 func localPart(p string, smtputf8 bool) (int, error) {
 	if strings.HasPrefix(p, `"`) {
 		return quotedString(p, smtputf8)
 	}
 	n := 0
 	for n < len(p) {
-		c := p[n]
-		if c == '.' {
-			if n == 0 || p[n-1] == '.' {
-				break
-			}
-			n++
-			continue
-		}
 		w, err := char(p[n:], smtputf8)
 		if err != nil {
 			return 0, err
 		}
-		if w == 1 && !atext(c) {
+		if w == 1 && !atext(p[n]) && p[n] != '.' {
 			break
 		}
 		n += w
 	}
-	if n == 0 || p[n-1] == '.' {
-		return 0, errors.New("local part is empty or has an empty atom")
+	if n == 0 {
+		return 0, errors.New("local part is empty")
 	}
 	return n, nil
 }

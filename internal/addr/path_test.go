@@ -33,6 +33,21 @@ func TestPath(t *testing.T) {
 		{in: `<"jö rg"@example.org>`, utf8: true, address: `"jö rg"@example.org`},
 		{in: "<" + long + "@example.org>", address: long + "@example.org"},
 
+		// What clients are known to send besides.
+		{in: "<.user@example.org>", address: ".user@example.org"},
+		{in: "<us..er@example.org>", address: "us..er@example.org"},
+		{in: "<user.@example.org>", address: "user.@example.org"},
+		{in: "<...@example.org>", address: "...@example.org"},
+		{in: "< user@example.org >", address: "user@example.org"},
+		{in: "<\tuser@example.org\t> SIZE=1", address: "user@example.org", rest: " SIZE=1"},
+		{in: "< @a.example:user@example.org >", address: "user@example.org"},
+		{in: "< >", address: ""},
+		{in: "<user@example.org>\tSIZE=1", address: "user@example.org", rest: "\tSIZE=1"},
+		{in: "<>\tSIZE=1", address: "", rest: "\tSIZE=1"},
+		{in: "<user@example.org.>", address: "user@example.org"},
+		{in: "user@example.org. SIZE=1", address: "user@example.org", rest: " SIZE=1"},
+		{in: `<"user."@example.org.>`, address: `"user."@example.org`},
+
 		{in: "<jörg@example.org>", address: "-"},
 		{in: "<user@bücher.example>", address: "-"},
 		{in: "<user\xff@example.org>", utf8: true, address: "-"},
@@ -45,13 +60,14 @@ func TestPath(t *testing.T) {
 		{in: "<user@example.org", address: "-"},
 		{in: "<user@example.org>SIZE=1", address: "-"},
 		{in: "<user@example..org>", address: "-"},
-		{in: "<user@example.org.>", address: "-"},
+		{in: "<user@example.org..>", address: "-"},
+		{in: "<user@.>", address: "-"},
+		{in: "<user@example.org.x.>x", address: "-"},
+		{in: "<user @example.org>", address: "-"},
+		{in: "<user@ example.org>", address: "-"},
 		{in: "<user@-example.org>", address: "-"},
 		{in: "<user@" + long + ".org>", address: "-"},
 		{in: "<" + long + long + long + "@example.org>", address: "-"},
-		{in: "<.user@example.org>", address: "-"},
-		{in: "<us..er@example.org>", address: "-"},
-		{in: "<user.@example.org>", address: "-"},
 		{in: "<a b@example.org>", address: "-"},
 		{in: "<a@b@example.org>", address: "-"},
 		{in: `<"a b@example.org>`, address: "-"},
@@ -91,12 +107,60 @@ func TestForwardPath(t *testing.T) {
 	}
 }
 
+// A server may have a domain for addresses without one. That <postmaster> is
+// the server's own is for its policy to know.
+func TestDefaultDomain(t *testing.T) {
+	with := Syntax{DefaultDomain: "example.org"}
+	for in, want := range map[string]string{
+		"<scanner>":             "scanner@example.org",
+		"< scanner > SIZE=1":    "scanner@example.org",
+		"scanner SIZE=1":        "scanner@example.org",
+		`<"my scanner">`:        `"my scanner"@example.org`,
+		"<@a.example:scanner>":  "scanner@example.org",
+		"<scanner@example.net>": "scanner@example.net",
+		"<scanner@>":            "-",
+		"<@>":                   "-",
+		"<scan ner>":            "-",
+		"<" + strings.Repeat("x", MaxPath-len("example.org")) + ">": "-",
+	} {
+		for _, read := range []func(string) (string, string, error){with.ReversePath, with.ForwardPath} {
+			a, _, err := read(in)
+			if err != nil {
+				a = "-"
+			}
+			if a != want {
+				t.Errorf("%q = %q, %v; want %q", in, a, err, want)
+			}
+		}
+	}
+	if a, _, err := with.ForwardPath("<postmaster>"); err != nil || a != "postmaster" {
+		t.Errorf("RCPT TO:<postmaster>: %q, %v", a, err)
+	}
+	if a, _, err := with.ReversePath("<postmaster>"); err != nil || a != "postmaster@example.org" {
+		t.Errorf("MAIL FROM:<postmaster>: %q, %v", a, err)
+	}
+	if a, _, err := with.ReversePath("<>"); err != nil || a != "" {
+		t.Errorf("MAIL FROM:<>: %q, %v", a, err)
+	}
+}
+
+func TestMailbox(t *testing.T) {
+	for m, ok := range map[string]bool{
+		"user@example.org": true, "us..er@example.org": true, `"a b"@example.org`: true,
+		"": false, "user": false, "user@": false, "@example.org": false, "user@example.org.": false, "user@example.org ": false, "<user@example.org>": false,
+	} {
+		if err := Mailbox(m, false); (err == nil) != ok {
+			t.Errorf("Mailbox(%q): %v", m, err)
+		}
+	}
+}
+
 // Whatever is accepted is safe to write between angle brackets on the wire,
 // and reads back as itself.
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{
 		"<>", "<user@example.org> SIZE=1", `<"a\"b@c"@example.org>`, "<@a,@b:c@d>", "<a@[IPv6:::1]>",
-		"<jörg@bücher.example>", "postmaster", "<user@example.org", "<\x00@\r\n>",
+		"<jörg@bücher.example>", "postmaster", "< a..b@example.org. >\tSIZE=1", "<user@example.org", "<\x00@\r\n>",
 	} {
 		f.Add(s, true)
 		f.Add(s, false)
@@ -107,7 +171,7 @@ func FuzzPath(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if !strings.HasSuffix(s, rest) || (rest != "" && rest[0] != ' ') {
+			if !strings.HasSuffix(s, rest) || (rest != "" && rest[0] != ' ' && rest[0] != '\t') {
 				t.Errorf("%q: rest %q", s, rest)
 			}
 			for _, r := range a {
