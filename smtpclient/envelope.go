@@ -40,6 +40,14 @@ func badOption(m *Message) string {
 	return ""
 }
 
+// The longest ENVID and ORCPT (RFC 3461, 4.4 and 4.2). Longer ones, which our
+// servers take as Postfix does, are left out: a strict host would refuse the
+// whole message for them.
+const (
+	maxEnvelopeID        = 100
+	maxOriginalRecipient = 500
+)
+
 func ascii(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= 0x80 {
@@ -167,9 +175,9 @@ func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 			b = append(b, " RET="...)
 			b = append(b, o.Return...)
 		}
-		if o.EnvelopeID != "" {
+		if id := xtext.Encode(o.EnvelopeID); id != "" && len(id) <= maxEnvelopeID {
 			b = append(b, " ENVID="...)
-			b = append(b, xtext.Encode(o.EnvelopeID)...)
+			b = append(b, id...)
 		}
 	}
 	// Who has not authenticated has no standing to vouch for others
@@ -218,8 +226,10 @@ func (c *Client) appendRcpt(b []byte, r *Recipient, t terms) []byte {
 			b = append(b, n...)
 		}
 		if o.OriginalRecipient != "" {
-			b = append(b, " ORCPT="...)
-			b = append(b, orcpt(o, t)...)
+			if to := orcpt(o, t); len(to) <= maxOriginalRecipient {
+				b = append(b, " ORCPT="...)
+				b = append(b, to...)
+			}
 		}
 	}
 	if c.feat.rrvs && !o.RequireRecipientValidSince.IsZero() {

@@ -76,6 +76,10 @@ func TestParameters(t *testing.T) {
 		{name: "DSN, utf-8 address", extensions: []string{"DSN"}, change: func(m *Message) {
 			m.Recipients[0].Options = smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "jörg@example.org"}
 		}, mail: "MAIL FROM:<a@example.com>", rcpt: `RCPT TO:<b@example.net> ORCPT=utf-8;j\x{F6}rg@example.org`},
+		{name: "DSN, longer than RFC 3461 allows", extensions: []string{"DSN"}, change: func(m *Message) {
+			m.Options.EnvelopeID = strings.Repeat("e", 101)
+			m.Recipients[0].Options = smtp.RcptOptions{OriginalRecipient: strings.Repeat("b", 500) + "@example.org"}
+		}, mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net>"},
 		{name: "DSN not announced", extensions: []string{"HELP"}, change: func(m *Message) {
 			m.Options.Return, m.Options.EnvelopeID = smtp.DSNReturnHeaders, "QQ"
 			m.Recipients[0].Options = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}, OriginalRecipient: "b@example.org"}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/emersion/go-smtp"
 
@@ -21,7 +22,8 @@ type paramError = smtp.SMTPError
 const maxParams = 32
 
 // parseParams reads " KEY=value KEY ..." (RFC 5321, 4.1.2) and calls set for
-// each, with the key in upper case.
+// each, with the key in upper case. Many clients do not encode the "=" in
+// ENVID and ORCPT; like Postfix it takes them.
 func parseParams(rest string, set func(key, value string) *paramError) *paramError {
 	var seen []string
 	for rest = strings.TrimLeft(rest, " "); rest != ""; {
@@ -30,7 +32,7 @@ func parseParams(rest string, set func(key, value string) *paramError) *paramErr
 		rest = strings.TrimLeft(rest, " ")
 		key, value, hasValue := strings.Cut(word, "=")
 		key = strings.ToUpper(key)
-		if !validKeyword(key) || strings.Contains(value, "=") || (hasValue && value == "") {
+		if !validKeyword(key) || (hasValue && value == "") || strings.Contains(value, "=") && key != "ENVID" && key != "ORCPT" {
 			return refusal(501, 5, 5, 4, "Bad parameter syntax")
 		}
 		if slices.Contains(seen, key) || len(seen) == maxParams {
@@ -113,7 +115,7 @@ func (s *Session) mailParam(msg *Message, key, value string) *paramError {
 		}
 	case key == "ENVID" && on(ExtDSN):
 		id, err := xtext.Decode(value)
-		if err != nil || id == "" || len(value) > 100 || !clean(id) { // RFC 3461, 4.4
+		if err != nil || id == "" || !clean(id) { // RFC 3461, 4.4; some have more than its 100 characters
 			return badValue(key)
 		}
 		o.EnvelopeID = id
@@ -251,19 +253,22 @@ func (s *Session) rcptParam(r *Recipient, key, value string) *paramError {
 	return s.otherParam(key, value, func(a *Agent) []string { return a.RcptParams })
 }
 
-// notifyParam is NOTIFY=NEVER or a list of the others (RFC 3461, 4.1).
+// notifyParam is NOTIFY=NEVER or a list of the others (RFC 3461, 4.1). A word
+// given twice counts once, and a comma at the end is left out, as in Postfix.
 func notifyParam(o *smtp.RcptOptions, value string) *paramError {
-	for _, word := range strings.Split(strings.ToUpper(value), ",") {
+	for word := range strings.SplitSeq(strings.TrimSuffix(strings.ToUpper(value), ","), ",") {
 		n := smtp.DSNNotify(word)
 		switch n {
 		case smtp.DSNNotifyNever, smtp.DSNNotifyDelayed, smtp.DSNNotifyFailure, smtp.DSNNotifySuccess:
 		default:
 			return badValue("NOTIFY")
 		}
-		if slices.Contains(o.Notify, n) || (len(o.Notify) > 0 && (n == smtp.DSNNotifyNever || o.Notify[0] == smtp.DSNNotifyNever)) {
-			return badValue("NOTIFY")
+		if !slices.Contains(o.Notify, n) {
+			o.Notify = append(o.Notify, n)
 		}
-		o.Notify = append(o.Notify, n)
+	}
+	if len(o.Notify) > 1 && slices.Contains(o.Notify, smtp.DSNNotifyNever) {
+		return badValue("NOTIFY")
 	}
 	return nil
 }
@@ -273,7 +278,7 @@ func notifyParam(o *smtp.RcptOptions, value string) *paramError {
 func (s *Session) orcptParam(o *smtp.RcptOptions, value string) *paramError {
 	kind, address, ok := strings.Cut(value, ";")
 	kind = strings.ToUpper(kind)
-	if !ok || !validKeyword(kind) || len(value) > 500 {
+	if !ok || !validKeyword(kind) {
 		return badValue("ORCPT")
 	}
 	var err error
@@ -285,8 +290,9 @@ func (s *Session) orcptParam(o *smtp.RcptOptions, value string) *paramError {
 	} else {
 		address, err = xtext.Decode(address)
 	}
-	// RFC 3461, 4.2: but for the type utf-8, printable ASCII.
-	if err != nil || address == "" || kind != string(smtp.DSNAddressTypeUTF8) && !ascii(address) || strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	// RFC 3461, 4.2: but for the type utf-8, printable ASCII. No control
+	// character, C1 neither, must get into a report or a log.
+	if err != nil || address == "" || kind != string(smtp.DSNAddressTypeUTF8) && !ascii(address) || strings.ContainsFunc(address, unicode.IsControl) {
 		return badValue("ORCPT")
 	}
 	o.OriginalRecipientType, o.OriginalRecipient = smtp.DSNAddressType(kind), address

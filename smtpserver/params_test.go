@@ -23,7 +23,9 @@ func TestParameters(t *testing.T) {
 		"SMTPUTF8": "250", "SMTPUTF8=1": "501",
 		"SIZE=0": "250", "SIZE=1 SIZE=2": "501", "SIZE=": "501", "SIZE=1x": "501", "SIZE=+1": "501",
 		"RET=FULL": "250", "RET=hdrs": "250", "RET=SOME": "501", "RET": "501",
-		"ENVID=a+2Bb": "250", "ENVID=a+2": "501", "ENVID=+0A": "501", "ENVID=" + strings.Repeat("x", 101): "501", "ENVID=": "501",
+		"ENVID=a+2Bb": "250", "ENVID=a+2": "501", "ENVID=+0A": "501", "ENVID=": "501",
+		"ENVID=QQ+2b": "250", "ENVID=a=b": "250", "ENVID==": "250", "ENVID=" + strings.Repeat("x", 101): "250", "ENVID=+c3+a4": "501", // as Postfix
+		"RET=HDRS=": "501", "BODY=7BIT=": "501",
 		"AUTH=<>": "250", "AUTH=a@example.com": "250", "AUTH=+": "501",
 		"REQUIRETLS": "530",
 		"BY=120;R":   "250", "BY=120;NT": "250", "BY=-5;n": "250", "BY=0;R": "501", "BY=10;R": "501", "BY=120": "501", "BY=120;X": "501", "BY=99999999999;R": "501", "BY=999999999;N": "250", "BY=9999999999;N": "501", "BY=-999999999;N": "250",
@@ -47,10 +49,14 @@ func TestParameters(t *testing.T) {
 func TestRcptParameters(t *testing.T) {
 	for params, want := range map[string]string{
 		"NOTIFY=NEVER": "250", "NOTIFY=success,FAILURE,Delay": "250",
-		"NOTIFY=NEVER,DELAY": "501", "NOTIFY=DELAY,NEVER": "501", "NOTIFY=DELAY,DELAY": "501", "NOTIFY=": "501", "NOTIFY=MAYBE": "501",
-		"ORCPT=rfc822;b@example.com": "250", "ORCPT=rfc822;b+2Bx@example.com": "250", "ORCPT=x400;/C=de/": "501", "ORCPT=x400;/C+3Dde/": "250",
+		"NOTIFY=NEVER,DELAY": "501", "NOTIFY=DELAY,NEVER": "501", "NOTIFY=": "501", "NOTIFY=MAYBE": "501", "NOTIFY=,": "501",
+		"NOTIFY=DELAY,DELAY": "250", "NOTIFY=NEVER,NEVER": "250", "NOTIFY=SUCCESS,FAILURE,SUCCESS": "250", "NOTIFY=SUCCESS,": "250", // as Postfix
+		"ORCPT=rfc822;b@example.com": "250", "ORCPT=rfc822;b+2Bx@example.com": "250", "ORCPT=rfc822;b+2bx@example.com": "250",
+		"ORCPT=x400;/C=de/": "250", "ORCPT=x400;/C+3Dde/": "250", "ORCPT=rfc822;b=x@example.com": "250", "ORCPT=rfc822;a+b@example.com": "501",
+		"ORCPT=rfc822;" + strings.Repeat("a", 600) + "@example.com": "250",
 		"ORCPT=rfc822;": "501", "ORCPT=b@example.com": "501", "ORCPT=rfc822;a+0Ab": "501", "ORCPT=rfc822;a+C3+A4@example.com": "501", "ORCPT=rfc822;+22a+20b+22@example.com": "250",
-		`ORCPT=utf-8;j\x{F6}rg@example.com`: "250", "ORCPT=utf-8;jörg@example.com": "501",
+		`ORCPT=utf-8;j\x{F6}rg@example.com`: "250", "ORCPT=utf-8;jörg@example.com": "501", `ORCPT=utf-8;j\x{f6}rg@example.com`: "250", "ORCPT=utf-8;a+b=c@example.com": "250",
+		`ORCPT=utf-8;a\x{9B}31m@example.com`: "501", `ORCPT=utf-8;a\x{0A}@example.com`: "501",
 		"SIZE=1": "555", "BY=120;R": "555",
 	} {
 		t.Run(params, func(t *testing.T) {

@@ -34,16 +34,10 @@ func Encode(s string) string {
 	return string(b)
 }
 
-// Decode reads xtext. The error names the first thing that is not xtext.
+// Decode reads xtext. Like Postfix it also takes what RFC 3461, 4 does not
+// allow but cannot be misread: lower-case digits, and a "=" that is not
+// encoded. The error names the first thing that is not xtext.
 func Decode(s string) (string, error) {
-	if strings.IndexByte(s, '+') < 0 {
-		for i := 0; i < len(s); i++ {
-			if !plain(s[i]) {
-				return "", fmt.Errorf("xtext: byte %#02x at %d is not allowed", s[i], i)
-			}
-		}
-		return s, nil
-	}
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -52,20 +46,27 @@ func Decode(s string) (string, error) {
 			if i+2 >= len(s) {
 				return "", fmt.Errorf("xtext: incomplete +XX at %d", i)
 			}
-			// RFC 3461, 4: the digits are upper-case.
-			hi, lo := strings.IndexByte(hex, s[i+1]), strings.IndexByte(hex, s[i+2])
+			hi, lo := digit(s[i+1]), digit(s[i+2])
 			if hi < 0 || lo < 0 {
-				return "", fmt.Errorf("xtext: %q at %d is not +XX with upper-case digits", s[i:i+3], i)
+				return "", fmt.Errorf("xtext: %q at %d is not +XX with hexadecimal digits", s[i:i+3], i)
 			}
 			b = append(b, byte(hi<<4|lo))
 			i += 2
-		case plain(c):
+		case plain(c), c == '=':
 			b = append(b, c)
 		default:
 			return "", fmt.Errorf("xtext: byte %#02x at %d is not allowed", c, i)
 		}
 	}
 	return string(b), nil
+}
+
+// digit is the value of a hexadecimal digit of either case, or -1.
+func digit(c byte) int {
+	if 'a' <= c && c <= 'f' {
+		c -= 'a' - 'A'
+	}
+	return strings.IndexByte(hex, c)
 }
 
 func plain(c byte) bool { return c > ' ' && c < 0x7f && c != '+' && c != '=' }
@@ -86,7 +87,8 @@ func EncodeUTF8Addr(s string, ascii bool) string {
 }
 
 // DecodeUTF8Addr reads the utf-8-addr-xtext and utf-8-addr-unitext forms
-// (RFC 6533, 3).
+// (RFC 6533, 3). Like Postfix it also takes "+" and "=" that are not encoded,
+// lower-case digits, and \x{HEX} where none is needed.
 func DecodeUTF8Addr(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("utf-8 address: not UTF-8")
@@ -106,7 +108,7 @@ func DecodeUTF8Addr(s string) (string, error) {
 			}
 			b.WriteRune(r)
 			i += end + 1
-		case c <= ' ' || c == 0x7f || c == '+' || c == '=':
+		case c <= ' ' || c == 0x7f:
 			return "", fmt.Errorf("utf-8 address: byte %#02x at %d must be written as \\x{HEX}", c, i)
 		default:
 			b.WriteByte(c)
@@ -116,20 +118,18 @@ func DecodeUTF8Addr(s string) (string, error) {
 	return b.String(), nil
 }
 
-// hexPoint reads HEXPOINT of RFC 6533, 3: upper-case digits, at least two, no
-// more than are needed, and only for characters that need it.
+// hexPoint reads the digits of \x{HEX}: 1 to 6 of them, for any character but
+// NUL.
 func hexPoint(digits string) (rune, error) {
 	r := rune(0)
 	for i := 0; i < len(digits); i++ {
-		d := strings.IndexByte(hex, digits[i])
+		d := digit(digits[i])
 		if d < 0 || i >= 6 {
 			return 0, fmt.Errorf(`utf-8 address: \x{%s} is no code point`, digits)
 		}
 		r = r<<4 | rune(d)
 	}
-	short := fmt.Sprintf("%02X", r)
-	ascii := r < 0x80 && r > ' ' && r != 0x7f && r != '\\' && r != '+' && r != '='
-	if short != digits || r == 0 || ascii || !utf8.ValidRune(r) {
+	if r == 0 || !utf8.ValidRune(r) {
 		return 0, fmt.Errorf(`utf-8 address: \x{%s} is not allowed`, digits)
 	}
 	return r, nil

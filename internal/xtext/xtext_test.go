@@ -17,7 +17,12 @@ func TestXtext(t *testing.T) {
 			t.Errorf("Decode(%q) = %q, %v, want %q", c.enc, got, err, c.raw)
 		}
 	}
-	for _, bad := range []string{"+", "+2", "+2b", "+GG", "a b", "a=b", "\x7f", "ä", "ok+2"} {
+	for enc, raw := range map[string]string{"a+2bb": "a+b", "a=b": "a=b", "=": "=", "+c3+A4": "ä"} { // as Postfix
+		if got, err := Decode(enc); err != nil || got != raw {
+			t.Errorf("Decode(%q) = %q, %v, want %q", enc, got, err, raw)
+		}
+	}
+	for _, bad := range []string{"+", "+2", "+2g", "+GG", "a b", "\x7f", "ä", "ok+2"} {
 		if got, err := Decode(bad); err == nil {
 			t.Errorf("Decode(%q) = %q, want an error", bad, got)
 		}
@@ -43,7 +48,12 @@ func TestUTF8Addr(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{`\`, `\x{`, `\x{}`, `\x{41}`, `\x{0F6}`, `\x{f6}`, `\x{D800}`, `\x{110000}`, `\x{1234567}`, `\x{00}`, "a b", "a+b", "\xff"} {
+	for enc, raw := range map[string]string{`\x{f6}`: "ö", `\x{0F6}`: "ö", `\x{41}`: "A", "a+b=c": "a+b=c"} { // as Postfix
+		if got, err := DecodeUTF8Addr(enc); err != nil || got != raw {
+			t.Errorf("DecodeUTF8Addr(%q) = %q, %v, want %q", enc, got, err, raw)
+		}
+	}
+	for _, bad := range []string{`\`, `\x{`, `\x{}`, `\x{g}`, `\x{D800}`, `\x{110000}`, `\x{1234567}`, `\x{00}`, "a b", "\xff"} {
 		if got, err := DecodeUTF8Addr(bad); err == nil {
 			t.Errorf("DecodeUTF8Addr(%q) = %q, want an error", bad, got)
 		}
