@@ -138,8 +138,8 @@ func (c *contentWriter) Write(p []byte) (int, error) {
 		p = p[:len(p)-1]
 	}
 	if len(p) > 0 {
-		if !canonical(p) {
-			c.clean = canonicalize(c.clean[:0], p)
+		if !content.Canonical(p) {
+			c.clean = content.AppendCanonical(c.clean[:0], p)
 			c.stuff(c.clean)
 			c.flush() // clean is used again
 		} else {
@@ -193,39 +193,6 @@ func (c *contentWriter) stuff(p []byte) {
 		p = p[i+1:]
 	}
 	c.emit(p)
-}
-
-// canonical says whether every CR and every LF in p is part of a CRLF.
-func canonical(p []byte) bool {
-	lines := 0
-	for at := 0; ; lines++ {
-		i := bytes.IndexByte(p[at:], '\n')
-		if i < 0 {
-			break
-		}
-		at += i
-		if at == 0 || p[at-1] != '\r' {
-			return false
-		}
-		at++
-	}
-	return bytes.Count(p, []byte("\r")) == lines
-}
-
-// canonicalize appends p to b with every bare LF made CRLF and every bare CR a
-// space.
-func canonicalize(b, p []byte) []byte {
-	for i, ch := range p {
-		switch {
-		case ch == '\n' && (i == 0 || p[i-1] != '\r'):
-			b = append(b, '\r', '\n')
-		case ch == '\r' && (i+1 == len(p) || p[i+1] != '\n'):
-			b = append(b, ' ')
-		default:
-			b = append(b, ch)
-		}
-	}
-	return b
 }
 
 // emit puts p in line for the connection.

@@ -127,7 +127,7 @@ func FuzzContent(f *testing.F) {
 		if strings.Count(got, "\r") != strings.Count(got, "\r\n") || strings.Count(got, "\n") != strings.Count(got, "\r\n") {
 			t.Fatalf("%q has a bare CR or LF", got)
 		}
-		if canonical(in) {
+		if content.Canonical(in) {
 			back := strings.TrimPrefix(strings.ReplaceAll(body, "\r\n.", "\r\n"), "\r\n")
 			if want := strings.TrimSuffix(string(in), "\r\n"); back != want {
 				t.Fatalf("came back as %q, want %q", back, want)

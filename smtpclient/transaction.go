@@ -334,7 +334,7 @@ func inMemoryCanonical(m Content) bool {
 		return false
 	}
 	for _, p := range mem.Parts() {
-		if !canonical(p.Bytes) {
+		if !content.Canonical(p.Bytes) {
 			return false
 		}
 	}

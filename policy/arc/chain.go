@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bridgehead-mail/bridgehead/policy/arc/internal/arcsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
@@ -81,7 +80,7 @@ type signature struct {
 	algorithm, domain, selector string
 	bStart, bEnd                int
 	sig, bodyHash               []byte
-	header, body                arcsig.Canon
+	header, body                dkimsig.Canon
 	names                       []string
 	cv                          string
 }
@@ -116,7 +115,7 @@ func readMessageSignature(field []byte) (*signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.header, s.body, err = arcsig.ParseCanon(taglist.Compact(tags.Value("c"))); err != nil {
+	if s.header, s.body, err = dkimsig.ParseCanon(taglist.Compact(tags.Value("c"))); err != nil {
 		return nil, err
 	}
 	if s.bodyHash, err = base64.StdEncoding.DecodeString(taglist.Compact(tags.Value("bh"))); err != nil || len(s.bodyHash) == 0 {
@@ -158,7 +157,7 @@ func readSeal(field []byte, i int) (*signature, error) {
 // sealSum is what the seal of the last of sets signs: all fields of all sets,
 // in the relaxed form (RFC 8617, 5.1.1).
 func sealSum(sets []set, seal []byte) []byte {
-	h := arcsig.NewHeaderHash(arcsig.Relaxed)
+	h := dkimsig.NewHeaderHash(dkimsig.Relaxed)
 	for i, s := range sets {
 		h.Add(s.results)
 		h.Add(s.message)

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/policy/arc/internal/arcsig"
 	"github.com/bridgehead-mail/bridgehead/policy/authres"
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
@@ -66,7 +65,7 @@ func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, 
 	if err := s.Key.Validate(); err != nil {
 		return "", fmt.Errorf("arc: %w", err)
 	}
-	hash := arcsig.NewBodyHash(arcsig.Relaxed)
+	hash := dkimsig.NewBodyHash(dkimsig.Relaxed)
 	if err := body(hash); err != nil {
 		return "", fmt.Errorf("arc: %w", err)
 	}
@@ -121,7 +120,7 @@ func (s *Sealer) signMessage(i int, header *dkimsig.Header, bodyHash []byte) ([]
 	w.Tag("c", "relaxed/relaxed")
 	w.List("h", names)
 	w.Tag("bh", base64.StdEncoding.EncodeToString(bodyHash))
-	hash := arcsig.NewHeaderHash(arcsig.Relaxed)
+	hash := dkimsig.NewHeaderHash(dkimsig.Relaxed)
 	hash.AddAll(header.Select(names, nil))
 	return s.sign(w, hash.Sum)
 }
@@ -135,12 +134,12 @@ func (s *Sealer) signSeal(i int, cv string, sets []set) ([]byte, error) {
 	return s.sign(w, func(seal []byte) []byte { return sealSum(sets, seal) })
 }
 
-func (s *Sealer) begin(field string, i int) (*arcsig.FieldWriter, error) {
+func (s *Sealer) begin(field string, i int) (*dkimsig.FieldWriter, error) {
 	algorithm, err := dkimsig.SigningAlgorithm(s.Key.Private)
 	if err != nil {
 		return nil, fmt.Errorf("arc: %w", err)
 	}
-	w := arcsig.NewFieldWriter(field)
+	w := dkimsig.NewFieldWriter(field)
 	w.Tag("i", strconv.Itoa(i))
 	w.Tag("a", algorithm)
 	w.Tag("d", s.Key.Domain)
@@ -149,8 +148,8 @@ func (s *Sealer) begin(field string, i int) (*arcsig.FieldWriter, error) {
 	return w, nil
 }
 
-func (s *Sealer) sign(w *arcsig.FieldWriter, sum func(field []byte) []byte) ([]byte, error) {
-	sig, err := arcsig.Sign(s.Key.Private, sum(w.Unsigned()))
+func (s *Sealer) sign(w *dkimsig.FieldWriter, sum func(field []byte) []byte) ([]byte, error) {
+	sig, err := dkimsig.Sign(s.Key.Private, sum(w.Unsigned()))
 	if err != nil {
 		return nil, fmt.Errorf("arc: key %s: %w", s.Key.Name(), err)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
-	"github.com/bridgehead-mail/bridgehead/policy/arc/internal/arcsig"
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
@@ -46,7 +46,7 @@ func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 }
 
 func read(r io.Reader) (*dkimsig.Header, func(io.Writer) error, error) {
-	br := bufio.NewReader(r)
+	br := bufio.NewReader(content.NewCanonicalReader(r))
 	fields, err := dkimsig.ReadFields(br)
 	if err != nil {
 		return nil, nil, fmt.Errorf("arc: %w", err)
@@ -143,16 +143,16 @@ func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, fie
 	if err != nil {
 		return err
 	}
-	hash := arcsig.NewBodyHash(s.body)
+	hash := dkimsig.NewBodyHash(s.body)
 	if err := body(hash); err != nil {
 		return &readError{err}
 	}
 	if sum := hash.Sum(); subtle.ConstantTimeCompare(sum, s.bodyHash) != 1 {
 		return errors.New("the body is not the one that was signed")
 	}
-	h := arcsig.NewHeaderHash(s.header)
+	h := dkimsig.NewHeaderHash(s.header)
 	h.AddAll(header.Select(s.names, nil))
-	return v.check(ctx, s, h.Sum(arcsig.WithoutValue(s.field, s.bStart, s.bEnd)))
+	return v.check(ctx, s, h.Sum(dkimsig.WithoutValue(s.field, s.bStart, s.bEnd)))
 }
 
 // checkSeals checks all seals, each in a goroutine of its own, since they wait
@@ -162,7 +162,7 @@ func (v *Verifier) checkSeals(ctx context.Context, sets []set, seals []*signatur
 	var wg sync.WaitGroup
 	for i, s := range seals {
 		wg.Go(func() {
-			sum := sealSum(sets[:i+1], arcsig.WithoutValue(s.field, s.bStart, s.bEnd))
+			sum := sealSum(sets[:i+1], dkimsig.WithoutValue(s.field, s.bStart, s.bEnd))
 			if err := v.check(ctx, s, sum); err != nil {
 				errs[i] = &chainError{"seal", i + 1, err}
 			}
@@ -190,5 +190,5 @@ func (v *Verifier) check(ctx context.Context, s *signature, sum []byte) error {
 	if err != nil {
 		return err
 	}
-	return arcsig.Verify(key, s.algorithm, sum, s.sig)
+	return dkimsig.Verify(key, s.algorithm, sum, s.sig)
 }

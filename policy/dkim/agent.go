@@ -1,14 +1,17 @@
 package dkim
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/fromfield"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
@@ -48,49 +51,81 @@ func (s *Signer) Agent() smtpserver.Agent {
 	}}
 }
 
-// Hook signs what comes into the queue by other doors than SMTP: its own
+// Hook signs what comes into the queue by other ways than SMTP: its own
 // reports, and what the program itself submits; not what is replayed, which may
-// be anybody's. Its place is after all hooks that change the message.
+// be anybody's. Its place is after all hooks that change the message. Content
+// with LF line ends is signed as package smtpclient sends it, with CRLF.
 func (s *Signer) Hook() queue.Hook {
-	return queue.Hook{Name: "dkim sign", Submitted: func(ctx context.Context, qm *queue.Message) error {
-		if qm.Origin.Protocol != "" || qm.Origin.Connector == "replay" {
+	return queue.Hook{Name: "dkim sign", Submitted: func(ctx context.Context, m *queue.Message) error {
+		if m.Origin.Protocol != "" || m.Origin.Connector == "replay" {
 			return nil
 		}
-		m := new(smtpserver.Message)
-		if err := m.SetContent(qm.Content); err != nil {
+		whole, ok := m.Content.(*content.Content)
+		if !ok {
+			whole = content.Section(m.Content, 0, m.Content.Size())
+		}
+		r := bufio.NewReader(content.NewCanonicalReader(io.NewSectionReader(whole, 0, whole.Size())))
+		fields, err := dkimsig.ReadFields(r)
+		if err != nil {
+			return fmt.Errorf("dkim: %w", err)
+		}
+		signed, err := s.signFields(ctx, fields, r)
+		if err != nil || signed == "" {
 			return err
 		}
-		before := m.Header.Size()
-		err := s.signMessage(ctx, m)
-		if m.Header.Size() != before {
-			qm.Content = m.Content()
+		if hasLF, err := beginsWithLF(whole); err != nil {
+			return err
+		} else if hasLF {
+			signed = strings.ReplaceAll(signed, "\r\n", "\n")
 		}
-		return err
+		m.Content = content.Join(content.Of([]byte(signed)), whole)
+		return nil
 	}}
 }
 
+// beginsWithLF says whether the first line ends in a bare LF.
+func beginsWithLF(c *content.Content) (bool, error) {
+	line, err := bufio.NewReader(io.NewSectionReader(c, 0, c.Size())).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return false, err
+	}
+	return strings.HasSuffix(line, "\n") && !strings.HasSuffix(line, "\r\n"), nil
+}
+
 func (s *Signer) signMessage(ctx context.Context, m *smtpserver.Message) error {
-	domain, err := fromfield.Domain(m.Header.Values("From"))
-	if err != nil {
-		return nil
-	}
-	if a, err := addr.Domain(domain); err == nil {
-		domain = a
-	}
-	signed, err := s.sign(ctx, strings.ToLower(domain), dkimsig.NewHeader(transaction.Fields(m)), bodyOf(m))
-	var tooMuch limitError
-	if errors.As(err, &tooMuch) { // it will not be better next time
-		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The message cannot be signed: " + string(tooMuch)}
-	}
+	signed, err := s.signFields(ctx, transaction.Fields(m), bodyOf(m))
 	if err != nil || signed == "" {
 		return err
 	}
 	return m.Header.Prepend(signed)
 }
 
+// signFields makes the signatures for the author of a message; "" where it has
+// none whose domain has a key.
+func (s *Signer) signFields(ctx context.Context, fields [][]byte, body io.Reader) (string, error) {
+	header := dkimsig.NewHeader(fields)
+	var from []string
+	for _, f := range header.Named("from") {
+		from = append(from, smtpserver.Field(f).Value())
+	}
+	domain, err := fromfield.Domain(from)
+	if err != nil {
+		return "", nil
+	}
+	if a, err := addr.Domain(domain); err == nil {
+		domain = a
+	}
+	signed, err := s.sign(ctx, strings.ToLower(domain), header, body)
+	var tooMuch limitError
+	if errors.As(err, &tooMuch) { // it will not be better next time
+		return "", &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The message cannot be signed: " + string(tooMuch)}
+	}
+	return signed, err
+}
+
 func bodyOf(m *smtpserver.Message) io.Reader {
 	if m.Body == nil {
 		return strings.NewReader("")
 	}
-	return io.NewSectionReader(m.Body, 0, m.Body.Size())
+	return content.NewCanonicalReader(io.NewSectionReader(m.Body, 0, m.Body.Size()))
 }

@@ -23,15 +23,7 @@
 // several signatures (an RSA key and an Ed25519 key); keys are rotated by
 // giving them NotBefore and NotAfter, or by a Keys function of one's own.
 //
-// # What is go-msgauth's, and what is not
-//
-// Signatures are made and checked by github.com/emersion/go-msgauth/dkim, which
-// does the canonical forms, the hashes and the cryptography. This package finds
-// the keys, with contexts and temporary errors, chooses them for signing, turns
-// away what is not worth the work, and gives verdicts in the words of RFC 8601.
-// No signature passes here that go-msgauth does not find good.
-//
-// What is turned away before that:
+// # What does not pass
 //
 //   - [Policy]: every signature with l=, since anybody can add to such a message
 //     (RFC 6376, 8.2), and every one that has expired.
@@ -39,30 +31,17 @@
 //     that are revoked, not for email or not for SHA-256, an i= that the key
 //     does not allow (t=s), a From that is not signed.
 //   - [TempError]: DNS does not answer.
-//   - [Neutral]: syntax errors.
+//   - [Neutral]: syntax errors, empty tags (";;") included.
 //
 // Of many signatures the first ten count.
 //
+// # Line ends
+//
+// A bare LF counts as CRLF and a bare CR as a space, in header and body: package
+// smtpclient sends them so. Content from SMTP has none.
+//
 // # Limits
 //
-// go-msgauth's time grows with the square of the number of names in h=, of the
-// lines of a field and of the empty lines in a body, so these are bounded. A
-// signature gives [Policy] with more than 256 names, or where the fields that
-// it signs in the simple form have too many lines (a field of 1,000 lines and
-// 64 KiB may be signed; in the relaxed form any may); all of a message's do if
-// 64 KiB of its body on end are white space. The time that is left is some
-// milliseconds for each signature and MiB, ten signatures at most. A [Signer]
-// has the same limits, and one more: the names of the signed fields have to fit
-// on one line of 998 octets. Its Agent refuses other messages with 554.
-//
-// Three kinds of good signatures go-msgauth does not find good. They give
-// [Neutral], or Fail where nobody can tell:
-//
-//   - i= writes the domain in other letters than d= does (Example.org).
-//   - "b=" stands in the value of another tag than b= (i=bob=x@example.org), or
-//     another tag's name ends in b.
-//   - h= has DKIM-Signature more often than there are others: the signature
-//     itself is then taken for one of them (Fail).
-//
-// A bare LF in a body counts as CRLF.
+// The time to verify or sign is linear in the size of the message. A [Signer] signs up to 1,000 fields of one message; its
+// Agent and its Hook refuse a message with more, with 554.
 package dkim

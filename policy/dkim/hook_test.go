@@ -1,11 +1,16 @@
 package dkim
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // The hook signs what did not come by SMTP, and leaves the rest byte for byte.
@@ -39,8 +44,56 @@ func TestHook(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %s: %q", c.what, v, err, c.want, got)
 		}
 	}
-	m := &queue.Message{Content: queue.String(strings.Repeat("Subject: x\r\n", 1000) + "From: alice@example.org\r\n\r\n")}
+	m := &queue.Message{Content: queue.String(strings.Repeat("Subject: x\r\n", maxNames) + "From: alice@example.org\r\n\r\n")}
 	if err := hook.Submitted(t.Context(), m); err == nil || !strings.Contains(err.Error(), "cannot be signed") {
 		t.Errorf("beyond the limits: %v", err)
+	}
+}
+
+// A message whose lines end in LF, or that mixes line ends, is signed as it
+// leaves: package smtpclient sends CRLF. Its other bytes stay as they were.
+func TestHookSignsWhatIsSent(t *testing.T) {
+	key := Key{Domain: "example.org", Selector: "ed", Private: edKey()}
+	verifier, _ := newVerifier(t, zoneOf(t, nil, key))
+	const text = "From: alice@example.org\r\nSubject: a\r\n folded line\r\n\r\nHello \r\n.\r\n\r\n"
+	lf := strings.ReplaceAll(text, "\r\n", "\n")
+	for _, simple := range []bool{false, true} {
+		for name, in := range map[string]string{
+			"CRLF":        text,
+			"LF":          lf,
+			"LF in body":  strings.Replace(text, "Hello \r\n", "Hello \n", 1),
+			"LF at first": strings.Replace(text, "\r\n", "\n", 1),
+			"bare CR":     strings.Replace(lf, "Hello ", "Hel\rlo\r", 1),
+			"no body":     "From: alice@example.org\n",
+			"no line end": "From: alice@example.org",
+		} {
+			srv := smtptest.NewServer(t, &smtpserver.Server{})
+			store := new(memory.Store)
+			table, err := routing.NewTable(routing.Connector{Name: "up", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(srv.Addr)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			router := &routing.Router{Table: table, Hostname: "relay.example.com"}
+			q := &queue.Queue{Store: store, Deliverer: router, Hostname: "relay.example.com", Hooks: []queue.Hook{(&Signer{Keys: Keys(key), Simple: simple}).Hook()}}
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- q.Run(ctx) }()
+			m := &queue.Message{From: "alice@example.org", Recipients: queue.Rcpt("bob@example.com"), Content: queue.String(in)}
+			if err := q.Submit(ctx, m); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			var kept strings.Builder
+			m.Content.WriteTo(&kept)
+			if !strings.HasSuffix(kept.String(), in) || strings.Contains(name, "LF") && name != "LF in body" && name != "CRLF" && strings.Contains(strings.TrimSuffix(kept.String(), in), "\r") {
+				t.Errorf("%s: kept as %q", name, kept.String())
+			}
+			got := srv.Inbox.Next(t).Text
+			if v, err := verifier.Verify(ctx, strings.NewReader(got)); err != nil || v.Result() != Pass {
+				t.Errorf("%s, simple %v: %+v, %v: %q", name, simple, v, err, got)
+			}
+			stop()
+			<-done
+			router.Close()
+		}
 	}
 }

@@ -3,15 +3,15 @@ package dkim
 import (
 	"bufio"
 	"context"
-	"crypto"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
-	msgauth "github.com/emersion/go-msgauth/dkim"
-
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -52,9 +52,10 @@ var defaultOversign = []string{"From", "Reply-To", "Subject", "Date", "To", "Cc"
 
 // Sign returns the DKIM-Signature fields for a message, each with its CRLF,
 // to be put before its header; "" where there is no key for the domain. The
-// message is read from r and has CRLF line ends.
+// message is read from r. It should have CRLF line ends; a bare LF counts as
+// CRLF and a bare CR as a space, which is how package smtpclient sends them.
 func (s *Signer) Sign(ctx context.Context, domain string, r io.Reader) (string, error) {
-	br := bufio.NewReader(r)
+	br := bufio.NewReader(content.NewCanonicalReader(r))
 	fields, err := dkimsig.ReadFields(br)
 	if err != nil {
 		return "", fmt.Errorf("dkim: %w", err)
@@ -82,67 +83,70 @@ func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header
 	if err != nil {
 		return "", fmt.Errorf("dkim: %w", err)
 	}
-	fields, err := section(nil, header.Select(names, nil), !s.Simple)
-	if err != nil {
+	hash := dkimsig.NewBodyHash(s.canon())
+	if _, err := io.Copy(hash, body); err != nil {
 		return "", fmt.Errorf("dkim: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	return s.signatures(keys, names, now, &message{fields, newBody(body)})
+	bodyHash, selected := hash.Sum(), header.Select(names, nil)
+	var signed strings.Builder
+	for i := range keys {
+		field, err := s.signature(&keys[i], names, selected, bodyHash, now)
+		if err != nil {
+			return "", err
+		}
+		signed.WriteString(field)
+	}
+	return signed.String(), nil
 }
 
-// signatures has go-msgauth sign a message with each of the keys.
-func (s *Signer) signatures(keys []Key, names []string, now time.Time, m *message) (signed string, err error) {
-	signers := make([]*msgauth.Signer, 0, len(keys))
-	all := make([]io.Writer, 0, len(keys))
-	for i := range keys {
-		var signer *msgauth.Signer
-		if signer, err = s.signer(&keys[i], names, now); err != nil {
-			break
-		}
-		signers, all = append(signers, signer), append(all, signer)
+func (s *Signer) canon() dkimsig.Canon {
+	if s.Simple {
+		return dkimsig.Simple
 	}
-	if err == nil {
-		if _, err = m.WriteTo(io.MultiWriter(all...)); err != nil {
-			err = fmt.Errorf("dkim: %w", err)
-		}
-	}
-	for i, signer := range signers { // all of them, whatever happened: each is a goroutine
-		if e := signer.Close(); e != nil && err == nil {
-			err = fmt.Errorf("dkim: key %s: %w", keys[i].Name(), e)
-		}
-	}
-	if err != nil {
+	return dkimsig.Relaxed
+}
+
+// signature makes one DKIM-Signature field (RFC 6376, 3.5).
+func (s *Signer) signature(k *Key, names []string, selected [][]byte, bodyHash []byte, now time.Time) (string, error) {
+	if err := k.Validate(); err != nil {
 		return "", err
 	}
-	for _, signer := range signers {
-		signed += signer.Signature()
+	algorithm, err := dkimsig.SigningAlgorithm(k.Private)
+	if err != nil {
+		return "", fmt.Errorf("dkim: key %s: %w", k.Name(), err)
 	}
-	return signed, nil
-}
-
-func (s *Signer) signer(k *Key, names []string, now time.Time) (*msgauth.Signer, error) {
-	if err := k.Validate(); err != nil {
-		return nil, err
-	}
-	form := msgauth.Canonicalization(msgauth.CanonicalizationRelaxed)
-	if s.Simple {
-		form = msgauth.CanonicalizationSimple
-	}
-	options := &msgauth.SignOptions{
-		Domain: k.Domain, Selector: k.Selector, Signer: k.Private, Hash: crypto.SHA256, HeaderKeys: names,
-		HeaderCanonicalization: form, BodyCanonicalization: form,
-	}
+	w := dkimsig.NewFieldWriter("DKIM-Signature")
+	w.Tag("v", "1")
+	w.Tag("a", algorithm)
+	w.Tag("c", s.canon().String()+"/"+s.canon().String())
+	w.Tag("d", k.Domain)
+	w.Tag("s", k.Selector)
+	w.Tag("t", strconv.FormatInt(now.Unix(), 10))
 	if s.Lifetime > 0 {
-		options.Expiration = now.Add(s.Lifetime)
+		w.Tag("x", strconv.FormatInt(now.Add(s.Lifetime).Unix(), 10))
 	}
-	return msgauth.NewSigner(options)
+	w.List("h", names)
+	w.Tag("bh", base64.StdEncoding.EncodeToString(bodyHash))
+	h := dkimsig.NewHeaderHash(s.canon())
+	h.AddAll(selected)
+	sig, err := dkimsig.Sign(k.Private, h.Sum(w.Unsigned()))
+	if err != nil {
+		return "", fmt.Errorf("dkim: key %s: %w", k.Name(), err)
+	}
+	return w.Signed(base64.StdEncoding.EncodeToString(sig)), nil
 }
 
-// maxH is the longest h= tag that fits on a line (RFC 5322, 2.1.1: 998 octets):
-// go-msgauth does not fold it.
-const maxH = 990
+// maxNames bounds the h= tag. No message has so many fields of the kinds that
+// are signed; each costs space in the header of every host on the way.
+const maxNames = 1000
+
+// A limitError says that a message has more fields to sign than that.
+type limitError string
+
+func (e limitError) Error() string { return string(e) }
 
 // names is the h= tag.
 func (s *Signer) names(header *dkimsig.Header) ([]string, error) {
@@ -154,7 +158,6 @@ func (s *Signer) names(header *dkimsig.Header) ([]string, error) {
 		oversign = defaultOversign
 	}
 	var names []string
-	length := 0
 	done := make(map[string]bool, len(fields))
 	add := func(name string) {
 		name = strings.ToLower(name)
@@ -169,7 +172,6 @@ func (s *Signer) names(header *dkimsig.Header) ([]string, error) {
 		for range n {
 			names = append(names, name)
 		}
-		length += n * (len(name) + 1)
 	}
 	add("From")
 	for _, name := range fields {
@@ -178,8 +180,8 @@ func (s *Signer) names(header *dkimsig.Header) ([]string, error) {
 		}
 		add(name)
 	}
-	if length > maxH {
-		return nil, limitError(fmt.Sprintf("there are %d header fields to sign, whose names do not fit on a line", len(names)))
+	if len(names) > maxNames {
+		return nil, limitError(fmt.Sprintf("there are %d header fields to sign, more than %d", len(names), maxNames))
 	}
 	return names, nil
 }

@@ -50,27 +50,22 @@ func TestOversigning(t *testing.T) {
 	}
 }
 
-// Lines stay within what a mail server must take (RFC 5322, 2.1.1), and but for
-// h=, which go-msgauth does not fold, within a screen.
+// Lines stay within a screen (RFC 5322, 2.1.1), however many fields are signed.
 func TestSignatureIsFolded(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
-	message := header(slices.Repeat([]string{"Received: x"}, 100)...) + "\r\nbody\r\n"
+	message := header(slices.Repeat([]string{"Received: x"}, 500)...) + "\r\nbody\r\n"
 	s := &Signer{Keys: Keys(key), Fields: []string{"Received", "To"}, Lifetime: time.Hour}
 	signed := sign(t, s, message)
 	field := strings.TrimSuffix(signed, message)
 	for _, line := range strings.Split(field, "\r\n") {
-		if len(line) > 90 && !strings.HasPrefix(line, " h=") || len(line) > 998 {
+		if len(line) > 78 {
 			t.Errorf("line of %d octets: %q", len(line), line)
 		}
 	}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
 	verdict, err := v.Verify(t.Context(), strings.NewReader(signed))
-	if err != nil || verdict.Result() != Pass || len(verdict.Signatures[0].Fields) != 104 {
+	if err != nil || verdict.Result() != Pass || len(verdict.Signatures[0].Fields) != 504 {
 		t.Errorf("%+v, %v", verdict, err)
-	}
-	message = header(slices.Repeat([]string{"Received: x"}, 110)...) + "\r\nbody\r\n"
-	if fields, err := s.Sign(t.Context(), "example.org", strings.NewReader(message)); err == nil || !strings.Contains(err.Error(), "114 header fields to sign") {
-		t.Errorf("%q, %v", fields, err)
 	}
 }
 

@@ -115,7 +115,7 @@ func TestVectorsTamperedWith(t *testing.T) {
 		{"algorithm", "a=rsa-sha256", "a=ed25519-sha256", PermError}, // RFC 6376, 6.1.2: not the kind of the key
 		{"sha1", "a=rsa-sha256", "a=rsa-sha1", PermError},
 		{"selector", "s=brisbane", "s=sydney", PermError},
-		{"case of d=", "d=example.com", "d=EXAMPLE.com", Neutral}, // i= is not written so
+		{"case of d=", "d=example.com", "d=EXAMPLE.com", Fail}, // the same domain, but not what was signed
 		{"b= refolded", "4bmp/", "4\n bmp/", Pass},
 		{"b= damaged", "4bmp/", "5bmp/", Fail},
 		{"b= no base64", "4bmp/", "4bm*/", Neutral},
@@ -135,8 +135,12 @@ func TestVectorsTamperedWith(t *testing.T) {
 		{"bad length", "v=1;", "v=1; l=x;", Policy},
 		{"form of the body is missing", "c=simple/simple", "c=simple/", Neutral},
 		{"no field name", "From : To", "From : T o", Neutral},
-		{"b= in another tag", "i=joe@", "i=bob=joe@", Neutral},
-		{"another tag that ends in b", "v=1;", "v=1; xb=1;", Neutral},
+		{"b= in another tag", "i=joe@", "i=bob=joe@", Neutral}, // no quoted-printable
+		{"another tag that ends in b", "v=1;", "v=1; xb=1;", Fail},
+		{"empty tag", "v=1;", "v=1;;", Neutral},
+		{"empty tag, white space", "v=1;", "v=1;\n ;", Neutral},
+		{"empty first tag", "DKIM-Signature: v=1;", "DKIM-Signature: ; v=1;", Neutral},
+		{"two semicolons at the end", "b=AuUo", "b=;; b=AuUo", Neutral},
 		{"selector no name", "s=brisbane", "s=bris..bane", Neutral},
 	} {
 		message := strings.Replace(rfc6376Message, c.old, c.new, 1)

@@ -2,8 +2,8 @@ package dkim
 
 import (
 	"bufio"
-	"cmp"
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +11,8 @@ import (
 	"sync"
 	"time"
 
-	msgauth "github.com/emersion/go-msgauth/dkim"
-
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
@@ -42,10 +41,11 @@ type Resolver interface {
 func Verify(ctx context.Context, r io.Reader) (*Verdict, error) { return new(Verifier).Verify(ctx, r) }
 
 // Verify verifies the signatures of a message, which it reads from r, header
-// first, with CRLF line ends. An error is one of r's or says that the header
-// is longer than 1 MiB; there is no verdict then.
+// first, with CRLF line ends. A bare LF counts as CRLF and a bare CR as a
+// space, which is how package smtpclient sends them. An error is one of r's or
+// says that the header is longer than 1 MiB; there is no verdict then.
 func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
-	br := bufio.NewReader(r)
+	br := bufio.NewReader(content.NewCanonicalReader(r))
 	fields, err := dkimsig.ReadFields(br)
 	if err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
@@ -53,9 +53,8 @@ func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 	return v.verify(ctx, fields, br)
 }
 
-// verify does the work: read the signatures, fetch the keys of those that are
-// in order, at the same time, and have go-msgauth check them, the body read
-// once for all.
+// verify reads the signatures, fetches the keys of those that are in order, at
+// the same time, and checks them, with the body read once for all.
 func (v *Verifier) verify(ctx context.Context, fields [][]byte, body io.Reader) (*Verdict, error) {
 	verdict := new(Verdict)
 	var signatures [][]byte
@@ -80,7 +79,7 @@ func (v *Verifier) verify(ctx context.Context, fields [][]byte, body io.Reader) 
 		candidates[i] = parse(field, now)
 	}
 	v.findKeys(ctx, open(candidates))
-	if err := check(open(candidates), dkimsig.NewHeader(fields), newBody(body)); err != nil {
+	if err := check(open(candidates), dkimsig.NewHeader(fields), body); err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
 	for _, c := range candidates {
@@ -131,68 +130,55 @@ func (v *Verifier) findKey(ctx context.Context, c *candidate) {
 		return
 	}
 	c.key, c.Testing = key, key.Testing
+	if key.Algorithm() != c.Algorithm { // RFC 6376, 6.1.2: not a key for this signature
+		c.conclude(PermError, fmt.Errorf("a=%s with a key for %s", c.Algorithm, key.Algorithm()))
+	}
 	if key.Strict && !c.strict() {
 		c.conclude(PermError, fmt.Errorf("the key does not let i=%s sign", c.Identity))
 	}
 }
 
-// check has go-msgauth check the candidates. Where there are several each gets
-// the body through a pipe, in a goroutine that writes only to its candidate
-// and its error. The error is one of reading the body.
-func check(candidates []*candidate, header *dkimsig.Header, b *body) error {
+// check checks the candidates. The error is one of reading the body.
+func check(candidates []*candidate, header *dkimsig.Header, body io.Reader) error {
 	if len(candidates) == 0 {
 		return nil
 	}
-	if len(candidates) == 1 {
-		return candidates[0].check(header, b)
+	// However many signatures there are, a body has two canonical forms.
+	var hashes [2]*dkimsig.BodyHash
+	var all []io.Writer
+	for _, c := range candidates {
+		if hashes[c.bodyForm] == nil {
+			hashes[c.bodyForm] = dkimsig.NewBodyHash(c.bodyForm)
+			all = append(all, hashes[c.bodyForm])
+		}
 	}
-	errs := make([]error, len(candidates))
-	pipes := make([]*io.PipeWriter, len(candidates))
-	all := make([]io.Writer, len(candidates))
-	var wg sync.WaitGroup
-	for i, c := range candidates {
-		r, w := io.Pipe()
-		pipes[i], all[i] = w, w
-		wg.Go(func() {
-			errs[i] = c.check(header, r)
-			io.Copy(io.Discard, r) // or the others would wait for ever
-		})
-	}
-	_, err := b.WriteTo(io.MultiWriter(all...))
-	for _, p := range pipes {
-		p.CloseWithError(err)
-	}
-	wg.Wait()
-	return cmp.Or(errs...)
-}
-
-// check has go-msgauth check one signature: the only one in the header that it
-// is shown, with the key that was found. The error is one of reading the body.
-func (c *candidate) check(header *dkimsig.Header, body io.Reader) error {
-	fields, err := section(c.field, header.Select(c.Fields, c.field), c.relaxed)
-	if err != nil {
-		c.conclude(Policy, err)
-		return nil
-	}
-	checked, err := msgauth.VerifyWithOptions(&message{fields, body}, &msgauth.VerifyOptions{
-		LookupTXT:        func(string) ([]string, error) { return []string{c.key.Record}, nil },
-		MaxVerifications: 1, // the first, c.field; others may be among the fields that it signs
-	})
-	var tooMuch limitError
-	switch {
-	case errors.As(err, &tooMuch):
-		c.conclude(Policy, err)
-		return nil
-	case err != nil && err != msgauth.ErrTooManySignatures:
+	if _, err := io.Copy(io.MultiWriter(all...), body); err != nil {
 		return err
 	}
-	switch c.Err = checked[0].Err; {
-	case c.Err == nil:
-		c.Result = Pass
-	case msgauth.IsPermFail(c.Err):
-		c.Result = PermError
-	default:
-		c.Result = Fail
+	var sums [2][]byte
+	for form, h := range hashes {
+		if h != nil {
+			sums[form] = h.Sum()
+		}
+	}
+	for _, c := range candidates {
+		c.check(header, sums[c.bodyForm])
 	}
 	return nil
+}
+
+// check compares what was signed with the message (RFC 6376, 6.1.3).
+func (c *candidate) check(header *dkimsig.Header, bodySum []byte) {
+	if subtle.ConstantTimeCompare(bodySum, c.bodyHash) != 1 {
+		c.conclude(Fail, errors.New("the body is not the one that was signed"))
+		return
+	}
+	h := dkimsig.NewHeaderHash(c.headerForm)
+	h.AddAll(header.Select(c.Fields, c.field)) // a signature does not sign itself (3.5, h=)
+	sum := h.Sum(dkimsig.WithoutValue(c.field, c.bStart, c.bEnd))
+	if err := dkimsig.Verify(c.key, c.Algorithm, sum, c.sig); err != nil {
+		c.conclude(Fail, err)
+		return
+	}
+	c.Result = Pass
 }

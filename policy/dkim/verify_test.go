@@ -20,6 +20,7 @@ import (
 	msgauth "github.com/emersion/go-msgauth/dkim"
 	"github.com/miekg/dns"
 
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
@@ -111,14 +112,14 @@ func TestKeyRecords(t *testing.T) {
 		{"no base64", func(string) string { return "v=DKIM1; p=***" }, PermError, "not base64"},
 		{"no RSA", func(string) string { return "v=DKIM1; p=aGVsbG8=" }, PermError, "no RSA key"},
 		{"other kind", func(s string) string { return strings.Replace(s, "k=rsa", "k=dsa", 1) }, PermError, "unknown kind"},
-		{"Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }, PermError, "inappropriate key algorithm"},
+		{"Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }, PermError, "a=rsa-sha256 with a key for ed25519-sha256"},
 		{"short Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qY" }, PermError, "3 octets"},
 		{"tag twice", func(s string) string { return s + "; k=rsa" }, PermError, "twice"},
 		{"another key", func(string) string {
 			k, _ := rsa.GenerateKey(rand.Reader, 2048)
 			s, _ := (&Key{Domain: "x.y", Selector: "z", Private: k}).Record()
 			return s
-		}, Fail, "signature did not verify"},
+		}, Fail, "does not fit the header"},
 		{"huge", func(s string) string { return s + "; n=" + strings.Repeat("x", 9000) }, PermError, "longer than 8 KiB"},
 		// 512 bits (made for this test): too short by RFC 8301.
 		{"weak", func(string) string {
@@ -142,31 +143,43 @@ func TestKeyRecords(t *testing.T) {
 	}
 }
 
-// The key's t=s forbids an i= below the domain; d= and i= have no case, but
-// have to be written alike.
+// The domain of i= is d= or one below it, and the key's t=s forbids the latter.
+// i= is quoted-printable (RFC 6376, 2.11 and 3.5); domains have no case.
 func TestIdentity(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
 	for _, c := range []struct {
 		tags, flags string
 		want        Result
+		identity    string
 	}{
-		{"c=relaxed/relaxed; h=from; i=alice@example.org", "; t=s", Pass},
-		{"c=relaxed/relaxed; h=from; i=@sub.example.org", "", Pass},
-		{"d=Example.Org; c=relaxed/relaxed; h=from; i=alice@Example.Org", "; t=s", Pass},
-		{"c=relaxed/relaxed; h=from; i=alice@EXAMPLE.ORG", "", Neutral}, // to go-msgauth another domain than d=
-		{"c=relaxed/relaxed; h=from; i=@sub.Example.org", "", Neutral},
-		{"c=relaxed/relaxed; h=from; i=@sub.example.org", "; t=y:s", PermError},
-		{"c=relaxed/relaxed; h=from; i=@xexample.org", "", Neutral},
-		{"c=relaxed/relaxed; h=from; i=nobody", "", Neutral},
-		{"c=relaxed/relaxed; h=from::; i=\"a@b\"@example.org", "", Pass},
+		{"c=relaxed/relaxed; h=from; i=alice@example.org", "; t=s", Pass, "alice@example.org"},
+		{"c=relaxed/relaxed; h=from; i=@sub.example.org", "", Pass, "@sub.example.org"},
+		{"d=Example.Org; c=relaxed/relaxed; h=from; i=alice@Example.Org", "; t=s", Pass, "alice@Example.Org"},
+		{"c=relaxed/relaxed; h=from; i=alice@EXAMPLE.ORG", "", Pass, "alice@EXAMPLE.ORG"},
+		{"c=relaxed/relaxed; h=from; i=@sub.Example.org", "", Pass, "@sub.Example.org"},
+		{"c=relaxed/relaxed; h=from; i=@sub.example.org", "; t=y:s", PermError, "@sub.example.org"},
+		{"c=relaxed/relaxed; h=from; i=@xexample.org", "", Neutral, "@xexample.org"},
+		{"c=relaxed/relaxed; h=from; i=nobody", "", Neutral, "nobody"},
+		{"c=relaxed/relaxed; h=from::; i=\"a@b\"@example.org", "", Pass, "\"a@b\"@example.org"},
+		{"c=relaxed/relaxed; h=from; i=al=69ce@example.org", "", Pass, "alice@example.org"},
+		{"c=relaxed/relaxed; h=from; i=alice=40example=2Eorg", "; t=s", Pass, "alice@example.org"},
+		{"c=relaxed/relaxed; h=from; i=alice@sub=2eexample.org", "; t=s", PermError, "alice@sub.example.org"},
+		{"c=simple; h=from; i=alice\r\n @exa mple.org", "", Pass, "alice@example.org"},
+		{"c=simple; h=from; i=b=3Dob@example.org", "", Pass, "b=ob@example.org"},
+		{"c=simple; h=from; ib=1; zb=b=; i=b=3Db=3D@example.org", "", Pass, "b=b=@example.org"},
+		{"c=simple; h=from; i=alice@example=2Enet", "", Neutral, "alice@example.net"},
+		{"c=simple; h=from; i=alice=40example.net=2Eexample.org", "", Pass, "alice@example.net.example.org"},
+		{"c=simple; h=from; i=a=0D=0AX:=20y@example.org", "", Neutral, "a\r\nX: y@example.org"},
+		{"c=simple; h=from; i=alice@example.org=", "", Neutral, ""},
+		{"c=simple; h=from; i=al=6Gce@example.org", "", Neutral, ""},
 	} {
 		v, _ := newVerifier(t, zoneOf(t, func(s string) string { return s + c.flags }, key))
 		verdict, err := v.Verify(t.Context(), strings.NewReader(handmade(t, key, c.tags, plainMessage)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := verdict.Signatures[0]; s.Result != c.want {
-			t.Errorf("%s%s: %s (%v), want %s", c.tags, c.flags, s.Result, s.Err, c.want)
+		if s := verdict.Signatures[0]; s.Result != c.want || c.identity != "" && s.Identity != c.identity {
+			t.Errorf("%s%s: %s of %q (%v), want %s of %q", c.tags, c.flags, s.Result, s.Identity, s.Err, c.want, c.identity)
 		}
 	}
 }
@@ -197,10 +210,7 @@ func TestBodyLength(t *testing.T) {
 func TestSignaturesThatAreSigned(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
-	for names, want := range map[string]Result{
-		"dkim-signature":                Pass,
-		"DKIM-Signature:dkim-signature": Fail, // as doc.go says: go-msgauth takes it for one of the others
-	} {
+	for _, names := range []string{"dkim-signature", "DKIM-Signature:dkim-signature"} {
 		inner := handmade(t, key, "c=relaxed; h=from", plainMessage)
 		outer := handmade(t, key, "c=relaxed; h=from:"+names, inner)
 		first, second := strings.TrimSuffix(outer, inner), strings.TrimSuffix(inner, plainMessage)
@@ -210,8 +220,8 @@ func TestSignaturesThatAreSigned(t *testing.T) {
 				t.Fatalf("%+v, %v", verdict, err)
 			}
 			for _, s := range verdict.Signatures {
-				if expected := map[bool]Result{true: want, false: Pass}[len(s.Fields) > 1]; s.Result != expected {
-					t.Errorf("h=%s: %s (%v), want %s", strings.Join(s.Fields, ":"), s.Result, s.Err, expected)
+				if s.Result != Pass {
+					t.Errorf("h=%s: %s (%v)", strings.Join(s.Fields, ":"), s.Result, s.Err)
 				}
 			}
 		}
@@ -323,8 +333,9 @@ func (b *brokenReader) Read(p []byte) (int, error) {
 	return b.r.Read(p)
 }
 
-// Whatever passes here passes with go-msgauth alone, which sees the whole
-// message: what is kept from it does not make it milder.
+// Whatever passes here passes with go-msgauth too, but for what that does not
+// know: other line ends, a domain in i= that is not written as d= is, "b=" in
+// other tags, and that a signature does not sign itself.
 func FuzzVerify(f *testing.F) {
 	f.Add([]byte(crlf(rfc6376Message)))
 	f.Add([]byte(crlf(rfc8463Message)))
@@ -345,11 +356,10 @@ func FuzzVerify(f *testing.F) {
 			if (s.Err == nil) != (s.Result == Pass) || s.Result == "" {
 				t.Errorf("%s, %v", s.Result, s.Err)
 			}
-			// A signature that signs others does not sign itself (RFC 6376,
-			// 3.5, h=), which go-msgauth does not know.
-			passed = passed || s.Result == Pass && !strings.Contains(strings.ToLower(strings.Join(s.Fields, ":")), "dkim-signature")
+			plain := strings.HasSuffix(s.Identity, "@"+s.Domain) && strings.Count(string(message), "b=") == strings.Count(string(message), "; b=")
+			passed = passed || s.Result == Pass && plain && !strings.Contains(strings.ToLower(strings.Join(s.Fields, ":")), "dkim-signature")
 		}
-		if !passed {
+		if !passed || !content.Canonical(message) {
 			return
 		}
 		theirs, err := msgauth.VerifyWithOptions(bytes.NewReader(message), &msgauth.VerifyOptions{

@@ -70,7 +70,7 @@ func ParseKey(text string) (*PublicKey, error) {
 	if len(text) > maxRecord {
 		return nil, errors.New("the record is longer than 8 KiB")
 	}
-	tags, err := taglist.Parse(text)
+	tags, err := taglist.ParseRecord(text)
 	if err != nil {
 		return nil, err
 	}

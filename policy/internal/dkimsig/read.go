@@ -11,7 +11,7 @@ import (
 const maxHeader = 1 << 20
 
 // ReadFields reads a header section, of at most 1 MiB, and the blank line after
-// it.
+// it. Each field gets a CRLF at its end, also where the message ends within it.
 func ReadFields(r *bufio.Reader) (fields [][]byte, err error) {
 	var line []byte
 	for size := 0; ; {
@@ -28,6 +28,9 @@ func ReadFields(r *bufio.Reader) (fields [][]byte, err error) {
 		}
 		if len(bytes.TrimRight(line, "\r\n")) == 0 {
 			return fields, nil
+		}
+		if err == io.EOF {
+			line = append(line, "\r\n"...)
 		}
 		if n := len(fields); n > 0 && (line[0] == ' ' || line[0] == '\t') {
 			fields[n-1] = append(fields[n-1], line...)

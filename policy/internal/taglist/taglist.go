@@ -20,33 +20,52 @@ type List []Tag
 // maxTags is far more than any list needs.
 const maxTags = 100
 
-// Parse reads a list. Names are letters, digits and underscores, and none
-// comes twice: RFC 6376, 3.2 makes the whole list worthless then.
-func Parse(s string) (List, error) {
+// Parse reads the tag list of a signature. Names are letters, digits and
+// underscores, and none comes twice: RFC 6376, 3.2 makes the whole list
+// worthless then. Between two semicolons there is a tag; one semicolon may end
+// the list.
+func Parse(s string) (List, error) { return parse(s, false) }
+
+// ParseRecord reads the tag list of a record in the DNS, as Parse does, but
+// passes over empty tags: published records have them.
+func ParseRecord(s string) (List, error) { return parse(s, true) }
+
+func parse(s string, allowEmpty bool) (List, error) {
 	var list List
 	for at := 0; at < len(s); {
 		end := len(s)
 		if i := strings.IndexByte(s[at:], ';'); i >= 0 {
 			end = at + i
 		}
-		spec := s[at:end]
-		if trim(spec) != "" {
-			name, _, found := strings.Cut(spec, "=")
-			start := at + len(name) + 1
-			if name = trim(name); !found || !isName(name) {
-				return nil, fmt.Errorf("%q is no tag", short(trim(spec)))
+		switch spec := s[at:end]; {
+		case trim(spec) != "":
+			t, err := parseTag(spec, at)
+			if err != nil {
+				return nil, err
 			}
-			if _, twice := list.Get(name); twice {
-				return nil, fmt.Errorf("tag %s= appears twice", name)
+			if _, twice := list.Get(t.Name); twice {
+				return nil, fmt.Errorf("tag %s= appears twice", t.Name)
 			}
 			if len(list) == maxTags {
 				return nil, errors.New("too many tags")
 			}
-			list = append(list, Tag{name, trim(s[start:end]), start, end})
+			list = append(list, t)
+		case end < len(s) && !allowEmpty:
+			return nil, errors.New("a tag is empty")
 		}
 		at = end + 1
 	}
 	return list, nil
+}
+
+// parseTag reads a tag that stands at offset at of its list.
+func parseTag(spec string, at int) (Tag, error) {
+	name, value, found := strings.Cut(spec, "=")
+	start := at + len(name) + 1
+	if name = trim(name); !found || !isName(name) {
+		return Tag{}, fmt.Errorf("%q is no tag", short(trim(spec)))
+	}
+	return Tag{name, trim(value), start, at + len(spec)}, nil
 }
 
 // Get is the value of a tag, and whether the tag is there.

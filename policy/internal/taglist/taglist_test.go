@@ -7,7 +7,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	const text = " v=1; a =\r\n\trsa-sha256 ;h= From : To\r\n ;; b=AB\r\n\tCD= ; x_1=;"
+	const text = " v=1; a =\r\n\trsa-sha256 ;h= From : To\r\n ; b=AB\r\n\tCD= ; x_1=;"
 	list, err := Parse(text)
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +52,31 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// RFC 6376, 3.2: a tag list has a tag before each semicolon. Signatures keep to
+// that; of records in the DNS, which others write, empty tags are passed over.
+func TestEmptyTags(t *testing.T) {
+	for text, valid := range map[string]bool{
+		"a=1":           true,
+		"a=1;":          true,
+		"a=1;\r\n\t ":   true,
+		"a=1; b=2 ;":    true,
+		"a=;b=":         true, // an empty value is not an empty tag
+		";a=1":          false,
+		"a=1;;b=2":      false,
+		"a=1; ;b=2":     false,
+		"a=1;\r\n ;b=2": false,
+		"a=1;;":         false,
+		";":             false,
+	} {
+		if _, err := Parse(text); (err == nil) != valid {
+			t.Errorf("Parse(%q): %v", text, err)
+		}
+		if _, err := ParseRecord(text); err != nil {
+			t.Errorf("ParseRecord(%q): %v", text, err)
+		}
+	}
+}
+
 func manyTags(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -65,8 +90,12 @@ func FuzzParse(f *testing.F) {
 	f.Add("a=;b==;;c = d ")
 	f.Fuzz(func(t *testing.T, s string) {
 		list, err := Parse(s)
+		tolerant, _ := ParseRecord(s)
 		if err != nil {
 			return
+		}
+		if !slices.Equal(list, tolerant) {
+			t.Errorf("%q: %+v, as a record %+v", s, list, tolerant)
 		}
 		for _, tag := range list {
 			if strings.Trim(s[tag.Start:tag.End], blanks) != tag.Value || tag.Name == "" {

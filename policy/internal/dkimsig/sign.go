@@ -1,4 +1,4 @@
-package arcsig
+package dkimsig
 
 import (
 	"crypto"
@@ -7,14 +7,12 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-
-	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
 var errMismatch = errors.New("the signature does not fit the header")
 
 // Verify checks a signature, made by algorithm a, of a SHA-256 sum.
-func Verify(k *dkimsig.PublicKey, a string, sum, signature []byte) error {
+func Verify(k *PublicKey, a string, sum, signature []byte) error {
 	if want := k.Algorithm(); a != want {
 		return fmt.Errorf("a=%s with a key for %s", a, want)
 	}

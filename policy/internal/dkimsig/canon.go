@@ -1,4 +1,4 @@
-package arcsig
+package dkimsig
 
 import (
 	"bytes"
@@ -16,10 +16,22 @@ const (
 	Relaxed
 )
 
-// ParseCanon reads a c= tag: "header/body", both simple by default.
+// String is the name of the form in c= tags.
+func (c Canon) String() string {
+	if c == Relaxed {
+		return "relaxed"
+	}
+	return "simple"
+}
+
+// ParseCanon reads a c= tag, "header/body" (RFC 6376, 3.5). Without "/body" the
+// body's form is simple; without a tag both are.
 func ParseCanon(s string) (header, body Canon, err error) {
-	h, b, _ := strings.Cut(s, "/")
-	if header, err = parseOne(h); err == nil {
+	if s == "" {
+		return Simple, Simple, nil
+	}
+	h, b, both := strings.Cut(s, "/")
+	if header, err = parseOne(h); err == nil && both {
 		body, err = parseOne(b)
 	}
 	return header, body, err
@@ -27,7 +39,7 @@ func ParseCanon(s string) (header, body Canon, err error) {
 
 func parseOne(s string) (Canon, error) {
 	switch s {
-	case "", "simple":
+	case "simple":
 		return Simple, nil
 	case "relaxed":
 		return Relaxed, nil

@@ -1,4 +1,4 @@
-package arcsig
+package dkimsig
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ func (hh *HeaderHash) Add(field []byte) {
 	hh.h.Write(hh.buf)
 }
 
-// AddAll hashes several fields, as dkimsig.Header.Select gives them.
+// AddAll hashes several fields, as Header.Select gives them.
 func (hh *HeaderHash) AddAll(fields [][]byte) {
 	for _, f := range fields {
 		hh.Add(f)
@@ -38,7 +38,7 @@ func (hh *HeaderHash) Sum(signature []byte) []byte {
 }
 
 // WithoutValue is the field with the value between start and end, as
-// positions in dkimsig.FieldBody, cut out.
+// positions in FieldBody, cut out.
 func WithoutValue(field []byte, start, end int) []byte {
 	colon := bytes.IndexByte(field, ':') + 1
 	cut := make([]byte, 0, len(field))

@@ -1,4 +1,4 @@
-package arcsig
+package dkimsig
 
 import "strings"
 

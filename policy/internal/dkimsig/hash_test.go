@@ -1,4 +1,4 @@
-package arcsig
+package dkimsig
 
 import (
 	"bytes"
@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
 // The example of RFC 6376, 3.4.5.
@@ -114,7 +112,7 @@ func TestHeaderHash(t *testing.T) {
 
 func TestWithoutValue(t *testing.T) {
 	field := []byte("Sig: a=1; b= x\r\n y ; c=2\r\n")
-	body := dkimsig.FieldBody(field)
+	body := FieldBody(field)
 	start := strings.Index(body, "b=") + 2
 	if got := string(WithoutValue(field, start, strings.Index(body, "; c"))); got != "Sig: a=1; b=; c=2\r\n" {
 		t.Errorf("%q", got)
@@ -150,11 +148,11 @@ func TestSignAndVerify(t *testing.T) {
 	}
 	sum, other := sha256.Sum256([]byte("x")), sha256.Sum256([]byte("y"))
 	for _, private := range []crypto.Signer{ed, r} {
-		record, err := dkimsig.Record(private.Public())
+		record, err := Record(private.Public())
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := dkimsig.ParseKey(record)
+		k, err := ParseKey(record)
 		if err != nil {
 			t.Fatal(err)
 		}
