@@ -158,7 +158,32 @@ alias   CNAME mx
 text    TXT "x"
 bogus   A 192.0.2.7
 `, "@ MX 10 mx\nmx A 192.0.2.2\n"+big.String(), "192.0.2.7", "192.0.2.8")
+	for _, plain := range []bool{true, false} {
+		testRealServers(t, server, plain)
+	}
 	r := &DNSResolver{Servers: []string{server}, TrustAD: true}
+	f := testFinder(t, nil)
+	f.resolver = r
+	hosts, err := f.domain(t.Context(), "signed.example")
+	if err != nil || len(hosts) != 1 || hosts[0].DANE == nil || len(hosts[0].Addrs) != 2 {
+		t.Errorf("%+v, %v", hosts, err)
+	}
+	if _, err := f.domain(t.Context(), "null.signed.example"); err == nil || !strings.Contains(err.Error(), "null MX") {
+		t.Errorf("%v", err)
+	}
+}
+
+// testRealServers looks up what signedWorld has, with EDNS or plainly without.
+func testRealServers(t *testing.T, server string, plain bool) {
+	t.Helper()
+	r := &DNSResolver{Servers: []string{server}, TrustAD: true}
+	if plain {
+		c, err := r.config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.servers[0].plain.Store(time.Now().Add(time.Hour).UnixNano())
+	}
 	for _, c := range []struct {
 		name    string
 		qtype   uint16
@@ -180,19 +205,10 @@ bogus   A 192.0.2.7
 		var e *DNSError
 		switch {
 		case !c.fails && (err != nil || a.Secure != c.secure):
-			t.Errorf("%s %s: %+v, %v; want secure %v", c.name, dns.Type(c.qtype), a, err, c.secure)
+			t.Errorf("%s %s: %+v, %v; want secure %v (without EDNS: %v)", c.name, dns.Type(c.qtype), a, err, c.secure, plain)
 		case c.fails && (!errors.As(err, &e) || e.Problem != c.problem):
 			t.Errorf("%s %s: %v, want %v", c.name, dns.Type(c.qtype), err, c.problem)
 		}
-	}
-	f := testFinder(t, nil)
-	f.resolver = r
-	hosts, err := f.domain(t.Context(), "signed.example")
-	if err != nil || len(hosts) != 1 || hosts[0].DANE == nil || len(hosts[0].Addrs) != 2 {
-		t.Errorf("%+v, %v", hosts, err)
-	}
-	if _, err := f.domain(t.Context(), "null.signed.example"); err == nil || !strings.Contains(err.Error(), "null MX") {
-		t.Errorf("%v", err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 const (
 	maxTTL         = 24 * time.Hour
 	maxNegativeTTL = time.Hour       // RFC 2308, 5 finds one to three hours to work well
-	noNegativeTTL  = time.Minute     // for a "no" that names no time
+	noNegativeTTL  = time.Minute     // for a negative answer without SOA
 	failureTTL     = 5 * time.Second // RFC 9520, 3.2: at least one second
 	maxAliases     = 16
 )
@@ -23,7 +23,7 @@ func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Durati
 	default:
 		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, dns.RcodeToString[reply.Rcode])
 	}
-	if reply.Truncated { // also over TCP: not the whole truth
+	if reply.Truncated { // also over TCP: records are missing
 		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "truncated answer")
 	}
 	name, ttl, err := followAliases(reply.Answer, key)
@@ -45,7 +45,30 @@ func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Durati
 	if reply.Rcode == dns.RcodeNameError {
 		return nil, ttl, dnsError(NoSuchName, key.name, key.qtype, aliasDetail(name, key))
 	}
+	if isReferral(reply, name, key) {
+		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "a referral instead of an answer")
+	}
 	return nil, ttl, dnsError(NoRecord, key.name, key.qtype, aliasDetail(name, key))
+}
+
+// isReferral says whether a reply without records says nothing about name: the
+// server does not look it up for others (no RA), and is no authority for it.
+// Where the name that was asked about is an alias, AA is about the alias
+// (RFC 1035, 4.1.1); an SOA record shows which zone was searched for the
+// target (RFC 2308, 2.2).
+func isReferral(reply *dns.Msg, name string, key dnsKey) bool {
+	if reply.RecursionAvailable {
+		return false
+	}
+	if strings.EqualFold(name, dns.Fqdn(key.name)) {
+		return !reply.Authoritative
+	}
+	for _, rr := range reply.Ns {
+		if soa, is := rr.(*dns.SOA); is && dns.IsSubDomain(soa.Hdr.Name, name) {
+			return false
+		}
+	}
+	return true
 }
 
 // followAliases walks along the CNAMEs of an answer from the name that was
@@ -80,7 +103,7 @@ func aliasDetail(name string, key dnsKey) string {
 	return "an alias of " + strings.TrimSuffix(name, ".")
 }
 
-// negativeTTL is how long a "no" may be believed (RFC 2308, 5).
+// negativeTTL is how long a negative answer may be cached (RFC 2308, 5).
 func negativeTTL(authority []dns.RR) time.Duration {
 	for _, rr := range authority {
 		if soa, is := rr.(*dns.SOA); is {

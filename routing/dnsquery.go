@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -14,30 +15,83 @@ import (
 // (DNS flag day 2020).
 const udpSize = 1232
 
-// ask puts one question to one server: over UDP, over TCP where the answer
-// does not fit, and without EDNS where the server is too old for it.
-func (r *DNSResolver) ask(ctx context.Context, server string, key dnsKey) (*dns.Msg, error) {
+// errTooLarge: an answer over UDP does not fit, and has no TC bit that says so.
+var errTooLarge = errors.New("answer too large for UDP, or malformed")
+
+// ask puts one question to one server: over UDP with EDNS, without it where
+// the server does not support that, and over TCP where the answer does not fit.
+func (r *DNSResolver) ask(ctx context.Context, c *dnsConfig, s *nameServer, key dnsKey, edns bool) (*dns.Msg, error) {
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(key.name), key.qtype)
-	q.SetEdns0(udpSize, false)
 	q.AuthenticatedData = r.TrustAD // "tell me whether": RFC 6840, 5.7
-	reply, err := r.exchange(ctx, "udp", server, q)
-	if err == nil && reply.Rcode == dns.RcodeFormatError {
-		q.Extra = nil
-		reply, err = r.exchange(ctx, "udp", server, q)
+	var reply *dns.Msg
+	var err error
+	if edns && time.Now().UnixNano() >= s.plain.Load() {
+		reply, err = r.askEDNS(ctx, c, s, q)
+	} else {
+		reply, err = r.exchange(ctx, c.timeout, "udp", s.addr, q)
 	}
-	if err == nil && reply.Truncated {
-		reply, err = r.exchange(ctx, "tcp", server, q)
+	if err == nil && reply.Truncated || errors.Is(err, errTooLarge) {
+		return r.exchange(ctx, c.timeout, "tcp", s.addr, q)
 	}
 	return reply, err
 }
 
+// askEDNS asks with EDNS over UDP, and once without it: when the server
+// answers that it does not know it (RFC 6891, 7) or fails, or when half of the
+// time has passed without an answer. Whichever answer comes first counts.
+func (r *DNSResolver) askEDNS(ctx context.Context, c *dnsConfig, s *nameServer, q *dns.Msg) (*dns.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	type answer struct {
+		reply *dns.Msg
+		err   error
+		edns  bool
+	}
+	answers := make(chan answer, 2) // one for each query: none is left to wait
+	send := func(q *dns.Msg) {
+		reply, err := r.exchange(ctx, c.timeout, "udp", s.addr, q)
+		answers <- answer{reply, err, q.IsEdns0() != nil}
+	}
+	extended := q.Copy()
+	extended.SetEdns0(udpSize, false)
+	go send(extended)
+	half := time.NewTimer(c.timeout / 2)
+	defer half.Stop()
+
+	select {
+	case a := <-answers:
+		if a.err == nil && withoutEDNS(a.reply) {
+			if reply, err := r.exchange(ctx, c.timeout, "udp", s.addr, q); err == nil || errors.Is(err, errTooLarge) {
+				return reply, err
+			}
+		}
+		return a.reply, a.err
+	case <-half.C:
+		go send(q)
+	}
+	a := <-answers
+	if a.err != nil && !errors.Is(a.err, errTooLarge) {
+		a = <-answers
+	}
+	if a.err == nil && !a.edns {
+		s.plain.Store(time.Now().Add(plainTime).UnixNano())
+	}
+	return a.reply, a.err
+}
+
+// withoutEDNS says whether a reply may be due to EDNS: servers answer so that
+// do not know it (RFC 6891, 7), and some middleboxes fail.
+func withoutEDNS(reply *dns.Msg) bool {
+	switch reply.Rcode {
+	case dns.RcodeFormatError, dns.RcodeNotImplemented, dns.RcodeServerFailure:
+		return true
+	}
+	return false
+}
+
 // exchange sends q over a connection of its own, so that over UDP a forger
 // has to guess the port too, and waits for the reply that belongs to it.
-func (r *DNSResolver) exchange(ctx context.Context, network, server string, q *dns.Msg) (*dns.Msg, error) {
-	timeout := r.Timeout
-	if timeout <= 0 {
-		timeout = defaultDNSTimeout
-	}
+func (r *DNSResolver) exchange(ctx context.Context, timeout time.Duration, network, server string, q *dns.Msg) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	dial := r.Dial
@@ -55,11 +109,11 @@ func (r *DNSResolver) exchange(ctx context.Context, network, server string, q *d
 	if err := conn.WriteMsg(q); err != nil {
 		return nil, ctxOr(ctx, err)
 	}
-	for range 100 { // strangers' packets are ignored, but not without end
+	for range 100 { // packets that do not belong to q are ignored, within a bound
 		reply, err := conn.ReadMsg()
 		switch {
 		case reply != nil && err != nil && reply.Id == q.Id && network == "udp":
-			return nil, fmt.Errorf("answer not understood: %w", err)
+			return nil, fmt.Errorf("%w: %w", errTooLarge, err)
 		case ctx.Err() != nil:
 			return nil, ctxOr(ctx, err)
 		case err != nil && network == "udp" && isFormat(err):

@@ -1,9 +1,8 @@
 package routing
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -13,23 +12,37 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A DNSResolver asks recursive name servers, and remembers what they said.
-// The zero value asks the servers of /etc/resolv.conf. Its fields must not
-// change once it is used; it is safe for concurrent use.
+// A DNSResolver asks recursive name servers and caches their answers. The zero
+// value asks the servers of /etc/resolv.conf. Its fields must not change once
+// it is used. It is safe for concurrent use.
+//
+// Names are always complete: the resolver ignores the domain, search and ndots
+// settings of /etc/resolv.conf. An answer is one only if the server knows it:
+// a referral to other servers (no records, and the server is neither
+// authoritative nor recursive) makes the resolver ask the next server.
 type DNSResolver struct {
 	// Servers are "host", "host:port" or "[v6]:port", in order of preference:
-	// the next one is asked when one fails. Port 53 is the default. Empty
-	// means the servers of /etc/resolv.conf as it stands at the first use.
+	// the next one is asked when one fails. A server that gave no answer is
+	// asked last until it answers again. Port 53 is the default.
+	//
+	// Empty means the nameserver lines of /etc/resolv.conf (at most three,
+	// resolv.conf(5)), or 127.0.0.1 and ::1 where there are none or no such
+	// file. The file is read again when it changes. Its options timeout,
+	// attempts and rotate are honored, all others are ignored.
 	Servers []string
 	// TrustAD believes the servers when they say that an answer was
 	// authenticated (the AD bit). Set it only when all of Servers validate
 	// DNSSEC and nobody can come between: best on this very host. Without it
 	// no answer is Secure, and DANE is never used.
 	TrustAD bool
-	// Timeout is for one query to one server, over UDP or TCP. Default 5 s
-	// (resolv.conf(5)).
+	// Timeout is for one query to one server, over UDP or TCP. When half of
+	// it has passed, the query is repeated without EDNS, for servers and
+	// firewalls that drop it. Default: the option timeout of
+	// /etc/resolv.conf if that is used, otherwise 5 s (resolv.conf(5)).
 	Timeout time.Duration
-	// Attempts is how often all servers are tried. Default 2 (resolv.conf(5)).
+	// Attempts is how often all servers are tried. Default: the option
+	// attempts of /etc/resolv.conf if that is used, otherwise 2
+	// (resolv.conf(5)).
 	Attempts int
 	// MaxEntries bounds the cache, in short answers: one that takes more than
 	// 256 bytes of memory counts for as many. Default 10,000; negative: no cache.
@@ -40,9 +53,10 @@ type DNSResolver struct {
 
 	cache   dnsCache
 	flights flights
-	best    atomic.Int32 // index of the server that answered last
-	mu      sync.Mutex   // guards list
-	list    []string     // the servers, once they are known
+	queries atomic.Uint32 // counts them, for the option rotate
+	mu      sync.Mutex    // guards fixed and conf
+	fixed   *dnsConfig    // made of Servers
+	conf    confFile      // where there are none
 }
 
 const (
@@ -86,31 +100,37 @@ func (r *DNSResolver) maxEntries() int {
 
 // query asks one server after the other until one gives an answer.
 func (r *DNSResolver) query(ctx context.Context, key dnsKey) (*Answer, time.Duration, error) {
-	servers, err := r.servers()
+	config, err := r.config()
 	if err != nil {
 		return nil, 0, &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Err: err}
 	}
-	attempts := r.Attempts
-	if attempts <= 0 {
-		attempts = defaultDNSAttempts
+	first := 0
+	if config.rotate {
+		first = int(r.queries.Add(1) % uint32(len(config.servers)))
+	}
+	order := config.order(first)
+	if !order[0].down.Load() {
+		r.probe(ctx, config, key)
 	}
 	var last error
-	for i := range attempts * len(servers) {
-		at := (int(r.best.Load()) + i) % len(servers)
-		reply, err := r.ask(ctx, servers[at], key)
-		if err == nil {
-			a, ttl, err := parseAnswer(reply, key, r.TrustAD)
-			if err == nil || err.definite() {
-				r.best.Store(int32(at))
-				return a, ttl, nilOr(err)
+	for attempt := range config.attempts {
+		for _, s := range order {
+			reply, err := r.ask(ctx, config, s, key, attempt == 0)
+			if ctx.Err() == nil {
+				s.down.Store(err != nil)
 			}
-			last = err
-		} else if last == nil || ctx.Err() == nil {
-			last = &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype,
-				Detail: servers[at], Err: err}
-		}
-		if ctx.Err() != nil {
-			break
+			if err == nil {
+				a, ttl, err := parseAnswer(reply, key, r.TrustAD)
+				if err == nil || err.definite() {
+					return a, ttl, nilOr(err)
+				}
+				last = err
+			} else if last == nil || ctx.Err() == nil {
+				last = &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Detail: s.addr, Err: err}
+			}
+			if ctx.Err() != nil {
+				return nil, failureTTL, last
+			}
 		}
 	}
 	return nil, failureTTL, last
@@ -129,35 +149,32 @@ func (e *DNSError) definite() bool {
 	return e.Problem != DNSUnavailable && e.Problem != DNSFailure
 }
 
-func (r *DNSResolver) servers() ([]string, error) {
+// config is the servers, and how to ask them.
+func (r *DNSResolver) config() (*dnsConfig, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.list != nil {
-		return r.list, nil
-	}
-	list := r.Servers
-	if len(list) == 0 {
-		conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
-		if err != nil {
-			return nil, fmt.Errorf("no name servers: %w", err)
+	c := r.fixed
+	if len(r.Servers) == 0 {
+		r.conf.path = cmp.Or(r.conf.path, "/etc/resolv.conf")
+		var err error
+		if c, err = r.conf.load(time.Now()); err != nil {
+			return nil, err
 		}
-		list = conf.Servers
+	} else if c == nil {
+		c = &dnsConfig{timeout: defaultDNSTimeout, attempts: defaultDNSAttempts}
+		for _, addr := range r.Servers {
+			c.servers = append(c.servers, &nameServer{addr: withPort(addr, "53")})
+		}
+		r.fixed = c
 	}
-	if len(list) == 0 {
-		return nil, errors.New("no name servers in /etc/resolv.conf")
+	own := *c
+	if r.Timeout > 0 {
+		own.timeout = r.Timeout
 	}
-	for _, addr := range list {
-		r.list = append(r.list, withPort(addr, "53"))
+	if r.Attempts > 0 {
+		own.attempts = r.Attempts
 	}
-	return r.list, nil
-}
-
-// withPort adds the port to an address that has none: "host", "v6", "[v6]".
-func withPort(addr, port string) string {
-	if _, _, err := net.SplitHostPort(addr); err == nil {
-		return addr
-	}
-	return net.JoinHostPort(strings.Trim(addr, "[]"), port)
+	return &own, nil
 }
 
 // localhost answers for the names that never leave the host (RFC 6761, 6.3).

@@ -148,6 +148,13 @@ func TestFaults(t *testing.T) {
 	if _, _, err := (&dns.Client{Net: "tcp"}).Exchange(q, s.Addr); err == nil {
 		t.Error("TCP was answered")
 	}
+	s.Fault("example.net", "", Fault{Rcode: dns.RcodeNotImplemented, OnlyEDNS: true})
+	if r := ask(t, s, "udp", "example.net", "MX"); r.Rcode != dns.RcodeNotImplemented {
+		t.Errorf("with EDNS: %v", r)
+	}
+	if r, err := dns.Exchange(q, s.Addr); err != nil || len(r.Answer) != 2 {
+		t.Errorf("without EDNS: %v, %v", r, err)
+	}
 	s.Fault("example.net", "", Fault{})
 	if r := ask(t, s, "udp", "example.net", "MX"); len(r.Answer) != 2 {
 		t.Error("the empty fault does not mend")
@@ -168,6 +175,11 @@ func TestLargeAnswersAreCutToTheClientsSize(t *testing.T) {
 	}
 	if r := ask(t, s, "tcp", "big.example", "TXT"); len(r.Answer) != 60 {
 		t.Errorf("%d records over TCP", len(r.Answer))
+	}
+	s.Fault("big.example", "", Fault{Oversize: true})
+	r, _, err = (&dns.Client{UDPSize: dns.MaxMsgSize}).Exchange(q, s.Addr)
+	if err != nil || r.Truncated || len(r.Answer) != 60 {
+		t.Errorf("oversize: %v, %v", r, err)
 	}
 }
 

@@ -20,6 +20,12 @@ type Fault struct {
 	Truncate bool
 	// NoTCP closes TCP connections without an answer.
 	NoTCP bool
+	// Oversize sends the whole answer over UDP, also where it is larger than
+	// the client allows, without the TC bit.
+	Oversize bool
+	// OnlyEDNS limits the fault to queries with EDNS (RFC 6891): a server, or
+	// a firewall before it, that does not know EDNS.
+	OnlyEDNS bool
 	// Mangle changes the finished answer in any other way.
 	Mangle func(*dns.Msg)
 	// Times is how many queries are served so; 0 means all.
@@ -45,11 +51,14 @@ func (s *Server) Fault(name, qtype string, f Fault) {
 	s.faults = append(s.faults, &fault{Fault: f, what: what, left: f.Times})
 }
 
-// fault finds what is wrong with a question. The caller holds s.mu.
-func (s *Server) fault(what question) Fault {
+// fault finds the fault that fits a query. The caller holds s.mu.
+func (s *Server) fault(what question, edns bool) Fault {
 	for i := len(s.faults) - 1; i >= 0; i-- {
 		f := s.faults[i]
 		if f.what.name != what.name || f.what.qtype != dns.TypeANY && f.what.qtype != what.qtype {
+			continue
+		}
+		if f.OnlyEDNS && !edns {
 			continue
 		}
 		if f.Times > 0 {

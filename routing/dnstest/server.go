@@ -177,7 +177,7 @@ func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
 	s.mu.Lock()
 	what := question{dns.CanonicalName(q.Question[0].Name), q.Question[0].Qtype}
 	s.counts[what]++
-	f := s.fault(what)
+	f := s.fault(what, q.IsEdns0() != nil)
 	reply := s.zone.answer(q)
 	s.mu.Unlock()
 
@@ -197,14 +197,14 @@ func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
 		return
 	}
 	f.apply(reply, packet)
-	if packet {
+	if packet && !f.Oversize {
 		size := dns.MinMsgSize
 		if opt := q.IsEdns0(); opt != nil {
 			size = int(opt.UDPSize())
 		}
 		reply.Truncate(size)
 	}
-	w.WriteMsg(reply) // the client may be gone: nothing to be done about that
+	w.WriteMsg(reply) // an error means that the client is gone
 }
 
 // Count is how often name was asked about; qtype is "MX", "A", ..., or "" for

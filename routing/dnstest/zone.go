@@ -91,7 +91,7 @@ func (z zone) answer(q *dns.Msg) *dns.Msg {
 	m := new(dns.Msg).SetReply(q)
 	m.RecursionAvailable = true
 	name, qtype := dns.CanonicalName(q.Question[0].Name), q.Question[0].Qtype
-	secure := true
+	secure, found := true, false
 	for range 16 { // aliases, bounded: they may run in a circle
 		secure = secure && z.secure(name)
 		records, exists := z.lookup(name)
@@ -100,7 +100,6 @@ func (z zone) answer(q *dns.Msg) *dns.Msg {
 			break
 		}
 		var alias string
-		found := false
 		for _, rr := range records {
 			if rr.Header().Rrtype == qtype || qtype == dns.TypeANY {
 				m.Answer = append(m.Answer, withName(rr, name))
@@ -119,7 +118,7 @@ func (z zone) answer(q *dns.Msg) *dns.Msg {
 		}
 		name = dns.CanonicalName(alias)
 	}
-	if len(m.Answer) == 0 || m.Rcode != dns.RcodeSuccess {
+	if !found { // also after aliases (RFC 2308, 2.1)
 		m.Ns = append(m.Ns, z.soa(name))
 	}
 	opt := q.IsEdns0()

@@ -1,0 +1,122 @@
+package routing
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of /etc/resolv.conf, all from resolv.conf(5).
+const (
+	maxConfServers  = 3                // MAXNS
+	maxConfTimeout  = 30 * time.Second // option timeout
+	maxConfAttempts = 5                // option attempts
+)
+
+// confCheck is how often a resolver looks whether /etc/resolv.conf has
+// changed. Go's own resolver uses the same interval.
+const confCheck = 5 * time.Second
+
+// A dnsConfig is a list of name servers and how to ask them.
+type dnsConfig struct {
+	servers  []*nameServer
+	timeout  time.Duration
+	attempts int
+	rotate   bool
+}
+
+// parseResolvConf reads the nameserver lines of a resolv.conf and the options
+// timeout, attempts and rotate. Lines and options that it does not know, and
+// values that are not valid, are skipped as resolv.conf(5) says. Without a
+// nameserver line the servers are those of the local machine.
+func parseResolvConf(text string) *dnsConfig {
+	c := &dnsConfig{timeout: defaultDNSTimeout, attempts: defaultDNSAttempts}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";") {
+			continue
+		}
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		switch words[0] {
+		case "nameserver":
+			if a, err := netip.ParseAddr(words[1]); err == nil && len(c.servers) < maxConfServers {
+				c.servers = append(c.servers, &nameServer{addr: netip.AddrPortFrom(a, 53).String()})
+			}
+		case "options":
+			for _, o := range words[1:] {
+				c.option(o)
+			}
+		}
+	}
+	if len(c.servers) == 0 {
+		c.servers = localServers()
+	}
+	return c
+}
+
+func (c *dnsConfig) option(text string) {
+	name, value, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(value, 10, 31)
+	switch {
+	case text == "rotate":
+		c.rotate = true
+	case err != nil:
+	case name == "timeout":
+		c.timeout = min(time.Duration(max(n, 1))*time.Second, maxConfTimeout)
+	case name == "attempts":
+		c.attempts = int(min(max(n, 1), maxConfAttempts))
+	}
+}
+
+// localServers are the servers of the local machine: resolv.conf(5) uses them
+// where it has no nameserver line. They are those of Go's own resolver.
+func localServers() []*nameServer {
+	return []*nameServer{{addr: "127.0.0.1:53"}, {addr: "[::1]:53"}}
+}
+
+// confFile is a resolv.conf that is read again when it has changed. The caller
+// makes sure that only one goroutine uses it at a time.
+type confFile struct {
+	path    string
+	config  *dnsConfig // nil before it was read
+	checked time.Time
+	changed time.Time // modification time of what was read
+	size    int64
+}
+
+// load returns what the file says now, or said within the last confCheck. A
+// file that cannot be read leaves the former settings as they are.
+func (f *confFile) load(now time.Time) (*dnsConfig, error) {
+	if f.config != nil && now.Sub(f.checked) < confCheck {
+		return f.config, nil
+	}
+	f.checked = now
+	info, err := os.Stat(f.path)
+	if err == nil && f.config != nil && info.ModTime().Equal(f.changed) && info.Size() == f.size {
+		return f.config, nil
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(f.path)
+	}
+	switch {
+	case err == nil:
+		f.config, f.changed, f.size = parseResolvConf(string(text)), info.ModTime(), info.Size()
+	case f.config != nil: // it is being replaced
+	case errors.Is(err, fs.ErrNotExist) && runtime.GOOS != "windows":
+		// resolv.conf(5): the server of the local machine. A file that
+		// appears later is noticed.
+		f.config = parseResolvConf("")
+	default:
+		return nil, fmt.Errorf("no name servers: %w (see DNSResolver.Servers)", err)
+	}
+	return f.config, nil
+}
