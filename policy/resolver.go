@@ -60,10 +60,14 @@ func confirmedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, e
 	if err != nil {
 		return nil, err
 	}
+	family := "ip4" // a failure of the other one does not matter
+	if ip.Is6() {
+		family = "ip6"
+	}
 	var confirmed []string
 	var failed error
 	for _, name := range names {
-		addrs, err := r.LookupNetIP(ctx, "ip", rooted(name))
+		addrs, err := r.LookupNetIP(ctx, family, rooted(name))
 		if err != nil && !notFound(err) {
 			failed = err
 		}

@@ -6,13 +6,13 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/miekg/dns"
 )
 
-// A NetResolver asks a [Resolver] with the methods of net.Resolver, for those
-// who want such a one, as the agents of package policy do: they then share
-// the cache of a DNSResolver. Unlike net.Resolver it also asks for names with
+// A NetResolver asks a [Resolver] with the methods of net.Resolver. The agents
+// of package policy take one: they then share the cache of a DNSResolver. Unlike net.Resolver it also asks for names with
 // other octets than letters, digits, hyphens and underscores in them, as SPF
 // macros yield, and it knows a name that does not exist from one without
 // records.
@@ -38,31 +38,36 @@ func (r *NetResolver) LookupMX(ctx context.Context, name string) ([]*net.MX, err
 }
 
 // LookupNetIP returns the addresses of a host: network is "ip4", "ip6" or
-// "ip" for both.
+// "ip" for both. Where one family cannot be looked up, it returns the addresses
+// of the other, as net.Resolver does.
 func (r *NetResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	var all []netip.Addr
+	var four, six []netip.Addr
 	var err4, err6 error
+	var wg sync.WaitGroup
 	if network != "ip6" {
-		all, err4 = collect(ctx, r, host, dns.TypeA, func(rr *dns.A) (netip.Addr, bool) {
-			a, ok := netip.AddrFromSlice(rr.A)
-			return a.Unmap(), ok
+		wg.Go(func() {
+			four, err4 = collect(ctx, r, host, dns.TypeA, func(rr *dns.A) (netip.Addr, bool) {
+				a, ok := netip.AddrFromSlice(rr.A)
+				return a.Unmap(), ok
+			})
 		})
 	}
 	if network != "ip4" {
-		var six []netip.Addr
-		six, err6 = collect(ctx, r, host, dns.TypeAAAA, func(rr *dns.AAAA) (netip.Addr, bool) {
-			return netip.AddrFromSlice(rr.AAAA)
+		wg.Go(func() {
+			six, err6 = collect(ctx, r, host, dns.TypeAAAA, func(rr *dns.AAAA) (netip.Addr, bool) {
+				return netip.AddrFromSlice(rr.AAAA)
+			})
 		})
-		all = append(all, six...)
 	}
-	for _, err := range []error{err4, err6} { // a temporary error says more
+	wg.Wait()
+	if all := append(four, six...); len(all) > 0 {
+		return all, nil
+	}
+	for _, err := range []error{err4, err6} {
 		var e *net.DNSError
 		if errors.As(err, &e) && !e.IsNotFound {
-			return nil, err
+			return nil, err // temporary: the host may have addresses
 		}
-	}
-	if len(all) > 0 {
-		return all, nil
 	}
 	return nil, errors.Join(err4, err6)
 }

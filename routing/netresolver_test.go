@@ -1,8 +1,10 @@
 package routing
 
 import (
+	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -74,13 +76,16 @@ func TestNetResolver(t *testing.T) {
 
 	server.Fault("dead.example", "", dnstest.Fault{Rcode: dns.RcodeServerFailure})
 	server.Fault("mx1.example.net", "AAAA", dnstest.Fault{Rcode: dns.RcodeRefused})
+	server.Fault("mx3.example.net", "AAAA", dnstest.Fault{Rcode: dns.RcodeRefused})
+	server.Add("mx3.example.net. TXT \"no A\"")
 	server.Add("circle.example. CNAME circle.example.")
 	fresh := &NetResolver{&DNSResolver{Servers: []string{"ns1"}, Dial: server.Dial}}
 	for what, ask := range map[string]func() error{
 		"TXT":         func() error { _, err := fresh.LookupTXT(ctx, "dead.example"); return err },
 		"MX":          func() error { _, err := fresh.LookupMX(ctx, "dead.example"); return err },
 		"A":           func() error { _, err := fresh.LookupNetIP(ctx, "ip4", "dead.example"); return err },
-		"half":        func() error { _, err := fresh.LookupNetIP(ctx, "ip", "mx1.example.net"); return err },
+		"one family":  func() error { _, err := fresh.LookupNetIP(ctx, "ip6", "mx1.example.net"); return err },
+		"no other":    func() error { _, err := fresh.LookupNetIP(ctx, "ip", "mx3.example.net"); return err },
 		"existence":   func() error { _, err := fresh.NameExists(ctx, "dead.example"); return err },
 		"alias chain": func() error { _, err := fresh.LookupTXT(ctx, "circle.example"); return err },
 	} {
@@ -99,4 +104,27 @@ func FuzzEscape(f *testing.F) {
 			t.Errorf("%q became %q", s, got)
 		}
 	})
+}
+
+// A family that cannot be looked up does not hide the other one, as with
+// net.Resolver.
+func TestNetResolverWithOneFamilyFailing(t *testing.T) {
+	s := dnstest.New(t, `
+		six.example.  A    192.0.2.1
+		four.example. AAAA 2001:db8::1`)
+	s.Fault("six.example", "AAAA", dnstest.Fault{Rcode: dns.RcodeServerFailure})
+	s.Fault("four.example", "A", dnstest.Fault{Rcode: dns.RcodeServerFailure})
+	ours := &NetResolver{&DNSResolver{Servers: []string{s.Addr}}}
+	theirs := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, s.Addr)
+	}}
+	for host, want := range map[string]string{"six.example.": "192.0.2.1", "four.example.": "2001:db8::1"} {
+		for _, r := range []interface {
+			LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+		}{ours, theirs} {
+			if got, err := r.LookupNetIP(t.Context(), "ip", host); err != nil || len(got) != 1 || got[0].String() != want {
+				t.Errorf("%T, %s: %v, %v", r, host, got, err)
+			}
+		}
+	}
 }
