@@ -106,8 +106,8 @@ func patterns(setting string, names []string, errs []error) ([]string, []error) 
 	var ps []string
 	for _, n := range names {
 		rest, wild := strings.CutPrefix(n, "*.")
-		c, err := addr.Domain(rest)
-		if err != nil || !isDomain(c) {
+		c, err := addr.HostName(rest)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("policy: %s: %q is neither a domain name nor *.domain", setting, n))
 			continue
 		}

@@ -80,8 +80,8 @@ func (f *ConnectionFilter) prepare() (*connectionJudge, error) {
 func validLists(lists []DNSList, errs []error) ([]DNSList, []error) {
 	var valid []DNSList
 	for _, l := range lists {
-		zone, err := addr.Domain(l.Zone)
-		if err != nil || !isDomain(zone) || len(zone) > 180 { // 255 octets less 64 for the nibbles
+		zone, err := addr.HostName(l.Zone)
+		if err != nil || len(zone) > 180 { // 255 octets less 64 for the nibbles
 			errs = append(errs, fmt.Errorf("policy: DNS list %q: not a domain name", l.Zone))
 			continue
 		}

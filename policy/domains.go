@@ -89,10 +89,10 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 		c, err := addr.Domain(name)
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("policy: accepted %w", err))
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q: not a domain name: %w", d.Name, err))
 			continue
-		case !isDomain(c):
-			errs = append(errs, fmt.Errorf("policy: accepted domain %q: not a domain name", d.Name))
+		case c[0] == '[' && len(d.Name) > len(name):
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q: an address has no domains below it", d.Name))
 			continue
 		case d.Kind < Authoritative || d.Kind > ExternalRelay:
 			errs = append(errs, fmt.Errorf("policy: accepted domain %q: no such kind: %d", d.Name, d.Kind))
@@ -144,15 +144,6 @@ func (d *Domain) checkUnknown() error {
 		}
 	}
 	return nil
-}
-
-// isDomain says whether c can stand in an address: a name, or a literal
-// (RFC 5321, 4.1.3).
-func isDomain(c string) bool {
-	if strings.HasPrefix(c, "[") {
-		return addr.Literal(c) == nil
-	}
-	return c != "" && !strings.ContainsAny(c, "*@ []<>") && !strings.HasPrefix(c, ".") && !strings.Contains(c, "..")
 }
 
 // Lookup finds the accepted domain that a domain name belongs to: the exact

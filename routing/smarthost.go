@@ -130,8 +130,9 @@ func cutPort(s string, port *uint16) (string, error) {
 	return s[:i], nil
 }
 
-// parseLiteral reads an address literal (RFC 5321, 4.1.3). The tag of an IPv6
-// address may be missing.
+// parseLiteral reads an address literal of a setting. Unlike in the domain of
+// an address (addr.ParseLiteral), the tag of an IPv6 address may be missing, and
+// a link-local address has its zone.
 func parseLiteral(s string) (netip.Addr, error) {
 	inner, ok1 := strings.CutPrefix(s, "[")
 	inner, ok2 := strings.CutSuffix(inner, "]")
@@ -139,10 +140,10 @@ func parseLiteral(s string) (netip.Addr, error) {
 		inner = inner[5:]
 	}
 	a, err := netip.ParseAddr(inner)
-	if err != nil || !ok1 || !ok2 || a.Is4In6() {
+	if err != nil || !ok1 || !ok2 {
 		return netip.Addr{}, fmt.Errorf("%q is not an address literal", s)
 	}
-	return a, nil
+	return a.Unmap(), nil
 }
 
 // literal is the form of RFC 5321, 4.1.3.
@@ -153,25 +154,15 @@ func literal(a netip.Addr) string {
 	return "[" + a.String() + "]"
 }
 
-// hostName is a name in A-label form that the DNS could have.
+// hostName returns the canonical form of a name of a setting. A name whose last
+// label is a number (192.0.2.256) is a wrong address: no top level domain is a
+// number (RFC 3696, 2).
 func hostName(name string) (string, error) {
-	d, err := addr.Domain(name)
+	d, err := addr.HostName(name)
 	if err != nil {
-		return "", err
-	}
-	if len(d) > 253 || strings.ContainsFunc(d, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
-	}) {
 		return "", fmt.Errorf("%q is not a host name", name)
 	}
-	last := ""
-	for label := range strings.SplitSeq(d, ".") {
-		if label == "" || len(label) > 63 {
-			return "", fmt.Errorf("%q is not a host name", name)
-		}
-		last = label
-	}
-	if strings.Trim(last, "0123456789") == "" { // as 192.0.2.256: no top level domain is a number (RFC 3696, 2)
+	if strings.Trim(d[strings.LastIndexByte(d, '.')+1:], "0123456789") == "" {
 		return "", fmt.Errorf("%q is neither a host name nor an address", name)
 	}
 	return d, nil

@@ -57,6 +57,9 @@ func parseSpace(text string) (space, error) {
 func parsePattern(text string) (domain string, below bool, err error) {
 	if strings.HasPrefix(text, "[") {
 		a, err := parseLiteral(text)
+		if err == nil && a.Zone() != "" {
+			err = fmt.Errorf("%q has a zone, which no address of a recipient has", text)
+		}
 		return strings.ToLower(literal(a)), false, err
 	}
 	name, below := strings.CutPrefix(text, "*.")
@@ -67,19 +70,12 @@ func parsePattern(text string) (domain string, below bool, err error) {
 	return domain, below, err
 }
 
-// canonicalDomain is a recipient's domain as spaces are compared with it. It
-// does not allocate for domains that are canonical already, which is the rule.
+// canonicalDomain returns the domain of a recipient in the form in which it is
+// compared with address spaces.
 func canonicalDomain(address string) (string, error) {
 	_, d := addr.Split(address)
 	if d == "" {
 		return "", fmt.Errorf("no domain")
-	}
-	if d[0] == '[' {
-		a, err := parseLiteral(d)
-		if err == nil && a.Zone() != "" {
-			err = fmt.Errorf("%q has a zone, which means nothing to others", d)
-		}
-		return strings.ToLower(literal(a)), err
 	}
 	return addr.Domain(d)
 }

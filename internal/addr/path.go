@@ -3,7 +3,6 @@ package addr
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"unicode/utf8"
 )
@@ -262,88 +261,32 @@ func atext(c byte) bool {
 }
 
 // domain returns the length of the Domain or address-literal at the start of p.
+// It accepts what Domain accepts, without a dot at the end.
 func domain(p string, smtputf8 bool) (int, error) {
 	if strings.HasPrefix(p, "[") {
 		end := strings.IndexByte(p, ']')
 		if end < 0 {
 			return 0, errors.New("address literal has no ]")
 		}
-		return end + 1, Literal(p[:end+1])
+		_, err := ParseLiteral(p[:end+1])
+		return end + 1, err
 	}
-	n, label, foreign := 0, 0, false // label: where the current one begins
+	n := 0
 	for n < len(p) {
-		c := p[n]
-		if c == '.' {
-			if err := checkLabel(p[label:n]); err != nil {
-				return 0, err
-			}
-			n++
-			label = n
-			continue
-		}
 		w, err := char(p[n:], smtputf8)
 		if err != nil {
 			return 0, err
 		}
-		if w == 1 && !ldh(c) {
+		if w == 1 && !ldh(p[n]) && p[n] != '.' {
 			break
 		}
-		foreign = foreign || w > 1
 		n += w
 	}
-	if err := checkLabel(p[label:n]); err != nil {
-		return 0, err
+	c, err := Domain(p[:n])
+	if err == nil && p[n-1] == '.' {
+		err = fmt.Errorf("domain %q: %w", clip(c), errEmpty)
 	}
-	if n > 255 { // RFC 5321, 4.5.3.1.2
-		return 0, fmt.Errorf("domain %q...: %w", clip(p), errLong)
-	}
-	if foreign {
-		if _, err := Domain(p[:n]); err != nil {
-			return 0, err
-		}
-	}
-	return n, nil
-}
-
-func checkLabel(l string) error {
-	switch {
-	case l == "":
-		return errors.New("domain is empty or has an empty label")
-	case l[0] == '-' || l[len(l)-1] == '-':
-		return fmt.Errorf("domain label %q begins or ends with a hyphen", clip(l))
-	case len(l) > 63 && isASCII(l): // RFC 1035, 2.3.4; U-labels are counted as A-labels
-		return fmt.Errorf("domain label %q... is longer than 63 octets", clip(l))
-	}
-	return nil
-}
-
-// ldh allows the underscore too: it stands in names that send mail.
-func ldh(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
-// Literal checks an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]"
-// (RFC 5321, 4.1.3).
-func Literal(s string) error {
-	inner := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
-	text, v6 := inner, false
-	if len(inner) > 5 && strings.EqualFold(inner[:5], "IPv6:") {
-		text, v6 = inner[5:], true
-	}
-	ip, err := netip.ParseAddr(text)
-	if err != nil || len(s) != len(inner)+2 || ip.Is4() == v6 || ip.Zone() != "" {
-		return fmt.Errorf("%q is no address literal", clip(s))
-	}
-	return nil
+	return n, err
 }
 
 // clip shortens what a client sent for an error text.

@@ -2,20 +2,58 @@ package addr
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
-// maxWire bounds an address on a command line. RFC 5321, 4.5.3.1.3 has 256;
-// what a relay accepted it should also be able to pass on.
+// maxWire limits an address on a command line. RFC 5321, 4.5.3.1.3 has 256
+// octets. An agent may make an address longer than it was when it came in.
 const maxWire = 1000
 
-// NotOnWire says why an address cannot stand between the angle brackets of a
-// command line; empty when it can. It guards the command line; the grammar is
-// the next host's to judge.
+// NotOnWire says why an address must not be written between the angle brackets
+// of a command; it returns "" for an address that may. An address may be written
+// if it is a Mailbox (RFC 5321, 4.1.2; RFC 6531, 3.3) or a local part without
+// a domain. The domain may have a dot at its end. The empty address is the null
+// reverse-path.
+//
+// NotOnWire reads addresses as ReversePath and ForwardPath do: a message that
+// was accepted can be sent on.
 func NotOnWire(a string) string {
-	if len(a) > maxWire {
+	switch {
+	case a == "":
+		return ""
+	case len(a) > maxWire:
 		return fmt.Sprintf("is longer than %d octets", maxWire)
+	case !utf8.ValidString(a):
+		return "is not UTF-8"
 	}
+	if err := wireAddress(a); err != nil {
+		if problem := outsideQuotes(a); problem != "" {
+			return problem
+		}
+		return "is not an address: " + err.Error()
+	}
+	return ""
+}
+
+func wireAddress(a string) error {
+	n, err := localPart(a, true)
+	if err != nil || n == len(a) {
+		return err
+	}
+	if a[n] != '@' {
+		return fmt.Errorf("unexpected %q after the local part", clip(a[n:]))
+	}
+	d := strings.TrimSuffix(a[n+1:], ".")
+	if n, err = domain(d, true); err == nil && n < len(d) {
+		err = fmt.Errorf("unexpected %q after the domain", clip(d[n:]))
+	}
+	return err
+}
+
+// outsideQuotes names the usual faults of a wrong address, such as a name and
+// an address in angle brackets.
+func outsideQuotes(a string) string {
 	quoted := false
 	for i := 0; i < len(a); i++ {
 		switch c := a[i]; {
@@ -34,9 +72,6 @@ func NotOnWire(a string) string {
 	}
 	if quoted {
 		return "has an open quote"
-	}
-	if !utf8.ValidString(a) {
-		return "is not UTF-8"
 	}
 	return ""
 }

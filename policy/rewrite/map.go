@@ -103,10 +103,7 @@ func canonical(s string) (c string, isAddress bool, err error) {
 	}
 	d, err := addr.Domain(domain)
 	if err != nil {
-		return "", false, err
-	}
-	if err := addr.Mailbox("x@"+d, false); err != nil || d == "" {
-		return "", false, fmt.Errorf("%q is no domain", domain)
+		return "", false, fmt.Errorf("%q is no domain: %w", domain, err)
 	}
 	if local == "" {
 		return d, false, nil
