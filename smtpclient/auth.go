@@ -99,7 +99,10 @@ func (c *Client) answer(mech string, client sasl.Client, r reply) (reply, error)
 func (c *Client) secret(mech, line string) (reply, error) {
 	d := c.cfg.Timeouts.hello()
 	c.out = append(append(c.out[:0], line...), '\r', '\n')
-	err := c.flush(d)
+	err := checkCommand(c.out)
+	if err == nil {
+		err = c.flush(d)
+	}
 	clear(c.out[:cap(c.out)])
 	if err != nil {
 		return reply{}, fmt.Errorf("AUTH %s: %w", mech, err)

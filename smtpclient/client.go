@@ -138,8 +138,11 @@ func (c *Client) do(ctx context.Context, part func() error) error {
 
 // command sends one line and reads the reply to it. A 4xx or 5xx is an error.
 func (c *Client) command(phase, line string) (reply, error) {
-	c.log.line(line)
 	c.out = append(append(c.out[:0], line...), '\r', '\n')
+	if err := checkCommand(c.out); err != nil {
+		return reply{}, err
+	}
+	c.log.line(line)
 	d := c.cfg.Timeouts.hello()
 	if err := c.flush(d); err != nil {
 		return reply{}, fmt.Errorf("%s: %w", phase, err)
@@ -178,7 +181,7 @@ func (c *Client) hello() error {
 	if name == "" {
 		name = osHostname()
 	}
-	if strings.ContainsAny(name, " \r\n\t") {
+	if strings.ContainsAny(name, " ") {
 		return fmt.Errorf("smtpclient: hostname %q is not one", name)
 	}
 	c.setExtensions(reply{})
@@ -218,8 +221,8 @@ func osHostname() string {
 // Command sends one line and returns the reply: VRFY, ETRN, ATRN, ... A 4xx or
 // 5xx is an error too.
 func (c *Client) Command(ctx context.Context, line string) (Reply, error) {
-	if strings.ContainsAny(line, "\r\n") {
-		return Reply{}, errors.New("smtpclient: a command is one line")
+	if err := checkCommand([]byte(line + "\r\n")); err != nil {
+		return Reply{}, fmt.Errorf("smtpclient: %w", err)
 	}
 	var p Reply
 	err := c.do(ctx, func() error {

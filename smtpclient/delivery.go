@@ -91,10 +91,14 @@ func (d *delivery) refuse(c *Client, i int, reply *smtp.SMTPError) {
 // is open may be tried with another host.
 func (d *delivery) lose(c *Client, err error) {
 	reply, f := brokenReply(c, err), again
-	if errors.Is(err, errContent) || contextual(err) {
+	outcome := Deferred
+	var unsafe *commandError
+	switch {
+	case errors.As(err, &unsafe):
+		f, outcome = settled, Failure
+	case errors.Is(err, errContent) || contextual(err):
 		f = settled // another host would not help
 	}
-	outcome := Deferred
 	if _, ok := err.(*refusedError); ok {
 		outcome = Unreachable
 	}
@@ -160,11 +164,14 @@ func isReply(err error) bool {
 func brokenReply(c *Client, err error) *smtp.SMTPError {
 	var reply *smtp.SMTPError
 	var proto *ProtocolError
+	var unsafe *commandError
 	var timeout net.Error
 	at := "conversation with " + c.name()
 	switch {
 	case errors.As(err, &reply):
 		return reply
+	case errors.As(err, &unsafe):
+		return ownReply(554, 5, 5, 4, unsafe.Error())
 	case errors.Is(err, errContent):
 		return ownReply(451, 4, 3, 0, "message content cannot be read")
 	case contextual(err):

@@ -166,7 +166,9 @@ func (t *transaction) envelope() error {
 	for next <= last {
 		first := next
 		for next <= last && (next == first || c.feat.pipelining && next-first < maxOutstanding && len(c.out) < maxBatch) {
-			t.append(next)
+			if err := t.append(next); err != nil {
+				return err
+			}
 			next++
 		}
 		if err := t.flush(next > last); err != nil {
@@ -184,17 +186,21 @@ func (t *transaction) envelope() error {
 	return nil
 }
 
-// append writes the command of a step to the buffer.
-func (t *transaction) append(step int) {
+// append writes the command of a step to the buffer, after a check of its bytes.
+func (t *transaction) append(step int) error {
 	c := t.c
 	start := len(c.out)
+	var err error
 	switch {
 	case step == stepReset:
 		c.out = append(c.out, "RSET\r\n"...)
 	case step == stepMail:
 		c.out = c.appendMail(c.out, t.d.m, t.terms)
+		err = checkPath(c.out[start:], t.d.m.From, t.terms.utf8)
 	case step < stepRcpt+len(t.rcpts):
-		c.out = c.appendRcpt(c.out, &t.d.m.Recipients[t.rcpts[step-stepRcpt]], t.terms)
+		r := &t.d.m.Recipients[t.rcpts[step-stepRcpt]]
+		c.out = c.appendRcpt(c.out, r, t.terms)
+		err = checkPath(c.out[start:], r.Addr, t.terms.utf8)
 	case t.now:
 		c.out = append(c.out, "BDAT "...)
 		c.out = strconv.AppendInt(c.out, t.d.m.Content.Size(), 10)
@@ -202,7 +208,10 @@ func (t *transaction) append(step int) {
 	default:
 		c.out = append(c.out, "DATA\r\n"...)
 	}
-	c.log.sent(c.out[start:])
+	if err == nil {
+		c.log.sent(c.out[start:])
+	}
+	return err
 }
 
 // flush writes the buffered commands, and after the last of them the content,
@@ -255,7 +264,9 @@ func (t *transaction) sendData() error {
 // than some recipients (RFC 3030, 2).
 func (t *transaction) sendBDAT() error {
 	t.now = true
-	t.append(stepRcpt + len(t.rcpts))
+	if err := t.append(stepRcpt + len(t.rcpts)); err != nil {
+		return err
+	}
 	if err := t.flush(true); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package addr
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -37,18 +38,42 @@ func NotOnWire(a string) string {
 }
 
 func wireAddress(a string) error {
-	n, err := localPart(a, true)
-	if err != nil || n == len(a) {
-		return err
-	}
-	if a[n] != '@' {
-		return fmt.Errorf("unexpected %q after the local part", clip(a[n:]))
-	}
-	d := strings.TrimSuffix(a[n+1:], ".")
-	if n, err = domain(d, true); err == nil && n < len(d) {
-		err = fmt.Errorf("unexpected %q after the domain", clip(d[n:]))
+	n, err := wireLen(a)
+	if err == nil && n < len(a) {
+		err = fmt.Errorf("unexpected %q after the address", clip(a[n:]))
 	}
 	return err
+}
+
+// WirePath reads the path in angle brackets at the start of s, as a host reads
+// what we write, and returns the address and what follows the path. It accepts
+// what NotOnWire accepts.
+func WirePath(s string) (address, rest string, err error) {
+	p, ok := strings.CutPrefix(s, "<")
+	if !ok {
+		return "", "", errors.New("no < before the address")
+	}
+	n := 0
+	if !strings.HasPrefix(p, ">") {
+		if n, err = wireLen(p); err != nil {
+			return "", "", err
+		}
+	}
+	rest, ok = strings.CutPrefix(p[n:], ">")
+	if !ok {
+		return "", "", errors.New("no > after the address")
+	}
+	return p[:n], rest, nil
+}
+
+// wireLen returns the length of the address at the start of a.
+func wireLen(a string) (int, error) {
+	local, err := localPart(a, true)
+	if err != nil || local == len(a) || a[local] != '@' {
+		return local, err
+	}
+	n, dot, err := mailbox(a, local, true)
+	return n + dot, err
 }
 
 // outsideQuotes names the usual faults of a wrong address, such as a name and
