@@ -88,3 +88,98 @@ func TestAddresses(t *testing.T) {
 		t.Errorf("options %+v", o)
 	}
 }
+
+// Local parts are the business of their own host (RFC 5321, 2.3.11). Postfix
+// 3.7 and Exim 4.96 take these too.
+func TestOddLocalParts(t *testing.T) {
+	srv := smtptest.NewServer(t, nil)
+	odd := []string{"a..b@docomo.example", ".a@docomo.example", "a.@docomo.example", "...@docomo.example"}
+	for _, a := range odd {
+		conn := dialRaw(t, srv.Addr)
+		conn.expect("220")
+		conn.send("EHLO client.example\r\n")
+		conn.expect("250")
+		conn.send("MAIL FROM:<" + a + ">\r\nRCPT TO:<" + a + ">\r\nDATA\r\n")
+		conn.expect("250", "250", "354")
+		conn.send("Subject: x\r\n\r\n.\r\n")
+		conn.expect("250")
+		if m := srv.Inbox.Next(t); m.From != a || !slices.Equal(m.To(), []string{a}) {
+			t.Errorf("%s: from %q to %q", a, m.From, m.To())
+		}
+	}
+}
+
+// The dot that ends a domain in the DNS is dropped.
+func TestDotAfterTheDomain(t *testing.T) {
+	srv := smtptest.NewServer(t, nil)
+	smtptest.Talk(t, srv.Addr, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<a@example.net..>
+		S: 501 5.1.7
+		C: MAIL FROM:<a@example.net.> SIZE=10
+		S: 250
+		C: RCPT TO:<b@example.com.> NOTIFY=NEVER
+		S: 250
+		C: RCPT TO:<@relay.example.:c@example.com.>
+		S: 501
+		C: RCPT TO:<d@example.com..>
+		S: 501 5.1.3
+		C: DATA
+		S: 354
+		C: .
+		S: 250
+	`)
+	if m := srv.Inbox.Next(t); m.From != "a@example.net" || !slices.Equal(m.To(), []string{"b@example.com"}) {
+		t.Errorf("from %q to %q", m.From, m.To())
+	}
+}
+
+// With a default domain, devices need not know their own.
+func TestAddressesWithoutADomain(t *testing.T) {
+	s := generous()
+	s.DefaultDomain = "example.com"
+	srv := smtptest.NewServer(t, s)
+	smtptest.Talk(t, srv.Addr, `
+		S: 220
+		C: EHLO client.example
+		S: 250
+		C: MAIL FROM:<scanner@>
+		S: 501
+		C: MAIL FROM:<scanner>
+		S: 250
+		C: RCPT TO:<root>
+		S: 250
+		C: RCPT TO:admin
+		S: 250
+		C: RCPT TO:<"my self">
+		S: 250
+		C: RCPT TO:<postmaster>
+		S: 250
+		C: RCPT TO:<b@example.net>
+		S: 250
+		C: DATA
+		S: 354
+		C: .
+		S: 250
+		C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<>
+		S: 501
+		C: RCPT TO:<b@example.net>
+		S: 250
+		C: DATA
+		S: 354
+		C: .
+		S: 250
+	`)
+	m := srv.Inbox.Next(t)
+	want := []string{"root@example.com", "admin@example.com", `"my self"@example.com`, "postmaster", "b@example.net"}
+	if m.From != "scanner@example.com" || !slices.Equal(m.To(), want) {
+		t.Errorf("from %q to %q", m.From, m.To())
+	}
+	if m := srv.Inbox.Next(t); m.From != "" {
+		t.Errorf("the null reverse-path became %q", m.From)
+	}
+}

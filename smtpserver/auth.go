@@ -34,7 +34,7 @@ func (s *Session) mechanisms() []string {
 
 // cmdAUTH proves who the client is (RFC 4954).
 func (s *Session) cmdAUTH(arg string) error {
-	mech, initial, hasInitial := strings.Cut(arg, " ")
+	mech, initial := nextWord(arg)
 	mech = strings.ToUpper(mech)
 	switch {
 	case s.srv.Auth == nil:
@@ -52,7 +52,7 @@ func (s *Session) cmdAUTH(arg string) error {
 		return err
 	}
 	var response []byte
-	if hasInitial {
+	if initial != "" {
 		var ok bool
 		if response, ok = decodeInitial(initial); !ok {
 			return s.protocolError(501, smtp.EnhancedCode{5, 5, 2}, "Bad base64")
@@ -88,17 +88,16 @@ func (s *Session) exchange(mech string, server sasl.Server, response []byte) (st
 			return true, s.waitEnded(err)
 		}
 		s.trace('<', []byte("<response>"))
+		line = bytes.Trim(line, blanks)
 		if bytes.Equal(line, []byte{'*'}) { // RFC 4954, 4: the client gives up
 			return true, s.giveUp(mech, server, smtp.EnhancedCode{5, 7, 0}, "Authentication cancelled")
 		}
-		response = make([]byte, base64.StdEncoding.DecodedLen(len(line)))
-		n, err := base64.StdEncoding.Strict().Decode(response, line)
-		if err != nil {
+		var ok bool
+		if response, ok = decodeBase64(line); !ok {
 			return true, s.giveUp(mech, server, smtp.EnhancedCode{5, 5, 2}, "Bad base64")
 		}
-		response = response[:n]
 		if done { // RFC 4954, 4: what comes with success is sent as one more challenge
-			if n > 0 {
+			if len(response) > 0 {
 				err = sasl.ErrUnexpectedClientResponse
 			}
 			return false, err
@@ -129,8 +128,23 @@ func decodeInitial(text string) ([]byte, bool) {
 	if text == "=" {
 		return []byte{}, true
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(text)
-	return b, err == nil && len(b) > 0
+	b, ok := decodeBase64([]byte(text))
+	return b, ok && len(b) > 0
+}
+
+// decodeBase64 reads base64 with its padding, or, as some clients send it,
+// without.
+func decodeBase64(text []byte) ([]byte, bool) {
+	if bytes.ContainsAny(text, "\r\n") { // encoding/base64 would pass over them
+		return nil, false
+	}
+	enc := base64.RawStdEncoding
+	if len(text)%4 == 0 {
+		enc = base64.StdEncoding
+	}
+	b := make([]byte, enc.DecodedLen(len(text)))
+	n, err := enc.Strict().Decode(b, text)
+	return b[:n], err == nil
 }
 
 func (s *Session) authenticated(mech string) error {

@@ -89,17 +89,20 @@ func (s *Session) refuseChunk(size int64, e *smtp.SMTPError) error {
 	if err := s.readChunk(size, nowhere{}); err != nil {
 		return err
 	}
+	if s.orphans {
+		return s.orphaned(e.Code, e.EnhancedCode, e.Message)
+	}
 	return s.fail(e) // not counted as an error: there may be many in one batch
 }
 
 // readChunk puts exactly size bytes of input to the sink.
 func (s *Session) readChunk(size int64, to sink) error {
-	if size > s.maxSize {
+	if size > s.maxSize || size == noLimit {
 		// Not even worth reading: say so and close.
 		s.refuse(&verdict{reply: refusal(552, 5, 3, 4, "Chunk is longer than any message may be"), by: "limits"})
 		return errClosing
 	}
-	if s.bytes+size > s.lim.SessionBytes {
+	if size > s.lim.SessionBytes-s.bytes {
 		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many bytes in this session")
 	}
 	unwanted := s.newPace()
@@ -124,15 +127,18 @@ func (s *Session) readChunk(size int64, to sink) error {
 	return nil
 }
 
-// parseBDAT reads "size" or "size LAST".
+// parseBDAT reads "size" or "size LAST". A size beyond all numbers is noLimit.
 func parseBDAT(arg string) (size int64, last, ok bool) {
-	n, end, two := strings.Cut(arg, " ")
-	if two && !strings.EqualFold(end, "LAST") {
+	n, end := nextWord(arg)
+	if end != "" && !strings.EqualFold(end, "LAST") {
 		return 0, false, false
 	}
-	if n == "" || len(n) > 18 || strings.Trim(n, "0123456789") != "" {
+	if n == "" || strings.Trim(n, "0123456789") != "" {
 		return 0, false, false
 	}
 	size, err := strconv.ParseInt(n, 10, 64)
-	return size, two, err == nil
+	if err != nil { // out of range
+		size = noLimit
+	}
+	return size, end != "", true
 }

@@ -126,7 +126,7 @@ func TestBDATRefusals(t *testing.T) {
 			EOF`},
 		{"nor one beyond all bounds", generous(), openTransaction + `
 			C: BDAT 99999999999999999999
-			S: 501
+			S: 552 5.3.4
 			EOF`},
 		{"bare LF and CR in a text message", generous(), openTransaction + `
 			R: "BDAT 9\r\nX: 1\r\n\r\na"

@@ -149,7 +149,9 @@ func TestMessageSize(t *testing.T) {
 			C: MAIL FROM:<a@example.com> SIZE=1001
 			S: 552 5.3.4
 			C: MAIL FROM:<a@example.com> SIZE=99999999999999999999999
-			S: 501 5.5.4
+			S: 552 5.3.4
+			C: MAIL FROM:<a@example.com> SIZE=0000000000000000000000001001
+			S: 552 5.3.4
 			C: MAIL FROM:<a@example.com> SIZE=99999999999999999999
 			S: 552 5.3.4
 			C: MAIL FROM:<a@example.com> SIZE=-1

@@ -119,8 +119,6 @@ func fieldLen(b []byte) int {
 	}
 }
 
-func isBlank(c byte) bool { return c == ' ' || c == '\t' }
-
 // Prepend puts raw fields ("Name: value\r\n", folded where they are long)
 // before all others. What is not well-formed is refused and changes nothing.
 func (h *Header) Prepend(raw string) error {

@@ -70,8 +70,10 @@ type Limits struct {
 	// Default none.
 	SessionBytes int64
 	// Errors is how many protocol errors (unknown commands, bad syntax, bad
-	// sequence) a session may make; one more ends it with 421.
-	// Default 5 (Exchange: MaxProtocolErrors).
+	// sequence) a session may make; one more ends it with 421. Recipients that
+	// cannot be read do not count, and neither do the RCPT, DATA and BDAT that
+	// follow a refused MAIL (one error together with it), up to Recipients of
+	// them in one transaction. Default 5 (Exchange: MaxProtocolErrors).
 	Errors int
 	// UnknownRecipients is how many recipients may be refused with 550 5.1.1
 	// in a session before each further one costs the Tarpit time; at twice

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/emersion/go-smtp"
 
@@ -13,6 +12,16 @@ import (
 
 // cmdMAIL opens a transaction (RFC 5321, 4.1.1.2).
 func (s *Session) cmdMAIL(arg string) error {
+	s.excused = 0
+	before := s.errors
+	err := s.openTransaction(arg)
+	if s.state != mail {
+		s.beginOrphans(before)
+	}
+	return err
+}
+
+func (s *Session) openTransaction(arg string) error {
 	if s.messages >= s.lim.Messages {
 		return s.fail(refusal(452, 4, 5, 3, "Too many messages in this session")) // RFC 9422, 4.1
 	}
@@ -20,9 +29,9 @@ func (s *Session) cmdMAIL(arg string) error {
 	if !ok {
 		return s.syntax("Syntax: MAIL FROM:<address>")
 	}
-	from, rest, err := addr.ReversePath(path, s.srv.has(ExtSMTPUTF8))
+	from, rest, err := addr.Syntax{SMTPUTF8: s.srv.has(ExtSMTPUTF8), DefaultDomain: s.srv.DefaultDomain}.ReversePath(path)
 	if err != nil {
-		return s.badPath(err, "5.1.7")
+		return s.badPath(err, smtp.EnhancedCode{5, 1, 7}, s.protocolError)
 	}
 	msg := &Message{From: from}
 	if done, err := s.mailParams(msg, rest); done {
@@ -58,15 +67,15 @@ func (s *Session) cmdMAIL(arg string) error {
 func (s *Session) cmdRCPT(arg string) error {
 	path, ok := cutWord(arg, "TO:")
 	if !ok {
-		return s.syntax("Syntax: RCPT TO:<address>")
+		return s.recipientError(501, smtp.EnhancedCode{5, 5, 4}, "Syntax: RCPT TO:<address>")
 	}
 	if len(s.msg.Recipients) >= s.lim.Recipients {
 		return s.fail(refusal(452, 4, 5, 3, "Too many recipients")) // RFC 5321, 4.5.3.1.10
 	}
-	to, rest, err := addr.ForwardPath(path, s.msg.Options.UTF8)
+	to, rest, err := addr.Syntax{SMTPUTF8: s.msg.Options.UTF8, DefaultDomain: s.srv.DefaultDomain}.ForwardPath(path)
 	if err != nil {
 		s.refusedTo = true
-		return s.badPath(err, "5.1.3")
+		return s.badPath(err, smtp.EnhancedCode{5, 1, 3}, s.recipientError)
 	}
 	if s.rcpt == nil {
 		s.rcpt = new(Recipient)
@@ -129,25 +138,11 @@ func (s *Session) syntax(text string) error {
 }
 
 // badPath replies to an address that cannot be read.
-func (s *Session) badPath(err error, enhanced string) error {
+func (s *Session) badPath(err error, ec smtp.EnhancedCode, reply errorReply) error {
 	if errors.Is(err, addr.ErrNonASCII) {
 		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII and SMTPUTF8 was not asked for")) // RFC 6531, 3.5
 	}
-	ec := smtp.EnhancedCode{5, 1, 3}
-	if enhanced == "5.1.7" {
-		ec[2] = 7
-	}
-	return s.protocolError(501, ec, fmt.Sprintf("Bad address syntax: %s", err))
-}
-
-// cutWord takes a word and its colon off the front, in any case of letters.
-// RFC 5321, 3.3 allows no space after the colon, but people and devices put
-// one there.
-func cutWord(arg, word string) (string, bool) {
-	if len(arg) < len(word) || !strings.EqualFold(arg[:len(word)], word) {
-		return "", false
-	}
-	return strings.TrimLeft(arg[len(word):], " "), true
+	return reply(501, ec, fmt.Sprintf("Bad address syntax: %s", err))
 }
 
 func ascii(s string) bool {

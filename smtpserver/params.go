@@ -26,13 +26,12 @@ const maxParams = 32
 // ENVID and ORCPT; like Postfix it takes them.
 func parseParams(rest string, set func(key, value string) *paramError) *paramError {
 	var seen []string
-	for rest = strings.TrimLeft(rest, " "); rest != ""; {
+	for rest = strings.TrimLeft(rest, blanks); rest != ""; {
 		var word string
-		word, rest, _ = strings.Cut(rest, " ")
-		rest = strings.TrimLeft(rest, " ")
+		word, rest = nextWord(rest)
 		key, value, hasValue := strings.Cut(word, "=")
 		key = strings.ToUpper(key)
-		if !validKeyword(key) || (hasValue && value == "") || strings.Contains(value, "=") && key != "ENVID" && key != "ORCPT" {
+		if !validKeyword(key) || key != "AUTH" && !wellFormedValue(key, value, hasValue) { // of AUTH, see authParam
 			return refusal(501, 5, 5, 4, "Bad parameter syntax")
 		}
 		if slices.Contains(seen, key) || len(seen) == maxParams {
@@ -44,6 +43,13 @@ func parseParams(rest string, set func(key, value string) *paramError) *paramErr
 		}
 	}
 	return nil
+}
+
+func wellFormedValue(key, value string, given bool) bool {
+	if given && value == "" {
+		return false
+	}
+	return !strings.Contains(value, "=") || key == "ENVID" || key == "ORCPT"
 }
 
 // validKeyword is esmtp-keyword of RFC 5321, 4.1.2.
@@ -66,15 +72,15 @@ func (s *Session) mailParams(msg *Message, rest string) (done bool, err error) {
 	}
 	e := parseParams(rest, func(key, value string) *paramError { return s.mailParam(msg, key, value) })
 	msg.Params = s.params
-	return s.paramsDone(e)
+	return s.paramsDone(e, s.protocolError)
 }
 
-func (s *Session) paramsDone(e *paramError) (bool, error) {
+func (s *Session) paramsDone(e *paramError, reply errorReply) (bool, error) {
 	switch {
 	case e == nil:
 		return false, nil
 	case e.Code == 501:
-		return true, s.protocolError(e.Code, e.EnhancedCode, e.Message)
+		return true, reply(e.Code, e.EnhancedCode, e.Message)
 	}
 	return true, s.fail(e)
 }
@@ -138,9 +144,10 @@ func (s *Session) mailParam(msg *Message, key, value string) *paramError {
 }
 
 // sizeParam is SIZE=n (RFC 1870, 6): a message that would be too long is
-// refused before it is sent.
+// refused before it is sent. RFC 1870 has at most 20 digits; a number of more
+// is too long as well.
 func (s *Session) sizeParam(o *smtp.MailOptions, value string) *paramError {
-	if len(value) > 20 || strings.Trim(value, "0123456789") != "" || value == "" {
+	if value == "" || strings.Trim(value, "0123456789") != "" {
 		return badValue("SIZE")
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
@@ -151,17 +158,13 @@ func (s *Session) sizeParam(o *smtp.MailOptions, value string) *paramError {
 	return nil
 }
 
-// authParam is AUTH=<> or AUTH=mailbox (RFC 4954, 5). What a client says that
-// has not authenticated itself counts as "<>".
+// authParam is AUTH=<> or AUTH=mailbox (RFC 4954, 5). Every other value, and
+// what a client says that has not authenticated itself, counts as "<>": the
+// RFC lets a server take what it does not trust for that.
 func (s *Session) authParam(o *smtp.MailOptions, value string) *paramError {
 	who, err := xtext.Decode(value)
-	if err != nil || who == "" {
-		return badValue("AUTH")
-	}
-	if who == "<>" || s.identity == "" {
+	if err != nil || strings.Contains(value, "=") || s.identity == "" || addr.Mailbox(who, s.srv.has(ExtSMTPUTF8)) != nil {
 		who = ""
-	} else if addr.Mailbox(who, true) != nil {
-		return badValue("AUTH")
 	}
 	o.Auth = &who
 	return nil
@@ -240,7 +243,7 @@ func (s *Session) rcptParams(r *Recipient, rest string) (done bool, err error) {
 	}
 	e := parseParams(rest, func(key, value string) *paramError { return s.rcptParam(r, key, value) })
 	r.Params = s.params
-	return s.paramsDone(e)
+	return s.paramsDone(e, s.recipientError)
 }
 
 func (s *Session) rcptParam(r *Recipient, key, value string) *paramError {

@@ -26,14 +26,14 @@ func TestParameters(t *testing.T) {
 		"ENVID=a+2Bb": "250", "ENVID=a+2": "501", "ENVID=+0A": "501", "ENVID=": "501",
 		"ENVID=QQ+2b": "250", "ENVID=a=b": "250", "ENVID==": "250", "ENVID=" + strings.Repeat("x", 101): "250", "ENVID=+c3+a4": "501", // as Postfix
 		"RET=HDRS=": "501", "BODY=7BIT=": "501",
-		"AUTH=<>": "250", "AUTH=a@example.com": "250", "AUTH=+": "501",
+		"AUTH=<>": "250", "AUTH=a@example.com": "250", "AUTH=+": "250",
 		"REQUIRETLS": "530",
 		"BY=120;R":   "250", "BY=120;NT": "250", "BY=-5;n": "250", "BY=0;R": "501", "BY=10;R": "501", "BY=120": "501", "BY=120;X": "501", "BY=99999999999;R": "501", "BY=999999999;N": "250", "BY=9999999999;N": "501", "BY=-999999999;N": "250",
 		"MT-PRIORITY=-9": "250", "MT-PRIORITY=3": "250", "MT-PRIORITY=10": "501", "MT-PRIORITY=high": "501", "MT-PRIORITY=+1": "501",
 		"HOLDFOR=60": "250", "HOLDFOR=0": "501", "HOLDFOR=999999999": "501", "HOLDFOR=1 HOLDUNTIL=" + soon: "501",
 		"HOLDUNTIL=" + soon: "250", "HOLDUNTIL=" + late: "501", "HOLDUNTIL=tomorrow": "501",
 		"X-UNKNOWN=1": "555", "NOTIFY=NEVER": "555", "A=B=C": "501", "=1": "501", "-A": "501", "Ä": "501",
-		"BODY=8BITMIME  SIZE=100 ": "250",
+		"BODY=8BITMIME  SIZE=100 ": "250", "BODY=8BITMIME\tSIZE=100": "250", "\tSIZE=100\t": "250",
 	} {
 		t.Run(params, func(t *testing.T) {
 			s := generous()
@@ -202,5 +202,41 @@ func TestOpenSets(t *testing.T) {
 	m := srv.Inbox.Next(t)
 	if seen != "SWEET" || rcptSeen != "" || m.Params["XFLAVOUR"] != "SWEET" || m.Recipients[0].Params["XSPICE"] != "PEPPER" || m.Recipients[1].Params != nil {
 		t.Errorf("seen %q, %q; message %v, recipients %v", seen, rcptSeen, m.Params, m.Recipients)
+	}
+}
+
+// RFC 4954, 5: a server may take an AUTH= that it does not believe for AUTH=<>.
+// What is no xtext mailbox is none to believe, whoever says it. curl --mail-auth
+// sends the first of these.
+func TestAuthParameter(t *testing.T) {
+	for value, want := range map[string]string{
+		"<alice@example.com>":   "",
+		"alice":                 "",
+		"alice+x@example.com":   "",
+		"+":                     "",
+		"":                      "",
+		"a=b@example.com":       "",
+		"<>":                    "",
+		"alice@example.com":     "alice@example.com",
+		"alice+2Bx@example.com": "alice+x@example.com",
+	} {
+		for _, login := range []bool{false, true} {
+			s := generous()
+			s.Auth, s.AllowInsecureAuth = wonderland(), true
+			srv := smtptest.NewServer(t, s)
+			script := "S: 220\nC: EHLO client.example\nS: 250\n"
+			if login {
+				script += "C: AUTH PLAIN " + b64("\x00alice\x00wonderland") + "\nS: 235\n"
+			}
+			script += "C: MAIL FROM:<a@example.com> AUTH=" + value + "\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\nC: .\nS: 250\n"
+			smtptest.Talk(t, srv.Addr, script)
+			want := want
+			if !login {
+				want = ""
+			}
+			if m := srv.Inbox.Next(t); m.Options.Auth == nil || *m.Options.Auth != want {
+				t.Errorf("AUTH=%s, logged in %v: %v, want %q", value, login, m.Options.Auth, want)
+			}
+		}
 	}
 }

@@ -372,3 +372,40 @@ func TestWhatALoginAllowedEndsWithIt(t *testing.T) {
 		S: 250
 	`)
 }
+
+// Some clients leave the padding of base64 away, or send spaces that do not
+// belong there: with the command and with later responses.
+func TestBase64OfClients(t *testing.T) {
+	full := b64("\x00alice\x00wonderland") // "AGFsaWNlAHdvbmRlcmxhbmQ="
+	bare := strings.TrimRight(full, "=")
+	for _, c := range []struct{ first, response, want string }{
+		{"AUTH PLAIN " + full, "", "235"},
+		{"AUTH PLAIN " + bare, "", "235"},
+		{"AUTH PLAIN  " + bare, "", "235"},
+		{"AUTH PLAIN", full, "235"},
+		{"AUTH PLAIN", bare, "235"},
+		{"AUTH PLAIN", " " + bare + " \t", "235"},
+		{"AUTH PLAIN", " * ", "501 5.7.0"},
+		{"AUTH PLAIN " + full + "=", "", "501 5.5.2"},
+		{"AUTH PLAIN " + bare[:len(bare)-2], "", "501 5.5.2"}, // one character more than whole bytes
+		{"AUTH PLAIN " + full + " " + full, "", "501 5.5.2"},
+		{"AUTH PLAIN", full[:4] + "\r" + full[4:], "501 5.5.2"},
+		{"AUTH PLAIN", "=" + bare, "501 5.5.2"},
+	} {
+		s := generous()
+		s.Auth, s.AllowInsecureAuth = wonderland(), true
+		srv := smtptest.NewServer(t, s)
+		conn := dialRaw(t, srv.Addr)
+		conn.expect("220")
+		conn.send("EHLO client.example\r\n")
+		conn.expect("250")
+		conn.send(c.first + "\r\n")
+		if c.response != "" {
+			conn.expect("334")
+			conn.send(c.response + "\r\n")
+		}
+		if got := conn.reply(); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%q, %q: %q, want %q", c.first, c.response, got, c.want)
+		}
+	}
+}

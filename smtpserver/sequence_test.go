@@ -160,7 +160,7 @@ func TestUnknownAndUnimplemented(t *testing.T) {
 		S: 500 5.5.2
 		C: EHL
 		S: 500 5.5.2
-		R: "MAIL\tFROM:<a@example.com>\r\n"
+		R: "\tMAIL FROM:<a@example.com>\r\n"
 		S: 500 5.5.2
 		C: TURN
 		S: 502 5.5.1

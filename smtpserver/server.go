@@ -65,6 +65,12 @@ type Server struct {
 	// NULs. Default: refused. See also Session.SetStrayBytes.
 	StrayBytes StrayBytes
 
+	// DefaultDomain completes addresses that have no domain, as devices send
+	// them: with "example.com", MAIL FROM:<scanner> is scanner@example.com.
+	// RCPT TO:<postmaster> stays as it is (RFC 5321, 4.1.1.3). Default none:
+	// an address without a domain is refused with 501.
+	DefaultDomain string
+
 	// ProxyFrom names the networks of proxies whose connections begin with a
 	// PROXY protocol header (HAProxy's, version 1 or 2). From there it is
 	// required, from elsewhere it is nothing that SMTP knows.

@@ -52,6 +52,10 @@ type Session struct {
 	handed     bool              // the Handler has the message
 	discarding bool
 	refusedTo  bool // a recipient was refused
+	excused    int  // errors since MAIL that do not count
+
+	orphans          bool // MAIL was refused, and only what follows it has come since
+	errorsBeforeMail int
 
 	discardAll bool
 	allowance

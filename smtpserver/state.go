@@ -46,27 +46,29 @@ type command struct {
 	states state // in which it may be given
 	// open: may be given before STARTTLS with TLSRequired (RFC 3207, 4).
 	open bool
-	run  func(s *Session, arg string) error
+	// follows: a pipelining client sends it before it knows the reply to MAIL.
+	follows bool
+	run     func(s *Session, arg string) error
 }
 
 // commands is the table of verbs. What is not in it goes to the agents.
 var commands = map[string]command{
-	"EHLO":     {anyState, true, (*Session).cmdEHLO},
-	"HELO":     {anyState, true, (*Session).cmdHELO},
-	"LHLO":     {anyState, true, (*Session).cmdLHLO},
-	"STARTTLS": {connected | ready, true, (*Session).cmdSTARTTLS},
-	"AUTH":     {ready, false, (*Session).cmdAUTH},
-	"MAIL":     {ready, false, (*Session).cmdMAIL},
-	"RCPT":     {mail | rcpt, false, (*Session).cmdRCPT},
-	"DATA":     {rcpt, false, (*Session).cmdDATA},
-	"BDAT":     {anyState, true, (*Session).cmdBDAT}, // the chunk must be read in any case
-	"RSET":     {anyState, false, (*Session).cmdRSET},
-	"NOOP":     {anyState, true, (*Session).cmdNOOP},
-	"QUIT":     {anyState | turnedAway, true, (*Session).cmdQUIT},
-	"VRFY":     {anyState, false, (*Session).cmdVRFY},
-	"EXPN":     {anyState, false, (*Session).cmdEXPN},
-	"HELP":     {anyState, true, (*Session).cmdHELP},
-	"XCLIENT":  {connected | ready, false, (*Session).cmdXCLIENT},
+	"EHLO":     {anyState, true, false, (*Session).cmdEHLO},
+	"HELO":     {anyState, true, false, (*Session).cmdHELO},
+	"LHLO":     {anyState, true, false, (*Session).cmdLHLO},
+	"STARTTLS": {connected | ready, true, false, (*Session).cmdSTARTTLS},
+	"AUTH":     {ready, false, false, (*Session).cmdAUTH},
+	"MAIL":     {ready, false, false, (*Session).cmdMAIL},
+	"RCPT":     {mail | rcpt, false, true, (*Session).cmdRCPT},
+	"DATA":     {rcpt, false, true, (*Session).cmdDATA},
+	"BDAT":     {anyState, true, true, (*Session).cmdBDAT}, // the chunk must be read in any case
+	"RSET":     {anyState, false, false, (*Session).cmdRSET},
+	"NOOP":     {anyState, true, false, (*Session).cmdNOOP},
+	"QUIT":     {anyState | turnedAway, true, false, (*Session).cmdQUIT},
+	"VRFY":     {anyState, false, false, (*Session).cmdVRFY},
+	"EXPN":     {anyState, false, false, (*Session).cmdEXPN},
+	"HELP":     {anyState, true, false, (*Session).cmdHELP},
+	"XCLIENT":  {connected | ready, false, false, (*Session).cmdXCLIENT},
 }
 
 // What ends a session.
@@ -133,6 +135,7 @@ func (s *Session) run(line []byte) (err error) {
 		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Command line has a character that must not be there")
 	}
 	cmd, known := commands[string(verb)]
+	s.orphans = s.orphans && cmd.follows
 	switch {
 	case s.state == turnedAway && string(verb) != "QUIT":
 		return s.badSequence(string(verb))
@@ -163,33 +166,19 @@ func (s *Session) recovered(err *error) {
 	}
 }
 
-// splitCommand cuts a line, without its CRLF, at the first space and raises
-// the verb to upper case in place. A line with control characters is no
-// command.
-func splitCommand(line []byte) (verb []byte, arg string, ok bool) {
-	line = bytes.TrimRight(line, " \t")
-	for _, c := range line {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return nil, "", false
-		}
-	}
-	verb, rest, _ := bytes.Cut(line, []byte{' '})
-	for i, c := range verb {
-		if 'a' <= c && c <= 'z' {
-			verb[i] = c - 'a' + 'A'
-		}
-	}
-	return verb, string(bytes.TrimLeft(rest, " ")), true
-}
-
 // badSequence is the answer to a known command in the wrong state.
 func (s *Session) badSequence(verb string) error {
 	text := "Bad sequence of commands"
 	switch {
 	case s.state == turnedAway:
 		text = "Not welcome: say QUIT"
+	case s.orphans && verb != "MAIL":
+		return s.orphaned(503, smtp.EnhancedCode{5, 5, 1}, "MAIL was refused")
 	case s.state == connected:
 		text = "Say EHLO or HELO first"
+		if verb == "MAIL" {
+			s.beginOrphans(s.errors)
+		}
 	case s.state == chunks:
 		text = "Only BDAT or RSET may follow a BDAT that was not the last"
 	case verb == "MAIL":
@@ -205,21 +194,6 @@ func (s *Session) badSequence(verb string) error {
 		text = verb + " is not allowed within a transaction"
 	}
 	return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, text)
-}
-
-// protocolError replies to what is not SMTP, and ends the session when there
-// was too much of it.
-func (s *Session) protocolError(code int, ec smtp.EnhancedCode, text string) error {
-	s.errors++
-	limit := s.lim.Errors
-	if s.srv.overloaded() {
-		limit = min(limit, overloadErrors)
-	}
-	s.refuse(&verdict{reply: &smtp.SMTPError{Code: code, EnhancedCode: ec, Message: text}, by: "protocol"})
-	if s.errors > limit {
-		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many errors")
-	}
-	return nil
 }
 
 // fail refuses a command for a reason that is no protocol error.
@@ -287,7 +261,7 @@ func (s *Session) readLine(max, authMax int) ([]byte, error) {
 // comes back as one that is no command, so that it is answered as an error:
 // a bare LF is nowhere the end of a line.
 func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
-	if len(line) > max && (len(line) > authMax || !bytes.EqualFold(line[:min(5, len(line))], []byte("AUTH "))) {
+	if len(line) > max && (len(line) > authMax || !isAuth(line)) {
 		return lineTooLong, nil
 	}
 	if bytes.HasSuffix(line, crlf) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // Validate tells settings with which no client could do what the server
@@ -11,6 +13,11 @@ import (
 func (srv *Server) Validate() error {
 	if strings.ContainsFunc(srv.Hostname, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return fmt.Errorf("smtpserver: Hostname %q is no host name", srv.Hostname)
+	}
+	if srv.DefaultDomain != "" {
+		if err := addr.Mailbox("x@"+srv.DefaultDomain, false); err != nil {
+			return fmt.Errorf("smtpserver: DefaultDomain %q is no domain: %w", srv.DefaultDomain, err)
+		}
 	}
 	must := map[TLSMode]string{TLSRequired: "TLSRequired", TLSImplicit: "TLSImplicit"}[srv.TLSMode]
 	c := srv.TLSConfig

@@ -1,0 +1,60 @@
+package smtpserver
+
+import "github.com/emersion/go-smtp"
+
+// errorReply is one of the ways to reply to an error: protocolError or
+// recipientError.
+type errorReply = func(code int, ec smtp.EnhancedCode, text string) error
+
+// protocolError replies to what is not SMTP, and ends the session when there
+// was too much of it.
+func (s *Session) protocolError(code int, ec smtp.EnhancedCode, text string) error {
+	s.errors++
+	limit := s.lim.Errors
+	if s.srv.overloaded() {
+		limit = min(limit, overloadErrors)
+	}
+	s.refuseSyntax(code, ec, text)
+	if s.errors > limit {
+		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many errors")
+	}
+	return nil
+}
+
+func (s *Session) refuseSyntax(code int, ec smtp.EnhancedCode, text string) {
+	s.refuse(&verdict{reply: &smtp.SMTPError{Code: code, EnhancedCode: ec, Message: text}, by: "protocol"})
+}
+
+// excusedError replies to an error that is not counted, unless there have been
+// as many in this transaction as it may have recipients.
+func (s *Session) excusedError(code int, ec smtp.EnhancedCode, text string) error {
+	if s.excused++; s.excused > s.lim.Recipients {
+		return s.protocolError(code, ec, text)
+	}
+	s.refuseSyntax(code, ec, text)
+	return nil
+}
+
+// recipientError replies to a recipient that cannot be read. The other
+// recipients of the message are not to suffer from it.
+func (s *Session) recipientError(code int, ec smtp.EnhancedCode, text string) error {
+	s.refusedTo = true
+	return s.excusedError(code, ec, text)
+}
+
+// beginOrphans is called when MAIL was refused. A client that pipelines has
+// sent the rest of the transaction already (RFC 2920, 3.1): RCPT, DATA and BDAT
+// that follow are orphans. Before is the number of errors before MAIL.
+func (s *Session) beginOrphans(before int) {
+	s.orphans, s.errorsBeforeMail = true, before
+}
+
+// orphaned replies to an orphan. MAIL and its orphans count as one error
+// together: the MAIL, or, where an agent refused it for a reason that is no
+// error, the first orphan.
+func (s *Session) orphaned(code int, ec smtp.EnhancedCode, text string) error {
+	if s.errors == s.errorsBeforeMail {
+		return s.protocolError(code, ec, text)
+	}
+	return s.excusedError(code, ec, text)
+}
