@@ -15,8 +15,8 @@ func (srv *Server) Validate() error {
 		return fmt.Errorf("smtpserver: Hostname %q is no host name", srv.Hostname)
 	}
 	if srv.DefaultDomain != "" {
-		if err := addr.Mailbox("x@"+srv.DefaultDomain, false); err != nil {
-			return fmt.Errorf("smtpserver: DefaultDomain %q is no domain: %w", srv.DefaultDomain, err)
+		if addr.Mailbox("x@"+srv.DefaultDomain, false) != nil {
+			return fmt.Errorf("smtpserver: DefaultDomain %q is no domain name", srv.DefaultDomain)
 		}
 	}
 	must := map[TLSMode]string{TLSRequired: "TLSRequired", TLSImplicit: "TLSImplicit"}[srv.TLSMode]

@@ -25,7 +25,7 @@ func TestSettingsThatServeNobody(t *testing.T) {
 		{&smtpserver.Server{TLSConfig: with, TLSMode: smtpserver.TLSRequired, Disable: smtpserver.ExtStartTLS}, "smtpserver: TLSRequired, but Disable has ExtStartTLS"},
 		{&smtpserver.Server{Hostname: "relay.example.com\r\n250"}, `smtpserver: Hostname "relay.example.com\r\n250" is no host name`},
 		{&smtpserver.Server{DefaultDomain: "example.com"}, ""},
-		{&smtpserver.Server{DefaultDomain: "@example.com"}, `smtpserver: DefaultDomain "@example.com" is no domain: domain is empty or has an empty label`},
+		{&smtpserver.Server{DefaultDomain: "@example.com"}, `smtpserver: DefaultDomain "@example.com" is no domain name`},
 		{&smtpserver.Server{Hostname: "the relay"}, `smtpserver: Hostname "the relay" is no host name`},
 	} {
 		err := c.srv.Validate()
