@@ -1,0 +1,105 @@
+package header
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+)
+
+var (
+	// ErrNoAuthor: the message has no From field, or no address in it.
+	ErrNoAuthor = errors.New("the message has no author")
+	// ErrAuthor: a From field cannot be read, or programs may read different
+	// authors in it.
+	ErrAuthor = errors.New("the From field is malformed")
+	// ErrAuthorDomains: the message has several From fields, or authors of
+	// several domains.
+	ErrAuthorDomains = errors.New("the message has authors of several domains")
+)
+
+// Authors are the addresses in the From fields (RFC 5322, 3.6.2) of a message,
+// given their values. They include those that are InName. Every author has a
+// domain or an address literal.
+//
+// The error wraps ErrAuthor or ErrNoAuthor. With ErrAuthor, the list has the
+// authors that could be read.
+func Authors(values []string) ([]Address, error) {
+	var authors []Address
+	var malformed error
+	named := false
+	for _, v := range values {
+		list, err := Addresses(v)
+		for _, a := range list {
+			named = named || !a.InName
+			if e := checkDomain(a.Addr); e != nil && !a.InName && err == nil {
+				err = e
+			}
+		}
+		if err != nil && malformed == nil {
+			malformed = fmt.Errorf("%w: %w", ErrAuthor, err)
+		}
+		authors = append(authors, list...)
+	}
+	switch {
+	case malformed != nil:
+		return authors, malformed
+	case !named:
+		return authors, ErrNoAuthor
+	}
+	return authors, nil
+}
+
+// checkDomain returns an error unless an address has a domain that can be one
+// (RFC 5321, 2.3.5) or an address literal.
+func checkDomain(address string) error {
+	_, domain := addr.Split(address)
+	if strings.HasPrefix(domain, "[") {
+		return addr.Literal(domain)
+	}
+	d, err := addr.Domain(domain)
+	if err != nil {
+		return err
+	}
+	for i := range len(d) {
+		if c := d[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' && i > 0 && d[i-1] != '.') {
+			return fmt.Errorf("author %q has no domain", address)
+		}
+	}
+	return nil
+}
+
+// maxAuthors bounds the authors of one message.
+const maxAuthors = 50
+
+// AuthorDomain is the domain of the authors of a message, in A-labels and lower
+// case, given the values of its From fields. Besides those of [Authors], it
+// returns ErrAuthorDomains, and another error for an author with an address
+// literal in place of a domain.
+func AuthorDomain(values []string) (string, error) {
+	authors, err := Authors(values)
+	switch {
+	case len(values) > 1:
+		return "", fmt.Errorf("%w: it has %d From fields", ErrAuthorDomains, len(values))
+	case err != nil:
+		return "", err
+	case len(authors) > maxAuthors:
+		return "", fmt.Errorf("%w: more than %d addresses", ErrAuthor, maxAuthors)
+	}
+	domain := ""
+	for _, a := range authors {
+		if a.InName {
+			continue
+		}
+		d := addr.DomainOf(a.Addr)
+		if d[0] == '[' {
+			return "", fmt.Errorf("author %q has an address literal in place of a domain", a.Addr)
+		}
+		if domain != "" && d != domain {
+			return "", ErrAuthorDomains
+		}
+		domain = d
+	}
+	return domain, nil
+}

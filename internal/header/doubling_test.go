@@ -1,0 +1,66 @@
+package header_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/header"
+)
+
+// 32 times the input takes about 32 times as long, for every function and
+// whatever the input repeats. The bound is eight times that; what is quadratic
+// takes 32 times that.
+func TestDoubling(t *testing.T) {
+	functions := map[string]func(string){
+		"Scanner": func(s string) { new(header.Scanner).Scan([]byte(s), true) },
+		"Scanner in pieces": func(s string) {
+			var sc header.Scanner
+			for n := 1; n <= len(s) && !sc.Scan([]byte(s[sc.End:n]), false); n += 512 {
+			}
+		},
+		"Repairs":            func(s string) { header.Repairs(strings.NewReader(s), int64(len(s))) },
+		"All":                func(s string) { header.Get([]byte(s), "X") },
+		"Value":              func(s string) { header.Field("X: " + s).Value() },
+		"Check":              func(s string) { header.Check("X: " + s) },
+		"Comment":            func(s string) { _ = header.Comment("(" + s) },
+		"Unquote":            func(s string) { header.Unquote(s[:max(0, header.Quoted(`"`+s))]) },
+		"Addresses":          func(s string) { header.Addresses(s) },
+		"Addresses <":        func(s string) { header.Addresses("<" + s) },
+		"Addresses @":        func(s string) { header.Addresses("a@" + s) },
+		"Addresses <@":       func(s string) { header.Addresses("<@" + s + ":a@b>") },
+		"Authors":            func(s string) { header.Authors(strings.Split(s, "\n")) },
+		"ParseParams":        func(s string) { p := header.ParseParams("a/b; " + s); p.Extended("n") },
+		"ParseParams quoted": func(s string) { p := header.ParseParams(`a/b; n*0="` + s); p.Extended("n") },
+	}
+	units := []string{
+		"a", "a ", " ", "\r\n ", "\r\n", "a\r\n", "A: b\r\n", "A:\n\t", ":", "\n", "From a\r\n", "\r", "\x00", "\xff", "ü",
+		"\"", "\\\"", "\"a\" ", "\\", "(", ")", "()", "(a) ", "(\\", "<", ">", "<a@b>", "<a@b>,", "a@b,", "a@b ", "a.", ".", ",", ";", "a:;", "@", "a@", "@a:",
+		"[", "@[", "@[\\", "a@[1]", "[\\", "=?", "=?a@b?= ", "a=b;", "=", "a=\"b\"", "n*0=a;", "n*1*=%41;", "n*", "%", "%4", "(a)=(b;",
+	}
+	for name, f := range functions {
+		for _, u := range units {
+			small, large := strings.Repeat(u, 8<<10/len(u)), strings.Repeat(u, 256<<10/len(u))
+			linear := func() bool {
+				return fastest(f, large) < 32*8*max(fastest(f, small), 20*time.Microsecond)
+			}
+			ok := linear()
+			for try := 0; try < 3 && !ok; try++ { // the machine may be busy
+				ok = linear()
+			}
+			if !ok {
+				t.Errorf("%s of %q repeated: %v for 8 KiB, %v for 256 KiB", name, u, fastest(f, small), fastest(f, large))
+			}
+		}
+	}
+}
+
+func fastest(f func(string), s string) time.Duration {
+	best := time.Hour
+	for range 2 {
+		start := time.Now()
+		f(s)
+		best = min(best, time.Since(start))
+	}
+	return best
+}

@@ -1,0 +1,170 @@
+package header
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"strings"
+)
+
+// A Field is one raw header field: name, colon and value, with its folding and
+// its line end.
+type Field []byte
+
+// Name is the field's name as written. It is empty if the field has no colon,
+// or has another character than a name may have before it.
+func (f Field) Name() string { return string(f.name()) }
+
+func (f Field) name() []byte {
+	i := colon(f)
+	if i < 0 {
+		return nil
+	}
+	return bytes.TrimRight(f[:i], " \t") // RFC 5322, 4.5.8
+}
+
+// Is reports whether the field has that name. Case does not matter.
+func (f Field) Is(name string) bool {
+	if len(f) <= len(name) || len(name) == 0 || f[0]|0x20 != name[0]|0x20 {
+		return false
+	}
+	n := f.name()
+	return len(n) == len(name) && strings.EqualFold(string(n), name)
+}
+
+// Value is the field's value, unfolded, without white space around it.
+func (f Field) Value() string {
+	i := colon(f)
+	if i < 0 {
+		return ""
+	}
+	v := bytes.Trim(f[i+1:], " \t\r\n")
+	if bytes.IndexByte(v, '\n') < 0 {
+		return string(v)
+	}
+	return Unfold(string(v))
+}
+
+// Cut splits the field after its colon: before has the name, value all after
+// it as written, with folding and line end. Both together are the field.
+func (f Field) Cut() (before, value string) {
+	i := colon(f)
+	return string(f[:i+1]), string(f[i+1:])
+}
+
+// colon is the index of the colon after the name at the start of a line; -1 if
+// the line does not begin a field.
+func colon(line []byte) int {
+	i, most := 0, min(len(line), maxName)
+	for i < most && line[i] > ' ' && line[i] < 0x7f && line[i] != ':' {
+		i++
+	}
+	if i == 0 {
+		return -1
+	}
+	for i < most && isBlank(line[i]) {
+		i++
+	}
+	if i == most || line[i] != ':' {
+		return -1
+	}
+	return i
+}
+
+// StartsField reports whether a line begins a header field: with a name of
+// printable ASCII characters (RFC 5322, 2.2) and a colon, between which white
+// space may stand (RFC 5322, 4.5).
+func StartsField(line []byte) bool { return colon(line) > 0 }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+// Unfold removes the line ends from a value. RFC 5322, 2.2.3: the white space
+// after them is part of the value.
+func Unfold(value string) string {
+	if strings.IndexByte(value, '\n') < 0 {
+		return value
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(value, "\r\n", ""), "\n", "")
+}
+
+// Len is the length of the field at the start of a header section: its line
+// and the folded lines after it.
+func Len(section []byte) int {
+	for n := 0; ; {
+		i := bytes.IndexByte(section[n:], '\n')
+		if i < 0 {
+			return len(section)
+		}
+		if n += i + 1; n == len(section) || !isBlank(section[n]) {
+			return n
+		}
+	}
+}
+
+// All goes through the fields of a header section. Lines that are no field,
+// which the header of a MIME part may have, come as fields without a name.
+func All(section []byte) iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		for len(section) > 0 {
+			n := Len(section)
+			if !yield(Field(section[:n:n])) {
+				return
+			}
+			section = section[n:]
+		}
+	}
+}
+
+// Get is the unfolded value of the first field of that name in a header
+// section, or "".
+func Get(section []byte, name string) string {
+	for f := range All(section) {
+		if f.Is(name) {
+			return f.Value()
+		}
+	}
+	return ""
+}
+
+// Of is the header section at the start of a message that is in memory, or of
+// the beginning of one: fields that are whole as far as can be known.
+func Of(message []byte) []byte {
+	var s Scanner
+	s.Scan(message, true)
+	return message[:s.End]
+}
+
+// CheckName returns an error if name cannot be the name of a header field
+// (RFC 5322, 2.2).
+func CheckName(name string) error {
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c >= 0x7f || c == ':' {
+			return fmt.Errorf("%.40q is not a header field name: it has %q", name, c)
+		}
+	}
+	if name == "" || len(name) >= maxName {
+		return fmt.Errorf("%.40q is not a header field name: it has %d characters", name, len(name))
+	}
+	return nil
+}
+
+// Check returns an error unless raw is a series of whole fields, of which each
+// line ends with CRLF and has no other CR, LF or NUL. What passes neither ends
+// a header section nor hides a field in it.
+func Check(raw string) error {
+	for at := 0; at < len(raw); {
+		n := strings.IndexByte(raw[at:], '\n') + 1
+		if n == 0 {
+			return fmt.Errorf("header field %.60q does not end with CRLF", raw[at:])
+		}
+		line := raw[at : at+n]
+		switch {
+		case n < 2 || strings.IndexByte(line, '\r') != n-2 || strings.IndexByte(line, 0) >= 0:
+			return fmt.Errorf("header line %.60q has a bare CR, bare LF or NUL", line)
+		case n < 3, at == 0 && isBlank(line[0]), !isBlank(line[0]) && !StartsField([]byte(line)):
+			return fmt.Errorf("header line %.60q is not a field", line)
+		}
+		at += n
+	}
+	return nil
+}

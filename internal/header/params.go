@@ -1,0 +1,243 @@
+package header
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Params is the value of a field with parameters, such as Content-Type and
+// Content-Disposition (RFC 2045, 5.1; RFC 2183).
+type Params struct {
+	// Value is what comes before the first parameter, in lower case.
+	Value string
+	// List has the parameters in the order in which they are written. If the
+	// field has parentheses, which programs read as comments or as part of a
+	// value, it has both readings.
+	List []Param
+	// Cut says that there are more than MaxParams parameters; the others are
+	// not in the List.
+	Cut bool
+}
+
+// A Param is a parameter of a field.
+type Param struct {
+	Name  string // lower case, with the marks of RFC 2231: "filename*0*"
+	Value string
+	// Other is how some programs read a value that is not written correctly:
+	// only its first word if it has no quotes, or with what follows the closing
+	// quote. It is empty if there is only one reading.
+	Other string
+}
+
+// MaxParams bounds the parameters that are read of a field.
+const MaxParams = 100
+
+// ParseParams reads a field's unfolded value. It takes every value; of what is
+// not written correctly it gives the readings that are common.
+func ParseParams(value string) (p Params) {
+	plain := withoutComments(value)
+	v, params, _ := strings.Cut(plain, ";")
+	p.Value = strings.ToLower(strings.TrimSpace(v))
+	p.add(params)
+	if plain != value {
+		_, params, _ = strings.Cut(value, ";")
+		p.add(params)
+	}
+	return p
+}
+
+// MediaType is the Value, if it is a media type: "type/subtype" (RFC 2045, 5.1).
+// A Content-Type field whose value is none counts as text/plain (RFC 2045, 5.2).
+func (p *Params) MediaType() (mediaType string, ok bool) {
+	typ, subtype, _ := strings.Cut(p.Value, "/")
+	if !isMIMEToken(typ) || !isMIMEToken(subtype) {
+		return "", false
+	}
+	return p.Value, true
+}
+
+// isMIMEToken reports whether s is a token (RFC 2045, 5.1).
+func isMIMEToken(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f || strings.IndexByte(`()<>@,;:\"/[]?=`, s[i]) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Get is the value of the first parameter of that name that is not empty, or
+// "". It does not look for the form of RFC 2231; see [Params.Extended].
+func (p *Params) Get(name string) string {
+	for _, q := range p.List {
+		if q.Name == name && q.Value != "" {
+			return q.Value
+		}
+	}
+	return ""
+}
+
+// An ExtendedValue is the value of a parameter in the form of RFC 2231.
+type ExtendedValue struct {
+	Charset string // as written, "" if there is none
+	Octets  string // in that charset
+}
+
+// Extended puts together the parameter of that name in the form of RFC 2231:
+// name*, name*0, name*1*, and so on. It is nil if there is none. If pieces are
+// missing or come twice, programs differ, and it has two readings.
+func (p *Params) Extended(name string) []ExtendedValue {
+	var first, last [MaxParams]*Param
+	found := false
+	for i := range p.List {
+		q := &p.List[i]
+		rest, ok := strings.CutPrefix(q.Name, name+"*")
+		if !ok {
+			continue
+		}
+		number := strings.TrimSuffix(rest, "*")
+		if rest == "" {
+			number = "0"
+		}
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || n >= MaxParams {
+			continue
+		}
+		found = true
+		last[n] = q
+		if first[n] == nil {
+			first[n] = q
+		}
+	}
+	if !found {
+		return nil
+	}
+	strict := join(first[:], true)
+	if loose := join(last[:], false); loose != strict {
+		return []ExtendedValue{strict, loose}
+	}
+	return []ExtendedValue{strict}
+}
+
+// join joins the pieces that there are; if it is strict, up to the first gap.
+func join(pieces []*Param, strict bool) (v ExtendedValue) {
+	var b strings.Builder
+	for n, q := range pieces {
+		if q == nil && strict {
+			break
+		}
+		if q == nil {
+			continue
+		}
+		s := q.Value
+		if strings.HasSuffix(q.Name, "*") { // percent-encoded
+			if parts := strings.SplitN(s, "'", 3); n == 0 && len(parts) == 3 {
+				v.Charset, s = parts[0], parts[2]
+			}
+			if strict {
+				s = unpercent(s)
+			}
+		}
+		b.WriteString(s)
+	}
+	v.Octets = b.String()
+	if !strict {
+		v.Octets = unpercent(v.Octets) // an octet may be split between two pieces
+	}
+	return v
+}
+
+// unpercent decodes %XX, and leaves alone what is not like that.
+func unpercent(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(c))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+// add reads "name=value; ...".
+func (p *Params) add(s string) {
+	for {
+		s = strings.TrimLeft(s, "; \t\r\n")
+		i := strings.IndexAny(s, "=;")
+		if i < 0 {
+			return
+		}
+		if s[i] == ';' {
+			s = s[i:]
+			continue
+		}
+		if len(p.List) == MaxParams {
+			p.Cut = true
+			return
+		}
+		q := Param{Name: strings.ToLower(strings.Join(strings.Fields(s[:i]), ""))}
+		q.Value, q.Other, s = paramValue(strings.TrimLeft(s[i+1:], " \t\r\n"))
+		p.List = append(p.List, q)
+	}
+}
+
+// paramValue reads a quoted string, or all up to the next semicolon.
+func paramValue(s string) (value, other, rest string) {
+	n := Quoted(s)
+	if n == 0 {
+		value, rest, _ = strings.Cut(s, ";")
+		value = strings.TrimSpace(value)
+		if i := strings.IndexAny(value, " \t("); i >= 0 {
+			other = value[:i]
+		}
+		return value, other, rest
+	}
+	if n < 0 { // it ends with the field
+		return unescape(s[1:]), "", ""
+	}
+	value = Unquote(s[:n])
+	junk, rest, _ := strings.Cut(s[n:], ";")
+	if junk = strings.ReplaceAll(strings.TrimSpace(junk), `"`, ""); junk != "" {
+		other = value + junk
+	}
+	return value, other, rest
+}
+
+// withoutComments removes comments. One that is not closed is none.
+func withoutComments(s string) string {
+	if strings.IndexByte(s, '(') < 0 {
+		return s
+	}
+	var b strings.Builder
+	start := 0
+	for i := 0; i < len(s); {
+		switch s[i] {
+		case '\\':
+			i += 2
+		case '"':
+			n := Quoted(s[i:])
+			if n < 0 {
+				return b.String() + s[start:]
+			}
+			i += n
+		case '(':
+			n := Comment(s[i:])
+			if n < 0 {
+				return b.String() + s[start:]
+			}
+			b.WriteString(s[start:i])
+			i += n
+			start = i
+		default:
+			i++
+		}
+	}
+	return b.String() + s[start:]
+}
