@@ -3,7 +3,6 @@ package header
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
@@ -33,7 +32,8 @@ func Authors(values []string) ([]Address, error) {
 		list, err := Addresses(v)
 		for _, a := range list {
 			named = named || !a.InName
-			if e := checkDomain(a.Addr); e != nil && !a.InName && err == nil {
+			_, domain := addr.Split(a.Addr)
+			if _, e := addr.Domain(domain); e != nil && !a.InName && err == nil {
 				err = e
 			}
 		}
@@ -49,25 +49,6 @@ func Authors(values []string) ([]Address, error) {
 		return authors, ErrNoAuthor
 	}
 	return authors, nil
-}
-
-// checkDomain returns an error unless an address has a domain that can be one
-// (RFC 5321, 2.3.5) or an address literal.
-func checkDomain(address string) error {
-	_, domain := addr.Split(address)
-	if strings.HasPrefix(domain, "[") {
-		return addr.Literal(domain)
-	}
-	d, err := addr.Domain(domain)
-	if err != nil {
-		return err
-	}
-	for i := range len(d) {
-		if c := d[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' && i > 0 && d[i-1] != '.') {
-			return fmt.Errorf("author %q has no domain", address)
-		}
-	}
-	return nil
 }
 
 // maxAuthors bounds the authors of one message.
