@@ -7,7 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -102,6 +102,18 @@ func (a *Answer) Usable() []Record {
 	return usable
 }
 
+// strongest leaves out the usable records with a digest for which there are others,
+// with the same usage and selector, with a stronger one (RFC 7671, 9).
+func strongest(records []Record) []Record {
+	var best [EE + 1][2]uint8 // matching type, by usage and selector: SHA-512 has the highest number
+	for _, r := range records {
+		best[r.Usage][r.Selector] = max(best[r.Usage][r.Selector], r.Matching)
+	}
+	return slices.DeleteFunc(records, func(r Record) bool {
+		return r.Matching != 0 && r.Matching != best[r.Usage][r.Selector]
+	})
+}
+
 // Errors that Verify returns, wrapped; test with errors.Is.
 var (
 	// ErrUnusable: there are records, but none that mail can make use of.
@@ -116,9 +128,14 @@ var (
 // A DANE-EE record vouches by matching alone: names and dates in the
 // certificate mean nothing then (RFC 7672, 3.1.1). A DANE-TA record vouches
 // for certificates with one of the names, in their time, whose chain leads to
-// the anchor (3.1.2).
+// the anchor (3.1.2). The names are the certificate's DNS names, or its common
+// names where it has no DNS name (RFC 7671, 5.2.2 and RFC 6125, 6.4.4).
+//
+// Of the usable records with the same usage and selector, only those with the
+// strongest digest count, besides those without a digest (digest agility,
+// RFC 7671, 9).
 func (a *Answer) Verify(chain []*x509.Certificate, now time.Time) error {
-	usable := a.Usable()
+	usable := strongest(a.Usable())
 	if len(usable) == 0 {
 		return ErrUnusable
 	}
@@ -142,53 +159,6 @@ func (a *Answer) Verify(chain []*x509.Certificate, now time.Time) error {
 				err = fmt.Errorf("trust anchor %q of TLSA %d %d %d: %w", anchor.Subject, r.Usage, r.Selector, r.Matching, e)
 			}
 		}
-	}
-	return err
-}
-
-// anchors are the certificates that a DANE-TA record makes trust anchors: the
-// issuers in the chain that it matches, or the one that it contains.
-func anchors(r Record, chain []*x509.Certificate) []*x509.Certificate {
-	var found []*x509.Certificate
-	for _, cert := range chain[1:] {
-		if r.matches(cert) {
-			found = append(found, cert)
-		}
-	}
-	if len(found) == 0 && r.Selector == 0 && r.Matching == 0 {
-		if cert, err := x509.ParseCertificate(r.Data); err == nil {
-			found = append(found, cert)
-		}
-	}
-	return found
-}
-
-// verifyUnder checks chain, dates and names with anchor as the only root.
-func (a *Answer) verifyUnder(anchor *x509.Certificate, chain []*x509.Certificate, now time.Time) error {
-	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now}
-	opts.Roots.AddCert(anchor)
-	for _, cert := range chain[1:] {
-		opts.Intermediates.AddCert(cert)
-	}
-	if _, err := chain[0].Verify(opts); err != nil {
-		return err
-	}
-	var err error
-	for _, name := range a.Names {
-		name = strings.TrimSuffix(name, ".")
-		if name == "" {
-			continue
-		}
-		e := chain[0].VerifyHostname(name)
-		if e == nil {
-			return nil
-		}
-		if err == nil {
-			err = e
-		}
-	}
-	if err == nil {
-		err = errors.New("no name to check the certificate for")
 	}
 	return err
 }

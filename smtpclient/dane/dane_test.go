@@ -17,11 +17,19 @@ import (
 
 // chain makes a certificate for a name, an intermediate and a root; the host
 // shows all three.
-type chain struct{ leaf, middle, root *x509.Certificate }
+type chain struct {
+	leaf, middle, root *x509.Certificate
+	key                *ecdsa.PrivateKey // of the leaf
+}
 
 func (c chain) shown() []*x509.Certificate { return []*x509.Certificate{c.leaf, c.middle, c.root} }
 
-func newChain(t testing.TB, name string, until time.Time) chain {
+// dnsNames are the leaf's, by default its name.
+func newChain(t testing.TB, name string, until time.Time, dnsNames ...string) chain {
+	t.Helper()
+	if dnsNames == nil {
+		dnsNames = []string{name}
+	}
 	var c chain
 	var parent *x509.Certificate
 	var signer *ecdsa.PrivateKey
@@ -36,7 +44,7 @@ func newChain(t testing.TB, name string, until time.Time) chain {
 			IsCA: i < 2, BasicConstraintsValid: true,
 		}
 		if i == 2 {
-			template.DNSNames, template.NotAfter = []string{name}, until
+			template.DNSNames, template.NotAfter = dnsNames, until
 		}
 		if parent == nil {
 			parent, signer = template, key
@@ -52,8 +60,12 @@ func newChain(t testing.TB, name string, until time.Time) chain {
 		*[]**x509.Certificate{&c.root, &c.middle, &c.leaf}[i] = cert
 		parent, signer = cert, key
 	}
+	c.key = signer
 	return c
 }
+
+// noNames makes newChain leave out the DNS names.
+var noNames = []string{}
 
 // record makes the TLSA record of a certificate.
 func record(usage, selector, matching uint8, cert *x509.Certificate) Record {
@@ -78,6 +90,10 @@ func TestVerify(t *testing.T) {
 	good := newChain(t, name, now.Add(time.Hour))
 	old := newChain(t, name, now.Add(-time.Hour))
 	other := newChain(t, "other.example", now.Add(time.Hour))
+	onlyCN := newChain(t, name, now.Add(time.Hour), noNames...)
+	wildCN := newChain(t, "*.example.net", now.Add(time.Hour), noNames...)
+	strangeCN := newChain(t, "other.example", now.Add(time.Hour), noNames...)
+	both := newChain(t, name, now.Add(time.Hour), "other.example")
 	names := []string{name + ".", "example.net"}
 
 	for usage, cert := range map[uint8]*x509.Certificate{EE: good.leaf, TA: good.root} {
@@ -113,6 +129,21 @@ func TestVerify(t *testing.T) {
 		{"EE that is the root", []Record{record(EE, 1, 1, good.root)}, good.shown(), names, "no TLSA record matches"},
 		{"a chain that does not hold", []Record{record(TA, 1, 1, other.root)}, []*x509.Certificate{good.leaf, other.root}, names, "signed by unknown authority"},
 		{"one of several", []Record{record(EE, 1, 1, other.leaf), record(TA, 1, 1, other.root), record(EE, 0, 2, good.leaf)}, good.shown(), names, ""},
+		{"TA: the common name, without DNS names", []Record{record(TA, 0, 1, onlyCN.root)}, onlyCN.shown(), names, ""},
+		{"TA: the common name with a wildcard", []Record{record(TA, 0, 1, wildCN.root)}, wildCN.shown(), names, ""},
+		{"TA: another common name", []Record{record(TA, 0, 1, strangeCN.root)}, strangeCN.shown(), names, "not mx.example.net"},
+		{"TA: the common name does not count beside DNS names", []Record{record(TA, 0, 1, both.root)}, both.shown(), names, "not mx.example.net"},
+		{"TA: the key of an anchor that is not shown", []Record{record(TA, 1, 0, good.root)}, good.shown()[:2], names, ""},
+		{"TA: another key", []Record{record(TA, 1, 0, other.root)}, good.shown()[:2], names, "no TLSA record matches"},
+		{"TA: the key of an anchor that is not shown, and the wrong name", []Record{record(TA, 1, 0, other.root)}, other.shown()[:2], names, "not mx.example.net"},
+		{"TA: the key of an anchor that is not shown, and the wrong date", []Record{record(TA, 1, 0, old.root)}, old.shown()[:2], names, "expired"},
+		{"the strongest digest counts", []Record{record(EE, 1, 1, good.leaf), record(EE, 1, 2, other.leaf)}, good.shown(), names, "no TLSA record matches"},
+		{"the strongest digest matches", []Record{record(EE, 1, 2, good.leaf), record(EE, 1, 1, other.leaf)}, good.shown(), names, ""},
+		{"digests of another selector", []Record{record(EE, 1, 1, good.leaf), record(EE, 0, 2, other.leaf)}, good.shown(), names, ""},
+		{"digests of another usage", []Record{record(EE, 1, 1, good.leaf), record(TA, 1, 2, other.root)}, good.shown(), names, ""},
+		{"a whole key beside a stronger digest", []Record{record(EE, 1, 0, good.leaf), record(EE, 1, 2, other.leaf)}, good.shown(), names, ""},
+		{"a digest beside a whole key", []Record{record(EE, 1, 1, good.leaf), record(EE, 1, 0, other.leaf)}, good.shown(), names, ""},
+		{"a stronger digest that is not usable", []Record{record(EE, 1, 1, good.leaf), {EE, 1, 2, []byte("short")}}, good.shown(), names, ""},
 		{"PKIX usages do not count", []Record{record(PKIXEE, 1, 1, good.leaf), record(PKIXTA, 1, 1, good.root)}, good.shown(), names, "no usable"},
 		{"nothing shown", []Record{record(EE, 1, 1, good.leaf)}, nil, names, "showed none"},
 		{"no records", nil, good.shown(), names, "no usable"},
