@@ -316,3 +316,21 @@ func TestMaxText(t *testing.T) {
 		t.Errorf("%d octets are counted for nothing", c.text)
 	}
 }
+
+// The media type alone counts (RFC 8461, 3.2): parameters do not matter, also
+// malformed ones.
+func TestMediaTypes(t *testing.T) {
+	for kind, good := range map[string]bool{
+		"text/plain": true, "text/plain; charset=utf-8": true, "Text/Plain;charset=\"us-ascii\"": true, "text/plain ;": true,
+		"text/plain; charset": true, "text/plain; charset=": true, "text/plain; charset=utf-8; charset=utf-8": true,
+		"text/plainer": false, "text": false, "text/html; text/plain": false, "; text/plain": false, "": false,
+	} {
+		w := newWorld()
+		w.kind = kind
+		if good {
+			ask(t, w.cache(), w, Enforce, "", 1)
+		} else {
+			ask(t, w.cache(), w, "", Invalid, 1)
+		}
+	}
+}

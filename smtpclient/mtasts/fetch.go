@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -71,7 +70,9 @@ func (c *Cache) fetch(ctx context.Context, domain string) (*Policy, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, &Error{domain, FetchError, fmt.Errorf("%s: status %s", url, resp.Status)}
 	}
-	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || !strings.EqualFold(kind, "text/plain") {
+	// The media type alone counts: parameters, also malformed ones, do not
+	// change how a policy is read.
+	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "text/plain") {
 		return nil, &Error{domain, Invalid, fmt.Errorf("%s: content type %.60q is not text/plain", url, resp.Header.Get("Content-Type"))}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPolicy+1))

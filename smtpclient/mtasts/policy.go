@@ -1,6 +1,7 @@
 package mtasts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -23,8 +24,8 @@ const (
 	maxMX     = 1000                   // patterns in one policy
 )
 
-// A Policy is a domain's rule about which MX hosts, with which TLS, may be
-// sent to. It does not change.
+// A Policy is a domain's rule about the MX hosts that mail may be sent to, and
+// their TLS. It does not change.
 type Policy struct {
 	Mode   Mode
 	MX     []string // names, or "*.example.net"; in lower case
@@ -32,14 +33,18 @@ type Policy struct {
 	Text   string // the policy as it was fetched
 }
 
-// ParsePolicy reads a policy (RFC 8461, 3.2). The error says what is wrong
-// with it.
+// ParsePolicy reads a policy (RFC 8461, 3.2). Its fields may come in any order;
+// of a field that is there twice, mx aside, the first counts, and fields that
+// are not known are ignored. Where domains err, it keeps to what they mean: a
+// max_age over the maximum is cut to that, and an mx that is no host name does
+// not invalidate the others. The error says what is wrong with the policy.
 func ParsePolicy(text string) (*Policy, error) {
 	if len(text) > maxPolicy {
 		return nil, fmt.Errorf("policy of %d octets is longer than %d", len(text), maxPolicy)
 	}
 	p := &Policy{Text: text}
 	seen := make(map[string]bool)
+	var badMX error
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n \t")
 		if line == "" {
@@ -50,10 +55,14 @@ func ParsePolicy(text string) (*Policy, error) {
 			return nil, fmt.Errorf("%.60q is no field", line)
 		}
 		value = strings.TrimSpace(value)
-		if seen[key] && key != "mx" {
+		if key == "mx" {
+			badMX = cmp.Or(badMX, p.addMX(value))
+			continue
+		}
+		if seen[key] {
 			continue // the first counts; RFC 8461, 3.2
 		}
-		if err := p.field(key, value, len(seen) == 0); err != nil {
+		if err := p.field(key, value); err != nil {
 			return nil, err
 		}
 		seen[key] = true
@@ -65,17 +74,26 @@ func ParsePolicy(text string) (*Policy, error) {
 		return nil, errors.New("no mode")
 	case !seen["max_age"]:
 		return nil, errors.New("no max_age")
+	case len(p.MX) > maxMX:
+		return nil, fmt.Errorf("more than %d mx", maxMX)
 	case p.Mode != None && len(p.MX) == 0:
-		return nil, errors.New("no mx")
+		return nil, cmp.Or(badMX, errors.New("no mx"))
 	}
 	return p, nil
 }
 
-// field takes one field; those that are not known are for the future.
-func (p *Policy) field(key, value string, first bool) error {
-	if first && key != "version" {
-		return fmt.Errorf("policy begins with %.20q and not with its version", key)
+// addMX takes one mx field.
+func (p *Policy) addMX(value string) error {
+	mx := strings.ToLower(strings.TrimSuffix(value, "."))
+	if !validPattern(mx) {
+		return fmt.Errorf("mx %.80q is no host name or *.name", value)
 	}
+	p.MX = append(p.MX, mx)
+	return nil
+}
+
+// field takes one field besides mx; unknown ones are for the future.
+func (p *Policy) field(key, value string) error {
 	switch key {
 	case "version":
 		if value != "STSv1" {
@@ -87,19 +105,11 @@ func (p *Policy) field(key, value string, first bool) error {
 			return fmt.Errorf("mode %.20q is not enforce, testing or none", value)
 		}
 	case "max_age":
-		n, err := strconv.ParseUint(value, 10, 32)
-		if err != nil || time.Duration(n)*time.Second > maxMaxAge {
-			return fmt.Errorf("max_age %.20q is not between 0 and %d", value, maxMaxAge/time.Second)
+		n, err := strconv.ParseUint(value, 10, 64)
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			return fmt.Errorf("max_age %.20q is not a number of seconds", value)
 		}
-		p.MaxAge = time.Duration(n) * time.Second
-	case "mx":
-		mx := strings.ToLower(strings.TrimSuffix(value, "."))
-		if !validPattern(mx) {
-			return fmt.Errorf("mx %.80q is no host name or *.name", value)
-		}
-		if p.MX = append(p.MX, mx); len(p.MX) > maxMX {
-			return fmt.Errorf("more than %d mx", maxMX)
-		}
+		p.MaxAge = time.Duration(min(n, uint64(maxMaxAge/time.Second))) * time.Second
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ func TestParsePolicy(t *testing.T) {
 		{"unknown field", good + "future: yes\r\n"},
 		{"second mode does not count", good + "mode: none\r\n"},
 		{"none needs no mx", "version: STSv1\nmode: none\nmax_age: 0\n"},
+		{"mode first", "mode: enforce\nversion: STSv1\nmx: a.example\nmax_age: 604800\n"},
+		{"version last", "max_age: 604800\nmx: a.example\nmode: enforce\nversion: STSv1\n"},
 		{"testing", "version: STSv1\nmode: testing\nmx: A.Example.\nmax_age: 31557600\n"},
 	} {
 		if _, err := ParsePolicy(tt.text); err != nil {
@@ -29,14 +31,16 @@ func TestParsePolicy(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"", "no version"},
 		{"<html>not found</html>", "is no field"},
-		{"mode: enforce\nversion: STSv1\n", "begins with"},
+		{"mode: enforce\nmx: a.example\nmax_age: 1\n", "no version"},
+		{"max_age: 1\nversion: STSv2\n", "is not STSv1"},
 		{"version: STSv2\n", "is not STSv1"},
 		{"version: STSv1\nmx: a.example\nmax_age: 1\n", "no mode"},
 		{"version: STSv1\nmode: enforced\n", "is not enforce"},
 		{"version: STSv1\nmode: enforce\nmx: a.example\n", "no max_age"},
 		{"version: STSv1\nmode: enforce\nmax_age: 1\n", "no mx"},
-		{"version: STSv1\nmode: enforce\nmax_age: 31557601\n", "is not between"},
-		{"version: STSv1\nmode: enforce\nmax_age: -1\n", "is not between"},
+		{"version: STSv1\nmode: enforce\nmax_age: -1\n", "is not a number"},
+		{"version: STSv1\nmode: enforce\nmax_age: 1 day\n", "is not a number"},
+		{"version: STSv1\nmode: enforce\nmax_age:\n", "is not a number"},
 		{"version: STSv1\nmode: enforce\nmx: *\nmax_age: 1\n", "is no host name"},
 		{"version: STSv1\nmode: enforce\nmx: a.*.example\nmax_age: 1\n", "is no host name"},
 		{"version: STSv1\nmode: enforce\nmx: ../../etc\nmax_age: 1\n", "is no host name"},
@@ -45,6 +49,43 @@ func TestParsePolicy(t *testing.T) {
 	} {
 		if p, err := ParsePolicy(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.60q: %+v, %v; want an error with %q", tt.text, p, err, tt.want)
+		}
+	}
+}
+
+// A max_age over the maximum of RFC 8461, 3.2 is cut to it.
+func TestMaxAge(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"0": 0, "86400": 24 * time.Hour, "31557600": maxMaxAge, "31557601": maxMaxAge, "63072000": maxMaxAge,
+		"9999999999": maxMaxAge, "99999999999999999999999999": maxMaxAge,
+	} {
+		p, err := ParsePolicy("version: STSv1\nmode: testing\nmx: a.example\nmax_age: " + text)
+		if err != nil || p.MaxAge != want {
+			t.Errorf("%s: %+v, %v; want %v", text, p, err, want)
+		}
+	}
+}
+
+// An mx that is no host name does not invalidate the others.
+func TestBadMX(t *testing.T) {
+	for _, bad := range []string{"", "*", "a.*.example", "a b.example", "ex\u00e4mple.net", "*.", "192.0.2.1:25"} {
+		text := "version: STSv1\nmode: enforce\nmx: a.example\nmx: " + bad + "\nmx: *.b.example\nmax_age: 86400\n"
+		p, err := ParsePolicy(text)
+		if err != nil || strings.Join(p.MX, " ") != "a.example *.b.example" {
+			t.Errorf("%q: %+v, %v", bad, p, err)
+		}
+	}
+}
+
+// Twice the policy takes about twice the time.
+func TestParsePolicyIsLinear(t *testing.T) {
+	for _, line := range []string{"mx: a.example\n", "mx: *\n", "x: y\n", "\n", ":\n"} {
+		parse := func(n int) float64 {
+			text := "version: STSv1\n" + strings.Repeat(line, n)
+			return testing.AllocsPerRun(5, func() { ParsePolicy(text) })
+		}
+		if one, two := parse(1000), parse(2000); two > 3*one+50 {
+			t.Errorf("%q: %v allocations for 1000 lines, %v for 2000", line, one, two)
 		}
 	}
 }
