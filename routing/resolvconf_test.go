@@ -146,6 +146,19 @@ func TestResolvConfOfTheHost(t *testing.T) {
 	}
 }
 
+// Twice the file takes about twice the work.
+func TestParseResolvConfIsLinear(t *testing.T) {
+	for _, line := range []string{"nameserver 192.0.2.1\n", "options timeout:1 rotate\n", "search a b c\n", "\n", "options " + strings.Repeat("x:1 ", 100) + "\n"} {
+		parse := func(n int) float64 {
+			text := strings.Repeat(line, n)
+			return testing.AllocsPerRun(5, func() { parseResolvConf(text) })
+		}
+		if one, two := parse(1000), parse(2000); two > 3*one+50 {
+			t.Errorf("%q: %v allocations for 1000 lines, %v for 2000", line, one, two)
+		}
+	}
+}
+
 // Whatever the file says, there are servers and limits.
 func FuzzResolvConf(f *testing.F) {
 	f.Add("nameserver 192.0.2.1\noptions timeout:1 attempts:3 rotate\nsearch example.com\n")

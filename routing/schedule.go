@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A Schedule is when something runs: windows in the week, in a time zone, and
-// days that are different. It is immutable.
+// A Schedule says when something runs: windows in the week, in a time zone, and
+// dates with windows of their own. It is immutable.
 type Schedule struct {
 	zone *time.Location
 	week [7][]window
@@ -20,8 +20,8 @@ type Schedule struct {
 	text string
 }
 
-// A window is part of a day, in minutes since its midnight by the wall clock;
-// the end may lie in the next day.
+// A window is part of a day, in minutes of the wall clock since midnight; the
+// end may lie in the next day.
 type window struct{ from, to int }
 
 type date struct {
@@ -38,9 +38,14 @@ type date struct {
 //	2026-12-25 closed          instead of what the week says
 //	2026-12-24 08:00-12:00
 //
-// Days are Mon Tue Wed Thu Fri Sat Sun; "always" stands for the whole day.
-// Times are those of the zone's wall clock; nil is time.Local. A time that a
-// change of the clock leaves out is taken as time.Date does.
+// Days are Mon Tue Wed Thu Fri Sat Sun; "always" stands for the whole day. A
+// date that is closed has no hours in another line.
+//
+// Times are those of the zone's wall clock; nil is time.Local. A window that
+// begins in the hour that the clock skips in spring is open from the end of
+// that hour: until its own end, or where that is skipped too, for as long as
+// it is on other days. A window that ends in that hour is as long as on other
+// days.
 func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	if zone == nil {
 		zone = time.Local
@@ -76,8 +81,7 @@ func (s *Schedule) add(words []string) error {
 	days := []time.Weekday{0, 1, 2, 3, 4, 5, 6}
 	if len(words) == 2 {
 		if day, err := time.Parse(time.DateOnly, words[0]); err == nil {
-			s.days[dateOf(day)] = append(s.days[dateOf(day)], windows...)
-			return nil
+			return s.addDate(dateOf(day), windows)
 		}
 		if days, err = parseDays(words[0]); err != nil {
 			return err
@@ -89,6 +93,15 @@ func (s *Schedule) add(words []string) error {
 	for _, d := range days {
 		s.week[d] = append(s.week[d], windows...)
 	}
+	return nil
+}
+
+// addDate adds the windows of a date, or none where it is closed.
+func (s *Schedule) addDate(d date, windows []window) error {
+	if others, there := s.days[d]; there && (len(others) == 0) != (len(windows) == 0) {
+		return fmt.Errorf("the day is closed, and it has hours")
+	}
+	s.days[d] = append(s.days[d], windows...)
 	return nil
 }
 
@@ -204,8 +217,7 @@ func (s *Schedule) opensOn(d date, t time.Time) (first time.Time) {
 		windows = s.week[time.Date(d.year, d.month, d.day, 0, 0, 0, 0, time.UTC).Weekday()]
 	}
 	for _, w := range windows {
-		from := time.Date(d.year, d.month, d.day, 0, w.from, 0, 0, s.zone)
-		to := time.Date(d.year, d.month, d.day, 0, w.to, 0, 0, s.zone)
+		from, to := w.on(d, s.zone)
 		switch {
 		case !t.Before(to):
 		case t.Before(from):
@@ -215,6 +227,38 @@ func (s *Schedule) opensOn(d date, t time.Time) (first time.Time) {
 		}
 	}
 	return first
+}
+
+// on is when the window is open that begins on day d.
+func (w window) on(d date, zone *time.Location) (from, to time.Time) {
+	from, gapEnd := d.at(w.from, zone)
+	to, skipped := d.at(w.to, zone)
+	if !gapEnd.IsZero() {
+		from = gapEnd
+		if !skipped.IsZero() || !to.After(from) {
+			to = from.Add(time.Duration(w.to-w.from) * time.Minute)
+		}
+	}
+	return from, to
+}
+
+// at is the moment when the wall clock shows so many minutes after the midnight
+// of day d. If the clock skips that time, gapEnd is the moment at which it goes
+// on, and t what the clock would show without the change.
+func (d date) at(minutes int, zone *time.Location) (t, gapEnd time.Time) {
+	want := time.Date(d.year, d.month, d.day, 0, minutes, 0, 0, time.UTC)
+	t = time.Date(d.year, d.month, d.day, 0, minutes, 0, 0, zone)
+	_, offset := t.Zone()
+	switch shown := t.Add(time.Duration(offset) * time.Second); {
+	case shown.Equal(want):
+		return t, time.Time{}
+	case shown.After(want):
+		gapEnd, _ = t.ZoneBounds()
+	default: // time.Date may use either of the two offsets
+		_, gapEnd = t.ZoneBounds()
+	}
+	_, before := gapEnd.Add(-1).Zone()
+	return want.Add(-time.Duration(before) * time.Second).In(zone), gapEnd
 }
 
 // earlier is the earlier of two times, of which either may be zero.

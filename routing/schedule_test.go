@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -54,7 +55,7 @@ func TestSchedules(t *testing.T) {
 		{"2027-03-01 10:00-11:00;2027-02-28 10:00-11:00", "2026-11-24 00:00", "2027-02-28 10:00"},
 		// The clock goes from 02:00 to 03:00, and later from 03:00 back to 02:00.
 		{"01:00-02:30", "2026-03-29 03:15", ""},
-		{"02:30-04:00", "2026-03-29 03:00", "2026-03-29 03:30"},
+		{"01:00-02:30", "2026-03-29 03:30", "2026-03-30 01:00"},
 		{"02:00-04:00", "2026-10-25 03:30", ""},
 	} {
 		s := schedule(t, c.text, berlin)
@@ -76,24 +77,83 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+// Windows in the hour that the clock skips in spring. time.Date uses the offset
+// before the change in Berlin, and the one after it in New York.
+func TestSchedulesWhenTheClockChanges(t *testing.T) {
+	for _, c := range []struct {
+		zone, text, day string
+		want            string // the first and last minute that is open, and how many
+	}{
+		{"Europe/Berlin", "02:15-03:00", "2026-03-29", "03:00 03:44 45"},
+		{"Europe/Berlin", "02:30-03:10", "2026-03-29", "03:00 03:09 10"},
+		{"Europe/Berlin", "02:00-02:45", "2026-03-29", "03:00 03:44 45"},
+		{"Europe/Berlin", "02:45-04:00", "2026-03-29", "03:00 03:59 60"},
+		{"Europe/Berlin", "02:00-03:00", "2026-03-29", "03:00 03:59 60"},
+		{"Europe/Berlin", "01:30-02:30", "2026-03-29", "01:30 03:29 60"},
+		{"Europe/Berlin", "01:30-03:00", "2026-03-29", "01:30 01:59 30"},
+		{"Europe/Berlin", "03:00-03:30", "2026-03-29", "03:00 03:29 30"},
+		{"Europe/Berlin", "01:00-02:00", "2026-03-29", "01:00 01:59 60"},
+		{"Europe/Berlin", "always", "2026-03-29", "00:00 23:59 1380"},
+		{"America/New_York", "02:15-03:00", "2026-03-08", "03:00 03:44 45"},
+		{"America/New_York", "02:30-03:10", "2026-03-08", "03:00 03:09 10"},
+		{"America/New_York", "01:30-02:30", "2026-03-08", "01:30 03:29 60"},
+		{"America/New_York", "02:45-04:00", "2026-03-08", "03:00 03:59 60"},
+		{"Africa/Cairo", "00:15-02:00", "2024-04-26", "01:00 01:59 60"},
+		{"Africa/Cairo", "00:00-00:30", "2024-04-26", "01:00 01:29 30"},
+		{"Africa/Cairo", "always", "2024-04-26", "01:00 23:59 1380"},
+		{"Australia/Lord_Howe", "02:10-02:20", "2026-10-04", "02:30 02:39 10"}, // half an hour
+		{"Europe/Berlin", "02:15-03:00", "2026-03-28", "02:15 02:59 45"},
+		{"Europe/Berlin", "02:15-02:45", "2026-10-25", "02:15 02:44 30"},
+	} {
+		zone, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := schedule(t, c.text, zone)
+		midnight, err := time.ParseInLocation(time.DateOnly, c.day, zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first, last time.Time
+		n := 0
+		for at := midnight; at.Format(time.DateOnly) == c.day; at = at.Add(time.Minute) {
+			if opens := s.Opens(at); s.Open(at) != opens.Equal(at) || !opens.IsZero() && !s.Open(opens) {
+				t.Fatalf("%s %q: at %v it opens at %v, where it is closed", c.zone, c.text, at, opens)
+			}
+			if s.Open(at) {
+				if n++; n == 1 {
+					first = at
+				}
+				last = at
+			}
+		}
+		if got := fmt.Sprintf("%s %s %d", first.Format("15:04"), last.Format("15:04"), n); got != c.want {
+			t.Errorf("%s %q on %s: %s, want %s", c.zone, c.text, c.day, got, c.want)
+		}
+	}
+}
+
 func TestFaultySchedules(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                              "empty",
-		" ; \n":                         "empty",
-		"Mon":                           "is not a window",
-		"Mon-Fri":                       "is not a window",
-		"Mon 08:00-12:00 18:00":         "not \"days times\"",
-		"Mon 8-12":                      "is not a window",
-		"Mon 08:00":                     "is not a window",
-		"Mon 08:00-25:00":               "is not a window",
-		"Mon 08:60-09:00":               "is not a window",
-		"Mon 24:00-24:00":               "is not a window",
-		"Mon -08:00-09:00":              "is not a window",
-		"Moon 08:00-09:00":              "is not a day",
-		"Mon-Foo 08:00-09:00":           "is not a day",
-		"2026-02-30 08:00-09:00":        "is not a day",
-		"Mon closed":                    "only a date can be closed",
-		strings.Repeat("always;", 1001): "more than 1000 entries",
+		"":                       "empty",
+		" ; \n":                  "empty",
+		"Mon":                    "is not a window",
+		"Mon-Fri":                "is not a window",
+		"Mon 08:00-12:00 18:00":  "not \"days times\"",
+		"Mon 8-12":               "is not a window",
+		"Mon 08:00":              "is not a window",
+		"Mon 08:00-25:00":        "is not a window",
+		"Mon 08:60-09:00":        "is not a window",
+		"Mon 24:00-24:00":        "is not a window",
+		"Mon -08:00-09:00":       "is not a window",
+		"Moon 08:00-09:00":       "is not a day",
+		"Mon-Foo 08:00-09:00":    "is not a day",
+		"2026-02-30 08:00-09:00": "is not a day",
+		"Mon closed":             "only a date can be closed",
+		"2026-12-25 closed; 2026-12-25 08:00-09:00":                 "closed, and it has hours",
+		"2026-12-25 08:00-09:00; always; 2026-12-25 closed":         "closed, and it has hours",
+		"2026-12-25 always\n2026-12-26 closed\n2026-12-25 closed\n": "closed, and it has hours",
+		strings.Repeat("always;", 1001):                             "more than 1000 entries",
 	} {
 		_, err := ParseSchedule(text, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
