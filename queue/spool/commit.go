@@ -1,9 +1,6 @@
 package spool
 
 import (
-	"encoding/binary"
-	"fmt"
-	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -12,41 +9,46 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
-// Group commit, without a goroutine of its own: whoever finds nobody writing
-// leads. The leader takes the batch that has gathered, writes and syncs it
-// while the next one gathers, and wakes the others; the first who waits in
-// the next batch leads that. A lone writer so never leaves its goroutine, and
-// a crowd shares one sync. Dispositions gather without anybody waiting; a
-// timer leads them when nobody else has.
+// Group commit without a goroutine of its own. A goroutine that finds the log
+// idle leads: it takes the batch that has gathered, writes and syncs it while
+// the next batch gathers, and wakes the others. The first waiter of the next
+// batch leads that one. So a single writer never leaves its goroutine, and
+// many writers share one sync. Dispositions gather without a waiter; a timer
+// leads their commit if no writer does it first.
 
-// dispositionDelay is how long a disposition waits for a commit to ride on.
-// The promise is 100 ms; the rest is for the timer and the disk.
+// dispositionDelay is how long a disposition waits for a commit. The promise
+// is 100 ms; the rest is for the timer and the disk.
 const dispositionDelay = 50 * time.Millisecond
 
-// retryDelay is how long the spool waits after a commit has failed before it
-// tries again by itself.
+// retryDelay is how long the log waits after a failed commit before it tries
+// again on its own.
 const retryDelay = time.Second
 
-// A record is waiting to be written.
+// maxPending bounds the dispositions that wait for a disk that does not take
+// them, in bytes.
+const maxPending = 64 << 20
+
+// A record waits to be written. Its owner fills it in, except for at and
+// waiter.
 type record struct {
 	header
-	bufs [][]byte // header, meta, body and padding; the header still to be filled in
+	bufs [][]byte // header, meta, body and padding; the log fills in the header
 	at   loc      // set when it is written
 	slot index.Slot
 
 	schedule queue.Schedule // of a new message
-	waiter   *waiter        // of a new message: who waits for it
-	moved    *origin        // of a message that compaction moves
+	waiter   *waiter        // of a new message: the goroutine that waits for it
+	moved    *origin        // of a message that compaction copied
 	ended    *ended         // of a removal
 }
 
-// An origin is where a moved message was.
+// An origin is where a copied message was.
 type origin struct{ message, state loc }
 
 // ended is what a removal leaves behind.
 type ended struct {
 	origin
-	moving *record // the copy that was on its way when it ended, if any
+	moving *record // the copy that was being written when the message ended, if any
 	grave  uint32  // the segment with the last copy of the message
 	inFile bool
 }
@@ -54,10 +56,10 @@ type ended struct {
 // A batch is what one commit writes.
 type batch struct {
 	recs    []*record
-	refused []*record // for want of room, while the rest was written
+	refused []*record // messages for which there was no room; the rest was written
 	waiters []*waiter
 	size    int64
-	mail    bool // there are messages in it
+	mail    bool // it has messages
 }
 
 func (b *batch) add(r *record) {
@@ -66,106 +68,163 @@ func (b *batch) add(r *record) {
 	b.mail = b.mail || r.kind == kindMessage
 }
 
-// A waiter is somebody who waits for a batch to be durable, or to be asked to
-// lead it.
+// A waiter is a goroutine that waits until a batch is durable, or leads its
+// commit.
 type waiter struct {
-	lead chan bool // true: lead; false: done, see err
-	err  error
+	leads bool      // from the start
+	lead  chan bool // true: lead now; false: done, see err
+	err   error
 }
 
 var waiters = sync.Pool{New: func() any { return &waiter{lead: make(chan bool, 1)} }}
 
-// commit adds a record, which may be nil, to the batch that gathers, and
-// returns when that batch is durable, or its error. It is called with s.mu
-// held and returns without.
-func (s *Spool) commit(r *record) error {
+// enqueue adds a record, which may be nil, to the next commit. The caller must
+// then call wait, without its own lock.
+func (l *recordLog) enqueue(r *record) (*waiter, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, queue.ErrClosed
+	}
+	if r != nil && l.noSpare != nil {
+		return nil, l.noSpare
+	}
 	w := waiters.Get().(*waiter)
 	w.err = nil
 	if r != nil {
 		r.waiter = w
-		s.pending.add(r)
+		l.pending.add(r)
 	}
-	s.pending.waiters = append(s.pending.waiters, w)
-	lead := !s.busy
-	if lead {
-		s.busy = true
-	} else {
-		s.mu.Unlock()
-		if lead = <-w.lead; lead {
-			s.mu.Lock()
-		}
-	}
-	if lead {
-		s.lead(w)
+	l.pending.waiters = append(l.pending.waiters, w)
+	w.leads = !l.busy
+	l.busy = true
+	return w, nil
+}
+
+// wait returns when the batch of enqueue is durable, or with its error.
+func (l *recordLog) wait(w *waiter) error {
+	if w.leads || <-w.lead {
+		l.lead(w)
 	}
 	err := w.err
 	waiters.Put(w)
 	return err
 }
 
-// wake sees to it that what gathers is committed even where nobody waits for
-// it. s.mu is held.
-func (s *Spool) wake() {
-	if !s.armed {
-		s.armed = true
-		s.timer.Reset(dispositionDelay)
+// sync returns when all records added so far are durable, or the error of
+// their commit.
+func (l *recordLog) sync() error {
+	w, err := l.enqueue(nil)
+	if err != nil {
+		return err
+	}
+	return l.wait(w)
+}
+
+// add adds a disposition, which will be durable in at most 100 ms unless the
+// disk fails. After an error it is not recorded.
+func (l *recordLog) add(r *record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken != nil {
+		return l.broken
+	}
+	if l.pending.size > maxPending {
+		return queue.ErrFull
+	}
+	l.pending.add(r)
+	l.wake()
+	return nil
+}
+
+// mustAdd adds a disposition whatever the state of the disk.
+func (l *recordLog) mustAdd(r *record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending.add(r)
+	l.wake()
+}
+
+// gather adds a record to the next commit, which the caller starts itself.
+func (l *recordLog) gather(r *record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending.add(r)
+}
+
+// wake makes sure that the next commit comes even if no goroutine waits for
+// it. The caller holds mu.
+func (l *recordLog) wake() {
+	if !l.armed {
+		l.armed = true
+		l.timer.Reset(dispositionDelay)
 	}
 }
 
-// flush is the timer's: it leads what nobody else has, and tries again after a
-// commit that failed, even if nothing waits (see retract).
-func (s *Spool) flush() {
-	s.mu.Lock()
-	s.armed = false
+// flush runs when the timer fires. It leads a commit that no other goroutine
+// leads, and tries again after one that failed, even if there is nothing to
+// write (see retract).
+func (l *recordLog) flush() {
+	l.mu.Lock()
+	l.armed = false
 	switch {
-	case s.closed || len(s.pending.recs) == 0 && s.broken == nil:
-		s.mu.Unlock()
-	case s.busy: // the batch being written is another one
-		s.armed = true
-		s.timer.Reset(time.Millisecond)
-		s.mu.Unlock()
+	case l.closed || len(l.pending.recs) == 0 && l.broken == nil:
+		l.mu.Unlock()
+	case l.busy: // with the batch before
+		l.armed = true
+		l.timer.Reset(time.Millisecond)
+		l.mu.Unlock()
 	default:
-		s.busy = true
-		s.lead(nil)
+		l.busy = true
+		l.mu.Unlock()
+		l.lead(nil)
 	}
 }
 
-// lead commits the gathered batch. s.mu is held and s.busy set by the caller;
-// both are given up. self is the caller's own waiter, not to be woken.
-func (s *Spool) lead(self *waiter) {
+// lead commits the batch that has gathered. The caller has set busy. self is
+// the caller's own waiter, which is not woken.
+func (l *recordLog) lead(self *waiter) {
 	if self != nil {
-		// Those whom the last commit has woken get a turn: what they bring
-		// goes with this one. It doubles the batches of 20 writers.
-		s.mu.Unlock()
+		// The writers that the last commit woke get a turn, so that their
+		// records go with this commit. This doubles the batches of 20 writers.
 		runtime.Gosched()
-		s.mu.Lock()
 	}
-	b := s.pending
-	s.pending = s.reserve
-	s.reserve = batch{}
-	s.mu.Unlock()
+	l.mu.Lock()
+	b := l.pending
+	l.pending = l.reserve
+	l.reserve = batch{}
+	l.mu.Unlock()
 
-	err := s.write(&b)
-
-	s.mu.Lock()
+	err := l.write(&b)
+	var again []*record
 	if err == nil {
-		s.publish(b.recs)
-		s.unpublish(b.refused, nil)
+		l.owner.durable(b.recs)
+		l.owner.undone(b.refused)
 	} else {
-		s.unpublish(append(b.recs, b.refused...), err)
+		again = dispositions(b.recs)
+		l.owner.undone(b.recs)
+		l.owner.undone(b.refused)
 	}
-	if s.broken = err; err != nil && !s.armed {
-		s.armed = true
-		s.timer.Reset(retryDelay)
+	l.finish(&b, self, again, err)
+}
+
+// finish ends a commit: it hands the lead to the first waiter of the next
+// batch, and wakes the waiters of this one.
+func (l *recordLog) finish(b *batch, self *waiter, again []*record, err error) {
+	l.mu.Lock()
+	l.requeue(again, err)
+	if l.broken = err; err != nil && !l.armed {
+		l.armed = true
+		l.timer.Reset(retryDelay)
 	}
 	var next *waiter
-	if len(s.pending.waiters) > 0 {
-		next = s.pending.waiters[0]
+	if len(l.pending.waiters) > 0 {
+		next = l.pending.waiters[0]
 	} else {
-		s.busy = false
-		s.idle.Broadcast()
+		l.busy = false
+		l.idle.Broadcast()
 	}
-	s.mu.Unlock()
+	l.mu.Unlock()
 
 	if next != nil {
 		next.lead <- true // before the others: the disk should not wait
@@ -180,184 +239,34 @@ func (s *Spool) lead(self *waiter) {
 	}
 	clear(b.recs)
 	clear(b.waiters)
-	s.mu.Lock()
-	s.reserve = batch{recs: b.recs[:0], waiters: b.waiters[:0]}
-	s.mu.Unlock()
+	l.mu.Lock()
+	l.reserve = batch{recs: b.recs[:0], waiters: b.waiters[:0]}
+	l.mu.Unlock()
 }
 
-// write makes a batch durable, or sees to it as well as it can that nothing of
-// it comes back.
-func (s *Spool) write(b *batch) error {
-	err := s.tryWrite(b)
-	if err != nil {
-		s.retract()
-	}
-	return err
-}
-
-// tryWrite makes a batch durable. When the active segment fails it, nothing of
-// that segment is trusted any more, and a new one gets the batch: a sync that
-// failed once may claim success the next time, the pages being marked clean.
-func (s *Spool) tryWrite(b *batch) error {
-	if len(b.recs) == 0 && s.broken == nil && s.active != nil {
-		return nil // nothing to record, and nothing to find out
-	}
-	var err error
-	if b.mail && s.active != nil && s.active.end+b.size > s.segmentSize/4*3 {
-		// The rest is for dispositions, unless the next segment is there.
-		if err := s.needSpare(); err != nil && !b.refuse(err, s.active) {
-			return err
-		}
-	}
-	if s.active == nil || s.active.suspect || s.active.closed || s.active.end+b.size > s.active.capacity {
-		if err = s.rotate(b.size); err != nil && !b.refuse(err, s.active) {
-			return err
-		}
-	}
-	if err = s.writeTo(s.active, b); err == nil {
-		return nil
-	}
-	failed := s.active
-	s.log.Error("spool: write failed, going on with a new segment", "segment", failed.path, "error", err)
-	s.mu.Lock()
-	failed.suspect = true
-	s.mu.Unlock()
-	if again := s.rotate(b.size); again != nil {
-		return fmt.Errorf("%w; and no new segment: %w", diskError(err), again)
-	}
-	if err := s.writeTo(s.active, b); err != nil {
-		s.mu.Lock()
-		s.active.suspect = true
-		s.mu.Unlock()
-		return diskError(err)
-	}
-	return nil
-}
-
-// refuse takes the messages out of a batch that found no room, so that the
-// dispositions use what is left in the active segment. It reports whether
-// they can.
-func (b *batch) refuse(err error, active *segment) bool {
-	if active == nil || active.suspect || active.closed {
-		return false
-	}
-	recs := b.recs
-	*b = batch{waiters: b.waiters}
+// dispositions are the records of a batch that were promised without
+// condition: they must be written, by a later commit if this one failed.
+func dispositions(recs []*record) (again []*record) {
 	for _, r := range recs {
-		if r.kind != kindMessage {
-			b.add(r)
-			continue
-		}
-		b.refused = append(b.refused, r)
-		if r.waiter != nil {
-			r.waiter.err = err
+		if r.moved == nil && r.kind != kindMessage {
+			again = append(again, r)
 		}
 	}
-	return active.end+b.size <= active.capacity
+	return again
 }
 
-// writeTo writes a batch at the segment's end and syncs it.
-func (s *Spool) writeTo(g *segment, b *batch) error {
-	off := g.end
-	bufs := s.bufs[:0]
-	for _, r := range b.recs {
-		r.batch = uint32(g.end)
-		r.at = loc{g.number, uint32(off), uint32(r.size())}
-		if r.ended != nil {
-			r.fillGrave()
-		}
-		r.put(r.bufs[0], g.salt)
-		bufs = append(bufs, r.bufs...)
-		off += r.size()
+// requeue puts dispositions that could not be written before those that have
+// gathered since. The caller holds mu.
+func (l *recordLog) requeue(again []*record, err error) {
+	if len(again) == 0 {
+		return
 	}
-	err := g.file.WriteAt(bufs, g.end)
-	if err == nil {
-		err = g.file.Sync()
+	rest := l.pending
+	l.pending = batch{waiters: rest.waiters}
+	for _, r := range append(again, rest.recs...) {
+		l.pending.add(r)
 	}
-	clear(bufs)
-	s.bufs = bufs[:0]
-	if err == nil {
-		s.stats.commits.Add(1)
-		s.stats.records.Add(int64(len(b.recs)))
-		s.stats.written.Add(off - g.end)
-		g.end = off
-		if half := s.segmentSize / 2; s.used.Swap(off) < half && off >= half {
-			s.kick()
-		}
+	if l.broken == nil {
+		l.logger.Error("spool: dispositions cannot be recorded", "count", len(again), "error", err)
 	}
-	return err
-}
-
-// fillGrave writes into a removal which segment has the message; only now is
-// it known where a copy that was on its way has come to lie.
-func (r *record) fillGrave() {
-	r.ended.grave = r.ended.message.segment
-	if m := r.ended.moving; m != nil && m.at != (loc{}) {
-		r.ended.grave = m.at.segment
-	}
-	meta := r.bufs[0][headerLen:]
-	binary.LittleEndian.PutUint64(meta, uint64(r.ended.grave))
-	r.metaCRC = checksum(meta)
-}
-
-// rotate makes a new segment the active one, with room for at least size
-// bytes of records.
-func (s *Spool) rotate(size int64) error {
-	size = padded(segmentHeaderLen + size)
-	if size > math.MaxUint32 {
-		return fmt.Errorf("spool: a batch of %d bytes", size)
-	}
-	s.mu.Lock()
-	for s.preparing {
-		s.idle.Wait()
-	}
-	s.preparing = true
-	f := s.spare
-	s.spare = nil
-	s.mu.Unlock()
-
-	g, err := s.nextSegment(f, size)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.preparing = false
-	s.idle.Broadcast()
-	if err != nil {
-		return diskError(err)
-	}
-	if s.active != nil {
-		s.active.sealed = time.Now()
-	}
-	s.active = g
-	s.used.Store(g.end)
-	s.segments[g.number] = g
-	s.kick()
-	return nil
-}
-
-// nextSegment begins a segment with room for at least size bytes, in the
-// spare file f where that is large enough.
-func (s *Spool) nextSegment(f file, size int64) (*segment, error) {
-	if f != nil {
-		if have, err := f.Size(); err != nil || have < size {
-			f.Close()
-			f = nil
-		}
-	}
-	if f == nil {
-		var err error
-		if f, err = s.newSpare(max(size, s.segmentSize)); err != nil {
-			return nil, err
-		}
-	}
-	prev := s.active
-	if prev == nil {
-		prev = s.newest() // recovered: what was cut off there stays cut off
-	}
-	g, err := s.begin(f, s.nextNumber, prev)
-	s.nextNumber++ // also after an error: the name may be in use on disk
-	if err != nil {
-		f.Close()
-	}
-	return g, err
 }

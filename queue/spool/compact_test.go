@@ -15,9 +15,9 @@ import (
 func TestCompact(t *testing.T) {
 	d := newSimFS(7)
 	s := openSim(t, d)
-	s.mu.Lock()
-	s.compactAge = 0
-	s.mu.Unlock()
+	s.log.mu.Lock()
+	s.log.compactAge = 0
+	s.log.mu.Unlock()
 	const n = 600
 	for i := range n {
 		id := fmt.Sprintf("m%04d", i)
@@ -84,9 +84,9 @@ func TestWriteAmplification(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	d := newSimFS(7)
 	s := openSim(t, d)
-	s.mu.Lock()
-	s.compactAge = 0
-	s.mu.Unlock()
+	s.log.mu.Lock()
+	s.log.compactAge = 0
+	s.log.mu.Unlock()
 	var late []string
 	most := 0.0
 	for i := range 20000 {
@@ -155,7 +155,7 @@ func TestDispositionsRide(t *testing.T) {
 	if err := s.Put(bg, testMessage("m1", nil), forever); err != nil {
 		t.Fatal(err)
 	}
-	path := s.active.path
+	path := s.log.active.path
 	if err := s.Remove(bg, "me", "m1"); err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestDispositionsRide(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found := scanSegment(b, s.active.salt, -1).found; len(found) == 2 && found[1].kind == kindRemoval {
+		if found := scanSegment(b, s.log.active.salt, -1).found; len(found) == 2 && found[1].kind == kindRemoval {
 			break
 		}
 		if time.Since(begin) > 10*time.Second {

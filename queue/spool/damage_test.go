@@ -25,10 +25,10 @@ func closedSpool(t *testing.T, n int) (dir, path string, at []loc) {
 		if err := s.Put(bg, testMessage(id, trialContent(id, 1000)), queue.Schedule{}); err != nil {
 			t.Fatal(err)
 		}
-		slot, _ := s.index.Find(id)
-		at = append(at, s.index.At(slot).Data.message)
+		slot, _ := s.index.entries.Find(id)
+		at = append(at, s.index.entries.At(slot).Data.message)
 	}
-	path = s.active.path
+	path = s.log.active.path
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +175,8 @@ func TestDamageWhileOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	slot, _ := s.index.Find("m0")
-	overwrite(t, s.active.path, int64(s.index.At(slot).Data.message.off)+headerLen+3)
+	slot, _ := s.index.entries.Find("m0")
+	overwrite(t, s.log.active.path, int64(s.index.entries.At(slot).Data.message.off)+headerLen+3)
 	ms, err := s.Claim(bg, queue.Claim{Owner: "me", Now: time.Now(), Until: time.Now().Add(time.Hour), Max: 2})
 	if err != nil || len(ms) != 2 || ms[0].ID != "m1" || ms[1].ID != "m2" {
 		t.Fatalf("claimed %d messages, %v", len(ms), err)
@@ -208,7 +208,7 @@ func TestForgery(t *testing.T) {
 	if err := s.Put(bg, evil, queue.Schedule{}); err != nil {
 		t.Fatal(err)
 	}
-	path = s.active.path
+	path = s.log.active.path
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,64 +4,75 @@
 //	store, err := spool.Open("/var/spool/relay", nil)
 //	if err != nil { ... }
 //	defer store.Close()
-//	server.Overflow = store.CreateFile // big mail is written once
+//	server.Overflow = store.CreateFile // large mail is written once
 //	q := &queue.Queue{Store: store, Deliverer: router}
 //
-// # What it promises
+// # Durability
 //
 // When Put returns nil, the message is on stable storage: an fdatasync that
 // covers it has returned, and so has one for the directory of any new file.
-// Dispositions (Update, Remove) wait for no sync of their own; they ride on
-// the next one, which comes at most 100 ms later. A volatile schedule writes
-// nothing. When a sync fails, nothing on that segment is trusted any more: a
-// new one is begun, what had not been acknowledged is written there, and what
-// had been is moved there by and by.
 //
-// When Put returns an error nothing of the message is left, but for one case:
-// the disk failed its sync, and takes neither a new segment nor another write
-// to the failed one. The records may have reached it then, and nothing there
-// says that they do not count: after a crash in that state the messages of that
-// one commit may be there again. The spool tries to end the state every second,
-// whether or not there is mail; while it lasts nothing more is written, so
-// later refusals are final.
+// Update and Remove (dispositions) do not wait for a sync of their own. They
+// are written with the next commit, at most 100 ms later. A volatile schedule
+// is not written at all.
 //
-// On a full disk new mail is refused (queue.ErrFull) while there is still room
-// for dispositions: a quarter of a segment at least. Mail that was accepted is
-// read, updated and removed as ever, and the segments that this frees are used
-// anew, which takes no disk. On a disk that cannot be written at all Put,
-// Update, Remove and Sync fail, and reading goes on.
+// When a sync fails, the spool no longer trusts that segment of the log. It
+// begins a new segment, writes there what was not acknowledged yet, and then
+// copies the acknowledged records of the old segment.
 //
-// Recovery ([Recovery]) reads the log once, from end to end. What a crash left
-// unfinished at the end of it had never been acknowledged, and is cut. What is
-// damaged elsewhere is copied to a file in the directory damaged and reported,
-// and the rest is recovered; a message of which only the content is damaged
-// stays in the queue, and reading it fails with queue.ErrDamaged. Inspect
-// looks into a spool without opening it; examples/spooltool is a command over
-// that.
+// When Put returns an error, nothing of the message is left, with one
+// exception: the disk failed the sync, and took neither a new segment nor
+// another write to the failed one. The records may then be on disk, and no
+// later record says that they do not count. After a crash in that state, the
+// messages of that one commit may come back. The spool tries to leave the state
+// every second, with or without new mail. Until it succeeds it writes nothing
+// else, so later refusals are final.
 //
-// In memory a waiting message takes about 140 bytes; on disk its record takes
-// some 150 bytes beside content and addresses. Each segment of the log keeps
-// one file open, so a spool of 100 GB takes 1600 descriptors.
+// # A full or broken disk
+//
+// On a full disk the spool refuses new mail (queue.ErrFull) while at least a
+// quarter of a segment is left for dispositions. Accepted mail can be read,
+// updated and removed as before. Segments that become free are reused, which
+// needs no disk space. On a disk that cannot be written at all, Put, Update,
+// Remove and Sync fail, and reading works.
+//
+// # Recovery
+//
+// Open reads the log once, from end to end ([Recovery]). What a crash left
+// unfinished at the end was never acknowledged, and is cut. Damage elsewhere is
+// copied to a file in the directory damaged and reported, and the rest is
+// recovered. A message with damaged content stays in the queue; reading it
+// fails with queue.ErrDamaged. Inspect reads a spool without opening it;
+// examples/spooltool is a command for that.
+//
+// # Size
+//
+// In memory a waiting message takes about 140 bytes. On disk its record takes
+// about 150 bytes in addition to content and addresses. Each segment keeps one
+// file open, so a spool of 100 GB takes 1600 descriptors.
 //
 // # How it works
 //
-// Messages and dispositions are records, appended to the active one of a row
-// of files, the log's segments. Many goroutines share a write and a sync
-// (commit.go). An index in memory (queue/internal/index) says which record is
-// the newest of each message; a message's envelope and content are read when
-// they are asked for.
+// Three parts, each a type with its own lock, make a Spool:
 //
-// A segment in which no record is needed is deleted, or becomes the next one.
-// One in which at most a quarter is needed, 10 seconds or more after it was
-// last written to, is emptied: what is needed moves to the active segment. So
-// nothing is written more than 4/3 times on average, and the log is no longer
-// than four times what lives in it and the two segments at its end.
+//   - recordLog (log.go) has the records: messages, new states, removals. They
+//     are appended to the active one of a sequence of files, the segments. Many
+//     goroutines share a write and a sync (commit.go).
+//   - messageIndex (messages.go) knows in memory which record is the newest of
+//     each message, and when each message is due (queue/internal/index).
+//     Envelope and content are read from the log when they are needed.
+//   - contentFiles (contentfiles.go) has the contents of 256 KiB or more, each
+//     in a file of its own that is durable before its record is written.
 //
-// A segment's blocks are written (with zeros) before it is used, so that a
-// commit changes no metadata and cannot run out of disk.
+// A segment in which no record is needed is deleted, or becomes the next
+// segment. A segment of which at most a quarter is needed is emptied, 10 seconds
+// or more after its last write: what is needed is copied to the active segment
+// (compact.go). So the log is written at most 4/3 times on average, and is at
+// most four times as long as what it has to keep, plus the two segments at its
+// end.
 //
-// Content of 256 KiB or more is a file of its own, durable before the record
-// that names it.
+// The blocks of a segment are written (with zeros) before it is used, so that
+// a commit changes no metadata and cannot run out of disk.
 //
 // # The format, version 1
 //
@@ -69,17 +80,17 @@
 //
 //	lock       locked while the spool is open, as the directory itself is
 //	key        16 random bytes, also in each segment
-//	inhand     which messages are in hand (queue.Marker): 8192 sequence
-//	           numbers of 8 bytes, 0 for none
+//	inhand     which messages are being delivered (queue.Marker): 8192
+//	           sequence numbers of 8 bytes, 0 for none
 //	log/       the segments, NNNNNNNNNN.log by their number, which only grows;
-//	           spare is the next one in the making
+//	           spare is the next one, not in use yet
 //	files/     large content, named for the message's sequence number in
 //	           16 hexadecimal digits; tmp-* are files of CreateFile
-//	damaged/   what recovery has set aside, SEGMENT-OFFSET-SIZE
+//	damaged/   what recovery set aside, SEGMENT-OFFSET-SIZE
 //
 // All numbers of fixed length are little endian. Checksums are CRC-32C
 // (Castagnoli). A segment is a header (segmentHeader in record.go) and records
-// up to its end or to bytes that are none. A record is a header (header in
+// up to its end or to bytes that are no record. A record is a header (header in
 // record.go), its meta, its body, and zeros up to a multiple of 8 bytes. Its
 // kind says what it is; the sequence number says of which message:
 //
@@ -94,16 +105,16 @@
 // the spool: a message record makes the message, or replaces it (it was
 // moved); states and removals of messages that are not there mean nothing.
 //
-// What a commit wrote may be torn by a crash, in any way. The header of each
-// record has the offset at which its commit began, and a commit begins only
-// when the one before is durable; the header of each segment says where the
-// one before ends. By that recovery tells a torn end from damage: whatever
-// lies before such an offset was durable once. What lies behind the end that
-// the next segment names does not count, whole or not; where whole records lie
-// there, that next segment is kept until the one before is gone.
+// A crash can tear the last commit in any way. The header of each record has
+// the offset at which its commit began, and a commit begins only when the one
+// before is durable. The header of each segment says where the segment before
+// ends. From this, recovery tells a torn end from damage: what is before such an
+// offset was durable once. Records behind the end that the next segment names
+// do not count, whole or not. If there are whole records, that next segment is
+// kept until the one before is gone.
 //
 // The first 4 and the last 4 bytes of a record's header depend on the spool's
-// key and the segment's number. So a segment's file can be used again without
-// its old records coming back, and nobody can send a message whose content
-// passes for records.
+// key and the segment's number. So the file of a segment can be reused without
+// its old records coming back, and the content of a message cannot pass for
+// records.
 package spool

@@ -45,9 +45,9 @@ func (tr *trial) open() bool {
 	if err != nil {
 		return false
 	}
-	s.mu.Lock()
-	s.compactAge = 0
-	s.mu.Unlock()
+	s.log.mu.Lock()
+	s.log.compactAge = 0
+	s.log.mu.Unlock()
 	tr.s = s
 	s.Claim(bg, queue.Claim{Owner: "me", Now: time.Unix(1, 0), Until: time.Unix(1e10, 0), Max: 1e6})
 	return true
@@ -202,7 +202,7 @@ func (tr *trial) abandon() {
 // nothing did.
 func (tr *trial) heal() (stuck bool) {
 	for range 10 {
-		tr.s.flush()
+		tr.s.log.flush()
 		if tr.s.healthy() {
 			return false
 		}
@@ -212,12 +212,12 @@ func (tr *trial) heal() (stuck bool) {
 
 // healthy says whether the last commit went well.
 func (s *Spool) healthy() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.busy {
-		s.idle.Wait()
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	for s.log.busy {
+		s.log.idle.Wait()
 	}
-	return s.broken == nil
+	return s.log.broken == nil
 }
 
 // TestPowerFails pulls the plug at random moments.

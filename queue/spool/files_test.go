@@ -45,7 +45,7 @@ func received(t *testing.T, s *Spool) (c *content.Content, f *os.File, text stri
 
 func files(t *testing.T, s *Spool) int {
 	t.Helper()
-	es, err := os.ReadDir(s.filesDir())
+	es, err := os.ReadDir(s.files.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func files(t *testing.T, s *Spool) int {
 func TestAdopt(t *testing.T) {
 	for _, named := range []bool{false, true} {
 		s := openTest(t, t.TempDir())
-		s.named.Store(named)
+		s.files.named.Store(named)
 		c, f, want := received(t, s)
 		m := testMessage("m1", c)
 		if err := s.Put(bg, m, queue.Schedule{Owner: "me", Until: time.Now().Add(time.Hour)}); err != nil {
@@ -67,7 +67,7 @@ func TestAdopt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kept, err := os.Stat(s.fileName(1))
+		kept, err := os.Stat(s.files.name(1))
 		if err != nil || !os.SameFile(info, kept) {
 			t.Errorf("named %v: the file was not taken over: %v", named, err)
 		}
@@ -128,7 +128,7 @@ func TestAdoptRefused(t *testing.T) {
 func TestFilesAreSwept(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
-	s.named.Store(true)
+	s.files.named.Store(true)
 	forgotten, err := s.CreateFile()
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func TestFilesAreSwept(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.filesDir(), "00000000000000ff"), []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.files.dir, "00000000000000ff"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = openTest(t, dir)
@@ -179,7 +179,7 @@ func TestMissingContentFile(t *testing.T) {
 	if err := s.Put(bg, m, queue.Schedule{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Close(), os.Remove(s.fileName(1))); err != nil {
+	if err := errors.Join(s.Close(), os.Remove(s.files.name(1))); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(s.dir, &Options{SegmentSize: 1 << 20})

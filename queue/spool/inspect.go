@@ -22,8 +22,7 @@ func Inspect(dir string) (*View, error) {
 	var err error
 	for range 3 { // a running relay may delete a segment while its name is read
 		s := newSpool(dir, nil, viewFS{})
-		err = s.recover()
-		s.replayed = nil
+		_, err = s.recover()
 		if err == nil {
 			return &View{s}, nil
 		}
@@ -71,10 +70,7 @@ func (v *View) Verify(ctx context.Context) ([]Damage, error) {
 
 // Close ends the use of the spool's files.
 func (v *View) Close() error {
-	v.s.mu.Lock()
-	defer v.s.mu.Unlock()
-	if !v.s.closed {
-		v.s.closed = true
+	if v.s.index.close() {
 		v.s.closeFiles()
 	}
 	return nil

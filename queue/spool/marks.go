@@ -5,13 +5,15 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
-// The messages that are in hand are marked in a small file that is mapped into
-// memory: a mark is one store to memory, and the kernel keeps it when the
-// process dies. It is an array of 8-byte slots with the sequence numbers of
-// the messages, 0 where free. It is never synced: after a power failure it
-// tells what it last happened to be written back as.
+// The messages that are being delivered are marked in a small file that is
+// mapped into memory. A mark is one store to memory, and the kernel keeps it
+// when the process dies. The file is an array of 8-byte slots with the sequence
+// numbers of the messages, 0 where free. It is never synced: after a power
+// failure it has some earlier state.
 
 // markSlots is how many messages can be marked at a time; more go unmarked.
 const markSlots = 8192
@@ -86,14 +88,7 @@ func (m *marks) close() {
 
 // Begin implements queue.Marker.
 func (s *Spool) Begin(id string) {
-	s.mu.Lock()
-	slot, ok := s.index.Find(id)
-	var seq uint64
-	if ok {
-		seq = s.index.At(slot).Data.seq
-	}
-	s.mu.Unlock()
-	if ok {
+	if seq, ok := s.index.seqOf(id); ok {
 		s.marks.begin(id, seq)
 	}
 }
@@ -104,9 +99,9 @@ func (s *Spool) End(id string) { s.marks.end(id) }
 func (s *Spool) marksFile() string { return filepath.Join(s.dir, "inhand") }
 
 // readMarks counts the marks that the last process left into the states of
-// their messages. The new states wait for the first commit.
-func (s *Spool) readMarks() {
-	f, err := s.fs.Open(s.marksFile(), read)
+// their messages. The new states are durable with the first commit.
+func (r *replayer) readMarks() {
+	f, err := r.fs.Open(r.marksFile(), read)
 	if err != nil {
 		return // none yet
 	}
@@ -114,21 +109,30 @@ func (s *Spool) readMarks() {
 	b := make([]byte, markSlots*8)
 	n, _ := f.ReadAt(b, 0)
 	for b = b[:n&^7]; len(b) > 0; b = b[8:] {
-		r, ok := s.replayed[binary.LittleEndian.Uint64(b)]
-		if !ok {
-			continue
+		if m, ok := r.messages[binary.LittleEndian.Uint64(b)]; ok {
+			r.interrupted(m.slot)
 		}
-		p := s.place(r.slot)
-		m, err := s.read(&p)
-		p.done()
-		if err != nil {
-			continue // Claim sets it aside
-		}
-		m.Interrupted++
-		s.recovery.Interrupted = append(s.recovery.Interrupted, m.ID)
-		state, sum := s.newState(m, s.index.Schedule(r.slot))
-		s.update(r.slot, state, sum)
 	}
+}
+
+// interrupted counts one more interruption of a message.
+func (r *replayer) interrupted(slot index.Slot) {
+	x := r.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	p := x.place(slot)
+	m, err := r.read(&p)
+	p.done()
+	if err != nil {
+		return // Claim sets it aside
+	}
+	m.Interrupted++
+	r.recovery.Interrupted = append(r.recovery.Interrupted, m.ID)
+	state, sum := r.newState(m, x.entries.Schedule(slot))
+	state.seq, state.slot = p.data.seq, slot
+	x.entries.At(slot).Data.sum = sum
+	x.unsynced[slot] = state
+	r.log.gather(state)
 }
 
 // openMarks begins with a clean file. Marking is off where there can be none.
@@ -139,7 +143,7 @@ func (s *Spool) openMarks() {
 	}
 	mem, unmap, err := mapMarks(s.marksFile())
 	if err != nil {
-		s.log.Warn("spool: messages in hand will not be marked", "error", err)
+		s.logger.Warn("spool: messages that are being delivered will not be marked", "error", err)
 		return
 	}
 	s.marks = newMarks(mem, unmap)

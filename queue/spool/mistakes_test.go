@@ -95,11 +95,11 @@ func TestFailedOpenIsOver(t *testing.T) {
 func TestIDAgain(t *testing.T) {
 	d := newSimFS(3)
 	s := openSim(t, d)
-	s.mu.Lock()
-	s.compactAge = 0
-	s.mu.Unlock()
+	s.log.mu.Lock()
+	s.log.compactAge = 0
+	s.log.mu.Unlock()
 	fill := func(prefix string) (ids []string) { // to the end of the segment
-		for n := s.active.number; s.active.number == n; {
+		for n := s.log.active.number; s.log.active.number == n; {
 			id := prefix + string(rune('a'+len(ids)/26)) + string(rune('a'+len(ids)%26))
 			if err := s.Put(bg, testMessage(id, trialContent(id, 3000)), forever); err != nil {
 				t.Fatal(err)
@@ -161,9 +161,9 @@ func TestIDAgain(t *testing.T) {
 	if err := errors.Join(s.Remove(bg, "me", "again"), s.Sync(bg)); err != nil {
 		t.Fatal(err)
 	}
-	s.mu.Lock()
-	s.compactAge = 0
-	s.mu.Unlock()
+	s.log.mu.Lock()
+	s.log.compactAge = 0
+	s.log.mu.Unlock()
 	for range 10 {
 		s.tidy()
 	}
@@ -211,7 +211,7 @@ func TestLogIsGone(t *testing.T) {
 	if err := s.Put(bg, testMessage("m1", queue.String(strings.Repeat("x", 300<<10))), queue.Schedule{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Close(), os.Rename(s.logDir(), s.logDir()+".old")); err != nil {
+	if err := errors.Join(s.Close(), os.Rename(s.log.dir, s.log.dir+".old")); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(dir, &Options{SegmentSize: 1 << 20})
@@ -233,7 +233,7 @@ func TestSweepLeavesStrangers(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	folder, file := filepath.Join(s.filesDir(), "lost+found"), filepath.Join(s.filesDir(), "README")
+	folder, file := filepath.Join(s.files.dir, "lost+found"), filepath.Join(s.files.dir, "README")
 	if err := errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(file, []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestDamagedKeepsItsFile(t *testing.T) {
 	if err := s.Put(bg, testMessage("m1", queue.String(strings.Repeat("x", 300<<10))), queue.Schedule{}); err != nil {
 		t.Fatal(err)
 	}
-	overwrite(t, s.active.path, int64(segmentHeaderLen+headerLen+5))
+	overwrite(t, s.log.active.path, int64(segmentHeaderLen+headerLen+5))
 	if ms, err := s.Claim(bg, queue.Claim{Owner: "me", Now: time.Now(), Until: time.Now().Add(time.Hour)}); err != nil || len(ms) != 0 {
 		t.Fatalf("Claim: %v, %v", ms, err)
 	}

@@ -1,112 +1,88 @@
 package spool
 
-// publish enters a batch that is durable now into the index and the segments'
-// accounts. s.mu is held.
-func (s *Spool) publish(recs []*record) {
-	g := s.active
+// durable enters a batch that is durable into the index and into the accounts
+// of the segments. It returns the sequence numbers of messages that have ended
+// and whose content is in a file.
+func (x *messageIndex) durable(recs []*record) (files []uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	a := x.log.account()
+	defer a.done()
 	for _, r := range recs {
 		switch {
 		case r.moved != nil:
-			s.publishMove(g, r)
+			x.publishMove(a, r)
 		case r.kind == kindMessage:
-			e := s.index.At(r.slot)
-			e.Data.message = r.at
-			g.live += int64(r.at.size)
-			s.index.Show(r.slot, r.schedule)
+			x.entries.At(r.slot).Data.message = r.at
+			a.hold(r.at)
+			x.entries.Show(r.slot, r.schedule)
 		case r.kind == kindState:
-			s.publishState(g, r)
+			x.publishState(a, r)
 		case r.ended != nil:
-			s.publishRemoval(g, r)
+			a.release(r.ended.message)
+			a.release(r.ended.state)
+			a.bury(r.at.segment, r.ended.grave)
+			if r.ended.inFile {
+				files = append(files, r.seq)
+			}
 		}
 	}
+	return files
 }
 
 // entry is the index entry that a record was made for, nil when the message
-// has ended since.
-func (s *Spool) entry(r *record) *entry {
-	if e := s.index.At(r.slot); e.Data.seq == r.seq {
+// has ended since. The caller holds mu.
+func (x *messageIndex) entry(r *record) *entry {
+	if e := x.entries.At(r.slot); e.Data.seq == r.seq {
 		return e
 	}
 	return nil
 }
 
-func (s *Spool) publishState(g *segment, r *record) {
-	e := s.entry(r)
+func (x *messageIndex) publishState(a account, r *record) {
+	e := x.entry(r)
 	if e == nil {
 		return
 	}
-	s.release(e.Data.state)
+	a.release(e.Data.state)
 	e.Data.state = r.at
-	g.live += int64(r.at.size)
-	if s.unsynced[r.slot] == r {
-		delete(s.unsynced, r.slot)
+	a.hold(r.at)
+	if x.unsynced[r.slot] == r {
+		delete(x.unsynced, r.slot)
 	}
 }
 
-func (s *Spool) publishMove(g *segment, r *record) {
-	delete(s.moving, r.seq)
-	g.sources[r.moved.message.segment] = true
-	e := s.entry(r)
+func (x *messageIndex) publishMove(a account, r *record) {
+	delete(x.moving, r.seq)
+	a.moved(r.at.segment, r.moved.message.segment)
+	e := x.entry(r)
 	if e == nil {
 		return
 	}
-	s.release(e.Data.message)
+	a.release(e.Data.message)
 	e.Data.message = r.at
-	g.live += int64(r.at.size)
+	a.hold(r.at)
 	if e.Data.state == r.moved.state { // the copy has it
-		s.release(e.Data.state)
+		a.release(e.Data.state)
 		e.Data.state = loc{}
 	}
 }
 
-func (s *Spool) publishRemoval(g *segment, r *record) {
-	s.release(r.ended.message)
-	s.release(r.ended.state)
-	if s.segments[r.ended.grave] != nil {
-		g.graves[r.ended.grave]++
-	}
-	if r.ended.inFile {
-		s.trash = append(s.trash, r.seq)
-		s.kick()
-	}
-}
-
-// release takes a record out of its segment's account.
-func (s *Spool) release(l loc) {
-	g := s.segments[l.segment]
-	if g == nil {
+// undone takes back new messages and copies that could not be written.
+// Dispositions among recs are written later.
+func (x *messageIndex) undone(recs []*record) {
+	if len(recs) == 0 {
 		return
 	}
-	if g.live -= int64(l.size); g.live == 0 && g != s.active {
-		s.kick()
-	}
-}
-
-// unpublish undoes what records that could not be written had promised.
-// Dispositions were promised without condition: they wait for the next
-// commit. s.mu is held.
-func (s *Spool) unpublish(recs []*record, err error) {
-	var again []*record
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for _, r := range recs {
 		switch {
 		case r.moved != nil:
-			delete(s.moving, r.seq)
+			delete(x.moving, r.seq)
 			r.at = loc{}
 		case r.kind == kindMessage:
-			s.index.Delete(r.slot)
-		default:
-			again = append(again, r)
+			x.entries.Delete(r.slot)
 		}
-	}
-	if len(again) == 0 {
-		return
-	}
-	rest := s.pending
-	s.pending = batch{waiters: rest.waiters}
-	for _, r := range append(again, rest.recs...) {
-		s.pending.add(r)
-	}
-	if s.broken == nil {
-		s.log.Error("spool: dispositions cannot be recorded", "count", len(again), "error", err)
 	}
 }

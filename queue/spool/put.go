@@ -7,7 +7,6 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
 // Put implements queue.Store. Content from Options.LargeContent on becomes a
@@ -22,12 +21,9 @@ func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) e
 		return err
 	}
 	c := contentOf(m.Content)
-	if c.Size() >= s.largeContent { // what is refused anyway need not be written
-		s.mu.Lock()
-		err := s.mayPut()
-		_, found := s.index.Find(m.ID)
-		s.mu.Unlock()
-		if err == nil && found {
+	if c.Size() >= s.largeContent { // do not write a file for a message that is refused
+		err := s.log.mayPut()
+		if err == nil && s.index.has(m.ID) {
 			err = queue.ErrExists
 		}
 		if err != nil {
@@ -41,48 +37,20 @@ func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) e
 	}
 	r := messages.Get().(*newMessage)
 	if err = r.fill(s, seq, m, sch, &l); err == nil {
-		err = s.putRecord(r, &l)
+		var w *waiter
+		if w, err = s.index.add(r, &l.head); err == nil {
+			err = s.log.wait(w)
+		}
 	}
 	r.free()
 	if err != nil {
-		l.discard(s)
+		s.discard(&l, seq)
 		return err
 	}
 	if l.content != nil {
 		m.Content = l.content
 	}
 	return nil
-}
-
-// mayPut says whether new mail is taken. s.mu is held.
-func (s *Spool) mayPut() error {
-	if s.closed {
-		return queue.ErrClosed
-	}
-	return s.noSpare
-}
-
-func (s *Spool) putRecord(r *newMessage, l *layout) error {
-	s.mu.Lock()
-	err := s.mayPut()
-	ok := false
-	if err == nil {
-		if r.slot, ok = s.index.Add(l.head.id, l.head.priority); !ok {
-			err = queue.ErrExists
-		}
-	}
-	if err != nil {
-		s.mu.Unlock()
-		return err
-	}
-	e := s.index.At(r.slot)
-	e.Data = entryData{
-		seq: r.seq, sum: r.sum, inFile: l.head.inFile(),
-		delayed: !r.schedule.Volatile && !r.schedule.Due.IsZero(),
-	}
-	e.Size = l.head.size
-	e.Received = index.Nano(l.head.received)
-	return s.commit(&r.record)
 }
 
 // A newMessage is the record of a new message with the memory that it takes.

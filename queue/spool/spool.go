@@ -6,14 +6,13 @@ import (
 	"hash/maphash"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
 // ErrInUse is what Open says of a spool that another process, or another
@@ -37,72 +36,36 @@ type Options struct {
 
 // A Spool is a queue.Store on disk. Open makes one. It is safe for concurrent
 // use, and it is a queue.Marker.
+//
+// It joins three parts, each with a lock of its own: the log keeps records, the
+// index knows which records are the newest of each message, and files are the
+// large contents.
 type Spool struct {
 	dir          string
-	segmentSize  int64
 	largeContent int64
-	log          *slog.Logger
+	logger       *slog.Logger
 	fs           fileSystem
-	lock         io.Closer
-	recovery     Recovery
+	log          *recordLog
+	index        *messageIndex
+	files        *contentFiles
 	marks        *marks
-	compactAge   time.Duration
-	seed         maphash.Seed
-	nextSeq      atomic.Uint64
-	stats        counters
-	named        atomic.Bool // no nameless files here, see CreateFile
-	token        string      // in the names of this Spool's nameless files
-	key          key
-	replayed     map[uint64]replayed // by sequence number, while recovering
 
-	// The committer's own: only who has set busy touches them.
-	nextNumber uint32
-	bufs       [][]byte
-	used       atomic.Int64 // of the active segment, in bytes
+	lock     io.Closer // the lock file
+	recovery Recovery
+	seed     maphash.Seed // of the hashes of recipients
+	nextSeq  atomic.Uint64
+	damaged  atomic.Int64 // messages, see Stats
 
-	mu       sync.Mutex // guards all below
-	idle     *sync.Cond // busy or preparing became false
-	index    index.Index[entryData]
-	segments map[uint32]*segment
-	active   *segment // written by the committer only
-	pending  batch    // gathers
-	reserve  batch    // memory for the next one
-	busy     bool     // somebody leads a commit
-	armed    bool     // timer is set
-	timer    *time.Timer
-	broken   error // what the last commit failed with
-
-	unsynced map[index.Slot]*record // newest states that are not on disk yet
-	moving   map[uint64]*record     // copies on their way, by message
-
-	spare     file  // the next segment
-	preparing bool  // somebody works on the file of that name
-	noSpare   error // why there is none: new mail is refused
-	trash     []uint64
-	closed    bool
-
-	tidying sync.Mutex // see tidy
-
-	kicked chan struct{} // wakes housekeeping
-	done   chan struct{} // closed when housekeeping has ended
-	stop   chan struct{} // closed to end it
+	tidying sync.Mutex    // one goroutine at a time runs tidy
+	kicked  chan struct{} // wakes housekeeping
+	stop    chan struct{} // closed to end housekeeping
+	done    chan struct{} // closed when housekeeping has ended
 }
-
-// entryData is what the spool keeps of a message in its index.
-type entryData struct {
-	seq     uint64
-	sum     uint64 // hash of the recipients as last recorded; 0 is unknown
-	message loc
-	state   loc // newer than the message's own; nowhere if there is none
-	inFile  bool
-	delayed bool // the schedule last recorded has a due time
-}
-
-type entry = index.Entry[entryData]
 
 var (
 	_ queue.Store  = (*Spool)(nil)
 	_ queue.Marker = (*Spool)(nil)
+	_ recordOwner  = (*Spool)(nil)
 )
 
 // Open opens the spool in dir, makes it where there is none, and recovers
@@ -114,7 +77,7 @@ func Open(dir string, o *Options) (*Spool, error) {
 
 func open(dir string, o *Options, fsys fileSystem) (*Spool, error) {
 	s := newSpool(dir, o, fsys)
-	for _, d := range []string{dir, s.logDir(), s.filesDir(), s.damagedDir()} {
+	for _, d := range []string{dir, s.log.dir, s.files.dir, s.damagedDir()} {
 		if err := fsys.MkdirAll(d); err != nil {
 			return nil, diskError(err)
 		}
@@ -126,23 +89,11 @@ func open(dir string, o *Options, fsys fileSystem) (*Spool, error) {
 		}
 	}
 	if err := s.start(); err != nil {
-		s.giveUp()
+		s.log.abandon()
+		s.closeFiles()
 		return nil, err
 	}
 	return s, nil
-}
-
-// giveUp ends a spool that could not be opened: also the timer, which would
-// try a commit again where the next Open may be at work by then.
-func (s *Spool) giveUp() {
-	s.mu.Lock()
-	s.closed = true
-	for s.busy {
-		s.idle.Wait()
-	}
-	s.timer.Stop()
-	s.mu.Unlock()
-	s.closeFiles()
 }
 
 // newSpool is a spool that is not recovered yet.
@@ -151,49 +102,41 @@ func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 		o = new(Options)
 	}
 	s := &Spool{
-		dir: dir, fs: fsys, segmentSize: o.SegmentSize, largeContent: o.LargeContent, log: o.Logger,
-		compactAge: compactAge, seed: maphash.MakeSeed(), segments: make(map[uint32]*segment),
-		unsynced: make(map[index.Slot]*record), moving: make(map[uint64]*record),
+		dir: dir, fs: fsys, largeContent: o.LargeContent, logger: o.Logger, seed: maphash.MakeSeed(),
 		kicked: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}),
 	}
-	if s.segmentSize <= 0 {
-		s.segmentSize = 64 << 20
+	segmentSize := o.SegmentSize
+	if segmentSize <= 0 {
+		segmentSize = 64 << 20
 	}
-	s.segmentSize = min(max(s.segmentSize, 64<<10), 1<<30)
+	segmentSize = min(max(segmentSize, 64<<10), 1<<30)
 	if s.largeContent <= 0 {
 		s.largeContent = 256 << 10
 	}
-	s.largeContent = min(s.largeContent, s.segmentSize/4)
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+	s.largeContent = min(s.largeContent, segmentSize/4)
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
 	}
-	s.idle = sync.NewCond(&s.mu)
-	s.timer = time.AfterFunc(time.Hour, s.flush)
-	s.timer.Stop()
+	s.log = newLog(dir, segmentSize, fsys, s.logger)
+	s.log.owner, s.log.kick = s, s.kick
+	s.index = newMessageIndex(s.log)
+	s.files = newContentFiles(dir, fsys, s.logger)
+	s.files.kick = s.kick
 	return s
 }
 
-// start recovers, begins a new segment and sets housekeeping going.
+// start recovers, begins a new segment and starts housekeeping.
 func (s *Spool) start() error {
-	if err := s.recover(); err != nil {
-		return err
-	}
-	s.readMarks()
-	s.replayed = nil
-	s.recovery.report(s.log, s.dir)
-	err := s.rotate(0)
-	if errors.Is(err, queue.ErrFull) {
-		s.deleteDead() // which may make room
-		if err = s.rotate(0); errors.Is(err, queue.ErrFull) {
-			s.noSpare = err
-			err = s.goOn(err)
-		}
-	}
+	r, err := s.recover()
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	if err := s.commit(nil); err != nil { // the marks that were found
+	r.readMarks()
+	s.recovery.report(s.logger, s.dir)
+	if err := s.log.start(); err != nil {
+		return err
+	}
+	if err := s.log.sync(); err != nil { // the states of readMarks
 		return err
 	}
 	s.openMarks()
@@ -201,30 +144,41 @@ func (s *Spool) start() error {
 	return nil
 }
 
-func (s *Spool) logDir() string     { return filepath.Join(s.dir, "log") }
-func (s *Spool) filesDir() string   { return filepath.Join(s.dir, "files") }
+// durable implements recordOwner.
+func (s *Spool) durable(recs []*record) { s.files.retire(s.index.durable(recs)) }
+
+// undone implements recordOwner.
+func (s *Spool) undone(recs []*record) { s.index.undone(recs) }
+
+// copy implements recordOwner.
+func (s *Spool) copy(g *segment, f found, rec []byte) (*record, error) {
+	return s.index.copy(g, f, rec)
+}
+
 func (s *Spool) damagedDir() string { return filepath.Join(s.dir, "damaged") }
 
-// Close implements queue.Store. Content of messages in hand cannot be read
-// any more.
+// CreateFile makes a file to receive large content into, open for reading and
+// writing; use it as smtpserver.Server.Overflow. Put takes over content that is
+// in such a file as it is, so that large mail is written once.
+//
+// The file belongs to the caller, who closes it when Put has returned: the
+// spool has its own name for it, and m.Content does not need it any more. The
+// garbage collector closes a file that the caller forgets. A file that no Put
+// took over disappears when it is closed; after a crash, Open deletes it.
+func (s *Spool) CreateFile() (*os.File, error) {
+	if err := s.index.err(); err != nil {
+		return nil, err
+	}
+	return s.files.create()
+}
+
+// Close implements queue.Store. The content of messages that were claimed
+// cannot be read any more.
 func (s *Spool) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.index.close() {
 		return queue.ErrClosed
 	}
-	s.closed = true
-	for s.busy || len(s.pending.waiters) > 0 {
-		s.idle.Wait()
-	}
-	s.busy = true
-	s.armed = true // nobody sets the timer again
-	s.timer.Stop()
-	pending := s.pending
-	s.pending = batch{}
-	s.mu.Unlock()
-
-	err := s.write(&pending)
+	err := s.log.close()
 	close(s.stop)
 	<-s.done
 	s.closeFiles()
@@ -232,12 +186,7 @@ func (s *Spool) Close() error {
 }
 
 func (s *Spool) closeFiles() {
-	for _, g := range s.segments {
-		g.file.Close()
-	}
-	if s.spare != nil {
-		s.spare.Close()
-	}
+	s.log.closeFiles()
 	if s.marks != nil {
 		s.marks.close()
 	}
@@ -246,8 +195,7 @@ func (s *Spool) closeFiles() {
 	}
 }
 
-// diskError gives what the operating system said the name that package queue
-// has for it.
+// diskError wraps an error of the operating system in that of package queue.
 func diskError(err error) error {
 	switch {
 	case err == nil, errors.Is(err, queue.ErrFull), errors.Is(err, queue.ErrReadOnly):

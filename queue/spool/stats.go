@@ -2,34 +2,36 @@ package spool
 
 import "sync/atomic"
 
-// counters are what Stats reads.
+// counters are what the log counts for Stats.
 type counters struct {
-	commits, records, written, moved, deleted, damaged atomic.Int64
+	commits, records, written, moved, deleted atomic.Int64
 }
 
-// Stats are figures of a spool since it was opened, and how it stands.
+// Stats are figures of a spool since it was opened.
 type Stats struct {
 	Commits  int64 // syncs of the log
 	Records  int64 // written by them
 	Written  int64 // bytes written to the log, Moved included
 	Moved    int64 // bytes that compaction wrote
-	Deleted  int64 // segments that were given up
-	Damaged  int64 // messages that were found damaged since recovery
+	Deleted  int64 // segments deleted or reused
+	Damaged  int64 // messages found damaged since recovery
 	Segments int   // now
-	Live     int64 // bytes of the log that are needed
-	Messages int
+	Live     int64 // bytes of the log that are needed now
+	Messages int   // now
 }
 
-// Stats are the spool's figures.
+// Stats returns the spool's figures.
 func (s *Spool) Stats() Stats {
+	l := s.log
 	st := Stats{
-		Commits: s.stats.commits.Load(), Records: s.stats.records.Load(), Written: s.stats.written.Load(),
-		Moved: s.stats.moved.Load(), Deleted: s.stats.deleted.Load(), Damaged: s.stats.damaged.Load(),
+		Commits: l.stats.commits.Load(), Records: l.stats.records.Load(), Written: l.stats.written.Load(),
+		Moved: l.stats.moved.Load(), Deleted: l.stats.deleted.Load(), Damaged: s.damaged.Load(),
+		Messages: s.index.len(),
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st.Segments, st.Messages = len(s.segments), s.index.Len()
-	for _, g := range s.segments {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st.Segments = len(l.segments)
+	for _, g := range l.segments {
 		st.Live += g.live
 	}
 	return st

@@ -7,47 +7,53 @@ import (
 	"strings"
 )
 
-// sweep removes content files that belong to no message, reports messages
-// whose content files are missing, and counts. Where there is damage, or no
-// log at all, a file may belong to a message that was lost: then it is set
-// aside. What is no file of the spool's stays.
-func (s *Spool) sweep() error {
-	names, err := s.fs.ReadDir(s.filesDir())
+// sweep deletes content files that belong to no message, reports messages
+// whose content file is missing, and counts. If there is damage, or no log at
+// all, a file may belong to a message that was lost: then it is set aside.
+// Files that are not the spool's stay.
+func (r *replayer) sweep() error {
+	names, err := r.fs.ReadDir(r.files.dir)
 	if err != nil {
 		return err
 	}
 	have := make(map[uint64]bool)
 	for _, d := range names {
 		seq, ok := fileSeq(d.Name())
-		if r, live := s.replayed[seq]; ok && live && s.index.At(r.slot).Data.inFile {
+		if m, live := r.messages[seq]; ok && live && r.data(m.slot).inFile {
 			have[seq] = true
 			continue
 		}
 		if !ok && !strings.HasPrefix(d.Name(), tempPrefix) {
 			continue
 		}
-		if ok && len(s.segments) == 0 && len(s.recovery.Damaged) == 0 {
-			s.damage(Damage{Err: errors.New("spool: there is content, and no log")})
+		if ok && len(r.log.segments) == 0 && len(r.recovery.Damaged) == 0 {
+			r.damage(Damage{Err: errors.New("spool: there is content, but no log")})
 		}
-		name := filepath.Join(s.filesDir(), d.Name())
-		if ok && len(s.recovery.Damaged) > 0 {
-			err = s.fs.Rename(name, filepath.Join(s.damagedDir(), d.Name()))
+		name := filepath.Join(r.files.dir, d.Name())
+		if ok && len(r.recovery.Damaged) > 0 {
+			err = r.fs.Rename(name, filepath.Join(r.damagedDir(), d.Name()))
 		} else {
-			err = s.fs.Remove(name)
+			err = r.fs.Remove(name)
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		s.recovery.Swept++
+		r.recovery.Swept++
 	}
-	for seq, r := range s.replayed {
-		e := s.index.At(r.slot)
-		if e.Data.inFile && !have[seq] {
-			s.damage(Damage{ID: s.index.ID(r.slot), Err: errors.New("spool: its content file is missing")})
-		}
-		s.recovery.Messages++
-		s.recovery.Recipients += int(r.recipients)
-		s.recovery.Bytes += e.Size
-	}
+	r.count(have)
 	return nil
+}
+
+// count counts the messages, and reports those whose content file is not in
+// have.
+func (r *replayer) count(have map[uint64]bool) {
+	for seq, m := range r.messages {
+		e := r.index.entries.At(m.slot)
+		if e.Data.inFile && !have[seq] {
+			r.damage(Damage{ID: r.index.entries.ID(m.slot), Err: errors.New("spool: its content file is missing")})
+		}
+		r.recovery.Messages++
+		r.recovery.Recipients += int(m.recipients)
+		r.recovery.Bytes += e.Size
+	}
 }

@@ -6,65 +6,16 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
-// maxPending bounds the dispositions that wait for a disk that does not take
-// them, in bytes.
-const maxPending = 64 << 20
-
-// held finds a message that owner has in hand, when dispositions can be
-// recorded at all. s.mu is held.
-func (s *Spool) held(owner, id string) (index.Slot, error) {
-	if s.closed {
-		return 0, queue.ErrClosed
-	}
-	slot, ok := s.index.Find(id)
-	if !ok || s.index.Hidden(slot) {
-		return 0, queue.ErrNotFound
-	}
-	if !s.index.HeldBy(slot, owner) {
-		return 0, queue.ErrLeaseLost
-	}
-	return slot, nil
-}
-
-// canRecord says whether a disposition may be promised. s.mu is held.
-func (s *Spool) canRecord() error {
-	if s.broken != nil {
-		return s.broken
-	}
-	if s.pending.size > maxPending {
-		return queue.ErrFull
-	}
-	return nil
-}
-
-// Update implements queue.Store. A volatile schedule costs no write where the
-// recipients stand as they were last recorded.
+// Update implements queue.Store. A volatile schedule costs no write if the
+// recipients are as last recorded.
 func (s *Spool) Update(ctx context.Context, owner string, m *queue.Message, sch queue.Schedule) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	r, sum := s.newState(m, sch)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slot, err := s.held(owner, m.ID)
-	if err != nil {
-		return err
-	}
-	if data := &s.index.At(slot).Data; !sch.Volatile || data.sum != sum || data.delayed {
-		// Also a volatile schedule is written over one that delays: forgotten,
-		// it must leave the message due at once.
-		if err := s.canRecord(); err != nil {
-			return err
-		}
-		s.update(slot, r, sum)
-		data.delayed = !sch.Volatile && !sch.Due.IsZero()
-		s.wake()
-	}
-	s.index.Reschedule(slot, sch)
-	return nil
+	return s.index.update(owner, m.ID, r, sum, sch)
 }
 
 // newState makes a record of a message's state; sum is that of the
@@ -79,44 +30,12 @@ func (s *Spool) newState(m *queue.Message, sch queue.Schedule) (r *record, sum u
 	return newRecord(kindState, 0, e), maphash.Bytes(s.seed, e[rcpts:])
 }
 
-// update adds a message's new state to the batch that gathers. s.mu is held.
-func (s *Spool) update(slot index.Slot, r *record, sum uint64) {
-	data := &s.index.At(slot).Data
-	data.sum = sum
-	r.seq, r.slot = data.seq, slot
-	s.unsynced[slot] = r
-	s.pending.add(r)
-}
-
 // Remove implements queue.Store.
 func (s *Spool) Remove(ctx context.Context, owner, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slot, err := s.held(owner, id)
-	if err == nil {
-		err = s.canRecord()
-	}
-	if err != nil {
-		return err
-	}
-	s.end(slot)
-	return nil
-}
-
-// end takes a message out of the index and records its removal. s.mu is held.
-func (s *Spool) end(slot index.Slot) {
-	data := s.index.At(slot).Data
-	r := newGrave(data.seq, ended{
-		origin: origin{data.message, data.state},
-		moving: s.moving[data.seq], inFile: data.inFile,
-	})
-	delete(s.unsynced, slot)
-	s.index.Delete(slot)
-	s.pending.add(r)
-	s.wake()
+	return s.index.remove(owner, id)
 }
 
 // newGrave makes the record of a removal, in one piece of memory.
@@ -150,19 +69,7 @@ func (s *Spool) Renew(ctx context.Context, owner string, until time.Time, ids ..
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, queue.ErrClosed
-	}
-	for _, id := range ids {
-		if slot, err := s.held(owner, id); err == nil {
-			s.index.Lease(slot, owner, until)
-		} else {
-			lost = append(lost, id)
-		}
-	}
-	return lost, nil
+	return s.index.renew(owner, until, ids)
 }
 
 // Sync implements queue.Store.
@@ -170,10 +77,5 @@ func (s *Spool) Sync(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return queue.ErrClosed
-	}
-	return s.commit(nil)
+	return s.log.sync()
 }

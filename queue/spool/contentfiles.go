@@ -1,0 +1,165 @@
+package spool
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// Large content is a file of its own in the directory files, named for the
+// sequence number of its message. File and name are durable before the record
+// that refers to them is written. The file is deleted after the removal of the
+// message is durable. Open deletes a file there that has no record.
+
+// contentFiles are the content files of a spool.
+type contentFiles struct {
+	fs     fileSystem
+	dir    string
+	logger *slog.Logger
+	token  string      // in the names of the files that create makes
+	named  atomic.Bool // the file system has no files without a name
+
+	mu   sync.Mutex // guards old
+	old  []uint64   // files of messages that have ended
+	kick func()     // wakes housekeeping
+}
+
+func newContentFiles(dir string, fsys fileSystem, logger *slog.Logger) *contentFiles {
+	return &contentFiles{
+		fs: fsys, dir: filepath.Join(dir, "files"), logger: logger, token: rand.Text()[:8], kick: func() {},
+	}
+}
+
+func (c *contentFiles) name(seq uint64) string {
+	return filepath.Join(c.dir, fmt.Sprintf("%016x", seq))
+}
+
+// fileSeq is the inverse of the base of a name; ok is false for other names.
+func fileSeq(name string) (seq uint64, ok bool) {
+	seq, err := strconv.ParseUint(name, 16, 64)
+	return seq, err == nil && len(name) == 16
+}
+
+const tempPrefix = "tmp-"
+
+// create makes a file to receive content into. Where the file system allows
+// it, the file has no name until adopt gives it one.
+func (c *contentFiles) create() (*os.File, error) {
+	name := filepath.Join(c.dir, tempPrefix+c.token+"-"+rand.Text())
+	if !c.named.Load() {
+		f, err := openNameless(c.dir, name)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return nil, diskError(err)
+		}
+		c.named.Store(true)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, diskError(err)
+	}
+	runtime.AddCleanup(f, func(name string) { os.Remove(name) }, name)
+	return f, nil
+}
+
+// created reports whether create made f.
+func (c *contentFiles) created(f *os.File) bool {
+	return f != nil && strings.HasPrefix(filepath.Base(f.Name()), tempPrefix+c.token+"-") &&
+		filepath.Dir(f.Name()) == c.dir
+}
+
+// open opens the content file of a message to read it.
+func (c *contentFiles) open(seq uint64) (file, error) { return c.fs.Open(c.name(seq), read) }
+
+// exist returns an error if the directory cannot be read.
+func (c *contentFiles) exist() error {
+	_, err := c.fs.ReadDir(c.dir)
+	return err
+}
+
+// adopt gives the file f, which create made, the name for a sequence number,
+// and makes both durable.
+func (c *contentFiles) adopt(f *os.File, seq uint64) error {
+	if err := c.fs.Adopt(f, c.name(seq)); err != nil {
+		return err
+	}
+	return c.fs.SyncDir(c.dir)
+}
+
+// write makes a durable content file and returns its checksum.
+func (c *contentFiles) write(seq uint64, from queue.Content) (crc uint32, err error) {
+	f, err := c.fs.Open(c.name(seq), create)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	w := &fileWriter{f: f}
+	if _, err := from.WriteTo(w); err != nil {
+		return 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	return w.crc, c.fs.SyncDir(c.dir)
+}
+
+// remove deletes a content file. One that stays is deleted by the next Open.
+func (c *contentFiles) remove(seq uint64) error {
+	err := c.fs.Remove(c.name(seq))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// retire marks the content files of messages that have ended for removeOld.
+func (c *contentFiles) retire(seqs []uint64) {
+	if len(seqs) == 0 {
+		return
+	}
+	c.mu.Lock()
+	c.old = append(c.old, seqs...)
+	c.mu.Unlock()
+	c.kick()
+}
+
+// removeOld deletes the files that were retired.
+func (c *contentFiles) removeOld() {
+	c.mu.Lock()
+	old := c.old
+	c.old = nil
+	c.mu.Unlock()
+	for _, seq := range old {
+		if err := c.remove(seq); err != nil {
+			c.logger.Warn("spool: content file cannot be deleted", "error", err)
+		}
+	}
+}
+
+// A fileWriter appends to a file and computes the checksum of what it writes.
+type fileWriter struct {
+	f   file
+	off int64
+	crc uint32
+}
+
+func (w *fileWriter) Write(b []byte) (int, error) {
+	if err := w.f.WriteAt([][]byte{b}, w.off); err != nil {
+		return 0, err
+	}
+	w.off += int64(len(b))
+	w.crc = updateChecksum(w.crc, b)
+	return len(b), nil
+}

@@ -1,0 +1,124 @@
+package spool
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// The index, on a log of its own: what it makes of records that were written,
+// that were not, and that raced with each other.
+
+// stop keeps housekeeping from working while a test looks.
+func stop(t *testing.T, s *Spool) {
+	s.tidying.Lock()
+	t.Cleanup(s.tidying.Unlock)
+}
+
+// recordOf reads the record of a message where it is in its segment.
+func recordOf(t *testing.T, s *Spool, id string) (*segment, found, []byte) {
+	t.Helper()
+	p, err := s.index.get(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.done()
+	b := make([]byte, p.segment.capacity)
+	if _, err := p.segment.file.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	f, ok := recordAt(b, int64(p.data.message.off), p.segment.salt)
+	if !ok {
+		t.Fatalf("no record of %s at %v", id, p.data.message)
+	}
+	return p.segment, f, b[f.off:][:f.size()]
+}
+
+func putTest(t *testing.T, s *Spool, id string) *queue.Message {
+	t.Helper()
+	m := testMessage(id, trialContent(id, 100))
+	if err := s.Put(bg, m, forever); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// A message that the log refuses leaves no entry: its ID is free again.
+func TestIndexRefused(t *testing.T) {
+	d := newSimFS(1)
+	s := openSim(t, d)
+	d.setFail(func(int, string, string) error { return syscall.EIO })
+	if err := s.Put(bg, testMessage("m", nil), forever); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("Put: %v", err)
+	}
+	d.setFail(nil)
+	if s.index.has("m") || s.index.len() != 0 {
+		t.Error("the refused message has an entry")
+	}
+	putTest(t, s, "m")
+}
+
+// A message that ends while its copy is being written is ended in the segment
+// of the copy too: its removal names that one.
+func TestIndexEndDuringCopy(t *testing.T) {
+	d := newSimFS(1)
+	s := openSim(t, d)
+	stop(t, s)
+	putTest(t, s, "m")
+	g, f, rec := recordOf(t, s, "m")
+	if err := s.log.rotate(0); err != nil { // as a full segment would
+		t.Fatal(err)
+	}
+	copied, err := s.index.copy(g, f, rec)
+	if err != nil || copied == nil {
+		t.Fatalf("copy: %v, %v", copied, err)
+	}
+	if err := s.Remove(bg, "me", "m"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	if copied.at.segment == g.number || s.log.active.graves[copied.at.segment] != 1 {
+		t.Errorf("the copy is at %v, the removals belong to %v", copied.at, s.log.active.graves)
+	}
+	if n := s.Stats().Live; n != 0 {
+		t.Errorf("%d bytes are needed of an ended message", n)
+	}
+	disk := d.powerFails()
+	if got := waiting(t, disk); got != "" {
+		t.Errorf("after a crash there is %q", got)
+	}
+}
+
+// An update during a copy is not lost: the copy is made again, with it.
+func TestIndexUpdateDuringCopy(t *testing.T) {
+	s := openSim(t, newSimFS(1))
+	stop(t, s)
+	m := putTest(t, s, "m")
+	g, f, rec := recordOf(t, s, "m")
+	p, _ := s.index.get("m")
+	p.done()
+	m.Recipients[0].Attempts = 3
+	if err := s.Update(bg, "me", m, forever); err != nil {
+		t.Fatal(err)
+	}
+	at := loc{g.number, uint32(f.off), uint32(f.size())}
+	stale := newRecord(kindMessage, f.seq, make([]byte, headerLen, headerLen+8))
+	stale.moved = &origin{message: at}
+	if _, err := s.index.addCopy("m", &p, stale); err != errUpdated {
+		t.Errorf("a copy without the update: %v", err)
+	}
+	if r, err := s.index.copy(g, f, rec); err != nil || r == nil {
+		t.Fatalf("copy: %v, %v", r, err)
+	}
+	if err := s.Sync(bg); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Get(bg, "m")
+	if err != nil || got.Recipients[0].Attempts != 3 {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -1,0 +1,154 @@
+package spool
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// open opens the segments and finds the key of the spool. It returns the
+// numbers of the segments, ascending.
+func (l *recordLog) open() ([]uint32, error) {
+	numbers, err := l.list()
+	if err != nil {
+		return nil, diskError(err)
+	}
+	if err := l.openSegments(numbers); err != nil {
+		return nil, err
+	}
+	return numbers, l.findKey(numbers)
+}
+
+// list returns the numbers of the segments, ascending. It deletes a spare.
+func (l *recordLog) list() ([]uint32, error) {
+	names, err := l.fs.ReadDir(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint32
+	for _, d := range names {
+		if n, ok := segmentNumber(d.Name()); ok {
+			numbers = append(numbers, n)
+		} else if d.Name() == spareName {
+			if err := l.fs.Remove(filepath.Join(l.dir, spareName)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+func (l *recordLog) openSegments(numbers []uint32) error {
+	l.nextNumber = 1
+	for _, n := range numbers {
+		path := filepath.Join(l.dir, segmentName(n))
+		f, err := l.fs.Open(path, read)
+		if err != nil {
+			return diskError(err)
+		}
+		size, err := f.Size()
+		if err != nil {
+			f.Close()
+			return diskError(err)
+		}
+		l.segments[n] = l.newSegment(n, path, f, size)
+		l.nextNumber = n + 1
+	}
+	return nil
+}
+
+// header reads a segment's header.
+func (g *segment) header() (h segmentHeader, ok bool) {
+	b := make([]byte, segmentHeaderLen)
+	if k, _ := g.file.ReadAt(b, 0); k < len(b) {
+		return h, false
+	}
+	return parseSegmentHeader(b)
+}
+
+// endOf is where segment n ends according to its successor, -1 if that says
+// nothing about it.
+func (l *recordLog) endOf(n, next uint32) int64 {
+	if h, ok := l.segments[next].header(); ok && h.prev == uint64(n) {
+		return h.prevEnd
+	}
+	return -1
+}
+
+// findKey takes the spool's key from the segments, each of which has it, or
+// from the key file, or makes one for a new spool. A segment with another key
+// or number than its own would look empty and be deleted. So a segment that
+// was copied from another spool, or renamed, is an error; the operator must
+// take it away.
+func (l *recordLog) findKey(numbers []uint32) error {
+	found := false
+	for _, n := range numbers {
+		g := l.segments[n]
+		h, ok := g.header()
+		if !ok {
+			continue
+		}
+		g.prev = uint32(h.prev)
+		if h.version > version {
+			return fmt.Errorf("spool: %s has format version %d, this program knows %d", g.path, h.version, version)
+		}
+		if h.number != uint64(n) {
+			return fmt.Errorf("spool: %s is segment %d by its header", g.path, h.number)
+		}
+		if found && h.key != l.key {
+			return fmt.Errorf("spool: %s belongs to another spool than the segments before it", g.path)
+		}
+		l.key, found = h.key, true
+	}
+	var err error
+	if !found {
+		if found, err = l.readKey(); err == nil && !found {
+			err = l.makeKey(numbers)
+		}
+	}
+	for n, g := range l.segments {
+		g.salt = l.key.salt(n)
+	}
+	return err
+}
+
+// keyFile is in the directory of the spool, beside that of the log.
+func (l *recordLog) keyFile() string { return filepath.Join(filepath.Dir(l.dir), "key") }
+
+func (l *recordLog) readKey() (found bool, err error) {
+	f, err := l.fs.Open(l.keyFile(), read)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, diskError(err)
+	}
+	defer f.Close()
+	n, _ := f.ReadAt(l.key[:], 0)
+	return n == len(l.key), nil
+}
+
+// makeKey begins a new spool. The key is durable before it is used.
+func (l *recordLog) makeKey(numbers []uint32) error {
+	if len(numbers) > 0 {
+		return fmt.Errorf("spool: neither a segment's header nor %s can be read", l.keyFile())
+	}
+	rand.Read(l.key[:])
+	l.fs.Remove(l.keyFile()) // one that was cut short
+	f, err := l.fs.Open(l.keyFile(), create)
+	if err != nil {
+		return diskError(err)
+	}
+	spool := filepath.Dir(l.dir)
+	err = errors.Join(f.WriteAt([][]byte{l.key[:]}, 0), f.Sync(), f.Close(), l.fs.SyncDir(spool))
+	// The directory may be new, and those above it too. A directory that this
+	// process must not read existed before, and needs no sync.
+	for dir := spool; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		l.fs.SyncDir(filepath.Dir(dir))
+	}
+	return diskError(err)
+}

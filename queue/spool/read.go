@@ -1,0 +1,82 @@
+package spool
+
+import (
+	"fmt"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// firstRead is how much of a record is read before the length of its meta is
+// known; mostly all of it is in that.
+const firstRead = 4 << 10
+
+// readMeta reads and checks a record's header and meta.
+func readMeta(g *segment, at loc, k kind, seq uint64) (h header, meta []byte, err error) {
+	if g == nil {
+		return h, nil, fmt.Errorf("%w: its segment %d is not there", queue.ErrDamaged, at.segment)
+	}
+	buf := make([]byte, min(firstRead, int64(at.size)))
+	if n, err := g.file.ReadAt(buf, int64(at.off)); n < len(buf) {
+		return h, nil, short(err)
+	}
+	h, ok := parseHeader(buf, g.salt)
+	if !ok || h.kind != k || h.seq != seq || h.size() != int64(at.size) {
+		return h, nil, fmt.Errorf("%w: no such record at %s:%d", queue.ErrDamaged, g.path, at.off)
+	}
+	if int64(h.metaLen) <= int64(len(buf)-headerLen) {
+		meta = buf[headerLen : headerLen+h.metaLen]
+	} else {
+		meta = make([]byte, h.metaLen)
+		if n, err := g.file.ReadAt(meta, int64(at.off)+headerLen); n < len(meta) {
+			return h, nil, short(err)
+		}
+	}
+	if checksum(meta) != h.metaCRC {
+		return h, nil, fmt.Errorf("%w: record at %s:%d does not match its checksum", queue.ErrDamaged, g.path, at.off)
+	}
+	return h, meta, nil
+}
+
+// read makes a message of what lies at its place.
+func (s *Spool) read(p *place) (*queue.Message, error) {
+	h, meta, err := readMeta(p.segment, p.data.message, kindMessage, p.data.seq)
+	if err != nil {
+		return nil, err
+	}
+	newer := p.fresh
+	if newer == nil && p.data.state != (loc{}) {
+		if _, newer, err = readMeta(p.states, p.data.state, kindState, p.data.seq); err != nil {
+			return nil, err
+		}
+	}
+	m, hd, _, err := decodeMessage(meta, newer)
+	if err != nil {
+		return nil, err
+	}
+	m.Content = s.newStored(p.segment, p.data.message, &h, &hd)
+	return m, nil
+}
+
+// decodeMessage makes a message of a message record's meta and the meta of a
+// newer state, which may be nil.
+func decodeMessage(meta, newer []byte) (*queue.Message, head, state, error) {
+	d := decoder{b: meta}
+	hd := d.head()
+	st := d.state()
+	m := &queue.Message{ID: hd.id, Received: hd.received, Priority: hd.priority}
+	d.envelope(m)
+	if newer != nil && d.err == nil {
+		d = decoder{b: newer}
+		d.str() // the ID
+		st = d.state()
+	}
+	if d.err == nil && len(d.b) != 0 {
+		d.fail()
+	}
+	if d.err != nil {
+		return nil, hd, st, fmt.Errorf("%w: %w", queue.ErrDamaged, d.err)
+	}
+	m.Recipients, m.Interrupted = st.recipients, st.interrupted
+	return m, hd, st, nil
+}
+

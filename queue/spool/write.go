@@ -1,0 +1,125 @@
+package spool
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// write makes a batch durable. If it cannot, it does what it can so that no
+// record of the batch comes back after a crash.
+func (l *recordLog) write(b *batch) error {
+	err := l.tryWrite(b)
+	if err != nil {
+		l.retract()
+	}
+	return err
+}
+
+// tryWrite makes a batch durable. When a write to the active segment fails,
+// the log no longer trusts that segment, and a new one gets the batch: a sync
+// that failed once may report success the next time, because the kernel has
+// marked the pages clean.
+func (l *recordLog) tryWrite(b *batch) error {
+	if len(b.recs) == 0 && l.broken == nil && l.active != nil {
+		return nil // nothing to record, and no failed disk to test
+	}
+	if b.mail && l.active != nil && l.active.end+b.size > l.segmentSize/4*3 {
+		// The rest of the segment is for dispositions, unless there is a spare.
+		if err := l.needSpare(); err != nil && !b.refuse(err, l.active) {
+			return err
+		}
+	}
+	if l.active == nil || l.active.suspect || l.active.closed || l.active.end+b.size > l.active.capacity {
+		if err := l.rotate(b.size); err != nil && !b.refuse(err, l.active) {
+			return err
+		}
+	}
+	err := l.writeTo(l.active, b)
+	if err == nil {
+		return nil
+	}
+	failed := l.active
+	l.logger.Error("spool: write failed, going on with a new segment", "segment", failed.path, "error", err)
+	l.suspect(failed)
+	if again := l.rotate(b.size); again != nil {
+		return fmt.Errorf("%w; and no new segment: %w", diskError(err), again)
+	}
+	if err := l.writeTo(l.active, b); err != nil {
+		l.suspect(l.active)
+		return diskError(err)
+	}
+	return nil
+}
+
+func (l *recordLog) suspect(g *segment) {
+	l.mu.Lock()
+	g.suspect = true
+	l.mu.Unlock()
+}
+
+// refuse takes the messages out of a batch for which there is no room, so
+// that its dispositions use what is left in the active segment. It reports
+// whether they fit.
+func (b *batch) refuse(err error, active *segment) bool {
+	if active == nil || active.suspect || active.closed {
+		return false
+	}
+	recs := b.recs
+	*b = batch{waiters: b.waiters}
+	for _, r := range recs {
+		if r.kind != kindMessage {
+			b.add(r)
+			continue
+		}
+		b.refused = append(b.refused, r)
+		if r.waiter != nil {
+			r.waiter.err = err
+		}
+	}
+	return active.end+b.size <= active.capacity
+}
+
+// writeTo writes a batch at the end of a segment and syncs it.
+func (l *recordLog) writeTo(g *segment, b *batch) error {
+	off := g.end
+	bufs := l.bufs[:0]
+	for _, r := range b.recs {
+		r.batch = uint32(g.end)
+		r.at = loc{g.number, uint32(off), uint32(r.size())}
+		if r.ended != nil {
+			r.fillGrave()
+		}
+		r.put(r.bufs[0], g.salt)
+		bufs = append(bufs, r.bufs...)
+		off += r.size()
+	}
+	err := g.file.WriteAt(bufs, g.end)
+	if err == nil {
+		err = g.file.Sync()
+	}
+	clear(bufs)
+	l.bufs = bufs[:0]
+	if err != nil {
+		return err
+	}
+	l.stats.commits.Add(1)
+	l.stats.records.Add(int64(len(b.recs)))
+	l.stats.written.Add(off - g.end)
+	g.end = off
+	if half := l.segmentSize / 2; l.used.Swap(off) < half && off >= half {
+		l.kick()
+	}
+	return nil
+}
+
+// fillGrave writes into a removal which segment has the message. Only now is
+// it known where a copy was written that was pending when the message ended.
+func (r *record) fillGrave() {
+	r.ended.grave = r.ended.message.segment
+	if m := r.ended.moving; m != nil && m.at != (loc{}) {
+		r.ended.grave = m.at.segment
+	}
+	meta := r.bufs[0][headerLen:]
+	binary.LittleEndian.PutUint64(meta, uint64(r.ended.grave))
+	r.metaCRC = checksum(meta)
+}
