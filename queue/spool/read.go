@@ -79,4 +79,3 @@ func decodeMessage(meta, newer []byte) (*queue.Message, head, state, error) {
 	m.Recipients, m.Interrupted = st.recipients, st.interrupted
 	return m, hd, st, nil
 }
-
