@@ -83,7 +83,8 @@ func (s *Session) admit() *verdict {
 	if s.exempt() {
 		return nil
 	}
-	ip, net := s.remoteIP, network(s.remoteIP)
+	ip := s.countedIP()
+	net := network(ip)
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	now := time.Now()
@@ -123,7 +124,16 @@ func (s *Session) leave() {
 
 // exempt says whether the limits by address do not bind the client.
 func (s *Session) exempt() bool {
-	return !s.remoteIP.IsValid() || within(s.remoteIP, s.lim.Exempt)
+	return !s.nowhere() && !s.remoteIP.IsValid() || within(s.remoteIP, s.lim.Exempt)
+}
+
+// countedIP is the address that the limits by address count. All clients whose
+// proxy gives no address are one client.
+func (s *Session) countedIP() netip.Addr {
+	if s.nowhere() {
+		return netip.IPv4Unspecified()
+	}
+	return s.remoteIP
 }
 
 func within(ip netip.Addr, nets []netip.Prefix) bool {
@@ -141,7 +151,7 @@ func (s *Session) rateMessage() *verdict {
 	}
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
-	a := s.srv.accounts.get(source(s.remoteIP), time.Now())
+	a := s.srv.accounts.get(source(s.countedIP()), time.Now())
 	if a.messages++; a.messages > s.lim.MessageRate {
 		return &verdict{reply: refusal(450, 4, 7, 0, "Too many messages in a minute"), by: "limits"}
 	}
@@ -154,7 +164,7 @@ func (s *Session) rateRecipient() *verdict {
 	}
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
-	a := s.srv.accounts.get(source(s.remoteIP), time.Now())
+	a := s.srv.accounts.get(source(s.countedIP()), time.Now())
 	if a.recipients++; a.recipients > s.lim.RecipientRate {
 		return &verdict{reply: refusal(450, 4, 7, 0, "Too many recipients in a minute"), by: "limits"}
 	}

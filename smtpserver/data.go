@@ -62,10 +62,7 @@ func (s *Session) readData(in *intake) error {
 			n, end := in.text.read(b, in)
 			s.in.consume(n)
 			in.pace.bytes += int64(n)
-			if end {
-				return nil
-			}
-			if err := s.overrun(in); err != nil {
+			if err := s.overrun(in, end); end || err != nil {
 				return err
 			}
 		}
@@ -77,13 +74,13 @@ func (s *Session) readData(in *intake) error {
 
 // overrun ends the session when a client keeps sending a message that is long
 // refused: after as many bytes again as would have been allowed, or when it
-// has used up what the session may send.
-func (s *Session) overrun(in *intake) error {
-	if in.refused != nil && in.size/2 > s.maxSize && in.refused.reply != nil {
+// has sent more than the session may, be it with the last bytes of a message.
+func (s *Session) overrun(in *intake, end bool) error {
+	if !end && in.refused != nil && in.size/2 > s.maxSize && in.refused.reply != nil {
 		s.refuse(in.refused)
 		return errClosing
 	}
-	if s.bytes+in.size > s.lim.SessionBytes {
+	if in.size > s.lim.SessionBytes-s.bytes {
 		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many bytes in this session")
 	}
 	return nil

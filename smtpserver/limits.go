@@ -66,8 +66,9 @@ type Limits struct {
 
 	// Messages in one session. Default none.
 	Messages int
-	// SessionBytes is how many bytes of content one session may send.
-	// Default none.
+	// SessionBytes is how many bytes of content one session may send, in all
+	// messages together, by DATA and BDAT. The message that exceeds it is not
+	// accepted and ends the session with 421. Default none.
 	SessionBytes int64
 	// Errors is how many protocol errors (unknown commands, bad syntax, bad
 	// sequence) a session may make; one more ends it with 421. Recipients that

@@ -258,3 +258,33 @@ func TestTotalMemory(t *testing.T) {
 		t.Errorf("content %q", got)
 	}
 }
+
+// SessionBytes holds for messages that come in one piece as for others: the
+// first one that goes beyond it is not taken.
+func TestSessionBytesCountsEveryMessage(t *testing.T) {
+	text := "Subject: x\r\n\r\n" + strings.Repeat("abcdefgh\r\n", 400) // 4014 bytes
+	open := "C: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\n"
+	for name, c := range map[string]struct{ begin, message string }{
+		"DATA":         {"EHLO", fmt.Sprintf("C: DATA\nS: 354\nR: %q\n", text+".\r\n")},
+		"BDAT":         {"EHLO", fmt.Sprintf("R: %q\n", fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text))},
+		"chunks":       {"EHLO", fmt.Sprintf("R: %q\nS: 250\nR: %q\n", "BDAT 14\r\n"+text[:14], fmt.Sprintf("BDAT %d LAST\r\n%s", len(text)-14, text[14:]))},
+		"DATA by LMTP": {"LHLO", fmt.Sprintf("C: DATA\nS: 354\nR: %q\n", text+".\r\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := smtptest.NewServer(t, &smtpserver.Server{LMTP: c.begin == "LHLO", Limits: smtpserver.Limits{SessionBytes: 10_000}})
+			script := "S: 220\nC: " + c.begin + " client.example\nS: 250\n" + strings.Repeat(open+c.message+"S: 250\n", 2) + open + c.message
+			smtptest.Talk(t, srv.Addr, script+"S: 421 4.7.0 Too many bytes in this session\nEOF")
+			if n := srv.Inbox.Len(); n != 2 {
+				t.Errorf("%d messages were taken, want 2", n)
+			}
+		})
+	}
+}
+
+// What is exactly as long as the session may be passes.
+func TestSessionBytesToTheByte(t *testing.T) {
+	text := "Subject: x\r\n\r\nabc\r\n"
+	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{SessionBytes: 2 * int64(len(text))}})
+	message := fmt.Sprintf("C: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\nR: %q\n", text+".\r\n")
+	smtptest.Talk(t, srv.Addr, "S: 220\nC: EHLO client.example\nS: 250\n"+message+"S: 250\n"+message+"S: 250\n"+message+"S: 421 4.7.0")
+}

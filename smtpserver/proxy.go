@@ -35,8 +35,9 @@ func (s *Session) readProxy() error {
 		}
 		if n > 0 {
 			s.in.consume(n)
-			if src.IsValid() {
-				s.claim(src, dst)
+			s.claim(src, dst)
+			if s.nowhere() {
+				s.traceInfo("PROXY: no client address, connection from " + s.PeerAddr().String())
 			}
 			return nil
 		}
@@ -46,10 +47,25 @@ func (s *Session) readProxy() error {
 	}
 }
 
-// claim sets the addresses that the client has by a trusted proxy's word.
+// unknownAddr is the address of a client of which a proxy gives none: in a
+// health check of the proxy's own, for one, or when the client came to the
+// proxy by a Unix socket. The proxy's address must not pass for the client's.
+type unknownAddr struct{}
+
+func (unknownAddr) Network() string { return "unknown" }
+func (unknownAddr) String() string  { return "unknown" }
+
+// nowhere says whether a proxy gave no address of the client.
+func (s *Session) nowhere() bool { return s.remote == net.Addr(unknownAddr{}) }
+
+// claim sets the addresses that the client has by a trusted proxy's word. A
+// client without a usable address has none at all.
 func (s *Session) claim(src, dst netip.AddrPort) {
-	s.remote = net.TCPAddrFromAddrPort(src)
-	s.remoteIP = src.Addr().Unmap()
+	if ip := src.Addr().Unmap().WithZone(""); ip.IsValid() && !ip.IsUnspecified() {
+		s.remote, s.remoteIP = net.TCPAddrFromAddrPort(src), ip
+	} else {
+		s.remote, s.remoteIP = unknownAddr{}, netip.Addr{}
+	}
 	if dst.IsValid() {
 		s.local = net.TCPAddrFromAddrPort(dst)
 	}
@@ -57,7 +73,8 @@ func (s *Session) claim(src, dst netip.AddrPort) {
 }
 
 // parseProxy reads a header at the start of b. n is its length; 0 means that
-// more is needed. Without addresses (LOCAL, UNKNOWN) src is not valid.
+// more is needed. Without addresses of TCP (LOCAL, UNKNOWN, UNSPEC, UDP, UNIX)
+// src is not valid.
 func parseProxy(b []byte) (src, dst netip.AddrPort, n int, err error) {
 	switch {
 	case bytes.HasPrefix(b, proxySignature):
@@ -129,8 +146,10 @@ func parseProxyV2(b []byte) (src, dst netip.AddrPort, n int, err error) {
 		size = 4
 	case 0x21: // TCP over IPv6
 		size = 16
-	default: // as for UNKNOWN
+	case 0x00, 0x12, 0x22, 0x31, 0x32: // UNSPEC, UDP, UNIX: as for UNKNOWN
 		return src, dst, n, nil
+	default: // section 2.2: receivers drop connections with other values
+		return src, dst, 0, fmt.Errorf("%w: address family and protocol %#x", errProxyHeader, family)
 	}
 	if len(b) < 2*size+4 {
 		return src, dst, 0, fmt.Errorf("%w: too short for its addresses", errProxyHeader)

@@ -34,18 +34,30 @@ func TestProxyProtocol(t *testing.T) {
 	for _, c := range []struct{ name, header, want string }{
 		{"v1 TCP4", "PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n", "192.0.2.7:4711 > 198.51.100.1:25"},
 		{"v1 TCP6", "PROXY TCP6 2001:db8::7 2001:db8::1 4711 25\r\n", "[2001:db8::7]:4711 > [2001:db8::1]:25"},
-		{"v1 UNKNOWN", "PROXY UNKNOWN\r\n", "127.0.0.1"},
+		{"v1 UNKNOWN", "PROXY UNKNOWN\r\n", "unknown > 127.0.0.1:"},
+		{"v1 UNKNOWN with addresses", "PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", "unknown > 127.0.0.1:"},
+		{"v1 no usable address", "PROXY TCP4 0.0.0.0 198.51.100.1 4711 25\r\n", "unknown > 198.51.100.1:25"},
+		{"v1 no usable address of IPv6", "PROXY TCP6 :: 2001:db8::1 4711 25\r\n", "unknown > [2001:db8::1]:25"},
 		{"v2 TCP4", v2(1, 0x11, "\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19"), "192.0.2.7:4711 > 198.51.100.1:25"},
 		{"v2 TCP4 with TLVs", v2(1, 0x11, "\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19\x04\x00\x01x"), "192.0.2.7:4711 > 198.51.100.1:25"},
 		{"v2 TCP6", v2(1, 0x21, string(ip6)+string(ip6)+"\x12\x67\x00\x19"), "[2001:db8::7]:4711 > [2001:db8::7]:25"},
-		{"v2 LOCAL", v2(0, 0, ""), "127.0.0.1"},
-		{"v2 unix", v2(1, 0x31, strings.Repeat("x", 216)), "127.0.0.1"},
+		{"v2 LOCAL", v2(0, 0, ""), "unknown > 127.0.0.1:"},
+		{"v2 LOCAL with addresses", v2(0, 0x11, "\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19"), "unknown > 127.0.0.1:"},
+		{"v2 UNSPEC", v2(1, 0, ""), "unknown > 127.0.0.1:"},
+		{"v2 UNSPEC with TLVs", v2(1, 0, "\x04\x00\x01x"), "unknown > 127.0.0.1:"},
+		{"v2 UDP4", v2(1, 0x12, "\xc0\x00\x02\x07\xc6\x33\x64\x01\x12\x67\x00\x19"), "unknown > 127.0.0.1:"},
+		{"v2 UDP6", v2(1, 0x22, string(ip6)+string(ip6)+"\x12\x67\x00\x19"), "unknown > 127.0.0.1:"},
+		{"v2 Unix stream", v2(1, 0x31, strings.Repeat("x", 216)), "unknown > 127.0.0.1:"},
+		{"v2 Unix datagram", v2(1, 0x32, strings.Repeat("x", 216)), "unknown > 127.0.0.1:"},
+		{"v2 no usable address", v2(1, 0x11, "\x00\x00\x00\x00\xc6\x33\x64\x01\x12\x67\x00\x19"), "unknown > 198.51.100.1:25"},
 
 		{"none", "EHLO client.example\r\n", ""},
 		{"v1 short", "PROXY TCP4 192.0.2.7\r\n", ""},
 		{"v1 mixed", "PROXY TCP4 2001:db8::7 198.51.100.1 4711 25\r\n", ""},
 		{"v1 bad port", "PROXY TCP4 192.0.2.7 198.51.100.1 99999 25\r\n", ""},
 		{"v1 endless", "PROXY " + strings.Repeat("x", 200), ""},
+		{"v2 unassigned family", v2(1, 0x41, strings.Repeat("x", 216)), ""},
+		{"v2 unassigned protocol", v2(1, 0x13, strings.Repeat("x", 12)), ""},
 		{"v2 short addresses", v2(1, 0x11, "\xc0\x00"), ""},
 		{"v2 other version", strings.Replace(v2(1, 0x11, ""), "\n!", "\n1", 1), ""},
 	} {
@@ -185,4 +197,77 @@ func (p *prefixed) Write(b []byte) (int, error) {
 	m, err := p.Conn.Write(append([]byte(p.prefix), b...))
 	p.prefix = ""
 	return m - n, err
+}
+
+// withoutAddress are the headers of a proxy that gives no address that can be
+// used.
+func withoutAddress() map[string]string {
+	return map[string]string{
+		"v1 UNKNOWN": "PROXY UNKNOWN\r\n", "v2 LOCAL": v2(0, 0, ""), "v2 UNSPEC": v2(1, 0, ""),
+		"v2 UDP": v2(1, 0x12, strings.Repeat("\x7f", 12)), "v2 Unix": v2(1, 0x31, strings.Repeat("x", 216)),
+	}
+}
+
+// A proxy that gives no address of its client, as in its health checks, is
+// answered, but that it is trusted itself opens nothing for the client: not
+// XCLIENT, not what belongs to networks, not exemption from the limits.
+func TestProxyWithoutAnAddress(t *testing.T) {
+	for name, header := range withoutAddress() {
+		t.Run(name, func(t *testing.T) {
+			log := new(said)
+			s := generous()
+			everyone := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+			s.ProxyFrom, s.XClientFrom, s.Limits.Exempt, s.ProtocolLog = loopback, everyone, everyone, log
+			s.Limits.MessageRate, s.Limits.ConnectionsPerAddr = 2, 1
+			srv := smtptest.NewServer(t, s)
+			smtptest.TalkOn(t, dialRaw(t, srv.Addr), fmt.Sprintf(`
+				R: %q
+				S: 220
+				C: EHLO check.example
+				S: 250 HELP
+				C: XCLIENT ADDR=192.0.2.7
+				S: 550 5.7.0
+				C: MAIL FROM:<a@example.com>
+				S: 250
+				C: RSET
+				S: 250
+				C: MAIL FROM:<a@example.com>
+				S: 250
+				C: RSET
+				S: 250
+				C: MAIL FROM:<a@example.com>
+				S: 450 4.7.0 Too many messages in a minute
+				C: QUIT
+				S: 221
+				EOF
+			`, header))
+			srv.Close()
+			var known bool
+			for _, e := range log.events {
+				if e.Remote != "unknown" {
+					t.Errorf("in the protocol log, the client is %q", e.Remote)
+				}
+				known = known || strings.HasPrefix(e.Context, "PROXY: no client address, connection from 127.0.0.1:")
+			}
+			if !known {
+				t.Error("the protocol log does not say where the connection came from")
+			}
+		})
+	}
+	// One of them is all that one address may have at the same time.
+	s := generous()
+	s.ProxyFrom, s.Limits.ConnectionsPerAddr = loopback, 1
+	srv := smtptest.NewServer(t, s)
+	first := dialRaw(t, srv.Addr)
+	first.send("PROXY UNKNOWN\r\n")
+	first.expect("220")
+	second := dialRaw(t, srv.Addr)
+	second.send(v2(0, 0, ""))
+	second.expect("421 4.7.0 Too many connections from your address")
+	first.send("QUIT\r\n")
+	first.expect("221")
+	first.gone()
+	third := dialRaw(t, srv.Addr)
+	third.send(v2(0, 0, ""))
+	third.expect("220")
 }

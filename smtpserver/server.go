@@ -73,7 +73,9 @@ type Server struct {
 
 	// ProxyFrom names the networks of proxies whose connections begin with a
 	// PROXY protocol header (HAProxy's, version 1 or 2). From there it is
-	// required, from elsewhere it is nothing that SMTP knows.
+	// required, from elsewhere it is nothing that SMTP knows. A header without
+	// an address of TCP (UNKNOWN, LOCAL, UNSPEC, UNIX, UDP) makes a session
+	// without a client address, see Session.RemoteAddr.
 	ProxyFrom []netip.Prefix
 	// XClientFrom names the networks of front ends that may say by XCLIENT
 	// (Postfix's) for whom they speak. A client behind a proxy of ProxyFrom may

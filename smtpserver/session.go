@@ -98,7 +98,10 @@ func (s *Session) Hostname() string { return s.srv.hostname }
 func (s *Session) Connector() string { return s.srv.name() }
 
 // RemoteAddr is the client's address: the claimed one where a trusted proxy
-// made a claim (PROXY protocol, XCLIENT).
+// made a claim (PROXY protocol, XCLIENT). Where the proxy gave no address that
+// can be used, it is one whose Network and String are "unknown": such a client
+// has no rights by an address, and the limits by address count all such clients
+// as one.
 func (s *Session) RemoteAddr() net.Addr { return s.remote }
 
 // LocalAddr is the address that the client connected to.

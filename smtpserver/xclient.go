@@ -40,9 +40,7 @@ func (s *Session) cmdXCLIENT(arg string) error {
 		return err
 	}
 	s.leave()
-	if c.src.Addr().IsValid() {
-		s.claim(c.src, c.dst)
-	}
+	s.claim(c.src, c.dst)
 	s.helo, s.esmtp, s.identity, s.state = c.helo, false, c.login, connected
 	s.forgetPeer()
 	if v := s.admit(); v != nil {
@@ -121,7 +119,7 @@ func (c *xclient) set(word string) bool {
 func (c *xclient) unknown(key string) bool {
 	switch key {
 	case "ADDR":
-		c.src = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+		c.src = netip.AddrPort{}
 	case "PORT":
 		c.src = netip.AddrPortFrom(c.src.Addr(), 0)
 	}
