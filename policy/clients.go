@@ -183,6 +183,18 @@ func (p *clients) certified(s *smtpserver.Session) bool {
 	return false
 }
 
+// countedIP is the address by which a client is counted and remembered: its own,
+// or 0.0.0.0 for all clients of which a proxy gives no address. They are
+// strangers like others, and one client together. False is for clients that
+// come by no network at all.
+func countedIP(s *smtpserver.Session) (netip.Addr, bool) {
+	ip, ok := clientIP(s)
+	if a := s.RemoteAddr(); !ok && a != nil && a.Network() == "unknown" {
+		return netip.IPv4Unspecified(), true
+	}
+	return ip, ok
+}
+
 // clientIP is the client's address, IPv4 in its own form, zone removed.
 func clientIP(s *smtpserver.Session) (netip.Addr, bool) {
 	switch a := s.RemoteAddr().(type) {

@@ -71,7 +71,7 @@ func setDefault[T int | time.Duration](v *T, standard T) {
 func (g *Greylist) Agent() smtpserver.Agent {
 	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "greylist",
 		Rcpt: func(_ context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
-			ip, ok := clientIP(s)
+			ip, ok := countedIP(s)
 			if !ok {
 				return nil
 			}
@@ -106,7 +106,7 @@ func (g *Greylist) wait(network netip.Prefix, from, to string, at time.Time) int
 	if site != nil && now-site.last > keep {
 		*site = greyEntry{last: now}
 	}
-	if site != nil && known > 0 && site.passed >= known {
+	if site != nil && known > 0 && site.passed >= known && !network.Addr().IsUnspecified() { // clients without an address are no site
 		site.last = now
 		return 0
 	}

@@ -147,9 +147,11 @@ func (c *rateCounter) key(s *smtpserver.Session, from string) (string, bool) {
 	case ByIdentity:
 		return id, id != ""
 	case ByAddress:
-		return addressOf(ip).String(), hasIP
+		ip, ok := countedIP(s)
+		return addressOf(ip).String(), ok
 	case ByNetwork:
-		return networkOf(ip).String(), hasIP
+		ip, ok := countedIP(s)
+		return networkOf(ip).String(), ok
 	case BySender:
 		return fold(from), from != ""
 	case BySenderDomain:

@@ -165,8 +165,11 @@ func (r *Reputation) Block(ip netip.Addr, d time.Duration) {
 
 // watched says whether the session is, and by which address.
 func (r *Reputation) watched(ctx context.Context, s *smtpserver.Session) (netip.Addr, bool) {
-	ip, ok := clientIP(s)
-	return ip, ok && !r.Exempt.Contains(ip) && RightsOf(ctx, s)&BypassAntiSpam == 0
+	if ip, ok := clientIP(s); ok && r.Exempt.Contains(ip) {
+		return ip, false
+	}
+	ip, ok := countedIP(s)
+	return ip, ok && RightsOf(ctx, s)&BypassAntiSpam == 0
 }
 
 // forged says whether the HELO name cannot be the client's own.

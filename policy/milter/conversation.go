@@ -94,10 +94,21 @@ func (v *conversation) step(code gomilter.Code, unwanted gomilter.OptProtocol, m
 	return ask()
 }
 
+// clientAddr is the client's address. Milters take a client without one for
+// their own host; a client of which a proxy gives no address is a stranger, so
+// it gets the address of no host.
+func clientAddr(s *smtpserver.Session) (netip.AddrPort, bool) {
+	if s.RemoteAddr().Network() == "unknown" {
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), 0), true
+	}
+	a, err := netip.ParseAddrPort(s.RemoteAddr().String())
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port()), err == nil
+}
+
 func (v *conversation) connect(s *smtpserver.Session) (reply, error) {
 	name, family, port, text := "unknown", gomilter.FamilyUnknown, uint16(0), ""
-	if a, err := netip.ParseAddrPort(s.RemoteAddr().String()); err == nil {
-		ip := a.Addr().Unmap().WithZone("")
+	if a, ok := clientAddr(s); ok {
+		ip := a.Addr()
 		name, family, port, text = "["+ip.String()+"]", gomilter.FamilyInet, a.Port(), ip.String()
 		if ip.Is6() {
 			family, text = gomilter.FamilyInet6, "IPv6:"+ip.String()

@@ -2,7 +2,6 @@ package milter
 
 import (
 	"crypto/tls"
-	"net/netip"
 	"strings"
 
 	gomilter "github.com/emersion/go-milter"
@@ -30,8 +29,8 @@ func (v *conversation) macros(code gomilter.Code, kv []string) error {
 
 func connectMacros(s *smtpserver.Session) []string {
 	m := []string{"j", s.Hostname(), "{daemon_name}", s.Connector(), "v", "Bridgehead"}
-	if a, err := netip.ParseAddrPort(s.RemoteAddr().String()); err == nil {
-		ip := a.Addr().Unmap().WithZone("").String()
+	if a, ok := clientAddr(s); ok {
+		ip := a.Addr().String()
 		m = append(m, "_", "["+ip+"]", "{client_addr}", ip, "{client_name}", "["+ip+"]")
 	}
 	return m

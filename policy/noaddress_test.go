@@ -1,0 +1,70 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A proxy that gives no address of its client is trusted itself; its client is
+// a stranger. The proxy's own address opens nothing: no relaying, no exemption
+// from greylisting, rates and reputation. It is not written down as the
+// client's.
+func TestProxyWithoutAnAddress(t *testing.T) {
+	const header = "PROXY UNKNOWN\r\n"
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
+	start := fmt.Sprintf("R: %q\nS: 220\nC: EHLO client.example\nS: 250\n", header)
+	domains := []Domain{{Name: "example.com", Directory: Recipients("alice")}}
+	mail := "C: MAIL FROM:<x@example.net>\nS: 250\n"
+
+	t.Run("relay", func(t *testing.T) {
+		g := &Gate{Domains: domains, Networks: proxies}
+		srv, out := install(t, g, &smtpserver.Server{ProxyFrom: proxies})
+		srv.Talk(t, neighbour, start+mail+"C: RCPT TO:<x@other.example>\nS: 550 5.7.1\nC: RCPT TO:<alice@example.com>\nS: 250\nC: DATA\nS: 354\nC: Subject: x\nC:\nC: .\nS: 250\nC: QUIT\nS: 221")
+		m := out.only(t)
+		if m.Origin.ClientAddr != "" {
+			t.Errorf("the client's address is %q", m.Origin.ClientAddr)
+		}
+		if got := text(t, m); !strings.HasPrefix(got, "Received: from client.example\r\n\tby relay.example.com") {
+			t.Errorf("the message is\n%s", got)
+		}
+		// A client of the same proxy that has an address has the rights by it.
+		known := fmt.Sprintf("R: %q\nS: 220\nC: EHLO client.example\nS: 250\n", "PROXY TCP4 "+neighbour+" 192.0.2.25 40000 25\r\n")
+		srv.Talk(t, neighbour, known+mail+"C: RCPT TO:<x@other.example>\nS: 250")
+	})
+	t.Run("greylist", func(t *testing.T) {
+		// That some have come again makes the others no known site.
+		synctest.Test(t, func(t *testing.T) {
+			srv, _ := install(t, &Gate{Domains: domains, Greylist: &Greylist{Known: 1}}, &smtpserver.Server{ProxyFrom: proxies})
+			srv.Talk(t, neighbour, start+mail+"C: RCPT TO:<alice@example.com>\nS: 451 4.7.1 Greylisted")
+			sleep(10 * time.Minute)
+			srv.Talk(t, neighbour, start+mail+"C: RCPT TO:<alice@example.com>\nS: 250")
+			srv.Talk(t, neighbour, start+"C: MAIL FROM:<y@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 451 4.7.1 Greylisted")
+		})
+	})
+	t.Run("rates", func(t *testing.T) {
+		for _, by := range []RateKey{ByAddress, ByNetwork} {
+			rates := &Rates{Rates: []Rate{{By: by, Messages: 1, Exempt: networks(t, "10.1.0.0/16", "0.0.0.0/0")}}}
+			srv, _ := install(t, &Gate{Domains: domains, Rates: rates}, &smtpserver.Server{ProxyFrom: proxies})
+			once := start + mail + "C: RCPT TO:<alice@example.com>\nS: 250\nC: DATA\nS: 354\nC: Subject: x\nC:\nC: .\nS: 250\n"
+			srv.Talk(t, neighbour, once+"C: QUIT\nS: 221")
+			srv.Talk(t, neighbour, start+"C: MAIL FROM:<x@example.net>\nS: 450 4.7.1")
+		}
+	})
+	t.Run("reputation", func(t *testing.T) {
+		r := &Reputation{Exempt: networks(t, "10.1.0.0/16", "0.0.0.0/0")}
+		srv, _ := install(t, &Gate{Domains: domains, Reputation: r}, &smtpserver.Server{ProxyFrom: proxies, Limits: smtpserver.Limits{UnknownRecipients: -1}})
+		srv.Talk(t, neighbour, start+mail+strings.Repeat("C: RCPT TO:<nobody@example.com>\nS: 550 5.1.1\n", 25))
+		srv.Talk(t, neighbour, start+"C: MAIL FROM:<x@example.net>\nS: 550 5.7.1 Mail from your address is refused for a time")
+	})
+	t.Run("connection filter", func(t *testing.T) {
+		f := &ConnectionFilter{Allow: networks(t, "10.1.0.0/16", "0.0.0.0/0")}
+		srv, _ := install(t, &Gate{Domains: domains, Connection: f, Greylist: &Greylist{}}, &smtpserver.Server{ProxyFrom: proxies})
+		srv.Talk(t, neighbour, start+mail+"C: RCPT TO:<alice@example.com>\nS: 451 4.7.1 Greylisted")
+	})
+}
