@@ -100,26 +100,6 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// fold breaks a long value at blanks.
-func fold(s string) string {
-	var b strings.Builder
-	col := 24
-	for i, word := range strings.Split(s, " ") {
-		switch {
-		case i == 0:
-		case col+len(word) >= 76 && word != "":
-			b.WriteString("\r\n ")
-			col = 1
-		default:
-			b.WriteByte(' ')
-			col++
-		}
-		b.WriteString(word)
-		col += len(word)
-	}
-	return b.String()
-}
-
 // foldWords puts encoded words on lines of their own (RFC 2047, 2).
 func foldWords(s string) string { return strings.ReplaceAll(s, "?= =?", "?=\r\n =?") }
 

@@ -46,6 +46,12 @@ func reports() map[string]*dsn.Report {
 		Original: "jörg@bücher.example", OriginalType: smtp.DSNAddressTypeUTF8,
 		Final: "jörg@bücher.example", Action: dsn.Failed, Status: smtp.EnhancedCode{5, 1, 1}, RemoteMTA: "mx.example", Diagnostic: "550 5.1.1 unbekannter Empfänger",
 	}
+	nullMX := dsn.Recipient{
+		Final: "frank@null.example", Action: dsn.Failed, Status: smtp.EnhancedCode{5, 1, 10},
+		Reason: "null.example: the domain accepts no mail (null MX)", LastAttempt: day,
+	}
+	cyrillic := failed
+	cyrillic.Diagnostic = "550 5.1.1 Почтовый ящик не найден"
 	m := map[string]*dsn.Report{
 		"failed":        base(failed),
 		"two":           base(failed, expired),
@@ -53,7 +59,12 @@ func reports() map[string]*dsn.Report {
 		"relayed":       base(relayed),
 		"utf8 address":  base(jörg),
 		"utf8 to utf8":  base(jörg),
+		"null MX":       base(nullMX),
+		"reply in utf8": base(cyrillic),
 		"headers":       base(failed),
+		"utf8 headers":  base(failed),
+		"sender utf8":   base(failed),
+		"binary":        base(failed),
 		"long original": base(failed),
 		"eight bit":     base(failed),
 		"hostile":       base(failed),
@@ -61,6 +72,10 @@ func reports() map[string]*dsn.Report {
 	m["utf8 to utf8"].UTF8 = true
 	m["utf8 to utf8"].To = "chloé@example.com"
 	m["headers"].Headers = true
+	m["utf8 headers"].Headers = true
+	m["utf8 headers"].Original = content.Of([]byte("Subject: Grüße\r\nMessage-ID: <42@example.com>\r\n\r\nGrüße\r\n"))
+	m["sender utf8"].To = "chloé@bücher.example"
+	m["binary"].Original = content.Of([]byte(original), []byte("a\x00b\nc\r\n"))
 	m["long original"].Original = content.Of([]byte(original), bytes.Repeat([]byte("0123456789\r\n"), 10000))
 	m["eight bit"].Original = content.Of([]byte("Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße\r\n"))
 	m["hostile"].Recipients = []dsn.Recipient{{
@@ -97,14 +112,19 @@ func TestContent(t *testing.T) {
 			"\r\n\r\nOriginal-Recipient: rfc822; bob@example.net\r\nFinal-Recipient: rfc822; robert@mail.example.net\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.example.net\r\nDiagnostic-Code: smtp; 550 5.1.1 No such user here\r\nLast-Attempt-Date: Sat, 21 Nov 2026 12:00:00 +0000\r\n",
 			"Content-Type: message/rfc822\r\n", "At noon?", "The address does not exist there.", "mx.example.net said:\r\n      550 5.1.1 No such user here",
 		}, []string{"Content-Transfer-Encoding: 8bit", "Will-Retry-Until"}},
-		{"two", []string{"Final-Recipient: rfc822; carol@example.org\r\nAction: failed\r\nStatus: 4.4.7\r\n", "until the time for it was over", "Reason: connect to mx.example.org"}, []string{"carol@example.org\r\nAction: failed\r\nStatus: 4.4.7\r\nDiagnostic"}},
+		{"two", []string{"Final-Recipient: rfc822; carol@example.org\r\nAction: failed\r\nStatus: 4.4.7\r\n", "until the time for it was over", "Reason: connect to mx.example.org", "Diagnostic-Code: X-Bridgehead; connect to mx.example.org: connection refused\r\n"}, []string{"Diagnostic-Code: smtp; connect"}},
+		{"null MX", []string{"Diagnostic-Code: X-Bridgehead; null.example: the domain accepts no mail\r\n (null MX)\r\n"}, nil},
+		{"reply in utf8", []string{"Diagnostic-Code: smtp; 550 5.1.1\r\n \\x{41F}\\x{43E}\\x{447}"}, []string{"????", "8bit"}},
 		{"delayed", []string{"Subject: Delayed: Lunch", "Action: delayed\r\n", "Will-Retry-Until: Mon, 23 Nov 2026 00:00:00 +0000", "You need not send it again"}, nil},
 		{"relayed", []string{"Action: relayed\r\nStatus: 2.0.0\r\n", "passed on"}, nil},
-		{"utf8 address", []string{"Final-Recipient: utf-8; j\\x{F6}rg@b\\x{FC}cher.example\r\n", "message/delivery-status", "unbekannter Empf?nger"}, []string{"global"}},
-		{"utf8 to utf8", []string{"Final-Recipient: utf-8; jörg@bücher.example\r\n", "message/global-delivery-status", "Content-Type: message/global\r\n", "To: <chloé@example.com>"}, nil},
+		{"utf8 address", []string{"Final-Recipient: utf-8; j\\x{F6}rg@b\\x{FC}cher.example\r\n", "message/delivery-status", "unbekannter Empf\\x{E4}nger"}, []string{"global"}},
+		{"utf8 to utf8", []string{"Final-Recipient: utf-8; jörg@bücher.example\r\n", "message/global-delivery-status", "Content-Type: message/global\r\n", "To: <chloé@example.com>", "unbekannter Empfänger\r\n", "Content-Transfer-Encoding: 8bit\r\n\r\nThis is a delivery"}, nil},
+		{"utf8 headers", []string{"Content-Type: text/rfc822-headers; charset=utf-8\r\n", "Content-Transfer-Encoding: quoted-printable\r\n\r\nSubject: Gr=C3=BC=C3=9Fe\r\nMessage-ID: <42@example.com>\r\n"}, []string{"8bit"}},
+		{"sender utf8", []string{"To: =?utf-8?q?chlo=C3=A9@b=C3=BCcher.example?= :;\r\n"}, nil},
+		{"binary", []string{"Content-Type: text/rfc822-headers\r\n"}, []string{"At noon?", "\x00"}},
 		{"headers", []string{"Content-Type: text/rfc822-headers\r\n", "Subject: Lunch\r\n"}, []string{"At noon?", "Content-Type: message/rfc822\r\n"}},
 		{"long original", []string{"Content-Type: text/rfc822-headers\r\n", "Message-ID: <42@example.com>\r\n"}, []string{"0123456789"}},
-		{"eight bit", []string{"Content-Type: message/rfc822\r\nContent-Description: Undelivered message\r\nContent-Transfer-Encoding: 8bit\r\n", "=?utf-8?q?Undeliverable:_Gr=C3=BC=C3=9Fe?="}, nil},
+		{"eight bit", []string{"Content-Type: message/rfc822\r\nContent-Description: Undelivered message\r\nContent-Transfer-Encoding: 8bit\r\n", "=?utf-8?q?Undeliverable:_Gr=C3=BC=C3=9Fe?=", "Content-Transfer-Encoding: 8bit\r\n\r\nThis is a delivery"}, nil},
 		{"hostile", []string{"Remote-MTA: dns; mx  X-Evil: 1\r\n"}, []string{"\r\nX-Evil", "\r\nFinal-Recipient: rfc822; victim", "\r\n--=_boundary", "\x00"}},
 	} {
 		got := text(t, all[test.name])
@@ -161,12 +181,15 @@ func TestParseWhatIsWritten(t *testing.T) {
 		for i, w := range want.Recipients {
 			g := got.Recipients[i]
 			if g.Final != w.Final || g.Original != w.Original || g.Action != w.Action || g.Status != w.Status ||
-				g.RemoteMTA != w.RemoteMTA || !g.LastAttempt.Equal(w.LastAttempt) || !g.RetryUntil.Equal(w.RetryUntil) {
+				g.RemoteMTA != w.RemoteMTA || g.Diagnostic != w.Diagnostic || g.Reason != w.Reason || !g.LastAttempt.Equal(w.LastAttempt) || !g.RetryUntil.Equal(w.RetryUntil) {
 				t.Errorf("%s: recipient %+v\nwant %+v", name, g, w)
 			}
 		}
 		if got.Original == nil {
 			t.Errorf("%s: no original", name)
+		}
+		if got.Subject == "" || !strings.Contains(got.Text, "This report was written by the mail system at relay.example.com.") || got.Texts.Language != "en" {
+			t.Errorf("%s: subject %q, language %q, text:\n%s", name, got.Subject, got.Texts.Language, got.Text)
 		}
 	}
 }

@@ -26,6 +26,8 @@ for p in parts:
             print("recipient", g["Final-Recipient"], g["Action"], g["Status"])
     if p.get_content_type() == "message/rfc822":
         print("original", p.get_payload(0)["Message-ID"])
+    if p.get_content_type() == "text/rfc822-headers":
+        print("header", email.message_from_string(p.get_content())["Subject"])
 temporary, permanent = all_failures(email.message_from_bytes(raw))
 print("temporary", sorted(a.decode() for a in temporary))
 print("permanent", sorted(a.decode() for a in permanent))
@@ -34,30 +36,89 @@ print("permanent", sorted(a.decode() for a in permanent))
 func TestPythonJudges(t *testing.T) {
 	python := pythonWithFlufl(t)
 	all := reports()
+	const three, header = "parts text/plain message/delivery-status message/rfc822\n", "parts text/plain message/delivery-status text/rfc822-headers\n"
+	const robert, bob = "recipient rfc822; robert@mail.example.net failed 5.1.1\n", "temporary []\npermanent ['bob@example.net']\n"
 	for name, want := range map[string]string{
-		"failed": "parts text/plain message/delivery-status message/rfc822\n" +
-			"recipient rfc822; robert@mail.example.net failed 5.1.1\noriginal <42@example.com>\n" +
-			"temporary []\npermanent ['bob@example.net']\n",
-		"two": "parts text/plain message/delivery-status message/rfc822\n" +
-			"recipient rfc822; robert@mail.example.net failed 5.1.1\nrecipient rfc822; carol@example.org failed 4.4.7\noriginal <42@example.com>\n" +
-			"temporary []\npermanent ['bob@example.net', 'carol@example.org']\n",
-		"delayed": "parts text/plain message/delivery-status message/rfc822\n" +
-			"recipient rfc822; dave@example.org delayed 4.4.1\noriginal <42@example.com>\n" +
-			"temporary ['dave@example.org']\npermanent []\n",
-		"relayed": "parts text/plain message/delivery-status message/rfc822\n" +
-			"recipient rfc822; erin@example.org relayed 2.0.0\noriginal <42@example.com>\n" +
-			"temporary []\npermanent []\n",
-		"headers": "parts text/plain message/delivery-status text/rfc822-headers\n" +
-			"recipient rfc822; robert@mail.example.net failed 5.1.1\n" +
-			"temporary []\npermanent ['bob@example.net']\n",
+		"failed":        three + robert + "original <42@example.com>\n" + bob,
+		"two":           three + robert + "recipient rfc822; carol@example.org failed 4.4.7\noriginal <42@example.com>\ntemporary []\npermanent ['bob@example.net', 'carol@example.org']\n",
+		"delayed":       three + "recipient rfc822; dave@example.org delayed 4.4.1\noriginal <42@example.com>\ntemporary ['dave@example.org']\npermanent []\n",
+		"relayed":       three + "recipient rfc822; erin@example.org relayed 2.0.0\noriginal <42@example.com>\ntemporary []\npermanent []\n",
+		"headers":       header + robert + "header Lunch\n" + bob,
+		"utf8 headers":  header + robert + "header Grüße\n" + bob,
+		"sender utf8":   three + robert + "original <42@example.com>\n" + bob,
+		"eight bit":     three + robert + "original None\n" + bob,
+		"binary":        header + robert + "header Lunch\n" + bob,
+		"reply in utf8": three + robert + "original <42@example.com>\n" + bob,
+		"null MX":       three + "recipient rfc822; frank@null.example failed 5.1.10\noriginal <42@example.com>\ntemporary []\npermanent ['frank@null.example']\n",
+		"utf8 to utf8":  "parts text/plain message/global-delivery-status message/global\ntemporary []\npermanent []\n",
 	} {
-		cmd := exec.Command(python, "-c", judge)
-		cmd.Stdin = strings.NewReader(text(t, all[name]))
-		out, err := cmd.CombinedOutput()
-		if want := "type multipart/report delivery-status\ndefects []\n" + want; err != nil || string(out) != want {
-			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, out, want)
+		got := run(t, text(t, all[name]), python, "-c", judge)
+		if want := "type multipart/report delivery-status\ndefects []\n" + want; got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
 		}
 	}
+}
+
+// parser reads a report as Perl's Mail::DeliveryStatus::BounceParser does, and
+// prints what it finds.
+const parser = `
+use Mail::DeliveryStatus::BounceParser;
+local $/;
+my $b = Mail::DeliveryStatus::BounceParser->new(scalar <STDIN>);
+print "bounce ", ($b->is_bounce ? 1 : 0), "\n";
+for my $r ($b->reports) {
+    print join(" | ", map { $r->get($_) =~ s/\s+/ /gr } qw(email status std_reason reason)), "\n";
+}
+`
+
+// A reason is found for every failure, also where no host replied.
+func TestBounceParserJudges(t *testing.T) {
+	perl, err := exec.LookPath("perl")
+	if err != nil || exec.Command(perl, "-e", "use Mail::DeliveryStatus::BounceParser").Run() != nil {
+		missing(t, "Mail::DeliveryStatus::BounceParser", "libmail-deliverystatus-bounceparser-perl")
+	}
+	all := reports()
+	const bob = "bounce 1\nbob@example.net | 5.1.1 | user_unknown | 550 5.1.1 No such user here\n"
+	for name, want := range map[string]string{
+		"failed":        bob,
+		"two":           bob + "carol@example.org | 4.4.7 | domain_error | connect to mx.example.org: connection refused\n",
+		"delayed":       "bounce 0\n",
+		"relayed":       "bounce 0\n",
+		"headers":       bob,
+		"utf8 headers":  bob,
+		"sender utf8":   bob,
+		"eight bit":     bob,
+		"binary":        bob,
+		"reply in utf8": "bounce 1\nbob@example.net | 5.1.1 | user_unknown | 550 5.1.1 \\x{41F}\\x{43E}\\x{447}\\x{442}\\x{43E}\\x{432}\\x{44B}\\x{439} \\x{44F}\\x{449}\\x{438}\\x{43A} \\x{43D}\\x{435} \\x{43D}\\x{430}\\x{439}\\x{434}\\x{435}\\x{43D}\n",
+		"null MX":       "bounce 1\nfrank@null.example | 5.1.10 | unknown | null.example: the domain accepts no mail (null MX)\n",
+	} {
+		// It wants the line ends of a mailbox file.
+		if got := run(t, strings.ReplaceAll(text(t, all[name]), "\r\n", "\n"), perl, "-e", parser); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+// run gives text to a program and returns what it prints.
+func run(t *testing.T, text string, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Stdin = strings.NewReader(text)
+	cmd.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", program, err, out)
+	}
+	return string(out)
+}
+
+// missing ends a test whose peer is not installed.
+func missing(t *testing.T, peer, debian string) {
+	t.Helper()
+	if os.Getenv(peers.Strict) == "1" {
+		t.Fatalf("the peer %s is missing (Debian: %s)", peer, debian)
+	}
+	t.Skipf("needs %s (Debian: %s)", peer, debian)
 }
 
 // pythonWithFlufl is an interpreter that has flufl.bounce: the first in the
@@ -69,9 +130,6 @@ func pythonWithFlufl(t *testing.T) string {
 			return python
 		}
 	}
-	if os.Getenv(peers.Strict) == "1" {
-		t.Fatal("the peer flufl.bounce is not there (Debian: python3-flufl.bounce)")
-	}
-	t.Skip("needs flufl.bounce (Debian: python3-flufl.bounce)")
+	missing(t, "flufl.bounce", "python3-flufl.bounce")
 	return ""
 }

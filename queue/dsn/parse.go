@@ -45,6 +45,7 @@ func Parse(r io.Reader) (*Report, error) {
 	p := &Report{MessageID: strings.Trim(msg.Header.Get("Message-Id"), "<> ")}
 	p.From = mailbox(msg.Header.Get("From"))
 	p.To = mailbox(msg.Header.Get("To"))
+	p.Subject = decodedField([]byte("Subject: "+msg.Header.Get("Subject")+"\r\n"), "Subject")
 	p.Date, _ = msg.Header.Date()
 	parts := multipart.NewReader(msg.Body, params["boundary"])
 	found := false
@@ -71,6 +72,11 @@ func (r *Report) part(part *multipart.Part, found *bool) error {
 	}
 	typ, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
 	switch typ {
+	case "text/plain", "":
+		if r.Text == "" && !*found {
+			r.Text = string(body)
+			r.Texts = &Texts{Language: part.Header.Get("Content-Language")}
+		}
 	case "message/delivery-status", "message/global-delivery-status":
 		if *found {
 			return errors.New("dsn: two delivery-status parts")
@@ -142,20 +148,26 @@ func groups(body []byte) (gs [][]byte) {
 // fields reads one group, unfolding what is folded.
 func fields(group []byte) (textproto.MIMEHeader, error) {
 	h := textproto.MIMEHeader{}
-	last := ""
+	var name string
+	var value []string // the lines of the field that is being read
+	end := func() {
+		if name != "" {
+			h[name] = append(h[name], strings.Join(value, " "))
+		}
+	}
 	for line := range strings.SplitSeq(string(group), "\n") {
-		if line != "" && (line[0] == ' ' || line[0] == '\t') && last != "" {
-			v := h[last]
-			v[len(v)-1] += " " + strings.TrimSpace(line)
+		if line != "" && (line[0] == ' ' || line[0] == '\t') && name != "" {
+			value = append(value, strings.TrimSpace(line))
 			continue
 		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || strings.TrimSpace(name) == "" {
+		end()
+		n, v, ok := strings.Cut(line, ":")
+		if !ok || strings.TrimSpace(n) == "" {
 			return nil, fmt.Errorf("%q is no header field", clip(line, 80))
 		}
-		last = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name))
-		h[last] = append(h[last], strings.TrimSpace(value))
+		name, value = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(n)), []string{strings.TrimSpace(v)}
 	}
+	end()
 	return h, nil
 }
 
@@ -185,7 +197,11 @@ func recipient(h textproto.MIMEHeader) (rc Recipient, err error) {
 		return rc, err
 	}
 	_, rc.RemoteMTA = typed(h.Get("Remote-Mta"))
-	_, rc.Diagnostic = typed(h.Get("Diagnostic-Code"))
+	if kind, text := typed(h.Get("Diagnostic-Code")); strings.EqualFold(kind, ownDiagnostic) {
+		rc.Reason = undiagnostic(text)
+	} else {
+		rc.Diagnostic = undiagnostic(text)
+	}
 	rc.LastAttempt = date(h.Get("Last-Attempt-Date"))
 	rc.RetryUntil = date(h.Get("Will-Retry-Until"))
 	return rc, nil
@@ -232,13 +248,6 @@ func typed(s string) (typ, value string) {
 		return "", strings.TrimSpace(s)
 	}
 	return strings.TrimSpace(typ), strings.TrimSpace(value)
-}
-
-func mailbox(s string) string {
-	if a, err := mail.ParseAddress(s); err == nil {
-		return a.Address
-	}
-	return ""
 }
 
 func date(s string) time.Time {

@@ -35,16 +35,21 @@ type Report struct {
 
 	// Original is the message that is reported about; may be nil.
 	Original Content
-	// Headers says to enclose only its header. It is done too where the
-	// message is longer than MaxOriginal bytes; default 50 KiB, as Postfix.
+	// Headers encloses only the original's header. So does a message longer
+	// than MaxOriginal bytes (default 50 KiB, as Postfix), and one with bytes
+	// that only BINARYMIME can carry.
 	Headers     bool
 	MaxOriginal int64
-	// UTF8 says that the report goes to somebody who can take UTF-8 in header
-	// fields and addresses (SMTPUTF8): RFC 6533's forms are used then.
+	// UTF8 uses the forms of RFC 6533 for UTF-8 in header fields, addresses
+	// and replies; the report then needs SMTPUTF8. Without it, all of the
+	// report is ASCII but for an original that is enclosed whole.
 	UTF8 bool
 
 	// Texts are the words for people. Default [English].
 	Texts *Texts
+	// Subject and Text are the Subject field and the part for people. Default:
+	// made of Texts.
+	Subject, Text string
 }
 
 // Content is a message's bytes; queue.Content is the same.
@@ -66,11 +71,12 @@ type Recipient struct {
 	Action Action
 	Status smtp.EnhancedCode
 	// RemoteMTA is the host that said Diagnostic; both are empty where none
-	// spoke.
+	// replied.
 	RemoteMTA string
 	// Diagnostic is the SMTP reply, as "550 5.1.1 No such user".
 	Diagnostic string
-	// Reason is why, where no remote host spoke; for people only.
+	// Reason is the cause where no remote host replied. Its Diagnostic-Code is
+	// of the type X-Bridgehead.
 	Reason string
 	// LastAttempt is when it was last tried, and RetryUntil until when it will
 	// be, where Action is Delayed.

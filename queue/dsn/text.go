@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/emersion/go-smtp"
 )
@@ -183,9 +184,19 @@ func (r *Report) texts() *Texts {
 // clean makes a stranger's words fit for one line of text.
 func clean(s string) string {
 	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f || c == 0xfffd {
+		if unicode.IsControl(c) || c == 0xfffd {
 			return ' '
 		}
 		return c
 	}, s)
+}
+
+// cleanLines does the same for a text, whose lines end in LF.
+func cleanLines(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) && c != '\n' && c != '\t' {
+			return ' '
+		}
+		return c
+	}, strings.ReplaceAll(s, "\r\n", "\n"))
 }

@@ -12,16 +12,12 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/emersion/go-smtp"
-
 	"github.com/bridgehead-mail/bridgehead/internal/content"
-	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
-const defaultMaxOriginal = 50 << 10 // Postfix, bounce_size_limit
-
 // Content writes the report as a message, with CRLF line ends. eightBit says
-// that it has bytes above 127, so that it needs 8BITMIME.
+// that it has bytes above 127, so that it needs 8BITMIME. A report with UTF8
+// and such bytes needs SMTPUTF8 too.
 func (r *Report) Content() (c Content, eightBit bool, err error) {
 	if r.To == "" || r.ReportingMTA == "" || len(r.Recipients) == 0 {
 		return nil, false, errors.New("dsn: a report needs To, ReportingMTA and Recipients")
@@ -31,12 +27,15 @@ func (r *Report) Content() (c Content, eightBit bool, err error) {
 		return nil, false, err
 	}
 	w := &writer{boundary: "=_" + rand.Text()}
-	w.header(r, original)
 	w.people(r)
 	w.machines(r)
-	w.enclosed(r, original, full)
-	eightBit = w.eightBit || !ascii(original)
-	return content.Of(w.buf.Bytes(), original, []byte("\r\n--"+w.boundary+"--\r\n")), eightBit, nil
+	end := w.enclosed(r, original, full)
+	eightBit = w.eightBit || !ascii(end)
+	body := w.buf.Bytes()
+	w.buf = bytes.Buffer{}
+	w.header(r, original, eightBit)
+	eightBit = eightBit || w.eightBit
+	return content.Of(w.buf.Bytes(), body, end, []byte("\r\n--"+w.boundary+"--\r\n")), eightBit, nil
 }
 
 // writer gathers the report up to the original's bytes.
@@ -55,7 +54,7 @@ func (w *writer) line(format string, args ...any) {
 	w.buf.WriteString("\r\n")
 }
 
-func (w *writer) header(r *Report, original []byte) {
+func (w *writer) header(r *Report, original []byte, eightBit bool) {
 	date := r.Date
 	if date.IsZero() {
 		date = time.Now()
@@ -64,33 +63,49 @@ func (w *writer) header(r *Report, original []byte) {
 	if id == "" {
 		id = rand.Text() + "@" + r.ReportingMTA
 	}
-	from := first(r.From, "postmaster@"+r.ReportingMTA)
 	w.line("Date: %s", date.Format(time.RFC1123Z))
-	w.line("From: Mail Delivery System <%s>", oneLine(from))
-	w.line("To: <%s>", oneLine(r.To))
-	subject := pick(r.texts().Subject, english.Subject, r.Recipients[0].Action)
-	if s := fieldOf(original, "Subject"); s != "" {
-		if d, err := new(mime.WordDecoder).DecodeHeader(s); err == nil && utf8.ValidString(d) {
-			s = d
-		}
-		subject += ": " + clip(clean(strings.ToValidUTF8(s, "?")), 200)
-	}
-	if r.UTF8 {
-		w.line("Subject: %s", subject)
+	w.line("From: Mail Delivery System <%s>", r.from())
+	w.line("To: %s", recipientField(r.To, r.UTF8))
+	if s := r.subject(original); r.UTF8 {
+		w.line("Subject: %s", s)
 	} else {
-		w.line("Subject: %s", foldWords(mime.QEncoding.Encode("utf-8", subject)))
+		w.line("Subject: %s", foldWords(mime.QEncoding.Encode("utf-8", s)))
 	}
-	w.line("Message-ID: <%s>", oneLine(id))
+	w.line("Message-ID: <%s>", safe(id))
 	if ref := fieldOf(original, "Message-ID"); msgID(ref) {
 		w.line("In-Reply-To: %s", ref)
 		w.line("References: %s", ref)
 	}
-	// RFC 3834, 5: so that nobody answers it by machine.
+	// RFC 3834, 5: automatic responders do not answer it.
 	w.line("Auto-Submitted: auto-replied")
 	w.line("MIME-Version: 1.0")
 	w.line("Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"", w.boundary)
+	if eightBit || w.eightBit { // RFC 2045, 6.4: also where only a part is
+		w.line("Content-Transfer-Encoding: 8bit")
+	}
 	w.line("")
 	w.line("This is a delivery status notification in MIME format.")
+}
+
+// subject is the report's own one, or what happened and the original's.
+func (r *Report) subject(original []byte) string {
+	if r.Subject != "" {
+		return clip(clean(strings.ToValidUTF8(r.Subject, "?")), 400)
+	}
+	subject := pick(r.texts().Subject, english.Subject, r.Recipients[0].Action)
+	if s := decodedField(original, "Subject"); s != "" {
+		subject += ": " + clip(clean(s), 200)
+	}
+	return subject
+}
+
+// decodedField is the value of a field, its encoded words decoded.
+func decodedField(b []byte, name string) string {
+	s := fieldOf(b, name)
+	if d, err := new(mime.WordDecoder).DecodeHeader(s); err == nil && utf8.ValidString(d) {
+		s = d
+	}
+	return strings.ToValidUTF8(s, "?")
 }
 
 func (w *writer) part(contentType string) {
@@ -101,12 +116,16 @@ func (w *writer) part(contentType string) {
 
 // people writes the text part.
 func (w *writer) people(r *Report) {
-	var b strings.Builder
-	r.human(&b)
+	text := r.Text
+	if text == "" {
+		var b strings.Builder
+		r.human(&b)
+		text = b.String()
+	}
 	w.part("text/plain; charset=utf-8")
 	w.line("Content-Description: Notification")
-	w.line("Content-Language: %s", first(r.texts().Language, "en"))
-	text := strings.ToValidUTF8(b.String(), "?")
+	w.line("Content-Language: %s", safe(first(r.texts().Language, "en")))
+	text = cleanLines(strings.ToValidUTF8(text, "?"))
 	if ascii([]byte(text)) && !longLines(text) {
 		w.line("Content-Transfer-Encoding: 7bit")
 		w.line("")
@@ -156,8 +175,10 @@ func (w *writer) recipient(r *Report, rc *Recipient) {
 	if rc.RemoteMTA != "" {
 		w.line("Remote-MTA: dns; %s", safe(rc.RemoteMTA))
 	}
-	if rc.Diagnostic != "" && rc.RemoteMTA != "" {
-		w.line("Diagnostic-Code: smtp; %s", fold(safe(rc.Diagnostic)))
+	if rc.RemoteMTA != "" && rc.Diagnostic != "" {
+		w.line("Diagnostic-Code: %s", fold("smtp; "+diagnostic(rc.Diagnostic, r.UTF8)))
+	} else if s := first(rc.Reason, rc.Diagnostic); s != "" {
+		w.line("Diagnostic-Code: %s", fold(ownDiagnostic+"; "+diagnostic(s, r.UTF8)))
 	}
 	if !rc.LastAttempt.IsZero() {
 		w.line("Last-Attempt-Date: %s", rc.LastAttempt.Format(time.RFC1123Z))
@@ -165,58 +186,4 @@ func (w *writer) recipient(r *Report, rc *Recipient) {
 	if rc.Action == Delayed && !rc.RetryUntil.IsZero() {
 		w.line("Will-Retry-Until: %s", rc.RetryUntil.Format(time.RFC1123Z))
 	}
-}
-
-// enclosed writes the head of the part with the original.
-func (w *writer) enclosed(r *Report, original []byte, full bool) {
-	eight := !ascii(original)
-	switch {
-	case full && r.UTF8:
-		w.part("message/global")
-	case full:
-		w.part("message/rfc822")
-	case r.UTF8:
-		w.part("message/global-headers")
-	default:
-		w.part("text/rfc822-headers")
-	}
-	if full {
-		w.line("Content-Description: Undelivered message")
-	} else {
-		w.line("Content-Description: Undelivered message's header")
-	}
-	if eight {
-		w.line("Content-Transfer-Encoding: 8bit")
-	}
-	w.line("")
-}
-
-// address writes an address with its type: RFC 3464, 2.3.1; RFC 6533, 3.
-func address(a string, typ smtp.DSNAddressType, utf8 bool) string {
-	switch {
-	case typ == smtp.DSNAddressTypeUTF8 || !ascii([]byte(a)):
-		return "utf-8; " + xtext.EncodeUTF8Addr(oneLine(a), !utf8)
-	case typ != "" && typ != smtp.DSNAddressTypeRFC822:
-		return strings.ToLower(safe(string(typ))) + "; " + safe(a)
-	}
-	return "rfc822; " + safe(a)
-}
-
-// original is the message's bytes that are enclosed.
-func (r *Report) original() (b []byte, full bool, err error) {
-	if r.Original == nil {
-		return nil, false, nil
-	}
-	limit := r.MaxOriginal
-	if limit <= 0 {
-		limit = defaultMaxOriginal
-	}
-	b = make([]byte, min(r.Original.Size(), limit))
-	if n, err := r.Original.ReadAt(b, 0); n < len(b) {
-		return nil, false, fmt.Errorf("dsn: the original cannot be read: %w", err)
-	}
-	if !r.Headers && r.Original.Size() <= limit {
-		return b, true, nil
-	}
-	return header(b), false, nil
 }

@@ -1,0 +1,78 @@
+package dsn
+
+import (
+	"mime"
+	"net/mail"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/xtext"
+)
+
+// address writes an address with its type: RFC 3464, 2.3.1; RFC 6533, 3.
+func address(a string, typ smtp.DSNAddressType, utf8 bool) string {
+	if m, ok := asciiMailbox(a); ok && !utf8 && typ != smtp.DSNAddressTypeUTF8 {
+		a = m // the type rfc822 is what readers of reports know best
+	}
+	switch {
+	case typ == smtp.DSNAddressTypeUTF8 || !ascii([]byte(a)):
+		return "utf-8; " + xtext.EncodeUTF8Addr(oneLine(strings.ToValidUTF8(a, "?")), !utf8)
+	case typ != "" && typ != smtp.DSNAddressTypeRFC822:
+		return strings.ToLower(safe(string(typ))) + "; " + safe(a)
+	}
+	return "rfc822; " + safe(a)
+}
+
+// asciiMailbox is the address with its domain as A-labels; not ok where its
+// local part is not ASCII.
+func asciiMailbox(a string) (string, bool) {
+	if ascii([]byte(a)) {
+		return a, true
+	}
+	local, domain := addr.Split(a)
+	d, err := addr.Domain(domain)
+	if err != nil || !ascii([]byte(local)) {
+		return "", false
+	}
+	return local + "@" + d, true
+}
+
+// from is the address for the From field.
+func (r *Report) from() string {
+	from := first(r.From, "postmaster@"+r.ReportingMTA)
+	if r.UTF8 {
+		return oneLine(from)
+	}
+	if a, ok := asciiMailbox(from); ok {
+		return oneLine(a)
+	}
+	return "postmaster@" + safe(r.ReportingMTA)
+}
+
+// recipientField is the value of the To field. A local part that ASCII cannot
+// write becomes the name of an empty group (RFC 6857, 3.1.7).
+func recipientField(to string, utf8 bool) string {
+	if utf8 {
+		return "<" + oneLine(strings.ToValidUTF8(to, "?")) + ">"
+	}
+	if a, ok := asciiMailbox(to); ok {
+		return "<" + oneLine(a) + ">"
+	}
+	return foldWords(mime.QEncoding.Encode("utf-8", oneLine(strings.ToValidUTF8(to, "?")))) + " :;"
+}
+
+// mailbox is the first address of a From or To field, also where it is
+// written as recipientField does.
+func mailbox(s string) string {
+	if a, err := mail.ParseAddress(s); err == nil {
+		return a.Address
+	}
+	if name, ok := strings.CutSuffix(strings.TrimSpace(s), ":;"); ok && strings.HasPrefix(name, "=?") {
+		if d, err := new(mime.WordDecoder).DecodeHeader(strings.TrimSpace(name)); err == nil {
+			return d
+		}
+	}
+	return ""
+}

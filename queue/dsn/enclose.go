@@ -1,0 +1,97 @@
+package dsn
+
+import (
+	"bytes"
+	"fmt"
+	"mime/quotedprintable"
+	"unicode/utf8"
+)
+
+const defaultMaxOriginal = 50 << 10 // Postfix, bounce_size_limit
+
+// original is the part of the message that is enclosed: all of it (full), or
+// its header.
+func (r *Report) original() (b []byte, full bool, err error) {
+	if r.Original == nil {
+		return nil, false, nil
+	}
+	limit := r.MaxOriginal
+	if limit <= 0 {
+		limit = defaultMaxOriginal
+	}
+	b = make([]byte, min(r.Original.Size(), limit))
+	if n, err := r.Original.ReadAt(b, 0); n < len(b) {
+		return nil, false, fmt.Errorf("dsn: the original cannot be read: %w", err)
+	}
+	if !r.Headers && r.Original.Size() <= limit && !binary(b) {
+		return b, true, nil
+	}
+	return header(b), false, nil
+}
+
+// binary says whether b has a NUL, or a CR or LF that does not end a line.
+// Only BINARYMIME can carry it (RFC 2045, 2.8 and 2.9).
+func binary(b []byte) bool {
+	for i, c := range b {
+		switch c {
+		case 0:
+			return true
+		case '\r':
+			if i+1 == len(b) || b[i+1] != '\n' {
+				return true
+			}
+		case '\n':
+			if i == 0 || b[i-1] != '\r' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// enclosed writes the header of the part with the original, and returns the
+// part's body. A message part cannot have an encoding (RFC 2046, 5.2.1), the
+// header alone can (RFC 6522, 4).
+func (w *writer) enclosed(r *Report, original []byte, full bool) (body []byte) {
+	if full {
+		if r.UTF8 {
+			w.part("message/global")
+		} else {
+			w.part("message/rfc822")
+		}
+		w.line("Content-Description: Undelivered message")
+		if !ascii(original) {
+			w.line("Content-Transfer-Encoding: 8bit")
+		}
+		w.line("")
+		return original
+	}
+	plain := ascii(original) && !longLines(string(original)) && !binary(original)
+	switch {
+	case r.UTF8:
+		w.part("message/global-headers")
+	case !plain && utf8.Valid(original):
+		w.part("text/rfc822-headers; charset=utf-8")
+	default:
+		w.part("text/rfc822-headers")
+	}
+	w.line("Content-Description: Undelivered message's header")
+	switch {
+	case plain:
+	case r.UTF8 && !longLines(string(original)) && !binary(original):
+		w.line("Content-Transfer-Encoding: 8bit")
+	default:
+		w.line("Content-Transfer-Encoding: quoted-printable")
+		original = quotedPrintable(original)
+	}
+	w.line("")
+	return original
+}
+
+func quotedPrintable(b []byte) []byte {
+	var out bytes.Buffer
+	w := quotedprintable.NewWriter(&out)
+	w.Write(b)
+	w.Close()
+	return out.Bytes()
+}
