@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
@@ -54,7 +57,7 @@ func (q *Queue) report(ctx context.Context, a *active) {
 		}
 		a.failed = nil
 	}
-	if m.From == "" {
+	if m.From == "" || m.System {
 		a.delayed, a.succeeded = nil, nil
 	}
 	var late []*Recipient
@@ -115,6 +118,9 @@ func those(rs []*Recipient, keep func(*Recipient) bool) (kept []*Recipient) {
 // reportFailed reports the failure of rcpts, or keeps the message as bad mail.
 // until is when the recipients would have expired; zero is never.
 func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient, until time.Time) error {
+	if m.System {
+		return q.reportRefused(ctx, m, rcpts, until)
+	}
 	if m.From == "" {
 		return q.keepBad(ctx, m, rcpts, "its sender is the null reverse-path")
 	}
@@ -126,16 +132,21 @@ func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient
 		return nil // NOTIFY without FAILURE: the sender wants it so
 	}
 	err := q.sendReport(ctx, m, due, dsn.Failed, nil)
-	var se *smtp.SMTPError
-	if errors.As(err, &se) && se.Code/100 == 5 {
-		return q.keepBad(ctx, m, due, "the report was refused: "+err.Error())
-	}
-	// A store may be full, and a hook may fail, for a while: the report gets
-	// the message's own time once more.
-	if err != nil && !until.IsZero() && sched.Reached(until.Add(until.Sub(m.from())), time.Now()) {
+	if err != nil && unreportable(err, m, until) {
 		return q.keepBad(ctx, m, due, "no report could be queued: "+err.Error())
 	}
 	return err
+}
+
+// unreportable says whether a report that could not be queued never will be:
+// it was refused for good, or err has kept it out for the message's own time
+// once more. (A store may be full, and a hook may fail, for a while.)
+func unreportable(err error, m *Message, until time.Time) bool {
+	var se *smtp.SMTPError
+	if errors.As(err, &se) && se.Code/100 == 5 {
+		return true
+	}
+	return !until.IsZero() && sched.Reached(until.Add(until.Sub(m.from())), time.Now())
 }
 
 // sendReport puts a report about rcpts, all of one kind, into the queue. Its
@@ -155,9 +166,9 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 		EnvelopeID:   m.Options.EnvelopeID,
 		Arrival:      m.Received,
 		Original:     m.Content,
-		Headers:      action != dsn.Failed || m.Options.Return == smtp.DSNReturnHeaders,
+		Headers:      action != dsn.Failed || headersOnly(&m.Options),
 		MaxOriginal:  q.Reports.MaxOriginal,
-		UTF8:         m.Options.UTF8,
+		UTF8:         m.Options.UTF8 && hasUTF8(m, rcpts),
 	}
 	if q.Reports.Texts != nil {
 		r.Texts, _ = guarded(q, "Reports.Texts", func() (*dsn.Texts, error) { return q.Reports.Texts(m), nil })
@@ -176,7 +187,12 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 			return err
 		}
 	}
-	err = q.take(ctx, q.reportMessage(id, m, c, eightBit, action))
+	report := &Message{ID: id, Content: c, Recipients: []*Recipient{reportTo(m.From)}}
+	report.Options = reportOptions(r, eightBit, m.Options.RequireTLS)
+	if action == dsn.Failed {
+		report.Recipients = append(report.Recipients, Rcpt(q.Reports.CopyTo...)...)
+	}
+	err = q.takeReport(ctx, report)
 	if errors.Is(err, ErrExists) {
 		return nil
 	}
@@ -186,24 +202,51 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 	return err
 }
 
-// reportMessage is the message that carries a report about m.
-func (q *Queue) reportMessage(id string, m *Message, c Content, eightBit bool, action dsn.Action) *Message {
-	report := &Message{
-		ID:         id,
-		Content:    c,
-		Recipients: []*Recipient{{Addr: m.From, Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}}},
-		Received:   time.Now(),
-		Origin:     Origin{Connector: "dsn"},
-		System:     true,
+// headersOnly says whether a failure report must not return the content: the
+// sender wants it so, or wants it protected (RFC 8689, 5).
+func headersOnly(o *smtp.MailOptions) bool {
+	return o.Return == smtp.DSNReturnHeaders || o.RequireTLS
+}
+
+// hasUTF8 says whether a report on rcpts has something that ASCII cannot
+// write without a change: an address, or the header of m.
+func hasUTF8(m *Message, rcpts []*Recipient) bool {
+	if !ascii(m.From) || content.HeaderEightBit(m.Content) {
+		return true
 	}
-	report.Options.UTF8 = m.Options.UTF8
+	for _, r := range rcpts {
+		if !ascii(r.Addr) || !ascii(r.Options.OriginalRecipient) {
+			return true
+		}
+	}
+	return false
+}
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+}
+
+// reportTo is the recipient of a report. No report is ever due on a report.
+func reportTo(a string) *Recipient {
+	return &Recipient{Addr: a, Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}}
+}
+
+// reportOptions are what a report needs of its way: no more than what is in
+// it, and the protection of the message that it is about (RFC 8689, 5).
+func reportOptions(r *dsn.Report, eightBit, requireTLS bool) smtp.MailOptions {
+	o := smtp.MailOptions{UTF8: r.UTF8 && eightBit, RequireTLS: requireTLS}
 	if eightBit {
-		report.Options.Body = smtp.Body8BitMIME
+		o.Body = smtp.Body8BitMIME
 	}
-	if action == dsn.Failed {
-		report.Recipients = append(report.Recipients, Rcpt(q.Reports.CopyTo...)...)
-	}
-	return report
+	return o
+}
+
+// takeReport puts a report into the queue.
+func (q *Queue) takeReport(ctx context.Context, report *Message) error {
+	report.Received = time.Now()
+	report.Origin = Origin{Connector: "dsn"}
+	report.System = true
+	return q.take(ctx, report)
 }
 
 // reportID is the same for the same report, in whatever order its recipients

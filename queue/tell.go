@@ -85,7 +85,16 @@ func (q *Queue) logEvent(e *Event) {
 	if e.Took > 0 {
 		attrs = append(attrs, slog.Duration("took", e.Took))
 	}
-	q.Logger.LogAttrs(context.Background(), e.Kind.level(), "queue: "+eventTexts[e.Kind], attrs...)
+	q.Logger.LogAttrs(context.Background(), e.Kind.level(), "queue: "+e.title(), attrs...)
+}
+
+// title is the message of an event's line. A report that is lost has one of
+// its own: whom it was for will not know of a failure.
+func (e *Event) title() string {
+	if e.Kind == EventBadMail && e.System {
+		return "a report was not delivered, and is kept as bad mail"
+	}
+	return eventTexts[e.Kind]
 }
 
 // tellTaken makes the events of a message that was taken over.

@@ -158,28 +158,6 @@ func TestContentWrites(t *testing.T) {
 	}
 }
 
-func TestScan(t *testing.T) {
-	for _, tt := range []struct {
-		in           string
-		body, header bool
-	}{
-		{"Subject: x\r\n\r\nx\r\n", false, false},
-		{"Subject: x\r\n\r\n\xfc\r\n", true, false},
-		{"Subject: \xfc\r\n\r\nx\r\n", true, true},
-		{"Subject: x", false, false},
-		{"", false, false},
-	} {
-		for name, m := range map[string]Content{"memory": content.Of([]byte(tt.in)), "stream": stream{strings.NewReader(tt.in)}} {
-			if got := has8bit(m); got != tt.body {
-				t.Errorf("%s: has8bit(%q) = %v", name, tt.in, got)
-			}
-			if got := header8bit(m); got != tt.header {
-				t.Errorf("%s: header8bit(%q) = %v", name, tt.in, got)
-			}
-		}
-	}
-}
-
 // Content that brings more than its size does not become commands, behind the
 // chunk that was announced (BDAT), nor part of the message.
 func TestContentLongerThanItSays(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
@@ -94,7 +95,7 @@ func (c *Client) terms(m *Message) (terms, *smtp.SMTPError) {
 		switch {
 		case c.feat.eightBit:
 			t.body = smtp.Body8BitMIME
-		case !c.cfg.Send8Bit && has8bit(m.Content):
+		case !c.cfg.Send8Bit && content.EightBit(m.Content):
 			return t, ownReply(554, 5, 6, 3, c.name()+" takes no 8-bit content, and conversion would break signatures")
 		}
 	case smtp.BodyBinaryMIME:
@@ -125,7 +126,7 @@ func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
 	if _, ok := asciiPath(m.From); !ok {
 		return ownReply(553, 5, 6, 7, "reverse-path needs SMTPUTF8, which "+c.name()+" does not support")
 	}
-	if header8bit(m.Content) {
+	if content.HeaderEightBit(m.Content) {
 		return ownReply(554, 5, 6, 9, "message header needs SMTPUTF8, which "+c.name()+" does not support")
 	}
 	return nil

@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"sync"
 )
@@ -64,27 +65,29 @@ const headerMost = 128 << 10
 // CRLF CRLF, and then stops.
 type headerReader struct{ b []byte }
 
+var errHeaderRead = errors.New("header read")
+
 var headers = sync.Pool{New: func() any { return new(headerReader) }}
 
 func (h *headerReader) Write(p []byte) (int, error) {
 	part := p[:min(len(p), headerMost-len(h.b))]
 	if len(h.b) == 0 { // mostly the whole header is in the first piece
 		if bytes.HasPrefix(part, []byte("\r\n")) {
-			return 0, errScanned // no header
+			return 0, errHeaderRead // no header
 		}
 		if i := bytes.Index(part, []byte("\r\n\r\n")); i >= 0 {
 			h.b = append(h.b, part[:i]...)
-			return 0, errScanned
+			return 0, errHeaderRead
 		}
 	}
 	from := max(0, len(h.b)-3)
 	h.b = append(h.b, part...)
 	if i := bytes.Index(h.b[from:], []byte("\r\n\r\n")); i >= 0 {
 		h.b = h.b[:from+i]
-		return 0, errScanned
+		return 0, errHeaderRead
 	}
 	if len(h.b) == headerMost {
-		return 0, errScanned
+		return 0, errHeaderRead
 	}
 	return len(p), nil
 }

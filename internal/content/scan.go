@@ -1,22 +1,23 @@
-package smtpclient
+package content
 
 import (
 	"bytes"
 	"errors"
+	"io"
 )
 
-// has8bit says whether content has an octet above 127. Content that cannot be
+// EightBit says whether a message has an octet above 127. One that cannot be
 // read counts as 7-bit: reading it again will tell.
-func has8bit(content Content) bool {
+func EightBit(c io.WriterTo) bool {
 	s := &scanner{}
-	content.WriteTo(s)
+	c.WriteTo(s)
 	return s.found
 }
 
-// header8bit says so of the header section.
-func header8bit(content Content) bool {
+// HeaderEightBit says so of its header section.
+func HeaderEightBit(c io.WriterTo) bool {
 	s := &scanner{headerOnly: true}
-	content.WriteTo(s)
+	c.WriteTo(s)
 	return s.found
 }
 

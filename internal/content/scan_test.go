@@ -1,0 +1,43 @@
+package content_test
+
+import (
+	"io"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+)
+
+func TestScan(t *testing.T) {
+	for _, tt := range []struct {
+		in           string
+		body, header bool
+	}{
+		{"Subject: x\r\n\r\nx\r\n", false, false},
+		{"Subject: x\r\n\r\n\xfc\r\n", true, false},
+		{"Subject: \xfc\r\n\r\nx\r\n", true, true},
+		{"Subject: x", false, false},
+		{"", false, false},
+	} {
+		for name, m := range map[string]io.WriterTo{"memory": content.Of([]byte(tt.in)), "in pieces": pieces(tt.in)} {
+			if got := content.EightBit(m); got != tt.body {
+				t.Errorf("%s: EightBit(%q) = %v", name, tt.in, got)
+			}
+			if got := content.HeaderEightBit(m); got != tt.header {
+				t.Errorf("%s: HeaderEightBit(%q) = %v", name, tt.in, got)
+			}
+		}
+	}
+}
+
+// pieces writes a string byte by byte.
+type pieces string
+
+func (p pieces) WriteTo(w io.Writer) (n int64, err error) {
+	for i := range len(p) {
+		if _, err := io.WriteString(w, string(p[i:i+1])); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
