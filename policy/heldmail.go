@@ -33,7 +33,8 @@ type Turn interface {
 //	srv.Agents = []smtpserver.Agent{policy.HeldMail(router)}
 //	err := gate.Install(srv)
 //
-// How a turned connection ended goes to the server's Logger.
+// How a turned connection ended goes to the server's Logger, with the number of
+// messages that the client has taken, where the Turn has a method Delivered.
 func HeldMail[T Turn](h Holder[T]) smtpserver.Agent {
 	return smtpserver.Agent{Name: "held mail",
 		Keywords: func(s *smtpserver.Session) []string {
@@ -64,7 +65,13 @@ func spoken(e smtp.SMTPError) *smtpserver.Reply {
 
 func takeTurn(ctx context.Context, s *smtpserver.Session, turn Turn, conn net.Conn) {
 	err := turn.Serve(ctx, conn)
-	if log := s.Server().Logger; log != nil {
-		log.Info("turned connection ended", "session", s.ID(), "identity", s.Identity(), "err", err)
+	log := s.Server().Logger
+	if log == nil {
+		return
 	}
+	attrs := []any{"session", s.ID(), "identity", s.Identity()}
+	if counts, ok := any(turn).(interface{ Delivered() int }); ok {
+		attrs = append(attrs, "messages", counts.Delivered())
+	}
+	log.Info("turned connection ended", append(attrs, "err", err)...)
 }

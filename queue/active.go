@@ -23,6 +23,8 @@ type active struct {
 	lost      bool      // the lease is another's
 	order     Op        // what an operator wants done with it
 	ending    bool      // its last record is being written: orders come too late
+	settings  uint      // the Queue's settings when it was routed
+	probe     *hop      // the hop that it was claimed to probe
 	reclaim   bool      // it was claimed again before we had forgotten it
 	next      *active
 

@@ -29,12 +29,12 @@ func (q *Queue) attempt(p *part) {
 	now := time.Now()
 
 	var few [2]verdict // for most messages, without an allocation
-	verdicts := q.judgeAll(few[:0], p, results, &pace, now)
+	verdicts := q.judgeAll(few[:0], p, results, &pace.Pace, now)
 	var down *Result       // why nobody could be spoken with
 	var wait time.Duration // of the hop, if it is dead for that
 	if q.ctx.Err() == nil {
 		if down = unreachable(results); down != nil {
-			wait = max(q.hopWait(h, &pace, down), shortestRetry)
+			wait = max(q.hopWait(h, &pace.Pace, down), shortestRetry)
 		}
 	}
 
@@ -43,6 +43,10 @@ func (q *Queue) attempt(p *part) {
 	h.used = now
 	h.counts.Attempts++
 	q.setPace(h, pace)
+	asked := p.requests != h.requests
+	if asked {
+		wait = 0
+	}
 	parked, turned := q.learn(p, down, verdicts, started, now, now.Add(wait))
 	if turned {
 		window := h.window
@@ -53,6 +57,9 @@ func (q *Queue) attempt(p *part) {
 		return
 	}
 	for i := range verdicts {
+		if asked {
+			verdicts[i].hasten(now)
+		}
 		h.counts.add(verdicts[i].status)
 		q.apply(a, &verdicts[i], now)
 	}
@@ -184,6 +191,14 @@ func (v *verdict) waitFor(h *hop) {
 	}
 }
 
+// hasten makes a recipient due at once, whose mail was asked for while it was
+// tried in vain.
+func (v *verdict) hasten(now time.Time) {
+	if v.status == Waiting {
+		v.next, v.again = now, now
+	}
+}
+
 // up notes that a hop answered. Called with mu held.
 func (q *Queue) up(h *hop, now time.Time) {
 	h.reached(now)
@@ -238,6 +253,7 @@ func (q *Queue) parkAll(p *part) {
 func (q *Queue) forestalled(p *part) bool {
 	q.mu.Lock()
 	if p.msg.order.what == 0 {
+		p.requests = p.hop.requests
 		q.mu.Unlock()
 		return false
 	}
@@ -253,28 +269,28 @@ func (q *Queue) forestalled(p *part) bool {
 }
 
 // turnBack parks a part, and all others of its hop, since the Pacer holds it.
-func (q *Queue) turnBack(p *part, pace Pace) {
+func (q *Queue) turnBack(p *part, pace pace) {
 	q.mu.Lock()
 	p.hop.inflight--
 	q.setPace(p.hop, pace)
 	p.next = p.hop.take()
 	q.mu.Unlock()
 	q.parkAll(p)
-	// The hop may have been asked for after the Pacer was, and before it was
-	// closed: nobody would open it again.
-	if !q.pace(p.hop.key).Held {
-		q.mu.Lock()
-		q.retryHop(p.hop)
-		q.mu.Unlock()
-	}
 }
 
 // setPace notes what the Pacer said. Called with mu held.
-func (q *Queue) setPace(h *hop, pace Pace) {
-	h.pace = pace
-	if pace.Held == h.closed && (!h.closed || pace.Until.Equal(h.askAt)) {
+func (q *Queue) setPace(h *hop, p pace) {
+	var askAt time.Time
+	switch {
+	case q.pacer != nil && p.requests != q.requests.Load():
+		askAt = time.Now() // its mail may have been asked for since
+	case p.Held:
+		askAt = p.Until
+	}
+	h.pace = p.Pace
+	if p.Held == h.closed && askAt.Equal(h.askAt) {
 		return
 	}
-	h.closed, h.askAt = pace.Held, pace.Until
+	h.closed, h.askAt = p.Held, askAt
 	q.watch(h)
 }

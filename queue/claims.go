@@ -34,7 +34,7 @@ func (q *Queue) claim(now time.Time) error {
 		if q.claims++; q.claims%8 == 0 { // so that urgent mail does not starve the rest
 			c.LeastUrgent, size = true, claimMost/4
 		}
-		n, most, err := q.claimAdmit(c, size)
+		n, most, err := q.claimAdmit(c, size, nil)
 		if errors.Is(err, ErrClosed) {
 			return err
 		}
@@ -66,8 +66,8 @@ func (q *Queue) claim(now time.Time) error {
 }
 
 // claimAdmit claims up to most messages, as far as there is room, and makes
-// them active.
-func (q *Queue) claimAdmit(c Claim, most int) (n, room int, err error) {
+// them active; probe is the hop that they are to probe, or nil.
+func (q *Queue) claimAdmit(c Claim, most int, probe *hop) (n, room int, err error) {
 	q.mu.Lock()
 	room = min(most, q.limits.Active-len(q.active)-q.reserved)
 	if room <= 0 {
@@ -80,7 +80,7 @@ func (q *Queue) claimAdmit(c Claim, most int) (n, room int, err error) {
 	c.Max = room
 	ms, err := q.Store.Claim(q.ctx, c)
 	for _, m := range ms {
-		q.admit(&active{m: m, owner: q.owner, until: c.Until})
+		q.admit(&active{m: m, owner: q.owner, until: c.Until, probe: probe})
 	}
 	q.mu.Lock()
 	q.unreserve(room - len(ms))
@@ -91,9 +91,9 @@ func (q *Queue) claimAdmit(c Claim, most int) (n, room int, err error) {
 // errNoRoom says that as many messages are active as may be.
 var errNoRoom = errors.New("no room for another active message")
 
-// claimFor claims mail that waits for one hop.
-func (q *Queue) claimFor(h *hop, now time.Time, most int) (n int, err error) {
-	n, room, err := q.claimAdmit(Claim{Owner: q.owner, Until: time.Now().Add(q.limits.Lease), Now: now, Only: &h.key}, most)
+// claimFor claims mail that waits for one hop, for a probe or a sweep.
+func (q *Queue) claimFor(h *hop, now time.Time, most int, probe *hop) (n int, err error) {
+	n, room, err := q.claimAdmit(Claim{Owner: q.owner, Until: time.Now().Add(q.limits.Lease), Now: now, Only: &h.key}, most, probe)
 	if err != nil && q.ctx.Err() == nil {
 		q.log.Error("queue: the store cannot be claimed from", "hop", h.key, "error", err)
 	}
@@ -112,7 +112,7 @@ func (q *Queue) reclaim(now time.Time) {
 	q.mu.Unlock()
 	for _, id := range ids {
 		c := Claim{Owner: q.owner, Until: now.Add(q.limits.Lease), Now: now, ID: id}
-		if _, _, err := q.claimAdmit(c, 1); err != nil && q.ctx.Err() == nil {
+		if _, _, err := q.claimAdmit(c, 1, nil); err != nil && q.ctx.Err() == nil {
 			q.log.Error("queue: a message cannot be claimed again", "id", id, "error", err)
 		}
 	}

@@ -53,6 +53,13 @@ type Pacer interface {
 	Pace(hop NextHop) Pace
 }
 
+// A Changer is a Deliverer whose settings can be replaced while it is in use.
+// It calls changed after each change, and does not wait for locks of its own
+// then. The queue passes [Queue.SettingsChanged].
+type Changer interface {
+	OnChange(changed func())
+}
+
 // Pace is how a next hop wants to be served. The zero value is the queue's
 // own defaults.
 type Pace struct {

@@ -48,7 +48,9 @@
 // [Queue.Queues] and [Queue.Messages] say what is there, [Queue.Do] does
 // something with the messages that a [Filter] selects: suspend, resume, retry,
 // resubmit, redirect, expire, remove. Next hops are suspended and retried as
-// such, and the Queue as a whole is frozen, paused and drained. Everything
+// such ([Queue.RetryQueues] starts all of their mail), and the Queue as a whole
+// is frozen, paused and drained. When settings were replaced,
+// [Queue.SettingsChanged] starts the mail that waited for them. Everything
 // that happens is an [Event] for who subscribes; queue/tracking writes them to
 // a log and searches it. queue/pickup makes folders doors for mail.
 //

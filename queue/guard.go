@@ -21,12 +21,20 @@ func guarded[T any](q *Queue, who string, call func() (T, error)) (answer T, err
 }
 
 // pace asks the Deliverer how a hop wants to be served.
-func (q *Queue) pace(hop NextHop) Pace {
+func (q *Queue) pace(hop NextHop) pace {
 	if q.pacer == nil {
-		return Pace{}
+		return pace{}
 	}
-	p, _ := guarded(q, "Pace", func() (Pace, error) { return q.pacer.Pace(hop), nil })
+	p := pace{requests: q.requests.Load()} // before the answer
+	p.Pace, _ = guarded(q, "Pace", func() (Pace, error) { return q.pacer.Pace(hop), nil })
 	return p
+}
+
+// A pace is a Pacer's answer. If there were more requests for mail since, it
+// may be outdated.
+type pace struct {
+	Pace
+	requests uint64
 }
 
 // wait is the RetryPolicy's Wait.

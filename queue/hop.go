@@ -34,9 +34,10 @@ type hop struct {
 	sweepAt  time.Time // when to look through what waits for it: see wake.go
 	sweep    time.Time // what was put back before this is to be looked at; zero: no sweep
 
+	requests  uint      // how often its mail was asked for
 	suspended bool      // by an operator
 	closed    bool      // by the Pacer,
-	askAt     time.Time // which is asked again then; zero: when somebody says so
+	askAt     time.Time // which is asked again then; zero: when its mail is asked for
 	congested bool      // more of its mail waits in the store
 	pace      Pace      // what the Pacer said last
 	notBefore time.Time // the rate limit's next slot
@@ -75,7 +76,7 @@ func (h *hop) next() (at time.Time) {
 	if h.dead && !h.shut() {
 		at = h.retryAt
 	}
-	if h.closed && !h.askAt.IsZero() && (at.IsZero() || h.askAt.Before(at)) {
+	if !h.askAt.IsZero() && (at.IsZero() || h.askAt.Before(at)) {
 		at = h.askAt
 	}
 	if h.waiting() && !h.sweepAt.IsZero() && (at.IsZero() || h.sweepAt.Before(at)) {
@@ -130,6 +131,20 @@ func (h *hop) pop() *part {
 	}
 	h.n--
 	return p
+}
+
+// messages counts the messages in the queue. The parts of one are neighbours.
+func (h *hop) messages() (n int) {
+	for _, l := range h.queued {
+		var last *active
+		for p := l.first; p != nil; p = p.next {
+			if p.msg != last {
+				last = p.msg
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // take empties the queue.
@@ -201,7 +216,10 @@ type part struct {
 	hop    *hop
 	rcpts  []*Recipient
 	turned int // how often an overcrowded hop turned it away
-	next   *part
+	// The hop's requests when the attempt began: of an attempt that fails after
+	// a later one, the request is still to be met.
+	requests uint
+	next     *part
 }
 
 type partList struct{ first, last *part }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -52,6 +53,8 @@ type Queue struct {
 	marker Marker // the Store, if it is one
 	ids    ids
 	events events
+	// requests counts how often mail was asked for, or settings were replaced.
+	requests atomic.Uint64
 	state
 }
 
@@ -82,6 +85,9 @@ func (q *Queue) setup() {
 		q.hops = map[NextHop]*hop{}
 		q.held = map[NextHop]bool{suspendedHop: true, poisonHop: true, badMailHop: true}
 		q.wake = make(chan struct{}, 1)
+		if c, ok := q.Deliverer.(Changer); ok {
+			c.OnChange(q.SettingsChanged)
+		}
 	})
 }
 
@@ -127,6 +133,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer q.abort()
 	q.running = true
 	q.claimAt = time.Unix(0, 0)
+	q.recheck = max(q.recheck, recheckRestart)
 	q.mu.Unlock()
 	defer q.stop()
 	return q.run(ctx)

@@ -145,29 +145,3 @@ func (q *Queue) ResumeQueue(hop NextHop) {
 	q.mu.Unlock()
 	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "resume queue" })
 }
-
-// RetryQueue has a next hop tried now, if it waits for its next retry or for
-// somebody to ask (ETRN; the Deliverer's Pace is asked again). For messages
-// that wait for an attempt of their own, see [RetryNow].
-func (q *Queue) RetryQueue(hop NextHop) {
-	q.setup()
-	q.mu.Lock()
-	if h := q.hops[hop]; h != nil {
-		q.retryHop(h)
-	}
-	q.mu.Unlock()
-	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "retry queue" })
-}
-
-// retryHop makes Run look at a hop now that is dead or closed. Called with mu
-// held.
-func (q *Queue) retryHop(h *hop) {
-	now := time.Now()
-	if h.dead {
-		h.retryAt = now
-	}
-	if h.closed {
-		h.askAt = now
-	}
-	q.watch(h)
-}

@@ -100,6 +100,9 @@ func (q *Queue) conclude(a *active) error {
 	if a.waiting == 0 {
 		return q.Store.Remove(ctx, a.owner, a.m.ID)
 	}
+	q.mu.Lock()
+	q.resettle(a, time.Now())
+	q.mu.Unlock()
 	s := a.schedule()
 	if err := q.Store.Update(ctx, a.owner, a.m, s); err != nil {
 		return err

@@ -100,7 +100,7 @@ type group struct {
 	first  int          // the index of the first recipient, and
 	rcpts  []*Recipient // all of them: a part of the message's own list while
 	copied bool         // they are neighbours there, a copy otherwise
-	pace   Pace
+	pace   pace
 	limits HopLimits
 }
 
@@ -157,6 +157,10 @@ func (q *Queue) place(a *active, gs groups, ended []verdict, now time.Time) {
 			a.left++
 			q.enqueue(p)
 		}
+	}
+	if h := a.probe; h != nil && h.expected { // it goes another way, or is not tried
+		h.expected = false
+		q.watch(h)
 	}
 	done := a.left == 0 && !a.recording
 	if done {

@@ -29,6 +29,7 @@ func (q *Queue) run(ctx context.Context) error {
 		q.reclaim(now)
 		q.clearAside(now)
 		q.hurrySuspect(now)
+		q.recheckWaiting(now)
 		if err := q.claim(now); err != nil {
 			return err
 		}
@@ -64,6 +65,9 @@ func (q *Queue) plan(now time.Time) time.Time {
 	}
 	if q.broken != nil {
 		at = sooner(at, q.mendAt)
+	}
+	if q.recheck != recheckNone && !q.rechecking && !q.idle() {
+		at = sooner(at, q.recheckAt)
 	}
 	if len(q.active) > 0 {
 		at = sooner(at, q.renewAt)

@@ -31,6 +31,11 @@ type state struct {
 	claims   uint     // how often Run has claimed; its alone
 	full     bool     // Run found no place to claim for
 
+	settings   uint      // how often the settings were replaced
+	recheck    recheck   // what waits is to be looked through again,
+	recheckAt  time.Time // not before then,
+	rechecking bool      // and is just now
+
 	incoming   activeList // not routed yet
 	routing    int        // workers that route now
 	routeNext  bool       // the next job is to route rather than to deliver
@@ -141,7 +146,9 @@ func (q *Queue) next() (j job, ok bool) {
 	}
 	if mayRoute {
 		q.routing++
-		return job{route: q.incoming.pop()}, true
+		j.route = q.incoming.pop()
+		j.route.settings = q.settings
+		return j, true
 	}
 	return job{}, false
 }

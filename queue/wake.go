@@ -24,7 +24,7 @@ func (q *Queue) wakeHops(now time.Time) {
 		}
 		reached := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 		sweep := h.waiting() && reached(h.sweepAt)
-		ask := h.closed && reached(h.askAt)
+		ask := reached(h.askAt)
 		probe := h.dead && !h.shut() && reached(h.retryAt)
 		if !sweep && !ask && !probe {
 			h.expected = false // the probe went another way
@@ -40,7 +40,6 @@ func (q *Queue) wakeHops(now time.Time) {
 			if pace.Held && !pace.Until.IsZero() && !pace.Until.After(now) {
 				pace.Until = now.Add(soon) // an answer that has passed already is not to be asked for again at once
 			}
-			h.askAt = time.Time{}
 			q.setPace(h, pace)
 			q.watch(h)
 			q.mu.Unlock()
@@ -67,9 +66,9 @@ func (q *Queue) probe(h *hop, now time.Time) {
 	h.dead, h.probing, h.expected, h.window = false, true, true, 1
 	h.used = now // so that it is not forgotten that this is a probe
 	q.watch(h)
-	q.timers.set(h, now.Add(lookAgain)) // should the message go another way now
+	q.timers.set(h, now.Add(lookAgain)) // should the message never be routed
 	q.mu.Unlock()
-	n, err := q.claimFor(h, now, 1)
+	n, err := q.claimFor(h, now, 1, h)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
@@ -94,7 +93,7 @@ func (q *Queue) sweep(h *hop, now time.Time) {
 	q.mu.Unlock()
 	n, err := 0, errNoRoom
 	if most > 0 {
-		n, err = q.claimFor(h, before, most)
+		n, err = q.claimFor(h, before, most, nil)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

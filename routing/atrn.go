@@ -69,9 +69,10 @@ type Turn struct {
 	identity string
 	releases []*release
 
-	mu     sync.Mutex // guards client, sent
-	client *smtpclient.Client
-	sent   int // messages handed over, successfully or not
+	mu        sync.Mutex // guards what follows
+	client    *smtpclient.Client
+	sent      int // messages that were tried
+	delivered int // of these, those that the client has taken for a recipient at least
 
 	slot  chan struct{} // holds a token while the conversation is in use
 	over  chan struct{} // closed when the conversation has ended
@@ -149,6 +150,13 @@ func (t *Turn) wait(ctx context.Context, n int, known bool, idle time.Duration) 
 	return nil
 }
 
+// Delivered is how many messages the client has taken so far.
+func (t *Turn) Delivered() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.delivered
+}
+
 func (t *Turn) carried() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -179,13 +187,17 @@ func (t *Turn) deliver(ctx context.Context, j *Job) []queue.Result {
 	}
 	sent := c.Send(ctx, clientMessage(j))
 	results := make([]queue.Result, len(sent))
-	broken := false
+	broken, delivered := false, false
 	for i := range sent {
 		results[i] = result(&sent[i], false)
 		broken = broken || isBroken(sent[i].Err)
+		delivered = delivered || results[i].Outcome == queue.Success
 	}
 	t.mu.Lock()
 	t.sent++
+	if delivered {
+		t.delivered++
+	}
 	if broken {
 		t.client = nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,6 +151,15 @@ func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m
 			return turn.deliver(ctx, &Job{Hop: hop, Message: m, Recipients: rcpts})
 		}
 	}
+	results := r.viaHosts(ctx, c, hop, m, rcpts)
+	if c.Hold && slices.ContainsFunc(results, func(res queue.Result) bool { return res.Outcome != queue.Success && res.Outcome != queue.Failure }) {
+		r.releases.fail(hop)
+	}
+	return results
+}
+
+// viaHosts has a connector's own hosts carry the mail.
+func (r *Router) viaHosts(ctx context.Context, c *connector, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	dst, second := r.destination(c, hop)
 	job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: dst}
 	results := r.carry(ctx, c, job)

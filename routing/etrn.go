@@ -12,9 +12,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Held mail flows for releaseTime once it was asked for. Who asks again within
-// releaseAgain gets a good answer, but the queue is not bothered: looking
-// through it costs more than asking.
+// Held mail flows for releaseTime once it was asked for. A client that asks
+// again within releaseAgain gets a good answer, but the queue is not looked
+// through again, because that costs more than asking: unless an attempt has
+// failed since.
 const (
 	releaseTime  = 10 * time.Minute
 	releaseAgain = 10 * time.Second
@@ -62,16 +63,7 @@ func quoted(s string) string {
 
 // WakeQueue is the Wake of a Router whose mail waits in q.
 func WakeQueue(q *queue.Queue) func(ctx context.Context, match func(queue.NextHop) bool) (int, error) {
-	return func(ctx context.Context, match func(queue.NextHop) bool) (messages int, err error) {
-		queues, err := q.Queues(ctx)
-		for _, info := range queues {
-			if match(info.Hop) {
-				messages += max(info.Stored, info.InMemory)
-				q.RetryQueue(info.Hop)
-			}
-		}
-		return messages, err
-	}
+	return q.RetryQueues
 }
 
 // letGo opens the releases and wakes the queue. The number of messages is

@@ -61,12 +61,17 @@ type Fetcher struct {
 	// context of Fetch or Run does, the listener is closed but not the
 	// connection: the server's Shutdown lets the message in hand be finished.
 	Serve func(net.Listener) error
+	// Taken is how many messages the server behind Serve has taken over so far,
+	// as smtpserver.Counters.Messages. By it a fetch knows how many came; a
+	// server that also listens elsewhere makes that a guess. Default: not known.
+	Taken func() int64
 
 	// Interval is how often Run asks. Default 15 minutes.
 	Interval time.Duration
 	// Schedule is when Run asks at all; nil is always.
 	Schedule *Schedule
-	// Logger gets a line for each time that it asks; nil is silent.
+	// Logger gets a line for each time that it asks, with the number of
+	// messages that came where that is known; nil is silent.
 	Logger *slog.Logger
 }
 
@@ -83,9 +88,13 @@ func (f *Fetcher) Run(ctx context.Context) {
 		wait := interval
 		now := time.Now()
 		if opens := f.Schedule.Opens(now); opens.Equal(now) {
-			err := f.Fetch(ctx)
+			n, err := f.FetchMail(ctx)
 			if f.Logger != nil && ctx.Err() == nil {
-				f.Logger.Info("asked for mail", "provider", f.Provider.Host, "method", f.Method.String(), "err", err)
+				attrs := []any{"provider", f.Provider.Host, "method", f.Method.String()}
+				if n >= 0 {
+					attrs = append(attrs, "messages", n)
+				}
+				f.Logger.Info("asked for mail", append(attrs, "err", err)...)
 			}
 		} else if opens.IsZero() {
 			return // never again
@@ -106,6 +115,23 @@ var ErrNoMail = errors.New("routing: the provider holds no mail")
 // Fetch asks once. With ATRN and TURN it returns when the mail is in, as far as
 // the provider had any (ErrNoMail). A refusal is a *smtp.SMTPError.
 func (f *Fetcher) Fetch(ctx context.Context) error {
+	_, err := f.FetchMail(ctx)
+	return err
+}
+
+// FetchMail is Fetch, and tells how many messages came; -1 where that is not
+// known: without Taken, and with ETRN, whose mail comes by connections of the
+// provider's own. There is a number also where there is an error.
+func (f *Fetcher) FetchMail(ctx context.Context) (messages int, err error) {
+	if f.Method == FetchETRN || f.Taken == nil {
+		return -1, f.fetch(ctx)
+	}
+	before := f.Taken()
+	err = f.fetch(ctx)
+	return int(f.Taken() - before), err
+}
+
+func (f *Fetcher) fetch(ctx context.Context) error {
 	c, err := f.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("asking %s for mail: %w", f.Provider.Host, err)

@@ -22,8 +22,8 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	now := time.Now()
 	p.Held, p.Until = r.held(c, hop, now)
 	if c.Hold {
-		if _, turn := r.releases.has(hop, now); turn != nil {
-			p.MaxConcurrency = 1 // there is but one connection
+		if n := r.releases.turns(hop, now); n > 0 {
+			p.MaxConcurrency = n // each connection carries one message at a time
 		}
 	}
 	return p
@@ -71,6 +71,7 @@ type release struct {
 	whole     bool   // the connector's queues are not by domain
 	until     time.Time
 	turn      *Turn // the connection that it goes over; nil for an ordinary one
+	failed    bool  // an attempt has failed since: the next request starts the mail again
 }
 
 // open says whether it is not over: a connection that has turned round keeps
@@ -108,7 +109,7 @@ func (rs *releases) add(now time.Time, added ...*release) (again bool) {
 	fresh := 0
 	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool {
 		same := slices.ContainsFunc(added, l.same)
-		if same && now.Before(l.until.Add(releaseAgain-releaseTime)) {
+		if same && !l.failed && now.Before(l.until.Add(releaseAgain-releaseTime)) {
 			fresh++
 		}
 		return same || !l.open(now)
@@ -127,11 +128,12 @@ func (rs *releases) end(t *Turn) {
 }
 
 // has says whether a hop's mail was asked for, and by which connection it goes
-// if its receiver has turned one round.
+// if its receiver has turned one round: the latest, since a receiver that comes
+// back may have lost the one before without our knowing.
 func (rs *releases) has(hop queue.NextHop, now time.Time) (asked bool, turn *Turn) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	for _, l := range rs.all {
+	for _, l := range slices.Backward(rs.all) {
 		if l.covers(hop) && l.open(now) {
 			if asked = true; l.turn != nil {
 				return true, l.turn
@@ -139,4 +141,25 @@ func (rs *releases) has(hop queue.NextHop, now time.Time) (asked bool, turn *Tur
 		}
 	}
 	return asked, nil
+}
+
+// turns counts the connections that a hop's mail may go over.
+func (rs *releases) turns(hop queue.NextHop, now time.Time) (n int) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, l := range rs.all {
+		if l.turn != nil && l.covers(hop) && l.open(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// fail notes that an attempt to deliver a hop's mail has failed.
+func (rs *releases) fail(hop queue.NextHop) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, l := range rs.all {
+		l.failed = l.failed || l.covers(hop)
+	}
 }

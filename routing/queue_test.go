@@ -2,8 +2,10 @@ package routing
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +90,74 @@ func TestTheQueueWaitsForTheSchedule(t *testing.T) {
 		x.expect(t, "at once", "a@example.net 8h0m0s", "b@example.net 8h2m0s")
 		time.Sleep(12 * time.Hour)
 		x.expect(t, "after eight in the evening", "a@example.net 8h0m0s", "b@example.net 8h2m0s", "large@example.net 20h0m0s")
+	})
+}
+
+// breaking is a Transport that breaks off each conversation while broken is
+// set.
+type breaking struct {
+	*relay
+	broken atomic.Bool
+}
+
+func (b *breaking) Deliver(ctx context.Context, j *Job) []queue.Result {
+	if b.broken.Load() {
+		return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Deferred,
+			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 2}, Message: "broken off"}})
+	}
+	return b.relay.Deliver(ctx, j)
+}
+
+// A receiver whose host breaks off asks again, at once or later: all its mail
+// starts each time, and the reply counts it.
+func TestETRNAfterABrokenTransfer(t *testing.T) {
+	for _, pause := range []time.Duration{2 * time.Second, time.Minute, 11 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			b := new(breaking)
+			b.relay = newRelay(t, Connector{Name: "branch", Spaces: []string{"branch.example"}, Hold: true, Transport: b,
+				Retry: []time.Duration{time.Hour}})
+			b.broken.Store(true)
+			const n = 40
+			for i := range n {
+				b.submit(t, fmt.Sprintf("u%02d@branch.example", i), 10)
+			}
+			synctest.Wait()
+			ask := func() {
+				t.Helper()
+				got := b.r.ETRN(t.Context(), "", "branch.example")
+				if got.Code != 253 || got.Message != fmt.Sprintf("OK, %d pending messages for node branch.example started", n) {
+					t.Errorf("after %v: %v", pause, got)
+				}
+			}
+			ask()
+			time.Sleep(pause)
+			ask() // in vain once more
+			time.Sleep(pause)
+			b.broken.Store(false)
+			ask()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if len(b.came) != n {
+				t.Errorf("after %v: %d of %d messages came", pause, len(b.came), n)
+			}
+		})
+	}
+}
+
+// The queue follows when the table is replaced.
+func TestANewTableStartsTheMailThatWaitedForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(breaking)
+		b.relay = newRelay(t, Connector{Name: "home", Spaces: []string{"example.com"}, Transport: b})
+		b.broken.Store(true)
+		b.submit(t, "a@example.com", 10) // its host is busy, and will be replaced
+		b.submit(t, "b@example.net", 10) // no connector
+		time.Sleep(2 * time.Second)
+		b.expect(t, "with the old table")
+		b.r.SetTable(table(t, Connector{Name: "new home", Spaces: []string{"example.com"}, Transport: b.relay},
+			Connector{Name: "out", Spaces: []string{"*"}, Transport: b.relay}))
+		time.Sleep(2 * time.Second)
+		b.expect(t, "with the new table", "a@example.com 0s", "b@example.net 0s")
 	})
 }
 

@@ -72,8 +72,9 @@ type Router struct {
 	hostname string
 	name     string // hostname in the form that domains are compared in
 
-	mu  sync.RWMutex                     // guards own
-	own map[string]*smtpclient.Transport // of connectors without one, by name
+	mu      sync.RWMutex                     // guards what follows
+	own     map[string]*smtpclient.Transport // of connectors without one, by name
+	changed []func()                         // to be called by SetTable
 }
 
 const defaultDownTime = time.Minute
@@ -91,8 +92,9 @@ func (r *Router) init() {
 }
 
 // SetTable changes the connectors while mail flows. Attempts in progress end
-// the way they began; mail that waits is routed anew when it is next due
-// (queue.RetryNow makes that now). Mail that an agent or an operator has sent
+// the way they began. The queue tries the mail at once that waited for the old
+// ones: that without a connector, and that whose connector or host was replaced
+// (see queue.Queue.SettingsChanged). Mail that an agent or an operator has sent
 // to a connector waits for one of that name. nil goes back to the field Table.
 func (r *Router) SetTable(t *Table) {
 	r.current.Store(t)
@@ -112,6 +114,19 @@ func (r *Router) SetTable(t *Table) {
 	if r.Logger != nil {
 		r.Logger.Info("routing table changed", "connectors", t.Connectors())
 	}
+	r.mu.RLock()
+	changed := r.changed
+	r.mu.RUnlock()
+	for _, f := range changed {
+		f()
+	}
+}
+
+// OnChange implements queue.Changer: SetTable calls changed.
+func (r *Router) OnChange(changed func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed = append(r.changed, changed)
 }
 
 func (r *Router) table() *Table {

@@ -132,8 +132,13 @@ func TestATRNBetweenTwoRelays(t *testing.T) {
 			transport.Auth = nil
 		}
 		f := &routing.Fetcher{Transport: transport, Provider: routing.SmartHost{Host: "[127.0.0.1]" + provider[strings.LastIndex(provider, ":"):]},
-			Method: routing.FetchATRN, Domains: []string{"branch.example"}, Serve: ours.Serve}
-		return f.Fetch(t.Context())
+			Method: routing.FetchATRN, Domains: []string{"branch.example"}, Serve: ours.Serve,
+			Taken: func() int64 { return ours.Counters().Messages }}
+		n, err := f.FetchMail(t.Context())
+		if n != len(box.got) {
+			t.Errorf("FetchMail says that %d messages came, not %d", n, len(box.got))
+		}
+		return err
 	}
 	if err := fetch("", ""); err == nil || !strings.Contains(err.Error(), "530") && !strings.Contains(err.Error(), "uthentication") {
 		t.Errorf("without a name: %v", err)
@@ -150,6 +155,76 @@ func TestATRNBetweenTwoRelays(t *testing.T) {
 	if len(box.got) != 20 {
 		t.Errorf("%d of 20 messages came", len(box.got))
 	}
+}
+
+// The receiver's line goes dead in the middle of a message, without a sign of
+// it at our end. The receiver dials in again, and gets all its mail at once but
+// for the message that is still on its way on the dead connection. That comes
+// with the first request after the connection was found to be dead.
+func TestATRNAfterTheLineWentDead(t *testing.T) {
+	table, err := routing.NewTable(routing.Connector{Name: "branch", Spaces: []string{"branch.example"}, Hold: true, HoldAccounts: []string{"branch"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := &routing.Router{Table: table, Hostname: "provider.example"}
+	q := &queue.Queue{Store: new(memory.Store), Deliverer: router, Hostname: "provider.example"}
+	router.Wake = routing.WakeQueue(q)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { q.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	const n = 20
+	for i := range n {
+		m := &queue.Message{From: "a@example.com", Recipients: queue.Rcpt(fmt.Sprintf("u%02d@branch.example", i)), Content: queue.String("Subject: x\r\n\r\nhello\r\n")}
+		if err := q.Submit(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitHeld(t, q, n)
+
+	_, dead := router.ATRN("branch", "")
+	ours, theirs := net.Pipe()
+	over := make(chan error, 1)
+	go func() { over <- dead.Serve(ctx, ours) }()
+	lines := bufio.NewReader(theirs)
+	for _, reply := range []string{"220 branch.test", "250 branch.test"} {
+		fmt.Fprintf(theirs, "%s\r\n", reply)
+		if _, err := lines.ReadString('\n'); err != nil { // EHLO, then MAIL
+			t.Fatal(err)
+		}
+	} // and then silence
+
+	box := new(inbox)
+	srv := &smtpserver.Server{Hostname: "branch.example", Handler: box}
+	defer srv.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	running.Go(func() { srv.Serve(l) })
+	fetch := func() int {
+		t.Helper()
+		_, turn := router.ATRN("branch", "")
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := turn.Serve(ctx, conn); err != nil {
+			t.Error(err)
+		}
+		return turn.Delivered()
+	}
+	if got := fetch(); got != n-1 {
+		t.Errorf("the second connection brought %d of %d messages", got, n-1)
+	}
+	theirs.Close()
+	<-over
+	awaitHeld(t, q, 1)
+	if got := fetch(); got != 1 || dead.Delivered() != 0 {
+		t.Errorf("the third connection brought %d messages, the dead one %d", got, dead.Delivered())
+	}
+	srv.Close()
 }
 
 // Who stops asking has the message in hand finished: a connection that has

@@ -161,6 +161,18 @@ func (w *world) byATRN(n int) {
 		t.Errorf("%d letters to alice", alice)
 	}
 
+	// Each fetch says in the log how many messages it brought.
+	fetched := fmt.Sprintf(`msg="asked for mail" provider=mail.provider.example:%s method=ATRN messages=%d err=<nil>`, port(w.provider), n+1)
+	for range 100 { // the line comes after the last message
+		if strings.Contains(c.Log(), fetched) {
+			break
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	if !strings.Contains(c.Log(), fetched) {
+		t.Errorf("no %q in the log:\n%s", fetched, c.Log())
+	}
+
 	// The next time too; and who is not there is reported to the sender, by
 	// way of the provider.
 	w.send("nobody@branch.example")

@@ -81,7 +81,7 @@ func (e *edge) reloads(ctx context.Context, when <-chan os.Signal) error {
 	for {
 		select {
 		case <-when:
-			if err := e.reload(ctx); err != nil {
+			if err := e.reload(); err != nil {
 				e.log.Error("not reloaded, all stays as it was", "error", err)
 			}
 		case <-ctx.Done():
@@ -91,7 +91,7 @@ func (e *edge) reloads(ctx context.Context, when <-chan os.Signal) error {
 }
 
 // reload puts the file as it is now in force, all of it or nothing.
-func (e *edge) reload(ctx context.Context) error {
+func (e *edge) reload() error {
 	c, err := load(e.path)
 	if err != nil {
 		return err
@@ -105,8 +105,7 @@ func (e *edge) reload(ctx context.Context) error {
 	}
 	e.config = c
 	e.use(r)
-	// What waits may have waited for this.
-	_, err = routing.WakeQueue(e.queue)(ctx, func(queue.NextHop) bool { return true })
+	e.queue.SettingsChanged() // what waits may have waited for this
 	e.log.Info("reloaded")
-	return err
+	return nil
 }

@@ -1,0 +1,213 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// RetryQueue has the mail of one next hop tried now: see [Queue.RetryQueues].
+func (q *Queue) RetryQueue(hop NextHop) {
+	_, _, err := q.retryQueues(context.Background(), func(h NextHop) bool { return h == hop })
+	if err != nil {
+		q.log.Error("queue: a next hop is not retried", "hop", hop, "error", err)
+	}
+	q.tellRetry(hop)
+}
+
+func (q *Queue) tellRetry(hop NextHop) {
+	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "retry queue" })
+}
+
+// RetryQueues has the mail tried now that waits for a next hop for which match
+// returns true, and returns how many messages that starts. Retry times do not
+// count: neither those of the hop nor those of its messages. The Deliverer's
+// Pace is asked again, so this is how mail is released that waits until somebody
+// asks for it (ETRN). Suspended mail, and mail with a later Release, stays.
+//
+// An attempt that is in progress and fails afterwards is repeated at once.
+func (q *Queue) RetryQueues(ctx context.Context, match func(NextHop) bool) (messages int, err error) {
+	messages, hops, err := q.retryQueues(ctx, match)
+	for _, hop := range hops {
+		q.tellRetry(hop)
+	}
+	return messages, err
+}
+
+func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (messages int, hops []NextHop, err error) {
+	q.setup()
+	if q.Store == nil {
+		return 0, nil, errNoStore
+	}
+	q.requests.Add(1)
+	hops = slices.DeleteFunc(q.knownHops(), func(h NextHop) bool { return !match(h) })
+	q.mu.Lock()
+	for _, key := range hops {
+		if h := q.hops[key]; h != nil {
+			h.requests++
+			messages += h.messages()
+		}
+	}
+	q.mu.Unlock()
+	started, err := q.startStored(ctx, match)
+	q.mu.Lock()
+	for _, key := range hops {
+		if h := q.hops[key]; h != nil {
+			q.retryHop(h)
+		}
+	}
+	q.claimNow()
+	q.mu.Unlock()
+	return messages + started, hops, err
+}
+
+// startStored makes the stored messages due that wait for a hop that matches,
+// and counts them.
+func (q *Queue) startStored(ctx context.Context, match func(NextHop) bool) (n int, err error) {
+	for e, err := range q.Store.List(ctx, Query{}) {
+		if err != nil {
+			return n, err
+		}
+		started, err := q.start(ctx, e, match)
+		if err != nil {
+			return n, err
+		}
+		if started {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// knownHops are the hops of which the scheduler knows something.
+func (q *Queue) knownHops() []NextHop {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	hops := make([]NextHop, 0, len(q.hops))
+	for key := range q.hops {
+		hops = append(hops, key)
+	}
+	return hops
+}
+
+// retryHop makes Run probe a hop now that is dead, and ask how it wants to be
+// served. Called with mu held.
+func (q *Queue) retryHop(h *hop) {
+	now := time.Now()
+	if h.dead {
+		h.retryAt = now
+	}
+	if q.pacer != nil {
+		h.askAt = now
+	}
+	q.watch(h)
+}
+
+// start makes a stored message due that waits for a hop that matches, and says
+// whether it does. Only messages that wait for several hops, or for one that
+// is not known, are read to find out.
+func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (bool, error) {
+	switch stored := e.Schedule.Hop; {
+	case aside(stored):
+		return false, nil
+	case stored == NextHop{}:
+		return q.hasten(ctx, e, func(m *Message, r *Recipient) bool {
+			hop := r.Route
+			if hop == (NextHop{}) {
+				var err error
+				if hop, err = q.callRoute(ctx, m, r); err != nil {
+					return false
+				}
+			}
+			return match(hop)
+		})
+	case !match(stored):
+		return false, nil
+	case !e.Schedule.Due.After(time.Now()) && e.Schedule.Owner == "":
+		return true, nil // due, and kept back by its hop alone
+	}
+	return q.hasten(ctx, e, func(*Message, *Recipient) bool { return true })
+}
+
+// hasten makes those waiting recipients of a message due at once that which
+// selects, whatever their own retry times, and says whether there are any. A
+// message that is active is done with as soon as its attempts have ended; one
+// that another node has leased, or whose Release has not come, stays as it is.
+func (q *Queue) hasten(ctx context.Context, e *Entry, which func(*Message, *Recipient) bool) (bool, error) {
+	for range opTries {
+		switch state := q.hastenActive(e.ID); state {
+		case notActive:
+		case ordered, noneWaits:
+			return state == ordered, nil
+		case concluding:
+			if err := pause(ctx, opWait); err != nil {
+				return false, err
+			}
+			continue
+		}
+		m, err := q.Store.Get(ctx, e.ID)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDamaged) {
+			return false, nil // it has ended, or Claim will find the damage
+		}
+		if err != nil {
+			return false, err
+		}
+		if m.Interrupted > 0 || m.Release.After(time.Now()) || !makeDue(m, which) {
+			return false, nil
+		}
+		owner := q.owner + "/" + q.ids.next(time.Now()) // an owner of its own, as in do
+		now := time.Now()
+		ms, err := q.Store.Claim(ctx, Claim{Owner: owner, Until: now.Add(q.limits.Lease), Now: now, ID: e.ID})
+		if err != nil {
+			return false, err
+		}
+		if len(ms) > 0 {
+			makeDue(ms[0], which)
+			return true, q.Store.Update(context.WithoutCancel(ctx), owner, ms[0], Schedule{Hop: e.Schedule.Hop})
+		}
+		if err := pause(ctx, opWait); err != nil { // Run is about to begin with it, or another node has it
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// makeDue makes recipients due and says whether there was one.
+func makeDue(m *Message, which func(*Message, *Recipient) bool) (any bool) {
+	for _, r := range m.Recipients {
+		if r.Status == Waiting && which(m, r) {
+			r.NextAttempt, any = time.Time{}, true
+		}
+	}
+	return any
+}
+
+// What hastenActive found.
+type activeState uint8
+
+const (
+	notActive  activeState = iota
+	noneWaits              // all of its attempts are still to end
+	ordered                // it will be made due when they have ended
+	concluding             // its last record is being written
+)
+
+// hastenActive has an active message made due of which recipients wait.
+func (q *Queue) hastenActive(id string) activeState {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	a := q.active[id]
+	switch {
+	case a == nil:
+		return notActive
+	case a.ending:
+		return concluding
+	case a.waiting == 0:
+		return noneWaits
+	}
+	if a.order.what == 0 {
+		a.order = RetryNow()
+	}
+	return ordered
+}
