@@ -70,8 +70,8 @@ func (h *hostAnswer) add(records []dns.RR, port uint16) {
 	h.addrs = h.addrs[:at+min(len(fresh), maxAddrs/2)]
 }
 
-// isHost says whether an address can be that of a host. The unspecified one is
-// not: who connects to it reaches himself.
+// isHost says whether an address can be that of a host. The unspecified one
+// leads to this host itself.
 func isHost(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }
 
 // noAddress is the error for a host of which neither family was found: the
@@ -93,7 +93,8 @@ func noAddress(name string, errs ...error) error {
 
 // tlsa finds the TLSA records that a host must match: at its canonical name
 // first, and then at the name that the MX record has (RFC 7672, 2.2.2, 2.2.3).
-// It returns nil where DANE does not apply.
+// It returns nil where DANE does not apply, and an Answer with Err where a
+// lookup failed that would have told: the host must not be used then (2.1.1).
 func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains []string) *dane.Answer {
 	var bases []string
 	switch {
@@ -107,31 +108,41 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 		// The alias leads out of the signed part; the alias itself may still
 		// be authentic.
 		a, err := f.resolver.Lookup(ctx, name, dns.TypeCNAME)
-		if err != nil || !a.Secure {
+		switch {
+		case absent(err):
+			return nil
+		case err != nil:
+			return &dane.Answer{Err: err}
+		case !a.Secure:
 			return nil
 		}
 		bases = []string{name}
 	}
 	for _, base := range bases {
 		a, err := f.resolver.Lookup(ctx, tlsaName(base, f.port), dns.TypeTLSA)
-		var e *DNSError
 		switch {
-		case err == nil && a.Secure:
+		case absent(err):
+		case err != nil:
+			return &dane.Answer{Err: err}
+		case a.Secure: // otherwise anybody could have forged them
 			names := append([]string{base}, domains...)
 			if base != name {
 				names = append(names, name)
 			}
 			return &dane.Answer{Records: tlsaRecords(a.Records), Names: names}
-		case err == nil: // records that anybody could have forged are none
-		case errors.As(err, &e) && !e.Temporary(): // there are none here
-		default: // RFC 7672, 2.1.1: do not use the host
-			return &dane.Answer{Err: err}
 		}
 	}
 	return nil
 }
 
-// tlsaName is where TLSA records of a host and port stand (RFC 6698, 3).
+// absent says whether err means that there is no such record. Every other
+// error, also an alias without an end, leaves that open.
+func absent(err error) bool {
+	var e *DNSError
+	return errors.As(err, &e) && (e.Problem == NoRecord || e.Problem == NoSuchName || e.Problem == BadName)
+}
+
+// tlsaName is the name of the TLSA records of a host and port (RFC 6698, 3).
 func tlsaName(base string, port uint16) string {
 	return "_" + strconv.Itoa(int(port)) + "._tcp." + base
 }

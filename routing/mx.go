@@ -15,9 +15,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// maxHosts bounds the MX hosts that are looked at. A Transport tries few
-// addresses anyway.
-const maxHosts = 10
+const (
+	// maxHosts bounds the MX hosts of a domain. A Transport tries few
+	// addresses anyway.
+	maxHosts = 10
+	// maxLookups bounds the MX hosts whose addresses are looked up to find
+	// these, and to find this relay among them.
+	maxLookups = 100
+)
 
 // A finder finds the hosts of one domain or smart host, for one connector.
 type finder struct {
@@ -43,21 +48,15 @@ func (f *finder) domain(ctx context.Context, domain string) ([]smtpclient.Host, 
 	if strings.HasPrefix(domain, "[") {
 		return f.literal(domain)
 	}
-	xs, err := f.exchangers(ctx, domain)
+	xs, own, err := f.exchangers(ctx, domain)
 	if err != nil {
 		return nil, err
-	}
-	best := -1 // our own best preference
-	for _, x := range xs {
-		if x.ours && (best < 0 || int(x.pref) < best) {
-			best = int(x.pref)
-		}
 	}
 	hosts := make([]smtpclient.Host, 0, len(xs))
 	var errs []error
 	for _, x := range xs {
 		switch {
-		case best >= 0 && int(x.pref) >= best: // RFC 5321, 5.1: those would send it back
+		case int(x.pref) >= own: // RFC 5321, 5.1: those would send it back
 			tellSkipped(ctx, x.Host, &LoopError{Domain: domain})
 		case x.err != nil:
 			errs = append(errs, x.err)
@@ -68,39 +67,77 @@ func (f *finder) domain(ctx context.Context, domain string) ([]smtpclient.Host, 
 	}
 	switch {
 	case len(hosts) > 0:
-		return hosts, nil
+		return hosts[:min(len(hosts), maxHosts)], nil
 	case len(errs) == 0:
 		return nil, &LoopError{Domain: domain}
 	}
 	return nil, noHost(domain, errs)
 }
 
-// exchangers looks up the MX records and all that follows from them.
-func (f *finder) exchangers(ctx context.Context, domain string) ([]exchanger, error) {
+// noPref is worse than any preference: this relay is not among the hosts.
+const noPref = 1 << 16
+
+// exchangers looks up the MX records and all that follows from them. own is the
+// best preference that this relay has among them, or noPref.
+func (f *finder) exchangers(ctx context.Context, domain string) (xs []exchanger, own int, err error) {
 	answer, err := f.resolver.Lookup(ctx, domain, dns.TypeMX)
 	var dnsErr *DNSError
 	if errors.As(err, &dnsErr) && dnsErr.Problem == NoRecord {
-		x := exchanger{Host: smtpclient.Host{Name: domain}} // the implicit MX
-		f.resolve(ctx, &x, true, nil)
-		return []exchanger{x}, nil
+		implicit := exchanger{Host: smtpclient.Host{Name: domain}}
+		xs, own = f.resolveInOrder(ctx, []exchanger{implicit}, true, nil)
+		return xs, own, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, noPref, err
 	}
-	xs := readMX(answer)
+	xs = readMX(answer)
 	if len(xs) == 0 {
-		return nil, dnsError(NullMX, domain, dns.TypeMX, "")
+		return nil, noPref, dnsError(NullMX, domain, dns.TypeMX, "")
 	}
 	names := []string{domain}
 	if answer.Name != domain {
 		names = append(names, answer.Name)
 	}
-	var wg sync.WaitGroup
-	for i := range xs {
-		wg.Go(func() { f.resolve(ctx, &xs[i], answer.Secure, names) })
+	xs, own = f.resolveInOrder(ctx, xs, answer.Secure, names)
+	return xs, own, nil
+}
+
+// resolveInOrder looks up MX hosts until maxHosts can be used, and returns
+// those, the ones before them that cannot, and the first of those that are no
+// better than this relay. Hosts of one preference are looked up together:
+// which of them can be used depends on whether this relay is among them, by its
+// name or by an address (RFC 5321, 5.1). own is as for exchangers.
+func (f *finder) resolveInOrder(ctx context.Context, xs []exchanger, secure bool, names []string) (_ []exchanger, own int) {
+	own = noPref
+	if i := slices.IndexFunc(xs, func(x exchanger) bool { return f.isName(x.Name) }); i >= 0 {
+		own = int(xs[i].pref)
 	}
-	wg.Wait()
-	return xs, nil
+	limit := len(xs) // of the hosts that are better, as far as names tell
+	if i := slices.IndexFunc(xs, func(x exchanger) bool { return int(x.pref) >= own }); i >= 0 {
+		limit = i
+	}
+	looked, usable := 0, 0
+	for most := min(limit, maxLookups); looked < most && usable < maxHosts && own > int(xs[looked].pref); {
+		end := min(looked+maxHosts, most)
+		for end < most && xs[end].pref == xs[end-1].pref {
+			end++
+		}
+		batch := xs[looked:end]
+		var wg sync.WaitGroup
+		for i := range batch {
+			wg.Go(func() { f.resolve(ctx, &batch[i], secure, names) })
+		}
+		wg.Wait()
+		looked = end
+		for _, x := range batch {
+			if x.ours {
+				own = min(own, int(x.pref))
+			} else if x.err == nil {
+				usable++
+			}
+		}
+	}
+	return slices.Concat(xs[:looked], xs[limit:min(limit+maxHosts, len(xs))]), own
 }
 
 // readMX puts MX records in order. None is left of a null MX (RFC 7505).
@@ -114,16 +151,13 @@ func readMX(a *Answer) []exchanger {
 	}
 	rand.Shuffle(len(xs), func(i, j int) { xs[i], xs[j] = xs[j], xs[i] })
 	slices.SortStableFunc(xs, func(a, b exchanger) int { return cmp.Compare(a.pref, b.pref) })
-	return xs[:min(len(xs), maxHosts)]
+	return xs
 }
 
 // resolve finds a host's addresses and, where everything so far was
 // authenticated, its TLSA records. names are the domains that the MX record
 // belongs to.
 func (f *finder) resolve(ctx context.Context, x *exchanger, secure bool, names []string) {
-	if x.ours = f.isName(x.Name); x.ours {
-		return
-	}
 	if _, err := netip.ParseAddr(x.Name); err == nil {
 		x.err = dnsError(MXAddress, x.Name, dns.TypeMX, "")
 		return
@@ -133,19 +167,22 @@ func (f *finder) resolve(ctx context.Context, x *exchanger, secure bool, names [
 		x.err = err
 		return
 	}
+	x.ours = slices.ContainsFunc(h.addrs, f.isAddr) || !f.smart && slices.ContainsFunc(h.addrs, isSelf)
 	if f.strict && names != nil && h.canonical != x.Name {
 		x.err = dnsError(MXAlias, x.Name, dns.TypeCNAME, h.canonical)
 		return
 	}
-	x.ours = slices.ContainsFunc(h.addrs, f.isAddr) || !f.smart && slices.ContainsFunc(h.addrs, isSelf)
 	x.Addrs = h.addrs
+	if d, is := f.resolver.(*DNSResolver); is && !d.TrustAD {
+		secure = false // no answer of it will be: spares the lookups, and their failures
+	}
 	if secure {
 		x.DANE = f.tlsa(ctx, x.Name, h, names)
 	}
 }
 
 // isSelf says whether an address that a domain publishes for its mail can only
-// mean "here": nobody else listens on our loopback, port 25.
+// be this relay: no other host listens on our loopback, port 25.
 func isSelf(a netip.AddrPort) bool { return a.Addr().IsLoopback() && a.Port() == smtpPort }
 
 // noHost sums up why no host of a domain can be used: temporary when one of

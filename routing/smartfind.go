@@ -82,8 +82,7 @@ func (f *finder) smartHost(ctx context.Context, h *smartHost) ([]smtpclient.Host
 	// TLSA records need to be authentic (RFC 7672, 2.2.3).
 	x := exchanger{Host: smtpclient.Host{Name: h.name}}
 	// A name like our own may lead to another host, where the DNS has two
-	// views: only the address counts.
-	g.isName = func(string) bool { return false }
+	// views: only the address tells whether it is this relay.
 	g.resolve(ctx, &x, true, nil)
 	switch {
 	case x.ours:
