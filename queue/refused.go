@@ -25,7 +25,9 @@ import (
 //     are needed;
 //  2. ASCII with the original's header, which needs no extension;
 //  3. ASCII with the original's Message-ID only, which is short and says
-//     nothing that REQUIRETLS protects.
+//     nothing that REQUIRETLS protects. After a refusal for REQUIRETLS it has
+//     "TLS-Required: No", with which smtpclient sends REQUIRETLS only to hosts
+//     that announce it; refused again, it has no REQUIRETLS any more.
 
 // refusal is why a report was refused, as far as its form can help.
 type refusal uint8
@@ -105,7 +107,8 @@ func (q *Queue) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, wh
 	switch {
 	case why == plainRefused:
 		// RFC 8689, 5: not to be discarded for that.
-		requireTLS = false
+		requireTLS = !r.TLSOptional
+		r.TLSOptional = true
 		messageIDOnly(r)
 	case inFull:
 		r.Headers = true

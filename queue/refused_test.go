@@ -21,9 +21,10 @@ import (
 // A way back is a host that reports are sent to: what it lacks, and what it
 // has got.
 type wayBack struct {
-	no8bit, noUTF8, noTLS bool
-	size                  int64
-	always                queue.Result // said of every report, if it says anything
+	no8bit, noUTF8 bool
+	noTLS, halfTLS bool // REQUIRETLS is not taken; taken only where it need not be
+	size           int64
+	always         queue.Result // said of every report, if it says anything
 
 	tries int
 	got   []*queue.Message
@@ -40,7 +41,7 @@ func (b *wayBack) deliver(m *queue.Message, r *queue.Recipient) queue.Result {
 	switch {
 	case b.always.Reply.Code != 0:
 		return b.always
-	case m.Options.RequireTLS && b.noTLS:
+	case m.Options.RequireTLS && (b.noTLS || b.halfTLS && !strings.Contains(header, "TLS-Required: No")):
 		return says(550, smtp.EnhancedCode{5, 7, 30}, "REQUIRETLS support required")
 	case b.noUTF8 && strings.ContainsFunc(local, func(r rune) bool { return r > 127 }):
 		return says(553, smtp.EnhancedCode{5, 6, 7}, "address needs SMTPUTF8")
@@ -99,7 +100,8 @@ func TestReportNeedsNoMoreThanTheWayBackHas(t *testing.T) {
 		{name: "size, whole original", content: strings.Replace(plainText, "Secret", strings.Repeat("Secret\r\n", 1000), 1), back: wayBack{size: 4000}, has: header, hasNot: "Secret", tries: 2},
 		{name: "size, header too", content: strings.Repeat("X-Long: header\r\n", 800) + plainText, back: wayBack{size: 4000}, has: "Message-ID: <1@example.com>\r\n", hasNot: "X-Long", tries: 3},
 		{name: "REQUIRETLS", options: protected, content: plainText, want: smtp.MailOptions{RequireTLS: true}, has: "Subject: Undeliverable: Lunch", hasNot: "Secret", tries: 1},
-		{name: "REQUIRETLS, none on the way back", back: wayBack{noTLS: true}, options: protected, content: plainText, has: "\r\n\r\nMessage-ID: <1@example.com>\r\n", hasNot: "Lunch", tries: 2},
+		{name: "REQUIRETLS, none on the way back", back: wayBack{noTLS: true}, options: protected, content: plainText, has: "\r\n\r\nMessage-ID: <1@example.com>\r\n", hasNot: "Lunch", tries: 3},
+		{name: "REQUIRETLS, where it is offered", back: wayBack{halfTLS: true}, options: protected, content: plainText, want: smtp.MailOptions{RequireTLS: true}, has: "TLS-Required: No\r\n", hasNot: "Lunch", tries: 2},
 		{name: "REQUIRETLS, no 8BITMIME", back: wayBack{no8bit: true}, options: smtp.MailOptions{RequireTLS: true, Body: smtp.Body8BitMIME}, content: utf8Header, want: smtp.MailOptions{RequireTLS: true}, has: "Subject: Gr=C3=BC=C3=9Fe", tries: 1},
 		{name: "no such sender", back: wayBack{always: says(550, smtp.EnhancedCode{5, 1, 1}, "no such user")}, content: utf8Body},
 		{name: "refused whatever its form", back: wayBack{always: says(554, smtp.EnhancedCode{5, 6, 0}, "never")}, content: utf8Body},

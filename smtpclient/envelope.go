@@ -74,9 +74,9 @@ func (c *Client) terms(m *Message) (terms, *smtp.SMTPError) {
 	if size := m.Content.Size(); c.feat.maxSize > 0 && size > c.feat.maxSize {
 		return t, ownReply(552, 5, 3, 4, fmt.Sprintf("message of %d octets exceeds the limit of %s, %d octets", size, c.name(), c.feat.maxSize))
 	}
-	if m.Options.RequireTLS && !(c.feat.requireTLS && c.proven()) {
-		// RFC 8689, 4.2.1 and 5: never without an authenticated host that
-		// promises the same.
+	if m.Options.RequireTLS && !(c.feat.requireTLS && c.proven()) && !m.tlsWanted() {
+		// RFC 8689, 4.2.1: never without an authenticated host that promises
+		// the same.
 		return t, ownReply(550, 5, 7, 30, "REQUIRETLS support required, which "+c.name()+" does not give")
 	}
 	if by := m.DeliverBy; by != nil && by.Mode == smtp.DeliverByReturn {
@@ -168,7 +168,7 @@ func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 	if t.utf8 {
 		b = append(b, " SMTPUTF8"...)
 	}
-	if o.RequireTLS {
+	if o.RequireTLS && c.feat.requireTLS {
 		b = append(b, " REQUIRETLS"...)
 	}
 	if c.feat.dsn {

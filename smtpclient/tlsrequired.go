@@ -10,19 +10,26 @@ import (
 // relaxed is dst for m: where the message says "TLS-Required: No" (RFC 8689,
 // 3), what the receiving domain has published does not raise the level. The
 // operator's own level is never lowered, and a REQUIRETLS option goes before
-// the field (RFC 8689, 4.1).
+// the field (RFC 8689, 4.1), but for tlsWanted.
 func (t *Transport) relaxed(dst *Destination, m *Message) *Destination {
 	p := t.policy(dst)
-	if l := t.level(dst); l != TLSOpportunistic && l != TLSEncrypt || p.IgnorePublished || m.Options.RequireTLS {
+	if l := t.level(dst); l != TLSOpportunistic && l != TLSEncrypt || p.IgnorePublished {
 		return dst
 	}
-	if !tlsOptional(m.Content) {
+	if m.Options.RequireTLS && m.From != "" || !tlsOptional(m.Content) {
 		return dst
 	}
 	p.IgnorePublished = true
 	d := *dst
 	d.TLS = &p
 	return &d
+}
+
+// tlsWanted says whether the message has REQUIRETLS, but goes on without it
+// where a host does not offer it: a report (it has the null reverse-path) that
+// says "TLS-Required: No" must not be lost for that (RFC 8689, 5).
+func (m *Message) tlsWanted() bool {
+	return m.Options.RequireTLS && m.From == "" && tlsOptional(m.Content)
 }
 
 // tlsOptional says whether the header has one field TLS-Required, with the

@@ -23,6 +23,7 @@ func TestTLSRequiredNo(t *testing.T) {
 		header string
 		level  TLSLevel
 		opt    bool // REQUIRETLS
+		report bool // the null reverse-path
 		dane   *dane.Answer
 		script []string
 		want   string // empty: success
@@ -40,6 +41,10 @@ func TestTLSRequiredNo(t *testing.T) {
 		{name: "in the body", header: "Subject: x\r\n\r\n" + field, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
 		{name: "in the body of a message without a header", header: "\r\n" + field, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
 		{name: "REQUIRETLS goes first", header: field, opt: true, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
+		{name: "REQUIRETLS of a report, not offered", header: field, opt: true, report: true, script: []string{strings.Replace(plain, "<a@example.com>", "<>", 1)}},
+		{name: "REQUIRETLS of a report, offered", header: field, opt: true, report: true,
+			script: []string{strings.Replace(strings.Replace(plain, "S: 250 mx", "S: 250-mx\nS: 250 REQUIRETLS", 1), "<a@example.com>", "<> REQUIRETLS", 1)}},
+		{name: "REQUIRETLS of a report without the field", opt: true, report: true, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
 		{name: "encryption stays demanded", header: field, level: TLSEncrypt, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
 		{name: "encryption with any certificate", header: field, level: TLSEncrypt, script: []string{offer + upgraded}},
 		{name: "the operator's level", header: field, level: TLSDomain, script: []string{offer}, want: "unreachable 451 4.7.5 ..."},
@@ -59,7 +64,9 @@ func TestTLSRequiredNo(t *testing.T) {
 			hosts, _ := dst.Hosts(t.Context())
 			hosts[0].DANE = tt.dane
 			m := mail(tt.header+"\r\nx\r\n", "b@example.net")
-			m.Options.RequireTLS = tt.opt
+			if m.Options.RequireTLS = tt.opt; tt.report {
+				m.From = ""
+			}
 			expect(t, tr.Send(t.Context(), dst, m), or(tt.want, queued))
 			if tt.want == "" && reports > 0 {
 				t.Errorf("%d sessions were reported", reports)

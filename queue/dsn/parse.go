@@ -45,6 +45,7 @@ func Parse(r io.Reader) (*Report, error) {
 	p := &Report{MessageID: strings.Trim(msg.Header.Get("Message-Id"), "<> ")}
 	p.From = mailbox(msg.Header.Get("From"))
 	p.To = mailbox(msg.Header.Get("To"))
+	p.TLSOptional = strings.EqualFold(msg.Header.Get("TLS-Required"), "No")
 	p.Subject = decodedField([]byte("Subject: "+msg.Header.Get("Subject")+"\r\n"), "Subject")
 	p.Date, _ = msg.Header.Date()
 	parts := multipart.NewReader(msg.Body, params["boundary"])

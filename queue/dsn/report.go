@@ -45,6 +45,9 @@ type Report struct {
 	// report is ASCII but for an original that is enclosed whole.
 	UTF8 bool
 
+	// TLSOptional adds the field "TLS-Required: No" (RFC 8689, 3).
+	TLSOptional bool
+
 	// Texts are the words for people. Default [English].
 	Texts *Texts
 	// Subject and Text are the Subject field and the part for people. Default:

@@ -78,6 +78,9 @@ func (w *writer) header(r *Report, original []byte, eightBit bool) {
 	}
 	// RFC 3834, 5: automatic responders do not answer it.
 	w.line("Auto-Submitted: auto-replied")
+	if r.TLSOptional {
+		w.line("TLS-Required: No")
+	}
 	w.line("MIME-Version: 1.0")
 	w.line("Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"", w.boundary)
 	if eightBit || w.eightBit { // RFC 2045, 6.4: also where only a part is
