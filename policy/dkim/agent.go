@@ -64,12 +64,11 @@ func (s *Signer) Hook() queue.Hook {
 		if !ok {
 			whole = content.Section(m.Content, 0, m.Content.Size())
 		}
-		r := bufio.NewReader(content.NewCanonicalReader(io.NewSectionReader(whole, 0, whole.Size())))
-		fields, err := dkimsig.ReadFields(r)
+		fields, body, err := openSource(io.NewSectionReader(whole, 0, whole.Size()))
 		if err != nil {
 			return fmt.Errorf("dkim: %w", err)
 		}
-		signed, err := s.signFields(ctx, fields, r)
+		signed, err := s.signFields(ctx, fields, body)
 		if err != nil || signed == "" {
 			return err
 		}
@@ -102,7 +101,7 @@ func (s *Signer) signMessage(ctx context.Context, m *smtpserver.Message) error {
 
 // signFields makes the signatures for the author of a message; "" where it has
 // none whose domain has a key.
-func (s *Signer) signFields(ctx context.Context, fields [][]byte, body io.Reader) (string, error) {
+func (s *Signer) signFields(ctx context.Context, fields [][]byte, body source) (string, error) {
 	header := dkimsig.NewHeader(fields)
 	var from []string
 	for _, f := range header.Named("from") {
@@ -123,9 +122,13 @@ func (s *Signer) signFields(ctx context.Context, fields [][]byte, body io.Reader
 	return signed, err
 }
 
-func bodyOf(m *smtpserver.Message) io.Reader {
-	if m.Body == nil {
-		return strings.NewReader("")
+// bodyOf is the body of a message.
+func bodyOf(m *smtpserver.Message) source {
+	open := func() io.Reader {
+		if m.Body == nil {
+			return strings.NewReader("")
+		}
+		return content.NewCanonicalReader(io.NewSectionReader(m.Body, 0, m.Body.Size()))
 	}
-	return content.NewCanonicalReader(io.NewSectionReader(m.Body, 0, m.Body.Size()))
+	return source{open(), open}
 }

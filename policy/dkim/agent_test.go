@@ -61,7 +61,7 @@ func TestAgentRefusesWhatCannotBeSigned(t *testing.T) {
 	signer := &Signer{Keys: Keys(Key{Domain: "example.org", Selector: "s1", Private: edKey()}), When: func(*smtpserver.Session, *smtpserver.Message) bool { return true }}
 	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{signer.Agent()}})
 	srv.Talk(t, "192.0.2.1", "S: 220\nC: EHLO user.example\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\n"+
-		"C: From: a@example.org\n"+strings.Repeat("C: Reply-To: a@example.org\n", maxNames)+"C: \nC: .\nS: 554 5.6.0 The message cannot be signed: there are 10\nC: QUIT\nS: 221\n")
+		"C: From: a@example.org\n"+strings.Repeat("C: Reply-To: a@example.org\n", maxSigned)+"C: \nC: .\nS: 554 5.6.0 The message cannot be signed: there are 10\nC: QUIT\nS: 221\n")
 }
 
 // pieces is a body that says how much of it was read at once.
@@ -100,7 +100,7 @@ func TestBodyIsRead(t *testing.T) {
 	if body.most > 64<<10 {
 		t.Errorf("%d octets at once", body.most)
 	}
-	if _, err := io.ReadAll(bodyOf(&smtpserver.Message{})); err != nil {
+	if _, err := io.ReadAll(bodyOf(&smtpserver.Message{}).body); err != nil {
 		t.Errorf("no body: %v", err)
 	}
 }

@@ -23,6 +23,17 @@
 // several signatures (an RSA key and an Ed25519 key); keys are rotated by
 // giving them NotBefore and NotAfter, or by a Keys function of one's own.
 //
+// # go-msgauth
+//
+// github.com/emersion/go-msgauth/dkim makes and checks signatures. This package
+// finds the keys, with contexts and temporary errors, chooses them for signing,
+// and gives verdicts in the words of RFC 8601. Some correct signatures
+// go-msgauth cannot judge: i= in quoted-printable or in other letters than d=,
+// "b=" in the value of another tag, DKIM-Signature in h=. On some messages its
+// time grows with the square of their size: more than 256 names in h=, fields
+// of very many lines, 64 KiB of white space in the body. For these the engine of
+// package arc does the work.
+//
 // # What does not pass
 //
 //   - [Policy]: every signature with l=, since anybody can add to such a message
@@ -42,6 +53,9 @@
 //
 // # Limits
 //
-// The time to verify or sign is linear in the size of the message. A [Signer] signs up to 1,000 fields of one message; its
-// Agent and its Hook refuse a message with more, with 554.
+// The time to verify or sign is linear in the size of the message. Where the
+// body is read from something that cannot seek, 64 KiB of white space in it give
+// [Policy], and are an error of Sign: the body cannot be read a second time. The
+// agents and the Hook have no such limit. A [Signer] signs up to 1,000 fields of
+// one message; its Agent and its Hook refuse a message with more, with 554.
 package dkim

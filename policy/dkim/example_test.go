@@ -53,7 +53,7 @@ func Example() {
 	// Output:
 	// nov26._domainkey.example.org. TXT "v=DKIM1; k=ed25519; p=mVIZ4YymnSVZsPa8BxJKmCAUgVnoRYcz8nvji5amrR0="
 	// example.org pass <nil>
-	// example.org fail dkim: the signature does not fit the header
+	// example.org fail dkim: signature did not verify: dkim: invalid Ed25519 signature
 }
 
 // A relay that signs what its own users and networks send, and its own reports.

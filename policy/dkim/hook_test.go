@@ -44,7 +44,7 @@ func TestHook(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %s: %q", c.what, v, err, c.want, got)
 		}
 	}
-	m := &queue.Message{Content: queue.String(strings.Repeat("Subject: x\r\n", maxNames) + "From: alice@example.org\r\n\r\n")}
+	m := &queue.Message{Content: queue.String(strings.Repeat("Subject: x\r\n", maxSigned) + "From: alice@example.org\r\n\r\n")}
 	if err := hook.Submitted(t.Context(), m); err == nil || !strings.Contains(err.Error(), "cannot be signed") {
 		t.Errorf("beyond the limits: %v", err)
 	}

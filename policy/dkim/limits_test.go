@@ -156,14 +156,14 @@ func TestSigningLimit(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	signer := &Signer{Keys: Keys(slices.Repeat([]Key{key}, 2)...)}
 	var limit limitError
-	fields, err := signer.Sign(t.Context(), "example.org", strings.NewReader(strings.Repeat("Reply-To: a@example.org\r\n", maxNames)+plainMessage))
+	fields, err := signer.Sign(t.Context(), "example.org", strings.NewReader(strings.Repeat("Reply-To: a@example.org\r\n", maxSigned)+plainMessage))
 	if fields != "" || !errors.As(err, &limit) {
 		t.Errorf("%q, %v", fields, err)
 	}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
 	for name, message := range map[string]string{
 		"white space":  plainMessage + strings.Repeat("\r\n", 100_000) + "x",
-		"many fields":  strings.Repeat("Reply-To: a@example.org\r\n", maxNames/2) + plainMessage,
+		"many fields":  strings.Repeat("Reply-To: a@example.org\r\n", maxSigned/2) + plainMessage,
 		"much folding": "Subject: x" + strings.Repeat("\r\n\ty", 5_000) + "\r\n" + plainMessage,
 	} {
 		for _, simple := range []bool{false, true} {

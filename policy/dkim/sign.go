@@ -1,17 +1,13 @@
 package dkim
 
 import (
-	"bufio"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -55,15 +51,14 @@ var defaultOversign = []string{"From", "Reply-To", "Subject", "Date", "To", "Cc"
 // message is read from r. It should have CRLF line ends; a bare LF counts as
 // CRLF and a bare CR as a space, which is how package smtpclient sends them.
 func (s *Signer) Sign(ctx context.Context, domain string, r io.Reader) (string, error) {
-	br := bufio.NewReader(content.NewCanonicalReader(r))
-	fields, err := dkimsig.ReadFields(br)
+	fields, body, err := openSource(r)
 	if err != nil {
 		return "", fmt.Errorf("dkim: %w", err)
 	}
-	return s.sign(ctx, domain, dkimsig.NewHeader(fields), br)
+	return s.sign(ctx, domain, dkimsig.NewHeader(fields), body)
 }
 
-func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header, body io.Reader) (string, error) {
+func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header, body source) (string, error) {
 	now := time.Now()
 	var keys []Key
 	if s.Keys != nil {
@@ -83,24 +78,34 @@ func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header
 	if err != nil {
 		return "", fmt.Errorf("dkim: %w", err)
 	}
-	hash := dkimsig.NewBodyHash(s.canon())
-	if _, err := io.Copy(hash, body); err != nil {
-		return "", fmt.Errorf("dkim: %w", err)
-	}
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	bodyHash, selected := hash.Sum(), header.Select(names, nil)
-	var signed strings.Builder
-	for i := range keys {
-		field, err := s.signature(&keys[i], names, selected, bodyHash, now)
-		if err != nil {
-			return "", err
-		}
-		signed.WriteString(field)
+	signed, err := s.signWith(keys, names, header.Select(names, nil), now, body)
+	if err != nil {
+		return "", fmt.Errorf("dkim: %w", err)
 	}
-	return signed.String(), nil
+	return signed, nil
 }
+
+// signWith signs with go-msgauth, or with our engine what that cannot sign.
+func (s *Signer) signWith(keys []Key, names []string, selected [][]byte, now time.Time, body source) (string, error) {
+	if tooLong(names) || tooFolded(s.canon(), selected...) {
+		return s.signOwn(keys, names, selected, now, body.body)
+	}
+	signed, err := s.signMsgauth(keys, names, selected, now, body.body)
+	if !isBlank(err) {
+		return signed, err
+	}
+	again := body.again()
+	if again == nil {
+		return "", err
+	}
+	return s.signOwn(keys, names, selected, now, again)
+}
+
+// keyError names the key that an error belongs to.
+func keyError(k *Key, err error) error { return fmt.Errorf("key %s: %w", k.Name(), err) }
 
 func (s *Signer) canon() dkimsig.Canon {
 	if s.Simple {
@@ -109,41 +114,11 @@ func (s *Signer) canon() dkimsig.Canon {
 	return dkimsig.Relaxed
 }
 
-// signature makes one DKIM-Signature field (RFC 6376, 3.5).
-func (s *Signer) signature(k *Key, names []string, selected [][]byte, bodyHash []byte, now time.Time) (string, error) {
-	if err := k.Validate(); err != nil {
-		return "", err
-	}
-	algorithm, err := dkimsig.SigningAlgorithm(k.Private)
-	if err != nil {
-		return "", fmt.Errorf("dkim: key %s: %w", k.Name(), err)
-	}
-	w := dkimsig.NewFieldWriter("DKIM-Signature")
-	w.Tag("v", "1")
-	w.Tag("a", algorithm)
-	w.Tag("c", s.canon().String()+"/"+s.canon().String())
-	w.Tag("d", k.Domain)
-	w.Tag("s", k.Selector)
-	w.Tag("t", strconv.FormatInt(now.Unix(), 10))
-	if s.Lifetime > 0 {
-		w.Tag("x", strconv.FormatInt(now.Add(s.Lifetime).Unix(), 10))
-	}
-	w.List("h", names)
-	w.Tag("bh", base64.StdEncoding.EncodeToString(bodyHash))
-	h := dkimsig.NewHeaderHash(s.canon())
-	h.AddAll(selected)
-	sig, err := dkimsig.Sign(k.Private, h.Sum(w.Unsigned()))
-	if err != nil {
-		return "", fmt.Errorf("dkim: key %s: %w", k.Name(), err)
-	}
-	return w.Signed(base64.StdEncoding.EncodeToString(sig)), nil
-}
-
-// maxNames bounds the h= tag. No message has so many fields of the kinds that
+// maxSigned bounds the h= tag. No message has so many fields of the kinds that
 // are signed; each costs space in the header of every host on the way.
-const maxNames = 1000
+const maxSigned = 1000
 
-// A limitError says that a message has more fields to sign than that.
+// A limitError says what makes a message too much work to sign or verify.
 type limitError string
 
 func (e limitError) Error() string { return string(e) }
@@ -180,8 +155,8 @@ func (s *Signer) names(header *dkimsig.Header) ([]string, error) {
 		}
 		add(name)
 	}
-	if len(names) > maxNames {
-		return nil, limitError(fmt.Sprintf("there are %d header fields to sign, more than %d", len(names), maxNames))
+	if len(names) > maxSigned {
+		return nil, limitError(fmt.Sprintf("there are %d header fields to sign, more than %d", len(names), maxSigned))
 	}
 	return names, nil
 }

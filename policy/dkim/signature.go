@@ -24,6 +24,7 @@ type candidate struct {
 	bodyHash, sig        []byte // bh= and b=
 	bStart, bEnd         int    // where the value of b= is in the field's body
 	signer               string // the domain of i=, in the form in which domains are compared
+	own                  bool   // go-msgauth cannot judge it
 	key                  *dkimsig.PublicKey
 }
 
@@ -51,6 +52,7 @@ func parse(field []byte, now time.Time) *candidate {
 		c.conclude(Neutral, err)
 		return c
 	}
+	c.own = c.unfit(tags, text)
 	if !slices.ContainsFunc(c.Fields, func(name string) bool { return strings.EqualFold(name, "From") }) {
 		c.conclude(PermError, errors.New("field From is not signed")) // RFC 6376, 6.1.1
 	}

@@ -1,9 +1,8 @@
 package dkim
 
 import (
-	"bufio"
+	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
-	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
@@ -45,17 +43,16 @@ func Verify(ctx context.Context, r io.Reader) (*Verdict, error) { return new(Ver
 // space, which is how package smtpclient sends them. An error is one of r's or
 // says that the header is longer than 1 MiB; there is no verdict then.
 func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
-	br := bufio.NewReader(content.NewCanonicalReader(r))
-	fields, err := dkimsig.ReadFields(br)
+	fields, body, err := openSource(r)
 	if err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
-	return v.verify(ctx, fields, br)
+	return v.verify(ctx, fields, body)
 }
 
 // verify reads the signatures, fetches the keys of those that are in order, at
 // the same time, and checks them, with the body read once for all.
-func (v *Verifier) verify(ctx context.Context, fields [][]byte, body io.Reader) (*Verdict, error) {
+func (v *Verifier) verify(ctx context.Context, fields [][]byte, body source) (*Verdict, error) {
 	verdict := new(Verdict)
 	var signatures [][]byte
 	for _, field := range fields {
@@ -139,46 +136,67 @@ func (v *Verifier) findKey(ctx context.Context, c *candidate) {
 }
 
 // check checks the candidates. The error is one of reading the body.
-func check(candidates []*candidate, header *dkimsig.Header, body io.Reader) error {
-	if len(candidates) == 0 {
-		return nil
-	}
-	// However many signatures there are, a body has two canonical forms.
-	var hashes [2]*dkimsig.BodyHash
-	var all []io.Writer
+func check(candidates []*candidate, header *dkimsig.Header, body source) error {
+	var theirs, ours []*candidate
 	for _, c := range candidates {
-		if hashes[c.bodyForm] == nil {
-			hashes[c.bodyForm] = dkimsig.NewBodyHash(c.bodyForm)
-			all = append(all, hashes[c.bodyForm])
+		if c.own || tooFolded(c.headerForm, append(header.Select(c.Fields, c.field), c.field)...) {
+			ours = append(ours, c)
+		} else {
+			theirs = append(theirs, c)
 		}
 	}
-	if _, err := io.Copy(io.MultiWriter(all...), body); err != nil {
+	err := checkBoth(theirs, ours, header, body.body)
+	if !isBlank(err) {
 		return err
 	}
-	var sums [2][]byte
-	for form, h := range hashes {
-		if h != nil {
-			sums[form] = h.Sum()
-		}
+	if again := body.again(); again != nil {
+		return checkBoth(nil, candidates, header, again)
 	}
 	for _, c := range candidates {
-		c.check(header, sums[c.bodyForm])
+		c.conclude(Policy, err)
 	}
 	return nil
 }
 
-// check compares what was signed with the message (RFC 6376, 6.1.3).
-func (c *candidate) check(header *dkimsig.Header, bodySum []byte) {
-	if subtle.ConstantTimeCompare(bodySum, c.bodyHash) != 1 {
-		c.conclude(Fail, errors.New("the body is not the one that was signed"))
-		return
+// checkBoth has go-msgauth check theirs, and our engine ours, with the body
+// read once for all. Each of theirs gets it through a pipe, in a goroutine that
+// writes only to its candidate and its error.
+func checkBoth(theirs, ours []*candidate, header *dkimsig.Header, body io.Reader) error {
+	if len(theirs) == 1 && len(ours) == 0 {
+		return theirs[0].ask(header, newBody(body))
 	}
-	h := dkimsig.NewHeaderHash(c.headerForm)
-	h.AddAll(header.Select(c.Fields, c.field)) // a signature does not sign itself (3.5, h=)
-	sum := h.Sum(dkimsig.WithoutValue(c.field, c.bStart, c.bEnd))
-	if err := dkimsig.Verify(c.key, c.Algorithm, sum, c.sig); err != nil {
-		c.conclude(Fail, err)
-		return
+	var hashes bodyHashes
+	var all []io.Writer
+	for _, c := range ours {
+		if hashes.add(c.bodyForm) {
+			all = append(all, hashes[c.bodyForm])
+		}
 	}
-	c.Result = Pass
+	errs := make([]error, len(theirs))
+	pipes := make([]*io.PipeWriter, len(theirs))
+	var wg sync.WaitGroup
+	for i, c := range theirs {
+		r, w := io.Pipe()
+		pipes[i], all = w, append(all, w)
+		wg.Go(func() {
+			errs[i] = c.ask(header, r)
+			io.Copy(io.Discard, r) // or the others would wait for it
+		})
+	}
+	if len(theirs) > 0 {
+		body = newBody(body)
+	}
+	_, err := io.Copy(io.MultiWriter(all...), body)
+	for _, p := range pipes {
+		p.CloseWithError(err)
+	}
+	wg.Wait()
+	if err := cmp.Or(append(errs, err)...); err != nil {
+		return err
+	}
+	sums := hashes.sums()
+	for _, c := range ours {
+		c.verify(header, sums[c.bodyForm])
+	}
+	return nil
 }
