@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -167,6 +168,9 @@ func (b *builder) delivery(c *connector) {
 		b.fault("Port", "%d is not a port", c.Port)
 	case c.Port != 0 && len(c.SmartHosts) > 0 && !c.DirectFirst:
 		b.fault("Port", "is for hosts found by DNS; smart hosts have their own")
+	}
+	if c.ReportSender != "" {
+		b.check("ReportSender", addr.Mailbox(c.ReportSender, true))
 	}
 	if c.DirectFirst && len(c.SmartHosts) == 0 {
 		b.fault("DirectFirst", "there is no smart host to come second")

@@ -65,6 +65,18 @@ type Connector struct {
 	// that the connector finds by DNS; they come before TLS.
 	DomainTLS map[string]smtpclient.TLSPolicy
 
+	// ReportSender is the reverse-path that takes the place of the null one
+	// ("<>"), for smart hosts that refuse it, as Amazon SES does. Delivery
+	// reports, and other mail with the null reverse-path, are lost there
+	// without it. It is the full address of a mailbox that somebody reads, not
+	// one with an automatic answer: when such mail cannot be delivered, the
+	// smart host reports to it. The queue keeps the null reverse-path and never
+	// reports on a report, so there are no loops; the recipients are sent with
+	// NOTIFY=NEVER, so that hosts with DSN do not report either. With
+	// DirectFirst, hosts found by DNS get the null reverse-path. Default: the
+	// null reverse-path (RFC 5321, 4.5.5).
+	ReportSender string
+
 	// Scope limits whose mail may take this way. Mail outside it does not
 	// see the connector.
 	Scope Scope

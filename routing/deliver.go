@@ -162,14 +162,17 @@ func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m
 func (r *Router) viaHosts(ctx context.Context, c *connector, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	dst, second := r.destination(c, hop)
 	job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: dst}
+	if second == nil {
+		return r.carry(ctx, c, c.withSender(job))
+	}
 	results := r.carry(ctx, c, job)
-	if second == nil || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return results
 	}
 	r.grouped(rcpts, func(i int) (queue.NextHop, bool) { return hop, unreachable(results[i]) && !refusedTLS(&results[i]) },
 		func(hop queue.NextHop, group []int, rcpts []*queue.Recipient) {
 			job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: second}
-			put(results, group, r.carry(ctx, c, job))
+			put(results, group, r.carry(ctx, c, c.withSender(job)))
 		})
 	return results
 }

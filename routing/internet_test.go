@@ -40,6 +40,7 @@ type mailHost struct {
 	refuse   *smtp.SMTPError // at MAIL
 	sessions int
 	helo     string   // of the last session
+	sender   string   // of the last message
 	got      []string // recipients
 	users    []string // who authenticated
 }
@@ -153,9 +154,10 @@ func (s *hostSession) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func (s *hostSession) Mail(string, *smtp.MailOptions) error {
+func (s *hostSession) Mail(from string, _ *smtp.MailOptions) error {
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
+	s.h.sender = from
 	if s.h.refuse != nil {
 		return s.h.refuse
 	}

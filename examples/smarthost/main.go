@@ -30,6 +30,7 @@ func main() {
 		return err
 	})
 	flag.StringVar(&s.upstream, "upstream", "", "`host:port` that takes all mail; port 465 is TLS from the first byte")
+	flag.StringVar(&s.reportSender, "report-sender", "", "`address` to send delivery reports from, for an upstream that refuses the null\nreverse-path (Amazon SES); a mailbox that somebody reads")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
 	flag.TextVar(&s.tls, "tls", smtpclient.TLSDefault, "TLS `level` to the upstream: none, opportunistic, encrypt, certificate, domain;\ndefault is domain with credentials, opportunistic without")

@@ -34,7 +34,7 @@ func newRelay(s *settings, stderr io.Writer) (*gateway.Gateway, error) {
 
 	// Everything goes to the upstream.
 	table, err := routing.NewTable(routing.Connector{
-		Name: "upstream", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(s.upstream),
+		Name: "upstream", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(s.upstream), ReportSender: s.reportSender,
 		Transport: routing.SMTP(&smtpclient.Transport{
 			Logger: trouble, ProtocolLog: sent, Auth: auth, TLS: smtpclient.TLSPolicy{Level: s.tls},
 			ImplicitTLS: strings.HasSuffix(s.upstream, ":465"), // RFC 8314, 3.3

@@ -17,6 +17,7 @@ import (
 type settings struct {
 	listen, upstream, spool, hostname   string
 	user, passwordFile, tokenFile, logs string
+	reportSender                        string
 	allow                               []netip.Prefix
 	tls                                 smtpclient.TLSLevel
 }
