@@ -36,7 +36,7 @@ func Origin(internal *Networks) func(*smtpserver.Session, *smtpserver.Message) (
 func origin(s *smtpserver.Session, m *smtpserver.Message, internal *Networks) (netip.Addr, string) {
 	ip, ok := clientIP(s)
 	if !ok || !internal.Contains(ip) {
-		return ip, s.Helo()
+		return ip, s.RawHelo()
 	}
 	for i, value := range m.Header.Values("Received") {
 		if ip, ok = fromClause(value); !ok || i == maxOriginHops {

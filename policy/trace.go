@@ -38,7 +38,7 @@ func (t *Trace) Agent() smtpserver.Agent {
 		name := ""
 		if ip, ok := clientIP(s); ok && t.ReverseDNS {
 			// Without an answer there is no name to write.
-			if names, _ := hostNames(ctx, s, t.Resolver, ip); len(names) > 0 && heloFit(names[0]) {
+			if names, _ := hostNames(ctx, s, t.Resolver, ip); len(names) > 0 && addr.SafeHelo(names[0]) == names[0] {
 				name = names[0]
 			}
 		}
@@ -62,7 +62,7 @@ func received(s *smtpserver.Session, m *smtpserver.Message, name string) string 
 	b = append(b, "Received: from "...)
 	ip, isIP := clientIP(s)
 	switch helo := s.Helo(); {
-	case heloFit(helo):
+	case helo != "":
 		b = append(b, helo...)
 	case isIP:
 		b = appendLiteral(b, ip)
@@ -113,21 +113,4 @@ func appendLiteral(b []byte, ip netip.Addr) []byte {
 	}
 	b = ip.WithZone("").AppendTo(b)
 	return append(b, ']')
-}
-
-// heloFit says whether the client's own name may stand in a header field: a
-// domain or a literal, nothing that could be read as a comment, another
-// clause or another field.
-func heloFit(helo string) bool {
-	if helo == "" || len(helo) > 255 {
-		return false
-	}
-	for i := range len(helo) {
-		c := helo[i]
-		if c <= ' ' || c == 0x7f || strings.IndexByte(`()<>,;"\@`, c) >= 0 {
-			return false
-		}
-	}
-	_, err := addr.Domain(helo)
-	return err == nil
 }

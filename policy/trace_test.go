@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"math/big"
 	"net/mail"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -91,47 +93,54 @@ func TestReceivedWithHostName(t *testing.T) {
 }
 
 // Whatever a client calls itself, it writes nothing into the header but a
-// name.
-func TestHeloFit(t *testing.T) {
-	for helo, fit := range map[string]bool{
-		"client.example":             true,
-		"[192.0.2.1]":                true,
-		"[IPv6:2001:db8::1]":         true,
-		"host_name":                  true,
-		"":                           false,
-		"a (comment)":                false,
-		"a)b":                        false,
-		"a;b":                        false,
-		"a\tb":                       false,
-		"a\r\nX: y":                  false,
-		"a\x00b":                     false,
-		"user@host":                  false,
-		`"quoted"`:                   false,
-		strings.Repeat("a.", 200):    false,
-		"xn--\u00fc.example":         false,
-		"by.relay.example.with.SMTP": true,
+// name, which stands where RFC 5321, 4.4 has it.
+func TestReceivedFromOddNames(t *testing.T) {
+	for helo, want := range map[string]string{
+		"my printer":                 "my%20printer",
+		"a (comment)":                "a%20%28comment%29",
+		"a)b":                        "a%29b",
+		"a;b":                        "a%3Bb",
+		"a\tb":                       "a%09b",
+		"user@host":                  "user%40host",
+		`"quoted"`:                   "%22quoted%22",
+		"xn--\u00fc.example":         "xn--%C3%BC.example",
+		"by.relay.example.with.SMTP": "by.relay.example.with.SMTP",
+		"x ([203.0.113.9])":          "x%20%28[203.0.113.9]%29",
+		strings.Repeat("(", 255):     strings.Repeat("%28", 85),
 	} {
-		if heloFit(helo) != fit {
-			t.Errorf("heloFit(%q) = %v", helo, !fit)
+		want = strings.NewReplacer("[", "%5B", "]", "%5D").Replace(want)
+		srv, out := install(t, organisation(), nil)
+		srv.Talk(t, stranger, fmt.Sprintf("S: 220\nR: %q\nS: 250\nC: MAIL FROM:<someone@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 250\n", "EHLO "+helo+"\r\n")+body+"S: 250")
+		m := out.only(t)
+		if m.Origin.ClientHelo != want {
+			t.Errorf("%q: the queue gets %q", helo, m.Origin.ClientHelo)
+		}
+		got := text(t, m)
+		if !strings.HasPrefix(got, "Received: from "+want+" ([192.0.2.1])\r\n\tby relay.example.com with") {
+			t.Errorf("%q: %q", helo, got)
+		}
+		if ip, ok := fromClause(strings.TrimPrefix(got, "Received: ")); !ok || ip.String() != stranger {
+			t.Errorf("%q: read as from %v", helo, ip)
 		}
 	}
 }
 
-// FuzzReceived: the field is always one field.
+// FuzzReceived: the field is always one field, and names the client's address.
 func FuzzReceived(f *testing.F) {
 	for _, s := range []string{"client.example", "[::1]", "a b", "a\r\nb", "ü.example", "\xff", "(", "\\"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, helo string) {
-		if !heloFit(helo) {
+		safe := addr.SafeHelo(helo)
+		if safe == "" {
 			return
 		}
 		var h smtpserver.Header
-		if err := h.Prepend("Received: from " + helo + " by x; y\r\n"); err != nil || h.Count("Received") != 1 {
+		if err := h.Prepend("Received: from " + safe + " ([192.0.2.1])\r\n\tby x; y\r\n"); err != nil || h.Count("Received") != 1 {
 			t.Errorf("%q: %v", helo, err)
 		}
-		if strings.ContainsAny(helo, "()<>,;\"\\@ \t\r\n") {
-			t.Errorf("%q may stand in a header", helo)
+		if ip, ok := fromClause(h.Get("Received")); !ok || ip.String() != "192.0.2.1" {
+			t.Errorf("%q: read as from %v", helo, ip)
 		}
 	})
 }

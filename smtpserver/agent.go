@@ -36,7 +36,8 @@ type Agent struct {
 	// Connect comes before the banner. A refusal's text becomes the banner
 	// (554 or 421), as RFC 5321, 3.1 has it.
 	Connect func(ctx context.Context, s *Session) error
-	// Helo comes at HELO, EHLO and LHLO.
+	// Helo comes at HELO, EHLO and LHLO. The name is as received; to write it,
+	// use Session.Helo.
 	Helo func(ctx context.Context, s *Session, name string) error
 	// StartTLS comes at STARTTLS, before the handshake.
 	StartTLS func(ctx context.Context, s *Session) error

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // banner begins the conversation (RFC 5321, 3.1).
@@ -113,20 +115,20 @@ func (s *Session) extendedHello(arg string) error {
 		return err
 	}
 	s.esmtp = true
-	first := s.srv.hostname + " greets " + s.helo
+	first := s.srv.hostname + " greets " + s.helo.safe
 	s.reply(250, noCode, strings.Join(append([]string{first}, s.keywords()...), "\n"))
 	return nil
 }
 
 // hello is what the three greetings have in common.
 func (s *Session) hello(name string) (bool, error) {
-	if !validHelo(name) {
+	if !s.srv.validHelo(name) {
 		return false, s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, "Give your domain name or address literal")
 	}
 	// RFC 5321, 4.1.4: a greeting in mid-session resets.
 	s.reset()
 	was := s.helo
-	s.helo = name
+	s.helo = heloName{name, addr.SafeHelo(name)}
 	ok, err := s.pass(s.ask(func(a *Agent) error {
 		if a.Helo == nil {
 			return nil
@@ -139,20 +141,6 @@ func (s *Session) hello(name string) (bool, error) {
 	}
 	s.state = ready
 	return true, nil
-}
-
-// validHelo lets every name pass that is safe in a log and a trace field:
-// many honest clients have none that RFC 5321 would take for a domain.
-func validHelo(name string) bool {
-	if name == "" || len(name) > 255 {
-		return false
-	}
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c > '~' || strings.IndexByte(`()<>"\,;`, c) >= 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // checkEarly refuses a client that has sent more than it could before it

@@ -42,7 +42,7 @@ func (s *Session) logEnd(err error) {
 	case !errors.Is(err, errQuit):
 		end = err.Error()
 	}
-	s.log(slog.LevelInfo, "session", slog.String("helo", s.helo), slog.String("end", end),
+	s.log(slog.LevelInfo, "session", slog.String("helo", s.helo.safe), slog.String("end", end),
 		slog.Int("transactions", s.messages), slog.Int64("bytes", s.bytes),
 		slog.Duration("time", time.Since(s.started).Round(time.Millisecond)))
 }

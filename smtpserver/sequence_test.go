@@ -200,14 +200,14 @@ func TestGreetingSyntax(t *testing.T) {
 		S: 220
 		C: EHLO
 		S: 501 5.5.4
-		C: EHLO two words
-		S: 501
-		C: EHLO <evil>
-		S: 501
 		C: HELO
 		S: 501
 		C: MAIL FROM:<a@example.com>
 		S: 503
+		C: EHLO two words
+		S: 250 test.example greets two%20words
+		C: EHLO <evil>
+		S: 250 test.example greets %3Cevil%3E
 		C: EHLO [192.0.2.1]
 		S: 250 test.example greets [192.0.2.1]
 		C: HELO WINDOWS_PC

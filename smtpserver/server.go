@@ -65,6 +65,11 @@ type Server struct {
 	// NULs. Default: refused. See also Session.SetStrayBytes.
 	StrayBytes StrayBytes
 
+	// StrictHelo refuses names of clients (HELO, EHLO, LHLO) with other than
+	// printable ASCII characters, with a space or with one of ()<>"\,; in it.
+	// Default: every name without control characters is accepted, since devices
+	// call themselves "my printer" or "(none)". See Session.Helo.
+	StrictHelo bool
 	// DefaultDomain completes addresses that have no domain, as devices send
 	// them: with "example.com", MAIL FROM:<scanner> is scanner@example.com.
 	// RCPT TO:<postmaster> stays as it is (RFC 5321, 4.1.1.3). Default none:

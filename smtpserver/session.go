@@ -33,7 +33,7 @@ type Session struct {
 	counted       netip.Addr // as admitted, for the limits by address
 
 	state   state
-	helo    string
+	helo    heloName
 	esmtp   bool // greeted with EHLO or LHLO
 	begun   bool // agents have heard Connect, and not Disconnect
 	fronted bool // XCLIENT has told of another client
@@ -111,8 +111,17 @@ func (s *Session) LocalAddr() net.Addr { return s.local }
 // proxy's where there is one.
 func (s *Session) PeerAddr() net.Addr { return s.netConn.RemoteAddr() }
 
-// Helo is the name that the client gave itself; empty before HELO or EHLO.
-func (s *Session) Helo() string { return s.helo }
+// Helo is the name that the client gave itself, in a form that can be written
+// anywhere; empty before HELO or EHLO. It is the name as received where that is
+// a host name or an address literal. In other names, as devices have them,
+// octets other than letters, digits and "-._~:/$" are written as in a URL:
+// "my%20printer". It has at most 255 octets.
+func (s *Session) Helo() string { return s.helo.safe }
+
+// RawHelo is the name that the client gave itself as it was received, for those
+// who judge it. It may have any characters but controls, is not always UTF-8,
+// and must not be written where they mean something.
+func (s *Session) RawHelo() string { return s.helo.received }
 
 // Protocol is the word for the "with" clause of Received: SMTP, ESMTP,
 // ESMTPS, ESMTPA, ESMTPSA, LMTP, LMTPS, ... and UTF8SMTP… (RFC 3848, 6531).

@@ -51,7 +51,7 @@ func (s *Session) cmdSTARTTLS(arg string) error {
 		return err
 	}
 	// RFC 3207, 4.2: back to the state after the banner, nothing is known.
-	s.state, s.helo, s.esmtp, s.identity = connected, "", false, ""
+	s.state, s.helo, s.esmtp, s.identity = connected, heloName{}, false, ""
 	s.allowance = s.atConnect
 	return nil
 }

@@ -127,7 +127,7 @@ func (s *Session) timeLeft() time.Duration { return s.lim.Session - time.Since(s
 func (s *Session) run(line []byte) (err error) {
 	defer s.recovered(&err)
 	verb, arg, ok := splitCommand(line)
-	s.traceCommand(verb, line)
+	s.traceCommand(verb, line, arg)
 	if !ok && len(line) == len(lineTooLong) && &line[0] == &lineTooLong[0] {
 		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Line is too long") // RFC 5321, 4.5.3.1.10
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/protolog"
 )
 
@@ -99,8 +100,8 @@ func (s *Session) trace(kind byte, line []byte) {
 // traceCommand logs a command. Credentials must not get into the log by any
 // way: the argument of AUTH is left out, and so is, once AUTH was tried, every
 // line that is no known command, since it may be a response that the client
-// sent although AUTH was refused.
-func (s *Session) traceCommand(verb, line []byte) {
+// sent although AUTH was refused. The names of clients are in their safe form.
+func (s *Session) traceCommand(verb, line []byte, arg string) {
 	isAuth := string(verb) == "AUTH"
 	s.authTried = s.authTried || isAuth
 	if s.srv.ProtocolLog == nil {
@@ -110,6 +111,8 @@ func (s *Session) traceCommand(verb, line []byte) {
 	switch {
 	case verb == nil:
 		line = []byte("<not a command>")
+	case string(verb) == "HELO", string(verb) == "EHLO", string(verb) == "LHLO":
+		line = []byte(string(verb) + " " + addr.SafeHelo(arg))
 	case isAuth:
 		if f := bytes.Fields(line); len(f) > 2 {
 			line = fmt.Appendf(nil, "AUTH %s <redacted>", f[1])

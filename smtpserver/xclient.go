@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
@@ -24,7 +25,7 @@ func (s *Session) cmdXCLIENT(arg string) error {
 	if !s.mayXClient() {
 		return s.fail(refusal(550, 5, 7, 0, "XCLIENT is not for you"))
 	}
-	c := xclient{src: addrPort(s.remote), dst: addrPort(s.local)}
+	c := xclient{srv: s.srv, src: addrPort(s.remote), dst: addrPort(s.local)}
 	words := strings.Fields(arg)
 	if len(words) == 0 {
 		return s.syntax("Syntax: XCLIENT attribute=value ...")
@@ -41,7 +42,8 @@ func (s *Session) cmdXCLIENT(arg string) error {
 	}
 	s.leave()
 	s.claim(c.src, c.dst)
-	s.helo, s.esmtp, s.identity, s.state = c.helo, false, c.login, connected
+	s.helo = heloName{c.helo, addr.SafeHelo(c.helo)}
+	s.esmtp, s.identity, s.state = false, c.login, connected
 	s.forgetPeer()
 	if v := s.admit(); v != nil {
 		s.refuse(v)
@@ -78,6 +80,7 @@ func (s *Session) setTLS(state tls.ConnectionState) {
 }
 
 type xclient struct {
+	srv         *Server
 	src, dst    netip.AddrPort
 	helo, login string
 }
@@ -104,7 +107,7 @@ func (c *xclient) set(word string) bool {
 		return setPort(&c.dst, value)
 	case "HELO":
 		c.helo = value
-		return validHelo(value)
+		return c.srv.validHelo(value)
 	case "LOGIN":
 		c.login = value
 		return clean(value)

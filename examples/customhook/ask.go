@@ -41,7 +41,7 @@ func ask(url string, client *http.Client) smtpserver.Agent {
 		ctx, cancel := context.WithTimeout(ctx, askTime)
 		defer cancel()
 		var a answer
-		q := question{Client: s.RemoteAddr().String(), Helo: s.Helo(), From: s.Message().From, To: to}
+		q := question{Client: s.RemoteAddr().String(), Helo: s.RawHelo(), From: s.Message().From, To: to}
 		if err := post(ctx, client, url, &q, &a); err != nil {
 			return fmt.Errorf("asking %s: %w", url, err)
 		}

@@ -253,3 +253,17 @@ func BenchmarkListening(b *testing.B) {
 		})
 	}
 }
+
+// A trail has the client's name in its safe form.
+func TestTrailOfADevice(t *testing.T) {
+	var got trails
+	a := &Audit{Sink: got.add}
+	c := agenttest.Start(t, a.Wrap([]smtpserver.Agent{agent})...).Connect(t)
+	c.Read()
+	c.Want(250, `EHLO my "printer"`)
+	c.Want(550, "MAIL FROM:<bad@example.org>")
+	c.Want(221, "QUIT")
+	if s := strings.Join(got.short(), "\n"); !strings.Contains(s, "[helo judge pass my%20%22printer%22]") {
+		t.Errorf("trails:\n%s", s)
+	}
+}

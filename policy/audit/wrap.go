@@ -42,7 +42,7 @@ func (a *Audit) wrap(g *smtpserver.Agent) {
 		g.Helo = func(ctx context.Context, s *smtpserver.Session, name string) error {
 			began := time.Now()
 			err := f(ctx, s, name)
-			a.after(s, c, name, time.Since(began), err)
+			a.after(s, c, s.Helo(), time.Since(began), err)
 			return err
 		}
 	}

@@ -170,14 +170,14 @@ func (c *Client) opening(v *conversation, r reply, err error) error {
 	return c.verdict(r)
 }
 
-func (c *Client) onHelo(ctx context.Context, s *smtpserver.Session, name string) error {
+func (c *Client) onHelo(ctx context.Context, s *smtpserver.Session, _ string) error {
 	v := c.current(s)
 	if v == nil || v.accepted {
 		return nil
 	}
 	var r reply
 	err := v.within(ctx, c.commandTimeout(), 0, func() (err error) {
-		r, err = v.helo(s, name)
+		r, err = v.helo(s)
 		return err
 	})
 	if err != nil {

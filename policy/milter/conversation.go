@@ -47,7 +47,7 @@ func (c *Client) begin(ctx context.Context, s *smtpserver.Session) (*conversatio
 		if r, err = v.connect(s); err != nil || r != proceed || s.Helo() == "" {
 			return err
 		}
-		r, err = v.helo(s, s.Helo())
+		r, err = v.helo(s)
 		return err
 	})
 	if err != nil {
@@ -119,9 +119,11 @@ func (v *conversation) connect(s *smtpserver.Session) (reply, error) {
 	})
 }
 
-func (v *conversation) helo(s *smtpserver.Session, name string) (reply, error) {
+// helo tells the client's name in its safe form: milters write it into header
+// fields. Postfix, too, gives them one without the characters of a comment.
+func (v *conversation) helo(s *smtpserver.Session) (reply, error) {
 	return v.step(gomilter.CodeHelo, gomilter.OptNoHelo, heloMacros(s), func() (reply, error) {
-		return parseReply(v.session.Helo(clean(name)))
+		return parseReply(v.session.Helo(s.Helo()))
 	})
 }
 

@@ -280,3 +280,22 @@ func FuzzReplies(f *testing.F) {
 		}
 	})
 }
+
+// The name of a device comes in its safe form: a header field of HTTP could not
+// have it as it is.
+func TestHTTPHeloOfADevice(t *testing.T) {
+	var heard string
+	srv := web(t, func(w http.ResponseWriter, r *http.Request) {
+		heard = r.Header.Get("X-Helo")
+		io.WriteString(w, `{"action":"accept"}`)
+	})
+	c := agenttest.Start(t, srv.Agent()).Connect(t)
+	c.Read()
+	c.Want(250, "EHLO Jürgens\u0085printer")
+	if code, text := c.Send("a@example.org", to, mail); code != 250 {
+		t.Fatal(code, text)
+	}
+	if heard != "J%C3%BCrgens%C2%85printer" {
+		t.Errorf("the service heard %q", heard)
+	}
+}

@@ -62,7 +62,7 @@ func (c *Checker) Agent() smtpserver.Agent {
 		}}
 	}
 	return smtpserver.Agent{Name: "spf", Data: func(ctx context.Context, s *smtpserver.Session) error {
-		return c.judge(ctx, s, s.Message(), transaction.ClientIP(s), s.Helo())
+		return c.judge(ctx, s, s.Message(), transaction.ClientIP(s), s.RawHelo())
 	}}
 }
 

@@ -21,7 +21,9 @@ func Check(ctx context.Context, ip netip.Addr, helo, mailFrom string) Verdict {
 // that called itself helo. The sender is mailFrom, the reverse-path, or,
 // where that is null, postmaster at the HELO name (RFC 7208, 2.4). It never
 // asks DNS for more than the RFC's limits allow, and never takes longer than
-// Timeout.
+// Timeout. The HELO name is as received (smtpserver.Session.RawHelo): one that
+// is no domain has no policy, and macros and the verdict have it in the form of
+// smtpserver.Session.Helo.
 func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom string) Verdict {
 	timeout := c.Timeout
 	if timeout <= 0 {
@@ -32,19 +34,25 @@ func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom strin
 
 	ip = ip.Unmap().WithZone("")
 	v := Verdict{Helo: mailFrom == "", IP: ip}
-	e := &evaluation{ctx: ctx, resolver: c.Resolver, ip: ip, helo: helo, receiver: c.Receiver}
+	helo = ascii(strings.TrimSuffix(helo, "."))
+	e := &evaluation{ctx: ctx, resolver: c.Resolver, ip: ip, helo: addr.SafeHelo(helo), receiver: c.Receiver}
 	if e.resolver == nil {
 		e.resolver = net.DefaultResolver
 	}
 	e.local, e.domain = addr.Split(mailFrom)
+	e.domain = ascii(strings.TrimSuffix(e.domain, "."))
 	if mailFrom == "" {
 		e.domain = helo
 	}
 	if e.local == "" {
 		e.local = "postmaster" // RFC 7208, 4.3
 	}
-	e.domain = ascii(strings.TrimSuffix(e.domain, "."))
 	v.Domain, v.Sender = e.domain, e.local+"@"+e.domain
+	if mailFrom == "" && e.helo != helo { // a name, but of no host: it is shown in its safe form
+		v.Domain, v.Sender = e.helo, e.local+"@"+e.helo
+		v.Result, v.Err = None, errors.New("spf: the HELO name is no domain")
+		return v
+	}
 	if !ip.IsValid() {
 		v.Result, v.Err = None, errors.New("spf: the client has no IP address")
 		return v

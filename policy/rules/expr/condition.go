@@ -69,7 +69,7 @@ func newEnv(m *rules.Mail, rcpt string) env {
 		From: m.Message.From, FromDomain: rules.Domain(m.Message.From),
 		To: rcpt, ToDomain: rules.Domain(rcpt),
 		Subject: m.Subject(), Size: int(m.Size()), SCL: content.Trusted - 1,
-		Helo: m.Session.Helo(), Identity: m.Session.Identity(),
+		Helo: m.Session.RawHelo(), Identity: m.Session.Identity(),
 		Header: m.Message.Header.Get, Headers: m.Message.Header.Values,
 		Text: m.Text, Attachments: m.Attachments,
 	}

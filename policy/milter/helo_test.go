@@ -1,0 +1,22 @@
+package milter
+
+import (
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
+)
+
+// A milter hears a device's name in its safe form, at HELO and when it is told
+// of a HELO that came before it was asked.
+func TestHeloOfADevice(t *testing.T) {
+	f := startFake(t, &fake{})
+	c := agenttest.Start(t, (&Client{Address: f.addr}).Agent()).Connect(t)
+	c.Read()
+	c.Want(250, `EHLO my "printer"`)
+	if code, text := c.Send("a@example.org", []string{"b@example.com"}, message); code != 250 {
+		t.Fatal(code, text)
+	}
+	if got := f.commands(); got[0] != "H my%20%22printer%22" {
+		t.Errorf("the milter heard %q", got)
+	}
+}
