@@ -87,14 +87,16 @@ func (c *Checker) Check(ctx context.Context, author string, s *spf.Verdict, d *d
 		return v
 	}
 	v.Organization = p.org
-	if p.record == nil || p.record.unusable {
+	if p.record == nil {
 		v.Result = None
-		if p.record != nil {
-			v.Err = p.record.Err
-		}
 		return v
 	}
-	v.Domain, v.Record = p.domain, p.record
+	v.Record = p.record.applied(t.psl)
+	if v.Record == nil {
+		v.Result, v.Err = None, p.record.Err
+		return v
+	}
+	v.Domain = p.domain
 	if err := v.choosePolicy(t); err != nil {
 		v.Result, v.Err = TempError, err
 		return v

@@ -58,6 +58,10 @@ const world = `
 	_dmarc.named.bank.          TXT "v=DMARC1; p=none"
 	_dmarc.broken.example.      TXT "v=DMARC1; p=bogus"
 	_dmarc.told.example.        TXT "v=DMARC1; p=bogus; rua=mailto:a@told.example"
+	_dmarc.nop.example.         TXT "v=DMARC1; sp=reject"
+	sub.nop.example.            A 192.0.2.1
+	sub.noptold.example.        A 192.0.2.1
+	_dmarc.noptold.example.     TXT "v=DMARC1; sp=reject; rua=mailto:a@noptold.example"
 	_dmarc.pct0.example.        TXT "v=DMARC1; p=reject; pct=0"
 	_dmarc.xn--bcher-kva.example. TXT "v=DMARC1; p=reject"`
 
@@ -114,6 +118,9 @@ func TestCheck(t *testing.T) {
 		// Records with mistakes, no records.
 		{"broken.example", "", None, "", "", NoAction, false, false},
 		{"told.example", "", Fail, "p", NoAction, NoAction, false, false},
+		{"nop.example", "", Fail, "p", NoAction, NoAction, false, false},
+		{"nop.example", "dkim:pass=nop.example", Pass, "p", NoAction, NoAction, false, true},
+		{"sub.nop.example", "", Fail, "sp", Reject, Reject, false, false},
 		{"nothing.test", "spf:pass=nothing.test", None, "", "", NoAction, false, false},
 		{"bücher.example", "dkim:pass=xn--bcher-kva.example", Pass, "p", Reject, NoAction, false, true},
 		{"[192.0.2.1]", "", PermError, "", "", NoAction, false, false},
@@ -178,6 +185,9 @@ func TestCheckByList(t *testing.T) {
 		{"pct0.example", "", Fail, Quarantine},
 		{"test.example", "", Fail, Reject}, // nor is t=y
 		{"shop.co.uk", "dkim:pass=other.co.uk", None, NoAction},
+		{"nop.example", "", None, NoAction}, // no p=, and nobody to tell (6.6.3)
+		{"noptold.example", "", Fail, NoAction},
+		{"sub.noptold.example", "", Fail, NoAction}, // as a record with p=none alone
 	} {
 		s, d := proofs(c.proofs)
 		v := checker.Check(t.Context(), c.author, s, d)

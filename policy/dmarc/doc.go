@@ -20,6 +20,12 @@
 // RFC 7489 has it, by the public suffix list that golang.org/x/net/publicsuffix
 // brings along, and pct counts.
 //
+// A record without p= is read as if it had p=none (RFC 9989, 4.7): mail passes
+// or fails, sp and np count, and reports go where rua says. If p, sp or np has an
+// unknown value, the whole record is read as p=none where rua has a valid URI,
+// and else there is no DMARC processing (4.10.1). With Checker.PublicSuffixList
+// a record without p= is like one with an unknown value (RFC 7489, 6.6.3).
+//
 // np asks whether the author's domain exists. A *net.Resolver can only tell
 // whether there are addresses, MX or TXT records; a resolver that knows more,
 // as routing.NetResolver does, has a method

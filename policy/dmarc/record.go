@@ -26,8 +26,9 @@ func (d Disposition) less() Disposition {
 
 // A Record is a published policy (RFC 9989, 4.7).
 type Record struct {
-	// Policy (p), and those for subdomains that exist (sp) and that do not
-	// (np), which are empty where the record does not have them.
+	// Policy (p, "none" where the record does not have it), and those for
+	// subdomains that exist (sp) and that do not (np), which are empty where the
+	// record does not have them.
 	Policy, SubdomainPolicy, NonexistentPolicy Disposition
 	// StrictDKIM and StrictSPF (adkim=s, aspf=s).
 	StrictDKIM, StrictSPF bool
@@ -47,7 +48,8 @@ type Record struct {
 	// mistake in one tag does not spoil the others.
 	Err error
 
-	unusable bool // no valid policy, and nowhere to report that to
+	noPolicy bool // the record has no p=
+	unusable bool // a policy is not valid, and there is nowhere to report that to
 }
 
 var errNoRecord = errors.New("not a DMARC record")
@@ -72,15 +74,34 @@ func ParseRecord(txt string) (*Record, error) {
 			break
 		}
 	}
-	if !seen["p"] {
-		r.wrong("p", "missing")
-	}
-	if r.Policy == "" || r.SubdomainPolicy == invalid || r.NonexistentPolicy == invalid {
+	if r.Policy == invalid || r.SubdomainPolicy == invalid || r.NonexistentPolicy == invalid {
 		// RFC 9989, 4.10.1: as p=none, if there is somebody to tell.
 		r.Policy, r.SubdomainPolicy, r.NonexistentPolicy = NoAction, "", ""
 		r.unusable = len(r.Reports) == 0
+		return r, nil
+	}
+	if r.Policy == "" { // RFC 9989, 4.7: as p=none; the other tags count
+		r.Policy, r.noPolicy = NoAction, true
+		r.wrong("p", "missing")
 	}
 	return r, nil
+}
+
+// applied is the record by which mail is judged; nil for no DMARC processing.
+// In RFC 7489, 6.6.3, which the public suffix list belongs to, a record without
+// p= is like one with an invalid p=.
+func (r *Record) applied(byList bool) *Record {
+	switch {
+	case r.unusable:
+		return nil
+	case !byList || !r.noPolicy:
+		return r
+	case len(r.Reports) == 0:
+		return nil
+	}
+	c := *r
+	c.SubdomainPolicy, c.NonexistentPolicy = "", ""
+	return &c
 }
 
 const invalid Disposition = "invalid"
@@ -94,7 +115,6 @@ func (r *Record) set(name, value string) {
 	switch name {
 	case "p":
 		if r.Policy = disposition(lower); r.Policy == invalid {
-			r.Policy = ""
 			r.wrong(name, "not valid")
 		}
 	case "sp":

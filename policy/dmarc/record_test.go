@@ -20,12 +20,19 @@ func TestParseRecord(t *testing.T) {
 		{"v=DMARC1; p=reject; pct=200", "p=reject error"},
 		{"v=DMARC1; p=reject; rua=mailto:a@x.example!10m, https://x.example/r , nonsense,", "p=reject rua=mailto:a@x.example|https://x.example/r error"},
 		{"v=DMARC1; p=reject; ruf=mailto:f@x.example", "p=reject ruf=mailto:f@x.example"},
-		// RFC 9989, 4.10.1: no valid policy, with and without somebody to tell.
+		// RFC 9989, 4.7: no p= is p=none, with and without rua.
 		{"v=DMARC1;" + uris, "p=none rua=mailto:a@x.example error"},
+		{"v=DMARC1", "p=none error"},
+		{"v=DMARC1; sp=reject; np=quarantine; adkim=s", "p=none sp=reject np=quarantine adkim error"},
+		{"v=DMARC1; psd=y; np=reject", "p=none np=reject psd=y error"},
+		// RFC 9989, 4.10.1: no valid policy, with and without somebody to tell.
+		{"v=DMARC1; p=;" + uris, "p=none rua=mailto:a@x.example error"},
+		{"v=DMARC1; p=", "p=none unusable error"},
+		{"v=DMARC1; p", "p=none unusable error"},
+		{"v=DMARC1; sp=bogus", "p=none unusable error"},
 		{"v=DMARC1; p=bogus;" + uris, "p=none rua=mailto:a@x.example error"},
 		{"v=DMARC1; p=reject; sp=bogus;" + uris, "p=none rua=mailto:a@x.example error"},
 		{"v=DMARC1; p=reject; np=bogus;" + uris, "p=none rua=mailto:a@x.example error"},
-		{"v=DMARC1", "p=none unusable error"},
 		{"v=DMARC1; p=bogus", "p=none unusable error"},
 		{"v=DMARC1; p=reject; sp=bogus; rua=bogus", "p=none unusable error"},
 		{"v=DMARC1; p=reject; rua=" + strings.TrimSuffix(strings.Repeat("mailto:a@x.example,", 11), ","), "p=reject rua=" + strings.TrimSuffix(strings.Repeat("mailto:a@x.example|", 10), "|") + " error"},
