@@ -1,17 +1,10 @@
 package rules
 
 import (
-	"bytes"
-	"encoding/base64"
 	"errors"
 	"html"
-	"io"
-	"mime/quotedprintable"
-	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/text/encoding/htmlindex"
 
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
@@ -22,10 +15,14 @@ import (
 // its HTML. Nothing else in the message is touched. htmlText is HTML; where it
 // is empty, it is made of text.
 //
+// In HTML the text goes before </body>, or at the end, but never into a comment,
+// a script, a style or another element whose content is not shown.
+//
 // Where the text has no place to go, the whole message becomes the first part
 // of a new one, with the text as the second: messages that are signed or
 // encrypted (which stay so), that have no text, whose charset lacks a
-// character of it, or of which readers may make different things. A message with more than 1000 parts is refused, with 554.
+// character of it, or of which readers may make different things. A message with
+// more than 1,000 parts is refused, with 554.
 //
 // A DKIM signature over the body does not survive; sign afterwards.
 func Disclaimer(text, htmlText string) Action {
@@ -85,7 +82,7 @@ func (d *disclaimer) apply(m *smtpserver.Message) error {
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if !ok || mimetree.Delimits(parts, i, edit.New) {
 			return d.wrap(m)
 		}
 		edits = append(edits, edit)
@@ -108,152 +105,6 @@ func isBody(parts []mimetree.Part, i int) bool {
 	for up := p.Parent; up >= 0; up = parts[up].Parent {
 		switch t := parts[up].Type; {
 		case t == "multipart/signed", t == "multipart/encrypted", !strings.HasPrefix(t, "multipart/"):
-			return false
-		}
-	}
-	return true
-}
-
-// maxRecode is the longest base64 part that is decoded and encoded again.
-const maxRecode = 4 << 20
-
-// add is the edit that adds text to a part, if it can be done.
-func add(c smtpserver.Content, p *mimetree.Part, text string) (e envelope.Edit, ok bool, err error) {
-	charset := p.Param("charset")
-	if p.Type == "text/plain" && strings.EqualFold(p.Param("format"), "flowed") {
-		text = stuff(text)
-	}
-	raw, ok := encode(text, charset)
-	if !ok {
-		return e, false, nil
-	}
-	plain := isASCII(raw)
-	switch p.Encoding {
-	case "", "7bit":
-		if !plain {
-			return e, false, nil
-		}
-		return insert(c, p, raw, p.Type == "text/html")
-	case "8bit", "binary":
-		return insert(c, p, raw, p.Type == "text/html")
-	case "quoted-printable":
-		var b bytes.Buffer
-		w := quotedprintable.NewWriter(&b)
-		w.Write(raw) // into memory: there is no error
-		w.Close()
-		return insert(c, p, b.Bytes(), p.Type == "text/html")
-	case "base64":
-		return recode(c, p, raw)
-	}
-	return e, false, nil
-}
-
-// stuff writes lines as format=flowed wants them (RFC 3676, 4.4): none flows
-// into the next, and none is taken for a quotation.
-func stuff(text string) string {
-	lines := strings.Split(text, "\r\n")
-	for i, l := range lines {
-		if l != "-- " {
-			l = strings.TrimRight(l, " ")
-		}
-		if strings.HasPrefix(l, " ") || strings.HasPrefix(l, ">") || strings.HasPrefix(l, "From ") {
-			l = " " + l
-		}
-		lines[i] = l
-	}
-	return strings.Join(lines, "\r\n")
-}
-
-// insert puts raw at the end of a part or, in HTML, before </body>.
-func insert(c smtpserver.Content, p *mimetree.Part, raw []byte, inHTML bool) (envelope.Edit, bool, error) {
-	tail := make([]byte, min(p.End-p.Body, 64<<10))
-	at := p.End
-	if _, err := c.ReadAt(tail, at-int64(len(tail))); err != nil && err != io.EOF {
-		return envelope.Edit{}, false, err
-	}
-	new, off := place(tail, raw, inHTML)
-	at -= int64(len(tail) - off)
-	return envelope.Edit{Start: at, End: at, New: new}, true, nil
-}
-
-// place says what to put where into text, that the new lines stand by
-// themselves and the text ends with a line end where it did.
-func place(text, raw []byte, inHTML bool) (new []byte, off int) {
-	if inHTML {
-		if i := bytes.LastIndex(bytes.ToLower(text), []byte("</body")); i >= 0 {
-			return slices.Concat([]byte("\r\n"), raw, []byte("\r\n")), i
-		}
-	}
-	switch {
-	case len(text) == 0:
-		return raw, 0
-	case bytes.HasSuffix(text, []byte("\r\n")):
-		return slices.Concat([]byte("\r\n"), raw, []byte("\r\n")), len(text)
-	}
-	return slices.Concat([]byte("\r\n\r\n"), raw), len(text)
-}
-
-// recode decodes a base64 part, adds to it and encodes it again.
-func recode(c smtpserver.Content, p *mimetree.Part, raw []byte) (e envelope.Edit, ok bool, err error) {
-	if p.End-p.Body > maxRecode {
-		return e, false, nil
-	}
-	text, err := io.ReadAll(p.Open(c))
-	if err != nil {
-		return e, false, nil // damaged: it is left alone
-	}
-	new, off := place(text, raw, p.Type == "text/html")
-	coded := base64.StdEncoding.EncodeToString(slices.Concat(text[:off], new, text[off:]))
-	var b bytes.Buffer
-	for len(coded) > 76 { // RFC 2045, 6.8
-		b.WriteString(coded[:76] + "\r\n")
-		coded = coded[76:]
-	}
-	b.WriteString(coded)
-	if p.Parent < 0 {
-		b.WriteString("\r\n")
-	}
-	return envelope.Edit{Start: p.Body, End: p.End, New: b.Bytes()}, true, nil
-}
-
-// encode writes text in a charset in which ASCII is ASCII.
-func encode(text, charset string) ([]byte, bool) {
-	if !hasASCII(charset) {
-		return nil, false
-	}
-	if isASCII([]byte(text)) {
-		return []byte(text), true
-	}
-	if charset == "" || strings.EqualFold(charset, "us-ascii") {
-		return nil, false
-	}
-	enc, err := htmlindex.Get(charset)
-	if err != nil {
-		return nil, false
-	}
-	s, err := enc.NewEncoder().String(text)
-	return []byte(s), err == nil
-}
-
-// hasASCII says whether ASCII is ASCII in a charset. Those that are not known
-// are taken to be like all but a few.
-func hasASCII(charset string) bool {
-	if e, err := htmlindex.Get(charset); err == nil {
-		name, err := htmlindex.Name(e)
-		return err == nil && !strings.HasPrefix(name, "utf-16") && name != "replacement"
-	}
-	charset = strings.ToLower(charset)
-	for _, other := range [...]string{"utf-16", "utf-32", "utf-7", "ucs", "iso-10646", "ebcdic", "ibm037", "cp037", "ibm1047", "cp1047"} {
-		if strings.Contains(charset, other) {
-			return false
-		}
-	}
-	return true
-}
-
-func isASCII(b []byte) bool {
-	for _, c := range b {
-		if c >= 0x80 {
 			return false
 		}
 	}

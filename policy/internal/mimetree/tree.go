@@ -35,6 +35,9 @@ type Part struct {
 	// body at [Body, End), without the CRLF that belongs to the delimiter.
 	Start, Body, End int64
 	Header           []byte // raw
+	// Blank says whether a blank line ends the header. Where it does not, the
+	// line end of the last field may be the one that belongs to the delimiter.
+	Blank bool
 
 	Type        string // media type, lower case, "text/plain" where there is none
 	Encoding    string // Content-Transfer-Encoding, lower case, "" where there is none
@@ -175,6 +178,7 @@ func (p *parser) line(off int64, line []byte, start, end bool) error {
 	}
 	if start && int64(len(line)) == p.eol { // the blank line
 		p.eol = 0 // it belongs to the header, whatever delimiter may follow
+		p.parts[p.open[len(p.open)-1]].Blank = true
 		return p.endOfHeader(off + int64(len(line)))
 	}
 	limit := p.lim.Header
@@ -242,4 +246,20 @@ func (p *parser) delimiter(off int64, line []byte) (bool, error) {
 		return true, p.begin(l.part, off+int64(len(line)))
 	}
 	return false, nil
+}
+
+// Delimits says whether a line of text would be a delimiter line in a multipart
+// that the part with index i is in (RFC 2046, 5.1.1).
+func Delimits(parts []Part, i int, text []byte) bool {
+	for line := range bytes.Lines(text) {
+		if !bytes.HasPrefix(line, []byte("--")) {
+			continue
+		}
+		for up := parts[i].Parent; up >= 0; up = parts[up].Parent {
+			if b := parts[up].boundary(); b != "" && bytes.HasPrefix(line[2:], []byte(b)) {
+				return true
+			}
+		}
+	}
+	return false
 }

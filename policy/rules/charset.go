@@ -1,0 +1,59 @@
+package rules
+
+import (
+	"strings"
+
+	"golang.org/x/text/encoding/htmlindex"
+)
+
+// encode writes text in a charset in which ASCII is ASCII.
+func encode(text, charset string) ([]byte, bool) {
+	if !hasASCII(charset) {
+		return nil, false
+	}
+	if isASCII([]byte(text)) {
+		return []byte(text), true
+	}
+	if charset == "" || strings.EqualFold(charset, "us-ascii") {
+		return nil, false
+	}
+	enc, err := htmlindex.Get(charset)
+	if err != nil {
+		return nil, false
+	}
+	s, err := enc.NewEncoder().String(text)
+	return []byte(s), err == nil
+}
+
+// hasASCII says whether ASCII is ASCII in a charset. Those that are not known
+// are taken to be like all but a few.
+func hasASCII(charset string) bool {
+	if e, err := htmlindex.Get(charset); err == nil {
+		name, err := htmlindex.Name(e)
+		return err == nil && !strings.HasPrefix(name, "utf-16") && name != "replacement"
+	}
+	charset = strings.ToLower(charset)
+	for _, other := range [...]string{"utf-16", "utf-32", "utf-7", "ucs", "iso-10646", "ebcdic", "ibm037", "cp037", "ibm1047", "cp1047"} {
+		if strings.Contains(charset, other) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasStates says whether an octet of ASCII may be a part of another character in
+// a charset, after an escape sequence (ISO 2022, RFC 1843). Tags cannot be found
+// in it without decoding.
+func hasStates(charset string) bool {
+	charset = strings.ToLower(charset)
+	return strings.Contains(charset, "2022") || strings.HasPrefix(charset, "hz")
+}
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
