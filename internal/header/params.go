@@ -10,9 +10,11 @@ import (
 type Params struct {
 	// Value is what comes before the first parameter, in lower case.
 	Value string
-	// List has the parameters in the order in which they are written. If the
-	// field has parentheses, which programs read as comments or as part of a
-	// value, it has both readings.
+	// List has the parameters in the order in which they are written. What
+	// programs read in several ways is there in each of them: parentheses as
+	// comments or as part of a value, a backslash before a quote as one that
+	// quotes it or as a character, and what follows a missing semicolon as part
+	// of a value or as another parameter.
 	List []Param
 	// Cut says that there are more than MaxParams parameters; the others are
 	// not in the List.
@@ -27,6 +29,9 @@ type Param struct {
 	// only its first word if it has no quotes, or with what follows the closing
 	// quote. It is empty if there is only one reading.
 	Other string
+	// Raw is how some programs read a quoted string with backslashes, such as
+	// "C:\dir\file.txt": with all of them. It is empty if there are none.
+	Raw string
 }
 
 // MaxParams bounds the parameters that are read of a field.
@@ -38,12 +43,29 @@ func ParseParams(value string) (p Params) {
 	plain := withoutComments(value)
 	v, params, _ := strings.Cut(plain, ";")
 	p.Value = strings.ToLower(strings.TrimSpace(v))
-	p.add(params)
+	if strings.IndexByte(v, '=') >= 0 { // the semicolon after the first word is missing
+		p.add(afterWord(v), false)
+	}
+	p.add(params, false)
 	if plain != value {
 		_, params, _ = strings.Cut(value, ";")
-		p.add(params)
+		p.add(params, false)
+	}
+	if strings.Contains(value, `\"`) {
+		_, params, _ = strings.Cut(value, ";")
+		p.add(params, true)
 	}
 	return p
+}
+
+// afterWord is s without its first word, unless that is a parameter.
+func afterWord(s string) string {
+	s = strings.TrimLeft(s, " \t\r\n")
+	i := strings.IndexAny(s, " \t\r\n=")
+	if i < 0 || s[i] == '=' {
+		return s
+	}
+	return s[i:]
 }
 
 // MediaType is the Value, if it is a media type: "type/subtype" (RFC 2045, 5.1).
@@ -166,8 +188,8 @@ func unpercent(s string) string {
 	return string(b)
 }
 
-// add reads "name=value; ...".
-func (p *Params) add(s string) {
+// add reads "name=value; ...". In literal text a backslash quotes nothing.
+func (p *Params) add(s string, literal bool) {
 	for {
 		s = strings.TrimLeft(s, "; \t\r\n")
 		i := strings.IndexAny(s, "=;")
@@ -178,36 +200,74 @@ func (p *Params) add(s string) {
 			s = s[i:]
 			continue
 		}
-		if len(p.List) == MaxParams {
-			p.Cut = true
+		words := strings.Fields(s[:i])
+		q := Param{Name: strings.ToLower(strings.Join(words, ""))}
+		s = q.read(strings.TrimLeft(s[i+1:], " \t\r\n"), literal)
+		if !p.append(q) {
 			return
 		}
-		q := Param{Name: strings.ToLower(strings.Join(strings.Fields(s[:i]), ""))}
-		q.Value, q.Other, s = paramValue(strings.TrimLeft(s[i+1:], " \t\r\n"))
-		p.List = append(p.List, q)
+		if len(words) > 1 { // or the words before the last one belong to something else
+			q.Name = strings.ToLower(words[len(words)-1])
+			if !p.append(q) {
+				return
+			}
+		}
 	}
 }
 
-// paramValue reads a quoted string, or all up to the next semicolon.
-func paramValue(s string) (value, other, rest string) {
+func (p *Params) append(q Param) bool {
+	if len(p.List) == MaxParams {
+		p.Cut = true
+		return false
+	}
+	p.List = append(p.List, q)
+	return true
+}
+
+// read reads a value at the start of s: a quoted string, or all up to the next
+// semicolon. It returns where the next parameter may begin: after the semicolon,
+// or before it if there is an equals sign before it.
+func (q *Param) read(s string, literal bool) (rest string) {
 	n := Quoted(s)
-	if n == 0 {
-		value, rest, _ = strings.Cut(s, ";")
-		value = strings.TrimSpace(value)
-		if i := strings.IndexAny(value, " \t("); i >= 0 {
-			other = value[:i]
+	if n != 0 && literal {
+		n = strings.IndexByte(s[1:], '"') + 2
+		if n == 1 {
+			n = -1
 		}
-		return value, other, rest
 	}
-	if n < 0 { // it ends with the field
-		return unescape(s[1:]), "", ""
+	switch {
+	case n == 0:
+		var v string
+		v, rest, _ = strings.Cut(s, ";")
+		q.Value = strings.TrimSpace(v)
+		if i := strings.IndexAny(q.Value, " \t("); i >= 0 {
+			q.Other = q.Value[:i]
+			if strings.IndexByte(q.Value[i:], '=') >= 0 {
+				return s[i:]
+			}
+		}
+		return rest
+	case n < 0: // it ends with the field
+		q.quoted(s[1:], literal)
+		return ""
 	}
-	value = Unquote(s[:n])
+	q.quoted(s[1:n-1], literal)
 	junk, rest, _ := strings.Cut(s[n:], ";")
-	if junk = strings.ReplaceAll(strings.TrimSpace(junk), `"`, ""); junk != "" {
-		other = value + junk
+	if junk := strings.ReplaceAll(strings.TrimSpace(junk), `"`, ""); junk != "" {
+		q.Other = q.Value + junk
 	}
-	return value, other, rest
+	if strings.IndexByte(junk, '=') >= 0 {
+		return s[n:]
+	}
+	return rest
+}
+
+// quoted takes the content of a quoted string for the value.
+func (q *Param) quoted(s string, literal bool) {
+	q.Value = Unfold(s)
+	if strings.IndexByte(s, '\\') >= 0 && !literal {
+		q.Value, q.Raw = unescape(q.Value), q.Value
+	}
 }
 
 // withoutComments removes comments. One that is not closed is none.

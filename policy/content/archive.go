@@ -19,6 +19,7 @@ import (
 var (
 	errUnreadable = errors.New("archive cannot be read")
 	errTooBig     = errors.New("archive is beyond the limits")
+	errManyParts  = errors.New("too many parts")
 )
 
 // A look goes through one message, within what it has left.
@@ -29,7 +30,7 @@ type look struct {
 	inSlot  bool
 	bytes   int64 // of the message
 	entries int   // of the attachment
-	depth   int   // of encoded messages in the message
+	depth   int   // levels of archives and encoded messages
 }
 
 func (a *Attachments) look(ctx context.Context, slots chan struct{}) *look {
@@ -68,9 +69,10 @@ func (l *look) leave() {
 
 // inside looks at the first bytes of a part and, where they are those of an
 // archive, at the names in it.
-func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (string, error) {
+func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (verdict, error) {
+	kind := ""
 	if strings.HasPrefix(p.Type, "message/") && p.Encoding != "" {
-		return l.encoded(c, p, names)
+		kind = messageKind // RFC 2046, 5.2.1 does not allow that; programs decode it all the same
 	}
 	body := p.Open(c)
 	head := make([]byte, headLen)
@@ -81,110 +83,114 @@ func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (s
 	}
 	text := strings.HasPrefix(p.Type, "text/") && len(names) == 0
 	if err != nil && !text && !l.a.AllowUnreadable {
-		// Others may decode what cannot be decoded here.
-		return called(names, p.Type) + " (cannot be decoded)", nil
+		return l.unreadable(names, p.Type, "cannot be decoded"), nil // others may decode it
 	}
 	if t := programType(head); t != "" && l.a.typeMatches(t) {
-		return called(names, t), nil
+		return notAllowed(called(names, t)), nil
 	}
-	kind := archiveKind(head, names, p.Type)
-	if err != nil || l.a.SkipArchives || kind == "" {
-		return "", nil
+	if kind == "" && !l.a.SkipArchives {
+		kind = archiveKind(head, names, p.Type)
+	}
+	if err != nil || kind == "" {
+		return verdict{}, nil
 	}
 	if err := l.enter(); err != nil {
-		return "", err
+		return verdict{}, err
 	}
-	l.entries = l.a.maxEntries()
-	name, err := l.archive(kind, names, io.MultiReader(bytes.NewReader(head), body), l.a.maxDepth())
-	if name != "" {
-		return called(names, kind) + ": " + name, nil
+	if !l.nested() {
+		l.entries = l.a.maxEntries()
 	}
-	if err != nil && !l.a.AllowUnreadable {
-		return called(names, kind) + " (" + err.Error() + ")", nil
+	v, err := l.archive(kind, names, io.MultiReader(bytes.NewReader(head), body))
+	switch {
+	case err != nil:
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return verdict{}, err
+		}
+		return l.unreadable(names, kind, err.Error()), nil
+	case v.name != "" && (kind != messageKind || len(names) > 0):
+		v.name = called(names, kind) + ": " + v.name
 	}
-	return "", nil
+	return v, nil
 }
 
-// encoded looks into a message that has a transfer encoding. RFC 2046, 5.2.1
-// does not allow that; readers decode it all the same.
-func (l *look) encoded(c smtpserver.Content, p *mimetree.Part, names []string) (string, error) {
-	if err := l.enter(); err != nil {
-		return "", err
-	}
+// nested says whether what is looked at is in an archive or an encoded message.
+func (l *look) nested() bool { return l.depth < l.a.maxDepth() }
+
+// archive returns the first thing in an archive that is not allowed. names are
+// its own.
+func (l *look) archive(kind string, names []string, r io.Reader) (verdict, error) {
 	if l.depth == 0 {
-		return l.unreadable(names, p.Type, errTooBig)
-	}
-	data, err := io.ReadAll(&metered{p.Open(c), l})
-	if err != nil {
-		return l.unreadable(names, p.Type, err)
-	}
-	inner := content.Of(data)
-	parts, err := mimetree.Parse(inner, mimetree.Limits{})
-	if err != nil {
-		return l.unreadable(names, p.Type, err)
+		return verdict{}, errTooBig
 	}
 	l.depth--
 	defer func() { l.depth++ }()
-	for i := range parts {
-		if name, err := l.forbidden(inner, &parts[i]); name != "" || err != nil {
-			return name, err
-		}
-	}
-	return "", nil
-}
-
-func (l *look) unreadable(names []string, mediaType string, err error) (string, error) {
-	if l.a.AllowUnreadable {
-		return "", nil
-	}
-	return called(names, mediaType) + " (" + err.Error() + ")", nil
-}
-
-// archive returns the first name in an archive that is not allowed. names are
-// its own.
-func (l *look) archive(kind string, names []string, r io.Reader, depth int) (string, error) {
-	if depth == 0 {
-		return "", errTooBig
-	}
 	switch kind {
 	case zipKind:
-		return l.zip(r, depth)
+		return l.zip(r)
 	case gzipKind:
-		return l.gzip(r, names, depth)
+		return l.gzip(r, names)
+	case messageKind:
+		return l.message(r)
 	default:
-		return l.tar(r, depth)
+		return l.tar(r)
 	}
+}
+
+// message looks into a message that is a file, or that has a transfer encoding.
+// Its parts count as entries.
+func (l *look) message(r io.Reader) (verdict, error) {
+	data, err := io.ReadAll(&metered{r, l})
+	if err != nil {
+		return verdict{}, err
+	}
+	inner := content.Of(data)
+	parts, err := mimetree.Parse(inner, mimetree.Limits{})
+	if errors.Is(err, mimetree.ErrLimit) {
+		return verdict{}, errManyParts
+	}
+	if err != nil {
+		return verdict{}, err
+	}
+	for i := range parts {
+		if l.entries--; l.entries < 0 {
+			return verdict{}, errTooBig
+		}
+		if v, err := l.judge(inner, &parts[i]); v.name != "" || err != nil {
+			return v, err
+		}
+	}
+	return verdict{}, nil
 }
 
 // entry looks at one file and its names, and into it.
-func (l *look) entry(names []string, open func() io.Reader, depth int) (string, error) {
+func (l *look) entry(names []string, open func() io.Reader) (verdict, error) {
 	if l.entries--; l.entries < 0 {
-		return "", errTooBig
+		return verdict{}, errTooBig
 	}
 	for _, n := range names {
 		if l.a.nameMatches(n) {
-			return n, nil
+			return notAllowed(n), nil
 		}
 	}
 	r := open()
 	if r == nil {
 		if archiveKind(nil, names, "") != "" {
-			return "", errUnreadable // it has names that cannot be seen
+			return verdict{}, errUnreadable // it has names that cannot be seen
 		}
-		return "", nil
+		return verdict{}, nil
 	}
 	b := bufio.NewReaderSize(&metered{r, l}, headLen)
 	head, err := b.Peek(headLen)
 	if t := programType(head); t != "" && l.a.typeMatches(t) {
-		return called(names, t), nil
+		return notAllowed(called(names, t)), nil
 	}
 	if kind := archiveKind(head, names, ""); kind != "" {
-		return l.archive(kind, names, b, depth-1)
+		return l.archive(kind, names, b)
 	}
 	if err != nil && err != io.EOF {
-		return "", err
+		return verdict{}, err
 	}
-	return "", nil
+	return verdict{}, nil
 }
 
 // metered takes what is read from the look's bytes.
@@ -207,10 +213,10 @@ func (m *metered) Read(b []byte) (int, error) {
 
 // gzip has the name that it was given, and the one that it will be unpacked
 // to.
-func (l *look) gzip(r io.Reader, names []string, depth int) (string, error) {
+func (l *look) gzip(r io.Reader, names []string) (verdict, error) {
 	z, err := gzip.NewReader(&metered{r, l})
 	if err != nil {
-		return "", errUnreadable
+		return verdict{}, errUnreadable
 	}
 	inner := []string{z.Name}
 	for _, n := range names {
@@ -218,53 +224,53 @@ func (l *look) gzip(r io.Reader, names []string, depth int) (string, error) {
 			inner = append(inner, n)
 		}
 	}
-	return l.entry(inner, func() io.Reader { return z }, depth)
+	return l.entry(inner, func() io.Reader { return z })
 }
 
-func (l *look) tar(r io.Reader, depth int) (string, error) {
+func (l *look) tar(r io.Reader) (verdict, error) {
 	t := tar.NewReader(&metered{r, l})
 	for {
 		h, err := t.Next()
 		switch {
 		case err == io.EOF:
-			return "", nil
+			return verdict{}, nil
 		case errors.Is(err, errTooBig):
-			return "", errTooBig
+			return verdict{}, errTooBig
 		case err != nil:
-			return "", errUnreadable
+			return verdict{}, errUnreadable
 		}
-		if name, err := l.entry([]string{h.Name}, func() io.Reader { return t }, depth); name != "" || err != nil {
-			return name, err
+		if v, err := l.entry([]string{h.Name}, func() io.Reader { return t }); v.name != "" || err != nil {
+			return v, err
 		}
 	}
 }
 
-func (l *look) zip(r io.Reader, depth int) (string, error) {
+func (l *look) zip(r io.Reader) (verdict, error) {
 	data, err := io.ReadAll(&metered{r, l})
 	if err != nil {
-		return "", err
+		return verdict{}, err
 	}
 	entries, err := zipDirectory(data, l.entries)
 	if err != nil {
-		return "", err
+		return verdict{}, err
 	}
 	for _, e := range entries {
 		open := func() io.Reader { return e.open(data) }
-		if name, err := l.entry(e.names, open, depth); name != "" || err != nil {
-			return name, err
+		if v, err := l.entry(e.names, open); v.name != "" || err != nil {
+			return v, err
 		}
 	}
 	// Others may go by another directory, or by none.
 	names, err := zipNames(data, 8*l.a.maxEntries())
 	if err != nil {
-		return "", err
+		return verdict{}, err
 	}
 	for _, n := range names {
 		if l.a.nameMatches(n) {
-			return n, nil
+			return notAllowed(n), nil
 		}
 	}
-	return "", nil
+	return verdict{}, nil
 }
 
 // open reads an entry, or is nil where it is encrypted or packed in a way that

@@ -17,10 +17,14 @@ import (
 // Attachments refuses messages with attachments of certain names or types, or
 // strips those attachments. Its zero value looks for none.
 //
-// It reads MIME (RFC 2045 and 2231), also in enclosed messages, and zip, tar
-// and gzip archives. It does not look into uuencoded text, winmail.dat, RAR,
-// 7z, bzip2, xz and cabinet archives and disk images: refuse those by their
-// names, and fragments by the type message/partial.
+// It reads MIME (RFC 2045 and 2231), also in enclosed messages, zip, tar and gzip
+// archives, and files of messages (.eml, .mht, .mhtml, .nws). It does not look
+// into uuencoded text, winmail.dat, RAR, 7z, bzip2, xz and cabinet archives and
+// disk images: refuse those by their names, and fragments by the type
+// message/partial.
+//
+// A message with an attachment of such a name or type is refused with 550 5.7.1;
+// one that cannot be read with certainty (see AllowUnreadable) with 550 5.6.0.
 type Attachments struct {
 	// Names are patterns of path.Match for file names: "*.exe", "invoice*.js".
 	// Upper and lower case are the same, and so are names with what file
@@ -39,12 +43,13 @@ type Attachments struct {
 	// Notice is that text, in ASCII; %s in it stands for the name.
 	Notice string
 
-	// SkipArchives does not look into archives.
+	// SkipArchives does not look into archives and files of messages.
 	SkipArchives bool
 	// AllowUnreadable lets pass what cannot be looked into: archives that are
 	// damaged, beyond the limits, or none in spite of their names; messages
-	// with more than 1000 parts or 30 levels; and parts that readers of mail
-	// may take in several ways (two boundaries, two transfer encodings, ...).
+	// with more than 1000 parts or 30 levels; and parts that programs may read in
+	// several ways (two boundaries, two transfer encodings, a Content- field that
+	// is folded before its colon, a file name in a charset that is not known).
 	// Otherwise these count as not allowed.
 	AllowUnreadable bool
 	// ArchiveSize bounds the bytes of one message's archives that are read and
@@ -88,7 +93,23 @@ func (a *Attachments) Agent() smtpserver.Agent {
 // A finding is an attachment that is not allowed.
 type finding struct {
 	part int
-	name string // for people
+	verdict
+}
+
+// A verdict is about a part. Its zero value allows it.
+type verdict struct {
+	name       string // what to call the part
+	unreadable bool   // it cannot be read with certainty
+}
+
+func notAllowed(name string) verdict { return verdict{name: name} }
+
+// unreadable is the verdict about what cannot be read.
+func (l *look) unreadable(names []string, mediaType, why string) verdict {
+	if l.a.AllowUnreadable {
+		return verdict{}
+	}
+	return verdict{called(names, mediaType) + " (" + why + ")", true}
 }
 
 // judge looks into archives while it has one of slots.
@@ -113,19 +134,19 @@ func (a *Attachments) judge(ctx context.Context, m *smtpserver.Message, slots ch
 	for i := range parts {
 		p := &parts[i]
 		if i == 0 && p.Unclear() != "" && !a.AllowUnreadable {
-			return refusal("message (unclear " + p.Unclear() + ")") // not to be stripped: all would be lost
+			return verdict{"message (unclear " + p.Unclear() + ")", true}.refusal() // not to be stripped: all would be lost
 		}
-		name, err := l.forbidden(c, p)
+		v, err := l.judge(c, p)
 		if err != nil {
 			return err
 		}
-		if name == "" {
+		if v.name == "" {
 			continue
 		}
 		if !a.Strip {
-			return refusal(name)
+			return v.refusal()
 		}
-		found = append(found, finding{i, name})
+		found = append(found, finding{i, v})
 	}
 	if len(found) == 0 {
 		return nil
@@ -135,28 +156,32 @@ func (a *Attachments) judge(ctx context.Context, m *smtpserver.Message, slots ch
 
 var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be looked into"}
 
-func refusal(name string) error {
-	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: fmt.Sprintf("Attachment %q is not allowed here", ascii(name))}
+func (v verdict) refusal() error {
+	code := smtp.EnhancedCode{5, 7, 1}
+	if v.unreadable {
+		code = smtp.EnhancedCode{5, 6, 0}
+	}
+	return &smtp.SMTPError{Code: 550, EnhancedCode: code, Message: fmt.Sprintf("Attachment %q is not allowed here", ascii(v.name))}
 }
 
-// forbidden returns what to call the part if it is not allowed.
-func (l *look) forbidden(c smtpserver.Content, p *mimetree.Part) (string, error) {
+// judge looks at a part and into it.
+func (l *look) judge(c smtpserver.Content, p *mimetree.Part) (verdict, error) {
 	names := p.Names()
 	for _, n := range names {
 		if l.a.nameMatches(n) {
-			return n, nil
+			return notAllowed(n), nil
 		}
 	}
 	for _, t := range p.Types() {
 		if l.a.typeMatches(t) {
-			return called(names, t), nil
+			return notAllowed(called(names, t)), nil
 		}
 	}
 	if u := p.Unclear(); u != "" && !l.a.AllowUnreadable {
-		return called(names, p.Type) + " (unclear " + u + ")", nil
+		return l.unreadable(names, p.Type, "unclear "+u), nil
 	}
 	if !p.Leaf() {
-		return "", nil
+		return verdict{}, nil
 	}
 	return l.inside(c, p, names)
 }

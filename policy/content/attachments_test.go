@@ -123,6 +123,20 @@ func TestWhatIsHidden(t *testing.T) {
 		{"two types", strings.Replace(with("evil.exe", "x"), "Content-Type: multipart", "Content-Type: text/plain\r\nContent-Type: multipart", 1), "message (unclear media type)"},
 		{"two boundaries", strings.Replace(with("evil.exe", "x"), "boundary=b", "boundary=c; boundary=b", 1), "message (unclear boundary)"},
 		{"two encodings", strings.Replace(with("a.zip", evil), "Content-Transfer-Encoding: base64", "Content-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: base64", 1), "a.zip (unclear transfer encoding)"},
+		{"an .eml in a zip", with("a.zip", zipped("mail.eml", with("evil.exe", "x"))), "a.zip: evil.exe"},
+		{"an .eml in a zip, with LF", with("a.zip", zipped("MAIL.EML", strings.ReplaceAll(with("evil.exe", "x"), "\r\n", "\n"))), "a.zip: evil.exe"},
+		{"a zip in an .eml in a zip", with("a.zip", zipped("mail.eml", with("b.zip", evil))), "a.zip: b.zip: evil.exe"},
+		{"an .eml in a tar in gzip", with("a.tgz", gzipped("", tarred("mail.eml", with("evil.exe", "x")))), "a.tgz: evil.exe"},
+		{"an .eml", with("mail.eml", with("evil.exe", "x")), "mail.eml: evil.exe"},
+		{"an .eml in an .eml", with("mail.eml", with("other.eml", with("evil.exe", "x"))), "mail.eml: other.eml: evil.exe"},
+		{"an .mht", with("page.mht", strings.Replace(with("evil.exe", "MZ"), "evil.exe", "x", 1)), "page.mht: x"},
+		{"deep .eml", with("1.eml", with("2.eml", with("3.eml", with("4.eml", "x")))), "3.eml: 4.eml (archive is beyond the limits)"},
+		{"an unclear .eml in a zip", with("a.zip", zipped("mail.eml", "Content-Type\r\n : application/zip\r\n\r\nx")), "(unclear header)"},
+		{"an .eml of many parts", with("a.zip", zipped("mail.eml", "Content-Type: multipart/mixed; boundary=b\r\n\r\n"+strings.Repeat("--b\r\n\r\n", 2000))), "(too many parts)"},
+		{"a name in UTF-7", with("=?utf-7?Q?evil+AC4-exe?=", "x"), "evil.exe"},
+		{"a name with backslashes", with(`C:\x\evil.exe`, "x"), "evil.exe"},
+		{"a name in EBCDIC", with("=?ibm037?Q?=85=A5=89=93K=85=A7=85?=", "x"), "(unclear file name)"},
+		{"a semicolon is missing", strings.Replace(with("evil.exe", "x"), "attachment; ", "attachment ", 1), "evil.exe"},
 		{"undecodable text with a name", strings.Replace(strings.Replace(with("a.zip", evil), "application/octet-stream", "text/plain", 1), "UEsDB", "=UEsDB", 1), "a.zip (cannot be decoded)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -130,6 +144,9 @@ func TestWhatIsHidden(t *testing.T) {
 			code, text := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, c.message)
 			if code < 500 || !strings.Contains(text, c.found) {
 				t.Errorf("%d %s, want %q", code, text, c.found)
+			}
+			if code == 550 && strings.HasPrefix(text, "5.6.0") != strings.Contains(c.found, "(") {
+				t.Errorf("%d %s", code, text) // 5.7.1 is for what is not allowed
 			}
 			if c.found == "" {
 				return
@@ -300,5 +317,43 @@ func TestAttachmentsValidate(t *testing.T) {
 		if a.Validate() == nil {
 			t.Errorf("%+v passes", a)
 		}
+	}
+}
+
+// A field of a part that some programs see and others do not is no way past the
+// filter, wherever the part is.
+func TestHiddenFields(t *testing.T) {
+	const multi = "From: a@example.org\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\n"
+	for name, part := range map[string]string{
+		"Content-Disposition folded": "Content-Type: application/octet-stream\r\nContent-Disposition\r\n : attachment; filename=a.exe\r\n\r\nx\r\n",
+		"Content-Type folded":        "Content-Type\r\n : application/octet-stream; name=a.exe\r\n\r\nx\r\n",
+		"folded with a tab":          "Content-Type\r\n\t: application/octet-stream; name=a.exe\r\n\r\nx\r\n",
+		"first line with a space":    " Content-Type: application/octet-stream; name=a.exe\r\n\r\nx\r\n",
+		"in a folded line":           "x\r\n Content-Type: application/octet-stream; name=a.exe\r\n\r\nx\r\n",
+		"after a line of text":       "hello\r\nContent-Type: application/octet-stream; name=a.pdf\r\n\r\nx\r\n",
+		"a name with NBSP":           "Content-Type\u00a0: application/octet-stream; name=a.exe\r\n\r\nx\r\n",
+		"inner multipart":            "Content-Type\r\n : multipart/mixed; boundary=c\r\n\r\n--c\r\nContent-Type: application/octet-stream; name=a.exe\r\n\r\nx\r\n--c--\r\n",
+		"transfer encoding":          "Content-Type: application/octet-stream; name=a.txt\r\nContent-Transfer-Encoding\r\n : base64\r\n\r\nTVqQAAMAAAAEAAAA//8AALgAAAA=\r\n",
+		"multipart without a form":   "Content-Type: multipart; boundary=c\r\n\r\n--c\r\nContent-Type: a/b; name=a.exe\r\n\r\nx\r\n--c--\r\n",
+	} {
+		for where, message := range map[string]string{
+			"a part":              multi + part + "--b--\r\n",
+			"an enclosed message": multi + "Content-Type: message/rfc822\r\n\r\n" + part + "--b--\r\n",
+		} {
+			text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, message, a.Agent())
+			if !strings.HasPrefix(text, "5.6.0 ") {
+				t.Errorf("%s in %s: %s", name, where, text)
+			}
+		}
+	}
+	// What no program reads as such a field is no reason to refuse.
+	for _, part := range []string{
+		"Content-Type: text/plain\r\nX-Other: a\r\n Content-Type: x/y; name=a.exe\r\n\r\nx\r\n",
+		"hello\r\n\r\nContent-Type\r\n : x/y\r\n",
+		"Content-Type : text/plain\r\n\r\nx\r\n",
+		"Content-Type: text\r\n\r\nx\r\n",
+		"no header and no blank line\r\n",
+	} {
+		agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, multi+part+"--b--\r\n", a.Agent())
 	}
 }

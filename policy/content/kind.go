@@ -11,6 +11,9 @@ const (
 	zipKind  = "zip archive"
 	gzipKind = "gzip archive"
 	tarKind  = "tar archive"
+	// messageKind is a message in a file, which programs open as they open an
+	// archive, or in a transfer encoding.
+	messageKind = "message"
 )
 
 // headLen is how much of a file tells its kind: a tar header.
@@ -48,6 +51,8 @@ func archiveKind(head []byte, names []string, mediaType string) string {
 			return gzipKind
 		case ".tar":
 			return tarKind
+		case ".eml", ".mht", ".mhtml", ".nws":
+			return messageKind
 		}
 	}
 	switch mediaType {

@@ -28,7 +28,7 @@ func FuzzArchive(f *testing.F) {
 		if kind == "" {
 			return
 		}
-		l.archive(kind, nil, bytes.NewReader(data), 3)
+		l.archive(kind, nil, bytes.NewReader(data))
 		if l.bytes < 0 {
 			t.Fatalf("%d bytes too many were unpacked", -l.bytes)
 		}

@@ -118,6 +118,24 @@ func TestOutboundCleansEnclosedOriginals(t *testing.T) {
 	}
 }
 
+// A field of the enclosed original that some programs see leaves no more than
+// others: one that is folded before its colon, or behind a space.
+func TestOutboundCleansHiddenFields(t *testing.T) {
+	const head = "From: MAILER-DAEMON@example.com\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+	const tail = "Subject: x\r\n\r\nx\r\n--b--\r\n"
+	f := &Outbound{Fields: []string{"X-Own", "X-Our-*"}}
+	for _, field := range []string{"X-Own\r\n : 1\r\n", "X-Our-A\r\n\t: 1\r\n", " X-Own: 1\r\n", "\u00a0X-Our-A: 1\r\n", "X-Own\u00a0: 1\r\n"} {
+		if got := agenttest.Relay(t, "", to, head+field+tail, f.Agent()); got.Data != head+tail {
+			t.Errorf("%q: %s", field, got.Data)
+		}
+	}
+	for _, field := range []string{"X-Other\r\n : 1\r\n", "no field\r\n", "X-Other: a\r\n X-Own: 1\r\n"} {
+		if got := agenttest.Relay(t, "", to, head+field+tail, f.Agent()); got.Data != head+field+tail {
+			t.Errorf("%q: %s", field, got.Data)
+		}
+	}
+}
+
 func TestExternal(t *testing.T) {
 	e := &External{Subject: "[EXTERNAL] "}
 	want := strings.Replace(strings.Replace(mail, "hello", "[EXTERNAL] hello", 1), "\r\n\r\n", "\r\nX-External: yes\r\n\r\n", 1)

@@ -3,9 +3,11 @@ package firewall
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -104,11 +106,21 @@ func enclosing(mediaType string) bool {
 // that offset.
 func fieldsIn(raw []byte, at int64, ns names) []envelope.Edit {
 	var edits []envelope.Edit
-	for _, f := range mimetree.Fields(raw) {
-		if ns.matchField(f) {
+	for f := range header.All(raw) {
+		if ns.matchField(smtpserver.Field(f)) || ns.matchHidden(f) {
 			edits = append(edits, envelope.Edit{Start: at, End: at + int64(len(f))})
 		}
 		at += int64(len(f))
 	}
 	return edits
+}
+
+// matchHidden says whether some program may find one of the fields in a line that
+// is no field: one that is folded before its colon, or at its beginning.
+func (ns names) matchHidden(f header.Field) bool {
+	if f.Name() != "" {
+		return false
+	}
+	name, _, found := strings.Cut(header.Unfold(string(f)), ":")
+	return found && ns.match(strings.TrimSpace(name))
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/encoding/htmlindex"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 )
 
 // encode writes text in a charset in which ASCII is ASCII.
@@ -32,13 +34,7 @@ func hasASCII(charset string) bool {
 		name, err := htmlindex.Name(e)
 		return err == nil && !strings.HasPrefix(name, "utf-16") && name != "replacement"
 	}
-	charset = strings.ToLower(charset)
-	for _, other := range [...]string{"utf-16", "utf-32", "utf-7", "ucs", "iso-10646", "ebcdic", "ibm037", "cp037", "ibm1047", "cp1047"} {
-		if strings.Contains(charset, other) {
-			return false
-		}
-	}
-	return true
+	return mimetree.ASCIIBased(charset)
 }
 
 // hasStates says whether an octet of ASCII may be a part of another character in

@@ -82,11 +82,16 @@ func Subject(words ...string) Condition {
 }
 
 // Body is met when the text of the message (see Mail.Text) has one of the
-// words or phrases in it, in upper or lower case.
+// words or phrases in it, in upper or lower case. A message in which none is
+// found, and in which other programs may find another text, is refused with 550
+// 5.6.0.
 func Body(words ...string) Condition {
 	return Func(func(m *Mail) (bool, error) {
 		text, err := m.Text()
-		return containsAny(text, words), err
+		if containsAny(text, words) {
+			return true, nil
+		}
+		return false, err
 	})
 }
 
@@ -98,7 +103,9 @@ func containsAny(text string, words []string) bool {
 // Attachment is met when the name of an attachment matches one of the
 // patterns of path.Match, in upper or lower case: "*.pdf". What file systems
 // do not keep of a name does not count (see content.Attachments.Names).
-// Without patterns any attachment with a name will do.
+// Without patterns any attachment with a name will do. A message in which none
+// is found, and in which other programs may find other parts or names, is refused
+// with 550 5.6.0.
 func Attachment(patterns ...string) Condition {
 	if len(patterns) == 0 {
 		patterns = []string{"*"}

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"html"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -101,6 +102,9 @@ func isBody(parts []mimetree.Part, i int) bool {
 	p := &parts[i]
 	if p.Type != "text/plain" && p.Type != "text/html" || p.Disposition == "attachment" || len(p.Names()) > 0 {
 		return false
+	}
+	if slices.ContainsFunc(p.Types(), func(t string) bool { return t != p.Type && strings.Contains(t, "/") }) {
+		return false // other programs do not take it for text, or for another text
 	}
 	for up := p.Parent; up >= 0; up = parts[up].Parent {
 		switch t := parts[up].Type; {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -44,7 +46,9 @@ func (m *Mail) Subject() string { return mimetree.DecodeWords(m.Message.Header.G
 // Size of the message in bytes.
 func (m *Mail) Size() int64 { return m.Message.Content().Size() }
 
-// Attachments are the file names in the message, in all readings of each.
+// Attachments are the file names in the message, in all readings of each. If
+// other programs may find other parts or names in it, the error is a
+// *smtp.SMTPError, 550 5.6.0; the names are there nevertheless.
 func (m *Mail) Attachments() ([]string, error) {
 	parts, err := m.tree()
 	if err != nil {
@@ -53,30 +57,50 @@ func (m *Mail) Attachments() ([]string, error) {
 	var names []string
 	for i := range parts {
 		names = append(names, parts[i].Names()...)
+		if u := parts[i].UnclearTree(); u != "" {
+			err = unclear(u)
+		}
 	}
-	return names, nil
+	return names, err
 }
 
 // Text is the text of the message, without transfer encoding and in UTF-8:
-// that of all its text parts, HTML with its tags, up to 1 MiB.
+// that of all its text parts, HTML with its tags, up to 1 MiB. If other programs
+// may find other parts or another text in it, the error is a *smtp.SMTPError, 550
+// 5.6.0; the text is there nevertheless.
 func (m *Mail) Text() (string, error) {
-	if m.text != nil {
-		return *m.text, nil
-	}
 	parts, err := m.tree()
 	if err != nil {
 		return "", err
 	}
-	text := textOf(m.Message.Content(), parts)
-	m.text = &text
-	return text, nil
+	if m.text == nil {
+		text := textOf(m.Message.Content(), parts)
+		m.text = &text
+	}
+	for i := range parts {
+		p := &parts[i]
+		u := p.UnclearTree()
+		if isText(p) {
+			u = p.Unclear()
+		}
+		if u != "" {
+			return *m.text, unclear(u)
+		}
+	}
+	return *m.text, nil
 }
+
+func unclear(what string) error {
+	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed message: unclear " + what}
+}
+
+func isText(p *mimetree.Part) bool { return p.Leaf() && strings.HasPrefix(p.Type, "text/") }
 
 func textOf(c smtpserver.Content, parts []mimetree.Part) string {
 	var b strings.Builder
 	for i := range parts {
 		p := &parts[i]
-		if !p.Leaf() || !strings.HasPrefix(p.Type, "text/") {
+		if !isText(p) {
 			continue
 		}
 		r := p.Open(c)

@@ -98,9 +98,10 @@ func (r *Rule) validate() error {
 }
 
 // Agent applies the rules at the end of data. A rule that cannot be applied
-// is an error, for the client a 451: no rule is passed over in silence. Where
-// the message is too complex to be looked into, which it will be the next time
-// too, it is refused with 554 5.6.0.
+// is an error, for the client a 451: no rule is passed over in silence. A message
+// that is too complex to be looked into, which it will be the next time too, is
+// refused with 554 5.6.0; one that other programs may read differently, and that
+// a rule must look into, with 550 5.6.0.
 func (r *Rules) Agent() smtpserver.Agent {
 	invalid := r.Validate()
 	return smtpserver.Agent{Name: "transport rules", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
@@ -159,6 +160,10 @@ func (r *Rules) one(rule *Rule, m *Mail) (bool, error) {
 }
 
 func (r *Rules) failed(rule *Rule, m *Mail, err error) error {
+	var reply *smtp.SMTPError
+	if errors.As(err, &reply) { // the message is to blame
+		return reply
+	}
 	if r.Logger != nil {
 		r.Logger.Error("transport rule failed", slog.String("rule", rule.Name), slog.String("message", m.Message.ID), slog.Any("error", err))
 	}

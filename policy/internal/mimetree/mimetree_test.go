@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -124,6 +125,27 @@ func TestNamesInEveryForm(t *testing.T) {
 		{`Content-Type: application/x; name="=?iso-2022-kr?q?evil.exe?="`, "evil.exe"},
 		{`Content-Type: application/x; name="=?utf-8?q?evil.?= =?utf-8?q?exe?="`, "evil.exe"},
 		{`Content-Type: application/x; name="=?utf-8?q?=evil.exe?="`, "=evil.exe"},
+		// Backslashes quote, or are those of Windows.
+		{`Content-Disposition: attachment; filename="C:\x\evil.exe"`, `C:\x\evil.exe`},
+		{`Content-Disposition: attachment; filename="C:\x\evil.exe"`, "C:xevil.exe"},
+		{`Content-Disposition: attachment; filename=x\evil.exe`, `x\evil.exe`},
+		{`Content-Disposition: attachment; filename=ev\il.exe`, "evil.exe"},
+		{`Content-Disposition: attachment; filename="x\"; name=evil.exe; x="`, "evil.exe"},
+		{`Content-Disposition: attachment; filename="x\"; name=evil.exe; x="`, `x"; name=evil.exe; x=`},
+		{`Content-Type: a/b; name="=?utf-8?q?ev\il?=.exe"`, `evil.exe`},
+		// UTF-7.
+		{`Content-Disposition: attachment; filename="=?utf-7?Q?evil+AC4-exe?="`, "evil.exe"},
+		{`Content-Disposition: attachment; filename="=?UTF-7?B?ZXZpbCtBQzQtZXhl?="`, "evil.exe"},
+		{`Content-Disposition: attachment; filename="=?unicode-1-1-utf-7?Q?evil+AC4-exe?="`, "evil.exe"},
+		{`Content-Disposition: attachment; filename*=utf-7''evil%2BAC4-exe`, "evil.exe"},
+		// Semicolons are missing.
+		{`Content-Disposition: attachment filename="evil.exe"`, "evil.exe"},
+		{`Content-Disposition: filename="evil.exe"`, "evil.exe"},
+		{`Content-Disposition: attachment; size=3 filename=evil.exe`, "evil.exe"},
+		{`Content-Disposition: attachment; x="y" filename="evil.exe"`, "evil.exe"},
+		{`Content-Disposition: attachment; x=y filename*=utf-8''evil.exe`, "evil.exe"},
+		{`Content-Type: a/b name="evil.exe"`, "evil.exe"},
+		{`Content-Type: a/b (c) name="evil.exe"`, "evil.exe"},
 		{"CONTENT-DISPOSITION : attachment;\r\n\tFileName=\"evil\r\n .exe\"", "evil .exe"},
 	} {
 		parts, err := Parse(content.Of([]byte(c.header+"\r\n\r\nx")), Limits{})
@@ -162,7 +184,44 @@ func TestUnclear(t *testing.T) {
 		"Content-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: base64":                   "transfer encoding",
 		"Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: BASE64 (x)":             "",
 		"Content-Transfer-Encoding: x-uuencode":                                                  "",
-		"Content-Transfer-Encoding: x-uuencode\r\nContent-Type: text/plain; name=a.zip":          "transfer encoding",
+		// No media type is text/plain (RFC 2045, 5.2), unless a program may find parts.
+		"Content-Type: text":                                           "",
+		"Content-Type: garbage; x":                                     "",
+		"Content-Type:":                                                "",
+		"Content-Type: text/html charset=utf-8":                        "",
+		"Content-Type: multipart":                                      "media type",
+		"Content-Type: multipart; boundary=b":                          "media type",
+		"Content-Type: multipart/mixed boundary=b":                     "media type",
+		"Content-Type: multipart/mixed/x; boundary=b":                  "media type",
+		"Content-Type: message/rfc822 x":                               "media type",
+		"Content-Type: multipart/mixed; boundary=\"b\\c\"":             "boundary",
+		"Content-Type: multipart/mixed; boundary=b\r\nContent-Type: x": "media type",
+		// A field that some programs see.
+		"Content-Type\r\n : application/zip; name=a.zip":       "header",
+		"Content-Disposition\r\n\t: attachment":                "header",
+		"Subject: x\r\nContent-Transfer-Encoding\r\n : base64": "header",
+		" Content-Type: application/zip":                       "header",
+		"\u00a0Content-Type: application/zip":                  "header",
+		"Content-Type\u00a0: application/zip":                  "header",
+		"no field\r\nContent-Type: application/zip":            "header",
+		"no field\r\n Content-Type: application/zip":           "header",
+		"Subject: x\r\n Content-Type: application/zip":         "",
+		"no field\r\nSubject: x":                               "",
+		"From a@example.org Sat Nov 28 2026\r\nSubject: x":     "",
+		"Content-Type: text/plain\r\nno field":                 "",
+		"Content-Type : application/zip":                       "",
+		// A name in a charset that is not known here, and may be to others.
+		"Content-Type: a/b; name=\"=?ibm037?q?=85=A7=85?=\"":                            "file name",
+		"Content-Type: a/b; name=\"=?utf-32?b?AAAA?=\"":                                 "file name",
+		"Content-Type: a/b; name=\"=?utf-16?b?AC4=?=\"":                                 "file name",
+		"Content-Type: a/b; name=\"=?utf-16?b?/v8ALg==?=\"":                             "",
+		"Content-Type: a/b; name=\"=?utf-16be?b?AC4=?=\"":                               "",
+		"Content-Disposition: a; filename*=cp1047''%85":                                 "file name",
+		"Content-Type: a/b; name=\"=?x-unknown?q?a.txt?=\"":                             "",
+		"Content-Type: a/b; name=\"=?cp850?q?a.txt?=\"":                                 "",
+		"Content-Type: a/b; name=\"=?utf-7?q?a+AC4-txt?=\"":                             "",
+		"Content-Type: a/b; title=\"=?ibm037?q?=85?=\"":                                 "",
+		"Content-Transfer-Encoding: x-uuencode\r\nContent-Type: text/plain; name=a.zip": "transfer encoding",
 	} {
 		parts, err := Parse(content.Of([]byte(header+"\r\n\r\nx")), Limits{})
 		if err != nil {
@@ -296,4 +355,114 @@ func FuzzParse(f *testing.F) {
 			io.Copy(io.Discard, p.Open(c))
 		}
 	})
+}
+
+// RFC 2045, 5.2: what is no media type counts as text/plain. Types has what
+// other programs may read.
+func TestInvalidMediaType(t *testing.T) {
+	for value, want := range map[string]string{
+		"text/html":                      "text/html",
+		"TEXT/Html; x=y":                 "text/html",
+		"text":                           "text/plain text",
+		"text; charset=us-ascii":         "text/plain text",
+		"":                               "text/plain ",
+		"/":                              "text/plain /",
+		"text/html charset=x":            "text/plain text/html text/html charset=x",
+		"application/zip name=\"a.zip\"": "text/plain application/zip application/zip name=\"a.zip\"",
+		"garbage; x":                     "text/plain garbage",
+		"a/b/c":                          "text/plain a/b/c",
+	} {
+		parts, err := Parse(content.Of([]byte("Content-Type: "+value+"\r\n\r\nx")), Limits{})
+		if err != nil || strings.Join(parts[0].Types(), " ") != want || parts[0].Type != strings.Fields(want)[0] {
+			t.Errorf("%s: %q, %v, want %q", value, parts[0].Types(), err, want)
+		}
+	}
+}
+
+func TestDecodeUTF7(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                "",
+		"a.exe":           "a.exe",
+		"a+AC4-exe":       "a.exe",
+		"a+AC4.exe":       "a..exe",
+		"1 +- 1 = 2":      "1 + 1 = 2",
+		"A+ImIDkQ.":       "A\u2262\u0391.", // RFC 2152
+		"Hi Mom -+Jjo--!": "Hi Mom -\u263a-!",
+		"+ZeVnLIqe-":      "\u65e5\u672c\u8a9e",
+		"+2D3eAA-":        "\U0001f600",
+		"a+":              "a+",
+		"+A-b":            "b",
+		"+AGU-x+AGU-":     "exe",
+		"=+AC":            "=",
+	} {
+		if got := decodeUTF7(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}
+
+func FuzzDecodeUTF7(f *testing.F) {
+	f.Add("a+AC4-exe+")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := decodeUTF7(s)
+		if len(got) > 3*len(s) || !strings.Contains(s, "+") && got != s {
+			t.Errorf("%q: %q", s, got)
+		}
+	})
+}
+
+func TestASCIIBased(t *testing.T) {
+	for charset, want := range map[string]bool{
+		"utf-8": true, "us-ascii": true, "": true, "iso-8859-1": true, "windows-1252": true, "x-unknown": true, "cp850": true, "cp1252": true,
+		"ibm437": true, "gb2312": true, "big5": true, "koi8-r": true, "x-mac-roman": true, "cp1250": true,
+		"utf-16": false, "UTF-16LE": false, "utf_32": false, "utf7": false, "iso-10646-ucs-2": false, "csUnicode": false, "iso-2022-jp": false,
+		"hz-gb-2312": false, "IBM037": false, "cp037": false, "cp1047": false, "ibm-1047": false, "EBCDIC-CP-US": false, "ibm01140": false, "rot13": false,
+	} {
+		if ASCIIBased(charset) != want {
+			t.Errorf("%s: ASCIIBased is not %v", charset, want)
+		}
+	}
+}
+
+// A header of eight times the size takes about eight times as long.
+func TestTimeIsLinear(t *testing.T) {
+	names := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	for name, header := range map[string]func(n int) string{
+		"params":    func(n int) string { return "Content-Type: a/b" + strings.Repeat("; name*=x", n) },
+		"fields":    func(n int) string { return strings.Repeat("Content-Type: a/b; name*=x; name=y\r\n", n) },
+		"comments":  func(n int) string { return "Content-Type: a/b" + strings.Repeat("(", n) },
+		"words":     func(n int) string { return "Content-Type: a/b; name=\"" + strings.Repeat("=?a?q?", n) + "\"" },
+		"UTF-7":     func(n int) string { return "Content-Type: a/b; name*=utf-7''" + strings.Repeat("+", n) },
+		"no quotes": func(n int) string { return "Content-Type: a/b; name=" + strings.Repeat("x y=z ", n) },
+		"quotes":    func(n int) string { return "Content-Type: a/b; name=" + strings.Repeat("\"x\" y=z ", n) },
+		"backslash": func(n int) string { return "Content-Type: a/b; name=" + strings.Repeat("\"x\\\"\";", n) },
+		"no field":  func(n int) string { return strings.Repeat("x\r\n", n) },
+		"folding":   func(n int) string { return "x" + strings.Repeat("\r\n content", n) },
+		"many names": func(n int) string {
+			return strings.Repeat("Content-Type: a/b"+names(n/10, ";name=\"=?a?q?%06d?=\"x")+"\r\n", 10)
+		},
+	} {
+		measure := func(n int) time.Duration {
+			c := content.Of([]byte(header(n) + "\r\n\r\nx"))
+			best := time.Hour
+			for range 5 {
+				began := time.Now()
+				if _, err := Parse(c, Limits{Header: 1 << 30}); err != nil {
+					t.Fatal(err)
+				}
+				best = min(best, time.Since(began))
+			}
+			return best
+		}
+		// With work that grows with the square it would be 64 times as long.
+		if short, long := measure(1000), measure(8000); long > 30*max(short, time.Millisecond) {
+			t.Errorf("%s: %v, of eight times the size %v", name, short, long)
+		}
+	}
 }

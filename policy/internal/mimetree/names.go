@@ -2,103 +2,60 @@ package mimetree
 
 import (
 	"path"
-	"slices"
-	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// Names are all file names that a reader of the mail may see in the part:
-// filename and name, plain, in encoded-words, and in the form of RFC 2231.
-func (p *Part) Names() []string {
+// Names are all file names that a program may read in the part: filename and
+// name, plain, in encoded-words, and in the form of RFC 2231.
+func (p *Part) Names() []string { return p.names }
+
+// readNames finds the names, and notes whether one has a charset that is not
+// known.
+func (p *Part) readNames() []string {
 	var names []string
-	add := func(n string) {
-		if n != "" && !slices.Contains(names, n) {
-			names = append(names, n)
+	var seen map[string]bool
+	add := func(name string) {
+		if name == "" || seen[name] {
+			return
 		}
+		if seen == nil {
+			seen = make(map[string]bool)
+		}
+		seen[name] = true
+		names = append(names, name)
 	}
-	for _, fields := range [...][]field{p.dispositions, p.types} {
-		for _, f := range fields {
+	decode := func(name string) {
+		add(name)
+		text, sure := decodeWords(name)
+		p.unclearNames = p.unclearNames || !sure
+		add(text)
+	}
+	for _, fields := range [...][]header.Params{p.dispositions, p.types} {
+		for i := range fields {
 			for _, base := range [...]string{"filename", "name"} {
-				for _, q := range f.params {
-					if q.key == base {
-						add(q.value)
-						add(DecodeWords(q.value))
-						add(q.other)
+				for _, q := range fields[i].List {
+					if q.Name != base {
+						continue
+					}
+					decode(q.Value)
+					decode(q.Other)
+					decode(q.Raw)
+					if strings.IndexByte(q.Value, '\\') >= 0 && q.Raw == "" { // without quotes
+						decode(strings.ReplaceAll(q.Value, `\`, ""))
 					}
 				}
-				for _, n := range extended(f.params, base) {
-					add(n)
+				for _, e := range fields[i].Extended(base) {
+					text, sure := decodeCharset(e.Charset, e.Octets)
+					p.unclearNames = p.unclearNames || !sure
+					decode(text)
 				}
 			}
 		}
 	}
 	return names
-}
-
-// extended puts together a parameter in the form of RFC 2231: key*=, key*0=,
-// key*0*=, ... Where pieces are missing or stand twice, readers differ; so
-// there are two readings then.
-func extended(params []param, base string) []string {
-	var first, last [maxParams]*param
-	found := false
-	for i := range params {
-		q := &params[i]
-		rest, ok := strings.CutPrefix(q.key, base+"*")
-		if !ok {
-			continue
-		}
-		number := strings.TrimSuffix(rest, "*")
-		if rest == "" {
-			number = "0"
-		}
-		n, err := strconv.Atoi(number)
-		if err != nil || n < 0 || n >= maxParams {
-			continue
-		}
-		found = true
-		last[n] = q
-		if first[n] == nil {
-			first[n] = q
-		}
-	}
-	if !found {
-		return nil
-	}
-	strict := pieces(first[:], base, true)
-	if loose := pieces(last[:], base, false); loose != strict {
-		return []string{strict, loose}
-	}
-	return []string{strict}
-}
-
-// pieces joins what there is, or, where it is strict, up to the first gap.
-func pieces(qs []*param, base string, strict bool) string {
-	var b strings.Builder
-	charset := ""
-	for n, q := range qs {
-		if q == nil && strict {
-			break
-		}
-		if q == nil {
-			continue
-		}
-		v := q.value
-		if strings.HasSuffix(q.key, "*") { // coded
-			if parts := strings.SplitN(v, "'", 3); n == 0 && len(parts) == 3 {
-				charset, v = parts[0], parts[2]
-			}
-			if strict {
-				v = unescape(v, '%')
-			}
-		}
-		b.WriteString(v)
-	}
-	s := b.String()
-	if !strict {
-		s = unescape(s, '%') // an octet may be torn apart between two pieces
-	}
-	return decodeCharset(charset, s)
 }
 
 // Match says whether a file name matches a pattern of path.Match, whatever is

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 // Content is what is read: a whole message.
@@ -43,8 +45,11 @@ type Part struct {
 	Encoding    string // Content-Transfer-Encoding, lower case, "" where there is none
 	Disposition string // "attachment", "inline" or "", lower case
 
-	types, dispositions []field // all that there are, up to maxFields of each
-	unclear             string  // see Unclear
+	types, dispositions []header.Params // all that there are, up to maxFields of each
+	names               []string
+	unclear             string // see Unclear
+	unclearNames        bool
+	unclearCoding       bool
 }
 
 // Leaf says whether the part has no parts of its own.

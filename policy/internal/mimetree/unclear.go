@@ -1,0 +1,84 @@
+package mimetree
+
+import (
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/header"
+)
+
+// Unclear says in a word or two what of the part programs may read in ways that
+// lead to other parts, other names or other bytes than are read here; "" if all
+// is clear. It is for those who must not miss anything.
+func (p *Part) Unclear() string {
+	if p.unclear == "" && p.unclearCoding {
+		return "transfer encoding"
+	}
+	return p.unclear
+}
+
+// UnclearTree is Unclear without the transfer encoding: what leads to other
+// parts or other names.
+func (p *Part) UnclearTree() string { return p.unclear }
+
+// doubt looks for what makes a part unclear.
+func (p *Part) doubt() {
+	if p.unclear == "" {
+		p.unclear = p.doubtHeader()
+	}
+	switch p.Encoding {
+	case "", "7bit", "8bit", "binary", "7-bit", "8-bit", "base64", "quoted-printable":
+		return
+	}
+	if !strings.HasPrefix(p.Type, "text/") || len(p.names) > 0 {
+		p.unclearCoding = true
+	}
+}
+
+func (p *Part) doubtHeader() string {
+	for _, fs := range [...][]header.Params{p.types, p.dispositions} {
+		for i := range fs {
+			if fs[i].Cut {
+				return "header"
+			}
+		}
+	}
+	b := p.boundary()
+	for i := range p.types {
+		f := &p.types[i]
+		for _, t := range readings(f) {
+			if t != p.Type && (strings.HasPrefix(t, "multipart") || strings.HasPrefix(t, "message") || !p.Leaf()) {
+				return "media type"
+			}
+			if strings.HasPrefix(t, "multipart/") && !p.oneBoundary(f, b) {
+				return "boundary"
+			}
+		}
+	}
+	if p.unclearNames {
+		return "file name"
+	}
+	return ""
+}
+
+// oneBoundary says whether b is the only boundary that programs may read in a
+// field.
+func (p *Part) oneBoundary(f *header.Params, b string) bool {
+	if b == "" || len(b) > maxBoundary {
+		return false
+	}
+	for _, q := range f.List {
+		switch {
+		case q.Name == "boundary" && (strings.TrimRight(q.Value, " \t") != b || q.Other != "" || q.Raw != ""):
+			return false
+		case strings.HasPrefix(q.Name, "boundary*"):
+			es := f.Extended("boundary")
+			if len(es) != 1 {
+				return false
+			}
+			if e, sure := decodeCharset(es[0].Charset, es[0].Octets); !sure || e != b {
+				return false
+			}
+		}
+	}
+	return true
+}
