@@ -178,7 +178,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-partner-roots " + os.Args[0]:         "for flag -partner-roots: there is no certificate in it",
 		"-member example.com=10.1.0.5 -partner mx.army.mil":                          "-spool: is needed",
 		"-member example.com=10.1.0.5 -partner mx_army.mil:0 -spool /nowhere/at/all": "connector partner: SmartHosts[0]",
-		"-port 25 restart": `"restart" is no flag`,
+		"-port 25 restart": `"restart" is not a flag`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %q", args, got, want)

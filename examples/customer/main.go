@@ -26,15 +26,12 @@
 package main
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
 
 func main() {
@@ -53,21 +50,7 @@ func main() {
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
 	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
-	}
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err != nil {
-		fail(2, err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := r.Run(ctx); err != nil {
-		fail(1, err)
-	}
-}
-
-func fail(code int, err error) {
-	fmt.Fprintln(os.Stderr, "customer:", err)
-	os.Exit(code)
+	os.Exit(gateway.Main("customer", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
+		return newRelay(&s, log)
+	}))
 }

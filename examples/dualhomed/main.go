@@ -26,14 +26,11 @@
 package main
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
 
 func main() {
@@ -48,21 +45,7 @@ func main() {
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
-	}
-	r, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err != nil {
-		fail(2, err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := r.Run(ctx); err != nil {
-		fail(1, err)
-	}
-}
-
-func fail(code int, err error) {
-	fmt.Fprintln(os.Stderr, "dualhomed:", err)
-	os.Exit(code)
+	os.Exit(gateway.Main("dualhomed", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
+		return newRelay(&s, log)
+	}))
 }

@@ -47,7 +47,7 @@ func main() {
 	check := flag.Bool("check", false, "check the configuration, and do no more")
 	flag.Parse()
 	if flag.NArg() > 0 {
-		fail(2, fmt.Errorf("%q is no flag", flag.Args()))
+		fail(2, fmt.Errorf("%q is not a flag", flag.Args()))
 	}
 	c, err := load(*path)
 	if err == nil {

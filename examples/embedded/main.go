@@ -18,14 +18,11 @@
 package main
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
 
 type settings struct {
@@ -43,21 +40,11 @@ func main() {
 	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
 	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
-	}
-	svc, err := newService(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err != nil {
-		fail(2, err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := svc.mailer.Run(ctx); err != nil {
-		fail(1, err)
-	}
-}
-
-func fail(code int, err error) {
-	fmt.Fprintln(os.Stderr, "embedded:", err)
-	os.Exit(code)
+	os.Exit(gateway.Main("embedded", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
+		svc, err := newService(&s, log)
+		if err != nil {
+			return nil, err
+		}
+		return svc.mailer, nil
+	}))
 }

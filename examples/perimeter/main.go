@@ -25,14 +25,11 @@
 package main
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
 
 func main() {
@@ -46,21 +43,7 @@ func main() {
 	flag.Func("dns", "`servers` of the DNS, with commas; default those of the system", s.setDNS)
 	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
-	}
-	relay, err := newRelay(&s, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err != nil {
-		fail(2, err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := relay.Run(ctx); err != nil {
-		fail(1, err)
-	}
-}
-
-func fail(code int, err error) {
-	fmt.Fprintln(os.Stderr, "perimeter:", err)
-	os.Exit(code)
+	os.Exit(gateway.Main("perimeter", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
+		return newRelay(&s, log)
+	}))
 }

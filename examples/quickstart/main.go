@@ -31,7 +31,7 @@ func main() {
 	spoolDir := flag.String("spool", "", "`folder` that keeps the queue between runs; empty is a temporary one")
 	flag.Parse()
 	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "quickstart: %q is no flag\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "quickstart: %q is not a flag\n", flag.Arg(0))
 		flag.Usage()
 		os.Exit(2)
 	}

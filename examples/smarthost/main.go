@@ -10,15 +10,12 @@
 package main
 
 import (
-	"context"
 	"flag"
-	"fmt"
+	"log/slog"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -39,21 +36,7 @@ func main() {
 	flag.StringVar(&s.tokenFile, "token-file", "", "`file` with an OAuth access token instead (XOAUTH2, OAUTHBEARER); read anew for each session")
 	flag.StringVar(&s.logs, "logs", "", "`folder` of the protocol and tracking logs; default SPOOL/logs")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fail(2, fmt.Errorf("%q is no flag", strings.Join(flag.Args(), " ")))
-	}
-	relay, err := newRelay(&s, os.Stderr)
-	if err != nil {
-		fail(2, err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := relay.Run(ctx); err != nil {
-		fail(1, err)
-	}
-}
-
-func fail(code int, err error) {
-	fmt.Fprintln(os.Stderr, "smarthost:", err)
-	os.Exit(code)
+	os.Exit(gateway.Main("smarthost", flag.Args(), os.Stderr, func(_ *slog.Logger) (gateway.Runner, error) {
+		return newRelay(&s, os.Stderr)
+	}))
 }

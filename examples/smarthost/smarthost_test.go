@@ -278,7 +278,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		good + "-user relay -password-file /nowhere/at/all":  "-password-file: open /nowhere/at/all",
 		good + "-user relay -password-file " + file(t, "\n"): "first line is empty",
 		good + "-allow 0.0.0.0/0 -spool " + t.TempDir():      "open relay",
-		good + "25": `"25" is no flag`,
+		good + "25": `"25" is not a flag`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %q", args, got, want)
