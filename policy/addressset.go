@@ -42,7 +42,7 @@ func inAddressSet(set map[string]bool, address string) bool {
 // quotes.
 func fold(address string) string {
 	local, domain := addr.Split(address)
-	local = strings.ToLower(unquoted(local))
+	local = addr.FoldLocal(unquoted(local))
 	if domain == "" {
 		return local
 	}

@@ -170,7 +170,7 @@ func (p *clients) certified(s *smtpserver.Session) bool {
 	}
 	for _, pattern := range p.certNames {
 		for _, name := range cert.DNSNames {
-			if matchDomain(pattern, strings.ToLower(name)) {
+			if matchDomain(pattern, addr.FoldDomain(name)) {
 				return true
 			}
 		}

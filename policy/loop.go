@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -31,8 +32,9 @@ func (l *Loop) Agent() smtpserver.Agent {
 			return nil
 		}
 		n := 0
+		own := addr.FoldDomain(s.Hostname())
 		for _, value := range m.Header.Values("Received") {
-			if strings.EqualFold(byClause(value), s.Hostname()) {
+			if addr.FoldDomain(byClause(value)) == own {
 				n++
 			}
 		}

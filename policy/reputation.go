@@ -187,7 +187,7 @@ func (r *Reputation) forged(s *smtpserver.Session, helo string) bool {
 		return false
 	}
 	d := r.Domains.Lookup(name)
-	return name == addr.DomainOf("@"+s.Hostname()) || d != nil && d.Kind == Authoritative
+	return name == addr.FoldDomain(s.Hostname()) || d != nil && d.Kind == Authoritative
 }
 
 func (r *Reputation) blocked(ip netip.Addr, now time.Time) bool {

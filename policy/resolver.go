@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -112,7 +113,7 @@ func claimedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, err
 	}
 	var list []string
 	for _, name := range names[:min(len(names), maxNames)] {
-		list = append(list, strings.ToLower(strings.TrimSuffix(name, ".")))
+		list = append(list, addr.Lower(strings.TrimSuffix(name, ".")))
 	}
 	return list, nil
 }

@@ -2,10 +2,11 @@ package queue
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // categorize asks the Deliverer for the way of each recipient that is due,
@@ -66,7 +67,7 @@ func (q *Queue) way(m *Message, r *Recipient, circles bool) (hop NextHop, res *R
 			return hop, unrouted(err)
 		}
 	}
-	if strings.EqualFold(hop.Destination, q.host) {
+	if addr.FoldDomain(hop.Destination) == addr.FoldDomain(q.host) {
 		return hop, refused(554, smtp.EnhancedCode{5, 3, 5}, "The next hop is this host itself: it is configured to loop")
 	}
 	return hop, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -145,8 +146,11 @@ func readMX(a *Answer) []exchanger {
 	xs := make([]exchanger, 0, len(a.Records))
 	for _, rr := range a.Records {
 		if mx, is := rr.(*dns.MX); is && mx.Mx != "." && mx.Mx != "" {
-			name := strings.ToLower(strings.TrimSuffix(mx.Mx, "."))
-			xs = append(xs, exchanger{Host: smtpclient.Host{Name: name}, pref: mx.Preference})
+			x := exchanger{Host: smtpclient.Host{Name: addr.Lower(strings.TrimSuffix(mx.Mx, "."))}, pref: mx.Preference}
+			if _, err := addr.HostName(x.Name); err != nil {
+				x.err = dnsError(BadName, x.Name, dns.TypeMX, "")
+			}
+			xs = append(xs, x)
 		}
 	}
 	rand.Shuffle(len(xs), func(i, j int) { xs[i], xs[j] = xs[j], xs[i] })
@@ -158,6 +162,9 @@ func readMX(a *Answer) []exchanger {
 // authenticated, its TLSA records. names are the domains that the MX record
 // belongs to.
 func (f *finder) resolve(ctx context.Context, x *exchanger, secure bool, names []string) {
+	if x.err != nil { // its name is that of no host
+		return
+	}
 	if _, err := netip.ParseAddr(x.Name); err == nil {
 		x.err = dnsError(MXAddress, x.Name, dns.TypeMX, "")
 		return

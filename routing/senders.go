@@ -28,11 +28,11 @@ func parseSenders(list []string) (*senderSet, error) {
 			s.null = true
 		case strings.Contains(text, "@") && !strings.HasPrefix(text, "@"):
 			local, domain := addr.Split(text)
-			d, err := hostName(domain)
+			d, err := addr.Domain(domain)
 			if err != nil || local == "" {
 				return nil, fmt.Errorf("%q is not an address", text)
 			}
-			s.addrs[strings.ToLower(local)+"@"+d] = true
+			s.addrs[addr.FoldLocal(local)+"@"+d] = true
 		default:
 			d, below, err := parsePattern(strings.TrimPrefix(text, "@"))
 			if err != nil {
@@ -51,5 +51,5 @@ func (s *senderSet) has(from string) bool {
 	}
 	local, _ := addr.Split(from)
 	domain := addr.DomainOf(from)
-	return s.domains.has(domain) || s.addrs[strings.ToLower(local)+"@"+domain]
+	return s.domains.has(domain) || s.addrs[addr.FoldLocal(local)+"@"+domain]
 }

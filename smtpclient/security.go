@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 )
@@ -156,7 +157,7 @@ func (h *Host) tlsName() string {
 	if len(name) > 5 && strings.EqualFold(name[:5], "IPv6:") {
 		name = name[5:]
 	}
-	return strings.TrimSuffix(name, ".")
+	return addr.FoldDomain(name)
 }
 
 // tlsConfig is the configuration for one handshake. All verification is the
@@ -218,15 +219,18 @@ func (t *Transport) verifyChain(cs *tls.ConnectionState) error {
 }
 
 // verifyName checks the chain, and that the certificate is for name, or for
-// any name below a name that begins with a dot.
+// any name below a name that begins with a dot. Certificates have A-labels.
 func (t *Transport) verifyName(cs *tls.ConnectionState, name string) error {
+	domain, below := strings.CutPrefix(name, ".")
+	name = addr.FoldDomain(domain)
 	if err := t.verifyChain(cs); err != nil {
 		return err
 	}
 	cert := cs.PeerCertificates[0]
-	if !strings.HasPrefix(name, ".") {
+	if !below {
 		return cert.VerifyHostname(name)
 	}
+	name = "." + name
 	for _, n := range cert.DNSNames {
 		n = strings.TrimPrefix(n, "*")
 		if len(n) >= len(name) && strings.EqualFold(n[len(n)-len(name):], name) {

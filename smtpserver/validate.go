@@ -11,7 +11,7 @@ import (
 // Validate tells settings with which no client could do what the server
 // promises, or asks of it. Serve calls it.
 func (srv *Server) Validate() error {
-	if strings.ContainsFunc(srv.Hostname, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+	if _, err := addr.Domain(srv.Hostname); srv.Hostname != "" && (err != nil || strings.ContainsFunc(srv.Hostname, func(r rune) bool { return r >= 0x7f })) {
 		return fmt.Errorf("smtpserver: Hostname %q is no host name", srv.Hostname)
 	}
 	if srv.DefaultDomain != "" {

@@ -4,7 +4,11 @@
 // in the form that goes on the wire.
 package addr
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Split cuts an address at the @ that separates local part and domain: the last
 // one, because a quoted local part may contain an @ and a domain cannot. The
@@ -20,16 +24,55 @@ func Split(address string) (local, domain string) {
 	return address[:i], address[i+1:]
 }
 
-// DomainOf returns the canonical domain of an address (see Domain). It returns
-// a domain that has no canonical form as it is, with A to Z in lower case: such
-// a domain equals no valid one.
+// DomainOf returns the domain of an address as FoldDomain does.
 func DomainOf(address string) string {
 	_, d := Split(address)
-	c, err := Domain(d)
+	return FoldDomain(d)
+}
+
+// FoldDomain returns the canonical form of a domain (see Domain) or, where it
+// has none, the domain with A to Z in lower case. Such a domain equals no valid
+// one.
+func FoldDomain(domain string) string {
+	c, err := Domain(domain)
 	if err != nil {
-		return asciiLower(d)
+		return Lower(domain)
 	}
 	return c
+}
+
+// FoldLocal returns a local part in lower case, for lists in which the case of
+// letters does not matter. No other character becomes one of ASCII: the Kelvin
+// sign (U+212A) is no "k", because no host takes it for one.
+func FoldLocal(local string) string {
+	if isASCII(local) {
+		return Lower(local)
+	}
+	return strings.Map(func(r rune) rune {
+		l := unicode.ToLower(r)
+		if r >= utf8.RuneSelf && l < utf8.RuneSelf {
+			return r
+		}
+		return l
+	}, local)
+}
+
+// Lower returns s with A to Z in lower case, and all else as it is: the case
+// folding of the DNS (RFC 4343). strings.ToLower makes ASCII letters of other
+// characters.
+func Lower(s string) string {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if 'A' <= b[i] && b[i] <= 'Z' {
+					b[i] += 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
 }
 
 // Equal compares two addresses: the domains in canonical form, the local parts

@@ -133,7 +133,7 @@ func canonicalLabel(label string) (string, error) {
 			return "", errChars
 		}
 	}
-	return asciiLower(label), nil
+	return Lower(label), nil
 }
 
 // toASCII maps as browsers and resolvers do. It allows underscores, and with
@@ -196,21 +196,4 @@ func isASCII(s string) bool {
 		}
 	}
 	return true
-}
-
-// asciiLower leaves everything but A to Z alone. strings.ToLower makes ASCII
-// letters of other characters (U+212A).
-func asciiLower(s string) string {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			b := []byte(s)
-			for ; i < len(b); i++ {
-				if 'A' <= b[i] && b[i] <= 'Z' {
-					b[i] += 'a' - 'A'
-				}
-			}
-			return string(b)
-		}
-	}
-	return s
 }

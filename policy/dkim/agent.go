@@ -111,10 +111,7 @@ func (s *Signer) signFields(ctx context.Context, fields [][]byte, body source) (
 	if err != nil {
 		return "", nil
 	}
-	if a, err := addr.Domain(domain); err == nil {
-		domain = a
-	}
-	signed, err := s.sign(ctx, strings.ToLower(domain), header, body)
+	signed, err := s.sign(ctx, addr.FoldDomain(domain), header, body)
 	var tooMuch limitError
 	if errors.As(err, &tooMuch) { // it will not be better next time
 		return "", &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The message cannot be signed: " + string(tooMuch)}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
@@ -61,11 +62,11 @@ func (k *Key) valid(now time.Time) bool {
 func Keys(keys ...Key) func(domain string) []Key {
 	byDomain := make(map[string][]Key)
 	for _, k := range keys {
-		d := strings.ToLower(k.Domain)
+		d := addr.FoldDomain(k.Domain)
 		byDomain[d] = append(byDomain[d], k)
 	}
 	return func(domain string) []Key {
-		for d := strings.ToLower(domain); d != ""; _, d, _ = strings.Cut(d, ".") {
+		for d := addr.FoldDomain(domain); d != ""; _, d, _ = strings.Cut(d, ".") {
 			if found := byDomain[d]; found != nil {
 				return found
 			}

@@ -1,8 +1,9 @@
 package dkim
 
 import (
-	"strings"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // A Result is one of RFC 8601, 2.7.1. The zero value means that nothing was
@@ -68,9 +69,10 @@ func (v *Verdict) Result() Result {
 
 // Passed says whether that very domain has a signature that passes.
 func (v *Verdict) Passed(domain string) bool {
+	domain = addr.FoldDomain(domain)
 	for i := range v.Signatures {
 		s := &v.Signatures[i]
-		if s.Result == Pass && strings.EqualFold(s.Domain, domain) {
+		if s.Result == Pass && addr.FoldDomain(s.Domain) == domain {
 			return true
 		}
 	}

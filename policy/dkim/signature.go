@@ -197,13 +197,9 @@ func isSelector(s string) bool {
 	return s != ""
 }
 
-// isDomain: a name that DNS could hold, of visible ASCII or UTF-8 (RFC 8616).
+// isDomain reports whether s is the name of a domain, in ASCII or UTF-8
+// (RFC 8616).
 func isDomain(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f || s[i] == '@' {
-			return false
-		}
-	}
-	_, err := addr.Domain(s)
-	return err == nil && lookup.Valid(s) && !strings.HasSuffix(s, ".")
+	_, err := addr.HostName(s)
+	return err == nil && !strings.HasSuffix(s, ".")
 }

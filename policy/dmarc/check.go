@@ -10,7 +10,6 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
-	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 	"github.com/bridgehead-mail/bridgehead/policy/spf"
 )
 
@@ -75,7 +74,7 @@ func (c *Checker) Check(ctx context.Context, author string, s *spf.Verdict, d *d
 	defer cancel()
 	t := c.tree(ctx)
 	v := Verdict{Author: author, ByList: t.psl, Disposition: NoAction}
-	if a, err := addr.Domain(author); err == nil && lookup.Valid(a) && a[0] != '[' {
+	if a, err := addr.HostName(author); err == nil {
 		v.Author = a
 	} else {
 		v.Result, v.Err = PermError, errors.New("dmarc: the author has no domain that could be asked")

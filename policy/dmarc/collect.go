@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 	"github.com/bridgehead-mail/bridgehead/policy/spf"
@@ -203,7 +204,7 @@ func rowOf(o Observation) *ReportRow {
 	// RFC 9990, 3.1.3: strictly aligned passes, passes, the others.
 	rank := func(d ReportDKIM) int {
 		switch {
-		case d.Result == string(dkim.Pass) && strings.EqualFold(d.Domain, v.Author):
+		case d.Result == string(dkim.Pass) && addr.FoldDomain(d.Domain) == v.Author:
 			return 0
 		case d.Result == string(dkim.Pass):
 			return 1

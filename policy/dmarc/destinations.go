@@ -74,8 +74,8 @@ func mailHost(uri string) string {
 	}
 	address, _, _ := strings.Cut(uri[7:], "?")
 	_, domain := addr.Split(address)
-	host, err := addr.Domain(domain)
-	if err != nil || !lookup.Valid(host) {
+	host, err := addr.HostName(domain)
+	if err != nil {
 		return ""
 	}
 	return host

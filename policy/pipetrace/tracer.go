@@ -126,7 +126,7 @@ func (t *Tracer) wants(from string) bool {
 	}
 	local, _ := addr.Split(from)
 	own, _ := addr.Split(t.Sender)
-	return strings.EqualFold(local, own) && addr.DomainOf(from) == addr.DomainOf(t.Sender)
+	return addr.FoldLocal(local) == addr.FoldLocal(own) && addr.DomainOf(from) == addr.DomainOf(t.Sender)
 }
 
 // folder is the message's, made when it has none yet; nil when the message is

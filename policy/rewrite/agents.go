@@ -139,12 +139,12 @@ func (q *Masquerade) Agent() smtpserver.Agent {
 func (q *Masquerade) address(address string) (string, bool) {
 	local, domain := addr.Split(address)
 	d := addr.DomainOf(address)
-	if domain == "" || d == addr.DomainOf("@"+q.Domain) || slices.ContainsFunc(q.Except, func(e string) bool { return strings.EqualFold(e, local) }) {
+	if domain == "" || d == addr.FoldDomain(q.Domain) || slices.ContainsFunc(q.Except, func(e string) bool { return addr.FoldLocal(e) == addr.FoldLocal(local) }) {
 		return "", false
 	}
 	for _, own := range q.Domains {
-		if own = addr.DomainOf("@" + own); d == own || strings.HasSuffix(d, "."+own) {
-			return local + "@" + q.Domain, true
+		if own = addr.FoldDomain(own); d == own || strings.HasSuffix(d, "."+own) {
+			return local + "@" + addr.FoldDomain(q.Domain), true
 		}
 	}
 	return "", false

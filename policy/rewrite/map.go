@@ -114,7 +114,7 @@ func canonical(s string) (c string, isAddress bool, err error) {
 // localKey is a local part in lower case, and without quotes where it needs
 // none: "alice"@example.com is alice@example.com (RFC 5321, 4.1.2).
 func localKey(local string) string {
-	local = strings.ToLower(local)
+	local = addr.FoldLocal(local)
 	if len(local) > 2 && local[0] == '"' {
 		if inner := local[1 : len(local)-1]; addr.Mailbox(inner+"@x", false) == nil && inner[0] != '"' {
 			return inner

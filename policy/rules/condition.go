@@ -202,9 +202,7 @@ func addressPatterns(ps []string) (patterns, error) {
 			err = addr.Mailbox(p, true)
 		default:
 			var d string
-			if d, err = addr.Domain(domain); err == nil {
-				err = addr.Mailbox("x@"+d, false)
-			}
+			d, err = addr.Domain(domain)
 			c = strings.TrimSuffix(p, domain) + d
 		}
 		if err != nil {
@@ -226,7 +224,7 @@ func (ps patterns) match(address string) bool {
 		case strings.Contains(p, "@"):
 			lp, _ := addr.Split(p)
 			la, _ := addr.Split(address)
-			if strings.EqualFold(lp, la) && addr.DomainOf(p) == d {
+			if addr.FoldLocal(lp) == addr.FoldLocal(la) && addr.DomainOf(p) == d {
 				return true
 			}
 		case strings.HasPrefix(p, "*."):

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
@@ -132,7 +133,7 @@ func (e *evaluation) clientNames() []string {
 
 // isBelow says whether name is domain or a name below it.
 func isBelow(name, domain string) bool {
-	name, domain = strings.ToLower(name), strings.ToLower(strings.TrimSuffix(domain, "."))
+	name, domain = addr.Lower(name), addr.Lower(strings.TrimSuffix(domain, "."))
 	return name == domain || strings.HasSuffix(name, "."+domain)
 }
 

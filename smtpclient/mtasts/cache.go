@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 const (
@@ -74,9 +75,9 @@ func (e *entry) valid(now time.Time) bool {
 // valid before goes on until its max_age is over, and comes with the error
 // (RFC 8461, 5.1). A domain that withdraws its policy says so by mode none.
 func (c *Cache) Policy(ctx context.Context, domain string) (*Policy, error) {
-	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
-	if !validPattern(domain) || strings.HasPrefix(domain, "*") {
-		return nil, nil // an address literal, say
+	domain, err := addr.HostName(domain)
+	if err != nil {
+		return nil, nil // an address literal, for example
 	}
 	e := c.entry(domain)
 	now := time.Now()

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // Mode says what a policy asks for.
@@ -84,8 +86,8 @@ func ParsePolicy(text string) (*Policy, error) {
 
 // addMX takes one mx field.
 func (p *Policy) addMX(value string) error {
-	mx := strings.ToLower(strings.TrimSuffix(value, "."))
-	if !validPattern(mx) {
+	mx, err := pattern(value)
+	if err != nil {
 		return fmt.Errorf("mx %.80q is no host name or *.name", value)
 	}
 	p.MX = append(p.MX, mx)
@@ -114,24 +116,20 @@ func (p *Policy) field(key, value string) error {
 	return nil
 }
 
-// validPattern accepts host names in A-label form, and "*." before one.
-func validPattern(mx string) bool {
-	mx = strings.TrimPrefix(mx, "*.")
-	if mx == "" || len(mx) > 253 {
-		return false
+// pattern returns a host name, or "*." and one, in canonical form.
+func pattern(mx string) (string, error) {
+	name, wild := strings.CutPrefix(mx, "*.")
+	name, err := addr.HostName(name)
+	if wild && err == nil {
+		name = "*." + name
 	}
-	for label := range strings.SplitSeq(mx, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return false
-		}
-	}
-	return true
+	return name, err
 }
 
 // Matches says whether the policy lists an MX host: by its name, or by
 // "*.example.net" for names with exactly one label more (RFC 8461, 4.1).
 func (p *Policy) Matches(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host = addr.FoldDomain(host)
 	_, parent, _ := strings.Cut(host, ".")
 	for _, mx := range p.MX {
 		if suffix, wild := strings.CutPrefix(mx, "*."); wild && suffix == parent || mx == host {

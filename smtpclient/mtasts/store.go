@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // A file in Dir is called DOMAIN.mta-sts and has
@@ -97,8 +99,10 @@ func (c *Cache) saved() []string {
 	}
 	var domains []string
 	for _, e := range entries {
-		if d, ok := strings.CutSuffix(e.Name(), suffix); ok && validPattern(d) {
-			domains = append(domains, d)
+		if d, ok := strings.CutSuffix(e.Name(), suffix); ok {
+			if name, err := addr.HostName(d); err == nil && name == d {
+				domains = append(domains, d)
+			}
 		}
 	}
 	return domains

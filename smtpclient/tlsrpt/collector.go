@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // Policy types (RFC 8460, 4.1).
@@ -93,7 +95,7 @@ func (c *Collector) Record(s Session) {
 		c.since = time.Now()
 	}
 	s.Policy.Strings, s.Policy.MXHosts = clip(s.Policy.Strings), clip(s.Policy.MXHosts)
-	n := c.counts(strings.ToLower(s.Domain), s.Policy)
+	n := c.counts(addr.FoldDomain(s.Domain), s.Policy)
 	switch {
 	case n == nil:
 	case s.Result == "":
