@@ -175,10 +175,11 @@ func (g *Gate) strangers(domains *Domains) (all []smtpserver.Agent) {
 		all = append(all, f.Agent())
 	}
 	if g.Reputation != nil {
-		if g.Reputation.Domains == nil {
-			g.Reputation.Domains = domains
+		own := g.Reputation.Domains
+		if own == nil {
+			own = domains
 		}
-		a := g.Reputation.Agent()
+		a := g.Reputation.agent(own)
 		a.EndOfData = nil
 		all = append(all, a)
 	}

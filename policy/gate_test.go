@@ -179,3 +179,65 @@ func TestErrAcceptKeepsTheTrace(t *testing.T) {
 		t.Errorf("content %q", s)
 	}
 }
+
+// Install changes the server that it is given, and nothing else.
+func TestInstallChangesNothingOfTheCaller(t *testing.T) {
+	rep := &Reputation{}
+	list := []string{"*.Bad.example"}
+	g := everything(t)
+	g.Reputation, g.Senders = rep, &SenderFilter{Domains: list}
+	before := *g
+	connection, spoofing, senderDomain := *g.Connection, *g.Spoofing, *g.SenderDomain
+	zone := g.Connection.BlockLists[0]
+	srv, _ := install(t, g, nil)
+	if rep.Domains != nil {
+		t.Error("Reputation.Domains is set")
+	}
+	if g.Connection.Resolver != connection.Resolver || g.Spoofing.Domains != spoofing.Domains || g.SenderDomain.Resolver != senderDomain.Resolver {
+		t.Error("a policy is changed")
+	}
+	if list[0] != "*.Bad.example" || g.Connection.BlockLists[0].Zone != zone.Zone || len(g.Domains) != len(before.Domains) || g.Domains[0].Name != before.Domains[0].Name {
+		t.Error("a list is changed")
+	}
+	// And the Reputation knows the Gate's domains nevertheless: a stranger must
+	// not greet as one of them.
+	rep.MinPoints = 3
+	srv.Talk(t, stranger, "S: 220\nC: EHLO example.com\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 550")
+}
+
+// A Reputation that two Gates share has the domains of each.
+func TestReputationOfTwoGates(t *testing.T) {
+	rep := &Reputation{MinPoints: 3}
+	one, _ := install(t, &Gate{Domains: []Domain{{Name: "one.example"}}, Reputation: rep}, nil)
+	two, _ := install(t, &Gate{Domains: []Domain{{Name: "two.example"}}, Reputation: rep}, nil)
+	one.Talk(t, "192.0.2.11", "S: 220\nC: EHLO two.example\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 250")
+	two.Talk(t, "192.0.2.12", "S: 220\nC: EHLO two.example\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 550")
+}
+
+// A network with host bits would relay for the whole network, where an address
+// may be meant.
+func TestNetworksWithHostBits(t *testing.T) {
+	wrong := []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")}
+	for name, g := range map[string]*Gate{
+		"Networks": {Networks: wrong},
+		"Grants":   {Grants: []Grant{{To: Clients{Networks: wrong}, Rights: Submit}}},
+		"IPv6":     {Networks: []netip.Prefix{netip.MustParsePrefix("2001:db8::1/32")}},
+		"mapped":   {Networks: []netip.Prefix{netip.MustParsePrefix("::ffff:10.1.2.3/104")}},
+	} {
+		g.Queue = new(outbox)
+		if err := g.Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), "has bits beyond its length, perhaps ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	right := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("::ffff:10.0.0.0/104")}
+	if err := (&Gate{Queue: new(outbox), Networks: right}).Install(new(smtpserver.Server)); err != nil {
+		t.Error(err)
+	}
+	if err := (&Gate{Queue: new(outbox)}).Install(&smtpserver.Server{ProxyFrom: wrong}); err == nil {
+		t.Error("ProxyFrom: no error")
+	}
+	n, err := NewNetworks(append(wrong, right...)...)
+	if err == nil || n.Len() != 3 || n.Contains(netip.MustParseAddr("11.0.0.1")) {
+		t.Errorf("NewNetworks: %d networks, %v", n.Len(), err)
+	}
+}

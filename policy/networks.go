@@ -26,8 +26,11 @@ type networkSet struct {
 	n     int
 }
 
-// NewNetworks makes a set. Prefixes of IPv4 addresses in IPv6 form
-// (::ffff:10.0.0.0/104) are taken as the IPv4 ones they are.
+// NewNetworks makes a set. A prefix of IPv4 addresses in IPv6 form
+// (::ffff:10.0.0.0/104) is the IPv4 network. A prefix with bits beyond its
+// length (10.1.2.3/8) is an error, as in [ParseNetwork]: it is not clear whether
+// the network or the address is meant. The set has the valid prefixes also when
+// there is an error.
 func NewNetworks(prefixes ...netip.Prefix) (*Networks, error) {
 	set := new(networkSet)
 	var errs []error
@@ -36,9 +39,20 @@ func NewNetworks(prefixes ...netip.Prefix) (*Networks, error) {
 			errs = append(errs, fmt.Errorf("policy: network %v: not a valid prefix", p))
 			continue
 		}
+		if err := checkHostBits(p); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		set.insert(p)
 	}
 	return set.networks(), errors.Join(errs...)
+}
+
+func checkHostBits(p netip.Prefix) error {
+	if p != p.Masked() {
+		return fmt.Errorf("policy: network %q: has bits beyond its length, perhaps %v is meant", p.String(), p.Masked())
+	}
+	return nil
 }
 
 func (set *networkSet) insert(p netip.Prefix) {
@@ -137,8 +151,8 @@ func ParseNetwork(s string) ([]netip.Prefix, error) {
 		if err != nil {
 			return nil, fmt.Errorf("policy: network %q: not a prefix", s)
 		}
-		if p != p.Masked() {
-			return nil, fmt.Errorf("policy: network %q: has bits beyond its length, perhaps %v is meant", s, p.Masked())
+		if err := checkHostBits(p); err != nil {
+			return nil, err
 		}
 		return []netip.Prefix{p}, nil
 	}

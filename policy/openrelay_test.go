@@ -24,6 +24,8 @@ func TestNoOpenRelay(t *testing.T) {
 		{"zero", Gate{}},
 		{"smart host: own network and users relay", Gate{Networks: own, Authenticated: true}},
 		{"edge: authoritative, with a directory", Gate{Domains: []Domain{{Name: "example.com", Directory: Recipients("alice", "bob")}}, Networks: own}},
+		{"edge: authoritative, with a directory that says yes to everything", Gate{Domains: []Domain{
+			{Name: "example.com", Directory: DirectoryFunc(func(context.Context, string) (bool, error) { return true, nil })}}, Networks: own}},
 		{"edge: authoritative, without a directory", Gate{Domains: []Domain{{Name: "example.com"}, {Name: "*.example.com"}}, Networks: own}},
 		{"shared: internal relay", Gate{Domains: []Domain{{Name: "example.com", Kind: InternalRelay, Directory: Recipients("alice")}}}},
 		{"backup: external relay", Gate{Domains: []Domain{{Name: "example.com", Kind: ExternalRelay}}}},

@@ -98,12 +98,13 @@ func (r *Relay) prepare() (*grants, error) {
 
 // Replies of the relay policy.
 var (
-	errRelay     = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Unable to relay"}
-	errUnknown   = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "User unknown"}
-	errDirectory = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Recipient cannot be verified at present, try again later"}
-	errSubmit    = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send mail here"}
-	errAuth      = &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"} // RFC 4954, 6
-	errHostName  = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your host name cannot be looked up at present, try again later"}
+	errRelay      = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Unable to relay"}
+	errUnknown    = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "User unknown"}
+	errDirectory  = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Recipient cannot be verified at present, try again later"}
+	errPostmaster = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No accepted domain has a postmaster"}
+	errSubmit     = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send mail here"}
+	errAuth       = &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"} // RFC 4954, 6
+	errHostName   = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your host name cannot be looked up at present, try again later"}
 )
 
 // relayJudge is a Relay at work.
@@ -163,27 +164,31 @@ func (j *relayJudge) admission(ctx context.Context, to string, trusted bool) (ad
 	a := admission{to: to, as: j.domains.qualify(to)}
 	local, domain := addr.Split(a.as)
 	d := j.domains.Lookup(domain)
-	if d == nil {
-		if trusted {
-			return a, nil
-		}
+	switch {
+	case d != nil:
+	case !trusted:
 		return a, errRelay
+	case domain == "": // there is no route to it
+		return a, errPostmaster
+	default:
+		return a, nil
 	}
 	if isPostmaster(local) && !registrable(d.Name) { // RFC 5321, 4.5.1: always there
 		return a, nil
 	}
 	r, err := d.resolve(ctx, a.as)
-	switch {
-	case err != nil:
+	if err != nil {
 		return a, err
-	case !r.known && !trusted && routed(local):
-		return a, errRelay
+	}
+	if !trusted && r.as == a.as && routed(local) {
+		listed, err := d.lists(ctx, r, local, domain)
+		if err != nil {
+			return a, err
+		}
+		if !listed {
+			return a, errRelay
+		}
 	}
 	a.as, a.route = r.as, r.route
 	return a, nil
 }
-
-// routed tells a local part that asks the host behind us to relay on:
-// user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here. What the
-// client may not ask of us it may not ask of our neighbour in our name.
-func routed(local string) bool { return strings.ContainsAny(local, "%!@") }

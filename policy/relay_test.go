@@ -213,6 +213,13 @@ func TestRoutedLocalParts(t *testing.T) {
 	`)
 }
 
+// <postmaster> without a domain has no route where no domain is accepted: it is
+// refused at RCPT, not bounced afterwards.
+func TestPostmasterOfNoDomain(t *testing.T) {
+	srv, _ := install(t, &Gate{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}, nil)
+	srv.Talk(t, neighbour, mailFrom("printer@example.com", "250")+"\nC: RCPT TO:<postmaster>\nS: 550 5.1.1 No accepted domain has a postmaster")
+}
+
 // Whoever does not look at Validate's error gets a relay that is closed.
 func TestRelayAgentIgnoresWhatIsNotValid(t *testing.T) {
 	r := &Relay{Networks: []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0")}}

@@ -90,7 +90,10 @@ func (r *Reputation) Validate() error {
 
 // Agent judges at MAIL, and watches the rest. In a chain it belongs after all
 // that refuse messages, as only what nobody has refused is good.
-func (r *Reputation) Agent() smtpserver.Agent {
+func (r *Reputation) Agent() smtpserver.Agent { return r.agent(r.Domains) }
+
+// agent is Agent with the accepted domains, which may be those of a Gate.
+func (r *Reputation) agent(domains *Domains) smtpserver.Agent {
 	watch := func(ctx context.Context, s *smtpserver.Session, good, bad float64) {
 		if ip, ok := r.watched(ctx, s); ok {
 			r.note(ip, good, bad)
@@ -98,7 +101,7 @@ func (r *Reputation) Agent() smtpserver.Agent {
 	}
 	return smtpserver.Agent{Name: "reputation",
 		Helo: func(_ context.Context, s *smtpserver.Session, name string) error {
-			if s.Value(r) == nil && r.forged(s, name) {
+			if s.Value(r) == nil && forged(s, name, domains) {
 				s.SetValue(r, lieHeard)
 			}
 			return nil
@@ -173,7 +176,7 @@ func (r *Reputation) watched(ctx context.Context, s *smtpserver.Session) (netip.
 }
 
 // forged says whether the HELO name cannot be the client's own.
-func (r *Reputation) forged(s *smtpserver.Session, helo string) bool {
+func forged(s *smtpserver.Session, helo string, domains *Domains) bool {
 	ip, ok := clientIP(s)
 	if literal, is := strings.CutPrefix(helo, "["); is {
 		claimed, valid := parseIP(strings.TrimSuffix(literal, "]"))
@@ -186,7 +189,7 @@ func (r *Reputation) forged(s *smtpserver.Session, helo string) bool {
 	if err != nil {
 		return false
 	}
-	d := r.Domains.Lookup(name)
+	d := domains.Lookup(name)
 	return name == addr.FoldDomain(s.Hostname()) || d != nil && d.Kind == Authoritative
 }
 

@@ -230,6 +230,8 @@ func (b *builder) restrictions(c *connector) {
 	for i, p := range c.Scope.Networks {
 		if !p.IsValid() {
 			b.fault(fmt.Sprintf("Scope.Networks[%d]", i), "not a network")
+		} else if p != p.Masked() {
+			b.fault(fmt.Sprintf("Scope.Networks[%d]", i), "%v has bits beyond its length, perhaps %v is meant", p, p.Masked())
 		}
 	}
 	c.receivers, c.identities = setOf(c.Scope.Receivers), setOf(c.Scope.Identities)

@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
@@ -19,6 +20,11 @@ func (srv *Server) Validate() error {
 			return fmt.Errorf("smtpserver: DefaultDomain %q is no domain name", srv.DefaultDomain)
 		}
 	}
+	for setting, networks := range map[string][]netip.Prefix{"ProxyFrom": srv.ProxyFrom, "XClientFrom": srv.XClientFrom, "Limits.Exempt": srv.Limits.Exempt} {
+		if err := checkNetworks(networks); err != nil {
+			return fmt.Errorf("smtpserver: %s: %w", setting, err)
+		}
+	}
 	must := map[TLSMode]string{TLSRequired: "TLSRequired", TLSImplicit: "TLSImplicit"}[srv.TLSMode]
 	c := srv.TLSConfig
 	switch {
@@ -29,6 +35,20 @@ func (srv *Server) Validate() error {
 		return errors.New("smtpserver: TLSConfig has no certificate: neither Certificates, GetCertificate nor GetConfigForClient is set")
 	case srv.TLSMode == TLSRequired && srv.Disable&ExtStartTLS != 0:
 		return errors.New("smtpserver: TLSRequired, but Disable has ExtStartTLS")
+	}
+	return nil
+}
+
+// checkNetworks returns an error for a prefix that is none, or has bits beyond
+// its length: then it is not clear whether the network or the address is meant.
+func checkNetworks(networks []netip.Prefix) error {
+	for _, p := range networks {
+		switch {
+		case !p.IsValid():
+			return fmt.Errorf("network %v is not a valid prefix", p)
+		case p != p.Masked():
+			return fmt.Errorf("network %v has bits beyond its length, perhaps %v is meant", p, p.Masked())
+		}
 	}
 	return nil
 }

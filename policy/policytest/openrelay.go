@@ -95,6 +95,10 @@ func (o *OpenRelayTest) Tricks() []Trick {
 	for _, d := range o.Domains {
 		with("ends like "+d, func(t *Trick) { t.To = "<" + victim + "@not" + d + ">" })
 		with("full stop of another script after "+d, func(t *Trick) { t.From, t.To = t.From+" SMTPUTF8", "<"+victim+"@"+d+"。"+victimDomain+">" })
+		// IDNA maps U+FF1E, U+3000, U+FF1D and U+FF1B to ">", " ", "=" and ";".
+		with("command in a domain below "+d, func(t *Trick) {
+			t.From, t.To = t.From+" SMTPUTF8", "<"+victim+"@"+victimDomain+"\uff1e\u3000ORCPT\uff1drfc822\uff1bx."+d+">"
+		})
 		with("begins like "+d, func(t *Trick) { t.To = "<" + victim + "@" + d + "." + victimDomain + ">" })
 	}
 	with("null sender", func(t *Trick) { t.From = "<>" })
@@ -127,6 +131,9 @@ func routes(h string) map[string]string {
 		"sub-address bang path":       "<postmaster+" + d + "!" + v + "@" + h + ">",
 		"quoted percent hack":         `<"` + v + "%" + d + `"@` + h + ">",
 		"quoted address":              `<"` + v + "@" + d + `"@` + h + ">",
+		"quoted path":                 `<"@` + d + ":" + v + `"@` + h + ">",
+		"quoted node":                 `<"` + d + "::" + v + `"@` + h + ">",
+		"quotes in quotes":            `<"\"` + v + `\"@` + d + `"@` + h + ">",
 		"quoted, backslash":           `<"` + v + `\@` + d + `"@` + h + ">",
 		"bang path":                   "<" + d + "!" + v + "@" + h + ">",
 		"bang path to oneself":        "<" + h + "!" + d + "!" + v + ">",

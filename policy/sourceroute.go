@@ -1,0 +1,52 @@
+package policy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// routed reports whether a local part may ask the host behind us to relay:
+// user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here,
+// "elsewhere::user"@here. A client that may not relay through us must not relay
+// through our neighbor in our name. Compatibility forms of these characters
+// (U+FF05) count, because the neighbor may normalize what it reads.
+func routed(local string) bool {
+	for i := range len(local) {
+		if local[i] >= 0x80 {
+			local = norm.NFKC.String(local)
+			break
+		}
+	}
+	return strings.ContainsAny(local, "%!@") || strings.Contains(local, "::")
+}
+
+// lists reports whether the domain's directories list a routed local part, to
+// which they gave the answer r. A directory that knows any local part of the
+// form does not list this one: it says yes to everything, or it asks a host that
+// routes. Two local parts tell that nobody can have: ours with random letters at
+// its beginning and at its end, since either may be the host's name.
+func (d *Domain) lists(ctx context.Context, r resolution, local, domain string) (bool, error) {
+	if !r.known {
+		return false, nil
+	}
+	quote := ""
+	if inner, ok := strings.CutPrefix(local, `"`); ok {
+		quote, local = `"`, strings.TrimSuffix(inner, `"`)
+	}
+	random := strings.ToLower(rand.Text()[:12])
+	for _, nobody := range [...]string{random + local, local + random} {
+		r, err := d.resolve(ctx, quote+nobody+quote+"@"+domain)
+		switch {
+		case errors.Is(err, errUnknown):
+		case err != nil:
+			return false, err
+		case r.known && r.as != d.CatchAll:
+			return false, nil
+		}
+	}
+	return true, nil
+}
