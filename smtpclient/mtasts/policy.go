@@ -116,8 +116,12 @@ func (p *Policy) field(key, value string) error {
 	return nil
 }
 
-// pattern returns a host name, or "*." and one, in canonical form.
+// pattern returns a host name, or "*." and one, in canonical form. A policy has
+// A-labels only (RFC 8461, 3.2).
 func pattern(mx string) (string, error) {
+	if i := strings.IndexFunc(mx, func(r rune) bool { return r >= 0x80 }); i >= 0 {
+		return "", errors.New("not ASCII")
+	}
 	name, wild := strings.CutPrefix(mx, "*.")
 	name, err := addr.HostName(name)
 	if wild && err == nil {
