@@ -11,6 +11,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
@@ -157,6 +158,31 @@ func arrive(t *testing.T, ms []*queue.Message, n int, ehlo string, eightBit bool
 	for _, arg := range mails {
 		if strings.Contains(arg, "SMTPUTF8") || !eightBit && strings.Contains(arg, "BODY") {
 			t.Errorf("MAIL %s", arg)
+		}
+	}
+}
+
+// A real Postfix without 8BITMIME and SMTPUTF8 takes the reports too.
+func TestReportsArriveAtPostfix(t *testing.T) {
+	postfix := (&peers.Postfix{Domains: "example.com", Main: "smtpd_discard_ehlo_keywords = 8bitmime, smtputf8\nstrict_8bitmime = yes"}).Start(t)
+	out := newFaultySink(t, func(stage, arg string) string {
+		switch stage {
+		case "EHLO":
+			return "250-sink\r\n250-SMTPUTF8\r\n250 8BITMIME"
+		case "RCPT":
+			return "550 5.1.1 Kein Empfänger"
+		}
+		return ""
+	})
+	r := startRelay(t, relayConfig{smartHost: out.addr, home: postfix.Addr})
+	for _, o := range []smtp.MailOptions{{Body: smtp.Body8BitMIME}, {Body: smtp.Body8BitMIME, UTF8: true}} {
+		must(t, r.queue.Submit(t.Context(), newMessage("alice@example.com", "Subject: Grüße\r\n"+fmt.Sprintf(mimeHeader, "utf-8"), "Grüße\r\n", o)))
+		m := postfix.Next(t)
+		for _, want := range []string{"Return-Path: <>\n", "X-Original-To: alice@example.com\n", "Final-Recipient: rfc822; bob@example.net\n",
+			"Diagnostic-Code: smtp; 550 5.1.1 Kein Empf\\x{E4}nger\n", "Subject: Gr=C3=BC=C3=9Fe\n"} {
+			if !strings.Contains(m, want) {
+				t.Errorf("lacks %q:\n%s", want, m)
+			}
 		}
 	}
 }
