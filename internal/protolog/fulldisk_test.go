@@ -1,9 +1,9 @@
 package protolog
 
 import (
+	"encoding/csv"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -12,66 +12,59 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// A disk that is full takes part of a line, or of a header. Neither stays, and
-// the attempts leave no empty files behind.
-func TestFilesOnFullDisk(t *testing.T) {
-	const disk = "BRIDGEHEAD_FULL_DISK"
-	dir := os.Getenv(disk)
-	if dir == "" { // again, where there is a small disk of our own
-		if os.Getuid() != 0 {
-			t.Skip("only root can mount a disk")
-		}
-		c := exec.Command(peers.Need(t, "unshare"), "-m", "sh", "-c",
-			`mount -t tmpfs -o size=8k tmpfs "$`+disk+`" && exec "$0" -test.run=^TestFilesOnFullDisk$ -test.v`, os.Args[0])
-		c.Env = append(os.Environ(), disk+"="+t.TempDir())
-		out, err := c.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "--- PASS") {
-			t.Errorf("%v:\n%s", err, out)
-		}
+// A protocol log on a full disk has whole lines and its header, and goes on
+// when there is room again.
+func TestWriterOnFullDiskWithFiles(t *testing.T) {
+	dir, ok := peers.SmallDisk(t, 16)
+	if !ok {
 		return
 	}
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 4<<10), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f := &Files{Dir: dir, Prefix: "RECV", Header: "#head\n"}
-	line := strings.Repeat("x", 999) + "\n"
-	for range 4 {
-		if _, err := f.Write([]byte(line)); err != nil {
+	logs, ballast := filepath.Join(dir, "log"), filepath.Join(dir, "ballast")
+	for _, full := range []int{12 << 10, 16 << 10} { // a page is left, or none
+		if err := os.WriteFile(ballast, make([]byte, full), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w := NewWriter(&Files{Dir: logs, Prefix: "RECV", Header: Header("SMTP Receive Protocol Log")}, "")
+		var lost error
+		for range 30 {
+			w.Log(event("MAIL FROM:<" + strings.Repeat("a", 200) + "@example.com>"))
+			lost = errors.Join(lost, w.Flush())
+		}
+		if !errors.Is(lost, syscall.ENOSPC) {
+			t.Errorf("the disk was to be full: %v", lost)
+		}
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		w.Log(event("QUIT"))
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		names, err := filepath.Glob(filepath.Join(logs, "*"))
+		if err != nil || len(names) != 1 {
+			t.Fatal(names, err)
+		}
+		b, err := os.ReadFile(names[0])
+		if err != nil || !strings.HasPrefix(string(b), "#Software: Bridgehead\n") || !strings.HasSuffix(string(b), ",<,QUIT,\n") {
+			t.Errorf("%v\n%s", err, b)
+		}
+		r := csv.NewReader(strings.NewReader(string(b)))
+		r.Comment, r.FieldsPerRecord = '#', 9
+		if lines, err := r.ReadAll(); err != nil || len(lines) < 1 || len(lines) > 30 {
+			t.Errorf("%d lines, %v", len(lines), err)
+		}
+		if err := os.RemoveAll(logs); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for range 10 { // 90 bytes are left
-		if n, err := f.Write([]byte(line)); !errors.Is(err, syscall.ENOSPC) || n != 0 {
-			t.Fatalf("%d, %v", n, err)
-		}
-	}
-	if got, err := os.ReadFile(filepath.Join(dir, entry(t, dir))); err != nil || string(got) != f.Header+strings.Repeat(line, 4) {
-		t.Errorf("%v, %d bytes", err, len(got))
-	}
-	f.Close()
-	f = &Files{Dir: dir, Prefix: "SEND", Header: line}
-	for range 10 {
-		if _, err := f.Write([]byte(line)); !errors.Is(err, syscall.ENOSPC) {
-			t.Fatal(err)
-		}
-	}
-	entry(t, dir) // nothing but the ballast and the first file
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Write([]byte("goes on\n")); err != nil {
-		t.Error(err)
-	}
-	f.Close()
 }
 
-// entry is the one file beside the ballast.
-func entry(t *testing.T, dir string) string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 {
-		t.Fatalf("%v, %v", entries, err)
+// Nothing that a client says acts on those who look at the log.
+func TestEscapes(t *testing.T) {
+	e := event("EHLO x\u009b31m\u2028\u202e")
+	e.Remote, e.Context = "=1+1", "@SUM(1)"
+	line := string(e.Append(nil))
+	if want := `,"'=1+1",<,"EHLO x\u009B31m\u2028\u202E","'@SUM(1)"`; !strings.Contains(line, want) {
+		t.Errorf("%s, want %s", line, want)
 	}
-	return entries[0].Name()
 }

@@ -5,14 +5,13 @@ package protolog
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/bridgehead-mail/bridgehead/internal/logfile"
 )
 
 // Event is one line of a protocol log.
@@ -78,57 +77,7 @@ func FormatTime(t time.Time) string {
 	return string(AppendTime(room[:0], t))
 }
 
-// appendField writes s such that nothing in it can end the field or the line:
-// control characters and what is not UTF-8 become \xNN or \uNNNN.
-func appendField(b []byte, s string) []byte {
-	if len(s) <= maxField && isPlain(s) {
-		return append(b, s...)
-	}
-	const hex = "0123456789ABCDEF"
-	cut := len(s) > maxField
-	if cut {
-		s = s[:maxField]
-	}
-	b = append(b, '"')
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1, r < ' ', r == 0x7f:
-			b = append(b, '\\', 'x', hex[s[0]>>4], hex[s[0]&15])
-		case r == '"':
-			b = append(b, '"', '"')
-		case r == '\\':
-			b = append(b, '\\', '\\')
-		case !unicode.IsPrint(r):
-			b = fmt.Appendf(b, `\u%04X`, r)
-		default:
-			b = append(b, s[:n]...)
-		}
-		s = s[n:]
-	}
-	if cut {
-		b = append(b, "..."...)
-	}
-	return append(b, '"')
-}
-
-// isPlain says whether s can stand in a field as it is.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if !plain[s[i]] {
-			return false
-		}
-	}
-	return true
-}
-
-// plain are the bytes that mean nothing to a reader of the log.
-var plain = func() (p [256]bool) {
-	for c := byte(' '); c < 0x7f; c++ {
-		p[c] = c != ',' && c != '"' && c != '\\'
-	}
-	return p
-}()
+func appendField(b []byte, s string) []byte { return logfile.AppendCell(b, s, maxField) }
 
 // Writer writes events to an io.Writer. It is safe for concurrent use. Lines
 // are gathered for up to a second, so that a busy server does not make a
@@ -146,6 +95,9 @@ const (
 	gatherBytes = 32 << 10
 	gatherTime  = time.Second
 )
+
+// Files spreads the log over files.
+type Files = logfile.Files
 
 // NewWriter makes a Writer. Where w is a *Files, that writes the header of
 // each file; otherwise header is written once, before the first event.

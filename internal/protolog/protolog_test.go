@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -196,87 +194,11 @@ func TestWriterTellsErrorsAtFlush(t *testing.T) {
 	}
 }
 
-func TestFilesRotateBySizeAndDay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // time begins at midnight UTC, 2000-01-01
-		f := &Files{Dir: filepath.Join(t.TempDir(), "logs"), Prefix: "RECV", Header: "#head\n", MaxSize: 26}
-		write := func(s string) {
-			t.Helper()
-			if _, err := f.Write([]byte(s)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		write("0123456789\n")
-		write("second\n")  // fits: 6+11+7 bytes
-		write("overflo\n") // does not
-		time.Sleep(24 * time.Hour)
-		write("tomorrow\n")
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-		for name, want := range map[string]string{
-			"RECV20000101-1.log": "#head\n0123456789\nsecond\n",
-			"RECV20000101-2.log": "#head\noverflo\n",
-			"RECV20000102-1.log": "#head\ntomorrow\n",
-		} {
-			got, err := os.ReadFile(filepath.Join(f.Dir, name))
-			if err != nil || string(got) != want {
-				t.Errorf("%s: %q, %v, want %q", name, got, err, want)
-			}
-		}
-		if _, err := f.Write([]byte("late\n")); !errors.Is(err, os.ErrClosed) {
-			t.Errorf("Write after Close: %v", err)
-		}
-	})
-}
-
-func TestFilesRemoveTheOld(t *testing.T) {
-	dir := t.TempDir()
-	put := func(name string, size int, age time.Duration) {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put("RECV20200101-1.log", 10, 40*24*time.Hour) // too old
-	put("RECV20200102-1.log", 600, 3*time.Hour)    // the oldest while there is too much
-	put("RECV20200103-1.log", 600, 2*time.Hour)
-	put("SEND20200101-1.log", 10, 40*24*time.Hour) // not ours
-	put("RECV-notes.log", 10, 40*24*time.Hour)     // nor this
-	f := &Files{Dir: dir, Prefix: "RECV", MaxDir: 1000}
-	fmt.Fprintln(f, "hello")
-	f.Close()
-	left, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range left {
-		names = append(names, e.Name())
-	}
-	today := "RECV" + time.Now().UTC().Format("20060102") + "-1.log"
-	want := []string{"RECV-notes.log", "RECV20200103-1.log", today, "SEND20200101-1.log"}
-	if strings.Join(names, " ") != strings.Join(want, " ") {
-		t.Errorf("left: %q, want %q", names, want)
-	}
-}
-
 func TestSlog(t *testing.T) {
 	var out bytes.Buffer
 	l := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	Slog{Logger: l, Level: slog.LevelDebug}.Log(event("NOOP"))
 	if !strings.Contains(out.String(), "session-id=s1") || !strings.Contains(out.String(), "data=NOOP") {
 		t.Errorf("slog: %s", out.String())
-	}
-}
-
-func TestFilesWithoutADir(t *testing.T) {
-	w := NewWriter(&Files{}, "")
-	w.Log(event("x"))
-	if err := w.Close(); err == nil || err.Error() != "protocol log: Dir is not set" {
-		t.Errorf("got %v", err)
 	}
 }

@@ -1,18 +1,14 @@
 package rules
 
 import (
-	"bytes"
-	"encoding/csv"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
+	"math"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/logfile"
 )
 
 // Tracking writes a line for each action of a rule on a message, and one for
@@ -22,8 +18,10 @@ import (
 //
 // Date-Time is in UTC. Details are the values of the action, Recipient-Address
 // the recipients, each separated by ";". For recipients that the rule does
-// not hold for, Action is NoAction. One Tracking may serve several Rules; it
-// is safe for concurrent use. Its files are only for the owner to read.
+// not hold for, Action is NoAction. Values are escaped as in the message
+// tracking log (see queue/tracking). One Tracking may serve several Rules; it
+// is safe for concurrent use. Its files are only for the owner to read. Where
+// one cannot be written (a full disk), lines are missing, but none is broken.
 type Tracking struct {
 	// Dir is the folder for the files, RulesTracking20061121-1.csv and so on.
 	// It is made when it is not there.
@@ -32,14 +30,12 @@ type Tracking struct {
 	// tracked.
 	Sender string
 	// MaxFile and MaxDir bound one file and all of them, in bytes; the oldest
-	// file is removed for a new one. Defaults 10 MB and 250 MB, as for
+	// files are removed for a new one. Defaults 10 MB and 250 MB, as for
 	// Exchange's message tracking.
 	MaxFile, MaxDir int64
 
-	mu   sync.Mutex // guards what follows
-	file *os.File
-	size int64
-	day  string
+	mu    sync.Mutex // guards files
+	files *logfile.Files
 }
 
 // NoAction and what goes with it, as Exchange has them.
@@ -76,114 +72,35 @@ func (r *Rules) track(m *Mail, from string, rule *Rule, a *Action, rcpts []strin
 }
 
 func (t *Tracking) write(at time.Time, values ...string) error {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	w.UseCRLF = true
-	record := append([]string{at.Format("2006-01-02T15:04:05.000Z")}, values...)
-	for i, v := range record {
-		record[i] = oneLine(v)
+	line := []byte(at.Format("2006-01-02T15:04:05.000Z"))
+	for _, v := range values {
+		line = logfile.AppendCell(append(line, ','), v, maxCell)
 	}
-	if err := w.Write(record); err != nil {
-		return err
-	}
-	w.Flush()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if day := at.Format("20060102"); t.file == nil || t.day != day || t.size+int64(b.Len()) > orDefault(t.MaxFile, 10<<20) {
-		if err := t.next(day); err != nil {
-			return err
+	if t.files == nil {
+		size, all := orDefault(t.MaxFile, 10<<20), orDefault(t.MaxDir, 250<<20)
+		t.files = &logfile.Files{
+			Dir: t.Dir, Prefix: "RulesTracking", Suffix: ".csv", Header: columns, Private: true,
+			MaxSize: size, MaxAge: math.MaxInt64, MaxDir: max(all-size, 1), // beside the present file
 		}
 	}
-	n, err := t.file.Write(b.Bytes())
-	t.size += int64(n)
+	_, err := t.files.Write(append(line, "\r\n"...))
 	return err
 }
 
-// oneLine keeps a value from breaking the line, and from filling the file.
-func oneLine(v string) string {
-	v = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, v)
-	const most = 8 << 10
-	if len(v) > most {
-		v = strings.ToValidUTF8(v[:most], "") + "..."
-	}
-	return v
-}
-
-// next begins a new file, after it has made room for it.
-func (t *Tracking) next(day string) error {
-	if t.file != nil {
-		t.file.Close()
-		t.file = nil
-	}
-	if err := os.MkdirAll(t.Dir, 0o700); err != nil {
-		return err
-	}
-	if err := t.makeRoom(); err != nil {
-		return err
-	}
-	for i := 1; i < 1<<20; i++ {
-		f, err := os.OpenFile(filepath.Join(t.Dir, fmt.Sprintf("RulesTracking%s-%d.csv", day, i)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		n, err := f.WriteString(columns)
-		t.file, t.size, t.day = f, int64(n), day
-		return err
-	}
-	return fmt.Errorf("too many files in %s", t.Dir)
-}
-
-// makeRoom removes the oldest files until a whole new one fits.
-func (t *Tracking) makeRoom() error {
-	type old struct {
-		path string
-		info fs.FileInfo
-	}
-	entries, err := os.ReadDir(t.Dir)
-	if err != nil {
-		return err
-	}
-	var files []old
-	var total int64
-	for _, e := range entries {
-		if ok, _ := filepath.Match("RulesTracking*.csv", e.Name()); !ok {
-			continue
-		}
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
-			files = append(files, old{filepath.Join(t.Dir, e.Name()), info})
-			total += info.Size()
-		}
-	}
-	slices.SortFunc(files, func(a, b old) int { return a.info.ModTime().Compare(b.info.ModTime()) })
-	for _, f := range files {
-		if total+orDefault(t.MaxFile, 10<<20) <= orDefault(t.MaxDir, 250<<20) {
-			break
-		}
-		if err := os.Remove(f.path); err != nil {
-			return err
-		}
-		total -= f.info.Size()
-	}
-	return nil
-}
+// maxCell bounds a value, in bytes.
+const maxCell = 8 << 10
 
 // Close closes the file that is open. Writing opens a new one.
 func (t *Tracking) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.file == nil {
+	if t.files == nil {
 		return nil
 	}
-	err := t.file.Close()
-	t.file = nil
+	err := t.files.Close()
+	t.files = nil
 	return err
 }
 

@@ -11,6 +11,8 @@
 //
 // A file has a few lines that begin with '#', the last of which names the
 // columns, and then one line of comma-separated values for each event. Times
-// are UTC. The number that Exchange 2003 gave the event stands in
+// are UTC. What could end a line, act on a terminal or be taken for a formula
+// by a spreadsheet is escaped as in Go, with an apostrophe before a formula;
+// [Search] reads it back. The number that Exchange 2003 gave the event stands in
 // message-info.
 package tracking

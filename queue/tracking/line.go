@@ -4,9 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/bridgehead-mail/bridgehead/internal/logfile"
 	"github.com/bridgehead-mail/bridgehead/internal/protolog"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -48,12 +47,15 @@ var columns = [...]string{
 // A record is a line, column by column.
 type record [len(columns)]string
 
+// lines makes one line of a reply of several.
+var lines = strings.NewReplacer("\r", " ", "\n", " ")
+
 // record makes the line of an event.
 func (l *Log) record(e *queue.Event) record {
 	to, status := make([]string, 0, 8), make([]string, 0, 8)
 	for i := range e.Recipients {
 		to = append(to, e.Recipients[i].Addr)
-		status = append(status, e.Recipients[i].Reply)
+		status = append(status, lines.Replace(e.Recipients[i].Reply))
 	}
 	r := record{
 		dateTime:                protolog.FormatTime(e.Time),
@@ -149,49 +151,10 @@ func (r *record) append(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendField(b, field)
+		b = logfile.AppendCell(b, field, maxField)
 	}
 	return append(b, '\n')
 }
 
-// appendField writes a field as encoding/csv does, on one line.
-func appendField(b []byte, s string) []byte {
-	if isPlain(s) {
-		return append(b, s...)
-	}
-	s = oneLine(s)
-	first, _ := utf8.DecodeRuneInString(s)
-	if s == `\.` || unicode.IsSpace(first) || strings.ContainsAny(s, `,"`) {
-		s = `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
-	}
-	return append(b, s...)
-}
-
-// isPlain says whether s can stand in a line as it is, as nearly all do.
-func isPlain(s string) bool {
-	if len(s) > maxField || s != "" && (s[0] == ' ' || s[0] == '\\') {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == ',' || c == '"' {
-			return false
-		}
-	}
-	return true
-}
-
 // maxField bounds a column, in bytes.
 const maxField = 8 << 10
-
-// oneLine keeps a line of the log on one line.
-func oneLine(s string) string {
-	if len(s) > maxField {
-		s = strings.ToValidUTF8(s[:maxField], "")
-	}
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return ' '
-		}
-		return c
-	}, s)
-}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/logfile"
 	"github.com/bridgehead-mail/bridgehead/internal/protolog"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -52,7 +53,7 @@ const (
 // first error if the last attempt, too, has failed.
 func (l *Log) Write(events *queue.Subscription) error {
 	defer events.Close()
-	files := &protolog.Files{
+	files := &logfile.Files{
 		Dir: l.Dir, Prefix: prefix, MaxSize: l.MaxSize, MaxAge: l.MaxAge, MaxDir: l.MaxDir,
 		Header: "#Software: Bridgehead\n#Version: 1.0\n#Log-type: Message Tracking Log\n#Fields: " + strings.Join(columns[:], ",") + "\n",
 	}

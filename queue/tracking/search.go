@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/logfile"
 	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
 )
 
@@ -140,7 +141,7 @@ func searchFile(name string, f *Filter, yield func(*Entry, error) bool) bool {
 func entry(fields []string) (*Entry, error) {
 	e := &Entry{Columns: make(map[string]string, len(columns))}
 	for i, c := range columns {
-		e.Columns[c] = fields[i]
+		e.Columns[c] = logfile.Cell(fields[i])
 	}
 	var err error
 	if e.Time, err = time.Parse(timeLayout, e.Columns["date-time"]); err != nil {
@@ -148,10 +149,27 @@ func entry(fields []string) (*Entry, error) {
 	}
 	e.Event, e.ID = e.Columns["event-id"], e.Columns["internal-message-id"]
 	e.MessageID, e.Sender = e.Columns["message-id"], e.Columns["sender-address"]
-	if to := e.Columns["recipient-address"]; to != "" {
-		e.Recipients = strings.Split(to, ";")
-	}
+	e.Recipients = addresses(e.Columns["recipient-address"])
 	return e, nil
+}
+
+// addresses are what stands between semicolons, but for those within quotes.
+func addresses(s string) (list []string) {
+	quoted, begin := false, 0
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && quoted:
+			i++ // a quoted pair (RFC 5321, 4.1.2)
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == ';' && !quoted:
+			list, begin = append(list, s[begin:i]), i+1
+		}
+	}
+	if s == "" {
+		return nil
+	}
+	return append(list, s[begin:])
 }
 
 func (f *Filter) selects(e *Entry) bool {

@@ -1,6 +1,7 @@
-package protolog
+package logfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,17 +15,22 @@ import (
 
 // Files is an io.WriteCloser that spreads what is written over files in a
 // folder: PREFIXyyyymmdd-n.log, a new one each day (UTC) and whenever one is
-// full. Old files are removed. A line is never split, provided that each
-// Write has whole lines. Files is safe for concurrent use. The fields must not
-// change once it was written to.
+// full. Old files are removed. Each file begins with the header, and a line is
+// never split, provided that each Write has whole lines: a Write that fails,
+// as on a full disk, leaves nothing behind. Files is safe for concurrent use.
+// The fields must not change once it was written to.
 type Files struct {
 	Dir    string // made when it is not there
 	Prefix string // of the file names
+	Suffix string // of the file names. Default ".log"
 	Header string // of each file
+	// Private files are only for their owner to read; others also for the
+	// owner's group.
+	Private bool
 
 	MaxSize int64         // of one file. Default 10 MB (Exchange)
 	MaxAge  time.Duration // of a file before it is removed. Default 30 days (Exchange)
-	MaxDir  int64         // of all files with the prefix. Default 250 MB (Exchange)
+	MaxDir  int64         // of all files with the prefix but the present one. Default 250 MB (Exchange)
 
 	mu     sync.Mutex // guards what follows
 	file   *os.File
@@ -83,15 +89,20 @@ func (f *Files) next(day string, now time.Time) error {
 		f.day, f.number = day, 0
 	}
 	if f.Dir == "" {
-		return errors.New("protocol log: Dir is not set")
+		return errors.New("log: Dir is not set")
 	}
-	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
+	private := fs.FileMode(0)
+	if f.Private {
+		private = 0o077
+	}
+	if err := os.MkdirAll(f.Dir, 0o750&^private); err != nil {
 		return err
 	}
+	f.clean(now) // first: it may be the old ones that fill the disk
 	for {
 		f.number++
-		name := filepath.Join(f.Dir, fmt.Sprintf("%s%s-%d.log", f.Prefix, day, f.number))
-		file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o640)
+		name := filepath.Join(f.Dir, fmt.Sprintf("%s%s-%d%s", f.Prefix, day, f.number, f.suffix()))
+		file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o640&^private)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -102,18 +113,19 @@ func (f *Files) next(day string, now time.Time) error {
 		if err != nil {
 			file.Close()
 			os.Remove(name) // or there would be one for each attempt
+			f.number--
 			return err
 		}
 		f.file, f.size = file, int64(n)
-		break
+		return nil
 	}
-	f.clean(now)
-	return nil
 }
 
+func (f *Files) suffix() string { return cmp.Or(f.Suffix, ".log") }
+
 // clean removes files that are too old, and the oldest while all of them
-// together are too large. The present one stays. What cannot be removed stays
-// too, and is tried again with the next file.
+// together are too large. What cannot be removed is tried again with the next
+// file.
 func (f *Files) clean(now time.Time) {
 	type old struct {
 		name string
@@ -128,7 +140,7 @@ func (f *Files) clean(now time.Time) {
 	for _, e := range entries {
 		name := filepath.Join(f.Dir, e.Name())
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || !f.ours(e.Name()) || name == f.file.Name() {
+		if err != nil || !info.Mode().IsRegular() || !f.ours(e.Name()) {
 			continue
 		}
 		total += info.Size()
@@ -148,7 +160,7 @@ func (f *Files) clean(now time.Time) {
 // ours says whether a name is one that next gives: nothing else is removed.
 func (f *Files) ours(name string) bool {
 	rest, ok := strings.CutPrefix(name, f.Prefix)
-	rest, log := strings.CutSuffix(rest, ".log")
+	rest, log := strings.CutSuffix(rest, f.suffix())
 	day, number, dash := strings.Cut(rest, "-")
 	digits := strings.Trim(day+number, "0123456789") == ""
 	return ok && log && dash && len(day) == 8 && number != "" && digits
