@@ -55,7 +55,7 @@ func TestBDATContent(t *testing.T) {
 		S: 221
 		EOF
 	`)
-	for _, want := range []string{"Subject: x\r\n\r\nb..dy\r\n.\r\n", ".\r\n\r\n"} {
+	for _, want := range []string{"Subject: x\r\n\r\nb..dy\r\n.\r\n", "\r\n.\r\n\r\n"} {
 		if got := srv.Inbox.Next(t).Text; got != want {
 			t.Errorf("content %q, want %q", got, want)
 		}

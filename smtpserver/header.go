@@ -1,10 +1,9 @@
 package smtpserver
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 // Header is a message's header section: raw fields, byte for byte as they
@@ -19,36 +18,14 @@ type Header struct {
 // A Field is one header field, "Name: value" with folding and CRLF at its end.
 type Field []byte
 
-// Name of the field as it stands, without the colon.
-func (f Field) Name() string { return string(f.name()) }
+// Name is the field's name as written, without the colon.
+func (f Field) Name() string { return header.Field(f).Name() }
 
-func (f Field) name() []byte {
-	i := bytes.IndexByte(f, ':')
-	if i < 0 {
-		return nil
-	}
-	return bytes.TrimRight(f[:i], " \t") // RFC 5322, 4.5.8 allows blanks here
-}
+// Is reports whether the field has that name. Case does not matter.
+func (f Field) Is(name string) bool { return header.Field(f).Is(name) }
 
-// Is says whether the field has that name, in any case of letters.
-func (f Field) Is(name string) bool {
-	n := f.name()
-	return len(n) == len(name) && strings.EqualFold(string(n), name)
-}
-
-// Value of the field, unfolded and trimmed.
-func (f Field) Value() string {
-	i := bytes.IndexByte(f, ':')
-	if i < 0 {
-		return ""
-	}
-	v := bytes.Trim(f[i+1:], " \t\r\n")
-	if bytes.IndexByte(v, '\n') < 0 {
-		return string(v)
-	}
-	// RFC 5322, 2.2.3: unfolding removes the CRLF before white space.
-	return strings.NewReplacer("\r\n", "", "\n", "").Replace(string(v))
-}
+// Value is the field's value, unfolded, without white space around it.
+func (f Field) Value() string { return header.Field(f).Value() }
 
 // Get is the unfolded value of the first field of that name, or "".
 func (h *Header) Get(name string) string {
@@ -91,30 +68,13 @@ func (h *Header) Fields() []Field {
 	return fs
 }
 
-// all walks over the fields.
+// all goes through the fields.
 func (h *Header) all(yield func(Field) bool) {
 	for _, b := range h.blocks {
-		for len(b) > 0 {
-			n := fieldLen(b)
-			if !yield(Field(b[:n:n])) {
+		for f := range header.All(b) {
+			if !yield(Field(f)) {
 				return
 			}
-			b = b[n:]
-		}
-	}
-}
-
-// fieldLen is the length of the field at the start of b, with its folding.
-func fieldLen(b []byte) int {
-	n := 0
-	for {
-		i := bytes.IndexByte(b[n:], '\n')
-		if i < 0 {
-			return len(b)
-		}
-		n += i + 1
-		if n == len(b) || !isBlank(b[n]) {
-			return n
 		}
 	}
 }
@@ -145,7 +105,7 @@ func (h *Header) Delete(del func(Field) bool) int {
 	for _, b := range h.blocks {
 		start, at := 0, 0
 		for at < len(b) {
-			l := fieldLen(b[at:])
+			l := header.Len(b[at:])
 			if del(Field(b[at : at+l : at+l])) {
 				n++
 				if at > start {
@@ -174,7 +134,7 @@ func (h *Header) Replace(f func(Field) (raw string, replace bool)) error {
 	for _, b := range h.blocks {
 		start, at := 0, 0
 		for at < len(b) {
-			l := fieldLen(b[at:])
+			l := header.Len(b[at:])
 			if raw, replace := f(Field(b[at : at+l : at+l])); replace {
 				fields, err := checkFields(raw)
 				if err != nil {
@@ -209,73 +169,11 @@ func (h *Header) Size() int64 {
 	return n
 }
 
-// checkFields holds what is added to a header to its grammar, so that nobody
-// can end the header early or add a field that was not meant.
+// checkFields makes a block of raw fields, of which none may end the header
+// early or be two.
 func checkFields(raw string) ([]byte, error) {
-	b := []byte(raw)
-	if len(b) == 0 {
-		return nil, nil
+	if err := header.Check(raw); err != nil {
+		return nil, fmt.Errorf("smtpserver: %w", err)
 	}
-	if !bytes.HasSuffix(b, crlf) {
-		return nil, errors.New("smtpserver: header field does not end with CRLF")
-	}
-	for at, first := 0, true; at < len(b); first = false {
-		n := bytes.IndexByte(b[at:], '\n') + 1
-		line := b[at : at+n]
-		if bytes.IndexByte(line, '\r') != n-2 || bytes.IndexByte(line, 0) >= 0 {
-			return nil, fmt.Errorf("smtpserver: header line %q has a bare CR, bare LF or NUL", line)
-		}
-		if !isFieldLine(line, first) {
-			return nil, fmt.Errorf("smtpserver: header line %q is no field", line)
-		}
-		at += n
-	}
-	return b, nil
-}
-
-var crlf = []byte("\r\n")
-
-// isFieldLine says whether a line, with its CRLF, begins a header field or,
-// unless it is the first, continues one (RFC 5322, 2.2).
-func isFieldLine(line []byte, first bool) bool {
-	if len(line) < 3 || line[len(line)-2] != '\r' {
-		return false
-	}
-	if isBlank(line[0]) {
-		return !first
-	}
-	i := 0
-	for i < len(line) && line[i] > ' ' && line[i] < 0x7f && line[i] != ':' {
-		i++
-	}
-	if i == 0 {
-		return false
-	}
-	for i < len(line) && isBlank(line[i]) {
-		i++
-	}
-	return i < len(line) && line[i] == ':'
-}
-
-// headerEnd looks for the end of the header section in b, of which the first
-// from bytes are known to be whole lines of it. It returns where the header
-// ends and whether a blank line follows there; or, where the end is not
-// there yet, done is false and end is the new from. A line that is no field
-// ends the header too, without a blank line. At the end of the content (last)
-// there is always an end.
-func headerEnd(b []byte, from int, last bool) (end int, blank, done bool) {
-	for {
-		n := bytes.IndexByte(b[from:], '\n') + 1
-		if n == 0 {
-			return from, false, last
-		}
-		line := b[from : from+n]
-		if len(line) == 2 && line[0] == '\r' {
-			return from, true, true
-		}
-		if !isFieldLine(line, from == 0) {
-			return from, false, true
-		}
-		from += n
-	}
+	return []byte(raw), nil
 }

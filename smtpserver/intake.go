@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 const (
@@ -38,8 +39,8 @@ type intake struct {
 	start  int      // where in it the body begins
 	full   [][]byte // body before chunk
 	inMem  int64    // bytes reserved from the server's budget
-	headed bool     // the header is complete
-	lines  int      // bytes of chunk known to be whole header lines
+	head   header.Scanner
+	headed bool // the header is complete
 
 	spill    *[]byte // what is not yet written to the file
 	fileSize int64
@@ -80,30 +81,27 @@ func (in *intake) refuse(e *smtp.SMTPError) { in.refused = &verdict{reply: e, by
 // comes with it. Where the body goes to a file, the chunk has only the header.
 func (in *intake) putHeader(p []byte) {
 	var body []byte
-	if in.chunk == nil && in.needsFile() {
-		if end, blank, done := headerEnd(p, 0, false); done {
-			if blank {
-				end += 2
-			}
-			p, body = p[:end], p[end:]
-		}
-	}
+	var done bool
 	if in.chunk == nil {
+		done = in.head.Scan(p, false)
+		if done && in.needsFile() {
+			n := in.head.End + in.head.Blank
+			p, body = p[:n:n], p[n:]
+		}
 		in.newChunk(p, body != nil)
 	} else {
 		was := cap(in.chunk)
 		in.chunk = append(in.chunk, p...)
 		in.reserve(int64(cap(in.chunk) - was))
+		done = in.head.Scan(in.chunk[in.head.End:], false)
 	}
-	end, blank, done := headerEnd(in.chunk, in.lines, false)
-	in.lines = end
 	switch {
-	case int64(end) > in.s.lim.HeaderSize, !done && int64(len(in.chunk)) > in.s.lim.HeaderSize:
+	case int64(in.head.End) > in.s.lim.HeaderSize, !done && int64(len(in.chunk)) > in.s.lim.HeaderSize:
 		in.refuse(refusal(552, 5, 3, 4, fmt.Sprintf("Header is longer than %d bytes", in.s.lim.HeaderSize)))
 	case !done && len(in.chunk) > headerAnyway && !in.withinBudget():
 		in.refuse(refusal(452, 4, 3, 1, "Short of memory"))
 	case done:
-		in.endHeader(end, blank)
+		in.endHeader()
 		if in.refused == nil && len(body) > 0 {
 			in.putFile(body)
 		}
@@ -111,13 +109,10 @@ func (in *intake) putHeader(p []byte) {
 }
 
 // endHeader hands the header over and asks the agents about it.
-func (in *intake) endHeader(end int, blank bool) {
+func (in *intake) endHeader() {
 	in.headed = true
-	in.m.setHeader(in.chunk[:end:end], blank)
-	in.start = end
-	if blank {
-		in.start += 2
-	}
+	in.m.setHeader(&in.head, in.chunk)
+	in.start = in.head.End + in.head.Blank
 	if n := in.s.lim.Hops; n < noLimitInt && in.m.Header.Count("Received") > n {
 		// RFC 5321, 6.3; RFC 3463, 3.5
 		in.refuse(refusal(554, 5, 4, 6, "Too many hops: the message runs in circles"))
@@ -254,8 +249,8 @@ func (in *intake) fileError(err error) {
 func (in *intake) finish() {
 	in.text.finish()
 	if in.refused == nil && !in.headed {
-		end, blank, _ := headerEnd(in.chunk, in.lines, true)
-		in.endHeader(end, blank)
+		in.head.Scan(in.chunk[in.head.End:], true)
+		in.endHeader()
 	}
 	if in.refused == nil && in.spill != nil {
 		in.writeSpill()

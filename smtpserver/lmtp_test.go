@@ -147,7 +147,7 @@ func TestMountGoSMTP(t *testing.T) {
 		S: 221
 	`)
 	srv.Close()
-	want := "auth:alice mail:a@example.com rcpt:nobody@example.com rcpt:b@example.com data:hello\r\n reset logout "
+	want := "auth:alice mail:a@example.com rcpt:nobody@example.com rcpt:b@example.com data:\r\nhello\r\n reset logout "
 	if log.String() != want {
 		t.Errorf("calls %q, want %q", log.String(), want)
 	}

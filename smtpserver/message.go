@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 // Content is a message's bytes, or a part of them, with CRLF line ends and
@@ -52,15 +53,15 @@ type Message struct {
 	Recipients []Recipient
 	// Received is when the end of data was seen.
 	Received time.Time
-	// Header is the header section, byte for byte as it came and editable.
+	// Header is the header section, byte for byte as it came (but see Content)
+	// and editable.
 	Header Header
 	// Body is all that follows the header, the blank line between them not
 	// included. Nil before the end of data.
 	Body Content
 
-	separated bool     // a blank line stood between Header and Body
-	headless  bool     // the content came without any header field
-	file      *os.File // where the body is, beyond Limits.MemoryContent
+	blank []byte   // the blank line after Header; empty if nothing follows
+	file  *os.File // where the body is, beyond Limits.MemoryContent
 
 	// DELIVERBY and MT-PRIORITY are parameters of MAIL, but go-smtp has their
 	// fields on the recipients: kept here for those to come.
@@ -69,15 +70,24 @@ type Message struct {
 }
 
 // Content is header, blank line and body as they now are, sharing their
-// memory and file: what is to be stored or sent on. Where nothing was edited
-// these are the bytes that came in. Where fields were added to a message that
-// had no header at all, a blank line sets them off.
+// memory and file: what is to be stored or sent on. If nothing was edited, these
+// are the bytes that came in, except for a header that programs could read in
+// different ways. There the server inserts what is missing, as Postfix does:
+//
+//   - the blank line after the header, which ends at the first line that is
+//     not a field;
+//   - "X-Mailbox-Line: " before a first line that begins with "From " or
+//     ">From ", as it is in a mailbox file;
+//   - the line end of the last field, if the content ends with it.
 func (m *Message) Content() Content { return m.content() }
 
 func (m *Message) content() *content.Content {
 	parts := make([][]byte, 0, len(m.Header.blocks)+1)
 	parts = append(parts, m.Header.blocks...)
-	if m.separated || (m.headless && len(parts) > 0) {
+	switch {
+	case len(m.blank) > 0:
+		parts = append(parts, m.blank)
+	case m.Body != nil && m.Body.Size() > 0:
 		parts = append(parts, crlf)
 	}
 	c := content.Of(parts...)
@@ -93,7 +103,7 @@ func (m *Message) content() *content.Content {
 
 // SetContent replaces header and body by those of c, which must have CRLF
 // line ends and not change afterwards. Of c only the header is read, which may
-// have up to 256 KiB.
+// have up to 256 KiB. It ends where it does in a message that is received.
 func (m *Message) SetContent(c Content) error {
 	head := make([]byte, min(c.Size(), defaultHeaderSize))
 	if _, err := c.ReadAt(head, 0); err != nil && err != io.EOF {
@@ -103,27 +113,29 @@ func (m *Message) SetContent(c Content) error {
 	if !ok {
 		whole = content.Section(c, 0, c.Size())
 	}
-	end, blank, done := headerEnd(head, 0, int64(len(head)) == c.Size())
-	if !done {
+	var sc header.Scanner
+	if !sc.Scan(head, int64(len(head)) == c.Size()) {
 		return errors.New("smtpserver: header is longer than 256 KiB")
 	}
-	m.setHeader(head[:end:end], blank)
-	skip := int64(end)
-	if blank {
-		skip += 2
-	}
+	m.setHeader(&sc, head)
+	skip := int64(sc.End + sc.Blank)
 	m.Body = whole.Slice(skip, whole.Size()-skip)
 	return nil
 }
 
-func (m *Message) setHeader(raw []byte, blank bool) {
+// setHeader takes the header section that sc has found in content.
+func (m *Message) setHeader(sc *header.Scanner, content []byte) {
 	m.Header = Header{}
-	if len(raw) > 0 {
+	if raw := sc.Section(content); len(raw) > 0 {
 		m.Header.blocks = [][]byte{raw}
 	}
-	m.separated = blank
-	m.headless = len(raw) == 0 && !blank
+	m.blank = content[sc.End : sc.End+sc.Blank]
+	if sc.Bare {
+		m.blank = crlf
+	}
 }
+
+var crlf = []byte("\r\n")
 
 // Close closes the file in which the body is, if it is in one. The content
 // cannot be read afterwards.

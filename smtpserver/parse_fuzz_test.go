@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 // FuzzCommand: a line that is taken for a command has a verb without blanks or
@@ -71,42 +74,54 @@ func FuzzProxy(f *testing.F) {
 	})
 }
 
-// FuzzHeader: the header and what follows are the content, byte for byte;
+// FuzzHeader: header and body are the content with the repairs of its header;
 // editing keeps it well-formed.
 func FuzzHeader(f *testing.F) {
 	for _, s := range []string{
 		"", "\r\n", "A: b\r\n\r\nbody", "A: b\r\n c\r\nB:\r\n\r\n", "no header\r\n\r\n", "A: b\r\nbroken\r\n\r\n", " folded\r\n", "A : b\r\n\r\n", "A: b", "a\x00b: c\r\n\r\n", ": x\r\n",
+		"From x\r\nA: b\r\n\r\n", ">From x\r\n\r\n", "A\r\n : b\r\n",
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		end, blank, done := headerEnd(b, 0, true)
-		if !done || end > len(b) || blank && !bytes.HasPrefix(b[end:], crlf) {
-			t.Fatalf("%q: %d, %v, %v", b, end, blank, done)
+		whole := func(m *Message) []byte {
+			b := make([]byte, m.Content().Size())
+			m.Content().ReadAt(b, 0) // memory: no error but EOF
+			return b
 		}
+		ins, err := header.Repairs(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []byte
+		at := 0
+		for _, i := range ins {
+			want = append(append(want, b[at:i.At]...), i.Text...)
+			at = i.At
+		}
+		want = append(want, b[at:]...)
 		var m Message
-		m.setHeader(b[:end:end], blank)
-		var joined []byte
+		if err := m.SetContent(content.Of(b)); err != nil {
+			t.Fatal(err)
+		}
+		if got := whole(&m); !bytes.Equal(got, want) {
+			t.Fatalf("%q: %q, want %q", b, got, want)
+		}
+		n := len(m.Header.Fields())
 		for _, fl := range m.Header.Fields() {
-			joined = append(joined, fl...)
-			if !bytes.HasSuffix(fl, crlf) || fl.Name() == "" || m.Header.Count(fl.Name()) == 0 {
+			if fl.Name() == "" || m.Header.Count(fl.Name()) == 0 {
 				t.Errorf("%q: field %q", b, fl)
 			}
 		}
-		if !bytes.Equal(joined, b[:end]) {
-			t.Errorf("%q: fields %q", b, joined)
-		}
-		n := len(m.Header.Fields())
 		if err := m.Header.Prepend("X-Test: 1\r\n 2\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		if m.Header.Get("x-test") != "1 2" || len(m.Header.Fields()) != n+1 {
 			t.Errorf("%q: after Prepend %q", b, m.Header.Fields())
 		}
-		whole := make([]byte, m.Content().Size())
-		m.Content().ReadAt(whole, 0) // memory: no error but EOF
-		if e, sep, _ := headerEnd(whole, 0, true); int64(e) != m.Header.Size() || !sep && (blank || end == 0) {
-			t.Errorf("%q: edited it reads as a header of %d, %v: %q", b, e, sep, whole)
+		var again Message
+		if err := again.SetContent(m.Content()); err != nil || again.Header.Size() != m.Header.Size() || !bytes.Equal(whole(&again), whole(&m)) {
+			t.Errorf("%q: edited %q, read again %q, %v", b, whole(&m), whole(&again), err)
 		}
 		if d := m.Header.Delete(func(f Field) bool { return f.Is("X-Test") }); d < 1 {
 			t.Errorf("%q: %d deleted", b, d)
