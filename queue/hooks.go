@@ -38,9 +38,11 @@ func (q *Queue) runHooks(ctx context.Context, m *Message) error {
 			return err
 		}
 	}
-	m.ID = id // the name that a report must have, whatever they think
-	if m.Content == nil {
-		m.Content = Bytes()
+	m.ID = id             // the name that a report must have, whatever they think
+	if len(q.Hooks) > 0 { // which may have changed the content
+		if err := q.repair(m); err != nil {
+			return err
+		}
 	}
 	if slices.Contains(m.Recipients, nil) {
 		return hookError(errors.New("queue: a hook has left a recipient that is nil"))

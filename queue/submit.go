@@ -20,6 +20,12 @@ import (
 // full store, 451 4.3.2 for a frozen queue, 553 5.1.3 for a recipient that is
 // no address, as "Bob <bob@example.com>", ...).
 //
+// The header section of the content ends at the first line that is not a field.
+// If no blank line is there, Submit inserts one, as Postfix does, so that no
+// program reads fields behind it that the hooks did not see. Lines at the start
+// that begin with "From " or ">From ", as in a mailbox file, become
+// X-Mailbox-Line fields. All other content stays as it is.
+//
 // Submit works before Run and while it runs; what it stores is delivered
 // when Run runs.
 func (q *Queue) Submit(ctx context.Context, m *Message) error {
@@ -74,8 +80,8 @@ func (q *Queue) take(ctx context.Context, m *Message) error {
 	if m.Received.IsZero() {
 		m.Received = time.Now()
 	}
-	if m.Content == nil {
-		m.Content = Bytes()
+	if err := q.repair(m); err != nil {
+		return err
 	}
 	if err := q.runHooks(ctx, m); err != nil {
 		return err

@@ -45,17 +45,45 @@ func Addresses(value string) ([]Address, error) {
 	return p.found, p.err
 }
 
+// Recipients are the addresses of the mailboxes in the value of an address field
+// from which a message is sent. Unlike Addresses, it returns an error for a
+// mailbox without an address, and for one whose display name has one.
+func Recipients(value string) ([]string, error) {
+	tokens, err := lex(value, nil)
+	p := addressParser{s: value}
+	p.list(tokens)
+	if err == nil {
+		err = p.err
+	}
+	if err == nil {
+		err = p.odd
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, a := range p.found {
+		all = append(all, a.Addr)
+	}
+	return all, nil
+}
+
 // An addressParser collects the addresses of a value.
 type addressParser struct {
 	s     string
 	found []Address
-	err   error // the first
+	err   error // what is wrong with the first mailbox that cannot be read
+	odd   error // what is wrong with the first one that is not used as it is
 }
 
 func (p *addressParser) fail(ts []token, problem string) {
 	if p.err == nil {
-		p.err = fmt.Errorf("%.80q: %s", p.s[ts[0].start:ts[len(ts)-1].end], problem)
+		p.err = p.error(ts, problem)
 	}
+}
+
+func (p *addressParser) error(ts []token, problem string) error {
+	return fmt.Errorf("%.80q: %s", p.s[ts[0].start:ts[len(ts)-1].end], problem)
 }
 
 // list splits tokens into mailboxes, at commas and at the ends of groups.
@@ -100,6 +128,8 @@ func (p *addressParser) mailbox(ts []token) {
 		p.angle(inner)
 	case named:
 		p.fail(ts, `an address beside "<>"`)
+	case p.odd == nil:
+		p.odd = p.error(ts, "no address")
 	}
 	if index(after, '@') >= 0 || index(after, '<') >= 0 {
 		p.inName(after)
@@ -111,6 +141,9 @@ func (p *addressParser) mailbox(ts []token) {
 func (p *addressParser) plain(ts []token) {
 	at := index(ts, '@')
 	if at < 0 {
+		if len(ts) > 0 && p.odd == nil {
+			p.odd = p.error(ts, "no address")
+		}
 		return
 	}
 	start, end := around(ts, at)
@@ -205,6 +238,9 @@ func (p *addressParser) add(ts []token, at int, inName bool) bool {
 	end := ts[len(ts)-1]
 	if end.kind == '.' {
 		end = ts[len(ts)-2]
+	}
+	if inName && p.odd == nil {
+		p.odd = p.error(ts, "an address in a display name")
 	}
 	p.found = append(p.found, Address{address, int(ts[0].start), int(end.end), inName})
 	return true

@@ -126,12 +126,20 @@ func Get(section []byte, name string) string {
 	return ""
 }
 
-// Of is the header section at the start of a message that is in memory, or of
-// the beginning of one: fields that are whole as far as can be known.
-func Of(message []byte) []byte {
+// Of is the header section at the start of content. If cut is set, content is
+// only the beginning of a message; a last field that may go on is left out.
+func Of(content []byte, cut bool) []byte {
 	var s Scanner
-	s.Scan(message, true)
-	return message[:s.End]
+	if s.Scan(content, !cut) {
+		return content[:s.End]
+	}
+	whole := 0
+	for f := range All(content[:s.End]) {
+		if n := whole + len(f); n < s.End {
+			whole = n
+		}
+	}
+	return content[:whole]
 }
 
 // CheckName returns an error if name cannot be the name of a header field

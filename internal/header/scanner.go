@@ -3,6 +3,7 @@ package header
 import (
 	"bytes"
 	"io"
+	"sync"
 )
 
 const (
@@ -121,14 +122,18 @@ func (s *Scanner) Repairs() (ins []Insertion) {
 	return ins
 }
 
+const window = 8 << 10 // more than maxName, so that each step gets on
+
+var windows = sync.Pool{New: func() any { return new([window]byte) }}
+
 // Repairs reads the header section of a message of that size, and returns the
 // insertions that it needs (see [Scanner.Repairs]): none for a correct message.
 func Repairs(r io.ReaderAt, size int64) ([]Insertion, error) {
-	const window = 16 << 10 // more than maxName, so that each step gets on
+	buf := windows.Get().(*[window]byte)
+	defer windows.Put(buf)
 	var s Scanner
-	buf := make([]byte, min(size, window))
 	for {
-		n, err := r.ReadAt(buf[:min(int64(len(buf)), size-int64(s.End))], int64(s.End))
+		n, err := r.ReadAt(buf[:min(window, size-int64(s.End))], int64(s.End))
 		if err != nil && err != io.EOF {
 			return nil, err
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/mail"
 	"os"
 	"strings"
 	"time"
@@ -13,6 +12,8 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
+	"github.com/bridgehead-mail/bridgehead/internal/text"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -54,15 +55,8 @@ func (f *Folder) compose(b []byte) (*queue.Message, error) {
 	m := &queue.Message{Origin: queue.Origin{Connector: "pickup"}}
 	var kept bytes.Buffer
 	seen := map[string]string{}
-	for len(head) > 0 {
-		field := nextField(head)
-		head = head[len(field):]
-		name, value, ok := strings.Cut(string(field), ":")
-		name = strings.ToLower(strings.TrimRight(name, " \t"))
-		if !ok || name == "" || strings.ContainsAny(name, " \t\r\n") {
-			return nil, fmt.Errorf("pickup: %.60q is no header field", field)
-		}
-		value = strings.TrimSpace(strings.ReplaceAll(value, "\r\n", ""))
+	for field := range header.All(head) {
+		name, value := strings.ToLower(field.Name()), field.Value()
 		switch name {
 		case "to", "cc", "bcc":
 			if err := addTo(m, name, value); err != nil {
@@ -91,37 +85,42 @@ func (f *Folder) compose(b []byte) (*queue.Message, error) {
 		fmt.Fprintf(&kept, "Message-ID: <%s@%s>\r\n", rand.Text(), f.hostname())
 	}
 	m.Options.Body = smtp.Body7Bit
-	if !ascii(body) {
+	if !text.ASCII(body) {
 		m.Options.Body = smtp.Body8BitMIME
 	}
-	m.Options.UTF8 = !ascii(kept.Bytes())
+	m.Options.UTF8 = !text.ASCII(kept.Bytes())
 	m.Content = queue.Bytes(kept.Bytes(), []byte("\r\n"), body)
 	return m, nil
 }
 
-// split cuts a message at the blank line between header and body.
+// split cuts a message into its header section, which ends where it does in a
+// message that is received, and its body.
 func (f *Folder) split(b []byte) (head, body []byte, err error) {
-	head, body, found := bytes.Cut(b, []byte("\r\n\r\n"))
-	if found {
-		head = b[:len(head)+2]
-	}
+	var s header.Scanner
+	s.Scan(b, true)
+	head, body = s.Section(b), b[s.End+s.Blank:]
 	if most := positive(f.MaxHeader, 64<<10); len(head) > most {
 		return nil, nil, fmt.Errorf("pickup: a header of %d bytes, at most %d are taken", len(head), most)
+	}
+	if s.Bare {
+		return head, body, checkBare(body)
 	}
 	return head, body, nil
 }
 
-// nextField is the first field of a header, with its folded lines.
-func nextField(b []byte) []byte {
-	for i := 0; ; {
-		n := bytes.Index(b[i:], []byte("\r\n"))
-		if n < 0 {
-			return b
-		}
-		if i += n + 2; i >= len(b) || b[i] != ' ' && b[i] != '\t' {
-			return b[:i]
+// checkBare returns an error if recipients are named behind the line that ends
+// the header: they would get nothing, and the others would see a Bcc.
+func checkBare(body []byte) error {
+	line, _, _ := bytes.Cut(body, []byte("\r\n"))
+	block, _, _ := bytes.Cut(body, []byte("\r\n\r\n"))
+	for f := range header.All(block) {
+		name, _, _ := bytes.Cut(f, []byte(":"))
+		switch strings.ToLower(string(bytes.TrimSpace(name))) {
+		case "to", "cc", "bcc":
+			return fmt.Errorf("pickup: %.60q is no header field, and recipients are named after it", line)
 		}
 	}
+	return nil
 }
 
 // sender is the reverse-path: Sender, or From where there is one author.
@@ -133,33 +132,23 @@ func sender(seen map[string]string) (string, error) {
 	if seen[name] == "" {
 		return "", errors.New("pickup: neither a Sender nor a From field")
 	}
-	list, err := mail.ParseAddressList(seen[name])
+	list, err := header.Recipients(seen[name])
 	if err != nil {
 		return "", fmt.Errorf("pickup: %s: %w", name, err)
 	}
 	if len(list) != 1 {
 		return "", fmt.Errorf("pickup: %d addresses in %s, and no Sender says whose message it is", len(list), name)
 	}
-	from := wire(list[0])
-	return from, addr.Mailbox(from, true)
-}
-
-// wire is an address as it goes on the wire, quoted where it must be.
-func wire(a *mail.Address) string {
-	return strings.Trim((&mail.Address{Address: a.Address}).String(), "<>")
+	return list[0], addr.Mailbox(list[0], true)
 }
 
 func addTo(m *queue.Message, name, value string) error {
-	if value == "" {
-		return nil // an empty Bcc field is allowed
-	}
-	list, err := mail.ParseAddressList(value)
+	list, err := header.Recipients(value) // none in an empty Bcc field
 	if err != nil {
 		return fmt.Errorf("pickup: %s: %w", name, err)
 	}
 next:
-	for _, a := range list {
-		to := wire(a)
+	for _, to := range list {
 		if err := addr.Mailbox(to, true); err != nil {
 			return fmt.Errorf("pickup: %s: %w", name, err)
 		}
@@ -181,13 +170,4 @@ func (f *Folder) hostname() string {
 		return h
 	}
 	return "localhost"
-}
-
-func ascii(b []byte) bool {
-	for _, c := range b {
-		if c >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
