@@ -3,9 +3,6 @@ package authres
 import (
 	"context"
 	"slices"
-	"strings"
-
-	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
@@ -77,10 +74,9 @@ func ResultsOf(s *smtpserver.Session) []Result {
 	return results
 }
 
-// Agent removes forged fields when the header is there, and writes the new
-// one at the end of data. A message that hides such a field behind a line that
-// ends the header for us, but perhaps not for others, is refused: 550 5.6.0. To authenticated users' mail that nothing was
-// checked of it writes none.
+// Agent removes forged fields when the header is complete, and writes the new
+// one at the end of data. It writes none for an authenticated user's mail of
+// which nothing was checked.
 func (st *Stamper) Agent() smtpserver.Agent {
 	return smtpserver.Agent{
 		Name: "authres",
@@ -91,9 +87,6 @@ func (st *Stamper) Agent() smtpserver.Agent {
 		EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 			if !leftOf(s, m).cleaned { // an agent ended the event before it came here
 				st.clean(s, m)
-			}
-			if !st.trusts(s) && transaction.Hidden(m, isField) {
-				return errHidden
 			}
 			results := ResultsOf(s)
 			if st.ShowIdentity && s.Identity() != "" {
@@ -116,10 +109,6 @@ func (st *Stamper) id(s *smtpserver.Session) string {
 
 func (st *Stamper) trusts(s *smtpserver.Session) bool { return st.Trust != nil && st.Trust(s) }
 
-func isField(name string) bool { return strings.EqualFold(name, "Authentication-Results") }
-
-var errHidden = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed header: a line in it is no header field"}
-
 // clean removes forged fields.
 func (st *Stamper) clean(s *smtpserver.Session, m *smtpserver.Message) {
 	leftOf(s, m).cleaned = true
@@ -128,7 +117,7 @@ func (st *Stamper) clean(s *smtpserver.Session, m *smtpserver.Message) {
 	}
 	ours := append(slices.Clip(st.Ours), st.id(s))
 	m.Header.Delete(func(f smtpserver.Field) bool {
-		return isField(f.Name()) && (st.RemoveAll || IsForged(f.Value(), ours...))
+		return f.Is("Authentication-Results") && (st.RemoveAll || IsForged(f.Value(), ours...))
 	})
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
-	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -31,9 +30,7 @@ type Filter struct {
 
 	// Header is the field for the level. Default
 	// X-MS-Exchange-Organization-SCL, which Exchange and Outlook act on. What a
-	// message brings under that name is removed, and so is X-Spam-Flag. One
-	// that hides them behind a line that ends the header for us, but perhaps
-	// not for others, is refused: 550 5.6.0.
+	// message brings under that name is removed, and so is X-Spam-Flag.
 	Header string
 	// Trusts says whose messages are not judged: they are stamped -1. nil
 	// trusts nobody.
@@ -74,9 +71,6 @@ func (f *Filter) judge(_ context.Context, s *smtpserver.Session, m *smtpserver.M
 		header = "X-MS-Exchange-Organization-SCL"
 	}
 	ours := func(name string) bool { return strings.EqualFold(name, header) || strings.EqualFold(name, flagField) }
-	if transaction.Hidden(m, ours) {
-		return errHidden
-	}
 	m.Header.Delete(func(field smtpserver.Field) bool { return ours(field.Name()) })
 	if f.Trusts != nil && f.Trusts(s) {
 		Rate(s, Trusted, "content filter")
@@ -102,8 +96,6 @@ func (f *Filter) judge(_ context.Context, s *smtpserver.Session, m *smtpserver.M
 	}
 	return nil
 }
-
-var errHidden = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed header: a line in it is no header field"}
 
 var errSpam = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Message refused as spam"}
 

@@ -10,10 +10,9 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
-	"github.com/bridgehead-mail/bridgehead/policy/internal/fromfield"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -102,16 +101,16 @@ func (s *Signer) signMessage(ctx context.Context, m *smtpserver.Message) error {
 // signFields makes the signatures for the author of a message; "" where it has
 // none whose domain has a key.
 func (s *Signer) signFields(ctx context.Context, fields [][]byte, body source) (string, error) {
-	header := dkimsig.NewHeader(fields)
+	h := dkimsig.NewHeader(fields)
 	var from []string
-	for _, f := range header.Named("from") {
+	for _, f := range h.Named("from") {
 		from = append(from, smtpserver.Field(f).Value())
 	}
-	domain, err := fromfield.Domain(from)
+	domain, err := header.AuthorDomain(from)
 	if err != nil {
 		return "", nil
 	}
-	signed, err := s.sign(ctx, addr.FoldDomain(domain), header, body)
+	signed, err := s.sign(ctx, domain, h, body)
 	var tooMuch limitError
 	if errors.As(err, &tooMuch) { // it will not be better next time
 		return "", &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The message cannot be signed: " + string(tooMuch)}

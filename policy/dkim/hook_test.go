@@ -84,6 +84,9 @@ func TestHookSignsWhatIsSent(t *testing.T) {
 			}
 			var kept strings.Builder
 			m.Content.WriteTo(&kept)
+			if name == "no line end" {
+				in += "\r\n" // without it a field that is added below would be part of this one
+			}
 			if !strings.HasSuffix(kept.String(), in) || strings.Contains(name, "LF") && name != "LF in body" && name != "CRLF" && strings.Contains(strings.TrimSuffix(kept.String(), in), "\r") {
 				t.Errorf("%s: kept as %q", name, kept.String())
 			}

@@ -20,27 +20,27 @@ import (
 // awkward are messages whose canonical forms are easy to get wrong.
 var awkward = map[string]string{
 	"plain":          plainMessage,
-	"empty body":     header("Subject: x") + "\r\n",
-	"only lines":     header("Subject: x") + "\r\n\r\n\r\n\r\n",
-	"trailing blank": header("Subject: x") + "\r\nline \t \r\n\tindented  twice\r\n \r\n\r\n",
-	"blank at start": header("Subject: x") + "\r\n\r\n\r\nlate\r\n",
-	"folded":         header("Subject: one\r\n two\r\n\t three  four ", "X-Empty:", "CC: c@example.com ,\r\n d@example.com") + "\r\nbody\r\n",
-	doubleBlank:      header("Subject: x", "Cc:  c@example.com") + "\r\nbody\r\n",
-	"repeated":       header("Subject: x", "Received: a", "Received: b", "To: second@example.com", "Reply-To: r@example.org") + "\r\nbody\r\n",
-	"8-bit":          header("Subject: caf\xc3\xa9", "Content-Transfer-Encoding: 8bit") + "\r\n\xc3\xa9\xff\xfe caf\xe9\r\n",
-	"long lines":     header("Subject: "+strings.Repeat("long ", 180)) + "\r\n" + strings.Repeat("word ", 190) + "\r\n",
-	"long field":     header("Subject: x", "References: <1@example.org>"+strings.Repeat("\r\n <0123456789.0123456789@example.org>", 800)) + "\r\nbody\r\n",
-	"8-bit folded":   header("Subject: caf\xe9\r\n\t\xff \xc3\xa9 ", "Cc: \xe9 <c@example.com>,\r\n \t<d@example.com>") + "\r\nbody\r\n",
-	"many lines":     header("Subject: x") + "\r\n" + strings.Repeat("\r\n", 20_000) + "late\r\n" + strings.Repeat(" \t\r\n", 5_000) + "later" + strings.Repeat("\r\n", 20_000),
-	"dots":           header("Subject: x") + "\r\n.\r\n..\r\nend.\r\n",
-	"big":            header("Subject: x") + "\r\n" + strings.Repeat("A line of text, 40 octets long or so.  \r\n\r\n", 20_000),
+	"empty body":     headerOf("Subject: x") + "\r\n",
+	"only lines":     headerOf("Subject: x") + "\r\n\r\n\r\n\r\n",
+	"trailing blank": headerOf("Subject: x") + "\r\nline \t \r\n\tindented  twice\r\n \r\n\r\n",
+	"blank at start": headerOf("Subject: x") + "\r\n\r\n\r\nlate\r\n",
+	"folded":         headerOf("Subject: one\r\n two\r\n\t three  four ", "X-Empty:", "CC: c@example.com ,\r\n d@example.com") + "\r\nbody\r\n",
+	doubleBlank:      headerOf("Subject: x", "Cc:  c@example.com") + "\r\nbody\r\n",
+	"repeated":       headerOf("Subject: x", "Received: a", "Received: b", "To: second@example.com", "Reply-To: r@example.org") + "\r\nbody\r\n",
+	"8-bit":          headerOf("Subject: caf\xc3\xa9", "Content-Transfer-Encoding: 8bit") + "\r\n\xc3\xa9\xff\xfe caf\xe9\r\n",
+	"long lines":     headerOf("Subject: "+strings.Repeat("long ", 180)) + "\r\n" + strings.Repeat("word ", 190) + "\r\n",
+	"long field":     headerOf("Subject: x", "References: <1@example.org>"+strings.Repeat("\r\n <0123456789.0123456789@example.org>", 800)) + "\r\nbody\r\n",
+	"8-bit folded":   headerOf("Subject: caf\xe9\r\n\t\xff \xc3\xa9 ", "Cc: \xe9 <c@example.com>,\r\n \t<d@example.com>") + "\r\nbody\r\n",
+	"many lines":     headerOf("Subject: x") + "\r\n" + strings.Repeat("\r\n", 20_000) + "late\r\n" + strings.Repeat(" \t\r\n", 5_000) + "later" + strings.Repeat("\r\n", 20_000),
+	"dots":           headerOf("Subject: x") + "\r\n.\r\n..\r\nend.\r\n",
+	"big":            headerOf("Subject: x") + "\r\n" + strings.Repeat("A line of text, 40 octets long or so.  \r\n\r\n", 20_000),
 }
 
 // opendkim sees messages as a milter does, without the first blanks of a
 // field, which the simple form needs.
 const doubleBlank = "double blank"
 
-func header(fields ...string) string {
+func headerOf(fields ...string) string {
 	return "From: Alice <alice@example.org>\r\nTo: bob@example.com\r\nDate: Sat, 21 Nov 2026 20:41:31 +0000\r\n" +
 		"Message-ID: <1@example.org>\r\n" + strings.Join(fields, "\r\n") + "\r\n"
 }

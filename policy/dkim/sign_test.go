@@ -16,7 +16,7 @@ import (
 
 func TestSignedFields(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
-	message := "Received: old\r\n" + header("Received: x", "Subject: hi", "X-Other: 1", "Received: y") + "\r\nbody\r\n"
+	message := "Received: old\r\n" + headerOf("Received: x", "Subject: hi", "X-Other: 1", "Received: y") + "\r\nbody\r\n"
 	names := func(s *Signer) string {
 		field := strings.TrimSuffix(sign(t, s, message), message)
 		c := parse([]byte(field), time.Now())
@@ -53,7 +53,7 @@ func TestOversigning(t *testing.T) {
 // Lines stay within a screen (RFC 5322, 2.1.1), however many fields are signed.
 func TestSignatureIsFolded(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
-	message := header(slices.Repeat([]string{"Received: x"}, 500)...) + "\r\nbody\r\n"
+	message := headerOf(slices.Repeat([]string{"Received: x"}, 500)...) + "\r\nbody\r\n"
 	s := &Signer{Keys: Keys(key), Fields: []string{"Received", "To"}, Lifetime: time.Hour}
 	signed := sign(t, s, message)
 	field := strings.TrimSuffix(signed, message)
@@ -212,7 +212,7 @@ func bench(b *testing.B, run func(*testing.B, Key, string)) {
 	for algorithm, private := range algorithms {
 		for size, body := range sizes {
 			b.Run(algorithm+"/"+size, func(b *testing.B) {
-				message := header("Subject: x") + "\r\n" + body
+				message := headerOf("Subject: x") + "\r\n" + body
 				b.SetBytes(int64(len(message)))
 				b.ReportAllocs()
 				run(b, Key{Domain: "example.org", Selector: "s1", Private: private()}, message)

@@ -3,16 +3,14 @@ package dmarc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/dkim"
-	"github.com/bridgehead-mail/bridgehead/policy/internal/fromfield"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/policy/spf"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -32,10 +30,9 @@ type Checker struct {
 
 	// Enforce refuses what the author's domain wants rejected, with 550
 	// 5.7.1, and messages by which a policy could be evaded: with several
-	// From fields (also after a line that ends the header for us, but perhaps
-	// not for others), authors of several domains, or a From field that
-	// cannot be read. What a domain wants quarantined is for later agents to
-	// see to, by the verdict's Disposition.
+	// From fields, authors of several domains, or a From field that cannot be
+	// read. What a domain wants quarantined is for later agents to see to, by
+	// the verdict's Disposition.
 	Enforce bool
 	// RejectNoAuthor refuses messages in which no author's domain can be
 	// found, either. RFC 5322 does not allow them, but some hosts' own notices
@@ -80,10 +77,7 @@ func (c *Checker) Agent() smtpserver.Agent {
 }
 
 func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) Verdict {
-	author, err := fromfield.Domain(m.Header.Values("From"))
-	if transaction.Hidden(m, func(name string) bool { return strings.EqualFold(name, "From") }) {
-		err = fmt.Errorf("%w: there is a From field after a line that is none", fromfield.ErrSeveral)
-	}
+	author, err := header.AuthorDomain(m.Header.Values("From"))
 	if err != nil {
 		return Verdict{Result: PermError, Disposition: NoAction, Err: err}
 	}
@@ -114,7 +108,7 @@ func (c *Checker) refusal(v *Verdict) error {
 // evades says whether the From field might name one domain to us and another
 // one to people.
 func evades(err error) bool {
-	return errors.Is(err, fromfield.ErrSeveral) || errors.Is(err, fromfield.ErrMalformed)
+	return errors.Is(err, header.ErrAuthorDomains) || errors.Is(err, header.ErrAuthor)
 }
 
 // collect counts the message for the reports.

@@ -96,9 +96,6 @@ func TestSeveralAuthors(t *testing.T) {
 	talk(t, srv, "192.0.2.9", "", "Subject: no author", "250")
 	talk(t, srv, "192.0.2.9", "", "From: printer@[192.0.2.9]", "250")
 	for _, fields := range []string{
-		"From: m@evil.example\nno field\nFrom: a@example.org",
-		"Subject: x\nno field\nfrom : a@example.org",
-		">From m@evil.example Sat Nov 21\nFrom: a@example.org",
 		"From: a@example.org@evil.example",
 		"From: a@example..org",
 		"From: <m@evil.example> a@example.org",
@@ -107,7 +104,11 @@ func TestSeveralAuthors(t *testing.T) {
 		talk(t, srv, "192.0.2.9", "m@evil.example", fields, "550 5.7.1 The From field")
 	}
 	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\n\nFrom: a@example.org", "250")
-	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\nno field\n\nFrom: a@example.org", "250")
+	// A field behind a line that ends the header is text of the body.
+	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\nno field\nFrom: a@example.org", "250")
+	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\nFrom\n : a@example.org", "250")
+	// One after a line of a mailbox file is the author's.
+	talk(t, srv, "192.0.2.9", "m@evil.example", ">From m@evil.example Sat Nov 21\nFrom: a@example.org", "550 5.7.1 Email rejected per DMARC policy")
 }
 
 // By itself the agent refuses nothing, and the reports say so.

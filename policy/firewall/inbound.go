@@ -4,16 +4,11 @@ import (
 	"context"
 	"slices"
 
-	"github.com/emersion/go-smtp"
-
-	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // Inbound removes header fields that the client has no right to bring. Its
-// zero value removes those of Organization from everybody's mail. A message
-// that hides such a field behind a line that ends the header for us, but
-// perhaps not for others, is refused: 550 5.6.0.
+// zero value removes those of Organization from everybody's mail.
 type Inbound struct {
 	// Fields are names, or beginnings of names and "*". Default Organization.
 	Fields []string
@@ -38,15 +33,10 @@ func (f *Inbound) Agent() smtpserver.Agent {
 		if len(ns) == 0 {
 			return nil
 		}
-		if transaction.Hidden(m, ns.match) {
-			return errHidden
-		}
 		m.Header.Delete(ns.matchField)
 		return nil
 	}}
 }
-
-var errHidden = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed header: a line in it is no header field"}
 
 var routing = names{"Received", "Resent-*"}
 
