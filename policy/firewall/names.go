@@ -22,7 +22,17 @@ func namesOr(patterns []string) names {
 	return patterns
 }
 
-// matchField reports whether a field has one of the names.
+func (ns names) match(name string) bool {
+	for _, p := range ns {
+		prefix, open := strings.CutSuffix(p, "*")
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) && (open || len(name) == len(prefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchField is match for the name of a field as it stands.
 func (ns names) matchField(f smtpserver.Field) bool {
 	for _, p := range ns {
 		prefix, open := strings.CutSuffix(p, "*")
