@@ -59,7 +59,9 @@ type Connector struct {
 	// A connector for "*" that delivers by DNS cannot have one: the password
 	// would go to everybody's hosts.
 	Auth smtpclient.Authenticator
-	// TLS is the rule for the hosts; nil leaves it to the Transport.
+	// TLS is the rule for the hosts; nil leaves it to the Transport. At the
+	// levels that published policies raise, the policy domain of a smart host
+	// is its own name (RFC 8461, 3.4).
 	TLS *smtpclient.TLSPolicy
 	// DomainTLS are rules for single domains ("example.com", "*.example.com")
 	// that the connector finds by DNS; they come before TLS.

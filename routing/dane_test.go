@@ -51,8 +51,9 @@ func selfSigned(t *testing.T, name string) (tls.Certificate, string) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fmt.Sprintf("3 1 1 %x", sum)
 }
 
-// tlsHost starts a mail host with STARTTLS on 127.0.0.1 and returns its port.
-func tlsHost(t *testing.T, cert tls.Certificate) (*mailHost, int) {
+// tlsHost starts a mail host on 127.0.0.1 and returns its port. Without a
+// certificate it does not offer STARTTLS.
+func tlsHost(t *testing.T, certs ...tls.Certificate) (*mailHost, int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,7 +63,9 @@ func tlsHost(t *testing.T, cert tls.Certificate) (*mailHost, int) {
 	srv := smtp.NewServer(h)
 	srv.Domain = "host.test"
 	srv.ErrorLog = log.New(io.Discard, "", 0) // clients that leave without QUIT are no news
-	srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	if len(certs) > 0 {
+		srv.TLSConfig = &tls.Config{Certificates: certs}
+	}
 	var served sync.WaitGroup
 	served.Go(func() { srv.Serve(l) })
 	t.Cleanup(func() { srv.Close(); served.Wait() })

@@ -70,7 +70,11 @@ func (f *finder) smartHost(ctx context.Context, h *smartHost) ([]smtpclient.Host
 	case h.socket != "":
 		return []smtpclient.Host{{Name: "localhost", Socket: h.socket}}, nil
 	case h.mx:
-		return g.domain(ctx, h.name)
+		hosts, err := g.domain(ctx, h.name)
+		for i := range hosts {
+			hosts[i].Domain = h.name
+		}
+		return hosts, err
 	case h.addr.IsValid():
 		ap := addrPort(h.addr, h.port)
 		if f.isAddr(ap) {
@@ -80,7 +84,7 @@ func (f *finder) smartHost(ctx context.Context, h *smartHost) ([]smtpclient.Host
 	}
 	// The operator has named the host, so nothing but its own address and
 	// TLSA records need to be authentic (RFC 7672, 2.2.3).
-	x := exchanger{Host: smtpclient.Host{Name: h.name}}
+	x := exchanger{Host: smtpclient.Host{Name: h.name, Domain: h.name}} // RFC 8461, 3.4
 	// A name like our own may lead to another host, where the DNS has two
 	// views: only the address tells whether it is this relay.
 	g.resolve(ctx, &x, true, nil)

@@ -15,7 +15,8 @@ type Destination struct {
 	// Name identifies the destination, in logs and for the pool.
 	Name string
 	// Domain is the recipient domain whose MX hosts these are, in A-label
-	// form. MTA-STS and TLSRPT apply to it. Empty for smart hosts.
+	// form. MTA-STS and TLSRPT apply to it. Empty for smart hosts, see
+	// Host.Domain.
 	Domain string
 	// Hosts returns the hosts in order of preference, hosts of equal
 	// preference already shuffled. It is asked only when a new connection is
@@ -42,6 +43,10 @@ type Host struct {
 	Addrs []netip.AddrPort
 	// Socket is the path of a Unix-domain socket, instead of Addrs.
 	Socket string
+	// Domain is the policy domain of the host where it is not
+	// Destination.Domain, in A-label form: that of a smart host is its own
+	// name (RFC 8461, 3.4). MTA-STS and TLSRPT apply to it.
+	Domain string
 	// DANE is what the TLSA lookup for the host brought, where MX, address and
 	// TLSA answers were all authenticated by DNSSEC, or where the TLSA lookup
 	// failed; nil otherwise (RFC 7672, 2.2).

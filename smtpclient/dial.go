@@ -9,89 +9,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
-
-	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 )
-
-// target is one address of one host.
-type target struct {
-	host    Host
-	network string
-	addr    string
-	ip      netip.Addr
-	sts     *mtasts.Policy
-}
-
-// targets are the addresses of dst's hosts in the order in which to try them:
-// by host, the families of a host's addresses taking turns, and after all
-// others those that could not be reached a while ago.
-func (t *Transport) targets(ctx context.Context, dst *Destination) ([]target, error) {
-	if dst.Hosts == nil {
-		return nil, errNoAddress
-	}
-	hosts, err := dst.Hosts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var sts *mtasts.Policy
-	if l := t.level(dst); t.MTASTS != nil && dst.Domain != "" && (l == TLSOpportunistic || l == TLSEncrypt) && !t.policy(dst).IgnorePublished {
-		// A policy that cannot be had, and was not had before, is none
-		// (RFC 8461, 3.3).
-		if sts, err = t.MTASTS.Policy(ctx, dst.Domain); err != nil {
-			t.log("MTA-STS", dst.Domain, "", err)
-			t.reportPolicyError(dst, err)
-		}
-	}
-	var up, down []target
-	for _, h := range hosts {
-		tg := target{host: h, sts: sts}
-		if h.Socket != "" {
-			tg.network, tg.addr = "unix", h.Socket
-			up = append(up, tg)
-			continue
-		}
-		for _, ap := range alternate(h.Addrs) {
-			tg.network, tg.addr, tg.ip = "tcp", ap.String(), ap.Addr()
-			if t.down.has(tg.addr, time.Now()) {
-				down = append(down, tg)
-			} else {
-				up = append(up, tg)
-			}
-		}
-	}
-	if len(up)+len(down) == 0 {
-		return nil, errNoAddress
-	}
-	return append(up, down...), nil
-}
-
-// errNoAddress: no host of the destination has an address.
-var errNoAddress = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4}, Message: "no host with an address"}
-
-// alternate orders addresses so that the families take turns, beginning with
-// the first one's: when one family does not work, the other is tried second.
-func alternate(addrs []netip.AddrPort) []netip.AddrPort {
-	if len(addrs) < 3 {
-		return addrs
-	}
-	var same, other, mixed []netip.AddrPort
-	for _, a := range addrs {
-		if a.Addr().Unmap().Is4() == addrs[0].Addr().Unmap().Is4() {
-			same = append(same, a)
-		} else {
-			other = append(other, a)
-		}
-	}
-	for len(same) > 0 || len(other) > 0 {
-		if len(same) > 0 {
-			mixed, same = append(mixed, same[0]), same[1:]
-		}
-		if len(other) > 0 {
-			mixed, other = append(mixed, other[0]), other[1:]
-		}
-	}
-	return mixed
-}
 
 // hostError is why one address could not be used.
 type hostError struct {
@@ -106,12 +24,7 @@ func (e *hostError) Unwrap() error { return e.err }
 // the policy asks, authentication. What comes with an error is closed: it only
 // tells how far it came.
 func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
-	s, err := t.security(dst, &tg.host, tg.sts)
-	if err != nil {
-		t.report(dst, tg, &s, nil, err)
-		t.log("host is not for us", tg.host.Name, tg.addr, err)
-		return nil, &hostError{tg.host.Name, tg.addr, err}
-	}
+	s := tg.security
 	c, err := t.session(ctx, dst, tg, &s)
 	if err != nil && !s.must && !s.never && errors.Is(err, errHandshake) && ctx.Err() == nil {
 		// Opportunistic security rather has plain text than no mail
@@ -122,13 +35,13 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			t.down.add(tg.addr, time.Now(), or(t.HostDownTime, time.Minute))
+			t.markDown(dst, tg, c, err)
 		}
 		err = &hostError{tg.host.Name, tg.addr, err}
 		t.log("no session", tg.host.Name, tg.addr, err)
 		return c, err
 	}
-	t.down.remove(tg.addr)
+	t.down.remove(downKey{addr: tg.addr}, downKey{tg.addr, t.key(dst)})
 	if t.Logger != nil {
 		t.Logger.Debug("session open", "connector", or(t.Name, "smtp"), "host", tg.host.Name, "addr", tg.addr, "tls", c.tlsText)
 	}
@@ -269,11 +182,10 @@ func (t *Transport) localAddr(remote netip.Addr) net.Addr {
 // Send does, with TLS and authentication done. It belongs to the caller; it
 // does not come from the pool nor go there.
 func (t *Transport) Dial(ctx context.Context, dst *Destination) (*Client, error) {
-	targets, err := t.targets(ctx, dst)
+	targets, errs, err := t.targets(ctx, dst)
 	if err != nil {
 		return nil, err
 	}
-	var errs []error
 	for i := range targets[:min(len(targets), or(t.MaxAddrs, 5))] {
 		c, err := t.open(ctx, dst, &targets[i])
 		if err == nil {

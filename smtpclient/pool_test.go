@@ -205,25 +205,6 @@ func testDownHost(t *testing.T, first []string) {
 	})
 }
 
-// What is remembered about addresses is bounded, and forgotten in time.
-func TestDownListBound(t *testing.T) {
-	var d downList
-	now := time.Now()
-	d.add("never", now, -1)
-	for i := range maxDown {
-		d.add(fmt.Sprint(i), now, time.Minute)
-	}
-	d.add("one too many", now, time.Minute)
-	if d.has("never", now) || !d.has("0", now) || d.has("one too many", now) || len(d.until) != maxDown {
-		t.Errorf("%d addresses", len(d.until))
-	}
-	later := now.Add(time.Minute)
-	d.add("later", later, time.Minute)
-	if d.has("0", later) || !d.has("later", later) || len(d.until) != 1 {
-		t.Errorf("%d addresses a minute later", len(d.until))
-	}
-}
-
 // A Send tries a bounded number of addresses, the families taking turns.
 func TestMaxAddrs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -9,15 +9,12 @@ import (
 // the other, and reports what came of each, without sending mail. The error
 // is that of dst.Hosts.
 func (t *Transport) Probe(ctx context.Context, dst *Destination) ([]Probe, error) {
-	targets, err := t.targets(ctx, dst)
+	all, err := t.candidates(ctx, dst)
 	var probes []Probe
-	for i := range targets {
-		tg := &targets[i]
-		p := Probe{Host: tg.host.Name, Addr: tg.addr}
-		if s, err := t.security(dst, &tg.host, tg.sts); err != nil {
-			p.Policy, p.Err = s.policy, err
-		} else {
-			p.Policy = s.policy
+	for i := range all {
+		tg := &all[i]
+		p := Probe{Host: tg.host.Name, Addr: tg.addr, Policy: tg.security.policy, Err: tg.err}
+		if tg.err == nil {
 			c, err := t.open(ctx, dst, tg)
 			p.Err = err
 			if c != nil {

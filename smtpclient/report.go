@@ -15,10 +15,10 @@ import (
 // the session, nil when the policy kept us from opening one. A session that
 // ignored the domain's policies says nothing about them.
 func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client, err error) {
-	if t.TLSReport == nil || dst.Domain == "" || s.never || t.policy(dst).IgnorePublished || err != nil && contextual(err) {
+	if t.TLSReport == nil || tg.domain == "" || s.never || t.policy(dst).IgnorePublished || err != nil && contextual(err) {
 		return
 	}
-	r := tlsrpt.Session{Domain: dst.Domain, Policy: reportedPolicy(tg, s), MXHost: tg.host.Name, ReceivingIP: ipOf(tg.addr)}
+	r := tlsrpt.Session{Domain: tg.domain, Policy: reportedPolicy(tg, s), MXHost: tg.host.Name, ReceivingIP: ipOf(tg.addr)}
 	if c != nil {
 		r.MXHelo = c.helo
 		if a := c.raw.LocalAddr(); a != nil {
@@ -37,11 +37,11 @@ func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client,
 	t.TLSReport(r)
 }
 
-// reportPolicyError tells that an MTA-STS policy could not be had.
-func (t *Transport) reportPolicyError(dst *Destination, err error) {
+// reportPolicyError tells that a domain's MTA-STS policy could not be had.
+func (t *Transport) reportPolicyError(domain string, err error) {
 	var e *mtasts.Error
 	if t.TLSReport != nil && errors.As(err, &e) {
-		t.TLSReport(tlsrpt.Session{Domain: dst.Domain, Policy: tlsrpt.Policy{Type: tlsrpt.STS}, Result: e.Type, Info: printable([]byte(e.Err.Error()))})
+		t.TLSReport(tlsrpt.Session{Domain: domain, Policy: tlsrpt.Policy{Type: tlsrpt.STS}, Result: e.Type, Info: printable([]byte(e.Err.Error()))})
 	}
 }
 

@@ -98,7 +98,7 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 	case sts != nil && sts.Mode == mtasts.Enforce:
 		s.policy, s.must, s.verify, s.proves = policySTS, true, named, true
 		if !sts.Matches(h.Name) {
-			return s.fail(h, nil, fmt.Errorf("%w of %s, which has %q", errNotListed, dst.Domain, sts.MX))
+			return s.fail(h, nil, fmt.Errorf("%w of %s, which has %q", errNotListed, or(h.Domain, dst.Domain), sts.MX))
 		}
 	case sts != nil && sts.Mode == mtasts.Testing:
 		s.observe = func(cs *tls.ConnectionState) error {

@@ -74,6 +74,6 @@ type TLSPolicy struct {
 	// IgnorePublished has TLSOpportunistic and TLSEncrypt not raised by what
 	// the receiving domain has published, and the session not reported to it.
 	// Send sets it for a message with the header field "TLS-Required: No"
-	// (RFC 8689, 4); the other levels do not heed that field.
+	// (RFC 8689, 4); that does not lower the other levels.
 	IgnorePublished bool
 }

@@ -13,8 +13,11 @@ import (
 // the field (RFC 8689, 4.1), but for tlsWanted.
 func (t *Transport) relaxed(dst *Destination, m *Message) *Destination {
 	p := t.policy(dst)
-	if l := t.level(dst); l != TLSOpportunistic && l != TLSEncrypt || p.IgnorePublished {
+	if p.IgnorePublished {
 		return dst
+	}
+	if l := t.level(dst); l != TLSOpportunistic && l != TLSEncrypt && t.TLSReport == nil {
+		return dst // it would make no difference
 	}
 	if m.Options.RequireTLS && m.From != "" || !tlsOptional(m.Content) {
 		return dst

@@ -23,10 +23,12 @@ func TestTLSRequiredNo(t *testing.T) {
 		header string
 		level  TLSLevel
 		opt    bool // REQUIRETLS
-		report bool // the null reverse-path
-		dane   *dane.Answer
-		script []string
-		want   string // empty: success
+		// trusted: the certificate is one of the CA
+		trusted bool
+		report  bool // the null reverse-path
+		dane    *dane.Answer
+		script  []string
+		want    string // empty: success
 	}{
 		{name: "control: MTA-STS holds without the field", script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
 		{name: "plain text", header: field, script: []string{plain}},
@@ -48,11 +50,15 @@ func TestTLSRequiredNo(t *testing.T) {
 		{name: "encryption stays demanded", header: field, level: TLSEncrypt, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
 		{name: "encryption with any certificate", header: field, level: TLSEncrypt, script: []string{offer + upgraded}},
 		{name: "the operator's level", header: field, level: TLSDomain, script: []string{offer}, want: "unreachable 451 4.7.5 ..."},
+		{name: "the operator's level is met", header: field, level: TLSCertificate, trusted: true, script: []string{offer + upgraded}},
 		{name: "the operator's DANE", header: field, level: TLSDANE, want: "unreachable 451 4.7.5 ..."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork(t)
 			n.tls = server(wrong)
+			if tt.trusted {
+				n.tls = server(ca.issue(nil, "wrong.example"))
+			}
 			n.host("192.0.2.1:25", tt.script...)
 			tr := n.transport()
 			tr.TLS.Level, tr.TLSConfig = tt.level, ca.roots()

@@ -41,8 +41,8 @@ type Transport struct {
 	// MTASTS finds the MTA-STS policies (RFC 8461) of Destination.Domain; nil
 	// looks for none.
 	MTASTS *mtasts.Cache
-	// TLSReport is told how each TLS negotiation of a Destination with a
-	// Domain ended, for reports to that domain (RFC 8460);
+	// TLSReport is told how each TLS negotiation with a host that has a policy
+	// domain (Destination.Domain, Host.Domain) ended, for reports to that domain (RFC 8460);
 	// tlsrpt.Collector.Record is made for it. nil tells nobody. It is called
 	// on the sending goroutine and must not block.
 	TLSReport func(tlsrpt.Session)
@@ -69,14 +69,19 @@ type Transport struct {
 	// address' family is used. Empty leaves it to the system.
 	LocalAddrs []netip.Addr
 
-	// MaxAddrs bounds the addresses that one Send tries to connect to.
-	// Default 5 (Postfix smtp_mx_address_limit).
+	// MaxAddrs bounds the addresses that one Send tries to connect to. Where
+	// there are more, IPv4 and IPv6 get up to half of them each, and a later
+	// Send begins with those that were not tried. Hosts that a policy excludes
+	// (MTA-STS, DANE) do not count. Default 5 (Postfix smtp_mx_address_limit).
 	MaxAddrs int
 	// MaxSessions bounds the sessions that one Send tries a message in when
 	// hosts keep answering 4xx. Default 2 (Postfix smtp_mx_session_limit).
 	MaxSessions int
 	// HostDownTime is how long an address with which no session came about is
-	// tried only after all others. Default 1 minute; negative forgets at once.
+	// tried only after all others. For a day after that, of several such
+	// addresses only one is tried before the others. A failure that only the
+	// TLS policy or the credentials of a destination cause counts for that
+	// destination alone. Default 1 minute; negative forgets at once.
 	HostDownTime time.Duration
 
 	// MaxIdle bounds the idle sessions kept for one destination. Default 20;
@@ -165,12 +170,11 @@ func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
 // fresh sends d over new sessions, one host after the other, until each
 // recipient has a result that stands or there is nothing left to try.
 func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) {
-	targets, err := t.targets(ctx, dst)
+	targets, errs, err := t.targets(ctx, dst)
 	if err != nil {
 		d.unreached(ctx, nil, err)
 		return
 	}
-	var errs []error
 	for tries := 0; len(targets) > 0 && tries < or(t.MaxAddrs, 5) && sessions < or(t.MaxSessions, 2) && ctx.Err() == nil; targets = targets[1:] {
 		if targets[0].addr == used {
 			continue

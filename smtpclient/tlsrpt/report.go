@@ -95,7 +95,9 @@ func (r *Report) Filename(sender string) string {
 
 // Message writes the report as a message (RFC 8460, 5.3), to be sent from an
 // address of sender (a domain name) to a mailto: address. It must be signed
-// with DKIM, or it will not be believed.
+// with DKIM, or it will not be believed. Its header has "TLS-Required: No"
+// (RFC 8689, 3): it is delivered although TLS fails, and its session is not in
+// the next report, both of which RFC 8460, 3 asks for.
 func (r *Report) Message(from, to, sender string) ([]byte, error) {
 	for _, s := range []string{from, to, sender, r.Domain, r.ID, r.Organization} {
 		if strings.ContainsAny(s, "\r\n\"") {
@@ -118,6 +120,7 @@ func (r *Report) Message(from, to, sender string) ([]byte, error) {
 		"Message-ID: <" + r.ID + "@" + sender + ">",
 		"TLS-Report-Domain: " + r.Domain,
 		"TLS-Report-Submitter: " + sender,
+		"TLS-Required: No",
 		"MIME-Version: 1.0",
 		`Content-Type: multipart/report; report-type="tlsrpt";`,
 		` boundary="` + boundary + `"`,

@@ -154,7 +154,7 @@ func TestMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"TLS-Report-Domain": "example.net", "TLS-Report-Submitter": "relay.example", "To": "<tls@example.net>",
+		"TLS-Report-Domain": "example.net", "TLS-Report-Submitter": "relay.example", "TLS-Required": "No", "To": "<tls@example.net>",
 		"Subject": "Report Domain: example.net Submitter: relay.example Report-ID: <" + r.ID + ">",
 	} {
 		if got := m.Header.Get(name); got != want {

@@ -1,0 +1,209 @@
+package smtpclient
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
+)
+
+// target is one address of one host, and what the policies demand there.
+type target struct {
+	host     Host
+	network  string
+	addr     string
+	ip       netip.Addr
+	domain   string // whose published policies apply
+	sts      *mtasts.Policy
+	security security
+	err      error // why a policy excludes the host; it is not connected to
+}
+
+// errNoAddress: no host of the destination has an address.
+var errNoAddress = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4}, Message: "no host with an address"}
+
+// targets are the addresses of dst's hosts in the order in which to try them.
+// Hosts that a policy excludes are reported, logged and not among them:
+// excluded has one error for each.
+func (t *Transport) targets(ctx context.Context, dst *Destination) (usable []target, excluded []error, err error) {
+	all, err := t.candidates(ctx, dst)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range all {
+		tg := &all[i]
+		if tg.err == nil {
+			usable = append(usable, *tg)
+			continue
+		}
+		if i > 0 && all[i-1].host.Name == tg.host.Name {
+			continue // told for its first address
+		}
+		t.report(dst, tg, &tg.security, nil, tg.err)
+		t.log("host excluded by policy", tg.host.Name, tg.addr, tg.err)
+		excluded = append(excluded, &hostError{tg.host.Name, tg.addr, tg.err})
+	}
+	return t.inOrder(dst, usable), excluded, nil
+}
+
+// candidates are all addresses of dst's hosts in order of preference, the
+// families of a host's addresses taking turns.
+func (t *Transport) candidates(ctx context.Context, dst *Destination) ([]target, error) {
+	if dst.Hosts == nil {
+		return nil, errNoAddress
+	}
+	hosts, err := dst.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	policies := make(map[string]*mtasts.Policy)
+	var all []target
+	for _, h := range hosts {
+		tg := target{host: h, domain: or(h.Domain, dst.Domain)}
+		sts, known := policies[tg.domain]
+		if !known {
+			sts = t.sts(ctx, dst, tg.domain)
+			policies[tg.domain] = sts
+		}
+		tg.sts = sts
+		tg.security, tg.err = t.security(dst, &tg.host, tg.sts)
+		if h.Socket != "" {
+			tg.network, tg.addr = "unix", h.Socket
+			all = append(all, tg)
+			continue
+		}
+		for _, ap := range alternate(h.Addrs) {
+			tg.network, tg.addr, tg.ip = "tcp", ap.String(), ap.Addr()
+			all = append(all, tg)
+		}
+	}
+	if len(all) == 0 {
+		return nil, errNoAddress
+	}
+	return all, nil
+}
+
+// sts is the MTA-STS policy of a domain, where one applies; otherwise nil. A
+// policy that cannot be had, and was not had before, is none (RFC 8461, 3.3).
+func (t *Transport) sts(ctx context.Context, dst *Destination, domain string) *mtasts.Policy {
+	l := t.level(dst)
+	if t.MTASTS == nil || domain == "" || l != TLSOpportunistic && l != TLSEncrypt || t.policy(dst).IgnorePublished {
+		return nil
+	}
+	p, err := t.MTASTS.Policy(ctx, domain)
+	if err != nil {
+		t.log("MTA-STS", domain, "", err)
+		t.reportPolicyError(domain, err)
+	}
+	return p
+}
+
+// alternate orders a host's addresses so that the families take turns,
+// beginning with the first one's: when one family does not work, the other is
+// tried second.
+func alternate(addrs []netip.AddrPort) []netip.AddrPort {
+	if len(addrs) < 3 {
+		return addrs
+	}
+	var same, other, mixed []netip.AddrPort
+	for _, a := range addrs {
+		if a.Addr().Unmap().Is4() == addrs[0].Addr().Unmap().Is4() {
+			same = append(same, a)
+		} else {
+			other = append(other, a)
+		}
+	}
+	for len(same) > 0 || len(other) > 0 {
+		if len(same) > 0 {
+			mixed, same = append(mixed, same[0]), same[1:]
+		}
+		if len(other) > 0 {
+			mixed, other = append(mixed, other[0]), other[1:]
+		}
+	}
+	return mixed
+}
+
+// inOrder puts addresses, which come in order of preference, in the order in
+// which one Send tries them.
+//
+// Addresses that failed at earlier attempts must not use up MaxAddrs each time
+// while a host behind them lives. So only one of them, the one whose failure
+// is the longest ago, keeps its place, to find out whether it works again. The
+// others come after the addresses that are not known to have failed, and those
+// that failed within HostDownTime come last.
+func (t *Transport) inOrder(dst *Destination, list []target) []target {
+	now, key := time.Now(), t.key(dst)
+	fails := make([]failure, len(list))
+	retry := -1 // the one that keeps its place
+	for i := range list {
+		f := t.down.last(now, downKey{addr: list[i].addr}, downKey{list[i].addr, key})
+		fails[i] = f
+		if f.suspect(now) && (retry < 0 || f.at.Before(fails[retry].at)) {
+			retry = i
+		}
+	}
+	var first, last []target
+	var suspects []int
+	for i, f := range fails {
+		switch {
+		case now.Before(f.until):
+			last = append(last, list[i])
+		case i != retry && f.suspect(now):
+			suspects = append(suspects, i)
+		default:
+			first = append(first, list[i])
+		}
+	}
+	slices.SortStableFunc(suspects, func(i, j int) int { return fails[i].at.Compare(fails[j].at) })
+	first = balance(first, or(t.MaxAddrs, 5))
+	for _, i := range suspects {
+		first = append(first, list[i])
+	}
+	return append(first, last...)
+}
+
+// balance moves addresses forward so that both families are among the first
+// limit ones, up to half of them each: hosts that have only addresses of a
+// family that does not work here must not hide the others (as Postfix does,
+// smtp_balance_inet_protocols). The order within a family stays.
+func balance(list []target, limit int) []target {
+	if len(list) <= limit {
+		return list
+	}
+	var front, all [2]int // addresses among the first and in all, by family
+	for i := range list {
+		f := list[i].family()
+		if all[f]++; i < limit {
+			front[f]++
+		}
+	}
+	quota := front
+	for f := range quota {
+		if want := min(limit/2, all[f]); front[f] < want {
+			quota[f], quota[1-f] = want, limit-want
+		}
+	}
+	var head, tail []target
+	for _, tg := range list {
+		if f := tg.family(); quota[f] > 0 {
+			quota[f]--
+			head = append(head, tg)
+		} else {
+			tail = append(tail, tg)
+		}
+	}
+	return append(head, tail...)
+}
+
+// family is 1 for IPv4, and 0 for IPv6 and sockets.
+func (tg *target) family() int {
+	if tg.ip.Unmap().Is4() {
+		return 1
+	}
+	return 0
+}
