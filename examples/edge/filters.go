@@ -8,11 +8,11 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/authres"
-	"github.com/bridgehead-mail/bridgehead/policy/dkim"
-	"github.com/bridgehead-mail/bridgehead/policy/dmarc"
-	"github.com/bridgehead-mail/bridgehead/policy/firewall"
-	"github.com/bridgehead-mail/bridgehead/policy/spf"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/firewall"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dmarc"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 

@@ -9,7 +9,7 @@ import (
 	"os"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
-	"github.com/bridgehead-mail/bridgehead/policy/firewall"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/firewall"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"

@@ -9,13 +9,13 @@ import (
 	"go.uber.org/goleak"
 
 	icontent "github.com/bridgehead-mail/bridgehead/internal/content"
-	"github.com/bridgehead-mail/bridgehead/policy/audit"
-	"github.com/bridgehead-mail/bridgehead/policy/content"
-	"github.com/bridgehead-mail/bridgehead/policy/firewall"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/content"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/firewall"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/rewrite"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/rules"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
-	"github.com/bridgehead-mail/bridgehead/policy/pipetrace"
-	"github.com/bridgehead-mail/bridgehead/policy/rewrite"
-	"github.com/bridgehead-mail/bridgehead/policy/rules"
+	"github.com/bridgehead-mail/bridgehead/policy/trace/audit"
+	"github.com/bridgehead-mail/bridgehead/policy/trace/pipetrace"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 

@@ -1,0 +1,49 @@
+package arc
+
+import (
+	"context"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// ResultOf finds the verdict about the transaction that s has in progress;
+// nil where none was checked.
+func ResultOf(s *smtpserver.Session) *Verdict {
+	return transaction.Kept[Verdict](s, s.Message())
+}
+
+// Agent verifies each message at the end of data. It refuses none; its place
+// is before agents that change the message.
+func (v *Verifier) Agent() smtpserver.Agent {
+	return smtpserver.Agent{Name: "arc", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		verdict, err := v.verify(ctx, dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
+		if err != nil {
+			return err
+		}
+		transaction.Keep(s, m, verdict)
+		authres.Add(s, verdict.AuthResult())
+		return nil
+	}}
+}
+
+// Agent seals messages at the end of data, about whose chain a Verifier's
+// agent has left a verdict before.
+func (sl *Sealer) Agent() smtpserver.Agent {
+	return smtpserver.Agent{Name: "arc seal", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		if sl.When != nil && !sl.When(s, m) || sl.When == nil && s.Identity() != "" {
+			return nil
+		}
+		id := sl.ID
+		if id == "" {
+			id = s.Server().Hostname
+		}
+		fields, err := sl.seal(ctx, id, authres.ResultsOf(s), ResultOf(s), dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
+		if err != nil {
+			return err
+		}
+		return m.Header.Prepend(fields)
+	}}
+}

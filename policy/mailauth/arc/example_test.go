@@ -1,0 +1,49 @@
+package arc_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/arc"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
+	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
+)
+
+// A list host seals what it has found, then changes nothing more; the
+// receiver sees it.
+func Example() {
+	key := dkim.Key{Domain: "list.example", Selector: "nov26", Private: ed25519.NewKeyFromSeed([]byte("an example's key, known to all.."))}
+	record, err := key.Record()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	dns, _ := dnstest.InMemory(fmt.Sprintf("%s. TXT %q", key.Name(), record))
+	defer dns.Close()
+	ctx := context.Background()
+	verifier := &arc.Verifier{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}
+	message := "From: alice@example.org\r\nSubject: [list] Hello\r\n\r\nHello all\r\n"
+
+	before, err := verifier.Verify(ctx, strings.NewReader(message))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	sealer := &arc.Sealer{Key: key, ID: "mx.list.example"}
+	set, err := sealer.Seal(ctx, strings.NewReader(message), before, authres.Result{Method: "dmarc", Value: "pass"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	after, err := verifier.Verify(ctx, strings.NewReader(set+message))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(before.Result, after.Result, after.Sealers, strings.ReplaceAll(after.Findings[0], "\t", " "))
+	// Output: none pass [list.example] mx.list.example; dmarc=pass
+}

@@ -1,0 +1,157 @@
+package arc
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A Sealer adds sets to chains. It may be used by many sessions at once; its
+// fields must not change meanwhile.
+type Sealer struct {
+	// Key seals; its Domain is the sealer's.
+	Key dkim.Key
+	// ID is our authserv-id. Default: the server's host name; Seal, which knows
+	// no server, needs it.
+	ID string
+	// Fields are the header fields that the message signature covers, every
+	// instance of each that is there. From is always signed. Default: those
+	// that describe the message, and DKIM-Signature.
+	Fields []string
+	// When says which messages the Agent seals. Default: those that do not
+	// come from an authenticated user, whose mail DKIM signs.
+	When func(*smtpserver.Session, *smtpserver.Message) bool
+}
+
+var defaultFields = []string{
+	"From", "Reply-To", "Subject", "Date", "To", "Cc", "Message-ID", "In-Reply-To", "References",
+	"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "List-Id", "DKIM-Signature",
+}
+
+// Seal returns the fields of the next set, to be put before a message's header,
+// with results as our findings; "" where nothing may be added. The message is
+// read from r and has CRLF line ends, and verdict is what came of its chain.
+func (s *Sealer) Seal(ctx context.Context, r io.Reader, verdict *Verdict, results ...authres.Result) (string, error) {
+	header, body, err := read(r)
+	if err != nil {
+		return "", err
+	}
+	return s.seal(ctx, s.ID, results, verdict, header, body)
+}
+
+// seal makes the next set. verdict is what came of the chain so far. It is ""
+// where nothing may be added (RFC 8617, 5.1): the chain has its end, or is too
+// long, or its state is not known.
+func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, verdict *Verdict, header *dkimsig.Header, body func(io.Writer) error) (string, error) {
+	if verdict == nil || verdict.final || verdict.Result == TempError || verdict.Instances >= maxInstances {
+		return "", nil
+	}
+	if header.Count("from") == 0 {
+		return "", nil
+	}
+	if id == "" {
+		return "", errors.New("arc: Sealer.ID is not set")
+	}
+	if err := s.Key.Validate(); err != nil {
+		return "", fmt.Errorf("arc: %w", err)
+	}
+	hash := dkimsig.NewBodyHash(dkimsig.Relaxed)
+	if err := body(hash); err != nil {
+		return "", fmt.Errorf("arc: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	bodyHash := hash.Sum()
+	i := verdict.Instances + 1
+	own := set{results: []byte("ARC-Authentication-Results: i=" + strconv.Itoa(i) + "; " + authres.Body(id, results...) + "\r\n")}
+	var err error
+	if own.message, err = s.signMessage(i, header, bodyHash); err != nil {
+		return "", err
+	}
+	// A broken chain's seal covers its own set alone (RFC 8617, 5.1.2).
+	sets, cv := []set{own}, "none"
+	switch {
+	case verdict.Result == Fail:
+		cv = "fail"
+	case verdict.Result == Pass:
+		before, _, err := readChain(header)
+		if err != nil || len(before) != i-1 {
+			return "", errors.New("arc: the chain has changed since it was verified")
+		}
+		sets, cv = append(before[:len(before):len(before)], own), "pass"
+	}
+	if own.seal, err = s.signSeal(i, cv, sets); err != nil {
+		return "", err
+	}
+	return string(own.seal) + string(own.message) + string(own.results), nil
+}
+
+func (s *Sealer) signMessage(i int, header *dkimsig.Header, bodyHash []byte) ([]byte, error) {
+	fields := s.Fields
+	if fields == nil {
+		fields = defaultFields
+	}
+	names := []string{}
+	done := map[string]bool{"arc-seal": true, "arc-message-signature": true, "arc-authentication-results": true, "authentication-results": true}
+	for _, name := range append([]string{"From"}, fields...) {
+		name = strings.ToLower(name)
+		for range header.Count(name) {
+			if !done[name] {
+				names = append(names, name)
+			}
+		}
+		done[name] = true
+	}
+	w, err := s.begin("ARC-Message-Signature", i)
+	if err != nil {
+		return nil, err
+	}
+	w.Tag("c", "relaxed/relaxed")
+	w.List("h", names)
+	w.Tag("bh", base64.StdEncoding.EncodeToString(bodyHash))
+	hash := dkimsig.NewHeaderHash(dkimsig.Relaxed)
+	hash.AddAll(header.Select(names, nil))
+	return s.sign(w, hash.Sum)
+}
+
+func (s *Sealer) signSeal(i int, cv string, sets []set) ([]byte, error) {
+	w, err := s.begin("ARC-Seal", i)
+	if err != nil {
+		return nil, err
+	}
+	w.Tag("cv", cv)
+	return s.sign(w, func(seal []byte) []byte { return sealSum(sets, seal) })
+}
+
+func (s *Sealer) begin(field string, i int) (*dkimsig.FieldWriter, error) {
+	algorithm, err := dkimsig.SigningAlgorithm(s.Key.Private)
+	if err != nil {
+		return nil, fmt.Errorf("arc: %w", err)
+	}
+	w := dkimsig.NewFieldWriter(field)
+	w.Tag("i", strconv.Itoa(i))
+	w.Tag("a", algorithm)
+	w.Tag("d", s.Key.Domain)
+	w.Tag("s", s.Key.Selector)
+	w.Tag("t", strconv.FormatInt(time.Now().Unix(), 10))
+	return w, nil
+}
+
+func (s *Sealer) sign(w *dkimsig.FieldWriter, sum func(field []byte) []byte) ([]byte, error) {
+	sig, err := dkimsig.Sign(s.Key.Private, sum(w.Unsigned()))
+	if err != nil {
+		return nil, fmt.Errorf("arc: key %s: %w", s.Key.Name(), err)
+	}
+	return []byte(w.Signed(base64.StdEncoding.EncodeToString(sig))), nil
+}

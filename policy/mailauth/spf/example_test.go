@@ -1,0 +1,35 @@
+package spf_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
+	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// May this host send for this domain? No session is needed to ask.
+func ExampleChecker_Check() {
+	dns, _ := dnstest.InMemory(`example.org. TXT "v=spf1 ip4:192.0.2.0/24 include:missing.example -all"`)
+	defer dns.Close()
+	checker := &spf.Checker{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}
+
+	for _, ip := range []string{"192.0.2.7", "203.0.113.7"} {
+		v := checker.Check(context.Background(), netip.MustParseAddr(ip), "mail.example.org", "alice@example.org")
+		fmt.Println(ip, v.Result, v.Term, v.Err)
+	}
+	// Output:
+	// 192.0.2.7 pass ip4:192.0.2.0/24 <nil>
+	// 203.0.113.7 permerror  spf: example.org: "include:missing.example": no policy there: spf: missing.example: no SPF record
+}
+
+// A server that refuses mail from hosts that the sender's domain disowns.
+func ExampleChecker_Agent() {
+	checker := &spf.Checker{RejectFail: true, DeferTempError: true}
+	srv := &smtpserver.Server{Agents: []smtpserver.Agent{checker.Agent()}}
+	fmt.Println(srv.Agents[0].Name)
+	// Output: spf
+}

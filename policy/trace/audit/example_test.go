@@ -1,0 +1,20 @@
+package audit_test
+
+import (
+	"fmt"
+
+	"github.com/bridgehead-mail/bridgehead/policy/trace/audit"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Every message's trail on the console, and counters for a metrics page.
+func ExampleAudit() {
+	a := &audit.Audit{Sink: func(t *audit.Trail) { fmt.Print(t) }}
+	srv := &smtpserver.Server{Agents: []smtpserver.Agent{{Name: "my agent"}}}
+	srv.Agents = a.Wrap(srv.Agents)
+	srv.Handler = a.Handler(smtpserver.HandlerFunc(nil)) // in place of a real one
+	for _, c := range a.Counters() {
+		fmt.Println(c.Agent, c.Event, c.Calls)
+	}
+	// Output: handler receive 0
+}

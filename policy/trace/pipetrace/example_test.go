@@ -1,0 +1,39 @@
+package pipetrace_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/policy/trace/pipetrace"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// What do the agents do to david's mail? Look for an hour.
+func ExampleTracer() {
+	dir, err := os.MkdirTemp("", "trace")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	tracer := &pipetrace.Tracer{Dir: dir, Sender: "david@example.com", Duration: time.Hour}
+	fmt.Println(tracer.Validate())
+
+	srv := &smtpserver.Server{Agents: []smtpserver.Agent{{
+		Name:      "my agent",
+		EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error { return nil },
+	}}}
+	srv.Agents = tracer.Wrap(srv.Agents)
+	q := new(queue.Queue)
+	q.Hooks = tracer.WrapHooks(q.Hooks)
+	for _, a := range srv.Agents {
+		fmt.Println(a.Name)
+	}
+	// Output:
+	// <nil>
+	// pipeline tracing
+	// my agent
+}
