@@ -37,7 +37,11 @@
 // # Reports
 //
 // Who wants to know what is told by RFC 3461's parameters, and how by
-// [Reports]; queue/dsn writes and reads the reports themselves. Mail that can
+// [Reports]; queue/dsn writes and reads the reports themselves. A report is sent
+// in the form that says most. Where its way back lacks 8BITMIME, SMTPUTF8,
+// REQUIRETLS or room for it, it is sent again in a form that needs less: in
+// ASCII, with the original's header or only its Message-ID. No report is sent on
+// a report: one that cannot be delivered is logged and kept as bad mail. Mail that can
 // neither be delivered nor reported is kept: see [Queue.BadMail]. An application
 // that sends can take the reports itself, without a mailbox: by a connector of
 // its Router whose Transport is a Go function (see the example), or it follows

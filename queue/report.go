@@ -19,7 +19,8 @@ import (
 )
 
 // Reports are the settings for delivery status notifications. The zero value
-// is the default.
+// is the default. For a smart host that refuses their null reverse-path, see
+// routing.Connector.ReportSender.
 type Reports struct {
 	// From is the address in the From field of reports. Default
 	// postmaster@Hostname.

@@ -65,6 +65,12 @@
 // (4.4.3) leave the mail waiting. Package routing/dnstest has a DNS server
 // for tests.
 //
+// # Delivery reports
+//
+// Reports have the null reverse-path (RFC 5321, 4.5.5). For a smart host that
+// refuses it, as Amazon SES does, set Connector.ReportSender; or have reports
+// go another way, by a connector with System set to SystemOnly.
+//
 // # Other transports
 //
 // SMTP is what connectors speak by default. LMTP, a command, a directory, an

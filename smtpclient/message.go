@@ -23,7 +23,9 @@ type Message struct {
 	From string
 	// Options of the MAIL command. Each goes out only when the host announced
 	// the extension. The message's demands are kept: RequireTLS and UTF8 fail
-	// a message that the host has no extension for. Size is set from Content.
+	// a message that the host has no extension for. (A report with RequireTLS
+	// and the header field "TLS-Required: No" goes on without REQUIRETLS: see
+	// RFC 8689, 5.) Size is set from Content.
 	Options    smtp.MailOptions
 	Recipients []Recipient
 	Content    Content

@@ -37,7 +37,10 @@ type ProtocolLog interface {
 // Dir must be set, and is made when it is not there. The other fields have
 // defaults, Exchange's: Prefix of the names (RECV); MaxSize of one file in
 // bytes (10 MB); MaxAge, after which a file is removed (30 days); MaxDir, the
-// bytes of all files together, beyond which the oldest are (250 MB).
+// bytes of all files but the present one, beyond which the oldest are removed
+// (250 MB); Suffix of the names (.log); Private, which keeps the owner's group
+// from reading them (false). A file on a full disk keeps whole lines and its
+// header.
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
