@@ -1,0 +1,7 @@
+module gosmtp
+
+go 1.25
+
+require github.com/emersion/go-smtp v0.21.3
+
+require github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
