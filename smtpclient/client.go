@@ -43,8 +43,10 @@ type Client struct {
 
 	needReset bool // RSET before the next MAIL
 	heard     bool // the host has replied during this delivery, other than 421
-	tired     bool // the last MAIL was answered 4xx
-	doubtful  bool // it may have died while idle, and nobody could look
+	renew     bool // the host may take on a new session what it refused on this one
+	spent     bool // nothing else may be sent on this session
+	chunks    bool // the host has taken a chunk
+	mails     int  // MAIL commands that the host has accepted
 	rcptLimit int  // learned from "too many recipients"
 	closed    error
 

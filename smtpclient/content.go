@@ -81,10 +81,14 @@ func (c *contentWriter) writeData(m Content) error {
 	return c.err
 }
 
-// writeRaw writes all of m as it is, for BDAT.
-func (c *contentWriter) writeRaw(m Content) error {
-	if err := c.writeAll(m, rawWriter{c}); err != nil {
+// writeRaw writes m as it is from octet from on, for BDAT, and a CRLF behind
+// it where end says so.
+func (c *contentWriter) writeRaw(m Content, from int, end bool) error {
+	if err := c.writeAll(m, &rawWriter{c, from}); err != nil {
 		return err
+	}
+	if end {
+		c.emit(crlf)
 	}
 	c.flush()
 	return c.err
@@ -166,14 +170,20 @@ func (c *contentWriter) settle() error {
 	return c.err
 }
 
-// rawWriter takes pieces as they are.
-type rawWriter struct{ c *contentWriter }
+// rawWriter takes pieces as they are, but for the first octets, which were
+// sent before.
+type rawWriter struct {
+	c    *contentWriter
+	skip int
+}
 
-func (r rawWriter) Write(p []byte) (int, error) {
+func (r *rawWriter) Write(p []byte) (int, error) {
 	if err := r.c.count(len(p)); err != nil {
 		return 0, err
 	}
-	r.c.emit(p)
+	n := min(r.skip, len(p))
+	r.skip -= n
+	r.c.emit(p[n:])
 	return len(p), r.c.settle()
 }
 

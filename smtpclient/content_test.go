@@ -163,7 +163,7 @@ func TestContentWrites(t *testing.T) {
 func TestContentLongerThanItSays(t *testing.T) {
 	for _, vector := range []bool{true, false} {
 		for name, write := range map[string]func(*contentWriter, Content) error{
-			"BDAT": (*contentWriter).writeRaw,
+			"BDAT": func(c *contentWriter, m Content) error { return c.writeRaw(m, 0, true) },
 			"DATA": (*contentWriter).writeData,
 		} {
 			s := &sink{}

@@ -19,6 +19,7 @@ const (
 	open     fate = iota // nothing was heard about it
 	accepted             // RCPT was answered 2xx, the message is not through yet
 	again                // it has a result, but another host may do better now
+	renewed              // likewise, and so may this host on a new session
 	settled              // its result stands
 )
 
@@ -28,6 +29,9 @@ type delivery struct {
 	results []Result
 	fates   []fate
 	todo    []int // recipients for the transactions of this session, in order
+
+	noBDAT   bool // the host refused BDAT: DATA, if the content allows it
+	stepwise bool // the host refused what was pipelined: one command at a time
 }
 
 // newDelivery begins a delivery. Addresses that must not be written on a
@@ -109,12 +113,12 @@ func (d *delivery) lose(c *Client, err error) {
 	}
 }
 
-// retry makes the recipients that another host may take the next ones to do,
-// and says whether there are any.
-func (d *delivery) retry() bool {
+// retry makes the recipients that another host, or with sameHost this one on a
+// new session, may take the next ones to do, and says whether there are any.
+func (d *delivery) retry(sameHost bool) bool {
 	d.todo = d.todo[:0]
 	for i, f := range d.fates {
-		if f == open || f == again {
+		if f == open || f == renewed || f == again && !sameHost {
 			d.fates[i] = open
 			d.todo = append(d.todo, i)
 		}

@@ -58,7 +58,12 @@
 //	DELIVERBY return: overdue, host without     Failure      5.4.7, 5.3.3
 //	MAIL, RCPT, DATA or end of data 5xx         Failure      host's
 //	MAIL, RCPT, DATA or end of data 4xx, 421    Deferred     host's    yes
-//	RCPT 452 4.5.3 after others were accepted   next transaction
+//	RCPT 452, or X.5.3, after others were       next transaction
+//	accepted
+//	RCPT or DATA 503 after another RCPT 4xx     Deferred     that 4xx  yes
+//	RCPT 503 after other replies to RCPT        next transaction
+//	DATA 503 to a batch of commands             once more on a new session, without PIPELINING
+//	BDAT 500, 502, 503, 504                     once more on a new session, by DATA
 //	closed or silent before the end of data     Deferred     4.4.2     yes
 //	malformed or unexpected reply there         Deferred     4.5.0     yes
 //	closed or silent after the end of data      Deferred     4.4.2     never
@@ -66,11 +71,21 @@
 //	the context ends                            Deferred     4.3.2     never
 //	a kept session closed before it said a      tried again on a new session,
 //	word, or said 421 to the first command      which costs no attempt
-//	a kept session says 4xx to MAIL             tried again on a new session
+//	4xx or 5xx to MAIL, or to RSET, on a        tried again on a new session
+//	session that has carried mail, unless it
+//	is about an address, the size or the content
 //
-// To a host with CHUNKING, messages of up to 64 KiB go out in one piece with
-// their envelope, in one round trip; of these nothing is "before the end of
-// data". Larger ones go by DATA.
+// Content is sent only after the host has accepted a recipient and asked for
+// the content (354). A host, or a middlebox, that refuses the command before
+// the content may read the content as commands. So all mail goes by DATA, in
+// one batch with MAIL and RCPT where the host has PIPELINING; only what was
+// declared BINARYMIME goes by BDAT. The first chunk of a session is then the
+// message's first Received field (or, where it has none, one octet), and the
+// rest waits until the host has taken it. Where a host does not take binary
+// content, what is text goes by DATA.
+//
+// Recipients with the same address and parameters are sent once, and each has
+// the result. Content without a final CRLF is sent with one.
 //
 // 8-bit content is not converted, since that would break its signatures; see
 // Transport.Send8Bit. What was declared SMTPUTF8 but does not need it goes to

@@ -69,8 +69,9 @@ type terms struct {
 
 // terms compares what the message demands with what the host offers. A reply
 // means that the host cannot take it, whatever the recipient.
-func (c *Client) terms(m *Message) (terms, *smtp.SMTPError) {
+func (c *Client) terms(d *delivery) (terms, *smtp.SMTPError) {
 	var t terms
+	m := d.m
 	if size := m.Content.Size(); c.feat.maxSize > 0 && size > c.feat.maxSize {
 		return t, ownReply(552, 5, 3, 4, fmt.Sprintf("message of %d octets exceeds the limit of %s, %d octets", size, c.name(), c.feat.maxSize))
 	}
@@ -90,21 +91,33 @@ func (c *Client) terms(m *Message) (terms, *smtp.SMTPError) {
 	if refusal := c.termsUTF8(m, &t); refusal != nil {
 		return t, refusal
 	}
+	return t, c.termsBody(d, &t)
+}
+
+// termsBody decides how the content travels. Content that was declared binary
+// but is text goes by DATA where the host does not take binary content.
+func (c *Client) termsBody(d *delivery, t *terms) *smtp.SMTPError {
+	m := d.m
 	switch m.Options.Body {
-	case smtp.Body8BitMIME:
-		switch {
-		case c.feat.eightBit:
-			t.body = smtp.Body8BitMIME
-		case !c.cfg.Send8Bit && content.EightBit(m.Content):
-			return t, ownReply(554, 5, 6, 3, c.name()+" takes no 8-bit content, and conversion would break signatures")
-		}
 	case smtp.BodyBinaryMIME:
-		if !c.feat.binary || !c.feat.chunking {
-			return t, ownReply(554, 5, 6, 3, c.name()+" takes no binary content") // RFC 3030, 3
+		if c.feat.binary && c.feat.chunking && !d.noBDAT {
+			t.body, t.bdat = smtp.BodyBinaryMIME, true
+			return nil
 		}
-		t.body, t.bdat = smtp.BodyBinaryMIME, true
+		if !content.IsText(m.Content) {
+			return ownReply(554, 5, 6, 3, c.name()+" takes no binary content") // RFC 3030, 3
+		}
+	case smtp.Body8BitMIME:
+	default:
+		return nil
 	}
-	return t, nil
+	switch {
+	case c.feat.eightBit:
+		t.body = smtp.Body8BitMIME
+	case !c.cfg.Send8Bit && content.EightBit(m.Content):
+		return ownReply(554, 5, 6, 3, c.name()+" takes no 8-bit content, and conversion would break signatures")
+	}
+	return nil
 }
 
 // termsUTF8 decides about SMTPUTF8. A message that was declared so, but has

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
-
-	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
 // extensions makes the greeting of a host with these EHLO keywords.
@@ -48,8 +46,15 @@ func TestParameters(t *testing.T) {
 			want: "failure 554 5.6.3 mx1.example.net takes no 8-bit content, and conversion would break signatures [mx1.example.net]"},
 		{name: "undeclared 8-bit passes as it came", extensions: []string{"HELP"}, text: "Subject: x\r\n\r\nü\r\n",
 			mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net>"},
-		{name: "BINARYMIME without CHUNKING", extensions: []string{"BINARYMIME"}, change: body(smtp.BodyBinaryMIME),
+		{name: "BINARYMIME without CHUNKING", extensions: []string{"BINARYMIME"}, change: body(smtp.BodyBinaryMIME), text: "Subject: x\r\n\r\n\x00\r\n",
 			want: "failure 554 5.6.3 mx1.example.net takes no binary content [mx1.example.net]"},
+
+		{name: "binary that is text, to an 8-bit host", extensions: []string{"8BITMIME"}, change: body(smtp.BodyBinaryMIME),
+			mail: "MAIL FROM:<a@example.com> BODY=8BITMIME", rcpt: "RCPT TO:<b@example.net>"},
+		{name: "binary that is text, to a 7-bit host", extensions: []string{"HELP"}, change: body(smtp.BodyBinaryMIME),
+			mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net>"},
+		{name: "binary that is 8-bit text, to a 7-bit host", extensions: []string{"HELP"}, change: body(smtp.BodyBinaryMIME), text: "Subject: x\r\n\r\nü\r\n",
+			want: "failure 554 5.6.3 mx1.example.net takes no 8-bit content, and conversion would break signatures [mx1.example.net]"},
 
 		{name: "SMTPUTF8", extensions: []string{"SMTPUTF8"}, change: func(m *Message) { m.Options.UTF8, m.From = true, "jörg@bücher.example" },
 			mail: "MAIL FROM:<jörg@bücher.example> SMTPUTF8", rcpt: "RCPT TO:<b@example.net>"},
@@ -142,103 +147,6 @@ func body(b smtp.BodyType) func(*Message) { return func(m *Message) { m.Options.
 
 func deliverBy(d time.Duration, mode smtp.DeliverByMode) func(*Message) {
 	return func(m *Message) { m.DeliverBy = &smtp.DeliverByOptions{Time: d, Mode: mode} }
-}
-
-// BDAT goes out with the envelope in one write, where that is possible.
-func TestBDAT(t *testing.T) {
-	const text = "Subject: x\r\n\r\n.dot\r\n"
-	const pipelined = "PIPELINING"
-	for _, tt := range []struct {
-		name       string
-		extensions []string
-		change     func(*Message)
-		script     string
-		want       string
-		content    string
-	}{
-		{name: "with the envelope", extensions: []string{pipelined, "CHUNKING"}, script: `
-			C: MAIL FROM:<a@example.com>
-			C: RCPT TO:<b@example.net>
-			C: BDAT 20 LAST
-			C: <bytes 20>
-			S: 250 ok
-			S: 250 ok
-			S: 250 2.0.0 queued`, want: queued, content: text},
-		{name: "all refused", extensions: []string{pipelined, "CHUNKING"}, script: `
-			C: MAIL FROM:<a@example.com>
-			C: RCPT TO:<b@example.net>
-			C: BDAT 20 LAST
-			C: <bytes 20>
-			S: 250 ok
-			S: 550 5.1.1 unknown
-			S: 503 5.5.1 none`, want: "failure 550 5.1.1 unknown [mx1.example.net]", content: text},
-		{name: "refused at the end", extensions: []string{pipelined, "CHUNKING"}, script: `
-			C: MAIL FROM:<a@example.com>
-			C: RCPT TO:<b@example.net>
-			C: BDAT 20 LAST
-			C: <bytes 20>
-			S: 250 ok
-			S: 250 ok
-			S: 554 5.7.1 spam`, want: "failure 554 5.7.1 spam [mx1.example.net]", content: text},
-		{name: "without PIPELINING it is DATA", extensions: []string{"CHUNKING"}, script: `
-			C: MAIL FROM:<a@example.com>
-			S: 250 ok
-			C: RCPT TO:<b@example.net>
-			S: 250 ok
-			C: DATA
-			S: 354 go ahead
-			C: <content>
-			S: 250 2.0.0 queued`, want: queued, content: "Subject: x\r\n\r\n..dot\r\n"},
-		{name: "binary", extensions: []string{"CHUNKING", "BINARYMIME"}, change: body(smtp.BodyBinaryMIME), script: `
-			C: MAIL FROM:<a@example.com> BODY=BINARYMIME
-			S: 250 ok
-			C: RCPT TO:<b@example.net>
-			S: 250 ok
-			C: BDAT 20 LAST
-			C: <bytes 20>
-			S: 250 2.0.0 queued`, want: queued, content: text},
-		{name: "binary, nobody known", extensions: []string{"CHUNKING", "BINARYMIME"}, change: body(smtp.BodyBinaryMIME), script: `
-			C: MAIL FROM:<a@example.com> BODY=BINARYMIME
-			S: 250 ok
-			C: RCPT TO:<b@example.net>
-			S: 550 5.1.1 unknown`, want: "failure 550 5.1.1 unknown [mx1.example.net]"},
-		{name: "bare LF is not for BDAT", extensions: []string{pipelined, "CHUNKING"}, change: func(m *Message) { m.Content = content.Of([]byte("Subject: x\n\n.dot\n")) }, script: `
-			C: MAIL FROM:<a@example.com>
-			C: RCPT TO:<b@example.net>
-			C: DATA
-			S: 250 ok
-			S: 250 ok
-			S: 354 go ahead
-			C: <content>
-			S: 250 2.0.0 queued`, want: queued, content: "Subject: x\r\n\r\n..dot\r\n"},
-		{name: "lost: the host may have it", extensions: []string{pipelined, "CHUNKING"}, script: `
-			C: MAIL FROM:<a@example.com>
-			C: RCPT TO:<b@example.net>
-			C: BDAT 20 LAST
-			C: <bytes 20>
-			S: <close>`, want: "deferred 451 4.4.2 conversation with mx1.example.net was lost: after the end of data, ...", content: text},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			n := newNetwork(t)
-			script := extensions(tt.extensions...) + tt.script
-			if !strings.Contains(script, "<close>") {
-				script += quit
-			}
-			n.host("192.0.2.1:25", script)
-			m := mail(text, "b@example.net")
-			if tt.change != nil {
-				tt.change(m)
-			}
-			// A second host shows that nobody is asked twice.
-			expect(t, n.transport().Send(t.Context(), to("192.0.2.1:25", "192.0.2.2:25"), m), tt.want)
-			if got := strings.Join(n.content, ""); got != tt.content {
-				t.Errorf("content %q, want %q", got, tt.content)
-			}
-			if len(n.dialled) > 1 {
-				t.Errorf("dialled %v", n.dialled)
-			}
-		})
-	}
 }
 
 // Many recipients go out in bounded batches, and in transactions of at most

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
@@ -53,7 +55,7 @@ func (f *flaky) serve(conn net.Conn, rnd *rand.Rand) {
 		return
 	}
 	var rcpts []string
-	mail := false
+	mail, chunks := false, ""
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -81,11 +83,24 @@ func (f *flaky) serve(conn net.Conn, rnd *rand.Rand) {
 			}
 			yes = "354 go"
 		case "BDAT":
-			if !f.bdat(r, arg, mail, rcpts, say, answer) {
+			var n int
+			fmt.Sscanf(arg, "%d", &n)
+			b := make([]byte, n)
+			if _, err := io.ReadFull(r, b); err != nil {
 				return
 			}
-			mail, rcpts = false, nil
-			continue
+			if !mail || len(rcpts) == 0 {
+				say("503 5.5.1 no recipients")
+				continue
+			}
+			chunks += string(b)
+			if strings.HasSuffix(arg, " LAST") {
+				if !f.end(chunks, rcpts, answer) {
+					return
+				}
+				mail, rcpts, chunks = false, nil, ""
+				continue
+			}
 		case "QUIT":
 			say("221 bye")
 			return
@@ -97,7 +112,7 @@ func (f *flaky) serve(conn net.Conn, rnd *rand.Rand) {
 		switch {
 		case !ok:
 		case verb == "RSET":
-			mail, rcpts = false, nil
+			mail, rcpts, chunks = false, nil, ""
 		case verb == "MAIL":
 			mail = true
 		case verb == "RCPT":
@@ -122,21 +137,6 @@ func (f *flaky) serve(conn net.Conn, rnd *rand.Rand) {
 	}
 }
 
-// bdat takes the one chunk that our client sends.
-func (f *flaky) bdat(r io.Reader, arg string, mail bool, rcpts []string, say func(string), answer func(string, func()) (bool, bool)) bool {
-	var n int
-	fmt.Sscanf(arg, "%d LAST", &n)
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return false
-	}
-	if !mail || len(rcpts) == 0 {
-		say("503 5.5.1 no recipients")
-		return true
-	}
-	return f.end(string(b), rcpts, answer)
-}
-
 // end takes a message, unless it says otherwise. It may take it and break off
 // without a word.
 func (f *flaky) end(text string, rcpts []string, answer func(string, func()) (bool, bool)) bool {
@@ -155,7 +155,7 @@ func (f *flaky) end(text string, rcpts []string, answer func(string, func()) (bo
 // taken twice within one Send, and all that is no success was either not
 // taken or may have been, which the result then says.
 func TestFlakyHosts(t *testing.T) {
-	for name, extensions := range map[string]string{"DATA": "", "BDAT": "250-CHUNKING\r\n"} {
+	for name, extensions := range map[string]string{"DATA": "", "BDAT": "250-CHUNKING\r\n250-BINARYMIME\r\n"} {
 		t.Run(name, func(t *testing.T) {
 			f := &flaky{extensions: extensions, taken: make(map[string]int)}
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -183,6 +183,9 @@ func TestFlakyHosts(t *testing.T) {
 						id := fmt.Sprintf("X-ID: %d-%d", worker, i)
 						m := mail("", "b@example.net", "c@example.net")
 						m.Content = content.Of([]byte(id + "\r\n\r\n.dot\r\n"))
+						if name == "BDAT" {
+							m.Options.Body = smtp.BodyBinaryMIME
+						}
 						for k, r := range tr.Send(t.Context(), dst, m) {
 							key := id + " TO:<" + m.Recipients[k].Addr + ">"
 							f.mu.Lock()

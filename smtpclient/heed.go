@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -22,19 +23,23 @@ func (t *transaction) heed(step int) error {
 	c.heard = true
 	switch {
 	case step == stepReset:
+		if !r.ok() && !r.transient() && !r.permanent() {
+			return unexpected("RSET", r)
+		}
 		if !r.ok() {
-			return &ProtocolError{Phase: "RSET", Problem: fmt.Sprintf("reply %d", r.code)}
+			t.mail = r.smtpError()
+			t.onceMore(r)
+			return nil
 		}
 		c.needReset = false
 	case step == stepMail:
 		if !r.ok() {
 			return t.refuseMail(r)
 		}
+		c.mails++
 		c.needReset = true // until the end of data was replied to
 	case step < stepRcpt+len(t.rcpts):
 		return t.heedRcpt(t.rcpts[step-stepRcpt], r)
-	case t.now:
-		return t.end(r)
 	default:
 		return t.heedData(r)
 	}
@@ -51,8 +56,6 @@ func (t *transaction) phase(step int) (string, time.Duration) {
 		return "MAIL", to.mail()
 	case step < stepRcpt+len(t.rcpts):
 		return "RCPT", to.rcpt()
-	case t.now:
-		return "BDAT", to.dataDone()
 	}
 	return "DATA", to.dataInit()
 }
@@ -62,17 +65,46 @@ func (t *transaction) refuseMail(r reply) error {
 	if !r.transient() && !r.permanent() {
 		return unexpected("MAIL", r)
 	}
+	if t.mail != nil {
+		return nil // RSET was refused
+	}
 	t.mail = r.smtpError()
-	t.c.tired = r.transient()
 	if r.code == 530 {
 		// Authentication or STARTTLS is asked for (RFC 4954, 6; RFC 3207, 4):
 		// that is about us, not about the message.
 		return &refusedError{t.mail}
 	}
+	if t.c.mails > 0 && aboutSession(r) {
+		t.onceMore(r)
+		return nil
+	}
 	for _, i := range t.rcpts {
 		t.d.refuse(t.c, i, t.mail)
 	}
 	return nil
+}
+
+// aboutSession says whether a refusal of MAIL after an earlier MAIL may be about
+// the session: the host may take only so many messages in one. It is not where the enhanced code (RFC 3463) names an address, a mailbox, the
+// message's size or its content.
+func aboutSession(r reply) bool {
+	e, _, ok := enhancedCode(r.code, r.text)
+	return !ok || r.transient() || !(e[1] == 1 || e[1] == 2 || e[1] == 6 || e[1] == 3 && e[2] == 4)
+}
+
+// onceMore has the recipients tried once more on a new session with this host.
+// Until then, a refusal is not a verdict on the message.
+func (t *transaction) onceMore(r reply) {
+	t.c.renew = true
+	e := r.smtpError()
+	if r.permanent() {
+		e = ownReply(451, 4, 5, 0, fmt.Sprintf("%s refused this session: %v", t.c.name(), e))
+	}
+	for _, i := range t.d.todo {
+		if f := t.d.fates[i]; f == open || f == accepted {
+			t.d.settleOne(t.c, i, renewed, Deferred, e, nil)
+		}
+	}
 }
 
 func (t *transaction) heedRcpt(i int, r reply) error {
@@ -84,7 +116,17 @@ func (t *transaction) heedRcpt(i int, r reply) error {
 		t.d.fates[i] = accepted
 	case t.accepted > 0 && tooMany(r):
 		t.later = append(t.later, i)
-	case r.transient() || r.permanent():
+		t.c.rcptLimit = t.accepted // the host's limit is lower than ours: keep to it from now on
+	case r.code == 503 && t.deferred != nil:
+		// The host ended the transaction with a 4xx, so this is not about the
+		// recipient.
+		t.d.refuse(t.c, i, t.deferred)
+	case r.code == 503 && i != t.rcpts[0]:
+		t.later = append(t.later, i) // likewise, with whatever it replied before
+	case r.transient():
+		t.deferred = r.smtpError()
+		t.d.refuse(t.c, i, t.deferred)
+	case r.permanent():
 		t.d.refuse(t.c, i, r.smtpError())
 	default:
 		return unexpected("RCPT", r)
@@ -92,14 +134,18 @@ func (t *transaction) heedRcpt(i int, r reply) error {
 	return nil
 }
 
-// tooMany recognises "too many recipients": 452, and 552 as RFC 821 had it,
-// without an enhanced code that says otherwise (RFC 5321, 4.5.3.1.10).
+// tooMany recognizes "too many recipients": the enhanced code X.5.3 with any
+// 4xx or 5xx, and without an enhanced code 452, or 552 as RFC 821 had it
+// (RFC 5321, 4.5.3.1.10), or a text that says so.
 func tooMany(r reply) bool {
-	if r.code != 452 && r.code != 552 {
+	if !r.transient() && !r.permanent() {
 		return false
 	}
-	e, _, ok := enhancedCode(r.code, r.text)
-	return !ok || e[1] == 5 && e[2] == 3
+	e, text, ok := enhancedCode(r.code, r.text)
+	if ok {
+		return e[1] == 5 && e[2] == 3
+	}
+	return r.code == 452 || r.code == 552 || bytes.Contains(bytes.ToLower(text), []byte("too many recipients"))
 }
 
 // heedData reads the reply to DATA. With PIPELINING it may be 354 although no
@@ -110,13 +156,21 @@ func (t *transaction) heedData(r reply) error {
 		t.data = true
 	case !r.transient() && !r.permanent():
 		return unexpected("DATA", r)
-	case t.accepted > 0:
-		e := r.smtpError()
+	case t.accepted == 0:
+	case r.code == 503 && t.deferred != nil:
+		// As with RCPT: the transaction ended with that 4xx.
 		for _, i := range t.rcpts {
 			if t.d.fates[i] == accepted {
-				t.d.refuse(t.c, i, e)
+				t.d.refuse(t.c, i, t.deferred)
 			}
 		}
+	case r.code == 503 && t.c.feat.pipelining && !t.d.stepwise:
+		// The sequence was right. The host, or a middlebox before it, may not
+		// be able to pipeline.
+		t.d.stepwise = true
+		t.onceMore(r)
+	default:
+		t.refuseAccepted(r)
 	}
 	return nil
 }
@@ -128,16 +182,13 @@ func (t *transaction) end(r reply) error {
 	if err != nil {
 		return err
 	}
-	if t.accepted == 0 {
-		return nil
-	}
 	e := r.smtpError()
 	for _, i := range t.rcpts {
 		if t.d.fates[i] == accepted {
 			t.finish(i, outcome, e)
 		}
 	}
-	t.c.needReset = t.now && outcome != Success // RFC 3030, 2
+	t.c.needReset = t.terms.bdat && outcome != Success // RFC 3030, 2
 	if r.code == 421 {
 		return &closingError{e}
 	}

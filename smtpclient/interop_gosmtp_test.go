@@ -58,13 +58,15 @@ func TestInteropGoSMTP(t *testing.T) {
 	tr := &Transport{Hostname: "relay.example", TLSConfig: ca.roots()}
 	defer tr.Close()
 	dst := &Destination{Name: "go-smtp", Hosts: HostList(Host{Name: "mx.example.net", Addrs: []netip.AddrPort{p.addr}})}
+	n := 0
 	text := "X-Interop: binary\r\nContent-Transfer-Encoding: binary\r\n\r\n.\n\x00\r\xff\r\n.\r\nno end"
-	for range 2 { // on a new session and on a kept one
+	for _, text := range []string{text, text, trace + text} { // on a new session and on a kept one
 		m := mail(text, "b@example.net")
 		m.Options = smtp.MailOptions{Body: smtp.BodyBinaryMIME, RequireTLS: true}
 		expect(t, tr.Send(t.Context(), dst, m), "success 250 2.0.0 ...")
-		b, err := os.ReadFile(p.dir + "/1")
-		if err != nil || string(b) != text {
+		n++
+		b, err := os.ReadFile(fmt.Sprintf("%s/%d", p.dir, n))
+		if err != nil || string(b) != text+"\r\n" {
 			t.Errorf("arrived as %q, %v", b, err)
 		}
 	}

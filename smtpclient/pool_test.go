@@ -108,30 +108,6 @@ const limits = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250-PIPELINING\n
 
 const queued = "success 250 2.0.0 queued [mx1.example.net]"
 
-// Content does not go out together with its envelope on a session that may
-// have died while idle, where nobody can look: then it could not be sent again.
-func TestDoubtfulSession(t *testing.T) {
-	const chunking = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250-PIPELINING\nS: 250 CHUNKING\n"
-	const piece = `
-		C: MAIL FROM:<a@example.com>
-		C: RCPT TO:<b@example.net>
-		C: BDAT 3 LAST
-		C: <bytes 3>
-		S: 250 ok
-		S: 250 ok
-		S: 250 2.0.0 queued
-		`
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
-		n.host("192.0.2.1:25", chunking+piece+piece+one+batch+"S: <close>", chunking+piece+quit)
-		tr := n.transport()
-		for _, pause := range []time.Duration{0, 0, time.Second, time.Second} {
-			time.Sleep(pause) // in the bubble's time
-			expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), queued)
-		}
-	})
-}
-
 // Sessions are shared only where name, TLS policy and identity are the same.
 func TestPoolKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -50,8 +50,13 @@ func (w *wire) scanReply(d time.Duration) (reply, error) {
 			return reply{}, err
 		}
 		code, text, more, ok := parseReplyLine(line)
-		if !ok {
+		if !ok && n == 1 {
 			return reply{}, &ProtocolError{Problem: fmt.Sprintf("%.80q is not a reply", line)}
+		}
+		if !ok {
+			// Some hosts break the lines of a reply without a code on each. As
+			// Postfix does, take them for text.
+			text, more = line, true
 		}
 		if !more && n == 1 {
 			return reply{code, text}, nil // the common case, without a copy

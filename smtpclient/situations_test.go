@@ -67,6 +67,8 @@ var situations = []struct {
 		want: `deferred 451 4.5.0 conversation with mx1.example.net: MAIL: unexpected reply 354 "what?"`},
 	{name: "RCPT 5xx, the lone dot", scripts: []string{ehlo + batch + "S: 250 ok\nS: 550 5.1.1 unknown\nS: 354 go ahead\nC: .\nS: 554 5.5.1 no valid recipients" + quit},
 		want: `failure 550 5.1.1 unknown [mx1.example.net]`},
+	{name: "RCPT 5xx with a line without a code", scripts: []string{ehlo + batch + "S: 250 ok\nS: 550-5.1.1 unknown<crlf> see elsewhere<crlf>550 5.1.1 bye\nS: 554 5.5.1 no valid recipients" + quit},
+		want: "failure 550 5.1.1 unknown\n...\nbye [mx1.example.net]"},
 	{name: "RCPT 5xx, DATA refused", scripts: []string{ehlo + batch + "S: 250 ok\nS: 550 5.1.1 unknown\nS: 554 5.5.1 no valid recipients" + quit},
 		want: `failure 550 5.1.1 unknown [mx1.example.net]`},
 	{name: "some recipients refused", rcpts: []string{"b@example.net", "c@example.net", "d@example.net"},

@@ -131,17 +131,13 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 	sessions := 0
 	if c := t.take(dst); c != nil {
 		if t.over(ctx, c, d) {
-			sessions++
-			if c.tired {
-				// Perhaps the host has had enough of this session, and not of
-				// us: it may be asked again on another one.
-				c.leave()
-			} else {
+			if !c.renew {
+				sessions++
 				used = c.addr
 			}
 		}
 		t.put(dst, c)
-		if !d.retry() {
+		if !d.retry(c.renew) {
 			return d.results
 		}
 	}
@@ -175,21 +171,29 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 		d.unreached(ctx, nil, err)
 		return
 	}
-	for tries := 0; len(targets) > 0 && tries < or(t.MaxAddrs, 5) && sessions < or(t.MaxSessions, 2) && ctx.Err() == nil; targets = targets[1:] {
+	for tries := 0; len(targets) > 0 && tries < or(t.MaxAddrs, 5) && sessions < or(t.MaxSessions, 2) && ctx.Err() == nil; {
 		if targets[0].addr == used {
+			targets = targets[1:]
 			continue
 		}
 		tries++
 		c, err := t.open(ctx, dst, &targets[0])
 		if err != nil {
 			errs = append(errs, err)
+			targets = targets[1:]
+			d.retry(false)
 			continue
 		}
 		t.over(ctx, c, d)
-		sessions++
 		t.put(dst, c)
-		if !d.retry() {
+		if !d.retry(c.renew) {
 			return
+		}
+		if c.renew {
+			tries--
+		} else {
+			sessions++
+			targets = targets[1:]
 		}
 	}
 	d.unreached(ctx, errs, errors.Join(errs...))
@@ -204,9 +208,7 @@ func (t *Transport) take(dst *Destination) *Client {
 		}
 		// Also of one that was just used: a reply that came meanwhile must not
 		// be taken for one to the next message.
-		quiet, known := alive(i.c.raw)
-		if d := time.Since(i.since); quiet && d < t.idleTimeout() {
-			i.c.doubtful = !known && d >= time.Second
+		if alive(i.c.raw) && time.Since(i.since) < t.idleTimeout() {
 			return i.c
 		}
 		i.c.Close()
@@ -219,7 +221,7 @@ func (t *Transport) put(dst *Destination, c *Client) {
 	switch n := or(t.MaxMessages, 100); {
 	case c.closed != nil:
 		return
-	case c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= or(t.MaxAge, 5*time.Minute):
+	case c.renew, c.spent, c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= or(t.MaxAge, 5*time.Minute):
 		c.leave()
 		return
 	}

@@ -2,6 +2,7 @@ package content_test
 
 import (
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
@@ -24,6 +25,29 @@ func TestScan(t *testing.T) {
 			}
 			if got := content.HeaderEightBit(m); got != tt.header {
 				t.Errorf("%s: HeaderEightBit(%q) = %v", name, tt.in, got)
+			}
+		}
+	}
+}
+
+// Text can go by DATA unchanged; what cannot is binary.
+func TestIsText(t *testing.T) {
+	for in, want := range map[string]bool{
+		"":                                true,
+		"a\r\nb":                          true,
+		"\xff\r\n":                        true,
+		"a\nb\r\n":                        false,
+		"a\rb\r\n":                        false,
+		"a\r":                             false,
+		"a\r\r\n":                         false,
+		"\n":                              false,
+		"a\x00\r\n":                       false,
+		strings.Repeat("x", 998) + "\r\n": true,
+		strings.Repeat("x", 999):          false,
+	} {
+		for name, m := range map[string]io.WriterTo{"memory": content.Of([]byte(in)), "in pieces": pieces(in)} {
+			if got := content.IsText(m); got != want {
+				t.Errorf("%s: IsText(%.20q) = %v", name, in, got)
 			}
 		}
 	}

@@ -1,0 +1,111 @@
+package smtpclient
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// sendData sends the content and the final dot after 354, and heeds the reply.
+func (t *transaction) sendData() error {
+	c := t.c
+	if c.buffered() {
+		return &ProtocolError{Phase: "DATA", Problem: "a reply came before the content"}
+	}
+	c.content.reset(&c.wire, c.cfg.Timeouts.dataBlock())
+	if err := c.content.writeData(t.d.m.Content); err != nil {
+		return t.refusalBehind(err)
+	}
+	t.sent = true
+	c.log.content(t.d.m.Content.Size())
+	return t.replies()
+}
+
+// sendNothing answers a 354 that came although no recipient was accepted: a
+// lone dot (RFC 2920, 3.1).
+func (t *transaction) sendNothing() error {
+	c := t.c
+	if c.buffered() {
+		return &ProtocolError{Phase: "DATA", Problem: "a reply came before the content"}
+	}
+	if c.cfg.LMTP {
+		return &ProtocolError{Phase: "DATA", Problem: "reply 354 without a recipient"} // RFC 2033, 4.2 forbids it
+	}
+	c.out = append(c.out, ".\r\n"...)
+	if err := c.flush(c.cfg.Timeouts.dataBlock()); err != nil {
+		return err
+	}
+	r, err := c.readReply("end of data", c.cfg.Timeouts.dataDone())
+	if err != nil {
+		return err
+	}
+	c.log.received(r)
+	return nil // no recipient was accepted, whatever the reply
+}
+
+// replies reads what the end of data is answered: one reply, or with LMTP one
+// for each accepted recipient (RFC 2033, 4.2).
+func (t *transaction) replies() error {
+	c := t.c
+	for {
+		r, err := c.readReply("end of data", c.cfg.Timeouts.dataDone())
+		if err != nil {
+			return err
+		}
+		c.log.received(r)
+		if !c.cfg.LMTP {
+			return t.end(r)
+		}
+		if done, err := t.endOne(r); done || err != nil {
+			return err
+		}
+	}
+}
+
+// refusalBehind looks, after content could not be written, for a reply in
+// which the host says why, before it closed.
+func (t *transaction) refusalBehind(cause error) error {
+	c := t.c
+	if c.ctx.Err() != nil || c.content.err == nil {
+		return cause // broken off by us
+	}
+	r, err := c.readReply("data", time.Second)
+	if err != nil || !r.transient() && !r.permanent() {
+		return cause
+	}
+	c.log.received(r)
+	t.refuseAccepted(r)
+	return cause
+}
+
+// refuseAccepted gives all accepted recipients a 4xx or 5xx.
+func (t *transaction) refuseAccepted(r reply) {
+	e := r.smtpError()
+	for _, i := range t.rcpts {
+		if t.d.fates[i] == accepted {
+			t.d.refuse(t.c, i, e)
+		}
+	}
+}
+
+// broken settles what a broken conversation leaves undecided: after the end
+// of data the host may have taken the message, so no other host is asked
+// (RFC 5321, 4.5.3.2.6 and RFC 1047).
+func (t *transaction) broken(err error) error {
+	if err == nil || !t.sent {
+		return err
+	}
+	var e *smtp.SMTPError
+	if closing, ok := err.(*closingError); ok {
+		e = closing.reply
+	} else {
+		e = brokenReply(t.c, fmt.Errorf("after the end of data, the host may have the message: %w", err))
+	}
+	for _, i := range t.rcpts {
+		if f := t.d.fates[i]; f == open || f == accepted {
+			t.d.settleOne(t.c, i, settled, Deferred, e, err)
+		}
+	}
+	return err
+}
