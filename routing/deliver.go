@@ -223,7 +223,7 @@ func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *sm
 	}
 	var smart *smtpclient.Destination
 	if len(c.hosts) > 0 {
-		smart = &smtpclient.Destination{Name: c.place(c.hostsName, smtpPort), Hostname: r.hostname, TLS: c.TLS, Auth: c.Auth,
+		smart = &smtpclient.Destination{Name: c.place(c.hostsName, smtpPort), Hostname: r.hostname, Connector: c.Name, TLS: c.TLS, Auth: c.Auth,
 			Hosts: func(ctx context.Context) ([]smtpclient.Host, error) {
 				return r.finder(c, smtpPort).smartHosts(ctx, c)
 			}}
@@ -235,7 +235,7 @@ func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *sm
 	if c.Port != 0 {
 		port = uint16(c.Port)
 	}
-	d := &smtpclient.Destination{Name: c.place(name, port), Domain: name, Hostname: r.hostname, TLS: c.tlsFor(name)}
+	d := &smtpclient.Destination{Name: c.place(name, port), Domain: name, Hostname: r.hostname, Connector: c.Name, TLS: c.tlsFor(name)}
 	if smart == nil {
 		d.Auth = c.Auth
 	}

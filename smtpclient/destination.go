@@ -2,17 +2,22 @@ package smtpclient
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
 )
 
 // A Destination is where mail goes together: a domain, or a set of smart
-// hosts. A new value may be made for each Send: sessions are kept under Name,
-// TLS and the identity of Auth, so two destinations that are equal in these
-// share them.
+// hosts. A new value may be made for each Send. Sessions are shared by
+// destinations that have equal values of Name, Domain, TLS, Hostname and
+// Connector, and the same identity of Auth.
 type Destination struct {
-	// Name identifies the destination, in logs and for the pool.
+	// Name identifies the destination. Destinations with other hosts must have
+	// other names. Without a name, Send asks for the hosts each time, and
+	// shares sessions among destinations with the same hosts.
 	Name string
 	// Domain is the recipient domain whose MX hosts these are, in A-label
 	// form. MTA-STS and TLSRPT apply to it. Empty for smart hosts, see
@@ -30,6 +35,31 @@ type Destination struct {
 	Auth Authenticator
 	// Hostname is for a Transport that has none.
 	Hostname string
+	// Connector is the name of the send connector, in logs. Default
+	// Transport.Name.
+	Connector string
+
+	hosts string // what sets it apart from others without a name
+}
+
+// identified is the destination, with its hosts found and written down where
+// it has no name, so that its sessions can be told from others.
+func (dst *Destination) identified(ctx context.Context) (*Destination, error) {
+	if dst.Name != "" || dst.Hosts == nil {
+		return dst, nil
+	}
+	hosts, err := dst.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(hosts))
+	for i := range hosts {
+		texts[i] = fmt.Sprintf("%q %q %v", hosts[i].Name, hosts[i].Socket, hosts[i].Addrs)
+	}
+	slices.Sort(texts) // hosts of equal preference come in any order
+	d := *dst
+	d.Hosts, d.hosts = HostList(hosts...), strings.Join(texts, ", ")
+	return &d, nil
 }
 
 // A Host is one host of a destination.

@@ -29,7 +29,7 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 	if err != nil && !s.must && !s.never && errors.Is(err, errHandshake) && ctx.Err() == nil {
 		// Opportunistic security rather has plain text than no mail
 		// (RFC 7435, 3). The broken connection is no place for it.
-		t.log("TLS failed, going on without", tg.host.Name, tg.addr, err)
+		t.log(t.connector(dst), "TLS failed, going on without", tg.host.Name, tg.addr, err)
 		s.never = true
 		c, err = t.session(ctx, dst, tg, &s)
 	}
@@ -38,12 +38,12 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 			t.markDown(dst, tg, c, err)
 		}
 		err = &hostError{tg.host.Name, tg.addr, err}
-		t.log("no session", tg.host.Name, tg.addr, err)
+		t.log(t.connector(dst), "no session", tg.host.Name, tg.addr, err)
 		return c, err
 	}
 	t.down.remove(downKey{addr: tg.addr}, downKey{tg.addr, t.key(dst)})
 	if t.Logger != nil {
-		t.Logger.Debug("session open", "connector", or(t.Name, "smtp"), "host", tg.host.Name, "addr", tg.addr, "tls", c.tlsText)
+		t.Logger.Debug("session open", "connector", t.connector(dst), "host", tg.host.Name, "addr", tg.addr, "tls", c.tlsText)
 	}
 	return c, nil
 }
@@ -52,13 +52,13 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s *security) (*Client, error) {
 	conn, err := t.dial(ctx, tg)
 	if err != nil {
-		logNoConnection(t.ProtocolLog, or(t.Name, "smtp"), tg.addr, err)
+		logNoConnection(t.ProtocolLog, t.connector(dst), tg.addr, err)
 		return nil, err
 	}
 	c := NewClient(conn, &Config{
 		Hostname: or(t.Hostname, dst.Hostname), LMTP: t.LMTP, ForceHELO: t.ForceHELO,
 		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients, Send8Bit: t.Send8Bit,
-		ProtocolLog: t.ProtocolLog, Connector: or(t.Name, "smtp"),
+		ProtocolLog: t.ProtocolLog, Connector: t.connector(dst),
 	})
 	c.addr, c.opened = tg.addr, time.Now()
 	err = c.do(ctx, func() error {

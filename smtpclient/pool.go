@@ -8,9 +8,10 @@ import (
 
 // key is what sessions must have in common to be used for each other's mail.
 type key struct {
-	name, domain string
-	tls          TLSPolicy
-	identity     string
+	name, hosts, domain string // see Destination
+	tls                 TLSPolicy
+	identity            string
+	hostname, connector string // which the host and the protocol log were given
 }
 
 // idle is a session that waits for its next message.

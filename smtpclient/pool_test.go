@@ -1,8 +1,11 @@
 package smtpclient
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,17 +111,65 @@ const limits = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250-PIPELINING\n
 
 const queued = "success 250 2.0.0 queued [mx1.example.net]"
 
-// Sessions are shared only where name, TLS policy and identity are the same.
+// Sessions are shared only where name, TLS policy, identity and so on are the
+// same.
 func TestPoolKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
-		n.host("192.0.2.1:25", ehlo+one+one+quit, ehlo+one+quit, ehlo+one+quit, ehlo+one+quit)
+		n.host("192.0.2.1:25", ehlo+one+one+quit, ehlo+one+quit, ehlo+one+quit, ehlo+one+quit, ehlo+one+quit,
+			strings.Replace(ehlo, "relay.example", "other.example", 1)+one+quit)
 		tr := n.transport()
-		dst, other, none, domain := to("192.0.2.1:25"), to("192.0.2.1:25"), to("192.0.2.1:25"), to("192.0.2.1:25")
-		other.Name = "example.org"
-		none.TLS = &TLSPolicy{Level: TLSNone}
-		domain.Domain = "example.net"
-		for _, d := range []*Destination{dst, other, none, domain, dst} {
+		tr.Hostname = ""
+		dests := make([]*Destination, 6)
+		for i := range dests {
+			dests[i] = to("192.0.2.1:25")
+			dests[i].Hostname = "relay.example"
+		}
+		dests[1].Name = "example.org"
+		dests[2].TLS = &TLSPolicy{Level: TLSNone}
+		dests[3].Domain = "example.net"
+		dests[4].Connector = "other"
+		dests[5].Hostname = "other.example"
+		for _, d := range append(dests, dests[0]) {
+			expect(t, tr.Send(t.Context(), d, mail("x\r\n", "b@example.net")), queued)
+		}
+	})
+}
+
+// Destinations without a name share sessions only where the hosts are the same.
+func TestUnnamedDestinations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host("192.0.2.1:25", ehlo+one+one+quit, ehlo+one+quit)
+		n.host("192.0.2.2:25", ehlo+one+quit)
+		tr := n.transport()
+		const mx2 = "success 250 2.0.0 queued [mx2.example.net]"
+		for _, tt := range []struct{ name, addr, want string }{
+			{"mx1.example.net", "192.0.2.1:25", queued},
+			{"mx1.example.net", "192.0.2.2:25", queued},
+			{"mx2.example.net", "192.0.2.1:25", mx2},
+			{"mx1.example.net", "192.0.2.1:25", queued},
+		} {
+			dst := &Destination{Hosts: HostList(Host{Name: tt.name, Addrs: []netip.AddrPort{netip.MustParseAddrPort(tt.addr)}})}
+			expect(t, tr.Send(t.Context(), dst, mail("x\r\n", "b@example.net")), tt.want)
+		}
+		expect(t, tr.Send(t.Context(), &Destination{Hosts: func(context.Context) ([]Host, error) { return nil, errors.New("no answer") }}, mail("x\r\n", "b@example.net")),
+			"unreachable 451 4.4.3 hosts cannot be found: no answer")
+		expect(t, tr.Send(t.Context(), &Destination{}, mail("x\r\n", "b@example.net")), "unreachable 451 4.4.4 no host with an address")
+	})
+}
+
+// Hosts of equal preference come in any order.
+func TestUnnamedDestinationShuffled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.host("192.0.2.1:25", ehlo+one+one+quit)
+		tr := n.transport()
+		dst, shuffled := to("192.0.2.1:25", "192.0.2.2:25"), to("192.0.2.1:25", "192.0.2.2:25")
+		hosts, _ := dst.Hosts(t.Context())
+		shuffled.Hosts = HostList(hosts[1], hosts[0])
+		for _, d := range []*Destination{dst, shuffled} {
+			d.Name = ""
 			expect(t, tr.Send(t.Context(), d, mail("x\r\n", "b@example.net")), queued)
 		}
 	})

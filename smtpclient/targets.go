@@ -44,7 +44,7 @@ func (t *Transport) targets(ctx context.Context, dst *Destination) (usable []tar
 			continue // told for its first address
 		}
 		t.report(dst, tg, &tg.security, nil, tg.err)
-		t.log("host excluded by policy", tg.host.Name, tg.addr, tg.err)
+		t.log(t.connector(dst), "host excluded by policy", tg.host.Name, tg.addr, tg.err)
 		excluded = append(excluded, &hostError{tg.host.Name, tg.addr, tg.err})
 	}
 	return t.inOrder(dst, usable), excluded, nil
@@ -96,7 +96,7 @@ func (t *Transport) sts(ctx context.Context, dst *Destination, domain string) *m
 	}
 	p, err := t.MTASTS.Policy(ctx, domain)
 	if err != nil {
-		t.log("MTA-STS", domain, "", err)
+		t.log(t.connector(dst), "MTA-STS", domain, "", err)
 		t.reportPolicyError(domain, err)
 	}
 	return p

@@ -19,7 +19,8 @@ import (
 // change once it is in use. It is safe for concurrent use; a session belongs
 // to the goroutine that calls Send for as long as the call lasts.
 type Transport struct {
-	// Name of the send connector, in logs. Default "smtp".
+	// Name of the send connector, in logs, for destinations that name none
+	// (Destination.Connector). Default "smtp".
 	Name string
 	// Hostname for EHLO, HELO and LHLO. Default Destination.Hostname, and
 	// where that is empty os.Hostname.
@@ -126,6 +127,11 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 	if len(d.todo) == 0 {
 		return d.results
 	}
+	dst, err := dst.identified(ctx)
+	if err != nil {
+		d.unreached(ctx, nil, err)
+		return d.results
+	}
 	dst = t.relaxed(dst, m)
 	var used string // the address of a session that had its say
 	sessions := 0
@@ -155,10 +161,10 @@ func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
 	}
 	c.Close()
 	if c.carried > 0 && !c.heard && ctx.Err() == nil {
-		t.log("kept session was dead", c.cfg.Host, c.addr, err)
+		t.log(c.cfg.Connector, "kept session was dead", c.cfg.Host, c.addr, err)
 		return false
 	}
-	t.log("session broke", c.cfg.Host, c.addr, err)
+	t.log(c.cfg.Connector, "session broke", c.cfg.Host, c.addr, err)
 	d.lose(c, err)
 	return true
 }
@@ -234,7 +240,10 @@ func (t *Transport) put(dst *Destination, c *Client) {
 func (t *Transport) idleTimeout() time.Duration { return or(t.IdleTimeout, 30*time.Second) }
 
 func (t *Transport) key(dst *Destination) key {
-	k := key{name: dst.Name, domain: dst.Domain, tls: t.policy(dst)}
+	k := key{
+		name: dst.Name, hosts: dst.hosts, domain: dst.Domain, tls: t.policy(dst),
+		hostname: or(t.Hostname, dst.Hostname), connector: t.connector(dst),
+	}
 	if a := t.auth(dst); a != nil {
 		k.identity = a.Identity()
 	}
@@ -253,9 +262,14 @@ func (t *Transport) tlsSessions() tls.ClientSessionCache {
 	return t.tlsCache
 }
 
-func (t *Transport) log(what, host, addr string, err error) {
+// connector is the send connector's name, for logs.
+func (t *Transport) connector(dst *Destination) string {
+	return or(dst.Connector, or(t.Name, "smtp"))
+}
+
+func (t *Transport) log(connector, what, host, addr string, err error) {
 	if t.Logger != nil {
-		t.Logger.Info(what, "connector", or(t.Name, "smtp"), "host", host, "addr", addr, "err", err)
+		t.Logger.Info(what, "connector", connector, "host", host, "addr", addr, "err", err)
 	}
 }
 
