@@ -16,6 +16,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 func TestReceivedField(t *testing.T) {
@@ -62,6 +63,23 @@ func TestReceivedField(t *testing.T) {
 				t.Errorf("date %v, %v", at, err)
 			}
 		})
+	}
+}
+
+// Old TLS is named in the field as well.
+func TestReceivedWithOldTLS(t *testing.T) {
+	srv, out := install(t, organisation(), &smtpserver.Server{TLSConfig: selfSigned(t), InsecureOldTLS: true})
+	c, err := srv.Dial(stranger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	smtptest.TalkOn(t, c, "S: 220\nC: EHLO client.example\nS: 250\nC: STARTTLS\nS: 220")
+	old := tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10,
+		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}})
+	smtptest.TalkOn(t, old, "C: EHLO client.example\nS: 250\nC: MAIL FROM:<someone@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 250\n"+body+"S: 250")
+	if got := text(t, out.only(t)); !strings.Contains(got, "\r\n\t(version=TLS1.0 cipher=TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA)\r\n\tby relay.example.com with ESMTPS id") {
+		t.Errorf("content %q", got)
 	}
 }
 

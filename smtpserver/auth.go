@@ -26,7 +26,7 @@ type Authenticator interface {
 
 // mechanisms are those that may be used now.
 func (s *Session) mechanisms() []string {
-	if s.srv.Auth == nil || (s.tls == nil && !s.srv.AllowInsecureAuth) {
+	if s.srv.Auth == nil || !s.mayAuth() {
 		return nil
 	}
 	return s.srv.Auth.Mechanisms(s)
@@ -43,7 +43,9 @@ func (s *Session) cmdAUTH(arg string) error {
 		return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, "Authenticated already")
 	case mech == "":
 		return s.syntax("Syntax: AUTH mechanism [initial-response]")
-	case s.tls == nil && !s.srv.AllowInsecureAuth:
+	case !s.mayAuth() && s.tls != nil:
+		return s.fail(refusal(538, 5, 7, 11, "TLS 1.2 with forward secrecy is required before AUTH"))
+	case !s.mayAuth():
 		return s.fail(refusal(538, 5, 7, 11, "Encryption is required before AUTH")) // RFC 4954, 6
 	case !slices.Contains(s.mechanisms(), mech):
 		return s.fail(refusal(504, 5, 5, 4, "Authentication mechanism is not supported"))

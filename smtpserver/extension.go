@@ -72,7 +72,7 @@ func (s *Session) keywords() []string {
 	if m := s.mechanisms(); len(m) > 0 {
 		k = append(k, "AUTH "+strings.Join(m, " "))
 	}
-	if s.tls != nil { // RFC 8689, 3: only under TLS
+	if s.hasModernTLS() { // RFC 8689, 3: only under TLS
 		add(ExtRequireTLS, "REQUIRETLS")
 	}
 	if srv.has(ExtDeliverBy) {

@@ -2,6 +2,7 @@ package smtpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -42,7 +43,11 @@ func (s *Session) logEnd(err error) {
 	case !errors.Is(err, errQuit):
 		end = err.Error()
 	}
-	s.log(slog.LevelInfo, "session", slog.String("helo", s.helo.safe), slog.String("end", end),
+	attrs := []any{slog.String("helo", s.helo.safe), slog.String("end", end),
 		slog.Int("transactions", s.messages), slog.Int64("bytes", s.bytes),
-		slog.Duration("time", time.Since(s.started).Round(time.Millisecond)))
+		slog.Duration("time", time.Since(s.started).Round(time.Millisecond))}
+	if s.tls != nil {
+		attrs = append(attrs, slog.String("tls", tls.VersionName(s.tls.Version)), slog.String("cipher", tls.CipherSuiteName(s.tls.CipherSuite)))
+	}
+	s.log(slog.LevelInfo, "session", attrs...)
 }

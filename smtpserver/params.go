@@ -110,7 +110,7 @@ func (s *Session) mailParam(msg *Message, key, value string) *paramError {
 		if value != "" {
 			return badValue(key)
 		}
-		if s.tls == nil { // RFC 8689, 4.1
+		if !s.hasModernTLS() { // RFC 8689, 4.1
 			return refusal(530, 5, 7, 10, "REQUIRETLS needs TLS on this connection too")
 		}
 		o.RequireTLS = true

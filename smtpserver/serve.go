@@ -137,6 +137,10 @@ func (srv *Server) prepare() {
 		if srv.hostname == "" {
 			srv.hostname = "localhost"
 		}
+		srv.tls = srv.TLSConfig
+		if srv.InsecureOldTLS {
+			srv.tls = withOldTLS(srv.TLSConfig)
+		}
 		srv.enhanced = srv.has(ExtEnhancedStatusCodes)
 		srv.ids = newIDSource()
 		srv.ctx, srv.cancel = context.WithCancel(context.Background())

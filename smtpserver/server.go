@@ -33,10 +33,22 @@ type Server struct {
 	// TLSMode says how TLS comes about. Default: STARTTLS is offered where
 	// TLSConfig is set.
 	TLSMode TLSMode
+	// InsecureOldTLS accepts TLS 1.0 and 1.1 (RFC 8996 forbids both) and cipher
+	// suites with RSA key exchange, which have no forward secrecy, also with
+	// 3DES: for devices and servers that support nothing else, such as Exchange
+	// 2003. RSA key exchange needs a certificate with an RSA key. Peers that can
+	// do better still do. TLSConfig must not have a MinVersion then. Version
+	// and cipher suite of each session are in the log and in Received.
+	InsecureOldTLS bool
+	// InsecureOldTLSAuth offers AUTH in sessions with old TLS too, of the kind
+	// that InsecureOldTLS describes, whichever setting allows it. Default: AUTH
+	// needs TLS 1.2 or later with forward secrecy. See also AllowInsecureAuth.
+	InsecureOldTLSAuth bool
 
 	// Auth proves clients' identities; nil offers no AUTH.
 	Auth Authenticator
-	// AllowInsecureAuth offers AUTH without TLS too. Default: only under TLS.
+	// AllowInsecureAuth offers AUTH without TLS and with old TLS too. Default:
+	// only under TLS that is not old, see InsecureOldTLS.
 	AllowInsecureAuth bool
 
 	// Limits bound everything that a client can make the server do.
@@ -108,6 +120,7 @@ type Server struct {
 	limits   Limits    // with defaults
 	hostname string
 	enhanced bool // ENHANCEDSTATUSCODES
+	tls      *tls.Config
 	ids      idSource
 	ctx      context.Context // of all sessions
 	cancel   context.CancelFunc

@@ -39,6 +39,7 @@ type Session struct {
 	fronted bool // XCLIENT has told of another client
 
 	tls      *tls.ConnectionState
+	oldTLS   bool // of tls, see isOldTLS
 	identity string
 	values   map[any]any
 	asking   string // the agent that is being asked, for the log of a panic

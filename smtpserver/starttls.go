@@ -63,7 +63,7 @@ func (s *Session) handshake() error {
 	if b := s.in.buffered(); len(b) > 0 { // came in one piece with a PROXY header
 		raw = &takenConn{Conn: raw, unread: bytes.Clone(b)}
 	}
-	conn := tls.Server(raw, s.srv.TLSConfig)
+	conn := tls.Server(raw, s.srv.tls)
 	ctx, cancel := context.WithTimeout(s.srv.open, s.lim.Handshake)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -76,6 +76,10 @@ func (s *Session) handshake() error {
 	s.setConn(conn)
 	s.srv.counters.tlsVersion(state.Version)
 	s.traceTLS()
-	s.log(slog.LevelDebug, "TLS", slog.String("version", tls.VersionName(state.Version)), slog.String("cipher", tls.CipherSuiteName(state.CipherSuite)))
+	level := slog.LevelDebug
+	if s.oldTLS {
+		level = slog.LevelInfo
+	}
+	s.log(level, "TLS", slog.String("version", tls.VersionName(state.Version)), slog.String("cipher", tls.CipherSuiteName(state.CipherSuite)))
 	return nil
 }

@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,6 +29,10 @@ func (srv *Server) Validate() error {
 	must := map[TLSMode]string{TLSRequired: "TLSRequired", TLSImplicit: "TLSImplicit"}[srv.TLSMode]
 	c := srv.TLSConfig
 	switch {
+	case srv.InsecureOldTLS && (c == nil || srv.TLSMode == TLSOff):
+		return errors.New("smtpserver: InsecureOldTLS, but there is no TLS")
+	case srv.InsecureOldTLS && c.MinVersion != 0:
+		return fmt.Errorf("smtpserver: InsecureOldTLS, but TLSConfig.MinVersion is %s", tls.VersionName(c.MinVersion))
 	case c == nil && must != "":
 		return fmt.Errorf("smtpserver: %s without TLSConfig", must)
 	case c == nil || srv.TLSMode == TLSOff:

@@ -76,7 +76,7 @@ func (s *Session) setTLS(state tls.ConnectionState) {
 	if s.fronted {
 		state.PeerCertificates, state.VerifiedChains = nil, nil
 	}
-	s.tls = &state
+	s.tls, s.oldTLS = &state, isOldTLS(&state)
 }
 
 type xclient struct {
