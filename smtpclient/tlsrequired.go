@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"sync"
+
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 // relaxed is dst for m: where the message says "TLS-Required: No" (RFC 8689,
@@ -44,35 +46,21 @@ func tlsOptional(c Content) bool {
 	h.b = h.b[:0]
 	c.WriteTo(h)
 	found, no := 0, false
-	for rest := h.b; len(rest) > 0; {
-		line, after, _ := bytes.Cut(rest, []byte("\r\n"))
-		rest = after
-		if name, value, ok := strings.Cut(asField(line), ":"); ok && strings.EqualFold(strings.TrimRight(name, " \t"), "TLS-Required") {
-			for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') {
-				line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
-				value += string(line)
-			}
+	for f := range header.All(header.Of(h.b, len(h.b) == headerMost)) {
+		if f.Is("TLS-Required") {
 			found++
-			no = strings.EqualFold(strings.TrimSpace(value), "No")
+			no = strings.EqualFold(strings.TrimSpace(header.Unfold(f.Value())), "No")
 		}
 	}
 	return found == 1 && no
-}
-
-// asField is the line, or nothing where it cannot begin a TLS-Required field.
-func asField(line []byte) string {
-	if len(line) < len("TLS-Required:") || line[0]|0x20 != 't' || line[1]|0x20 != 'l' {
-		return ""
-	}
-	return string(line)
 }
 
 // headerMost bounds the header that is searched for TLS-Required. Servers
 // accept less: Postfix header_size_limit is 100 KiB.
 const headerMost = 128 << 10
 
-// headerReader is a Writer that keeps the header section, without its last
-// CRLF CRLF, and then stops.
+// headerReader is a Writer that keeps what it is given up to the blank line
+// behind the header, and then stops.
 type headerReader struct{ b []byte }
 
 var errHeaderRead = errors.New("header read")
@@ -82,21 +70,13 @@ var headers = sync.Pool{New: func() any { return new(headerReader) }}
 func (h *headerReader) Write(p []byte) (int, error) {
 	part := p[:min(len(p), headerMost-len(h.b))]
 	if len(h.b) == 0 { // mostly the whole header is in the first piece
-		if bytes.HasPrefix(part, []byte("\r\n")) {
-			return 0, errHeaderRead // no header
-		}
 		if i := bytes.Index(part, []byte("\r\n\r\n")); i >= 0 {
-			h.b = append(h.b, part[:i]...)
-			return 0, errHeaderRead
+			part = part[:i+len("\r\n\r\n")]
 		}
 	}
 	from := max(0, len(h.b)-3)
 	h.b = append(h.b, part...)
-	if i := bytes.Index(h.b[from:], []byte("\r\n\r\n")); i >= 0 {
-		h.b = h.b[:from+i]
-		return 0, errHeaderRead
-	}
-	if len(h.b) == headerMost {
+	if bytes.Contains(h.b[from:], []byte("\r\n\r\n")) || len(h.b) == headerMost {
 		return 0, errHeaderRead
 	}
 	return len(p), nil
