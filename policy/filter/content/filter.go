@@ -113,13 +113,5 @@ func (f *Filter) quarantine(s *smtpserver.Session, m *smtpserver.Message) error 
 	if err := envelope.Valid(f.QuarantineTo); err != nil {
 		return err // 451: better late than to nobody
 	}
-	// Who gets the message out of quarantine goes by these fields.
-	m.Header.Delete(func(field smtpserver.Field) bool { return field.Is("X-Quarantine-Recipient") })
-	for _, r := range m.Recipients {
-		if err := m.Header.Append("X-Quarantine-Recipient: <" + r.Addr + ">\r\n"); err != nil {
-			return err
-		}
-	}
-	envelope.Redirect(s, m, f.QuarantineTo)
-	return nil
+	return envelope.Quarantine(s, m, f.QuarantineTo)
 }

@@ -46,12 +46,17 @@ func neededFor(code gomilter.ModifyActCode) gomilter.OptAction {
 // when one of them cannot be: half of a milter's changes are none.
 func (v *conversation) apply(s *smtpserver.Session, m *smtpserver.Message, changes []gomilter.ModifyAction) error {
 	var body [][]byte
-	for _, c := range changes {
+	var quarantine *gomilter.ModifyAction
+	for i, c := range changes {
 		if !v.session.ActionOption(neededFor(c.Code)) {
 			return fmt.Errorf("%w: the change %q was not agreed on", errProtocol, c.Code)
 		}
-		if c.Code == gomilter.ActReplBody {
+		switch c.Code {
+		case gomilter.ActReplBody:
 			body = append(body, c.Body)
+			continue
+		case gomilter.ActQuarantine: // of the message as it is in the end
+			quarantine = &changes[i]
 			continue
 		}
 		if err := v.applyOne(s, m, c); err != nil {
@@ -65,7 +70,21 @@ func (v *conversation) apply(s *smtpserver.Session, m *smtpserver.Message, chang
 		}
 		m.Body = content.Of(b)
 	}
+	if quarantine != nil && len(m.Recipients) > 0 {
+		return v.quarantine(s, m, quarantine.Reason)
+	}
 	return nil
+}
+
+// quarantine sends the message to Client.Quarantine.
+func (v *conversation) quarantine(s *smtpserver.Session, m *smtpserver.Message, reason string) error {
+	if v.c.Quarantine == "" {
+		return reply{code: gomilter.ActReject}.err()
+	}
+	if err := m.Header.Append(envelope.Fold("X-Quarantine-Reason", printable(reason))); err != nil {
+		return err
+	}
+	return envelope.Quarantine(s, m, v.c.Quarantine)
 }
 
 func (v *conversation) applyOne(s *smtpserver.Session, m *smtpserver.Message, c gomilter.ModifyAction) error {
@@ -91,15 +110,6 @@ func (v *conversation) applyOne(s *smtpserver.Session, m *smtpserver.Message, c 
 			}
 		}
 		m.From = from
-		return nil
-	case gomilter.ActQuarantine:
-		if v.c.Quarantine == "" {
-			return reply{code: gomilter.ActReject}.err()
-		}
-		if err := m.Header.Append(envelope.Fold("X-Quarantine-Reason", printable(c.Reason))); err != nil {
-			return err
-		}
-		envelope.Redirect(s, m, v.c.Quarantine)
 		return nil
 	default:
 		return v.changeHeader(&m.Header, c)

@@ -26,8 +26,9 @@ type Client struct {
 	Name string
 
 	// Quarantine is the address to which mail goes that the milter wants
-	// quarantined, in place of its recipients. Where it is empty, such mail is
-	// refused with 550 5.7.1.
+	// quarantined, in place of its recipients, who are named in
+	// X-Quarantine-Recipient fields. If it is empty, such mail is refused with
+	// 550 5.7.1.
 	Quarantine string
 	// PassWhenDown lets mail pass unseen when the milter cannot be asked, with
 	// a warning in the log. Default: 451 4.7.1, the client tries again.

@@ -217,7 +217,7 @@ func (v *conversation) field(f smtpserver.Field) (name, value string) {
 // end tells the milter that the message is complete, and reads what it wants
 // changed and how it judges.
 func (v *conversation) end(m *smtpserver.Message) ([]gomilter.ModifyAction, reply, error) {
-	if err := v.macros(gomilter.CodeEOB, messageMacros(m)); err != nil {
+	if err := v.macros(gomilter.CodeEOB, endMacros(m)); err != nil {
 		return nil, reply{}, err
 	}
 	changes, act, err := v.session.End()

@@ -36,10 +36,38 @@
 //     versions 2 to 5 may use what they know, too;
 //   - the changes, made in the message at their place.
 //
+// # Macros
+//
+// A milter gets the macros that sendmail sends by default, with its event:
+//
+//	connection  j _ {daemon_name} {if_name} {if_addr}, and v {client_addr} {client_name}
+//	HELO        {tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}
+//	MAIL        i {auth_type} {auth_authen} {auth_author} {mail_mailer} {mail_host} {mail_addr}, and those of HELO
+//	RCPT        i {rcpt_mailer} {rcpt_host} {rcpt_addr}
+//	end         i {msg_id}
+//
+// {auth_ssf} is not sent, because the server's mechanisms have no security layer.
+// {auth_type} is always SASL. The mailer is always esmtp, and the host the domain
+// of the address: the route is chosen later. A macro without a value is left out,
+// but for {mail_host} and {rcpt_host}. A milter cannot ask for other macros.
+//
+// # Header indexes
+//
+// A milter changes and inserts header fields by index. The index counts the
+// fields that are there at that moment, without those that it has deleted and
+// with those that it has added, as in Postfix. Deleting the first of three fields
+// of a name twice leaves the third. The server's own Received field is not there
+// yet; 0 and 1 both insert before the first field.
+//
+// # Quarantine
+//
+// A message that the milter wants quarantined goes to Client.Quarantine, and
+// keeps its recipients in X-Quarantine-Recipient fields, after all changes that
+// the milter makes. The reason is in X-Quarantine-Reason.
+//
 // # Limits
 //
-// Milters get the macros that sendmail sends by default and cannot ask for
-// others. They hear of recipients that were accepted, not of those that were
+// Milters hear of recipients that were accepted, not of those that were
 // refused, nor of commands that the server does not know. MAIL and RCPT come
 // without their parameters, and those of a recipient or sender that the milter
 // sets are left out. Of a header field they see the first 64 KiB: libmilter

@@ -69,6 +69,7 @@ var noReply = map[byte]gomilter.OptProtocol{
 // "continue" where it has nothing.
 type fake struct {
 	addr    string
+	tcp     bool   // listen on TCP, not on a Unix socket
 	version uint32 // 0 is 6
 	actions gomilter.OptAction
 	steps   gomilter.OptProtocol
@@ -76,8 +77,9 @@ type fake struct {
 	healed  atomic.Bool // no script any more
 	ended   sync.WaitGroup
 
-	mu    sync.Mutex // guards heard
-	heard []string
+	mu     sync.Mutex // guards heard, macros, and script where a test changes it
+	heard  []string
+	macros map[string]string // "M{mail_addr}": the value that came with cmdMail
 }
 
 type packet struct {
@@ -87,11 +89,15 @@ type packet struct {
 
 func startFake(t testing.TB, f *fake) *fake {
 	t.Helper()
-	f.addr = filepath.Join(t.TempDir(), "milter.sock")
-	l, err := net.Listen("unix", f.addr)
+	network, addr := "unix", filepath.Join(t.TempDir(), "milter.sock")
+	if f.tcp {
+		network, addr = "tcp", "127.0.0.1:0"
+	}
+	l, err := net.Listen(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.addr = l.Addr().String()
 	if f.actions == 0 {
 		f.actions = allActions
 	}
@@ -127,7 +133,9 @@ func (f *fake) serve(conn net.Conn) {
 		case cmdMacro, cmdAbort:
 			continue
 		}
+		f.mu.Lock()
 		out := f.script[cmd]
+		f.mu.Unlock()
 		if f.healed.Load() {
 			out = nil
 		}
@@ -179,10 +187,23 @@ func hear(r io.Reader) (cmd byte, data []byte, err error) {
 func (f *fake) note(cmd byte, data []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if cmd == cmdMacro {
+		f.noteMacros(string(data))
+	}
 	if cmd == cmdOptNeg || cmd == cmdMacro {
 		data = nil
 	}
 	f.heard = append(f.heard, fmt.Sprintf("%c %s", cmd, strings.ReplaceAll(strings.TrimSuffix(string(data), "\x00"), "\x00", "|")))
+}
+
+func (f *fake) noteMacros(data string) {
+	if f.macros == nil {
+		f.macros = make(map[string]string)
+	}
+	pairs := strings.Split(strings.TrimSuffix(data[1:], "\x00"), "\x00")
+	for i := 0; i+1 < len(pairs); i += 2 {
+		f.macros[data[:1]+pairs[i]] = pairs[i+1]
+	}
 }
 
 // commands are those that were heard, without macros.

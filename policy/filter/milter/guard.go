@@ -49,10 +49,12 @@ type guard struct {
 	inBody  bool   // the question is about a piece of the body: SKIP may answer it
 	skip    bool   // and did
 	unread  []byte // what the session has not read yet of a packet
+
+	ack func() // see quickAck; nil for none
 }
 
 func newGuard(c net.Conn) *guard {
-	return &guard{Conn: c, r: bufio.NewReader(c), w: bufio.NewWriter(c)}
+	return &guard{Conn: c, r: bufio.NewReader(c), w: bufio.NewWriter(c), ack: quickAck(c)}
 }
 
 // Write implements net.Conn. A reply that came before its question would be
@@ -102,6 +104,9 @@ func (g *guard) receive() ([]byte, error) {
 		p := make([]byte, 4+n)
 		if _, err := io.ReadFull(g.r, p); err != nil {
 			return nil, err
+		}
+		if g.ack != nil && (p[4] == actProgress || isChange(p[4])) && g.r.Buffered() == 0 {
+			g.ack() // more follows
 		}
 		if p[4] != actProgress {
 			return g.translate(p[4:])

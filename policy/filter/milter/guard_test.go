@@ -229,7 +229,7 @@ func TestNoNULOnTheWire(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	want := []string{"DRi|1{auth_authen}|{rcpt_addr}|bc@example.com|", "R<bc@example.com>|", "LX-A|12|", "DNi|1{auth_authen}|", "N"}
+	want := []string{"DRi|1{auth_authen}|{rcpt_addr}|bc@example.com|{rcpt_mailer}|esmtp|{rcpt_host}|example.com|", "R<bc@example.com>|", "LX-A|12|", "DNi|1{auth_authen}|", "N"}
 	if !slices.Equal(heard, want) {
 		t.Errorf("the milter heard\n%q\nwant\n%q", heard, want)
 	}
@@ -339,5 +339,27 @@ func wellFormed(t *testing.T, m *smtpserver.Message, fields int) {
 	}
 	if strings.ContainsAny(m.From, "<>\r\n\x00") {
 		t.Fatalf("sender %q", m.From)
+	}
+}
+
+// Before a change and the reply to it, which libmilter writes one after the
+// other, what was received is acknowledged at once.
+func TestChangesAreAcknowledged(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	acks := 0
+	g := newGuard(client)
+	g.budget, g.ack = 1<<20, func() { acks++ }
+	go func() {
+		defer server.Close()
+		for _, p := range []packet{{actProgress, ""}, {actAddHeader, "A\x00b\x00"}, {actQuarantine, "x\x00"}, {actContinue, ""}} {
+			server.Write(wire(p.cmd, p.data))
+		}
+		server.Write(append(wire(actAddHeader, "A\x00b\x00"), wire(actContinue, "")...)) // both at once
+	}()
+	for i, want := range []int{2, 3, 3, 3, 3} {
+		if _, err := g.receive(); err != nil || acks != want {
+			t.Errorf("packet %d: %d acknowledgements, want %d, %v", i, acks, want, err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package milter
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"slices"
 	"strings"
@@ -167,12 +168,97 @@ func TestAcceptAndDiscard(t *testing.T) {
 	}
 }
 
+// Mail in quarantine keeps its recipients, as the milter has left them, so that
+// it can be released. What the sender wrote about that does not count.
 func TestQuarantine(t *testing.T) {
-	f := startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actQuarantine, "virus\x00"}}}})
-	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com", "c@example.com"}, message,
-		(&Client{Address: f.addr, Quarantine: "quarantine@example.com"}).Agent())
-	if !slices.Equal(got.To, []string{"quarantine@example.com"}) || !strings.Contains(got.Data, "X-Quarantine-Reason: virus\r\n") {
-		t.Errorf("%s %q", got.To, got.Data)
+	forged := "X-Quarantine-Recipient: <forged@example.com>\r\n" + message
+	for name, c := range map[string]struct {
+		script []packet
+		keeps  []string
+	}{
+		"alone":           {[]packet{{actQuarantine, "virus\x00"}}, []string{"b@example.com", "c@example.com"}},
+		"changed before":  {[]packet{{actDelRcpt, "<b@example.com>\x00"}, {actAddRcpt, "<d@example.com>\x00"}, {actQuarantine, "virus\x00"}}, []string{"c@example.com", "d@example.com"}},
+		"changed after":   {[]packet{{actQuarantine, "virus\x00"}, {actDelRcpt, "<b@example.com>\x00"}, {actAddRcpt, "<d@example.com>\x00"}}, []string{"c@example.com", "d@example.com"}},
+		"asked for twice": {[]packet{{actQuarantine, "spam\x00"}, {actQuarantine, "virus\x00"}}, []string{"b@example.com", "c@example.com"}},
+	} {
+		f := startFake(t, &fake{script: map[byte][]packet{cmdEOM: c.script}})
+		got := agenttest.Relay(t, "a@example.org", []string{"b@example.com", "c@example.com"}, forged,
+			(&Client{Address: f.addr, Quarantine: "quarantine@example.com"}).Agent())
+		want := "X-Quarantine-Reason: virus\r\n"
+		for _, to := range c.keeps {
+			want += "X-Quarantine-Recipient: <" + to + ">\r\n"
+		}
+		head, _, _ := strings.Cut(got.Data, "\r\n\r\n")
+		if !slices.Equal(got.To, []string{"quarantine@example.com"}) || !strings.HasSuffix(head+"\r\n", want) || strings.Contains(head, "forged") {
+			t.Errorf("%s: %s %q", name, got.To, got.Data)
+		}
+	}
+	// Without recipients there is nothing to keep, and without an address nowhere.
+	f := startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actDelRcpt, "<b@example.com>\x00"}, {actQuarantine, "virus\x00"}}}})
+	s := agenttest.Start(t, (&Client{Address: f.addr, Quarantine: "quarantine@example.com"}).Agent())
+	if code, _ := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, message); code != 250 || len(s.Taken()) != 0 {
+		t.Errorf("no recipient: %d, %d taken", code, len(s.Taken()))
+	}
+	f = startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actQuarantine, "virus\x00"}}}})
+	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
+}
+
+// The macros are sendmail's default ones.
+func TestMacros(t *testing.T) {
+	f := startFake(t, &fake{})
+	author := "bob@example.net"
+	login := smtpserver.Agent{
+		Name: "login",
+		Helo: func(_ context.Context, s *smtpserver.Session, _ string) error {
+			s.SetIdentity("alice")
+			return nil
+		},
+		Mail: func(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
+			s.Message().Options.Auth = &author
+			return nil
+		},
+	}
+	s := agenttest.Start(t, login, (&Client{Address: f.addr}).Agent())
+	c := s.Dial(t)
+	c.Want(250, "MAIL FROM:<a@Example.org>")
+	c.Want(250, "RCPT TO:<b@example.com>")
+	c.Want(354, "DATA")
+	c.Want(250, "Message-ID:\r\n <1@example.org>\r\nSubject: x\r\n\r\nx\r\n.")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, want := range map[string]string{
+		"Cj": s.Hostname, "C{daemon_name}": "smtp", "Cv": "Bridgehead", "C{if_name}": s.Hostname, "C{if_addr}": "127.0.0.1", "C_": "[127.0.0.1]",
+		"M{mail_addr}": "a@Example.org", "M{mail_host}": "example.org", "M{mail_mailer}": "esmtp",
+		"M{auth_type}": "SASL", "M{auth_authen}": "alice", "M{auth_author}": "bob@example.net",
+		"R{rcpt_addr}": "b@example.com", "R{rcpt_host}": "example.com", "R{rcpt_mailer}": "esmtp",
+		"E{msg_id}": "<1@example.org>", "Ei": s.Taken()[0].ID, "Mi": s.Taken()[0].ID, "Ri": s.Taken()[0].ID,
+	} {
+		if got, found := f.macros[name]; got != want || !found {
+			t.Errorf("%s is %q (%v), want %q", name, got, found, want)
+		}
+	}
+	for _, name := range []string{"M{auth_ssf}", "H{cipher_bits}"} {
+		if got, found := f.macros[name]; found {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+}
+
+// OpenSSL's "secret bits" of what the server negotiates.
+func TestCipherBits(t *testing.T) {
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		want := "128"
+		switch suite.ID {
+		case tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_RSA_WITH_AES_256_CBC_SHA, tls.TLS_RSA_WITH_AES_256_GCM_SHA384:
+			want = "256"
+		case tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA:
+			want = "112"
+		}
+		if got := cipherBits(suite.Name); got != want {
+			t.Errorf("%s: %s bits, want %s", suite.Name, got, want)
+		}
 	}
 }
 

@@ -105,6 +105,33 @@ func TestOpenDKIM(t *testing.T) {
 	}
 }
 
+// BenchmarkLibmilter is a message that opendkim signs, over TCP and over a Unix
+// socket.
+func BenchmarkLibmilter(b *testing.B) {
+	dir := b.TempDir()
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		b.Fatal(err)
+	}
+	keyFile := agenttest.File(b, dir, "key", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
+	tcp := peers.FreeAddr(b)
+	_, port, _ := strings.Cut(tcp, ":")
+	unix := filepath.Join(dir, "milter")
+	for addr, socket := range map[string]string{tcp: "inet:" + port + "@127.0.0.1", unix: "local:" + unix} {
+		conf := agenttest.File(b, dir, "conf", "Socket "+socket+"\nMode s\nDomain example.org\nSelector sel\nKeyFile "+keyFile+"\nRequireSafeKeys no\nMinimumKeyBits 1024\n")
+		agenttest.Program(b, addr, "opendkim", "-f", "-x", conf)
+		c := agenttest.Start(b, (&Client{Address: addr}).Agent()).Dial(b)
+		b.Run(socket[:5], func(b *testing.B) {
+			for b.Loop() {
+				if code, text := c.Send("a@example.org", []string{"b@example.com"}, plain); code != 250 {
+					b.Fatal(code, text)
+				}
+			}
+		})
+		c.Want(221, "QUIT")
+	}
+}
+
 // libmilter hangs up on a packet of more than 64 KiB. A sender must not be
 // able to have that happen: see PassWhenDown.
 func TestLongFieldThroughLibmilter(t *testing.T) {

@@ -44,6 +44,20 @@ func Redirect(s *smtpserver.Session, m *smtpserver.Message, address string) {
 	Add(s, m, address)
 }
 
+// Quarantine sends the message to one address in place of its recipients, and
+// names them in X-Quarantine-Recipient fields, so that it can be released. What
+// it brings under that name is removed.
+func Quarantine(s *smtpserver.Session, m *smtpserver.Message, address string) error {
+	m.Header.Delete(func(f smtpserver.Field) bool { return f.Is("X-Quarantine-Recipient") })
+	for _, r := range m.Recipients {
+		if err := m.Header.Append("X-Quarantine-Recipient: <" + r.Addr + ">\r\n"); err != nil {
+			return err
+		}
+	}
+	Redirect(s, m, address)
+	return nil
+}
+
 // Fold writes a header field with the value folded at spaces where a line
 // would be longer than 78 characters (RFC 5322, 2.1.1).
 func Fold(name, value string) string {
