@@ -84,7 +84,7 @@ func Subject(words ...string) Condition {
 // Body is met when the text of the message (see Mail.Text) has one of the
 // words or phrases in it, in upper or lower case. A message in which none is
 // found, and in which other programs may find another text, is refused with 550
-// 5.6.0.
+// 5.6.0 (see Rules.AllowUnclear).
 func Body(words ...string) Condition {
 	return Func(func(m *Mail) (bool, error) {
 		text, err := m.Text()
@@ -105,7 +105,7 @@ func containsAny(text string, words []string) bool {
 // do not keep of a name does not count (see content.Attachments.Names).
 // Without patterns any attachment with a name will do. A message in which none
 // is found, and in which other programs may find other parts or names, is refused
-// with 550 5.6.0.
+// with 550 5.6.0 (see Rules.AllowUnclear).
 func Attachment(patterns ...string) Condition {
 	if len(patterns) == 0 {
 		patterns = []string{"*"}

@@ -20,7 +20,8 @@ type Mail struct {
 	Session *smtpserver.Session
 	Message *smtpserver.Message
 
-	ctx context.Context
+	ctx          context.Context
+	allowUnclear bool // see Rules
 	// What was read of the message is kept until an action may have changed it.
 	parts []mimetree.Part
 	text  *string
@@ -48,7 +49,8 @@ func (m *Mail) Size() int64 { return m.Message.Content().Size() }
 
 // Attachments are the file names in the message, in all readings of each. If
 // other programs may find other parts or names in it, the error is a
-// *smtp.SMTPError, 550 5.6.0; the names are there nevertheless.
+// *smtp.SMTPError, 550 5.6.0, unless Rules.AllowUnclear is set; the names are
+// there nevertheless.
 func (m *Mail) Attachments() ([]string, error) {
 	parts, err := m.tree()
 	if err != nil {
@@ -57,8 +59,8 @@ func (m *Mail) Attachments() ([]string, error) {
 	var names []string
 	for i := range parts {
 		names = append(names, parts[i].Names()...)
-		if u := parts[i].UnclearTree(); u != "" {
-			err = unclear(u)
+		if err == nil {
+			err = m.unclear(parts[i].UnclearTree())
 		}
 	}
 	return names, err
@@ -67,7 +69,7 @@ func (m *Mail) Attachments() ([]string, error) {
 // Text is the text of the message, without transfer encoding and in UTF-8:
 // that of all its text parts, HTML with its tags, up to 1 MiB. If other programs
 // may find other parts or another text in it, the error is a *smtp.SMTPError, 550
-// 5.6.0; the text is there nevertheless.
+// 5.6.0, unless Rules.AllowUnclear is set; the text is there nevertheless.
 func (m *Mail) Text() (string, error) {
 	parts, err := m.tree()
 	if err != nil {
@@ -83,14 +85,19 @@ func (m *Mail) Text() (string, error) {
 		if isText(p) {
 			u = p.Unclear()
 		}
-		if u != "" {
-			return *m.text, unclear(u)
+		if err := m.unclear(u); err != nil {
+			return *m.text, err
 		}
 	}
 	return *m.text, nil
 }
 
-func unclear(what string) error {
+// unclear is the error for what other programs may read differently; nil if that
+// is nothing, or allowed.
+func (m *Mail) unclear(what string) error {
+	if what == "" || m.allowUnclear {
+		return nil
+	}
 	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed message: unclear " + what}
 }
 

@@ -20,6 +20,11 @@ const MaxRules = 1000
 // must not change once they are in use.
 type Rules struct {
 	List []Rule
+	// AllowUnclear applies the rules to a message by what is read here, where
+	// conditions on text and attachments would refuse it because other programs
+	// may read it differently (two boundaries, a Content- field that is folded
+	// before its colon, ...).
+	AllowUnclear bool
 	// Tracking writes down what each rule did. nil writes nothing.
 	Tracking *Tracking
 	// Logger hears of rules that could not be applied; nil is silent.
@@ -101,14 +106,14 @@ func (r *Rule) validate() error {
 // is an error, for the client a 451: no rule is passed over in silence. A message
 // that is too complex to be looked into, which it will be the next time too, is
 // refused with 554 5.6.0; one that other programs may read differently, and that
-// a rule must look into, with 550 5.6.0.
+// a rule must look into, with 550 5.6.0 unless AllowUnclear is set.
 func (r *Rules) Agent() smtpserver.Agent {
 	invalid := r.Validate()
 	return smtpserver.Agent{Name: "transport rules", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if invalid != nil {
 			return invalid
 		}
-		return r.apply(&Mail{Session: s, Message: m, ctx: ctx})
+		return r.apply(&Mail{Session: s, Message: m, ctx: ctx, allowUnclear: r.AllowUnclear})
 	}}
 }
 

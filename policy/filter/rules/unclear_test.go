@@ -51,6 +51,10 @@ func TestUnclearMessages(t *testing.T) {
 			if text := agenttest.Refused(t, 550, "alice@example.com", to, message, rs.Agent()); !strings.HasPrefix(text, "5.6.0 ") {
 				t.Errorf("%s: %s", name, text)
 			}
+			rs.AllowUnclear = true
+			if got := agenttest.Relay(t, "alice@example.com", to, message, rs.Agent()); got.Data != message {
+				t.Errorf("%s: %q", name, got.Data)
+			}
 		}
 		if got := apply(t, message, nil, rules.Disclaimer("First.", "")); !strings.Contains(got.Data, "First.") || !strings.Contains(got.Data, c.part) {
 			t.Errorf("%s: %s", name, got.Data) // a disclaimer needs no certainty: it can be a part of its own
