@@ -53,6 +53,12 @@ type Pacer interface {
 	Pace(hop NextHop) Pace
 }
 
+// A Checker is a Deliverer that knows whether it can work at all. Queue.Run asks
+// once, at its beginning, and returns the error.
+type Checker interface {
+	Check() error
+}
+
 // A Changer is a Deliverer whose settings can be replaced while it is in use.
 // It calls changed after each change, and does not wait for locks of its own
 // then. The queue passes [Queue.SettingsChanged].

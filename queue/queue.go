@@ -101,6 +101,11 @@ func (q *Queue) validate() error {
 	if q.Deliverer == nil {
 		return errors.New("queue: Queue.Deliverer is not set")
 	}
+	if c, is := q.Deliverer.(Checker); is {
+		if err := c.Check(); err != nil {
+			return fmt.Errorf("queue: Queue.Deliverer: %w", err)
+		}
+	}
 	for i, a := range q.Reports.CopyTo { // a report that is refused tells nobody
 		if problem := badRecipient(a); problem != "" {
 			return fmt.Errorf("queue: Reports.CopyTo[%d]: %q %s", i, a, problem)

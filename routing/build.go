@@ -78,6 +78,7 @@ func (b *builder) connector(i int, from *Connector) {
 	b.name(c)
 	b.spaces(c)
 	b.delivery(c)
+	b.insecureAuth(c)
 	b.restrictions(c)
 	b.schedules(c)
 	b.t.connectors = append(b.t.connectors, c)

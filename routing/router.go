@@ -79,6 +79,14 @@ type Router struct {
 
 const defaultDownTime = time.Minute
 
+// Check implements queue.Checker: a Router needs a Table.
+func (r *Router) Check() error {
+	if r.current.Load() == nil && r.Table == nil {
+		return errors.New("routing: Router.Table is not set")
+	}
+	return nil
+}
+
 func (r *Router) init() {
 	r.once.Do(func() {
 		if r.resolver = r.Resolver; r.resolver == nil {

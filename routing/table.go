@@ -57,22 +57,28 @@ type self struct {
 	addrs map[netip.AddrPort]bool
 }
 
-// A ConfigError tells what is wrong with a connector.
+// A ConfigError tells what is wrong with a connector, a Site or a Table.
 type ConfigError struct {
-	Connector string // its name, or "number 3" where it has none
+	Connector string // its name, "number 3" where it has none, "(site)" or "(table)"
 	Field     string // as "Spaces[1]"
 	Problem   string
 }
 
 func (e *ConfigError) Error() string {
-	return fmt.Sprintf("connector %s: %s: %s", e.Connector, e.Field, e.Problem)
+	at := e.Connector
+	if !strings.HasPrefix(at, "(") {
+		at = "connector " + at
+	}
+	return fmt.Sprintf("%s: %s: %s", at, e.Field, e.Problem)
 }
 
-// NewTable makes a Table of connectors, for a relay that says nothing of
-// itself. The error joins one *ConfigError for each fault.
+// NewTable makes a Table of connectors, of which there must be one at least, for
+// a relay that says nothing of itself. The error joins one *ConfigError for
+// each fault.
 func NewTable(connectors ...Connector) (*Table, error) { return Site{}.NewTable(connectors...) }
 
-// NewTable makes a Table that knows what is ours. The error joins one
+// NewTable makes a Table that knows what is ours. Each accepted domain needs a
+// connector with an address space for it, if only "*". The error joins one
 // *ConfigError for each fault.
 func (s Site) NewTable(connectors ...Connector) (*Table, error) {
 	t := &Table{
@@ -87,6 +93,12 @@ func (s Site) NewTable(connectors ...Connector) (*Table, error) {
 	}
 	b.fallbacks()
 	b.alike()
+	if len(connectors) == 0 {
+		b.at = "(table)"
+		b.fault("connectors", "there are none: no mail could leave")
+	} else {
+		b.accepted()
+	}
 	if len(b.faults) > 0 {
 		return nil, errors.Join(b.faults...)
 	}

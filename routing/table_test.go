@@ -158,7 +158,8 @@ func TestOurDomains(t *testing.T) {
 			t.Errorf("%s: %s, want %s", to, got, want)
 		}
 	}
-	if _, err := site.NewTable(Connector{Name: "backup", Spaces: []string{"friend.example"}}); err != nil {
+	if _, err := site.NewTable(Connector{Name: "backup", Spaces: []string{"friend.example"}},
+		Connector{Name: "in", Spaces: []string{"example.com", "*.corp.example"}, SmartHosts: SmartHosts("[10.0.0.5]")}); err != nil {
 		t.Errorf("a backup domain may go by DNS: %v", err)
 	}
 }

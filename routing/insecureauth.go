@@ -1,0 +1,44 @@
+package routing
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+)
+
+// insecureAuth finds connectors that authenticate where they never use TLS,
+// without the setting that allows it: no mail could leave by them.
+func (b *builder) insecureAuth(c *connector) {
+	var level smtpclient.TLSLevel
+	auth, byDNS := c.Auth, c.Auth
+	if len(c.SmartHosts) > 0 {
+		byDNS = nil // the password is for the smart hosts
+	}
+	if t, is := c.Transport.(smtpTransport); is {
+		if t.AllowInsecureAuth {
+			return
+		}
+		level = t.TLS.Level
+		if auth == nil {
+			auth = t.Auth
+		}
+		if byDNS == nil {
+			byDNS = t.Auth
+		}
+	}
+	if c.TLS != nil {
+		level = c.TLS.Level
+	}
+	const problem = "is not sent without TLS, and TLS has the level none: only a Transport with AllowInsecureAuth sends it"
+	if auth != nil && level == smtpclient.TLSNone {
+		b.fault("Auth", problem)
+		return
+	}
+	for _, domain := range slices.Sorted(maps.Keys(c.DomainTLS)) {
+		if byDNS != nil && c.DomainTLS[domain].Level == smtpclient.TLSNone {
+			b.fault(fmt.Sprintf("DomainTLS[%q]", domain), "has the level none, and without TLS Auth is sent only by a Transport with AllowInsecureAuth")
+		}
+	}
+}
