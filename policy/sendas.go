@@ -12,10 +12,10 @@ import (
 )
 
 // SendAs holds authenticated clients to the senders that are theirs, in the
-// reverse-path and the From field (RFC 6409, 6.1): 550 5.7.1. Sessions with
-// the right AcceptAnySender are free of it. The null reverse-path is
-// everybody's: reports have it. Nobody may write in the name of more than 100
-// authors at once.
+// reverse-path and the From field (RFC 6409, 6.1): 550 5.7.1. It also refuses a
+// From field whose author cannot be read (550 5.6.0), and more than 100 authors
+// of one message. Every client may use the null reverse-path, which reports
+// have. Sessions with the right AcceptAnySender are free of all this.
 type SendAs struct {
 	// Owns says whether the identity may use the sender. An error makes the
 	// client come again (451 4.3.0). Nil owns nothing.
@@ -43,8 +43,14 @@ func (p *SendAs) Agent() smtpserver.Agent {
 		}}
 	if !p.EnvelopeOnly {
 		a.EndOfHeaders = func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-			all := authors(&m.Header)
-			if len(all) > maxSendAs && s.Identity() != "" {
+			if s.Identity() == "" {
+				return nil
+			}
+			all, err := authors(m)
+			if err == nil && len(all) == 0 && m.Header.Count("From") > 0 {
+				err = errAuthor // a user sends no reports
+			}
+			if len(all) > maxSendAs {
 				return errSendAs
 			}
 			for _, from := range all {
@@ -52,7 +58,7 @@ func (p *SendAs) Agent() smtpserver.Agent {
 					return err
 				}
 			}
-			return nil
+			return err
 		}
 	}
 	return Unless(AcceptAnySender, a)

@@ -11,8 +11,8 @@ import (
 )
 
 // SenderFilter refuses mail of certain senders, by the reverse-path and by the
-// From field: 554 5.1.0. It leaves sessions alone that have the right
-// BypassAntiSpam.
+// From field: 554 5.1.0. It also refuses a From field whose author cannot be
+// read: 550 5.6.0. It leaves sessions alone that have the right BypassAntiSpam.
 type SenderFilter struct {
 	// Addresses are whole ("spam@example.net") or local parts of all domains.
 	Addresses []string
@@ -45,12 +45,13 @@ func (f *SenderFilter) Agent() smtpserver.Agent {
 			}
 			return nil
 		}}
-	if !f.EnvelopeOnly {
+	if !f.EnvelopeOnly && len(f.Addresses)+len(f.Domains) > 0 {
 		a.EndOfHeaders = func(_ context.Context, _ *smtpserver.Session, msg *smtpserver.Message) error {
-			if slices.ContainsFunc(authors(&msg.Header), m.has) {
+			all, err := authors(msg)
+			if slices.ContainsFunc(all, m.has) {
 				return errSender
 			}
-			return nil
+			return err
 		}
 	}
 	return Unless(BypassAntiSpam, a)

@@ -12,9 +12,10 @@ import (
 )
 
 // Spoofing refuses mail that comes from outside and claims a sender of one's
-// own, in the reverse-path or the From field: 550 5.7.1. Sessions with the
-// right AcceptAuthoritativeDomainSender may use such senders: those of the
-// relay's own networks and users, and whoever is granted it.
+// own, in the reverse-path or the From field: 550 5.7.1. It also refuses a From
+// field whose author cannot be read: 550 5.6.0. Sessions with the right
+// AcceptAuthoritativeDomainSender may use such senders: those of the relay's
+// own networks and users, and all that are granted it.
 type Spoofing struct {
 	// Domains that are one's own: the authoritative ones of the set.
 	Domains *Domains
@@ -53,10 +54,14 @@ func (p *Spoofing) Agent() smtpserver.Agent {
 			return nil
 		}}
 	header := func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		if slices.ContainsFunc(authors(&m.Header), own) && (p.Trusted == nil || !p.Trusted(ctx, s, m)) {
-			return errSpoofed
+		all, err := authors(m)
+		if slices.ContainsFunc(all, own) {
+			err = errSpoofed
 		}
-		return nil
+		if err != nil && p.Trusted != nil && p.Trusted(ctx, s, m) {
+			return nil
+		}
+		return err
 	}
 	switch {
 	case p.EnvelopeOnly:

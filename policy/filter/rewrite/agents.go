@@ -35,7 +35,12 @@ func (o *Outbound) Agent() smtpserver.Agent {
 	}}
 }
 
+// senders rewrites the reverse-path and the fields that say who sends. A From
+// field that cannot be read might carry an internal address out: it is refused.
 func senders(m *smtpserver.Message, f rewriter) error {
+	if err := checkFrom(&m.Header); err != nil {
+		return err
+	}
 	if from, ok := f(m.From); ok && m.From != "" {
 		m.From = from
 	}

@@ -16,7 +16,9 @@
 // recipients, To and Cc. [Masquerade] puts one domain in the place of others
 // in what Outbound covers, for hosts that send under their own names.
 //
-// Only the addresses themselves change: names, comments and folding stay byte
-// for byte, and so do Received, Message-ID and enclosed messages. A DKIM
-// signature that covers a changed field does not survive; sign afterwards.
+// Only the addresses themselves change: names, comments and folding around them
+// stay byte for byte, and so do Received, Message-ID and enclosed messages. A
+// DKIM signature that covers a changed field does not survive; sign afterwards.
+// Outbound and Masquerade refuse a message with a From field that cannot be
+// read, since its author might be an internal address: 550 5.6.0.
 package rewrite

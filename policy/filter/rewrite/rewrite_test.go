@@ -98,8 +98,15 @@ func TestOnlyTheAddressesChange(t *testing.T) {
 		{" <@relay.example:bob@corp.example>", " <@relay.example:bob@example.com>"},
 		{" bob@corp.example.", " bob@example.com."},
 		{" bob@[192.0.2.1] x@", " bob@[192.0.2.1] x@"},
-		{" bob @\r\n corp.example ", " bob@example.com "}, // RFC 5322, 4.4
-		{" \"bob\" @corp.example, bob x@y", " \"bob\"@example.com, bob x@y"},
+		{" bob @\r\n corp.example ", " bob@example.com "},                // RFC 5322, 4.4
+		{" \"bob\" @corp.example, bob x@y", " bob@example.com, bob x@y"}, // the quotes change nothing
+		{" Bob <bob @corp.example>", " Bob <bob@example.com>"},
+		{" Bob <bob@ corp.example>", " Bob <bob@example.com>"},
+		{" Bob <bob@corp. example>", " Bob <bob@example.com>"},
+		{" bob@(c)corp.example", " bob@example.com"},
+		{` Pete(A nice \) chap) <bob(his account)@corp.example(his host)>`, ` Pete(A nice \) chap) <bob@example.com(his host)>`}, // RFC 5322, A.5
+		{" bob@corp.example <bob@corp.example>", " bob@example.com <bob@example.com>"},
+		{" <bob@corp.example", " <bob@example.com"},
 		{" x@" + strings.Repeat("a.", 2000) + "corp.example, bob@corp.example", " x@" + strings.Repeat("a.", 2000) + "corp.example, bob@example.com"},
 	} {
 		got, changed := rewriter(m.Out).addresses(c.in)
@@ -124,6 +131,21 @@ func TestOutbound(t *testing.T) {
 	never := &Outbound{Map: table(t), When: func(*smtpserver.Session, *smtpserver.Message) bool { return false }}
 	if got := agenttest.Relay(t, "", []string{"a.smith@example.com"}, mail, never.Agent()); got.Data != mail || got.From != "" {
 		t.Errorf("it was not meant: %s\n%s", got.From, got.Data)
+	}
+}
+
+// An author who cannot be read might be an internal one.
+func TestAuthorThatCannotBeRead(t *testing.T) {
+	masquerade := &Masquerade{Domain: "example.com", Domains: []string{"corp.example"}}
+	for _, from := range []string{"<bob@corp.example> alice@corp.example", "bob@corp..example", "=?utf-8?q?bob@corp.example?=", "(bob@corp.example", "bob@corp.example@example.com"} {
+		for _, agent := range []smtpserver.Agent{(&Outbound{Map: table(t)}).Agent(), masquerade.Agent()} {
+			agenttest.Refused(t, 550, "alice@corp.example", []string{"b@example.net"}, "From: "+from+"\r\n\r\nx\r\n", agent)
+		}
+	}
+	for _, m := range []string{"Subject: no author\r\n\r\n", "From: Postmaster\r\n\r\n", "From: <>\r\n\r\n", "Reply-To: (not closed\r\n\r\n"} {
+		if got := agenttest.Relay(t, "", []string{"b@example.net"}, m, (&Outbound{Map: table(t)}).Agent()); got.Data != m {
+			t.Errorf("%q became %q", m, got.Data)
+		}
 	}
 }
 
@@ -158,8 +180,6 @@ func TestMasquerade(t *testing.T) {
 	}
 }
 
-var blanks = strings.NewReplacer(" ", "", "\t", "", "\r", "", "\n", "")
-
 // The time is to grow as the header does.
 func BenchmarkHostileFields(b *testing.B) {
 	m, err := NewMap(Entry{Internal: "*.corp.example", External: "example.com"})
@@ -187,9 +207,7 @@ func FuzzAddresses(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		n := 0
 		same, changed := rewriter(func(a string) (string, bool) {
-			if n++; !strings.Contains(blanks.Replace(s), blanks.Replace(a)) || !strings.Contains(a, "@") {
-				t.Fatalf("%q is no address of %q", a, s)
-			}
+			n++
 			return a, true
 		}).addresses(s)
 		if changed || same != s {
