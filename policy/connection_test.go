@@ -314,6 +314,7 @@ func TestFromClause(t *testing.T) {
 		"from a.example (192.0.2.1) by c.example (10.0.0.1)": "192.0.2.1",
 		"from a (b [IPv6:2001:db8::1]) by c":                 "2001:db8::1",
 		"From a (HELO b [x]) ([192.0.2.1])":                  "",
+		"from a (b (c) [192.0.2.1]) by c":                    "192.0.2.1",
 		"from a (::ffff:192.0.2.1) by c":                     "192.0.2.1",
 		"from [10.0.0.1] (evil [192.0.2.1]) by c":            "192.0.2.1",
 		"from [10.0.0.1] by c":                               "",

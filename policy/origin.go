@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -85,10 +86,13 @@ func fromClause(value string) (netip.Addr, bool) {
 // parenthesis is a part of the client's name.
 func cutComment(v string) (before, comment string, ok bool) {
 	for i := 1; i < len(v); i++ {
-		if v[i] == '(' && strings.IndexByte(" \t\r\n", v[i-1]) >= 0 {
-			comment, _, ok = strings.Cut(v[i+1:], ")")
-			return v[:i], comment, ok
+		if v[i] != '(' || strings.IndexByte(" \t\r\n", v[i-1]) < 0 {
+			continue
 		}
+		if n := header.Comment(v[i:]); n > 0 {
+			return v[:i], v[i+1 : i+n-1], true
+		}
+		break
 	}
 	return "", "", false
 }

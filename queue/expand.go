@@ -6,6 +6,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 // Expand replaces the recipient r of m by the members of a list, or by the
@@ -27,7 +28,7 @@ func (m *Message) Expand(r *Recipient, members ...string) error {
 	options := r.Options
 	if options.OriginalRecipient == "" {
 		options.OriginalRecipient = r.Addr
-		if !isASCII(r.Addr) {
+		if !chars.ASCII(r.Addr) {
 			options.OriginalRecipientType = smtp.DSNAddressTypeUTF8
 		}
 	}
@@ -66,13 +67,4 @@ func (m *Message) Expand(r *Recipient, members ...string) error {
 	r.Status = Expanded
 	r.Notified = len(members) == 1 || !success // nothing is to be reported
 	return nil
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

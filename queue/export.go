@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
@@ -47,7 +48,7 @@ func Export(w io.Writer, m *Message) error {
 		{fieldHelo, m.Origin.ClientHelo}, {fieldSource, m.Origin.Connector}, {fieldSourceIP, m.Origin.ClientAddr},
 	} {
 		if f.value != "" {
-			fmt.Fprintf(&b, "%s: %s\r\n", f.name, oneLine(f.value))
+			fmt.Fprintf(&b, "%s: %s\r\n", f.name, chars.OneLine(f.value))
 		}
 	}
 	fmt.Fprintf(&b, "%s: %s\r\n", fieldEnd, m.ID)
@@ -100,15 +101,6 @@ func rcptParams(r *Recipient) string {
 		b.WriteString(" ORCPT=" + string(typ) + ";" + o)
 	}
 	return b.String()
-}
-
-func oneLine(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return ' '
-		}
-		return c
-	}, s)
 }
 
 // importMost bounds the fields that lead an exported message, in bytes.

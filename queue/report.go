@@ -7,13 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
@@ -212,19 +211,15 @@ func headersOnly(o *smtp.MailOptions) bool {
 // hasUTF8 says whether a report on rcpts has something that ASCII cannot
 // write without a change: an address, or the header of m.
 func hasUTF8(m *Message, rcpts []*Recipient) bool {
-	if !ascii(m.From) || content.HeaderEightBit(m.Content) {
+	if !chars.ASCII(m.From) || header.EightBit(m.Content) {
 		return true
 	}
 	for _, r := range rcpts {
-		if !ascii(r.Addr) || !ascii(r.Options.OriginalRecipient) {
+		if !chars.ASCII(r.Addr) || !chars.ASCII(r.Options.OriginalRecipient) {
 			return true
 		}
 	}
 	return false
-}
-
-func ascii(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 // reportTo is the recipient of a report. No report is ever due on a report.

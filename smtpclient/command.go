@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 // A commandError is a command that was not written, because a host could read
@@ -66,7 +67,7 @@ func checkPath(line []byte, address string, utf8 bool) error {
 		err = errors.New("no space after the address")
 	case !addr.Equal(read, address):
 		err = errors.New("a host would read another address than that of the message")
-	case !utf8 && !ascii(path):
+	case !utf8 && !chars.ASCII(path):
 		err = addr.ErrNonASCII
 	}
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 func TestCheckCommand(t *testing.T) {
@@ -97,7 +99,7 @@ func FuzzCheckPath(f *testing.F) {
 		if i := strings.IndexAny(line, "\r\n"); i != len(line)-2 {
 			t.Fatalf("%q has more than one line", line)
 		}
-		if !utf8 && !ascii(line) {
+		if !utf8 && !chars.ASCII(line) {
 			t.Fatalf("%q is not ASCII", line)
 		}
 		if !strings.Contains(address, `"`) && strings.ContainsAny(address, "<> ") {

@@ -9,7 +9,9 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
@@ -48,15 +50,6 @@ const (
 	maxEnvelopeID        = 100
 	maxOriginalRecipient = 500
 )
-
-func ascii(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
-}
 
 // terms are how one message travels to one host: what was decided about it
 // before MAIL.
@@ -124,9 +117,9 @@ func (c *Client) termsBody(d *delivery, t *terms) *smtp.SMTPError {
 // only ASCII in its header, may go to a host without the extension, domains
 // as A-labels (RFC 6531, 3.2 and RFC 5891).
 func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
-	needs := m.Options.UTF8 || !ascii(m.From)
+	needs := m.Options.UTF8 || !chars.ASCII(m.From)
 	for i := range m.Recipients {
-		needs = needs || !ascii(m.Recipients[i].Addr)
+		needs = needs || !chars.ASCII(m.Recipients[i].Addr)
 	}
 	if !needs {
 		return nil
@@ -139,7 +132,7 @@ func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
 	if _, ok := asciiPath(m.From); !ok {
 		return ownReply(553, 5, 6, 7, "reverse-path needs SMTPUTF8, which "+c.name()+" does not support")
 	}
-	if content.HeaderEightBit(m.Content) {
+	if header.EightBit(m.Content) {
 		return ownReply(554, 5, 6, 9, "message header needs SMTPUTF8, which "+c.name()+" does not support")
 	}
 	return nil
@@ -148,12 +141,12 @@ func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
 // asciiPath is the address with its domain as A-labels; not ok when the local
 // part is not ASCII.
 func asciiPath(a string) (string, bool) {
-	if ascii(a) {
+	if chars.ASCII(a) {
 		return a, true
 	}
 	local, domain := addr.Split(a)
 	d, err := addr.Domain(domain)
-	if err != nil || !ascii(local) {
+	if err != nil || !chars.ASCII(local) {
 		return a, false
 	}
 	return local + "@" + d, true

@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 // cmdMAIL opens a transaction (RFC 5321, 4.1.1.2).
@@ -37,7 +38,7 @@ func (s *Session) openTransaction(arg string) error {
 	if done, err := s.mailParams(msg, rest); done {
 		return err
 	}
-	if !msg.Options.UTF8 && !ascii(from) {
+	if !msg.Options.UTF8 && !chars.ASCII(from) {
 		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII and SMTPUTF8 was not asked for"))
 	}
 	if v := s.rateMessage(); v != nil {
@@ -143,13 +144,4 @@ func (s *Session) badPath(err error, ec smtp.EnhancedCode, reply errorReply) err
 		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII and SMTPUTF8 was not asked for")) // RFC 6531, 3.5
 	}
 	return reply(501, ec, fmt.Sprintf("Bad address syntax: %s", err))
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }

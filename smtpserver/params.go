@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
@@ -286,7 +287,7 @@ func (s *Session) orcptParam(o *smtp.RcptOptions, value string) *paramError {
 	}
 	var err error
 	if kind == string(smtp.DSNAddressTypeUTF8) {
-		if !s.msg.Options.UTF8 && !ascii(address) {
+		if !s.msg.Options.UTF8 && !chars.ASCII(address) {
 			return badValue("ORCPT")
 		}
 		address, err = xtext.DecodeUTF8Addr(address)
@@ -295,7 +296,7 @@ func (s *Session) orcptParam(o *smtp.RcptOptions, value string) *paramError {
 	}
 	// RFC 3461, 4.2: but for the type utf-8, printable ASCII. No control
 	// character, C1 neither, must get into a report or a log.
-	if err != nil || address == "" || kind != string(smtp.DSNAddressTypeUTF8) && !ascii(address) || strings.ContainsFunc(address, unicode.IsControl) {
+	if err != nil || address == "" || kind != string(smtp.DSNAddressTypeUTF8) && !chars.ASCII(address) || strings.ContainsFunc(address, unicode.IsControl) {
 		return badValue("ORCPT")
 	}
 	o.OriginalRecipientType, o.OriginalRecipient = smtp.DSNAddressType(kind), address

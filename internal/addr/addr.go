@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 // Split cuts an address at the @ that separates local part and domain: the last
@@ -45,7 +47,7 @@ func FoldDomain(domain string) string {
 // letters does not matter. No other character becomes one of ASCII: the Kelvin
 // sign (U+212A) is no "k", because no host takes it for one.
 func FoldLocal(local string) string {
-	if isASCII(local) {
+	if chars.ASCII(local) {
 		return Lower(local)
 	}
 	return strings.Map(func(r rune) rune {

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 // MaxDomain is the length of the longest domain, in octets and in A-labels.
@@ -116,7 +118,7 @@ func canonicalName(d string) (string, error) {
 }
 
 func canonicalLabel(label string) (string, error) {
-	if !isASCII(label) {
+	if !chars.ASCII(label) {
 		var err error
 		if label, err = aLabel(label); err != nil {
 			return "", err
@@ -187,13 +189,4 @@ func literal(ip netip.Addr) string {
 // is part of the names of hosts that send mail.
 func ldh(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -1,7 +1,6 @@
 package content
 
 import (
-	"bytes"
 	"errors"
 	"io"
 )
@@ -14,40 +13,17 @@ func EightBit(c io.WriterTo) bool {
 	return s.found
 }
 
-// HeaderEightBit says so of its header section.
-func HeaderEightBit(c io.WriterTo) bool {
-	s := &scanner{headerOnly: true}
-	c.WriteTo(s)
-	return s.found
-}
-
-// scanner is a Writer that looks for 8-bit octets and stops at the first, or
-// at the end of the header.
-type scanner struct {
-	headerOnly bool
-	found      bool
-	tail       []byte // up to 3 octets before this piece
-}
+// scanner is a Writer that looks for 8-bit octets and stops at the first.
+type scanner struct{ found bool }
 
 var errScanned = errors.New("seen enough")
 
 func (s *scanner) Write(p []byte) (int, error) {
-	part, end := p, false
-	if s.headerOnly {
-		joined := append(s.tail, p...)
-		if i := bytes.Index(joined, []byte("\r\n\r\n")); i >= 0 {
-			part, end = joined[:i], true
-		}
-		s.tail = bytes.Clone(joined[max(0, len(joined)-3):])
-	}
-	for _, c := range part {
+	for _, c := range p {
 		if c >= 0x80 {
 			s.found = true
 			return 0, errScanned
 		}
-	}
-	if end {
-		return 0, errScanned
 	}
 	return len(p), nil
 }

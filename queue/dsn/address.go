@@ -2,12 +2,13 @@ package dsn
 
 import (
 	"mime"
-	"net/mail"
 	"strings"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
@@ -17,8 +18,8 @@ func address(a string, typ smtp.DSNAddressType, utf8 bool) string {
 		a = m // the type rfc822 is what readers of reports know best
 	}
 	switch {
-	case typ == smtp.DSNAddressTypeUTF8 || !ascii([]byte(a)):
-		return "utf-8; " + xtext.EncodeUTF8Addr(oneLine(strings.ToValidUTF8(a, "?")), !utf8)
+	case typ == smtp.DSNAddressTypeUTF8 || !chars.ASCII(a):
+		return "utf-8; " + xtext.EncodeUTF8Addr(chars.OneLine(strings.ToValidUTF8(a, "?")), !utf8)
 	case typ != "" && typ != smtp.DSNAddressTypeRFC822:
 		return strings.ToLower(safe(string(typ))) + "; " + safe(a)
 	}
@@ -28,12 +29,12 @@ func address(a string, typ smtp.DSNAddressType, utf8 bool) string {
 // asciiMailbox is the address with its domain as A-labels; not ok where its
 // local part is not ASCII.
 func asciiMailbox(a string) (string, bool) {
-	if ascii([]byte(a)) {
+	if chars.ASCII(a) {
 		return a, true
 	}
 	local, domain := addr.Split(a)
 	d, err := addr.Domain(domain)
-	if err != nil || !ascii([]byte(local)) {
+	if err != nil || !chars.ASCII(local) {
 		return "", false
 	}
 	return local + "@" + d, true
@@ -43,10 +44,10 @@ func asciiMailbox(a string) (string, bool) {
 func (r *Report) from() string {
 	from := first(r.From, "postmaster@"+r.ReportingMTA)
 	if r.UTF8 {
-		return oneLine(from)
+		return chars.OneLine(from)
 	}
 	if a, ok := asciiMailbox(from); ok {
-		return oneLine(a)
+		return chars.OneLine(a)
 	}
 	return "postmaster@" + safe(r.ReportingMTA)
 }
@@ -55,21 +56,21 @@ func (r *Report) from() string {
 // write becomes the name of an empty group (RFC 6857, 3.1.7).
 func recipientField(to string, utf8 bool) string {
 	if utf8 {
-		return "<" + oneLine(strings.ToValidUTF8(to, "?")) + ">"
+		return "<" + chars.OneLine(strings.ToValidUTF8(to, "?")) + ">"
 	}
 	if a, ok := asciiMailbox(to); ok {
-		return "<" + oneLine(a) + ">"
+		return "<" + chars.OneLine(a) + ">"
 	}
-	return foldWords(mime.QEncoding.Encode("utf-8", oneLine(strings.ToValidUTF8(to, "?")))) + " :;"
+	return foldWords(mime.QEncoding.Encode("utf-8", chars.OneLine(strings.ToValidUTF8(to, "?")))) + " :;"
 }
 
 // mailbox is the first address of a From or To field, also where it is
 // written as recipientField does.
-func mailbox(s string) string {
-	if a, err := mail.ParseAddress(s); err == nil {
-		return a.Address
+func mailbox(value string) string {
+	if list, err := header.Addresses(value); err == nil && len(list) > 0 {
+		return list[0].Addr
 	}
-	if name, ok := strings.CutSuffix(strings.TrimSpace(s), ":;"); ok && strings.HasPrefix(name, "=?") {
+	if name, ok := strings.CutSuffix(strings.TrimSpace(value), ":;"); ok && strings.HasPrefix(name, "=?") {
 		if d, err := new(mime.WordDecoder).DecodeHeader(strings.TrimSpace(name)); err == nil {
 			return d
 		}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 // A reply is written in ASCII or, in a report for SMTPUTF8, as it is; control
@@ -48,7 +50,7 @@ func FuzzDiagnostic(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		a, g := diagnostic(s, false), diagnostic(s, true)
-		if !ascii([]byte(a)) || strings.ContainsAny(a+g, "\r\n\x00") || !utf8.ValidString(g) {
+		if !chars.ASCII(a) || strings.ContainsAny(a+g, "\r\n\x00") || !utf8.ValidString(g) {
 			t.Errorf("%q, %q", a, g)
 		}
 		if len(s) < 100 && undiagnostic(a) != undiagnostic(g) {

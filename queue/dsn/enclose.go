@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"mime/quotedprintable"
 	"unicode/utf8"
+
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 const defaultMaxOriginal = 50 << 10 // Postfix, bounce_size_limit
@@ -26,7 +29,7 @@ func (r *Report) original() (b []byte, full bool, err error) {
 	if !r.Headers && r.Original.Size() <= limit && !binary(b) {
 		return b, true, nil
 	}
-	return header(b), false, nil
+	return header.Of(b, r.Original.Size() > limit), false, nil
 }
 
 // binary says whether b has a NUL, or a CR or LF that does not end a line.
@@ -60,13 +63,13 @@ func (w *writer) enclosed(r *Report, original []byte, full bool) (body []byte) {
 			w.part("message/rfc822")
 		}
 		w.line("Content-Description: Undelivered message")
-		if !ascii(original) {
+		if !chars.ASCII(original) {
 			w.line("Content-Transfer-Encoding: 8bit")
 		}
 		w.line("")
 		return original
 	}
-	plain := ascii(original) && !longLines(string(original)) && !binary(original)
+	plain := chars.ASCII(original) && !longLines(string(original)) && !binary(original)
 	switch {
 	case r.UTF8:
 		w.part("message/global-headers")

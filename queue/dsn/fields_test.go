@@ -16,8 +16,9 @@ func TestFields(t *testing.T) {
 		{received + "\r\nSubject: body\r\n\r\n", "", ""},
 		{"\r\nSubject: body\r\n\r\n", "", ""},
 		{"Subject: no end of the header\r\nMessage-ID: <1@example.com>\r\n", "<1@example.com>", "no end of the header"},
-		{"Subject: whole\r\nMessage-ID: cut off", "", "whole"},
-		{"no colon\r\nSubject: Lunch\r\n\r\n", "", "Lunch"},
+		{"Subject: whole\r\nMessage-ID: no line end", "no line end", "whole"},
+		{received + "Message-ID: <1@example.com>\r\nSubject: cut off" + strings.Repeat("\r\n x", 16<<10), "<1@example.com>", ""},
+		{"no colon\r\nSubject: Lunch\r\n\r\n", "", ""},
 		{strings.Repeat(received, 400) + "Subject: far down\r\n\r\n", "", ""},
 		{"", "", ""},
 	} {

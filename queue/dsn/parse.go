@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
@@ -18,6 +17,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
@@ -34,21 +34,24 @@ const (
 // error that is ErrNotReport says that the message is something else; any
 // other names what is wrong with the report.
 func Parse(r io.Reader) (*Report, error) {
-	msg, err := mail.ReadMessage(io.LimitReader(r, parseMost))
+	b, err := io.ReadAll(io.LimitReader(r, parseMost))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotReport, err)
 	}
-	typ, params, err := mime.ParseMediaType(msg.Header.Get("Content-Type"))
-	if err != nil || typ != "multipart/report" || !strings.EqualFold(params["report-type"], "delivery-status") {
+	var s header.Scanner
+	s.Scan(b, true)
+	h, body := s.Section(b), b[s.End+s.Blank:]
+	typ := header.ParseParams(header.Get(h, "Content-Type"))
+	if typ.Value != "multipart/report" || !strings.EqualFold(param(typ, "report-type"), "delivery-status") {
 		return nil, ErrNotReport
 	}
-	p := &Report{MessageID: strings.Trim(msg.Header.Get("Message-Id"), "<> ")}
-	p.From = mailbox(msg.Header.Get("From"))
-	p.To = mailbox(msg.Header.Get("To"))
-	p.TLSOptional = strings.EqualFold(msg.Header.Get("TLS-Required"), "No")
-	p.Subject = decodedField([]byte("Subject: "+msg.Header.Get("Subject")+"\r\n"), "Subject")
-	p.Date, _ = msg.Header.Date()
-	parts := multipart.NewReader(msg.Body, params["boundary"])
+	p := &Report{MessageID: strings.Trim(header.Get(h, "Message-ID"), "<> ")}
+	p.From = mailbox(header.Get(h, "From"))
+	p.To = mailbox(header.Get(h, "To"))
+	p.TLSOptional = strings.EqualFold(header.Get(h, "TLS-Required"), "No")
+	p.Subject = decodedField(h, "Subject")
+	p.Date = date(header.Get(h, "Date"))
+	parts := multipart.NewReader(bytes.NewReader(body), param(typ, "boundary"))
 	found := false
 	for {
 		part, err := parts.NextRawPart()
@@ -65,13 +68,24 @@ func Parse(r io.Reader) (*Report, error) {
 	return p, nil
 }
 
+// param is a parameter, also in the form of RFC 2231.
+func param(p header.Params, name string) string {
+	if v := p.Get(name); v != "" {
+		return v
+	}
+	for _, v := range p.Extended(name) {
+		return v.Octets
+	}
+	return ""
+}
+
 // part takes what one part of the report has to say.
 func (r *Report) part(part *multipart.Part, found *bool) error {
 	body, err := io.ReadAll(decoded(part))
 	if err != nil {
 		return fmt.Errorf("dsn: a part that cannot be decoded: %w", err)
 	}
-	typ, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+	typ := header.ParseParams(part.Header.Get("Content-Type")).Value
 	switch typ {
 	case "text/plain", "":
 		if r.Text == "" && !*found {
@@ -146,30 +160,28 @@ func groups(body []byte) (gs [][]byte) {
 	return gs
 }
 
-// fields reads one group, unfolding what is folded.
+// fields reads one group. Of a field that comes several times, the first counts.
 func fields(group []byte) (textproto.MIMEHeader, error) {
 	h := textproto.MIMEHeader{}
-	var name string
-	var value []string // the lines of the field that is being read
-	end := func() {
-		if name != "" {
-			h[name] = append(h[name], strings.Join(value, " "))
+	for f := range header.All(group) {
+		name := f.Name()
+		if name == "" && !bytes.Contains(f, []byte(":")) {
+			return nil, fmt.Errorf("%q is no header field", clip(string(f), 80))
 		}
+		h.Add(name, onOneLine(f))
 	}
-	for line := range strings.SplitSeq(string(group), "\n") {
-		if line != "" && (line[0] == ' ' || line[0] == '\t') && name != "" {
-			value = append(value, strings.TrimSpace(line))
-			continue
-		}
-		end()
-		n, v, ok := strings.Cut(line, ":")
-		if !ok || strings.TrimSpace(n) == "" {
-			return nil, fmt.Errorf("%q is no header field", clip(line, 80))
-		}
-		name, value = textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(n)), []string{strings.TrimSpace(v)}
-	}
-	end()
 	return h, nil
+}
+
+// onOneLine is the value of a field with one space in place of its folding,
+// which reports often have in the middle of a text.
+func onOneLine(f header.Field) string {
+	_, value := f.Cut()
+	var lines []string
+	for line := range strings.Lines(value) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return strings.TrimSpace(strings.Join(lines, " "))
 }
 
 func (r *Report) message(h textproto.MIMEHeader) {

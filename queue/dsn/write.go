@@ -12,7 +12,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 // Content writes the report as a message, with CRLF line ends. eightBit says
@@ -30,7 +32,7 @@ func (r *Report) Content() (c Content, eightBit bool, err error) {
 	w.people(r)
 	w.machines(r)
 	end := w.enclosed(r, original, full)
-	eightBit = w.eightBit || !ascii(end)
+	eightBit = w.eightBit || !chars.ASCII(end)
 	body := w.buf.Bytes()
 	w.buf = bytes.Buffer{}
 	w.header(r, original, eightBit)
@@ -48,7 +50,7 @@ type writer struct {
 func (w *writer) line(format string, args ...any) {
 	start := w.buf.Len()
 	fmt.Fprintf(&w.buf, format, args...)
-	if !ascii(w.buf.Bytes()[start:]) {
+	if !chars.ASCII(w.buf.Bytes()[start:]) {
 		w.eightBit = true
 	}
 	w.buf.WriteString("\r\n")
@@ -72,7 +74,7 @@ func (w *writer) header(r *Report, original []byte, eightBit bool) {
 		w.line("Subject: %s", foldWords(mime.QEncoding.Encode("utf-8", s)))
 	}
 	w.line("Message-ID: <%s>", safe(id))
-	if ref := fieldOf(original, "Message-ID"); msgID(ref) {
+	if ref := header.Get(header.Of(original, false), "Message-ID"); msgID(ref) {
 		w.line("In-Reply-To: %s", ref)
 		w.line("References: %s", ref)
 	}
@@ -104,7 +106,7 @@ func (r *Report) subject(original []byte) string {
 
 // decodedField is the value of a field, its encoded words decoded.
 func decodedField(b []byte, name string) string {
-	s := fieldOf(b, name)
+	s := header.Get(header.Of(b, false), name)
 	if d, err := new(mime.WordDecoder).DecodeHeader(s); err == nil && utf8.ValidString(d) {
 		s = d
 	}
@@ -119,26 +121,26 @@ func (w *writer) part(contentType string) {
 
 // people writes the text part.
 func (w *writer) people(r *Report) {
-	text := r.Text
-	if text == "" {
+	human := r.Text
+	if human == "" {
 		var b strings.Builder
 		r.human(&b)
-		text = b.String()
+		human = b.String()
 	}
 	w.part("text/plain; charset=utf-8")
 	w.line("Content-Description: Notification")
 	w.line("Content-Language: %s", safe(first(r.texts().Language, "en")))
-	text = cleanLines(strings.ToValidUTF8(text, "?"))
-	if ascii([]byte(text)) && !longLines(text) {
+	human = cleanLines(strings.ToValidUTF8(human, "?"))
+	if chars.ASCII(human) && !longLines(human) {
 		w.line("Content-Transfer-Encoding: 7bit")
 		w.line("")
-		w.buf.WriteString(strings.ReplaceAll(text, "\n", "\r\n"))
+		w.buf.WriteString(strings.ReplaceAll(human, "\n", "\r\n"))
 		return
 	}
 	w.line("Content-Transfer-Encoding: quoted-printable")
 	w.line("")
 	qp := quotedprintable.NewWriter(&w.buf)
-	io.WriteString(qp, strings.ReplaceAll(text, "\n", "\r\n"))
+	io.WriteString(qp, strings.ReplaceAll(human, "\n", "\r\n"))
 	qp.Close()
 }
 

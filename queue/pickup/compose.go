@@ -12,8 +12,8 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/internal/header"
-	"github.com/bridgehead-mail/bridgehead/internal/text"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -85,10 +85,10 @@ func (f *Folder) compose(b []byte) (*queue.Message, error) {
 		fmt.Fprintf(&kept, "Message-ID: <%s@%s>\r\n", rand.Text(), f.hostname())
 	}
 	m.Options.Body = smtp.Body7Bit
-	if !text.ASCII(body) {
+	if !chars.ASCII(body) {
 		m.Options.Body = smtp.Body8BitMIME
 	}
-	m.Options.UTF8 = !text.ASCII(kept.Bytes())
+	m.Options.UTF8 = !chars.ASCII(kept.Bytes())
 	m.Content = queue.Bytes(kept.Bytes(), []byte("\r\n"), body)
 	return m, nil
 }

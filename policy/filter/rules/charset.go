@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/text/encoding/htmlindex"
 
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 )
 
@@ -13,7 +14,7 @@ func encode(text, charset string) ([]byte, bool) {
 	if !hasASCII(charset) {
 		return nil, false
 	}
-	if isASCII([]byte(text)) {
+	if chars.ASCII(text) {
 		return []byte(text), true
 	}
 	if charset == "" || strings.EqualFold(charset, "us-ascii") {
@@ -43,13 +44,4 @@ func hasASCII(charset string) bool {
 func hasStates(charset string) bool {
 	charset = strings.ToLower(charset)
 	return strings.Contains(charset, "2022") || strings.HasPrefix(charset, "hz")
-}
-
-func isASCII(b []byte) bool {
-	for _, c := range b {
-		if c >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

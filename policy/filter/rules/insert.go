@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -28,7 +29,7 @@ func add(c smtpserver.Content, p *mimetree.Part, text string) (e envelope.Edit, 
 	}
 	switch p.Encoding {
 	case "", "7bit", "7-bit":
-		ok = isASCII(raw)
+		ok = chars.ASCII(raw)
 	case "8bit", "8-bit", "binary", "base64":
 	case "quoted-printable":
 		raw = quotePrintable(raw)

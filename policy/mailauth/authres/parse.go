@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 // Parse reads the value of an Authentication-Results field. Comments are
@@ -152,28 +153,15 @@ func (p *parser) skip() {
 		case ' ', '\t', '\r', '\n':
 			p.s = p.s[1:]
 		case '(':
-			p.s = p.s[commentLen(p.s):]
+			n := header.Comment(p.s)
+			if n < 0 {
+				n = len(p.s)
+			}
+			p.s = p.s[n:]
 		default:
 			return
 		}
 	}
-}
-
-func commentLen(s string) int {
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return len(s)
 }
 
 // word reads a token that ends before one of stop.
@@ -207,19 +195,11 @@ func (p *parser) value(also string) (string, error) {
 		p.s = p.s[n:]
 		return v, nil
 	}
-	var b strings.Builder
-	for i := 1; i < len(p.s); i++ {
-		switch c := p.s[i]; c {
-		case '"':
-			p.s = p.s[i+1:]
-			return b.String(), nil
-		case '\\':
-			if i++; i < len(p.s) {
-				b.WriteByte(p.s[i])
-			}
-		default:
-			b.WriteByte(c)
-		}
+	n := header.Quoted(p.s)
+	if n < 0 {
+		return "", errors.New("a quoted string that is not closed")
 	}
-	return "", errors.New("a quoted string that is not closed")
+	v := header.Unquote(p.s[:n])
+	p.s = p.s[n:]
+	return v, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
@@ -32,7 +33,7 @@ type Key struct {
 // Validate says what keeps the key from signing.
 func (k *Key) Validate() error {
 	name := k.Selector + "._domainkey." + k.Domain
-	if !isSelector(k.Selector) || !isASCII(k.Domain) || !isDomain(k.Domain) || !lookup.Valid(name) {
+	if !isSelector(k.Selector) || !chars.ASCII(k.Domain) || !isDomain(k.Domain) || !lookup.Valid(name) {
 		return fmt.Errorf("dkim: selector %q and domain %q do not make a DNS name", k.Selector, k.Domain)
 	}
 	if _, err := dkimsig.SigningAlgorithm(k.Private); err != nil {
@@ -97,13 +98,4 @@ func ParsePrivateKey(file []byte) (crypto.Signer, error) {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
 	return signer, nil
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 // Check asks the sender's policy with a zero [Checker], whose resolver is
@@ -34,13 +35,13 @@ func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom strin
 
 	ip = ip.Unmap().WithZone("")
 	v := Verdict{Helo: mailFrom == "", IP: ip}
-	helo = ascii(strings.TrimSuffix(helo, "."))
+	helo = aLabels(strings.TrimSuffix(helo, "."))
 	e := &evaluation{ctx: ctx, resolver: c.Resolver, ip: ip, helo: addr.SafeHelo(helo), receiver: c.Receiver}
 	if e.resolver == nil {
 		e.resolver = net.DefaultResolver
 	}
 	e.local, e.domain = addr.Split(mailFrom)
-	e.domain = ascii(strings.TrimSuffix(e.domain, "."))
+	e.domain = aLabels(strings.TrimSuffix(e.domain, "."))
 	if mailFrom == "" {
 		e.domain = helo
 	}
@@ -65,16 +66,14 @@ func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom strin
 	return v
 }
 
-// ascii is the A-label form of a domain (RFC 7208, 4.3; RFC 8616), or the
+// aLabels is the A-label form of a domain (RFC 7208, 4.3; RFC 8616), or the
 // domain as it is where it has none.
-func ascii(domain string) string {
-	for i := range len(domain) {
-		if domain[i] >= 0x80 {
-			if a, err := addr.Domain(domain); err == nil {
-				return a
-			}
-			break
-		}
+func aLabels(domain string) string {
+	if chars.ASCII(domain) {
+		return domain
+	}
+	if a, err := addr.Domain(domain); err == nil {
+		return a
 	}
 	return domain
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -46,29 +47,18 @@ type Entry struct {
 // String is the trail in several lines, for people.
 func (t *Trail) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "message %s from <%s>: %s\n", t.Message, oneLine(t.From), t.Outcome)
+	fmt.Fprintf(&b, "message %s from <%s>: %s\n", t.Message, chars.OneLine(t.From), t.Outcome)
 	for _, e := range t.Entries {
 		line := fmt.Sprintf("  %-14s %-20s %-24s %v", e.Event, e.Agent, e.Verdict, e.Took.Round(time.Microsecond))
 		if e.About != "" {
 			line += "  " + e.About
 		}
-		b.WriteString(oneLine(line) + "\n")
+		b.WriteString(chars.OneLine(line) + "\n")
 	}
 	if t.Dropped > 0 {
 		fmt.Fprintf(&b, "  and %d more\n", t.Dropped)
 	}
 	return b.String()
-}
-
-// oneLine keeps what a scanner or a stranger has said from making lines of its
-// own.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 // verdict puts an agent's result into words.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 const utc = "2006-01-02T15:04:05.000Z"
@@ -76,7 +78,7 @@ func writeFile(path, head string, content io.WriterTo) error {
 
 func header(f *folder, source string, v view) string {
 	var b strings.Builder
-	line := func(name, value string) { b.WriteString(name + ": " + oneLine(value) + "\r\n") }
+	line := func(name, value string) { b.WriteString(name + ": " + chars.OneLine(value) + "\r\n") }
 	line("X-CreatedBy", "MessageSnapshot-Begin injected headers")
 	line("X-MessageSnapshot-UTC-Time", time.Now().UTC().Format(utc))
 	line("X-MessageSnapshot-Protocol-Id", f.protocolID)
@@ -91,13 +93,4 @@ func header(f *folder, source string, v view) string {
 	}
 	line("X-EndOfInjectedXHeaders", "MessageSnapshot-End injected headers")
 	return b.String()
-}
-
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
 }

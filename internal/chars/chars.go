@@ -1,6 +1,6 @@
-// Package text has the small tests and changes of strings that several packages
+// Package chars has the small tests and changes of strings that several packages
 // need.
-package text
+package chars
 
 import (
 	"strings"

@@ -1,4 +1,4 @@
-package text_test
+package chars_test
 
 import (
 	"testing"

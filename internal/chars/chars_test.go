@@ -1,14 +1,14 @@
-package text_test
+package chars_test
 
 import (
 	"testing"
 
-	"github.com/bridgehead-mail/bridgehead/internal/text"
+	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
 func TestASCII(t *testing.T) {
 	for s, want := range map[string]bool{"": true, "a\x00\x7f": true, "ü": false, "a\x80": false, "\xff": false} {
-		if text.ASCII(s) != want || text.ASCII([]byte(s)) != want {
+		if chars.ASCII(s) != want || chars.ASCII([]byte(s)) != want {
 			t.Errorf("%q: ASCII is not %v", s, want)
 		}
 	}
@@ -21,7 +21,7 @@ func TestOneLine(t *testing.T) {
 		"a\u0085b\u009bc":     "a b c",
 		"a\u2028b\u2029c":     "a b c",
 	} {
-		if got := text.OneLine(s); got != want {
+		if got := chars.OneLine(s); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)
 		}
 	}
