@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
 )
 
 // An Authenticator proves our identity to a host.
@@ -17,45 +18,103 @@ type Authenticator interface {
 	// Identity names the account, for logs and the pool's key. Not a secret.
 	Identity() string
 	// Start chooses one of the mechanisms that the host offers (upper case,
-	// in its order) and begins it; nil means that none is acceptable.
+	// in its order) and begins it; nil means that none is acceptable. When the
+	// host refuses a mechanism, Start is called again with the others.
 	Start(ctx context.Context, host string, mechanisms []string, state *tls.ConnectionState) (sasl.Client, error)
 }
 
 // errNoMechanism: the host offers no way to authenticate that we have.
 var errNoMechanism = errors.New("no acceptable authentication mechanism")
 
-// maxAuthRounds bounds the challenges of one exchange.
-const maxAuthRounds = 16
+const (
+	// maxAuthRounds bounds the challenges of one exchange.
+	maxAuthRounds = 16
+	// maxCommandLine is the longest command line in octets, its CRLF included
+	// (RFC 5321, 4.5.3.1.4).
+	maxCommandLine = 512
+)
 
-// Auth authenticates. It does so without TLS too: whether that is acceptable
-// is the caller's matter, or a's.
+// Auth authenticates, by the first mechanism of a that the host accepts. It
+// does so without TLS too: whether that is acceptable is the caller's matter,
+// or a's.
 func (c *Client) Auth(ctx context.Context, a Authenticator) error {
 	return c.do(ctx, func() error { return c.auth(ctx, a) })
 }
 
+// refusedAuth is what the host, in this session or one before it, refused.
+type refusedAuth struct {
+	mechanisms []string
+	reply      *smtp.SMTPError // the most telling one
+}
+
+func (r *refusedAuth) add(mechanism string, reply *smtp.SMTPError) {
+	r.mechanisms = append(slices.Clip(r.mechanisms), mechanism)
+	if r.reply == nil || r.reply.Code != 535 || reply.Code == 535 { // 535: the credentials (RFC 4954, 6)
+		r.reply = reply
+	}
+}
+
 func (c *Client) auth(ctx context.Context, a Authenticator) error {
 	offered := strings.Fields(strings.ToUpper(c.ext["AUTH"]))
-	client, err := a.Start(ctx, c.cfg.Host, offered, c.tls)
-	if err != nil {
-		return fmt.Errorf("AUTH: %w", err)
-	}
-	if client == nil {
-		return fmt.Errorf("AUTH: %w, the host offers %q", errNoMechanism, offered)
-	}
-	mech, ir, err := client.Start()
-	if err != nil {
-		return fmt.Errorf("AUTH %s: %w", mech, err)
-	}
-	line := "AUTH " + mech
-	if ir != nil {
-		encoded := base64.StdEncoding.EncodeToString(ir)
-		if encoded == "" {
-			encoded = "=" // RFC 4954, 4
+	for {
+		left := slices.DeleteFunc(slices.Clone(offered), func(m string) bool { return slices.Contains(c.refused.mechanisms, m) })
+		client, err := a.Start(ctx, c.cfg.Host, left, c.tls)
+		if client == nil && err == nil {
+			err = fmt.Errorf("%w, the host offers %q", errNoMechanism, offered)
 		}
-		line += " " + encoded
+		if errors.Is(err, errNoMechanism) && c.refused.reply != nil {
+			return c.refused.reply
+		}
+		if err != nil {
+			return fmt.Errorf("AUTH: %w", err)
+		}
+		mech, ir, err := client.Start()
+		if err != nil {
+			return fmt.Errorf("AUTH %s: %w", mech, err)
+		}
+		if slices.Contains(c.refused.mechanisms, mech) {
+			return c.refused.reply // a has no other
+		}
+		err = c.exchange(mech, ir, client)
+		if err == nil {
+			c.identity = a.Identity()
+			return nil
+		}
+		reply, ok := err.(*smtp.SMTPError)
+		if !ok || reply.Code == 421 {
+			return err
+		}
+		c.refused.add(mech, reply)
+	}
+}
+
+// lostInAuth says whether the conversation ended by err after the host had
+// refused a mechanism that it had not refused before, and before it has refused
+// all that there are.
+func (c *Client) lostInAuth(err error, before *refusedAuth) bool {
+	return err != nil && len(c.refused.mechanisms) > len(before.mechanisms) && err != error(c.refused.reply)
+}
+
+// exchange carries out one mechanism. An error that is a *smtp.SMTPError is the
+// host's refusal of it.
+func (c *Client) exchange(mech string, ir []byte, client sasl.Client) error {
+	line, late := "AUTH "+mech, ""
+	if ir != nil {
+		response := base64.StdEncoding.EncodeToString(ir)
+		if response == "" {
+			response = "=" // RFC 4954, 4
+		}
+		if len(line)+len(" ")+len(response)+len(crlf) > maxCommandLine {
+			late = response // after the 334 (RFC 4954, 4)
+		} else {
+			line += " " + response
+		}
 	}
 	c.log.line(line) // nothing else of the exchange, and this without the response
 	r, err := c.secret(mech, line)
+	if err == nil && r.code == 334 && late != "" {
+		r, err = c.secret(mech, late)
+	}
 	for rounds := 0; err == nil && r.code == 334; rounds++ {
 		if rounds == maxAuthRounds {
 			return &ProtocolError{Phase: "AUTH " + mech, Problem: fmt.Sprintf("more than %d challenges", maxAuthRounds)}
@@ -74,15 +133,14 @@ func (c *Client) auth(ctx context.Context, a Authenticator) error {
 			return fmt.Errorf("AUTH %s: %w", mech, err)
 		}
 	}
-	c.identity = a.Identity()
 	return nil
 }
 
 // answer answers one challenge. What the mechanism does not accept ends the
 // exchange with "*" (RFC 4954, 4).
 func (c *Client) answer(mech string, client sasl.Client, r reply) (reply, error) {
-	challenge, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(r.text)))
-	if err != nil {
+	challenge, ok := decodeChallenge(string(r.text))
+	if _, lenient := client.(interface{ anyChallenge() }); !ok && !lenient {
 		return r, &ProtocolError{Phase: "AUTH " + mech, Problem: "challenge is not base64"}
 	}
 	response, err := client.Next(challenge)
@@ -93,6 +151,12 @@ func (c *Client) answer(mech string, client sasl.Client, r reply) (reply, error)
 		return r, fmt.Errorf("AUTH %s: %w", mech, err)
 	}
 	return c.secret(mech, base64.StdEncoding.EncodeToString(response))
+}
+
+// decodeChallenge reads base64, with padding or without.
+func decodeChallenge(text string) (challenge []byte, ok bool) {
+	challenge, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(text), "="))
+	return challenge, err == nil
 }
 
 // secret sends a line of the exchange, which is not logged.
@@ -113,115 +177,4 @@ func (c *Client) secret(mech, line string) (reply, error) {
 		return r, r.smtpError()
 	}
 	return r, err
-}
-
-// passwordAuth is PasswordAuth.
-type passwordAuth struct{ username, password string }
-
-// PasswordAuth authenticates by the best of SCRAM-SHA-256, PLAIN and LOGIN
-// that the host offers.
-func PasswordAuth(username, password string) Authenticator {
-	return &passwordAuth{username, password}
-}
-
-func (a *passwordAuth) Identity() string { return a.username }
-
-func (a *passwordAuth) Start(_ context.Context, _ string, mechanisms []string, _ *tls.ConnectionState) (sasl.Client, error) {
-	switch {
-	case slices.Contains(mechanisms, "SCRAM-SHA-256"):
-		return newSCRAM(a.username, a.password)
-	case slices.Contains(mechanisms, sasl.Plain):
-		return sasl.NewPlainClient("", a.username, a.password), nil
-	case slices.Contains(mechanisms, sasl.Login):
-		return &loginClient{a.username, a.password, 0}, nil
-	}
-	return nil, nil
-}
-
-// loginClient is LOGIN. Hosts word its two challenges in many ways, so only
-// their order counts.
-type loginClient struct {
-	username, password string
-	step               int
-}
-
-func (l *loginClient) Start() (string, []byte, error) { return sasl.Login, nil, nil }
-
-func (l *loginClient) Next([]byte) ([]byte, error) {
-	l.step++
-	switch l.step {
-	case 1:
-		return []byte(l.username), nil
-	case 2:
-		return []byte(l.password), nil
-	}
-	return nil, sasl.ErrUnexpectedServerChallenge
-}
-
-// tokenAuth is TokenAuth.
-type tokenAuth struct {
-	username string
-	token    func(ctx context.Context) (string, error)
-}
-
-// TokenAuth authenticates by OAUTHBEARER (RFC 7628) or XOAUTH2 with an access
-// token, which is asked for at each new session.
-func TokenAuth(username string, token func(ctx context.Context) (string, error)) Authenticator {
-	return &tokenAuth{username, token}
-}
-
-func (a *tokenAuth) Identity() string { return a.username }
-
-func (a *tokenAuth) Start(ctx context.Context, host string, mechanisms []string, _ *tls.ConnectionState) (sasl.Client, error) {
-	bearer := slices.Contains(mechanisms, sasl.OAuthBearer)
-	if !bearer && !slices.Contains(mechanisms, "XOAUTH2") {
-		return nil, nil
-	}
-	token, err := a.token(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("access token: %w", err)
-	}
-	return &bearerClient{username: a.username, token: token, host: host, x: !bearer}, nil
-}
-
-// bearerClient is OAUTHBEARER and its forerunner XOAUTH2. Both tell why they
-// fail in a challenge, to be answered before the 5xx comes.
-type bearerClient struct {
-	username, token, host string
-	x                     bool
-}
-
-func (b *bearerClient) Start() (string, []byte, error) {
-	if b.x {
-		return "XOAUTH2", []byte("user=" + b.username + "\x01auth=Bearer " + b.token + "\x01\x01"), nil
-	}
-	name := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(b.username) // RFC 5801, 4
-	ir := "n,a=" + name + ",\x01"
-	if b.host != "" {
-		ir += "host=" + b.host + "\x01"
-	}
-	return sasl.OAuthBearer, []byte(ir + "auth=Bearer " + b.token + "\x01\x01"), nil
-}
-
-func (b *bearerClient) Next([]byte) ([]byte, error) {
-	if b.x {
-		return []byte{}, nil
-	}
-	return []byte{1}, nil // RFC 7628, 3.2.3
-}
-
-// externalAuth is ExternalAuth.
-type externalAuth struct{ identity string }
-
-// ExternalAuth authenticates by EXTERNAL: the client certificate of
-// Transport.TLSConfig is the proof. identity may be empty.
-func ExternalAuth(identity string) Authenticator { return &externalAuth{identity} }
-
-func (a *externalAuth) Identity() string { return or(a.identity, "EXTERNAL") }
-
-func (a *externalAuth) Start(_ context.Context, _ string, mechanisms []string, _ *tls.ConnectionState) (sasl.Client, error) {
-	if !slices.Contains(mechanisms, sasl.External) {
-		return nil, nil
-	}
-	return sasl.NewExternalClient(a.identity), nil
 }

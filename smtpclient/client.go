@@ -37,6 +37,7 @@ type Client struct {
 	verified bool        // the host's certificate proves that it is the right host
 	prove    func() bool // finds that out when it matters; may be nil
 	identity string      // who we authenticated as
+	refused  refusedAuth // the mechanisms that the host does not take
 
 	addr    string // the host's, for results
 	tlsText string // the encryption, for results

@@ -26,6 +26,12 @@ func (e *hostError) Unwrap() error { return e.err }
 func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
 	s := tg.security
 	c, err := t.session(ctx, dst, tg, &s)
+	for c != nil && c.lostInAuth(err, &s.refused) && ctx.Err() == nil {
+		// The host closes after it has refused a mechanism: the next one on
+		// another connection.
+		s.refused = c.refused
+		c, err = t.session(ctx, dst, tg, &s)
+	}
 	if err != nil && !s.must && !s.never && errors.Is(err, errHandshake) && ctx.Err() == nil {
 		// Opportunistic security rather has plain text than no mail
 		// (RFC 7435, 3). The broken connection is no place for it.
@@ -60,7 +66,7 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients, Send8Bit: t.Send8Bit,
 		ProtocolLog: t.ProtocolLog, Connector: t.connector(dst),
 	})
-	c.addr, c.opened = tg.addr, time.Now()
+	c.addr, c.opened, c.refused = tg.addr, time.Now(), s.refused
 	err = c.do(ctx, func() error {
 		err := t.negotiate(ctx, dst, tg, c, s)
 		if _, ours := err.(*TLSError); ours {

@@ -46,7 +46,7 @@
 //	no STARTTLS where the policy asks for it    Unreachable  4.7.4     yes
 //	TLS fails where the policy asks for it      Unreachable  4.7.5     yes
 //	certificate, TLSA or MTA-STS do not fit     Unreachable  4.7.5     yes
-//	AUTH refused                                Unreachable  host's    yes
+//	AUTH refused, by all mechanisms that fit    Unreachable  host's    yes
 //	AUTH not offered, no mechanism, no TLS      Unreachable  4.7.4     yes
 //	530 to MAIL                                 Unreachable  host's    yes
 //	address cannot stand on a command line      Failure      5.1.3, 5.1.7

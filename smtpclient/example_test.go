@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -121,4 +122,12 @@ func (session) Rcpt(to string, _ *smtp.RcptOptions) error {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such user here"}
 	}
 	return nil
+}
+
+// A password is given to the host by the mechanisms that are named alone.
+func ExampleMechanisms() {
+	t := &smtpclient.Transport{
+		Auth: smtpclient.Mechanisms(smtpclient.PasswordAuth("relay@example.com", os.Getenv("RELAY_PASSWORD")), "SCRAM-SHA-256"),
+	}
+	defer t.Close()
 }

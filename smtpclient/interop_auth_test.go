@@ -2,38 +2,23 @@ package smtpclient
 
 import (
 	"context"
-	"crypto/tls"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/netip"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// only is an Authenticator that sees but one of the mechanisms offered.
-type only struct {
-	Authenticator
-	mechanism string
-	t         *testing.T
-}
-
-func (o only) Start(ctx context.Context, host string, offered []string, state *tls.ConnectionState) (sasl.Client, error) {
-	if !slices.Contains(offered, o.mechanism) {
-		o.t.Errorf("offered %q, want %s", offered, o.mechanism)
-	}
-	return o.Authenticator.Start(ctx, host, []string{o.mechanism}, state)
-}
-
 // TestInteropAuth authenticates to a Postfix that asks Dovecot.
 func TestInteropAuth(t *testing.T) {
 	ca := newAuthority(t, "CA")
-	socket := startDovecotAuth(t)
+	socket := startDovecotAuth(t, "wonderland")
 	p := startPostfix(t, ca.files(t, "mx.example.net"),
 		"smtpd_sasl_auth_enable = yes", "smtpd_sasl_type = dovecot", "smtpd_sasl_path = "+socket, "smtpd_tls_auth_only = yes",
 		"smtpd_recipient_restrictions = permit_sasl_authenticated, reject")
@@ -45,7 +30,7 @@ func TestInteropAuth(t *testing.T) {
 		{"SCRAM-SHA-256", "looking glass", "unreachable 535 5.7.8 ..."},
 	} {
 		t.Run(tt.mechanism+" "+tt.password, func(t *testing.T) {
-			tr := &Transport{Hostname: "relay.example", TLSConfig: ca.roots(), Auth: only{PasswordAuth("alice", tt.password), tt.mechanism, t}}
+			tr := &Transport{Hostname: "relay.example", TLSConfig: ca.roots(), Auth: Mechanisms(PasswordAuth("alice", tt.password), tt.mechanism)}
 			defer tr.Close()
 			m := mail("X-Interop: auth\r\n\r\nx\r\n", "b@example.net")
 			m.Options.Auth = ptr("alice@example.com")
@@ -54,14 +39,57 @@ func TestInteropAuth(t *testing.T) {
 	}
 }
 
-// startDovecotAuth runs Dovecot's authentication, where everybody's password
-// is wonderland, and returns its socket.
-func startDovecotAuth(t *testing.T) string {
+// TestInteropNextMechanism authenticates to a Postfix whose Dovecot offers
+// SCRAM and has no verifier for it, but a hash of the password.
+func TestInteropNextMechanism(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	hash := sha256.Sum256([]byte("wonderland"))
+	socket := startDovecotAuth(t, "{SHA256}"+base64.StdEncoding.EncodeToString(hash[:]))
+	p := startPostfix(t, ca.files(t, "mx.example.net"),
+		"smtpd_sasl_auth_enable = yes", "smtpd_sasl_type = dovecot", "smtpd_sasl_path = "+socket, "smtpd_tls_auth_only = yes",
+		"smtpd_recipient_restrictions = permit_sasl_authenticated, reject")
+	dst := &Destination{Name: "submission", Hosts: HostList(Host{Name: "mx.example.net", Addrs: []netip.AddrPort{p.addr}})}
+	for _, tt := range []struct {
+		auth Authenticator
+		want string
+	}{
+		{PasswordAuth("alice", "wonderland"), "success 250 2.0.0 ..."},
+		{PasswordAuth("alice", "looking glass"), "unreachable 535 5.7.8 ..."},
+		{Mechanisms(PasswordAuth("alice", "wonderland"), "SCRAM-SHA-256"), "unreachable 535 5.7.8 ..."},
+	} {
+		tr := &Transport{Hostname: "relay.example", TLSConfig: ca.roots(), Auth: tt.auth}
+		expect(t, tr.Send(t.Context(), dst, mail("X-Interop: auth\r\n\r\nx\r\n", "b@example.net")), tt.want)
+		tr.Close()
+	}
+}
+
+// TestInteropLongTokens shows tokens of any usual length to a Postfix that asks
+// Dovecot.
+func TestInteropLongTokens(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	cert := ca.issue(nil, "mx.example.net")
+	p := (&peers.Postfix{Domains: "own.example", Certificate: &cert, Accounts: map[string]string{"alice@own.example": "x"}}).Start(t)
+	dst := &Destination{Name: "submission", Hosts: HostList(Host{Name: "mx.example.net", Addrs: []netip.AddrPort{netip.MustParseAddrPort(p.Addr)}})}
+	for _, octets := range []int{180, 300, 360, 400, 1000, 2000, 3000, 5500} {
+		token := peers.LongToken(t, "alice@own.example", octets)
+		if len(token) < octets || len(token) > octets+3 {
+			t.Fatalf("token of %d octets, want %d", len(token), octets)
+		}
+		tr := &Transport{Hostname: "relay.example", TLSConfig: ca.roots(),
+			Auth: TokenAuth("alice@own.example", func(context.Context) (string, error) { return token, nil })}
+		expect(t, tr.Send(t.Context(), dst, mail("Subject: x\r\n\r\nx\r\n", "b@own.example")), "success 250 2.0.0 ...")
+		tr.Close()
+	}
+}
+
+// startDovecotAuth runs Dovecot's authentication, where all have one password,
+// and returns its socket.
+func startDovecotAuth(t *testing.T, password string) string {
 	bin := peers.Need(t, "dovecot")
 	needRoot(t)
 	dir := openDir(t)
 	socket := dir + "/auth"
-	write(t, dir+"/dovecot.conf", strings.ReplaceAll(dovecotAuthConfig, "@DIR@", dir))
+	write(t, dir+"/dovecot.conf", strings.NewReplacer("@DIR@", dir, "@PASSWORD@", password).Replace(dovecotAuthConfig))
 	start(t, exec.Command(bin, "-F", "-c", dir+"/dovecot.conf"), dir+"/log")
 	eventually(t, "Dovecot makes its socket", func() bool {
 		_, err := os.Stat(socket)
@@ -79,7 +107,7 @@ auth_mechanisms = plain login scram-sha-256
 auth_failure_delay = 0
 passdb {
   driver = static
-  args = password=wonderland
+  args = password=@PASSWORD@
 }
 userdb {
   driver = static

@@ -35,6 +35,8 @@ type security struct {
 	// find that out.
 	proves bool
 	prove  func(*tls.ConnectionState) error
+	// refused is what AUTH mechanisms the host has refused in sessions before.
+	refused refusedAuth
 }
 
 // security resolves the policy for one host. An error means that the host

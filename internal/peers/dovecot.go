@@ -57,7 +57,26 @@ func (p *Postfix) startLogin(t testing.TB) {
 // SHA-256.
 func Token(t testing.TB, user string) string {
 	t.Helper()
-	claims, err := json.Marshal(map[string]any{"sub": user, "iat": 1, "exp": 1 << 32})
+	return token(t, map[string]any{"sub": user, "iat": 1, "exp": 1 << 32})
+}
+
+// LongToken is a Token of so many octets, or up to three more, as those are
+// that list the user's groups.
+func LongToken(t testing.TB, user string, octets int) string {
+	t.Helper()
+	groups := ""
+	for {
+		s := token(t, map[string]any{"sub": user, "iat": 1, "exp": 1 << 32, "groups": groups})
+		if len(s) >= octets {
+			return s
+		}
+		groups += "g"
+	}
+}
+
+func token(t testing.TB, all map[string]any) string {
+	t.Helper()
+	claims, err := json.Marshal(all)
 	check(t, err)
 	code := base64.RawURLEncoding
 	signed := code.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + code.EncodeToString(claims)

@@ -1,0 +1,154 @@
+package smtpclient
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+)
+
+// passwordAuth is PasswordAuth.
+type passwordAuth struct{ username, password string }
+
+// PasswordAuth authenticates by SCRAM-SHA-256, PLAIN or LOGIN: the first of
+// these that the host offers and does not refuse. See [Mechanisms] to exclude
+// some.
+func PasswordAuth(username, password string) Authenticator {
+	return &passwordAuth{username, password}
+}
+
+func (a *passwordAuth) Identity() string { return a.username }
+
+func (a *passwordAuth) Start(_ context.Context, _ string, mechanisms []string, _ *tls.ConnectionState) (sasl.Client, error) {
+	switch {
+	case slices.Contains(mechanisms, "SCRAM-SHA-256"):
+		return newSCRAM(a.username, a.password)
+	case slices.Contains(mechanisms, sasl.Plain):
+		return sasl.NewPlainClient("", a.username, a.password), nil
+	case slices.Contains(mechanisms, sasl.Login):
+		return &loginClient{a.username, a.password, 0}, nil
+	}
+	return nil, nil
+}
+
+// loginClient is LOGIN. Hosts word its two challenges in many ways, also
+// without base64, so only their order counts.
+type loginClient struct {
+	username, password string
+	step               int
+}
+
+func (l *loginClient) anyChallenge() {}
+
+func (l *loginClient) Start() (string, []byte, error) { return sasl.Login, nil, nil }
+
+func (l *loginClient) Next([]byte) ([]byte, error) {
+	l.step++
+	switch l.step {
+	case 1:
+		return []byte(l.username), nil
+	case 2:
+		return []byte(l.password), nil
+	}
+	return nil, sasl.ErrUnexpectedServerChallenge
+}
+
+// Mechanisms limits a to the named mechanisms ("PLAIN", "SCRAM-SHA-256", ...).
+// A host that offers none of them is unreachable (4.7.4).
+func Mechanisms(a Authenticator, names ...string) Authenticator {
+	l := &limitedAuth{Authenticator: a}
+	for _, n := range names {
+		l.allowed = append(l.allowed, strings.ToUpper(n))
+	}
+	return l
+}
+
+// limitedAuth is Mechanisms.
+type limitedAuth struct {
+	Authenticator
+	allowed []string
+}
+
+func (l *limitedAuth) Start(ctx context.Context, host string, mechanisms []string, state *tls.ConnectionState) (sasl.Client, error) {
+	left := slices.DeleteFunc(slices.Clone(mechanisms), func(m string) bool { return !slices.Contains(l.allowed, m) })
+	client, err := l.Authenticator.Start(ctx, host, left, state)
+	if client == nil && err == nil {
+		err = fmt.Errorf("%w: the host offers %q, allowed are %q", errNoMechanism, mechanisms, l.allowed)
+	}
+	return client, err
+}
+
+// tokenAuth is TokenAuth.
+type tokenAuth struct {
+	username string
+	token    func(ctx context.Context) (string, error)
+}
+
+// TokenAuth authenticates by OAUTHBEARER (RFC 7628) or XOAUTH2 with an access
+// token, which is asked for at each new session, and again when the host refuses
+// the first of the two.
+func TokenAuth(username string, token func(ctx context.Context) (string, error)) Authenticator {
+	return &tokenAuth{username, token}
+}
+
+func (a *tokenAuth) Identity() string { return a.username }
+
+func (a *tokenAuth) Start(ctx context.Context, host string, mechanisms []string, _ *tls.ConnectionState) (sasl.Client, error) {
+	bearer := slices.Contains(mechanisms, sasl.OAuthBearer)
+	if !bearer && !slices.Contains(mechanisms, "XOAUTH2") {
+		return nil, nil
+	}
+	token, err := a.token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("access token: %w", err)
+	}
+	return &bearerClient{username: a.username, token: token, host: host, x: !bearer}, nil
+}
+
+// bearerClient is OAUTHBEARER and its predecessor XOAUTH2. Hosts say in a
+// challenge why they refuse; it must be answered, whatever it says, before the
+// 5xx comes.
+type bearerClient struct {
+	username, token, host string
+	x                     bool
+}
+
+func (b *bearerClient) anyChallenge() {}
+
+func (b *bearerClient) Start() (string, []byte, error) {
+	if b.x {
+		return "XOAUTH2", []byte("user=" + b.username + "\x01auth=Bearer " + b.token + "\x01\x01"), nil
+	}
+	name := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(b.username) // RFC 5801, 4
+	ir := "n,a=" + name + ",\x01"
+	if b.host != "" {
+		ir += "host=" + b.host + "\x01"
+	}
+	return sasl.OAuthBearer, []byte(ir + "auth=Bearer " + b.token + "\x01\x01"), nil
+}
+
+func (b *bearerClient) Next([]byte) ([]byte, error) {
+	if b.x {
+		return []byte{}, nil
+	}
+	return []byte{1}, nil // RFC 7628, 3.2.3
+}
+
+// externalAuth is ExternalAuth.
+type externalAuth struct{ identity string }
+
+// ExternalAuth authenticates by EXTERNAL: the client certificate of
+// Transport.TLSConfig is the proof. identity may be empty.
+func ExternalAuth(identity string) Authenticator { return &externalAuth{identity} }
+
+func (a *externalAuth) Identity() string { return or(a.identity, "EXTERNAL") }
+
+func (a *externalAuth) Start(_ context.Context, _ string, mechanisms []string, _ *tls.ConnectionState) (sasl.Client, error) {
+	if !slices.Contains(mechanisms, sasl.External) {
+		return nil, nil
+	}
+	return sasl.NewExternalClient(a.identity), nil
+}
