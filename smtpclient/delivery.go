@@ -81,6 +81,13 @@ func (d *delivery) settleOne(c *Client, i int, f fate, o Outcome, reply *smtp.SM
 	d.fates[i] = f
 }
 
+// decline records that a recipient fails because of what the host does not
+// offer. It has not replied, so the result names no host.
+func (d *delivery) decline(c *Client, i int, f fate, reply *smtp.SMTPError) {
+	d.settleOne(c, i, f, Failure, reply, nil)
+	d.results[i].Host = ""
+}
+
 // refuse records a host's 4xx or 5xx for one recipient. After a 4xx another
 // host may be asked.
 func (d *delivery) refuse(c *Client, i int, reply *smtp.SMTPError) {

@@ -46,7 +46,7 @@ func (c *Client) deliver(d *delivery) error {
 			f = again // another host may promise it (RFC 8689, 4.2.1)
 		}
 		for _, i := range d.todo {
-			d.settleOne(c, i, f, Failure, refusal, nil)
+			d.decline(c, i, f, refusal)
 		}
 		return nil
 	}
@@ -85,7 +85,7 @@ func (c *Client) refuseUTF8(d *delivery) {
 			todo = append(todo, i)
 			continue
 		}
-		d.settleOne(c, i, settled, Failure, ownReply(553, 5, 6, 7, "address needs SMTPUTF8, which "+c.name()+" does not support"), nil)
+		d.decline(c, i, settled, ownReply(553, 5, 6, 7, "address needs SMTPUTF8, which "+c.name()+" does not support"))
 	}
 	d.todo = todo
 }

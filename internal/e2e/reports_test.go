@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -128,9 +127,7 @@ func arrive(t *testing.T, ms []*queue.Message, n int, ehlo string, eightBit bool
 		}
 		must(t, r.queue.Submit(t.Context(), m))
 	}
-	for end := time.Now().Add(30 * time.Second); len(home.received()) < n && time.Now().Before(end); {
-		time.Sleep(20 * time.Millisecond)
-	}
+	peers.Await(t, "the reports", func() bool { return len(home.received()) >= n })
 	var got []string
 	for _, m := range home.received() {
 		report, err := dsn.Parse(bytes.NewReader(m.data))
@@ -184,5 +181,24 @@ func TestReportsArriveAtPostfix(t *testing.T) {
 				t.Errorf("lacks %q:\n%s", want, m)
 			}
 		}
+	}
+}
+
+// What this relay decides itself is not put into a host's mouth.
+func TestReportOnOwnDecision(t *testing.T) {
+	old := newFaultySink(t, func(stage, arg string) string {
+		if stage == "EHLO" {
+			return "250-sink\r\n250 PIPELINING"
+		}
+		return ""
+	})
+	r := startRelay(t, relayConfig{smartHost: old.addr})
+	must(t, r.queue.Submit(t.Context(), newMessage("alice@example.com", fmt.Sprintf(mimeHeader, "utf-8"), "Grüße\r\n", smtp.MailOptions{Body: smtp.Body8BitMIME})))
+	peers.Await(t, "a report", func() bool { return len(old.received()) > 0 })
+	report, err := dsn.Parse(bytes.NewReader(old.received()[0].data))
+	must(t, err)
+	rc := report.Recipients[0]
+	if rc.RemoteMTA != "" || rc.Diagnostic != "" || !strings.Contains(rc.Reason, "takes no 8-bit content") || rc.Status != (smtp.EnhancedCode{5, 6, 3}) {
+		t.Errorf("%+v", rc)
 	}
 }
