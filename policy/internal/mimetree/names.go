@@ -8,8 +8,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
+// maxNames bounds the names of a part. A part with more is unclear.
+const maxNames = 200
+
 // Names are all file names that a program may read in the part: filename and
-// name, plain, in encoded-words, and in the form of RFC 2231.
+// name, plain, in encoded-words, and in the form of RFC 2231; at most 200.
 func (p *Part) Names() []string { return p.names }
 
 // readNames finds the names, and notes whether one has a charset that is not
@@ -19,6 +22,10 @@ func (p *Part) readNames() []string {
 	var seen map[string]bool
 	add := func(name string) {
 		if name == "" || seen[name] {
+			return
+		}
+		if len(names) == maxNames {
+			p.unclear = "header"
 			return
 		}
 		if seen == nil {
@@ -37,7 +44,7 @@ func (p *Part) readNames() []string {
 		for i := range fields {
 			for _, base := range [...]string{"filename", "name"} {
 				for _, q := range fields[i].List {
-					if q.Name != base {
+					if q.Name != base || len(names) == maxNames && p.unclear != "" {
 						continue
 					}
 					decode(q.Value)

@@ -99,7 +99,7 @@ func TestTimeIsLinear(t *testing.T) {
 			}
 			signer := &Signer{Keys: Keys(key), Fields: []string{"Subject"}}
 			best := time.Hour
-			for range 5 {
+			for range 3 {
 				began := time.Now()
 				verdict, err := v.Verify(t.Context(), strings.NewReader(signed))
 				if err != nil || verdict.Result() != Pass {
@@ -112,9 +112,13 @@ func TestTimeIsLinear(t *testing.T) {
 			}
 			return best
 		}
-		// With work that grows with the square it would be 64 times as long.
-		if short, long := measure(n), measure(8*n); long > 30*max(short, time.Millisecond) {
-			t.Errorf("%s: %v, of eight times the size %v", name, short, long)
+		// Quadratic work would take 64 times as long.
+		linear := false
+		for try := 0; try < 4 && !linear; try++ { // the machine may be busy
+			linear = measure(8*n) < 30*max(measure(n), time.Millisecond)
+		}
+		if !linear {
+			t.Errorf("%s: %v, of eight times the size %v", name, measure(n), measure(8*n))
 		}
 	}
 }
