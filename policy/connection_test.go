@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -370,6 +371,6 @@ func FuzzFromClause(f *testing.F) {
 		if ip, ok := fromClause(s); ok && (!ip.IsValid() || ip.Zone() != "" || ip.Is4In6()) {
 			t.Errorf("%q: %v", s, ip)
 		}
-		byClause(s)
+		header.By(s)
 	})
 }

@@ -2,11 +2,11 @@ package policy
 
 import (
 	"context"
-	"strings"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -34,7 +34,7 @@ func (l *Loop) Agent() smtpserver.Agent {
 		n := 0
 		own := addr.FoldDomain(s.Hostname())
 		for _, value := range m.Header.Values("Received") {
-			if addr.FoldDomain(byClause(value)) == own {
+			if addr.FoldDomain(header.By(value)) == own {
 				n++
 			}
 		}
@@ -43,22 +43,4 @@ func (l *Loop) Agent() smtpserver.Agent {
 		}
 		return nil
 	}}
-}
-
-// byClause is the host that wrote a Received field: the word after the first
-// "by" that stands in no comment (RFC 5321, 4.4).
-func byClause(value string) string {
-	depth, by := 0, false
-	for word := range strings.FieldsSeq(value) {
-		before := depth
-		depth += strings.Count(word, "(") - strings.Count(word, ")")
-		switch {
-		case before > 0 || strings.HasPrefix(word, "("):
-		case by:
-			return strings.TrimSuffix(word, ";")
-		default:
-			by = strings.EqualFold(word, "by")
-		}
-	}
-	return ""
 }

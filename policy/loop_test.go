@@ -30,19 +30,3 @@ func TestLoop(t *testing.T) {
 		})
 	}
 }
-
-func TestByClause(t *testing.T) {
-	for value, want := range map[string]string{
-		"from a (b [192.0.2.1]) by c.example with SMTP id 1; date": "c.example",
-		"by c.example; date":                  "c.example",
-		"from by.example (by x) BY c.example": "c.example",
-		"from a":                              "",
-		"":                                    "",
-		"from a (( by x.example":              "",
-		"from a by":                           "",
-	} {
-		if got := byClause(value); got != want {
-			t.Errorf("byClause(%q) = %q, want %q", value, got, want)
-		}
-	}
-}

@@ -19,7 +19,9 @@ import (
 //		for <alice@example.com>; Sat, 21 Nov 2026 20:41:31 +0000
 //
 // The "for" clause is there only where the message has one recipient: with
-// several it would tell each of the others.
+// several it would tell each of the others. It has the domain in A-labels, and
+// is left out for a local part that is not ASCII: a message with an ASCII header
+// can go to hosts without SMTPUTF8.
 type Trace struct {
 	// ReverseDNS looks up the client's host name, and writes it before its
 	// address where the name has that address too:
@@ -91,9 +93,11 @@ func received(s *smtpserver.Session, m *smtpserver.Message, name string) string 
 	b = append(b, " id "...)
 	b = append(b, m.ID...)
 	if len(m.Recipients) == 1 {
-		b = append(b, "\r\n\tfor <"...)
-		b = append(b, m.Recipients[0].Addr...)
-		b = append(b, '>')
+		if to, ok := addr.ToASCII(m.Recipients[0].Addr); ok {
+			b = append(b, "\r\n\tfor <"...)
+			b = append(b, to...)
+			b = append(b, '>')
+		}
 	}
 	b = append(b, "; "...)
 	at := m.Received

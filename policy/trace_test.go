@@ -83,6 +83,24 @@ func TestReceivedWithOldTLS(t *testing.T) {
 	}
 }
 
+// The field is ASCII, whatever the recipient's address is.
+func TestReceivedForClause(t *testing.T) {
+	for to, want := range map[string]string{
+		"alice@bücher.example":        "\r\n\tfor <alice@xn--bcher-kva.example>; ",
+		"alice@BÜCHER。example":        "\r\n\tfor <alice@xn--bcher-kva.example>; ",
+		"jörg@bücher.example":         "", // the local part has no other form
+		`"a b"@bücher.example`:        "\r\n\tfor <\"a b\"@xn--bcher-kva.example>; ",
+		"alice@xn--bcher-kva.example": "\r\n\tfor <alice@xn--bcher-kva.example>; ",
+	} {
+		srv, out := install(t, &Gate{Domains: []Domain{{Name: "bücher.example"}}}, nil)
+		srv.Talk(t, stranger, "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<x@example.net> SMTPUTF8\nS: 250\nC: RCPT TO:<"+to+">\nS: 250\n"+body+"S: 250")
+		field, _, _ := strings.Cut(text(t, out.only(t)), "Subject:")
+		if want == "" && strings.Contains(field, "for <") || !strings.Contains(field, want) || strings.ContainsFunc(field, func(r rune) bool { return r >= 0x80 }) {
+			t.Errorf("%s: field %q, want %q", to, field, want)
+		}
+	}
+}
+
 func TestReceivedWithHostName(t *testing.T) {
 	dns := fakeDNS{
 		"PTR 192.0.2.1": "mail.client.example.", "A mail.client.example": "192.0.2.1",

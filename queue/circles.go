@@ -1,46 +1,43 @@
 package queue
 
 import (
-	"bytes"
-	"sync"
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-var headers = sync.Pool{New: func() any { return new([4 << 10]byte) }}
-
-// headerMost is how much of a message is searched for Received fields.
-const headerMost = 256 << 10
-
-// inCircles says whether the message has come through more hosts than
-// Limits.Received allows (RFC 5321, 6.3).
-func (q *Queue) inCircles(m *Message) bool {
-	buf := headers.Get().(*[4 << 10]byte)
-	defer headers.Put(buf)
-	b := buf[:]
-	n, line, start := 0, 0, int64(0)
-	for {
-		k, _ := m.Content.ReadAt(b, start)
-		chunk := b[:k]
-		line = 0
-		for {
-			rest := chunk[line:]
-			end := bytes.IndexByte(rest, '\n')
-			if end < 0 {
-				break
-			}
-			if end <= 1 {
-				return n > q.limits.Received // the blank line
-			}
-			if len(rest) >= 9 && bytes.EqualFold(rest[:9], []byte("received:")) {
-				n++
-			}
-			line += end + 1
-		}
-		if line == 0 {
-			line = k // a line longer than the chunk
-		}
-		start += int64(line)
-		if k == 0 || k < len(b) || start >= headerMost {
-			return n > q.limits.Received
-		}
+// checkHops refuses a message that has come through more hosts than
+// Limits.Received allows (RFC 5321, 6.3). Mail that came by SMTP is not counted
+// again: its server has counted (smtpserver.Limits.Hops), and the trace field
+// that it has written since is not one of a loop.
+func (q *Queue) checkHops(m *Message) error {
+	if m.Origin.Protocol != "" {
+		return nil
 	}
+	n, err := q.countHops(m)
+	switch {
+	case err != nil:
+		return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The content cannot be read", err)
+	case n > q.limits.Received:
+		return refuse(554, smtp.EnhancedCode{5, 4, 6}, "Too many hops: the message runs in circles", nil)
+	}
+	return nil
+}
+
+// inCircles reports whether a message of the queue's own making has come
+// through too many hosts. Other mail was counted before it was accepted, and is
+// not bounced for its hops afterwards, whatever the limits are by then.
+func (q *Queue) inCircles(m *Message) bool {
+	if !m.System {
+		return false
+	}
+	n, err := q.countHops(m)
+	return err == nil && n > q.limits.Received // the attempt says what is wrong with the content
+}
+
+func (q *Queue) countHops(m *Message) (int, error) {
+	if m.Content == nil {
+		return 0, nil
+	}
+	return guarded(q, "the content", func() (int, error) { return header.Hops(m.Content, m.Content.Size(), q.host) })
 }

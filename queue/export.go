@@ -162,9 +162,18 @@ func rest(c Content, off int64) Content {
 	return content.Section(c, off, c.Size()-off)
 }
 
+// readPath reads a path of an exported message. Export has written what may go
+// on a command line; Exchange writes addresses without angle brackets.
+func readPath(s string, read func(string, bool) (address, rest string, err error)) (address, params string, err error) {
+	if address, params, err = addr.WirePath(s); err == nil {
+		return address, params, nil
+	}
+	return read(s, true)
+}
+
 func (m *Message) importSender(value string) (err error) {
 	var params string
-	if m.From, params, err = addr.ReversePath(value, true); err != nil {
+	if m.From, params, err = readPath(value, addr.ReversePath); err != nil {
 		return err
 	}
 	for p := range strings.FieldsSeq(params) {
@@ -196,9 +205,12 @@ func (m *Message) importSender(value string) (err error) {
 }
 
 func (m *Message) importReceiver(value string) error {
-	to, params, err := addr.ForwardPath(value, true)
+	to, params, err := readPath(value, addr.ForwardPath)
 	if err != nil {
 		return err
+	}
+	if to == "" {
+		return errors.New("no address")
 	}
 	r := &Recipient{Addr: to}
 	for p := range strings.FieldsSeq(params) {

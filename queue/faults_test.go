@@ -292,21 +292,13 @@ func (h hanging) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Messag
 	return make([]queue.Result, len(rcpts))
 }
 
-// Messages that come and go in circles, or back to ourselves, end.
+// Mail whose next hop is this host itself ends.
 func TestLoops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.run()
 		defer w.shutdown()
 		synctest.Wait()
-		m := message("alice@example.com", "bob@example.net")
-		m.Content = queue.String(strings.Repeat("Received: from a by b\r\n\tid 1; Mon, 1 Jan 2024 00:00:00 +0000\r\n", 31) + "Subject: x\r\n\r\nReceived: not this\r\n")
-		if err := w.q.Submit(context.Background(), m); err != nil {
-			t.Fatal(err)
-		}
-		if c := w.took(); len(c) != 1 || !strings.Contains(c[0].text, "Status: 4.4.6") {
-			t.Errorf("31 Received fields: %v", c)
-		}
 		w.submit("alice@example.com", "bob@relay.example.com")
 		if c := w.took(); len(c) != 1 || !strings.Contains(c[0].text, "Status: 5.3.5") {
 			t.Errorf("next hop is this host: %v", c)

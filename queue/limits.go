@@ -31,8 +31,15 @@ type Limits struct {
 	// BadMail is how long bad mail is kept in the Store. Default 30 days;
 	// negative is for ever.
 	BadMail time.Duration
-	// Received is how many Received fields a message may have before it is
-	// taken to go in circles. Default 30 (Exchange 2007).
+	// Received is how many Received fields a message may have when it comes
+	// in by Submit, the pickup folder or the replay folder. With more it is
+	// taken for one that runs in circles, and refused: 554 5.4.6. A field at
+	// the top that this host wrote (Queue.Hostname) does not count. Mail that
+	// came by SMTP (Origin.Protocol) has another limit, which is applied
+	// before the server accepts it: smtpserver.Limits.Hops. What is in the
+	// queue is not counted again, but for the queue's own reports: one that
+	// hooks have given too many fields fails with 4.4.6.
+	// Default 30 (Exchange 2007).
 	Received int
 }
 

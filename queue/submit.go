@@ -18,7 +18,8 @@ import (
 // closed, the store does not need it any more. An error leaves nothing behind;
 // errors.As finds a *smtp.SMTPError in it, fit for a client (452 4.3.1 for a
 // full store, 451 4.3.2 for a frozen queue, 553 5.1.3 for a recipient that is
-// no address, as "Bob <bob@example.com>", ...).
+// no address, as "Bob <bob@example.com>", 554 5.4.6 for a message that runs in
+// circles (Limits.Received), ...).
 //
 // The header section of the content ends at the first line that is not a field.
 // If no blank line is there, Submit inserts one, as Postfix does, so that no
@@ -41,6 +42,9 @@ func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	q.mu.Unlock()
 	if frozen {
 		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is frozen", nil)
+	}
+	if err := q.checkHops(m); err != nil {
+		return err
 	}
 	return q.take(ctx, m)
 }

@@ -36,8 +36,9 @@ type Limits struct {
 	// Recipients of one message; the next are told 452 4.5.3.
 	// Default 200 (Exchange: MaxRecipientsPerMessage).
 	Recipients int
-	// Hops is the number of Received fields with which a message is taken for
-	// one that runs in circles: 554 5.4.6. Default 30 (Exchange: MaxHopCount).
+	// Hops is how many Received fields a message may bring. With more it is
+	// taken for one that runs in circles, and refused: 554 5.4.6. The field
+	// that this server adds does not count. Default 30 (Exchange: MaxHopCount).
 	Hops int
 
 	// Connections at the same time. Default 5000 (Exchange:

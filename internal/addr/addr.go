@@ -43,6 +43,21 @@ func FoldDomain(domain string) string {
 	return c
 }
 
+// ToASCII returns an address with its domain in A-labels, as hosts without
+// SMTPUTF8 need it. It returns false for an address that has no such form: its
+// local part is not ASCII, or its domain is none.
+func ToASCII(address string) (string, bool) {
+	if chars.ASCII(address) {
+		return address, true
+	}
+	local, domain := Split(address)
+	d, err := Domain(domain)
+	if err != nil || !chars.ASCII(local) {
+		return "", false
+	}
+	return local + "@" + d, true
+}
+
 // FoldLocal returns a local part in lower case, for lists in which the case of
 // letters does not matter. No other character becomes one of ASCII: the Kelvin
 // sign (U+212A) is no "k", because no host takes it for one.

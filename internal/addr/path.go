@@ -107,6 +107,9 @@ func (x Syntax) address(p string, forward bool) (address, rest string, err error
 		return "", "", err
 	case n < len(p) && p[n] == '@':
 		n, dot, err := mailbox(p, n, x.SMTPUTF8)
+		if err == nil {
+			err = checkLength(n)
+		}
 		return p[:n], p[n+dot:], err
 	case forward && strings.EqualFold(p[:n], "postmaster"):
 		return p[:n], p[n:], nil
@@ -168,8 +171,7 @@ func mailbox(p string, local int, smtputf8 bool) (n, dot int, err error) {
 	if m < end {
 		dot = 0
 	}
-	n = local + 1 + m
-	return n, dot, checkLength(n)
+	return local + 1 + m, dot, nil
 }
 
 func checkLength(n int) error {

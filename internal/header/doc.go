@@ -4,6 +4,7 @@
 //
 //   - [Scanner] and [Repairs] find where the header section ends.
 //   - [Field], [All] and [Get] read its fields.
+//   - [Hops] counts the hosts that the message has come through.
 //   - [Comment], [Quoted] and [Skip] pass over comments, quoted strings, and
 //     folding white space.
 //   - [Addresses], [Authors] and [AuthorDomain] read the addresses of an address

@@ -20,6 +20,8 @@ func TestDoubling(t *testing.T) {
 			}
 		},
 		"Repairs":            func(s string) { header.Repairs(strings.NewReader(s), int64(len(s))) },
+		"Hops":               func(s string) { header.Hops(strings.NewReader(s), int64(len(s)), "a") },
+		"By":                 func(s string) { header.By(s) },
 		"All":                func(s string) { header.Get([]byte(s), "X") },
 		"Value":              func(s string) { header.Field("X: " + s).Value() },
 		"Check":              func(s string) { header.Check("X: " + s) },
