@@ -50,7 +50,7 @@ type intake struct {
 
 func (s *Session) newIntake() *intake {
 	in := &intake{s: s, m: s.msg, hint: s.msg.Options.Size, pace: s.newPace()}
-	in.text = textReader{maxLine: s.lim.TextLine, fix: s.stray == StrayNormalize}
+	in.text = textReader{maxLine: s.lim.TextLine, fix: s.stray == StrayNormalize, bareLF: &s.lfOnly}
 	return in
 }
 

@@ -248,6 +248,7 @@ func (s *Session) converse() error {
 		}
 	}
 	s.frontIP = s.remoteIP
+	s.lfOnly = within(s.remoteIP, s.srv.BareLFFrom)
 	s.traceConnect()
 	if v := s.admit(); v != nil {
 		s.noteRefusal(v)

@@ -76,6 +76,22 @@ type Server struct {
 	// StrayBytes says what becomes of messages with bare CRs, bare LFs and
 	// NULs. Default: refused. See also Session.SetStrayBytes.
 	StrayBytes StrayBytes
+	// BareLFFrom names the networks of clients that may end all their lines with
+	// a bare LF, against RFC 5321, 2.3.8: old devices and scripts. The address of
+	// the client itself counts, behind PROXY and XCLIENT. For such a client
+	// LF.LF ends the data as long as every line of its session, command or
+	// text, has ended in a bare LF. The first CRLF ends that for the rest of the
+	// session: then, as for all other clients, only CRLF ends a command and only
+	// CRLF.CRLF the data. What was sent by XCLIENT's front end itself does not
+	// count. Default none.
+	//
+	// The risk is SMTP smuggling (CVE-2023-51764). A host that passes on mail of
+	// others, leaves the bare LFs in it as they are, and ends its own lines with
+	// bare LFs too, lets their text end a message here and begin another in its
+	// name. Such hosts are no known relays, but name only networks whose hosts
+	// write their mail themselves; name no relay, no gateway, no proxy that opens
+	// sessions of its own, and nobody you do not know.
+	BareLFFrom []netip.Prefix
 
 	// StrictHelo refuses names of clients (HELO, EHLO, LHLO) with other than
 	// printable ASCII characters, with a space or with one of ()<>"\,; in it.

@@ -59,6 +59,8 @@ type Session struct {
 	errorsBeforeMail int
 
 	discardAll bool
+	lfOnly     bool // bare LF ends lines, and has ended all so far; see Server.BareLFFrom
+
 	allowance
 	atConnect allowance // what it was when the client was let in
 

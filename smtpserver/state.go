@@ -259,15 +259,18 @@ func (s *Session) readLine(max, authMax int) ([]byte, error) {
 
 // checkLine takes off the CRLF. A line that ends otherwise or is too long
 // comes back as one that is no command, so that it is answered as an error:
-// a bare LF is nowhere the end of a line.
+// a bare LF is the end of a line only for clients of Server.BareLFFrom.
 func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
-	if len(line) > max && (len(line) > authMax || !isAuth(line)) {
+	text, isCRLF := bytes.CutSuffix(line, crlf)
+	if isCRLF {
+		s.lfOnly = false
+	}
+	switch {
+	case len(line) > max && (len(line) > authMax || !isAuth(line)):
 		return lineTooLong, nil
-	}
-	if bytes.HasSuffix(line, crlf) {
-		return line[:len(line)-2], nil
-	}
-	if s.stray == StrayNormalize {
+	case isCRLF:
+		return text, nil
+	case s.lfOnly || s.stray == StrayNormalize:
 		return line[:len(line)-1], nil
 	}
 	return notACommand, nil
@@ -282,13 +285,20 @@ var lineTooLong = []byte{0, 0}
 // skipLine passes over a line that is too long to be one, within reason.
 func (s *Session) skipLine(began time.Time) ([]byte, error) {
 	const most = 1 << 20
+	var last byte // of what was passed over
 	for n := 0; n < most; {
 		b := s.in.buffered()
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			if i > 0 {
+				last = b[i-1]
+			}
+			s.lfOnly = s.lfOnly && last != '\r'
 			s.in.consume(i + 1)
 			return lineTooLong, nil
 		}
-		n += len(b)
+		if n += len(b); len(b) > 0 {
+			last = b[len(b)-1]
+		}
 		s.in.consume(len(b))
 		if err := s.waitCommand(began); err != nil {
 			return nil, err

@@ -35,12 +35,14 @@ const (
 
 // textReader undoes dot-stuffing and watches for stray bytes and long lines.
 // Only CRLF.CRLF ends the data (RFC 5321, 4.1.1.4 and 4.5.2); neither a bare
-// LF nor a bare CR ever begins a line.
+// LF nor a bare CR ever begins a line. The one exception is readBareLF.
 type textReader struct {
 	state    textState
-	dots     bool // DATA: dot-stuffed, ends with CRLF.CRLF; BDAT has neither
-	binary   bool // BINARYMIME: any bytes
-	fix      bool // StrayNormalize
+	dots     bool  // DATA: dot-stuffed, ends with CRLF.CRLF; BDAT has neither
+	binary   bool  // BINARYMIME: any bytes
+	fix      bool  // StrayNormalize
+	bareLF   *bool // the session's lfOnly, see readBareLF; nil is false
+	sawLF    bool  // a bare LF was the end of a line
 	maxLine  int
 	line     int  // length of the line so far
 	stray    byte // the first stray byte, where hasStray
@@ -66,6 +68,9 @@ func (t *textReader) read(p []byte, to sink) (n int, end bool) {
 	if t.binary {
 		to.put(p)
 		return len(p), false
+	}
+	if t.bareLF != nil && *t.bareLF {
+		return t.readBareLF(p, to)
 	}
 	if t.fix {
 		return t.readSlow(p, to)

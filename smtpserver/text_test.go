@@ -92,3 +92,81 @@ func plainText(p []byte) (text, rest []byte, stray, end bool) {
 	bare := bytes.ReplaceAll(p, crlf, nil)
 	return text, rest, bytes.ContainsAny(bare, "\r\n\x00"), end
 }
+
+// FuzzBareLF holds readBareLF to a reader that goes line by line: same text, same
+// end, same judgement, however the input is cut; and the first CRLF is the last
+// of it.
+func FuzzBareLF(f *testing.F) {
+	for _, s := range []string{
+		"", ".\n", "a\n.\n", "..\n.\nQUIT\n", "a\n.\r\n.\n", ".\r\n.\n\r\n.\r\n", "a\r\n.\n.\r\n", "a\rb\n\r.\n", "a\x00\n.\n", "\r\r\n.\r\n",
+	} {
+		f.Add([]byte(s), uint8(3))
+	}
+	f.Fuzz(func(t *testing.T, p []byte, cut uint8) {
+		want := plainBareLF(p)
+		for _, fix := range []bool{false, true} {
+			lf := true
+			r := textReader{dots: true, maxLine: noLimitInt, fix: fix, bareLF: &lf}
+			var got collected
+			rest, end := p, false
+			for len(rest) > 0 && !end {
+				k := min(len(rest), int(cut)+1)
+				var n int
+				n, end = r.read(rest[:k], &got)
+				if !end && n != k {
+					t.Fatalf("took %d of %d without an end", n, k)
+				}
+				rest = rest[n:]
+			}
+			if end != want.end || end && !bytes.Equal(rest, want.rest) || lf != want.lf {
+				t.Fatalf("%q: end %v, rest %q, bare LF %v; want %v, %q, %v", p, end, rest, lf, want.end, want.rest, want.lf)
+			}
+			if fix {
+				noStray(t, p, got)
+				continue
+			}
+			if r.hasStray != want.stray {
+				t.Fatalf("%q: stray %v, want %v", p, r.hasStray, want.stray)
+			}
+			if end && !want.stray && !bytes.Equal(got, want.text) {
+				t.Fatalf("%q: text %q, want %q", p, got, want.text)
+			}
+		}
+	})
+}
+
+type plainResult struct {
+	text, rest     []byte
+	stray, end, lf bool // lf: no CRLF yet
+}
+
+// plainBareLF does what readBareLF does, in the plainest way.
+func plainBareLF(p []byte) (r plainResult) {
+	for sawLF := false; ; sawLF = true {
+		line, after, whole := bytes.Cut(p, []byte{'\n'})
+		text := line
+		if len(text) > 0 && text[0] == '.' {
+			text = text[1:]
+		}
+		switch {
+		case !whole:
+			line = bytes.TrimSuffix(line, []byte("\r")) // its LF may come yet
+			r.stray = r.stray || bytes.ContainsAny(line, "\r\x00")
+			r.lf = true
+			return r
+		case bytes.HasSuffix(line, []byte("\r")):
+			first := string(line) == ".\r"
+			text, rest, stray, end := plainText(after)
+			r.stray = r.stray || sawLF || first || stray || bytes.ContainsAny(line[:len(line)-1], "\r\x00")
+			line = bytes.TrimPrefix(line, []byte("."))
+			r.text, r.rest, r.end = append(append(append(r.text, line...), '\n'), text...), rest, end
+			return r
+		case string(line) == ".":
+			r.rest, r.end, r.lf = after, true, true
+			return r
+		}
+		r.stray = r.stray || bytes.ContainsAny(line, "\r\x00")
+		r.text = append(append(r.text, text...), '\r', '\n')
+		p = after
+	}
+}

@@ -42,6 +42,7 @@ func (s *Session) cmdXCLIENT(arg string) error {
 	}
 	s.leave()
 	s.claim(c.src, c.dst)
+	s.lfOnly = within(s.remoteIP, s.srv.BareLFFrom)
 	s.helo = heloName{c.helo, addr.SafeHelo(c.helo)}
 	s.esmtp, s.identity, s.state = false, c.login, connected
 	s.forgetPeer()
