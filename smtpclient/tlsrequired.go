@@ -37,22 +37,26 @@ func (m *Message) tlsWanted() bool {
 	return m.Options.RequireTLS && m.From == "" && tlsOptional(m.Content)
 }
 
-// tlsOptional says whether the header has one field TLS-Required, with the
-// value No. A field that appears twice is invalid (RFC 8689, 3) and has no
-// effect. Content that cannot be read has none: sending it will tell.
+// tlsOptional says whether the header has a field TLS-Required with the value
+// No (RFC 8689, 3). Where it has several, all must say so. Content that cannot
+// be read has none: sending it will tell.
 func tlsOptional(c Content) bool {
 	h := headers.Get().(*headerReader)
 	defer headers.Put(h)
 	h.b = h.b[:0]
 	c.WriteTo(h)
-	found, no := 0, false
+	no, other := false, false
 	for f := range header.All(header.Of(h.b, len(h.b) == headerMost)) {
-		if f.Is("TLS-Required") {
-			found++
-			no = strings.EqualFold(strings.TrimSpace(header.Unfold(f.Value())), "No")
+		if !f.Is("TLS-Required") {
+			continue
+		}
+		if strings.EqualFold(strings.TrimSpace(header.Unfold(f.Value())), "No") {
+			no = true
+		} else {
+			other = true
 		}
 	}
-	return found == 1 && no
+	return no && !other
 }
 
 // headerMost bounds the header that is searched for TLS-Required. Servers
