@@ -18,6 +18,9 @@ import (
 // no such records the error is a *net.DNSError with IsNotFound; any other
 // error is a temporary one, by which nothing is known about the name. Beside
 // records an error means that some could not be read.
+//
+// *net.Resolver takes a referral that has additional records for "no such
+// record"; routing.NetResolver asks the next server then.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)

@@ -31,15 +31,24 @@ func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Durati
 		return nil, ttl, err
 	}
 	a := &Answer{Name: strings.TrimSuffix(name, "."), Secure: trustAD && reply.AuthenticatedData}
+	stray := false // there are such records, but of other names
 	for _, rr := range reply.Answer {
 		h := rr.Header()
-		if h.Rrtype == key.qtype && h.Class == dns.ClassINET && strings.EqualFold(h.Name, name) {
-			a.Records = append(a.Records, rr)
-			ttl = min(ttl, seconds(h.Ttl))
+		if h.Rrtype != key.qtype || h.Class != dns.ClassINET {
+			continue
 		}
+		if !strings.EqualFold(h.Name, name) {
+			stray = true
+			continue
+		}
+		a.Records = append(a.Records, rr)
+		ttl = min(ttl, seconds(h.Ttl))
 	}
-	if len(a.Records) > 0 {
+	switch {
+	case len(a.Records) > 0:
 		return a, ttl, nil
+	case stray:
+		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "the records are of other names")
 	}
 	ttl = min(ttl, negativeTTL(reply.Ns))
 	if reply.Rcode == dns.RcodeNameError {

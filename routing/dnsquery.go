@@ -83,7 +83,7 @@ func (r *DNSResolver) askEDNS(ctx context.Context, c *dnsConfig, s *nameServer, 
 // do not know it (RFC 6891, 7), and some middleboxes fail.
 func withoutEDNS(reply *dns.Msg) bool {
 	switch reply.Rcode {
-	case dns.RcodeFormatError, dns.RcodeNotImplemented, dns.RcodeServerFailure:
+	case dns.RcodeFormatError, dns.RcodeNotImplemented, dns.RcodeServerFailure, dns.RcodeBadVers:
 		return true
 	}
 	return false

@@ -52,6 +52,12 @@ func TestTheNextServerHelps(t *testing.T) {
 			m.Answer, m.Ns, m.Extra = nil, nil, nil
 		}},
 		"too large, and no TCP": {NoTCP: true, Truncate: true},
+		"of another name":       {Mangle: func(m *dns.Msg) { m.Answer[0].Header().Name = "other.example." }},
+		"an extended code": {Mangle: func(m *dns.Msg) { // BADCOOKIE: its lower bits alone are another one's
+			m.Answer = nil
+			m.SetEdns0(1232, false)
+			m.Rcode = dns.RcodeBadCookie
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -192,6 +198,7 @@ func TestServersWithoutEDNS(t *testing.T) {
 		"FORMERR":  {dnstest.Fault{Rcode: dns.RcodeFormatError}, 0, 2},
 		"NOTIMP":   {dnstest.Fault{Rcode: dns.RcodeNotImplemented}, 0, 2},
 		"SERVFAIL": {dnstest.Fault{Rcode: dns.RcodeServerFailure}, 0, 2},
+		"BADVERS":  {dnstest.Fault{Mangle: func(m *dns.Msg) { m.Answer, m.Rcode = nil, dns.RcodeBadVers }}, 0, 2},
 		"silence":  {dnstest.Fault{Drop: true}, 2500 * time.Millisecond, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
