@@ -73,11 +73,11 @@ func plain(c byte) bool { return c > ' ' && c < 0x7f && c != '+' && c != '=' }
 
 // EncodeUTF8Addr writes an address in the utf-8-addr-unitext form, for a
 // session with SMTPUTF8, or with ascii in the utf-8-addr-xtext form, for one
-// without.
+// without. It writes no control character, C0 or C1, as it is.
 func EncodeUTF8Addr(s string, ascii bool) string {
 	var b strings.Builder
 	for _, r := range s {
-		if r == '\\' || r == '+' || r == '=' || r <= ' ' || r == 0x7f || (ascii && r > 0x7f) {
+		if r == '\\' || r == '+' || r == '=' || r <= ' ' || 0x7f <= r && r < 0xa0 || (ascii && r > 0x7f) {
 			fmt.Fprintf(&b, `\x{%02X}`, r)
 		} else {
 			b.WriteRune(r)
@@ -88,7 +88,8 @@ func EncodeUTF8Addr(s string, ascii bool) string {
 
 // DecodeUTF8Addr reads the utf-8-addr-xtext and utf-8-addr-unitext forms
 // (RFC 6533, 3). Like Postfix it also takes "+" and "=" that are not encoded,
-// lower-case digits, and \x{HEX} where none is needed.
+// lower-case digits, and \x{HEX} where none is needed. C1 controls (U+0080 to
+// U+009F) are an error in either form, because no address has them.
 func DecodeUTF8Addr(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("utf-8 address: not UTF-8")
@@ -108,6 +109,8 @@ func DecodeUTF8Addr(s string) (string, error) {
 			}
 			b.WriteRune(r)
 			i += end + 1
+		case c == 0xc2 && s[i+1] < 0xa0:
+			return "", fmt.Errorf("utf-8 address: control character at %d", i)
 		case c <= ' ' || c == 0x7f:
 			return "", fmt.Errorf("utf-8 address: byte %#02x at %d must be written as \\x{HEX}", c, i)
 		default:
@@ -119,7 +122,7 @@ func DecodeUTF8Addr(s string) (string, error) {
 }
 
 // hexPoint reads the digits of \x{HEX}: 1 to 6 of them, for any character but
-// NUL.
+// NUL and the C1 controls.
 func hexPoint(digits string) (rune, error) {
 	r := rune(0)
 	for i := 0; i < len(digits); i++ {
@@ -129,7 +132,7 @@ func hexPoint(digits string) (rune, error) {
 		}
 		r = r<<4 | rune(d)
 	}
-	if r == 0 || !utf8.ValidRune(r) {
+	if r == 0 || 0x80 <= r && r < 0xa0 || !utf8.ValidRune(r) {
 		return 0, fmt.Errorf(`utf-8 address: \x{%s} is not allowed`, digits)
 	}
 	return r, nil

@@ -1,6 +1,10 @@
 package xtext
 
-import "testing"
+import (
+	"strings"
+	"testing"
+	"unicode"
+)
 
 func TestXtext(t *testing.T) {
 	for _, c := range []struct{ raw, enc string }{
@@ -53,10 +57,26 @@ func TestUTF8Addr(t *testing.T) {
 			t.Errorf("DecodeUTF8Addr(%q) = %q, %v, want %q", enc, got, err, raw)
 		}
 	}
-	for _, bad := range []string{`\`, `\x{`, `\x{}`, `\x{g}`, `\x{D800}`, `\x{110000}`, `\x{1234567}`, `\x{00}`, "a b", "\xff"} {
+	for _, bad := range []string{`\`, `\x{`, `\x{}`, `\x{g}`, `\x{D800}`, `\x{110000}`, `\x{1234567}`, `\x{00}`, "a b", "\xff",
+		"a\u0080b", "a\u0085b", "a\u009fb", `a\x{80}b`, `a\x{85}b`, `a\x{9F}b`} {
 		if got, err := DecodeUTF8Addr(bad); err == nil {
 			t.Errorf("DecodeUTF8Addr(%q) = %q, want an error", bad, got)
 		}
+	}
+}
+
+// No control character is written as it is, whatever the address is.
+func TestEncodeUTF8AddrControls(t *testing.T) {
+	for r := range rune(0x110) {
+		for _, ascii := range []bool{false, true} {
+			got := EncodeUTF8Addr("a"+string(r)+"b", ascii)
+			if strings.ContainsFunc(got, unicode.IsControl) {
+				t.Errorf("%U, ascii %v: %q", r, ascii, got)
+			}
+		}
+	}
+	if got, want := EncodeUTF8Addr("a\u0085b\u00a0c", false), "a\\x{85}b\u00a0c"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
