@@ -53,7 +53,9 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 	if err != nil { // a file has changed in this moment
 		return nil, errors.Join(err, router.Close(), store.Close(), received.Close(), sent.Close())
 	}
-	e.use(r)
+	if err := e.use(r); err != nil {
+		return nil, errors.Join(err, router.Close(), store.Close(), received.Close(), sent.Close())
+	}
 	return relay, nil
 }
 
@@ -69,11 +71,17 @@ type edge struct {
 	internet, organisation *gateway.Door
 }
 
-// use puts rules in force: for new sessions, and for the queue.
-func (e *edge) use(r *rules) {
+// use puts rules in force: for new sessions, and for the queue. Both servers are
+// checked before either takes over, so that an error changes nothing.
+func (e *edge) use(r *rules) error {
+	if err := errors.Join(r.internet.Validate(), r.organisation.Validate()); err != nil {
+		return err
+	}
+	if err := errors.Join(e.internet.Replace(r.internet), e.organisation.Replace(r.organisation)); err != nil {
+		return err
+	}
 	e.router.SetTable(r.table)
-	e.internet.Replace(r.internet)
-	e.organisation.Replace(r.organisation)
+	return nil
 }
 
 // reloads reloads whenever it is told to, until ctx ends.
@@ -103,8 +111,10 @@ func (e *edge) reload() error {
 	if err := e.config.fixed(c); err != nil {
 		return err
 	}
+	if err := e.use(r); err != nil {
+		return err
+	}
 	e.config = c
-	e.use(r)
 	e.queue.SettingsChanged() // what waits may have waited for this
 	e.log.Info("reloaded")
 	return nil

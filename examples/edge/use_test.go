@@ -1,0 +1,56 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A server that cannot serve is an error, and all stays as it was.
+func TestUseOfServersThatCannotServe(t *testing.T) {
+	server := func(change func(*smtpserver.Server)) *smtpserver.Server {
+		srv := &smtpserver.Server{Hostname: "edge.example.com"}
+		gate := &policy.Gate{Queue: &queue.Queue{Store: new(memory.Store)}}
+		if err := gate.Install(srv); err != nil {
+			t.Fatal(err)
+		}
+		change(srv)
+		return srv
+	}
+	fine := func(*smtpserver.Server) {}
+	for name, tt := range map[string]struct {
+		change func(*smtpserver.Server)
+		want   string
+	}{
+		"a mode without a certificate": {func(s *smtpserver.Server) { s.TLSMode = smtpserver.TLSRequired }, "TLSRequired without TLSConfig"},
+		"a host name that is none":     {func(s *smtpserver.Server) { s.Hostname = "a b" }, "is no host name"},
+	} {
+		before := &rules{internet: server(fine), organisation: server(fine), table: new(routing.Table)}
+		e := &edge{router: new(routing.Router), internet: new(gateway.Door), organisation: new(gateway.Door)}
+		if err := e.use(before); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []*rules{
+			{internet: server(tt.change), organisation: server(fine), table: new(routing.Table)},
+			{internet: server(fine), organisation: server(tt.change), table: new(routing.Table)},
+		} {
+			if err := e.use(r); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: error %v, want %q", name, err, tt.want)
+			}
+			if e.internet.Server != before.internet || e.organisation.Server != before.organisation {
+				t.Errorf("%s: a server has taken over", name)
+			}
+		}
+	}
+	// Replace's own errors come out as well.
+	e := &edge{router: new(routing.Router), internet: new(gateway.Door), organisation: new(gateway.Door)}
+	if err := e.use(&rules{internet: new(smtpserver.Server), organisation: server(fine)}); err == nil || !strings.Contains(err.Error(), "no Handler") {
+		t.Errorf("without a Handler: %v", err)
+	}
+}
