@@ -38,7 +38,7 @@
 // answered by Agents.
 //
 // An [Authenticator] brings SASL mechanisms: [PasswordAuth] PLAIN and LOGIN,
-// [ScramAuth] SCRAM-SHA-256 and its -PLUS, [BearerAuth] OAUTHBEARER and XOAUTH2,
+// [Scram] SCRAM-SHA-256 and its -PLUS, [BearerAuth] OAUTHBEARER and XOAUTH2,
 // [ExternalAuth] EXTERNAL by client certificate, [CramMD5Auth] CRAM-MD5;
 // [Auths] joins them. Without TLS none is offered unless
 // Server.AllowInsecureAuth is set.

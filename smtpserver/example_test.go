@@ -134,3 +134,28 @@ func ExampleNewProtocolLog() {
 }
 
 type discardAll struct{ gosmtp.Session }
+
+// Users log in without sending their password. Hosts that serve the same users
+// have one Secret.
+func ExampleScram() {
+	alice, err := smtpserver.NewScramCredentials("wonderland", 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	users := map[string]smtpserver.ScramCredentials{"alice": alice} // of a file or a database
+	srv := &smtpserver.Server{
+		Hostname: "smtp.example.com",
+		Auth: &smtpserver.Scram{
+			Lookup: func(_ context.Context, _ *smtpserver.Session, username string) (smtpserver.ScramCredentials, error) {
+				c, ok := users[username]
+				if !ok {
+					return c, errors.New("unknown user")
+				}
+				return c, nil
+			},
+			Secret: []byte("16 random bytes "), // read from a file that no one else can read
+		},
+	}
+	fmt.Println(srv.Validate())
+	// Output: <nil>
+}

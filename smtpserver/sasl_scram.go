@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/emersion/go-sasl"
@@ -51,23 +53,56 @@ func NewScramCredentials(password string, iterations int) (ScramCredentials, err
 	return c, nil
 }
 
-// ScramAuth offers SCRAM-SHA-256 (RFC 7677) and, under TLS, SCRAM-SHA-256-PLUS
-// with the channel bindings tls-exporter (RFC 9266) and tls-unique. lookup
-// returns an error for an unknown user, who then takes as long to be refused
-// as one with a wrong password.
-func ScramAuth(lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)) Authenticator {
-	a := &scramAuth{lookup: lookup}
-	rand.Read(a.secret[:]) // never fails
-	a.iterations.Store(scramIterations)
-	return a
+// Scram is an Authenticator that offers SCRAM-SHA-256 (RFC 7677) and, under
+// TLS, SCRAM-SHA-256-PLUS with the channel bindings tls-exporter (RFC 9266) and
+// tls-unique. Its fields must not change once it is in use; it is safe for
+// concurrent use.
+//
+// The first reply of the mechanism tells the client a user's salt, before the
+// client has proved anything. For a user that does not exist, Scram tells a salt
+// that looks like any other, is the same each time, and stays the same when the
+// server restarts. Otherwise a stranger could find out who exists by asking
+// twice.
+type Scram struct {
+	// Lookup returns the credentials of a user, or an error for one that does
+	// not exist, who is then refused as slowly as one with a wrong password.
+	Lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)
+	// Secret makes the salts of users that do not exist: 16 random bytes or
+	// more, which must not change. Hosts that serve the same users need the
+	// same Secret. Without one, it is derived from the host's machine ID
+	// (/etc/machine-id) or, where there is none, from the private key of the
+	// server's first certificate. That has limits: users of the host can read
+	// the machine ID, container images may contain one that others know, and
+	// a new private key changes the salts. A host that has neither makes a new
+	// secret at each start.
+	Secret []byte
+	// Iterations that users who do not exist are told. Set it if the
+	// credentials have another number than NewScramCredentials gives them.
+	// Default: the number of the last user that was found, at first 600,000.
+	Iterations int
+
+	once    sync.Once
+	derived []byte // Secret, or what stands for it
+	seen    atomic.Int64
 }
 
-type scramAuth struct {
-	lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)
-	secret [32]byte // makes the salts of unknown users
-	// iterations are those of the last known user: unknown ones are given the
-	// same, so that the challenge does not tell them apart.
-	iterations atomic.Int64
+// ScramAuth returns a Scram without settings.
+func ScramAuth(lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)) Authenticator {
+	return &Scram{Lookup: lookup}
+}
+
+// unknown returns what a user that does not exist has in place of credentials.
+func (a *Scram) unknown(srv *Server, username string) ScramCredentials {
+	a.once.Do(func() {
+		if a.derived = a.Secret; len(a.derived) == 0 {
+			a.derived = lastingSecret("Bridgehead: salts of unknown SCRAM users", machineIDs(), srv.TLSConfig)
+		}
+	})
+	return ScramCredentials{
+		Salt:       hmacSHA256(a.derived, username)[:16],
+		Iterations: cmp.Or(a.Iterations, int(a.seen.Load()), scramIterations),
+		StoredKey:  make([]byte, sha256.Size),
+	}
 }
 
 const (
@@ -75,14 +110,16 @@ const (
 	scramPlus = "SCRAM-SHA-256-PLUS"
 )
 
-func (*scramAuth) Mechanisms(s *Session) []string {
+// Mechanisms implements Authenticator.
+func (*Scram) Mechanisms(s *Session) []string {
 	if s.tls != nil {
 		return []string{scramPlus, scram}
 	}
 	return []string{scram}
 }
 
-func (a *scramAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
+// Start implements Authenticator.
+func (a *Scram) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
 	if mechanism != scram && (mechanism != scramPlus || s.tls == nil) {
 		return nil, errNotOffered(mechanism)
 	}
@@ -92,7 +129,7 @@ func (a *scramAuth) Start(ctx context.Context, s *Session, mechanism string) (sa
 // scramServer is one exchange: client-first, server-first, client-final,
 // server-final.
 type scramServer struct {
-	a    *scramAuth
+	a    *Scram
 	ctx  context.Context
 	s    *Session
 	plus bool
@@ -149,11 +186,11 @@ func (sc *scramServer) first(msg string) ([]byte, error) {
 			return nil, errors.New("SCRAM: nobody may act for another")
 		}
 	}
-	if sc.cred, sc.unknown = sc.a.lookup(sc.ctx, sc.s, sc.username); sc.unknown == nil {
-		sc.a.iterations.Store(int64(sc.cred.Iterations))
+	nobody := sc.a.unknown(sc.s.srv, sc.username) // in any case: it takes time
+	if sc.cred, sc.unknown = sc.a.Lookup(sc.ctx, sc.s, sc.username); sc.unknown == nil {
+		sc.a.seen.Store(int64(sc.cred.Iterations))
 	} else {
-		salt := hmacSHA256(sc.a.secret[:], sc.username)[:16]
-		sc.cred = ScramCredentials{Salt: salt, Iterations: int(sc.a.iterations.Load()), StoredKey: make([]byte, sha256.Size)}
+		sc.cred = nobody
 	}
 	sc.nonce = attrs[1][2:] + rand.Text()
 	sc.serverFirst = fmt.Sprintf("r=%s,s=%s,i=%d", sc.nonce, base64.StdEncoding.EncodeToString(sc.cred.Salt), sc.cred.Iterations)
