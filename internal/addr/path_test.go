@@ -189,6 +189,9 @@ func FuzzPath(f *testing.F) {
 			if len(a) > MaxPath {
 				t.Errorf("%q: address of %d octets", s, len(a))
 			}
+			if problem := NotOnWire(a); problem != "" {
+				t.Errorf("%q: address %q is taken but cannot be sent on: %s", s, a, problem)
+			}
 			again, rest, err := parse("<"+a+">", smtputf8)
 			if err != nil || again != a || rest != "" {
 				t.Errorf("%q: %q reads back as %q, %q, %v", s, a, again, rest, err)
