@@ -39,7 +39,8 @@ type Clients struct {
 	// server has verified (tls.Config.ClientCAs and ClientAuth) and that is
 	// for one of these DNS names, patterns as above, or mail addresses.
 	CertificateNames []string
-	// Except takes clients out again.
+	// Except takes clients out again. A client of which a proxy gives no address
+	// is out where Except has Networks or Hosts: it may be one of them.
 	Except *Clients
 }
 
@@ -134,8 +135,16 @@ func (p *clients) has(c *client) (bool, error) {
 	if !in || p.except == nil {
 		return in, err
 	}
+	if p.except.byAddress() && unknownAddress(c.s) {
+		return false, nil // perhaps it is one of those
+	}
 	out, err := p.except.has(c)
 	return !out && err == nil, err
+}
+
+// byAddress says whether it depends on a client's address who is in the class.
+func (p *clients) byAddress() bool {
+	return p.networks.Len() > 0 || len(p.hosts) > 0 || p.except != nil && p.except.byAddress()
 }
 
 func (p *clients) meets(c *client) (bool, error) {
@@ -189,10 +198,16 @@ func (p *clients) certified(s *smtpserver.Session) bool {
 // come by no network at all.
 func countedIP(s *smtpserver.Session) (netip.Addr, bool) {
 	ip, ok := clientIP(s)
-	if a := s.RemoteAddr(); !ok && a != nil && a.Network() == "unknown" {
+	if !ok && unknownAddress(s) {
 		return netip.IPv4Unspecified(), true
 	}
 	return ip, ok
+}
+
+// unknownAddress says whether a proxy gave no address of the client.
+func unknownAddress(s *smtpserver.Session) bool {
+	a := s.RemoteAddr()
+	return a != nil && a.Network() == "unknown"
 }
 
 // clientIP is the client's address, IPv4 in its own form, zone removed.

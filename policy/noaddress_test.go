@@ -62,6 +62,14 @@ func TestProxyWithoutAnAddress(t *testing.T) {
 		srv.Talk(t, neighbour, start+mail+strings.Repeat("C: RCPT TO:<nobody@example.com>\nS: 550 5.1.1\n", 25))
 		srv.Talk(t, neighbour, start+"C: MAIL FROM:<x@example.net>\nS: 550 5.7.1 Mail from your address is refused for a time")
 	})
+	t.Run("all except networks", func(t *testing.T) {
+		bad := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+		g := &Gate{Domains: domains, Grants: []Grant{{To: Clients{Everyone: true, Except: &Clients{Networks: bad}}, Rights: Submit}}}
+		srv, _ := install(t, g, &smtpserver.Server{ProxyFrom: proxies})
+		srv.Talk(t, neighbour, start+"C: MAIL FROM:<x@example.net>\nS: 550 5.7.1 You may not send mail here")
+		known := fmt.Sprintf("R: %q\nS: 220\nC: EHLO client.example\nS: 250\n", "PROXY TCP4 198.51.100.7 192.0.2.25 40000 25\r\n")
+		srv.Talk(t, neighbour, known+mail)
+	})
 	t.Run("connection filter", func(t *testing.T) {
 		f := &ConnectionFilter{Allow: networks(t, "10.1.0.0/16", "0.0.0.0/0")}
 		srv, _ := install(t, &Gate{Domains: domains, Connection: f, Greylist: &Greylist{}}, &smtpserver.Server{ProxyFrom: proxies})

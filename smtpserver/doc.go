@@ -43,9 +43,20 @@
 // [Auths] joins them. Without TLS none is offered unless
 // Server.AllowInsecureAuth is set.
 //
+// # Clients as they are
+//
+// Devices and old programs deviate from the RFCs in ways that do no harm. The
+// server accepts any white space between the words of a command, local parts
+// with odd dots, a dot after a domain, unpadded base64, and names of clients
+// that are no domains (Session.Helo has them in a form that can be written
+// anywhere). More has to be allowed by name: addresses without a domain
+// (Server.DefaultDomain), lines that end in a bare LF (BareLFFrom), TLS 1.0 and
+// RSA key exchange (InsecureOldTLS).
+//
 // # Defence
 //
-// Only CRLF.CRLF ends a message, and only CRLF a command. Messages with bare
+// Only CRLF.CRLF ends a message, and only CRLF a command, but see
+// Server.BareLFFrom. Messages with bare
 // CRs, bare LFs or NULs are refused ([StrayBytes]); clients that send on before
 // a reply that they have to wait for are too. A message that is too long is
 // refused after its end, one that comes too slowly or never ends costs the
