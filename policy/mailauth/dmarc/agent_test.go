@@ -86,6 +86,20 @@ func TestAgentEnforces(t *testing.T) {
 	}
 }
 
+// The author's domain is found however the field is written (RFC 5322, 3.4, 4.4,
+// A.5): white space and comments do not evade a policy, and are no reason to
+// refuse mail that passes.
+func TestAuthorInObsoleteSyntax(t *testing.T) {
+	srv, _ := serve(t, func(c *Checker) { c.Enforce = true })
+	for _, from := range []string{
+		"<a @ example.org>", "a @ example . org", `"a" (c) @ example.org`, "<a@example(c).org>", "<a@example. org>", "Joe <a@ example.org>", "a@(c)example.org",
+		`Pete(A nice \) chap) <pete(his account)@example.org(his host)>`, "<@x.example:a@example.org>", "Friends: a@example.org;", "a@EXAMPLE.org.",
+	} {
+		talk(t, srv, "192.0.2.9", "m@evil.example", "From: "+from, "550 5.7.1 Email rejected per DMARC policy for example.org")
+		talk(t, srv, "192.0.2.1", "a@example.org", "From: "+from, "250")
+	}
+}
+
 // Without RejectNoAuthor only those are refused that could be meant to evade.
 func TestSeveralAuthors(t *testing.T) {
 	srv, _ := serve(t, func(c *Checker) { c.Enforce = true })
