@@ -127,7 +127,7 @@ func arrive(t *testing.T, ms []*queue.Message, n int, ehlo string, eightBit bool
 		}
 		must(t, r.queue.Submit(t.Context(), m))
 	}
-	peers.Await(t, "the reports", func() bool { return len(home.received()) >= n })
+	peers.Await(t, "the reports", func() bool { return len(home.received()) >= n && r.waiting(t) == 0 })
 	var got []string
 	for _, m := range home.received() {
 		report, err := dsn.Parse(bytes.NewReader(m.data))
