@@ -142,8 +142,9 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 				used = c.addr
 			}
 		}
+		renew := c.renew // after put, c may be another Send's
 		t.put(dst, c)
-		if !d.retry(c.renew) {
+		if !d.retry(renew) {
 			return d.results
 		}
 	}
@@ -191,11 +192,12 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 			continue
 		}
 		t.over(ctx, c, d)
+		renew := c.renew // after put, c may be another Send's
 		t.put(dst, c)
-		if !d.retry(c.renew) {
+		if !d.retry(renew) {
 			return
 		}
-		if c.renew {
+		if renew {
 			tries--
 		} else {
 			sessions++
