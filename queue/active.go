@@ -2,46 +2,32 @@ package queue
 
 import (
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// An active is a message in hand: leased, in memory, on its way. Its parts
-// are delivered independently of each other; what became of them is recorded
-// in the store by one goroutine at a time, the owner of recording.
+// An active is a message in memory: leased, on its way. The scheduler has its
+// place among the others, the Queue what it says and what became of it.
 type active struct {
-	m     *Message
-	owner string // of its lease
-	bytes int64  // of content that it keeps in memory
+	sched.Message
+	m        *Message
+	owner    string   // of its lease
+	patience Patience // the retry policy's; set before the first part exists
+	one      part     // the first part; most messages have no other
 
-	// Guarded by the Queue's mutex.
-	until     time.Time // end of the lease
-	left      int       // parts that have not ended
-	recording bool      // somebody brings the store up to date
-	anew      bool      // and must do so once more
-	changed   bool      // a recipient's state differs from what is stored,
-	delivered bool      // in that it was delivered: that cannot wait
-	tried     bool      // an attempt has brought a result
-	lost      bool      // the lease is another's
-	order     Op        // what an operator wants done with it
-	ending    bool      // its last record is being written: orders come too late
-	settings  uint      // the Queue's settings when it was routed
-	probe     *hop      // the hop that it was claimed to probe
-	reclaim   bool      // it was claimed again before we had forgotten it
-	next      *active
+	// What is to be recorded. The Queue's lock guards it, and the state of m's
+	// recipients.
+	changed bool // a recipient's state differs from what is stored
+	tried   bool // an attempt has brought a result
+	order   Op   // what an operator wants done with it
+	reports
+}
 
-	// What those recipients wait for that have not ended: see waits.
-	waiting    int
-	where      NextHop
-	mixed      bool
-	due, again time.Time
-
-	// To be reported before they are recorded.
+// reports are what a message's sender is to be told, before it is recorded.
+type reports struct {
 	failed, succeeded []*Recipient
 	failedUntil       time.Time // when the last of the failed ones expires; zero is never
 	delayed           []delay
-
-	one part // the first one; most messages have no other
-
-	patience Patience // the retry policy's; set before the first part exists
 }
 
 // A delay is a recipient whose sender is to be notified that it waits until
@@ -51,81 +37,124 @@ type delay struct {
 	expire time.Time
 }
 
-// fail notes that a recipient has failed, which would have expired then.
-func (a *active) fail(r *Recipient, expire time.Time) {
-	if len(a.failed) == 0 {
-		a.failedUntil = expire
-	} else if !a.failedUntil.IsZero() && !expire.IsZero() {
-		a.failedUntil = later(a.failedUntil, expire)
-	} else {
-		a.failedUntil = time.Time{}
-	}
-	a.failed = append(a.failed, r)
+// newActive makes a message active that is leased to owner.
+func (q *Queue) newActive(m *Message, owner string, until time.Time) *active {
+	a := &active{m: m, owner: owner}
+	a.ID, a.Priority, a.Lease, a.Load = m.ID, m.Priority, until, a
+	a.Suspect = m.Interrupted > 0 && !q.poisonous(a)
+	return a
 }
 
-// waits notes that a recipient waits for hop. due is when it may be tried as
-// far as it is concerned itself, again when it makes sense to look at it
-// again although the hop is not known to be open. A message whose recipients
-// all wait for the same hop is kept under it until the hop opens (due); one
-// that waits for several is looked at now and then (again).
-func (a *active) waits(hop NextHop, due, again time.Time) {
-	if a.waiting == 0 {
-		a.where, a.due, a.again = hop, due, again
-	} else {
-		a.mixed = a.mixed || a.where != hop
-		a.due = sooner(a.due, due)
-		a.again = sooner(a.again, again)
+func activeOf(m *sched.Message) *active { return m.Load.(*active) }
+
+// A part is those recipients of a message that go to one hop in one Deliver
+// call.
+type part struct {
+	sched.Part
+	rcpts []*Recipient
+}
+
+// newPart makes a part; the first one of a message costs no allocation.
+func (a *active) newPart(h *sched.Hop, rcpts []*Recipient) *part {
+	p := &a.one
+	if p.Msg != nil {
+		p = new(part)
 	}
-	a.waiting++
+	p.Msg, p.Hop, p.Recipients, p.Load, p.rcpts = &a.Message, h, len(rcpts), p, rcpts
+	return p
+}
+
+func partOf(p *sched.Part) *part { return p.Load.(*part) }
+
+// message is the message that the part belongs to.
+func (p *part) message() *active { return activeOf(p.Msg) }
+
+// A hopInfo is what the Queue knows of a next hop, beside the scheduler. The
+// Queue's lock guards it.
+type hopInfo struct {
+	pace   Pace   // what the Pacer said last
+	last   Result // why it could not be reached the last time
+	counts HopCounts
+	since  time.Time // when counts began
+}
+
+// HopCounts are totals since the hop was first used or last forgotten.
+type HopCounts struct {
+	Delivered, Deferred, Failed uint64 // recipients
+	Attempts                    uint64 // Deliver calls
+}
+
+func (c *HopCounts) add(s Status) {
+	switch s {
+	case Waiting:
+		c.Deferred++
+	case Delivered:
+		c.Delivered++
+	default:
+		c.Failed++
+	}
+}
+
+func hopData(h *sched.Hop) *hopInfo {
+	if h.Load == nil {
+		h.Load = &hopInfo{since: time.Now()}
+	}
+	return h.Load.(*hopInfo)
+}
+
+// fail notes that a recipient has failed, which would have expired then.
+func (r *reports) fail(rcpt *Recipient, expire time.Time) {
+	if len(r.failed) == 0 {
+		r.failedUntil = expire
+	} else if !r.failedUntil.IsZero() && !expire.IsZero() {
+		r.failedUntil = later(r.failedUntil, expire)
+	} else {
+		r.failedUntil = time.Time{}
+	}
+	r.failed = append(r.failed, rcpt)
 }
 
 // waitAll notes that recipients wait for a hop, for reasons of their own.
-func (a *active) waitAll(h *hop, rcpts []*Recipient, now time.Time) {
+func (a *active) waitAll(key NextHop, rcpts []*Recipient, now time.Time) {
 	for range rcpts {
-		a.waits(h.key, now, now)
+		a.Wait(sched.Key(key), now, now)
 	}
 }
 
-// schedule is what waits has gathered.
+// schedule is what the recipients wait for that have not ended.
 func (a *active) schedule() Schedule {
-	s := Schedule{Due: a.due, Hop: a.where, Volatile: !a.changed && !aside(a.where)}
-	if a.mixed {
-		s.Due, s.Hop = a.again, NextHop{}
+	due, key := a.Due()
+	hop := NextHop(key)
+	return Schedule{Due: due, Hop: hop, Volatile: !a.changed && !aside(hop)}
+}
+
+// snapshot is the message as it is to be recorded while parts of it are still
+// on their way: what has failed but is not reported yet still waits. It is
+// called in a step.
+func (a *active) snapshot() *Message {
+	m := *a.m
+	m.Recipients = make([]*Recipient, len(a.m.Recipients))
+	copies := make([]Recipient, len(a.m.Recipients))
+	failed := set(a.failed)
+	for i, r := range a.m.Recipients {
+		copies[i] = *r
+		if failed[r] {
+			copies[i].Status = Waiting
+		}
+		m.Recipients[i] = &copies[i]
+	}
+	return &m
+}
+
+// set has the recipients; of a message for thousands a search for each in a
+// list would take seconds.
+func set(rs []*Recipient) map[*Recipient]bool {
+	if len(rs) == 0 {
+		return nil
+	}
+	s := make(map[*Recipient]bool, len(rs))
+	for _, r := range rs {
+		s[r] = true
 	}
 	return s
-}
-
-func sooner(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// activeList is a queue of messages, first in, first out.
-type activeList struct {
-	first, last *active
-	n           int
-}
-
-func (l *activeList) push(a *active) {
-	a.next = nil
-	if l.last == nil {
-		l.first = a
-	} else {
-		l.last.next = a
-	}
-	l.last = a
-	l.n++
-}
-
-func (l *activeList) pop() *active {
-	a := l.first
-	l.first = a.next
-	if l.first == nil {
-		l.last = nil
-	}
-	a.next = nil
-	l.n--
-	return a
 }

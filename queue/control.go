@@ -3,29 +3,33 @@ package queue
 import (
 	"context"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // Freeze makes Submit refuse all mail with 451 4.3.2 until Thaw; what is in
 // the queue is delivered. Reports of the Queue's own still get in.
-func (q *Queue) Freeze() { q.setFlag(&q.frozen, true, "freeze") }
+func (q *Queue) Freeze() { q.freeze(true, "freeze") }
 
 // Thaw undoes Freeze.
-func (q *Queue) Thaw() { q.setFlag(&q.frozen, false, "thaw") }
+func (q *Queue) Thaw() { q.freeze(false, "thaw") }
 
 // Pause stops deliveries until Continue: attempts in progress go on, no other
 // is begun. Mail is still taken over.
-func (q *Queue) Pause() { q.setFlag(&q.paused, true, "pause") }
+func (q *Queue) Pause() { q.pauseDeliveries(true, "pause") }
 
 // Continue undoes Pause.
-func (q *Queue) Continue() { q.setFlag(&q.paused, false, "continue") }
+func (q *Queue) Continue() { q.pauseDeliveries(false, "continue") }
 
-func (q *Queue) setFlag(flag *bool, to bool, name string) {
+func (q *Queue) freeze(to bool, name string) {
 	q.setup()
-	q.mu.Lock()
-	*flag = to
-	q.claimNow()
-	q.kick()
-	q.mu.Unlock()
+	q.frozen.Store(to)
+	q.tell(EventOperation, nil, nil, func(e *Event) { e.Text = name })
+}
+
+func (q *Queue) pauseDeliveries(to bool, name string) {
+	q.setup()
+	q.step(func(core *sched.Scheduler, _ time.Time) { core.Pause(to) })
 	q.tell(EventOperation, nil, nil, func(e *Event) { e.Text = name })
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // guarded calls what somebody else has written: a Deliverer, a hook, a policy.
@@ -21,20 +23,17 @@ func guarded[T any](q *Queue, who string, call func() (T, error)) (answer T, err
 }
 
 // pace asks the Deliverer how a hop wants to be served.
-func (q *Queue) pace(hop NextHop) pace {
+func (q *Queue) pace(hop NextHop) Pace {
 	if q.pacer == nil {
-		return pace{}
+		return Pace{}
 	}
-	p := pace{requests: q.requests.Load()} // before the answer
-	p.Pace, _ = guarded(q, "Pace", func() (Pace, error) { return q.pacer.Pace(hop), nil })
+	p, _ := guarded(q, "Pace", func() (Pace, error) { return q.pacer.Pace(hop), nil })
 	return p
 }
 
-// A pace is a Pacer's answer. If there were more requests for mail since, it
-// may be outdated.
-type pace struct {
-	Pace
-	requests uint64
+// coreOf is what the scheduler needs to know of a Pace.
+func (q *Queue) coreOf(p *Pace) sched.Pace {
+	return sched.Pace{Known: q.pacer != nil, Held: p.Held, Until: p.Until, MaxConcurrency: p.MaxConcurrency}
 }
 
 // wait is the RetryPolicy's Wait.

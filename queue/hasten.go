@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // RetryQueue has the mail of one next hop tried now: see [Queue.RetryQueues].
@@ -40,25 +42,19 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 	if q.Store == nil {
 		return 0, nil, errNoStore
 	}
-	q.requests.Add(1)
 	hops = slices.DeleteFunc(q.knownHops(), func(h NextHop) bool { return !match(h) })
-	q.mu.Lock()
-	for _, key := range hops {
-		if h := q.hops[key]; h != nil {
-			h.requests++
-			messages += h.messages()
-		}
+	keys := make([]sched.Key, len(hops))
+	for i, hop := range hops {
+		keys[i] = sched.Key(hop)
 	}
-	q.mu.Unlock()
+	q.locked(func(core *sched.Scheduler) { messages = core.Asked(keys) })
 	started, err := q.startStored(ctx, match)
-	q.mu.Lock()
-	for _, key := range hops {
-		if h := q.hops[key]; h != nil {
-			q.retryHop(h)
+	q.step(func(core *sched.Scheduler, now time.Time) {
+		for _, key := range keys {
+			core.Retry(now, key)
 		}
-	}
-	q.claimNow()
-	q.mu.Unlock()
+		core.Stored(time.Time{})
+	})
 	return messages + started, hops, err
 }
 
@@ -81,27 +77,11 @@ func (q *Queue) startStored(ctx context.Context, match func(NextHop) bool) (n in
 }
 
 // knownHops are the hops of which the scheduler knows something.
-func (q *Queue) knownHops() []NextHop {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	hops := make([]NextHop, 0, len(q.hops))
-	for key := range q.hops {
-		hops = append(hops, key)
-	}
+func (q *Queue) knownHops() (hops []NextHop) {
+	q.locked(func(core *sched.Scheduler) {
+		core.Hops(func(h *sched.Hop) { hops = append(hops, NextHop(h.Key)) })
+	})
 	return hops
-}
-
-// retryHop makes Run probe a hop now that is dead, and ask how it wants to be
-// served. Called with mu held.
-func (q *Queue) retryHop(h *hop) {
-	now := time.Now()
-	if h.dead {
-		h.retryAt = now
-	}
-	if q.pacer != nil {
-		h.askAt = now
-	}
-	q.watch(h)
 }
 
 // start makes a stored message due that waits for a hop that matches, and says
@@ -194,20 +174,23 @@ const (
 )
 
 // hastenActive has an active message made due of which recipients wait.
-func (q *Queue) hastenActive(id string) activeState {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	a := q.active[id]
-	switch {
-	case a == nil:
-		return notActive
-	case a.ending:
-		return concluding
-	case a.waiting == 0:
-		return noneWaits
-	}
-	if a.order.what == 0 {
-		a.order = RetryNow()
-	}
-	return ordered
+func (q *Queue) hastenActive(id string) (state activeState) {
+	q.locked(func(core *sched.Scheduler) {
+		m, order := core.Order(id)
+		switch {
+		case order == sched.NotActive:
+			state = notActive
+		case order == sched.Closing:
+			state = concluding
+		case m.Waiting() == 0:
+			state = noneWaits
+		default:
+			state = ordered
+			if a := activeOf(m); a.order.what == 0 {
+				a.order = RetryNow()
+				m.Ordered()
+			}
+		}
+	})
+	return state
 }

@@ -45,7 +45,7 @@ func (m *Message) from() time.Time {
 func (q *Queue) expires(m *Message, hops groups) (at time.Time) {
 	paces := make(map[*Recipient]*Pace)
 	for i := range hops {
-		pace := q.pace(hops[i].hop).Pace
+		pace := q.pace(hops[i].hop)
 		for _, r := range hops[i].rcpts {
 			paces[r] = &pace
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // A Filter selects messages in the queue. Zero fields select all. Strings are
@@ -199,19 +200,24 @@ func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) (gs gr
 
 // activeCopy copies a message that is in hand.
 func (q *Queue) activeCopy(id string) (m *Message, order Op, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	a := q.active[id]
-	if a == nil {
-		return nil, Op{}, false
-	}
+	q.locked(func(core *sched.Scheduler) {
+		if am := core.Message(id); am != nil {
+			a := activeOf(am)
+			m, order, ok = a.copy(), a.order, true
+		}
+	})
+	return m, order, ok
+}
+
+// copy is the message as its recipients are now. The lock is held.
+func (a *active) copy() *Message {
 	c := *a.m
 	c.Recipients = make([]*Recipient, len(a.m.Recipients))
 	for i, r := range a.m.Recipients {
 		rc := *r
 		c.Recipients[i] = &rc
 	}
-	return &c, a.order, true
+	return &c
 }
 
 // entry says whether a message may be selected, by what the store's index

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // An Op is what an operator does with messages: see [Queue.Do].
@@ -121,28 +123,23 @@ func (o Op) concerns(s MessageStatus) bool {
 // hand.
 func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done bool, err error) {
 	for tries := 0; tries < opTries; {
-		q.mu.Lock()
-		if a := q.active[id]; a != nil && a.ending {
-			q.mu.Unlock()
+		switch q.order(id, op) {
+		case sched.Closing:
 			if err := pause(ctx, opWait); err != nil { // as long as the store takes
 				return false, err
 			}
 			continue
-		} else if a != nil {
-			a.order = op
-			q.mu.Unlock()
+		case sched.Active:
 			return true, nil
 		}
-		q.mu.Unlock()
 		// An owner of its own, so that it is clear who of us has the message.
-		a := &active{owner: q.owner + "/" + q.ids.next(time.Now()), until: time.Now().Add(q.limits.Lease)}
-		ms, err := q.Store.Claim(ctx, Claim{Owner: a.owner, Until: a.until, Now: time.Now(), ID: id})
+		owner, now := q.owner+"/"+q.ids.next(time.Now()), time.Now()
+		ms, err := q.Store.Claim(ctx, Claim{Owner: owner, Until: now.Add(q.limits.Lease), Now: now, ID: id})
 		if err != nil {
 			return false, err
 		}
 		if len(ms) > 0 {
-			a.m = ms[0]
-			a.patience = q.patience(a.m)
+			a := &active{m: ms[0], owner: owner, patience: q.patience(ms[0])}
 			// From here on to the end, also if who asked has gone: half an order
 			// would be a report on mail that is delivered later.
 			return true, q.obey(context.WithoutCancel(ctx), a, stored, op)
@@ -154,6 +151,18 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 		}
 	}
 	return false, nil
+}
+
+// order leaves an order with an active message, if there is one.
+func (q *Queue) order(id string, op Op) (state sched.OrderState) {
+	q.locked(func(core *sched.Scheduler) {
+		var m *sched.Message
+		if m, state = core.Order(id); state == sched.Active {
+			m.Ordered()
+			activeOf(m).order = op
+		}
+	})
+	return state
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -186,20 +195,7 @@ func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) erro
 			return q.again(ctx, a, stored, op)
 		}
 	}
-	q.mu.Lock()
-	for _, r := range a.m.Recipients {
-		if r.Status != Waiting {
-			continue
-		}
-		r.NextAttempt = time.Time{}
-		switch op.what {
-		case opResubmit:
-			r.Route = NextHop{}
-		case opRedirect:
-			r.Route = op.to
-		}
-	}
-	q.mu.Unlock()
+	q.locked(func(*sched.Scheduler) { a.retryBy(op) })
 	kind := EventOperation
 	switch op.what {
 	case opResubmit:
@@ -214,18 +210,48 @@ func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) erro
 	if err := q.Store.Update(ctx, a.owner, a.m, Schedule{}); err != nil {
 		return err
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if h := q.hops[stored]; h != nil && op.what == opRetry {
-		q.retryHop(h)
-	}
-	q.claimNow()
+	q.step(func(core *sched.Scheduler, now time.Time) {
+		if op.what == opRetry {
+			core.Retry(now, sched.Key(stored))
+		}
+		core.Stored(time.Time{})
+	})
 	return nil
+}
+
+// retryBy makes the recipients that wait due at once, by the way that an order
+// says.
+func (a *active) retryBy(op Op) {
+	for _, r := range a.m.Recipients {
+		if r.Status != Waiting {
+			continue
+		}
+		r.NextAttempt = time.Time{}
+		switch op.what {
+		case opResubmit:
+			r.Route = NextHop{}
+		case opRedirect:
+			r.Route = op.to
+		}
+	}
 }
 
 // giveUp ends the recipients that wait, with or without a report.
 func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) error {
-	q.mu.Lock()
+	q.locked(func(*sched.Scheduler) { a.endAll(stored, op) })
+	q.tellOp(EventOperation, a.m, op, "")
+	if len(a.failed) > 0 {
+		q.recorder.report(ctx, a)
+	}
+	if a.Waiting() > 0 { // it could not be reported
+		due, _ := a.Due()
+		return q.Store.Update(ctx, a.owner, a.m, Schedule{Due: due})
+	}
+	return q.Store.Remove(ctx, a.owner, a.m.ID)
+}
+
+// endAll ends the recipients that wait, as an order says.
+func (a *active) endAll(stored NextHop, op Op) {
 	for _, r := range a.m.Recipients {
 		if r.Status != Waiting {
 			continue
@@ -242,16 +268,7 @@ func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) er
 			a.fail(r, a.patience.lifetime(a.m, r, nil).After(time.Now(), 0).Expire)
 		}
 	}
-	a.waiting = 0
-	q.mu.Unlock()
-	q.tellOp(EventOperation, a.m, op, "")
-	if len(a.failed) > 0 {
-		q.report(ctx, a)
-	}
-	if a.waiting > 0 { // it could not be reported
-		return q.Store.Update(ctx, a.owner, a.m, Schedule{Due: a.again})
-	}
-	return q.Store.Remove(ctx, a.owner, a.m.ID)
+	a.NoneWaits()
 }
 
 // again submits a copy of a message whose own record would keep it from being
@@ -294,9 +311,7 @@ func (q *Queue) again(ctx context.Context, a *active, stored NextHop, op Op) err
 	} else {
 		err = q.Store.Update(ctx, owner, &m, Schedule{})
 	}
-	q.mu.Lock()
-	q.claimNow()
-	q.mu.Unlock()
+	q.step(func(core *sched.Scheduler, _ time.Time) { core.Stored(time.Time{}) })
 	return err
 }
 

@@ -30,24 +30,8 @@ var (
 // aside says whether a hop is one of those.
 func aside(h NextHop) bool { return h == suspendedHop || h == poisonHop || h == badMailHop }
 
-// asideInterval is how often mail that is set aside is looked through for
-// what is too old.
-const asideInterval = time.Hour
-
-// clearAside ends bad mail and poison whose time is over. It is Run's, and
-// not done as that begins: should it be the report on poison that kills the
-// process, all other mail has had an hour.
+// clearAside ends bad mail and poison whose time is over.
 func (q *Queue) clearAside(now time.Time) {
-	q.mu.Lock()
-	due := !now.Before(q.clearAt) && !q.idle()
-	first := q.clearAt.IsZero()
-	if due {
-		q.clearAt = now.Add(asideInterval)
-	}
-	q.mu.Unlock()
-	if !due || first {
-		return
-	}
 	hops, err := q.Store.Hops(q.ctx)
 	for _, h := range hops {
 		switch h.Hop {
@@ -90,63 +74,12 @@ func poisoned() *Result {
 // putAside records a message, of which no part is on its way, as held for an
 // operator.
 func (q *Queue) putAside(a *active, hop NextHop) error {
-	q.mu.Lock()
-	a.reclaim = false
-	q.mu.Unlock()
+	q.locked(func(*sched.Scheduler) { a.SetAside() })
 	return q.Store.Update(context.Background(), a.owner, a.m, Schedule{Due: farFuture, Hop: hop})
 }
 
 // poisonous says that the process died often enough with the message in hand.
 func (q *Queue) poisonous(a *active) bool { return a.m.Interrupted >= q.limits.Interrupted }
-
-// suspected says whether the message must wait for its turn among those that
-// were in hand when the process died: they are tried one after the other,
-// each alone, so that one of them that is to blame does not draw suspicion on
-// the others again. One that takes long and kills nobody does not keep the
-// others any longer. Called with mu held.
-func (q *Queue) suspected(a *active) bool {
-	if a.m.Interrupted == 0 || q.poisonous(a) {
-		return false
-	}
-	if q.suspect != nil {
-		q.suspects = append(q.suspects, a)
-		return true
-	}
-	q.turnTo(a)
-	return false
-}
-
-func (q *Queue) turnTo(a *active) {
-	q.suspect, q.suspectAt = a, time.Now().Add(suspectTurn)
-	q.wakeAt(q.suspectAt)
-}
-
-// suspectTurn is how long a suspect keeps the others waiting.
-const suspectTurn = 30 * time.Second
-
-// nextSuspect gives the turn on when the message that has it is done with.
-// Called with mu held.
-func (q *Queue) nextSuspect(a *active) {
-	if q.suspect != a {
-		return
-	}
-	q.suspect = nil
-	if len(q.suspects) > 0 {
-		q.turnTo(q.suspects[0])
-		q.suspects = q.suspects[1:]
-		q.incoming.push(q.suspect)
-		q.kick()
-	}
-}
-
-// hurrySuspect gives the turn on when it takes too long. It is Run's.
-func (q *Queue) hurrySuspect(now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.suspects) > 0 && !now.Before(q.suspectAt) && !q.idle() {
-		q.nextSuspect(q.suspect)
-	}
-}
 
 // begin and end tell the store, if it wants to know, that something is done
 // with the message that might kill the process.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // A Queue takes messages over, keeps them in its Store, and has its
@@ -53,15 +55,22 @@ type Queue struct {
 	marker Marker // the Store, if it is one
 	ids    ids
 	events events
-	// requests counts how often mail was asked for, or settings were replaced.
-	requests atomic.Uint64
-	state
+	frozen atomic.Bool // by an operator: nothing is taken over
+
+	running sync.Mutex    // guards what follows
+	stopped chan struct{} // closed when Run has ended; nil before it begins
+	abort   context.CancelFunc
+	over    bool // Shutdown was called
+
+	driver
+	recorder recorder
 }
 
 // setup makes defaults of zero values, once.
 func (q *Queue) setup() {
 	q.once.Do(func() {
 		q.ids.init()
+		q.recorder.q = q
 		q.host = q.Hostname
 		if q.host == "" {
 			q.host, _ = os.Hostname()
@@ -81,9 +90,8 @@ func (q *Queue) setup() {
 		q.limits = q.Limits.withDefaults()
 		q.pacer, _ = q.Deliverer.(Pacer)
 		q.marker, _ = q.Store.(Marker)
-		q.active = map[string]*active{}
-		q.hops = map[NextHop]*hop{}
-		q.held = map[NextHop]bool{suspendedHop: true, poisonHop: true, badMailHop: true}
+		q.core = sched.New(sched.Limits{Active: q.limits.Active, Memory: q.limits.Memory, Deliveries: q.limits.Deliveries,
+			Rate: q.limits.Rate, Lease: q.limits.Lease}, sched.Key(suspendedHop), sched.Key(poisonHop), sched.Key(badMailHop))
 		q.wake = make(chan struct{}, 1)
 		if c, ok := q.Deliverer.(Changer); ok {
 			c.OnChange(q.SettingsChanged)
@@ -123,25 +131,30 @@ func (q *Queue) Run(ctx context.Context) error {
 	if err := q.validate(); err != nil {
 		return err
 	}
-	q.mu.Lock()
-	if q.stopped != nil {
-		q.mu.Unlock()
-		return errors.New("queue: Run was called before")
+	begun, err := q.prepare(ctx)
+	if !begun {
+		return err
 	}
-	if q.stopping {
-		q.mu.Unlock()
-		return nil
-	}
-	q.stopped = make(chan struct{})
 	defer close(q.stopped)
-	q.ctx, q.abort = context.WithCancel(ctx)
 	defer q.abort()
-	q.running = true
-	q.claimAt = time.Unix(0, 0)
-	q.recheck = max(q.recheck, recheckRestart)
-	q.mu.Unlock()
 	defer q.stop()
 	return q.run(ctx)
+}
+
+// prepare prepares Run, once and unless Shutdown came first.
+func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
+	q.running.Lock()
+	defer q.running.Unlock()
+	if q.stopped != nil {
+		return false, errors.New("queue: Run was called before")
+	}
+	if q.over {
+		return false, nil
+	}
+	q.stopped = make(chan struct{})
+	q.ctx, q.abort = context.WithCancel(ctx)
+	q.step(func(core *sched.Scheduler, _ time.Time) { core.Run() })
+	return true, nil
 }
 
 // Shutdown stops claiming and lets attempts in progress finish. When ctx ends
@@ -154,11 +167,11 @@ func (q *Queue) Run(ctx context.Context) error {
 // shorter ctx lasts, the likelier is a duplicate.
 func (q *Queue) Shutdown(ctx context.Context) error {
 	q.setup()
-	q.mu.Lock()
-	q.stopping = true
+	q.running.Lock()
+	q.over = true
 	stopped, abort := q.stopped, q.abort
-	q.signal()
-	q.mu.Unlock()
+	q.running.Unlock()
+	q.step(func(core *sched.Scheduler, _ time.Time) { core.Stop() })
 	if stopped == nil {
 		return nil // it never ran
 	}

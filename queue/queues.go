@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // QueueStatus says how a next hop is doing.
@@ -75,16 +77,17 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 			i.Oldest = e.Received
 		}
 	}
-	q.mu.Lock()
-	for key, h := range q.hops {
-		i := infos[key]
-		if i == nil {
-			i = &QueueInfo{Hop: key}
-			infos[key] = i
-		}
-		h.describe(i)
-	}
-	q.mu.Unlock()
+	q.locked(func(core *sched.Scheduler) {
+		core.Hops(func(h *sched.Hop) {
+			key := NextHop(h.Key)
+			i := infos[key]
+			if i == nil {
+				i = &QueueInfo{Hop: key}
+				infos[key] = i
+			}
+			i.describe(h)
+		})
+	})
 	all := make([]QueueInfo, 0, len(infos))
 	for _, i := range infos {
 		all = append(all, *i)
@@ -95,25 +98,14 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 	return all, nil
 }
 
-// describe fills in what the scheduler knows. Called with mu held.
-func (h *hop) describe(i *QueueInfo) {
-	i.InMemory, i.Deliveries, i.Concurrency = h.n+h.inflight, h.inflight, h.window
-	i.LastError, i.LastErrorAt = h.last, h.lastAt
-	i.Counts, i.Since = h.counts, h.since
-	switch {
-	case h.suspended:
-		i.Status = QueueSuspended
-	case h.closed:
-		i.Status, i.NextRetry = QueueScheduled, h.askAt
-	case h.dead:
-		i.Status, i.NextRetry = QueueRetry, h.retryAt
-	case h.probing && (h.expected || h.inflight > 0):
-		i.Status = QueueConnecting
-	case h.inflight > 0 || h.n > 0:
-		i.Status = QueueActive
-	default:
-		i.Status = QueueReady
-	}
+// describe fills in what the scheduler knows of a hop. It is called in a step.
+func (i *QueueInfo) describe(h *sched.Hop) {
+	info, data := h.Info(), hopData(h)
+	i.InMemory, i.Deliveries, i.Concurrency = info.Queued+info.Inflight, info.Inflight, info.Window
+	i.LastError, i.LastErrorAt, i.NextRetry = data.last, info.DownAt, info.Next
+	i.Counts, i.Since = data.counts, data.since
+	i.Status = [...]QueueStatus{sched.Idle: QueueReady, sched.Working: QueueActive, sched.Suspended: QueueSuspended,
+		sched.Closed: QueueScheduled, sched.Dead: QueueRetry, sched.Connecting: QueueConnecting}[info.State]
 }
 
 // SuspendQueue keeps all mail for a next hop waiting until ResumeQueue, or
@@ -124,24 +116,17 @@ func (h *hop) describe(i *QueueInfo) {
 func (q *Queue) SuspendQueue(hop NextHop) {
 	q.setup()
 	limits := q.hopLimits(hop)
-	q.mu.Lock()
-	h := q.hopFor(hop, limits)
-	h.suspended = true
-	parts := h.take()
-	q.watch(h)
-	q.mu.Unlock()
-	q.parkAll(parts)
+	q.step(func(core *sched.Scheduler, now time.Time) {
+		core.Suspend(now, sched.Key(hop), sched.HopLimits(limits))
+	})
 	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })
 }
 
 // ResumeQueue undoes SuspendQueue.
 func (q *Queue) ResumeQueue(hop NextHop) {
 	q.setup()
-	q.mu.Lock()
-	if h := q.hops[hop]; h != nil {
-		h.suspended = false
-		q.watch(h)
-	}
-	q.mu.Unlock()
+	q.step(func(core *sched.Scheduler, now time.Time) {
+		core.Resume(now, sched.Key(hop))
+	})
 	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "resume queue" })
 }

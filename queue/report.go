@@ -38,20 +38,19 @@ type Reports struct {
 // mail where they cannot be sent. Reports are safe in the store before what
 // they say is recorded; a crash in between may send one twice, but loses
 // none. Recipients that cannot be reported now wait again.
-func (q *Queue) report(ctx context.Context, a *active) {
-	m := a.m
+func (r *recorder) report(ctx context.Context, a *active) {
+	q, m := r.q, a.m
 	if len(a.failed) > 0 {
 		if err := q.reportFailed(ctx, m, a.failed, a.failedUntil); err != nil {
 			q.log.Error("queue: a failure could not be reported, the recipients wait", "id", m.ID, "error", err)
 			// They will be tried again then: so it is for the policy to say when.
-			next := time.Now().Add(max(lookAgain, q.wait(a.failed[0].Attempts+1, &a.failed[0].Last)))
-			q.mu.Lock()
-			for _, r := range a.failed {
-				r.Status, r.NextAttempt = Waiting, next
-				a.waits(NextHop{}, next, next)
-				a.mixed = true
-			}
-			q.mu.Unlock()
+			next := time.Now().Add(max(sched.LookAgain, q.wait(a.failed[0].Attempts+1, &a.failed[0].Last)))
+			q.locked(func(*sched.Scheduler) {
+				for _, r := range a.failed {
+					r.Status, r.NextAttempt = Waiting, next
+					a.WaitUntil(next)
+				}
+			})
 		} else {
 			q.tell(EventFail, m, a.failed, func(e *Event) { e.from(&a.failed[0].Last) })
 		}
@@ -72,11 +71,11 @@ func (q *Queue) report(ctx context.Context, a *active) {
 			q.log.Warn("queue: a delay could not be reported", "id", m.ID, "error", err)
 		}
 	}
-	q.mu.Lock()
-	for _, d := range a.delayed {
-		d.r.Notified, a.changed = true, true // or it need not be
-	}
-	q.mu.Unlock()
+	q.locked(func(*sched.Scheduler) {
+		for _, d := range a.delayed {
+			d.r.Notified, a.changed = true, true // or it need not be
+		}
+	})
 	a.delayed = nil
 	// A host that knows DSN has taken over the duty to report (RFC 3461, 5.2.2).
 	relayed := those(a.succeeded, func(r *Recipient) bool {
@@ -91,11 +90,11 @@ func (q *Queue) report(ctx context.Context, a *active) {
 			q.log.Warn("queue: a success could not be reported", "id", m.ID, "error", err)
 		}
 	}
-	q.mu.Lock()
-	for _, r := range a.succeeded {
-		r.Notified, a.changed = true, true // or it need not be
-	}
-	q.mu.Unlock()
+	q.locked(func(*sched.Scheduler) {
+		for _, r := range a.succeeded {
+			r.Notified, a.changed = true, true // or it need not be
+		}
+	})
 	a.succeeded = nil
 }
 

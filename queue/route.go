@@ -7,6 +7,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // categorize asks the Deliverer for the way of each recipient that is due,
@@ -15,27 +16,29 @@ import (
 func (q *Queue) categorize(a *active) {
 	now := time.Now()
 	if q.poisonous(a) {
-		a.waits(poisonHop, farFuture, farFuture)
 		q.tell(EventPoison, a.m, a.m.Recipients, nil)
-		q.place(a, nil, nil, now)
+		q.step(func(core *sched.Scheduler, now time.Time) {
+			a.Wait(sched.Key(poisonHop), farFuture, farFuture)
+			core.Routed(now, &a.Message)
+		})
 		return
 	}
 	a.patience = q.patience(a.m)
 	q.begin(a)
 	var few [1]group // for most messages, without an allocation
 	groups := groups(few[:0])
-	var ended []verdict // recipients that have no way now
+	var ended []verdict     // recipients that have no way now
+	var waiting []time.Time // when the recipients are due that are not due yet
 	looked, circles := false, false
 	for i, r := range a.m.Recipients {
 		if r.owesSuccess() {
-			a.succeeded = append(a.succeeded, r)
+			a.succeeded = append(a.succeeded, r) // no other goroutine sees the message's reports yet
 		}
 		if r.Status != Waiting {
 			continue
 		}
 		if r.NextAttempt.After(now) {
-			a.waits(NextHop{}, r.NextAttempt, r.NextAttempt)
-			a.mixed = true // it is not known for which hop
+			waiting = append(waiting, r.NextAttempt) // it is not known for which hop
 			continue
 		}
 		if r.Attempts == 0 && !looked {
@@ -49,7 +52,7 @@ func (q *Queue) categorize(a *active) {
 		groups.add(hop, a.m.Recipients, i)
 	}
 	q.end(a)
-	q.place(a, groups, ended, now)
+	q.place(a, groups, ended, waiting)
 }
 
 // way is where the recipient's mail goes next, or the result of there being
@@ -101,7 +104,7 @@ type group struct {
 	first  int          // the index of the first recipient, and
 	rcpts  []*Recipient // all of them: a part of the message's own list while
 	copied bool         // they are neighbours there, a copy otherwise
-	pace   pace
+	pace   Pace
 	limits HopLimits
 }
 
@@ -126,77 +129,73 @@ func (gs *groups) add(hop NextHop, all []*Recipient, i int) {
 
 // place puts the routed message into the queues, and what cannot be tried now
 // back into the store.
-func (q *Queue) place(a *active, gs groups, ended []verdict, now time.Time) {
+func (q *Queue) place(a *active, gs groups, ended []verdict, waiting []time.Time) {
 	for i := range gs {
 		gs[i].limits = q.hopLimits(gs[i].hop)
 		gs[i].pace = q.pace(gs[i].hop)
 	}
-	q.mu.Lock()
-	for i := range ended {
-		q.apply(a, &ended[i], now)
-	}
-	for i := range gs {
-		g := &gs[i]
-		h := q.hopFor(g.hop, g.limits)
-		q.setPace(h, g.pace)
-		if a.order.what != 0 {
-			a.waitAll(h, g.rcpts, now)
-			continue
+	var todo [2]sched.Decision
+	decisions := q.decide(todo[:0], func(core *sched.Scheduler, now time.Time) {
+		for i := range ended {
+			a.apply(&ended[i], now)
 		}
-		if h.dead || h.shut() || h.n >= h.limits.Active {
-			q.park(a, h, g.rcpts, now)
-			continue
+		for _, due := range waiting {
+			a.WaitUntil(due)
 		}
-		for rcpts := g.rcpts; len(rcpts) > 0; {
-			n := min(len(rcpts), h.limits.Recipients)
-			p := &a.one
-			if a.left > 0 {
-				p = new(part)
-			}
-			*p = part{msg: a, hop: h, rcpts: rcpts[:n:n]}
-			rcpts = rcpts[n:]
-			a.left++
-			q.enqueue(p)
+		for i := range gs {
+			q.placeGroup(core, now, a, &gs[i])
 		}
-	}
-	if h := a.probe; h != nil && h.expected { // it goes another way, or is not tried
-		h.expected = false
-		q.watch(h)
-	}
-	done := a.left == 0 && !a.recording
-	if done {
-		a.recording = true
-	}
-	q.mu.Unlock()
+		core.Routed(now, &a.Message)
+	})
 	q.tellAttempt(a.m, NextHop{}, ended, 0)
-	if done {
-		q.record(a)
+	q.carryOut(decisions)
+}
+
+// placeGroup puts the recipients for one hop into its queue, or has them wait.
+// It is called in a step.
+func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *group) {
+	h, mayQueue := core.Way(now, &a.Message, sched.Key(g.hop), sched.HopLimits(g.limits), q.coreOf(&g.pace))
+	if h == nil {
+		a.waitAll(g.hop, g.rcpts, now)
+		return
+	}
+	hopData(h).pace = g.pace
+	if !mayQueue {
+		a.park(core, h, g.rcpts, now)
+		return
+	}
+	for rcpts := g.rcpts; len(rcpts) > 0; {
+		n := min(len(rcpts), h.Recipients())
+		core.Queue(&a.newPart(h, rcpts[:n:n]).Part)
+		rcpts = rcpts[n:]
 	}
 }
 
-// park notes that recipients wait for a hop that cannot take them now.
-// Called with mu held.
-func (q *Queue) park(a *active, h *hop, rcpts []*Recipient, now time.Time) {
-	again := now.Add(lookAgain)
-	if h.dead && h.retryAt.After(now) {
-		again = h.retryAt
-	}
-	if !h.held() {
-		h.congested = true
-		q.hold(h)
-	}
+// park notes that recipients wait for a hop that cannot take them now. It is
+// called in a step.
+func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, now time.Time) {
+	again := core.Returned(now, h)
 	for _, r := range rcpts {
 		if v, ok := a.impatient(h, r, now, again); ok {
-			q.apply(a, &v, now)
+			a.apply(&v, now)
 			continue
 		}
-		a.waits(h.key, now, again)
-		if d := deadline(a.m, r); d.After(now) && d.Before(now.Add(sweepInterval)) {
-			a.mixed, a.again = true, sooner(a.again, d)
+		a.Wait(h.Key, now, again)
+		if d := deadline(a.m, r); d.After(now) && d.Before(now.Add(sched.SweepInterval)) {
+			a.LookAgain(d)
 		}
 	}
 }
 
-// lookAgain is how often a message is looked at that waits for several hops
-// that are closed.
-const lookAgain = 5 * time.Minute
+// putBack puts parts back to the store without an attempt, because their hop
+// was closed.
+func (q *Queue) putBack(p *sched.Part) {
+	for p != nil {
+		next, rcpts := p.Next(), partOf(p).rcpts
+		q.step(func(core *sched.Scheduler, now time.Time) {
+			activeOf(p.Msg).park(core, p.Hop, rcpts, now)
+			core.Ended(p.Msg)
+		})
+		p = next
+	}
+}

@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // SettingsChanged has the mail tried at once that waits because of this relay's
@@ -17,50 +19,16 @@ import (
 // leaves out what another host refused with 4.7.x, as greylisting does.
 func (q *Queue) SettingsChanged() {
 	q.setup()
-	q.requests.Add(1)
-	q.mu.Lock()
-	q.settings++
-	q.recheck = recheckAll
-	q.recheckAt = time.Time{}
-	for _, h := range q.hops {
-		h.requests++
-		q.retryHop(h)
-	}
-	q.signal()
-	q.mu.Unlock()
+	q.step(func(core *sched.Scheduler, now time.Time) { core.Changed(now) })
 }
 
-// What of the waiting mail is to be looked through again.
-type recheck uint8
-
-const (
-	recheckNone    recheck = iota
-	recheckRestart         // what waits because of our own settings
-	recheckAll             // and what any host refused by a rule
-)
-
-// recheckWaiting begins to look through the waiting mail, if that is wanted.
-// It is Run's.
-func (q *Queue) recheckWaiting(now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.recheck == recheckNone || q.rechecking || q.idle() || now.Before(q.recheckAt) {
-		return
-	}
-	what := q.recheck
-	q.recheck, q.rechecking = recheckNone, true
+// recheckWaiting looks through the waiting mail, in a goroutine of its own.
+func (q *Queue) recheckWaiting(scope sched.Scope) {
 	q.workersDone.Add(1)
 	go func() {
 		defer q.workersDone.Done()
-		n, err := q.lookThrough(what)
-		q.mu.Lock()
-		q.rechecking = false
-		if err != nil {
-			q.recheck = max(q.recheck, what)
-			q.recheckAt = time.Now().Add(soon)
-		}
-		q.claimNow()
-		q.mu.Unlock()
+		n, err := q.lookThrough(scope)
+		q.step(func(core *sched.Scheduler, now time.Time) { core.Rechecked(now, scope, err != nil) })
 		switch {
 		case err != nil && q.ctx.Err() == nil:
 			q.log.Error("queue: the waiting mail cannot be looked through", "error", err)
@@ -71,7 +39,7 @@ func (q *Queue) recheckWaiting(now time.Time) {
 }
 
 // lookThrough makes the messages due that wait because of our own settings.
-func (q *Queue) lookThrough(what recheck) (n int, err error) {
+func (q *Queue) lookThrough(scope sched.Scope) (n int, err error) {
 	for e, err := range q.Store.List(q.ctx, Query{}) {
 		if err != nil {
 			return n, err
@@ -84,7 +52,7 @@ func (q *Queue) lookThrough(what recheck) (n int, err error) {
 			return n, nil
 		}
 		done, err := q.hasten(q.ctx, e, func(m *Message, r *Recipient) bool {
-			return r.NextAttempt.After(time.Now()) && (ownCause(&r.Last, what) || q.moved(q.ctx, m, r, s.Hop))
+			return r.NextAttempt.After(time.Now()) && (ownCause(&r.Last, scope) || q.moved(q.ctx, m, r, s.Hop))
 		})
 		if err != nil {
 			return n, err
@@ -96,10 +64,9 @@ func (q *Queue) lookThrough(what recheck) (n int, err error) {
 	return n, nil
 }
 
-func (q *Queue) isStopping() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.stopping
+func (q *Queue) isStopping() (stopping bool) {
+	q.locked(func(core *sched.Scheduler) { stopping = core.Stopping() })
+	return stopping
 }
 
 // moved says whether a recipient that waits for a hop would now go to another.
@@ -113,7 +80,7 @@ func (q *Queue) moved(ctx context.Context, m *Message, r *Recipient, waitsFor Ne
 
 // ownCause says whether an attempt came to r because of our own settings, as
 // far as the reply tells.
-func ownCause(r *Result, what recheck) bool {
+func ownCause(r *Result, scope sched.Scope) bool {
 	if r.Outcome == Success || r.Reply.Code == 0 && r.Err == nil {
 		return false
 	}
@@ -121,7 +88,7 @@ func ownCause(r *Result, what recheck) bool {
 	switch {
 	case r.Host == "":
 		return class == ClassPolicy || class == ClassLocal || code[1] == 4 && code[2] == 4
-	case what == recheckAll:
+	case scope == sched.ScopeAll:
 		return class == ClassPolicy
 	}
 	return aboutCredentials(r.Reply.Code)
@@ -137,15 +104,12 @@ func aboutCredentials(code int) bool {
 }
 
 // resettle makes those recipients of an active message due at once that met
-// settings that have been replaced meanwhile. Called with mu held.
-func (q *Queue) resettle(a *active, now time.Time) {
-	if a.settings == q.settings {
-		return
-	}
+// settings that have been replaced meanwhile. It is called in a step.
+func (a *active) resettle(now time.Time) {
 	for _, r := range a.m.Recipients {
-		if r.Status == Waiting && r.NextAttempt.After(now) && ownCause(&r.Last, recheckAll) {
+		if r.Status == Waiting && r.NextAttempt.After(now) && ownCause(&r.Last, sched.ScopeAll) {
 			r.NextAttempt = now
-			a.due, a.again = sooner(a.due, now), sooner(a.again, now)
+			a.Hasten(now)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
 // Submit takes m over. When it returns nil, m is safe in the store, and the
@@ -37,10 +38,7 @@ func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	if err := m.checkAddresses(); err != nil {
 		return err
 	}
-	q.mu.Lock()
-	frozen := q.frozen
-	q.mu.Unlock()
-	if frozen {
+	if q.frozen.Load() {
 		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is frozen", nil)
 	}
 	if err := q.checkHops(m); err != nil {
@@ -111,38 +109,27 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	_, err := guarded(q, "Store.Put, or the content,", func() (struct{}, error) { return struct{}{}, q.Store.Put(ctx, m, s) })
 	if err != nil {
 		if atOnce {
-			q.mu.Lock()
-			q.memory -= size
-			q.unreserve(1)
-			q.mu.Unlock()
+			q.step(func(core *sched.Scheduler, _ time.Time) { core.Unplaced(size) })
 		}
 		return unstored(err)
 	}
 	q.tellTaken(m)
 	if atOnce {
-		q.admit(&active{m: m, owner: q.owner, until: s.Until, bytes: size})
+		a := q.newActive(m, q.owner, s.Until)
+		a.Size = size
+		q.admit(a)
 		return nil
 	}
-	q.mu.Lock()
-	if q.running && !q.full {
-		q.claimAtLatest(s.Due)
-	}
-	q.mu.Unlock()
+	q.step(func(core *sched.Scheduler, _ time.Time) { core.Stored(s.Due) })
 	return nil
 }
 
 // reserve takes one of the places for active messages, and memory for its
 // content, if there is one, and the Queue delivers. What gets none waits in
 // the store and is read from there.
-func (q *Queue) reserve(size int64) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.idle() || q.full || len(q.active)+q.reserved >= q.limits.Active || q.memory+size > q.limits.Memory {
-		return false
-	}
-	q.reserved++
-	q.memory += size
-	return true
+func (q *Queue) reserve(size int64) (placed bool) {
+	q.locked(func(core *sched.Scheduler) { placed = core.Place(size) })
+	return placed
 }
 
 // inMemory is how much memory content takes while it is kept.
@@ -151,40 +138,6 @@ func inMemory(c Content) int64 {
 		return 0
 	}
 	return c.Size()
-}
-
-// admit makes a message active whose place was reserved.
-func (q *Queue) admit(a *active) {
-	q.mu.Lock()
-	q.reserved--
-	if before := q.active[a.m.ID]; before != nil {
-		// Its record was released a moment ago, and is not forgotten yet; or
-		// our lease ran out while we still had it in hand.
-		before.reclaim = true
-		q.memory -= a.bytes
-		q.mu.Unlock()
-		return
-	}
-	if !q.running {
-		q.memory -= a.bytes
-		q.mu.Unlock() // it ended meanwhile
-		q.release(a)
-		return
-	}
-	q.active[a.m.ID] = a
-	if !q.suspected(a) {
-		q.incoming.push(a)
-		q.kick()
-	}
-	q.mu.Unlock()
-}
-
-// release gives a message back to the store as it was.
-func (q *Queue) release(a *active) {
-	s := Schedule{Volatile: true}
-	if err := q.Store.Update(context.Background(), q.owner, a.m, s); err != nil {
-		q.log.Warn("queue: a message could not be given back", "id", a.m.ID, "error", err)
-	}
 }
 
 // refuse makes an error that is fit for a client and has its cause.

@@ -54,21 +54,22 @@ func (v *verdict) wait(w sched.Wait) {
 
 // impatient judges a recipient that waits for a closed hop: ok is false while
 // it waits on and its sender need not be notified.
-func (a *active) impatient(h *hop, r *Recipient, now, again time.Time) (v verdict, ok bool) {
-	v = verdict{r: r, hop: h.key}
-	v.wait(a.patience.lifetime(a.m, r, &h.pace).After(now, 0))
+func (a *active) impatient(h *sched.Hop, r *Recipient, now, again time.Time) (v verdict, ok bool) {
+	data := hopData(h)
+	v = verdict{r: r, hop: NextHop(h.Key)}
+	v.wait(a.patience.lifetime(a.m, r, &data.pace).After(now, 0))
 	v.again = again
 	if v.status == Waiting && !v.delayed {
 		return v, false
 	}
-	if r.LastAttempt.IsZero() && !h.lastAt.IsZero() {
-		r.Last = h.last // the words that the report will need
+	if r.LastAttempt.IsZero() && !h.Info().DownAt.IsZero() {
+		r.Last = data.last // the words that the report will need
 	}
 	return v, true
 }
 
-// apply makes a verdict the recipient's state. Called with mu held.
-func (q *Queue) apply(a *active, v *verdict, now time.Time) {
+// apply makes a verdict the recipient's state. It is called in a step.
+func (a *active) apply(v *verdict, now time.Time) {
 	r := v.r
 	r.Status = v.status
 	if v.res != nil || v.delayed || v.status != Waiting {
@@ -82,12 +83,12 @@ func (q *Queue) apply(a *active, v *verdict, now time.Time) {
 	switch v.status {
 	case Waiting:
 		r.NextAttempt = v.next
-		a.waits(v.hop, v.next, v.again)
+		a.Wait(sched.Key(v.hop), v.next, v.again)
 		if v.delayed {
 			a.delayed = append(a.delayed, delay{r, v.expire})
 		}
 	case Delivered:
-		a.delivered = true
+		a.Urgent()
 		if wants(r, smtp.DSNNotifySuccess) {
 			r.Notified = false // of a delay, perhaps
 			a.succeeded = append(a.succeeded, r)

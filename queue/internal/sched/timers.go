@@ -1,17 +1,17 @@
-package queue
+package sched
 
 import (
 	"container/heap"
 	"time"
 )
 
-// timers has the hops that Run must look at, the soonest first.
-type timers []*hop
+// timers has the hops that the loop must look at, the soonest first.
+type timers []*Hop
 
 func (t timers) Len() int           { return len(t) }
 func (t timers) Less(i, j int) bool { return t[i].wakeAt.Before(t[j].wakeAt) }
 func (t timers) Swap(i, j int)      { t[i], t[j] = t[j], t[i]; t[i].timer, t[j].timer = i, j }
-func (t *timers) Push(x any)        { h := x.(*hop); h.timer = len(*t); *t = append(*t, h) }
+func (t *timers) Push(x any)        { h := x.(*Hop); h.timer = len(*t); *t = append(*t, h) }
 func (t *timers) Pop() any {
 	h := (*t)[len(*t)-1]
 	h.timer = -1
@@ -20,7 +20,7 @@ func (t *timers) Pop() any {
 }
 
 // set makes h wake at a time, instead of when it would have.
-func (t *timers) set(h *hop, at time.Time) {
+func (t *timers) set(h *Hop, at time.Time) {
 	h.wakeAt = at
 	if h.timer < 0 {
 		heap.Push(t, h)
@@ -30,16 +30,16 @@ func (t *timers) set(h *hop, at time.Time) {
 }
 
 // clear forgets that h was to wake.
-func (t *timers) clear(h *hop) {
+func (t *timers) clear(h *Hop) {
 	if h.timer >= 0 {
 		heap.Remove(t, h.timer)
 	}
 }
 
 // due takes a hop whose time has come.
-func (t *timers) due(now time.Time) *hop {
+func (t *timers) due(now time.Time) *Hop {
 	if len(*t) == 0 || (*t)[0].wakeAt.After(now) {
 		return nil
 	}
-	return heap.Pop(t).(*hop)
+	return heap.Pop(t).(*Hop)
 }

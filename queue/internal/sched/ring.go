@@ -1,16 +1,16 @@
-package queue
+package sched
 
 // A ring has hops that take turns. A hop is in one ring at most.
 type ring struct {
-	last *hop // its next is the first
+	last *Hop // its next is the first
 	n    int
 }
 
 // first is the hop whose turn it is.
-func (r *ring) first() *hop { return r.last.ringNext }
+func (r *ring) first() *Hop { return r.last.ringNext }
 
 // push puts a hop behind all others.
-func (r *ring) push(h *hop) {
+func (r *ring) push(h *Hop) {
 	if r.last == nil {
 		h.ringNext = h
 	} else {

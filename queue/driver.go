@@ -1,0 +1,204 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
+)
+
+// driver is what surrounds the scheduler: its lock, its loop and its workers.
+// The scheduler (queue/internal/sched) decides, the driver carries out.
+//
+// The lock is never held over a call to the Store, the Deliverer, a hook or a
+// policy.
+type driver struct {
+	mu       sync.Mutex       // guards core, and what follows
+	core     *sched.Scheduler // and all that the core's messages and hops refer to
+	except   map[NextHop]bool // for claims: the hops whose mail stays in the store
+	exceptOf uint             // the core's HeldVersion of except
+
+	wake        chan struct{}   // tells the loop to look again
+	ctx         context.Context // of Route and Deliver calls
+	workersDone sync.WaitGroup
+}
+
+// step passes events to the core, and carries out the decisions that they cause.
+func (q *Queue) step(events func(core *sched.Scheduler, now time.Time)) {
+	var few [2]sched.Decision // mostly, without an allocation
+	q.carryOut(q.decide(few[:0], events))
+}
+
+// decide passes events to the core in one turn of the lock, and appends the
+// decisions that they cause to those that are to be carried out.
+func (q *Queue) decide(todo []sched.Decision, events func(core *sched.Scheduler, now time.Time)) []sched.Decision {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	events(q.core, now)
+	todo = q.core.Decisions(todo)
+	for i := range todo {
+		if todo[i].Kind == sched.StartWorker {
+			q.workersDone.Add(1) // before the core can be told to stop
+		}
+	}
+	return todo
+}
+
+// locked calls f in one turn of the lock. It is for what causes no decisions.
+func (q *Queue) locked(f func(core *sched.Scheduler)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f(q.core)
+}
+
+// carryOut does what any event may cause to be done.
+func (q *Queue) carryOut(todo []sched.Decision) {
+	for i := range todo {
+		switch d := &todo[i]; d.Kind {
+		case sched.Wake:
+			select {
+			case q.wake <- struct{}{}:
+			default:
+			}
+		case sched.StartWorker:
+			go q.worker()
+		case sched.Return:
+			q.putBack(d.Part)
+		case sched.Record:
+			q.recorder.record(activeOf(d.Msg))
+		}
+	}
+}
+
+// worker does jobs until there is none that may be begun. Workers are goroutines
+// that live as long as there is work.
+func (q *Queue) worker() {
+	defer q.workersDone.Done()
+	var job sched.Decision
+	for {
+		q.step(func(core *sched.Scheduler, now time.Time) { job = core.Ready(now, &job) })
+		switch job.Kind {
+		case sched.Route:
+			q.categorize(activeOf(job.Msg))
+		case sched.Deliver:
+			q.attempt(partOf(job.Part))
+		default:
+			return
+		}
+	}
+}
+
+// run is the one goroutine that lives as long as the Queue. It does what is due
+// and sleeps until something is due again, or an event wakes it.
+func (q *Queue) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for now := time.Now(); ctx.Err() == nil; {
+		var d sched.Decision
+		q.step(func(core *sched.Scheduler, _ time.Time) {
+			if d = core.Due(now); d.Kind == sched.Claim {
+				q.copyHeld()
+			}
+		})
+		switch d.Kind {
+		case sched.Stop:
+			return nil
+		case sched.Sleep:
+			timer.Reset(time.Until(d.At))
+			select {
+			case <-timer.C:
+			case <-q.wake:
+			case <-ctx.Done():
+			}
+			now = time.Now()
+		case sched.Claim:
+			if err := q.claim(d.Claim); errors.Is(err, ErrClosed) {
+				return err
+			}
+			if d.Claim.Only == nil {
+				now = time.Now() // claims go on as long as there is mail and room
+			}
+		default:
+			q.look(&d, now)
+		}
+	}
+	return nil
+}
+
+// look does what else is due.
+func (q *Queue) look(d *sched.Decision, now time.Time) {
+	switch d.Kind {
+	case sched.Ask:
+		pace := q.pace(NextHop(d.Hop.Key))
+		q.step(func(core *sched.Scheduler, now time.Time) {
+			hopData(d.Hop).pace = pace
+			core.Paced(now, d.Hop, q.coreOf(&pace))
+		})
+	case sched.Renew:
+		q.renew(d)
+	case sched.Mend:
+		q.recorder.mend()
+	case sched.Clear:
+		q.clearAside(now)
+	case sched.Recheck:
+		q.recheckWaiting(d.Scope)
+	}
+}
+
+// stop ends what Run began: it waits for the attempts in progress and gives
+// back what is still active.
+func (q *Queue) stop() {
+	q.step(func(core *sched.Scheduler, _ time.Time) { core.Stop() })
+	q.awaitWorkers()
+	q.recorder.recordAgain() // the last chance
+	var left []*sched.Message
+	q.locked(func(core *sched.Scheduler) { left = core.End() })
+	for _, m := range left {
+		q.giveBack(activeOf(m))
+	}
+}
+
+// awaitWorkers waits for the attempts in progress, and keeps their leases.
+func (q *Queue) awaitWorkers() {
+	done := make(chan struct{})
+	go func() {
+		q.workersDone.Wait()
+		close(done)
+	}()
+	tick := time.NewTicker(max(q.limits.Lease/4, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-tick.C:
+			for {
+				var d sched.Decision
+				q.step(func(core *sched.Scheduler, _ time.Time) { d = core.LeasesDue(now) })
+				if d.Kind != sched.Renew {
+					break
+				}
+				q.renew(&d)
+			}
+		}
+	}
+}
+
+// giveBack records a message that is not done with when the Queue ends.
+func (q *Queue) giveBack(a *active) {
+	var m *Message
+	q.locked(func(*sched.Scheduler) { m = a.snapshot() })
+	if err := q.Store.Update(context.Background(), q.owner, m, Schedule{Volatile: true}); err != nil {
+		q.log.Warn("queue: a message could not be given back", "id", m.ID, "error", err)
+		return
+	}
+	if a.order.what == 0 {
+		return
+	}
+	if done, err := q.do(context.Background(), m.ID, NextHop{}, a.order); !done || err != nil {
+		q.log.Warn("queue: an order could not be carried out", "id", m.ID, "operation", a.order.String(), "error", err)
+	}
+}

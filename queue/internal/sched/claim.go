@@ -1,0 +1,104 @@
+package sched
+
+import "time"
+
+const (
+	// claimMost is how many messages are claimed at a time.
+	claimMost = 256
+	// heartbeat is how often the loop looks around when nothing calls it: for
+	// mail that other nodes left in a shared store.
+	heartbeat = time.Minute
+	// soon is when something is tried again that lacked room or a store.
+	soon = 5 * time.Second
+	// mendFirst and mendMost are how long to wait before the store is tried
+	// again: the first time, and at most.
+	mendFirst = time.Second
+	mendMost  = time.Minute
+)
+
+// claimNow makes the loop claim without waiting.
+func (s *Scheduler) claimNow() {
+	s.claimAt = time.Unix(0, 0)
+	s.wake = true
+}
+
+// claimAtLatest makes the loop claim at that time, if it would not sooner.
+func (s *Scheduler) claimAtLatest(t time.Time) {
+	if t.IsZero() {
+		t = time.Unix(0, 0) // at once
+	}
+	if s.claimAt.IsZero() || t.Before(s.claimAt) {
+		s.claimAt = t
+		s.wakeAt(t)
+	}
+}
+
+// reserve reserves places for a claim, at most so many, and makes a query.
+func (s *Scheduler) reserve(now time.Time, most int) (q *Query, ok bool) {
+	room := min(most, s.limits.Active-len(s.active)-s.reserved)
+	if room <= 0 {
+		s.full = true
+		return nil, false
+	}
+	s.reserved += room
+	return &Query{Max: room, Now: now, Until: now.Add(s.limits.Lease)}, true
+}
+
+// unreserve gives up n reserved places.
+func (s *Scheduler) unreserve(n int) {
+	s.reserved -= n
+	s.roomAgain()
+}
+
+// roomAgain makes the loop claim when a quarter of all places is free after
+// there was none.
+func (s *Scheduler) roomAgain() {
+	if s.full && len(s.active)+s.reserved <= s.limits.Active*3/4 {
+		s.full = false
+		s.claimNow()
+	}
+}
+
+// claim is the next claim of what is due for any hop, if it is time.
+func (s *Scheduler) claim(now time.Time) (*Query, bool) {
+	due := Reached(s.claimAt, now) || now.Sub(s.claimedAt) >= heartbeat
+	if s.idle() || s.full || !due {
+		return nil, false
+	}
+	s.claimedAt, s.claimAt = now, time.Time{}
+	s.claims++
+	size := claimMost
+	least := s.claims%8 == 0 // so that urgent mail does not starve the rest
+	if least {
+		size = claimMost / 4
+	}
+	q, ok := s.reserve(now, size)
+	if !ok {
+		return nil, false
+	}
+	q.LeastUrgent = least
+	return q, true
+}
+
+// hold notes whether a hop's mail stays in the store. It must be called after
+// any change to what Hop.held says.
+func (s *Scheduler) hold(h *Hop) {
+	if h.held() == s.held[h.Key] {
+		return
+	}
+	s.heldNew++
+	if h.held() {
+		s.held[h.Key] = true
+		return
+	}
+	delete(s.held, h.Key)
+	s.claimNow() // its mail may be claimed again
+}
+
+// relieve ends a hop's congestion when half of its places are free.
+func (s *Scheduler) relieve(h *Hop) {
+	if h.congested && h.n <= h.limits.Active/2 {
+		h.congested = false
+		s.hold(h)
+	}
+}

@@ -1,0 +1,65 @@
+package sched
+
+import (
+	"testing"
+	"time"
+)
+
+// episode lets some events happen. Then all trouble ends and the mail is let
+// end, or the driver stops.
+func episode(t testing.TB, steps int, choose func(int) int) *world {
+	w := newWorld(t, choose)
+	for range steps {
+		w.step()
+	}
+	if choose(8) == 0 {
+		w.halt()
+	} else {
+		w.drain()
+	}
+	return w
+}
+
+// Whatever happens, in whatever order, the invariants hold after each event, and
+// all mail ends when the trouble does. A million events take much less than a
+// minute on one core.
+func TestRandomEvents(t *testing.T) {
+	want := 1_000_000
+	if testing.Short() {
+		want = 50_000
+	}
+	events, begun := 0, time.Now()
+	for seed := uint64(1); events < want; seed++ {
+		events += episode(t, 1000, random(seed)).events
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	t.Logf("%d events, %.0f a minute", events, float64(events)/time.Since(begun).Minutes())
+}
+
+// The same events give the same decisions.
+func TestTheSameEventsGiveTheSameDecisions(t *testing.T) {
+	for seed := range uint64(100) {
+		a, b := episode(t, 500, random(seed)), episode(t, 500, random(seed))
+		if a.digest != b.digest || a.events != b.events {
+			t.Fatalf("seed %d: %d and %d events, other decisions", seed, a.events, b.events)
+		}
+	}
+}
+
+// FuzzEvents has the fuzzer choose the events.
+func FuzzEvents(f *testing.F) {
+	f.Add([]byte("\x00\x01\x02\x03\x0a\x0e\x04\x0d\x0f\x07"))
+	f.Fuzz(func(t *testing.T, choices []byte) {
+		fallback := random(1) // for the drain
+		episode(t, min(len(choices), 2000), func(n int) int {
+			if len(choices) == 0 {
+				return fallback(n)
+			}
+			c := choices[0]
+			choices = choices[1:]
+			return int(c) % n
+		})
+	})
+}

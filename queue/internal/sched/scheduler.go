@@ -1,0 +1,213 @@
+package sched
+
+import "time"
+
+// Limits bound what is active at one time.
+type Limits struct {
+	Active     int           // messages
+	Memory     int64         // bytes of content that they keep
+	Deliveries int           // attempts at the same time
+	Rate       float64       // attempts begun in a second; 0 is no limit
+	Lease      time.Duration // of a message
+}
+
+// HopLimits bound the traffic to one next hop.
+type HopLimits struct {
+	Concurrency, Start int     // attempts at the same time: at most, and at first
+	Recipients         int     // of one attempt
+	Rate               float64 // attempts begun in a second; 0 is no limit
+	Active             int     // messages in memory
+}
+
+// A Scheduler is the state of the scheduler. It is not safe for concurrent use:
+// the driver has the lock. The zero value is not usable, see New.
+type Scheduler struct {
+	limits Limits
+	out    []Decision // not taken yet
+	wake   bool       // likewise, a Wake
+
+	running  bool // between Run and End
+	stopping bool // no new attempt is begun any more
+	paused   bool // by an operator: likewise, for as long as it lasts
+	broken   bool // the store cannot record: likewise
+
+	active   map[string]*Message
+	leases   leaseList // the same, by the end of their leases
+	reserved int       // places for messages that are being stored or claimed
+	memory   int64     // bytes of content that active messages keep
+
+	incoming messageList // not routed yet
+	hops     map[Key]*Hop
+	hopList  []*Hop // the same, the oldest first
+	ready    ring   // hops with parts that may be delivered now
+	probes   ring   // the same, of hops that could not be reached the last time
+	timers   timers
+
+	// Workers. Each routes or delivers.
+	starting   int
+	routing    int
+	delivering int
+	probing    int       // of these, at a hop that could not be reached the last time
+	routeNext  bool      // the next job is to route rather than to deliver
+	probeNext  bool      // the next part is to be a probe rather than another
+	notBefore  time.Time // the total rate limit's next slot
+
+	// Claims.
+	held     map[Key]bool // hops whose mail stays in the store
+	heldNew  uint         // counts the changes of held
+	reclaims []string     // IDs to be claimed again: see Message.reclaim
+	claims   uint         // how many there were
+	full     bool         // there was no place to claim for
+
+	suspects  messageList // wait for their turn: see suspected
+	suspect   *Message    // the one whose turn it is
+	suspectAt time.Time   // when its turn is over at the latest
+
+	asked      uint // how often mail was asked for, or settings were replaced
+	settings   uint // how often settings were replaced
+	recheck    Scope
+	rechecking bool
+
+	// When the loop has something to do: see Due.
+	sleepUntil time.Time // it looks again by itself
+	claimAt    time.Time // zero: not planned
+	claimedAt  time.Time // the last claim
+	mendAt     time.Time
+	mendWait   time.Duration
+	renewAt    time.Time
+	tidyAt     time.Time
+	clearAt    time.Time
+	recheckAt  time.Time
+}
+
+// New makes a Scheduler. Mail for the hops aside is never claimed.
+func New(l Limits, aside ...Key) *Scheduler {
+	s := &Scheduler{limits: l, active: map[string]*Message{}, hops: map[Key]*Hop{}, held: map[Key]bool{}}
+	for _, key := range aside {
+		s.held[key] = true
+	}
+	return s
+}
+
+// maxRouting is how many workers may be routing at once. They come on top of
+// Limits.Deliveries, so that slow deliveries do not keep mail for other hops
+// from finding its queue, and a Route that hangs does not take all workers.
+const maxRouting = 32
+
+func (s *Scheduler) decide(d Decision) { s.out = append(s.out, d) }
+
+// idle says that no work may be begun.
+func (s *Scheduler) idle() bool { return !s.running || s.stopping || s.paused || s.broken }
+
+// kick sees to it that a worker takes up new work: one at a time, which starts
+// the next.
+func (s *Scheduler) kick() {
+	if s.idle() {
+		return
+	}
+	work := min(s.ready.n+min(s.probes.n, s.mayProbe()), s.limits.Deliveries-s.delivering) +
+		min(s.incoming.n, maxRouting-s.routing)
+	if work > s.starting {
+		s.starting++
+		s.decide(Decision{Kind: StartWorker})
+	}
+}
+
+// nextJob is a worker's next job: to route and to deliver, by turns.
+func (s *Scheduler) nextJob(now time.Time) Decision {
+	if s.idle() {
+		return Decision{}
+	}
+	s.routeNext = !s.routeNext
+	mayRoute := s.incoming.n > 0 && s.routing < maxRouting
+	if !s.routeNext || !mayRoute {
+		if p, probe := s.nextPart(now); p != nil {
+			return Decision{Kind: Deliver, Part: p, Probe: probe}
+		}
+	}
+	if mayRoute {
+		s.routing++
+		m := s.incoming.pop()
+		m.settings, m.asks = s.settings, s.asked
+		return Decision{Kind: Route, Msg: m}
+	}
+	return Decision{}
+}
+
+// hopFor is the state of a hop, new where there was none.
+func (s *Scheduler) hopFor(now time.Time, key Key, l HopLimits) *Hop {
+	h := s.hops[key]
+	if h == nil {
+		h = newHop(now, key, l)
+		s.hops[key] = h
+		s.hopList = append(s.hopList, h)
+	} else if h.idle() {
+		h.limits = l
+	}
+	return h
+}
+
+// Hop is the state of a hop, nil where there is none.
+func (s *Scheduler) Hop(key Key) *Hop { return s.hops[key] }
+
+// Hops calls f for each hop.
+func (s *Scheduler) Hops(f func(*Hop)) {
+	for _, h := range s.hopList {
+		f(h)
+	}
+}
+
+// Message is an active message, nil where there is none.
+func (s *Scheduler) Message(id string) *Message { return s.active[id] }
+
+// Held calls f for each hop whose mail stays in the store.
+func (s *Scheduler) Held(f func(Key)) {
+	for key := range s.held {
+		f(key)
+	}
+}
+
+// HeldVersion differs after each change of what Held says.
+func (s *Scheduler) HeldVersion() uint { return s.heldNew }
+
+// Outdated says whether the settings were replaced after m was routed.
+func (s *Scheduler) Outdated(m *Message) bool { return m.settings != s.settings }
+
+// forget ends a message's time in memory.
+func (s *Scheduler) forget(now time.Time, m *Message) {
+	delete(s.active, m.ID)
+	s.leases.remove(m)
+	s.memory -= m.Size
+	if m.reclaim {
+		s.reclaims = append(s.reclaims, m.ID)
+		s.wake = true
+	}
+	s.nextSuspect(now, m)
+	s.roomAgain()
+}
+
+// breakDown notes that the store cannot record. Nothing is delivered until it
+// can: what is delivered but not recorded would be delivered twice.
+func (s *Scheduler) breakDown(now time.Time) {
+	if s.broken {
+		return
+	}
+	s.broken = true
+	s.mendWait = mendFirst
+	s.mendAt = now.Add(mendFirst)
+	s.wakeAt(s.mendAt)
+}
+
+// Stopping says whether the driver is to end.
+func (s *Scheduler) Stopping() bool { return s.stopping }
+
+// Broken says whether the store cannot record.
+func (s *Scheduler) Broken() bool { return s.broken }
+
+// wakeAt makes the loop look again at that time at the latest; why must be in
+// the state.
+func (s *Scheduler) wakeAt(t time.Time) {
+	if t.Before(s.sleepUntil) {
+		s.wake = true
+	}
+}

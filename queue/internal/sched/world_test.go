@@ -1,0 +1,671 @@
+package sched
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// A world is a driver for tests: a store, workers, a deliverer and operators,
+// in one goroutine and with a clock of its own. What happens next is drawn
+// from choose. It knows where each recipient is, by its own account.
+type world struct {
+	t      testing.TB
+	s      *Scheduler
+	now    time.Time
+	choose func(n int) int // 0 to n-1
+	calm   bool            // everything succeeds from now on
+
+	stored  map[string]*mail
+	keys    []Key
+	held    map[Key]bool // by the Pacer
+	next    int          // number of the next message
+	digest  uint64       // of all decisions
+	events  int
+	gloomy  bool   // most hosts are down
+	claimed *Query // a claim whose messages have not arrived yet, and
+	batch   []*mail
+	retryAt time.Time // a claim failed, and is not repeated before
+
+	awake      bool
+	sleepUntil time.Time
+	workers    []Decision // to call Ready (None), or with a job
+	returns    []*Part
+	records    []*Message
+	recording  *recording // of one of the records, which has not ended
+	unrecorded []*Message
+	mending    bool
+	asking     *Hop
+	renewing   *Decision
+	rechecking Scope
+}
+
+// A mail is a message, stored or active.
+type mail struct {
+	id      string
+	rcpts   []*rcpt
+	due     time.Time
+	hop     Key
+	active  *Message
+	leased  bool // but not active yet
+	foreign bool // another owner has had it
+	suspect bool
+	routed  time.Time // as a suspect
+}
+
+// A recording is in progress.
+type recording struct {
+	m       *Message
+	final   bool
+	outcome Outcome
+	inStore bool // the message can be claimed again
+}
+
+// A rcpt is a recipient, and where it is: in one part at most.
+type rcpt struct {
+	ended   bool
+	waiting bool
+	part    *Part
+}
+
+const (
+	testHops       = 9
+	testRecipients = 3
+)
+
+func newWorld(t testing.TB, choose func(int) int) *world {
+	w := &world{t: t, choose: choose, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), stored: map[string]*mail{}, held: map[Key]bool{}}
+	limits := Limits{Active: 20, Memory: 200, Deliveries: 6, Lease: 10 * time.Minute}
+	if choose(4) == 0 {
+		limits.Rate = 10
+	}
+	w.gloomy = choose(3) == 0
+	w.s = New(limits, Key{Destination: "aside"})
+	for i := range testHops {
+		w.keys = append(w.keys, Key{Connector: "out", Destination: fmt.Sprint("h", i)})
+	}
+	w.event(func() { w.s.Run() })
+	return w
+}
+
+// hopLimits of the first hop are tight.
+func (w *world) hopLimits(key Key) HopLimits {
+	l := HopLimits{Concurrency: 4, Start: 2, Recipients: 2, Active: 5}
+	if key == w.keys[0] {
+		l.Rate = 5
+	}
+	return l
+}
+
+func (w *world) pace(key Key) Pace {
+	return Pace{Known: true, Held: w.held[key], MaxConcurrency: 3}
+}
+
+// event passes an event to the core, takes its decisions and checks the
+// invariants.
+func (w *world) event(f func()) {
+	f()
+	w.events++
+	for _, d := range w.s.Decisions(nil) {
+		w.note(&d)
+		switch d.Kind {
+		case Wake:
+			w.awake = true
+		case StartWorker:
+			w.workers = append(w.workers, Decision{})
+		case Return:
+			for p := d.Part; p != nil; p = p.next {
+				w.returns = append(w.returns, p)
+			}
+		case Record:
+			w.records = append(w.records, d.Msg)
+		}
+	}
+	w.check()
+}
+
+// note adds a decision to the digest.
+func (w *world) note(d *Decision) {
+	h := fnv.New64a()
+	fmt.Fprint(h, w.digest, d.Kind, d.Probe, d.Scope, d.At.UnixNano())
+	if d.Msg != nil {
+		fmt.Fprint(h, d.Msg.ID)
+	}
+	if d.Hop != nil {
+		fmt.Fprint(h, d.Hop.Key)
+	}
+	for p := d.Part; p != nil; p = p.next {
+		fmt.Fprint(h, p.Msg.ID, p.Hop.Key, p.Recipients)
+	}
+	if q := d.Claim; q != nil {
+		fmt.Fprint(h, q.Max, q.ID, q.Probe, q.Sweep, q.LeastUrgent)
+	}
+	w.digest = h.Sum64()
+}
+
+// step lets one thing happen.
+func (w *world) step() {
+	switch w.choose(16) {
+	case 0, 1:
+		if !w.calm {
+			w.submit()
+		}
+	case 2, 3, 4, 5, 6:
+		w.work()
+	case 7, 8:
+		w.record()
+	case 9:
+		w.putBack()
+	case 10, 11, 12:
+		w.loop()
+	case 13:
+		w.pass([]time.Duration{time.Millisecond, 300 * time.Millisecond, 7 * time.Second, 2 * time.Minute, 20 * time.Minute}[w.choose(5)])
+	case 14:
+		w.loopEnds()
+	case 15:
+		if !w.calm {
+			w.operate()
+		}
+	}
+}
+
+func (w *world) pass(d time.Duration) { w.now = w.now.Add(d) }
+
+func (w *world) submit() {
+	m := &mail{id: fmt.Sprintf("m%04d", w.next)}
+	w.next++
+	for range 1 + w.choose(testRecipients) {
+		m.rcpts = append(m.rcpts, &rcpt{})
+	}
+	size := int64(w.choose(30))
+	placed := false
+	w.event(func() { placed = w.s.Place(size) })
+	switch {
+	case placed && w.choose(8) == 0:
+		w.event(func() { w.s.Unplaced(size) }) // the store is full
+	case placed:
+		w.arrive(m, size, nil)
+	default:
+		w.stored[m.id] = m
+		w.event(func() { w.s.Stored(time.Time{}) })
+	}
+}
+
+// arrive makes a message active.
+func (w *world) arrive(m *mail, size int64, probe *Hop) {
+	w.stored[m.id] = m
+	am := &Message{ID: m.id, Size: size, Priority: w.choose(3) - 1, Lease: w.now.Add(w.s.limits.Lease), Suspect: m.suspect, Probe: probe, Load: m}
+	taken := false
+	if w.s.active[m.id] == nil { // otherwise it was claimed again before it was forgotten
+		m.active, m.leased, m.foreign = am, false, false
+		for _, r := range m.rcpts {
+			r.waiting, r.part = false, nil
+		}
+	}
+	w.event(func() { taken = w.s.Arrived(w.now, am) })
+	if !taken {
+		w.t.Fatal("a message was refused while the scheduler runs")
+	}
+}
+
+// work lets a worker go on.
+func (w *world) work() {
+	if len(w.workers) == 0 {
+		return
+	}
+	i := w.choose(len(w.workers))
+	job := w.workers[i]
+	switch job.Kind {
+	case Route:
+		w.route(job.Msg)
+	case Deliver:
+		w.deliver(job.Part)
+	}
+	w.workers = slices.Delete(w.workers, i, i+1)
+	var next Decision
+	w.event(func() {
+		if next = w.s.Ready(w.now, &job); next.Kind != None {
+			w.workers = append(w.workers, next)
+		}
+	})
+	w.note(&next)
+	w.begun(&next)
+}
+
+func (w *world) route(m *Message) {
+	ml := m.Load.(*mail)
+	w.event(func() {
+		groups := map[int][]*rcpt{}
+		for _, r := range ml.rcpts {
+			switch {
+			case r.ended:
+			case !w.calm && w.choose(8) == 0:
+				r.ended = true // refused
+			case !w.calm && w.choose(8) == 0:
+				r.waiting = true
+				m.WaitUntil(w.now.Add(time.Minute))
+			default:
+				k := w.choose(testHops)
+				groups[k] = append(groups[k], r)
+			}
+		}
+		for k := range testHops {
+			rcpts := groups[k]
+			if rcpts == nil {
+				continue
+			}
+			key := w.keys[k]
+			h, mayQueue := w.s.Way(w.now, m, key, w.hopLimits(key), w.pace(key))
+			switch {
+			case h == nil:
+				w.wait(m, key, rcpts, w.now)
+			case !mayQueue:
+				w.wait(m, key, rcpts, w.s.Returned(w.now, h))
+			default:
+				for len(rcpts) > 0 {
+					n := min(len(rcpts), h.Recipients())
+					p := &Part{Msg: m, Hop: h, Recipients: n, Load: rcpts[:n]}
+					for _, r := range rcpts[:n] {
+						r.part = p
+					}
+					rcpts = rcpts[n:]
+					w.s.Queue(p)
+				}
+			}
+		}
+		w.s.Routed(w.now, m)
+	})
+}
+
+func (w *world) wait(m *Message, key Key, rcpts []*rcpt, again time.Time) {
+	for _, r := range rcpts {
+		r.waiting, r.part = true, nil
+		m.Wait(key, w.now, again)
+	}
+}
+
+func (w *world) deliver(p *Part) {
+	m, rcpts := p.Msg, p.Load.([]*rcpt)
+	if w.held[p.Hop.Key] {
+		w.event(func() { w.s.TurnedBack(w.now, p, w.pace(p.Hop.Key)) })
+		return
+	}
+	a := &Attempt{Begun: w.now.Add(-time.Duration(w.choose(3)) * time.Second), Wait: time.Minute, Pace: w.pace(p.Hop.Key)}
+	a.Down = !w.calm && (w.choose(3) == 0 || w.gloomy && w.choose(3) > 0)
+	alone := p.Hop.probing || p.Hop.answered.Before(a.Begun) // no other attempt reached the host meanwhile
+	w.event(func() {
+		c := w.s.Attempted(w.now, p, a)
+		if a.Down && alone && !p.Hop.dead {
+			w.t.Fatalf("hop %v cannot be reached, and is not dead", p.Hop.Key)
+		}
+		if c.Turned {
+			return
+		}
+		for _, r := range rcpts {
+			switch {
+			case a.Down || !w.calm && w.choose(3) == 0:
+				due, again := w.now.Add(time.Minute), w.now.Add(time.Minute)
+				if c.Down {
+					due, again = c.Since, c.Retry
+				}
+				if c.Asked {
+					due, again = w.now, w.now
+				}
+				r.waiting, r.part = true, nil
+				m.Wait(p.Hop.Key, due, again)
+			default:
+				r.ended, r.part = true, nil
+				m.Urgent()
+			}
+		}
+		w.s.Ended(m)
+	})
+}
+
+func (w *world) putBack() {
+	if len(w.returns) == 0 {
+		return
+	}
+	p := w.returns[0]
+	w.event(func() {
+		w.returns = w.returns[1:]
+		w.wait(p.Msg, p.Hop.Key, p.Load.([]*rcpt), w.s.Returned(w.now, p.Hop))
+		w.s.Ended(p.Msg)
+	})
+}
+
+func (w *world) record() {
+	if len(w.records) == 0 {
+		return
+	}
+	if r := w.recording; r != nil {
+		w.recording = nil
+		w.recorded(r)
+		return
+	}
+	m := w.records[w.choose(len(w.records))]
+	ml := m.Load.(*mail)
+	final, lost := false, false
+	w.event(func() { final, lost = w.s.Recording(m) })
+	if final && w.choose(2) == 0 {
+		m.Closing()
+	}
+	outcome := Done
+	if !w.calm && w.choose(12) == 0 {
+		outcome = Failed
+	} else if lost || !w.calm && w.choose(30) == 0 {
+		outcome = Lost
+	}
+	w.recording = &recording{m: m, final: final, outcome: outcome}
+	if outcome == Done && final && m.Waiting() > 0 {
+		ml.due, ml.hop = m.Due()
+		w.recording.inStore = true
+		w.event(func() { w.s.Kept(ml.hop, ml.due) })
+	}
+}
+
+// recorded ends the recording of a message.
+func (w *world) recorded(r *recording) {
+	m, final, outcome := r.m, r.final, r.outcome
+	ml := m.Load.(*mail)
+	w.event(func() {
+		if outcome == Failed {
+			w.unrecorded = append(w.unrecorded, m)
+		}
+		again := w.s.Recorded(w.now, m, final, outcome)
+		if outcome == Failed || !again {
+			i := slices.Index(w.records, m)
+			w.records = slices.Delete(w.records, i, i+1)
+		}
+		if !final || outcome == Failed {
+			return
+		}
+		ml.active = nil
+		ml.suspect = w.choose(10) == 0
+		if outcome == Done && !slices.ContainsFunc(ml.rcpts, func(r *rcpt) bool { return !r.ended }) {
+			delete(w.stored, ml.id)
+		}
+		if outcome == Lost {
+			ml.due, ml.hop, ml.foreign = w.now.Add(time.Minute), Key{}, true // the other owner gives it back
+		}
+	})
+}
+
+// loop lets the driver's loop do one thing, if it is awake.
+func (w *world) loop() {
+	if !w.awake && w.now.Before(w.sleepUntil) || w.busy() {
+		return
+	}
+	w.event(func() {
+		d := w.s.Due(w.now)
+		w.note(&d)
+		w.awake = d.Kind != Sleep // otherwise it goes on
+		switch d.Kind {
+		case Sleep:
+			w.sleepUntil = d.At
+		case Claim:
+			w.claim(d.Claim)
+		case Ask:
+			w.asking = d.Hop
+		case Renew:
+			w.renewing = &d
+		case Mend:
+			w.mending = true
+		case Recheck:
+			w.rechecking = d.Scope
+		case Clear:
+		default:
+			w.t.Fatalf("Due decided %d", d.Kind)
+		}
+	})
+}
+
+// busy says that the loop waits for the store or for a Pacer.
+func (w *world) busy() bool {
+	return w.claimed != nil || w.asking != nil || w.renewing != nil || w.mending
+}
+
+// claim finds the messages that a query asks for.
+func (w *world) claim(q *Query) {
+	w.claimed = q
+	ids := make([]string, 0, len(w.stored))
+	for id := range w.stored {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		m := w.stored[id]
+		fits := q.ID == id
+		if q.ID == "" && w.inStore(m) && !m.due.After(q.Now) {
+			fits = q.Only == nil && !w.s.held[m.hop] || q.Only != nil && m.hop == q.Only.Key
+		}
+		if fits && len(w.batch) < q.Max {
+			w.batch = append(w.batch, m)
+			m.leased = true
+		}
+	}
+}
+
+// loopEnds ends what the loop waits for.
+func (w *world) loopEnds() {
+	switch {
+	case w.claimed != nil:
+		w.claimEnds()
+	case w.asking != nil:
+		h := w.asking
+		w.event(func() { w.asking = nil; w.s.Paced(w.now, h, w.pace(h.Key)) })
+	case w.renewing != nil:
+		d := w.renewing
+		lost := map[string]bool{}
+		if !w.calm && w.choose(10) == 0 && d.Msgs[0].Load.(*mail).active == d.Msgs[0] {
+			lost[d.Msgs[0].ID] = true
+		}
+		w.event(func() { w.renewing = nil; w.s.Renewed(w.now, d.Msgs, d.At, lost, !w.calm && w.choose(10) == 0) })
+	case w.mending:
+		ok := w.calm || w.choose(2) == 0
+		w.mending = false
+		if ok {
+			w.records = append(w.records, w.unrecorded...)
+			w.unrecorded = nil
+			for (len(w.records) > 0 || w.recording != nil) && len(w.unrecorded) == 0 {
+				w.record()
+			}
+			ok = len(w.unrecorded) == 0
+		}
+		w.event(func() { w.s.Mended(w.now, ok) })
+	case w.rechecking != ScopeNone:
+		scope := w.rechecking
+		w.event(func() { w.rechecking = ScopeNone; w.s.Rechecked(w.now, scope, !w.calm && w.choose(4) == 0) })
+	}
+}
+
+func (w *world) claimEnds() {
+	q, n := w.claimed, 0
+	failed := !w.calm && w.choose(20) == 0
+	for ; len(w.batch) > 0; w.batch = w.batch[1:] {
+		m := w.batch[0]
+		if failed {
+			m.leased = false
+			if q.ID != "" { // it waits for the end of the lease that it has
+				m.due, m.foreign = w.now.Add(w.s.limits.Lease), true
+			}
+			continue
+		}
+		var probe *Hop
+		if q.Probe {
+			probe = q.Only
+		}
+		w.arrive(m, 0, probe)
+		n++
+	}
+	next := w.nextDue()
+	w.event(func() {
+		w.claimed = nil
+		switch {
+		case q.ID != "" || q.Only != nil:
+		case failed:
+			w.retryAt = w.now.Add(mendMost)
+		case n == 0 && !next.After(w.now):
+			w.retryAt = w.now.Add(time.Second)
+		}
+		w.s.Claimed(w.now, q, n, next, failed)
+	})
+}
+
+// inStore says whether a claim may find a message.
+func (w *world) inStore(m *mail) bool {
+	released := w.recording != nil && w.recording.m == m.active && w.recording.inStore
+	return !m.leased && (m.active == nil || released)
+}
+
+// nextDue is when the next stored message is due.
+func (w *world) nextDue() (at time.Time) {
+	for _, m := range w.stored {
+		if w.inStore(m) && !w.s.held[m.hop] {
+			at = soonest(at, later(m.due, time.Unix(1, 0)))
+		}
+	}
+	return at
+}
+
+// operate lets an operator, or a receiver, do something.
+func (w *world) operate() {
+	key := w.keys[w.choose(testHops)]
+	switch w.choose(8) {
+	case 0:
+		w.event(func() { w.s.Suspend(w.now, key, w.hopLimits(key)) })
+	case 1:
+		w.event(func() { w.s.Resume(w.now, key) })
+	case 2:
+		w.held[key] = true
+	case 3:
+		w.held[key] = false
+		w.ask(key)
+	case 4:
+		w.event(func() { w.s.Changed(w.now) })
+	case 5:
+		w.event(func() { w.s.Pause(w.choose(2) == 0) })
+	case 6:
+		if w.next == 0 {
+			return
+		}
+		id := fmt.Sprintf("m%04d", w.choose(w.next))
+		w.event(func() {
+			if m, state := w.s.Order(id); state == Active {
+				m.Ordered()
+			}
+		})
+	case 7:
+		w.ask(key)
+	}
+}
+
+func (w *world) ask(key Key) {
+	w.event(func() { w.s.Asked([]Key{key}) })
+	w.event(func() {
+		for _, m := range w.stored {
+			if m.active == nil && m.hop == key {
+				m.due = time.Time{}
+			}
+		}
+		w.s.Retry(w.now, key)
+	})
+}
+
+// drain ends all trouble, and checks that all mail then ends: nothing was
+// forgotten, and the loop wakes in time without being told.
+func (w *world) drain() {
+	w.calm = true
+	clear(w.held)
+	for _, key := range w.keys {
+		w.event(func() { w.s.Resume(w.now, key) })
+		w.ask(key)
+	}
+	w.event(func() { w.s.Pause(false) })
+	begun := w.events
+	for quiet := 0; len(w.stored) > 0; {
+		before := w.events
+		if before-begun > 100_000 {
+			w.t.Fatalf("%d messages are not delivered after %d events:\n%s", len(w.stored), before-begun, w.dump())
+		}
+		for range 4 * len(w.workers) {
+			w.work()
+		}
+		w.record()
+		w.putBack()
+		w.loop()
+		w.loopEnds()
+		if w.events > before {
+			quiet = 0
+			continue
+		}
+		if quiet++; quiet > 1000 {
+			w.t.Fatalf("%d messages are never delivered:\n%s", len(w.stored), w.dump())
+		}
+		if w.sleepUntil.After(w.now) {
+			w.now = w.sleepUntil
+		} else {
+			w.pass(time.Second)
+		}
+	}
+}
+
+// halt ends the driver in the middle of everything: no job begins any more, and
+// what is not done with is given back.
+func (w *world) halt() {
+	w.event(func() { w.s.Stop() })
+	for w.busy() {
+		w.loopEnds()
+	}
+	for len(w.workers) > 0 {
+		w.work() // no worker gets another job
+	}
+	for len(w.returns) > 0 {
+		w.putBack()
+	}
+	for len(w.records) > 0 {
+		w.record()
+	}
+	for d := w.s.Due(w.now); d.Kind != Stop; d = w.s.Due(w.now) {
+		switch d.Kind {
+		case Mend, Renew:
+		case Claim:
+			w.s.Claimed(w.now, d.Claim, 0, time.Time{}, true)
+		default:
+			w.t.Fatalf("after Stop, Due decided %d", d.Kind)
+		}
+	}
+	left := map[*Message]bool{}
+	n := len(w.s.active)
+	for _, m := range w.s.End() {
+		left[m] = true
+	}
+	if len(left)+len(w.unrecorded) != n {
+		w.t.Fatalf("%d of %d messages were given back, %d are not recorded", len(left), n, len(w.unrecorded))
+	}
+	if w.s.Arrived(w.now, &Message{ID: "late"}) {
+		w.t.Fatal("a message was taken after the end")
+	}
+}
+
+// dump describes what is left, for a test that fails.
+func (w *world) dump() string {
+	text := fmt.Sprintf("now %v, the loop sleeps until %v, awake %v, %d workers, %d returns, %d records, %d unrecorded\n",
+		w.now, w.sleepUntil, w.awake, len(w.workers), len(w.returns), len(w.records), len(w.unrecorded))
+	for _, m := range w.stored {
+		text += fmt.Sprintf("%s due %v for %v, active %+v\n", m.id, m.due, m.hop, m.active)
+	}
+	for _, h := range w.s.hopList {
+		text += fmt.Sprintf("%+v\n", *h)
+	}
+	return text
+}
+
+// random draws from a seed.
+func random(seed uint64) func(int) int {
+	r := rand.New(rand.NewPCG(seed, 1))
+	return func(n int) int { return r.IntN(n) }
+}
