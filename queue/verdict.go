@@ -20,8 +20,8 @@ type verdict struct {
 	expire  time.Time // when it expires; zero is never
 }
 
-// judge says what a result means. It may be called without the Queue's mutex:
-// only the part's own worker changes its recipients.
+// judge says what a result means. It needs no lock: only the part's own worker
+// changes its recipients.
 func (q *Queue) judge(a *active, r *Recipient, hop NextHop, pace *Pace, res *Result, now time.Time) verdict {
 	v := verdict{r: r, hop: hop, res: res}
 	if res.Outcome == Success {

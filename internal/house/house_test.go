@@ -3,6 +3,7 @@
 package house
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -167,4 +168,41 @@ func imports(t *testing.T, path string) (paths []string) {
 		paths = append(paths, p)
 	}
 	return paths
+}
+
+// The core of the queue's scheduler is data and functions: it has no store, no
+// lock, no goroutine, and no clock but the time that it is given.
+func TestTheCoreIsAStateMachine(t *testing.T) {
+	may := []string{"container/heap", "slices", "strings", "time"}
+	clocks := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+	files := 0
+	walk(t, "queue/internal/sched", func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		files++
+		for _, imp := range imports(t, path) {
+			if !slices.Contains(may, imp) {
+				t.Errorf("%s imports %s", path, imp)
+			}
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt, *ast.ChanType, *ast.SelectStmt:
+				t.Errorf("%s has goroutines or channels", path)
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, n.Sel.Name) {
+					t.Errorf("%s calls time.%s", path, n.Sel.Name)
+				}
+			}
+			return true
+		})
+	})
+	if files < 10 {
+		t.Errorf("only %d files seen: is the walk broken?", files)
+	}
 }

@@ -107,7 +107,7 @@ func (s *Scheduler) watch(now time.Time, h *Hop) {
 	if !h.waiting() {
 		h.sweepAt, h.sweep = time.Time{}, time.Time{}
 	} else if h.sweepAt.IsZero() {
-		h.sweepAt = now.Add(sweepInterval)
+		h.sweepAt = now.Add(SweepInterval)
 	}
 	if at := h.nextLook(); !at.IsZero() {
 		s.timers.set(h, at)

@@ -6,25 +6,19 @@ import (
 )
 
 const (
-	// lookAgain is how often a message is looked at that waits for several
+	// LookAgain is how often a message is looked at that waits for several
 	// hops that are closed.
-	lookAgain = 5 * time.Minute
-	// sweepInterval is how often what waits for a dead hop is looked through
+	LookAgain = 5 * time.Minute
+	// SweepInterval is how often what waits for a dead hop is looked through
 	// for messages that have waited too long. (A sweep that takes long is not
 	// repeated before a hundred times as long.)
-	sweepInterval = 15 * time.Minute
+	SweepInterval = 15 * time.Minute
 	// hopMemory is how long what is known of a hop outlives its last mail.
 	hopMemory = 10 * time.Minute
 	// asideInterval is how often mail that is set aside is looked through for
 	// what is too old.
 	asideInterval = time.Hour
 )
-
-// LookAgain is how often a message is looked at that waits for several hops.
-const LookAgain = lookAgain
-
-// SweepInterval is how often waiting mail is looked through.
-const SweepInterval = sweepInterval
 
 // Due is what the loop has to do now. The loop calls it again and again with
 // the same time until the result is Sleep, or Stop.
@@ -161,7 +155,7 @@ func (s *Scheduler) probe(now time.Time, h *Hop) Decision {
 	h.dead, h.probing, h.expected, h.window = false, true, true, 1
 	h.used = now // so that it is not forgotten that this is a probe
 	s.watch(now, h)
-	s.timers.set(h, now.Add(lookAgain)) // should the message never be routed
+	s.timers.set(h, now.Add(LookAgain)) // should the message never be routed
 	q.Only, q.Probe = h, true
 	return Decision{Kind: Claim, Claim: q}
 }
@@ -213,7 +207,7 @@ func (s *Scheduler) swept(now time.Time, q *Query, n int, failed bool) {
 	case n > 0:
 		h.sweepAt = now.Add(time.Millisecond) // go on, after what else there is to do
 	default:
-		h.sweepAt = now.Add(max(sweepInterval, 100*now.Sub(q.Now)))
+		h.sweepAt = now.Add(max(SweepInterval, 100*now.Sub(q.Now)))
 		h.sweep = time.Time{}
 	}
 	s.watch(now, h)

@@ -245,7 +245,7 @@ func (s *Scheduler) Routed(now time.Time, m *Message) {
 // Returned: recipients wait for a hop that cannot take them now. The result is
 // when to look at them again, should they wait for several hops.
 func (s *Scheduler) Returned(now time.Time, h *Hop) (again time.Time) {
-	again = now.Add(lookAgain)
+	again = now.Add(LookAgain)
 	if h.dead && h.retryAt.After(now) {
 		again = h.retryAt
 	}

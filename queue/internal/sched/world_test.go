@@ -2,7 +2,6 @@ package sched
 
 import (
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -129,21 +128,33 @@ func (w *world) event(f func()) {
 
 // note adds a decision to the digest.
 func (w *world) note(d *Decision) {
-	h := fnv.New64a()
-	fmt.Fprint(h, w.digest, d.Kind, d.Probe, d.Scope, d.At.UnixNano())
+	w.mix(uint64(d.Kind), uint64(d.Scope), uint64(d.At.UnixNano()))
 	if d.Msg != nil {
-		fmt.Fprint(h, d.Msg.ID)
+		w.mixText(d.Msg.ID)
 	}
 	if d.Hop != nil {
-		fmt.Fprint(h, d.Hop.Key)
+		w.mixText(d.Hop.Key.Destination)
 	}
 	for p := d.Part; p != nil; p = p.next {
-		fmt.Fprint(h, p.Msg.ID, p.Hop.Key, p.Recipients)
+		w.mixText(p.Msg.ID + p.Hop.Key.Destination)
 	}
 	if q := d.Claim; q != nil {
-		fmt.Fprint(h, q.Max, q.ID, q.Probe, q.Sweep, q.LeastUrgent)
+		w.mixText(q.ID)
+		w.mix(uint64(q.Max), uint64(q.Until.UnixNano()))
 	}
-	w.digest = h.Sum64()
+}
+
+// mix and mixText are FNV-1a.
+func (w *world) mix(ns ...uint64) {
+	for _, n := range ns {
+		w.digest = (w.digest ^ n) * 1099511628211
+	}
+}
+
+func (w *world) mixText(s string) {
+	for i := range len(s) {
+		w.mix(uint64(s[i]))
+	}
 }
 
 // step lets one thing happen.
