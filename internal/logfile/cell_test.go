@@ -3,6 +3,7 @@ package logfile
 import (
 	"bytes"
 	"encoding/csv"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode"
@@ -46,6 +47,25 @@ func TestCell(t *testing.T) {
 	for _, s := range []string{`\`, `a\`, `\q`, `\x`, `\xZZ`, `\u12`, `\uD800`, `\U00110000`, `\UFFFFFFFF`, `\x+1`, "'x"} {
 		if got := Cell(s); got != s {
 			t.Errorf("%q is read as %q", s, got)
+		}
+	}
+}
+
+// Twice the text takes about twice the memory that writing and reading it
+// allocate in all.
+func TestCellIsLinear(t *testing.T) {
+	for _, s := range []string{"x", `\`, `\x41`, "\u202e", "\x80", `"`} {
+		allocated := func(n int) uint64 {
+			text := strings.Repeat(s, n)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			Cell(string(AppendCell(nil, text, len(text))))
+			Cell(text)
+			runtime.ReadMemStats(&after)
+			return after.TotalAlloc - before.TotalAlloc
+		}
+		if once, twice := allocated(50000), allocated(100000); float64(twice) > 2.7*float64(once) {
+			t.Errorf("%q: %d bytes once, %d for twice as much", s, once, twice)
 		}
 	}
 }
