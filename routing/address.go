@@ -124,7 +124,7 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 		case absent(err):
 		case err != nil:
 			return &dane.Answer{Err: err}
-		case a.Secure: // otherwise anybody could have forged them
+		case a.Secure: // others may be forged
 			names := append([]string{base}, domains...)
 			if base != name {
 				names = append(names, name)

@@ -145,7 +145,7 @@ func (fs *flights) do(ctx context.Context, key dnsKey, ask func(context.Context)
 	defer fs.mu.Unlock()
 	if f.waiters--; f.waiters == 0 {
 		f.cancel()
-		fs.forget(key, f) // nobody may join what is being broken off
+		fs.forget(key, f) // it is being broken off: no other caller may join it
 	}
 	return nil, &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Err: ctx.Err()}
 }

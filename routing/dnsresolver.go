@@ -32,8 +32,8 @@ type DNSResolver struct {
 	Servers []string
 	// TrustAD believes the servers when they say that an answer was
 	// authenticated (the AD bit). Set it only when all of Servers validate
-	// DNSSEC and nobody can come between: best on this very host. Without it
-	// no answer is Secure, and DANE is never used.
+	// DNSSEC and the network between cannot be tampered with: use a server on
+	// this host. Without it no answer is Secure, and DANE is never used.
 	TrustAD bool
 	// Timeout is for one query to one server, over UDP or TCP. When half of
 	// it has passed, the query is repeated without EDNS, for servers and
@@ -66,7 +66,7 @@ const (
 )
 
 // Lookup implements Resolver. Concurrent questions for the same thing become
-// one query, which goes on for as long as anybody waits for it.
+// one query, which ends when none of them waits for it any longer.
 func (r *DNSResolver) Lookup(ctx context.Context, name string, qtype uint16) (*Answer, error) {
 	key := dnsKey{strings.ToLower(strings.TrimSuffix(name, ".")), qtype}
 	if key.name == "localhost" || strings.HasSuffix(key.name, ".localhost") {

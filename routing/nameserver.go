@@ -15,7 +15,7 @@ type nameServer struct {
 	down    atomic.Bool  // it gave no answer the last time
 	probing atomic.Bool  // a probe is under way
 	probed  atomic.Int64 // when the last one began, in Unix nanoseconds
-	plain   atomic.Int64 // until when it is asked without EDNS, likewise
+	plain   atomic.Int64 // until when it is asked without EDNS, in Unix nanoseconds
 }
 
 const (

@@ -17,7 +17,7 @@ type Resolver interface {
 	Lookup(ctx context.Context, name string, qtype uint16) (*Answer, error)
 }
 
-// An Answer is what the DNS has to say to one question. It is shared: not to
+// An Answer is the answer of the DNS to one question. It is shared and must not
 // be changed.
 type Answer struct {
 	// Name is where the records are: the name that was asked about or, where
@@ -28,7 +28,7 @@ type Answer struct {
 	// Secure says that the whole answer was authenticated by DNSSEC, as far
 	// as the Resolver can be trusted about that.
 	Secure bool
-	// Expires is when the answer should be asked for anew.
+	// Expires is when the question should be asked again.
 	Expires time.Time
 }
 

@@ -23,8 +23,7 @@ func (e *SmartHostError) Error() string {
 
 func (e *SmartHostError) Unwrap() error { return e.Err }
 
-// SMTP is the reply that stands for the error: 4.4.0, or 5.4.0 if so
-// configured.
+// SMTP is the reply for the error: 4.4.0, or 5.4.0 if so configured.
 func (e *SmartHostError) SMTP() *smtp.SMTPError {
 	r := &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 0}, Message: "Smart host not found in the DNS"}
 	if e.Permanent {

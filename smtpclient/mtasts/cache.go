@@ -16,7 +16,7 @@ const (
 	// retryAfter is how long a policy that could not be fetched is not asked
 	// for again (RFC 8461, 3.3).
 	retryAfter = 5 * time.Minute
-	// refreshAfter is the age at which Refresh fetches a policy anew.
+	// refreshAfter is the age at which Refresh fetches a policy again.
 	refreshAfter = 24 * time.Hour
 	// maxDomains and maxText, the octets of all policies, bound what is kept in
 	// memory.

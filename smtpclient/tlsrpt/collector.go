@@ -175,7 +175,7 @@ func (s *Session) same(o *Session) bool {
 }
 
 // Take returns a report for each domain with sessions since the last Take (or
-// the first Record), sorted by domain, and begins to count anew.
+// the first Record), sorted by domain, and begins a new count.
 func (c *Collector) Take(now time.Time) []*Report {
 	c.mu.Lock()
 	domains, since := c.domains, c.since
