@@ -140,6 +140,25 @@ func TestOutboundCleansHiddenFields(t *testing.T) {
 	}
 }
 
+// A report in which other programs may find another original is refused. An
+// original may be as it likes.
+func TestOutboundRefusesUnclearReports(t *testing.T) {
+	for old, changed := range map[string]string{
+		"boundary=b\r\n": "boundary=c; boundary=b\r\n",
+		"Content-Type: multipart/report; boundary=b": "Content-Type: multipart/report; boundary=b\r\nContent-Type: text/plain",
+		"Content-Type: message/rfc822":               "Content-Type\r\n : message/rfc822",
+	} {
+		text := agenttest.Refused(t, 550, "", to, strings.Replace(report, old, changed, 1), new(Outbound).Agent())
+		if !strings.HasPrefix(text, "5.6.0 ") {
+			t.Errorf("%s: %s", changed, text)
+		}
+	}
+	original := strings.Replace(report, "From: a@example.com\r\n", "From: a@example.com\r\nContent-Type: multipart/mixed; boundary=x; boundary=y\r\n", 1)
+	if got := agenttest.Relay(t, "", to, original, new(Outbound).Agent()); strings.Contains(got.Data, "SCL: 7") || !strings.Contains(got.Data, "boundary=y") {
+		t.Errorf("an unclear original:\n%s", got.Data)
+	}
+}
+
 func TestExternal(t *testing.T) {
 	e := &External{Subject: "[EXTERNAL] "}
 	want := strings.Replace(strings.Replace(mail, "hello", "[EXTERNAL] hello", 1), "\r\n\r\n", "\r\nX-External: yes\r\n\r\n", 1)

@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -70,6 +71,8 @@ func (f *Outbound) clean(m *smtpserver.Message) (changed bool, err error) {
 
 var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be cleaned"}
 
+var errUnclear = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed report: programs may read its parts differently"}
+
 // enclosed finds the fields in the originals that reports enclose
 // (RFC 3462: message/rfc822, or text/rfc822-headers).
 func enclosed(m *smtpserver.Message, ns names) ([]envelope.Edit, error) {
@@ -78,13 +81,15 @@ func enclosed(m *smtpserver.Message, ns names) ([]envelope.Edit, error) {
 	if errors.Is(err, mimetree.ErrLimit) {
 		return nil, errComplex
 	}
-	if err != nil || parts[0].Type != "multipart/report" {
+	if err != nil || !slices.Contains(parts[0].Types(), "multipart/report") {
 		return nil, err
 	}
 	var edits []envelope.Edit
 	for i := range parts {
 		p := &parts[i]
 		switch {
+		case p.Parent <= 0 && p.UnclearTree() != "":
+			return nil, errUnclear // the original may be where it is not seen here
 		case p.Parent >= 0 && enclosing(parts[p.Parent].Type):
 			edits = append(edits, fieldsIn(p.Header, p.Start, ns)...)
 		case p.Type == "text/rfc822-headers" && p.Encoding != "base64" && p.Encoding != "quoted-printable":

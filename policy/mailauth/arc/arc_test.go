@@ -111,6 +111,19 @@ func TestChain(t *testing.T) {
 	}
 }
 
+// Seal and Verify take a bare LF for CRLF, which is how it is sent.
+func TestLineEnds(t *testing.T) {
+	v, _ := newVerifier(t)
+	lf := strings.ReplaceAll(plain, "\r\n", "\n")
+	sealed := pass(t, v, 0, lf, nil)
+	fields := strings.TrimSuffix(sealed, lf)
+	for _, message := range []string{sealed, fields + plain, strings.ReplaceAll(sealed, "\r\n", "\n")} {
+		if got := verify(t, v, message); got.Result != Pass {
+			t.Errorf("%s, %v: %q", got.Result, got.Err, message)
+		}
+	}
+}
+
 // Whatever is wrong with a chain makes it fail, and says what it is.
 func TestBrokenChains(t *testing.T) {
 	v, _ := newVerifier(t)

@@ -99,6 +99,7 @@ func TestKeyRecords(t *testing.T) {
 		{"as published", nil, Pass, ""},
 		{"without version and kind", func(s string) string { return strings.TrimPrefix(s, "v=DKIM1; k=rsa; ") }, Pass, ""},
 		{"spaces in the key", func(s string) string { return strings.Replace(s, "p=MII", "p = M I I ", 1) }, Pass, ""},
+		{"empty tags", func(s string) string { return "; " + strings.Replace(s, "; ", ";; ;", 1) + ";;" }, Pass, ""},
 		{"unknown tags, notes", func(s string) string { return s + "; n=hello world; zz=1" }, Pass, ""},
 		{"for email", func(s string) string { return s + "; s=other:email; h=sha1:sha256" }, Pass, ""},
 		{"strict, same domain", func(s string) string { return s + "; t=s" }, Pass, ""},
