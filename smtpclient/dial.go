@@ -24,21 +24,7 @@ func (e *hostError) Unwrap() error { return e.err }
 // the policy asks, authentication. What comes with an error is closed: it only
 // tells how far it came.
 func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
-	s := tg.security
-	c, err := t.session(ctx, dst, tg, &s)
-	for c != nil && c.lostInAuth(err, &s.refused) && ctx.Err() == nil {
-		// The host closes after it has refused a mechanism: the next one on
-		// another connection.
-		s.refused = c.refused
-		c, err = t.session(ctx, dst, tg, &s)
-	}
-	if err != nil && !s.must && !s.never && errors.Is(err, errHandshake) && ctx.Err() == nil {
-		// Opportunistic security rather has plain text than no mail
-		// (RFC 7435, 3). The broken connection is no place for it.
-		t.log(t.connector(dst), "TLS failed, going on without", tg.host.Name, tg.addr, err)
-		s.never = true
-		c, err = t.session(ctx, dst, tg, &s)
-	}
+	c, err := t.secured(ctx, dst, tg)
 	if err != nil {
 		if ctx.Err() == nil {
 			t.markDown(dst, tg, c, err)
@@ -82,26 +68,14 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 
 // negotiate brings a new connection to where MAIL can follow.
 func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target, c *Client, s *security) error {
-	if t.ImplicitTLS && !s.never {
-		err := c.handshake(t.tlsConfig(&tg.host, s))
-		t.report(dst, tg, s, c, err)
-		if err != nil {
+	if !t.ImplicitTLS || s.never {
+		if err := c.hello(); err != nil {
 			return err
 		}
-	}
-	if err := c.hello(); err != nil {
-		return err
 	}
 	if c.tls == nil && !s.never {
-		err := t.upgrade(tg, c, s)
-		t.report(dst, tg, s, c, err)
-		if err != nil {
+		if err := t.protect(dst, tg, c, s); err != nil {
 			return err
-		}
-		if c.tls != nil {
-			if err := c.hello(); err != nil {
-				return err
-			}
 		}
 	}
 	if c.tls != nil {
@@ -114,8 +88,12 @@ func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target,
 	if a == nil {
 		return nil
 	}
-	if c.tls == nil && !t.AllowInsecureAuth {
+	switch {
+	case t.AllowInsecureAuth:
+	case c.tls == nil:
 		return &TLSError{Policy: s.policy, Host: c.name(), Err: errAuthPlain}
+	case usesOldTLS(c.tls) && !t.AllowOldTLSAuth:
+		return &TLSError{Policy: s.policy, Host: c.name(), Err: errAuthOldTLS}
 	}
 	return c.auth(ctx, a)
 }
@@ -124,9 +102,34 @@ var errAuthPlain = errors.New("no authentication without TLS (see AllowInsecureA
 
 var errSTARTTLSRefused = errors.New("STARTTLS was refused")
 
+// protect negotiates TLS, says hello under it, and reports how it went. Where
+// TLS need not be and the host does not offer it, it does nothing.
+func (t *Transport) protect(dst *Destination, tg *target, c *Client, s *security) error {
+	err := t.upgrade(dst, tg, c, s)
+	var hello error
+	if err == nil && c.tls != nil {
+		hello = c.hello()
+		var protocol *ProtocolError
+		if hello != nil && !isReply(hello) && !errors.As(hello, &protocol) {
+			err = &tlsFailure{hello, tlsLate}
+		}
+	}
+	t.report(dst, tg, s, c, err)
+	if err != nil {
+		return err
+	}
+	return hello
+}
+
 // upgrade negotiates TLS where the host offers it, and fails where it must
 // and does not.
-func (t *Transport) upgrade(tg *target, c *Client, s *security) error {
+func (t *Transport) upgrade(dst *Destination, tg *target, c *Client, s *security) error {
+	if t.ImplicitTLS {
+		if err := c.handshake(t.tlsConfig(dst, tg, s)); err != nil {
+			return &tlsFailure{err, tlsBroken}
+		}
+		return nil
+	}
 	_, offered := c.ext["STARTTLS"]
 	if !offered {
 		if s.must {
@@ -134,12 +137,19 @@ func (t *Transport) upgrade(tg *target, c *Client, s *security) error {
 		}
 		return nil
 	}
-	err := c.startTLS(t.tlsConfig(&tg.host, s))
+	err := c.startTLS(t.tlsConfig(dst, tg, s))
 	var refusal *smtp.SMTPError
-	if !errors.As(err, &refusal) || refusal.Code == 421 {
-		return err
-	}
-	if s.must {
+	var protocol *ProtocolError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errHandshake):
+		return &tlsFailure{err, tlsBroken}
+	case errors.As(err, &protocol):
+		return &tlsFailure{err, tlsOdd}
+	case !errors.As(err, &refusal) || refusal.Code == 421:
+		return &tlsFailure{err, tlsClosed}
+	case s.must:
 		return s.fail(&tg.host, nil, fmt.Errorf("%w: %w", errSTARTTLSRefused, err))
 	}
 	return nil

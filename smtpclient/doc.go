@@ -43,11 +43,15 @@
 //	greeting 4xx or 5xx                         Unreachable  host's    yes
 //	greeting missing, late, not SMTP            Unreachable  4.4.2, 4.5.0  yes
 //	EHLO 4xx; EHLO and HELO refused             Unreachable  host's    yes
+//	TLS fails at TLSOpportunistic               old TLS, then plain text, on new connections
+//	closed at STARTTLS, or 421, at              Unreachable  4.4.2, host's  yes
+//	TLSOpportunistic                            (at the next attempt: plain text)
 //	no STARTTLS where the policy asks for it    Unreachable  4.7.4     yes
 //	TLS fails where the policy asks for it      Unreachable  4.7.5     yes
 //	certificate, TLSA or MTA-STS do not fit     Unreachable  4.7.5     yes
 //	AUTH refused, by all mechanisms that fit    Unreachable  host's    yes
-//	AUTH not offered, no mechanism, no TLS      Unreachable  4.7.4     yes
+//	AUTH not offered, no mechanism, no TLS,     Unreachable  4.7.4     yes
+//	old TLS
 //	530 to MAIL                                 Unreachable  host's    yes
 //	address cannot stand on a command line      Failure      5.1.3, 5.1.7
 //	larger than the host's SIZE                 Failure      5.3.4

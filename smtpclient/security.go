@@ -24,6 +24,7 @@ const (
 type security struct {
 	policy string // the name of what decides, for texts: "opportunistic", "dane", ...
 	never  bool   // no TLS
+	old    bool   // old TLS, after a handshake without it has failed
 	must   bool   // no mail without TLS
 	sni    string
 	verify func(*tls.ConnectionState) error // nil accepts any certificate
@@ -164,7 +165,7 @@ func (h *Host) tlsName() string {
 
 // tlsConfig is the configuration for one handshake. All verification is the
 // policy's, also at a resumed session.
-func (t *Transport) tlsConfig(h *Host, s *security) *tls.Config {
+func (t *Transport) tlsConfig(dst *Destination, tg *target, s *security) *tls.Config {
 	cfg := &tls.Config{}
 	if t.TLSConfig != nil {
 		cfg = t.TLSConfig.Clone()
@@ -172,8 +173,10 @@ func (t *Transport) tlsConfig(h *Host, s *security) *tls.Config {
 	if cfg.ClientSessionCache == nil {
 		cfg.ClientSessionCache = t.tlsSessions()
 	}
-	if cfg.MinVersion == 0 && !s.must {
-		cfg.MinVersion = tls.VersionTLS10 // better than the plain text that would follow (RFC 7435, 3)
+	cfg.ClientSessionCache = scopedCache{cfg.ClientSessionCache, t.sessionScope(dst, tg, s)}
+	limitTLS(cfg, s.old || s.must && t.policy(dst).AllowOld)
+	if s.old && cfg.MaxVersion == 0 {
+		cfg.MaxVersion = tls.VersionTLS12 // some old hosts do not tolerate an offer of more
 	}
 	cfg.ServerName = s.sni
 	cfg.InsecureSkipVerify = true // VerifyConnection does it
@@ -183,7 +186,7 @@ func (t *Transport) tlsConfig(h *Host, s *security) *tls.Config {
 			return nil
 		}
 		if err := s.verify(&cs); err != nil {
-			return s.fail(h, &cs, err)
+			return s.fail(&tg.host, &cs, err)
 		}
 		return nil
 	}

@@ -57,7 +57,7 @@ func (c *Client) startTLS(config *tls.Config) error {
 // is forgotten (RFC 3207, 4.2).
 func (c *Client) handshake(config *tls.Config) error {
 	if err := c.arm(c.raw.SetDeadline, c.cfg.Timeouts.handshake()); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errHandshake, err)
 	}
 	conn := tls.Client(c.raw, config)
 	if err := conn.Handshake(); err != nil {

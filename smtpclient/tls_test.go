@@ -148,7 +148,9 @@ func TestSTARTTLSInjection(t *testing.T) {
 		C: STARTTLS
 		S: 220 go ahead<crlf>250-mx<crlf>250 AUTH PLAIN
 		C: <eof>`)
-	rs := n.transport().Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net"))
+	tr := n.transport()
+	tr.TLS.Level = TLSEncrypt
+	rs := tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net"))
 	expect(t, rs, "unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): STARTTLS: plain text after the reply")
 	var p *ProtocolError
 	if !errors.As(rs[0].Err, &p) || p.Phase != "STARTTLS" {

@@ -16,9 +16,11 @@ const (
 	TLSDefault TLSLevel = iota
 	// TLSNone never says STARTTLS.
 	TLSNone
-	// TLSOpportunistic uses TLS when the host offers it, accepts any
-	// certificate, and goes on in plain text on a new connection when the
-	// handshake fails (RFC 7435).
+	// TLSOpportunistic uses TLS when the host offers it and accepts any
+	// certificate. Where TLS fails, it tries old TLS (see TLSPolicy.AllowOld),
+	// and then plain text, each on a new connection (RFC 7435). Where a host
+	// closes at STARTTLS, plain text comes only when it does so again at the
+	// next attempt.
 	TLSOpportunistic
 	// TLSEncrypt demands TLS with any certificate (Exchange: encryption only).
 	TLSEncrypt
@@ -76,4 +78,8 @@ type TLSPolicy struct {
 	// Send sets it for a message with the header field "TLS-Required: No"
 	// (RFC 8689, 4); that does not lower the other levels.
 	IgnorePublished bool
+	// AllowOld accepts old TLS at the levels above TLSOpportunistic, which has
+	// it without being told: TLS 1.0 and 1.1, RSA key exchange, 3DES, RC4
+	// (RFC 8996, RFC 9325). Credentials need Transport.AllowOldTLSAuth too.
+	AllowOld bool
 }

@@ -37,7 +37,10 @@ type Transport struct {
 	TLS TLSPolicy
 	// TLSConfig is the base for every handshake: root and client
 	// certificates, versions, cipher suites, session cache. Its ServerName,
-	// InsecureSkipVerify and verification hooks are set by the policy.
+	// InsecureSkipVerify and verification hooks are set by the policy. Versions
+	// and cipher suites that are set here go before TLSPolicy.AllowOld.
+	// Sessions are resumed only with the same host and under the same policy,
+	// also where the cache is shared. Default: a cache of 1024 sessions.
 	TLSConfig *tls.Config
 	// MTASTS finds the MTA-STS policies (RFC 8461) of Destination.Domain; nil
 	// looks for none.
@@ -51,8 +54,12 @@ type Transport struct {
 	// Auth proves who we are; nil does not authenticate. A host that then
 	// offers no AUTH, or no usable mechanism, is unreachable.
 	Auth Authenticator
-	// AllowInsecureAuth authenticates without TLS too. Default: only under TLS.
+	// AllowInsecureAuth authenticates without TLS too, and over old TLS.
+	// Default: only under TLS.
 	AllowInsecureAuth bool
+	// AllowOldTLSAuth authenticates over old TLS too (see TLSPolicy.AllowOld),
+	// but not in plain text.
+	AllowOldTLSAuth bool
 
 	// Send8Bit sends 8-bit content as it is to hosts that did not announce
 	// 8BITMIME. RFC 6152 forbids it, but nearly every host takes it, and behind
@@ -110,6 +117,7 @@ type Transport struct {
 
 	pool     pool
 	down     downList
+	starttls downList // hosts that closed at STARTTLS
 	tlsOnce  sync.Once
 	tlsCache tls.ClientSessionCache
 }
@@ -257,11 +265,6 @@ func (t *Transport) auth(dst *Destination) Authenticator {
 		return dst.Auth
 	}
 	return t.Auth
-}
-
-func (t *Transport) tlsSessions() tls.ClientSessionCache {
-	t.tlsOnce.Do(func() { t.tlsCache = tls.NewLRUClientSessionCache(1024) })
-	return t.tlsCache
 }
 
 // connector is the send connector's name, for logs.

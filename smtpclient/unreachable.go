@@ -44,13 +44,14 @@ func sessionReply(err error) *smtp.SMTPError {
 	var policy *TLSError
 	var proto *ProtocolError
 	var dial *dialError
+	var broken *tlsFailure
 	switch {
 	case errors.As(err, &policy):
-		if errors.Is(err, errNoSTARTTLS) || errors.Is(err, errAuthPlain) || errors.Is(err, errNoMechanism) {
+		if errors.Is(err, errNoSTARTTLS) || errors.Is(err, errAuthPlain) || errors.Is(err, errAuthOldTLS) || errors.Is(err, errNoMechanism) {
 			return ownReply(451, 4, 7, 4, err.Error())
 		}
 		return ownReply(451, 4, 7, 5, err.Error())
-	case errors.Is(err, errHandshake):
+	case errors.Is(err, errHandshake), errors.As(err, &broken) && broken.when == tlsLate:
 		return ownReply(451, 4, 7, 5, err.Error())
 	case errors.Is(err, errNoMechanism):
 		return ownReply(451, 4, 7, 4, err.Error())
