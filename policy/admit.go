@@ -21,7 +21,7 @@ type admitted struct {
 type admittedKey struct{}
 
 // Admit records that mail for the recipient may pass, for the transaction
-// that s has in progress. [Relay] does so at RCPT. Handover hands only
+// that s has in progress. [Relay] does so at RCPT. Enqueuer hands only
 // admitted recipients to the queue, so that a server whose relay policy was
 // forgotten, or passed over by an agent's ErrAccept, relays for nobody. An
 // agent that accepts or adds a recipient by its own authority calls Admit.

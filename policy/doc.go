@@ -22,8 +22,8 @@
 //
 // Whatever is left out refuses. A zero Relay relays for nobody; a setting that
 // would relay for the world is an error of Validate and Gate.Install, and opens
-// nothing, unless DangerouslyRelayForEveryone stands beside it; and Handover takes only recipients that a relay policy has
-// admitted, so a server that was given the Handover but not the agents refuses
+// nothing, unless DangerouslyRelayForEveryone stands beside it; and Enqueuer takes only recipients that a relay policy has
+// admitted, so a server that was given the Enqueuer but not the agents refuses
 // all mail, and an agent that ends the judging with smtpserver.ErrAccept opens
 // nothing. An agent that wants to accept by its own authority says so with
 // [Admit]. Package policytest tries a server out with the tricks by which open
@@ -89,7 +89,7 @@
 // # On the way to the queue
 //
 // [Loop] ends loops through this host early, [Trace] writes the Received
-// field, and [Handover] gives what was accepted to the queue, and 250 to the
+// field, and [Enqueuer] gives what was accepted to the queue, and 250 to the
 // client when it is safe there.
 //
 // # Mail that is held

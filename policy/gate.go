@@ -104,7 +104,7 @@ func (g *Gate) Install(srv *smtpserver.Server) error {
 		return err
 	}
 	srv.Agents = g.agents(relay, domains, srv.Agents)
-	srv.Handler = &Handover{Queue: g.Queue}
+	srv.Handler = &Enqueuer{Queue: g.Queue}
 	return nil
 }
 

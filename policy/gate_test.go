@@ -101,7 +101,7 @@ func TestGateSettings(t *testing.T) {
 	if err := new(Gate).Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), "Queue") {
 		t.Errorf("without a queue: %v", err)
 	}
-	if err := (&Gate{Queue: new(outbox)}).Install(&smtpserver.Server{Handler: new(Handover)}); err == nil {
+	if err := (&Gate{Queue: new(outbox)}).Install(&smtpserver.Server{Handler: new(Enqueuer)}); err == nil {
 		t.Error("a server's own Handler is replaced")
 	}
 	if err := (&Gate{Queue: new(outbox), Domains: []Domain{{Name: "*"}}}).Install(new(smtpserver.Server)); err == nil {

@@ -33,7 +33,7 @@ type Trace struct {
 }
 
 // Agent adds the field at the end of data; it belongs after every agent that
-// adds fields of its own. [Handover] adds it to messages that did not come by
+// adds fields of its own. [Enqueuer] adds it to messages that did not come by
 // here, because an agent has answered ErrAccept.
 func (t *Trace) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "trace", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {

@@ -31,7 +31,7 @@ func newCustomer(t *testing.T) *gateway.Gateway {
 // No trick makes the customer's relay send a stranger's mail, which would go
 // out through the provider as the customer's.
 func TestNoOpenRelay(t *testing.T) {
-	policytest.OpenRelay(t, policytest.New(t, newCustomer(t).Doors[0].Server), "branch.example")
+	policytest.OpenRelay(t, policytest.New(t, newCustomer(t).Listeners[0].Server), "branch.example")
 }
 
 // While the mail server is down its mail waits here. Sent to the provider it

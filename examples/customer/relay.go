@@ -72,12 +72,12 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	relay := &gateway.Gateway{
 		Queue:   q,
 		Tasks:   []func(context.Context) error{func(ctx context.Context) error { fetcher.Run(ctx); return nil }},
-		Servers: []*smtpserver.Server{srv}, // it may have no door
+		Servers: []*smtpserver.Server{srv}, // it may have no listener
 		Closers: []io.Closer{router, store},
 		Logger:  log,
 	}
 	if s.listen != "" {
-		relay.Doors = []*gateway.Door{{Server: srv, Address: s.listen}}
+		relay.Listeners = []*gateway.Listener{{Server: srv, Address: s.listen}}
 	}
 	return relay, nil
 }

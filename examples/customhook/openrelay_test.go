@@ -19,7 +19,7 @@ func TestNoOpenRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policytest.OpenRelay(t, policytest.New(t, relay.Doors[0].Server), "example.com")
+	policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server), "example.com")
 	for _, c := range relay.Closers {
 		if err := c.Close(); err != nil {
 			t.Error(err)

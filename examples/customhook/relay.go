@@ -45,9 +45,9 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
-		Doors:   []*gateway.Door{{Server: srv, Address: s.listen}},
-		Queue:   q,
-		Closers: []io.Closer{router, store},
-		Logger:  log,
+		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
+		Queue:     q,
+		Closers:   []io.Closer{router, store},
+		Logger:    log,
 	}, nil
 }

@@ -33,7 +33,7 @@ func newGateway(t *testing.T) *gateway.Gateway {
 
 // No trick makes this gateway send a stranger's mail to strangers.
 func TestNoOpenRelay(t *testing.T) {
-	for _, side := range newGateway(t).Doors {
+	for _, side := range newGateway(t).Listeners {
 		policytest.OpenRelay(t, policytest.New(t, side.Server), "example.com")
 	}
 }

@@ -57,9 +57,9 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
-		Doors:   []*gateway.Door{{Server: inside, Address: s.inside}, {Server: outside, Address: s.outside}},
-		Queue:   q,
-		Closers: []io.Closer{router, store},
-		Logger:  log,
+		Listeners: []*gateway.Listener{{Server: inside, Address: s.inside}, {Server: outside, Address: s.outside}},
+		Queue:     q,
+		Closers:   []io.Closer{router, store},
+		Logger:    log,
 	}, nil
 }

@@ -123,7 +123,7 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
-// No trick makes the sample relay a stranger's mail, at either door.
+// No trick makes the sample relay a stranger's mail, at either listener.
 func TestNoOpenRelay(t *testing.T) {
 	c, err := load("edge.yaml")
 	if err != nil {

@@ -79,7 +79,7 @@ func (w *world) refusals() {
 		{"a sender on the list", "127.0.0.1", w.internet, "C: MAIL FROM:<x@spam.test>\nS: 554 5.1.0"},
 		{"a client on a list in the DNS", "127.0.0.4", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 550 5.7.1\nC: RCPT TO:<bob@example.com>\nS: 250"},
 		{"an author whom DMARC belies", "127.0.0.1", w.internet, strings.TrimSuffix(message("x@strict.test", "alice@example.com", ""), "S: 250\n") + "S: 550 5.7.1"},
-		{"the organisation's door", "127.0.0.1", w.organisation, "C: MAIL FROM:<x@example.net>\nS: 550 5.7.1"},
+		{"the organisation's listener", "127.0.0.1", w.organisation, "C: MAIL FROM:<x@example.net>\nS: 550 5.7.1"},
 	} {
 		w.t.Run(c.name, func(t *testing.T) {
 			inner := *w

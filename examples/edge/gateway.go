@@ -41,14 +41,14 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 	e := &edge{path: path, config: c, log: log, router: router, queue: q,
 		parts: parts{queue: q, resolver: resolver, overflow: store.CreateFile, log: log, received: received}}
 	relay := &gateway.Gateway{
-		Doors:    []*gateway.Door{{Address: c.Receive.Internet.Listen}, {Address: c.Receive.Organisation.Listen}},
+		Listeners:    []*gateway.Listener{{Address: c.Receive.Internet.Listen}, {Address: c.Receive.Organisation.Listen}},
 		Queue:    q,
 		Tasks:    []func(context.Context) error{func(ctx context.Context) error { return e.reloads(ctx, reload) }},
 		Tracking: &tracking.Log{Dir: filepath.Join(c.Logs, "tracking"), Hostname: c.Hostname},
 		Closers:  []io.Closer{router, store, received, sent},
 		Logger:   log,
 	}
-	e.internet, e.organisation = relay.Doors[0], relay.Doors[1]
+	e.internet, e.organisation = relay.Listeners[0], relay.Listeners[1]
 	r, err := newRules(c, e.parts)
 	if err != nil { // a file has changed in this moment
 		return nil, errors.Join(err, router.Close(), store.Close(), received.Close(), sent.Close())
@@ -68,7 +68,7 @@ type edge struct {
 
 	router                 *routing.Router
 	queue                  *queue.Queue
-	internet, organisation *gateway.Door
+	internet, organisation *gateway.Listener
 }
 
 // use puts rules in force: for new sessions, and for the queue. Both servers are

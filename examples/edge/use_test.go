@@ -32,7 +32,7 @@ func TestUseOfServersThatCannotServe(t *testing.T) {
 		"a host name that is none":     {func(s *smtpserver.Server) { s.Hostname = "a b" }, "is no host name"},
 	} {
 		before := &rules{internet: server(fine), organisation: server(fine), table: new(routing.Table)}
-		e := &edge{router: new(routing.Router), internet: new(gateway.Door), organisation: new(gateway.Door)}
+		e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organisation: new(gateway.Listener)}
 		if err := e.use(before); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestUseOfServersThatCannotServe(t *testing.T) {
 		}
 	}
 	// Replace's own errors come out as well.
-	e := &edge{router: new(routing.Router), internet: new(gateway.Door), organisation: new(gateway.Door)}
+	e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organisation: new(gateway.Listener)}
 	if err := e.use(&rules{internet: new(smtpserver.Server), organisation: server(fine)}); err == nil || !strings.Contains(err.Error(), "no Handler") {
 		t.Errorf("without a Handler: %v", err)
 	}

@@ -31,7 +31,7 @@ func newProvider(t *testing.T) *gateway.Gateway {
 
 // No trick makes the provider send a stranger's mail.
 func TestNoOpenRelay(t *testing.T) {
-	policytest.OpenRelay(t, policytest.New(t, newProvider(t).Doors[0].Server), "branch.example", "shop.example", "boat.example")
+	policytest.OpenRelay(t, policytest.New(t, newProvider(t).Listeners[0].Server), "branch.example", "shop.example", "boat.example")
 }
 
 // A customer's mail has one way: it waits for that customer.

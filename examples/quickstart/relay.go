@@ -63,10 +63,10 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 	// What runs it all, and ends it so that nothing is lost: what is not
 	// delivered then stays in dir.
 	return &gateway.Gateway{
-		Doors:   []*gateway.Door{{Server: srv, Listener: l}},
-		Queue:   q,
-		Closers: []io.Closer{router, store},
-		Grace:   10 * time.Second,
+		Listeners: []*gateway.Listener{{Server: srv, Socket: l}},
+		Queue:     q,
+		Closers:   []io.Closer{router, store},
+		Grace:     10 * time.Second,
 	}, nil
 }
 

@@ -64,10 +64,10 @@ func newRelay(s *settings, stderr io.Writer) (*gateway.Gateway, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
-		Doors:    []*gateway.Door{{Server: srv, Address: s.listen}},
-		Queue:    q,
-		Tracking: &tracking.Log{Dir: s.logs, Hostname: s.hostname},
-		Closers:  []io.Closer{router, store, received, sent},
-		Logger:   log,
+		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
+		Queue:     q,
+		Tracking:  &tracking.Log{Dir: s.logs, Hostname: s.hostname},
+		Closers:   []io.Closer{router, store, received, sent},
+		Logger:    log,
 	}, nil
 }

@@ -1,30 +1,33 @@
-// Package gateway runs a relay: the servers that mail comes in by, the queue,
-// and what goes with them, from the first connection to an end that loses
-// nothing.
+// Package gateway runs a relay: its receive connectors, its queue, and its
+// other tasks, from the first connection to a shutdown that loses nothing.
 //
 //	relay := &gateway.Gateway{
-//		Doors:   []*gateway.Door{{Server: srv, Address: ":25"}},
-//		Queue:   q,
-//		Closers: []io.Closer{router, store},
+//		Listeners: []*gateway.Listener{{Server: srv, Address: ":25"}},
+//		Queue:     q,
+//		Closers:   []io.Closer{router, store},
 //	}
 //	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 //	defer stop()
 //	err := relay.Run(ctx)
 //
-// # The end
+// [Main] does the last three lines for a command.
 //
-// When the context of [Gateway.Run] ends, no more connections are accepted.
-// Sessions finish the message in hand; then the queue finishes its attempts;
-// then the rest is closed, in the order given. What could not be finished in
-// the time of Gateway.Grace is broken off, and nothing of it is lost: a client
-// that has not read 250 sends again, and what the queue had in hand stays in
-// its store. A task, agent or delivery that does not heed its context a second
-// after that is left behind, and is Run's error.
+// # Shutdown
 //
-// # Change without an end
+// When the context of [Gateway.Run] ends, the relay accepts no more connections.
+// Each session finishes the message that it is receiving. Then the queue finishes
+// its attempts. Then the Closers are closed, in the order given.
 //
-// [Door.Replace] puts another server behind a door, with other agents,
-// certificates or limits, while mail flows: sessions that are there go on as
-// they began, for ten minutes, and no connection is turned away in between. The
-// send side has routing.Router.SetTable for the same purpose.
+// What is not finished within Gateway.Grace is broken off. No message is lost: a
+// client that has not read 250 sends again, and a message whose attempt was
+// broken off stays in the store of the queue. Run does not wait for a task, an
+// agent or a delivery that still runs one second after that, although its
+// context has ended; it returns an error.
+//
+// # Change while it runs
+//
+// [Listener.Replace] gives a listener another server, with other agents,
+// certificates or limits, while mail flows. Existing sessions go on as they
+// began, for ten minutes, and no connection is refused meanwhile. For the send
+// side, use routing.Router.SetTable.
 package gateway

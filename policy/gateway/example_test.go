@@ -28,18 +28,18 @@ func Example() {
 		}
 		return srv
 	}
-	door := &gateway.Door{Server: newServer(), Address: "127.0.0.1:0"}
+	listener := &gateway.Listener{Server: newServer(), Address: "127.0.0.1:0"}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	relay := &gateway.Gateway{
-		Doors: []*gateway.Door{door},
-		Queue: q,
+		Listeners: []*gateway.Listener{listener},
+		Queue:     q,
 		Tasks: []func(context.Context) error{func(ctx context.Context) error {
 			for {
 				select {
 				case <-hup:
-					if err := door.Replace(newServer()); err != nil {
+					if err := listener.Replace(newServer()); err != nil {
 						log.Print(err) // the one before goes on
 					}
 				case <-ctx.Done():

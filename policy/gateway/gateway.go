@@ -18,41 +18,40 @@ import (
 // A Gateway is a relay that runs. Queue must be set; every other field's zero
 // value is a default. The fields must not change once Run was called.
 type Gateway struct {
-	// Doors are where mail comes in by SMTP. A relay may have none.
-	Doors []*Door
-	// Servers have no door, since their connections come from elsewhere, as
-	// those that a routing.Fetcher has turned round. They end with the others.
+	// Listeners receive mail by SMTP. A relay may have none.
+	Listeners []*Listener
+	// Servers have no listener: their connections come from elsewhere, for
+	// example from a routing.Fetcher. They end with the others.
 	Servers []*smtpserver.Server
 	// Queue delivers.
 	Queue *queue.Queue
-	// Tasks are what else runs: a web service, a routing.Fetcher, a pickup
-	// directory, a wait for SIGHUP. A task ends when its ctx does. One that
-	// returns an error before ends the Gateway; one that returns nil has done
-	// its work.
+	// Tasks run beside the rest: a web service, a routing.Fetcher, a pickup
+	// folder, a wait for SIGHUP. A task must end when its ctx ends. If it
+	// returns an error before, the Gateway ends; it may return nil at any time.
 	Tasks []func(ctx context.Context) error
-	// Tracking, where it is set, gets the queue's events. While it cannot be
-	// written (a full disk), mail goes on without. It has the Gateway's Logger
-	// where it has none.
+	// Tracking, if set, gets the queue's events. While it cannot be written (a
+	// full disk), mail is delivered without it. If it has no Logger, it gets the
+	// Gateway's.
 	Tracking *tracking.Log
-	// Closers are closed at the very end in the order given, also when Run
-	// fails: the routing.Router, the queue's Store, the protocol logs.
+	// Closers are closed at the end, in the order given, also when Run fails:
+	// the routing.Router, the queue's Store, the protocol logs.
 	Closers []io.Closer
-	// Grace is how long the end may take: two thirds of it for the sessions,
-	// the rest at least for the queue. Default 30 seconds. Less than the
-	// 10 minutes that a sender is to wait for the answer to its data (RFC
-	// 5321, 4.5.3.2.6) risks a duplicate for each attempt that is broken off.
+	// Grace is how long the shutdown may take: two thirds of it for the
+	// sessions, at least one third for the queue. Default 30 seconds. An attempt
+	// that is broken off may cause a duplicate; only a Grace of more than 10
+	// minutes (RFC 5321, 4.5.3.2.6) excludes that.
 	Grace time.Duration
-	// Logger gets a line for each door that opens, and for the end; nil is
-	// silent.
+	// Logger gets a line for each listener that opens, and for the shutdown;
+	// nil is silent.
 	Logger *slog.Logger
 }
 
 const defaultGrace = 30 * time.Second
 
-// Run serves and delivers until ctx ends, and then comes to its end as the
-// package's documentation says; it returns nil then, also if not all could be
-// finished (the Logger is told). Otherwise it returns the error that ended it:
-// of a socket, of the queue's store, of a task. It may be called once.
+// Run serves and delivers until ctx ends. It then shuts down as described in the
+// package's documentation and returns nil, also if something was broken off,
+// which it logs. Otherwise it returns the error that ended it: of a socket, of
+// the queue's store, of a task. It may be called once.
 func (g *Gateway) Run(ctx context.Context) error {
 	err := g.validate()
 	if err == nil {
@@ -71,7 +70,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 			fail(fmt.Errorf("gateway: %w", err))
 		}
 	}()
-	var guests sync.WaitGroup // tasks, and later the ends of the doors
+	var guests sync.WaitGroup // tasks, and later the shutdown of the listeners
 	for _, task := range g.Tasks {
 		guests.Go(func() {
 			if err := task(run); err != nil && !errors.Is(err, context.Canceled) {
@@ -79,14 +78,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 			}
 		})
 	}
-	for _, d := range g.Doors {
+	for _, d := range g.Listeners {
 		d.serve(fail)
-		g.log(slog.LevelInfo, "listening", "connector", d.Server.Name, "address", d.Listener.Addr().String())
+		g.log(slog.LevelInfo, "listening", "connector", d.Server.Name, "address", d.Socket.Addr().String())
 	}
 
 	<-run.Done()
 	err = context.Cause(run)
-	if err == context.Cause(ctx) { // we were asked to
+	if err == context.Cause(ctx) { // a shutdown, not a failure
 		err = nil
 	}
 	g.log(slog.LevelInfo, "stopping")
@@ -95,17 +94,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return errors.Join(err, g.close())
 }
 
-// validate says what is missing, before anything begins.
+// validate returns an error if a required field is not set.
 func (g *Gateway) validate() error {
 	if g.Queue == nil {
 		return errors.New("gateway: Gateway.Queue is not set")
 	}
-	for i, d := range g.Doors {
+	for i, d := range g.Listeners {
 		switch {
 		case d == nil || d.Server == nil:
-			return fmt.Errorf("gateway: Doors[%d] has no Server", i)
+			return fmt.Errorf("gateway: Listeners[%d] has no Server", i)
 		case d.Server.Handler == nil:
-			return fmt.Errorf("gateway: the Server of Doors[%d] has no Handler: policy.Gate.Install sets it", i)
+			return fmt.Errorf("gateway: the Server of Listeners[%d] has no Handler: policy.Gate.Install sets it", i)
 		}
 	}
 	if i := slices.Index(g.Closers, nil); i >= 0 {
@@ -119,10 +118,10 @@ func (g *Gateway) validate() error {
 
 // listen opens all sockets, or none.
 func (g *Gateway) listen() error {
-	for i, d := range g.Doors {
+	for i, d := range g.Listeners {
 		if err := d.listen(); err != nil {
-			for _, d := range g.Doors[:i] {
-				d.Listener.Close()
+			for _, d := range g.Listeners[:i] {
+				d.Socket.Close()
 			}
 			return err
 		}
@@ -130,7 +129,7 @@ func (g *Gateway) listen() error {
 	return nil
 }
 
-// track begins the tracking log. The function that it returns ends it.
+// track starts the tracking log. stop ends it.
 func (g *Gateway) track() (stop func()) {
 	if g.Tracking == nil {
 		return func() {}
@@ -142,7 +141,7 @@ func (g *Gateway) track() (stop func()) {
 	events, done := g.Queue.Subscribe(0), make(chan struct{})
 	go func() {
 		defer close(done)
-		tracking.Write(events) // its Logger is told what goes wrong
+		tracking.Write(events) // which logs its errors
 	}()
 	return func() {
 		events.Close()
@@ -150,8 +149,8 @@ func (g *Gateway) track() (stop func()) {
 	}
 }
 
-// finish takes the time of Grace: the sessions and tasks come first, since
-// what they bring goes into the queue.
+// finish shuts down within Grace: first the sessions and tasks, because they
+// add messages to the queue.
 func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup, delivered <-chan struct{}) error {
 	grace := g.Grace
 	if grace == 0 {
@@ -163,7 +162,7 @@ func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup, delivered 
 	defer cancel()
 	soft, cancel := context.WithTimeout(all, grace*2/3)
 	defer cancel()
-	for _, d := range g.Doors {
+	for _, d := range g.Listeners {
 		guests.Go(func() { g.late(d.close(soft)) })
 	}
 	for _, srv := range g.Servers {
@@ -183,18 +182,19 @@ func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup, delivered 
 	}()
 	var errs []error
 	if !within(last, still) {
-		errs = append(errs, errors.New("gateway: a delivery does not heed its context and has not ended"))
+		errs = append(errs, errors.New("gateway: a delivery has not ended although its context has"))
 	}
 	if !within(all, gone) {
-		errs = append(errs, errors.New("gateway: a task, or an agent in a session, does not heed its context and has not ended"))
+		errs = append(errs, errors.New("gateway: a task, or an agent in a session, has not ended although its context has"))
 	}
 	return errors.Join(errs...)
 }
 
-// lastMoment is for deliveries that are broken off to end.
+// lastMoment is how long deliveries may take to end after their context has.
 const lastMoment = time.Second
 
-// within waits for something to end while ctx lasts, and says whether it has.
+// within waits until ended is closed or ctx ends; it reports whether ended is
+// closed.
 func within(ctx context.Context, ended <-chan struct{}) bool {
 	select {
 	case <-ended:
@@ -208,10 +208,10 @@ func within(ctx context.Context, ended <-chan struct{}) bool {
 	}
 }
 
-// late tells of what was broken off.
+// late logs that something was broken off.
 func (g *Gateway) late(err error) {
 	if err != nil {
-		g.log(slog.LevelWarn, "stopped before all was finished: what the queue has stays in its store", "error", err)
+		g.log(slog.LevelWarn, "stopped before everything was finished; queued messages stay in the store", "error", err)
 	}
 }
 

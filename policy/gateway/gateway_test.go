@@ -30,8 +30,8 @@ import (
 // told to.
 type relay struct {
 	gateway.Gateway
-	door *smtptest.Listener
-	slow time.Duration // of an attempt
+	socket *smtptest.Listener
+	slow   time.Duration // of an attempt
 	// stuck attempts end when it is closed, whatever becomes of their context.
 	stuck chan struct{}
 
@@ -43,9 +43,9 @@ type relay struct {
 }
 
 func newRelay(t *testing.T) *relay {
-	r := &relay{door: smtptest.NewListener(), ended: make(chan error, 1)}
+	r := &relay{socket: smtptest.NewListener(), ended: make(chan error, 1)}
 	r.Queue = &queue.Queue{Store: &memory.Store{}, Deliverer: r, Hostname: "relay.example.com"}
-	r.Doors = []*gateway.Door{{Server: r.server(t, "relay.example.com"), Listener: r.door}}
+	r.Listeners = []*gateway.Listener{{Server: r.server(t, "relay.example.com"), Socket: r.socket}}
 	r.Closers = []io.Closer{r.closer("router"), r.closer("store")}
 	r.Logger = slog.New(slog.NewTextHandler(r, nil))
 	return r
@@ -73,7 +73,7 @@ func (r *relay) run(t *testing.T) (stop func() error) {
 
 func (r *relay) dial(t *testing.T) net.Conn {
 	t.Helper()
-	c, err := r.door.Dial("192.0.2.1:1025")
+	c, err := r.socket.Dial("192.0.2.1:1025")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,15 +181,15 @@ func TestTheEndLosesNothing(t *testing.T) {
 	})
 }
 
-// A server without a door lets its sessions finish, too.
-func TestServersWithoutADoor(t *testing.T) {
+// A server without a listener lets its sessions finish, too.
+func TestServersWithoutAListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
 		turned := smtptest.NewListener() // as a Fetcher has it
-		r.Doors, r.Servers = nil, []*smtpserver.Server{r.server(t, "relay.example.com")}
+		r.Listeners, r.Servers = nil, []*smtpserver.Server{r.server(t, "relay.example.com")}
 		served := make(chan error, 1)
 		go func() { served <- r.Servers[0].Serve(turned) }()
-		r.door = turned
+		r.socket = turned
 		stop := r.run(t)
 		c := smtptest.TalkOn(t, r.dial(t), envelope)
 		done := make(chan error)
@@ -323,7 +323,7 @@ func TestASocketThatBreaks(t *testing.T) {
 		r := newRelay(t)
 		r.run(t)
 		synctest.Wait()
-		r.door.Close()
+		r.socket.Close()
 		if err := <-r.ended; !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
@@ -337,18 +337,18 @@ func TestListening(t *testing.T) {
 	}
 	defer taken.Close()
 	r := newRelay(t)
-	first := &gateway.Door{Server: r.server(t, "a"), Address: "127.0.0.1:0"}
-	r.Doors = []*gateway.Door{first, {Server: r.server(t, "b"), Address: taken.Addr().String()}}
+	first := &gateway.Listener{Server: r.server(t, "a"), Address: "127.0.0.1:0"}
+	r.Listeners = []*gateway.Listener{first, {Server: r.server(t, "b"), Address: taken.Addr().String()}}
 	if err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
 		t.Errorf("%v", err)
 	}
-	if _, err := first.Listener.Accept(); !errors.Is(err, net.ErrClosed) || len(r.closed) != 2 {
+	if _, err := first.Socket.Accept(); !errors.Is(err, net.ErrClosed) || len(r.closed) != 2 {
 		t.Errorf("the first socket: %v; closed %v", err, r.closed)
 	}
 	r = newRelay(t)
-	r.Doors = []*gateway.Door{{Address: "127.0.0.1:0"}}
+	r.Listeners = []*gateway.Listener{{Address: "127.0.0.1:0"}}
 	if err := r.Run(t.Context()); err == nil {
-		t.Error("a door without a server was opened")
+		t.Error("a listener without a server was opened")
 	}
 }
 
@@ -357,7 +357,7 @@ func TestListening(t *testing.T) {
 func TestReplace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
-		early := r.Doors[0]
+		early := r.Listeners[0]
 		early.Replace(r.server(t, "zero.example.com")) // before it runs
 		stop := r.run(t)
 		old := smtptest.TalkOn(t, r.dial(t), "S: 220 zero.example.com\n")
@@ -366,7 +366,7 @@ func TestReplace(t *testing.T) {
 			for range 20 {
 				clients.Go(func() { smtptest.TalkOn(t, r.dial(t), "S: 220\nC: QUIT\nS: 221\n").Close() })
 			}
-			r.Doors[0].Replace(r.server(t, fmt.Sprintf("mx%d.example.com", i)))
+			r.Listeners[0].Replace(r.server(t, fmt.Sprintf("mx%d.example.com", i)))
 			clients.Wait()
 		}
 		smtptest.TalkOn(t, r.dial(t), "S: 220 mx4.example.com\nC: QUIT\nS: 221\n").Close()
@@ -374,7 +374,7 @@ func TestReplace(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		r.Doors[0].Replace(r.server(t, "late.example.com")) // has no effect
+		r.Listeners[0].Replace(r.server(t, "late.example.com")) // has no effect
 	})
 }
 
@@ -382,26 +382,26 @@ func TestReplace(t *testing.T) {
 func TestReplaceByWhatCannotServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
-		door := r.Doors[0]
+		listener := r.Listeners[0]
 		insecure := r.server(t, "insecure.example.com")
 		insecure.TLSMode = smtpserver.TLSRequired
 		bad := map[string]*smtpserver.Server{"no Server": nil, "no Handler": {}, "TLSRequired without TLSConfig": insecure}
 		for want, srv := range bad {
-			if err := door.Replace(srv); err == nil || !strings.Contains(err.Error(), want) {
+			if err := listener.Replace(srv); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("before it runs: %v, want %q", err, want)
 			}
 		}
 		stop := r.run(t)
 		smtptest.TalkOn(t, r.dial(t), "S: 220 relay.example.com\nC: QUIT\nS: 221\n").Close()
-		bad["served already"] = door.Server
+		bad["served already"] = listener.Server
 		next := r.server(t, "next.example.com")
 		for range 2 { // itself is no other
-			if err := door.Replace(next); err != nil {
+			if err := listener.Replace(next); err != nil {
 				t.Error(err)
 			}
 		}
 		for want, srv := range bad {
-			if err := door.Replace(srv); err == nil || !strings.Contains(err.Error(), want) {
+			if err := listener.Replace(srv); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %q", err, want)
 			}
 		}
@@ -421,7 +421,7 @@ func TestReplacedSessionsEnd(t *testing.T) {
 		idle, busy := r.dial(t), r.dial(t)
 		smtptest.TalkOn(t, idle, "S: 220\nC: NOOP\nS: 250\n")
 		smtptest.TalkOn(t, busy, envelope)
-		if err := r.Doors[0].Replace(r.server(t, "next.example.com")); err != nil {
+		if err := r.Listeners[0].Replace(r.server(t, "next.example.com")); err != nil {
 			t.Fatal(err)
 		}
 		for range 9 {

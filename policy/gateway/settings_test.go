@@ -15,11 +15,11 @@ import (
 // closed all the same.
 func TestSettingsThatAreMissing(t *testing.T) {
 	for want, change := range map[string]func(*relay){
-		"gateway: Gateway.Queue is not set": func(r *relay) { r.Queue = nil },
-		"gateway: Doors[1] has no Server":   func(r *relay) { r.Doors = append(r.Doors, nil) },
-		"gateway: Doors[0] has no Server":   func(r *relay) { r.Doors[0].Server = nil },
-		"gateway: the Server of Doors[1] has no Handler: policy.Gate.Install sets it": func(r *relay) {
-			r.Doors = append(r.Doors, &gateway.Door{Server: &smtpserver.Server{}})
+		"gateway: Gateway.Queue is not set":   func(r *relay) { r.Queue = nil },
+		"gateway: Listeners[1] has no Server": func(r *relay) { r.Listeners = append(r.Listeners, nil) },
+		"gateway: Listeners[0] has no Server": func(r *relay) { r.Listeners[0].Server = nil },
+		"gateway: the Server of Listeners[1] has no Handler: policy.Gate.Install sets it": func(r *relay) {
+			r.Listeners = append(r.Listeners, &gateway.Listener{Server: &smtpserver.Server{}})
 		},
 		"gateway: Closers[1] is nil":                 func(r *relay) { r.Closers = slices.Insert(r.Closers, 1, io.Closer(nil)) },
 		"gateway: Tracking has no Dir":               func(r *relay) { r.Tracking = &tracking.Log{} },

@@ -14,27 +14,28 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Submitter takes messages over; *queue.Queue is one. When Submit has
-// returned nil, a file behind m.Content is closed: what it still needs of it,
-// it has a copy of.
+// A Submitter enqueues messages; *queue.Queue is one. After Submit has returned
+// nil, the file of m.Content is closed: the Submitter must have copied what it
+// still needs of it.
 type Submitter interface {
 	Submit(ctx context.Context, m *queue.Message) error
 }
 
-// Handover is the smtpserver.Handler that gives accepted messages to a queue.
-// The client reads 250 only when the queue has the message on stable storage.
-// Messages without a Received field of this server get one; see [Trace].
+// An Enqueuer is the smtpserver.Handler that submits accepted messages to a
+// queue. The client gets 250 only after the queue has the message on stable
+// storage. A message without a Received field of this server gets one; see
+// [Trace].
 //
-// A message with a recipient that the relay policy has not admitted (see
-// [Admit]) is refused whole: 550 5.7.1.
-type Handover struct {
+// If the relay policy has not admitted one of the recipients (see [Admit]), the
+// whole message is refused: 550 5.7.1.
+type Enqueuer struct {
 	Queue Submitter
 }
 
 var errNobody = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "The message has no recipients left"}
 
 // Receive implements smtpserver.Handler.
-func (h *Handover) Receive(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) (string, error) {
+func (h *Enqueuer) Receive(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) (string, error) {
 	if len(m.Recipients) == 0 { // agents have taken them all away
 		return "", errNobody
 	}

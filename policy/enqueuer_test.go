@@ -37,7 +37,7 @@ const body = `
 `
 
 // What the client said, and what is known of the client, comes to the queue.
-func TestHandover(t *testing.T) {
+func TestEnqueuer(t *testing.T) {
 	srv, out := install(t, organisation(), &smtpserver.Server{
 		Name: "internet", Auth: passwords(), AllowInsecureAuth: true,
 		Enable: smtpserver.ExtFutureRelease | smtpserver.ExtMTPriority,
@@ -86,7 +86,7 @@ func TestHandover(t *testing.T) {
 }
 
 // Who is named twice gets one copy; another local part is somebody else.
-func TestHandoverNamesEachRecipientOnce(t *testing.T) {
+func TestEnqueuerNamesEachRecipientOnce(t *testing.T) {
 	srv, out := install(t, organisation(), nil)
 	srv.Talk(t, stranger, envelope+`
 		C: RCPT TO:<alice@EXAMPLE.com>
@@ -108,7 +108,7 @@ func TestHandoverNamesEachRecipientOnce(t *testing.T) {
 }
 
 // The queue's refusal is the client's; nobody reads 250.
-func TestHandoverFails(t *testing.T) {
+func TestEnqueuerFails(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want string
@@ -122,7 +122,7 @@ func TestHandoverFails(t *testing.T) {
 }
 
 // Promise 4 holds although the relay policy was forgotten, or passed over.
-func TestHandoverTakesOnlyWhatWasAdmitted(t *testing.T) {
+func TestEnqueuerTakesOnlyWhatWasAdmitted(t *testing.T) {
 	out := new(outbox)
 	whoCares := smtpserver.Agent{Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 		if strings.HasPrefix(to, "alice@") {
@@ -131,7 +131,7 @@ func TestHandoverTakesOnlyWhatWasAdmitted(t *testing.T) {
 		return nil
 	}}
 	relay := &Relay{Domains: mustDomains(t, Domain{Name: "example.com", Directory: Recipients("bob")})}
-	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{whoCares, relay.Agent()}, Handler: &Handover{Queue: out}})
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{whoCares, relay.Agent()}, Handler: &Enqueuer{Queue: out}})
 	srv.Talk(t, stranger, envelope+body+`
 		S: 550 5.7.1 Unable to relay
 		# what was admitted in one transaction is not in the next
@@ -161,20 +161,20 @@ func TestAdmit(t *testing.T) {
 		return nil
 	}}
 	relay := &Relay{Domains: mustDomains(t, Domain{Name: "example.com"})}
-	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{relay.Agent(), list}, Handler: &Handover{Queue: out}})
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{relay.Agent(), list}, Handler: &Enqueuer{Queue: out}})
 	srv.Talk(t, stranger, envelope+body+"S: 250")
 	if m := out.only(t); len(m.Recipients) != 2 || m.Recipients[1].Addr != "bob@example.net" {
 		t.Errorf("recipients %+v", m.Recipients)
 	}
 }
 
-func TestHandoverWithoutRecipients(t *testing.T) {
+func TestEnqueuerWithoutRecipients(t *testing.T) {
 	out := new(outbox)
 	nobody := smtpserver.Agent{EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
 		m.Recipients = nil
 		return nil
 	}}
-	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{nobody}, Handler: &Handover{Queue: out}})
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{nobody}, Handler: &Enqueuer{Queue: out}})
 	srv.Talk(t, stranger, envelope+body+"S: 550 5.1.1")
 	out.empty(t)
 }
@@ -191,7 +191,7 @@ func (w *fileWatch) Submit(_ context.Context, m *queue.Message) error {
 }
 
 // A long message's file is open until it is taken over, and no longer.
-func TestHandoverClosesTheFile(t *testing.T) {
+func TestEnqueuerClosesTheFile(t *testing.T) {
 	var file *os.File
 	w := new(fileWatch)
 	srv, _ := install(t, &Gate{Domains: []Domain{{Name: "example.com"}}, Queue: w}, &smtpserver.Server{

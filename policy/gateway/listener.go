@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// A Listener is a socket, and the server that serves its connections. It
+// belongs to one Gateway. Its methods are safe for concurrent use.
+type Listener struct {
+	Server *smtpserver.Server
+	// Address to listen on, as ":25" or "10.1.0.25:25". Default ":25", or
+	// ":465" for a server with TLSImplicit.
+	Address string
+	// Socket, if set, is used instead of Address. The Listener closes it.
+	Socket net.Listener
+
+	accepted chan acceptance
+	closed   chan struct{}
+	running  sync.WaitGroup // accept, and one goroutine for each acceptor
+	fail     func(error)    // gets the error of a server that ends by itself
+
+	mu   sync.Mutex // guards what follows
+	open bool
+	now  *acceptor
+	// servers may have sessions; the last one gets new connections.
+	servers []*smtpserver.Server
+}
+
+// An acceptance is the result of Accept.
+type acceptance struct {
+	conn net.Conn
+	err  error
+}
+
+// listen opens the socket. It does not accept connections yet.
+func (d *Listener) listen() error {
+	if d.Socket != nil {
+		return nil
+	}
+	address := d.Address
+	if address == "" {
+		address = ":25"
+		if d.Server.TLSMode == smtpserver.TLSImplicit {
+			address = ":465"
+		}
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	d.Socket = l
+	return nil
+}
+
+// serve accepts connections. fail gets the error of a server that ends by
+// itself.
+func (d *Listener) serve(fail func(error)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.accepted, d.closed, d.fail, d.open = make(chan acceptance), make(chan struct{}), fail, true
+	d.running.Go(d.accept)
+	d.begin(d.Server)
+}
+
+// accept passes each connection to the current server.
+func (d *Listener) accept() {
+	for {
+		c, err := d.Socket.Accept()
+		select {
+		case d.accepted <- acceptance{c, err}:
+		case <-d.closed:
+			if c != nil {
+				c.Close()
+			}
+			return
+		}
+	}
+}
+
+// oldSessions is how long the sessions of a replaced server may go on: as long
+// as a client waits for the reply to its data (RFC 5321, 4.5.3.2.6).
+const oldSessions = 10 * time.Minute
+
+// Replace makes srv the server of all new connections. The previous server
+// keeps its sessions for ten minutes; their limits are counted separately from
+// those of srv. After that, each session ends with 421 as soon as it has no
+// message in transfer. A server serves once, so srv must be a new one. After an
+// error nothing has changed; the error says why srv cannot serve.
+//
+// Before the Gateway runs, Replace only sets Server. After the Listener is
+// closed it does nothing.
+func (d *Listener) Replace(srv *smtpserver.Server) error {
+	if err := check(srv); err != nil {
+		return fmt.Errorf("gateway: Replace: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed == nil {
+		d.Server = srv
+	}
+	if !d.open {
+		return nil
+	}
+	old := d.servers[len(d.servers)-1]
+	switch {
+	case srv == old:
+		return nil
+	case srv.Counters().Sessions > 0 || slices.Contains(d.servers, srv):
+		return errors.New("gateway: Replace: the Server has served already")
+	}
+	d.now.end()
+	d.running.Go(func() { d.retire(old) })
+	d.servers = slices.DeleteFunc(d.servers, func(s *smtpserver.Server) bool {
+		return s.Counters().Current == 0 && s.Close() == nil
+	})
+	d.begin(srv)
+	return nil
+}
+
+// check returns an error if a server cannot serve.
+func check(srv *smtpserver.Server) error {
+	switch {
+	case srv == nil:
+		return errors.New("no Server")
+	case srv.Handler == nil:
+		return errors.New("the Server has no Handler: policy.Gate.Install sets it")
+	}
+	return srv.Validate()
+}
+
+// retire ends the sessions of a replaced server after oldSessions.
+func (d *Listener) retire(srv *smtpserver.Server) {
+	late := time.NewTimer(oldSessions)
+	defer late.Stop()
+	select {
+	case <-late.C:
+		srv.Shutdown(context.Background()) // close ends it early
+	case <-d.closed:
+	}
+}
+
+// begin makes srv the server of new connections. The caller holds mu.
+func (d *Listener) begin(srv *smtpserver.Server) {
+	t := &acceptor{listener: d, over: make(chan struct{}), left: make(chan struct{})}
+	d.now, d.servers = t, append(d.servers, srv)
+	d.running.Go(func() {
+		defer close(t.left)
+		if err := srv.Serve(t); !t.ended.Load() {
+			d.fail(fmt.Errorf("gateway: %s: %w", d.Socket.Addr(), err))
+		}
+	})
+}
+
+// close closes the socket and ends the sessions of all servers.
+func (d *Listener) close(soft context.Context) error {
+	d.mu.Lock()
+	servers := d.servers
+	if d.open {
+		d.open = false
+		close(d.closed)
+		d.now.end()
+	}
+	d.mu.Unlock()
+	err := d.Socket.Close()
+	errs := make(chan error, len(servers))
+	for _, srv := range servers {
+		go func() { errs <- shut(soft, srv) }()
+	}
+	for range servers {
+		err = errors.Join(err, <-errs)
+	}
+	d.running.Wait()
+	return err
+}
+
+// shut ends a server's sessions: in order while soft lasts, then at once.
+func shut(soft context.Context, srv *smtpserver.Server) error {
+	err := srv.Shutdown(soft)
+	if err != nil {
+		srv.Close() // waits for the sessions that it ended
+	}
+	return err
+}
+
+// An acceptor is the net.Listener that one server serves: it gets the
+// connections of the socket until another server replaces that one.
+type acceptor struct {
+	listener *Listener
+	ended    atomic.Bool // by the Listener
+	once     sync.Once
+	over     chan struct{} // closed when the server gets no more
+	left     chan struct{} // closed when Serve has returned
+}
+
+// Accept returns net.ErrClosed after the server was replaced, as it would if
+// the socket were closed.
+func (t *acceptor) Accept() (net.Conn, error) {
+	select {
+	case a := <-t.listener.accepted:
+		return a.conn, a.err
+	case <-t.over:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept. The socket stays open.
+func (t *acceptor) Close() error {
+	t.once.Do(func() { close(t.over) })
+	return nil
+}
+
+func (t *acceptor) Addr() net.Addr { return t.listener.Socket.Addr() }
+
+// end closes t and waits until Serve has returned.
+func (t *acceptor) end() {
+	t.ended.Store(true)
+	t.Close()
+	<-t.left
+}
