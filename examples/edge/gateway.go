@@ -41,12 +41,12 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 	e := &edge{path: path, config: c, log: log, router: router, queue: q,
 		parts: parts{queue: q, resolver: resolver, overflow: store.CreateFile, log: log, received: received}}
 	relay := &gateway.Gateway{
-		Listeners:    []*gateway.Listener{{Address: c.Receive.Internet.Listen}, {Address: c.Receive.Organisation.Listen}},
-		Queue:    q,
-		Tasks:    []func(context.Context) error{func(ctx context.Context) error { return e.reloads(ctx, reload) }},
-		Tracking: &tracking.Log{Dir: filepath.Join(c.Logs, "tracking"), Hostname: c.Hostname},
-		Closers:  []io.Closer{router, store, received, sent},
-		Logger:   log,
+		Listeners: []*gateway.Listener{{Address: c.Receive.Internet.Listen}, {Address: c.Receive.Organisation.Listen}},
+		Queue:     q,
+		Tasks:     []func(context.Context) error{func(ctx context.Context) error { return e.reloads(ctx, reload) }},
+		Tracking:  &tracking.Log{Dir: filepath.Join(c.Logs, "tracking"), Hostname: c.Hostname},
+		Closers:   []io.Closer{router, store, received, sent},
+		Logger:    log,
 	}
 	e.internet, e.organisation = relay.Listeners[0], relay.Listeners[1]
 	r, err := newRules(c, e.parts)
