@@ -1,0 +1,48 @@
+package addr
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// 16 times the input takes about 16 times as long, for every function and
+// whatever the input repeats. The bound is eight times that; what is quadratic
+// takes 16 times that.
+func TestDoubling(t *testing.T) {
+	functions := map[string]func(string){
+		"Domain":          func(s string) { Domain(s) },
+		"FoldDomain":      func(s string) { FoldDomain(s) },
+		"FoldLocal":       func(s string) { FoldLocal(s) },
+		"ToASCII":         func(s string) { ToASCII("a@" + s) },
+		"Equal":           func(s string) { Equal("a@"+s, "a@"+s+"x") },
+		"ParseLiteral":    func(s string) { ParseLiteral("[" + s + "]") },
+		"Mailbox":         func(s string) { Mailbox(s+"@example.org", true) },
+		"Mailbox, quoted": func(s string) { Mailbox(`"`+s+`"@example.org`, true) },
+		"ForwardPath":     func(s string) { ForwardPath("<"+s+">", true) },
+		"source route":    func(s string) { ForwardPath("<@a,"+s, true) },
+		"domain":          func(s string) { ForwardPath("<a@"+s+">", true) },
+		"NotOnWire":       func(s string) { NotOnWire(s) },
+		"WirePath":        func(s string) { WirePath("<" + s) },
+		"WirePath domain": func(s string) { WirePath("<a@" + s) },
+	}
+	for _, unit := range []string{
+		"a", "a.", ".", "A", "ü", "ü.", "\u00ad", "。", "[", "]", "\uff1e", "xn--a.", "@", "@a,", "@a:", "a@", "\"", "\\", `\"`, " ", "<", ">", ",", "\xff", "\x00", "K",
+	} {
+		for name, f := range functions {
+			took := func(n int) time.Duration {
+				s := strings.Repeat(unit, n)
+				best := time.Hour
+				for range 3 {
+					start := time.Now()
+					f(s)
+					best = min(best, time.Since(start))
+				}
+				return best
+			}
+			if small, large := took(4_000), took(64_000); large > 16*8*small+20*time.Millisecond {
+				t.Errorf("%s, %q: %v for 4,000, %v for 64,000", name, unit, small, large)
+			}
+		}
+	}
+}
