@@ -7,6 +7,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
@@ -113,8 +114,7 @@ func (in *intake) endHeader() {
 	in.headed = true
 	in.m.setHeader(&in.head, in.chunk)
 	in.start = in.head.End + in.head.Blank
-	if n := in.s.lim.Hops; n < noLimitInt && in.m.Header.Count("Received") > n {
-		// RFC 5321, 6.3; RFC 3463, 3.5
+	if in.inCircles() { // RFC 5321, 6.3; RFC 3463, 3.5
 		in.refuse(refusal(554, 5, 4, 6, "Too many hops: the message runs in circles"))
 		return
 	}
@@ -129,6 +129,20 @@ func (in *intake) endHeader() {
 	if in.needsFile() {
 		in.toFile()
 	}
+}
+
+// inCircles reports whether the message has come through more hosts than
+// Limits.Hops allows.
+func (in *intake) inCircles() bool {
+	most, h := in.s.lim.Hops, &in.m.Header
+	if most >= noLimitInt {
+		return false
+	}
+	n := h.Count("Received")
+	if n == most+1 && addr.FoldDomain(header.By(h.Get("Received"))) == addr.FoldDomain(in.s.Helo()) {
+		n-- // the client's own, added when it had accepted the message
+	}
+	return n > most
 }
 
 // needsFile says whether the body has to go to a file.

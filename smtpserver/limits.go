@@ -38,7 +38,10 @@ type Limits struct {
 	Recipients int
 	// Hops is how many Received fields a message may bring. With more it is
 	// taken for one that runs in circles, and refused: 554 5.4.6. The field
-	// that this server adds does not count. Default 30 (Exchange: MaxHopCount).
+	// that this server adds does not count, and neither does one at the top
+	// that the client wrote, if it greets with the same name: what a relay
+	// with the same limit has just accepted is not sent back to it.
+	// Default 30 (Exchange: MaxHopCount).
 	Hops int
 
 	// Connections at the same time. Default 5000 (Exchange:
