@@ -50,6 +50,13 @@ const mxWorld = `
 	group.example.      A 224.0.0.1
 	here.example.       MX 10 localhost.
 	herev6.example.     AAAA ::ffff:127.0.0.1
+	strange.example.    MX 10 r3---sn-x.example.
+	strange.example.    MX 20 xn--a.example.
+	r3---sn-x.example.  A 192.0.2.31
+	xn--a.example.      A 192.0.2.32
+	nohost.example.     MX 10 a\032b.example.
+	nohost.example.     MX 20 a.example.
+	onlynohost.example. MX 10 a\@b.example.
 	there.example.      MX 10 a.example.
 	there.example.      MX 20 localhost.
 `
@@ -92,6 +99,9 @@ func TestHostsOfADomain(t *testing.T) {
 		{domain: "mxalias.example", hosts: "alias.example=192.0.2.1:25"},
 		{domain: "halfbroken.example", hosts: "a.example=192.0.2.1:25"},
 		{domain: "backup.example", hosts: "a.example=192.0.2.1:25"},
+		{domain: "strange.example", hosts: "r3---sn-x.example=192.0.2.31:25 xn--a.example=192.0.2.32:25"},
+		{domain: "r3---sn-x.example", hosts: "r3---sn-x.example=192.0.2.31:25"},
+		{domain: "nohost.example", hosts: "a.example=192.0.2.1:25"},
 		{domain: "[192.0.2.7]", hosts: "[192.0.2.7]=192.0.2.7:25"},
 		{domain: "[ipv6:2001:db8::7]", hosts: "[IPv6:2001:db8::7]=[2001:db8::7]:25"},
 
@@ -107,6 +117,7 @@ func TestHostsOfADomain(t *testing.T) {
 		{domain: "[IPv6:::]", err: "550 5.4.4 [IPv6:::]: no host with an address"},
 		{domain: "[224.0.0.1]", err: "550 5.4.4 [224.0.0.1]: no host with an address"},
 		{domain: "byaddr.example", err: "550 5.4.0 192.0.2.9: the MX record names an IP address instead of a host"},
+		{domain: "onlynohost.example", err: "550 5.4.4 onlynohost.example: no host with an address"},
 		{domain: "broken.example", err: "451 4.4.3 failing.example: the DNS failed (SERVFAIL)"},
 		{domain: "down.example", err: "451 4.4.3 down.example: the DNS failed (SERVFAIL)"},
 		{domain: "best.example", err: "550 5.4.6 Mail for best.example loops back to this relay"},

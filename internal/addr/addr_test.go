@@ -37,3 +37,38 @@ func TestEqual(t *testing.T) {
 		}
 	}
 }
+
+func TestFoldLocal(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "alice": "alice", "ALICE+X": "alice+x", "JÖRG": "jörg", "ΣΑΣ": "σασ",
+		"bo\u212a": "bo\u212a", "\u0130": "\u0130", "po\u017ft": "po\u017ft", // K, İ and ſ, of which other functions make k, i and s
+	} {
+		if got := FoldLocal(in); got != want {
+			t.Errorf("FoldLocal(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// What has no canonical form equals no valid domain.
+func TestFoldDomain(t *testing.T) {
+	for in, want := range map[string]string{
+		"Example.ORG.": "example.org", "BÜCHER.example": "xn--bcher-kva.example", "[IPv6:::FFFF:192.0.2.1]": "[192.0.2.1]",
+		"": "", "A..B": "a..b", "A B": "a b", "xn--\u212a.Example": "xn--\u212a.example",
+	} {
+		if got := FoldDomain(in); got != want {
+			t.Errorf("FoldDomain(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestToASCII(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a@b": "a@b", "postmaster": "postmaster", "a@BÜCHER.example": "a@xn--bcher-kva.example", `"a b"@ü.example`: `"a b"@xn--tda.example`,
+		"jörg@b.example": "-", "jörg": "-", "a@x\uff1ey.example": "-", "a@\xff": "-",
+	} {
+		got, ok := ToASCII(in)
+		if ok != (want != "-") || ok && got != want {
+			t.Errorf("ToASCII(%q) = %q, %v", in, got, ok)
+		}
+	}
+}
