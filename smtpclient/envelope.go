@@ -129,7 +129,7 @@ func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
 		return nil
 	}
 	t.ascii = true
-	if _, ok := asciiPath(m.From); !ok {
+	if _, ok := addr.ToASCII(m.From); !ok {
 		return ownReply(553, 5, 6, 7, "reverse-path needs SMTPUTF8, which "+c.name()+" does not support")
 	}
 	if header.EightBit(m.Content) {
@@ -138,27 +138,13 @@ func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
 	return nil
 }
 
-// asciiPath is the address with its domain as A-labels; not ok when the local
-// part is not ASCII.
-func asciiPath(a string) (string, bool) {
-	if chars.ASCII(a) {
-		return a, true
-	}
-	local, domain := addr.Split(a)
-	d, err := addr.Domain(domain)
-	if err != nil || !chars.ASCII(local) {
-		return a, false
-	}
-	return local + "@" + d, true
-}
-
 // appendMail writes the MAIL command, with the parameters that the host
 // announced and the message has a use for.
 func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 	o := &m.Options
 	from := m.From
 	if t.ascii {
-		from, _ = asciiPath(from)
+		from, _ = addr.ToASCII(from)
 	}
 	b = append(b, "MAIL FROM:<"...)
 	b = append(b, from...)
@@ -218,7 +204,7 @@ func (c *Client) appendRcpt(b []byte, r *Recipient, t terms) []byte {
 	o := &r.Options
 	to := r.Addr
 	if t.ascii {
-		to, _ = asciiPath(to)
+		to, _ = addr.ToASCII(to)
 	}
 	b = append(b, "RCPT TO:<"...)
 	b = append(b, to...)

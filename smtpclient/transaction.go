@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 const (
@@ -81,7 +83,7 @@ func (c *Client) deliver(d *delivery) error {
 func (c *Client) refuseUTF8(d *delivery) {
 	todo := d.todo[:0]
 	for _, i := range d.todo {
-		if _, ok := asciiPath(d.m.Recipients[i].Addr); ok {
+		if _, ok := addr.ToASCII(d.m.Recipients[i].Addr); ok {
 			todo = append(todo, i)
 			continue
 		}
