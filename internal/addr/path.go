@@ -153,17 +153,16 @@ func skipRoute(p string, smtputf8 bool) (string, error) {
 }
 
 // mailbox returns the length of the mailbox at the start of p, whose local
-// part has the length local, and the length of the dot after its domain: 1
-// where one ends it, else 0.
+// part has the length local, and the length of the dot that ends its domain,
+// or 0.
 func mailbox(p string, local int, smtputf8 bool) (n, dot int, err error) {
 	d := p[local+1:]
 	end := strings.IndexAny(d, "> \t")
 	if end < 0 {
 		end = len(d)
 	}
-	if end > 1 && d[end-1] == '.' && d[end-2] != '.' {
-		end, dot = end-1, 1
-	}
+	dot = lastDot(d[:end], smtputf8)
+	end -= dot
 	m, err := domain(d[:end], smtputf8)
 	if err != nil {
 		return 0, 0, err
@@ -172,6 +171,17 @@ func mailbox(p string, local int, smtputf8 bool) (n, dot int, err error) {
 		dot = 0
 	}
 	return local + 1 + m, dot, nil
+}
+
+// lastDot returns the length of the dot at the end of a domain, or 0 where there
+// is none, or more than one.
+func lastDot(d string, smtputf8 bool) int {
+	for _, dot := range [...]string{".", "\u3002", "\uff0e", "\uff61"} { // see dots
+		if rest, ok := strings.CutSuffix(d, dot); ok && rest != "" && (dot == "." || smtputf8) && lastDot(rest, smtputf8) == 0 {
+			return len(dot)
+		}
+	}
+	return 0
 }
 
 func checkLength(n int) error {

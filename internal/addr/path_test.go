@@ -51,6 +51,8 @@ func TestPath(t *testing.T) {
 		{in: "<>\tSIZE=1", address: "", rest: "\tSIZE=1"},
 		{in: "<user@example.org.>", address: "user@example.org"},
 		{in: "user@example.org. SIZE=1", address: "user@example.org", rest: " SIZE=1"},
+		{in: "<user@bücher。example。>", utf8: true, address: "user@bücher。example"},
+		{in: "<user@example.org．> SIZE=1", utf8: true, address: "user@example.org", rest: " SIZE=1"},
 		{in: `<"user."@example.org.>`, address: `"user."@example.org`},
 
 		{in: "<jörg@example.org>", address: "-"},
@@ -66,6 +68,9 @@ func TestPath(t *testing.T) {
 		{in: "<user@example.org>SIZE=1", address: "-"},
 		{in: "<user@example..org>", address: "-"},
 		{in: "<user@example.org..>", address: "-"},
+		{in: "<user@example.org.。>", utf8: true, address: "-"},
+		{in: "<user@example.org。.>", utf8: true, address: "-"},
+		{in: "<user@example.org。>", address: "-"},
 		{in: "<user@.>", address: "-"},
 		{in: "<user@example.org.x.>x", address: "-"},
 		{in: "<user @example.org>", address: "-"},
@@ -167,7 +172,7 @@ func TestMailbox(t *testing.T) {
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{
 		"<>", "<user@example.org> SIZE=1", `<"a\"b@c"@example.org>`, "<@a,@b:c@d>", "<a@[IPv6:::1]>",
-		"<jörg@bücher.example>", "postmaster", "< a..b@example.org. >\tSIZE=1", "<user@example.org", "<\x00@\r\n>",
+		"<jörg@bücher.example>", "postmaster", "< a..b@example.org. >\tSIZE=1", "<a@b。>", "<a@b.。.>", "<user@example.org", "<\x00@\r\n>",
 	} {
 		f.Add(s, true)
 		f.Add(s, false)
