@@ -89,8 +89,8 @@ func (s *Session) refuseChunk(size int64, e *smtp.SMTPError) error {
 	if err := s.readChunk(size, nowhere{}); err != nil {
 		return err
 	}
-	if s.orphans {
-		return s.orphaned(e.Code, e.EnhancedCode, e.Message)
+	if s.mailRefused {
+		return s.followError(e.Code, e.EnhancedCode, e.Message)
 	}
 	return s.fail(e) // not counted as an error: there may be many in one batch
 }

@@ -42,17 +42,18 @@ func (s *Session) recipientError(code int, ec smtp.EnhancedCode, text string) er
 	return s.excusedError(code, ec, text)
 }
 
-// beginOrphans is called when MAIL was refused. A client that pipelines has
-// sent the rest of the transaction already (RFC 2920, 3.1): RCPT, DATA and BDAT
-// that follow are orphans. Before is the number of errors before MAIL.
-func (s *Session) beginOrphans(before int) {
-	s.orphans, s.errorsBeforeMail = true, before
+// noteRefusedMail is called when MAIL was refused. A client that pipelines has
+// already sent the rest of the transaction (RFC 2920, 3.1): the RCPT, DATA and
+// BDAT commands that follow are refused because of it. Before is the number of
+// errors before MAIL.
+func (s *Session) noteRefusedMail(before int) {
+	s.mailRefused, s.errorsBeforeMail = true, before
 }
 
-// orphaned replies to an orphan. MAIL and its orphans count as one error
-// together: the MAIL, or, where an agent refused it for a reason that is no
-// error, the first orphan.
-func (s *Session) orphaned(code int, ec smtp.EnhancedCode, text string) error {
+// followError replies to a command that follows a refused MAIL. MAIL and all
+// such commands count as one error: MAIL itself, or, where an agent refused it
+// for a reason that is not a protocol error, the first command that follows.
+func (s *Session) followError(code int, ec smtp.EnhancedCode, text string) error {
 	if s.errors == s.errorsBeforeMail {
 		return s.protocolError(code, ec, text)
 	}

@@ -17,7 +17,7 @@ func (s *Session) cmdMAIL(arg string) error {
 	before := s.errors
 	err := s.openTransaction(arg)
 	if s.state != mail {
-		s.beginOrphans(before)
+		s.noteRefusedMail(before)
 	}
 	return err
 }

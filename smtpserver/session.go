@@ -55,7 +55,7 @@ type Session struct {
 	refusedTo  bool // a recipient was refused
 	excused    int  // errors since MAIL that do not count
 
-	orphans          bool // MAIL was refused, and only what follows it has come since
+	mailRefused      bool // MAIL was refused, and only what follows it has come since
 	errorsBeforeMail int
 
 	discardAll bool

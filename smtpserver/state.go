@@ -135,7 +135,7 @@ func (s *Session) run(line []byte) (err error) {
 		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Command line has a character that must not be there")
 	}
 	cmd, known := commands[string(verb)]
-	s.orphans = s.orphans && cmd.follows
+	s.mailRefused = s.mailRefused && cmd.follows
 	switch {
 	case s.state == turnedAway && string(verb) != "QUIT":
 		return s.badSequence(string(verb))
@@ -172,12 +172,12 @@ func (s *Session) badSequence(verb string) error {
 	switch {
 	case s.state == turnedAway:
 		text = "Not welcome: say QUIT"
-	case s.orphans && verb != "MAIL":
-		return s.orphaned(503, smtp.EnhancedCode{5, 5, 1}, "MAIL was refused")
+	case s.mailRefused && verb != "MAIL":
+		return s.followError(503, smtp.EnhancedCode{5, 5, 1}, "MAIL was refused")
 	case s.state == connected:
 		text = "Say EHLO or HELO first"
 		if verb == "MAIL" {
-			s.beginOrphans(s.errors)
+			s.noteRefusedMail(s.errors)
 		}
 	case s.state == chunks:
 		text = "Only BDAT or RSET may follow a BDAT that was not the last"
