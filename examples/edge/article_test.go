@@ -121,7 +121,7 @@ func (w *world) inboundLogs() {
 		"+", "< 220 mail.example.com", "> EHLO edge.example.com", "< 250-STARTTLS", "> STARTTLS", "< 220 2.0.0",
 		"* CN=bridgehead.example.com Certificate subject", "* CN=bridgehead.example.com Certificate issuer name",
 		"> EHLO edge.example.com", "< 250-AUTH", "> AUTH PLAIN <redacted>", "< 235 2.7.0", "> MAIL FROM:<carol@example.net>", "> RCPT TO:<alice@example.com>",
-		"> BDAT", "< 250 2.1.0", "< 250 2.1.5", "< 250 2.0.0", "> QUIT", "-")
+		"> DATA", "< 250 2.1.0", "< 250 2.1.5", "< 354", "< 250 2.0.0", "> QUIT", "-")
 	w.tracked("alice@example.com", "RECEIVE internet", "SEND organisation")
 }
 

@@ -255,10 +255,10 @@ func TestTheEndIsBounded(t *testing.T) {
 func TestTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
-		var heeded bool
+		var ended bool
 		r.Tasks = []func(context.Context) error{
 			func(context.Context) error { return nil }, // has done its work
-			func(ctx context.Context) error { <-ctx.Done(); heeded = true; return ctx.Err() },
+			func(ctx context.Context) error { <-ctx.Done(); ended = true; return ctx.Err() },
 		}
 		stop := r.run(t)
 		synctest.Wait()
@@ -267,8 +267,8 @@ func TestTasks(t *testing.T) {
 			t.Fatalf("ended: %v", err)
 		default:
 		}
-		if err := stop(); err != nil || !heeded {
-			t.Errorf("%v, heeded %v", err, heeded)
+		if err := stop(); err != nil || !ended {
+			t.Errorf("%v, ended %v", err, ended)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -308,7 +308,7 @@ func TestADeliveryThatDoesNotEnd(t *testing.T) {
 		}
 		synctest.Wait() // it is being attempted
 		began := time.Now()
-		if err := stop(); err == nil || !strings.Contains(err.Error(), "a delivery does not heed") || time.Since(began) != 31*time.Second {
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "a delivery has not ended") || time.Since(began) != 31*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		if fmt.Sprint(r.closed) != "[router store]" {
