@@ -184,7 +184,7 @@ func (ds *Domains) Default() string {
 // qualify gives <postmaster> without a domain the default domain, so that it
 // can be routed (RFC 5321, 4.5.1).
 func (ds *Domains) qualify(address string) string {
-	if strings.EqualFold(address, "postmaster") && ds.Default() != "" {
+	if addr.Lower(address) == "postmaster" && ds.Default() != "" {
 		return address + "@" + ds.Default()
 	}
 	return address

@@ -100,3 +100,11 @@ func Equal(a, b string) bool {
 	lb, db := Split(b)
 	return la == lb && (da == db || DomainOf(a) == DomainOf(b))
 }
+
+// EqualFold compares two addresses as Equal does, but without regard to the case
+// of letters in the local parts.
+func EqualFold(a, b string) bool {
+	la, _ := Split(a)
+	lb, _ := Split(b)
+	return FoldLocal(la) == FoldLocal(lb) && DomainOf(a) == DomainOf(b)
+}

@@ -38,6 +38,24 @@ func TestEqual(t *testing.T) {
 	}
 }
 
+func TestEqualFold(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"Alice@example.org", "alice@EXAMPLE.org", true},
+		{"JÖRG@bücher.example", "jörg@xn--bcher-kva.example", true},
+		{"bok@example.org", "bo\u212a@example.org", false},
+		{"alice@example.org", "alice@example.net", false},
+		{"", "", true},
+		{"", "alice@example.org", false},
+	} {
+		if got := EqualFold(tt.a, tt.b); got != tt.want {
+			t.Errorf("EqualFold(%q, %q) = %v", tt.a, tt.b, got)
+		}
+	}
+}
+
 func TestFoldLocal(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "alice": "alice", "ALICE+X": "alice+x", "JÖRG": "jörg", "ΣΑΣ": "σασ",

@@ -111,7 +111,7 @@ func (x Syntax) address(p string, forward bool) (address, rest string, err error
 			err = checkLength(n)
 		}
 		return p[:n], p[n+dot:], err
-	case forward && strings.EqualFold(p[:n], "postmaster"):
+	case forward && Lower(p[:n]) == "postmaster":
 		return p[:n], p[n:], nil
 	case x.DefaultDomain == "":
 		return "", "", noDomain(p[:n])

@@ -109,8 +109,8 @@ func TestForwardPath(t *testing.T) {
 	if a, _, err := ForwardPath("<Postmaster>", false); err != nil || a != "Postmaster" {
 		t.Errorf("<Postmaster> = %q, %v", a, err)
 	}
-	for _, bad := range []string{"<>", "<root>"} {
-		if a, _, err := ForwardPath(bad, false); err == nil {
+	for _, bad := range []string{"<>", "<root>", "<po\u017ftmaster>"} { // U+017F is no "s"
+		if a, _, err := ForwardPath(bad, true); err == nil {
 			t.Errorf("ForwardPath(%q) = %q, want an error", bad, a)
 		}
 	}

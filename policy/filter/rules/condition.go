@@ -200,10 +200,11 @@ func addressPatterns(ps []string) (patterns, error) {
 		case p == "<>":
 		case strings.Contains(p, "@"):
 			err = addr.Mailbox(p, true)
+		case domain != p:
+			c, err = addr.HostName(domain)
+			c = "*." + c
 		default:
-			var d string
-			d, err = addr.Domain(domain)
-			c = strings.TrimSuffix(p, domain) + d
+			c, err = addr.Domain(p)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("bad pattern %q: %w", p, err)
@@ -222,9 +223,7 @@ func (ps patterns) match(address string) bool {
 				return true
 			}
 		case strings.Contains(p, "@"):
-			lp, _ := addr.Split(p)
-			la, _ := addr.Split(address)
-			if addr.FoldLocal(lp) == addr.FoldLocal(la) && addr.DomainOf(p) == d {
+			if addr.EqualFold(p, address) {
 				return true
 			}
 		case strings.HasPrefix(p, "*."):

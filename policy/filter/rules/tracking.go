@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/logfile"
 )
 
@@ -59,7 +60,7 @@ func (t *Tracking) validate() error {
 // not wait for it.
 func (r *Rules) track(m *Mail, from string, rule *Rule, a *Action, rcpts []string) {
 	t := r.Tracking
-	if t == nil || len(rcpts) == 0 || t.Sender != "" && !strings.EqualFold(t.Sender, from) {
+	if t == nil || len(rcpts) == 0 || t.Sender != "" && !addr.EqualFold(t.Sender, from) {
 		return
 	}
 	details, action := skipped, noAction

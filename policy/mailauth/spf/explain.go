@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
@@ -100,7 +101,7 @@ func (e *evaluation) clientName(domain string) string {
 	for _, name := range names {
 		r := 1
 		switch {
-		case strings.EqualFold(name, domain):
+		case addr.Lower(name) == addr.Lower(domain):
 			r = 3
 		case isBelow(name, domain):
 			r = 2

@@ -124,9 +124,7 @@ func (t *Tracer) wants(from string) bool {
 	if from == "" || t.Sender == "<>" {
 		return from == "" && t.Sender == "<>"
 	}
-	local, _ := addr.Split(from)
-	own, _ := addr.Split(t.Sender)
-	return addr.FoldLocal(local) == addr.FoldLocal(own) && addr.DomainOf(from) == addr.DomainOf(t.Sender)
+	return addr.EqualFold(from, t.Sender)
 }
 
 // folder is the message's, made when it has none yet; nil when the message is
