@@ -197,6 +197,9 @@ func TestAuthorDomain(t *testing.T) {
 	if _, err := header.AuthorDomain([]string{"a@x.example", "a@x.example"}); !errors.Is(err, header.ErrAuthorDomains) {
 		t.Errorf("two From fields: %v", err)
 	}
+	if _, err := header.Authors([]string{"a@x.example", "Alice"}); !errors.Is(err, header.ErrNoAuthor) {
+		t.Errorf("one From field of two without an address: %v", err)
+	}
 	if _, err := header.AuthorDomain(nil); !errors.Is(err, header.ErrNoAuthor) {
 		t.Errorf("no From field: %v", err)
 	}

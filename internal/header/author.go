@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// ErrNoAuthor: the message has no From field, or no address in it.
+	// ErrNoAuthor: the message has no From field, or one without an address.
 	ErrNoAuthor = errors.New("the message has no author")
 	// ErrAuthor: a From field cannot be read, or programs may read different
 	// authors in it.
@@ -27,9 +27,10 @@ var (
 func Authors(values []string) ([]Address, error) {
 	var authors []Address
 	var malformed error
-	named := false
+	nobody := len(values) == 0
 	for _, v := range values {
 		list, err := Addresses(v)
+		named := false
 		for _, a := range list {
 			named = named || !a.InName
 			_, domain := addr.Split(a.Addr)
@@ -40,12 +41,13 @@ func Authors(values []string) ([]Address, error) {
 		if err != nil && malformed == nil {
 			malformed = fmt.Errorf("%w: %w", ErrAuthor, err)
 		}
+		nobody = nobody || !named
 		authors = append(authors, list...)
 	}
 	switch {
 	case malformed != nil:
 		return authors, malformed
-	case !named:
+	case nobody:
 		return authors, ErrNoAuthor
 	}
 	return authors, nil

@@ -5,8 +5,7 @@
 //   - [Scanner] and [Repairs] find where the header section ends.
 //   - [Field], [All] and [Get] read its fields.
 //   - [Hops] counts the hosts that the message has come through.
-//   - [Comment], [Quoted] and [Skip] pass over comments, quoted strings, and
-//     folding white space.
+//   - [Comment], [Quoted] and [Unquote] read comments and quoted strings.
 //   - [Addresses], [Authors] and [AuthorDomain] read the addresses of an address
 //     field, in the current and in the obsolete syntax.
 //   - [ParseParams] reads MIME parameters (RFC 2045, RFC 2231).

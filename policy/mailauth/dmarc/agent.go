@@ -3,6 +3,7 @@ package dmarc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -31,7 +32,8 @@ type Checker struct {
 	// Enforce refuses what the author's domain wants rejected, with 550
 	// 5.7.1, and messages by which a policy could be evaded: with several
 	// From fields, authors of several domains, or a From field that cannot be
-	// read. What a domain wants quarantined is for later agents to see to, by
+	// read or has no address. (A report, with the null reverse-path, may have
+	// none.) What a domain wants quarantined is for later agents to see to, by
 	// the verdict's Disposition.
 	Enforce bool
 	// RejectNoAuthor refuses messages in which no author's domain can be
@@ -77,7 +79,11 @@ func (c *Checker) Agent() smtpserver.Agent {
 }
 
 func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) Verdict {
-	author, err := header.AuthorDomain(m.Header.Values("From"))
+	fields := m.Header.Values("From")
+	author, err := header.AuthorDomain(fields)
+	if errors.Is(err, header.ErrNoAuthor) && len(fields) > 0 && m.From != "" {
+		err = fmt.Errorf("%w: %w", header.ErrAuthor, err) // only a report may have none
+	}
 	if err != nil {
 		return Verdict{Result: PermError, Disposition: NoAction, Err: err}
 	}

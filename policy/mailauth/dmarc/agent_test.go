@@ -114,6 +114,10 @@ func TestSeveralAuthors(t *testing.T) {
 		"From: a@example..org",
 		"From: <m@evil.example> a@example.org",
 		`From: "a@example.org`,
+		"From: Alice",
+		"From: <>",
+		`From: "a@example.org"`,
+		"From: =?utf-8?q?a=40example.org?=",
 	} {
 		talk(t, srv, "192.0.2.9", "m@evil.example", fields, "550 5.7.1 The From field")
 	}
