@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"io"
+	"sync"
 )
 
 // Canonical says whether every CR and every LF in p is part of a CRLF.
@@ -42,17 +43,26 @@ func AppendCanonical(b, p []byte) []byte {
 func NewCanonicalReader(r io.Reader) io.Reader { return &canonicalReader{r: r} }
 
 type canonicalReader struct {
-	r         io.Reader
-	raw, made []byte // buffers
-	out       []byte // of one of them: what is handed on next
-	cr        bool   // a CR was read, and what follows it was not
-	err       error
+	r    io.Reader
+	raw  *[rawSize]byte // from raws, until the end; it begins with a CR
+	made []byte
+	out  []byte // of raw or made: what is handed on next
+	cr   bool   // a CR was read, and what follows it was not
+	err  error
 }
+
+const rawSize = 16 << 10
+
+var raws = sync.Pool{New: func() any { return &[rawSize]byte{'\r'} }}
 
 // Read implements io.Reader.
 func (c *canonicalReader) Read(p []byte) (int, error) {
 	for len(c.out) == 0 {
 		if c.err != nil {
+			if c.raw != nil {
+				raws.Put(c.raw)
+				c.raw = nil
+			}
 			return 0, c.err
 		}
 		c.fill()
@@ -64,8 +74,7 @@ func (c *canonicalReader) Read(p []byte) (int, error) {
 
 func (c *canonicalReader) fill() {
 	if c.raw == nil {
-		c.raw = make([]byte, 16<<10)
-		c.raw[0] = '\r'
+		c.raw = raws.Get().(*[rawSize]byte)
 	}
 	n, err := c.r.Read(c.raw[1:])
 	in := c.raw[1 : 1+n]

@@ -200,8 +200,13 @@ func (p *Params) add(s string, literal bool) {
 			s = s[i:]
 			continue
 		}
-		words := strings.Fields(s[:i])
-		q := Param{Name: strings.ToLower(strings.Join(words, ""))}
+		name := strings.TrimRight(s[:i], " \t\r\n")
+		var words []string
+		if !isMIMEToken(name) { // there may be white space in it
+			words = strings.Fields(name)
+			name = strings.Join(words, "")
+		}
+		q := Param{Name: strings.ToLower(name)}
 		s = q.read(strings.TrimLeft(s[i+1:], " \t\r\n"), literal)
 		if !p.append(q) {
 			return

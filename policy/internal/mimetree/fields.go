@@ -2,6 +2,7 @@ package mimetree
 
 import (
 	"bytes"
+	"iter"
 	"slices"
 	"strings"
 
@@ -83,7 +84,7 @@ func mentionsContent(line []byte) bool {
 func (p *Part) Types() []string {
 	ts := []string{p.Type}
 	for i := range p.types {
-		for _, t := range readings(&p.types[i]) {
+		for t := range readings(&p.types[i]) {
 			if !slices.Contains(ts, t) {
 				ts = append(ts, t)
 			}
@@ -93,18 +94,16 @@ func (p *Part) Types() []string {
 }
 
 // readings are the media types that programs may read in a field: of one that
-// is not valid the whole value and its first word.
-func readings(f *header.Params) []string {
-	if t, ok := f.MediaType(); ok {
-		return []string{t}
-	}
-	ts := []string{"text/plain"}
-	for i, word := range strings.Fields(f.Value) {
-		if i == 0 && word != f.Value {
-			ts = append(ts, word)
+// is not valid its first word and the whole value.
+func readings(f *header.Params) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if t, ok := f.MediaType(); ok {
+			yield(t)
+			return
 		}
+		word, _, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(f.Value, "\t", " ")), " ")
+		_ = yield("text/plain") && (word == f.Value || yield(word)) && yield(f.Value)
 	}
-	return append(ts, f.Value)
 }
 
 // Param is a parameter of the part's Content-Type, "" where there is none.

@@ -45,7 +45,7 @@ func (p *Part) doubtHeader() string {
 	b := p.boundary()
 	for i := range p.types {
 		f := &p.types[i]
-		for _, t := range readings(f) {
+		for t := range readings(f) {
 			if t != p.Type && (strings.HasPrefix(t, "multipart") || strings.HasPrefix(t, "message") || !p.Leaf()) {
 				return "media type"
 			}

@@ -122,7 +122,7 @@ func appendField(text, field []byte, form dkimsig.Canon) []byte {
 // gets, with the key that was found. The error is one of reading the body.
 func (c *candidate) ask(header *dkimsig.Header, body io.Reader) error {
 	fields := section(c.field, header.Select(c.Fields, c.field), c.headerForm)
-	checked, err := msgauth.VerifyWithOptions(io.MultiReader(bytes.NewReader(fields), body), &msgauth.VerifyOptions{
+	checked, err := msgauth.VerifyWithOptions(&message{fields, body}, &msgauth.VerifyOptions{
 		LookupTXT:        func(string) ([]string, error) { return []string{c.key.Record}, nil },
 		MaxVerifications: 1, // the first, c.field; others may be among the fields that it signs
 	})
@@ -201,4 +201,31 @@ func tooLong(names []string) bool { return len(strings.Join(names, ":")) > maxH 
 func isBlank(err error) bool {
 	var limit limitError
 	return errors.As(err, &limit)
+}
+
+// A message is a header section and a body. Unlike io.MultiReader it writes the
+// body without a buffer of its own.
+type message struct {
+	header []byte
+	body   io.Reader
+}
+
+// Read implements io.Reader.
+func (m *message) Read(p []byte) (int, error) {
+	if len(m.header) == 0 {
+		return m.body.Read(p)
+	}
+	n := copy(p, m.header)
+	m.header = m.header[n:]
+	return n, nil
+}
+
+// WriteTo implements io.WriterTo.
+func (m *message) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(m.header)
+	if m.header = m.header[n:]; err != nil {
+		return int64(n), err
+	}
+	rest, err := io.Copy(w, m.body)
+	return int64(n) + rest, err
 }
