@@ -45,7 +45,7 @@ func edge(d *dnstest.Server, out inbox) *policy.Gate {
 		Connection:   &policy.ConnectionFilter{BlockLists: []policy.DNSList{{Zone: "list.example"}}},
 		SenderDomain: new(policy.SenderDomain),
 		Spoofing: &policy.Spoofing{Trusted: func(_ context.Context, s *smtpserver.Session, _ *smtpserver.Message) bool {
-			v := dmarc.ResultOf(s)
+			v := dmarc.VerdictOf(s)
 			return v != nil && v.Result == dmarc.Pass
 		}},
 		Proof: []smtpserver.Agent{

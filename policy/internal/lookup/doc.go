@@ -1,4 +1,3 @@
-// Package lookup reads DNS answers as the proofs of origin want them: a name
-// that does not exist is an answer, everything else that goes wrong is a
-// temporary error.
+// Package lookup sends DNS queries for SPF, DKIM, DMARC and ARC. A name that does
+// not exist is a valid, empty answer. Every other error is temporary.
 package lookup

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// TXTResolver is the part of *net.Resolver that asks for TXT records.
+// A TXTResolver sends queries for TXT records. *net.Resolver implements it.
 type TXTResolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
-// Absent says whether err means that the name, or a record of the type asked
-// for, does not exist. Of every other error nothing is known but that there
-// was no answer.
-func Absent(err error) bool {
+// IsNotFound reports whether err means that the name, or a record of the queried
+// type, does not exist. Any other error means that DNS did not answer.
+func IsNotFound(err error) bool {
 	var e *net.DNSError
 	return errors.As(err, &e) && e.IsNotFound
 }
 
-// Public is what an error may tell strangers: of one that comes from DNS, the
-// name that was asked for and not the server that was asked. It is one line.
-func Public(err error) string {
+// PublicText returns the text of an error for other organizations, in one line.
+// For a DNS error it names the queried name, but not the DNS server. It returns
+// "" for a nil error.
+func PublicText(err error) string {
 	if err == nil {
 		return ""
 	}
@@ -33,7 +33,8 @@ func Public(err error) string {
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
-// FQDN is the name with a dot at its end, so that no search list is tried.
+// FQDN returns name with a trailing dot, so that the resolver uses no search
+// list.
 func FQDN(name string) string {
 	if strings.HasSuffix(name, ".") {
 		return name
@@ -41,20 +42,21 @@ func FQDN(name string) string {
 	return name + "."
 }
 
-// TXT returns the TXT records of a name, the strings of each joined; none
-// where the name does not exist. An error is a temporary one.
+// TXT returns the TXT records of a name. The strings of each record are joined.
+// The result is empty if the name does not exist. An error is temporary. A nil r
+// is net.DefaultResolver.
 func TXT(ctx context.Context, r TXTResolver, name string) ([]string, error) {
 	if r == nil {
 		r = net.DefaultResolver
 	}
 	if !Valid(name) {
-		return nil, nil // such a name cannot exist
+		return nil, nil // an invalid name cannot exist
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	records, err := r.LookupTXT(ctx, FQDN(name))
-	if err != nil && !Absent(err) {
+	if err != nil && !IsNotFound(err) {
 		return nil, err
 	}
 	if err != nil {
@@ -63,8 +65,8 @@ func TXT(ctx context.Context, r TXTResolver, name string) ([]string, error) {
 	return records, nil
 }
 
-// Valid says whether a name can be asked for at all: labels of 1 to 63
-// octets, 253 in total (RFC 1035, 2.3.4), a dot at the end or not.
+// Valid reports whether DNS can have the name: labels of 1 to 63 octets, at most
+// 253 octets in total (RFC 1035, 2.3.4), with or without a trailing dot.
 func Valid(name string) bool {
 	name = strings.TrimSuffix(name, ".")
 	if name == "" || len(name) > 253 {

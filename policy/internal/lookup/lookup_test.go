@@ -16,7 +16,7 @@ type answer struct {
 
 func (a answer) LookupTXT(_ context.Context, name string) ([]string, error) {
 	if !strings.HasSuffix(name, ".") {
-		return nil, errors.New("search lists are tried")
+		return nil, errors.New("the name has no trailing dot: a search list is used")
 	}
 	return a.txts, a.err
 }
@@ -37,7 +37,7 @@ func TestTXT(t *testing.T) {
 		{"x.example", answer{err: broken}, 0, true},
 		{"x.example", answer{err: errors.New("no DNS error at all")}, 0, true},
 		{"x.example", answer{txts: []string{"partly"}, err: broken}, 0, true},
-		{"x..example", answer{err: broken}, 0, false}, // cannot exist: is not asked for
+		{"x..example", answer{err: broken}, 0, false}, // an invalid name: no query
 		{strings.Repeat("x", 64) + ".example", answer{err: broken}, 0, false},
 		{strings.Repeat("x.", 127) + "example", answer{err: broken}, 0, false},
 		{"", answer{err: broken}, 0, false},
@@ -54,8 +54,8 @@ func TestTXT(t *testing.T) {
 	}
 }
 
-// Our own servers' addresses are nobody else's business.
-func TestPublic(t *testing.T) {
+// The text does not contain the addresses of our DNS servers.
+func TestPublicText(t *testing.T) {
 	broken := &net.DNSError{Err: "server misbehaving", Name: "x.example.", Server: "10.1.2.3:53", IsTemporary: true}
 	for want, err := range map[string]error{
 		"":                                   nil,
@@ -63,7 +63,7 @@ func TestPublic(t *testing.T) {
 		"one; two":                           errors.Join(errors.New("one"), errors.New("two")),
 		"no answer from DNS about x.example": fmt.Errorf("key: %w", errors.Join(errors.New("x"), broken)),
 	} {
-		if got := Public(err); got != want {
+		if got := PublicText(err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)
 		}
 	}

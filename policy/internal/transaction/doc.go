@@ -1,3 +1,3 @@
-// Package transaction is what agents that judge messages have in common:
-// where they leave their verdicts, and how they look at a message.
+// Package transaction has helpers for agents that check messages: they store and
+// read verdicts, and give access to the parts of a message.
 package transaction

@@ -10,28 +10,30 @@ import (
 
 type key[T any] struct{}
 
-// kept is a value in a session, with the transaction that it is about: a
-// session's values outlive its transactions.
-type kept[T any] struct {
+// entry is a value in a session with its transaction. The session keeps the value
+// after the transaction has ended.
+type entry[T any] struct {
 	message *smtpserver.Message
 	value   *T
 }
 
-// Keep leaves a value about a message, one of each type.
-func Keep[T any](s *smtpserver.Session, m *smtpserver.Message, value *T) {
-	s.SetValue(key[T]{}, &kept[T]{m, value})
+// Set stores a value for the message m. Each type T has one value; Set replaces
+// it.
+func Set[T any](s *smtpserver.Session, m *smtpserver.Message, value *T) {
+	s.SetValue(key[T]{}, &entry[T]{m, value})
 }
 
-// Kept finds the value about m; nil where there is none.
-func Kept[T any](s *smtpserver.Session, m *smtpserver.Message) *T {
-	k, _ := s.Value(key[T]{}).(*kept[T])
-	if k == nil || m == nil || k.message != m {
+// Get returns the value of type T that was stored for m, or nil.
+func Get[T any](s *smtpserver.Session, m *smtpserver.Message) *T {
+	e, _ := s.Value(key[T]{}).(*entry[T])
+	if e == nil || m == nil || e.message != m {
 		return nil
 	}
-	return k.value
+	return e.value
 }
 
-// ClientIP is the client's address, invalid where it has none.
+// ClientIP returns the client's address. It is invalid if the connection has no
+// IP address.
 func ClientIP(s *smtpserver.Session) netip.Addr {
 	if a, ok := s.RemoteAddr().(*net.TCPAddr); ok {
 		return a.AddrPort().Addr().Unmap()
@@ -39,7 +41,7 @@ func ClientIP(s *smtpserver.Session) netip.Addr {
 	return netip.Addr{}
 }
 
-// Fields are the header fields as they stand.
+// Fields returns the raw header fields of m.
 func Fields(m *smtpserver.Message) [][]byte {
 	fields := m.Header.Fields()
 	raw := make([][]byte, len(fields))
@@ -49,7 +51,7 @@ func Fields(m *smtpserver.Message) [][]byte {
 	return raw
 }
 
-// Body writes the message's body.
+// Body returns a function that writes the body of m.
 func Body(m *smtpserver.Message) func(io.Writer) error {
 	return func(w io.Writer) error {
 		if m.Body == nil {

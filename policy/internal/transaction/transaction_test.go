@@ -16,7 +16,7 @@ type note struct{ from string }
 // it, nor does anybody outside of one.
 func TestKeptForOneTransaction(t *testing.T) {
 	var found []*note
-	look := func(s *smtpserver.Session) { found = append(found, transaction.Kept[note](s, s.Message())) }
+	look := func(s *smtpserver.Session) { found = append(found, transaction.Get[note](s, s.Message())) }
 	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{{
 		Name: "first only",
 		Connect: func(_ context.Context, s *smtpserver.Session) error {
@@ -25,7 +25,7 @@ func TestKeptForOneTransaction(t *testing.T) {
 		},
 		EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 			if m.From == "first@example.org" {
-				transaction.Keep(s, m, &note{m.From})
+				transaction.Set(s, m, &note{m.From})
 			}
 			look(s)
 			var body strings.Builder

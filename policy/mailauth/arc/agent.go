@@ -9,10 +9,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// ResultOf finds the verdict about the transaction that s has in progress;
+// VerdictOf finds the verdict about the transaction that s has in progress;
 // nil where none was checked.
-func ResultOf(s *smtpserver.Session) *Verdict {
-	return transaction.Kept[Verdict](s, s.Message())
+func VerdictOf(s *smtpserver.Session) *Verdict {
+	return transaction.Get[Verdict](s, s.Message())
 }
 
 // Agent verifies each message at the end of data. It refuses none; its place
@@ -23,7 +23,7 @@ func (v *Verifier) Agent() smtpserver.Agent {
 		if err != nil {
 			return err
 		}
-		transaction.Keep(s, m, verdict)
+		transaction.Set(s, m, verdict)
 		authres.Add(s, verdict.AuthResult())
 		return nil
 	}}
@@ -40,7 +40,7 @@ func (sl *Sealer) Agent() smtpserver.Agent {
 		if id == "" {
 			id = s.Server().Hostname
 		}
-		fields, err := sl.seal(ctx, id, authres.ResultsOf(s), ResultOf(s), dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
+		fields, err := sl.seal(ctx, id, authres.ResultsOf(s), VerdictOf(s), dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
 		if err != nil {
 			return err
 		}

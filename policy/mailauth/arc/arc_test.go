@@ -272,7 +272,7 @@ func TestAgents(t *testing.T) {
 		return policytest.New(t, &smtpserver.Server{Hostname: "mx." + k.Domain, Agents: []smtpserver.Agent{
 			v.Agent(), stamper.Agent(), sealer.Agent(),
 			{Name: "witness", EndOfData: func(_ context.Context, s *smtpserver.Session, _ *smtpserver.Message) error {
-				found = append(found, ResultOf(s))
+				found = append(found, VerdictOf(s))
 				return nil
 			}},
 		}})

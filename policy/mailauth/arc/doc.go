@@ -4,7 +4,7 @@
 // see that the message was in order before it was changed there.
 //
 // A [Verifier]'s Agent judges each message and leaves its verdict for later
-// agents ([ResultOf]) and for the Authentication-Results field. What a chain
+// agents ([VerdictOf]) and for the Authentication-Results field. What a chain
 // that passes is worth depends on who has sealed it: Verdict.Sealers tells. A
 // receiver that believes a sealer says so by dmarc.Checker.Override.
 //

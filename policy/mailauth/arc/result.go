@@ -34,7 +34,7 @@ type Verdict struct {
 
 // AuthResult is the verdict in the words of RFC 8601.
 func (v *Verdict) AuthResult() authres.Result {
-	r := authres.Result{Method: "arc", Value: string(v.Result), Reason: lookup.Public(v.Err)}
+	r := authres.Result{Method: "arc", Value: string(v.Result), Reason: lookup.PublicText(v.Err)}
 	if n := len(v.Sealers); n > 0 {
 		r.Properties = []authres.Property{{Type: "header", Name: "d", Value: v.Sealers[n-1]}}
 	}

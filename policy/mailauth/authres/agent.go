@@ -12,71 +12,72 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Stamper writes the field. Its zero value is ready for use. It may be used
-// by many sessions at once; its fields must not change meanwhile.
+// A Stamper adds an Authentication-Results field to messages and removes forged
+// ones. The zero value is ready for use. A Stamper is safe for concurrent use;
+// its fields must not change after the first use.
 type Stamper struct {
 	// ID is our authserv-id. Default: the server's host name.
 	ID string
-	// Ours are further ids that the organization's own hosts use: fields with
-	// one of them are removed too.
-	Ours []string
-	// RemoveAll removes every such field that comes in, whatever its id.
+	// OtherIDs are the authserv-ids of other hosts of the organization. Incoming
+	// fields with one of them are removed too.
+	OtherIDs []string
+	// RemoveAll removes all incoming Authentication-Results fields, with any id.
 	RemoveAll bool
-	// Trust names sessions whose fields are kept: those of one's own hosts
-	// that have checked the mail already. Default: none.
+	// Trust reports whether the fields of a session are kept, for example
+	// because the client is one of your own hosts and has already checked the
+	// message. Default: no session is trusted.
 	Trust func(*smtpserver.Session) bool
-	// ShowIdentity writes auth=pass with the name of an authenticated user
-	// (RFC 8601, 2.7.4). Default: nobody's name is told.
+	// ShowIdentity adds auth=pass with the name of the authenticated user
+	// (RFC 8601, 2.7.4). Default: the name is not shown.
 	ShowIdentity bool
 }
 
-// left is what agents have left for the field, and whether forged fields were
-// removed, of one transaction.
-type left struct {
-	results []Result
-	cleaned bool
+// state is the state of a Stamper for one transaction.
+type state struct {
+	results []Result // added by other agents
+	cleaned bool     // the forged fields were removed
 }
 
-func leftOf(s *smtpserver.Session, m *smtpserver.Message) *left {
-	l := transaction.Kept[left](s, m)
-	if l == nil {
-		l = new(left)
-		transaction.Keep(s, m, l)
+func stateOf(s *smtpserver.Session, m *smtpserver.Message) *state {
+	st := transaction.Get[state](s, m)
+	if st == nil {
+		st = new(state)
+		transaction.Set(s, m, st)
 	}
-	return l
+	return st
 }
 
-// Add leaves a result for the field of the transaction that s has in
-// progress.
+// Add adds a result to the field of the current transaction of s. It does
+// nothing if there is no transaction.
 func Add(s *smtpserver.Session, r Result) {
 	if m := s.Message(); m != nil {
-		l := leftOf(s, m)
-		l.results = append(l.results, r)
+		st := stateOf(s, m)
+		st.results = append(st.results, r)
 	}
 }
 
-// ResultsOf are all results about the transaction that s has in progress: of
-// SPF, DKIM and DMARC, and what other agents have added.
+// ResultsOf returns all results for the current transaction of s: those of SPF,
+// DKIM and DMARC, then those that other agents added with [Add].
 func ResultsOf(s *smtpserver.Session) []Result {
 	var results []Result
-	if v := spf.ResultOf(s); v != nil {
-		results = append(results, OfSPF(v))
+	if v := spf.VerdictOf(s); v != nil {
+		results = append(results, FromSPF(v))
 	}
-	if v := dkim.ResultOf(s); v != nil {
-		results = append(results, OfDKIM(v)...)
+	if v := dkim.VerdictOf(s); v != nil {
+		results = append(results, FromDKIM(v)...)
 	}
-	if v := dmarc.ResultOf(s); v != nil {
-		results = append(results, OfDMARC(v))
+	if v := dmarc.VerdictOf(s); v != nil {
+		results = append(results, FromDMARC(v))
 	}
 	if m := s.Message(); m != nil {
-		results = append(results, leftOf(s, m).results...)
+		results = append(results, stateOf(s, m).results...)
 	}
 	return results
 }
 
-// Agent removes forged fields when the header is complete, and writes the new
-// one at the end of data. It writes none for an authenticated user's mail of
-// which nothing was checked.
+// Agent returns an agent that removes forged fields at the end of the header and
+// adds the new field at the end of data. It adds no field to a message of an
+// authenticated user if there are no results for it.
 func (st *Stamper) Agent() smtpserver.Agent {
 	return smtpserver.Agent{
 		Name: "authres",
@@ -85,7 +86,7 @@ func (st *Stamper) Agent() smtpserver.Agent {
 			return nil
 		},
 		EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-			if !leftOf(s, m).cleaned { // an agent ended the event before it came here
+			if !stateOf(s, m).cleaned { // an earlier agent ended the EndOfHeaders event
 				st.clean(s, m)
 			}
 			results := ResultsOf(s)
@@ -111,18 +112,18 @@ func (st *Stamper) trusts(s *smtpserver.Session) bool { return st.Trust != nil &
 
 // clean removes forged fields.
 func (st *Stamper) clean(s *smtpserver.Session, m *smtpserver.Message) {
-	leftOf(s, m).cleaned = true
+	stateOf(s, m).cleaned = true
 	if st.trusts(s) {
 		return
 	}
-	ours := append(slices.Clip(st.Ours), st.id(s))
+	ours := append(slices.Clip(st.OtherIDs), st.id(s))
 	m.Header.Delete(func(f smtpserver.Field) bool {
 		return f.Is("Authentication-Results") && (st.RemoveAll || IsForged(f.Value(), ours...))
 	})
 }
 
-// IsForged says whether a field's value claims to be from one of the ids, or
-// hides from whom it is.
+// IsForged reports whether the value of an Authentication-Results field carries
+// one of the authserv-ids in ours, or has an id that cannot be read.
 func IsForged(value string, ours ...string) bool {
 	id, err := ServerID(value)
 	return err != nil || slices.ContainsFunc(ours, func(our string) bool {
@@ -131,7 +132,8 @@ func IsForged(value string, ours ...string) bool {
 	})
 }
 
-// domain is an id as a domain, where it is one that has another form.
+// domain returns the canonical form of an id that is a domain, and other ids
+// unchanged.
 func domain(id string) string {
 	if d, err := addr.Domain(id); err == nil {
 		return d

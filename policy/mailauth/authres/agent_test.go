@@ -15,8 +15,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// receive sends a message through a Stamper, behind all the checks, and
-// returns the Authentication-Results that it has then.
+// receive sends a message through all checks and a Stamper. It returns the
+// Authentication-Results fields of the received message.
 func receive(t *testing.T, st *Stamper, helo, fields string, more ...smtpserver.Agent) []string {
 	t.Helper()
 	dns, err := dnstest.InMemory(`
@@ -72,16 +72,16 @@ func TestAgent(t *testing.T) {
 		stamper    Stamper
 		want       []string
 	}{
-		{"forged ones go", "client.example", Stamper{}, []string{ours, "other.example; spf=fail"}},
-		{"all go", "client.example", Stamper{RemoveAll: true}, []string{ours}},
-		{"an id of its own", "client.example", Stamper{ID: "example.com", Ours: []string{"other.example"}}, []string{
+		{"forged fields are removed", "client.example", Stamper{}, []string{ours, "other.example; spf=fail"}},
+		{"all fields are removed", "client.example", Stamper{RemoveAll: true}, []string{ours}},
+		{"ID and OtherIDs", "client.example", Stamper{ID: "example.com", OtherIDs: []string{"other.example"}}, []string{
 			strings.Replace(ours, "mx.example.com", "example.com", 1),
 			"mx.example.com; dkim=pass header.d=bank.example", "MX.EXAMPLE.COM; spf=pass", `(x) "mx.example.com" 1; dmarc=pass`}},
-		{"trusted", "relay.example", Stamper{Trust: func(s *smtpserver.Session) bool { return s.Helo() == "relay.example" }}, []string{
+		{"trusted session", "relay.example", Stamper{Trust: func(s *smtpserver.Session) bool { return s.Helo() == "relay.example" }}, []string{
 			ours, "mx.example.com; dkim=pass header.d=bank.example", "MX.EXAMPLE.COM; spf=pass", `(x) "mx.example.com" 1; dmarc=pass`, "other.example; spf=fail", ";"}},
-		{"nothing was checked", "bare.example", Stamper{RemoveAll: true}, []string{"mx.example.com; none"}},
-		{"nor of a user's mail", "user.example", Stamper{RemoveAll: true}, []string{"mx.example.com;\tdkim=none"}},
-		{"who it is", "user.example", Stamper{RemoveAll: true, ShowIdentity: true}, []string{"mx.example.com;\tdkim=none;\tauth=pass smtp.auth=alice"}},
+		{"no results", "bare.example", Stamper{RemoveAll: true}, []string{"mx.example.com; none"}},
+		{"authenticated user", "user.example", Stamper{RemoveAll: true}, []string{"mx.example.com;\tdkim=none"}},
+		{"ShowIdentity", "user.example", Stamper{RemoveAll: true, ShowIdentity: true}, []string{"mx.example.com;\tdkim=none;\tauth=pass smtp.auth=alice"}},
 	} {
 		got := receive(t, &c.stamper, c.helo, forged)
 		if strings.Join(got, "\n") != strings.Join(c.want, "\n") {
@@ -90,12 +90,12 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// An agent that ends an event for the others does not let forged fields live,
-// and what agents add is written.
+// Forged fields are removed even if an earlier agent ends the event. Results that
+// other agents add are written.
 func TestAgentAmongOthers(t *testing.T) {
 	early := smtpserver.Agent{Name: "accept", EndOfHeaders: func(context.Context, *smtpserver.Session, *smtpserver.Message) error { return smtpserver.ErrAccept }}
 	iprev := smtpserver.Agent{Name: "iprev", Connect: func(_ context.Context, s *smtpserver.Session) error {
-		Add(s, Result{Method: "lost", Value: "none"}) // no transaction: nothing to add it to
+		Add(s, Result{Method: "lost", Value: "none"}) // there is no transaction: Add does nothing
 		return nil
 	}, Mail: nil, Data: func(_ context.Context, s *smtpserver.Session) error {
 		Add(s, Result{Method: "iprev", Value: "pass", Properties: []Property{{"policy", "iprev", "192.0.2.1"}}})
@@ -107,8 +107,8 @@ func TestAgentAmongOthers(t *testing.T) {
 	}
 }
 
-// A field behind a line that ends the header is text of the body, for all who
-// read the message later.
+// A line that is not a field ends the header. A field after it is part of the
+// body for all later readers.
 func TestHiddenField(t *testing.T) {
 	for _, hidden := range []string{
 		"no field\r\nAuthentication-Results: mx.example.com; dkim=pass\r\n\r\nbody\r\n",

@@ -12,8 +12,8 @@ import (
 )
 
 func TestFormat(t *testing.T) {
-	results := []Result{OfSPF(&spf.Verdict{Result: spf.Pass, Domain: "example.org"})}
-	results = append(results, OfDKIM(&dkim.Verdict{Signatures: []dkim.Signature{
+	results := []Result{FromSPF(&spf.Verdict{Result: spf.Pass, Domain: "example.org"})}
+	results = append(results, FromDKIM(&dkim.Verdict{Signatures: []dkim.Signature{
 		{Result: dkim.Pass, Domain: "example.org", Selector: "s1", Algorithm: "rsa-sha256", Value: "k1LzRxs9/DfN/whl"},
 		{Result: dkim.Fail, Domain: "list.example", Selector: "x", Algorithm: "rsa-sha256", Value: "+abc=", Err: errors.New(`not "it"`), Testing: true},
 	}})...)
@@ -21,7 +21,7 @@ func TestFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results = append(results, OfDMARC(&dmarc.Verdict{Result: dmarc.Fail, Author: "example.org", Record: record, Tag: "p", Policy: dmarc.Reject, Disposition: dmarc.Quarantine}))
+	results = append(results, FromDMARC(&dmarc.Verdict{Result: dmarc.Fail, Author: "example.org", Record: record, Tag: "p", Policy: dmarc.Reject, Disposition: dmarc.Quarantine}))
 	const want = "Authentication-Results: mx.example.com;\r\n" +
 		"\tspf=pass smtp.mailfrom=example.org;\r\n" +
 		"\tdkim=pass header.d=example.org header.s=s1 header.a=rsa-sha256\r\n\t header.b=k1LzRxs9;\r\n" +
@@ -34,12 +34,12 @@ func TestFormat(t *testing.T) {
 	if got := Format("mx.example.com"); got != "Authentication-Results: mx.example.com; none\r\n" {
 		t.Errorf("without results: %q", got)
 	}
-	if got := OfDKIM(&dkim.Verdict{}); len(got) != 1 || got[0].Value != "none" {
+	if got := FromDKIM(&dkim.Verdict{}); len(got) != 1 || got[0].Value != "none" {
 		t.Errorf("without signatures: %+v", got)
 	}
 }
 
-// Values are a stranger's words: they stay inside their place.
+// Values come from the client. They cannot change the structure of the field.
 func TestFormatCannotBeEscaped(t *testing.T) {
 	evil := []string{"x\r\nEvil: 1", `a"; dkim=pass header.d=good.example`, "a; spf=pass", "a (b", `\`, "a\x00b", "é", strings.Repeat("x", 5000), strings.Repeat(`"(`, 500), "=", ""}
 	for _, s := range evil {
@@ -65,8 +65,7 @@ func TestFormatCannotBeEscaped(t *testing.T) {
 	}
 }
 
-// The examples of RFC 8601, appendix B, and the liberties that its grammar
-// gives.
+// The examples of RFC 8601, appendix B, and unusual but valid syntax.
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		field   string
@@ -98,12 +97,12 @@ func TestParse(t *testing.T) {
 		"":                                    "authserv-id",
 		"; spf=pass":                          "authserv-id",
 		`"open; spf=pass`:                     "not closed",
-		"a b; spf=pass":                       "before the first result",
+		"a b; spf=pass":                       "unexpected text between",
 		"a; spf":                              "not followed by =",
-		"a; spf=":                             "where a word ought to be",
+		"a; spf=":                             "expected a word",
 		"a; spf=pass smtp.mailfrom":           "has no value",
-		"a; spf=pass smtp.mailfrom=;":         "where a value ought to be",
-		"a; spf=pass, dkim=pass":              "where a word ought to be",
+		"a; spf=pass smtp.mailfrom=;":         "expected a value",
+		"a; spf=pass, dkim=pass":              "expected a word",
 		"a" + strings.Repeat(";spf=pass", 60): "more than 50",
 	} {
 		if _, _, err := Parse(field); err == nil || !strings.Contains(err.Error(), want) {
@@ -126,11 +125,11 @@ func TestIsForged(t *testing.T) {
 		"other.example; spf=pass":                false,
 		"other.example; x=y mx.example.com":      false,
 		"mx.example.com.evil.example; spf=pass":  false,
-		"":                                       true, // from whom?
+		"":                                       true, // no id
 		"; mx.example.com; spf=pass":             true,
 		"other.example mx.example.com; spf=pass": true,
 		"(mx.example.com; spf=pass":              true,
-		// What is our id for those who are less exact.
+		// Less strict readers take these for our id.
 		`" mx.example.com "; spf=pass`:         true,
 		"\u00a0mx.example.com\u3000; spf=pass": true,
 		"mx.ex\u200bample.com; spf=pass":       true,

@@ -1,28 +1,29 @@
-// Package authres writes what the checks of a message's origin have found
-// into its Authentication-Results field (RFC 8601), once, and takes those
-// fields away that claim to be ours and are not.
+// Package authres records the results of SPF, DKIM, DMARC and ARC in the
+// Authentication-Results field of a message (RFC 8601). It also removes forged
+// fields: those that carry our authserv-id but were not written by us.
 //
-// A [Stamper]'s Agent belongs behind those of packages spf, dkim, dmarc and
-// arc:
+// Add the Agent of a [Stamper] after the agents of packages spf, dkim, dmarc
+// and arc:
 //
 //	stamper := &authres.Stamper{ID: "mx.example.com"}
 //	srv.Agents = append(srv.Agents, spf.Agent(), dkim.Agent(), dmarc.Agent(), stamper.Agent())
 //
-// and makes of their verdicts
+// The agent writes one field from their verdicts:
 //
 //	Authentication-Results: mx.example.com;
 //		spf=pass smtp.mailfrom=example.org;
 //		dkim=pass header.d=example.org header.s=s1 header.a=rsa-sha256 header.b=k1LzRxs9;
 //		dmarc=pass (p=reject) header.from=example.org
 //
-// Other agents have a say by [Add]. [Format] and [Parse] write and read such
-// fields without a session.
+// Other agents add their results with [Add]. [Format] and [Parse] write and
+// read the field without a session.
 //
 // # Forged fields
 //
-// Whoever reads these fields later trusts those with our authserv-id. So a
-// field that comes in with that id is removed (RFC 8601, 5), and so is one
-// whose id cannot be read; with RemoveAll all of them are. Ids are compared as
-// domains, so that no other alphabet hides ours. Sessions of one's own hosts,
-// whose fields are true, are named by Trust.
+// Mail programs trust fields that carry our authserv-id. The agent therefore
+// removes each incoming field with that id (RFC 8601, 5), and each field whose
+// id cannot be read. With Stamper.RemoveAll it removes all incoming fields. Ids
+// are compared as domain names, so an id in another script or letter case is
+// recognized too. Stamper.Trust selects sessions whose fields are kept, for
+// example those of your own hosts that have already checked the message.
 package authres

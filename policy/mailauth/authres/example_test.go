@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Read a field that one's own front host has written.
+// Parse a field that another host of the organization has written.
 func ExampleParse() {
 	id, results, err := authres.Parse(`mx.example.com; spf=pass smtp.mailfrom=example.org; dkim=fail (bad) header.d=example.org`)
 	fmt.Println(id, err)
@@ -24,7 +24,7 @@ func ExampleParse() {
 	// dkim fail [{header d example.org}]
 }
 
-// Write the field without a session.
+// Format a field without a session.
 func ExampleFormat() {
 	field := authres.Format("mx.example.com",
 		authres.Result{Method: "spf", Value: "pass", Properties: []authres.Property{{Type: "smtp", Name: "mailfrom", Value: "example.org"}}},
@@ -36,7 +36,7 @@ func ExampleFormat() {
 	//     iprev=fail reason="no name" policy.iprev=192.0.2.1
 }
 
-// An edge that checks, removes forged fields and writes its own.
+// A server that checks messages, removes forged fields and adds its own field.
 func ExampleStamper_Agent() {
 	spf, dkim, dmarc := &spf.Checker{}, &dkim.Verifier{}, &dmarc.Checker{}
 	stamper := &authres.Stamper{ID: "mx.example.com", RemoveAll: true}

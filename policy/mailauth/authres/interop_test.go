@@ -17,7 +17,7 @@ for r in h.results:
     print(r.method, r.result, *[p.type + '.' + p.name + '=' + p.value for p in r.properties])
 `
 
-// Python's authres (Debian's python3-authres) reads what we write.
+// The Python library authres (Debian's package python3-authres) parses our field.
 func TestPeerParses(t *testing.T) {
 	cmd := exec.Command(peers.Need(t, "/usr/bin/python3"), "-c", pythonParse)
 	cmd.Stdin = strings.NewReader(strings.TrimSuffix(Format("mx.example.com",

@@ -9,8 +9,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// Parse reads the value of an Authentication-Results field. Comments are
-// passed over; the results of methods that it does not know are there too.
+// Parse parses the value of an Authentication-Results field and returns the
+// authserv-id and the results. It skips comments. It also returns the results
+// of methods that this package does not know. A value with more than 50 results
+// is an error. After an error, id and results hold what was read before it.
 func Parse(field string) (id string, results []Result, err error) {
 	p := &parser{s: field}
 	id, err = p.value("")
@@ -19,7 +21,7 @@ func Parse(field string) (id string, results []Result, err error) {
 	}
 	if p.skip(); p.s != "" && p.s[0] != ';' {
 		if v, err := p.value(""); err != nil || strings.Trim(v, "0123456789") != "" {
-			return id, nil, errors.New("authres: more than an authserv-id and a version before the first result")
+			return id, nil, errors.New("authres: unexpected text between the authserv-id and the first result")
 		}
 	}
 	for {
@@ -28,7 +30,7 @@ func Parse(field string) (id string, results []Result, err error) {
 			return id, results, nil
 		}
 		if p.s[0] != ';' {
-			return id, results, fmt.Errorf("authres: %.20q where a result ought to begin", p.s)
+			return id, results, fmt.Errorf("authres: expected \";\" before the next result, found %.20q", p.s)
 		}
 		p.s = p.s[1:]
 		r, err := p.result()
@@ -45,16 +47,16 @@ func Parse(field string) (id string, results []Result, err error) {
 	}
 }
 
-// ServerID is the authserv-id alone, in the form in which domains are
-// compared: lower case, A-labels, without white space, a dot at its end or
-// what cannot be seen. It is an error where it cannot be told.
+// ServerID returns the authserv-id from the value of an Authentication-Results
+// field, in canonical form: lower case, A-labels, without white space, invisible
+// characters or a trailing dot. It returns an error if the id cannot be read.
 func ServerID(field string) (string, error) {
 	p := &parser{s: field}
 	id, err := p.value("")
 	if err == nil {
 		p.skip()
 		if p.s != "" && p.s[0] != ';' && (p.s[0] < '0' || p.s[0] > '9') {
-			err = errors.New("authres: the authserv-id cannot be told")
+			err = errors.New("authres: invalid text after the authserv-id")
 		}
 	}
 	if err != nil {
@@ -63,21 +65,22 @@ func ServerID(field string) (string, error) {
 	return canonical(id)
 }
 
-// canonical makes one id of all that readers may take for it.
+// canonical returns the canonical form of an authserv-id. Ids that a reader may
+// take for the same one have the same form.
 func canonical(id string) (string, error) {
 	if !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return strings.ToLower(strings.TrimSuffix(id, ".")), nil
 	}
 	d, err := addr.Domain(strings.TrimSpace(id))
 	if err != nil {
-		return "", fmt.Errorf("authres: the authserv-id cannot be told: %w", err)
+		return "", fmt.Errorf("authres: invalid authserv-id: %w", err)
 	}
 	return strings.TrimSuffix(strings.TrimSpace(d), "."), nil
 }
 
 type parser struct{ s string }
 
-// result reads resinfo (RFC 8601, 2.2) after its semicolon.
+// result parses a resinfo (RFC 8601, 2.2) without its semicolon.
 func (p *parser) result() (r Result, err error) {
 	if p.skip(); p.s == "" || p.s[0] == ';' {
 		return r, nil
@@ -114,7 +117,7 @@ func (p *parser) result() (r Result, err error) {
 	}
 }
 
-// property reads reason="..." or ptype.name=value.
+// property parses reason="..." or ptype.name=value.
 func (p *parser) property(r *Result) error {
 	name, err := p.word("=.")
 	if err != nil {
@@ -145,8 +148,8 @@ func (p *parser) property(r *Result) error {
 	return nil
 }
 
-// skip passes over white space and comments. A comment that is not closed
-// takes the rest.
+// skip skips white space and comments. A comment that is not closed extends to
+// the end of the value.
 func (p *parser) skip() {
 	for p.s != "" {
 		switch p.s[0] {
@@ -164,7 +167,7 @@ func (p *parser) skip() {
 	}
 }
 
-// word reads a token that ends before one of stop.
+// word reads a token. It ends before the first character of stop.
 func (p *parser) word(stop string) (string, error) {
 	p.skip()
 	n := 0
@@ -172,15 +175,15 @@ func (p *parser) word(stop string) (string, error) {
 		n++
 	}
 	if n == 0 {
-		return "", fmt.Errorf("%.20q where a word ought to be", p.s)
+		return "", fmt.Errorf("expected a word, found %.20q", p.s)
 	}
 	w := p.s[:n]
 	p.s = p.s[n:]
 	return w, nil
 }
 
-// value reads a token, in which the characters of also may stand too, or a
-// quoted string.
+// value reads a quoted string or a token. The token may also contain the
+// characters of also.
 func (p *parser) value(also string) (string, error) {
 	p.skip()
 	if p.s == "" || p.s[0] != '"' {
@@ -189,7 +192,7 @@ func (p *parser) value(also string) (string, error) {
 			n++
 		}
 		if n == 0 {
-			return "", fmt.Errorf("%.20q where a value ought to be", p.s)
+			return "", fmt.Errorf("expected a value, found %.20q", p.s)
 		}
 		v := p.s[:n]
 		p.s = p.s[n:]
@@ -197,7 +200,7 @@ func (p *parser) value(also string) (string, error) {
 	}
 	n := header.Quoted(p.s)
 	if n < 0 {
-		return "", errors.New("a quoted string that is not closed")
+		return "", errors.New("a quoted string is not closed")
 	}
 	v := header.Unquote(p.s[:n])
 	p.s = p.s[n:]

@@ -4,34 +4,39 @@ import (
 	"strings"
 )
 
-// A Result is what one method has found (RFC 8601, 2.2).
+// A Result is the result of one authentication method (RFC 8601, 2.2).
 type Result struct {
 	Method string // spf, dkim, dmarc, arc, auth, iprev, ...
 	Value  string // pass, fail, ...
-	Reason string // for people; may be empty
-	// Comment stands in parentheses behind the value.
-	Comment    string
+	Reason string // explanation for people; may be empty
+	// Comment is written in parentheses after Value; it may be empty.
+	Comment string
+	// Properties are written in their order. Those with an empty Value are
+	// omitted.
 	Properties []Property
 }
 
-// A Property is what a method has looked at: smtp.mailfrom=example.org.
+// A Property is a value that a method has checked. Type "smtp", Name "mailfrom"
+// and Value "example.org" are written as smtp.mailfrom=example.org.
 type Property struct{ Type, Name, Value string }
 
-// maxValue bounds what is written of one value, maxResults the results of one
-// field.
+// maxValue is the maximum number of bytes that are written of one value.
+// maxResults is the maximum number of results in one field.
 const (
 	maxValue   = 255
 	maxResults = 50
 )
 
-// Format writes the field, folded, with its name and its CRLF. Whatever the
-// values hold, no more than one field comes of it.
+// Format returns an Authentication-Results field, folded, with its name and its
+// final CRLF. No value can end the field or begin another one: characters that
+// are not printable ASCII become "?". Format writes at most 50 results and at
+// most 255 bytes of each value.
 func Format(id string, results ...Result) string {
 	return "Authentication-Results: " + Body(id, results...) + "\r\n"
 }
 
-// Body is Format without the field's name and the CRLF at its end: what an
-// ARC-Authentication-Results field holds behind its i= tag.
+// Body returns what [Format] returns, but without the field name and the final
+// CRLF. An ARC-Authentication-Results field has this text after its i= tag.
 func Body(id string, results ...Result) string {
 	var b strings.Builder
 	b.WriteString(value(id))
@@ -45,7 +50,7 @@ func Body(id string, results ...Result) string {
 	return b.String()
 }
 
-// write writes one result, folded at 78 columns where it can be.
+// write writes one result, folded at 78 columns where possible.
 func (r *Result) write(b *strings.Builder) {
 	begin := b.Len() - 8 // a tab is 8 columns
 	put := func(s string) {
@@ -69,7 +74,7 @@ func (r *Result) write(b *strings.Builder) {
 	}
 }
 
-// keyword keeps what a Keyword may have (RFC 5321, 4.1.2).
+// keyword removes the characters that a Keyword (RFC 5321, 4.1.2) must not have.
 func keyword(s string) string {
 	k := strings.Map(func(r rune) rune {
 		if 'a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
@@ -83,8 +88,8 @@ func keyword(s string) string {
 	return k[:min(len(k), 64)]
 }
 
-// propertyValue is a pvalue: a token, or an address with a token's characters
-// beside the @, or a quoted string.
+// propertyValue returns a pvalue (RFC 8601, 2.2): a token, an address whose
+// parts are tokens, or a quoted string.
 func propertyValue(s string) string {
 	if local, domain, found := strings.Cut(s, "@"); found && len(s) <= maxValue && (local == "" || isToken(local)) && isToken(domain) {
 		return s
@@ -92,7 +97,7 @@ func propertyValue(s string) string {
 	return value(s)
 }
 
-// value is a token or a quoted string.
+// value returns s as a token or as a quoted string.
 func value(s string) string {
 	if isToken(s) && len(s) <= maxValue {
 		return s
@@ -100,7 +105,7 @@ func value(s string) string {
 	return quote(s)
 }
 
-// isToken: RFC 2045, 5.1.
+// isToken reports whether s is a token (RFC 2045, 5.1).
 func isToken(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`()<>@,;:\"/[]?=`, c) >= 0 {
@@ -110,7 +115,8 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// printable cuts a text to size and replaces what is not printable ASCII.
+// printable returns the first maxValue bytes of s. It replaces each byte that is
+// not printable ASCII with "?".
 func printable(s string) string {
 	s = s[:min(len(s), maxValue)]
 	b := []byte(s)

@@ -7,25 +7,25 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
 )
 
-// OfSPF is SPF's verdict in the words of RFC 8601, 2.7.2.
-func OfSPF(v *spf.Verdict) Result {
+// FromSPF returns the result for a verdict of SPF (RFC 8601, 2.7.2).
+func FromSPF(v *spf.Verdict) Result {
 	name := "mailfrom"
 	if v.Helo {
 		name = "helo"
 	}
-	return Result{Method: "spf", Value: string(v.Result), Reason: lookup.Public(v.Err), Properties: []Property{{"smtp", name, v.Domain}}}
+	return Result{Method: "spf", Value: string(v.Result), Reason: lookup.PublicText(v.Err), Properties: []Property{{"smtp", name, v.Domain}}}
 }
 
-// OfDKIM is DKIM's verdict, one result for each signature (RFC 8601, 2.7.1;
-// RFC 6008 for header.b).
-func OfDKIM(v *dkim.Verdict) []Result {
+// FromDKIM returns the results for a verdict of DKIM: one for each signature, or
+// dkim=none if there is no signature (RFC 8601, 2.7.1; RFC 6008 for header.b).
+func FromDKIM(v *dkim.Verdict) []Result {
 	if len(v.Signatures) == 0 {
 		return []Result{{Method: "dkim", Value: string(dkim.None)}}
 	}
 	var results []Result
 	for i := range v.Signatures {
 		s := &v.Signatures[i]
-		r := Result{Method: "dkim", Value: string(s.Result), Reason: lookup.Public(s.Err), Properties: []Property{
+		r := Result{Method: "dkim", Value: string(s.Result), Reason: lookup.PublicText(s.Err), Properties: []Property{
 			{"header", "d", s.Domain}, {"header", "s", s.Selector}, {"header", "a", s.Algorithm}, {"header", "b", s.Value[:min(len(s.Value), 8)]},
 		}}
 		if s.Testing {
@@ -36,9 +36,9 @@ func OfDKIM(v *dkim.Verdict) []Result {
 	return results
 }
 
-// OfDMARC is DMARC's verdict (RFC 9989, 8.1 and 9.2).
-func OfDMARC(v *dmarc.Verdict) Result {
-	r := Result{Method: "dmarc", Value: string(v.Result), Reason: lookup.Public(v.Err), Properties: []Property{{"header", "from", v.Author}}}
+// FromDMARC returns the result for a verdict of DMARC (RFC 9989, 8.1 and 9.2).
+func FromDMARC(v *dmarc.Verdict) Result {
+	r := Result{Method: "dmarc", Value: string(v.Result), Reason: lookup.PublicText(v.Err), Properties: []Property{{"header", "from", v.Author}}}
 	if v.Record != nil {
 		r.Comment = v.Tag + "=" + string(v.Policy)
 		if v.Disposition != v.Policy && v.Result == dmarc.Fail {

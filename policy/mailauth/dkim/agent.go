@@ -18,10 +18,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// ResultOf finds the verdict about the transaction that s has in progress;
+// VerdictOf finds the verdict about the transaction that s has in progress;
 // nil where none was checked.
-func ResultOf(s *smtpserver.Session) *Verdict {
-	return transaction.Kept[Verdict](s, s.Message())
+func VerdictOf(s *smtpserver.Session) *Verdict {
+	return transaction.Get[Verdict](s, s.Message())
 }
 
 // Agent verifies each message at the end of data. It refuses none; its place
@@ -32,7 +32,7 @@ func (v *Verifier) Agent() smtpserver.Agent {
 		if err != nil {
 			return err // the content cannot be read
 		}
-		transaction.Keep(s, m, verdict)
+		transaction.Set(s, m, verdict)
 		return nil
 	}}
 }

@@ -32,7 +32,7 @@ func TestAgents(t *testing.T) {
 	in := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{
 		verifier.Agent(),
 		{Name: "witness", EndOfData: func(_ context.Context, s *smtpserver.Session, _ *smtpserver.Message) error {
-			found = ResultOf(s)
+			found = VerdictOf(s)
 			return nil
 		}},
 	}})

@@ -9,7 +9,7 @@
 //	}
 //
 // A [Verifier] has the settings, and its Agent judges each message that a
-// server receives; later agents find the verdict with [ResultOf]. It refuses
+// server receives; later agents find the verdict with [VerdictOf]. It refuses
 // nothing: RFC 6376, 6.1 wants a signature that fails treated as one that is
 // not there. Package dmarc draws conclusions.
 //

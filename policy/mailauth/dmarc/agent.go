@@ -18,7 +18,7 @@ import (
 )
 
 // A Checker applies DMARC. Its zero value is ready for use: it refuses
-// nothing and leaves its verdict for other agents ([ResultOf]). It may be used
+// nothing and leaves its verdict for other agents ([VerdictOf]). It may be used
 // by many sessions at once; its fields must not change meanwhile.
 type Checker struct {
 	// Resolver answers; a *net.Resolver will do. Default net.DefaultResolver.
@@ -46,17 +46,17 @@ type Checker struct {
 	// Override names a reason not to apply a policy to a message that fails:
 	// a trusted forwarder, a mailing list. An empty Type overrides nothing.
 	Override func(*smtpserver.Session, *smtpserver.Message, *Verdict) Reason
-	// Skip names sessions that are not checked, for which [ResultOf] finds
+	// Skip names sessions that are not checked, for which [VerdictOf] finds
 	// nothing. Default: those that are authenticated.
 	Skip func(*smtpserver.Session) bool
 	// Collector, where set, counts every message for the aggregate reports.
 	Collector *Collector
 }
 
-// ResultOf finds the verdict about the transaction that s has in progress;
+// VerdictOf finds the verdict about the transaction that s has in progress;
 // nil where none was checked.
-func ResultOf(s *smtpserver.Session) *Verdict {
-	return transaction.Kept[Verdict](s, s.Message())
+func VerdictOf(s *smtpserver.Session) *Verdict {
+	return transaction.Get[Verdict](s, s.Message())
 }
 
 // Agent judges each message at the end of data. Its place is behind the
@@ -72,7 +72,7 @@ func (c *Checker) Agent() smtpserver.Agent {
 			return nil
 		}
 		v := c.judge(ctx, s, m)
-		transaction.Keep(s, m, &v)
+		transaction.Set(s, m, &v)
 		c.collect(s, m, &v)
 		return c.refusal(&v)
 	}}
@@ -87,7 +87,7 @@ func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserve
 	if err != nil {
 		return Verdict{Result: PermError, Disposition: NoAction, Err: err}
 	}
-	v := c.Check(ctx, author, spf.ResultOf(s), dkim.ResultOf(s))
+	v := c.Check(ctx, author, spf.VerdictOf(s), dkim.VerdictOf(s))
 	if v.Disposition != NoAction && c.Override != nil {
 		if r := c.Override(s, m, &v); r.Type != "" {
 			v.Disposition = NoAction
@@ -126,7 +126,7 @@ func (c *Checker) collect(s *smtpserver.Session, m *smtpserver.Message, v *Verdi
 	if at.IsZero() {
 		at = time.Now()
 	}
-	o := Observation{Source: transaction.ClientIP(s), EnvelopeFrom: addr.DomainOf(m.From), Verdict: v, SPF: spf.ResultOf(s), DKIM: dkim.ResultOf(s), Applied: v.Disposition, Reasons: v.Reasons}
+	o := Observation{Source: transaction.ClientIP(s), EnvelopeFrom: addr.DomainOf(m.From), Verdict: v, SPF: spf.VerdictOf(s), DKIM: dkim.VerdictOf(s), Applied: v.Disposition, Reasons: v.Reasons}
 	if o.SPF != nil && o.SPF.IP.IsValid() {
 		o.Source = o.SPF.IP
 	}

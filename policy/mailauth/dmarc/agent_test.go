@@ -32,7 +32,7 @@ func serve(t *testing.T, set func(*Checker)) (*policytest.Server, *[]Verdict) {
 	return policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{
 		s.Agent(), d.Agent(), checker.Agent(),
 		{Name: "witness", EndOfData: func(_ context.Context, s *smtpserver.Session, _ *smtpserver.Message) error {
-			*found = append(*found, *ResultOf(s))
+			*found = append(*found, *VerdictOf(s))
 			return nil
 		}},
 	}}), found

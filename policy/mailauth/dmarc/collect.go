@@ -218,7 +218,7 @@ func rowOf(o Observation) *ReportRow {
 
 // text is what the report's reader may know of an error.
 func text(err error) string {
-	s := lookup.Public(err)
+	s := lookup.PublicText(err)
 	return s[:min(len(s), 200)]
 }
 

@@ -9,7 +9,7 @@
 //	dmarc := &dmarc.Checker{Enforce: true}
 //	srv.Agents = append(srv.Agents, spf.Agent(), dkim.Agent(), dmarc.Agent())
 //
-// Later agents find what came of it with [ResultOf]; without a session there
+// Later agents find what came of it with [VerdictOf]; without a session there
 // is [Checker.Check].
 //
 // # Whose policy

@@ -166,14 +166,14 @@ func (t *tree) exists(domain string) (bool, error) {
 	if len(addrs) > 0 {
 		return true, nil
 	}
-	if err != nil && !lookup.Absent(err) {
+	if err != nil && !lookup.IsNotFound(err) {
 		return false, fmt.Errorf("dmarc: does %s exist: %w", domain, err)
 	}
 	mxs, err := t.resolver.LookupMX(t.ctx, name)
 	if len(mxs) > 0 {
 		return true, nil
 	}
-	if err != nil && !lookup.Absent(err) {
+	if err != nil && !lookup.IsNotFound(err) {
 		return false, fmt.Errorf("dmarc: does %s exist: %w", domain, err)
 	}
 	txts, err := lookup.TXT(t.ctx, t.resolver, domain)

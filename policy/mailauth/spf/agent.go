@@ -11,49 +11,51 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Checker judges senders. Its zero value is ready for use: it asks
-// net.DefaultResolver, refuses nothing and leaves its verdict for other
-// agents ([ResultOf]). It may be used by many sessions at once; its fields
-// must not change meanwhile.
+// A Checker checks senders. The zero value is ready for use: it uses
+// net.DefaultResolver, refuses no mail, and makes its verdict available to other
+// agents with [VerdictOf]. A Checker is safe for concurrent use; its fields must
+// not change after the first use.
 type Checker struct {
-	// Resolver answers; a *net.Resolver will do. Default net.DefaultResolver.
+	// Resolver answers DNS queries, for example a *net.Resolver. Default:
+	// net.DefaultResolver.
 	Resolver Resolver
-	// Timeout bounds a whole check. Default 20 s (RFC 7208, 4.6.4); what is
-	// not known then is a TempError.
+	// Timeout limits the duration of a check. If it expires, the result is
+	// TempError. Default: 20 seconds (RFC 7208, 4.6.4).
 	Timeout time.Duration
-	// Receiver is the name of the checking host, for explanations (%{r}).
+	// Receiver is the name of this host. Explanations can contain it as %{r}.
+	// Default: "unknown" (RFC 7208, 7.3).
 	Receiver string
 
-	// RejectFail refuses mail whose result is Fail, with 550 5.7.23. Without
-	// it the result is there for DMARC and others to weigh.
+	// RejectFail refuses mail if the result is Fail, with 550 5.7.23. Otherwise
+	// the agent accepts it, and DMARC can evaluate the result.
 	RejectFail bool
-	// RejectPermError refuses mail from domains with a broken policy, with
-	// 550 5.7.24.
+	// RejectPermError refuses mail if the result is PermError, with 550 5.7.24.
 	RejectPermError bool
-	// DeferTempError asks the client to come again when DNS gave no answer,
-	// with 451 4.7.24.
+	// DeferTempError refuses mail temporarily if the result is TempError, with
+	// 451 4.7.24.
 	DeferTempError bool
 
-	// Skip names sessions that are not checked, for which [ResultOf] finds
-	// nothing. Default: those that are authenticated, which are not mail from
-	// another organisation's border.
+	// Skip reports whether a session is not checked. [VerdictOf] returns nil for
+	// such a session. Default: authenticated sessions are not checked, because
+	// their mail does not come from another organization.
 	Skip func(*smtpserver.Session) bool
-	// Origin finds the host that brought the mail into the organisation,
-	// where that is not the client itself: behind a relay of one's own the
-	// address and name are in its Received field. It returns an invalid
-	// address where there is none. With Origin the check comes when the
-	// header is there; without it, before the client may send the data.
+	// Origin returns the address and HELO name of the host that sent the message
+	// into the organization, if that host is not the client. Use it behind a
+	// relay of your own: that relay's Received field has both. Origin returns an
+	// invalid address if there is no such host. With Origin, the check runs at
+	// the end of the header. Without it, the check runs at DATA.
 	Origin func(*smtpserver.Session, *smtpserver.Message) (ip netip.Addr, helo string)
 }
 
-// ResultOf finds the verdict about the transaction that s has in progress;
-// nil where none was checked.
-func ResultOf(s *smtpserver.Session) *Verdict {
-	return transaction.Kept[Verdict](s, s.Message())
+// VerdictOf returns the verdict for the current transaction of s, or nil if it
+// was not checked.
+func VerdictOf(s *smtpserver.Session) *Verdict {
+	return transaction.Get[Verdict](s, s.Message())
 }
 
-// Agent checks each transaction once, after a recipient was accepted, so that
-// probing for recipients causes no DNS queries.
+// Agent returns an agent that checks each transaction once. It checks after a
+// recipient was accepted, so a client that only probes for recipients causes no
+// DNS queries.
 func (c *Checker) Agent() smtpserver.Agent {
 	if c.Origin != nil {
 		return smtpserver.Agent{Name: "spf", EndOfHeaders: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
@@ -75,21 +77,22 @@ func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserve
 		return nil
 	}
 	v := c.Check(ctx, ip, helo, m.From)
-	transaction.Keep(s, m, &v)
+	transaction.Set(s, m, &v)
 	return c.refusal(&v)
 }
 
-// refusal is the reply that a verdict deserves (RFC 7372, 3.2); nil for none.
+// refusal returns the reply for a verdict (RFC 7372, 3.2), or nil if the message
+// is accepted.
 func (c *Checker) refusal(v *Verdict) error {
 	switch {
 	case v.Result == Fail && c.RejectFail:
-		text := "SPF validation failed: " + v.Domain + " does not let this host send"
+		text := "SPF validation failed: " + v.Domain + " does not allow this host to send mail"
 		if v.Explanation != "" {
 			text = "SPF validation failed; " + v.Domain + " explains: " + v.Explanation
 		}
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 23}, Message: text}
 	case v.Result == PermError && c.RejectPermError:
-		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 24}, Message: "SPF validation error: the policy of " + v.Domain + " is broken"}
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 24}, Message: "SPF validation error: the policy of " + v.Domain + " is invalid"}
 	case v.Result == TempError && c.DeferTempError:
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 24}, Message: "SPF validation error: no answer from DNS, try again later"}
 	}

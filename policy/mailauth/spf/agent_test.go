@@ -15,8 +15,8 @@ const agentZone = `
 	broken.example. TXT "v=spf1 oops"
 	dead.example. TXT "v=spf1 -all"`
 
-// serve runs a server with the Checker, and an agent behind it that notes
-// what it finds.
+// serve runs a server with the Checker and a later agent that records the
+// verdicts.
 func serve(t *testing.T, set func(*Checker)) (*policytest.Server, *[]*Verdict) {
 	checker, dns := newChecker(t, agentZone)
 	dns.Fault("dead.example", "TXT", servfail)
@@ -25,7 +25,7 @@ func serve(t *testing.T, set func(*Checker)) (*policytest.Server, *[]*Verdict) {
 	return policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{
 		checker.Agent(),
 		{Name: "witness", EndOfData: func(_ context.Context, s *smtpserver.Session, _ *smtpserver.Message) error {
-			*found = append(*found, ResultOf(s))
+			*found = append(*found, VerdictOf(s))
 			return nil
 		}},
 	}}), found
@@ -115,8 +115,8 @@ func TestAgentRefuses(t *testing.T) {
 	`)
 }
 
-// Behind a relay of one's own the sender's host is in the relay's Received
-// field; who reads it is up to the operator.
+// Behind a relay of the same organization, the host of the sender is in the
+// relay's Received field. Origin reads it from there.
 func TestAgentWithOrigin(t *testing.T) {
 	srv, found := serve(t, func(c *Checker) {
 		c.RejectFail = true
@@ -164,7 +164,7 @@ func TestAgentWithOrigin(t *testing.T) {
 	}
 }
 
-// Own users' submissions are not asked about, unless somebody wants that.
+// Messages of authenticated users are not checked, unless Skip selects them.
 func TestAgentSkips(t *testing.T) {
 	for _, c := range []struct {
 		identity string
@@ -192,7 +192,7 @@ func checkSkip(t *testing.T, identity string, skip func(*smtpserver.Session) boo
 		}},
 		checker.Agent(),
 		{Name: "witness", EndOfData: func(_ context.Context, s *smtpserver.Session, _ *smtpserver.Message) error {
-			*found = append(*found, ResultOf(s))
+			*found = append(*found, VerdictOf(s))
 			return nil
 		}},
 	}})

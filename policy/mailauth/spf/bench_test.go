@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A policy like that of a domain whose mail is hosted: two includes, an mx.
+// The policy is typical of a domain with hosted mail: two includes and an mx.
 func BenchmarkCheck(b *testing.B) {
 	checker := &Checker{Resolver: suiteZone{
 		"example.org":       {{Type: "TXT", Data: "v=spf1 mx include:_spf.host.example include:_spf.news.example ip4:203.0.113.0/24 ~all"}, {Type: "MX", Data: "mx.host.example"}},

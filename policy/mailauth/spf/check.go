@@ -12,19 +12,23 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// Check asks the sender's policy with a zero [Checker], whose resolver is
+// Check calls the Check method of a zero [Checker], which uses
 // net.DefaultResolver.
 func Check(ctx context.Context, ip netip.Addr, helo, mailFrom string) Verdict {
 	return new(Checker).Check(ctx, ip, helo, mailFrom)
 }
 
-// Check says what the policy of the sender's domain says about the host at ip
-// that called itself helo. The sender is mailFrom, the reverse-path, or,
-// where that is null, postmaster at the HELO name (RFC 7208, 2.4). It never
-// asks DNS for more than the RFC's limits allow, and never takes longer than
-// Timeout. The HELO name is as received (smtpserver.Session.RawHelo): one that
-// is no domain has no policy, and macros and the verdict have it in the form of
+// Check checks whether the policy of the sender's domain authorizes the host with
+// the address ip and the HELO name helo. The sender is mailFrom, the
+// reverse-path. If mailFrom is empty, the sender is postmaster at the HELO name
+// (RFC 7208, 2.4).
+//
+// helo is the name as received (smtpserver.Session.RawHelo). A name that is not a
+// domain has no policy. Macros and the verdict use it in the form of
 // smtpserver.Session.Helo.
+//
+// Check keeps the limits of RFC 7208, 4.6.4 on DNS queries. It returns within
+// Timeout. It is safe for concurrent use.
 func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom string) Verdict {
 	timeout := c.Timeout
 	if timeout <= 0 {
@@ -49,9 +53,9 @@ func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom strin
 		e.local = "postmaster" // RFC 7208, 4.3
 	}
 	v.Domain, v.Sender = e.domain, e.local+"@"+e.domain
-	if mailFrom == "" && e.helo != helo { // a name, but of no host: it is shown in its safe form
+	if mailFrom == "" && e.helo != helo { // not a host name: the verdict has its safe form
 		v.Domain, v.Sender = e.helo, e.local+"@"+e.helo
-		v.Result, v.Err = None, errors.New("spf: the HELO name is no domain")
+		v.Result, v.Err = None, errors.New("spf: the HELO name is not a domain")
 		return v
 	}
 	if !ip.IsValid() {
@@ -66,8 +70,8 @@ func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom strin
 	return v
 }
 
-// aLabels is the A-label form of a domain (RFC 7208, 4.3; RFC 8616), or the
-// domain as it is where it has none.
+// aLabels returns the A-label form of a domain (RFC 7208, 4.3; RFC 8616). It
+// returns a domain that has no such form unchanged.
 func aLabels(domain string) string {
 	if chars.ASCII(domain) {
 		return domain

@@ -9,8 +9,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// newChecker asks a DNS server in memory through Go's own resolver, as a
-// program does.
+// newChecker returns a Checker that uses a *net.Resolver and an in-memory DNS
+// server.
 func newChecker(t *testing.T, zones ...string) (*Checker, *dnstest.Server) {
 	t.Helper()
 	dns, err := dnstest.InMemory(zones...)
@@ -21,8 +21,8 @@ func newChecker(t *testing.T, zones ...string) (*Checker, *dnstest.Server) {
 	return &Checker{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}, Receiver: "mx.example.com"}, dns
 }
 
-// One table for each category of the RFC's test suite, in its order. Where
-// err is set, Verdict.Err must say it.
+// There is one table for each category of the RFC's test suite, in its order. If
+// err is set, Verdict.Err must contain it.
 func TestCheck(t *testing.T) {
 	type check struct{ ip, helo, from, want, term, err string }
 	for _, category := range []struct {
@@ -41,10 +41,10 @@ func TestCheck(t *testing.T) {
 			{"192.0.2.1", "h.example.org", `"a@b"@EXAMPLE.org.`, "pass", "ip4:192.0.2.1", ""},
 			{"192.0.2.1", "h.example.org", "josé@bücher.example", "pass", "ip4:192.0.2.1", ""},
 			{"192.0.2.2", "helo.example.org", "", "pass", "ip4:192.0.2.2", ""},
-			{"192.0.2.2", "[192.0.2.2]", "", "none", "", "not a domain that can have a policy"},
-			{"192.0.2.2", "localhost", "", "none", "", "not a domain"},
-			{"192.0.2.1", "h.example.org", "a@..example.org", "none", "", "not a domain"},
-			{"192.0.2.1", "h.example.org", "a@" + strings.Repeat("a", 64) + ".example.org", "none", "", "not a domain"},
+			{"192.0.2.2", "[192.0.2.2]", "", "none", "", "not a valid domain name"},
+			{"192.0.2.2", "localhost", "", "none", "", "not a valid domain name"},
+			{"192.0.2.1", "h.example.org", "a@..example.org", "none", "", "not a valid domain name"},
+			{"192.0.2.1", "h.example.org", "a@" + strings.Repeat("a", 64) + ".example.org", "none", "", "not a valid domain name"},
 			{"192.0.2.1", "h.example.org", "@who.example.org", "pass", "exists:%{l}.at.example.org", ""},
 		}},
 		{"record lookup and selection", `
@@ -88,7 +88,7 @@ func TestCheck(t *testing.T) {
 			{"192.0.2.1", "h", "a@dot.example", "permerror", "", "unknown mechanism"},
 			{"192.0.2.1", "h", "a@unknown.example", "pass", "ip4:192.0.2.1", ""},
 			{"192.0.2.9", "h", "a@unknown.example", "neutral", "", ""},
-			{"192.0.2.1", "h", "a@badunk.example", "permerror", "", `macro "%{z}": unknown letter`},
+			{"192.0.2.1", "h", "a@badunk.example", "permerror", "", `macro "%{z}": unknown macro letter`},
 			{"192.0.2.1", "h", "a@name.example", "permerror", "", "neither a mechanism nor a modifier"},
 			{"192.0.2.1", "h", "a@tab.example", "none", "", ""},
 			{"192.0.2.1", "h", "a@tab2.example", "permerror", "", "unknown mechanism"},
@@ -175,7 +175,7 @@ func TestCheck(t *testing.T) {
 			{"2001:db8::1", "h", "x@ptr.example", "pass", "ptr", ""},
 			{"192.0.2.77", "h", "x@ptr.example", "fail", "-all", ""},
 			{"192.0.2.1", "h", "x@empty.example", "permerror", "", "domain is empty"},
-			{"192.0.2.1", "h", "x@cidr.example", "permerror", "", "no domain and no prefix"},
+			{"192.0.2.1", "h", "x@cidr.example", "permerror", "", "neither a domain nor a prefix"},
 		}},
 		{"include and redirect", `
 			pass.example.     TXT "v=spf1 ip4:192.0.2.1 -all"
@@ -197,13 +197,13 @@ func TestCheck(t *testing.T) {
 			{"192.0.2.1", "h", "x@i1.example", "pass", "include:pass.example", ""},
 			{"192.0.2.2", "h", "x@i1.example", "neutral", "?all", ""},
 			{"192.0.2.2", "h", "x@i2.example", "pass", "ip4:192.0.2.2", ""},
-			{"192.0.2.1", "h", "x@i3.example", "permerror", "", `i3.example: "include:nothing.example": no policy there`},
+			{"192.0.2.1", "h", "x@i3.example", "permerror", "", `i3.example: "include:nothing.example": the target has no policy`},
 			{"192.0.2.1", "h", "x@i4.example", "permerror", "", `broken.example: "wrong": unknown mechanism`},
 			{"192.0.2.1", "h", "x@i5.example", "permerror", "", "needs a domain"},
 			{"192.0.2.1", "h", "x@i6.example", "permerror", "", "does not end in a top-level domain"},
 			{"192.0.2.1", "h", "x@r1.example", "pass", "ip4:192.0.2.1", ""},
 			{"192.0.2.2", "h", "x@r1.example", "fail", "-all", ""},
-			{"192.0.2.1", "h", "x@r2.example", "permerror", "", "no policy there"},
+			{"192.0.2.1", "h", "x@r2.example", "permerror", "", "the target has no policy"},
 			{"192.0.2.1", "h", "x@r3.example", "permerror", "", `"wrong": unknown mechanism`},
 			{"192.0.2.1", "h", "x@r4.example", "permerror", "", "appears twice"},
 			{"192.0.2.1", "h", "x@r5.example", "neutral", "?all", ""},
@@ -237,13 +237,13 @@ func TestCheck(t *testing.T) {
 			{"203.0.113.9", "h", "x@n0.example", "pass", "ip4:192.0.2.1/0", ""},
 			{"2001:db8:ffff::1", "h", "x@n6.example", "pass", "ip6:2001:DB8::/32", ""},
 			{"192.0.2.1", "h", "x@n6.example", "fail", "-all", ""},
-			{"192.0.2.1", "h", "x@b1.example", "permerror", "", `"192.0.2" is no address`},
+			{"192.0.2.1", "h", "x@b1.example", "permerror", "", `"192.0.2" is not an address`},
 			{"192.0.2.1", "h", "x@b2.example", "permerror", "", `prefix length "33"`},
 			{"192.0.2.1", "h", "x@b3.example", "permerror", "", "needs an address"},
-			{"192.0.2.1", "h", "x@b4.example", "permerror", "", "no address of that kind"},
+			{"192.0.2.1", "h", "x@b4.example", "permerror", "", "not an address of the right IP version"},
 			{"192.0.2.1", "h", "x@b5.example", "permerror", "", `prefix length "129"`},
 			{"192.0.2.1", "h", "x@b6.example", "permerror", "", `prefix length "/24"`},
-			{"192.0.2.1", "h", "x@b7.example", "permerror", "", "no address of that kind"},
+			{"192.0.2.1", "h", "x@b7.example", "permerror", "", "not an address of the right IP version"},
 		}},
 	} {
 		t.Run(category.name, func(t *testing.T) {

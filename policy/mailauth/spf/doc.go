@@ -1,31 +1,32 @@
-// Package spf asks whether a host may send mail for a domain (Sender Policy
-// Framework, RFC 7208).
+// Package spf checks whether a host is authorized to send mail for a domain
+// (Sender Policy Framework, RFC 7208).
 //
-// [Check] is the plain question:
+// [Check] checks one sender:
 //
 //	v := spf.Check(ctx, netip.MustParseAddr("192.0.2.1"), "mail.example.org", "alice@example.org")
 //	if v.Result == spf.Fail { ... }
 //
-// A [Checker] has the settings, and its Agent asks for each message that a
+// A [Checker] has settings. Its Agent checks the sender of each message that a
 // server receives:
 //
 //	checker := &spf.Checker{RejectFail: true}
 //	srv.Agents = append(srv.Agents, checker.Agent())
 //
-// Agents that come later find the verdict with [ResultOf]; packages dmarc and
-// authres do. By itself a Checker refuses nothing: many domains' Fail is not
-// meant that sternly, and DMARC weighs it together with DKIM.
+// Later agents, such as those of packages dmarc and authres, read the verdict
+// with [VerdictOf]. By default a Checker refuses no mail: mail that is forwarded
+// often fails SPF, and DMARC evaluates SPF together with DKIM.
 //
-// The evaluator is complete: all mechanisms, modifiers and macros, and the
-// limits of RFC 7208, 4.6.4 (10 terms that ask DNS, 2 with an empty answer, 10
-// names of an mx or of the client, 20 seconds). It passes every case of the
-// RFC's test suite. An answer that DNS does not give is a TempError, never a
-// result; a record with an error in it is a PermError that names the term.
+// The package implements all mechanisms, modifiers and macros of RFC 7208. It
+// passes all cases of the RFC's test suite. It applies the limits of section
+// 4.6.4: 10 terms that cause DNS queries, 2 of them with an empty answer, 10
+// names for an mx mechanism and for the client's PTR records, and 20 seconds. If
+// DNS does not answer, the result is TempError. If a record has a syntax error,
+// the result is PermError, and the error names the term.
 //
 // # Resolvers
 //
-// A *net.Resolver answers all questions but one kind: it does not ask for
-// names with octets other than letters, digits, hyphens and underscores in
-// them, as a macro with a local part may yield, and says that there are none.
-// A routing.NetResolver asks for those too, and remembers answers.
+// A *net.Resolver sends no query for a name that has octets other than letters,
+// digits, hyphens and underscores. It reports that such a name does not exist. A
+// macro that expands to a local part can produce such names. A
+// routing.NetResolver sends these queries too, and caches answers.
 package spf

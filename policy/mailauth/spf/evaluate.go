@@ -12,12 +12,13 @@ import (
 
 // Limits of RFC 7208, 4.6.4.
 const (
-	maxLookups = 10 // terms that ask DNS
-	maxVoid    = 2  // of them with an empty answer
-	maxNames   = 10 // of one mx mechanism, and of the client's PTR records
+	maxLookups = 10 // terms that cause DNS queries
+	maxVoid    = 2  // terms with an empty answer ("void lookups")
+	maxNames   = 10 // names of one mx mechanism, and of the client's PTR records
 )
 
-// An evaluation is one run of check_host and of those that it includes.
+// An evaluation is one call of check_host(), with the calls for include and
+// redirect.
 type evaluation struct {
 	ctx      context.Context
 	resolver Resolver
@@ -30,30 +31,30 @@ type evaluation struct {
 	lookups, voids int
 	ptrAsked       bool
 	ptrVoid        bool
-	names          []string // the client's names, confirmed forward
+	names          []string // the client's validated names (RFC 7208, 5.5)
 }
 
-// An outcome is the result of check_host for one domain.
+// An outcome is the result of check_host() for one domain.
 type outcome struct {
 	result Result
 	term   string
 	err    error
-	exp    *modifier // of the record that decided
-	domain string    // that it belongs to
+	exp    *modifier // the exp modifier of the record that matched
+	domain string    // the owner of that record
 }
 
 func failed(result Result, domain, term string, err error) outcome {
 	var e *termError
 	if errors.As(err, &e) && e.domain != "" {
-		return outcome{result: e.result, err: e} // of an include: it says more
+		return outcome{result: e.result, err: e} // the error of an include has more details
 	}
 	return outcome{result: result, err: &termError{result, domain, term, err}}
 }
 
-// checkHost is check_host() of RFC 7208, 4, for e's client.
+// checkHost implements check_host() (RFC 7208, 4) for e's client.
 func (e *evaluation) checkHost(domain string) outcome {
 	if !isHostName(domain) {
-		return failed(None, domain, "", errors.New("not a domain that can have a policy"))
+		return failed(None, domain, "", errors.New("not a valid domain name"))
 	}
 	r, result, err := e.fetch(domain)
 	if err != nil {
@@ -103,35 +104,37 @@ func (e *evaluation) fetch(domain string) (*record, Result, error) {
 	return nil, PermError, fmt.Errorf("%d SPF records", len(found))
 }
 
-// redirect goes on with another domain's policy (RFC 7208, 6.1).
+// redirect continues with the policy of another domain (RFC 7208, 6.1).
 func (e *evaluation) redirect(m *modifier, domain string) outcome {
 	if err := e.count(); err != nil {
 		return failed(PermError, domain, m.text, err)
 	}
 	o := e.checkHost(e.expand(m.domain, domain))
 	if o.result == None {
-		return failed(PermError, domain, m.text, fmt.Errorf("no policy there: %v", o.err))
+		return failed(PermError, domain, m.text, fmt.Errorf("the target has no policy: %v", o.err))
 	}
 	return o
 }
 
-// count bounds the terms that ask DNS.
+// count counts a term that causes DNS queries. It returns an error if there are
+// too many.
 func (e *evaluation) count() error {
 	if e.lookups++; e.lookups > maxLookups {
-		return fmt.Errorf("more than %d terms that ask DNS", maxLookups)
+		return fmt.Errorf("more than %d terms cause DNS queries", maxLookups)
 	}
 	return nil
 }
 
-// void bounds the terms whose answer was empty.
+// void counts a term with an empty answer. It returns an error if there are too
+// many.
 func (e *evaluation) void() error {
 	if e.voids++; e.voids > maxVoid {
-		return fmt.Errorf("more than %d terms with an empty answer from DNS", maxVoid)
+		return fmt.Errorf("more than %d terms have an empty answer from DNS", maxVoid)
 	}
 	return nil
 }
 
-// expand gives a domain-spec its value; nil is the current domain.
+// expand returns the value of a domain-spec. A nil m is the current domain.
 func (e *evaluation) expand(m macro, domain string) string {
 	if m == nil {
 		return domain
@@ -139,8 +142,8 @@ func (e *evaluation) expand(m macro, domain string) string {
 	return cutDomain(m.expand(func(letter byte) string { return e.macroValue(letter, domain) }))
 }
 
-// isHostName says whether a domain can have a policy: a valid name of more
-// than one label (RFC 7208, 4.3), in ASCII, no address literal.
+// isHostName reports whether a domain can have a policy: it is a valid name in
+// ASCII, has more than one label (RFC 7208, 4.3), and is not an address literal.
 func isHostName(s string) bool {
 	if !lookup.Valid(s) || strings.IndexByte(strings.TrimSuffix(s, "."), '.') < 0 {
 		return false

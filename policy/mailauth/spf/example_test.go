@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// May this host send for this domain? No session is needed to ask.
+// Check two hosts without a session.
 func ExampleChecker_Check() {
 	dns, _ := dnstest.InMemory(`example.org. TXT "v=spf1 ip4:192.0.2.0/24 include:missing.example -all"`)
 	defer dns.Close()
@@ -23,10 +23,10 @@ func ExampleChecker_Check() {
 	}
 	// Output:
 	// 192.0.2.7 pass ip4:192.0.2.0/24 <nil>
-	// 203.0.113.7 permerror  spf: example.org: "include:missing.example": no policy there: spf: missing.example: no SPF record
+	// 203.0.113.7 permerror  spf: example.org: "include:missing.example": the target has no policy: spf: missing.example: no SPF record
 }
 
-// A server that refuses mail from hosts that the sender's domain disowns.
+// Refuse mail from hosts that may not send mail for the sender's domain.
 func ExampleChecker_Agent() {
 	checker := &spf.Checker{RejectFail: true, DeferTempError: true}
 	srv := &smtpserver.Server{Agents: []smtpserver.Agent{checker.Agent()}}

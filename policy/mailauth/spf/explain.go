@@ -9,12 +9,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
-// maxExplanation is how much of a domain's explanation is kept: a reply line
-// has 512 octets (RFC 5321, 4.5.3.1.5).
+// maxExplanation is the maximum length of an explanation. A reply line has at
+// most 512 octets (RFC 5321, 4.5.3.1.5).
 const maxExplanation = 400
 
-// explain fetches the domain's own words for a Fail (RFC 7208, 6.2). Whatever
-// goes wrong, there is no explanation then.
+// explain returns the domain's explanation for a Fail (RFC 7208, 6.2). After any
+// error it returns "".
 func (e *evaluation) explain(m *modifier, domain string) string {
 	if m == nil {
 		return ""
@@ -31,7 +31,7 @@ func (e *evaluation) explain(m *modifier, domain string) string {
 	if len(s) > maxExplanation {
 		s = s[:maxExplanation]
 	}
-	// A macro may have brought what the text itself must not have.
+	// A macro may expand to characters that the text itself must not have.
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
@@ -40,8 +40,8 @@ func (e *evaluation) explain(m *modifier, domain string) string {
 	}, s)
 }
 
-// macroValue is what a macro letter stands for (RFC 7208, 7.2), domain being
-// the current one.
+// macroValue returns the value of a macro letter (RFC 7208, 7.2). domain is the
+// current domain.
 func (e *evaluation) macroValue(letter byte, domain string) string {
 	switch letter {
 	case 's':
@@ -70,13 +70,13 @@ func (e *evaluation) macroValue(letter byte, domain string) string {
 			return "unknown"
 		}
 		return e.receiver
-	default: // 't': parseMacro lets no other pass
+	default: // 't': parseMacro accepts no other letter
 		return strconv.FormatInt(time.Now().Unix(), 10)
 	}
 }
 
-// dotted is the client's address in dotted form: for IPv6, nibbles. They are
-// capitals as in the RFC's test suite; to DNS it is all the same.
+// dotted returns the client's address in dotted form; for IPv6, as nibbles. The
+// nibbles are in upper case, as in the RFC's test suite. DNS ignores the case.
 func dotted(e *evaluation) string {
 	if e.ip.Is4() {
 		return e.ip.String()
@@ -92,8 +92,8 @@ func dotted(e *evaluation) string {
 	return string(b)
 }
 
-// clientName is the value of %{p}: a confirmed name of the client, the domain
-// itself before names below it before others (RFC 7208, 7.3).
+// clientName returns the value of %{p}: a validated name of the client (RFC 7208,
+// 7.3). It prefers the domain itself, then a subdomain, then any other name.
 func (e *evaluation) clientName(domain string) string {
 	names := e.clientNames()
 	best := "unknown"

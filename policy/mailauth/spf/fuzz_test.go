@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Whatever a record says: no panic, one of the seven results, and no more
-// than the allowed number of DNS terms.
+// No record causes a panic, a result other than the seven, or more than the
+// allowed number of DNS queries.
 func FuzzCheck(f *testing.F) {
 	for _, s := range []string{
 		"v=spf1 a:%{d2}.example/24//64 mx/0 -all", "v=spf1 include:%{lr-}.x.%{o} redirect=%{ir}.%{v}.y",

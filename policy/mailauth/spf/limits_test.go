@@ -21,7 +21,7 @@ var (
 	client   = netip.MustParseAddr("192.0.2.1")
 )
 
-// cache is a resolver that gives everybody the same slice.
+// cache is a resolver that returns the same slice to all callers.
 type cache struct{ addrs []netip.Addr }
 
 func (cache) LookupTXT(context.Context, string) ([]string, error) {
@@ -33,7 +33,8 @@ func (c cache) LookupNetIP(context.Context, string, string) ([]netip.Addr, error
 func (cache) LookupMX(context.Context, string) ([]*net.MX, error)  { return nil, nil }
 func (cache) LookupAddr(context.Context, string) ([]string, error) { return nil, nil }
 
-// What a resolver returns is not written to: it may be what others get too.
+// Check does not change the slices that a resolver returns: the resolver may
+// share them with other callers.
 func TestTheResolversAnswerStaysAsItIs(t *testing.T) {
 	c := cache{[]netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::ffff:192.0.2.1")}}
 	was := slices.Clone(c.addrs)
@@ -42,7 +43,7 @@ func TestTheResolversAnswerStaysAsItIs(t *testing.T) {
 	}
 }
 
-// RFC 7208, 4.6.4: ten terms that ask DNS, and not one more.
+// RFC 7208, 4.6.4: at most ten terms may cause DNS queries.
 func TestLookupLimit(t *testing.T) {
 	var zone strings.Builder
 	zone.WriteString("host.example. A 203.0.113.1\nhost.example. MX 1 host.example.\n1.2.0.192.in-addr.arpa. PTR host.example.\n")
@@ -79,8 +80,8 @@ func TestLookupLimit(t *testing.T) {
 	}
 }
 
-// Two terms may have an empty answer; an answer about other addresses counts
-// as an answer.
+// Two terms may have an empty answer. An answer with other addresses is not
+// empty.
 func TestVoidLimit(t *testing.T) {
 	checker, _ := newChecker(t, `
 		two.example.    TXT "v=spf1 a:n1.example mx:n2.example ip4:192.0.2.1 -all"
@@ -94,13 +95,14 @@ func TestVoidLimit(t *testing.T) {
 		"two.example": Pass, "three.example": PermError, "nodata.example": PermError, "other.example": Pass, "ptr.example": PermError,
 	} {
 		v := checker.Check(t.Context(), client, "h", "a@"+name)
-		if v.Result != want || want == PermError && !strings.Contains(v.Err.Error(), "more than 2 terms with an empty answer") {
+		if v.Result != want || want == PermError && !strings.Contains(v.Err.Error(), "more than 2 terms have an empty answer") {
 			t.Errorf("%s: %s (%v), want %s", name, v.Result, v.Err, want)
 		}
 	}
 }
 
-// Ten hosts of one mx, the first ten names of the client.
+// An mx term has at most ten hosts. Only the first ten names of the client are
+// checked.
 func TestNameLimits(t *testing.T) {
 	var zone strings.Builder
 	hosts := func(name string, n int) {
@@ -135,7 +137,7 @@ func TestNameLimits(t *testing.T) {
 	}
 }
 
-// Policies that lead in a circle end in a PermError, after ten steps.
+// A policy that includes itself, directly or not, is a PermError after ten terms.
 func TestCircles(t *testing.T) {
 	checker, dns := newChecker(t, `
 		i.example. TXT "v=spf1 include:i.example -all"
@@ -155,8 +157,8 @@ func TestCircles(t *testing.T) {
 	}
 }
 
-// Wherever DNS gives no answer that matters, the result is a TempError: not
-// a pass, and not a fail either.
+// If DNS does not answer a query that decides the result, the result is
+// TempError: neither Pass nor Fail.
 func TestDNSErrorsAreTemporary(t *testing.T) {
 	zone := `
 		txt.example.  TXT "v=spf1 +all"
@@ -195,8 +197,8 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 	}
 }
 
-// A server that never answers costs 20 seconds, not more, however many terms
-// there are.
+// If the DNS server never answers, the check takes 20 seconds for any number of
+// terms.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		checker, dns := newChecker(t, `slow.example. TXT "v=spf1 ptr a:s1.example a:s2.example a:s3.example mx:s4.example +all"`)
@@ -218,7 +220,7 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// Oversized answers: the record counts as it is, nothing grows with it.
+// Large answers are valid: one long record, and a record among many others.
 func TestOversizedAnswers(t *testing.T) {
 	var long, many strings.Builder
 	for i := range 250 { // 50 KB of terms

@@ -13,23 +13,24 @@ import (
 type macro []macroPart
 
 type macroPart struct {
-	literal string // where letter is 0
+	literal string // if letter is 0
 	letter  byte   // in lower case
-	escape  bool   // the letter was a capital: URL-escape the value
-	keep    int    // so many labels from the right; 0 means all
+	escape  bool   // the letter was in upper case: URL-escape the value
+	keep    int    // number of labels from the right; 0 means all
 	reverse bool
 	delims  string
 }
 
-// Where a macro-string stands decides which letters it may have.
+// A macroPlace is where a macro-string occurs. It decides which letters are
+// valid.
 type macroPlace bool
 
 const (
 	inDomain      macroPlace = false
-	inExplanation macroPlace = true // c, r and t too
+	inExplanation macroPlace = true // also c, r and t
 )
 
-// parseMacro reads a macro-string. In explanations there may be spaces.
+// parseMacro parses a macro-string. Explanations may contain spaces.
 func parseMacro(s string, place macroPlace) (macro, error) {
 	var m macro
 	for s != "" {
@@ -64,8 +65,8 @@ func checkLiteral(s string, place macroPlace) error {
 	return nil
 }
 
-// parseExpand reads a macro-expand at the start of s, which begins with "%",
-// and says how long it is.
+// parseExpand parses the macro-expand at the start of s, which begins with "%".
+// n is its length.
 func parseExpand(s string, place macroPlace) (p macroPart, n int, err error) {
 	if len(s) < 2 {
 		return p, 0, errors.New(`"%" at the end`)
@@ -79,7 +80,7 @@ func parseExpand(s string, place macroPlace) (p macroPart, n int, err error) {
 		return macroPart{literal: "%20"}, 2, nil
 	case '{':
 	default:
-		return p, 0, fmt.Errorf("%q is no macro", s[:2])
+		return p, 0, fmt.Errorf("%q is not a macro", s[:2])
 	}
 	end := strings.IndexByte(s, '}')
 	if end < 3 {
@@ -92,7 +93,7 @@ func parseExpand(s string, place macroPlace) (p macroPart, n int, err error) {
 	return p, end + 1, err
 }
 
-// parseBraces reads what stands between the braces: letter, transformers,
+// parseBraces parses the text between the braces: letter, transformers,
 // delimiters.
 func parseBraces(s string, place macroPlace) (p macroPart, err error) {
 	letters := "slodiphv"
@@ -101,7 +102,7 @@ func parseBraces(s string, place macroPlace) (p macroPart, err error) {
 	}
 	p.letter = s[0] | 0x20
 	if !isAlpha(s[0]) || strings.IndexByte(letters, p.letter) < 0 {
-		return p, errors.New("unknown letter")
+		return p, errors.New("unknown macro letter")
 	}
 	p.escape = s[0] != p.letter
 	rest := s[1:]
@@ -112,24 +113,24 @@ func parseBraces(s string, place macroPlace) (p macroPart, err error) {
 		if err != nil {
 			p.keep = 1 << 16 // more than any name has labels
 		} else if p.keep == 0 {
-			return p, errors.New("keeps no label")
+			return p, errors.New("the number of labels is 0")
 		}
 	}
 	if rest != "" && rest[0]|0x20 == 'r' {
 		p.reverse, rest = true, rest[1:]
 	}
 	if strings.Trim(rest, ".-+,/_=") != "" {
-		return p, fmt.Errorf("%q are no delimiters", rest)
+		return p, fmt.Errorf("invalid delimiters %q", rest)
 	}
 	p.delims = rest
 	return p, nil
 }
 
-// parseDomainSpec reads a macro-string that must end in a top-level label or
-// in a macro (RFC 7208, 7.1, domain-end).
+// parseDomainSpec parses a domain-spec: a macro-string that ends in a top-level
+// label or in a macro (RFC 7208, 7.1, domain-end).
 func parseDomainSpec(s string) (macro, error) {
 	if s == "" {
-		return nil, errors.New("domain is empty")
+		return nil, errors.New("the domain is empty")
 	}
 	m, err := parseMacro(s, inDomain)
 	if err != nil {
@@ -146,7 +147,8 @@ func parseDomainSpec(s string) (macro, error) {
 	return m, nil
 }
 
-// isTopLabel: letters, digits and inner hyphens, not digits alone.
+// isTopLabel reports whether s is a toplabel (RFC 7208, 7.1): letters, digits and
+// inner hyphens, but not only digits.
 func isTopLabel(s string) bool {
 	if s == "" || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
@@ -159,7 +161,7 @@ func isTopLabel(s string) bool {
 	return !allDigits(s)
 }
 
-// expand gives the macro its value (RFC 7208, 7.2 and 7.3).
+// expand returns the value of the macro (RFC 7208, 7.2 and 7.3).
 func (m macro) expand(value func(letter byte) string) string {
 	if len(m) == 1 && m[0].letter == 0 {
 		return m[0].literal
@@ -196,7 +198,7 @@ func (p *macroPart) transform(v string) string {
 	return v
 }
 
-// splitAny splits at each octet of delims; empty labels are kept.
+// splitAny splits s at each octet of delims. It keeps empty labels.
 func splitAny(s, delims string) []string {
 	var labels []string
 	for {
@@ -209,8 +211,8 @@ func splitAny(s, delims string) []string {
 	}
 }
 
-// cutDomain shortens a name from the left, label by label, to the 253 octets
-// that DNS can ask for (RFC 7208, 7.3).
+// cutDomain removes labels from the left until the name has at most 253 octets,
+// the limit of DNS (RFC 7208, 7.3).
 func cutDomain(name string) string {
 	name = strings.TrimSuffix(name, ".")
 	for len(name) > 253 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The examples of RFC 7208, 7.4, and what it says about transformers.
+// The examples of RFC 7208, 7.4, and more transformers.
 func TestMacros(t *testing.T) {
 	e := &evaluation{
 		ip:    netip.MustParseAddr("192.0.2.3"),
@@ -71,16 +71,16 @@ func TestMacroSyntax(t *testing.T) {
 		place      macroPlace
 	}{
 		{"%", `"%" at the end`, inDomain},
-		{"%x", `"%x" is no macro`, inDomain},
+		{"%x", `"%x" is not a macro`, inDomain},
 		{"%{", "without a letter", inDomain},
 		{"%{}", "without a letter", inDomain},
 		{"%{d", "without a letter", inDomain},
-		{"%{d0}", "keeps no label", inDomain},
-		{"%{dx}", "are no delimiters", inDomain},
-		{"%{drr}", "are no delimiters", inDomain},
-		{"%{c}", "unknown letter", inDomain},
-		{"%{t}", "unknown letter", inDomain},
-		{"%{-}", "unknown letter", inExplanation},
+		{"%{d0}", "the number of labels is 0", inDomain},
+		{"%{dx}", "invalid delimiters", inDomain},
+		{"%{drr}", "invalid delimiters", inDomain},
+		{"%{c}", "unknown macro letter", inDomain},
+		{"%{t}", "unknown macro letter", inDomain},
+		{"%{-}", "unknown macro letter", inExplanation},
 		{"a b", "0x20", inDomain},
 		{"a\x7fb", "0x7f", inExplanation},
 	} {
@@ -90,7 +90,7 @@ func TestMacroSyntax(t *testing.T) {
 	}
 }
 
-// RFC 7208, 7.3: too long a name loses labels on the left.
+// RFC 7208, 7.3: a name that is too long loses labels from the left.
 func TestLongNamesAreCut(t *testing.T) {
 	label := strings.Repeat("x", 60)
 	name := strings.Join([]string{label, label, label, label, label, "example.org"}, ".")
@@ -141,8 +141,8 @@ func TestExplanation(t *testing.T) {
 	}
 }
 
-// A HELO name that is no domain has no policy, is asked about nowhere, and is
-// shown in its safe form alone.
+// A HELO name that is not a domain has no policy. It causes no DNS query, and the
+// verdict contains only its safe form.
 func TestHeloThatIsNoDomain(t *testing.T) {
 	checker, _ := newChecker(t, `
 		*.example.org. TXT "v=spf1 +all"

@@ -14,8 +14,8 @@ import (
 
 var errTemporary = errors.New("no answer from DNS")
 
-// match says whether a mechanism matches e's client. An error that wraps
-// errTemporary is a TempError, any other a PermError.
+// match reports whether a mechanism matches e's client. An error that wraps
+// errTemporary means TempError, any other error PermError.
 func (e *evaluation) match(d *directive, domain string) (bool, error) {
 	switch d.name {
 	case "all":
@@ -38,7 +38,7 @@ func (e *evaluation) match(d *directive, domain string) (bool, error) {
 	case "mx":
 		return e.matchMX(target, d)
 	case "exists":
-		addrs, err := e.addresses("ip4", target) // A also for IPv6 clients: 5.7
+		addrs, err := e.addresses("ip4", target) // A records for IPv6 clients too: RFC 7208, 5.7
 		if err == nil && len(addrs) == 0 {
 			err = e.void()
 		}
@@ -48,14 +48,14 @@ func (e *evaluation) match(d *directive, domain string) (bool, error) {
 	}
 }
 
-// include asks another domain's policy (RFC 7208, 5.2).
+// include checks the policy of another domain (RFC 7208, 5.2).
 func (e *evaluation) include(target string) (bool, error) {
 	o := e.checkHost(target)
 	switch o.result {
 	case Pass:
 		return true, nil
 	case None:
-		return false, fmt.Errorf("no policy there: %v", o.err)
+		return false, fmt.Errorf("the target has no policy: %v", o.err)
 	case TempError:
 		return false, fmt.Errorf("%w: %w", errTemporary, o.err)
 	case PermError:
@@ -78,12 +78,13 @@ func (e *evaluation) matchMX(target string, d *directive) (bool, error) {
 	}
 	mxs, err := e.resolver.LookupMX(e.ctx, lookup.FQDN(target))
 	if len(mxs) == 0 {
-		if err != nil && !lookup.Absent(err) {
+		if err != nil && !lookup.IsNotFound(err) {
 			return false, fmt.Errorf("%w: %w", errTemporary, err)
 		}
 		return false, e.void()
 	}
-	// An error beside records means that some were malformed and left out.
+	// LookupMX may return both records and an error: then it has left out
+	// malformed records.
 	if len(mxs) > maxNames {
 		return false, fmt.Errorf("%d MX records, more than %d", len(mxs), maxNames)
 	}
@@ -96,7 +97,7 @@ func (e *evaluation) matchMX(target string, d *directive) (bool, error) {
 	return false, nil
 }
 
-// matchPTR: errors mean no match (RFC 7208, 5.5).
+// matchPTR matches a ptr mechanism. DNS errors mean no match (RFC 7208, 5.5).
 func (e *evaluation) matchPTR(target string) (bool, error) {
 	names := e.clientNames()
 	if e.ptrVoid {
@@ -110,15 +111,15 @@ func (e *evaluation) matchPTR(target string) (bool, error) {
 	return false, nil
 }
 
-// clientNames are the client's names that lead back to its address. They are
-// asked for once.
+// clientNames returns the client's names that resolve to its address. It queries
+// DNS only once.
 func (e *evaluation) clientNames() []string {
 	if e.ptrAsked {
 		return e.names
 	}
 	e.ptrAsked = true
 	names, err := e.resolver.LookupAddr(e.ctx, e.ip.String())
-	e.ptrVoid = len(names) == 0 && (err == nil || lookup.Absent(err))
+	e.ptrVoid = len(names) == 0 && (err == nil || lookup.IsNotFound(err))
 	for _, name := range names[:min(len(names), maxNames)] {
 		addrs, _ := e.addresses(e.network(), name)
 		for _, a := range addrs {
@@ -131,13 +132,13 @@ func (e *evaluation) clientNames() []string {
 	return e.names
 }
 
-// isBelow says whether name is domain or a name below it.
+// isBelow reports whether name is domain or a subdomain of it.
 func isBelow(name, domain string) bool {
 	name, domain = addr.Lower(name), addr.Lower(strings.TrimSuffix(domain, "."))
 	return name == domain || strings.HasSuffix(name, "."+domain)
 }
 
-// network is the one of the client's address, for LookupNetIP.
+// network returns the network of the client's address, for LookupNetIP.
 func (e *evaluation) network() string {
 	if e.ip.Is4() {
 		return "ip4"
@@ -145,19 +146,19 @@ func (e *evaluation) network() string {
 	return "ip6"
 }
 
-// addresses are those of a host in one network; none where it has none.
+// addresses returns the addresses of a host in one network.
 func (e *evaluation) addresses(network, host string) ([]netip.Addr, error) {
 	if !lookup.Valid(host) {
 		return nil, nil
 	}
 	addrs, err := e.resolver.LookupNetIP(e.ctx, network, lookup.FQDN(host))
 	if err != nil {
-		if lookup.Absent(err) {
+		if lookup.IsNotFound(err) {
 			return nil, nil
 		}
 		return nil, fmt.Errorf("%w: %w", errTemporary, err)
 	}
-	kept := make([]netip.Addr, 0, len(addrs)) // addrs may be the resolver's own, for others too
+	kept := make([]netip.Addr, 0, len(addrs)) // the resolver may share addrs with other callers
 	for _, a := range addrs {
 		if a = a.Unmap(); a.Is4() == (network == "ip4") {
 			kept = append(kept, a)
@@ -166,7 +167,7 @@ func (e *evaluation) addresses(network, host string) ([]netip.Addr, error) {
 	return kept, nil
 }
 
-// within says whether the client is in a network around one of the addresses.
+// within reports whether the client is in the network of one of the addresses.
 func (e *evaluation) within(addrs []netip.Addr, d *directive) bool {
 	bits := d.bits6
 	if e.ip.Is4() {
@@ -180,9 +181,10 @@ func (e *evaluation) within(addrs []netip.Addr, d *directive) bool {
 	return false
 }
 
-// Resolver is the part of *net.Resolver that SPF asks. Where nothing exists
-// the error is a *net.DNSError with IsNotFound; every other error is taken as
-// a temporary one.
+// A Resolver sends the DNS queries of SPF. *net.Resolver implements it. If the
+// name or the record does not exist, the error is a *net.DNSError with
+// IsNotFound. Every other error counts as temporary. A Resolver must be safe for
+// concurrent use if the [Checker] is used concurrently.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)

@@ -16,13 +16,13 @@ type record struct {
 
 // A directive is a qualifier and a mechanism (RFC 7208, 5).
 type directive struct {
-	text   string // as it stands
-	result Result // of a match
+	text   string // as written in the record
+	result Result // if the mechanism matches
 	name   string // all, include, a, mx, ptr, ip4, ip6, exists
 	domain macro  // domain-spec; nil means the current domain
-	// bits of the networks that a, mx (bits4, bits6) and ip4, ip6 (network) match.
+	// Prefix lengths for a and mx.
 	bits4, bits6 int
-	network      netip.Prefix
+	network      netip.Prefix // for ip4 and ip6
 }
 
 // A modifier is redirect= or exp=.
@@ -31,15 +31,15 @@ type modifier struct {
 	domain macro
 }
 
-// isRecord says whether a TXT record is an SPF record of version 1.
+// isRecord reports whether a TXT record is an SPF record of version 1.
 func isRecord(txt string) bool {
 	const version = "v=spf1"
 	return len(txt) >= len(version) && strings.EqualFold(txt[:len(version)], version) &&
 		(len(txt) == len(version) || txt[len(version)] == ' ')
 }
 
-// parse reads a record for which isRecord holds. A syntax error anywhere in
-// it makes all of it worthless (RFC 7208, 4.6); the error names the term.
+// parse parses a TXT record for which isRecord is true. A syntax error anywhere
+// makes the whole record invalid (RFC 7208, 4.6). The error names the term.
 func parse(txt string) (*record, error) {
 	r := new(record)
 	for text := range strings.SplitSeq(txt[len("v=spf1"):], " ") {
@@ -54,7 +54,7 @@ func parse(txt string) (*record, error) {
 }
 
 func (r *record) add(text string) error {
-	// A modifier is a name and "="; in a mechanism ":" or "/" comes first.
+	// A modifier is a name and "=". A mechanism may have "=" only after ":" or "/".
 	if i := strings.IndexAny(text, "=:/"); i >= 0 && text[i] == '=' {
 		return r.addModifier(text, text[:i], text[i+1:])
 	}
@@ -91,7 +91,7 @@ func (r *record) addModifier(text, name, value string) error {
 		return err
 	}
 	if *place != nil {
-		return errors.New("modifier appears twice")
+		return errors.New("the modifier appears twice")
 	}
 	domain, err := parseDomainSpec(value)
 	*place = &modifier{text, domain}
@@ -108,7 +108,7 @@ func isModifierName(s string) bool {
 	return s != ""
 }
 
-// parse reads a mechanism without its qualifier.
+// parse parses a mechanism without its qualifier.
 func (d *directive) parse(text string) (err error) {
 	name, rest := text, ""
 	if i := strings.IndexAny(text, ":/"); i >= 0 {
@@ -144,13 +144,13 @@ func (d *directive) parse(text string) (err error) {
 
 func parseOptionalDomain(rest string) (macro, error) {
 	if rest[0] != ':' {
-		return nil, errors.New("no domain and no prefix length")
+		return nil, errors.New("neither a domain nor a prefix length")
 	}
 	return parseDomainSpec(rest[1:])
 }
 
-// cutDualCIDR takes "/24", "//64" or "/24//64" off the end (RFC 7208, 5.6).
-// A slash may also belong to the domain-spec before.
+// cutDualCIDR removes "/24", "//64" or "/24//64" from the end of s (RFC 7208,
+// 5.6). The domain-spec before it may contain slashes too.
 func cutDualCIDR(s string) (rest string, bits4, bits6 int, err error) {
 	bits4, bits6 = 32, 128
 	if i := strings.LastIndex(s, "//"); i >= 0 && allDigits(s[i+2:]) {
@@ -168,7 +168,7 @@ func cutDualCIDR(s string) (rest string, bits4, bits6 int, err error) {
 	return s, bits4, bits6, nil
 }
 
-// prefixLength reads a number without leading zeros.
+// prefixLength parses a number from 0 to limit without leading zeros.
 func prefixLength(s string, limit int) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n > limit || !allDigits(s) || len(s) > 1 && s[0] == '0' {
@@ -184,7 +184,7 @@ func parseNetwork(rest string, six bool) (netip.Prefix, error) {
 	text, length, cut := strings.Cut(rest[1:], "/")
 	ip, err := netip.ParseAddr(text)
 	if err != nil || ip.Is6() != six || ip.Zone() != "" {
-		return netip.Prefix{}, fmt.Errorf("%q is no address of that kind", text)
+		return netip.Prefix{}, fmt.Errorf("%q is not an address of the right IP version", text)
 	}
 	bits := ip.BitLen()
 	if cut {

@@ -5,47 +5,48 @@ import (
 	"net/netip"
 )
 
-// A Result is one of the seven of RFC 7208, 2.6. The zero value means that
-// nothing was checked.
+// A Result is one of the seven results of RFC 7208, 2.6. The zero value means
+// that there was no check.
 type Result string
 
 const (
-	None      Result = "none"      // no policy, or no domain to ask for one
-	Neutral   Result = "neutral"   // the policy says nothing about this host
-	Pass      Result = "pass"      // the host may send for the domain
-	Fail      Result = "fail"      // it may not
-	SoftFail  Result = "softfail"  // it probably may not
-	TempError Result = "temperror" // DNS gave no answer: try again later
-	PermError Result = "permerror" // the policy cannot be understood
+	None      Result = "none"      // the domain has no policy, or there is no valid domain
+	Neutral   Result = "neutral"   // the policy makes no statement about the host
+	Pass      Result = "pass"      // the host may send mail for the domain
+	Fail      Result = "fail"      // the host may not send mail for the domain
+	SoftFail  Result = "softfail"  // the host probably may not send mail for the domain
+	TempError Result = "temperror" // DNS did not answer: try again later
+	PermError Result = "permerror" // the policy is invalid
 )
 
-// A Verdict is what a domain's policy says about a host.
+// A Verdict is the result of a check, with details.
 type Verdict struct {
 	Result Result
-	// Domain is the one whose policy was asked, and Sender the address that
-	// it was taken from: the reverse-path or, where that is null,
-	// postmaster@ and the HELO name.
+	// Domain is the domain whose policy was checked. Sender is the address that
+	// Domain was taken from: the reverse-path or, if that is null, postmaster at
+	// the HELO name.
 	Domain, Sender string
-	// IP is the address of the host that was asked about.
+	// IP is the address of the host that was checked.
 	IP netip.Addr
-	// Helo is set where the domain is the HELO name.
+	// Helo reports whether Domain is the HELO name.
 	Helo bool
-	// Term is the mechanism that decided, as it stands in the record; empty
-	// where none matched.
+	// Term is the mechanism that matched, as written in the record. It is empty
+	// if no mechanism matched.
 	Term string
-	// Explanation is the domain's own text for a Fail, printable ASCII of at
-	// most 400 octets; often empty. It is the words of a stranger.
+	// Explanation is the text that the domain provides for a Fail (RFC 7208,
+	// 6.2): at most 400 octets of printable ASCII, often empty. The owner of the
+	// domain wrote it: do not trust it.
 	Explanation string
-	// Err says what is wrong, and in which domain's record and term, where
-	// Result is None, TempError or PermError.
+	// Err describes the error if Result is None, TempError or PermError. It names
+	// the domain and the term of its record.
 	Err error
 }
 
-// A termError is a TempError or PermError and where it came up.
+// A termError is the error of a record or of a term.
 type termError struct {
 	result Result
-	domain string // whose record it is
-	term   string // as it stands there; empty for the record as a whole
+	domain string // owner of the record
+	term   string // as written in the record; empty for the whole record
 	err    error
 }
 

@@ -16,9 +16,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// The RFC's own test suite, as Debian's python3-spf ships it. All of its
-// cases hold, none is left out: from its zone data as they stand, and asked
-// for in real DNS messages.
+// This is the test suite of the RFC, from Debian's package python3-spf. All cases
+// run twice: with the zone data as the resolver, and through DNS messages.
 func TestRFC7208Suite(t *testing.T) {
 	for _, s := range loadSuite(t) {
 		t.Run(s.Description, func(t *testing.T) {
@@ -43,7 +42,7 @@ func (s *suiteSection) run(t *testing.T, how string, resolver Resolver) {
 	}
 }
 
-// serve puts the zone data on a DNS server in memory.
+// serve starts an in-memory DNS server with the zone data.
 func (s *suiteSection) serve(t *testing.T) *dnstest.Server {
 	server, err := dnstest.InMemory()
 	if err != nil {
@@ -69,7 +68,7 @@ func (s *suiteSection) serve(t *testing.T) *dnstest.Server {
 	return server
 }
 
-// masterFile is a record as a line of a master file.
+// masterFile returns a record as a line of a master file.
 func masterFile(name string, r suiteRecord) string {
 	data := r.Data
 	switch r.Type {
@@ -88,8 +87,7 @@ func masterFile(name string, r suiteRecord) string {
 	return escape(name) + ". " + r.Type + " " + data
 }
 
-// escape writes octets as master files have them, in the form in which they
-// come out of package dns again.
+// escape escapes octets for a master file, in the form that package dns uses.
 func escape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -174,8 +172,8 @@ for doc in yaml.safe_load_all(gzip.open(sys.argv[1])):
 json.dump(out, sys.stdout)
 `
 
-// A suiteZone answers from a section's zone data, unlike *net.Resolver also
-// about names with any octets in them.
+// A suiteZone is a resolver with the zone data of a section. Unlike
+// *net.Resolver, it accepts names with any octets.
 type suiteZone map[string][]suiteRecord
 
 func (z suiteZone) find(name, kind string) ([]suiteRecord, error) {
