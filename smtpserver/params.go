@@ -1,7 +1,6 @@
 package smtpserver
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
@@ -88,130 +86,6 @@ func (s *Session) paramsDone(e *paramError, reply errorReply) (bool, error) {
 
 func badValue(key string) *paramError {
 	return refusal(501, 5, 5, 4, "Bad value of parameter "+key)
-}
-
-func (s *Session) mailParam(msg *Message, key, value string) *paramError {
-	o := &msg.Options
-	on := s.srv.has
-	switch {
-	case key == "SIZE" && on(ExtSize):
-		return s.sizeParam(o, value)
-	case key == "BODY" && on(Ext8BitMIME):
-		o.Body = smtp.BodyType(strings.ToUpper(value))
-		binary := o.Body == smtp.BodyBinaryMIME && on(ExtBinaryMIME) && on(ExtChunking)
-		if !binary && o.Body != smtp.Body8BitMIME && o.Body != smtp.Body7Bit {
-			return badValue(key)
-		}
-	case key == "SMTPUTF8" && on(ExtSMTPUTF8):
-		if value != "" {
-			return badValue(key)
-		}
-		o.UTF8 = true
-	case key == "REQUIRETLS" && on(ExtRequireTLS):
-		if value != "" {
-			return badValue(key)
-		}
-		if !s.hasModernTLS() { // RFC 8689, 4.1
-			return refusal(530, 5, 7, 10, "REQUIRETLS needs TLS on this connection too")
-		}
-		o.RequireTLS = true
-	case key == "RET" && on(ExtDSN):
-		o.Return = smtp.DSNReturn(strings.ToUpper(value))
-		if o.Return != smtp.DSNReturnFull && o.Return != smtp.DSNReturnHeaders {
-			return badValue(key)
-		}
-	case key == "ENVID" && on(ExtDSN):
-		id, err := xtext.Decode(value)
-		if err != nil || id == "" || !clean(id) { // RFC 3461, 4.4; some have more than its 100 characters
-			return badValue(key)
-		}
-		o.EnvelopeID = id
-	case key == "AUTH" && s.srv.Auth != nil:
-		return s.authParam(o, value)
-	case key == "BY" && on(ExtDeliverBy):
-		return s.byParam(msg, value)
-	case key == "MT-PRIORITY" && on(ExtMTPriority):
-		n, err := strconv.Atoi(value)
-		if err != nil || n < -9 || n > 9 || value[0] == '+' { // RFC 6710, 4.1
-			return badValue(key)
-		}
-		msg.priority = &n
-	case (key == "HOLDFOR" || key == "HOLDUNTIL") && on(ExtFutureRelease):
-		return s.holdParam(msg, key, value)
-	default:
-		return s.otherParam(key, value, func(a *Agent) []string { return a.MailParams })
-	}
-	return nil
-}
-
-// sizeParam is SIZE=n (RFC 1870, 6): a message that would be too long is
-// refused before it is sent. RFC 1870 has at most 20 digits; a number of more
-// is too long as well.
-func (s *Session) sizeParam(o *smtp.MailOptions, value string) *paramError {
-	if value == "" || strings.Trim(value, "0123456789") != "" {
-		return badValue("SIZE")
-	}
-	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || n > s.maxSize {
-		return refusal(552, 5, 3, 4, fmt.Sprintf("Messages may have at most %d bytes", s.maxSize))
-	}
-	o.Size = n
-	return nil
-}
-
-// authParam is AUTH=<> or AUTH=mailbox (RFC 4954, 5). Every other value, and
-// what a client says that has not authenticated itself, counts as "<>": the
-// RFC lets a server take what it does not trust for that.
-func (s *Session) authParam(o *smtp.MailOptions, value string) *paramError {
-	who, err := xtext.Decode(value)
-	if err != nil || strings.Contains(value, "=") || s.identity == "" || addr.Mailbox(who, s.srv.has(ExtSMTPUTF8)) != nil {
-		who = ""
-	}
-	o.Auth = &who
-	return nil
-}
-
-// byParam is BY=seconds;mode (RFC 2852, 4).
-func (s *Session) byParam(msg *Message, value string) *paramError {
-	secs, mode, ok := strings.Cut(value, ";")
-	n, err := strconv.Atoi(secs)
-	mode, trace := strings.CutSuffix(strings.ToUpper(mode), "T")
-	by := &smtp.DeliverByOptions{Time: time.Duration(n) * time.Second, Mode: smtp.DeliverByMode(mode), Trace: trace}
-	digits := len(strings.TrimLeft(secs, "+-"))
-	known := by.Mode == smtp.DeliverByNotify || by.Mode == smtp.DeliverByReturn
-	if !ok || err != nil || !known || digits > 9 || (by.Mode == smtp.DeliverByReturn && n <= 0) {
-		return badValue("BY")
-	}
-	if by.Mode == smtp.DeliverByReturn && by.Time < s.srv.MinDeliverBy {
-		return refusal(501, 5, 5, 4, fmt.Sprintf("BY must be at least %d seconds", int(s.srv.MinDeliverBy.Seconds())))
-	}
-	msg.deliverBy = by
-	return nil
-}
-
-// holdParam is HOLDFOR=seconds or HOLDUNTIL=date-time (RFC 4865, 4).
-func (s *Session) holdParam(msg *Message, key, value string) *paramError {
-	if !msg.Release.IsZero() { // both are given
-		return badValue(key)
-	}
-	now := time.Now()
-	if key == "HOLDFOR" {
-		n, err := strconv.Atoi(value)
-		if err != nil || n <= 0 || len(value) > 9 || value[0] == '+' {
-			return badValue(key)
-		}
-		msg.Release = now.Add(time.Duration(n) * time.Second)
-	} else {
-		t, err := time.Parse(time.RFC3339, strings.ToUpper(value))
-		if err != nil {
-			return badValue(key)
-		}
-		msg.Release = t
-	}
-	if msg.Release.Sub(now) > s.srv.maxHold() {
-		return refusal(501, 5, 5, 4, key+" is further away than messages are held")
-	}
-	return nil
 }
 
 // futureRelease is the EHLO line of RFC 4865, 3.
