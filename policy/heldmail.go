@@ -20,7 +20,7 @@ type Holder[T Turn] interface {
 	ATRN(identity, domains string) (smtp.SMTPError, T)
 }
 
-// A Turn sends mail over a connection that has turned round; *routing.Turn is
+// A Turn sends mail over a connection that has turned round; *routing.ReverseSession is
 // one.
 type Turn interface {
 	Serve(ctx context.Context, conn net.Conn) error

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// accepted sees that a connector serves each accepted domain, or a part of it
-// where it stands for all below a domain. Mail for the others would be accepted
-// and then wait until it expires.
+// accepted checks that a connector serves each accepted domain, or a part of
+// it for a pattern "*.domain". Mail for other domains would be accepted and
+// then wait until it expires.
 func (b *builder) accepted() {
 	if len(b.t.all) > 0 {
 		return
 	}
-	parents := make(map[string]bool) // the domains of all address spaces, and those above them
+	parents := make(map[string]bool) // the domains of all address spaces, and their parent domains
 	for _, spaces := range []map[string][]candidate{b.t.exact, b.t.below} {
 		for domain := range spaces {
 			for d, more := domain, true; more; _, d, more = strings.Cut(d, ".") {
@@ -29,7 +29,7 @@ func (b *builder) accepted() {
 				return !served
 			})
 			if !served {
-				b.fault(fmt.Sprintf("%s[%d]", field, i), "no connector serves %q: its mail would be accepted and wait", s.text)
+				b.fault(fmt.Sprintf("%s[%d]", field, i), "no connector serves %q: its mail would be accepted but could not be sent", s.text)
 			}
 		}
 	}

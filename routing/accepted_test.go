@@ -46,7 +46,7 @@ func TestAcceptedDomainsAreServed(t *testing.T) {
 
 func TestTablesWithoutConnectors(t *testing.T) {
 	for _, s := range []Site{{}, {Domains: []string{"example.com"}}} {
-		if _, err := s.NewTable(); err == nil || err.Error() != "(table): connectors: there are none: no mail could leave" {
+		if _, err := s.NewTable(); err == nil || err.Error() != "(table): connectors: missing: a table needs at least one" {
 			t.Errorf("%v", err)
 		}
 	}

@@ -14,19 +14,20 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
 )
 
-// maxAddrs bounds the addresses of one host.
+// maxAddrs is the maximum number of addresses of one host.
 const maxAddrs = 20
 
-// A hostAnswer is what the DNS says about a host's addresses.
+// A hostAnswer contains the addresses of a host.
 type hostAnswer struct {
 	addrs     []netip.AddrPort
-	canonical string // the end of the chain of aliases, or the name itself
-	secure    bool   // all of it was authenticated
+	canonical string // the end of the CNAME chain, or the name itself
+	secure    bool   // authenticated by DNSSEC
 }
 
-// addresses looks up AAAA and A at the same time. What one of them lacks the
-// other makes up for. The order within each family is shuffled: our cache would
-// otherwise undo the round robin of the servers.
+// addresses looks up AAAA and A records at the same time. It fails only if
+// neither lookup yields an address. The order within each family is shuffled,
+// because the cache would otherwise defeat the round robin of the name
+// servers.
 func (f *finder) addresses(ctx context.Context, name string) (*hostAnswer, error) {
 	var answers [2]*Answer
 	var errs [2]error
@@ -70,12 +71,12 @@ func (h *hostAnswer) add(records []dns.RR, port uint16) {
 	h.addrs = h.addrs[:at+min(len(fresh), maxAddrs/2)]
 }
 
-// isHost says whether an address can be that of a host. The unspecified one
-// leads to this host itself.
+// isHost reports whether an address can be that of a host. The unspecified
+// address would connect to this host itself.
 func isHost(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }
 
-// noAddress is the error for a host of which neither family was found: the
-// temporary one of the two where there is one.
+// noAddress returns the error for a host without addresses. It prefers a
+// temporary error.
 func noAddress(name string, errs ...error) error {
 	result := error(dnsError(NoRecord, name, dns.TypeA, "nor AAAA"))
 	for _, err := range errs {
@@ -91,10 +92,10 @@ func noAddress(name string, errs ...error) error {
 	return result
 }
 
-// tlsa finds the TLSA records that a host must match: at its canonical name
-// first, and then at the name that the MX record has (RFC 7672, 2.2.2, 2.2.3).
-// It returns nil where DANE does not apply, and an Answer with Err where a
-// lookup failed that would have told: the host must not be used then (2.1.1).
+// tlsa finds the TLSA records that a host must match: first at its canonical
+// name, then at the name in the MX record (RFC 7672, 2.2.2, 2.2.3). It returns
+// nil if DANE does not apply. If a lookup fails and the result is unknown, it
+// returns an Answer with Err, and the host must not be used (2.1.1).
 func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains []string) *dane.Answer {
 	var bases []string
 	switch {
@@ -105,8 +106,8 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 	case h.secure:
 		bases = []string{h.canonical, name}
 	default:
-		// The alias leads out of the signed part; the alias itself may still
-		// be authentic.
+		// The target of the alias is not in a signed zone. The alias itself
+		// can still be authenticated.
 		a, err := f.resolver.Lookup(ctx, name, dns.TypeCNAME)
 		switch {
 		case absent(err):
@@ -124,7 +125,7 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 		case absent(err):
 		case err != nil:
 			return &dane.Answer{Err: err}
-		case a.Secure: // others may be forged
+		case a.Secure: // records without DNSSEC can be forged
 			names := append([]string{base}, domains...)
 			if base != name {
 				names = append(names, name)
@@ -135,14 +136,15 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 	return nil
 }
 
-// absent says whether err means that there is no such record. Every other
-// error, also an alias without an end, leaves that open.
+// absent reports whether err means that the record does not exist. After any
+// other error, also a CNAME loop, it may exist.
 func absent(err error) bool {
 	var e *DNSError
 	return errors.As(err, &e) && (e.Problem == NoRecord || e.Problem == NoSuchName || e.Problem == BadName)
 }
 
-// tlsaName is the name of the TLSA records of a host and port (RFC 6698, 3).
+// tlsaName returns the name of the TLSA records of a host and port (RFC 6698,
+// 3).
 func tlsaName(base string, port uint16) string {
 	return "_" + strconv.Itoa(int(port)) + "._tcp." + base
 }

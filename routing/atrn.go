@@ -16,20 +16,21 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// ATRN answers the command of that name (RFC 2645) of a client that has proved
-// to be identity: it may take over, on its own connection, the mail that
-// connectors with Hold keep for it. Only identities in HoldAccounts may; each
-// may have all of the connector's mail for the domains that it names, or all
-// whatsoever of a connector with smart hosts or another transport.
+// ATRN handles the SMTP command ATRN (RFC 2645) of a client that has
+// authenticated as identity. The client can receive, over its own connection,
+// the mail that connectors with Hold keep for it. identity must be one of
+// HoldAccounts of the connector. The client can then have all mail of that
+// connector for the domains that it names. If the connector has smart hosts or
+// another transport, the client can have all mail of the connector.
 //
-// domains is the command's argument: domains with commas between them, or
-// nothing for all. When the reply's code is 250 it must be sent, and then the
-// connection be given to the Turn.
-func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *Turn) {
+// domains is the argument of the command: domains separated by commas, or
+// empty for all. If the code of the reply is 250, send the reply, and then
+// pass the connection to ReverseSession.Serve.
+func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *ReverseSession) {
 	if identity == "" {
 		return reply(530, smtp.EnhancedCode{5, 7, 0}, "Authentication required"), nil
 	}
-	t := &Turn{router: r, identity: identity, slot: make(chan struct{}, 1), over: make(chan struct{}), moved: make(chan struct{}, 1)}
+	t := &ReverseSession{router: r, identity: identity, slot: make(chan struct{}, 1), over: make(chan struct{}), moved: make(chan struct{}, 1)}
 	if domains = strings.TrimSpace(domains); domains == "" {
 		for _, c := range r.table().connectors {
 			if c.releasedTo(identity, true) {
@@ -38,7 +39,7 @@ func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *Turn) {
 		}
 	} else {
 		for domain := range strings.SplitSeq(domains, ",") {
-			rels, err := r.askedFor(identity, strings.TrimSpace(domain), true)
+			rels, err := r.releasesFor(identity, strings.TrimSpace(domain), true)
 			if err != nil {
 				return reply(501, smtp.EnhancedCode{5, 5, 4}, err.Error()), nil
 			}
@@ -58,37 +59,40 @@ func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *Turn) {
 	return reply(250, smtp.EnhancedCode{2, 0, 0}, "OK now reversing the connection"), t
 }
 
-// A Turn is a client's right to have mail over its own connection.
-type Turn struct {
-	// Config is for the conversation, as its timeouts and protocol log; it may
-	// be changed before Serve. Hostname is the Router's, where it is empty,
-	// and Host the client's identity.
+// A ReverseSession sends held mail to a client over the client's own
+// connection.
+type ReverseSession struct {
+	// Config has the settings of the session, for example timeouts and the
+	// protocol log. It can be changed before Serve. If Hostname is empty, it
+	// is that of the Router. If Host is empty, it is the identity of the
+	// client.
 	Config smtpclient.Config
 
 	router   *Router
 	identity string
 	releases []*release
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards client, sent and delivered
 	client    *smtpclient.Client
-	sent      int // messages that were tried
-	delivered int // of these, those that the client has taken for a recipient at least
+	sent      int // messages that were attempted
+	delivered int // messages that the client accepted for at least one recipient
 
-	slot  chan struct{} // holds a token while the conversation is in use
-	over  chan struct{} // closed when the conversation has ended
-	moved chan struct{} // has a token after each message
+	slot  chan struct{} // contains a token while client is in use
+	over  chan struct{} // closed when the session has ended
+	moved chan struct{} // receives a token after each message
 }
 
-// How long the queue may take to come with the next message before we take it
-// that there is none: of those that it told of, and later.
+// reverseIdle is how long to wait for the next message that the queue has
+// announced, and reverseLinger how long to wait for further messages, before
+// the session ends.
 const (
-	turnIdle   = 10 * time.Second
-	turnLinger = time.Second
+	reverseIdle   = 10 * time.Second
+	reverseLinger = time.Second
 )
 
-// Serve sends the mail that waits over conn, on which we are the client from
-// now on, and ends when there is none left, with QUIT.
-func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
+// Serve sends the waiting mail over conn and ends the session with QUIT when
+// no mail is left. On conn, this relay is now the SMTP client.
+func (t *ReverseSession) Serve(ctx context.Context, conn net.Conn) error {
 	t.router.init()
 	cfg := t.Config
 	cfg.Hostname = cmp.Or(cfg.Hostname, t.router.hostname)
@@ -96,15 +100,15 @@ func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
 	c := smtpclient.NewClient(conn, &cfg)
 	if err := c.Hello(ctx); err != nil {
 		c.Close()
-		return fmt.Errorf("turned connection of %s: %w", t.identity, err)
+		return fmt.Errorf("reversed connection of %s: %w", t.identity, err)
 	}
 	t.client = c // not shared before drain
 	err := t.drain(ctx)
 	t.router.releases.end(t)
 	if err != nil {
-		conn.Close() // ends a message that is on its way
+		conn.Close() // interrupts a message that is being sent
 	}
-	t.slot <- struct{}{} // the conversation is ours again, for good
+	t.slot <- struct{}{} // no deliver uses client from here on
 	close(t.over)
 	if err == nil {
 		err = c.Quit(ctx)
@@ -113,13 +117,12 @@ func (t *Turn) Serve(ctx context.Context, conn net.Conn) error {
 	return err
 }
 
-// drain has the queue bring what waits until it brings nothing any more: what
-// it counted, and what came meanwhile.
-func (t *Turn) drain(ctx context.Context) error {
-	idle := turnIdle
-	for before := -1; t.carried() > before; idle = turnLinger {
-		before = t.carried()
-		n, err := t.router.letGo(ctx, t.releases)
+// drain makes the queue send what waits, until nothing new arrives.
+func (t *ReverseSession) drain(ctx context.Context) error {
+	idle := reverseIdle
+	for before := -1; t.messagesSent() > before; idle = reverseLinger {
+		before = t.messagesSent()
+		n, err := t.router.startReleases(ctx, t.releases)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -130,16 +133,16 @@ func (t *Turn) drain(ctx context.Context) error {
 	return nil
 }
 
-// wait returns when n messages went in all, if that is known, or none came for
-// a while.
-func (t *Turn) wait(ctx context.Context, n int, known bool, idle time.Duration) error {
-	for !t.broken() && !(known && t.carried() >= n) {
+// wait returns when n messages were sent in total, if n is known, or when none
+// came for the time idle.
+func (t *ReverseSession) wait(ctx context.Context, n int, known bool, idle time.Duration) error {
+	for !t.broken() && !(known && t.messagesSent() >= n) {
 		timer := time.NewTimer(idle)
 		select {
 		case <-t.moved:
 			timer.Stop()
 		case <-timer.C:
-			if len(t.slot) == 0 { // no message is on its way
+			if len(t.slot) == 0 { // no message is being sent
 				return nil
 			}
 		case <-ctx.Done():
@@ -150,40 +153,41 @@ func (t *Turn) wait(ctx context.Context, n int, known bool, idle time.Duration) 
 	return nil
 }
 
-// Delivered is how many messages the client has taken so far.
-func (t *Turn) Delivered() int {
+// Delivered returns the number of messages that the client has accepted so
+// far.
+func (t *ReverseSession) Delivered() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.delivered
 }
 
-func (t *Turn) carried() int {
+func (t *ReverseSession) messagesSent() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.sent
 }
 
-func (t *Turn) broken() bool {
+func (t *ReverseSession) broken() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.client == nil
 }
 
-// deliver sends one message, when those before it are through.
-func (t *Turn) deliver(ctx context.Context, j *Job) []queue.Result {
+// deliver sends one message. It waits for the messages before it.
+func (t *ReverseSession) deliver(ctx context.Context, j *Job) []queue.Result {
 	select {
 	case t.slot <- struct{}{}:
 	case <-t.over:
-		return allAlike(len(j.Recipients), notAsked())
+		return sameResults(len(j.Recipients), notRequested())
 	case <-ctx.Done():
-		return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Deferred, Err: ctx.Err(), Reply: localError("Broken off")})
+		return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Deferred, Err: ctx.Err(), Reply: localError("Delivery interrupted")})
 	}
 	defer func() { <-t.slot }()
 	t.mu.Lock()
 	c := t.client
 	t.mu.Unlock()
 	if c == nil {
-		return allAlike(len(j.Recipients), notAsked())
+		return sameResults(len(j.Recipients), notRequested())
 	}
 	sent := c.Send(ctx, clientMessage(j))
 	results := make([]queue.Result, len(sent))
@@ -209,8 +213,8 @@ func (t *Turn) deliver(ctx context.Context, j *Job) []queue.Result {
 	return results
 }
 
-// isBroken says whether an error ended the conversation.
+// isBroken reports whether an error ended the session.
 func isBroken(err error) bool {
-	var refusal *smtp.SMTPError
-	return err != nil && !errors.As(err, &refusal)
+	var reply *smtp.SMTPError
+	return err != nil && !errors.As(err, &reply)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A connector is a Connector that has been understood.
+// A connector is a parsed Connector.
 type connector struct {
 	Connector
 	spaces     []space
@@ -28,26 +28,27 @@ type connector struct {
 	upgrade    []replyPattern
 }
 
-// byDNS says whether the connector finds hosts by the recipients' domains.
+// byDNS reports whether the connector uses SMTP, and so looks up hosts in the
+// DNS.
 func (c *connector) byDNS() bool {
 	return c.Transport == nil || isSMTP(c.Transport)
 }
 
-// A builder collects the faults of a table that is being made.
+// A builder validates a table and collects its faults.
 type builder struct {
 	t      *Table
 	ours   []space // Site.Domains
 	backup []space
 	faults []error
 
-	at string // the connector that is looked at
+	at string // the connector that is being checked, for errors
 }
 
 func (b *builder) fault(field, format string, args ...any) {
 	b.faults = append(b.faults, &ConfigError{b.at, field, fmt.Sprintf(format, args...)})
 }
 
-// check is fault for an error, if it is one.
+// check records a fault if err is not nil.
 func (b *builder) check(field string, err error) {
 	if err != nil {
 		b.fault(field, "%v", err)
@@ -85,7 +86,7 @@ func (b *builder) connector(i int, from *Connector) {
 	b.t.byName[c.Name] = c
 }
 
-// called is how faults name a connector, also one without a name.
+// called returns the name of a connector in errors.
 func called(c *connector, i int) string {
 	return cmp.Or(c.Name, fmt.Sprintf("number %d", i+1))
 }
@@ -97,7 +98,7 @@ func (b *builder) name(c *connector) {
 	case len(c.Name) > 64 || strings.ContainsFunc(c.Name, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		b.fault("Name", "longer than 64 bytes, or with control characters")
 	case b.t.byName[c.Name] != nil:
-		b.fault("Name", "another connector has it too")
+		b.fault("Name", "another connector has the same name")
 	}
 }
 
@@ -114,18 +115,18 @@ func (b *builder) spaces(c *connector) {
 		what := s
 		what.text, what.cost = "", 0
 		if seen[what] {
-			b.fault(field, "%q stands there twice", text)
+			b.fault(field, "%q is listed twice", text)
 			continue
 		}
 		seen[what] = true
 		c.spaces = append(c.spaces, s)
 		switch {
 		case s.ours && len(b.ours)+len(b.backup) == 0:
-			b.fault(field, "%q stands for the accepted domains, but the Site has none", text)
+			b.fault(field, "%q means the accepted domains, but the Site has none", text)
 		case direct && s.ours && len(b.ours) > 0:
-			b.fault(field, "%q delivered by DNS would come back to us: the MX of %s leads here", text, b.ours[0].text)
+			b.fault(field, "%q by DNS is a mail loop: the MX of %s is this relay", text, b.ours[0].text)
 		case direct && (b.t.domains.covers(s.domain) || !s.below && b.t.domains.has(s.domain)):
-			b.fault(field, "%q is a domain of ours: delivered by DNS its mail would come back", text)
+			b.fault(field, "%q by DNS is a mail loop: it is one of Site.Domains", text)
 		}
 	}
 	for i := range c.spaces {
@@ -133,7 +134,8 @@ func (b *builder) spaces(c *connector) {
 	}
 }
 
-// index enters a connector under a space. "--" becomes the accepted domains.
+// index adds a connector to the table under an address space. "--" is replaced
+// by the accepted domains.
 func (b *builder) index(c *connector, s *space) {
 	switch {
 	case s.all:
@@ -159,7 +161,7 @@ func (b *builder) delivery(c *connector) {
 			continue
 		}
 		if b.t.site.isHost(&h) {
-			b.fault(field, "%q is this relay itself: mail would go in a circle", s.Host)
+			b.fault(field, "%q is this relay itself: a mail loop", s.Host)
 		}
 		c.hosts = append(c.hosts, h)
 	}
@@ -168,19 +170,19 @@ func (b *builder) delivery(c *connector) {
 	case c.Port < 0 || c.Port > 65535:
 		b.fault("Port", "%d is not a port", c.Port)
 	case c.Port != 0 && len(c.SmartHosts) > 0 && !c.DirectFirst:
-		b.fault("Port", "is for hosts found by DNS; smart hosts have their own")
+		b.fault("Port", "applies only to hosts found by DNS; put the port into SmartHosts")
 	}
 	if c.ReportSender != "" {
 		b.check("ReportSender", addr.Mailbox(c.ReportSender, true))
 	}
 	if c.DirectFirst && len(c.SmartHosts) == 0 {
-		b.fault("DirectFirst", "there is no smart host to come second")
+		b.fault("DirectFirst", "needs SmartHosts")
 	}
 	if c.Auth != nil && c.byDNS() && len(c.SmartHosts) == 0 && slices.ContainsFunc(c.spaces, func(s space) bool { return s.all }) {
-		b.fault("Auth", "by DNS our password would go to the hosts of whatever domain somebody writes to: it needs SmartHosts")
+		b.fault("Auth", "needs SmartHosts: by DNS, the password would be sent to the hosts of any recipient domain")
 	}
 	if len(c.DomainTLS) > 0 && len(c.SmartHosts) > 0 && !c.DirectFirst {
-		b.fault("DomainTLS", "is for domains found by DNS; smart hosts have TLS")
+		b.fault("DomainTLS", "applies only to domains found by DNS; use TLS for smart hosts")
 	}
 	if c.TLS != nil && c.TLS.Level > smtpclient.TLSDANE {
 		b.fault("TLS", "there is no level %d", c.TLS.Level)
@@ -194,7 +196,7 @@ func (b *builder) delivery(c *connector) {
 			{"DomainTLS", len(c.DomainTLS) > 0}, {"Port", c.Port != 0}, {"Resolver", c.Resolver != nil},
 		} {
 			if f.set {
-				b.fault(f.name, "is for SMTP; the Transport has no use for it")
+				b.fault(f.name, "applies only to SMTP; this Transport ignores it")
 			}
 		}
 	}
@@ -210,8 +212,8 @@ func (b *builder) delivery(c *connector) {
 	}
 }
 
-// isHost says whether a smart host is this relay, as far as its name or
-// literal tells.
+// isHost reports whether a smart host is this relay, according to its name or
+// address literal.
 func (s *self) isHost(h *smartHost) bool {
 	if h.socket != "" {
 		return false
@@ -232,7 +234,7 @@ func (b *builder) restrictions(c *connector) {
 		if !p.IsValid() {
 			b.fault(fmt.Sprintf("Scope.Networks[%d]", i), "not a network")
 		} else if p != p.Masked() {
-			b.fault(fmt.Sprintf("Scope.Networks[%d]", i), "%v has bits beyond its length, perhaps %v is meant", p, p.Masked())
+			b.fault(fmt.Sprintf("Scope.Networks[%d]", i), "%v has bits set beyond the prefix length; did you mean %v?", p, p.Masked())
 		}
 	}
 	c.receivers, c.identities = setOf(c.Scope.Receivers), setOf(c.Scope.Identities)
@@ -250,7 +252,7 @@ func (b *builder) restrictions(c *connector) {
 	}
 	for i, d := range c.Retry {
 		if d <= 0 {
-			b.fault(fmt.Sprintf("Retry[%d]", i), "%v is no time to wait", d)
+			b.fault(fmt.Sprintf("Retry[%d]", i), "%v is not a positive duration", d)
 		}
 	}
 	if c.Expire < 0 {
@@ -275,11 +277,11 @@ func (b *builder) schedules(c *connector) {
 	case c.OversizeSize < 0:
 		b.fault("OversizeSize", "negative")
 	case c.OversizeSchedule != nil && c.OversizeSize == 0:
-		b.fault("OversizeSize", "missing: OversizeSchedule is for messages larger than it")
+		b.fault("OversizeSize", "missing: OversizeSchedule applies to messages larger than it")
 	case c.OversizeSchedule == nil && c.OversizeSize > 0:
 		b.fault("OversizeSchedule", "missing: OversizeSize has no effect without it")
 	case c.OversizeSize > 0 && c.MaxMessageSize > 0 && c.OversizeSize >= c.MaxMessageSize:
-		b.fault("OversizeSize", "no message is that large: MaxMessageSize is %d", c.MaxMessageSize)
+		b.fault("OversizeSize", "has no effect: MaxMessageSize is %d", c.MaxMessageSize)
 	}
 	if c.Schedule != nil && c.Schedule.zone == nil {
 		b.fault("Schedule", "not made by ParseSchedule")
@@ -292,7 +294,7 @@ func (b *builder) schedules(c *connector) {
 	}
 }
 
-// fallbacks sees that each leads to another connector, and not in a circle.
+// fallbacks checks that each Fallback exists and that there is no loop.
 func (b *builder) fallbacks() {
 	isFallback := make(map[string]bool)
 	for i, c := range b.t.connectors {
@@ -307,7 +309,7 @@ func (b *builder) fallbacks() {
 				break
 			}
 			if isFallback[next.Name] = true; seen[next.Name] {
-				b.fault("Fallback", "leads in a circle: %s comes again", next.Name)
+				b.fault("Fallback", "is a loop: it leads back to %s", next.Name)
 				break
 			}
 			seen[next.Name] = true
@@ -317,16 +319,16 @@ func (b *builder) fallbacks() {
 	for i, c := range b.t.connectors {
 		switch b.at = called(c, i); {
 		case c.RoutedOnly && len(c.Spaces) > 0:
-			b.fault("RoutedOnly", "has address spaces all the same: %s", c.Spaces[0])
+			b.fault("RoutedOnly", "contradicts Spaces, which contains %s", c.Spaces[0])
 		case !c.RoutedOnly && len(c.Spaces) == 0 && !isFallback[c.Name]:
-			b.fault("Spaces", "missing: without an address space, and neither RoutedOnly nor anybody's Fallback, it serves no mail")
+			b.fault("Spaces", "missing: a connector without address spaces must be RoutedOnly or the Fallback of another one")
 		}
 	}
 }
 
-// alike finds connectors that differ in nothing but the name: one of them
-// would never be used.
-func (b *builder) alike() {
+// duplicates finds connectors that differ only in the name. One of them would
+// never be used.
+func (b *builder) duplicates() {
 	bySpaces := make(map[string][]*connector)
 	for _, c := range b.t.connectors {
 		key := strings.Join(c.Spaces, "\n")
@@ -335,7 +337,7 @@ func (b *builder) alike() {
 		for _, d := range others {
 			if key != "" && sameBesidesName(c.Connector, d.Connector) {
 				b.at = c.Name
-				b.fault("Name", "%s is the same connector in everything else", d.Name)
+				b.fault("Name", "this connector differs from %s only in the name", d.Name)
 			}
 		}
 	}
@@ -346,13 +348,13 @@ func sameBesidesName(x, y Connector) bool {
 		return false
 	}
 	for _, c := range []*Connector{&x, &y} {
-		c.Name, c.Transport, c.Resolver, c.Auth = "", nil, nil, nil // nobody looks inside: they may be in use
+		c.Name, c.Transport, c.Resolver, c.Auth = "", nil, nil, nil // not compared by content: they may be in use
 	}
 	return reflect.DeepEqual(x, y)
 }
 
-// identical says whether two values are one and the same; what cannot be
-// compared, as functions, is taken to differ.
+// identical reports whether two values are equal. Values that cannot be
+// compared, for example functions, count as different.
 func identical(a, b any) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -360,7 +362,7 @@ func identical(a, b any) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// tlsFor is the rule for one domain that is found by DNS.
+// tlsFor returns the TLS policy for a domain that is found by DNS.
 func (c *connector) tlsFor(domain string) *smtpclient.TLSPolicy {
 	if p := c.domainTLS[domain]; p != nil {
 		return p

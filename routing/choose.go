@@ -9,61 +9,62 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A Loss is why a connector whose address space fits does not take a message.
-type Loss uint8
+// Eligibility is why a connector whose address space matches can, or cannot,
+// take a message.
+type Eligibility uint8
 
 const (
-	Eligible      Loss = iota // it may take it
-	Disabled                  // it is out of use
-	OutOfScope                // the message's origin or sender is outside its scope
-	TooSmall                  // the message is larger than MaxMessageSize
-	SenderBarred              // RefuseSenders has the sender, or AcceptSenders has not
-	WrongPriority             // Priorities leaves the message's out
-	WrongKind                 // System: only system messages, or none
-	Excluded                  // a more specific connector is Exclusive
-	LeadsBack                 // the domain is ours, and this the way of the world
+	Eligible       Eligibility = iota // the connector can take the message
+	Disabled                          // the connector is disabled
+	OutOfScope                        // the origin or sender of the message is not in Connector.Scope
+	TooLarge                          // the message is larger than MaxMessageSize
+	SenderRefused                     // the sender is in RefuseSenders, or not in AcceptSenders
+	WrongPriority                     // the priority of the message is not in Priorities
+	SystemMismatch                    // System excludes the message: it is a system message, or it is not
+	Excluded                          // a connector with a more specific address space is Exclusive
+	WouldLoop                         // the mail would come back to this relay (Site.Domains)
 )
 
-var lossText = [...]string{
-	Eligible:      "eligible",
-	Disabled:      "disabled",
-	OutOfScope:    "out of scope",
-	TooSmall:      "the message is too large for it",
-	SenderBarred:  "its restrictions bar the sender",
-	WrongPriority: "not for this priority",
-	WrongKind:     "not for this kind of message (system or not)",
-	Excluded:      "a more specific connector is exclusive",
-	LeadsBack:     "the domain is ours: out by it is back in",
+var eligibilityText = [...]string{
+	Eligible:       "eligible",
+	Disabled:       "disabled",
+	OutOfScope:     "out of scope",
+	TooLarge:       "message too large",
+	SenderRefused:  "sender not allowed",
+	WrongPriority:  "message priority not allowed",
+	SystemMismatch: "excluded by its System setting",
+	Excluded:       "a more specific connector is exclusive",
+	WouldLoop:      "mail loop: the domain is one of Site.Domains",
 }
 
-func (l Loss) String() string {
-	if int(l) < len(lossText) {
-		return lossText[l]
+func (l Eligibility) String() string {
+	if int(l) < len(eligibilityText) {
+		return eligibilityText[l]
 	}
 	return fmt.Sprintf("Loss(%d)", uint8(l))
 }
 
-// admits says whether a connector may take a message, and if not why.
-func (c *connector) admits(m *queue.Message) Loss {
+// eligibility reports whether a connector can take a message, and if not, why.
+func (c *connector) eligibility(m *queue.Message) Eligibility {
 	if c.Disabled {
 		return Disabled
 	}
-	return c.suits(m)
+	return c.suitability(m)
 }
 
-// suits says so of a connector that is in use, or will be again.
-func (c *connector) suits(m *queue.Message) Loss {
+// suitability is eligibility without regard to Disabled.
+func (c *connector) suitability(m *queue.Message) Eligibility {
 	switch {
 	case !c.inScope(m):
 		return OutOfScope
 	case c.MaxMessageSize > 0 && sizeOf(m) > c.MaxMessageSize:
-		return TooSmall
+		return TooLarge
 	case c.refuse != nil && c.refuse.has(m.From), c.accept != nil && !c.accept.has(m.From):
-		return SenderBarred
+		return SenderRefused
 	case c.Priorities != 0 && c.Priorities&priorityOf(m) == 0:
 		return WrongPriority
 	case c.System == SystemOnly && !m.System, c.System == SystemNever && m.System:
-		return WrongKind
+		return SystemMismatch
 	}
 	return Eligible
 }
@@ -111,20 +112,21 @@ func priorityOf(m *queue.Message) Priorities {
 	return NormalPriority
 }
 
-// ways yields the connectors that may take a message to a domain, in the
-// order in which they serve: the chosen one, its fallbacks, and then likewise
-// the next that matches, each with the address space that it serves by. It
-// returns the reason why the connectors that it passed over do not count, the
-// one that tells a sender most; Disabled, where one would have taken it.
-func (t *Table) ways(m *queue.Message, domain string, yield func(candidate) bool) Loss {
+// routes yields the connectors that can take a message to a domain, in the
+// order of use: the chosen connector, its fallbacks, then the next connector
+// that matches and its fallbacks, and so on. Each comes with the address space
+// that matched. routes returns the most informative reason why other
+// connectors that match are not eligible. It returns Disabled if a disabled
+// connector would have been eligible.
+func (t *Table) routes(m *queue.Message, domain string, yield func(candidate) bool) Eligibility {
 	worst, waits := Eligible, false
-	var near *space // of the first connector that the mail sees
+	var near *space // of the most specific connector in scope
 	var last *space // of an exclusive connector
 	t.matches(domain, func(match candidate) bool {
 		if last != nil && rank(match.space) < rank(last) {
 			return false
 		}
-		loss := match.c.admits(m)
+		loss := match.c.eligibility(m)
 		if match.c.excludes(m) {
 			last = match.space
 		}
@@ -133,18 +135,18 @@ func (t *Table) ways(m *queue.Message, domain string, yield func(candidate) bool
 			near = match.space
 		}
 		if loss != Eligible {
-			waits = waits || loss == Disabled && match.c.suits(m) == Eligible
-			if worst == Eligible || loss == TooSmall || loss > TooSmall && worst != TooSmall {
+			waits = waits || loss == Disabled && match.c.suitability(m) == Eligible
+			if worst == Eligible || loss == TooLarge || loss > TooLarge && worst != TooLarge {
 				worst = loss
 			}
 			return true
 		}
-		for c := match.c; c != nil && c.admits(m) == Eligible; c = t.byName[c.Fallback] {
-			way := candidate{c, match.space}
-			if (!first || c != match.c) && t.leadsBack(way, near, domain) {
+		for c := match.c; c != nil && c.eligibility(m) == Eligible; c = t.byName[c.Fallback] {
+			route := candidate{c, match.space}
+			if (!first || c != match.c) && t.wouldLoop(route, near, domain) {
 				continue
 			}
-			if !yield(way) {
+			if !yield(route) {
 				return false
 			}
 		}
@@ -156,29 +158,29 @@ func (t *Table) ways(m *queue.Message, domain string, yield func(candidate) bool
 	return worst
 }
 
-// leadsBack says of a way that is not the nearest one whether it is none for a
-// domain of ours: that of the rest of the world ("*"), or of the DNS, leads
-// back here, if perhaps through somebody else's filter.
-func (t *Table) leadsBack(way candidate, near *space, domain string) bool {
-	abroad := way.c.perDomain() || way.space.all && !near.all
-	return abroad && t.domains.has(domain)
+// wouldLoop reports whether a route other than the nearest one would bring
+// mail for one of Site.Domains back to this relay. This is so for the address
+// space "*" and for delivery by DNS, perhaps through the filter of a provider.
+func (t *Table) wouldLoop(route candidate, near *space, domain string) bool {
+	outside := route.c.perDomain() || route.space.all && !near.all
+	return outside && t.domains.has(domain)
 }
 
-// excludes says whether less specific connectors are not to serve in this
-// one's place. Mail out of its scope does not see it.
+// excludes reports whether less specific connectors must not be used instead
+// of this one. It does not apply to mail out of the connector's scope.
 func (c *connector) excludes(m *queue.Message) bool { return c.Exclusive && c.inScope(m) }
 
-// noWay is the error of a message that no connector takes. Exchange's rule:
-// where one would have been large enough, or it is a matter of restrictions,
-// the sender is told; where none matches, the mail waits for one.
-func noWay(domain string, loss Loss) *smtp.SMTPError {
+// noConnector returns the error for a message that no connector takes. As in
+// Exchange, the sender is told at once if the message is too large or the
+// restrictions exclude it. If no connector matches, the mail waits.
+func noConnector(domain string, loss Eligibility) *smtp.SMTPError {
 	switch {
-	case loss == TooSmall:
+	case loss == TooLarge:
 		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4},
-			Message: "Message is too large for every way to " + domain}
-	case loss > TooSmall:
+			Message: "Message is too large for every connector to " + domain}
+	case loss > TooLarge:
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1},
-			Message: "No way to " + domain + " for this message: " + loss.String()}
+			Message: "No connector to " + domain + " for this message: " + loss.String()}
 	case loss == Eligible:
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4},
 			Message: "No connector for " + domain}

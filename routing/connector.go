@@ -7,170 +7,190 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A Connector is one way for mail to leave: Exchange's send connector. Only
-// Name and Spaces must be set; the zero value of everything else is a default:
-// delivery by DNS, to port 25, for everybody, at all times.
+// A Connector is a send connector: it defines for which domains mail is sent,
+// and how. Only Name and Spaces must be set. The zero values of the other
+// fields mean: delivery by DNS to port 25, for all mail, at all times.
 //
-// A Connector given to NewTable must not be changed afterwards.
+// Do not change a Connector, or what it points to, after it was given to
+// NewTable.
 type Connector struct {
-	// Name is unique in the table and appears in queue names, logs and
-	// reports.
+	// Name is unique in the table, at most 64 bytes long, and without control
+	// characters. It appears in queue names, logs and reports.
 	Name string
-	// Disabled takes the connector out of use. Mail for which it would have
-	// been the only way waits.
+	// Disabled takes the connector out of use. Mail that no other connector
+	// accepts waits until the connector is enabled.
 	Disabled bool
-	// Spaces are the recipient domains that it serves, as
-	// "type:space;cost": "*" for all, "example.com", "*.example.com" for a
-	// domain and everything below it, "--" for all accepted domains
-	// (Site.Domains and Site.BackupDomains), "[192.0.2.1]" for an address
-	// literal. The type may be left out and can only be SMTP; the cost is 1 to
-	// 100, by default 1. A connector without any serves only as a Fallback,
-	// or is RoutedOnly.
+	// Spaces are the address spaces: the recipient domains that the connector
+	// serves. The form is "type:space;cost". The space is one of
+	//
+	//   - "*": all domains
+	//   - "example.com": this domain
+	//   - "*.example.com": this domain and all its subdomains
+	//   - "--": all accepted domains (Site.Domains and Site.BackupDomains)
+	//   - "[192.0.2.1]": an address literal
+	//
+	// The type is optional and must be SMTP. The cost is 1 to 100; the default
+	// is 1. A connector without address spaces must be RoutedOnly or the
+	// Fallback of another connector.
 	Spaces []string
-	// Exclusive says that mail for the Spaces must not go another way: no
-	// less specific address space serves it, also while the hosts are down or
-	// the connector is disabled (the mail waits), and where the message is too
-	// large or the sender is barred (it is refused). Only the Fallback serves
-	// instead. It is for mail that must reach the hosts of a partner or of
-	// one's own organisation and nobody else's: without it the connector for
-	// "*" takes over.
+	// Exclusive keeps mail for Spaces from less specific address spaces. Only
+	// the Fallback and connectors with an equally specific address space can
+	// deliver the mail instead. If the hosts are down or the connector is
+	// disabled, the mail waits. If the message is too large or the sender is
+	// refused, the mail is refused. Set Exclusive for mail that must reach
+	// only the servers of a partner or of your own organisation. Without
+	// Exclusive, the connector for "*" delivers the mail in these cases.
 	Exclusive bool
-	// RoutedOnly says that the connector has no address spaces: it serves the
-	// mail alone that a hook, an agent or an operator has sent its way
+	// RoutedOnly marks a connector without address spaces. It gets only mail
+	// that a hook, an agent or an operator routes to it
 	// (queue.Recipient.Route, Router.Routed).
 	RoutedOnly bool
 
-	// SmartHosts take all mail of the connector. Empty means delivery by
-	// DNS: to the MX hosts of each recipient's domain.
+	// SmartHosts receive all mail of the connector. If it is empty, the
+	// connector delivers by DNS, to the MX hosts of each recipient's domain.
 	SmartHosts []SmartHost
-	// DirectFirst attempts delivery by DNS before the smart hosts, which then
-	// serve the domains that are not found or cannot be reached.
+	// DirectFirst attempts delivery by DNS before the smart hosts. The smart
+	// hosts then receive mail for domains that are not found in the DNS or
+	// whose hosts cannot be reached.
 	DirectFirst bool
-	// Port of the hosts found by DNS. Default 25.
+	// Port is the port of hosts that are found by DNS. The default is 25.
 	Port int
-	// Resolver finds the hosts, where they are to be found by other name
-	// servers than the Router's own.
+	// Resolver finds the hosts of this connector. The default is
+	// Router.Resolver.
 	Resolver Resolver
 
-	// Transport carries the mail. Default: SMTP with a smtpclient.Transport
-	// of the connector's own. One without a Hostname has the Router's.
+	// Transport delivers the mail. By default the Router makes an SMTP
+	// transport for the connector (see Router.NewTransport). A
+	// smtpclient.Transport without a Hostname uses that of the Router.
 	Transport Transport
-	// Auth proves our identity to the hosts; nil leaves it to the Transport.
-	// A connector for "*" that delivers by DNS cannot have one: the password
-	// would go to everybody's hosts.
+	// Auth authenticates the relay to the hosts. If it is nil, the setting of
+	// the Transport applies. A connector for "*" that delivers by DNS must not
+	// have Auth: it would send the password to the hosts of any domain.
 	Auth smtpclient.Authenticator
-	// TLS is the rule for the hosts; nil leaves it to the Transport. At the
-	// levels that published policies raise, the policy domain of a smart host
-	// is its own name (RFC 8461, 3.4).
+	// TLS is the TLS policy for the hosts. If it is nil, the policy of the
+	// Transport applies. At the levels that use published policies (DANE,
+	// MTA-STS), the policy domain of a smart host is the name of the smart
+	// host (RFC 8461, 3.4).
 	TLS *smtpclient.TLSPolicy
-	// DomainTLS are rules for single domains ("example.com", "*.example.com")
-	// that the connector finds by DNS; they come before TLS.
+	// DomainTLS has TLS policies for domains ("example.com", "*.example.com")
+	// that the connector finds by DNS. They take precedence over TLS.
 	DomainTLS map[string]smtpclient.TLSPolicy
 
-	// ReportSender is the reverse-path that takes the place of the null one
-	// ("<>"), for smart hosts that refuse it, as Amazon SES does. Delivery
-	// reports, and other mail with the null reverse-path, are lost there
-	// without it. It is the full address of a mailbox that somebody reads, not
-	// one with an automatic answer: when such mail cannot be delivered, the
-	// smart host reports to it. The queue keeps the null reverse-path and never
-	// reports on a report, so there are no loops; the recipients are sent with
-	// NOTIFY=NEVER, so that hosts with DSN do not report either. With
-	// DirectFirst, hosts found by DNS get the null reverse-path. Default: the
-	// null reverse-path (RFC 5321, 4.5.5).
+	// ReportSender replaces the null reverse-path ("<>") for smart hosts that
+	// refuse it, as Amazon SES does. Without it, such smart hosts never accept
+	// delivery reports and other mail with the null reverse-path. The default
+	// is the null reverse-path (RFC 5321, 4.5.5).
+	//
+	// ReportSender is the full address of a mailbox that a person reads,
+	// without automatic replies: if such mail cannot be delivered, the smart
+	// host sends a report to this address. The queue keeps the null
+	// reverse-path and never sends a report on a report, so there is no loop.
+	// The recipients are sent with NOTIFY=NEVER, so that hosts with the DSN
+	// extension send no report either. With DirectFirst, hosts that are found
+	// by DNS receive the null reverse-path.
 	ReportSender string
 
-	// Scope limits whose mail may take this way. Mail outside it does not
-	// see the connector.
+	// Scope limits the mail that can use the connector. For mail out of its
+	// scope, the connector is ignored.
 	Scope Scope
-	// MaxMessageSize in bytes; 0 is no limit. Larger mail takes another
-	// connector, and is refused (5.3.4) when all that fit are too small.
+	// MaxMessageSize is the maximum message size in bytes; 0 means no limit. A
+	// larger message can use another connector. If it is too large for all
+	// connectors that match, it fails (5.3.4).
 	MaxMessageSize int64
-	// AcceptSenders, where it is not empty, lists the only senders whose
-	// mail the connector takes; RefuseSenders those whose it does not. Each
-	// is "user@example.com", "example.com", "*.example.com" (with the domain
-	// itself), "*" for all, or "<>" for the null reverse-path.
+	// AcceptSenders, if not empty, lists the senders whose mail the connector
+	// accepts. RefuseSenders lists senders whose mail it refuses, and takes
+	// precedence. An entry is "user@example.com", "example.com",
+	// "*.example.com" (the domain and its subdomains), "*" (all senders), or
+	// "<>" (the null reverse-path).
 	AcceptSenders []string
 	RefuseSenders []string
-	// Priorities that are taken; the zero value is all.
+	// Priorities are the message priorities that the connector accepts. The
+	// zero value accepts all.
 	Priorities Priorities
-	// System tells whether the queue's own messages are taken, or only they.
+	// System controls whether the connector accepts the messages that the
+	// queue itself creates.
 	System SystemMessages
 
-	// Schedule is when the connector runs; nil is always. Mail for it waits.
+	// Schedule is when the connector runs; nil means always. At other times
+	// its mail waits.
 	Schedule *Schedule
 	// OversizeSchedule is when messages larger than OversizeSize bytes are
-	// sent; nil is whenever the others are.
+	// sent. Set both or neither. If OversizeSchedule is nil, Schedule applies
+	// to all messages.
 	OversizeSchedule *Schedule
 	OversizeSize     int64
-	// Hold keeps mail until somebody asks for it: see Router.ETRN and
+	// Hold keeps the mail until a client requests it: see Router.ETRN and
 	// Router.ATRN.
 	Hold bool
-	// HoldAccounts are the identities who may ask.
+	// HoldAccounts are the authenticated identities that may request held
+	// mail. If it is empty, any client may request it by ETRN, and none by
+	// ATRN.
 	HoldAccounts []string
 
-	// MaxConcurrency bounds the deliveries to one next hop at the same time;
-	// 0 leaves it to the queue.
+	// MaxConcurrency is the maximum number of concurrent deliveries to one
+	// next hop. If it is 0, the limit of the queue applies.
 	MaxConcurrency int
-	// Retry are the waits between attempts; the last one repeats. Default:
+	// Retry lists the retry intervals; the last one repeats. The default is
 	// the queue's RetryPolicy.
 	Retry []time.Duration
-	// Notice is how long a message may wait before its sender is notified of
-	// the delay, and Expire how long before the queue gives it up. A negative
-	// Notice never notifies. Default: the queue's RetryPolicy.
+	// Notice is the time after which the sender gets a delay notice. A
+	// negative Notice means never. Expire is the queue lifetime. The defaults
+	// are those of the queue's RetryPolicy.
 	Notice, Expire time.Duration
-	// Fallback names the connector that serves when this one's hosts are all
-	// down, before any other that matches.
+	// Fallback names the connector that delivers the mail if the hosts of this
+	// one are all down. It comes before other connectors that match.
 	Fallback string
-	// Errors changes what failures come to.
+	// Errors changes how the connector treats failures.
 	Errors ErrorPolicy
 }
 
-// A Scope is the mail that a connector may be chosen for. Each list that is
-// not empty must have an entry that fits; the zero value fits all mail.
+// A Scope selects the mail that a connector can be chosen for. A message is in
+// scope if each list that is not empty has an entry that matches the message.
+// The zero value matches all mail.
 type Scope struct {
-	// Senders as in Connector.AcceptSenders.
+	// Senders are entries as in Connector.AcceptSenders.
 	Senders []string
-	// Networks of the clients that the mail came from.
+	// Networks contain the address of the client that submitted the mail.
 	Networks []netip.Prefix
-	// Receivers are names of receive connectors, or other origins
-	// ("pickup", "dsn": queue.Origin.Connector).
+	// Receivers are the names of receive connectors, or other origins
+	// ("pickup", "dsn"): values of queue.Origin.Connector.
 	Receivers []string
-	// Identities that the client proved to be.
+	// Identities are the authenticated identities of clients
+	// (queue.Origin.Identity).
 	Identities []string
 }
 
-// Priorities is a set of message priorities.
+// Priorities is a set of message priorities. Combine the constants with |.
 type Priorities uint8
 
 const (
-	HighPriority   Priorities = 1 << iota // above 0
+	HighPriority   Priorities = 1 << iota // greater than 0
 	NormalPriority                        // 0
-	LowPriority                           // below 0
+	LowPriority                           // less than 0
 )
 
-// SystemMessages says how a connector looks at the queue's own messages
-// (delivery status notifications).
+// SystemMessages controls whether a connector accepts the messages that the
+// queue itself creates (delivery status notifications).
 type SystemMessages uint8
 
 const (
-	SystemToo   SystemMessages = iota // they are like all others
-	SystemOnly                        // nothing else is taken
-	SystemNever                       // they are not taken
+	SystemAllowed SystemMessages = iota // accepted like other messages
+	SystemOnly                          // no other messages are accepted
+	SystemNever                         // not accepted
 )
 
-// An ErrorPolicy changes the outcome of failures on a connector's way.
+// An ErrorPolicy changes whether a failure is permanent or temporary.
 type ErrorPolicy struct {
-	// DowngradeDNS makes failures of the DNS temporary: domains that do not
-	// exist, accept no mail or have no host are tried again until the mail
-	// expires.
+	// DowngradeDNS makes DNS failures temporary. Mail for a domain that does
+	// not exist, accepts no mail or has no host is retried until it expires.
 	DowngradeDNS bool
-	// FailSmartHosts fails mail (5.4.0) when the DNS knows none of the smart
-	// hosts. By default that is seen as an error of ours, soon to be mended,
-	// and mail waits (4.4.0).
+	// FailSmartHosts fails mail (5.4.0) if the DNS has no address for any of
+	// the smart hosts. By default this counts as a configuration error that
+	// will be corrected, and the mail waits (4.4.0).
 	FailSmartHosts bool
-	// Downgrade lists replies that fail for good but shall be tried again, and
-	// Upgrade those that shall fail although they are temporary: codes
-	// ("550", "451") or enhanced codes ("5.7.1", "4.7.1").
+	// Downgrade lists permanent replies that are treated as temporary. Upgrade
+	// lists temporary replies that are treated as permanent. An entry is a
+	// reply code ("550", "451") or an enhanced code ("5.7.1", "4.7.1").
 	Downgrade []string
 	Upgrade   []string
 }

@@ -100,7 +100,7 @@ func TestDANEDelivery(t *testing.T) {
 				if j.Recipients[0].Addr == "a@bad.signed.example" {
 					t.Error("mail took another way because somebody spoilt the TLS of its own")
 				}
-				return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Unreachable})
+				return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Unreachable})
 			})})}
 	defer r.Close()
 	testDANE(t, r, "good.signed.example", "bad.signed.example", "ill.signed.example", "unsigned.example")

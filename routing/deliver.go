@@ -14,15 +14,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// Deliver implements queue.Deliverer. When none of the hop's hosts can be
-// reached, the next connector that matches takes over at once.
+// Deliver implements queue.Deliverer. If no host of the hop can be reached, it
+// immediately tries the next connector that matches.
 //
-// A hop that Route did not choose (queue.Recipient.Route) may have no
-// Connector: its Destination then is a domain or an address literal, with or
-// without port, and the mail goes where mail for that goes. A connector that
-// delivers by DNS takes the like as Destination; one with smart hosts does not
-// look at it, and need not be given any. Mail for a Connector that the table
-// does not have, or that is disabled, waits.
+// A hop that was set by queue.Recipient.Route can have an empty Connector. Its
+// Destination is then a domain or an address literal, with or without a port,
+// and the mail is routed as mail for that domain. For a connector that
+// delivers by DNS, Destination is such a name too. A connector with smart
+// hosts ignores Destination, which can be empty. If the Connector is not in
+// the table or is disabled, mail that was explicitly routed to it waits; other
+// mail is routed again.
 func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	r.init()
 	t := r.table()
@@ -32,10 +33,10 @@ func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Messag
 	return r.deliver(ctx, t, hop, m, rcpts)
 }
 
-// reroute serves hops whose connector is not in the table or not in use: it
-// was replaced since the mail was routed, or never named. Mail that was sent
-// to that connector by an agent or an operator waits for it: what was to go
-// into a quarantine must not reach the mailbox, because a table lacks one.
+// reroute handles hops whose connector is not in the table, disabled or empty.
+// Mail that an agent or an operator routed to a missing connector waits for
+// it: mail for a quarantine must not reach the mailbox because the table has
+// no quarantine connector.
 func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	results := make([]queue.Result, len(rcpts))
 	r.grouped(rcpts, func(i int) (to queue.NextHop, ok bool) {
@@ -51,7 +52,7 @@ func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 			}
 		}
 		if err != nil {
-			results[i] = refusal(err)
+			results[i] = errorResult(err)
 		}
 		return to, err == nil
 	}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) {
@@ -60,8 +61,8 @@ func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 	return results
 }
 
-// notInUse says why mail that was sent to a connector waits; nil if it need
-// not.
+// notInUse returns the error for mail that waits for a connector, or nil if
+// the connector can be used.
 func notInUse(t *Table, connector string) error {
 	problem := "is disabled"
 	if c := t.byName[connector]; c == nil {
@@ -70,11 +71,12 @@ func notInUse(t *Table, connector string) error {
 		return nil
 	}
 	return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 5},
-		Message: fmt.Sprintf("Sent by connector %q, which %s", connector, problem)}
+		Message: fmt.Sprintf("Routed to connector %q, which %s", connector, problem)}
 }
 
-// redirect finds the way for mail that a hook or an operator has sent to
-// another domain or address. Their mistakes do not fail the mail.
+// redirect finds the hop for mail that a hook or an operator redirected to
+// another domain or address. If the destination is wrong, the mail waits and
+// does not fail.
 func (r *Router) redirect(t *Table, m *queue.Message, destination string) (queue.NextHop, error) {
 	ap, literally := splitAddrPort(destination)
 	domain, err := literal(ap.Addr()), error(nil)
@@ -87,7 +89,7 @@ func (r *Router) redirect(t *Table, m *queue.Message, destination string) (queue
 	}
 	if err != nil {
 		return hop, &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 5},
-			Message: fmt.Sprintf("Sent to %s, which is no way: %s", destination, replyText(err))}
+			Message: fmt.Sprintf("Redirected to %s, which cannot be routed: %s", destination, replyText(err))}
 	}
 	if literally && ap.Port() != 0 && t.byName[hop.Connector].perDomain() {
 		hop.Destination = destination
@@ -111,8 +113,8 @@ func put(results []queue.Result, group []int, from []queue.Result) {
 	}
 }
 
-// grouped puts the recipients together that have the same hop, and calls each
-// for one group after the other, in the order of their first recipients.
+// grouped groups the recipients by hop and calls each once per group, in the
+// order of the groups' first recipients.
 func (r *Router) grouped(rcpts []*queue.Recipient, hopOf func(i int) (queue.NextHop, bool),
 	each func(hop queue.NextHop, group []int, rcpts []*queue.Recipient)) {
 	groups := make(map[queue.NextHop][]int)
@@ -132,21 +134,21 @@ func (r *Router) grouped(rcpts []*queue.Recipient, hopOf func(i int) (queue.Next
 	}
 }
 
-// attempt has one connector carry the mail.
+// attempt delivers the mail by one connector.
 func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	if r.Categorized != nil {
 		m, rcpts = copyOf(m, rcpts)
 		n := len(rcpts)
 		if err := r.Categorized(ctx, hop, m, rcpts); err != nil {
-			return allAlike(n, refusal(err))
+			return sameResults(n, errorResult(err))
 		}
 	}
 	if c.Hold {
-		// Asked once: a turn that ends in between must not become an ordinary
-		// delivery. Whoever turns connections round may have no host at all.
+		// Check only once: if the reverse session ends in between, this must not
+		// become an ordinary delivery. A client that uses ATRN may have no host.
 		switch asked, turn := r.releases.has(hop, time.Now()); {
 		case !asked:
-			return allAlike(len(rcpts), notAsked())
+			return sameResults(len(rcpts), notRequested())
 		case turn != nil:
 			return turn.deliver(ctx, &Job{Hop: hop, Message: m, Recipients: rcpts})
 		}
@@ -158,39 +160,39 @@ func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m
 	return results
 }
 
-// viaHosts has a connector's own hosts carry the mail.
+// viaHosts delivers the mail to the connector's own hosts.
 func (r *Router) viaHosts(ctx context.Context, c *connector, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	dst, second := r.destination(c, hop)
 	job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: dst}
 	if second == nil {
-		return r.carry(ctx, c, c.withSender(job))
+		return r.send(ctx, c, c.withSender(job))
 	}
-	results := r.carry(ctx, c, job)
+	results := r.send(ctx, c, job)
 	if ctx.Err() != nil {
 		return results
 	}
 	r.grouped(rcpts, func(i int) (queue.NextHop, bool) { return hop, unreachable(results[i]) && !refusedTLS(&results[i]) },
 		func(hop queue.NextHop, group []int, rcpts []*queue.Recipient) {
 			job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: second}
-			put(results, group, r.carry(ctx, c, c.withSender(job)))
+			put(results, group, r.send(ctx, c, c.withSender(job)))
 		})
 	return results
 }
 
-func (r *Router) carry(ctx context.Context, c *connector, job *Job) []queue.Result {
+func (r *Router) send(ctx context.Context, c *connector, job *Job) []queue.Result {
 	results := r.transport(c).Deliver(ctx, job)
-	if len(results) != len(job.Recipients) { // a fault in a Transport of the application's
-		return allAlike(len(job.Recipients), refusal(fmt.Errorf("connector %s: %d results for %d recipients",
+	if len(results) != len(job.Recipients) { // a fault of an application's Transport
+		return sameResults(len(job.Recipients), errorResult(fmt.Errorf("connector %s: %d results for %d recipients",
 			c.Name, len(results), len(job.Recipients))))
 	}
 	for i := range results {
-		c.judge(&results[i])
+		c.applyErrorPolicy(&results[i])
 	}
 	return results
 }
 
-// refusal is the result of an error on our own side.
-func refusal(err error) queue.Result {
+// errorResult is the result for an error of this relay.
+func errorResult(err error) queue.Result {
 	result := queue.Result{Outcome: queue.Deferred, Err: err,
 		Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Local error in delivery"}}
 	var reply *smtp.SMTPError
@@ -203,7 +205,8 @@ func refusal(err error) queue.Result {
 	return result
 }
 
-// copyOf lets a hook change envelope and content for one attempt.
+// copyOf copies a message and its recipients, so that a hook can change them
+// for one attempt.
 func copyOf(m *queue.Message, rcpts []*queue.Recipient) (*queue.Message, []*queue.Recipient) {
 	mc := *m
 	rc := make([]*queue.Recipient, len(rcpts))
@@ -214,8 +217,8 @@ func copyOf(m *queue.Message, rcpts []*queue.Recipient) (*queue.Message, []*queu
 	return &mc, rc
 }
 
-// destination is where a connector's mail for a hop goes, and where it goes
-// when that is out of reach (DirectFirst).
+// destination returns where a connector's mail for a hop is sent. second is
+// the alternative if first cannot be reached (DirectFirst), or nil.
 func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *smtpclient.Destination) {
 	name, _ := cutOversize(hop.Destination)
 	if !c.byDNS() {
@@ -245,15 +248,16 @@ func (r *Router) destination(c *connector, hop queue.NextHop) (first, second *sm
 		}
 		hosts, err := r.finder(c, port).domain(ctx, name)
 		if smart != nil && err != nil {
-			err = fmt.Errorf("direct delivery: %s", err) // not a verdict: the smart hosts may know better
+			err = fmt.Errorf("direct delivery: %s", err) // not permanent: the smart hosts are tried next
 		}
 		return hosts, err
 	}
 	return d, smart
 }
 
-// place names what is found under a name, for the pool of a Transport that
-// connectors share: other name servers, or another port, lead elsewhere.
+// place returns the name of a destination in the pool of a Transport that
+// several connectors share. The name includes the port and the Resolver's
+// connector, because they lead to different hosts.
 func (c *connector) place(name string, port uint16) string {
 	name += portSuffix(port)
 	if c.Resolver != nil {
@@ -275,7 +279,7 @@ func (r *Router) finder(c *connector, port uint16) *finder {
 	return f
 }
 
-// transport is the connector's, or one that the router makes for it.
+// transport returns the connector's Transport, or one that the router makes.
 func (r *Router) transport(c *connector) Transport {
 	if c.Transport != nil {
 		return c.Transport

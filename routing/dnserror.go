@@ -43,12 +43,12 @@ var dnsStatus = [...]struct {
 	code     int
 	enhanced smtp.EnhancedCode
 }{
-	DNSUnavailable: {"no answer from the DNS", 451, smtp.EnhancedCode{4, 4, 3}},
-	DNSFailure:     {"the DNS failed", 451, smtp.EnhancedCode{4, 4, 3}},
+	DNSUnavailable: {"no answer from the DNS servers", 451, smtp.EnhancedCode{4, 4, 3}},
+	DNSFailure:     {"DNS lookup failed", 451, smtp.EnhancedCode{4, 4, 3}},
 	NoSuchName:     {"no such domain", 550, smtp.EnhancedCode{5, 1, 2}},
 	NoRecord:       {"no such record", 550, smtp.EnhancedCode{5, 4, 4}},
 	BadName:        {"not a valid domain name", 550, smtp.EnhancedCode{5, 1, 2}},
-	AliasLoop:      {"the aliases (CNAME) have no end", 550, smtp.EnhancedCode{5, 4, 6}},
+	AliasLoop:      {"CNAME loop", 550, smtp.EnhancedCode{5, 4, 6}},
 	NullMX:         {"the domain accepts no mail (null MX)", 556, smtp.EnhancedCode{5, 1, 10}},
 	MXAlias:        {"the MX record names an alias", 550, smtp.EnhancedCode{5, 4, 0}},
 	MXAddress:      {"the MX record names an IP address instead of a host", 550, smtp.EnhancedCode{5, 4, 0}},

@@ -1,21 +1,22 @@
-// Package routing decides which way mail goes, and takes it there: it is the
-// send side's judgement of a relay.
+// Package routing is the send side of a relay. It chooses a send connector
+// for each recipient, finds the hosts, and delivers the mail to them.
 //
-// A [Connector] is one way out: the domains that it serves, the smart hosts
-// or the DNS by which the next hop is found, who may use it, when it runs. A
-// [Table] is a set of connectors that was checked as a whole; it chooses as
-// Exchange does. A [Router] uses it: it is the Deliverer of a queue.Queue.
+// A [Connector] is a send connector. It has address spaces, the smart hosts or
+// the DNS lookup by which hosts are found, restrictions, and a schedule. A
+// [Table] is a set of connectors that was validated as a whole. It chooses
+// among them as Exchange does. A [Router] uses a Table and is the Deliverer of
+// a queue.Queue.
 //
 //	table, err := routing.NewTable(
 //		routing.Connector{
 //			Name:       "organisation",
 //			Spaces:     []string{"example.com"},
 //			SmartHosts: routing.SmartHosts("10.0.0.5", "10.0.0.6"),
-//			Exclusive:  true, // down or not, the world does not get it
+//			Exclusive:  true, // never use the connector "internet" instead
 //		},
-//		routing.Connector{Name: "internet", Spaces: []string{"*;10"}}, // by DNS: MX
+//		routing.Connector{Name: "internet", Spaces: []string{"*;10"}}, // MX hosts
 //	)
-//	if err != nil { ... } // says which connector and which field
+//	if err != nil { ... } // names the connector and the field
 //	router := &routing.Router{Table: table, Hostname: "relay.example.com"}
 //	q := &queue.Queue{Store: store, Deliverer: router}
 //	...
@@ -23,56 +24,68 @@
 //
 // # How a connector is chosen
 //
-// For each recipient, on its domain. Connectors that are disabled, whose
-// scope leaves the message out, for which it is too large or whose
-// restrictions bar it, do not take part. Among the others the most specific
-// address space wins ("example.com" before "*.example.com" before "*.com"
-// before "*"), then the lowest cost, then the name. [Router.Explain] tells the
-// decision on any hypothetical message with all its reasons, and can look the
-// hosts up and try them.
+// The router chooses a connector for each recipient by the recipient's domain.
+// A connector is not eligible if it is disabled, if the message is out of its
+// scope or too large for it, or if its restrictions exclude the message. Among
+// the eligible connectors, the most specific address space wins ("example.com"
+// before "*.example.com" before "*.com" before "*"). If several are equally
+// specific, the lowest cost wins, then the first name in alphabetical order.
+// [Router.Explain] returns the decision for a hypothetical message with all
+// reasons. It can also look up the hosts and test the connections to them.
 //
-// When connectors match but all are too small, the recipient fails with
-// 5.3.4; when restrictions bar it from all, with 5.7.1; when there is none at
-// all, or one that is disabled would take it, the mail waits (4.4.4) for a table
-// that has one. A domain of ours ([Site].Domains) with a connector of its own
-// has no way by "*" or the DNS, which would lead back here.
+// If no connector is eligible, the first rule that applies decides:
+//
+//   - A matching connector is disabled and would otherwise accept the
+//     message: the mail waits (4.4.4) until a table has an eligible connector.
+//   - The message is too large for a matching connector: the recipient fails
+//     with 5.3.4.
+//   - The restrictions of a matching connector exclude the message: the
+//     recipient fails with 5.7.1.
+//   - No connector matches: the mail waits (4.4.4).
+//
+// If a domain is listed in [Site].Domains and has a connector of its own, the
+// router never delivers its mail by the address space "*" or by DNS instead:
+// the mail would come back to this relay.
 //
 // # When hosts are down
 //
-// Mail waits in the queue of the connector that was chosen for it. When that
-// one's hosts are all down, its Fallback serves, and then the next that
-// matches: what a host on such a detour answers counts, but what the DNS or
-// the table says about it does not, so no mail fails because its own hosts are
-// down. Hosts whose TLS is not what the policy asks for are not down, and
-// there is no detour around them. Nor is there any for an Exclusive connector
-// but its Fallback: that keeps mail for partners and for one's own servers
-// from the way of everybody's.
+// Mail waits in the queue of the connector that was chosen for it. If none of
+// the hosts of that connector can be reached, the router tries its Fallback,
+// and then the other connectors that match. A reply from the host of such an
+// alternative connector is final. An error of the DNS or of the table for an
+// alternative connector is not, so mail never fails because its own hosts are
+// down. The router uses no alternative connector if a host was reached but its
+// TLS does not satisfy the TLS policy. For an Exclusive connector, only the
+// Fallback and the connectors with an equally specific address space are
+// alternatives. Set Exclusive for mail that must reach only the servers of a
+// partner or of your own organisation.
 //
-// # Mail that waits to be asked for
+// # Mail that is held until a client requests it
 //
-// A connector can run at certain hours only (a [Schedule]), or hold its mail
-// until the receiver asks: [Router.ETRN] and [Router.ATRN] answer the commands
-// of those names, and a [Fetcher] gives them, to a provider that holds mail for
-// us.
+// A connector can run during certain hours only (see [Schedule]). It can also
+// hold its mail until the receiver requests it: [Router.ETRN] and
+// [Router.ATRN] answer the SMTP commands of the same names. A [Fetcher] sends
+// these commands to a provider that holds mail for this relay.
 //
 // # The DNS
 //
-// Hosts are looked up when a connection is needed, through a small [Resolver]
-// interface; [DNSResolver] asks name servers and keeps what they say. What the
-// DNS says no to is a [DNSError]: a domain that does not exist (5.1.2), takes
-// no mail (null MX, 5.1.10), has no host (5.4.4), or leads back to this relay
-// (a [LoopError], 5.4.6), fails the recipient; servers that do not answer
-// (4.4.3) leave the mail waiting. Package routing/dnstest has a DNS server
-// for tests.
+// The router looks up hosts when it needs a connection. It uses a [Resolver];
+// [DNSResolver] is one that queries name servers and caches their answers. A
+// failed lookup is a [DNSError]. These errors fail the recipient: the domain
+// does not exist (5.1.2), accepts no mail (null MX, 5.1.10), or has no host
+// (5.4.4). A [LoopError] (5.4.6) also fails it: the best host of the domain is
+// this relay. If the name servers do not answer or report a failure (4.4.3),
+// the mail waits. Package routing/dnstest contains a DNS server for tests.
 //
 // # Delivery reports
 //
-// Reports have the null reverse-path (RFC 5321, 4.5.5). For a smart host that
-// refuses it, as Amazon SES does, set Connector.ReportSender; or have reports
-// go another way, by a connector with System set to SystemOnly.
+// Delivery reports have the null reverse-path (RFC 5321, 4.5.5). If a smart
+// host refuses the null reverse-path, as Amazon SES does, set
+// Connector.ReportSender. You can also send reports by a separate connector
+// with System set to SystemOnly.
 //
 // # Other transports
 //
-// SMTP is what connectors speak by default. LMTP, a command, a directory, an
-// HTTP server or a Go function take the mail as well: see [Transport].
+// Connectors use SMTP by default. A connector can also use LMTP, a command, a
+// directory, an HTTP server or a Go function: see [Transport].
 package routing

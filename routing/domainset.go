@@ -2,14 +2,14 @@ package routing
 
 import "strings"
 
-// A domainSet is a list of patterns, "example.com" and "*.example.com" (which
-// has the domain itself too), by which domains in canonical form are found in
-// constant time however long the list is. The zero value is empty.
+// A domainSet is a list of patterns: "example.com", and "*.example.com", which
+// includes the domain itself. A lookup takes constant time for any length of
+// the list. Domains are in canonical form. The zero value is empty.
 type domainSet struct {
 	exact, below map[string]bool
 }
 
-// add enters a pattern, as parsePattern returns it.
+// add adds a pattern in the form that parsePattern returns.
 func (s *domainSet) add(domain string, below bool) {
 	m := &s.exact
 	if below {
@@ -21,10 +21,10 @@ func (s *domainSet) add(domain string, below bool) {
 	(*m)[domain] = true
 }
 
-// has says whether a domain fits one of the patterns.
+// has reports whether a domain matches one of the patterns.
 func (s *domainSet) has(domain string) bool { return s.exact[domain] || s.covers(domain) }
 
-// covers says whether a domain and all that is below it fit one of the
+// covers reports whether a domain and all its subdomains match one of the
 // patterns.
 func (s *domainSet) covers(domain string) bool {
 	for more := len(s.below) > 0; more; _, domain, more = strings.Cut(domain, ".") {

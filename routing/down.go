@@ -8,10 +8,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// downHops remembers which next hops were unreachable a moment ago, so that
-// mail takes another way at once where there is one.
+// downHops records which next hops were unreachable recently, so that mail
+// uses an alternative at once if there is one.
 type downHops struct {
-	count atomic.Int32 // len(until): spares the lock as long as all is well
+	count atomic.Int32 // len(until): avoids the lock while no hop is down
 	mu    sync.Mutex   // guards until
 	until map[queue.NextHop]time.Time
 }
@@ -36,7 +36,7 @@ func (d *downHops) has(hop queue.NextHop) bool {
 func (d *downHops) mark(hop queue.NextHop, until time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.until == nil || len(d.until) >= maxDownHops { // forgetting costs no more than an attempt
+	if d.until == nil || len(d.until) >= maxDownHops { // the cost of a reset is one attempt for each hop
 		d.until = make(map[queue.NextHop]time.Time)
 	}
 	d.until[hop] = until

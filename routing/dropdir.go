@@ -18,23 +18,23 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A DropDir is a Transport that writes mail as files into a directory, for
-// another program to pick up: the drop directory of Exchange and of the
-// Windows SMTP service, and, with Replay, the replay directory of another
-// relay, or a quarantine that mail can be released from.
+// A DropDir is a Transport that writes mail as files into a directory, where
+// another program picks it up. It is like the drop directory of Exchange and
+// of the Windows SMTP service. With Replay, the directory can be the replay
+// directory of another relay, or a quarantine from which mail can be released.
 //
-// Each file is "ID-xxxxxxxx.eml"; a message that comes again for the same
-// recipients replaces its file. It appears under its name when it is complete
-// and on stable storage.
+// The name of each file is "ID-xxxxxxxx.eml". A repeated attempt for the same
+// message and recipients replaces the file. A file gets its name after it is
+// complete and on stable storage.
 type DropDir struct {
-	// Dir must be there. It is not made: where a file system is not mounted,
-	// mail waits.
+	// Dir is the directory. It must exist and is not created: if a file system
+	// is not mounted, mail waits.
 	Dir string
-	// Replay writes the whole envelope, in the form that queue.Import and the
-	// replay folder (queue/pickup) read.
+	// Replay writes the complete envelope, in the format of queue.Export.
+	// queue.Import and the replay folder (queue/pickup) read it.
 	Replay bool
-	// NoEnvelope leaves out the fields X-Sender and X-Receiver, which stand
-	// before the message's own header otherwise. With Replay it has no effect.
+	// NoEnvelope omits the fields X-Sender and X-Receiver before the header of
+	// the message. It has no effect with Replay.
 	NoEnvelope bool
 }
 
@@ -47,18 +47,18 @@ func (d *DropDir) Deliver(_ context.Context, j *Job) []queue.Result {
 			r.Reply.EnhancedCode = smtp.EnhancedCode{4, 3, 1}
 		}
 		if placed || errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotFound) {
-			// Somebody may have picked it up, so no other way must be taken
-			// now; or it is the message that is at fault, not the directory.
+			// The file may have been picked up, so no other hop must be tried
+			// now. Or the fault is in the message, not in the directory.
 			r.Outcome = queue.Deferred
 		}
-		return allAlike(len(j.Recipients), r)
+		return sameResults(len(j.Recipients), r)
 	}
-	return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250,
+	return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250,
 		EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Written to directory"}})
 }
 
-// write makes a file that is whole, durable, and in its place. placed says
-// whether it is there, though an error may have left open for how long.
+// write creates a complete and durable file. placed reports whether the file
+// has its name; if there is an error as well, it may not be durable.
 func (d *DropDir) write(j *Job) (placed bool, err error) {
 	f, err := os.CreateTemp(d.Dir, ".new-*.tmp")
 	if err != nil {
@@ -105,8 +105,8 @@ func (d *DropDir) writeMessage(w io.Writer, j *Job) error {
 	return err
 }
 
-// dropName is the same for the same message and recipients, so that an
-// attempt that is repeated after a crash makes no second file.
+// dropName returns the same name for the same message and recipients, so that
+// a repeated attempt after a crash creates no second file.
 func dropName(j *Job) string {
 	h := sha256.New()
 	for _, r := range j.Recipients {
@@ -131,7 +131,7 @@ func headerSafe(s string) string {
 }
 
 func syncDir(dir string) error {
-	if runtime.GOOS == "windows" { // which cannot, and need not
+	if runtime.GOOS == "windows" { // cannot sync a directory, and need not
 		return nil
 	}
 	d, err := os.Open(dir)

@@ -16,7 +16,7 @@ func TestDropDirForReplay(t *testing.T) {
 	dir, m := t.TempDir(), letter(text)
 	m.Options.Body = smtp.Body8BitMIME
 	m.Origin.ClientAddr = "192.0.2.1"
-	carried(t, &DropDir{Dir: dir, Replay: true}, m, "bob@example.net", "carol@example.net")
+	deliverTo(t, &DropDir{Dir: dir, Replay: true}, m, "bob@example.net", "carol@example.net")
 	files, _ := filepath.Glob(filepath.Join(dir, "*.eml"))
 	if len(files) != 1 {
 		t.Fatalf("files %v", files)

@@ -11,14 +11,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A replyPattern fits replies by their code or by their enhanced code; the
-// other is zero.
+// A replyPattern matches replies by code or by enhanced code. The other one is
+// zero.
 type replyPattern struct {
 	code     int
 	enhanced smtp.EnhancedCode
 }
 
-// parseReplyPatterns reads "550" or "5.7.1"; all must begin with the class.
+// parseReplyPatterns parses entries such as "550" or "5.7.1". All must begin
+// with the digit class.
 func parseReplyPatterns(list []string, class byte) ([]replyPattern, error) {
 	var ps []replyPattern
 	for _, text := range list {
@@ -55,12 +56,12 @@ func fits(ps []replyPattern, r *smtp.SMTPError) bool {
 	return false
 }
 
-// judge applies the connector's error policy to a result.
-func (c *connector) judge(r *queue.Result) {
+// applyErrorPolicy applies the connector's error policy to a result.
+func (c *connector) applyErrorPolicy(r *queue.Result) {
 	var dnsErr *DNSError
 	switch {
 	case r.Outcome == queue.Failure && c.Errors.DowngradeDNS && errors.As(r.Err, &dnsErr),
-		r.Outcome == queue.Failure && c.Hold && isRouting(r.Err), // its receiver will come for it
+		r.Outcome == queue.Failure && c.Hold && isRouting(r.Err), // the receiver will request the mail
 		r.Outcome == queue.Failure && fits(c.downgrade, &r.Reply):
 		r.Outcome = queue.Deferred
 		r.Reply = inClass(r.Reply, 4)
@@ -70,9 +71,8 @@ func (c *connector) judge(r *queue.Result) {
 	}
 }
 
-// inClass is a reply moved to the class 4 or 5, so that its codes say what it
-// has come to: 451 or 550, as other codes mean something else in the other
-// class.
+// inClass returns a reply moved to class 4 or 5. The code becomes 451 or 550,
+// because other codes have a different meaning in the other class.
 func inClass(r smtp.SMTPError, class int) smtp.SMTPError {
 	if r.Code = 451; class == 5 {
 		r.Code = 550

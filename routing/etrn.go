@@ -12,34 +12,36 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Held mail flows for releaseTime once it was asked for. A client that asks
-// again within releaseAgain gets a good answer, but the queue is not looked
-// through again, because that costs more than asking: unless an attempt has
-// failed since.
+// Held mail is sent for releaseTime after it was requested. If a client
+// requests it again within releaseAgain, the reply is positive, but the queue
+// is not searched again, because a search costs more than a request. The
+// exception is a request after an attempt has failed.
 const (
 	releaseTime  = 10 * time.Minute
 	releaseAgain = 10 * time.Second
 )
 
-// ETRN answers the command of that name (RFC 1985) of a client that has
-// proved to be identity ("" for nobody): it releases the mail that connectors
-// with Hold keep for a node. The mail goes to the connector's own hosts, never
-// to the client, so connectors without HoldAccounts let everybody ask.
+// ETRN handles the SMTP command ETRN (RFC 1985) of a client that has
+// authenticated as identity, or "" if it has not. It releases the mail that
+// connectors with Hold keep for a node. The mail is sent to the connector's
+// own hosts, never to the client, so any client can use ETRN for a connector
+// without HoldAccounts.
 //
-// A node is a domain, "@domain" for it and all below, or "#connector" for all
-// mail of a connector; the last is only for HoldAccounts.
+// A node is a domain, "@domain" for the domain and its subdomains, or
+// "#connector" for all mail of a connector. The last form is allowed only for
+// HoldAccounts.
 //
-// The reply is for the application to send: policy.HeldMail(router) is the
-// agent that puts ETRN and ATRN to a Router.
+// The application sends the reply. The agent policy.HeldMail(router) passes
+// ETRN and ATRN to a Router.
 func (r *Router) ETRN(ctx context.Context, identity, node string) smtp.SMTPError {
-	rels, err := r.askedFor(identity, node, false)
+	rels, err := r.releasesFor(identity, node, false)
 	if err != nil {
 		return reply(501, smtp.EnhancedCode{5, 5, 4}, err.Error())
 	}
 	if len(rels) == 0 {
-		return reply(459, smtp.EnhancedCode{4, 7, 1}, fmt.Sprintf("Node %s not allowed: no mail is held for it that you may ask for", quoted(node)))
+		return reply(459, smtp.EnhancedCode{4, 7, 1}, fmt.Sprintf("Node %s not allowed: no held mail that you may request", quoted(node)))
 	}
-	n, err := r.letGo(ctx, rels)
+	n, err := r.startReleases(ctx, rels)
 	switch {
 	case err != nil:
 		return reply(458, smtp.EnhancedCode{4, 3, 0}, fmt.Sprintf("Unable to queue messages for node %s", quoted(node)))
@@ -55,20 +57,21 @@ func reply(code int, enhanced smtp.EnhancedCode, text string) smtp.SMTPError {
 	return smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}
 }
 
-// quoted keeps a client's argument from ending our reply early.
+// quoted escapes a client's argument, so that it cannot add a line to the
+// reply.
 func quoted(s string) string {
 	q := fmt.Sprintf("%q", s)
 	return q[1:min(len(q)-1, 256)]
 }
 
-// WakeQueue is the Wake of a Router whose mail waits in q.
+// WakeQueue returns the Wake function for a Router whose mail waits in q.
 func WakeQueue(q *queue.Queue) func(ctx context.Context, match func(queue.NextHop) bool) (int, error) {
 	return q.RetryQueues
 }
 
-// letGo opens the releases and wakes the queue. The number of messages is
-// negative where the queue does not tell.
-func (r *Router) letGo(ctx context.Context, rels []*release) (int, error) {
+// startReleases starts the releases and wakes the queue. It returns the number
+// of messages, or -1 if the queue does not report it.
+func (r *Router) startReleases(ctx context.Context, rels []*release) (int, error) {
 	now := time.Now()
 	for _, l := range rels {
 		l.until = now.Add(releaseTime)
@@ -82,9 +85,9 @@ func (r *Router) letGo(ctx context.Context, rels []*release) (int, error) {
 	})
 }
 
-// askedFor finds what a client may have of the mail for a node. strict
-// demands that it is named in HoldAccounts.
-func (r *Router) askedFor(identity, node string, strict bool) ([]*release, error) {
+// releasesFor returns the releases for a node that a client may request. If
+// strict is set, identity must be in HoldAccounts.
+func (r *Router) releasesFor(identity, node string, strict bool) ([]*release, error) {
 	t := r.table()
 	if name, ok := strings.CutPrefix(node, "#"); ok {
 		if c := t.byName[name]; c != nil && c.releasedTo(identity, true) {
@@ -108,7 +111,7 @@ func (r *Router) askedFor(identity, node string, strict bool) ([]*release, error
 	return rels, nil
 }
 
-// releasedTo says whether a client may ask for the connector's mail.
+// releasedTo reports whether a client may request the connector's mail.
 func (c *connector) releasedTo(identity string, strict bool) bool {
 	switch {
 	case !c.Hold || c.Disabled:
@@ -119,7 +122,7 @@ func (c *connector) releasedTo(identity string, strict bool) bool {
 	return !strict && len(c.HoldAccounts) == 0
 }
 
-// perDomain says whether each domain has a queue of its own.
+// perDomain reports whether each domain has its own queue.
 func (c *connector) perDomain() bool {
 	return c.byDNS() && (len(c.hosts) == 0 || c.DirectFirst)
 }

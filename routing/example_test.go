@@ -119,9 +119,9 @@ func ExampleRouter_Explain() {
 	// Output:
 	// from alice@example.com to bob@example.net, 5242880 bytes
 	// connectors:
-	//   - partner (*.example.net, cost 1): the message is too large for it
+	//   - partner (*.example.net, cost 1): message too large
 	//   * internet (*;10, cost 10): chosen
-	//   - backup (*;20, cost 20): costs more: 20 instead of 10
+	//   - backup (*;20, cost 20): higher cost: 20 instead of 10
 	// next hop: example.net via internet
 }
 

@@ -12,65 +12,69 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A Question is a hypothetical message to one recipient: which way would it
-// go?
+// A Question describes a hypothetical message to one recipient. Explain tells
+// how it would be routed.
 type Question struct {
 	From, To string
 	Size     int64
 	Priority int
 	System   bool
 	Origin   queue.Origin
-	// Hosts looks the next hop's hosts up in the DNS.
+	// Hosts looks up the hosts of the next hop in the DNS.
 	Hosts bool
-	// Probe connects to each address of each host, says EHLO and STARTTLS and
-	// authenticates as for mail, but sends none. It includes Hosts.
+	// Probe connects to each address of each host. It sends EHLO and STARTTLS
+	// and authenticates as for a delivery, but sends no mail. It includes
+	// Hosts.
 	Probe bool
 }
 
-// An Explanation is the decision on a Question, with every reason for it.
+// An Explanation is the routing decision for a Question, with the reasons.
 type Explanation struct {
 	Question Question
-	// Candidates are all connectors of the table, in the order in which they
-	// would serve, those that would not last.
+	// Candidates are all connectors of the table, in the order of use.
+	// Connectors that do not match come last.
 	Candidates []Candidate
-	// Hop is where the message would go now; the zero value where Err is set.
+	// Hop is the next hop of the message. It is the zero value if Err is set.
 	Hop queue.NextHop
-	// Held says that it would wait there, and Until when if that is known.
+	// Held reports that the message would wait at the hop. Until is when this
+	// ends, or zero if it is not known.
 	Held  bool
 	Until time.Time
-	// Err is why there is no way: what Route would return.
+	// Err is why the message has no route: the error that Route returns.
 	Err error
 
-	// Hosts are the hosts in order, as one attempt would try them, and then
-	// those that it could not use. HostsErr is why there are none.
+	// Hosts are the hosts in the order in which one attempt tries them,
+	// followed by the hosts that cannot be used. HostsErr is set if there are
+	// none.
 	Hosts    []ExplainedHost
 	HostsErr error
-	// TLS is the connector's or domain's TLS level for them; what the hosts
-	// publish (DANE, MTA-STS) may raise it.
+	// TLS is the TLS level of the connector or the domain for these hosts.
+	// Published policies (DANE, MTA-STS) can raise it.
 	TLS string
-	// Probes are what came of connecting.
+	// Probes are the results of Question.Probe.
 	Probes   []smtpclient.Probe
 	ProbeErr error
 }
 
-// A Candidate is a connector's part in an Explanation.
+// A Candidate is one connector in an Explanation.
 type Candidate struct {
-	Connector string
-	Space     string // the address space that fits; empty where none does
-	Cost      int
-	Loss      Loss // Eligible, or what bars the message from it
-	Chosen    bool
-	Reason    string // why it was chosen or not, in words
+	Connector   string
+	Space       string // the address space that matches; empty if none does
+	Cost        int
+	Eligibility Eligibility // Eligible, or why it cannot take the message
+	Chosen      bool
+	Reason      string // why it was chosen or not, as text
 }
 
-// An ExplainedHost is a host that mail would be sent to, or why it cannot.
+// An ExplainedHost is a host that mail can be sent to. If Err is set, the host
+// cannot be used.
 type ExplainedHost struct {
 	smtpclient.Host
 	Err error
 }
 
-// Explain decides on a message that need not exist, and says why. It changes
-// nothing; what is down at the moment is taken into account.
+// Explain returns the routing decision for a hypothetical message, and why. It
+// takes into account which hops are down at the moment. It changes nothing.
 func (r *Router) Explain(ctx context.Context, q Question) *Explanation {
 	r.init()
 	t := r.table()
@@ -91,7 +95,7 @@ func (r *Router) Explain(ctx context.Context, q Question) *Explanation {
 	return e
 }
 
-// candidates lists every connector and what speaks for and against it.
+// candidates lists every connector and the reasons for and against it.
 func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain string) {
 	seen := map[*connector]bool{}
 	var winner *candidate // the chosen one's address space
@@ -102,17 +106,17 @@ func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain s
 		}
 		return winner == nil
 	})
-	var near *space     // as in Table.ways
+	var near *space     // as in Table.routes
 	var last *candidate // of the connectors that are exclusive
 	t.matches(domain, func(match candidate) bool {
 		if !seen[match.c] {
 			seen[match.c] = true
 			k := r.candidate(match, m, domain, chosen, winner)
-			if near != nil && !k.Chosen && k.Loss == Eligible && t.leadsBack(match, near, domain) {
-				k.Loss, k.Reason = LeadsBack, LeadsBack.String()
+			if near != nil && !k.Chosen && k.Eligibility == Eligible && t.wouldLoop(match, near, domain) {
+				k.Eligibility, k.Reason = WouldLoop, WouldLoop.String()
 			}
 			if last != nil && rank(match.space) < rank(last.space) && !k.Chosen {
-				k.Loss, k.Reason = Excluded, fmt.Sprintf("%s is exclusive for %s", last.c.Name, last.space.text)
+				k.Eligibility, k.Reason = Excluded, fmt.Sprintf("%s is exclusive for %s", last.c.Name, last.space.text)
 			}
 			e.Candidates = append(e.Candidates, k)
 		}
@@ -128,12 +132,12 @@ func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain s
 		if seen[c] {
 			continue
 		}
-		k := Candidate{Connector: c.Name, Loss: c.admits(m), Chosen: c == chosen, Reason: "no address space of it fits"}
+		k := Candidate{Connector: c.Name, Eligibility: c.eligibility(m), Chosen: c == chosen, Reason: "no address space matches"}
 		switch {
 		case c == chosen:
-			k.Reason = "an agent chose it"
+			k.Reason = "chosen by an agent"
 		case c.RoutedOnly:
-			k.Reason = "only for mail that is sent its way"
+			k.Reason = "only for mail that is explicitly routed to it"
 		case len(c.Spaces) == 0:
 			k.Reason = "only a fallback"
 		}
@@ -143,31 +147,32 @@ func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain s
 
 func (r *Router) candidate(match candidate, m *queue.Message, domain string, chosen *connector, winner *candidate) Candidate {
 	c := match.c
-	k := Candidate{Connector: c.Name, Space: match.space.text, Cost: match.space.cost, Loss: c.admits(m), Chosen: c == chosen}
+	k := Candidate{Connector: c.Name, Space: match.space.text, Cost: match.space.cost, Eligibility: c.eligibility(m), Chosen: c == chosen}
 	hop := c.hop(m, domain)
 	switch {
-	case k.Loss != Eligible:
-		k.Reason = k.Loss.String()
+	case k.Eligibility != Eligible:
+		k.Reason = k.Eligibility.String()
 	case k.Chosen:
 		k.Reason = "chosen"
 		if r.down.has(hop) {
-			k.Reason = "chosen, but unreachable a moment ago: the next serves in its place, if it can"
+			k.Reason = "chosen, but recently unreachable: the next connector is tried first"
 		}
 	case r.down.has(hop):
-		k.Reason = "unreachable a moment ago"
+		k.Reason = "recently unreachable"
 	case winner == nil:
-		k.Reason = "fits, but an agent chose another"
+		k.Reason = "matches, but an agent chose another connector"
 	case rank(match.space) < rank(winner.space):
 		k.Reason = fmt.Sprintf("less specific than %s", winner.space.text)
 	case match.space.cost > winner.space.cost:
-		k.Reason = fmt.Sprintf("costs more: %d instead of %d", match.space.cost, winner.space.cost)
+		k.Reason = fmt.Sprintf("higher cost: %d instead of %d", match.space.cost, winner.space.cost)
 	default:
-		k.Reason = "as specific and as cheap, but later by name"
+		k.Reason = "equally specific and same cost, but later by name"
 	}
 	return k
 }
 
-// rank orders the spaces that fit one domain: the higher the more specific.
+// rank orders the address spaces that match one domain. A higher rank is more
+// specific.
 func rank(s *space) int {
 	switch {
 	case s.all:
@@ -203,17 +208,17 @@ func (r *Router) explainHosts(ctx context.Context, e *Explanation, c *connector)
 	}
 }
 
-// skippedKey is the context key of a function that is told which hosts were
-// left out, and why.
+// skippedKey is the context key of a function that receives the hosts that
+// were skipped, and why.
 type skippedKey struct{}
 
-func tellSkipped(ctx context.Context, h smtpclient.Host, err error) {
+func reportSkipped(ctx context.Context, h smtpclient.Host, err error) {
 	if tell, _ := ctx.Value(skippedKey{}).(func(ExplainedHost)); tell != nil {
 		tell(ExplainedHost{h, err})
 	}
 }
 
-// levelOf is the name of the TLS level that applies to a destination.
+// levelOf returns the name of the TLS level that applies to a destination.
 func levelOf(d *smtpclient.Destination, c *connector) string {
 	var level smtpclient.TLSLevel
 	authenticates := d.Auth != nil
@@ -234,7 +239,7 @@ func levelOf(d *smtpclient.Destination, c *connector) string {
 	return smtpclient.TLSOpportunistic.String()
 }
 
-// ofSize is a content that only has a size.
+// ofSize is a content that has only a size.
 type ofSize int64
 
 func (n ofSize) Size() int64 { return int64(n) }

@@ -39,16 +39,16 @@ func TestExplainEveryConnector(t *testing.T) {
 		from a@example.com to b@Example.NET, 100 bytes
 		connectors:
 		  - off (example.net, cost 1): disabled
-		  - small (example.net, cost 1): the message is too large for it
+		  - small (example.net, cost 1): message too large
 		  * alfa (example.net;2, cost 2): chosen
-		  - zulu (example.net;2, cost 2): as specific and as cheap, but later by name
-		  - dear (example.net;9, cost 9): costs more: 9 instead of 2
+		  - zulu (example.net;2, cost 2): equally specific and same cost, but later by name
+		  - dear (example.net;9, cost 9): higher cost: 9 instead of 2
 		  - dash (*.net, cost 1): less specific than example.net;2
 		  - all (*, cost 1): less specific than example.net;2
-		  - other: no address space of it fits
-		  - closed: no address space of it fits
+		  - other: no address space matches
+		  - closed: no address space matches
 		next hop: alfa via alfa`)
-	if e.Candidates[1].Loss != TooSmall || !e.Candidates[2].Chosen || e.Hop.Connector != "alfa" {
+	if e.Candidates[1].Eligibility != TooLarge || !e.Candidates[2].Chosen || e.Hop.Connector != "alfa" {
 		t.Errorf("%+v", e)
 	}
 	explained(t, r, Question{To: "b@closed.example"}, `
@@ -56,15 +56,15 @@ func TestExplainEveryConnector(t *testing.T) {
 		connectors:
 		  * closed (closed.example, cost 1): chosen
 		  - all (*, cost 1): less specific than closed.example
-		  - other: no address space of it fits
-		  - zulu: no address space of it fits
-		  - alfa: no address space of it fits
-		  - off: no address space of it fits
-		  - small: no address space of it fits
-		  - dear: no address space of it fits
-		  - dash: no address space of it fits
+		  - other: no address space matches
+		  - zulu: no address space matches
+		  - alfa: no address space matches
+		  - off: no address space matches
+		  - small: no address space matches
+		  - dear: no address space matches
+		  - dash: no address space matches
 		next hop: closed via closed
-		held until somebody asks for it`)
+		held until a client requests it`)
 }
 
 func TestExplainWhatIsDownOrMissing(t *testing.T) {
@@ -75,19 +75,19 @@ func TestExplainWhatIsDownOrMissing(t *testing.T) {
 	explained(t, r, Question{From: "x@example.com", To: "a@example.net"}, `
 		from x@example.com to a@example.net, 0 bytes
 		connectors:
-		  * main (example.net, cost 1): chosen, but unreachable a moment ago: the next serves in its place, if it can
+		  * main (example.net, cost 1): chosen, but recently unreachable: the next connector is tried first
 		  - spare: only a fallback
 		next hop: main via main`)
 	explained(t, r, Question{From: "x@example.com", To: "a@example.org"}, `
 		from x@example.com to a@example.org, 0 bytes
 		connectors:
-		  - main: no address space of it fits
+		  - main: no address space matches
 		  - spare: only a fallback
-		no way: 451 4.4.4 No connector for example.org`)
+		no route: 451 4.4.4 No connector for example.org`)
 	explained(t, r, Question{From: "x@example.com", To: "postmaster"}, `
 		from x@example.com to postmaster, 0 bytes
 		connectors:
-		no way: 550 5.1.3 Bad recipient address: no domain`)
+		no route: 550 5.1.3 Bad recipient address: no domain`)
 }
 
 func TestExplainWhatIsExclusive(t *testing.T) {
@@ -100,15 +100,15 @@ func TestExplainWhatIsExclusive(t *testing.T) {
 		connectors:
 		  * partner (*.mil, cost 1): chosen
 		  - world (*, cost 1): partner is exclusive for *.mil
-		  - side: only for mail that is sent its way
+		  - side: only for mail that is explicitly routed to it
 		next hop: partner via partner`)
 	explained(t, r, Question{From: "x@example.com", To: "a@army.mil", Size: 101}, `
 		from x@example.com to a@army.mil, 101 bytes
 		connectors:
-		  - partner (*.mil, cost 1): the message is too large for it
+		  - partner (*.mil, cost 1): message too large
 		  - world (*, cost 1): partner is exclusive for *.mil
-		  - side: only for mail that is sent its way
-		no way: 552 5.3.4 Message is too large for every way to army.mil`)
+		  - side: only for mail that is explicitly routed to it
+		no route: 552 5.3.4 Message is too large for every connector to army.mil`)
 }
 
 func TestExplainWhatLeadsBack(t *testing.T) {
@@ -124,8 +124,8 @@ func TestExplainWhatLeadsBack(t *testing.T) {
 		connectors:
 		  - guests (example.com, cost 1): disabled
 		  - ours (example.com, cost 1): disabled
-		  - world (*, cost 1): the domain is ours: out by it is back in
-		no way: 451 4.4.4 No connector for example.com now: disabled`)
+		  - world (*, cost 1): mail loop: the domain is one of Site.Domains
+		no route: 451 4.4.4 No connector for example.com now: disabled`)
 }
 
 func TestExplainHostsAndProbe(t *testing.T) {
@@ -151,7 +151,7 @@ func TestExplainHostsAndProbe(t *testing.T) {
 		  mx1.example.net 192.0.2.1:25
 		  mx2.example.net [2001:db8::2]:25 192.0.2.2:25
 		  mx3.example.net not used: mx3.example.net A: no such domain
-		  mx4.example.net not used: mx4.example.net AAAA: the DNS failed: SERVFAIL`)
+		  mx4.example.net not used: mx4.example.net AAAA: DNS lookup failed: SERVFAIL`)
 	e := r.Explain(t.Context(), Question{From: "x@example.com", To: "a@example.net", Probe: true})
 	if len(e.Probes) != 3 {
 		t.Fatalf("%d probes of 3 addresses", len(e.Probes))

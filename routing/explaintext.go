@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// String is the explanation for people, several lines long.
+// String returns the explanation as text of several lines.
 func (e *Explanation) String() string {
 	var b strings.Builder
 	from := e.Question.From
@@ -33,13 +33,13 @@ func (e *Explanation) String() string {
 		fmt.Fprintf(&b, "  %s %s%s: %s\n", mark, k.Connector, space, k.Reason)
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, "no way: %s\n", replyText(e.Err))
+		fmt.Fprintf(&b, "no route: %s\n", replyText(e.Err))
 		return b.String()
 	}
 	fmt.Fprintf(&b, "next hop: %s\n", e.Hop)
 	switch {
 	case e.Held && e.Until.IsZero():
-		b.WriteString("held until somebody asks for it\n")
+		b.WriteString("held until a client requests it\n")
 	case e.Held:
 		fmt.Fprintf(&b, "held until %s\n", e.Until.Format(time.RFC1123))
 	}
@@ -47,7 +47,7 @@ func (e *Explanation) String() string {
 	return b.String()
 }
 
-// replyText is an error as a client would read it.
+// replyText returns an error as the text of an SMTP reply.
 func replyText(err error) string {
 	var r *smtp.SMTPError
 	if !errors.As(err, &r) {

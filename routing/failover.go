@@ -10,33 +10,33 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// maxWays bounds the connectors that one attempt goes through.
-const maxWays = 5
+// maxRoutes is the maximum number of hops that one attempt tries.
+const maxRoutes = 5
 
-// deliver attempts one hop, and where that is down the others that match.
+// deliver attempts one hop. If it is down, deliver tries the alternatives.
 func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	c := t.byName[hop.Connector]
 	if r.down.has(hop) {
 		return r.deliverLast(ctx, t, hop, m, rcpts)
 	}
 	results := r.attempt(ctx, c, hop, m, rcpts)
-	left := whereDown(results)
+	left := unreachableIndexes(results)
 	switch {
 	case len(left) == 0:
 		r.down.clear(hop)
-	case ctx.Err() != nil || c.Hold: // that says nothing about the hop
-	case !r.markDown(hop, &results[left[0]]): // its hosts answered, only not safely enough
+	case ctx.Err() != nil || c.Hold: // the result is no evidence about the hop
+	case !r.markDown(hop, &results[left[0]]): // its hosts answered, but TLS failed
 	default:
 		r.detour(ctx, t, hop, m, rcpts, left, results)
 	}
 	return results
 }
 
-// deliverLast attempts a hop that was down a moment ago, only for what has no
-// other way.
+// deliverLast delivers mail whose hop was down recently. It attempts the hop
+// itself only for mail that has no alternative.
 func (r *Router) deliverLast(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	results := make([]queue.Result, len(rcpts))
-	left := make([]int, len(rcpts)) // the recipients without a result that stands
+	left := make([]int, len(rcpts)) // the recipients without a valid result
 	for i := range left {
 		left[i] = i
 	}
@@ -44,7 +44,7 @@ func (r *Router) deliverLast(ctx context.Context, t *Table, hop queue.NextHop, m
 		return results
 	}
 	put(results, left, r.attempt(ctx, t.byName[hop.Connector], hop, m, pick(rcpts, left)))
-	if left = whereDown(results); len(left) == 0 {
+	if left = unreachableIndexes(results); len(left) == 0 {
 		r.down.clear(hop)
 	} else if ctx.Err() == nil {
 		r.markDown(hop, &results[left[0]])
@@ -52,7 +52,7 @@ func (r *Router) deliverLast(ctx context.Context, t *Table, hop queue.NextHop, m
 	return results
 }
 
-func whereDown(results []queue.Result) (left []int) {
+func unreachableIndexes(results []queue.Result) (left []int) {
 	for i := range results {
 		if unreachable(results[i]) {
 			left = append(left, i)
@@ -66,11 +66,11 @@ func refusedTLS(r *queue.Result) bool {
 	return errors.As(r.Err, &e)
 }
 
-// detour tries the other ways for the recipients in left, and returns those
-// for whom none of them came to a result that counts.
+// detour tries the alternatives for the recipients in left. It returns the
+// recipients that have no valid result.
 func (r *Router) detour(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient, left []int, results []queue.Result) []int {
 	tried := []queue.NextHop{hop}
-	for len(left) > 0 && len(tried) < maxWays && ctx.Err() == nil {
+	for len(left) > 0 && len(tried) < maxRoutes && ctx.Err() == nil {
 		done := make(map[int]bool)
 		before := len(tried)
 		part := pick(rcpts, left)
@@ -97,24 +97,24 @@ func (r *Router) detour(ctx context.Context, t *Table, hop queue.NextHop, m *que
 	return left
 }
 
-// counts says whether a result from another way than the first may stand.
-// What our own DNS or table says about that way is no verdict on mail that
-// was not meant for it: it must not fail because its own hosts are down.
+// counts reports whether a result of an alternative is valid. A DNS or table
+// error for the alternative is not: the mail was not meant for it, and must
+// not fail because its own hosts are down.
 func counts(r *queue.Result) bool {
 	return r.Outcome != queue.Unreachable && !isRouting(r.Err)
 }
 
-// alternative is the first way that was not tried and is neither down nor
-// held. Where tried[0] is not the way that the table chose, but an agent or an
-// operator, there is no other.
+// alternative returns the first hop that was not tried and is neither down nor
+// held. If an agent or an operator chose the first hop, there is no
+// alternative.
 func (r *Router) alternative(t *Table, m *queue.Message, address string, tried []queue.NextHop) (alt queue.NextHop, found bool) {
 	domain, err := canonicalDomain(address)
 	if err != nil {
 		return alt, false
 	}
 	first := true
-	t.ways(m, domain, func(way candidate) bool {
-		c, hop := way.c, way.c.hop(m, domain)
+	t.routes(m, domain, func(route candidate) bool {
+		c, hop := route.c, route.c.hop(m, domain)
 		if first && hop != tried[0] {
 			return false
 		}
@@ -128,9 +128,9 @@ func (r *Router) alternative(t *Table, m *queue.Message, address string, tried [
 	return alt, found
 }
 
-// markDown remembers that a hop was out of reach, unless it was its TLS that
-// was at fault: whoever can spoil that must not thereby choose the way that
-// mail takes.
+// markDown records that a hop was unreachable. If the reason was TLS, it does
+// not count as down: an attacker who can break TLS must not be able to choose
+// the route of mail.
 func (r *Router) markDown(hop queue.NextHop, result *queue.Result) bool {
 	r.logDown(hop, result)
 	if refusedTLS(result) {

@@ -42,8 +42,8 @@ func TestExclusiveConnectorsHaveNoDetour(t *testing.T) {
 	if got := told(send(t, r, "a@army.mil")); got != "1:spare" {
 		t.Errorf("with a fallback: %s", got)
 	}
-	if len(world.carried) > 0 {
-		t.Errorf("the world got %v", world.carried)
+	if len(world.recipients) > 0 {
+		t.Errorf("the world got %v", world.recipients)
 	}
 }
 
@@ -69,8 +69,8 @@ func TestOurDomainsStayWithUs(t *testing.T) {
 			t.Errorf("with both down: %s", got)
 		}
 	}
-	if len(upstream.carried) > 0 {
-		t.Errorf("upstream got %v", upstream.carried)
+	if len(upstream.recipients) > 0 {
+		t.Errorf("upstream got %v", upstream.recipients)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestNoDetourAroundTLS(t *testing.T) {
 	})
 	t.Run("a hop that was down", func(t *testing.T) {
 		world := &postman{name: "world", outcome: always(queue.Unreachable)}
-		partner := TransportFunc(func(_ context.Context, j *Job) []queue.Result { return allAlike(len(j.Recipients), spoilt) })
+		partner := TransportFunc(func(_ context.Context, j *Job) []queue.Result { return sameResults(len(j.Recipients), spoilt) })
 		r := &Router{Table: table(t, Connector{Name: "partner", Spaces: []string{"example.net"}, Transport: partner},
 			Connector{Name: "world", Spaces: []string{"*"}, Transport: world})}
 		hop := queue.NextHop{Connector: "partner", Destination: "partner"}
@@ -189,7 +189,7 @@ func TestNoDetourAroundTLS(t *testing.T) {
 	})
 	t.Run("another's alternative", func(t *testing.T) {
 		down := &postman{name: "down", outcome: always(queue.Unreachable)}
-		partner := TransportFunc(func(_ context.Context, j *Job) []queue.Result { return allAlike(len(j.Recipients), spoilt) })
+		partner := TransportFunc(func(_ context.Context, j *Job) []queue.Result { return sameResults(len(j.Recipients), spoilt) })
 		r := &Router{Table: table(t, Connector{Name: "own", Spaces: []string{"a.example.net"}, Transport: down},
 			Connector{Name: "partner", Spaces: []string{"*.example.net"}, Transport: partner})}
 		send(t, r, "a@a.example.net")

@@ -16,17 +16,17 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A FetchMethod is a way to ask a provider for the mail that it holds for us.
+// A FetchMethod is a command that requests held mail from a provider.
 type FetchMethod uint8
 
 const (
-	// FetchETRN asks by ETRN (RFC 1985): the provider connects to our own
-	// server.
+	// FetchETRN uses ETRN (RFC 1985): the provider connects to the server of
+	// this relay.
 	FetchETRN FetchMethod = iota
-	// FetchATRN asks by ATRN (RFC 2645): the connection turns round and the
-	// mail comes over it. It needs authentication.
+	// FetchATRN uses ATRN (RFC 2645): the connection is reversed, and the mail
+	// comes over it. It needs authentication.
 	FetchATRN
-	// FetchTURN is the old TURN (RFC 821), without any proof who we are unless
+	// FetchTURN uses the obsolete TURN (RFC 821). It proves no identity unless
 	// the Transport authenticates.
 	FetchTURN
 )
@@ -40,45 +40,49 @@ func (m FetchMethod) String() string {
 
 var fetchVerbs = [...]string{"ETRN", "ATRN", "TURN"}
 
-// A Fetcher asks a provider for our mail, once or on a schedule. Its fields
-// must not change once it is in use.
+// A Fetcher requests held mail from a provider, once or on a schedule. Do not
+// change its fields after the first use.
 type Fetcher struct {
-	// Transport connects, with TLS and authentication as it is set up.
+	// Transport makes the connection, with its TLS and authentication
+	// settings.
 	Transport *smtpclient.Transport
-	// Provider is the provider's host. It need not be the one that our own
-	// mail goes to.
+	// Provider is the host of the provider. It can differ from the host that
+	// outgoing mail is sent to.
 	Provider SmartHost
-	// Resolver finds it. Default as Router.Resolver.
+	// Resolver looks up Provider. The default is that of Router.Resolver.
 	Resolver Resolver
 
 	Method FetchMethod
-	// Domains to ask for: ETRN sends a command for each; ATRN all in one, or
-	// none where there are none; TURN has none.
+	// Domains are the domains whose mail is requested. ETRN sends one command
+	// for each and needs at least one. ATRN sends all in one command; none
+	// means all mail. TURN does not use them.
 	Domains []string
-	// Serve takes the mail from a connection that has turned round (ATRN,
-	// TURN): a smtpserver.Server's method of that name. It gets a listener
-	// with just that connection, and returns when the listener ends. When the
-	// context of Fetch or Run does, the listener is closed but not the
-	// connection: the server's Shutdown lets the message in hand be finished.
+	// Serve receives the mail from a reversed connection (ATRN, TURN). Use the
+	// method Serve of a smtpserver.Server. It gets a listener with only this
+	// connection and returns when the listener ends. When the context of Fetch
+	// or Run ends, the listener is closed but the connection is not: Shutdown
+	// of the server lets the current message finish.
 	Serve func(net.Listener) error
-	// Taken is how many messages the server behind Serve has taken over so far,
-	// as smtpserver.Counters.Messages. By it a fetch knows how many came; a
-	// server that also listens elsewhere makes that a guess. Default: not known.
-	Taken func() int64
+	// Received returns the number of messages that the server behind Serve has
+	// accepted so far, as smtpserver.Counters.Messages does. It is used to
+	// count the messages of a fetch. The count is inexact if the server has
+	// other listeners. If Received is nil, the number is not known.
+	Received func() int64
 
-	// Interval is how often Run asks. Default 15 minutes.
+	// Interval is the time between two requests of Run. The default is 15
+	// minutes.
 	Interval time.Duration
-	// Schedule is when Run asks at all; nil is always.
+	// Schedule limits when Run sends requests; nil means always.
 	Schedule *Schedule
-	// Logger gets a line for each time that it asks, with the number of
-	// messages that came where that is known; nil is silent.
+	// Logger receives a record for each request of Run, with the number of
+	// messages if it is known. A nil Logger logs nothing.
 	Logger *slog.Logger
 }
 
 const defaultFetchInterval = 15 * time.Minute
 
-// Run asks at once and then at every Interval within the Schedule, until ctx
-// ends. Errors are logged.
+// Run requests mail at once, and then at every Interval within the Schedule,
+// until ctx ends. It logs errors.
 func (f *Fetcher) Run(ctx context.Context) {
 	interval := f.Interval
 	if interval <= 0 {
@@ -94,10 +98,10 @@ func (f *Fetcher) Run(ctx context.Context) {
 				if n >= 0 {
 					attrs = append(attrs, "messages", n)
 				}
-				f.Logger.Info("asked for mail", append(attrs, "err", err)...)
+				f.Logger.Info("requested mail", append(attrs, "err", err)...)
 			}
 		} else if opens.IsZero() {
-			return // never again
+			return // the schedule never opens again
 		} else {
 			wait = opens.Sub(now)
 		}
@@ -109,32 +113,33 @@ func (f *Fetcher) Run(ctx context.Context) {
 	}
 }
 
-// ErrNoMail is what Fetch returns when the provider holds no mail for us.
+// ErrNoMail is returned by Fetch and FetchMail if the provider holds no mail.
 var ErrNoMail = errors.New("routing: the provider holds no mail")
 
-// Fetch asks once. With ATRN and TURN it returns when the mail is in, as far as
-// the provider had any (ErrNoMail). A refusal is a *smtp.SMTPError.
+// Fetch requests mail once. With ATRN and TURN it returns after the mail has
+// arrived, or ErrNoMail. A refusal by the provider is a *smtp.SMTPError.
 func (f *Fetcher) Fetch(ctx context.Context) error {
 	_, err := f.FetchMail(ctx)
 	return err
 }
 
-// FetchMail is Fetch, and tells how many messages came; -1 where that is not
-// known: without Taken, and with ETRN, whose mail comes by connections of the
-// provider's own. There is a number also where there is an error.
+// FetchMail is Fetch and also returns the number of messages that arrived. The
+// number is -1 if it is not known: without Received, and with ETRN, because
+// the provider then delivers over its own connections. The number is also
+// valid if there is an error.
 func (f *Fetcher) FetchMail(ctx context.Context) (messages int, err error) {
-	if f.Method == FetchETRN || f.Taken == nil {
+	if f.Method == FetchETRN || f.Received == nil {
 		return -1, f.fetch(ctx)
 	}
-	before := f.Taken()
+	before := f.Received()
 	err = f.fetch(ctx)
-	return int(f.Taken() - before), err
+	return int(f.Received() - before), err
 }
 
 func (f *Fetcher) fetch(ctx context.Context) error {
 	c, err := f.dial(ctx)
 	if err != nil {
-		return fmt.Errorf("asking %s for mail: %w", f.Provider.Host, err)
+		return fmt.Errorf("requesting mail from %s: %w", f.Provider.Host, err)
 	}
 	defer c.Close()
 	if f.Method == FetchETRN {
@@ -143,7 +148,7 @@ func (f *Fetcher) fetch(ctx context.Context) error {
 		err = f.turn(ctx, c)
 	}
 	if err != nil && !errors.Is(err, ErrNoMail) {
-		return fmt.Errorf("asking %s for mail: %w", f.Provider.Host, err)
+		return fmt.Errorf("requesting mail from %s: %w", f.Provider.Host, err)
 	}
 	return err
 }
@@ -154,7 +159,7 @@ func (f *Fetcher) dial(ctx context.Context) (*smtpclient.Client, error) {
 		return nil, err
 	}
 	if f.Method != FetchETRN && f.Serve == nil {
-		return nil, errors.New("nobody to take the mail: Serve is nil")
+		return nil, errors.New("cannot receive the mail: Serve is nil")
 	}
 	find := &finder{resolver: f.Resolver, port: host.port,
 		isName: func(string) bool { return false }, isAddr: func(netip.AddrPort) bool { return false }}
@@ -165,8 +170,8 @@ func (f *Fetcher) dial(ctx context.Context) (*smtpclient.Client, error) {
 		Hosts: func(ctx context.Context) ([]smtpclient.Host, error) { return find.smartHost(ctx, &host) }})
 }
 
-// etrn asks for one domain after the other. It is an error only when none of
-// them was granted.
+// etrn sends ETRN for one domain after the other. It tries all domains and
+// returns the errors joined.
 func (f *Fetcher) etrn(ctx context.Context, c *smtpclient.Client) error {
 	if len(f.Domains) == 0 {
 		return errors.New("ETRN needs a domain")
@@ -181,7 +186,7 @@ func (f *Fetcher) etrn(ctx context.Context, c *smtpclient.Client) error {
 		}
 		waiting = waiting || r.Code != 251 // RFC 1985, 5.2: no messages waiting
 	}
-	c.Quit(ctx) // whatever it says, the requests stand
+	c.Quit(ctx) // its error does not matter: the requests were accepted
 	switch {
 	case len(errs) > 0:
 		return errors.Join(errs...)
@@ -191,15 +196,15 @@ func (f *Fetcher) etrn(ctx context.Context, c *smtpclient.Client) error {
 	return nil
 }
 
-// turn asks for the connection to be turned round, and serves it.
+// turn sends ATRN or TURN and serves the reversed connection.
 func (f *Fetcher) turn(ctx context.Context, c *smtpclient.Client) error {
 	command := f.Method.String()
 	if f.Method == FetchATRN && len(f.Domains) > 0 {
 		command += " " + strings.Join(f.Domains, ",")
 	}
 	_, err := c.Command(ctx, command)
-	var refusal *smtp.SMTPError
-	if errors.As(err, &refusal) && refusal.Code == 453 { // RFC 2645, 5.1: you have no mail
+	var refused *smtp.SMTPError
+	if errors.As(err, &refused) && refused.Code == 453 { // RFC 2645, 5.1: you have no mail
 		c.Quit(ctx)
 		return ErrNoMail
 	}
@@ -214,8 +219,8 @@ func (f *Fetcher) turn(ctx context.Context, c *smtpclient.Client) error {
 	return ctx.Err()
 }
 
-// oneConn is a listener with one connection. Its second Accept waits until
-// that connection or the listener is closed.
+// oneConn is a listener with one connection. Its second Accept waits until the
+// connection or the listener is closed.
 type oneConn struct {
 	conn  net.Conn
 	first chan struct{}
@@ -241,7 +246,7 @@ func (l *oneConn) Accept() (net.Conn, error) {
 	}
 }
 
-// Close leaves a connection that was accepted to who has accepted it.
+// Close does not close a connection that was accepted.
 func (l *oneConn) Close() error {
 	l.end()
 	select {
@@ -254,7 +259,7 @@ func (l *oneConn) Close() error {
 
 func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
 
-// watchedConn tells when it is closed.
+// watchedConn calls closed when it is closed.
 type watchedConn struct {
 	net.Conn
 	closed func()

@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Pace implements queue.Pacer: mail waits, without costing attempts, while a
-// connector's schedule is closed or nobody has asked for it.
+// Pace implements queue.Pacer. It holds the mail, without attempts, while the
+// schedule of a connector is closed or held mail was not requested.
 func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	c := r.table().byName[hop.Connector]
 	if c == nil {
@@ -29,7 +29,7 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	return p
 }
 
-// heldBack says whether mail that takes this way would have to wait.
+// held reports whether a hop's mail waits, and until when if that is known.
 func (r *Router) heldBack(c *connector, hop queue.NextHop) bool {
 	if !c.Hold && c.Schedule == nil && c.OversizeSchedule == nil {
 		return false
@@ -55,27 +55,27 @@ func (r *Router) held(c *connector, hop queue.NextHop, now time.Time) (bool, tim
 	return true, s.Opens(now)
 }
 
-// notAsked is the result for mail of a Hold connector that reaches Deliver
-// although nobody has asked for it.
-func notAsked() queue.Result {
+// notRequested is the result for mail of a Hold connector that reaches Deliver
+// but was not requested.
+func notRequested() queue.Result {
 	return queue.Result{Outcome: queue.Unreachable, Reply: smtp.SMTPError{Code: 451,
-		EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "Held until its receiver asks for it"}}
+		EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "Held until the receiver requests it"}}
 }
 
-// A release is mail that somebody has asked for: of one connector, for one
-// domain or all.
+// A release is a request for held mail of one connector, for one domain or
+// all.
 type release struct {
 	connector string
 	domain    string // empty for all
-	below     bool   // and what is below the domain
-	whole     bool   // the connector's queues are not by domain
+	below     bool   // includes the subdomains of domain
+	whole     bool   // the connector has one queue for all domains
 	until     time.Time
-	turn      *Turn // the connection that it goes over; nil for an ordinary one
-	failed    bool  // an attempt has failed since: the next request starts the mail again
+	turn      *ReverseSession // the reversed connection; nil for an ordinary delivery
+	failed    bool            // an attempt has failed: the next request wakes the queue again
 }
 
-// open says whether it is not over: a connection that has turned round keeps
-// it open for as long as it lasts.
+// open reports whether the release is still valid. A release for a reversed
+// connection is valid as long as the connection.
 func (l *release) open(now time.Time) bool { return l.turn != nil || now.Before(l.until) }
 
 func (l *release) covers(hop queue.NextHop) bool {
@@ -86,23 +86,23 @@ func (l *release) covers(hop queue.NextHop) bool {
 	return l.whole || l.domain == "" || d == l.domain || l.below && strings.HasSuffix(d, "."+l.domain)
 }
 
-// same says whether two releases are of the same mail by the same way.
+// same reports whether two releases are for the same mail and the same
+// connection.
 func (l *release) same(o *release) bool {
 	return l.connector == o.connector && l.domain == o.domain && l.below == o.below && l.turn == o.turn
 }
 
-// releases are what was asked for and is not yet over.
+// releases are the requests that are still valid.
 type releases struct {
 	mu  sync.Mutex // guards all
 	all []*release
 }
 
-// maxReleases bounds what clients can make us remember; the oldest are
-// forgotten.
+// maxReleases is the maximum number of releases; the oldest are dropped.
 const maxReleases = 1000
 
-// add enters releases, in place of older ones for the same mail, and says
-// whether all of them were entered only a moment ago.
+// add adds releases, in place of older ones for the same mail. It reports
+// whether all of them were added only a short time before.
 func (rs *releases) add(now time.Time, added ...*release) (again bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -121,16 +121,16 @@ func (rs *releases) add(now time.Time, added ...*release) (again bool) {
 	return fresh == len(added)
 }
 
-func (rs *releases) end(t *Turn) {
+func (rs *releases) end(t *ReverseSession) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool { return l.turn == t })
 }
 
-// has says whether a hop's mail was asked for, and by which connection it goes
-// if its receiver has turned one round: the latest, since a receiver that comes
-// back may have lost the one before without our knowing.
-func (rs *releases) has(hop queue.NextHop, now time.Time) (asked bool, turn *Turn) {
+// has reports whether a hop's mail was requested. If it is to be sent over a
+// reversed connection, has returns the latest: a client that reconnects may
+// have lost the previous connection without notice.
+func (rs *releases) has(hop queue.NextHop, now time.Time) (asked bool, turn *ReverseSession) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for _, l := range slices.Backward(rs.all) {
@@ -143,7 +143,7 @@ func (rs *releases) has(hop queue.NextHop, now time.Time) (asked bool, turn *Tur
 	return asked, nil
 }
 
-// turns counts the connections that a hop's mail may go over.
+// turns returns the number of reversed connections that a hop's mail can use.
 func (rs *releases) turns(hop queue.NextHop, now time.Time) (n int) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -155,7 +155,7 @@ func (rs *releases) turns(hop queue.NextHop, now time.Time) (n int) {
 	return n
 }
 
-// fail notes that an attempt to deliver a hop's mail has failed.
+// fail records that an attempt to deliver a hop's mail has failed.
 func (rs *releases) fail(hop queue.NextHop) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

@@ -50,7 +50,7 @@ func TestHeldMailWaitsForItsReceiver(t *testing.T) {
 		}
 		// Even when the queue tries nevertheless, it goes nowhere: not to the
 		// hosts that the DNS knows, nor to the next connector.
-		if got := verdicts(r.Deliver(t.Context(), hop, m, rcpt)); got != "3 451 4.3.2 Held until its receiver asks for it" {
+		if got := verdicts(r.Deliver(t.Context(), hop, m, rcpt)); got != "3 451 4.3.2 Held until the receiver requests it" {
 			t.Error(got)
 		}
 		for _, other := range []queue.NextHop{{Destination: "north.branch.example"}, {Connector: "gone"}} {
@@ -101,14 +101,14 @@ func TestETRNReplies(t *testing.T) {
 		{"branch", "north.branch.example", 0, errors.New("frozen"), "458 4.3.0 Unable to queue messages for node north.branch.example"},
 		{"branch", "#branch", -1, nil, "250 2.0.0 OK, queuing for node #branch started"},
 		{"", "open.example", -1, nil, "250 2.0.0 OK, queuing for node open.example started"},
-		{"", "#open", -1, nil, "459 4.7.1 Node #open not allowed: no mail is held for it that you may ask for"},
-		{"", "north.branch.example", -1, nil, "459 4.7.1 Node north.branch.example not allowed: no mail is held for it that you may ask for"},
-		{"stranger", "north.branch.example", -1, nil, "459 4.7.1 Node north.branch.example not allowed: no mail is held for it that you may ask for"},
-		{"branch", "example.net", -1, nil, "459 4.7.1 Node example.net not allowed: no mail is held for it that you may ask for"},
-		{"branch", "#nowhere", -1, nil, "459 4.7.1 Node #nowhere not allowed: no mail is held for it that you may ask for"},
+		{"", "#open", -1, nil, "459 4.7.1 Node #open not allowed: no held mail that you may request"},
+		{"", "north.branch.example", -1, nil, "459 4.7.1 Node north.branch.example not allowed: no held mail that you may request"},
+		{"stranger", "north.branch.example", -1, nil, "459 4.7.1 Node north.branch.example not allowed: no held mail that you may request"},
+		{"branch", "example.net", -1, nil, "459 4.7.1 Node example.net not allowed: no held mail that you may request"},
+		{"branch", "#nowhere", -1, nil, "459 4.7.1 Node #nowhere not allowed: no held mail that you may request"},
 		{"branch", "", -1, nil, `501 5.5.4 "" is not a host name`},
 		{"branch", "a b", -1, nil, `501 5.5.4 "a b" is not a host name`},
-		{"branch", "#x\r\n250 ok", -1, nil, `459 4.7.1 Node #x\r\n250 ok not allowed: no mail is held for it that you may ask for`},
+		{"branch", "#x\r\n250 ok", -1, nil, `459 4.7.1 Node #x\r\n250 ok not allowed: no held mail that you may request`},
 	} {
 		r := branches(t)
 		r.Wake = func(_ context.Context, match func(queue.NextHop) bool) (int, error) {
@@ -348,7 +348,7 @@ func TestATurnDoesNotWaitForever(t *testing.T) {
 			fmt.Fprintf(theirs, "221 bye\r\n")
 		}()
 		began := time.Now()
-		if err := turn.Serve(t.Context(), ours); err != nil || time.Since(began) != turnIdle { // and not once more, since nothing came
+		if err := turn.Serve(t.Context(), ours); err != nil || time.Since(began) != reverseIdle { // and not once more, since nothing came
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})

@@ -17,22 +17,28 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// An HTTPPost is a Transport that posts mail to a web server: the message as
-// the body (message/rfc822), the envelope in the header fields Mail-From,
+// An HTTPPost is a Transport that posts mail to an HTTP server. The message is
+// the body (message/rfc822). The envelope is in the header fields Mail-From,
 // Rcpt-To (one for each recipient) and Message-Queue-Id.
 //
-// The server's header fields Smtp-Reply ("550 5.1.1 No such user") are the
-// results: either one for all recipients or one for each, in their order.
-// Without them a 2xx is success; 408, 425, 429 and all 5xx defer; 401, 403,
-// 404, 405, 407 and 3xx are faults in the configuration and defer too; any
-// other 4xx fails. A server that cannot be reached makes the hop unreachable;
-// one that got the message and does not answer defers it, and may get it again.
+// The response header field Smtp-Reply ("550 5.1.1 No such user") contains the
+// result. The response has one such field for all recipients, or one for each
+// recipient in the same order. Without it, the status decides:
+//
+//   - 2xx is success.
+//   - 408, 425, 429 and 5xx defer the message.
+//   - 3xx, 401, 403, 404, 405 and 407 are configuration errors and also defer it.
+//   - Any other 4xx fails the recipients.
+//
+// If the server cannot be reached, the hop is unreachable. If the server has
+// received the message but does not answer, the message is deferred, and the
+// server can get it again.
 type HTTPPost struct {
 	URL string
-	// Header is added to each request: "Authorization", say.
+	// Header is added to each request, for example Authorization.
 	Header http.Header
-	// Client posts. Default one with a timeout of 5 minutes. Redirects are
-	// not followed unless its CheckRedirect says so.
+	// Client sends the requests. The default has a timeout of 5 minutes.
+	// Redirects are not followed unless Client.CheckRedirect is set.
 	Client *http.Client
 }
 
@@ -42,7 +48,7 @@ const defaultPostTimeout = 5 * time.Minute
 func (p *HTTPPost) Deliver(ctx context.Context, j *Job) []queue.Result {
 	req, err := p.request(ctx, j)
 	if err != nil {
-		return allAlike(len(j.Recipients), refusal(err))
+		return sameResults(len(j.Recipients), errorResult(err))
 	}
 	var sent atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -51,13 +57,13 @@ func (p *HTTPPost) Deliver(ctx context.Context, j *Job) []queue.Result {
 	if err != nil {
 		r := queue.Result{Outcome: queue.Unreachable, Err: err,
 			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 1}, Message: "No answer from " + req.URL.Host}}
-		if sent.Load() { // it may have the message: no other way must be taken now
+		if sent.Load() { // the server may have the message: do not try another hop now
 			r.Outcome, r.Reply.EnhancedCode = queue.Deferred, smtp.EnhancedCode{4, 4, 2}
 		}
-		return allAlike(len(j.Recipients), r)
+		return sameResults(len(j.Recipients), r)
 	}
 	defer resp.Body.Close()
-	io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again
+	io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be reused
 	return postResults(len(j.Recipients), req.URL.Host, resp)
 }
 
@@ -84,7 +90,7 @@ func (p *HTTPPost) request(ctx context.Context, j *Job) (*http.Request, error) {
 		for _, a := range req.Header[name] {
 			if !httpguts.ValidHeaderFieldValue(a) {
 				return nil, &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 3},
-					Message: "An address of this message cannot stand in an HTTP header"}
+					Message: "An address of this message is not allowed in an HTTP header"}
 			}
 		}
 	}
@@ -128,7 +134,7 @@ func postResults(n int, host string, resp *http.Response) []queue.Result {
 	return results
 }
 
-// statusReply is what an HTTP status says in the words of SMTP.
+// statusReply converts an HTTP status to an SMTP reply.
 func statusReply(status int) smtp.SMTPError {
 	r := smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0},
 		Message: fmt.Sprintf("HTTP status %d %s", status, http.StatusText(status))}
@@ -144,8 +150,8 @@ func statusReply(status int) smtp.SMTPError {
 	return r
 }
 
-// parseReplyLine reads "550 5.1.1 No such user"; the enhanced code may be
-// missing.
+// parseReplyLine parses "550 5.1.1 No such user". The enhanced code is
+// optional.
 func parseReplyLine(line string) (r smtp.SMTPError, ok bool) {
 	head, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	code, err := strconv.Atoi(head)

@@ -8,8 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// insecureAuth finds connectors that authenticate where they never use TLS,
-// without the setting that allows it: no mail could leave by them.
+// insecureAuth finds connectors that authenticate but never use TLS, without
+// the setting that allows this. They could not send any mail.
 func (b *builder) insecureAuth(c *connector) {
 	var level smtpclient.TLSLevel
 	auth, byDNS := c.Auth, c.Auth
@@ -31,14 +31,14 @@ func (b *builder) insecureAuth(c *connector) {
 	if c.TLS != nil {
 		level = c.TLS.Level
 	}
-	const problem = "is not sent without TLS, and TLS has the level none: only a Transport with AllowInsecureAuth sends it"
+	const problem = "needs TLS, but the TLS level is none: use TLS, or a Transport with AllowInsecureAuth"
 	if auth != nil && level == smtpclient.TLSNone {
 		b.fault("Auth", problem)
 		return
 	}
 	for _, domain := range slices.Sorted(maps.Keys(c.DomainTLS)) {
 		if byDNS != nil && c.DomainTLS[domain].Level == smtpclient.TLSNone {
-			b.fault(fmt.Sprintf("DomainTLS[%q]", domain), "has the level none, and without TLS Auth is sent only by a Transport with AllowInsecureAuth")
+			b.fault(fmt.Sprintf("DomainTLS[%q]", domain), "has the level none, but Auth needs TLS: use TLS, or a Transport with AllowInsecureAuth")
 		}
 	}
 }

@@ -119,7 +119,7 @@ func send(t *testing.T, r *Router, to ...string) []queue.Result {
 	for i, rcpt := range queue.Rcpt(to...) {
 		hop, err := r.Route(t.Context(), m, rcpt)
 		if err != nil {
-			results[i] = refusal(err)
+			results[i] = errorResult(err)
 			continue
 		}
 		results[i] = r.Deliver(t.Context(), hop, m, []*queue.Recipient{rcpt})[0]

@@ -2,16 +2,16 @@ package routing
 
 import "github.com/emersion/go-smtp"
 
-// A LoopError tells that mail would come back to this relay.
+// A LoopError reports that mail would come back to this relay.
 type LoopError struct {
-	Domain    string // whose best MX host is this relay, or
-	SmartHost string // the smart host that is this relay
+	Domain    string // the domain whose best MX host is this relay
+	SmartHost string // or the smart host that is this relay
 }
 
 func (e *LoopError) Error() string { return e.SMTP().Message }
 
-// SMTP is the reply that stands for the error: 5.4.6 for a domain whose best
-// MX host is this relay, 5.3.5 for a smart host that is.
+// SMTP returns the reply for the error: 5.4.6 for a domain whose best MX host
+// is this relay, 5.3.5 for a smart host that is this relay.
 func (e *LoopError) SMTP() *smtp.SMTPError {
 	if e.SmartHost != "" {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 3, 5},

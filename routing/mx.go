@@ -58,10 +58,10 @@ func (f *finder) domain(ctx context.Context, domain string) ([]smtpclient.Host, 
 	for _, x := range xs {
 		switch {
 		case int(x.pref) >= own: // RFC 5321, 5.1: those would send it back
-			tellSkipped(ctx, x.Host, &LoopError{Domain: domain})
+			reportSkipped(ctx, x.Host, &LoopError{Domain: domain})
 		case x.err != nil:
 			errs = append(errs, x.err)
-			tellSkipped(ctx, x.Host, x.err)
+			reportSkipped(ctx, x.Host, x.err)
 		default:
 			hosts = append(hosts, x.Host)
 		}

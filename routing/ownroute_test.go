@@ -15,9 +15,9 @@ func TestARouteOfTheRecipientsOwn(t *testing.T) {
 	for hop, want := range map[queue.NextHop]string{
 		{Destination: "b.example"}:                      "1:b", // as if the domain were another
 		{Connector: "b", Destination: "anything"}:       "1:b", // another connector
-		{Connector: "nowhere", Destination: "anything"}: `0:Sent by connector "nowhere", which is not in the routing table`,
-		{Connector: "off", Destination: "off"}:          `0:Sent by connector "off", which is disabled`,
-		{Destination: "no domain"}:                      `0:Sent to no domain, which is no way: "no domain" is not a host name`,
+		{Connector: "nowhere", Destination: "anything"}: `0:Routed to connector "nowhere", which is not in the routing table`,
+		{Connector: "off", Destination: "off"}:          `0:Routed to connector "off", which is disabled`,
+		{Destination: "no domain"}:                      `0:Redirected to no domain, which cannot be routed: "no domain" is not a host name`,
 	} {
 		rcpts := recipients("x@example.net")
 		rcpts[0].Route = hop
@@ -36,8 +36,8 @@ func TestAConnectorThatIsGone(t *testing.T) {
 		hop := queue.NextHop{Connector: gone, Destination: "anything"}
 		for routed, want := range map[queue.NextHop]string{
 			{}:                            "1:a",
-			{Connector: "quarantine"}:     `0:Sent by connector "quarantine", which is not in the routing table`,
-			{Connector: "off"}:            `0:Sent by connector "off", which is disabled`,
+			{Connector: "quarantine"}:     `0:Routed to connector "quarantine", which is not in the routing table`,
+			{Connector: "off"}:            `0:Routed to connector "off", which is disabled`,
 			{Destination: "else.example"}: "1:a",
 		} {
 			r.Routed = func(_ context.Context, _ *queue.Message, _ *queue.Recipient, hop queue.NextHop) (queue.NextHop, error) {

@@ -15,30 +15,32 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A Pipe is a Transport that hands mail to a command, on its standard input.
-// No shell is involved.
+// A Pipe is a Transport that passes mail to the standard input of a command.
+// It uses no shell.
 //
-// The command's exit status says what became of the mail, as sysexits.h has
-// it: 0 is success, 75 (EX_TEMPFAIL), 71 and 74 defer, all others fail; killed,
-// or too slow, defers. The first line that it writes is the reply's text; an
-// enhanced code before it ("4.2.2 Mailbox full") decides over the exit status.
-// A command that cannot be started makes the hop unreachable.
+// The exit status is the result, as in sysexits.h: 0 is success; 75
+// (EX_TEMPFAIL), 71 and 74 defer the mail; all others fail it. If the command
+// is killed or times out, the mail is deferred. The first line of output is
+// the text of the reply. An enhanced code at its start ("4.2.2 Mailbox full")
+// overrides the exit status of a command that failed. If the command cannot be
+// started, the hop is unreachable.
 type Pipe struct {
-	// Command is the program and its arguments. In each argument "{from}",
-	// "{id}" and "{size}" are replaced; one that is just "{to}" becomes one
+	// Command is the program and its arguments. "{from}", "{id}" and "{size}"
+	// are replaced in each argument. An argument "{to}" is replaced by one
 	// argument for each recipient. An address that begins with "-" fails
-	// unless an argument "--" stands before its place.
+	// unless an argument "--" comes before it.
 	Command []string
-	// PerRecipient runs the command for one recipient at a time, so that each
-	// has a result of its own.
+	// PerRecipient runs the command once for each recipient, so that each has
+	// its own result.
 	PerRecipient bool
-	// UnixLines gives the message to the command with LF line ends.
+	// UnixLines passes the message with LF line ends instead of CRLF.
 	UnixLines bool
-	// Env is the command's environment. Default PATH alone.
+	// Env is the environment of the command. The default contains only PATH.
 	Env []string
-	// Dir is where it runs. Default "/".
+	// Dir is the working directory. The default is "/".
 	Dir string
-	// Timeout ends it. Default 1000 s (Postfix command_time_limit).
+	// Timeout is the maximum run time of the command. The default is 1000 s
+	// (Postfix command_time_limit).
 	Timeout time.Duration
 }
 
@@ -50,7 +52,7 @@ const (
 // Deliver implements Transport.
 func (p *Pipe) Deliver(ctx context.Context, j *Job) []queue.Result {
 	if !p.PerRecipient {
-		return allAlike(len(j.Recipients), p.run(ctx, j, j.Recipients))
+		return sameResults(len(j.Recipients), p.run(ctx, j, j.Recipients))
 	}
 	results := make([]queue.Result, len(j.Recipients))
 	for i := range j.Recipients {
@@ -62,7 +64,7 @@ func (p *Pipe) Deliver(ctx context.Context, j *Job) []queue.Result {
 func (p *Pipe) run(ctx context.Context, j *Job, rcpts []*queue.Recipient) queue.Result {
 	args, err := p.args(j.Message, rcpts)
 	if err != nil {
-		return refusal(err)
+		return errorResult(err)
 	}
 	timeout := p.Timeout
 	if timeout <= 0 {
@@ -87,23 +89,23 @@ func (p *Pipe) run(ctx context.Context, j *Job, rcpts []*queue.Recipient) queue.
 	if err != nil {
 		return queue.Result{Outcome: queue.Unreachable, Err: err, Reply: localError("The command could not be started")}
 	}
-	// A command that does not read to the end may still succeed, as with
-	// /bin/true: what counts is its exit status. Nothing else may have failed.
+	// A command that does not read all input can still succeed, for example
+	// /bin/true. Its exit status decides, if no other error occurred.
 	feedErr := feed(stdin, j.Message.Content, p.UnixLines)
 	err = cmd.Wait()
 	if feedErr != nil && ctx.Err() == nil && !isBrokenPipe(feedErr) {
-		return refusal(fmt.Errorf("message not read: %w", feedErr))
+		return errorResult(fmt.Errorf("message not read: %w", feedErr))
 	}
 	return pipeResult(ctx, args[0], err, string(out.b))
 }
 
-// args fills in the command line.
+// args builds the command line.
 func (p *Pipe) args(m *queue.Message, rcpts []*queue.Recipient) ([]string, error) {
 	if len(p.Command) == 0 {
 		return nil, errors.New("routing: Pipe without a Command")
 	}
 	var args []string
-	safe := false // after "--" nothing is taken for an option
+	safe := false // after "--" no argument is an option
 	for _, arg := range p.Command {
 		if arg == "{to}" {
 			for _, r := range rcpts {
@@ -135,7 +137,7 @@ func feed(w io.WriteCloser, c queue.Content, unixLines bool) error {
 	return errors.Join(err, w.Close())
 }
 
-// exits maps the statuses of sysexits.h to enhanced codes.
+// exits maps the exit statuses of sysexits.h to enhanced codes.
 var exits = map[int]smtp.EnhancedCode{
 	64: {5, 5, 4}, // EX_USAGE
 	65: {5, 6, 0}, // EX_DATAERR
@@ -157,9 +159,9 @@ func pipeResult(ctx context.Context, name string, err error, out string) queue.R
 		return queue.Result{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250,
 			EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Delivered to command"}}
 	case ctx.Err() != nil:
-		return refusal(fmt.Errorf("%s: %w", name, ctx.Err()))
-	case !errors.As(err, &exit) || exit.ExitCode() < 0: // killed, or its output never ended
-		return refusal(fmt.Errorf("%s: %w", name, err))
+		return errorResult(fmt.Errorf("%s: %w", name, ctx.Err()))
+	case !errors.As(err, &exit) || exit.ExitCode() < 0: // killed, or the output was not closed
+		return errorResult(fmt.Errorf("%s: %w", name, err))
 	}
 	enhanced, known := exits[exit.ExitCode()]
 	if !known {
@@ -179,12 +181,12 @@ func pipeResult(ctx context.Context, name string, err error, out string) queue.R
 	return r
 }
 
-// localError is the reply for a fault on our side.
+// localError is the reply for an error of this relay.
 func localError(text string) smtp.SMTPError {
 	return smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: text}
 }
 
-// limitedBuffer keeps the beginning of what is written to it.
+// limitedBuffer keeps the first limit bytes that are written to it.
 type limitedBuffer struct {
 	b     []byte
 	limit int
@@ -195,10 +197,10 @@ func (l *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// unixWriter turns CRLF into LF.
+// unixWriter converts CRLF to LF.
 type unixWriter struct {
 	w  io.Writer
-	cr bool // a CR came last and is held back
+	cr bool // the last byte was a CR, not written yet
 	b  []byte
 }
 

@@ -14,8 +14,8 @@ func isBrokenPipe(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed)
 }
 
-// firstLine is the first line that says something, without what could forge
-// another line in a log or a report.
+// firstLine returns the first line that is not blank. Control characters are
+// replaced, so that the text cannot forge another line in a log or a report.
 func firstLine(out string) string {
 	for line := range strings.Lines(out) {
 		line = strings.Map(func(r rune) rune {
@@ -31,7 +31,8 @@ func firstLine(out string) string {
 	return ""
 }
 
-// cutEnhancedCode takes "2.0.0 ", "4.2.2 " or "5.1.1 " off the front of a text.
+// cutEnhancedCode cuts an enhanced code such as "4.2.2 " from the start of a
+// text.
 func cutEnhancedCode(text string) (code smtp.EnhancedCode, rest string, ok bool) {
 	head, rest, _ := strings.Cut(text, " ")
 	parts := strings.Split(head, ".")

@@ -123,8 +123,8 @@ func TestETRNToPostfix(t *testing.T) {
 	for domain, want := range map[string]string{"branch.example": "", "elsewhere.test": "459"} {
 		f.Domains = []string{domain}
 		err := f.Fetch(t.Context())
-		var refusal *smtp.SMTPError
-		if want == "" && err != nil || want != "" && (!errors.As(err, &refusal) || fmt.Sprint(refusal.Code) != want) {
+		var reply *smtp.SMTPError
+		if want == "" && err != nil || want != "" && (!errors.As(err, &reply) || fmt.Sprint(reply.Code) != want) {
 			t.Errorf("%s: %v, want %q", domain, err, want)
 		}
 	}

@@ -54,7 +54,7 @@ func (x *relay) Deliver(_ context.Context, j *Job) []queue.Result {
 	for _, r := range j.Recipients {
 		x.came = append(x.came, r.Addr+" "+time.Since(x.began).Round(time.Minute).String())
 	}
-	return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250}})
+	return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250}})
 }
 
 func (x *relay) submit(t *testing.T, to string, size int) {
@@ -102,7 +102,7 @@ type breaking struct {
 
 func (b *breaking) Deliver(ctx context.Context, j *Job) []queue.Result {
 	if b.broken.Load() {
-		return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Deferred,
+		return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Deferred,
 			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 2}, Message: "broken off"}})
 	}
 	return b.relay.Deliver(ctx, j)

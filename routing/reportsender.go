@@ -4,10 +4,10 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// withSender is the job with the connector's ReportSender in place of the null
-// reverse-path. Only this attempt has it: for the queue, the message remains
-// one on which no report is sent. As no report is due, its recipients ask for
-// none (RFC 3461, 6).
+// withSender returns the job with ReportSender instead of the null
+// reverse-path. This applies only to this attempt: the queue still never
+// reports on the message. The recipients therefore request no DSN (RFC 3461,
+// 6).
 func (c *connector) withSender(j *Job) *Job {
 	if c.ReportSender == "" || j.Message.From != "" {
 		return j

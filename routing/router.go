@@ -17,69 +17,76 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A Router takes mail out: it chooses a connector for each recipient, finds
-// the hosts and has them sent to. It is the queue.Deliverer of a relay, and a
-// queue.Pacer. Table must be set; its other fields' zero values are defaults.
-// The fields must not change once it is in use. It is safe for concurrent use.
+// A Router delivers mail. It chooses a connector for each recipient, finds the
+// hosts and sends the message to them. It implements queue.Deliverer and
+// queue.Pacer. Table must be set; the zero values of the other fields are
+// defaults. Do not change the fields after the first use. A Router is safe for
+// concurrent use.
 type Router struct {
-	// Table has the connectors, until SetTable gives others.
+	// Table has the connectors. SetTable replaces it.
 	Table *Table
-	// Resolver asks the DNS, for connectors without one of their own.
-	// Default: a DNSResolver with the servers of /etc/resolv.conf.
+	// Resolver looks up names for connectors that have no Resolver. The
+	// default is a DNSResolver with the servers of /etc/resolv.conf.
 	Resolver Resolver
-	// Hostname is our own name: in EHLO, and in MX records, where it means
-	// that mail would come back. Default os.Hostname.
+	// Hostname is the host name of this relay. It is used in EHLO. An MX host
+	// with this name is this relay, so mail to it would loop. The default is
+	// os.Hostname.
 	Hostname string
 
-	// NewTransport makes the SMTP transport of each connector that has none:
-	// the place for what all should have in common, as MTA-STS and a protocol
-	// log. Default one with Name, Hostname and Logger set.
+	// NewTransport makes the SMTP transport of a connector that has none. Use
+	// it for settings that all connectors share, for example MTA-STS or a
+	// protocol log. The default makes a transport with Name, Hostname and
+	// Logger.
 	NewTransport func(connector string) *smtpclient.Transport
 
-	// StrictMX leaves out MX hosts that are aliases (CNAME), which RFC 2181,
-	// 10.3 forbids and many domains have.
+	// StrictMX ignores MX hosts whose name is an alias (CNAME). RFC 2181, 10.3
+	// forbids such MX records, but many domains have them.
 	StrictMX bool
-	// DownTime is how long a next hop that was unreachable is tried only for
-	// mail that has no other way. Default 1 minute; negative: not at all.
+	// DownTime is how long a next hop counts as down after it was unreachable.
+	// During this time it gets only mail for which no other connector is
+	// available. The default is 1 minute. A negative value disables this.
 	DownTime time.Duration
 
-	// Routed is called when the way of one recipient has been chosen, and
-	// returns it or another one, or refuses with a *smtp.SMTPError. Mail for a
-	// connector that is not in the table waits. It must not wait itself.
+	// Routed is called when the next hop of one recipient has been chosen. It
+	// returns that hop or another one, or refuses with a *smtp.SMTPError. Mail
+	// for a connector that is not in the table or is disabled waits. Routed
+	// must not block.
 	Routed func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error)
-	// Categorized is called before each attempt to send, with a copy of the
-	// message and of the recipients that go together, which it may change
-	// for this attempt (header fields for the outside, rewritten addresses) as
-	// long as number and order of the recipients stay. A *smtp.SMTPError
-	// with a 5xx code fails them all, any other error defers them.
+	// Categorized is called before each attempt, with copies of the message
+	// and of the recipients that are sent together. It can change the copies
+	// for this attempt, for example to rewrite addresses or header fields. It
+	// must keep the number and the order of the recipients. A *smtp.SMTPError
+	// with a 5xx code fails all recipients; any other error defers them.
 	Categorized func(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) error
 
-	// Wake has the queue try the mail of matching hops now, and tells how many
-	// messages wait there (-1 where it does not know). It is called when
-	// somebody asks for held mail (ETRN, ATRN); without it that mail goes when
-	// the queue next looks.
+	// Wake makes the queue try the mail of all hops that match now. It returns
+	// the number of messages that wait there, or -1 if the number is not
+	// known. The Router calls it when a client requests held mail (ETRN,
+	// ATRN). If it is nil, the mail is sent when the queue next checks the
+	// hop. See WakeQueue.
 	Wake func(ctx context.Context, match func(queue.NextHop) bool) (messages int, err error)
 
-	// Logger gets a line for each way that was found to be down, and for each
-	// change of the table; nil is silent.
+	// Logger receives a record for each hop that is found to be unreachable,
+	// and for each change of the table. A nil Logger logs nothing.
 	Logger *slog.Logger
 
-	current  atomic.Pointer[Table] // overrides Table
+	current  atomic.Pointer[Table] // if not nil, used instead of Table
 	down     downHops
 	releases releases
-	once     sync.Once // sets what follows from the fields
+	once     sync.Once // sets the next three fields
 	resolver Resolver
 	hostname string
-	name     string // hostname in the form that domains are compared in
+	name     string // hostname in canonical form
 
-	mu      sync.RWMutex                     // guards what follows
-	own     map[string]*smtpclient.Transport // of connectors without one, by name
-	changed []func()                         // to be called by SetTable
+	mu      sync.RWMutex                     // guards own and changed
+	own     map[string]*smtpclient.Transport // for connectors without a Transport, by name
+	changed []func()                         // called by SetTable
 }
 
 const defaultDownTime = time.Minute
 
-// Check implements queue.Checker: a Router needs a Table.
+// Check implements queue.Checker. It returns an error if the Router has no
+// Table.
 func (r *Router) Check() error {
 	if r.current.Load() == nil && r.Table == nil {
 		return errors.New("routing: Router.Table is not set")
@@ -93,17 +100,18 @@ func (r *Router) init() {
 			r.resolver = &DNSResolver{}
 		}
 		if r.hostname = r.Hostname; r.hostname == "" {
-			r.hostname, _ = os.Hostname() // without one, EHLO says what the transport has
+			r.hostname, _ = os.Hostname() // if this fails, EHLO uses the transport's name
 		}
 		r.name, _ = addr.Domain(r.hostname)
 	})
 }
 
-// SetTable changes the connectors while mail flows. Attempts in progress end
-// the way they began. The queue tries the mail at once that waited for the old
-// ones: that without a connector, and that whose connector or host was replaced
-// (see queue.Queue.SettingsChanged). Mail that an agent or an operator has sent
-// to a connector waits for one of that name. nil goes back to the field Table.
+// SetTable replaces the connectors while the relay runs. Attempts in progress
+// continue with the old settings. The queue then retries at once the mail that
+// had no connector, and the mail whose connector or host was replaced (see
+// queue.Queue.SettingsChanged). Mail that an agent or an operator routed to a
+// connector waits until the table has a connector of that name. If t is nil,
+// the Router uses the field Table again.
 func (r *Router) SetTable(t *Table) {
 	r.current.Store(t)
 	t = r.table()
@@ -147,8 +155,8 @@ func (r *Router) table() *Table {
 	return &Table{}
 }
 
-// Close ends the idle sessions of all connectors, and closes Transports that
-// are io.Closers. It is for the end, after the queue's Shutdown.
+// Close closes the idle sessions of all connectors, and each Transport that is
+// an io.Closer. Call it after the Shutdown of the queue.
 func (r *Router) Close() error {
 	r.mu.Lock()
 	own := r.own
@@ -166,12 +174,13 @@ func (r *Router) Close() error {
 	return errors.Join(errs...)
 }
 
-// Route implements queue.Deliverer. It never waits for the network.
+// Route implements queue.Deliverer. It chooses the next hop without network
+// access.
 func (r *Router) Route(ctx context.Context, m *queue.Message, rcpt *queue.Recipient) (queue.NextHop, error) {
 	return r.routed(ctx, r.table(), m, rcpt)
 }
 
-// routed is route, and what Routed says to that.
+// routed calls route, and then Routed if it is set.
 func (r *Router) routed(ctx context.Context, t *Table, m *queue.Message, rcpt *queue.Recipient) (queue.NextHop, error) {
 	chosen, err := r.route(t, m, rcpt.Addr)
 	if err != nil || r.Routed == nil {
@@ -184,20 +193,20 @@ func (r *Router) routed(ctx context.Context, t *Table, m *queue.Message, rcpt *q
 	return hop, err
 }
 
-// route chooses the first way, also when it is down: the mail waits in its
-// queue, and Deliver knows the others.
+// route chooses the first hop, even if it is down: the mail waits in the queue
+// of that hop, and Deliver finds the alternatives.
 func (r *Router) route(t *Table, m *queue.Message, address string) (hop queue.NextHop, err error) {
 	domain, err := canonicalDomain(address)
 	if err != nil {
 		return hop, badDomain(err)
 	}
 	found := false
-	loss := t.ways(m, domain, func(way candidate) bool {
-		hop, found = way.c.hop(m, domain), true
+	loss := t.routes(m, domain, func(route candidate) bool {
+		hop, found = route.c.hop(m, domain), true
 		return false
 	})
 	if !found {
-		return hop, noWay(domain, loss)
+		return hop, noConnector(domain, loss)
 	}
 	return hop, nil
 }
@@ -206,10 +215,11 @@ func badDomain(err error) *smtp.SMTPError {
 	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 3}, Message: "Bad recipient address: " + err.Error()}
 }
 
-// oversize marks the queue of messages that have a schedule of their own.
+// oversize is the suffix of the queue for messages that OversizeSchedule
+// applies to.
 const oversize = " (oversize)"
 
-// hop is the queue in which a connector's mail for a domain waits.
+// hop returns the queue in which a connector's mail for a domain waits.
 func (c *connector) hop(m *queue.Message, domain string) queue.NextHop {
 	h := queue.NextHop{Connector: c.Name, Destination: domain}
 	switch {

@@ -19,16 +19,16 @@ import (
 
 // A postman is a Transport that notes what it carried, and answers as told.
 type postman struct {
-	name    string
-	outcome func(rcpt string) queue.Outcome // nil: success
-	carried []string
-	closed  bool
+	name       string
+	outcome    func(rcpt string) queue.Outcome // nil: success
+	recipients []string
+	closed     bool
 }
 
 func (p *postman) Deliver(_ context.Context, j *Job) []queue.Result {
 	results := make([]queue.Result, len(j.Recipients))
 	for i, rcpt := range j.Recipients {
-		p.carried = append(p.carried, rcpt.Addr)
+		p.recipients = append(p.recipients, rcpt.Addr)
 		if p.outcome != nil {
 			results[i].Outcome = p.outcome(rcpt.Addr)
 		} else {
@@ -79,8 +79,8 @@ func TestTheNextConnectorServesWhenTheFirstIsDown(t *testing.T) {
 		}
 		// Further mail takes the second way at once, until the first is tried again.
 		r.Deliver(t.Context(), hop, m, rcpt)
-		if len(first.carried) != 1 || len(second.carried) != 2 {
-			t.Errorf("while it is down the first carried %d and the second %d", len(first.carried), len(second.carried))
+		if len(first.recipients) != 1 || len(second.recipients) != 2 {
+			t.Errorf("while it is down the first carried %d and the second %d", len(first.recipients), len(second.recipients))
 		}
 		time.Sleep(time.Minute)
 		first.outcome = nil
@@ -102,12 +102,12 @@ func TestWhenAllAreDownTheFirstOnesWordsStand(t *testing.T) {
 	if got := told(r.Deliver(t.Context(), hop, m, rcpt)); got != "3:a" {
 		t.Errorf("%s", got)
 	}
-	if len(b.carried) != 1 {
+	if len(b.recipients) != 1 {
 		t.Error("b was not tried")
 	}
 	// The queue tries again: then the first is asked at least.
-	if got := told(r.Deliver(t.Context(), hop, m, rcpt)); got != "3:a" || len(a.carried) != 2 {
-		t.Errorf("%s, a was asked %d times", got, len(a.carried))
+	if got := told(r.Deliver(t.Context(), hop, m, rcpt)); got != "3:a" || len(a.recipients) != 2 {
+		t.Errorf("%s, a was asked %d times", got, len(a.recipients))
 	}
 }
 
@@ -173,8 +173,8 @@ func TestFailoverByRecipient(t *testing.T) {
 	if want := "1:com 0:net 3:hub 2:hub 1:com"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if len(com.carried) != 2 {
-		t.Errorf("com carried %v, want both in one attempt", com.carried)
+	if len(com.recipients) != 2 {
+		t.Errorf("com carried %v, want both in one attempt", com.recipients)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestBrokenOffIsNotDown(t *testing.T) {
 		Connector{Name: "spare", Spaces: []string{"*;2"}, Transport: spare})}
 	hop := queue.NextHop{Connector: "p", Destination: "p"}
 	r.Deliver(ctx, hop, &queue.Message{}, recipients("a@example.net"))
-	if r.down.has(hop) || len(spare.carried) > 0 {
+	if r.down.has(hop) || len(spare.recipients) > 0 {
 		t.Error("an attempt that was broken off counts against the hop")
 	}
 }
@@ -245,7 +245,7 @@ func TestTheTableChangesWhileMailFlows(t *testing.T) {
 // Routing, delivering, explaining and changing the table all at once.
 func TestTheTableChangesUnderLoad(t *testing.T) {
 	p := TransportFunc(func(_ context.Context, j *Job) []queue.Result {
-		return allAlike(len(j.Recipients), queue.Result{Outcome: queue.Outcome(len(j.Hop.Connector) % 4)})
+		return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Outcome(len(j.Hop.Connector) % 4)})
 	})
 	tables := []*Table{
 		table(t, Connector{Name: "a", Spaces: []string{"*"}, Transport: p}, Connector{Name: "bbb", Spaces: []string{"example.net"}, Transport: p}),
@@ -323,8 +323,8 @@ func TestRoutedAndCategorized(t *testing.T) {
 		rcpts[0].Addr = "rewritten@example.net"
 		return nil
 	}
-	if got := told(r.Deliver(t.Context(), hop, m, rcpts)); got != "1:p 1:p" || p.carried[0] != "rewritten@example.net" {
-		t.Errorf("%s, carried %v", got, p.carried)
+	if got := told(r.Deliver(t.Context(), hop, m, rcpts)); got != "1:p 1:p" || p.recipients[0] != "rewritten@example.net" {
+		t.Errorf("%s, carried %v", got, p.recipients)
 	}
 	if m.From != "a@example.com" || rcpts[0].Addr != "a@example.net" {
 		t.Error("the queue's own message was changed")
@@ -375,7 +375,7 @@ func TestErrorPolicy(t *testing.T) {
 		{ErrorPolicy{DowngradeDNS: true}, reply(queue.Failure, 550, 5, 1, 2), "2 550 5.1.2"}, // the host's words, not the DNS's
 	} {
 		tb := table(t, Connector{Name: "c", Spaces: []string{"*"}, Errors: c.policy})
-		tb.connectors[0].judge(&c.in)
+		tb.connectors[0].applyErrorPolicy(&c.in)
 		if got := fmt.Sprintf("%d %s", c.in.Outcome, code(&c.in.Reply)); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.policy, got, c.want)
 		}

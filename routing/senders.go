@@ -7,8 +7,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// A senderSet is a list of senders that has been understood. Local parts are
-// compared without regard to case, as an operator who lists people means it.
+// A senderSet is a parsed list of senders. Local parts are compared without
+// regard to case.
 type senderSet struct {
 	all, null bool
 	addrs     map[string]bool
@@ -44,7 +44,7 @@ func parseSenders(list []string) (*senderSet, error) {
 	return s, nil
 }
 
-// has says whether a reverse-path is in the set.
+// has reports whether a reverse-path is in the set.
 func (s *senderSet) has(from string) bool {
 	if s.all || from == "" {
 		return s.all || s.null

@@ -10,7 +10,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A SmartHostError tells that the DNS knows none of a connector's smart hosts.
+// A SmartHostError reports that the DNS has no address for any smart host of a
+// connector.
 type SmartHostError struct {
 	Connector string
 	Permanent bool // ErrorPolicy.FailSmartHosts
@@ -23,7 +24,7 @@ func (e *SmartHostError) Error() string {
 
 func (e *SmartHostError) Unwrap() error { return e.Err }
 
-// SMTP is the reply for the error: 4.4.0, or 5.4.0 if so configured.
+// SMTP returns the reply for the error: 4.4.0, or 5.4.0 if Permanent is set.
 func (e *SmartHostError) SMTP() *smtp.SMTPError {
 	r := &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 0}, Message: "Smart host not found in the DNS"}
 	if e.Permanent {
@@ -35,9 +36,9 @@ func (e *SmartHostError) SMTP() *smtp.SMTPError {
 // As lets errors.As find the *smtp.SMTPError.
 func (e *SmartHostError) As(target any) bool { return asSMTP(target, e) }
 
-// smartHosts finds the addresses of a connector's smart hosts, in the order
-// in which one attempt tries them. Hosts that are not found are left out as
-// long as there are others.
+// smartHosts finds the addresses of a connector's smart hosts, in the order in
+// which one attempt tries them. It ignores hosts that are not found if others
+// are.
 func (f *finder) smartHosts(ctx context.Context, c *connector) ([]smtpclient.Host, error) {
 	var found []smtpclient.Host
 	var errs []error
@@ -46,7 +47,7 @@ func (f *finder) smartHosts(ctx context.Context, c *connector) ([]smtpclient.Hos
 		found = append(found, hosts...)
 		if err != nil {
 			errs = append(errs, err)
-			tellSkipped(ctx, smtpclient.Host{Name: h.String()}, err)
+			reportSkipped(ctx, smtpclient.Host{Name: h.String()}, err)
 		}
 	}
 	if len(found) > 0 {
@@ -81,11 +82,11 @@ func (f *finder) smartHost(ctx context.Context, h *smartHost) ([]smtpclient.Host
 		}
 		return []smtpclient.Host{{Name: h.name, Addrs: []netip.AddrPort{ap}}}, nil
 	}
-	// The operator has named the host, so nothing but its own address and
-	// TLSA records need to be authentic (RFC 7672, 2.2.3).
+	// The operator configured the host, so only its address and TLSA records
+	// must be authenticated (RFC 7672, 2.2.3).
 	x := exchanger{Host: smtpclient.Host{Name: h.name, Domain: h.name}} // RFC 8461, 3.4
-	// A name like our own may lead to another host, where the DNS has two
-	// views: only the address tells whether it is this relay.
+	// With split DNS, a host with the name of this relay can be another host.
+	// Only the address shows whether it is this relay.
 	g.resolve(ctx, &x, true, nil)
 	switch {
 	case x.ours:

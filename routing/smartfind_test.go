@@ -36,8 +36,8 @@ func TestSmartHosts(t *testing.T) {
 		{hosts: SmartHosts("relay.example"), want: "relay.example=192.0.2.98:25"}, // our name, in another view of the DNS
 		{hosts: SmartHosts("relay.example:587"), want: "relay.example=192.0.2.98:587"},
 		{hosts: SmartHosts("nowhere.example"), err: "451 4.4.0 Smart host not found in the DNS"},
-		{hosts: SmartHosts("failing.example"), err: "451 4.4.3 failing.example: the DNS failed (SERVFAIL)"},
-		{hosts: SmartHosts("failing.example", "nowhere.example"), err: "451 4.4.3 failing.example: the DNS failed (SERVFAIL)"},
+		{hosts: SmartHosts("failing.example"), err: "451 4.4.3 failing.example: DNS lookup failed (SERVFAIL)"},
+		{hosts: SmartHosts("failing.example", "nowhere.example"), err: "451 4.4.3 failing.example: DNS lookup failed (SERVFAIL)"},
 		{hosts: SmartHosts("other.example"), err: "550 5.3.5 Configured to loop to itself: smart host other.example"},
 		{hosts: SmartHosts("[192.0.2.99]"), err: "550 5.3.5 Configured to loop to itself: smart host [192.0.2.99]"},
 	} {

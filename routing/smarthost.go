@@ -14,26 +14,28 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// A SmartHost is a host that takes a connector's mail, wherever it goes.
+// A SmartHost is a host that accepts all mail of a connector, for any
+// recipient domain.
 type SmartHost struct {
-	// Host is a name ("relay.example.net") or an address ("192.0.2.1",
+	// Host is a host name ("relay.example.net") or an address ("192.0.2.1",
 	// "[192.0.2.1]", "2001:db8::1", "[2001:db8::1]", "[IPv6:2001:db8::1]"),
-	// with ":port" behind it or not, or "unix:/path" for a socket. An IPv6
-	// address with a port stands in brackets. Default port 25.
+	// optionally followed by ":port". The default port is 25. An IPv6 address
+	// with a port must be in brackets. "unix:/path" is a Unix socket.
 	Host string
 	// MX delivers to the MX hosts of the name instead of its own addresses.
 	MX bool
-	// Preference orders the hosts: those with a higher number are tried when
-	// the ones before are down.
+	// Preference orders the hosts, lowest number first. The next preference is
+	// tried when all hosts of the one before are down.
 	Preference int
-	// Weight is the share among hosts of equal Preference: 2 gets twice as
-	// much as 1. Default 1, at most 1000. What is shared out is sessions: as
-	// long as one session is enough for all mail, one host gets it, for at most
-	// smtpclient.Transport.MaxMessages or MaxAge.
+	// Weight is the share of a host among those of equal Preference: a host
+	// with weight 2 gets twice as many sessions as one with weight 1. It is 1
+	// to 1000; the default is 1. Weights distribute sessions, not messages.
+	// While one session is sufficient for all mail, one host receives it, for
+	// at most smtpclient.Transport.MaxMessages or MaxAge.
 	Weight int
 }
 
-// SmartHosts makes smart hosts of equal preference and weight.
+// SmartHosts returns smart hosts of equal preference and weight.
 func SmartHosts(hosts ...string) []SmartHost {
 	hs := make([]SmartHost, len(hosts))
 	for i, h := range hosts {
@@ -42,15 +44,14 @@ func SmartHosts(hosts ...string) []SmartHost {
 	return hs
 }
 
-// Addr is the address that stands in Host; false where that is a name. It is
-// for settings in which one text says where a server is, and whom to take for
-// it.
+// Addr returns the IP address in Host. It returns false if Host is a name. Use
+// it if one setting contains both the address of a server and its name.
 func (s SmartHost) Addr() (netip.Addr, bool) {
 	h, err := parseSmartHost(s)
 	return h.addr, err == nil && h.addr.IsValid()
 }
 
-// A smartHost is a SmartHost that has been understood.
+// A smartHost is a parsed SmartHost.
 type smartHost struct {
 	name   string     // A-label form, or an address literal in brackets
 	addr   netip.Addr // of a literal
@@ -61,8 +62,7 @@ type smartHost struct {
 	weight int
 }
 
-// String is the host in one form, however it was written: part of the name of
-// a queue.
+// String returns the host in canonical form. It is part of queue names.
 func (h *smartHost) String() string {
 	switch {
 	case h.socket != "":
@@ -92,7 +92,7 @@ func parseSmartHost(s SmartHost) (smartHost, error) {
 	}
 	if path, ok := strings.CutPrefix(s.Host, "unix:"); ok {
 		if path == "" || s.MX {
-			return h, fmt.Errorf("%q: a socket needs a path, and has no MX", s.Host)
+			return h, fmt.Errorf("%q: a socket needs a path and cannot have MX", s.Host)
 		}
 		h.socket = path
 		return h, nil
@@ -130,9 +130,9 @@ func cutPort(s string, port *uint16) (string, error) {
 	return s[:i], nil
 }
 
-// parseLiteral reads an address literal of a setting. Unlike in the domain of
-// an address (addr.ParseLiteral), the tag of an IPv6 address may be missing, and
-// a link-local address has its zone.
+// parseLiteral parses an address literal in a setting. Unlike
+// addr.ParseLiteral for the domain of an address, it accepts IPv6 addresses
+// without the "IPv6:" tag and link-local addresses with a zone.
 func parseLiteral(s string) (netip.Addr, error) {
 	inner, ok1 := strings.CutPrefix(s, "[")
 	inner, ok2 := strings.CutSuffix(inner, "]")
@@ -146,7 +146,7 @@ func parseLiteral(s string) (netip.Addr, error) {
 	return a.Unmap(), nil
 }
 
-// literal is the form of RFC 5321, 4.1.3.
+// literal returns the form of RFC 5321, 4.1.3.
 func literal(a netip.Addr) string {
 	if a.Is6() {
 		return "[IPv6:" + a.String() + "]"
@@ -154,9 +154,9 @@ func literal(a netip.Addr) string {
 	return "[" + a.String() + "]"
 }
 
-// hostName returns the canonical form of a name of a setting. A name whose last
-// label is a number (192.0.2.256) is a wrong address: no top level domain is a
-// number (RFC 3696, 2).
+// hostName returns the canonical form of a name in a setting. A name whose
+// last label is a number (192.0.2.256) is a wrong address: no top-level domain
+// is a number (RFC 3696, 2).
 func hostName(name string) (string, error) {
 	d, err := addr.HostName(name)
 	if err != nil {
@@ -168,8 +168,9 @@ func hostName(name string) (string, error) {
 	return d, nil
 }
 
-// balanced puts smart hosts in the order in which one attempt tries them:
-// by preference, and among equals at random by weight (as RFC 2782 does).
+// balanced returns smart hosts in the order in which one attempt tries them:
+// by preference, and at random by weight among hosts of equal preference (as
+// in RFC 2782).
 func balanced(hosts []smartHost) []smartHost {
 	if len(hosts) < 2 {
 		return hosts
@@ -194,7 +195,8 @@ func balanced(hosts []smartHost) []smartHost {
 	return order
 }
 
-// setName names a set of smart hosts, for the queue that waits for it.
+// setName returns the name of a set of smart hosts. It is the destination of
+// the queue for them.
 func setName(hosts []smartHost) string {
 	names := make([]string, len(hosts))
 	for i := range hosts {
@@ -202,14 +204,15 @@ func setName(hosts []smartHost) string {
 	}
 	name := strings.Join(names, ",")
 	if len(name) > 200 {
-		sum := fnv.New64a() // not two sets under one name
+		sum := fnv.New64a() // keeps the names of different sets different
 		io.WriteString(sum, name)
 		name = fmt.Sprintf("%s and %d more (%x)", names[0], len(names)-1, sum.Sum64())
 	}
 	return name
 }
 
-// splitAddrPort is for literals in a queue's name: "[192.0.2.1]" or with port.
+// splitAddrPort parses the literal in a queue name: "[192.0.2.1]", or with a
+// port.
 func splitAddrPort(destination string) (netip.AddrPort, bool) {
 	port := uint16(0)
 	name, err := cutPort(destination, &port)

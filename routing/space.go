@@ -8,11 +8,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// A space is an address space that has been understood.
+// A space is a parsed address space.
 type space struct {
-	text   string // as it was written
+	text   string // as given
 	domain string // A-label form; empty for "*" and "--"
-	below  bool   // "*.domain": and all that ends in it
+	below  bool   // "*.domain": with all subdomains
 	all    bool   // "*"
 	ours   bool   // "--"
 	cost   int
@@ -58,20 +58,20 @@ func parsePattern(text string) (domain string, below bool, err error) {
 	if strings.HasPrefix(text, "[") {
 		a, err := parseLiteral(text)
 		if err == nil && a.Zone() != "" {
-			err = fmt.Errorf("%q has a zone, which no address of a recipient has", text)
+			err = fmt.Errorf("%q has a zone, which is not allowed in a recipient address", text)
 		}
 		return strings.ToLower(literal(a)), false, err
 	}
 	name, below := strings.CutPrefix(text, "*.")
 	if strings.Contains(name, "*") {
-		return "", false, fmt.Errorf("* stands only alone or as *. before a domain")
+		return "", false, fmt.Errorf("* is allowed only alone or as *. before a domain")
 	}
 	domain, err = hostName(name)
 	return domain, below, err
 }
 
-// canonicalDomain returns the domain of a recipient in the form in which it is
-// compared with address spaces.
+// canonicalDomain returns the domain of a recipient in canonical form, in
+// which it is compared with address spaces.
 func canonicalDomain(address string) (string, error) {
 	_, d := addr.Split(address)
 	if d == "" {

@@ -12,52 +12,55 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// A Table is a set of connectors that was found to be sound. It is immutable:
-// to change the routing, make another Table and give it to Router.SetTable.
+// A Table is a validated set of connectors. It is immutable. To change the
+// routing of a Router, make a new Table and call Router.SetTable.
 type Table struct {
 	site       self
 	domains    domainSet    // Site.Domains
 	connectors []*connector // in the order given
 	byName     map[string]*connector
 
-	// The candidates for a domain, each list in the order of cost, then name.
+	// The candidates for a domain. Each list is sorted by cost, then by name.
 	exact map[string][]candidate
 	below map[string][]candidate
 	all   []candidate
 }
 
-// A candidate is a connector, and the address space that fits.
+// A candidate is a connector and its address space that matches.
 type candidate struct {
 	c     *connector
 	space *space
 }
 
-// A Site is what is ours, so that a Table can tell a way out from a way back
-// in. The zero value knows nothing of us; a Router adds its Hostname.
+// A Site describes this relay: its names, addresses and accepted domains. A
+// Table uses it to detect mail loops. The zero value describes nothing; a
+// Router adds its Hostname.
 type Site struct {
-	// Names are the host names of this relay, as MX records have them.
+	// Names are the host names of this relay, as they appear in MX records.
 	Names []string
-	// Addrs are the addresses and ports that it receives mail on. An
-	// unspecified address (":25" is netip.AddrPortFrom(netip.IPv4Unspecified(),
-	// 25)) stands for all addresses of this host.
+	// Addrs are the addresses and ports at which this relay receives mail. An
+	// unspecified address means all addresses of this host. For ":25", use
+	// netip.AddrPortFrom(netip.IPv4Unspecified(), 25).
 	Addrs []netip.AddrPort
-	// Domains are the accepted domains for which this relay is the way in:
-	// "example.com", "*.example.com". Name them: without that, while the hosts
-	// of their own connector are down, or it is disabled, mail for them goes
-	// where that for the rest of the world goes ("*"), and comes back.
+	// Domains are the accepted domains whose MX records name this relay:
+	// "example.com", "*.example.com" (the domain and its subdomains). List all
+	// of them. If a domain is missing and its own connector is disabled or its
+	// hosts are down, the mail is sent by the connector for "*" and comes back
+	// to this relay.
 	Domains []string
-	// BackupDomains are accepted domains for which it is only a backup: they
-	// may be delivered by DNS, to better MX hosts than us.
+	// BackupDomains are accepted domains for which this relay is only a backup
+	// MX. Their mail can be delivered by DNS to MX hosts with a better
+	// preference.
 	BackupDomains []string
 }
 
-// self is a Site that has been understood.
+// self is a parsed Site.
 type self struct {
 	names map[string]bool
 	addrs map[netip.AddrPort]bool
 }
 
-// A ConfigError tells what is wrong with a connector, a Site or a Table.
+// A ConfigError describes one fault in a Connector, a Site or a Table.
 type ConfigError struct {
 	Connector string // its name, "number 3" where it has none, "(site)" or "(table)"
 	Field     string // as "Spaces[1]"
@@ -72,14 +75,13 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("%s: %s: %s", at, e.Field, e.Problem)
 }
 
-// NewTable makes a Table of connectors, of which there must be one at least, for
-// a relay that says nothing of itself. The error joins one *ConfigError for
-// each fault.
+// NewTable makes a Table of one or more connectors, with an empty Site. The
+// error joins one *ConfigError for each fault.
 func NewTable(connectors ...Connector) (*Table, error) { return Site{}.NewTable(connectors...) }
 
-// NewTable makes a Table that knows what is ours. Each accepted domain needs a
-// connector with an address space for it, if only "*". The error joins one
-// *ConfigError for each fault.
+// NewTable makes a Table of one or more connectors for this Site. Each
+// accepted domain must match an address space of a connector ("*" is
+// sufficient). The error joins one *ConfigError for each fault.
 func (s Site) NewTable(connectors ...Connector) (*Table, error) {
 	t := &Table{
 		byName: make(map[string]*connector),
@@ -92,10 +94,10 @@ func (s Site) NewTable(connectors ...Connector) (*Table, error) {
 		b.connector(i, &connectors[i])
 	}
 	b.fallbacks()
-	b.alike()
+	b.duplicates()
 	if len(connectors) == 0 {
 		b.at = "(table)"
-		b.fault("connectors", "there are none: no mail could leave")
+		b.fault("connectors", "missing: a table needs at least one")
 	} else {
 		b.accepted()
 	}
@@ -114,7 +116,7 @@ func (s Site) NewTable(connectors ...Connector) (*Table, error) {
 	return t, nil
 }
 
-// Connectors are the names of the table's connectors, in the order given.
+// Connectors returns the names of the table's connectors, in the order given.
 func (t *Table) Connectors() []string {
 	names := make([]string, len(t.connectors))
 	for i, c := range t.connectors {
@@ -123,9 +125,9 @@ func (t *Table) Connectors() []string {
 	return names
 }
 
-// matches yields the candidates for a domain (in canonical form): the most
+// matches yields the candidates for a domain in canonical form: the most
 // specific address space first, then the lowest cost, then by name. A domain
-// itself is more specific than *. before it.
+// is more specific than "*." before the same domain.
 func (t *Table) matches(domain string, yield func(candidate) bool) {
 	for _, c := range t.exact[domain] {
 		if !yield(c) {
@@ -148,7 +150,8 @@ func (t *Table) matches(domain string, yield func(candidate) bool) {
 	}
 }
 
-// hasName and hasAddr say whether a name, or an address with port, is our own.
+// hasName and hasAddr report whether a name, or an address with port, belongs
+// to this relay.
 func (s *self) hasName(name string) bool { return s.names[name] }
 
 func (s *self) hasAddr(a netip.AddrPort) bool {

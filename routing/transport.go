@@ -11,26 +11,26 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A Transport carries mail the last step. SMTP is only the first of them: see
-// Pipe, DropDir, HTTPPost and TransportFunc. It must be safe for concurrent
-// use. One that is an io.Closer too is closed by Router.Close.
+// A Transport delivers mail to its destination. SMTP is the default; see also
+// Pipe, DropDir, HTTPPost and TransportFunc. A Transport must be safe for
+// concurrent use. Router.Close closes a Transport that is also an io.Closer.
 type Transport interface {
 	// Deliver makes one attempt and returns one result for each of
-	// j.Recipients, in their order. It ends when ctx does.
+	// j.Recipients, in the same order. It returns when ctx ends.
 	Deliver(ctx context.Context, j *Job) []queue.Result
 }
 
-// A Job is what a Transport has to do.
+// A Job is one attempt of a Transport.
 type Job struct {
 	Hop        queue.NextHop
 	Message    *queue.Message
-	Recipients []*queue.Recipient // those of the message's that go this way
-	// Destination has the hosts, for transports that speak to hosts.
+	Recipients []*queue.Recipient // the recipients of the message for this attempt
+	// Destination contains the hosts, for transports that connect to hosts.
 	Destination *smtpclient.Destination
 }
 
-// SMTP makes an smtpclient.Transport (SMTP or LMTP) the Transport of a
-// connector, or of several, which then share its sessions.
+// SMTP returns a Transport that uses t (SMTP or LMTP). If several connectors
+// use the same t, they share its sessions.
 func SMTP(t *smtpclient.Transport) Transport { return smtpTransport{t} }
 
 type smtpTransport struct{ *smtpclient.Transport }
@@ -49,7 +49,7 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 	return results
 }
 
-// clientMessage is a job in the words of smtpclient.
+// clientMessage converts a job to a message of smtpclient.
 func clientMessage(j *Job) *smtpclient.Message {
 	m := &smtpclient.Message{
 		ID:         j.Message.ID,
@@ -61,7 +61,7 @@ func clientMessage(j *Job) *smtpclient.Message {
 	}
 	for i, r := range j.Recipients {
 		m.Recipients[i] = smtpclient.Recipient{Addr: r.Addr, Options: r.Options}
-		if by := r.Options.DeliverBy; by != nil && m.DeliverBy == nil { // they came with one MAIL
+		if by := r.Options.DeliverBy; by != nil && m.DeliverBy == nil { // all have the value of one MAIL command
 			left := *by
 			left.Time -= time.Since(j.Message.Received) // RFC 2852, 4.1.4
 			m.DeliverBy = &left
@@ -70,8 +70,8 @@ func clientMessage(j *Job) *smtpclient.Message {
 	return m
 }
 
-// result is a smtpclient.Result in the words of the queue. final says that a
-// host that takes a message has put it into the mailbox.
+// result converts a smtpclient.Result to a result of the queue. final means
+// that a host that accepts a message has delivered it to the mailbox.
 func result(r *smtpclient.Result, final bool) queue.Result {
 	q := queue.Result{
 		Outcome: outcome(r.Outcome),
@@ -90,7 +90,7 @@ func result(r *smtpclient.Result, final bool) queue.Result {
 	return q
 }
 
-// isRouting says whether an error came from finding the hosts.
+// isRouting reports whether an error occurred while the hosts were looked up.
 func isRouting(err error) bool {
 	var d *DNSError
 	var l *LoopError
@@ -110,14 +110,14 @@ func outcome(o smtpclient.Outcome) queue.Outcome {
 	return queue.Deferred
 }
 
-// TransportFunc makes a function a Transport.
+// TransportFunc is a function that implements Transport.
 type TransportFunc func(ctx context.Context, j *Job) []queue.Result
 
 // Deliver calls f.
 func (f TransportFunc) Deliver(ctx context.Context, j *Job) []queue.Result { return f(ctx, j) }
 
-// allAlike is the same result for n recipients.
-func allAlike(n int, r queue.Result) []queue.Result {
+// sameResults returns the same result for n recipients.
+func sameResults(n int, r queue.Result) []queue.Result {
 	results := make([]queue.Result, n)
 	for i := range results {
 		results[i] = r

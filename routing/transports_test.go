@@ -26,7 +26,7 @@ import (
 )
 
 // carried has a transport carry one message to the recipients.
-func carried(t *testing.T, tr Transport, m *queue.Message, to ...string) []queue.Result {
+func deliverTo(t *testing.T, tr Transport, m *queue.Message, to ...string) []queue.Result {
 	t.Helper()
 	r := &Router{Table: table(t, Connector{Name: "other", Spaces: []string{"*"}, Transport: tr})}
 	return r.Deliver(t.Context(), queue.NextHop{Connector: "other", Destination: "other"}, m, queue.Rcpt(to...))
@@ -57,7 +57,7 @@ func TestPipeGivesTheMessageToTheCommand(t *testing.T) {
 	dir := t.TempDir()
 	p := &Pipe{Command: shell(t, `cat >out; echo "$@" >args`, "{id}", "{size}", "-f{from}", "--", "{to}"), Dir: dir}
 	body := "Subject: x\r\n\r\nlone \r CR\r\n.\r\n"
-	if got := verdicts(carried(t, p, letter(body), "bob@example.net", "-carol@example.net")); !strings.HasPrefix(got, "1 250 2.0.0") {
+	if got := verdicts(deliverTo(t, p, letter(body), "bob@example.net", "-carol@example.net")); !strings.HasPrefix(got, "1 250 2.0.0") {
 		t.Fatal(got)
 	}
 	out, _ := os.ReadFile(filepath.Join(dir, "out"))
@@ -70,7 +70,7 @@ func TestPipeGivesTheMessageToTheCommand(t *testing.T) {
 		t.Errorf("arguments %q, want %q", args, want)
 	}
 	p.UnixLines = true
-	carried(t, p, letter(body), "bob@example.net")
+	deliverTo(t, p, letter(body), "bob@example.net")
 	if out, _ = os.ReadFile(filepath.Join(dir, "out")); string(out) != "Subject: x\n\nlone \r CR\n.\n" {
 		t.Errorf("with Unix lines it read %q", out)
 	}
@@ -88,7 +88,7 @@ func TestPipeResults(t *testing.T) {
 		`printf 'one\rtwo\a'; exit 65`:          "2 550 5.6.0 one two",
 		"kill -9 $$":                            "0 451 4.3.0 Local error in delivery",
 	} {
-		if got := verdicts(carried(t, &Pipe{Command: shell(t, script)}, letter("x"), "a@example.net")); got != want {
+		if got := verdicts(deliverTo(t, &Pipe{Command: shell(t, script)}, letter("x"), "a@example.net")); got != want {
 			t.Errorf("%s: %s, want %s", script, got, want)
 		}
 	}
@@ -106,11 +106,11 @@ func TestPipeResults(t *testing.T) {
 		{&Pipe{Command: shell(t, "exit 0")}, letter(strings.Repeat("x", 1<<20)), "1 250 2.0.0 Delivered to command"},
 		{&Pipe{Command: shell(t, "cat >/dev/null")}, &queue.Message{Content: damaged{}}, "0 451 4.3.0 Local error in delivery"},
 	} {
-		if got := verdicts(carried(t, c.p, c.m, "a@example.net")); got != c.want {
+		if got := verdicts(deliverTo(t, c.p, c.m, "a@example.net")); got != c.want {
 			t.Errorf("%v: %s, want %s", c.p.Command, got, c.want)
 		}
 	}
-	if got := verdicts(carried(t, &Pipe{Command: shell(t, "exit 0", "{to}")}, letter("x"), "-oQ/tmp@example.net")); !strings.HasPrefix(got, "2 550 5.1.3") {
+	if got := verdicts(deliverTo(t, &Pipe{Command: shell(t, "exit 0", "{to}")}, letter("x"), "-oQ/tmp@example.net")); !strings.HasPrefix(got, "2 550 5.1.3") {
 		t.Errorf("a recipient that looks like an option: %s", got)
 	}
 	l := &limitedBuffer{limit: 5}
@@ -118,7 +118,7 @@ func TestPipeResults(t *testing.T) {
 		t.Errorf("a command's endless output: %d bytes taken, %q kept, %v", n, l.b, err)
 	}
 	each := &Pipe{Command: shell(t, `test "$1" = a@example.net`, "{to}"), PerRecipient: true}
-	if got := verdicts(carried(t, each, letter("x"), "a@example.net", "b@example.net")); got !=
+	if got := verdicts(deliverTo(t, each, letter("x"), "a@example.net", "b@example.net")); got !=
 		"1 250 2.0.0 Delivered to command; 2 550 5.3.0 Command failed with status 1" {
 		t.Errorf("one by one: %s", got)
 	}
@@ -138,11 +138,11 @@ func TestDropDir(t *testing.T) {
 	dir := t.TempDir()
 	d := &DropDir{Dir: dir}
 	for range 2 { // the second time in place of the first
-		if got := verdicts(carried(t, d, letter("Subject: x\r\n\r\nhello\r\n"), "bob@example.net", "carol@example.net")); !strings.HasPrefix(got, "1 250") {
+		if got := verdicts(deliverTo(t, d, letter("Subject: x\r\n\r\nhello\r\n"), "bob@example.net", "carol@example.net")); !strings.HasPrefix(got, "1 250") {
 			t.Fatal(got)
 		}
 	}
-	carried(t, d, letter("Subject: x\r\n\r\nhello\r\n"), "dave@example.net")
+	deliverTo(t, d, letter("Subject: x\r\n\r\nhello\r\n"), "dave@example.net")
 	files, _ := filepath.Glob(filepath.Join(dir, "m1-*.eml"))
 	if all, _ := os.ReadDir(dir); len(files) != 2 || len(all) != 2 {
 		t.Fatalf("files %v of %v", files, all)
@@ -156,14 +156,14 @@ func TestDropDir(t *testing.T) {
 	m := letter("x")
 	m.ID = "../../up"
 	d.NoEnvelope = true
-	carried(t, d, m, "a@example.net")
+	deliverTo(t, d, m, "a@example.net")
 	if b, err := os.ReadFile(filepath.Join(dir, "_.._up-"+strings.TrimPrefix(dropName(&Job{Message: m, Recipients: queue.Rcpt("a@example.net")}), "_.._up-"))); err != nil || string(b) != "x" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if got := verdicts(carried(t, &DropDir{Dir: dir + "/none"}, letter("x"), "a@example.net")); got != "3 451 4.3.0 The message could not be written" {
+	if got := verdicts(deliverTo(t, &DropDir{Dir: dir + "/none"}, letter("x"), "a@example.net")); got != "3 451 4.3.0 The message could not be written" {
 		t.Errorf("without the directory: %s", got)
 	}
-	if got := verdicts(carried(t, d, &queue.Message{ID: "bad", Content: damaged{}}, "a@example.net")); got != "0 451 4.3.0 The message could not be written" {
+	if got := verdicts(deliverTo(t, d, &queue.Message{ID: "bad", Content: damaged{}}, "a@example.net")); got != "0 451 4.3.0 The message could not be written" {
 		t.Errorf("half a message: %s", got)
 	}
 	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -187,7 +187,7 @@ func TestHTTPPost(t *testing.T) {
 			t.Errorf("%v %q", r.Header, body)
 		}
 	}
-	if got := verdicts(carried(t, p, letter("hello"), "bob@example.net", "jörg@example.net")); got !=
+	if got := verdicts(deliverTo(t, p, letter("hello"), "bob@example.net", "jörg@example.net")); got !=
 		"1 250 2.0.0 HTTP status 200 OK; 1 250 2.0.0 HTTP status 200 OK" {
 		t.Error(got)
 	}
@@ -199,7 +199,7 @@ func TestHTTPPost(t *testing.T) {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(status)
 		}
-		if got := verdicts(carried(t, p, letter("hello"), "bob@example.net")); !strings.HasPrefix(got, want+" ") {
+		if got := verdicts(deliverTo(t, p, letter("hello"), "bob@example.net")); !strings.HasPrefix(got, want+" ") {
 			t.Errorf("status %d: %s, want %s", status, got, want)
 		}
 	}
@@ -210,22 +210,22 @@ func TestHTTPPost(t *testing.T) {
 		"nonsense":              "1 250 2.0.0 HTTP status 200 OK; 1 250 2.0.0 HTTP status 200 OK; 1 250 2.0.0 HTTP status 200 OK",
 	} {
 		answer = func(w http.ResponseWriter, _ *http.Request) { w.Header()["Smtp-Reply"] = strings.Split(replies, "|") }
-		if got := verdicts(carried(t, p, letter("hello"), "a@example.net", "b@example.net", "c@example.net")); got != want {
+		if got := verdicts(deliverTo(t, p, letter("hello"), "a@example.net", "b@example.net", "c@example.net")); got != want {
 			t.Errorf("%s:\n%s\nwant %s", replies, got, want)
 		}
 	}
-	if got := verdicts(carried(t, p, letter("x"), "a\x01b@example.net")); !strings.HasPrefix(got, "2 550 5.1.3") {
+	if got := verdicts(deliverTo(t, p, letter("x"), "a\x01b@example.net")); !strings.HasPrefix(got, "2 550 5.1.3") {
 		t.Errorf("an address that no header can have: %s", got)
 	}
 	answer = func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		panic(http.ErrAbortHandler) // the connection ends without an answer
 	}
-	if got := verdicts(carried(t, p, letter("hello"), "bob@example.net")); !strings.HasPrefix(got, "0 451 4.4.2") {
+	if got := verdicts(deliverTo(t, p, letter("hello"), "bob@example.net")); !strings.HasPrefix(got, "0 451 4.4.2") {
 		t.Errorf("no answer: %s", got)
 	}
 	srv.Close()
-	if got := verdicts(carried(t, p, letter("x"), "a@example.net")); !strings.HasPrefix(got, "3 451 4.4.1") || strings.Contains(got, "secret") {
+	if got := verdicts(deliverTo(t, p, letter("x"), "a@example.net")); !strings.HasPrefix(got, "3 451 4.4.1") || strings.Contains(got, "secret") {
 		t.Errorf("nobody there: %s", got)
 	}
 }
@@ -324,7 +324,7 @@ func TestTransportFunc(t *testing.T) {
 		j.Message.Content.WriteTo(&got)
 		return []queue.Result{{Outcome: queue.Success, Reply: smtp.SMTPError{Code: 250}}}
 	})
-	if r := carried(t, f, letter("hello"), "a@example.net"); r[0].Outcome != queue.Success || got.String() != "hello" {
+	if r := deliverTo(t, f, letter("hello"), "a@example.net"); r[0].Outcome != queue.Success || got.String() != "hello" {
 		t.Errorf("%+v, %q", r, got.String())
 	}
 }

@@ -133,7 +133,7 @@ func TestATRNBetweenTwoRelays(t *testing.T) {
 		}
 		f := &routing.Fetcher{Transport: transport, Provider: routing.SmartHost{Host: "[127.0.0.1]" + provider[strings.LastIndex(provider, ":"):]},
 			Method: routing.FetchATRN, Domains: []string{"branch.example"}, Serve: ours.Serve,
-			Taken: func() int64 { return ours.Counters().Messages }}
+			Received: func() int64 { return ours.Counters().Messages }}
 		n, err := f.FetchMail(t.Context())
 		if n != len(box.got) {
 			t.Errorf("FetchMail says that %d messages came, not %d", n, len(box.got))

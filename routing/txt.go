@@ -8,9 +8,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// LookupTXT returns the TXT records of a name, each joined to one string; none
-// and no error when there are none. With a Resolver bound to it, it is the
-// LookupTXT of an mtasts.Cache.
+// LookupTXT returns the TXT records of a name, with the strings of each record
+// joined. If there are none, it returns no error. It can be used as
+// mtasts.Cache.LookupTXT, with a function that passes the Resolver.
 func LookupTXT(ctx context.Context, r Resolver, name string) ([]string, error) {
 	a, err := r.Lookup(ctx, name, dns.TypeTXT)
 	var e *DNSError

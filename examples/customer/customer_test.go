@@ -162,7 +162,7 @@ func (w *world) byATRN(n int) {
 	}
 
 	// Each fetch says in the log how many messages it brought.
-	fetched := fmt.Sprintf(`msg="asked for mail" provider=mail.provider.example:%s method=ATRN messages=%d err=<nil>`, port(w.provider), n+1)
+	fetched := fmt.Sprintf(`msg="requested mail" provider=mail.provider.example:%s method=ATRN messages=%d err=<nil>`, port(w.provider), n+1)
 	for range 100 { // the line comes after the last message
 		if strings.Contains(c.Log(), fetched) {
 			break

@@ -50,7 +50,7 @@ func TestNoWayBackToTheProvider(t *testing.T) {
 	} {
 		var fit []string
 		for _, k := range r.Queue.Deliverer.(*routing.Router).Explain(t.Context(), routing.Question{To: c.to, System: c.system}).Candidates {
-			if k.Space != "" && k.Loss == routing.Eligible {
+			if k.Space != "" && k.Eligibility == routing.Eligible {
 				fit = append(fit, k.Connector)
 			}
 		}

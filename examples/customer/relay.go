@@ -67,7 +67,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		Transport: transport, Provider: provider, Resolver: s.resolver(), Method: method, Domains: domains,
 		Interval: s.every, Schedule: schedule, Logger: log,
 		Serve: srv.Serve, // the same judgement and queue for a connection that has turned round
-		Taken: func() int64 { return srv.Counters().Messages },
+		Received: func() int64 { return srv.Counters().Messages },
 	}
 	relay := &gateway.Gateway{
 		Queue:   q,

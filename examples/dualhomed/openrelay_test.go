@@ -51,7 +51,7 @@ func TestWays(t *testing.T) {
 		var fit []string
 		e := g.Queue.Deliverer.(*routing.Router).Explain(t.Context(), routing.Question{To: c.to, Origin: queue.Origin{Connector: c.origin}})
 		for _, k := range e.Candidates {
-			if k.Space != "" && k.Loss == routing.Eligible {
+			if k.Space != "" && k.Eligibility == routing.Eligible {
 				fit = append(fit, k.Connector)
 			}
 		}

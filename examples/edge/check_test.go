@@ -161,7 +161,7 @@ func TestWays(t *testing.T) {
 	} {
 		var fit []string
 		for _, k := range router.Explain(t.Context(), routing.Question{To: c.to, Origin: queue.Origin{Connector: c.origin}}).Candidates {
-			if k.Space != "" && k.Loss == routing.Eligible {
+			if k.Space != "" && k.Eligibility == routing.Eligible {
 				fit = append(fit, k.Connector)
 			}
 		}

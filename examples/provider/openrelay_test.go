@@ -41,7 +41,7 @@ func TestWays(t *testing.T) {
 		var fit []string
 		e := r.Queue.Deliverer.(*routing.Router).Explain(t.Context(), routing.Question{To: to})
 		for _, k := range e.Candidates {
-			if k.Space != "" && k.Loss == routing.Eligible {
+			if k.Space != "" && k.Eligibility == routing.Eligible {
 				fit = append(fit, k.Connector)
 			}
 		}
