@@ -66,7 +66,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	fetcher := &routing.Fetcher{
 		Transport: transport, Provider: provider, Resolver: s.resolver(), Method: method, Domains: domains,
 		Interval: s.every, Schedule: schedule, Logger: log,
-		Serve: srv.Serve, // the same judgement and queue for a connection that has turned round
+		Serve:    srv.Serve, // the same judgement and queue for a connection that has turned round
 		Received: func() int64 { return srv.Counters().Messages },
 	}
 	relay := &gateway.Gateway{
