@@ -205,6 +205,3 @@ func Refused(t testing.TB, want int, from string, to []string, data string, agen
 	}
 	return text
 }
-
-// CRLF makes the line ends of a message written in Go.
-func CRLF(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }

@@ -1,0 +1,17 @@
+package spf_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
+)
+
+// Check needs no settings. A name that is no domain has no policy, so the DNS
+// is not asked (RFC 7208, 4.3).
+func ExampleCheck() {
+	v := spf.Check(context.Background(), netip.MustParseAddr("192.0.2.7"), "printer", "")
+	fmt.Println(v.Result)
+	// Output: none
+}
