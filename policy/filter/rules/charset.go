@@ -38,6 +38,15 @@ func hasASCII(charset string) bool {
 	return mimetree.ASCIIBased(charset)
 }
 
+// readable says whether text in a charset can be searched for words: it can be
+// decoded, or has at least its ASCII as it is.
+func readable(charset string) bool {
+	if _, err := mimetree.CharsetReader(charset, strings.NewReader("")); err == nil {
+		return true
+	}
+	return mimetree.ASCIIBased(charset) || hasStates(charset)
+}
+
 // hasStates says whether an octet of ASCII may be a part of another character in
 // a charset, after an escape sequence (ISO 2022, RFC 1843). Tags cannot be found
 // in it without decoding.

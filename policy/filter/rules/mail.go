@@ -83,7 +83,9 @@ func (m *Mail) Text() (string, error) {
 		p := &parts[i]
 		u := p.UnclearTree()
 		if isText(p) {
-			u = p.Unclear()
+			if u = p.Unclear(); u == "" && !readable(p.Param("charset")) {
+				u = "charset"
+			}
 		}
 		if err := m.unclear(u); err != nil {
 			return *m.text, err

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -19,6 +20,27 @@ func TestBodyOfInvalidMediaType(t *testing.T) {
 		got := apply(t, message, nil, rules.Disclaimer("First.", ""))
 		if want := message + "\r\nFirst.\r\n"; got.Data != want {
 			t.Errorf("%q: %q, want %q", field, got.Data, want)
+		}
+	}
+}
+
+// Text is searched in every charset that can be decoded, UTF-7 included. Where
+// not even ASCII can be read, the message is refused.
+func TestBodyInCharsets(t *testing.T) {
+	for charset, c := range map[string]struct{ text, reply string }{
+		"utf-8":       {"the SECRETWORD", "found"},
+		"utf-7":       {"the S+AEUAQw-RETWORD", "found"},
+		"UTF-16BE":    {"\x00S\x00E\x00C\x00R\x00E\x00T\x00W\x00O\x00R\x00D", "found"},
+		"x-unknown":   {"the SECRETWORD", "found"},
+		"iso-2022-kr": {"the SECRETWORD", "found"},
+		"utf-32":      {"the letters", "5.6.0 Malformed message: unclear charset"},
+		"IBM037":      {"\xe2\xc5\xc3\xd9\xc5\xe3", "5.6.0 Malformed message: unclear charset"},
+	} {
+		message := "From: a@example.com\r\nContent-Type: text/plain; charset=" + charset + "\r\nContent-Transfer-Encoding: base64\r\nSubject: x\r\n\r\n" +
+			base64.StdEncoding.EncodeToString([]byte(c.text)) + "\r\n"
+		rs := &rules.Rules{List: []rules.Rule{{Name: "r", If: []rules.Condition{rules.Body("secretword")}, Then: []rules.Action{rules.Reject(550, "found")}}}}
+		if text := agenttest.Refused(t, 550, "alice@example.com", to, message, rs.Agent()); !strings.Contains(text, c.reply) {
+			t.Errorf("%s: %s", charset, text)
 		}
 	}
 }

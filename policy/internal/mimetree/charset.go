@@ -22,8 +22,18 @@ func charsetOf(name string) (encoding.Encoding, error) {
 	return e, err
 }
 
+// maxUTF7 is as much of a text in UTF-7 as is decoded.
+const maxUTF7 = 4 << 20
+
 // CharsetReader makes UTF-8 of a charset; an error if it is not known.
 func CharsetReader(charset string, r io.Reader) (io.Reader, error) {
+	if isUTF7(charset) {
+		b, err := io.ReadAll(io.LimitReader(r, maxUTF7))
+		if len(b) == 0 && err != nil {
+			return nil, err
+		}
+		return strings.NewReader(decodeUTF7(string(b))), nil // what comes before an error counts
+	}
 	e, err := charsetOf(charset)
 	if err != nil {
 		return nil, err
