@@ -100,6 +100,9 @@ func (d *disclaimer) apply(m *smtpserver.Message) error {
 // an enclosed message, and not sealed.
 func isBody(parts []mimetree.Part, i int) bool {
 	p := &parts[i]
+	if p.Start == p.End && p.Parent >= 0 {
+		return false // two delimiters one after the other: some programs see no part there
+	}
 	if p.Type != "text/plain" && p.Type != "text/html" || p.Disposition == "attachment" || len(p.Names()) > 0 {
 		return false
 	}
