@@ -5,7 +5,7 @@ package smtpserver
 // made of each LF.
 //
 // The first CRLF clears bareLF, and read goes on by the rule for all clients.
-// A message in which bare LFs ended lines before has stray bytes then. A dot
+// A message in which bare LFs ended lines before has bare bytes then. A dot
 // whose line is the first to end in CRLF does not end the data, because the line
 // before it did not end in CRLF: it is a dot of the text.
 func (t *textReader) readBareLF(p []byte, to sink) (n int, end bool) {
@@ -59,8 +59,8 @@ func (t *textReader) endLine(out []byte) []byte {
 	return append(out, '\r', '\n')
 }
 
-// mend notes a stray byte that is left out of the text, or, if it is an LF, has
-// become a CRLF; StrayNormalize wants just that.
+// mend notes a bare byte that is left out of the text, or, if it is an LF, has
+// become a CRLF; BareNormalize wants just that.
 func (t *textReader) mend(c byte) {
 	if !t.fix {
 		t.found(c)

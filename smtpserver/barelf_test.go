@@ -176,7 +176,7 @@ func TestCRLFTextOfBareLFClient(t *testing.T) {
 	conn.expect("221")
 }
 
-// With StrayNormalize a mixed message is mended, and ended by CRLF.CRLF alone.
+// With BareNormalize a mixed message is mended, and ended by CRLF.CRLF alone.
 func TestMixedTextNormalized(t *testing.T) {
 	for raw, want := range map[string]string{
 		"a\n..b\nc\r\n.\n..d\r\n..e\r\n.\r\n": "a\r\n.b\r\nc\r\n\r\n..d\r\n.e\r\n",
@@ -185,7 +185,7 @@ func TestMixedTextNormalized(t *testing.T) {
 		"a\r\r\x00b\n.\n":                     "ab\r\n",
 	} {
 		s := bareLF()
-		s.StrayBytes = smtpserver.StrayNormalize
+		s.BareBytes = smtpserver.BareNormalize
 		srv := smtptest.NewServer(t, s)
 		conn := dialRaw(t, srv.Addr)
 		conn.expect("220")

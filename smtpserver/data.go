@@ -32,7 +32,7 @@ func (s *Session) cmdDATA(arg string) error {
 		return err
 	}
 	in.finish()
-	if in.text.hasStray && in.refused != nil {
+	if in.text.hasBare && in.refused != nil {
 		// Who sends such bytes may have another idea of where the data ends:
 		// what follows is perhaps not meant as commands.
 		in.refused.close = true

@@ -20,7 +20,7 @@ import (
 // after 354, and the reply has to begin with want.
 func send(raw, want string) string {
 	end := "C: QUIT\n\t\tS: 221\n\t\tEOF"
-	if strings.HasPrefix(want, "550 5.6.11") { // stray bytes close the connection
+	if strings.HasPrefix(want, "550 5.6.11") { // bare bytes close the connection
 		end = "EOF"
 	}
 	return fmt.Sprintf(`

@@ -57,7 +57,7 @@
 //
 // Only CRLF.CRLF ends a message, and only CRLF a command, but see
 // Server.BareLFFrom. Messages with bare
-// CRs, bare LFs or NULs are refused ([StrayBytes]); clients that send on before
+// CRs, bare LFs or NULs are refused ([BareBytes]); clients that send on before
 // a reply that they have to wait for are too. A message that is too long is
 // refused after its end, one that comes too slowly or never ends costs the
 // client its connection: no part of it is ever read as commands. Every bound

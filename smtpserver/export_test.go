@@ -3,7 +3,7 @@ package smtpserver
 import "io"
 
 // ReadText runs pieces of text, as DATA brings them, through a textReader.
-func ReadText(pieces []string, normalize bool, w io.Writer) (stray, end bool, rest string) {
+func ReadText(pieces []string, normalize bool, w io.Writer) (bare, end bool, rest string) {
 	t := textReader{dots: true, maxLine: noLimitInt, fix: normalize}
 	for i, p := range pieces {
 		n, done := t.read([]byte(p), writerSink{w})
@@ -11,10 +11,10 @@ func ReadText(pieces []string, normalize bool, w io.Writer) (stray, end bool, re
 			for _, q := range pieces[i+1:] {
 				p += q
 			}
-			return t.hasStray, true, p[n:]
+			return t.hasBare, true, p[n:]
 		}
 	}
-	return t.hasStray, false, ""
+	return t.hasBare, false, ""
 }
 
 type writerSink struct{ io.Writer }

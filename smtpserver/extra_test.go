@@ -85,10 +85,10 @@ func TestCommandHooks(t *testing.T) {
 }
 
 // One network's clients cannot end their lines properly: an agent lets them.
-func TestStrayBytesByNetwork(t *testing.T) {
+func TestBareBytesByNetwork(t *testing.T) {
 	srv := &smtpserver.Server{Agents: []smtpserver.Agent{{Connect: func(_ context.Context, s *smtpserver.Session) error {
 		if addr, err := netip.ParseAddrPort(s.RemoteAddr().String()); err == nil && addr.Addr() == netip.MustParseAddr("192.0.2.7") {
-			s.SetStrayBytes(smtpserver.StrayNormalize)
+			s.SetBareBytes(smtpserver.BareNormalize)
 		}
 		return nil
 	}}}, XClientFrom: loopback}

@@ -160,7 +160,7 @@ func (w *witness) Receive(_ context.Context, s *smtpserver.Session, m *smtpserve
 	}
 	bare := bytes.ReplaceAll(b, []byte("\r\n"), nil)
 	if bytes.ContainsAny(bare, "\r\n\x00") && m.Options.Body != smtp.BodyBinaryMIME {
-		w.t.Errorf("%q: stray bytes in %q", w.input, b)
+		w.t.Errorf("%q: bare bytes in %q", w.input, b)
 	}
 	if len(m.Recipients) == 0 || len(m.Recipients) != w.rcpts {
 		w.t.Errorf("%q: %d recipients, %d accepted", w.input, len(m.Recipients), w.rcpts)

@@ -51,7 +51,7 @@ type intake struct {
 
 func (s *Session) newIntake() *intake {
 	in := &intake{s: s, m: s.msg, hint: s.msg.Options.Size, pace: s.newPace()}
-	in.text = textReader{maxLine: s.lim.TextLine, fix: s.stray == StrayNormalize, bareLF: &s.lfOnly}
+	in.text = textReader{maxLine: s.lim.TextLine, fix: s.bare == BareNormalize, bareLF: &s.lfOnly}
 	return in
 }
 
@@ -269,8 +269,8 @@ func (in *intake) finish() {
 	if in.refused == nil && in.spill != nil {
 		in.writeSpill()
 	}
-	if in.text.hasStray && (in.refused == nil || in.refused.discard) {
-		in.refused = &verdict{reply: strayRefusal(in.text.stray), by: "limits"}
+	if in.text.hasBare && (in.refused == nil || in.refused.discard) {
+		in.refused = &verdict{reply: bareRefusal(in.text.bare), by: "limits"}
 	}
 	if in.text.long && in.refused == nil {
 		in.refuse(refusal(554, 5, 6, 0, fmt.Sprintf("Message has a line longer than %d bytes", in.text.maxLine)))
@@ -313,9 +313,9 @@ func (in *intake) end() {
 	in.dropSpill()
 }
 
-// strayRefusal names the byte that must not be in a message. X.6.11 is what
+// bareRefusal names the byte that must not be in a message. X.6.11 is what
 // Exchange says for it.
-func strayRefusal(c byte) *smtp.SMTPError {
+func bareRefusal(c byte) *smtp.SMTPError {
 	name := map[byte]string{'\r': "bare CR", '\n': "bare LF", 0: "NUL"}[c]
 	return refusal(550, 5, 6, 11, "Message has a "+name+"; lines must end with CRLF")
 }

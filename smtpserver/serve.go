@@ -190,7 +190,7 @@ func (srv *Server) newSession(c net.Conn) *Session {
 	s.peerIP = addrIP(s.remote)
 	s.remoteIP = s.peerIP
 	s.maxSize = srv.limits.MessageSize
-	s.stray = srv.StrayBytes
+	s.bare = srv.BareBytes
 	s.ctx, s.cancel = context.WithCancel(srv.ctx)
 
 	srv.mu.Lock()

@@ -73,9 +73,9 @@ type Server struct {
 	// replies to EHLO, DATA, STARTTLS and AUTH, which honest ones never do.
 	// Even then what came before STARTTLS is discarded.
 	AllowEarlyInput bool
-	// StrayBytes says what becomes of messages with bare CRs, bare LFs and
-	// NULs. Default: refused. See also Session.SetStrayBytes.
-	StrayBytes StrayBytes
+	// BareBytes is what the server does with messages that contain bare CR,
+	// bare LF or NUL. Default: BareRefuse. See also Session.SetBareBytes.
+	BareBytes BareBytes
 	// BareLFFrom names the networks of clients that may end all their lines with
 	// a bare LF, against RFC 5321, 2.3.8: old devices and scripts. The address of
 	// the client itself counts, behind PROXY and XCLIENT. For such a client

@@ -83,7 +83,7 @@ type Session struct {
 
 // allowance is what agents may change for a session.
 type allowance struct {
-	stray   StrayBytes
+	bare    BareBytes
 	maxSize int64
 }
 
@@ -190,6 +190,6 @@ func (s *Session) SetMaxMessageSize(n int64) {
 	s.maxSize = n
 }
 
-// SetStrayBytes changes what becomes of this session's messages with bare CRs
-// and LFs, for networks whose clients cannot do better.
-func (s *Session) SetStrayBytes(b StrayBytes) { s.stray = b }
+// SetBareBytes sets, for this session, what the server does with messages that
+// contain bare CR, bare LF or NUL (Server.BareBytes).
+func (s *Session) SetBareBytes(b BareBytes) { s.bare = b }

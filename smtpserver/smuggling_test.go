@@ -35,7 +35,7 @@ func TestBareCRBeforeTheEnd(t *testing.T) {
 
 // What follows such a message in the same breath may have been meant as a part
 // of it: none of it is carried out.
-func TestNothingFollowsStrayBytes(t *testing.T) {
+func TestNothingFollowsBareBytes(t *testing.T) {
 	for _, odd := range []string{"\r\r\n.\r\n", "\n\r\n.\r\n", "\x00\r\n.\r\n"} {
 		srv := smtptest.NewServer(t, nil)
 		smuggled := "MAIL FROM:<evil@example.com>\r\nRCPT TO:<victim@example.com>\r\nBDAT 15 LAST\r\nSubject: x\r\n\r\nboo"
@@ -46,7 +46,7 @@ func TestNothingFollowsStrayBytes(t *testing.T) {
 	}
 }
 
-func TestStrayBytesNamed(t *testing.T) {
+func TestBareBytesNamed(t *testing.T) {
 	for raw, want := range map[string]string{
 		"a\nb":   "550 5.6.11 Message has a bare LF",
 		"a\rb":   "550 5.6.11 Message has a bare CR",
@@ -57,14 +57,14 @@ func TestStrayBytesNamed(t *testing.T) {
 	}
 }
 
-// A stray CR is found wherever the client's writes cut the text.
-func TestStrayBytesAtEveryCut(t *testing.T) {
+// A bare CR is found wherever the client's writes cut the text.
+func TestBareBytesAtEveryCut(t *testing.T) {
 	text := "Subject: x\r\n\r\nab\rcd\r\n.\r\n"
 	for cut := 1; cut < len(text); cut++ {
 		var got strings.Builder
-		hasStray, end, _ := smtpserver.ReadText([]string{text[:cut], text[cut:]}, false, &got)
-		if !hasStray || !end {
-			t.Errorf("cut at %d: stray %v, end %v", cut, hasStray, end)
+		hasBare, end, _ := smtpserver.ReadText([]string{text[:cut], text[cut:]}, false, &got)
+		if !hasBare || !end {
+			t.Errorf("cut at %d: bare %v, end %v", cut, hasBare, end)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func TestNormalize(t *testing.T) {
 		"a\r\n.\r\r\nb\r\n.\r\n":   "a\r\n\r\nb\r\n",
 		"a\r\n\x00.\r\nb\r\n.\r\n": "a\r\n.\r\nb\r\n",
 	} {
-		srv := smtptest.NewServer(t, &smtpserver.Server{StrayBytes: smtpserver.StrayNormalize})
+		srv := smtptest.NewServer(t, &smtpserver.Server{BareBytes: smtpserver.BareNormalize})
 		smtptest.Talk(t, srv.Addr, send("X: y\r\n\r\n"+raw, "250"))
 		if got := srv.Inbox.Next(t).Text; got != "X: y\r\n\r\n"+want {
 			t.Errorf("%q became %q, want %q", raw, got, want)

@@ -270,7 +270,7 @@ func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
 		return lineTooLong, nil
 	case isCRLF:
 		return text, nil
-	case s.lfOnly || s.stray == StrayNormalize:
+	case s.lfOnly || s.bare == BareNormalize:
 		return line[:len(line)-1], nil
 	}
 	return notACommand, nil

@@ -6,20 +6,21 @@ import (
 	"math/bits"
 )
 
-// StrayBytes says what becomes of a message with a CR or LF that does not
-// stand in a CRLF, or with a NUL. They are how messages are smuggled: another
-// server down the line may see an end of data where this one sees none.
-type StrayBytes uint8
+// BareBytes is what the server does with a message that contains a bare CR or
+// LF (one that is not part of CRLF), or a NUL. RFC 5321, 2.3.8 forbids bare CR
+// and LF. They are used to smuggle messages: the next server may see an end of
+// data where this one sees none.
+type BareBytes uint8
 
 const (
-	// StrayRefuse refuses such a message with 550 5.6.11. Where it came by
-	// DATA the connection is closed too: who sends such bytes may have another
-	// idea of where the data ends, and what follows may be no commands.
-	StrayRefuse StrayBytes = iota
-	// StrayNormalize makes CRLF of a bare LF, and drops bare CRs and NULs.
-	// The end of data is CRLF.CRLF all the same. For old clients that cannot
-	// do better, on networks that are known.
-	StrayNormalize
+	// BareRefuse refuses the message with 550 5.6.11. After DATA it also
+	// closes the connection: the client may have another idea of where the
+	// data ends, so what follows may not be commands.
+	BareRefuse BareBytes = iota
+	// BareNormalize replaces a bare LF with CRLF, and removes bare CRs and
+	// NULs. Only CRLF.CRLF ends the data. It is meant for old clients in
+	// known networks.
+	BareNormalize
 )
 
 // textState is where in a message's text a textReader stands.
@@ -33,22 +34,22 @@ const (
 	afterDotCR // dot, CR at the start of a line: LF now ends the data
 )
 
-// textReader undoes dot-stuffing and watches for stray bytes and long lines.
+// textReader undoes dot-stuffing and watches for bare bytes and long lines.
 // Only CRLF.CRLF ends the data (RFC 5321, 4.1.1.4 and 4.5.2); neither a bare
 // LF nor a bare CR ever begins a line. The one exception is readBareLF.
 type textReader struct {
-	state    textState
-	dots     bool  // DATA: dot-stuffed, ends with CRLF.CRLF; BDAT has neither
-	binary   bool  // BINARYMIME: any bytes
-	fix      bool  // StrayNormalize
-	bareLF   *bool // the session's lfOnly, see readBareLF; nil is false
-	sawLF    bool  // a bare LF was the end of a line
-	maxLine  int
-	line     int  // length of the line so far
-	stray    byte // the first stray byte, where hasStray
-	hasStray bool
-	long     bool // a line was too long
-	last     bool // what is put now is the last there is
+	state   textState
+	dots    bool  // DATA: dot-stuffed, ends with CRLF.CRLF; BDAT has neither
+	binary  bool  // BINARYMIME: any bytes
+	fix     bool  // BareNormalize
+	bareLF  *bool // the session's lfOnly, see readBareLF; nil is false
+	sawLF   bool  // a bare LF was the end of a line
+	maxLine int
+	line    int  // length of the line so far
+	bare    byte // the first bare byte, where hasBare
+	hasBare bool
+	long    bool // a line was too long
+	last    bool // what is put now is the last there is
 }
 
 // A sink takes the text of a message, piece by piece.
@@ -177,7 +178,7 @@ func indexControl(p []byte) int {
 	return -1
 }
 
-// readSlow goes byte by byte and mends what is stray.
+// readSlow goes byte by byte and repairs bare CR, LF and NUL.
 func (t *textReader) readSlow(p []byte, to sink) (n int, end bool) {
 	out := make([]byte, 0, len(p)+len(p)/8+16)
 	for i, c := range p {
@@ -223,8 +224,8 @@ func (t *textReader) count(n int) {
 }
 
 func (t *textReader) found(c byte) {
-	if !t.hasStray {
-		t.stray, t.hasStray = c, true
+	if !t.hasBare {
+		t.bare, t.hasBare = c, true
 	}
 }
 

@@ -35,7 +35,7 @@ func FuzzText(f *testing.F) {
 		f.Add([]byte(s), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, p []byte, cut uint8) {
-		wantText, wantRest, wantStray, wantEnd := plainText(p)
+		wantText, wantRest, wantBare, wantEnd := plainText(p)
 		for _, fix := range []bool{false, true} {
 			r := textReader{dots: true, maxLine: noLimitInt, fix: fix}
 			var got collected
@@ -53,13 +53,13 @@ func FuzzText(f *testing.F) {
 				t.Fatalf("%q: end %v, rest %q; want %v, %q", p, end, rest, wantEnd, wantRest)
 			}
 			if fix {
-				noStray(t, p, got)
+				noBare(t, p, got)
 				continue
 			}
-			if r.hasStray != wantStray {
-				t.Fatalf("%q: stray %v, want %v", p, r.hasStray, wantStray)
+			if r.hasBare != wantBare {
+				t.Fatalf("%q: bare %v, want %v", p, r.hasBare, wantBare)
 			}
-			if end && !wantStray && !bytes.Equal(got, wantText) {
+			if end && !wantBare && !bytes.Equal(got, wantText) {
 				t.Fatalf("%q: text %q, want %q", p, got, wantText)
 			}
 		}
@@ -70,15 +70,15 @@ type collected []byte
 
 func (c *collected) put(p []byte) { *c = append(*c, p...) }
 
-// noStray: what was normalised has nothing stray in it.
-func noStray(t *testing.T, in, text []byte) {
+// noBare: normalized text contains no bare CR, LF or NUL.
+func noBare(t *testing.T, in, text []byte) {
 	if n := bytes.Count(text, crlf); bytes.Count(text, []byte("\r")) != n || bytes.Count(text, []byte("\n")) != n || bytes.IndexByte(text, 0) >= 0 {
-		t.Fatalf("%q normalised is %q", in, text)
+		t.Fatalf("%q normalized is %q", in, text)
 	}
 }
 
 // plainText does what textReader does, in the plainest way.
-func plainText(p []byte) (text, rest []byte, stray, end bool) {
+func plainText(p []byte) (text, rest []byte, bare, end bool) {
 	// A CRLF stands in front, so that a line starts after each CRLF.
 	i := bytes.Index(append([]byte("\r\n"), p...), []byte("\r\n.\r\n"))
 	if end = i >= 0; end {
@@ -89,8 +89,8 @@ func plainText(p []byte) (text, rest []byte, stray, end bool) {
 		p = bytes.TrimSuffix(p, []byte("\r")) // its LF may come yet
 	}
 	text = bytes.ReplaceAll(text, []byte("\r\n."), []byte("\r\n"))[2:]
-	bare := bytes.ReplaceAll(p, crlf, nil)
-	return text, rest, bytes.ContainsAny(bare, "\r\n\x00"), end
+	noCRLF := bytes.ReplaceAll(p, crlf, nil)
+	return text, rest, bytes.ContainsAny(noCRLF, "\r\n\x00"), end
 }
 
 // FuzzBareLF holds readBareLF to a reader that goes line by line: same text, same
@@ -122,13 +122,13 @@ func FuzzBareLF(f *testing.F) {
 				t.Fatalf("%q: end %v, rest %q, bare LF %v; want %v, %q, %v", p, end, rest, lf, want.end, want.rest, want.lf)
 			}
 			if fix {
-				noStray(t, p, got)
+				noBare(t, p, got)
 				continue
 			}
-			if r.hasStray != want.stray {
-				t.Fatalf("%q: stray %v, want %v", p, r.hasStray, want.stray)
+			if r.hasBare != want.bare {
+				t.Fatalf("%q: bare %v, want %v", p, r.hasBare, want.bare)
 			}
-			if end && !want.stray && !bytes.Equal(got, want.text) {
+			if end && !want.bare && !bytes.Equal(got, want.text) {
 				t.Fatalf("%q: text %q, want %q", p, got, want.text)
 			}
 		}
@@ -136,8 +136,8 @@ func FuzzBareLF(f *testing.F) {
 }
 
 type plainResult struct {
-	text, rest     []byte
-	stray, end, lf bool // lf: no CRLF yet
+	text, rest    []byte
+	bare, end, lf bool // lf: no CRLF yet
 }
 
 // plainBareLF does what readBareLF does, in the plainest way.
@@ -151,13 +151,13 @@ func plainBareLF(p []byte) (r plainResult) {
 		switch {
 		case !whole:
 			line = bytes.TrimSuffix(line, []byte("\r")) // its LF may come yet
-			r.stray = r.stray || bytes.ContainsAny(line, "\r\x00")
+			r.bare = r.bare || bytes.ContainsAny(line, "\r\x00")
 			r.lf = true
 			return r
 		case bytes.HasSuffix(line, []byte("\r")):
 			first := string(line) == ".\r"
-			text, rest, stray, end := plainText(after)
-			r.stray = r.stray || sawLF || first || stray || bytes.ContainsAny(line[:len(line)-1], "\r\x00")
+			text, rest, bare, end := plainText(after)
+			r.bare = r.bare || sawLF || first || bare || bytes.ContainsAny(line[:len(line)-1], "\r\x00")
 			line = bytes.TrimPrefix(line, []byte("."))
 			r.text, r.rest, r.end = append(append(append(r.text, line...), '\n'), text...), rest, end
 			return r
@@ -165,7 +165,7 @@ func plainBareLF(p []byte) (r plainResult) {
 			r.rest, r.end, r.lf = after, true, true
 			return r
 		}
-		r.stray = r.stray || bytes.ContainsAny(line, "\r\x00")
+		r.bare = r.bare || bytes.ContainsAny(line, "\r\x00")
 		r.text = append(append(r.text, text...), '\r', '\n')
 		p = after
 	}

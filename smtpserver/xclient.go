@@ -62,7 +62,7 @@ func (s *Session) cmdXCLIENT(arg string) error {
 // that it showed, which says nothing of the client. The connection stays
 // encrypted.
 func (s *Session) forgetPeer() {
-	s.maxSize, s.stray, s.discardAll = s.lim.MessageSize, s.srv.StrayBytes, false
+	s.maxSize, s.bare, s.discardAll = s.lim.MessageSize, s.srv.BareBytes, false
 	s.values = nil
 	s.errors, s.unknown, s.authFailures = 0, 0, 0
 	s.fronted = true

@@ -35,12 +35,12 @@ func TestRealMessages(t *testing.T) {
 		must(t, err)
 		m := asCRLF(b)
 		err = sendRaw(c, fileTag(file), m)
-		switch hasStray := bytes.ContainsRune(withoutCRLF(m), '\r') || bytes.IndexByte(m, 0) >= 0; {
-		case err == nil && hasStray:
+		switch hasBare := bytes.ContainsRune(withoutCRLF(m), '\r') || bytes.IndexByte(m, 0) >= 0; {
+		case err == nil && hasBare:
 			t.Errorf("%s: a message with a bare CR or a NUL was accepted", file)
 		case err == nil:
 			sent[fileTag(file)] = m
-		case hasStray:
+		case hasBare:
 			refused++
 			// The relay closes the session after such a message.
 			c.Close()
