@@ -14,7 +14,7 @@ var errMismatch = errors.New("the signature does not fit the header")
 // Verify checks a signature, made by algorithm a, of a SHA-256 sum.
 func Verify(k *PublicKey, a string, sum, signature []byte) error {
 	if want := k.Algorithm(); a != want {
-		return fmt.Errorf("a=%s with a key for %s", a, want)
+		return fmt.Errorf("a=%s, but the key is for %s", a, want)
 	}
 	switch key := k.Key.(type) {
 	case *rsa.PublicKey:

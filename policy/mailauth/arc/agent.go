@@ -9,14 +9,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// VerdictOf finds the verdict about the transaction that s has in progress;
-// nil where none was checked.
+// VerdictOf returns the verdict for the current transaction of s, or nil if it
+// was not verified.
 func VerdictOf(s *smtpserver.Session) *Verdict {
 	return transaction.Get[Verdict](s, s.Message())
 }
 
-// Agent verifies each message at the end of data. It refuses none; its place
-// is before agents that change the message.
+// Agent returns an agent that verifies each message at the end of data. It
+// refuses no message. Add it before agents that change the message.
 func (v *Verifier) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "arc", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		verdict, err := v.verify(ctx, dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
@@ -29,8 +29,9 @@ func (v *Verifier) Agent() smtpserver.Agent {
 	}}
 }
 
-// Agent seals messages at the end of data, about whose chain a Verifier's
-// agent has left a verdict before.
+// Agent returns an agent that seals messages at the end of data. Add it after the
+// Agent of a [Verifier]: a message without its verdict is not sealed. An error of
+// sealing is a temporary failure.
 func (sl *Sealer) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "arc seal", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if sl.When != nil && !sl.When(s, m) || sl.When == nil && s.Identity() != "" {

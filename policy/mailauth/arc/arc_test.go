@@ -60,7 +60,7 @@ const plain = "Received: old\r\nFrom: Alice <alice@example.org>\r\nTo: list@list
 
 var finding = authres.Result{Method: "dmarc", Value: "pass", Properties: []authres.Property{{Type: "header", Name: "from", Value: "example.org"}}}
 
-// pass takes a message over a host that verifies, changes it and seals it.
+// pass simulates a host that verifies a message, changes it and seals it.
 func pass(t *testing.T, v *Verifier, host int, message string, change func(string) string) string {
 	t.Helper()
 	verdict, err := v.Verify(t.Context(), strings.NewReader(message))
@@ -87,7 +87,7 @@ func verify(t *testing.T, v *Verifier, message string) *Verdict {
 	return verdict
 }
 
-// Every host may change the message, as long as it seals what it did.
+// Each host may change the message if it seals the new version.
 func TestChain(t *testing.T) {
 	v, _ := newVerifier(t)
 	if got := verify(t, v, plain); got.Result != None || got.Instances != 0 || got.Err != nil {
@@ -111,7 +111,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// Seal and Verify take a bare LF for CRLF, which is how it is sent.
+// Seal and Verify treat a bare LF as CRLF, as it is sent.
 func TestLineEnds(t *testing.T) {
 	v, _ := newVerifier(t)
 	lf := strings.ReplaceAll(plain, "\r\n", "\n")
@@ -124,7 +124,7 @@ func TestLineEnds(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with a chain makes it fail, and says what it is.
+// Any error in a chain makes it fail, and the verdict names the error.
 func TestBrokenChains(t *testing.T) {
 	v, _ := newVerifier(t)
 	message := pass(t, v, 1, pass(t, v, 0, plain, nil), nil)
@@ -152,18 +152,18 @@ func TestBrokenChains(t *testing.T) {
 		{"too far", "ARC-Seal: i=2;", "ARC-Seal: i=51;", "i=51"},
 		{"no number", "ARC-Seal: i=2;", "ARC-Seal: i=x;", "i=x"},
 		{"no tags", "ARC-Seal: i=2;", "ARC-Seal: what;", "is no tag"},
-		{"cv", "cv=pass", "cv=none", "cv=none with i=2"},
-		{"cv of the first", "cv=none", "cv=pass", "cv=pass with i=1"},
+		{"cv", "cv=pass", "cv=none", "cv=none is not valid with i=2"},
+		{"cv of the first", "cv=none", "cv=pass", "cv=pass is not valid with i=1"},
 		{"h= in a seal", "cv=pass;", "cv=pass; h=from;", "must not have h="},
-		{"sealed as broken", "cv=pass", "cv=fail", "broken already"},
+		{"sealed as broken", "cv=pass", "cv=fail", "broken before"},
 		{"l=", "c=relaxed/relaxed;", "c=relaxed/relaxed; l=1;", "l="},
-		{"ARC-Seal signed", "h=from", "h=arc-seal:from", "h= has ARC-Seal"},
+		{"ARC-Seal signed", "h=from", "h=arc-seal:from", "h= must not contain ARC-Seal"},
 		{"From is not signed", "h=from", "h=x", "From is not signed"},
 		{"sha1", "a=ed25519-sha256", "a=rsa-sha1", "too weak"},
-		{"no key named", "d=forward.example", "d=", "name no key"},
+		{"no key named", "d=forward.example", "d=", "do not form a valid DNS name"},
 		{"another key", "s=s2", "s=s9", "does not exist"},
-		{"no signature", "b=", "x=", "b= is no signature"},
-		{"no body hash", "bh=", "xh=", "bh= is no hash"},
+		{"no signature", "b=", "x=", "b= is empty or not base64"},
+		{"no body hash", "bh=", "xh=", "bh= is empty or not base64"},
 	} {
 		changed := strings.Replace(message, c.old, c.new, 1)
 		if changed == message {
@@ -176,7 +176,7 @@ func TestBrokenChains(t *testing.T) {
 	}
 }
 
-// A broken chain is sealed as broken, once; then it has its end.
+// A broken chain is sealed with cv=fail once. After that no set is added.
 func TestSealingBrokenChains(t *testing.T) {
 	v, _ := newVerifier(t)
 	broken := strings.Replace(pass(t, v, 0, plain, nil), "Hello", "Bye", 1)
@@ -225,7 +225,7 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 	}
 }
 
-// What is broken is broken, even where something else is not known.
+// A broken chain is a Fail even if DNS does not answer other queries.
 func TestBrokenAndTemporary(t *testing.T) {
 	v, server := newVerifier(t)
 	message := pass(t, v, 0, pass(t, v, 1, plain, nil), nil)
@@ -262,7 +262,7 @@ func TestUnreadableMessage(t *testing.T) {
 	}
 }
 
-// Two servers in a row: the second one sees what the first one has found.
+// With two servers in sequence, the second one gets the results of the first.
 func TestAgents(t *testing.T) {
 	v, _ := newVerifier(t)
 	var found []*Verdict
@@ -294,7 +294,7 @@ func TestAgents(t *testing.T) {
 	}
 }
 
-// Own users' mail is DKIM's to sign, unless somebody wants that otherwise.
+// The mail of authenticated users is not sealed, unless When selects it.
 func TestAgentSealsOthersMail(t *testing.T) {
 	v, _ := newVerifier(t)
 	for _, c := range []struct {

@@ -13,16 +13,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
 )
 
-// maxInstances of a chain (RFC 8617, 4.2.1).
+// maxInstances is the maximum number of sets in a chain (RFC 8617, 4.2.1).
 const maxInstances = 50
 
-// A set is the three fields of one instance.
+// A set has the three fields of one instance.
 type set struct {
 	results, message, seal []byte // raw
 }
 
-// readChain sorts a header's ARC fields into sets. The error says what is
-// malformed; highest is then the highest instance that could be read.
+// readChain returns the ARC sets of a header. highest is the highest instance
+// that could be read, also after an error.
 func readChain(h *dkimsig.Header) (sets []set, highest int, err error) {
 	kinds := []struct {
 		name  string
@@ -57,11 +57,11 @@ func readChain(h *dkimsig.Header) (sets []set, highest int, err error) {
 	return sets, highest, err
 }
 
-// instance is a field's i= tag.
+// instance returns the i= tag of a field.
 func instance(field []byte, kind string) (int, error) {
 	body := dkimsig.FieldBody(field)
 	if kind == "arc-authentication-results" {
-		body, _, _ = strings.Cut(body, ";") // what follows is no tag list
+		body, _, _ = strings.Cut(body, ";") // the rest is not a tag list
 	}
 	tags, err := taglist.Parse(body)
 	if err != nil {
@@ -85,7 +85,7 @@ type signature struct {
 	cv                          string
 }
 
-// readSignature reads what both kinds have.
+// readSignature parses the tags that both kinds have.
 func readSignature(field []byte) (*signature, taglist.List, error) {
 	tags, err := taglist.Parse(dkimsig.FieldBody(field))
 	if err != nil {
@@ -93,7 +93,7 @@ func readSignature(field []byte) (*signature, taglist.List, error) {
 	}
 	s := &signature{field: field, algorithm: taglist.Compact(tags.Value("a")), domain: taglist.Compact(tags.Value("d")), selector: taglist.Compact(tags.Value("s"))}
 	if s.domain == "" || s.selector == "" || !lookup.Valid(s.selector+"._domainkey."+s.domain) {
-		return nil, nil, errors.New("d= and s= name no key")
+		return nil, nil, errors.New("d= and s= do not form a valid DNS name")
 	}
 	if err := dkimsig.CheckAlgorithm(s.algorithm); err != nil {
 		return nil, nil, err
@@ -104,12 +104,12 @@ func readSignature(field []byte) (*signature, taglist.List, error) {
 		}
 	}
 	if s.sig, err = base64.StdEncoding.DecodeString(taglist.Compact(tags.Value("b"))); err != nil || len(s.sig) == 0 {
-		return nil, nil, errors.New("b= is no signature")
+		return nil, nil, errors.New("b= is empty or not base64")
 	}
 	return s, tags, nil
 }
 
-// readMessageSignature reads an ARC-Message-Signature (RFC 8617, 4.1.2).
+// readMessageSignature parses an ARC-Message-Signature (RFC 8617, 4.1.2).
 func readMessageSignature(field []byte) (*signature, error) {
 	s, tags, err := readSignature(field)
 	if err != nil {
@@ -119,10 +119,10 @@ func readMessageSignature(field []byte) (*signature, error) {
 		return nil, err
 	}
 	if s.bodyHash, err = base64.StdEncoding.DecodeString(taglist.Compact(tags.Value("bh"))); err != nil || len(s.bodyHash) == 0 {
-		return nil, errors.New("bh= is no hash")
+		return nil, errors.New("bh= is empty or not base64")
 	}
 	if _, found := tags.Get("l"); found {
-		return nil, errors.New("l= leaves a part of the body unsigned")
+		return nil, errors.New("l= may leave a part of the body unsigned")
 	}
 	s.names = taglist.Split(tags.Value("h"), ":")
 	signs := func(name string) bool {
@@ -132,12 +132,12 @@ func readMessageSignature(field []byte) (*signature, error) {
 		return nil, errors.New("field From is not signed")
 	}
 	if signs("arc-seal") {
-		return nil, errors.New("h= has ARC-Seal")
+		return nil, errors.New("h= must not contain ARC-Seal")
 	}
 	return s, nil
 }
 
-// readSeal reads an ARC-Seal (RFC 8617, 4.1.3).
+// readSeal parses an ARC-Seal (RFC 8617, 4.1.3).
 func readSeal(field []byte, i int) (*signature, error) {
 	s, tags, err := readSignature(field)
 	if err != nil {
@@ -151,11 +151,12 @@ func readSeal(field []byte, i int) (*signature, error) {
 	case s.cv == "fail", i == 1 && s.cv == "none", i > 1 && s.cv == "pass":
 		return s, nil
 	}
-	return nil, fmt.Errorf("cv=%.10s with i=%d", s.cv, i)
+	return nil, fmt.Errorf("cv=%.10s is not valid with i=%d", s.cv, i)
 }
 
-// sealSum is what the seal of the last of sets signs: all fields of all sets,
-// in the relaxed form (RFC 8617, 5.1.1).
+// sealSum returns the hash that the seal of the last set signs: over all fields
+// of all sets, in the relaxed form (RFC 8617, 5.1.1). seal is that seal with an
+// empty b= tag.
 func sealSum(sets []set, seal []byte) []byte {
 	h := dkimsig.NewHeaderHash(dkimsig.Relaxed)
 	for i, s := range sets {

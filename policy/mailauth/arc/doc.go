@@ -1,15 +1,20 @@
-// Package arc verifies and extends the Authenticated Received Chain (RFC
-// 8617): what hosts on the way have found about a message, each set of
-// findings signed, so that a receiver behind a mailing list or a forwarder can
-// see that the message was in order before it was changed there.
+// Package arc verifies and extends the Authenticated Received Chain (ARC, RFC
+// 8617).
 //
-// A [Verifier]'s Agent judges each message and leaves its verdict for later
-// agents ([VerdictOf]) and for the Authentication-Results field. What a chain
-// that passes is worth depends on who has sealed it: Verdict.Sealers tells. A
-// receiver that believes a sealer says so by dmarc.Checker.Override.
+// A mailing list or a forwarder may change a message, so that its SPF and DKIM
+// checks fail later. With ARC, such a host records the results of its own checks
+// in the header and signs them. Each host that does so adds one set of three
+// fields, and the sets form a chain. The final receiver can verify the chain and
+// use the recorded results.
 //
-// A [Sealer]'s Agent adds a set of one's own, for mail that is sent on. Its
-// place is behind everything that changes the message and behind the checks:
+// The Agent of a [Verifier] verifies the chain of each message. Later agents read
+// its verdict with [VerdictOf], and package authres writes it to the
+// Authentication-Results field. A valid chain is only as trustworthy as the hosts
+// that sealed it; Verdict.Sealers lists their domains. To trust a sealer, use
+// dmarc.Checker.Override.
+//
+// The Agent of a [Sealer] adds a set to mail that is forwarded. Add it after all
+// checks and after all agents that change the message:
 //
 //	verifier, sealer := &arc.Verifier{}, &arc.Sealer{Key: key}
 //	srv.Agents = append(srv.Agents, spf.Agent(), dkim.Agent(), dmarc.Agent(), verifier.Agent(), stamper.Agent(), sealer.Agent())

@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// A list host seals what it has found, then changes nothing more; the
-// receiver sees it.
+// The host of a mailing list records and seals its results after its last change
+// to the message. The receiver verifies the chain and reads the results.
 func Example() {
 	key := dkim.Key{Domain: "list.example", Selector: "nov26", Private: ed25519.NewKeyFromSeed([]byte("an example's key, known to all.."))}
 	record, err := key.Record()

@@ -31,7 +31,7 @@ sealed = dkim.arc_sign(own + message, b's1', b'list.example', open(sys.argv[2], 
 sys.stdout.buffer.write(b''.join(sealed) + message)
 `
 
-// Chains of which dkimpy and we seal in turn are good for both.
+// Chains that dkimpy and this package seal in turn pass with both.
 func TestPeerChain(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
@@ -56,7 +56,7 @@ func TestPeerChain(t *testing.T) {
 	message := plain
 	for i := range 4 {
 		if i%2 == 0 {
-			message = pass(t, v, 0, message, nil) // RSA: dkimpy seals and verifies no other chains
+			message = pass(t, v, 0, message, nil) // dkimpy supports only RSA
 		} else {
 			message = string(python(t, pythonSeal, write("message", message), keyFile, "pass"))
 		}
@@ -69,7 +69,7 @@ func TestPeerChain(t *testing.T) {
 	}
 }
 
-// python runs a script with Debian's own Python, which sees its dkimpy.
+// python runs a script with Debian's Python, which has dkimpy.
 func python(t *testing.T, script string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(peers.Need(t, "/usr/bin/python3"), append([]string{"-c", script}, args...)...)

@@ -9,30 +9,32 @@ import (
 type Result string
 
 const (
-	None      Result = "none"      // no chain
-	Pass      Result = "pass"      // every seal holds, and the message is as the last one left it
+	None      Result = "none"      // the message has no chain
+	Pass      Result = "pass"      // all seals and the last message signature are valid
 	Fail      Result = "fail"      // the chain is broken
-	TempError Result = "temperror" // DNS gave no answer
+	TempError Result = "temperror" // DNS did not answer
 )
 
-// A Verdict is what came of a message's chain.
+// A Verdict is the result of the verification of a chain.
 type Verdict struct {
 	Result Result
-	// Instances is the number of sets, the i= of the latest.
+	// Instances is the number of sets, which is the i= tag of the latest set.
 	Instances int
-	// Sealers are the domains that have sealed, the first one first; only
-	// where Result is Pass.
+	// Sealers are the domains of the seals, the first seal first. It is set only
+	// if Result is Pass.
 	Sealers []string
-	// Findings are the results that the sealers wrote down, in the same order
-	// (the ARC-Authentication-Results fields behind their i= tag).
+	// Findings are the results that the sealers recorded, in the same order: the
+	// text of each ARC-Authentication-Results field after its i= tag. It is set
+	// only if Result is Pass.
 	Findings []string
-	// Err says what is broken.
+	// Err explains a Fail or a TempError.
 	Err error
 
-	final bool // cv=fail was sealed: nothing can be added
+	final bool // the chain ends with cv=fail: no set can be added
 }
 
-// AuthResult is the verdict in the words of RFC 8601.
+// AuthResult returns the verdict as a result for the Authentication-Results field
+// (RFC 8601).
 func (v *Verdict) AuthResult() authres.Result {
 	r := authres.Result{Method: "arc", Value: string(v.Result), Reason: lookup.PublicText(v.Err)}
 	if n := len(v.Sealers); n > 0 {

@@ -16,20 +16,21 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Sealer adds sets to chains. It may be used by many sessions at once; its
-// fields must not change meanwhile.
+// A Sealer adds a set to the chain of a message. It is safe for concurrent use;
+// its fields must not change after the first use.
 type Sealer struct {
-	// Key seals; its Domain is the sealer's.
+	// Key signs the set. Key.Domain is the domain of the sealer.
 	Key dkim.Key
-	// ID is our authserv-id. Default: the server's host name; Seal, which knows
-	// no server, needs it.
+	// ID is our authserv-id. Default for the Agent: the server's host name. Seal
+	// has no default and needs it.
 	ID string
-	// Fields are the header fields that the message signature covers, every
-	// instance of each that is there. From is always signed. Default: those
-	// that describe the message, and DKIM-Signature.
+	// Fields are the names of the header fields that the message signature covers.
+	// All instances of each are signed. From is always signed. Default: the fields
+	// that describe the message, List-Id and DKIM-Signature.
 	Fields []string
-	// When says which messages the Agent seals. Default: those that do not
-	// come from an authenticated user, whose mail DKIM signs.
+	// When reports whether the Agent seals a message. Default: it seals messages
+	// of sessions that are not authenticated. The messages of authenticated users
+	// get a DKIM signature instead.
 	When func(*smtpserver.Session, *smtpserver.Message) bool
 }
 
@@ -38,9 +39,16 @@ var defaultFields = []string{
 	"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "List-Id", "DKIM-Signature",
 }
 
-// Seal returns the fields of the next set, to be put before a message's header,
-// with results as our findings; "" where nothing may be added. The message is
-// read from r and has CRLF line ends, and verdict is what came of its chain.
+// Seal reads a message from r and returns the three fields of the next set, each
+// with its CRLF. Write them before the header of the message. The message should
+// have CRLF line ends. verdict is the verdict for its chain, and results are the
+// results of our own checks.
+//
+// Seal returns "" if no set can be added: the chain was sealed as broken (cv=fail)
+// before, has 50 sets, or could not be verified (TempError), verdict is nil, or
+// the message has no From field. It returns an error if r fails, the header is
+// longer than 1 MiB, ID is not set, Key is invalid, or the chain differs from
+// verdict.
 func (s *Sealer) Seal(ctx context.Context, r io.Reader, verdict *Verdict, results ...authres.Result) (string, error) {
 	header, body, err := read(r)
 	if err != nil {
@@ -49,9 +57,7 @@ func (s *Sealer) Seal(ctx context.Context, r io.Reader, verdict *Verdict, result
 	return s.seal(ctx, s.ID, results, verdict, header, body)
 }
 
-// seal makes the next set. verdict is what came of the chain so far. It is ""
-// where nothing may be added (RFC 8617, 5.1): the chain has its end, or is too
-// long, or its state is not known.
+// seal returns the next set, or "" if no set can be added (RFC 8617, 5.1).
 func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, verdict *Verdict, header *dkimsig.Header, body func(io.Writer) error) (string, error) {
 	if verdict == nil || verdict.final || verdict.Result == TempError || verdict.Instances >= maxInstances {
 		return "", nil
@@ -79,7 +85,7 @@ func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, 
 	if own.message, err = s.signMessage(i, header, bodyHash); err != nil {
 		return "", err
 	}
-	// A broken chain's seal covers its own set alone (RFC 8617, 5.1.2).
+	// The seal of a broken chain covers only its own set (RFC 8617, 5.1.2).
 	sets, cv := []set{own}, "none"
 	switch {
 	case verdict.Result == Fail:

@@ -14,8 +14,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
 )
 
-// otherwise has the cases in which the suite, which was written before RFC
-// 8617, wants something else than the RFCs.
+// otherwise has the cases in which the suite differs from the RFCs. The suite is
+// older than RFC 8617.
 var otherwise = map[string]struct{ suite, rfc, why string }{
 	"cv_fail_i1_as_cv_fail": {"", "fail", "RFC 8617, 5.2: a chain that is sealed as failed has failed"},
 	"cv_fail_i2_as1_fail":   {"", "fail", "RFC 8617, 5.2, step 3"},
@@ -25,8 +25,8 @@ var otherwise = map[string]struct{ suite, rfc, why string }{
 	"as_fields_a_sha1":      {"pass", "fail", "RFC 8301, 3.1: no rsa-sha1"},
 }
 
-// All validation cases of ValiMail's suite give the suite's result, but for
-// those above.
+// All validation cases of the ValiMail suite have the suite's result, except those
+// in otherwise.
 func TestSuiteValidation(t *testing.T) {
 	n := 0
 	for _, section := range loadSuite(t).Validation {
@@ -50,10 +50,10 @@ func TestSuiteValidation(t *testing.T) {
 	}
 }
 
-// All signing cases are sealed, or not sealed, as the suite wants, with its
-// instance, chain state and body hash, and the new chain verifies. The suite
-// takes the state of the chain so far from Authentication-Results: in i1_base
-// and i2_base the seals are not valid, to us, to dkimpy and to Mail::DKIM.
+// All signing cases are sealed, or not sealed, as the suite expects, with the
+// expected instance, chain state and body hash. The new chain verifies. The suite
+// reads the previous state of the chain from Authentication-Results: the seals in
+// i1_base and i2_base are invalid for this package, dkimpy and Mail::DKIM.
 func TestSuiteSigning(t *testing.T) {
 	n := 0
 	for _, section := range loadSuite(t).Signing {
@@ -106,7 +106,7 @@ func TestSuiteSigning(t *testing.T) {
 	}
 }
 
-// tagsOf are the tags of the first field of that name.
+// tagsOf returns the tags of the first field with that name.
 func tagsOf(t *testing.T, fields, name string) taglist.List {
 	t.Helper()
 	_, rest, found := strings.Cut(fields, name)
@@ -144,7 +144,7 @@ type suite struct {
 	}
 }
 
-// suiteRecords are the TXT records of a section.
+// suiteRecords returns the TXT records of a section.
 type suiteRecords map[string]string
 
 func (r suiteRecords) LookupTXT(_ context.Context, name string) ([]string, error) {
@@ -171,8 +171,8 @@ func loadSuite(t *testing.T) (s suite) {
 	return s
 }
 
-// Empty tags make a seal or a message signature worthless, also where they were
-// signed with them (RFC 6376, 3.2).
+// An empty tag makes a seal or a message signature invalid, even if it was signed
+// (RFC 6376, 3.2).
 func TestEmptyTags(t *testing.T) {
 	v, _ := newVerifier(t)
 	message := pass(t, v, 0, plain, nil)

@@ -16,27 +16,30 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
-// A Verifier verifies chains. Its zero value is ready for use. It may be used
-// by many sessions at once; its fields must not change meanwhile.
+// A Verifier verifies chains. The zero value is ready for use. A Verifier is safe
+// for concurrent use; its fields must not change after the first use.
 type Verifier struct {
-	// Resolver finds the keys; a *net.Resolver will do.
-	// Default net.DefaultResolver.
+	// Resolver answers the DNS queries for keys, for example a *net.Resolver.
+	// Default: net.DefaultResolver.
 	Resolver Resolver
-	// Timeout bounds the wait for DNS for one message. Default 20 s, as for
-	// SPF; what is not known then is a TempError.
+	// Timeout limits the time for the DNS queries of one message. If it expires,
+	// the result is TempError. Default: 20 seconds, the limit that RFC 7208,
+	// 4.6.4 has for SPF.
 	Timeout time.Duration
 }
 
-// Resolver is the part of *net.Resolver that finds keys. It is asked by several
-// goroutines at once. Where nothing exists the error is a *net.DNSError with
-// IsNotFound; every other error is taken as a temporary one.
+// A Resolver sends the DNS queries for keys. *net.Resolver implements it. If the
+// name or the record does not exist, the error is a *net.DNSError with
+// IsNotFound. Every other error counts as temporary. A Resolver must be safe for
+// concurrent use.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
-// Verify verifies the chain of a message, which it reads from r, header first,
-// with CRLF line ends. An error is one of r's or says that the header is longer
-// than 1 MiB; there is no verdict then.
+// Verify reads a message from r and verifies its chain. The message should have
+// CRLF line ends. A bare LF counts as CRLF, and a bare CR as a space. Verify
+// returns an error, and no verdict, if r fails or the header is longer than 1
+// MiB. All other problems are in the verdict.
 func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 	header, body, err := read(r)
 	if err != nil {
@@ -57,7 +60,8 @@ func read(r io.Reader) (*dkimsig.Header, func(io.Writer) error, error) {
 	}, nil
 }
 
-// verify is RFC 8617, 5.2. The error is one of body.
+// verify implements RFC 8617, 5.2. It returns an error if it cannot read the
+// body.
 func (v *Verifier) verify(ctx context.Context, header *dkimsig.Header, body func(io.Writer) error) (*Verdict, error) {
 	sets, highest, err := readChain(header)
 	verdict := &Verdict{Result: Fail, Instances: highest}
@@ -95,8 +99,7 @@ func (v *Verifier) verify(ctx context.Context, header *dkimsig.Header, body func
 	return verdict, nil
 }
 
-// A chainError is what is wrong with an instance, as opposed to with reading
-// the body.
+// A chainError is an error of one instance, and not one of reading the body.
 type chainError struct {
 	what string
 	i    int
@@ -115,7 +118,7 @@ func (v *Verifier) checkSets(ctx context.Context, header *dkimsig.Header, sets [
 		}
 		if seal.cv == "fail" {
 			verdict.final = i == len(sets)-1
-			return &chainError{"seal", i + 1, errors.New("says that the chain was broken already")}
+			return &chainError{"seal", i + 1, errors.New("cv=fail: the chain was broken before")}
 		}
 		seals[i] = seal
 		verdict.Sealers = append(verdict.Sealers, seal.domain)
@@ -131,13 +134,13 @@ func (v *Verifier) checkSets(ctx context.Context, header *dkimsig.Header, sets [
 	return v.checkSeals(ctx, sets, seals)
 }
 
-// A readError is a body that could not be read.
+// A readError is an error of reading the body.
 type readError struct{ error }
 
 func (e *readError) Unwrap() error { return e.error }
 
-// checkMessage checks the latest message signature: the earlier ones need not
-// hold any more.
+// checkMessage verifies the latest message signature. The earlier ones may be
+// invalid by now.
 func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, field []byte, body func(io.Writer) error) error {
 	s, err := readMessageSignature(field)
 	if err != nil {
@@ -148,15 +151,15 @@ func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, fie
 		return &readError{err}
 	}
 	if sum := hash.Sum(); subtle.ConstantTimeCompare(sum, s.bodyHash) != 1 {
-		return errors.New("the body is not the one that was signed")
+		return errors.New("the body does not match the signature")
 	}
 	h := dkimsig.NewHeaderHash(s.header)
 	h.AddAll(header.Select(s.names, nil))
 	return v.check(ctx, s, h.Sum(dkimsig.WithoutValue(s.field, s.bStart, s.bEnd)))
 }
 
-// checkSeals checks all seals, each in a goroutine of its own, since they wait
-// for DNS; a goroutine writes only to its place in errs.
+// checkSeals verifies all seals, each in its own goroutine, because each waits
+// for DNS. A goroutine writes only to its element of errs.
 func (v *Verifier) checkSeals(ctx context.Context, sets []set, seals []*signature) error {
 	errs := make([]error, len(seals))
 	var wg sync.WaitGroup
@@ -172,7 +175,7 @@ func (v *Verifier) checkSeals(ctx context.Context, sets []set, seals []*signatur
 	var temporary error
 	for _, err := range errs {
 		if err != nil && !errors.Is(err, dkimsig.ErrTemporary) {
-			return err // broken, whatever the others are
+			return err // one invalid seal breaks the chain
 		}
 		if err != nil {
 			temporary = err

@@ -18,14 +18,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// VerdictOf finds the verdict about the transaction that s has in progress;
-// nil where none was checked.
+// VerdictOf returns the verdict for the current transaction of s, or nil if it
+// was not verified.
 func VerdictOf(s *smtpserver.Session) *Verdict {
 	return transaction.Get[Verdict](s, s.Message())
 }
 
-// Agent verifies each message at the end of data. It refuses none; its place
-// is before agents that change the message.
+// Agent returns an agent that verifies each message at the end of data. It
+// refuses no message. Add it before agents that change the message.
 func (v *Verifier) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "dkim", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		verdict, err := v.verify(ctx, transaction.Fields(m), bodyOf(m))
@@ -37,10 +37,11 @@ func (v *Verifier) Agent() smtpserver.Agent {
 	}}
 }
 
-// Agent signs messages at the end of data. Its place is after all agents that
-// change the message, before the one that adds the Received field. A message
-// without a From address is left alone; when signing fails, the client is
-// asked to come again.
+// Agent returns an agent that signs messages at the end of data. Add it after all
+// agents that change the message, and before the agent that adds the Received
+// field. It does not sign a message whose author's domain cannot be determined.
+// If a message has more than 1,000 fields to sign, the agent refuses it with 554
+// 5.6.0. Any other error of signing is a temporary failure.
 func (s *Signer) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "dkim sign", EndOfData: func(ctx context.Context, session *smtpserver.Session, m *smtpserver.Message) error {
 		if s.When != nil && !s.When(session, m) || s.When == nil && session.Identity() == "" {
@@ -50,10 +51,11 @@ func (s *Signer) Agent() smtpserver.Agent {
 	}}
 }
 
-// Hook signs what comes into the queue by other ways than SMTP: its own
-// reports, and what the program itself submits; not what is replayed, which may
-// be anybody's. Its place is after all hooks that change the message. Content
-// with LF line ends is signed as package smtpclient sends it, with CRLF.
+// Hook returns a queue hook that signs messages that did not arrive by SMTP:
+// reports of the queue, and messages that the program enqueues. It does not sign
+// replayed messages (Origin.Connector is "replay"), because anyone may have
+// written them. Add it after all hooks that change the message. Content with LF line ends is signed
+// with CRLF, as package smtpclient sends it.
 func (s *Signer) Hook() queue.Hook {
 	return queue.Hook{Name: "dkim sign", Submitted: func(ctx context.Context, m *queue.Message) error {
 		if m.Origin.Protocol != "" || m.Origin.Connector == "replay" {
@@ -81,7 +83,7 @@ func (s *Signer) Hook() queue.Hook {
 	}}
 }
 
-// beginsWithLF says whether the first line ends in a bare LF.
+// beginsWithLF reports whether the first line ends in a bare LF.
 func beginsWithLF(c *content.Content) (bool, error) {
 	line, err := bufio.NewReader(io.NewSectionReader(c, 0, c.Size())).ReadString('\n')
 	if err != nil && err != io.EOF {
@@ -98,8 +100,8 @@ func (s *Signer) signMessage(ctx context.Context, m *smtpserver.Message) error {
 	return m.Header.Prepend(signed)
 }
 
-// signFields makes the signatures for the author of a message; "" where it has
-// none whose domain has a key.
+// signFields returns the signatures for the author of a message. It returns "" if
+// there is no key for the author's domain, or no such domain.
 func (s *Signer) signFields(ctx context.Context, fields [][]byte, body source) (string, error) {
 	h := dkimsig.NewHeader(fields)
 	var from []string
@@ -112,13 +114,13 @@ func (s *Signer) signFields(ctx context.Context, fields [][]byte, body source) (
 	}
 	signed, err := s.sign(ctx, domain, h, body)
 	var tooMuch limitError
-	if errors.As(err, &tooMuch) { // it will not be better next time
+	if errors.As(err, &tooMuch) { // a permanent failure
 		return "", &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The message cannot be signed: " + string(tooMuch)}
 	}
 	return signed, err
 }
 
-// bodyOf is the body of a message.
+// bodyOf returns the body of a message.
 func bodyOf(m *smtpserver.Message) source {
 	open := func() io.Reader {
 		if m.Body == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// One server signs what its user sends, another verifies what the first one
-// has taken over, byte for byte.
+// One server signs the messages of its users. Another server verifies exactly the
+// bytes that the first one has received.
 func TestAgents(t *testing.T) {
 	keys := []Key{{Domain: "example.org", Selector: "rsa", Private: rsaKey()}, {Domain: "example.org", Selector: "ed", Private: edKey()}}
 	signer := &Signer{Keys: Keys(keys...)}
@@ -55,16 +55,16 @@ func TestAgents(t *testing.T) {
 	}
 }
 
-// A message that cannot be signed within the limits is refused for good, before
-// it is taken over.
+// A message that exceeds the limits of signing is refused permanently, before it
+// is enqueued.
 func TestAgentRefusesWhatCannotBeSigned(t *testing.T) {
 	signer := &Signer{Keys: Keys(Key{Domain: "example.org", Selector: "s1", Private: edKey()}), When: func(*smtpserver.Session, *smtpserver.Message) bool { return true }}
 	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{signer.Agent()}})
 	srv.Talk(t, "192.0.2.1", "S: 220\nC: EHLO user.example\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\n"+
-		"C: From: a@example.org\n"+strings.Repeat("C: Reply-To: a@example.org\n", maxSigned)+"C: \nC: .\nS: 554 5.6.0 The message cannot be signed: there are 10\nC: QUIT\nS: 221\n")
+		"C: From: a@example.org\n"+strings.Repeat("C: Reply-To: a@example.org\n", maxSigned)+"C: \nC: .\nS: 554 5.6.0 The message cannot be signed: it has 10\nC: QUIT\nS: 221\n")
 }
 
-// pieces is a body that says how much of it was read at once.
+// pieces is a body that records the sizes of the reads.
 type pieces struct {
 	*strings.Reader
 	most int
@@ -77,7 +77,7 @@ func (p *pieces) ReadAt(b []byte, off int64) (int, error) {
 
 func (p *pieces) WriteTo(io.Writer) (int64, error) { panic("all at once") }
 
-// A body that is on disk is read piece by piece, never whole.
+// A body on disk is read in pieces, never as a whole.
 func TestBodyIsRead(t *testing.T) {
 	keys := []Key{{Domain: "example.org", Selector: "rsa", Private: rsaKey()}, {Domain: "example.org", Selector: "ed", Private: edKey()}}
 	v, _ := newVerifier(t, zoneOf(t, nil, keys...))
@@ -105,7 +105,7 @@ func TestBodyIsRead(t *testing.T) {
 	}
 }
 
-// submit sends a message of few lines.
+// submit sends a short message.
 func submit(t *testing.T, srv *policytest.Server, helo, message string) {
 	t.Helper()
 	var script strings.Builder

@@ -5,27 +5,27 @@ import (
 	"io"
 )
 
-// maxBlank is the length from which a run of white space and line ends in a
-// body is refused.
+// maxBlank is the length of a run of white space and line ends that is too long
+// for go-msgauth.
 const maxBlank = 64 << 10
 
-// A body passes a message's body on, octet for octet, in pieces that suit
-// go-msgauth. That library keeps the line ends at the end of a piece in memory
-// until it knows whether anything follows. In the simple form it copies all that
-// it keeps with each piece, so its time grows with the square of the number of
-// empty lines. So here no piece but the last ends in white space, and white
-// space that fills the buffer is a limitError.
+// A body reads a message's body, unchanged, in pieces that suit go-msgauth. That
+// library keeps the line ends at the end of a piece in memory until more text
+// follows. In the simple form it copies all of them with each piece, so its time
+// is quadratic in the number of empty lines. Therefore only the last piece ends
+// in white space here. White space that fills the buffer is a limitError.
 type body struct {
 	r     io.Reader
 	buf   []byte // up to maxBlank
-	rest  []byte // of buf: read, not passed on yet
-	piece []byte // of buf: what Read passes on
+	rest  []byte // part of buf: read, but not returned by next
+	piece []byte // part of buf: returned by next, but not by Read
 	ended bool
 }
 
 func newBody(r io.Reader) *body { return &body{r: r, buf: make([]byte, 8<<10)} }
 
-// next is the next piece, valid until it is called again; io.EOF after the last.
+// next returns the next piece, which is valid until the next call. After the last
+// piece it returns io.EOF.
 func (b *body) next() ([]byte, error) {
 	if b.ended {
 		return nil, io.EOF
@@ -40,7 +40,7 @@ func (b *body) next() ([]byte, error) {
 		}
 		switch {
 		case n == maxBlank && end == 0:
-			return nil, limitError("64 KiB of the body are nothing but white space")
+			return nil, limitError("the body has a run of 64 KiB of white space")
 		case err == io.EOF:
 			b.ended = true
 			return b.buf[:n], nil
@@ -49,7 +49,7 @@ func (b *body) next() ([]byte, error) {
 		case n < len(b.buf):
 			continue
 		}
-		if n < maxBlank { // a long body: more at a time
+		if n < maxBlank { // use larger pieces for a long body
 			b.buf = append(make([]byte, 0, 2*n), b.buf...)[:2*n]
 		}
 		if end > 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
-// go-msgauth sees the signature, the fields that it signs and no others, in
-// the relaxed form a line each.
+// section contains only the signature and the signed fields. In the relaxed form
+// each is one line.
 func TestSection(t *testing.T) {
 	top, a, b := []byte("S: 1;\r\n\tb=\r\n"), []byte("A: x\r\n y\r\n"), []byte("B:\t\r\n  z \r\n")
 	for _, c := range []struct {
@@ -30,8 +30,8 @@ func TestSection(t *testing.T) {
 	}
 }
 
-// holding is what a body costs go-msgauth in the simple form: with each piece
-// it copies the line ends that it holds back.
+// holding measures the cost of a body for go-msgauth in the simple form: with each
+// piece it copies the line ends that it keeps.
 type holding struct{ held, copied, max int }
 
 func (h *holding) Write(p []byte) (int, error) {
@@ -45,8 +45,8 @@ func (h *holding) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The worst bodies are copied a few times, not as often as they have pieces,
-// and little of them is held; without the limit it is far more.
+// Even the worst bodies are copied only a few times, and little of them is kept.
+// Without the limit the cost is much higher.
 func TestBodyWork(t *testing.T) {
 	run := strings.Repeat("\r\n", maxBlank/2-1)
 	for name, text := range map[string]string{
@@ -58,7 +58,7 @@ func TestBodyWork(t *testing.T) {
 		if _, err := io.Copy(one, newBody(strings.NewReader(text))); err != nil {
 			t.Fatal(err)
 		}
-		// Behind a pipe the pieces are cut to 32 KiB.
+		// A pipe splits the pieces at 32 KiB.
 		if _, err := io.Copy(several, struct{ io.Reader }{newBody(strings.NewReader(text))}); err != nil {
 			t.Fatal(err)
 		}
@@ -77,8 +77,8 @@ func TestBodyWork(t *testing.T) {
 	}
 }
 
-// checkPieces says whether a body that is read as r gives it comes out as it
-// went in, in pieces that do not end in white space.
+// checkPieces checks that a body is returned unchanged, and that only its last
+// piece ends in white space.
 func checkPieces(t *testing.T, text string, first int, wrap func(io.Reader) io.Reader) {
 	t.Helper()
 	blank := func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) }

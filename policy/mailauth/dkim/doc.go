@@ -1,61 +1,74 @@
-// Package dkim verifies and makes DKIM signatures (RFC 6376, with the
-// algorithms of RFC 8301 and RFC 8463: RSA and Ed25519 over SHA-256).
+// Package dkim verifies and creates DKIM signatures (RFC 6376). It supports RSA
+// and Ed25519 with SHA-256 (RFC 8301, RFC 8463).
 //
-// [Verify] is the plain question about a message with CRLF line ends:
+// [Verify] verifies the signatures of one message:
 //
 //	verdict, err := dkim.Verify(ctx, r)
 //	for _, s := range verdict.Signatures {
 //		fmt.Println(s.Domain, s.Result, s.Err)
 //	}
 //
-// A [Verifier] has the settings, and its Agent judges each message that a
-// server receives; later agents find the verdict with [VerdictOf]. It refuses
-// nothing: RFC 6376, 6.1 wants a signature that fails treated as one that is
-// not there. Package dmarc draws conclusions.
+// A [Verifier] has settings. Its Agent verifies each message that a server
+// receives, and later agents read the verdict with [VerdictOf]. The agent refuses
+// no message, because a message with an invalid signature must be treated like
+// one without a signature (RFC 6376, 6.1). Package dmarc evaluates the verdict.
 //
-// A [Signer] signs what a server's own users send:
+// A [Signer] signs the messages of a server's own users:
 //
 //	signer := &dkim.Signer{Keys: dkim.Keys(dkim.Key{Domain: "example.com", Selector: "s1", Private: key})}
 //	srv.Agents = append(srv.Agents, signer.Agent())
 //	q.Hooks = append(q.Hooks, signer.Hook()) // and what the queue and the program itself send
 //
-// [Key.Record] is the text to publish in DNS. Several keys for one domain make
-// several signatures (an RSA key and an Ed25519 key); keys are rotated by
-// giving them NotBefore and NotAfter, or by a Keys function of one's own.
+// [Key.Record] returns the TXT record to publish in DNS. A message gets one
+// signature for each key of the domain, for example an RSA key and an Ed25519
+// key. To rotate keys, set NotBefore and NotAfter, or write your own Keys
+// function.
 //
 // # go-msgauth
 //
-// github.com/emersion/go-msgauth/dkim makes and checks signatures. This package
-// finds the keys, with contexts and temporary errors, chooses them for signing,
-// and gives verdicts in the words of RFC 8601. Some correct signatures
-// go-msgauth cannot judge: i= in quoted-printable or in other letters than d=,
-// "b=" in the value of another tag, DKIM-Signature in h=. On some messages its
-// time grows with the square of their size: more than 256 names in h=, fields
-// of very many lines, 64 KiB of white space in the body. For these the engine of
-// package arc does the work.
+// The library github.com/emersion/go-msgauth/dkim creates and verifies the
+// signatures. This package looks up the keys, selects the keys for signing, and
+// reports the results of RFC 8601.
 //
-// # What does not pass
+// In two cases this package does not use go-msgauth but its own code, which it
+// shares with package arc:
 //
-//   - [Policy]: every signature with l=, since anybody can add to such a message
-//     (RFC 6376, 8.2), and every one that has expired.
-//   - [PermError]: rsa-sha1, keys under 1024 bits (RFC 8301) or over 8192, keys
-//     that are revoked, not for email or not for SHA-256, an i= that the key
-//     does not allow (t=s), a From that is not signed.
-//   - [TempError]: DNS does not answer.
-//   - [Neutral]: syntax errors, empty tags (";;") included.
+//   - Valid signatures that go-msgauth cannot verify: i= in quoted-printable or
+//     with other letter case than d=, "b=" in the value of another tag,
+//     DKIM-Signature in h=.
+//   - Messages for which the time of go-msgauth is quadratic: more than 256 names
+//     in h=, fields with very many lines, 64 KiB of white space in the body.
 //
-// Of many signatures the first ten count.
+// # Results other than Pass
+//
+//   - [Fail]: the header or the body does not match the signature.
+//   - [Policy]: the signature has l=, so anyone could append text to the message
+//     (RFC 6376, 8.2), or it has expired.
+//   - [PermError]: rsa-sha1; an RSA key of less than 1024 bits (RFC 8301) or more
+//     than 8192 bits; a key that does not exist, is revoked, is not for email or
+//     not for SHA-256; an i= that the key does not allow (t=s); From is not
+//     signed.
+//   - [TempError]: DNS did not answer.
+//   - [Neutral]: a syntax error; an empty tag (";;") is one.
+//
+// By default the first ten signatures are verified (Verifier.MaxSignatures).
 //
 // # Line ends
 //
-// A bare LF counts as CRLF and a bare CR as a space, in header and body: package
-// smtpclient sends them so. Content from SMTP has none.
+// A bare LF counts as CRLF, and a bare CR counts as a space, in header and body.
+// Package smtpclient sends them in this form. Content received by SMTP has
+// neither.
 //
 // # Limits
 //
-// The time to verify or sign is linear in the size of the message. Where the
-// body is read from something that cannot seek, 64 KiB of white space in it give
-// [Policy], and are an error of Sign: the body cannot be read a second time. The
-// agents and the Hook have no such limit. A [Signer] signs up to 1,000 fields of
-// one message; its Agent and its Hook refuse a message with more, with 554.
+// The time to verify or sign a message is linear in its size. A header longer
+// than 1 MiB is an error of Verify and Sign.
+//
+// If the message is read from an io.Reader that cannot seek, a run of 64 KiB of
+// white space in the body gives [Policy] in Verify and an error in Sign, because
+// the body would have to be read twice. The agents and the hook do not have this
+// limit.
+//
+// A [Signer] signs at most 1,000 header fields of a message. Its Agent and Hook
+// refuse a message with more, with 554 5.6.0.
 package dkim

@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Sign a message, publish the key, verify the message.
+// Sign a message, publish the key and verify the message.
 func Example() {
 	key := dkim.Key{
 		Domain:   "example.org",
@@ -56,7 +56,7 @@ func Example() {
 	// example.org fail dkim: signature did not verify: dkim: invalid Ed25519 signature
 }
 
-// A relay that signs what its own users and networks send, and its own reports.
+// A relay that signs the messages of its users and networks, and its own reports.
 func ExampleSigner_Agent() {
 	signer := &dkim.Signer{
 		Keys: dkim.Keys( /* the organisation's keys */ ),

@@ -14,9 +14,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
 )
 
-// handmade signs with tags of the test's choice, as other signers may: d=, s=,
-// bh= and b= are added where they are not there. It goes by the words of RFC
-// 6376, 3.4 and 3.7, without go-msgauth, and so is a check of that.
+// handmade signs a message with the given tags. It adds d=, s=, bh= and b= if they
+// are missing. It follows RFC 6376, 3.4 and 3.7 without go-msgauth, and so checks
+// that library too.
 func handmade(t testing.TB, key Key, tags, message string) string {
 	t.Helper()
 	list, err := taglist.Parse(tags)
@@ -52,7 +52,7 @@ func handmade(t testing.TB, key Key, tags, message string) string {
 	return fmt.Sprintf("%s%s\r\n%s", field, base64.StdEncoding.EncodeToString(sig), message)
 }
 
-// headerSum is what is signed of a message, with a field that ends in b=.
+// headerSum returns the hash to sign of a header, with a field that ends in b=.
 func headerSum(form string, names []string, field, message string) []byte {
 	header, _, _ := strings.Cut(message, "\r\n\r\n")
 	left := strings.Split(regexp.MustCompile(`\r\n([^ \t])`).ReplaceAllString(header+"\r\n", "\r\n\x00$1"), "\x00")
@@ -95,7 +95,7 @@ func canonicalBody(form, body string) string {
 	return body + "\r\n"
 }
 
-// What others sign by the book we verify, whatever the form.
+// Valid signatures of other programs pass, in all canonical forms.
 func TestHandmade(t *testing.T) {
 	for algorithm, private := range algorithms {
 		key := Key{Domain: "example.org", Selector: "s1", Private: private()}
@@ -123,8 +123,8 @@ func TestHandmade(t *testing.T) {
 	}
 }
 
-// What we sign is right by the book: the body's hash, and the signature of the
-// very bytes that leave.
+// Our signatures follow the RFC: the hash of the body, and the signature over
+// exactly the bytes that are sent.
 func TestSignedByTheBook(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	for name, message := range awkward {

@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// The hook signs what did not come by SMTP, and leaves the rest byte for byte.
+// The hook signs messages that did not arrive by SMTP. It does not change others.
 func TestHook(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "ed", Private: edKey()}
 	hook := (&Signer{Keys: Keys(key)}).Hook()
@@ -50,8 +50,8 @@ func TestHook(t *testing.T) {
 	}
 }
 
-// A message whose lines end in LF, or that mixes line ends, is signed as it
-// leaves: package smtpclient sends CRLF. Its other bytes stay as they were.
+// A message with LF or mixed line ends is signed as package smtpclient sends it,
+// with CRLF. Its other bytes do not change.
 func TestHookSignsWhatIsSent(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "ed", Private: edKey()}
 	verifier, _ := newVerifier(t, zoneOf(t, nil, key))

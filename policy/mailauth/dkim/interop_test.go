@@ -17,7 +17,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// awkward are messages whose canonical forms are easy to get wrong.
+// awkward are messages with difficult canonical forms.
 var awkward = map[string]string{
 	"plain":          plainMessage,
 	"empty body":     headerOf("Subject: x") + "\r\n",
@@ -36,8 +36,8 @@ var awkward = map[string]string{
 	"big":            headerOf("Subject: x") + "\r\n" + strings.Repeat("A line of text, 40 octets long or so.  \r\n\r\n", 20_000),
 }
 
-// opendkim sees messages as a milter does, without the first blanks of a
-// field, which the simple form needs.
+// opendkim gets messages like a milter, without the first white space of a field.
+// The simple form needs that white space.
 const doubleBlank = "double blank"
 
 func headerOf(fields ...string) string {
@@ -47,7 +47,7 @@ func headerOf(fields ...string) string {
 
 var algorithms = map[string]func() crypto.Signer{"rsa-sha256": rsaKey, "ed25519-sha256": edKey}
 
-// files writes the key, its record and messages for the peers.
+// files writes the key, its record and the messages to files for the peers.
 func files(t *testing.T, key Key, messages map[string]string) (keyFile, recordFile string, messageFiles map[string]string) {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key.Private)
@@ -90,7 +90,7 @@ func openDKIM(t *testing.T, messageFiles string, conf ...string) string {
 	return string(out)
 }
 
-// python runs a script with Debian's own Python, which sees its dkimpy.
+// python runs a script with Debian's Python, which has dkimpy.
 func python(t *testing.T, script string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(peers.Need(t, "/usr/bin/python3"), append([]string{"-c", script}, args...)...)
@@ -125,7 +125,7 @@ for f in sys.argv[5:]:
         signature_algorithm=algorithm.encode(), canonicalize=(header.encode(), body.encode())) + b'\0')
 `
 
-// What we sign opendkim and dkimpy verify.
+// opendkim and dkimpy verify our signatures.
 func TestPeersVerify(t *testing.T) {
 	for algorithm, private := range algorithms {
 		key := Key{Domain: "example.org", Selector: "s1", Private: private()}
@@ -152,7 +152,7 @@ func TestPeersVerify(t *testing.T) {
 	}
 }
 
-// What opendkim and dkimpy sign we verify.
+// We verify the signatures of opendkim and dkimpy.
 func TestPeersSign(t *testing.T) {
 	for algorithm, private := range algorithms {
 		key := Key{Domain: "example.org", Selector: "s1", Private: private()}

@@ -17,24 +17,24 @@ import (
 
 // A Key is a private key that signs for a domain.
 type Key struct {
-	// Domain (d=) that signs, in ASCII, and Selector (s=) under which the key
-	// is published, at Selector._domainkey.Domain.
+	// Domain is the signing domain (d=), in ASCII. Selector is the selector (s=).
+	// The key is published at Selector._domainkey.Domain.
 	Domain, Selector string
-	// Private key: an *rsa.PrivateKey of at least 1024 bits, an
-	// ed25519.PrivateKey, or a crypto.Signer with such a public key.
+	// Private is the private key: an *rsa.PrivateKey of at least 1024 bits, an
+	// ed25519.PrivateKey, or another crypto.Signer with such a public key.
 	Private crypto.Signer
-	// NotBefore and NotAfter bound the time in which the key signs; zero
-	// times do not. To rotate a key, publish the new one, let the old one end
-	// and the new one begin at the same time, and take the old record away
-	// a week later.
+	// The key signs from NotBefore until NotAfter. A zero time sets no limit. To
+	// rotate a key, publish the new one. Then set NotAfter of the old key and NotBefore of the new key to the same
+	// time. Remove the old record from DNS a week later.
 	NotBefore, NotAfter time.Time
 }
 
-// Validate says what keeps the key from signing.
+// Validate returns an error if the key cannot sign: Domain and Selector do not
+// form a valid DNS name, or Private is missing, too short or of another type.
 func (k *Key) Validate() error {
 	name := k.Selector + "._domainkey." + k.Domain
 	if !isSelector(k.Selector) || !chars.ASCII(k.Domain) || !isDomain(k.Domain) || !lookup.Valid(name) {
-		return fmt.Errorf("dkim: selector %q and domain %q do not make a DNS name", k.Selector, k.Domain)
+		return fmt.Errorf("dkim: selector %q and domain %q do not form a valid DNS name", k.Selector, k.Domain)
 	}
 	if _, err := dkimsig.SigningAlgorithm(k.Private); err != nil {
 		return fmt.Errorf("dkim: key %s: %w", name, err)
@@ -42,10 +42,11 @@ func (k *Key) Validate() error {
 	return nil
 }
 
-// Name is where the key's record is to be published.
+// Name returns the DNS name of the key's record.
 func (k *Key) Name() string { return k.Selector + "._domainkey." + k.Domain }
 
-// Record is the TXT record to publish.
+// Record returns the TXT record to publish at [Key.Name]. The error is that of
+// Validate.
 func (k *Key) Record() (string, error) {
 	if err := k.Validate(); err != nil {
 		return "", err
@@ -57,9 +58,9 @@ func (k *Key) valid(now time.Time) bool {
 	return !now.Before(k.NotBefore) && (k.NotAfter.IsZero() || now.Before(k.NotAfter))
 }
 
-// Keys makes a [Signer]'s Keys function of a fixed list. An author's domain
-// is signed for with all keys of that very domain or, where it has none, with
-// those of the nearest domain above it.
+// Keys returns a Keys function for a [Signer] with a fixed list of keys. For an
+// author's domain the function returns all keys of that domain. If there are
+// none, it returns the keys of the nearest parent domain.
 func Keys(keys ...Key) func(domain string) []Key {
 	byDomain := make(map[string][]Key)
 	for _, k := range keys {
@@ -76,8 +77,8 @@ func Keys(keys ...Key) func(domain string) []Key {
 	}
 }
 
-// ParsePrivateKey reads a PEM file with an RSA or Ed25519 key (PKCS #1 or
-// PKCS #8). Its errors do not tell the content.
+// ParsePrivateKey parses the content of a PEM file with an unencrypted RSA or
+// Ed25519 key (PKCS #1 or PKCS #8). Its errors do not contain parts of the key.
 func ParsePrivateKey(file []byte) (crypto.Signer, error) {
 	block, _ := pem.Decode(file)
 	if block == nil {
@@ -88,11 +89,11 @@ func ParsePrivateKey(file []byte) (crypto.Signer, error) {
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("dkim: PEM block %q is no private key that can be read (PKCS #1 or PKCS #8, not encrypted)", block.Type)
+		return nil, fmt.Errorf("dkim: PEM block %q is not an unencrypted private key in PKCS #1 or PKCS #8", block.Type)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("dkim: a %T does not sign", key)
+		return nil, fmt.Errorf("dkim: a key of type %T cannot sign", key)
 	}
 	if _, err := dkimsig.SigningAlgorithm(signer); err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Messages made to cost time are verified like others. What cannot be a
-// signature costs no DNS query.
+// Messages that are made to cost time are verified like others. An invalid
+// signature causes no DNS query.
 func TestUnusualMessages(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	const from = "From: a@example.org\r\n"
@@ -63,8 +63,8 @@ func TestUnusualMessages(t *testing.T) {
 	}
 }
 
-// A message of eight times the size takes about eight times as long, whatever
-// it is made of, to be verified and to be signed.
+// Verifying and signing take linear time: a message of eight times the size takes
+// about eight times as long.
 func TestTimeIsLinear(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	record, err := key.Record()
@@ -123,7 +123,7 @@ func TestTimeIsLinear(t *testing.T) {
 	}
 }
 
-// However many signatures there are, the body is read once.
+// The body is read once for any number of signatures.
 func TestBodyIsReadOnce(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
@@ -143,7 +143,7 @@ func TestBodyIsReadOnce(t *testing.T) {
 	}
 }
 
-// once counts what is read.
+// once counts the bytes that are read.
 type once struct {
 	r io.Reader
 	n int
@@ -155,7 +155,7 @@ func (o *once) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// What cannot be signed within the limit is refused for good.
+// A message that exceeds the limit of signing is refused permanently.
 func TestSigningLimit(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	signer := &Signer{Keys: Keys(slices.Repeat([]Key{key}, 2)...)}
@@ -180,7 +180,7 @@ func TestSigningLimit(t *testing.T) {
 	}
 }
 
-// Sign and Verify take LF and CR as package smtpclient sends them.
+// Sign and Verify treat a bare LF and CR as package smtpclient does.
 func TestLineEnds(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))

@@ -15,45 +15,47 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
 )
 
-// go-msgauth signs and verifies. There are signatures that it cannot judge
-// although they are correct, and messages on which its time grows with the
-// square of their size. For these, the engine of package arc does the work
-// (own.go): ARC needs one, because go-msgauth has none.
+// This file signs and verifies with go-msgauth. There are valid signatures that
+// go-msgauth cannot verify, and messages for which its time is quadratic. For
+// these, own.go uses package dkimsig. Package arc needs dkimsig too, because
+// go-msgauth does not implement ARC.
 
-// Bounds on what go-msgauth gets. Its time grows with the square of each; within
-// them a signature costs a few milliseconds at most.
+// Limits for messages that go-msgauth signs or verifies. Its time is quadratic in
+// each of them. Within the limits a signature takes at most a few milliseconds.
 const (
-	// maxNames in h=: it searches the whole header for each.
+	// maxNames is the number of names in h=. go-msgauth searches the whole header
+	// for each.
 	maxNames = 256
 	// maxFolding is the sum of lines times octets over the signed fields, in the
-	// simple form: it puts a field together line by line, and copies all of it
-	// each time. A To field of 1,000 lines and 64 KiB is just within the bound.
+	// simple form. go-msgauth joins the lines of a field one by one, and copies
+	// the field each time. A To field of 1,000 lines and 64 KiB is just within
+	// the limit.
 	maxFolding = 64 << 20
-	// maxH is the longest h= tag that fits on a line (RFC 5322, 2.1.1: 998
-	// octets): it does not fold the tag.
+	// maxH is the length of an h= tag that fits on a line (RFC 5322, 2.1.1: 998
+	// octets). go-msgauth does not fold the tag.
 	maxH = 990
 )
 
-// unfit reports whether go-msgauth cannot judge a signature with these tags.
+// unfit reports whether go-msgauth cannot verify a signature with these tags.
 func (c *candidate) unfit(tags taglist.List, text string) bool {
 	i := taglist.Compact(tags.Value("i"))
 	switch {
 	case len(c.Fields) > maxNames:
 		return true
 	case i != "" && !strings.HasSuffix(i, "@"+c.Domain) && !strings.HasSuffix(i, "."+c.Domain):
-		// It compares the letters of i= and d=, not the domains, and does not
+		// go-msgauth compares i= and d= as strings, not as domains, and does not
 		// decode quoted-printable.
 		return true
 	case slices.ContainsFunc(c.Fields, func(name string) bool { return strings.EqualFold(name, "DKIM-Signature") }):
-		// It counts the signature itself among the fields that are signed.
+		// go-msgauth also selects the signature itself as a signed field.
 		return true
 	}
 	return hasOtherB(tags, text)
 }
 
-// hasOtherB reports whether "b=" is anywhere but at the tag of that name. What
-// is signed has an empty b= tag (RFC 6376, 3.7), but go-msgauth empties all that
-// follows any "b=", as in i=bob=x@example.org.
+// hasOtherB reports whether "b=" occurs outside the tag b=. The signed form of
+// the field has an empty b= tag (RFC 6376, 3.7). go-msgauth removes the text after
+// every "b=", for example in i=bob=x@example.org.
 func hasOtherB(tags taglist.List, text string) bool {
 	for _, t := range tags {
 		if t.Name == "b" {
@@ -72,8 +74,8 @@ func hasOtherB(tags taglist.List, text string) bool {
 	return false
 }
 
-// tooFolded reports whether fields have too many lines for go-msgauth. In the
-// relaxed form section puts each on one line.
+// tooFolded reports whether fields have too many lines for go-msgauth. This
+// concerns only the simple form: in the relaxed form, section unfolds the fields.
 func tooFolded(form dkimsig.Canon, fields ...[]byte) bool {
 	var work int64
 	for _, f := range fields {
@@ -82,11 +84,10 @@ func tooFolded(form dkimsig.Canon, fields ...[]byte) bool {
 	return form == dkimsig.Simple && work > maxFolding
 }
 
-// section makes the header section that go-msgauth works on: of the message's
-// fields only those that count for a signature, and the blank line. They come in
-// the order of h=, and go-msgauth takes instances of a name from the bottom up
-// (RFC 6376, 5.4.2), so section reverses them. top is the signature that is
-// verified, nil to sign.
+// section returns a header section for go-msgauth: only the signed fields, and
+// the blank line. fields is in the order of h=. section reverses them, because
+// go-msgauth selects instances of a name from the bottom up (RFC 6376, 5.4.2).
+// top is the signature to verify, or nil for signing.
 func section(top []byte, fields [][]byte, form dkimsig.Canon) []byte {
 	var text []byte
 	if len(top) > 0 {
@@ -98,13 +99,13 @@ func section(top []byte, fields [][]byte, form dkimsig.Canon) []byte {
 	return append(text, "\r\n"...)
 }
 
-// appendField appends a field. In the relaxed form folding is white space like
-// any other (RFC 6376, 3.4.2), so it becomes one line: go-msgauth's time grows
-// with the square of a field's lines.
+// appendField appends a field. In the relaxed form it unfolds the field, because
+// the time of go-msgauth is quadratic in the lines of a field. The relaxed form
+// treats line ends like other white space (RFC 6376, 3.4.2).
 func appendField(text, field []byte, form dkimsig.Canon) []byte {
 	at := len(text)
 	text = append(text, field...)
-	if !bytes.HasSuffix(field, []byte{'\n'}) { // the message ends within it
+	if !bytes.HasSuffix(field, []byte{'\n'}) { // the message ends within the field
 		text = append(text, "\r\n"...)
 	}
 	if form == dkimsig.Simple {
@@ -118,13 +119,13 @@ func appendField(text, field []byte, form dkimsig.Canon) []byte {
 	return text
 }
 
-// ask has go-msgauth verify one signature, the only one in the header that it
-// gets, with the key that was found. The error is one of reading the body.
+// ask verifies one signature with go-msgauth, with the key that was found. It
+// returns an error if it cannot read the body.
 func (c *candidate) ask(header *dkimsig.Header, body io.Reader) error {
 	fields := section(c.field, header.Select(c.Fields, c.field), c.headerForm)
 	checked, err := msgauth.VerifyWithOptions(&message{fields, body}, &msgauth.VerifyOptions{
 		LookupTXT:        func(string) ([]string, error) { return []string{c.key.Record}, nil },
-		MaxVerifications: 1, // the first, c.field; others may be among the fields that it signs
+		MaxVerifications: 1, // only c.field, which is first; the signed fields may contain other signatures
 	})
 	if err != nil && err != msgauth.ErrTooManySignatures {
 		return err
@@ -140,8 +141,8 @@ func (c *candidate) ask(header *dkimsig.Header, body io.Reader) error {
 	return nil
 }
 
-// signMsgauth has go-msgauth sign a message with each of the keys. After a
-// limitError of the body there are no signatures.
+// signMsgauth signs a message with go-msgauth, with each of the keys. If the body
+// exceeds a limit, the error is a limitError and there are no signatures.
 func (s *Signer) signMsgauth(keys []Key, names []string, selected [][]byte, now time.Time, body io.Reader) (signed string, err error) {
 	signers := make([]*msgauth.Signer, 0, len(keys))
 	all := make([]io.Writer, 0, len(keys))
@@ -158,7 +159,7 @@ func (s *Signer) signMsgauth(keys []Key, names []string, selected [][]byte, now 
 			_, err = newBody(body).WriteTo(w)
 		}
 	}
-	for i, signer := range signers { // all of them, whatever happened: each has a goroutine
+	for i, signer := range signers { // close all, also after an error: each has a goroutine
 		if e := signer.Close(); e != nil && err == nil {
 			err = keyError(&keys[i], e)
 		}
@@ -197,7 +198,8 @@ func (s *Signer) msgauthSigner(k *Key, names []string, now time.Time) (*msgauth.
 // tooLong reports whether an h= tag does not fit on a line.
 func tooLong(names []string) bool { return len(strings.Join(names, ":")) > maxH }
 
-// isBlank is the error of a body that go-msgauth cannot have, see body.
+// isBlank reports whether err means that the body has too much white space for
+// go-msgauth; see body.
 func isBlank(err error) bool {
 	var limit limitError
 	return errors.As(err, &limit)

@@ -12,13 +12,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
-// The engine of package arc, for what go-msgauth cannot do (msgauth.go).
+// This file signs and verifies with package dkimsig, where go-msgauth cannot
+// (msgauth.go).
 
-// bodyHashes hash a body. However many signatures there are, it has two
-// canonical forms.
+// bodyHashes are the hashes of a body: one for each canonical form, for any
+// number of signatures.
 type bodyHashes [2]*dkimsig.BodyHash
 
-// add begins the hash of a form; it reports whether there was none yet.
+// add starts the hash of a form. It reports whether the hash is new.
 func (b *bodyHashes) add(form dkimsig.Canon) bool {
 	if b[form] != nil {
 		return false
@@ -36,10 +37,10 @@ func (b *bodyHashes) sums() (sums [2][]byte) {
 	return sums
 }
 
-// verify compares what was signed with the message (RFC 6376, 6.1.3).
+// verify verifies the signature (RFC 6376, 6.1.3).
 func (c *candidate) verify(header *dkimsig.Header, bodySum []byte) {
 	if subtle.ConstantTimeCompare(bodySum, c.bodyHash) != 1 {
-		c.conclude(Fail, errors.New("the body is not the one that was signed"))
+		c.conclude(Fail, errors.New("the body does not match the signature"))
 		return
 	}
 	h := dkimsig.NewHeaderHash(c.headerForm)
@@ -52,7 +53,7 @@ func (c *candidate) verify(header *dkimsig.Header, bodySum []byte) {
 	c.Result = Pass
 }
 
-// signOwn signs a message with each of the keys.
+// signOwn returns a signature for each of the keys.
 func (s *Signer) signOwn(keys []Key, names []string, selected [][]byte, now time.Time, body io.Reader) (string, error) {
 	hash := dkimsig.NewBodyHash(s.canon())
 	if _, err := io.Copy(hash, body); err != nil {
@@ -70,7 +71,7 @@ func (s *Signer) signOwn(keys []Key, names []string, selected [][]byte, now time
 	return signed.String(), nil
 }
 
-// signature makes one DKIM-Signature field (RFC 6376, 3.5).
+// signature returns one DKIM-Signature field (RFC 6376, 3.5).
 func (s *Signer) signature(k *Key, names []string, selected [][]byte, bodyHash []byte, now time.Time) (string, error) {
 	if err := k.Validate(); err != nil {
 		return "", err

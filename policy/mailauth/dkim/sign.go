@@ -12,28 +12,32 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Signer signs messages. It may be used by many sessions at once; its
-// fields must not change meanwhile.
+// A Signer signs messages. It is safe for concurrent use; its fields must not
+// change after the first use.
 type Signer struct {
-	// Keys gives the keys for an author's domain (that of From): one
-	// signature for each key whose time it is. No keys, no signature. See the
-	// function [Keys]; an own function may read keys anew.
+	// Keys returns the keys for the domain of the author (From). The message gets
+	// one signature for each key that is valid at the time, and none if there is
+	// no key. The function [Keys] returns such a function for a fixed list. Your
+	// own function can load keys at run time. It must be safe for concurrent use.
 	Keys func(domain string) []Key
-	// Simple makes signatures of the simple form, which break when a relay
-	// on the way folds a field. Default: relaxed, header and body.
+	// Simple selects the simple canonicalization for header and body. Such a
+	// signature becomes invalid if a relay folds a field. Default: relaxed.
 	Simple bool
-	// Fields are the header fields to sign, every instance of each that is
-	// there. From is always signed. Default: those of RFC 6376, 5.4.1.
+	// Fields are the names of the header fields to sign. All instances of each
+	// are signed. From is always signed. Default: the fields of RFC 6376, 5.4.1,
+	// and some more that describe the content or a mailing list.
 	Fields []string
-	// Oversign are names of Fields that are signed once more than they are
-	// there, so that nobody can add another one. nil means From, Reply-To,
-	// Subject, Date, To and Cc; an empty slice means From alone.
+	// Oversign are names from Fields that are listed once more than the message
+	// has them, so that no further instance can be added. Default (nil): From,
+	// Reply-To, Subject, Date, To and Cc. From is always oversigned; with an
+	// empty slice, only From is.
 	Oversign []string
-	// Lifetime after which signatures expire (x=). Default: they do not.
+	// Lifetime is the time after which a signature expires (x=). Default:
+	// signatures do not expire.
 	Lifetime time.Duration
-	// When says which messages the Agent signs. Default: those of
-	// authenticated sessions. Where clients may relay by their address alone,
-	// it has to name them; see the example of Agent.
+	// When reports whether the Agent signs a message. Default: it signs the
+	// messages of authenticated sessions. If clients may relay without logging
+	// in, set When; see the example of Agent.
 	When func(*smtpserver.Session, *smtpserver.Message) bool
 }
 
@@ -46,10 +50,14 @@ var defaultFields = []string{
 
 var defaultOversign = []string{"From", "Reply-To", "Subject", "Date", "To", "Cc"}
 
-// Sign returns the DKIM-Signature fields for a message, each with its CRLF,
-// to be put before its header; "" where there is no key for the domain. The
-// message is read from r. It should have CRLF line ends; a bare LF counts as
-// CRLF and a bare CR as a space, which is how package smtpclient sends them.
+// Sign reads a message from r and returns its DKIM-Signature fields, each with
+// its CRLF. Write them before the header of the message. Sign returns "" if there
+// is no key for the domain.
+//
+// The message should have CRLF line ends. A bare LF counts as CRLF, and a bare CR
+// as a space. Sign returns an error if r fails, the header is longer than 1 MiB,
+// the message has no From field or more than 1,000 fields to sign, or a key is
+// invalid.
 func (s *Signer) Sign(ctx context.Context, domain string, r io.Reader) (string, error) {
 	fields, body, err := openSource(r)
 	if err != nil {
@@ -88,7 +96,8 @@ func (s *Signer) sign(ctx context.Context, domain string, header *dkimsig.Header
 	return signed, nil
 }
 
-// signWith signs with go-msgauth, or with our engine what that cannot sign.
+// signWith signs with go-msgauth, or with signOwn if go-msgauth cannot sign the
+// message.
 func (s *Signer) signWith(keys []Key, names []string, selected [][]byte, now time.Time, body source) (string, error) {
 	if tooLong(names) || tooFolded(s.canon(), selected...) {
 		return s.signOwn(keys, names, selected, now, body.body)
@@ -104,7 +113,7 @@ func (s *Signer) signWith(keys []Key, names []string, selected [][]byte, now tim
 	return s.signOwn(keys, names, selected, now, again)
 }
 
-// keyError names the key that an error belongs to.
+// keyError adds the name of the key to an error.
 func keyError(k *Key, err error) error { return fmt.Errorf("key %s: %w", k.Name(), err) }
 
 func (s *Signer) canon() dkimsig.Canon {
@@ -114,16 +123,16 @@ func (s *Signer) canon() dkimsig.Canon {
 	return dkimsig.Relaxed
 }
 
-// maxSigned bounds the h= tag. No message has so many fields of the kinds that
-// are signed; each costs space in the header of every host on the way.
+// maxSigned is the maximum number of names in the h= tag. Real messages have far
+// fewer fields to sign, and each name makes the header longer.
 const maxSigned = 1000
 
-// A limitError says what makes a message too much work to sign or verify.
+// A limitError means that a message exceeds a limit of signing or verifying.
 type limitError string
 
 func (e limitError) Error() string { return string(e) }
 
-// names is the h= tag.
+// names returns the names for the h= tag.
 func (s *Signer) names(header *dkimsig.Header) ([]string, error) {
 	fields, oversign := s.Fields, s.Oversign
 	if fields == nil {
@@ -156,7 +165,7 @@ func (s *Signer) names(header *dkimsig.Header) ([]string, error) {
 		add(name)
 	}
 	if len(names) > maxSigned {
-		return nil, limitError(fmt.Sprintf("there are %d header fields to sign, more than %d", len(names), maxSigned))
+		return nil, limitError(fmt.Sprintf("it has %d header fields to sign, more than %d", len(names), maxSigned))
 	}
 	return names, nil
 }

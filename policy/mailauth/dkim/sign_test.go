@@ -34,7 +34,7 @@ func TestSignedFields(t *testing.T) {
 	}
 }
 
-// A field that somebody adds breaks an oversigned signature, and only that.
+// A field that is added later breaks the signature only if its name is oversigned.
 func TestOversigning(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
@@ -50,7 +50,7 @@ func TestOversigning(t *testing.T) {
 	}
 }
 
-// Lines stay within a screen (RFC 5322, 2.1.1), however many fields are signed.
+// No line is longer than 78 columns (RFC 5322, 2.1.1), for any number of fields.
 func TestSignatureIsFolded(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
 	message := headerOf(slices.Repeat([]string{"Received: x"}, 500)...) + "\r\nbody\r\n"
@@ -87,8 +87,7 @@ func TestKeysByDomain(t *testing.T) {
 	}
 }
 
-// The old key ends, the new one begins, no message goes without a signature,
-// and signatures expire.
+// During a key rotation every message is signed. Signatures expire.
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		change := time.Now().Add(time.Hour)
@@ -105,7 +104,7 @@ func TestRotation(t *testing.T) {
 		}
 		first := sign(t, s, plainMessage)
 		check(first, "old", Pass)
-		time.Sleep(time.Hour) // of the bubble
+		time.Sleep(time.Hour) // synctest time
 		check(sign(t, s, plainMessage), "new", Pass)
 		check(first, "old", Policy) // expired
 		server.Close()
@@ -144,8 +143,8 @@ func TestSigningErrors(t *testing.T) {
 	if _, err := (&Signer{Keys: ok}).Sign(t.Context(), "example.org", strings.NewReader("Subject: x\r\n\r\n")); err == nil {
 		t.Error("a message without From was signed")
 	}
-	if _, err := (&Signer{Keys: ok, Fields: []string{"To:Cc"}}).Sign(t.Context(), "example.org", strings.NewReader(plainMessage)); err == nil || !strings.Contains(err.Error(), `"To:Cc" is no name`) {
-		t.Errorf("fields that are none: %v", err)
+	if _, err := (&Signer{Keys: ok, Fields: []string{"To:Cc"}}).Sign(t.Context(), "example.org", strings.NewReader(plainMessage)); err == nil || !strings.Contains(err.Error(), `"To:Cc" is not a header field name`) {
+		t.Errorf("invalid field name: %v", err)
 	}
 	for _, s := range []*Signer{{}, {Keys: ok}} {
 		if fields, err := s.Sign(t.Context(), "other.example", strings.NewReader(plainMessage)); fields != "" || err != nil {
@@ -166,7 +165,7 @@ func TestParsePrivateKey(t *testing.T) {
 		"PKCS #8":   {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), ""},
 		"P-256":     {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: other}), "RSA and Ed25519 keys do"},
 		"no PEM":    {[]byte("hello"), "not a PEM file"},
-		"truncated": {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8[:20]}), "no private key that can be read"},
+		"truncated": {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8[:20]}), "not an unencrypted private key"},
 	} {
 		key, err := ParsePrivateKey(c.file)
 		if c.err == "" && (err != nil || key == nil) || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {

@@ -22,20 +22,21 @@ type candidate struct {
 	field                []byte // raw
 	headerForm, bodyForm dkimsig.Canon
 	bodyHash, sig        []byte // bh= and b=
-	bStart, bEnd         int    // where the value of b= is in the field's body
-	signer               string // the domain of i=, in the form in which domains are compared
-	own                  bool   // go-msgauth cannot judge it
+	bStart, bEnd         int    // position of the value of b= in the field's body
+	signer               string // the domain of i=, in canonical form
+	own                  bool   // go-msgauth cannot verify it
 	key                  *dkimsig.PublicKey
 }
 
-// conclude notes a result, once.
+// conclude sets the result, unless there already is one.
 func (c *candidate) conclude(r Result, err error) {
 	if c.Result == "" {
 		c.Result, c.Err = r, fmt.Errorf("dkim: %w", err)
 	}
 }
 
-// parse reads a DKIM-Signature field. What is wrong with it is its conclusion.
+// parse parses a DKIM-Signature field. If the field is invalid, it sets the
+// result.
 func parse(field []byte, now time.Time) *candidate {
 	c := &candidate{field: field}
 	text := dkimsig.FieldBody(field)
@@ -60,7 +61,7 @@ func parse(field []byte, now time.Time) *candidate {
 		c.conclude(PermError, err)
 	}
 	if _, found := tags.Get("l"); found { // RFC 6376, 8.2
-		c.conclude(Policy, errors.New("l= lets anybody add to the message"))
+		c.conclude(Policy, errors.New("l= allows anyone to append text to the body"))
 	}
 	if !c.Expires.IsZero() && now.After(c.Expires) {
 		c.conclude(Policy, errors.New("expired on "+c.Expires.UTC().Format(time.RFC3339)))
@@ -68,7 +69,7 @@ func parse(field []byte, now time.Time) *candidate {
 	return c
 }
 
-// read takes in the tags; an error is one of syntax (RFC 6376, 3.5, 6.1.1).
+// read reads the tags. Its error is a syntax error (RFC 6376, 3.5, 6.1.1).
 func (c *candidate) read(tags taglist.List) (err error) {
 	for _, name := range []string{"v", "a", "b", "bh", "d", "h", "s"} {
 		if tags.Value(name) == "" {
@@ -79,10 +80,10 @@ func (c *candidate) read(tags taglist.List) (err error) {
 		return fmt.Errorf("unknown version %q", v)
 	}
 	if !isDomain(c.Domain) {
-		return fmt.Errorf("d=%s is no domain", c.Domain)
+		return fmt.Errorf("d=%s is not a domain", c.Domain)
 	}
 	if !isSelector(c.Selector) || !lookup.Valid(c.Selector+"._domainkey."+c.Domain) {
-		return fmt.Errorf("s=%s is no selector", c.Selector)
+		return fmt.Errorf("s=%s is not a selector", c.Selector)
 	}
 	if err := c.readHashes(tags); err != nil {
 		return err
@@ -94,7 +95,7 @@ func (c *candidate) read(tags taglist.List) (err error) {
 		return err
 	}
 	if q, found := tags.Get("q"); found && !slices.Contains(taglist.Split(q, ":"), "dns/txt") {
-		return fmt.Errorf("q=%s is no way that is known to find a key", q)
+		return fmt.Errorf("q=%s is not a known query method", q)
 	}
 	if err := c.readTimes(tags); err != nil {
 		return err
@@ -122,7 +123,7 @@ func (c *candidate) readTimes(tags taglist.List) error {
 		if s, found := tags.Get(name); found {
 			n, err := strconv.ParseUint(s, 10, 63)
 			if err != nil {
-				return fmt.Errorf("%s=%s is no time", name, s)
+				return fmt.Errorf("%s=%s is not a time", name, s)
 			}
 			*at = time.Unix(int64(min(n, 1<<40)), 0) // RFC 6376, 3.5: up to year 200,000 at least
 		}
@@ -133,7 +134,7 @@ func (c *candidate) readTimes(tags taglist.List) error {
 	return nil
 }
 
-// readIdentity reads i=, whose domain is that of d= or one below it. It is
+// readIdentity reads i=. Its domain is d= or a subdomain of it. The value is in
 // quoted-printable (RFC 6376, 2.11 and 3.5).
 func (c *candidate) readIdentity(tags taglist.List) error {
 	c.Identity = "@" + c.Domain
@@ -148,12 +149,12 @@ func (c *candidate) readIdentity(tags taglist.List) error {
 	}
 	c.signer = addr.DomainOf(c.Identity)
 	if !isBelow(c.signer, addr.DomainOf("@"+c.Domain)) {
-		return fmt.Errorf("i=%s is not of d=%s", c.Identity, c.Domain)
+		return fmt.Errorf("i=%s is not in the domain d=%s", c.Identity, c.Domain)
 	}
 	return nil
 }
 
-// readNames reads h=.
+// readNames parses h=.
 func readNames(h string) ([]string, error) {
 	names := taglist.Split(h, ":")
 	for _, name := range names {
@@ -164,29 +165,30 @@ func readNames(h string) ([]string, error) {
 	return names, nil
 }
 
-// checkName says what keeps a name from being that of a header field (RFC
+// checkName returns an error if name cannot be the name of a header field (RFC
 // 5322, 2.2).
 func checkName(name string) error {
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c >= 0x7f || c == ':' || c == ';' {
-			return fmt.Errorf("%q is no name of a header field", name)
+			return fmt.Errorf("%q is not a header field name", name)
 		}
 	}
 	return nil
 }
 
-// strict says whether i= has the very domain of d=.
+// strict reports whether the domain of i= is exactly d=.
 func (c *candidate) strict() bool {
 	return c.signer == addr.DomainOf("@"+c.Domain)
 }
 
-// isBelow says whether name is domain or a name below it, both in their
+// isBelow reports whether name is domain or a subdomain of it. Both are in
 // canonical form.
 func isBelow(name, domain string) bool {
 	return name == domain || strings.HasSuffix(name, "."+domain)
 }
 
-// isSelector: letters, digits, hyphens, underscores and dots.
+// isSelector reports whether s has only letters, digits, hyphens, underscores and
+// dots, and is not empty.
 func isSelector(s string) bool {
 	for i := range len(s) {
 		c := s[i]

@@ -8,15 +8,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
-// A source is the body of a message, to be read once, or from its beginning
-// again. again returns nil where that is not possible.
+// A source is the body of a message. again returns a new reader from the
+// beginning of the body, or nil if the body cannot be read a second time.
 type source struct {
 	body  io.Reader
 	again func() io.Reader
 }
 
-// openSource reads the header of a message and makes a source of the rest. A
-// bare LF becomes CRLF and a bare CR a space.
+// openSource reads the header of a message. The source is its body. A bare LF
+// becomes CRLF, and a bare CR becomes a space.
 func openSource(r io.Reader) (fields [][]byte, _ source, err error) {
 	start := int64(-1)
 	seeker, _ := r.(io.Seeker)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A body with 64 KiB of white space is read twice. Where that is not possible,
-// its signatures are not judged, and it is not signed.
+// A body with 64 KiB of white space is read twice. If that is not possible, the
+// result is Policy, and the message is not signed.
 func TestBlankBodyOfStream(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	signer := &Signer{Keys: Keys(key)}

@@ -95,7 +95,7 @@ func TestRFCVectors(t *testing.T) {
 	}
 }
 
-// Any octet that is changed in a signed place breaks the signature.
+// A change of any signed octet breaks the signature.
 func TestVectorsTamperedWith(t *testing.T) {
 	v, _ := newVerifier(t, rfcZone)
 	for _, c := range []struct {
@@ -109,13 +109,13 @@ func TestVectorsTamperedWith(t *testing.T) {
 		{"folding, simple form", "To: Suzie", "To:  Suzie", Fail},
 		{"empty lines at the end", "Joe.\n", "Joe.\n\n\n", Pass},
 		{"second From below", "To: Suzie", "From: m@evil.example\nTo: Suzie", Fail},
-		{"second From above", "Received: from", "From: m@evil.example\nReceived: from", Pass}, // not oversigned: DMARC sees to it
+		{"second From above", "Received: from", "From: m@evil.example\nReceived: from", Pass}, // not oversigned: DMARC refuses such messages
 		{"other field", "From: Joe", "X-New: 1\nFrom: Joe", Pass},
-		{"domain", "d=example.com", "d=example.org", Neutral},        // i= is not below it
-		{"algorithm", "a=rsa-sha256", "a=ed25519-sha256", PermError}, // RFC 6376, 6.1.2: not the kind of the key
+		{"domain", "d=example.com", "d=example.org", Neutral},        // i= is not a subdomain of it
+		{"algorithm", "a=rsa-sha256", "a=ed25519-sha256", PermError}, // RFC 6376, 6.1.2: the key has another type
 		{"sha1", "a=rsa-sha256", "a=rsa-sha1", PermError},
 		{"selector", "s=brisbane", "s=sydney", PermError},
-		{"case of d=", "d=example.com", "d=EXAMPLE.com", Fail}, // the same domain, but not what was signed
+		{"case of d=", "d=example.com", "d=EXAMPLE.com", Fail}, // the same domain, but other octets than signed
 		{"b= refolded", "4bmp/", "4\n bmp/", Pass},
 		{"b= damaged", "4bmp/", "5bmp/", Fail},
 		{"b= no base64", "4bmp/", "4bm*/", Neutral},
@@ -135,7 +135,7 @@ func TestVectorsTamperedWith(t *testing.T) {
 		{"bad length", "v=1;", "v=1; l=x;", Policy},
 		{"form of the body is missing", "c=simple/simple", "c=simple/", Neutral},
 		{"no field name", "From : To", "From : T o", Neutral},
-		{"b= in another tag", "i=joe@", "i=bob=joe@", Neutral}, // no quoted-printable
+		{"b= in another tag", "i=joe@", "i=bob=joe@", Neutral}, // not valid quoted-printable
 		{"another tag that ends in b", "v=1;", "v=1; xb=1;", Fail},
 		{"empty tag", "v=1;", "v=1;;", Neutral},
 		{"empty tag, white space", "v=1;", "v=1;\n ;", Neutral},

@@ -14,34 +14,36 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
-// A Verifier verifies signatures. Its zero value is ready for use. It may be
-// used by many sessions at once; its fields must not change meanwhile.
+// A Verifier verifies signatures. The zero value is ready for use. A Verifier is
+// safe for concurrent use; its fields must not change after the first use.
 type Verifier struct {
-	// Resolver finds the keys; a *net.Resolver will do.
-	// Default net.DefaultResolver.
+	// Resolver answers the DNS queries for keys, for example a *net.Resolver.
+	// Default: net.DefaultResolver.
 	Resolver Resolver
-	// MaxSignatures of one message are verified, the topmost first.
-	// Default 10.
+	// MaxSignatures is the maximum number of signatures of one message that are
+	// verified, in the order of the header. Default: 10.
 	MaxSignatures int
-	// Timeout bounds the wait for DNS for one message. Default 20 s, as for
-	// SPF; what is not known then is a TempError.
+	// Timeout limits the time for the DNS queries of one message. If it expires,
+	// the result is TempError. Default: 20 seconds, the limit that RFC 7208,
+	// 4.6.4 has for SPF.
 	Timeout time.Duration
 }
 
-// Resolver is the part of *net.Resolver that finds keys. It is asked by several
-// goroutines at once. Where nothing exists the error is a *net.DNSError with
-// IsNotFound; every other error is taken as a temporary one.
+// A Resolver sends the DNS queries for keys. *net.Resolver implements it. If the
+// name or the record does not exist, the error is a *net.DNSError with
+// IsNotFound. Every other error counts as temporary. A Resolver must be safe for
+// concurrent use.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
-// Verify verifies a message's signatures with a zero [Verifier].
+// Verify calls the Verify method of a zero [Verifier].
 func Verify(ctx context.Context, r io.Reader) (*Verdict, error) { return new(Verifier).Verify(ctx, r) }
 
-// Verify verifies the signatures of a message, which it reads from r, header
-// first, with CRLF line ends. A bare LF counts as CRLF and a bare CR as a
-// space, which is how package smtpclient sends them. An error is one of r's or
-// says that the header is longer than 1 MiB; there is no verdict then.
+// Verify reads a message from r and verifies its signatures. The message should
+// have CRLF line ends. A bare LF counts as CRLF, and a bare CR as a space. Verify
+// returns an error, and no verdict, if r fails or the header is longer than 1
+// MiB. All other problems are in the verdict.
 func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 	fields, body, err := openSource(r)
 	if err != nil {
@@ -50,8 +52,8 @@ func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 	return v.verify(ctx, fields, body)
 }
 
-// verify reads the signatures, fetches the keys of those that are in order, at
-// the same time, and checks them, with the body read once for all.
+// verify parses the signatures, looks up the keys of the valid ones concurrently,
+// and verifies them. It reads the body once for all signatures.
 func (v *Verifier) verify(ctx context.Context, fields [][]byte, body source) (*Verdict, error) {
 	verdict := new(Verdict)
 	var signatures [][]byte
@@ -85,14 +87,13 @@ func (v *Verifier) verify(ctx context.Context, fields [][]byte, body source) (*V
 	return verdict, nil
 }
 
-// open are the candidates that have no result yet.
+// open returns the candidates that have no result yet.
 func open(candidates []*candidate) []*candidate {
 	return slices.DeleteFunc(slices.Clone(candidates), func(c *candidate) bool { return c.Result != "" })
 }
 
-// findKeys fetches the keys, each in a goroutine of its own, since they wait
-// for DNS. A goroutine writes only to its candidate; there are at most
-// MaxSignatures.
+// findKeys looks up the keys, each in its own goroutine. There are at most
+// MaxSignatures goroutines, and each writes only to its candidate.
 func (v *Verifier) findKeys(ctx context.Context, candidates []*candidate) {
 	timeout := v.Timeout
 	if timeout <= 0 {
@@ -102,7 +103,7 @@ func (v *Verifier) findKeys(ctx context.Context, candidates []*candidate) {
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, c := range candidates {
-		if i == len(candidates)-1 { // the last one here: most messages have one
+		if i == len(candidates)-1 { // no goroutine for the last one: most messages have only one
 			v.findKey(ctx, c)
 			break
 		}
@@ -128,14 +129,14 @@ func (v *Verifier) findKey(ctx context.Context, c *candidate) {
 	}
 	c.key, c.Testing = key, key.Testing
 	if key.Algorithm() != c.Algorithm { // RFC 6376, 6.1.2: not a key for this signature
-		c.conclude(PermError, fmt.Errorf("a=%s with a key for %s", c.Algorithm, key.Algorithm()))
+		c.conclude(PermError, fmt.Errorf("a=%s, but the key is for %s", c.Algorithm, key.Algorithm()))
 	}
 	if key.Strict && !c.strict() {
-		c.conclude(PermError, fmt.Errorf("the key does not let i=%s sign", c.Identity))
+		c.conclude(PermError, fmt.Errorf("the key does not allow i=%s (t=s)", c.Identity))
 	}
 }
 
-// check checks the candidates. The error is one of reading the body.
+// check verifies the candidates. It returns an error if it cannot read the body.
 func check(candidates []*candidate, header *dkimsig.Header, body source) error {
 	var theirs, ours []*candidate
 	for _, c := range candidates {
@@ -158,9 +159,9 @@ func check(candidates []*candidate, header *dkimsig.Header, body source) error {
 	return nil
 }
 
-// checkBoth has go-msgauth check theirs, and our engine ours, with the body
-// read once for all. Each of theirs gets it through a pipe, in a goroutine that
-// writes only to its candidate and its error.
+// checkBoth verifies theirs with go-msgauth and ours with own.go. It reads the
+// body once. Each candidate of theirs reads it from a pipe in its own goroutine,
+// which writes only to its candidate and its error.
 func checkBoth(theirs, ours []*candidate, header *dkimsig.Header, body io.Reader) error {
 	if len(theirs) == 1 && len(ours) == 0 {
 		return theirs[0].ask(header, newBody(body))
@@ -180,7 +181,7 @@ func checkBoth(theirs, ours []*candidate, header *dkimsig.Header, body io.Reader
 		pipes[i], all = w, append(all, w)
 		wg.Go(func() {
 			errs[i] = c.ask(header, r)
-			io.Copy(io.Discard, r) // or the others would wait for it
+			io.Copy(io.Discard, r) // otherwise the others would block
 		})
 	}
 	if len(theirs) > 0 {

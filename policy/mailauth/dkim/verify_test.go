@@ -24,7 +24,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// newVerifier asks a DNS server in memory through Go's own resolver.
+// newVerifier returns a Verifier that uses a *net.Resolver and an in-memory DNS
+// server.
 func newVerifier(t testing.TB, zones ...string) (*Verifier, *dnstest.Server) {
 	t.Helper()
 	dns, err := dnstest.InMemory(zones...)
@@ -51,7 +52,7 @@ var edKey = sync.OnceValue(func() crypto.Signer {
 	return k
 })
 
-// zoneOf publishes keys; record may change what is published.
+// zoneOf returns a zone with the records of keys. record may change a record.
 func zoneOf(t testing.TB, record func(string) string, keys ...Key) string {
 	t.Helper()
 	var zone strings.Builder
@@ -86,7 +87,7 @@ func sign(t testing.TB, s *Signer, message string) string {
 	return fields + message
 }
 
-// What key records may say.
+// Valid and invalid key records.
 func TestKeyRecords(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
 	signed := sign(t, &Signer{Keys: Keys(key)}, plainMessage)
@@ -113,7 +114,7 @@ func TestKeyRecords(t *testing.T) {
 		{"no base64", func(string) string { return "v=DKIM1; p=***" }, PermError, "not base64"},
 		{"no RSA", func(string) string { return "v=DKIM1; p=aGVsbG8=" }, PermError, "no RSA key"},
 		{"other kind", func(s string) string { return strings.Replace(s, "k=rsa", "k=dsa", 1) }, PermError, "unknown kind"},
-		{"Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }, PermError, "a=rsa-sha256 with a key for ed25519-sha256"},
+		{"Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }, PermError, "a=rsa-sha256, but the key is for ed25519-sha256"},
 		{"short Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qY" }, PermError, "3 octets"},
 		{"tag twice", func(s string) string { return s + "; k=rsa" }, PermError, "twice"},
 		{"another key", func(string) string {
@@ -144,8 +145,8 @@ func TestKeyRecords(t *testing.T) {
 	}
 }
 
-// The domain of i= is d= or one below it, and the key's t=s forbids the latter.
-// i= is quoted-printable (RFC 6376, 2.11 and 3.5); domains have no case.
+// The domain of i= is d= or a subdomain of it. With t=s in the key it must be d=.
+// i= is in quoted-printable (RFC 6376, 2.11 and 3.5). Domains ignore case.
 func TestIdentity(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
 	for _, c := range []struct {
@@ -185,8 +186,8 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
-// Whoever can add to a message behind the part that is signed can say anything:
-// l= is not taken, wherever it ends, and no key is asked for.
+// With l=, anyone can append text to a signed message. Such signatures are not
+// accepted for any value of l=, and their keys are not looked up.
 func TestBodyLength(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: rsaKey()}
 	v, dns := newVerifier(t, zoneOf(t, nil, key))
@@ -206,8 +207,8 @@ func TestBodyLength(t *testing.T) {
 	}
 }
 
-// A signature may sign others, above and below, and does not sign itself (RFC
-// 6376, 3.5, h=).
+// A signature may sign other signatures above and below it, but does not sign
+// itself (RFC 6376, 3.5, h=).
 func TestSignaturesThatAreSigned(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
@@ -233,7 +234,7 @@ func TestSignaturesThatAreSigned(t *testing.T) {
 	}
 }
 
-// A message may end within its header, even within the signature.
+// A message may end within its header, or even within the signature.
 func TestNoBody(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
@@ -253,7 +254,7 @@ func TestNoBody(t *testing.T) {
 	}
 }
 
-// Many signatures cost no more than ten.
+// Only ten of many signatures are verified.
 func TestManySignatures(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, dns := newVerifier(t, zoneOf(t, nil, key))
@@ -270,7 +271,7 @@ func TestManySignatures(t *testing.T) {
 	}
 }
 
-// Where DNS gives no answer the result is a TempError.
+// If DNS does not answer, the result is TempError.
 func TestDNSErrorsAreTemporary(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	signed := sign(t, &Signer{Keys: Keys(key)}, plainMessage)
@@ -309,8 +310,8 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 	}
 }
 
-// A body that cannot be read is an error, not a verdict, and leaves no
-// goroutine behind (TestMain looks), with one signature and with several.
+// If the body cannot be read, Verify returns an error and no verdict. No goroutine
+// is left (TestMain checks), with one signature and with several.
 func TestUnreadableBody(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
@@ -334,9 +335,9 @@ func (b *brokenReader) Read(p []byte) (int, error) {
 	return b.r.Read(p)
 }
 
-// Whatever passes here passes with go-msgauth too, but for what that does not
-// know: other line ends, a domain in i= that is not written as d= is, "b=" in
-// other tags, and that a signature does not sign itself.
+// A signature that passes here also passes with go-msgauth, except in the cases
+// that go-msgauth does not support: other line ends, a domain in i= in other
+// letter case than d=, "b=" in other tags, and a DKIM-Signature in h=.
 func FuzzVerify(f *testing.F) {
 	f.Add([]byte(crlf(rfc6376Message)))
 	f.Add([]byte(crlf(rfc8463Message)))
@@ -371,7 +372,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// oneKey is a resolver that knows one key under all names.
+// oneKey is a resolver that returns the same key for all names.
 type oneKey struct{}
 
 func (oneKey) LookupTXT(context.Context, string) ([]string, error) {
