@@ -33,7 +33,7 @@ type Filter struct {
 	// message brings under that name is removed, and so is X-Spam-Flag.
 	Header string
 	// Trusts says whose messages are not judged: they are stamped -1. nil
-	// trusts nobody.
+	// trusts no session.
 	Trusts func(s *smtpserver.Session) bool
 }
 
@@ -111,7 +111,7 @@ func (f *Filter) mark(m *smtpserver.Message) error {
 
 func (f *Filter) quarantine(s *smtpserver.Session, m *smtpserver.Message) error {
 	if err := envelope.Valid(f.QuarantineTo); err != nil {
-		return err // 451: better late than to nobody
+		return err // 451: the client sends it again
 	}
 	return envelope.Quarantine(s, m, f.QuarantineTo)
 }

@@ -34,7 +34,7 @@ func zipDirectory(data []byte, most int) ([]zipEntry, error) {
 	count := int(le.Uint16(data[end+10:]))
 	size := int64(le.Uint32(data[end+12:]))
 	offset := int64(le.Uint32(data[end+16:]))
-	// What stands before the archive shifts all offsets.
+	// What comes before the archive shifts all offsets.
 	base := int64(end) - size - offset
 	if base < 0 || count == 0xffff {
 		return nil, errUnreadable

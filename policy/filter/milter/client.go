@@ -138,7 +138,7 @@ func (c *Client) current(s *smtpserver.Session) *conversation {
 	return v
 }
 
-// conversation is the session's, begun anew where there is none. It is nil
+// conversation is the session's. It begins one if there is none. It is nil
 // where the milter refused the client at once.
 func (c *Client) conversation(ctx context.Context, s *smtpserver.Session) (*conversation, reply, error) {
 	if v := c.current(s); v != nil {

@@ -34,7 +34,7 @@ const (
 // the protocol.
 var errProtocol = errors.New("milter protocol error")
 
-// A guard stands between go-milter's session and the connection to the
+// A guard is between go-milter's session and the connection to the
 // milter. It gathers what the session says until it waits for a reply. What
 // the milter says it takes in one packet at a time, bounds it, and puts what
 // the session would take for an error into words that it knows. Signs of

@@ -26,7 +26,7 @@ type dialed struct{ conn net.Conn }
 func (d dialed) Dial(string, string) (net.Conn, error) { return d.conn, nil }
 
 // negotiate agrees with the milter on version, actions and steps. The
-// timeouts are not go-milter's, which begin anew with each packet.
+// timeouts are not go-milter's, which start again with each packet.
 func (v *conversation) negotiate() error {
 	client := gomilter.NewClientWithOptions("", "", gomilter.ClientOptions{
 		Dialer: dialed{v.guard}, ActionMask: allActions, ProtocolMask: allSteps,

@@ -106,7 +106,7 @@ func Redirect(addresses ...string) Action {
 	})
 }
 
-// Copy sends the message to addresses as well, which nobody sees.
+// Copy also sends the message to addresses. The header does not show them.
 func Copy(addresses ...string) Action {
 	if err := validAddresses("Copy", addresses); err != nil {
 		return Action{err: err}
@@ -129,7 +129,7 @@ func Reject(code int, text string) Action {
 	return Do("RejectMessage", strconv.Itoa(code)+";"+text, func(*Mail, []string) error { return e })
 }
 
-// Drop removes the recipients that the rule holds for, and nobody is told.
+// Drop removes the recipients that the rule holds for, without a report.
 func Drop() Action {
 	return Do("DeleteMessage", "", func(m *Mail, matched []string) error {
 		remove(m.Message, matched)

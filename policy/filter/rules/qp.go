@@ -2,7 +2,7 @@ package rules
 
 // decodeQP decodes the first n octets of quoted-printable text (RFC 2045, 6.7),
 // or all that there are, and returns where in raw the next one begins. What is
-// not well-formed stands for itself, as readers of mail have it.
+// not well-formed is kept as it is, as mail programs do.
 func decodeQP(raw []byte, n int) (text []byte, at int) {
 	text = make([]byte, 0, min(n, len(raw)))
 	for at < len(raw) && len(text) < n {

@@ -14,7 +14,7 @@ import (
 // wrap makes the message the first part of a new one, byte for byte, and the
 // text the second.
 func (d *disclaimer) wrap(m *smtpserver.Message) error {
-	boundary := "=_" + rand.Text() // it stands in no message but by a chance of 2^-130
+	boundary := "=_" + rand.Text() // the chance that a message has it is 2^-130
 	var first bytes.Buffer
 	first.WriteString("--" + boundary + "\r\n")
 	hasVersion, encoding := false, ""

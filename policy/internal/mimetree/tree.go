@@ -76,7 +76,7 @@ type parser struct {
 	open   []int  // parts that have not ended, outermost first
 	header []byte // of the innermost, while it is being read
 	inHead bool
-	eol    int64 // length of the line end before the line in hand, where it belongs to a delimiter there
+	eol    int64 // length of the line end before the current line, where it belongs to a delimiter
 }
 
 // maxBoundary is the longest boundary that is looked for; RFC 2046, 5.1.1 has

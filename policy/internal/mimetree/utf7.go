@@ -17,7 +17,7 @@ func isUTF7(charset string) bool {
 
 // decodeUTF7 decodes UTF-7 (RFC 2152): between "+" and the end of the base64
 // alphabet, or "-", is UTF-16 in base64; "+-" is "+". What is not like that
-// stands for itself.
+// is kept as it is.
 func decodeUTF7(s string) string {
 	var b strings.Builder
 	for {
