@@ -7,16 +7,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// How long answers are kept.
+// Limits of the cache time.
 const (
 	maxTTL         = 24 * time.Hour
-	maxNegativeTTL = time.Hour       // RFC 2308, 5 finds one to three hours to work well
-	noNegativeTTL  = time.Minute     // for a negative answer without SOA
+	maxNegativeTTL = time.Hour       // RFC 2308, 5 recommends one to three hours
+	noNegativeTTL  = time.Minute     // for a negative answer without an SOA record
 	failureTTL     = 5 * time.Second // RFC 9520, 3.2: at least one second
 	maxAliases     = 16
 )
 
-// parseAnswer reads a server's reply to the question of key.
+// parseAnswer parses a server's reply to the query key. The duration is how
+// long the result can be cached.
 func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Duration, *DNSError) {
 	switch reply.Rcode {
 	case dns.RcodeSuccess, dns.RcodeNameError:
@@ -31,7 +32,7 @@ func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Durati
 		return nil, ttl, err
 	}
 	a := &Answer{Name: strings.TrimSuffix(name, "."), Secure: trustAD && reply.AuthenticatedData}
-	stray := false // there are such records, but of other names
+	stray := false // the answer has records of this type, but of other names
 	for _, rr := range reply.Answer {
 		h := rr.Header()
 		if h.Rrtype != key.qtype || h.Class != dns.ClassINET {
@@ -48,7 +49,7 @@ func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Durati
 	case len(a.Records) > 0:
 		return a, ttl, nil
 	case stray:
-		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "the records are of other names")
+		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "the records have other names")
 	}
 	ttl = min(ttl, negativeTTL(reply.Ns))
 	if reply.Rcode == dns.RcodeNameError {
@@ -60,11 +61,11 @@ func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Durati
 	return nil, ttl, dnsError(NoRecord, key.name, key.qtype, aliasDetail(name, key))
 }
 
-// isReferral says whether a reply without records says nothing about name: the
-// server does not look it up for others (no RA), and is no authority for it.
-// Where the name that was asked about is an alias, AA is about the alias
-// (RFC 1035, 4.1.1); an SOA record shows which zone was searched for the
-// target (RFC 2308, 2.2).
+// isReferral reports whether a reply without records contains no information
+// about name: the server is not recursive (no RA) and not authoritative for
+// the name. If the name of the query is an alias, AA refers to the alias (RFC
+// 1035, 4.1.1); an SOA record shows which zone was searched for the target
+// (RFC 2308, 2.2).
 func isReferral(reply *dns.Msg, name string, key dnsKey) bool {
 	if reply.RecursionAvailable {
 		return false
@@ -80,8 +81,8 @@ func isReferral(reply *dns.Msg, name string, key dnsKey) bool {
 	return true
 }
 
-// followAliases walks along the CNAMEs of an answer from the name that was
-// asked about to the one where the records should be.
+// followAliases follows the CNAME records of an answer from the name of the
+// query to the name of the other records.
 func followAliases(records []dns.RR, key dnsKey) (string, time.Duration, *DNSError) {
 	name, ttl := dns.Fqdn(key.name), maxTTL
 	if key.qtype == dns.TypeCNAME {
@@ -112,7 +113,7 @@ func aliasDetail(name string, key dnsKey) string {
 	return "an alias of " + strings.TrimSuffix(name, ".")
 }
 
-// negativeTTL is how long a negative answer may be cached (RFC 2308, 5).
+// negativeTTL returns how long a negative answer can be cached (RFC 2308, 5).
 func negativeTTL(authority []dns.RR) time.Duration {
 	for _, rr := range authority {
 		if soa, is := rr.(*dns.SOA); is {

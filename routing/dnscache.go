@@ -8,26 +8,26 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A dnsKey is a question: a name in lower case, without the last dot.
+// A dnsKey is a query: a name in lower case without the final dot, and a type.
 type dnsKey struct {
 	name  string
 	qtype uint16
 }
 
-// A dnsCache remembers answers and refusals for as long as they say.
+// A dnsCache keeps answers and negative answers until they expire.
 type dnsCache struct {
-	mu      sync.RWMutex // guards what follows
+	mu      sync.RWMutex // guards entries and weight
 	entries map[dnsKey]dnsEntry
 	weight  int // of all entries
 }
 
-// weigh is how many short answers an answer counts for in the cache: one for
-// each 256 bytes that it takes, or a little more.
+// weigh returns the number of cache entries that an answer counts as: one, and
+// one more for each 256 bytes of memory.
 func weigh(a *Answer) int {
 	if a == nil {
 		return 1
 	}
-	const record, text = 64, 24 // what each takes besides its bytes
+	const record, text = 64, 24 // the overhead of each in bytes
 	n := 0
 	for _, rr := range a.Records {
 		n += record + dns.Len(rr)
@@ -69,15 +69,15 @@ func (c *dnsCache) put(key dnsKey, a *Answer, err error, expires, now time.Time,
 	if c.weight+e.weight > limit {
 		c.shrink(now, limit-limit/8-e.weight)
 	}
-	if c.weight+e.weight <= limit { // or it is longer than all that may be kept
+	if c.weight+e.weight <= limit { // otherwise it is larger than the whole cache
 		c.entries[key] = e
 		c.weight += e.weight
 	}
 }
 
-// shrink drops what has expired and then, down to the weight, whatever the map
-// yields first: it comes back when it is needed. The caller holds mu, as he does
-// for drop.
+// shrink removes expired entries, and then any entries until the weight is at
+// most to. Removed entries are looked up again when needed. The caller holds
+// mu, also for drop.
 func (c *dnsCache) shrink(now time.Time, to int) {
 	for k, e := range c.entries {
 		if !now.Before(e.expires) {
@@ -97,7 +97,7 @@ func (c *dnsCache) drop(key dnsKey) {
 	delete(c.entries, key)
 }
 
-// flights joins callers that ask the same question at the same time.
+// flights joins concurrent calls for the same query.
 type flights struct {
 	mu sync.Mutex // guards m and the waiters in it
 	m  map[dnsKey]*flight
@@ -111,9 +111,9 @@ type flight struct {
 	err     error
 }
 
-// do runs ask, or waits for the one that runs already for key. The query does
-// not end with the context of the caller that happened to be first, but when
-// all who wait for it have gone.
+// do runs ask, or waits for the call that already runs for key. The query is
+// not canceled with the context of its first caller, but when no caller waits
+// for it.
 func (fs *flights) do(ctx context.Context, key dnsKey, ask func(context.Context) (*Answer, error)) (*Answer, error) {
 	fs.mu.Lock()
 	f := fs.m[key]
@@ -145,12 +145,12 @@ func (fs *flights) do(ctx context.Context, key dnsKey, ask func(context.Context)
 	defer fs.mu.Unlock()
 	if f.waiters--; f.waiters == 0 {
 		f.cancel()
-		fs.forget(key, f) // it is being broken off: no other caller may join it
+		fs.forget(key, f) // it is being canceled: no other caller may join it
 	}
 	return nil, &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Err: ctx.Err()}
 }
 
-// forget takes a flight out of the map. The caller holds fs.mu.
+// forget removes a flight from the map. The caller holds fs.mu.
 func (fs *flights) forget(key dnsKey, f *flight) {
 	if fs.m[key] == f {
 		delete(fs.m, key)

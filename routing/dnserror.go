@@ -8,27 +8,28 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A DNSProblem is a way in which the DNS does not lead to a host.
+// A DNSProblem is the reason why a DNS lookup does not lead to a host.
 type DNSProblem uint8
 
 const (
 	// DNSUnavailable: no server answered in time.
 	DNSUnavailable DNSProblem = iota
-	// DNSFailure: the servers answered that they failed (SERVFAIL, REFUSED,
-	// ..., also for signatures that do not verify) or answered nonsense.
+	// DNSFailure: the servers reported a failure (SERVFAIL, REFUSED, or
+	// another code, also because of a DNSSEC signature that is not valid), or
+	// sent an answer that is not valid.
 	DNSFailure
 	// NoSuchName: the name does not exist (NXDOMAIN).
 	NoSuchName
-	// NoRecord: the name exists, without a record of the type.
+	// NoRecord: the name exists, but has no record of this type.
 	NoRecord
-	// BadName: not a name that the DNS could have.
+	// BadName: the name is not a valid DNS name.
 	BadName
-	// AliasLoop: a chain of CNAMEs that has no end, or too many links.
+	// AliasLoop: a chain of CNAME records is a loop, or is too long.
 	AliasLoop
-	// NullMX: the domain says that it takes no mail (RFC 7505).
+	// NullMX: the domain accepts no mail (RFC 7505).
 	NullMX
-	// MXAlias: the name in an MX record is an alias (RFC 2181, 10.3). It is
-	// followed unless Router.StrictMX is set.
+	// MXAlias: the name in an MX record is an alias (RFC 2181, 10.3). The
+	// router follows the alias unless Router.StrictMX is set.
 	MXAlias
 	// MXAddress: the name in an MX record is an IP address.
 	MXAddress
@@ -37,7 +38,8 @@ const (
 	NoAddress
 )
 
-// dnsStatus is what each problem is called and what a sender is told.
+// dnsStatus has the text, the reply code and the enhanced code of each
+// problem.
 var dnsStatus = [...]struct {
 	text     string
 	code     int
@@ -62,12 +64,12 @@ func (p DNSProblem) String() string {
 	return fmt.Sprintf("DNSProblem(%d)", uint8(p))
 }
 
-// A DNSError is the DNS saying no, or nothing.
+// A DNSError reports that a DNS lookup found no record, or failed.
 type DNSError struct {
 	Problem DNSProblem
-	Name    string // the name that was asked about
-	Type    uint16 // the type of record, as dns.TypeMX
-	Detail  string // what is known beyond Problem, as a response code
+	Name    string // the name of the query
+	Type    uint16 // the type of record, for example dns.TypeMX
+	Detail  string // more information, for example the response code
 	Err     error  // the cause; may be nil
 }
 
@@ -88,12 +90,13 @@ func (e *DNSError) Unwrap() error { return e.Err }
 // As lets errors.As find the *smtp.SMTPError.
 func (e *DNSError) As(target any) bool { return asSMTP(target, e) }
 
-// Temporary says whether the same question may have a better answer later.
+// Temporary reports whether the same lookup can succeed later.
 func (e *DNSError) Temporary() bool { return dnsStatus[e.Problem].code < 500 }
 
-// SMTP is the reply that stands for the error: 4.4.3 for servers that fail,
-// 5.1.2 for a domain that does not exist, 5.1.10 for one that takes no mail,
-// 5.4.4 for one without a host, 5.4.0 for MX records that name no host.
+// SMTP returns the reply for the error: 4.4.3 if the servers fail, 5.1.2 if
+// the domain does not exist or its name is not valid, 5.1.10 if it accepts no
+// mail, 5.4.4 if it has no host, 5.4.0 if its MX records name no host, 5.4.6
+// for a CNAME loop.
 func (e *DNSError) SMTP() *smtp.SMTPError {
 	s := dnsStatus[e.Problem]
 	text := fmt.Sprintf("%s: %s", e.Name, s.text)

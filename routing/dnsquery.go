@@ -11,18 +11,18 @@ import (
 	"github.com/miekg/dns"
 )
 
-// udpSize is the largest answer over UDP that needs no fragments anywhere
-// (DNS flag day 2020).
+// udpSize is the largest UDP answer that is never fragmented (DNS flag day
+// 2020).
 const udpSize = 1232
 
-// errTooLarge: an answer over UDP does not fit, and has no TC bit that says so.
+// errTooLarge: a UDP answer does not fit, but has no TC bit.
 var errTooLarge = errors.New("answer too large for UDP, or malformed")
 
-// ask puts one question to one server: over UDP with EDNS, without it where
-// the server does not support that, and over TCP where the answer does not fit.
+// ask sends one query to one server: over UDP with EDNS, without EDNS if the
+// server does not support it, and over TCP if the answer does not fit.
 func (r *DNSResolver) ask(ctx context.Context, c *dnsConfig, s *nameServer, key dnsKey, edns bool) (*dns.Msg, error) {
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(key.name), key.qtype)
-	q.AuthenticatedData = r.TrustAD // "tell me whether": RFC 6840, 5.7
+	q.AuthenticatedData = r.TrustAD // asks for the AD bit: RFC 6840, 5.7
 	var reply *dns.Msg
 	var err error
 	if edns && time.Now().UnixNano() >= s.plain.Load() {
@@ -36,9 +36,9 @@ func (r *DNSResolver) ask(ctx context.Context, c *dnsConfig, s *nameServer, key 
 	return reply, err
 }
 
-// askEDNS asks with EDNS over UDP, and once without it: when the server
-// answers that it does not know it (RFC 6891, 7) or fails, or when half of the
-// time has passed without an answer. Whichever answer comes first counts.
+// askEDNS sends a query over UDP with EDNS, and once more without EDNS: if the
+// server answers that it does not support EDNS (RFC 6891, 7) or fails, or
+// after half of the timeout. The first answer counts.
 func (r *DNSResolver) askEDNS(ctx context.Context, c *dnsConfig, s *nameServer, q *dns.Msg) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -47,7 +47,7 @@ func (r *DNSResolver) askEDNS(ctx context.Context, c *dnsConfig, s *nameServer, 
 		err   error
 		edns  bool
 	}
-	answers := make(chan answer, 2) // one for each query: none is left to wait
+	answers := make(chan answer, 2) // one for each query: no goroutine blocks
 	send := func(q *dns.Msg) {
 		reply, err := r.exchange(ctx, c.timeout, "udp", s.addr, q)
 		answers <- answer{reply, err, q.IsEdns0() != nil}
@@ -79,8 +79,8 @@ func (r *DNSResolver) askEDNS(ctx context.Context, c *dnsConfig, s *nameServer, 
 	return a.reply, a.err
 }
 
-// withoutEDNS says whether a reply may be due to EDNS: servers answer so that
-// do not know it (RFC 6891, 7), and some middleboxes fail.
+// withoutEDNS reports whether EDNS may be the cause of a reply: servers
+// without EDNS return these codes (RFC 6891, 7), and some middleboxes fail.
 func withoutEDNS(reply *dns.Msg) bool {
 	switch reply.Rcode {
 	case dns.RcodeFormatError, dns.RcodeNotImplemented, dns.RcodeServerFailure, dns.RcodeBadVers:
@@ -89,8 +89,8 @@ func withoutEDNS(reply *dns.Msg) bool {
 	return false
 }
 
-// exchange sends q over a connection of its own, so that over UDP a forger
-// has to guess the port too, and waits for the reply that belongs to it.
+// exchange sends q and waits for the matching reply. Each query has its own
+// connection, so that over UDP an attacker must also guess the port.
 func (r *DNSResolver) exchange(ctx context.Context, timeout time.Duration, network, server string, q *dns.Msg) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -109,7 +109,7 @@ func (r *DNSResolver) exchange(ctx context.Context, timeout time.Duration, netwo
 	if err := conn.WriteMsg(q); err != nil {
 		return nil, ctxOr(ctx, err)
 	}
-	for range 100 { // packets that do not belong to q are ignored, within a bound
+	for range 100 { // packets that are no reply to q are ignored, up to a limit
 		reply, err := conn.ReadMsg()
 		switch {
 		case reply != nil && err != nil && reply.Id == q.Id && network == "udp":
@@ -123,10 +123,10 @@ func (r *DNSResolver) exchange(ctx context.Context, timeout time.Duration, netwo
 		case answers(reply, q):
 			return reply, nil
 		case network == "tcp":
-			return nil, fmt.Errorf("the answer is to another question")
+			return nil, fmt.Errorf("the reply is to another query")
 		}
 	}
-	return nil, fmt.Errorf("too many answers to other questions")
+	return nil, fmt.Errorf("too many replies to other queries")
 }
 
 func isFormat(err error) bool {
@@ -134,8 +134,8 @@ func isFormat(err error) bool {
 	return is
 }
 
-// ctxOr prefers "deadline exceeded" to the words of the connection that was
-// broken off for it.
+// ctxOr returns the context's error, if there is one, instead of the error of
+// the connection that the context has closed.
 func ctxOr(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -143,12 +143,12 @@ func ctxOr(ctx context.Context, err error) error {
 	return err
 }
 
-// answers says whether reply belongs to q.
+// answers reports whether reply is a reply to q.
 func answers(reply, q *dns.Msg) bool {
 	if reply.Id != q.Id || !reply.Response || len(reply.Question) > 1 {
 		return false
 	}
-	if len(reply.Question) == 0 { // some servers leave it out of errors
+	if len(reply.Question) == 0 { // some servers omit it in errors
 		return reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError
 	}
 	a, b := reply.Question[0], q.Question[0]

@@ -12,51 +12,55 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A DNSResolver asks recursive name servers and caches their answers. The zero
-// value asks the servers of /etc/resolv.conf. Its fields must not change once
-// it is used. It is safe for concurrent use.
+// A DNSResolver queries recursive name servers and caches their answers. The
+// zero value uses the servers of /etc/resolv.conf. Do not change the fields
+// after the first use. A DNSResolver is safe for concurrent use.
 //
 // Names are always complete: the resolver ignores the domain, search and ndots
-// settings of /etc/resolv.conf. An answer is one only if the server knows it:
-// a referral to other servers (no records, and the server is neither
-// authoritative nor recursive) makes the resolver ask the next server.
+// settings of /etc/resolv.conf. If a server returns a referral to other
+// servers (no records, and the server is neither authoritative nor recursive),
+// the resolver tries the next server.
 type DNSResolver struct {
-	// Servers are "host", "host:port" or "[v6]:port", in order of preference:
-	// the next one is asked when one fails. A server that gave no answer is
-	// asked last until it answers again. Port 53 is the default.
+	// Servers are name servers, "host", "host:port" or "[v6]:port", in order
+	// of preference. The default port is 53. If a server fails, the next one
+	// is tried. A server that did not answer is tried last until it answers
+	// again.
 	//
-	// Empty means the nameserver lines of /etc/resolv.conf (at most three,
-	// resolv.conf(5)), or 127.0.0.1 and ::1 where there are none or no such
-	// file. The file is read again when it changes. Its options timeout,
-	// attempts and rotate are honored, all others are ignored.
+	// If Servers is empty, the resolver uses the nameserver lines of
+	// /etc/resolv.conf (at most three, resolv.conf(5)). If there are none or
+	// the file does not exist, it uses 127.0.0.1 and ::1. It reads the file
+	// again when it changes. It honors the options timeout, attempts and
+	// rotate, and ignores all others.
 	Servers []string
-	// TrustAD believes the servers when they say that an answer was
-	// authenticated (the AD bit). Set it only when all of Servers validate
-	// DNSSEC and the network between cannot be tampered with: use a server on
-	// this host. Without it no answer is Secure, and DANE is never used.
+	// TrustAD trusts the AD bit of the servers, which reports that an answer
+	// was authenticated. Set it only if all Servers validate DNSSEC and the
+	// network between cannot be attacked: use a server on this host. Without
+	// TrustAD no answer is Secure, and DANE is never used.
 	TrustAD bool
-	// Timeout is for one query to one server, over UDP or TCP. When half of
-	// it has passed, the query is repeated without EDNS, for servers and
-	// firewalls that drop it. Default: the option timeout of
-	// /etc/resolv.conf if that is used, otherwise 5 s (resolv.conf(5)).
+	// Timeout is the timeout of one query to one server, over UDP or TCP.
+	// After half of it, the query is repeated without EDNS, because some
+	// servers and firewalls drop queries with EDNS. The default is the option
+	// timeout of /etc/resolv.conf if that file is used, otherwise 5 s
+	// (resolv.conf(5)).
 	Timeout time.Duration
-	// Attempts is how often all servers are tried. Default: the option
-	// attempts of /etc/resolv.conf if that is used, otherwise 2
+	// Attempts is how often all servers are tried. The default is the option
+	// attempts of /etc/resolv.conf if that file is used, otherwise 2
 	// (resolv.conf(5)).
 	Attempts int
-	// MaxEntries bounds the cache, in short answers: one that takes more than
-	// 256 bytes of memory counts for as many. Default 10,000; negative: no cache.
+	// MaxEntries is the maximum size of the cache in entries. A long answer
+	// counts as one entry more for each 256 bytes of memory. The default is
+	// 10,000. A negative value disables the cache.
 	MaxEntries int
-	// Dial connects to a server; network is "udp" or "tcp". Default a
+	// Dial connects to a server; network is "udp" or "tcp". The default is a
 	// net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	cache   dnsCache
 	flights flights
-	queries atomic.Uint32 // counts them, for the option rotate
+	queries atomic.Uint32 // number of queries, for the option rotate
 	mu      sync.Mutex    // guards fixed and conf
-	fixed   *dnsConfig    // made of Servers
-	conf    confFile      // where there are none
+	fixed   *dnsConfig    // from Servers
+	conf    confFile      // used if Servers is empty
 }
 
 const (
@@ -65,8 +69,8 @@ const (
 	defaultDNSEntries  = 10000
 )
 
-// Lookup implements Resolver. Concurrent questions for the same thing become
-// one query, which ends when none of them waits for it any longer.
+// Lookup implements Resolver. Concurrent calls for the same name and type
+// share one query. The query is canceled when no caller waits for it.
 func (r *DNSResolver) Lookup(ctx context.Context, name string, qtype uint16) (*Answer, error) {
 	key := dnsKey{strings.ToLower(strings.TrimSuffix(name, ".")), qtype}
 	if key.name == "localhost" || strings.HasSuffix(key.name, ".localhost") {
@@ -80,7 +84,7 @@ func (r *DNSResolver) Lookup(ctx context.Context, name string, qtype uint16) (*A
 	}
 	return r.flights.do(ctx, key, func(ctx context.Context) (*Answer, error) {
 		a, ttl, err := r.query(ctx, key)
-		if ctx.Err() == nil { // what was broken off says nothing
+		if ctx.Err() == nil { // a canceled query is no evidence
 			now := time.Now()
 			if a != nil {
 				a.Expires = now.Add(ttl)
@@ -98,7 +102,7 @@ func (r *DNSResolver) maxEntries() int {
 	return r.MaxEntries
 }
 
-// query asks one server after the other until one gives an answer.
+// query asks one server after the other until one answers.
 func (r *DNSResolver) query(ctx context.Context, key dnsKey) (*Answer, time.Duration, error) {
 	config, err := r.config()
 	if err != nil {
@@ -136,7 +140,7 @@ func (r *DNSResolver) query(ctx context.Context, key dnsKey) (*Answer, time.Dura
 	return nil, failureTTL, last
 }
 
-// nilOr keeps a nil *DNSError from becoming an error that is not nil.
+// nilOr prevents a nil *DNSError from becoming a non-nil error.
 func nilOr(e *DNSError) error {
 	if e == nil {
 		return nil
@@ -144,12 +148,12 @@ func nilOr(e *DNSError) error {
 	return e
 }
 
-// definite says whether there is no use in asking another server.
+// definite reports whether other servers would give the same answer.
 func (e *DNSError) definite() bool {
 	return e.Problem != DNSUnavailable && e.Problem != DNSFailure
 }
 
-// config is the servers, and how to ask them.
+// config returns the servers and how to query them.
 func (r *DNSResolver) config() (*dnsConfig, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -177,7 +181,7 @@ func (r *DNSResolver) config() (*dnsConfig, error) {
 	return &own, nil
 }
 
-// localhost answers for the names that never leave the host (RFC 6761, 6.3).
+// localhost answers for names that always mean this host (RFC 6761, 6.3).
 func localhost(key dnsKey) (*Answer, error) {
 	hdr := dns.RR_Header{Name: key.name + ".", Rrtype: key.qtype, Class: dns.ClassINET}
 	a := &Answer{Name: key.name, Expires: time.Now().Add(maxTTL)}

@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// maxHosts bounds the MX hosts of a domain. A Transport tries few
-	// addresses anyway.
+	// maxHosts is the maximum number of MX hosts of a domain. A Transport
+	// tries only a few addresses.
 	maxHosts = 10
-	// maxLookups bounds the MX hosts whose addresses are looked up to find
-	// these, and to find this relay among them.
+	// maxLookups is the maximum number of MX hosts whose addresses are looked
+	// up, to find usable hosts and to find this relay among them.
 	maxLookups = 100
 )
 
@@ -30,12 +30,12 @@ type finder struct {
 	resolver Resolver
 	port     uint16
 	strict   bool                      // Router.StrictMX
-	smart    bool                      // the operator named the host
-	isName   func(string) bool         // our own names
-	isAddr   func(netip.AddrPort) bool // and addresses
+	smart    bool                      // the operator configured the host
+	isName   func(string) bool         // the names of this relay
+	isAddr   func(netip.AddrPort) bool // the addresses of this relay
 }
 
-// An exchanger is a host that an MX record names, or the domain itself.
+// An exchanger is the host of an MX record, or the domain itself.
 type exchanger struct {
 	smtpclient.Host
 	pref uint16
@@ -43,8 +43,9 @@ type exchanger struct {
 	ours bool  // it is this relay
 }
 
-// domain finds the hosts for a recipient domain (RFC 5321, 5.1): in order of
-// preference, equals shuffled, only those better than ourselves.
+// domain finds the hosts for a recipient domain (RFC 5321, 5.1), in order of
+// preference. Hosts of equal preference are shuffled. If this relay is among
+// the hosts, only hosts with a better preference are returned.
 func (f *finder) domain(ctx context.Context, domain string) ([]smtpclient.Host, error) {
 	if strings.HasPrefix(domain, "[") {
 		return f.literal(domain)
@@ -57,7 +58,7 @@ func (f *finder) domain(ctx context.Context, domain string) ([]smtpclient.Host, 
 	var errs []error
 	for _, x := range xs {
 		switch {
-		case int(x.pref) >= own: // RFC 5321, 5.1: those would send it back
+		case int(x.pref) >= own: // RFC 5321, 5.1: such a host would send the mail back
 			reportSkipped(ctx, x.Host, &LoopError{Domain: domain})
 		case x.err != nil:
 			errs = append(errs, x.err)
@@ -75,11 +76,12 @@ func (f *finder) domain(ctx context.Context, domain string) ([]smtpclient.Host, 
 	return nil, noHost(domain, errs)
 }
 
-// noPref is worse than any preference: this relay is not among the hosts.
+// noPref means that this relay is not among the hosts. It is worse than any
+// preference.
 const noPref = 1 << 16
 
-// exchangers looks up the MX records and all that follows from them. own is the
-// best preference that this relay has among them, or noPref.
+// exchangers looks up the MX records and the addresses of the hosts. own is
+// the best preference of this relay among them, or noPref.
 func (f *finder) exchangers(ctx context.Context, domain string) (xs []exchanger, own int, err error) {
 	answer, err := f.resolver.Lookup(ctx, domain, dns.TypeMX)
 	var dnsErr *DNSError
@@ -103,17 +105,17 @@ func (f *finder) exchangers(ctx context.Context, domain string) (xs []exchanger,
 	return xs, own, nil
 }
 
-// resolveInOrder looks up MX hosts until maxHosts can be used, and returns
-// those, the ones before them that cannot, and the first of those that are no
-// better than this relay. Hosts of one preference are looked up together:
-// which of them can be used depends on whether this relay is among them, by its
-// name or by an address (RFC 5321, 5.1). own is as for exchangers.
+// resolveInOrder looks up MX hosts until maxHosts are usable. It returns
+// these, the unusable ones before them, and the first of those that are no
+// better than this relay. Hosts of equal preference are looked up together,
+// because they are usable only if this relay is not one of them, by its name
+// or by an address (RFC 5321, 5.1). own is as for exchangers.
 func (f *finder) resolveInOrder(ctx context.Context, xs []exchanger, secure bool, names []string) (_ []exchanger, own int) {
 	own = noPref
 	if i := slices.IndexFunc(xs, func(x exchanger) bool { return f.isName(x.Name) }); i >= 0 {
 		own = int(xs[i].pref)
 	}
-	limit := len(xs) // of the hosts that are better, as far as names tell
+	limit := len(xs) // hosts with a better preference, according to the names
 	if i := slices.IndexFunc(xs, func(x exchanger) bool { return int(x.pref) >= own }); i >= 0 {
 		limit = i
 	}
@@ -141,7 +143,7 @@ func (f *finder) resolveInOrder(ctx context.Context, xs []exchanger, secure bool
 	return slices.Concat(xs[:looked], xs[limit:min(limit+maxHosts, len(xs))]), own
 }
 
-// readMX puts MX records in order. None is left of a null MX (RFC 7505).
+// readMX returns the MX records in order. A null MX (RFC 7505) is left out.
 func readMX(a *Answer) []exchanger {
 	xs := make([]exchanger, 0, len(a.Records))
 	for _, rr := range a.Records {
@@ -158,11 +160,11 @@ func readMX(a *Answer) []exchanger {
 	return xs
 }
 
-// resolve finds a host's addresses and, where everything so far was
-// authenticated, its TLSA records. names are the domains that the MX record
-// belongs to.
+// resolve finds a host's addresses. If all answers so far were authenticated,
+// it also finds the TLSA records. names are the domains to which the MX record
+// belongs.
 func (f *finder) resolve(ctx context.Context, x *exchanger, secure bool, names []string) {
-	if x.err != nil { // its name is that of no host
+	if x.err != nil { // its name is not a host name
 		return
 	}
 	if _, err := netip.ParseAddr(x.Name); err == nil {
@@ -181,19 +183,19 @@ func (f *finder) resolve(ctx context.Context, x *exchanger, secure bool, names [
 	}
 	x.Addrs = h.addrs
 	if d, is := f.resolver.(*DNSResolver); is && !d.TrustAD {
-		secure = false // no answer of it will be: spares the lookups, and their failures
+		secure = false // no answer will be Secure: avoid the lookups and their failures
 	}
 	if secure {
 		x.DANE = f.tlsa(ctx, x.Name, h, names)
 	}
 }
 
-// isSelf says whether an address that a domain publishes for its mail can only
-// be this relay: no other host listens on our loopback, port 25.
+// isSelf reports whether an address in the DNS can only be this relay: port 25
+// on the loopback interface is no other host.
 func isSelf(a netip.AddrPort) bool { return a.Addr().IsLoopback() && a.Port() == smtpPort }
 
-// noHost sums up why no host of a domain can be used: temporary when one of
-// the reasons is.
+// noHost returns the error if no host of a domain is usable. It is temporary
+// if one of the reasons is.
 func noHost(domain string, errs []error) error {
 	var first *DNSError
 	for _, err := range errs {
@@ -209,12 +211,12 @@ func noHost(domain string, errs []error) error {
 		return first
 	}
 	if first.Name == domain && first.Problem == NoSuchName {
-		return first // a domain without MX that vanished in between
+		return first // a domain without MX that was removed between the lookups
 	}
 	return &DNSError{Problem: NoAddress, Name: domain, Type: dns.TypeMX, Err: first}
 }
 
-// literal is the host of an address literal (RFC 5321, 5.1: no lookup).
+// literal returns the host of an address literal (RFC 5321, 5.1: no lookup).
 func (f *finder) literal(domain string) ([]smtpclient.Host, error) {
 	a, err := parseLiteral(domain)
 	if err != nil {

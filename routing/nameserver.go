@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// A nameServer is one server, and what was learned about it.
+// A nameServer is one server and its state.
 type nameServer struct {
 	addr string // "host:port"
 
-	down    atomic.Bool  // it gave no answer the last time
+	down    atomic.Bool  // it did not answer the last query
 	probing atomic.Bool  // a probe is under way
-	probed  atomic.Int64 // when the last one began, in Unix nanoseconds
-	plain   atomic.Int64 // until when it is asked without EDNS, in Unix nanoseconds
+	probed  atomic.Int64 // start of the last probe, in Unix nanoseconds
+	plain   atomic.Int64 // until when queries have no EDNS, in Unix nanoseconds
 }
 
 const (
-	// probeInterval is the least time between two probes of a server.
+	// probeInterval is the minimum time between two probes of a server.
 	probeInterval = time.Second
-	// plainTime is how long a server that gave no answer to EDNS, but one
-	// without it, is asked without EDNS.
+	// plainTime is how long a server is queried without EDNS after it answered
+	// only a query without EDNS.
 	plainTime = 5 * time.Minute
 )
 
-// withPort adds the port to an address that has none: "host", "v6", "[v6]".
+// withPort adds a port to an address that has none: "host", "v6" or "[v6]".
 func withPort(addr, port string) string {
 	if _, _, err := net.SplitHostPort(addr); err == nil {
 		return addr
@@ -34,9 +34,9 @@ func withPort(addr, port string) string {
 	return net.JoinHostPort(strings.Trim(addr, "[]"), port)
 }
 
-// order returns the servers in the order in which one query asks them: as they
-// are listed, with those that gave no answer the last time at the end. first
-// is the server to begin with (option rotate), otherwise 0.
+// order returns the servers in the order of one query: as listed, with those
+// that did not answer the last time at the end. first is the server to begin
+// with (option rotate), otherwise 0.
 func (c *dnsConfig) order(first int) []*nameServer {
 	up := make([]*nameServer, 0, len(c.servers))
 	var down []*nameServer
@@ -51,9 +51,9 @@ func (c *dnsConfig) order(first int) []*nameServer {
 	return append(up, down...)
 }
 
-// probe asks the servers that are down the same question, without waiting for
-// the answers, so that they are used again as soon as they answer. A server
-// has one probe at a time.
+// probe sends the same query to the servers that are down and does not wait
+// for the answers. A server that answers is used again. There is one probe of
+// a server at a time.
 func (r *DNSResolver) probe(ctx context.Context, c *dnsConfig, key dnsKey) {
 	now := time.Now()
 	for _, s := range c.servers {

@@ -11,34 +11,36 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A NetResolver asks a [Resolver] with the methods of net.Resolver. The agents
-// of package policy take one: they then share the cache of a DNSResolver. Unlike net.Resolver it also asks for names with
-// other octets than letters, digits, hyphens and underscores in them, as SPF
-// macros yield, and it knows a name that does not exist from one without
-// records.
+// A NetResolver adds the methods of net.Resolver to a [Resolver]. The agents
+// of package policy use such a resolver; with a NetResolver they share the
+// cache of a DNSResolver. Unlike net.Resolver, it also looks up names with
+// octets other than letters, digits, hyphens and underscores, which SPF macros
+// can produce. It also distinguishes a name that does not exist from a name
+// without records.
 //
-// Errors are *net.DNSError, with IsNotFound where there is no such name or
-// record; of all others the question may be asked again.
+// Errors are *net.DNSError. IsNotFound is set if the name or the record does
+// not exist. After any other error, the lookup can be retried.
 type NetResolver struct {
 	Resolver Resolver
 }
 
-// LookupTXT returns the TXT records of a name, the strings of each joined.
+// LookupTXT returns the TXT records of a name, with the strings of each record
+// joined.
 func (r *NetResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	return collect(ctx, r, name, dns.TypeTXT, func(rr *dns.TXT) (string, bool) {
 		return unescape(strings.Join(rr.Txt, "")), true
 	})
 }
 
-// LookupMX returns the MX records of a name, in no order.
+// LookupMX returns the MX records of a name in no particular order.
 func (r *NetResolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	return collect(ctx, r, name, dns.TypeMX, func(rr *dns.MX) (*net.MX, bool) {
 		return &net.MX{Host: unescape(rr.Mx), Pref: rr.Preference}, true
 	})
 }
 
-// LookupNetIP returns the addresses of a host: network is "ip4", "ip6" or
-// "ip" for both. Where one family cannot be looked up, it returns the addresses
+// LookupNetIP returns the addresses of a host. network is "ip4", "ip6", or
+// "ip" for both. If the lookup of one family fails, it returns the addresses
 // of the other, as net.Resolver does.
 func (r *NetResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	var four, six []netip.Addr
@@ -72,7 +74,7 @@ func (r *NetResolver) LookupNetIP(ctx context.Context, network, host string) ([]
 	return nil, errors.Join(err4, err6)
 }
 
-// LookupAddr returns the names of an address, each with a dot at its end.
+// LookupAddr returns the names of an address, each with a final dot.
 func (r *NetResolver) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	name, err := dns.ReverseAddr(addr)
 	if err != nil {
@@ -81,8 +83,8 @@ func (r *NetResolver) LookupAddr(ctx context.Context, addr string) ([]string, er
 	return collect(ctx, r, name, dns.TypePTR, func(rr *dns.PTR) (string, bool) { return unescape(rr.Ptr), true })
 }
 
-// NameExists says whether there is a name, with whatever records or with
-// names below it (RFC 8020).
+// NameExists reports whether a name exists: whether it has records of any type
+// or has subdomains (RFC 8020).
 func (r *NetResolver) NameExists(ctx context.Context, name string) (bool, error) {
 	_, err := r.Resolver.Lookup(ctx, escape(name), dns.TypeTXT)
 	var e *DNSError
@@ -95,7 +97,7 @@ func (r *NetResolver) NameExists(ctx context.Context, name string) (bool, error)
 	return false, netError(err, name)
 }
 
-// collect asks for records of one type and takes from each what is wanted.
+// collect looks up records of one type and converts each with take.
 func collect[RR dns.RR, T any](ctx context.Context, r *NetResolver, name string, qtype uint16, take func(RR) (T, bool)) ([]T, error) {
 	a, err := r.Resolver.Lookup(ctx, escape(name), qtype)
 	if err != nil {
@@ -112,7 +114,7 @@ func collect[RR dns.RR, T any](ctx context.Context, r *NetResolver, name string,
 	return all, nil
 }
 
-// netError makes a *net.DNSError of a Resolver's error.
+// netError converts a Resolver's error to a *net.DNSError.
 func netError(err error, name string) error {
 	n := &net.DNSError{UnwrapErr: err, Err: err.Error(), Name: name, IsTemporary: true}
 	var e *DNSError
@@ -128,8 +130,9 @@ func netError(err error, name string) error {
 	return n
 }
 
-// escape writes a name as package dns does (RFC 1035, 5.1): what has a
-// meaning in master files with a backslash, what is not printable as \DDD.
+// escape writes a name as package dns does (RFC 1035, 5.1): a character with a
+// special meaning in master files gets a backslash, and an octet that is not
+// printable is \DDD.
 func escape(name string) string {
 	var b strings.Builder
 	for i := range len(name) {
@@ -145,7 +148,7 @@ func escape(name string) string {
 	return b.String()
 }
 
-// unescape is the text that package dns has escaped.
+// unescape removes the escapes of package dns.
 func unescape(s string) string {
 	if strings.IndexByte(s, '\\') < 0 {
 		return s

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// Bounds of /etc/resolv.conf, all from resolv.conf(5).
+// Limits of /etc/resolv.conf, all from resolv.conf(5).
 const (
 	maxConfServers  = 3                // MAXNS
 	maxConfTimeout  = 30 * time.Second // option timeout
 	maxConfAttempts = 5                // option attempts
 )
 
-// confCheck is how often a resolver looks whether /etc/resolv.conf has
-// changed. Go's own resolver uses the same interval.
+// confCheck is the minimum time between two checks whether /etc/resolv.conf
+// has changed. Go's own resolver uses the same interval.
 const confCheck = 5 * time.Second
 
-// A dnsConfig is a list of name servers and how to ask them.
+// A dnsConfig is a list of name servers and how to query them.
 type dnsConfig struct {
 	servers  []*nameServer
 	timeout  time.Duration
@@ -31,10 +31,10 @@ type dnsConfig struct {
 	rotate   bool
 }
 
-// parseResolvConf reads the nameserver lines of a resolv.conf and the options
-// timeout, attempts and rotate. Lines and options that it does not know, and
-// values that are not valid, are skipped as resolv.conf(5) says. Without a
-// nameserver line the servers are those of the local machine.
+// parseResolvConf parses the nameserver lines of a resolv.conf and the options
+// timeout, attempts and rotate. Other lines and options, and values that are
+// not valid, are skipped as resolv.conf(5) specifies. If there is no
+// nameserver line, the servers are those of the local machine.
 func parseResolvConf(text string) *dnsConfig {
 	c := &dnsConfig{timeout: defaultDNSTimeout, attempts: defaultDNSAttempts}
 	for line := range strings.Lines(text) {
@@ -76,24 +76,25 @@ func (c *dnsConfig) option(text string) {
 	}
 }
 
-// localServers are the servers of the local machine: resolv.conf(5) uses them
-// where it has no nameserver line. They are those of Go's own resolver.
+// localServers returns the servers of the local machine. resolv.conf(5) uses
+// them if there is no nameserver line. They are the same as in Go's own
+// resolver.
 func localServers() []*nameServer {
 	return []*nameServer{{addr: "127.0.0.1:53"}, {addr: "[::1]:53"}}
 }
 
-// confFile is a resolv.conf that is read again when it has changed. The caller
-// makes sure that only one goroutine uses it at a time.
+// confFile is a resolv.conf that is read again after it has changed. The
+// caller ensures that only one goroutine uses it at a time.
 type confFile struct {
 	path    string
-	config  *dnsConfig // nil before it was read
+	config  *dnsConfig // nil until the file was read
 	checked time.Time
-	changed time.Time // modification time of what was read
+	changed time.Time // modification time when it was read
 	size    int64
 }
 
-// load returns what the file says now, or said within the last confCheck. A
-// file that cannot be read leaves the former settings as they are.
+// load returns the settings in the file. It checks the file at most once in
+// confCheck. If the file cannot be read, the previous settings stay valid.
 func (f *confFile) load(now time.Time) (*dnsConfig, error) {
 	if f.config != nil && now.Sub(f.checked) < confCheck {
 		return f.config, nil

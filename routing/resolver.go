@@ -7,32 +7,33 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Resolver answers DNS questions. DNSResolver is the one that asks servers;
-// others can stand before it, or in its place. It must be safe for concurrent
-// use.
+// A Resolver looks up DNS records. DNSResolver queries name servers. Other
+// implementations can wrap or replace it. A Resolver must be safe for
+// concurrent use.
 type Resolver interface {
-	// Lookup finds the records of one type (dns.TypeMX, dns.TypeA, ...) for a
-	// name in the form of A-labels, with or without a dot at its end, and
-	// follows aliases. When there are none the error is a *DNSError.
+	// Lookup returns the records of one type (dns.TypeMX, dns.TypeA, ...) of a
+	// name. The name is in A-label form, with or without the final dot. Lookup
+	// follows aliases (CNAME). If there are no records, the error is a
+	// *DNSError.
 	Lookup(ctx context.Context, name string, qtype uint16) (*Answer, error)
 }
 
-// An Answer is the answer of the DNS to one question. It is shared and must not
-// be changed.
+// An Answer is the result of a DNS lookup. It is shared and must not be
+// changed.
 type Answer struct {
-	// Name is where the records are: the name that was asked about or, where
-	// that is an alias, the end of its chain of CNAMEs. Without the last dot.
+	// Name is the owner of the records: the name of the query or, if that is
+	// an alias, the end of its CNAME chain. It has no final dot.
 	Name string
-	// Records are of the type that was asked for, at least one.
+	// Records are the records of the requested type, at least one.
 	Records []dns.RR
-	// Secure says that the whole answer was authenticated by DNSSEC, as far
-	// as the Resolver can be trusted about that.
+	// Secure reports that the Resolver trusts the whole answer to be
+	// authenticated by DNSSEC.
 	Secure bool
-	// Expires is when the question should be asked again.
+	// Expires is when the answer is no longer valid.
 	Expires time.Time
 }
 
-// ResolverFunc makes a function a Resolver.
+// ResolverFunc is a function that implements Resolver.
 type ResolverFunc func(ctx context.Context, name string, qtype uint16) (*Answer, error)
 
 // Lookup calls f.

@@ -10,18 +10,20 @@ import (
 	"time"
 )
 
-// A Schedule says when something runs: windows in the week, in a time zone, and
-// dates with windows of their own. It is immutable.
+// A Schedule defines when something runs: time windows in the week, in a time
+// zone, and dates with their own windows. It is immutable. A nil *Schedule is
+// always open.
 type Schedule struct {
 	zone *time.Location
 	week [7][]window
-	// days have windows of their own (none: closed) instead of the week's.
+	// days have their own windows, which replace those of the week. A day
+	// without windows is closed.
 	days map[date][]window
 	text string
 }
 
-// A window is part of a day, in minutes of the wall clock since midnight; the
-// end may lie in the next day.
+// A window is a part of a day, in minutes of the wall clock since midnight.
+// The end can be on the next day.
 type window struct{ from, to int }
 
 type date struct {
@@ -30,22 +32,23 @@ type date struct {
 	day   int
 }
 
-// ParseSchedule reads lines, or parts between semicolons, such as
+// ParseSchedule parses a schedule. The entries are separated by line ends or
+// semicolons; there are at most 1000. Examples:
 //
 //	Mon-Fri 08:00-12:00,13:00-18:00
-//	Sat,Sun 22:00-06:00        into the next day
+//	Sat,Sun 22:00-06:00        until the next day
 //	18:00-19:00                every day
-//	2026-12-25 closed          instead of what the week says
+//	2026-12-25 closed          replaces the entries of the week
 //	2026-12-24 08:00-12:00
 //
-// Days are Mon Tue Wed Thu Fri Sat Sun; "always" stands for the whole day. A
-// date that is closed has no hours in another line.
+// Days are Mon Tue Wed Thu Fri Sat Sun. "always" means the whole day. "closed"
+// is allowed only for a date, and this date cannot have other entries with
+// hours.
 //
-// Times are those of the zone's wall clock; nil is time.Local. A window that
-// begins in the hour that the clock skips in spring is open from the end of
-// that hour: until its own end, or where that is skipped too, for as long as
-// it is on other days. A window that ends in that hour is as long as on other
-// days.
+// Times are wall clock times in zone; nil means time.Local. In spring, the
+// clock skips an hour. A window that begins in this hour opens at the end of
+// the hour. It closes at its usual end or, if that is skipped too, after its
+// usual length. A window that ends in this hour has its usual length.
 func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	if zone == nil {
 		zone = time.Local
@@ -69,7 +72,7 @@ func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	return s, nil
 }
 
-// add reads one entry: days and times, or times alone.
+// add adds one entry: days and times, or only times.
 func (s *Schedule) add(words []string) error {
 	if len(words) > 2 {
 		return fmt.Errorf("not \"days times\"")
@@ -96,10 +99,10 @@ func (s *Schedule) add(words []string) error {
 	return nil
 }
 
-// addDate adds the windows of a date, or none where it is closed.
+// addDate adds the windows of a date, or none if it is closed.
 func (s *Schedule) addDate(d date, windows []window) error {
 	if others, there := s.days[d]; there && (len(others) == 0) != (len(windows) == 0) {
-		return fmt.Errorf("the day is closed, and it has hours")
+		return fmt.Errorf("the date is closed in one entry and has hours in another")
 	}
 	s.days[d] = append(s.days[d], windows...)
 	return nil
@@ -107,7 +110,7 @@ func (s *Schedule) addDate(d date, windows []window) error {
 
 var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
-// parseDays reads "Mon-Fri,Sun".
+// parseDays parses "Mon-Fri,Sun".
 func parseDays(text string) ([]time.Weekday, error) {
 	var days []time.Weekday
 	for part := range strings.SplitSeq(strings.ToLower(text), ",") {
@@ -132,7 +135,7 @@ func parseDays(text string) ([]time.Weekday, error) {
 	return days, nil
 }
 
-// parseWindows reads "08:00-12:00,13:00-18:00", "always" or "closed" (none).
+// parseWindows parses "08:00-12:00,13:00-18:00", "always" or "closed" (none).
 func parseWindows(text string) (windows []window, err error) {
 	switch strings.ToLower(text) {
 	case "closed":
@@ -150,8 +153,8 @@ func parseWindows(text string) (windows []window, err error) {
 	return windows, nil
 }
 
-// parseWindow reads "08:00-18:00"; an end that is not after the start is the
-// next day's.
+// parseWindow parses "08:00-18:00". An end that is not after the start is on
+// the next day.
 func parseWindow(text string) (window, error) {
 	from, to, ok := strings.Cut(text, "-")
 	a, errA := parseMinutes(from)
@@ -175,7 +178,7 @@ func parseMinutes(text string) (int, error) {
 	return int(hour*60 + minute), nil
 }
 
-// String is the text that the schedule was made of.
+// String returns the text that the schedule was parsed from.
 func (s *Schedule) String() string {
 	if s == nil {
 		return "always"
@@ -183,20 +186,21 @@ func (s *Schedule) String() string {
 	return s.text
 }
 
-// Open says whether t lies in a window. A nil Schedule is always open.
+// Open reports whether t is in a window. A nil Schedule is always open.
 func (s *Schedule) Open(t time.Time) bool {
 	return s == nil || s.Opens(t).Equal(t)
 }
 
-// Opens is the first moment from t on that lies in a window: t itself when
-// the schedule is open. The zero time means never again.
+// Opens returns the first time from t on that is in a window: t itself if the
+// schedule is open. It returns the zero time if the schedule never opens
+// again.
 func (s *Schedule) Opens(t time.Time) time.Time {
 	if s == nil {
 		return t
 	}
 	var first time.Time
 	today := dateOf(t.In(s.zone))
-	for ahead := -1; ahead <= 8; ahead++ { // yesterday's windows may reach into today
+	for ahead := -1; ahead <= 8; ahead++ { // yesterday's windows can end today
 		first = earlier(first, s.opensOn(today.plus(ahead), t))
 	}
 	if !first.IsZero() {
@@ -210,7 +214,7 @@ func (s *Schedule) Opens(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// opensOn is the first moment from t on in a window that begins on day d.
+// opensOn returns the first time from t on in a window that begins on day d.
 func (s *Schedule) opensOn(d date, t time.Time) (first time.Time) {
 	windows, special := s.days[d]
 	if !special {
@@ -229,7 +233,7 @@ func (s *Schedule) opensOn(d date, t time.Time) (first time.Time) {
 	return first
 }
 
-// on is when the window is open that begins on day d.
+// on returns when the window that begins on day d is open.
 func (w window) on(d date, zone *time.Location) (from, to time.Time) {
 	from, gapEnd := d.at(w.from, zone)
 	to, skipped := d.at(w.to, zone)
@@ -242,9 +246,9 @@ func (w window) on(d date, zone *time.Location) (from, to time.Time) {
 	return from, to
 }
 
-// at is the moment when the wall clock shows so many minutes after the midnight
-// of day d. If the clock skips that time, gapEnd is the moment at which it goes
-// on, and t what the clock would show without the change.
+// at returns the time when the wall clock shows so many minutes after the
+// midnight of day d. If the clock skips that time, gapEnd is the end of the
+// gap, and t is what the clock would show without the change.
 func (d date) at(minutes int, zone *time.Location) (t, gapEnd time.Time) {
 	want := time.Date(d.year, d.month, d.day, 0, minutes, 0, 0, time.UTC)
 	t = time.Date(d.year, d.month, d.day, 0, minutes, 0, 0, zone)
@@ -261,7 +265,7 @@ func (d date) at(minutes int, zone *time.Location) (t, gapEnd time.Time) {
 	return want.Add(-time.Duration(before) * time.Second).In(zone), gapEnd
 }
 
-// earlier is the earlier of two times, of which either may be zero.
+// earlier returns the earlier of two times. Zero times are ignored.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -150,9 +150,9 @@ func TestFaultySchedules(t *testing.T) {
 		"Mon-Foo 08:00-09:00":    "is not a day",
 		"2026-02-30 08:00-09:00": "is not a day",
 		"Mon closed":             "only a date can be closed",
-		"2026-12-25 closed; 2026-12-25 08:00-09:00":                 "closed, and it has hours",
-		"2026-12-25 08:00-09:00; always; 2026-12-25 closed":         "closed, and it has hours",
-		"2026-12-25 always\n2026-12-26 closed\n2026-12-25 closed\n": "closed, and it has hours",
+		"2026-12-25 closed; 2026-12-25 08:00-09:00":                 "closed in one entry and has hours in another",
+		"2026-12-25 08:00-09:00; always; 2026-12-25 closed":         "closed in one entry and has hours in another",
+		"2026-12-25 always\n2026-12-26 closed\n2026-12-25 closed\n": "closed in one entry and has hours in another",
 		strings.Repeat("always;", 1001):                             "more than 1000 entries",
 	} {
 		_, err := ParseSchedule(text, nil)

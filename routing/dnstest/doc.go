@@ -1,6 +1,6 @@
-// Package dnstest is a DNS server in the same process, for tests and examples
-// of mail routing: it says what its script tells it to say, also when that is
-// wrong, late or nothing at all.
+// Package dnstest is an in-process DNS server for tests and examples of mail
+// routing. Its records are set by the test. It can also simulate wrong answers,
+// late answers and servers that do not answer.
 //
 //	dns, err := dnstest.Start(`
 //		example.net.       MX  10 mx1.example.net.
@@ -11,8 +11,9 @@
 //	defer dns.Close()
 //	router := &routing.Router{Resolver: &routing.DNSResolver{Servers: []string{dns.Addr}}, ...}
 //
-// Records are lines of a master file (RFC 1035, 5.1). Every name that has
-// neither a record nor a descendant does not exist. [Server.Secure] makes the
-// answers below a name authenticated (the AD bit), [Server.Fault] breaks them,
-// and [Server.Count] tells what was asked.
+// Records have the form of a master file (RFC 1035, 5.1). A name exists if it
+// or a name below it has a record. [Server.Secure] marks the answers for a name
+// and all names below it as authenticated (the AD bit), [Server.Fault]
+// simulates faults, and [Server.Count] returns how many queries the server
+// received.
 package dnstest

@@ -6,29 +6,29 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Fault is a way in which the server misbehaves. Several may come together.
+// A Fault describes how the server misbehaves. The fields can be combined.
 type Fault struct {
 	// Rcode is the response code of an answer without records, for example
-	// dns.RcodeServerFailure, dns.RcodeRefused.
+	// dns.RcodeServerFailure or dns.RcodeRefused.
 	Rcode int
-	// Delay comes before the answer.
+	// Delay is the time before the answer.
 	Delay time.Duration
-	// Drop gives no answer; over TCP the connection is closed.
+	// Drop sends no answer. Over TCP, the server closes the connection.
 	Drop bool
-	// Truncate sets the TC bit on an answer over UDP and leaves its records
-	// out, so that the client comes again over TCP.
+	// Truncate sets the TC bit in a UDP answer and omits its records, so that
+	// the client repeats the query over TCP.
 	Truncate bool
 	// NoTCP closes TCP connections without an answer.
 	NoTCP bool
-	// Oversize sends the whole answer over UDP, also where it is larger than
-	// the client allows, without the TC bit.
+	// Oversize sends the whole answer over UDP without the TC bit, even if it
+	// is larger than the client allows.
 	Oversize bool
-	// OnlyEDNS limits the fault to queries with EDNS (RFC 6891): a server, or
-	// a firewall before it, that does not know EDNS.
+	// OnlyEDNS limits the fault to queries with EDNS (RFC 6891). It simulates
+	// a server or a firewall that does not support EDNS.
 	OnlyEDNS bool
-	// Mangle changes the finished answer in any other way.
+	// Mangle changes the complete answer before it is sent.
 	Mangle func(*dns.Msg)
-	// Times is how many queries are served so; 0 means all.
+	// Times is the number of queries that the fault applies to; 0 means all.
 	Times int
 }
 
@@ -38,9 +38,9 @@ type fault struct {
 	left int // of Times
 }
 
-// Fault makes the server misbehave when it is asked about name: for one type
-// ("MX", "TLSA", ...) or, where qtype is "", for all. The latest fault that
-// fits a query counts; the zero Fault mends what earlier ones broke.
+// Fault makes the server misbehave for queries for name. qtype is a type
+// ("MX", "TLSA", ...), or "" for all types. The latest fault that matches a
+// query applies. The zero Fault cancels earlier faults.
 func (s *Server) Fault(name, qtype string, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +51,7 @@ func (s *Server) Fault(name, qtype string, f Fault) {
 	s.faults = append(s.faults, &fault{Fault: f, what: what, left: f.Times})
 }
 
-// fault finds the fault that fits a query. The caller holds s.mu.
+// fault returns the fault for a query. The caller holds s.mu.
 func (s *Server) fault(what question, edns bool) Fault {
 	for i := len(s.faults) - 1; i >= 0; i-- {
 		f := s.faults[i]

@@ -10,10 +10,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Server answers DNS queries over UDP and TCP on one address. All methods
-// may be called concurrently, also while it answers.
+// A Server answers DNS queries over UDP and TCP on one address. Its methods
+// are safe for concurrent use, also while it answers.
 type Server struct {
-	// Addr is the server's address, "127.0.0.1:port", for UDP and TCP alike.
+	// Addr is the address of the server, "127.0.0.1:port", for UDP and TCP.
 	Addr string
 
 	udp, tcp *dns.Server
@@ -21,24 +21,24 @@ type Server struct {
 	closed   sync.Once
 	serving  sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards zone, faults and counts
 	zone   zone
 	faults []*fault
 	counts map[question]int
 }
 
-// A question is what is counted and what faults are attached to.
+// A question is the key of counts and faults.
 type question struct {
 	name  string // canonical: lower case, with the dot at the end
 	qtype uint16 // dns.TypeANY for a fault of all types
 }
 
-// Start runs a server on a free port of 127.0.0.1, with the records that the
-// zone texts list.
+// Start starts a server on a free port of 127.0.0.1 with the records in zones.
+// An error means that the records are not valid or the port cannot be opened.
 func Start(zones ...string) (*Server, error) { return Listen("127.0.0.1:0", zones...) }
 
-// Listen is Start on an address of the caller's choice; port 0 means any that
-// is free for UDP and TCP alike.
+// Listen is like Start, but on the given address. Port 0 means a port that is
+// free for both UDP and TCP.
 func Listen(addr string, zones ...string) (*Server, error) {
 	s, err := script(zones)
 	if err != nil {
@@ -60,18 +60,18 @@ func Listen(addr string, zones ...string) (*Server, error) {
 	return s, nil
 }
 
-// InMemory makes a server without a socket: only its Dial leads to it. Tests
-// in a testing/synctest bubble need that.
+// InMemory returns a server without a socket. Use its Dial to connect to it.
+// Tests in a testing/synctest bubble need this.
 func InMemory(zones ...string) (*Server, error) { return script(zones) }
 
-// TB is what New needs of a testing.TB.
+// TB is the part of testing.TB that New uses.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
 	Cleanup(func())
 }
 
-// New is Start for a test: it fails the test on an error, and closes the
+// New is like Start, for a test. It fails the test on an error and closes the
 // server when the test ends.
 func New(t TB, zones ...string) *Server {
 	t.Helper()
@@ -105,12 +105,12 @@ func listenBoth(addr string) (net.PacketConn, net.Listener, error) {
 		if pc, err = net.ListenPacket("udp", l.Addr().String()); err == nil {
 			return pc, l, nil
 		}
-		l.Close() // taken for UDP: another port may be free
+		l.Close() // in use for UDP: try another port
 	}
 	return nil, nil, err
 }
 
-// Close stops the server; queries that wait for a delay get no answer.
+// Close stops the server. Queries that wait for a Delay get no answer.
 func (s *Server) Close() error {
 	s.closed.Do(func() {
 		close(s.done)
@@ -124,8 +124,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Dial connects to the server in memory, whatever the address; it has the
-// form of routing.DNSResolver.Dial. Messages are framed as over TCP.
+// Dial returns an in-memory connection to the server; it ignores addr. Use it
+// as routing.DNSResolver.Dial. Messages are framed as over TCP.
 func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	client, server := net.Pipe()
 	s.serving.Go(func() {
@@ -150,7 +150,7 @@ func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return client, nil
 }
 
-// pipeWriter is the dns.ResponseWriter of a connection in memory.
+// pipeWriter is the dns.ResponseWriter of an in-memory connection.
 type pipeWriter struct {
 	*dns.Conn
 	packet bool
@@ -167,7 +167,7 @@ func (w *pipeWriter) TsigStatus() error   { return nil }
 func (w *pipeWriter) TsigTimersOnly(bool) {}
 func (w *pipeWriter) Hijack()             {}
 
-// serve answers one query as the script says.
+// serve answers one query.
 func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
 	if len(q.Question) != 1 {
 		dns.HandleFailed(w, q)
@@ -204,11 +204,11 @@ func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
 		}
 		reply.Truncate(size)
 	}
-	w.WriteMsg(reply) // an error means that the client is gone
+	w.WriteMsg(reply) // an error means that the client has closed the connection
 }
 
-// Count is how often name was asked about; qtype is "MX", "A", ..., or "" for
-// all types together.
+// Count returns the number of queries for name. qtype is "MX", "A", ..., or ""
+// for all types.
 func (s *Server) Count(name, qtype string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

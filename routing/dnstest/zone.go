@@ -7,8 +7,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A zone is all that the server knows, by canonical name. There are no cuts:
-// it is as if one zone held the whole world.
+// A zone contains all records, by canonical name. There are no zone cuts: one
+// zone contains all names.
 type zone map[string]*node
 
 type node struct {
@@ -18,8 +18,8 @@ type node struct {
 
 const defaultTTL = 300
 
-// Add adds records, as lines of a master file; names without a dot at the
-// end are complete nevertheless. The TTL is 300 where none is given.
+// Add adds records in the form of a master file. Names are complete also
+// without a final dot. The default TTL is 300 seconds.
 func (s *Server) Add(text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,8 +35,8 @@ func (s *Server) Add(text string) error {
 	return nil
 }
 
-// trimLines takes away the indentation that zone text has in Go source: at
-// the start of a line it would mean "the same name as above".
+// trimLines removes the indentation of zone text in Go source. In a master
+// file, an indented line has the same name as the line before.
 func trimLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
@@ -45,8 +45,8 @@ func trimLines(text string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// Remove takes away the records of name, of one type or, where qtype is "",
-// of all.
+// Remove removes the records of name of one type, or of all types if qtype is
+// "".
 func (s *Server) Remove(name, qtype string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,9 +66,9 @@ func (s *Server) Remove(name, qtype string) {
 	}
 }
 
-// Secure makes answers about the names, and about all names below them,
-// authenticated: they carry the AD bit, as from a validating resolver, for
-// clients that ask for it (RFC 6840, 5.7).
+// Secure marks the answers for the names, and for all names below them, as
+// authenticated. They have the AD bit, as from a validating resolver, if the
+// client requests it (RFC 6840, 5.7).
 func (s *Server) Secure(names ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Server) Secure(names ...string) {
 	}
 }
 
-// at is the node of a name, made where there is none.
+// at returns the node of a name and creates it if necessary.
 func (z zone) at(name string) *node {
 	name = canonical(name)
 	if z[name] == nil {
@@ -86,13 +86,13 @@ func (z zone) at(name string) *node {
 	return z[name]
 }
 
-// answer is the reply of a well-behaved recursive resolver.
+// answer returns the reply of a correct recursive resolver.
 func (z zone) answer(q *dns.Msg) *dns.Msg {
 	m := new(dns.Msg).SetReply(q)
 	m.RecursionAvailable = true
 	name, qtype := dns.CanonicalName(q.Question[0].Name), q.Question[0].Qtype
 	secure, found := true, false
-	for range 16 { // aliases, bounded: they may run in a circle
+	for range 16 { // follow at most 16 aliases: there may be a loop
 		secure = secure && z.secure(name)
 		records, exists := z.lookup(name)
 		if !exists {
@@ -129,8 +129,8 @@ func (z zone) answer(q *dns.Msg) *dns.Msg {
 	return m
 }
 
-// lookup finds a name's records, also by a wildcard, and says whether the
-// name exists.
+// lookup returns a name's records, also from a wildcard, and whether the name
+// exists.
 func (z zone) lookup(name string) (records []dns.RR, exists bool) {
 	if n := z[name]; n != nil && (len(n.records) > 0 || n.secure) {
 		return n.records, true
@@ -157,7 +157,8 @@ func (z zone) secure(name string) bool {
 	return false
 }
 
-// soa is the zone's own, or one that makes negative answers live for a minute.
+// soa returns the zone's SOA record, or a default one with a negative TTL of
+// one minute.
 func (z zone) soa(name string) dns.RR {
 	for off, end := 0, false; !end; off, end = dns.NextLabel(name, off) {
 		if n := z[name[off:]]; n != nil {
@@ -174,8 +175,8 @@ func (z zone) soa(name string) dns.RR {
 	}
 }
 
-// withName is a record under the name that was asked for: a wildcard's own
-// name does not appear in answers.
+// withName returns the record with the name of the query: the name of a
+// wildcard does not appear in answers.
 func withName(rr dns.RR, name string) dns.RR {
 	rr = dns.Copy(rr)
 	rr.Header().Name = name

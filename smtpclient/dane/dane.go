@@ -19,7 +19,7 @@ const (
 	EE     uint8 = 3 // the host's own certificate
 )
 
-// A Record is one TLSA record.
+// A Record is a TLSA record (RFC 6698).
 type Record struct {
 	Usage    uint8
 	Selector uint8 // 0 full certificate, 1 SubjectPublicKeyInfo
@@ -27,13 +27,13 @@ type Record struct {
 	Data     []byte
 }
 
-// String is the record as in a zone file: "3 1 1 0c72ac70...".
+// String returns the record as in a zone file: "3 1 1 0c72ac70...".
 func (r Record) String() string {
 	return fmt.Sprintf("%d %d %d %x", r.Usage, r.Selector, r.Matching, r.Data)
 }
 
-// Usable says whether mail can make use of the record: a usage, selector and
-// matching type that are known and allowed, and data of the right length.
+// Usable reports whether mail can use the record: its usage, selector and
+// matching type are known and allowed for mail, and its data is valid.
 func (r Record) Usable() bool {
 	if r.Usage != TA && r.Usage != EE || r.Selector > 1 {
 		return false
@@ -54,7 +54,8 @@ func (r Record) Usable() bool {
 	return false
 }
 
-// matches says whether the record is about cert, its usage aside.
+// matches reports whether the record matches cert, without regard to its
+// usage.
 func (r Record) matches(cert *x509.Certificate) bool {
 	data := cert.Raw
 	if r.Selector == 1 {
@@ -73,25 +74,25 @@ func (r Record) matches(cert *x509.Certificate) bool {
 	return false
 }
 
-// An Answer is what a TLSA lookup for one host and port brought, when MX,
-// address and TLSA answers were authenticated by DNSSEC.
+// An Answer is the result of a TLSA lookup for one host and port. The MX,
+// address and TLSA records must be authenticated by DNSSEC.
 type Answer struct {
-	// Records of the TLSA base domain. No record at all is the same as no
-	// Answer; records of which none is usable demand TLS without
-	// authentication (RFC 7672, 2.2).
+	// Records are the records of the TLSA base domain. An Answer without
+	// records is the same as no Answer. If there are records but none is
+	// usable, TLS without authentication is required (RFC 7672, 2.2).
 	Records []Record
-	// Names are the reference identifiers: first the TLSA base domain, under
-	// which the records were found and which the handshake asks for (SNI,
-	// RFC 7672, 8.1), then the other names that a certificate under a DANE-TA
-	// record may have: the next-hop domain, and the host's original name
-	// where CNAMEs were followed (3.2.2).
+	// Names are the reference identifiers. The first is the TLSA base domain,
+	// where the records were found; it is also the server name in the
+	// handshake (SNI, RFC 7672, 8.1). The others are further names that a
+	// certificate under a DANE-TA record can have: the next-hop domain, and
+	// the original name of the host if CNAMEs were followed (RFC 7672, 3.2.2).
 	Names []string
-	// Err is set when the lookup failed (SERVFAIL, bogus, timeout): the host
-	// must not be used then (RFC 7672, 2.1.1).
+	// Err is set if the lookup failed (SERVFAIL, invalid signatures, timeout).
+	// The host must then not be used (RFC 7672, 2.1.1).
 	Err error
 }
 
-// Usable are the records that mail can make use of.
+// Usable returns the records that mail can use.
 func (a *Answer) Usable() []Record {
 	var usable []Record
 	for _, r := range a.Records {
@@ -102,8 +103,8 @@ func (a *Answer) Usable() []Record {
 	return usable
 }
 
-// strongest leaves out the usable records with a digest for which there are others,
-// with the same usage and selector, with a stronger one (RFC 7671, 9).
+// strongest removes records whose digest is weaker than that of another record
+// with the same usage and selector (RFC 7671, 9). All records must be usable.
 func strongest(records []Record) []Record {
 	var best [EE + 1][2]uint8 // matching type, by usage and selector: SHA-512 has the highest number
 	for _, r := range records {
@@ -114,25 +115,27 @@ func strongest(records []Record) []Record {
 	})
 }
 
-// Errors that Verify returns, wrapped; test with errors.Is.
+// Errors that Verify returns wrapped. Test for them with errors.Is.
 var (
-	// ErrUnusable: there are records, but none that mail can make use of.
+	// ErrUnusable: there are records, but mail cannot use any of them.
 	ErrUnusable = errors.New("no usable TLSA record")
-	// ErrNoMatch: no usable record matches what the host showed.
+	// ErrNoMatch: no usable record matches the certificates of the host.
 	ErrNoMatch = errors.New("no TLSA record matches the certificate")
 )
 
-// Verify checks the certificates that a host showed, its own one first. nil
-// means that a usable record vouches for the host.
+// Verify verifies the certificates of a host at the time now. The host's own
+// certificate comes first in chain. Verify returns nil if a usable record
+// authenticates the host.
 //
-// A DANE-EE record vouches by matching alone: names and dates in the
-// certificate mean nothing then (RFC 7672, 3.1.1). A DANE-TA record vouches
-// for certificates with one of the names, in their time, whose chain leads to
-// the anchor (3.1.2). The names are the certificate's DNS names, or its common
-// names where it has no DNS name (RFC 7671, 5.2.2 and RFC 6125, 6.4.4).
+// A DANE-EE record (usage 3) needs only to match the host's own certificate.
+// Names and dates in the certificate are ignored (RFC 7672, 3.1.1). For a
+// DANE-TA record (usage 2), the certificate must be valid at that time, have
+// one of the names, and chain to the trust anchor (RFC 7672, 3.1.2). The names
+// are the DNS names in the certificate, or its common names if it has no DNS
+// names (RFC 7671, 5.2.2 and RFC 6125, 6.4.4).
 //
-// Of the usable records with the same usage and selector, only those with the
-// strongest digest count, besides those without a digest (digest agility,
+// Among usable records with the same usage and selector, Verify uses only
+// those with the strongest digest and those without a digest (digest agility,
 // RFC 7671, 9).
 func (a *Answer) Verify(chain []*x509.Certificate, now time.Time) error {
 	usable := strongest(a.Usable())
@@ -140,7 +143,7 @@ func (a *Answer) Verify(chain []*x509.Certificate, now time.Time) error {
 		return ErrUnusable
 	}
 	if len(chain) == 0 {
-		return fmt.Errorf("%w: the host showed none", ErrNoMatch)
+		return fmt.Errorf("%w: the host sent no certificate", ErrNoMatch)
 	}
 	for _, r := range usable {
 		if r.Usage == EE && r.matches(chain[0]) {

@@ -145,7 +145,7 @@ func TestVerify(t *testing.T) {
 		{"a digest beside a whole key", []Record{record(EE, 1, 1, good.leaf), record(EE, 1, 0, other.leaf)}, good.shown(), names, ""},
 		{"a stronger digest that is not usable", []Record{record(EE, 1, 1, good.leaf), {EE, 1, 2, []byte("short")}}, good.shown(), names, ""},
 		{"PKIX usages do not count", []Record{record(PKIXEE, 1, 1, good.leaf), record(PKIXTA, 1, 1, good.root)}, good.shown(), names, "no usable"},
-		{"nothing shown", []Record{record(EE, 1, 1, good.leaf)}, nil, names, "showed none"},
+		{"no certificate", []Record{record(EE, 1, 1, good.leaf)}, nil, names, "sent no certificate"},
 		{"no records", nil, good.shown(), names, "no usable"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

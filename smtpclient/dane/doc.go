@@ -1,6 +1,6 @@
-// Package dane verifies certificates against TLSA records, as RFC 7672 has it
-// for mail (and RFC 6698 and 7671 in general). It looks nothing up: who calls
-// it brings the records, and answers for DNSSEC.
+// Package dane verifies certificates against TLSA records. It follows RFC 7672
+// for mail, and RFC 6698 and RFC 7671 in general. It makes no DNS lookups: the
+// caller provides the records and is responsible for DNSSEC.
 //
 //	answer := &dane.Answer{
 //		Records: []dane.Record{{Usage: dane.EE, Selector: 1, Matching: 1, Data: sum}},
@@ -8,7 +8,7 @@
 //	}
 //	config := &tls.Config{
 //		ServerName:         answer.Names[0],
-//		InsecureSkipVerify: true, // the records vouch instead
+//		InsecureSkipVerify: true, // VerifyConnection verifies the certificate instead
 //		VerifyConnection: func(s tls.ConnectionState) error {
 //			return answer.Verify(s.PeerCertificates, time.Now())
 //		},

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// anchors are the certificates that a DANE-TA record makes trust anchors: the
-// issuers in the chain that it matches, or what the record itself contains.
+// anchors returns the trust anchors of a DANE-TA record: the issuers in the
+// chain that match the record, or the certificate or key in the record itself.
 func anchors(r Record, chain []*x509.Certificate) []*x509.Certificate {
 	var found []*x509.Certificate
 	for _, cert := range chain[1:] {
@@ -33,9 +33,9 @@ func anchors(r Record, chain []*x509.Certificate) []*x509.Certificate {
 	return found
 }
 
-// keyAnchors are stand-ins for the certificates, not in the chain, that issued
-// one of it with the public key spki (RFC 7671, 5.2.3: the anchor of a
-// "2 1 0" record need not be sent).
+// keyAnchors returns a substitute for each issuer that is not in the chain and
+// has the public key spki (RFC 7671, 5.2.3: a host need not send the anchor of
+// a "2 1 0" record).
 func keyAnchors(spki []byte, chain []*x509.Certificate) []*x509.Certificate {
 	key, err := x509.ParsePKIXPublicKey(spki)
 	if err != nil {
@@ -65,7 +65,8 @@ func keyAnchors(spki []byte, chain []*x509.Certificate) []*x509.Certificate {
 	return found
 }
 
-// verifyUnder checks chain, dates and names with anchor as the only root.
+// verifyUnder verifies the chain, dates and names with anchor as the only
+// root.
 func (a *Answer) verifyUnder(anchor *x509.Certificate, chain []*x509.Certificate, now time.Time) error {
 	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), CurrentTime: now}
 	opts.Roots.AddCert(anchor)
@@ -96,8 +97,8 @@ func (a *Answer) verifyUnder(anchor *x509.Certificate, chain []*x509.Certificate
 	return err
 }
 
-// named is a certificate to compare names with: cert, or where that has no DNS
-// name, one whose DNS names are cert's common names.
+// named returns a certificate to compare names with: cert itself or, if it has
+// no DNS names, one whose DNS names are the common names of cert.
 func named(cert *x509.Certificate) *x509.Certificate {
 	if len(cert.DNSNames) > 0 {
 		return cert

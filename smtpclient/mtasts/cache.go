@@ -13,29 +13,32 @@ import (
 )
 
 const (
-	// retryAfter is how long a policy that could not be fetched is not asked
-	// for again (RFC 8461, 3.3).
+	// retryAfter is the minimum time between two attempts to fetch a policy
+	// after a failure (RFC 8461, 3.3).
 	retryAfter = 5 * time.Minute
 	// refreshAfter is the age at which Refresh fetches a policy again.
 	refreshAfter = 24 * time.Hour
-	// maxDomains and maxText, the octets of all policies, bound what is kept in
-	// memory.
+	// maxDomains is the maximum number of policies in memory, and maxText the
+	// maximum total size of their texts in octets.
 	maxDomains = 10_000
 	maxText    = 16 << 20
 )
 
-// A Cache finds policies and keeps them for their max_age, also over restarts
-// when it has a Dir. It is safe for concurrent use. The fields must not change
-// once it is in use.
+// A Cache fetches policies and keeps them for their max_age. If Dir is set,
+// they survive a restart. A Cache is safe for concurrent use. Do not change
+// the fields after the first use. Memory holds at most 10,000 policies with 16
+// MiB of text in total.
 type Cache struct {
-	// LookupTXT returns the TXT records of a name, each joined to one string;
-	// none and no error when the name or the type does not exist.
+	// LookupTXT returns the TXT records of a name, with the strings of each
+	// record joined. If the name or the record does not exist, it returns no
+	// records and no error.
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
-	// Client fetches policies. Redirects are never followed. Default: one
-	// with a timeout of 1 minute and no proxy.
+	// Client fetches policies. It never follows redirects. The default has a
+	// timeout of 1 minute (RFC 8461, 3.3) and uses no proxy.
 	Client *http.Client
-	// Dir keeps the policies over restarts, one small file a domain; empty
-	// keeps them in memory only. It is made when it is not there.
+	// Dir is a directory for the policies, with one file for each domain. It
+	// is created if it does not exist. If Dir is empty, policies are kept only
+	// in memory.
 	Dir string
 
 	flight  singleflight.Group // one fetch a domain at a time
@@ -44,18 +47,19 @@ type Cache struct {
 	text    int // octets of the policies in entries
 }
 
-// entry is what is known of one domain. It does not change once it is stored.
+// entry is what is known about a domain. It does not change after it is
+// stored.
 type entry struct {
-	policy  *Policy // nil when none was had yet
-	id      string  // of the TXT record that policy was fetched for
+	policy  *Policy // nil until one was fetched
+	id      string  // the id in the TXT record when policy was fetched
 	fetched time.Time
 
-	failed   error // why the last fetch brought nothing; nil when it did
+	failed   error // the error of the last fetch; nil if it succeeded
 	failedID string
-	tried    time.Time // when that was
+	tried    time.Time // the time of the last fetch that failed
 }
 
-// size is what the entry counts towards maxText.
+// size returns the part of maxText that the entry uses.
 func (e *entry) size() int {
 	if e == nil || e.policy == nil {
 		return 0
@@ -63,17 +67,18 @@ func (e *entry) size() int {
 	return len(e.policy.Text)
 }
 
-// valid says whether the policy's time has not run out.
+// valid reports whether the entry has a policy that has not expired.
 func (e *entry) valid(now time.Time) bool {
 	return e != nil && e.policy != nil && now.Sub(e.fetched) < e.policy.MaxAge
 }
 
-// Policy is the policy of domain (in A-label form) that is in force now; nil
-// when there is none. It looks for a new one in the DNS, and fetches that.
+// Policy returns the current policy of domain (in A-label form), or nil if
+// there is none. It checks the DNS for a new policy and fetches that.
 //
-// An error says that the latest policy could not be had; the one that was
-// valid before goes on until its max_age is over, and comes with the error
-// (RFC 8461, 5.1). A domain that withdraws its policy says so by mode none.
+// An error means that the latest policy could not be fetched. If the previous
+// policy has not reached its max_age, Policy returns it together with the
+// error (RFC 8461, 5.1). A policy with the mode none removes the policy of a
+// domain.
 func (c *Cache) Policy(ctx context.Context, domain string) (*Policy, error) {
 	domain, err := addr.HostName(domain)
 	if err != nil {
@@ -94,7 +99,7 @@ func (c *Cache) Policy(ctx context.Context, domain string) (*Policy, error) {
 	return inForce(e, now), err
 }
 
-// inForce is the entry's policy as long as it is valid and asks for anything.
+// inForce returns the entry's policy if it is valid and its mode is not none.
 func inForce(e *entry, now time.Time) *Policy {
 	if !e.valid(now) || e.policy.Mode == None {
 		return nil
@@ -102,8 +107,8 @@ func inForce(e *entry, now time.Time) *Policy {
 	return e.policy
 }
 
-// update fetches a domain's policy and stores what came of it. Others may wait
-// for the same fetch, so it goes on when ctx ends, for as long as it may take.
+// update fetches and stores a domain's policy. Several callers can wait for
+// the same fetch, so the fetch continues after ctx ends.
 func (c *Cache) update(ctx context.Context, domain, id string) (*entry, error) {
 	fetched := c.flight.DoChan(domain, func() (any, error) {
 		p, err := c.fetch(context.WithoutCancel(ctx), domain)
@@ -131,8 +136,7 @@ func (c *Cache) update(ctx context.Context, domain, id string) (*entry, error) {
 	}
 }
 
-// entry is what is known of a domain, from memory or from Dir; nil when
-// nothing is.
+// entry returns what is known about a domain, from memory or from Dir, or nil.
 func (c *Cache) entry(domain string) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -152,8 +156,9 @@ func (c *Cache) keep(domain string, e *entry) {
 	c.keepLocked(domain, e)
 }
 
-// keepLocked stores an entry. When there are too many, one whose time is over
-// goes, or any: what is in Dir is found again. mu is held.
+// keepLocked stores an entry. If memory is full, it removes another entry,
+// preferably an expired one; an entry with a file in Dir can be loaded again.
+// The caller holds mu.
 func (c *Cache) keepLocked(domain string, e *entry) {
 	if c.entries == nil {
 		c.entries = make(map[string]*entry)
@@ -174,16 +179,16 @@ func (c *Cache) keepLocked(domain string, e *entry) {
 	c.text += e.size()
 }
 
-// dropLocked takes an entry out of memory. mu is held.
+// dropLocked removes an entry from memory. The caller holds mu.
 func (c *Cache) dropLocked(domain string) {
 	c.text -= c.entries[domain].size()
 	delete(c.entries, domain)
 }
 
-// Refresh fetches all policies again that are older than a day, so that an
-// attacker who blocks the network for a short time cannot outlast them
-// (RFC 8461, 3.3 and 10.2). Policies that cannot be fetched stay. The error
-// joins what went wrong.
+// Refresh fetches all policies that are older than a day. An attacker who
+// blocks the network for a short time then cannot make them expire (RFC 8461,
+// 3.3 and 10.2). If a fetch fails, the old policy stays. Refresh returns the
+// errors joined.
 func (c *Cache) Refresh(ctx context.Context) error {
 	var errs []error
 	for _, domain := range c.domains() {
@@ -204,7 +209,7 @@ func (c *Cache) Refresh(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Run refreshes once an hour what is older than a day, until ctx ends.
+// Run calls Refresh once an hour until ctx ends.
 func (c *Cache) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
@@ -213,12 +218,12 @@ func (c *Cache) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			c.Refresh(ctx) // what fails is tried again, and shows at the next delivery
+			c.Refresh(ctx) // a failed fetch is retried, and reported at the next delivery
 		}
 	}
 }
 
-// domains are all that are known, in memory and in Dir.
+// domains returns all known domains, in memory and in Dir.
 func (c *Cache) domains() []string {
 	known := make(map[string]bool)
 	c.mu.Lock()

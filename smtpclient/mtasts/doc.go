@@ -1,6 +1,6 @@
-// Package mtasts finds, keeps and applies MTA-STS policies (RFC 8461): a
-// domain's word, published over HTTPS, that its mail must go to certain hosts
-// under TLS with good certificates.
+// Package mtasts fetches, caches and applies MTA-STS policies (RFC 8461). A
+// domain publishes such a policy over HTTPS. The policy lists the domain's MX
+// hosts and requires TLS with valid certificates for mail to them.
 //
 //	cache := &mtasts.Cache{LookupTXT: resolver.LookupTXT, Dir: "/var/lib/relay/mta-sts"}
 //	go cache.Run(ctx) // refreshes policies once a day

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// An Error tells why a domain's policy could not be had, although the domain
-// has announced one.
+// An Error reports why the policy that a domain announces could not be
+// fetched.
 type Error struct {
 	Domain string
 	// Type is the result type of RFC 8460, 4.3: "sts-policy-fetch-error",
@@ -22,21 +22,21 @@ type Error struct {
 	Err  error
 }
 
-// Error names the domain and what is wrong.
+// Error returns the domain and the cause.
 func (e *Error) Error() string { return "MTA-STS policy of " + e.Domain + ": " + e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// The result types of RFC 8460, 4.3 that are about policies.
+// The result types of RFC 8460, 4.3 for policies.
 const (
 	FetchError    = "sts-policy-fetch-error"
 	Invalid       = "sts-policy-invalid"
 	WebPKIInvalid = "sts-webpki-invalid"
 )
 
-// defaultClient asks the host itself, whatever proxy the environment names, and
-// keeps no connection.
+// defaultClient ignores the proxy settings of the environment and does not
+// reuse connections.
 var defaultClient = &http.Client{
 	Timeout: time.Minute, // RFC 8461, 3.3
 	Transport: &http.Transport{
@@ -47,7 +47,7 @@ var defaultClient = &http.Client{
 	},
 }
 
-// fetch asks a domain's web host for the policy (RFC 8461, 3.3).
+// fetch fetches a domain's policy (RFC 8461, 3.3).
 func (c *Cache) fetch(ctx context.Context, domain string) (*Policy, error) {
 	client := *defaultClient
 	if c.Client != nil {
@@ -70,7 +70,7 @@ func (c *Cache) fetch(ctx context.Context, domain string) (*Policy, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, &Error{domain, FetchError, fmt.Errorf("%s: status %s", url, resp.Status)}
 	}
-	// The media type alone counts: parameters, also malformed ones, do not
+	// Only the media type matters: parameters, even malformed ones, do not
 	// change how a policy is read.
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "text/plain") {
 		return nil, &Error{domain, Invalid, fmt.Errorf("%s: content type %.60q is not text/plain", url, resp.Header.Get("Content-Type"))}

@@ -11,13 +11,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// Mode says what a policy asks for.
+// Mode is what a policy requires.
 type Mode string
 
 const (
-	Enforce Mode = "enforce" // do not deliver where the policy is not met
-	Testing Mode = "testing" // deliver, and report (RFC 8460)
-	None    Mode = "none"    // there is no policy any more
+	Enforce Mode = "enforce" // do not deliver to a host that does not satisfy the policy
+	Testing Mode = "testing" // deliver, and report failures (RFC 8460)
+	None    Mode = "none"    // the domain has removed its policy
 )
 
 const (
@@ -26,20 +26,21 @@ const (
 	maxMX     = 1000                   // patterns in one policy
 )
 
-// A Policy is a domain's rule about the MX hosts that mail may be sent to, and
-// their TLS. It does not change.
+// A Policy is a domain's MTA-STS policy: the MX hosts that mail can be sent
+// to, and whether TLS is required. It is immutable.
 type Policy struct {
 	Mode   Mode
-	MX     []string // names, or "*.example.net"; in lower case
+	MX     []string // host names or "*.example.net", in lower case
 	MaxAge time.Duration
 	Text   string // the policy as it was fetched
 }
 
-// ParsePolicy reads a policy (RFC 8461, 3.2). Its fields may come in any order;
-// of a field that is there twice, mx aside, the first counts, and fields that
-// are not known are ignored. Where domains err, it keeps to what they mean: a
-// max_age over the maximum is cut to that, and an mx that is no host name does
-// not invalidate the others. The error says what is wrong with the policy.
+// ParsePolicy parses a policy (RFC 8461, 3.2) of at most 64 KiB with at most
+// 1000 mx fields. Fields can be in any order. If a field other than mx occurs
+// twice, the first one is used. Unknown fields are ignored. Two errors in
+// policies are tolerated: a max_age above the maximum of 31557600 seconds is
+// reduced to the maximum, and an mx that is not a host name is ignored if
+// there are others. Any other error makes the policy invalid.
 func ParsePolicy(text string) (*Policy, error) {
 	if len(text) > maxPolicy {
 		return nil, fmt.Errorf("policy of %d octets is longer than %d", len(text), maxPolicy)
@@ -54,7 +55,7 @@ func ParsePolicy(text string) (*Policy, error) {
 		}
 		key, value, ok := strings.Cut(line, ":")
 		if !ok {
-			return nil, fmt.Errorf("%.60q is no field", line)
+			return nil, fmt.Errorf("%.60q is not a field", line)
 		}
 		value = strings.TrimSpace(value)
 		if key == "mx" {
@@ -62,7 +63,7 @@ func ParsePolicy(text string) (*Policy, error) {
 			continue
 		}
 		if seen[key] {
-			continue // the first counts; RFC 8461, 3.2
+			continue // the first one is used; RFC 8461, 3.2
 		}
 		if err := p.field(key, value); err != nil {
 			return nil, err
@@ -84,17 +85,17 @@ func ParsePolicy(text string) (*Policy, error) {
 	return p, nil
 }
 
-// addMX takes one mx field.
+// addMX adds one mx field.
 func (p *Policy) addMX(value string) error {
 	mx, err := pattern(value)
 	if err != nil {
-		return fmt.Errorf("mx %.80q is no host name or *.name", value)
+		return fmt.Errorf("mx %.80q is not a host name or *.name", value)
 	}
 	p.MX = append(p.MX, mx)
 	return nil
 }
 
-// field takes one field besides mx; unknown ones are for the future.
+// field sets one field other than mx. Unknown fields are ignored.
 func (p *Policy) field(key, value string) error {
 	switch key {
 	case "version":
@@ -116,8 +117,8 @@ func (p *Policy) field(key, value string) error {
 	return nil
 }
 
-// pattern returns a host name, or "*." and one, in canonical form. A policy has
-// A-labels only (RFC 8461, 3.2).
+// pattern returns a host name, or "*." and a host name, in canonical form. A
+// policy contains only A-labels (RFC 8461, 3.2).
 func pattern(mx string) (string, error) {
 	if i := strings.IndexFunc(mx, func(r rune) bool { return r >= 0x80 }); i >= 0 {
 		return "", errors.New("not ASCII")
@@ -130,8 +131,8 @@ func pattern(mx string) (string, error) {
 	return name, err
 }
 
-// Matches says whether the policy lists an MX host: by its name, or by
-// "*.example.net" for names with exactly one label more (RFC 8461, 4.1).
+// Matches reports whether the policy lists an MX host. "*.example.net" matches
+// names with exactly one more label (RFC 8461, 4.1).
 func (p *Policy) Matches(host string) bool {
 	host = addr.FoldDomain(host)
 	_, parent, _ := strings.Cut(host, ".")
@@ -143,9 +144,9 @@ func (p *Policy) Matches(host string) bool {
 	return false
 }
 
-// parseRecord reads the TXT records of _mta-sts.DOMAIN and returns the id of
-// the policy; empty when there is no valid record, or more than one
-// (RFC 8461, 3.1).
+// parseRecord parses the TXT records of _mta-sts.DOMAIN and returns the id of
+// the policy. It returns "" if there is no valid record or more than one (RFC
+// 8461, 3.1).
 func parseRecord(txts []string) string {
 	id, found := "", 0
 	for _, txt := range txts {

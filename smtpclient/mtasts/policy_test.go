@@ -30,7 +30,7 @@ func TestParsePolicy(t *testing.T) {
 	}
 	for _, tt := range []struct{ text, want string }{
 		{"", "no version"},
-		{"<html>not found</html>", "is no field"},
+		{"<html>not found</html>", "is not a field"},
 		{"mode: enforce\nmx: a.example\nmax_age: 1\n", "no version"},
 		{"max_age: 1\nversion: STSv2\n", "is not STSv1"},
 		{"version: STSv2\n", "is not STSv1"},
@@ -41,9 +41,9 @@ func TestParsePolicy(t *testing.T) {
 		{"version: STSv1\nmode: enforce\nmax_age: -1\n", "is not a number"},
 		{"version: STSv1\nmode: enforce\nmax_age: 1 day\n", "is not a number"},
 		{"version: STSv1\nmode: enforce\nmax_age:\n", "is not a number"},
-		{"version: STSv1\nmode: enforce\nmx: *\nmax_age: 1\n", "is no host name"},
-		{"version: STSv1\nmode: enforce\nmx: a.*.example\nmax_age: 1\n", "is no host name"},
-		{"version: STSv1\nmode: enforce\nmx: ../../etc\nmax_age: 1\n", "is no host name"},
+		{"version: STSv1\nmode: enforce\nmx: *\nmax_age: 1\n", "is not a host name"},
+		{"version: STSv1\nmode: enforce\nmx: a.*.example\nmax_age: 1\n", "is not a host name"},
+		{"version: STSv1\nmode: enforce\nmx: ../../etc\nmax_age: 1\n", "is not a host name"},
 		{good + strings.Repeat("mx: a.example\n", maxMX), "more than"},
 		{strings.Repeat("x", maxPolicy+1), "longer than"},
 	} {
@@ -66,7 +66,7 @@ func TestMaxAge(t *testing.T) {
 	}
 }
 
-// An mx that is no host name does not invalidate the others.
+// An mx that is not a host name does not invalidate the others.
 func TestBadMX(t *testing.T) {
 	for _, bad := range []string{"", "*", "a.*.example", "a b.example", "ex\u00e4mple.net", "*.", "192.0.2.1:25"} {
 		text := "version: STSv1\nmode: enforce\nmx: a.example\nmx: " + bad + "\nmx: *.b.example\nmax_age: 86400\n"

@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// A file in Dir is called DOMAIN.mta-sts and has
+// A file in Dir has the name DOMAIN.mta-sts and this content:
 //
 //	bridgehead-mta-sts: 1
 //	id: 20260101T000000
@@ -26,11 +26,11 @@ const (
 	fileVersion = "bridgehead-mta-sts: 1"
 )
 
-// path is the file of a domain, whose name Policy has checked: it has letters,
-// digits, dots, hyphens and underscores.
+// path returns the file name of a domain. Policy has checked the domain: it
+// contains only letters, digits, dots, hyphens and underscores.
 func (c *Cache) path(domain string) string { return filepath.Join(c.Dir, domain+suffix) }
 
-// save writes an entry such that the file is always a whole one.
+// save writes an entry. The file is never incomplete.
 func (c *Cache) save(domain string, e *entry) error {
 	if c.Dir == "" {
 		return nil
@@ -42,7 +42,7 @@ func (c *Cache) save(domain string, e *entry) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	defer os.Remove(f.Name()) // does nothing after a successful rename
 	_, err = fmt.Fprintf(f, "%s\nid: %s\nfetched: %s\n\n%s", fileVersion, e.id, e.fetched.UTC().Format(time.RFC3339), e.policy.Text)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
@@ -50,8 +50,8 @@ func (c *Cache) save(domain string, e *entry) error {
 	return os.Rename(f.Name(), c.path(domain))
 }
 
-// load reads an entry; nil when there is none, or none that can be made sense
-// of: then the policy is fetched again.
+// load reads an entry. It returns nil if there is none or it is not valid; the
+// policy is then fetched again.
 func (c *Cache) load(domain string) *entry {
 	b, err := os.ReadFile(c.path(domain))
 	if err != nil || len(b) > maxPolicy+1024 {
@@ -88,7 +88,7 @@ func parseEntry(text string) (*entry, error) {
 	return e, err
 }
 
-// saved are the domains with a file.
+// saved returns the domains that have a file.
 func (c *Cache) saved() []string {
 	if c.Dir == "" {
 		return nil
@@ -113,6 +113,6 @@ func (c *Cache) remove(domain string) {
 		return
 	}
 	if err := os.Remove(c.path(domain)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return // it is over its time, and load will find that out again
+		return // the entry has expired; load detects this again
 	}
 }

@@ -33,7 +33,7 @@ const (
 	STSWebPKIInvalid        = "sts-webpki-invalid"
 )
 
-// A Policy is what a domain has published about TLS to its hosts.
+// A Policy is the TLS policy that a domain has published for its hosts.
 type Policy struct {
 	Type    string   // TLSA, STS or NoPolicy
 	Strings []string // TLSA records in presentation form, or the lines of an MTA-STS policy
@@ -42,39 +42,41 @@ type Policy struct {
 
 // A Session is one attempt to negotiate TLS with one host.
 type Session struct {
-	Domain string // the domain whose policy it is, in A-label form
+	Domain string // the domain of the policy, in A-label form
 	Policy Policy
-	// Result is one of the result types; empty for success.
+	// Result is one of the result types, or empty for success.
 	Result      string
 	SendingIP   string
 	MXHost      string
 	MXHelo      string
 	ReceivingIP string
-	Info        string // more about a failure, for people
+	Info        string // a description of the failure as text
 }
 
 const (
-	maxDomains  = 10_000 // reported on in one period
+	maxDomains  = 10_000 // in one period
 	maxPolicies = 20     // of one domain
-	maxFailures = 100    // kinds of failure under one policy
+	maxFailures = 100    // kinds of failure for one policy
 	maxInfo     = 500    // octets
 	maxHelo     = 255    // octets; RFC 5321, 4.5.3.1.2
 	maxPolicy   = 4096   // octets of a policy's lines that are reported
 )
 
-// A Collector counts sessions until they are reported. It keeps the counts in
-// memory, within bounds: what exceeds them is not counted. It is safe for
-// concurrent use.
+// A Collector counts sessions until Take returns them as reports. It keeps the
+// counts in memory: at most 10,000 domains, 20 policies for each domain, and
+// 100 kinds of failure for each policy. Sessions of further domains or
+// policies are not counted. Further kinds of failure are counted only in the
+// total. A Collector is safe for concurrent use.
 type Collector struct {
-	Organization string // that sends the reports
-	Contact      string // of its people, an address
+	Organization string // the organization that sends the reports
+	Contact      string // its contact address
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards since and domains
 	since   time.Time
 	domains map[string][]*counts
 }
 
-// counts are what was counted under one policy.
+// counts are the sessions under one policy.
 type counts struct {
 	policy    Policy
 	successes int64
@@ -87,7 +89,7 @@ type failure struct {
 	count int64
 }
 
-// Record counts a session. It is made for smtpclient.Transport.TLSReport.
+// Record counts a session. Use it as smtpclient.Transport.TLSReport.
 func (c *Collector) Record(s Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +107,7 @@ func (c *Collector) Record(s Session) {
 	}
 }
 
-// clip leaves out the lines of a policy that are too many to be kept.
+// clip cuts the lines of a policy after maxPolicy octets.
 func clip(lines []string) []string {
 	n := 0
 	for i, l := range lines {
@@ -116,7 +118,7 @@ func clip(lines []string) []string {
 	return lines
 }
 
-// copied does not keep what the lines were cut from.
+// copied copies the lines, so that the text they are part of can be freed.
 func copied(lines []string) []string {
 	own := make([]string, len(lines))
 	for i, l := range lines {
@@ -132,8 +134,8 @@ func cut(s string, most int) string {
 	return s
 }
 
-// counts finds or makes the counts of a domain and policy; nil when there are
-// too many. mu is held.
+// counts returns the counts of a domain and policy and creates them if
+// necessary. It returns nil if there are too many. The caller holds mu.
 func (c *Collector) counts(domain string, p Policy) *counts {
 	of := c.domains[domain]
 	for _, n := range of {
@@ -169,13 +171,13 @@ func (n *counts) fail(s Session) {
 	n.failures = append(n.failures, &failure{s, 1})
 }
 
-// same says whether two failures belong in one line of a report.
+// same reports whether two failures belong to the same line of a report.
 func (s *Session) same(o *Session) bool {
 	return s.Result == o.Result && s.SendingIP == o.SendingIP && s.MXHost == o.MXHost && s.MXHelo == o.MXHelo && s.ReceivingIP == o.ReceivingIP
 }
 
 // Take returns a report for each domain with sessions since the last Take (or
-// the first Record), sorted by domain, and begins a new count.
+// the first Record), sorted by domain. It resets the counts.
 func (c *Collector) Take(now time.Time) []*Report {
 	c.mu.Lock()
 	domains, since := c.domains, c.since
@@ -197,7 +199,7 @@ func (c *Collector) Take(now time.Time) []*Report {
 	return reports
 }
 
-// result is the counts in the form of a report.
+// result returns the counts in the form of a report.
 func (n *counts) result(domain string) PolicyResult {
 	r := PolicyResult{
 		Policy:  PolicyDetails{Type: n.policy.Type, Strings: n.policy.Strings, Domain: domain, MXHosts: n.policy.MXHosts},

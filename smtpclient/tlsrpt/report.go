@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// A Report is what one organisation tells one domain about a period
-// (RFC 8460, 4.4).
+// A Report is the report of one organization to one domain about a period (RFC
+// 8460, 4.4).
 type Report struct {
-	Domain       string // that is reported to
+	Domain       string // the domain that gets the report
 	Organization string
 	Contact      string
 	ID           string
@@ -26,14 +26,14 @@ type Report struct {
 	Policies     []PolicyResult
 }
 
-// A PolicyResult is what happened under one policy.
+// A PolicyResult contains the sessions under one policy.
 type PolicyResult struct {
 	Policy   PolicyDetails    `json:"policy"`
 	Summary  Summary          `json:"summary"`
 	Failures []FailureDetails `json:"failure-details,omitempty"`
 }
 
-// PolicyDetails are a policy as the report writes it.
+// PolicyDetails describe a policy in a report.
 type PolicyDetails struct {
 	Type    string   `json:"policy-type"`
 	Strings []string `json:"policy-string,omitempty"`
@@ -41,13 +41,13 @@ type PolicyDetails struct {
 	MXHosts []string `json:"mx-host,omitempty"`
 }
 
-// A Summary counts sessions.
+// A Summary contains the numbers of sessions.
 type Summary struct {
 	Successful int64 `json:"total-successful-session-count"`
 	Failed     int64 `json:"total-failure-session-count"`
 }
 
-// FailureDetails are one kind of failure.
+// FailureDetails describe one kind of failure.
 type FailureDetails struct {
 	ResultType  string `json:"result-type"`
 	SendingIP   string `json:"sending-mta-ip,omitempty"`
@@ -63,7 +63,7 @@ type dateRange struct {
 	End   time.Time `json:"end-datetime"`
 }
 
-// MarshalJSON writes the report in the form of RFC 8460, 4.4.
+// MarshalJSON returns the report in the form of RFC 8460, 4.4.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Organization string         `json:"organization-name"`
@@ -87,21 +87,23 @@ func (r *Report) WriteGzip(w io.Writer) error {
 	return z.Close()
 }
 
-// Filename is the name that RFC 8460, 5.1 gives the report of a sender, a
-// domain name.
+// Filename returns the file name of the report (RFC 8460, 5.1). sender is the
+// domain name of the sender.
 func (r *Report) Filename(sender string) string {
 	return fmt.Sprintf("%s!%s!%d!%d!%s.json.gz", sender, r.Domain, r.Start.Unix(), r.End.Unix(), strings.SplitN(r.ID, ".", 3)[1])
 }
 
-// Message writes the report as a message (RFC 8460, 5.3), to be sent from an
-// address of sender (a domain name) to a mailto: address. It must be signed
-// with DKIM, or it will not be believed. Its header has "TLS-Required: No"
-// (RFC 8689, 3): it is delivered although TLS fails, and its session is not in
-// the next report, both of which RFC 8460, 3 asks for.
+// Message returns the report as a mail message (RFC 8460, 5.3). from is an
+// address in the domain sender, and to is the address of a mailto: URI. Sign
+// the message with DKIM; otherwise the receiver does not accept it. The header
+// contains "TLS-Required: No" (RFC 8689, 3): the message is delivered even if
+// TLS fails, and its session is not included in the next report. RFC 8460, 3
+// requires both. It is an error if an argument contains a line end or a
+// quotation mark.
 func (r *Report) Message(from, to, sender string) ([]byte, error) {
 	for _, s := range []string{from, to, sender, r.Domain, r.ID, r.Organization} {
 		if strings.ContainsAny(s, "\r\n\"") {
-			return nil, fmt.Errorf("tlsrpt: %q cannot stand in a header", s)
+			return nil, fmt.Errorf("tlsrpt: %q is not allowed in a header", s)
 		}
 	}
 	var packed bytes.Buffer
@@ -150,11 +152,11 @@ func (r *Report) Message(from, to, sender string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Post sends the report to an https: address (RFC 8460, 5.4). client may be
-// nil for http.DefaultClient.
+// Post sends the report to an https: URI (RFC 8460, 5.4). If client is nil, it
+// uses http.DefaultClient. A status other than 2xx is an error.
 func (r *Report) Post(ctx context.Context, client *http.Client, uri string) error {
 	if u, err := url.Parse(uri); err != nil || u.Scheme != "https" {
-		return fmt.Errorf("tlsrpt: %q is no https: address", uri)
+		return fmt.Errorf("tlsrpt: %q is not an https: URI", uri)
 	}
 	var packed bytes.Buffer
 	if err := r.WriteGzip(&packed); err != nil {
@@ -180,12 +182,12 @@ func (r *Report) Post(ctx context.Context, client *http.Client, uri string) erro
 	return nil
 }
 
-// maxURIs bounds the addresses that one record may name.
+// maxURIs is the maximum number of URIs of one record.
 const maxURIs = 10
 
-// ParseRecord reads the TXT records of _smtp._tls.DOMAIN and returns where the
-// domain wants reports (mailto: and https:); none when there is no valid
-// record, or more than one (RFC 8460, 3).
+// ParseRecord parses the TXT records of _smtp._tls.DOMAIN. It returns the
+// mailto: and https: URIs to which the domain wants reports, at most 10. It
+// returns none if there is no valid record or more than one (RFC 8460, 3).
 func ParseRecord(txts []string) []string {
 	var uris []string
 	found := 0
