@@ -1,7 +1,6 @@
 package header
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -320,99 +319,3 @@ func quoteLocal(s string) string {
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
-
-// width is the length of tokens without what is between them.
-func width(ts []token) (n int) {
-	for _, t := range ts {
-		n += int(t.end - t.start)
-	}
-	return n
-}
-
-// A token of an address field. Its kind is 'a' for an atom, '"' for a quoted
-// string, '[' for a domain literal, the character itself for one of "<>@,;:.",
-// and 0 for a character that may not be in an address.
-type token struct {
-	kind       byte
-	start, end int32
-}
-
-func (t token) isWord() bool       { return t.kind == 'a' || t.kind == '"' }
-func (t token) in(s string) string { return s[t.start:t.end] }
-
-// lex splits a value into tokens, without white space and comments.
-func lex(s string, ts []token) ([]token, error) {
-	for i := 0; i < len(s); {
-		t := token{kind: s[i], start: int32(i), end: int32(i + 1)}
-		switch s[i] {
-		case ' ', '\t', '\r', '\n':
-			i++
-			continue
-		case '(':
-			n := Comment(s[i:])
-			if n < 0 {
-				return ts, errors.New("a comment that is not closed")
-			}
-			i += n
-			continue
-		case '"':
-			n := Quoted(s[i:])
-			if n < 0 {
-				return ts, errors.New("a quoted string that is not closed")
-			}
-			t.end = int32(i + n)
-		case '<', '>', '@', ',', ';', ':', '.':
-		case '[':
-			t.kind = 0
-			if len(ts) > 0 && ts[len(ts)-1].kind == '@' {
-				if n := literalLen(s[i:]); n > 0 {
-					t.kind, t.end = '[', int32(i+n)
-				}
-			}
-		default:
-			t.kind = 0
-			if n := atomLen(s[i:]); n > 0 {
-				t.kind, t.end = 'a', int32(i+n)
-			}
-		}
-		ts = append(ts, t)
-		i = int(t.end)
-	}
-	return ts, nil
-}
-
-// literalLen is the length of the domain literal at the start of s, 0 if it has
-// no end before another one begins.
-func literalLen(s string) int {
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '[':
-			return 0
-		case ']':
-			return i + 1
-		}
-	}
-	return 0
-}
-
-func atomLen(s string) int {
-	n := 0
-	for n < len(s) && (s[n] >= 0x80 || isAtom(rune(s[n]))) {
-		n++
-	}
-	return n
-}
-
-// isAtom reports whether an unquoted word may have c (RFC 5322, 3.2.3; RFC
-// 6532, 3.2).
-func isAtom(c rune) bool {
-	switch c {
-	case '(', ')', '<', '>', '[', ']', ':', ';', '@', '\\', ',', '.', '"', 0x7f:
-		return false
-	}
-	return c > ' '
-}
-
-func isControl(c rune) bool { return c < ' ' || c >= 0x7f && c < 0xa0 }
