@@ -125,7 +125,7 @@ func (c *Client) exchange(mech string, ir []byte, client sasl.Client) error {
 		return err
 	}
 	c.log.received(r)
-	if r.code != 235 {
+	if !r.ok() { // 235, but some hosts say 250
 		return unexpected("AUTH "+mech, r)
 	}
 	if done, ok := client.(interface{ Done() error }); ok {

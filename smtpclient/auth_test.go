@@ -67,8 +67,9 @@ func TestAuth(t *testing.T) {
 			script: login("OAUTHBEARER XOAUTH2") + "C: <any>\nS: 334 eHg=\nC: AQ==\nS: 535 5.7.8 no\nC: AUTH XOAUTH2 " + b64("user=alice@example.com\x01auth=Bearer T0K3N\x01\x01") + accepted},
 		{name: "one challenge too many", auth: password, script: login("PLAIN") + "C: <any>\nS: 334 \nC: *\nS: 501 5.7.0 cancelled" + quit,
 			want: "unreachable 501 5.7.0 cancelled [mx1.example.net]"},
-		{name: "250 is not 235", auth: password, script: login("PLAIN") + "C: <any>\nS: 250 fine\nC: <eof>",
-			want: `unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): AUTH PLAIN: unexpected reply 250 "fine"`},
+		{name: "250 instead of 235", auth: password, script: login("PLAIN") + "C: <any>\nS: 250 fine\n" + one + quit, want: queued},
+		{name: "354 is neither", auth: password, script: login("PLAIN") + "C: <any>\nS: 354 fine\nC: <eof>",
+			want: `unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): AUTH PLAIN: unexpected reply 354 "fine"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork(t)

@@ -52,7 +52,8 @@ type Client struct {
 	closed    error
 
 	opened  time.Time // for Transport: when the session began,
-	carried int       // and how many messages it carried
+	carried int       // how many messages it carried,
+	release func()    // and what to do when it ends
 }
 
 // A Config is what a Client needs to know beyond its connection. The zero
@@ -286,13 +287,20 @@ func (c *Client) close(conn net.Conn) error {
 	}
 	c.closed = ErrClosed
 	c.log.close()
-	return conn.Close()
+	err := conn.Close()
+	if c.release != nil {
+		c.release()
+	}
+	return err
 }
 
 // Detach gives the connection up, with what was read of it but not used yet
 // put back: after ATRN or TURN it is served (smtpserver), not spoken to.
 func (c *Client) Detach() net.Conn {
 	c.closed = ErrClosed
+	if c.release != nil {
+		c.release() // it is counted no more
+	}
 	c.raw.SetDeadline(noDeadline)
 	return &detached{Conn: c.conn, read: c.buf[c.r:c.w]}
 }

@@ -15,6 +15,7 @@ import (
 type hostError struct {
 	host, addr string
 	err        error
+	full       bool // it accepts no more connections than there are
 }
 
 func (e *hostError) Error() string { return fmt.Sprintf("%s (%s): %v", e.host, e.addr, e.err) }
@@ -22,17 +23,20 @@ func (e *hostError) Unwrap() error { return e.err }
 
 // open opens a session with one address: connection, greeting, EHLO, TLS as
 // the policy asks, authentication. What comes with an error is closed: it only
-// tells how far it came.
+// tells how far it came. The connection is counted already.
 func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
 	c, err := t.secured(ctx, dst, tg)
 	if err != nil {
-		if ctx.Err() == nil {
+		full := t.conns.failed(tg.addr, refusedConnection(c, err) && ctx.Err() == nil, time.Now())
+		if ctx.Err() == nil && !full {
 			t.markDown(dst, tg, c, err)
 		}
-		err = &hostError{tg.host.Name, tg.addr, err}
+		err = &hostError{tg.host.Name, tg.addr, err, full}
 		t.log(t.connector(dst), "no session", tg.host.Name, tg.addr, err)
 		return c, err
 	}
+	t.conns.opened(tg.addr, time.Now())
+	c.release = func() { t.conns.closed(tg.addr, time.Now()) }
 	t.down.remove(downKey{addr: tg.addr}, downKey{tg.addr, t.key(dst)})
 	if t.Logger != nil {
 		t.Logger.Debug("session open", "connector", t.connector(dst), "host", tg.host.Name, "addr", tg.addr, "tls", c.tlsText)
@@ -203,6 +207,7 @@ func (t *Transport) Dial(ctx context.Context, dst *Destination) (*Client, error)
 		return nil, err
 	}
 	for i := range targets[:min(len(targets), or(t.MaxAddrs, 5))] {
+		t.conns.begin(targets[i].addr)
 		c, err := t.open(ctx, dst, &targets[i])
 		if err == nil {
 			return c, nil

@@ -40,6 +40,8 @@
 //	Hosts fails otherwise                       Unreachable  4.4.3
 //	no host has an address                      Unreachable  4.4.4
 //	no connection, or not in time               Unreachable  4.4.1     yes
+//	connection refused, while there are         waits for a session with the host,
+//	others with the host                        up to MaxWait; then 4.4.5, host's
 //	greeting 4xx or 5xx                         Unreachable  host's    yes
 //	greeting missing, late, not SMTP            Unreachable  4.4.2, 4.5.0  yes
 //	EHLO 4xx; EHLO and HELO refused             Unreachable  host's    yes

@@ -89,6 +89,18 @@ func (p *pool) put(i *idle, perKey, total int, timeout time.Duration) (out *Clie
 	return out
 }
 
+// evict takes out the oldest session with an address; nil when there is none.
+func (p *pool) evict(addr string) *Client {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := p.oldest.Front(); e != nil; e = e.Next() {
+		if e.Value.(*idle).c.addr == addr {
+			return p.remove(e).c
+		}
+	}
+	return nil
+}
+
 // expire ends the sessions whose time is over, and comes back for the next.
 func (p *pool) expire(timeout time.Duration) {
 	var over []*Client

@@ -15,6 +15,7 @@ func (t *Transport) Probe(ctx context.Context, dst *Destination) ([]Probe, error
 		tg := &all[i]
 		p := Probe{Host: tg.host.Name, Addr: tg.addr, Policy: tg.security.policy, Err: tg.err}
 		if tg.err == nil {
+			t.conns.begin(tg.addr)
 			c, err := t.open(ctx, dst, tg)
 			p.Err = err
 			if c != nil {

@@ -21,6 +21,7 @@ type target struct {
 	sts      *mtasts.Policy
 	security security
 	err      error // why a policy excludes the host; it is not connected to
+	failed   bool  // at an earlier attempt
 }
 
 // errNoAddress: no host of the destination has an address.
@@ -45,7 +46,7 @@ func (t *Transport) targets(ctx context.Context, dst *Destination) (usable []tar
 		}
 		t.report(dst, tg, &tg.security, nil, tg.err)
 		t.log(t.connector(dst), "host excluded by policy", tg.host.Name, tg.addr, tg.err)
-		excluded = append(excluded, &hostError{tg.host.Name, tg.addr, tg.err})
+		excluded = append(excluded, &hostError{host: tg.host.Name, addr: tg.addr, err: tg.err})
 	}
 	return t.inOrder(dst, usable), excluded, nil
 }
@@ -152,8 +153,10 @@ func (t *Transport) inOrder(dst *Destination, list []target) []target {
 	for i, f := range fails {
 		switch {
 		case now.Before(f.until):
+			list[i].failed = true
 			last = append(last, list[i])
 		case i != retry && f.suspect(now):
+			list[i].failed = true
 			suspects = append(suspects, i)
 		default:
 			first = append(first, list[i])

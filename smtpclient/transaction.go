@@ -25,7 +25,7 @@ func (c *Client) Send(ctx context.Context, m *Message) []Result {
 	}
 	if !c.greeted {
 		if err := c.Hello(ctx); err != nil {
-			err = &hostError{c.name(), c.addr, err}
+			err = &hostError{host: c.name(), addr: c.addr, err: err}
 			d.unreached(ctx, []error{err}, err)
 			return d.results
 		}

@@ -92,6 +92,11 @@ type Transport struct {
 	// destination alone. Default 1 minute; negative forgets at once.
 	HostDownTime time.Duration
 
+	// MaxWait bounds how long a message waits for a session with a host that
+	// accepts no more connections, which is learned from its refusals while
+	// there are others. Default 1 minute; negative does not wait.
+	MaxWait time.Duration
+
 	// MaxIdle bounds the idle sessions kept for one destination. Default 20;
 	// negative keeps none.
 	MaxIdle int
@@ -116,6 +121,7 @@ type Transport struct {
 	ProtocolLog ProtocolLog
 
 	pool     pool
+	conns    connections
 	down     downList
 	starttls downList // hosts that closed at STARTTLS
 	tlsOnce  sync.Once
@@ -156,7 +162,9 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 			return d.results
 		}
 	}
-	t.fresh(ctx, dst, d, used, sessions)
+	if tg, errs := t.fresh(ctx, dst, d, used, sessions); tg != nil {
+		t.crowded(ctx, dst, d, tg, errs)
+	}
 	return d.results
 }
 
@@ -179,21 +187,33 @@ func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
 }
 
 // fresh sends d over new sessions, one host after the other, until each
-// recipient has a result that stands or there is nothing left to try.
-func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) {
+// recipient has a result that stands or there is nothing left to try but to
+// wait: for full, which accepts no more connections.
+func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) (full *target, errs []error) {
 	targets, errs, err := t.targets(ctx, dst)
 	if err != nil {
 		d.unreached(ctx, nil, err)
-		return
+		return nil, nil
 	}
 	for tries := 0; len(targets) > 0 && tries < or(t.MaxAddrs, 5) && sessions < or(t.MaxSessions, 2) && ctx.Err() == nil; {
-		if targets[0].addr == used {
+		tg := &targets[0]
+		if full != nil && tg.failed {
+			break // better wait for a host that works
+		}
+		if tg.addr == used {
 			targets = targets[1:]
 			continue
 		}
+		if !t.conns.acquire(tg.addr, time.Now()) {
+			full, targets = or(full, tg), targets[1:]
+			continue
+		}
 		tries++
-		c, err := t.open(ctx, dst, &targets[0])
+		c, err := t.open(ctx, dst, tg)
 		if err != nil {
+			if isFull(err) {
+				full = or(full, tg)
+			}
 			errs = append(errs, err)
 			targets = targets[1:]
 			d.retry(false)
@@ -203,7 +223,7 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 		renew := c.renew // after put, c may be another Send's
 		t.put(dst, c)
 		if !d.retry(renew) {
-			return
+			return nil, nil
 		}
 		if renew {
 			tries--
@@ -212,7 +232,11 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 			targets = targets[1:]
 		}
 	}
+	if full != nil && sessions < or(t.MaxSessions, 2) {
+		return full, errs
+	}
 	d.unreached(ctx, errs, errors.Join(errs...))
+	return nil, nil
 }
 
 // take returns a kept session that seems to be alive, or nil.
@@ -241,7 +265,14 @@ func (t *Transport) put(dst *Destination, c *Client) {
 		c.leave()
 		return
 	}
-	i := &idle{c: c, key: t.key(dst), since: now}
+	k := t.key(dst)
+	if passed, wanted := t.conns.pass(c.addr, k, c); passed {
+		return
+	} else if wanted {
+		c.leave()
+		return
+	}
+	i := &idle{c: c, key: k, since: now}
 	if out := t.pool.put(i, or(t.MaxIdle, 20), or(t.MaxIdleTotal, 500), t.idleTimeout()); out != nil {
 		out.leave()
 	}

@@ -55,6 +55,8 @@ func sessionReply(err error) *smtp.SMTPError {
 		return ownReply(451, 4, 7, 5, err.Error())
 	case errors.Is(err, errNoMechanism):
 		return ownReply(451, 4, 7, 4, err.Error())
+	case errors.Is(err, errFull):
+		return ownReply(451, 4, 4, 5, err.Error())
 	case errors.As(err, &proto):
 		return ownReply(451, 4, 5, 0, err.Error())
 	case errors.As(err, &dial):
