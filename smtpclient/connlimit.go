@@ -9,7 +9,7 @@ import (
 const (
 	// firstProbe and lastProbe are how long a learned limit is kept before one
 	// connection more is tried, at first and after that failed again and again.
-	firstProbe = 30 * time.Second
+	firstProbe = time.Second
 	lastProbe  = 10 * time.Minute
 	// noticeTime is how long a host with a limit is left alone after one of its
 	// connections was closed, so that it can notice. When it then still refuses
@@ -113,11 +113,13 @@ func (cs *connections) failed(addr string, refused bool, now time.Time) (full bo
 	defer cs.mu.Unlock()
 	h := cs.host(addr)
 	h.live--
-	settling := now.Sub(h.closedAt) < settleTime
+	settling := now.Sub(h.closedAt) < settleTime && !h.probing
 	full = refused && (h.open > 0 || h.limit > 0 && settling)
 	switch {
 	case full && settling: // perhaps the host has not noticed yet
-		h.learn(max(h.limit, h.open+1), now)
+		if h.limit == 0 {
+			h.learn(h.open+1, now)
+		}
 		cs.hold(addr, h, now, settleTime)
 	case full:
 		h.learn(h.open, now)

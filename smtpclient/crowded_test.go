@@ -168,7 +168,7 @@ func TestCrowdedHostChanges(t *testing.T) {
 		h.mu.Lock()
 		h.limit = 10
 		h.mu.Unlock()
-		time.Sleep(3 * firstProbe)
+		time.Sleep(time.Minute)
 		flood(t, tr, 200, dst)
 		began := time.Now()
 		flood(t, tr, 1000, dst)

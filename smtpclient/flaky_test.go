@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -155,9 +156,17 @@ func (f *flaky) end(text string, rcpts []string, answer func(string, func()) (bo
 // taken twice within one Send, and all that is no success was either not
 // taken or may have been, which the result then says.
 func TestFlakyHosts(t *testing.T) {
-	for name, extensions := range map[string]string{"DATA": "", "BDAT": "250-CHUNKING\r\n250-BINARYMIME\r\n"} {
-		t.Run(name, func(t *testing.T) {
-			f := &flaky{extensions: extensions, taken: make(map[string]int)}
+	for _, tt := range []struct {
+		name, extensions string
+		messages         int           // of each worker
+		wait             time.Duration // MaxWait
+	}{
+		{"DATA", "", 300, -1},
+		{"BDAT", "250-CHUNKING\r\n250-BINARYMIME\r\n", 300, -1},
+		{"with a limit", "", 30, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &flaky{extensions: tt.extensions, taken: make(map[string]int)}
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -172,18 +181,18 @@ func TestFlakyHosts(t *testing.T) {
 					hosts.Go(func() { f.serve(conn, rand.New(rand.NewPCG(seed, 0))) })
 				}
 			})
-			tr := &Transport{Hostname: "relay.example", MaxMessages: 20}
+			tr := &Transport{Hostname: "relay.example", MaxMessages: 20, MaxWait: tt.wait}
 			h := netip.MustParseAddrPort(l.Addr().String())
 			dst := &Destination{Name: "flaky", Hosts: HostList(Host{Name: "mx1", Addrs: []netip.AddrPort{h}}, Host{Name: "mx2", Addrs: []netip.AddrPort{h}})}
 			var outcomes [4]int
 			var mu sync.Mutex // guards outcomes
 			for worker := range 8 {
 				senders.Go(func() {
-					for i := range 300 {
+					for i := range tt.messages {
 						id := fmt.Sprintf("X-ID: %d-%d", worker, i)
 						m := mail("", "b@example.net", "c@example.net")
 						m.Content = content.Of([]byte(id + "\r\n\r\n.dot\r\n"))
-						if name == "BDAT" {
+						if tt.name == "BDAT" {
 							m.Options.Body = smtp.BodyBinaryMIME
 						}
 						for k, r := range tr.Send(t.Context(), dst, m) {

@@ -113,6 +113,11 @@ userdb {
   driver = static
   args = uid=65534 gid=65534 home=@DIR@
 }
+service anvil {
+  unix_listener anvil-auth-penalty { # who has failed before need not wait
+    mode = 0
+  }
+}
 service auth {
   unix_listener @DIR@/auth {
     mode = 0666

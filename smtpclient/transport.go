@@ -94,7 +94,8 @@ type Transport struct {
 
 	// MaxWait bounds how long a message waits for a session with a host that
 	// accepts no more connections, which is learned from its refusals while
-	// there are others. Default 1 minute; negative does not wait.
+	// there are others. Default 1 minute; negative connects for each message
+	// that finds no idle session.
 	MaxWait time.Duration
 
 	// MaxIdle bounds the idle sessions kept for one destination. Default 20;
@@ -204,7 +205,9 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 			targets = targets[1:]
 			continue
 		}
-		if !t.conns.acquire(tg.addr, time.Now()) {
+		if t.MaxWait < 0 {
+			t.conns.begin(tg.addr)
+		} else if !t.conns.acquire(tg.addr, time.Now()) {
 			full, targets = or(full, tg), targets[1:]
 			continue
 		}
@@ -232,7 +235,7 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 			targets = targets[1:]
 		}
 	}
-	if full != nil && sessions < or(t.MaxSessions, 2) {
+	if full != nil && t.MaxWait >= 0 && sessions < or(t.MaxSessions, 2) {
 		return full, errs
 	}
 	d.unreached(ctx, errs, errors.Join(errs...))
