@@ -173,11 +173,20 @@ func mailbox(p string, local int, smtputf8 bool) (n, dot int, err error) {
 	return local + 1 + m, dot, nil
 }
 
-// lastDot returns the length of the dot at the end of a domain, or 0 where there
+// lastDot returns the length of the dot at the end of a domain, or 0 if there
 // is none, or more than one.
 func lastDot(d string, smtputf8 bool) int {
+	n := endDot(d, smtputf8)
+	if n == len(d) || endDot(d[:len(d)-n], smtputf8) != 0 {
+		return 0
+	}
+	return n
+}
+
+// endDot returns the length of the dot that d ends with, or 0.
+func endDot(d string, smtputf8 bool) int {
 	for _, dot := range [...]string{".", "\u3002", "\uff0e", "\uff61"} { // see dots
-		if rest, ok := strings.CutSuffix(d, dot); ok && rest != "" && (dot == "." || smtputf8) && lastDot(rest, smtputf8) == 0 {
+		if strings.HasSuffix(d, dot) && (dot == "." || smtputf8) {
 			return len(dot)
 		}
 	}
