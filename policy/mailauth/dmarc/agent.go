@@ -17,51 +17,56 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Checker applies DMARC. Its zero value is ready for use: it refuses
-// nothing and leaves its verdict for other agents ([VerdictOf]). It may be used
-// by many sessions at once; its fields must not change meanwhile.
+// A Checker checks messages with DMARC. The zero value is ready for use: it
+// refuses no message, and makes its verdict available to other agents with
+// [VerdictOf]. A Checker is safe for concurrent use; its fields must not change
+// after the first use.
 type Checker struct {
-	// Resolver answers; a *net.Resolver will do. Default net.DefaultResolver.
+	// Resolver answers DNS queries, for example a *net.Resolver. Default:
+	// net.DefaultResolver.
 	Resolver Resolver
-	// Timeout bounds a whole check. Default 20 s, as for SPF.
+	// Timeout limits the duration of a check. If it expires, the result is
+	// TempError. Default: 20 seconds, the limit that RFC 7208, 4.6.4 has for SPF.
 	Timeout time.Duration
-	// PublicSuffixList finds organizations as RFC 7489 did, by the list, and
-	// honours pct.
+	// PublicSuffixList selects the method of RFC 7489: organizational domains are
+	// found by the public suffix list, and pct applies.
 	PublicSuffixList bool
 
-	// Enforce refuses what the author's domain wants rejected, with 550
-	// 5.7.1, and messages by which a policy could be evaded: with several
-	// From fields, authors of several domains, or a From field that cannot be
-	// read or has no address. (A report, with the null reverse-path, may have
-	// none.) What a domain wants quarantined is for later agents to see to, by
-	// the verdict's Disposition.
+	// Enforce refuses messages with the Disposition Reject, with 550 5.7.1. It
+	// also refuses messages that could evade a policy: with several From fields,
+	// with authors in several domains, or with a From field that cannot be parsed
+	// or has no address. It accepts a From field without an address in a report
+	// (null reverse-path). It accepts messages with the Disposition Quarantine;
+	// later agents can quarantine them.
 	Enforce bool
-	// RejectNoAuthor refuses messages in which no author's domain can be
-	// found, either. RFC 5322 does not allow them, but some hosts' own notices
-	// are like that.
+	// RejectNoAuthor refuses all messages whose From does not name one domain,
+	// with 550 5.7.1. RFC 5322 does not allow such messages, but some hosts send
+	// notices without a valid From.
 	RejectNoAuthor bool
-	// DeferTempError asks the client to come again when DNS gave no answer
-	// that is needed, with 451 4.4.3.
+	// DeferTempError refuses messages with the result TempError temporarily, with
+	// 451 4.4.3.
 	DeferTempError bool
-	// Override names a reason not to apply a policy to a message that fails:
-	// a trusted forwarder, a mailing list. An empty Type overrides nothing.
+	// Override returns a reason not to apply the policy to a message that fails,
+	// for example a trusted forwarder or a mailing list. A Reason with an empty
+	// Type has no effect. Default (nil): no policy is overridden.
 	Override func(*smtpserver.Session, *smtpserver.Message, *Verdict) Reason
-	// Skip names sessions that are not checked, for which [VerdictOf] finds
-	// nothing. Default: those that are authenticated.
+	// Skip reports whether a session is not checked. [VerdictOf] returns nil for
+	// such a session. Default: authenticated sessions are not checked.
 	Skip func(*smtpserver.Session) bool
-	// Collector, where set, counts every message for the aggregate reports.
+	// Collector counts the checked messages for aggregate reports. Default (nil):
+	// messages are not counted.
 	Collector *Collector
 }
 
-// VerdictOf finds the verdict about the transaction that s has in progress;
-// nil where none was checked.
+// VerdictOf returns the verdict for the current transaction of s, or nil if it
+// was not checked.
 func VerdictOf(s *smtpserver.Session) *Verdict {
 	return transaction.Get[Verdict](s, s.Message())
 }
 
-// Agent judges each message at the end of data. Its place is behind the
-// agents of packages spf and dkim: of a message about which one of them has
-// left no verdict, it says TempError rather than Fail.
+// Agent returns an agent that checks each message at the end of data. Add it
+// after the agents of packages spf and dkim. Without the verdict of one of them,
+// the result is TempError instead of Fail.
 func (c *Checker) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "dmarc", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		skip := s.Identity() != ""
@@ -97,11 +102,11 @@ func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserve
 	return v
 }
 
-// refusal is the reply that a verdict deserves; nil for none.
+// refusal returns the reply for a verdict, or nil if the message is accepted.
 func (c *Checker) refusal(v *Verdict) error {
 	switch {
 	case v.Disposition == Reject && c.Enforce:
-		// RFC 9989, 7.2 has this text.
+		// The text is that of RFC 9989, 7.2.
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Email rejected per DMARC policy for " + v.Domain}
 	case v.Result == PermError && (c.RejectNoAuthor || c.Enforce && evades(v.Err)):
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "The From field does not name one author's domain"}
@@ -111,8 +116,8 @@ func (c *Checker) refusal(v *Verdict) error {
 	return nil
 }
 
-// evades says whether the From field might name one domain to us and another
-// one to people.
+// evades reports whether mail programs may show another author's domain than the
+// one that was checked.
 func evades(err error) bool {
 	return errors.Is(err, header.ErrAuthorDomains) || errors.Is(err, header.ErrAuthor)
 }

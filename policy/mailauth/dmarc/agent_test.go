@@ -22,7 +22,7 @@ const agentZone = `
 	_dmarc.quarantine.example. TXT "v=DMARC1; p=quarantine; rua=mailto:agg@quarantine.example"
 	dead.example.             TXT "v=spf1 ip4:192.0.2.1 -all"`
 
-// serve runs a server with SPF, DKIM, DMARC and an agent that notes verdicts.
+// serve runs a server with SPF, DKIM, DMARC and an agent that records verdicts.
 func serve(t *testing.T, set func(*Checker)) (*policytest.Server, *[]Verdict) {
 	checker, server := newChecker(t, agentZone)
 	server.Fault("_dmarc.dead.example", "TXT", dnstest.Fault{Rcode: dns.RcodeServerFailure})
@@ -63,7 +63,7 @@ func TestAgentEnforces(t *testing.T) {
 	srv, found := serve(t, func(c *Checker) { c.Enforce, c.RejectNoAuthor, c.DeferTempError = true, true, true })
 	for _, c := range []struct{ ip, mailFrom, fields, want string }{
 		{"192.0.2.1", "a@example.org", "From: a@example.org", "250"},
-		{"192.0.2.1", "bounce@sub.example.org", "From: A <a@example.org>", "550 5.7.1"}, // no SPF record there
+		{"192.0.2.1", "bounce@sub.example.org", "From: A <a@example.org>", "550 5.7.1"}, // the domain has no SPF record
 		{"192.0.2.9", "a@example.org", "From: a@example.org", "550 5.7.1 Email rejected per DMARC policy for example.org"},
 		{"192.0.2.9", "m@evil.example", `From: "a@example.org" <a@EXAMPLE.org>`, "550 5.7.1"},
 		{"192.0.2.9", "m@evil.example", "From:\n a@example.org", "550 5.7.1"},
@@ -73,7 +73,7 @@ func TestAgentEnforces(t *testing.T) {
 		{"192.0.2.9", "m@evil.example", "From: m@evil.example", "250"},
 		{"192.0.2.9", "a@quarantine.example", "From: a@quarantine.example", "250"},
 		{"192.0.2.9", "a@dead.example", "From: a@dead.example", "451 4.4.3"},
-		{"192.0.2.1", "a@dead.example", "From: a@dead.example", "451 4.4.3"}, // SPF passes, and yet
+		{"192.0.2.1", "a@dead.example", "From: a@dead.example", "451 4.4.3"}, // SPF passes, but DNS does not answer for the policy
 	} {
 		talk(t, srv, c.ip, c.mailFrom, c.fields, c.want)
 	}
@@ -86,9 +86,9 @@ func TestAgentEnforces(t *testing.T) {
 	}
 }
 
-// The author's domain is found however the field is written (RFC 5322, 3.4, 4.4,
-// A.5): white space and comments do not evade a policy, and are no reason to
-// refuse mail that passes.
+// The author's domain is found in any valid form of the field (RFC 5322, 3.4, 4.4,
+// A.5). White space and comments do not evade a policy, and a message with them
+// can pass.
 func TestAuthorInObsoleteSyntax(t *testing.T) {
 	srv, _ := serve(t, func(c *Checker) { c.Enforce = true })
 	for _, from := range []string{
@@ -100,7 +100,7 @@ func TestAuthorInObsoleteSyntax(t *testing.T) {
 	}
 }
 
-// Without RejectNoAuthor only those are refused that could be meant to evade.
+// Without RejectNoAuthor, only messages that could evade a policy are refused.
 func TestSeveralAuthors(t *testing.T) {
 	srv, _ := serve(t, func(c *Checker) { c.Enforce = true })
 	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\nFrom: a@example.org", "550 5.7.1 The From field")
@@ -122,14 +122,15 @@ func TestSeveralAuthors(t *testing.T) {
 		talk(t, srv, "192.0.2.9", "m@evil.example", fields, "550 5.7.1 The From field")
 	}
 	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\n\nFrom: a@example.org", "250")
-	// A field behind a line that ends the header is text of the body.
+	// A line that is not a field ends the header. A field after it is part of the
+	// body.
 	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\nno field\nFrom: a@example.org", "250")
 	talk(t, srv, "192.0.2.9", "m@evil.example", "From: m@evil.example\nFrom\n : a@example.org", "250")
-	// One after a line of a mailbox file is the author's.
+	// A mailbox line ("From ") does not end the header.
 	talk(t, srv, "192.0.2.9", "m@evil.example", ">From m@evil.example Sat Nov 21\nFrom: a@example.org", "550 5.7.1 Email rejected per DMARC policy")
 }
 
-// By itself the agent refuses nothing, and the reports say so.
+// By default the agent refuses no message, and the reports have this disposition.
 func TestAgentObserves(t *testing.T) {
 	collector := &Collector{}
 	srv, found := serve(t, func(c *Checker) {

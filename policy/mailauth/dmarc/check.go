@@ -13,58 +13,62 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
 )
 
-// A Result is one of RFC 8601's for DMARC. The zero value means that nothing
-// was checked.
+// A Result is a DMARC result, as in Authentication-Results (RFC 8601). The zero
+// value means that there was no check.
 type Result string
 
 const (
 	None      Result = "none"      // the author's domain has no policy
-	Pass      Result = "pass"      // the author's domain is proven
-	Fail      Result = "fail"      // it is not
-	TempError Result = "temperror" // it cannot be known now
-	PermError Result = "permerror" // the message has no author whose domain could be asked
+	Pass      Result = "pass"      // SPF or DKIM authenticates the author's domain
+	Fail      Result = "fail"      // neither SPF nor DKIM authenticates the author's domain
+	TempError Result = "temperror" // DNS did not answer
+	PermError Result = "permerror" // From does not name one valid domain
 )
 
-// A Verdict is what came of a message.
+// A Verdict is the result of a check, with details.
 type Verdict struct {
 	Result Result
-	// Author is the domain in From, Domain where its policy is published.
+	// Author is the domain in From. Domain is the domain that publishes the
+	// policy for it.
 	Author, Domain string
-	// Organization is the author's organizational domain; empty where nothing
-	// depended on it.
+	// Organization is the organizational domain of the author. It is empty if the
+	// check did not need it.
 	Organization string
-	// Record is the published policy; nil for none.
+	// Record is the published policy, or nil if there is none.
 	Record *Record
-	// Tag is the one that holds the policy for this author: p, sp or np.
+	// Tag is the tag of Record that applies to the author: p, sp or np.
 	Tag string
-	// Policy is what that tag asks for, of mail that fails.
+	// Policy is the value of that tag.
 	Policy Disposition
-	// Disposition is what the domain asks for of this message: none unless
-	// Result is Fail, and less than Policy where the record says that it is
-	// only a test.
+	// Disposition is how the domain wants this message to be handled. It is
+	// NoAction unless Result is Fail. It may be lower than Policy; then Reasons
+	// explains it.
 	Disposition Disposition
-	// Reasons why Disposition is not Policy for a message that fails (RFC
-	// 9990, 3.1.6).
+	// Reasons explains why Disposition differs from Policy for a message that
+	// fails (RFC 9990, 3.1.6).
 	Reasons []Reason
-	// SPF and DKIM say whether each has proven an aligned domain.
+	// SPF and DKIM report whether each authenticates an aligned domain.
 	SPF, DKIM bool
-	// Err says what is wrong where Result is TempError or PermError.
+	// Err explains a TempError or a PermError. With None it has the errors in the
+	// record.
 	Err error
-	// ByList is set where the public suffix list was asked, not the tree.
+	// ByList reports whether the policy was found by the public suffix list and
+	// not by the tree walk.
 	ByList bool
 }
 
-// A Reason is why a policy was not applied.
+// A Reason explains why a policy was not applied.
 type Reason struct {
-	// Type is one of the RFC's words: local_policy, mailing_list, other,
-	// policy_test_mode, trusted_forwarder; sampled_out in RFC 7489.
+	// Type is local_policy, mailing_list, other, policy_test_mode or
+	// trusted_forwarder (RFC 9990, 3.1.6), or sampled_out (RFC 7489).
 	Type    string
 	Comment string
 }
 
-// Check decides about a message whose author's domain is author, given what
-// SPF and DKIM have found; nil for one that was not asked, of which is not
-// known then what it would have said.
+// Check checks a message. author is the domain in From. s and d are the verdicts
+// of SPF and DKIM. If one of them is nil, that check was not made, and the result
+// is TempError where it would be Fail. Check returns within Timeout. It is safe
+// for concurrent use.
 func (c *Checker) Check(ctx context.Context, author string, s *spf.Verdict, d *dkim.Verdict) Verdict {
 	timeout := c.Timeout
 	if timeout <= 0 {
@@ -77,7 +81,7 @@ func (c *Checker) Check(ctx context.Context, author string, s *spf.Verdict, d *d
 	if a, err := addr.HostName(author); err == nil {
 		v.Author = a
 	} else {
-		v.Result, v.Err = PermError, errors.New("dmarc: the author has no domain that could be asked")
+		v.Result, v.Err = PermError, errors.New("dmarc: the author's domain is not valid")
 		return v
 	}
 	p, err := t.policy(v.Author)
@@ -115,7 +119,7 @@ func (c *Checker) tree(ctx context.Context) *tree {
 	return t
 }
 
-// choosePolicy takes p, or for a subdomain sp or np (RFC 9989, 4.10.1).
+// choosePolicy selects p, or sp or np for a subdomain (RFC 9989, 4.10.1).
 func (v *Verdict) choosePolicy(t *tree) error {
 	r := v.Record
 	v.Tag, v.Policy = "p", r.Policy
@@ -135,12 +139,12 @@ func (v *Verdict) choosePolicy(t *tree) error {
 	return err
 }
 
-// align looks for a proven domain that is aligned with the author's (RFC
-// 9989, 4.10.2).
+// align looks for an authenticated domain that is aligned with the author's
+// domain (RFC 9989, 4.10.2). It sets the result.
 func (v *Verdict) align(t *tree, s *spf.Verdict, d *dkim.Verdict) {
-	var unknown []error // what might have been a proof
+	var unknown []error // checks that might have passed
 	if s == nil {
-		unknown = append(unknown, errors.New("dmarc: SPF was not asked"))
+		unknown = append(unknown, errors.New("dmarc: SPF was not checked"))
 	} else if s.Result == spf.Pass || s.Result == spf.TempError {
 		aligned, err := v.aligned(t, s.Domain, v.Record.StrictSPF)
 		switch {
@@ -153,7 +157,7 @@ func (v *Verdict) align(t *tree, s *spf.Verdict, d *dkim.Verdict) {
 		}
 	}
 	if d == nil {
-		unknown = append(unknown, errors.New("dmarc: DKIM was not asked"))
+		unknown = append(unknown, errors.New("dmarc: DKIM was not checked"))
 	} else {
 		for i := range d.Signatures {
 			sig := &d.Signatures[i]
@@ -181,7 +185,7 @@ func (v *Verdict) align(t *tree, s *spf.Verdict, d *dkim.Verdict) {
 	}
 }
 
-// aligned says whether a proven domain is the author's or, unless strict, of
+// aligned reports whether a domain is the author's domain or, unless strict, in
 // the same organization.
 func (v *Verdict) aligned(t *tree, domain string, strict bool) (bool, error) {
 	domain, err := addr.Domain(domain)
@@ -201,13 +205,14 @@ func (v *Verdict) aligned(t *tree, domain string, strict bool) (bool, error) {
 		v.Organization = p.org
 	}
 	if domain != v.Organization && !strings.HasSuffix(domain, "."+v.Organization) {
-		return false, nil // an organizational domain is the name itself or above it
+		return false, nil // an organizational domain is the domain itself or an ancestor
 	}
 	p, err := t.find(domain)
 	return err == nil && p.org == v.Organization, err
 }
 
-// dispose finds what becomes of a message that fails; roll is from 0 to 99.
+// dispose sets the disposition of a message that fails. roll is a random number
+// from 0 to 99, for pct.
 func (v *Verdict) dispose(byList bool, roll int) {
 	v.Disposition = v.Policy
 	switch {

@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// proofs reads "spf:pass=example.com dkim:fail=example.org ...".
+// proofs parses "spf:pass=example.com dkim:fail=example.org ...".
 func proofs(s string) (*spf.Verdict, *dkim.Verdict) {
 	sv, dv := &spf.Verdict{Result: spf.None}, &dkim.Verdict{}
 	for proof := range strings.FieldsSeq(s) {
@@ -74,7 +74,7 @@ func TestCheck(t *testing.T) {
 		policy, does   Disposition
 		spf, dkim      bool
 	}{
-		// Relaxed alignment, with all that may be proven.
+		// Relaxed alignment, with different authenticated domains.
 		{"example.com", "spf:pass=example.com", Pass, "p", Reject, NoAction, true, false},
 		{"Example.COM", "dkim:pass=EXAMPLE.com", Pass, "p", Reject, NoAction, false, true},
 		{"example.com", "spf:pass=bounce.example.com dkim:pass=mail.example.com", Pass, "p", Reject, NoAction, true, true},
@@ -90,7 +90,7 @@ func TestCheck(t *testing.T) {
 		// Strict alignment.
 		{"strict.example.com", "spf:pass=strict.example.com", Pass, "p", Reject, NoAction, true, false},
 		{"strict.example.com", "spf:pass=example.com dkim:pass=a.strict.example.com", Fail, "p", Reject, Reject, false, false},
-		// An organization of its own inside another.
+		// A separate organization inside another one.
 		{"own.example.com", "dkim:pass=example.com", Fail, "p", NoAction, NoAction, false, false},
 		{"example.com", "dkim:pass=own.example.com", Fail, "p", Reject, Reject, false, false},
 		{"a.own.example.com", "dkim:pass=b.own.example.com", Pass, "p", NoAction, NoAction, false, true},
@@ -98,7 +98,7 @@ func TestCheck(t *testing.T) {
 		{"test.example", "", Fail, "p", Reject, Quarantine, false, false},
 		{"test2.example", "", Fail, "p", Quarantine, NoAction, false, false},
 		{"monitor.example", "", Fail, "p", NoAction, NoAction, false, false},
-		// Subdomains that exist and that do not.
+		// Subdomains that exist, and subdomains that do not.
 		{"np.example", "", Fail, "p", NoAction, NoAction, false, false},
 		{"a.np.example", "", Fail, "sp", Quarantine, Quarantine, false, false},
 		{"mx.np.example", "", Fail, "sp", Quarantine, Quarantine, false, false},
@@ -115,7 +115,7 @@ func TestCheck(t *testing.T) {
 		{"real.bank", "dkim:pass=bank", Fail, "sp", Quarantine, Quarantine, false, false},
 		{"www.real.bank", "dkim:pass=real.bank", Pass, "np", Reject, NoAction, false, true},
 		{"bank", "dkim:pass=bank", Pass, "p", Reject, NoAction, false, true},
-		// Records with mistakes, no records.
+		// Records with errors, and missing records.
 		{"broken.example", "", None, "", "", NoAction, false, false},
 		{"told.example", "", Fail, "p", NoAction, NoAction, false, false},
 		{"nop.example", "", Fail, "p", NoAction, NoAction, false, false},
@@ -125,9 +125,9 @@ func TestCheck(t *testing.T) {
 		{"bücher.example", "dkim:pass=xn--bcher-kva.example", Pass, "p", Reject, NoAction, false, true},
 		{"[192.0.2.1]", "", PermError, "", "", NoAction, false, false},
 		{"", "", PermError, "", "", NoAction, false, false},
-		// pct is no tag of RFC 9989.
+		// RFC 9989 has no tag pct.
 		{"pct0.example", "", Fail, "p", Reject, Reject, false, false},
-		// What was not known might have been a proof.
+		// A check with a temporary error might have passed.
 		{"example.com", "spf:temperror=example.com", TempError, "p", Reject, NoAction, false, false},
 		{"example.com", "dkim:temperror=mail.example.com", TempError, "p", Reject, NoAction, false, false},
 		{"example.com", "spf:temperror=evil.example dkim:temperror=evil.example", Fail, "p", Reject, Reject, false, false},
@@ -152,8 +152,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A resolver that knows NXDOMAIN from a name without records is asked for it
-// (RFC 9989, 3.2.13; RFC 8020).
+// The check uses the method NameExists of a resolver (RFC 9989, 3.2.13; RFC 8020).
 func TestExistenceByNXDOMAIN(t *testing.T) {
 	_, server := newChecker(t, world, "deep.empty.np.example. HINFO x y")
 	checker := &Checker{Resolver: &routing.NetResolver{Resolver: &routing.DNSResolver{Servers: []string{"ns"}, Dial: server.Dial}}}
@@ -171,7 +170,7 @@ func TestExistenceByNXDOMAIN(t *testing.T) {
 	}
 }
 
-// RFC 7489: the list says what an organization is, pct thins a policy out.
+// RFC 7489: the public suffix list defines organizations, and pct applies.
 func TestCheckByList(t *testing.T) {
 	checker, _ := newChecker(t, world)
 	checker.PublicSuffixList = true
@@ -180,14 +179,14 @@ func TestCheckByList(t *testing.T) {
 		result         Result
 		does           Disposition
 	}{
-		{"a.own.example.com", "dkim:pass=example.com", Pass, NoAction}, // psd=n is not heard
+		{"a.own.example.com", "dkim:pass=example.com", Pass, NoAction}, // psd=n is ignored
 		{"news.example.com", "", Fail, Quarantine},
 		{"pct0.example", "", Fail, Quarantine},
-		{"test.example", "", Fail, Reject}, // nor is t=y
+		{"test.example", "", Fail, Reject}, // t=y is ignored
 		{"shop.co.uk", "dkim:pass=other.co.uk", None, NoAction},
-		{"nop.example", "", None, NoAction}, // no p=, and nobody to tell (6.6.3)
+		{"nop.example", "", None, NoAction}, // no p= and no rua (6.6.3)
 		{"noptold.example", "", Fail, NoAction},
-		{"sub.noptold.example", "", Fail, NoAction}, // as a record with p=none alone
+		{"sub.noptold.example", "", Fail, NoAction}, // as p=none
 	} {
 		s, d := proofs(c.proofs)
 		v := checker.Check(t.Context(), c.author, s, d)
@@ -204,7 +203,7 @@ func TestCheckByList(t *testing.T) {
 	}
 }
 
-// No answer is no verdict: neither a pass nor a fail.
+// If DNS does not answer, the result is TempError: neither Pass nor Fail.
 func TestDNSErrorsAreTemporary(t *testing.T) {
 	for name, fault := range map[string]dnstest.Fault{
 		"SERVFAIL":  {Rcode: dns.RcodeServerFailure},
@@ -223,7 +222,7 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 			{"_dmarc.a.example.com", "example.com", "dkim:pass=a.example.com", TempError},
 			{"_dmarc.a.example.com", "example.com", "dkim:pass=a.example.com spf:pass=b.example.com", Pass},
 			{"forged.np.example", "forged.np.example", "", TempError},
-			// What is not needed is not asked for.
+			// No query is sent if its answer is not needed.
 			{"_dmarc.com", "example.com", "dkim:pass=example.com", Pass},
 			{"_dmarc.com", "example.com", "", Fail},
 			{"_dmarc.evil.example", "example.com", "dkim:pass=evil.example", Fail},
@@ -247,8 +246,8 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 	}
 }
 
-// Names made to cost queries cost eight for the author and eight for each
-// domain below the author's organization that is proven, no more.
+// Names that are made to cost queries cost at most eight queries for the author,
+// and eight for each authenticated domain in the author's organization.
 func TestQueriesAreBounded(t *testing.T) {
 	checker, dns := newChecker(t, `_dmarc.example.com. TXT "v=DMARC1; p=reject"`)
 	deep := strings.Repeat("a.", 100) + "example.com"
@@ -268,7 +267,7 @@ func TestQueriesAreBounded(t *testing.T) {
 	}
 }
 
-// Oversized answers are read as far as they make sense, and no further.
+// Records of any size are parsed up to the limits.
 func TestOversizedAnswers(t *testing.T) {
 	var zone strings.Builder
 	zone.WriteString(`_dmarc.many.example. TXT "v=DMARC1; p=reject"` + "\n")

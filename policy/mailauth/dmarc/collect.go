@@ -13,26 +13,27 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
 )
 
-// An Observation is what one message was like.
+// An Observation describes one message for a [Collector].
 type Observation struct {
-	Source       netip.Addr // the host that brought it
-	EnvelopeFrom string     // the reverse-path's domain
+	Source       netip.Addr // the host that sent the message
+	EnvelopeFrom string     // the domain of the reverse-path
 	Verdict      *Verdict
-	SPF          *spf.Verdict  // nil: not asked
-	DKIM         *dkim.Verdict // nil: not asked
-	// Applied is what became of the message by its policy, and Reasons why
-	// that is not what the policy says.
+	SPF          *spf.Verdict  // nil if SPF was not checked
+	DKIM         *dkim.Verdict // nil if DKIM was not checked
+	// Applied is the disposition that was applied to the message. Reasons explains
+	// why it differs from the policy.
 	Applied Disposition
 	Reasons []Reason
 }
 
-// A Collector counts messages for aggregate reports: equal ones once, with
-// their number. It keeps them in memory, and is safe for concurrent use. Its
-// zero value is ready for use.
+// A Collector counts messages for aggregate reports. It keeps one row for equal
+// messages, in memory. The zero value is ready for use. A Collector is safe for
+// concurrent use.
 type Collector struct {
-	// MaxRows bounds what is kept; messages beyond are counted as Dropped.
-	// Default 100,000, some 60 MiB: with names as long as DNS allows, less
-	// rows fill that.
+	// MaxRows is the maximum number of rows. Default: 100,000, which is about 60
+	// MiB. The memory is limited too, to 600 bytes for each row of MaxRows: with
+	// very long names, fewer rows are kept. Further messages are only counted by
+	// Dropped.
 	MaxRows int
 
 	mu      sync.Mutex // guards what follows
@@ -42,22 +43,23 @@ type Collector struct {
 	dropped int64
 }
 
-// dayRows is what is known of a policy domain and a day.
+// dayRows are the rows of one policy domain and day.
 type dayRows struct {
 	rows   map[string]*ReportRow
 	record *Record // the latest
 	bytes  int64
 }
 
-// A dayKey is a policy domain, a day of UTC, and how the policy was found.
+// A dayKey is a policy domain, a day in UTC, and how the policy was found.
 type dayKey struct {
 	domain string
 	day    int64 // since 1970
 	byList bool
 }
 
-// Add counts a message that was received at a time. Those without a policy,
-// or whose policy wants no reports, are not kept.
+// Add counts a message that was received at the time at. It ignores messages
+// without a policy, with a policy without rua, with a result other than Pass and
+// Fail, or without a valid Source.
 func (c *Collector) Add(at time.Time, o Observation) {
 	v := o.Verdict
 	if v == nil || v.Record == nil || len(v.Record.Reports) == 0 || v.Result != Pass && v.Result != Fail || !o.Source.IsValid() {
@@ -95,10 +97,10 @@ func (c *Collector) Add(at time.Time, o Observation) {
 	c.note(day, v.Record)
 }
 
-// rowBytes is what a usual row takes, with its share of the maps.
+// rowBytes is the usual size of a row, with its share of the maps.
 const rowBytes = 600
 
-// note keeps the latest record. c.mu is held, in grow too.
+// note stores the latest record. The caller of note or grow holds c.mu.
 func (c *Collector) note(day *dayRows, r *Record) {
 	if day.record != r {
 		c.grow(day, r.size()-day.record.size())
@@ -111,7 +113,7 @@ func (c *Collector) grow(day *dayRows, n int64) {
 	c.bytes += n
 }
 
-// size is of what a stranger may make long.
+// size returns the size of the parts whose length a sender controls.
 func (r *Record) size() (n int64) {
 	if r == nil {
 		return 0
@@ -135,16 +137,16 @@ func (r *ReportRow) size() int64 {
 	return int64(n)
 }
 
-// Dropped is the number of messages for which there was no room.
+// Dropped returns the number of messages that were not kept because of MaxRows.
 func (c *Collector) Dropped() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.dropped
 }
 
-// Take returns the reports about the days (of UTC) that ended before a time,
-// one for each policy domain and day, and forgets them. The reports lack what
-// names the reporter: see [Report].
+// Take returns and removes the reports for the days (in UTC) that ended before the
+// given time: one for each policy domain and day. The caller must set
+// Organization, Email and ID; see [Report].
 func (c *Collector) Take(before time.Time) []*Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,7 +181,8 @@ func (c *Collector) Take(before time.Time) []*Report {
 	return reports
 }
 
-// maxSignatures of one row (RFC 9990, 3.1.3 recommends at most 100).
+// maxSignatures is the maximum number of signatures in one row. RFC 9990, 3.1.3
+// recommends at most 100.
 const maxSignatures = 10
 
 const maxDomain = 253 // RFC 1035, 2.3.4
@@ -195,13 +198,13 @@ func rowOf(o Observation) *ReportRow {
 	}
 	if o.DKIM != nil {
 		for i := range o.DKIM.Signatures {
-			// A name that is too long for DNS is that of no domain.
+			// A name that is too long for DNS is not a domain.
 			if s := &o.DKIM.Signatures[i]; s.Domain != "" && len(s.Domain) <= maxDomain && len(s.Selector) <= maxDomain {
 				row.DKIM = append(row.DKIM, ReportDKIM{Domain: s.Domain, Selector: s.Selector, Result: string(s.Result), Comment: text(s.Err)})
 			}
 		}
 	}
-	// RFC 9990, 3.1.3: strictly aligned passes, passes, the others.
+	// RFC 9990, 3.1.3: the order is strictly aligned passes, other passes, the rest.
 	rank := func(d ReportDKIM) int {
 		switch {
 		case d.Result == string(dkim.Pass) && addr.FoldDomain(d.Domain) == v.Author:
@@ -216,13 +219,13 @@ func rowOf(o Observation) *ReportRow {
 	return row
 }
 
-// text is what the report's reader may know of an error.
+// text returns the text of an error for the receiver of the report.
 func text(err error) string {
 	s := lookup.PublicText(err)
 	return s[:min(len(s), 200)]
 }
 
-// key tells rows apart that are not to be counted together.
+// key returns the key of a row. Messages with equal keys are counted together.
 func (r *ReportRow) key() string {
 	var b strings.Builder
 	put := func(parts ...string) {

@@ -10,10 +10,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
-// Destinations are the mailto URIs to which aggregate reports about a policy
-// domain may be sent: those of its own organization, and those elsewhere that
-// have agreed to it in DNS (RFC 9990, 4). A destination whose consent cannot
-// be looked up is left out and spoken of in the error.
+// Destinations returns the mailto URIs for aggregate reports about a policy domain
+// with the record r: URIs in the same organization, and URIs in other
+// organizations that agree to this in DNS (RFC 9990, 4). If DNS does not answer a
+// query for a URI, Destinations leaves out that URI and returns an error together
+// with the others.
 func (c *Checker) Destinations(ctx context.Context, domain string, r *Record) (uris []string, err error) {
 	t := c.tree(ctx)
 	own, err := t.find(domain)
@@ -44,8 +45,8 @@ func (c *Checker) Destinations(ctx context.Context, domain string, r *Record) (u
 	return slices.Compact(uris), errors.Join(errs...)
 }
 
-// consent asks whether a host takes reports about domain, and under which
-// URI; "" for none.
+// consent returns the URI at which a host accepts reports about domain, or "" if
+// it does not accept them.
 func (t *tree) consent(domain, host, uri string) (string, error) {
 	txts, err := lookup.TXT(t.ctx, t.resolver, domain+"._report._dmarc."+host)
 	if err != nil {
@@ -62,12 +63,12 @@ func (t *tree) consent(domain, host, uri string) (string, error) {
 		if mailHost(r.Reports[0]) == host {
 			return r.Reports[0], nil
 		}
-		return "", nil // to yet another host: neither one
+		return "", nil // the URI has yet another host: RFC 9990, 4 does not allow it
 	}
 	return "", nil
 }
 
-// mailHost is the canonical domain of a mailto URI; "" for other URIs.
+// mailHost returns the canonical domain of a mailto URI, or "" for other URIs.
 func mailHost(uri string) string {
 	if len(uri) < 7 || !strings.EqualFold(uri[:7], "mailto:") {
 		return ""

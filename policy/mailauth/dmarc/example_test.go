@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Is this author proven, and what is to be done if not?
+// Check the author of a message, and get the disposition if the check fails.
 func ExampleChecker_Check() {
 	dns, _ := dnstest.InMemory(`
 		example.org.        TXT "v=spf1 ip4:192.0.2.1 -all"
@@ -34,7 +34,7 @@ func ExampleChecker_Check() {
 	// 203.0.113.9 fail reject
 }
 
-// An edge that asks SPF, DKIM and DMARC, and does what authors' domains want.
+// A server that checks SPF, DKIM and DMARC, and enforces the policies.
 func ExampleChecker_Agent() {
 	spf, dkim := &spf.Checker{}, &dkim.Verifier{}
 	dmarc := &dmarc.Checker{Enforce: true, RejectNoAuthor: true, DeferTempError: true}
@@ -48,12 +48,12 @@ func ExampleChecker_Agent() {
 	// dmarc
 }
 
-// Count what comes in, and once a day write the reports that domains want.
+// Count received messages, and write the aggregate reports once a day.
 func ExampleCollector() {
 	collector := &dmarc.Collector{}
 	yesterday := time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC)
 	record, _ := dmarc.ParseRecord("v=DMARC1; p=reject; rua=mailto:agg@example.org")
-	collector.Add(yesterday, dmarc.Observation{ // an agent with Checker.Collector does it
+	collector.Add(yesterday, dmarc.Observation{ // the Agent of a Checker with a Collector does this
 		Source:  netip.MustParseAddr("192.0.2.1"),
 		Verdict: &dmarc.Verdict{Result: dmarc.Fail, Author: "example.org", Domain: "example.org", Record: record, Policy: dmarc.Reject},
 		Applied: dmarc.Reject,
@@ -66,7 +66,7 @@ func ExampleCollector() {
 		if err := r.WriteXML(io.Discard); err != nil {
 			fmt.Println(err)
 		}
-		// (&dmarc.Checker{}).Destinations(ctx, r.Domain, r.Record) says where it may go.
+		// (&dmarc.Checker{}).Destinations(ctx, r.Domain, r.Record) returns its destinations.
 	}
 	// Output: receiver.example!example.org!1795132800!1795219199!202611201.xml.gz
 }

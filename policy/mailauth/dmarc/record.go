@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A Disposition is what is to become of mail that fails.
+// A Disposition is how a domain wants messages that fail to be handled (RFC 9989,
+// 4.7).
 type Disposition string
 
 const (
@@ -16,7 +17,7 @@ const (
 	Reject     Disposition = "reject"
 )
 
-// less is one level below (RFC 9989, 4.7, t; RFC 7489, 6.3, pct).
+// less returns the next lower level (RFC 9989, 4.7, t; RFC 7489, 6.3, pct).
 func (d Disposition) less() Disposition {
 	if d == Reject {
 		return Quarantine
@@ -26,36 +27,40 @@ func (d Disposition) less() Disposition {
 
 // A Record is a published policy (RFC 9989, 4.7).
 type Record struct {
-	// Policy (p, "none" where the record does not have it), and those for
-	// subdomains that exist (sp) and that do not (np), which are empty where the
-	// record does not have them.
+	// Policy is the tag p; it is "none" if the tag is missing. SubdomainPolicy
+	// (sp) is for subdomains that exist, NonexistentPolicy (np) for those that do
+	// not. Both are empty if the tag is missing.
 	Policy, SubdomainPolicy, NonexistentPolicy Disposition
-	// StrictDKIM and StrictSPF (adkim=s, aspf=s).
+	// StrictDKIM (adkim=s) and StrictSPF (aspf=s) require strict alignment.
 	StrictDKIM, StrictSPF bool
-	// PSD is 'y' for a public suffix, 'n' for an organizational domain, 'u'
-	// by default.
+	// PSD is the tag psd: 'y' for a public suffix, 'n' for an organizational
+	// domain, 'u' (the default) if it is unknown.
 	PSD byte
-	// Testing (t=y) asks for one level less than the policy.
+	// Testing (t=y) lowers the policy by one level.
 	Testing bool
-	// Percent (pct) of failing mail that the policy is for. It counts with
-	// Checker.PublicSuffixList only: RFC 9989 has no such tag. Default 100.
+	// Percent (pct) is the percentage of failing messages that the policy applies
+	// to; the default is 100. It is used only with Checker.PublicSuffixList,
+	// because RFC 9989 has no such tag.
 	Percent int
-	// Reports and FailureReports (rua, ruf) are valid URIs.
+	// Reports (rua) and FailureReports (ruf) are the valid URIs for reports, at
+	// most 10 each.
 	Reports, FailureReports []string
-	// FailureOptions (fo), "0" by default.
+	// FailureOptions is the tag fo; the default is "0".
 	FailureOptions string
-	// Err says what is wrong in the record, for the domain's owner: a
-	// mistake in one tag does not spoil the others.
+	// Err describes the errors in the record, for the owner of the domain. An
+	// error in one tag does not affect the other tags, except as the package
+	// comment describes for p, sp and np.
 	Err error
 
 	noPolicy bool // the record has no p=
-	unusable bool // a policy is not valid, and there is nowhere to report that to
+	unusable bool // a policy is invalid, and there is no address for reports
 }
 
 var errNoRecord = errors.New("not a DMARC record")
 
-// ParseRecord reads a TXT record of a name that begins with _dmarc. It fails
-// only where that is no DMARC record: v=DMARC1 must come first.
+// ParseRecord parses a TXT record. It returns an error only if txt is not a DMARC
+// record, which begins with v=DMARC1. Other errors are in Record.Err. It reads at
+// most 51 tags.
 func ParseRecord(txt string) (*Record, error) {
 	r := &Record{PSD: 'u', Percent: 100, FailureOptions: "0"}
 	seen := map[string]bool{}
@@ -75,21 +80,21 @@ func ParseRecord(txt string) (*Record, error) {
 		}
 	}
 	if r.Policy == invalid || r.SubdomainPolicy == invalid || r.NonexistentPolicy == invalid {
-		// RFC 9989, 4.10.1: as p=none, if there is somebody to tell.
+		// RFC 9989, 4.10.1: as p=none, if the record has an address for reports.
 		r.Policy, r.SubdomainPolicy, r.NonexistentPolicy = NoAction, "", ""
 		r.unusable = len(r.Reports) == 0
 		return r, nil
 	}
-	if r.Policy == "" { // RFC 9989, 4.7: as p=none; the other tags count
+	if r.Policy == "" { // RFC 9989, 4.7: as p=none; the other tags apply
 		r.Policy, r.noPolicy = NoAction, true
 		r.wrong("p", "missing")
 	}
 	return r, nil
 }
 
-// applied is the record by which mail is judged; nil for no DMARC processing.
-// In RFC 7489, 6.6.3, which the public suffix list belongs to, a record without
-// p= is like one with an invalid p=.
+// applied returns the record to apply to a message, or nil for no DMARC
+// processing. byList selects RFC 7489, 6.6.3, where a missing p= counts as an
+// invalid one.
 func (r *Record) applied(byList bool) *Record {
 	switch {
 	case r.unusable:
@@ -160,25 +165,25 @@ func disposition(s string) Disposition {
 	return invalid
 }
 
-// maxURIs bounds the destinations of one record.
+// maxURIs is the maximum number of URIs in one tag.
 const maxURIs = 10
 
-// uris reads a list of URIs; of "mailto:a@b!10m" the size limit, which RFC
-// 9989 has abolished, is passed over.
+// uris parses a list of URIs. It ignores the size limit in "mailto:a@b!10m", which
+// RFC 9989 has removed.
 func (r *Record) uris(name, value string) (uris []string) {
 	bad := false
 	for s := range strings.SplitSeq(value, ",") {
 		s, _, _ = strings.Cut(strings.Trim(s, " \t"), "!")
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme == "" || u.Opaque == "" && u.Host == "" {
-			if !bad { // it is said once, however many there are
+			if !bad { // one error for all invalid URIs
 				r.wrong(name, "not a list of URIs")
 			}
 			bad = true
 			continue
 		}
 		if len(uris) == maxURIs {
-			r.wrong(name, "too long a list")
+			r.wrong(name, "a list of too many URIs")
 			break
 		}
 		uris = append(uris, s)

@@ -25,7 +25,7 @@ func TestParseRecord(t *testing.T) {
 		{"v=DMARC1", "p=none error"},
 		{"v=DMARC1; sp=reject; np=quarantine; adkim=s", "p=none sp=reject np=quarantine adkim error"},
 		{"v=DMARC1; psd=y; np=reject", "p=none np=reject psd=y error"},
-		// RFC 9989, 4.10.1: no valid policy, with and without somebody to tell.
+		// RFC 9989, 4.10.1: an invalid policy, with and without rua.
 		{"v=DMARC1; p=;" + uris, "p=none rua=mailto:a@x.example error"},
 		{"v=DMARC1; p=", "p=none unusable error"},
 		{"v=DMARC1; p", "p=none unusable error"},
@@ -76,7 +76,7 @@ func describe(r *Record, err error) string {
 	return strings.TrimSpace(b.String())
 }
 
-// However long a record is, what is wrong with it is said in a line or two.
+// The errors of a record take one or two lines, for a record of any length.
 func TestWhatIsWrongIsBrief(t *testing.T) {
 	r, err := ParseRecord("v=DMARC1; p=reject; rua=" + strings.Repeat("x,", 30_000) + "; ruf=" + strings.Repeat("y,", 30_000))
 	if err != nil || r.Err == nil || len(r.Err.Error()) > 200 {

@@ -11,49 +11,60 @@ import (
 )
 
 // A Report is an aggregate report about one policy domain (RFC 9990). A
-// Collector makes it; who sends it fills in Organization, Email and ID.
+// [Collector] makes it. The program that sends it must set Organization, Email and
+// ID.
 type Report struct {
-	// Organization that reports, its Email address for questions, and, not
-	// needed, more words about how to reach it and the program's name.
+	// Organization is the name of the reporting organization, and Email its
+	// address for questions. Contact has more contact information, and Generator
+	// is the name of the program; both are optional.
 	Organization, Email, Contact, Generator string
-	// ID tells reports about the same domain apart; letters, digits, dots
-	// and hyphens. WriteXML and FileName need it.
+	// ID identifies the report among all reports about the domain. It consists of
+	// letters, digits, dots and hyphens. WriteXML and FileName need it.
 	ID string
-	// Begin and End of the time that it is about.
+	// Begin and End are the first and the last second of the reported day, in UTC.
 	Begin, End time.Time
-	// Domain where the policy is published, Record the policy, and whether it
-	// was found by the public suffix list.
+	// Domain is the domain that publishes the policy.
 	Domain string
+	// Record is the latest policy that the collector has seen.
 	Record *Record
+	// ByList reports whether the policy was found by the public suffix list.
 	ByList bool
-	Rows   []ReportRow
-	// RFC7489 writes the form of RFC 7489, appendix C, instead of that of
-	// RFC 9990.
+	// Rows are the counted messages, the largest number first.
+	Rows []ReportRow
+	// RFC7489 selects the format of RFC 7489, appendix C, instead of that of RFC
+	// 9990.
 	RFC7489 bool
 }
 
-// A ReportRow is a number of messages that were alike.
+// A ReportRow counts messages with equal properties.
 type ReportRow struct {
-	Source                   netip.Addr
-	Count                    int
-	HeaderFrom, EnvelopeFrom string
-	Passed                   bool
-	Applied                  Disposition
-	DKIMAligned, SPFAligned  bool
-	Reasons                  []Reason
-	DKIM                     []ReportDKIM
-	SPF                      *ReportSPF
+	Source       netip.Addr // the host that sent the messages
+	Count        int
+	HeaderFrom   string      // the domain in From
+	EnvelopeFrom string      // the domain of the reverse-path
+	Passed       bool        // the result is Pass
+	Applied      Disposition // the disposition that was applied
+	// DKIMAligned and SPFAligned report whether each authenticates an aligned
+	// domain.
+	DKIMAligned, SPFAligned bool
+	// Reasons explains why Applied differs from the policy.
+	Reasons []Reason
+	// DKIM are the results for the signatures, at most 10 of each message. SPF is
+	// the result of SPF; nil if it was not checked.
+	DKIM []ReportDKIM
+	SPF  *ReportSPF
 }
 
-// ReportDKIM is one signature.
+// ReportDKIM is the result for one signature.
 type ReportDKIM struct{ Domain, Selector, Result, Comment string }
 
-// ReportSPF is the check of the reverse-path.
+// ReportSPF is the result of SPF.
 type ReportSPF struct{ Domain, Result, Comment string }
 
-// FileName is the name that the report has as an attachment (RFC 9990, 3.5.2),
-// compressed or not; receiver is the reporter's domain. What in the policy
-// domain's name could be more than a name, as "/" or "!", is "_" in it.
+// FileName returns the name for the report as an attachment (RFC 9990, 3.5.2).
+// receiver is the domain of the reporter. gzip reports whether the attachment is
+// compressed. Characters of the policy domain other than letters, digits, dots
+// and hyphens become "_".
 func (r *Report) FileName(receiver string, gzip bool) string {
 	extension := "xml"
 	if gzip {
@@ -62,12 +73,14 @@ func (r *Report) FileName(receiver string, gzip bool) string {
 	return fmt.Sprintf("%s!%s!%d!%d!%s.%s", receiver, fileName(r.Domain), r.Begin.Unix(), r.End.Unix(), alphanumeric(r.ID), extension)
 }
 
-// Subject is that of the message that brings the report (RFC 9990, 3.5.2).
+// Subject returns the subject for the message with the report (RFC 9990, 3.5.2).
+// receiver is the domain of the reporter.
 func (r *Report) Subject(receiver string) string {
 	return fmt.Sprintf("Report Domain: %s Submitter: %s Report-ID: <%s>", r.Domain, receiver, r.ID)
 }
 
-// fileName keeps what host names have: in the DNS a name may have any octets.
+// fileName replaces all characters that host names do not have with "_". A name in
+// DNS may have any octets.
 func fileName(domain string) string {
 	return strings.Map(func(c rune) rune {
 		if c != '.' && c != '-' && alphanumeric(string(c)) == "" {
@@ -86,11 +99,12 @@ func alphanumeric(s string) string {
 	}, s)
 }
 
-// WriteXML writes the report.
+// WriteXML writes the report as XML, not compressed. It returns an error if
+// Organization, Email, ID, Record, Domain or Rows is not set.
 func (r *Report) WriteXML(w io.Writer) error {
 	switch {
 	case r.Organization == "" || r.Email == "" || r.ID == "":
-		return errors.New("dmarc: the report lacks Organization, Email or ID")
+		return errors.New("dmarc: the report has no Organization, Email or ID")
 	case r.Record == nil || r.Domain == "" || len(r.Rows) == 0:
 		return errors.New("dmarc: the report has no policy or no rows")
 	}
@@ -106,7 +120,7 @@ func (r *Report) WriteXML(w io.Writer) error {
 	return err
 }
 
-// The elements in the order of RFC 9990, 3.1.1.
+// The elements are in the order of RFC 9990, 3.1.1.
 type (
 	xmlFeedback struct {
 		XMLName  xml.Name    `xml:"feedback"`
@@ -207,7 +221,7 @@ func (r *Report) record(row *ReportRow) xmlRecord {
 		HeaderFrom: row.HeaderFrom, EnvelopeFrom: row.EnvelopeFrom,
 	}
 	if row.Passed && !r.RFC7489 && r.Record.Policy != NoAction {
-		x.Disposition = "pass" // RFC 9990: nothing done, though the policy is an enforcing one
+		x.Disposition = "pass" // RFC 9990: the message passed a policy other than none
 	}
 	for _, reason := range row.Reasons {
 		if r.RFC7489 && reason.Type == "policy_test_mode" {

@@ -28,14 +28,14 @@ func observation(record, ip string) Observation {
 		DKIM: &dkim.Verdict{Signatures: []dkim.Signature{
 			{Result: dkim.Fail, Domain: "example.com", Selector: "s1", Err: errors.New("dkim: <broken> & \x01")},
 			{Result: dkim.Pass, Domain: "list.example", Selector: "s2"},
-			{Result: dkim.Neutral}, // not even a domain
+			{Result: dkim.Neutral}, // the domain could not be read
 		}},
 		Applied: Quarantine,
 		Reasons: []Reason{{Type: "policy_test_mode"}},
 	}
 }
 
-// The forms of RFC 9990 and RFC 7489, to the letter.
+// The formats of RFC 9990 and RFC 7489, byte for byte.
 func TestReportXML(t *testing.T) {
 	const record = "v=DMARC1; p=reject; sp=quarantine; adkim=s; t=y; pct=50; rua=mailto:agg@example.com"
 	const want9990 = `<?xml version="1.0" encoding="UTF-8"?>
@@ -136,8 +136,8 @@ func TestReportXML(t *testing.T) {
 	}
 }
 
-// A passing message under an enforcing policy has the disposition "pass" in
-// RFC 9990, under p=none it has "none".
+// In RFC 9990, a message that passes has the disposition "pass" under a policy
+// other than none, and "none" under p=none.
 func TestReportOfPass(t *testing.T) {
 	for policy, want := range map[string]string{"reject": "<disposition>pass<", "none": "<disposition>none<"} {
 		o := observation("v=DMARC1; rua=mailto:a@example.com; p="+policy, "192.0.2.1")
@@ -153,8 +153,8 @@ func TestReportOfPass(t *testing.T) {
 	}
 }
 
-// Days of UTC are apart, a day that is not over stays, nothing is counted
-// twice, and memory is bounded.
+// Each day in UTC has its own report. Take leaves the current day, no message is
+// counted twice, and memory is limited.
 func TestCollector(t *testing.T) {
 	const record = "v=DMARC1; p=reject; rua=mailto:agg@example.com"
 	c := Collector{MaxRows: 3}
@@ -162,7 +162,7 @@ func TestCollector(t *testing.T) {
 	c.Add(midnight.Add(-time.Second), observation(record, "192.0.2.1"))
 	c.Add(midnight, observation(record, "192.0.2.1"))
 	c.Add(midnight, observation(record, "192.0.2.2"))
-	c.Add(midnight, observation(record, "192.0.2.3")) // no room
+	c.Add(midnight, observation(record, "192.0.2.3")) // more than MaxRows
 	c.Add(midnight, observation(record, "192.0.2.2"))
 	for name, change := range map[string]func(*Observation){
 		"no verdict": func(o *Observation) { o.Verdict = nil },
@@ -185,14 +185,14 @@ func TestCollector(t *testing.T) {
 	if len(second) != 1 || len(second[0].Rows) != 2 || second[0].Rows[0].Count != 2 {
 		t.Errorf("second day: %+v", second)
 	}
-	c.Add(midnight, observation(record, "192.0.2.3")) // there is room again
+	c.Add(midnight, observation(record, "192.0.2.3")) // Take has removed rows
 	if third := c.Take(midnight.Add(25 * time.Hour)); len(third) != 1 || c.Dropped() != 1 {
 		t.Errorf("third: %+v, %d dropped", third, c.Dropped())
 	}
 }
 
-// Long names, which cost a stranger nothing, take no more memory than short
-// ones, and those too long for the DNS none.
+// Long names do not exceed the memory limit. Names that are too long for DNS are
+// not kept.
 func TestCollectorsMemoryIsBounded(t *testing.T) {
 	c := Collector{MaxRows: 1000}
 	long, endless := strings.Repeat("x.", 120)+"example", strings.Repeat("y", 100_000)
@@ -229,7 +229,7 @@ func TestCollectorsMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// The DNS would have a policy for such a name.
+// DNS can have a policy for such a name.
 func TestFileNameIsNoPath(t *testing.T) {
 	r := &Report{Domain: "x/../../etc!a\\b\n.example", ID: "1", Begin: noon, End: noon}
 	if got := r.FileName("mx.example.com", false); strings.ContainsAny(got, "/\\\n") || strings.Count(got, "!") != 4 {

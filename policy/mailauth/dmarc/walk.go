@@ -12,26 +12,27 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
-// Resolver is the part of *net.Resolver that DMARC asks. Where nothing exists
-// the error is a *net.DNSError with IsNotFound; every other error is taken as
-// a temporary one.
+// A Resolver sends the DNS queries of DMARC. *net.Resolver implements it. If the
+// name or the record does not exist, the error is a *net.DNSError with
+// IsNotFound. Every other error counts as temporary. A Resolver must be safe for
+// concurrent use if the [Checker] is used concurrently.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error)
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// A tree finds records and organizational domains for one message. It asks
-// for each name once.
+// A tree finds records and organizational domains for one message. It sends one
+// query for each name.
 type tree struct {
 	ctx      context.Context
 	resolver Resolver
 	psl      bool
-	records  map[string]*Record // nil where a domain has none
+	records  map[string]*Record // nil if a domain has no record
 }
 
-// record is the one published at a domain; nil where there is none, or
-// several (RFC 9989, 4.10).
+// record returns the record of a domain. It returns nil if the domain has no
+// record or several (RFC 9989, 4.10).
 func (t *tree) record(domain string) (*Record, error) {
 	if r, known := t.records[domain]; known {
 		return r, nil
@@ -54,11 +55,11 @@ func (t *tree) record(domain string) (*Record, error) {
 	return found, nil
 }
 
-// maxQueries of one walk (RFC 9989, 4.10).
+// maxQueries is the maximum number of queries of one walk (RFC 9989, 4.10).
 const maxQueries = 8
 
-// steps are the names that a walk asks for: the domain itself, and those
-// above it that have at most seven labels.
+// steps returns the names that a walk queries: the domain itself and its parent
+// domains of at most seven labels.
 func steps(domain string) []string {
 	names := []string{domain}
 	for {
@@ -73,15 +74,15 @@ func steps(domain string) []string {
 	}
 }
 
-// A policy is where a walk has led.
+// A policy is the result of a walk.
 type policy struct {
 	org    string  // the organizational domain
-	domain string  // where the record is that applies to the starting point
-	record *Record // nil for none
+	domain string  // the domain whose record applies
+	record *Record // nil if there is none
 }
 
-// policy is find, content with the domain's own record where it has one: then
-// org is empty.
+// policy returns the policy of a domain. If the domain has a record, policy stops
+// there, and org is empty. Otherwise it calls find.
 func (t *tree) policy(domain string) (policy, error) {
 	r, err := t.record(domain)
 	if err != nil {
@@ -93,13 +94,14 @@ func (t *tree) policy(domain string) (policy, error) {
 	return t.find(domain)
 }
 
-// find walks up from a domain: to its policy and its organizational domain.
+// find finds the policy and the organizational domain of a domain by the tree
+// walk.
 func (t *tree) find(domain string) (policy, error) {
 	if t.psl {
 		return t.findByList(domain)
 	}
 	p := policy{org: domain}
-	var psd string // the public suffix above, where one says that it is one
+	var psd string // the parent domain whose record has psd=y
 	for i, name := range steps(domain) {
 		r, err := t.record(name)
 		if err != nil {
@@ -129,13 +131,13 @@ func (t *tree) find(domain string) (policy, error) {
 	return p, nil
 }
 
-// below is the name one label below parent on the way to domain.
+// below returns the ancestor of domain that is one label below parent.
 func below(parent, domain string) string {
 	rest := strings.TrimSuffix(domain, "."+parent)
 	return rest[strings.LastIndexByte(rest, '.')+1:] + "." + parent
 }
 
-// findByList is RFC 7489, 3.2 and 6.6.3.
+// findByList finds the policy by the public suffix list (RFC 7489, 3.2 and 6.6.3).
 func (t *tree) findByList(domain string) (policy, error) {
 	p := policy{org: domain}
 	if org, err := publicsuffix.EffectiveTLDPlusOne(domain); err == nil {
@@ -154,7 +156,7 @@ func (t *tree) findByList(domain string) (policy, error) {
 	return p, nil
 }
 
-// exists says whether there is a domain; see the package's comment.
+// exists reports whether a domain exists; see the package comment.
 func (t *tree) exists(domain string) (bool, error) {
 	name := lookup.FQDN(domain)
 	if r, knows := t.resolver.(interface {

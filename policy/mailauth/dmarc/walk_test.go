@@ -9,7 +9,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// newChecker asks a DNS server in memory through Go's own resolver.
+// newChecker returns a Checker that uses a *net.Resolver and an in-memory DNS
+// server.
 func newChecker(t testing.TB, zones ...string) (*Checker, *dnstest.Server) {
 	t.Helper()
 	dns, err := dnstest.InMemory(zones...)
@@ -38,7 +39,7 @@ func TestSteps(t *testing.T) {
 }
 
 // Organizational domains and policies by the DNS Tree Walk (RFC 9989, 4.10.1
-// and 4.10.2); each zone text is the records that exist.
+// and 4.10.2). Each zone has the records that exist.
 func TestTreeWalk(t *testing.T) {
 	for _, c := range []struct {
 		name, records, domain, org, policy string
@@ -83,7 +84,7 @@ func TestTreeWalk(t *testing.T) {
 	}
 }
 
-// The same by the public suffix list (RFC 7489).
+// The same with the public suffix list (RFC 7489).
 func TestPublicSuffixList(t *testing.T) {
 	for _, c := range []struct{ name, records, domain, org, policy string }{
 		{"no record", "", "a.mail.example.com", "example.com", ""},
@@ -107,8 +108,8 @@ func TestPublicSuffixList(t *testing.T) {
 	}
 }
 
-// Reports go to the own organization, and elsewhere only where they are
-// welcome (RFC 9990, 4).
+// Reports are sent within the organization, and to other organizations only if
+// they agree (RFC 9990, 4).
 func TestDestinations(t *testing.T) {
 	checker, dns := newChecker(t, `
 		_dmarc.example.com. TXT "v=DMARC1; p=none"

@@ -13,37 +13,41 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// An Audit listens to the agents and the Handler of one server or several.
-// The fields must not change once it is in use.
+// An Audit records the decisions of the agents and the Handler of one or more
+// servers. It is safe for concurrent use; its fields must not change after the
+// first use.
 type Audit struct {
-	// Sink gets the trail of each message when its fate is known, on the
-	// session's goroutine: it must not take long. nil keeps only counters.
+	// Sink is called with the trail of each message when its outcome is known. It
+	// runs on the goroutine of the session and must return quickly. The sessions
+	// of a server call it concurrently. If Sink and Logger are nil, only the
+	// counters are kept.
 	Sink func(*Trail)
-	// Logger gets a line for each message at level Info; nil is silent.
+	// Logger receives one line at level Info for each message. A nil Logger logs
+	// nothing.
 	Logger *slog.Logger
-	// MaxEntries bounds a trail. Default 1000. A quarter of them is for what
-	// comes before the message and another one for what comes after its
-	// recipients, so that neither many greetings nor many recipients keep out
-	// what was said of the content.
+	// MaxEntries is the maximum number of entries in a trail. Default: 1000.
+	// Entries before the message get at most a quarter. Entries up to the
+	// recipients get at most three quarters, so that many commands or recipients
+	// leave room for the entries about the content.
 	MaxEntries int
 
-	mu       sync.Mutex // guards counters: the list, not what it points to
+	mu       sync.Mutex // guards the slice counters, but not the elements
 	counters []*counter
 }
 
-// key is where a session keeps its record.
+// key is the key of a session's record.
 type key struct{ a *Audit }
 
-// record is what is known of a session. It is used on its goroutine only.
+// record has the entries of a session. Only the goroutine of the session uses it.
 type record struct {
-	session []Entry // what was said of the session, before any message
-	lost    int     // of that, for want of room
+	session []Entry // entries before the first message
+	lost    int     // number of such entries that were dropped
 	message *smtpserver.Message
 	entries []Entry
 	dropped int
-	last    string // the last refusal, not to be noted twice
-	discard bool   // the message is going to be dropped
-	all     bool   // and so are all of the session
+	last    string // the last refusal, to avoid a second entry for it
+	discard bool   // the message will be discarded
+	all     bool   // all messages of the session will be discarded
 }
 
 func (a *Audit) record(s *smtpserver.Session) *record {
@@ -55,9 +59,10 @@ func (a *Audit) record(s *smtpserver.Session) *record {
 	return r
 }
 
-func (a *Audit) listens() bool { return a.Sink != nil || a.Logger != nil }
+// records reports whether trails are recorded.
+func (a *Audit) records() bool { return a.Sink != nil || a.Logger != nil }
 
-// note adds an entry: to the message where there is one, else to the session.
+// note adds an entry to the current message, or to the session if there is none.
 func (a *Audit) note(s *smtpserver.Session, e Entry) {
 	r := a.record(s)
 	most := a.MaxEntries
@@ -65,7 +70,7 @@ func (a *Audit) note(s *smtpserver.Session, e Entry) {
 		most = 1000
 	}
 	if m := s.Message(); m != r.message {
-		a.tell(s, r, Unsent) // the one before was never finished
+		a.finish(s, r, Incomplete) // the previous message was not completed
 		r.message = m
 	}
 	e.Verdict, e.About = e.Verdict[:min(len(e.Verdict), maxText)], e.About[:min(len(e.About), maxText)]
@@ -82,11 +87,12 @@ func (a *Audit) note(s *smtpserver.Session, e Entry) {
 	}
 }
 
-// maxText bounds the texts of an entry.
+// maxText is the maximum length of each text of an entry.
 const maxText = 1000
 
-// tell passes the trail of the message on, and forgets it.
-func (a *Audit) tell(s *smtpserver.Session, r *record, o Outcome) {
+// finish passes the trail of the current message to Sink and Logger, and resets
+// the record.
+func (a *Audit) finish(s *smtpserver.Session, r *record, o Outcome) {
 	m := r.message
 	if m == nil {
 		return
@@ -113,13 +119,14 @@ func (a *Audit) tell(s *smtpserver.Session, r *record, o Outcome) {
 	}
 }
 
-// after notes what an agent said, and sees whether that ends the message.
+// after records the decision of an agent. It finishes the trail if the decision
+// ends the message.
 func (a *Audit) after(s *smtpserver.Session, c *counter, about string, took time.Duration, err error) {
 	c.add(took, err)
-	if !a.listens() {
+	if !a.records() {
 		return
 	}
-	e := Entry{Event: c.event, Agent: c.agent, Verdict: verdict(err), About: about, Took: took}
+	e := Entry{Event: c.event, Agent: c.agent, Verdict: verdict(err), About: about, Duration: took}
 	a.note(s, e)
 	if err == nil || errors.Is(err, smtpserver.ErrAccept) {
 		return
@@ -130,17 +137,19 @@ func (a *Audit) after(s *smtpserver.Session, c *counter, about string, took time
 		r.discard = true
 		r.all = r.all || s.Message() == nil
 		if c.event == endOfData {
-			a.tell(s, r, Discarded)
+			a.finish(s, r, Discarded)
 		}
 		return
 	}
-	if c.event != rcpt { // at all others a refusal ends the message
-		a.tell(s, r, Refused)
+	if c.event != rcpt { // a refusal at any other event ends the message
+		a.finish(s, r, Refused)
 	}
 }
 
-// Handler returns h, listened to. With it, the trail of an accepted message is
-// told at once, and otherwise when the session goes on or ends.
+// Handler returns a Handler that calls h and records its decision. With it, the
+// trail of an accepted message is complete when h returns. Without it, the trail
+// is complete when the next message begins or the session ends, and its outcome
+// is Incomplete.
 func (a *Audit) Handler(h smtpserver.Handler) smtpserver.Handler {
 	c := a.counter("handler", "receive")
 	return smtpserver.HandlerFunc(func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) (string, error) {
@@ -148,40 +157,41 @@ func (a *Audit) Handler(h smtpserver.Handler) smtpserver.Handler {
 		text, err := h.Receive(ctx, s, m)
 		took := time.Since(began)
 		c.add(took, err)
-		if a.listens() {
-			a.note(s, Entry{Event: c.event, Agent: c.agent, Verdict: verdict(err), Took: took})
+		if a.records() {
+			a.note(s, Entry{Event: c.event, Agent: c.agent, Verdict: verdict(err), Duration: took})
 			o := Accepted
-			if err != nil && !someTaken(s, err) {
+			if err != nil && !someAccepted(s, err) {
 				o = Refused
 			}
-			a.tell(s, a.record(s), o)
+			a.finish(s, a.record(s), o)
 		}
 		return text, err
 	})
 }
 
-// someTaken says whether, with LMTP, the Handler took the message over for
-// some of the recipients.
-func someTaken(s *smtpserver.Session, err error) bool {
+// someAccepted reports whether, with LMTP, the Handler accepted the message for at
+// least one recipient.
+func someAccepted(s *smtpserver.Session, err error) bool {
 	var each smtpserver.RecipientErrors
 	return s.Server().LMTP && errors.As(err, &each) && slices.Contains(each, nil)
 }
 
-// listener is an agent that hears what no other agent says.
-func (a *Audit) listener() smtpserver.Agent {
+// observer returns an agent that records what the other agents do not see: replies
+// of the server itself, and the end of the session.
+func (a *Audit) observer() smtpserver.Agent {
 	return smtpserver.Agent{
 		Name: "audit",
 		Reject: func(_ context.Context, s *smtpserver.Session, e *smtp.SMTPError) {
 			r := a.record(s)
-			// Refusals of agents and the Handler are noted already, those of
-			// the server itself are not.
-			if v := reply(e); a.listens() && s.Message() != nil && s.Message() == r.message && v != r.last {
+			// Refusals of agents and the Handler already have an entry. Refusals
+			// of the server itself have none.
+			if v := reply(e); a.records() && s.Message() != nil && s.Message() == r.message && v != r.last {
 				a.note(s, Entry{Event: "refusal", Agent: "server", Verdict: v})
 			}
 		},
 		Disconnect: func(_ context.Context, s *smtpserver.Session) {
-			if a.listens() {
-				a.tell(s, a.record(s), Unsent)
+			if a.records() {
+				a.finish(s, a.record(s), Incomplete)
 			}
 		},
 	}

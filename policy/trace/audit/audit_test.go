@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const text = "Subject: x\r\n\r\nbody\r\n"
 
-// trails collects what a Sink gets.
+// trails collects the trails that a Sink receives.
 type trails struct {
 	mu sync.Mutex // guards all
 	ts []*Trail
@@ -34,7 +34,7 @@ func (ts *trails) add(t *Trail) {
 	ts.ts = append(ts.ts, t)
 }
 
-// short is each trail in one line, without IDs and times.
+// short returns each trail as one line, without IDs and durations.
 func (ts *trails) short() []string {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -126,7 +126,7 @@ func TestTrails(t *testing.T) {
 		t.Errorf("trails\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 	last := lines[len(lines)-1]
-	if !strings.HasPrefix(last, "<reset@example.org>[] unsent:"+session+" [mail judge pass ] [rcpt judge 550 5.7.1 no bad@example.com] [refusal server 501 ") {
+	if !strings.HasPrefix(last, "<reset@example.org>[] incomplete:"+session+" [mail judge pass ] [rcpt judge 550 5.7.1 no bad@example.com] [refusal server 501 ") {
 		t.Errorf("a message that the client gave up: %s", last)
 	}
 	if n := strings.Count(log.String(), "msg=audit"); n != len(lines) {
@@ -193,8 +193,7 @@ func TestTrailIsBounded(t *testing.T) {
 	}
 }
 
-// What a scanner says is a stranger's text: it makes no lines in a trail, and
-// no trail without end.
+// The text of a scanner cannot add lines to a trail, and its length is limited.
 func TestHostileTexts(t *testing.T) {
 	var got trails
 	a := &Audit{Sink: got.add}
@@ -224,7 +223,7 @@ func TestCounters(t *testing.T) {
 		"end of header": {7, 1, 0}, "end of data": {4, 1, 1},
 	}
 	for _, n := range a.Counters() {
-		if n.Agent != "judge" || [3]int64{n.Calls, n.Refused, n.Failed} != want[n.Event] || n.Took < n.Longest {
+		if n.Agent != "judge" || [3]int64{n.Calls, n.Refused, n.Failed} != want[n.Event] || n.TotalDuration < n.MaxDuration {
 			t.Errorf("%+v, want %v", n, want[n.Event])
 		}
 		delete(want, n.Event)
@@ -234,7 +233,7 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// What listening costs for one agent at one event.
+// The benchmark measures the cost of recording for one agent at one event.
 func BenchmarkListening(b *testing.B) {
 	for name, a := range map[string]*Audit{"counters": {}, "trails": {Sink: func(*Trail) {}}} {
 		b.Run(name, func(b *testing.B) {
@@ -254,7 +253,7 @@ func BenchmarkListening(b *testing.B) {
 	}
 }
 
-// A trail has the client's name in its safe form.
+// A trail has the HELO name in its safe form.
 func TestTrailOfADevice(t *testing.T) {
 	var got trails
 	a := &Audit{Sink: got.add}

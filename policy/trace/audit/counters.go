@@ -10,14 +10,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Counters are what one agent did at one event.
+// Counters are the counters of one agent at one event.
 type Counters struct {
-	Agent, Event string
-	Calls        int64
-	Refused      int64         // replies of 5xx and 4xx, and discarded messages
-	Failed       int64         // errors that are no verdict
-	Took         time.Duration // all calls together
-	Longest      time.Duration // one call
+	Agent, Event  string
+	Calls         int64
+	Refused       int64         // 4xx and 5xx replies, closed connections and discarded messages
+	Failed        int64         // other errors
+	TotalDuration time.Duration // of all calls
+	MaxDuration   time.Duration // of the longest call
 }
 
 type counter struct {
@@ -42,8 +42,8 @@ func (c *counter) add(took time.Duration, err error) {
 	}
 }
 
-// counter is the one of that agent and event. Agents of the same name share
-// it.
+// counter returns the counter of an agent and event. Agents with the same name
+// share it.
 func (a *Audit) counter(agent, event string) *counter {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -57,8 +57,8 @@ func (a *Audit) counter(agent, event string) *counter {
 	return c
 }
 
-// Counters are those of all agents at all of their events, in the order in
-// which they were wrapped. It may be called at any time.
+// Counters returns the counters of all agents at all of their events, in the order
+// of the calls of Wrap and Handler. It is safe for concurrent use.
 func (a *Audit) Counters() []Counters {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,7 +66,7 @@ func (a *Audit) Counters() []Counters {
 	for i, c := range a.counters {
 		cs[i] = Counters{
 			Agent: c.agent, Event: c.event, Calls: c.calls.Load(), Refused: c.refused.Load(), Failed: c.failed.Load(),
-			Took: time.Duration(c.took.Load()), Longest: time.Duration(c.longest.Load()),
+			TotalDuration: time.Duration(c.took.Load()), MaxDuration: time.Duration(c.longest.Load()),
 		}
 	}
 	return cs

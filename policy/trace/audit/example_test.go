@@ -7,12 +7,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Every message's trail on the console, and counters for a metrics page.
+// Print the trail of each message, and read counters for a metrics page.
 func ExampleAudit() {
 	a := &audit.Audit{Sink: func(t *audit.Trail) { fmt.Print(t) }}
 	srv := &smtpserver.Server{Agents: []smtpserver.Agent{{Name: "my agent"}}}
 	srv.Agents = a.Wrap(srv.Agents)
-	srv.Handler = a.Handler(smtpserver.HandlerFunc(nil)) // in place of a real one
+	srv.Handler = a.Handler(smtpserver.HandlerFunc(nil)) // a placeholder for a real Handler
 	for _, c := range a.Counters() {
 		fmt.Println(c.Agent, c.Event, c.Calls)
 	}

@@ -12,44 +12,44 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Trail is what was said of one message, from the connection that brought it
-// to its end.
+// A Trail has all decisions about one message, including those about its session.
 type Trail struct {
-	Session string // ID of the session
-	Message string // ID of the message
-	From    string // its reverse-path, at the end
-	To      []string
+	Session string   // ID of the session
+	Message string   // ID of the message
+	From    string   // the reverse-path, after changes by agents
+	To      []string // the recipients, after changes by agents
 	Outcome Outcome
 	Entries []Entry
-	// Dropped counts the entries beyond Audit.MaxEntries.
+	// Dropped is the number of entries that were left out because of
+	// Audit.MaxEntries.
 	Dropped int
 }
 
-// An Outcome is what became of a message.
+// An Outcome is the final state of a message.
 type Outcome string
 
 const (
-	Accepted  Outcome = "accepted"  // the Handler has taken it over
-	Refused   Outcome = "refused"   // by an agent or the Handler
-	Discarded Outcome = "discarded" // accepted for the client, and dropped
-	Unsent    Outcome = "unsent"    // the client gave it up, or a limit ended it
+	Accepted   Outcome = "accepted"   // the Handler accepted the message
+	Refused    Outcome = "refused"    // an agent or the Handler refused the message
+	Discarded  Outcome = "discarded"  // the client got a positive reply, but the message was dropped
+	Incomplete Outcome = "incomplete" // the client did not complete the transaction, or a limit ended it
 )
 
-// An Entry is one agent's word at one event.
+// An Entry is the decision of one agent at one event.
 type Entry struct {
-	Event   string // "connect", "rcpt", "end of data", ...
-	Agent   string
-	Verdict string // "pass", "accept", "discard", or the reply: "550 5.7.1 ..."
-	About   string // the recipient at rcpt, the name at helo
-	Took    time.Duration
+	Event    string // "connect", "rcpt", "end of data", ...
+	Agent    string
+	Verdict  string        // "pass", "accept", "discard", "close", a reply ("550 5.7.1 ..."), or "error: ..."
+	About    string        // the recipient at "rcpt", the name at "helo"
+	Duration time.Duration // of the call
 }
 
-// String is the trail in several lines, for people.
+// String returns the trail as text with several lines.
 func (t *Trail) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "message %s from <%s>: %s\n", t.Message, chars.OneLine(t.From), t.Outcome)
 	for _, e := range t.Entries {
-		line := fmt.Sprintf("  %-14s %-20s %-24s %v", e.Event, e.Agent, e.Verdict, e.Took.Round(time.Microsecond))
+		line := fmt.Sprintf("  %-14s %-20s %-24s %v", e.Event, e.Agent, e.Verdict, e.Duration.Round(time.Microsecond))
 		if e.About != "" {
 			line += "  " + e.About
 		}
@@ -61,7 +61,7 @@ func (t *Trail) String() string {
 	return b.String()
 }
 
-// verdict puts an agent's result into words.
+// verdict returns the text for the result of an agent.
 func verdict(err error) string {
 	if err == nil {
 		return "pass"

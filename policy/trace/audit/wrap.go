@@ -21,10 +21,11 @@ const (
 	endOfData   = "end of data"
 )
 
-// Wrap returns the agents, listened to, and an agent of the Audit's own before
-// them. They behave as before.
+// Wrap returns agents that call the given agents and record their decisions. The
+// first one of the result is an additional agent of the Audit. The behavior of the
+// given agents does not change.
 func (a *Audit) Wrap(agents []smtpserver.Agent) []smtpserver.Agent {
-	w := append([]smtpserver.Agent{a.listener()}, agents...)
+	w := append([]smtpserver.Agent{a.observer()}, agents...)
 	for i := range w[1:] {
 		a.wrap(&w[i+1])
 	}

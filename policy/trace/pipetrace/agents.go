@@ -11,9 +11,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Wrap returns the agents with snapshots around what they do at the end of the
-// header and at the end of data, and an agent of its own before them. They
-// behave as before.
+// Wrap returns agents that call the given agents and write snapshots at the end of
+// the header and at the end of data. The first one of the result is an additional
+// agent of the Tracer. The behavior of the given agents does not change. The
+// first call of Wrap, WrapHooks or WrapRouted starts Duration.
 func (t *Tracer) Wrap(agents []smtpserver.Agent) []smtpserver.Agent {
 	t.start()
 	w := append([]smtpserver.Agent{t.agent()}, agents...)
@@ -49,16 +50,17 @@ func (t *Tracer) around(name, agent string, first bool, f event) event {
 	}
 }
 
-// key is where a session keeps when it began and how many messages it had.
+// key is the key of a session's progress.
 type key struct{ t *Tracer }
 
+// progress has the start time of a session and its number of messages.
 type progress struct {
 	began    time.Time
 	messages int
 
-	message *smtpserver.Message // the one that what follows is about
-	dir     *folder             // nil when it is not traced
-	header  smtpserver.Header   // as it came
+	message *smtpserver.Message // the message of dir and header
+	dir     *folder             // nil if the message is not traced
+	header  smtpserver.Header   // as received
 }
 
 func (t *Tracer) progress(s *smtpserver.Session) *progress {
@@ -70,8 +72,8 @@ func (t *Tracer) progress(s *smtpserver.Session) *progress {
 	return p
 }
 
-// of is the folder of the session's message, nil when it is not traced. It is
-// decided once, so that agents may change the reverse-path.
+// of returns the folder of the session's message, or nil if it is not traced. It
+// decides this once for each message, because agents may change the reverse-path.
 func (t *Tracer) of(s *smtpserver.Session, m *smtpserver.Message) *folder {
 	p := t.progress(s)
 	if p.message != m {
@@ -83,7 +85,7 @@ func (t *Tracer) of(s *smtpserver.Session, m *smtpserver.Message) *folder {
 	return p.dir
 }
 
-// agent keeps the message as it came.
+// agent returns the agent that writes Original.eml.
 func (t *Tracer) agent() smtpserver.Agent {
 	return smtpserver.Agent{
 		Name:    "pipeline tracing",
@@ -97,8 +99,8 @@ func (t *Tracer) agent() smtpserver.Agent {
 	}
 }
 
-// keep writes the message down as it came: with the header from before all
-// agents, and with what is there of the body.
+// keep writes the message as received: with the header before all agents, and
+// with the part of the body that has been received.
 func (t *Tracer) keep(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	f := t.of(s, m)
 	if f == nil {

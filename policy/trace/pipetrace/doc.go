@@ -1,22 +1,22 @@
-// Package pipetrace is pipeline tracing: it keeps what a message looks like
-// before an event and after each agent, so that one can see which agent did
-// what to it.
+// Package pipetrace implements pipeline tracing. It writes a snapshot of a message
+// before an event and after each agent, to show how each agent changed the
+// message.
 //
 //	tracer := &pipetrace.Tracer{Dir: "/var/log/relay/PipelineTracing", Sender: "david@example.com"}
 //	srv.Agents = tracer.Wrap(srv.Agents)
 //	q.Hooks = tracer.WrapHooks(q.Hooks)
-//	router.Routed = tracer.WrapRouted("my routing", router.Routed) // where it has one
+//	router.Routed = tracer.WrapRouted("my routing", router.Routed) // if the router has such a hook
 //
-// Each message of that sender gets a folder of its own, named for its ID,
-// below MessageSnapshots in Dir:
+// Each message of the sender gets its own directory. Its path is Dir,
+// MessageSnapshots and the ID of the message. The directory has these files:
 //
-//	Original.eml         as it came
-//	SmtpReceive0001.eml  before the first agent at the end of the header, after
-//	SmtpReceive0002.eml  each agent there, and the same at the end of data
-//	Routing0001.eml      likewise for the hooks of the queue and the router
+//	Original.eml         the message as received
+//	SmtpReceive0001.eml  before the first agent at the end of the header
+//	SmtpReceive0002.eml  after that agent; then one file after each further agent,
+//	                     and the same for the end of data
+//	Routing0001.eml      the same for the hooks of the queue and the router
 //
-// Each file begins with fields that say what it is, and goes on with the
-// message:
+// Each file begins with header fields about the snapshot. The message follows:
 //
 //	X-CreatedBy: MessageSnapshot-Begin injected headers
 //	X-MessageSnapshot-UTC-Time: 2006-07-31T23:18:55.972Z
@@ -26,14 +26,17 @@
 //	X-Receiver: chris@example.net
 //	X-EndOfInjectedXHeaders: MessageSnapshot-End injected headers
 //
-// Protocol-Id is the session's ID, its beginning, and the number of the
-// message in it. Where Source names no agent but Original, the snapshot is
-// the one before the event. An event without agents has no snapshots.
+// Protocol-Id has the ID of the session, its start time, and the number of the
+// message in the session. Source has the event and the agent. "Original" instead
+// of an agent means the snapshot before the event. An event without agents has no
+// snapshots.
 //
-// At the end of the header there is no body yet, and none in the snapshots.
+// At the end of the header the body has not been received. The snapshots of this
+// event have no body.
 //
-// Snapshots are whole messages of other people: the folders and files are for
-// their owner alone, one sender is traced at a time, and tracing ends by
-// itself, after a time, a number of messages or an amount of data. It never
-// holds up or changes mail: what cannot be written is told to the log.
+// Snapshots contain whole messages, which are confidential. Therefore only the
+// owner of the process can read the files and directories (modes 0600 and 0700). A
+// Tracer traces one sender. Tracing ends after Tracer.Duration, MaxMessages or
+// MaxDir. An error of tracing never changes or refuses a message: it is
+// logged, and tracing ends.
 package pipetrace

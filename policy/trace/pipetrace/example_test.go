@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// What do the agents do to david's mail? Look for an hour.
+// Trace for one hour how agents change the mail of one sender.
 func ExampleTracer() {
 	dir, err := os.MkdirTemp("", "trace")
 	if err != nil {

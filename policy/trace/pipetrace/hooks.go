@@ -7,8 +7,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// WrapHooks returns the hooks with snapshots around what they do. They behave
-// as before.
+// WrapHooks returns hooks that call the given hooks and write snapshots. The
+// behavior of the given hooks does not change.
 func (t *Tracer) WrapHooks(hooks []queue.Hook) []queue.Hook {
 	t.start()
 	w := append([]queue.Hook(nil), hooks...)
@@ -44,17 +44,17 @@ func (t *Tracer) aroundHook(name, hook string, first bool, f hookEvent) hookEven
 	}
 }
 
-// queued is the folder of a message in the queue. One that came by another
-// door than SMTP has no session.
+// queued returns the folder of a message in the queue. A message that did not
+// arrive by SMTP has no session: its protocol ID has the ID of the message.
 func (t *Tracer) queued(m *queue.Message) *folder {
 	return t.folder(m.ID, m.From, func() string { return m.ID + ";" + time.Now().UTC().Format(utc) + ";1" })
 }
 
-// Routed is the type of routing.Router's hook of that name.
+// Routed is the type of the hook routing.Router.Routed.
 type Routed = func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error)
 
-// WrapRouted returns f with snapshots around what it does, under that name.
-// It behaves as before.
+// WrapRouted returns a function that calls f and writes snapshots. name is the
+// name of f in the snapshots. The behavior of f does not change.
 func (t *Tracer) WrapRouted(name string, f Routed) Routed {
 	t.start()
 	return func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error) {

@@ -27,7 +27,7 @@ const mail = "From: david@example.com\r\nSubject: x\r\n\r\nbody\r\n"
 
 var to = []string{"chris@example.net", "dana@example.net"}
 
-// adds is an agent that adds a field at these events.
+// adds returns an agent that adds a field at these events.
 func adds(name string, header, data bool) smtpserver.Agent {
 	f := func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
 		return m.Header.Append("X-By: " + name + "\r\n")
@@ -42,7 +42,7 @@ func adds(name string, header, data bool) smtpserver.Agent {
 	return a
 }
 
-// snapshots are the files of the one folder: name to Source and message.
+// snapshots returns the files of the only folder, by name: Source and message.
 func snapshots(t *testing.T, dir string) map[string][2]string {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(dir, "MessageSnapshots", "*"))
@@ -113,7 +113,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// To the letter as in the documents, but for times and IDs.
+// The format is byte for byte that of the documentation, except times and IDs.
 func TestInjectedFields(t *testing.T) {
 	tr := &Tracer{Dir: t.TempDir(), Sender: "david@example.com"}
 	got := agenttest.Relay(t, "david@example.com", to, mail, tr.Wrap([]smtpserver.Agent{adds("Connection Filtering Agent", true, false)})...)
@@ -260,7 +260,7 @@ func TestTracingEndsAfterItsTime(t *testing.T) {
 	}
 }
 
-// Mail does not wait for its tracing.
+// An error of tracing does not stop mail.
 func TestAFolderThatCannotBeMade(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -273,8 +273,8 @@ func TestAFolderThatCannotBeMade(t *testing.T) {
 	}
 }
 
-// Nor for a disk that is full, or a folder that somebody has removed: tracing
-// ends, and says so.
+// If the disk is full or the folder was removed, tracing ends and logs a warning.
+// Mail continues.
 func TestASnapshotThatCannotBeWritten(t *testing.T) {
 	var log bytes.Buffer
 	tr := &Tracer{Dir: t.TempDir(), Sender: "david@example.com", Logger: slog.New(slog.NewTextHandler(&log, nil))}

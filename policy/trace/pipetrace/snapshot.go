@@ -14,10 +14,10 @@ import (
 
 const utc = "2006-01-02T15:04:05.000Z"
 
-// original is the Source of a snapshot before an event.
+// original is the agent name in the Source of a snapshot before an event.
 const original = "Original"
 
-// A view is a message as a snapshot shows it.
+// A view has the parts of a message that a snapshot contains.
 type view struct {
 	from    string
 	rcpts   []string
@@ -25,11 +25,12 @@ type view struct {
 	size    int64
 }
 
-// receive writes the next SmtpReceive snapshot, routing the next Routing one.
+// receive writes the next SmtpReceive snapshot.
 func (t *Tracer) receive(f *folder, source string, v view) {
 	t.write(f, fmt.Sprintf("SmtpReceive%04d.eml", t.count(&f.receive)), source, v, 0)
 }
 
+// routing writes the next Routing snapshot.
 func (t *Tracer) routing(f *folder, source string, v view) {
 	t.write(f, fmt.Sprintf("Routing%04d.eml", t.count(&f.routing)), source, v, 0)
 }
@@ -41,12 +42,13 @@ func (t *Tracer) count(n *int) int {
 	return *n
 }
 
-// first writes Original.eml, again when more of the message is known.
+// first writes Original.eml. It is called again when the body has been received.
 func (t *Tracer) first(f *folder, v view) {
 	f.original = t.write(f, "Original.eml", original, v, f.original)
 }
 
-// write writes a file in the place of one of size was, and returns its size.
+// write writes a file and returns its size. It replaces the file if it exists; was
+// is the size of the old file.
 func (t *Tracer) write(f *folder, file, source string, v view, was int64) int64 {
 	head := header(f, source, v)
 	n := int64(len(head)) + v.size
@@ -65,7 +67,7 @@ func writeFile(path, head string, content io.WriterTo) error {
 		return err
 	}
 	w := bufio.NewWriter(f)
-	w.WriteString(head) // an error stays with the writer until Flush
+	w.WriteString(head) // Flush returns the error, if any
 	_, err = content.WriteTo(w)
 	if err == nil {
 		err = w.Flush()

@@ -14,42 +14,47 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// A Tracer traces the messages of one sender. It may wrap the agents of
-// several servers and the hooks of their queue. The fields must not change
-// once it is in use.
+// A Tracer traces the messages of one sender. It can wrap the agents of several
+// servers and the hooks of their queue. It is safe for concurrent use; its fields
+// must not change after the first use.
 type Tracer struct {
-	// Dir is the folder for MessageSnapshots; it is made when it is not there.
+	// Dir is the directory for MessageSnapshots. It is created if it does not
+	// exist.
 	Dir string
-	// Sender is the reverse-path to trace, "<>" for the null one. Domains are
-	// compared as domains, local parts in upper or lower case.
+	// Sender is the reverse-path to trace, or "<>" for the null reverse-path. The
+	// comparison ignores the letter case of the local part, and compares domains
+	// in canonical form.
 	Sender string
-	// Duration is for how long it traces, from Wrap or WrapHooks on.
-	// Default one hour.
+	// Duration is how long tracing lasts. It begins with the first call of Wrap,
+	// WrapHooks or WrapRouted. Default: one hour.
 	Duration time.Duration
-	// MaxMessages bounds the messages that it traces. Default 1000.
+	// MaxMessages is the maximum number of messages that are traced. Default:
+	// 1000.
 	MaxMessages int
-	// MaxDir bounds all that is in Dir, in bytes, what was there before
-	// included. Default 100 MiB.
+	// MaxDir is the maximum size of all files in Dir, in bytes. It includes files
+	// from before. Default: 100 MiB.
 	MaxDir int64
-	// Logger hears when tracing ends early; nil is silent.
+	// Logger receives a warning when tracing ends, with the reason. A nil Logger
+	// logs nothing.
 	Logger *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	until   time.Time
 	used    int64              // bytes in Dir
 	folders map[string]*folder // by message ID
-	ended   bool               // no more snapshots, whatever the reason
+	ended   bool               // tracing has ended
 }
 
-// A folder is that of one message.
+// A folder is the directory of one message.
 type folder struct {
 	path             string
 	protocolID       string
-	receive, routing int   // snapshots so far; guarded by Tracer.mu
-	original         int64 // size of Original.eml; the session's goroutine's
+	receive, routing int   // number of snapshots; guarded by Tracer.mu
+	original         int64 // size of Original.eml; used only by the session's goroutine
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error if a setting is invalid. If a setting is invalid, Wrap
+// logs the error and nothing is traced.
 func (t *Tracer) Validate() error {
 	if t.Dir == "" {
 		return errors.New("pipetrace: Tracer.Dir is not set")
@@ -65,7 +70,7 @@ func (t *Tracer) Validate() error {
 	return nil
 }
 
-// start begins the time of tracing.
+// start starts Duration, at the first call.
 func (t *Tracer) start() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,17 +84,17 @@ func (t *Tracer) start() {
 	t.until = time.Now().Add(d)
 	t.folders = make(map[string]*folder)
 	if err := t.Validate(); err != nil {
-		t.end("the settings are wrong", err)
+		t.end("the settings are invalid", err)
 		return
 	}
 	used, err := size(t.Dir)
 	if err != nil {
-		t.end("the folder cannot be read", err)
+		t.end("the directory cannot be read", err)
 	}
 	t.used = used
 }
 
-// size is how many bytes the files below dir have.
+// size returns the total size of the files below dir.
 func size(dir string) (n int64, err error) {
 	const most = 1 << 20
 	seen := 0
@@ -111,15 +116,15 @@ func size(dir string) (n int64, err error) {
 	return n, err
 }
 
-// end stops tracing for good. t.mu is held.
+// end ends tracing. The caller holds t.mu.
 func (t *Tracer) end(why string, err error) {
 	t.ended = true
 	if t.Logger != nil {
-		t.Logger.Warn("pipeline tracing ends", slog.String("why", why), slog.Any("error", err))
+		t.Logger.Warn("pipeline tracing has ended", slog.String("why", why), slog.Any("error", err))
 	}
 }
 
-// wants says whether mail from that reverse-path is traced.
+// wants reports whether messages with this reverse-path are traced.
 func (t *Tracer) wants(from string) bool {
 	if from == "" || t.Sender == "<>" {
 		return from == "" && t.Sender == "<>"
@@ -127,8 +132,8 @@ func (t *Tracer) wants(from string) bool {
 	return addr.EqualFold(from, t.Sender)
 }
 
-// folder is the message's, made when it has none yet; nil when the message is
-// not to be traced.
+// folder returns the folder of a message, and creates it if necessary. It returns
+// nil if the message is not traced.
 func (t *Tracer) folder(id, from string, protocolID func() string) *folder {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -149,14 +154,15 @@ func (t *Tracer) folder(id, from string, protocolID func() string) *folder {
 	}
 	f := &folder{path: filepath.Join(t.Dir, "MessageSnapshots", name(id)), protocolID: protocolID()}
 	if err := os.MkdirAll(f.path, 0o700); err != nil {
-		t.end("the folder cannot be made", err)
+		t.end("the directory cannot be created", err)
 		return nil
 	}
 	t.folders[id] = f
 	return f
 }
 
-// name makes a message ID the name of a folder and nothing else.
+// name returns a safe directory name for a message ID: at most 128 letters,
+// digits, "-", "_" and ".", and never "." or "..".
 func name(id string) string {
 	s := strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '-' || r == '_' || r == '.' {
@@ -170,7 +176,7 @@ func name(id string) string {
 	return s[:min(len(s), 128)]
 }
 
-// reserve takes n bytes of MaxDir.
+// reserve reserves n bytes of MaxDir. It reports false if tracing has ended.
 func (t *Tracer) reserve(n int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
