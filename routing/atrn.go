@@ -17,15 +17,17 @@ import (
 )
 
 // ATRN handles the SMTP command ATRN (RFC 2645) of a client that has
-// authenticated as identity. The client can receive, over its own connection,
-// the mail that connectors with Hold keep for it. identity must be one of
-// HoldAccounts of the connector. The client can then have all mail of that
-// connector for the domains that it names. If the connector has smart hosts or
-// another transport, the client can have all mail of the connector.
+// authenticated as identity. The client receives held mail over its own
+// connection. identity must be one of HoldAccounts of a connector with Hold.
+// The client then receives that connector's mail for the domains that it
+// names. If the connector has one queue for all domains (smart hosts without
+// DirectFirst, or another transport), the client receives all mail of the
+// connector.
 //
 // domains is the argument of the command: domains separated by commas, or
 // empty for all. If the code of the reply is 250, send the reply, and then
-// pass the connection to ReverseSession.Serve.
+// pass the connection to ReverseSession.Serve. Otherwise the ReverseSession is
+// nil.
 func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *ReverseSession) {
 	if identity == "" {
 		return reply(530, smtp.EnhancedCode{5, 7, 0}, "Authentication required"), nil
@@ -90,8 +92,8 @@ const (
 	reverseLinger = time.Second
 )
 
-// Serve sends the waiting mail over conn and ends the session with QUIT when
-// no mail is left. On conn, this relay is now the SMTP client.
+// Serve sends the held mail over conn and ends the session with QUIT when no
+// mail is left. On conn, the Router is now the SMTP client. Call Serve once.
 func (t *ReverseSession) Serve(ctx context.Context, conn net.Conn) error {
 	t.router.init()
 	cfg := t.Config

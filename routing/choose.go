@@ -9,8 +9,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Eligibility is why a connector whose address space matches can, or cannot,
-// take a message.
+// Eligibility is the reason why a connector with a matching address space can
+// or cannot take a message.
 type Eligibility uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 	TooLarge                          // the message is larger than MaxMessageSize
 	SenderRefused                     // the sender is in RefuseSenders, or not in AcceptSenders
 	WrongPriority                     // the priority of the message is not in Priorities
-	SystemMismatch                    // System excludes the message: it is a system message, or it is not
+	SystemMismatch                    // Connector.System excludes the message
 	Excluded                          // a connector with a more specific address space is Exclusive
 	WouldLoop                         // the mail would come back to this relay (Site.Domains)
 )

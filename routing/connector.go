@@ -77,25 +77,25 @@ type Connector struct {
 	DomainTLS map[string]smtpclient.TLSPolicy
 
 	// ReportSender replaces the null reverse-path ("<>") for smart hosts that
-	// refuse it, as Amazon SES does. Without it, such smart hosts never accept
-	// delivery reports and other mail with the null reverse-path. The default
-	// is the null reverse-path (RFC 5321, 4.5.5).
+	// refuse it, as Amazon SES does. Without it, such smart hosts refuse
+	// delivery reports and other mail with the null reverse-path, and that
+	// mail is lost. The default is the null reverse-path (RFC 5321, 4.5.5).
 	//
-	// ReportSender is the full address of a mailbox that a person reads,
-	// without automatic replies: if such mail cannot be delivered, the smart
-	// host sends a report to this address. The queue keeps the null
-	// reverse-path and never sends a report on a report, so there is no loop.
-	// The recipients are sent with NOTIFY=NEVER, so that hosts with the DSN
-	// extension send no report either. With DirectFirst, hosts that are found
-	// by DNS receive the null reverse-path.
+	// ReportSender is the full address of a mailbox that a person reads. The
+	// mailbox must not send automatic replies. If mail with this sender cannot
+	// be delivered, the smart host sends its report to this address. The queue
+	// keeps the null reverse-path and never sends a report on a report, so
+	// there is no loop. The recipients are sent with NOTIFY=NEVER, so that
+	// hosts with the DSN extension send no report either. With DirectFirst,
+	// hosts that are found by DNS receive the null reverse-path.
 	ReportSender string
 
 	// Scope limits the mail that can use the connector. For mail out of its
 	// scope, the connector is ignored.
 	Scope Scope
 	// MaxMessageSize is the maximum message size in bytes; 0 means no limit. A
-	// larger message can use another connector. If it is too large for all
-	// connectors that match, it fails (5.3.4).
+	// larger message uses another connector. If no other connector can take
+	// it, it fails (5.3.4).
 	MaxMessageSize int64
 	// AcceptSenders, if not empty, lists the senders whose mail the connector
 	// accepts. RefuseSenders lists senders whose mail it refuses, and takes
@@ -114,8 +114,8 @@ type Connector struct {
 	// Schedule is when the connector runs; nil means always. At other times
 	// its mail waits.
 	Schedule *Schedule
-	// OversizeSchedule is when messages larger than OversizeSize bytes are
-	// sent. Set both or neither. If OversizeSchedule is nil, Schedule applies
+	// OversizeSchedule replaces Schedule for messages larger than OversizeSize
+	// bytes. Set both or neither. If OversizeSchedule is nil, Schedule applies
 	// to all messages.
 	OversizeSchedule *Schedule
 	OversizeSize     int64
@@ -150,7 +150,7 @@ type Connector struct {
 type Scope struct {
 	// Senders are entries as in Connector.AcceptSenders.
 	Senders []string
-	// Networks contain the address of the client that submitted the mail.
+	// Networks are the networks of the clients that submit the mail.
 	Networks []netip.Prefix
 	// Receivers are the names of receive connectors, or other origins
 	// ("pickup", "dsn"): values of queue.Origin.Connector.

@@ -14,9 +14,10 @@ type DNSProblem uint8
 const (
 	// DNSUnavailable: no server answered in time.
 	DNSUnavailable DNSProblem = iota
-	// DNSFailure: the servers reported a failure (SERVFAIL, REFUSED, or
-	// another code, also because of a DNSSEC signature that is not valid), or
-	// sent an answer that is not valid.
+	// DNSFailure: the servers reported a failure, or sent an answer that is
+	// not valid. Failures are response codes such as SERVFAIL and REFUSED.
+	// Validating servers also report them for DNSSEC signatures that are not
+	// valid.
 	DNSFailure
 	// NoSuchName: the name does not exist (NXDOMAIN).
 	NoSuchName

@@ -32,24 +32,25 @@ type DNSResolver struct {
 	// again when it changes. It honors the options timeout, attempts and
 	// rotate, and ignores all others.
 	Servers []string
-	// TrustAD trusts the AD bit of the servers, which reports that an answer
-	// was authenticated. Set it only if all Servers validate DNSSEC and the
-	// network between cannot be attacked: use a server on this host. Without
-	// TrustAD no answer is Secure, and DANE is never used.
+	// TrustAD makes the resolver trust the AD bit of the servers. With this
+	// bit, a server reports that it has validated an answer by DNSSEC. Set
+	// TrustAD only if all Servers validate DNSSEC and the network to them is
+	// secure: use a server on this host. Without TrustAD no answer is Secure,
+	// and DANE is never used.
 	TrustAD bool
-	// Timeout is the timeout of one query to one server, over UDP or TCP.
-	// After half of it, the query is repeated without EDNS, because some
-	// servers and firewalls drop queries with EDNS. The default is the option
-	// timeout of /etc/resolv.conf if that file is used, otherwise 5 s
+	// Timeout is the time limit for one query to one server, over UDP or TCP.
+	// After half of this time, the query is repeated without EDNS, because
+	// some servers and firewalls drop queries with EDNS. The default is the
+	// option timeout of /etc/resolv.conf if that file is used, otherwise 5 s
 	// (resolv.conf(5)).
 	Timeout time.Duration
 	// Attempts is how often all servers are tried. The default is the option
 	// attempts of /etc/resolv.conf if that file is used, otherwise 2
 	// (resolv.conf(5)).
 	Attempts int
-	// MaxEntries is the maximum size of the cache in entries. A long answer
-	// counts as one entry more for each 256 bytes of memory. The default is
-	// 10,000. A negative value disables the cache.
+	// MaxEntries is the size of the cache. It counts short answers. An answer
+	// counts as one more for each 256 bytes of memory that it uses. The
+	// default is 10,000. A negative value disables the cache.
 	MaxEntries int
 	// Dial connects to a server; network is "udp" or "tcp". The default is a
 	// net.Dialer.

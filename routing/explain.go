@@ -12,8 +12,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A Question describes a hypothetical message to one recipient. Explain tells
-// how it would be routed.
+// A Question describes a hypothetical message to one recipient, for
+// Router.Explain.
 type Question struct {
 	From, To string
 	Size     int64
@@ -66,8 +66,8 @@ type Candidate struct {
 	Reason      string // why it was chosen or not, as text
 }
 
-// An ExplainedHost is a host that mail can be sent to. If Err is set, the host
-// cannot be used.
+// An ExplainedHost is a host of the next hop. If Err is set, mail cannot be
+// sent to it.
 type ExplainedHost struct {
 	smtpclient.Host
 	Err error

@@ -49,7 +49,8 @@ type Fetcher struct {
 	// Provider is the host of the provider. It can differ from the host that
 	// outgoing mail is sent to.
 	Provider SmartHost
-	// Resolver looks up Provider. The default is that of Router.Resolver.
+	// Resolver looks up Provider. The default is a DNSResolver with the
+	// servers of /etc/resolv.conf.
 	Resolver Resolver
 
 	Method FetchMethod
@@ -58,10 +59,10 @@ type Fetcher struct {
 	// means all mail. TURN does not use them.
 	Domains []string
 	// Serve receives the mail from a reversed connection (ATRN, TURN). Use the
-	// method Serve of a smtpserver.Server. It gets a listener with only this
-	// connection and returns when the listener ends. When the context of Fetch
-	// or Run ends, the listener is closed but the connection is not: Shutdown
-	// of the server lets the current message finish.
+	// method Serve of a smtpserver.Server. Its argument is a listener with
+	// only this connection. Serve returns when the listener is closed. If the
+	// context of Fetch or Run ends, the listener is closed but the connection
+	// is not. Shutdown of the server then lets the current message finish.
 	Serve func(net.Listener) error
 	// Received returns the number of messages that the server behind Serve has
 	// accepted so far, as smtpserver.Counters.Messages does. It is used to
@@ -123,10 +124,10 @@ func (f *Fetcher) Fetch(ctx context.Context) error {
 	return err
 }
 
-// FetchMail is Fetch and also returns the number of messages that arrived. The
-// number is -1 if it is not known: without Received, and with ETRN, because
-// the provider then delivers over its own connections. The number is also
-// valid if there is an error.
+// FetchMail does the same as Fetch and also returns the number of messages
+// that arrived. The number is -1 if it is not known. This is so without
+// Received, and with ETRN, because the provider then delivers over its own
+// connections. The number is also valid if there is an error.
 func (f *Fetcher) FetchMail(ctx context.Context) (messages int, err error) {
 	if f.Method == FetchETRN || f.Received == nil {
 		return -1, f.fetch(ctx)

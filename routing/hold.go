@@ -29,7 +29,7 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	return p
 }
 
-// held reports whether a hop's mail waits, and until when if that is known.
+// heldBack reports whether mail for this hop would have to wait.
 func (r *Router) heldBack(c *connector, hop queue.NextHop) bool {
 	if !c.Hold && c.Schedule == nil && c.OversizeSchedule == nil {
 		return false
@@ -38,7 +38,7 @@ func (r *Router) heldBack(c *connector, hop queue.NextHop) bool {
 	return held
 }
 
-// held says whether a hop's mail waits, and until when where that is known.
+// held reports whether a hop's mail waits, and until when if that is known.
 func (r *Router) held(c *connector, hop queue.NextHop, now time.Time) (bool, time.Time) {
 	if c.Hold {
 		if asked, _ := r.releases.has(hop, now); !asked {

@@ -40,7 +40,7 @@ type exchanger struct {
 	smtpclient.Host
 	pref uint16
 	err  error // why it cannot be used
-	ours bool  // it is this relay
+	ours bool  // the host is this relay
 }
 
 // domain finds the hosts for a recipient domain (RFC 5321, 5.1), in order of

@@ -13,7 +13,7 @@ type nameServer struct {
 	addr string // "host:port"
 
 	down    atomic.Bool  // it did not answer the last query
-	probing atomic.Bool  // a probe is under way
+	probing atomic.Bool  // a probe is in progress
 	probed  atomic.Int64 // start of the last probe, in Unix nanoseconds
 	plain   atomic.Int64 // until when queries have no EDNS, in Unix nanoseconds
 }

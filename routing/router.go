@@ -107,8 +107,8 @@ func (r *Router) init() {
 }
 
 // SetTable replaces the connectors while the relay runs. Attempts in progress
-// continue with the old settings. The queue then retries at once the mail that
-// had no connector, and the mail whose connector or host was replaced (see
+// continue with the old settings. The queue then immediately retries mail that
+// had no connector, and mail whose connector or host was replaced (see
 // queue.Queue.SettingsChanged). Mail that an agent or an operator routed to a
 // connector waits until the table has a connector of that name. If t is nil,
 // the Router uses the field Table again.

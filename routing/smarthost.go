@@ -44,8 +44,9 @@ func SmartHosts(hosts ...string) []SmartHost {
 	return hs
 }
 
-// Addr returns the IP address in Host. It returns false if Host is a name. Use
-// it if one setting contains both the address of a server and its name.
+// Addr returns the IP address in Host. It returns false if Host is a name. A
+// relay can use it to recognize mail from the smart host by the client's
+// address.
 func (s SmartHost) Addr() (netip.Addr, bool) {
 	h, err := parseSmartHost(s)
 	return h.addr, err == nil && h.addr.IsValid()
@@ -116,7 +117,7 @@ func parseSmartHost(s SmartHost) (smartHost, error) {
 	return h, err
 }
 
-// cutPort takes ":port" off the end of a host.
+// cutPort removes ":port" from the end of a host and stores the port.
 func cutPort(s string, port *uint16) (string, error) {
 	i := strings.LastIndexByte(s, ':')
 	if i < 0 || i < strings.LastIndexByte(s, ']') || strings.Count(s[strings.LastIndexByte(s, ']')+1:], ":") > 1 {

@@ -62,9 +62,9 @@ type self struct {
 
 // A ConfigError describes one fault in a Connector, a Site or a Table.
 type ConfigError struct {
-	Connector string // its name, "number 3" where it has none, "(site)" or "(table)"
-	Field     string // as "Spaces[1]"
-	Problem   string
+	Connector string // its name, "number 3" if it has no name, "(site)" or "(table)"
+	Field     string // for example "Spaces[1]"
+	Problem   string // what is wrong
 }
 
 func (e *ConfigError) Error() string {

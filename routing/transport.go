@@ -11,9 +11,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A Transport delivers mail to its destination. SMTP is the default; see also
-// Pipe, DropDir, HTTPPost and TransportFunc. A Transport must be safe for
-// concurrent use. Router.Close closes a Transport that is also an io.Closer.
+// A Transport delivers mail to its destination. SMTP returns the usual one.
+// Others are Pipe, DropDir, HTTPPost and TransportFunc. A Transport must be
+// safe for concurrent use. Router.Close closes a Transport that is also an
+// io.Closer.
 type Transport interface {
 	// Deliver makes one attempt and returns one result for each of
 	// j.Recipients, in the same order. It returns when ctx ends.
@@ -24,7 +25,7 @@ type Transport interface {
 type Job struct {
 	Hop        queue.NextHop
 	Message    *queue.Message
-	Recipients []*queue.Recipient // the recipients of the message for this attempt
+	Recipients []*queue.Recipient // the recipients for this attempt
 	// Destination contains the hosts, for transports that connect to hosts.
 	Destination *smtpclient.Destination
 }

@@ -95,11 +95,11 @@ func (r *Report) Filename(sender string) string {
 
 // Message returns the report as a mail message (RFC 8460, 5.3). from is an
 // address in the domain sender, and to is the address of a mailto: URI. Sign
-// the message with DKIM; otherwise the receiver does not accept it. The header
-// contains "TLS-Required: No" (RFC 8689, 3): the message is delivered even if
-// TLS fails, and its session is not included in the next report. RFC 8460, 3
-// requires both. It is an error if an argument contains a line end or a
-// quotation mark.
+// the message with DKIM; otherwise receivers do not accept the report. The
+// header contains "TLS-Required: No" (RFC 8689, 3): the message is delivered
+// even if TLS fails, and its session is not included in the next report. RFC
+// 8460, 3 requires both. Message fails if an argument or the report has a line
+// end or a quotation mark in a text for the header.
 func (r *Report) Message(from, to, sender string) ([]byte, error) {
 	for _, s := range []string{from, to, sender, r.Domain, r.ID, r.Organization} {
 		if strings.ContainsAny(s, "\r\n\"") {
