@@ -1,17 +1,21 @@
-// Package firewall keeps header fields on their side of the border, and marks
-// mail that comes from outside.
+// Package firewall removes header fields that must not cross the boundary of
+// an organization, and marks mail that comes from outside.
 //
-// An organisation's systems tell each other things in header fields: that a
-// message was scanned, what its spam confidence level is, that it is to be
-// trusted. [Inbound] removes such fields from what strangers send, who could
-// otherwise say these things of their own mail; [Outbound] removes them from
-// what leaves, also from the originals that delivery reports enclose.
-// [External] tells recipients that a message came from outside.
+// The systems of an organization exchange information in header fields: that a
+// message was scanned, its spam confidence level, that it is trusted.
 //
-//	srv.Agents = append(srv.Agents,
-//		new(firewall.Inbound).Agent(),
-//		(&firewall.External{Subject: "[EXTERNAL] "}).Agent())
+//   - [Inbound] removes such fields from mail that comes from outside. Without
+//     it, a sender could set them on its own messages.
 //
-// Inbound belongs after the agents that verify signatures, and before all that
-// write fields of the organisation, such as content.Filter.
+//   - [Outbound] removes them from mail that leaves, and from the original
+//     messages that delivery reports enclose.
+//
+//   - [External] marks messages that come from outside.
+//
+//     srv.Agents = append(srv.Agents,
+//     new(firewall.Inbound).Agent(),
+//     (&firewall.External{Subject: "[EXTERNAL] "}).Agent())
+//
+// Put Inbound after the agents that verify signatures, and before all agents
+// that write fields of the organization, such as content.Filter.
 package firewall

@@ -9,7 +9,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// An edge: strangers' claims come off, and what they send is marked.
+// A relay at the edge of an organization. It removes internal header fields from
+// mail that comes from outside, marks this mail, and removes internal fields
+// from mail that leaves.
 func Example() {
 	fromOurs := func(s *smtpserver.Session) bool {
 		host, _, err := net.SplitHostPort(s.RemoteAddr().String())

@@ -9,32 +9,35 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// External marks mail from outside, so that a recipient sees that "the boss"
-// is a stranger. Its zero value adds "X-External: yes"; a field of that name
-// that a message brings is removed.
+// External marks mail that comes from outside, so that a recipient notices a
+// sender who only claims to be a colleague. Its zero value adds the header
+// field "X-External: yes". External removes fields of this name that a message
+// already has, also from mail that it does not mark.
 type External struct {
-	// Subject, such as "[EXTERNAL] ", is put before the subject, unless the
-	// subject has it already: replies do.
+	// Subject is a prefix for the subject, such as "[EXTERNAL] ". It is not
+	// added to a subject that already begins with it, also after "Re:" or the
+	// name of a list. Default: the subject does not change.
 	Subject string
 	// Header is the name of the field. Default X-External.
 	Header string
-	// Inside says whose mail is not marked. nil: that of clients who have
-	// proved who they are (Session.Identity).
+	// Inside reports whether a session's mail comes from inside. Such mail is
+	// not marked. Default: clients that have logged in (Session.Identity is
+	// not empty).
 	Inside func(s *smtpserver.Session) bool
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the first setting that is wrong.
 func (e *External) Validate() error {
 	if strings.ContainsFunc(e.Header, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
-		return errors.New("firewall: External.Header is no name of a header field")
+		return errors.New("firewall: External.Header is not a valid header field name")
 	}
 	if strings.ContainsAny(e.Subject, "\r\n") {
-		return errors.New("firewall: External.Subject has a line break")
+		return errors.New("firewall: External.Subject contains a line break")
 	}
 	return nil
 }
 
-// Agent marks at the end of data.
+// Agent returns an agent that marks messages at the end of data.
 func (e *External) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "external", EndOfData: e.mark}
 }

@@ -18,8 +18,8 @@ const mail = "Received: from x by y\r\nFrom: a@example.org\r\nSubject: hello\r\n
 
 var to = []string{"b@example.com"}
 
-// Every way to write a field that is not the sender's to write.
-func TestForgedFields(t *testing.T) {
+// Inbound removes a forged field, however it is written and wherever it is.
+func TestInboundRemovesForgedFields(t *testing.T) {
 	for _, forged := range []string{
 		"X-MS-Exchange-Organization-SCL: -1\r\n",
 		"x-ms-exchange-organization-scl:-1\r\n",
@@ -38,9 +38,9 @@ func TestForgedFields(t *testing.T) {
 	}
 }
 
-// A field behind a line that ends the header is text of the body, for all who
-// read the message later.
-func TestHiddenFields(t *testing.T) {
+// A line that is not a field ends the header. A field after it becomes text of
+// the body for every later reader of the message.
+func TestFieldsAfterTheEndOfTheHeaderAreBody(t *testing.T) {
 	for m, want := range map[string]string{
 		"From: a@example.org\r\nno field\r\nX-MS-Exchange-Organization-SCL: -1\r\n\r\nbody\r\n": "From: a@example.org\r\n\r\nno field\r\nX-MS-Exchange-Organization-SCL: -1\r\n\r\nbody\r\n",
 		"no field\r\nx-ms-exchange-organization-scl : -1\r\n\r\nbody\r\n":                       "\r\nno field\r\nx-ms-exchange-organization-scl : -1\r\n\r\nbody\r\n",
@@ -102,7 +102,7 @@ func TestOutboundCleansEnclosedOriginals(t *testing.T) {
 	if _, err := m.Content.WriteTo(&b); err != nil || b.String() != want {
 		t.Errorf("hook: %v\n%s", err, b.String())
 	}
-	// What has nothing to remove stays the very same content.
+	// A message with nothing to remove keeps the same Content value.
 	clean := queue.String(mail)
 	m = &queue.Message{Content: clean}
 	if err := f.Hook().Submitted(context.Background(), m); err != nil || m.Content != clean {
@@ -114,7 +114,7 @@ func TestOutboundCleansEnclosedOriginals(t *testing.T) {
 	if err := f.Hook().Submitted(context.Background(), m); err != nil || m.Content != inside {
 		t.Errorf("mail that stays: %v", err)
 	}
-	// An enclosed message that is no report's is somebody's own.
+	// In other messages than reports, enclosed messages do not change.
 	forward := strings.Replace(report, "multipart/report", "multipart/mixed", 1)
 	want = strings.Replace(forward, "X-MS-Exchange-Organization-SCL: -1\r\n", "", 1)
 	if got := agenttest.Relay(t, "a@example.com", to, forward, new(Outbound).Agent()); got.Data != want {
@@ -122,8 +122,8 @@ func TestOutboundCleansEnclosedOriginals(t *testing.T) {
 	}
 }
 
-// A field of the enclosed original that some programs see leaves no more than
-// others: one that is folded before its colon, or behind a space.
+// Outbound also removes fields of the enclosed original that only some programs
+// recognize: a field that is folded before its colon, or that follows a space.
 func TestOutboundCleansHiddenFields(t *testing.T) {
 	const head = "From: MAILER-DAEMON@example.com\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
 	const tail = "Subject: x\r\n\r\nx\r\n--b--\r\n"
@@ -140,8 +140,8 @@ func TestOutboundCleansHiddenFields(t *testing.T) {
 	}
 }
 
-// A report in which other programs may find another original is refused. An
-// original may be as it likes.
+// Outbound refuses a report in which other programs may find another original
+// message. The structure of the original message itself may be unclear.
 func TestOutboundRefusesUnclearReports(t *testing.T) {
 	for old, changed := range map[string]string{
 		"boundary=b\r\n": "boundary=c; boundary=b\r\n",
@@ -185,7 +185,7 @@ func TestValidate(t *testing.T) {
 		&External{Header: "X A"}, &External{Subject: "a\r\nb"},
 	} {
 		if c.Validate() == nil {
-			t.Errorf("%+v passes", c)
+			t.Errorf("%+v: no error", c)
 		}
 	}
 	for _, c := range []interface{ Validate() error }{&Inbound{Fields: []string{"X-A-*", "X-B"}}, &Outbound{}, &External{}} {

@@ -7,26 +7,29 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Inbound removes header fields that the client has no right to bring. Its
-// zero value removes those of Organization from everybody's mail.
+// Inbound removes header fields that only the organization's own systems may
+// write from the mail that clients send. Its zero value removes the fields of
+// Organization from the mail of all clients.
 type Inbound struct {
-	// Fields are names, or beginnings of names and "*". Default Organization.
+	// Fields are the patterns of the fields to remove. A pattern is a name, or
+	// a prefix followed by "*". Upper and lower case are the same. Default
+	// Organization.
 	Fields []string
-	// Trusts says whose fields are kept: other servers of the organisation.
-	// nil trusts nobody.
+	// Trusts reports whether the fields in a session's mail are kept. Use it
+	// for other servers of the organization. nil: no session is trusted.
 	Trusts func(s *smtpserver.Session) bool
-	// DistrustRouting says from whose mail Received and Resent-* fields are
-	// removed, too. nil: from nobody's, as Exchange has it. Without Received
-	// fields, mail that runs in circles is not noticed.
+	// DistrustRouting reports whether Received and Resent-* fields are removed
+	// from a session's mail, too. nil: they are always kept, as in Exchange.
+	// A mail loop is not detected if its Received fields are removed.
 	DistrustRouting func(s *smtpserver.Session) bool
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the first setting that is wrong.
 func (f *Inbound) Validate() error { return names(f.Fields).validate("Inbound.Fields") }
 
-// Agent removes fields at the end of data. It belongs after the agents that
-// verify signatures, which need the message as it came, and before all that
-// read or write the organisation's fields.
+// Agent returns an agent that removes fields at the end of data. Put it after
+// the agents that verify signatures, because they need the unchanged message,
+// and before all agents that read or write fields of the organization.
 func (f *Inbound) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "header firewall", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		ns := f.forbidden(s)

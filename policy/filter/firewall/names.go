@@ -7,12 +7,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Organization are the fields that belong to an organisation where nothing
-// else is set: those that Exchange's header firewall holds back.
+// Organization is the default of Inbound.Fields and Outbound.Fields: the fields
+// that the header firewall of Exchange removes. Do not change it.
 var Organization = []string{"X-MS-Exchange-Organization-*", "X-MS-Exchange-Forest-*"}
 
-// names are patterns for names of header fields: as they are, or the
-// beginning and "*".
+// names are patterns for header field names: a name, or a prefix and "*".
 type names []string
 
 func namesOr(patterns []string) names {
@@ -32,7 +31,7 @@ func (ns names) match(name string) bool {
 	return false
 }
 
-// matchField is match for the name of a field as it stands.
+// matchField is match for the name of a raw field.
 func (ns names) matchField(f smtpserver.Field) bool {
 	for _, p := range ns {
 		prefix, open := strings.CutSuffix(p, "*")
@@ -48,7 +47,7 @@ func (ns names) validate(setting string) error {
 	for _, p := range ns {
 		name := strings.TrimSuffix(p, "*")
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' || r == '*' }) {
-			return fmt.Errorf("firewall: %s: %q is no name of a header field, nor the beginning of one and *", setting, p)
+			return fmt.Errorf("firewall: %s: %q is neither a header field name nor a prefix of one followed by *", setting, p)
 		}
 	}
 	return nil

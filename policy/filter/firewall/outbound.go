@@ -15,24 +15,34 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Outbound removes header fields that are not for others from mail that
-// leaves, and from the originals that delivery reports enclose. Its zero
-// value removes those of Organization.
+// Outbound removes internal header fields from mail that leaves the
+// organization, and from the original messages that delivery reports enclose
+// (RFC 3462: message/rfc822, message/global or text/rfc822-headers in a
+// multipart/report). In text/rfc822-headers it searches the first 256 KiB, and
+// nothing if the part is in base64 or quoted-printable. Its zero value removes
+// the fields of Organization.
 //
-// Use it as a queue.Hook, which sees what the relay itself sends as well, or
-// as an agent of the server that takes the organisation's own mail.
+// Outbound refuses a message with too many parts with 554 5.6.0. It refuses a
+// report that other programs may read differently with 550 5.6.0, because an
+// enclosed message could remain undetected.
+//
+// Use it as a queue.Hook or as an agent of the server that accepts the
+// organization's own mail. Only the hook also sees the messages that the relay
+// itself sends.
 type Outbound struct {
-	// Fields are names, or beginnings of names and "*". Default Organization.
+	// Fields are the patterns of the fields to remove. A pattern is a name, or
+	// a prefix followed by "*". Upper and lower case are the same. Default
+	// Organization.
 	Fields []string
-	// Leaves says, for the Hook, which messages leave the organisation.
-	// nil: all of them.
+	// Leaves reports whether a message leaves the organization. Only the hook
+	// uses it. nil: all messages leave.
 	Leaves func(m *queue.Message) bool
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the first setting that is wrong.
 func (f *Outbound) Validate() error { return names(f.Fields).validate("Outbound.Fields") }
 
-// Agent cleans at the end of data.
+// Agent returns an agent that removes the fields at the end of data.
 func (f *Outbound) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "header firewall out", EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
 		_, err := f.clean(m)
@@ -40,7 +50,8 @@ func (f *Outbound) Agent() smtpserver.Agent {
 	}}
 }
 
-// Hook cleans messages on their way into the queue.
+// Hook returns a hook that removes the fields when a message is submitted to
+// the queue.
 func (f *Outbound) Hook() queue.Hook {
 	return queue.Hook{Name: "header firewall out", Submitted: func(_ context.Context, qm *queue.Message) error {
 		if f.Leaves != nil && !f.Leaves(qm) {
@@ -69,12 +80,12 @@ func (f *Outbound) clean(m *smtpserver.Message) (changed bool, err error) {
 	return n > 0 || len(edits) > 0, nil
 }
 
-var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be cleaned"}
+var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to remove header fields from it"}
 
 var errUnclear = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed report: programs may read its parts differently"}
 
-// enclosed finds the fields in the originals that reports enclose
-// (RFC 3462: message/rfc822, or text/rfc822-headers).
+// enclosed returns the edits that remove fields from the original messages that
+// a report encloses (RFC 3462: message/rfc822, or text/rfc822-headers).
 func enclosed(m *smtpserver.Message, ns names) ([]envelope.Edit, error) {
 	c := m.Content()
 	parts, err := mimetree.Parse(c, mimetree.Limits{})
@@ -89,7 +100,7 @@ func enclosed(m *smtpserver.Message, ns names) ([]envelope.Edit, error) {
 		p := &parts[i]
 		switch {
 		case p.Parent <= 0 && p.UnclearTree() != "":
-			return nil, errUnclear // the original may be where it is not seen here
+			return nil, errUnclear // another program may find the original in another part
 		case p.Parent >= 0 && enclosing(parts[p.Parent].Type):
 			edits = append(edits, fieldsIn(p.Header, p.Start, ns)...)
 		case p.Type == "text/rfc822-headers" && p.Encoding != "base64" && p.Encoding != "quoted-printable":
@@ -107,8 +118,8 @@ func enclosing(mediaType string) bool {
 	return mediaType == "message/rfc822" || mediaType == "message/global"
 }
 
-// fieldsIn are the edits that remove fields from a raw header that stands at
-// that offset.
+// fieldsIn returns the edits that remove fields from a raw header. at is the
+// offset of the header in the message.
 func fieldsIn(raw []byte, at int64, ns names) []envelope.Edit {
 	var edits []envelope.Edit
 	for f := range header.All(raw) {
@@ -120,8 +131,9 @@ func fieldsIn(raw []byte, at int64, ns names) []envelope.Edit {
 	return edits
 }
 
-// matchHidden says whether some program may find one of the fields in a line that
-// is no field: one that is folded before its colon, or at its beginning.
+// matchHidden reports whether some programs may find one of the fields in a line
+// that is not a valid field: one that is folded before its colon or begins with
+// white space.
 func (ns names) matchHidden(f header.Field) bool {
 	if f.Name() != "" {
 		return false

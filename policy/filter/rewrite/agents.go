@@ -14,18 +14,22 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// senderFields are those that outbound rewriting covers, as Exchange's does.
+// senderFields are the fields that outbound rewriting covers, the same as in
+// Exchange.
 var senderFields = []string{"From", "Sender", "Reply-To", "Return-Receipt-To", "Disposition-Notification-To", "Resent-From", "Resent-Sender"}
 
-// Outbound makes external addresses of internal ones in what the
-// organisation sends.
+// Outbound replaces internal addresses by external ones in the reverse-path and
+// the sender fields of mail that the organization sends.
 type Outbound struct {
+	// Map is the table of addresses. It must be set.
 	Map *Map
-	// When says which messages are meant. nil: all that the server takes.
+	// When reports whether a message is rewritten. nil: all messages that the
+	// server accepts.
 	When func(s *smtpserver.Session, m *smtpserver.Message) bool
 }
 
-// Agent rewrites at the end of data.
+// Agent returns an agent that rewrites addresses at the end of data. It refuses
+// a message with a From field that cannot be parsed with 550 5.6.0.
 func (o *Outbound) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "address rewriting out", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if o.When != nil && !o.When(s, m) {
@@ -35,8 +39,8 @@ func (o *Outbound) Agent() smtpserver.Agent {
 	}}
 }
 
-// senders rewrites the reverse-path and the fields that say who sends. A From
-// field that cannot be read might carry an internal address out: it is refused.
+// senders rewrites the reverse-path and senderFields. It refuses a From field
+// that cannot be parsed, because it could disclose an internal address.
 func senders(m *smtpserver.Message, f rewriter) error {
 	if err := checkFrom(&m.Header); err != nil {
 		return err
@@ -47,19 +51,22 @@ func senders(m *smtpserver.Message, f rewriter) error {
 	return f.fields(&m.Header, senderFields)
 }
 
-// Inbound makes internal addresses of external ones in what the world sends:
-// in the recipients, To and Cc. A rewritten recipient keeps the address that
-// the sender used as original recipient (ORCPT) for delivery reports.
+// Inbound replaces external addresses by internal ones in the recipients and in
+// the fields To and Cc of mail from outside. It sets the original recipient
+// (ORCPT) of a rewritten recipient to the external address, unless the client
+// has sent one. Delivery reports name the original recipient.
 //
-// It comes at the end of data: agents that judge recipients at RCPT see the
-// external addresses.
+// Inbound works at the end of data. Agents that check recipients at RCPT see
+// the external addresses.
 type Inbound struct {
+	// Map is the table of addresses. It must be set.
 	Map *Map
-	// When says which messages are meant. nil: all that the server takes.
+	// When reports whether a message is rewritten. nil: all messages that the
+	// server accepts.
 	When func(s *smtpserver.Session, m *smtpserver.Message) bool
 }
 
-// Agent rewrites at the end of data.
+// Agent returns an agent that rewrites addresses at the end of data.
 func (in *Inbound) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "address rewriting in", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if in.When != nil && !in.When(s, m) {
@@ -70,7 +77,8 @@ func (in *Inbound) Agent() smtpserver.Agent {
 	}}
 }
 
-// recipients rewrites the envelope. Two recipients that become one stay one.
+// recipients rewrites the recipients of the envelope. If two recipients become
+// the same address, only the first is kept.
 func recipients(s *smtpserver.Session, m *smtpserver.Message, f rewriter) {
 	var rs []smtpserver.Recipient
 	for i, r := range m.Recipients {
@@ -81,7 +89,7 @@ func recipients(s *smtpserver.Session, m *smtpserver.Message, f rewriter) {
 		if rs == nil {
 			rs = slices.Clone(m.Recipients)
 		}
-		policy.Admit(s, to) // the relay policy has let in the address that stands for it
+		policy.Admit(s, to) // the relay policy has accepted the external address
 		rs[i].Addr = to
 		if r.Options.OriginalRecipient == "" {
 			rs[i].Options.OriginalRecipientType = smtp.DSNAddressTypeRFC822
@@ -101,37 +109,40 @@ func recipients(s *smtpserver.Session, m *smtpserver.Message, f rewriter) {
 	})
 }
 
-// Masquerade puts Domain into the place of other domains in what Outbound
-// covers: the masquerade domain of Windows' SMTP service.
+// Masquerade replaces other domains by Domain, in the same places as Outbound.
+// It is the masquerade domain of the SMTP service of Windows.
 type Masquerade struct {
+	// Domain is the domain that replaces the others.
 	Domain string
-	// Domains are those that are replaced, each with its subdomains. The
-	// domain itself is never.
+	// Domains are the domains that are replaced, each with its subdomains.
+	// Addresses in Domain itself never change.
 	Domains []string
-	// Except are local parts that keep their domain, such as "root", for
-	// which it matters where they are.
+	// Except are local parts that keep their domain, such as "root", because
+	// the domain shows the host.
 	Except []string
-	// When says which messages are meant. nil: all that the server takes.
+	// When reports whether a message is rewritten. nil: all messages that the
+	// server accepts.
 	When func(s *smtpserver.Session, m *smtpserver.Message) bool
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the first setting that is wrong.
 func (q *Masquerade) Validate() error {
 	if _, isAddress, err := canonical(q.Domain); err != nil || isAddress {
-		return fmt.Errorf("rewrite: Masquerade.Domain: %q is no domain", q.Domain)
+		return fmt.Errorf("rewrite: Masquerade.Domain: %q is not a domain", q.Domain)
 	}
 	if len(q.Domains) == 0 {
 		return errors.New("rewrite: Masquerade.Domains is empty")
 	}
 	for _, d := range q.Domains {
 		if _, isAddress, err := canonical(d); err != nil || isAddress {
-			return fmt.Errorf("rewrite: Masquerade.Domains: %q is no domain", d)
+			return fmt.Errorf("rewrite: Masquerade.Domains: %q is not a domain", d)
 		}
 	}
 	return nil
 }
 
-// Agent rewrites at the end of data.
+// Agent returns an agent that rewrites addresses at the end of data. It refuses
+// a message with a From field that cannot be parsed with 550 5.6.0.
 func (q *Masquerade) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "masquerade", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if q.When != nil && !q.When(s, m) {

@@ -1,24 +1,28 @@
-// Package rewrite shows the world other addresses than an organisation uses
-// inside.
+// Package rewrite replaces the internal addresses of an organization by
+// external addresses in mail that leaves, and the reverse in mail that arrives.
 //
-//	m, err := rewrite.NewMap(
-//		rewrite.Entry{Internal: "alice@corp.example", External: "a.smith@example.com"},
-//		rewrite.Entry{Internal: "corp.example", External: "example.com"},
-//		rewrite.Entry{Internal: "*.corp.example", External: "example.com"},
-//	)
-//	out := &rewrite.Outbound{Map: m} // for the connector that takes the organisation's mail
-//	in := &rewrite.Inbound{Map: m}   // for the one that takes the world's
+//		m, err := rewrite.NewMap(
+//			rewrite.Entry{Internal: "alice@corp.example", External: "a.smith@example.com"},
+//			rewrite.Entry{Internal: "corp.example", External: "example.com"},
+//			rewrite.Entry{Internal: "*.corp.example", External: "example.com"},
+//		)
+//		out := &rewrite.Outbound{Map: m} // for the receive connector for mail from inside
+//		in := &rewrite.Inbound{Map: m}   // for the receive connector for mail from outside
 //
-// [Outbound] makes external addresses of internal ones: in the reverse-path
-// and in the header fields that say who sends (From, Sender, Reply-To,
-// Return-Receipt-To, Disposition-Notification-To, Resent-From,
-// Resent-Sender). [Inbound] makes internal addresses of external ones: in the
-// recipients, To and Cc. [Masquerade] puts one domain in the place of others
-// in what Outbound covers, for hosts that send under their own names.
+//	  - [Outbound] replaces internal addresses by external ones in the
+//	    reverse-path and in the header fields that name a sender: From, Sender,
+//	    Reply-To, Return-Receipt-To, Disposition-Notification-To, Resent-From and
+//	    Resent-Sender.
+//	  - [Inbound] replaces external addresses by internal ones in the recipients
+//	    and in the header fields To and Cc.
+//	  - [Masquerade] replaces several domains by one, in the same places as
+//	    Outbound. It is for hosts that send mail with their host name as domain.
 //
-// Only the addresses themselves change: names, comments and folding around them
-// stay byte for byte, and so do Received, Message-ID and enclosed messages. A
-// DKIM signature that covers a changed field does not survive; sign afterwards.
+// Only the addresses themselves change. Display names, comments and folding
+// around them stay byte for byte the same, and so do Received and Message-ID
+// fields and enclosed messages. A change breaks a DKIM signature that covers
+// the field, so sign after rewriting.
+//
 // Outbound and Masquerade refuse a message with a From field that cannot be
-// read, since its author might be an internal address: 550 5.6.0.
+// parsed with 550 5.6.0, because its author could be an internal address.
 package rewrite

@@ -7,7 +7,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// One name for the world, others inside.
+// The organization uses addresses in corp.example inside, and addresses in
+// example.com outside.
 func ExampleNewMap() {
 	m, err := rewrite.NewMap(
 		rewrite.Entry{Internal: "alice@corp.example", External: "a.smith@example.com"},
@@ -34,7 +35,8 @@ func ExampleNewMap() {
 	// address rewriting in
 }
 
-// The masquerade domain: whatever host sends, it is example.com.
+// Mail from all hosts in corp.example gets addresses in example.com, except mail
+// from root.
 func ExampleMasquerade() {
 	q := &rewrite.Masquerade{Domain: "example.com", Domains: []string{"corp.example"}, Except: []string{"root"}}
 	fmt.Println(q.Validate())

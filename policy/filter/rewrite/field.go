@@ -9,10 +9,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// rewriter is the new form of an address, and whether it has one.
+// A rewriter returns the new form of an address. The result is false if the
+// address does not change.
 type rewriter func(address string) (string, bool)
 
-// fields rewrites the addresses in the header fields of those names.
+// fields rewrites the addresses in all header fields with the given names.
 func (f rewriter) fields(h *smtpserver.Header, names []string) error {
 	return h.Replace(func(field smtpserver.Field) (string, bool) {
 		for _, n := range names {
@@ -26,11 +27,11 @@ func (f rewriter) fields(h *smtpserver.Header, names []string) error {
 	})
 }
 
-// addresses rewrites the addresses in a list (RFC 5322, 3.4 and 4.4), also in
-// display names without quotes, where some programs look for the mailbox.
-// Everything else, quoted names and comments with addresses in them included,
-// stays as it is. Of a value that cannot be read, what looks like an address is
-// rewritten.
+// addresses rewrites the addresses in a list (RFC 5322, 3.4 and 4.4). It also
+// rewrites addresses in display names without quotes, where some programs look
+// for the mailbox. Everything else does not change, also not addresses in quoted
+// names and comments. In a value that cannot be parsed, everything that looks
+// like an address is rewritten.
 func (f rewriter) addresses(value string) (string, bool) {
 	list, _ := header.Addresses(value)
 	var out strings.Builder
@@ -49,11 +50,11 @@ func (f rewriter) addresses(value string) (string, bool) {
 	return out.String(), true
 }
 
-// errAuthor is for a From field with an author who cannot be read, and so not
-// be rewritten.
-var errAuthor = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The From field has no author that can be read"}
+// errAuthor refuses a From field that cannot be parsed and therefore not be
+// rewritten.
+var errAuthor = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The From field cannot be parsed"}
 
-// checkFrom refuses a From field that cannot be read.
+// checkFrom refuses a From field that cannot be parsed.
 func checkFrom(h *smtpserver.Header) error {
 	for _, value := range h.Values("From") {
 		if _, err := header.Addresses(value); err != nil {

@@ -8,24 +8,27 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// An Entry pairs an internal with an external address or domain.
+// An Entry maps an internal address or domain to an external one.
 type Entry struct {
-	// Internal is an address, a domain, or "*." and a domain, for all of its
-	// subdomains.
+	// Internal is an address, a domain, or "*." followed by a domain. The last
+	// form matches all subdomains of the domain, but not the domain itself.
 	Internal string
-	// External is an address where Internal is one, and a domain otherwise.
+	// External is an address if Internal is an address, and a domain
+	// otherwise.
 	External string
-	// Except are internal addresses and domains that the entry does not hold
-	// for.
+	// Except are internal addresses and domains to which the entry does not
+	// apply.
 	Except []string
-	// OutboundOnly keeps the entry out of inbound rewriting. Entries for
-	// subdomains are so always: nobody could say which one was meant.
+	// OutboundOnly excludes the entry from inbound rewriting. An entry for
+	// subdomains is never used for inbound rewriting, because the external
+	// address does not show the subdomain.
 	OutboundOnly bool
 }
 
-// A Map is a table of entries. An entry for the address counts before one for
-// its domain, and that before one for subdomains, of which the longest
-// counts. It is safe for concurrent use.
+// A Map is a table of entries. If several entries match an address, an entry
+// for the address has precedence over one for its domain, and an entry for its
+// domain over one for subdomains. Of several entries for subdomains, the one
+// with the longest domain applies. A Map is safe for concurrent use.
 type Map struct {
 	out, in map[string]*target // by address or domain
 }
@@ -35,9 +38,10 @@ type target struct {
 	except          map[string]bool
 }
 
-// NewMap checks the entries and makes a Map of them. Each internal side may
-// stand once, and each external side once, unless OutboundOnly. Addresses are
-// ASCII; upper and lower case are the same in them.
+// NewMap checks the entries and returns a Map of them. The error names the first
+// entry that is wrong. Each Internal value may occur only once. Each External
+// value may occur only once among the entries that are used for inbound
+// rewriting. Addresses must be ASCII. Upper and lower case are the same.
 func NewMap(entries ...Entry) (*Map, error) {
 	m := &Map{out: make(map[string]*target, len(entries)), in: make(map[string]*target, len(entries))}
 	for i, e := range entries {
@@ -59,7 +63,7 @@ func (m *Map) add(e Entry) error {
 		return err
 	}
 	if isAddress != wantAddress || (sub && isAddress) {
-		return errors.New("an address goes with an address, a domain with a domain")
+		return errors.New("Internal and External must be two addresses or two domains")
 	}
 	except := make(map[string]bool, len(e.Except))
 	for _, x := range e.Except {
@@ -73,14 +77,14 @@ func (m *Map) add(e Entry) error {
 		internal = "*." + internal
 	}
 	if m.out[internal] != nil {
-		return errors.New("the internal side stands twice")
+		return errors.New("another entry has the same Internal")
 	}
 	m.out[internal] = newTarget(external, isAddress, except)
 	if sub || e.OutboundOnly {
 		return nil
 	}
 	if m.in[external] != nil {
-		return errors.New("the external side stands twice: all but one must be OutboundOnly")
+		return errors.New("another entry has the same External: all but one must be OutboundOnly")
 	}
 	m.in[external] = newTarget(internal, isAddress, except)
 	return nil
@@ -93,7 +97,7 @@ func newTarget(s string, isAddress bool, except map[string]bool) *target {
 	return &target{domain: s, except: except}
 }
 
-// canonical is the form in which addresses and domains are looked up.
+// canonical returns the form in which an address or domain is looked up.
 func canonical(s string) (c string, isAddress bool, err error) {
 	local, domain := addr.Split(s)
 	if domain == "" {
@@ -103,7 +107,7 @@ func canonical(s string) (c string, isAddress bool, err error) {
 	}
 	d, err := addr.Domain(domain)
 	if err != nil {
-		return "", false, fmt.Errorf("%q is no domain: %w", domain, err)
+		return "", false, fmt.Errorf("%q is not a domain: %w", domain, err)
 	}
 	if local == "" {
 		return d, false, nil
@@ -111,8 +115,8 @@ func canonical(s string) (c string, isAddress bool, err error) {
 	return localKey(local) + "@" + d, true, nil
 }
 
-// localKey is a local part in lower case, and without quotes where it needs
-// none: "alice"@example.com is alice@example.com (RFC 5321, 4.1.2).
+// localKey returns a local part in lower case, and without quotes that it does
+// not need: "alice"@example.com is alice@example.com (RFC 5321, 4.1.2).
 func localKey(local string) string {
 	local = addr.FoldLocal(local)
 	if len(local) > 2 && local[0] == '"' {
@@ -123,7 +127,8 @@ func localKey(local string) string {
 	return local
 }
 
-// Out is the external form of an address, and whether it has one.
+// Out returns the external form of an internal address. The result is false if
+// no entry applies to the address.
 func (m *Map) Out(address string) (string, bool) {
 	local, domain := addr.Split(address)
 	if domain == "" {
@@ -151,7 +156,8 @@ func (m *Map) Out(address string) (string, bool) {
 	return t.of(local), true
 }
 
-// In is the internal form of an address, and whether it has one.
+// In returns the internal form of an external address. The result is false if
+// no entry applies to the address.
 func (m *Map) In(address string) (string, bool) {
 	local, domain := addr.Split(address)
 	if domain == "" {

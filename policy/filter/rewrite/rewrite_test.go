@@ -69,13 +69,13 @@ func TestMap(t *testing.T) {
 
 func TestMapErrors(t *testing.T) {
 	for want, es := range map[string][]Entry{
-		"entry 1 (a@b.example, b.example): an address goes": {{Internal: "a@b.example", External: "b.example"}},
-		"an address goes":            {{Internal: "*.a@b.example", External: "a@c.example"}},
-		"entry 2":                    {{Internal: "a.example", External: "b.example"}, {Internal: "a.example", External: "c.example"}},
-		"external side stands twice": {{Internal: "a.example", External: "c.example"}, {Internal: "b.example", External: "c.example"}},
-		"is no domain":               {{Internal: "", External: "c.example"}},
-		"exception":                  {{Internal: "a.example", External: "c.example", Except: []string{"x y"}}},
-		"without SMTPUTF8":           {{Internal: "jörg@a.example", External: "joerg@c.example"}},
+		"entry 1 (a@b.example, b.example): Internal and External must": {{Internal: "a@b.example", External: "b.example"}},
+		"must be two addresses or two domains":                         {{Internal: "*.a@b.example", External: "a@c.example"}},
+		"entry 2":                                                      {{Internal: "a.example", External: "b.example"}, {Internal: "a.example", External: "c.example"}},
+		"same External":                                                {{Internal: "a.example", External: "c.example"}, {Internal: "b.example", External: "c.example"}},
+		"is not a domain":                                              {{Internal: "", External: "c.example"}},
+		"exception":                                                    {{Internal: "a.example", External: "c.example", Except: []string{"x y"}}},
+		"without SMTPUTF8":                                             {{Internal: "jörg@a.example", External: "joerg@c.example"}},
 	} {
 		if _, err := NewMap(es...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", es, err, want)
@@ -130,12 +130,12 @@ func TestOutbound(t *testing.T) {
 	}
 	never := &Outbound{Map: table(t), When: func(*smtpserver.Session, *smtpserver.Message) bool { return false }}
 	if got := agenttest.Relay(t, "", []string{"a.smith@example.com"}, mail, never.Agent()); got.Data != mail || got.From != "" {
-		t.Errorf("it was not meant: %s\n%s", got.From, got.Data)
+		t.Errorf("When is false, but it was rewritten: %s\n%s", got.From, got.Data)
 	}
 }
 
-// An author who cannot be read might be an internal one.
-func TestAuthorThatCannotBeRead(t *testing.T) {
+// A From field that cannot be parsed could contain an internal address.
+func TestFromFieldThatCannotBeParsedIsRefused(t *testing.T) {
 	masquerade := &Masquerade{Domain: "example.com", Domains: []string{"corp.example"}}
 	for _, from := range []string{"<bob@corp.example> alice@corp.example", "bob@corp..example", "=?utf-8?q?bob@corp.example?=", "(bob@corp.example", "bob@corp.example@example.com"} {
 		for _, agent := range []smtpserver.Agent{(&Outbound{Map: table(t)}).Agent(), masquerade.Agent()} {
@@ -175,12 +175,12 @@ func TestMasquerade(t *testing.T) {
 	}
 	for _, bad := range []*Masquerade{{}, {Domain: "a b", Domains: []string{"x.example"}}, {Domain: "a@example.com", Domains: []string{"x.example"}}, {Domain: "example.com"}, {Domain: "example.com", Domains: []string{""}}} {
 		if bad.Validate() == nil {
-			t.Errorf("%+v passes", bad)
+			t.Errorf("%+v: no error", bad)
 		}
 	}
 }
 
-// The time is to grow as the header does.
+// The time must grow linearly with the size of the header field.
 func BenchmarkHostileFields(b *testing.B) {
 	m, err := NewMap(Entry{Internal: "*.corp.example", External: "example.com"})
 	if err != nil {
@@ -213,7 +213,7 @@ func FuzzAddresses(f *testing.F) {
 		if changed || same != s {
 			t.Fatalf("%q became %q", s, same)
 		}
-		// What is put in stands where the address stood, and nothing else goes.
+		// Each address is replaced once.
 		got, _ := rewriter(func(string) (string, bool) { return "\x00", true }).addresses(s)
 		if !strings.Contains(s, "\x00") && strings.Count(got, "\x00") != n {
 			t.Fatalf("%q has %d addresses, %q", s, n, got)
