@@ -64,6 +64,23 @@ func TestCheckPath(t *testing.T) {
 	}
 }
 
+// Hosts with SMTPUTF8 get U-labels in normal form, others A-labels.
+func TestPathsOfTheSession(t *testing.T) {
+	for _, tt := range []struct{ address, utf8, ascii string }{
+		{"", "", ""},
+		{"a@example.org", "a@example.org", "a@example.org"},
+		{"a@BÜCHER。example", "a@bücher.example", "a@xn--bcher-kva.example"},
+		{"jörg@Bücher.example", "jörg@bücher.example", ""}, // not sent
+	} {
+		if got := (terms{utf8: true}).path(tt.address); got != tt.utf8 {
+			t.Errorf("SMTPUTF8: %q, want %q", got, tt.utf8)
+		}
+		if got := (terms{ascii: true}).path(tt.address); got != tt.ascii {
+			t.Errorf("ASCII: %q, want %q", got, tt.ascii)
+		}
+	}
+}
+
 // A command that a host could misread is not written, whatever produced it. The
 // message fails; nothing of it reaches the host.
 func TestUnsafeCommandIsNotWritten(t *testing.T) {

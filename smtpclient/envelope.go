@@ -138,14 +138,22 @@ func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
 	return nil
 }
 
+// path is an address as it is written to the host: with A-labels, or in a session
+// with SMTPUTF8 with U-labels in normal form, so that the host reads the domain
+// that we read.
+func (t terms) path(address string) string {
+	if t.ascii {
+		address, _ = addr.ToASCII(address)
+		return address
+	}
+	return addr.ToUnicode(address)
+}
+
 // appendMail writes the MAIL command, with the parameters that the host
 // announced and the message has a use for.
 func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 	o := &m.Options
-	from := m.From
-	if t.ascii {
-		from, _ = addr.ToASCII(from)
-	}
+	from := t.path(m.From)
 	b = append(b, "MAIL FROM:<"...)
 	b = append(b, from...)
 	b = append(b, '>')
@@ -202,10 +210,7 @@ func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 // appendRcpt writes a RCPT command.
 func (c *Client) appendRcpt(b []byte, r *Recipient, t terms) []byte {
 	o := &r.Options
-	to := r.Addr
-	if t.ascii {
-		to, _ = addr.ToASCII(to)
-	}
+	to := t.path(r.Addr)
 	b = append(b, "RCPT TO:<"...)
 	b = append(b, to...)
 	b = append(b, '>')

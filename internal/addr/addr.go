@@ -58,6 +58,37 @@ func ToASCII(address string) (string, bool) {
 	return local + "@" + d, true
 }
 
+// ToUnicode returns an address with the labels of its domain that are not ASCII
+// as U-labels in normal form (RFC 5890, 2.3.2.1), as hosts with SMTPUTF8 expect
+// them: "x@BÜCHER。example" is "x@bücher.example". An address without such labels
+// stays as it is, and so does one whose domain is none.
+func ToUnicode(address string) string {
+	if chars.ASCII(address) {
+		return address
+	}
+	local, domain := Split(address)
+	if chars.ASCII(domain) {
+		return address
+	}
+	if _, err := Domain(domain); err != nil {
+		return address
+	}
+	labels := strings.Split(dots.Replace(domain), ".")
+	for i, label := range labels {
+		if chars.ASCII(label) {
+			continue
+		}
+		a, err := aLabel(label)
+		if err != nil {
+			return address
+		}
+		if labels[i], err = toASCII.ToUnicode(a); err != nil {
+			return address
+		}
+	}
+	return local + "@" + strings.Join(labels, ".")
+}
+
 // FoldLocal returns a local part in lower case, for lists in which the case of
 // letters does not matter. No other character becomes one of ASCII: the Kelvin
 // sign (U+212A) is no "k", because no host takes it for one.

@@ -79,6 +79,23 @@ func TestFoldDomain(t *testing.T) {
 	}
 }
 
+func TestToUnicode(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a@b": "a@b", "jörg@Example.org": "jörg@Example.org", "postmaster": "postmaster",
+		"a@bücher.example": "a@bücher.example", "a@BÜCHER。Example": "a@bücher.Example", "a@bu\u0308cher.example.": "a@bücher.example.",
+		"jörg@ｅｘａｍｐｌｅ．org": "jörg@example.org", "a@R3---sn-x.Ü.example": "a@R3---sn-x.ü.example", "a@xn--bcher-kva.example": "a@xn--bcher-kva.example",
+		"a@x\uff1ey.example": "a@x\uff1ey.example", "a@\xff": "a@\xff",
+	} {
+		got := ToUnicode(in)
+		if got != want {
+			t.Errorf("ToUnicode(%q) = %q, want %q", in, got, want)
+		}
+		if !Equal(in, got) {
+			t.Errorf("%q and %q are two addresses", in, got)
+		}
+	}
+}
+
 func TestToASCII(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "a@b": "a@b", "postmaster": "postmaster", "a@BÜCHER.example": "a@xn--bcher-kva.example", `"a b"@ü.example`: `"a b"@xn--tda.example`,

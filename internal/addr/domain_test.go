@@ -183,6 +183,9 @@ func FuzzDomain(f *testing.F) {
 		if err := Mailbox("x@"+c, false); err != nil && len(c)+2 <= MaxPath {
 			t.Fatalf("Domain(%q) = %q is no domain of an address: %v", s, c, err)
 		}
+		if u := ToUnicode("x@" + s); FoldDomain(strings.TrimPrefix(u, "x@")) != c || !strings.HasPrefix(c, "[") && NotOnWire(u) != "" && len(u) <= maxWire && !strings.HasSuffix(s, "。") {
+			t.Fatalf("%q in a session with SMTPUTF8: %q", s, u)
+		}
 		// Where strict IDNA has an opinion, it is ours. (It maps the A-label
 		// "xn--" to nothing. We leave ASCII labels alone.)
 		if a, err := idna.Lookup.ToASCII(s); err == nil && !strings.Contains(Lower(s), "xn--") && !strings.HasPrefix(c, "[") && strings.TrimSuffix(a, ".") != c {

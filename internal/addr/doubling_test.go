@@ -15,6 +15,7 @@ func TestDoubling(t *testing.T) {
 		"FoldDomain":      func(s string) { FoldDomain(s) },
 		"FoldLocal":       func(s string) { FoldLocal(s) },
 		"ToASCII":         func(s string) { ToASCII("a@" + s) },
+		"ToUnicode":       func(s string) { ToUnicode("a@" + s) },
 		"Equal":           func(s string) { Equal("a@"+s, "a@"+s+"x") },
 		"ParseLiteral":    func(s string) { ParseLiteral("[" + s + "]") },
 		"Mailbox":         func(s string) { Mailbox(s+"@example.org", true) },
@@ -33,15 +34,20 @@ func TestDoubling(t *testing.T) {
 			took := func(n int) time.Duration {
 				s := strings.Repeat(unit, n)
 				best := time.Hour
-				for range 3 {
+				for range 7 {
 					start := time.Now()
 					f(s)
 					best = min(best, time.Since(start))
 				}
 				return best
 			}
-			if small, large := took(4_000), took(64_000); large > 16*8*small+20*time.Millisecond {
-				t.Errorf("%s, %q: %v for 4,000, %v for 64,000", name, unit, small, large)
+			var small, large time.Duration
+			slow := func() bool { // a machine that does other things has another try
+				small, large = took(1_000), took(16_000)
+				return large > 16*8*small+5*time.Millisecond
+			}
+			if slow() && slow() && slow() {
+				t.Errorf("%s, %q: %v for 1,000, %v for 16,000", name, unit, small, large)
 			}
 		}
 	}
