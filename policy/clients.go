@@ -6,11 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -210,16 +210,8 @@ func unknownAddress(s *smtpserver.Session) bool {
 	return a != nil && a.Network() == "unknown"
 }
 
-// clientIP is the client's address, IPv4 in its own form, zone removed.
+// clientIP returns the client's address, and whether it has one.
 func clientIP(s *smtpserver.Session) (netip.Addr, bool) {
-	switch a := s.RemoteAddr().(type) {
-	case *net.TCPAddr:
-		ip, ok := netip.AddrFromSlice(a.IP)
-		return ip.Unmap(), ok
-	case nil:
-		return netip.Addr{}, false
-	default: // a listener's own type, or no IP at all
-		ap, err := netip.ParseAddrPort(a.String())
-		return ap.Addr().Unmap().WithZone(""), err == nil
-	}
+	ip := transaction.ClientIP(s)
+	return ip, ip.IsValid()
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/durable"
 )
 
 // keepBad keeps what cannot be delivered nor reported for the operator.
@@ -68,7 +70,8 @@ func BadMailDir(dir string) func(ctx context.Context, m *Message) error {
 			return fmt.Errorf("queue: bad mail: %w", err)
 		}
 		name := filepath.Join(dir, m.ID+".eml")
-		if err := writeFile(name, m); err != nil {
+		_, err := durable.WriteFile(name, 0o640, func(w io.Writer) error { return Export(w, m) })
+		if err != nil {
 			return fmt.Errorf("queue: bad mail: %w", err)
 		}
 		return nil
@@ -85,43 +88,9 @@ func makeDir(dir string) error {
 	}
 	for dir := filepath.Clean(dir); dir != filepath.Dir(dir); {
 		dir = filepath.Dir(dir)
-		if err := syncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EINVAL) {
+		if err := durable.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EINVAL) {
 			return err
 		}
 	}
 	return nil
-}
-
-// syncDir makes what happened to the names in a folder durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it has no sync of folders, and needs none
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// writeFile writes an exported message so that it is on stable storage, all
-// of it or nothing, when it returns nil.
-func writeFile(name string, m *Message) (err error) {
-	f, err := os.OpenFile(name+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(name + ".tmp")
-		}
-	}()
-	err = errors.Join(Export(f, m), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(name+".tmp", name); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(name))
 }

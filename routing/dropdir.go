@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,12 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/durable"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -60,33 +59,7 @@ func (d *DropDir) Deliver(_ context.Context, j *Job) []queue.Result {
 // write creates a complete and durable file. placed reports whether the file
 // has its name; if there is an error as well, it may not be durable.
 func (d *DropDir) write(j *Job) (placed bool, err error) {
-	f, err := os.CreateTemp(d.Dir, ".new-*.tmp")
-	if err != nil {
-		return false, err
-	}
-	defer func() {
-		if !placed {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	w := bufio.NewWriter(f)
-	if err = d.writeMessage(w, j); err != nil {
-		return false, err
-	}
-	if err = w.Flush(); err != nil {
-		return false, err
-	}
-	if err = f.Sync(); err != nil {
-		return false, err
-	}
-	if err = f.Close(); err != nil {
-		return false, err
-	}
-	if err = os.Rename(f.Name(), filepath.Join(d.Dir, dropName(j))); err != nil {
-		return false, err
-	}
-	return true, syncDir(d.Dir)
+	return durable.WriteFile(filepath.Join(d.Dir, dropName(j)), 0o600, func(w io.Writer) error { return d.writeMessage(w, j) })
 }
 
 func (d *DropDir) writeMessage(w io.Writer, j *Job) error {
@@ -128,16 +101,4 @@ func headerSafe(s string) string {
 		}
 		return r
 	}, s)
-}
-
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" { // cannot sync a directory, and need not
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -3,6 +3,7 @@ package mtasts
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/durable"
 )
 
 // A file in Dir has the name DOMAIN.mta-sts and this content:
@@ -38,16 +40,11 @@ func (c *Cache) save(domain string, e *entry) error {
 	if err := os.MkdirAll(c.Dir, 0o750); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(c.Dir, ".new-*")
-	if err != nil {
+	_, err := durable.WriteFile(c.path(domain), 0o600, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%s\nid: %s\nfetched: %s\n\n%s", fileVersion, e.id, e.fetched.UTC().Format(time.RFC3339), e.policy.Text)
 		return err
-	}
-	defer os.Remove(f.Name()) // does nothing after a successful rename
-	_, err = fmt.Fprintf(f, "%s\nid: %s\nfetched: %s\n\n%s", fileVersion, e.id, e.fetched.UTC().Format(time.RFC3339), e.policy.Text)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), c.path(domain))
+	})
+	return err
 }
 
 // load reads an entry. It returns nil if there is none or it is not valid; the

@@ -32,13 +32,19 @@ func Get[T any](s *smtpserver.Session, m *smtpserver.Message) *T {
 	return e.value
 }
 
-// ClientIP returns the client's address. It is invalid if the connection has no
-// IP address.
+// ClientIP returns the client's address, an IPv4 address in its own form and
+// without a zone. It is invalid if the connection has no IP address.
 func ClientIP(s *smtpserver.Session) netip.Addr {
-	if a, ok := s.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap()
+	switch a := s.RemoteAddr().(type) {
+	case *net.TCPAddr:
+		ip, _ := netip.AddrFromSlice(a.IP)
+		return ip.Unmap()
+	case nil:
+		return netip.Addr{}
+	default: // the type of a listener, or no IP address at all
+		ap, _ := netip.ParseAddrPort(a.String())
+		return ap.Addr().Unmap().WithZone("")
 	}
-	return netip.Addr{}
 }
 
 // Fields returns the raw header fields of m.
