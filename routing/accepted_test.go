@@ -11,7 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// An accepted domain that no connector serves is an error that names it.
+// An accepted domain that no connector serves is an error that names the
+// domain.
 func TestAcceptedDomainsAreServed(t *testing.T) {
 	smart := SmartHosts("[10.0.0.5]")
 	for _, c := range []struct {
@@ -38,7 +39,7 @@ func TestAcceptedDomainsAreServed(t *testing.T) {
 			t.Errorf("%+v by %v: %v, want %q", c.site, c.spaces, err, c.want)
 		}
 	}
-	// Mail for one that is disabled waits because the operator wants it so.
+	// A disabled connector is no error: the operator wants its mail to wait.
 	if _, err := (Site{Domains: []string{"example.com"}}).NewTable(Connector{Name: "c", Spaces: []string{"example.com"}, SmartHosts: smart, Disabled: true}); err != nil {
 		t.Errorf("disabled: %v", err)
 	}
@@ -52,7 +53,7 @@ func TestTablesWithoutConnectors(t *testing.T) {
 	}
 }
 
-// A queue whose Router has no Table does not begin.
+// A queue whose Router has no Table does not start.
 func TestRouterWithoutTable(t *testing.T) {
 	q := &queue.Queue{Store: new(memory.Store), Deliverer: &Router{Hostname: "relay.test"}}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -67,8 +68,8 @@ func TestRouterWithoutTable(t *testing.T) {
 	}
 }
 
-// A connector that authenticates and never has TLS sends no mail, unless its
-// Transport allows it.
+// A connector that authenticates but never uses TLS is an error, unless its
+// Transport allows this.
 func TestAuthWithoutTLS(t *testing.T) {
 	auth := smtpclient.PasswordAuth("u", "p")
 	none := &smtpclient.TLSPolicy{Level: smtpclient.TLSNone}

@@ -9,9 +9,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// FuzzAcceptedAddress: what the receive side accepts as a recipient, and the
-// queue with it, the Router accepts as an address. Otherwise the sender would
-// get a report for what was known at RCPT.
+// Each recipient that the receive side and the queue accept is a valid address
+// for the Router. Otherwise the sender would get a report for an error that
+// RCPT could have detected.
 func FuzzAcceptedAddress(f *testing.F) {
 	for _, s := range []string{
 		"bob@example.net", "bob@EXAMPLE.net.", "bob@r3---sn-x.example", "bob@xn--a.example", "bob@xn--99zzzz.example",
@@ -54,7 +54,8 @@ func FuzzAcceptedAddress(f *testing.F) {
 	})
 }
 
-// An IPv4-mapped literal is the IPv4 address, also where it is our own.
+// An IPv4-mapped literal is the same as the IPv4 address, also for the
+// addresses of this relay.
 func TestMappedLiteral(t *testing.T) {
 	table, err := NewTable(Connector{Name: "v4", Spaces: []string{"[192.0.2.1]"}}, Connector{Name: "all", Spaces: []string{"*"}})
 	if err != nil {
@@ -74,7 +75,7 @@ func TestMappedLiteral(t *testing.T) {
 	}
 }
 
-// Names that UTS 46 refuses are names of hosts like others, in every setting.
+// Host names that UTS 46 refuses are accepted in every setting.
 func TestHostNamesThatIDNARefuses(t *testing.T) {
 	for _, name := range []string{"pr--7.example", "r3---sn-x.example", "xn--a.example", "xn--99zzzz.example", "-a-.example", "a_b.example"} {
 		_, err := NewTable(Connector{Name: "c", Spaces: []string{name, "*." + name, "smtp:" + strings.ToUpper("x."+name) + ";5"}, SmartHosts: SmartHosts(name, name+":26"),

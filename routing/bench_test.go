@@ -10,7 +10,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// One recipient's way among a thousand connectors.
+// Route for one recipient, with a thousand connectors.
 func BenchmarkRoute(b *testing.B) {
 	connectors := []Connector{{Name: "internet", Spaces: []string{"*;10"}}}
 	for i := range 1000 {
@@ -28,7 +28,7 @@ func BenchmarkRoute(b *testing.B) {
 	}
 }
 
-// What the Router adds to the cost of a delivery.
+// The cost of Deliver without the transport.
 func BenchmarkDeliver(b *testing.B) {
 	sent := []queue.Result{{Outcome: queue.Success}}
 	nothing := TransportFunc(func(context.Context, *Job) []queue.Result { return sent })
@@ -48,7 +48,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// An answer from the cache.
+// A lookup that the cache answers.
 func BenchmarkLookup(b *testing.B) {
 	s, err := dnstest.InMemory("example.net. MX 10 mx.example.net.")
 	if err != nil {

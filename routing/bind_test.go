@@ -18,7 +18,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// freePort is a port of 127.0.0.1 that nobody uses at present, for UDP or TCP.
+// freePort returns a port of 127.0.0.1 that is free for UDP and TCP.
 func freePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -29,8 +29,8 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// daemon runs a program in the foreground until the test ends, and returns
-// when it has written a line with ready in it.
+// daemon runs a program in the foreground until the test ends. It returns when
+// the program has written a line that contains ready.
 func daemon(t *testing.T, ready string, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -87,9 +87,9 @@ func write(t *testing.T, dir, name, text string) {
 	}
 }
 
-// signedWorld serves a zone signed.example, and an unsigned one, by BIND, and
-// returns the address of a validating unbound before it. Whatever replaced
-// says is changed in the zone after it was signed.
+// signedWorld serves a signed zone signed.example and an unsigned zone with
+// BIND. It returns the address of a validating unbound in front of BIND. After
+// the zone was signed, it is changed as replaced specifies.
 func signedWorld(t *testing.T, signed, unsigned string, replaced ...string) string {
 	t.Helper()
 	named, unbound := peers.Need(t, "named"), peers.Need(t, "unbound")
@@ -142,7 +142,7 @@ stub-zone:
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
-// What the resolver makes of real servers: BIND behind a validating unbound.
+// The resolver with real servers: BIND behind a validating unbound.
 func TestResolverWithRealServers(t *testing.T) {
 	var big strings.Builder
 	for i := range 100 {
@@ -173,7 +173,7 @@ bogus   A 192.0.2.7
 	}
 }
 
-// testRealServers looks up what signedWorld has, with EDNS or plainly without.
+// testRealServers looks up the records of signedWorld, with or without EDNS.
 func testRealServers(t *testing.T, server string, plain bool) {
 	t.Helper()
 	r := &DNSResolver{Servers: []string{server}, TrustAD: true}
@@ -212,8 +212,7 @@ func testRealServers(t *testing.T, server string, plain bool) {
 	}
 }
 
-// DANE with a signed zone, a validating resolver, and a real Postfix that
-// shows the certificate.
+// DANE with a signed zone, a validating resolver and a real Postfix.
 func TestDANEWithPostfix(t *testing.T) {
 	cert, tlsa := selfSigned(t, "mx.signed.example")
 	_, wrong := selfSigned(t, "mx.signed.example")

@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// connectorIDs keeps the connectors that a protocol log names.
+// connectorIDs records the connector names in a protocol log.
 type connectorIDs struct {
 	mu    sync.Mutex // guards names
 	names []string
@@ -25,8 +25,8 @@ func (c *connectorIDs) Log(e smtpclient.ProtocolEvent) {
 	}
 }
 
-// The send log's connector-id is the connector's name, whoever made the
-// Transport, also where connectors share it and the host.
+// The connector-id in the send log is the connector's name for every kind of
+// Transport, also if connectors share the Transport and the host.
 func TestConnectorIDInSendLog(t *testing.T) {
 	host := smtptest.NewServer(t, &smtpserver.Server{})
 	ids := &connectorIDs{}

@@ -29,8 +29,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// selfSigned is a certificate that nobody vouches for, and the data of the
-// TLSA record "3 1 1" (DANE-EE, public key, SHA-256) that does.
+// selfSigned returns a self-signed certificate and the data of its TLSA record
+// "3 1 1" (DANE-EE, public key, SHA-256).
 func selfSigned(t *testing.T, name string) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -72,8 +72,8 @@ func tlsHost(t *testing.T, certs ...tls.Certificate) (*mailHost, int) {
 	return h, l.Addr().(*net.TCPAddr).Port
 }
 
-// The whole way: MX, address and TLSA records from a validating resolver to
-// the certificate that the host shows.
+// MX, address and TLSA records come from a validating resolver. The host's
+// certificate is verified against them.
 func TestDANEDelivery(t *testing.T) {
 	cert, tlsa := selfSigned(t, "mx.signed.example")
 	_, wrong := selfSigned(t, "mx.signed.example")
@@ -98,7 +98,7 @@ func TestDANEDelivery(t *testing.T) {
 		Table: table(t, Connector{Name: "internet", Spaces: []string{"*"}, Port: port},
 			Connector{Name: "careless", Spaces: []string{"*;2"}, Transport: TransportFunc(func(_ context.Context, j *Job) []queue.Result {
 				if j.Recipients[0].Addr == "a@bad.signed.example" {
-					t.Error("mail took another way because somebody spoilt the TLS of its own")
+					t.Error("an alternative connector was used after a TLS failure")
 				}
 				return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Unreachable})
 			})})}
@@ -107,7 +107,7 @@ func TestDANEDelivery(t *testing.T) {
 	if got := h.received(); got != "a@good.signed.example a@unsigned.example" {
 		t.Errorf("received %s", got)
 	}
-	// The operator is told who it is that shows another certificate.
+	// The log names the hop whose certificate does not match.
 	if !strings.Contains(log.String(), `level=WARN msg="next hop unreachable" connector=internet destination=bad.signed.example`) {
 		t.Errorf("log: %s", log.String())
 	}

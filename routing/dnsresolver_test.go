@@ -28,7 +28,7 @@ const world = `
 	txt.example.net.       TXT   "no address here"
 `
 
-// inMemory is a resolver on a server that is reached without sockets, so that
+// inMemory returns a resolver with a server that needs no sockets, so that
 // time can be virtual.
 func inMemory(t *testing.T, zones ...string) (*dnstest.Server, *DNSResolver) {
 	t.Helper()
@@ -100,7 +100,7 @@ func TestNoServerIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestAnswersAreKeptForTheirTTL(t *testing.T) {
+func TestAnswersAreCachedForTheirTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := inMemory(t, world)
 		defer s.Close()
@@ -162,8 +162,8 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// A long answer counts for many: strangers, whose domains every mail has us ask
-// about, do not choose how much memory the cache takes.
+// A long answer counts as several entries. The domains of others, which the
+// relay must look up, cannot fill the memory.
 func TestCacheOfLongAnswers(t *testing.T) {
 	s, r := inMemory(t, `*.big.example. TXT`+strings.Repeat(` "`+strings.Repeat("x", 250)+`"`, 200)+`
 		*.many.example. TXT`+strings.Repeat(` "x"`, 20000)+`
@@ -193,7 +193,7 @@ func TestCacheOfLongAnswers(t *testing.T) {
 	}
 }
 
-func TestConcurrentQuestionsBecomeOne(t *testing.T) {
+func TestConcurrentLookupsShareOneQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := inMemory(t, world)
 		defer s.Close()
@@ -213,9 +213,9 @@ func TestConcurrentQuestionsBecomeOne(t *testing.T) {
 	})
 }
 
-// The first of two callers leaves: the other one gets its answer
-// nevertheless. When both leave, the query ends.
-func TestCallersMayLeave(t *testing.T) {
+// If the first of two callers is canceled, the other one still gets the
+// answer. If both are canceled, the query ends.
+func TestCanceledCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := inMemory(t, world)
 		defer s.Close()
@@ -226,12 +226,12 @@ func TestCallersMayLeave(t *testing.T) {
 		wg.Go(func() {
 			_, err := r.Lookup(impatient, "example.net", dns.TypeMX)
 			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the impatient caller: %v", err)
+				t.Errorf("the canceled caller: %v", err)
 			}
 		})
 		synctest.Wait()
 		if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil {
-			t.Errorf("the patient caller: %v", err)
+			t.Errorf("the other caller: %v", err)
 		}
 		wg.Wait()
 
@@ -241,16 +241,16 @@ func TestCallersMayLeave(t *testing.T) {
 		r.Lookup(impatient, "txt.example.net", dns.TypeMX)
 		synctest.Wait()
 		if n := len(r.flights.m); n != 0 {
-			t.Errorf("%d queries go on that nobody waits for", n)
+			t.Errorf("%d queries are still running", n)
 		}
 		s.Fault("txt.example.net", "", dnstest.Fault{})
 		if _, err := r.Lookup(t.Context(), "txt.example.net", dns.TypeTXT); err != nil {
-			t.Errorf("a query that was broken off is remembered: %v", err)
+			t.Errorf("the result of a canceled query is cached: %v", err)
 		}
 	})
 }
 
-func TestADIsTrustedOnlyOnTheOperatorsWord(t *testing.T) {
+func TestADIsTrustedOnlyWithTrustAD(t *testing.T) {
 	s := dnstest.New(t, world)
 	s.Secure("example.net")
 	for _, trust := range []bool{false, true} {
@@ -262,8 +262,8 @@ func TestADIsTrustedOnlyOnTheOperatorsWord(t *testing.T) {
 	}
 }
 
-// Answers that belong to other questions are a forger's: over UDP the right
-// one is waited for.
+// An answer to another query is forged. Over UDP the resolver waits for the
+// right one.
 func TestForgedAnswersAreIgnored(t *testing.T) {
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -302,7 +302,8 @@ func TestForgedAnswersAreIgnored(t *testing.T) {
 	}
 }
 
-// Whatever a server sends, the answer is an error or has records of the type.
+// For any reply of a server, the result is an error or has records of the
+// type.
 func FuzzAnswer(f *testing.F) {
 	for _, zone := range []string{"example.net. MX 10 a.example.net.", "example.net. CNAME b.example.\nb.example. MX 0 ."} {
 		q := new(dns.Msg).SetQuestion("example.net.", dns.TypeMX)

@@ -10,7 +10,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// What was dropped for a replay directory comes back as it went.
+// A message that was written for a replay directory is read back unchanged.
 func TestDropDirForReplay(t *testing.T) {
 	const text = "X-Receiver: <mallory@example.net>\r\nSubject: x\r\n\r\nhello\r\n"
 	dir, m := t.TempDir(), letter(text)

@@ -42,7 +42,7 @@ func ExampleNewTable() {
 	// carol@example.net -> example.net via internet <nil>
 }
 
-// A table with a fault is refused, and told what is wrong with it.
+// NewTable refuses a table with faults and describes each fault.
 func ExampleConfigError() {
 	_, err := routing.NewTable(
 		routing.Connector{Name: "internet", Spaces: []string{"*;200"}},
@@ -54,8 +54,8 @@ func ExampleConfigError() {
 	// connector partner: SmartHosts[0]: "10.1.1.1:smtp": "smtp" is not a port
 }
 
-// Deliver a message to the MX host of a domain, found through a DNS server of
-// our own.
+// Deliver a message to the MX host of a domain. A DNS server of the example
+// has the records.
 func ExampleRouter() {
 	host := &smtpserver.Server{Hostname: "mx.example.net", Handler: smtpserver.HandlerFunc(
 		func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) (string, error) {
@@ -78,7 +78,7 @@ func ExampleRouter() {
 	defer dns.Close()
 
 	table, err := routing.NewTable(routing.Connector{Name: "internet", Spaces: []string{"*"},
-		Port: l.Addr().(*net.TCPAddr).Port}) // not 25, as this is a try
+		Port: l.Addr().(*net.TCPAddr).Port}) // not 25 in this example
 	if err != nil {
 		panic(err)
 	}
@@ -86,7 +86,7 @@ func ExampleRouter() {
 		Resolver: &routing.DNSResolver{Servers: []string{dns.Addr}}}
 	defer router.Close()
 
-	// What a queue.Queue does with its Deliverer:
+	// A queue.Queue calls its Deliverer in the same way:
 	ctx := context.Background()
 	m := &queue.Message{From: "alice@example.com", Content: queue.String("Subject: hello\r\n\r\nHow are you?\r\n")}
 	for _, rcpt := range queue.Rcpt("bob@example.net", "carol@nomail.example") {
@@ -103,8 +103,8 @@ func ExampleRouter() {
 	// carol@nomail.example 556 [5 1 10] nomail.example: the domain accepts no mail (null MX)
 }
 
-// Ask which way a message would go, and why. With Hosts it looks the hosts up,
-// with Probe it connects to them.
+// Explain how a message would be routed, and why. With Hosts, Explain also
+// looks up the hosts; with Probe, it also connects to them.
 func ExampleRouter_Explain() {
 	table, err := routing.NewTable(
 		routing.Connector{Name: "partner", Spaces: []string{"*.example.net"}, SmartHosts: routing.SmartHosts("[10.0.0.7]"), MaxMessageSize: 1 << 20},
@@ -125,7 +125,7 @@ func ExampleRouter_Explain() {
 	// next hop: example.net via internet
 }
 
-// Mail for one domain ends in a Go function.
+// A Go function receives the mail for one domain.
 func ExampleTransportFunc() {
 	tickets := routing.TransportFunc(func(ctx context.Context, j *routing.Job) []queue.Result {
 		var text strings.Builder
@@ -156,7 +156,7 @@ func ExampleTransportFunc() {
 	// Ticket opened
 }
 
-// Large mail goes out at night.
+// Large messages are sent at night.
 func ExampleParseSchedule() {
 	night, err := routing.ParseSchedule("22:00-06:00; Sun always; 2026-12-25 always", time.UTC)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// explained is the explanation's text, without the figures that differ from
-// run to run.
+// explained returns the text of the explanation without values that differ
+// between runs.
 func explained(t *testing.T, r *Router, q Question, want string) *Explanation {
 	t.Helper()
 	e := r.Explain(t.Context(), q)
@@ -67,7 +67,7 @@ func TestExplainEveryConnector(t *testing.T) {
 		held until a client requests it`)
 }
 
-func TestExplainWhatIsDownOrMissing(t *testing.T) {
+func TestExplainDownOrMissing(t *testing.T) {
 	r := &Router{Table: table(t,
 		Connector{Name: "main", Spaces: []string{"example.net"}, Fallback: "spare", Transport: &postman{name: "main", outcome: always(queue.Unreachable)}},
 		Connector{Name: "spare", Transport: &postman{name: "spare"}})}
@@ -90,7 +90,7 @@ func TestExplainWhatIsDownOrMissing(t *testing.T) {
 		no route: 550 5.1.3 Bad recipient address: no domain`)
 }
 
-func TestExplainWhatIsExclusive(t *testing.T) {
+func TestExplainExclusive(t *testing.T) {
 	r := &Router{Table: table(t,
 		Connector{Name: "partner", Spaces: []string{"*.mil"}, Exclusive: true, MaxMessageSize: 100, Transport: &postman{}},
 		Connector{Name: "side", RoutedOnly: true, Transport: &postman{}},
@@ -111,7 +111,7 @@ func TestExplainWhatIsExclusive(t *testing.T) {
 		no route: 552 5.3.4 Message is too large for every connector to army.mil`)
 }
 
-func TestExplainWhatLeadsBack(t *testing.T) {
+func TestExplainMailLoop(t *testing.T) {
 	tb, err := Site{Domains: []string{"example.com"}}.NewTable(
 		Connector{Name: "guests", Spaces: []string{"example.com"}, Disabled: true, Scope: Scope{Senders: []string{"guest.example"}}, Transport: &postman{}},
 		Connector{Name: "ours", Spaces: []string{"example.com"}, Disabled: true, Transport: &postman{}},
@@ -211,6 +211,6 @@ func TestLookupTXT(t *testing.T) {
 		}
 	}
 	if _, err := LookupTXT(t.Context(), r, "broken.example"); err == nil {
-		t.Error("a failure of the DNS became \"none\"")
+		t.Error("a DNS failure was returned as no records")
 	}
 }

@@ -15,10 +15,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// Mail for a partner waits while the partner's hosts are down: the connector
-// for everybody's mail does not get it, and only the Fallback that is named
-// serves instead.
-func TestExclusiveConnectorsHaveNoDetour(t *testing.T) {
+// Mail of an exclusive connector waits while its hosts are down. The connector
+// for "*" does not get it; only the Fallback does.
+func TestExclusiveConnectorsHaveNoAlternative(t *testing.T) {
 	down := always(queue.Unreachable)
 	partner, spare, world := &postman{name: "partner", outcome: down}, &postman{name: "spare"}, &postman{name: "world"}
 	base := Connector{Name: "partner", Spaces: []string{"*.mil"}, Exclusive: true, Transport: partner}
@@ -47,9 +46,10 @@ func TestExclusiveConnectorsHaveNoDetour(t *testing.T) {
 	}
 }
 
-// Mail for a domain of ours whose server is down does not go to the smart
-// host of the rest of the world, but to another server of ours it may.
-func TestOurDomainsStayWithUs(t *testing.T) {
+// If the server of one of Site.Domains is down, its mail is not sent to the
+// smart host of the connector for "*". It can be sent to another server of the
+// domain.
+func TestSiteDomainsAvoidLoopsWhenDown(t *testing.T) {
 	down := always(queue.Unreachable)
 	berlin, hq, upstream := &postman{name: "berlin", outcome: down}, &postman{name: "hq"}, &postman{name: "upstream"}
 	tb, err := Site{Domains: []string{"*.example.com"}}.NewTable(
@@ -74,10 +74,9 @@ func TestOurDomainsStayWithUs(t *testing.T) {
 	}
 }
 
-// Nor does mail for a domain of ours go the way of the world while its own
-// connector is out of use, or because that does not take it: it would come back
-// to us, and be refused as a loop.
-func TestOurDomainsStayWithUsWhoeverIsBarred(t *testing.T) {
+// The same applies if the domain's own connector is disabled or not eligible.
+// The mail would come back and be refused as a loop.
+func TestSiteDomainsAvoidLoopsWhenNotEligible(t *testing.T) {
 	big := queue.String(strings.Repeat("x", 2000))
 	for want, c := range map[string]Connector{
 		"451 4.4.4": {Disabled: true},
@@ -103,7 +102,7 @@ func TestOurDomainsStayWithUsWhoeverIsBarred(t *testing.T) {
 			t.Errorf("another domain goes by %s", got)
 		}
 	}
-	// What has no connector but the world's goes by that.
+	// A domain without its own connector uses the connector for "*".
 	tb, err := Site{Domains: []string{"example.com"}}.NewTable(Connector{Name: "world", Spaces: []string{"*"}, SmartHosts: SmartHosts("[192.0.2.1]")})
 	if err != nil {
 		t.Fatal(err)
@@ -113,8 +112,9 @@ func TestOurDomainsStayWithUsWhoeverIsBarred(t *testing.T) {
 	}
 }
 
-// A fallback that tries the DNS first would lead our own mail back to us.
-func TestOurDomainsHaveNoFallbackByDNS(t *testing.T) {
+// A fallback with DirectFirst would bring mail for Site.Domains back to this
+// relay.
+func TestSiteDomainsHaveNoFallbackByDNS(t *testing.T) {
 	for _, c := range []Connector{{}, {DirectFirst: true, SmartHosts: SmartHosts("[192.0.2.1]")}, {SmartHosts: SmartHosts("[192.0.2.1]")}} {
 		c.Name = "spare"
 		tb, err := Site{Domains: []string{"example.com"}}.NewTable(c,
@@ -134,7 +134,7 @@ func TestOurDomainsHaveNoFallbackByDNS(t *testing.T) {
 	}
 }
 
-// A connector that is out of use keeps the mail that only it would have taken.
+// Mail that only a disabled connector would accept waits for it.
 func TestMailWaitsForADisabledConnector(t *testing.T) {
 	off := Connector{Name: "off", Spaces: []string{"example.com"}, Disabled: true}
 	picky := Connector{Name: "picky", Spaces: []string{"*"}, RefuseSenders: []string{"*"}}
@@ -151,9 +151,9 @@ func TestMailWaitsForADisabledConnector(t *testing.T) {
 	}
 }
 
-// Who spoils the TLS to a host must not thereby choose another way: not to the
-// smart hosts of DirectFirst, and not by making the hop count as down.
-func TestNoDetourAroundTLS(t *testing.T) {
+// An attacker who breaks the TLS of a host must not change the route: not to
+// the smart hosts of DirectFirst, and not by making the hop count as down.
+func TestNoAlternativeAfterTLSFailure(t *testing.T) {
 	spoilt := queue.Result{Outcome: queue.Unreachable, Reply: smtp.SMTPError{Code: 451, Message: "spoilt"},
 		Err: &smtpclient.TLSError{Policy: "dane", Host: "mx.example.net", Err: errors.New("no match")}}
 	t.Run("DirectFirst", func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// branches hold mail for branch offices that dial in.
+// branches returns a Router that holds mail for branch offices.
 func branches(t *testing.T) *Router {
 	t.Helper()
 	return &Router{Hostname: "relay.test", Table: table(t,
@@ -36,7 +36,7 @@ func nobody(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.New("nobody is there")
 }
 
-func TestHeldMailWaitsForItsReceiver(t *testing.T) {
+func TestHeldMailWaitsForARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := branches(t)
 		m, rcpt := letter("x"), queue.Rcpt("a@north.branch.example")
@@ -48,8 +48,8 @@ func TestHeldMailWaitsForItsReceiver(t *testing.T) {
 		if p := r.Pace(hop); !p.Held || !p.Until.IsZero() {
 			t.Errorf("%+v", p)
 		}
-		// Even when the queue tries nevertheless, it goes nowhere: not to the
-		// hosts that the DNS knows, nor to the next connector.
+		// If the queue calls Deliver nevertheless, the mail is not sent: not to
+		// the hosts in the DNS, and not by the next connector.
 		if got := verdicts(r.Deliver(t.Context(), hop, m, rcpt)); got != "3 451 4.3.2 Held until the receiver requests it" {
 			t.Error(got)
 		}
@@ -75,7 +75,7 @@ func TestHeldMailWaitsForItsReceiver(t *testing.T) {
 	})
 }
 
-// Each connector has times of its own: local mail is reported late sooner.
+// Each connector can have its own delay notice and lifetime.
 func TestConnectorsHaveTheirOwnTimes(t *testing.T) {
 	r := &Router{Hostname: "relay.test", Table: table(t,
 		Connector{Name: "local", Spaces: []string{"example.com"}, Retry: []time.Duration{time.Minute}, Notice: time.Hour, Expire: 24 * time.Hour},
@@ -124,7 +124,7 @@ func TestETRNReplies(t *testing.T) {
 	}
 }
 
-func TestATRNIsForTheOwnersOnly(t *testing.T) {
+func TestATRNNeedsHoldAccounts(t *testing.T) {
 	r := branches(t)
 	for _, c := range []struct {
 		identity, domains string
@@ -146,7 +146,7 @@ func TestATRNIsForTheOwnersOnly(t *testing.T) {
 	}
 }
 
-// ETRN for mail that has no host to go to: it must not fail for that.
+// Mail whose host is not in the DNS does not fail after ETRN.
 func TestETRNForMailWithoutAHost(t *testing.T) {
 	n := newInternet(t, internetZone)
 	n.dns.Add("null.branch.example. MX 0 .\nmine.branch.example. MX 0 relay.test.")
@@ -172,8 +172,8 @@ func TestReleasesAreBounded(t *testing.T) {
 	}
 }
 
-// waiting is a queue that holds messages for one hop, and delivers them all at
-// once when it is woken.
+// waiting is a queue that holds messages for one hop and delivers them all
+// when it is woken.
 type waiting struct {
 	r        *Router
 	hop      queue.NextHop
@@ -200,7 +200,8 @@ func (w *waiting) wake(ctx context.Context, match func(queue.NextHop) bool) (int
 	return len(messages), nil
 }
 
-// provider runs a server that knows EHLO and ATRN, and turns one connection.
+// provider runs a server that supports EHLO and ATRN. It reverses one
+// connection.
 func provider(t *testing.T, r *Router, identity string) (addr string, done func() error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -251,7 +252,7 @@ func provide(conn net.Conn, r *Router, identity string) error {
 	}
 }
 
-// box is a mail server behind a connection that has turned round.
+// box is a mail server behind a reversed connection.
 func box(t *testing.T) (*mailHost, func(net.Listener) error) {
 	h := &mailHost{}
 	srv := smtp.NewServer(h)
@@ -261,7 +262,7 @@ func box(t *testing.T) (*mailHost, func(net.Listener) error) {
 	return h, srv.Serve
 }
 
-func TestATRNTurnsTheConnectionRound(t *testing.T) {
+func TestATRNReversesTheConnection(t *testing.T) {
 	r := branches(t)
 	w := &waiting{r: r, hop: queue.NextHop{Connector: "branch", Destination: "north.branch.example"}}
 	for i := range 5 {
@@ -296,8 +297,8 @@ func TestATRNTurnsTheConnectionRound(t *testing.T) {
 	}
 }
 
-// The connection breaks in the middle: what was not sent waits on.
-func TestABrokenTurn(t *testing.T) {
+// If the connection breaks during a message, the mail that was not sent waits.
+func TestBrokenReverseSession(t *testing.T) {
 	r := branches(t)
 	w := &waiting{r: r, hop: queue.NextHop{Connector: "branch", Destination: "north.branch.example"}}
 	for range 3 {
@@ -328,9 +329,8 @@ func TestABrokenTurn(t *testing.T) {
 	}
 }
 
-// The queue promised a message that does not come: the connection is not kept
-// for it.
-func TestATurnDoesNotWaitForever(t *testing.T) {
+// If the queue announces a message that does not come, the session ends.
+func TestReverseSessionDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := branches(t)
 		r.Wake = func(context.Context, func(queue.NextHop) bool) (int, error) { return 1, nil }
@@ -354,8 +354,8 @@ func TestATurnDoesNotWaitForever(t *testing.T) {
 	})
 }
 
-// The context ends while a message is on its way.
-func TestATurnIsBrokenOff(t *testing.T) {
+// The context ends while a message is being sent.
+func TestReverseSessionIsCanceled(t *testing.T) {
 	r := branches(t)
 	w := &waiting{r: r, hop: queue.NextHop{Connector: "branch", Destination: "north.branch.example"}}
 	for range 2 {

@@ -21,8 +21,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// An internet is a few mail hosts at addresses of their own, which connections
-// are led to by the transport's dialler. All others refuse connections.
+// An internet is a set of mail hosts with their own addresses. The dialer of
+// the transport connects to them. All other addresses refuse connections.
 type internet struct {
 	dns *dnstest.Server
 
@@ -31,7 +31,7 @@ type internet struct {
 	dials []string
 }
 
-// A mailHost is a stand-in for somebody's mail server.
+// A mailHost is a test mail server.
 type mailHost struct {
 	name string
 	addr string // where it really listens
@@ -87,7 +87,7 @@ func (n *internet) dial(ctx context.Context, network, addr string) (net.Conn, er
 	return new(net.Dialer).DialContext(ctx, "tcp", h.addr)
 }
 
-// router makes a router whose connectors live in this internet.
+// router returns a router whose connectors use this internet.
 func (n *internet) router(t *testing.T, connectors ...Connector) *Router {
 	t.Helper()
 	return n.siteRouter(t, Site{}, connectors...)
@@ -231,7 +231,7 @@ func TestDeliveryByMX(t *testing.T) {
 	}
 }
 
-func TestTheBackupHostServes(t *testing.T) {
+func TestBackupMXHost(t *testing.T) {
 	n := newInternet(t, internetZone)
 	backup := n.host(t, "192.0.2.3:25")
 	r := n.router(t, Connector{Name: "internet", Spaces: []string{"*"}})
@@ -244,7 +244,7 @@ func TestTheBackupHostServes(t *testing.T) {
 	}
 }
 
-func TestNobodyIsThere(t *testing.T) {
+func TestAllHostsUnreachable(t *testing.T) {
 	n := newInternet(t, internetZone)
 	r := n.router(t, Connector{Name: "internet", Spaces: []string{"*"}})
 	got := send(t, r, "a@example.net")[0]
@@ -310,7 +310,7 @@ func TestDirectFirst(t *testing.T) {
 	}
 }
 
-func TestADNSConnectorTakesLiterals(t *testing.T) {
+func TestLiteralsByDNSConnector(t *testing.T) {
 	n := newInternet(t, internetZone)
 	a, b := n.host(t, "192.0.2.9:25"), n.host(t, "192.0.2.9:2525")
 	r := n.router(t, Connector{Name: "c", Spaces: []string{"*"}})
@@ -337,7 +337,7 @@ func TestPortOfDNSConnectors(t *testing.T) {
 	}
 }
 
-func TestTheRoutersOwnTransport(t *testing.T) {
+func TestDefaultTransport(t *testing.T) {
 	h := newInternet(t, internetZone).host(t, "x")
 	made := ""
 	r := &Router{Hostname: "relay.test", NewTransport: func(name string) *smtpclient.Transport {

@@ -61,7 +61,7 @@ const mxWorld = `
 	there.example.      MX 20 localhost.
 `
 
-// testFinder is a finder of a relay called relay.example at 192.0.2.99.
+// testFinder returns a finder of a relay relay.example at 192.0.2.99.
 func testFinder(t *testing.T, s *dnstest.Server) *finder {
 	t.Helper()
 	return &finder{

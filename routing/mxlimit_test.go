@@ -24,7 +24,8 @@ func TestManyHostsAreBounded(t *testing.T) {
 	}
 }
 
-// manyMX is a domain with n MX hosts, each with an address, and more records.
+// manyMX returns the records of a domain with n MX hosts, each with an
+// address, and more records.
 func manyMX(n int, pref func(i int) int, more string) string {
 	var zone strings.Builder
 	for i := range n {
@@ -36,8 +37,8 @@ func manyMX(n int, pref func(i int) int, more string) string {
 func equal(int) int       { return 10 }
 func ascending(i int) int { return i }
 
-// This relay is looked for among all MX hosts before they are cut to the
-// limit: mail never goes to a host that is no better (RFC 5321, 5.1).
+// The limit on MX hosts applies after this relay was searched among all of
+// them: mail is never sent to a host that is no better (RFC 5321, 5.1).
 func TestThisRelayAmongManyHosts(t *testing.T) {
 	for _, c := range []struct {
 		what, zone string
@@ -68,9 +69,9 @@ func TestThisRelayAmongManyHosts(t *testing.T) {
 	}
 }
 
-// Hosts that cannot be used do not count for the limit: one behind them is
+// Unusable hosts do not count for the limit: a usable host after them is
 // found.
-func TestUsableHostBehindManyOthers(t *testing.T) {
+func TestUsableHostAfterManyOthers(t *testing.T) {
 	for _, pref := range []func(int) int{equal, ascending} {
 		s, _ := inMemory(t, manyMX(30, pref, "many.example. MX 99 good.example.\ngood.example. A 192.0.2.1"))
 		for i := range 30 {
@@ -83,7 +84,7 @@ func TestUsableHostBehindManyOthers(t *testing.T) {
 	}
 }
 
-// What a domain publishes costs a bounded number of lookups.
+// The number of lookups for one domain is bounded.
 func TestLookupsOfManyHostsAreBounded(t *testing.T) {
 	asked := make(chan string, 10*maxLookups)
 	f := testFinder(t, nil)

@@ -14,8 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// twoServers is a resolver with the servers first and second, reached in
-// memory.
+// twoServers returns a resolver with two in-memory servers.
 func twoServers(t *testing.T, zones ...string) (first, second *dnstest.Server, r *DNSResolver) {
 	t.Helper()
 	first, _ = inMemory(t, zones...)
@@ -29,8 +28,8 @@ func twoServers(t *testing.T, zones ...string) (first, second *dnstest.Server, r
 	return first, second, r
 }
 
-// referral makes an answer the one of a server that neither does recursion nor
-// is an authority for the name.
+// referral makes an answer like that of a server that is neither recursive nor
+// authoritative for the name.
 func referral(m *dns.Msg) {
 	m.RecursionAvailable, m.Authoritative, m.Rcode = false, false, dns.RcodeSuccess
 	m.Answer = nil
@@ -38,8 +37,9 @@ func referral(m *dns.Msg) {
 	m.Extra = append(m.Extra, &dns.A{Hdr: dns.RR_Header{Name: "ns.example.", Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}, A: net.IPv4(192, 0, 2, 53)})
 }
 
-// The next server is asked where one gives no answer, or one that is none.
-func TestTheNextServerHelps(t *testing.T) {
+// If a server does not answer, or its answer is a failure, the next one is
+// asked.
+func TestNextServerIsAsked(t *testing.T) {
 	for name, fault := range map[string]dnstest.Fault{
 		"SERVFAIL": {Rcode: dns.RcodeServerFailure},
 		"REFUSED":  {Rcode: dns.RcodeRefused},
@@ -76,8 +76,8 @@ func TestTheNextServerHelps(t *testing.T) {
 	}
 }
 
-// A referral is never a final "no": neither for a name nor for the target of
-// an alias, whoever the server is an authority for.
+// A referral is never a negative answer, neither for a name nor for the target
+// of an alias.
 func TestReferralIsNoAnswer(t *testing.T) {
 	const zone = `
 		out.example.net.  CNAME target.example.org.
@@ -114,9 +114,9 @@ func TestReferralIsNoAnswer(t *testing.T) {
 	}
 }
 
-// Servers are in order of preference: one that gave no answer is asked last,
-// and first again as soon as it answers.
-func TestFirstServerComesBack(t *testing.T) {
+// Servers are asked in order of preference. A server that did not answer is
+// asked last, and first again as soon as it answers.
+func TestFirstServerIsUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second, r := twoServers(t, "*.example. A 192.0.2.1")
 		defer first.Close()
@@ -158,7 +158,7 @@ func TestFirstServerComesBack(t *testing.T) {
 	})
 }
 
-// A failure for one name says nothing about the server.
+// A failure for one name does not mark the server as down.
 func TestServerThatFailsForOneName(t *testing.T) {
 	first, second, r := twoServers(t, world)
 	first.Fault("example.net", "", dnstest.Fault{Rcode: dns.RcodeServerFailure})
@@ -170,8 +170,8 @@ func TestServerThatFailsForOneName(t *testing.T) {
 	}
 }
 
-// With the option rotate, the servers take turns.
-func TestServersTakeTurns(t *testing.T) {
+// With the option rotate, each query starts with the next server.
+func TestOptionRotate(t *testing.T) {
 	first, second, r := twoServers(t, "*.example. A 192.0.2.1")
 	r.fixed = &dnsConfig{timeout: time.Second, attempts: 1, rotate: true, servers: []*nameServer{{addr: "ns1:53"}, {addr: "ns2:53"}}}
 	asked := [2]int{}
@@ -187,8 +187,8 @@ func TestServersTakeTurns(t *testing.T) {
 	}
 }
 
-// Servers and firewalls that know nothing of EDNS: one question more, and for
-// those that drop it half a timeout, the first time only.
+// Servers and firewalls without EDNS cost one more query. If they drop EDNS
+// queries, the first query also costs half of the timeout.
 func TestServersWithoutEDNS(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault dnstest.Fault
@@ -228,8 +228,8 @@ func TestServersWithoutEDNS(t *testing.T) {
 	}
 }
 
-// A server that is only slow is not taken for one that drops EDNS, and its
-// answer counts for as long as Timeout says.
+// A slow server does not count as one that drops EDNS, and its answer is valid
+// until Timeout.
 func TestSlowServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := inMemory(t, world)

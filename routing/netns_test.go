@@ -16,8 +16,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// A farNet is another network, behind a cable that can be cut: hosts at
-// 198.18.77.1, .2 and fd77::1 (we are .100).
+// A farNet is another network with a link that can be cut. It has hosts at
+// 198.18.77.1, 198.18.77.2 and fd77::1; the test host is 198.18.77.100.
 type farNet struct {
 	t    *testing.T
 	ns   string // its namespace
@@ -74,7 +74,7 @@ func (n *farNet) sink(addr string) {
 	awaitListening(n.t, addr)
 }
 
-// Several hosts, both families, and a cable that is cut and mended.
+// Several hosts, both address families, and a link that is cut and restored.
 func TestHostsInAnotherNetwork(t *testing.T) {
 	n := newFarNet(t)
 	n.sink("198.18.77.2:2525")

@@ -27,7 +27,8 @@ const netWorld = `
 	1.2.0.192.in-addr.arpa. PTR mx1.example.net.
 	deep.below.example.net. A 192.0.2.3`
 
-// What net.Resolver answers, and what it cannot.
+// NetResolver and net.Resolver give the same answers, except for names that
+// net.Resolver does not support.
 func TestNetResolver(t *testing.T) {
 	server, resolver := inMemory(t, netWorld)
 	r := &NetResolver{resolver}
@@ -106,8 +107,8 @@ func FuzzEscape(f *testing.F) {
 	})
 }
 
-// A family that cannot be looked up does not hide the other one, as with
-// net.Resolver.
+// If the lookup of one family fails, the addresses of the other are returned,
+// as with net.Resolver.
 func TestNetResolverWithOneFamilyFailing(t *testing.T) {
 	s := dnstest.New(t, `
 		six.example.  A    192.0.2.1

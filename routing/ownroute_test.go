@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-func TestARouteOfTheRecipientsOwn(t *testing.T) {
+func TestExplicitRoute(t *testing.T) {
 	a, b := &postman{name: "a"}, &postman{name: "b"}
 	r := &Router{Table: table(t, Connector{Name: "a", Spaces: []string{"*"}, Transport: a},
 		Connector{Name: "b", Spaces: []string{"b.example"}, Transport: b}, Connector{Name: "off", Spaces: []string{"off.example"}, Disabled: true})}
@@ -27,9 +27,9 @@ func TestARouteOfTheRecipientsOwn(t *testing.T) {
 	}
 }
 
-// Mail that the table had sent by a connector goes another way when that is
-// not there any more, and Routed is asked about that, too.
-func TestAConnectorThatIsGone(t *testing.T) {
+// Mail whose connector is removed from the table is routed again, and Routed
+// is called again.
+func TestRemovedConnector(t *testing.T) {
 	a := &postman{name: "a"}
 	r := &Router{Table: table(t, Connector{Name: "a", Spaces: []string{"*"}, Transport: a}, Connector{Name: "off", Spaces: []string{"off.example"}, Disabled: true})}
 	for _, gone := range []string{"nowhere", "off"} {
@@ -50,9 +50,9 @@ func TestAConnectorThatIsGone(t *testing.T) {
 	}
 }
 
-// Who sends mail to quarantine does not want it on the internet when the
-// quarantine is down.
-func TestARouteOfTheRecipientsOwnHasNoDetour(t *testing.T) {
+// Mail that was explicitly routed to a quarantine is not sent to the internet
+// when the quarantine is down.
+func TestExplicitRouteHasNoAlternative(t *testing.T) {
 	quarantine := &postman{name: "quarantine", outcome: always(queue.Unreachable)}
 	r := &Router{Table: table(t, Connector{Name: "internet", Spaces: []string{"*"}, Transport: &postman{name: "internet"}},
 		Connector{Name: "quarantine", Spaces: []string{"quarantine.example"}, Transport: quarantine})}

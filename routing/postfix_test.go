@@ -20,8 +20,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// startPostfix runs a Postfix with STARTTLS on 127.0.0.1 that takes all mail
-// for *.example and throws it away, and returns its port.
+// startPostfix runs a Postfix with STARTTLS on 127.0.0.1. It accepts and
+// discards all mail for *.example. It returns the port.
 func startPostfix(t *testing.T, cert tls.Certificate) int {
 	t.Helper()
 	postfix := peers.Need(t, "postfix")
@@ -64,7 +64,8 @@ func startPostfix(t *testing.T, cert tls.Certificate) int {
 	return port
 }
 
-// awaitListening asks again and again: another process says nothing of itself.
+// awaitListening polls, because another process sends no event when it
+// listens.
 func awaitListening(t *testing.T, addr string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -115,7 +116,7 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 `
 
-// Postfix knows ETRN for the domains that it relays for.
+// Postfix accepts ETRN for the domains that it relays for.
 func TestETRNToPostfix(t *testing.T) {
 	cert, _ := selfSigned(t, "mx.signed.example")
 	port := startPostfix(t, cert)

@@ -25,7 +25,8 @@ func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: io.NopCloser(strings.NewReader(string(w))), Request: r}, nil
 }
 
-// stsRouter is a Router whose transports look for MTA-STS policies, and find w.
+// stsRouter returns a Router whose transports look up MTA-STS policies and
+// find w.
 func stsRouter(t *testing.T, s *dnstest.Server, w web, report func(tlsrpt.Session), connectors ...Connector) *Router {
 	t.Helper()
 	resolver := &DNSResolver{Servers: []string{s.Addr}, TrustAD: true}
@@ -39,8 +40,8 @@ func stsRouter(t *testing.T, s *dnstest.Server, w web, report func(tlsrpt.Sessio
 	return r
 }
 
-// A policy that a domain publishes for another domain's host does not divert
-// the mail of that domain: its first MX host stays the first.
+// A policy that one domain publishes does not change the host order of another
+// domain with the same hosts.
 func TestPolicyOfOneDomainLeavesAnothersHosts(t *testing.T) {
 	cert, _ := selfSigned(t, "mx.good.example")
 	_, other := selfSigned(t, "mx.evil.example")
@@ -64,8 +65,8 @@ func TestPolicyOfOneDomainLeavesAnothersHosts(t *testing.T) {
 	}
 }
 
-// The policy domain of a smart host is its name, also where its MX hosts are
-// meant (RFC 8461, 3.4). A literal has none.
+// The policy domain of a smart host is its name, also for its MX hosts (RFC
+// 8461, 3.4). A literal has no policy domain.
 func TestPolicyDomainOfSmartHosts(t *testing.T) {
 	cert, _ := selfSigned(t, "provider.example") // trusted by nobody
 	_, port := tlsHost(t, cert)
@@ -100,8 +101,8 @@ func TestPolicyDomainOfSmartHosts(t *testing.T) {
 	}
 }
 
-// The report about a domain whose TLS fails is delivered all the same, and
-// there is no report about that (RFC 8460, 3).
+// The report about a domain whose TLS fails is delivered nevertheless, and its
+// session is not reported again (RFC 8460, 3).
 func TestReportAboutBrokenTLSArrives(t *testing.T) {
 	_, other := selfSigned(t, "mx.dane.example")
 	for _, c := range []struct {

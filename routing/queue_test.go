@@ -16,8 +16,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// relay runs a queue with a router, in a bubble whose clock begins at midnight
-// UTC. What its connectors carry is noted with the time since then.
+// relay runs a queue with a router in a bubble whose clock starts at midnight
+// UTC. It records what the connectors send, and the time since then.
 type relay struct {
 	r     *Router
 	q     *queue.Queue
@@ -93,8 +93,7 @@ func TestTheQueueWaitsForTheSchedule(t *testing.T) {
 	})
 }
 
-// breaking is a Transport that breaks off each conversation while broken is
-// set.
+// breaking is a Transport that breaks each session while broken is set.
 type breaking struct {
 	*relay
 	broken atomic.Bool
@@ -108,8 +107,8 @@ func (b *breaking) Deliver(ctx context.Context, j *Job) []queue.Result {
 	return b.relay.Deliver(ctx, j)
 }
 
-// A receiver whose host breaks off asks again, at once or later: all its mail
-// starts each time, and the reply counts it.
+// If a transfer breaks and the receiver requests again, at once or later, all
+// mail starts again and the reply contains its number.
 func TestETRNAfterABrokenTransfer(t *testing.T) {
 	for _, pause := range []time.Duration{2 * time.Second, time.Minute, 11 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
@@ -144,8 +143,8 @@ func TestETRNAfterABrokenTransfer(t *testing.T) {
 	}
 }
 
-// The queue follows when the table is replaced.
-func TestANewTableStartsTheMailThatWaitedForIt(t *testing.T) {
+// The queue retries mail after the table is replaced.
+func TestNewTableStartsWaitingMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := new(breaking)
 		b.relay = newRelay(t, Connector{Name: "home", Spaces: []string{"example.com"}, Transport: b})

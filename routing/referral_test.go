@@ -13,7 +13,7 @@ import (
 )
 
 // startBIND runs a BIND on a port of 127.0.0.1 that is authoritative for zones
-// and does no recursion.
+// and not recursive.
 func startBIND(t *testing.T, dir string, port int, zones map[string]string) {
 	t.Helper()
 	named := peers.Need(t, "named")
@@ -29,8 +29,8 @@ func startBIND(t *testing.T, dir string, port int, zones map[string]string) {
 	daemon(t, "all zones loaded", named, "-g", "-c", filepath.Join(dir, name))
 }
 
-// A BIND that is only the authority for example refers to the servers of
-// sub.example, and follows an alias only within its own zones.
+// A BIND that is authoritative only for example returns a referral to the
+// servers of sub.example. It follows aliases only within its own zones.
 func TestReferralOfBIND(t *testing.T) {
 	dir := t.TempDir()
 	parent, child := freePort(t), freePort(t)

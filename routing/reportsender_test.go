@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// ses is a smart host that refuses the null reverse-path, and recipients that
+// ses is a smart host that refuses the null reverse-path and recipients that
 // begin with "no".
 func ses(t *testing.T) *smtptest.Server {
 	return smtptest.NewServer(t, &smtpserver.Server{Hostname: "ses.example", Agents: []smtpserver.Agent{{
@@ -35,8 +35,8 @@ func ses(t *testing.T) *smtptest.Server {
 	}}})
 }
 
-// Where a smart host refuses the null reverse-path, reports arrive with the
-// connector's ReportSender; the report on a report is never written.
+// If a smart host refuses the null reverse-path, reports arrive with the
+// connector's ReportSender. There is no report on a report.
 func TestReportSender(t *testing.T) {
 	for _, test := range []struct {
 		name, sender, from string
@@ -98,8 +98,8 @@ func TestReportSender(t *testing.T) {
 	}
 }
 
-// With DirectFirst, the hosts of the recipient's domain get the null
-// reverse-path, and only the smart hosts the ReportSender.
+// With DirectFirst, the hosts found by DNS get the null reverse-path, and only
+// the smart hosts get the ReportSender.
 func TestReportSenderWithDirectFirst(t *testing.T) {
 	n := newInternet(t, internetZone)
 	plain, hub := n.host(t, "192.0.2.4:25"), n.host(t, "10.0.0.1:25")

@@ -50,7 +50,7 @@ func TestParseResolvConf(t *testing.T) {
 	}
 }
 
-// The fields go before the file's options.
+// The fields take precedence over the options in the file.
 func TestResolverSettings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resolv.conf")
 	write(t, filepath.Dir(path), "resolv.conf", "nameserver 192.0.2.1\noptions timeout:3 attempts:4 rotate\n")
@@ -70,8 +70,9 @@ func TestResolverSettings(t *testing.T) {
 	}
 }
 
-// A file that appears, changes or is gone for a moment is noticed within
-// seconds; what was learned about the servers stays while it does not change.
+// A file that appears, changes or is missing for a short time is noticed
+// within seconds. The state of the servers stays while the file does not
+// change.
 func TestResolvConfIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	f := &confFile{path: filepath.Join(dir, "resolv.conf")}
@@ -109,8 +110,9 @@ func TestResolvConfIsReadAgain(t *testing.T) {
 	load("192.0.2.3:53")
 }
 
-// The host's own file, beside net.Resolver and glibc: without a nameserver
-// line the server at 127.0.0.1 answers; search and ndots complete no name.
+// The host's own file, in comparison with net.Resolver and glibc: without a
+// nameserver line the server at 127.0.0.1 is used; search and ndots are
+// ignored.
 func TestResolvConfOfTheHost(t *testing.T) {
 	const inside = "BRIDGEHEAD_RESOLV_CONF"
 	dir := os.Getenv(inside)
@@ -159,7 +161,7 @@ func TestParseResolvConfIsLinear(t *testing.T) {
 	}
 }
 
-// Whatever the file says, there are servers and limits.
+// For any file, there are servers and limits.
 func FuzzResolvConf(f *testing.F) {
 	f.Add("nameserver 192.0.2.1\noptions timeout:1 attempts:3 rotate\nsearch example.com\n")
 	f.Add("# comment\n; another\nnameserver fe80::1%eth0\r\noptions ndots:2 timeout:99999999999")

@@ -17,7 +17,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A postman is a Transport that notes what it carried, and answers as told.
+// A postman is a Transport that records recipients and returns the given
+// outcome.
 type postman struct {
 	name       string
 	outcome    func(rcpt string) queue.Outcome // nil: success
@@ -47,7 +48,7 @@ func always(o queue.Outcome) func(string) queue.Outcome {
 
 func recipients(addrs ...string) []*queue.Recipient { return queue.Rcpt(addrs...) }
 
-// told is the outcome and the text of each result.
+// told returns the outcome and the text of each result.
 func told(results []queue.Result) string {
 	var parts []string
 	for _, r := range results {
@@ -56,7 +57,7 @@ func told(results []queue.Result) string {
 	return strings.Join(parts, " ")
 }
 
-func TestTheNextConnectorServesWhenTheFirstIsDown(t *testing.T) {
+func TestNextConnectorWhenTheFirstIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := &postman{name: "first", outcome: always(queue.Unreachable)}
 		second := &postman{name: "second"}
@@ -77,10 +78,10 @@ func TestTheNextConnectorServesWhenTheFirstIsDown(t *testing.T) {
 		if !strings.Contains(log.String(), "next hop unreachable") {
 			t.Errorf("log: %s", log.String())
 		}
-		// Further mail takes the second way at once, until the first is tried again.
+		// Further mail uses the second hop at once, until the first is tried again.
 		r.Deliver(t.Context(), hop, m, rcpt)
 		if len(first.recipients) != 1 || len(second.recipients) != 2 {
-			t.Errorf("while it is down the first carried %d and the second %d", len(first.recipients), len(second.recipients))
+			t.Errorf("while it is down the first got %d and the second %d", len(first.recipients), len(second.recipients))
 		}
 		time.Sleep(time.Minute)
 		first.outcome = nil
@@ -90,7 +91,7 @@ func TestTheNextConnectorServesWhenTheFirstIsDown(t *testing.T) {
 	})
 }
 
-func TestWhenAllAreDownTheFirstOnesWordsStand(t *testing.T) {
+func TestFirstErrorWhenAllAreDown(t *testing.T) {
 	down := always(queue.Unreachable)
 	a, b := &postman{name: "a", outcome: down}, &postman{name: "b", outcome: down}
 	r := &Router{Table: table(t,
@@ -105,15 +106,15 @@ func TestWhenAllAreDownTheFirstOnesWordsStand(t *testing.T) {
 	if len(b.recipients) != 1 {
 		t.Error("b was not tried")
 	}
-	// The queue tries again: then the first is asked at least.
+	// On the queue's next attempt, at least the first hop is tried.
 	if got := told(r.Deliver(t.Context(), hop, m, rcpt)); got != "3:a" || len(a.recipients) != 2 {
 		t.Errorf("%s, a was asked %d times", got, len(a.recipients))
 	}
 }
 
-// The organisation's server is down. Its mail must not fail because the way
-// to the internet, which matches too, does not know the domain.
-func TestAnotherWaysVerdictDoesNotCount(t *testing.T) {
+// The organisation's server is down. Its mail must not fail because the domain
+// is not in the DNS, which the matching connector for the internet uses.
+func TestDNSErrorOfAlternativeIsNotFinal(t *testing.T) {
 	n := newInternet(t, internetZone+"\nelsewhere.example. A 192.0.2.4\nfiltered.example. MX 1 filter.example.\nfilter.example. A 192.0.2.5")
 	n.host(t, "192.0.2.4:25")
 	filter := n.host(t, "192.0.2.5:25")
@@ -139,8 +140,7 @@ func TestAnotherWaysVerdictDoesNotCount(t *testing.T) {
 	}
 }
 
-// A connector that is RoutedOnly serves whom a hook sends to it, and nobody
-// else.
+// A connector with RoutedOnly gets only mail that a hook routes to it.
 func TestRoutedOnly(t *testing.T) {
 	side, world := &postman{name: "side"}, &postman{name: "world"}
 	r := &Router{Table: table(t,
@@ -154,7 +154,8 @@ func TestRoutedOnly(t *testing.T) {
 	}
 }
 
-// Recipients of one set of smart hosts part ways when it is down.
+// Recipients with the same smart hosts get different alternatives when these
+// are down.
 func TestFailoverByRecipient(t *testing.T) {
 	hub := &postman{name: "hub", outcome: func(to string) queue.Outcome {
 		if strings.HasPrefix(to, "refused@") {
@@ -174,11 +175,11 @@ func TestFailoverByRecipient(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if len(com.recipients) != 2 {
-		t.Errorf("com carried %v, want both in one attempt", com.recipients)
+		t.Errorf("com got %v, want both in one attempt", com.recipients)
 	}
 }
 
-func TestFallbackComesBeforeOtherMatches(t *testing.T) {
+func TestFallbackBeforeOtherMatches(t *testing.T) {
 	down := always(queue.Unreachable)
 	main, spare, other := &postman{name: "main", outcome: down}, &postman{name: "spare"}, &postman{name: "other"}
 	r := &Router{Table: table(t,
@@ -196,9 +197,8 @@ func TestFallbackComesBeforeOtherMatches(t *testing.T) {
 	}
 }
 
-// A connector's fallback is there for its mail, not for mail that it would not
-// have taken.
-func TestAFallbackOfABarredConnectorDoesNotServe(t *testing.T) {
+// A connector's fallback gets only mail that the connector itself could take.
+func TestFallbackOfIneligibleConnector(t *testing.T) {
 	r := &Router{Table: table(t,
 		Connector{Name: "main", Spaces: []string{"*"}, Fallback: "spare", Scope: Scope{Senders: []string{"example.com"}}, Transport: &postman{}},
 		Connector{Name: "spare", Transport: &postman{}})}
@@ -207,7 +207,7 @@ func TestAFallbackOfABarredConnectorDoesNotServe(t *testing.T) {
 	}
 }
 
-func TestBrokenOffIsNotDown(t *testing.T) {
+func TestCanceledAttemptIsNotDown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	p := &postman{name: "p", outcome: func(string) queue.Outcome { cancel(); return queue.Unreachable }}
 	spare := &postman{name: "spare"}
@@ -220,7 +220,7 @@ func TestBrokenOffIsNotDown(t *testing.T) {
 	}
 }
 
-func TestTheTableChangesWhileMailFlows(t *testing.T) {
+func TestSetTable(t *testing.T) {
 	old, fresh := &postman{name: "old"}, &postman{name: "fresh"}
 	r := &Router{Table: table(t, Connector{Name: "old", Spaces: []string{"*"}, Transport: old})}
 	m, rcpts := &queue.Message{}, recipients("a@example.net", "b@example.org")
@@ -242,7 +242,7 @@ func TestTheTableChangesWhileMailFlows(t *testing.T) {
 	}
 }
 
-// Routing, delivering, explaining and changing the table all at once.
+// Route, Deliver, Explain and SetTable at the same time.
 func TestTheTableChangesUnderLoad(t *testing.T) {
 	p := TransportFunc(func(_ context.Context, j *Job) []queue.Result {
 		return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Outcome(len(j.Hop.Connector) % 4)})
@@ -275,7 +275,7 @@ func TestTheTableChangesUnderLoad(t *testing.T) {
 	wg.Wait()
 }
 
-// Ten thousand domains are nothing out of the ordinary.
+// A table with ten thousand domains.
 func TestALargeTable(t *testing.T) {
 	site := Site{}
 	var inbound, outbound []string
@@ -324,7 +324,7 @@ func TestRoutedAndCategorized(t *testing.T) {
 		return nil
 	}
 	if got := told(r.Deliver(t.Context(), hop, m, rcpts)); got != "1:p 1:p" || p.recipients[0] != "rewritten@example.net" {
-		t.Errorf("%s, carried %v", got, p.recipients)
+		t.Errorf("%s, got %v", got, p.recipients)
 	}
 	if m.From != "a@example.com" || rcpts[0].Addr != "a@example.net" {
 		t.Error("the queue's own message was changed")
@@ -342,7 +342,7 @@ func TestRoutedAndCategorized(t *testing.T) {
 	}
 }
 
-func TestATransportThatMiscounts(t *testing.T) {
+func TestTransportWithWrongResultCount(t *testing.T) {
 	r := &Router{Table: table(t, Connector{Name: "p", Spaces: []string{"*"},
 		Transport: TransportFunc(func(context.Context, *Job) []queue.Result { return nil })})}
 	for _, result := range r.Deliver(t.Context(), queue.NextHop{Connector: "p"}, &queue.Message{}, recipients("a@b.example", "c@d.example")) {

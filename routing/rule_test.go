@@ -11,11 +11,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// byTheRule chooses as the rule is written down, connector by connector and
-// without an index: drop those that are too small, keep those that are enabled,
-// in scope and match, then the most specific space, the lowest cost, the name.
-// What is less specific than the space of an exclusive connector that the mail
-// is in the scope of falls away.
+// byTheRule chooses a connector by a direct implementation of the rule,
+// without an index. It removes the connectors that are too small, and keeps
+// those that are enabled, in scope and match. The most specific space wins,
+// then the lowest cost, then the name. If the message is in the scope of an
+// exclusive connector, less specific spaces are removed.
 func byTheRule(connectors []Connector, m *queue.Message, domain string) string {
 	type fit struct {
 		name           string
@@ -63,7 +63,7 @@ func byTheRule(connectors []Connector, m *queue.Message, domain string) string {
 }
 
 // A thousand random tables choose by the rule.
-func TestTheTableKeepsToTheRule(t *testing.T) {
+func TestTableFollowsTheRule(t *testing.T) {
 	domains := []string{"com", "a.com", "b.a.com", "c.b.a.com", "net", "a.net", "b.a.net", "x.b.a.net"}
 	for seed := range uint64(1000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))

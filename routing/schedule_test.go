@@ -170,8 +170,8 @@ func TestNoScheduleIsAlwaysOpen(t *testing.T) {
 	}
 }
 
-// The queue is told to hold mail while the connector's schedule is closed, and
-// large mail while its own is.
+// The queue holds mail while the connector's schedule is closed. For large
+// messages, OversizeSchedule decides.
 func TestPaceFollowsTheSchedules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the bubble's clock begins at midnight UTC
 		r := &Router{Table: table(t, Connector{Name: "c", Spaces: []string{"*"}, MaxConcurrency: 3,
@@ -205,9 +205,9 @@ func TestPaceFollowsTheSchedules(t *testing.T) {
 	})
 }
 
-// Mail whose chosen connector is closed waits for it; one that is closed does
-// not serve in place of another.
-func TestAClosedConnectorIsNoWayOut(t *testing.T) {
+// Mail waits if the schedule of its connector is closed. A connector with a
+// closed schedule is not used as an alternative.
+func TestClosedConnectorIsNoAlternative(t *testing.T) {
 	down := &postman{name: "down", outcome: always(queue.Unreachable)}
 	closed, open := &postman{name: "closed"}, &postman{name: "open"}
 	never := schedule(t, "2020-01-01 closed", time.UTC)

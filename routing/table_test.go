@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// table makes a table that must be sound.
+// table returns a table that must be valid.
 func table(t testing.TB, connectors ...Connector) *Table {
 	t.Helper()
 	tb, err := NewTable(connectors...)
@@ -36,8 +36,8 @@ func routed(t testing.TB, tb *Table, m *queue.Message, to string) string {
 	return hop.Connector
 }
 
-// The order of REFERENCE: most specific space, lowest cost, name.
-func TestTheMostSpecificThenTheCheapestThenTheName(t *testing.T) {
+// The most specific space wins, then the lowest cost, then the name.
+func TestConnectorOrder(t *testing.T) {
 	tb := table(t,
 		Connector{Name: "all", Spaces: []string{"*;1"}},
 		Connector{Name: "com", Spaces: []string{"*.com;50"}},
@@ -68,7 +68,7 @@ func TestTheMostSpecificThenTheCheapestThenTheName(t *testing.T) {
 	}
 }
 
-func TestWhatKeepsAConnectorFromTakingMail(t *testing.T) {
+func TestIneligibleConnectors(t *testing.T) {
 	big := queue.String(strings.Repeat("x", 2000))
 	for _, c := range []struct {
 		name string
@@ -141,7 +141,7 @@ func TestNothingMatches(t *testing.T) {
 	}
 }
 
-func TestOurDomains(t *testing.T) {
+func TestSiteDomains(t *testing.T) {
 	site := Site{Domains: []string{"example.com", "*.corp.example"}, BackupDomains: []string{"friend.example"}}
 	tb, err := site.NewTable(
 		Connector{Name: "in", Spaces: []string{"--"}, SmartHosts: SmartHosts("[10.0.0.5]")},
@@ -164,7 +164,7 @@ func TestOurDomains(t *testing.T) {
 	}
 }
 
-func TestTheNameOfAHop(t *testing.T) {
+func TestHopNames(t *testing.T) {
 	night, err := ParseSchedule("22:00-06:00", time.UTC)
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +274,7 @@ func TestFaultyTables(t *testing.T) {
 	}
 }
 
-func TestAllFaultsAreTold(t *testing.T) {
+func TestAllFaultsAreReported(t *testing.T) {
 	_, err := NewTable(Connector{Name: "a", Spaces: []string{"*;x"}, MaxMessageSize: -1}, Connector{Name: "b"})
 	if n := len(strings.Split(err.Error(), "\n")); n != 3 {
 		t.Errorf("%d faults, want 3:\n%v", n, err)
@@ -379,8 +379,7 @@ func FuzzSenders(f *testing.F) {
 	})
 }
 
-// The queue of many smart hosts has a short name, and another one than that of
-// others.
+// The queue name of many smart hosts is short and unique.
 func TestNameOfManyHosts(t *testing.T) {
 	many := func(last string) string {
 		hosts := SmartHosts(strings.Fields(strings.Repeat("relay.example.net ", 20))...)

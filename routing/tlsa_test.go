@@ -81,8 +81,8 @@ func TestDANEAnswers(t *testing.T) {
 	}
 }
 
-// DANE fails closed: an error of any lookup that the decision needs makes the
-// host unusable (RFC 7672, 2.1.1), and no other error does.
+// DANE fails closed: if a lookup that the decision needs fails, the host is
+// not usable (RFC 7672, 2.1.1). Other errors do not matter.
 func TestDANEFailsClosed(t *testing.T) {
 	const tlsa = "3 1 1 0000000000000000000000000000000000000000000000000000000000000001"
 	zone := `
@@ -126,7 +126,7 @@ func TestDANEFailsClosed(t *testing.T) {
 		{"outward.signed", "host.unsigned", "CNAME", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "records"},
 		{"circle.signed", "", "", dnstest.Fault{}, "error"}, // whether there are records cannot be told
 		{"implicit.signed", "_25._tcp.implicit.signed", "TLSA", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "error"},
-		// What an unsigned domain has cannot be DANE's: nothing is asked.
+		// An unsigned domain cannot use DANE: there is no lookup.
 		{"unsigned", "alias.unsigned", "CNAME", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "none"},
 		{"unsigned", "_25._tcp.host.unsigned", "TLSA", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "none"},
 	} {
@@ -155,9 +155,9 @@ func daneOf(h smtpclient.Host) string {
 	return "records"
 }
 
-// Where the resolver never authenticates, DANE is not used, and the failure of
-// a lookup that only it needs does not hold up mail: neither for a smart host
-// nor for a domain without MX.
+// If the resolver never authenticates, DANE is not used. A failure of a lookup
+// that only DANE needs does not delay mail, for smart hosts and for domains
+// without MX.
 func TestNoDANEWithoutTrustAD(t *testing.T) {
 	s, _ := inMemory(t, `
 		alias.unsigned. CNAME host.unsigned.
@@ -178,8 +178,8 @@ func TestNoDANEWithoutTrustAD(t *testing.T) {
 	}
 }
 
-// The alias of a signed zone leads to a host outside. Whoever makes the lookup
-// of the alias fail does not get the mail at a host of his own.
+// An alias in a signed zone points to a host in an unsigned zone. An attacker
+// who makes the lookup of the alias fail must not receive the mail.
 func TestDANEOfAnAliasWhoseLookupFails(t *testing.T) {
 	cert, _ := selfSigned(t, "mx.signed.example") // the attacker's
 	_, published := selfSigned(t, "mx.signed.example")

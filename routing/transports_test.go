@@ -25,7 +25,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// carried has a transport carry one message to the recipients.
+// deliverTo delivers one message to the recipients by a transport.
 func deliverTo(t *testing.T, tr Transport, m *queue.Message, to ...string) []queue.Result {
 	t.Helper()
 	r := &Router{Table: table(t, Connector{Name: "other", Spaces: []string{"*"}, Transport: tr})}
@@ -53,7 +53,7 @@ func shell(t *testing.T, script string, args ...string) []string {
 	return append([]string{sh, "-c", script, "sh"}, args...)
 }
 
-func TestPipeGivesTheMessageToTheCommand(t *testing.T) {
+func TestPipeInputAndArguments(t *testing.T) {
 	dir := t.TempDir()
 	p := &Pipe{Command: shell(t, `cat >out; echo "$@" >args`, "{id}", "{size}", "-f{from}", "--", "{to}"), Dir: dir}
 	body := "Subject: x\r\n\r\nlone \r CR\r\n.\r\n"
@@ -102,7 +102,7 @@ func TestPipeResults(t *testing.T) {
 		{&Pipe{Command: shell(t, "exec sleep 60"), Timeout: 50 * time.Millisecond}, letter("x"), "0 451 4.3.0 Local error in delivery"},
 		{&Pipe{Command: shell(t, "exec cat", "{from}")}, &queue.Message{From: "-rf@example.com", Content: queue.String("")},
 			"2 550 5.1.7 Bad sender address: it begins with a dash"},
-		// more than a pipe holds, for a command that does not look at it
+		// more than a pipe buffer, for a command that does not read it
 		{&Pipe{Command: shell(t, "exit 0")}, letter(strings.Repeat("x", 1<<20)), "1 250 2.0.0 Delivered to command"},
 		{&Pipe{Command: shell(t, "cat >/dev/null")}, &queue.Message{Content: damaged{}}, "0 451 4.3.0 Local error in delivery"},
 	} {
@@ -230,7 +230,7 @@ func TestHTTPPost(t *testing.T) {
 	}
 }
 
-// LMTP has one reply for each recipient, and what it takes is in the mailbox.
+// LMTP has one reply for each recipient, and success means final delivery.
 func TestLMTP(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "lmtp"))
 	if err != nil {
@@ -303,7 +303,7 @@ func FuzzReplyLine(f *testing.F) {
 	})
 }
 
-// DELIVERBY goes on with the time that is left.
+// DELIVERBY is sent with the remaining time.
 func TestDeliverByCountsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := letter("x")
@@ -329,10 +329,9 @@ func TestTransportFunc(t *testing.T) {
 	}
 }
 
-// Connectors that share a Transport share sessions only where both would have
-// found the same hosts: the same name in another DNS, or another port, is
-// another place.
-func TestSharedSessionsLeadToTheSamePlace(t *testing.T) {
+// Connectors that share a Transport share sessions only if both would find the
+// same hosts: another Resolver or another port is a different destination.
+func TestSharedTransportSeparatesDestinations(t *testing.T) {
 	shared := SMTP(&smtpclient.Transport{})
 	inside := ResolverFunc(func(context.Context, string, uint16) (*Answer, error) { return nil, nil })
 	r := &Router{Table: table(t,

@@ -19,7 +19,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// heldMail lets clients of a server ask for the mail that a router holds.
+// heldMail is an agent that passes ETRN and ATRN to a router.
 func heldMail(router *routing.Router) smtpserver.Agent {
 	keywords := func(s *smtpserver.Session) []string {
 		if s.Identity() == "" {
@@ -44,7 +44,7 @@ func heldMail(router *routing.Router) smtpserver.Agent {
 	}}
 }
 
-// inbox is a Handler that notes whom mail came for.
+// inbox is a Handler that records the recipients.
 type inbox struct {
 	mu  sync.Mutex
 	got []string
@@ -71,8 +71,8 @@ func serve(t *testing.T, srv *smtpserver.Server) (addr string) {
 	return l.Addr().String()
 }
 
-// awaitHeld returns when all mail has found its queue and waits there. The
-// queue works on its own time and has no event for that.
+// awaitHeld returns when all mail waits in its queue. It polls, because the
+// queue has no event for this.
 func awaitHeld(t *testing.T, q *queue.Queue, n int) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -91,8 +91,8 @@ func awaitHeld(t *testing.T, q *queue.Queue, n int) {
 	}
 }
 
-// A branch office dials in, proves who it is, and takes its mail over the same
-// connection: two whole relays, and between them ATRN.
+// Two complete relays with ATRN: a branch office authenticates and receives
+// its mail over the same connection.
 func TestATRNBetweenTwoRelays(t *testing.T) {
 	table, err := routing.NewTable(routing.Connector{Name: "branch", Spaces: []string{"branch.example"}, Hold: true, HoldAccounts: []string{"branch"}})
 	if err != nil {
@@ -136,7 +136,7 @@ func TestATRNBetweenTwoRelays(t *testing.T) {
 			Received: func() int64 { return ours.Counters().Messages }}
 		n, err := f.FetchMail(t.Context())
 		if n != len(box.got) {
-			t.Errorf("FetchMail says that %d messages came, not %d", n, len(box.got))
+			t.Errorf("FetchMail returned %d messages, want %d", n, len(box.got))
 		}
 		return err
 	}
@@ -144,7 +144,7 @@ func TestATRNBetweenTwoRelays(t *testing.T) {
 		t.Errorf("without a name: %v", err)
 	}
 	if err := fetch("branch", "guessed"); err == nil {
-		t.Error("with a wrong password the mail was handed out")
+		t.Error("mail was delivered with a wrong password")
 	}
 	if len(box.got) > 0 {
 		t.Fatalf("strangers got %v", box.got)
@@ -153,15 +153,15 @@ func TestATRNBetweenTwoRelays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(box.got) != 20 {
-		t.Errorf("%d of 20 messages came", len(box.got))
+		t.Errorf("%d of 20 messages arrived", len(box.got))
 	}
 }
 
-// The receiver's line goes dead in the middle of a message, without a sign of
-// it at our end. The receiver dials in again, and gets all its mail at once but
-// for the message that is still on its way on the dead connection. That comes
-// with the first request after the connection was found to be dead.
-func TestATRNAfterTheLineWentDead(t *testing.T) {
+// The connection fails in the middle of a message, and the sender does not
+// notice. The receiver connects again and gets all its mail except the message
+// that is still being sent on the dead connection. It gets that message with
+// the first request after the dead connection was detected.
+func TestATRNAfterDeadConnection(t *testing.T) {
 	table, err := routing.NewTable(routing.Connector{Name: "branch", Spaces: []string{"branch.example"}, Hold: true, HoldAccounts: []string{"branch"}})
 	if err != nil {
 		t.Fatal(err)
@@ -227,9 +227,9 @@ func TestATRNAfterTheLineWentDead(t *testing.T) {
 	srv.Close()
 }
 
-// Who stops asking has the message in hand finished: a connection that has
-// turned round is the server's, and ends with it.
-func TestATurnedConnectionEndsWithItsServer(t *testing.T) {
+// If the context of Fetch ends, the current message still finishes. The server
+// owns the reversed connection and closes it on Shutdown.
+func TestReversedConnectionEndsWithItsServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

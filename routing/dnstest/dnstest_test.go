@@ -25,7 +25,7 @@ const world = `
 	_25._tcp.mx1.example.net. TLSA 3 1 1 aabbcc
 `
 
-// ask puts a question as a resolver would, over UDP unless network says tcp.
+// ask sends a query over network, as a resolver does.
 func ask(t *testing.T, s *Server, network, name, qtype string) *dns.Msg {
 	t.Helper()
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.StringToType[qtype])
@@ -157,7 +157,7 @@ func TestFaults(t *testing.T) {
 	}
 	s.Fault("example.net", "", Fault{})
 	if r := ask(t, s, "udp", "example.net", "MX"); len(r.Answer) != 2 {
-		t.Error("the empty fault does not mend")
+		t.Error("the zero Fault does not cancel the fault")
 	}
 }
 

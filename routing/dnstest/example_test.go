@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
-// A server with one domain, whose mail host fails to resolve the first time.
+// A server with one domain. The first lookup of its mail host fails.
 func Example() {
 	server, err := dnstest.Start(`
 		example.net.     MX 10 mx.example.net.

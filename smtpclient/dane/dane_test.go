@@ -173,7 +173,7 @@ func TestUsable(t *testing.T) {
 	}
 }
 
-// Whatever the DNS says, Verify does not panic and vouches only for a match.
+// For any record, Verify does not panic, and it returns nil only for a match.
 func FuzzVerify(f *testing.F) {
 	c := newChain(f, "x.example", time.Now().Add(time.Hour))
 	r := record(EE, 1, 1, c.leaf)
@@ -184,7 +184,7 @@ func FuzzVerify(f *testing.F) {
 		r := Record{usage, selector, matching, data}
 		a := &Answer{Records: []Record{r}, Names: []string{"x.example"}}
 		if err := a.Verify(c.shown(), time.Now()); err == nil && !(r.matches(c.leaf) || r.matches(c.middle) || r.matches(c.root)) {
-			t.Fatalf("%s vouches for a stranger", r)
+			t.Fatalf("%s authenticates another certificate", r)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
 )
 
-// A host's certificate and the record that its domain has published about it.
+// Verify a host's certificate with the TLSA record of its domain.
 func ExampleAnswer_Verify() {
 	block, _ := pem.Decode([]byte(certificate))
 	cert, err := x509.ParseCertificate(block.Bytes)

@@ -14,8 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// OpenSSL, by which Postfix and Exim verify, and this package come to the same
-// verdict.
+// This package and OpenSSL, which Postfix and Exim use, give the same result.
 func TestVerifyAsOpenSSL(t *testing.T) {
 	openssl := peers.Need(t, "openssl")
 	const name = "mx.example.net"
@@ -51,12 +50,13 @@ func TestVerifyAsOpenSSL(t *testing.T) {
 			t.Errorf("%s: %v, want ok %v", c.what, err, c.ok)
 		}
 		if theirs, said := verifiedByOpenSSL(t, openssl, name, c.records, c.host, shown); theirs != c.ok {
-			t.Errorf("%s: OpenSSL says %q, want ok %v", c.what, said, c.ok)
+			t.Errorf("%s: OpenSSL returns %q, want ok %v", c.what, said, c.ok)
 		}
 	}
 }
 
-// verifiedByOpenSSL has s_client verify what s_server shows.
+// verifiedByOpenSSL verifies with s_client the certificate that s_server
+// sends.
 func verifiedByOpenSSL(t *testing.T, openssl, name string, records []Record, host chain, shown []*x509.Certificate) (ok bool, said string) {
 	t.Helper()
 	dir := t.TempDir()

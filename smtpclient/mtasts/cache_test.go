@@ -92,27 +92,27 @@ func TestCache(t *testing.T) {
 		w.txt, w.policy = []string{"v=STSv1; id=2"}, strings.Replace(good, "enforce", "testing", 1)
 		ask(t, c, w, Testing, "", 2)
 
-		// One that cannot be fetched leaves the old one in force, and is not
-		// asked for again for a while.
+		// If it cannot be fetched, the old policy stays valid, and the fetch is
+		// not repeated for some time.
 		w.txt, w.status = []string{"v=STSv1; id=3"}, 404
 		ask(t, c, w, Testing, FetchError, 3)
 		ask(t, c, w, Testing, FetchError, 3)
 		time.Sleep(retryAfter)
 		ask(t, c, w, Testing, FetchError, 4)
 
-		// So do a record that is gone and a DNS that is down.
+		// The same applies if the record is removed or the DNS is down.
 		w.txt = nil
 		ask(t, c, w, Testing, "", 4)
 		w.dns = errors.New("SERVFAIL")
 		ask(t, c, w, Testing, "dns", 4)
 
-		// But only until its time is over.
+		// But only until the policy expires.
 		time.Sleep(7 * 24 * time.Hour)
 		ask(t, c, w, "", "dns", 4)
 		w.dns = nil
 		ask(t, c, w, "", "", 4)
 
-		// A domain that withdraws its policy says none.
+		// The mode none removes a policy.
 		w.txt, w.status, w.policy = []string{"v=STSv1; id=4"}, 200, "version: STSv1\nmode: none\nmax_age: 86400\n"
 		ask(t, c, w, "", "", 5)
 		ask(t, c, w, "", "", 5)
@@ -147,9 +147,9 @@ func TestFetchErrors(t *testing.T) {
 	})
 }
 
-// Who asks at the same time as somebody who is broken off has the policy all the
-// same: without it the mail would go out unprotected.
-func TestAnotherIsBrokenOff(t *testing.T) {
+// If one of two concurrent callers is canceled, the other one still gets the
+// policy. Otherwise its mail would be sent without protection.
+func TestOtherCallerIsCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.cache()
@@ -189,7 +189,7 @@ func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// A certificate that is not good gives no policy.
+// A policy from a host whose certificate is not valid is not used.
 func TestWebPKI(t *testing.T) {
 	web := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "text/plain")
@@ -218,7 +218,7 @@ func TestWebPKI(t *testing.T) {
 	}
 }
 
-// Policies survive a restart, and a damaged file is as good as none.
+// Policies survive a restart. A damaged file is ignored.
 func TestDir(t *testing.T) {
 	dir := t.TempDir() + "/sts"
 	w := newWorld()
@@ -253,7 +253,7 @@ func TestDir(t *testing.T) {
 	}
 }
 
-// Refresh fetches what is older than a day and forgets what is over.
+// Refresh fetches policies that are older than a day and removes expired ones.
 func TestRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -286,7 +286,7 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// Memory is bounded, and the valid stay before the expired.
+// Memory is bounded. Expired policies are removed before valid ones.
 func TestMaxDomains(t *testing.T) {
 	c := &Cache{}
 	for i := range maxDomains + 10 {
@@ -297,8 +297,8 @@ func TestMaxDomains(t *testing.T) {
 	}
 }
 
-// Nor do many long policies cost more than a bound, and one that is still there
-// is counted once.
+// The total size of the policies is bounded, and a policy that is replaced is
+// counted once.
 func TestMaxText(t *testing.T) {
 	c := &Cache{}
 	text := strings.Repeat("x", maxPolicy)
@@ -317,8 +317,8 @@ func TestMaxText(t *testing.T) {
 	}
 }
 
-// The media type alone counts (RFC 8461, 3.2): parameters do not matter, also
-// malformed ones.
+// Only the media type matters (RFC 8461, 3.2): its parameters do not, even if
+// they are malformed.
 func TestMediaTypes(t *testing.T) {
 	for kind, good := range map[string]bool{
 		"text/plain": true, "text/plain; charset=utf-8": true, "Text/Plain;charset=\"us-ascii\"": true, "text/plain ;": true,

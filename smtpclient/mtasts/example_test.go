@@ -6,7 +6,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 )
 
-// A policy as a domain publishes it, and the hosts that it allows.
+// Parse the policy of a domain and check which hosts it allows.
 func ExampleParsePolicy() {
 	policy, err := mtasts.ParsePolicy("version: STSv1\nmode: enforce\nmx: *.example.net\nmax_age: 604800\n")
 	if err != nil {

@@ -53,7 +53,7 @@ func TestParsePolicy(t *testing.T) {
 	}
 }
 
-// A max_age over the maximum of RFC 8461, 3.2 is cut to it.
+// A max_age above the maximum of RFC 8461, 3.2 is reduced to the maximum.
 func TestMaxAge(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0": 0, "86400": 24 * time.Hour, "31557600": maxMaxAge, "31557601": maxMaxAge, "63072000": maxMaxAge,

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
 )
 
-// What a Transport reports in a day becomes one report for each domain.
+// Count sessions and write one report for each domain.
 func ExampleCollector() {
 	collector := &tlsrpt.Collector{Organization: "Example Relay", Contact: "postmaster@relay.example"}
 	policy := tlsrpt.Policy{Type: tlsrpt.STS, Strings: []string{"version: STSv1", "mode: enforce"}, MXHosts: []string{"mx.example.net"}}

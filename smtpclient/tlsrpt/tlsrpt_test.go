@@ -111,7 +111,7 @@ func TestReport(t *testing.T) {
 	})
 }
 
-// What is counted is bounded, and no failure goes uncounted within a policy.
+// The counts are bounded. Within a policy, every failure is counted.
 func TestBounds(t *testing.T) {
 	c := &Collector{}
 	for i := range maxDomains + 5 {
@@ -200,7 +200,7 @@ func TestPost(t *testing.T) {
 	}
 	status = 500
 	if err := r.Post(t.Context(), web.Client(), web.URL); err == nil {
-		t.Error("status 500 is no error")
+		t.Error("status 500: no error")
 	}
 	if err := r.Post(t.Context(), web.Client(), "http://example.net"); err == nil {
 		t.Error("posted in plain text")
@@ -252,7 +252,7 @@ func FuzzParseRecord(f *testing.F) {
 	})
 }
 
-// What a hostile domain publishes, and its hosts say, is kept only in part.
+// Long texts from a policy or a host are truncated.
 func TestCountsAreSmall(t *testing.T) {
 	c := &Collector{}
 	long := make([]string, 1000)
