@@ -126,7 +126,7 @@ func TestEdgeWithoutDNS(t *testing.T) {
 	served.Talk(t, "10.1.2.3", "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<printer@example.com>\nS: 250\nC: RCPT TO:<x@example.net>\nS: 250")
 }
 
-// The tricks of open relays, on the whole chain.
+// The whole chain is tested with all probes for open relays.
 func TestEdgeIsNoOpenRelay(t *testing.T) {
 	d := dnstest.New(t, "stranger.invalid. MX 10 mx.stranger.invalid.\nexample.com. MX 10 relay.example.com.")
 	srv := &smtpserver.Server{Hostname: "relay.example.com", Limits: smtpserver.Limits{Tarpit: -1}}

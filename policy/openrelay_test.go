@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// The reference configurations, tried with every trick that is known.
+// The reference configurations are tested with all probes.
 func TestNoOpenRelay(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	for _, tt := range []struct {
@@ -56,7 +56,7 @@ func TestNoOpenRelay(t *testing.T) {
 	})
 }
 
-// The harness sees what it is for: each trick works somewhere.
+// The test finds open relays: for each probe there is a server that accepts it.
 func TestOpenRelayIsSeen(t *testing.T) {
 	findings := func(srv *policytest.Server, domains ...string) map[string]bool {
 		o := &policytest.OpenRelayTest{Domains: domains, Hostname: "relay.example.com", Literal: "[192.0.2.25]",
@@ -77,12 +77,12 @@ func TestOpenRelayIsSeen(t *testing.T) {
 	open := findings(wide, "example.com")
 	for _, name := range []string{"plain", "null sender", "HELO as localhost", "sender of example.com", "source route through example.com",
 		"no brackets", "address literal", "percent hack through example.com", "quoted address through relay.example.com",
-		"bang path through [192.0.2.25], null sender", "ends like example.com", "AUTH PLAIN as nobody", "XCLIENT"} {
+		"bang path through [192.0.2.25], null sender", "ends like example.com", "AUTH PLAIN, empty name", "XCLIENT"} {
 		if !open[name] {
 			t.Errorf("an open relay is not seen by %q", name)
 		}
 	}
-	// A server that believes in its domain's name only, wherever it stands.
+	// A server that accepts each address that ends with its domain.
 	naive := serveAgents(t, smtpserver.Agent{Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 		if strings.HasSuffix(to, "example.com") {
 			return nil
@@ -98,7 +98,7 @@ func TestOpenRelayIsSeen(t *testing.T) {
 	if open["plain"] {
 		t.Error("sees what is not there")
 	}
-	// What is put off is not decided.
+	// A temporary refusal is reported as undecided.
 	later := serveAgents(t, smtpserver.Agent{Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error { return errDirectory }})
 	o := &policytest.OpenRelayTest{Dial: func(int) (net.Conn, error) { return later.Dial("203.0.113.1") }}
 	found, err := o.Run()

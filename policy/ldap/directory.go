@@ -14,52 +14,57 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// DefaultFilter finds users, groups and contacts by their mail address and by
-// the further ones that Active Directory knows.
+// DefaultFilter finds users, groups and contacts by their mail attribute, and by
+// the additional addresses of Active Directory (proxyAddresses).
 const DefaultFilter = "(|(mail={address})(proxyAddresses=smtp:{address}))"
 
-// A Directory asks LDAP servers whether a recipient exists. It implements
-// policy.Directory, and is safe for concurrent use. Its fields must not change
-// once it is used.
+// A Directory looks up recipients in LDAP servers. It implements policy.Directory.
+// It is safe for concurrent use; its fields must not change after the first use.
 type Directory struct {
-	// URLs of the servers, "ldaps://host:port" or "ldap://host:port", in the
-	// order in which they are tried.
+	// URLs are the URLs of the servers: "ldaps://host:port" or "ldap://host:port".
+	// The servers are tried in this order.
 	URLs []string
-	// BaseDN is where the search begins; all below it is searched.
+	// BaseDN is the root of the search. The search includes the whole subtree.
 	BaseDN string
-	// Filter finds a recipient; {address}, {local} and {domain} stand for the
-	// parts of the address, escaped. Default DefaultFilter.
+	// Filter is the search filter (RFC 4515). {address}, {local} and {domain} are
+	// replaced by the address and its parts, escaped. Default: DefaultFilter.
 	Filter string
-	// BindDN and Password log in; both empty is an anonymous search.
+	// BindDN and Password are the credentials. If both are empty, the search is
+	// anonymous.
 	BindDN, Password string
-	// StartTLS encrypts ldap:// connections before anything else is sent.
+	// StartTLS encrypts ldap:// connections with StartTLS before login and search.
 	StartTLS bool
-	// TLSConfig for ldaps:// and StartTLS. Default: the server's certificate
-	// must be valid for its host name.
+	// TLSConfig is used for ldaps:// and StartTLS. Default: the certificate of the
+	// server must be valid for its host name.
 	TLSConfig *tls.Config
-	// AllowPlainPassword sends the password without TLS. Otherwise that is an
-	// error.
+	// AllowPlainPassword allows the password to be sent without TLS. Otherwise
+	// such a configuration is an error.
 	AllowPlainPassword bool
-	// IgnoreReferrals: what the servers do not know does not exist, although
-	// they refer to others for a part of what is below BaseDN. Otherwise that is
-	// an error, since the others are not asked: search what knows everybody, as
-	// the global catalog of Active Directory does ("ldaps://dc1:3269"). Its DNS
-	// zones and configuration, which hold no recipients, are always ignored.
+	// IgnoreReferrals ignores referrals to other servers for parts of BaseDN. A
+	// recipient that is only known to those servers then does not exist. By
+	// default, a referral is an error if no entry is found, because the Directory
+	// does not follow it. To avoid referrals, search a server that has all
+	// recipients, such as the global catalog of Active Directory
+	// ("ldaps://dc1:3269"). Referrals to the DNS zones and the configuration of
+	// Active Directory are always ignored, because those contain no recipients.
 	IgnoreReferrals bool
-	// Timeout for one question, however many servers are tried. Default 10 s.
+	// Timeout limits the duration of one lookup, including all servers that are
+	// tried. Default: 10 seconds.
 	Timeout time.Duration
-	// Connections at most at the same time. Default 4.
-	Connections int
+	// MaxConnections is the maximum number of concurrent connections. Further
+	// lookups wait. Default: 4.
+	MaxConnections int
 
 	once  sync.Once
-	err   error         // what is wrong with the settings
-	slots chan struct{} // one for each connection in use
-	mu    sync.Mutex    // guards what follows
-	idle  []*ldap.Conn  // the one used last is the last
+	err   error         // the error of Validate
+	slots chan struct{} // one element for each connection in use
+	mu    sync.Mutex    // guards idle and shut
+	idle  []*ldap.Conn  // the most recently used connection is last
 	shut  bool
 }
 
-// Validate tells what is wrong with the settings, without asking any server.
+// Validate returns an error if a setting is invalid. It does not connect to a
+// server.
 func (d *Directory) Validate() error {
 	if len(d.URLs) == 0 {
 		return errors.New("ldap: no URLs")
@@ -70,13 +75,13 @@ func (d *Directory) Validate() error {
 			return fmt.Errorf("ldap: URL %q is neither ldap://host nor ldaps://host", s)
 		}
 		if d.Password != "" && u.Scheme == "ldap" && !d.StartTLS && !d.AllowPlainPassword {
-			return fmt.Errorf("ldap: the password would go to %s in plain text: use ldaps, StartTLS or AllowPlainPassword", s)
+			return fmt.Errorf("ldap: the password would be sent to %s without TLS: use ldaps, StartTLS or AllowPlainPassword", s)
 		}
 	}
 	if (d.BindDN == "") != (d.Password == "") {
-		// A name without a password would count as an anonymous login that
-		// succeeds (RFC 4513, 5.1.2).
-		return errors.New("ldap: BindDN and Password belong together")
+		// A login with a name and an empty password succeeds as an anonymous one
+		// (RFC 4513, 5.1.2).
+		return errors.New("ldap: set both BindDN and Password, or neither")
 	}
 	if _, err := ldap.CompileFilter(d.filter("a@example.com")); err != nil {
 		return fmt.Errorf("ldap: filter %q: %w", d.Filter, err)
@@ -97,7 +102,9 @@ func (d *Directory) filter(address string) string {
 		"{local}", ldap.EscapeFilter(local), "{domain}", ldap.EscapeFilter(domain)).Replace(f)
 }
 
-// Exists implements policy.Directory.
+// Exists implements policy.Directory. It reports whether an entry matches Filter.
+// It returns an error if the settings are invalid, no server answers within
+// Timeout, or a server returns a referral; see IgnoreReferrals.
 func (d *Directory) Exists(ctx context.Context, address string) (bool, error) {
 	d.once.Do(d.prepare)
 	if d.err != nil {
@@ -115,7 +122,7 @@ func (d *Directory) Exists(ctx context.Context, address string) (bool, error) {
 }
 
 func (d *Directory) prepare() {
-	n := d.Connections
+	n := d.MaxConnections
 	if n <= 0 {
 		n = 4
 	}
@@ -130,19 +137,19 @@ func (d *Directory) timeout() time.Duration {
 	return 10 * time.Second
 }
 
-// ask uses a connection that is open already or, where there is none or the
-// server has closed it meanwhile, the first server that answers.
+// ask searches on an open connection. If there is none, or the search fails, it
+// uses the first server that answers.
 func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
 	for c := d.take(); c != nil; c = d.take() {
-		// The server may have vanished behind it: half of the time is for a
-		// new one.
+		// The server may not answer any more: keep half of the time for a new
+		// connection.
 		found, err := d.search(c, address, left(ctx)/2)
 		if err == nil {
 			d.put(c)
 			return found, nil
 		}
-		// Or it is busy, or has logged us out: a new connection tells, and
-		// perhaps another server.
+		// The server may be busy or may have ended the login: try a new
+		// connection, and then other servers.
 		c.Close()
 		if ctx.Err() != nil {
 			return false, err
@@ -167,8 +174,8 @@ func (d *Directory) ask(ctx context.Context, address string) (bool, error) {
 	return false, errors.Join(errs...)
 }
 
-// dial connects and logs in, in an equal share of the time that is left for
-// so many servers.
+// dial connects and logs in. servers is the number of servers that have not been
+// tried; dial uses an equal share of the remaining time.
 func (d *Directory) dial(ctx context.Context, u string, servers int) (*ldap.Conn, error) {
 	share := left(ctx) / time.Duration(servers)
 	if share <= 0 {
@@ -204,7 +211,7 @@ func (d *Directory) tls(u string) *tls.Config {
 	return c
 }
 
-// search says, in the time t, whether at least one entry fits.
+// search reports whether at least one entry matches. It takes at most the time t.
 func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool, error) {
 	if t <= 0 {
 		return false, context.DeadlineExceeded
@@ -225,14 +232,14 @@ func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool,
 	}
 	for _, ref := range r.Referrals {
 		if !d.IgnoreReferrals && !withoutRecipients(ref) {
-			return false, fmt.Errorf("the server refers to %s for a part of %q, where nobody was asked", ref, d.BaseDN)
+			return false, fmt.Errorf("no entry found, and the server refers to %s for a part of %q", ref, d.BaseDN)
 		}
 	}
 	return false, nil
 }
 
-// withoutRecipients tells the parts of Active Directory that are on every
-// domain controller's list of referrals.
+// withoutRecipients reports whether a referral is for a part of Active Directory
+// that has no recipients. Each domain controller returns these referrals.
 func withoutRecipients(ref string) bool {
 	u, err := url.Parse(ref)
 	if err != nil {
@@ -258,7 +265,7 @@ func left(ctx context.Context) time.Duration {
 	return time.Until(deadline)
 }
 
-// take is an open connection, nil when there is none.
+// take returns an open connection, or nil if there is none.
 func (d *Directory) take() *ldap.Conn {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -282,7 +289,9 @@ func (d *Directory) put(c *ldap.Conn) {
 	d.idle = append(d.idle, c)
 }
 
-// Close closes the open connections, and those in use once they are done.
+// Close closes the idle connections. A connection in use is closed when its
+// search ends. Lookups after Close use new connections and close them. Close
+// always returns nil.
 func (d *Directory) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

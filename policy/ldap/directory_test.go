@@ -24,8 +24,8 @@ func TestValidate(t *testing.T) {
 		{&Directory{}, "no URLs"},
 		{&Directory{URLs: []string{"http://x"}}, `URL "http://x"`},
 		{&Directory{URLs: []string{"ldap://"}}, `URL "ldap://"`},
-		{&Directory{URLs: []string{"ldap://x"}, BindDN: "cn=a", Password: "secret"}, "in plain text"},
-		{&Directory{URLs: []string{"ldap://x"}, BindDN: "cn=a", AllowPlainPassword: true}, "belong together"},
+		{&Directory{URLs: []string{"ldap://x"}, BindDN: "cn=a", Password: "secret"}, "without TLS"},
+		{&Directory{URLs: []string{"ldap://x"}, BindDN: "cn=a", AllowPlainPassword: true}, "set both BindDN and Password"},
 		{&Directory{URLs: []string{"ldap://x"}, Filter: "(mail={address}"}, `filter "(mail={address}"`},
 		{&Directory{URLs: []string{"ldap://x", "ldaps://y"}}, ""},
 		{&Directory{URLs: []string{"ldaps://x:636"}, BindDN: "cn=a", Password: "secret"}, ""},
@@ -44,7 +44,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Nobody writes a filter of their own into an address.
+// An address cannot change the filter.
 func TestFilterIsEscaped(t *testing.T) {
 	d := &Directory{Filter: "(&(mail={address})(uid={local})(o={domain}))"}
 	got := d.filter(`*)(uid=*\@x`)
@@ -53,7 +53,7 @@ func TestFilterIsEscaped(t *testing.T) {
 	}
 }
 
-// A server that is not there, and one that never says a word.
+// One server does not exist, and another one never answers.
 func TestServerDown(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -84,8 +84,8 @@ func TestServerDown(t *testing.T) {
 	}
 }
 
-// A server that is busy, or has logged us out, says so on an open connection:
-// a new one is tried before mail has to wait.
+// If a server is busy or has ended the login, an open connection returns an error.
+// The Directory then tries a new connection before it returns an error.
 func TestOpenConnectionIsRefused(t *testing.T) {
 	const (
 		success, busy = 0, 51 // RFC 4511, appendix A
@@ -100,7 +100,7 @@ func TestOpenConnectionIsRefused(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		// What each connection answers to its questions.
+		// The answers of each connection.
 		for _, answers := range [][][]string{{{done(success)}, {done(busy)}}, {{entry, done(success)}}} {
 			c, err := l.Accept()
 			if err != nil {
@@ -108,12 +108,12 @@ func TestOpenConnectionIsRefused(t *testing.T) {
 			}
 			defer c.Close()
 			for i, answer := range answers {
-				if _, err := c.Read(make([]byte, 4096)); err != nil { // a question fits
+				if _, err := c.Read(make([]byte, 4096)); err != nil { // a request fits
 					return
 				}
 				for _, op := range answer {
 					message := "\x02\x01" + string(byte(i+1)) + op
-					c.Write([]byte("\x30" + string(byte(len(message))) + message)) // what fails is seen as a wrong answer
+					c.Write([]byte("\x30" + string(byte(len(message))) + message)) // an error appears as a wrong answer
 				}
 			}
 		}

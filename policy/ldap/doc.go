@@ -1,5 +1,5 @@
-// Package ldap is a policy.Directory of the recipients in an LDAP server:
-// Active Directory, OpenLDAP or any other.
+// Package ldap implements a policy.Directory that looks up recipients in an LDAP
+// server, for example Active Directory or OpenLDAP.
 //
 //	users := &ldap.Directory{
 //		URLs:     []string{"ldaps://dc1.example.com", "ldaps://dc2.example.com"},
@@ -16,10 +16,10 @@
 //		...
 //	}
 //
-// When no server answers, Exists says so by an error, and the client is asked
-// to come again: mail is delayed, never refused. A policy.CachedDirectory in
-// front saves most questions, and bridges a short outage.
+// If no server answers, Exists returns an error. The gate then defers the mail
+// with a 4xx reply and does not refuse it permanently. A policy.CachedDirectory
+// avoids most LDAP searches and covers short outages.
 //
-// It is a module of its own, so that those who do not need it do not get its
+// The package is a separate module, so that programs without LDAP do not have its
 // dependencies.
 package ldap

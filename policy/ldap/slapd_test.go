@@ -33,7 +33,7 @@ const (
 	password = "open sesame"
 )
 
-// slapd is Debian's OpenLDAP server with a few people in it.
+// slapd is Debian's OpenLDAP server with a few entries.
 type slapd struct {
 	plain, tls string // URLs
 	roots      *x509.CertPool
@@ -81,7 +81,7 @@ directory %[1]s
 	return s
 }
 
-// awaitStart reads what slapd says until it serves, and the rest in the
+// awaitStart reads the output of slapd until it serves. It reads the rest in the
 // background.
 func awaitStart(t *testing.T, lines *bufio.Scanner) {
 	t.Helper()
@@ -108,7 +108,7 @@ func (s *slapd) stop() {
 
 func (s *slapd) fill(t *testing.T) {
 	t.Helper()
-	// It says that it starts just before it listens.
+	// slapd reports its start just before it listens.
 	c, err := ldap.DialURL(s.plain)
 	for began := time.Now(); err != nil && time.Since(began) < 10*time.Second; c, err = ldap.DialURL(s.plain) {
 		<-time.After(5 * time.Millisecond)
@@ -192,11 +192,11 @@ func TestSlapd(t *testing.T) {
 		"failover": {URLs: []string{"ldap://" + freeAddr(t), s.tls}, TLSConfig: trusting, StartTLS: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d.BaseDN, d.BindDN, d.Password, d.Connections = suffix, admin, password, 2
+			d.BaseDN, d.BindDN, d.Password, d.MaxConnections = suffix, admin, password, 2
 			defer d.Close()
 			for address, want := range map[string]bool{
 				"alice@example.com": true, "ALICE@EXAMPLE.COM": true, "a.liddell@example.com": true,
-				"office@example.com":  true, // two have it
+				"office@example.com":  true, // two entries match
 				`"o*(x)"@example.com`: true,
 				"mallory@example.com": false, "*@example.com": false, "a*@example.com": false,
 				"x)(uid=*": false, "": false,
@@ -243,13 +243,13 @@ func TestSlapdRefuses(t *testing.T) {
 	}
 }
 
-// A server that knows only a part, and refers to others for the rest, does not
-// know that somebody does not exist.
+// A server that refers to other servers for a part of the tree cannot know that a
+// recipient does not exist.
 func TestSlapdRefers(t *testing.T) {
 	s := startSlapd(t)
 	d := &Directory{URLs: []string{s.plain}, BaseDN: suffix, BindDN: admin, Password: password, AllowPlainPassword: true}
 	defer d.Close()
-	// What Active Directory refers to from the top of a domain holds no
+	// The parts to which Active Directory refers from the top of a domain have no
 	// recipients.
 	s.refer(t, "ou=dns", "ldap://ForestDnsZones.example.com/DC=ForestDnsZones,DC=example,DC=com")
 	s.refer(t, "ou=zones", "ldap://DomainDnsZones.example.com/DC=DomainDnsZones,DC=example,DC=com")
@@ -271,7 +271,7 @@ func TestSlapdRefers(t *testing.T) {
 	}
 }
 
-// refer adds an entry that stands for another server.
+// refer adds a referral to another server.
 func (s *slapd) refer(t *testing.T, ou, url string) {
 	t.Helper()
 	c, err := ldap.DialURL(s.plain)
@@ -291,8 +291,8 @@ func (s *slapd) refer(t *testing.T, ou, url string) {
 	}
 }
 
-// The relay in front: unknown recipients are refused, and when the directory
-// goes down mail waits, except for those whom the cache knows.
+// A relay refuses unknown recipients. When the directory is down, it defers mail,
+// except for recipients in the cache.
 func TestSlapdBehindTheRelay(t *testing.T) {
 	s := startSlapd(t)
 	d := &Directory{URLs: []string{s.tls}, BaseDN: suffix, BindDN: admin, Password: password,
@@ -318,9 +318,9 @@ func TestSlapdBehindTheRelay(t *testing.T) {
 		S: 451 4.3.0`)
 }
 
-// A server that stops answering on an open connection, as one behind a
-// firewall that forgets, costs half of the time; the other half is for the
-// next one.
+// A server may stop answering on an open connection, for example behind a stateful
+// firewall. Waiting for it takes half of the time. The other half is for the next
+// server.
 func TestSlapdGoesSilent(t *testing.T) {
 	s := startSlapd(t)
 	front, err := net.Listen("tcp", "127.0.0.1:0")
@@ -354,10 +354,10 @@ func TestSlapdGoesSilent(t *testing.T) {
 	}
 }
 
-// gate passes bytes on until it is shut; the connections stay open.
+// gate forwards bytes until it is shut. The connections stay open.
 type gate struct {
 	near, far net.Conn
-	mu        sync.Mutex // held while bytes pass
+	mu        sync.Mutex // held while bytes are forwarded
 }
 
 func newGate(near net.Conn, target string) *gate {

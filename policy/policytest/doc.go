@@ -1,6 +1,6 @@
-// Package policytest tries out a server's policies as strangers, partners and
-// users would: it serves an smtpserver.Server in memory, where a client may
-// come from any address.
+// Package policytest tests the policies of a server. It serves an
+// smtpserver.Server on in-memory connections. A test client can have any IP
+// address.
 //
 //	srv := policytest.New(t, &smtpserver.Server{...})
 //	srv.Talk(t, "192.0.2.1", `
@@ -10,14 +10,14 @@
 //		...
 //	`)
 //
-// [OpenRelay] tries out whether strangers can relay by such a server, with the
-// tricks that are known for it, and belongs into every relay's own tests:
+// [OpenRelay] tests that the server is not an open relay. It tries the known
+// methods to make a server relay for an unknown client. Call it in the tests of
+// each relay:
 //
 //	policytest.OpenRelay(t, srv, "example.com")
 //
-// [OpenRelayTest] does the same to a server anywhere.
+// [OpenRelayTest] does the same test with any server, also over a network.
 //
-// Conversations are scripts in the language of package smtptest. All of it
-// works in a testing/synctest bubble too, so that a test of an hour's waiting
-// takes no time.
+// The scripts have the syntax of package smtptest. The package works in a
+// testing/synctest bubble, where time passes without waiting.
 package policytest

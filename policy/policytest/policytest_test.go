@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A server that is tried out before it goes to work.
+// Test a server before it is used.
 func ExampleOpenRelayTest() {
 	domains, err := policy.NewDomains(policy.Domain{Name: "example.com"})
 	if err != nil {
@@ -37,13 +37,13 @@ func ExampleOpenRelayTest() {
 		Hostname: "relay.example.com",
 	}
 	findings, err := test.Run()
-	fmt.Println(len(test.Tricks()) > 100, len(findings), err)
+	fmt.Println(len(test.Probes()) > 100, len(findings), err)
 	srv.Close()
 	<-served
 	// Output: true 0 <nil>
 }
 
-// The client may come from anywhere, and both ends may write at once.
+// A client can have any IP address, and both ends can write at the same time.
 func TestTalk(t *testing.T) {
 	srv := policytest.New(t, nil)
 	for _, from := range []string{"192.0.2.1", "2001:db8::1"} {
@@ -71,10 +71,10 @@ func TestTalk(t *testing.T) {
 		}
 	}
 	if _, err := srv.Dial("not an address"); err == nil {
-		t.Error("a client without an address")
+		t.Error("Dial accepts an invalid address")
 	}
 	srv.Close()
 	if _, err := srv.Dial("192.0.2.1"); err == nil {
-		t.Error("a closed server is dialled")
+		t.Error("Dial connects to a closed server")
 	}
 }

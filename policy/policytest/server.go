@@ -11,18 +11,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// A Server is an smtpserver.Server that serves in memory.
+// A Server is an smtpserver.Server that serves in-memory connections.
 type Server struct {
 	*smtpserver.Server
-	// Inbox has taken over what was received, unless the server was given a
-	// Handler of its own.
+	// Inbox has the received messages. It stays empty if the server has its own
+	// Handler.
 	Inbox *smtptest.Inbox
 
 	l *listener
 }
 
-// New serves srv (nil for a zero one) and closes it when the test ends.
-// Without a Handler it gets an Inbox, without a Hostname "test.example".
+// New serves srv and closes it when the test ends. A nil srv is a zero
+// smtpserver.Server. If srv has no Handler, New sets an Inbox; if it has no
+// Hostname, New sets "test.example".
 func New(t testing.TB, srv *smtpserver.Server) *Server {
 	t.Helper()
 	if srv == nil {
@@ -46,11 +47,13 @@ func New(t testing.TB, srv *smtpserver.Server) *Server {
 	return s
 }
 
-// Dial connects to the server as a client with the IP address from.
+// Dial connects to the server as a client with the IP address from. It returns an
+// error if from is not an IP address or the server is closed.
 func (s *Server) Dial(from string) (net.Conn, error) { return s.l.dial(from) }
 
-// Talk holds a conversation as a client with the IP address from; for the
-// script see smtptest.Talk.
+// Talk runs a session from a script, as a client with the IP address from. It
+// fails the test if the server's replies differ from the script. See smtptest.Talk
+// for the syntax.
 func (s *Server) Talk(t testing.TB, from, script string) {
 	t.Helper()
 	c, err := s.Dial(from)
@@ -61,7 +64,7 @@ func (s *Server) Talk(t testing.TB, from, script string) {
 	smtptest.TalkOn(t, c, script)
 }
 
-// listener is a net.Listener of connections in memory.
+// listener is a net.Listener for in-memory connections.
 type listener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -113,8 +116,8 @@ type conn struct {
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
 func (c *conn) LocalAddr() net.Addr  { return serverAddr }
 
-// client is the client's end. A pipe has no buffer, so that two ends that
-// both write would wait for each other; a goroutine writes for the client.
+// client is the client's end. A pipe has no buffer, so two ends that write at the
+// same time would block each other. Therefore a goroutine writes for the client.
 type client struct {
 	net.Conn
 	out  chan []byte
@@ -128,7 +131,7 @@ func newClient(c net.Conn) *client {
 		for {
 			select {
 			case p := <-k.out:
-				c.Write(p) // what fails is seen at the next Read
+				c.Write(p) // the next Read returns the error
 			case <-k.done:
 				return
 			}

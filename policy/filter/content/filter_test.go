@@ -93,7 +93,7 @@ func TestRatingEndsWithTheMessage(t *testing.T) {
 	if code, _ := c.Send("a@example.org", []string{"b@example.com"}, mail); code != 550 {
 		t.Errorf("the first: %d", code)
 	}
-	if code, _ := c.Send("a@example.org", []string{"b@example.com"}, mail); code != 250 || s.Taken()[0].Data != mail {
+	if code, _ := c.Send("a@example.org", []string{"b@example.com"}, mail); code != 250 || s.Accepted()[0].Data != mail {
 		t.Errorf("the second: %d", code)
 	}
 }

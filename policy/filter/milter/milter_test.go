@@ -34,7 +34,7 @@ func TestTheMilterHearsTheWholeSession(t *testing.T) {
 	client.Want(250, "MAIL FROM:<d@example.org>")
 	client.Want(221, "QUIT")
 	s.Close()
-	for _, m := range s.Taken() {
+	for _, m := range s.Accepted() {
 		if m.Data != message {
 			t.Errorf("the message left as %q", m.Data)
 		}
@@ -163,8 +163,8 @@ func TestAcceptAndDiscard(t *testing.T) {
 
 	f = startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actDiscard, ""}}}})
 	s := agenttest.Start(t, (&Client{Address: f.addr}).Agent())
-	if code, _ := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, message); code != 250 || len(s.Taken()) != 0 {
-		t.Errorf("discard: %d, %d taken", code, len(s.Taken()))
+	if code, _ := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, message); code != 250 || len(s.Accepted()) != 0 {
+		t.Errorf("discard: %d, %d accepted", code, len(s.Accepted()))
 	}
 }
 
@@ -196,8 +196,8 @@ func TestQuarantine(t *testing.T) {
 	// Without recipients there is nothing to keep, and without an address nowhere.
 	f := startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actDelRcpt, "<b@example.com>\x00"}, {actQuarantine, "virus\x00"}}}})
 	s := agenttest.Start(t, (&Client{Address: f.addr, Quarantine: "quarantine@example.com"}).Agent())
-	if code, _ := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, message); code != 250 || len(s.Taken()) != 0 {
-		t.Errorf("no recipient: %d, %d taken", code, len(s.Taken()))
+	if code, _ := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, message); code != 250 || len(s.Accepted()) != 0 {
+		t.Errorf("no recipient: %d, %d accepted", code, len(s.Accepted()))
 	}
 	f = startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actQuarantine, "virus\x00"}}}})
 	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
@@ -231,7 +231,7 @@ func TestMacros(t *testing.T) {
 		"M{mail_addr}": "a@Example.org", "M{mail_host}": "example.org", "M{mail_mailer}": "esmtp",
 		"M{auth_type}": "SASL", "M{auth_authen}": "alice", "M{auth_author}": "bob@example.net",
 		"R{rcpt_addr}": "b@example.com", "R{rcpt_host}": "example.com", "R{rcpt_mailer}": "esmtp",
-		"E{msg_id}": "<1@example.org>", "Ei": s.Taken()[0].ID, "Mi": s.Taken()[0].ID, "Ri": s.Taken()[0].ID,
+		"E{msg_id}": "<1@example.org>", "Ei": s.Accepted()[0].ID, "Mi": s.Accepted()[0].ID, "Ri": s.Accepted()[0].ID,
 	} {
 		if got, found := f.macros[name]; got != want || !found {
 			t.Errorf("%s is %q (%v), want %q", name, got, found, want)

@@ -47,7 +47,7 @@ func TestOpenDKIMSignsForNoClientWithoutAddress(t *testing.T) {
 		if code, text := client.Send("a@example.org", []string{"b@example.com"}, plain); code != 250 {
 			t.Fatalf("%s: %d %s", c.header, code, text)
 		}
-		if got := srv.Taken()[i].Data; strings.Contains(got, "DKIM-Signature:") != c.signed {
+		if got := srv.Accepted()[i].Data; strings.Contains(got, "DKIM-Signature:") != c.signed {
 			t.Errorf("%s: the message is\n%s", c.header, got)
 		}
 	}

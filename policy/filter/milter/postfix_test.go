@@ -65,7 +65,7 @@ func TestHeaderIndexesAsPostfix(t *testing.T) {
 		if code, text := ours.Dial(t).Send("a@example.org", []string{"b@example.com"}, head+"\r\n\r\nbody\r\n"); code != 250 {
 			t.Fatalf("%q: %d %s", c.script, code, text)
 		}
-		taken := ours.Taken()
+		taken := ours.Accepted()
 		got, _, _ := strings.Cut(taken[len(taken)-1].Data, "\r\n\r\n")
 		if got = strings.ReplaceAll(got, "\r\n", "|"); got != want {
 			t.Errorf("%q: here it is\n%s, want\n%s", c.script, got, want)

@@ -100,7 +100,7 @@ func Redirect(addresses ...string) Action {
 		opts := optionsOf(m.Message, matched[0])
 		remove(m.Message, matched)
 		for _, a := range addresses {
-			envelope.AddLike(m.Session, m.Message, a, opts)
+			envelope.AddWithOptions(m.Session, m.Message, a, opts)
 		}
 		return nil
 	})

@@ -88,7 +88,7 @@ func TestConditions(t *testing.T) {
 }
 
 // apply relays one message through one rule with these actions.
-func apply(t *testing.T, data string, cond []rules.Condition, then ...rules.Action) agenttest.Taken {
+func apply(t *testing.T, data string, cond []rules.Condition, then ...rules.Action) agenttest.Message {
 	t.Helper()
 	rs := &rules.Rules{List: []rules.Rule{{Name: "test", If: cond, Then: then}}}
 	if err := rs.Validate(); err != nil {
@@ -139,8 +139,8 @@ func TestRejectAndDropAll(t *testing.T) {
 		{Name: "never comes", Then: []rules.Action{rules.Reject(550, "no")}},
 	}}
 	s := agenttest.Start(t, drop.Agent())
-	if code, text := s.Dial(t).Send("alice@example.com", to, mail); code != 250 || len(s.Taken()) > 0 {
-		t.Errorf("%d %s, %d taken", code, text, len(s.Taken()))
+	if code, text := s.Dial(t).Send("alice@example.com", to, mail); code != 250 || len(s.Accepted()) > 0 {
+		t.Errorf("%d %s, %d accepted", code, text, len(s.Accepted()))
 	}
 }
 

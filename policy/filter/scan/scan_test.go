@@ -232,7 +232,7 @@ func TestHTTP(t *testing.T) {
 	}
 	answer = `{"action":"discard"}`
 	s := agenttest.Start(t, srv.Agent())
-	if code, _ := s.Dial(t).Send("a@example.org", to, mail); code != 250 || len(s.Taken()) > 0 {
+	if code, _ := s.Dial(t).Send("a@example.org", to, mail); code != 250 || len(s.Accepted()) > 0 {
 		t.Errorf("discard: %d", code)
 	}
 }

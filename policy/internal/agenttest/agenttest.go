@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Taken message is what a Server's Handler took over.
-type Taken struct {
+// A Message is a message that the Handler of a Server accepted.
+type Message struct {
 	ID   string
 	From string
 	To   []string
@@ -23,13 +23,13 @@ type Taken struct {
 	Message *smtpserver.Message
 }
 
-// A Server has the agents under test.
+// A Server is a server with the agents under test. It is the Handler too.
 type Server struct {
 	*smtpserver.Server
 	Addr string
 
-	mu    sync.Mutex // guards taken
-	taken []Taken
+	mu       sync.Mutex // guards accepted
+	accepted []Message
 }
 
 // Receive implements smtpserver.Handler.
@@ -38,30 +38,30 @@ func (s *Server) Receive(_ context.Context, _ *smtpserver.Session, m *smtpserver
 	if _, err := m.Content().WriteTo(&b); err != nil {
 		return "", err
 	}
-	t := Taken{ID: m.ID, From: m.From, Data: b.String(), Message: m}
+	t := Message{ID: m.ID, From: m.From, Data: b.String(), Message: m}
 	for _, r := range m.Recipients {
 		t.To = append(t.To, r.Addr)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.taken = append(s.taken, t)
+	s.accepted = append(s.accepted, t)
 	return "", nil
 }
 
-// Taken are the messages that were taken over so far.
-func (s *Server) Taken() []Taken {
+// Accepted returns the messages that were accepted so far.
+func (s *Server) Accepted() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Taken(nil), s.taken...)
+	return append([]Message(nil), s.accepted...)
 }
 
-// Start runs a server with the agents until the test ends.
+// Start starts a server with the agents. The server runs until the test ends.
 func Start(t testing.TB, agents ...smtpserver.Agent) *Server {
 	t.Helper()
 	return StartServer(t, &smtpserver.Server{Hostname: "relay.example.com", Agents: agents})
 }
 
-// StartServer runs srv until the test ends.
+// StartServer starts srv, which runs until the test ends.
 func StartServer(t testing.TB, srv *smtpserver.Server) *Server {
 	t.Helper()
 	s := &Server{Server: srv}
@@ -82,13 +82,13 @@ func StartServer(t testing.TB, srv *smtpserver.Server) *Server {
 	return s
 }
 
-// A Client speaks SMTP line by line.
+// A Client is an SMTP client that sends single lines.
 type Client struct {
 	t    testing.TB
 	text *textproto.Conn
 }
 
-// Dial connects, reads the banner and says EHLO.
+// Dial connects, reads the banner and sends EHLO.
 func (s *Server) Dial(t testing.TB) *Client {
 	t.Helper()
 	c := s.Connect(t)
@@ -99,7 +99,7 @@ func (s *Server) Dial(t testing.TB) *Client {
 	return c
 }
 
-// Connect connects and leaves the banner to be read.
+// Connect connects and does not read the banner.
 func (s *Server) Connect(t testing.TB) *Client {
 	t.Helper()
 	conn, err := textproto.Dial("tcp", s.Addr)
@@ -129,7 +129,7 @@ func (c *Client) Do(line string, args ...any) (code int, text string) {
 	return c.Read()
 }
 
-// Want is Do with a reply that must have that code.
+// Want calls Do and fails the test if the reply has another code than want.
 func (c *Client) Want(want int, line string, args ...any) (text string) {
 	c.t.Helper()
 	code, text := c.Do(line, args...)
@@ -139,8 +139,8 @@ func (c *Client) Want(want int, line string, args ...any) (text string) {
 	return text
 }
 
-// Send sends a message, with CRLF line ends, and returns the reply that
-// decided about it: the first refusal, or that to the end of data.
+// Send sends a message with CRLF line ends. It returns the first reply that is a
+// refusal, or the reply to the end of data.
 func (c *Client) Send(from string, to []string, data string) (code int, text string) {
 	c.t.Helper()
 	if code, text = c.Do("MAIL FROM:<%s>", from); code != 250 {
@@ -154,13 +154,13 @@ func (c *Client) Send(from string, to []string, data string) (code int, text str
 	return c.Data(data)
 }
 
-// Data sends the content.
+// Data sends the content of a message with DATA and returns the final reply.
 func (c *Client) Data(data string) (code int, text string) {
 	c.t.Helper()
 	if code, text = c.Do("DATA"); code != 354 {
 		return code, text
 	}
-	// Stuffed by hand: textproto's DotWriter would mend the line ends.
+	// Data does not use textproto's DotWriter, because that changes line ends.
 	stuffed := strings.ReplaceAll("\r\n"+data, "\r\n.", "\r\n..")[2:]
 	if !strings.HasSuffix(stuffed, "\r\n") {
 		stuffed += "\r\n"
@@ -174,9 +174,9 @@ func (c *Client) Data(data string) (code int, text string) {
 	return c.Read()
 }
 
-// Relay sends one message through the agents and returns it as it was taken
-// over. It fails the test when the message is refused.
-func Relay(t testing.TB, from string, to []string, data string, agents ...smtpserver.Agent) Taken {
+// Relay sends one message through the agents and returns the accepted message. It
+// fails the test if the message is refused.
+func Relay(t testing.TB, from string, to []string, data string, agents ...smtpserver.Agent) Message {
 	t.Helper()
 	s := Start(t, agents...)
 	c := s.Dial(t)
@@ -184,15 +184,15 @@ func Relay(t testing.TB, from string, to []string, data string, agents ...smtpse
 		t.Fatalf("the message was refused: %d %s", code, text)
 	}
 	c.Want(221, "QUIT")
-	taken := s.Taken()
-	if len(taken) != 1 {
-		t.Fatalf("%d messages were taken over", len(taken))
+	accepted := s.Accepted()
+	if len(accepted) != 1 {
+		t.Fatalf("%d messages were accepted, want 1", len(accepted))
 	}
-	return taken[0]
+	return accepted[0]
 }
 
-// Refused sends one message that must be refused with that code, and returns
-// the text of the reply.
+// Refused sends one message and returns the text of the reply. It fails the test
+// unless the message is refused with the code want.
 func Refused(t testing.TB, want int, from string, to []string, data string, agents ...smtpserver.Agent) string {
 	t.Helper()
 	s := Start(t, agents...)
@@ -200,8 +200,8 @@ func Refused(t testing.TB, want int, from string, to []string, data string, agen
 	if code != want {
 		t.Fatalf("the reply is %d %s, want %d", code, text, want)
 	}
-	if n := len(s.Taken()); n > 0 {
-		t.Fatalf("%d messages were taken over all the same", n)
+	if n := len(s.Accepted()); n > 0 {
+		t.Fatalf("%d messages were accepted after the refusal", n)
 	}
 	return text
 }

@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// chain is every agent that may change content, set up to find nothing to do,
-// traced for one sender.
+// chain returns all agents that may change content, with settings that change
+// nothing. The mail of one sender is traced.
 func chain(t testing.TB, sender string) []smtpserver.Agent {
 	table, err := rewrite.NewMap(rewrite.Entry{Internal: "corp.example", External: "public.example"})
 	if err != nil {
@@ -44,8 +44,8 @@ func chain(t testing.TB, sender string) []smtpserver.Agent {
 	return new(audit.Audit).Wrap(tracer.Wrap(agents))
 }
 
-// A message that no agent has reason to change leaves byte for byte as it
-// came, however odd it is.
+// The agents do not change a byte of a message that they need not change, even of
+// an unusual one.
 func TestNothingToDoChangesNothing(t *testing.T) {
 	agents := chain(t, "alice@example.org")
 	for _, m := range []string{
@@ -65,7 +65,7 @@ func TestNothingToDoChangesNothing(t *testing.T) {
 	} {
 		want := m
 		if !strings.HasSuffix(want, "\r\n") {
-			want += "\r\n" // the client's
+			want += "\r\n" // added by the client
 		}
 		if got := agenttest.Relay(t, "alice@example.org", []string{"bob@example.com"}, m, agents...); got.Data != want {
 			t.Errorf("%.200q became %.200q", want, got.Data)
@@ -73,8 +73,8 @@ func TestNothingToDoChangesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkContentAgents is what each agent that looks at content costs for a
-// message of 4 KiB, of which it changes nothing or only the header.
+// BenchmarkContentAgents measures each agent that reads the content, with a message
+// of 4 KiB. The agent changes nothing or only the header.
 func BenchmarkContentAgents(b *testing.B) {
 	header := "Received: from a.example.org by relay.example.com with ESMTP id 1; Sat, 21 Nov 2026 20:41:31 +0000\r\n" +
 		"From: Alice <alice@example.org>\r\nTo: Bob <bob@example.com>\r\nSubject: hello\r\nDate: Sat, 21 Nov 2026 20:41:31 +0000\r\n" +
@@ -113,7 +113,7 @@ func BenchmarkContentAgents(b *testing.B) {
 	}
 }
 
-// run asks the agents about the message again and again, within a session.
+// run calls the agents with the message repeatedly, within one session.
 func run(b *testing.B, data string, agents []smtpserver.Agent) {
 	whole := icontent.Of([]byte(data))
 	loop := smtpserver.Agent{Name: "loop", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {

@@ -1,3 +1,3 @@
-// Package agenttest runs agents in a real server for tests: what a client
-// reads, and what the Handler would have taken over.
+// Package agenttest runs agents in a real server for tests. A test sees the
+// replies to the client and the messages that the Handler accepted.
 package agenttest

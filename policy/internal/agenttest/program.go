@@ -17,15 +17,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// Program runs a peer, which interoperability tests talk to, until the test
-// ends, and waits until it listens at addr ("/path" or "host:port"). What it
-// writes is shown when the test fails.
+// Program starts a program for interoperability tests and waits until it listens
+// at addr ("/path" or "host:port"). The program runs until the test ends. If the
+// test fails, the output of the program is logged.
 func Program(t testing.TB, addr, program string, args ...string) {
 	t.Helper()
 	var out syncBuffer
 	cmd := exec.Command(peers.Need(t, program), args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it may have children
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // to end its child processes too
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func Program(t testing.TB, addr, program string, args ...string) {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-exited
 		if t.Failed() {
-			t.Logf("%s said:\n%s", program, out.String())
+			t.Logf("output of %s:\n%s", program, out.String())
 		}
 	})
 	network := "tcp"
@@ -76,7 +76,8 @@ func File(t testing.TB, dir, name, text string) string {
 	return path
 }
 
-// PublicDir is a folder that a program can read which gives up root.
+// PublicDir returns a temporary directory that all users can read. Some programs
+// give up root and need this.
 func PublicDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -88,7 +89,7 @@ func PublicDir(t testing.TB) string {
 	return dir
 }
 
-// FreeAddr is an address on which nobody listens now.
+// FreeAddr returns a loopback address with an unused port.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -99,11 +100,11 @@ func FreeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Virus is what the signature of Clamd finds.
+// Virus is a text that the clamd of Clamd detects as a virus.
 const Virus = "BRIDGEHEAD-TEST-OF-A-VIRUS"
 
-// Clamd runs clamd with a signature for Virus alone, and returns the path of
-// its socket.
+// Clamd starts clamd with a signature for Virus only, and returns the path of its
+// socket.
 func Clamd(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -16,7 +16,7 @@ const (
 	Relaxed
 )
 
-// String is the name of the form in c= tags.
+// String returns the name of the form in a c= tag.
 func (c Canon) String() string {
 	if c == Relaxed {
 		return "relaxed"
@@ -24,8 +24,8 @@ func (c Canon) String() string {
 	return "simple"
 }
 
-// ParseCanon reads a c= tag, "header/body" (RFC 6376, 3.5). Without "/body" the
-// body's form is simple; without a tag both are.
+// ParseCanon parses a c= tag, "header/body" (RFC 6376, 3.5). Without "/body" the
+// form of the body is simple. If s is empty, both forms are simple.
 func ParseCanon(s string) (header, body Canon, err error) {
 	if s == "" {
 		return Simple, Simple, nil
@@ -78,23 +78,23 @@ func (c Canon) appendField(dst, field []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// A BodyHash is the SHA-256 of a body's canonical form. It takes the body in
-// pieces and keeps none of it.
+// A BodyHash computes the SHA-256 hash of the canonical form of a body. Its memory
+// does not depend on the size of the body.
 type BodyHash struct {
 	canon Canon
 	h     hash.Hash
 	begun bool // something has been hashed
 
-	crlfs int  // line ends that count only if something follows
-	cr    bool // a CR, perhaps of a line end
-	blank bool // white space that counts only if something follows on its line
+	crlfs int  // pending line ends: they are hashed if more text follows
+	cr    bool // a pending CR: it may be the first half of a line end
+	blank bool // pending white space: it is hashed if more text follows on the line
 	buf   []byte
 }
 
-// NewBodyHash begins a hash.
+// NewBodyHash returns a BodyHash for a canonical form.
 func NewBodyHash(c Canon) *BodyHash { return &BodyHash{canon: c, h: sha256.New()} }
 
-// Write takes the next piece of the body. It never fails.
+// Write adds the next piece of the body. It never returns an error.
 func (b *BodyHash) Write(p []byte) (int, error) {
 	n := len(p)
 	if b.cr && n > 0 {
@@ -165,8 +165,7 @@ var (
 	space = []byte{' '}
 )
 
-// emit hashes octets, and before them the line ends and the white space that
-// now count.
+// emit hashes the pending line ends and white space, and then p.
 func (b *BodyHash) emit(p []byte) {
 	for b.crlfs > 0 {
 		n := min(b.crlfs, len(lines)/2)
@@ -180,7 +179,7 @@ func (b *BodyHash) emit(p []byte) {
 	b.put(p)
 }
 
-// put gathers small pieces: hashing word by word costs twice as much.
+// put buffers small pieces, because hashing each word takes twice as long.
 func (b *BodyHash) put(p []byte) {
 	b.begun = b.begun || len(p) > 0
 	if len(b.buf)+len(p) > 4096 {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Names choose fields from the bottom upwards, one for each time that they
-// come; what is not there chooses nothing.
+// Each occurrence of a name selects one field, from the bottom upwards. A name
+// without a field selects nothing.
 func TestSelect(t *testing.T) {
 	fields, err := ReadFields(bufio.NewReader(strings.NewReader("A: 1\r\nB: 2\r\na : 3\r\nA: 4\r\nno field\r\n: nameless\r\n\u212a: 5\r\n\r\n")))
 	if err != nil {
@@ -26,7 +26,7 @@ func TestSelect(t *testing.T) {
 		{"a a a a x a", "A: 4|a : 3|A: 1", nil},
 		{"a a a", "A: 4|A: 1", fields[2]},
 		{"a b", "a : 3|B: 2", fields[3]},
-		{"k", "", nil}, // U+212A is no letter of ASCII
+		{"k", "", nil}, // U+212A is not an ASCII letter
 		{"", "", nil},
 	} {
 		var got []string

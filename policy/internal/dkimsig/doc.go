@@ -1,4 +1,4 @@
-// Package dkimsig is what DKIM (RFC 6376, 8301, 8463) and ARC (RFC 8617) have
-// in common: header sections, the choice of fields that h= makes, the canonical
-// forms, hashes and fields of signatures, keys and their records in the DNS.
+// Package dkimsig has the common parts of DKIM (RFC 6376, 8301, 8463) and ARC (RFC
+// 8617): header sections, the selection of fields by h=, canonical forms, hashes,
+// signature fields, keys and key records.
 package dkimsig

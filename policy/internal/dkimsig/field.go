@@ -2,14 +2,14 @@ package dkimsig
 
 import "strings"
 
-// A FieldWriter writes a field of tags, folded at 78 columns where that is
-// possible (RFC 5322, 2.1.1).
+// A FieldWriter writes a header field with a tag list. It folds the field at 78
+// columns if possible (RFC 5322, 2.1.1).
 type FieldWriter struct {
 	b      strings.Builder
 	column int
 }
 
-// NewFieldWriter begins a field.
+// NewFieldWriter starts a field.
 func NewFieldWriter(name string) *FieldWriter {
 	w := new(FieldWriter)
 	w.put(name + ":")
@@ -21,7 +21,7 @@ func (w *FieldWriter) put(s string) {
 	w.column += len(s)
 }
 
-// fits makes room for n columns: a space where they fit, a new line where not.
+// fits writes a space if n more columns fit on the line, and a new line otherwise.
 func (w *FieldWriter) fits(n int) {
 	if w.column+1+n > 78 {
 		w.b.WriteString("\r\n\t")
@@ -54,14 +54,14 @@ func (w *FieldWriter) List(name string, values []string) {
 	w.put(";")
 }
 
-// Unsigned ends the field with an empty b= tag: this is what is signed.
+// Unsigned adds an empty b= tag and returns the field in the form to sign.
 func (w *FieldWriter) Unsigned() []byte {
 	w.fits(3)
 	w.put("b=")
 	return []byte(w.b.String() + "\r\n")
 }
 
-// Signed is the field with its signature, after Unsigned.
+// Signed returns the field with its signature. Call Unsigned before.
 func (w *FieldWriter) Signed(signature string) string {
 	for len(signature) > 0 {
 		n := min(len(signature), 78-w.column)

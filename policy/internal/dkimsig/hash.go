@@ -6,39 +6,39 @@ import (
 	"hash"
 )
 
-// A HeaderHash is the SHA-256 over canonical fields.
+// A HeaderHash computes the SHA-256 hash of header fields in canonical form.
 type HeaderHash struct {
 	canon Canon
 	h     hash.Hash
 	buf   []byte
 }
 
-// NewHeaderHash begins a hash.
+// NewHeaderHash returns a HeaderHash for a canonical form.
 func NewHeaderHash(c Canon) *HeaderHash { return &HeaderHash{canon: c, h: sha256.New()} }
 
-// Add hashes one field.
+// Add adds one field.
 func (hh *HeaderHash) Add(field []byte) {
 	hh.buf = hh.canon.appendField(hh.buf[:0], field)
 	hh.h.Write(hh.buf)
 }
 
-// AddAll hashes several fields, as Header.Select gives them.
+// AddAll adds several fields, as Header.Select returns them.
 func (hh *HeaderHash) AddAll(fields [][]byte) {
 	for _, f := range fields {
 		hh.Add(f)
 	}
 }
 
-// Sum ends with the field that holds the signature, from which the b= value
-// has been taken, without its CRLF.
+// Sum adds the signature field and returns the hash. The field has an empty b= tag
+// (see WithoutValue); its final CRLF is not hashed.
 func (hh *HeaderHash) Sum(signature []byte) []byte {
 	hh.buf = hh.canon.appendField(hh.buf[:0], signature)
 	hh.h.Write(bytes.TrimRight(hh.buf, "\r\n"))
 	return hh.h.Sum(nil)
 }
 
-// WithoutValue is the field with the value between start and end, as
-// positions in FieldBody, cut out.
+// WithoutValue returns the field without the text between start and end, which are
+// positions in FieldBody.
 func WithoutValue(field []byte, start, end int) []byte {
 	colon := bytes.IndexByte(field, ':') + 1
 	cut := make([]byte, 0, len(field))

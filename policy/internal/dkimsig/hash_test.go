@@ -45,7 +45,7 @@ func TestCanonicalForms(t *testing.T) {
 	}
 }
 
-// canonical is the form as RFC 6376 describes it, for comparison.
+// canonical returns the canonical form as RFC 6376 describes it, for comparison.
 func canonical(c Canon, body string) string {
 	if c == Relaxed {
 		body = regexp.MustCompile(`[ \t]+`).ReplaceAllString(body, " ")
@@ -60,7 +60,7 @@ func canonical(c Canon, body string) string {
 	return body + "\r\n"
 }
 
-// checkBody compares the streaming hash, fed in pieces, with the reference.
+// checkBody compares the hash of a body in pieces with the reference.
 func checkBody(t *testing.T, c Canon, body string, piece int) {
 	t.Helper()
 	want := sha256.Sum256([]byte(canonical(c, body)))
@@ -99,8 +99,8 @@ func FuzzBodyHash(f *testing.F) {
 	})
 }
 
-// Fields are hashed in their canonical form, the one with the signature last
-// and without its line end.
+// Fields are hashed in canonical form. The signature field is last, without its
+// line end.
 func TestHeaderHash(t *testing.T) {
 	h := NewHeaderHash(Relaxed)
 	h.AddAll([][]byte{[]byte("A: 1\r\n"), []byte("b :  2\r\n 3\r\n")})
@@ -136,7 +136,7 @@ func TestFieldWriter(t *testing.T) {
 	}
 }
 
-// What is signed with a key fits that key, that algorithm and that sum alone.
+// A signature is valid only for its key, algorithm and hash.
 func TestSignAndVerify(t *testing.T) {
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

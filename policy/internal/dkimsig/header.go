@@ -5,25 +5,25 @@ import (
 	"strings"
 )
 
-// A Header is a message's fields, raw and in order, found by name. It may be
-// used by several goroutines once it is made.
+// A Header has the raw fields of a message, with an index by name. It is safe for
+// concurrent use.
 type Header struct {
 	Fields [][]byte
 	byName map[string][]int // lower case; from top to bottom
 }
 
-// NewHeader makes an index of fields, each with its CRLF.
+// NewHeader returns a Header with fields. Each field ends with CRLF.
 func NewHeader(fields [][]byte) *Header {
 	h := &Header{Fields: fields, byName: make(map[string][]int, len(fields))}
 	for i, f := range fields {
-		if name := FieldName(f); name != "" { // else no field, and nothing names it
+		if name := FieldName(f); name != "" { // otherwise f is not a field
 			h.byName[name] = append(h.byName[name], i)
 		}
 	}
 	return h
 }
 
-// FieldName is a field's name in lower case.
+// FieldName returns the name of a field in lower case, or "" if there is no colon.
 func FieldName(field []byte) string {
 	i := bytes.IndexByte(field, ':')
 	if i < 0 {
@@ -31,19 +31,19 @@ func FieldName(field []byte) string {
 	}
 	name := bytes.TrimRight(field[:i], " \t")
 	if bytes.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
-		return string(name) // no name, and no letter of it (K, U+212A) becomes one of ASCII
+		return string(name) // not a valid name: ToLower would map K (U+212A) to ASCII
 	}
 	return strings.ToLower(string(name))
 }
 
-// IsNamed says whether a field has that name (lower case), without making a
-// string.
+// IsNamed reports whether a field has a name. The name is in lower case. IsNamed
+// avoids allocation for fields with other names.
 func IsNamed(field []byte, name string) bool {
 	return len(field) > len(name) && strings.EqualFold(string(field[:len(name)]), name) && FieldName(field) == name
 }
 
-// FieldBody is what follows the colon, with its folding, without the CRLF at
-// its end.
+// FieldBody returns the text after the colon, with folding and without the final
+// CRLF.
 func FieldBody(field []byte) string {
 	i := bytes.IndexByte(field, ':')
 	if i < 0 {
@@ -52,7 +52,7 @@ func FieldBody(field []byte) string {
 	return strings.TrimSuffix(string(field[i+1:]), "\r\n")
 }
 
-// Named are the fields of that name (lower case), from top to bottom.
+// Named returns the fields with a name (in lower case), from top to bottom.
 func (h *Header) Named(name string) [][]byte {
 	var fields [][]byte
 	for _, i := range h.byName[name] {
@@ -61,13 +61,13 @@ func (h *Header) Named(name string) [][]byte {
 	return fields
 }
 
-// Count is the number of fields of that name (lower case).
+// Count returns the number of fields with a name (in lower case).
 func (h *Header) Count(name string) int { return len(h.byName[name]) }
 
-// Select are the fields that names (a h= tag) choose, in that order: for a name
-// that comes several times, from the bottom of the header upwards; names without
-// a field choose nothing (RFC 6376, 5.4.2). except is a field that is not there
-// for them; nil for none.
+// Select returns the fields that names (an h= tag) select, in the order of names. A
+// name that occurs several times selects fields from the bottom of the header
+// upwards. A name without a field selects nothing (RFC 6376, 5.4.2). The field
+// except is never selected; it may be nil.
 func (h *Header) Select(names []string, except []byte) [][]byte {
 	fields := make([][]byte, 0, min(len(names), len(h.Fields)))
 	taken := make(map[string]int, len(names))

@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
 )
 
-// Bounds of keys: RFC 8301, 3.2 refuses shorter ones, longer ones cost too
+// Limits for keys. RFC 8301, 3.2 forbids shorter RSA keys. Longer ones take too
 // much time.
 const (
 	minRSABits = 1024
@@ -26,21 +26,20 @@ const (
 
 // A PublicKey is a key record (RFC 6376, 3.6.1).
 type PublicKey struct {
-	// Strict (t=s): the domain of i= must be d= itself, not one below it.
+	// Strict (t=s) requires that the domain of i= is d= and not a subdomain.
 	Strict bool
-	// Testing (t=y).
+	// Testing (t=y) means that the domain is testing DKIM.
 	Testing bool
 	// Key is an *rsa.PublicKey or an ed25519.PublicKey.
 	Key crypto.PublicKey
-	// Record is the record with nothing in it but the kind (k=) and the key
-	// (p=).
+	// Record is a record with only the tags v=, k= and p=.
 	Record string
 }
 
-// ErrTemporary is wrapped by errors that come from DNS and may pass.
+// ErrTemporary is wrapped by errors that mean that DNS did not answer.
 var ErrTemporary = errors.New("no answer from DNS")
 
-// LookupKey finds the key of a selector and domain.
+// LookupKey looks up the key of a selector and domain in DNS.
 func LookupKey(ctx context.Context, r lookup.TXTResolver, selector, domain string) (*PublicKey, error) {
 	name := selector + "._domainkey." + domain
 	records, err := lookup.TXT(ctx, r, name)
@@ -50,8 +49,8 @@ func LookupKey(ctx context.Context, r lookup.TXTResolver, selector, domain strin
 	if len(records) == 0 {
 		return nil, fmt.Errorf("key %s does not exist", name)
 	}
-	// Several records are an error of the owner's (RFC 6376, 3.6.2.2): the
-	// first that is a key will do.
+	// Several records are an error of the domain's owner (RFC 6376, 3.6.2.2). Use
+	// the first valid one.
 	var first error
 	for _, record := range records[:min(len(records), 5)] {
 		k, err := ParseKey(record)
@@ -65,7 +64,7 @@ func LookupKey(ctx context.Context, r lookup.TXTResolver, selector, domain strin
 	return nil, fmt.Errorf("key %s: %w", name, first)
 }
 
-// ParseKey reads a key record.
+// ParseKey parses a key record of at most 8 KiB.
 func ParseKey(text string) (*PublicKey, error) {
 	if len(text) > maxRecord {
 		return nil, errors.New("the record is longer than 8 KiB")
@@ -112,14 +111,14 @@ func parsePublic(kind string, b []byte) (crypto.PublicKey, error) {
 		return parseRSA(b)
 	case "ed25519": // RFC 8463, 4: the 32 octets themselves
 		if len(b) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("an Ed25519 key of %d octets", len(b))
+			return nil, fmt.Errorf("the Ed25519 key has %d octets, not 32", len(b))
 		}
 		return ed25519.PublicKey(b), nil
 	}
-	return nil, fmt.Errorf("unknown kind of key %q", kind)
+	return nil, fmt.Errorf("unknown key type %q", kind)
 }
 
-// parseRSA takes a SubjectPublicKeyInfo or, after erratum 3017 of RFC 6376,
+// parseRSA parses a SubjectPublicKeyInfo or, as erratum 3017 of RFC 6376 allows,
 // an RSAPublicKey.
 func parseRSA(b []byte) (crypto.PublicKey, error) {
 	key, err := x509.ParsePKIXPublicKey(b)
@@ -133,12 +132,12 @@ func parseRSA(b []byte) (crypto.PublicKey, error) {
 		return nil, errors.New("p= is no RSA key")
 	}
 	if n := public.N.BitLen(); n < minRSABits || n > maxRSABits {
-		return nil, fmt.Errorf("an RSA key of %d bits, allowed are %d to %d", n, minRSABits, maxRSABits)
+		return nil, fmt.Errorf("the RSA key has %d bits; %d to %d are allowed", n, minRSABits, maxRSABits)
 	}
 	return public, nil
 }
 
-// Algorithm is the value of a= that fits the key.
+// Algorithm returns the value of a= for the key.
 func (k *PublicKey) Algorithm() string { return algorithmOf(k.Key) }
 
 func algorithmOf(key crypto.PublicKey) string {
@@ -151,7 +150,7 @@ func algorithmOf(key crypto.PublicKey) string {
 	return ""
 }
 
-// CheckAlgorithm says what is wrong with an a= tag, before any key is known.
+// CheckAlgorithm returns an error if the value of an a= tag is unknown or too weak.
 func CheckAlgorithm(a string) error {
 	switch a {
 	case "rsa-sha256", "ed25519-sha256":
@@ -162,22 +161,23 @@ func CheckAlgorithm(a string) error {
 	return fmt.Errorf("unknown algorithm %q", a)
 }
 
-// SigningAlgorithm is the a= tag for a private key, or why it cannot sign.
+// SigningAlgorithm returns the value of a= for a private key. It returns an error
+// if the key cannot sign.
 func SigningAlgorithm(key crypto.Signer) (string, error) {
 	if key == nil {
 		return "", errors.New("no private key")
 	}
 	a := algorithmOf(key.Public())
 	if a == "" {
-		return "", fmt.Errorf("a %T signs nothing here: RSA and Ed25519 keys do", key.Public())
+		return "", fmt.Errorf("a key of type %T is not supported, only RSA and Ed25519 keys", key.Public())
 	}
 	if public, ok := key.Public().(*rsa.PublicKey); ok && public.N.BitLen() < minRSABits {
-		return "", fmt.Errorf("an RSA key of %d bits is too short", public.N.BitLen())
+		return "", fmt.Errorf("the RSA key has %d bits, fewer than %d", public.N.BitLen(), minRSABits)
 	}
 	return a, nil
 }
 
-// Record is the TXT record that publishes a key.
+// Record returns the TXT record for a public key.
 func Record(public crypto.PublicKey) (string, error) {
 	var b []byte
 	var err error
@@ -187,7 +187,7 @@ func Record(public crypto.PublicKey) (string, error) {
 	case ed25519.PublicKey:
 		b = key
 	default:
-		err = fmt.Errorf("a %T cannot be published: RSA and Ed25519 keys can", public)
+		err = fmt.Errorf("a key of type %T is not supported, only RSA and Ed25519 keys", public)
 	}
 	if err != nil {
 		return "", err

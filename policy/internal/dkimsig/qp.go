@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// DecodeQP reads dkim-quoted-printable (RFC 6376, 2.11): "=" and two
-// hexadecimal digits are an octet, and white space means nothing.
+// DecodeQP decodes dkim-quoted-printable (RFC 6376, 2.11): "=" and two hexadecimal
+// digits are an octet, and white space is ignored.
 func DecodeQP(s string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -26,8 +26,8 @@ func DecodeQP(s string) (string, error) {
 	return b.String(), nil
 }
 
-// hexDigit is the value of s[i], -1 where that is no digit. Lower case is what
-// RFC 2045, 6.7 lets readers take.
+// hexDigit returns the value of the digit s[i], or -1 if it is not a digit. It
+// accepts lower case, as RFC 2045, 6.7 allows.
 func hexDigit(s string, i int) int {
 	if i >= len(s) {
 		return -1

@@ -7,11 +7,11 @@ import (
 	"io"
 )
 
-// maxHeader bounds the header section of a message that is read from a stream.
+// maxHeader is the maximum size of a header section.
 const maxHeader = 1 << 20
 
-// ReadFields reads a header section, of at most 1 MiB, and the blank line after
-// it. Each field gets a CRLF at its end, also where the message ends within it.
+// ReadFields reads a header section of at most 1 MiB and the blank line after it.
+// Each field ends with CRLF, even if the message ends within the field.
 func ReadFields(r *bufio.Reader) (fields [][]byte, err error) {
 	var line []byte
 	for size := 0; ; {

@@ -9,9 +9,9 @@ import (
 	"fmt"
 )
 
-var errMismatch = errors.New("the signature does not fit the header")
+var errMismatch = errors.New("the header does not match the signature")
 
-// Verify checks a signature, made by algorithm a, of a SHA-256 sum.
+// Verify verifies a signature of a SHA-256 hash. a is the algorithm.
 func Verify(k *PublicKey, a string, sum, signature []byte) error {
 	if want := k.Algorithm(); a != want {
 		return fmt.Errorf("a=%s, but the key is for %s", a, want)
@@ -21,7 +21,7 @@ func Verify(k *PublicKey, a string, sum, signature []byte) error {
 		if rsa.VerifyPKCS1v15(key, crypto.SHA256, sum, signature) == nil {
 			return nil
 		}
-	case ed25519.PublicKey: // RFC 8463, 3: of the sum, not of the text
+	case ed25519.PublicKey: // RFC 8463, 3: the hash is signed, not the text
 		if ed25519.Verify(key, sum, signature) {
 			return nil
 		}
@@ -29,7 +29,7 @@ func Verify(k *PublicKey, a string, sum, signature []byte) error {
 	return errMismatch
 }
 
-// Sign signs a SHA-256 sum.
+// Sign signs a SHA-256 hash.
 func Sign(key crypto.Signer, sum []byte) (signature []byte, err error) {
 	opts := crypto.SignerOpts(crypto.SHA256)
 	if _, ok := key.Public().(ed25519.PublicKey); ok {

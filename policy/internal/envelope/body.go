@@ -5,15 +5,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// An Edit puts New into the place of [Start, End) of a message's content.
+// An Edit replaces the bytes [Start, End) of a message's content by New.
 type Edit struct {
 	Start, End int64
 	New        []byte
 }
 
-// EditBody carries out edits, in order of their Start, which must lie within
-// the body. One that begins within what another has replaced is left out. All
-// other bytes stay what and where they are.
+// EditBody applies edits to the body of m. The edits must be sorted by Start and
+// lie within the body. EditBody ignores an edit that begins within the range of an
+// earlier one. It does not change other bytes.
 func EditBody(m *smtpserver.Message, edits []Edit) {
 	if len(edits) == 0 {
 		return
@@ -33,8 +33,8 @@ func EditBody(m *smtpserver.Message, edits []Edit) {
 	m.Body = content.Join(append(pieces, body.Slice(at, body.Size()-at))...)
 }
 
-// SetBody puts body into the place of the message's own, with a blank line
-// before it also where there was none.
+// SetBody replaces the body of m. It adds the blank line between header and body
+// if the message had none.
 func SetBody(m *smtpserver.Message, body *content.Content) error {
 	var head []byte
 	for _, f := range m.Header.Fields() {
@@ -43,7 +43,7 @@ func SetBody(m *smtpserver.Message, body *content.Content) error {
 	return m.SetContent(content.Join(content.Of(append(head, "\r\n"...)), body))
 }
 
-// Body is m.Body as a content.Content.
+// Body returns m.Body as a content.Content.
 func Body(m *smtpserver.Message) *content.Content {
 	switch b := m.Body.(type) {
 	case nil:

@@ -1,3 +1,3 @@
-// Package envelope changes who gets a message, and what is said of it in the
-// header, for the agents that do so by their own authority.
+// Package envelope has helpers for agents that change a message: its recipients,
+// its Subject field and its body.
 package envelope

@@ -13,7 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Valid says what is wrong with an address from a configuration.
+// Valid returns an error if an address from a configuration is not a valid
+// mailbox.
 func Valid(address string) error {
 	if err := addr.Mailbox(address, true); err != nil {
 		return fmt.Errorf("address %q: %w", address, err)
@@ -21,14 +22,14 @@ func Valid(address string) error {
 	return nil
 }
 
-// Add makes address a recipient, unless it is one. No report about it is ever
-// sent to the message's sender, who did not ask for it.
+// Add adds a recipient, unless m already has it. It sets NOTIFY=NEVER: the sender
+// has not added the recipient and gets no reports about it.
 func Add(s *smtpserver.Session, m *smtpserver.Message, address string) {
-	AddLike(s, m, address, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}})
+	AddWithOptions(s, m, address, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}})
 }
 
-// AddLike makes address a recipient with these options, unless it is one.
-func AddLike(s *smtpserver.Session, m *smtpserver.Message, address string, opts smtp.RcptOptions) {
+// AddWithOptions adds a recipient with options, unless m already has it.
+func AddWithOptions(s *smtpserver.Session, m *smtpserver.Message, address string, opts smtp.RcptOptions) {
 	for i := range m.Recipients {
 		if addr.Equal(m.Recipients[i].Addr, address) {
 			return
@@ -38,15 +39,15 @@ func AddLike(s *smtpserver.Session, m *smtpserver.Message, address string, opts 
 	m.Recipients = append(m.Recipients[:len(m.Recipients):len(m.Recipients)], smtpserver.Recipient{Addr: address, Options: opts})
 }
 
-// Redirect sends the message to one address in place of all its recipients.
+// Redirect replaces all recipients of m by one address.
 func Redirect(s *smtpserver.Session, m *smtpserver.Message, address string) {
 	m.Recipients = nil
 	Add(s, m, address)
 }
 
-// Quarantine sends the message to one address in place of its recipients, and
-// names them in X-Quarantine-Recipient fields, so that it can be released. What
-// it brings under that name is removed.
+// Quarantine replaces all recipients of m by one address. It records the original
+// recipients in X-Quarantine-Recipient fields, so that the message can be
+// released. It removes existing fields of that name.
 func Quarantine(s *smtpserver.Session, m *smtpserver.Message, address string) error {
 	m.Header.Delete(func(f smtpserver.Field) bool { return f.Is("X-Quarantine-Recipient") })
 	for _, r := range m.Recipients {
@@ -58,8 +59,8 @@ func Quarantine(s *smtpserver.Session, m *smtpserver.Message, address string) er
 	return nil
 }
 
-// Fold writes a header field with the value folded at spaces where a line
-// would be longer than 78 characters (RFC 5322, 2.1.1).
+// Fold returns a header field. It folds the value at spaces, so that no line is
+// longer than 78 characters if possible (RFC 5322, 2.1.1).
 func Fold(name, value string) string {
 	var b strings.Builder
 	b.WriteString(name)
@@ -80,9 +81,10 @@ func Fold(name, value string) string {
 	return b.String()
 }
 
-// PrefixSubject puts tag before the subject, unless the subject has it. A tag
-// that is not ASCII becomes an encoded-word. Of several Subject fields each
-// gets it, since readers of mail differ in which one they show.
+// PrefixSubject adds tag before the subject, unless the subject already has it. A
+// tag that is not ASCII becomes an encoded-word (RFC 2047). If there are several
+// Subject fields, each gets the tag, because mail programs differ in which one
+// they show. If there is none, PrefixSubject adds one.
 func PrefixSubject(h *smtpserver.Header, tag string) error {
 	plain, coded := strings.TrimSpace(tag), tag
 	if mime.QEncoding.Encode("utf-8", tag) != tag {
@@ -106,8 +108,8 @@ func PrefixSubject(h *smtpserver.Header, tag string) error {
 	return err
 }
 
-// hasTag says whether a subject has a tag where people see it: at its
-// beginning, behind "Re:" and the names of lists.
+// hasTag reports whether a subject has the tag near its beginning. "Re:" and names
+// of mailing lists may precede it.
 func hasTag(subject, tag string) bool {
 	const near = 40
 	for _, s := range [...]string{subject, mimetree.DecodeWords(subject)} {

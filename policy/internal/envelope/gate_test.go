@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// submitted is a queue that remembers recipients.
+// submitted is a queue that records recipients.
 type submitted []string
 
 func (q *submitted) Submit(_ context.Context, m *queue.Message) error {
@@ -21,8 +21,8 @@ func (q *submitted) Submit(_ context.Context, m *queue.Message) error {
 	return nil
 }
 
-// What agents put into the envelope by their own authority passes the Gate,
-// also to where clients may not send; and only that.
+// The Gate accepts recipients that agents add, even if the client may not send to
+// them. It accepts no other such recipients.
 func TestThroughAGate(t *testing.T) {
 	add := func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		Add(s, m, "archive@example.net")

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 )
 
-var errCharset = errors.New("mimetree: the charset cannot be read")
+var errCharset = errors.New("mimetree: unsupported charset")
 
-// charsetOf is a charset by its name. The WHATWG has every octet of some
-// replaced: here these are none, because other programs do read them.
+// charsetOf returns a charset by its name. The WHATWG standard maps some charsets
+// to "replacement", which decodes nothing. charsetOf returns an error for these,
+// because other programs decode them.
 func charsetOf(name string) (encoding.Encoding, error) {
 	e, err := htmlindex.Get(name)
 	if err == nil && e == encoding.Replacement {
@@ -25,7 +26,8 @@ func charsetOf(name string) (encoding.Encoding, error) {
 // maxUTF7 is as much of a text in UTF-7 as is decoded.
 const maxUTF7 = 4 << 20
 
-// CharsetReader makes UTF-8 of a charset; an error if it is not known.
+// CharsetReader returns a reader that converts r to UTF-8. It returns an error if
+// the charset is unknown.
 func CharsetReader(charset string, r io.Reader) (io.Reader, error) {
 	if isUTF7(charset) {
 		b, err := io.ReadAll(io.LimitReader(r, maxUTF7))
@@ -41,8 +43,8 @@ func CharsetReader(charset string, r io.Reader) (io.Reader, error) {
 	return e.NewDecoder().Reader(r), nil
 }
 
-// decodeCharset makes UTF-8 of a text. sure is false if other programs may read
-// another text: the charset is not known here, and is not based on ASCII.
+// decodeCharset converts a text to UTF-8. sure is false if other programs may read
+// another text: the charset is unknown here, and may not be based on ASCII.
 func decodeCharset(charset, s string) (text string, sure bool) {
 	if isUTF7(charset) {
 		return decodeUTF7(s), true
@@ -52,21 +54,22 @@ func decodeCharset(charset, s string) (text string, sure bool) {
 		return s, ASCIIBased(charset)
 	}
 	if u, err := e.NewDecoder().String(s); err == nil {
-		// "utf-16" does not say which octet of two comes first.
+		// Without a byte order mark, "utf-16" is ambiguous.
 		marked := strings.HasPrefix(s, "\xfe\xff") || strings.HasPrefix(s, "\xff\xfe")
 		return u, marked || !strings.EqualFold(charset, "utf-16")
 	}
 	return s, true
 }
 
-// notASCII matches names of charsets in which octets of ASCII may be something
-// else: those of two and four octets, those with shifts, UTF-7, EBCDIC, and what
-// Python calls a charset. EBCDIC's are IBM's code pages.
+// notASCII matches names of charsets that are not based on ASCII: charsets of two
+// and four octets, charsets with shift sequences, UTF-7, EBCDIC (IBM code pages),
+// and the additional codecs of Python.
 var notASCII = regexp.MustCompile(`utf_?-?(7|16|32)|unicode|ucs|10646|2022|^hz|ebcdic|punycode|idna|rot.?13|hex|base64|uu|` +
 	`^(cs)?(ibm|cp|x-ibm|ibm-)-?0?(037|27[378]|28[0-57]|290|297|420|42[34]|500|838|87[0158]|880|905|918|924|93[035793]|939|1025|1026|1047|1097|11[1234][0-9])$`)
 
-// ASCIIBased says whether the octets of ASCII are ASCII in a charset. Those that
-// are not known are taken to be like all but a few.
+// ASCIIBased reports whether ASCII octets mean ASCII characters in a charset. It
+// returns true for unknown charsets, because almost all charsets are based on
+// ASCII.
 func ASCIIBased(charset string) bool {
 	return !notASCII.MatchString(strings.ToLower(charset))
 }

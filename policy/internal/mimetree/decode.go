@@ -6,7 +6,8 @@ import (
 	"mime/quotedprintable"
 )
 
-// Open reads the body of a part without its transfer encoding.
+// Open returns a reader for the body of a part that decodes base64 and
+// quoted-printable.
 func (p *Part) Open(c Content) io.Reader {
 	r := io.NewSectionReader(c, p.Body, p.End-p.Body)
 	switch p.Encoding {
@@ -18,8 +19,8 @@ func (p *Part) Open(c Content) io.Reader {
 	return r
 }
 
-// alphabet passes only what belongs to base64: RFC 2045, 6.8 has all else
-// ignored.
+// alphabet is a reader that drops all characters that base64 does not have (RFC
+// 2045, 6.8).
 type alphabet struct{ r io.Reader }
 
 func (a *alphabet) Read(b []byte) (int, error) {

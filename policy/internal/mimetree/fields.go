@@ -9,16 +9,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// maxFields bounds the fields of a kind.
+// maxFields is the maximum number of fields with the same name.
 const maxFields = 10
 
-// read takes from the header what the tree needs.
+// read parses the Content fields of the header.
 func (p *Part) read(digest bool) {
 	p.Type = "text/plain"
 	if digest { // RFC 2046, 5.1.5
 		p.Type = "message/rfc822"
 	}
-	broken := false // a line was no field
+	broken := false // a line was not a field
 	for f := range header.All(p.Header) {
 		switch {
 		case f.Name() == "":
@@ -30,7 +30,7 @@ func (p *Part) read(digest bool) {
 		case len(f) < 8 || !bytes.EqualFold(f[:8], []byte("Content-")):
 			continue
 		case broken:
-			p.unclear = "header" // for some programs the header ended before
+			p.unclear = "header" // some programs end the header at the broken line
 		}
 		switch {
 		case f.Is("Content-Type"):
@@ -47,7 +47,7 @@ func (p *Part) read(digest bool) {
 		}
 	}
 	if len(p.types) > 0 {
-		// RFC 2045, 5.2: what is no media type counts as text/plain.
+		// RFC 2045, 5.2: an invalid media type counts as text/plain.
 		p.Type = "text/plain"
 		if t, ok := p.types[0].MediaType(); ok {
 			p.Type = t
@@ -72,15 +72,15 @@ func (p *Part) addField(fs []header.Params, f header.Field) []header.Params {
 	return append(fs, header.ParseParams(f.Value()))
 }
 
-// mentionsContent says whether some program may find a Content- field in a line
-// that is no field: one that is folded before its colon or at its beginning, or
-// that has a character in its name that a name cannot have.
+// mentionsContent reports whether a program may read a Content- field from a line
+// that is not a field: the line may be folded before its colon or at its
+// beginning, or have an invalid character in the name.
 func mentionsContent(line []byte) bool {
 	return bytes.Contains(bytes.ToLower(line), []byte("content"))
 }
 
-// Types are the media types that programs may read in the Content-Type fields
-// of the part. The first is Type.
+// Types returns all media types that programs may read from the Content-Type
+// fields of the part. The first one is p.Type.
 func (p *Part) Types() []string {
 	ts := []string{p.Type}
 	for i := range p.types {
@@ -93,8 +93,8 @@ func (p *Part) Types() []string {
 	return ts
 }
 
-// readings are the media types that programs may read in a field: of one that
-// is not valid its first word and the whole value.
+// readings returns the media types that programs may read from a field. For an
+// invalid field these include its first word and the whole value.
 func readings(f *header.Params) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if t, ok := f.MediaType(); ok {
@@ -106,7 +106,7 @@ func readings(f *header.Params) iter.Seq[string] {
 	}
 }
 
-// Param is a parameter of the part's Content-Type, "" where there is none.
+// Param returns a parameter of the part's Content-Type, or "" if there is none.
 func (p *Part) Param(name string) string {
 	for i := range p.types {
 		if v := p.types[i].Get(name); v != "" {
@@ -116,8 +116,8 @@ func (p *Part) Param(name string) string {
 	return ""
 }
 
-// boundary is that of the field that makes the part a multipart, also in the
-// form of RFC 2231.
+// boundary returns the boundary parameter of the first Content-Type field, also
+// in the form of RFC 2231.
 func (p *Part) boundary() string {
 	if len(p.types) == 0 {
 		return ""

@@ -104,7 +104,7 @@ func TestNamesInEveryForm(t *testing.T) {
 		{"Content-Disposition: inline\r\nContent-Disposition: attachment; filename=evil.exe", "evil.exe"},
 		{`Content-Disposition: attachment; filename="ok.txt"; filename="evil.exe"`, "evil.exe"},
 		{`Content-Disposition: attachment; filename="ev\il.exe`, "evil.exe"},
-		// What fools a reader of one's own fools nobody else.
+		// Names that one program reads differently from others.
 		{`Content-Disposition: attachment; filename*=utf-8''%zz.ex%65`, "%zz.exe"},
 		{`Content-Disposition: attachment; filename*0*=utf-8''evil.ex%6; filename*1*=5`, "evil.exe"},
 		{`Content-Disposition: attachment; filename*0=evil; filename*2=.exe`, "evil.exe"},
@@ -125,7 +125,7 @@ func TestNamesInEveryForm(t *testing.T) {
 		{`Content-Type: application/x; name="=?iso-2022-kr?q?evil.exe?="`, "evil.exe"},
 		{`Content-Type: application/x; name="=?utf-8?q?evil.?= =?utf-8?q?exe?="`, "evil.exe"},
 		{`Content-Type: application/x; name="=?utf-8?q?=evil.exe?="`, "=evil.exe"},
-		// Backslashes quote, or are those of Windows.
+		// A backslash is an escape or a Windows path separator.
 		{`Content-Disposition: attachment; filename="C:\x\evil.exe"`, `C:\x\evil.exe`},
 		{`Content-Disposition: attachment; filename="C:\x\evil.exe"`, "C:xevil.exe"},
 		{`Content-Disposition: attachment; filename=x\evil.exe`, `x\evil.exe`},
@@ -158,7 +158,7 @@ func TestNamesInEveryForm(t *testing.T) {
 	}
 }
 
-// Where readers of mail may see other parts than these, Unclear says so.
+// Unclear returns a reason if mail programs may read other parts.
 func TestUnclear(t *testing.T) {
 	for header, want := range map[string]string{
 		"Content-Type: text/plain":                                                               "",
@@ -184,7 +184,7 @@ func TestUnclear(t *testing.T) {
 		"Content-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: base64":                   "transfer encoding",
 		"Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: BASE64 (x)":             "",
 		"Content-Transfer-Encoding: x-uuencode":                                                  "",
-		// No media type is text/plain (RFC 2045, 5.2), unless a program may find parts.
+		// An invalid media type is text/plain (RFC 2045, 5.2), unless a program may find parts.
 		"Content-Type: text":                                           "",
 		"Content-Type: garbage; x":                                     "",
 		"Content-Type:":                                                "",
@@ -196,7 +196,7 @@ func TestUnclear(t *testing.T) {
 		"Content-Type: message/rfc822 x":                               "media type",
 		"Content-Type: multipart/mixed; boundary=\"b\\c\"":             "boundary",
 		"Content-Type: multipart/mixed; boundary=b\r\nContent-Type: x": "media type",
-		// A field that some programs see.
+		// A field that only some programs read.
 		"Content-Type\r\n : application/zip; name=a.zip":       "header",
 		"Content-Disposition\r\n\t: attachment":                "header",
 		"Subject: x\r\nContent-Transfer-Encoding\r\n : base64": "header",
@@ -210,7 +210,7 @@ func TestUnclear(t *testing.T) {
 		"From a@example.org Sat Nov 28 2026\r\nSubject: x":     "",
 		"Content-Type: text/plain\r\nno field":                 "",
 		"Content-Type : application/zip":                       "",
-		// A name in a charset that is not known here, and may be to others.
+		// A name in a charset that is unknown here, but known to other programs.
 		"Content-Type: a/b; name=\"=?ibm037?q?=85=A7=85?=\"":                            "file name",
 		"Content-Type: a/b; name=\"=?utf-32?b?AAAA?=\"":                                 "file name",
 		"Content-Type: a/b; name=\"=?utf-16?b?AC4=?=\"":                                 "file name",
@@ -280,9 +280,8 @@ func TestDecodeWords(t *testing.T) {
 	}
 }
 
-// What takes twice as long to read takes about twice as long: names, words
-// and parameters of messages that were made to be slow. It is a number to
-// look at, not a test that a slow machine could fail.
+// The benchmark measures names, words and parameters of messages that are made to
+// be slow. Twice the input takes about twice as long.
 func BenchmarkHostileHeaders(b *testing.B) {
 	for name, header := range map[string]string{
 		"params":   "Content-Type: a/b" + strings.Repeat("; name*=x", 6000),
@@ -357,7 +356,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// RFC 2045, 5.2: what is no media type counts as text/plain. Types has what
+// RFC 2045, 5.2: an invalid media type counts as text/plain. Types returns what
 // other programs may read.
 func TestInvalidMediaType(t *testing.T) {
 	for value, want := range map[string]string{
@@ -424,7 +423,7 @@ func TestASCIIBased(t *testing.T) {
 	}
 }
 
-// A part has a bounded number of names; with more it is unclear.
+// A part has a limited number of names. A part with more is unclear.
 func TestManyNames(t *testing.T) {
 	for n, want := range map[int]string{maxNames: "", maxNames + 1: "header", 2 * maxNames: "header"} {
 		var b strings.Builder

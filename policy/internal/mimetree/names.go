@@ -8,15 +8,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// maxNames bounds the names of a part. A part with more is unclear.
+// maxNames is the maximum number of names of a part. A part with more is unclear.
 const maxNames = 200
 
-// Names are all file names that a program may read in the part: filename and
-// name, plain, in encoded-words, and in the form of RFC 2231; at most 200.
+// Names returns all file names that a program may read from the part, at most 200.
+// They come from the parameters filename and name, as plain text, as encoded-words
+// (RFC 2047), and in the form of RFC 2231.
 func (p *Part) Names() []string { return p.names }
 
-// readNames finds the names, and notes whether one has a charset that is not
-// known.
+// readNames returns the names. It sets unclearNames if a name has an unknown
+// charset.
 func (p *Part) readNames() []string {
 	var names []string
 	var seen map[string]bool
@@ -65,13 +66,14 @@ func (p *Part) readNames() []string {
 	return names
 }
 
-// Match says whether a file name matches a pattern of path.Match, whatever is
-// done to it on the way to a disk: cut to its last element, without what
-// cannot be seen, dots, spaces and quotes at its end, or what follows a NUL
-// or, for Windows' streams, a colon. Upper and lower case are the same.
+// Match reports whether a file name matches a pattern of path.Match. It ignores
+// letter case. It also matches the names that programs may derive from the name
+// when they save the file: the last path element, without invisible characters,
+// without dots, spaces and quotes at the end, without the text after a NUL, and
+// without the text after a colon (a stream on Windows).
 func Match(pattern, name string) bool {
 	pattern = strings.ToLower(pattern)
-	if len(name) > 2*maxName { // its beginning and its end decide
+	if len(name) > 2*maxName { // only the beginning and the end are compared
 		name = name[:maxName] + name[len(name)-maxName:]
 	}
 	forms := [...]string{name, before(name, "\x00"), before(name, ":")}
@@ -86,7 +88,7 @@ func Match(pattern, name string) bool {
 	return false
 }
 
-// maxName is more than file systems have.
+// maxName is longer than the longest name in common file systems.
 const maxName = 512
 
 func before(s, sep string) string {

@@ -12,61 +12,61 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// Content is what is read: a whole message.
+// Content is the content of a message.
 type Content interface {
 	io.ReaderAt
 	Size() int64
 }
 
-// Limits bound what a message can make the parser do.
+// Limits are the limits of Parse.
 type Limits struct {
-	Parts  int // in all; default 1000
-	Depth  int // of multiparts and enclosed messages; default 30
-	Header int // bytes of one part's header; default 64 KiB, the message's own 256 KiB
+	Parts  int // maximum number of parts; default 1000
+	Depth  int // maximum depth of multiparts and enclosed messages; default 30
+	Header int // maximum size of a part's header in bytes; default 64 KiB; at least 256 KiB for the header of the message
 }
 
-// ErrLimit is wrapped by the error for a message that exceeds the Limits.
+// ErrLimit is wrapped by the errors for messages that exceed the Limits.
 var ErrLimit = errors.New("mimetree: the message is too complex")
 
 // A Part is an entity of RFC 2045: the message itself, a part of a
 // multipart, or a message enclosed in another.
 type Part struct {
-	Parent int // its index in the tree; -1 for the message itself
-	Depth  int
-	// The part's header is at [Start, Body), its blank line included, and its
-	// body at [Body, End), without the CRLF that belongs to the delimiter.
+	Parent int // index of the parent part; -1 for the message itself
+	Depth  int // 0 for the message itself
+	// [Start, Body) is the header with its blank line. [Body, End) is the body,
+	// without the CRLF that belongs to the delimiter.
 	Start, Body, End int64
 	Header           []byte // raw
-	// Blank says whether a blank line ends the header. Where it does not, the
-	// line end of the last field may be the one that belongs to the delimiter.
+	// Blank reports whether a blank line ends the header. If not, the line end of
+	// the last field may belong to the delimiter.
 	Blank bool
 
-	Type        string // media type, lower case, "text/plain" where there is none
-	Encoding    string // Content-Transfer-Encoding, lower case, "" where there is none
-	Disposition string // "attachment", "inline" or "", lower case
+	Type        string // media type in lower case; "text/plain" by default
+	Encoding    string // Content-Transfer-Encoding in lower case; "" if there is none
+	Disposition string // "attachment", "inline" or another word, in lower case; "" if there is none
 
-	types, dispositions []header.Params // all that there are, up to maxFields of each
+	types, dispositions []header.Params // at most maxFields each
 	names               []string
 	unclear             string // see Unclear
 	unclearNames        bool
 	unclearCoding       bool
 }
 
-// Leaf says whether the part has no parts of its own.
+// Leaf reports whether the part contains no other parts.
 func (p *Part) Leaf() bool { return !p.multipart() && !p.encloses() }
 
 func (p *Part) multipart() bool { return strings.HasPrefix(p.Type, "multipart/") && p.boundary() != "" }
 
-// encloses says whether the body is a message that can be read in its place.
+// encloses reports whether the body is a message without transfer encoding.
 func (p *Part) encloses() bool {
 	return (p.Type == "message/rfc822" || p.Type == "message/global") && p.Encoding != "base64" && p.Encoding != "quoted-printable"
 }
 
-// A level is a multipart that is open.
+// A level is a multipart that has not ended.
 type level struct {
 	delimiter []byte // "--boundary"
 	part      int
-	done      bool // its closing delimiter was seen
+	done      bool // its closing delimiter was found
 }
 
 type parser struct {
@@ -74,22 +74,23 @@ type parser struct {
 	parts  []Part
 	levels []level
 	open   []int  // parts that have not ended, outermost first
-	header []byte // of the innermost, while it is being read
+	header []byte // of the innermost part, while it is read
 	inHead bool
-	eol    int64 // length of the line end before the current line, where it belongs to a delimiter
+	eol    int64 // length of the line end before the current line, if it would belong to a delimiter
 }
 
-// maxBoundary is the longest boundary that is looked for; RFC 2046, 5.1.1 has
-// 70 characters.
+// maxBoundary is the maximum length of a boundary. RFC 2046, 5.1.1 allows 70
+// characters.
 const maxBoundary = 1000
 
-// lineMax is as much of a line as is looked at in a body.
+// lineMax is the length of the part of a line that is examined in a body.
 const lineMax = 4096
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, lineMax) }}
 
-// Parse finds the parts of a message. The first is the message itself, and
-// each comes after the one that it is in.
+// Parse finds the parts of a message. The first part is the message itself. Each
+// part follows its parent. Parse returns an error if it cannot read c, or if the
+// message exceeds lim (ErrLimit). It runs in linear time.
 func Parse(c Content, lim Limits) ([]Part, error) {
 	p := &parser{lim: lim}
 	if lim.Parts == 0 {
@@ -113,7 +114,7 @@ func Parse(c Content, lim Limits) ([]Part, error) {
 			return nil, err
 		}
 		if len(line) > 0 {
-			// The rest of a line that is too long is no line of its own.
+			// The rest of a line that is too long is not a separate line.
 			if e := p.line(off, line, whole, err != bufio.ErrBufferFull); e != nil {
 				return nil, e
 			}
@@ -124,14 +125,14 @@ func Parse(c Content, lim Limits) ([]Part, error) {
 			p.endTo(0, off)
 			return p.parts, nil
 		}
-		if len(p.levels) == 0 && !p.inHead { // nothing in the body is looked for
+		if len(p.levels) == 0 && !p.inHead { // the body has no delimiters to find
 			p.endTo(0, c.Size())
 			return p.parts, nil
 		}
 	}
 }
 
-// begin opens a part within the one of that index.
+// begin starts a part at the offset at. parent is the index of its parent.
 func (p *parser) begin(parent int, at int64) error {
 	depth := 0
 	if parent >= 0 {
@@ -149,10 +150,10 @@ func (p *parser) begin(parent int, at int64) error {
 	return nil
 }
 
-// endTo ends all open parts from the n-th on.
+// endTo ends all open parts except the first n.
 func (p *parser) endTo(n int, at int64) {
 	if len(p.open) > n && p.inHead {
-		// The line end before the delimiter may be that of the header around it.
+		// The line end before the delimiter may belong to the header around the part.
 		p.headed(max(at, p.parts[p.open[len(p.open)-1]].Start))
 	}
 	for _, i := range p.open[n:] {
@@ -162,7 +163,7 @@ func (p *parser) endTo(n int, at int64) {
 	p.inHead = false
 }
 
-// line takes the next line, or a piece of one.
+// line processes the next line, or a piece of a long line.
 func (p *parser) line(off int64, line []byte, start, end bool) error {
 	if start && bytes.HasPrefix(line, []byte("--")) {
 		if found, err := p.delimiter(off, line); found || err != nil {
@@ -182,7 +183,7 @@ func (p *parser) line(off int64, line []byte, start, end bool) error {
 		return nil
 	}
 	if start && int64(len(line)) == p.eol { // the blank line
-		p.eol = 0 // it belongs to the header, whatever delimiter may follow
+		p.eol = 0 // it belongs to the header, even if a delimiter follows
 		p.parts[p.open[len(p.open)-1]].Blank = true
 		return p.endOfHeader(off + int64(len(line)))
 	}
@@ -197,8 +198,8 @@ func (p *parser) line(off int64, line []byte, start, end bool) error {
 	return nil
 }
 
-// endOfHeader reads the header of the innermost part, and opens what its body
-// is made of.
+// endOfHeader parses the header of the innermost part and starts the parts in its
+// body.
 func (p *parser) endOfHeader(at int64) error {
 	i := p.headed(at)
 	part := &p.parts[i]
@@ -213,7 +214,7 @@ func (p *parser) endOfHeader(at int64) error {
 	return nil
 }
 
-// headed completes the innermost part with what its header says.
+// headed parses the header of the innermost part and returns the part's index.
 func (p *parser) headed(at int64) int {
 	p.inHead = false
 	i := p.open[len(p.open)-1]
@@ -223,7 +224,8 @@ func (p *parser) headed(at int64) int {
 	return i
 }
 
-// delimiter takes a line that begins with "--": does it end a part?
+// delimiter processes a line that begins with "--". It reports whether the line is
+// a delimiter.
 func (p *parser) delimiter(off int64, line []byte) (bool, error) {
 	for k := len(p.levels) - 1; k >= 0; k-- {
 		l := &p.levels[k]
@@ -239,7 +241,7 @@ func (p *parser) delimiter(off int64, line []byte) (bool, error) {
 			continue
 		}
 		p.levels = p.levels[:k+1]
-		n := 0 // parts that stay open: up to the multipart itself
+		n := 0 // number of parts that stay open: the multipart and those around it
 		for n < len(p.open) && p.open[n] <= l.part {
 			n++
 		}
@@ -253,8 +255,8 @@ func (p *parser) delimiter(off int64, line []byte) (bool, error) {
 	return false, nil
 }
 
-// Delimits says whether a line of text would be a delimiter line in a multipart
-// that the part with index i is in (RFC 2046, 5.1.1).
+// Delimits reports whether a line of text would be a delimiter line of a multipart
+// around the part with index i (RFC 2046, 5.1.1).
 func Delimits(parts []Part, i int, text []byte) bool {
 	for line := range bytes.Lines(text) {
 		if !bytes.HasPrefix(line, []byte("--")) {

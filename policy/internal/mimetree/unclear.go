@@ -6,9 +6,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// Unclear says in a word or two what of the part programs may read in ways that
-// lead to other parts, other names or other bytes than are read here; "" if all
-// is clear. It is for those who must not miss anything.
+// Unclear returns the reason why mail programs may read other parts, other names or
+// other bytes from the part than this package: "header", "media type", "boundary",
+// "file name" or "transfer encoding". It returns "" if there is no such reason. Use
+// it for checks that must not be evaded.
 func (p *Part) Unclear() string {
 	if p.unclear == "" && p.unclearCoding {
 		return "transfer encoding"
@@ -16,11 +17,11 @@ func (p *Part) Unclear() string {
 	return p.unclear
 }
 
-// UnclearTree is Unclear without the transfer encoding: what leads to other
-// parts or other names.
+// UnclearTree returns what Unclear returns, but ignores the transfer encoding:
+// the reason why programs may read other parts or other names.
 func (p *Part) UnclearTree() string { return p.unclear }
 
-// doubt looks for what makes a part unclear.
+// doubt sets the reasons why a part is unclear.
 func (p *Part) doubt() {
 	if p.unclear == "" {
 		p.unclear = p.doubtHeader()
@@ -60,7 +61,7 @@ func (p *Part) doubtHeader() string {
 	return ""
 }
 
-// oneBoundary says whether b is the only boundary that programs may read in a
+// oneBoundary reports whether b is the only boundary that programs may read from a
 // field.
 func (p *Part) oneBoundary(f *header.Params, b string) bool {
 	if b == "" || len(b) > maxBoundary {

@@ -15,9 +15,9 @@ func isUTF7(charset string) bool {
 	return false
 }
 
-// decodeUTF7 decodes UTF-7 (RFC 2152): between "+" and the end of the base64
-// alphabet, or "-", is UTF-16 in base64; "+-" is "+". What is not like that
-// is kept as it is.
+// decodeUTF7 decodes UTF-7 (RFC 2152). After "+" the text is UTF-16 in base64, up to
+// "-" or another character that base64 does not have. "+-" means "+". Other text is
+// not changed.
 func decodeUTF7(s string) string {
 	var b strings.Builder
 	for {
@@ -38,7 +38,7 @@ func decodeUTF7(s string) string {
 	}
 }
 
-// utf16Of decodes base64 without padding. Bits that are left over mean nothing.
+// utf16Of decodes UTF-16 in base64 without padding. It ignores incomplete units.
 func utf16Of(coded string) []uint16 {
 	if len(coded)%4 == 1 {
 		coded = coded[:len(coded)-1]

@@ -5,23 +5,24 @@ import (
 	"strings"
 )
 
-// maxWord is the longest encoded-word that is looked for; RFC 2047, 2 has 75.
+// maxWord is the maximum length of an encoded-word. RFC 2047, 2 allows 75
+// characters.
 const maxWord = 4096
 
-// DecodeWords reads the encoded-words in a header field's value (RFC 2047),
-// as forgivingly as programs do: also without padding, within quotes, without
-// space between them, and, if the charset is not known, as if it were UTF-8.
+// DecodeWords decodes the encoded-words in the value of a header field (RFC 2047).
+// Like mail programs, it accepts invalid forms: without padding, within quotes, or
+// without space between words. It returns text in an unknown charset unchanged.
 func DecodeWords(s string) string {
 	text, _ := decodeWords(s)
 	return text
 }
 
-// decodeWords is DecodeWords. sure is false if a word has a charset that is not
-// known and may not be based on ASCII: other programs may read another text.
+// decodeWords implements DecodeWords. sure is false if a word has an unknown
+// charset that may not be based on ASCII: other programs may read another text.
 func decodeWords(s string) (text string, sure bool) {
 	var b strings.Builder
 	sure = true
-	for after := false; ; { // after another word: white space between two is none
+	for after := false; ; { // after another word: white space between words is ignored
 		i := strings.Index(s, "=?")
 		if i < 0 {
 			break
@@ -47,8 +48,8 @@ func decodeWords(s string) (text string, sure bool) {
 	return b.String(), sure
 }
 
-// cutWord reads the encoded-word at the start of s: =?charset?B?text?=. n is
-// its length, 0 if there is none.
+// cutWord parses the encoded-word at the start of s: =?charset?B?text?=. n is its
+// length, or 0 if there is none.
 func cutWord(s string) (charset, octets string, n int) {
 	s = s[:min(len(s), maxWord)]
 	charset, rest, ok := strings.Cut(s[2:], "?")
@@ -70,7 +71,8 @@ func cutWord(s string) (charset, octets string, n int) {
 	return "", "", 0
 }
 
-// decodeBase64 decodes as far as it goes, with padding or without.
+// decodeBase64 decodes base64 with or without padding. It ignores other
+// characters.
 func decodeBase64(s string) string {
 	kept := make([]byte, 0, len(s))
 	for i := range len(s) {
@@ -79,14 +81,14 @@ func decodeBase64(s string) string {
 		}
 	}
 	if len(kept)%4 == 1 {
-		kept = kept[:len(kept)-1] // 6 bits are no octet
+		kept = kept[:len(kept)-1] // 6 bits are not an octet
 	}
 	b, _ := base64.RawStdEncoding.DecodeString(string(kept)) // it has no other characters
 	return string(b)
 }
 
-// unescape reads mark and two hexadecimal digits as the octet that they are,
-// and leaves alone what is not like that.
+// unescape replaces mark and two hexadecimal digits by the octet. It does not
+// change other text.
 func unescape(s string, mark byte) string {
 	if strings.IndexByte(s, mark) < 0 {
 		return s

@@ -1,3 +1,3 @@
-// Package taglist reads the "name=value; name=value" lists of DKIM, ARC and
-// DMARC (RFC 6376, 3.2).
+// Package taglist parses tag lists ("name=value; name=value") of DKIM and ARC (RFC
+// 6376, 3.2).
 package taglist

@@ -6,28 +6,28 @@ import (
 	"strings"
 )
 
-// A Tag is one of a list. Its value has no white space at its ends.
+// A Tag is one tag of a list. Its value has no white space at its ends.
 type Tag struct {
 	Name, Value string
-	// Start and End are where the value stands in the text, with the white
+	// Start and End are the position of the value in the text, including the white
 	// space around it.
 	Start, End int
 }
 
-// A List is in the order of the text.
+// A List has the tags in the order of the text.
 type List []Tag
 
-// maxTags is far more than any list needs.
+// maxTags is the maximum number of tags. Valid lists have far fewer.
 const maxTags = 100
 
-// Parse reads the tag list of a signature. Names are letters, digits and
-// underscores, and none comes twice: RFC 6376, 3.2 makes the whole list
-// worthless then. Between two semicolons there is a tag; one semicolon may end
-// the list.
+// Parse parses the tag list of a signature. A name consists of letters, digits and
+// underscores. A syntax error, a duplicate name or an empty tag makes the whole
+// list invalid (RFC 6376, 3.2). One semicolon may end the list. A list of more
+// than 100 tags is an error.
 func Parse(s string) (List, error) { return parse(s, false) }
 
-// ParseRecord reads the tag list of a record in the DNS, as Parse does, but
-// passes over empty tags: published records have them.
+// ParseRecord parses the tag list of a DNS record. Unlike Parse, it ignores empty
+// tags, because published records contain them.
 func ParseRecord(s string) (List, error) { return parse(s, true) }
 
 func parse(s string, allowEmpty bool) (List, error) {
@@ -58,18 +58,18 @@ func parse(s string, allowEmpty bool) (List, error) {
 	return list, nil
 }
 
-// parseTag reads a tag that stands at offset at of its list.
+// parseTag parses a tag. at is its offset in the list.
 func parseTag(spec string, at int) (Tag, error) {
 	name, value, found := strings.Cut(spec, "=")
 	start := at + len(name) + 1
 	if name = trim(name); !found || !isName(name) {
-		return Tag{}, fmt.Errorf("%q is no tag", short(trim(spec)))
+		return Tag{}, fmt.Errorf("%q is not a tag", short(trim(spec)))
 	}
 	return Tag{name, trim(value), start, at + len(spec)}, nil
 }
 
-// Get is the value of a tag, and whether the tag is there.
-func (l List) Get(name string) (string, bool) {
+// Get returns the value of a tag. found reports whether the list has the tag.
+func (l List) Get(name string) (value string, found bool) {
 	for i := range l {
 		if l[i].Name == name {
 			return l[i].Value, true
@@ -78,13 +78,13 @@ func (l List) Get(name string) (string, bool) {
 	return "", false
 }
 
-// Value is the value of a tag, "" where it is not there.
+// Value returns the value of a tag, or "" if the list does not have it.
 func (l List) Value(name string) string {
 	v, _ := l.Get(name)
 	return v
 }
 
-// Split cuts a value at each sep and takes white space off the pieces.
+// Split splits a value at each sep and removes white space around the parts.
 func Split(value, sep string) []string {
 	parts := strings.Split(value, sep)
 	for i := range parts {
@@ -93,7 +93,7 @@ func Split(value, sep string) []string {
 	return parts
 }
 
-// Compact is the value without any white space, as for base64.
+// Compact returns the value without any white space, for example for base64.
 func Compact(value string) string {
 	if !strings.ContainsAny(value, blanks) {
 		return value

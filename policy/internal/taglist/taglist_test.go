@@ -36,10 +36,10 @@ func TestParse(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"v=1; v=1":              "appears twice",
-		"v=1; word":             `"word" is no tag`,
-		"=1":                    "is no tag",
-		"1a=1":                  "is no tag",
-		"a b=1":                 "is no tag",
+		"v=1; word":             `"word" is not a tag`,
+		"=1":                    "is not a tag",
+		"1a=1":                  "is not a tag",
+		"a b=1":                 "is not a tag",
 		strings.Repeat("x", 99): "xxx...",
 		manyTags(maxTags + 1):   "too many tags",
 	} {
@@ -52,8 +52,8 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// RFC 6376, 3.2: a tag list has a tag before each semicolon. Signatures keep to
-// that; of records in the DNS, which others write, empty tags are passed over.
+// RFC 6376, 3.2: a tag list has a tag before each semicolon. Parse requires this
+// for signatures. ParseRecord ignores empty tags in DNS records.
 func TestEmptyTags(t *testing.T) {
 	for text, valid := range map[string]bool{
 		"a=1":           true,

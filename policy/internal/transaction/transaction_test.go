@@ -12,9 +12,9 @@ import (
 
 type note struct{ from string }
 
-// A verdict is about one transaction: the session's next one does not find
-// it, nor does anybody outside of one.
-func TestKeptForOneTransaction(t *testing.T) {
+// A value belongs to one transaction. Get returns nil in the next transaction of the
+// session, and without a transaction.
+func TestGetInOneTransaction(t *testing.T) {
 	var found []*note
 	look := func(s *smtpserver.Session) { found = append(found, transaction.Get[note](s, s.Message())) }
 	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{{

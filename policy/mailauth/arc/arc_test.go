@@ -151,7 +151,7 @@ func TestBrokenChains(t *testing.T) {
 		{"no instance", "ARC-Seal: i=2;", "ARC-Seal: i=0;", "i=0 is not from 1 to 50"},
 		{"too far", "ARC-Seal: i=2;", "ARC-Seal: i=51;", "i=51"},
 		{"no number", "ARC-Seal: i=2;", "ARC-Seal: i=x;", "i=x"},
-		{"no tags", "ARC-Seal: i=2;", "ARC-Seal: what;", "is no tag"},
+		{"no tags", "ARC-Seal: i=2;", "ARC-Seal: what;", "is not a tag"},
 		{"cv", "cv=pass", "cv=none", "cv=none is not valid with i=2"},
 		{"cv of the first", "cv=none", "cv=pass", "cv=pass is not valid with i=1"},
 		{"h= in a seal", "cv=pass;", "cv=pass; h=from;", "must not have h="},

@@ -123,7 +123,7 @@ func TestSigningErrors(t *testing.T) {
 	}
 	for want, key := range map[string]Key{
 		"no private key":             {Domain: "example.org", Selector: "s"},
-		"RSA and Ed25519 keys do":    {Domain: "example.org", Selector: "s", Private: ec},
+		"only RSA and Ed25519 keys":  {Domain: "example.org", Selector: "s", Private: ec},
 		`selector ""`:                {Domain: "example.org", Private: small},
 		`domain "bad..domain"`:       {Domain: "bad..domain", Selector: "s", Private: small},
 		`domain "x; d=evil.example"`: {Domain: "x; d=evil.example", Selector: "s", Private: small},
@@ -163,7 +163,7 @@ func TestParsePrivateKey(t *testing.T) {
 	}{
 		"PKCS #1":   {pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey().(*rsa.PrivateKey))}), ""},
 		"PKCS #8":   {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), ""},
-		"P-256":     {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: other}), "RSA and Ed25519 keys do"},
+		"P-256":     {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: other}), "only RSA and Ed25519 keys"},
 		"no PEM":    {[]byte("hello"), "not a PEM file"},
 		"truncated": {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8[:20]}), "not an unencrypted private key"},
 	} {

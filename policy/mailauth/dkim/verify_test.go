@@ -113,7 +113,7 @@ func TestKeyRecords(t *testing.T) {
 		{"no key", func(string) string { return "v=DKIM1; k=rsa" }, PermError, "no p="},
 		{"no base64", func(string) string { return "v=DKIM1; p=***" }, PermError, "not base64"},
 		{"no RSA", func(string) string { return "v=DKIM1; p=aGVsbG8=" }, PermError, "no RSA key"},
-		{"other kind", func(s string) string { return strings.Replace(s, "k=rsa", "k=dsa", 1) }, PermError, "unknown kind"},
+		{"other kind", func(s string) string { return strings.Replace(s, "k=rsa", "k=dsa", 1) }, PermError, "unknown key type"},
 		{"Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }, PermError, "a=rsa-sha256, but the key is for ed25519-sha256"},
 		{"short Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qY" }, PermError, "3 octets"},
 		{"tag twice", func(s string) string { return s + "; k=rsa" }, PermError, "twice"},
@@ -126,7 +126,7 @@ func TestKeyRecords(t *testing.T) {
 		// 512 bits (made for this test): too short by RFC 8301.
 		{"weak", func(string) string {
 			return "v=DKIM1; p=MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAOhaAZwPhAlLcy1zhaZUz9C+gG3Z7dwWTCzhinPkAMDLCrLeCMN8/u/+4sCtTgQk8HwxMsX3bqWlE2vigvdSpHUCAwEAAQ=="
-		}, PermError, "RSA key of 512 bits"},
+		}, PermError, "RSA key has 512 bits"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v, _ := newVerifier(t, zoneOf(t, c.record, key))
