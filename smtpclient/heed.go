@@ -98,11 +98,14 @@ func (t *transaction) onceMore(r reply) {
 	t.c.renew = true
 	e := r.smtpError()
 	if r.permanent() {
-		e = ownReply(451, 4, 5, 0, fmt.Sprintf("%s refused this session: %v", t.c.name(), e))
+		e = ownReply(451, 4, 5, 0, fmt.Sprintf("%s refused this session: %d %s", t.c.name(), r.code, e.Message))
 	}
 	for _, i := range t.d.todo {
 		if f := t.d.fates[i]; f == open || f == accepted {
 			t.d.settleOne(t.c, i, renewed, Deferred, e, nil)
+			if r.permanent() {
+				t.d.results[i].Host = "" // these are not its words
+			}
 		}
 	}
 }

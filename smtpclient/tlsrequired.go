@@ -24,9 +24,10 @@ func (t *Transport) relaxed(dst *Destination, m *Message) *Destination {
 	if m.Options.RequireTLS && m.From != "" || !tlsOptional(m.Content) {
 		return dst
 	}
-	p.IgnorePublished = true
+	ignore := p // another variable, so that p need not be on the heap
+	ignore.IgnorePublished = true
 	d := *dst
-	d.TLS = &p
+	d.TLS = &ignore
 	return &d
 }
 
