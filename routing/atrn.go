@@ -36,7 +36,7 @@ func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *ReverseSession
 	if domains = strings.TrimSpace(domains); domains == "" {
 		for _, c := range r.table().connectors {
 			if c.releasedTo(identity, true) {
-				t.releases = append(t.releases, &release{connector: c.Name, turn: t})
+				t.releases = append(t.releases, &release{connector: c.Name, session: t})
 			}
 		}
 	} else {
@@ -50,7 +50,7 @@ func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *ReverseSession
 				break
 			}
 			for _, l := range rels {
-				l.turn = t
+				l.session = t
 			}
 			t.releases = append(t.releases, rels...)
 		}

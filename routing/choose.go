@@ -126,7 +126,7 @@ func (t *Table) routes(m *queue.Message, domain string, yield func(candidate) bo
 		if last != nil && rank(match.space) < rank(last) {
 			return false
 		}
-		loss := match.c.eligibility(m)
+		reason := match.c.eligibility(m)
 		if match.c.excludes(m) {
 			last = match.space
 		}
@@ -134,10 +134,10 @@ func (t *Table) routes(m *queue.Message, domain string, yield func(candidate) bo
 		if first {
 			near = match.space
 		}
-		if loss != Eligible {
-			waits = waits || loss == Disabled && match.c.suitability(m) == Eligible
-			if worst == Eligible || loss == TooLarge || loss > TooLarge && worst != TooLarge {
-				worst = loss
+		if reason != Eligible {
+			waits = waits || reason == Disabled && match.c.suitability(m) == Eligible
+			if worst == Eligible || reason == TooLarge || reason > TooLarge && worst != TooLarge {
+				worst = reason
 			}
 			return true
 		}
@@ -173,18 +173,18 @@ func (c *connector) excludes(m *queue.Message) bool { return c.Exclusive && c.in
 // noConnector returns the error for a message that no connector takes. As in
 // Exchange, the sender is told at once if the message is too large or the
 // restrictions exclude it. If no connector matches, the mail waits.
-func noConnector(domain string, loss Eligibility) *smtp.SMTPError {
+func noConnector(domain string, reason Eligibility) *smtp.SMTPError {
 	switch {
-	case loss == TooLarge:
+	case reason == TooLarge:
 		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4},
 			Message: "Message is too large for every connector to " + domain}
-	case loss > TooLarge:
+	case reason > TooLarge:
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1},
-			Message: "No connector to " + domain + " for this message: " + loss.String()}
-	case loss == Eligible:
+			Message: "No connector to " + domain + " for this message: " + reason.String()}
+	case reason == Eligible:
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4},
 			Message: "No connector for " + domain}
 	}
 	return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4},
-		Message: "No connector for " + domain + " now: " + loss.String()}
+		Message: "No connector for " + domain + " now: " + reason.String()}
 }

@@ -146,11 +146,11 @@ func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m
 	if c.Hold {
 		// Check only once: if the reverse session ends in between, this must not
 		// become an ordinary delivery. A client that uses ATRN may have no host.
-		switch asked, turn := r.releases.has(hop, time.Now()); {
+		switch asked, session := r.releases.has(hop, time.Now()); {
 		case !asked:
 			return sameResults(len(rcpts), notRequested())
-		case turn != nil:
-			return turn.deliver(ctx, &Job{Hop: hop, Message: m, Recipients: rcpts})
+		case session != nil:
+			return session.deliver(ctx, &Job{Hop: hop, Message: m, Recipients: rcpts})
 		}
 	}
 	results := r.viaHosts(ctx, c, hop, m, rcpts)

@@ -88,7 +88,7 @@ func code(r *smtp.SMTPError) string {
 }
 
 func TestNoServerIsUnavailable(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody listens on UDP
+	l, err := net.Listen("tcp", "127.0.0.1:0") // no server on UDP
 	if err != nil {
 		t.Fatal(err)
 	}

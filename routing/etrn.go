@@ -77,7 +77,7 @@ func (r *Router) startReleases(ctx context.Context, rels []*release) (int, error
 		l.until = now.Add(releaseTime)
 	}
 	again := r.releases.add(now, rels...)
-	if r.Wake == nil || again && rels[0].turn == nil {
+	if r.Wake == nil || again && rels[0].session == nil {
 		return -1, nil
 	}
 	return r.Wake(ctx, func(hop queue.NextHop) bool {

@@ -27,7 +27,7 @@ func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 	case ctx.Err() != nil || c.Hold: // the result is no evidence about the hop
 	case !r.markDown(hop, &results[left[0]]): // its hosts answered, but TLS failed
 	default:
-		r.detour(ctx, t, hop, m, rcpts, left, results)
+		r.tryAlternatives(ctx, t, hop, m, rcpts, left, results)
 	}
 	return results
 }
@@ -40,7 +40,7 @@ func (r *Router) deliverLast(ctx context.Context, t *Table, hop queue.NextHop, m
 	for i := range left {
 		left[i] = i
 	}
-	if left = r.detour(ctx, t, hop, m, rcpts, left, results); len(left) == 0 {
+	if left = r.tryAlternatives(ctx, t, hop, m, rcpts, left, results); len(left) == 0 {
 		return results
 	}
 	put(results, left, r.attempt(ctx, t.byName[hop.Connector], hop, m, pick(rcpts, left)))
@@ -66,9 +66,9 @@ func refusedTLS(r *queue.Result) bool {
 	return errors.As(r.Err, &e)
 }
 
-// detour tries the alternatives for the recipients in left. It returns the
-// recipients that have no valid result.
-func (r *Router) detour(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient, left []int, results []queue.Result) []int {
+// tryAlternatives tries the alternatives for the recipients in left. It
+// returns the recipients that have no valid result.
+func (r *Router) tryAlternatives(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient, left []int, results []queue.Result) []int {
 	tried := []queue.NextHop{hop}
 	for len(left) > 0 && len(tried) < maxRoutes && ctx.Err() == nil {
 		done := make(map[int]bool)

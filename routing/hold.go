@@ -22,7 +22,7 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	now := time.Now()
 	p.Held, p.Until = r.held(c, hop, now)
 	if c.Hold {
-		if n := r.releases.turns(hop, now); n > 0 {
+		if n := r.releases.sessions(hop, now); n > 0 {
 			p.MaxConcurrency = n // each connection carries one message at a time
 		}
 	}
@@ -70,13 +70,13 @@ type release struct {
 	below     bool   // includes the subdomains of domain
 	whole     bool   // the connector has one queue for all domains
 	until     time.Time
-	turn      *ReverseSession // the reversed connection; nil for an ordinary delivery
+	session   *ReverseSession // the reversed connection; nil for an ordinary delivery
 	failed    bool            // an attempt has failed: the next request wakes the queue again
 }
 
 // open reports whether the release is still valid. A release for a reversed
 // connection is valid as long as the connection.
-func (l *release) open(now time.Time) bool { return l.turn != nil || now.Before(l.until) }
+func (l *release) open(now time.Time) bool { return l.session != nil || now.Before(l.until) }
 
 func (l *release) covers(hop queue.NextHop) bool {
 	if l.connector != hop.Connector {
@@ -89,7 +89,7 @@ func (l *release) covers(hop queue.NextHop) bool {
 // same reports whether two releases are for the same mail and the same
 // connection.
 func (l *release) same(o *release) bool {
-	return l.connector == o.connector && l.domain == o.domain && l.below == o.below && l.turn == o.turn
+	return l.connector == o.connector && l.domain == o.domain && l.below == o.below && l.session == o.session
 }
 
 // releases are the requests that are still valid.
@@ -124,31 +124,31 @@ func (rs *releases) add(now time.Time, added ...*release) (again bool) {
 func (rs *releases) end(t *ReverseSession) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool { return l.turn == t })
+	rs.all = slices.DeleteFunc(rs.all, func(l *release) bool { return l.session == t })
 }
 
 // has reports whether a hop's mail was requested. If it is to be sent over a
 // reversed connection, has returns the latest: a client that reconnects may
 // have lost the previous connection without notice.
-func (rs *releases) has(hop queue.NextHop, now time.Time) (asked bool, turn *ReverseSession) {
+func (rs *releases) has(hop queue.NextHop, now time.Time) (asked bool, session *ReverseSession) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for _, l := range slices.Backward(rs.all) {
 		if l.covers(hop) && l.open(now) {
-			if asked = true; l.turn != nil {
-				return true, l.turn
+			if asked = true; l.session != nil {
+				return true, l.session
 			}
 		}
 	}
 	return asked, nil
 }
 
-// turns returns the number of reversed connections that a hop's mail can use.
-func (rs *releases) turns(hop queue.NextHop, now time.Time) (n int) {
+// sessions returns the number of reversed connections that a hop's mail can use.
+func (rs *releases) sessions(hop queue.NextHop, now time.Time) (n int) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	for _, l := range rs.all {
-		if l.turn != nil && l.covers(hop) && l.open(now) {
+		if l.session != nil && l.covers(hop) && l.open(now) {
 			n++
 		}
 	}

@@ -26,14 +26,14 @@ func branches(t *testing.T) *Router {
 	t.Helper()
 	return &Router{Hostname: "relay.test", Table: table(t,
 		Connector{Name: "branch", Spaces: []string{"*.branch.example"}, Hold: true, HoldAccounts: []string{"branch"},
-			Transport: SMTP(&smtpclient.Transport{DialContext: nobody})},
+			Transport: SMTP(&smtpclient.Transport{DialContext: refuse})},
 		Connector{Name: "open", Spaces: []string{"open.example"}, Hold: true, SmartHosts: SmartHosts("[10.0.0.1]"),
-			Transport: SMTP(&smtpclient.Transport{DialContext: nobody})},
+			Transport: SMTP(&smtpclient.Transport{DialContext: refuse})},
 		Connector{Name: "other", Spaces: []string{"*"}, Transport: &postman{name: "other"}})}
 }
 
-func nobody(context.Context, string, string) (net.Conn, error) {
-	return nil, errors.New("nobody is there")
+func refuse(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("no host")
 }
 
 func TestHeldMailWaitsForARequest(t *testing.T) {

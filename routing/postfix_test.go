@@ -77,7 +77,7 @@ func awaitListening(t *testing.T, addr string) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("nobody listens on %s: %v", addr, err)
+			t.Fatalf("no server on %s: %v", addr, err)
 		}
 	}
 }

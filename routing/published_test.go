@@ -68,7 +68,7 @@ func TestPolicyOfOneDomainLeavesAnothersHosts(t *testing.T) {
 // The policy domain of a smart host is its name, also for its MX hosts (RFC
 // 8461, 3.4). A literal has no policy domain.
 func TestPolicyDomainOfSmartHosts(t *testing.T) {
-	cert, _ := selfSigned(t, "provider.example") // trusted by nobody
+	cert, _ := selfSigned(t, "provider.example") // not trusted
 	_, port := tlsHost(t, cert)
 	s := dnstest.New(t, `
 		provider.example.          A 127.0.0.1

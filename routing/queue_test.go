@@ -70,9 +70,9 @@ func (x *relay) expect(t *testing.T, when string, want ...string) {
 	synctest.Wait()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	slices.Sort(x.came) // what comes at the same time may come in any order
+	slices.Sort(x.came) // messages of the same time can arrive in any order
 	if !slices.Equal(x.came, want) {
-		t.Errorf("%s: %q came, want %q", when, x.came, want)
+		t.Errorf("%s: got %q, want %q", when, x.came, want)
 	}
 }
 
@@ -102,7 +102,7 @@ type breaking struct {
 func (b *breaking) Deliver(ctx context.Context, j *Job) []queue.Result {
 	if b.broken.Load() {
 		return sameResults(len(j.Recipients), queue.Result{Outcome: queue.Deferred,
-			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 2}, Message: "broken off"}})
+			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 2}, Message: "connection lost"}})
 	}
 	return b.relay.Deliver(ctx, j)
 }
@@ -166,7 +166,7 @@ func TestTheQueueWaitsForETRN(t *testing.T) {
 		x.submit(t, "a@branch.example", 10)
 		x.submit(t, "b@branch.example", 10)
 		time.Sleep(25 * time.Hour)
-		x.expect(t, "nobody asked")
+		x.expect(t, "not requested")
 		if got := x.r.ETRN(t.Context(), "branch", "branch.example"); got.Code != 253 || got.Message != "OK, 2 pending messages for node branch.example started" {
 			t.Errorf("%v", got)
 		}

@@ -201,12 +201,12 @@ func (r *Router) route(t *Table, m *queue.Message, address string) (hop queue.Ne
 		return hop, badDomain(err)
 	}
 	found := false
-	loss := t.routes(m, domain, func(route candidate) bool {
+	reason := t.routes(m, domain, func(route candidate) bool {
 		hop, found = route.c.hop(m, domain), true
 		return false
 	})
 	if !found {
-		return hop, noConnector(domain, loss)
+		return hop, noConnector(domain, reason)
 	}
 	return hop, nil
 }

@@ -128,7 +128,7 @@ func TestDNSErrorOfAlternativeIsNotFinal(t *testing.T) {
 			"a@null.example": queue.Unreachable, "a@nowhere.example": queue.Unreachable, "a@mine.example": queue.Unreachable,
 			"a@filtered.example":       queue.Unreachable, // ours: the filter would send it back
 			"a@elsewhere.example":      queue.Success,
-			"nobody@elsewhere.example": queue.Failure, // a host's own word
+			"nobody@elsewhere.example": queue.Failure, // the reply of a host
 		} {
 			if got := send(t, r, to)[0]; got.Outcome != want {
 				t.Errorf("%s: %+v, want %d", to, got, want)
@@ -216,7 +216,7 @@ func TestCanceledAttemptIsNotDown(t *testing.T) {
 	hop := queue.NextHop{Connector: "p", Destination: "p"}
 	r.Deliver(ctx, hop, &queue.Message{}, recipients("a@example.net"))
 	if r.down.has(hop) || len(spare.recipients) > 0 {
-		t.Error("an attempt that was broken off counts against the hop")
+		t.Error("a canceled attempt marks the hop as down")
 	}
 }
 

@@ -226,7 +226,7 @@ func TestHTTPPost(t *testing.T) {
 	}
 	srv.Close()
 	if got := verdicts(deliverTo(t, p, letter("x"), "a@example.net")); !strings.HasPrefix(got, "3 451 4.4.1") || strings.Contains(got, "secret") {
-		t.Errorf("nobody there: %s", got)
+		t.Errorf("no server: %s", got)
 	}
 }
 

@@ -115,7 +115,9 @@ func strongest(records []Record) []Record {
 	})
 }
 
-// Errors that Verify returns wrapped. Test for them with errors.Is.
+// Errors of Verify, possibly wrapped. Test for them with errors.Is. If a trust
+// anchor matches but the certificate is not valid under it, Verify returns the
+// error of package crypto/x509 instead.
 var (
 	// ErrUnusable: there are records, but mail cannot use any of them.
 	ErrUnusable = errors.New("no usable TLSA record")

@@ -75,10 +75,10 @@ func (e *entry) valid(now time.Time) bool {
 // Policy returns the current policy of domain (in A-label form), or nil if
 // there is none. It checks the DNS for a new policy and fetches that.
 //
-// An error means that the latest policy could not be fetched. If the previous
-// policy has not reached its max_age, Policy returns it together with the
-// error (RFC 8461, 5.1). A policy with the mode none removes the policy of a
-// domain.
+// An error means that the latest policy could not be looked up, fetched or
+// saved in Dir. If there is a policy that has not reached its max_age, Policy
+// returns it together with the error (RFC 8461, 5.1). A policy with the mode
+// none removes the policy of a domain.
 func (c *Cache) Policy(ctx context.Context, domain string) (*Policy, error) {
 	domain, err := addr.HostName(domain)
 	if err != nil {
