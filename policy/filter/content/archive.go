@@ -18,11 +18,11 @@ import (
 
 var (
 	errUnreadable = errors.New("archive cannot be read")
-	errTooBig     = errors.New("archive is beyond the limits")
+	errTooBig     = errors.New("archive exceeds the limits")
 	errManyParts  = errors.New("too many parts")
 )
 
-// A look goes through one message, within what it has left.
+// A look is the check of one message. Its numbers are what remains of the limits.
 type look struct {
 	a       *Attachments
 	ctx     context.Context
@@ -47,7 +47,7 @@ func orDefault(n, def int64) int64 {
 	return n
 }
 
-// enter waits until the message may be unpacked; leave lets others.
+// enter waits for a slot to unpack archives. leave releases it.
 func (l *look) enter() error {
 	if l.inSlot {
 		return nil
@@ -67,12 +67,12 @@ func (l *look) leave() {
 	}
 }
 
-// inside looks at the first bytes of a part and, where they are those of an
-// archive, at the names in it.
+// inside checks the first bytes of a part, and the names in it if it is an
+// archive.
 func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (verdict, error) {
 	kind := ""
 	if strings.HasPrefix(p.Type, "message/") && p.Encoding != "" {
-		kind = messageKind // RFC 2046, 5.2.1 does not allow that; programs decode it all the same
+		kind = messageKind // RFC 2046, 5.2.1 does not allow an encoding here, but programs decode it
 	}
 	body := p.Open(c)
 	head := make([]byte, headLen)
@@ -83,7 +83,7 @@ func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (v
 	}
 	text := strings.HasPrefix(p.Type, "text/") && len(names) == 0
 	if err != nil && !text && !l.a.AllowUnreadable {
-		return l.unreadable(names, p.Type, "cannot be decoded"), nil // others may decode it
+		return l.unreadable(names, p.Type, "cannot be decoded"), nil // other programs may decode it
 	}
 	if t := programType(head); t != "" && l.a.typeMatches(t) {
 		return notAllowed(called(names, t)), nil
@@ -113,11 +113,11 @@ func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (v
 	return v, nil
 }
 
-// nested says whether what is looked at is in an archive or an encoded message.
+// nested reports whether the check is inside an archive or an encoded message.
 func (l *look) nested() bool { return l.depth < l.a.maxDepth() }
 
-// archive returns the first thing in an archive that is not allowed. names are
-// its own.
+// archive returns the first entry in an archive that is not allowed. names are
+// the names of the archive itself.
 func (l *look) archive(kind string, names []string, r io.Reader) (verdict, error) {
 	if l.depth == 0 {
 		return verdict{}, errTooBig
@@ -136,8 +136,8 @@ func (l *look) archive(kind string, names []string, r io.Reader) (verdict, error
 	}
 }
 
-// message looks into a message that is a file, or that has a transfer encoding.
-// Its parts count as entries.
+// message checks the parts of a message in a file or with a transfer encoding.
+// The parts count as entries.
 func (l *look) message(r io.Reader) (verdict, error) {
 	data, err := io.ReadAll(&metered{r, l})
 	if err != nil {
@@ -162,7 +162,7 @@ func (l *look) message(r io.Reader) (verdict, error) {
 	return verdict{}, nil
 }
 
-// entry looks at one file and its names, and into it.
+// entry checks the names of a file in an archive, and its contents.
 func (l *look) entry(names []string, open func() io.Reader) (verdict, error) {
 	if l.entries--; l.entries < 0 {
 		return verdict{}, errTooBig
@@ -175,7 +175,7 @@ func (l *look) entry(names []string, open func() io.Reader) (verdict, error) {
 	r := open()
 	if r == nil {
 		if archiveKind(nil, names, "") != "" {
-			return verdict{}, errUnreadable // it has names that cannot be seen
+			return verdict{}, errUnreadable // the names in it cannot be read
 		}
 		return verdict{}, nil
 	}
@@ -193,7 +193,7 @@ func (l *look) entry(names []string, open func() io.Reader) (verdict, error) {
 	return verdict{}, nil
 }
 
-// metered takes what is read from the look's bytes.
+// metered subtracts the bytes that are read from l.bytes.
 type metered struct {
 	r io.Reader
 	l *look
@@ -211,8 +211,8 @@ func (m *metered) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// gzip has the name that it was given, and the one that it will be unpacked
-// to.
+// gzip checks a gzip file. The file in it may be unpacked under the name in the
+// gzip header, or under the name of the archive without ".gz".
 func (l *look) gzip(r io.Reader, names []string) (verdict, error) {
 	z, err := gzip.NewReader(&metered{r, l})
 	if err != nil {
@@ -260,7 +260,7 @@ func (l *look) zip(r io.Reader) (verdict, error) {
 			return v, err
 		}
 	}
-	// Others may go by another directory, or by none.
+	// Other programs may use another directory, or none.
 	names, err := zipNames(data, 8*l.a.maxEntries())
 	if err != nil {
 		return verdict{}, err
@@ -273,8 +273,8 @@ func (l *look) zip(r io.Reader) (verdict, error) {
 	return verdict{}, nil
 }
 
-// open reads an entry, or is nil where it is encrypted or packed in a way that
-// is not known here.
+// open returns a reader of an entry's contents. It is nil if the entry is
+// encrypted, damaged, or compressed with an unknown method.
 func (e *zipEntry) open(data []byte) io.Reader {
 	body := e.body(data)
 	switch {

@@ -14,55 +14,65 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Attachments refuses messages with attachments of certain names or types, or
-// strips those attachments. Its zero value looks for none.
+// Attachments refuses messages with attachments of given names or types, or
+// strips these attachments. Its zero value checks nothing.
 //
-// It reads MIME (RFC 2045 and 2231), also in enclosed messages, zip, tar and gzip
-// archives, and files of messages (.eml, .mht, .mhtml, .nws). It does not look
-// into uuencoded text, winmail.dat, RAR, 7z, bzip2, xz and cabinet archives and
-// disk images: refuse those by their names, and fragments by the type
+// It reads MIME (RFC 2045 and 2231), enclosed messages, zip, tar and gzip
+// archives, and message files (.eml, .mht, .mhtml, .nws). It does not read
+// uuencoded text, winmail.dat, disk images, and RAR, 7z, bzip2, xz and cabinet
+// archives. Refuse those by their names, and message fragments by the type
 // message/partial.
 //
-// A message with an attachment of such a name or type is refused with 550 5.7.1;
-// one that cannot be read with certainty (see AllowUnreadable) with 550 5.6.0.
+// A message with an attachment that matches Names or Types is refused with 550
+// 5.7.1. A message with an attachment that cannot be read reliably is refused
+// with 550 5.6.0 (see AllowUnreadable), and one with too many parts with 554
+// 5.6.0.
 type Attachments struct {
-	// Names are patterns of path.Match for file names: "*.exe", "invoice*.js".
-	// Upper and lower case are the same, and so are names with what file
-	// systems do not keep: dots, spaces and quotes at the end, control
-	// characters, folders, what follows a NUL or a colon.
+	// Names are patterns for file names, as in path.Match: "*.exe",
+	// "invoice*.js". Upper and lower case are the same. What file systems
+	// remove from a name is ignored: dots, spaces and quotes at the end,
+	// control characters, folders, and everything after a NUL or a colon.
 	Names []string
-	// Types are media types: "application/x-msdownload", "video/*". A
-	// program is found by its first bytes too, whatever type it claims:
-	// as application/x-msdownload (Windows) or application/x-executable (ELF).
+	// Types are patterns for media types, as in path.Match:
+	// "application/x-msdownload", "video/*". A program is also recognized by
+	// its first bytes, whatever its declared type is. Its type is then
+	// application/x-msdownload (Windows) or application/x-executable (ELF).
 	Types []string
 
-	// Strip puts a text into the place of such an attachment, where otherwise
-	// the whole message is refused with 550 5.7.1. A signature over the
-	// message (S/MIME, DKIM) does not survive that.
+	// Strip replaces an attachment that is not allowed by a text. Otherwise
+	// the whole message is refused. Stripping breaks signatures over the
+	// message (S/MIME, DKIM).
 	Strip bool
-	// Notice is that text, in ASCII; %s in it stands for the name.
+	// Notice is the text that replaces an attachment. It must be ASCII. "%s"
+	// is replaced by the name of the attachment. Default: a sentence in
+	// English that names the attachment.
 	Notice string
 
-	// SkipArchives does not look into archives and files of messages.
+	// SkipArchives disables the check of the contents of archives and message
+	// files.
 	SkipArchives bool
-	// AllowUnreadable lets pass what cannot be looked into: archives that are
-	// damaged, beyond the limits, or none in spite of their names; messages
-	// with more than 1000 parts or 30 levels; and parts that programs may read in
-	// several ways (two boundaries, two transfer encodings, a Content- field that
-	// is folded before its colon, a file name in a charset that is not known).
-	// Otherwise these count as not allowed.
+	// AllowUnreadable allows attachments and messages that cannot be checked:
+	// damaged archives, archives that exceed the limits, files that have the
+	// name of an archive but are none, messages with more than 1000 parts or
+	// 30 levels, and parts that programs may read in different ways (two
+	// boundaries, two transfer encodings, a Content- field that is folded
+	// before its colon, a file name in an unknown charset). Otherwise they
+	// are not allowed.
 	AllowUnreadable bool
-	// ArchiveSize bounds the bytes of one message's archives that are read and
-	// unpacked, those of archives within them included. Default 64 MiB. It is
-	// done in memory, for no more messages at a time than there are
-	// processors; others wait.
+	// ArchiveSize limits the bytes that are read and unpacked from all
+	// archives of one message, including archives within archives. Default 64
+	// MiB. Archives are unpacked in memory, for at most GOMAXPROCS messages at
+	// a time for each agent. Other messages wait.
 	ArchiveSize int64
-	// ArchiveEntries and ArchiveDepth bound the names in an attachment and the
-	// levels of archives and encoded messages in it. Defaults 1000 and 3.
-	ArchiveEntries, ArchiveDepth int
+	// ArchiveEntries limits the number of names in one attachment. Default
+	// 1000.
+	ArchiveEntries int
+	// ArchiveDepth limits the levels of archives and encoded messages in one
+	// attachment. Default 3.
+	ArchiveDepth int
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the first setting that is wrong.
 func (a *Attachments) Validate() error {
 	for _, n := range a.Names {
 		if _, err := path.Match(n, ""); err != nil || n == "" {
@@ -76,13 +86,13 @@ func (a *Attachments) Validate() error {
 	}
 	for i := range len(a.Notice) {
 		if a.Notice[i] >= 0x7f {
-			return errors.New("content: Attachments.Notice is not ASCII")
+			return errors.New("content: Attachments.Notice contains characters other than ASCII")
 		}
 	}
 	return nil
 }
 
-// Agent judges at the end of data.
+// Agent returns an agent that checks attachments at the end of data.
 func (a *Attachments) Agent() smtpserver.Agent {
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	return smtpserver.Agent{Name: "attachment filter", EndOfData: func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
@@ -96,15 +106,15 @@ type finding struct {
 	verdict
 }
 
-// A verdict is about a part. Its zero value allows it.
+// A verdict is the result of the check of a part. Its zero value allows the part.
 type verdict struct {
-	name       string // what to call the part
-	unreadable bool   // it cannot be read with certainty
+	name       string // the name of the part in replies and notices
+	unreadable bool   // it cannot be read reliably
 }
 
 func notAllowed(name string) verdict { return verdict{name: name} }
 
-// unreadable is the verdict about what cannot be read.
+// unreadable returns the verdict about a part that cannot be read.
 func (l *look) unreadable(names []string, mediaType, why string) verdict {
 	if l.a.AllowUnreadable {
 		return verdict{}
@@ -112,7 +122,7 @@ func (l *look) unreadable(names []string, mediaType, why string) verdict {
 	return verdict{called(names, mediaType) + " (" + why + ")", true}
 }
 
-// judge looks into archives while it has one of slots.
+// judge checks a message. It unpacks archives only while it holds one of slots.
 func (a *Attachments) judge(ctx context.Context, m *smtpserver.Message, slots chan struct{}) error {
 	if len(a.Names) == 0 && len(a.Types) == 0 {
 		return nil
@@ -134,7 +144,7 @@ func (a *Attachments) judge(ctx context.Context, m *smtpserver.Message, slots ch
 	for i := range parts {
 		p := &parts[i]
 		if i == 0 && p.Unclear() != "" && !a.AllowUnreadable {
-			return verdict{"message (unclear " + p.Unclear() + ")", true}.refusal() // not to be stripped: all would be lost
+			return verdict{"message (unclear " + p.Unclear() + ")", true}.refusal() // stripping would remove the whole message
 		}
 		v, err := l.judge(c, p)
 		if err != nil {
@@ -154,7 +164,7 @@ func (a *Attachments) judge(ctx context.Context, m *smtpserver.Message, slots ch
 	return a.strip(m, parts, found)
 }
 
-var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be looked into"}
+var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be checked"}
 
 func (v verdict) refusal() error {
 	code := smtp.EnhancedCode{5, 7, 1}
@@ -164,7 +174,7 @@ func (v verdict) refusal() error {
 	return &smtp.SMTPError{Code: 550, EnhancedCode: code, Message: fmt.Sprintf("Attachment %q is not allowed here", ascii(v.name))}
 }
 
-// judge looks at a part and into it.
+// judge checks a part and its contents.
 func (l *look) judge(c smtpserver.Content, p *mimetree.Part) (verdict, error) {
 	names := p.Names()
 	for _, n := range names {
@@ -188,7 +198,7 @@ func (l *look) judge(c smtpserver.Content, p *mimetree.Part) (verdict, error) {
 
 func (a *Attachments) nameMatches(name string) bool {
 	for _, pattern := range a.Names {
-		if mimetree.Match(pattern, name) { // Validate has seen the pattern
+		if mimetree.Match(pattern, name) { // Validate has checked the pattern
 			return true
 		}
 	}
@@ -211,7 +221,8 @@ func called(names []string, otherwise string) string {
 	return otherwise
 }
 
-// ascii makes a name fit for replies and texts.
+// ascii returns a name in a form for replies and notices: printable ASCII, and
+// at most 100 bytes.
 func ascii(name string) string {
 	s := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

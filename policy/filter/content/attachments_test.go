@@ -93,8 +93,9 @@ func unicodePath(name, other string) string {
 	return b.String()
 }
 
-// Archives and messages that only others would have seen through.
-func TestWhatIsHidden(t *testing.T) {
+// Attachments that are hidden in archives and messages, or that only some
+// programs recognize.
+func TestHiddenAttachments(t *testing.T) {
 	evil := zipped("evil.exe", "x")
 	nice := zipped("nice.txt", "x")
 	eml := func(encoding, body string) string {
@@ -130,7 +131,7 @@ func TestWhatIsHidden(t *testing.T) {
 		{"an .eml", with("mail.eml", with("evil.exe", "x")), "mail.eml: evil.exe"},
 		{"an .eml in an .eml", with("mail.eml", with("other.eml", with("evil.exe", "x"))), "mail.eml: other.eml: evil.exe"},
 		{"an .mht", with("page.mht", strings.Replace(with("evil.exe", "MZ"), "evil.exe", "x", 1)), "page.mht: x"},
-		{"deep .eml", with("1.eml", with("2.eml", with("3.eml", with("4.eml", "x")))), "3.eml: 4.eml (archive is beyond the limits)"},
+		{"deep .eml", with("1.eml", with("2.eml", with("3.eml", with("4.eml", "x")))), "3.eml: 4.eml (archive exceeds the limits)"},
 		{"an unclear .eml in a zip", with("a.zip", zipped("mail.eml", "Content-Type\r\n : application/zip\r\n\r\nx")), "(unclear header)"},
 		{"an .eml of many parts", with("a.zip", zipped("mail.eml", "Content-Type: multipart/mixed; boundary=b\r\n\r\n"+strings.Repeat("--b\r\n\r\n", 2000))), "(too many parts)"},
 		{"a name in UTF-7", with("=?utf-7?Q?evil+AC4-exe?=", "x"), "evil.exe"},
@@ -160,7 +161,7 @@ func TestWhatIsHidden(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAllowed(t *testing.T) {
+func TestAttachmentsThatAreNotAllowed(t *testing.T) {
 	if err := a.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +187,7 @@ func TestWhatIsNotAllowed(t *testing.T) {
 		{"a.tgz", gzipped("", tarred("evil.exe", "z")), "a.tgz: evil.exe"},
 		{"a.gz", gzipped("evil.exe", "x"), "a.gz: evil.exe"},
 		{"a.zip", zipped("x", "y")[:60], "a.zip (archive cannot be read)"},
-		{"a.zip", deep, "a.zip (archive is beyond the limits)"},
+		{"a.zip", deep, "a.zip (archive exceeds the limits)"},
 		{"a.gz", "\x1f\x8bjunk", "a.gz (archive cannot be read)"},
 	} {
 		text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, with(c.name, c.data), a.Agent())
@@ -196,8 +197,8 @@ func TestWhatIsNotAllowed(t *testing.T) {
 	}
 }
 
-// A decoder that forgives more than ours would see the archive.
-func TestWhatCannotBeDecoded(t *testing.T) {
+// A more tolerant decoder than ours would find the archive.
+func TestAttachmentsThatCannotBeDecoded(t *testing.T) {
 	m := strings.Replace(with("a.zip", zipped("evil.exe", "x")), "UEsDB", "=UEsDB", 1)
 	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, m, a.Agent())
 	b := *a
@@ -205,7 +206,7 @@ func TestWhatCannotBeDecoded(t *testing.T) {
 	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, m, b.Agent())
 }
 
-func TestWhatIsAllowedIsNotTouched(t *testing.T) {
+func TestAllowedAttachmentsDoNotChange(t *testing.T) {
 	for _, m := range []string{
 		mail,
 		with("a.zip", zipped("readme.txt", "x", "b.zip", zipped("c", "d"))),
@@ -226,7 +227,7 @@ func TestWhatIsAllowedIsNotTouched(t *testing.T) {
 	}
 }
 
-func TestStripTouchesNothingElse(t *testing.T) {
+func TestStripChangesOnlyTheAttachment(t *testing.T) {
 	b := *a
 	b.Strip, b.Notice = true, "removed: %s"
 	two := strings.Replace(with("evil.exe", "MZ"), "--b--", attachment("fine.txt", "x")+attachment("a.zip", zipped("bad.js", ""))+"--b--", 1)
@@ -246,8 +247,8 @@ func TestStripTouchesNothingElse(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got.Data, want)
 	}
 
-	// A message within the message: the whole of it is the outermost part that
-	// is not allowed, or only the attachment within.
+	// An enclosed message: strip replaces the outermost part that is not allowed,
+	// which is the enclosed message or only an attachment in it.
 	inner := with("evil.exe", "MZ")
 	forwarded := "Subject: fwd\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\nContent-Type: message/rfc822\r\n\r\n" + inner + "--o--\r\n"
 	want = strings.Replace(forwarded, attachment("evil.exe", "MZ"), notice("evil.exe"), 1)
@@ -256,7 +257,7 @@ func TestStripTouchesNothingElse(t *testing.T) {
 	}
 }
 
-// A zip bomb costs no more than the limits.
+// The limits bound the cost of a zip bomb.
 func TestBombs(t *testing.T) {
 	b := *a
 	b.ArchiveSize = 1 << 20
@@ -279,20 +280,20 @@ func TestBombs(t *testing.T) {
 	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.zip", zipped("evil.exe", "")), b.Agent())
 }
 
-// Nor do many small ones in one message.
+// The limits also bound the cost of many small zip bombs in one message.
 func TestManyBombs(t *testing.T) {
 	b := *a
 	b.ArchiveSize = 1 << 20
 	small := gzipped("", tarred("a", strings.Repeat("\x00", 256<<10), "b", ""))
 	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.tgz", small), b.Agent())
 	many := strings.Replace(with("a.tgz", small), "--b--", strings.Repeat(attachment("a.tgz", small), 20)+"--b--", 1)
-	if text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, many, b.Agent()); !strings.Contains(text, "beyond the limits") {
+	if text := agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, many, b.Agent()); !strings.Contains(text, "exceeds the limits") {
 		t.Error(text)
 	}
 }
 
-// Bytes that look like headers of a zip archive all over cost no more than
-// others: the time is to grow as the size does.
+// Data that is full of headers of zip entries costs no more than other data: the
+// time must grow linearly with the size.
 func BenchmarkHostileArchives(b *testing.B) {
 	end := zipped()
 	for name, unit := range map[string]string{"local headers": "PK\x03\x04", "directories": "PK\x01\x02", "ends": "PK\x05\x06"} {
@@ -315,14 +316,14 @@ func BenchmarkHostileArchives(b *testing.B) {
 func TestAttachmentsValidate(t *testing.T) {
 	for _, a := range []content.Attachments{{Names: []string{"[a"}}, {Names: []string{""}}, {Types: []string{"text"}}, {Notice: "ä"}} {
 		if a.Validate() == nil {
-			t.Errorf("%+v passes", a)
+			t.Errorf("%+v: no error", a)
 		}
 	}
 }
 
-// A field of a part that some programs see and others do not is no way past the
-// filter, wherever the part is.
-func TestHiddenFields(t *testing.T) {
+// The filter also applies to a field of a part that only some programs see,
+// wherever the part is.
+func TestFieldsThatOnlySomeProgramsSee(t *testing.T) {
 	const multi = "From: a@example.org\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\n"
 	for name, part := range map[string]string{
 		"Content-Disposition folded": "Content-Type: application/octet-stream\r\nContent-Disposition\r\n : attachment; filename=a.exe\r\n\r\nx\r\n",
@@ -346,7 +347,7 @@ func TestHiddenFields(t *testing.T) {
 			}
 		}
 	}
-	// What no program reads as such a field is no reason to refuse.
+	// A line that no program reads as such a field is not refused.
 	for _, part := range []string{
 		"Content-Type: text/plain\r\nX-Other: a\r\n Content-Type: x/y; name=a.exe\r\n\r\nx\r\n",
 		"hello\r\n\r\nContent-Type\r\n : x/y\r\n",

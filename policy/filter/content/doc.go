@@ -1,12 +1,13 @@
-// Package content judges messages by what they say and bring.
+// Package content filters messages by their spam confidence level and by their
+// attachments.
 //
-// # Spam confidence
+// # Spam confidence level
 //
-// Agents that have an opinion about a message give it a spam confidence level
-// from 0 (no spam) to 9 (spam for sure) with [Rate]: the agents of
-// policy/filter/scan do, transport rules can, and so may an application's own.
-// [Filter] stamps the highest one into the header and acts on it: it marks the
-// message, sends it to a quarantine address, or refuses it.
+// Agents use [Rate] to give a message a spam confidence level, from 0 (not spam)
+// to 9 (certainly spam). The agents of policy/filter/scan do this. Transport
+// rules and an application's own agents can do it, too. [Filter] writes the
+// highest level into the header and acts on it: it marks the message, sends it
+// to a quarantine address, or refuses it.
 //
 //	srv.Agents = append(srv.Agents,
 //		spamd.Agent(), // rates
@@ -14,10 +15,11 @@
 //
 // # Attachments
 //
-// [Attachments] looks for attachments by file name and media type, also by the
-// names within archives (zip, tar, gzip, and archives in those), and strips
-// them or refuses the message. It goes by what other programs may make of an
-// attachment: all readings of a name count, and what cannot be looked into, or
-// be read in several ways, is not allowed either (unless AllowUnreadable). What
-// is not stripped leaves byte for byte as it came.
+// [Attachments] finds attachments by file name and media type, and refuses the
+// message or strips the attachments. It also checks the names in archives: zip,
+// tar, gzip, and archives within archives. Programs may decode an attachment's
+// name in different ways; [Attachments] checks all of the results. It also
+// treats an attachment as not allowed if it cannot be read, or if programs may
+// read it in different ways, unless AllowUnreadable is set. All bytes outside
+// stripped attachments stay the same.
 package content

@@ -7,8 +7,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// From level 5 on the recipients see that it is spam, from 7 on they do not
-// get it, and from 9 on it does not come in.
+// From level 5, messages are marked. From level 7, they are quarantined. From
+// level 9, they are refused.
 func ExampleFilter() {
 	f := &content.Filter{
 		Mark: 5, Subject: "[SPAM] ",
@@ -23,7 +23,7 @@ func ExampleFilter() {
 	// content filter
 }
 
-// No programs, also not within archives.
+// Programs are not allowed, also not in archives.
 func ExampleAttachments() {
 	a := &content.Attachments{
 		Names: []string{"*.exe", "*.scr", "*.js", "*.vbs"},

@@ -13,37 +13,44 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Filter stamps the spam confidence level into the header and acts on it.
-// Reject, Quarantine and Mark are the levels from which it does; 0 is never.
-// Its zero value only stamps.
+// A Filter writes the spam confidence level of a message into the header and acts
+// on it. Its zero value only writes the level. A message without a level gets no
+// field and passes.
 type Filter struct {
-	// Reject refuses the message with 550 5.7.1.
+	// Reject is the level from which messages are refused with 550 5.7.1, from
+	// 1 to 9. 0: never.
 	Reject int
-	// Quarantine sends it to QuarantineTo in place of its recipients, who are
-	// named in X-Quarantine-Recipient fields.
-	Quarantine   int
+	// Quarantine is the level from which messages are sent to QuarantineTo
+	// instead of their recipients, from 1 to 9. X-Quarantine-Recipient fields
+	// then name the recipients. 0: never.
+	Quarantine int
+	// QuarantineTo is the quarantine address. It is required if Quarantine is
+	// set.
 	QuarantineTo string
-	// Mark adds "X-Spam-Flag: YES", and puts Subject (such as "[SPAM] ") before
-	// the subject.
-	Mark    int
+	// Mark is the level from which messages are marked with the header field
+	// "X-Spam-Flag: YES" and the prefix Subject, from 1 to 9. 0: never.
+	Mark int
+	// Subject is the prefix for the subject of marked messages, such as
+	// "[SPAM] ". Default: the subject does not change.
 	Subject string
 
-	// Header is the field for the level. Default
-	// X-MS-Exchange-Organization-SCL, which Exchange and Outlook act on. What a
-	// message brings under that name is removed, and so is X-Spam-Flag.
+	// Header is the name of the field with the level. Default
+	// X-MS-Exchange-Organization-SCL, which Exchange and Outlook act on.
+	// Fields of this name, and X-Spam-Flag fields, that a message already has
+	// are removed.
 	Header string
-	// Trusts says whose messages are not judged: they are stamped -1. nil
-	// trusts no session.
+	// Trusts reports whether a session's messages are trusted. They get level
+	// -1, which no threshold matches. nil: no session is trusted.
 	Trusts func(s *smtpserver.Session) bool
 }
 
 const flagField = "X-Spam-Flag"
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the setting that is wrong.
 func (f *Filter) Validate() error {
 	for name, level := range map[string]int{"Reject": f.Reject, "Quarantine": f.Quarantine, "Mark": f.Mark} {
 		if level < 0 || level > Spam {
-			return fmt.Errorf("content: Filter.%s is %d, not 1 to 9, or 0 for never", name, level)
+			return fmt.Errorf("content: Filter.%s is %d: it must be 1 to 9, or 0 for never", name, level)
 		}
 	}
 	if f.Quarantine > 0 {
@@ -52,15 +59,16 @@ func (f *Filter) Validate() error {
 		}
 	}
 	if strings.ContainsFunc(f.Header, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
-		return errors.New("content: Filter.Header is no name of a header field")
+		return errors.New("content: Filter.Header is not a valid header field name")
 	}
 	if strings.ContainsAny(f.Subject, "\r\n\x00") {
-		return errors.New("content: Filter.Subject has a line break")
+		return errors.New("content: Filter.Subject contains a line break or NUL")
 	}
 	return nil
 }
 
-// Agent judges at the end of data; it belongs after the agents that rate.
+// Agent returns an agent that acts on the level at the end of data. Put it after
+// the agents that call Rate.
 func (f *Filter) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "content filter", EndOfData: f.judge}
 }

@@ -65,7 +65,7 @@ func TestFilterActsFromItsLevelOn(t *testing.T) {
 	}
 }
 
-// A spammer who brings a good level along, in any spelling.
+// Filter removes a level that the sender wrote, in any spelling.
 func TestForgedLevelsAreRemoved(t *testing.T) {
 	forged := strings.Replace(mail, "Subject", "X-MS-Exchange-Organization-SCL: -1\r\nx-ms-exchange-organization-scl :\r\n\t-1\r\nX-SPAM-FLAG: NO\r\nSubject", 1)
 	f := &content.Filter{}
@@ -106,7 +106,8 @@ func TestTrusts(t *testing.T) {
 	}
 }
 
-// Who would release the message must not be told by a stranger to whom.
+// Filter removes X-Quarantine-Recipient fields that the sender wrote. Otherwise
+// the sender could choose who gets the message when it is released.
 func TestForgedQuarantineRecipient(t *testing.T) {
 	f := &content.Filter{Quarantine: 5, QuarantineTo: "spam@example.com"}
 	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, "x-quarantine-recipient : <boss@example.com>\r\n"+mail, rate(5), f.Agent())
@@ -115,8 +116,9 @@ func TestForgedQuarantineRecipient(t *testing.T) {
 	}
 }
 
-// A level behind a line that ends the header is text of the body.
-func TestHiddenLevel(t *testing.T) {
+// A line that is not a field ends the header. A level after it is text of the
+// body.
+func TestLevelAfterTheEndOfTheHeaderIsBody(t *testing.T) {
 	for _, hidden := range []string{"no field\r\nX-MS-Exchange-Organization-SCL: -1", "no field\r\nx-spam-flag : NO", "X-MS-Exchange-Organization-SCL\r\n : -1"} {
 		got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, "From: a\r\n"+hidden+"\r\n\r\nbody\r\n", rate(5), new(content.Filter).Agent())
 		if !strings.HasSuffix(got.Data, "SCL: 5\r\n\r\n"+hidden+"\r\n\r\nbody\r\n") {
@@ -128,10 +130,10 @@ func TestHiddenLevel(t *testing.T) {
 func TestFilterValidate(t *testing.T) {
 	for _, f := range []content.Filter{{Mark: 10}, {Reject: -1}, {Quarantine: 5}, {Quarantine: 5, QuarantineTo: "x"}, {Header: "A: b"}, {Header: "Ä"}, {Subject: "a\r\nb"}} {
 		if f.Validate() == nil {
-			t.Errorf("%+v passes", f)
+			t.Errorf("%+v: no error", f)
 		}
 	}
-	// A filter that was not validated does not lose mail either.
+	// A filter that was not validated does not lose mail.
 	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, mail, rate(5), (&content.Filter{Quarantine: 5}).Agent())
 }
 

@@ -11,12 +11,13 @@ const (
 	zipKind  = "zip archive"
 	gzipKind = "gzip archive"
 	tarKind  = "tar archive"
-	// messageKind is a message in a file, which programs open as they open an
-	// archive, or in a transfer encoding.
+	// messageKind is a message in a file, which programs open like an archive,
+	// or a message with a transfer encoding.
 	messageKind = "message"
 )
 
-// headLen is how much of a file tells its kind: a tar header.
+// headLen is the number of bytes that are needed to recognize a file: a tar
+// header.
 const headLen = 512
 
 func programType(head []byte) string {
@@ -29,8 +30,9 @@ func programType(head []byte) string {
 	return ""
 }
 
-// archiveKind is what a file's first bytes say it is, or else its names or
-// its media type: programs open by those what has something else before it.
+// archiveKind returns the kind of a file by its first bytes, or else by its names
+// or media type, because programs also open an archive with other data before
+// it.
 func archiveKind(head []byte, names []string, mediaType string) string {
 	for _, magic := range [...]string{"PK\x03\x04", "PK\x05\x06", "PK\x07\x08", "PK00PK"} {
 		if bytes.HasPrefix(head, []byte(magic)) {
@@ -66,7 +68,8 @@ func archiveKind(head []byte, names []string, mediaType string) string {
 	return ""
 }
 
-// isTar goes by the checksum of the header: old archives have no magic number.
+// isTar checks the checksum of the header, because old archives have no magic
+// number.
 func isTar(head []byte) bool {
 	if len(head) < headLen {
 		return false

@@ -6,30 +6,31 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Bounds of a spam confidence level.
+// Special values of a spam confidence level.
 const (
-	Trusted = -1 // not judged, from somebody who is trusted
-	NoSpam  = 0
-	Spam    = 9 // for sure
+	Trusted = -1 // the message is from a trusted client and is not filtered
+	NoSpam  = 0  // certainly not spam
+	Spam    = 9  // certainly spam
 )
 
-// A Rating is what was said of a message.
+// A Rating is the spam confidence level of a message.
 type Rating struct {
-	Level int    // -1 to 9
-	By    string // the agent whose level it is
+	Level int    // from -1 to 9
+	By    string // the name of the agent that set the level
 }
 
 type ratingKey struct{}
 
-// rated is a rating and the message that it is for.
+// rated is a rating and its message.
 type rated struct {
 	message *smtpserver.Message
 	Rating
 }
 
-// Rate gives the message that s has in progress a spam confidence level. The
-// highest level that it is given counts, except that Trusted stands against
-// all others. Levels beyond the bounds are taken as the nearest bound.
+// Rate gives the current message of s a spam confidence level. If it is called
+// several times, the highest level applies, except that Trusted overrides all
+// other levels. A level below -1 becomes -1, and one above 9 becomes 9. by is the
+// name of the agent.
 func Rate(s *smtpserver.Session, level int, by string) {
 	level = min(max(level, Trusted), Spam)
 	if r, ok := RatingOf(s); ok && (r.Level == Trusted || level != Trusted && level <= r.Level) {
@@ -38,16 +39,17 @@ func Rate(s *smtpserver.Session, level int, by string) {
 	s.SetValue(ratingKey{}, rated{s.Message(), Rating{level, by}})
 }
 
-// RatingOf is the rating of the message that s has in progress; false when
-// nobody has rated it.
+// RatingOf returns the rating of the current message of s. The result is false if
+// the message has no rating.
 func RatingOf(s *smtpserver.Session) (Rating, bool) {
 	r, ok := s.Value(ratingKey{}).(rated)
 	return r.Rating, ok && r.message == s.Message()
 }
 
-// FromScore makes a level of a score as SpamAssassin and rspamd give it: 5 at
-// the score that the scanner calls spam, 9 at not quite twice that, evenly
-// between.
+// FromScore converts a score of SpamAssassin or rspamd to a level: score/spam*5,
+// rounded down, and limited to 0 to 9. spam is the score from which the scanner
+// calls a message spam. Such a message gets at least level 5, and one with 1.8
+// times that score gets level 9. If spam is not positive, the level is 0.
 func FromScore(score, spam float64) int {
 	level := math.Floor(score / spam * 5)
 	if spam <= 0 || math.IsNaN(level) {

@@ -11,8 +11,7 @@ import (
 
 const defaultNotice = "The attachment \"%s\" was removed from this message, because attachments of its kind are not allowed here.\r\n"
 
-// strip puts the notice into the place of the parts that were found. Nothing
-// else is touched.
+// strip replaces the parts in found by the notice. Nothing else changes.
 func (a *Attachments) strip(m *smtpserver.Message, parts []mimetree.Part, found []finding) error {
 	if found[0].part == 0 {
 		return a.stripAll(m, found[0].name)
@@ -27,7 +26,7 @@ func (a *Attachments) strip(m *smtpserver.Message, parts []mimetree.Part, found 
 	return nil
 }
 
-// stripAll is for a message that is nothing but the attachment.
+// stripAll strips a message whose only part is the attachment.
 func (a *Attachments) stripAll(m *smtpserver.Message, name string) error {
 	m.Header.Delete(func(f smtpserver.Field) bool {
 		n := strings.ToLower(f.Name())

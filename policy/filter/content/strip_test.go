@@ -12,8 +12,8 @@ func judge(a *Attachments, m *smtpserver.Message) error {
 	return a.judge(context.Background(), m, make(chan struct{}, 1))
 }
 
-// What was stripped once has nothing left to strip, and is still a message
-// whose header ends where it did.
+// After stripping, nothing is left to strip, and the header has the same size
+// when the message is parsed again.
 func FuzzStrip(f *testing.F) {
 	f.Add([]byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: a/b; name=x.exe\r\n\r\nMZ\r\n--b--\r\n"))
 	f.Add([]byte("Content-Disposition: x; filename=x.exe\r\nno field\r\n\r\nMZ"))

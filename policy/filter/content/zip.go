@@ -5,14 +5,13 @@ import (
 	"encoding/binary"
 )
 
-// A zipEntry is what a zip file's directory says of a file in it. The
-// directory is read here and not by archive/zip, because that reads all of it
-// before it tells how long it is.
+// A zipEntry is an entry of a zip file's directory. This package does not use
+// archive/zip, because archive/zip has no limit for the size of the directory.
 type zipEntry struct {
-	names     []string // there and in the local header, which may lie
+	names     []string // in the directory and in the local header, which may differ
 	encrypted bool
 	method    uint16
-	size      int64 // packed
+	size      int64 // compressed
 	offset    int64 // of the local header
 }
 
@@ -22,9 +21,9 @@ const (
 	zipLocalLen     = 30
 )
 
-// zipDirectory reads up to most entries of the directory at the end of a zip
-// file (PKWARE's APPNOTE, 4.3.12 and 4.3.16). A directory in the form of Zip64
-// is not read: no attachment has that many files.
+// zipDirectory reads the directory at the end of a zip file (PKWARE's APPNOTE,
+// 4.3.12 and 4.3.16). More than most entries are an error. A Zip64 directory is
+// an error, too: no real attachment has that many files.
 func zipDirectory(data []byte, most int) ([]zipEntry, error) {
 	end := zipEnd(data)
 	if end < 0 {
@@ -34,7 +33,7 @@ func zipDirectory(data []byte, most int) ([]zipEntry, error) {
 	count := int(le.Uint16(data[end+10:]))
 	size := int64(le.Uint32(data[end+12:]))
 	offset := int64(le.Uint32(data[end+16:]))
-	// What comes before the archive shifts all offsets.
+	// Data before the archive shifts all offsets.
 	base := int64(end) - size - offset
 	if base < 0 || count == 0xffff {
 		return nil, errUnreadable
@@ -74,8 +73,8 @@ func zipDirectory(data []byte, most int) ([]zipEntry, error) {
 	return entries, nil
 }
 
-// zipEnd is the offset of the end record, whose comment ends the file; -1
-// where there is none.
+// zipEnd returns the offset of the end record, or -1 if there is none. The
+// comment of the record is the end of the file.
 func zipEnd(data []byte) int {
 	for i := len(data) - zipEndLen; i >= 0 && i >= len(data)-zipEndLen-0xffff; i-- {
 		if bytes.HasPrefix(data[i:], []byte("PK\x05\x06")) && i+zipEndLen+int(binary.LittleEndian.Uint16(data[i+20:])) <= len(data) {
@@ -85,7 +84,8 @@ func zipEnd(data []byte) int {
 	return -1
 }
 
-// local is the entry's local header, nil where there is none.
+// local returns the data from the entry's local header on, or nil if there is
+// no such header.
 func (e *zipEntry) local(data []byte) []byte {
 	if e.offset < 0 || e.offset+zipLocalLen > int64(len(data)) || !bytes.HasPrefix(data[e.offset:], []byte("PK\x03\x04")) {
 		return nil
@@ -93,9 +93,9 @@ func (e *zipEntry) local(data []byte) []byte {
 	return data[e.offset:]
 }
 
-// zipNamesOf are the name of n octets at the start of b, as far as it is
-// there, and the one that may stand in the extra field after it (APPNOTE,
-// 4.6.9: Info-ZIP Unicode Path), which many programs prefer.
+// zipNamesOf returns the names of an entry: the n octets at the start of b, and
+// the Info-ZIP Unicode Path in the extra field after it, if present (APPNOTE,
+// 4.6.9). Many programs prefer the latter. The name is cut if b is too short.
 func zipNamesOf(b []byte, n, extra int) []string {
 	n = min(n, len(b))
 	names := []string{clip(b[:n])}
@@ -111,8 +111,9 @@ func zipNamesOf(b []byte, n, extra int) []string {
 	return names
 }
 
-// clip bounds a name, of which the beginning and the end decide: headers may
-// claim 64 KiB each, all the same ones.
+// clip limits the length of a name. It keeps the beginning and the end, which
+// matter for patterns. Without a limit, many headers could refer to the same 64
+// KiB.
 func clip(name []byte) string {
 	const most = 1024
 	if len(name) > most {
@@ -121,8 +122,8 @@ func clip(name []byte) string {
 	return string(name)
 }
 
-// zipNames are the names in all headers that there are in data, whatever the
-// directory says of them. Some may be no headers in truth.
+// zipNames returns the names in everything in data that looks like a header,
+// whether or not it is in the directory. Some may not be real headers.
 func zipNames(data []byte, most int) ([]string, error) {
 	var names []string
 	for _, h := range [...]struct {

@@ -15,8 +15,8 @@ import (
 // already has, also from mail that it does not mark.
 type External struct {
 	// Subject is a prefix for the subject, such as "[EXTERNAL] ". It is not
-	// added to a subject that already begins with it, also after "Re:" or the
-	// name of a list. Default: the subject does not change.
+	// added to a subject that already has it within the first 40 bytes, for
+	// example after "Re:". Default: the subject does not change.
 	Subject string
 	// Header is the name of the field. Default X-External.
 	Header string

@@ -1,22 +1,24 @@
 // Package rewrite replaces the internal addresses of an organization by
 // external addresses in mail that leaves, and the reverse in mail that arrives.
 //
-//		m, err := rewrite.NewMap(
-//			rewrite.Entry{Internal: "alice@corp.example", External: "a.smith@example.com"},
-//			rewrite.Entry{Internal: "corp.example", External: "example.com"},
-//			rewrite.Entry{Internal: "*.corp.example", External: "example.com"},
-//		)
-//		out := &rewrite.Outbound{Map: m} // for the receive connector for mail from inside
-//		in := &rewrite.Inbound{Map: m}   // for the receive connector for mail from outside
+//	m, err := rewrite.NewMap(
+//		rewrite.Entry{Internal: "alice@corp.example", External: "a.smith@example.com"},
+//		rewrite.Entry{Internal: "corp.example", External: "example.com"},
+//		rewrite.Entry{Internal: "*.corp.example", External: "example.com"},
+//	)
+//	out := &rewrite.Outbound{Map: m} // for the receive connector for mail from inside
+//	in := &rewrite.Inbound{Map: m}   // for the receive connector for mail from outside
 //
-//	  - [Outbound] replaces internal addresses by external ones in the
-//	    reverse-path and in the header fields that name a sender: From, Sender,
-//	    Reply-To, Return-Receipt-To, Disposition-Notification-To, Resent-From and
-//	    Resent-Sender.
-//	  - [Inbound] replaces external addresses by internal ones in the recipients
-//	    and in the header fields To and Cc.
-//	  - [Masquerade] replaces several domains by one, in the same places as
-//	    Outbound. It is for hosts that send mail with their host name as domain.
+// There are three kinds of rewriting:
+//
+//   - [Outbound] replaces internal addresses by external ones in the
+//     reverse-path and in the header fields that name a sender: From, Sender,
+//     Reply-To, Return-Receipt-To, Disposition-Notification-To, Resent-From and
+//     Resent-Sender.
+//   - [Inbound] replaces external addresses by internal ones in the recipients
+//     and in the header fields To and Cc.
+//   - [Masquerade] replaces several domains by one, in the same places as
+//     Outbound. It is for hosts that send mail with their host name as domain.
 //
 // Only the addresses themselves change. Display names, comments and folding
 // around them stay byte for byte the same, and so do Received and Message-ID

@@ -17,33 +17,38 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Clamd refuses messages in which ClamAV finds something: 550 5.7.1. The
-// fields must not change once it is in use.
+// Clamd refuses messages that ClamAV reports as infected with 550 5.7.1. The
+// fields must not change after the first use.
 type Clamd struct {
-	// Address of clamd: "127.0.0.1:3310", or the path of a Unix socket.
+	// Address is the address of clamd: "127.0.0.1:3310", or the path of a Unix
+	// socket, which begins with "/".
 	Address string
-	// MaxSize is the longest message that is scanned, in bytes; clamd's
-	// StreamMaxLength must not be less. Default 25 MiB, as clamd's was for
-	// long. Longer messages are refused with 552 5.3.4, unless PassOversize.
-	MaxSize      int64
+	// MaxSize is the size of the longest message that is scanned, in bytes.
+	// The StreamMaxLength of clamd must be at least as large. Default 25 MiB,
+	// the default of older versions of clamd.
+	MaxSize int64
+	// PassOversize lets messages that are longer than MaxSize pass. Otherwise
+	// they are refused with 552 5.3.4.
 	PassOversize bool
-	// PassWhenDown lets mail pass unseen when clamd cannot be asked.
+	// PassWhenDown lets messages pass unscanned when clamd fails. Otherwise
+	// the client gets a 451 4.7.1.
 	PassWhenDown bool
-	// Timeout for connecting, sending and waiting, together. Default 2 min.
+	// Timeout is the limit for a whole scan: connecting, sending and waiting
+	// for the reply. Default 2 minutes.
 	Timeout time.Duration
-	// Logger hears of finds and failures; nil is silent.
+	// Logger logs infected messages and failures. nil logs nothing.
 	Logger *slog.Logger
 
 	counters counters
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error if Address is missing or invalid.
 func (c *Clamd) Validate() error { return validAddress("Clamd", c.Address) }
 
-// Counters may be called at any time.
+// Counters returns the counters. It may be called at any time.
 func (c *Clamd) Counters() Counters { return c.counters.read() }
 
-// Agent scans at the end of data.
+// Agent returns an agent that scans messages at the end of data.
 func (c *Clamd) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "clamd", EndOfData: func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
 		return c.judge(ctx, m)
@@ -61,7 +66,7 @@ func (c *Clamd) judge(ctx context.Context, m *smtpserver.Message) error {
 		if c.PassOversize {
 			return nil
 		}
-		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: fmt.Sprintf("Message is longer than the %d bytes that can be scanned", limit)}
+		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: fmt.Sprintf("Message is too large to be scanned: the limit is %d bytes", limit)}
 	}
 	var found string
 	err := converse(ctx, c.Address, timeoutOr(c.Timeout, 2*time.Minute), func(conn net.Conn) (err error) {
@@ -82,18 +87,18 @@ func (c *Clamd) judge(ctx context.Context, m *smtpserver.Message) error {
 	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Message is infected with " + found}
 }
 
-// instream sends a message in clamd's INSTREAM command and returns what was
-// found in it, "" for nothing.
+// instream sends a message with clamd's INSTREAM command. It returns the name of
+// the malware that clamd found, or "".
 func instream(conn net.Conn, content smtpserver.Content) (string, error) {
 	w := bufio.NewWriterSize(conn, 32<<10)
-	w.WriteString("zINSTREAM\x00") // an error stays with the writer until Flush
+	w.WriteString("zINSTREAM\x00") // Flush returns the error
 	_, err := content.WriteTo(chunks{w})
 	if err == nil {
 		w.Write([]byte{0, 0, 0, 0})
 		err = w.Flush()
 	}
-	// clamd says why it does not want more and hangs up, so its word counts
-	// more than the failed write.
+	// clamd may reply and close the connection before it has read everything.
+	// Its reply then matters more than the failed write.
 	reply, readErr := readReply(conn, 0)
 	if readErr != nil {
 		return "", errors.Join(err, readErr)
@@ -108,7 +113,8 @@ func instream(conn net.Conn, content smtpserver.Content) (string, error) {
 	return "", fmt.Errorf("clamd replied %q", reply)
 }
 
-// chunks writes what is written to it as chunks: four bytes of length, data.
+// chunks writes the data of each Write as a chunk: a length of four bytes, and
+// the data.
 type chunks struct{ w *bufio.Writer }
 
 func (c chunks) Write(b []byte) (int, error) {
@@ -123,10 +129,10 @@ func (c chunks) Write(b []byte) (int, error) {
 	return c.w.Write(b)
 }
 
-// maxReply is the longest reply of a scanner that is read.
+// maxReply is the limit for the reply of a scanner, in bytes.
 const maxReply = 64 << 10
 
-// readReply reads up to the byte that ends a reply.
+// readReply reads a reply that ends with the byte end.
 func readReply(r io.Reader, end byte) (string, error) {
 	s, err := bufio.NewReader(io.LimitReader(r, maxReply)).ReadString(end)
 	if err != nil {

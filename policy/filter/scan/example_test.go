@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Viruses are refused, spam is rated and then marked or refused.
+// Infected messages are refused. Spam is rated, and then marked or refused.
 func Example() {
 	virus := &scan.Clamd{Address: "/run/clamav/clamd.ctl"}
 	spam := &scan.Spamd{Address: "127.0.0.1:783"}
@@ -31,7 +31,7 @@ func Example() {
 	// content filter
 }
 
-// A service of one's own.
+// A web service checks the messages.
 func ExampleHTTP() {
 	h := &scan.HTTP{URL: "https://scan.example.com/check", Quarantine: "quarantine@example.com"}
 	fmt.Println(h.Validate())

@@ -20,50 +20,59 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// HTTP asks a web service about each message: a POST of the message as it is
-// (message/rfc822), with the envelope in header fields:
+// HTTP sends each message to a web service, as a POST request. The body is the
+// unchanged message (message/rfc822). These header fields of the request have
+// the envelope:
 //
 //	X-Message-ID, X-Client-IP, X-Helo, X-Identity, X-Mail-From,
 //	X-Rcpt-To (one for each recipient)
 //
-// With many recipients that is a long header, which the service must take.
+// The service must accept a request header that is long enough for the largest
+// number of recipients.
 //
-// The service answers 200 with a [Verdict] in JSON. Everything else counts as
-// a scanner that is down. The fields must not change once it is in use.
+// The service replies with status 200 and a [Verdict] in JSON, of at most 64 KiB.
+// Every other reply counts as a failure of the service. The fields must not
+// change after the first use.
 type HTTP struct {
-	// URL of the service. A password in it is sent and never logged.
+	// URL is the http or https address of the service. A password in it is
+	// sent to the service and never logged.
 	URL string
-	// Client makes the request. Default: one that follows no redirection, so
-	// that mail goes only where URL says.
+	// Client makes the request. The default client does not follow redirects,
+	// so that mail is only sent to URL.
 	Client *http.Client
-	// Header fields for the request, such as Authorization.
+	// Header are additional fields of the request, such as Authorization.
 	Header http.Header
-	// Quarantine is the address for messages that the service wants
-	// quarantined. Where it is empty, they are refused with 550 5.7.1.
+	// Quarantine is the address that messages with the action "quarantine" are
+	// sent to. If it is empty, they are refused with 550 5.7.1.
 	Quarantine string
-	// MaxSize is the longest message that is sent, in bytes. Default 25 MiB.
-	// Longer messages are refused with 552 5.3.4, unless PassOversize.
-	MaxSize      int64
+	// MaxSize is the size of the longest message that is sent to the service,
+	// in bytes. Default 25 MiB.
+	MaxSize int64
+	// PassOversize lets messages that are longer than MaxSize pass. Otherwise
+	// they are refused with 552 5.3.4.
 	PassOversize bool
-	// PassWhenDown lets mail pass unseen when the service cannot be asked.
+	// PassWhenDown lets messages pass unscanned when the service fails.
+	// Otherwise the client gets a 451 4.7.1.
 	PassWhenDown bool
-	// Timeout for the request as a whole. Default 30 s.
+	// Timeout is the limit for the whole request. Default 30 seconds.
 	Timeout time.Duration
-	// Logger hears of failures; nil is silent.
+	// Logger logs failures. nil logs nothing.
 	Logger *slog.Logger
 
 	counters counters
 }
 
-// A Verdict is what an HTTP service answers.
+// A Verdict is the reply of an HTTP service.
 type Verdict struct {
-	// Action is "accept", "reject", "tempfail", "discard" or "quarantine".
+	// Action is "accept", "reject" (550 5.7.1), "tempfail" (451 4.7.1),
+	// "discard" or "quarantine".
 	Action string `json:"action"`
-	// Reply is the text for the client of reject and tempfail; optional.
+	// Reply is the text of the SMTP reply for reject and tempfail. Optional.
 	Reply string `json:"reply,omitempty"`
-	// SCL is a spam confidence level, -1 to 9; optional.
+	// SCL is a spam confidence level, from -1 to 9. Optional.
 	SCL *int `json:"scl,omitempty"`
-	// Header fields to add at the end of the header; optional, 100 at most.
+	// Header are fields to add at the end of the header, at most 100.
+	// Optional.
 	Header []Field `json:"header,omitempty"`
 }
 
@@ -73,11 +82,11 @@ type Field struct {
 	Value string `json:"value"`
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the first setting that is wrong.
 func (h *HTTP) Validate() error {
 	u, err := url.Parse(h.URL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return errors.New("scan: HTTP.URL is no http or https URL")
+		return errors.New("scan: HTTP.URL is not an http or https URL")
 	}
 	if h.Quarantine != "" {
 		if err := envelope.Valid(h.Quarantine); err != nil {
@@ -87,10 +96,10 @@ func (h *HTTP) Validate() error {
 	return nil
 }
 
-// Counters may be called at any time.
+// Counters returns the counters. It may be called at any time.
 func (h *HTTP) Counters() Counters { return h.counters.read() }
 
-// Agent asks at the end of data.
+// Agent returns an agent that asks the service at the end of data.
 func (h *HTTP) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "http scan", EndOfData: h.judge}
 }
@@ -106,7 +115,7 @@ func (h *HTTP) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.M
 		if h.PassOversize {
 			return nil
 		}
-		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: fmt.Sprintf("Message is longer than the %d bytes that can be scanned", limit)}
+		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: fmt.Sprintf("Message is too large to be scanned: the limit is %d bytes", limit)}
 	}
 	v, err := h.ask(ctx, s, m, body)
 	if err != nil {
@@ -126,7 +135,7 @@ func (h *HTTP) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.Mes
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, io.NewSectionReader(body, 0, body.Size()))
 	if err != nil {
-		return nil, errors.New("HTTP.URL is no URL")
+		return nil, errors.New("scan: HTTP.URL is not a URL")
 	}
 	for k, v := range h.Header {
 		req.Header[k] = v
@@ -149,7 +158,7 @@ func (h *HTTP) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.Mes
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		var u *url.Error // it has the URL, perhaps with a password
+		var u *url.Error // it contains the URL, which may contain a password
 		if errors.As(err, &u) {
 			err = u.Err
 		}
@@ -168,28 +177,28 @@ func (h *HTTP) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.Mes
 
 func parseVerdict(b []byte) (*Verdict, error) {
 	if len(b) > maxReply {
-		return nil, fmt.Errorf("the answer has more than %d bytes", maxReply)
+		return nil, fmt.Errorf("the reply is longer than %d bytes", maxReply)
 	}
 	v := new(Verdict)
 	if err := json.Unmarshal(b, v); err != nil {
 		return nil, err
 	}
 	if v.SCL != nil && (*v.SCL < content.Trusted || *v.SCL > content.Spam) {
-		return nil, fmt.Errorf("scl %d", *v.SCL)
+		return nil, fmt.Errorf("the verdict has scl %d, not -1 to 9", *v.SCL)
 	}
 	if len(v.Header) > 100 {
-		return nil, fmt.Errorf("%d header fields", len(v.Header))
+		return nil, fmt.Errorf("the verdict has %d header fields, more than 100", len(v.Header))
 	}
 	for _, f := range v.Header {
 		if f.Name == "" || strings.ContainsFunc(f.Name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
-			return nil, fmt.Errorf("header field %q", f.Name)
+			return nil, fmt.Errorf("the verdict has an invalid header field name %q", f.Name)
 		}
 	}
 	switch v.Action {
 	case "accept", "reject", "tempfail", "discard", "quarantine":
 		return v, nil
 	}
-	return nil, fmt.Errorf("action %q", v.Action)
+	return nil, fmt.Errorf("the verdict has an unknown action %q", v.Action)
 }
 
 func (h *HTTP) act(s *smtpserver.Session, m *smtpserver.Message, v *Verdict) error {

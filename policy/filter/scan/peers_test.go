@@ -43,7 +43,8 @@ func TestRealClamd(t *testing.T) {
 	if !strings.Contains(text, "Bridgehead.Test") {
 		t.Errorf("refused with %q", text)
 	}
-	// Longer than what clamd takes (1 MiB): it hangs up, and nothing passes.
+	// Larger than clamd's limit (1 MiB): clamd closes the connection, and the
+	// message does not pass.
 	long := mail + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 40000)
 	agenttest.Refused(t, 451, "a@example.org", to, long, c.Agent())
 }

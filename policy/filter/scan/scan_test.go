@@ -49,8 +49,7 @@ func scanner(t *testing.T, f func(net.Conn)) (addr string) {
 	return l.Addr().String()
 }
 
-// says is a scanner that reads all that it is sent up to the end that it
-// knows, and then answers.
+// says starts a scanner that reads until end and then sends reply.
 func says(t *testing.T, end, reply string) string {
 	return scanner(t, func(c net.Conn) {
 		r := bufio.NewReader(c)
@@ -66,8 +65,8 @@ func says(t *testing.T, end, reply string) string {
 	})
 }
 
-// Each answer that is not a verdict must cost a 451, never let mail pass.
-func TestAnswersThatAreNoVerdict(t *testing.T) {
+// A reply that is not a verdict causes a 451. The message does not pass.
+func TestRepliesThatAreNotVerdicts(t *testing.T) {
 	const end = ".\r\n"
 	for _, reply := range []string{
 		"", "\x00", "stream: \x00", "stream: INSTREAM size limit exceeded. ERROR\x00", "OK\x00",
@@ -111,8 +110,8 @@ func TestAnswersThatAreNoVerdict(t *testing.T) {
 	}
 }
 
-// Names of rules are for the header: they make no line there that is longer
-// than mail may have, and no header without end.
+// The names of rules in X-Spam-Status make neither a line that is too long for
+// mail nor a header without limit.
 func TestHostileSymbols(t *testing.T) {
 	names := strings.Repeat("X", 5000) + strings.Repeat(",Y", 20000)
 	c := &Spamd{Address: says(t, ".\r\n", fmt.Sprintf("SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0 / 5\r\nContent-length: %d\r\n\r\n%s", len(names), names))}
@@ -127,7 +126,7 @@ func TestHostileSymbols(t *testing.T) {
 	}
 }
 
-// A verdict that comes before spamd has read the message is none.
+// A verdict does not count if it comes before spamd has read the message.
 func TestVerdictOnAPart(t *testing.T) {
 	c := &Spamd{MaxSize: 64 << 20, Address: scanner(t, func(c net.Conn) {
 		io.WriteString(c, "SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0 / 5\r\nContent-length: 0\r\n\r\n")
@@ -157,7 +156,7 @@ func TestDown(t *testing.T) {
 			t.Errorf("%T changed the message: %q", c.open, got.Data)
 		}
 		if n := c.open.Counters(); n.Passed != 1 || n.Failed != 1 || !strings.Contains(log.String(), "scanner failed") {
-			t.Errorf("%T does not tell that mail passed: %+v %q", c.open, n, log.String())
+			t.Errorf("%T does not show that mail passed: %+v %q", c.open, n, log.String())
 		}
 		if strings.Contains(log.String(), "secret") {
 			t.Errorf("the log has the password: %s", log.String())
@@ -165,7 +164,7 @@ func TestDown(t *testing.T) {
 	}
 }
 
-func TestASlowScannerCostsItsTimeout(t *testing.T) {
+func TestSlowScannerEndsWithTheTimeout(t *testing.T) {
 	silent := scanner(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	agenttest.Refused(t, 451, "a@example.org", to, mail, (&Clamd{Address: silent, Timeout: 30 * time.Millisecond}).Agent())
 	agenttest.Refused(t, 451, "a@example.org", to, mail, (&Spamd{Address: silent, Timeout: 30 * time.Millisecond}).Agent())
@@ -192,7 +191,7 @@ func TestSpamdRates(t *testing.T) {
 	}
 }
 
-// web is a service of that kind.
+// web starts an HTTP service.
 func web(t *testing.T, f http.HandlerFunc) *HTTP {
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)
@@ -215,7 +214,7 @@ func TestHTTP(t *testing.T) {
 		t.Errorf("got\n%s", got.Data)
 	}
 	if want := "a@example.org[b@example.com c@example.com]client.example.org127.0.0.1message/rfc822Bearer x" + mail; heard != want {
-		t.Errorf("the service heard %q, want %q", heard, want)
+		t.Errorf("the service got %q, want %q", heard, want)
 	}
 
 	answer = `{"action":"reject","reply":"no such thing\r\n250 here"}`
@@ -243,7 +242,7 @@ func TestValidate(t *testing.T) {
 		&HTTP{}, &HTTP{URL: "ftp://x"}, &HTTP{URL: "http://x", Quarantine: "nobody"},
 	} {
 		if c.Validate() == nil {
-			t.Errorf("%+v passes", c)
+			t.Errorf("%+v: no error", c)
 		}
 	}
 	for _, c := range []interface{ Validate() error }{
@@ -281,8 +280,8 @@ func FuzzReplies(f *testing.F) {
 	})
 }
 
-// The name of a device comes in its safe form: a header field of HTTP could not
-// have it as it is.
+// The HELO name of a device is sent in its safe form, because not every name is
+// allowed in an HTTP header field.
 func TestHTTPHeloOfADevice(t *testing.T) {
 	var heard string
 	srv := web(t, func(w http.ResponseWriter, r *http.Request) {
@@ -296,6 +295,6 @@ func TestHTTPHeloOfADevice(t *testing.T) {
 		t.Fatal(code, text)
 	}
 	if heard != "J%C3%BCrgens%C2%85printer" {
-		t.Errorf("the service heard %q", heard)
+		t.Errorf("the service got %q", heard)
 	}
 }

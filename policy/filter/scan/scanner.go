@@ -14,12 +14,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Counters are what a scanner's agent has done so far.
+// Counters count messages since the start of the program.
 type Counters struct {
-	Scanned  int64 // messages that the scanner judged
-	Found    int64 // of these spam, infected, or refused
-	Failed   int64 // messages that could not be judged
-	Passed   int64 // of these let through, by PassWhenDown
+	Scanned  int64 // messages that the scanner has checked
+	Found    int64 // those of Scanned that were spam, infected, or not accepted
+	Failed   int64 // messages that could not be checked because the scanner failed
+	Passed   int64 // those of Failed that PassWhenDown let pass
 	Oversize int64 // messages longer than MaxSize
 }
 
@@ -31,7 +31,8 @@ func (c *counters) read() Counters {
 
 var errDown = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "The message cannot be scanned now, try again later"}
 
-// down decides about a message that could not be judged.
+// down counts and logs a scanner failure, and returns the reply to the client:
+// nil if pass is set.
 func (c *counters) down(log *slog.Logger, scanner string, m *smtpserver.Message, pass bool, err error) error {
 	c.failed.Add(1)
 	if log != nil {
@@ -44,7 +45,8 @@ func (c *counters) down(log *slog.Logger, scanner string, m *smtpserver.Message,
 	return errDown
 }
 
-// converse connects, and runs f with a deadline that also comes when ctx ends.
+// converse connects and runs f. The connection has a deadline, which expires
+// early when ctx ends.
 func converse(ctx context.Context, address string, timeout time.Duration, f func(net.Conn) error) error {
 	network := "tcp"
 	if strings.HasPrefix(address, "/") {

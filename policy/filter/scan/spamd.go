@@ -19,43 +19,47 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Spamd has SpamAssassin rate messages: its score becomes a spam confidence
-// level (content.Rate), and what it found is written into an X-Spam-Status
-// field; such fields that a message brings are removed. The fields must not
-// change once it is in use.
+// Spamd has messages scored by SpamAssassin. It converts the score to a spam
+// confidence level (content.Rate), and adds an X-Spam-Status field with the
+// score and the names of the rules that matched: at most 500 names of at most
+// 100 bytes. It removes X-Spam-Status fields that the message already has. The
+// fields must not change after the first use.
 type Spamd struct {
-	// Address of spamd: "127.0.0.1:783", or the path of a Unix socket.
+	// Address is the address of spamd: "127.0.0.1:783", or the path of a Unix
+	// socket, which begins with "/".
 	Address string
-	// User whose preferences spamd uses; "" for none.
+	// User is the user whose preferences spamd applies. Optional.
 	User string
-	// Level makes a spam confidence level of a score and the score that
-	// counts as spam. Default content.FromScore.
+	// Level converts a score to a spam confidence level. spam is the score
+	// from which spamd calls a message spam. Default content.FromScore.
 	Level func(score, spam float64) int
-	// MaxSize is the longest message that is scanned, in bytes. Default 500
-	// KiB, as spamc has it. Longer messages are not rated and pass.
+	// MaxSize is the size of the longest message that is scanned, in bytes.
+	// Longer messages pass and get no level. Default 500 KiB, as in spamc.
 	MaxSize int64
-	// PassWhenDown lets mail pass unseen when spamd cannot be asked.
+	// PassWhenDown lets messages pass unscanned when spamd fails. Otherwise
+	// the client gets a 451 4.7.1.
 	PassWhenDown bool
-	// Timeout for connecting, sending and waiting, together. Default 2 min.
+	// Timeout is the limit for a whole scan: connecting, sending and waiting
+	// for the reply. Default 2 minutes.
 	Timeout time.Duration
-	// Logger hears of failures; nil is silent.
+	// Logger logs failures. nil logs nothing.
 	Logger *slog.Logger
 
 	counters counters
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the first setting that is wrong.
 func (c *Spamd) Validate() error {
 	if strings.ContainsAny(c.User, "\r\n") {
-		return errors.New("scan: Spamd.User has a line break")
+		return errors.New("scan: Spamd.User contains a line break")
 	}
 	return validAddress("Spamd", c.Address)
 }
 
-// Counters may be called at any time.
+// Counters returns the counters. It may be called at any time.
 func (c *Spamd) Counters() Counters { return c.counters.read() }
 
-// Agent scans at the end of data.
+// Agent returns an agent that scans messages at the end of data.
 func (c *Spamd) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "spamd", EndOfData: c.judge}
 }
@@ -95,14 +99,15 @@ func (c *Spamd) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.
 	return m.Header.Append(envelope.Fold(statusField, fmt.Sprintf("%s, score=%.1f required=%.1f tests=%s", word, v.score, v.required, strings.Join(v.symbols, ", "))))
 }
 
-// spamVerdict is spamd's.
+// A spamVerdict is the reply of spamd.
 type spamVerdict struct {
 	spam            bool
 	score, required float64
 	symbols         []string
 }
 
-// symbols asks for score and names of rules (SPAMC protocol 1.5, SYMBOLS).
+// symbols asks for the score and the names of the rules that matched (SPAMC
+// protocol 1.5, SYMBOLS).
 func (c *Spamd) symbols(conn net.Conn, body smtpserver.Content) (spamVerdict, error) {
 	w := bufio.NewWriter(conn)
 	fmt.Fprintf(w, "SYMBOLS SPAMC/1.5\r\nContent-length: %d\r\n", body.Size())
@@ -115,10 +120,10 @@ func (c *Spamd) symbols(conn net.Conn, body smtpserver.Content) (spamVerdict, er
 		err = w.Flush()
 	}
 	v, readErr := readVerdict(conn)
-	return v, errors.Join(err, readErr) // a verdict on a part of the message is none
+	return v, errors.Join(err, readErr) // a verdict about an incomplete message does not count
 }
 
-// readVerdict reads spamd's answer:
+// readVerdict reads the reply of spamd:
 //
 //	SPAMD/1.1 0 EX_OK
 //	Content-length: 20
@@ -159,8 +164,8 @@ func readVerdict(r io.Reader) (v spamVerdict, err error) {
 	return v, nil
 }
 
-// maxSymbols and maxSymbol bound the names of rules that are written into the
-// header, and each of them.
+// maxSymbols is the largest number of rule names that are written into the
+// header, and maxSymbol the largest length of one, in bytes.
 const maxSymbols, maxSymbol = 500, 100
 
 // parseSpam reads "True ; 15.3 / 5.0".
@@ -180,7 +185,7 @@ func parseSpam(s string) (spam bool, score, required float64, err error) {
 	return spam, score, required, nil
 }
 
-// word keeps what may stand in the name of a rule.
+// word replaces characters that are not allowed in the name of a rule.
 func word(r rune) rune {
 	if r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == '_' || r == '-' {
 		return r
