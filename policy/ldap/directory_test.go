@@ -40,7 +40,7 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	if _, err := new(Directory).Exists(t.Context(), "a@example.com"); err == nil {
-		t.Error("a zero Directory says no")
+		t.Error("a zero Directory returns no error")
 	}
 }
 

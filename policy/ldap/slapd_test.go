@@ -245,7 +245,7 @@ func TestSlapdRefuses(t *testing.T) {
 
 // A server that refers to other servers for a part of the tree cannot know that a
 // recipient does not exist.
-func TestSlapdRefers(t *testing.T) {
+func TestSlapdReferral(t *testing.T) {
 	s := startSlapd(t)
 	d := &Directory{URLs: []string{s.plain}, BaseDN: suffix, BindDN: admin, Password: password, AllowPlainPassword: true}
 	defer d.Close()
@@ -259,10 +259,10 @@ func TestSlapdRefers(t *testing.T) {
 	}
 	s.refer(t, "ou=branch", "ldap://branch.example.com/ou=branch,"+suffix)
 	if found, err := d.Exists(t.Context(), "alice@example.com"); !found || err != nil {
-		t.Errorf("one who is here: %v, %v", found, err)
+		t.Errorf("a recipient of this server: %v, %v", found, err)
 	}
 	if found, err := d.Exists(t.Context(), "mallory@example.com"); found || err == nil || !strings.Contains(err.Error(), "branch.example.com") {
-		t.Errorf("one who may be there: %v, %v; want an error that names the other server", found, err)
+		t.Errorf("a recipient that may be on the other server: %v, %v; want an error that names the other server", found, err)
 	}
 	here := &Directory{URLs: d.URLs, BaseDN: suffix, BindDN: admin, Password: password, AllowPlainPassword: true, IgnoreReferrals: true}
 	defer here.Close()
@@ -321,7 +321,7 @@ func TestSlapdBehindTheRelay(t *testing.T) {
 // A server may stop answering on an open connection, for example behind a stateful
 // firewall. Waiting for it takes half of the time. The other half is for the next
 // server.
-func TestSlapdGoesSilent(t *testing.T) {
+func TestSlapdStopsAnswering(t *testing.T) {
 	s := startSlapd(t)
 	front, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -350,7 +350,7 @@ func TestSlapdGoesSilent(t *testing.T) {
 	first.shut()
 	front.Close()
 	if found, err := d.Exists(t.Context(), "alice@example.com"); !found || err != nil {
-		t.Errorf("after the first server went silent: %v, %v", found, err)
+		t.Errorf("after the first server stopped answering: %v, %v", found, err)
 	}
 }
 

@@ -46,7 +46,7 @@ func chain(t testing.TB, sender string) []smtpserver.Agent {
 
 // The agents do not change a byte of a message that they need not change, even of
 // an unusual one.
-func TestNothingToDoChangesNothing(t *testing.T) {
+func TestAgentsChangeNothing(t *testing.T) {
 	agents := chain(t, "alice@example.org")
 	for _, m := range []string{
 		"Subject: x\r\n\r\nbody\r\n",

@@ -23,7 +23,7 @@ func (q *submitted) Submit(_ context.Context, m *queue.Message) error {
 
 // The Gate accepts recipients that agents add, even if the client may not send to
 // them. It accepts no other such recipients.
-func TestThroughAGate(t *testing.T) {
+func TestGateAcceptsAddedRecipients(t *testing.T) {
 	add := func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		Add(s, m, "archive@example.net")
 		return nil

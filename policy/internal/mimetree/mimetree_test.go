@@ -51,7 +51,7 @@ aGVsbG8=
 not a part
 `
 
-func TestPartsStandWhereTheyAre(t *testing.T) {
+func TestPartOffsets(t *testing.T) {
 	msg := crlf(nested)
 	c := content.Of([]byte(msg))
 	parts, err := Parse(c, Limits{})
@@ -88,7 +88,7 @@ func TestPartsStandWhereTheyAre(t *testing.T) {
 		t.Errorf("names %q", n)
 	}
 	if p := parts[3]; msg[p.Start:p.Start+12] != "Content-Type" || msg[p.End:p.End+6] != "\r\n--in" {
-		t.Errorf("the html part stands at %q", msg[p.Start:p.End])
+		t.Errorf("the offset of the html part: %q", msg[p.Start:p.End])
 	}
 }
 

@@ -22,7 +22,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, tag := range list {
 		if got := text[tag.Start:tag.End]; strings.Trim(got, blanks) != tag.Value {
-			t.Errorf("%s stands at %q", tag.Name, got)
+			t.Errorf("%s is at %q", tag.Name, got)
 		}
 	}
 	if got := Split(list.Value("h"), ":"); !slices.Equal(got, []string{"From", "To"}) {

@@ -185,7 +185,7 @@ func TestSealingBrokenChains(t *testing.T) {
 		t.Errorf("sealed as\n%s", sealed)
 	}
 	if again := pass(t, v, 0, sealed, nil); again != sealed {
-		t.Errorf("a chain that has its end was sealed again:\n%s", again)
+		t.Errorf("a chain with cv=fail was sealed again:\n%s", again)
 	}
 	long := plain
 	for i := range maxInstances {
@@ -295,7 +295,7 @@ func TestAgents(t *testing.T) {
 }
 
 // The mail of authenticated users is not sealed, unless When selects it.
-func TestAgentSealsOthersMail(t *testing.T) {
+func TestAgentSealsUnauthenticatedMail(t *testing.T) {
 	v, _ := newVerifier(t)
 	for _, c := range []struct {
 		identity string

@@ -1,11 +1,11 @@
 // Package arc verifies and extends the Authenticated Received Chain (ARC, RFC
 // 8617).
 //
-// A mailing list or a forwarder may change a message, so that its SPF and DKIM
-// checks fail later. With ARC, such a host records the results of its own checks
-// in the header and signs them. Each host that does so adds one set of three
-// fields, and the sets form a chain. The final receiver can verify the chain and
-// use the recorded results.
+// A mailing list or a forwarder may change a message. Then SPF and DKIM fail at
+// the next host. With ARC, the mailing list records the results of its own checks
+// in three signed header fields, which are called a set. The sets of several hosts
+// form a chain. The final receiver can verify the chain and use the recorded
+// results.
 //
 // The Agent of a [Verifier] verifies the chain of each message. Later agents read
 // its verdict with [VerdictOf], and package authres writes it to the

@@ -57,7 +57,7 @@ func TestAgents(t *testing.T) {
 
 // A message that exceeds the limits of signing is refused permanently, before it
 // is enqueued.
-func TestAgentRefusesWhatCannotBeSigned(t *testing.T) {
+func TestAgentRefusesTooManyFields(t *testing.T) {
 	signer := &Signer{Keys: Keys(Key{Domain: "example.org", Selector: "s1", Private: edKey()}), When: func(*smtpserver.Session, *smtpserver.Message) bool { return true }}
 	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{signer.Agent()}})
 	srv.Talk(t, "192.0.2.1", "S: 220\nC: EHLO user.example\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\n"+

@@ -30,14 +30,15 @@
 // signatures. This package looks up the keys, selects the keys for signing, and
 // reports the results of RFC 8601.
 //
-// In two cases this package does not use go-msgauth but its own code, which it
-// shares with package arc:
+// In two cases this package uses its own code instead, which it shares with
+// package arc:
 //
-//   - Valid signatures that go-msgauth cannot verify: i= in quoted-printable or
-//     with other letter case than d=, "b=" in the value of another tag,
-//     DKIM-Signature in h=.
-//   - Messages for which the time of go-msgauth is quadratic: more than 256 names
-//     in h=, fields with very many lines, 64 KiB of white space in the body.
+//   - go-msgauth cannot verify a valid signature. The signature has i= in
+//     quoted-printable or in another letter case than d=, "b=" in the value of
+//     another tag, or DKIM-Signature in h=.
+//   - The running time of go-msgauth would be quadratic. The message has more than
+//     256 names in h=, fields with very many lines, or 64 KiB of white space in the
+//     body.
 //
 // # Results other than Pass
 //
@@ -49,7 +50,7 @@
 //     not for SHA-256; an i= that the key does not allow (t=s); From is not
 //     signed.
 //   - [TempError]: DNS did not answer.
-//   - [Neutral]: a syntax error; an empty tag (";;") is one.
+//   - [Neutral]: a syntax error, for example an empty tag (";;").
 //
 // By default the first ten signatures are verified (Verifier.MaxSignatures).
 //

@@ -125,7 +125,7 @@ func TestHandmade(t *testing.T) {
 
 // Our signatures follow the RFC: the hash of the body, and the signature over
 // exactly the bytes that are sent.
-func TestSignedByTheBook(t *testing.T) {
+func TestSignaturesFollowTheRFC(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	for name, message := range awkward {
 		for _, simple := range []bool{false, true} {

@@ -52,7 +52,7 @@ func TestHook(t *testing.T) {
 
 // A message with LF or mixed line ends is signed as package smtpclient sends it,
 // with CRLF. Its other bytes do not change.
-func TestHookSignsWhatIsSent(t *testing.T) {
+func TestHookSignsLineEndsAsSent(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "ed", Private: edKey()}
 	verifier, _ := newVerifier(t, zoneOf(t, nil, key))
 	const text = "From: alice@example.org\r\nSubject: a\r\n folded line\r\n\r\nHello \r\n.\r\n\r\n"

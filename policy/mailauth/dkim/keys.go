@@ -24,8 +24,9 @@ type Key struct {
 	// ed25519.PrivateKey, or another crypto.Signer with such a public key.
 	Private crypto.Signer
 	// The key signs from NotBefore until NotAfter. A zero time sets no limit. To
-	// rotate a key, publish the new one. Then set NotAfter of the old key and NotBefore of the new key to the same
-	// time. Remove the old record from DNS a week later.
+	// rotate a key, publish the new one. Then set NotAfter of the old key and
+	// NotBefore of the new key to the same time. Remove the old record from DNS a
+	// week later.
 	NotBefore, NotAfter time.Time
 }
 

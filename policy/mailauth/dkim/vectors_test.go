@@ -96,7 +96,7 @@ func TestRFCVectors(t *testing.T) {
 }
 
 // A change of any signed octet breaks the signature.
-func TestVectorsTamperedWith(t *testing.T) {
+func TestChangedVectors(t *testing.T) {
 	v, _ := newVerifier(t, rfcZone)
 	for _, c := range []struct {
 		name, old, new string

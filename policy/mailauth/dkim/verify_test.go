@@ -209,7 +209,7 @@ func TestBodyLength(t *testing.T) {
 
 // A signature may sign other signatures above and below it, but does not sign
 // itself (RFC 6376, 3.5, h=).
-func TestSignaturesThatAreSigned(t *testing.T) {
+func TestSignedSignatures(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "s1", Private: edKey()}
 	v, _ := newVerifier(t, zoneOf(t, nil, key))
 	for _, names := range []string{"dkim-signature", "DKIM-Signature:dkim-signature"} {

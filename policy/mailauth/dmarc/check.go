@@ -66,9 +66,9 @@ type Reason struct {
 }
 
 // Check checks a message. author is the domain in From. s and d are the verdicts
-// of SPF and DKIM. If one of them is nil, that check was not made, and the result
-// is TempError where it would be Fail. Check returns within Timeout. It is safe
-// for concurrent use.
+// of SPF and DKIM. A nil verdict means that there was no such check; the result is
+// then TempError instead of Fail. Check returns within Timeout. It is safe for
+// concurrent use.
 func (c *Checker) Check(ctx context.Context, author string, s *spf.Verdict, d *dkim.Verdict) Verdict {
 	timeout := c.Timeout
 	if timeout <= 0 {

@@ -30,10 +30,10 @@ type Observation struct {
 // messages, in memory. The zero value is ready for use. A Collector is safe for
 // concurrent use.
 type Collector struct {
-	// MaxRows is the maximum number of rows. Default: 100,000, which is about 60
-	// MiB. The memory is limited too, to 600 bytes for each row of MaxRows: with
-	// very long names, fewer rows are kept. Further messages are only counted by
-	// Dropped.
+	// MaxRows is the maximum number of rows. Default: 100,000, which take about 60
+	// MiB. The names in the rows are limited to 600 * MaxRows bytes in total, so
+	// that very long names do not need more memory. Beyond these limits a message
+	// is dropped and only counted; see Dropped.
 	MaxRows int
 
 	mu      sync.Mutex // guards what follows
@@ -57,7 +57,7 @@ type dayKey struct {
 	byList bool
 }
 
-// Add counts a message that was received at the time at. It ignores messages
+// Add counts a message. at is the time when it was received. Add ignores messages
 // without a policy, with a policy without rua, with a result other than Pass and
 // Fail, or without a valid Source.
 func (c *Collector) Add(at time.Time, o Observation) {

@@ -59,8 +59,8 @@ type Record struct {
 var errNoRecord = errors.New("not a DMARC record")
 
 // ParseRecord parses a TXT record. It returns an error only if txt is not a DMARC
-// record, which begins with v=DMARC1. Other errors are in Record.Err. It reads at
-// most 51 tags.
+// record, which begins with v=DMARC1. Other errors are in Record.Err. ParseRecord
+// ignores tags after the first 51.
 func ParseRecord(txt string) (*Record, error) {
 	r := &Record{PSD: 'u', Percent: 100, FailureOptions: "0"}
 	seen := map[string]bool{}

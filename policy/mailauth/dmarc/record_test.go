@@ -77,7 +77,7 @@ func describe(r *Record, err error) string {
 }
 
 // The errors of a record take one or two lines, for a record of any length.
-func TestWhatIsWrongIsBrief(t *testing.T) {
+func TestErrorsAreBrief(t *testing.T) {
 	r, err := ParseRecord("v=DMARC1; p=reject; rua=" + strings.Repeat("x,", 30_000) + "; ruf=" + strings.Repeat("y,", 30_000))
 	if err != nil || r.Err == nil || len(r.Err.Error()) > 200 {
 		t.Errorf("%v, %.300v", err, r.Err)

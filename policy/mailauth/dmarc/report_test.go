@@ -230,7 +230,7 @@ func TestCollectorsMemoryIsBounded(t *testing.T) {
 }
 
 // DNS can have a policy for such a name.
-func TestFileNameIsNoPath(t *testing.T) {
+func TestFileNameIsNotAPath(t *testing.T) {
 	r := &Report{Domain: "x/../../etc!a\\b\n.example", ID: "1", Begin: noon, End: noon}
 	if got := r.FileName("mx.example.com", false); strings.ContainsAny(got, "/\\\n") || strings.Count(got, "!") != 4 {
 		t.Errorf("%q", got)

@@ -31,7 +31,7 @@ func serve(t *testing.T, set func(*Checker)) (*policytest.Server, *[]*Verdict) {
 	}}), found
 }
 
-func TestAgentLeavesItsVerdict(t *testing.T) {
+func TestVerdictOf(t *testing.T) {
 	srv, found := serve(t, func(*Checker) {})
 	srv.Talk(t, "192.0.2.9", `
 		S: 220

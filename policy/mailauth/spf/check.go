@@ -27,7 +27,7 @@ func Check(ctx context.Context, ip netip.Addr, helo, mailFrom string) Verdict {
 // domain has no policy. Macros and the verdict use it in the form of
 // smtpserver.Session.Helo.
 //
-// Check keeps the limits of RFC 7208, 4.6.4 on DNS queries. It returns within
+// Check obeys the limits on DNS queries of RFC 7208, 4.6.4. It returns within
 // Timeout. It is safe for concurrent use.
 func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom string) Verdict {
 	timeout := c.Timeout

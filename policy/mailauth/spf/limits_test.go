@@ -35,7 +35,7 @@ func (cache) LookupAddr(context.Context, string) ([]string, error) { return nil,
 
 // Check does not change the slices that a resolver returns: the resolver may
 // share them with other callers.
-func TestTheResolversAnswerStaysAsItIs(t *testing.T) {
+func TestResolverAnswerIsNotChanged(t *testing.T) {
 	c := cache{[]netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::ffff:192.0.2.1")}}
 	was := slices.Clone(c.addrs)
 	if v := (&Checker{Resolver: c}).Check(t.Context(), client, "h", "a@example.org"); v.Result != Pass || !slices.Equal(c.addrs, was) {
@@ -138,7 +138,7 @@ func TestNameLimits(t *testing.T) {
 }
 
 // A policy that includes itself, directly or not, is a PermError after ten terms.
-func TestCircles(t *testing.T) {
+func TestLoops(t *testing.T) {
 	checker, dns := newChecker(t, `
 		i.example. TXT "v=spf1 include:i.example -all"
 		r.example. TXT "v=spf1 redirect=r.example"
@@ -153,7 +153,7 @@ func TestCircles(t *testing.T) {
 		}
 	}
 	if v := checker.Check(t.Context(), client, "h", "x@c.example"); v.Result != None && v.Result != TempError {
-		t.Errorf("aliases in a circle: %s", v.Result)
+		t.Errorf("a loop of aliases: %s", v.Result)
 	}
 }
 

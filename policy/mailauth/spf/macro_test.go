@@ -143,7 +143,7 @@ func TestExplanation(t *testing.T) {
 
 // A HELO name that is not a domain has no policy. It causes no DNS query, and the
 // verdict contains only its safe form.
-func TestHeloThatIsNoDomain(t *testing.T) {
+func TestInvalidHeloName(t *testing.T) {
 	checker, _ := newChecker(t, `
 		*.example.org. TXT "v=spf1 +all"
 		example.net.   TXT "v=spf1 exp=why.example.net a:%{h}.example.net -all"

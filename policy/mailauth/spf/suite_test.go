@@ -136,7 +136,7 @@ func loadSuite(t *testing.T) (sections []suiteSection) {
 		cases += len(s.Tests)
 	}
 	if len(sections) != 16 || cases < 200 {
-		t.Errorf("the suite has %d sections and %d cases: was it read whole?", len(sections), cases)
+		t.Errorf("the suite has %d sections and %d cases: is the file complete?", len(sections), cases)
 	}
 	t.Logf("peer: the RFC 7208 suite of python3-spf: %d cases", cases)
 	return sections

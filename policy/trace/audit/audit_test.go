@@ -127,7 +127,7 @@ func TestTrails(t *testing.T) {
 	}
 	last := lines[len(lines)-1]
 	if !strings.HasPrefix(last, "<reset@example.org>[] incomplete:"+session+" [mail judge pass ] [rcpt judge 550 5.7.1 no bad@example.com] [refusal server 501 ") {
-		t.Errorf("a message that the client gave up: %s", last)
+		t.Errorf("a message that the client did not complete: %s", last)
 	}
 	if n := strings.Count(log.String(), "msg=audit"); n != len(lines) {
 		t.Errorf("%d lines of log:\n%s", n, log.String())
@@ -234,7 +234,7 @@ func TestCounters(t *testing.T) {
 }
 
 // The benchmark measures the cost of recording for one agent at one event.
-func BenchmarkListening(b *testing.B) {
+func BenchmarkAudit(b *testing.B) {
 	for name, a := range map[string]*Audit{"counters": {}, "trails": {Sink: func(*Trail) {}}} {
 		b.Run(name, func(b *testing.B) {
 			f := a.message("judge", endOfData, func(context.Context, *smtpserver.Session, *smtpserver.Message) error { return nil })
@@ -254,7 +254,7 @@ func BenchmarkListening(b *testing.B) {
 }
 
 // A trail has the HELO name in its safe form.
-func TestTrailOfADevice(t *testing.T) {
+func TestTrailHasSafeHeloName(t *testing.T) {
 	var got trails
 	a := &Audit{Sink: got.add}
 	c := agenttest.Start(t, a.Wrap([]smtpserver.Agent{agent})...).Connect(t)

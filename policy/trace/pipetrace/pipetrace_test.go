@@ -176,7 +176,7 @@ func TestVerdictsPassThrough(t *testing.T) {
 	}
 }
 
-func TestHooksGoIntoTheSameFolder(t *testing.T) {
+func TestHooksUseTheSameDirectory(t *testing.T) {
 	tr := &Tracer{Dir: t.TempDir(), Sender: "david@example.com"}
 	hooks := tr.WrapHooks([]queue.Hook{
 		{Name: "one", Submitted: func(_ context.Context, m *queue.Message) error { m.Content = queue.String("changed"); return nil }},
@@ -236,7 +236,7 @@ func TestCaps(t *testing.T) {
 	}
 	for _, why := range []string{"MaxMessages", "MaxDir"} {
 		if strings.Count(log.String(), why) != 1 {
-			t.Errorf("the log tells of %s not once:\n%s", why, log.String())
+			t.Errorf("the log does not have %s exactly once:\n%s", why, log.String())
 		}
 	}
 }
@@ -261,7 +261,7 @@ func TestTracingEndsAfterItsTime(t *testing.T) {
 }
 
 // An error of tracing does not stop mail.
-func TestAFolderThatCannotBeMade(t *testing.T) {
+func TestDirectoryCannotBeCreated(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -275,7 +275,7 @@ func TestAFolderThatCannotBeMade(t *testing.T) {
 
 // If the disk is full or the folder was removed, tracing ends and logs a warning.
 // Mail continues.
-func TestASnapshotThatCannotBeWritten(t *testing.T) {
+func TestSnapshotCannotBeWritten(t *testing.T) {
 	var log bytes.Buffer
 	tr := &Tracer{Dir: t.TempDir(), Sender: "david@example.com", Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	remove := smtpserver.Agent{Name: "remove", EndOfHeaders: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
@@ -285,14 +285,14 @@ func TestASnapshotThatCannotBeWritten(t *testing.T) {
 		t.Errorf("%s", got.Data)
 	}
 	if !strings.Contains(log.String(), "a snapshot cannot be written") {
-		t.Errorf("the log says %q", log.String())
+		t.Errorf("the log is %q", log.String())
 	}
 	if err := writeFile("/dev/full", "head", queue.String(mail)); err == nil {
-		t.Error("a full disk is no error")
+		t.Error("a full disk causes no error")
 	}
 }
 
-func TestNamesStayInTheFolder(t *testing.T) {
+func TestDirectoryNames(t *testing.T) {
 	for id, want := range map[string]string{"a.1": "a.1", "..": "_..", "../../etc": ".._.._etc", "": "_", "a\x00b": "a_b", strings.Repeat("x", 500): strings.Repeat("x", 128)} {
 		if got := name(id); got != want {
 			t.Errorf("name(%q) = %q, want %q", id, got, want)
