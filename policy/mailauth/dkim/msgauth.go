@@ -205,8 +205,8 @@ func isBlank(err error) bool {
 	return errors.As(err, &limit)
 }
 
-// A message is a header section and a body. Unlike io.MultiReader it writes the
-// body without a buffer of its own.
+// A message is a header section and a body. Unlike io.MultiReader, its WriteTo does
+// not allocate a buffer for the body.
 type message struct {
 	header []byte
 	body   io.Reader

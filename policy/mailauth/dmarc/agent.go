@@ -87,7 +87,7 @@ func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserve
 	fields := m.Header.Values("From")
 	author, err := header.AuthorDomain(fields)
 	if errors.Is(err, header.ErrNoAuthor) && len(fields) > 0 && m.From != "" {
-		err = fmt.Errorf("%w: %w", header.ErrAuthor, err) // only a report may have none
+		err = fmt.Errorf("%w: %w", header.ErrAuthor, err) // only a report may have a From field without an address
 	}
 	if err != nil {
 		return Verdict{Result: PermError, Disposition: NoAction, Err: err}

@@ -8,8 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
 )
 
-// Check needs no settings. A name that is no domain has no policy, so the DNS
-// is not asked (RFC 7208, 4.3).
+// Check needs no settings. A name that is not a domain has no policy, so Check sends
+// no DNS query (RFC 7208, 4.3).
 func ExampleCheck() {
 	v := spf.Check(context.Background(), netip.MustParseAddr("192.0.2.7"), "printer", "")
 	fmt.Println(v.Result)

@@ -51,7 +51,7 @@ func (s *suiteSection) serve(t *testing.T) *dnstest.Server {
 	for name, records := range s.Zone {
 		silent := map[string]bool{"TXT": true, "A": true, "AAAA": true, "MX": true, "PTR": true}
 		for _, r := range records {
-			if r.Type == "TIMEOUT" { // what was not listed before has no answer
+			if r.Type == "TIMEOUT" { // queries for types that are not listed before it get no answer
 				for kind, is := range silent {
 					if is {
 						server.Fault(name, kind, servfail)
@@ -113,7 +113,7 @@ type suiteSection struct {
 }
 
 type suiteRecord struct {
-	Type string // TXT, A, AAAA, MX, PTR, CNAME, or TIMEOUT for all that is asked for next
+	Type string // TXT, A, AAAA, MX, PTR, CNAME, or TIMEOUT: queries for types that are not listed before it get no answer
 	Data string
 	Pref uint16
 }
@@ -182,7 +182,7 @@ func (z suiteZone) find(name, kind string) ([]suiteRecord, error) {
 
 func (z suiteZone) follow(name, kind string, aliases int) (found []suiteRecord, err error) {
 	if aliases > 8 {
-		return nil, &net.DNSError{Err: "server misbehaving: aliases in a circle", Name: name, IsTemporary: true}
+		return nil, &net.DNSError{Err: "server misbehaving: loop of aliases", Name: name, IsTemporary: true}
 	}
 	key := strings.ToLower(strings.TrimSuffix(name, "."))
 	for _, r := range z[key] {
