@@ -25,10 +25,11 @@ func routed(local string) bool {
 }
 
 // lists reports whether the domain's directories list a routed local part, to
-// which they gave the answer r. A directory that knows any local part of the
-// form does not list this one: it says yes to everything, or it asks a host that
-// routes. Two local parts tell that nobody can have: ours with random letters at
-// its beginning and at its end, since either may be the host's name.
+// which they gave the answer r. A directory that also knows local parts of the
+// same form that cannot exist does not list this one: it says yes to everything,
+// or it asks a host that routes. It is asked for two such local parts: with
+// random letters before and after the real one, because the name of the other
+// host may be at either end.
 func (d *Domain) lists(ctx context.Context, r resolution, local, domain string) (bool, error) {
 	if !r.known {
 		return false, nil
@@ -38,8 +39,8 @@ func (d *Domain) lists(ctx context.Context, r resolution, local, domain string) 
 		quote, local = `"`, strings.TrimSuffix(inner, `"`)
 	}
 	random := strings.ToLower(rand.Text()[:12])
-	for _, nobody := range [...]string{random + local, local + random} {
-		r, err := d.resolve(ctx, quote+nobody+quote+"@"+domain)
+	for _, absent := range [...]string{random + local, local + random} {
+		r, err := d.resolve(ctx, quote+absent+quote+"@"+domain)
 		switch {
 		case errors.Is(err, errUnknown):
 		case err != nil:

@@ -186,11 +186,11 @@ func (sc *scramServer) first(msg string) ([]byte, error) {
 			return nil, errors.New("SCRAM: nobody may act for another")
 		}
 	}
-	nobody := sc.a.unknown(sc.s.srv, sc.username) // in any case: it takes time
+	absent := sc.a.unknown(sc.s.srv, sc.username) // for all users: it takes time
 	if sc.cred, sc.unknown = sc.a.Lookup(sc.ctx, sc.s, sc.username); sc.unknown == nil {
 		sc.a.seen.Store(int64(sc.cred.Iterations))
 	} else {
-		sc.cred = nobody
+		sc.cred = absent
 	}
 	sc.nonce = attrs[1][2:] + rand.Text()
 	sc.serverFirst = fmt.Sprintf("r=%s,s=%s,i=%d", sc.nonce, base64.StdEncoding.EncodeToString(sc.cred.Salt), sc.cred.Iterations)
