@@ -7,7 +7,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// addressSet is a set of addresses, and of local parts in any domain.
+// addressSet returns a set of addresses and of local parts, which match in any
+// domain.
 func addressSet(addresses []string) map[string]bool {
 	set := make(map[string]bool, len(addresses))
 	for _, a := range addresses {
@@ -16,13 +17,13 @@ func addressSet(addresses []string) map[string]bool {
 	return set
 }
 
-// checkAddresses tells what in a setting is neither an address nor the local
-// part of one, and so would never match.
+// checkAddresses returns an error for each entry of a setting that is neither
+// an address nor a local part, and so would never match.
 func checkAddresses(setting string, list []string) []error {
 	var errs []error
 	for _, a := range list {
 		if addr.Mailbox(a, true) != nil && addr.Mailbox(a+"@example.com", true) != nil {
-			errs = append(errs, fmt.Errorf("policy: %s: %q is neither an address nor the local part of one", setting, a))
+			errs = append(errs, fmt.Errorf("policy: %s: %q is neither an address nor a local part", setting, a))
 		}
 	}
 	return errs
@@ -37,9 +38,9 @@ func inAddressSet(set map[string]bool, address string) bool {
 	return set[f] || set[local]
 }
 
-// fold is the form in which addresses are compared: in lower case, as
-// mailboxes everywhere are, with a canonical domain, and without needless
-// quotes.
+// fold returns the form in which addresses are compared: in lower case, with a
+// canonical domain, without unnecessary quotes. Local parts are folded because
+// nearly all mail systems ignore their case.
 func fold(address string) string {
 	local, domain := addr.Split(address)
 	local = addr.FoldLocal(unquoted(local))
@@ -49,9 +50,10 @@ func fold(address string) string {
 	return local + "@" + addr.DomainOf(address)
 }
 
-// unquoted is the simplest form of a local part: quotes and backslashes that it
-// does not need are no part of it (RFC 5321, 4.1.2). "alice" in quotes is
-// alice, but what has an @ in quotes keeps them, so that it is no address.
+// unquoted returns the simplest form of a local part: without quotes and
+// backslashes that it does not need (RFC 5321, 4.1.2). "alice" in quotes
+// becomes alice. A local part with an @ in quotes keeps its quotes, so that it
+// does not become an address.
 func unquoted(local string) string {
 	if !strings.HasPrefix(local, `"`) || addr.Mailbox(local+"@example.com", true) != nil {
 		return local
@@ -60,7 +62,7 @@ func unquoted(local string) string {
 	inner := local[1 : len(local)-1]
 	for i := 0; i < len(inner); i++ {
 		if inner[i] == '\\' {
-			i++ // there is a next one, or it would be no quoted string
+			i++ // a valid quoted string has a byte after the backslash
 		}
 		if inner[i] == '"' || inner[i] == '\\' {
 			quoted.WriteByte('\\')
@@ -74,7 +76,8 @@ func unquoted(local string) string {
 	return `"` + quoted.String() + `"`
 }
 
-// simplest is an address with its local part unquoted, otherwise as it is.
+// simplest returns the address with its local part unquoted, otherwise
+// unchanged.
 func simplest(address string) string {
 	if !strings.HasPrefix(address, `"`) {
 		return address
@@ -86,8 +89,8 @@ func simplest(address string) string {
 	return unquoted(local) + "@" + domain
 }
 
-// isPostmaster says whether a local part is the reserved one. Only the letters
-// of ASCII have upper and lower case in it.
+// isPostmaster reports whether a local part is the reserved one. Only its
+// ASCII letters are compared without case.
 func isPostmaster(local string) bool {
 	const name = "postmaster"
 	local = unquoted(local)

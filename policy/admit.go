@@ -5,14 +5,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// admission is what the relay policy decided about one recipient.
+// admission is the decision of the relay policy about one recipient.
 type admission struct {
-	to    string        // as at RCPT
+	to    string        // the address given at RCPT
 	as    string        // the address that the queue gets
-	route queue.NextHop // zero: by the routing table
+	route queue.NextHop // zero: the routing table decides
 }
 
-// admitted is what the relay policy let in, of one transaction.
+// admitted lists the recipients of one transaction that the relay policy has
+// admitted.
 type admitted struct {
 	message *smtpserver.Message
 	rcpts   []admission
@@ -20,23 +21,22 @@ type admitted struct {
 
 type admittedKey struct{}
 
-// Admit records that mail for the recipient may pass, for the transaction
-// that s has in progress. [Relay] does so at RCPT. Enqueuer hands only
-// admitted recipients to the queue, so that a server whose relay policy was
-// forgotten, or passed over by an agent's ErrAccept, relays for nobody. An
-// agent that accepts or adds a recipient by its own authority calls Admit.
+// Admit records that the recipient may get mail in the current transaction of
+// s. [Relay] calls it at RCPT. [Enqueuer] submits only admitted recipients to
+// the queue. So a server relays nothing if its relay policy is missing, or if
+// an agent skips it with smtpserver.ErrAccept. An agent that accepts or adds a
+// recipient on its own authority must call Admit.
 func Admit(s *smtpserver.Session, rcpt string) { admit(s, admission{to: rcpt, as: rcpt}) }
 
-// SetRoute sends the mail for a recipient whom the relay policy has admitted
-// to a next hop other than the routing table's: a Connector of that table, such
-// as one for a quarantine, or without one a Destination, which is a domain or
-// address literal that the table finds the way to. While the table has no such
-// Connector the mail waits.
+// SetRoute sets the next hop of a recipient that the relay policy has
+// admitted. It overrides the routing table. The hop has a Connector of that
+// table, for example one for a quarantine, or only a Destination: a domain or
+// address literal that the table resolves. Mail for a Connector that the table
+// does not have waits.
 //
-// SetRoute is for agents at EndOfHeaders and EndOfData, and for those at RCPT
-// that come after the relay policy; rcpt is the address as it was given at
-// RCPT. It reports whether there is such a recipient in the transaction in
-// progress.
+// SetRoute is for agents at EndOfHeaders and EndOfData, and for agents at RCPT
+// after the relay policy. rcpt is the address that was given at RCPT. SetRoute
+// reports whether the current transaction has such a recipient.
 func SetRoute(s *smtpserver.Session, rcpt string, hop queue.NextHop) bool {
 	a, _ := s.Value(admittedKey{}).(*admitted)
 	if a == nil || a.message != s.Message() {
@@ -64,9 +64,9 @@ func admit(s *smtpserver.Session, r admission) {
 	a.rcpts = append(a.rcpts, r)
 }
 
-// admissionOf finds what was decided about the i-th recipient of m's
-// transaction; nil where nothing was. It is looked for at the i-th place
-// first, where it is unless an agent has changed the envelope.
+// admissionOf returns the decision about the i-th recipient of m's
+// transaction, or nil if there is none. It looks at the i-th position first:
+// the decision is there unless an agent has changed the envelope.
 func admissionOf(s *smtpserver.Session, m *smtpserver.Message, i int) *admission {
 	a, _ := s.Value(admittedKey{}).(*admitted)
 	if a == nil || a.message != m {

@@ -1,14 +1,16 @@
 package policy
 
-// bounded is a map that forgets when it is full: of a few entries picked at
-// random, the one that was used the longest time ago. Its user locks it.
+// bounded is a map of limited size. When it is full it drops the least
+// recently used of a few randomly chosen entries. The user of the map locks
+// it.
 type bounded[K comparable, V any] struct {
 	m    map[K]*V
 	max  int
-	used func(*V) int64 // when it was used, in any unit
+	used func(*V) int64 // the time of last use, in any unit
 }
 
-// get finds the entry of a key; made says that it is a new one.
+// get returns the entry of a key, and creates it if necessary. made reports
+// whether the entry is new.
 func (b *bounded[K, V]) get(k K) (v *V, made bool) {
 	if v = b.m[k]; v != nil {
 		return v, false
@@ -24,7 +26,7 @@ func (b *bounded[K, V]) get(k K) (v *V, made bool) {
 	return v, true
 }
 
-// forget drops an old entry. Go walks maps from a random place.
+// forget drops an old entry. Iteration over a Go map starts at a random place.
 func (b *bounded[K, V]) forget() {
 	const sample = 8
 	var oldest K

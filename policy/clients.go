@@ -14,37 +14,43 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Clients describes a class of clients. A client belongs to it that meets one
-// of the conditions, unless it belongs to Except. The zero value is nobody.
+// Clients selects clients. A client matches if it meets at least one of the
+// conditions and does not match Except. The zero value matches no client.
 type Clients struct {
-	// Everyone: all clients. With Except it is "all except the list".
+	// Everyone matches all clients. With Except it means all clients except
+	// those.
 	Everyone bool
-	// Anonymous: those that have not proved who they are.
+	// Anonymous matches clients that have not authenticated.
 	Anonymous bool
-	// Authenticated: those that have.
+	// Authenticated matches clients that have authenticated.
 	Authenticated bool
-	// Identities are those that have proved to be one of these, to the letter.
+	// Identities matches clients that have authenticated as one of these
+	// identities. The comparison is exact.
 	Identities []string
-	// Networks are those with an address in one of these.
+	// Networks matches clients with an address in one of these networks.
 	Networks []netip.Prefix
-	// Hosts are those whose address has, by reverse DNS, such a name, which
-	// has the address in turn: "mx.example.net", or "*.example.net" for all
-	// below it.
+	// Hosts matches clients by confirmed host name: reverse DNS gives the name
+	// for the address, and the name has that address. A name is exact
+	// ("mx.example.net") or a pattern ("*.example.net") for all names below
+	// the domain.
 	Hosts []string
-	// CertificateKeys are those with a TLS client certificate for one of
-	// these keys: the SHA-256 of the SubjectPublicKeyInfo, in hexadecimal,
-	// with or without colons. Who issued the certificate does not matter.
+	// CertificateKeys matches clients with a TLS client certificate for one of
+	// these keys. A key is the SHA-256 of the SubjectPublicKeyInfo, in
+	// hexadecimal, with or without colons. The issuer of the certificate does
+	// not matter.
 	CertificateKeys []string
-	// CertificateNames are those with a TLS client certificate that the
-	// server has verified (tls.Config.ClientCAs and ClientAuth) and that is
-	// for one of these DNS names, patterns as above, or mail addresses.
+	// CertificateNames matches clients with a TLS client certificate that the
+	// server has verified (tls.Config.ClientCAs and ClientAuth) and that
+	// contains one of these names. A name is a DNS name, a pattern as in
+	// Hosts, or a mail address.
 	CertificateNames []string
-	// Except takes clients out again. A client of which a proxy gives no address
-	// is out where Except has Networks or Hosts: it may be one of them.
+	// Except excludes clients. If a proxy did not give the address of a
+	// client, and Except has Networks or Hosts, the client is excluded too,
+	// because it may be one of them.
 	Except *Clients
 }
 
-// clients is a Clients, prepared.
+// clients is the prepared form of Clients.
 type clients struct {
 	everyone, anonymous, authenticated bool
 
@@ -56,16 +62,16 @@ type clients struct {
 	except     *clients
 }
 
-// prepare checks the settings. What is wrong is left out of the class, so
-// that it never holds more clients than was meant; a fault in Except empties
-// the whole.
+// prepare checks the settings. It leaves wrong entries out, so that the result
+// never matches more clients than intended. After an error in Except the
+// result matches no client.
 func (c *Clients) prepare() (*clients, []error) {
 	p := &clients{everyone: c.Everyone, anonymous: c.Anonymous, authenticated: c.Authenticated,
 		identities: make(map[string]bool), keys: make(map[[sha256.Size]byte]bool)}
 	var errs []error
 	for _, id := range c.Identities {
 		if id == "" {
-			errs = append(errs, errors.New("policy: empty identity in Clients.Identities"))
+			errs = append(errs, errors.New("policy: Clients.Identities has an empty identity"))
 			continue
 		}
 		p.identities[id] = true
@@ -78,7 +84,7 @@ func (c *Clients) prepare() (*clients, []error) {
 	for _, k := range c.CertificateKeys {
 		b, err := hex.DecodeString(strings.ReplaceAll(k, ":", ""))
 		if err != nil || len(b) != sha256.Size {
-			errs = append(errs, fmt.Errorf("policy: Clients.CertificateKeys: %q is no SHA-256 in hexadecimal", k))
+			errs = append(errs, fmt.Errorf("policy: Clients.CertificateKeys: %q is not a SHA-256 in hexadecimal", k))
 			continue
 		}
 		p.keys[[sha256.Size]byte(b)] = true
@@ -102,7 +108,7 @@ func (c *Clients) prepare() (*clients, []error) {
 	return p, errs
 }
 
-// patterns are names and "*.name"s in canonical form.
+// patterns returns names and patterns ("*.name") in canonical form.
 func patterns(setting string, names []string, errs []error) ([]string, []error) {
 	var ps []string
 	for _, n := range names {
@@ -120,7 +126,7 @@ func patterns(setting string, names []string, errs []error) ([]string, []error) 
 	return ps, errs
 }
 
-// client is who is judged.
+// client is the client that is matched against the conditions.
 type client struct {
 	ctx      context.Context
 	s        *smtpserver.Session
@@ -128,21 +134,21 @@ type client struct {
 	resolver Resolver
 }
 
-// has says whether the client belongs to the class. With an error it does not,
-// but perhaps it should.
+// has reports whether the client matches. After an error it returns false,
+// although the client may match.
 func (p *clients) has(c *client) (bool, error) {
 	in, err := p.meets(c)
 	if !in || p.except == nil {
 		return in, err
 	}
 	if p.except.byAddress() && unknownAddress(c.s) {
-		return false, nil // perhaps it is one of those
+		return false, nil // the client may be one of the excluded
 	}
 	out, err := p.except.has(c)
 	return !out && err == nil, err
 }
 
-// byAddress says whether it depends on a client's address who is in the class.
+// byAddress reports whether the match depends on the address of the client.
 func (p *clients) byAddress() bool {
 	return p.networks.Len() > 0 || len(p.hosts) > 0 || p.except != nil && p.except.byAddress()
 }
@@ -164,7 +170,7 @@ func (p *clients) meets(c *client) (bool, error) {
 	return false, err
 }
 
-// certified says whether the client has shown a certificate of the class.
+// certified reports whether the client has shown a certificate that matches.
 func (p *clients) certified(s *smtpserver.Session) bool {
 	state := s.TLS()
 	if state == nil || len(state.PeerCertificates) == 0 || len(p.keys)+len(p.certNames) == 0 {
@@ -192,10 +198,10 @@ func (p *clients) certified(s *smtpserver.Session) bool {
 	return false
 }
 
-// countedIP is the address by which a client is counted and remembered: its own,
-// or 0.0.0.0 for all clients of which a proxy gives no address. They are
-// strangers like others, and one client together. False is for clients that
-// come by no network at all.
+// countedIP returns the address by which a client is counted and remembered:
+// its own, or 0.0.0.0 for all clients whose address a proxy did not give.
+// Those clients are counted together, as one client. The result is false for a
+// client that does not use a network.
 func countedIP(s *smtpserver.Session) (netip.Addr, bool) {
 	ip, ok := clientIP(s)
 	if !ok && unknownAddress(s) {
@@ -204,13 +210,15 @@ func countedIP(s *smtpserver.Session) (netip.Addr, bool) {
 	return ip, ok
 }
 
-// unknownAddress says whether a proxy gave no address of the client.
+// unknownAddress reports whether a proxy did not give the address of the
+// client.
 func unknownAddress(s *smtpserver.Session) bool {
 	a := s.RemoteAddr()
 	return a != nil && a.Network() == "unknown"
 }
 
-// clientIP returns the client's address, and whether it has one.
+// clientIP returns the address of the client, and whether it has one. An IPv4
+// address is in its own form; there is no zone.
 func clientIP(s *smtpserver.Session) (netip.Addr, bool) {
 	ip := transaction.ClientIP(s)
 	return ip, ip.IsValid()

@@ -202,7 +202,7 @@ func TestClientsThatAreWrong(t *testing.T) {
 		{Clients{Identities: []string{""}}, "empty identity"},
 		{Clients{Hosts: []string{"*"}}, `Clients.Hosts: "*" is neither`},
 		{Clients{Hosts: []string{"a..b"}}, `Clients.Hosts: "a..b"`},
-		{Clients{CertificateKeys: []string{"12:34"}}, `"12:34" is no SHA-256`},
+		{Clients{CertificateKeys: []string{"12:34"}}, `"12:34" is not a SHA-256`},
 		{Clients{CertificateNames: []string{"*.*"}}, `Clients.CertificateNames: "*.*"`},
 		{Clients{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Except: &Clients{Hosts: []string{"bad host"}}}, `"bad host"`},
 	} {

@@ -15,48 +15,50 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// ConnectionFilter refuses mail by the address that it comes from: 550 5.7.1.
-// It judges at RCPT, when the client had the chance to prove who it is, and
-// leaves sessions alone that have the right BypassAntiSpam. The client's own
-// lists come first, then those in the DNS; allowing wins over blocking in
-// each.
+// ConnectionFilter refuses mail by the address of the client: 550 5.7.1. It
+// decides at RCPT, so that the client can authenticate first. It skips
+// sessions that have the right BypassAntiSpam. It checks its own lists first,
+// then the DNS lists. In each of the two steps, allow lists win over block
+// lists.
 type ConnectionFilter struct {
-	// Allow are networks, and AllowHosts confirmed reverse-DNS names
-	// ("mx.example.net", "*.example.net"), that nothing below is said
-	// against. Their sessions get the right BypassAntiSpam.
+	// Allow (networks) and AllowHosts (confirmed reverse-DNS names,
+	// "mx.example.net" or "*.example.net") are clients that the filter never
+	// refuses. Their sessions get the right BypassAntiSpam.
 	Allow      *Networks
 	AllowHosts []string
-	// Block are networks, and BlockHosts reverse-DNS names, confirmed or not,
-	// that are refused.
+	// Block (networks) and BlockHosts (reverse-DNS names, confirmed or not)
+	// are clients that the filter refuses.
 	Block      *Networks
 	BlockHosts []string
-	// Internal are the organisation's own relays and firewalls that pass on
-	// mail from outside. They are not judged themselves: at the end of the
-	// header the address is that they have the mail from; see [OriginIP]. Keep
-	// them out of the relay's Networks: what may relay is not judged at all,
-	// and who is behind a firewall that may relay, may too.
+	// Internal are the organization's own relays and firewalls that forward
+	// mail from outside. The filter does not check them. At the end of the
+	// header it checks the address from which they received the mail; see
+	// [OriginIP]. Do not add them to Relay.Networks: clients that may relay
+	// are not checked, and every client behind a firewall that may relay could
+	// then relay too.
 	Internal *Networks
-	// AllowLists and BlockLists are asked in the DNS. A client is refused when
-	// no allow list has it, and the weights of the block lists that have it
-	// come to Threshold. Default 1. What they said is remembered for a minute.
+	// AllowLists and BlockLists are DNS lists. The filter refuses a client if
+	// no allow list lists it, and the weights of the block lists that list it
+	// add up to at least Threshold. The default Threshold is 1. Results are
+	// cached for one minute.
 	AllowLists []DNSList
 	BlockLists []DNSList
 	Threshold  int
-	// ExceptRecipients get their mail from everybody, as postmaster or abuse
-	// should: addresses, or local parts of all domains.
+	// ExceptRecipients get mail from every client, as postmaster and abuse
+	// should. They are addresses, or local parts in all domains.
 	ExceptRecipients []string
-	// Resolver asks the DNS. Default net.DefaultResolver.
+	// Resolver looks up names in the DNS. Default net.DefaultResolver.
 	Resolver Resolver
 }
 
-// Validate tells what is wrong with the settings.
+// Validate returns an error that names each wrong setting.
 func (f *ConnectionFilter) Validate() error {
 	_, err := f.prepare()
 	return err
 }
 
-// Agent judges at RCPT and, for what comes from Internal, at the end of the
-// header. Settings that Validate finds fault with have no effect.
+// Agent returns the agent. It decides at RCPT and, for mail from Internal, at
+// the end of the header. Settings that Validate reports have no effect.
 func (f *ConnectionFilter) Agent() smtpserver.Agent {
 	j, _ := f.prepare()
 	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "connection filter", Mail: j.mail, Rcpt: j.rcpt, EndOfHeaders: j.endOfHeaders})
@@ -91,7 +93,7 @@ func validLists(lists []DNSList, errs []error) ([]DNSList, []error) {
 	return valid, errs
 }
 
-// connectionJudge is a ConnectionFilter at work.
+// connectionJudge is the prepared form of a ConnectionFilter.
 type connectionJudge struct {
 	f      ConnectionFilter
 	except map[string]bool
@@ -100,7 +102,7 @@ type connectionJudge struct {
 	lists bounded[netip.Addr, listAnswer]
 }
 
-// listAnswer is what the DNS lists came to, for those who come often.
+// listAnswer is the cached result of the DNS lists for one address.
 type listAnswer struct {
 	at  time.Time
 	err error
@@ -113,17 +115,18 @@ const (
 
 var (
 	errBlocked = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Mail from your address is not accepted here"}
-	errList    = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your address cannot be judged at present, try again later"}
+	errList    = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your address cannot be checked at present, try again later"}
 )
 
-// judgement is what was found out about an address, kept for the session.
+// judgement is the result for an address, cached for the session.
 type judgement struct {
 	ip      netip.Addr
 	allowed bool
 	err     error
 }
 
-// mail lets those pass all agents that are allowed. It costs no DNS.
+// mail gives the right to skip other agents to clients in Allow. It makes no
+// DNS lookup.
 func (j *connectionJudge) mail(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
 	if ip, ok := clientIP(s); ok && j.f.Allow.Contains(ip) && !j.f.Internal.Contains(ip) {
 		addRights(s, ip, BypassAntiSpam)
@@ -139,8 +142,8 @@ func (j *connectionJudge) rcpt(ctx context.Context, s *smtpserver.Session, to st
 	return j.judge(ctx, s, ip)
 }
 
-// endOfHeaders judges what comes through the organisation's own hosts, unless
-// it is for none but the excepted recipients.
+// endOfHeaders checks mail that comes through Internal, unless all its
+// recipients are in ExceptRecipients.
 func (j *connectionJudge) endOfHeaders(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	if ip, ok := clientIP(s); !ok || !j.f.Internal.Contains(ip) {
 		return nil
@@ -152,7 +155,7 @@ func (j *connectionJudge) endOfHeaders(ctx context.Context, s *smtpserver.Sessio
 	return j.judge(ctx, s, ip)
 }
 
-// judge asks once for each address in a session.
+// judge checks each address once in a session.
 func (j *connectionJudge) judge(ctx context.Context, s *smtpserver.Session, ip netip.Addr) error {
 	v, _ := s.Value(j).(*judgement)
 	if v == nil || v.ip != ip {
@@ -166,7 +169,8 @@ func (j *connectionJudge) judge(ctx context.Context, s *smtpserver.Session, ip n
 	return v.err
 }
 
-// decide: allowed is what the own lists say.
+// decide checks an address. allowed reports whether Allow or AllowHosts has
+// it.
 func (j *connectionJudge) decide(ctx context.Context, s *smtpserver.Session, ip netip.Addr) (allowed bool, err error) {
 	if j.f.Allow.Contains(ip) {
 		return true, nil
@@ -190,8 +194,8 @@ func (j *connectionJudge) decide(ctx context.Context, s *smtpserver.Session, ip 
 	return false, j.listed(ctx, ip)
 }
 
-// listed is what the DNS lists say, for a minute the same. That they cannot be
-// asked is not remembered.
+// listed returns the result of the DNS lists, cached for one minute. It does
+// not cache temporary errors.
 func (j *connectionJudge) listed(ctx context.Context, ip netip.Addr) error {
 	if len(j.f.AllowLists)+len(j.f.BlockLists) == 0 {
 		return nil
@@ -226,8 +230,8 @@ func (j *connectionJudge) blockedHost(ctx context.Context, ip netip.Addr) error 
 	return nil
 }
 
-// decideLists asks the DNS lists. A list that cannot be asked makes the client
-// come again only where its answer would make the difference.
+// decideLists asks the DNS lists. If a list does not answer, the client gets a
+// temporary error only if the answer could change the result.
 func (j *connectionJudge) decideLists(ctx context.Context, ip netip.Addr) error {
 	lists := slices.Concat(j.f.AllowLists, j.f.BlockLists)
 	var first *DNSList

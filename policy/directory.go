@@ -7,15 +7,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// A Directory answers whether a recipient exists. It must be safe for
-// concurrent use and bound its own time; an error means that it cannot tell
-// at present, and the client is asked to come again (451 4.3.0). The address is
-// as the client wrote it, in any case of letters, but without needless quotes.
+// A Directory answers whether a recipient exists. Exists must be safe for
+// concurrent use and must limit its own time. An error means that the
+// directory cannot answer at present; the client then gets 451 4.3.0. The
+// address is as the client wrote it, in any case, but without unnecessary
+// quotes.
 type Directory interface {
 	Exists(ctx context.Context, address string) (bool, error)
 }
 
-// DirectoryFunc makes a function a Directory.
+// DirectoryFunc is a function that implements Directory.
 type DirectoryFunc func(ctx context.Context, address string) (bool, error)
 
 // Exists calls f.
@@ -23,9 +24,9 @@ func (f DirectoryFunc) Exists(ctx context.Context, address string) (bool, error)
 	return f(ctx, address)
 }
 
-// Recipients is a Directory of a fixed list: local parts ("alice"), which
-// exist in every domain that the Directory serves, or whole addresses
-// ("alice@example.com"). Case does not matter.
+// Recipients returns a Directory of a fixed list. An entry is a local part
+// ("alice"), which exists in every domain that uses the Directory, or a whole
+// address ("alice@example.com"). Case does not matter.
 func Recipients(names ...string) Directory {
 	return staticDirectory(addressSet(names))
 }
@@ -36,10 +37,11 @@ func (d staticDirectory) Exists(_ context.Context, address string) (bool, error)
 	return inAddressSet(d, address), nil
 }
 
-// Subaddresses makes a Directory in which "alice+anything@example.com" exists
-// where "alice@example.com" does (RFC 5233). separators are the characters
-// that may stand for the plus; none of them stands for "+". Mail keeps the
-// address that it was sent to. What d knows by itself always exists.
+// Subaddresses returns a Directory in which "alice+anything@example.com"
+// exists if "alice@example.com" exists in d (RFC 5233). separators are the
+// characters that begin a subaddress; if it is empty, "+" does. The message
+// keeps the address to which it was sent. Every address that exists in d
+// exists.
 func Subaddresses(d Directory, separators string) Directory {
 	if separators == "" {
 		separators = "+"
@@ -62,8 +64,9 @@ func Subaddresses(d Directory, separators string) Directory {
 	})
 }
 
-// AnyOf is a Directory of all that one of several knows. It says no only when
-// all of them do.
+// AnyOf returns a Directory in which an address exists if it exists in one of
+// the directories. It does not exist if all directories say so. If one of them
+// fails and no other has the address, AnyOf returns the error.
 func AnyOf(directories ...Directory) Directory {
 	return DirectoryFunc(func(ctx context.Context, address string) (bool, error) {
 		var failed error

@@ -8,37 +8,40 @@ import (
 	"time"
 )
 
-// CachedDirectory remembers what another Directory has answered, asks it once
-// for many clients that want to know the same at the same time, and for a
-// while stands in for it when it is down. It remembers what was asked to the
-// letter, since only the other one knows whether the case of letters matters.
+// CachedDirectory caches the answers of another Directory. It asks once if
+// several clients ask about the same address at the same time, and it uses old
+// answers for a time while the other directory is down. Addresses are cached
+// exactly as they were asked, because only the other directory knows whether
+// case matters. The fields must not change once it is used. It is safe for
+// concurrent use.
 type CachedDirectory struct {
-	// Directory that is asked.
+	// Directory is the directory that is asked.
 	Directory Directory
-	// Known is how long a recipient is known to exist. Default 1 h.
+	// Known is how long the answer that a recipient exists is cached. Default
+	// 1 h.
 	Known time.Duration
-	// Unknown is how long one is known not to. Default 1 min: a new user
-	// should not wait for long.
+	// Unknown is how long the answer that a recipient does not exist is
+	// cached. Default 1 min, so that a new user can soon get mail.
 	Unknown time.Duration
-	// Stale is how long after that a recipient is still believed to exist
-	// while the Directory is down. That one does not exist is never believed
-	// beyond its time. Default 24 h; negative is none.
+	// Stale is how long after Known a recipient still exists while the
+	// Directory fails. The answer that a recipient does not exist is never
+	// used after Unknown. Default 24 h; a negative value means none.
 	Stale time.Duration
-	// Timeout for one question. Default 10 s.
+	// Timeout limits one call of the Directory. Default 10 s.
 	Timeout time.Duration
-	// Max is how many answers are kept. Default 100,000.
+	// Max is the maximum number of cached answers. Default 100,000.
 	Max int
 
 	mu      sync.Mutex // guards what follows
 	answers bounded[string, directoryAnswer]
 }
 
-// directoryAnswer is what is known of one address.
+// directoryAnswer is the entry of one address.
 type directoryAnswer struct {
 	exists  bool
-	at      time.Time     // of the answer; zero for none
-	asking  chan struct{} // closed when the question that is under way ends; nil for none
-	waiting error         // how it ended
+	at      time.Time     // the time of the answer; zero if there is none
+	asking  chan struct{} // closed when the current call of the Directory ends; nil if there is none
+	waiting error         // the error of the last call
 }
 
 // Exists implements Directory.
@@ -62,8 +65,8 @@ func (d *CachedDirectory) Exists(ctx context.Context, address string) (bool, err
 			return false, ctx.Err()
 		case <-done:
 		}
-		// What the other one was told goes for all who waited with it, unless
-		// it was only its own client that went away.
+		// The result is for all clients that waited for it, unless the call
+		// was canceled because its own client disconnected.
 		d.mu.Lock()
 		exists, err := d.verdict(a)
 		d.mu.Unlock()
@@ -73,7 +76,7 @@ func (d *CachedDirectory) Exists(ctx context.Context, address string) (bool, err
 	}
 }
 
-// answer is the entry of a key. Called with mu held.
+// answer returns the entry of a key. The caller holds mu.
 func (d *CachedDirectory) answer(key string) *directoryAnswer {
 	if d.answers.max == 0 {
 		if d.answers.max = d.Max; d.answers.max <= 0 {
@@ -85,7 +88,7 @@ func (d *CachedDirectory) answer(key string) *directoryAnswer {
 	return a
 }
 
-// ask puts the question, and lets all know who wait for its answer.
+// ask calls the Directory and wakes the clients that wait for its answer.
 func (d *CachedDirectory) ask(ctx context.Context, address string, a *directoryAnswer) (exists bool, err error) {
 	timeout := d.Timeout
 	setDefault(&timeout, 10*time.Second)
@@ -105,13 +108,13 @@ func (d *CachedDirectory) ask(ctx context.Context, address string, a *directoryA
 	}()
 	exists, err = d.Directory.Exists(ctx, address)
 	if err == nil && ctx.Err() != nil && !exists {
-		err = fmt.Errorf("policy: directory: %w", ctx.Err()) // no answer in time is no answer
+		err = fmt.Errorf("policy: directory: %w", ctx.Err()) // an answer after the timeout does not count
 	}
 	return exists, err
 }
 
-// verdict is what an answer means after its question has ended. Called with
-// mu held.
+// verdict returns the result after a call of the Directory has ended. The
+// caller holds mu.
 func (d *CachedDirectory) verdict(a *directoryAnswer) (bool, error) {
 	stale := d.Stale
 	setDefault(&stale, 24*time.Hour)
@@ -124,7 +127,7 @@ func (d *CachedDirectory) verdict(a *directoryAnswer) (bool, error) {
 	return false, a.waiting
 }
 
-// life is how long an answer goes without asking again.
+// life is how long an answer is used without asking again.
 func (d *CachedDirectory) life(a *directoryAnswer) time.Duration {
 	known, unknown := d.Known, d.Unknown
 	setDefault(&known, time.Hour)

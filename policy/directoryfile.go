@@ -15,35 +15,39 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// FileDirectory is a Directory in a text file, one recipient a line, as a
-// local part or a whole address; what follows # at the start of a word is a
-// remark. It is read anew when the file has changed, and has not changed any
-// more for Interval. A new file that cannot be read, has a line that is no
-// address, or names nobody at all, leaves the former list in force; without a
-// former list nobody can be told from somebody, and mail waits.
+// FileDirectory is a Directory in a text file. Each line has one recipient: a
+// local part or a whole address. A # at the start of a line or after white
+// space begins a comment.
 //
-// Replace the file by renaming another over it, so that no half of one is
-// ever read.
+// The file is read again after it has changed and has then not changed for
+// Interval. If the new file cannot be read, has an invalid line, or has no
+// recipient, the previous list stays in use and the error is logged. If there
+// is no previous list, Exists returns an error, and mail is deferred.
+//
+// To change the file, rename a new file over it, so that an incomplete file is
+// never read. The fields must not change once it is used. It is safe for
+// concurrent use.
 type FileDirectory struct {
 	// Path of the file.
 	Path string
-	// Interval between looks at the file, and how long a file must rest before
-	// it takes the place of a former one. Default 5 s.
+	// Interval is the time between checks of the file, and the time that a new
+	// file must be unchanged before it replaces the list. Default 5 s.
 	Interval time.Duration
-	// MaxSize of the file in bytes. Default 256 MiB.
+	// MaxSize is the maximum size of the file in bytes. Default 256 MiB.
 	MaxSize int64
-	// Logger is told when the file was read or could not be; nil is silent.
+	// Logger gets a line when the file was read or could not be read. If it is
+	// nil, nothing is logged.
 	Logger *slog.Logger
 
 	mu      sync.Mutex // guards what follows
 	looked  time.Time
-	reading bool // somebody reads a new file, with mu not held
+	reading bool // a goroutine is reading a new file without mu
 	state   fileState
-	failed  error // of the last look
+	failed  error // the error of the last check
 	names   map[string]bool
 }
 
-// fileState tells one version of a file from another.
+// fileState identifies a version of a file.
 type fileState struct {
 	size  int64
 	mtime time.Time
@@ -63,8 +67,8 @@ func (d *FileDirectory) Exists(_ context.Context, address string) (bool, error) 
 	return inAddressSet(names, address), nil
 }
 
-// Load reads the file now, if it has changed. Called before the server starts
-// it tells what is wrong with it.
+// Load reads the file now if it has changed. Call it before the server starts
+// to get an error if the file is wrong.
 func (d *FileDirectory) Load() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -72,7 +76,7 @@ func (d *FileDirectory) Load() error {
 	return d.failed
 }
 
-// list is the list in force.
+// list returns the list in use.
 func (d *FileDirectory) list(now time.Time) (map[string]bool, error) {
 	interval := d.Interval
 	setDefault(&interval, 5*time.Second)
@@ -81,7 +85,7 @@ func (d *FileDirectory) list(now time.Time) (map[string]bool, error) {
 	if d.looked.IsZero() || now.Sub(d.looked) >= interval {
 		rest := interval
 		if d.names == nil {
-			rest = 0 // better now than no list
+			rest = 0 // there is no list yet
 		}
 		d.look(now, rest)
 	}
@@ -91,8 +95,9 @@ func (d *FileDirectory) list(now time.Time) (map[string]bool, error) {
 	return d.names, nil
 }
 
-// look reads the file if it has changed, and rests. Called with mu held. Where
-// there is a list already, mu is released meanwhile, and others use that one.
+// look reads the file if it has changed and was then unchanged for rest. The
+// caller holds mu. If there is already a list, look unlocks mu while it reads,
+// and other goroutines use that list.
 func (d *FileDirectory) look(now time.Time, rest time.Duration) {
 	if d.reading {
 		return
@@ -117,10 +122,10 @@ func (d *FileDirectory) look(now time.Time, rest time.Duration) {
 	default:
 		d.failed = nil
 	}
-	d.tell(len(names), names != nil, err)
+	d.logRead(len(names), names != nil, err)
 }
 
-// changed reads the file, unless it is the one of before or was written to
+// changed reads the file, unless it is the version before, or was written
 // between since and now.
 func (d *FileDirectory) changed(before fileState, since, now time.Time) (map[string]bool, fileState, error) {
 	info, err := os.Stat(d.Path)
@@ -136,7 +141,7 @@ func (d *FileDirectory) changed(before fileState, since, now time.Time) (map[str
 
 func stateOf(info fs.FileInfo) fileState { return fileState{info.Size(), info.ModTime(), info} }
 
-func (d *FileDirectory) tell(recipients int, read bool, err error) {
+func (d *FileDirectory) logRead(recipients int, read bool, err error) {
 	switch {
 	case d.Logger == nil:
 	case err != nil:
@@ -173,8 +178,8 @@ func (d *FileDirectory) read() (map[string]bool, fileState, error) {
 	return names, stateOf(info), nil
 }
 
-// parse reads the list. That it names nobody is no list: a file that was cut
-// short, or is not written yet, would refuse everybody's mail.
+// parse reads the list. An empty list is an error: the file may have been
+// truncated or not yet written, and every recipient would be refused.
 func (d *FileDirectory) parse(r io.Reader) (map[string]bool, error) {
 	names := make(map[string]bool)
 	lines := bufio.NewScanner(r) // refuses lines of more than 64 KiB
@@ -185,7 +190,7 @@ func (d *FileDirectory) parse(r io.Reader) (map[string]bool, error) {
 		if no == 1 {
 			text = strings.TrimPrefix(text, "\ufeff") // a byte order mark
 		}
-		if text = withoutRemark(text); text == "" {
+		if text = withoutComment(text); text == "" {
 			continue
 		}
 		whole := text
@@ -201,14 +206,14 @@ func (d *FileDirectory) parse(r io.Reader) (map[string]bool, error) {
 		return nil, fmt.Errorf("%s: line %d: %w", d.Path, no+1, err)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%s: there is no recipient in it", d.Path)
+		return nil, fmt.Errorf("%s: the file has no recipients", d.Path)
 	}
 	return names, nil
 }
 
-// withoutRemark cuts a line at a # that begins a word: within one it is a
-// letter of a name (RFC 5321, 4.1.2).
-func withoutRemark(line string) string {
+// withoutComment removes a comment. A # within a word is part of an address
+// (RFC 5321, 4.1.2).
+func withoutComment(line string) string {
 	for i := range len(line) {
 		if line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
 			line = line[:i]

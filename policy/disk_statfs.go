@@ -4,8 +4,8 @@ package policy
 
 import "golang.org/x/sys/unix"
 
-// diskUse is how full the file system is for those who are not root, or how
-// few inodes are left in it, in percent.
+// diskUse returns the used space of the file system, as seen by users other
+// than root, or the share of used inodes if that is more, in percent.
 func diskUse(dir string) (float64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {

@@ -11,27 +11,29 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A DNSList is a list of addresses that is asked by DNS (RFC 5782): a block
-// list or an allow list. One that lists even the address that must not be
-// listed (127.0.0.1), as lists do that have come to their end, counts as one
-// that cannot be asked.
+// A DNSList is a block list or allow list in the DNS (RFC 5782). A list that
+// lists the address 127.0.0.1, which must never be listed, is treated as if it
+// did not answer: lists that have been shut down sometimes list every address.
 type DNSList struct {
-	// Zone is the list's domain, as "zen.spamhaus.org".
+	// Zone is the domain of the list, for example "zen.spamhaus.org".
 	Zone string
-	// Codes are the answers that count. Default all of 127.0.0.0/8 but
-	// 127.0.0.1 and 127.255.255.0/24, by which lists tell errors. Answers
-	// outside 127.0.0.0/8 never count: they come from resolvers that lie.
+	// Codes are the answers that mean that the address is listed. Default
+	// 127.0.0.0/8 without 127.0.0.1 and 127.255.255.0/24, which lists use for
+	// errors. Answers outside 127.0.0.0/8 never count: they come from
+	// resolvers that falsify answers.
 	Codes []netip.Prefix
-	// Weight is what a block list's listing adds; see
+	// Weight is what a listing in a block list adds to the sum; see
 	// ConnectionFilter.Threshold. Default 1.
 	Weight int
-	// Reply is the text of the refusal; {ip} and {zone} stand for the
-	// client's address and the list. Default "{ip} is listed by {zone}".
+	// Reply is the text of the refusal. {ip} is replaced by the client's
+	// address, {zone} by Zone. Default "{ip} is listed by {zone}".
 	Reply string
-	// Optional: when the list cannot be asked, the judgement goes on without
-	// it. Otherwise a client that the list might block has to come again.
+	// Optional means that the filter ignores the list if it does not answer.
+	// Otherwise a client gets a temporary error if the list could have changed
+	// the result.
 	Optional bool
-	// NoIPv6: the list knows no IPv6 addresses and is not asked about them.
+	// NoIPv6 means that the list has no IPv6 addresses. It is not asked about
+	// them.
 	NoIPv6 bool
 
 	test *listTest // nil: not tested
@@ -40,10 +42,10 @@ type DNSList struct {
 var (
 	dnsListAnswers = netip.MustParsePrefix("127.0.0.0/8")
 	dnsListErrors  = netip.MustParsePrefix("127.255.255.0/24") // Spamhaus: "query refused", not "listed"
-	dnsListNothing = netip.MustParseAddr("127.0.0.1")          // a host itself, as resolvers say that lie
+	dnsListNothing = netip.MustParseAddr("127.0.0.1")          // the host itself; some resolvers falsify answers this way
 )
 
-// counts says whether an answer means that the address is listed.
+// counts reports whether an answer means that the address is listed.
 func (l *DNSList) counts(answer netip.Addr) bool {
 	if !dnsListAnswers.Contains(answer) {
 		return false
@@ -66,7 +68,7 @@ func (l *DNSList) weight() int {
 	return l.Weight
 }
 
-// refusal is the reply to a client that is listed.
+// refusal returns the reply to a listed client.
 func (l *DNSList) refusal(ip netip.Addr) error {
 	text := l.Reply
 	if text == "" {
@@ -76,7 +78,7 @@ func (l *DNSList) refusal(ip netip.Addr) error {
 	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: text}
 }
 
-// lookup asks the list about an address.
+// lookup reports whether the list lists an address.
 func (l *DNSList) lookup(ctx context.Context, r Resolver, ip netip.Addr) (bool, error) {
 	if ip.Is6() && l.NoIPv6 {
 		return false, nil
@@ -104,21 +106,22 @@ func (l *DNSList) ask(ctx context.Context, r Resolver, ip netip.Addr) (bool, err
 	return false, nil
 }
 
-// listTest finds out whether a list lists the whole world.
+// listTest tests whether a list lists every address.
 type listTest struct {
 	mu   sync.Mutex               // guards what follows
-	sane map[netip.Addr]time.Time // by what must not be listed: when it was not
+	sane map[netip.Addr]time.Time // address that must not be listed -> time of the last good test
 }
 
-// What must not be listed, and for how long that is believed.
+// Addresses that must not be listed.
 var (
 	notListed4 = netip.MustParseAddr("127.0.0.1")        // RFC 5782, 5
 	notListed6 = netip.MustParseAddr("::ffff:127.0.0.1") // asked as the IPv6 address that it is
 )
 
+// listTestLife is how long the result of a good test is used.
 const listTestLife = time.Hour
 
-// passed is nil when the list may be believed about an address.
+// passed returns nil if the answers of the list for an address can be used.
 func (t *listTest) passed(ctx context.Context, r Resolver, l *DNSList, ip netip.Addr) error {
 	not := notListed4
 	if ip.Is6() {
@@ -134,7 +137,7 @@ func (t *listTest) passed(ctx context.Context, r Resolver, l *DNSList, ip netip.
 	case err != nil:
 		return err
 	case listed:
-		return fmt.Errorf("policy: list %s lists %v, and so perhaps the whole world", l.Zone, not)
+		return fmt.Errorf("policy: list %s lists %v, so it may list every address", l.Zone, not)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -145,8 +148,8 @@ func (t *listTest) passed(ctx context.Context, r Resolver, l *DNSList, ip netip.
 	return nil
 }
 
-// dnsListName is the name to ask about: the octets, or for IPv6 the nibbles,
-// from the last to the first (RFC 5782, 2.1 and 2.4).
+// dnsListName returns the name to look up: the octets, or for IPv6 the
+// nibbles, in reverse order (RFC 5782, 2.1 and 2.4).
 func dnsListName(ip netip.Addr, zone string) string {
 	b := make([]byte, 0, 64+len(zone)+1)
 	raw := ip.AsSlice()
@@ -160,15 +163,16 @@ func dnsListName(ip netip.Addr, zone string) string {
 	return string(append(b, zone...))
 }
 
-// listing is what one list said.
+// listing is the answer of one list.
 type listing struct {
 	list   *DNSList
 	listed bool
 	err    error
 }
 
-// askLists asks all lists at the same time, and returns their answers in the
-// lists' order. Each has time until ctx ends, dnsTime at most.
+// askLists asks all lists at the same time. It returns their answers in the
+// order of the lists. Each list must answer before ctx ends, and within
+// dnsListTime.
 func askLists(ctx context.Context, r Resolver, ip netip.Addr, lists []DNSList) []listing {
 	ctx, cancel := context.WithTimeout(ctx, dnsListTime)
 	defer cancel()
@@ -185,6 +189,6 @@ func askLists(ctx context.Context, r Resolver, ip netip.Addr, lists []DNSList) [
 	return answers
 }
 
-// dnsListTime is how long lists are waited for: what an honest list needs for
-// an answer, many times over.
+// dnsListTime is the longest wait for lists. It is many times what a working
+// list needs.
 const dnsListTime = 5 * time.Second

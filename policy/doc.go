@@ -1,99 +1,111 @@
-// Package policy is the judgement of a relay's receive side: whose mail comes
-// in, for whom, and what is written on it, between the SMTP engine
-// (smtpserver) and the queue.
+// Package policy contains the receive policies of a relay. They decide which
+// mail the SMTP server (smtpserver) accepts, from which clients and for which
+// recipients, before the message is added to the queue.
 //
 //	gate := &policy.Gate{
-//		// Who may be written to by everybody,
+//		// Every client may send to the recipients of these domains.
 //		Domains: []policy.Domain{{Name: "example.com", Directory: policy.Recipients("alice", "bob")}},
-//		// and who may write to everybody.
+//		// These clients may send to all domains.
 //		Networks:      []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
 //		Authenticated: true,
 //		Queue:         q, // a *queue.Queue
 //	}
 //	srv := &smtpserver.Server{Hostname: "relay.example.com", TLSConfig: cert, Auth: users}
-//	err := gate.Install(srv) // names every setting that is wrong
+//	err := gate.Install(srv) // the error names every wrong setting
 //
-// Each concern is one type whose Agent method yields an smtpserver.Agent, to
-// be used alone or in a chain of one's own; [Gate] puts them in the usual
-// order. What judges contents and proves origins is in the packages below this
-// one (spf, dkim, dmarc, milter, content, ...); the Gate has slots for them.
+// Each policy is one type. Its Agent method returns an smtpserver.Agent, which
+// can be used alone or together with other agents. [Gate] puts the policies in
+// the usual order. The packages below this one check contents and authenticate
+// senders (SPF, DKIM, DMARC, milters, content filters). The Gate has fields for
+// them.
 //
 // # Closed by default
 //
-// Whatever is left out refuses. A zero Relay relays for nobody; a setting that
-// would relay for the world is an error of Validate and Gate.Install, and opens
-// nothing, unless DangerouslyRelayForEveryone stands beside it; and Enqueuer takes only recipients that a relay policy has
-// admitted, so a server that was given the Enqueuer but not the agents refuses
-// all mail, and an agent that ends the judging with smtpserver.ErrAccept opens
-// nothing. An agent that wants to accept by its own authority says so with
-// [Admit]. Package policytest tries a server out with the tricks by which open
-// relays are found.
+// A policy that is not configured refuses mail. The zero Relay relays for no
+// client. A setting that would make an open relay is an error of Relay.Validate
+// and Gate.Install, and has no effect, unless DangerouslyRelayForEveryone is
+// set.
 //
-// # Who may do what
+// [Enqueuer] accepts only recipients that a relay policy has admitted. So a
+// server that has the Enqueuer but not the agents refuses all mail, and an agent
+// that returns smtpserver.ErrAccept does not open the relay. An agent that
+// accepts a recipient on its own authority calls [Admit]. Package policytest
+// tests a server with the methods that find open relays.
 //
-// [Relay] gives each session its rights, which are Exchange's ([Submit],
-// [AcceptAnyRecipient], ...): by [Grant]s to [Clients], who are told by
-// network, identity, client certificate or confirmed host name. [RightsOf]
-// tells any agent what a session may. Agents that judge strangers leave
-// sessions with [BypassAntiSpam] alone; [Unless] makes any agent do so.
+// # Rights
+//
+// [Relay] gives each session its rights. They are Exchange's rights ([Submit],
+// [AcceptAnyRecipient], ...). A [Grant] gives rights to [Clients], which are
+// selected by network, identity, client certificate or confirmed host name.
+// [RightsOf] returns the rights of a session. Spam filters skip sessions that
+// have the right [BypassAntiSpam]; [Unless] makes any agent do so.
 //
 // # Accepted domains
 //
-// A [Domain] is authoritative (its Directory knows all recipients, others are
-// refused with 550 5.1.1 at RCPT, so that no bounce is ever due), an internal
-// relay (those the Directory does not know live on another system), or an
-// external relay (all of them do). Names match exactly or as "*.domain", the
-// longest match wins. For <postmaster> without a domain there is a default
-// domain.
+// A [Domain] is of one of three kinds:
 //
-// A domain may be shared with another system in several ways: the recipients
-// there are known (Domain.Elsewhere); or they are not, and all who are not
-// found here go to it (an internal relay with Domain.Unresolved, or as the
-// routing table says); or the domain is the other system's, which passes on to
-// this one what it does not know. Domain.CatchAll gives unknown recipients a
-// mailbox. [Domains.Hook] has the queue's own reports go the same ways.
+//   - Authoritative: its Directory lists all recipients. The server refuses
+//     others with 550 5.1.1 at RCPT, so that no bounce is necessary.
+//   - Internal relay: recipients that the Directory does not list are on another
+//     system.
+//   - External relay: all recipients are on another system.
 //
-// A [Directory] is a fixed list ([Recipients]), a file ([FileDirectory]), a
-// function ([DirectoryFunc]), an LDAP server (policy/ldap, a module of its
-// own), or made of others: [CachedDirectory], [Subaddresses], [AnyOf]. When it
-// cannot answer, mail is put off with 451; it is never refused for that.
+// A name matches exactly, or as a pattern "*.domain"; the longest match wins.
+// <postmaster> without a domain belongs to the default domain.
 //
-// # Who is listened to
+// A domain may be shared with another mail system in several ways:
 //
-// [ConnectionFilter] knows block and allow lists of networks and host names,
-// and those in the DNS; [OriginIP] looks behind the organisation's own relays,
-// so that they are not blamed for what they pass on. [Rates] bounds what one
-// identity, address, network or sender may send. [Reputation] refuses clients
-// for a while that behave like spammers, and has a [ProxyProbe] find out, where
-// it is given one, whether they are open proxies. [Greylist] lets strangers come
-// again, and [Tarpit] makes trying slow.
+//   - The recipients of the other system are known: use Domain.SharedWith.
+//   - They are not known: use an internal relay. Unknown recipients go to
+//     Domain.Unresolved, or where the routing table sends the domain.
+//   - The other system receives the mail of the domain, and sends mail for
+//     recipients that it does not know to this relay.
+//
+// Domain.CatchAll is a mailbox for unknown recipients. [Domains.Hook] routes the
+// queue's own reports in the same way.
+//
+// A [Directory] can be a fixed list ([Recipients]), a file ([FileDirectory]), a
+// function ([DirectoryFunc]), or an LDAP server (policy/ldap, a separate
+// module). [CachedDirectory], [Subaddresses] and [AnyOf] build on other
+// directories. If a directory cannot answer, the server defers the recipient
+// with 451; it never refuses it.
+//
+// # Clients
+//
+// [ConnectionFilter] applies block lists and allow lists of networks, host names
+// and DNS lists. [OriginIP] finds the address of the client behind the
+// organization's own relays, so that the filter does not block those relays.
+// [Rates] limits what one identity, address, network or sender may send.
+// [Reputation] blocks clients that behave like spammers for a time. If it has a
+// [ProxyProbe], it also tests whether they are open proxies. [Greylist] defers
+// the first attempt of unknown clients. [Tarpit] delays refusals.
 //
 // # Senders and recipients
 //
-// [SenderFilter] and [RecipientFilter] refuse those on a list. [Spoofing]
-// refuses mail from outside under one's own name, [SendAs] holds users to
-// theirs, [SenderDomain] wants senders that could be answered.
+// [SenderFilter] and [RecipientFilter] refuse listed addresses and domains.
+// [Spoofing] refuses mail from outside that claims a sender in the
+// organization's domains. [SendAs] restricts users to their own senders.
+// [SenderDomain] refuses senders to whose domain mail cannot be sent.
 //
 // # Overload
 //
-// [Pressure] slows down and then refuses mail from outside while disk, memory
-// or queue run short, and in the end all mail.
+// [Pressure] first delays and then refuses mail from outside while disk space,
+// memory or room in the queue is short. At the highest level it refuses all mail.
 //
 // # DNS
 //
-// Agents that ask the DNS take a [Resolver]; *net.Resolver is one. What the
-// DNS cannot answer is neither a yes nor a no: wherever the answer would make
-// a difference the client is asked to come again (451 4.4.3). All waiting is
-// bounded.
+// Agents that use the DNS have a [Resolver]; *net.Resolver is one. A temporary
+// DNS failure is neither a yes nor a no. If the answer would decide, the client
+// gets a 4xx reply (451 4.4.3) and can try again. All lookups have a time limit.
 //
-// # On the way to the queue
+// # Before the queue
 //
-// [Loop] ends loops through this host early, [Trace] writes the Received
-// field, and [Enqueuer] gives what was accepted to the queue, and 250 to the
-// client when it is safe there.
+// [Loop] stops mail loops through this host early. [Trace] adds the Received
+// field. [Enqueuer] submits the message to the queue; the client gets 250 after
+// the queue has the message on stable storage.
 //
-// # Mail that is held
+// # Held mail
 //
-// [HeldMail] lets clients ask, by ETRN and ATRN, for mail that a routing.Router
-// holds for them.
+// [HeldMail] lets clients request mail that a routing.Router holds for them,
+// with ETRN and ATRN.
 package policy

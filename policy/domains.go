@@ -9,21 +9,22 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Kind says what a relay is to an accepted domain, in Exchange's terms.
+// Kind is the relay's role for an accepted domain. The terms are Exchange's.
 type Kind int
 
 const (
-	// Authoritative: all its recipients are known; an unknown one is refused
-	// at RCPT with 550 5.1.1.
+	// Authoritative means that the Directory lists all recipients of the
+	// domain. An unknown recipient is refused at RCPT with 550 5.1.1.
 	Authoritative Kind = iota
-	// InternalRelay: some of its recipients are known here, the rest live on
-	// another system that mail is routed on to.
+	// InternalRelay means that the Directory lists some of the recipients.
+	// Mail for the others is routed to another system.
 	InternalRelay
-	// ExternalRelay: none of its recipients are here; all mail is routed on.
+	// ExternalRelay means that no recipient is here. All mail is routed to
+	// another system.
 	ExternalRelay
 )
 
-// String is the kind in words.
+// String returns the name of the kind, for example "internal relay".
 func (k Kind) String() string {
 	switch k {
 	case Authoritative:
@@ -36,47 +37,51 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
 
-// A Domain is one that mail is accepted for, whoever sends it.
+// A Domain is an accepted domain: the relay accepts mail for it from every
+// client.
 type Domain struct {
-	// Name is a domain, "*.domain" for all domains below it (not for the
-	// domain itself), or an address literal as "[192.0.2.1]".
+	// Name is a domain, a pattern "*.domain" for all domains below it (not the
+	// domain itself), or an address literal such as "[192.0.2.1]".
 	Name string
 	Kind Kind
-	// Directory knows the recipients. An authoritative domain without one
-	// accepts every recipient: the mail system behind has to answer for them.
+	// Directory lists the recipients. An authoritative domain without a
+	// Directory accepts every recipient; then the mail system behind the relay
+	// must report unknown ones.
 	Directory Directory
-	// Elsewhere are other mail systems that share the domain, asked in their
-	// order for recipients whom the Directory does not know.
-	Elsewhere []OtherSystem
-	// CatchAll is the mailbox that gets the mail for recipients whom nobody
-	// of the above knows, whatever the Kind.
+	// SharedWith are the other mail systems that share the domain. The relay
+	// asks them, in this order, about recipients that the Directory does not
+	// list.
+	SharedWith []OtherSystem
+	// CatchAll is the mailbox that gets the mail for recipients that neither
+	// Directory nor SharedWith lists, for every Kind except ExternalRelay. It
+	// requires a Directory.
 	CatchAll string
-	// Unresolved is where the mail for recipients of an internal relay goes
-	// whom nobody of the above knows ("forward all mail with unresolved
-	// recipients to host"): a Connector of the routing table (one that is
-	// RoutedOnly, with smart hosts, needs no Destination), or without one a
-	// Destination, which is a domain or address literal that the table finds
-	// the way to. Zero leaves it to the routing table altogether.
+	// Unresolved is the next hop for recipients of an internal relay that
+	// neither Directory nor SharedWith lists (Exchange: "forward all mail with
+	// unresolved recipients to host"). It has a Connector of the routing
+	// table, or only a Destination: a domain or address literal that the table
+	// resolves. A Connector that is RoutedOnly and has smart hosts needs no
+	// Destination. If Unresolved is zero, the routing table decides.
 	//
-	// CatchAll, Elsewhere and Unresolved are for mail that comes by SMTP. Give
-	// the queue [Domains.Hook] if they shall serve for all mail, as they must
-	// where senders in the domain are to get reports.
+	// CatchAll, SharedWith and Unresolved apply to mail that is received by
+	// SMTP. Give the queue [Domains.Hook] if they must apply to all mail. This
+	// is necessary if senders in the domain are to get reports.
 	Unresolved queue.NextHop
-	// Default marks the domain that <postmaster> without a domain belongs
-	// to. Where none is marked it is the first that is no pattern.
+	// Default marks the domain of <postmaster> without a domain. If no domain
+	// is marked, the first one that is not a pattern is the default.
 	Default bool
 }
 
-// Domains is an immutable set of accepted domains; safe for concurrent use.
-// A nil *Domains accepts none.
+// Domains is an immutable set of accepted domains. It is safe for concurrent
+// use. A nil *Domains accepts no domain.
 type Domains struct {
 	exact    map[string]*Domain
 	below    map[string]*Domain // keyed by what follows "*."
 	fallback string             // the default domain
 }
 
-// NewDomains checks the domains and makes a set of them. The error names each
-// domain that is wrong.
+// NewDomains checks the domains and returns a set of them. The error names
+// each wrong domain.
 func NewDomains(domains ...Domain) (*Domains, error) {
 	ds := &Domains{exact: map[string]*Domain{}, below: map[string]*Domain{}}
 	var errs []error
@@ -92,12 +97,12 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 			errs = append(errs, fmt.Errorf("policy: accepted domain %q: not a domain name: %w", d.Name, err))
 			continue
 		case c[0] == '[' && len(d.Name) > len(name):
-			errs = append(errs, fmt.Errorf("policy: accepted domain %q: an address has no domains below it", d.Name))
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q: an address literal has no domains below it", d.Name))
 			continue
 		case d.Kind < Authoritative || d.Kind > ExternalRelay:
 			errs = append(errs, fmt.Errorf("policy: accepted domain %q: no such kind: %d", d.Name, d.Kind))
 		case into[c] != nil:
-			errs = append(errs, fmt.Errorf("policy: accepted domain %q: stands there twice", d.Name))
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q: listed twice", d.Name))
 		}
 		if err := d.checkUnknown(); err != nil {
 			errs = append(errs, fmt.Errorf("policy: accepted domain %q: %w", d.Name, err))
@@ -107,7 +112,7 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 		case d.Default && pattern:
 			errs = append(errs, fmt.Errorf("policy: accepted domain %q: a pattern cannot be the default domain", d.Name))
 		case d.Default && marked != "":
-			errs = append(errs, fmt.Errorf("policy: accepted domain %q: %q is the default domain already", d.Name, marked))
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q: %q is already the default domain", d.Name, marked))
 		case d.Default:
 			marked, ds.fallback = d.Name, c
 		case ds.fallback == "" && !pattern:
@@ -120,34 +125,35 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 	return ds, nil
 }
 
-// checkUnknown checks what is to become of unknown recipients.
+// checkUnknown checks the settings for unknown recipients.
 func (d *Domain) checkUnknown() error {
 	switch {
 	case d.CatchAll != "" && (d.Directory == nil || d.Kind == ExternalRelay):
-		return errors.New("a CatchAll needs a Directory that is asked")
+		return errors.New("CatchAll requires a Directory and a Kind other than ExternalRelay")
 	case d.CatchAll != "":
 		if err := addr.Mailbox(d.CatchAll, true); err != nil {
 			return fmt.Errorf("CatchAll %q: %w", d.CatchAll, err)
 		}
 	case d.Unresolved != queue.NextHop{} && (d.Directory == nil || d.Kind != InternalRelay):
-		return errors.New("an Unresolved is for internal relays with a Directory")
+		return errors.New("Unresolved requires the Kind InternalRelay and a Directory")
 	}
-	if len(d.Elsewhere) > 0 && (d.Directory == nil || d.Kind == ExternalRelay) {
-		return errors.New("an Elsewhere needs a Directory that is asked before")
+	if len(d.SharedWith) > 0 && (d.Directory == nil || d.Kind == ExternalRelay) {
+		return errors.New("SharedWith requires a Directory and a Kind other than ExternalRelay")
 	}
-	for i, o := range d.Elsewhere {
+	for i, o := range d.SharedWith {
 		switch {
 		case o.Directory == nil:
-			return fmt.Errorf("no Directory in Elsewhere[%d]", i)
+			return fmt.Errorf("no Directory in SharedWith[%d]", i)
 		case o.Route == queue.NextHop{}:
-			return fmt.Errorf("no Route in Elsewhere[%d]", i)
+			return fmt.Errorf("no Route in SharedWith[%d]", i)
 		}
 	}
 	return nil
 }
 
-// Lookup finds the accepted domain that a domain name belongs to: the exact
-// one, otherwise the pattern with the longest match. Nil when none does.
+// Lookup returns the accepted domain to which a domain name belongs: the exact
+// one, otherwise the pattern with the longest match. It returns nil if there
+// is none.
 func (ds *Domains) Lookup(domain string) *Domain {
 	if ds == nil || domain == "" {
 		return nil
@@ -172,8 +178,8 @@ func (ds *Domains) Lookup(domain string) *Domain {
 	return nil
 }
 
-// Default is the domain that <postmaster> belongs to; empty when no domain is
-// accepted but by patterns.
+// Default returns the domain of <postmaster> without a domain. It is empty if
+// all accepted domains are patterns.
 func (ds *Domains) Default() string {
 	if ds == nil {
 		return ""
@@ -181,7 +187,7 @@ func (ds *Domains) Default() string {
 	return ds.fallback
 }
 
-// qualify gives <postmaster> without a domain the default domain, so that it
+// qualify adds the default domain to <postmaster> without a domain, so that it
 // can be routed (RFC 5321, 4.5.1).
 func (ds *Domains) qualify(address string) string {
 	if addr.Lower(address) == "postmaster" && ds.Default() != "" {

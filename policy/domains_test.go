@@ -84,10 +84,10 @@ func TestNewDomainsNamesWhatIsWrong(t *testing.T) {
 		{[]Domain{{Name: "user@example.com"}}, `accepted domain "user@example.com": not a domain name`},
 		{[]Domain{{Name: "a..b"}}, `accepted domain "a..b": not a domain name`},
 		{[]Domain{{Name: "xn--\u00fc.example"}}, `domain "xn--ü.example"`},
-		{[]Domain{{Name: "example.com"}, {Name: "Example.COM"}}, `accepted domain "Example.COM": stands there twice`},
+		{[]Domain{{Name: "example.com"}, {Name: "Example.COM"}}, `accepted domain "Example.COM": listed twice`},
 		{[]Domain{{Name: "example.com", Kind: 7}}, `accepted domain "example.com": no such kind: 7`},
 		{[]Domain{{Name: "*.example.com", Default: true}}, "a pattern cannot be the default domain"},
-		{[]Domain{{Name: "a.example", Default: true}, {Name: "b.example", Default: true}}, `accepted domain "b.example": "a.example" is the default domain already`},
+		{[]Domain{{Name: "a.example", Default: true}, {Name: "b.example", Default: true}}, `accepted domain "b.example": "a.example" is already the default domain`},
 	} {
 		_, err := NewDomains(tt.domains...)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -14,9 +14,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Submitter enqueues messages; *queue.Queue is one. After Submit has returned
-// nil, the file of m.Content is closed: the Submitter must have copied what it
-// still needs of it.
+// A Submitter adds messages to a queue; *queue.Queue is one. After Submit has
+// returned nil, the file of m.Content is closed: the Submitter must have
+// copied what it needs.
 type Submitter interface {
 	Submit(ctx context.Context, m *queue.Message) error
 }
@@ -32,12 +32,12 @@ type Enqueuer struct {
 	Queue Submitter
 }
 
-var errNobody = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "The message has no recipients left"}
+var errNoRecipients = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "The message has no recipients left"}
 
 // Receive implements smtpserver.Handler.
 func (h *Enqueuer) Receive(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) (string, error) {
-	if len(m.Recipients) == 0 { // agents have taken them all away
-		return "", errNobody
+	if len(m.Recipients) == 0 { // agents have removed all of them
+		return "", errNoRecipients
 	}
 	// One allocation for all recipients: there is one for most messages.
 	rcpts := make([]queue.Recipient, 0, len(m.Recipients))
@@ -48,10 +48,10 @@ func (h *Enqueuer) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 			return "", fmt.Errorf("%w: no relay policy has admitted <%s>", errRelay, r.Addr)
 		}
 		if slices.ContainsFunc(rcpts, func(q queue.Recipient) bool { return addr.Equal(q.Addr, a.as) && q.Route == a.route }) {
-			continue // named twice, or two that are one mailbox: it gets one copy
+			continue // given twice, or the same mailbox after CatchAll: one copy
 		}
 		o := r.Options
-		if a.as != a.to && o.OriginalRecipient == "" && strings.Contains(a.to, "@") { // reports shall name whom the sender wrote to (RFC 3461, 4.2)
+		if a.as != a.to && o.OriginalRecipient == "" && strings.Contains(a.to, "@") { // reports must name the recipient that the sender gave (RFC 3461, 4.2)
 			o.OriginalRecipientType, o.OriginalRecipient = originalType(a.to), a.to
 		}
 		rcpts = append(rcpts, queue.Recipient{Addr: a.as, Options: o, Route: a.route})
@@ -84,11 +84,12 @@ func (h *Enqueuer) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 	if err := h.Queue.Submit(ctx, qm); err != nil {
 		return "", err
 	}
-	m.Close() // the store has what was in the file, see queue.Store
+	m.Close() // the store has the content, see queue.Store
 	return "", nil
 }
 
-// originalType is the address type for ORCPT (RFC 3461, 4.2; RFC 6533, 3).
+// originalType returns the address type for ORCPT (RFC 3461, 4.2; RFC 6533,
+// 3).
 func originalType(address string) smtp.DSNAddressType {
 	for i := range len(address) {
 		if address[i] >= utf8.RuneSelf {

@@ -45,7 +45,7 @@ func ExampleGate_openRelay() {
 		Queue:    new(queue.Queue),
 	}
 	fmt.Println(gate.Install(new(smtpserver.Server)))
-	// Output: policy: relay network 0.0.0.0/0 holds a large part of the internet: that would be an open relay
+	// Output: policy: relay network 0.0.0.0/0 contains a large part of the internet: that would be an open relay
 }
 
 // An application's own directory of recipients. Clients write addresses in any

@@ -11,17 +11,18 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// errAuthor is for a From field whose author an agent must know and cannot.
+// errAuthor is the reply if the author in the From field is needed and cannot
+// be read.
 var errAuthor = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The From field has no author that can be read"}
 
-// authors are the addresses in the From fields of a message, all of them if
-// there are several fields or authors, and those in display names without
-// quotes, which some programs show as the author. The server's limit on headers
-// bounds how many there are.
+// authors returns the addresses in the From fields of a message: all of them
+// if there are several fields or authors, and also addresses in display names
+// without quotes, which some programs show as the author. The server's header
+// limit bounds their number.
 //
-// The error is errAuthor if a field cannot be read or has no address. A message
-// without a From field has no authors and no error, and so has a report (with
-// the null reverse-path) from "MAILER-DAEMON" or "<>".
+// The error is errAuthor if a field cannot be read or has no address. It is
+// nil if the message has no From field, or if it is a report (null
+// reverse-path) from "MAILER-DAEMON" or "<>".
 func authors(m *smtpserver.Message) ([]string, error) {
 	fields := m.Header.Values("From")
 	list, err := header.Authors(fields)
@@ -36,8 +37,8 @@ func authors(m *smtpserver.Message) ([]string, error) {
 	return all, errAuthor
 }
 
-// addressMatcher is a list of senders or recipients: whole addresses, local
-// parts in any domain, "@domain" or "domain"'s, all below "*.domain".
+// addressMatcher matches addresses: whole addresses, local parts in any
+// domain, exact domains, and all domains below "*.domain".
 type addressMatcher struct {
 	addresses map[string]bool
 	exact     map[string]bool

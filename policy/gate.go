@@ -8,54 +8,56 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Gate puts the usual policies in the usual order, for those who want one
-// line. Its zero value, with a Queue, refuses all mail. A program that wants
-// another order uses the types that the Gate is made of.
+// A Gate combines the policies in the usual order. The zero Gate with a Queue
+// refuses all mail. To use another order, use the types of this package
+// directly.
 //
-// At each event the agents are asked in this order, which is Exchange's as far
-// as it says something about mail of today:
+// At each event the agents run in this order. It is Exchange's order for the
+// agents that Exchange has:
 //
-//	rights           who the client is and what it may, from the relay policy
+//	rights           the rights of the client, from the relay policy
 //	back pressure    Pressure
 //	connection       Connection, then Reputation, Rates
 //	senders          Senders, Spoofing, SendAs, SenderDomain
 //	recipients       the relay policy's RCPT, then Recipients, Greylist
-//	loop
-//	Proof            SPF, DKIM, DMARC, ARC: before anything is changed; then
-//	                 Spoofing, where it asks what was proven (Trusted)
-//	Inbound          what goes for trusted sessions too: authres.Stamper, header
-//	                 firewall, address rewriting of what comes in
+//	loop             Loop
+//	Proof            SPF, DKIM, DMARC, ARC, before anything is changed; then
+//	                 Spoofing if Spoofing.Trusted is set
+//	Inbound          for all sessions: authres.Stamper, header firewall,
+//	                 address rewriting of incoming mail
 //	Rules            transport rules
 //	AntiSpam         milters and scanners
 //	Content          attachment and virus filters
-//	srv.Agents       the application's own
-//	Outbound         address rewriting of what goes out, signers
+//	srv.Agents       the application's own agents
+//	Outbound         address rewriting of outgoing mail, signers
+//	reputation       counts the message as good, if Reputation is set
 //	trace            the Received field
 //	tarpit           Tarpit
 //
-// Fields that are nil take no part. Proof and AntiSpam are not asked about
-// sessions that have the right BypassAntiSpam.
+// A nil field is skipped. Proof and AntiSpam skip sessions that have the right
+// BypassAntiSpam.
 type Gate struct {
-	// Domains are the accepted domains: everybody may send to their
+	// Domains are the accepted domains. Every client may send to their
 	// recipients.
 	Domains []Domain
-	// Networks and Authenticated say who may send to all other domains, and
-	// Grants who may do what, as in [Relay].
+	// Networks and Authenticated select the clients that may send to all other
+	// domains. Grants give rights to classes of clients. See [Relay].
 	Networks      []netip.Prefix
 	Authenticated bool
 	Grants        []Grant
-	// DangerouslyRelayForEveryone: see [Relay].
+	// DangerouslyRelayForEveryone allows settings that make an open relay; see
+	// [Relay].
 	DangerouslyRelayForEveryone bool
-	// Resolver asks the DNS, for the relay policy and for all below that have
-	// none of their own. Default net.DefaultResolver.
+	// Resolver is used by the relay policy and by all policies below that have
+	// no Resolver. Default net.DefaultResolver.
 	Resolver Resolver
 
-	// ReverseDNS writes the clients' host names into the Received field, as
-	// in [Trace].
+	// ReverseDNS adds the client's host name to the Received field; see
+	// [Trace].
 	ReverseDNS bool
 
-	// Policies of this package. Those that need to know the accepted domains
-	// get the Gate's, unless they have some of their own.
+	// Policies of this package. Those that need the accepted domains get
+	// Domains unless they have their own.
 	Pressure     *Pressure
 	Connection   *ConnectionFilter
 	Reputation   *Reputation
@@ -68,25 +70,26 @@ type Gate struct {
 	Greylist     *Greylist
 	Tarpit       *Tarpit
 
-	// Agents of other packages, or of the application's own.
+	// Proof, Inbound, Rules, AntiSpam, Content and Outbound are agents of
+	// other packages or of the application.
 	Proof, Inbound, Rules, AntiSpam, Content, Outbound []smtpserver.Agent
 
-	// Queue takes over what was accepted.
+	// Queue gets the accepted messages. It must be set.
 	Queue Submitter
 }
 
-// Install makes srv judge by the Gate: it sets srv.Handler, and puts the
-// Gate's agents around those that are in srv.Agents already. It must be called
-// once, before srv serves; one Gate may be installed in several servers, and
-// copies of one with other settings too, which then share what its policies
-// count. The error names each setting that is wrong, and above all those that
-// would make an open relay.
+// Install configures srv to use the Gate: it sets srv.Handler, and puts the
+// Gate's agents around those in srv.Agents. Call it once per server, before
+// srv serves. One Gate may be installed in several servers, and so may copies
+// of it with other settings; they then share the counters of its policies. The
+// error names each wrong setting, including each one that would make an open
+// relay.
 func (g *Gate) Install(srv *smtpserver.Server) error {
 	if g.Queue == nil {
 		return errors.New("policy: Gate.Queue is not set")
 	}
 	if srv.Handler != nil {
-		return errors.New("policy: the server has a Handler already")
+		return errors.New("policy: the server already has a Handler")
 	}
 	domains, err := NewDomains(g.Domains...)
 	if err != nil {
@@ -134,19 +137,19 @@ func (g *Gate) validate() error {
 	return errors.Join(errs...)
 }
 
-// agents are all of them in their order.
+// agents returns all agents in their order.
 func (g *Gate) agents(relay *Relay, domains *Domains, own []smtpserver.Agent) []smtpserver.Agent {
-	who := relay.Agent()
-	whom := smtpserver.Agent{Name: who.Name, Rcpt: who.Rcpt}
-	who.Name, who.Rcpt = "rights", nil
-	all := []smtpserver.Agent{who}
+	rights := relay.Agent()
+	recipients := smtpserver.Agent{Name: rights.Name, Rcpt: rights.Rcpt}
+	rights.Name, rights.Rcpt = "rights", nil
+	all := []smtpserver.Agent{rights}
 	if g.Pressure != nil {
 		all = append(all, g.Pressure.Agent())
 	}
-	all = append(all, g.strangers(domains)...)
-	senders, late := g.senders(domains)
+	all = append(all, g.clientAgents(domains)...)
+	senders, late := g.senderAgents(domains)
 	all = append(all, senders...)
-	all = append(all, whom)
+	all = append(all, recipients)
 	if g.Recipients != nil {
 		all = append(all, g.Recipients.Agent())
 	}
@@ -155,7 +158,7 @@ func (g *Gate) agents(relay *Relay, domains *Domains, own []smtpserver.Agent) []
 	}
 	all = append(all, new(Loop).Agent())
 	all = slices.Concat(all, spamOnly(g.Proof), late, g.Inbound, g.Rules, spamOnly(g.AntiSpam), g.Content, own, g.Outbound)
-	if g.Reputation != nil { // good is what nobody has refused
+	if g.Reputation != nil { // a message that no agent has refused is good
 		all = append(all, smtpserver.Agent{Name: "reputation", EndOfData: g.Reputation.Agent().EndOfData})
 	}
 	all = append(all, (&Trace{ReverseDNS: g.ReverseDNS, Resolver: g.Resolver}).Agent())
@@ -165,8 +168,8 @@ func (g *Gate) agents(relay *Relay, domains *Domains, own []smtpserver.Agent) []
 	return all
 }
 
-// strangers are the agents that judge clients.
-func (g *Gate) strangers(domains *Domains) (all []smtpserver.Agent) {
+// clientAgents returns the agents that check clients.
+func (g *Gate) clientAgents(domains *Domains) (all []smtpserver.Agent) {
 	if g.Connection != nil {
 		f := *g.Connection
 		if f.Resolver == nil {
@@ -189,9 +192,9 @@ func (g *Gate) strangers(domains *Domains) (all []smtpserver.Agent) {
 	return all
 }
 
-// senders are the agents that judge senders; late are those of them that want
-// to know what was proven.
-func (g *Gate) senders(domains *Domains) (all, late []smtpserver.Agent) {
+// senderAgents returns the agents that check senders. Those in late need the
+// results of the Proof agents.
+func (g *Gate) senderAgents(domains *Domains) (all, late []smtpserver.Agent) {
 	if g.Senders != nil {
 		all = append(all, g.Senders.Agent())
 	}

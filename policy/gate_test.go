@@ -148,15 +148,15 @@ func TestRightsThatNobodyCanHave(t *testing.T) {
 		srv  *smtpserver.Server
 		want string
 	}{
-		{"no Auth", users, new(smtpserver.Server), "policy: Authenticated: nobody can log in to this server: its Auth is not set"},
-		{"no Auth, by name", alice, new(smtpserver.Server), "policy: Grants[0]: nobody can log in"},
+		{"no Auth", users, new(smtpserver.Server), "policy: Authenticated: no client can log in to this server: its Auth is not set"},
+		{"no Auth, by name", alice, new(smtpserver.Server), "policy: Grants[0]: no client can log in"},
 		{"Auth", users, &smtpserver.Server{Auth: passwords(), TLSConfig: selfSigned(t)}, ""},
 		{"Auth in the clear", users, &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true}, ""},
-		{"Auth, no TLS", users, &smtpserver.Server{Auth: passwords()}, "nobody can log in to this server: its Auth is offered under TLS only"},
-		{"Auth, TLS off", users, &smtpserver.Server{Auth: passwords(), TLSConfig: selfSigned(t), TLSMode: smtpserver.TLSOff}, "nobody can log in"},
+		{"Auth, no TLS", users, &smtpserver.Server{Auth: passwords()}, "no client can log in to this server: its Auth requires TLS"},
+		{"Auth, TLS off", users, &smtpserver.Server{Auth: passwords(), TLSConfig: selfSigned(t), TLSMode: smtpserver.TLSOff}, "no client can log in"},
 		{"a front end logs them in", users, &smtpserver.Server{XClientFrom: []netip.Prefix{netip.MustParsePrefix("10.1.9.9/32")}}, ""},
 		{"an agent knows them", users, &smtpserver.Server{Agents: []smtpserver.Agent{known}}, ""},
-		{"an agent that does not ask who it is", users, &smtpserver.Server{Agents: []smtpserver.Agent{{EndOfData: asks}}}, "nobody can log in"},
+		{"an agent that does not ask who it is", users, &smtpserver.Server{Agents: []smtpserver.Agent{{EndOfData: asks}}}, "no client can log in"},
 		{"others too", Gate{Queue: new(outbox), Grants: []Grant{{To: Clients{Identities: []string{"alice"}, Hosts: []string{"mx.partner.example"}}, Rights: Submit}}}, new(smtpserver.Server), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

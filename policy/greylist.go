@@ -15,35 +15,39 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Greylist lets mail wait that a network sends from a sender to a recipient
-// for the first time: 451 4.7.1 at RCPT. Mail servers come again, much spam
-// does not (RFC 6647). A network that has come again several times is known,
-// and waits no more. Sessions with the right BypassAntiSpam never wait.
+// Greylist defers the first attempt of a network to send mail from one sender
+// to one recipient: 451 4.7.1 at RCPT. Mail servers try again; much spam
+// software does not (RFC 6647). After several successful retries a network is
+// known and is no longer deferred. Sessions with the right BypassAntiSpam are
+// never deferred.
 //
-// What it knows is in memory; Save and Load carry it over a restart. The zero
-// value is ready for use; its fields must not change once it is. The defaults
-// are Postgrey's.
+// A network is a /24 of IPv4 or a /64 of IPv6. The state is in memory; Save
+// and Load keep it across a restart. The zero value is ready for use, with
+// Postgrey's defaults. The fields must not change once it is used. It is safe
+// for concurrent use.
 type Greylist struct {
-	// Delay is how long a first attempt has to wait. Default 5 min.
+	// Delay is how long after the first attempt a retry is accepted. Default 5
+	// min.
 	Delay time.Duration
-	// Window is how long after the first attempt the second one counts.
-	// Default 48 h.
+	// Window is how long after the first attempt a retry counts. A later one
+	// is a first attempt again. Default 48 h.
 	Window time.Duration
-	// Keep is how long what has passed is known after it was last seen.
-	// Default 35 days.
+	// Keep is how long an accepted triplet (network, sender, recipient) and a
+	// known network are remembered after their last use. Default 35 days.
 	Keep time.Duration
-	// Known is how many different sendings of a network must have passed
-	// before it is known. Default 5; negative means never.
+	// Known is how many different triplets of a network must have been
+	// accepted until the network is known. Default 5; a negative value means
+	// never.
 	Known int
-	// Max is how many sendings and networks are remembered; beyond it the
-	// oldest are forgotten. Default 1,000,000, some 150 MB.
+	// Max is the maximum number of remembered triplets and networks. Beyond it
+	// old entries are dropped. Default 1,000,000, about 150 MB.
 	Max int
 
 	mu      sync.Mutex // guards what follows
 	entries bounded[greyKey, greyEntry]
 }
 
-// greyKey is a hash of network, sender and recipient, or of a network alone.
+// greyKey is a hash of a triplet, or of a network alone.
 type greyKey [16]byte
 
 type greyEntry struct {
@@ -66,8 +70,8 @@ func setDefault[T int | time.Duration](v *T, standard T) {
 	}
 }
 
-// Agent judges at RCPT. In a chain it belongs after all that may refuse for
-// good.
+// Agent returns the agent, which decides at RCPT. Put it after all agents that
+// may refuse the recipient permanently.
 func (g *Greylist) Agent() smtpserver.Agent {
 	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "greylist",
 		Rcpt: func(_ context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
@@ -83,8 +87,8 @@ func (g *Greylist) Agent() smtpserver.Agent {
 		}})
 }
 
-// networkOf is what stands for a client: mail servers of one site may take
-// turns within a /24, and one IPv6 host has a /64 at least.
+// networkOf returns the network of a client. The mail servers of one site may
+// take turns within a /24, and one IPv6 host has at least a /64.
 func networkOf(ip netip.Addr) netip.Prefix {
 	bits := 24
 	if ip.Is6() {
@@ -94,7 +98,7 @@ func networkOf(ip netip.Addr) netip.Prefix {
 	return p
 }
 
-// wait is how many seconds a sending has to wait yet.
+// wait returns how many seconds are left until a triplet is accepted.
 func (g *Greylist) wait(network netip.Prefix, from, to string, at time.Time) int64 {
 	delay, window, keep, known := g.settings()
 	now := at.Unix()
@@ -106,7 +110,7 @@ func (g *Greylist) wait(network netip.Prefix, from, to string, at time.Time) int
 	if site != nil && now-site.last > keep {
 		*site = greyEntry{last: now}
 	}
-	if site != nil && known > 0 && site.passed >= known && !network.Addr().IsUnspecified() { // clients without an address are no site
+	if site != nil && known > 0 && site.passed >= known && !network.Addr().IsUnspecified() { // clients without an address are not one site
 		site.last = now
 		return 0
 	}
@@ -142,13 +146,13 @@ func greyHash(network netip.Prefix, from, to string) greyKey {
 	return greyKey(sum[:])
 }
 
-// greyMagic begins what Save writes, so that Load reads nothing else.
+// greyMagic is the first line of the saved state. It identifies the format.
 const greyMagic = "bridgehead greylist 1\n"
 
 // greyRecord is the length of one entry: its key, two times and a number.
 const greyRecord = 16 + 8 + 8 + 4
 
-// Save writes what the Greylist knows: no addresses, only hashes.
+// Save writes the state to w. It contains hashes and times, no addresses.
 func (g *Greylist) Save(w io.Writer) error {
 	g.mu.Lock()
 	b := make([]byte, 0, len(greyMagic)+greyRecord*len(g.entries.m)+savedSum)
@@ -163,7 +167,8 @@ func (g *Greylist) Save(w io.Writer) error {
 	return writeSaved(w, b)
 }
 
-// Load adds what Save has written. What is damaged changes nothing.
+// Load adds a saved state. If r is damaged, Load returns an error and changes
+// nothing.
 func (g *Greylist) Load(r io.Reader) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -86,7 +86,7 @@ func TestHeldMail(t *testing.T) {
 	if err := srv.Shutdown(t.Context()); err != nil { // and the log is whole
 		t.Fatal(err)
 	}
-	if !strings.Contains(log.String(), `msg="turned connection ended"`) || !strings.Contains(log.String(), `identity=alice err="no more"`) {
+	if !strings.Contains(log.String(), `msg="reversed connection ended"`) || !strings.Contains(log.String(), `identity=alice err="no more"`) {
 		t.Errorf("log:\n%s", log.String())
 	}
 }

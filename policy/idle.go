@@ -7,15 +7,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// idle tells the grants that nobody can ever have on the server: they are for
-// those who have logged in, and nobody can.
+// idle returns an error for each grant that no client of the server can ever
+// get: the grant is for authenticated clients, and no client can authenticate.
 func (r *Relay) idle(srv *smtpserver.Server) error {
 	if canLogIn(srv) {
 		return nil
 	}
 	why := "its Auth is not set"
 	if srv.Auth != nil {
-		why = "its Auth is offered under TLS only, for which there is no TLSConfig, and AllowInsecureAuth is not set"
+		why = "its Auth requires TLS, but TLS is not configured, and AllowInsecureAuth is not set"
 	}
 	var errs []error
 	for i, grant := range r.all() {
@@ -26,14 +26,14 @@ func (r *Relay) idle(srv *smtpserver.Server) error {
 		if i < len(r.Grants) {
 			setting = fmt.Sprintf("Grants[%d]", i)
 		}
-		errs = append(errs, fmt.Errorf("policy: %s: nobody can log in to this server: %s", setting, why))
+		errs = append(errs, fmt.Errorf("policy: %s: no client can log in to this server: %s", setting, why))
 	}
 	return errors.Join(errs...)
 }
 
-// canLogIn says whether a session may come to have an identity: by AUTH, by the
-// word of a front end, or from an agent of the application's own that is asked
-// before recipients are.
+// canLogIn reports whether a session can get an identity: by AUTH, from a
+// front end (XCLIENT), or from an agent of the application that runs before
+// RCPT.
 func canLogIn(srv *smtpserver.Server) bool {
 	for i := range srv.Agents {
 		a := &srv.Agents[i]
@@ -45,7 +45,7 @@ func canLogIn(srv *smtpserver.Server) bool {
 	return srv.Auth != nil && offered || len(srv.XClientFrom) > 0
 }
 
-// usersOnly says whether all clients of the class have logged in.
+// usersOnly reports whether only authenticated clients match.
 func (c *Clients) usersOnly() bool {
 	return (c.Authenticated || len(c.Identities) > 0) && !c.Everyone && !c.Anonymous &&
 		len(c.Networks)+len(c.Hosts)+len(c.CertificateKeys)+len(c.CertificateNames) == 0

@@ -10,18 +10,18 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Loop refuses mail that this host has passed on before, again and again
-// (554 5.4.6), long before the limit on all hops (smtpserver.Limits.Hops) ends
-// the loop.
+// Loop refuses a message that has passed this host several times: 554 5.4.6.
+// It stops a mail loop long before the limit on all hops does
+// (smtpserver.Limits.Hops).
 type Loop struct {
-	// Max is how many Received fields of this server's own a message may
-	// bring. Default 8 (Exchange: MaxLocalHopCount).
+	// Max is how many Received fields of this server's host name a message may
+	// have. Default 8 (Exchange: MaxLocalHopCount).
 	Max int
 }
 
-var errLoop = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 4, 6}, Message: "The message has been here before: it runs in circles"}
+var errLoop = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 4, 6}, Message: "Mail loop: the message has passed this host too many times"}
 
-// Agent judges when the header is complete.
+// Agent returns the agent, which decides at the end of the header.
 func (l *Loop) Agent() smtpserver.Agent {
 	limit := l.Max
 	if limit == 0 {

@@ -13,24 +13,23 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// Networks is a set of IP networks that stays quick with a million of them. It
-// is safe for concurrent use; a nil *Networks is empty, and so is the zero
-// value.
+// Networks is a set of IP networks. Lookups are fast with a million networks.
+// It is safe for concurrent use. A nil *Networks and the zero value are empty.
 type Networks struct {
 	set atomic.Pointer[networkSet] // nil is empty
 }
 
-// networkSet does not change once it is in use.
+// networkSet does not change once it is used.
 type networkSet struct {
 	table bart.Lite
 	n     int
 }
 
-// NewNetworks makes a set. A prefix of IPv4 addresses in IPv6 form
+// NewNetworks returns a set of the prefixes. A prefix of IPv4-mapped addresses
 // (::ffff:10.0.0.0/104) is the IPv4 network. A prefix with bits beyond its
-// length (10.1.2.3/8) is an error, as in [ParseNetwork]: it is not clear whether
-// the network or the address is meant. The set has the valid prefixes also when
-// there is an error.
+// length (10.1.2.3/8) is an error, as in [ParseNetwork], because it may mean
+// the network or the address. If there is an error, the set still has all
+// valid prefixes.
 func NewNetworks(prefixes ...netip.Prefix) (*Networks, error) {
 	set := new(networkSet)
 	var errs []error
@@ -66,8 +65,9 @@ func (set *networkSet) networks() *Networks {
 	return n
 }
 
-// Replace puts the networks of another set into the place of n's, at once and
-// while n is in use: so a list is brought up to date without a restart.
+// Replace replaces the networks of n by those of another set, atomically. It
+// may be called while n is in use, so that a list can change without a
+// restart.
 func (n *Networks) Replace(by *Networks) {
 	if by == nil {
 		by = new(Networks)
@@ -75,7 +75,7 @@ func (n *Networks) Replace(by *Networks) {
 	n.set.Store(by.set.Load())
 }
 
-// unmapPrefix is p in the form in which clients are compared.
+// unmapPrefix returns p in the form in which addresses are compared.
 func unmapPrefix(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -83,7 +83,7 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-// Contains says whether the address is in one of the networks.
+// Contains reports whether the address is in one of the networks.
 func (n *Networks) Contains(ip netip.Addr) bool {
 	if n == nil {
 		return false
@@ -92,7 +92,7 @@ func (n *Networks) Contains(ip netip.Addr) bool {
 	return set != nil && set.table.Lookup(ip.Unmap().WithZone(""))
 }
 
-// Len is the number of networks that the set was made of.
+// Len returns the number of prefixes from which the set was made.
 func (n *Networks) Len() int {
 	if n == nil || n.set.Load() == nil {
 		return 0
@@ -100,9 +100,9 @@ func (n *Networks) Len() int {
 	return n.set.Load().n
 }
 
-// ReadNetworks reads a list, one a line: a network ("192.0.2.0/24"), an
-// address, or a range ("192.0.2.7-192.0.2.19"). What follows # or ; is a
-// remark. The error names the line.
+// ReadNetworks reads a list with one entry per line: a network
+// ("192.0.2.0/24"), an address, or a range ("192.0.2.7-192.0.2.19"). A # or ;
+// begins a comment. The error names the line.
 func ReadNetworks(r io.Reader) (*Networks, error) {
 	set := new(networkSet)
 	lines := bufio.NewScanner(r) // refuses lines of more than 64 KiB
@@ -126,8 +126,9 @@ func ReadNetworks(r io.Reader) (*Networks, error) {
 	return set.networks(), nil
 }
 
-// ParseNetworks reads a list of what [ParseNetwork] reads, separated by commas
-// or white space: "10.1.0.0/16, 192.0.2.7". An empty list is no network.
+// ParseNetworks parses a list of networks, addresses and ranges as in
+// [ParseNetwork], separated by commas or white space: "10.1.0.0/16,
+// 192.0.2.7". An empty list gives no networks.
 func ParseNetworks(list string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for s := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
@@ -140,8 +141,9 @@ func ParseNetworks(list string) ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// ParseNetwork reads a network ("192.0.2.0/24"), an address ("192.0.2.1") or
-// a range of addresses ("192.0.2.7-192.0.2.19"), which is several networks.
+// ParseNetwork parses a network ("192.0.2.0/24"), an address ("192.0.2.1"), or
+// a range of addresses ("192.0.2.7-192.0.2.19"). A range can give several
+// networks.
 func ParseNetwork(s string) ([]netip.Prefix, error) {
 	if first, last, ok := strings.Cut(s, "-"); ok {
 		return parseRange(s, first, last)
@@ -179,7 +181,7 @@ func parseRange(s, first, last string) ([]netip.Prefix, error) {
 	}
 }
 
-// widest is the largest prefix that begins at a and ends not after b.
+// widest returns the largest prefix that begins at a and does not end after b.
 func widest(a, b netip.Addr) netip.Prefix {
 	p := netip.PrefixFrom(a, a.BitLen())
 	for bits := a.BitLen() - 1; bits >= 0; bits-- {
@@ -192,7 +194,7 @@ func widest(a, b netip.Addr) netip.Prefix {
 	return p
 }
 
-// lastOf is the highest address of a prefix.
+// lastOf returns the highest address of a prefix.
 func lastOf(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {

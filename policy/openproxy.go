@@ -11,48 +11,54 @@ import (
 	"time"
 )
 
-// A ProxyProbe finds out whether a client is an open proxy, which passes on
-// connections for everybody, and so the mail of whoever wants to hide
-// (Exchange: the open proxy test of protocol analysis). It connects to the
-// ports where proxies listen, asks for a connection to this server, and
-// believes only what it then reads: this server's own greeting.
+// A ProxyProbe tests whether a client is an open proxy: a proxy that forwards
+// connections for anyone, so that spammers can hide behind it (Exchange: the
+// open proxy test of protocol analysis). The probe connects to ports where
+// proxies listen, asks for a connection to this server, and reads what comes
+// back. The client is an open proxy only if this server's own greeting comes
+// back.
 //
-// [Reputation] has it probe clients that have given cause. Not everybody likes
-// to be probed; without a ProxyProbe nobody is. Only hosts in the public
-// internet ever are, so that no client makes the server connect to one behind
-// its own firewall.
+// [Reputation] probes clients that got bad points. Some operators object to
+// probes; without a ProxyProbe no client is probed. Only hosts in the public
+// internet are probed, so that a client cannot make the server connect to a
+// host behind the server's own firewall.
 //
-// The exported fields must not change once it is used.
+// The exported fields must not change once it is used. It is safe for
+// concurrent use.
 type ProxyProbe struct {
-	// Target is an address of this server that the internet reaches, with the
-	// port. Only with one of IPv4 SOCKS4 can be tried.
+	// Target is an address and port of this server that can be reached from
+	// the internet. SOCKS4 is tried only if it is an IPv4 address.
 	Target netip.AddrPort
-	// Greeting is how Target's banner begins: "220 mx.example.com ".
+	// Greeting is the beginning of Target's banner, for example "220
+	// mx.example.com ".
 	Greeting string
 	// Ports are tried one after the other. Default DefaultProxyPorts.
 	Ports []ProxyPort
-	// Timeout for each of them. Default 5 s.
+	// Timeout limits the test of each port. Default 5 s.
 	Timeout time.Duration
-	// Concurrency is how many clients are probed at the same time. Those
-	// beyond it that give cause are not, until they do again. Default 8.
+	// Concurrency is the maximum number of clients that are probed at the same
+	// time. A further client is not probed until it gets bad points again.
+	// Default 8.
 	Concurrency int
-	// Again is for how long a client is not probed again. Default 24 h.
-	Again time.Duration
-	// Max is how many clients that is remembered of. Default 10,000.
+	// Interval is the minimum time between two probes of a client. Default 24
+	// h.
+	Interval time.Duration
+	// Max is the maximum number of clients whose last probe is remembered.
+	// Default 10,000.
 	Max int
-	// Logger is told of open proxies; nil is silent.
+	// Logger gets a line for each open proxy. If it is nil, nothing is logged.
 	Logger *slog.Logger
 
-	may func(netip.Addr) bool // nil: inPublic; tests have their proxies at home
+	may func(netip.Addr) bool // nil: inPublic; tests use proxies on loopback
 
 	mu     sync.Mutex // guards what follows
 	closed bool
-	cancel map[*context.CancelFunc]bool // of the probes under way
+	cancel map[*context.CancelFunc]bool // of the running probes
 	probed bounded[netip.Addr, time.Time]
 	wg     sync.WaitGroup
 }
 
-// ProxyProtocol is a way to ask a proxy for a connection.
+// ProxyProtocol is a protocol that asks a proxy for a connection.
 type ProxyProtocol string
 
 const (
@@ -61,28 +67,28 @@ const (
 	SOCKS5      ProxyProtocol = "SOCKS5"
 )
 
-// A ProxyPort is where a proxy may listen.
+// A ProxyPort is a port where a proxy may listen, and its protocol.
 type ProxyPort struct {
 	Protocol ProxyProtocol
 	Port     uint16
 }
 
-// DefaultProxyPorts are those that Exchange tries with these protocols, and
-// 8080.
+// DefaultProxyPorts returns the ports that Exchange tries with these
+// protocols, and port 8080.
 func DefaultProxyPorts() []ProxyPort {
 	return []ProxyPort{{SOCKS5, 1080}, {SOCKS4, 1080}, {SOCKS5, 1081}, {SOCKS4, 1081},
 		{HTTPConnect, 3128}, {HTTPConnect, 8080}, {HTTPConnect, 80}, {HTTPConnect, 6588}}
 }
 
-// Validate tells what is wrong with the settings.
+// Validate returns an error that names each wrong setting.
 func (p *ProxyProbe) Validate() error {
 	switch {
 	case !p.Target.IsValid() || p.Target.Port() == 0:
-		return errors.New("policy: ProxyProbe.Target is not set: where shall proxies be asked to connect to?")
+		return errors.New("policy: ProxyProbe.Target must be set to an address and port of this server")
 	case !p.allowed(p.Target.Addr()):
-		return errors.New("policy: ProxyProbe.Target " + p.Target.String() + " is not reached from the internet")
+		return errors.New("policy: ProxyProbe.Target " + p.Target.String() + " is not an address of the public internet")
 	case !strings.HasPrefix(p.Greeting, "220") || len(p.Greeting) < len("220 x"):
-		return errors.New(`policy: ProxyProbe.Greeting must be the beginning of the server's own, as "220 mx.example.com "`)
+		return errors.New(`policy: ProxyProbe.Greeting must be the beginning of the server's greeting, for example "220 mx.example.com "`)
 	}
 	for _, port := range p.Ports {
 		if proxyRequests[port.Protocol] == nil || port.Port == 0 {
@@ -92,9 +98,9 @@ func (p *ProxyProbe) Validate() error {
 	return nil
 }
 
-// Open probes a client now, and returns the first port by which it is an open
-// proxy. It takes as long as all ports' Timeouts at most, and does not heed
-// Concurrency.
+// Open probes a client now. It returns the first port on which the client is
+// an open proxy, and whether there is one. It takes at most Timeout for each
+// port. It ignores Concurrency and the interval between probes.
 func (p *ProxyProbe) Open(ctx context.Context, client netip.Addr) (ProxyPort, bool) {
 	client = client.Unmap().WithZone("")
 	if p.Validate() != nil || !p.allowed(client) {
@@ -117,7 +123,7 @@ func (p *ProxyProbe) Open(ctx context.Context, client netip.Addr) (ProxyPort, bo
 	return ProxyPort{}, false
 }
 
-// passes says whether the greeting comes through one port.
+// passes reports whether the greeting comes back through one port.
 func (p *ProxyProbe) passes(ctx context.Context, client netip.Addr, port ProxyPort, timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -130,9 +136,8 @@ func (p *ProxyProbe) passes(ctx context.Context, client netip.Addr, port ProxyPo
 	return askProxy(c, port.Protocol, p.Target, p.Greeting)
 }
 
-// start probes a client in the background, unless that was done a short time
-// ago or enough others are being probed. found is called if it is an open
-// proxy.
+// start probes a client in the background, unless it was probed recently or
+// too many probes are running. It calls found if the client is an open proxy.
 func (p *ProxyProbe) start(client netip.Addr, found func()) {
 	if !p.allowed(client) {
 		return
@@ -165,18 +170,18 @@ func (p *ProxyProbe) start(client netip.Addr, found func()) {
 	})
 }
 
-// due says whether a client may be probed, and notes that it is. Called with
-// mu held.
+// due reports whether a client may be probed, and records the probe. The
+// caller holds mu.
 func (p *ProxyProbe) due(client netip.Addr, now time.Time) bool {
-	again := p.Again
-	setDefault(&again, 24*time.Hour)
+	interval := p.Interval
+	setDefault(&interval, 24*time.Hour)
 	if p.probed.max == 0 {
 		if p.probed.max = p.Max; p.probed.max <= 0 {
 			p.probed.max = 10_000
 		}
 		p.probed.used = func(t *time.Time) int64 { return t.Unix() }
 	}
-	if t := p.probed.m[client]; t != nil && now.Sub(*t) < again {
+	if t := p.probed.m[client]; t != nil && now.Sub(*t) < interval {
 		return false
 	}
 	t, _ := p.probed.get(client)
@@ -184,7 +189,8 @@ func (p *ProxyProbe) due(client netip.Addr, now time.Time) bool {
 	return true
 }
 
-// Close ends the probes that are under way, and begins no more.
+// Close cancels the running probes and waits for their end. No probe starts
+// after it.
 func (p *ProxyProbe) Close() error {
 	p.mu.Lock()
 	p.closed = true
@@ -204,8 +210,8 @@ func (p *ProxyProbe) allowed(ip netip.Addr) bool {
 }
 
 // notPublic are networks of the special-purpose address registries (RFC 6890)
-// that a connection from here could take for one of its own, or that lead to
-// such by an address of IPv4 in them.
+// that may be local networks here, or that contain IPv4 addresses which may be
+// local.
 var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
@@ -214,10 +220,11 @@ var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("3fff::/20"),
 }
 
-// global6 is what of IPv6 is given out to the internet (RFC 4291, 2.4; IANA).
+// global6 is the part of IPv6 that is assigned to the internet (RFC 4291, 2.4;
+// IANA).
 var global6 = netip.MustParsePrefix("2000::/3")
 
-// inPublic says whether an address is of the public internet.
+// inPublic reports whether an address belongs to the public internet.
 func inPublic(ip netip.Addr) bool {
 	ip = ip.Unmap()
 	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Is6() && !global6.Contains(ip) {

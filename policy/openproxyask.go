@@ -11,23 +11,23 @@ import (
 	"strings"
 )
 
-// String is the port in words: "SOCKS5 on port 1080".
+// String returns the port in words: "SOCKS5 on port 1080".
 func (p ProxyPort) String() string { return fmt.Sprintf("%s on port %d", p.Protocol, p.Port) }
 
-// maxProxyReply bounds what is read from a client that may be a proxy, the
-// greeting included.
+// maxProxyReply limits what is read from a possible proxy, including the
+// greeting.
 const maxProxyReply = 8 << 10
 
-// proxyRequests ask a proxy for a connection, and say whether there is one. Nil
-// bytes mean that the protocol cannot name the target.
+// proxyRequests ask a proxy for a connection and report whether the proxy made
+// one.
 var proxyRequests = map[ProxyProtocol]func(w io.Writer, r *bufio.Reader, target netip.AddrPort) bool{
 	HTTPConnect: askHTTP,
 	SOCKS4:      askSOCKS4,
 	SOCKS5:      askSOCKS5,
 }
 
-// askProxy says whether the target's greeting comes over the connection. The
-// connection's deadline bounds it.
+// askProxy reports whether the greeting of the target comes back over the
+// connection. The deadline of the connection limits the time.
 func askProxy(c net.Conn, protocol ProxyProtocol, target netip.AddrPort, greeting string) bool {
 	target = netip.AddrPortFrom(target.Addr().Unmap(), target.Port())
 	r := bufio.NewReader(io.LimitReader(c, maxProxyReply))
@@ -39,7 +39,7 @@ func askProxy(c net.Conn, protocol ProxyProtocol, target netip.AddrPort, greetin
 	return err == nil && strings.EqualFold(string(line), greeting)
 }
 
-// askHTTP asks by CONNECT (RFC 9110, 9.3.6).
+// askHTTP uses CONNECT (RFC 9110, 9.3.6).
 func askHTTP(w io.Writer, r *bufio.Reader, target netip.AddrPort) bool {
 	if _, err := fmt.Fprintf(w, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", target); err != nil {
 		return false
@@ -57,7 +57,7 @@ func askHTTP(w io.Writer, r *bufio.Reader, target netip.AddrPort) bool {
 	return err == nil
 }
 
-// askSOCKS4 asks by the CONNECT of SOCKS version 4, without a user's name.
+// askSOCKS4 uses the CONNECT request of SOCKS version 4, without a user name.
 func askSOCKS4(w io.Writer, r *bufio.Reader, target netip.AddrPort) bool {
 	if !target.Addr().Is4() {
 		return false
@@ -72,7 +72,7 @@ func askSOCKS4(w io.Writer, r *bufio.Reader, target netip.AddrPort) bool {
 	return err == nil && reply[0] == 0 && reply[1] == 90 // granted
 }
 
-// askSOCKS5 asks by the CONNECT of RFC 1928, without authentication.
+// askSOCKS5 uses the CONNECT request of RFC 1928, without authentication.
 func askSOCKS5(w io.Writer, r *bufio.Reader, target netip.AddrPort) bool {
 	if _, err := w.Write([]byte{5, 1, 0}); err != nil {
 		return false

@@ -12,15 +12,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Validate tells what is wrong with the settings, naming it, and above all
-// which of them would relay for the world. Gate.Install calls it, so that a
-// server with such settings does not start.
+// Validate returns an error that names each wrong setting, including each one
+// that would make an open relay. Gate.Install calls it, so a server with such
+// settings does not start.
 func (r *Relay) Validate() error {
 	_, err := r.prepare()
 	return errors.Join(err, r.wideDomains())
 }
 
-// wide says in which way a grant relays for the world.
+// wide returns an error for each reason why a grant would make an open relay.
 func (r *Relay) wide(g *Grant) []error {
 	if g.Rights&AcceptAnyRecipient == 0 || r.DangerouslyRelayForEveryone {
 		return nil
@@ -42,22 +42,22 @@ func wideClients(c *Clients) (errs []error) {
 	}
 	wideNetworks(c.Networks, open)
 	for _, h := range c.Hosts {
-		if anybodys(h) {
-			open("relay host %q stands for all names below a public suffix", h)
+		if strangersBelow(h) {
+			open("relay host %q matches all names below a public suffix", h)
 		}
 	}
 	for _, n := range c.CertificateNames {
-		if anybodys(n) {
-			open("relay certificate name %q stands for all names below a public suffix", n)
+		if strangersBelow(n) {
+			open("relay certificate name %q matches all names below a public suffix", n)
 		}
 	}
 	return errs
 }
 
-// suffix finds what a pattern like "*.com" or "*.github.io" stands for: all
-// names below a public suffix. icann says that everybody can register one
-// there; otherwise they are given out by the suffix's owner, with an account
-// or a rented machine.
+// suffix reports whether a pattern such as "*.com" or "*.github.io" matches
+// all names below a public suffix. icann reports whether anyone can register
+// such a name; otherwise the owner of the suffix assigns them, for example
+// with an account or a rented machine.
 func suffix(pattern string) (is, icann bool) {
 	below, ok := strings.CutPrefix(pattern, "*.")
 	if !ok {
@@ -68,19 +68,20 @@ func suffix(pattern string) (is, icann bool) {
 	}
 	s, icann := publicsuffix.PublicSuffix(below)
 	icann = icann || !strings.Contains(below, ".")
-	// Of some, as compute.amazonaws.com, each name below is a suffix itself.
+	// Below some, such as compute.amazonaws.com, each name is itself a suffix.
 	under, _ := publicsuffix.PublicSuffix("x." + below)
 	return s == below || under == "x."+below, icann
 }
 
-// anybodys tells a pattern below which strangers have names.
-func anybodys(pattern string) bool {
+// strangersBelow reports whether strangers can have names that match the
+// pattern.
+func strangersBelow(pattern string) bool {
 	is, _ := suffix(pattern)
 	return is
 }
 
-// wideClaims tells front ends that could be anybody: whoever may claim an
-// address may claim one that relays.
+// wideClaims returns an error for each front end network that is too wide: a
+// host that may claim any client address may claim one that can relay.
 func (r *Relay) wideClaims(srv *smtpserver.Server) error {
 	if r.DangerouslyRelayForEveryone {
 		return nil
@@ -96,8 +97,8 @@ func (r *Relay) wideClaims(srv *smtpserver.Server) error {
 	return errors.Join(errs...)
 }
 
-// wideDomains tells accepted domains that are half the world. What a directory
-// knows all recipients of may have any name.
+// wideDomains returns an error for each accepted domain that contains domains
+// of strangers. A pattern whose Directory lists all recipients is allowed.
 func (r *Relay) wideDomains() error {
 	if r.Domains == nil || r.DangerouslyRelayForEveryone {
 		return nil
@@ -105,20 +106,21 @@ func (r *Relay) wideDomains() error {
 	var errs []error
 	for _, d := range r.Domains.below {
 		if registrable(d.Name) && !d.closed() {
-			errs = append(errs, fmt.Errorf("policy: accepted domain %q stands for all domains below a public suffix, and no Directory knows all of its recipients: that would be an open relay", d.Name))
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q matches all domains below a public suffix, and no Directory lists all of its recipients: that would be an open relay", d.Name))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// registrable tells a pattern below which everybody can register a domain.
+// registrable reports whether anyone can register a domain that matches the
+// pattern.
 func registrable(pattern string) bool {
 	is, icann := suffix(pattern)
 	return is && icann
 }
 
-// closed says that mail for the domain goes only to whom the Directory knows,
-// and to the CatchAll.
+// closed reports whether mail for the domain goes only to recipients that a
+// directory lists, and to the CatchAll.
 func (d *Domain) closed() bool {
 	return d.Directory != nil && (d.Kind == Authoritative || d.Kind == InternalRelay && d.CatchAll != "")
 }

@@ -9,27 +9,27 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// maxOriginHops bounds how many Received fields OriginIP looks through.
+// maxOriginHops limits how many Received fields are read.
 const maxOriginHops = 30
 
-// OriginIP is the address from which a message came to the organisation: the
-// client's own, or, where the client is one of the organisation's own relays,
-// the one that they have written into their Received fields. Block lists, SPF
-// and the like must judge that address, else an internal firewall is blamed
-// for what all the world sends through it.
+// OriginIP returns the address from which a message came to the organization.
+// This is the client's address, or, if the client is one of the organization's
+// own relays (internal), the address that those relays wrote into their
+// Received fields. Block lists and SPF must check that address; otherwise they
+// blame an internal firewall for mail that it forwards.
 //
-// Only fields that trusted hosts wrote are believed: the client's, if it is
-// internal, and so on until a field names a host that is not. False means
-// that the origin is not known: the mail began inside, or a field cannot be
-// read.
+// OriginIP reads at most 30 Received fields, and only those that internal
+// hosts wrote: it stops at the first field with a client that is not internal.
+// The result is false if the origin is not known, because the message comes
+// from inside or a field cannot be read.
 func OriginIP(s *smtpserver.Session, m *smtpserver.Message, internal *Networks) (netip.Addr, bool) {
 	ip, _ := origin(s, m, internal)
 	return ip, ip.IsValid()
 }
 
-// Origin makes a function that finds the address that [OriginIP] does, and the
-// name that the host there gave itself: what spf.Checker has as its Origin.
-// The address is not valid where the origin is not known.
+// Origin returns a function that finds the same address as [OriginIP], and the
+// HELO name of the host at that address. It is meant for spf.Checker.Origin.
+// If the origin is not known, the address is not valid.
 func Origin(internal *Networks) func(*smtpserver.Session, *smtpserver.Message) (ip netip.Addr, helo string) {
 	return func(s *smtpserver.Session, m *smtpserver.Message) (netip.Addr, string) { return origin(s, m, internal) }
 }
@@ -51,10 +51,10 @@ func origin(s *smtpserver.Session, m *smtpserver.Message, internal *Networks) (n
 	return netip.Addr{}, ""
 }
 
-// fromClause is the address of the client in a Received field. It stands in
-// the comment after the client's own name, which is not believed: "from helo
-// (name [192.0.2.1])", "([192.0.2.1])", "(192.0.2.1)". Exim writes what the
-// client said of itself behind the address: "([192.0.2.1] helo=name)", "from
+// fromClause returns the address of the client in a Received field. The
+// address is in the comment after the HELO name, which is not trusted: "from
+// helo (name [192.0.2.1])", "([192.0.2.1])", "(192.0.2.1)". Exim writes the
+// claims of the client after the address: "([192.0.2.1] helo=name)", "from
 // [192.0.2.1] (helo=name)".
 func fromClause(value string) (netip.Addr, bool) {
 	v := strings.TrimSpace(value)
@@ -82,8 +82,8 @@ func fromClause(value string) (netip.Addr, bool) {
 	return parseIP(comment)
 }
 
-// cutComment finds the first comment that begins a word: within one, a
-// parenthesis is a part of the client's name.
+// cutComment finds the first comment at the start of a word. A parenthesis
+// within a word is part of the HELO name.
 func cutComment(v string) (before, comment string, ok bool) {
 	for i := 1; i < len(v); i++ {
 		if v[i] != '(' || strings.IndexByte(" \t\r\n", v[i-1]) < 0 {
@@ -97,12 +97,12 @@ func cutComment(v string) (before, comment string, ok bool) {
 	return "", "", false
 }
 
-// isClaim tells what Exim quotes of the client.
+// isClaim reports whether Exim quotes the client in this word.
 func isClaim(word string) bool {
 	return strings.HasPrefix(word, "helo=") || strings.HasPrefix(word, "ident=")
 }
 
-// literalIn is the address literal at the start of s.
+// literalIn returns the address literal at the start of s.
 func literalIn(s string) (netip.Addr, bool) {
 	inner, closed := strings.CutPrefix(s, "[")
 	if !closed {

@@ -13,27 +13,29 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Pressure refuses mail while the server runs short of something: disk,
-// memory, room in the queue (Exchange: back pressure). The level is the worst
-// of all resources:
+// Pressure refuses mail while a resource of the server is short: disk space,
+// memory, room in the queue (Exchange: back pressure). The level is the
+// highest level of all resources:
 //
-//   - medium: mail from outside is slowed down at MAIL, by 10 s and, at each
-//     measurement that finds it still so, 5 s more; from 55 s on it is
-//     refused;
+//   - medium: MAIL from outside is delayed, first by 10 s, and by 5 s more
+//     after each measurement that finds the same level. When the delay would
+//     exceed 55 s, mail from outside is refused.
 //   - high: all mail is refused. The reply is 452 4.3.1.
 //
-// From outside is who may not relay (AcceptAnyRecipient). The resources are
-// measured when a client says MAIL, at most once in Interval. It must not be
-// copied once Agent was called.
+// Mail from outside is mail of sessions without the right AcceptAnyRecipient.
+// The resources are measured at MAIL, at most once per Interval. A Pressure
+// must not be copied after Agent was called. It is safe for concurrent use.
 type Pressure struct {
+	// Resources are the resources to measure. At least one is required.
 	Resources []Resource
-	// Interval between measurements. Default 2 s.
+	// Interval is the minimum time between measurements. Default 2 s.
 	Interval time.Duration
-	// Delay, Step and MaxDelay are the slowing down.
-	// Default 10 s, 5 s and 55 s (Exchange). A negative Delay is none: outside
-	// mail is refused as soon as the level is medium.
+	// Delay is the first delay, Step its increase, MaxDelay its maximum.
+	// Default 10 s, 5 s and 55 s (Exchange). If Delay is negative, mail from
+	// outside is refused at level medium without a delay.
 	Delay, Step, MaxDelay time.Duration
-	// Logger is told when a level changes; nil is silent.
+	// Logger gets a line when a level changes. If it is nil, nothing is
+	// logged.
 	Logger *slog.Logger
 
 	mu       sync.Mutex // guards what follows
@@ -43,22 +45,25 @@ type Pressure struct {
 	delay    time.Duration   // of outside mail
 }
 
-// A Resource is something that can run short. Its level rises at the marks
-// Medium and High, and falls to medium below HighEnd, to normal below
-// MediumEnd, so that it does not go up and down with every message.
+// A Resource is something that can run short. Its level rises when its use
+// reaches Medium or High. It falls to medium when the use is below HighEnd,
+// and to normal when it is below MediumEnd. So the level does not change with
+// every message.
 type Resource struct {
+	// Name is used in errors and log lines.
 	Name string
-	// Use measures how much is used now, in the unit of the marks. It must
-	// not wait. An error keeps the level as it is.
+	// Use returns the present use, in the unit of the thresholds. It must not
+	// block. After an error the level does not change.
 	Use func() (float64, error)
-	// Medium and High are where the levels begin. MediumEnd and HighEnd, below
-	// them, are where they end. Default: 97 percent of the mark. High must be
-	// set; 0 for Medium means that there is no medium level.
+	// Medium and High are the thresholds at which the levels begin. MediumEnd
+	// and HighEnd are the thresholds at which they end. The default of
+	// MediumEnd and HighEnd is 97 percent of Medium and High. High must be
+	// set. If Medium is 0, there is no medium level.
 	Medium, High       float64
 	MediumEnd, HighEnd float64
 }
 
-// PressureLevel is how short a server runs of something.
+// PressureLevel is how short a resource is.
 type PressureLevel int
 
 const (
@@ -67,13 +72,13 @@ const (
 	HighPressure
 )
 
-// String is the level in a word.
+// String returns "normal", "medium" or "high".
 func (l PressureLevel) String() string {
 	return [...]string{"normal", "medium", "high"}[min(max(l, NormalPressure), HighPressure)]
 }
 
-// Validate tells what is wrong with the settings. It measures each resource
-// once: one that cannot be measured is wrong too.
+// Validate returns an error if a setting is wrong, or if a resource cannot be
+// measured. It measures each resource once.
 func (p *Pressure) Validate() error {
 	if len(p.Resources) == 0 {
 		return errors.New("policy: Pressure has no Resources")
@@ -85,9 +90,9 @@ func (p *Pressure) Validate() error {
 		case r.Use == nil:
 			return fmt.Errorf("policy: resource %q: Use is not set", r.Name)
 		case r.High <= 0 || r.Medium > r.High:
-			return fmt.Errorf("policy: resource %q: High must be set, and not below Medium", r.Name)
+			return fmt.Errorf("policy: resource %q: High must be set, and must not be below Medium", r.Name)
 		case highEnd > r.High || r.Medium > 0 && (mediumEnd > r.Medium || mediumEnd > highEnd):
-			return fmt.Errorf("policy: resource %q: the marks are not in the order MediumEnd, Medium, High with HighEnd between MediumEnd and High", r.Name)
+			return fmt.Errorf("policy: resource %q: the thresholds must be in the order MediumEnd, Medium, High, and HighEnd must be between MediumEnd and High", r.Name)
 		}
 		if _, err := r.Use(); err != nil {
 			return fmt.Errorf("policy: resource %q cannot be measured: %w", r.Name, err)
@@ -107,7 +112,7 @@ func (r *Resource) ends() (medium, high float64) {
 	return medium, high
 }
 
-// next is the level after a measurement.
+// next returns the level after a measurement.
 func (r *Resource) next(now PressureLevel, use float64) PressureLevel {
 	mediumEnd, highEnd := r.ends()
 	switch {
@@ -121,7 +126,8 @@ func (r *Resource) next(now PressureLevel, use float64) PressureLevel {
 
 var errPressure = &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 3, 1}, Message: "Insufficient system resources, try again later"}
 
-// Agent judges at MAIL. It belongs before all agents that do much.
+// Agent returns the agent, which decides at MAIL. Put it before all agents
+// that do expensive work.
 func (p *Pressure) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "back pressure",
 		Mail: func(ctx context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
@@ -141,14 +147,16 @@ func (p *Pressure) Agent() smtpserver.Agent {
 		}}
 }
 
-// Level is the present level.
+// Level returns the current level. It measures the resources if Interval has
+// passed.
 func (p *Pressure) Level() PressureLevel {
 	level, _ := p.measure(time.Now())
 	return level
 }
 
-// measure brings the levels up to date where it is time, and returns the worst
-// and the delay that goes with it: 0 says to refuse.
+// measure measures the resources if Interval has passed. It returns the
+// highest level and its delay; a delay of 0 means that mail from outside is
+// refused.
 func (p *Pressure) measure(now time.Time) (PressureLevel, time.Duration) {
 	interval := p.Interval
 	setDefault(&interval, 2*time.Second)
@@ -171,7 +179,7 @@ func (p *Pressure) measure(now time.Time) (PressureLevel, time.Duration) {
 	return p.level, p.delay
 }
 
-// update measures one resource. Called with mu held.
+// update measures one resource. The caller holds mu.
 func (p *Pressure) update(i int) {
 	r := &p.Resources[i]
 	if r.Use == nil {
@@ -191,7 +199,8 @@ func (p *Pressure) update(i int) {
 	p.levels[i] = level
 }
 
-// nextDelay is what outside mail waits for at a level. Called with mu held.
+// nextDelay returns the delay of mail from outside at a level. The caller
+// holds mu.
 func (p *Pressure) nextDelay(level PressureLevel) time.Duration {
 	delay, step, most := p.Delay, p.Step, p.MaxDelay
 	setDefault(&delay, 10*time.Second)
@@ -203,7 +212,7 @@ func (p *Pressure) nextDelay(level PressureLevel) time.Duration {
 	case p.level != MediumPressure:
 		return delay
 	case p.delay == 0 || p.delay >= most:
-		return 0 // slowing down did not help
+		return 0 // the delays did not help
 	}
 	return min(p.delay+step, most)
 }

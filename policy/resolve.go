@@ -9,26 +9,25 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// An OtherSystem is one, besides our own, that recipients of a [Domain] live
-// on.
+// An OtherSystem is another mail system that has recipients of a [Domain].
 type OtherSystem struct {
-	// Directory knows those who do.
+	// Directory lists its recipients.
 	Directory Directory
-	// Route is the way to them: a Connector of the routing table, or without
-	// one a Destination, which is a domain or address literal that the table
-	// finds the way to.
+	// Route is the next hop to the system: a Connector of the routing table,
+	// or only a Destination, which is a domain or address literal that the
+	// table resolves.
 	Route queue.NextHop
 }
 
-// A resolution is what became of an address in an accepted domain.
+// resolution is the result for an address in an accepted domain.
 type resolution struct {
 	as    string        // the address that the queue gets
-	route queue.NextHop // zero: by the routing table
-	known bool          // to a directory; or it is a mailbox of ours that stands in
+	route queue.NextHop // zero: the routing table decides
+	known bool          // a directory lists it, or the CatchAll replaces it
 }
 
-// resolve asks the directories for a recipient of the domain. The error is
-// errUnknown, or errDirectory when one of them cannot answer.
+// resolve looks a recipient up in the directories of the domain. The error is
+// errUnknown, or errDirectory if a directory cannot answer.
 func (d *Domain) resolve(ctx context.Context, address string) (resolution, error) {
 	r := resolution{as: address}
 	if d.Directory == nil || d.Kind == ExternalRelay {
@@ -38,7 +37,7 @@ func (d *Domain) resolve(ctx context.Context, address string) (resolution, error
 	if r.known = here; here || err != nil {
 		return r, err
 	}
-	for _, o := range d.Elsewhere {
+	for _, o := range d.SharedWith {
 		there, err := d.asks(ctx, o.Directory, address)
 		if err != nil {
 			return r, err
@@ -67,22 +66,22 @@ func (d *Domain) asks(ctx context.Context, dir Directory, address string) (bool,
 	return there, nil
 }
 
-// moves says whether the domain has anything to say on where its recipients
-// are.
-func (d *Domain) moves() bool {
-	return len(d.Elsewhere) > 0 || d.CatchAll != "" || d.Unresolved != queue.NextHop{}
+// hasRoutes reports whether the domain has settings that change where its
+// recipients are delivered.
+func (d *Domain) hasRoutes() bool {
+	return len(d.SharedWith) > 0 || d.CatchAll != "" || d.Unresolved != queue.NextHop{}
 }
 
-// Hook does for mail that comes by other doors than SMTP what [Relay] does at
-// RCPT: it finds out on which system the recipients of domains with
-// Elsewhere, Unresolved or CatchAll live. Above all the queue's own reports
-// need it, which otherwise go where the routing table takes the domain:
+// Hook returns a queue hook that routes mail that was not received by SMTP, as
+// [Relay] does at RCPT: it looks up the recipients of domains that have
+// SharedWith, Unresolved or CatchAll. The queue's own reports need it; without
+// it they go where the routing table sends the domain:
 //
 //	q := &queue.Queue{Hooks: []queue.Hook{domains.Hook()}, ...}
 //
-// A recipient who has a Route keeps it. One who is unknown is left to the
-// routing table. When a directory cannot answer, the message is refused with
-// 451; a report then waits.
+// A recipient that already has a Route keeps it. The routing table decides
+// about unknown recipients. If a directory cannot answer, the hook refuses the
+// message with 451; a report then waits.
 func (ds *Domains) Hook() queue.Hook {
 	return queue.Hook{Name: "accepted domains", Resolved: func(ctx context.Context, m *queue.Message) error {
 		for _, r := range m.Recipients {
@@ -94,11 +93,11 @@ func (ds *Domains) Hook() queue.Hook {
 	}}
 }
 
-// place sends a recipient to the system that it lives on.
+// place sets the next hop of a recipient to the system that has it.
 func (ds *Domains) place(ctx context.Context, r *queue.Recipient) error {
 	local, domain := addr.Split(r.Addr)
 	d := ds.Lookup(domain)
-	if d == nil || !d.moves() || r.Route != (queue.NextHop{}) || isPostmaster(local) {
+	if d == nil || !d.hasRoutes() || r.Route != (queue.NextHop{}) || isPostmaster(local) {
 		return nil
 	}
 	found, err := d.resolve(ctx, r.Addr)

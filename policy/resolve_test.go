@@ -17,7 +17,7 @@ import (
 // and the old one has whoever is left.
 func sharedDomain() Domain {
 	return Domain{Name: "shared.example", Kind: InternalRelay, Directory: Recipients("alice"),
-		Elsewhere: []OtherSystem{
+		SharedWith: []OtherSystem{
 			{Directory: Recipients("alice", "bob"), Route: queue.NextHop{Connector: "theirs"}},
 			{Directory: Recipients("bob", "carol"), Route: queue.NextHop{Connector: "third"}},
 		},
@@ -45,7 +45,7 @@ func TestSharedDomainAtRCPT(t *testing.T) {
 func TestSharedDomainByHook(t *testing.T) {
 	domains, err := NewDomains(sharedDomain(),
 		Domain{Name: "catch.example", Directory: Recipients("alice"), CatchAll: "rest@catch.example"},
-		Domain{Name: "strict.example", Directory: Recipients("alice"), Elsewhere: []OtherSystem{{Recipients("bob"), queue.NextHop{Connector: "theirs"}}}})
+		Domain{Name: "strict.example", Directory: Recipients("alice"), SharedWith: []OtherSystem{{Recipients("bob"), queue.NextHop{Connector: "theirs"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestSharedDomainByHook(t *testing.T) {
 
 func TestHookWhenADirectoryIsDown(t *testing.T) {
 	d := sharedDomain()
-	d.Elsewhere[1].Directory = DirectoryFunc(func(context.Context, string) (bool, error) { return false, errors.New("down") })
+	d.SharedWith[1].Directory = DirectoryFunc(func(context.Context, string) (bool, error) { return false, errors.New("down") })
 	domains, err := NewDomains(d)
 	if err != nil {
 		t.Fatal(err)
@@ -125,16 +125,16 @@ func TestSetRoute(t *testing.T) {
 		}
 	}
 	if strange {
-		t.Error("a recipient whom nobody admitted was given a way")
+		t.Error("SetRoute set a next hop for a recipient that was not admitted")
 	}
 }
 
-func TestFaultyElsewhere(t *testing.T) {
+func TestFaultySharedWith(t *testing.T) {
 	hop := queue.NextHop{Connector: "theirs"}
 	for want, d := range map[string]Domain{
-		"Elsewhere needs a Directory":  {Name: "a.example", Elsewhere: []OtherSystem{{Recipients(), hop}}},
-		"no Directory in Elsewhere[0]": {Name: "a.example", Directory: Recipients(), Elsewhere: []OtherSystem{{nil, hop}}},
-		"no Route in Elsewhere[0]":     {Name: "a.example", Directory: Recipients(), Elsewhere: []OtherSystem{{Directory: Recipients()}}},
+		"SharedWith requires a Directory": {Name: "a.example", SharedWith: []OtherSystem{{Recipients(), hop}}},
+		"no Directory in SharedWith[0]":   {Name: "a.example", Directory: Recipients(), SharedWith: []OtherSystem{{nil, hop}}},
+		"no Route in SharedWith[0]":       {Name: "a.example", Directory: Recipients(), SharedWith: []OtherSystem{{Directory: Recipients()}}},
 	} {
 		if _, err := NewDomains(d); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)

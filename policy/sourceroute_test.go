@@ -38,7 +38,7 @@ func TestDirectoryThatSaysYesToEverything(t *testing.T) {
 	})
 	srv, _ := install(t, &Gate{Domains: []Domain{
 		{Name: "all.example", Directory: all},
-		{Name: "shared.example", Kind: InternalRelay, Directory: Recipients("alice"), Elsewhere: []OtherSystem{{Directory: all, Route: queue.NextHop{Connector: "other"}}}},
+		{Name: "shared.example", Kind: InternalRelay, Directory: Recipients("alice"), SharedWith: []OtherSystem{{Directory: all, Route: queue.NextHop{Connector: "other"}}}},
 		{Name: "host.example", Directory: routes},
 		{Name: "uucp.example", Directory: uucp},
 		{Name: "down.example", Directory: fails},

@@ -18,7 +18,7 @@ import (
 //
 // Agents see what comes by SMTP. The queue's own reports take the table's way,
 // to the old system, which must still know all mailboxes. Where each mailbox
-// is on one system alone, policy.Domain.Elsewhere and policy.Domains.Hook find
+// is on one system alone, policy.Domain.SharedWith and policy.Domains.Hook find
 // it for reports too.
 func canary(domain string, percent int) smtpserver.Agent {
 	return smtpserver.Agent{Name: "canary", Rcpt: func(_ context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {

@@ -44,7 +44,7 @@ func TestErrorsByLine(t *testing.T) {
 		{"dns: [] => dns: [127.0.0.1, ns.example.com]", "dns:", `dns[1]: "ns.example.com" is not an address`},
 		{"# key: /etc/edge/key.pem => key: /nowhere", "hostname:", "certificate: open"},
 		{`"*.example.com" # => "*.com" #`, `"*.com"`, "that would be an open relay"},
-		{`"*.example.com" # => "example.com" #`, `"example.com" #`, "domains[1].name: accepted domain \"example.com\": stands there twice"},
+		{`"*.example.com" # => "example.com" #`, `"example.com" #`, "domains[1].name: accepted domain \"example.com\": listed twice"},
 		{`"*.example.com" # => "exa mple" #`, `"exa mple"`, "not a domain name"},
 		{"kind: internal relay => kind: relay", "kind: relay", `domains[1].kind: "relay" is none of`},
 		{"recipients: [alice, bob, postmaster, abuse] => recipients-file: /nowhere", "recipients-file: /nowhere", "domains[0].recipients-file: "},

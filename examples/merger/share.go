@@ -16,7 +16,7 @@ func (s *settings) domains() ([]policy.Domain, error) {
 	case "none":
 	case "names":
 		// We know all of both systems' mailboxes, and refuse all others.
-		ours.Elsewhere = []policy.OtherSystem{{Directory: s.names, Route: toThem}}
+		ours.SharedWith = []policy.OtherSystem{{Directory: s.names, Route: toThem}}
 	case "unresolved":
 		// We do not know theirs, so nobody can be refused here.
 		ours.Kind, ours.Unresolved = policy.InternalRelay, toThem
