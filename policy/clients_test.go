@@ -226,7 +226,7 @@ func TestOpenRelaysAreTold(t *testing.T) {
 	}{
 		{Relay{Grants: []Grant{{To: Clients{Everyone: true}, Rights: ExchangeServers}}}, "policy: Grants[0]: accept-any-recipient for everyone"},
 		{Relay{Grants: []Grant{{To: Clients{Anonymous: true}, Rights: AcceptAnyRecipient}}}, "for all anonymous clients"},
-		{Relay{Networks: halves}, "together"},
+		{Relay{Networks: halves}, "in total"},
 		{Relay{Grants: []Grant{{To: Clients{Hosts: []string{"*.com"}}, Rights: AcceptAnyRecipient}}}, `relay host "*.com"`},
 		{Relay{Grants: []Grant{{To: Clients{Hosts: []string{"*.co.uk"}}, Rights: AcceptAnyRecipient}}}, `relay host "*.co.uk"`},
 		{Relay{Grants: []Grant{{To: Clients{CertificateNames: []string{"*.org"}}, Rights: AcceptAnyRecipient}}}, `relay certificate name "*.org"`},

@@ -336,8 +336,8 @@ func TestOpenProxySettings(t *testing.T) {
 		p    *ProxyProbe
 		want string
 	}{
-		{&ProxyProbe{Greeting: ownGreeting}, "Target is not set"},
-		{&ProxyProbe{Target: netip.MustParseAddrPort("10.0.0.1:25"), Greeting: ownGreeting}, "10.0.0.1:25 is not reached"},
+		{&ProxyProbe{Greeting: ownGreeting}, "Target must be set"},
+		{&ProxyProbe{Target: netip.MustParseAddrPort("10.0.0.1:25"), Greeting: ownGreeting}, "10.0.0.1:25 is not an address of the public"},
 		{&ProxyProbe{Target: good}, "Greeting must be"},
 		{&ProxyProbe{Target: good, Greeting: "220 "}, "Greeting must be"},
 		{&ProxyProbe{Target: good, Greeting: ownGreeting, Ports: []ProxyPort{{"Gopher", 70}}}, "no such protocol or port: Gopher on port 70"},

@@ -266,9 +266,9 @@ func TestPressureSettings(t *testing.T) {
 	}{
 		{Resource{Name: "x", High: 1}, `resource "x": Use is not set`},
 		{Resource{Name: "x", Use: use}, "High must be set"},
-		{Resource{Name: "x", Use: use, Medium: 2, High: 1}, "High must be set, and not below Medium"},
-		{Resource{Name: "x", Use: use, Medium: 1, High: 2, HighEnd: 3}, "not in the order"},
-		{Resource{Name: "x", Use: use, Medium: 1, High: 2, MediumEnd: 1.5}, "not in the order"},
+		{Resource{Name: "x", Use: use, Medium: 2, High: 1}, "High must be set, and must not be below Medium"},
+		{Resource{Name: "x", Use: use, Medium: 1, High: 2, HighEnd: 3}, "must be in the order"},
+		{Resource{Name: "x", Use: use, Medium: 1, High: 2, MediumEnd: 1.5}, "must be in the order"},
 	} {
 		if err := (&Pressure{Resources: []Resource{tt.r}}).Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: error %v, want one with %q", tt.r, err, tt.want)

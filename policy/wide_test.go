@@ -59,7 +59,7 @@ func TestRelayNetworksThatAreTooWide(t *testing.T) {
 	for i := range 17 {
 		many = append(many, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x24, byte(i)}), 19))
 	}
-	if err := (&Relay{Networks: many}).Validate(); err == nil || !strings.Contains(err.Error(), "of IPv6 together") {
+	if err := (&Relay{Networks: many}).Validate(); err == nil || !strings.Contains(err.Error(), "IPv6 /64 networks in total") {
 		t.Errorf("17 networks of the largest providers: %v", err)
 	}
 	g := &Gate{Networks: make([]netip.Prefix, 1), Queue: new(outbox)}
