@@ -385,7 +385,7 @@ func TestCauseIsLogged(t *testing.T) {
 	down := DirectoryFunc(func(context.Context, string) (bool, error) { return false, errors.New("ldap: connection refused") })
 	srv, _ := install(t, &Gate{Domains: []Domain{{Name: "example.com", Directory: down}}},
 		&smtpserver.Server{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	srv.Talk(t, stranger, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<alice@example.com>\nS: 451 4.3.0 Recipient cannot be verified at present, try again later\nC: QUIT\nS: 221")
+	srv.Talk(t, stranger, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<alice@example.com>\nS: 451 4.3.0 The recipient cannot be verified at present, try again later\nC: QUIT\nS: 221")
 	srv.Close()
 	if !strings.Contains(log.String(), "ldap: connection refused") {
 		t.Errorf("the cause is not in the log:\n%s", log.String())

@@ -122,7 +122,7 @@ func TestGateSettings(t *testing.T) {
 	for _, want := range []string{"0.0.0.0/0", "nothing", "BlockHosts", "a b", "c d",
 		`ConnectionFilter.ExceptRecipients: "@except.example"`, `SenderFilter.Addresses: "spam@"`, `RecipientFilter.Addresses: "e f"`,
 		`RecipientFilter.Internal: "all staff@example.com"`, `Spoofing.Senders: "news letter"`,
-		"Rates[1]: neither Messages nor Recipients", "Rates[2]: no such RateKey: 17", "Rates[3]: a limit below 0"} {
+		"Rates[1]: Messages or Recipients must be set", "Rates[2]: no such RateKey: 17", "Rates[3]: Messages, Recipients and Per must not be negative"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not name %s", err, want)
 		}

@@ -14,39 +14,39 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// RateKey says what a rate counts by.
+// RateKey selects what a rate counts by.
 type RateKey int
 
 const (
-	ByIdentity     RateKey = iota // who the client proved to be, in any case of letters; others are not counted
+	ByIdentity     RateKey = iota // the authenticated identity, without case; other clients are not counted
 	ByAddress                     // the client's IP address (IPv6: its /64)
 	ByNetwork                     // the client's /24 or /64
 	BySender                      // the reverse-path
-	BySenderDomain                // its domain
+	BySenderDomain                // the domain of the reverse-path
 )
 
-// A Rate allows so many messages and recipients within a period to each of
-// those that it counts by. It bounds what a stolen password or an infected
-// machine can do, in hours or days; smtpserver.Limits bounds what an address
-// can do in a minute.
+// A Rate limits the messages and recipients in a period, for each value of By.
+// It bounds what a stolen password or an infected machine can send in hours or
+// days. smtpserver.Limits bounds what an address can do in a minute.
 type Rate struct {
 	By RateKey
-	// Messages and Recipients are the limits; 0 is none.
+	// Messages and Recipients are the limits per period; 0 means no limit.
 	Messages, Recipients int
-	// Per is the period. Default 1 h. It slides: at any moment the last Per
-	// counts, approximately.
+	// Per is the length of the period. Default 1 h. The window slides: the
+	// limits apply approximately to the last Per at any time.
 	Per time.Duration
-	// Exempt networks and identities are not counted.
+	// Exempt and ExemptIdentities are clients that are not counted.
 	Exempt           *Networks
 	ExemptIdentities []string
 }
 
-// Rates holds clients to rates: 450 4.7.1 at MAIL or RCPT. It must not be
-// copied once Agent was called.
+// Rates limits what clients send. It answers 450 4.7.1 at MAIL or RCPT if a
+// limit is exceeded. It must not be copied after Agent was called.
 type Rates struct {
+	// Rates are the limits; all of them apply.
 	Rates []Rate
-	// Max is how many clients each rate remembers; beyond it those are
-	// forgotten that were quiet the longest time. Default 100,000.
+	// Max is the maximum number of entries for each rate. Beyond it old
+	// entries are dropped. Default 100,000.
 	Max int
 
 	once     sync.Once
@@ -58,7 +58,7 @@ var (
 	errRecipientRate = &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Too many recipients, try again later"}
 )
 
-// Validate tells what is wrong with the settings.
+// Validate returns an error that names each wrong setting.
 func (r *Rates) Validate() error {
 	var errs []error
 	for i := range r.Rates {
@@ -68,9 +68,9 @@ func (r *Rates) Validate() error {
 		case rate.By < ByIdentity || rate.By > BySenderDomain:
 			wrong = fmt.Sprintf("no such RateKey: %d", rate.By)
 		case rate.Messages < 0 || rate.Recipients < 0 || rate.Per < 0:
-			wrong = "a limit below 0"
+			wrong = "Messages, Recipients and Per must not be negative"
 		case rate.Messages == 0 && rate.Recipients == 0:
-			wrong = "neither Messages nor Recipients is set"
+			wrong = "Messages or Recipients must be set"
 		default:
 			continue
 		}
@@ -79,7 +79,8 @@ func (r *Rates) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Agent counts at MAIL and RCPT. What was refused for the rate is not counted.
+// Agent returns the agent, which counts at MAIL and RCPT. Commands that it
+// refuses are not counted.
 func (r *Rates) Agent() smtpserver.Agent {
 	r.once.Do(func() {
 		for _, rate := range r.Rates {
@@ -105,7 +106,7 @@ func (r *Rates) Agent() smtpserver.Agent {
 		}}
 }
 
-// rateCounter is a Rate at work.
+// rateCounter counts for one Rate.
 type rateCounter struct {
 	rate   Rate
 	exempt map[string]bool
@@ -114,10 +115,10 @@ type rateCounter struct {
 	windows bounded[string, rateWindow]
 }
 
-// rateWindow counts in two periods. How much of the earlier one lies within
-// the last Per is estimated, as if it had been even.
+// rateWindow counts in two periods. The share of the earlier one in the last
+// Per is estimated, as if its messages had been spread evenly.
 type rateWindow struct {
-	began           time.Time // the present period
+	began           time.Time // the start of the present period
 	before, present [2]int    // messages, recipients
 }
 
@@ -136,10 +137,11 @@ func newRateCounter(rate Rate, most int) *rateCounter {
 	return c
 }
 
-// key is whom the session counts for; false for nobody.
+// key returns the key by which the session is counted. The result is false if
+// it is not counted.
 func (c *rateCounter) key(s *smtpserver.Session, from string) (string, bool) {
 	ip, hasIP := clientIP(s)
-	id := strings.ToLower(s.Identity()) // most Authenticators do not mind the case
+	id := strings.ToLower(s.Identity()) // most Authenticators ignore case
 	if c.exempt[id] || hasIP && c.rate.Exempt.Contains(ip) {
 		return "", false
 	}
@@ -160,7 +162,8 @@ func (c *rateCounter) key(s *smtpserver.Session, from string) (string, bool) {
 	return "", false
 }
 
-// take counts, unless a limit stands against it.
+// take counts messages and recipients, and returns true, unless a limit would
+// be exceeded.
 func (c *rateCounter) take(key string, messages, recipients int, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

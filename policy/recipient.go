@@ -11,33 +11,33 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// RecipientFilter refuses mail for certain recipients, whatever the directory
-// says of them.
+// RecipientFilter refuses mail for certain recipients, even if a directory
+// lists them.
 type RecipientFilter struct {
-	// Addresses (whole, or local parts of all domains) and Domains (exact, or
-	// "*.domain") that strangers cannot write to: 550 5.1.1, as if they did
-	// not exist. Sessions with the right BypassAntiSpam can.
+	// Addresses (whole, or local parts in all domains) and Domains (exact, or
+	// "*.domain") are recipients that are refused with 550 5.1.1, as if they
+	// did not exist. Sessions with the right BypassAntiSpam may write to them.
 	Addresses []string
 	Domains   []string
-	// Internal are addresses, such as an organisation's distribution lists,
-	// that only those can write to who may relay (AcceptAnyRecipient):
-	// 550 5.7.1.
+	// Internal are addresses, for example distribution lists of the
+	// organization. Only sessions with the right AcceptAnyRecipient may write
+	// to them; others get 550 5.7.1.
 	Internal []string
-	// Separators are the characters that begin a sub-address, as they are
-	// given to [Subaddresses]: with "+" the filter means bob+anything too where
-	// it has bob. None are none.
+	// Separators are the characters that begin a subaddress, as in
+	// [Subaddresses]. With "+" the entry bob also matches bob+anything. If it
+	// is empty, subaddresses are not matched.
 	Separators string
 }
 
 var errInternal = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Only members of the organisation may write to this recipient"}
 
-// Validate tells what is wrong with the settings.
+// Validate returns an error that names each wrong setting.
 func (f *RecipientFilter) Validate() error {
 	_, errs := newAddressMatcher("RecipientFilter", f.Addresses, f.Domains)
 	return errors.Join(append(errs, checkAddresses("RecipientFilter.Internal", f.Internal)...)...)
 }
 
-// Agent judges at RCPT.
+// Agent returns the agent, which decides at RCPT.
 func (f *RecipientFilter) Agent() smtpserver.Agent {
 	blocked, _ := newAddressMatcher("", f.Addresses, f.Domains)
 	internal := addressSet(f.Internal)
@@ -54,7 +54,7 @@ func (f *RecipientFilter) Agent() smtpserver.Agent {
 		}}
 }
 
-// user is whose sub-address an address is, or the address itself.
+// user returns the address without its subaddress.
 func (f *RecipientFilter) user(to string) string {
 	local, domain := addr.Split(simplest(to))
 	i := strings.IndexAny(local, f.Separators)

@@ -13,38 +13,39 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Relay decides who may send mail, and at RCPT who may reach whom. Recipients
-// in the accepted domains may be reached by everybody, where the domain's
-// Directory knows them; all others only by the clients named here. The zero
-// value relays for nobody.
+// Relay decides who may send mail, and at RCPT to whom. Every client may send
+// to recipients in the accepted domains that the domain's Directory lists.
+// Only the clients that are selected here may send to other recipients. The
+// zero value relays for no client.
 type Relay struct {
-	// Domains are the accepted domains; nil accepts none.
+	// Domains are the accepted domains. Nil means none.
 	Domains *Domains
-	// Networks are the clients that may relay by their address alone. They
-	// get the rights of Exchange's anonymous users, AcceptAnyRecipient and
-	// BypassAntiSpam.
+	// Networks are the clients that may relay by their address alone. They get
+	// the rights AnonymousUsers, AcceptAnyRecipient and BypassAntiSpam.
 	Networks []netip.Prefix
-	// Authenticated lets every client relay that has proved its identity: it
-	// gets the rights ExchangeUsers and AcceptAuthoritativeDomainSender. The
-	// server needs an Auth for it.
+	// Authenticated lets every authenticated client relay. It gets the rights
+	// ExchangeUsers and AcceptAuthoritativeDomainSender. The server must have
+	// an Auth.
 	Authenticated bool
-	// Grants give rights to classes of clients. Nil stands for what the world
-	// needs to send mail to the accepted domains: Submit and
-	// AcceptRoutingHeaders for everyone, and AcceptAnySender for clients that
-	// are not authenticated. Networks and Authenticated add to either.
+	// Grants give rights to classes of clients. If Grants is nil, everyone
+	// gets the rights that are necessary to send to the accepted domains:
+	// Submit and AcceptRoutingHeaders, and for clients that are not
+	// authenticated also AcceptAnySender. Networks and Authenticated add
+	// rights in both cases.
 	Grants []Grant
-	// Resolver finds host names for Clients.Hosts.
-	// Default net.DefaultResolver.
+	// Resolver finds host names for Clients.Hosts. Default
+	// net.DefaultResolver.
 	Resolver Resolver
 	// DangerouslyRelayForEveryone allows settings that let strangers relay:
-	// networks that hold the internet or a large part of it ("0.0.0.0/0",
-	// "::/0", "128.0.0.0/1"), AcceptAnyRecipient for everyone, and the like.
-	// Without it such a setting is an error, and opens nothing.
+	// networks that contain the internet or a large part of it ("0.0.0.0/0",
+	// "::/0", "128.0.0.0/1"), AcceptAnyRecipient for everyone, and similar
+	// settings. Without it such a setting is an error and has no effect.
 	DangerouslyRelayForEveryone bool
 }
 
-// Agent judges at MAIL and RCPT, and gives the session its rights (see
-// [RightsOf]). What Validate finds fault with opens nothing.
+// Agent returns the agent. It decides at MAIL and RCPT, and gives the session
+// its rights (see [RightsOf]). Settings that Validate reports give no right to
+// relay.
 func (r *Relay) Agent() smtpserver.Agent {
 	j := r.judge()
 	return smtpserver.Agent{Name: "relay", Connect: j.connect, Helo: j.helo, Auth: j.connect, Mail: j.mail, Rcpt: j.rcpt}
@@ -55,7 +56,7 @@ func (r *Relay) judge() *relayJudge {
 	return &relayJudge{domains: r.Domains, grants: g}
 }
 
-// all are the grants, those that Networks and Authenticated stand for included.
+// all returns the grants, including those of Networks and Authenticated.
 func (r *Relay) all() []Grant {
 	all := r.Grants
 	if all == nil {
@@ -74,8 +75,8 @@ func (r *Relay) all() []Grant {
 	return all
 }
 
-// prepare checks and prepares the grants. A grant that would open the relay
-// to the world is left without the right to.
+// prepare checks and prepares the grants. A grant that would make an open
+// relay loses the right AcceptAnyRecipient.
 func (r *Relay) prepare() (*grants, error) {
 	g := &grants{resolver: r.Resolver}
 	var errs []error
@@ -100,23 +101,23 @@ func (r *Relay) prepare() (*grants, error) {
 var (
 	errRelay      = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Unable to relay"}
 	errUnknown    = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "User unknown"}
-	errDirectory  = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Recipient cannot be verified at present, try again later"}
+	errDirectory  = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "The recipient cannot be verified at present, try again later"}
 	errPostmaster = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No accepted domain has a postmaster"}
 	errSubmit     = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send mail here"}
 	errAuth       = &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authentication required"} // RFC 4954, 6
 	errHostName   = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your host name cannot be looked up at present, try again later"}
 )
 
-// relayJudge is a Relay at work.
+// relayJudge is the prepared form of a Relay.
 type relayJudge struct {
 	domains *Domains
 	grants  *grants
 }
 
-// connect makes the rights known to other agents, and lifts the size limit
-// where they say so.
+// connect computes the rights for other agents, and removes the size limit if
+// the rights allow it.
 func (j *relayJudge) connect(ctx context.Context, s *smtpserver.Session) error {
-	st := j.grants.standingOf(s)
+	st := j.grants.of(s)
 	for _, g := range j.grants.list {
 		if g.rights&BypassMessageSizeLimit != 0 {
 			if rights, _ := st.get(ctx, s); rights&BypassMessageSizeLimit != 0 {
@@ -128,13 +129,13 @@ func (j *relayJudge) connect(ctx context.Context, s *smtpserver.Session) error {
 	return nil
 }
 
-// helo is where rights that depend on TLS first show.
+// helo computes the rights again, because they may depend on TLS.
 func (j *relayJudge) helo(ctx context.Context, s *smtpserver.Session, _ string) error {
 	return j.connect(ctx, s)
 }
 
 func (j *relayJudge) mail(ctx context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
-	rights, err := j.grants.standingOf(s).get(ctx, s)
+	rights, err := j.grants.of(s).get(ctx, s)
 	switch {
 	case rights&Submit != 0:
 		return nil
@@ -147,7 +148,7 @@ func (j *relayJudge) mail(ctx context.Context, s *smtpserver.Session, _ string, 
 }
 
 func (j *relayJudge) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
-	rights, rightsErr := j.grants.standingOf(s).get(ctx, s)
+	rights, rightsErr := j.grants.of(s).get(ctx, s)
 	a, err := j.admission(ctx, to, rights&AcceptAnyRecipient != 0)
 	if err != nil {
 		if rightsErr != nil && errors.Is(err, errRelay) {
@@ -168,12 +169,12 @@ func (j *relayJudge) admission(ctx context.Context, to string, trusted bool) (ad
 	case d != nil:
 	case !trusted:
 		return a, errRelay
-	case domain == "": // there is no route to it
+	case domain == "": // it cannot be routed
 		return a, errPostmaster
 	default:
 		return a, nil
 	}
-	if isPostmaster(local) && !registrable(d.Name) { // RFC 5321, 4.5.1: always there
+	if isPostmaster(local) && !registrable(d.Name) { // RFC 5321, 4.5.1: postmaster always exists
 		return a, nil
 	}
 	r, err := d.resolve(ctx, a.as)

@@ -159,7 +159,7 @@ func TestDirectoryDown(t *testing.T) {
 		C: MAIL FROM:<>
 		S: 250
 		C: RCPT TO:<alice@example.com>
-		S: 451 4.3.0 Recipient cannot be verified at present, try again later
+		S: 451 4.3.0 The recipient cannot be verified at present, try again later
 		C: RCPT TO:<carol@subsidiary.example>
 		S: 451 4.3.0
 		C: RCPT TO:<erin@customer.example>

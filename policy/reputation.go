@@ -14,73 +14,78 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Reputation watches what clients do, and refuses those for a while that
-// behave like spammers (Exchange: protocol analysis, sender reputation). Each
-// address (IPv6: each /64) has a level from 0 to 9, from what was good and bad
-// in the recent past:
+// Reputation observes clients and refuses, for a time, those that behave like
+// spammers (Exchange: protocol analysis, sender reputation). Each address
+// (each /64 of IPv6) has a level from 0 (best) to 9. The level comes from good
+// and bad points of the recent past:
 //
-//   - a HELO name that cannot be the client's (this server's own name, one of
-//     the accepted domains, another's address), once a session: 3 bad points;
-//   - a recipient that does not exist (5.1.1): 1;
-//   - any other permanent refusal (5xx): 1/2;
-//   - a message that an agent has called spam by [Reputation.Spam]: 2;
-//   - an open proxy, found by OpenProxies: MinPoints;
-//   - a message that was taken over: 1 good point.
+//   - a HELO name that cannot belong to the client (this server's name, an
+//     authoritative accepted domain, another address): 3 bad points, once per
+//     session
+//   - a recipient that does not exist (5.1.1): 1 bad point
+//   - any other permanent refusal (5xx), except failed or missing
+//     authentication: 1/2 bad point
+//   - a message that an agent reports with [Reputation.Spam]: 2 bad points
+//   - an open proxy, found by OpenProxies: MinPoints bad points
+//   - an accepted message: 1 good point
 //
-// Points lose half of their weight in HalfLife. The level is nine times the
-// share of the bad ones, and counts only once there are enough points.
-// Sessions with the right BypassAntiSpam are neither watched nor refused.
+// Points lose half of their weight in each HalfLife. The level is nine times
+// the share of bad points. It is 0 while there are fewer than MinPoints
+// points. Sessions with the right BypassAntiSpam are neither observed nor
+// refused.
 //
-// What it knows is in memory; Save and Load carry it over a restart. The zero
-// value is ready for use; its fields must not change once it is.
+// The state is in memory; Save and Load keep it across a restart. The zero
+// value is ready for use. The fields must not change once it is used. It is
+// safe for concurrent use.
 type Reputation struct {
-	// Domains make HELO names forged that pretend to be one of them. May be
-	// nil.
+	// Domains are the accepted domains. A HELO name in an authoritative one is
+	// forged. May be nil.
 	Domains *Domains
-	// BlockLevel is from which level on a client is refused, with 550 5.7.1 at
-	// MAIL. Default 7 (Exchange: SrlBlockThreshold).
+	// BlockLevel is the level from which a client is refused, with 550 5.7.1
+	// at MAIL. Default 7 (Exchange: SrlBlockThreshold).
 	BlockLevel int
-	// BlockTime is for how long. Default 24 h (Exchange:
+	// BlockTime is how long the client is refused. Default 24 h (Exchange:
 	// SenderBlockingPeriod).
 	BlockTime time.Duration
-	// MinPoints is how many points make a level. Default 20 (Exchange: 20
-	// messages).
+	// MinPoints is the minimum number of points for a level above 0. Default
+	// 20 (Exchange: 20 messages).
 	MinPoints int
-	// HalfLife of points. Default 12 h.
+	// HalfLife is the time in which points lose half of their weight. Default
+	// 12 h.
 	HalfLife time.Duration
-	// OpenProxies probes clients that had bad points; nil probes none. Close it
-	// when the server has ended.
+	// OpenProxies probes clients that get bad points. Nil means no probes.
+	// Close it after the server has ended.
 	OpenProxies *ProxyProbe
-	// Exempt networks are neither watched nor refused.
+	// Exempt networks are neither observed nor refused.
 	Exempt *Networks
-	// Max is how many addresses are watched; beyond it those are forgotten
-	// that were quiet the longest time. Default 100,000.
+	// Max is the maximum number of addresses. Beyond it old entries are
+	// dropped. Default 100,000.
 	Max int
 
 	mu      sync.Mutex // guards what follows
 	clients bounded[netip.Prefix, record]
 }
 
-// record is what is known of one address.
+// record is the state of one address.
 type record struct {
 	good, bad float64
-	at        time.Time // of the points
-	blocked   time.Time // until then
+	at        time.Time // the time of the last change of the points
+	blocked   time.Time // the end of the block
 }
 
-var errReputation = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Mail from your address is refused for a time because of what came from it"}
+var errReputation = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Mail from your address is refused temporarily because of its reputation"}
 
-// lie is what a session has in its value of a Reputation, from a HELO name that
-// cannot be the client's. It counts at MAIL: users greet so from behind their
-// routers, and log in only then.
-type lie int
+// forgedHelo is the session value of a Reputation after a HELO name that
+// cannot belong to the client. The name counts only at MAIL, because users
+// behind routers send such names and authenticate afterwards.
+type forgedHelo int
 
 const (
-	lieHeard lie = 1 + iota
-	lieCounted
+	forgedHeloSeen forgedHelo = 1 + iota
+	forgedHeloCounted
 )
 
-// Validate tells what is wrong with the settings.
+// Validate returns an error that names each wrong setting.
 func (r *Reputation) Validate() error {
 	if r.OpenProxies == nil {
 		return nil
@@ -88,11 +93,13 @@ func (r *Reputation) Validate() error {
 	return r.OpenProxies.Validate()
 }
 
-// Agent judges at MAIL, and watches the rest. In a chain it belongs after all
-// that refuse messages, as only what nobody has refused is good.
+// Agent returns the agent, which decides at MAIL and observes the other
+// events. Put it after all agents that refuse messages, because only a message
+// that no agent refuses is good.
 func (r *Reputation) Agent() smtpserver.Agent { return r.agent(r.Domains) }
 
-// agent is Agent with the accepted domains, which may be those of a Gate.
+// agent is Agent with the given accepted domains, which may be those of a
+// Gate.
 func (r *Reputation) agent(domains *Domains) smtpserver.Agent {
 	watch := func(ctx context.Context, s *smtpserver.Session, good, bad float64) {
 		if ip, ok := r.watched(ctx, s); ok {
@@ -102,7 +109,7 @@ func (r *Reputation) agent(domains *Domains) smtpserver.Agent {
 	return smtpserver.Agent{Name: "reputation",
 		Helo: func(_ context.Context, s *smtpserver.Session, name string) error {
 			if s.Value(r) == nil && forged(s, name, domains) {
-				s.SetValue(r, lieHeard)
+				s.SetValue(r, forgedHeloSeen)
 			}
 			return nil
 		},
@@ -111,8 +118,8 @@ func (r *Reputation) agent(domains *Domains) smtpserver.Agent {
 			if !ok {
 				return nil
 			}
-			if s.Value(r) == lieHeard {
-				s.SetValue(r, lieCounted)
+			if s.Value(r) == forgedHeloSeen {
+				s.SetValue(r, forgedHeloCounted)
 				r.note(ip, 0, 3)
 			}
 			if r.blocked(ip, time.Now()) {
@@ -126,7 +133,7 @@ func (r *Reputation) agent(domains *Domains) smtpserver.Agent {
 		},
 		Reject: func(ctx context.Context, s *smtpserver.Session, e *smtp.SMTPError) {
 			switch {
-			case e.Code < 500, e.Code == 535, e.Code == 530: // logins have limits of their own
+			case e.Code < 500, e.Code == 535, e.Code == 530: // authentication has its own limits
 			case e.EnhancedCode == errUnknown.EnhancedCode:
 				watch(ctx, s, 0, 1)
 			default:
@@ -135,14 +142,14 @@ func (r *Reputation) agent(domains *Domains) smtpserver.Agent {
 		}}
 }
 
-// Spam notes that the session's message is spam, whatever becomes of it.
+// Spam counts the message of the session as spam, even if it is accepted.
 func (r *Reputation) Spam(ctx context.Context, s *smtpserver.Session) {
 	if ip, ok := r.watched(ctx, s); ok {
 		r.note(ip, 0, 2)
 	}
 }
 
-// Level is what an address has now: 0, the best, to 9.
+// Level returns the current level of an address, from 0 (best) to 9.
 func (r *Reputation) Level(ip netip.Addr) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,7 +161,8 @@ func (r *Reputation) Level(ip netip.Addr) int {
 	return r.level(c)
 }
 
-// Block refuses an address for a time; 0 lets it in again.
+// Block refuses an address for the duration d. If d is 0 or negative, it
+// removes the block and all points of the address.
 func (r *Reputation) Block(ip netip.Addr, d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,7 +174,8 @@ func (r *Reputation) Block(ip netip.Addr, d time.Duration) {
 	}
 }
 
-// watched says whether the session is, and by which address.
+// watched returns the address by which the session is observed, and whether it
+// is observed.
 func (r *Reputation) watched(ctx context.Context, s *smtpserver.Session) (netip.Addr, bool) {
 	if ip, ok := clientIP(s); ok && r.Exempt.Contains(ip) {
 		return ip, false
@@ -175,14 +184,14 @@ func (r *Reputation) watched(ctx context.Context, s *smtpserver.Session) (netip.
 	return ip, ok && RightsOf(ctx, s)&BypassAntiSpam == 0
 }
 
-// forged says whether the HELO name cannot be the client's own.
+// forged reports whether the HELO name cannot belong to the client.
 func forged(s *smtpserver.Session, helo string, domains *Domains) bool {
 	ip, ok := clientIP(s)
 	if literal, is := strings.CutPrefix(helo, "["); is {
 		claimed, valid := parseIP(strings.TrimSuffix(literal, "]"))
 		return valid && ok && claimed != ip
 	}
-	if claimed, err := netip.ParseAddr(helo); err == nil { // not allowed, and often forged
+	if claimed, err := netip.ParseAddr(helo); err == nil { // not a valid HELO name, and often forged
 		return ok && claimed.Unmap() != ip
 	}
 	name, err := addr.Domain(helo)
@@ -200,7 +209,7 @@ func (r *Reputation) blocked(ip netip.Addr, now time.Time) bool {
 	return c != nil && now.Before(c.blocked)
 }
 
-// note counts points, and has clients probed that have given cause.
+// note counts points. A client with bad points is probed.
 func (r *Reputation) note(ip netip.Addr, good, bad float64) {
 	now := time.Now()
 	r.add(ip, good, bad, now)
@@ -209,7 +218,7 @@ func (r *Reputation) note(ip netip.Addr, good, bad float64) {
 	}
 }
 
-// add counts points, and blocks the client when they are too many.
+// add counts points, and blocks the client if its level is too high.
 func (r *Reputation) add(ip netip.Addr, good, bad float64, now time.Time) {
 	blockLevel, blockTime := r.BlockLevel, r.BlockTime
 	setDefault(&blockLevel, 7)
@@ -218,13 +227,13 @@ func (r *Reputation) add(ip netip.Addr, good, bad float64, now time.Time) {
 	defer r.mu.Unlock()
 	c := r.record(ip)
 	if now.Before(c.blocked) {
-		return // it has its punishment
+		return // it is already blocked
 	}
 	r.fade(c, now)
 	c.good += good
 	c.bad += bad
 	if bad > 0 && r.level(c) >= blockLevel {
-		*c = record{at: now, blocked: now.Add(blockTime)} // afterwards it starts anew
+		*c = record{at: now, blocked: now.Add(blockTime)} // after the block it has no points
 	}
 }
 
@@ -243,7 +252,7 @@ func (r *Reputation) prepare() {
 	}
 }
 
-// fade lets points lose their weight.
+// fade reduces the points by their age.
 func (r *Reputation) fade(c *record, now time.Time) {
 	half := r.HalfLife
 	setDefault(&half, 12*time.Hour)
@@ -268,7 +277,8 @@ func (r *Reputation) minPoints() int {
 	return least
 }
 
-// addressOf is what stands for one client: an IPv6 host has a /64 at least.
+// addressOf returns the network that counts as one client: an IPv4 address, or
+// a /64 of IPv6, because one host has at least a /64.
 func addressOf(ip netip.Addr) netip.Prefix {
 	ip = ip.Unmap()
 	if ip.Is4() {

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// reputationMagic begins what Save writes, so that Load reads nothing else.
+// reputationMagic is the first line of the saved state. It identifies the
+// format.
 const reputationMagic = "bridgehead reputation 1\n"
 
 // reputationRecord is the length of one entry: an address, two numbers and two
 // times.
 const reputationRecord = 16 + 4*8
 
-// Save writes what the Reputation knows: addresses (of IPv6: their /64), and
-// what they have earned.
+// Save writes the state to w: addresses (the /64 of IPv6 addresses) and their
+// points.
 func (r *Reputation) Save(w io.Writer) error {
 	r.mu.Lock()
 	b := make([]byte, 0, len(reputationMagic)+reputationRecord*len(r.clients.m)+savedSum)
@@ -33,7 +34,8 @@ func (r *Reputation) Save(w io.Writer) error {
 	return writeSaved(w, b)
 }
 
-// Load adds what Save has written. What is damaged changes nothing.
+// Load adds a saved state. If from is damaged, Load returns an error and
+// changes nothing.
 func (r *Reputation) Load(from io.Reader) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,7 +47,7 @@ func (r *Reputation) Load(from io.Reader) error {
 	now := time.Now()
 	for ; len(b) > 0; b = b[reputationRecord:] {
 		c := record{good: points(b[16:]), bad: points(b[24:]), at: timeOf(b[32:]), blocked: timeOf(b[40:])}
-		if c.at.After(now) { // a clock was wrong; the points would not fade
+		if c.at.After(now) { // the clock was wrong; the points would never lose weight
 			c.at = now
 		}
 		*r.record(netip.AddrFrom16([16]byte(b[:16]))) = c
@@ -53,16 +55,16 @@ func (r *Reputation) Load(from io.Reader) error {
 	return nil
 }
 
-// points is a number of them that can be counted with.
+// points decodes a number of points. An invalid number counts as 0.
 func points(b []byte) float64 {
 	f := math.Float64frombits(binary.BigEndian.Uint64(b))
-	if !(f >= 0 && f <= math.MaxInt32) { // neither is NaN
+	if !(f >= 0 && f <= math.MaxInt32) { // also true for NaN
 		return 0
 	}
 	return f
 }
 
-// unixTime is t in seconds, 0 for none.
+// unixTime returns t in seconds, or 0 if t is zero.
 func unixTime(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

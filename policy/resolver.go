@@ -13,14 +13,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Resolver asks the DNS. *net.Resolver is one, and net.DefaultResolver is
-// used where none is set. It must be safe for concurrent use. When a name has
-// no such records the error is a *net.DNSError with IsNotFound; any other
-// error is a temporary one, by which nothing is known about the name. Beside
-// records an error means that some could not be read.
+// A Resolver looks up names in the DNS. *net.Resolver is one; if no Resolver
+// is set, net.DefaultResolver is used. It must be safe for concurrent use. If
+// a name has no records of the type, the error is a *net.DNSError with
+// IsNotFound. Any other error is temporary: it says nothing about the name. If
+// a method returns records and an error, some records could not be read.
 //
-// *net.Resolver takes a referral that has additional records for "no such
-// record"; routing.NetResolver asks the next server then.
+// *net.Resolver treats a referral with additional records as "no such record".
+// routing.NetResolver asks the next server in this case.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
@@ -28,7 +28,7 @@ type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) (names []string, err error)
 }
 
-// dnsTime bounds what one judgement may wait for the DNS.
+// dnsTime limits the DNS lookups of one decision.
 const dnsTime = 10 * time.Second
 
 func orDefault(r Resolver) Resolver {
@@ -38,13 +38,14 @@ func orDefault(r Resolver) Resolver {
 	return r
 }
 
-// notFound says that a name has no records of the kind that was asked for.
+// notFound reports whether the error means that the name has no records of the
+// type.
 func notFound(err error) bool {
 	var e *net.DNSError
 	return errors.As(err, &e) && e.IsNotFound
 }
 
-// rooted keeps resolvers from trying search domains.
+// rooted adds the final dot, so that resolvers do not try search domains.
 func rooted(name string) string {
 	if strings.HasSuffix(name, ".") {
 		return name
@@ -52,11 +53,11 @@ func rooted(name string) string {
 	return name + "."
 }
 
-// maxNames bounds the names that one address is believed to have.
+// maxNames limits how many names of one address are used.
 const maxNames = 10
 
-// confirmedNames are the names of an address that have that address too, in
-// lower case. An error says that there may be more of them.
+// confirmedNames returns the host names of an address that resolve back to it,
+// in lower case. After an error there may be more of them.
 func confirmedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
@@ -85,7 +86,7 @@ func confirmedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, e
 	return confirmed, failed
 }
 
-// names are the confirmed ones of a session's address, once looked up.
+// names are the confirmed host names of an address, cached for the session.
 type names struct {
 	ip   netip.Addr
 	list []string
@@ -94,7 +95,7 @@ type names struct {
 
 type namesKey struct{}
 
-// hostNames are confirmedNames, looked up once in a session.
+// hostNames returns confirmedNames, looked up once per session.
 func hostNames(ctx context.Context, s *smtpserver.Session, r Resolver, ip netip.Addr) ([]string, error) {
 	n, _ := s.Value(namesKey{}).(*names)
 	if n == nil || n.ip != ip {
@@ -105,8 +106,8 @@ func hostNames(ctx context.Context, s *smtpserver.Session, r Resolver, ip netip.
 	return n.list, n.err
 }
 
-// claimedNames are the names that an address has by reverse DNS, in lower
-// case. Whoever owns the address can claim any name.
+// claimedNames returns the reverse-DNS names of an address, in lower case.
+// They are not confirmed: the owner of an address can claim any name.
 func claimedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
@@ -121,7 +122,7 @@ func claimedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, err
 	return list, nil
 }
 
-// matchAny says whether one of the names is one of the patterns'.
+// matchAny reports whether one of the names matches one of the patterns.
 func matchAny(patterns, names []string) bool {
 	for _, name := range names {
 		if slices.ContainsFunc(patterns, func(p string) bool { return matchDomain(p, name) }) {
@@ -131,8 +132,8 @@ func matchAny(patterns, names []string) bool {
 	return false
 }
 
-// matchDomain says whether a domain is a pattern's: the very one, or, for
-// "*.domain", one below it. Both in canonical form.
+// matchDomain reports whether a domain matches a pattern: it is equal, or for
+// "*.domain" it is below the domain. Both are in canonical form.
 func matchDomain(pattern, domain string) bool {
 	if rest, ok := strings.CutPrefix(pattern, "*."); ok {
 		head, ok := strings.CutSuffix(domain, rest)

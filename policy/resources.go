@@ -10,15 +10,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// DiskUse is the resource of the file system that holds dir, in percent.
-// Medium and high are 90 and 97 percent.
+// DiskUse returns a resource for the file system that contains dir. The unit
+// is percent. Medium is 90, High is 97.
 func DiskUse(dir string) Resource {
 	return Resource{Name: "disk of " + dir, Medium: 90, High: 97, Use: func() (float64, error) { return diskUse(dir) }}
 }
 
-// MemoryUse is the resource of the process's memory, in percent of limit
-// bytes; 0 stands for Go's memory limit (GOMEMLIMIT), which must then be set.
-// Medium and high are 73 and 90 percent of it.
+// MemoryUse returns a resource for the memory of the process, in percent of
+// limit bytes. If limit is 0, Go's memory limit (GOMEMLIMIT) is used; it must
+// then be set. Medium is 73, High is 90.
 func MemoryUse(limit int64) Resource {
 	return Resource{Name: "memory", Medium: 73, High: 90, Use: func() (float64, error) {
 		most := limit
@@ -28,8 +28,8 @@ func MemoryUse(limit int64) Resource {
 		if most == 1<<63-1 {
 			return 0, errors.New("policy: no memory limit is set")
 		}
-		// What counts towards Go's limit: all that is mapped, less what was
-		// given back.
+		// Go's limit applies to all mapped memory without the memory that was
+		// returned to the system.
 		sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 		metrics.Read(sample)
 		used := sample[0].Value.Uint64() - sample[1].Value.Uint64()
@@ -37,9 +37,8 @@ func MemoryUse(limit int64) Resource {
 	}}
 }
 
-// QueueLength is the resource of a queue's room: the messages that its store
-// holds, wherever they are on their way to. Medium and high are 10,000 and
-// 15,000 (Exchange: submission queue).
+// QueueLength returns a resource for the number of messages in the store of a
+// queue. Medium is 10,000, High is 15,000 (Exchange: submission queue).
 func QueueLength(store queue.Store) Resource {
 	return Resource{Name: "queue", Medium: 10_000, High: 15_000, Use: func() (float64, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), queueTime)
@@ -53,6 +52,5 @@ func QueueLength(store queue.Store) Resource {
 	}}
 }
 
-// queueTime bounds how long a store that others share, behind a network, may
-// hold up those who say MAIL.
+// queueTime limits how long a remote or shared store may delay MAIL.
 const queueTime = time.Second

@@ -10,30 +10,31 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Right is a set of what a session may do. The rights are Exchange's, without
-// their prefix ms-Exch-SMTP-.
+// Right is a set of rights of a session. The rights are Exchange's, without
+// the prefix ms-Exch-SMTP-.
 type Right uint16
 
 const (
-	// Submit mail at all. Without it MAIL is refused.
+	// Submit allows to send mail. Without it MAIL is refused.
 	Submit Right = 1 << iota
-	// AcceptAnyRecipient: relay to recipients outside the accepted domains.
+	// AcceptAnyRecipient allows to relay to recipients outside the accepted
+	// domains.
 	AcceptAnyRecipient
-	// AcceptAnySender: use senders that are not the identity's own; see
+	// AcceptAnySender allows senders that do not belong to the identity; see
 	// [SendAs].
 	AcceptAnySender
-	// AcceptAuthoritativeDomainSender: use senders of the accepted domains;
+	// AcceptAuthoritativeDomainSender allows senders in the accepted domains;
 	// see [Spoofing].
 	AcceptAuthoritativeDomainSender
-	// BypassAntiSpam: the agents that judge strangers are not asked.
+	// BypassAntiSpam skips the agents that check strangers.
 	BypassAntiSpam
-	// BypassMessageSizeLimit of the server.
+	// BypassMessageSizeLimit removes the size limit of the server.
 	BypassMessageSizeLimit
-	// AcceptRoutingHeaders: keep Received and Resent-* fields; for header
-	// firewalls.
+	// AcceptRoutingHeaders keeps Received and Resent-* fields. Header
+	// firewalls use it.
 	AcceptRoutingHeaders
-	// AcceptOrganizationHeaders: keep the organisation's own fields; for
-	// header firewalls.
+	// AcceptOrganizationHeaders keeps the organization's own header fields.
+	// Header firewalls use it.
 	AcceptOrganizationHeaders
 )
 
@@ -43,15 +44,16 @@ const (
 	ExchangeUsers   = Submit | AcceptAnyRecipient | BypassAntiSpam | AcceptRoutingHeaders
 	Partners        = Submit | AcceptRoutingHeaders
 	ExchangeServers = AnonymousUsers | ExchangeUsers | BypassMessageSizeLimit | AcceptOrganizationHeaders
-	// ExternallySecured is for hosts that are trusted as one's own, because
-	// something outside this server (a private line, IPsec) secures them.
+	// ExternallySecured is for hosts that are trusted like own servers,
+	// because something outside this server (a private line, IPsec) secures
+	// them.
 	ExternallySecured = ExchangeServers
 )
 
 var rightNames = [...]string{"submit", "accept-any-recipient", "accept-any-sender", "accept-authoritative-domain-sender",
 	"bypass-anti-spam", "bypass-message-size-limit", "accept-routing-headers", "accept-organization-headers"}
 
-// String lists the rights by name.
+// String returns the names of the rights, separated by commas, or "none".
 func (r Right) String() string {
 	if r == 0 {
 		return "none"
@@ -68,17 +70,17 @@ func (r Right) String() string {
 	return strings.Join(names, ",")
 }
 
-// A Grant gives rights to clients. What several grants give adds up.
+// A Grant gives rights to clients. The rights of several grants add up.
 type Grant struct {
 	To     Clients
 	Rights Right
 }
 
-// RightsOf are the rights that the session has now, by the [Relay] among the
-// server's agents; they may grow with STARTTLS and AUTH. The first call after
-// a change may ask the DNS.
+// RightsOf returns the current rights of the session, from the [Relay] among
+// the agents of the server. They may grow after STARTTLS and AUTH. The first
+// call after such a change may use the DNS.
 func RightsOf(ctx context.Context, s *smtpserver.Session) Right {
-	st, _ := s.Value(standingKey{}).(*standing)
+	st, _ := s.Value(sessionRightsKey{}).(*sessionRights)
 	var r Right
 	if st != nil {
 		r, _ = st.get(ctx, s)
@@ -91,8 +93,8 @@ func RightsOf(ctx context.Context, s *smtpserver.Session) Right {
 	return r
 }
 
-// extra are rights that an agent has given to a session, for as long as it
-// comes from the address.
+// extra are rights that an agent gave to a session. They are valid while the
+// client has the address.
 type extra struct {
 	ip     netip.Addr
 	rights Right
@@ -107,9 +109,10 @@ func addRights(s *smtpserver.Session, ip netip.Addr, r Right) {
 	s.SetValue(extraKey{}, extra{ip, r})
 }
 
-// standing is what a session's rights are, kept until the client is somebody
-// else. It belongs to the session's goroutine.
-type standing struct {
+// sessionRights are the cached rights of a session. They are computed again
+// when the address, identity or TLS state changes. Only the goroutine of the
+// session uses them.
+type sessionRights struct {
 	grants *grants
 
 	known    bool
@@ -117,12 +120,12 @@ type standing struct {
 	identity string
 	tls      bool
 	rights   Right
-	err      error // rights may be missing because of it
+	err      error // after an error, rights may be missing
 }
 
-type standingKey struct{}
+type sessionRightsKey struct{}
 
-// grants are a Relay's, prepared.
+// grants is the prepared form of the grants of a Relay.
 type grants struct {
 	list     []grant
 	resolver Resolver
@@ -137,19 +140,19 @@ func (g *grants) add(to *clients, rights Right) {
 	g.list = append(g.list, grant{to: to, rights: rights})
 }
 
-// standingOf is the session's standing by g.
-func (g *grants) standingOf(s *smtpserver.Session) *standing {
-	st, _ := s.Value(standingKey{}).(*standing)
+// of returns the rights of the session under g.
+func (g *grants) of(s *smtpserver.Session) *sessionRights {
+	st, _ := s.Value(sessionRightsKey{}).(*sessionRights)
 	if st == nil || st.grants != g {
-		st = &standing{grants: g}
-		s.SetValue(standingKey{}, st)
+		st = &sessionRights{grants: g}
+		s.SetValue(sessionRightsKey{}, st)
 	}
 	return st
 }
 
-// get works the rights out, unless they are known. The error says that there
-// may be more of them.
-func (st *standing) get(ctx context.Context, s *smtpserver.Session) (Right, error) {
+// get returns the rights, and computes them if necessary. After an error there
+// may be more rights.
+func (st *sessionRights) get(ctx context.Context, s *smtpserver.Session) (Right, error) {
 	ip, _ := clientIP(s)
 	if st.known && st.ip == ip && st.identity == s.Identity() && st.tls == (s.TLS() != nil) {
 		return st.rights, st.err

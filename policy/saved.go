@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// What [Greylist] and [Reputation] know is saved as a line that names the kind
-// and its version, records of equal length, and the SHA-256 of all that.
+// The state of [Greylist] and [Reputation] is saved as a line with the kind and
+// version, records of equal length, and the SHA-256 of all that.
 
 const savedSum = 2 * sha256.Size // in hexadecimal
 
-// writeSaved writes b, which begins with the line, and its sum.
+// writeSaved writes b, which begins with that line, and its SHA-256.
 func writeSaved(w io.Writer, b []byte) error {
 	sum := sha256.Sum256(b)
 	_, err := w.Write(append(b, hex.EncodeToString(sum[:])...))
 	return err
 }
 
-// readSaved returns the records behind the line magic, each of so many bytes
-// and at most most of them. What is damaged is an error.
+// readSaved returns the records after the line magic. Each has record bytes,
+// and there may be at most most of them. Damaged data is an error.
 func readSaved(r io.Reader, what, magic string, record, most int) ([]byte, error) {
 	limit := int64(len(magic) + record*most + savedSum)
 	b, err := io.ReadAll(io.LimitReader(bufio.NewReader(r), limit+1))

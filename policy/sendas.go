@@ -11,20 +11,20 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// SendAs holds authenticated clients to the senders that are theirs, in the
-// reverse-path and the From field (RFC 6409, 6.1): 550 5.7.1. It also refuses a
-// From field whose author cannot be read (550 5.6.0), and more than 100 authors
-// of one message. Every client may use the null reverse-path, which reports
-// have. Sessions with the right AcceptAnySender are free of all this.
+// SendAs restricts authenticated clients to their own senders, in the
+// reverse-path and the From field (RFC 6409, 6.1): 550 5.7.1. It also refuses
+// a From field whose author cannot be read (550 5.6.0), and a message with
+// more than 100 authors. Every client may use the null reverse-path, which
+// reports have. Sessions with the right AcceptAnySender are not restricted.
 type SendAs struct {
-	// Owns says whether the identity may use the sender. An error makes the
-	// client come again (451 4.3.0). Nil owns nothing.
+	// Owns reports whether the identity may use the sender. After an error the
+	// client gets 451 4.3.0. If Owns is nil, no identity has a sender.
 	Owns func(ctx context.Context, identity, sender string) (bool, error)
-	// EnvelopeOnly does not look at the From field.
+	// EnvelopeOnly means that the From field is not checked.
 	EnvelopeOnly bool
 }
 
-// maxSendAs bounds how many senders of one message Owns is asked about.
+// maxSendAs limits how many authors of one message are checked.
 const maxSendAs = 100
 
 var (
@@ -32,7 +32,7 @@ var (
 	errSendAsDown = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Your senders cannot be looked up at present, try again later"}
 )
 
-// Agent judges at MAIL, and when the header is complete.
+// Agent returns the agent, which decides at MAIL and at the end of the header.
 func (p *SendAs) Agent() smtpserver.Agent {
 	a := smtpserver.Agent{Name: "send as",
 		Mail: func(ctx context.Context, s *smtpserver.Session, from string, _ *smtp.MailOptions) error {
@@ -48,7 +48,7 @@ func (p *SendAs) Agent() smtpserver.Agent {
 			}
 			all, err := authors(m)
 			if err == nil && len(all) == 0 && m.Header.Count("From") > 0 {
-				err = errAuthor // a user sends no reports
+				err = errAuthor // users do not send reports
 			}
 			if len(all) > maxSendAs {
 				return errSendAs
@@ -81,9 +81,9 @@ func (p *SendAs) judge(ctx context.Context, s *smtpserver.Session, sender string
 	return nil
 }
 
-// SendersOf makes a table the Owns of a SendAs: for each identity its senders,
-// as addresses or as "@domain" for all of a domain's. An identity that is an
-// address itself owns that one.
+// SendersOf returns a function for SendAs.Owns that uses a table from identity
+// to senders. A sender is an address, or "@domain" for all addresses of a
+// domain. An identity that is an address also owns that address.
 func SendersOf(table map[string][]string) func(ctx context.Context, identity, sender string) (bool, error) {
 	sets := make(map[string]map[string]bool, len(table))
 	for id, senders := range table {

@@ -10,31 +10,32 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// SenderFilter refuses mail of certain senders, by the reverse-path and by the
+// SenderFilter refuses mail from certain senders, by the reverse-path and the
 // From field: 554 5.1.0. It also refuses a From field whose author cannot be
-// read: 550 5.6.0. It leaves sessions alone that have the right BypassAntiSpam.
+// read: 550 5.6.0. It skips sessions that have the right BypassAntiSpam.
 type SenderFilter struct {
-	// Addresses are whole ("spam@example.net") or local parts of all domains.
+	// Addresses are whole addresses ("spam@example.net") or local parts in all
+	// domains.
 	Addresses []string
 	// Domains are exact ("example.net"), or patterns ("*.example.net") for all
 	// domains below.
 	Domains []string
-	// Blank refuses the null reverse-path. It refuses all delivery reports
-	// too, which RFC 5321, 4.5.5 wants to be accepted.
+	// Blank refuses the null reverse-path. This also refuses all delivery
+	// reports, which RFC 5321, 4.5.5 requires servers to accept.
 	Blank bool
-	// EnvelopeOnly does not look at the From field.
+	// EnvelopeOnly means that the From field is not checked.
 	EnvelopeOnly bool
 }
 
 var errSender = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 1, 0}, Message: "Sender denied"}
 
-// Validate tells what is wrong with the settings.
+// Validate returns an error that names each wrong setting.
 func (f *SenderFilter) Validate() error {
 	_, errs := newAddressMatcher("SenderFilter", f.Addresses, f.Domains)
 	return errors.Join(errs...)
 }
 
-// Agent judges at MAIL, and when the header is complete.
+// Agent returns the agent, which decides at MAIL and at the end of the header.
 func (f *SenderFilter) Agent() smtpserver.Agent {
 	m, _ := newAddressMatcher("", f.Addresses, f.Domains)
 	blank := f.Blank

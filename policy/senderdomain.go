@@ -11,13 +11,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// SenderDomain refuses senders to whom nobody could answer: their domain does
-// not exist or has neither MX nor address records (550 5.1.8), or says by a
-// null MX that it has no mail (550 5.7.27). When the DNS cannot tell, the
-// client is asked to come again (451 4.4.3). It leaves sessions alone that
-// have the right BypassAntiSpam.
+// SenderDomain refuses senders that cannot get replies: their domain does not
+// exist or has neither MX nor address records (550 5.1.8), or it has a null MX
+// (550 5.7.27). After a temporary DNS failure the client gets 451 4.4.3. It
+// skips sessions that have the right BypassAntiSpam.
 type SenderDomain struct {
-	// Resolver asks the DNS. Default net.DefaultResolver.
+	// Resolver looks up domains in the DNS. Default net.DefaultResolver.
 	Resolver Resolver
 }
 
@@ -27,7 +26,7 @@ var (
 	errDomainDown = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "The sender's domain cannot be looked up at present, try again later"}
 )
 
-// Agent judges at MAIL.
+// Agent returns the agent, which decides at MAIL.
 func (d *SenderDomain) Agent() smtpserver.Agent {
 	r := orDefault(d.Resolver)
 	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "sender domain",
@@ -40,7 +39,8 @@ func (d *SenderDomain) Agent() smtpserver.Agent {
 		}})
 }
 
-// checkMailDomain says why a domain gets no mail (RFC 5321, 5.1).
+// checkMailDomain returns an error if a domain cannot get mail (RFC 5321,
+// 5.1).
 func checkMailDomain(ctx context.Context, r Resolver, domain string) error {
 	name, err := addr.Domain(domain)
 	if err != nil || !strings.Contains(name, ".") { // a host's nickname

@@ -9,11 +9,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// routed reports whether a local part may ask the host behind us to relay:
+// routed reports whether a local part may ask the next host to relay:
 // user%elsewhere@here, elsewhere!user@here, "user@elsewhere"@here,
-// "elsewhere::user"@here. A client that may not relay through us must not relay
-// through our neighbor in our name. Compatibility forms of these characters
-// (U+FF05) count, because the neighbor may normalize what it reads.
+// "elsewhere::user"@here. A client that may not relay through this server must
+// not relay through the next host with its help. Compatibility forms of these characters
+// (U+FF05) count, because the next host may normalize what it reads.
 func routed(local string) bool {
 	for i := range len(local) {
 		if local[i] >= 0x80 {

@@ -11,34 +11,37 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Spoofing refuses mail that comes from outside and claims a sender of one's
-// own, in the reverse-path or the From field: 550 5.7.1. It also refuses a From
+// Spoofing refuses mail from outside that claims a sender of the organization,
+// in the reverse-path or the From field: 550 5.7.1. It also refuses a From
 // field whose author cannot be read: 550 5.6.0. Sessions with the right
-// AcceptAuthoritativeDomainSender may use such senders: those of the relay's
-// own networks and users, and all that are granted it.
+// AcceptAuthoritativeDomainSender may use such senders: by default clients in
+// the relay's networks and authenticated users.
 type Spoofing struct {
-	// Domains that are one's own: the authoritative ones of the set.
+	// Domains are the accepted domains. The authoritative ones belong to the
+	// organization.
 	Domains *Domains
-	// Senders that services outside may use ("newsletter@example.com", or a
-	// local part): both in the reverse-path and in From.
+	// Senders are addresses of the organization that outside services may use
+	// ("newsletter@example.com", or a local part), in the reverse-path and the
+	// From field.
 	Senders []string
-	// Trusted lets a message keep its From field, such as one that DMARC has
-	// verified, or one that comes back from a mailing list outside. It is
-	// asked at the end of data. Nil trusts none.
+	// Trusted reports whether the From field of a message is accepted, for
+	// example because DMARC has verified it, or because the message comes back
+	// from an outside mailing list. It is called at the end of data. Nil
+	// trusts no message.
 	Trusted func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) bool
-	// EnvelopeOnly does not look at the From field.
+	// EnvelopeOnly means that the From field is not checked.
 	EnvelopeOnly bool
 }
 
 var errSpoofed = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send as a sender of this organisation"}
 
-// Validate tells what is wrong with the settings.
+// Validate returns an error that names each wrong setting.
 func (p *Spoofing) Validate() error {
 	return errors.Join(checkAddresses("Spoofing.Senders", p.Senders)...)
 }
 
-// Agent judges at MAIL, and when the header is complete (with Trusted: when
-// all of the message is there).
+// Agent returns the agent. It decides at MAIL, and at the end of the header
+// or, with Trusted, at the end of data.
 func (p *Spoofing) Agent() smtpserver.Agent {
 	senders := addressSet(p.Senders)
 	own := func(address string) bool {

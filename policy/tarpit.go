@@ -9,25 +9,25 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Tarpit holds back refusals of strangers, so that trying out addresses and
-// passwords does not pay: each permanent one (5xx) of a session a little
-// longer than the one before. Clients with the right BypassAntiSpam do not
-// wait. smtpserver.Limits has a tarpit of its own, for unknown recipients and
+// Tarpit delays refusals of strangers, so that guessing addresses and
+// passwords is slow. Each permanent refusal (5xx) of a session is delayed
+// longer than the one before. Clients with the right BypassAntiSpam are not
+// delayed. smtpserver.Limits has a separate tarpit for unknown recipients and
 // failed logins only.
 type Tarpit struct {
-	// Free refusals cost no time. Default 0.
+	// Free is how many refusals of a session are not delayed. Default 0.
 	Free int
-	// Delay of the first one that does. Default 5 s (Exchange:
-	// TarpitInterval). Each further one costs as much more.
+	// Delay is the delay of the first delayed refusal. Each further delay is
+	// longer by the same amount. Default 5 s (Exchange: TarpitInterval).
 	Delay time.Duration
-	// Max is the longest delay. Default 30 s: clients wait for minutes
-	// (RFC 5321, 4.5.3.2).
+	// Max is the longest delay. Default 30 s; clients wait for minutes (RFC
+	// 5321, 4.5.3.2).
 	Max time.Duration
 }
 
 type tarpitKey struct{}
 
-// Agent watches refusals, and lets the session wait.
+// Agent returns the agent, which delays refusals.
 func (p *Tarpit) Agent() smtpserver.Agent {
 	free, delay, most := p.Free, p.Delay, p.Max
 	if delay == 0 {

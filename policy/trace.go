@@ -11,30 +11,30 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Trace puts the Received field of RFC 5321, 4.4 before each message:
+// Trace adds the Received field of RFC 5321, 4.4 to each message:
 //
 //	Received: from client.example ([192.0.2.1])
 //		(version=TLS1.3 cipher=TLS_AES_128_GCM_SHA256)
 //		by relay.example.com with ESMTPSA id 01JD3X
 //		for <alice@example.com>; Sat, 21 Nov 2026 20:41:31 +0000
 //
-// The "for" clause is there only where the message has one recipient: with
-// several it would tell each of the others. It has the domain in A-labels, and
-// is left out for a local part that is not ASCII: a message with an ASCII header
-// can go to hosts without SMTPUTF8.
+// The field has a "for" clause only if the message has one recipient: with
+// several it would reveal each to the others. The clause has the domain in
+// A-labels. It is omitted if the local part is not ASCII, so that a message
+// with an ASCII header can go to hosts without SMTPUTF8.
 type Trace struct {
-	// ReverseDNS looks up the client's host name, and writes it before its
-	// address where the name has that address too:
+	// ReverseDNS looks up the client's host name. The field has it before the
+	// address if the name also resolves to that address:
 	//
 	//	Received: from client.example (mail.client.example [192.0.2.1])
 	ReverseDNS bool
-	// Resolver asks the DNS. Default net.DefaultResolver.
+	// Resolver looks up names in the DNS. Default net.DefaultResolver.
 	Resolver Resolver
 }
 
-// Agent adds the field at the end of data; it belongs after every agent that
-// adds fields of its own. [Enqueuer] adds it to messages that did not come by
-// here, because an agent has answered ErrAccept.
+// Agent returns the agent, which adds the field at the end of data. Put it
+// after every agent that adds header fields. [Enqueuer] adds the field to
+// messages that skip this agent because another agent returned ErrAccept.
 func (t *Trace) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "trace", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		name := ""
@@ -50,7 +50,7 @@ func (t *Trace) Agent() smtpserver.Agent {
 
 type tracedKey struct{}
 
-// trace adds the field, once; name is the client's by DNS, or empty.
+// trace adds the field once. name is the client's host name, or empty.
 func trace(s *smtpserver.Session, m *smtpserver.Message, name string) error {
 	if done, _ := s.Value(tracedKey{}).(*smtpserver.Message); done == m {
 		return nil
@@ -109,7 +109,7 @@ func received(s *smtpserver.Session, m *smtpserver.Message, name string) string 
 	return string(b)
 }
 
-// appendLiteral writes an address literal: [192.0.2.1], [IPv6:2001:db8::1].
+// appendLiteral appends an address literal: [192.0.2.1], [IPv6:2001:db8::1].
 func appendLiteral(b []byte, ip netip.Addr) []byte {
 	b = append(b, '[')
 	if ip.Is6() {

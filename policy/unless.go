@@ -8,14 +8,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Unless makes an agent that leaves sessions alone that have the right, as
-// spam filters do with BypassAntiSpam. Reject, Disconnect, Command and
-// Keywords stay as they are.
+// Unless returns an agent that skips sessions that have the right, as spam
+// filters do with BypassAntiSpam. Reject, Disconnect, Command and Keywords are
+// not changed.
 func Unless(right Right, a smtpserver.Agent) smtpserver.Agent {
 	return unless(a, func(ctx context.Context, s *smtpserver.Session) bool { return RightsOf(ctx, s)&right != 0 })
 }
 
-// unless wraps the judging events of an agent.
+// unless wraps the events of an agent that can refuse.
 func unless(a smtpserver.Agent, skip func(context.Context, *smtpserver.Session) bool) smtpserver.Agent {
 	if f := a.Connect; f != nil {
 		a.Connect = func(ctx context.Context, s *smtpserver.Session) error {

@@ -20,18 +20,20 @@ import (
 type Gateway struct {
 	// Listeners receive mail by SMTP. A relay may have none.
 	Listeners []*Listener
-	// Servers have no listener: their connections come from elsewhere, for
-	// example from a routing.Fetcher. They end with the others.
+	// Servers have no listener. Their connections come from another source,
+	// for example a routing.Fetcher. They are shut down together with the
+	// Listeners.
 	Servers []*smtpserver.Server
-	// Queue delivers.
+	// Queue delivers the messages. It must be set.
 	Queue *queue.Queue
-	// Tasks run beside the rest: a web service, a routing.Fetcher, a pickup
-	// folder, a wait for SIGHUP. A task must end when its ctx ends. If it
-	// returns an error before, the Gateway ends; it may return nil at any time.
+	// Tasks run together with the Gateway: for example a web service, a
+	// routing.Fetcher, a pickup folder, a SIGHUP handler. A task must return
+	// when its ctx ends. If it returns an error before that, the Gateway shuts
+	// down. It may return nil at any time.
 	Tasks []func(ctx context.Context) error
-	// Tracking, if set, gets the queue's events. While it cannot be written (a
-	// full disk), mail is delivered without it. If it has no Logger, it gets the
-	// Gateway's.
+	// Tracking, if set, records the events of the queue. If it cannot be
+	// written (for example because the disk is full), mail is still delivered.
+	// If it has no Logger, it uses that of the Gateway.
 	Tracking *tracking.Log
 	// Closers are closed at the end, in the order given, also when Run fails:
 	// the routing.Router, the queue's Store, the protocol logs.
@@ -41,8 +43,8 @@ type Gateway struct {
 	// that is broken off may cause a duplicate; only a Grace of more than 10
 	// minutes (RFC 5321, 4.5.3.2.6) excludes that.
 	Grace time.Duration
-	// Logger gets a line for each listener that opens, and for the shutdown;
-	// nil is silent.
+	// Logger gets a line for each listener that opens, and for the shutdown.
+	// If it is nil, nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -70,9 +72,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 			fail(fmt.Errorf("gateway: %w", err))
 		}
 	}()
-	var guests sync.WaitGroup // tasks, and later the shutdown of the listeners
+	var producers sync.WaitGroup // what adds messages: tasks, and during the shutdown the sessions
 	for _, task := range g.Tasks {
-		guests.Go(func() {
+		producers.Go(func() {
 			if err := task(run); err != nil && !errors.Is(err, context.Canceled) {
 				fail(err)
 			}
@@ -89,7 +91,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		err = nil
 	}
 	g.log(slog.LevelInfo, "stopping")
-	err = errors.Join(err, g.finish(context.WithoutCancel(ctx), &guests, delivered))
+	err = errors.Join(err, g.finish(context.WithoutCancel(ctx), &producers, delivered))
 	stopTracking()
 	return errors.Join(err, g.close())
 }
@@ -141,7 +143,7 @@ func (g *Gateway) track() (stop func()) {
 	events, done := g.Queue.Subscribe(0), make(chan struct{})
 	go func() {
 		defer close(done)
-		tracking.Write(events) // which logs its errors
+		tracking.Write(events) // logs its errors
 	}()
 	return func() {
 		events.Close()
@@ -151,7 +153,7 @@ func (g *Gateway) track() (stop func()) {
 
 // finish shuts down within Grace: first the sessions and tasks, because they
 // add messages to the queue.
-func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup, delivered <-chan struct{}) error {
+func (g *Gateway) finish(ctx context.Context, producers *sync.WaitGroup, delivered <-chan struct{}) error {
 	grace := g.Grace
 	if grace == 0 {
 		grace = defaultGrace
@@ -163,17 +165,17 @@ func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup, delivered 
 	soft, cancel := context.WithTimeout(all, grace*2/3)
 	defer cancel()
 	for _, d := range g.Listeners {
-		guests.Go(func() { g.late(d.close(soft)) })
+		producers.Go(func() { g.late(d.close(soft)) })
 	}
 	for _, srv := range g.Servers {
-		guests.Go(func() { g.late(shut(soft, srv)) })
+		producers.Go(func() { g.late(shut(soft, srv)) })
 	}
-	gone := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		guests.Wait()
-		close(gone)
+		producers.Wait()
+		close(done)
 	}()
-	within(soft, gone)
+	within(soft, done)
 	still := make(chan struct{})
 	go func() {
 		defer close(still)
@@ -184,7 +186,7 @@ func (g *Gateway) finish(ctx context.Context, guests *sync.WaitGroup, delivered 
 	if !within(last, still) {
 		errs = append(errs, errors.New("gateway: a delivery has not ended although its context has"))
 	}
-	if !within(all, gone) {
+	if !within(all, done) {
 		errs = append(errs, errors.New("gateway: a task, or an agent in a session, has not ended although its context has"))
 	}
 	return errors.Join(errs...)
