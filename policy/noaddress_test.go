@@ -60,7 +60,7 @@ func TestProxyWithoutAnAddress(t *testing.T) {
 		r := &Reputation{Exempt: networks(t, "10.1.0.0/16", "0.0.0.0/0")}
 		srv, _ := install(t, &Gate{Domains: domains, Reputation: r}, &smtpserver.Server{ProxyFrom: proxies, Limits: smtpserver.Limits{UnknownRecipients: -1}})
 		srv.Talk(t, neighbour, start+mail+strings.Repeat("C: RCPT TO:<nobody@example.com>\nS: 550 5.1.1\n", 25))
-		srv.Talk(t, neighbour, start+"C: MAIL FROM:<x@example.net>\nS: 550 5.7.1 Mail from your address is refused for a time")
+		srv.Talk(t, neighbour, start+"C: MAIL FROM:<x@example.net>\nS: 550 5.7.1 Mail from your address is refused temporarily")
 	})
 	t.Run("all except networks", func(t *testing.T) {
 		bad := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}

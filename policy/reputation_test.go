@@ -21,7 +21,7 @@ func TestReputation(t *testing.T) {
 		relay := &Relay{Domains: ds, Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}
 		srv := serve(t, &smtpserver.Server{Agents: []smtpserver.Agent{relay.Agent(), r.Agent()}, Limits: smtpserver.Limits{UnknownRecipients: -1}})
 		harvest := mailFrom("x@example.net", "250") + strings.Repeat("\nC: RCPT TO:<nobody@example.com>\nS: 550 5.1.1", 25)
-		const refused = "550 5.7.1 Mail from your address is refused for a time"
+		const refused = "550 5.7.1 Mail from your address is refused temporarily"
 
 		for from, want := range map[string]string{stranger: refused, neighbour: "250", "203.0.113.1": "250"} {
 			srv.Talk(t, from, harvest)
