@@ -17,10 +17,18 @@ type active struct {
 
 	// What is to be recorded. The Queue's lock guards it, and the state of m's
 	// recipients.
-	changed bool // a recipient's state differs from what is stored
-	tried   bool // an attempt has brought a result
-	order   Op   // what an operator wants done with it
-	reports
+	changed bool     // a recipient's state differs from what is stored
+	tried   bool     // an attempt has brought a result
+	order   *Op      // what an operator wants done with it
+	due     *reports // what its sender is to be told before; nil for nothing
+}
+
+// owed are the reports that are due, to be added to.
+func (a *active) owed() *reports {
+	if a.due == nil {
+		a.due = new(reports)
+	}
+	return a.due
 }
 
 // reports are what a message's sender is to be told, before it is recorded.
@@ -135,7 +143,10 @@ func (a *active) snapshot() *Message {
 	m := *a.m
 	m.Recipients = make([]*Recipient, len(a.m.Recipients))
 	copies := make([]Recipient, len(a.m.Recipients))
-	failed := set(a.failed)
+	var failed map[*Recipient]bool
+	if a.due != nil {
+		failed = set(a.due.failed)
+	}
 	for i, r := range a.m.Recipients {
 		copies[i] = *r
 		if failed[r] {

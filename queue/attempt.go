@@ -12,16 +12,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// attempt delivers a part, once, and draws the consequences.
-func (q *Queue) attempt(p *part) {
+// attempt delivers a part, once, and appends the decisions that this causes to
+// those that are to be carried out.
+func (q *Queue) attempt(p *part, todo []sched.Decision) []sched.Decision {
 	a, hop := p.message(), NextHop(p.Hop.Key)
 	pace := q.pace(hop)
 	if pace.Held {
-		q.step(func(core *sched.Scheduler, now time.Time) {
+		return q.decide(todo, func(core *sched.Scheduler) {
 			hopData(p.Hop).pace = pace
-			core.TurnedBack(now, &p.Part, q.coreOf(&pace))
+			core.TurnedBack(time.Now(), &p.Part, q.coreOf(&pace))
 		})
-		return
 	}
 	began := time.Now()
 	q.begin(a)
@@ -41,8 +41,7 @@ func (q *Queue) attempt(p *part) {
 	}
 	var c sched.Consequence
 	window := 0
-	var todo [2]sched.Decision
-	decisions := q.decide(todo[:0], func(core *sched.Scheduler, now time.Time) {
+	todo = q.decide(todo, func(core *sched.Scheduler) {
 		data := hopData(p.Hop)
 		data.counts.Attempts++
 		data.pace = pace
@@ -65,7 +64,7 @@ func (q *Queue) attempt(p *part) {
 	} else {
 		q.tellAttempt(a.m, hop, verdicts, now.Sub(began))
 	}
-	q.carryOut(decisions)
+	return todo
 }
 
 // judgeAll judges the results of an attempt.

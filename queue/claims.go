@@ -22,7 +22,7 @@ func (q *Queue) claim(query *sched.Query) error {
 		if query.Probe {
 			a.Probe = query.Only
 		}
-		q.admit(a)
+		q.admit(a, query.Now)
 	}
 	var next time.Time
 	if err == nil && len(ms) < query.Max && query.Only == nil && query.ID == "" {
@@ -31,7 +31,7 @@ func (q *Queue) claim(query *sched.Query) error {
 	if err != nil && q.ctx.Err() == nil {
 		q.log.Error("queue: the store cannot be claimed from", "id", c.ID, "error", err)
 	}
-	q.step(func(core *sched.Scheduler, now time.Time) { core.Claimed(now, query, len(ms), next, err != nil) })
+	q.step(func(core *sched.Scheduler) { core.Claimed(time.Now(), query, len(ms), next, err != nil) })
 	return err
 }
 
@@ -47,9 +47,9 @@ func (q *Queue) copyHeld() {
 }
 
 // admit makes a message active whose place was reserved.
-func (q *Queue) admit(a *active) {
+func (q *Queue) admit(a *active, now time.Time) {
 	taken := false
-	q.step(func(core *sched.Scheduler, now time.Time) { taken = core.Arrived(now, &a.Message) })
+	q.step(func(core *sched.Scheduler) { taken = core.Arrived(now, &a.Message) })
 	if !taken { // the Queue has ended meanwhile
 		q.release(a)
 	}
@@ -64,7 +64,7 @@ func (q *Queue) release(a *active) {
 }
 
 // renew extends leases.
-func (q *Queue) renew(d *sched.Decision) {
+func (q *Queue) renew(d *sched.Task) {
 	ids := make([]string, len(d.Msgs))
 	for i, m := range d.Msgs {
 		ids[i] = m.ID
@@ -77,5 +77,5 @@ func (q *Queue) renew(d *sched.Decision) {
 	for _, id := range lost {
 		gone[id] = true
 	}
-	q.step(func(core *sched.Scheduler, now time.Time) { core.Renewed(now, d.Msgs, d.At, gone, err != nil) })
+	q.step(func(core *sched.Scheduler) { core.Renewed(time.Now(), d.Msgs, d.At, gone, err != nil) })
 }

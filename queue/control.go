@@ -29,7 +29,7 @@ func (q *Queue) freeze(to bool, name string) {
 
 func (q *Queue) pauseDeliveries(to bool, name string) {
 	q.setup()
-	q.step(func(core *sched.Scheduler, _ time.Time) { core.Pause(to) })
+	q.step(func(core *sched.Scheduler) { core.Pause(to) })
 	q.tell(EventOperation, nil, nil, func(e *Event) { e.Text = name })
 }
 

@@ -26,18 +26,17 @@ type driver struct {
 }
 
 // step passes events to the core, and carries out the decisions that they cause.
-func (q *Queue) step(events func(core *sched.Scheduler, now time.Time)) {
+func (q *Queue) step(events func(core *sched.Scheduler)) {
 	var few [2]sched.Decision // mostly, without an allocation
 	q.carryOut(q.decide(few[:0], events))
 }
 
 // decide passes events to the core in one turn of the lock, and appends the
 // decisions that they cause to those that are to be carried out.
-func (q *Queue) decide(todo []sched.Decision, events func(core *sched.Scheduler, now time.Time)) []sched.Decision {
-	now := time.Now()
+func (q *Queue) decide(todo []sched.Decision, events func(core *sched.Scheduler)) []sched.Decision {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	events(q.core, now)
+	events(q.core)
 	todo = q.core.Decisions(todo)
 	for i := range todo {
 		if todo[i].Kind == sched.StartWorker {
@@ -78,16 +77,19 @@ func (q *Queue) carryOut(todo []sched.Decision) {
 func (q *Queue) worker() {
 	defer q.workersDone.Done()
 	var job sched.Decision
+	var few [2]sched.Decision
 	for {
-		q.step(func(core *sched.Scheduler, now time.Time) { job = core.Ready(now, &job) })
+		q.carryOut(q.decide(few[:0], func(core *sched.Scheduler) { job = core.Ready(&job) }))
+		todo := few[:0]
 		switch job.Kind {
 		case sched.Route:
-			q.categorize(activeOf(job.Msg))
+			todo = q.categorize(activeOf(job.Msg), todo)
 		case sched.Deliver:
-			q.attempt(partOf(job.Part))
+			todo = q.attempt(partOf(job.Part), todo)
 		default:
 			return
 		}
+		q.carryOut(todo) // from here, where the stack is short
 	}
 }
 
@@ -97,8 +99,8 @@ func (q *Queue) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for now := time.Now(); ctx.Err() == nil; {
-		var d sched.Decision
-		q.step(func(core *sched.Scheduler, _ time.Time) {
+		var d sched.Task
+		q.step(func(core *sched.Scheduler) {
 			if d = core.Due(now); d.Kind == sched.Claim {
 				q.copyHeld()
 			}
@@ -129,13 +131,13 @@ func (q *Queue) run(ctx context.Context) error {
 }
 
 // look does what else is due.
-func (q *Queue) look(d *sched.Decision, now time.Time) {
+func (q *Queue) look(d *sched.Task, now time.Time) {
 	switch d.Kind {
 	case sched.Ask:
 		pace := q.pace(NextHop(d.Hop.Key))
-		q.step(func(core *sched.Scheduler, now time.Time) {
+		q.step(func(core *sched.Scheduler) {
 			hopData(d.Hop).pace = pace
-			core.Paced(now, d.Hop, q.coreOf(&pace))
+			core.Paced(time.Now(), d.Hop, q.coreOf(&pace))
 		})
 	case sched.Renew:
 		q.renew(d)
@@ -151,7 +153,7 @@ func (q *Queue) look(d *sched.Decision, now time.Time) {
 // stop ends what Run began: it waits for the attempts in progress and gives
 // back what is still active.
 func (q *Queue) stop() {
-	q.step(func(core *sched.Scheduler, _ time.Time) { core.Stop() })
+	q.step(func(core *sched.Scheduler) { core.Stop() })
 	q.awaitWorkers()
 	q.recorder.recordAgain() // the last chance
 	var left []*sched.Message
@@ -176,8 +178,8 @@ func (q *Queue) awaitWorkers() {
 			return
 		case now := <-tick.C:
 			for {
-				var d sched.Decision
-				q.step(func(core *sched.Scheduler, _ time.Time) { d = core.LeasesDue(now) })
+				var d sched.Task
+				q.step(func(core *sched.Scheduler) { d = core.LeasesDue(now) })
 				if d.Kind != sched.Renew {
 					break
 				}
@@ -195,10 +197,10 @@ func (q *Queue) giveBack(a *active) {
 		q.log.Warn("queue: a message could not be given back", "id", m.ID, "error", err)
 		return
 	}
-	if a.order.what == 0 {
+	if a.order == nil {
 		return
 	}
-	if done, err := q.do(context.Background(), m.ID, NextHop{}, a.order); !done || err != nil {
+	if done, err := q.do(context.Background(), m.ID, NextHop{}, *a.order); !done || err != nil {
 		q.log.Warn("queue: an order could not be carried out", "id", m.ID, "operation", a.order.String(), "error", err)
 	}
 }

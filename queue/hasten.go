@@ -49,7 +49,8 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 	}
 	q.locked(func(core *sched.Scheduler) { messages = core.Asked(keys) })
 	started, err := q.startStored(ctx, match)
-	q.step(func(core *sched.Scheduler, now time.Time) {
+	now := time.Now()
+	q.step(func(core *sched.Scheduler) {
 		for _, key := range keys {
 			core.Retry(now, key)
 		}
@@ -186,8 +187,9 @@ func (q *Queue) hastenActive(id string) (state activeState) {
 			state = noneWaits
 		default:
 			state = ordered
-			if a := activeOf(m); a.order.what == 0 {
-				a.order = RetryNow()
+			if a := activeOf(m); a.order == nil {
+				op := RetryNow()
+				a.order = &op
 				m.Ordered()
 			}
 		}

@@ -203,7 +203,10 @@ func (q *Queue) activeCopy(id string) (m *Message, order Op, ok bool) {
 	q.locked(func(core *sched.Scheduler) {
 		if am := core.Message(id); am != nil {
 			a := activeOf(am)
-			m, order, ok = a.copy(), a.order, true
+			m, ok = a.copy(), true
+			if a.order != nil {
+				order = *a.order
+			}
 		}
 	})
 	return m, order, ok

@@ -159,7 +159,7 @@ func (q *Queue) order(id string, op Op) (state sched.OrderState) {
 		var m *sched.Message
 		if m, state = core.Order(id); state == sched.Active {
 			m.Ordered()
-			activeOf(m).order = op
+			activeOf(m).order = &op
 		}
 	})
 	return state
@@ -210,9 +210,9 @@ func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) erro
 	if err := q.Store.Update(ctx, a.owner, a.m, Schedule{}); err != nil {
 		return err
 	}
-	q.step(func(core *sched.Scheduler, now time.Time) {
+	q.step(func(core *sched.Scheduler) {
 		if op.what == opRetry {
-			core.Retry(now, sched.Key(stored))
+			core.Retry(time.Now(), sched.Key(stored))
 		}
 		core.Stored(time.Time{})
 	})
@@ -240,7 +240,7 @@ func (a *active) retryBy(op Op) {
 func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) error {
 	q.locked(func(*sched.Scheduler) { a.endAll(stored, op) })
 	q.tellOp(EventOperation, a.m, op, "")
-	if len(a.failed) > 0 {
+	if a.due != nil {
 		q.recorder.report(ctx, a)
 	}
 	if a.Waiting() > 0 { // it could not be reported
@@ -265,7 +265,7 @@ func (a *active) endAll(stored NextHop, op Op) {
 			r.Last = *refused(554, smtp.EnhancedCode{5, 0, 0}, "The administrator has removed the message from the queue")
 		}
 		if op.what != opRemove {
-			a.fail(r, a.patience.lifetime(a.m, r, nil).After(time.Now(), 0).Expire)
+			a.owed().fail(r, a.patience.lifetime(a.m, r, nil).After(time.Now(), 0).Expire)
 		}
 	}
 	a.NoneWaits()
@@ -311,7 +311,7 @@ func (q *Queue) again(ctx context.Context, a *active, stored NextHop, op Op) err
 	} else {
 		err = q.Store.Update(ctx, owner, &m, Schedule{})
 	}
-	q.step(func(core *sched.Scheduler, _ time.Time) { core.Stored(time.Time{}) })
+	q.step(func(core *sched.Scheduler) { core.Stored(time.Time{}) })
 	return err
 }
 

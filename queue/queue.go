@@ -153,7 +153,7 @@ func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 	}
 	q.stopped = make(chan struct{})
 	q.ctx, q.abort = context.WithCancel(ctx)
-	q.step(func(core *sched.Scheduler, _ time.Time) { core.Run() })
+	q.step(func(core *sched.Scheduler) { core.Run() })
 	return true, nil
 }
 
@@ -171,7 +171,7 @@ func (q *Queue) Shutdown(ctx context.Context) error {
 	q.over = true
 	stopped, abort := q.stopped, q.abort
 	q.running.Unlock()
-	q.step(func(core *sched.Scheduler, _ time.Time) { core.Stop() })
+	q.step(func(core *sched.Scheduler) { core.Stop() })
 	if stopped == nil {
 		return nil // it never ran
 	}

@@ -116,8 +116,8 @@ func (i *QueueInfo) describe(h *sched.Hop) {
 func (q *Queue) SuspendQueue(hop NextHop) {
 	q.setup()
 	limits := q.hopLimits(hop)
-	q.step(func(core *sched.Scheduler, now time.Time) {
-		core.Suspend(now, sched.Key(hop), sched.HopLimits(limits))
+	q.step(func(core *sched.Scheduler) {
+		core.Suspend(time.Now(), sched.Key(hop), sched.HopLimits(limits))
 	})
 	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })
 }
@@ -125,8 +125,8 @@ func (q *Queue) SuspendQueue(hop NextHop) {
 // ResumeQueue undoes SuspendQueue.
 func (q *Queue) ResumeQueue(hop NextHop) {
 	q.setup()
-	q.step(func(core *sched.Scheduler, now time.Time) {
-		core.Resume(now, sched.Key(hop))
+	q.step(func(core *sched.Scheduler) {
+		core.Resume(time.Now(), sched.Key(hop))
 	})
 	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "resume queue" })
 }

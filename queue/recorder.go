@@ -53,12 +53,12 @@ func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
 		outcome = sched.Failed
 	}
 	first := false
-	q.step(func(core *sched.Scheduler, now time.Time) {
+	q.step(func(core *sched.Scheduler) {
 		if outcome == sched.Failed {
 			first = !core.Broken()
 			r.unrecorded = append(r.unrecorded, a)
 		}
-		again = core.Recorded(now, &a.Message, final, outcome)
+		again = core.Recorded(&a.Message, final, outcome)
 	})
 	if first {
 		q.log.Error("queue: deliveries suspended, the store cannot record", "id", a.m.ID, "error", err)
@@ -74,11 +74,11 @@ func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
 // worker touches the message any more.
 func (r *recorder) conclude(a *active) error {
 	q, ctx := r.q, context.Background()
-	if len(a.failed) > 0 || len(a.delayed) > 0 || len(a.succeeded) > 0 {
+	if a.due != nil {
 		q.locked(func(*sched.Scheduler) { a.acquit() })
 		r.report(ctx, a)
 	}
-	var op Op
+	var op *Op
 	q.locked(func(core *sched.Scheduler) {
 		a.acquit()
 		if core.Outdated(&a.Message) {
@@ -87,8 +87,8 @@ func (r *recorder) conclude(a *active) error {
 		op = a.order // kept, should this have to be done again
 		a.Closing()
 	})
-	if op.what != 0 && a.Waiting() > 0 {
-		return q.obey(ctx, a, NextHop{}, op)
+	if op != nil && a.Waiting() > 0 {
+		return q.obey(ctx, a, NextHop{}, *op)
 	}
 	if a.Waiting() == 0 {
 		return q.Store.Remove(ctx, a.owner, a.m.ID)
@@ -97,7 +97,7 @@ func (r *recorder) conclude(a *active) error {
 	if err := q.Store.Update(ctx, a.owner, a.m, s); err != nil {
 		return err
 	}
-	q.step(func(core *sched.Scheduler, _ time.Time) { core.Kept(sched.Key(s.Hop), s.Due) })
+	q.step(func(core *sched.Scheduler) { core.Kept(sched.Key(s.Hop), s.Due) })
 	return nil
 }
 
@@ -113,7 +113,7 @@ func (a *active) acquit() {
 // could not take.
 func (r *recorder) mend() {
 	mended := r.q.Store.Sync(context.Background()) == nil && r.recordAgain()
-	r.q.step(func(core *sched.Scheduler, now time.Time) { core.Mended(now, mended) })
+	r.q.step(func(core *sched.Scheduler) { core.Mended(time.Now(), mended) })
 	if mended {
 		r.q.log.Info("queue: deliveries resumed, the store records again")
 	}

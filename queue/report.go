@@ -39,29 +39,28 @@ type Reports struct {
 // they say is recorded; a crash in between may send one twice, but loses
 // none. Recipients that cannot be reported now wait again.
 func (r *recorder) report(ctx context.Context, a *active) {
-	q, m := r.q, a.m
-	if len(a.failed) > 0 {
-		if err := q.reportFailed(ctx, m, a.failed, a.failedUntil); err != nil {
+	q, m, due := r.q, a.m, a.due
+	if len(due.failed) > 0 {
+		if err := q.reportFailed(ctx, m, due.failed, due.failedUntil); err != nil {
 			q.log.Error("queue: a failure could not be reported, the recipients wait", "id", m.ID, "error", err)
 			// They will be tried again then: so it is for the policy to say when.
-			next := time.Now().Add(max(sched.LookAgain, q.wait(a.failed[0].Attempts+1, &a.failed[0].Last)))
+			next := time.Now().Add(max(sched.LookAgain, q.wait(due.failed[0].Attempts+1, &due.failed[0].Last)))
 			q.locked(func(*sched.Scheduler) {
-				for _, r := range a.failed {
+				for _, r := range due.failed {
 					r.Status, r.NextAttempt = Waiting, next
 					a.WaitUntil(next)
 				}
 			})
 		} else {
-			q.tell(EventFail, m, a.failed, func(e *Event) { e.from(&a.failed[0].Last) })
+			q.tell(EventFail, m, due.failed, func(e *Event) { e.from(&due.failed[0].Last) })
 		}
-		a.failed = nil
 	}
 	if m.From == "" || m.System {
-		a.delayed, a.succeeded = nil, nil
+		due.delayed, due.succeeded = nil, nil
 	}
 	var late []*Recipient
 	until := map[*Recipient]time.Time{}
-	for _, d := range a.delayed {
+	for _, d := range due.delayed {
 		if len(d.r.Options.Notify) == 0 || wants(d.r, smtp.DSNNotifyDelayed) {
 			late, until[d.r] = append(late, d.r), d.expire
 		}
@@ -72,16 +71,15 @@ func (r *recorder) report(ctx context.Context, a *active) {
 		}
 	}
 	q.locked(func(*sched.Scheduler) {
-		for _, d := range a.delayed {
+		for _, d := range due.delayed {
 			d.r.Notified, a.changed = true, true // or it need not be
 		}
 	})
-	a.delayed = nil
 	// A host that knows DSN has taken over the duty to report (RFC 3461, 5.2.2).
-	relayed := those(a.succeeded, func(r *Recipient) bool {
+	relayed := those(due.succeeded, func(r *Recipient) bool {
 		return r.Status == Delivered && (!r.Last.DSN || r.Last.Final)
 	})
-	expanded := those(a.succeeded, func(r *Recipient) bool { return r.Status == Expanded })
+	expanded := those(due.succeeded, func(r *Recipient) bool { return r.Status == Expanded })
 	for action, rs := range map[dsn.Action][]*Recipient{dsn.Relayed: relayed, dsn.Expanded: expanded} {
 		if len(rs) == 0 {
 			continue
@@ -91,11 +89,11 @@ func (r *recorder) report(ctx context.Context, a *active) {
 		}
 	}
 	q.locked(func(*sched.Scheduler) {
-		for _, r := range a.succeeded {
+		for _, r := range due.succeeded {
 			r.Notified, a.changed = true, true // or it need not be
 		}
 	})
-	a.succeeded = nil
+	a.due = nil
 }
 
 // owesSuccess says that the recipient has ended well, and that this was not

@@ -12,16 +12,16 @@ import (
 
 // categorize asks the Deliverer for the way of each recipient that is due,
 // makes parts of those that go the same way, and puts them into their hops'
-// queues.
-func (q *Queue) categorize(a *active) {
+// queues. It appends the decisions that this causes to those that are to be
+// carried out.
+func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 	now := time.Now()
 	if q.poisonous(a) {
 		q.tell(EventPoison, a.m, a.m.Recipients, nil)
-		q.step(func(core *sched.Scheduler, now time.Time) {
+		return q.decide(todo, func(core *sched.Scheduler) {
 			a.Wait(sched.Key(poisonHop), farFuture, farFuture)
-			core.Routed(now, &a.Message)
+			core.Routed(time.Now(), &a.Message)
 		})
-		return
 	}
 	a.patience = q.patience(a.m)
 	q.begin(a)
@@ -32,7 +32,7 @@ func (q *Queue) categorize(a *active) {
 	looked, circles := false, false
 	for i, r := range a.m.Recipients {
 		if r.owesSuccess() {
-			a.succeeded = append(a.succeeded, r) // no other goroutine sees the message's reports yet
+			a.owed().succeeded = append(a.owed().succeeded, r) // no other goroutine sees the message's reports yet
 		}
 		if r.Status != Waiting {
 			continue
@@ -52,7 +52,9 @@ func (q *Queue) categorize(a *active) {
 		groups.add(hop, a.m.Recipients, i)
 	}
 	q.end(a)
-	q.place(a, groups, ended, waiting)
+	todo = q.place(a, groups, ended, waiting, todo)
+	q.tellAttempt(a.m, NextHop{}, ended, 0)
+	return todo
 }
 
 // way is where the recipient's mail goes next, or the result of there being
@@ -129,13 +131,13 @@ func (gs *groups) add(hop NextHop, all []*Recipient, i int) {
 
 // place puts the routed message into the queues, and what cannot be tried now
 // back into the store.
-func (q *Queue) place(a *active, gs groups, ended []verdict, waiting []time.Time) {
+func (q *Queue) place(a *active, gs groups, ended []verdict, waiting []time.Time, todo []sched.Decision) []sched.Decision {
 	for i := range gs {
 		gs[i].limits = q.hopLimits(gs[i].hop)
 		gs[i].pace = q.pace(gs[i].hop)
 	}
-	var todo [2]sched.Decision
-	decisions := q.decide(todo[:0], func(core *sched.Scheduler, now time.Time) {
+	now := time.Now()
+	return q.decide(todo, func(core *sched.Scheduler) {
 		for i := range ended {
 			a.apply(&ended[i], now)
 		}
@@ -147,8 +149,6 @@ func (q *Queue) place(a *active, gs groups, ended []verdict, waiting []time.Time
 		}
 		core.Routed(now, &a.Message)
 	})
-	q.tellAttempt(a.m, NextHop{}, ended, 0)
-	q.carryOut(decisions)
 }
 
 // placeGroup puts the recipients for one hop into its queue, or has them wait.
@@ -192,7 +192,8 @@ func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, n
 func (q *Queue) putBack(p *sched.Part) {
 	for p != nil {
 		next, rcpts := p.Next(), partOf(p).rcpts
-		q.step(func(core *sched.Scheduler, now time.Time) {
+		now := time.Now()
+		q.step(func(core *sched.Scheduler) {
 			activeOf(p.Msg).park(core, p.Hop, rcpts, now)
 			core.Ended(p.Msg)
 		})

@@ -19,7 +19,7 @@ import (
 // leaves out what another host refused with 4.7.x, as greylisting does.
 func (q *Queue) SettingsChanged() {
 	q.setup()
-	q.step(func(core *sched.Scheduler, now time.Time) { core.Changed(now) })
+	q.step(func(core *sched.Scheduler) { core.Changed(time.Now()) })
 }
 
 // recheckWaiting looks through the waiting mail, in a goroutine of its own.
@@ -28,7 +28,7 @@ func (q *Queue) recheckWaiting(scope sched.Scope) {
 	go func() {
 		defer q.workersDone.Done()
 		n, err := q.lookThrough(scope)
-		q.step(func(core *sched.Scheduler, now time.Time) { core.Rechecked(now, scope, err != nil) })
+		q.step(func(core *sched.Scheduler) { core.Rechecked(time.Now(), scope, err != nil) })
 		switch {
 		case err != nil && q.ctx.Err() == nil:
 			q.log.Error("queue: the waiting mail cannot be looked through", "error", err)

@@ -109,7 +109,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	_, err := guarded(q, "Store.Put, or the content,", func() (struct{}, error) { return struct{}{}, q.Store.Put(ctx, m, s) })
 	if err != nil {
 		if atOnce {
-			q.step(func(core *sched.Scheduler, _ time.Time) { core.Unplaced(size) })
+			q.step(func(core *sched.Scheduler) { core.Unplaced(size) })
 		}
 		return unstored(err)
 	}
@@ -117,10 +117,10 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	if atOnce {
 		a := q.newActive(m, q.owner, s.Until)
 		a.Size = size
-		q.admit(a)
+		q.admit(a, now)
 		return nil
 	}
-	q.step(func(core *sched.Scheduler, _ time.Time) { core.Stored(s.Due) })
+	q.step(func(core *sched.Scheduler) { core.Stored(s.Due) })
 	return nil
 }
 

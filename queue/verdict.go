@@ -85,16 +85,16 @@ func (a *active) apply(v *verdict, now time.Time) {
 		r.NextAttempt = v.next
 		a.Wait(sched.Key(v.hop), v.next, v.again)
 		if v.delayed {
-			a.delayed = append(a.delayed, delay{r, v.expire})
+			a.owed().delayed = append(a.owed().delayed, delay{r, v.expire})
 		}
 	case Delivered:
 		a.Urgent()
 		if wants(r, smtp.DSNNotifySuccess) {
 			r.Notified = false // of a delay, perhaps
-			a.succeeded = append(a.succeeded, r)
+			a.owed().succeeded = append(a.owed().succeeded, r)
 		}
 	default:
-		a.fail(r, v.expire)
+		a.owed().fail(r, v.expire)
 	}
 }
 

@@ -31,6 +31,7 @@ type Consequence struct {
 // Attempted: an attempt has ended. Unless the part was turned away, Ended
 // follows when the driver has noted what became of the recipients.
 func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence) {
+	s.now = now
 	h := p.Hop
 	h.inflight--
 	h.used = now
@@ -66,6 +67,7 @@ func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence
 // TurnedBack: a part was not delivered, since its Pacer holds the hop. It and
 // all others of the hop are put back.
 func (s *Scheduler) TurnedBack(now time.Time, p *Part, pace Pace) {
+	s.now = now
 	p.Hop.inflight--
 	s.setPace(now, p.Hop, pace, p.asks)
 	p.next = p.Hop.takeAll()

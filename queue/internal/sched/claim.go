@@ -83,11 +83,11 @@ func (s *Scheduler) claim(now time.Time) (*Query, bool) {
 // hold notes whether a hop's mail stays in the store. It must be called after
 // any change to what Hop.held says.
 func (s *Scheduler) hold(h *Hop) {
-	if h.held() == s.held[h.Key] {
+	if h.held() == h.inHeld {
 		return
 	}
 	s.heldNew++
-	if h.held() {
+	if h.inHeld = !h.inHeld; h.inHeld {
 		s.held[h.Key] = true
 		return
 	}

@@ -22,59 +22,60 @@ const (
 
 // Due is what the loop has to do now. The loop calls it again and again with
 // the same time until the result is Sleep, or Stop.
-func (s *Scheduler) Due(now time.Time) Decision {
+func (s *Scheduler) Due(now time.Time) Task {
+	s.now = now
 	if s.broken && !now.Before(s.mendAt) {
 		s.mendAt = now.Add(s.mendWait) // until Mended
-		return Decision{Kind: Mend}
+		return Task{Kind: Mend}
 	}
-	if d := s.hopDue(now); d.Kind != None {
+	if d := s.hopDue(now); d.Kind != NoTask {
 		return d
 	}
-	if d := s.LeasesDue(now); d.Kind != None {
+	if d := s.LeasesDue(now); d.Kind != NoTask {
 		return d
 	}
 	s.tidy(now)
-	if d := s.claimDue(now); d.Kind != None {
+	if d := s.claimDue(now); d.Kind != NoTask {
 		return d
 	}
 	s.kick()
 	if s.stopping {
-		return Decision{Kind: Stop}
+		return Task{Kind: Stop}
 	}
 	s.sleepUntil = s.plan(now)
-	return Decision{Kind: Sleep, At: s.sleepUntil}
+	return Task{Kind: Sleep, At: s.sleepUntil}
 }
 
 // claimDue is what of the messages is to be claimed, cleared or looked through.
-func (s *Scheduler) claimDue(now time.Time) Decision {
+func (s *Scheduler) claimDue(now time.Time) Task {
 	if len(s.reclaims) > 0 {
 		if q, ok := s.reserve(now, 1); ok { // otherwise when there is room
 			q.ID, s.reclaims = s.reclaims[0], s.reclaims[1:]
-			return Decision{Kind: Claim, Claim: q}
+			return Task{Kind: Claim, Claim: q}
 		}
 	}
 	if s.idle() {
-		return Decision{}
+		return Task{}
 	}
 	if !now.Before(s.clearAt) {
 		first := s.clearAt.IsZero()
 		s.clearAt = now.Add(asideInterval)
 		if !first { // should the report on poison kill the process, all other mail has had an hour
-			return Decision{Kind: Clear}
+			return Task{Kind: Clear}
 		}
 	}
 	if s.suspects.n > 0 && !now.Before(s.suspectAt) {
 		s.nextSuspect(now, s.suspect) // it takes too long
 	}
 	if s.recheck != ScopeNone && !s.rechecking && !now.Before(s.recheckAt) {
-		d := Decision{Kind: Recheck, Scope: s.recheck}
+		d := Task{Kind: Recheck, Scope: s.recheck}
 		s.recheck, s.rechecking = ScopeNone, true
 		return d
 	}
 	if q, ok := s.claim(now); ok {
-		return Decision{Kind: Claim, Claim: q}
+		return Task{Kind: Claim, Claim: q}
 	}
-	return Decision{}
+	return Task{}
 }
 
 // plan is when the loop must look again.
@@ -108,7 +109,7 @@ func (s *Scheduler) plan(now time.Time) time.Time {
 }
 
 // hopDue is what is to be done about the hops whose time has come.
-func (s *Scheduler) hopDue(now time.Time) Decision {
+func (s *Scheduler) hopDue(now time.Time) Task {
 	for !s.idle() {
 		h := s.timers.due(now)
 		if h == nil {
@@ -116,14 +117,14 @@ func (s *Scheduler) hopDue(now time.Time) Decision {
 		}
 		switch {
 		case h.waiting() && Reached(h.sweepAt, now):
-			if d := s.sweep(now, h); d.Kind != None {
+			if d := s.sweep(now, h); d.Kind != NoTask {
 				return d
 			}
 		case Reached(h.askAt, now):
 			h.asks = s.asked
-			return Decision{Kind: Ask, Hop: h}
+			return Task{Kind: Ask, Hop: h}
 		case h.dead && !h.shut() && Reached(h.retryAt, now):
-			if d := s.probe(now, h); d.Kind != None {
+			if d := s.probe(now, h); d.Kind != NoTask {
 				return d
 			}
 		default:
@@ -131,7 +132,7 @@ func (s *Scheduler) hopDue(now time.Time) Decision {
 			s.watch(now, h)    // or the hop's rate allows one more
 		}
 	}
-	return Decision{}
+	return Task{}
 }
 
 // probe has a dead hop tried by one message: the window of one lets only one
@@ -140,7 +141,7 @@ func (s *Scheduler) hopDue(now time.Time) Decision {
 //
 // Of probes that wait for a delivery there are only so many, or those of
 // thousands of dead hops would take all places of active messages.
-func (s *Scheduler) probe(now time.Time, h *Hop) Decision {
+func (s *Scheduler) probe(now time.Time, h *Hop) Task {
 	busy := s.incoming.n+s.routing+s.probes.n+s.probing >= max(min(s.limits.Deliveries, s.limits.Active/4), 1)
 	var q *Query
 	ok := false
@@ -150,14 +151,14 @@ func (s *Scheduler) probe(now time.Time, h *Hop) Decision {
 	if !ok {
 		h.retryAt = now.Add(soon)
 		s.watch(now, h)
-		return Decision{}
+		return Task{}
 	}
 	h.dead, h.probing, h.expected, h.window = false, true, true, 1
 	h.used = now // so that it is not forgotten that this is a probe
 	s.watch(now, h)
 	s.timers.set(h, now.Add(LookAgain)) // should the message never be routed
 	q.Only, q.Probe = h, true
-	return Decision{Kind: Claim, Claim: q}
+	return Task{Kind: Claim, Claim: q}
 }
 
 // probeClaimed goes on with a probe for which n messages were claimed.
@@ -183,19 +184,19 @@ func (s *Scheduler) noProbe(now time.Time, m *Message) {
 
 // sweep looks through what waits for a hop that is dead or shut: each message is
 // claimed, found to have waited long enough or not, and put back.
-func (s *Scheduler) sweep(now time.Time, h *Hop) Decision {
+func (s *Scheduler) sweep(now time.Time, h *Hop) Task {
 	if h.sweep.IsZero() {
 		h.sweep = now.Add(-1) // what is put back from now on is not looked at again
 	}
 	if most := min(claimMost, s.limits.Active/2-len(s.active)); most > 0 { // half of the places at most
 		if q, ok := s.reserve(now, most); ok {
 			q.Now, q.Only, q.Sweep = h.sweep, h, true
-			return Decision{Kind: Claim, Claim: q}
+			return Task{Kind: Claim, Claim: q}
 		}
 	}
 	h.sweepAt = now.Add(soon)
 	s.watch(now, h)
-	return Decision{}
+	return Task{}
 }
 
 // swept goes on with a sweep for which n messages were claimed.

@@ -8,7 +8,18 @@ import (
 
 // The events are the methods in this file, in the order of a message's way.
 // Each may cause decisions, which the driver takes with [Scheduler.Decisions]
-// after the event and carries out; Ready and Due also return one themselves.
+// after the event and carries out. Ready returns a worker's next job, and Due
+// (due.go) the loop's next task.
+// now is the time of the event. Events without it happen at the time of the
+// event before.
+
+// A Decision is what the driver is to do after an event.
+type Decision struct {
+	Kind  Kind
+	Probe bool // of a Deliver: the hop could not be reached the last time
+	Msg   *Message
+	Part  *Part
+}
 
 // A Kind says what a decision is about.
 type Kind uint8
@@ -25,30 +36,32 @@ const (
 	// A worker's next job, by Ready.
 	Route   // Msg: find the next hops of its recipients, see Way and Routed
 	Deliver // Part: deliver it, see Attempted or TurnedBack
-
-	// What the loop is to do next, by Due.
-	Claim   // claim messages, see Arrived and Claimed
-	Ask     // Hop: ask how it wants to be served, see Paced
-	Renew   // Msgs: renew their leases until At, see Renewed
-	Mend    // try whether the store can record again, see Mended
-	Clear   // clear what was set aside and is too old
-	Recheck // look through the waiting mail, as far as Scope says, see Rechecked
-	Sleep   // wait until At, or until woken
-	Stop    // end
 )
 
-// A Decision is what the driver is to do.
-type Decision struct {
-	Kind  Kind
-	Msg   *Message
-	Part  *Part
+// A Task is what the driver's loop is to do, by Due.
+type Task struct {
+	Kind  TaskKind
+	Scope Scope // of a Recheck
 	Hop   *Hop
-	Probe bool // of a Deliver: the hop could not be reached the last time
-	Msgs  []*Message
 	Claim *Query
-	Scope Scope
+	Msgs  []*Message
 	At    time.Time
 }
+
+// A TaskKind says what a task is about.
+type TaskKind uint8
+
+const (
+	NoTask  TaskKind = iota
+	Claim            // claim messages, see Arrived and Claimed
+	Ask              // Hop: ask how it wants to be served, see Paced
+	Renew            // Msgs: renew their leases until At, see Renewed
+	Mend             // try whether the store can record again, see Mended
+	Clear            // clear what was set aside and is too old
+	Recheck          // look through the waiting mail, as far as Scope says, see Rechecked
+	Sleep            // wait until At, or until woken
+	Stop             // end
+)
 
 // A Query says which messages are to be claimed.
 type Query struct {
@@ -147,6 +160,7 @@ func (s *Scheduler) Stored(due time.Time) {
 // on, unless Arrived returns false because the driver has stopped: its lease is
 // then to be given back.
 func (s *Scheduler) Arrived(now time.Time, m *Message) bool {
+	s.now = now
 	s.reserved--
 	if before := s.active[m.ID]; before != nil {
 		// Its record was released a moment ago, and is not forgotten yet; or
@@ -173,6 +187,7 @@ func (s *Scheduler) Arrived(now time.Time, m *Message) bool {
 // arrived. next is when the same claim would find more, zero if never. failed
 // says that the store had an error.
 func (s *Scheduler) Claimed(now time.Time, q *Query, n int, next time.Time, failed bool) {
+	s.now = now
 	s.unreserve(q.Max - n)
 	switch {
 	case q.Probe:
@@ -194,7 +209,7 @@ func (s *Scheduler) Claimed(now time.Time, q *Query, n int, next time.Time, fail
 
 // Ready: a worker is ready for a job, having done last (None for a new worker).
 // The result is its next job; None ends the worker.
-func (s *Scheduler) Ready(now time.Time, last *Decision) Decision {
+func (s *Scheduler) Ready(last *Decision) Decision {
 	switch last.Kind {
 	case None:
 		s.starting--
@@ -206,7 +221,7 @@ func (s *Scheduler) Ready(now time.Time, last *Decision) Decision {
 			s.probing--
 		}
 	}
-	job := s.nextJob(now)
+	job := s.nextJob()
 	if job.Kind != None {
 		s.kick()
 	}
@@ -219,6 +234,7 @@ func (s *Scheduler) Ready(now time.Time, last *Decision) Decision {
 // [Message.Wait]). mayQueue says that they are to become parts (see Queue);
 // otherwise they wait, see Returned.
 func (s *Scheduler) Way(now time.Time, m *Message, key Key, limits HopLimits, p Pace) (h *Hop, mayQueue bool) {
+	s.now = now
 	h = s.hopFor(now, key, limits)
 	s.setPace(now, h, p, m.asks)
 	if m.ordered {
@@ -235,6 +251,7 @@ func (s *Scheduler) Queue(p *Part) {
 
 // Routed: all recipients of a message are parts now, or wait, or have ended.
 func (s *Scheduler) Routed(now time.Time, m *Message) {
+	s.now = now
 	s.noProbe(now, m) // if it went another way, or is not tried
 	if m.left == 0 && !m.recording {
 		m.recording = true
@@ -289,18 +306,18 @@ const (
 
 // Recorded: the recording of m ended. again says that it is to be repeated at
 // once. After a final record the message is not active any more.
-func (s *Scheduler) Recorded(now time.Time, m *Message, final bool, o Outcome) (again bool) {
+func (s *Scheduler) Recorded(m *Message, final bool, o Outcome) (again bool) {
 	switch {
 	case o == Failed:
 		m.urgent, m.closing = true, false
-		s.breakDown(now)
+		s.breakDown()
 		return false
 	case o == Lost:
 		m.lost = true
 		s.leases.remove(m)
 	}
 	if final {
-		s.forget(now, m)
+		s.forget(m)
 		return false
 	}
 	if !m.again {
@@ -320,6 +337,7 @@ func (s *Scheduler) Kept(key Key, due time.Time) {
 // Renewed: the leases of the messages last until then, but for those that are
 // lost. failed says that the store had an error.
 func (s *Scheduler) Renewed(now time.Time, ms []*Message, until time.Time, lost map[string]bool, failed bool) {
+	s.now = now
 	if failed {
 		s.renewAt = later(s.renewAt, now.Add(soon))
 	}
@@ -341,6 +359,7 @@ func (s *Scheduler) Renewed(now time.Time, ms []*Message, until time.Time, lost 
 
 // Mended: the driver tried whether the store can record again.
 func (s *Scheduler) Mended(now time.Time, ok bool) {
+	s.now = now
 	if !ok {
 		s.mendWait = min(2*s.mendWait, mendMost)
 		s.mendAt = now.Add(s.mendWait)
@@ -353,6 +372,7 @@ func (s *Scheduler) Mended(now time.Time, ok bool) {
 
 // Paced: a Pacer says how a hop wants to be served.
 func (s *Scheduler) Paced(now time.Time, h *Hop, p Pace) {
+	s.now = now
 	if p.Held && !p.Until.IsZero() && !p.Until.After(now) {
 		p.Until = now.Add(soon) // an answer that has passed already is not asked for again at once
 	}
@@ -362,6 +382,7 @@ func (s *Scheduler) Paced(now time.Time, h *Hop, p Pace) {
 
 // Suspend: an operator suspends the hop key.
 func (s *Scheduler) Suspend(now time.Time, key Key, limits HopLimits) {
+	s.now = now
 	h := s.hopFor(now, key, limits)
 	h.suspended = true
 	s.putBack(h.takeAll())
@@ -370,6 +391,7 @@ func (s *Scheduler) Suspend(now time.Time, key Key, limits HopLimits) {
 
 // Resume: an operator resumes the hop key.
 func (s *Scheduler) Resume(now time.Time, key Key) {
+	s.now = now
 	if h := s.hops[key]; h != nil {
 		h.suspended = false
 		s.watch(now, h)
@@ -393,6 +415,7 @@ func (s *Scheduler) Asked(keys []Key) (messages int) {
 
 // Retry: a hop is tried now, if it is dead or closed.
 func (s *Scheduler) Retry(now time.Time, key Key) {
+	s.now = now
 	if h := s.hops[key]; h != nil {
 		s.retryHop(now, h)
 	}
@@ -401,6 +424,7 @@ func (s *Scheduler) Retry(now time.Time, key Key) {
 
 // Changed: the settings of the relay were replaced.
 func (s *Scheduler) Changed(now time.Time) {
+	s.now = now
 	s.asked++
 	s.settings++
 	s.recheck, s.recheckAt = ScopeAll, time.Time{}
@@ -413,6 +437,7 @@ func (s *Scheduler) Changed(now time.Time) {
 
 // Rechecked: the waiting mail was looked through.
 func (s *Scheduler) Rechecked(now time.Time, scope Scope, failed bool) {
+	s.now = now
 	s.rechecking = false
 	if failed {
 		s.recheck, s.recheckAt = max(s.recheck, scope), now.Add(soon)

@@ -47,6 +47,7 @@ type Hop struct {
 	asks           uint      // Scheduler.asked when the loop began to ask it
 	maxConcurrency int       // by its Pacer; 0 is no limit
 	congested      bool      // more of its mail waits in the store
+	inHeld         bool      // it is in Scheduler.held
 	notBefore      time.Time // the rate limit's next slot
 
 	wakeAt time.Time // when the loop must look at it, and

@@ -8,9 +8,9 @@ const renewMost = 1000
 // LeasesDue is the part of Due that renews leases: the messages whose leases
 // are half over, at most renewMost. It plans the next look when there are no
 // more.
-func (s *Scheduler) LeasesDue(now time.Time) Decision {
+func (s *Scheduler) LeasesDue(now time.Time) Task {
 	if now.Before(s.renewAt) {
-		return Decision{}
+		return Task{}
 	}
 	var due []*Message
 	for m := s.leases.first; m != nil && m.Lease.Sub(now) <= s.limits.Lease/2 && len(due) < renewMost; m = m.leaseNext {
@@ -20,9 +20,9 @@ func (s *Scheduler) LeasesDue(now time.Time) Decision {
 		s.renewAt = now.Add(s.limits.Lease / 4)
 	}
 	if len(due) == 0 {
-		return Decision{}
+		return Task{}
 	}
-	return Decision{Kind: Renew, Msgs: due, At: now.Add(s.limits.Lease)}
+	return Task{Kind: Renew, Msgs: due, At: now.Add(s.limits.Lease)}
 }
 
 // leaseList has messages in the order of their leases' ends.

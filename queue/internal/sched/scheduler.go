@@ -23,6 +23,7 @@ type HopLimits struct {
 // the driver has the lock. The zero value is not usable, see New.
 type Scheduler struct {
 	limits Limits
+	now    time.Time  // of the last event that has a time
 	out    []Decision // not taken yet
 	wake   bool       // likewise, a Wake
 
@@ -114,14 +115,14 @@ func (s *Scheduler) kick() {
 }
 
 // nextJob is a worker's next job: to route and to deliver, by turns.
-func (s *Scheduler) nextJob(now time.Time) Decision {
+func (s *Scheduler) nextJob() Decision {
 	if s.idle() {
 		return Decision{}
 	}
 	s.routeNext = !s.routeNext
 	mayRoute := s.incoming.n > 0 && s.routing < maxRouting
 	if !s.routeNext || !mayRoute {
-		if p, probe := s.nextPart(now); p != nil {
+		if p, probe := s.nextPart(s.now); p != nil {
 			return Decision{Kind: Deliver, Part: p, Probe: probe}
 		}
 	}
@@ -174,7 +175,7 @@ func (s *Scheduler) HeldVersion() uint { return s.heldNew }
 func (s *Scheduler) Outdated(m *Message) bool { return m.settings != s.settings }
 
 // forget ends a message's time in memory.
-func (s *Scheduler) forget(now time.Time, m *Message) {
+func (s *Scheduler) forget(m *Message) {
 	delete(s.active, m.ID)
 	s.leases.remove(m)
 	s.memory -= m.Size
@@ -182,19 +183,19 @@ func (s *Scheduler) forget(now time.Time, m *Message) {
 		s.reclaims = append(s.reclaims, m.ID)
 		s.wake = true
 	}
-	s.nextSuspect(now, m)
+	s.nextSuspect(s.now, m)
 	s.roomAgain()
 }
 
 // breakDown notes that the store cannot record. Nothing is delivered until it
 // can: what is delivered but not recorded would be delivered twice.
-func (s *Scheduler) breakDown(now time.Time) {
+func (s *Scheduler) breakDown() {
 	if s.broken {
 		return
 	}
 	s.broken = true
 	s.mendWait = mendFirst
-	s.mendAt = now.Add(mendFirst)
+	s.mendAt = s.now.Add(mendFirst)
 	s.wakeAt(s.mendAt)
 }
 

@@ -38,7 +38,7 @@ type world struct {
 	unrecorded []*Message
 	mending    bool
 	asking     *Hop
-	renewing   *Decision
+	renewing   *Task
 	rechecking Scope
 }
 
@@ -126,17 +126,24 @@ func (w *world) event(f func()) {
 	w.check()
 }
 
-// note adds a decision to the digest.
+// note adds a decision to the digest, noteTask a task.
 func (w *world) note(d *Decision) {
-	w.mix(uint64(d.Kind), uint64(d.Scope), uint64(d.At.UnixNano()))
+	w.mix(uint64(d.Kind))
 	if d.Msg != nil {
 		w.mixText(d.Msg.ID)
 	}
+	for p := d.Part; p != nil; p = p.next {
+		w.mixText(p.Msg.ID + p.Hop.Key.Destination)
+	}
+}
+
+func (w *world) noteTask(d *Task) {
+	w.mix(uint64(d.Kind), uint64(d.Scope), uint64(d.At.UnixNano()))
 	if d.Hop != nil {
 		w.mixText(d.Hop.Key.Destination)
 	}
-	for p := d.Part; p != nil; p = p.next {
-		w.mixText(p.Msg.ID + p.Hop.Key.Destination)
+	for _, m := range d.Msgs {
+		w.mixText(m.ID)
 	}
 	if q := d.Claim; q != nil {
 		w.mixText(q.ID)
@@ -238,7 +245,7 @@ func (w *world) work() {
 	w.workers = slices.Delete(w.workers, i, i+1)
 	var next Decision
 	w.event(func() {
-		if next = w.s.Ready(w.now, &job); next.Kind != None {
+		if next = w.s.Ready(&job); next.Kind != None {
 			w.workers = append(w.workers, next)
 		}
 	})
@@ -386,7 +393,7 @@ func (w *world) recorded(r *recording) {
 		if outcome == Failed {
 			w.unrecorded = append(w.unrecorded, m)
 		}
-		again := w.s.Recorded(w.now, m, final, outcome)
+		again := w.s.Recorded(m, final, outcome)
 		if outcome == Failed || !again {
 			i := slices.Index(w.records, m)
 			w.records = slices.Delete(w.records, i, i+1)
@@ -412,7 +419,7 @@ func (w *world) loop() {
 	}
 	w.event(func() {
 		d := w.s.Due(w.now)
-		w.note(&d)
+		w.noteTask(&d)
 		w.awake = d.Kind != Sleep // otherwise it goes on
 		switch d.Kind {
 		case Sleep:
