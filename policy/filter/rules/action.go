@@ -14,18 +14,18 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// An Action is what a rule does. The functions of this package make them;
-// what is wrong with their arguments, Rules.Validate says.
+// An Action is what a rule does with a message. The functions of this package
+// make actions. Rules.Validate reports invalid arguments of these functions.
 type Action struct {
-	name    string // as tracking has it
+	name    string // in the tracking log
 	details string
 	apply   func(m *Mail, matched []string) error
 	err     error
 }
 
-// Do is an action of one's own, under that name in tracking. matched are the
-// recipients that the rule holds for. An error fails the message: 451 for the
-// client, unless it is a *smtp.SMTPError.
+// Do returns an action that calls f. name and details appear in the tracking log.
+// matched are the recipients that the rule applies to. If f returns an error, the
+// client gets a 451, or the reply in the error if it is a *smtp.SMTPError.
 func Do(name, details string, f func(m *Mail, matched []string) error) Action {
 	if name == "" || f == nil {
 		return Action{err: errors.New("Do: no name or no function")}
@@ -33,7 +33,8 @@ func Do(name, details string, f func(m *Mail, matched []string) error) Action {
 	return Action{name: name, details: details, apply: f}
 }
 
-// PrependSubject puts a text before the subject, unless the subject has it.
+// PrependSubject adds a prefix to the subject, unless the subject already has it
+// near its beginning.
 func PrependSubject(text string) Action {
 	if strings.ContainsAny(text, "\r\n") || strings.TrimSpace(text) == "" {
 		return Action{err: errors.New("PrependSubject: the text is empty or has a line break")}
@@ -43,11 +44,11 @@ func PrependSubject(text string) Action {
 	})
 }
 
-// SetHeader puts one field in the place of all of that name.
+// SetHeader replaces all fields with this name by one field, or adds the field.
 func SetHeader(name, value string) Action {
 	raw := envelope.Fold(name, value)
 	if err := new(smtpserver.Header).Append(raw); err != nil || strings.ContainsAny(name, ": \r\n") {
-		return Action{err: fmt.Errorf("SetHeader: %q is no header field", raw)}
+		return Action{err: fmt.Errorf("SetHeader: %q is not a valid header field", raw)}
 	}
 	return Do("SetHeader", name+";"+value, func(m *Mail, _ []string) error {
 		done := false
@@ -68,7 +69,7 @@ func SetHeader(name, value string) Action {
 	})
 }
 
-// RemoveHeader removes all fields of that name.
+// RemoveHeader removes all fields with this name.
 func RemoveHeader(name string) Action {
 	if name == "" {
 		return Action{err: errors.New("RemoveHeader: no name")}
@@ -90,8 +91,7 @@ func SetSCL(level int) Action {
 	})
 }
 
-// Redirect sends the message to addresses in place of the recipients that the
-// rule holds for.
+// Redirect replaces the recipients that the rule applies to by 1 to 100 addresses.
 func Redirect(addresses ...string) Action {
 	if err := validAddresses("Redirect", addresses); err != nil {
 		return Action{err: err}
@@ -106,7 +106,7 @@ func Redirect(addresses ...string) Action {
 	})
 }
 
-// Copy also sends the message to addresses. The header does not show them.
+// Copy adds 1 to 100 addresses as recipients. The header does not show them.
 func Copy(addresses ...string) Action {
 	if err := validAddresses("Copy", addresses); err != nil {
 		return Action{err: err}
@@ -119,17 +119,17 @@ func Copy(addresses ...string) Action {
 	})
 }
 
-// Reject refuses the message, for all of its recipients, with that reply; the
-// enhanced code is 5.7.1 or 4.7.1.
+// Reject refuses the message for all of its recipients. code is the reply code,
+// from 400 to 599. The enhanced status code is 5.7.1 or 4.7.1.
 func Reject(code int, text string) Action {
 	if code < 400 || code > 599 {
-		return Action{err: fmt.Errorf("Reject: %d is no code of a refusal", code)}
+		return Action{err: fmt.Errorf("Reject: reply code %d is not 400 to 599", code)}
 	}
 	e := &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 7, 1}, Message: text}
 	return Do("RejectMessage", strconv.Itoa(code)+";"+text, func(*Mail, []string) error { return e })
 }
 
-// Drop removes the recipients that the rule holds for, without a report.
+// Drop removes the recipients that the rule applies to. No report is sent.
 func Drop() Action {
 	return Do("DeleteMessage", "", func(m *Mail, matched []string) error {
 		remove(m.Message, matched)
@@ -149,8 +149,8 @@ func validAddresses(action string, addresses []string) error {
 	return nil
 }
 
-// optionsOf are the options of a recipient, for those who get the message in
-// its place: reports name the address that the sender used.
+// optionsOf returns the options of a recipient for the recipients that replace
+// it. Its address becomes the original recipient, which reports name.
 func optionsOf(m *smtpserver.Message, to string) smtp.RcptOptions {
 	for _, r := range m.Recipients {
 		if r.Addr == to {

@@ -9,7 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 )
 
-// encode writes text in a charset in which ASCII is ASCII.
+// encode encodes text in a charset that is a superset of ASCII.
 func encode(text, charset string) ([]byte, bool) {
 	if !hasASCII(charset) {
 		return nil, false
@@ -28,8 +28,8 @@ func encode(text, charset string) ([]byte, bool) {
 	return []byte(s), err == nil
 }
 
-// hasASCII says whether ASCII is ASCII in a charset. Those that are not known
-// are taken to be like all but a few.
+// hasASCII reports whether a charset is a superset of ASCII. Unknown charsets
+// usually are.
 func hasASCII(charset string) bool {
 	if e, err := htmlindex.Get(charset); err == nil {
 		name, err := htmlindex.Name(e)
@@ -38,8 +38,8 @@ func hasASCII(charset string) bool {
 	return mimetree.ASCIIBased(charset)
 }
 
-// readable says whether text in a charset can be searched for words: it can be
-// decoded, or has at least its ASCII as it is.
+// readable reports whether text in a charset can be searched for words: the
+// charset can be decoded, or at least its ASCII characters can be read.
 func readable(charset string) bool {
 	if _, err := mimetree.CharsetReader(charset, strings.NewReader("")); err == nil {
 		return true
@@ -47,9 +47,9 @@ func readable(charset string) bool {
 	return mimetree.ASCIIBased(charset) || hasStates(charset)
 }
 
-// hasStates says whether an octet of ASCII may be a part of another character in
-// a charset, after an escape sequence (ISO 2022, RFC 1843). Tags cannot be found
-// in it without decoding.
+// hasStates reports whether an ASCII octet after an escape sequence may be part
+// of another character (ISO 2022, RFC 1843). HTML tags cannot be found in such a
+// charset without decoding.
 func hasStates(charset string) bool {
 	charset = strings.ToLower(charset)
 	return strings.Contains(charset, "2022") || strings.HasPrefix(charset, "hz")

@@ -13,36 +13,38 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 )
 
-// A Condition is something that a message, or one of its recipients, meets or
-// does not. The functions of this package make them; what is wrong with their
-// arguments, Rules.Validate says.
+// A Condition is a test of a message or of each of its recipients. The functions
+// of this package make conditions. Rules.Validate reports invalid arguments of
+// these functions.
 type Condition struct {
 	perRecipient bool
 	match        func(m *Mail, rcpt string) (bool, error)
 	err          error
 }
 
-// Func is a condition about a message.
+// Func returns a condition about a message. If f returns an error, the message
+// gets a 451, or the reply in the error if it is a *smtp.SMTPError.
 func Func(f func(m *Mail) (bool, error)) Condition {
 	return Condition{match: func(m *Mail, _ string) (bool, error) { return f(m) }}
 }
 
-// RecipientFunc is a condition about each recipient.
+// RecipientFunc returns a condition about each recipient. Errors have the same
+// effect as in Func.
 func RecipientFunc(f func(m *Mail, rcpt string) (bool, error)) Condition {
 	return Condition{perRecipient: true, match: f}
 }
 
-// Invalid is a condition that Validate reports, for functions that make
-// conditions elsewhere.
+// Invalid returns a condition that Rules.Validate reports as wrong. It is for
+// functions in other packages that make conditions.
 func Invalid(err error) Condition { return Condition{err: err} }
 
 func is(f func(m *Mail) bool) Condition {
 	return Func(func(m *Mail) (bool, error) { return f(m), nil })
 }
 
-// From is met when the reverse-path matches one of the patterns: an address,
-// a domain, "*." and a domain for its subdomains, or "<>" for the null
-// reverse-path. The From field of the header is a matter of Header.
+// From is met if the reverse-path matches one of the patterns. A pattern is an
+// address, a domain, "*." followed by a domain for all of its subdomains, or
+// "<>" for the null reverse-path. Use Header for the From field of the header.
 func From(patterns ...string) Condition {
 	ps, err := addressPatterns(patterns)
 	if err != nil {
@@ -60,8 +62,8 @@ func To(patterns ...string) Condition {
 	return RecipientFunc(func(_ *Mail, rcpt string) (bool, error) { return ps.match(rcpt), nil })
 }
 
-// Header is met when a field of that name has a value in which the regular
-// expression is found. Values are unfolded, and their encoded-words read.
+// Header is met if a field with this name has a value that the regular expression
+// (package regexp) matches. Values are unfolded, and encoded-words are decoded.
 func Header(name, expression string) Condition {
 	re, err := regexp.Compile(expression)
 	if err != nil {
@@ -72,18 +74,18 @@ func Header(name, expression string) Condition {
 	})
 }
 
-// Subject is met when the subject has one of the words or phrases in it, in
-// upper or lower case; or one of the subjects, where there are several, since
-// readers of mail differ in which one they show.
+// Subject is met if the subject contains one of the words or phrases. Upper and
+// lower case are the same. If there are several Subject fields, each of them is
+// searched, because mail programs differ in which one they show.
 func Subject(words ...string) Condition {
 	return is(func(m *Mail) bool {
 		return slices.ContainsFunc(m.Message.Header.Values("Subject"), func(v string) bool { return containsAny(mimetree.DecodeWords(v), words) })
 	})
 }
 
-// Body is met when the text of the message (see Mail.Text) has one of the
-// words or phrases in it, in upper or lower case. A message in which none is
-// found, and in which other programs may find another text, is refused with 550
+// Body is met if the text of the message (see Mail.Text) contains one of the words
+// or phrases. Upper and lower case are the same. If none is found, but other
+// programs may find another text in the message, the message is refused with 550
 // 5.6.0 (see Rules.AllowUnclear).
 func Body(words ...string) Condition {
 	return Func(func(m *Mail) (bool, error) {
@@ -100,11 +102,11 @@ func containsAny(text string, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, strings.ToLower(w)) })
 }
 
-// Attachment is met when the name of an attachment matches one of the
-// patterns of path.Match, in upper or lower case: "*.pdf". What file systems
-// do not keep of a name does not count (see content.Attachments.Names).
-// Without patterns any attachment with a name will do. A message in which none
-// is found, and in which other programs may find other parts or names, is refused
+// Attachment is met if the name of an attachment matches one of the patterns, such
+// as "*.pdf" (see path.Match). Upper and lower case are the same. What file
+// systems remove from a name is ignored (see content.Attachments.Names). Without
+// patterns, every attachment with a name matches. If none is found, but other
+// programs may find other parts or names in the message, the message is refused
 // with 550 5.6.0 (see Rules.AllowUnclear).
 func Attachment(patterns ...string) Condition {
 	if len(patterns) == 0 {
@@ -131,8 +133,8 @@ func Attachment(patterns ...string) Condition {
 // LargerThan is met by messages of more than n bytes.
 func LargerThan(n int64) Condition { return is(func(m *Mail) bool { return m.Size() > n }) }
 
-// SCL is met when the message has that spam confidence level, or a higher one
-// (see policy/filter/content).
+// SCL is met if the message has at least the given spam confidence level (see
+// policy/filter/content).
 func SCL(level int) Condition {
 	return is(func(m *Mail) bool {
 		r, ok := content.RatingOf(m.Session)
@@ -140,14 +142,15 @@ func SCL(level int) Condition {
 	})
 }
 
-// Authenticated is met when the client has proved who it is.
+// Authenticated is met if the client has logged in (Session.Identity is not
+// empty).
 func Authenticated() Condition { return is(func(m *Mail) bool { return m.Session.Identity() != "" }) }
 
-// Client is met when the client's address is in one of the networks.
+// Client is met if the client's IP address is in one of the networks.
 func Client(networks ...netip.Prefix) Condition {
 	for _, n := range networks {
 		if !n.IsValid() {
-			return Invalid(fmt.Errorf("Client: %v is no network", n))
+			return Invalid(fmt.Errorf("Client: %v is not a valid network", n))
 		}
 	}
 	return is(func(m *Mail) bool {
@@ -156,7 +159,7 @@ func Client(networks ...netip.Prefix) Condition {
 	})
 }
 
-// Not is met where c is not.
+// Not is met if c is not met.
 func Not(c Condition) Condition {
 	if c.err != nil || c.match == nil {
 		return c
@@ -167,7 +170,7 @@ func Not(c Condition) Condition {
 	}}
 }
 
-// Any is met where one of the conditions is.
+// Any is met if at least one of the conditions is met.
 func Any(cs ...Condition) Condition {
 	any := Condition{}
 	for _, c := range cs {
@@ -237,6 +240,6 @@ func (ps patterns) match(address string) bool {
 	return false
 }
 
-// Domain is the domain of an address, in the form in which domains are
-// compared: lower case, A-labels. It is for conditions of one's own.
+// Domain returns the domain of an address in the form for comparisons: lower
+// case, with A-labels. It is for the functions of Func and RecipientFunc.
 func Domain(address string) string { return addr.DomainOf(address) }

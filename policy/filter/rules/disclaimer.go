@@ -12,20 +12,20 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Disclaimer adds a text below what a message says: to its plain text, and to
-// its HTML. Nothing else in the message is touched. htmlText is HTML; where it
-// is empty, it is made of text.
+// Disclaimer adds a text at the end of the plain text and the HTML text of a
+// message. Nothing else in the message changes. htmlText is the HTML form of the
+// text. If it is empty, it is made from text.
 //
-// In HTML the text goes before </body>, or at the end, but never into a comment,
-// a script, a style or another element whose content is not shown.
+// In HTML, the text is inserted before </body> or at the end, but never in a
+// comment, a script, a style or another element whose content is not shown.
 //
-// Where the text has no place to go, the whole message becomes the first part
-// of a new one, with the text as the second: messages that are signed or
-// encrypted (which stay so), that have no text, whose charset lacks a
-// character of it, or of which readers may make different things. A message with
-// more than 1,000 parts is refused, with 554.
+// If the text cannot be inserted, Disclaimer makes a new message with two parts:
+// the whole original message and the text. This happens with messages that are
+// signed or encrypted (they stay valid), that have no text, whose charset does
+// not have all characters of the text, or that programs may read in different
+// ways. A message with more than 1000 parts is refused with 554 5.6.0.
 //
-// A DKIM signature over the body does not survive; sign afterwards.
+// A disclaimer breaks a DKIM signature over the body, so sign after the rules.
 func Disclaimer(text, htmlText string) Action {
 	if strings.TrimSpace(text) == "" {
 		return Action{err: errors.New("Disclaimer: the text is empty")}
@@ -45,8 +45,8 @@ func crlf(s string) string {
 	return strings.ReplaceAll(s, "\n", "\r\n")
 }
 
-// asciiHTML writes what is not ASCII as character references, which mean the
-// same in every charset.
+// asciiHTML replaces characters other than ASCII by character references, which
+// are the same in every charset.
 func asciiHTML(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -96,8 +96,8 @@ func (d *disclaimer) apply(m *smtpserver.Message) error {
 	return nil
 }
 
-// isBody says whether a part is the message's text: no attachment, nothing of
-// an enclosed message, and not sealed.
+// isBody reports whether a part is text of the message: not an attachment, not
+// in an enclosed message, and not signed or encrypted.
 func isBody(parts []mimetree.Part, i int) bool {
 	p := &parts[i]
 	if p.Start == p.End && p.Parent >= 0 {
@@ -107,7 +107,7 @@ func isBody(parts []mimetree.Part, i int) bool {
 		return false
 	}
 	if slices.ContainsFunc(p.Types(), func(t string) bool { return t != p.Type && strings.Contains(t, "/") }) {
-		return false // other programs do not take it for text, or for another text
+		return false // other programs may read it as another type
 	}
 	for up := p.Parent; up >= 0; up = parts[up].Parent {
 		switch t := parts[up].Type; {

@@ -1,4 +1,5 @@
-// Package rules has transport rules: what is to be done with which messages.
+// Package rules implements transport rules: actions on the messages that meet
+// given conditions.
 //
 //	r := &rules.Rules{List: []rules.Rule{{
 //		Name: "disclaimer",
@@ -16,13 +17,13 @@
 //	}
 //	srv.Agents = append(srv.Agents, r.Agent())
 //
-// Conditions: From, To, Header, Subject, Body, Attachment, LargerThan, SCL,
-// Authenticated, Client, put together with Not and Any; and Func and
-// RecipientFunc for one's own. Package policy/filter/rules/expr, a module of its own,
-// makes conditions of expressions in text.
+// The conditions are From, To, Header, Subject, Body, Attachment, LargerThan,
+// SCL, Authenticated and Client. Not and Any combine conditions. Func and
+// RecipientFunc make a condition of a function. The separate module
+// policy/filter/rules/expr makes conditions of expressions in text.
 //
-// Actions: Disclaimer, PrependSubject, SetHeader, RemoveHeader, SetSCL,
-// Redirect, Copy, Reject and Drop; and Do for one's own.
+// The actions are Disclaimer, PrependSubject, SetHeader, RemoveHeader, SetSCL,
+// Redirect, Copy, Reject and Drop. Do makes an action of a function.
 //
-// [Tracking] writes down what each rule did with each message.
+// [Tracking] logs what each rule did with each message.
 package rules

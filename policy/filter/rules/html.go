@@ -6,7 +6,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// notShown are elements whose content readers do not show, or not as HTML.
+// notShown are elements whose content mail programs do not show, or not as HTML.
 var notShown = map[string]bool{
 	"script": true, "style": true, "title": true, "textarea": true, "xmp": true, "iframe": true,
 	"noembed": true, "noframes": true, "noscript": true, "plaintext": true, "template": true,
@@ -14,10 +14,10 @@ var notShown = map[string]bool{
 	"math": true, "select": true, "datalist": true, "details": true, "dialog": true, "frameset": true,
 }
 
-// placeInHTML finds where to add HTML that every reader shows: before the last
-// </body>, or at the end. ok is false where no such place is certain, because a
-// comment, a tag or an element of notShown is open there, or because readers may
-// differ about where a comment ended.
+// placeInHTML finds where to insert HTML so that every program shows it: before
+// the last </body>, or at the end. ok is false if there is no such place, because
+// a comment, a tag or an element of notShown is open there, or because programs
+// may differ about the end of a comment.
 func placeInHTML(text []byte) (at int, ok bool) {
 	z := html.NewTokenizer(bytes.NewReader(text))
 	off, open, opened := 0, map[string]int{}, 0
@@ -37,8 +37,8 @@ func placeInHTML(text []byte) (at int, ok bool) {
 				return at, ok
 			}
 		case html.TextToken:
-			// In a raw text element: readers that know no such elements see a
-			// comment there.
+			// In a raw text element: programs that do not know such elements see
+			// a comment here.
 			if opened > 0 && bytes.LastIndex(raw, []byte("<!--")) > bytes.LastIndex(raw, []byte("-->")) {
 				return at, ok
 			}
@@ -46,7 +46,7 @@ func placeInHTML(text []byte) (at int, ok bool) {
 			name, _ := z.TagName()
 			n := string(name)
 			if notShown[n] && (kind == html.StartTagToken || n != "svg" && n != "math") {
-				open[n]++ // HTML knows no <script/>, but readers of XHTML do
+				open[n]++ // <script/> is not closed in HTML, but closed in XHTML
 				opened++
 			}
 		case html.EndTagToken:
@@ -62,8 +62,8 @@ func placeInHTML(text []byte) (at int, ok bool) {
 	}
 }
 
-// closed says whether all readers agree that a comment, or what is taken for
-// one, ends where it ends for an HTML tokenizer.
+// closed reports whether all programs agree with the HTML tokenizer about the end
+// of a comment, or of a construct that is read as one.
 func closed(raw []byte) bool {
 	if body, isComment := bytes.CutPrefix(raw, []byte("<!--")); isComment {
 		return bytes.HasSuffix(body, []byte("-->"))

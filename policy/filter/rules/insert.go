@@ -14,11 +14,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// maxPart is the longest part that is read whole: HTML, and base64, which is
-// decoded and encoded again. To others text can be added at the end.
+// maxPart is the largest size of a part that is read as a whole, in bytes: HTML,
+// and base64, which is decoded and encoded again. Text is appended to other
+// parts without reading them.
 const maxPart = 4 << 20
 
-// add is the edit that adds text to a part, if it can be done.
+// add returns the edit that adds text to a part. ok is false if that is not
+// possible.
 func add(c smtpserver.Content, p *mimetree.Part, text string) (e envelope.Edit, ok bool, err error) {
 	if p.Type == "text/plain" && strings.EqualFold(p.Param("format"), "flowed") {
 		text = stuff(text)
@@ -62,8 +64,8 @@ func quotePrintable(raw []byte) []byte {
 	return b.Bytes()
 }
 
-// stuff writes lines as format=flowed wants them (RFC 3676, 4.4): none flows
-// into the next, and none is taken for a quotation.
+// stuff writes lines in format=flowed (RFC 3676, 4.4) so that no line flows into
+// the next one and none looks like a quotation.
 func stuff(text string) string {
 	lines := strings.Split(text, "\r\n")
 	for i, l := range lines {
@@ -84,7 +86,7 @@ func appendText(c smtpserver.Content, p *mimetree.Part, raw []byte) (envelope.Ed
 	return envelope.Edit{Start: p.End, End: p.End, New: below(tail, raw)}, err
 }
 
-// insertHTML puts raw where every reader of HTML shows it.
+// insertHTML inserts raw where every program shows it.
 func insertHTML(c smtpserver.Content, p *mimetree.Part, raw []byte) (e envelope.Edit, ok bool, err error) {
 	body, err := readAt(c, p.Body, p.End)
 	if err != nil {
@@ -109,7 +111,7 @@ func insertHTML(c smtpserver.Content, p *mimetree.Part, raw []byte) (e envelope.
 func recode(c smtpserver.Content, p *mimetree.Part, raw []byte) (e envelope.Edit, ok bool, err error) {
 	text, err := io.ReadAll(p.Open(c))
 	if err != nil {
-		return e, false, nil // damaged: it is left alone
+		return e, false, nil // damaged: it does not change
 	}
 	at := len(text)
 	if p.Type == "text/html" {
@@ -127,7 +129,8 @@ func recode(c smtpserver.Content, p *mimetree.Part, raw []byte) (e envelope.Edit
 	return envelope.Edit{Start: p.Body, End: p.End, New: b.Bytes()}, true, nil
 }
 
-// between is raw as it goes into text at an offset: on lines of its own.
+// between returns raw with the line ends that it needs at an offset of text, to
+// have its own lines.
 func between(text []byte, at int, raw []byte) []byte {
 	if at == len(text) {
 		return below(text, raw)
@@ -135,8 +138,8 @@ func between(text []byte, at int, raw []byte) []byte {
 	return slices.Concat([]byte("\r\n"), raw, []byte("\r\n"))
 }
 
-// below is raw as it goes below text: after an empty line, and with a line end
-// where the text has one.
+// below returns raw with the line ends that it needs after text: an empty line
+// before it, and a line end after it if the text has one.
 func below(text, raw []byte) []byte {
 	switch {
 	case len(text) == 0:
@@ -147,10 +150,9 @@ func below(text, raw []byte) []byte {
 	return slices.Concat([]byte("\r\n\r\n"), raw)
 }
 
-// fit makes an edit keep to RFC 2046, 5.1.1: what is new in a part begins after
+// fit makes an edit conform to RFC 2046, 5.1.1: new text in a part begins after
 // the blank line of the part's header and ends before the line end of the next
-// delimiter, also where the part had no blank line, or shared its line end with
-// the delimiter.
+// delimiter. It adds this blank line or line end if the part has none.
 func fit(c smtpserver.Content, p *mimetree.Part, e *envelope.Edit) error {
 	if e.Start == p.Body && !p.Blank {
 		lastLine, err := readAt(c, max(p.Start, p.Body-2), p.Body)

@@ -11,23 +11,23 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// maxText is how much of a message's text conditions look at, in bytes.
+// maxText is how much of a message's text the conditions read, in bytes.
 const maxText = 1 << 20
 
-// A Mail is what conditions and actions see: a message as the rules before
-// have left it, and its session.
+// A Mail is the argument of conditions and actions: a session, and its message
+// with the changes of earlier rules and actions.
 type Mail struct {
 	Session *smtpserver.Session
 	Message *smtpserver.Message
 
 	ctx          context.Context
 	allowUnclear bool // see Rules
-	// What was read of the message is kept until an action may have changed it.
+	// A cache of the parsed message. changed clears it.
 	parts []mimetree.Part
 	text  *string
 }
 
-// changed forgets what was read of the message.
+// changed clears the cache, after an action that may have changed the message.
 func (m *Mail) changed() { m.parts, m.text = nil, nil }
 
 func (m *Mail) tree() ([]mimetree.Part, error) {
@@ -38,19 +38,20 @@ func (m *Mail) tree() ([]mimetree.Part, error) {
 	return m.parts, err
 }
 
-// Context ends when the session does.
+// Context returns a context that ends with the session.
 func (m *Mail) Context() context.Context { return m.ctx }
 
-// Subject is the subject, with its encoded-words read; of several the first.
+// Subject returns the value of the first Subject field, with encoded-words
+// decoded.
 func (m *Mail) Subject() string { return mimetree.DecodeWords(m.Message.Header.Get("Subject")) }
 
-// Size of the message in bytes.
+// Size returns the size of the message in bytes.
 func (m *Mail) Size() int64 { return m.Message.Content().Size() }
 
-// Attachments are the file names in the message, in all readings of each. If
-// other programs may find other parts or names in it, the error is a
-// *smtp.SMTPError, 550 5.6.0, unless Rules.AllowUnclear is set; the names are
-// there nevertheless.
+// Attachments returns the file names of the parts of the message. A name that
+// programs may decode in different ways gives several results. If other programs
+// may find other parts or names, Attachments returns the names and an error: a
+// *smtp.SMTPError with 550 5.6.0. With Rules.AllowUnclear there is no such error.
 func (m *Mail) Attachments() ([]string, error) {
 	parts, err := m.tree()
 	if err != nil {
@@ -66,10 +67,11 @@ func (m *Mail) Attachments() ([]string, error) {
 	return names, err
 }
 
-// Text is the text of the message, without transfer encoding and in UTF-8:
-// that of all its text parts, HTML with its tags, up to 1 MiB. If other programs
-// may find other parts or another text in it, the error is a *smtp.SMTPError, 550
-// 5.6.0, unless Rules.AllowUnclear is set; the text is there nevertheless.
+// Text returns the first 1 MiB of the text of the message: the contents of all
+// text parts, decoded and converted to UTF-8. HTML keeps its tags. If other
+// programs may find other parts or another text, Text returns the text and an
+// error: a *smtp.SMTPError with 550 5.6.0. With Rules.AllowUnclear there is no
+// such error.
 func (m *Mail) Text() (string, error) {
 	parts, err := m.tree()
 	if err != nil {
@@ -94,8 +96,8 @@ func (m *Mail) Text() (string, error) {
 	return *m.text, nil
 }
 
-// unclear is the error for what other programs may read differently; nil if that
-// is nothing, or allowed.
+// unclear returns the error for a property that other programs may read
+// differently, or nil if there is none or AllowUnclear is set.
 func (m *Mail) unclear(what string) error {
 	if what == "" || m.allowUnclear {
 		return nil
@@ -116,7 +118,7 @@ func textOf(c smtpserver.Content, parts []mimetree.Part) string {
 		if u, err := mimetree.CharsetReader(p.Param("charset"), r); err == nil {
 			r = u
 		}
-		// Text that cannot be decoded to its end is looked at up to there.
+		// If the text is damaged, the part before the damage is used.
 		size := min(p.End-p.Body, maxText-int64(b.Len()))
 		b.Grow(int(size) + 1)
 		io.CopyBuffer(&b, io.LimitReader(r, maxText-int64(b.Len())), make([]byte, min(size+1, 32<<10)))

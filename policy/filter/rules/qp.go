@@ -1,8 +1,8 @@
 package rules
 
-// decodeQP decodes the first n octets of quoted-printable text (RFC 2045, 6.7),
-// or all that there are, and returns where in raw the next one begins. What is
-// not well-formed is kept as it is, as mail programs do.
+// decodeQP decodes at most n octets of quoted-printable text (RFC 2045, 6.7). at
+// is the offset in raw of the next octet. Malformed sequences are kept, as mail
+// programs do.
 func decodeQP(raw []byte, n int) (text []byte, at int) {
 	text = make([]byte, 0, min(n, len(raw)))
 	for at < len(raw) && len(text) < n {
@@ -39,8 +39,8 @@ func decodeQP(raw []byte, n int) (text []byte, at int) {
 	return text, at
 }
 
-// lineEnd says whether nothing but white space comes before the end of the line
-// or of the text, and where the next line begins.
+// lineEnd reports whether only white space comes before the end of the line or of
+// the text. next is the offset of the next line.
 func lineEnd(raw []byte, at int) (next int, ok bool) {
 	for at < len(raw) && (raw[at] == ' ' || raw[at] == '\t') {
 		at++

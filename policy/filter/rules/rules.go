@@ -12,47 +12,52 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// MaxRules is the most rules that Rules may have, and the most conditions and
-// actions that one of them may.
+// MaxRules is the largest number of rules in Rules.List, and the largest number
+// of conditions and actions, together, in one rule.
 const MaxRules = 1000
 
-// Rules are transport rules, applied in their order to each message. They
-// must not change once they are in use.
+// Rules are transport rules. They are applied to each message in their order.
+// The fields must not change after Agent was called.
 type Rules struct {
+	// List has the rules.
 	List []Rule
-	// AllowUnclear applies the rules to a message by what is read here, where
-	// conditions on text and attachments would refuse it because other programs
-	// may read it differently (two boundaries, a Content- field that is folded
-	// before its colon, ...).
+	// AllowUnclear accepts messages that other programs may read differently,
+	// for example because of two boundaries or a Content- field that is folded
+	// before its colon. Conditions on text and attachments then use what this
+	// package reads. Otherwise they refuse such a message with 550 5.6.0.
 	AllowUnclear bool
-	// Tracking writes down what each rule did. nil writes nothing.
+	// Tracking logs what each rule did. nil logs nothing.
 	Tracking *Tracking
-	// Logger hears of rules that could not be applied; nil is silent.
+	// Logger logs rules that could not be applied. nil logs nothing.
 	Logger *slog.Logger
 }
 
-// A Rule does something with the messages that meet its conditions.
+// A Rule applies its actions to the messages that meet its conditions.
 //
-// Some conditions are about a recipient. Then the rule holds for those
-// recipients that meet all of them: actions on recipients ([Redirect],
-// [Drop]) concern only these, actions on the message concern it as a whole,
-// which all recipients share.
+// Some conditions are about a recipient ([To], [RecipientFunc]). A rule with
+// such conditions applies to the recipients that meet all of them, if there are
+// any. Actions on recipients ([Redirect], [Drop]) then affect only these
+// recipients. Actions on the message affect all recipients, because they share
+// the message.
 type Rule struct {
+	// Name is the name in logs and errors. It is required and must be unique.
 	Name string
-	// If has the conditions that must all be met; a rule without any holds
-	// for every message.
+	// If has the conditions, which must all be met. A rule without conditions
+	// applies to every message.
 	If []Condition
-	// Unless has the exceptions: the rule does not hold where one is met.
+	// Unless has the exceptions. The rule does not apply if one of them is
+	// met.
 	Unless []Condition
-	// Then has the actions, in their order.
+	// Then has the actions, in their order. At least one is required.
 	Then []Action
-	// Stop ends the list where the rule held.
+	// Stop skips the rules after this one if this rule applies.
 	Stop bool
-	// Disabled leaves the rule out.
+	// Disabled skips the rule.
 	Disabled bool
 }
 
-// Validate says which rule is wrong, and what in it.
+// Validate returns an error that names the first rule that is wrong, and the
+// reason.
 func (r *Rules) Validate() error {
 	if len(r.List) > MaxRules {
 		return fmt.Errorf("rules: %d rules, more than %d", len(r.List), MaxRules)
@@ -75,10 +80,10 @@ func (r *Rules) Validate() error {
 
 func (r *Rule) validate() error {
 	if r.Name == "" {
-		return errors.New("it has no name")
+		return errors.New("the rule has no name")
 	}
 	if len(r.Then) == 0 {
-		return errors.New("it has no action")
+		return errors.New("the rule has no action")
 	}
 	if len(r.If)+len(r.Unless)+len(r.Then) > MaxRules {
 		return fmt.Errorf("more than %d conditions and actions", MaxRules)
@@ -102,11 +107,11 @@ func (r *Rule) validate() error {
 	return nil
 }
 
-// Agent applies the rules at the end of data. A rule that cannot be applied
-// is an error, for the client a 451: no rule is passed over in silence. A message
-// that is too complex to be looked into, which it will be the next time too, is
-// refused with 554 5.6.0; one that other programs may read differently, and that
-// a rule must look into, with 550 5.6.0 unless AllowUnclear is set.
+// Agent returns an agent that applies the rules at the end of data. If a rule
+// cannot be applied, the client gets a 451; no rule is skipped silently. If a
+// rule must read the parts of a message, a message with too many parts is
+// refused with 554 5.6.0, and a message that other programs may read differently
+// with 550 5.6.0 (see AllowUnclear). If Validate fails, every message gets a 451.
 func (r *Rules) Agent() smtpserver.Agent {
 	invalid := r.Validate()
 	return smtpserver.Agent{Name: "transport rules", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
@@ -137,7 +142,7 @@ func (r *Rules) apply(m *Mail) error {
 	return nil
 }
 
-// one applies one rule and says whether it held.
+// one applies one rule and reports whether it applied to a recipient.
 func (r *Rules) one(rule *Rule, m *Mail) (bool, error) {
 	from := m.Message.From
 	matched, rest, err := rule.match(m)
@@ -166,7 +171,7 @@ func (r *Rules) one(rule *Rule, m *Mail) (bool, error) {
 
 func (r *Rules) failed(rule *Rule, m *Mail, err error) error {
 	var reply *smtp.SMTPError
-	if errors.As(err, &reply) { // the message is to blame
+	if errors.As(err, &reply) { // the message is refused
 		return reply
 	}
 	if r.Logger != nil {
@@ -178,11 +183,11 @@ func (r *Rules) failed(rule *Rule, m *Mail, err error) error {
 	return fmt.Errorf("rules: rule %q: %w", rule.Name, err)
 }
 
-var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be looked into"}
+var errComplex = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Message has too many parts to be checked"}
 
-// match parts the recipients into those for whom the rule holds and the rest.
+// match divides the recipients into those that the rule applies to and the rest.
 func (r *Rule) match(m *Mail) (matched, rest []string, err error) {
-	// What is about the message as a whole is asked once.
+	// Conditions about the message are evaluated once.
 	whole := true
 	for _, c := range r.If {
 		if whole && !c.perRecipient {

@@ -12,34 +12,40 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/logfile"
 )
 
-// Tracking writes a line for each action of a rule on a message, and one for
-// the recipients that a rule did not hold for, as comma-separated values:
+// Tracking logs the effects of rules to files with comma-separated values. It
+// writes one line for each action of a rule on a message, and one line for the
+// recipients that the rule does not apply to:
 //
 //	Date-Time,Message-Id,Rule-Name,Details,Action,From-Address,Recipient-Address
 //
-// Date-Time is in UTC. Details are the values of the action, Recipient-Address
-// the recipients, each separated by ";". For recipients that the rule does
-// not hold for, Action is NoAction. Values are escaped as in the message
-// tracking log (see queue/tracking). One Tracking may serve several Rules; it
-// is safe for concurrent use. Its files are only for the owner to read. Where
-// one cannot be written (a full disk), lines are missing, but none is broken.
+// Date-Time is in UTC. Details are the arguments of the action, and
+// Recipient-Address the recipients, both separated by ";". For recipients that
+// the rule does not apply to, Action is NoAction. Values are escaped as in the
+// message tracking log (see queue/tracking).
+//
+// Only the owner can read the files. If a line cannot be written, for example
+// because the disk is full, the line is missing, but no line is incomplete.
+// Several Rules may use one Tracking. It is safe for concurrent use.
 type Tracking struct {
-	// Dir is the folder for the files, RulesTracking20061121-1.csv and so on.
-	// It is made when it is not there.
+	// Dir is the folder for the files, which have names like
+	// RulesTracking20061121-1.csv. It is created if it does not exist.
+	// Required.
 	Dir string
-	// Sender, where it is not empty, is the one reverse-path whose mail is
-	// tracked.
+	// Sender limits tracking to mail with this reverse-path. Default: all
+	// mail.
 	Sender string
-	// MaxFile and MaxDir bound one file and all of them, in bytes; the oldest
-	// files are removed for a new one. Defaults 10 MB and 250 MB, as for
-	// Exchange's message tracking.
-	MaxFile, MaxDir int64
+	// MaxFile is the largest size of a file, in bytes. Default 10 MiB, as for
+	// message tracking in Exchange.
+	MaxFile int64
+	// MaxDir is the largest size of all files together, in bytes. The oldest
+	// files are removed. Default 250 MiB, as for message tracking in Exchange.
+	MaxDir int64
 
 	mu    sync.Mutex // guards files
 	files *logfile.Files
 }
 
-// NoAction and what goes with it, as Exchange has them.
+// The values for a rule that does not apply, as in Exchange.
 const (
 	noAction = "NoAction"
 	skipped  = "Conditions evaluated to false. Rule skipped."
@@ -56,8 +62,7 @@ func (t *Tracking) validate() error {
 	return nil
 }
 
-// track writes a line. What cannot be written is told to the log: mail does
-// not wait for it.
+// track writes a line. An error is logged and does not stop the message.
 func (r *Rules) track(m *Mail, from string, rule *Rule, a *Action, rcpts []string) {
 	t := r.Tracking
 	if t == nil || len(rcpts) == 0 || t.Sender != "" && !addr.EqualFold(t.Sender, from) {
@@ -90,10 +95,10 @@ func (t *Tracking) write(at time.Time, values ...string) error {
 	return err
 }
 
-// maxCell bounds a value, in bytes.
+// maxCell is the largest length of a value, in bytes.
 const maxCell = 8 << 10
 
-// Close closes the file that is open. Writing opens a new one.
+// Close closes the current file. The next line opens a new file.
 func (t *Tracking) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

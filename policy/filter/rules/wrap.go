@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// wrap makes the message the first part of a new one, byte for byte, and the
-// text the second.
+// wrap makes a new message with two parts: the original message, byte for byte
+// the same, and the text.
 func (d *disclaimer) wrap(m *smtpserver.Message) error {
 	boundary := "=_" + rand.Text() // the chance that a message has it is 2^-130
 	var first bytes.Buffer
@@ -24,7 +24,7 @@ func (d *disclaimer) wrap(m *smtpserver.Message) error {
 			return false
 		}
 		if e := strings.ToLower(f.Value()); f.Is("Content-Transfer-Encoding") && (e == "8bit" || e == "binary") {
-			encoding = "Content-Transfer-Encoding: " + e + "\r\n" // what a part has, the whole has (RFC 2045, 6.4)
+			encoding = "Content-Transfer-Encoding: " + e + "\r\n" // the multipart needs the same encoding as its parts (RFC 2045, 6.4)
 		}
 		first.Write(f)
 		return true

@@ -13,10 +13,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rules"
 )
 
-// maxNodes bounds the length of an expression.
+// maxNodes is the largest number of nodes in an expression.
 const maxNodes = 1000
 
-// env is what an expression sees.
+// env has the names that an expression can use.
 type env struct {
 	From        string                   `expr:"from"`
 	FromDomain  string                   `expr:"from_domain"`
@@ -35,8 +35,8 @@ type env struct {
 	Attachments func() ([]string, error) `expr:"attachments"`
 }
 
-// Condition is met where the expression is true. rules.Rules.Validate says
-// what is wrong with it.
+// Condition returns a condition that is met if the expression is true.
+// rules.Rules.Validate reports an invalid expression.
 func Condition(expression string) rules.Condition {
 	program, err := lang.Compile(expression, lang.Env(env{}), lang.AsBool(), lang.MaxNodes(maxNodes))
 	if err != nil {
@@ -59,7 +59,7 @@ func run(program *vm.Program, m *rules.Mail, rcpt string) (bool, error) {
 	}
 	met, ok := out.(bool)
 	if !ok {
-		return false, fmt.Errorf("expression: it is %v, neither true nor false", out)
+		return false, fmt.Errorf("expression: the result is %v, not true or false", out)
 	}
 	return met, nil
 }
@@ -85,8 +85,8 @@ func newEnv(m *rules.Mail, rcpt string) env {
 	return e
 }
 
-// finder looks for the names that stand for one recipient; $env stands for
-// all names.
+// finder looks for the names that refer to one recipient. $env refers to all
+// names.
 type finder struct{ found bool }
 
 func (f *finder) Visit(node *ast.Node) {

@@ -1,7 +1,7 @@
-// Package expr makes conditions of transport rules from expressions in text,
-// for rules that come out of a configuration file. It is a module of its own,
-// so that only those who want it depend on github.com/expr-lang/expr, which
-// defines the language.
+// Package expr makes conditions of transport rules from expressions in text, for
+// example from a configuration file. The language is that of
+// github.com/expr-lang/expr. The package is a separate module, so that only its
+// users depend on that library.
 //
 //	rules.Rule{
 //		Name: "large mail to partners",
@@ -9,21 +9,21 @@
 //		Then: []rules.Action{rules.Reject(550, "Please use the portal")},
 //	}
 //
-// An expression has these names:
+// An expression has at most 1000 nodes. It can use these names:
 //
 //	from, from_domain    the reverse-path, and its domain in lower case
-//	to, to_domain        one recipient; the expression is then asked for each
-//	recipients           all of them
-//	subject              with its encoded-words read
-//	size                 of the message, in bytes
-//	scl                  spam confidence level; -2 where there is none
-//	helo, identity       the client's name for itself, and who it proved to be
-//	client               its IP address
-//	header("Name")       the value of the first field of that name, or ""
-//	headers("Name")      the values of all of them
+//	to, to_domain        one recipient; evaluated for each recipient if used
+//	recipients           all recipients
+//	subject              the subject, with encoded-words decoded
+//	size                 the size of the message, in bytes
+//	scl                  the spam confidence level, or -2 if there is none
+//	helo, identity       the client's HELO name, and its login name
+//	client               the client's IP address
+//	header("Name")       the value of the first field with this name, or ""
+//	headers("Name")      the values of all fields with this name
 //	text()               the text of the message, up to 1 MiB
-//	attachments()        the file names in it
+//	attachments()        the file names in the message
 //
-// An expression that fails, for instance because it would use more memory
-// than the language allows it, is a 451 for the client.
+// If the evaluation fails, for example because it needs more memory than the
+// language allows, the client gets a 451.
 package expr
