@@ -15,13 +15,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// isChange says whether a packet of that code asks for a change.
+// isChange reports whether a packet with this code requests a change.
 func isChange(code byte) bool {
 	return code == actAddRcptPar || neededFor(gomilter.ModifyActCode(code)) != 0
 }
 
-// neededFor are the actions of which one must have been agreed on for a
-// change; 0 where it is none.
+// neededFor returns the actions of which one must have been negotiated for a
+// change. It is 0 if the code is not a change.
 func neededFor(code gomilter.ModifyActCode) gomilter.OptAction {
 	switch code {
 	case gomilter.ActAddHeader, gomilter.ActInsertHeader:
@@ -42,20 +42,20 @@ func neededFor(code gomilter.ModifyActCode) gomilter.OptAction {
 	return 0
 }
 
-// apply carries out the changes in their order. The message is to be refused
-// when one of them cannot be: half of a milter's changes are none.
+// apply makes the changes in their order. If one of them fails, the message must
+// not pass, because it may be partly changed.
 func (v *conversation) apply(s *smtpserver.Session, m *smtpserver.Message, changes []gomilter.ModifyAction) error {
 	var body [][]byte
 	var quarantine *gomilter.ModifyAction
 	for i, c := range changes {
 		if !v.session.ActionOption(neededFor(c.Code)) {
-			return fmt.Errorf("%w: the change %q was not agreed on", errProtocol, c.Code)
+			return fmt.Errorf("%w: the change %q was not negotiated", errProtocol, c.Code)
 		}
 		switch c.Code {
 		case gomilter.ActReplBody:
 			body = append(body, c.Body)
 			continue
-		case gomilter.ActQuarantine: // of the message as it is in the end
+		case gomilter.ActQuarantine: // after all other changes
 			quarantine = &changes[i]
 			continue
 		}
@@ -154,14 +154,14 @@ func (v *conversation) changeHeader(h *smtpserver.Header, c gomilter.ModifyActio
 	return err
 }
 
-// isName says whether s may be the name of a header field (RFC 5322, 3.6.8).
+// isName reports whether s is a valid header field name (RFC 5322, 3.6.8).
 func isName(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) < 0
 }
 
-// insert puts a field before the index-th, counted from 1. A milter's 0 is the
-// same as 1: in sendmail's list the 0th is its own Received, which is not there
-// yet.
+// insert inserts a field before the field with this index, counted from 1. The
+// caller replaces 0 by 1: in sendmail, field 0 is its own Received field, which
+// does not exist here yet.
 func insert(h *smtpserver.Header, index int64, raw string) error {
 	if index == 1 {
 		return h.Prepend(raw)
@@ -181,8 +181,8 @@ func insert(h *smtpserver.Header, index int64, raw string) error {
 	return err
 }
 
-// raw makes a header field of the milter's form. A line break in the value
-// stays a fold; whatever follows it cannot become a field of its own.
+// raw makes a header field from the milter's form. A line break in the value
+// becomes a fold, so that the text after it cannot become another field.
 func (v *conversation) raw(name, value string) string {
 	lines := strings.Split(strings.ReplaceAll(strings.TrimRight(value, "\r\n"), "\r\n", "\n"), "\n")
 	for i := range lines {
@@ -207,10 +207,10 @@ func printable(s string) string {
 	}, s)
 }
 
-// normalize makes each line end CRLF: what a milter sends may have LF alone.
+// normalize makes each line end CRLF, because milters may send bare LF.
 func normalize(b []byte) ([]byte, error) {
 	if bytes.IndexByte(b, 0) >= 0 {
-		return nil, errors.New("the new body has a NUL")
+		return nil, errors.New("the new body contains NUL")
 	}
 	lf := bytes.Count(b, []byte("\n"))
 	if crlf := bytes.Count(b, []byte("\r\n")); crlf == lf && crlf == bytes.Count(b, []byte("\r")) {

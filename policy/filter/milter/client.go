@@ -16,51 +16,57 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Client asks one milter about every session and message. Several Clients,
-// also with the same Address, may be agents of one server; one Client may be
-// an agent of several servers. The fields must not change once it is in use.
+// A Client asks one milter about every session and message. One server may use
+// several Clients, also with the same Address. Several servers may use one
+// Client. The fields must not change after the first use.
 type Client struct {
-	// Address of the milter: "127.0.0.1:11332", or the path of a Unix socket.
+	// Address is the address of the milter: "127.0.0.1:11332", or the path of
+	// a Unix socket, which begins with "/".
 	Address string
-	// Name in logs and counters. Default "milter " and the address.
+	// Name is the name of the agent. Default "milter " followed by Address.
 	Name string
 
-	// Quarantine is the address to which mail goes that the milter wants
-	// quarantined, in place of its recipients, who are named in
-	// X-Quarantine-Recipient fields. If it is empty, such mail is refused with
-	// 550 5.7.1.
+	// Quarantine is the address that replaces the recipients of a message for
+	// which the milter requests quarantine. X-Quarantine-Recipient fields then
+	// name the recipients. If it is empty, such messages are refused with 550
+	// 5.7.1.
 	Quarantine string
-	// PassWhenDown lets mail pass unseen when the milter cannot be asked, with
-	// a warning in the log. Default: 451 4.7.1, the client tries again.
+	// PassWhenDown lets messages pass unfiltered when the milter fails, with a
+	// warning in the log. Otherwise the client gets a 451 4.7.1.
 	PassWhenDown bool
 
-	// ConnectTimeout, CommandTimeout and ContentTimeout bound the waiting for
-	// the milter: to connect, for one command, for header and body as a
-	// whole. Defaults 30 s, 30 s and 300 s, as Postfix has them.
-	ConnectTimeout, CommandTimeout, ContentTimeout time.Duration
+	// ConnectTimeout is the limit for connecting to the milter. Default 30
+	// seconds, as in Postfix.
+	ConnectTimeout time.Duration
+	// CommandTimeout is the limit for one command. Default 30 seconds, as in
+	// Postfix.
+	CommandTimeout time.Duration
+	// ContentTimeout is the limit for header and body together. Default 300
+	// seconds, as in Postfix.
+	ContentTimeout time.Duration
 
-	// Logger hears of failures of the milter; nil is silent.
+	// Logger logs failures of the milter. nil logs nothing.
 	Logger *slog.Logger
 
 	counters struct{ sessions, messages, refused, failed, passed atomic.Int64 }
 }
 
-// Counters are what a Client has done so far.
+// Counters count the events of a Client since the start of the program.
 type Counters struct {
-	Sessions int64 // conversations begun
-	Messages int64 // judged to their end
+	Sessions int64 // connections to the milter
+	Messages int64 // messages that the milter checked to the end
 	Refused  int64 // commands and messages that the milter refused
 	Failed   int64 // failures of the milter
-	Passed   int64 // messages that passed unseen, by PassWhenDown
+	Passed   int64 // messages that passed unfiltered because of PassWhenDown
 }
 
-// Counters may be called at any time.
+// Counters returns the counters. It may be called at any time.
 func (c *Client) Counters() Counters {
 	n := &c.counters
 	return Counters{n.sessions.Load(), n.messages.Load(), n.refused.Load(), n.failed.Load(), n.passed.Load()}
 }
 
-// Validate says which setting is wrong.
+// Validate returns an error that names the first setting that is wrong.
 func (c *Client) Validate() error {
 	if c.Address == "" {
 		return errors.New("milter: Client.Address is not set")
@@ -93,9 +99,9 @@ func (c *Client) connectTimeout() time.Duration { return orDefault(c.ConnectTime
 func (c *Client) commandTimeout() time.Duration { return orDefault(c.CommandTimeout, 30*time.Second) }
 func (c *Client) contentTimeout() time.Duration { return orDefault(c.ContentTimeout, 300*time.Second) }
 
-// Agent asks the milter at each event. It belongs after the agents that
-// decide who may send to whom, so that the milter hears only of recipients
-// that were accepted, and before those that sign or add trace fields.
+// Agent returns an agent that asks the milter at each event. Put it after the
+// agents that decide who may send to whom, so that the milter gets only accepted
+// recipients, and before the agents that sign messages or add trace fields.
 func (c *Client) Agent() smtpserver.Agent {
 	name := c.Name
 	if name == "" {
@@ -126,11 +132,10 @@ func (c *Client) Agent() smtpserver.Agent {
 	}
 }
 
-// key is where a session keeps its conversation with the milter.
+// key is the key of the conversation in the values of a session.
 type key struct{ c *Client }
 
-// gaveUp is where it keeps the message that the milter could not be asked
-// about.
+// gaveUp is the key of the message during which the milter failed.
 type gaveUp struct{ c *Client }
 
 func (c *Client) current(s *smtpserver.Session) *conversation {
@@ -138,8 +143,8 @@ func (c *Client) current(s *smtpserver.Session) *conversation {
 	return v
 }
 
-// conversation is the session's. It begins one if there is none. It is nil
-// where the milter refused the client at once.
+// conversation returns the conversation of the session, and begins one if there
+// is none. It is nil if the milter refused the client immediately.
 func (c *Client) conversation(ctx context.Context, s *smtpserver.Session) (*conversation, reply, error) {
 	if v := c.current(s); v != nil {
 		return v, proceed, nil
@@ -158,8 +163,8 @@ func (c *Client) conversation(ctx context.Context, s *smtpserver.Session) (*conv
 	return v, r, nil
 }
 
-// opening judges a reply to the events before the first message. A milter
-// that is down is not held against the client yet: MAIL will tell.
+// opening handles a reply to an event before the first message. A failure of the
+// milter has no effect yet: MAIL tries again.
 func (c *Client) opening(v *conversation, r reply, err error) error {
 	if err != nil {
 		c.failed(err)
@@ -194,8 +199,8 @@ func (c *Client) onMail(ctx context.Context, s *smtpserver.Session) error {
 	return c.ask(ctx, s, s.Message(), func(v *conversation) (reply, error) { return v.mail(s, s.Message()) })
 }
 
-// ready makes sure that there is a conversation, unless there was none to be
-// had for this message before.
+// ready begins a conversation if there is none. It does not try again for a
+// message for which the milter has failed before.
 func (c *Client) ready(ctx context.Context, s *smtpserver.Session) (*conversation, error) {
 	if s.Value(gaveUp{c}) == s.Message() {
 		return nil, c.unseen()
@@ -207,9 +212,9 @@ func (c *Client) ready(ctx context.Context, s *smtpserver.Session) (*conversatio
 	return v, c.verdict(r)
 }
 
-// onTransaction puts an event between MAIL and the end of data to the milter.
-// Of a message whose MAIL an agent before this one has kept from it, the
-// milter hears at the end of data.
+// onTransaction sends an event between MAIL and the end of data to the milter. If
+// the milter has not got MAIL, because an earlier agent ended that event, it gets
+// the whole envelope at the end of data.
 func (c *Client) onTransaction(ctx context.Context, s *smtpserver.Session, f func(*conversation) (reply, error)) error {
 	if s.Value(gaveUp{c}) == s.Message() {
 		return c.unseen()
@@ -220,7 +225,7 @@ func (c *Client) onTransaction(ctx context.Context, s *smtpserver.Session, f fun
 	return c.ask(ctx, s, s.Message(), f)
 }
 
-// ask puts one event of a message to the milter.
+// ask sends one event of a message to the milter.
 func (c *Client) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message, f func(*conversation) (reply, error)) error {
 	v := c.current(s)
 	if v == nil || v.accepted || v.settled && v.message == m {
@@ -239,7 +244,7 @@ func (c *Client) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.M
 	return c.verdict(r)
 }
 
-// envelope tells the milter what it has not heard of a message.
+// envelope sends the envelope of a message that the milter has not got.
 func (c *Client) envelope(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	steps := []func(*conversation) (reply, error){func(v *conversation) (reply, error) { return v.mail(s, m) }}
 	for _, rcpt := range m.Recipients {
@@ -262,7 +267,7 @@ func (c *Client) onEndOfData(ctx context.Context, s *smtpserver.Session, m *smtp
 	if err != nil {
 		return err
 	}
-	if v = c.current(s); v == nil { // and yet no error: PassWhenDown
+	if v = c.current(s); v == nil { // the milter failed, and PassWhenDown is set
 		c.counters.passed.Add(1)
 		return nil
 	}
@@ -288,7 +293,7 @@ func (c *Client) onEndOfData(ctx context.Context, s *smtpserver.Session, m *smtp
 	return c.carryOut(s, v, m, changes, r)
 }
 
-// carryOut does what the milter wants done with a message.
+// carryOut applies the milter's changes and verdict to a message.
 func (c *Client) carryOut(s *smtpserver.Session, v *conversation, m *smtpserver.Message, changes []gomilter.ModifyAction, r reply) error {
 	c.counters.messages.Add(1)
 	if err := c.verdict(r); err != nil {
@@ -300,7 +305,8 @@ func (c *Client) carryOut(s *smtpserver.Session, v *conversation, m *smtpserver.
 			c.counters.refused.Add(1)
 			return refused
 		}
-		// It may be half changed: this one cannot pass, even where mail may.
+		// The message may be partly changed, so it cannot pass, even with
+		// PassWhenDown.
 		c.hangUp(s, v)
 		c.failed(err)
 		return errDown
@@ -326,14 +332,15 @@ func (c *Client) verdict(r reply) error {
 
 var errDown = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "A content filter is not available, try again later"}
 
-// down is the answer to a message that the milter could not be asked about.
+// down records that the milter failed for the current message, and returns the
+// reply.
 func (c *Client) down(s *smtpserver.Session, err error) error {
 	c.failed(err)
 	s.SetValue(gaveUp{c}, s.Message())
 	return c.unseen()
 }
 
-// unseen decides about a message in whose course the conversation broke down.
+// unseen returns the reply for a message during which the milter failed.
 func (c *Client) unseen() error {
 	if c.PassWhenDown {
 		return nil

@@ -13,25 +13,25 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A conversation is one connection to the milter, about one SMTP session. It
-// is used on that session's goroutine only.
+// A conversation is one connection to the milter, for one SMTP session. Only the
+// goroutine of the session uses it.
 type conversation struct {
 	c       *Client
 	guard   *guard
 	session *gomilter.ClientSession // which speaks through the guard
 
-	accepted bool                // the whole session: the milter wants to hear no more of it
-	message  *smtpserver.Message // the one that it was told of last
-	settled  bool                // of which it wants to hear no more
-	open     bool                // and which has not ended yet
+	accepted bool                // the milter has accepted the whole session and gets no more events
+	message  *smtpserver.Message // the last message that the milter got
+	settled  bool                // the milter has decided about message and gets no more of its events
+	open     bool                // message has not ended yet
 }
 
-// What a milter may say, beyond the length of the message, before an event is
-// over: replies, signs of progress, changes.
-const wordiness = 4 << 20
+// replyAllowance is the number of bytes that a milter may send for an event, in
+// addition to the size of the message: replies, progress, changes.
+const replyAllowance = 4 << 20
 
-// begin connects and tells the milter of the client, and of its HELO where
-// that came already.
+// begin connects to the milter and sends the client's connection, and its HELO if
+// the client has sent one already.
 func (c *Client) begin(ctx context.Context, s *smtpserver.Session) (*conversation, reply, error) {
 	d := net.Dialer{Timeout: c.connectTimeout()}
 	conn, err := d.DialContext(ctx, c.network(), c.Address)
@@ -57,20 +57,20 @@ func (c *Client) begin(ctx context.Context, s *smtpserver.Session) (*conversatio
 	return v, r, nil
 }
 
-// within runs f with a deadline, which also comes when ctx ends and which
-// nothing that the milter says can put off, and with a bound to all that it
-// says: the size of what it is asked about and a little more.
+// within runs f with a deadline, which expires early when ctx ends and which the
+// milter cannot extend. It limits what the milter may send to size and
+// replyAllowance.
 func (v *conversation) within(ctx context.Context, d time.Duration, size int64, f func() error) error {
 	if err := v.guard.SetDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
-	v.guard.budget = size + wordiness
+	v.guard.budget = size + replyAllowance
 	stop := context.AfterFunc(ctx, func() { v.guard.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	return f()
 }
 
-// quit takes leave. A message that is open is aborted by that.
+// quit sends QUIT, which aborts an open message, and closes the connection.
 func (v *conversation) quit() {
 	if v.within(context.Background(), time.Second, 0, v.session.Close) != nil {
 		v.c.debug("QUIT could not be sent")
@@ -78,12 +78,12 @@ func (v *conversation) quit() {
 	v.hangUp()
 }
 
-// hangUp ends the conversation without a word; go-milter leaves connections
-// open after an error.
+// hangUp closes the connection without QUIT, because go-milter does not close it
+// after an error.
 func (v *conversation) hangUp() { v.guard.Conn.Close() }
 
-// step is one question, with its macros before it, unless the milter has it
-// left out.
+// step sends the macros of an event and the event, unless the milter does not
+// want it.
 func (v *conversation) step(code gomilter.Code, unwanted gomilter.OptProtocol, macros []string, ask func() (reply, error)) (reply, error) {
 	if v.without(unwanted) {
 		return proceed, nil
@@ -94,9 +94,9 @@ func (v *conversation) step(code gomilter.Code, unwanted gomilter.OptProtocol, m
 	return ask()
 }
 
-// clientAddr is the client's address. Milters take a client without one for
-// their own host; a client of which a proxy gives no address is a stranger, so
-// it gets the address of no host.
+// clientAddr returns the client's address. Milters treat a client without an
+// address as the local host. If a proxy does not give the client's address,
+// clientAddr returns 0.0.0.0, because such a client must not be trusted.
 func clientAddr(s *smtpserver.Session) (netip.AddrPort, bool) {
 	if s.RemoteAddr().Network() == "unknown" {
 		return netip.AddrPortFrom(netip.IPv4Unspecified(), 0), true
@@ -119,16 +119,16 @@ func (v *conversation) connect(s *smtpserver.Session) (reply, error) {
 	})
 }
 
-// helo tells the client's name in its safe form: milters write it into header
-// fields. Postfix, too, gives them one without the characters of a comment.
+// helo sends the client's name in its safe form, because milters write it into
+// header fields. Postfix also removes the characters of comments.
 func (v *conversation) helo(s *smtpserver.Session) (reply, error) {
 	return v.step(gomilter.CodeHelo, gomilter.OptNoHelo, heloMacros(s), func() (reply, error) {
 		return parseReply(v.session.Helo(s.Helo()))
 	})
 }
 
-// mail begins a message. One that ended without the milter's knowledge is
-// aborted first.
+// mail begins a message. It first aborts a message that ended without a notice
+// to the milter.
 func (v *conversation) mail(s *smtpserver.Session, m *smtpserver.Message) (reply, error) {
 	if v.open {
 		if err := v.session.Abort(); err != nil {
@@ -147,7 +147,7 @@ func (v *conversation) rcpt(m *smtpserver.Message, to string) (reply, error) {
 	})
 }
 
-// data asks about DATA, for which go-milter has no method.
+// data sends DATA, for which go-milter has no method.
 func (v *conversation) data(m *smtpserver.Message) (reply, error) {
 	return v.step(gomilter.CodeData, gomilter.OptNoData, messageMacros(m), func() (reply, error) {
 		if _, err := v.guard.Write([]byte{0, 0, 0, 1, byte(gomilter.CodeData)}); err != nil {
@@ -164,8 +164,8 @@ func (v *conversation) data(m *smtpserver.Message) (reply, error) {
 	})
 }
 
-// content sends header and body, up to the end of the message. The reply is
-// the milter's judgement, if it comes before that end.
+// content sends header and body, without the end of the message. The reply is
+// the milter's verdict, if it decides before the end.
 func (v *conversation) content(m *smtpserver.Message) (reply, error) {
 	if !v.without(gomilter.OptNoHeaders) {
 		for _, f := range m.Header.Fields() {
@@ -200,10 +200,10 @@ func (v *conversation) body(m *smtpserver.Message) (reply, error) {
 	return proceed, nil
 }
 
-// field is a header field in the milter's form: line ends within the value are
-// LF alone, and the space after the colon is there only where it wants it.
-// libmilter hangs up on packets of more than 64 KiB, so what does not fit into
-// one is cut off.
+// field returns a header field in the milter's form: line ends in the value are
+// bare LF, and the space after the colon is included only if the milter wants it.
+// The value is cut to fit into a packet of 64 KiB, because libmilter closes the
+// connection after a larger one.
 func (v *conversation) field(f smtpserver.Field) (name, value string) {
 	_, value, _ = strings.Cut(string(f), ":")
 	value = strings.ReplaceAll(strings.TrimSuffix(value, "\r\n"), "\r\n", "\n")
@@ -214,8 +214,7 @@ func (v *conversation) field(f smtpserver.Field) (name, value string) {
 	return name, value[:min(len(value), max(gomilter.MaxBodyChunk-len(name)-2, 0))]
 }
 
-// end tells the milter that the message is complete, and reads what it wants
-// changed and how it judges.
+// end sends the end of the message, and reads the milter's changes and verdict.
 func (v *conversation) end(m *smtpserver.Message) ([]gomilter.ModifyAction, reply, error) {
 	if err := v.macros(gomilter.CodeEOB, endMacros(m)); err != nil {
 		return nil, reply{}, err

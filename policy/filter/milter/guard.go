@@ -30,24 +30,23 @@ const (
 	changeCost = 256
 )
 
-// errProtocol is wrapped by the errors about a milter that does not keep to
-// the protocol.
+// Errors about a milter that violates the protocol wrap errProtocol.
 var errProtocol = errors.New("milter protocol error")
 
-// A guard is between go-milter's session and the connection to the
-// milter. It gathers what the session says until it waits for a reply. What
-// the milter says it takes in one packet at a time, bounds it, and puts what
-// the session would take for an error into words that it knows. Signs of
-// progress end here: they move no deadline.
+// A guard is between go-milter's session and the connection to the milter. It
+// buffers what the session writes until the session waits for a reply. It reads
+// one packet of the milter at a time, limits the packets, and translates replies
+// that the session would treat as errors. It drops progress packets, so they do
+// not extend a deadline.
 type guard struct {
 	net.Conn
 	r *bufio.Reader
 	w *bufio.Writer
 
-	budget  int64  // bytes that the milter may still send about the present event
-	version uint32 // of the protocol, as the milter has it
-	inBody  bool   // the question is about a piece of the body: SKIP may answer it
-	skip    bool   // and did
+	budget  int64  // bytes that the milter may still send about the current event
+	version uint32 // protocol version of the milter
+	inBody  bool   // the current event is a body chunk, to which SKIP is a valid reply
+	skip    bool   // the milter has replied SKIP
 	unread  []byte // what the session has not read yet of a packet
 
 	ack func() // see quickAck; nil for none
@@ -57,11 +56,11 @@ func newGuard(c net.Conn) *guard {
 	return &guard{Conn: c, r: bufio.NewReader(c), w: bufio.NewWriter(c), ack: quickAck(c)}
 }
 
-// Write implements net.Conn. A reply that came before its question would be
-// taken for that to another one, so that is the end.
+// Write implements net.Conn. It fails if the milter has sent a reply without an
+// event, because the reply would be taken as the reply to this event.
 func (g *guard) Write(b []byte) (int, error) {
 	if g.r.Buffered() > 0 {
-		return 0, fmt.Errorf("%w: a reply to no question", errProtocol)
+		return 0, fmt.Errorf("%w: a reply without an event", errProtocol)
 	}
 	return g.w.Write(b)
 }
@@ -83,8 +82,8 @@ func (g *guard) Read(b []byte) (int, error) {
 // Close implements net.Conn.
 func (g *guard) Close() error { return errors.Join(g.w.Flush(), g.Conn.Close()) }
 
-// receive reads the next packet that is no sign of progress: its code, and
-// what belongs to that.
+// receive returns the next packet that is not a progress packet: its code and its
+// data.
 func (g *guard) receive() ([]byte, error) {
 	if err := g.w.Flush(); err != nil {
 		return nil, err
@@ -99,7 +98,7 @@ func (g *guard) receive() ([]byte, error) {
 			return nil, fmt.Errorf("%w: a packet of %d bytes", errProtocol, n)
 		}
 		if g.budget -= 4 + int64(n); g.budget < 0 {
-			return nil, fmt.Errorf("%w: more was sent than the message could need", errProtocol)
+			return nil, fmt.Errorf("%w: the milter sent more than the limit for this event", errProtocol)
 		}
 		p := make([]byte, 4+n)
 		if _, err := io.ReadFull(g.r, p); err != nil {
@@ -114,16 +113,16 @@ func (g *guard) receive() ([]byte, error) {
 	}
 }
 
-// translate puts a packet into the words of go-milter's client.
+// translate converts a packet to one that go-milter's client understands.
 func (g *guard) translate(p []byte) ([]byte, error) {
 	if isChange(p[0]) {
 		g.budget -= changeCost
 	}
 	switch p[0] {
 	case byte(gomilter.CodeOptNeg):
-		// To the session all versions are the same, but it refuses an older
-		// one because we offered what only newer ones have, whether or not the
-		// milter took it.
+		// The session treats all versions the same, but it refuses an older
+		// one if we offered options of newer versions, even if the milter did
+		// not select them.
 		if len(p) < 5 {
 			return nil, fmt.Errorf("%w: no version", errProtocol)
 		}
@@ -142,17 +141,17 @@ func (g *guard) translate(p []byte) ([]byte, error) {
 	case actShutdown:
 		p = []byte(string(gomilter.ActReplyCode) + "421 4.7.0 Closing the connection\x00")
 	case byte(gomilter.ActReplyCode):
-		p = append(first(p), " \x00"...) // the session wants a text, if only a blank
+		p = append(first(p), " \x00"...) // the session requires a text
 	case actAddRcptPar:
 		p = first(p)
 		p[0] = byte(gomilter.ActAddRcpt)
 	case byte(gomilter.ActChangeFrom):
-		p = first(p) // of one packet's NULs the session would make a million arguments
+		p = first(p) // the session would make an argument of each NUL, up to a million
 	}
 	return p, nil
 }
 
-// first is a packet without what follows its first string.
+// first returns a packet up to the end of its first string.
 func first(p []byte) []byte {
 	if i := bytes.IndexByte(p, 0); i >= 0 {
 		return p[:i:i]

@@ -65,8 +65,8 @@ func TestHostilePackets(t *testing.T) {
 		{"too long", cmdEOM, []packet{{raw, "\x00\x10\x00\x01b"}}},
 		{"as long as a length can be", cmdMail, []packet{{raw, "\xff\xff\xff\xffc"}}},
 		{"broken off", cmdEOM, []packet{{raw, "\x00\x00\x00\x08y550 "}, {hangUp, ""}}},
-		{"more than the message could need", cmdEOM, slices.Repeat([]packet{{actReplBody, long}}, 5)},
-		{"more changes than anyone needs", cmdEOM, slices.Repeat([]packet{{actDelRcpt, ""}}, wordiness/changeCost)},
+		{"more bytes than the limit", cmdEOM, slices.Repeat([]packet{{actReplBody, long}}, 5)},
+		{"too many changes", cmdEOM, slices.Repeat([]packet{{actDelRcpt, ""}}, replyAllowance/changeCost)},
 		{"more signs of progress than anyone needs", cmdEOM, slices.Repeat([]packet{{actProgress, long}}, 5)},
 		{"a change without its index", cmdEOM, []packet{{actChgHeader, "\x00\x00"}}},
 		{"a change without a name", cmdEOM, []packet{{actAddHeader, "\x00x\x00"}}},
@@ -123,7 +123,7 @@ func TestRepliesThatTheLibraryDoesNotKnow(t *testing.T) {
 // over negotiates with the milter at the other end of conn.
 func over(conn net.Conn) (*conversation, error) {
 	v := &conversation{c: &Client{Quarantine: "q@example.com"}, guard: newGuard(conn)}
-	v.guard.budget = wordiness
+	v.guard.budget = replyAllowance
 	return v, v.negotiate()
 }
 

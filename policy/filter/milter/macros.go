@@ -11,14 +11,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// The macros are those that sendmail sends by default, but for {auth_ssf}: the
-// mechanisms of the server have no security layer.
+// The macros are those that sendmail sends by default, except {auth_ssf}, because
+// the mechanisms of the server have no security layer.
 
-// clean is s without NUL, which would end it early and make what follows
-// something else.
+// clean removes NUL from s, because NUL ends a string in the protocol.
 func clean(s string) string { return strings.ReplaceAll(s, "\x00", "") }
 
-// macros tells the milter names and values for the command that follows.
+// macros sends names and values of the macros for the next command.
 func (v *conversation) macros(code gomilter.Code, kv []string) error {
 	if len(kv) == 0 {
 		return nil
@@ -55,7 +54,7 @@ func heloMacros(s *smtpserver.Session) []string {
 	return m
 }
 
-// cipherBits is the strength of a cipher suite in bits, as OpenSSL counts it.
+// cipherBits returns the strength of a cipher suite in bits, as in OpenSSL.
 func cipherBits(suite string) string {
 	switch {
 	case strings.Contains(suite, "3DES"):
@@ -66,8 +65,8 @@ func cipherBits(suite string) string {
 	return "128"
 }
 
-// mailer is sendmail's name for one that relays by ESMTP; hosts are the domains
-// of the addresses, since the route is chosen later.
+// mailer is sendmail's name for the mailer that relays by ESMTP. The host macros
+// are the domains of the addresses, because the route is chosen later.
 const mailer = "esmtp"
 
 func mailMacros(s *smtpserver.Session, m *smtpserver.Message) []string {
@@ -87,7 +86,7 @@ func rcptMacros(m *smtpserver.Message, to string) []string {
 
 func messageMacros(m *smtpserver.Message) []string { return []string{"i", m.ID} }
 
-// endMacros come with the end of the message.
+// endMacros are the macros for the end of the message.
 func endMacros(m *smtpserver.Message) []string {
 	return append(messageMacros(m), "{msg_id}", m.Header.Get("Message-ID"))
 }

@@ -7,8 +7,8 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// What a milter may do and leave out. It may not ask for rejected recipients
-// (of which no agent hears) nor for a list of macros of its own.
+// The actions and protocol steps that a milter may select. It cannot request
+// rejected recipients, which agents do not get, or its own list of macros.
 const (
 	allActions = gomilter.OptAddHeader | gomilter.OptChangeBody | gomilter.OptAddRcpt | gomilter.OptRemoveRcpt |
 		gomilter.OptChangeHeader | gomilter.OptQuarantine | gomilter.OptChangeFrom | gomilter.OptAddRcptWithArgs
@@ -20,13 +20,13 @@ const (
 		gomilter.OptSkip | gomilter.OptHeaderLeadingSpace
 )
 
-// dialed hands go-milter a connection that there is already.
+// dialed is a dialer that returns an existing connection.
 type dialed struct{ conn net.Conn }
 
 func (d dialed) Dial(string, string) (net.Conn, error) { return d.conn, nil }
 
-// negotiate agrees with the milter on version, actions and steps. The
-// timeouts are not go-milter's, which start again with each packet.
+// negotiate negotiates version, actions and steps with the milter. It does not
+// use the timeouts of go-milter, because they start again with each packet.
 func (v *conversation) negotiate() error {
 	client := gomilter.NewClientWithOptions("", "", gomilter.ClientOptions{
 		Dialer: dialed{v.guard}, ActionMask: allActions, ProtocolMask: allSteps,
@@ -37,12 +37,12 @@ func (v *conversation) negotiate() error {
 	}
 	v.session = s
 	if more := s.ActionOpts &^ allActions; more != 0 {
-		return fmt.Errorf("%w: the milter wants actions %#x that were not offered", errProtocol, more)
+		return fmt.Errorf("%w: the milter selected actions %#x that were not offered", errProtocol, more)
 	}
 	if more := s.ProtocolOpts &^ allSteps; more != 0 {
-		return fmt.Errorf("%w: the milter wants steps %#x that were not offered", errProtocol, more)
+		return fmt.Errorf("%w: the milter selected steps %#x that were not offered", errProtocol, more)
 	}
-	if v.guard.version < 4 { // in which DATA is new
+	if v.guard.version < 4 { // DATA exists since version 4
 		s.ProtocolOpts |= gomilter.OptNoData
 	}
 	return nil

@@ -7,10 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// quickAck makes a function that acknowledges at once what a TCP connection has
-// received; nil for other connections. libmilter sends a change and the reply
-// that follows it in two writes, and leaves Nagle's algorithm on: the second
-// waits for the acknowledgement of the first, which Linux delays by 40 ms.
+// quickAck returns a function that immediately acknowledges the data that a TCP
+// connection has received. It returns nil for other connections. libmilter sends
+// a change and the reply after it in two writes, with Nagle's algorithm. The
+// second write waits for the acknowledgement of the first, which Linux delays by
+// 40 ms.
 func quickAck(c net.Conn) func() {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
@@ -22,7 +23,7 @@ func quickAck(c net.Conn) func() {
 	}
 	return func() {
 		raw.Control(func(fd uintptr) {
-			// An error costs those 40 ms and nothing else.
+			// An error only causes the delay of 40 ms.
 			unix.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
 		})
 	}

@@ -4,5 +4,5 @@ package milter
 
 import "net"
 
-// quickAck is known on Linux only.
+// quickAck has an effect only on Linux.
 func quickAck(net.Conn) func() { return nil }

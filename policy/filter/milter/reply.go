@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A reply is what a milter says to a command.
+// A reply is a milter's reply to a command.
 type reply struct {
 	code gomilter.ActionCode
 	smtp *smtp.SMTPError // with ActReplyCode
@@ -19,7 +19,7 @@ type reply struct {
 
 var proceed = reply{code: gomilter.ActContinue}
 
-// parseReply reads what go-milter made of a reply.
+// parseReply converts a reply of go-milter.
 func parseReply(act *gomilter.Action, err error) (reply, error) {
 	if err != nil {
 		return reply{}, err
@@ -31,7 +31,7 @@ func parseReply(act *gomilter.Action, err error) (reply, error) {
 	return reply{act.Code, e}, err
 }
 
-// parsePacket reads the reply to a command that go-milter does not know.
+// parsePacket parses the reply to a command that go-milter does not support.
 func parsePacket(p []byte) (reply, error) {
 	r := reply{code: gomilter.ActionCode(p[0])}
 	switch r.code {
@@ -44,7 +44,7 @@ func parsePacket(p []byte) (reply, error) {
 	return reply{}, fmt.Errorf("%w: reply %q", errProtocol, p[0])
 }
 
-// parseSMTP reads "550 5.7.1 text", also with several lines.
+// parseSMTP parses an SMTP reply such as "550 5.7.1 text", with one or more lines.
 func parseSMTP(s string) (*smtp.SMTPError, error) {
 	e := &smtp.SMTPError{EnhancedCode: smtp.NoEnhancedCode}
 	var text []string
@@ -63,7 +63,7 @@ func parseSMTP(s string) (*smtp.SMTPError, error) {
 		if ec, ok := enhanced(word); ok {
 			e.EnhancedCode, rest = ec, after
 		}
-		// libmilter's users double each %, for sendmail's printf.
+		// Milters double each % because sendmail formats the text with printf.
 		text = append(text, strings.ReplaceAll(rest, "%%", "%"))
 	}
 	e.Message = strings.Join(text, "\n")
@@ -85,7 +85,7 @@ func enhanced(word string) (ec smtp.EnhancedCode, ok bool) {
 	return ec, true
 }
 
-// err is what the reply means to the session; nil lets it go on.
+// err returns the error of an agent for the reply. nil continues the session.
 func (r reply) err() error {
 	switch r.code {
 	case gomilter.ActReject:

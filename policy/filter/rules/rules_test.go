@@ -219,7 +219,7 @@ func TestValidate(t *testing.T) {
 		"an empty Action":            {then(rules.Action{})},
 		"Redirect: 0 addresses":      {then(rules.Redirect())},
 		`Copy: address "x"`:          {then(rules.Copy("x"))},
-		"250 is not 400 to 599":             {then(rules.Reject(250, "ok"))},
+		"250 is not 400 to 599":      {then(rules.Reject(250, "ok"))},
 		"SetHeader":                  {then(rules.SetHeader("X-A: b\r\nX-B", "c"))},
 		"RemoveHeader":               {then(rules.RemoveHeader(""))},
 		"PrependSubject":             {then(rules.PrependSubject("a\r\nb"))},
