@@ -215,7 +215,7 @@ func TestClientsThatAreWrong(t *testing.T) {
 }
 
 // What would relay for the world is an error that names the setting.
-func TestOpenRelaysAreTold(t *testing.T) {
+func TestOpenRelaySettingsAreErrors(t *testing.T) {
 	halves := []netip.Prefix{}
 	for i := range 32 { // each of them allowed
 		halves = append(halves, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(i + 32), 0, 0, 0}), 8))
@@ -256,8 +256,8 @@ func TestOpenRelaysAreTold(t *testing.T) {
 	}
 }
 
-// Who may claim any address may claim one that relays.
-func TestClaimsByAnybodyAreTold(t *testing.T) {
+// A front end that may claim any address may claim one that can relay.
+func TestFrontEndNetworksTooWide(t *testing.T) {
 	everybody := []netip.Prefix{netip.MustParsePrefix("::/0")}
 	for setting, srv := range map[string]*smtpserver.Server{"XClientFrom": {XClientFrom: everybody}, "ProxyFrom": {ProxyFrom: everybody}} {
 		g := &Gate{Queue: new(outbox)}

@@ -80,7 +80,8 @@ func TestAnyOf(t *testing.T) {
 	}
 }
 
-// What becomes of recipients whom the directory does not know.
+// Recipients that the directory does not list are refused, routed, or
+// delivered to the CatchAll.
 func TestUnknownRecipients(t *testing.T) {
 	srv, out := install(t, &Gate{Domains: []Domain{
 		{Name: "catch.example", Directory: Recipients("alice"), CatchAll: "rest@catch.example"},

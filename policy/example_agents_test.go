@@ -15,9 +15,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Rights as on an Exchange receive connector: the world may submit, a partner's
-// mail servers may send in any name, the branch office is trusted as one's
-// own, and everybody who logs in is a user.
+// Rights as on an Exchange receive connector: everyone may submit mail, the
+// mail servers of a partner may use any sender, the branch office is trusted
+// like own servers, and every authenticated client is a user.
 func ExampleRelay() {
 	domains, err := policy.NewDomains(policy.Domain{Name: "example.com"})
 	if err != nil {
@@ -74,8 +74,8 @@ func ExampleConnectionFilter() {
 	// Output: <nil> true
 }
 
-// Nobody outside sends in the organisation's name, except its newsletter
-// service; its users send in their own.
+// Outside clients cannot use senders of the organization, except its
+// newsletter service. Users can use their own senders.
 func ExampleSpoofing() {
 	gate := &policy.Gate{
 		Domains:       []policy.Domain{{Name: "example.com"}},

@@ -9,7 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Senders that nobody wants to hear from.
+// A filter refuses unwanted senders.
 func ExampleSenderFilter() {
 	filter := &policy.SenderFilter{
 		Addresses: []string{"offers@shop.example", "do-not-reply"}, // the second one in every domain

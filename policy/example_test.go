@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// An organisation's gateway: everybody may write to its two users, its own
-// network to the whole world.
+// The gateway of an organization: every client may write to its two users, and
+// clients in its own network may write to all domains.
 func ExampleGate() {
 	gate := &policy.Gate{
 		Domains: []policy.Domain{{

@@ -132,9 +132,9 @@ func TestGateSettings(t *testing.T) {
 	}
 }
 
-// Rights for users on a server where nobody can log in are a mistake: whoever
-// wrote them believes that his users can send.
-func TestRightsThatNobodyCanHave(t *testing.T) {
+// Rights for users are an error on a server where no client can log in: the
+// administrator expects that users can send.
+func TestGrantsForUsersWithoutAuth(t *testing.T) {
 	users := Gate{Queue: new(outbox), Authenticated: true}
 	alice := Gate{Queue: new(outbox), Grants: []Grant{{To: Clients{Identities: []string{"alice"}}, Rights: Submit}}}
 	known := smtpserver.Agent{Name: "by certificate", Helo: func(_ context.Context, s *smtpserver.Session, _ string) error {

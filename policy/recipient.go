@@ -29,7 +29,7 @@ type RecipientFilter struct {
 	Separators string
 }
 
-var errInternal = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Only members of the organisation may write to this recipient"}
+var errInternal = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Only members of the organization may write to this recipient"}
 
 // Validate returns an error that names each wrong setting.
 func (f *RecipientFilter) Validate() error {

@@ -220,7 +220,8 @@ func TestPostmasterOfNoDomain(t *testing.T) {
 	srv.Talk(t, neighbour, mailFrom("printer@example.com", "250")+"\nC: RCPT TO:<postmaster>\nS: 550 5.1.1 No accepted domain has a postmaster")
 }
 
-// Whoever does not look at Validate's error gets a relay that is closed.
+// If a program ignores the error of Validate, the wrong settings do not open
+// the relay.
 func TestRelayAgentIgnoresWhatIsNotValid(t *testing.T) {
 	r := &Relay{Networks: []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0")}}
 	srv := serveAgents(t, r.Agent())

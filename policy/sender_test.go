@@ -75,7 +75,7 @@ func TestSpoofing(t *testing.T) {
 	relay := &Relay{Domains: ds, Networks: g.Networks, Authenticated: true}
 	spoof := &Spoofing{Domains: ds, Senders: []string{"newsletter@example.com"}}
 	srv := servePasswords(t, relay.Agent(), spoof.Agent())
-	const refused = "550 5.7.1 You may not send as a sender of this organisation"
+	const refused = "550 5.7.1 You may not send as a sender of this organization"
 	for _, from := range []string{"alice@example.com", "nobody@EXAMPLE.com", "x@Example.COM", "newsletter@sub@example.com"} {
 		if strings.Count(from, "@") == 1 {
 			srv.Talk(t, stranger, mailFrom(from, refused))

@@ -33,7 +33,7 @@ type Spoofing struct {
 	EnvelopeOnly bool
 }
 
-var errSpoofed = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send as a sender of this organisation"}
+var errSpoofed = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "You may not send as a sender of this organization"}
 
 // Validate returns an error that names each wrong setting.
 func (p *Spoofing) Validate() error {

@@ -181,7 +181,7 @@ func FuzzReceived(f *testing.F) {
 	})
 }
 
-// selfSigned is a certificate for tests, made anew each time.
+// selfSigned is a certificate for tests, generated for each test.
 func selfSigned(t testing.TB) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

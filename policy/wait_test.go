@@ -137,7 +137,7 @@ func TestRates(t *testing.T) {
 	})
 }
 
-// Whoever logs in as Alice and as ALICE is one and the same.
+// A client that authenticates as Alice and as ALICE is one identity.
 func TestRatesOfIdentitiesInAllCases(t *testing.T) {
 	r := &Rates{Rates: []Rate{{By: ByIdentity, Messages: 2, ExemptIdentities: []string{"Bob"}}}}
 	id := ""

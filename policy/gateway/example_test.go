@@ -16,8 +16,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A relay that runs until it gets SIGTERM. SIGHUP gives it a new server, with
-// a certificate read anew or other agents, and drops nobody.
+// A relay runs until it gets SIGTERM. SIGHUP replaces its server, for example
+// by one with a new certificate or other agents. No session is dropped.
 func Example() {
 	q := &queue.Queue{Store: &memory.Store{}, Deliverer: discard{}}
 	newServer := func() *smtpserver.Server {

@@ -352,8 +352,8 @@ func TestListening(t *testing.T) {
 	}
 }
 
-// Another server takes over: who is there stays with the old one, and nobody
-// is turned away.
+// After Replace, existing sessions stay with the old server, and no connection
+// is refused.
 func TestReplace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
