@@ -85,8 +85,9 @@ func (t *transaction) refuseMail(r reply) error {
 }
 
 // aboutSession says whether a refusal of MAIL after an earlier MAIL may be about
-// the session: the host may take only so many messages in one. It is not where the enhanced code (RFC 3463) names an address, a mailbox, the
-// message's size or its content.
+// the session: the host may take only so many messages in one. It is not where
+// the enhanced code (RFC 3463) names an address, a mailbox, the message's size
+// or its content.
 func aboutSession(r reply) bool {
 	e, _, ok := enhancedCode(r.code, r.text)
 	return !ok || r.transient() || !(e[1] == 1 || e[1] == 2 || e[1] == 6 || e[1] == 3 && e[2] == 4)

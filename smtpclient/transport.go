@@ -47,7 +47,7 @@ type Transport struct {
 	MTASTS *mtasts.Cache
 	// TLSReport is told how each TLS negotiation with a host that has a policy
 	// domain (Destination.Domain, Host.Domain) ended, for reports to that domain (RFC 8460);
-	// tlsrpt.Collector.Record is made for it. nil tells nobody. It is called
+	// tlsrpt.Collector.Record is made for it. nil reports nothing. It is called
 	// on the sending goroutine and must not block.
 	TLSReport func(tlsrpt.Session)
 
@@ -103,7 +103,7 @@ type Transport struct {
 	MaxIdle int
 	// MaxIdleTotal bounds all idle sessions. Default 500.
 	MaxIdleTotal int
-	// IdleTimeout closes a session that nobody used for so long. Default 30 s.
+	// IdleTimeout closes a session that was not used for so long. Default 30 s.
 	IdleTimeout time.Duration
 	// MaxAge closes a session that is so old, when its message is done.
 	// Default 5 minutes (Postfix smtp_connection_reuse_time_limit).
@@ -170,7 +170,7 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 }
 
 // over sends d over a session. It says false when a kept session turned out
-// to be dead: nothing was heard, nobody's mail was sent, and d is as before.
+// to be dead: nothing was heard, no content was sent, and d is as before.
 func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
 	err := c.do(ctx, func() error { return c.deliver(d) })
 	if err == nil {
@@ -188,7 +188,7 @@ func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
 }
 
 // fresh sends d over new sessions, one host after the other, until each
-// recipient has a result that stands or there is nothing left to try but to
+// recipient has a final result or there is nothing left to try but to
 // wait: for full, which accepts no more connections.
 func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) (full *target, errs []error) {
 	targets, errs, err := t.targets(ctx, dst)
