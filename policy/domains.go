@@ -43,6 +43,7 @@ type Domain struct {
 	// Name is a domain, a pattern "*.domain" for all domains below it (not the
 	// domain itself), or an address literal such as "[192.0.2.1]".
 	Name string
+	// Kind is the relay's role for the domain. Default Authoritative.
 	Kind Kind
 	// Directory lists the recipients. An authoritative domain without a
 	// Directory accepts every recipient; then the mail system behind the relay

@@ -80,7 +80,7 @@ func DefaultProxyPorts() []ProxyPort {
 		{HTTPConnect, 3128}, {HTTPConnect, 8080}, {HTTPConnect, 80}, {HTTPConnect, 6588}}
 }
 
-// Validate returns an error that names each wrong setting.
+// Validate returns an error if a setting is wrong. It names the first one.
 func (p *ProxyProbe) Validate() error {
 	switch {
 	case !p.Target.IsValid() || p.Target.Port() == 0:

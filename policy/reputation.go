@@ -85,7 +85,8 @@ const (
 	forgedHeloCounted
 )
 
-// Validate returns an error that names each wrong setting.
+// Validate returns the error of OpenProxies.Validate, or nil if OpenProxies is
+// nil.
 func (r *Reputation) Validate() error {
 	if r.OpenProxies == nil {
 		return nil
