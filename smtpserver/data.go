@@ -197,7 +197,7 @@ func (s *Session) handOver(m *Message, size int64, o *outcome) {
 		}
 	}
 	o.text = text
-	s.msg, s.handed = nil, true
+	s.msg, s.handled = nil, true
 	s.srv.counters.messages.Add(1)
 	if s.srv.Logger != nil {
 		s.log(slog.LevelInfo, "received", slog.String("message", o.id), slog.String("from", from),

@@ -1,11 +1,12 @@
-// Package smtpserver is an SMTP and LMTP receive engine for mail relays on the
-// open internet: the protocol, its extensions, TLS, AUTH, limits and logs. What
-// is to become of the mail it asks the application.
+// Package smtpserver implements the receiving side of SMTP and LMTP for mail
+// relays on the open internet: the protocol and its extensions, TLS, AUTH,
+// limits and logs. The application decides which mail to accept and what to do
+// with it.
 //
-// A [Server] is one receive connector. It is a struct in the manner of
-// net/http's: its fields are its settings, and their zero values are safe
-// defaults. A [Handler] takes over messages; it returns nil once a message is
-// safe, and only then does the client read 250.
+// A [Server] is one receive connector. It works like the Server of net/http:
+// its fields are its settings, and their zero values are safe defaults. The
+// server passes each complete message to its [Handler]. It replies 250 only
+// after the Handler has returned nil, which means that the message is safe.
 //
 //	srv := &smtpserver.Server{
 //		Hostname: "mx.example.com",
@@ -14,68 +15,74 @@
 //	}
 //	log.Fatal(srv.ListenAndServe(":25"))
 //
-// # The server relays for everybody unless an agent refuses
+// # Without agents, the server is an open relay
 //
-// The engine knows no users and no domains. An [Agent] is a set of functions,
-// one for each event of a session; what it refuses is refused. Package policy
-// has the ones that a relay needs; who writes their own has to refuse, at Rcpt,
-// every recipient that the client may not send to.
+// The server knows no users and no domains. It accepts every recipient that
+// no [Agent] refuses. An Agent is a set of functions, one for each event of a
+// session; each function can refuse the event. Package policy contains the
+// agents that a relay needs. If you write your own, its Rcpt function must
+// refuse every recipient that the client may not send to.
 //
-// The events come in this order; Command, Reject and Reset at any time:
+// The events come in this order. Command, Reject and Reset can come at any
+// time.
 //
 //	Connect → Helo → StartTLS → Helo → Auth →
 //	    (Mail → Rcpt... → Data → EndOfHeaders → EndOfData → Handler)... → Disconnect
 //
 // # Protocol
 //
-// RFC 5321 in one table of commands and states (state.go). SIZE, PIPELINING,
-// 8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES, CHUNKING, DSN, LIMITS, HELP and,
-// with Server.TLSConfig, STARTTLS are on, and can be switched off with
-// Server.Disable. BINARYMIME, REQUIRETLS, DELIVERBY, MT-PRIORITY and
-// FUTURERELEASE are promises that the application has to keep, and so off
-// until Server.Enable has them. ETRN, ATRN, VRFY, EXPN, and whatever an
-// application adds to the sets of verbs, EHLO keywords and parameters, are
-// answered by Agents.
+// The server implements RFC 5321; state.go contains the table of commands and
+// states. These extensions are on by default: SIZE, PIPELINING, 8BITMIME,
+// SMTPUTF8, ENHANCEDSTATUSCODES, CHUNKING, DSN, LIMITS, HELP and, if
+// Server.TLSConfig is set, STARTTLS. Server.Disable switches them off. These
+// are off by default, because only the application can do what they promise:
+// BINARYMIME, REQUIRETLS, DELIVERBY, MT-PRIORITY and FUTURERELEASE.
+// Server.Enable switches them on. Agents answer ETRN, ATRN, VRFY and EXPN, and
+// can add commands, EHLO keywords and parameters of MAIL and RCPT.
 //
-// An [Authenticator] brings SASL mechanisms: [PasswordAuth] PLAIN and LOGIN,
-// [Scram] SCRAM-SHA-256 and its -PLUS, [BearerAuth] OAUTHBEARER and XOAUTH2,
-// [ExternalAuth] EXTERNAL by client certificate, [CramMD5Auth] CRAM-MD5;
-// [Auths] joins them. Without TLS none is offered unless
-// Server.AllowInsecureAuth is set.
+// An [Authenticator] provides SASL mechanisms. [PasswordAuth] provides PLAIN
+// and LOGIN, [Scram] SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, [BearerAuth]
+// OAUTHBEARER and XOAUTH2, [ExternalAuth] EXTERNAL (client certificates), and
+// [CramMD5Auth] CRAM-MD5. [Auths] combines several. The server offers AUTH
+// only under TLS, unless Server.AllowInsecureAuth is set.
 //
-// # Clients as they are
+// # Clients that deviate from the RFCs
 //
-// Devices and old programs deviate from the RFCs in ways that do no harm. The
+// Some devices and old programs deviate from the RFCs in harmless ways. The
 // server accepts any white space between the words of a command, local parts
-// with odd dots, a dot after a domain, unpadded base64, and names of clients
-// that are no domains (Session.Helo has them in a form that can be written
-// anywhere). More has to be allowed by name: addresses without a domain
-// (Server.DefaultDomain), lines that end in a bare LF (BareLFFrom), TLS 1.0 and
-// RSA key exchange (InsecureOldTLS).
+// with misplaced dots, a dot after a domain, unpadded base64, and client names
+// that are not domain names (Session.Helo returns them in an encoded form that
+// is safe to write). Other deviations must be allowed explicitly: addresses
+// without a domain (Server.DefaultDomain), lines that end in a bare LF
+// (Server.BareLFFrom), TLS 1.0, TLS 1.1 and RSA key exchange
+// (Server.InsecureOldTLS).
 //
-// # Defence
+// # Protection against attacks
 //
-// Only CRLF.CRLF ends a message, and only CRLF a command, but see
-// Server.BareLFFrom. Messages with bare
-// CRs, bare LFs or NULs are refused ([BareBytes]); clients that send on before
-// a reply that they have to wait for are too. A message that is too long is
-// refused after its end, one that comes too slowly or never ends costs the
-// client its connection: no part of it is ever read as commands. Every bound
-// is in [Limits], with the source of its default.
+// Only CRLF.CRLF ends a message, and only CRLF ends a command (for exceptions,
+// see Server.BareLFFrom and [BareNormalize]). The server refuses messages that
+// contain bare CR, bare LF or NUL ([BareBytes]). It refuses clients that send
+// more input before a reply that they must wait for. It reads a message that
+// is too long up to its end, and then refuses it. It closes the connection if
+// a message comes too slowly or does not end. No part of a message is ever
+// read as a command. [Limits] contains every limit, with the source of its
+// default.
 //
-// # Seeing
+// # Logs and counters
 //
-// Server.Logger has a line for each session, message and refusal;
-// Server.ProtocolLog every line that was said, in Exchange's format and without
-// credentials or content; [Server.Counters] what there is to count.
+// Server.Logger gets one line for each session, message and refusal.
+// Server.ProtocolLog gets every command and reply, in the format of Exchange,
+// without credentials and message content. [Server.Counters] returns
+// statistics.
 //
-// # What it costs
+// # Performance
 //
-// BenchmarkReceive and BenchmarkIdle, measured on two shared cores (AMD EPYC,
-// Linux, Go 1.26) beside go-smtp v0.25.1: CPU time of the server's process for
-// a message on a kept connection over loopback TCP, without what the client
-// costs; both give the message to an application that drops it. This server
-// has it at hand as a whole then, beyond 256 KiB in a file.
+// The figures are the CPU time of the server process for one message on an
+// open connection over loopback TCP, without the cost of the client. They were
+// measured with BenchmarkReceive and BenchmarkIdle on two shared cores (AMD
+// EPYC, Linux, Go 1.26), and compared with go-smtp v0.25.1. Both servers give
+// the message to an application that drops it. This server first collects the
+// whole message: in memory up to 256 KiB, otherwise in a file.
 //
 //	                      smtpserver    go-smtp
 //	4 KiB                      10 µs      28 µs   2.7 times less

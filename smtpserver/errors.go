@@ -25,10 +25,10 @@ func (s *Session) refuseSyntax(code int, ec smtp.EnhancedCode, text string) {
 	s.refuse(&verdict{reply: &smtp.SMTPError{Code: code, EnhancedCode: ec, Message: text}, by: "protocol"})
 }
 
-// excusedError replies to an error that is not counted, unless there have been
+// uncountedError replies to an error that is not counted, unless there have been
 // as many in this transaction as it may have recipients.
-func (s *Session) excusedError(code int, ec smtp.EnhancedCode, text string) error {
-	if s.excused++; s.excused > s.lim.Recipients {
+func (s *Session) uncountedError(code int, ec smtp.EnhancedCode, text string) error {
+	if s.uncounted++; s.uncounted > s.lim.Recipients {
 		return s.protocolError(code, ec, text)
 	}
 	s.refuseSyntax(code, ec, text)
@@ -39,7 +39,7 @@ func (s *Session) excusedError(code int, ec smtp.EnhancedCode, text string) erro
 // recipients of the message are not to suffer from it.
 func (s *Session) recipientError(code int, ec smtp.EnhancedCode, text string) error {
 	s.refusedTo = true
-	return s.excusedError(code, ec, text)
+	return s.uncountedError(code, ec, text)
 }
 
 // noteRefusedMail is called when MAIL was refused. A client that pipelines has
@@ -57,5 +57,5 @@ func (s *Session) followError(code int, ec smtp.EnhancedCode, text string) error
 	if s.errors == s.errorsBeforeMail {
 		return s.protocolError(code, ec, text)
 	}
-	return s.excusedError(code, ec, text)
+	return s.uncountedError(code, ec, text)
 }

@@ -6,115 +6,130 @@ import (
 	"time"
 )
 
-// Limits bound everything that a client can make a server do. In every field
-// zero means the default, and a negative number no limit, unless the field
-// says otherwise.
+// Limits are limits on everything that a client can make a server do. In every
+// field zero means the default, and a negative number means no limit, unless
+// the field says otherwise.
 type Limits struct {
-	// MessageSize in bytes, announced as SIZE; a message of exactly this size
-	// passes. Default 36 MiB (Exchange: MaxMessageSize).
+	// MessageSize is the size of the largest message in bytes. The server
+	// announces it as SIZE. Default 36 MiB (Exchange: MaxMessageSize).
 	MessageSize int64
-	// HeaderSize in bytes. Default 256 KiB (Exchange: MaxHeaderSize).
+	// HeaderSize is the size of the largest header in bytes. Default 256 KiB
+	// (Exchange: MaxHeaderSize).
 	HeaderSize int64
-	// MemoryContent is how much of one message's content is held in memory;
-	// longer ones go to the file that Server.Overflow opens. Default 256 KiB.
+	// MemoryContent is how many bytes of one message the server keeps in
+	// memory. It stores the body of a longer message in the file that
+	// Server.Overflow opens. Default 256 KiB.
 	MemoryContent int64
-	// TotalMemory is how much content all sessions together hold in memory
-	// while it comes in. When it is used up, even small messages go to files.
-	// Default 256 MiB.
+	// TotalMemory is how many bytes of content all sessions together keep in
+	// memory while they receive it. Beyond it, the server stores even small
+	// messages in files. Default 256 MiB.
 	TotalMemory int64
-	// CommandLine in bytes, with its CRLF. Default 2048 (Postfix:
-	// line_length_limit; RFC 5321, 4.5.3.1.4 asks for 512 and room for the
-	// extensions' parameters).
+	// CommandLine is the longest command line in bytes, with CRLF. Default 2048
+	// (Postfix: line_length_limit; RFC 5321, 4.5.3.1.4 requires 512, and more
+	// for the parameters of extensions). At most 64 KiB.
 	CommandLine int
-	// AuthLine in bytes bounds AUTH with its initial response and the
-	// responses that follow. Default 12288 (RFC 4954, 4).
+	// AuthLine is the longest line in bytes, with CRLF, of an AUTH command and
+	// of the responses that follow it. Default 12288 (RFC 4954, 4). At most 64
+	// KiB.
 	AuthLine int
-	// TextLine in bytes, with its CRLF, bounds the lines of a message.
-	// Default none: longer lines than the 1000 of RFC 5321, 4.5.3.1.6 are in
-	// daily use, and Postfix and Exchange relay them.
+	// TextLine is the longest line of a message in bytes, with CRLF. Default
+	// none: lines longer than the 1000 bytes of RFC 5321, 4.5.3.1.6 are common,
+	// and Postfix and Exchange relay them.
 	TextLine int
-	// Recipients of one message; the next are told 452 4.5.3.
-	// Default 200 (Exchange: MaxRecipientsPerMessage).
+	// Recipients is the largest number of recipients of one message. The server refuses
+	// further ones with 452 4.5.3. Default 200 (Exchange:
+	// MaxRecipientsPerMessage).
 	Recipients int
-	// Hops is how many Received fields a message may bring. With more it is
-	// taken for one that runs in circles, and refused: 554 5.4.6. The field
-	// that this server adds does not count, and neither does one at the top
-	// that the client wrote, if it greets with the same name: what a relay
-	// with the same limit has just accepted is not sent back to it.
-	// Default 30 (Exchange: MaxHopCount).
+	// Hops is the largest number of Received fields that a message may contain.
+	// If it contains more, the server assumes a mail loop and refuses the
+	// message with 554 5.4.6. The field that this server adds does not count.
+	// The top field does not count either if the client added it, that is, if
+	// it contains the name in the client's greeting. So a message that one
+	// relay has just accepted is not refused by the next relay with the same
+	// limit. Default 30 (Exchange: MaxHopCount).
 	Hops int
 
-	// Connections at the same time. Default 5000 (Exchange:
-	// MaxInboundConnection).
+	// Connections is the largest number of connections at the same time. Default 5000
+	// (Exchange: MaxInboundConnection).
 	Connections int
-	// ConnectionsPerAddr from one IP address. Default 20 (Exchange:
-	// MaxInboundConnectionPerSource).
+	// ConnectionsPerAddr is the largest number of connections at the same time from one IP
+	// address. Default 20 (Exchange: MaxInboundConnectionPerSource).
 	ConnectionsPerAddr int
-	// ConnectionsPerNetwork from one network, /24 of IPv4 or /64 of IPv6.
-	// Default 100, five such addresses.
+	// ConnectionsPerNetwork is the largest number of connections at the same time from one
+	// network: /24 in IPv4, /64 in IPv6. Default 100, which is five addresses
+	// with the default of ConnectionsPerAddr.
 	ConnectionsPerNetwork int
-	// ConnectionRate is how many connections one address may open in a
-	// minute. For this rate and the next two, all addresses of a /64 of IPv6
-	// are one. Default none (Postfix: smtpd_client_connection_rate_limit).
+	// ConnectionRate is how many connections one address may open in a minute.
+	// This rate and the next two count all addresses of an IPv6 /64 as one.
+	// Default none (Postfix: smtpd_client_connection_rate_limit).
 	ConnectionRate int
-	// MessageRate is how many messages one address may send in a minute.
-	// Default 600 (Exchange: MessageRateLimit).
+	// MessageRate is how many messages one address may send in a minute. The
+	// server refuses further ones with 450 4.7.0. Default 600 (Exchange:
+	// MessageRateLimit).
 	MessageRate int
 	// RecipientRate is how many recipients one address may name in a minute.
-	// Default none (Postfix: smtpd_client_recipient_rate_limit).
+	// The server refuses further ones with 450 4.7.0. Default none (Postfix:
+	// smtpd_client_recipient_rate_limit).
 	RecipientRate int
-	// Exempt networks are not bound by the five limits before. Default: the
-	// loopback ones (Postfix: smtpd_client_event_limit_exceptions, which are
-	// its own networks). An empty list that is not nil exempts nobody.
+	// Exempt contains networks to which the five limits by address above do not
+	// apply. Default: the loopback networks (Postfix:
+	// smtpd_client_event_limit_exceptions, by default its own networks). An
+	// empty list that is not nil exempts no client.
 	Exempt []netip.Prefix
 
-	// Messages in one session. Default none.
+	// Messages is the largest number of messages in one session. The server refuses further
+	// ones with 452 4.5.3. Default none.
 	Messages int
-	// SessionBytes is how many bytes of content one session may send, in all
-	// messages together, by DATA and BDAT. The message that exceeds it is not
-	// accepted and ends the session with 421. Default none.
+	// SessionBytes is how many bytes of content one session may send in all its
+	// messages together, by DATA and BDAT. The server does not accept the
+	// message that exceeds it, and ends the session with 421. Default none.
 	SessionBytes int64
 	// Errors is how many protocol errors (unknown commands, bad syntax, bad
-	// sequence) a session may make; one more ends it with 421. Recipients that
-	// cannot be read do not count, and neither do the RCPT, DATA and BDAT that
-	// follow a refused MAIL (one error together with it), up to Recipients of
-	// them in one transaction. Default 5 (Exchange: MaxProtocolErrors).
+	// sequence) a session may make. The next one ends the session with 421.
+	// Recipients with bad syntax do not count. A refused MAIL and the RCPT,
+	// DATA and BDAT commands that follow it count as one error. Both exceptions
+	// apply to at most Recipients commands in one transaction. Default 5
+	// (Exchange: MaxProtocolErrors).
 	Errors int
-	// UnknownRecipients is how many recipients may be refused with 550 5.1.1
-	// in a session before each further one costs the Tarpit time; at twice
-	// that number the session ends with 421. Default 10 (Postfix:
-	// smtpd_soft_error_limit and smtpd_hard_error_limit).
+	// UnknownRecipients is how many recipients of one session may be refused
+	// with 550 5.1.1 without delay. The server delays the reply to each further
+	// one by Tarpit. At twice that number it ends the session with 421. Default
+	// 10 (Postfix: smtpd_soft_error_limit and smtpd_hard_error_limit).
 	UnknownRecipients int
-	// AuthFailures after which the session ends with 421. Each one costs the
-	// Tarpit time. Default 3 (Exchange: MaxLogonFailures).
+	// AuthFailures is the number of failed logins after which the server ends
+	// the session with 421. The server delays the reply to each one by Tarpit.
+	// Default 3 (Exchange: MaxLogonFailures).
 	AuthFailures int
-	// Tarpit is how long the replies are held back of which other limits say
-	// so. Default 5 s (Exchange: TarpitInterval). Negative means no delay.
+	// Tarpit is the delay of the replies that UnknownRecipients and
+	// AuthFailures mention. Default 5 s (Exchange: TarpitInterval). A negative
+	// value means no delay.
 	Tarpit time.Duration
 
-	// Command is how long the server waits for the next command, then for the
-	// end of its line, and for a client to take its replies. Default 5 min (RFC
+	// Command is how long the server waits for the next command, for the end of
+	// its line, and for the client to read the replies. Default 5 min (RFC
 	// 5321, 4.5.3.2.7).
 	Command time.Duration
-	// Data is how long it waits for the next piece of a message. Default
-	// 3 min (RFC 5321, 4.5.3.2.5).
+	// Data is how long the server waits for the next piece of a message.
+	// Default 3 min (RFC 5321, 4.5.3.2.5).
 	Data time.Duration
-	// DataRate in bytes a second: a message may take Data and one second for
-	// each so many bytes, no longer, the time between its chunks (BDAT)
-	// included. Default 500 (Postfix:
-	// smtpd_min_data_rate).
+	// DataRate is the lowest rate of a message in bytes per second. The time
+	// for a message with all its BDAT chunks, and the time between them, is
+	// Data plus one second for every DataRate bytes received. Default 500
+	// (Postfix: smtpd_min_data_rate).
 	DataRate int
-	// Handshake is how long a TLS handshake or a proxy's header may take.
-	// Default 1 min.
+	// Handshake is how long a TLS handshake or a PROXY header may take. Default
+	// 1 min.
 	Handshake time.Duration
-	// Session is how long a whole session may take; it then ends with 421,
-	// after the message in hand. Default none, as a kept connection is cheap.
+	// Session is how long a whole session may take. The server then finishes
+	// the command or message that it processes, and ends the session with 421.
+	// Default none, because an open connection is cheap.
 	Session time.Duration
 
-	// Overload is the percentage of Connections from which on the server
-	// saves itself: it waits 10 s for a command instead of Command, and one
-	// protocol error ends a session (Postfix: stress-adaptive behaviour).
-	// Default 90; 100 or more, or a negative number, means never.
+	// Overload is the percentage of Connections at which the server starts to
+	// save resources: it waits only 10 s for a command, instead of Command, and
+	// ends a session at the second protocol error (Postfix: stress-adaptive
+	// behavior). Default 90. A value of 100 or more, or a negative one, means
+	// never.
 	Overload int
 }
 
@@ -161,14 +176,14 @@ func (l Limits) effective() Limits {
 	set(&l.Handshake, time.Minute, forever)
 	set(&l.Session, forever, forever)
 	set(&l.Overload, 90, 100)
-	// Lines must fit into the input buffer.
+	// A line must fit into the input buffer.
 	l.CommandLine = min(l.CommandLine, inputSize/2)
 	l.AuthLine = min(l.AuthLine, inputSize/2)
 	return l
 }
 
-// set replaces zero by the default, and a negative number by the one that
-// stands for no limit.
+// set replaces zero with the default, and a negative number with the value that
+// means no limit.
 func set[T int | int64 | time.Duration](n *T, standard, none T) {
 	switch {
 	case *n == 0:

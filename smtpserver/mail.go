@@ -13,7 +13,7 @@ import (
 
 // cmdMAIL opens a transaction (RFC 5321, 4.1.1.2).
 func (s *Session) cmdMAIL(arg string) error {
-	s.excused = 0
+	s.uncounted = 0
 	before := s.errors
 	err := s.openTransaction(arg)
 	if s.state != mail {

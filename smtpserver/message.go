@@ -12,73 +12,76 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// Content is a message's bytes, or a part of them, with CRLF line ends and
-// without dot-stuffing. It may be read as often as one likes, by several
-// goroutines at once, for as long as the Message's taker keeps it.
+// Content is the content of a message, or a part of it, with CRLF line ends and
+// without dot-stuffing. It can be read repeatedly and by several goroutines at
+// once, until its Message is closed.
 type Content interface {
 	io.ReaderAt
-	io.WriterTo // from the first byte, each time
+	io.WriterTo // writes all of it, each time
 	Size() int64
 }
 
-// A Recipient is one forward-path that was accepted at RCPT.
+// A Recipient is a forward-path that was accepted at RCPT.
 type Recipient struct {
-	Addr    string // user@example.org, as it stood on the wire
+	Addr    string // user@example.org, as received
 	Options smtp.RcptOptions
-	// Params are the parameters that an Agent's RcptParams asked for.
+	// Params are the parameters of RCPT that are listed in an Agent's
+	// RcptParams.
 	Params map[string]string
 }
 
-// A Message is the envelope and the content of one mail transaction. Agents
-// may change all of it until the Handler has it.
+// A Message is the envelope and the content of one mail transaction. Agents may
+// change all of it before the Handler gets it.
 //
-// Content beyond Limits.MemoryContent is in a file. The server closes that
-// file when the message is refused, discarded or broken off. Once the Handler
-// has returned nil, message and file are the Handler's: it calls Close when
-// it is done with the content. (A file that nobody refers to any more is
-// closed by the garbage collector, later.)
+// The body is in a file if the content is larger than Limits.MemoryContent. The
+// server closes the file if it refuses or discards the message, or if the
+// client does not complete it. After the Handler has returned nil, the Handler
+// owns the message and its file, and must call Close when it no longer needs
+// the content. (The garbage collector closes a file that is no longer
+// referenced, but later.)
 type Message struct {
-	// ID names the message in replies, trace fields and logs: unique for
-	// this process and unlikely to come again in another.
+	// ID identifies the message in replies, trace fields and logs. It is unique
+	// in this process, and very probably unique among all processes.
 	ID string
-	// From is the reverse-path, empty for the null one.
+	// From is the reverse-path. It is empty for the null reverse-path.
 	From    string
 	Options smtp.MailOptions
-	// Release is the time until which the client wants the message held
-	// back (FUTURERELEASE, RFC 4865); zero for none.
+	// Release is the time until which the client wants the message to be held
+	// (FUTURERELEASE, RFC 4865), or zero.
 	Release time.Time
-	// Params are the parameters that an Agent's MailParams asked for.
+	// Params are the parameters of MAIL that are listed in an Agent's MailParams.
 	Params map[string]string
-	// Recipients are the accepted forward-paths, in the client's order.
+	// Recipients are the accepted forward-paths, in the order of the client.
 	Recipients []Recipient
-	// Received is when the end of data was seen.
+	// Received is the time at which the end of data was received.
 	Received time.Time
-	// Header is the header section, byte for byte as it came (but see Content)
-	// and editable.
+	// Header is the header as received, byte for byte (but see Content). Agents
+	// may change it.
 	Header Header
-	// Body is all that follows the header, the blank line between them not
-	// included. Nil before the end of data.
+	// Body is everything after the header and the blank line that ends it. It
+	// is nil before the end of data.
 	Body Content
 
-	blank []byte   // the blank line after Header; empty if nothing follows
-	file  *os.File // where the body is, beyond Limits.MemoryContent
+	blank []byte   // the blank line after Header; empty if there is none
+	file  *os.File // contains the body, beyond Limits.MemoryContent
 
 	// DELIVERBY and MT-PRIORITY are parameters of MAIL, but go-smtp has their
-	// fields on the recipients: kept here for those to come.
+	// fields in the options of a recipient. They are kept here for the
+	// recipients that follow.
 	deliverBy *smtp.DeliverByOptions
 	priority  *int
 }
 
-// Content is header, blank line and body as they now are, sharing their
-// memory and file: what is to be stored or sent on. If nothing was edited, these
-// are the bytes that came in, except for a header that programs could read in
-// different ways. There the server inserts what is missing, as Postfix does:
+// Content returns header, blank line and body in their current state, without
+// copying them. If no agent has changed the message, these are the bytes that
+// were received, except for a header that programs could read in different
+// ways. The server then adds what is missing, as Postfix does:
 //
-//   - the blank line after the header, which ends at the first line that is
+//   - the blank line after the header, which ends before the first line that is
 //     not a field;
 //   - "X-Mailbox-Line: " before a first line that begins with "From " or
-//     ">From ", as it is in a mailbox file;
-//   - the line end of the last field, if the content ends with it.
+//     ">From ", which is the separator of mbox files;
+//   - the line end of the last field, if the content ends there.
 func (m *Message) Content() Content { return m.content() }
 
 func (m *Message) content() *content.Content {
@@ -101,9 +104,10 @@ func (m *Message) content() *content.Content {
 	}
 }
 
-// SetContent replaces header and body by those of c, which must have CRLF
-// line ends and not change afterwards. Of c only the header is read, which may
-// have up to 256 KiB. It ends where it does in a message that is received.
+// SetContent replaces header and body with those of c. c must have CRLF line
+// ends and must not change afterwards. SetContent finds the end of the header
+// as for received messages. It reads only the header, and returns an error if
+// that is longer than 256 KiB.
 func (m *Message) SetContent(c Content) error {
 	head := make([]byte, min(c.Size(), defaultHeaderSize))
 	if _, err := c.ReadAt(head, 0); err != nil && err != io.EOF {
@@ -115,7 +119,7 @@ func (m *Message) SetContent(c Content) error {
 	}
 	var sc header.Scanner
 	if !sc.Scan(head, int64(len(head)) == c.Size()) {
-		return errors.New("smtpserver: header is longer than 256 KiB")
+		return errors.New("smtpserver: the header is longer than 256 KiB")
 	}
 	m.setHeader(&sc, head)
 	skip := int64(sc.End + sc.Blank)
@@ -123,7 +127,7 @@ func (m *Message) SetContent(c Content) error {
 	return nil
 }
 
-// setHeader takes the header section that sc has found in content.
+// setHeader sets the header that sc has found in content.
 func (m *Message) setHeader(sc *header.Scanner, content []byte) {
 	m.Header = Header{}
 	if raw := sc.Section(content); len(raw) > 0 {
@@ -137,7 +141,7 @@ func (m *Message) setHeader(sc *header.Scanner, content []byte) {
 
 var crlf = []byte("\r\n")
 
-// Close closes the file in which the body is, if it is in one. The content
+// Close closes the file that contains the body, if there is one. The content
 // cannot be read afterwards.
 func (m *Message) Close() error {
 	if m.file == nil {

@@ -13,123 +13,134 @@ import (
 	"time"
 )
 
-// A Server is one receive connector: what listens, under which name, with
-// which limits, and who judges and takes over what comes in. Its zero value
-// serves ESMTP and refuses all mail for want of a Handler. The fields must
-// not change once Serve was called.
+// A Server is one receive connector: its name, its TLS settings, its limits,
+// and the agents and the handler that process what it receives. The zero value
+// serves ESMTP and refuses all mail, because it has no Handler. The fields must
+// not change after Serve was called.
 type Server struct {
-	// Name of the connector, in logs and trace. Default "smtp".
+	// Name of the connector, in logs and trace fields. Default "smtp".
 	Name string
-	// Hostname for the banner, the EHLO reply and trace fields.
-	// Default os.Hostname.
+	// Hostname in the banner, the EHLO reply and trace fields. Default: the
+	// result of os.Hostname.
 	Hostname string
-	// Agents judge, in order, at each event.
+	// Agents are called in order at each event of a session.
 	Agents []Agent
-	// Handler takes over accepted messages. nil refuses them with 554 5.3.2.
+	// Handler receives accepted messages. If nil, the server refuses messages
+	// with 554 5.3.2.
 	Handler Handler
 
-	// TLSConfig has the certificates; without it there is no TLS.
+	// TLSConfig contains the certificates. If nil, the server does not use TLS.
 	TLSConfig *tls.Config
-	// TLSMode says how TLS comes about. Default: STARTTLS is offered where
-	// TLSConfig is set.
+	// TLSMode selects how TLS starts. Default: STARTTLS is offered if TLSConfig
+	// is set.
 	TLSMode TLSMode
-	// InsecureOldTLS accepts TLS 1.0 and 1.1 (RFC 8996 forbids both) and cipher
-	// suites with RSA key exchange, which have no forward secrecy, also with
-	// 3DES: for devices and servers that support nothing else, such as Exchange
-	// 2003. RSA key exchange needs a certificate with an RSA key. Peers that can
-	// do better still do. TLSConfig must not have a MinVersion then. Version
-	// and cipher suite of each session are in the log and in Received.
+	// InsecureOldTLS allows TLS 1.0 and 1.1, which RFC 8996 forbids, and cipher
+	// suites with RSA key exchange, which have no forward secrecy, including
+	// 3DES. It is for devices and servers that support nothing else, such as
+	// Exchange 2003. RSA key exchange needs a certificate with an RSA key.
+	// Clients that support better TLS still use it. TLSConfig.MinVersion must
+	// be 0. The log and the Received field contain the version and the cipher
+	// suite of each session.
 	InsecureOldTLS bool
-	// InsecureOldTLSAuth offers AUTH in sessions with old TLS too, of the kind
-	// that InsecureOldTLS describes, whichever setting allows it. Default: AUTH
-	// needs TLS 1.2 or later with forward secrecy. See also AllowInsecureAuth.
+	// InsecureOldTLSAuth offers AUTH also in sessions with old TLS (the
+	// versions and cipher suites that InsecureOldTLS describes), even if
+	// TLSConfig itself allows them. Default: AUTH needs TLS 1.2 or later with
+	// forward secrecy. See also AllowInsecureAuth.
 	InsecureOldTLSAuth bool
 
-	// Auth proves clients' identities; nil offers no AUTH.
+	// Auth authenticates clients. If nil, the server does not offer AUTH.
 	Auth Authenticator
-	// AllowInsecureAuth offers AUTH without TLS and with old TLS too. Default:
-	// only under TLS that is not old, see InsecureOldTLS.
+	// AllowInsecureAuth offers AUTH also without TLS and with old TLS. Default:
+	// only with TLS that is not old (see InsecureOldTLSAuth).
 	AllowInsecureAuth bool
 
-	// Limits bound everything that a client can make the server do.
+	// Limits are limits on everything that a client can make the server do.
 	Limits Limits
 
-	// Overflow opens the file for content beyond Limits.MemoryContent, open
-	// for reading and writing. Message tells when it is closed; a store that
-	// adopts it takes it by os.File identity (see queue/spool). Default: an
-	// unlinked file in os.TempDir.
+	// Overflow opens the file that stores content beyond Limits.MemoryContent.
+	// The file must be open for reading and writing. See Message for when it is
+	// closed. A store can keep this file instead of copying it: it recognizes
+	// the file by its *os.File (see queue/spool). Default: an unlinked file in
+	// os.TempDir.
 	Overflow func() (*os.File, error)
 
-	// LMTP speaks LMTP (RFC 2033) instead of SMTP: LHLO, and a reply for each
-	// recipient.
+	// LMTP makes the server speak LMTP (RFC 2033) instead of SMTP: clients
+	// greet with LHLO, and get one reply for each recipient after the end of
+	// data.
 	LMTP bool
-	// Banner is what follows the host name in the greeting. Default "ESMTP".
-	// RFC 5321, 4.2 wants that word in it.
+	// Banner is the text after the host name in the greeting. Default "ESMTP",
+	// or "LMTP" with LMTP. RFC 5321, 4.2 asks for the word ESMTP in it.
 	Banner string
-	// BannerDelay is how long the server waits before it sends the banner. A
-	// client that does not wait with it is refused, unless AllowEarlyInput.
+	// BannerDelay is how long the server waits before it sends the banner. The
+	// server refuses a client that sends input during this time, unless
+	// AllowEarlyInput is set. Default none.
 	BannerDelay time.Duration
-	// AllowEarlyInput lets clients send on before the banner and before the
-	// replies to EHLO, DATA, STARTTLS and AUTH, which honest ones never do.
-	// Even then what came before STARTTLS is discarded.
+	// AllowEarlyInput allows clients to send more input before the banner and
+	// before the replies to EHLO, DATA, STARTTLS and AUTH. Correct clients
+	// never do this. The server always discards input that came before a
+	// STARTTLS handshake.
 	AllowEarlyInput bool
 	// BareBytes is what the server does with messages that contain bare CR,
 	// bare LF or NUL. Default: BareRefuse. See also Session.SetBareBytes.
 	BareBytes BareBytes
-	// BareLFFrom names the networks of clients that may end all their lines with
-	// a bare LF, against RFC 5321, 2.3.8: old devices and scripts. The address of
-	// the client itself counts, behind PROXY and XCLIENT. For such a client
-	// LF.LF ends the data as long as every line of its session, command or
-	// text, has ended in a bare LF. The first CRLF ends that for the rest of the
-	// session: then, as for all other clients, only CRLF ends a command and only
-	// CRLF.CRLF the data. What was sent by XCLIENT's front end itself does not
-	// count. Default none.
+	// BareLFFrom contains the networks of clients that may end all their lines
+	// with a bare LF, contrary to RFC 5321, 2.3.8: old devices and scripts. The
+	// server compares the address of the client itself, also behind PROXY and
+	// XCLIENT. For such a client LF.LF ends the data, as long as every line of
+	// the session so far (commands and text) has ended in a bare LF. After the
+	// first CRLF the normal rule applies for the rest of the session: only CRLF
+	// ends a command, and only CRLF.CRLF ends the data. Lines that the front
+	// end itself sent before XCLIENT do not count. Default none.
 	//
-	// The risk is SMTP smuggling (CVE-2023-51764). A host that passes on mail of
-	// others, leaves the bare LFs in it as they are, and ends its own lines with
-	// bare LFs too, lets their text end a message here and begin another in its
-	// name. Such hosts are no known relays, but name only networks whose hosts
-	// write their mail themselves; name no relay, no gateway, no proxy that opens
-	// sessions of its own, and nobody you do not know.
+	// The risk is SMTP smuggling (CVE-2023-51764). Suppose that a host in these
+	// networks relays mail of others, keeps bare LFs in it, and ends its own
+	// lines with bare LFs. Then the text of a message can end that message and
+	// begin another one in the name of the host. Known mail relays do not
+	// behave like this. Still, list only networks whose hosts write their mail
+	// themselves. Do not list relays, gateways, proxies that open their own
+	// sessions, or hosts that you do not know.
 	BareLFFrom []netip.Prefix
 
-	// StrictHelo refuses names of clients (HELO, EHLO, LHLO) with other than
-	// printable ASCII characters, with a space or with one of ()<>"\,; in it.
-	// Default: every name without control characters is accepted, since devices
-	// call themselves "my printer" or "(none)". See Session.Helo.
+	// StrictHelo refuses client names (HELO, EHLO, LHLO) that contain a space,
+	// one of ()<>"\,; or a character that is not printable ASCII. Default: the
+	// server accepts every name without control characters, because devices use
+	// names such as "my printer" or "(none)". See Session.Helo.
 	StrictHelo bool
-	// DefaultDomain completes addresses that have no domain, as devices send
-	// them: with "example.com", MAIL FROM:<scanner> is scanner@example.com.
-	// RCPT TO:<postmaster> stays as it is (RFC 5321, 4.1.1.3). Default none:
-	// an address without a domain is refused with 501.
+	// DefaultDomain completes addresses that have no domain, which some devices
+	// send: with "example.com", MAIL FROM:<scanner> means scanner@example.com.
+	// RCPT TO:<postmaster> is not changed (RFC 5321, 4.1.1.3). Default none:
+	// the server refuses an address without a domain with 501.
 	DefaultDomain string
 
-	// ProxyFrom names the networks of proxies whose connections begin with a
-	// PROXY protocol header (HAProxy's, version 1 or 2). From there it is
-	// required, from elsewhere it is nothing that SMTP knows. A header without
-	// an address of TCP (UNKNOWN, LOCAL, UNSPEC, UNIX, UDP) makes a session
-	// without a client address, see Session.RemoteAddr.
+	// ProxyFrom contains the networks of proxies. Their connections must begin
+	// with a PROXY protocol header (HAProxy, version 1 or 2). From other
+	// addresses the header is not recognized. If the header contains no TCP
+	// address (UNKNOWN, LOCAL, UNSPEC, UNIX, UDP), the session has no client
+	// address; see Session.RemoteAddr. Default none.
 	ProxyFrom []netip.Prefix
-	// XClientFrom names the networks of front ends that may say by XCLIENT
-	// (Postfix's) for whom they speak. A client behind a proxy of ProxyFrom may
-	// when its own address is in them; the proxy's does not count. A front end
-	// must not pass on an XCLIENT of its clients'.
+	// XClientFrom contains the networks of front ends that may use XCLIENT
+	// (Postfix) to give the address of their client. For a connection through a
+	// proxy of ProxyFrom, the server compares the address in the PROXY header,
+	// not the address of the proxy. A front end must not relay an XCLIENT
+	// command of its clients. Default none.
 	XClientFrom []netip.Prefix
 
-	// Disable and Enable switch extensions off that are on by default, and on
-	// that are off. Disable wins.
+	// Disable switches off extensions that are on by default. Enable switches
+	// on extensions that are off by default. Disable has priority.
 	Disable, Enable Extension
-	// MinDeliverBy is the shortest time for BY with return (RFC 2852).
+	// MinDeliverBy is the shortest time that BY may ask for in return mode (RFC
+	// 2852). Default none.
 	MinDeliverBy time.Duration
-	// MaxHold is the longest time for which a client may have a message held
-	// back (RFC 4865). Default one day.
+	// MaxHold is the longest time that a client may ask to hold a message (RFC
+	// 4865). Default 24 hours.
 	MaxHold time.Duration
 
-	// Logger gets one line for each session, message and refusal; nil is
-	// silent.
+	// Logger gets one line for each session, message and refusal. If nil, the
+	// server logs nothing.
 	Logger *slog.Logger
 
-	// ProtocolLog gets every line that is said; nil keeps none.
+	// ProtocolLog gets every command and reply. If nil, there is no protocol
+	// log.
 	ProtocolLog ProtocolLog
 
 	once     sync.Once // for prepare
@@ -140,7 +151,7 @@ type Server struct {
 	ids      idSource
 	ctx      context.Context // of all sessions
 	cancel   context.CancelFunc
-	open     context.Context // ends when the server begins to close
+	open     context.Context // ends when Shutdown or Close is called
 	shut     context.CancelFunc
 
 	counters      counters
@@ -148,30 +159,36 @@ type Server struct {
 	closing       atomic.Bool
 	current       atomic.Int64 // sessions
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the following fields
 	listeners map[*net.Listener]struct{}
 	sessions  map[*Session]struct{}
 	idle      chan struct{} // closed when closing and sessions is empty
 	accounts  accounts
 }
 
-// TLSMode says how a server comes to speak TLS.
+// TLSMode selects how a server uses TLS.
 type TLSMode int
 
 const (
-	TLSOffered  TLSMode = iota // STARTTLS where TLSConfig is set
-	TLSOff                     // no TLS at all
-	TLSRequired                // before STARTTLS only EHLO, NOOP, QUIT: 530 5.7.0 otherwise
-	TLSImplicit                // from the first byte (port 465)
+	// TLSOffered offers STARTTLS if TLSConfig is set.
+	TLSOffered TLSMode = iota
+	// TLSOff never uses TLS.
+	TLSOff
+	// TLSRequired accepts only EHLO, HELO, LHLO, NOOP, HELP and QUIT before
+	// STARTTLS, and refuses all other commands with 530 5.7.0.
+	TLSRequired
+	// TLSImplicit uses TLS from the first byte (port 465).
+	TLSImplicit
 )
 
-// Handler takes over responsibility for messages.
+// A Handler receives messages and accepts responsibility for them.
 type Handler interface {
-	// Receive takes m over. nil means "safe" (on stable storage), and only
-	// then does the client read 250 2.0.0, with the text of reply or, where
-	// that is empty, "Ok: queued as ID". An error is treated as an agent's:
-	// a *smtp.SMTPError is the reply, anything else is 451 4.3.0.
-	// Receive must not keep s; it may keep m, its header and its content.
+	// Receive takes m. It returns nil only when the message is safe (on stable
+	// storage). Only then does the server reply 250 2.0.0, with the text of
+	// reply or, if it is empty, "Ok: queued as ID". Errors have the same
+	// meaning as those of an Agent: a *smtp.SMTPError is the reply, and any
+	// other error becomes 451 4.3.0. For LMTP, see RecipientErrors. Receive
+	// must not keep s. It may keep m, its header and its content.
 	Receive(ctx context.Context, s *Session, m *Message) (reply string, err error)
 }
 
@@ -183,5 +200,5 @@ func (f HandlerFunc) Receive(ctx context.Context, s *Session, m *Message) (strin
 	return f(ctx, s, m)
 }
 
-// ErrServerClosed is what Serve returns after Shutdown or Close.
+// ErrServerClosed is the error that Serve returns after Shutdown or Close.
 var ErrServerClosed = errors.New("smtpserver: Server closed")

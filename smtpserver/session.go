@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// A Session is what is known of one client so far. Agents get it with every
-// event and must not use it after Disconnect. Its methods are for the
-// session's own goroutine, on which all agents and the Handler are called.
+// A Session contains what the server knows about one connected client. Agents
+// get it with every event, and must not use it after Disconnect. Only the
+// goroutine of the session may call its methods; the server calls all agents
+// and the Handler on that goroutine.
 type Session struct {
 	srv *Server
 	lim *Limits
@@ -26,50 +27,50 @@ type Session struct {
 	out     []byte // replies not yet sent, in outBuf unless they outgrew it
 	outBuf  *[outputSize]byte
 
-	remote, local net.Addr   // as claimed by a trusted proxy, if one did
-	remoteIP      netip.Addr // of remote; invalid where it has none
+	remote, local net.Addr   // as a trusted proxy gave them, if there is one
+	remoteIP      netip.Addr // of remote; invalid if it has none
 	peerIP        netip.Addr // of the connection itself
-	frontIP       netip.Addr // of the client, until XCLIENT speaks for another
+	frontIP       netip.Addr // of the client before XCLIENT
 	counted       netip.Addr // as admitted, for the limits by address
 
 	state   state
 	helo    heloName
 	esmtp   bool // greeted with EHLO or LHLO
-	begun   bool // agents have heard Connect, and not Disconnect
-	fronted bool // XCLIENT has told of another client
+	begun   bool // Connect was called, Disconnect was not
+	xclient bool // XCLIENT has given another client
 
 	tls      *tls.ConnectionState
 	oldTLS   bool // of tls, see isOldTLS
 	identity string
 	values   map[any]any
-	asking   string // the agent that is being asked, for the log of a panic
+	asking   string // the agent that is being called, for the log of a panic
 
 	// The transaction.
 	msg        *Message
-	intake     *intake           // what comes in with DATA or BDAT
-	params     map[string]string // of the command in hand, for agents
-	rcpt       *Recipient        // that of RCPT, while the agents are asked
-	accepted   int               // recipients, as the client knows them
-	handed     bool              // the Handler has the message
+	intake     *intake           // receives the content of DATA or BDAT
+	params     map[string]string // of the current command, for agents
+	rcpt       *Recipient        // of the current RCPT, for agents
+	accepted   int               // recipients that the client knows to be accepted
+	handled    bool              // the Handler has the message
 	discarding bool
 	refusedTo  bool // a recipient was refused
-	excused    int  // errors since MAIL that do not count
+	uncounted  int  // errors since MAIL that do not count
 
-	mailRefused      bool // MAIL was refused, and only what follows it has come since
+	mailRefused      bool // MAIL was refused, and only commands that follow MAIL have come since
 	errorsBeforeMail int
 
 	discardAll bool
-	lfOnly     bool // bare LF ends lines, and has ended all so far; see Server.BareLFFrom
+	lfOnly     bool // a bare LF ends lines, and has ended all lines so far; see Server.BareLFFrom
 
 	allowance
-	atConnect allowance // what it was when the client was let in
+	atConnect allowance // its value after Connect
 
 	started       time.Time
 	readDeadline  time.Time
 	writeDeadline time.Time
 	mu            sync.Mutex // guards waiting and interrupted; see await
 	waiting       bool       // for a command: Shutdown may interrupt
-	interrupted   bool       // by Shutdown, since the session began to wait
+	interrupted   bool       // by Shutdown, while the session waits
 
 	messages     int
 	bytes        int64
@@ -77,57 +78,58 @@ type Session struct {
 	unknown      int
 	authFailures int
 	sequence     int        // of the protocol log
-	ends         *endpoints // local and remote as text, for the protocol log; nil when not asked for yet
+	ends         *endpoints // local and remote as text, for the protocol log; nil until needed
 	authTried    bool
 }
 
-// allowance is what agents may change for a session.
+// allowance contains the settings that agents may change for a session.
 type allowance struct {
 	bare    BareBytes
 	maxSize int64
 }
 
-// ID is unique for this process and unlikely to come again in another.
+// ID returns the ID of the session. It is unique in this process, and very
+// probably unique among all processes.
 func (s *Session) ID() string { return s.id }
 
-// Server is the server that the session belongs to.
+// Server returns the server of the session.
 func (s *Session) Server() *Server { return s.srv }
 
-// Hostname is the name that the server goes by: Server.Hostname or its
-// default.
+// Hostname returns Server.Hostname or its default.
 func (s *Session) Hostname() string { return s.srv.hostname }
 
-// Connector is Server.Name or its default.
+// Connector returns Server.Name or its default.
 func (s *Session) Connector() string { return s.srv.name() }
 
-// RemoteAddr is the client's address: the claimed one where a trusted proxy
-// made a claim (PROXY protocol, XCLIENT). Where the proxy gave no address that
-// can be used, it is one whose Network and String are "unknown": such a client
-// has no rights by an address, and the limits by address count all such clients
-// as one.
+// RemoteAddr returns the address of the client. Behind a trusted proxy it is
+// the address that the proxy gave (PROXY protocol, XCLIENT). If the proxy gave
+// no usable address, Network and String of the result are "unknown". Such a
+// client must not get rights by its address. The limits by address count all
+// such clients as one.
 func (s *Session) RemoteAddr() net.Addr { return s.remote }
 
-// LocalAddr is the address that the client connected to.
+// LocalAddr returns the address that the client connected to.
 func (s *Session) LocalAddr() net.Addr { return s.local }
 
-// PeerAddr is the address at the other end of the connection itself, the
-// proxy's where there is one.
+// PeerAddr returns the remote address of the connection itself, which is that
+// of the proxy if there is one.
 func (s *Session) PeerAddr() net.Addr { return s.netConn.RemoteAddr() }
 
-// Helo is the name that the client gave itself, in a form that can be written
-// anywhere; empty before HELO or EHLO. It is the name as received where that is
-// a host name or an address literal. In other names, as devices have them,
-// octets other than letters, digits and "-._~:/$" are written as in a URL:
-// "my%20printer". It has at most 255 octets.
+// Helo returns the name that the client gave at HELO, EHLO or LHLO, in a form
+// that is safe to write to headers and logs. It is empty before the greeting. A
+// host name or an address literal is returned as received. In other names, all
+// octets except letters, digits and "-._~:/$" are percent-encoded as in a URL:
+// "my%20printer". The result has at most 255 octets.
 func (s *Session) Helo() string { return s.helo.safe }
 
-// RawHelo is the name that the client gave itself as it was received, for those
-// who judge it. It may have any characters but controls, is not always UTF-8,
-// and must not be written where they mean something.
+// RawHelo returns the name that the client gave at HELO, EHLO or LHLO, as
+// received. Use it to check the name, and Helo to write it. It contains no
+// control characters except tabs. It may be invalid UTF-8.
 func (s *Session) RawHelo() string { return s.helo.received }
 
-// Protocol is the word for the "with" clause of Received: SMTP, ESMTP,
-// ESMTPS, ESMTPA, ESMTPSA, LMTP, LMTPS, ... and UTF8SMTP… (RFC 3848, 6531).
+// Protocol returns the keyword for the "with" clause of a Received field: SMTP,
+// ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP, LMTPS, ... (RFC 3848) and UTF8SMTP, ...
+// (RFC 6531).
 func (s *Session) Protocol() string {
 	i := 0
 	if s.tls != nil {
@@ -150,30 +152,32 @@ func (s *Session) Protocol() string {
 	return "SMTP"
 }
 
-// TLS is the state of the connection's encryption; nil for plain text.
+// TLS returns the state of the TLS connection, or nil without TLS.
 func (s *Session) TLS() *tls.ConnectionState { return s.tls }
 
-// Identity is who the client has proved to be; empty when it has not.
+// Identity returns the authenticated identity of the client. It is empty if the
+// client has not authenticated.
 func (s *Session) Identity() string { return s.identity }
 
-// SetIdentity records who the client is. An Authenticator's mechanisms call
-// it; so may an agent that knows the client by other means.
+// SetIdentity sets the identity of the client. The mechanisms of an
+// Authenticator call it. An agent may call it too, if it identifies the client
+// in another way.
 func (s *Session) SetIdentity(name string) { s.identity = name }
 
-// Message is the transaction in progress: envelope so far, nil outside one.
+// Message returns the current transaction with its envelope so far, or nil
+// outside a transaction.
 func (s *Session) Message() *Message { return s.msg }
 
-// Params are the parameters of the MAIL or RCPT command in hand that an
-// Agent's MailParams or RcptParams asked for, by their names in upper case.
+// Params returns the parameters of the current MAIL or RCPT command that are
+// listed in an Agent's MailParams or RcptParams. The keys are in upper case.
 func (s *Session) Params() map[string]string { return s.params }
 
-// Value returns what an agent has left under key, and SetValue leaves it, for
-// other agents and the Handler to find. As in package context, keys are of
-// an unexported type of their package. Values live as long as the session, or
-// until XCLIENT begins another client's.
+// Value returns the value that SetValue stored for key, or nil. Agents and the
+// Handler use it to share values. As in package context, a key should have an
+// unexported type of its own package. XCLIENT removes all values.
 func (s *Session) Value(key any) any { return s.values[key] }
 
-// SetValue sets what Value returns.
+// SetValue stores a value for Value.
 func (s *Session) SetValue(key, value any) {
 	if s.values == nil {
 		s.values = make(map[any]any)
@@ -181,8 +185,8 @@ func (s *Session) SetValue(key, value any) {
 	s.values[key] = value
 }
 
-// SetMaxMessageSize changes the size limit for this session, for clients
-// that may send more or less than Limits.MessageSize. 0 means no limit.
+// SetMaxMessageSize sets the largest size of a message in bytes for this
+// session, in place of Limits.MessageSize. 0 means no limit.
 func (s *Session) SetMaxMessageSize(n int64) {
 	if n <= 0 {
 		n = noLimit

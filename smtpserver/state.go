@@ -160,7 +160,7 @@ func (s *Session) recovered(err *error) {
 		s.srv.counters.panics.Add(1)
 		s.log(slog.LevelError, "panic", slog.String("agent", s.asking), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 		if s.asking == "handler" && s.msg != nil {
-			s.msg, s.handed = nil, true // the Handler may have kept it
+			s.msg, s.handled = nil, true // the Handler may have kept it
 		}
 		*err = s.bye(421, smtp.EnhancedCode{4, 3, 0}, "Internal error")
 	}
@@ -212,7 +212,7 @@ func (s *Session) bye(code int, ec smtp.EnhancedCode, text string) error {
 // panics on hearing of it.
 func (s *Session) reset() {
 	defer s.dropTransaction()
-	if s.msg != nil || s.handed {
+	if s.msg != nil || s.handled {
 		s.tellReset()
 	}
 }
@@ -227,7 +227,7 @@ func (s *Session) dropTransaction() {
 		s.msg.Close()
 	}
 	s.msg, s.params, s.accepted = nil, nil, 0
-	s.handed, s.discarding, s.refusedTo = false, false, false
+	s.handled, s.discarding, s.refusedTo = false, false, false
 	if s.state != connected && s.state != turnedAway {
 		s.state = ready
 	}

@@ -65,7 +65,7 @@ func (s *Session) forgetPeer() {
 	s.maxSize, s.bare, s.discardAll = s.lim.MessageSize, s.srv.BareBytes, false
 	s.values = nil
 	s.errors, s.unknown, s.authFailures = 0, 0, 0
-	s.fronted = true
+	s.xclient = true
 	if s.tls != nil {
 		s.setTLS(*s.tls)
 	}
@@ -74,7 +74,7 @@ func (s *Session) forgetPeer() {
 // setTLS keeps the state of the encryption, without the certificate of a front
 // end that speaks for others.
 func (s *Session) setTLS(state tls.ConnectionState) {
-	if s.fronted {
+	if s.xclient {
 		state.PeerCertificates, state.VerifiedChains = nil, nil
 	}
 	s.tls, s.oldTLS = &state, isOldTLS(&state)
