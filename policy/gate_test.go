@@ -225,7 +225,7 @@ func TestNetworksWithHostBits(t *testing.T) {
 		"mapped":   {Networks: []netip.Prefix{netip.MustParsePrefix("::ffff:10.1.2.3/104")}},
 	} {
 		g.Queue = new(outbox)
-		if err := g.Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), "has bits beyond its length, perhaps ") {
+		if err := g.Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), "has bits beyond its length; the network is ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -49,7 +49,7 @@ func NewNetworks(prefixes ...netip.Prefix) (*Networks, error) {
 
 func checkHostBits(p netip.Prefix) error {
 	if p != p.Masked() {
-		return fmt.Errorf("policy: network %q: has bits beyond its length, perhaps %v is meant", p.String(), p.Masked())
+		return fmt.Errorf("policy: network %q: has bits beyond its length; the network is %v", p.String(), p.Masked())
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TestParseNetwork(t *testing.T) {
 		"255.255.255.254-255.255.255.255": "[255.255.255.254/31]",
 		"::-::1":                          "[::/127]",
 
-		"192.0.2.1/24":        `policy: network "192.0.2.1/24": has bits beyond its length, perhaps 192.0.2.0/24 is meant`,
+		"192.0.2.1/24":        `policy: network "192.0.2.1/24": has bits beyond its length; the network is 192.0.2.0/24`,
 		"192.0.2.0/33":        `policy: network "192.0.2.0/33": not a prefix`,
 		"192.0.2.9-192.0.2.1": `policy: network "192.0.2.9-192.0.2.1": not a range of addresses`,
 		"192.0.2.9-::1":       `policy: network "192.0.2.9-::1": not a range of addresses`,

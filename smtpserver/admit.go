@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// accounts counts what addresses and networks do, for the limits on them.
-type accounts struct {
-	addrs map[netip.Addr]*account
+// usageTable counts the connections, messages and recipients of addresses and
+// networks, for the limits by address.
+type usageTable struct {
+	addrs map[netip.Addr]*usage
 	nets  map[netip.Prefix]int // connections
-	sweep int                  // size of addrs at which to look for old ones
+	sweep int                  // size of addrs at which old entries are removed
 }
 
-// account is one address's, or for rates one source's. Rates are counted in
-// windows of a minute, as Postfix's anvil does.
-type account struct {
+// usage counts for one address, or for one source in the case of rates. Rates are
+// counted in windows of one minute, as in anvil of Postfix.
+type usage struct {
 	connections int
-	window      time.Time // when the present minute began
+	window      time.Time // start of the current minute
 	opened      int
 	messages    int
 	recipients  int
@@ -24,39 +25,40 @@ type account struct {
 
 const rateWindow = time.Minute
 
-// roll begins a new window when the last one is over.
-func (a *account) roll(now time.Time) {
+// roll starts a new window if the current one is over.
+func (a *usage) roll(now time.Time) {
 	if now.Sub(a.window) >= rateWindow {
 		a.window, a.opened, a.messages, a.recipients = now, 0, 0, 0
 	}
 }
 
-// get is the account of an address; accounts that have nothing to tell any
-// more are dropped on the way.
-func (as *accounts) get(ip netip.Addr, now time.Time) *account {
-	a := as.addrs[ip]
+// get returns the usage of an address, and creates it if necessary. It also
+// removes entries that are no longer needed.
+func (t *usageTable) get(ip netip.Addr, now time.Time) *usage {
+	a := t.addrs[ip]
 	if a == nil {
-		if as.addrs == nil {
-			as.addrs = make(map[netip.Addr]*account)
-			as.nets = make(map[netip.Prefix]int)
+		if t.addrs == nil {
+			t.addrs = make(map[netip.Addr]*usage)
+			t.nets = make(map[netip.Prefix]int)
 		}
-		if len(as.addrs) >= as.sweep {
-			for k, old := range as.addrs {
+		if len(t.addrs) >= t.sweep {
+			for k, old := range t.addrs {
 				if old.connections == 0 && now.Sub(old.window) >= rateWindow {
-					delete(as.addrs, k)
+					delete(t.addrs, k)
 				}
 			}
-			as.sweep = max(1024, 2*len(as.addrs))
+			t.sweep = max(1024, 2*len(t.addrs))
 		}
-		a = &account{window: now}
-		as.addrs[ip] = a
+		a = &usage{window: now}
+		t.addrs[ip] = a
 	}
 	a.roll(now)
 	return a
 }
 
-// source is whom the rates count by: an address, or the /64 of IPv6 that it is
-// in, which is the least that anybody has for himself.
+// source returns the address by which rates are counted: an IPv4 address, or
+// the /64 network of an IPv6 address, because an IPv6 client has at least a
+// /64.
 func source(ip netip.Addr) netip.Addr {
 	if ip.Is4() {
 		return ip
@@ -64,7 +66,7 @@ func source(ip netip.Addr) netip.Addr {
 	return network(ip).Addr()
 }
 
-// network is what ConnectionsPerNetwork counts by.
+// network returns the network that ConnectionsPerNetwork counts.
 func network(ip netip.Addr) netip.Prefix {
 	bits := 24
 	if ip.Is6() {
@@ -74,7 +76,7 @@ func network(ip netip.Addr) netip.Prefix {
 	return p
 }
 
-// admit counts a connection in, or says why it may not come in.
+// admit counts a connection, or returns the limit that it exceeds.
 func (s *Session) admit() *verdict {
 	srv, l := s.srv, s.lim
 	if srv.current.Load() > int64(l.Connections) && l.Connections < noLimitInt {
@@ -88,23 +90,23 @@ func (s *Session) admit() *verdict {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	now := time.Now()
-	rates, a := srv.accounts.get(source(ip), now), srv.accounts.addrs[ip]
+	rates, a := srv.usage.get(source(ip), now), srv.usage.addrs[ip]
 	rates.opened++
 	switch {
 	case rates.opened > l.ConnectionRate:
 		return tooMany("connections from your address in a minute")
 	case a != nil && a.connections >= l.ConnectionsPerAddr:
 		return tooMany("connections from your address")
-	case srv.accounts.nets[net] >= l.ConnectionsPerNetwork:
+	case srv.usage.nets[net] >= l.ConnectionsPerNetwork:
 		return tooMany("connections from your network")
 	}
-	srv.accounts.get(ip, now).connections++
-	srv.accounts.nets[net]++
+	srv.usage.get(ip, now).connections++
+	srv.usage.nets[net]++
 	s.counted = ip
 	return nil
 }
 
-// leave undoes admit.
+// leave reverts admit.
 func (s *Session) leave() {
 	if !s.counted.IsValid() {
 		return
@@ -112,25 +114,25 @@ func (s *Session) leave() {
 	ip, net := s.counted, network(s.counted)
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
-	a := s.srv.accounts.get(ip, time.Now())
+	a := s.srv.usage.get(ip, time.Now())
 	if a.connections--; a.connections == 0 && ip != source(ip) {
-		delete(s.srv.accounts.addrs, ip) // it counts nothing else
+		delete(s.srv.usage.addrs, ip) // no rates are counted for it
 	}
-	if s.srv.accounts.nets[net]--; s.srv.accounts.nets[net] == 0 {
-		delete(s.srv.accounts.nets, net)
+	if s.srv.usage.nets[net]--; s.srv.usage.nets[net] == 0 {
+		delete(s.srv.usage.nets, net)
 	}
 	s.counted = netip.Addr{}
 }
 
-// exempt says whether the limits by address do not bind the client.
+// exempt reports whether the limits by address do not apply to the client.
 func (s *Session) exempt() bool {
-	return !s.nowhere() && !s.remoteIP.IsValid() || within(s.remoteIP, s.lim.Exempt)
+	return !s.hasUnknownAddr() && !s.remoteIP.IsValid() || within(s.remoteIP, s.lim.Exempt)
 }
 
-// countedIP is the address that the limits by address count. All clients whose
-// proxy gives no address are one client.
+// countedIP returns the address that the limits by address count. All clients
+// whose proxy gives no address count as one client.
 func (s *Session) countedIP() netip.Addr {
-	if s.nowhere() {
+	if s.hasUnknownAddr() {
 		return netip.IPv4Unspecified()
 	}
 	return s.remoteIP
@@ -151,7 +153,7 @@ func (s *Session) rateMessage() *verdict {
 	}
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
-	a := s.srv.accounts.get(source(s.countedIP()), time.Now())
+	a := s.srv.usage.get(source(s.countedIP()), time.Now())
 	if a.messages++; a.messages > s.lim.MessageRate {
 		return &verdict{reply: refusal(450, 4, 7, 0, "Too many messages in a minute"), by: "limits"}
 	}
@@ -164,7 +166,7 @@ func (s *Session) rateRecipient() *verdict {
 	}
 	s.srv.mu.Lock()
 	defer s.srv.mu.Unlock()
-	a := s.srv.accounts.get(source(s.countedIP()), time.Now())
+	a := s.srv.usage.get(source(s.countedIP()), time.Now())
 	if a.recipients++; a.recipients > s.lim.RecipientRate {
 		return &verdict{reply: refusal(450, 4, 7, 0, "Too many recipients in a minute"), by: "limits"}
 	}

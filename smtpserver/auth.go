@@ -13,18 +13,17 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// An Authenticator knows the SASL mechanisms that a session may use and runs
-// them.
+// An Authenticator provides the SASL mechanisms of a session.
 type Authenticator interface {
-	// Mechanisms are the names for the EHLO reply, best first.
+	// Mechanisms returns the names for the EHLO reply, the preferred one first.
 	Mechanisms(s *Session) []string
-	// Start begins an exchange. Before the returned server reports success,
-	// it must have called s.SetIdentity. An error of its Next that is a
-	// *smtp.SMTPError is the reply; any other means 535 5.7.8.
+	// Start begins an exchange. The returned server must call s.SetIdentity
+	// before it reports success. If its Next returns a *smtp.SMTPError, that is
+	// the reply; any other error means 535 5.7.8.
 	Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error)
 }
 
-// mechanisms are those that may be used now.
+// mechanisms returns the mechanisms that the client may use now.
 func (s *Session) mechanisms() []string {
 	if s.srv.Auth == nil || !s.mayAuth() {
 		return nil
@@ -32,7 +31,7 @@ func (s *Session) mechanisms() []string {
 	return s.srv.Auth.Mechanisms(s)
 }
 
-// cmdAUTH proves who the client is (RFC 4954).
+// cmdAUTH authenticates the client (RFC 4954).
 func (s *Session) cmdAUTH(arg string) error {
 	mech, initial := nextWord(arg)
 	mech = strings.ToUpper(mech)
@@ -40,7 +39,7 @@ func (s *Session) cmdAUTH(arg string) error {
 	case s.srv.Auth == nil:
 		return s.notImplemented("AUTH")
 	case s.identity != "":
-		return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, "Authenticated already")
+		return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, "Already authenticated")
 	case mech == "":
 		return s.syntax("Syntax: AUTH mechanism [initial-response]")
 	case !s.mayAuth() && s.tls != nil:
@@ -76,8 +75,9 @@ func (s *Session) cmdAUTH(arg string) error {
 	return s.authenticated(mech)
 }
 
-// exchange runs challenges and responses. stop means that the command is done
-// with (cancelled, or the connection is gone).
+// exchange runs challenges and responses. stop is true if the command is
+// complete without a result: the client cancelled it, sent bad base64, or the
+// connection failed.
 func (s *Session) exchange(mech string, server sasl.Server, response []byte) (stop bool, err error) {
 	for {
 		challenge, done, err := server.Next(response)
@@ -98,7 +98,7 @@ func (s *Session) exchange(mech string, server sasl.Server, response []byte) (st
 		if response, ok = decodeBase64(line); !ok {
 			return true, s.giveUp(mech, server, smtp.EnhancedCode{5, 5, 2}, "Bad base64")
 		}
-		if done { // RFC 4954, 4: what comes with success is sent as one more challenge
+		if done { // RFC 4954, 4: data that comes with success is sent as one more challenge
 			if len(response) > 0 {
 				err = sasl.ErrUnexpectedClientResponse
 			}
@@ -107,9 +107,8 @@ func (s *Session) exchange(mech string, server sasl.Server, response []byte) (st
 	}
 }
 
-// giveUp ends an exchange before its end. It is a failed login all the same
-// where the mechanism has refused the client already, and said so in a
-// challenge.
+// giveUp ends an exchange before its end. It counts as a failed login if the
+// mechanism has already refused the client in a challenge.
 func (s *Session) giveUp(mech string, server sasl.Server, ec smtp.EnhancedCode, text string) error {
 	s.identity = ""
 	m, ok := server.(interface{ refused() error })
@@ -125,7 +124,7 @@ func (s *Session) giveUp(mech string, server sasl.Server, ec smtp.EnhancedCode, 
 	return s.tooManyLogins()
 }
 
-// decodeInitial reads an initial response; "=" is an empty one.
+// decodeInitial decodes an initial response; "=" means an empty one.
 func decodeInitial(text string) ([]byte, bool) {
 	if text == "=" {
 		return []byte{}, true
@@ -134,10 +133,10 @@ func decodeInitial(text string) ([]byte, bool) {
 	return b, ok && len(b) > 0
 }
 
-// decodeBase64 reads base64 with its padding, or, as some clients send it,
+// decodeBase64 decodes base64, with padding or, as some clients send it,
 // without.
 func decodeBase64(text []byte) ([]byte, bool) {
-	if bytes.ContainsAny(text, "\r\n") { // encoding/base64 would pass over them
+	if bytes.ContainsAny(text, "\r\n") { // encoding/base64 ignores them
 		return nil, false
 	}
 	enc := base64.RawStdEncoding
@@ -168,8 +167,8 @@ func (s *Session) authenticated(mech string) error {
 	return nil
 }
 
-// authFailed slows down and counts. The reply says nothing of the reason,
-// unless the mechanism wants it to.
+// authFailed counts a failed login, delays the reply and refuses. The reply
+// does not contain the reason, unless the mechanism returned an SMTPError.
 func (s *Session) authFailed(mech string, cause error) error {
 	s.identity = ""
 	if err := s.noteAuthFailure(mech, cause); err != nil {

@@ -1,13 +1,15 @@
 package smtpserver
 
-// readBareLF is read for a client of Server.BareLFFrom, as long as every line of
-// its session has ended in a bare LF: LF ends lines and LF.LF the data. CRLF is
-// made of each LF.
+// readBareLF is read for a client of Server.BareLFFrom, as long as every line
+// of its session has ended in a bare LF. LF ends lines and LF.LF ends the data.
+// Each LF becomes CRLF in the text.
 //
-// The first CRLF clears bareLF, and read goes on by the rule for all clients.
-// A message in which bare LFs ended lines before has bare bytes then. A dot
-// whose line is the first to end in CRLF does not end the data, because the line
-// before it did not end in CRLF: it is a dot of the text.
+// At the first CRLF readBareLF clears bareLF and continues with read, which
+// applies the rule for all clients. If lines of the message have already ended
+// in bare LFs, the message then contains bare LFs and is handled accordingly.
+// If the line that ends in this first CRLF is a single dot, the dot does not
+// end the data, because the line before it did not end in CRLF. It is part of
+// the text.
 func (t *textReader) readBareLF(p []byte, to sink) (n int, end bool) {
 	out := make([]byte, 0, len(p)+len(p)/8+16)
 	for i, c := range p {
@@ -22,7 +24,7 @@ func (t *textReader) readBareLF(p []byte, to sink) (n int, end bool) {
 			to.put(t.endLine(out))
 			*t.bareLF = false
 			if t.sawLF {
-				t.mend('\n')
+				t.noteBare('\n')
 			}
 			n, end = t.read(p[i+1:], to)
 			return i + 1 + n, end
@@ -34,14 +36,14 @@ func (t *textReader) readBareLF(p []byte, to sink) (n int, end bool) {
 			t.state = afterDotCR
 		default:
 			if t.state == afterCR || t.state == afterDotCR {
-				t.mend('\r') // it was bare
+				t.noteBare('\r') // it was bare
 			}
 			t.state = inLine
 			switch c {
 			case '\r':
 				t.state = afterCR
 			case 0:
-				t.mend(c)
+				t.noteBare(c)
 			default:
 				out = append(out, c)
 				t.count(1)
@@ -52,16 +54,15 @@ func (t *textReader) readBareLF(p []byte, to sink) (n int, end bool) {
 	return len(p), false
 }
 
-// endLine ends a line of the text.
+// endLine adds the end of a line to the text.
 func (t *textReader) endLine(out []byte) []byte {
 	t.count(2)
 	t.state, t.line = lineStart, 0
 	return append(out, '\r', '\n')
 }
 
-// mend notes a bare byte that is left out of the text, or, if it is an LF, has
-// become a CRLF; BareNormalize wants just that.
-func (t *textReader) mend(c byte) {
+// noteBare records a bare byte, unless BareNormalize applies.
+func (t *textReader) noteBare(c byte) {
 	if !t.fix {
 		t.found(c)
 	}

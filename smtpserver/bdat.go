@@ -7,14 +7,15 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// cmdBDAT takes a chunk of a message (RFC 3030, 2). The client does not wait
-// before it sends the chunk, so whatever is wrong with the command, the chunk
-// is read before the reply, and never as commands.
+// cmdBDAT receives a chunk of a message (RFC 3030, 2). The client sends the
+// chunk without waiting for a reply. If the command is refused, the server
+// therefore reads the chunk before it replies, and never interprets it as
+// commands.
 func (s *Session) cmdBDAT(arg string) error {
 	size, last, ok := parseBDAT(arg)
 	switch {
 	case !ok:
-		// How many bytes follow is not known: there is no way on.
+		// The length of the chunk is unknown, so the session must end.
 		s.refuse(&verdict{reply: refusal(501, 5, 5, 4, "Syntax: BDAT size [LAST]"), by: "protocol"})
 		return errClosing
 	case !s.srv.has(ExtChunking):
@@ -41,8 +42,8 @@ func (s *Session) cmdBDAT(arg string) error {
 		return s.endMessage(in)
 	}
 	if v := in.refused; v != nil && !v.discard {
-		// RFC 3030, 2: after a refused chunk there is only RSET; what was
-		// sent on meanwhile gets 503.
+		// RFC 3030, 2: after a refused chunk the client must send RSET.
+		// Chunks that it has already sent get 503.
 		s.refuse(v)
 		s.reset()
 		if v.close {
@@ -54,7 +55,7 @@ func (s *Session) cmdBDAT(arg string) error {
 	return nil
 }
 
-// beginChunks is what DATA does before its 354.
+// beginChunks does for the first chunk what cmdDATA does before its 354 reply.
 func (s *Session) beginChunks(size int64) (bool, error) {
 	v := s.ask(func(a *Agent) error {
 		if a.Data == nil {
@@ -63,7 +64,7 @@ func (s *Session) beginChunks(size int64) (bool, error) {
 		return a.Data(s.ctx, s)
 	})
 	if v != nil && !v.discard {
-		if err := s.readChunk(size, nowhere{}); err != nil {
+		if err := s.readChunk(size, discardText{}); err != nil {
 			return false, err
 		}
 		_, err := s.pass(v)
@@ -79,34 +80,34 @@ func (s *Session) beginChunks(size int64) (bool, error) {
 	return true, nil
 }
 
-// chunkReader watches the text of chunks on its way to the intake.
+// chunkReader is a sink that passes the text of chunks to the intake.
 type chunkReader struct{ in *intake }
 
 func (r chunkReader) put(p []byte) { r.in.text.read(p, r.in) }
 
-// refuseChunk reads a chunk that is not wanted and says why.
+// refuseChunk reads and drops a chunk, and then refuses it.
 func (s *Session) refuseChunk(size int64, e *smtp.SMTPError) error {
-	if err := s.readChunk(size, nowhere{}); err != nil {
+	if err := s.readChunk(size, discardText{}); err != nil {
 		return err
 	}
 	if s.mailRefused {
 		return s.followError(e.Code, e.EnhancedCode, e.Message)
 	}
-	return s.fail(e) // not counted as an error: there may be many in one batch
+	return s.fail(e) // it does not count as an error, because there may be many in one batch
 }
 
-// readChunk puts exactly size bytes of input to the sink.
+// readChunk writes exactly size bytes of input to the sink.
 func (s *Session) readChunk(size int64, to sink) error {
 	if size > s.maxSize || size == noLimit {
-		// Not even worth reading: say so and close.
-		s.refuse(&verdict{reply: refusal(552, 5, 3, 4, "Chunk is longer than any message may be"), by: "limits"})
+		// It would take too long to read.
+		s.refuse(&verdict{reply: refusal(552, 5, 3, 4, "Chunk is longer than the largest message"), by: "limits"})
 		return errClosing
 	}
 	if size > s.lim.SessionBytes-s.bytes {
 		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Too many bytes in this session")
 	}
-	unwanted := s.newPace()
-	pace := &unwanted
+	dropped := s.newPace()
+	pace := &dropped
 	if s.intake != nil {
 		pace = &s.intake.pace
 	}
@@ -127,7 +128,8 @@ func (s *Session) readChunk(size int64, to sink) error {
 	return nil
 }
 
-// parseBDAT reads "size" or "size LAST". A size beyond all numbers is noLimit.
+// parseBDAT parses "size" or "size LAST". If size does not fit an int64, the
+// result is noLimit.
 func parseBDAT(arg string) (size int64, last, ok bool) {
 	n, end := nextWord(arg)
 	if end != "" && !strings.EqualFold(end, "LAST") {

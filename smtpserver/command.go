@@ -5,16 +5,17 @@ import (
 	"strings"
 )
 
-// How a command line is read. RFC 5321, 4.1.1 has one space between its parts.
-// Clients are known to send several, and tabs; all of them separate.
+// This file parses command lines. RFC 5321, 4.1.1 requires one space between the
+// parts of a command. Some clients send several spaces or tabs, so any number of
+// them is a separator.
 
 const blanks = " \t"
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// splitCommand cuts a line, without its CRLF, into verb and argument and raises
-// the verb to upper case in place. A line with control characters is no
-// command.
+// splitCommand splits a line, without its CRLF, into verb and argument, and
+// converts the verb to upper case in place. ok is false if the line contains
+// control characters.
 func splitCommand(line []byte) (verb []byte, arg string, ok bool) {
 	line = bytes.TrimRight(line, blanks)
 	for _, c := range line {
@@ -35,7 +36,7 @@ func splitCommand(line []byte) (verb []byte, arg string, ok bool) {
 	return line[:end], string(bytes.TrimLeft(line[end:], blanks)), true
 }
 
-// nextWord cuts off the first word of an argument.
+// nextWord splits off the first word of an argument.
 func nextWord(arg string) (word, rest string) {
 	if i := strings.IndexAny(arg, blanks); i >= 0 {
 		return arg[:i], strings.TrimLeft(arg[i:], blanks)
@@ -43,9 +44,9 @@ func nextWord(arg string) (word, rest string) {
 	return arg, ""
 }
 
-// cutWord takes a word and its colon off the front, in any case of letters.
-// RFC 5321, 3.3 allows no space after the colon, but people and devices put
-// one there.
+// cutWord removes a word with its colon from the start of arg, ignoring case.
+// It also removes blanks after the colon: RFC 5321, 3.3 forbids them, but users
+// and devices send them.
 func cutWord(arg, word string) (string, bool) {
 	if len(arg) < len(word) || !strings.EqualFold(arg[:len(word)], word) {
 		return "", false
@@ -53,7 +54,7 @@ func cutWord(arg, word string) (string, bool) {
 	return strings.TrimLeft(arg[len(word):], blanks), true
 }
 
-// isAuth says whether a line is an AUTH command.
+// isAuth reports whether a line is an AUTH command.
 func isAuth(line []byte) bool {
 	return len(line) > 4 && isBlank(line[4]) && bytes.EqualFold(line[:4], []byte("AUTH"))
 }

@@ -6,20 +6,20 @@ import (
 	"sync/atomic"
 )
 
-// Counters are what a server has done since it was made.
+// Counters are statistics of a server since it was created.
 type Counters struct {
-	Sessions      int64 // begun
-	Current       int64 // connected now
-	Messages      int64 // that the Handler has taken over
-	Discarded     int64 // accepted and dropped
-	Bytes         int64 // of content received
-	Authenticated int64
-	AuthFailed    int64
-	TLSFailed     int64            // handshakes
-	Panics        int64            // of agents and the Handler
-	Replies       map[int]int64    // by code
-	Refusals      map[string]int64 // by agent, "handler", "limits", "protocol", ...
-	TLSVersions   map[string]int64 // "TLS 1.3", ...
+	Sessions      int64            // sessions that have begun
+	Current       int64            // sessions that are open now
+	Messages      int64            // messages that the Handler has accepted
+	Discarded     int64            // messages accepted and discarded
+	Bytes         int64            // bytes of content received
+	Authenticated int64            // successful logins
+	AuthFailed    int64            // failed logins
+	TLSFailed     int64            // failed TLS handshakes
+	Panics        int64            // panics of agents and the Handler
+	Replies       map[int]int64    // replies by code
+	Refusals      map[string]int64 // refusals by source: name of the agent, "handler", "limits", "protocol", ...
+	TLSVersions   map[string]int64 // TLS sessions by version: "TLS 1.3", ...
 }
 
 type counters struct {
@@ -28,7 +28,7 @@ type counters struct {
 	panics                               atomic.Int64
 	replies                              [600]atomic.Int64 // by code
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the following fields
 	refusals map[string]int64
 	tls      map[uint16]int64
 }
@@ -57,8 +57,7 @@ func (c *counters) tlsVersion(v uint16) {
 	c.tls[v]++
 }
 
-// Counters are the server's counters as they now are. It is safe to call at
-// any time.
+// Counters returns the current statistics. It is safe for concurrent use.
 func (srv *Server) Counters() Counters {
 	c := &srv.counters
 	r := Counters{

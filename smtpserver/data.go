@@ -10,7 +10,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// cmdDATA takes the message (RFC 5321, 4.1.1.4).
+// cmdDATA receives a message (RFC 5321, 4.1.1.4).
 func (s *Session) cmdDATA(arg string) error {
 	if arg != "" {
 		return s.noArgument("DATA")
@@ -33,14 +33,14 @@ func (s *Session) cmdDATA(arg string) error {
 	}
 	in.finish()
 	if in.text.hasBare && in.refused != nil {
-		// Who sends such bytes may have another idea of where the data ends:
-		// what follows is perhaps not meant as commands.
+		// The client may have another idea of where the data ends, so what
+		// follows may not be commands.
 		in.refused.close = true
 	}
 	return s.endMessage(in)
 }
 
-// askData puts the event to the agents. A refusal ends the transaction.
+// askData calls Data of the agents. A refusal ends the transaction.
 func (s *Session) askData() (bool, error) {
 	ok, err := s.pass(s.ask(func(a *Agent) error {
 		if a.Data == nil {
@@ -54,8 +54,8 @@ func (s *Session) askData() (bool, error) {
 	return ok, err
 }
 
-// readData reads up to the end of data. Whatever goes wrong before it ends
-// the session, so that no part of the message is ever read as a command.
+// readData reads up to the end of data. An error before it ends the session, so
+// that no part of the message is ever read as a command.
 func (s *Session) readData(in *intake) error {
 	for {
 		if b := s.in.buffered(); len(b) > 0 {
@@ -72,9 +72,9 @@ func (s *Session) readData(in *intake) error {
 	}
 }
 
-// overrun ends the session when a client keeps sending a message that is long
-// refused: after as many bytes again as would have been allowed, or when it
-// has sent more than the session may, be it with the last bytes of a message.
+// overrun ends the session if a client continues to send a message after the
+// message was refused: if it is more than twice as long as the largest message.
+// It also ends the session if the message exceeds Limits.SessionBytes.
 func (s *Session) overrun(in *intake, end bool) error {
 	if !end && in.refused != nil && in.size/2 > s.maxSize && in.refused.reply != nil {
 		s.refuse(in.refused)
@@ -86,8 +86,7 @@ func (s *Session) overrun(in *intake, end bool) error {
 	return nil
 }
 
-// pace holds a client to the minimum rate of data, for a whole message however
-// many chunks it has.
+// pace enforces the minimum data rate for a whole message, with all its chunks.
 type pace struct {
 	began time.Time
 	bytes int64
@@ -95,7 +94,7 @@ type pace struct {
 
 func (s *Session) newPace() pace { return pace{began: time.Now()} }
 
-// paceLeft is how long the client may still take for the next byte.
+// paceLeft returns how long the client may take for the next byte.
 func (s *Session) paceLeft(p *pace) time.Duration {
 	rate := int64(s.lim.DataRate)
 	if rate == 0 {
@@ -126,12 +125,12 @@ func (s *Session) waitData(p *pace) error {
 	return err
 }
 
-// endMessage decides about a message that is all there, and replies.
+// endMessage decides about a message that is complete, and replies.
 func (s *Session) endMessage(in *intake) error {
 	m := s.msg
 	m.Received = time.Now()
-	s.in.rest()       // agents and Handler may take their time
-	if in.text.dots { // of chunks, it was counted
+	s.in.rest()       // agents and Handler may take long
+	if in.text.dots { // readChunk has already counted chunks
 		s.bytes += in.size
 	}
 	s.srv.counters.bytes.Add(in.size)
@@ -158,7 +157,7 @@ func (s *Session) endMessage(in *intake) error {
 		s.srv.counters.discarded.Add(1)
 		s.log(slog.LevelInfo, "discarded", slog.String("message", m.ID), slog.String("from", m.From))
 	default:
-		s.handOver(m, in.size, &o)
+		s.callHandler(m, in.size, &o)
 	}
 	if o.text == "" {
 		o.text = "Ok: queued as " + o.id
@@ -171,19 +170,19 @@ func (s *Session) endMessage(in *intake) error {
 	return nil
 }
 
-// outcome is what became of a message.
+// outcome is the result of a message.
 type outcome struct {
 	id   string
-	v    *verdict        // nil when it was taken over
-	each RecipientErrors // LMTP, where the recipients differ
-	text string          // of the 250
+	v    *verdict        // nil if the Handler accepted it
+	each RecipientErrors // LMTP, if the recipients have different results
+	text string          // of the 250 reply
 }
 
-// handOver gives the message to the Handler. When that has it, it is no more
-// ours, nor is its file: nothing of it may be looked at afterwards.
-func (s *Session) handOver(m *Message, size int64, o *outcome) {
+// callHandler calls the Handler. If the Handler accepts the message, it owns the
+// message and its file, and the server must not use them afterwards.
+func (s *Session) callHandler(m *Message, size int64, o *outcome) {
 	if s.srv.Handler == nil {
-		o.v = &verdict{reply: refusal(554, 5, 3, 2, "No mail is taken here"), by: "handler"}
+		o.v = &verdict{reply: refusal(554, 5, 3, 2, "This server accepts no mail"), by: "handler"}
 		return
 	}
 	from, recipients := m.From, len(m.Recipients)
@@ -191,7 +190,7 @@ func (s *Session) handOver(m *Message, size int64, o *outcome) {
 	text, err := s.srv.Handler.Receive(s.ctx, s, m)
 	s.asking = ""
 	if err != nil {
-		if o.each = s.oneByOne(m, err); !o.each.some() {
+		if o.each = s.recipientErrors(m, err); !o.each.some() {
 			o.v = judge(err, "handler")
 			return
 		}
@@ -206,7 +205,7 @@ func (s *Session) handOver(m *Message, size int64, o *outcome) {
 }
 
 // replyMessage replies to the end of data: once, or with LMTP once for each
-// recipient, in their order (RFC 2033, 4.2).
+// accepted recipient, in their order (RFC 2033, 4.2).
 func (s *Session) replyMessage(o *outcome) {
 	n := 1
 	if s.srv.LMTP {
@@ -222,7 +221,7 @@ func (s *Session) replyMessage(o *outcome) {
 			s.reply(250, smtp.EnhancedCode{2, 0, 0}, o.text)
 		case i == 0 || o.each != nil:
 			s.refuse(v)
-		default: // the same refusal again
+		default: // the same refusal for another recipient
 			s.reply(v.reply.Code, v.reply.EnhancedCode, v.reply.Message)
 		}
 	}

@@ -2,12 +2,12 @@ package smtpserver
 
 import "github.com/emersion/go-smtp"
 
-// errorReply is one of the ways to reply to an error: protocolError or
+// errorReply is a function that replies to an error: protocolError or
 // recipientError.
 type errorReply = func(code int, ec smtp.EnhancedCode, text string) error
 
-// protocolError replies to what is not SMTP, and ends the session when there
-// was too much of it.
+// protocolError replies to a violation of the protocol. It ends the session
+// after too many of them (Limits.Errors).
 func (s *Session) protocolError(code int, ec smtp.EnhancedCode, text string) error {
 	s.errors++
 	limit := s.lim.Errors
@@ -25,8 +25,9 @@ func (s *Session) refuseSyntax(code int, ec smtp.EnhancedCode, text string) {
 	s.refuse(&verdict{reply: &smtp.SMTPError{Code: code, EnhancedCode: ec, Message: text}, by: "protocol"})
 }
 
-// uncountedError replies to an error that is not counted, unless there have been
-// as many in this transaction as it may have recipients.
+// uncountedError replies to an error that does not count as a protocol error.
+// If one transaction contains more of them than it may have recipients, they
+// count.
 func (s *Session) uncountedError(code int, ec smtp.EnhancedCode, text string) error {
 	if s.uncounted++; s.uncounted > s.lim.Recipients {
 		return s.protocolError(code, ec, text)
@@ -35,24 +36,24 @@ func (s *Session) uncountedError(code int, ec smtp.EnhancedCode, text string) er
 	return nil
 }
 
-// recipientError replies to a recipient that cannot be read. The other
-// recipients of the message are not to suffer from it.
+// recipientError replies to a recipient with bad syntax. It is not counted,
+// because the message may have other, valid recipients.
 func (s *Session) recipientError(code int, ec smtp.EnhancedCode, text string) error {
 	s.refusedTo = true
 	return s.uncountedError(code, ec, text)
 }
 
 // noteRefusedMail is called when MAIL was refused. A client that pipelines has
-// already sent the rest of the transaction (RFC 2920, 3.1): the RCPT, DATA and
-// BDAT commands that follow are refused because of it. Before is the number of
+// already sent the rest of the transaction (RFC 2920, 3.1), so the server
+// refuses the RCPT, DATA and BDAT commands that follow. before is the number of
 // errors before MAIL.
 func (s *Session) noteRefusedMail(before int) {
 	s.mailRefused, s.errorsBeforeMail = true, before
 }
 
 // followError replies to a command that follows a refused MAIL. MAIL and all
-// such commands count as one error: MAIL itself, or, where an agent refused it
-// for a reason that is not a protocol error, the first command that follows.
+// such commands together count as one error. If an agent refused MAIL, that was
+// no protocol error, and the first command that follows counts.
 func (s *Session) followError(code int, ec smtp.EnhancedCode, text string) error {
 	if s.errors == s.errorsBeforeMail {
 		return s.protocolError(code, ec, text)

@@ -8,14 +8,15 @@ import (
 // Extension is a set of SMTP service extensions.
 type Extension uint32
 
-// The extensions that a server knows. Those of the first group are on unless
-// Server.Disable has them; those of the second are promises that only the
-// application can keep, and off unless Server.Enable has them. STARTTLS and
-// AUTH follow from the server's other fields, and each is announced only
-// where it can be used.
+// The extensions of a server. The first group is on by default, and
+// Server.Disable switches them off. The second group is off by default, because
+// only the application can do what they promise, and Server.Enable switches
+// them on. AUTH depends on Server.Auth, and STARTTLS also on Server.TLSConfig
+// and Server.TLSMode. The server announces each extension only when the client
+// can use it.
 const (
 	ExtSize                Extension = 1 << iota // SIZE (RFC 1870)
-	ExtSizeValue                                 // SIZE with the limit's value
+	ExtSizeValue                                 // announces the limit with SIZE
 	ExtPipelining                                // PIPELINING (RFC 2920)
 	Ext8BitMIME                                  // 8BITMIME (RFC 6152)
 	ExtEnhancedStatusCodes                       // ENHANCEDSTATUSCODES (RFC 2034)
@@ -26,23 +27,23 @@ const (
 	ExtHelp                                      // HELP (RFC 5321)
 	ExtStartTLS                                  // STARTTLS (RFC 3207)
 
-	ExtBinaryMIME    // BINARYMIME (RFC 3030): the next hop must take it too
+	ExtBinaryMIME    // BINARYMIME (RFC 3030): the next hop must support it too
 	ExtRequireTLS    // REQUIRETLS (RFC 8689)
 	ExtDeliverBy     // DELIVERBY (RFC 2852)
 	ExtMTPriority    // MT-PRIORITY (RFC 6710)
 	ExtFutureRelease // FUTURERELEASE (RFC 4865), for up to Server.MaxHold
-	ExtVrfy          // VRFY: announced; an Agent's Command answers it
-	ExtExpn          // EXPN: announced; an Agent's Command answers it
+	ExtVrfy          // announces VRFY; an Agent's Command answers it
+	ExtExpn          // announces EXPN; an Agent's Command answers it
 
 	extDefault = ExtBinaryMIME - 1
 )
 
-// has says whether the extension is switched on.
+// has reports whether the extension is on.
 func (srv *Server) has(e Extension) bool {
 	return (extDefault|srv.Enable)&^srv.Disable&e != 0
 }
 
-// keywords are the lines of the EHLO reply after the first.
+// keywords returns the lines of the EHLO reply after the first.
 func (s *Session) keywords() []string {
 	srv := s.srv
 	k := make([]string, 0, 20)
@@ -106,7 +107,8 @@ func joinNonZero(keyword string, n int64) string {
 	return keyword + " " + strconv.FormatInt(n, 10)
 }
 
-// limitsKeyword is LIMITS with what is bounded at all (RFC 9422, 4).
+// limitsKeyword returns the LIMITS keyword with the limits that are set (RFC
+// 9422, 4).
 func (s *Session) limitsKeyword() string {
 	k := ""
 	if n := s.lim.Messages; n < noLimitInt {

@@ -9,12 +9,14 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// MountGoSMTP lets a session written for go-smtp serve: the agent goes into
-// Server.Agents, the handler is the Server's, and auth, which is of use where
-// the sessions are smtp.AuthSessions, its Authenticator. newSession is called
-// at each session's first greeting, and the first under TLS. LMTPSession is served too, with
-// Server.LMTP. The Session's Identity is set to "authenticated" where an
-// AuthSession has succeeded, as go-smtp does not say to whom.
+// MountGoSMTP makes it possible to use a session that was written for go-smtp.
+// Add the agent to Server.Agents and set Server.Handler to the handler. If the
+// sessions are smtp.AuthSessions, also set Server.Auth to the Authenticator.
+//
+// newSession is called at the first greeting of each session, and again at the
+// first greeting under TLS. With Server.LMTP, an smtp.LMTPSession can reply for
+// each recipient. After an AuthSession has succeeded, Session.Identity is
+// "authenticated", because go-smtp does not report the identity.
 func MountGoSMTP(newSession func(s *Session) (smtp.Session, error)) (Agent, Handler, Authenticator) {
 	g := goSMTP{newSession}
 	return g.agent(), g, g
@@ -26,7 +28,7 @@ type goSMTP struct {
 
 type goSMTPKey struct{}
 
-// goMounted is a session of go-smtp's, and the encryption under which it began.
+// goMounted is a go-smtp session, and the TLS state when it began.
 type goMounted struct {
 	smtp.Session
 	tls *tls.ConnectionState
@@ -37,8 +39,9 @@ func mounted(s *Session) smtp.Session {
 	return m.Session
 }
 
-// session is the one that is mounted. What one knows from before STARTTLS is to
-// be forgotten (RFC 3207, 4.2), so another takes its place then.
+// session returns the go-smtp session, and creates it if necessary. After
+// STARTTLS it creates a new one, because the server must forget what it knows
+// from before (RFC 3207, 4.2).
 func (g goSMTP) session(s *Session) (smtp.Session, error) {
 	if m, _ := s.Value(goSMTPKey{}).(goMounted); m.Session != nil && m.tls == s.tls {
 		return m.Session, nil
@@ -79,7 +82,7 @@ func (g goSMTP) agent() Agent {
 			return mounted(s).Rcpt(to, opts)
 		},
 		Reset: func(_ context.Context, s *Session) {
-			if m := mounted(s); m != nil { // nil where another agent refused MAIL first
+			if m := mounted(s); m != nil { // nil if another agent refused MAIL first
 				m.Reset()
 			}
 		},
@@ -87,7 +90,7 @@ func (g goSMTP) agent() Agent {
 	}
 }
 
-// Receive implements Handler by the session's Data or LMTPData.
+// Receive implements Handler: it calls Data or LMTPData of the session.
 func (g goSMTP) Receive(_ context.Context, s *Session, m *Message) (string, error) {
 	c := m.content()
 	m0 := mounted(s)
@@ -104,7 +107,7 @@ func (g goSMTP) Receive(_ context.Context, s *Session, m *Message) (string, erro
 	return "", st.result(err)
 }
 
-// lmtpStatus is go-smtp's StatusCollector.
+// lmtpStatus implements smtp.StatusCollector.
 type lmtpStatus struct {
 	m    *Message
 	errs RecipientErrors
@@ -121,8 +124,8 @@ func (l *lmtpStatus) SetStatus(rcpt string, err error) {
 	}
 }
 
-// result gives the recipients without a status of their own the one of all.
-// The content has been read, whatever came of it.
+// result returns the errors of the recipients. err is for recipients without a
+// status of their own. result closes the message: its content has been read.
 func (l *lmtpStatus) result(err error) error {
 	some := false
 	for i := range l.errs {

@@ -11,9 +11,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// banner begins the conversation (RFC 5321, 3.1).
+// banner calls the agents' Connect and sends the banner (RFC 5321, 3.1).
 func (s *Session) banner() error {
-	if err := s.connect(); err != nil || s.state == turnedAway {
+	if err := s.connect(); err != nil || s.state == refusedAtConnect {
 		return err
 	}
 	if err := s.beforeBanner(); err != nil {
@@ -23,7 +23,7 @@ func (s *Session) banner() error {
 	return nil
 }
 
-// connect asks the agents about the connection. A refusal stands for the
+// connect calls Connect of the agents. If one refuses, its reply replaces the
 // banner.
 func (s *Session) connect() error {
 	s.begun = true
@@ -45,7 +45,7 @@ func (s *Session) connect() error {
 	if v.close || v.reply.Code != 554 {
 		return errClosing
 	}
-	s.state = turnedAway // RFC 5321, 3.1: the client is to quit
+	s.state = refusedAtConnect // RFC 5321, 3.1: the client must send QUIT
 	return nil
 }
 
@@ -62,8 +62,8 @@ func (s *Session) greet() {
 	s.state = connected
 }
 
-// beforeBanner looks for input of a client that does not wait to be greeted,
-// and waits itself where it is to wait.
+// beforeBanner waits for Server.BannerDelay, and refuses a client that sends
+// input before the banner.
 func (s *Session) beforeBanner() error {
 	if s.srv.BannerDelay <= 0 {
 		if s.in.poll() != nil {
@@ -120,12 +120,12 @@ func (s *Session) extendedHello(arg string) error {
 	return nil
 }
 
-// hello is what the three greetings have in common.
+// hello is the common part of HELO, EHLO and LHLO.
 func (s *Session) hello(name string) (bool, error) {
 	if !s.srv.validHelo(name) {
 		return false, s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, "Give your domain name or address literal")
 	}
-	// RFC 5321, 4.1.4: a greeting in mid-session resets.
+	// RFC 5321, 4.1.4: a greeting during the session resets it.
 	s.reset()
 	was := s.helo
 	s.helo = heloName{name, addr.SafeHelo(name)}
@@ -143,9 +143,9 @@ func (s *Session) hello(name string) (bool, error) {
 	return true, nil
 }
 
-// checkEarly refuses a client that has sent more than it could before it
-// knows the reply: a sign of a spammer's engine, and where what follows
-// cannot be told from text, of smuggling.
+// checkEarly refuses a client that has sent input before a reply that it must
+// wait for. Spam engines do this. If the input could be message text as well as
+// commands, it may also be smuggling.
 func (s *Session) checkEarly(when string) error {
 	if s.srv.AllowEarlyInput || len(s.in.buffered()) == 0 {
 		return nil

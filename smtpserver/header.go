@@ -6,28 +6,32 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// Header is a message's header section: raw fields, byte for byte as they
-// came, each with its folding and its line end. The zero value is empty.
+// Header is the header of a message: a sequence of raw fields with their
+// folding and line ends, byte for byte as received. The zero value is an empty
+// header.
 type Header struct {
-	// blocks are runs of whole fields. Editing adds and cuts blocks, so that
-	// what is not touched is never copied, and a header that is only added to
-	// is never split into its fields.
+	// Each block contains one or more whole fields. Changes add and split
+	// blocks, so that unchanged fields are never copied. A header to which
+	// fields are only added is never split into its fields.
 	blocks [][]byte
 }
 
-// A Field is one header field, "Name: value" with folding and CRLF at its end.
+// A Field is one raw header field: "Name: value" with its folding and the CRLF
+// at its end.
 type Field []byte
 
-// Name is the field's name as written, without the colon.
+// Name returns the name of the field as written, without the colon.
 func (f Field) Name() string { return header.Field(f).Name() }
 
-// Is reports whether the field has that name. Case does not matter.
+// Is reports whether the field has that name. Case is ignored.
 func (f Field) Is(name string) bool { return header.Field(f).Is(name) }
 
-// Value is the field's value, unfolded, without white space around it.
+// Value returns the unfolded value of the field, without white space at its
+// ends.
 func (f Field) Value() string { return header.Field(f).Value() }
 
-// Get is the unfolded value of the first field of that name, or "".
+// Get returns the unfolded value of the first field with that name, or "". Case
+// is ignored.
 func (h *Header) Get(name string) string {
 	for f := range h.all {
 		if f.Is(name) {
@@ -37,7 +41,8 @@ func (h *Header) Get(name string) string {
 	return ""
 }
 
-// Values are the unfolded values of all fields of that name.
+// Values returns the unfolded values of all fields with that name. Case is
+// ignored.
 func (h *Header) Values(name string) []string {
 	var vs []string
 	for f := range h.all {
@@ -48,7 +53,7 @@ func (h *Header) Values(name string) []string {
 	return vs
 }
 
-// Count is the number of fields of that name.
+// Count returns the number of fields with that name. Case is ignored.
 func (h *Header) Count(name string) int {
 	n := 0
 	for f := range h.all {
@@ -59,7 +64,8 @@ func (h *Header) Count(name string) int {
 	return n
 }
 
-// Fields are all fields in order. Not to be changed.
+// Fields returns all fields in order. They share memory with the header and
+// must not be changed.
 func (h *Header) Fields() []Field {
 	var fs []Field
 	for f := range h.all {
@@ -68,7 +74,7 @@ func (h *Header) Fields() []Field {
 	return fs
 }
 
-// all goes through the fields.
+// all is an iterator over the fields.
 func (h *Header) all(yield func(Field) bool) {
 	for _, b := range h.blocks {
 		for f := range header.All(b) {
@@ -79,8 +85,8 @@ func (h *Header) all(yield func(Field) bool) {
 	}
 }
 
-// Prepend puts raw fields ("Name: value\r\n", folded where they are long)
-// before all others. What is not well-formed is refused and changes nothing.
+// Prepend adds raw fields ("Name: value\r\n", folded if long) before all
+// others. It returns an error and changes nothing if raw is malformed.
 func (h *Header) Prepend(raw string) error {
 	b, err := checkFields(raw)
 	if err == nil && len(b) > 0 {
@@ -89,7 +95,8 @@ func (h *Header) Prepend(raw string) error {
 	return err
 }
 
-// Append puts raw fields after all others, as Prepend does before them.
+// Append adds raw fields after all others. It returns an error and changes
+// nothing if raw is malformed.
 func (h *Header) Append(raw string) error {
 	b, err := checkFields(raw)
 	if err == nil && len(b) > 0 {
@@ -98,7 +105,8 @@ func (h *Header) Append(raw string) error {
 	return err
 }
 
-// Delete removes the fields for which del is true and returns their number.
+// Delete removes the fields for which del returns true, and returns their
+// number.
 func (h *Header) Delete(del func(Field) bool) int {
 	var kept [][]byte
 	n := 0
@@ -125,9 +133,10 @@ func (h *Header) Delete(del func(Field) bool) int {
 	return n
 }
 
-// Replace puts the raw fields that f returns in the place of each field for
-// which it says so; "" removes the field. What f leaves alone stays as it is,
-// byte for byte. What is not well-formed is refused and changes nothing.
+// Replace calls f for each field. If f returns true, Replace replaces the field
+// by the raw fields that f returns, or removes it if raw is empty. Other fields
+// keep every byte. Replace returns an error and changes nothing if the result
+// of a call is malformed.
 func (h *Header) Replace(f func(Field) (raw string, replace bool)) error {
 	var blocks [][]byte
 	changed := false
@@ -160,7 +169,8 @@ func (h *Header) Replace(f func(Field) (raw string, replace bool)) error {
 	return nil
 }
 
-// Size in bytes.
+// Size returns the size of the header in bytes, without the blank line after
+// it.
 func (h *Header) Size() int64 {
 	var n int64
 	for _, b := range h.blocks {
@@ -169,8 +179,8 @@ func (h *Header) Size() int64 {
 	return n
 }
 
-// checkFields makes a block of raw fields, of which none may end the header
-// early or be two.
+// checkFields returns raw fields as a block. It returns an error if raw could
+// end the header early, or if a field could be read as two.
 func checkFields(raw string) ([]byte, error) {
 	if err := header.Check(raw); err != nil {
 		return nil, fmt.Errorf("smtpserver: %w", err)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// idSource gives names to sessions: the time at which the server began to
-// serve, a random part, and a number. In base 32 that is some 17 letters and
+// idSource makes unique IDs for sessions. An ID consists of the start time of
+// the server, a random number and a counter, in base 32: about 17 letters and
 // digits.
 type idSource struct {
 	prefix string

@@ -9,36 +9,37 @@ import (
 	"syscall"
 )
 
-// inputSize is the size of an input buffer: large enough that a big message
-// costs few system calls. Only sessions that have unread input hold one.
+// inputSize is the size of an input buffer. It is so large that a big message
+// needs few system calls. Only sessions with unread input have a buffer.
 const inputSize = 128 << 10
 
-// commandInput is how much is read at once while commands are expected, so
-// that a client that sends many and does not read the replies costs no more.
+// commandInput is how much is read at once while the server expects commands.
+// It limits the memory for a client that sends many commands and does not read
+// the replies.
 const commandInput = 16 << 10
 
 var inputBuffers = sync.Pool{New: func() any { return new([inputSize]byte) }}
 
-// waitSize is what a connection that cannot be waited for without a buffer
-// (TLS) holds while it waits.
+// waitSize is the size of the buffer of a waiting connection that cannot wait
+// without a buffer (TLS).
 const waitSize = 256
 
-// input reads from a connection. While it waits for the client it holds no
-// buffer, only the bytes of an unfinished line: an idle connection costs no
-// more than its goroutine and its Session. To that end it waits by
-// syscall.RawConn, whose callback borrows a buffer for the read itself.
+// input reads from a connection. While it waits for the client it has no
+// buffer, only the bytes of an unfinished line. So an idle connection needs
+// only its goroutine and its Session. To wait without a buffer, it uses
+// syscall.RawConn, whose callback takes a buffer for the read itself.
 type input struct {
 	conn net.Conn
-	raw  syscall.RawConn // nil where conn has none, or is not a socket
+	raw  syscall.RawConn // nil if conn is not a socket
 	try  func(fd uintptr) bool
-	room int   // how much a try may read
-	err  error // of the last try
+	room int   // how much try may read
+	err  error // of the last call of try
 
 	buf  *[inputSize]byte // nil while nothing is buffered
 	r, w int              // buf[r:w] is unread
 	held []byte           // unread bytes while buf is nil
 	wait []byte           // for conns without raw
-	more bool             // the last read filled wait: there is more at once
+	more bool             // the last read filled wait: there is probably more input
 }
 
 func (in *input) reset(c net.Conn) {
@@ -49,7 +50,7 @@ func (in *input) reset(c net.Conn) {
 	}
 }
 
-// buffered is the unread input that is there without waiting.
+// buffered returns the unread input.
 func (in *input) buffered() []byte {
 	if in.buf == nil {
 		return in.held
@@ -57,7 +58,7 @@ func (in *input) buffered() []byte {
 	return in.buf[in.r:in.w]
 }
 
-// consume takes n bytes off the buffered input.
+// consume removes n bytes from the unread input.
 func (in *input) consume(n int) {
 	if in.buf == nil {
 		in.held = in.held[n:]
@@ -66,13 +67,13 @@ func (in *input) consume(n int) {
 	in.r += n
 }
 
-// drop forgets all buffered input.
+// drop discards all unread input.
 func (in *input) drop() {
 	in.r, in.w, in.held = 0, 0, nil
 	in.park()
 }
 
-// take makes sure of a buffer with room after the unread bytes.
+// take makes sure that there is a buffer with room after the unread bytes.
 func (in *input) take() {
 	if in.buf == nil {
 		in.buf = inputBuffers.Get().(*[inputSize]byte)
@@ -83,10 +84,10 @@ func (in *input) take() {
 	}
 }
 
-// free is the part of the buffer that is to be read into.
+// free returns the part of the buffer for the next read.
 func (in *input) free() []byte { return in.buf[in.w:min(in.w+in.room, inputSize)] }
 
-// park gives the buffer back; a copy of what is unread stays.
+// park gives the buffer back to the pool, and keeps a copy of the unread bytes.
 func (in *input) park() {
 	if in.buf == nil {
 		return
@@ -98,18 +99,18 @@ func (in *input) park() {
 	in.buf = nil
 }
 
-// rest gives the buffer back when nothing is in it, before something else is
-// waited for than the client.
+// rest gives the buffer back to the pool if it is empty. The session calls it
+// before it waits for something other than the client.
 func (in *input) rest() {
 	if in.r == in.w {
 		in.park()
 	}
 }
 
-var errInputFull = errors.New("smtpserver: more unread input than fits the buffer")
+var errInputFull = errors.New("smtpserver: the input buffer is full")
 
-// fill waits for more input and adds it, most bytes of it at most, to what is
-// buffered.
+// fill waits for more input and adds up to most bytes of it to the unread
+// input.
 func (in *input) fill(most int) error {
 	if len(in.buffered()) == inputSize {
 		return errInputFull
@@ -146,7 +147,8 @@ func (in *input) fill(most int) error {
 	return readError(n, err)
 }
 
-// readError lets the bytes count that came together with an error.
+// readError ignores an error that came together with bytes; the next read
+// returns it again.
 func readError(n int, err error) error {
 	switch {
 	case n > 0:

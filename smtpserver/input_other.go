@@ -7,8 +7,7 @@ import (
 	"syscall"
 )
 
-// Elsewhere sockets are waited for as TLS connections are, with a small
-// buffer in hand.
+// Other systems wait for a socket with a small buffer, as for a TLS connection.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
 func (in *input) tryRead(uintptr) bool { return true }

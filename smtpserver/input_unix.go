@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// rawConn is the way to wait for a socket without a buffer in hand. Only the
-// net package's own types qualify: a type that embeds one of them may have a
-// Read of its own.
+// rawConn returns the RawConn of a socket, which can wait without a buffer. It
+// supports only the types of package net: a type that embeds one of them may
+// have its own Read method.
 func rawConn(c net.Conn) syscall.RawConn {
 	var raw syscall.RawConn
 	var err error
@@ -27,7 +27,7 @@ func rawConn(c net.Conn) syscall.RawConn {
 	return raw
 }
 
-// tryRead reads what is there; false says that there is nothing yet.
+// tryRead reads the available input. It returns false if there is none.
 func (in *input) tryRead(fd uintptr) bool {
 	in.take()
 	for {
@@ -50,8 +50,8 @@ func (in *input) tryRead(fd uintptr) bool {
 	}
 }
 
-// poll reads what has come already, without waiting, where the connection can
-// do that.
+// poll reads the available input without waiting, if the connection supports
+// it.
 func (in *input) poll() error {
 	if in.raw == nil {
 		return nil

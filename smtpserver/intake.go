@@ -13,20 +13,19 @@ import (
 )
 
 const (
-	firstChunk = 64 << 10  // of content in memory, at most
-	laterChunk = 256 << 10 // the next ones, at most
-	spillSize  = 64 << 10  // written to a file at once
+	firstChunk = 64 << 10  // largest first chunk of content in memory
+	laterChunk = 256 << 10 // largest next chunks
+	spillSize  = 64 << 10  // bytes that are written to a file at once
 
-	// headerAnyway is how long a header may be even when the memory for
-	// content is used up.
-	headerAnyway = 16 << 10
+	// minHeader is how long a header may be even when the memory for content
+	// (Limits.TotalMemory) is used up.
+	minHeader = 16 << 10
 )
 
 var spillBuffers = sync.Pool{New: func() any { b := make([]byte, 0, spillSize); return &b }}
 
-// intake collects the content of one message: in memory while it is small, in
-// a file beyond that. The first error ends the collecting; what comes then is
-// only counted.
+// intake collects the content of one message: in memory while it is small, and
+// in a file beyond that. After the first error it only counts bytes.
 type intake struct {
 	s *Session
 	m *Message
@@ -34,16 +33,16 @@ type intake struct {
 	text textReader
 	pace pace
 	size int64 // of the content so far
-	hint int64 // SIZE as declared: how much may be expected, never believed
+	hint int64 // SIZE as declared: a hint, never trusted
 
-	chunk  []byte   // the one being filled
-	start  int      // where in it the body begins
-	full   [][]byte // body before chunk
-	inMem  int64    // bytes reserved from the server's budget
+	chunk  []byte   // the chunk that is being filled
+	start  int      // offset of the body in chunk
+	full   [][]byte // the body before chunk
+	inMem  int64    // bytes counted in Server.contentMemory
 	head   header.Scanner
 	headed bool // the header is complete
 
-	spill    *[]byte // what is not yet written to the file
+	spill    *[]byte // content that is not yet written to the file
 	fileSize int64
 
 	refused *verdict
@@ -78,8 +77,9 @@ func (in *intake) put(p []byte) {
 
 func (in *intake) refuse(e *smtp.SMTPError) { in.refused = &verdict{reply: e, by: "limits"} }
 
-// putHeader gathers the header in one chunk, together with what of the body
-// comes with it. Where the body goes to a file, the chunk has only the header.
+// putHeader collects the header in one chunk, together with the part of the
+// body that comes with it. If the body goes to a file, the chunk contains only
+// the header.
 func (in *intake) putHeader(p []byte) {
 	var body []byte
 	var done bool
@@ -99,8 +99,8 @@ func (in *intake) putHeader(p []byte) {
 	switch {
 	case int64(in.head.End) > in.s.lim.HeaderSize, !done && int64(len(in.chunk)) > in.s.lim.HeaderSize:
 		in.refuse(refusal(552, 5, 3, 4, fmt.Sprintf("Header is longer than %d bytes", in.s.lim.HeaderSize)))
-	case !done && len(in.chunk) > headerAnyway && !in.withinBudget():
-		in.refuse(refusal(452, 4, 3, 1, "Short of memory"))
+	case !done && len(in.chunk) > minHeader && !in.withinBudget():
+		in.refuse(refusal(452, 4, 3, 1, "Not enough memory"))
 	case done:
 		in.endHeader()
 		if in.refused == nil && len(body) > 0 {
@@ -109,13 +109,14 @@ func (in *intake) putHeader(p []byte) {
 	}
 }
 
-// endHeader hands the header over and asks the agents about it.
+// endHeader sets the header of the message and calls EndOfHeaders of the
+// agents.
 func (in *intake) endHeader() {
 	in.headed = true
 	in.m.setHeader(&in.head, in.chunk)
 	in.start = in.head.End + in.head.Blank
-	if in.inCircles() { // RFC 5321, 6.3; RFC 3463, 3.5
-		in.refuse(refusal(554, 5, 4, 6, "Too many hops: the message runs in circles"))
+	if in.isLoop() { // RFC 5321, 6.3; RFC 3463, 3.5
+		in.refuse(refusal(554, 5, 4, 6, "Too many hops: mail loop"))
 		return
 	}
 	if in.refused = in.s.ask(func(a *Agent) error {
@@ -131,21 +132,21 @@ func (in *intake) endHeader() {
 	}
 }
 
-// inCircles reports whether the message has come through more hosts than
-// Limits.Hops allows.
-func (in *intake) inCircles() bool {
+// isLoop reports whether the message has passed more hosts than Limits.Hops
+// allows.
+func (in *intake) isLoop() bool {
 	most, h := in.s.lim.Hops, &in.m.Header
 	if most >= noLimitInt {
 		return false
 	}
 	n := h.Count("Received")
 	if n == most+1 && addr.FoldDomain(header.By(h.Get("Received"))) == addr.FoldDomain(in.s.Helo()) {
-		n-- // the client's own, added when it had accepted the message
+		n-- // the client added it when it accepted the message
 	}
 	return n > most
 }
 
-// needsFile says whether the body has to go to a file.
+// needsFile reports whether the body must go to a file.
 func (in *intake) needsFile() bool {
 	most := in.s.lim.MemoryContent
 	return in.hint > most || in.size > most || !in.withinBudget()
@@ -169,14 +170,15 @@ func (in *intake) putMemory(p []byte) {
 	in.newChunk(p, false)
 }
 
-// newChunk makes room for p: for no more where it is the last or memory is
-// short, otherwise for as much as was declared or a whole chunk.
+// newChunk makes a chunk that starts with p. It has room only for p if p is the
+// last piece or memory is short. Otherwise it has room for the declared size or
+// a whole chunk.
 func (in *intake) newChunk(p []byte, last bool) {
 	n := int64(len(p))
 	if !last && !in.text.last && in.withinBudget() {
 		most := int64(firstChunk)
 		if in.chunk != nil {
-			most = laterChunk // as much as that has come: it is worth it
+			most = laterChunk // so much has come that a larger chunk is worthwhile
 		}
 		if rest := in.hint - in.size + n; rest > 0 {
 			n = max(n, min(rest, most))
@@ -187,7 +189,7 @@ func (in *intake) newChunk(p []byte, last bool) {
 	in.reserve(n)
 	in.start = 0
 	if n == int64(len(p)) {
-		in.chunk = append([]byte(nil), p...) // spares the zeroing that make does
+		in.chunk = append([]byte(nil), p...) // without zeroing, unlike make
 		return
 	}
 	in.chunk = append(make([]byte, 0, n), p...)
@@ -207,7 +209,7 @@ func (in *intake) withinBudget() bool {
 	return in.s.srv.contentMemory.Load() <= in.s.lim.TotalMemory
 }
 
-// toFile opens the overflow file and moves the body so far into it.
+// toFile opens the overflow file and moves the body so far to it.
 func (in *intake) toFile() {
 	f, err := in.s.srv.overflow()
 	if err != nil {
@@ -222,7 +224,7 @@ func (in *intake) toFile() {
 	in.full, in.chunk, in.start = nil, nil, 0
 }
 
-// putFile writes large pieces as they are, and gathers small ones.
+// putFile writes large pieces at once and collects small ones.
 func (in *intake) putFile(p []byte) {
 	if in.spill == nil {
 		in.spill = spillBuffers.Get().(*[]byte)
@@ -259,7 +261,7 @@ func (in *intake) fileError(err error) {
 	in.refused = &verdict{reply: refusal(452, 4, 3, 1, "Cannot store the message now"), cause: err, by: "overflow"}
 }
 
-// finish completes header and body once all content is there.
+// finish completes header and body after the end of data.
 func (in *intake) finish() {
 	in.text.finish()
 	if in.refused == nil && !in.headed {
@@ -289,8 +291,8 @@ func (in *intake) finish() {
 	in.m.Body = content.Of(append(in.full, in.chunk[in.start:])...)
 }
 
-// pause is called before waiting for the client: when memory is short, the
-// buffer for the file does not wait with it.
+// pause is called before the session waits for the client. If memory is short,
+// it releases the buffer for the file.
 func (in *intake) pause() {
 	if in.spill != nil && !in.withinBudget() {
 		in.writeSpill()
@@ -307,20 +309,20 @@ func (in *intake) dropSpill() {
 	}
 }
 
-// end gives back what the intake holds. The file stays open.
+// end releases the memory of the intake. The file stays open.
 func (in *intake) end() {
 	in.release()
 	in.dropSpill()
 }
 
-// bareRefusal names the byte that must not be in a message. X.6.11 is what
-// Exchange says for it.
+// bareRefusal returns the refusal of a message that contains a bare CR, bare LF
+// or NUL. Exchange uses the enhanced code 5.6.11 for it.
 func bareRefusal(c byte) *smtp.SMTPError {
 	name := map[byte]string{'\r': "bare CR", '\n': "bare LF", 0: "NUL"}[c]
 	return refusal(550, 5, 6, 11, "Message has a "+name+"; lines must end with CRLF")
 }
 
-// overflow opens the file for content beyond what is held in memory.
+// overflow opens the file for content that is not kept in memory.
 func (srv *Server) overflow() (*os.File, error) {
 	if srv.Overflow != nil {
 		return srv.Overflow()
@@ -329,7 +331,7 @@ func (srv *Server) overflow() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Unlinked at once, so that nothing of it outlives the process.
+	// The file is unlinked at once, so that it is gone when the process ends.
 	if err := os.Remove(f.Name()); err != nil {
 		f.Close()
 		return nil, err

@@ -5,14 +5,15 @@ import (
 	"fmt"
 )
 
-// RecipientErrors is the error of a Handler that answers for each recipient
-// of an LMTP message by itself (RFC 2033): one entry for each, in their order,
-// nil for those whose message is safe. With SMTP, which has one reply for all,
-// the first entry that is not nil is that reply: nothing may then have been
-// taken over. It is so too where agents have changed the number of recipients.
+// RecipientErrors is an error of a Handler with one result for each recipient
+// of an LMTP message (RFC 2033), in their order. An entry is nil if the message
+// is safe for that recipient. With SMTP there is only one reply for all
+// recipients: the first entry that is not nil. In that case the Handler must
+// not have accepted the message for any recipient. The same applies with LMTP
+// if agents have changed the number of recipients.
 type RecipientErrors []error
 
-// Error counts the recipients that were refused.
+// Error returns a text with the number of refused recipients.
 func (e RecipientErrors) Error() string {
 	n := 0
 	for _, err := range e {
@@ -23,7 +24,7 @@ func (e RecipientErrors) Error() string {
 	return fmt.Sprintf("smtpserver: %d of %d recipients refused", n, len(e))
 }
 
-// Unwrap lets errors.As find the first refusal.
+// Unwrap returns the entries that are not nil.
 func (e RecipientErrors) Unwrap() []error {
 	var errs []error
 	for _, err := range e {
@@ -34,9 +35,10 @@ func (e RecipientErrors) Unwrap() []error {
 	return errs
 }
 
-// oneByOne returns a Handler's RecipientErrors where they can be told to the
-// client one by one, because the recipients are as many as the client named.
-func (s *Session) oneByOne(m *Message, err error) RecipientErrors {
+// recipientErrors returns the RecipientErrors in err. It returns nil if the client
+// cannot get one reply for each: with SMTP, or if the number of recipients is not
+// the number that the client knows.
+func (s *Session) recipientErrors(m *Message, err error) RecipientErrors {
 	var each RecipientErrors
 	if !s.srv.LMTP || !errors.As(err, &each) || len(each) != len(m.Recipients) || len(each) != s.accepted {
 		return nil
@@ -44,7 +46,7 @@ func (s *Session) oneByOne(m *Message, err error) RecipientErrors {
 	return each
 }
 
-// some says whether the message is safe for one recipient at least.
+// some reports whether the message is safe for at least one recipient.
 func (e RecipientErrors) some() bool {
 	for _, err := range e {
 		if err == nil {

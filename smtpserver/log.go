@@ -32,7 +32,7 @@ func (s *Session) log(level slog.Level, msg string, attrs ...any) {
 	s.srv.logLine(level, msg, all...)
 }
 
-// logEnd is the one line for the session.
+// logEnd writes the log line of the session.
 func (s *Session) logEnd(err error) {
 	end := "quit"
 	switch {

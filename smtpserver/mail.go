@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// cmdMAIL opens a transaction (RFC 5321, 4.1.1.2).
+// cmdMAIL starts a transaction (RFC 5321, 4.1.1.2).
 func (s *Session) cmdMAIL(arg string) error {
 	s.uncounted = 0
 	before := s.errors
@@ -64,7 +64,7 @@ func (s *Session) openTransaction(arg string) error {
 	return nil
 }
 
-// cmdRCPT names a recipient (RFC 5321, 4.1.1.3).
+// cmdRCPT adds a recipient (RFC 5321, 4.1.1.3).
 func (s *Session) cmdRCPT(arg string) error {
 	path, ok := cutWord(arg, "TO:")
 	if !ok {
@@ -113,8 +113,8 @@ func (s *Session) cmdRCPT(arg string) error {
 	return nil
 }
 
-// refuseRecipient makes it slow, and then impossible, to find out addresses
-// by trying.
+// refuseRecipient refuses a recipient. It first slows down and then stops
+// clients that try addresses to find out which ones exist.
 func (s *Session) refuseRecipient(v *verdict) error {
 	if v.reply.EnhancedCode == (smtp.EnhancedCode{5, 1, 1}) {
 		s.unknown++
@@ -138,7 +138,7 @@ func (s *Session) syntax(text string) error {
 	return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, text)
 }
 
-// badPath replies to an address that cannot be read.
+// badPath replies to an address with bad syntax.
 func (s *Session) badPath(err error, ec smtp.EnhancedCode, reply errorReply) error {
 	if errors.Is(err, addr.ErrNonASCII) {
 		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII and SMTPUTF8 was not asked for")) // RFC 6531, 3.5

@@ -12,8 +12,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
-// A mailParam is a parameter of MAIL: the extension that it belongs to, and
-// what reads its value into the message.
+// A mailParam is a parameter of MAIL: its extension, and the function that
+// reads its value into the message.
 type mailParam struct {
 	ext Extension // 0 for AUTH, which depends on Server.Auth
 	set func(s *Session, msg *Message, key, value string) *paramError
@@ -43,7 +43,8 @@ func (s *Session) mailParam(msg *Message, key, value string) *paramError {
 	return p.set(s, msg, key, value)
 }
 
-// bodyParam is BODY=7BIT, 8BITMIME (RFC 6152, 2) or BINARYMIME (RFC 3030, 3).
+// bodyParam reads BODY=7BIT, 8BITMIME (RFC 6152, 2) or BINARYMIME (RFC 3030,
+// 3).
 func (s *Session) bodyParam(msg *Message, key, value string) *paramError {
 	body := smtp.BodyType(strings.ToUpper(value))
 	binary := body == smtp.BodyBinaryMIME && s.srv.has(ExtBinaryMIME) && s.srv.has(ExtChunking)
@@ -54,7 +55,7 @@ func (s *Session) bodyParam(msg *Message, key, value string) *paramError {
 	return nil
 }
 
-// utf8Param is SMTPUTF8 (RFC 6531, 3.4), which has no value.
+// utf8Param reads SMTPUTF8 (RFC 6531, 3.4), which has no value.
 func (s *Session) utf8Param(msg *Message, key, value string) *paramError {
 	if value != "" {
 		return badValue(key)
@@ -63,7 +64,7 @@ func (s *Session) utf8Param(msg *Message, key, value string) *paramError {
 	return nil
 }
 
-// requireTLSParam is REQUIRETLS (RFC 8689, 4.1), which has no value.
+// requireTLSParam reads REQUIRETLS (RFC 8689, 4.1), which has no value.
 func (s *Session) requireTLSParam(msg *Message, key, value string) *paramError {
 	if value != "" {
 		return badValue(key)
@@ -75,7 +76,7 @@ func (s *Session) requireTLSParam(msg *Message, key, value string) *paramError {
 	return nil
 }
 
-// retParam is RET=FULL or HDRS (RFC 3461, 4.3).
+// retParam reads RET=FULL or RET=HDRS (RFC 3461, 4.3).
 func (s *Session) retParam(msg *Message, key, value string) *paramError {
 	ret := smtp.DSNReturn(strings.ToUpper(value))
 	if ret != smtp.DSNReturnFull && ret != smtp.DSNReturnHeaders {
@@ -85,18 +86,18 @@ func (s *Session) retParam(msg *Message, key, value string) *paramError {
 	return nil
 }
 
-// envidParam is ENVID=xtext (RFC 3461, 4.4). Some clients send more than its
-// 100 characters.
+// envidParam reads ENVID=xtext (RFC 3461, 4.4). It accepts more than 100
+// characters, because some clients send more.
 func (s *Session) envidParam(msg *Message, key, value string) *paramError {
 	id, err := xtext.Decode(value)
-	if err != nil || id == "" || !clean(id) {
+	if err != nil || id == "" || !isReplyLine(id) {
 		return badValue(key)
 	}
 	msg.Options.EnvelopeID = id
 	return nil
 }
 
-// priorityParam is MT-PRIORITY=n, -9 to 9 (RFC 6710, 4.1).
+// priorityParam reads MT-PRIORITY=n, from -9 to 9 (RFC 6710, 4.1).
 func (s *Session) priorityParam(msg *Message, key, value string) *paramError {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < -9 || n > 9 || value[0] == '+' {
@@ -106,9 +107,9 @@ func (s *Session) priorityParam(msg *Message, key, value string) *paramError {
 	return nil
 }
 
-// sizeParam is SIZE=n (RFC 1870, 6): a message that would be too long is
-// refused before it is sent. RFC 1870 has at most 20 digits; a number of more
-// is too long as well.
+// sizeParam reads SIZE=n (RFC 1870, 6). It refuses a message that is too large
+// before the client sends it. RFC 1870 allows at most 20 digits; a longer
+// number is also too large.
 func (s *Session) sizeParam(msg *Message, key, value string) *paramError {
 	if value == "" || strings.Trim(value, "0123456789") != "" {
 		return badValue(key)
@@ -121,9 +122,9 @@ func (s *Session) sizeParam(msg *Message, key, value string) *paramError {
 	return nil
 }
 
-// authParam is AUTH=<> or AUTH=mailbox (RFC 4954, 5). Any other value, and any
-// value of a client that has not authenticated, counts as "<>": the RFC lets a
-// server treat a value that it does not trust in that way.
+// authParam reads AUTH=<> or AUTH=mailbox (RFC 4954, 5). Any other value, and
+// any value from a client that has not authenticated, counts as "<>": the RFC
+// allows a server to treat a value that it does not trust in this way.
 func (s *Session) authParam(msg *Message, _, value string) *paramError {
 	who, err := xtext.Decode(value)
 	if err != nil || strings.Contains(value, "=") || s.identity == "" || addr.Mailbox(who, s.srv.has(ExtSMTPUTF8)) != nil {
@@ -133,7 +134,7 @@ func (s *Session) authParam(msg *Message, _, value string) *paramError {
 	return nil
 }
 
-// byParam is BY=seconds;mode (RFC 2852, 4).
+// byParam reads BY=seconds;mode (RFC 2852, 4).
 func (s *Session) byParam(msg *Message, key, value string) *paramError {
 	secs, mode, ok := strings.Cut(value, ";")
 	n, err := strconv.Atoi(secs)
@@ -151,9 +152,9 @@ func (s *Session) byParam(msg *Message, key, value string) *paramError {
 	return nil
 }
 
-// holdParam is HOLDFOR=seconds or HOLDUNTIL=date-time (RFC 4865, 4).
+// holdParam reads HOLDFOR=seconds or HOLDUNTIL=date-time (RFC 4865, 4).
 func (s *Session) holdParam(msg *Message, key, value string) *paramError {
-	if !msg.Release.IsZero() { // both are given
+	if !msg.Release.IsZero() { // HOLDFOR and HOLDUNTIL are both given
 		return badValue(key)
 	}
 	now := time.Now()
@@ -171,7 +172,7 @@ func (s *Session) holdParam(msg *Message, key, value string) *paramError {
 		msg.Release = t
 	}
 	if msg.Release.Sub(now) > s.srv.maxHold() {
-		return refusal(501, 5, 5, 4, key+" is further away than messages are held")
+		return refusal(501, 5, 5, 4, key+" is longer than the maximum hold time")
 	}
 	return nil
 }

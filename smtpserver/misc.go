@@ -39,16 +39,16 @@ func (s *Session) noArgument(verb string) error {
 	return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, verb+" takes no argument")
 }
 
-// VRFY tells nobody who has a mailbox here unless an agent does
-// (RFC 5321, 7.3).
+// cmdVRFY does not reveal which mailboxes exist, unless an agent does (RFC
+// 5321, 7.3).
 func (s *Session) cmdVRFY(arg string) error {
 	if arg == "" {
-		return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, "VRFY what?")
+		return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, "Syntax: VRFY address")
 	}
 	if done, err := s.askCommand("VRFY", arg); done {
 		return err
 	}
-	s.reply(252, smtp.EnhancedCode{2, 5, 0}, "Cannot verify, but will take mail and try")
+	s.reply(252, smtp.EnhancedCode{2, 5, 0}, "Cannot verify, but will accept mail and attempt delivery")
 	return nil
 }
 
@@ -63,11 +63,11 @@ func (s *Session) cmdHELP(arg string) error {
 	if done, err := s.askCommand("HELP", arg); done {
 		return err
 	}
-	s.reply(214, smtp.EnhancedCode{2, 0, 0}, "Commands are those of RFC 5321")
+	s.reply(214, smtp.EnhancedCode{2, 0, 0}, "See RFC 5321 for the commands")
 	return nil
 }
 
-// otherCommand is for verbs that the server has no answer of its own to.
+// otherCommand handles commands that the server does not implement.
 func (s *Session) otherCommand(verb, arg string) error {
 	if verb != "" {
 		if done, err := s.askCommand(verb, arg); done {
@@ -87,8 +87,8 @@ func (s *Session) notImplemented(verb string) error {
 	return s.protocolError(502, smtp.EnhancedCode{5, 5, 1}, verb+" is not implemented")
 }
 
-// askCommand puts a command to the agents; the first that answers has
-// answered.
+// askCommand calls Command of the agents until one returns a reply. done is
+// false if none does.
 func (s *Session) askCommand(verb, arg string) (done bool, err error) {
 	var r *Reply
 	v := s.ask(func(a *Agent) (err error) {
@@ -115,14 +115,14 @@ func (s *Session) askCommand(verb, arg string) (done bool, err error) {
 	}
 	s.reply(r.Code, r.EnhancedCode, text)
 	if r.Takeover != nil {
-		return true, s.handConnection(r.Takeover)
+		return true, s.takeover(r.Takeover)
 	}
 	return true, nil
 }
 
-// handConnection gives the connection away, as ATRN does, and ends the
-// session when it comes back.
-func (s *Session) handConnection(takeover func(context.Context, net.Conn)) error {
+// takeover gives the connection to an agent, as for ATRN, and ends the session
+// when the agent returns.
+func (s *Session) takeover(takeover func(context.Context, net.Conn)) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (s *Session) handConnection(takeover func(context.Context, net.Conn)) error
 	return errTaken
 }
 
-// takenConn is a connection of which something was read already.
+// takenConn is a connection with input that was already read.
 type takenConn struct {
 	net.Conn
 	unread []byte

@@ -12,10 +12,10 @@ import (
 func TestNetworksOfTheServer(t *testing.T) {
 	hostBits := []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")}
 	for want, srv := range map[string]*smtpserver.Server{
-		"ProxyFrom: network 10.1.2.3/8 has bits beyond its length, perhaps 10.0.0.0/8 is meant": {ProxyFrom: hostBits},
-		"XClientFrom: network 10.1.2.3/8 has bits beyond its length":                            {XClientFrom: hostBits},
-		"Limits.Exempt: network 10.1.2.3/8 has bits beyond its length":                          {Limits: smtpserver.Limits{Exempt: hostBits}},
-		"ProxyFrom: network invalid Prefix is not a valid prefix":                               {ProxyFrom: []netip.Prefix{{}}},
+		"ProxyFrom: network 10.1.2.3/8 has bits beyond its length; the network is 10.0.0.0/8": {ProxyFrom: hostBits},
+		"XClientFrom: network 10.1.2.3/8 has bits beyond its length":                          {XClientFrom: hostBits},
+		"Limits.Exempt: network 10.1.2.3/8 has bits beyond its length":                        {Limits: smtpserver.Limits{Exempt: hostBits}},
+		"ProxyFrom: network invalid Prefix is not a valid prefix":                             {ProxyFrom: []netip.Prefix{{}}},
 	} {
 		if err := srv.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
@@ -34,7 +34,7 @@ func TestHostnameOfTheServer(t *testing.T) {
 		}
 	}
 	for _, wrong := range []string{"a b", "bücher.example", "a..b", "a>b", strings.Repeat("a", 64), "[x]"} {
-		if err := (&smtpserver.Server{Hostname: wrong}).Validate(); err == nil || !strings.Contains(err.Error(), "is no host name") {
+		if err := (&smtpserver.Server{Hostname: wrong}).Validate(); err == nil || !strings.Contains(err.Error(), "is not a host name") {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}

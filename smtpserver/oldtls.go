@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// oldSuites are the cipher suites without forward secrecy that old peers need:
-// Exchange 2003 and Windows 2003 know no other than the last ones. RC4 is not
+// oldSuites are the cipher suites without forward secrecy that old clients
+// need. Exchange 2003 and Windows 2003 support only the last ones. RC4 is not
 // among them (RFC 7465).
 var oldSuites = []uint16{
 	tls.TLS_RSA_WITH_AES_128_GCM_SHA256,
@@ -16,8 +16,8 @@ var oldSuites = []uint16{
 	tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA,
 }
 
-// withOldTLS is c for a server with InsecureOldTLS. A MinVersion that c sets
-// itself stays.
+// withOldTLS returns a copy of c for a server with InsecureOldTLS. It keeps a
+// MinVersion that c sets.
 func withOldTLS(c *tls.Config) *tls.Config {
 	old := c.Clone()
 	if old.MinVersion == 0 {
@@ -41,18 +41,18 @@ func withOldTLS(c *tls.Config) *tls.Config {
 	return old
 }
 
-// isOldTLS says whether a session has TLS that is not to be used any more: a
-// version before 1.2 (RFC 8996), or a cipher suite that crypto/tls takes for
-// insecure, such as those with RSA key exchange.
+// isOldTLS reports whether a session uses obsolete TLS: a version before 1.2
+// (RFC 8996), or a cipher suite that crypto/tls lists as insecure, such as
+// those with RSA key exchange.
 func isOldTLS(state *tls.ConnectionState) bool {
 	return state.Version < tls.VersionTLS12 ||
 		slices.ContainsFunc(tls.InsecureCipherSuites(), func(s *tls.CipherSuite) bool { return s.ID == state.CipherSuite })
 }
 
-// hasModernTLS says whether the session has TLS that is not old.
+// hasModernTLS reports whether the session uses TLS that is not old.
 func (s *Session) hasModernTLS() bool { return s.tls != nil && !s.oldTLS }
 
-// mayAuth says whether the session is confidential enough for AUTH.
+// mayAuth reports whether AUTH is allowed with the TLS state of the session.
 func (s *Session) mayAuth() bool {
 	return s.srv.AllowInsecureAuth || s.hasModernTLS() || s.tls != nil && s.srv.InsecureOldTLSAuth
 }

@@ -13,16 +13,17 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
-// paramError is what is wrong with a parameter: its value (501), or that it
-// is none of ours (555).
+// paramError is an error in a parameter: a bad value (501) or an unknown
+// parameter (555).
 type paramError = smtp.SMTPError
 
-// maxParams is more parameters than all extensions together define.
+// maxParams is the largest number of parameters of one command. All extensions
+// together define fewer.
 const maxParams = 32
 
-// parseParams reads " KEY=value KEY ..." (RFC 5321, 4.1.2) and calls set for
-// each, with the key in upper case. Many clients do not encode the "=" in
-// ENVID and ORCPT; like Postfix it takes them.
+// parseParams parses " KEY=value KEY ..." (RFC 5321, 4.1.2) and calls set for
+// each parameter, with the key in upper case. Like Postfix, it accepts "=" in
+// the values of ENVID and ORCPT, because many clients do not encode it.
 func parseParams(rest string, set func(key, value string) *paramError) *paramError {
 	var seen []string
 	for rest = strings.TrimLeft(rest, blanks); rest != ""; {
@@ -30,7 +31,7 @@ func parseParams(rest string, set func(key, value string) *paramError) *paramErr
 		word, rest = nextWord(rest)
 		key, value, hasValue := strings.Cut(word, "=")
 		key = strings.ToUpper(key)
-		if !validKeyword(key) || key != "AUTH" && !wellFormedValue(key, value, hasValue) { // of AUTH, see authParam
+		if !validKeyword(key) || key != "AUTH" && !wellFormedValue(key, value, hasValue) { // for AUTH, see authParam
 			return refusal(501, 5, 5, 4, "Bad parameter syntax")
 		}
 		if slices.Contains(seen, key) || len(seen) == maxParams {
@@ -51,7 +52,7 @@ func wellFormedValue(key, value string, given bool) bool {
 	return !strings.Contains(value, "=") || key == "ENVID" || key == "ORCPT"
 }
 
-// validKeyword is esmtp-keyword of RFC 5321, 4.1.2.
+// validKeyword reports whether k is an esmtp-keyword (RFC 5321, 4.1.2).
 func validKeyword(k string) bool {
 	for i := range len(k) {
 		c := k[i]
@@ -62,8 +63,8 @@ func validKeyword(k string) bool {
 	return k != "" && len(k) <= 64
 }
 
-// mailParams reads the parameters of MAIL into msg. done means that the
-// command was refused.
+// mailParams reads the parameters of MAIL into msg. done is true if the command
+// was refused.
 func (s *Session) mailParams(msg *Message, rest string) (done bool, err error) {
 	s.params = nil
 	if rest == "" {
@@ -88,15 +89,15 @@ func badValue(key string) *paramError {
 	return refusal(501, 5, 5, 4, "Bad value of parameter "+key)
 }
 
-// futureRelease is the EHLO line of RFC 4865, 3.
+// futureRelease returns the EHLO line of RFC 4865, 3.
 func (s *Session) futureRelease() string {
 	max := s.srv.maxHold()
 	until := time.Now().Add(max).UTC().Format(time.RFC3339)
 	return "FUTURERELEASE " + strconv.Itoa(int(max.Seconds())) + " " + until
 }
 
-// otherParam keeps a parameter that an agent knows; any other is refused
-// (RFC 5321, 4.1.1.11).
+// otherParam stores a parameter that an agent understands, and refuses any
+// other (RFC 5321, 4.1.1.11).
 func (s *Session) otherParam(key, value string, names func(*Agent) []string) *paramError {
 	for i := range s.srv.Agents {
 		if slices.Contains(names(&s.srv.Agents[i]), key) {
@@ -110,7 +111,8 @@ func (s *Session) otherParam(key, value string, names func(*Agent) []string) *pa
 	return refusal(555, 5, 5, 4, "Parameter "+key+" is not recognized or not implemented")
 }
 
-// rcptParams reads the parameters of RCPT into r.
+// rcptParams reads the parameters of RCPT into r. done is true if the command
+// was refused.
 func (s *Session) rcptParams(r *Recipient, rest string) (done bool, err error) {
 	s.params = nil
 	if rest == "" {
@@ -131,8 +133,9 @@ func (s *Session) rcptParam(r *Recipient, key, value string) *paramError {
 	return s.otherParam(key, value, func(a *Agent) []string { return a.RcptParams })
 }
 
-// notifyParam is NOTIFY=NEVER or a list of the others (RFC 3461, 4.1). A word
-// given twice counts once, and a comma at the end is left out, as in Postfix.
+// notifyParam reads NOTIFY=NEVER or a list of the other values (RFC 3461, 4.1).
+// As in Postfix, a value that is given twice counts once, and a comma at the
+// end is ignored.
 func notifyParam(o *smtp.RcptOptions, value string) *paramError {
 	for word := range strings.SplitSeq(strings.TrimSuffix(strings.ToUpper(value), ","), ",") {
 		n := smtp.DSNNotify(word)
@@ -151,8 +154,8 @@ func notifyParam(o *smtp.RcptOptions, value string) *paramError {
 	return nil
 }
 
-// orcptParam is ORCPT=type;address (RFC 3461, 4.2), with the forms of the
-// type utf-8 (RFC 6533, 3).
+// orcptParam reads ORCPT=type;address (RFC 3461, 4.2), including the forms of
+// the type utf-8 (RFC 6533, 3).
 func (s *Session) orcptParam(o *smtp.RcptOptions, value string) *paramError {
 	kind, address, ok := strings.Cut(value, ";")
 	kind = strings.ToUpper(kind)
@@ -168,8 +171,8 @@ func (s *Session) orcptParam(o *smtp.RcptOptions, value string) *paramError {
 	} else {
 		address, err = xtext.Decode(address)
 	}
-	// RFC 3461, 4.2: but for the type utf-8, printable ASCII. No control
-	// character, C1 neither, must get into a report or a log.
+	// RFC 3461, 4.2: printable ASCII, except with the type utf-8. Control
+	// characters, including C1, must not get into a report or a log.
 	if err != nil || address == "" || kind != string(smtp.DSNAddressTypeUTF8) && !chars.ASCII(address) || strings.ContainsFunc(address, unicode.IsControl) {
 		return badValue("ORCPT")
 	}

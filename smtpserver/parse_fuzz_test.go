@@ -62,7 +62,7 @@ func FuzzProxy(f *testing.F) {
 		if n < 0 || n > len(b) || err != nil && n > 0 || src.IsValid() && n == 0 {
 			t.Fatalf("%q: %v, %d, %v", b, src, n, err)
 		}
-		if n == 0 && err == nil && len(b) > proxyV2Most+16 {
+		if n == 0 && err == nil && len(b) > proxyV2Max+16 {
 			t.Fatalf("%d bytes are not enough for a header", len(b))
 		}
 		if n > 0 { // what follows the header changes nothing

@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// The PROXY protocol (HAProxy, "The PROXY protocol, versions 1 & 2"): a header
-// before the first byte of SMTP that tells the client's address.
+// The PROXY protocol (HAProxy, "The PROXY protocol, versions 1 & 2"): a proxy
+// sends a header with the address of the client before the first byte of SMTP.
 
 var proxySignature = []byte("\r\n\r\n\x00\r\nQUIT\n")
 
 const (
-	proxyV1Most = 107  // bytes of a version 1 header
-	proxyV2Most = 4096 // of what follows the 16 bytes of a version 2 header
+	proxyV1Max = 107  // bytes of a version 1 header
+	proxyV2Max = 4096 // bytes after the first 16 bytes of a version 2 header
 )
 
-var errProxyHeader = errors.New("no PROXY header where one must be")
+var errProxyHeader = errors.New("PROXY header missing or invalid")
 
-// readProxy reads the header and takes the addresses in it for the client's.
+// readProxy reads the header and sets the addresses of the session.
 func (s *Session) readProxy() error {
 	for began := time.Now(); ; {
 		src, dst, n, err := parseProxy(s.in.buffered())
@@ -35,8 +35,8 @@ func (s *Session) readProxy() error {
 		}
 		if n > 0 {
 			s.in.consume(n)
-			s.claim(src, dst)
-			if s.nowhere() {
+			s.setAddrs(src, dst)
+			if s.hasUnknownAddr() {
 				s.traceInfo("PROXY: no client address, connection from " + s.PeerAddr().String())
 			}
 			return nil
@@ -47,20 +47,21 @@ func (s *Session) readProxy() error {
 	}
 }
 
-// unknownAddr is the address of a client of which a proxy gives none: in a
-// health check of the proxy's own, for one, or when the client came to the
-// proxy by a Unix socket. The proxy's address must not pass for the client's.
+// unknownAddr is the address of a client whose proxy gave no address: for
+// example for a health check by the proxy itself, or if the client connected to
+// the proxy through a Unix socket. The address of the proxy must not be used in
+// its place.
 type unknownAddr struct{}
 
 func (unknownAddr) Network() string { return "unknown" }
 func (unknownAddr) String() string  { return "unknown" }
 
-// nowhere says whether a proxy gave no address of the client.
-func (s *Session) nowhere() bool { return s.remote == net.Addr(unknownAddr{}) }
+// hasUnknownAddr reports whether a proxy gave no address of the client.
+func (s *Session) hasUnknownAddr() bool { return s.remote == net.Addr(unknownAddr{}) }
 
-// claim sets the addresses that the client has by a trusted proxy's word. A
-// client without a usable address has none at all.
-func (s *Session) claim(src, dst netip.AddrPort) {
+// setAddrs sets the addresses that a trusted proxy gave. If src is not usable,
+// the address of the client is unknown.
+func (s *Session) setAddrs(src, dst netip.AddrPort) {
 	if ip := src.Addr().Unmap().WithZone(""); ip.IsValid() && !ip.IsUnspecified() {
 		s.remote, s.remoteIP = net.TCPAddrFromAddrPort(src), ip
 	} else {
@@ -72,9 +73,9 @@ func (s *Session) claim(src, dst netip.AddrPort) {
 	s.ends = nil
 }
 
-// parseProxy reads a header at the start of b. n is its length; 0 means that
-// more is needed. Without addresses of TCP (LOCAL, UNKNOWN, UNSPEC, UDP, UNIX)
-// src is not valid.
+// parseProxy parses a header at the start of b. n is its length, or 0 if more
+// input is needed. If the header contains no TCP addresses (LOCAL, UNKNOWN,
+// UNSPEC, UDP, UNIX), src is not valid.
 func parseProxy(b []byte) (src, dst netip.AddrPort, n int, err error) {
 	switch {
 	case bytes.HasPrefix(b, proxySignature):
@@ -87,11 +88,11 @@ func parseProxy(b []byte) (src, dst netip.AddrPort, n int, err error) {
 	return src, dst, 0, errProxyHeader
 }
 
-// parseProxyV1 reads "PROXY TCP4 source destination sport dport" CRLF.
+// parseProxyV1 parses "PROXY TCP4 source destination sport dport" CRLF.
 func parseProxyV1(b []byte) (src, dst netip.AddrPort, n int, err error) {
-	i := bytes.Index(b[:min(len(b), proxyV1Most)], crlf)
+	i := bytes.Index(b[:min(len(b), proxyV1Max)], crlf)
 	if i < 0 {
-		if len(b) >= proxyV1Most {
+		if len(b) >= proxyV1Max {
 			err = errProxyHeader
 		}
 		return src, dst, 0, err
@@ -121,22 +122,21 @@ func proxyAddr(ip, port string, six bool) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a, uint16(p)), nil
 }
 
-// parseProxyV2 reads the binary form. What follows the addresses (TLVs) is
-// passed over.
+// parseProxyV2 parses the binary form. It ignores the TLVs after the addresses.
 func parseProxyV2(b []byte) (src, dst netip.AddrPort, n int, err error) {
 	const fixed = 16
 	if len(b) < fixed {
 		return src, dst, 0, nil
 	}
 	command, family, length := b[12], b[13], int(binary.BigEndian.Uint16(b[14:16]))
-	if command>>4 != 2 || command&15 > 1 || length > proxyV2Most {
+	if command>>4 != 2 || command&15 > 1 || length > proxyV2Max {
 		return src, dst, 0, fmt.Errorf("%w: version and command %#x, length %d", errProxyHeader, command, length)
 	}
 	if len(b) < fixed+length {
 		return src, dst, 0, nil
 	}
 	n = fixed + length
-	if command&15 == 0 { // LOCAL: the proxy's own connection, a health check
+	if command&15 == 0 { // LOCAL: a connection of the proxy itself, such as a health check
 		return src, dst, n, nil
 	}
 	b = b[fixed:n]

@@ -10,40 +10,41 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A Reply is what the server says to one command: a code, an enhanced code
-// (the zero value has none) and one line of text or several.
+// A Reply is the reply to one command: a code, an enhanced code (none if zero)
+// and one or more lines of text.
 type Reply struct {
 	Code         int
 	EnhancedCode smtp.EnhancedCode
 	Lines        []string
-	// Takeover, where set, is given the connection once the reply is sent:
-	// for ATRN (RFC 2645), by which client and server change places. The
-	// session ends when it returns; it need not close conn.
+	// Takeover, if not nil, gets the connection after the reply was sent. It is
+	// for ATRN (RFC 2645), where client and server exchange their roles. The
+	// session ends when Takeover returns. Takeover need not close conn.
 	Takeover func(ctx context.Context, conn net.Conn)
 }
 
-// maxReplyText is the longest text of a reply line: 512 octets with code,
-// enhanced code and CRLF (RFC 5321, 4.5.3.1.5).
+// maxReplyText is the length of the longest text of a reply line. A line has at
+// most 512 octets with code, enhanced code and CRLF (RFC 5321, 4.5.3.1.5).
 const maxReplyText = 480
 
-// noCode is the enhanced code of replies that carry none.
+// noCode is the enhanced code of replies without one.
 var noCode = smtp.EnhancedCode{}
 
-// maxOutput is how much is replied before it is sent, even in the middle of a
-// batch: a client that does not read gets no more of our memory.
+// maxOutput is how many bytes of replies are collected before they are sent,
+// even within a batch of commands. It limits the memory for a client that does
+// not read its replies.
 const maxOutput = 16 << 10
 
-// outputSize is the room that output has without growing.
+// outputSize is the initial size of the output buffer.
 const outputSize = 2048
 
 var outputBuffers = sync.Pool{New: func() any { return new([outputSize]byte) }}
 
-// reply adds one reply to the output. It leaves when the session is about to
-// wait for the client, so that the replies to a pipelined batch go in one
-// write. Line breaks in text make lines of the reply.
+// reply adds one reply to the output. It is sent before the session waits for
+// the client, so that the replies to a pipelined batch go out in one write.
+// Line breaks in text start new lines of the reply.
 func (s *Session) reply(code int, ec smtp.EnhancedCode, text string) {
 	s.srv.counters.reply(code)
-	if clean(text) {
+	if isReplyLine(text) {
 		s.replyLine(code, ec, text, true)
 		return
 	}
@@ -82,8 +83,8 @@ func (s *Session) replyLine(code int, ec smtp.EnhancedCode, text string, last bo
 	s.out = append(s.out, '\r', '\n')
 }
 
-// clean says whether text can stand in a reply as it is, in one line.
-func clean(text string) bool {
+// isReplyLine reports whether text can be one line of a reply without changes.
+func isReplyLine(text string) bool {
 	if len(text) > maxReplyText {
 		return false
 	}
@@ -95,8 +96,9 @@ func clean(text string) bool {
 	return true
 }
 
-// replyLines makes lines of what an agent or handler wants to say: nothing in
-// it can end the reply early, and no line is too long.
+// replyLines splits the text of an agent or handler into lines. It replaces
+// characters that could end the reply early, and splits lines that are too
+// long.
 func replyLines(text string) []string {
 	var lines []string
 	for _, l := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
@@ -116,12 +118,12 @@ func replyLines(text string) []string {
 	return lines[:min(len(lines), most)]
 }
 
-// flush sends what was replied.
+// flush sends the collected replies.
 func (s *Session) flush() error {
 	if len(s.out) == 0 {
 		return nil
 	}
-	s.in.park() // the client may take its time
+	s.in.park() // the client may read slowly
 	d := s.lim.Command
 	if s.srv.overloaded() {
 		d = min(d, overloadWait)
@@ -135,8 +137,8 @@ func (s *Session) flush() error {
 	return err
 }
 
-// wellFormed makes a refusal of what an agent or handler returned: code and
-// enhanced code that agree, and are those of a refusal.
+// wellFormed returns the error of an agent or handler as a valid refusal: the
+// code is 4xx or 5xx, and the enhanced code agrees with it.
 func wellFormed(e *smtp.SMTPError) *smtp.SMTPError {
 	code, ec := e.Code, e.EnhancedCode
 	if code < 400 || code > 599 {

@@ -8,8 +8,8 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// Auths offers the mechanisms of several Authenticators, in their order. Of
-// two that have the same mechanism the first one runs it.
+// Auths returns an Authenticator that offers the mechanisms of all as, in their
+// order. If several provide the same mechanism, the first one runs it.
 func Auths(as ...Authenticator) Authenticator { return auths(as) }
 
 type auths []Authenticator
@@ -39,12 +39,12 @@ func errNotOffered(mechanism string) error {
 	return fmt.Errorf("mechanism %q is not offered", mechanism)
 }
 
-// identify is a function of an application that finds out who a client is.
+// identify is a function of the application that identifies a client.
 type identify func() (identity string, err error)
 
-// settle makes who the client's identity, if there is one.
-func (s *Session) settle(who identify) error {
-	identity, err := who()
+// setIdentity calls f and sets the identity of the client to its result.
+func (s *Session) setIdentity(f identify) error {
+	identity, err := f()
 	if err == nil {
 		s.SetIdentity(identity)
 	}

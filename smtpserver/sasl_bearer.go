@@ -9,12 +9,13 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// BearerAuth offers OAUTHBEARER (RFC 7628) and XOAUTH2 (its forerunner, of
-// Google and Microsoft), and asks who the holder of a token is. username is
-// the identity that the client asks for, often empty with OAUTHBEARER; who
-// refuses one that is not the token's.
-func BearerAuth(who func(ctx context.Context, s *Session, username, token string) (identity string, err error)) Authenticator {
-	return bearerAuth(who)
+// BearerAuth offers OAUTHBEARER (RFC 7628) and its predecessor XOAUTH2 (Google,
+// Microsoft). verify checks a token and returns the identity of its holder.
+// username is the identity that the client asks for; with OAUTHBEARER it is
+// often empty. verify must return an error if the token does not belong to
+// username.
+func BearerAuth(verify func(ctx context.Context, s *Session, username, token string) (identity string, err error)) Authenticator {
+	return bearerAuth(verify)
 }
 
 type bearerAuth func(ctx context.Context, s *Session, username, token string) (string, error)
@@ -23,9 +24,9 @@ const xoauth2 = "XOAUTH2"
 
 func (bearerAuth) Mechanisms(*Session) []string { return []string{sasl.OAuthBearer, xoauth2} }
 
-func (who bearerAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
+func (identify bearerAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
 	b := &bearerServer{verify: func(username, token string) error {
-		return s.settle(func() (string, error) { return who(ctx, s, username, token) })
+		return s.setIdentity(func() (string, error) { return identify(ctx, s, username, token) })
 	}}
 	switch mechanism {
 	case sasl.OAuthBearer:
@@ -40,9 +41,9 @@ func (who bearerAuth) Start(ctx context.Context, s *Session, mechanism string) (
 	return b, nil
 }
 
-// bearerServer takes one response. A refusal is told as a challenge, that the
-// client answers with a dummy, and only then the exchange fails (RFC 7628,
-// 3.2.3).
+// bearerServer accepts one response. To refuse it, it sends an error as a
+// challenge, which the client answers with a dummy response. Only then the
+// exchange fails (RFC 7628, 3.2.3).
 type bearerServer struct {
 	parse   func(response []byte) (username, token string, err error)
 	verify  func(username, token string) error
@@ -68,10 +69,11 @@ func (b *bearerServer) Next(response []byte) (challenge []byte, done bool, err e
 	return nil, true, nil
 }
 
-// refused is why the client's token was not taken, once it was told so.
+// refused returns the error for which the token was refused, after the client
+// was informed, or nil.
 func (b *bearerServer) refused() error { return b.failed }
 
-// parseOAuthBearer reads "n,a=user," ^A "auth=Bearer token" ^A ^A.
+// parseOAuthBearer parses "n,a=user," ^A "auth=Bearer token" ^A ^A.
 func parseOAuthBearer(response []byte) (username, token string, err error) {
 	bad := errors.New("OAUTHBEARER: malformed response")
 	head, rest, ok := bytes.Cut(response, []byte{1})
@@ -89,7 +91,7 @@ func parseOAuthBearer(response []byte) (username, token string, err error) {
 	return username, token, err
 }
 
-// parseXOAuth2 reads "user=name" ^A "auth=Bearer token" ^A ^A.
+// parseXOAuth2 parses "user=name" ^A "auth=Bearer token" ^A ^A.
 func parseXOAuth2(response []byte) (username, token string, err error) {
 	head, rest, _ := bytes.Cut(response, []byte{1})
 	username, ok := strings.CutPrefix(string(head), "user=")
@@ -100,7 +102,7 @@ func parseXOAuth2(response []byte) (username, token string, err error) {
 	return username, token, err
 }
 
-// bearerToken finds the token among key=value pairs that ^A ends.
+// bearerToken returns the token from key=value pairs that end with ^A.
 func bearerToken(pairs []byte) (string, error) {
 	if !bytes.HasSuffix(pairs, []byte{1, 1}) {
 		return "", errors.New("bearer: response does not end with ^A^A")
@@ -115,7 +117,7 @@ func bearerToken(pairs []byte) (string, error) {
 	return "", errors.New("bearer: no token")
 }
 
-// saslName undoes the quoting of "," and "=" (RFC 5801, 4; RFC 5802, 5.1).
+// saslName decodes "," and "=" (RFC 5801, 4; RFC 5802, 5.1).
 func saslName(s string) (string, error) {
 	r := strings.NewReplacer("=2C", ",", "=3D", "=")
 	if strings.Count(s, "=") != strings.Count(s, "=2C")+strings.Count(s, "=3D") || s == "" {

@@ -14,9 +14,9 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// CramMD5Auth offers CRAM-MD5 (RFC 2195), which needs the passwords
-// themselves, and whose digest is broken: for devices that know nothing else.
-// password returns an error for an unknown user.
+// CramMD5Auth offers CRAM-MD5 (RFC 2195) for devices that support nothing
+// better. It needs the passwords in plain text, and MD5 is broken. password
+// returns the password of a user, or an error for an unknown user.
 func CramMD5Auth(password func(ctx context.Context, s *Session, username string) (string, error)) Authenticator {
 	return cramAuth(password)
 }

@@ -9,14 +9,17 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// ExternalAuth offers EXTERNAL (RFC 4422, appendix A) to clients that have
-// shown a TLS certificate, and asks who it belongs to. The certificate is
-// verified as far as Server.TLSConfig.ClientAuth and ClientCAs have it
-// verified: with tls.RequestClientCert or RequireAnyClientCert not at all, so
-// that who must know it by its fingerprint. authzid is the identity that the
-// client asks for, often empty; who refuses one that is not the client's.
-func ExternalAuth(who func(ctx context.Context, s *Session, cert *x509.Certificate, authzid string) (identity string, err error)) Authenticator {
-	return externalAuth(who)
+// ExternalAuth offers EXTERNAL (RFC 4422, appendix A) to clients that have sent
+// a TLS certificate. verify returns the identity that a certificate belongs to.
+// authzid is the identity that the client asks for, and is often empty. verify
+// must return an error if the certificate does not belong to authzid.
+//
+// Server.TLSConfig.ClientAuth and ClientCAs decide how the TLS handshake
+// verifies the certificate. With tls.RequestClientCert and
+// tls.RequireAnyClientCert it is not verified: then verify must recognize it by
+// its fingerprint.
+func ExternalAuth(verify func(ctx context.Context, s *Session, cert *x509.Certificate, authzid string) (identity string, err error)) Authenticator {
+	return externalAuth(verify)
 }
 
 type externalAuth func(ctx context.Context, s *Session, cert *x509.Certificate, authzid string) (string, error)
@@ -28,7 +31,7 @@ func (externalAuth) Mechanisms(s *Session) []string {
 	return []string{sasl.External}
 }
 
-func (who externalAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
+func (identify externalAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
 	if mechanism != sasl.External || s.tls == nil || len(s.tls.PeerCertificates) == 0 {
 		return nil, errNotOffered(mechanism)
 	}
@@ -39,12 +42,12 @@ func (who externalAuth) Start(ctx context.Context, s *Session, mechanism string)
 		if bytes.IndexByte(response, 0) >= 0 {
 			return nil, true, errors.New("EXTERNAL: NUL in the identity")
 		}
-		err := s.settle(func() (string, error) { return who(ctx, s, s.tls.PeerCertificates[0], string(response)) })
+		err := s.setIdentity(func() (string, error) { return identify(ctx, s, s.tls.PeerCertificates[0], string(response)) })
 		return nil, true, err
 	}), nil
 }
 
-// saslFunc is a sasl.Server made of a function.
+// saslFunc makes a function a sasl.Server.
 type saslFunc func(response []byte) (challenge []byte, done bool, err error)
 
 func (f saslFunc) Next(response []byte) ([]byte, bool, error) { return f(response) }

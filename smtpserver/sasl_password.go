@@ -9,8 +9,8 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// PasswordAuth offers PLAIN and LOGIN and asks check whether the password is
-// right: nil means yes and makes username the identity.
+// PasswordAuth offers PLAIN and LOGIN. check returns nil if the password is
+// correct; username is then the identity of the client.
 func PasswordAuth(check func(ctx context.Context, s *Session, username, password string) error) Authenticator {
 	return passwordAuth(check)
 }
@@ -34,7 +34,7 @@ func (check passwordAuth) Start(ctx context.Context, s *Session, mechanism strin
 	case sasl.Plain:
 		return sasl.NewPlainServer(func(identity, username, password string) error {
 			if identity != "" && identity != username {
-				return errors.New("PLAIN: nobody may act for another")
+				return errors.New("PLAIN: the authorization identity is not the user name")
 			}
 			return verify(username, password)
 		}), nil
@@ -44,7 +44,7 @@ func (check passwordAuth) Start(ctx context.Context, s *Session, mechanism strin
 	return nil, fmt.Errorf("mechanism %q is not offered", mechanism)
 }
 
-// loginServer is the LOGIN mechanism: two prompts, that nobody reads.
+// loginServer is the LOGIN mechanism. It has two prompts, which clients ignore.
 type loginServer struct {
 	verify   func(username, password string) error
 	username []byte

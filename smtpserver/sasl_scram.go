@@ -19,8 +19,9 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// ScramCredentials are what a server keeps of a password for SCRAM-SHA-256
-// (RFC 5802, 3): enough to verify, not enough to log in with.
+// ScramCredentials are the data about a password that a server stores for
+// SCRAM-SHA-256 (RFC 5802, 3). They are sufficient to verify a login, but not
+// to log in.
 type ScramCredentials struct {
 	Salt       []byte
 	Iterations int
@@ -28,11 +29,14 @@ type ScramCredentials struct {
 	ServerKey  []byte
 }
 
-// scramIterations is what OWASP's cheat sheet asks of PBKDF2 with SHA-256.
+// scramIterations is the number that the OWASP Password Storage Cheat Sheet
+// recommends for PBKDF2 with SHA-256.
 const scramIterations = 600_000
 
-// NewScramCredentials makes credentials of a password, with a random salt.
-// iterations is the work that guessing costs; 0 means 600,000.
+// NewScramCredentials returns credentials for a password, with a random salt.
+// iterations is the number of PBKDF2 iterations, which sets the cost of
+// guessing the password; 0 means 600,000. It returns an error if the password
+// contains characters that RFC 8265 forbids.
 func NewScramCredentials(password string, iterations int) (ScramCredentials, error) {
 	if iterations <= 0 {
 		iterations = scramIterations
@@ -55,47 +59,50 @@ func NewScramCredentials(password string, iterations int) (ScramCredentials, err
 
 // Scram is an Authenticator that offers SCRAM-SHA-256 (RFC 7677) and, under
 // TLS, SCRAM-SHA-256-PLUS with the channel bindings tls-exporter (RFC 9266) and
-// tls-unique. Its fields must not change once it is in use; it is safe for
-// concurrent use.
+// tls-unique (RFC 5929). Scram is safe for concurrent use. Its fields must not
+// change after first use.
 //
-// The first reply of the mechanism tells the client a user's salt, before the
-// client has proved anything. For a user that does not exist, Scram tells a salt
-// that looks like any other, is the same each time, and stays the same when the
-// server restarts. Otherwise a stranger could find out who exists by asking
+// The first challenge contains the salt of the user, before the client has
+// proved anything. For a user that does not exist, Scram sends a salt that
+// looks like any other, is always the same, and stays the same when the server
+// restarts. Otherwise a stranger could find out which users exist by asking
 // twice.
 type Scram struct {
-	// Lookup returns the credentials of a user, or an error for one that does
-	// not exist, who is then refused as slowly as one with a wrong password.
+	// Lookup returns the credentials of a user, or an error if the user does
+	// not exist. The login of such a user fails at the same step as one with a
+	// wrong password.
 	Lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)
-	// Secret makes the salts of users that do not exist: 16 random bytes or
-	// more, which must not change. Hosts that serve the same users need the
-	// same Secret. Without one, it is derived from the host's machine ID
-	// (/etc/machine-id) or, where there is none, from the private key of the
-	// server's first certificate. That has limits: users of the host can read
-	// the machine ID, container images may contain one that others know, and
-	// a new private key changes the salts. A host that has neither makes a new
-	// secret at each start.
+	// Secret is the key from which the salts of users that do not exist are
+	// made: 16 or more random bytes, which must not change. Hosts that serve
+	// the same users need the same Secret. Default: a key derived from the
+	// machine ID of the host (/etc/machine-id) or, if there is none, from the
+	// private key of the server's first certificate. The default has limits:
+	// users of the host can read the machine ID, container images may contain
+	// one that others know, and a new private key changes the salts. A host
+	// that has neither uses a new random key after each start.
 	Secret []byte
-	// Iterations that users who do not exist are told. Set it if the
-	// credentials have another number than NewScramCredentials gives them.
-	// Default: the number of the last user that was found, at first 600,000.
+	// Iterations is the number of iterations in challenges for users that do
+	// not exist. Set it if your credentials do not use the default of
+	// NewScramCredentials. Default: the number of the last user that was found,
+	// or 600,000 if there was none.
 	Iterations int
 
 	once    sync.Once
-	derived []byte // Secret, or what stands for it
+	derived []byte // Secret or its default
 	seen    atomic.Int64
 }
 
-// ScramAuth returns a Scram without settings.
+// ScramAuth returns a Scram with the given Lookup and defaults for the other
+// fields.
 func ScramAuth(lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)) Authenticator {
 	return &Scram{Lookup: lookup}
 }
 
-// unknown returns what a user that does not exist has in place of credentials.
+// unknown returns credentials for a user that does not exist.
 func (a *Scram) unknown(srv *Server, username string) ScramCredentials {
 	a.once.Do(func() {
 		if a.derived = a.Secret; len(a.derived) == 0 {
-			a.derived = lastingSecret("Bridgehead: salts of unknown SCRAM users", machineIDs(), srv.TLSConfig)
+			a.derived = stableSecret("Bridgehead: salts of unknown SCRAM users", machineIDs(), srv.TLSConfig)
 		}
 	})
 	return ScramCredentials{
@@ -163,7 +170,7 @@ func (sc *scramServer) Next(response []byte) (challenge []byte, done bool, err e
 	return nil, true, sasl.ErrUnexpectedClientResponse
 }
 
-// first reads "gs2-cbind-flag,[a=authzid],n=user,r=nonce" (RFC 5802, 7).
+// first parses "gs2-cbind-flag,[a=authzid],n=user,r=nonce" (RFC 5802, 7).
 func (sc *scramServer) first(msg string) ([]byte, error) {
 	f := strings.SplitN(msg, ",", 3)
 	if len(f) != 3 {
@@ -175,7 +182,7 @@ func (sc *scramServer) first(msg string) ([]byte, error) {
 	}
 	attrs := strings.Split(f[2], ",")
 	if len(attrs) < 2 || !strings.HasPrefix(attrs[0], "n=") || !strings.HasPrefix(attrs[1], "r=") || len(attrs[1]) < 10 {
-		return nil, errScram // also for m=, extensions that must be known
+		return nil, errScram // also for m=, a mandatory extension
 	}
 	var err error
 	if sc.username, err = saslName(attrs[0][2:]); err != nil {
@@ -183,10 +190,10 @@ func (sc *scramServer) first(msg string) ([]byte, error) {
 	}
 	if f[1] != "" {
 		if authzid, err := saslName(strings.TrimPrefix(f[1], "a=")); err != nil || authzid != sc.username {
-			return nil, errors.New("SCRAM: nobody may act for another")
+			return nil, errors.New("SCRAM: the authorization identity is not the user name")
 		}
 	}
-	absent := sc.a.unknown(sc.s.srv, sc.username) // for all users: it takes time
+	absent := sc.a.unknown(sc.s.srv, sc.username) // for all users, because it takes time
 	if sc.cred, sc.unknown = sc.a.Lookup(sc.ctx, sc.s, sc.username); sc.unknown == nil {
 		sc.a.seen.Store(int64(sc.cred.Iterations))
 	} else {
@@ -197,15 +204,16 @@ func (sc *scramServer) first(msg string) ([]byte, error) {
 	return []byte(sc.serverFirst), nil
 }
 
-// bind reads the channel binding flag. A client that could have bound but
-// believes that the server cannot was deceived (RFC 5802, 6).
+// bind reads the channel binding flag. "y" means that the client supports
+// channel binding but was not offered it. As the server offers it, someone has
+// changed the offer (RFC 5802, 6).
 func (sc *scramServer) bind(flag string) error {
 	kind, bound := strings.CutPrefix(flag, "p=")
 	switch {
 	case bound != sc.plus:
 		return errors.New("SCRAM: channel binding and mechanism do not agree")
 	case flag == "y" && sc.s.tls != nil:
-		return errors.New("SCRAM: the offer of channel binding was taken away on the way")
+		return errors.New("SCRAM: the client did not see the offer of channel binding: downgrade attack")
 	case !bound && flag != "n" && flag != "y":
 		return errScram
 	case !bound:
@@ -223,11 +231,11 @@ func channelBinding(state *tls.ConnectionState, kind string) ([]byte, error) {
 	case kind == "tls-unique" && state.Version < tls.VersionTLS13 && len(state.TLSUnique) > 0: // RFC 5929, 3
 		return state.TLSUnique, nil
 	}
-	return nil, fmt.Errorf("SCRAM: channel binding %q cannot be had", kind)
+	return nil, fmt.Errorf("SCRAM: channel binding %q is not available", kind)
 }
 
-// final reads "c=binding,r=nonce,p=proof" and proves in return that the server
-// knows the password too.
+// final parses "c=binding,r=nonce,p=proof" and returns the proof that the
+// server knows the password too.
 func (sc *scramServer) final(msg string) ([]byte, error) {
 	i := strings.LastIndex(msg, ",p=")
 	if i < 0 {

@@ -32,14 +32,14 @@ func TestLastingSecret(t *testing.T) {
 	config := func(key crypto.PrivateKey) *tls.Config {
 		return &tls.Config{Certificates: []tls.Certificate{{PrivateKey: key}}}
 	}
-	secret := func(c *tls.Config) []byte { return lastingSecret("salts", []string{file + "2", file}, c) }
+	secret := func(c *tls.Config) []byte { return stableSecret("salts", []string{file + "2", file}, c) }
 
 	write("0123456789abcdef0123456789abcdef\n")
 	id := secret(nil)
 	if !bytes.Equal(id, secret(config(ec))) {
 		t.Error("with a machine ID, a new private key changes the secret")
 	}
-	if bytes.Equal(id, lastingSecret("others", []string{file}, nil)) {
+	if bytes.Equal(id, stableSecret("others", []string{file}, nil)) {
 		t.Error("two uses have one secret")
 	}
 	write("fedcba9876543210fedcba9876543210\n")

@@ -88,7 +88,7 @@ func TestSequence(t *testing.T) {
 		S: 250 2.1.0
 		# A reverse-path is known.
 		C: MAIL FROM:<a@example.com>
-		S: 503 5.5.1 A transaction is open
+		S: 503 5.5.1 A transaction is already open
 		C: DATA
 		S: 503 5.5.1 Need RCPT before DATA
 		C: BDAT 0 LAST

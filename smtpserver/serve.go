@@ -12,9 +12,10 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Serve accepts connections on l until Shutdown, Close or an error of l's.
-// It may be called for several listeners. It always returns an error, and
-// closes l.
+// Serve accepts connections on l until Shutdown or Close is called or Accept
+// fails permanently. It may be called for several listeners at the same time.
+// It calls Validate first. It always closes l and returns an error that is not
+// nil: ErrServerClosed after Shutdown or Close.
 func (srv *Server) Serve(l net.Listener) error {
 	if err := srv.Validate(); err != nil {
 		l.Close()
@@ -43,7 +44,8 @@ func (srv *Server) Serve(l net.Listener) error {
 		if errors.Is(err, net.ErrClosed) || !errors.As(err, &ne) {
 			return err
 		}
-		// Out of files, or the client has gone again: it passes.
+		// A temporary error: too many open files, or the client has closed
+		// the connection.
 		delay = min(max(5*time.Millisecond, 2*delay), time.Second)
 		srv.logLine(slog.LevelError, "accept", slog.Any("error", err), slog.Duration("retry", delay))
 		select {
@@ -53,8 +55,8 @@ func (srv *Server) Serve(l net.Listener) error {
 	}
 }
 
-// ListenAndServe listens on addr and serves; "" is ":25", or ":465" with
-// TLSImplicit.
+// ListenAndServe listens on the TCP address addr and calls Serve. If addr is
+// "", it uses ":25", or ":465" with TLSImplicit.
 func (srv *Server) ListenAndServe(addr string) error {
 	if addr == "" {
 		addr = ":25"
@@ -69,9 +71,10 @@ func (srv *Server) ListenAndServe(addr string) error {
 	return srv.Serve(l)
 }
 
-// Shutdown closes the listeners, lets sessions finish the command or message
-// in hand, answers the next with 421 and closes. When ctx ends first, the
-// rest is closed hard and the context's error returned.
+// Shutdown closes the listeners and lets each session finish its current
+// command or message. It then replies 421 to the next command and closes the
+// connection. If ctx ends first, Shutdown closes the remaining connections at
+// once and returns the error of ctx.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	idle := srv.stop()
 	srv.mu.Lock()
@@ -88,9 +91,9 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close closes listeners and connections at once, and returns when the
-// sessions have ended, which takes as long as an agent or the Handler that is
-// at work takes to heed its context.
+// Close closes all listeners and connections at once and ends the contexts of
+// the sessions. It returns when all sessions have ended. If an agent or the
+// Handler is running, Close waits until it returns.
 func (srv *Server) Close() error {
 	idle := srv.stop()
 	srv.abort()
@@ -108,7 +111,8 @@ func (srv *Server) abort() {
 	}
 }
 
-// stop lets no more sessions in. The channel is closed when none is left.
+// stop closes the listeners and accepts no more sessions. The channel is closed
+// when there are no sessions left.
 func (srv *Server) stop() <-chan struct{} {
 	srv.prepare()
 	srv.mu.Lock()
@@ -126,13 +130,13 @@ func (srv *Server) stop() <-chan struct{} {
 	return srv.idle
 }
 
-// prepare works out what does not change any more once the server serves.
+// prepare sets the fields that do not change while the server serves.
 func (srv *Server) prepare() {
 	srv.once.Do(func() {
 		srv.limits = srv.Limits.effective()
 		srv.hostname = srv.Hostname
 		if srv.hostname == "" {
-			srv.hostname, _ = os.Hostname() // without one, the next line helps
+			srv.hostname, _ = os.Hostname() // on error, the next lines set a default
 		}
 		if srv.hostname == "" {
 			srv.hostname = "localhost"
@@ -174,14 +178,16 @@ func (srv *Server) maxHold() time.Duration {
 	return 24 * time.Hour
 }
 
-// overloaded says whether connections run short.
+// overloaded reports whether so many connections are open that Limits.Overload
+// applies.
 func (srv *Server) overloaded() bool {
 	l := &srv.limits
 	return l.Overload < 100 && l.Connections < noLimitInt &&
 		srv.current.Load() >= int64(l.Connections)*int64(l.Overload)/100
 }
 
-// newSession makes a session of a connection; nil when the server closes.
+// newSession makes a session for a connection. It returns nil if the server is
+// closing.
 func (srv *Server) newSession(c net.Conn) *Session {
 	s := &Session{srv: srv, lim: &srv.limits, netConn: c, started: time.Now()}
 	s.id = srv.ids.next()
@@ -216,23 +222,23 @@ func (srv *Server) endSession(s *Session) {
 	}
 }
 
-// setConn makes c the connection from now on.
+// setConn sets the connection of the session to c.
 func (s *Session) setConn(c net.Conn) {
 	s.conn = c
 	s.in.reset(c)
 }
 
-// serve is the session's goroutine.
+// serve runs the session. It is the session's goroutine.
 func (s *Session) serve() {
 	defer s.srv.endSession(s)
 	defer s.cancel()
 	defer s.netConn.Close()
 	defer func() {
-		if recover() != nil { // in a log, while it was told of a panic
+		if recover() != nil { // in the logger, while it logged another panic
 			s.srv.counters.panics.Add(1)
 		}
 	}()
-	err := s.guard(s.converse)
+	err := s.guard(s.runSession)
 	s.in.drop()
 	s.guard(func() error {
 		s.closeWith(err)
@@ -240,8 +246,9 @@ func (s *Session) serve() {
 	})
 }
 
-// converse leads the session from its first to its last byte.
-func (s *Session) converse() error {
+// runSession runs the session from the PROXY header to the end of the
+// connection.
+func (s *Session) runSession() error {
 	if within(s.peerIP, s.srv.ProxyFrom) {
 		if err := s.readProxy(); err != nil {
 			return err
@@ -252,7 +259,7 @@ func (s *Session) converse() error {
 	s.traceConnect()
 	if v := s.admit(); v != nil {
 		s.noteRefusal(v)
-		if s.srv.TLSMode != TLSImplicit { // no handshake for that
+		if s.srv.TLSMode != TLSImplicit { // a handshake would cost too much
 			s.reply(v.reply.Code, v.reply.EnhancedCode, v.reply.Message)
 		}
 		return errClosing
@@ -275,7 +282,7 @@ func (s *Session) converse() error {
 	return err
 }
 
-// disconnect tells agents that the session of this client is over.
+// disconnect calls Disconnect of all agents, if Connect was called.
 func (s *Session) disconnect() error {
 	if !s.begun {
 		return nil
@@ -291,8 +298,8 @@ func (s *Session) disconnect() error {
 	return nil
 }
 
-// closeWith sends what is left to say, and ends the connection such that the
-// client can read it.
+// closeWith sends the remaining replies, and closes the connection in such a
+// way that the client can read them.
 func (s *Session) closeWith(err error) {
 	if errors.Is(err, errQuit) || errors.Is(err, errClosing) {
 		if s.flush() == nil && !errors.Is(err, errQuit) {
@@ -306,8 +313,8 @@ func (s *Session) closeWith(err error) {
 	s.logEnd(err)
 }
 
-// linger reads on for a moment after the last reply. A connection that is
-// closed with unread input is reset, and the client might never see why.
+// linger reads input for a short time after the last reply. If a connection is
+// closed with unread input, TCP resets it, and the client may lose the reply.
 func (s *Session) linger() {
 	const most, wait = 1 << 20, 500 * time.Millisecond
 	tcp, ok := s.netConn.(*net.TCPConn)
@@ -322,14 +329,14 @@ func (s *Session) linger() {
 	s.in.drop()
 }
 
-// tarpit holds the next reply back.
+// tarpit delays the next reply.
 func (s *Session) tarpit() error { return s.pause(s.lim.Tarpit) }
 
 func (s *Session) pause(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	if err := s.flush(); err != nil { // what was earned before is not held back
+	if err := s.flush(); err != nil { // earlier replies are not delayed
 		return err
 	}
 	s.in.rest()
@@ -343,7 +350,7 @@ func (s *Session) pause(d time.Duration) error {
 	}
 }
 
-// addrIP is the IP address of a, or the zero Addr.
+// addrIP returns the IP address of a, or the zero Addr.
 func addrIP(a net.Addr) netip.Addr {
 	if t, ok := a.(*net.TCPAddr); ok {
 		ip, _ := netip.AddrFromSlice(t.IP)

@@ -163,7 +163,7 @@ type Server struct {
 	listeners map[*net.Listener]struct{}
 	sessions  map[*Session]struct{}
 	idle      chan struct{} // closed when closing and sessions is empty
-	accounts  accounts
+	usage     usageTable
 }
 
 // TLSMode selects how a server uses TLS.

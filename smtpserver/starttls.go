@@ -15,17 +15,17 @@ func (s *Session) canStartTLS() bool {
 		(s.srv.TLSMode == TLSOffered || s.srv.TLSMode == TLSRequired)
 }
 
-// mustStartTLS says whether only the commands that lead to TLS are allowed.
+// mustStartTLS reports whether TLSRequired applies and TLS has not started.
 func (s *Session) mustStartTLS() bool { return s.srv.TLSMode == TLSRequired && s.tls == nil }
 
-// cmdSTARTTLS turns the connection into an encrypted one (RFC 3207). What
-// came in plain text counts for nothing afterwards.
+// cmdSTARTTLS starts TLS (RFC 3207). The server forgets everything that came
+// before.
 func (s *Session) cmdSTARTTLS(arg string) error {
 	switch {
 	case arg != "":
 		return s.protocolError(501, smtp.EnhancedCode{5, 5, 4}, "STARTTLS takes no argument")
 	case s.tls != nil:
-		return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, "TLS is active already")
+		return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, "TLS is already active")
 	case !s.canStartTLS():
 		return s.notImplemented("STARTTLS")
 	}
@@ -40,8 +40,8 @@ func (s *Session) cmdSTARTTLS(arg string) error {
 	})); !ok {
 		return err
 	}
-	// CVE-2011-0411: commands that came with STARTTLS must not be run as if
-	// they had come through TLS.
+	// CVE-2011-0411: commands in plain text that came together with STARTTLS
+	// must not be run as if they had come through TLS.
 	s.in.drop()
 	s.reply(220, smtp.EnhancedCode{2, 0, 0}, "Ready to start TLS")
 	if err := s.flush(); err != nil {
@@ -50,17 +50,17 @@ func (s *Session) cmdSTARTTLS(arg string) error {
 	if err := s.handshake(); err != nil {
 		return err
 	}
-	// RFC 3207, 4.2: back to the state after the banner, nothing is known.
+	// RFC 3207, 4.2: back to the state after the banner, without any knowledge.
 	s.state, s.helo, s.esmtp, s.identity = connected, heloName{}, false, ""
 	s.allowance = s.atConnect
 	return nil
 }
 
-// handshake makes the connection a TLS one. A failed one ends the session:
-// there is no going on in plain text.
+// handshake does the TLS handshake. If it fails, the session ends, because the
+// connection cannot return to plain text.
 func (s *Session) handshake() error {
 	raw := s.conn
-	if b := s.in.buffered(); len(b) > 0 { // came in one piece with a PROXY header
+	if b := s.in.buffered(); len(b) > 0 { // it came together with a PROXY header
 		raw = &takenConn{Conn: raw, unread: bytes.Clone(b)}
 	}
 	conn := tls.Server(raw, s.srv.tls)

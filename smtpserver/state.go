@@ -13,8 +13,8 @@ import (
 )
 
 // The state machine of a session. The protocol has five states between
-// commands (RFC 5321, 4.1.4); what a command may do, and where it leads, is in
-// the table below.
+// commands (RFC 5321, 4.1.4). The table below lists the states in which each
+// command is allowed.
 //
 //	            EHLO            MAIL           RCPT (accepted)
 //	connected ───────▶ ready ─────────▶ mail ─────────▶ rcpt ◀─╮ RCPT
@@ -24,34 +24,35 @@ import (
 //	                     ╰──── BDAT LAST ──── chunks ◀───╯ ◀─╮ BDAT
 //	                                             ╰───────────╯
 //
-// RSET, EHLO, HELO and a refused chunk lead from everywhere back to ready.
+// RSET, EHLO, HELO and a refused chunk change every state back to ready.
 type state uint8
 
 const (
-	connected state = 1 << iota // the banner is sent
-	ready                       // greeted; no transaction
-	mail                        // a reverse-path is known
-	rcpt                        // and one forward-path at least
-	chunks                      // and the first chunk of BDAT
+	connected state = 1 << iota // the banner was sent
+	ready                       // after HELO or EHLO; no transaction
+	mail                        // MAIL was accepted
+	rcpt                        // at least one RCPT was accepted
+	chunks                      // at least one BDAT chunk was accepted
 
 	anyState = connected | ready | mail | rcpt | chunks
 
-	// turnedAway: 554 stood for the banner. Only QUIT has a meaning now
-	// (RFC 5321, 3.1).
-	turnedAway state = 1 << 7
+	// refusedAtConnect: the server sent 554 instead of the banner. Only QUIT is
+	// allowed (RFC 5321, 3.1).
+	refusedAtConnect state = 1 << 7
 )
 
-// A command is one verb that the server knows.
+// A command is an SMTP command that the server implements.
 type command struct {
-	states state // in which it may be given
-	// open: may be given before STARTTLS with TLSRequired (RFC 3207, 4).
+	states state // in which it is allowed
+	// open: it is allowed before STARTTLS with TLSRequired (RFC 3207, 4).
 	open bool
-	// follows: a pipelining client sends it before it knows the reply to MAIL.
+	// follows: a pipelining client sends it before the reply to MAIL.
 	follows bool
 	run     func(s *Session, arg string) error
 }
 
-// commands is the table of verbs. What is not in it goes to the agents.
+// commands contains the commands that the server implements. Agents answer all
+// others.
 var commands = map[string]command{
 	"EHLO":     {anyState, true, false, (*Session).cmdEHLO},
 	"HELO":     {anyState, true, false, (*Session).cmdHELO},
@@ -64,18 +65,18 @@ var commands = map[string]command{
 	"BDAT":     {anyState, true, true, (*Session).cmdBDAT}, // the chunk must be read in any case
 	"RSET":     {anyState, false, false, (*Session).cmdRSET},
 	"NOOP":     {anyState, true, false, (*Session).cmdNOOP},
-	"QUIT":     {anyState | turnedAway, true, false, (*Session).cmdQUIT},
+	"QUIT":     {anyState | refusedAtConnect, true, false, (*Session).cmdQUIT},
 	"VRFY":     {anyState, false, false, (*Session).cmdVRFY},
 	"EXPN":     {anyState, false, false, (*Session).cmdEXPN},
 	"HELP":     {anyState, true, false, (*Session).cmdHELP},
 	"XCLIENT":  {connected | ready, false, false, (*Session).cmdXCLIENT},
 }
 
-// What ends a session.
+// Reasons for the end of a session.
 var (
 	errQuit    = errors.New("QUIT")
 	errClosing = errors.New("closed by the server")
-	errTaken   = errors.New("connection handed over")
+	errTaken   = errors.New("connection taken over by an agent")
 )
 
 // loop reads and runs commands until the session ends.
@@ -94,7 +95,7 @@ func (s *Session) loop() error {
 	}
 }
 
-// readCommand waits for the next line of the client's.
+// readCommand waits for the next command line.
 func (s *Session) readCommand() ([]byte, error) {
 	if s.srv.closing.Load() {
 		return nil, s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
@@ -106,7 +107,7 @@ func (s *Session) readCommand() ([]byte, error) {
 	return line, s.waitEnded(err)
 }
 
-// waitEnded replies to the client when the wait for it ended by a deadline.
+// waitEnded replies to the client if err, the result of a wait, is a timeout.
 func (s *Session) waitEnded(err error) error {
 	switch {
 	case !errors.Is(err, os.ErrDeadlineExceeded):
@@ -116,14 +117,14 @@ func (s *Session) waitEnded(err error) error {
 	case s.timeLeft() <= 0:
 		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Session took too long")
 	}
-	return s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: nothing came")
+	return s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: no input received")
 }
 
-// timeLeft is what remains of the time for the session.
+// timeLeft returns the time that remains for the session (Limits.Session).
 func (s *Session) timeLeft() time.Duration { return s.lim.Session - time.Since(s.started) }
 
-// run gives one command line to the function that serves it. An agent or
-// Handler that panics costs the session its connection, not the process.
+// run calls the function for a command line. If an agent or the Handler panics,
+// the session ends, but not the process.
 func (s *Session) run(line []byte) (err error) {
 	defer s.recovered(&err)
 	verb, arg, ok := splitCommand(line)
@@ -132,12 +133,12 @@ func (s *Session) run(line []byte) (err error) {
 		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Line is too long") // RFC 5321, 4.5.3.1.10
 	}
 	if !ok {
-		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Command line has a character that must not be there")
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 2}, "Command line has a control character or a bare LF")
 	}
 	cmd, known := commands[string(verb)]
 	s.mailRefused = s.mailRefused && cmd.follows
 	switch {
-	case s.state == turnedAway && string(verb) != "QUIT":
+	case s.state == refusedAtConnect && string(verb) != "QUIT":
 		return s.badSequence(string(verb))
 	case s.mustStartTLS() && !cmd.open:
 		return s.fail(refusal(530, 5, 7, 0, "Must issue a STARTTLS command first"))
@@ -149,7 +150,7 @@ func (s *Session) run(line []byte) (err error) {
 	return cmd.run(s, arg)
 }
 
-// guard calls f with the same protection.
+// guard calls f and converts a panic to an error, as run does.
 func (s *Session) guard(f func() error) (err error) {
 	defer s.recovered(&err)
 	return f()
@@ -160,18 +161,18 @@ func (s *Session) recovered(err *error) {
 		s.srv.counters.panics.Add(1)
 		s.log(slog.LevelError, "panic", slog.String("agent", s.asking), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 		if s.asking == "handler" && s.msg != nil {
-			s.msg, s.handled = nil, true // the Handler may have kept it
+			s.msg, s.handled = nil, true // the Handler may own it now
 		}
 		*err = s.bye(421, smtp.EnhancedCode{4, 3, 0}, "Internal error")
 	}
 }
 
-// badSequence is the answer to a known command in the wrong state.
+// badSequence replies to a command that is not allowed in the current state.
 func (s *Session) badSequence(verb string) error {
 	text := "Bad sequence of commands"
 	switch {
-	case s.state == turnedAway:
-		text = "Not welcome: say QUIT"
+	case s.state == refusedAtConnect:
+		text = "Connection refused: only QUIT is allowed"
 	case s.mailRefused && verb != "MAIL":
 		return s.followError(503, smtp.EnhancedCode{5, 5, 1}, "MAIL was refused")
 	case s.state == connected:
@@ -180,9 +181,9 @@ func (s *Session) badSequence(verb string) error {
 			s.noteRefusedMail(s.errors)
 		}
 	case s.state == chunks:
-		text = "Only BDAT or RSET may follow a BDAT that was not the last"
+		text = "Only BDAT or RSET may follow BDAT without LAST"
 	case verb == "MAIL":
-		text = "A transaction is open already"
+		text = "A transaction is already open"
 	case verb == "RCPT":
 		text = "Need MAIL before RCPT"
 	case verb == "DATA" && s.refusedTo:
@@ -196,28 +197,27 @@ func (s *Session) badSequence(verb string) error {
 	return s.protocolError(503, smtp.EnhancedCode{5, 5, 1}, text)
 }
 
-// fail refuses a command for a reason that is no protocol error.
+// fail refuses a command for a reason that is not a protocol error.
 func (s *Session) fail(e *smtp.SMTPError) error {
 	s.refuse(&verdict{reply: e, by: "server"})
 	return nil
 }
 
-// bye says why the session ends, and ends it.
+// bye sends a last reply and ends the session.
 func (s *Session) bye(code int, ec smtp.EnhancedCode, text string) error {
 	s.reply(code, ec, text)
 	return fmt.Errorf("%w: %s", errClosing, text)
 }
 
-// reset ends the transaction, whatever became of it, and also when an agent
-// panics on hearing of it.
+// reset ends the transaction. It does so even if Reset of an agent panics.
 func (s *Session) reset() {
 	defer s.dropTransaction()
 	if s.msg != nil || s.handled {
-		s.tellReset()
+		s.callReset()
 	}
 }
 
-// dropTransaction forgets the transaction, and gives back what it held.
+// dropTransaction releases the memory and the file of the transaction.
 func (s *Session) dropTransaction() {
 	if s.intake != nil {
 		s.intake.end()
@@ -228,16 +228,16 @@ func (s *Session) dropTransaction() {
 	}
 	s.msg, s.params, s.accepted = nil, nil, 0
 	s.handled, s.discarding, s.refusedTo = false, false, false
-	if s.state != connected && s.state != turnedAway {
+	if s.state != connected && s.state != refusedAtConnect {
 		s.state = ready
 	}
 }
 
-// readLine waits for a line and returns it without its CRLF, in memory that is
-// good until more input is waited for. Lines of up to max bytes are taken,
-// AUTH commands of up to authMax.
+// readLine waits for a line and returns it without its CRLF. The line is valid
+// until the session waits for more input. A line may have up to max bytes, or
+// authMax bytes if it is an AUTH command.
 func (s *Session) readLine(max, authMax int) ([]byte, error) {
-	var began time.Time // the line
+	var began time.Time // start of the line
 	for from := 0; ; {
 		b := s.in.buffered()
 		if i := bytes.IndexByte(b[from:], '\n'); i >= 0 {
@@ -257,9 +257,9 @@ func (s *Session) readLine(max, authMax int) ([]byte, error) {
 	}
 }
 
-// checkLine takes off the CRLF. A line that ends otherwise or is too long
-// comes back as one that is no command, so that it is answered as an error:
-// a bare LF is the end of a line only for clients of Server.BareLFFrom.
+// checkLine removes the CRLF. For a line that is too long it returns
+// lineTooLong. For a line that ends in a bare LF it returns notACommand, unless
+// the client may end lines so (Server.BareLFFrom, BareNormalize).
 func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
 	text, isCRLF := bytes.CutSuffix(line, crlf)
 	if isCRLF {
@@ -276,16 +276,16 @@ func (s *Session) checkLine(line []byte, max, authMax int) ([]byte, error) {
 	return notACommand, nil
 }
 
-// notACommand stands for a line that cannot be read as a command.
+// notACommand replaces a line that cannot be read as a command.
 var notACommand = []byte{0}
 
-// lineTooLong stands for a line of more bytes than a command may have.
+// lineTooLong replaces a line that is longer than a command may be.
 var lineTooLong = []byte{0, 0}
 
-// skipLine passes over a line that is too long to be one, within reason.
+// skipLine reads and drops the rest of a line that is too long, up to 1 MiB.
 func (s *Session) skipLine(began time.Time) ([]byte, error) {
 	const most = 1 << 20
-	var last byte // of what was passed over
+	var last byte // of the dropped input
 	for n := 0; n < most; {
 		b := s.in.buffered()
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
@@ -307,14 +307,15 @@ func (s *Session) skipLine(began time.Time) ([]byte, error) {
 	return nil, s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Line is too long")
 }
 
-// waitCommand waits for more input, after what was replied has been sent. A
-// line that has begun, and a message in chunks, must come within one wait.
+// waitCommand sends the pending replies and waits for more input. began is the
+// start of an unfinished line, or zero: the whole line must arrive within
+// Limits.Command. A message in chunks must keep the minimum data rate.
 func (s *Session) waitCommand(began time.Time) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
 	d := s.lim.Command
-	if s.state == turnedAway || s.srv.overloaded() {
+	if s.state == refusedAtConnect || s.srv.overloaded() {
 		d = min(d, overloadWait)
 	}
 	if !began.IsZero() {
@@ -329,14 +330,14 @@ func (s *Session) waitCommand(began time.Time) error {
 	return s.await(d)
 }
 
-// await waits for input at a time when Shutdown may interrupt.
+// await waits for input. Shutdown may interrupt it.
 //
-// That it does by a deadline in the past. The session sets its own deadline
-// first, then says that it waits, then looks whether the server is closing;
-// Shutdown sets closing first and then looks who waits. So either the session
-// sees that the server closes, or Shutdown sees the session wait, and its
-// deadline is the later one. A command that came at the same moment is served
-// all the same, with deadlines of its own.
+// Shutdown interrupts by setting a deadline in the past. The session first sets
+// its own deadline, then sets waiting, then checks whether the server is
+// closing. Shutdown first sets closing, and then checks which sessions wait. So
+// either the session sees that the server is closing, or Shutdown sees that the
+// session waits and sets the later deadline. If a command arrives at the same
+// moment, the session still runs it.
 func (s *Session) await(d time.Duration) error {
 	if err := s.setReadDeadline(d); err != nil {
 		return err
@@ -351,13 +352,13 @@ func (s *Session) await(d time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.interrupted {
-		s.readDeadline = time.Time{} // it is not what the connection has
+		s.readDeadline = time.Time{} // Shutdown has changed the deadline of the connection
 	}
 	s.waiting, s.interrupted = false, false
 	return err
 }
 
-// interrupt wakes the session if it awaits something.
+// interrupt wakes the session if it waits in await.
 func (s *Session) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -367,9 +368,9 @@ func (s *Session) interrupt() {
 	}
 }
 
-// setReadDeadline sets a deadline d from now on. One that is set already and
-// ends at most 1/64 of d earlier stands: setting one costs as much as a small
-// system call.
+// setReadDeadline sets the read deadline to d from now. It keeps the current
+// deadline if that is at most 1/64 of d earlier, because setting one costs as
+// much as a small system call.
 func (s *Session) setReadDeadline(d time.Duration) error {
 	now := time.Now()
 	if late := s.readDeadline.Sub(now); late <= d && late >= d-d/64 {

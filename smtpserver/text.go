@@ -23,48 +23,48 @@ const (
 	BareNormalize
 )
 
-// textState is where in a message's text a textReader stands.
+// textState is the position of a textReader in the text.
 type textState uint8
 
 const (
-	lineStart textState = iota // after CRLF, and at the beginning
+	lineStart textState = iota // after CRLF, and at the start
 	inLine
 	afterCR    // CR within a line
-	afterDot   // a dot at the start of a line, not yet taken
-	afterDotCR // dot, CR at the start of a line: LF now ends the data
+	afterDot   // after a dot at the start of a line
+	afterDotCR // after dot and CR at the start of a line: LF now ends the data
 )
 
-// textReader undoes dot-stuffing and watches for bare bytes and long lines.
-// Only CRLF.CRLF ends the data (RFC 5321, 4.1.1.4 and 4.5.2); neither a bare
-// LF nor a bare CR ever begins a line. The one exception is readBareLF.
+// textReader removes dot-stuffing and finds bare CR, LF and NUL, and long
+// lines. Only CRLF.CRLF ends the data (RFC 5321, 4.1.1.4 and 4.5.2). A bare LF
+// or CR never starts a line. The only exception is readBareLF.
 type textReader struct {
 	state   textState
-	dots    bool  // DATA: dot-stuffed, ends with CRLF.CRLF; BDAT has neither
+	dots    bool  // DATA: dot-stuffed, ends with CRLF.CRLF; false for BDAT
 	binary  bool  // BINARYMIME: any bytes
 	fix     bool  // BareNormalize
-	bareLF  *bool // the session's lfOnly, see readBareLF; nil is false
+	bareLF  *bool // lfOnly of the session, see readBareLF; nil means false
 	sawLF   bool  // a bare LF was the end of a line
 	maxLine int
 	line    int  // length of the line so far
 	bare    byte // the first bare byte, where hasBare
 	hasBare bool
 	long    bool // a line was too long
-	last    bool // what is put now is the last there is
+	last    bool // the next put is probably the last one
 }
 
-// A sink takes the text of a message, piece by piece.
+// A sink receives the text of a message in pieces.
 type sink interface {
 	put(p []byte)
 }
 
-// nowhere is a sink for what is not wanted.
-type nowhere struct{}
+// discardText is a sink that drops the text.
+type discardText struct{}
 
-func (nowhere) put([]byte) {}
+func (discardText) put([]byte) {}
 
-// read takes input and puts the text in it to the sink, in as few pieces as
-// possible. It returns how much was taken, which is all of p unless the end
-// of data stands in it.
+// read reads input and puts its text to the sink, in as few pieces as possible.
+// n is the number of bytes that were read: all of p, or those up to the end of
+// data.
 func (t *textReader) read(p []byte, to sink) (n int, end bool) {
 	if t.binary {
 		to.put(p)
@@ -109,7 +109,7 @@ func (t *textReader) read(p []byte, to sink) (n int, end bool) {
 			t.state = inLine // the dot was stuffed
 			if p[i] == '\r' {
 				i++
-				from = i // if the dot was not the end, the CR is bare and the message lost
+				from = i // if this is not the end of data, the CR is bare and the message is refused
 				t.state = afterDotCR
 			}
 		case afterDotCR:
@@ -126,8 +126,8 @@ func (t *textReader) read(p []byte, to sink) (n int, end bool) {
 	return i, false
 }
 
-// skipText passes over text up to and with the next control character, or up
-// to the end of p.
+// skipText skips text up to and including the next control character, or to the
+// end of p.
 func (t *textReader) skipText(p []byte) int {
 	n := indexControl(p) + 1
 	if n == 0 {
@@ -137,7 +137,7 @@ func (t *textReader) skipText(p []byte) int {
 	switch c := p[n-1]; c {
 	case '\r':
 		t.state = afterCR
-		if n < len(p) && p[n] == '\n' { // by far the most frequent
+		if n < len(p) && p[n] == '\n' { // by far the most frequent case
 			n++
 			t.state = lineStart
 		}
@@ -148,10 +148,11 @@ func (t *textReader) skipText(p []byte) int {
 	return n
 }
 
-// indexControl is the index of the first byte below 0x20, or -1. It looks at
-// eight bytes at once, and at four such words to pass over longer text: of x-0x20 in each byte, the high bit is set where the
-// byte was below 0x20, or, by a borrow, above such a byte; so the lowest one is
-// right. Bytes that had the high bit set themselves do not count.
+// indexControl returns the index of the first byte below 0x20, or -1. It tests
+// eight bytes at once, and 32 bytes at once in long text. In x-0x20, the high
+// bit of a byte is set if the byte was below 0x20 or, because of a borrow, if a
+// lower byte was. The lowest such bit is therefore correct. Bytes whose high
+// bit was already set are excluded.
 func indexControl(p []byte) int {
 	const spaces, high = 0x2020202020202020, 0x8080808080808080
 	i := 0
@@ -178,7 +179,7 @@ func indexControl(p []byte) int {
 	return -1
 }
 
-// readSlow goes byte by byte and repairs bare CR, LF and NUL.
+// readSlow reads byte by byte and repairs bare CR, LF and NUL.
 func (t *textReader) readSlow(p []byte, to sink) (n int, end bool) {
 	out := make([]byte, 0, len(p)+len(p)/8+16)
 	for i, c := range p {
@@ -192,7 +193,7 @@ func (t *textReader) readSlow(p []byte, to sink) (n int, end bool) {
 		case t.state == afterDot && c == '\r':
 			t.state = afterDotCR
 			continue
-		case c == '\r': // taken when its LF comes
+		case c == '\r': // added together with its LF
 			t.state = afterCR
 			continue
 		case c == 0: // a CR before it is bare
@@ -202,7 +203,7 @@ func (t *textReader) readSlow(p []byte, to sink) (n int, end bool) {
 			out = append(out, '\r', '\n')
 			t.count(2)
 			t.state, t.line = lineStart, 0
-		case c == '\n': // bare: it ends a line, but no dot after it is stuffed
+		case c == '\n': // bare: it ends a line, but a dot after it is not dot-stuffed
 			out = append(out, '\r', '\n')
 			t.count(2)
 			t.state, t.line = inLine, 0
@@ -229,7 +230,7 @@ func (t *textReader) found(c byte) {
 	}
 }
 
-// finish tells of a CR at the very end, with BDAT.
+// finish records a bare CR at the end of the text, which is possible with BDAT.
 func (t *textReader) finish() {
 	if t.state == afterCR && !t.fix {
 		t.found('\r')

@@ -36,7 +36,7 @@ func TestSTARTTLS(t *testing.T) {
 		C: EHLO client.example
 		S: 250 ENHANCEDSTATUSCODES
 		C: STARTTLS
-		S: 503 5.5.1 TLS is active already
+		S: 503 5.5.1 TLS is already active
 		C: MAIL FROM:<a@example.com>
 		S: 250
 		C: RCPT TO:<b@example.com>

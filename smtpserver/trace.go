@@ -16,42 +16,48 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/protolog"
 )
 
-// A ProtocolEvent is one thing that was said in a session. Its fields are
+// A ProtocolEvent is one event of a session in the protocol log. Its fields are
 // Time, Connector, Session, Sequence, Local and Remote (endpoints), Kind ('+'
 // connected, '-' disconnected, '>' sent, '<' received, '*' information), Data
-// and Context. Neither credentials nor content of messages are ever in one.
+// and Context. It contains no credentials and no message content.
 type ProtocolEvent = protolog.Event
 
-// A ProtocolLog takes the events of all sessions. Its method is called by many
-// goroutines at once and holds the sessions up while it runs.
+// A ProtocolLog receives the events of all sessions. Many goroutines call Log
+// at the same time, and each session waits until Log returns.
 type ProtocolLog interface {
 	Log(ProtocolEvent)
 }
 
-// ProtocolLogFiles spreads a protocol log over files in a folder,
-// RECVyyyymmdd-n.log, a new one each day (UTC) and whenever one is full:
+// ProtocolLogFiles writes a protocol log to files in a directory. The files are
+// named RECVyyyymmdd-n.log. A new file starts each day (UTC) and when a file is
+// full.
 //
 //	log := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: "/var/log/relay"})
 //	defer log.Close()
 //
-// Dir must be set, and is made when it is not there. The other fields have
-// defaults, Exchange's: Prefix of the names (RECV); MaxSize of one file in
-// bytes (10 MB); MaxAge, after which a file is removed (30 days); MaxDir, the
-// bytes of all files but the present one, beyond which the oldest are removed
-// (250 MB); Suffix of the names (.log); Private, which keeps the owner's group
-// from reading them (false). A file on a full disk keeps whole lines and its
-// header.
+// Dir is required. ProtocolLogFiles creates it if it does not exist. The other
+// fields have the defaults of Exchange:
+//
+//   - Prefix and Suffix of the file names (RECV, .log);
+//   - MaxSize, the size of the largest file in bytes (10 MB);
+//   - MaxAge, the age at which files are removed (30 days);
+//   - MaxDir, the size of all files except the current one in bytes, beyond
+//     which the oldest files are removed (250 MB);
+//   - Private, which makes the files unreadable for the owner's group (false).
+//
+// If the disk is full, a file still contains only whole lines and its header.
 type ProtocolLogFiles = protolog.Files
 
-// ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
-// values, with the methods Log, Flush and Close. Lines are gathered for up to a
-// second, and those are missing when the process is killed; Flush and Close
-// write what is there. What cannot be written (a full disk) is lost, and mail
-// goes on: Flush and Close tell of it.
+// ProtocolLogWriter is a ProtocolLog in the format of Exchange (comma-separated
+// values). Its methods are Log, Flush and Close. It buffers lines for up to a
+// second, and loses these if the process is killed. Flush and Close write the
+// buffered lines. If it cannot write lines, for example because the disk is
+// full, the lines are lost and mail continues. Flush and Close return such an
+// error.
 type ProtocolLogWriter = protolog.Writer
 
-// NewProtocolLog writes a protocol log to w, which is closed by Close if it is
-// an io.Closer.
+// NewProtocolLog returns a ProtocolLog that writes to w. Its Close closes w if
+// w is an io.Closer.
 func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
 	header := protolog.Header("SMTP Receive Protocol Log")
 	if f, ok := w.(*ProtocolLogFiles); ok {
@@ -66,13 +72,13 @@ func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
 	return protolog.NewWriter(w, header)
 }
 
-// SlogProtocolLog sends the protocol log to a slog.Logger.
+// SlogProtocolLog returns a ProtocolLog that writes to a slog.Logger.
 func SlogProtocolLog(l *slog.Logger, level slog.Level) ProtocolLog {
 	return protolog.Slog{Logger: l, Level: level}
 }
 
-// Trace adds a line of information to the session's protocol log, for agents
-// that decide something about the session ("Set Session Permissions").
+// Trace adds an information line to the protocol log of the session. Agents use
+// it for decisions about the session, such as "Set Session Permissions".
 func (s *Session) Trace(data, context string) {
 	if s.srv.ProtocolLog != nil {
 		s.event('*', data, context)
@@ -90,7 +96,7 @@ func (s *Session) event(kind byte, data, context string) {
 	s.sequence++
 }
 
-// endpoints are a session's addresses as they stand in each of its events.
+// endpoints are the addresses of a session as text.
 type endpoints struct{ local, remote string }
 
 // trace logs a line that was sent or received.
@@ -100,10 +106,11 @@ func (s *Session) trace(kind byte, line []byte) {
 	}
 }
 
-// traceCommand logs a command. Credentials must not get into the log by any
-// way: the argument of AUTH is left out, and so is, once AUTH was tried, every
-// line that is no known command, since it may be a response that the client
-// sent although AUTH was refused. The names of clients are in their safe form.
+// traceCommand logs a command. Credentials must not get into the log, so the
+// argument of AUTH is left out. After an AUTH command every line that is not a
+// known command is left out too, because it may be a response that the client
+// sent although AUTH was refused. The names of clients are encoded, see
+// Session.Helo.
 func (s *Session) traceCommand(verb, line []byte, arg string) {
 	isAuth := string(verb) == "AUTH"
 	s.authTried = s.authTried || isAuth
@@ -149,7 +156,8 @@ func (s *Session) traceDisconnect(err error) {
 	s.event('-', "", context)
 }
 
-// traceTLS logs what was agreed on and the certificates, as Exchange does.
+// traceTLS logs the TLS version, the cipher suite and the certificates, as
+// Exchange does.
 func (s *Session) traceTLS() {
 	if s.srv.ProtocolLog == nil {
 		return

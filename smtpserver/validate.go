@@ -10,15 +10,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// Validate tells settings with which no client could do what the server
-// promises, or asks of it. Serve calls it.
+// Validate returns an error if settings contradict each other or can never
+// work. Serve calls it.
 func (srv *Server) Validate() error {
 	if _, err := addr.Domain(srv.Hostname); srv.Hostname != "" && (err != nil || strings.ContainsFunc(srv.Hostname, func(r rune) bool { return r >= 0x7f })) {
-		return fmt.Errorf("smtpserver: Hostname %q is no host name", srv.Hostname)
+		return fmt.Errorf("smtpserver: Hostname %q is not a host name", srv.Hostname)
 	}
 	if srv.DefaultDomain != "" {
 		if addr.Mailbox("x@"+srv.DefaultDomain, false) != nil {
-			return fmt.Errorf("smtpserver: DefaultDomain %q is no domain name", srv.DefaultDomain)
+			return fmt.Errorf("smtpserver: DefaultDomain %q is not a domain name", srv.DefaultDomain)
 		}
 	}
 	for setting, networks := range map[string][]netip.Prefix{"ProxyFrom": srv.ProxyFrom, "XClientFrom": srv.XClientFrom, "Limits.Exempt": srv.Limits.Exempt} {
@@ -30,29 +30,30 @@ func (srv *Server) Validate() error {
 	c := srv.TLSConfig
 	switch {
 	case srv.InsecureOldTLS && (c == nil || srv.TLSMode == TLSOff):
-		return errors.New("smtpserver: InsecureOldTLS, but there is no TLS")
+		return errors.New("smtpserver: InsecureOldTLS is set, but TLS is off")
 	case srv.InsecureOldTLS && c.MinVersion != 0:
-		return fmt.Errorf("smtpserver: InsecureOldTLS, but TLSConfig.MinVersion is %s", tls.VersionName(c.MinVersion))
+		return fmt.Errorf("smtpserver: InsecureOldTLS is set, but TLSConfig.MinVersion is %s", tls.VersionName(c.MinVersion))
 	case c == nil && must != "":
 		return fmt.Errorf("smtpserver: %s without TLSConfig", must)
 	case c == nil || srv.TLSMode == TLSOff:
 	case len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
 		return errors.New("smtpserver: TLSConfig has no certificate: neither Certificates, GetCertificate nor GetConfigForClient is set")
 	case srv.TLSMode == TLSRequired && srv.Disable&ExtStartTLS != 0:
-		return errors.New("smtpserver: TLSRequired, but Disable has ExtStartTLS")
+		return errors.New("smtpserver: TLSRequired is set, but Disable contains ExtStartTLS")
 	}
 	return nil
 }
 
-// checkNetworks returns an error for a prefix that is none, or has bits beyond
-// its length: then it is not clear whether the network or the address is meant.
+// checkNetworks returns an error for a prefix that is not valid, or that has
+// bits beyond its length: then it is unclear whether it means the network or
+// the address.
 func checkNetworks(networks []netip.Prefix) error {
 	for _, p := range networks {
 		switch {
 		case !p.IsValid():
 			return fmt.Errorf("network %v is not a valid prefix", p)
 		case p != p.Masked():
-			return fmt.Errorf("network %v has bits beyond its length, perhaps %v is meant", p, p.Masked())
+			return fmt.Errorf("network %v has bits beyond its length; the network is %v", p, p.Masked())
 		}
 	}
 	return nil

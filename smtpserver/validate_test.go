@@ -22,15 +22,15 @@ func TestSettingsThatServeNobody(t *testing.T) {
 		{&smtpserver.Server{TLSMode: smtpserver.TLSRequired}, "smtpserver: TLSRequired without TLSConfig"},
 		{&smtpserver.Server{TLSMode: smtpserver.TLSImplicit}, "smtpserver: TLSImplicit without TLSConfig"},
 		{&smtpserver.Server{TLSConfig: new(tls.Config)}, "smtpserver: TLSConfig has no certificate: neither Certificates, GetCertificate nor GetConfigForClient is set"},
-		{&smtpserver.Server{TLSConfig: with, TLSMode: smtpserver.TLSRequired, Disable: smtpserver.ExtStartTLS}, "smtpserver: TLSRequired, but Disable has ExtStartTLS"},
-		{&smtpserver.Server{Hostname: "relay.example.com\r\n250"}, `smtpserver: Hostname "relay.example.com\r\n250" is no host name`},
+		{&smtpserver.Server{TLSConfig: with, TLSMode: smtpserver.TLSRequired, Disable: smtpserver.ExtStartTLS}, "smtpserver: TLSRequired is set, but Disable contains ExtStartTLS"},
+		{&smtpserver.Server{Hostname: "relay.example.com\r\n250"}, `smtpserver: Hostname "relay.example.com\r\n250" is not a host name`},
 		{&smtpserver.Server{DefaultDomain: "example.com"}, ""},
 		{&smtpserver.Server{TLSConfig: with, InsecureOldTLS: true}, ""},
-		{&smtpserver.Server{InsecureOldTLS: true}, "smtpserver: InsecureOldTLS, but there is no TLS"},
-		{&smtpserver.Server{TLSConfig: with, TLSMode: smtpserver.TLSOff, InsecureOldTLS: true}, "smtpserver: InsecureOldTLS, but there is no TLS"},
-		{&smtpserver.Server{TLSConfig: &tls.Config{GetCertificate: some, MinVersion: tls.VersionTLS12}, InsecureOldTLS: true}, "smtpserver: InsecureOldTLS, but TLSConfig.MinVersion is TLS 1.2"},
-		{&smtpserver.Server{DefaultDomain: "@example.com"}, `smtpserver: DefaultDomain "@example.com" is no domain name`},
-		{&smtpserver.Server{Hostname: "the relay"}, `smtpserver: Hostname "the relay" is no host name`},
+		{&smtpserver.Server{InsecureOldTLS: true}, "smtpserver: InsecureOldTLS is set, but TLS is off"},
+		{&smtpserver.Server{TLSConfig: with, TLSMode: smtpserver.TLSOff, InsecureOldTLS: true}, "smtpserver: InsecureOldTLS is set, but TLS is off"},
+		{&smtpserver.Server{TLSConfig: &tls.Config{GetCertificate: some, MinVersion: tls.VersionTLS12}, InsecureOldTLS: true}, "smtpserver: InsecureOldTLS is set, but TLSConfig.MinVersion is TLS 1.2"},
+		{&smtpserver.Server{DefaultDomain: "@example.com"}, `smtpserver: DefaultDomain "@example.com" is not a domain name`},
+		{&smtpserver.Server{Hostname: "the relay"}, `smtpserver: Hostname "the relay" is not a host name`},
 	} {
 		err := c.srv.Validate()
 		if got := textOf(err); got != c.want {

@@ -7,19 +7,19 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A verdict is what an agent, the Handler or the server itself decided about
-// an event, other than to let it pass.
+// A verdict is a decision of an agent, the Handler or the server about an
+// event, if it is not to accept it.
 type verdict struct {
-	reply   *smtp.SMTPError // the refusal; nil where discard is all
+	reply   *smtp.SMTPError // the refusal; nil if discard is set
 	by      string          // agent, "handler", or the part of the server
-	to      string          // the recipient that is refused, where it is one
-	cause   error           // what went wrong, for the log
-	detail  error           // the agent's error that the reply was wrapped in, likewise
+	to      string          // the refused recipient, if it is about one
+	cause   error           // the error, for the log
+	detail  error           // the agent's error that wraps the reply, for the log
 	close   bool            // 421 or reply, then close
 	discard bool            // accept and drop
 }
 
-// ask puts an event to all agents in order. nil means that none objects.
+// ask calls event for all agents in order. It returns nil if all agents accept.
 func (s *Session) ask(event func(*Agent) error) *verdict {
 	for i := range s.srv.Agents {
 		a := &s.srv.Agents[i]
@@ -38,7 +38,7 @@ func (s *Session) ask(event func(*Agent) error) *verdict {
 	return nil
 }
 
-// judge reads the error of an agent or the Handler.
+// judge converts an error of an agent or the Handler to a verdict.
 func judge(err error, by string) *verdict {
 	v := &verdict{by: by, close: errors.Is(err, ErrClose)}
 	if errors.Is(err, ErrDiscard) && !v.close {
@@ -61,9 +61,9 @@ func judge(err error, by string) *verdict {
 	return v
 }
 
-// pass carries out a verdict on a command. It returns whether the command is
-// to go on, and the error that ends the session, if it is to end.
-func (s *Session) pass(v *verdict) (bool, error) {
+// pass carries out a verdict on a command. ok reports whether the command
+// continues. err is not nil if the session ends.
+func (s *Session) pass(v *verdict) (ok bool, err error) {
 	switch {
 	case v == nil:
 		return true, nil
@@ -78,8 +78,8 @@ func (s *Session) pass(v *verdict) (bool, error) {
 	return false, nil
 }
 
-// discard has the transaction dropped in the end; outside of one, all that
-// the session brings.
+// discard marks the current transaction to be discarded. Outside a transaction
+// it marks all later messages of the session.
 func (s *Session) discard() {
 	if s.msg == nil {
 		s.discardAll = true
@@ -88,7 +88,7 @@ func (s *Session) discard() {
 	s.discarding = true
 }
 
-// refuse replies with a refusal, and lets counters, log and agents know.
+// refuse replies with a refusal, counts it, logs it, and calls Agent.Reject.
 func (s *Session) refuse(v *verdict) {
 	s.noteRefusal(v)
 	s.reply(v.reply.Code, v.reply.EnhancedCode, v.reply.Message)
@@ -102,7 +102,7 @@ func (s *Session) noteRefusal(v *verdict) {
 			attrs = append(attrs, slog.String("from", s.msg.From))
 			if n := len(s.msg.Recipients); v.to != "" {
 				attrs = append(attrs, slog.String("to", v.to))
-			} else if n > 0 { // as the queue has it: the first, and their number
+			} else if n > 0 { // the first and the number, as in the log of the queue
 				attrs = append(attrs, slog.String("to", s.msg.Recipients[0].Addr), slog.Int("recipients", n))
 			}
 		}
@@ -125,8 +125,8 @@ func (s *Session) noteRefusal(v *verdict) {
 	s.asking = ""
 }
 
-// tellReset lets the agents know that the transaction ends.
-func (s *Session) tellReset() {
+// callReset calls Reset of all agents.
+func (s *Session) callReset() {
 	for i := range s.srv.Agents {
 		if a := &s.srv.Agents[i]; a.Reset != nil {
 			s.asking = a.Name

@@ -12,18 +12,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
-// XCLIENT (Postfix, XCLIENT_README): a trusted front end tells for whom it
-// speaks, and the session begins anew as that client's.
+// XCLIENT (Postfix, XCLIENT_README): a trusted front end gives the address of its
+// client, and a new session starts for that client.
 
 const xclientAttributes = "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"
 
-// mayXClient goes by the address that the session began with: behind a proxy
-// of the PROXY protocol that is its client's, since it is the client who speaks.
+// mayXClient reports whether the client may use XCLIENT. It checks the address
+// with which the session began. Behind a proxy that is the address in the PROXY
+// header, because the proxy's client sends the command.
 func (s *Session) mayXClient() bool { return within(s.frontIP, s.srv.XClientFrom) }
 
 func (s *Session) cmdXCLIENT(arg string) error {
 	if !s.mayXClient() {
-		return s.fail(refusal(550, 5, 7, 0, "XCLIENT is not for you"))
+		return s.fail(refusal(550, 5, 7, 0, "XCLIENT is not allowed"))
 	}
 	c := xclient{srv: s.srv, src: addrPort(s.remote), dst: addrPort(s.local)}
 	words := strings.Fields(arg)
@@ -41,7 +42,7 @@ func (s *Session) cmdXCLIENT(arg string) error {
 		return err
 	}
 	s.leave()
-	s.claim(c.src, c.dst)
+	s.setAddrs(c.src, c.dst)
 	s.lfOnly = within(s.remoteIP, s.srv.BareLFFrom)
 	s.helo = heloName{c.helo, addr.SafeHelo(c.helo)}
 	s.esmtp, s.identity, s.state = false, c.login, connected
@@ -50,17 +51,16 @@ func (s *Session) cmdXCLIENT(arg string) error {
 		s.refuse(v)
 		return errClosing
 	}
-	if err := s.connect(); err != nil || s.state == turnedAway {
+	if err := s.connect(); err != nil || s.state == refusedAtConnect {
 		return err
 	}
 	s.greet()
 	return nil
 }
 
-// forgetPeer takes from the session what belonged to the front end itself:
-// what agents have allowed it and noted of it, its errors, and the certificate
-// that it showed, which says nothing of the client. The connection stays
-// encrypted.
+// forgetPeer resets what belongs to the front end itself: the settings and
+// values of agents, its errors, and its certificate, which does not identify
+// the client. The connection stays encrypted.
 func (s *Session) forgetPeer() {
 	s.maxSize, s.bare, s.discardAll = s.lim.MessageSize, s.srv.BareBytes, false
 	s.values = nil
@@ -71,8 +71,8 @@ func (s *Session) forgetPeer() {
 	}
 }
 
-// setTLS keeps the state of the encryption, without the certificate of a front
-// end that speaks for others.
+// setTLS sets the TLS state. After XCLIENT it removes the certificate, which
+// belongs to the front end.
 func (s *Session) setTLS(state tls.ConnectionState) {
 	if s.xclient {
 		state.PeerCertificates, state.VerifiedChains = nil, nil
@@ -86,7 +86,7 @@ type xclient struct {
 	helo, login string
 }
 
-// set takes one attribute.
+// set sets one attribute.
 func (c *xclient) set(word string) bool {
 	key, value, ok := strings.Cut(word, "=")
 	value, err := xtext.Decode(value)
@@ -111,15 +111,15 @@ func (c *xclient) set(word string) bool {
 		return c.srv.validHelo(value)
 	case "LOGIN":
 		c.login = value
-		return clean(value)
-	case "NAME", "PROTO": // told by the front end, of no use here
+		return isReplyLine(value)
+	case "NAME", "PROTO": // not used
 		return true
 	}
 	return false
 }
 
-// unknown takes an attribute that the front end cannot tell. A client without
-// an address must not be taken for the front end: it comes from nowhere.
+// unknown handles an attribute whose value the front end does not know. A
+// client without an address must not get the address of the front end.
 func (c *xclient) unknown(key string) bool {
 	switch key {
 	case "ADDR":

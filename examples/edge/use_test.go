@@ -29,7 +29,7 @@ func TestUseOfServersThatCannotServe(t *testing.T) {
 		want   string
 	}{
 		"a mode without a certificate": {func(s *smtpserver.Server) { s.TLSMode = smtpserver.TLSRequired }, "TLSRequired without TLSConfig"},
-		"a host name that is none":     {func(s *smtpserver.Server) { s.Hostname = "a b" }, "is no host name"},
+		"a host name that is none":     {func(s *smtpserver.Server) { s.Hostname = "a b" }, "is not a host name"},
 	} {
 		before := &rules{internet: server(fine), organisation: server(fine), table: new(routing.Table)}
 		e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organisation: new(gateway.Listener)}
