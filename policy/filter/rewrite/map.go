@@ -63,7 +63,7 @@ func (m *Map) add(e Entry) error {
 		return err
 	}
 	if isAddress != wantAddress || (sub && isAddress) {
-		return errors.New("Internal and External must be two addresses or two domains")
+		return errors.New("the fields Internal and External must be two addresses or two domains")
 	}
 	except := make(map[string]bool, len(e.Except))
 	for _, x := range e.Except {

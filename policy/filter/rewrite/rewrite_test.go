@@ -69,7 +69,7 @@ func TestMap(t *testing.T) {
 
 func TestMapErrors(t *testing.T) {
 	for want, es := range map[string][]Entry{
-		"entry 1 (a@b.example, b.example): Internal and External must": {{Internal: "a@b.example", External: "b.example"}},
+		"entry 1 (a@b.example, b.example): the fields Internal and External must": {{Internal: "a@b.example", External: "b.example"}},
 		"must be two addresses or two domains":                         {{Internal: "*.a@b.example", External: "a@c.example"}},
 		"entry 2":                                                      {{Internal: "a.example", External: "b.example"}, {Internal: "a.example", External: "c.example"}},
 		"same External":                                                {{Internal: "a.example", External: "c.example"}, {Internal: "b.example", External: "c.example"}},
