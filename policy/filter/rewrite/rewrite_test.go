@@ -70,12 +70,12 @@ func TestMap(t *testing.T) {
 func TestMapErrors(t *testing.T) {
 	for want, es := range map[string][]Entry{
 		"entry 1 (a@b.example, b.example): the fields Internal and External must": {{Internal: "a@b.example", External: "b.example"}},
-		"must be two addresses or two domains":                         {{Internal: "*.a@b.example", External: "a@c.example"}},
-		"entry 2":                                                      {{Internal: "a.example", External: "b.example"}, {Internal: "a.example", External: "c.example"}},
-		"same External":                                                {{Internal: "a.example", External: "c.example"}, {Internal: "b.example", External: "c.example"}},
-		"is not a domain":                                              {{Internal: "", External: "c.example"}},
-		"exception":                                                    {{Internal: "a.example", External: "c.example", Except: []string{"x y"}}},
-		"without SMTPUTF8":                                             {{Internal: "jörg@a.example", External: "joerg@c.example"}},
+		"must be two addresses or two domains":                                    {{Internal: "*.a@b.example", External: "a@c.example"}},
+		"entry 2":                                                                 {{Internal: "a.example", External: "b.example"}, {Internal: "a.example", External: "c.example"}},
+		"same External":                                                           {{Internal: "a.example", External: "c.example"}, {Internal: "b.example", External: "c.example"}},
+		"is not a domain":                                                         {{Internal: "", External: "c.example"}},
+		"exception":                                                               {{Internal: "a.example", External: "c.example", Except: []string{"x y"}}},
+		"without SMTPUTF8":                                                        {{Internal: "jörg@a.example", External: "joerg@c.example"}},
 	} {
 		if _, err := NewMap(es...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", es, err, want)
