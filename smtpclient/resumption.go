@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 )
@@ -18,9 +19,18 @@ func (c scopedCache) Get(key string) (*tls.ClientSessionState, bool) {
 
 func (c scopedCache) Put(key string, s *tls.ClientSessionState) { c.cache.Put(c.scope+key, s) }
 
-// sessionScope names a host and the policy that applies to it.
+// sessionScope names a host, the policy that applies to it, and the client
+// certificates: a resumed session is that of the client who began it.
 func (t *Transport) sessionScope(dst *Destination, tg *target, s *security) string {
-	return fmt.Sprintf("%+v %s %t %q %s ", t.policy(dst), s.policy, s.old, tg.host.Name, tg.addr)
+	scope := fmt.Sprintf("%+v %s %t %q %s ", t.policy(dst), s.policy, s.old, tg.host.Name, tg.addr)
+	if t.TLSConfig != nil {
+		for _, cert := range t.TLSConfig.Certificates {
+			for _, der := range cert.Certificate {
+				scope += fmt.Sprintf("%x ", sha256.Sum256(der))
+			}
+		}
+	}
+	return scope
 }
 
 // tlsSessions is the default cache.

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TLS sessions are resumed with the same host under the same policy, and with
-// no other, also where Transports share a cache.
+// TLS sessions are resumed with the same host under the same policy and with
+// the same client certificate, and with no other, also where Transports share a
+// cache.
 func TestResumption(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)
@@ -19,26 +20,31 @@ func TestResumption(t *testing.T) {
 	}
 	roots := ca.roots()
 	roots.ClientSessionCache = tls.NewLRUClientSessionCache(10)
+	withCertificate := roots.Clone()
+	withCertificate.Certificates = []tls.Certificate{ca.issue(nil, "relay.example")}
 	for i, tt := range []struct {
 		addr   string
 		policy TLSPolicy
 		domain string
 		want   bool
+		config *tls.Config // default roots
 	}{
-		{"192.0.2.1:25", TLSPolicy{}, "", false},
-		{"192.0.2.1:25", TLSPolicy{}, "", true},
-		{"192.0.2.1:25", TLSPolicy{}, "example.net", true}, // the host is the same
-		{"192.0.2.1:25", TLSPolicy{Level: TLSEncrypt}, "", false},
-		{"192.0.2.1:25", TLSPolicy{Level: TLSDomain}, "", false},
-		{"192.0.2.1:25", TLSPolicy{Level: TLSDomain}, "", true},
-		{"192.0.2.1:25", TLSPolicy{Level: TLSDomain, Domain: ".example.net"}, "", false},
-		{"192.0.2.1:25", TLSPolicy{Level: TLSDomain, AllowOld: true}, "", false},
-		{"192.0.2.2:25", TLSPolicy{}, "", false},
-		{"192.0.2.1:25", TLSPolicy{}, "", true},
+		{addr: "192.0.2.1:25"},
+		{addr: "192.0.2.1:25", want: true},
+		{addr: "192.0.2.1:25", domain: "example.net", want: true}, // the host is the same
+		{addr: "192.0.2.1:25", policy: TLSPolicy{Level: TLSEncrypt}},
+		{addr: "192.0.2.1:25", policy: TLSPolicy{Level: TLSDomain}},
+		{addr: "192.0.2.1:25", policy: TLSPolicy{Level: TLSDomain}, want: true},
+		{addr: "192.0.2.1:25", policy: TLSPolicy{Level: TLSDomain, Domain: ".example.net"}},
+		{addr: "192.0.2.1:25", policy: TLSPolicy{Level: TLSDomain, AllowOld: true}},
+		{addr: "192.0.2.2:25"},
+		{addr: "192.0.2.1:25", want: true},
+		{addr: "192.0.2.1:25", config: withCertificate},
+		{addr: "192.0.2.1:25", config: withCertificate, want: true},
 	} {
 		n.host(tt.addr, offer+upgraded)
 		tr := n.transport()
-		tr.MaxIdle, tr.TLS, tr.TLSConfig = -1, tt.policy, roots
+		tr.MaxIdle, tr.TLS, tr.TLSConfig = -1, tt.policy, or(tt.config, roots)
 		dst := to(tt.addr)
 		dst.Domain = tt.domain
 		expect(t, tr.Send(t.Context(), dst, mail("x\r\n", "b@example.net")), queued)
