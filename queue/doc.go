@@ -28,16 +28,19 @@
 // one message when its time comes, so that a dead host delays nobody else's
 // mail. See [Retry] for when and how often, and [Limits] for how much.
 //
-// What an attempt comes to decides how it goes on. A refusal for good ends the
-// recipient with a report; a refusal for now, or a routing error, makes the
-// recipient wait; a hop that does not answer makes all its mail wait; damage
-// in the stored message ends its recipients with a report at once. While
-// the Store cannot record what was delivered, nothing is delivered.
+// A permanent refusal ends the recipient with a report. After a temporary
+// refusal, or a routing error, the recipient waits. If a hop does not answer,
+// all its mail waits. Damage in the stored message ends its recipients with a
+// report at once. While the Store cannot record what was delivered, nothing is
+// delivered.
+//
+// The decisions are made by queue/internal/sched, a state machine without
+// clock, lock and store; start there to understand them.
 //
 // # Reports
 //
-// Who wants to know what is told by RFC 3461's parameters, and how by
-// [Reports]; queue/dsn writes and reads the reports themselves. A report is sent
+// The sender chooses its reports by the parameters of RFC 3461. [Reports] says
+// how they are written; queue/dsn writes and reads them. A report is sent
 // in the form that says most. Where its way back lacks 8BITMIME, SMTPUTF8,
 // REQUIRETLS or room for it, it is sent again in a form that needs less: in
 // ASCII, with the original's header or only its Message-ID. No report is sent on

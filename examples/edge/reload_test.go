@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
@@ -56,6 +60,41 @@ func TestReload(t *testing.T) {
 		t.Errorf("mail for %q", m.To())
 	}
 	w.talk("127.0.0.1", w.internet, greeting+"C: STARTTLS\nS: 220\nTLS\nC: EHLO client.test\nS: 250\nC: MAIL FROM:<dave@example.org>\nS: 554 5.1.0\n"+message("carol@example.net", "erin@example.info", ""))
+	if m := organisation.Inbox.Next(t); m.To()[0] != "erin@example.info" {
+		t.Errorf("mail for %q", m.To())
+	}
+	w.p.Stop(t)
+}
+
+// Mail that waits for a reason that the new file mends goes at once: its smart
+// host was busy and is replaced, or its domain had been taken out by mistake.
+func TestReloadStartsTheMailThatWaitedForIt(t *testing.T) {
+	w := newWorld(t)
+	organisation := smtptest.NewServer(t, nil)
+	busy := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{Name: "busy",
+		Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error {
+			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "the mailbox store is being repaired"}
+		}}}})
+	w.write("HOSTS", hosts(busy.Addr))
+	w.start()
+	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
+	w.await("being repaired", 1)
+	w.write("HOSTS", hosts(organisation.Addr))
+	w.signal(syscall.SIGHUP)
+	if m := organisation.Inbox.Next(t); m.To()[0] != "alice@example.com" {
+		t.Errorf("mail for %q", m.To())
+	}
+
+	w.write("HOSTS", hosts(peers.FreeAddr(t)), "DOMAINS", "- name: example.info")
+	w.signal(syscall.SIGHUP)
+	w.await("msg=reloaded", 2)
+	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "erin@example.info", ""))
+	w.await("connection refused", 1)
+	w.write("DOMAINS", "")
+	w.signal(syscall.SIGHUP)
+	w.await("No connector for example.info", 1)
+	w.write("HOSTS", hosts(organisation.Addr), "DOMAINS", "- name: example.info")
+	w.signal(syscall.SIGHUP)
 	if m := organisation.Inbox.Next(t); m.To()[0] != "erin@example.info" {
 		t.Errorf("mail for %q", m.To())
 	}

@@ -57,7 +57,13 @@ func TestTheSameEventsGiveTheSameDecisions(t *testing.T) {
 
 // FuzzEvents has the fuzzer choose the events.
 func FuzzEvents(f *testing.F) {
-	f.Add([]byte("\x00\x01\x02\x03\x0a\x0e\x04\x0d\x0f\x07"))
+	for seed := range uint64(8) {
+		choose, choices := random(seed), make([]byte, 500)
+		for i := range choices {
+			choices[i] = byte(choose(256))
+		}
+		f.Add(choices)
+	}
 	f.Fuzz(func(t *testing.T, choices []byte) {
 		fallback := random(1) // for the drain
 		episode(t, min(len(choices), 2000), func(n int) int {
