@@ -1,7 +1,7 @@
-// Package addr reads mail addresses, for the receive side and the send side of
-// a relay alike: it splits mailboxes, brings domains into the form in which they
-// are compared, and parses the paths of RFC 5321, 4.1.2. Addresses are strings
-// in the form that goes on the wire.
+// Package addr parses mail addresses, for the receiving and the sending side of
+// a relay. It splits mailboxes, converts domains to their canonical form, and
+// parses the paths of RFC 5321, 4.1.2. Addresses are strings in the form of
+// SMTP commands.
 package addr
 
 import (
@@ -12,9 +12,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// Split cuts an address at the @ that separates local part and domain: the last
-// one, because a quoted local part may contain an @ and a domain cannot. The
-// domain is empty where there is no @ (<postmaster>).
+// Split splits an address at the @ between local part and domain. This is the
+// last @, because a quoted local part may contain an @ and a domain cannot. If
+// there is no @ (<postmaster>), the domain is empty.
 func Split(address string) (local, domain string) {
 	i := strings.LastIndexByte(address, '@')
 	if i < 0 {
@@ -26,15 +26,15 @@ func Split(address string) (local, domain string) {
 	return address[:i], address[i+1:]
 }
 
-// DomainOf returns the domain of an address as FoldDomain does.
+// DomainOf returns the domain of an address in the form of FoldDomain.
 func DomainOf(address string) string {
 	_, d := Split(address)
 	return FoldDomain(d)
 }
 
-// FoldDomain returns the canonical form of a domain (see Domain) or, where it
-// has none, the domain with A to Z in lower case. Such a domain equals no valid
-// one.
+// FoldDomain returns the canonical form of a domain (see Domain). If the domain
+// is not valid, it returns the domain with A to Z in lower case. Such a result
+// equals no valid domain.
 func FoldDomain(domain string) string {
 	c, err := Domain(domain)
 	if err != nil {
@@ -43,9 +43,9 @@ func FoldDomain(domain string) string {
 	return c
 }
 
-// ToASCII returns an address with its domain in A-labels, as hosts without
-// SMTPUTF8 need it. It returns false for an address that has no such form: its
-// local part is not ASCII, or its domain is none.
+// ToASCII returns an address with its domain in A-labels, for hosts without
+// SMTPUTF8. It returns false if the address has no such form: if its local part
+// is not ASCII, or its domain is not valid.
 func ToASCII(address string) (string, bool) {
 	if chars.ASCII(address) {
 		return address, true
@@ -58,10 +58,10 @@ func ToASCII(address string) (string, bool) {
 	return local + "@" + d, true
 }
 
-// ToUnicode returns an address with the labels of its domain that are not ASCII
-// as U-labels in normal form (RFC 5890, 2.3.2.1), as hosts with SMTPUTF8 expect
-// them: "x@BÜCHER。example" is "x@bücher.example". An address without such labels
-// stays as it is, and so does one whose domain is none.
+// ToUnicode returns an address for hosts with SMTPUTF8: it replaces the
+// non-ASCII labels of the domain with U-labels in normal form (RFC 5890,
+// 2.3.2.1), so that "x@BÜCHER。example" becomes "x@bücher.example". It returns
+// an address unchanged if it has no such labels or if its domain is not valid.
 func ToUnicode(address string) string {
 	if chars.ASCII(address) {
 		return address
@@ -89,9 +89,9 @@ func ToUnicode(address string) string {
 	return local + "@" + strings.Join(labels, ".")
 }
 
-// FoldLocal returns a local part in lower case, for lists in which the case of
-// letters does not matter. No other character becomes one of ASCII: the Kelvin
-// sign (U+212A) is no "k", because no host takes it for one.
+// FoldLocal returns a local part in lower case, for lists that ignore case. It
+// does not convert other characters to ASCII: the Kelvin sign (U+212A) does not
+// become "k", because no host treats them as equal.
 func FoldLocal(local string) string {
 	if chars.ASCII(local) {
 		return Lower(local)
@@ -105,9 +105,9 @@ func FoldLocal(local string) string {
 	}, local)
 }
 
-// Lower returns s with A to Z in lower case, and all else as it is: the case
-// folding of the DNS (RFC 4343). strings.ToLower makes ASCII letters of other
-// characters.
+// Lower returns s with A to Z in lower case and all other characters unchanged.
+// This is the case folding of the DNS (RFC 4343). strings.ToLower converts some
+// other characters to ASCII letters.
 func Lower(s string) string {
 	for i := range len(s) {
 		if 'A' <= s[i] && s[i] <= 'Z' {
@@ -123,17 +123,17 @@ func Lower(s string) string {
 	return s
 }
 
-// Equal compares two addresses: the domains in canonical form, the local parts
-// byte by byte, because only the host of the domain knows which local parts
-// are the same (RFC 5321, 2.4).
+// Equal reports whether two addresses are equal. It compares the domains in
+// canonical form, and the local parts byte by byte: only the host of the domain
+// knows which local parts are equal (RFC 5321, 2.4).
 func Equal(a, b string) bool {
 	la, da := Split(a)
 	lb, db := Split(b)
 	return la == lb && (da == db || DomainOf(a) == DomainOf(b))
 }
 
-// EqualFold compares two addresses as Equal does, but without regard to the case
-// of letters in the local parts.
+// EqualFold reports whether two addresses are equal, as Equal does, but ignores
+// the case of the local parts.
 func EqualFold(a, b string) bool {
 	la, _ := Split(a)
 	lb, _ := Split(b)

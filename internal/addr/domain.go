@@ -12,28 +12,28 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// MaxDomain is the length of the longest domain, in octets and in A-labels.
-// The DNS can hold no longer name (RFC 1035, 2.3.4: 255 octets with the length
-// octets and the root label).
+// MaxDomain is the length of the longest domain, in octets and in A-labels. It
+// is the longest name that the DNS allows (RFC 1035, 2.3.4: 255 octets with the
+// length octets and the root label).
 const MaxDomain = 253
 
 const maxLabel = 63 // RFC 1035, 2.3.4
 
-// Domain returns the canonical form of a domain, in which domains are compared,
-// looked up and written to hosts without SMTPUTF8. It is the only reader of
-// domains in this project:
+// Domain returns the canonical form of a domain. In this form domains are
+// compared, looked up and sent to hosts without SMTPUTF8. All packages of this
+// project parse domains with it:
 //
-//   - An ASCII label of letters, digits, hyphens and underscores becomes lower
-//     case and is not changed otherwise. Labels that IDNA refuses
+//   - An ASCII label of letters, digits, hyphens and underscores is converted
+//     to lower case and not changed otherwise. Labels that IDNA does not allow
 //     ("r3---sn-x", "xn--a") belong to real hosts.
 //   - Any other label is mapped by IDNA (UTS 46). The result must be such an
 //     ASCII label.
-//   - An address literal becomes lower case, and its address takes the form of
-//     RFC 5952. An IPv4-mapped IPv6 address becomes the IPv4 address.
+//   - An address literal is converted to lower case, and its address to the
+//     form of RFC 5952. An IPv4-mapped IPv6 address becomes the IPv4 address.
 //
-// A dot at the end is dropped. A label has 1 to 63 octets, a domain at most
-// MaxDomain. Domain returns an error for everything else, the empty string
-// included.
+// A dot at the end is removed. A label has 1 to 63 octets, and a domain at most
+// MaxDomain. For everything else, including the empty string, Domain returns an
+// error.
 func Domain(domain string) (string, error) {
 	if d := strings.TrimSuffix(domain, "."); canonical(d) {
 		return d, nil
@@ -45,7 +45,7 @@ func Domain(domain string) (string, error) {
 		}
 		return literal(ip), nil
 	}
-	if len(domain) > 4*MaxDomain { // no A-label is that much shorter, and IDNA takes quadratic time
+	if len(domain) > 4*MaxDomain { // A-labels are never that much shorter, and IDNA needs quadratic time
 		return "", fmt.Errorf("domain %q...: %w", clip(domain), errLong)
 	}
 	a, err := canonicalName(domain)
@@ -55,7 +55,8 @@ func Domain(domain string) (string, error) {
 	return a, nil
 }
 
-// HostName returns the canonical form of a domain that is no address literal.
+// HostName returns the canonical form of a domain, as Domain does, and an error
+// for an address literal.
 func HostName(name string) (string, error) {
 	if strings.HasPrefix(name, "[") {
 		return "", fmt.Errorf("%q is an address, not a name", clip(name))
@@ -68,15 +69,16 @@ var (
 	errUTF8  = errors.New("not UTF-8")
 	errEmpty = errors.New("empty, or has an empty label")
 	errLabel = fmt.Errorf("label longer than %d octets", maxLabel)
-	errChars = errors.New("has a character that no host name has")
+	errChars = errors.New("has a character that is not allowed in host names")
 )
 
-// canonical reports whether a name is in canonical form, the common case.
+// canonical reports whether a name is already in canonical form, which is the
+// common case.
 func canonical(d string) bool {
 	if len(d) > MaxDomain {
 		return false
 	}
-	label := 0 // where the current label begins
+	label := 0 // start of the current label
 	for i := range len(d) {
 		c := d[i]
 		if c == '.' {
@@ -91,11 +93,12 @@ func canonical(d string) bool {
 	return len(d) > label && len(d)-label <= maxLabel
 }
 
-// dots are the characters that IDNA takes for a full stop (UTS 46, 2.3).
+// dots replaces the characters that IDNA treats as a full stop (UTS 46, 2.3).
 var dots = strings.NewReplacer("\u3002", ".", "\uff0e", ".", "\uff61", ".")
 
-// canonicalName maps each label on its own: a character that IDNA maps to a dot
-// (U+2024) or to nothing (U+00AD) makes no label boundary and no empty label.
+// canonicalName maps each label separately. So a character that IDNA maps to a
+// dot (U+2024) or removes (U+00AD) does not make a label boundary or an empty
+// label.
 func canonicalName(d string) (string, error) {
 	if !utf8.ValidString(d) { // IDNA would read U+FFFD
 		return "", errUTF8
@@ -138,8 +141,8 @@ func canonicalLabel(label string) (string, error) {
 	return Lower(label), nil
 }
 
-// toASCII maps as browsers and resolvers do. It allows underscores, and with
-// them all ASCII: canonicalLabel checks what it returns.
+// toASCII maps as browsers and resolvers do. It allows underscores and
+// therefore all of ASCII; canonicalLabel checks its result.
 var toASCII = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
 
 // aLabel maps a label that is not ASCII.
@@ -154,15 +157,15 @@ func aLabel(label string) (string, error) {
 		return "", err
 	}
 	// UTS 46 has three characters that decompose to "=", "<" or ">" and a mark.
-	// A strict reader of domains refuses them (STD 3), and so do we.
+	// STD 3 forbids them in domains, so they are an error.
 	if u, err := toASCII.ToUnicode(a); err != nil || strings.ContainsAny(u, "≠≮≯") {
 		return "", errChars
 	}
 	return a, nil
 }
 
-// ParseLiteral reads an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]"
-// (RFC 5321, 4.1.3). It returns an IPv4 address for an IPv4-mapped IPv6
+// ParseLiteral parses an address literal, "[192.0.2.1]" or "[IPv6:2001:db8::1]"
+// (RFC 5321, 4.1.3). For an IPv4-mapped IPv6 address it returns the IPv4
 // address.
 func ParseLiteral(s string) (netip.Addr, error) {
 	inner, opened := strings.CutPrefix(s, "[")
@@ -185,8 +188,8 @@ func literal(ip netip.Addr) string {
 	return "[ipv6:" + ip.String() + "]"
 }
 
-// ldh reports whether c is a letter, a digit, a hyphen or an underscore, which
-// is part of the names of hosts that send mail.
+// ldh reports whether c is a letter, a digit, a hyphen or an underscore. Hosts
+// that send mail have underscores in their names.
 func ldh(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }

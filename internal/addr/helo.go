@@ -2,15 +2,15 @@ package addr
 
 import "strings"
 
-// maxHelo is the longest name that SafeHelo returns, in octets
-// (RFC 5321, 4.5.3.1.2).
+// maxHelo is the length of the longest result of SafeHelo, in octets (RFC 5321,
+// 4.5.3.1.2).
 const maxHelo = 255
 
-// SafeHelo returns the argument of HELO or EHLO in a form that can be written
-// into a trace field, a log, a reply or a macro. A domain name and an address
-// literal stay as they are. In other names every octet but letters, digits and
-// "-._~:/$" is written as in a URL, "%" and two hexadecimal digits (RFC 3986,
-// 2.1): "my%20printer". What would be longer than 255 octets is cut.
+// SafeHelo returns the argument of HELO or EHLO in a form that is safe in trace
+// fields, logs, replies and macros. It does not change domain names and address
+// literals. In other names it replaces every octet except letters, digits and
+// "-._~:/$" with "%" and two hexadecimal digits, as in a URL (RFC 3986, 2.1):
+// "my%20printer". It truncates the result to 255 octets.
 func SafeHelo(name string) string {
 	if len(name) <= maxHelo && (isSafe(name) || isBracketed(name)) {
 		return name
@@ -31,7 +31,7 @@ func SafeHelo(name string) string {
 	return string(b)
 }
 
-// isBracketed says whether a name looks like an address literal.
+// isBracketed reports whether a name looks like an address literal.
 func isBracketed(name string) bool {
 	return len(name) > 2 && name[0] == '[' && name[len(name)-1] == ']' && isSafe(name[1:len(name)-1])
 }

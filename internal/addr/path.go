@@ -7,27 +7,28 @@ import (
 	"unicode/utf8"
 )
 
-// MaxPath is the longest path that is accepted, in octets without its angle
-// brackets. RFC 5321, 4.5.3.1.3 has 256 with them. Its 64 octets for a local
-// part are not held to: VERP and SRS make longer ones every day, and they
-// count here only as part of the path.
+// MaxPath is the length of the longest path that is accepted, in octets without
+// angle brackets. RFC 5321, 4.5.3.1.3 allows 256 with them. The limit of 64
+// octets for a local part is not enforced, because VERP and SRS often make
+// longer ones.
 const MaxPath = 254
 
-// Syntax says which paths are read. The zero value reads those of RFC 5321 and
-// the deviations that clients are known for: odd dots in the local part, white
-// space within the angle brackets or no brackets at all, and a dot at the end
-// of the domain, which is dropped.
+// Syntax selects the syntax of paths. The zero value accepts the syntax of RFC
+// 5321 and some common deviations: misplaced dots in the local part, white
+// space inside the angle brackets, no angle brackets, and a dot at the end of
+// the domain, which is removed.
 type Syntax struct {
 	// SMTPUTF8 allows non-ASCII characters (RFC 6531, 3.3).
 	SMTPUTF8 bool
-	// DefaultDomain completes an address that has no domain. Without it, only
-	// <postmaster> needs none, as a recipient.
+	// DefaultDomain completes an address that has no domain. If it is empty, an
+	// address without a domain is an error, except for the recipient
+	// <postmaster>.
 	DefaultDomain string
 }
 
-// ReversePath reads the argument of MAIL FROM: at the start of s, and returns
-// the address (empty for "<>") and what follows it: parameters with the white
-// space before them, or nothing.
+// ReversePath parses the argument of MAIL FROM: at the start of s. It returns
+// the address, which is empty for "<>", and the rest of s: parameters with the
+// white space before them, or nothing.
 func (x Syntax) ReversePath(s string) (address, rest string, err error) {
 	if p, ok := strings.CutPrefix(s, "<"); ok {
 		if p, ok = strings.CutPrefix(trimBlanks(p), ">"); ok {
@@ -37,8 +38,9 @@ func (x Syntax) ReversePath(s string) (address, rest string, err error) {
 	return x.path(s, false)
 }
 
-// ForwardPath reads the argument of RCPT TO: likewise. "<postmaster>" is the
-// one of the server itself and keeps its form (RFC 5321, 4.1.1.3).
+// ForwardPath parses the argument of RCPT TO: in the same way. "<postmaster>"
+// means the postmaster of the server itself and is not changed (RFC 5321,
+// 4.1.1.3).
 func (x Syntax) ForwardPath(s string) (address, rest string, err error) {
 	return x.path(s, true)
 }
@@ -53,7 +55,7 @@ func ForwardPath(s string, smtputf8 bool) (address, rest string, err error) {
 	return Syntax{SMTPUTF8: smtputf8}.ForwardPath(s)
 }
 
-// Mailbox checks that all of s is a mailbox, "local-part@domain".
+// Mailbox returns an error unless s is a mailbox, "local-part@domain".
 func Mailbox(s string, smtputf8 bool) error {
 	n, err := localPart(s, smtputf8)
 	switch {
@@ -72,8 +74,8 @@ func Mailbox(s string, smtputf8 bool) error {
 	return checkLength(n)
 }
 
-// path reads "<" [ A-d-l ":" ] Mailbox ">" (RFC 5321, 4.1.2). A mailbox
-// without angle brackets is taken too, as people and devices write it.
+// path parses "<" [ A-d-l ":" ] Mailbox ">" (RFC 5321, 4.1.2). It also accepts
+// a mailbox without angle brackets, because users and devices send it.
 func (x Syntax) path(s string, forward bool) (address, rest string, err error) {
 	p, bracket := strings.CutPrefix(s, "<")
 	if bracket {
@@ -98,8 +100,8 @@ func (x Syntax) path(s string, forward bool) (address, rest string, err error) {
 	return address, rest, followed(rest)
 }
 
-// address reads the mailbox at the start of p, or the local part that stands
-// for one.
+// address parses the mailbox at the start of p, or a local part without a
+// domain.
 func (x Syntax) address(p string, forward bool) (address, rest string, err error) {
 	n, err := localPart(p, x.SMTPUTF8)
 	switch {
@@ -152,9 +154,8 @@ func skipRoute(p string, smtputf8 bool) (string, error) {
 	}
 }
 
-// mailbox returns the length of the mailbox at the start of p, whose local
-// part has the length local, and the length of the dot that ends its domain,
-// or 0.
+// mailbox returns the length of the mailbox at the start of p, and the length
+// of the dot after its domain or 0. local is the length of the local part.
 func mailbox(p string, local int, smtputf8 bool) (n, dot int, err error) {
 	d := p[local+1:]
 	end := strings.IndexAny(d, "> \t")
@@ -174,7 +175,7 @@ func mailbox(p string, local int, smtputf8 bool) (n, dot int, err error) {
 }
 
 // lastDot returns the length of the dot at the end of a domain, or 0 if there
-// is none, or more than one.
+// is no dot or more than one.
 func lastDot(d string, smtputf8 bool) int {
 	n := endDot(d, smtputf8)
 	if n == len(d) || endDot(d[:len(d)-n], smtputf8) != 0 {
@@ -202,9 +203,10 @@ func checkLength(n int) error {
 
 func noDomain(local string) error { return fmt.Errorf("no @ and domain after %q", clip(local)) }
 
-// localPart returns the length of the local part at the start of p. Dots may be
-// anywhere in it: RFC 5321, 4.1.2 wants an atom on either side of each, but
-// hosts have mailboxes that differ, and only they can judge them (2.3.11).
+// localPart returns the length of the local part at the start of p. It accepts
+// dots anywhere: RFC 5321, 4.1.2 requires an atom on both sides of a dot, but
+// some hosts have mailboxes with other names, and only they may interpret them
+// (2.3.11).
 func localPart(p string, smtputf8 bool) (int, error) {
 	if strings.HasPrefix(p, `"`) {
 		return quotedString(p, smtputf8)
@@ -251,7 +253,7 @@ func quotedString(p string, smtputf8 bool) (int, error) {
 	return 0, errors.New("quoted local part has no end")
 }
 
-// char is the width of the character at the start of s.
+// char returns the width of the character at the start of s.
 func char(s string, smtputf8 bool) (int, error) {
 	if s[0] < utf8.RuneSelf {
 		return 1, nil
@@ -269,7 +271,7 @@ func char(s string, smtputf8 bool) (int, error) {
 	return w, nil
 }
 
-// ErrNonASCII is the error for an address that needs SMTPUTF8 and came
+// ErrNonASCII is the error for an address that needs SMTPUTF8 in a transaction
 // without it.
 var ErrNonASCII = errors.New("address has non-ASCII characters without SMTPUTF8")
 
@@ -282,7 +284,7 @@ func atext(c byte) bool {
 }
 
 // domain returns the length of the Domain or address-literal at the start of p.
-// It accepts what Domain accepts, without a dot at the end.
+// It accepts what Domain accepts, but without a dot at the end.
 func domain(p string, smtputf8 bool) (int, error) {
 	if strings.HasPrefix(p, "[") {
 		end := strings.IndexByte(p, ']')
@@ -310,7 +312,7 @@ func domain(p string, smtputf8 bool) (int, error) {
 	return n, err
 }
 
-// clip shortens what a client sent for an error text.
+// clip shortens input from a client for an error text.
 func clip(s string) string {
 	if len(s) > 40 {
 		return s[:40]

@@ -7,18 +7,18 @@ import (
 	"unicode/utf8"
 )
 
-// maxWire limits an address on a command line. RFC 5321, 4.5.3.1.3 has 256
-// octets. An agent may make an address longer than it was when it came in.
+// maxWire is the length of the longest address in a command, in octets. RFC
+// 5321, 4.5.3.1.3 allows 256, but an agent may make an address longer than it
+// was when it was received.
 const maxWire = 1000
 
-// NotOnWire says why an address must not be written between the angle brackets
-// of a command; it returns "" for an address that may. An address may be written
-// if it is a Mailbox (RFC 5321, 4.1.2; RFC 6531, 3.3) or a local part without
-// a domain. The domain may have a dot at its end. The empty address is the null
-// reverse-path.
+// NotOnWire returns the reason why an address must not be sent between the angle
+// brackets of a command, or "" if it may be sent. These may be sent: a Mailbox
+// (RFC 5321, 4.1.2; RFC 6531, 3.3), a local part without a domain, and the empty
+// address, which is the null reverse-path. The domain may end with a dot.
 //
-// NotOnWire reads addresses as ReversePath and ForwardPath do: a message that
-// was accepted can be sent on.
+// NotOnWire parses addresses as ReversePath and ForwardPath do, so that a message
+// that was accepted can be sent.
 func NotOnWire(a string) string {
 	switch {
 	case a == "":
@@ -45,9 +45,9 @@ func wireAddress(a string) error {
 	return err
 }
 
-// WirePath reads the path in angle brackets at the start of s, as a host reads
-// what we write, and returns the address and what follows the path. It accepts
-// what NotOnWire accepts.
+// WirePath parses the path in angle brackets at the start of s, as the receiver
+// of a command does. It returns the address and the rest of s. It accepts what
+// NotOnWire accepts.
 func WirePath(s string) (address, rest string, err error) {
 	p, ok := strings.CutPrefix(s, "<")
 	if !ok {
@@ -76,8 +76,8 @@ func wireLen(a string) (int, error) {
 	return n + dot, err
 }
 
-// outsideQuotes names the usual faults of a wrong address, such as a name and
-// an address in angle brackets.
+// outsideQuotes describes common errors in an address, such as a name followed
+// by an address in angle brackets.
 func outsideQuotes(a string) string {
 	quoted := false
 	for i := 0; i < len(a); i++ {

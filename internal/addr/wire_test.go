@@ -24,7 +24,7 @@ func TestNotOnWire(t *testing.T) {
 		"bob@bücher.example":           "",
 		"bob@[IPv6:::ffff:192.0.2.1]":  "",
 		`a\"b>c"@example.com`:          `is not an address: unexpected "\\\"b>c\"@example.com" after the address`,
-		"bob@exam\u3000ple.com":        `is not an address: domain "exam\u3000ple.com": has a character that no host name has`,
+		"bob@exam\u3000ple.com":        `is not an address: domain "exam\u3000ple.com": has a character that is not allowed in host names`,
 		"bob@example..com":             `is not an address: domain "example..com": empty, or has an empty label`,
 		"bob\u0085@example.com":        "is not an address: control character in address",
 		"@a.example:bob@example.com":   "is not an address: local part is empty",

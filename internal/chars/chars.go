@@ -1,5 +1,4 @@
-// Package chars has the small tests and changes of strings that several packages
-// need.
+// Package chars contains small functions on strings that several packages need.
 package chars
 
 import (
@@ -17,8 +16,8 @@ func ASCII[T ~string | ~[]byte](s T) bool {
 	return true
 }
 
-// OneLine replaces with a space each character that could end a line or control
-// a terminal: the control characters of ASCII and of Unicode (C1), and the line
+// OneLine replaces each character that could end a line or control a terminal
+// with a space: the control characters of ASCII and Unicode (C1), and the line
 // and paragraph separators.
 func OneLine(s string) string {
 	return strings.Map(func(c rune) rune {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Canonical says whether every CR and every LF in p is part of a CRLF.
+// Canonical reports whether every CR and every LF in p is part of a CRLF.
 func Canonical(p []byte) bool {
 	lines := 0
 	for at := 0; ; lines++ {
@@ -23,8 +23,8 @@ func Canonical(p []byte) bool {
 	return bytes.Count(p, []byte("\r")) == lines
 }
 
-// AppendCanonical appends p to b with every bare LF made CRLF and every bare CR
-// a space: the line ends that a next host receives.
+// AppendCanonical appends p to b. It replaces every bare LF with CRLF and every
+// bare CR with a space. Next hops receive messages with these line ends.
 func AppendCanonical(b, p []byte) []byte {
 	for i, ch := range p {
 		switch {
@@ -39,15 +39,16 @@ func AppendCanonical(b, p []byte) []byte {
 	return b
 }
 
-// NewCanonicalReader reads r with the line ends of AppendCanonical.
+// NewCanonicalReader returns a reader that reads r and changes line ends as
+// AppendCanonical does.
 func NewCanonicalReader(r io.Reader) io.Reader { return &canonicalReader{r: r} }
 
 type canonicalReader struct {
 	r    io.Reader
-	raw  *[rawSize]byte // from raws, until the end; it begins with a CR
+	raw  *[rawSize]byte // from raws, until EOF; its first byte is a CR
 	made []byte
-	out  []byte // of raw or made: what is handed on next
-	cr   bool   // a CR was read, and what follows it was not
+	out  []byte // part of raw or made: the next result
+	cr   bool   // a CR was read, and the next byte was not
 	err  error
 }
 

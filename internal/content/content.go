@@ -1,6 +1,6 @@
-// Package content holds a message's bytes as a sequence of parts, so that a
-// header that was edited, a body in memory and a body in a file can stand
-// beside each other without being copied into one piece.
+// Package content represents the bytes of a message as a sequence of parts. A
+// changed header, a body in memory and a body in a file can be parts of one
+// message without being copied.
 package content
 
 import (
@@ -10,9 +10,9 @@ import (
 	"os"
 )
 
-// Content is an immutable sequence of bytes made of parts in memory and
-// sections of files. It is safe for concurrent use, as often as one likes.
-// The zero value is empty.
+// A Content is an immutable sequence of bytes that consists of parts in memory
+// and sections of files. It can be read repeatedly, and is safe for concurrent
+// use. The zero value is empty.
 type Content struct {
 	parts []Part
 	size  int64
@@ -20,19 +20,19 @@ type Content struct {
 
 // A Part is either bytes in memory or a section of a file.
 type Part struct {
-	Bytes []byte      // in memory, when File is nil
-	File  io.ReaderAt // otherwise N bytes of File from Off on
+	Bytes []byte      // in memory, if File is nil
+	File  io.ReaderAt // otherwise N bytes of File at offset Off
 	Off   int64
 	N     int64
 }
 
-// OSFile is the file that the part is a section of, or nil.
+// OSFile returns the file that contains the part, or nil.
 func (p *Part) OSFile() *os.File {
 	f, _ := p.File.(*os.File)
 	return f
 }
 
-// Of makes a Content of chunks of memory, which must not change afterwards.
+// Of returns a Content of chunks of memory, which must not change afterwards.
 func Of(chunks ...[]byte) *Content {
 	c := &Content{parts: make([]Part, 0, len(chunks))}
 	for _, b := range chunks {
@@ -41,14 +41,15 @@ func Of(chunks ...[]byte) *Content {
 	return c
 }
 
-// Section makes a Content of n bytes of r from off on.
+// Section returns a Content of n bytes of r at offset off.
 func Section(r io.ReaderAt, off, n int64) *Content {
 	c := &Content{}
 	c.add(Part{File: r, Off: off, N: n})
 	return c
 }
 
-// Join makes one Content of several, sharing their memory and files.
+// Join returns one Content that consists of several. It shares their memory and
+// files.
 func Join(cs ...*Content) *Content {
 	n := 0
 	for _, c := range cs {
@@ -70,8 +71,8 @@ func (c *Content) add(p Part) {
 	}
 }
 
-// Slice is the n bytes from off on, sharing memory and files. It panics when
-// they lie outside the content, as slicing does.
+// Slice returns n bytes at offset off. It shares memory and files with c. Like
+// a slice expression, it panics if they are outside the content.
 func (c *Content) Slice(off, n int64) *Content {
 	if off < 0 || n < 0 || off+n > c.size {
 		panic(fmt.Sprintf("content: slice [%d:%d] of %d bytes", off, off+n, c.size))
@@ -97,13 +98,13 @@ func (c *Content) Slice(off, n int64) *Content {
 	return s
 }
 
-// Parts are the parts in order; none is empty. Not to be changed.
+// Parts returns the parts in order. No part is empty. They must not be changed.
 func (c *Content) Parts() []Part { return c.parts }
 
-// Size is the length in bytes.
+// Size returns the length in bytes.
 func (c *Content) Size() int64 { return c.size }
 
-// InMemory says whether no part is in a file.
+// InMemory reports whether no part is in a file.
 func (c *Content) InMemory() bool {
 	for _, p := range c.parts {
 		if p.File != nil {
@@ -134,7 +135,7 @@ func (c *Content) ReadAt(b []byte, off int64) (n int, err error) {
 			n += m
 			if m < len(want) {
 				if err == io.EOF || err == nil {
-					err = io.ErrUnexpectedEOF // the file is shorter than what was received
+					err = io.ErrUnexpectedEOF // the file has become shorter
 				}
 				return n, err
 			}
@@ -147,8 +148,8 @@ func (c *Content) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// WriteTo implements io.WriterTo: parts in memory are written in one piece
-// each, sections of files in pieces of up to 64 KiB.
+// WriteTo implements io.WriterTo. It writes each part in memory with one call
+// of Write, and sections of files in pieces of up to 64 KiB.
 func (c *Content) WriteTo(w io.Writer) (n int64, err error) {
 	for _, p := range c.parts {
 		var m int64
@@ -168,7 +169,8 @@ func (c *Content) WriteTo(w io.Writer) (n int64, err error) {
 }
 
 func copySection(w io.Writer, p Part) (int64, error) {
-	// A plain writer and a plain reader, so that the buffer below is used.
+	// A writer and a reader without other methods, so that io.CopyBuffer uses
+	// the buffer.
 	r := struct{ io.Reader }{io.NewSectionReader(p.File, p.Off, p.N)}
 	n, err := io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, min(p.N, 64<<10)))
 	if err == nil && n < p.N {
@@ -177,5 +179,5 @@ func copySection(w io.Writer, p Part) (int64, error) {
 	return n, err
 }
 
-// Reader reads the content from its first byte; each Reader has its own place.
+// Reader returns a new reader that starts at the first byte.
 func (c *Content) Reader() *io.SectionReader { return io.NewSectionReader(c, 0, c.size) }

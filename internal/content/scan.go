@@ -5,15 +5,15 @@ import (
 	"io"
 )
 
-// EightBit says whether a message has an octet above 127. One that cannot be
-// read counts as 7-bit: reading it again will tell.
+// EightBit reports whether a message contains an octet above 127. If the
+// message cannot be read, the result is false; the next read returns the error.
 func EightBit(c io.WriterTo) bool {
 	s := &scanner{}
 	c.WriteTo(s)
 	return s.found
 }
 
-// scanner is a Writer that looks for 8-bit octets and stops at the first.
+// scanner is a Writer that finds the first octet above 127 and stops there.
 type scanner struct{ found bool }
 
 var errScanned = errors.New("seen enough")
@@ -28,17 +28,18 @@ func (s *scanner) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// IsText says whether a message can go by DATA unchanged (RFC 5322, 2.1.1 and
-// 2.3): each CR and LF is part of a CRLF, no line has more than 998 octets,
-// and there is no NUL. One that cannot be read counts as text: reading it again
-// will tell.
+// IsText reports whether DATA can transport a message unchanged (RFC 5322,
+// 2.1.1 and 2.3): each CR and LF is part of a CRLF, no line has more than 998
+// octets, and there is no NUL. If the message cannot be read, the result is
+// true unless a violation was found before the error; the next read returns the
+// error.
 func IsText(c io.WriterTo) bool {
 	s := &textScanner{}
 	c.WriteTo(s)
 	return !s.binary && !s.cr
 }
 
-// textScanner is a Writer that looks for what no text has.
+// textScanner is a Writer that finds the first violation of IsText.
 type textScanner struct {
 	binary bool
 	line   int  // octets in this line

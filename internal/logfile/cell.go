@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// AppendCell adds s to b as one cell of a line of comma-separated values. At
-// most max bytes of s are kept, and "..." tells that there were more.
+// AppendCell appends s to b as one cell of a line of comma-separated values. It
+// keeps at most max bytes of s, and adds "..." if s was longer.
 //
-// Control characters (C0 and C1), separators of lines and paragraphs, marks
-// that turn the direction of the text, and all else that is not printed become
-// \xNN, \uNNNN or \UNNNNNNNN, as in Go; a backslash is doubled. A cell that
-// begins as a formula does has an apostrophe before it, and so has one that
-// begins with an apostrophe.
+// Control characters (C0 and C1), line and paragraph separators, characters
+// that change the direction of text, and all other characters that are not
+// printable become \xNN, \uNNNN or \UNNNNNNNN, as in Go. A backslash is
+// doubled. An apostrophe is added before a cell that begins like a formula or
+// with an apostrophe.
 func AppendCell(b []byte, s string, max int) []byte {
 	if len(s) <= max && isPlain(s) {
 		return append(b, s...)
@@ -52,19 +52,20 @@ func AppendCell(b []byte, s string, max int) []byte {
 	return append(b, '"')
 }
 
-// clip is at most max bytes of a longer s, with no part of a character at the
-// end.
+// clip returns at most max bytes of s, which is longer, without an incomplete
+// character at the end.
 func clip(s string, max int) string {
 	for n := max; n > max-utf8.UTFMax && n >= 0; n-- {
 		if utf8.RuneStart(s[n]) {
 			return s[:n]
 		}
 	}
-	return s[:max] // it is no UTF-8
+	return s[:max] // s is not UTF-8
 }
 
-// Cell reads a cell that AppendCell has written and a reader of
-// comma-separated values has unquoted. What is not an escape stays as it is.
+// Cell returns the original text of a cell. s is the cell that AppendCell
+// wrote, after a CSV reader has unquoted it. Cell does not change text that is
+// not an escape.
 func Cell(s string) string {
 	if strings.HasPrefix(s, "'") && isFormula(s[1:]) {
 		s = s[1:]
@@ -84,8 +85,9 @@ func Cell(s string) string {
 	return b.String()
 }
 
-// escape reads what follows a backslash: what it stands for, and how many
-// bytes it takes. Where it is no escape, it stands for the backslash.
+// escape parses the text after a backslash. It returns the character and the
+// length of the escape. If the text is not an escape, it returns the backslash
+// and 0.
 func escape(s string) (text string, n int) {
 	if s == "" {
 		return `\`, 0
@@ -109,18 +111,18 @@ func escape(s string) (text string, n int) {
 	return string(rune(c)), 1 + digits
 }
 
-// isFormula says whether a spreadsheet might take s for a formula, or s begins
-// with the apostrophe that says that it is none.
+// isFormula reports whether a spreadsheet could treat s as a formula, or s
+// begins with the apostrophe that prevents this.
 func isFormula(s string) bool {
 	r, _ := utf8.DecodeRuneInString(s)
 	switch r {
-	case '=', '+', '-', '@', '\'', '＝', '＋', '－', '＠': // the wide ones where they are typed
+	case '=', '+', '-', '@', '\'', '＝', '＋', '－', '＠': // some programs also accept the full-width forms
 		return true
 	}
 	return false
 }
 
-// isPlain says whether s can stand in a cell as it is.
+// isPlain reports whether s can be a cell without quotes and escapes.
 func isPlain(s string) bool {
 	if s == "" {
 		return true
@@ -136,7 +138,7 @@ func isPlain(s string) bool {
 	return true
 }
 
-// plain are the bytes that mean nothing to a reader of the log.
+// plain contains the bytes that have no special meaning in the log.
 var plain = func() (p [256]bool) {
 	for c := byte(' '); c < 0x7f; c++ {
 		p[c] = c != ',' && c != '"' && c != '\\'

@@ -13,26 +13,27 @@ import (
 	"time"
 )
 
-// Files is an io.WriteCloser that spreads what is written over files in a
-// folder: PREFIXyyyymmdd-n.log, a new one each day (UTC) and whenever one is
-// full. Old files are removed. Each file begins with the header, and a line is
-// never split, provided that each Write has whole lines: a Write that fails,
-// as on a full disk, leaves nothing behind. Files is safe for concurrent use.
-// The fields must not change once it was written to.
+// Files is an io.WriteCloser that writes to a sequence of files in a directory.
+// Their names are PREFIXyyyymmdd-n.log. A new file starts each day (UTC) and
+// when the current one is full. Old files are removed. Each file begins with
+// Header. If each Write contains whole lines, a line is never split between
+// files, and a Write that fails (for example because the disk is full) writes
+// nothing. Files is safe for concurrent use. The fields must not change after
+// the first Write.
 type Files struct {
-	Dir    string // made when it is not there
+	Dir    string // created if it does not exist
 	Prefix string // of the file names
 	Suffix string // of the file names. Default ".log"
-	Header string // of each file
-	// Private files are only for their owner to read; others also for the
-	// owner's group.
+	Header string // the first lines of each file
+	// Private makes the files readable only for their owner. Otherwise the
+	// owner's group can read them too.
 	Private bool
 
-	MaxSize int64         // of one file. Default 10 MB (Exchange)
+	MaxSize int64         // of one file, in bytes. Default 10 MB (Exchange)
 	MaxAge  time.Duration // of a file before it is removed. Default 30 days (Exchange)
-	MaxDir  int64         // of all files with the prefix but the present one. Default 250 MB (Exchange)
+	MaxDir  int64         // of all files with the prefix except the current one. Default 250 MB (Exchange)
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the following fields
 	file   *os.File
 	size   int64
 	day    string
@@ -55,7 +56,7 @@ func (f *Files) Write(p []byte) (int, error) {
 		}
 	}
 	n, err := f.file.Write(p)
-	if err != nil { // a full disk takes part of a line, too
+	if err != nil { // part of a line may have been written
 		if f.file.Truncate(f.size) != nil {
 			f.file.Close()
 			f.file = nil
@@ -66,7 +67,7 @@ func (f *Files) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close closes the present file.
+// Close closes the current file.
 func (f *Files) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,10 +80,10 @@ func (f *Files) Close() error {
 	return err
 }
 
-// next begins a file, under a name that is not taken.
+// next creates a file with a name that does not exist.
 func (f *Files) next(day string, now time.Time) error {
 	if f.file != nil {
-		f.file.Close() // its lines are written
+		f.file.Close() // its lines are already written
 		f.file = nil
 	}
 	if f.day != day {
@@ -98,7 +99,7 @@ func (f *Files) next(day string, now time.Time) error {
 	if err := os.MkdirAll(f.Dir, 0o750&^private); err != nil {
 		return err
 	}
-	f.clean(now) // first: it may be the old ones that fill the disk
+	f.clean(now) // first, because old files may fill the disk
 	for {
 		f.number++
 		name := filepath.Join(f.Dir, fmt.Sprintf("%s%s-%d%s", f.Prefix, day, f.number, f.suffix()))
@@ -112,7 +113,7 @@ func (f *Files) next(day string, now time.Time) error {
 		n, err := file.WriteString(f.Header)
 		if err != nil {
 			file.Close()
-			os.Remove(name) // or there would be one for each attempt
+			os.Remove(name) // otherwise each attempt would leave a file
 			f.number--
 			return err
 		}
@@ -123,9 +124,8 @@ func (f *Files) next(day string, now time.Time) error {
 
 func (f *Files) suffix() string { return cmp.Or(f.Suffix, ".log") }
 
-// clean removes files that are too old, and the oldest while all of them
-// together are too large. What cannot be removed is tried again with the next
-// file.
+// clean removes files that are too old, and the oldest files while all together
+// are too large. It tries again with the next file if it cannot remove a file.
 func (f *Files) clean(now time.Time) {
 	type old struct {
 		name string
@@ -140,7 +140,7 @@ func (f *Files) clean(now time.Time) {
 	for _, e := range entries {
 		name := filepath.Join(f.Dir, e.Name())
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || !f.ours(e.Name()) {
+		if err != nil || !info.Mode().IsRegular() || !f.isLog(e.Name()) {
 			continue
 		}
 		total += info.Size()
@@ -157,8 +157,9 @@ func (f *Files) clean(now time.Time) {
 	}
 }
 
-// ours says whether a name is one that next gives: nothing else is removed.
-func (f *Files) ours(name string) bool {
+// isLog reports whether name is a name that next makes. clean removes no other
+// files.
+func (f *Files) isLog(name string) bool {
 	rest, ok := strings.CutPrefix(name, f.Prefix)
 	rest, log := strings.CutSuffix(rest, f.suffix())
 	day, number, dash := strings.Cut(rest, "-")

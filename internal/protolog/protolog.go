@@ -1,6 +1,6 @@
-// Package protolog writes protocol logs in the form that Exchange has made
-// familiar: one line of comma-separated values for each thing that was said
-// in an SMTP session. The receive and the send engine share it.
+// Package protolog writes protocol logs in the format of Exchange: one line of
+// comma-separated values for each command, reply and other event of an SMTP
+// session. smtpserver and smtpclient use it.
 package protolog
 
 import (
@@ -17,11 +17,11 @@ import (
 // Event is one line of a protocol log.
 type Event struct {
 	Time      time.Time
-	Connector string // the connector's name
-	Session   string // the session's ID
-	Sequence  int    // counts the session's events, from 0
+	Connector string // name of the connector
+	Session   string // ID of the session
+	Sequence  int    // number of the event in the session, from 0
 	Local     string // address and port at this end
-	Remote    string // address and port at the other
+	Remote    string // address and port of the other end
 	// Kind is one of
 	//
 	//	+  connected
@@ -30,26 +30,26 @@ type Event struct {
 	//	<  received
 	//	*  information
 	Kind byte
-	// Data is the line that was sent or received. It never has credentials
-	// or a message's content: whoever makes the event sees to that.
+	// Data is the line that was sent or received. It must not contain
+	// credentials or message content; the caller makes sure of that.
 	Data string
-	// Context explains it.
+	// Context describes the event.
 	Context string
 }
 
-// Fields names the columns.
+// Fields contains the names of the columns.
 const Fields = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
 
-// Header is what each file begins with; kind is "SMTP Receive Protocol Log" or
-// "SMTP Send Protocol Log".
+// Header returns the first lines of each file. kind is "SMTP Receive Protocol
+// Log" or "SMTP Send Protocol Log".
 func Header(kind string) string {
 	return "#Software: Bridgehead\n#Version: 1.0\n#Log-type: " + kind + "\n#Fields: " + Fields + "\n"
 }
 
-// maxField bounds one field, in bytes.
+// maxField is the length of the longest field, in bytes.
 const maxField = 4096
 
-// Append adds the event as one line to b.
+// Append appends the event to b as one line.
 func (e *Event) Append(b []byte) []byte {
 	b = AppendTime(b, e.Time)
 	b = appendField(append(b, ','), e.Connector)
@@ -63,15 +63,15 @@ func (e *Event) Append(b []byte) []byte {
 	return append(b, '\n')
 }
 
-// AppendTime adds t in UTC and to the millisecond, as in
+// AppendTime appends t in UTC with milliseconds, as in
 // 2026-11-21T12:00:00.000Z.
 func AppendTime(b []byte, t time.Time) []byte {
-	b = t.UTC().AppendFormat(b, time.RFC3339) // a layout that package time need not interpret
+	b = t.UTC().AppendFormat(b, time.RFC3339) // package time formats this layout fast
 	ms := t.Nanosecond() / 1e6
 	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
-// FormatTime is t as AppendTime adds it.
+// FormatTime returns t in the format of AppendTime.
 func FormatTime(t time.Time) string {
 	var room [32]byte
 	return string(AppendTime(room[:0], t))
@@ -79,11 +79,11 @@ func FormatTime(t time.Time) string {
 
 func appendField(b []byte, s string) []byte { return logfile.AppendCell(b, s, maxField) }
 
-// Writer writes events to an io.Writer. It is safe for concurrent use. Lines
-// are gathered for up to a second, so that a busy server does not make a
-// system call for each; Flush and Close write what is there.
+// A Writer writes events to an io.Writer. It is safe for concurrent use. It
+// buffers lines for up to a second, so that a busy server does not make a
+// system call for each line. Flush and Close write the buffered lines.
 type Writer struct {
-	mu    sync.Mutex // guards what follows, and calls of w
+	mu    sync.Mutex // guards the following fields, and calls of w
 	w     io.Writer
 	buf   []byte
 	timer *time.Timer
@@ -92,15 +92,16 @@ type Writer struct {
 }
 
 const (
-	gatherBytes = 32 << 10
-	gatherTime  = time.Second
+	bufferBytes = 32 << 10
+	bufferTime  = time.Second
 )
 
-// Files spreads the log over files.
+// Files writes the log to files, see logfile.Files.
 type Files = logfile.Files
 
-// NewWriter makes a Writer. Where w is a *Files, that writes the header of
-// each file; otherwise header is written once, before the first event.
+// NewWriter returns a Writer that writes header once, before the first event.
+// If w is a *Files, header must be empty, because Files writes its own header
+// to each file.
 func NewWriter(w io.Writer, header string) *Writer {
 	return &Writer{w: w, buf: []byte(header)}
 }
@@ -111,15 +112,15 @@ func (w *Writer) Log(e Event) {
 	defer w.mu.Unlock()
 	w.buf = e.Append(w.buf)
 	switch {
-	case len(w.buf) >= gatherBytes:
+	case len(w.buf) >= bufferBytes:
 		w.flush()
 	case w.armed:
 	case w.timer == nil:
 		w.armed = true
-		w.timer = time.AfterFunc(gatherTime, w.tick)
+		w.timer = time.AfterFunc(bufferTime, w.tick)
 	default:
 		w.armed = true
-		w.timer.Reset(gatherTime)
+		w.timer.Reset(bufferTime)
 	}
 }
 
@@ -130,8 +131,8 @@ func (w *Writer) tick() {
 	w.flush()
 }
 
-// flush is called with mu held. What cannot be written is lost: the log must
-// not stop the mail.
+// flush must be called with mu held. Lines that cannot be written are lost,
+// because the log must not stop mail.
 func (w *Writer) flush() {
 	if len(w.buf) == 0 {
 		return
@@ -139,13 +140,13 @@ func (w *Writer) flush() {
 	if _, err := w.w.Write(w.buf); err != nil && w.err == nil {
 		w.err = err
 	}
-	if w.buf = w.buf[:0]; cap(w.buf) > 4*gatherBytes {
+	if w.buf = w.buf[:0]; cap(w.buf) > 4*bufferBytes {
 		w.buf = nil
 	}
 }
 
-// Flush writes what was gathered. It returns the first error since the last
-// Flush; a log that cannot be written is otherwise silent.
+// Flush writes the buffered lines. It returns the first write error since the
+// last Flush; Log reports no errors.
 func (w *Writer) Flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -155,7 +156,7 @@ func (w *Writer) Flush() error {
 	return err
 }
 
-// Close flushes, and closes the io.Writer if it is an io.Closer.
+// Close calls Flush, and closes the io.Writer if it is an io.Closer.
 func (w *Writer) Close() error {
 	err := w.Flush()
 	w.mu.Lock()
@@ -171,7 +172,7 @@ func (w *Writer) Close() error {
 	return err
 }
 
-// Slog writes events to a slog.Logger, with the columns' names as keys.
+// Slog writes events to a slog.Logger. The names of the columns are the keys.
 type Slog struct {
 	Logger *slog.Logger
 	Level  slog.Level

@@ -82,7 +82,7 @@ func TestWriterGathersForASecond(t *testing.T) {
 		if out.String() != "" {
 			t.Errorf("written at once: %q", out.String())
 		}
-		time.Sleep(gatherTime) // the bubble's clock
+		time.Sleep(bufferTime) // the bubble's clock
 		synctest.Wait()
 		if got := out.String(); !strings.HasPrefix(got, "#Software: Bridgehead\n") || strings.Count(got, "\n") != 6 {
 			t.Errorf("after a second: %q", got)
@@ -169,7 +169,7 @@ func TestWriterOnFullDisk(t *testing.T) {
 	w := NewWriter(&disk, "")
 	for range 10_000 {
 		w.Log(event(strings.Repeat("x", 1000)))
-		if len(w.buf) > gatherBytes {
+		if len(w.buf) > bufferBytes {
 			t.Fatalf("%d bytes are kept", len(w.buf))
 		}
 	}

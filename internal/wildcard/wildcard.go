@@ -1,10 +1,11 @@
-// Package wildcard matches strings with patterns as people type them into a
-// search: '*' stands for anything, and case does not matter.
+// Package wildcard matches strings with simple patterns for searches: '*'
+// matches any sequence of characters, and case is ignored.
 package wildcard
 
 import "strings"
 
-// Match compares all of s with a pattern. The empty pattern matches anything.
+// Match reports whether pattern matches all of s. The empty pattern matches
+// every string.
 func Match(pattern, s string) bool {
 	if pattern == "" {
 		return true

@@ -1,6 +1,6 @@
-// Package xtext encodes and decodes the values of SMTP parameters that may
-// hold any character: xtext (RFC 3461, 4) and the forms of the utf-8 address
-// type (RFC 6533, 3).
+// Package xtext encodes and decodes values of SMTP parameters that may contain
+// any character: xtext (RFC 3461, 4) and the forms of the utf-8 address type
+// (RFC 6533, 3).
 package xtext
 
 import (
@@ -11,8 +11,8 @@ import (
 
 const hex = "0123456789ABCDEF"
 
-// Encode writes s as xtext. Every byte that is not a printable ASCII
-// character other than "+" and "=" becomes "+XX".
+// Encode returns s as xtext. It replaces "+", "=" and every byte that is not
+// printable ASCII with "+XX".
 func Encode(s string) string {
 	n := 0
 	for i := 0; i < len(s); i++ {
@@ -34,9 +34,9 @@ func Encode(s string) string {
 	return string(b)
 }
 
-// Decode reads xtext. Like Postfix it also takes what RFC 3461, 4 does not
-// allow but cannot be misread: lower-case digits, and a "=" that is not
-// encoded. The error names the first thing that is not xtext.
+// Decode decodes xtext. Like Postfix, it accepts some deviations from RFC 3461,
+// 4 that are not ambiguous: lower-case digits, and "=" that is not encoded. The
+// error describes the first byte that is not xtext.
 func Decode(s string) (string, error) {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -61,7 +61,7 @@ func Decode(s string) (string, error) {
 	return string(b), nil
 }
 
-// digit is the value of a hexadecimal digit of either case, or -1.
+// digit returns the value of a hexadecimal digit in upper or lower case, or -1.
 func digit(c byte) int {
 	if 'a' <= c && c <= 'f' {
 		c -= 'a' - 'A'
@@ -71,9 +71,10 @@ func digit(c byte) int {
 
 func plain(c byte) bool { return c > ' ' && c < 0x7f && c != '+' && c != '=' }
 
-// EncodeUTF8Addr writes an address in the utf-8-addr-unitext form, for a
-// session with SMTPUTF8, or with ascii in the utf-8-addr-xtext form, for one
-// without. It writes no control character, C0 or C1, as it is.
+// EncodeUTF8Addr encodes an address of the type utf-8 (RFC 6533, 3). The result
+// has the form utf-8-addr-unitext, for a session with SMTPUTF8. If ascii is
+// true, it has the form utf-8-addr-xtext, for a session without. Control
+// characters (C0 and C1) are always encoded.
 func EncodeUTF8Addr(s string, ascii bool) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -86,10 +87,11 @@ func EncodeUTF8Addr(s string, ascii bool) string {
 	return b.String()
 }
 
-// DecodeUTF8Addr reads the utf-8-addr-xtext and utf-8-addr-unitext forms
-// (RFC 6533, 3). Like Postfix it also takes "+" and "=" that are not encoded,
-// lower-case digits, and \x{HEX} where none is needed. C1 controls (U+0080 to
-// U+009F) are an error in either form, because no address has them.
+// DecodeUTF8Addr decodes the forms utf-8-addr-xtext and utf-8-addr-unitext (RFC
+// 6533, 3). Like Postfix, it also accepts "+" and "=" that are not encoded,
+// lower-case digits, and \x{HEX} for characters that need no encoding. C1
+// controls (U+0080 to U+009F) are an error in both forms, because addresses
+// cannot contain them.
 func DecodeUTF8Addr(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("utf-8 address: not UTF-8")
@@ -121,14 +123,14 @@ func DecodeUTF8Addr(s string) (string, error) {
 	return b.String(), nil
 }
 
-// hexPoint reads the digits of \x{HEX}: 1 to 6 of them, for any character but
-// NUL and the C1 controls.
+// hexPoint parses the digits of \x{HEX}: 1 to 6 digits, for any character
+// except NUL and the C1 controls.
 func hexPoint(digits string) (rune, error) {
 	r := rune(0)
 	for i := 0; i < len(digits); i++ {
 		d := digit(digits[i])
 		if d < 0 || i >= 6 {
-			return 0, fmt.Errorf(`utf-8 address: \x{%s} is no code point`, digits)
+			return 0, fmt.Errorf(`utf-8 address: \x{%s} is not a code point`, digits)
 		}
 		r = r<<4 | rune(d)
 	}
