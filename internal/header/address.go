@@ -8,31 +8,32 @@ import (
 
 // An Address is an addr-spec in an address field.
 type Address struct {
-	// Addr is the address as it is written on a command line: without comments
-	// and white space, the local part in quotes only if it needs them, the
-	// domain without a dot at its end.
+	// Addr is the address in the form of SMTP commands: without comments and
+	// white space, with quotes around the local part only if necessary, and
+	// without a dot at the end of the domain.
 	Addr string
-	// Start and End tell where it is in the value: from the first octet of the
-	// local part to the last of the domain.
+	// Start and End are its position in the value: from the first octet of the
+	// local part to after the last octet of the domain.
 	Start, End int
-	// InName says that the address is not the mailbox, but a part of its
-	// display name without quotes, as in "a@example.org <b@example.org>", or of
-	// a mailbox that cannot be read. Some programs take it for the mailbox.
+	// InName is true if the address is not the address of the mailbox. It is
+	// part of a display name without quotes, as in "a@example.org
+	// <b@example.org>", or of a mailbox that is malformed. Some programs use it
+	// as the address of the mailbox.
 	InName bool
 }
 
-// Addresses reads the value of an address field (RFC 5322, 3.4 and 4.4), which
-// is a list of mailboxes and groups. Line ends in it are white space.
+// Addresses parses the value of an address field (RFC 5322, 3.4 and 4.4): a
+// list of mailboxes and groups. Line ends count as white space.
 //
-// It also reads what is common though not correct: display names with
-// characters that need quotes ("Doe, John <j@example.org>"), a display name
-// before an address without angle brackets, and dots anywhere in a local part.
-// A mailbox without an address, as in "Postmaster", "<>" and "Undisclosed
-// recipients:;", adds nothing to the list.
+// It accepts common deviations: display names with characters that need quotes
+// ("Doe, John <j@example.org>"), a display name before an address without angle
+// brackets, and dots anywhere in a local part. A mailbox without an address, as
+// in "Postmaster", "<>" and "Undisclosed recipients:;", adds nothing to the
+// list.
 //
-// The error says that a mailbox cannot be read, or that programs may read
-// different addresses in it. The list has the other mailboxes even then, and
-// what looks like an address in this one as InName.
+// Addresses returns an error if a mailbox is malformed, or if programs may find
+// different addresses in it. The list then still contains the addresses of the
+// other mailboxes, and possible addresses of the malformed one with InName set.
 func Addresses(value string) ([]Address, error) {
 	var space [24]token
 	tokens, err := lex(value, space[:0])
@@ -44,9 +45,9 @@ func Addresses(value string) ([]Address, error) {
 	return p.found, p.err
 }
 
-// Recipients are the addresses of the mailboxes in the value of an address field
-// from which a message is sent. Unlike Addresses, it returns an error for a
-// mailbox without an address, and for one whose display name has one.
+// Recipients returns the addresses in an address field of a message that is to
+// be sent. Unlike Addresses, it returns an error also for a mailbox without an
+// address, and for a display name that contains an address.
 func Recipients(value string) ([]string, error) {
 	tokens, err := lex(value, nil)
 	p := addressParser{s: value}
@@ -71,8 +72,8 @@ func Recipients(value string) ([]string, error) {
 type addressParser struct {
 	s     string
 	found []Address
-	err   error // what is wrong with the first mailbox that cannot be read
-	odd   error // what is wrong with the first one that is not used as it is
+	err   error // about the first malformed mailbox
+	odd   error // about the first mailbox that Recipients refuses
 }
 
 func (p *addressParser) fail(ts []token, problem string) {
@@ -98,7 +99,7 @@ func (p *addressParser) list(ts []token) {
 		case t.kind == ',', t.kind == ';':
 			p.mailbox(ts[start:i])
 			start = i + 1
-		case t.kind == ':': // what came before is a group's name
+		case t.kind == ':': // the name of a group ends
 			p.inName(ts[start:i])
 			start = i + 1
 		}
@@ -106,7 +107,7 @@ func (p *addressParser) list(ts []token) {
 	p.mailbox(ts[start:])
 }
 
-// mailbox reads "name <address>" or "address".
+// mailbox parses "name <address>" or "address".
 func (p *addressParser) mailbox(ts []token) {
 	open := index(ts, '<')
 	if open < 0 {
@@ -126,7 +127,7 @@ func (p *addressParser) mailbox(ts []token) {
 	case len(inner) > 0:
 		p.angle(inner)
 	case named:
-		p.fail(ts, `an address beside "<>"`)
+		p.fail(ts, `an address before "<>"`)
 	case p.odd == nil:
 		p.odd = p.error(ts, "no address")
 	}
@@ -136,7 +137,7 @@ func (p *addressParser) mailbox(ts []token) {
 	}
 }
 
-// plain reads a mailbox without angle brackets. What has no @ is a name.
+// plain parses a mailbox without angle brackets. If it has no @, it is a name.
 func (p *addressParser) plain(ts []token) {
 	at := index(ts, '@')
 	if at < 0 {
@@ -152,8 +153,8 @@ func (p *addressParser) plain(ts []token) {
 	}
 }
 
-// angle reads what is in angle brackets: an address, after a source route
-// perhaps (RFC 5322, 4.4), which is ignored.
+// angle parses the content of angle brackets: an address, which may follow a
+// source route (RFC 5322, 4.4). The source route is ignored.
 func (p *addressParser) angle(ts []token) {
 	whole := ts
 	if n := index(ts, ':'); n >= 0 && (ts[0].kind == '@' || ts[0].kind == ',') && only(ts[:n], "@,a.[") {
@@ -170,7 +171,7 @@ func (p *addressParser) angle(ts []token) {
 	p.fail(whole, "not an address")
 }
 
-// inName adds the addresses in a display name or in what cannot be read.
+// inName adds the addresses in a display name or in a malformed mailbox.
 func (p *addressParser) inName(ts []token) {
 	for from := 0; ; {
 		at := index(ts[from:], '@')
@@ -183,7 +184,7 @@ func (p *addressParser) inName(ts []token) {
 	}
 }
 
-// index is that of the first token of a kind; -1 if there is none.
+// index returns the index of the first token of a kind, or -1.
 func index(ts []token, kind byte) int {
 	for i, t := range ts {
 		if t.kind == kind {
@@ -203,9 +204,9 @@ func only(ts []token, kinds string) bool {
 	return true
 }
 
-// around finds what may be the local part and the domain around the @ at ts[at]:
-// words with dots between them, of which a local part may have any number, and
-// for the domain also a literal.
+// around returns the possible local part and domain around the @ at ts[at]:
+// words with dots between them. A local part may contain any number of dots.
+// The domain may also be a literal.
 func around(ts []token, at int) (start, end int) {
 	start, end = at, at+1
 	for start > 0 && (ts[start-1].kind == '.' || ts[start-1].isWord() && (start == at || ts[start].kind == '.')) {
@@ -220,8 +221,8 @@ func around(ts []token, at int) (start, end int) {
 	return start, end
 }
 
-// add adds the address that is made of tokens, with the @ at ts[at], and
-// reports whether it is one.
+// add adds the address that consists of ts, with the @ at ts[at]. It reports
+// whether this is an address.
 func (p *addressParser) add(ts []token, at int, inName bool) bool {
 	domain := p.domain(ts[at+1:])
 	local, ok := p.local(ts[:at])
@@ -245,7 +246,8 @@ func (p *addressParser) add(ts []token, at int, inName bool) bool {
 	return true
 }
 
-// domain is a domain without comments and white space; "" if it is none.
+// domain returns a domain without comments and white space, or "" if ts is not
+// a domain.
 func (p *addressParser) domain(ts []token) string {
 	if len(ts) > 0 && ts[len(ts)-1].kind == '.' {
 		ts = ts[:len(ts)-1]
@@ -269,8 +271,8 @@ func (p *addressParser) domain(ts []token) string {
 	return b.String()
 }
 
-// literal is a domain literal without white space (RFC 5322, 3.4.1); "" if it
-// has characters that need a backslash.
+// literal returns a domain literal without white space (RFC 5322, 3.4.1), or ""
+// if it contains characters that need a backslash.
 func literal(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if strings.ContainsRune(" \t\r\n", c) {
@@ -284,8 +286,8 @@ func literal(s string) string {
 	return s
 }
 
-// local is a local part without comments and white space. Quotes that change
-// nothing are left out. ok is false if it is none.
+// local returns a local part without comments, white space and unnecessary
+// quotes. ok is false if ts is not a local part.
 func (p *addressParser) local(ts []token) (local string, ok bool) {
 	if len(ts) == 0 {
 		return "", false
@@ -311,8 +313,8 @@ func (p *addressParser) local(ts []token) (local string, ok bool) {
 	return quoteLocal(b.String()), words > 0
 }
 
-// quoteLocal puts a local part in quotes if it needs them. Dots need none
-// anywhere, as no other local part is meant with them.
+// quoteLocal adds quotes to a local part if it needs them. Dots anywhere need
+// no quotes, because the meaning is clear without them.
 func quoteLocal(s string) string {
 	if strings.Trim(s, ".") != "" && !strings.ContainsFunc(s, func(c rune) bool { return !isAtom(c) && c != '.' }) {
 		return s

@@ -8,22 +8,23 @@ import (
 )
 
 var (
-	// ErrNoAuthor: the message has no From field, or one without an address.
+	// ErrNoAuthor means that the message has no From field, or one without an
+	// address.
 	ErrNoAuthor = errors.New("the message has no author")
-	// ErrAuthor: a From field cannot be read, or programs may read different
-	// authors in it.
+	// ErrAuthor means that a From field is malformed, or that programs may find
+	// different authors in it.
 	ErrAuthor = errors.New("the From field is malformed")
-	// ErrAuthorDomains: the message has several From fields, or authors of
-	// several domains.
-	ErrAuthorDomains = errors.New("the message has authors of several domains")
+	// ErrAuthorDomains means that the message has several From fields, or authors
+	// in several domains.
+	ErrAuthorDomains = errors.New("the message has authors in several domains")
 )
 
-// Authors are the addresses in the From fields (RFC 5322, 3.6.2) of a message,
-// given their values. They include those that are InName. Every author has a
-// domain or an address literal.
+// Authors returns the addresses in the From fields (RFC 5322, 3.6.2) of a
+// message. values are the values of these fields. The result includes addresses
+// with InName set. Every other author has a valid domain or address literal.
 //
-// The error wraps ErrAuthor or ErrNoAuthor. With ErrAuthor, the list has the
-// authors that could be read.
+// The error wraps ErrAuthor or ErrNoAuthor. With ErrAuthor, the result contains
+// the authors that could be parsed.
 func Authors(values []string) ([]Address, error) {
 	var authors []Address
 	var malformed error
@@ -53,13 +54,13 @@ func Authors(values []string) ([]Address, error) {
 	return authors, nil
 }
 
-// maxAuthors bounds the authors of one message.
+// maxAuthors is the largest number of authors of one message.
 const maxAuthors = 50
 
-// AuthorDomain is the domain of the authors of a message, in A-labels and lower
-// case, given the values of its From fields. Besides those of [Authors], it
-// returns ErrAuthorDomains, and another error for an author with an address
-// literal in place of a domain.
+// AuthorDomain returns the domain of the authors of a message, in A-labels and
+// lower case. values are the values of the From fields. In addition to the
+// errors of [Authors], it returns ErrAuthorDomains, and an error for an author
+// with an address literal.
 func AuthorDomain(values []string) (string, error) {
 	authors, err := Authors(values)
 	switch {

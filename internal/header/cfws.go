@@ -2,9 +2,10 @@ package header
 
 import "strings"
 
-// Comment is the length of the comment, "(...)", at the start of s; 0 if s does
-// not begin with one, -1 if it has no end. Comments nest, and a backslash
-// quotes the character after it (RFC 5322, 3.2.2).
+// Comment returns the length of the comment, "(...)", at the start of s. It
+// returns 0 if s does not begin with a comment, and -1 if the comment has no
+// end. Comments can be nested. A backslash quotes the next character (RFC 5322,
+// 3.2.2).
 func Comment(s string) int {
 	if s == "" || s[0] != '(' {
 		return 0
@@ -25,8 +26,8 @@ func Comment(s string) int {
 	return -1
 }
 
-// Quoted is the length of the quoted string at the start of s (RFC 5322,
-// 3.2.4); 0 if s does not begin with one, -1 if it has no end.
+// Quoted returns the length of the quoted string at the start of s (RFC 5322,
+// 3.2.4). It returns 0 if s does not begin with one, and -1 if it has no end.
 func Quoted(s string) int {
 	if s == "" || s[0] != '"' {
 		return 0
@@ -42,8 +43,8 @@ func Quoted(s string) int {
 	return -1
 }
 
-// Unquote is the content of a quoted string: without the quotes, the
-// backslashes that quote characters, and line ends.
+// Unquote returns the content of a quoted string. It removes the quotes, line
+// ends, and the backslashes that quote characters.
 func Unquote(quoted string) string {
 	s := strings.TrimSuffix(strings.TrimPrefix(quoted, `"`), `"`)
 	if strings.ContainsAny(s, "\\\r\n") {

@@ -1,28 +1,28 @@
-// Package header reads the header section of a message (RFC 5322). It is the
-// only reader of header fields in this project, so that no two parts of it read
-// the same bytes differently. It does no I/O.
+// Package header parses the header section of a message (RFC 5322). All packages
+// of this project use it, so that all of them interpret the same bytes in the same
+// way. It does no I/O except through readers that the caller passes.
 //
 //   - [Scanner] and [Repairs] find where the header section ends.
 //   - [Field], [All] and [Get] read its fields.
-//   - [Hops] counts the hosts that the message has come through.
+//   - [Hops] counts the hosts that the message has passed.
 //   - [Comment], [Quoted] and [Unquote] read comments and quoted strings.
-//   - [Addresses], [Authors] and [AuthorDomain] read the addresses of an address
-//     field, in the current and in the obsolete syntax.
-//   - [ParseParams] reads MIME parameters (RFC 2045, RFC 2231).
+//   - [Addresses], [Authors] and [AuthorDomain] parse address fields, in the
+//     current and in the obsolete syntax.
+//   - [ParseParams] parses MIME parameters (RFC 2045, RFC 2231).
 //
 // # Where the header ends
 //
-// The header section ends at the first line that is not part of a field. A field
-// begins with a name of printable ASCII characters and a colon; white space may
-// stand between them (RFC 5322, 4.5). Lines that begin with a space or a tab
-// continue the field before them. A name that is folded before its colon is not a
-// field.
+// The header section ends before the first line that is not part of a field. A
+// field begins with a name of printable ASCII characters and a colon. White space
+// is allowed between them (RFC 5322, 4.5). Lines that begin with a space or a tab
+// continue the field before them. A name that is folded before its colon does not
+// begin a field.
 //
-// Other programs may go on after such a line and find more fields. So the blank
-// line that is missing there is inserted wherever a message is accepted, as
-// Postfix does. Lines at the very start that begin with "From ", with or without
-// ">" before it, come from a mailbox file. They become X-Mailbox-Line fields, as
-// in Postfix, unless they are fields themselves ("From : a@example.org").
+// Other programs may continue after such a line and find more fields. When a
+// message is received, the missing blank line is therefore inserted there, as in
+// Postfix. Lines at the start of a message that begin with "From " or ">From "
+// come from a mailbox file. They become X-Mailbox-Line fields, as in Postfix,
+// unless they are fields themselves ("From : a@example.org").
 //
 // All functions take time linear in the size of their input.
 package header

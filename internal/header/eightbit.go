@@ -7,8 +7,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// EightBit reports whether the header section of a message has an octet above
-// 127. A message that cannot be read counts as ASCII up to where it can.
+// EightBit reports whether the header section of a message contains an octet
+// above 127. If the message cannot be read, it reports this about the part
+// before the error.
 func EightBit(message io.WriterTo) bool {
 	w := &eightBitWriter{}
 	if _, err := message.WriteTo(w); err == nil {
@@ -17,10 +18,11 @@ func EightBit(message io.WriterTo) bool {
 	return w.found
 }
 
-// An eightBitWriter takes a message up to the end of its header section.
+// An eightBitWriter is a Writer that examines a message up to the end of its
+// header section.
 type eightBitWriter struct {
 	s     Scanner
-	rest  []byte // content that the Scanner needs again
+	rest  []byte // content that must be passed to the Scanner again
 	found bool
 }
 
@@ -37,7 +39,7 @@ func (w *eightBitWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// scan reports whether nothing more is to be seen.
+// scan reports whether the result is known.
 func (w *eightBitWriter) scan(b []byte, last bool) bool {
 	before := w.s.End
 	done := w.s.Scan(b, last)

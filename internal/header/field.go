@@ -11,8 +11,8 @@ import (
 // its line end.
 type Field []byte
 
-// Name is the field's name as written. It is empty if the field has no colon,
-// or has another character than a name may have before it.
+// Name returns the name of the field as written. It is empty if the field has
+// no colon, or if a character before the colon is not allowed in a name.
 func (f Field) Name() string { return string(f.name()) }
 
 func (f Field) name() []byte {
@@ -23,7 +23,7 @@ func (f Field) name() []byte {
 	return bytes.TrimRight(f[:i], " \t") // RFC 5322, 4.5.8
 }
 
-// Is reports whether the field has that name. Case does not matter.
+// Is reports whether the field has that name. Case is ignored.
 func (f Field) Is(name string) bool {
 	if len(f) <= len(name) || len(name) == 0 || f[0]|0x20 != name[0]|0x20 {
 		return false
@@ -32,7 +32,8 @@ func (f Field) Is(name string) bool {
 	return len(n) == len(name) && strings.EqualFold(string(n), name)
 }
 
-// Value is the field's value, unfolded, without white space around it.
+// Value returns the unfolded value of the field, without white space at its
+// ends.
 func (f Field) Value() string {
 	i := colon(f)
 	if i < 0 {
@@ -45,15 +46,15 @@ func (f Field) Value() string {
 	return Unfold(string(v))
 }
 
-// Cut splits the field after its colon: before has the name, value all after
-// it as written, with folding and line end. Both together are the field.
+// Cut splits the field after its colon. before ends with the colon, and value
+// is the rest as written, with folding and line end.
 func (f Field) Cut() (before, value string) {
 	i := colon(f)
 	return string(f[:i+1]), string(f[i+1:])
 }
 
-// colon is the index of the colon after the name at the start of a line; -1 if
-// the line does not begin a field.
+// colon returns the index of the colon after the name at the start of a line,
+// or -1 if the line does not begin a field.
 func colon(line []byte) int {
 	i, most := 0, min(len(line), maxName)
 	for i < most && line[i] > ' ' && line[i] < 0x7f && line[i] != ':' {
@@ -72,14 +73,14 @@ func colon(line []byte) int {
 }
 
 // StartsField reports whether a line begins a header field: with a name of
-// printable ASCII characters (RFC 5322, 2.2) and a colon, between which white
-// space may stand (RFC 5322, 4.5).
+// printable ASCII characters (RFC 5322, 2.2) and a colon. White space is
+// allowed between them (RFC 5322, 4.5).
 func StartsField(line []byte) bool { return colon(line) > 0 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// Unfold removes the line ends from a value. RFC 5322, 2.2.3: the white space
-// after them is part of the value.
+// Unfold removes the line ends from a value. The white space after a line end
+// is part of the value (RFC 5322, 2.2.3).
 func Unfold(value string) string {
 	if strings.IndexByte(value, '\n') < 0 {
 		return value
@@ -87,8 +88,8 @@ func Unfold(value string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(value, "\r\n", ""), "\n", "")
 }
 
-// Len is the length of the field at the start of a header section: its line
-// and the folded lines after it.
+// Len returns the length of the field at the start of a header section: its
+// first line and the folded lines after it.
 func Len(section []byte) int {
 	for n := 0; ; {
 		i := bytes.IndexByte(section[n:], '\n')
@@ -101,8 +102,9 @@ func Len(section []byte) int {
 	}
 }
 
-// All goes through the fields of a header section. Lines that are no field,
-// which the header of a MIME part may have, come as fields without a name.
+// All returns an iterator over the fields of a header section. Lines that are
+// not part of a field, which the header of a MIME part may contain, are
+// returned as fields without a name.
 func All(section []byte) iter.Seq[Field] {
 	return func(yield func(Field) bool) {
 		for len(section) > 0 {
@@ -115,7 +117,7 @@ func All(section []byte) iter.Seq[Field] {
 	}
 }
 
-// Get is the unfolded value of the first field of that name in a header
+// Get returns the unfolded value of the first field with that name in a header
 // section, or "".
 func Get(section []byte, name string) string {
 	for f := range All(section) {
@@ -126,8 +128,9 @@ func Get(section []byte, name string) string {
 	return ""
 }
 
-// Of is the header section at the start of content. If cut is set, content is
-// only the beginning of a message; a last field that may go on is left out.
+// Of returns the header section at the start of content. If cut is set, content
+// is only the beginning of a message, and Of leaves out a last field that may
+// be incomplete.
 func Of(content []byte, cut bool) []byte {
 	var s Scanner
 	if s.Scan(content, !cut) {
@@ -142,8 +145,8 @@ func Of(content []byte, cut bool) []byte {
 	return content[:whole]
 }
 
-// CheckName returns an error if name cannot be the name of a header field
-// (RFC 5322, 2.2).
+// CheckName returns an error if name is not a valid name of a header field (RFC
+// 5322, 2.2).
 func CheckName(name string) error {
 	for i := range len(name) {
 		if c := name[i]; c <= ' ' || c >= 0x7f || c == ':' {
@@ -156,9 +159,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Check returns an error unless raw is a series of whole fields, of which each
-// line ends with CRLF and has no other CR, LF or NUL. What passes neither ends
-// a header section nor hides a field in it.
+// Check returns an error unless raw is a sequence of complete fields in which
+// each line ends with CRLF and contains no other CR, LF or NUL. Such text does
+// not end a header section and hides no field in it.
 func Check(raw string) error {
 	for at := 0; at < len(raw); {
 		n := strings.IndexByte(raw[at:], '\n') + 1

@@ -8,12 +8,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// Hops counts the hosts that a message of that size has come through: the
-// Received fields of its header section (RFC 5321, 6.3). A field at the top that
-// host itself wrote does not count, so that the number is that of the message
-// when it came to host. An empty host wrote none.
+// Hops returns the number of hosts that a message has passed: the number of
+// Received fields in its header section (RFC 5321, 6.3). size is the size of
+// the message. If host has written the top field, it does not count, so that
+// the result is the number when the message reached host. If host is empty, all
+// fields count.
 func Hops(r io.ReaderAt, size int64, host string) (int, error) {
-	const window = 16 << 10 // more than maxName, so that each step gets on
+	const window = 16 << 10 // more than maxName, so that each step makes progress
 	var s Scanner
 	var c hopCounter
 	buf := make([]byte, min(size, window))
@@ -35,17 +36,17 @@ func Hops(r io.ReaderAt, size int64, host string) (int, error) {
 	return c.fields, nil
 }
 
-// maxTop bounds what is kept of the topmost Received field.
+// maxTop is how many bytes of the top Received field are kept.
 const maxTop = 4 << 10
 
 // A hopCounter counts Received fields, line by line.
 type hopCounter struct {
 	fields int
-	top    []byte // the topmost one
+	top    []byte // the top one
 	inTop  bool
 }
 
-// add takes lines of a header section; inLine says that the first goes on with
+// add adds lines of a header section. inLine is true if the first one continues
 // a line that was added before.
 func (c *hopCounter) add(lines []byte, inLine bool) {
 	for len(lines) > 0 {
@@ -68,9 +69,9 @@ func (c *hopCounter) add(lines []byte, inLine bool) {
 	}
 }
 
-// By is the host that wrote a Received field, of which value is the unfolded
-// value: the word after the first "by" that is in no comment (RFC 5321, 4.4). It
-// is "" if there is none.
+// By returns the host that wrote a Received field: the word after the first
+// "by" outside comments (RFC 5321, 4.4), or "". value is the unfolded value of
+// the field.
 func By(value string) string {
 	depth, by := 0, false
 	for word := range strings.FieldsSeq(value) {

@@ -8,37 +8,38 @@ import (
 // Params is the value of a field with parameters, such as Content-Type and
 // Content-Disposition (RFC 2045, 5.1; RFC 2183).
 type Params struct {
-	// Value is what comes before the first parameter, in lower case.
+	// Value is the text before the first parameter, in lower case.
 	Value string
-	// List has the parameters in the order in which they are written. What
-	// programs read in several ways is there in each of them: parentheses as
-	// comments or as part of a value, a backslash before a quote as one that
-	// quotes it or as a character, and what follows a missing semicolon as part
-	// of a value or as another parameter.
+	// List contains the parameters in the order in which they are written. If
+	// programs interpret a part of the field in several ways, List contains the
+	// results of all of them: parentheses as comments and as parts of a value;
+	// a backslash before a quote as an escape and as a character; text after a
+	// missing semicolon as part of a value and as another parameter.
 	List []Param
-	// Cut says that there are more than MaxParams parameters; the others are
-	// not in the List.
+	// Cut is true if there are more than MaxParams parameters. List does not
+	// contain the others.
 	Cut bool
 }
 
 // A Param is a parameter of a field.
 type Param struct {
-	Name  string // lower case, with the marks of RFC 2231: "filename*0*"
+	Name  string // lower case, with the suffixes of RFC 2231: "filename*0*"
 	Value string
-	// Other is how some programs read a value that is not written correctly:
-	// only its first word if it has no quotes, or with what follows the closing
-	// quote. It is empty if there is only one reading.
+	// Other is the value as some programs read it if it is malformed: only the
+	// first word if it has no quotes, or together with the text after the
+	// closing quote. It is empty if all programs read Value.
 	Other string
-	// Raw is how some programs read a quoted string with backslashes, such as
-	// "C:\dir\file.txt": with all of them. It is empty if there are none.
+	// Raw is the value as some programs read a quoted string with backslashes,
+	// such as "C:\dir\file.txt": with all backslashes. It is empty if there are
+	// none.
 	Raw string
 }
 
-// MaxParams bounds the parameters that are read of a field.
+// MaxParams is the largest number of parameters that are read from a field.
 const MaxParams = 100
 
-// ParseParams reads a field's unfolded value. It takes every value; of what is
-// not written correctly it gives the readings that are common.
+// ParseParams parses the unfolded value of a field. It accepts every value. If
+// the value is malformed, it returns the common interpretations.
 func ParseParams(value string) (p Params) {
 	plain := withoutComments(value)
 	v, params, _ := strings.Cut(plain, ";")
@@ -58,7 +59,7 @@ func ParseParams(value string) (p Params) {
 	return p
 }
 
-// afterWord is s without its first word, unless that is a parameter.
+// afterWord returns s without its first word, unless that is a parameter.
 func afterWord(s string) string {
 	s = strings.TrimLeft(s, " \t\r\n")
 	i := strings.IndexAny(s, " \t\r\n=")
@@ -68,8 +69,9 @@ func afterWord(s string) string {
 	return s[i:]
 }
 
-// MediaType is the Value, if it is a media type: "type/subtype" (RFC 2045, 5.1).
-// A Content-Type field whose value is none counts as text/plain (RFC 2045, 5.2).
+// MediaType returns Value if it is a media type, "type/subtype" (RFC 2045,
+// 5.1). If it is not, a Content-Type field counts as text/plain (RFC 2045,
+// 5.2).
 func (p *Params) MediaType() (mediaType string, ok bool) {
 	typ, subtype, _ := strings.Cut(p.Value, "/")
 	if !isMIMEToken(typ) || !isMIMEToken(subtype) {
@@ -88,8 +90,8 @@ func isMIMEToken(s string) bool {
 	return s != ""
 }
 
-// Get is the value of the first parameter of that name that is not empty, or
-// "". It does not look for the form of RFC 2231; see [Params.Extended].
+// Get returns the value of the first parameter with that name that is not
+// empty, or "". It does not find the form of RFC 2231; see [Params.Extended].
 func (p *Params) Get(name string) string {
 	for _, q := range p.List {
 		if q.Name == name && q.Value != "" {
@@ -105,9 +107,10 @@ type ExtendedValue struct {
 	Octets  string // in that charset
 }
 
-// Extended puts together the parameter of that name in the form of RFC 2231:
-// name*, name*0, name*1*, and so on. It is nil if there is none. If pieces are
-// missing or come twice, programs differ, and it has two readings.
+// Extended returns the value of the parameter with that name in the form of RFC
+// 2231: name*, name*0, name*1*, and so on. It returns nil if there is none. If
+// pieces are missing or repeated, programs interpret them differently, and it
+// returns two values.
 func (p *Params) Extended(name string) []ExtendedValue {
 	var first, last [MaxParams]*Param
 	found := false
@@ -141,7 +144,7 @@ func (p *Params) Extended(name string) []ExtendedValue {
 	return []ExtendedValue{strict}
 }
 
-// join joins the pieces that there are; if it is strict, up to the first gap.
+// join concatenates the pieces; with strict only those before the first gap.
 func join(pieces []*Param, strict bool) (v ExtendedValue) {
 	var b strings.Builder
 	for n, q := range pieces {
@@ -169,7 +172,7 @@ func join(pieces []*Param, strict bool) (v ExtendedValue) {
 	return v
 }
 
-// unpercent decodes %XX, and leaves alone what is not like that.
+// unpercent decodes %XX. It does not change invalid escapes.
 func unpercent(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s
@@ -188,7 +191,8 @@ func unpercent(s string) string {
 	return string(b)
 }
 
-// add reads "name=value; ...". In literal text a backslash quotes nothing.
+// add parses "name=value; ...". If literal is set, a backslash is a normal
+// character.
 func (p *Params) add(s string, literal bool) {
 	for {
 		s = strings.TrimLeft(s, "; \t\r\n")
@@ -202,7 +206,7 @@ func (p *Params) add(s string, literal bool) {
 		}
 		name := strings.TrimRight(s[:i], " \t\r\n")
 		var words []string
-		if !isMIMEToken(name) { // there may be white space in it
+		if !isMIMEToken(name) { // it may contain white space
 			words = strings.Fields(name)
 			name = strings.Join(words, "")
 		}
@@ -211,7 +215,7 @@ func (p *Params) add(s string, literal bool) {
 		if !p.append(q) {
 			return
 		}
-		if len(words) > 1 { // or the words before the last one belong to something else
+		if len(words) > 1 { // the words before the last one may not belong to the name
 			q.Name = strings.ToLower(words[len(words)-1])
 			if !p.append(q) {
 				return
@@ -229,9 +233,9 @@ func (p *Params) append(q Param) bool {
 	return true
 }
 
-// read reads a value at the start of s: a quoted string, or all up to the next
-// semicolon. It returns where the next parameter may begin: after the semicolon,
-// or before it if there is an equals sign before it.
+// read parses a value at the start of s: a quoted string, or the text up to the
+// next semicolon. It returns the text in which the next parameter may begin:
+// after the semicolon, or before it if there is an equals sign before it.
 func (q *Param) read(s string, literal bool) (rest string) {
 	n := Quoted(s)
 	if n != 0 && literal {
@@ -252,7 +256,7 @@ func (q *Param) read(s string, literal bool) (rest string) {
 			}
 		}
 		return rest
-	case n < 0: // it ends with the field
+	case n < 0: // the quoted string has no end
 		q.quoted(s[1:], literal)
 		return ""
 	}
@@ -267,7 +271,7 @@ func (q *Param) read(s string, literal bool) (rest string) {
 	return rest
 }
 
-// quoted takes the content of a quoted string for the value.
+// quoted sets the value to the content of a quoted string.
 func (q *Param) quoted(s string, literal bool) {
 	q.Value = Unfold(s)
 	if strings.IndexByte(s, '\\') >= 0 && !literal {
@@ -275,7 +279,8 @@ func (q *Param) quoted(s string, literal bool) {
 	}
 }
 
-// withoutComments removes comments. One that is not closed is none.
+// withoutComments removes comments. It does not remove a comment without an
+// end.
 func withoutComments(s string) string {
 	if strings.IndexByte(s, '(') < 0 {
 		return s

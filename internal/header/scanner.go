@@ -7,18 +7,18 @@ import (
 )
 
 const (
-	// maxName bounds the beginning of a line in which the colon after a
-	// field's name must be: the length of a line (RFC 5322, 2.1.1).
+	// maxName is how many octets of a line are searched for the colon after the
+	// name: the length of the longest line (RFC 5322, 2.1.1).
 	maxName = 998
 
-	// maxMailbox bounds the mbox lines before a header.
+	// maxMailbox is the largest number of mbox lines before a header.
 	maxMailbox = 100
 
 	mailboxField = "X-Mailbox-Line: "
 )
 
-// A Scanner finds where the header section at the start of a message ends,
-// while the message arrives. Its zero value is ready for use. Lines end with
+// A Scanner finds the end of the header section at the start of a message,
+// while the message arrives. The zero value is ready for use. Lines end with
 // CRLF or LF.
 type Scanner struct {
 	// End is the length of the header section so far.
@@ -26,18 +26,18 @@ type Scanner struct {
 	// Blank is the length of the blank line after the header section: 2 for
 	// CRLF, 1 for LF, 0 if there is none.
 	Blank int
-	// Bare says that content follows the header section without a blank line.
+	// Bare is true if content follows the header section without a blank line.
 	Bare bool
 
 	fields  bool  // a field has begun
-	inLine  bool  // the line at End goes on
+	inLine  bool  // the line at End continues
 	mailbox []int // where mbox lines begin, before all fields
 }
 
-// Scan takes the content from End on, and reports whether it has found the end
-// of the header section. last says that the message has no more content; then
-// the end is always found. Of what Scan has not added to End, the next call
-// must pass all again.
+// Scan examines content, which begins at offset End of the message. It reports
+// whether the end of the header section is known. last is true if the message
+// has no more content; then done is true. If Scan has not added all of content
+// to End, the next call must pass the rest again.
 func (s *Scanner) Scan(content []byte, last bool) (done bool) {
 	for len(content) > 0 {
 		n := bytes.IndexByte(content, '\n') + 1
@@ -76,15 +76,15 @@ func (s *Scanner) line(line []byte) bool {
 	return false
 }
 
-// isMailbox reports whether a line is the one before a message in a mailbox
-// file: "From ", also quoted with ">". The test is that of Postfix.
+// isMailbox reports whether a line is the separator of messages in a mailbox
+// file: "From ", perhaps after ">". Postfix makes the same test.
 func isMailbox(line []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From "))
 }
 
-// Section is the header section with its repairs, without the blank line.
-// content is the message from its first byte on. A section that needs no
-// repair shares content's memory.
+// Section returns the header section with its repairs, without the blank line.
+// content is the message from its first byte. If no repair is needed, the
+// result shares the memory of content.
 func (s *Scanner) Section(content []byte) []byte {
 	raw := content[:s.End:s.End]
 	if s.inLine { // the content ends with a field that has no line end
@@ -108,10 +108,9 @@ type Insertion struct {
 	Text string
 }
 
-// Repairs are the insertions, in order, after which all programs find the same
-// header section: the beginning of an X-Mailbox-Line field before each mbox
-// line, the line end that the last field lacks, and the blank line that is
-// missing after the section.
+// Repairs returns the insertions, in order, after which all programs find the
+// same header section: "X-Mailbox-Line: " before each mbox line, the missing
+// line end of the last field, and the missing blank line after the section.
 func (s *Scanner) Repairs() (ins []Insertion) {
 	for _, start := range s.mailbox {
 		ins = append(ins, Insertion{start, mailboxField})
@@ -122,12 +121,13 @@ func (s *Scanner) Repairs() (ins []Insertion) {
 	return ins
 }
 
-const window = 8 << 10 // more than maxName, so that each step gets on
+const window = 8 << 10 // more than maxName, so that each step makes progress
 
 var windows = sync.Pool{New: func() any { return new([window]byte) }}
 
-// Repairs reads the header section of a message of that size, and returns the
-// insertions that it needs (see [Scanner.Repairs]): none for a correct message.
+// Repairs reads the header section of a message and returns the insertions that
+// it needs (see [Scanner.Repairs]): none for a correct message. size is the
+// size of the message.
 func Repairs(r io.ReaderAt, size int64) ([]Insertion, error) {
 	buf := windows.Get().(*[window]byte)
 	defer windows.Put(buf)
