@@ -136,7 +136,7 @@ func (d *Domain) checkUnknown() error {
 			return fmt.Errorf("CatchAll %q: %w", d.CatchAll, err)
 		}
 	case d.Unresolved != queue.NextHop{} && (d.Directory == nil || d.Kind != InternalRelay):
-		return errors.New("Unresolved requires the Kind InternalRelay and a Directory")
+		return errors.New("setting Unresolved requires the Kind InternalRelay and a Directory")
 	}
 	if len(d.SharedWith) > 0 && (d.Directory == nil || d.Kind == ExternalRelay) {
 		return errors.New("SharedWith requires a Directory and a Kind other than ExternalRelay")
