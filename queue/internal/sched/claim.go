@@ -86,6 +86,11 @@ func (s *Scheduler) hold(h *Hop) {
 	if h.held() == h.inHeld {
 		return
 	}
+	if s.hops[h.Key] != h {
+		// It was forgotten while the driver still put parts of it back. Another
+		// Hop may have its key now.
+		return
+	}
 	s.heldNew++
 	if h.inHeld = !h.inHeld; h.inHeld {
 		s.held[h.Key] = true
