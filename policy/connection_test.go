@@ -110,7 +110,7 @@ func TestConnectionFilter(t *testing.T) {
 	}
 }
 
-// The documents' case: the organisation's own firewall passes on everybody's
+// The documents' case: the organization's own firewall passes on everybody's
 // mail, and is on a block list itself.
 func TestConnectionFilterLooksBehindOwnHops(t *testing.T) {
 	f := &ConnectionFilter{

@@ -38,7 +38,7 @@ const body = `
 
 // What the client said, and what is known of the client, comes to the queue.
 func TestEnqueuer(t *testing.T) {
-	srv, out := install(t, organisation(), &smtpserver.Server{
+	srv, out := install(t, organization(), &smtpserver.Server{
 		Name: "internet", Auth: passwords(), AllowInsecureAuth: true,
 		Enable: smtpserver.ExtFutureRelease | smtpserver.ExtMTPriority,
 	})
@@ -87,7 +87,7 @@ func TestEnqueuer(t *testing.T) {
 
 // Who is named twice gets one copy; another local part is somebody else.
 func TestEnqueuerNamesEachRecipientOnce(t *testing.T) {
-	srv, out := install(t, organisation(), nil)
+	srv, out := install(t, organization(), nil)
 	srv.Talk(t, stranger, envelope+`
 		C: RCPT TO:<alice@EXAMPLE.com>
 		S: 250

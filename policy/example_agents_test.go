@@ -43,7 +43,7 @@ func ExampleRelay() {
 	// policy: Grants[3]: accept-any-recipient for everyone except a list: that would be an open relay
 }
 
-// Lists of one's own and in the DNS. The organisation's firewall passes on what
+// Lists of one's own and in the DNS. The organization's firewall passes on what
 // comes from outside, and is not judged itself.
 func ExampleConnectionFilter() {
 	block, err := policy.ReadNetworks(strings.NewReader(`
@@ -161,7 +161,7 @@ func ExamplePressure() {
 	// Output: <nil>
 }
 
-// A scanner that is not asked about the organisation's own users.
+// A scanner that is not asked about the organization's own users.
 func ExampleUnless() {
 	scanner := smtpserver.Agent{Name: "scanner", EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
 		return nil // or an *smtp.SMTPError

@@ -23,7 +23,7 @@ func ExampleSenderFilter() {
 	// policy: SenderFilter.Domains: "*" is neither a domain name nor *.domain
 }
 
-// A mailbox that is closed, and a list that only members of the organisation
+// A mailbox that is closed, and a list that only members of the organization
 // may write to, by no sub-address either.
 func ExampleRecipientFilter() {
 	filter := &policy.RecipientFilter{

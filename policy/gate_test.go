@@ -15,8 +15,8 @@ import (
 // everything is a Gate with all that it offers.
 func everything(t testing.TB) *Gate {
 	return &Gate{
-		Domains:       organisation().Domains,
-		Networks:      organisation().Networks,
+		Domains:       organization().Domains,
+		Networks:      organization().Networks,
 		Authenticated: true,
 		Resolver:      fakeDNS{"MX example.net": "mx.example.net.", "A 2.2.0.192.list.example": "127.0.0.2"},
 		Pressure:      &Pressure{Resources: []Resource{QueueLength(new(memory.Store))}},
@@ -173,7 +173,7 @@ func TestErrAcceptKeepsTheTrace(t *testing.T) {
 	accept := smtpserver.Agent{EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
 		return smtpserver.ErrAccept
 	}}
-	srv, out := install(t, organisation(), &smtpserver.Server{Agents: []smtpserver.Agent{accept}})
+	srv, out := install(t, organization(), &smtpserver.Server{Agents: []smtpserver.Agent{accept}})
 	srv.Talk(t, stranger, envelope+body+"S: 250")
 	if s := text(t, out.only(t)); strings.Count(s, "Received:") != 1 {
 		t.Errorf("content %q", s)

@@ -46,7 +46,7 @@ func (t *spokenTurn) Serve(_ context.Context, conn net.Conn) error {
 
 func TestHeldMail(t *testing.T) {
 	var log bytes.Buffer
-	srv, _ := install(t, organisation(), &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true,
+	srv, _ := install(t, organization(), &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true,
 		Logger: slog.New(slog.NewTextHandler(&log, nil)), Agents: []smtpserver.Agent{HeldMail(holder{})}})
 	srv.Talk(t, stranger, `
 		S: 220

@@ -10,9 +10,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// The organisation: two users, a subsidiary of which only carol is known
+// The organization: two users, a subsidiary of which only carol is known
 // here, a customer whose mail is all routed on.
-func organisation() *Gate {
+func organization() *Gate {
 	return &Gate{
 		Domains: []Domain{
 			{Name: "example.com", Directory: Recipients("alice", "bob")},
@@ -25,7 +25,7 @@ func organisation() *Gate {
 }
 
 func TestStrangerReachesTheAcceptedDomains(t *testing.T) {
-	srv, _ := install(t, organisation(), nil)
+	srv, _ := install(t, organization(), nil)
 	srv.Talk(t, stranger, `
 		S: 220
 		C: EHLO client.example
@@ -61,7 +61,7 @@ func TestStrangerReachesTheAcceptedDomains(t *testing.T) {
 }
 
 func TestNeighbourReachesTheWorld(t *testing.T) {
-	srv, _ := install(t, organisation(), nil)
+	srv, _ := install(t, organization(), nil)
 	for _, from := range []string{neighbour, "::ffff:10.1.2.3", "2001:db8:1::25"} {
 		srv.Talk(t, from, `
 			S: 220
@@ -90,7 +90,7 @@ func TestNeighbourReachesTheWorld(t *testing.T) {
 }
 
 func TestAuthenticatedReachesTheWorld(t *testing.T) {
-	srv, _ := install(t, organisation(), &smtpserver.Server{
+	srv, _ := install(t, organization(), &smtpserver.Server{
 		Auth: passwords(), AllowInsecureAuth: true, Limits: smtpserver.Limits{Tarpit: -1}})
 	srv.Talk(t, stranger, `
 		S: 220
@@ -236,7 +236,7 @@ func TestRelayAgentIgnoresWhatIsNotValid(t *testing.T) {
 	`)
 }
 
-// Behind a front end in the organisation's own network, rights go by the
+// Behind a front end in the organization's own network, rights go by the
 // address that it says the client has, not by its own.
 func TestRightsGoByTheClaimedAddress(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
@@ -309,7 +309,7 @@ func TestPostmasterOfHalfTheWorld(t *testing.T) {
 // What a client was allowed before STARTTLS, or as somebody else, it is not
 // allowed afterwards.
 func TestRightsEnd(t *testing.T) {
-	g := organisation()
+	g := organization()
 	srv, out := install(t, g, &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true, TLSConfig: selfSigned(t),
 		XClientFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
 	const world, refused = "C: MAIL FROM:<>\nS: 250\nC: RCPT TO:<frank@example.net>\nS: 250\n", "C: MAIL FROM:<>\nS: 250\nC: RCPT TO:<frank@example.net>\nS: 550 5.7.1\n"

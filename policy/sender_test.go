@@ -70,7 +70,7 @@ func TestSenderFilter(t *testing.T) {
 // Spoofing: who comes from outside has no sender of ours, neither in the
 // envelope nor in what people see.
 func TestSpoofing(t *testing.T) {
-	g := organisation()
+	g := organization()
 	ds := mustDomains(t, g.Domains...)
 	relay := &Relay{Domains: ds, Networks: g.Networks, Authenticated: true}
 	spoof := &Spoofing{Domains: ds, Senders: []string{"newsletter@example.com"}}
@@ -270,7 +270,7 @@ func (d halfDNS) LookupAddr(ctx context.Context, addr string) ([]string, error) 
 }
 
 func TestRecipientFilter(t *testing.T) {
-	g := organisation()
+	g := organization()
 	relay := &Relay{Domains: mustDomains(t, g.Domains...), Networks: g.Networks}
 	f := &RecipientFilter{Addresses: []string{"bob@example.com"}, Domains: []string{"customer.example"}, Internal: []string{"alice@example.com"}}
 	if err := f.Validate(); err != nil {
@@ -306,7 +306,7 @@ func TestRecipientFilterOfSubaddresses(t *testing.T) {
 
 func TestTarpit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := organisation()
+		g := organization()
 		relay := &Relay{Domains: mustDomains(t, g.Domains...), Networks: g.Networks}
 		srv := serveAgents(t, relay.Agent(), (&Tarpit{Free: 1, Delay: 4 * time.Second, Max: 10 * time.Second}).Agent())
 		const refused = "\nC: RCPT TO:<nobody@example.com>\nS: 550"

@@ -48,7 +48,7 @@ func TestReceivedField(t *testing.T) {
 			`with ESMTP id \S+; \w{3}, `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			srv, out := install(t, organisation(), server())
+			srv, out := install(t, organization(), server())
 			srv.Talk(t, tt.from, tt.script)
 			got := text(t, out.only(t))
 			field, _, _ := strings.Cut(got, "Subject:")
@@ -68,7 +68,7 @@ func TestReceivedField(t *testing.T) {
 
 // Old TLS is named in the field as well.
 func TestReceivedWithOldTLS(t *testing.T) {
-	srv, out := install(t, organisation(), &smtpserver.Server{TLSConfig: selfSigned(t), InsecureOldTLS: true})
+	srv, out := install(t, organization(), &smtpserver.Server{TLSConfig: selfSigned(t), InsecureOldTLS: true})
 	c, err := srv.Dial(stranger)
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestReceivedFromOddNames(t *testing.T) {
 		strings.Repeat("(", 255):     strings.Repeat("%28", 85),
 	} {
 		want = strings.NewReplacer("[", "%5B", "]", "%5D").Replace(want)
-		srv, out := install(t, organisation(), nil)
+		srv, out := install(t, organization(), nil)
 		srv.Talk(t, stranger, fmt.Sprintf("S: 220\nR: %q\nS: 250\nC: MAIL FROM:<someone@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 250\n", "EHLO "+helo+"\r\n")+body+"S: 250")
 		m := out.only(t)
 		if m.Origin.ClientHelo != want {

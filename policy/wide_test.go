@@ -23,7 +23,7 @@ func TestRelayNetworksThatAreTooWide(t *testing.T) {
 		{"2000::/3", true},
 		{"2001:db8::/32", false},
 		{"127.0.0.1/32", false},
-		// The private networks of IPv6 are nobody's but the organisation's.
+		// The private networks of IPv6 are nobody's but the organization's.
 		{"fc00::/7", false},
 		{"fd00::/8", false},
 		{"fe80::/10", false},

@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// stranger is a client that nobody knows; neighbour is in the organisation's
+// stranger is a client that nobody knows; neighbour is in the organization's
 // own network.
 const (
 	stranger  = "192.0.2.1"

@@ -38,7 +38,7 @@ type Connector struct {
 	// deliver the mail instead. If the hosts are down or the connector is
 	// disabled, the mail waits. If the message is too large or the sender is
 	// refused, the mail is refused. Set Exclusive for mail that must reach
-	// only the servers of a partner or of your own organisation. Without
+	// only the servers of a partner or of your own organization. Without
 	// Exclusive, the connector for "*" delivers the mail in these cases.
 	Exclusive bool
 	// RoutedOnly marks a connector without address spaces. It gets only mail

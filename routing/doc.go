@@ -9,7 +9,7 @@
 //
 //	table, err := routing.NewTable(
 //		routing.Connector{
-//			Name:       "organisation",
+//			Name:       "organization",
 //			Spaces:     []string{"example.com"},
 //			SmartHosts: routing.SmartHosts("10.0.0.5", "10.0.0.6"),
 //			Exclusive:  true, // never use the connector "internet" instead
@@ -58,7 +58,7 @@
 // TLS does not satisfy the TLS policy. For an Exclusive connector, only the
 // Fallback and the connectors with an equally specific address space are
 // alternatives. Set Exclusive for mail that must reach only the servers of a
-// partner or of your own organisation.
+// partner or of your own organization.
 //
 // # Mail that is held until a client requests it
 //

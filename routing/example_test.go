@@ -15,12 +15,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Mail for the organisation goes to its own servers, everything else to the
+// Mail for the organization goes to its own servers, everything else to the
 // internet.
 func ExampleNewTable() {
 	table, err := routing.NewTable(
 		routing.Connector{
-			Name:       "organisation",
+			Name:       "organization",
 			Spaces:     []string{"example.com", "*.corp.example.com"},
 			SmartHosts: routing.SmartHosts("[10.0.0.5]", "[10.0.0.6]:2525"),
 		},
@@ -37,8 +37,8 @@ func ExampleNewTable() {
 		fmt.Println(to, "->", hop, err)
 	}
 	// Output:
-	// bob@example.com -> [10.0.0.5],[10.0.0.6]:2525 via organisation <nil>
-	// dev@build.corp.example.com -> [10.0.0.5],[10.0.0.6]:2525 via organisation <nil>
+	// bob@example.com -> [10.0.0.5],[10.0.0.6]:2525 via organization <nil>
+	// dev@build.corp.example.com -> [10.0.0.5],[10.0.0.6]:2525 via organization <nil>
 	// carol@example.net -> example.net via internet <nil>
 }
 

@@ -112,7 +112,7 @@ func TestFirstErrorWhenAllAreDown(t *testing.T) {
 	}
 }
 
-// The organisation's server is down. Its mail must not fail because the domain
+// The organization's server is down. Its mail must not fail because the domain
 // is not in the DNS, which the matching connector for the internet uses.
 func TestDNSErrorOfAlternativeIsNotFinal(t *testing.T) {
 	n := newInternet(t, internetZone+"\nelsewhere.example. A 192.0.2.4\nfiltered.example. MX 1 filter.example.\nfilter.example. A 192.0.2.5")
@@ -120,7 +120,7 @@ func TestDNSErrorOfAlternativeIsNotFinal(t *testing.T) {
 	filter := n.host(t, "192.0.2.5:25")
 	site := Site{Domains: []string{"filtered.example"}}
 	r := n.siteRouter(t, site,
-		Connector{Name: "organisation", SmartHosts: SmartHosts("[10.9.9.9]"),
+		Connector{Name: "organization", SmartHosts: SmartHosts("[10.9.9.9]"),
 			Spaces: []string{"null.example", "nowhere.example", "mine.example", "elsewhere.example", "filtered.example"}},
 		Connector{Name: "internet", Spaces: []string{"*"}})
 	for range 2 { // before and after it is known that the first way is down

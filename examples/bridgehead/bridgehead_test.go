@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // 127.0.0.0/8.
 const memberAddr = "127.0.0.2"
 
-// A world has a member of the organisation, the internet's server, and the
+// A world has a member of the organization, the internet's server, and the
 // partner's, which is an Exim.
 type world struct {
 	t                *testing.T

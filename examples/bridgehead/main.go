@@ -1,4 +1,4 @@
-// Command bridgehead is the one server of an organisation that speaks with the
+// Command bridgehead is the one server of an organization that speaks with the
 // internet, from behind the firewall. The member servers, which have the
 // mailboxes, send through it and receive from it.
 //

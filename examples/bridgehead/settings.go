@@ -18,7 +18,7 @@ type settings struct {
 	port                                    int
 }
 
-// A member is a server of the organisation. It is named by its address, since
+// A member is a server of the organization. It is named by its address, since
 // that is what tells it from strangers.
 type member struct {
 	domain string

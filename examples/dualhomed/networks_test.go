@@ -73,12 +73,12 @@ func TestTwoNetworks(t *testing.T) {
 	lan, inet := newNetwork(t, octet), newNetwork(t, octet+1)
 	insideDNS := dnstest.New(t, "mail.example.com. A "+lan.them())
 	outsideDNS := dnstest.New(t, "example.net. MX 10 mx.example.net.\nmx.example.net. A "+inet.them())
-	organisation := (&peers.Postfix{Domains: "example.com", Addr: lan.them() + ":25", Namespace: lan.ns,
+	organization := (&peers.Postfix{Domains: "example.com", Addr: lan.them() + ":25", Namespace: lan.ns,
 		Main: "relayhost = [" + lan.us() + "]\nmynetworks = " + lan.them() +
 			"\nvirtual_mailbox_maps = inline:{ { alice@example.com = box/ } }\n"}).Start(t)
 	internet := (&peers.Postfix{Domains: "example.net", Addr: inet.them() + ":25", Namespace: inet.ns}).Start(t)
 	p := peers.StartSelf(t, "DUALHOMED_MAIN", 2, "-inside", lan.us()+":25", "-outside", inet.us()+":25",
-		"-networks", lan.nets+"0/24", "-domain", "example.com", "-organisation", "mail.example.com",
+		"-networks", lan.nets+"0/24", "-domain", "example.com", "-organization", "mail.example.com",
 		"-inside-dns", insideDNS.Addr, "-outside-dns", outsideDNS.Addr, "-hostname", "gateway.example.com", "-spool", t.TempDir())
 
 	// The book's test of a server with several addresses: telnet from the
@@ -92,15 +92,15 @@ func TestTwoNetworks(t *testing.T) {
 		EOF
 	`)
 
-	// Inbound: from the internet to the organisation, through "outside".
+	// Inbound: from the internet to the organization, through "outside".
 	if out, err := inet.swaks(inet.us(), "carol@example.net", "alice@example.com"); err != nil {
 		t.Fatalf("inbound: %v\n%s", err, out)
 	}
-	if m := organisation.Next(t); !strings.Contains(m, "X-Original-To: alice@example.com") || !strings.Contains(m, "(["+inet.them()+"])") {
-		t.Errorf("the organisation received\n%s", m)
+	if m := organization.Next(t); !strings.Contains(m, "X-Original-To: alice@example.com") || !strings.Contains(m, "(["+inet.them()+"])") {
+		t.Errorf("the organization received\n%s", m)
 	}
 
-	// Outbound: the organisation's server hands on to "inside", and the mail
+	// Outbound: the organization's server hands on to "inside", and the mail
 	// leaves from our address in the internet.
 	if out, err := lan.swaks(lan.them(), "alice@example.com", "carol@example.net"); err != nil {
 		t.Fatalf("outbound: %v\n%s", err, out)
@@ -117,7 +117,7 @@ func TestTwoNetworks(t *testing.T) {
 		t.Errorf("no report, but\n%s", m)
 	}
 
-	// Refused: relaying, the organisation's name from outside, and, when
+	// Refused: relaying, the organization's name from outside, and, when
 	// somebody outside makes himself a route to it, the connector inside.
 	inet.ip("-n", inet.ns, "route", "add", lan.nets+"0/24", "via", inet.us())
 	for _, try := range []struct{ server, from, to, want string }{

@@ -14,7 +14,7 @@ import (
 
 // newGateway is one that is not run.
 func newGateway(t *testing.T) *gateway.Gateway {
-	s := settings{inside: "10.1.0.25:25", outside: "192.0.2.25:25", networks: "10.1.0.0/16", domain: "example.com", organisation: "mail.example.com",
+	s := settings{inside: "10.1.0.25:25", outside: "192.0.2.25:25", networks: "10.1.0.0/16", domain: "example.com", organization: "mail.example.com",
 		insideDNS: "10.1.0.53", outsideDNS: "192.0.2.53", hostname: "relay.example.com", spool: t.TempDir()}
 	g, err := newRelay(&s, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -38,12 +38,12 @@ func TestNoOpenRelay(t *testing.T) {
 	}
 }
 
-// Mail for the organisation has one way, and mail from outside no way back.
+// Mail for the organization has one way, and mail from outside no way back.
 func TestWays(t *testing.T) {
 	g := newGateway(t)
 	for _, c := range []struct{ origin, to, want string }{
-		{"inside", "alice@example.com", "organisation"},
-		{"outside", "alice@example.com", "organisation"},
+		{"inside", "alice@example.com", "organization"},
+		{"outside", "alice@example.com", "organization"},
 		{"inside", "carol@example.net", "internet"},
 		{"dsn", "carol@example.net", "internet"},
 		{"outside", "carol@example.net", ""},

@@ -23,7 +23,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	}
 	table, err := routing.NewTable(
 		routing.Connector{
-			Name: "organisation", Spaces: []string{s.domain}, SmartHosts: routing.SmartHosts(s.organisation),
+			Name: "organization", Spaces: []string{s.domain}, SmartHosts: routing.SmartHosts(s.organization),
 			Resolver:  resolver(s.insideDNS),
 			Exclusive: true, // while its server is down the mail waits: the world does not get it
 		},
@@ -51,7 +51,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 
 	domains := []policy.Domain{{Name: s.domain}}
 	toAll := &policy.Gate{Domains: domains, Networks: networks, Queue: q}
-	// Nobody out there writes in the organisation's name.
+	// Nobody out there writes in the organization's name.
 	toUs := &policy.Gate{Domains: domains, Spoofing: &policy.Spoofing{}, Queue: q}
 	if err := errors.Join(toAll.Install(inside), toUs.Install(outside)); err != nil {
 		return nil, errors.Join(err, store.Close())

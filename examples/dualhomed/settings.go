@@ -12,15 +12,15 @@ import (
 
 // settings are the flags.
 type settings struct {
-	inside, outside, networks, domain, organisation string
+	inside, outside, networks, domain, organization string
 	insideDNS, outsideDNS, hostname, spool          string
 }
 
 // check returns the address that we have in the internet, and the
-// organisation's networks.
+// organization's networks.
 func (s *settings) check() (source netip.Addr, networks []netip.Prefix, err error) {
 	var errs []error
-	for flag, value := range map[string]string{"-networks": s.networks, "-domain": s.domain, "-organisation": s.organisation, "-spool": s.spool} {
+	for flag, value := range map[string]string{"-networks": s.networks, "-domain": s.domain, "-organization": s.organization, "-spool": s.spool} {
 		if value == "" {
 			errs = append(errs, errors.New(flag+": is needed"))
 		}

@@ -13,34 +13,34 @@ import (
 
 // The tests by which the edge article tries out a new gateway before the MX
 // records lead to it, in its variant with basic authentication over TLS: the
-// edge logs in to the organisation's server.
+// edge logs in to the organization's server.
 func TestArticle(t *testing.T) {
 	w := newWorld(t)
 	cert := smtptest.Certificate(t, "bridgehead.example.com")
-	organisation := (&peers.Postfix{Domains: "example.com", Addr: organisationAddr + ":" + port(peers.FreeAddr(t)),
+	organization := (&peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)),
 		Certificate: &cert, Accounts: map[string]string{"edge": "edge's password", "alice": "alice's password"},
 		Main: relayByUs(w)}).Start(t)
 	mx := peers.FreeAddr(t) // nobody is there yet
 	roots, _ := w.pemFiles("roots", cert)
-	w.write("HOSTS", `[{host: "bridgehead.example.com:`+port(organisation.Addr)+`"}]`, "PORT", port(mx),
+	w.write("HOSTS", `[{host: "bridgehead.example.com:`+port(organization.Addr)+`"}]`, "PORT", port(mx),
 		"AUTH", "user: edge\n    password-file: "+w.file("password", "edge's password\n")+"\n    roots: "+roots)
 	w.start()
-	w.inbound(organisation)
-	w.outbound(organisation, mx)
+	w.inbound(organization)
+	w.outbound(organization, mx)
 	w.p.Stop(t)
 	w.keepSecrets("edge's password", "alice's password")
 	w.inboundLogs()
 	w.outboundLogs()
 }
 
-// relayByUs are the settings of an organisation's Postfix that sends by way of
-// the edge, from the organisation's address.
+// relayByUs are the settings of an organization's Postfix that sends by way of
+// the edge, from the organization's address.
 func relayByUs(w *world) string {
-	return "relayhost = [127.0.0.1]:" + port(w.organisation) + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organisationAddr + "\n"
+	return "relayhost = [127.0.0.1]:" + port(w.organization) + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organizationAddr + "\n"
 }
 
-// inbound: somebody on the internet sends to a mailbox of the organisation.
-func (w *world) inbound(organisation *peers.Postfix) {
+// inbound: somebody on the internet sends to a mailbox of the organization.
+func (w *world) inbound(organization *peers.Postfix) {
 	// Who has no MX record to follow speaks SMTP himself, by telnet, with the
 	// address that the connector for the internet listens on.
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), `
@@ -65,7 +65,7 @@ func (w *world) inbound(organisation *peers.Postfix) {
 		EOF
 	`)
 	// It is in the mailbox.
-	m := organisation.Next(w.t)
+	m := organization.Next(w.t)
 	for _, want := range []string{"X-Original-To: alice@example.com", "(Authenticated sender: edge)", "by edge.example.com with ESMTP",
 		"Subject: by hand", "\n\n. is a line with one dot more than was meant.\nThis one came by telnet.\n"} {
 		if !strings.Contains(m, want) {
@@ -74,19 +74,19 @@ func (w *world) inbound(organisation *peers.Postfix) {
 	}
 }
 
-// outbound: a mailbox of the organisation sends to somebody on the internet,
+// outbound: a mailbox of the organization sends to somebody on the internet,
 // first while the edge cannot reach that, and then when it can.
-func (w *world) outbound(organisation *peers.Postfix, mx string) {
+func (w *world) outbound(organization *peers.Postfix, mx string) {
 	t := w.t
-	if out, err := peers.Swaks(t, "--server", organisation.Addr, "--tls", "--auth-user", "alice", "--auth-password", "alice's password",
+	if out, err := peers.Swaks(t, "--server", organization.Addr, "--tls", "--auth-user", "alice", "--auth-password", "alice's password",
 		"--from", "alice@example.com", "--to", "carol@example.net", "--add-header", "Message-ID: <outbound@example.com>"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
 	}
-	// The organisation's own log says that the edge has it,
-	host, edgePort, _ := net.SplitHostPort(w.organisation)
+	// The organization's own log says that the edge has it,
+	host, edgePort, _ := net.SplitHostPort(w.organization)
 	taken := "relay=" + host + "[" + host + "]:" + edgePort
 	peers.Await(t, "word that the edge has taken it", func() bool {
-		for line := range strings.Lines(organisation.Log(t)) {
+		for line := range strings.Lines(organization.Log(t)) {
 			if strings.Contains(line, "to=<carol@example.net>") && strings.Contains(line, taken) && strings.Contains(line, "status=sent (250 ") {
 				return true
 			}
@@ -117,20 +117,20 @@ func (w *world) inboundLogs() {
 	inOrder(w.t, w.protocol("receive", "internet"),
 		"+", "> 220 edge.example.com", "< EHLO client.test", "> 250-edge.example.com", "> 250-SIZE", "< MAIL from:carol@example.net", "> 250 2.1.0",
 		"< RCPT to:alice@example.com", "> 250 2.1.5", "< DATA", "> 354", "> 250 2.0.0", "< QUIT", "> 221", "-")
-	inOrder(w.t, w.protocol("send", "organisation"),
+	inOrder(w.t, w.protocol("send", "organization"),
 		"+", "< 220 mail.example.com", "> EHLO edge.example.com", "< 250-STARTTLS", "> STARTTLS", "< 220 2.0.0",
 		"* CN=bridgehead.example.com Certificate subject", "* CN=bridgehead.example.com Certificate issuer name",
 		"> EHLO edge.example.com", "< 250-AUTH", "> AUTH PLAIN <redacted>", "< 235 2.7.0", "> MAIL FROM:<carol@example.net>", "> RCPT TO:<alice@example.com>",
 		"> DATA", "< 250 2.1.0", "< 250 2.1.5", "< 354", "< 250 2.0.0", "> QUIT", "-")
-	w.tracked("alice@example.com", "RECEIVE internet", "SEND organisation")
+	w.tracked("alice@example.com", "RECEIVE internet", "SEND organization")
 }
 
 func (w *world) outboundLogs() {
-	inOrder(w.t, w.protocol("receive", "organisation"),
+	inOrder(w.t, w.protocol("receive", "organization"),
 		"+", "> 220 edge.example.com", "< EHLO mail.example.com", "< MAIL FROM:<alice@example.com>", "> 250 2.1.0",
 		"< RCPT TO:<carol@example.net>", "> 250 2.1.5", "< DATA", "> 354", "> 250 2.0.0", "< QUIT", "> 221", "-")
 	inOrder(w.t, w.protocol("send", "internet"),
 		"+", "< 220 mail.example.net", "> EHLO edge.example.com", "> MAIL FROM:<alice@example.com>", "> RCPT TO:<carol@example.net>",
 		"< 250 2.1.0", "< 250 2.1.5", "< 250 2.0.0", "-")
-	w.tracked("carol@example.net", "RECEIVE organisation", "DEFER internet", "SEND internet")
+	w.tracked("carol@example.net", "RECEIVE organization", "DEFER internet", "SEND internet")
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // Basic authentication over TLS on both ways: the edge logs in to two servers
-// of the organisation, among whom the mail is balanced, and the organisation
+// of the organization, among whom the mail is balanced, and the organization
 // to the edge.
 func TestBasicAuthentication(t *testing.T) {
 	w := newWorld(t)
@@ -37,7 +37,7 @@ func TestBasicAuthentication(t *testing.T) {
 	one, two, internet := member(), member(), smtptest.NewServer(t, nil)
 	roots, _ := w.pemFiles("roots", cert)
 	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
-	accounts := w.accounts("organisation", "the organisation's")
+	accounts := w.accounts("organization", "the organization's")
 	password := w.file("password", "edge's password\n")
 	w.write("PORT", port(internet.Addr), "TLS", "certificate: "+certificate+"\nkey: "+key, "SECURITY", "accounts: "+accounts,
 		"HOSTS", `[{host: "mail.example.com:`+port(one.Addr)+`"}, {host: "mail.example.com:`+port(two.Addr)+`"}]`,
@@ -58,8 +58,8 @@ func TestBasicAuthentication(t *testing.T) {
 	}
 
 	// Outbound.
-	if out, err := peers.Swaks(t, "--server", w.organisation, "--from", "alice@example.com", "--to", "carol@example.net",
-		"--tls", "--auth-user", "organisation", "--auth-password", "the organisation's"); err != nil {
+	if out, err := peers.Swaks(t, "--server", w.organization, "--from", "alice@example.com", "--to", "carol@example.net",
+		"--tls", "--auth-user", "organization", "--auth-password", "the organization's"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
 	}
 	if m := internet.Inbox.Next(t); m.To()[0] != "carol@example.net" {
@@ -67,13 +67,13 @@ func TestBasicAuthentication(t *testing.T) {
 	}
 	// Neither without TLS, nor without an account, nor with a wrong password.
 	login := func(password string) string {
-		return "C: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00organisation\x00"+password)) + "\n"
+		return "C: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00organization\x00"+password)) + "\n"
 	}
 	const mail = "C: MAIL FROM:<alice@example.com>\nS: 530 5.7.0\n"
-	w.talk("127.0.0.1", w.organisation, greeting+login("the organisation's")+"S: 538 5.7.11\n"+mail+
+	w.talk("127.0.0.1", w.organization, greeting+login("the organization's")+"S: 538 5.7.11\n"+mail+
 		"C: STARTTLS\nS: 220\nTLS\nC: EHLO client.test\nS: 250\n"+mail+login("a guess")+"S: 535\n"+mail)
 	w.p.Stop(t)
-	w.keepSecrets("edge's password", "the organisation's", "a guess")
+	w.keepSecrets("edge's password", "the organization's", "a guess")
 }
 
 // accounts writes a file with one account.
@@ -102,7 +102,7 @@ func (w *world) keepSecrets(secrets ...string) {
 		w.t.Fatalf("the logs: %v\n%s", err, text)
 	}
 	for _, s := range secrets {
-		for _, user := range []string{"", "\x00edge\x00", "\x00organisation\x00"} {
+		for _, user := range []string{"", "\x00edge\x00", "\x00organization\x00"} {
 			if strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(user+s))) || strings.Contains(text, s) {
 				w.t.Errorf("%q is in the logs", s)
 			}

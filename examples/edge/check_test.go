@@ -51,18 +51,18 @@ func TestErrorsByLine(t *testing.T) {
 		{"listen: 127.0.0.1:2525 => listen: here", "listen: here", `receive.internet.listen: "here" is not address:port`},
 		{"[127.0.0.1] # really => [127.0.0.1, 10.0.0.0/33] # really", "10.0.0.0/33", "externally-secured[1]: network \"10.0.0.0/33\": not a prefix"},
 		{"[127.0.0.1] # really => [0.0.0.0/0] # really", "0.0.0.0/0", "that would be an open relay"},
-		{"[127.0.0.1] # really => [] # really", "  organisation:", "receive.organisation: who is it?"},
-		{"# accounts: /etc/edge/accounts => accounts: /nowhere", "accounts: /nowhere", "receive.organisation.accounts: open /nowhere"},
+		{"[127.0.0.1] # really => [] # really", "  organization:", "receive.organization: who is it?"},
+		{"# accounts: /etc/edge/accounts => accounts: /nowhere", "accounts: /nowhere", "receive.organization.accounts: open /nowhere"},
 		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "passwords travel only under TLS"},
 		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "edge.yaml:10: not name:hash"},
 		{"cost: 10 => cost: 101", "cost:", "send.internet.cost: 101 is not 1 to 100"},
 		{"cost: 10 => cost: ten", "cost:", "cannot unmarshal !!str `ten` into int"},
 		{"# port: 25 => port: 70000", "port: 70000", "send.internet.port: 70000"},
 		{"# tls: opportunistic => tls: always", "tls: always", `send.internet.tls: "always" is none of none, opportunistic,`},
-		{`127.0.0.1:2602 => "127.0.0.1:smtp"`, "127.0.0.1:smtp", "send.organisation.smart-hosts[1]: "},
+		{`127.0.0.1:2602 => "127.0.0.1:smtp"`, "127.0.0.1:smtp", "send.organization.smart-hosts[1]: "},
 		{"weight: 1 => weight: 100000", "127.0.0.1:2602", "weight 100000 is not"},
-		{"# user: edge => user: edge", "  organisation:\n    # Mail is", "user and password-file go together"},
-		{"# roots: /etc/edge/organisation.pem => roots: edge.yaml", "roots: edge.yaml", "no certificate in edge.yaml"},
+		{"# user: edge => user: edge", "  organization:\n    # Mail is", "user and password-file go together"},
+		{"# roots: /etc/edge/organization.pem => roots: edge.yaml", "roots: edge.yaml", "no certificate in edge.yaml"},
 		{"[192.0.2.0/24] => [192.0.2.0/24, x]", "192.0.2.0", "filters.connection.block[1]: network \"x\": neither"},
 		{"block-lists: []  => block-lists: [a b]", "    block-lists", "filters.connection.block-lists[0]: "},
 		{"[postmaster, abuse] => [postmaster, a b]", "[postmaster, a b]", "filters.connection.except-recipients[1]: "},
@@ -113,7 +113,7 @@ func TestCheckFails(t *testing.T) {
 	if err == nil {
 		t.Error("-check says yes")
 	}
-	for _, want := range []string{":1: receive.internet.listen: ", ":2: domains: whose mail", ":4: send.internet.cost: ", ":3: send.organisation.smart-hosts: "} {
+	for _, want := range []string{":1: receive.internet.listen: ", ":2: domains: whose mail", ":4: send.internet.cost: ", ":3: send.organization.smart-hosts: "} {
 		if !strings.Contains(out, path+want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -135,10 +135,10 @@ func TestNoOpenRelay(t *testing.T) {
 	}
 	// All below example.com is an internal relay, where every name is taken.
 	policytest.OpenRelay(t, policytest.New(t, r.internet), "example.com")
-	policytest.OpenRelay(t, policytest.New(t, r.organisation), "example.com")
+	policytest.OpenRelay(t, policytest.New(t, r.organization), "example.com")
 }
 
-// Mail for the organisation has one way, even while that is closed, and mail
+// Mail for the organization has one way, even while that is closed, and mail
 // from the internet no way back there.
 func TestWays(t *testing.T) {
 	c, err := load("edge.yaml")
@@ -152,10 +152,10 @@ func TestWays(t *testing.T) {
 	router := &routing.Router{Table: r.table}
 	defer router.Close()
 	for _, c := range []struct{ origin, to, want string }{
-		{"internet", "alice@example.com", "organisation"},
-		{"organisation", "alice@example.com", "organisation"},
-		{"dsn", "alice@sub.example.com", "organisation"},
-		{"organisation", "carol@example.net", "internet"},
+		{"internet", "alice@example.com", "organization"},
+		{"organization", "alice@example.com", "organization"},
+		{"dsn", "alice@sub.example.com", "organization"},
+		{"organization", "carol@example.net", "internet"},
 		{"dsn", "carol@example.net", "internet"},
 		{"internet", "carol@example.net", ""},
 	} {

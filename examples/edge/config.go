@@ -27,7 +27,7 @@ type config struct {
 	Domains     []domain
 	Receive     struct {
 		Internet     struct{ Listen string }
-		Organisation struct {
+		Organization struct {
 			Listen            string
 			ExternallySecured []string `yaml:"externally-secured"`
 			Accounts          string
@@ -39,7 +39,7 @@ type config struct {
 			Port int
 			TLS  string
 		}
-		Organisation struct {
+		Organization struct {
 			SmartHosts   []routing.SmartHost `yaml:"smart-hosts"`
 			TLS          string
 			Roots        string
@@ -127,7 +127,7 @@ func (c *config) server() {
 		}
 	}
 	for path, value := range map[string]string{"receive.internet.listen": c.Receive.Internet.Listen,
-		"receive.organisation.listen": c.Receive.Organisation.Listen} {
+		"receive.organization.listen": c.Receive.Organization.Listen} {
 		_, err := listenAddr(value)
 		c.fault(path, err)
 	}
@@ -165,8 +165,8 @@ func (c *config) fixed(n *config) error {
 		"logs":                        c.Logs == n.Logs,
 		"dns":                         slices.Equal(c.DNS, n.DNS),
 		"receive.internet.listen":     c.Receive.Internet.Listen == n.Receive.Internet.Listen,
-		"receive.organisation.listen": c.Receive.Organisation.Listen == n.Receive.Organisation.Listen,
-		"send.organisation.roots":     c.Send.Organisation.Roots == n.Send.Organisation.Roots,
+		"receive.organization.listen": c.Receive.Organization.Listen == n.Receive.Organization.Listen,
+		"send.organization.roots":     c.Send.Organization.Roots == n.Send.Organization.Roots,
 	} {
 		if !same {
 			n.fault(path, errors.New("to change it takes a restart"))

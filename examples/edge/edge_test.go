@@ -13,34 +13,34 @@ import (
 )
 
 // The inbound and the outbound test of the documents, between two Postfixes:
-// the organisation's, which is externally secured, and the internet's.
+// the organization's, which is externally secured, and the internet's.
 func TestBothWays(t *testing.T) {
 	w := newWorld(t)
-	organisation := (&peers.Postfix{Domains: "example.com", Addr: organisationAddr + ":" + port(peers.FreeAddr(t)),
+	organization := (&peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)),
 		Main: relayByUs(w)}).Start(t)
 	internet := (&peers.Postfix{Domains: "example.net"}).Start(t)
-	w.write("HOSTS", hosts(organisation.Addr), "PORT", port(internet.Addr))
+	w.write("HOSTS", hosts(organization.Addr), "PORT", port(internet.Addr))
 	w.start()
 
-	// Inbound: what a stranger says in the organisation's name is gone, what
+	// Inbound: what a stranger says in the organization's name is gone, what
 	// was found out is there.
 	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com",
 		"C: X-MS-Exchange-Organization-SCL: -1\nC: Authentication-Results: edge.example.com; dmarc=pass\n")+"C: QUIT\nS: 221\nEOF")
-	m := organisation.Next(t)
+	m := organization.Next(t)
 	for _, want := range []string{"X-Original-To: alice@example.com", "by edge.example.com", "Authentication-Results: edge.example.com;", "spf=pass"} {
 		if !strings.Contains(m, want) {
-			t.Errorf("the organisation received no %q in\n%s", want, m)
+			t.Errorf("the organization received no %q in\n%s", want, m)
 		}
 	}
 	for _, not := range []string{"X-MS-Exchange-Organization", "dmarc=pass"} {
 		if strings.Contains(m, not) {
-			t.Errorf("the organisation received %q in\n%s", not, m)
+			t.Errorf("the organization received %q in\n%s", not, m)
 		}
 	}
 
-	// Outbound: from a user to the organisation's server, from there to us,
+	// Outbound: from a user to the organization's server, from there to us,
 	// and by MX to the world.
-	if out, err := peers.Swaks(t, "--server", organisation.Addr, "--from", "alice@example.com", "--to", "carol@example.net",
+	if out, err := peers.Swaks(t, "--server", organization.Addr, "--from", "alice@example.com", "--to", "carol@example.net",
 		"--add-header", "X-MS-Exchange-Organization-SCL: -1"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
 	}
@@ -52,16 +52,16 @@ func TestBothWays(t *testing.T) {
 	w.p.Stop(t)
 }
 
-// What the organisation refuses after all is reported to the sender, over the
+// What the organization refuses after all is reported to the sender, over the
 // connector that mail from the internet itself cannot take.
 func TestReport(t *testing.T) {
 	w := newWorld(t)
-	organisation := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{
+	organization := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{
 		Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error {
 			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 2, 1}, Message: "Mailbox disabled"}
 		}}}})
 	internet := smtptest.NewServer(t, nil)
-	w.write("HOSTS", hosts(organisation.Addr), "PORT", port(internet.Addr))
+	w.write("HOSTS", hosts(organization.Addr), "PORT", port(internet.Addr))
 	w.start()
 	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
 	if m := internet.Inbox.Next(t); m.From != "" || m.To()[0] != "carol@example.net" || !strings.Contains(m.Text, "Status: 5.2.1") {
@@ -79,7 +79,7 @@ func (w *world) refusals() {
 		{"a sender on the list", "127.0.0.1", w.internet, "C: MAIL FROM:<x@spam.test>\nS: 554 5.1.0"},
 		{"a client on a list in the DNS", "127.0.0.4", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 550 5.7.1\nC: RCPT TO:<bob@example.com>\nS: 250"},
 		{"an author whom DMARC belies", "127.0.0.1", w.internet, strings.TrimSuffix(message("x@strict.test", "alice@example.com", ""), "S: 250\n") + "S: 550 5.7.1"},
-		{"the organisation's listener", "127.0.0.1", w.organisation, "C: MAIL FROM:<x@example.net>\nS: 550 5.7.1"},
+		{"the organization's listener", "127.0.0.1", w.organization, "C: MAIL FROM:<x@example.net>\nS: 550 5.7.1"},
 	} {
 		w.t.Run(c.name, func(t *testing.T) {
 			inner := *w

@@ -29,7 +29,7 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 	router := &routing.Router{Hostname: c.Hostname, Resolver: resolver, Logger: log,
 		NewTransport: func(connector string) *smtpclient.Transport {
 			t := &smtpclient.Transport{Name: connector, Hostname: c.Hostname, Logger: log, ProtocolLog: sent}
-			if connector == "organisation" {
+			if connector == "organization" {
 				t.TLSConfig = roots
 				// The balance is among sessions, so they are not to last: as
 				// Exchange's SmtpMaxMessagesPerConnection.
@@ -41,14 +41,14 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 	e := &edge{path: path, config: c, log: log, router: router, queue: q,
 		parts: parts{queue: q, resolver: resolver, overflow: store.CreateFile, log: log, received: received}}
 	relay := &gateway.Gateway{
-		Listeners: []*gateway.Listener{{Address: c.Receive.Internet.Listen}, {Address: c.Receive.Organisation.Listen}},
+		Listeners: []*gateway.Listener{{Address: c.Receive.Internet.Listen}, {Address: c.Receive.Organization.Listen}},
 		Queue:     q,
 		Tasks:     []func(context.Context) error{func(ctx context.Context) error { return e.reloads(ctx, reload) }},
 		Tracking:  &tracking.Log{Dir: filepath.Join(c.Logs, "tracking"), Hostname: c.Hostname},
 		Closers:   []io.Closer{router, store, received, sent},
 		Logger:    log,
 	}
-	e.internet, e.organisation = relay.Listeners[0], relay.Listeners[1]
+	e.internet, e.organization = relay.Listeners[0], relay.Listeners[1]
 	r, err := newRules(c, e.parts)
 	if err != nil { // a file has changed in this moment
 		return nil, errors.Join(err, router.Close(), store.Close(), received.Close(), sent.Close())
@@ -68,16 +68,16 @@ type edge struct {
 
 	router                 *routing.Router
 	queue                  *queue.Queue
-	internet, organisation *gateway.Listener
+	internet, organization *gateway.Listener
 }
 
 // use puts rules in force: for new sessions, and for the queue. Both servers are
 // checked before either takes over, so that an error changes nothing.
 func (e *edge) use(r *rules) error {
-	if err := errors.Join(r.internet.Validate(), r.organisation.Validate()); err != nil {
+	if err := errors.Join(r.internet.Validate(), r.organization.Validate()); err != nil {
 		return err
 	}
-	if err := errors.Join(e.internet.Replace(r.internet), e.organisation.Replace(r.organisation)); err != nil {
+	if err := errors.Join(e.internet.Replace(r.internet), e.organization.Replace(r.organization)); err != nil {
 		return err
 	}
 	e.router.SetTable(r.table)

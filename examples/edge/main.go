@@ -1,25 +1,25 @@
-// Command edge is the Edge Transport in front of an existing organisation:
+// Command edge is the Edge Transport in front of an existing organization:
 // the only server that speaks with the internet, with four connectors.
 //
 //   - from the internet (receive): everybody may send to the accepted domains,
 //     past the filters;
-//   - from the organisation (receive): its servers may send to everybody. They
+//   - from the organization (receive): its servers may send to everybody. They
 //     are told by address (externally secured) or by account and password
 //     over TLS (basic authentication);
 //   - to the internet (send): * at cost 10, by DNS;
-//   - to the organisation (send): --, all accepted domains, by smart hosts
+//   - to the organization (send): --, all accepted domains, by smart hosts
 //     among which the mail is balanced.
 //
 // As in
 //
 //	edge -config /etc/bridgehead/edge.yaml
 //
-//	the internet                 edge                      the organisation
+//	the internet                 edge                      the organization
 //
 //	                 ┌──────────────────────────┐
 //	strangers ──▶ :25│ internet ─▶ filters ─┐   │ -- ──┬──▶ 10.0.0.5
 //	                 │                      ├─▶ spool ──┴──▶ 10.0.0.6
-//	MX hosts ◀── * ──│ organisation ────────┘   │
+//	MX hosts ◀── * ──│ organization ────────┘   │
 //	                 └──────▲───────────────────┘
 //	                        └─ :2526 ── 10.0.0.5, 10.0.0.6: by address,
 //	                                    or by account over TLS

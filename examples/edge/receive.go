@@ -18,7 +18,7 @@ import (
 // rules are what a configuration comes to: all that SIGHUP exchanges.
 type rules struct {
 	table                  *routing.Table
-	internet, organisation *smtpserver.Server
+	internet, organization *smtpserver.Server
 }
 
 // parts are what rules are used with, and what outlives them.
@@ -40,15 +40,15 @@ func newRules(c *config, p parts) (*rules, error) {
 	r := &rules{table: c.table()}
 	r.internet = &smtpserver.Server{Name: "internet", Hostname: c.Hostname, TLSConfig: cert,
 		Overflow: p.overflow, Logger: p.log, ProtocolLog: p.received}
-	r.organisation = &smtpserver.Server{Name: "organisation", Hostname: c.Hostname, TLSConfig: cert,
+	r.organization = &smtpserver.Server{Name: "organization", Hostname: c.Hostname, TLSConfig: cert,
 		Overflow: p.overflow, Logger: p.log, ProtocolLog: p.received}
 
 	dns := &routing.NetResolver{Resolver: p.resolver}
 	strangers := &policy.Gate{Domains: c.accepted(), Resolver: dns, Queue: p.queue}
 	c.filter(strangers, dns)
-	// Without accepted domains: whoever is not of the organisation cannot
+	// Without accepted domains: whoever is not of the organization cannot
 	// come in here, past the filters.
-	ours := &policy.Gate{Grants: c.grants(r.organisation), Resolver: dns, Queue: p.queue}
+	ours := &policy.Gate{Grants: c.grants(r.organization), Resolver: dns, Queue: p.queue}
 	if c.Filters.HeaderFirewall {
 		ours.Outbound = append(ours.Outbound, new(firewall.Outbound).Agent())
 	}
@@ -56,7 +56,7 @@ func newRules(c *config, p parts) (*rules, error) {
 		return nil, err
 	}
 	c.fault("receive.internet", strangers.Install(r.internet))
-	c.fault("receive.organisation", ours.Install(r.organisation))
+	c.fault("receive.organization", ours.Install(r.organization))
 	return r, c.err()
 }
 
@@ -115,12 +115,12 @@ func (c *config) directory(path string, d *domain) policy.Directory {
 	return nil
 }
 
-// grants say who the organisation is: hosts that something outside this server
+// grants say who the organization is: hosts that something outside this server
 // secures, and accounts, for which TLS is a must. Both have the rights of
 // Exchange servers.
 func (c *config) grants(srv *smtpserver.Server) (all []policy.Grant) {
-	const section = "receive.organisation"
-	o := &c.Receive.Organisation
+	const section = "receive.organization"
+	o := &c.Receive.Organization
 	if len(o.ExternallySecured) == 0 && o.Accounts == "" {
 		c.fault(section, errors.New("who is it? Needs externally-secured, or accounts"))
 	}

@@ -25,7 +25,7 @@ func hosts(addrs ...string) string {
 // session that is there goes on, and no mail is lost.
 func TestReload(t *testing.T) {
 	w := newWorld(t)
-	organisation := smtptest.NewServer(t, nil)
+	organization := smtptest.NewServer(t, nil)
 	w.write("HOSTS", hosts(peers.FreeAddr(t))) // where nobody listens
 	w.start()
 	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
@@ -36,7 +36,7 @@ func TestReload(t *testing.T) {
 	smtptest.TalkOn(t, old, greeting+"C: MAIL FROM:<dave@spam.test>\nS: 554 5.1.0\nC: MAIL FROM:<dave@example.net>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: DATA\nS: 354\nC: From: <dave@example.net>\n")
 
 	// What is wrong changes nothing, and is told by its line.
-	w.write("DENY", "not a domain", "HOSTS", hosts(organisation.Addr))
+	w.write("DENY", "not a domain", "HOSTS", hosts(organization.Addr))
 	w.signal(syscall.SIGHUP)
 	w.await("not reloaded", 1)
 	if !strings.Contains(w.p.Log(), "filters.sender.domains[0]") || !strings.Contains(w.p.Log(), "edge.yaml:22:") {
@@ -52,15 +52,15 @@ func TestReload(t *testing.T) {
 	w.write("DIR", w.dir, "DENY", "example.org", "DOMAINS", "- name: example.info", "TLS", "certificate: "+certificate+"\nkey: "+key)
 	w.signal(syscall.SIGHUP)
 	w.await("msg=reloaded", 1)
-	if m := organisation.Inbox.Next(t); m.To()[0] != "alice@example.com" { // it waited for this
+	if m := organization.Inbox.Next(t); m.To()[0] != "alice@example.com" { // it waited for this
 		t.Errorf("mail for %q", m.To())
 	}
 	smtptest.TalkOn(t, old, "C:\nC: Hello\nC: .\nS: 250\nC: MAIL FROM:<dave@example.org>\nS: 250\nC: RCPT TO:<carol@example.info>\nS: 550 5.7.1\nC: QUIT\nS: 221\nEOF")
-	if m := organisation.Inbox.Next(t); m.To()[0] != "bob@example.com" {
+	if m := organization.Inbox.Next(t); m.To()[0] != "bob@example.com" {
 		t.Errorf("mail for %q", m.To())
 	}
 	w.talk("127.0.0.1", w.internet, greeting+"C: STARTTLS\nS: 220\nTLS\nC: EHLO client.test\nS: 250\nC: MAIL FROM:<dave@example.org>\nS: 554 5.1.0\n"+message("carol@example.net", "erin@example.info", ""))
-	if m := organisation.Inbox.Next(t); m.To()[0] != "erin@example.info" {
+	if m := organization.Inbox.Next(t); m.To()[0] != "erin@example.info" {
 		t.Errorf("mail for %q", m.To())
 	}
 	w.p.Stop(t)
@@ -70,7 +70,7 @@ func TestReload(t *testing.T) {
 // host was busy and is replaced, or its domain had been taken out by mistake.
 func TestReloadStartsTheMailThatWaitedForIt(t *testing.T) {
 	w := newWorld(t)
-	organisation := smtptest.NewServer(t, nil)
+	organization := smtptest.NewServer(t, nil)
 	busy := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{Name: "busy",
 		Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error {
 			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "the mailbox store is being repaired"}
@@ -79,9 +79,9 @@ func TestReloadStartsTheMailThatWaitedForIt(t *testing.T) {
 	w.start()
 	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
 	w.await("being repaired", 1)
-	w.write("HOSTS", hosts(organisation.Addr))
+	w.write("HOSTS", hosts(organization.Addr))
 	w.signal(syscall.SIGHUP)
-	if m := organisation.Inbox.Next(t); m.To()[0] != "alice@example.com" {
+	if m := organization.Inbox.Next(t); m.To()[0] != "alice@example.com" {
 		t.Errorf("mail for %q", m.To())
 	}
 
@@ -93,9 +93,9 @@ func TestReloadStartsTheMailThatWaitedForIt(t *testing.T) {
 	w.write("DOMAINS", "")
 	w.signal(syscall.SIGHUP)
 	w.await("No connector for example.info", 1)
-	w.write("HOSTS", hosts(organisation.Addr), "DOMAINS", "- name: example.info")
+	w.write("HOSTS", hosts(organization.Addr), "DOMAINS", "- name: example.info")
 	w.signal(syscall.SIGHUP)
-	if m := organisation.Inbox.Next(t); m.To()[0] != "erin@example.info" {
+	if m := organization.Inbox.Next(t); m.To()[0] != "erin@example.info" {
 		t.Errorf("mail for %q", m.To())
 	}
 	w.p.Stop(t)
@@ -105,8 +105,8 @@ func TestReloadStartsTheMailThatWaitedForIt(t *testing.T) {
 func TestReloadUnderLoad(t *testing.T) {
 	const reloads, sessions = 10, 5
 	w := newWorld(t)
-	organisation := smtptest.NewServer(t, nil)
-	w.write("HOSTS", hosts(organisation.Addr))
+	organization := smtptest.NewServer(t, nil)
+	w.write("HOSTS", hosts(organization.Addr))
 	w.start()
 	for n := range reloads {
 		w.signal(syscall.SIGHUP) // it reloads while we talk
@@ -116,7 +116,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		w.await("msg=reloaded", n+1)
 	}
 	for range reloads * sessions {
-		organisation.Inbox.Next(t)
+		organization.Inbox.Next(t)
 	}
 	w.p.Stop(t)
 }
@@ -127,7 +127,7 @@ func TestTermination(t *testing.T) {
 	w := newWorld(t)
 	w.write("HOSTS", hosts(peers.FreeAddr(t)))
 	w.start()
-	sending, idle := w.dial("127.0.0.1", w.internet), w.dial(organisationAddr, w.organisation)
+	sending, idle := w.dial("127.0.0.1", w.internet), w.dial(organizationAddr, w.organization)
 	smtptest.TalkOn(t, idle, greeting)
 	smtptest.TalkOn(t, sending, greeting+"C: MAIL FROM:<carol@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 250\nC: DATA\nS: 354\nC: From: <carol@example.net>\n")
 	stopped := make(chan struct{})
@@ -140,10 +140,10 @@ func TestTermination(t *testing.T) {
 	smtptest.TalkOn(t, sending, "C:\nC: Hello\nC: .\nS: 250\nS: 421\nEOF")
 	<-stopped
 
-	organisation := smtptest.NewServer(t, nil)
-	w.write("HOSTS", hosts(organisation.Addr))
+	organization := smtptest.NewServer(t, nil)
+	w.write("HOSTS", hosts(organization.Addr))
 	w.start()
-	if m := organisation.Inbox.Next(t); m.To()[0] != "alice@example.com" || !strings.HasSuffix(m.Text, "\r\n\r\nHello\r\n") {
+	if m := organization.Inbox.Next(t); m.To()[0] != "alice@example.com" || !strings.HasSuffix(m.Text, "\r\n\r\nHello\r\n") {
 		t.Errorf("mail for %q:\n%s", m.To(), m.Text)
 	}
 	w.p.Stop(t)

@@ -14,7 +14,7 @@ import (
 
 // table is the way out and the way in: the two send connectors.
 func (c *config) table() *routing.Table {
-	out, in := &c.Send.Internet, &c.Send.Organisation
+	out, in := &c.Send.Internet, &c.Send.Organization
 	if out.Cost < 1 || out.Cost > 100 {
 		c.fault("send.internet.cost", fmt.Errorf("%d is not 1 to 100", out.Cost))
 	}
@@ -25,22 +25,22 @@ func (c *config) table() *routing.Table {
 		Name: "internet", Spaces: []string{fmt.Sprintf("*;%d", out.Cost)}, Port: out.Port,
 		TLS: c.level("send.internet.tls", out.TLS),
 		// Mail from the internet never goes back there, even if somebody
-		// should weaken the policy: only the organisation's, and reports.
-		Scope: routing.Scope{Receivers: []string{"organisation", "dsn"}},
+		// should weaken the policy: only the organization's, and reports.
+		Scope: routing.Scope{Receivers: []string{"organization", "dsn"}},
 	}
-	organisation := routing.Connector{
-		Name: "organisation", Spaces: []string{"--"}, SmartHosts: c.smartHosts(),
+	organization := routing.Connector{
+		Name: "organization", Spaces: []string{"--"}, SmartHosts: c.smartHosts(),
 		Exclusive: true, // while its servers are down the mail waits: it is for nobody else
-		TLS:       c.level("send.organisation.tls", in.TLS), Auth: c.credentials(),
+		TLS:       c.level("send.organization.tls", in.TLS), Auth: c.credentials(),
 	}
-	if organisation.Auth != nil && organisation.TLS == nil {
-		organisation.TLS = &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain} // so that nobody else gets the password
+	if organization.Auth != nil && organization.TLS == nil {
+		organization.TLS = &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain} // so that nobody else gets the password
 	}
 	c.roots()
 	if len(c.faults) > 0 {
 		return nil
 	}
-	table, err := c.site().NewTable(internet, organisation)
+	table, err := c.site().NewTable(internet, organization)
 	c.fault("send", err)
 	return table
 }
@@ -51,7 +51,7 @@ func (c *config) site() routing.Site {
 	for _, d := range c.Domains {
 		s.Domains = append(s.Domains, d.Name)
 	}
-	for _, text := range []string{c.Receive.Internet.Listen, c.Receive.Organisation.Listen} {
+	for _, text := range []string{c.Receive.Internet.Listen, c.Receive.Organization.Listen} {
 		if a, err := listenAddr(text); err == nil {
 			s.Addrs = append(s.Addrs, a)
 		}
@@ -61,10 +61,10 @@ func (c *config) site() routing.Site {
 
 // smartHosts checks each of them.
 func (c *config) smartHosts() []routing.SmartHost {
-	const section = "send.organisation.smart-hosts"
-	hosts := c.Send.Organisation.SmartHosts
+	const section = "send.organization.smart-hosts"
+	hosts := c.Send.Organization.SmartHosts
 	for i, h := range hosts {
-		_, err := routing.NewTable(routing.Connector{Name: "organisation", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{h}})
+		_, err := routing.NewTable(routing.Connector{Name: "organization", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{h}})
 		if e := (*routing.ConfigError)(nil); errors.As(err, &e) {
 			c.fault(fmt.Sprintf("%s[%d]", section, i), errors.New(e.Problem))
 		}
@@ -91,11 +91,11 @@ func (c *config) level(path, name string) *smtpclient.TLSPolicy {
 	return nil
 }
 
-// credentials are ours at the organisation's servers, for basic
+// credentials are ours at the organization's servers, for basic
 // authentication; nil where we are externally secured.
 func (c *config) credentials() smtpclient.Authenticator {
-	const section = "send.organisation"
-	o := &c.Send.Organisation
+	const section = "send.organization"
+	o := &c.Send.Organization
 	switch {
 	case o.User == "" && o.PasswordFile == "":
 		return nil
@@ -114,11 +114,11 @@ func (c *config) credentials() smtpclient.Authenticator {
 	return smtpclient.PasswordAuth(o.User, line)
 }
 
-// roots are the authorities that the organisation's certificates come from;
+// roots are the authorities that the organization's certificates come from;
 // nil means the system's.
 func (c *config) roots() *tls.Config {
-	const path = "send.organisation.roots"
-	file := c.Send.Organisation.Roots
+	const path = "send.organization.roots"
+	file := c.Send.Organization.Roots
 	if file == "" {
 		return nil
 	}

@@ -13,17 +13,17 @@ import (
 // must not.
 func TestTelnet(t *testing.T) {
 	w := newWorld(t)
-	organisation := &peers.Postfix{Domains: "example.com", Addr: organisationAddr + ":" + port(peers.FreeAddr(t)), Main: relayByUs(w)}
+	organization := &peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)), Main: relayByUs(w)}
 	internet := &peers.Postfix{Domains: "example.net"}
-	peers.StartPostfixes(t, organisation, internet)
+	peers.StartPostfixes(t, organization, internet)
 	certificate, key := w.pemFiles("edge", smtptest.Certificate(t, "edge.example.com"))
-	w.write("HOSTS", hosts(organisation.Addr), "PORT", port(internet.Addr), "TLS", "certificate: "+certificate+"\nkey: "+key,
-		"SECURITY", "externally-secured: ["+organisationAddr+"]\n    accounts: "+w.accounts("alice", "wonderland"))
+	w.write("HOSTS", hosts(organization.Addr), "PORT", port(internet.Addr), "TLS", "certificate: "+certificate+"\nkey: "+key,
+		"SECURITY", "externally-secured: ["+organizationAddr+"]\n    accounts: "+w.accounts("alice", "wonderland"))
 	w.start()
 	w.offered()
 	w.typedIn()
-	if m := organisation.Next(t); !contains(m, "X-Original-To: alice@example.com", "by edge.example.com with ESMTP id", "Subject: a test\n\nDoes it arrive?\n") {
-		t.Errorf("the organisation received\n%s", m)
+	if m := organization.Next(t); !contains(m, "X-Original-To: alice@example.com", "by edge.example.com with ESMTP id", "Subject: a test\n\nDoes it arrive?\n") {
+		t.Errorf("the organization received\n%s", m)
 	}
 	w.refused()
 	w.typedOut()
@@ -75,7 +75,7 @@ const typed = `
 	EOF
 `
 
-// typedIn: a user of the internet writes to one of the organisation's.
+// typedIn: a user of the internet writes to one of the organization's.
 func (w *world) typedIn() {
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), `
 		S: 220
@@ -95,7 +95,7 @@ func (w *world) refused() {
 	for _, script := range []string{
 		"# a relay for strangers\n" + sender + "C: rcpt to:dave@example.org\nS: 550 5.7.1",
 		"# a mailbox that is not there\n" + sender + "C: rcpt to:nobody@example.com\nS: 550 5.1.1",
-		"# a sender of the organisation's, from outside\nC: mail from:bob@example.com\nS: 550 5.7.1",
+		"# a sender of the organization's, from outside\nC: mail from:bob@example.com\nS: 550 5.7.1",
 		"# a sender who must not\nC: mail from:x@spam.test\nS: 554 5.1.0",
 		"# what is no address\n" + sender + "C: rcpt to:alice@\nS: 501 5.1.3",
 		"# no recipient\n" + sender + "C: data\nS: 503 5.5.1",
@@ -111,11 +111,11 @@ func (w *world) refused() {
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), "S: 220\nC: mail from:carol@example.net\nS: 503 5.5.1\nC: quit\nS: 221\nEOF")
 }
 
-// typedOut: a user of the organisation, where he is not known by his address,
+// typedOut: a user of the organization, where he is not known by his address,
 // writes to one of the internet's. That takes a password, and a password
 // takes encryption, which telnet does not have.
 func (w *world) typedOut() {
-	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.organisation), `
+	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.organization), `
 		S: 220
 		C: ehlo client.test
 		S: 250 STARTTLS
@@ -128,7 +128,7 @@ func (w *world) typedOut() {
 		EOF
 	`)
 	secret := func(s string) string { return "C: " + base64.StdEncoding.EncodeToString([]byte(s)) + "\n" }
-	smtptest.TalkOn(w.t, peers.SecureTelnet(w.t, w.organisation), `
+	smtptest.TalkOn(w.t, peers.SecureTelnet(w.t, w.organization), `
 		C: ehlo client.test
 		S: 250 AUTH PLAIN LOGIN
 		C: auth login
@@ -150,9 +150,9 @@ func (w *world) telnetLogs() {
 	inOrder(w.t, w.protocol("receive", "internet"), "< VRFY alice", "> 252",
 		"< MAIL from:carol@example.net", "< RCPT to:dave@example.org", "> 550 5.7.1", "< RCPT to:nobody@example.com", "> 550 5.1.1",
 		"< MAIL from:bob@example.com", "> 550 5.7.1", "< RCPT to:alice@", "> 501 5.1.3", "< DATA", "> 503 5.5.1")
-	inOrder(w.t, w.protocol("receive", "organisation"), "< AUTH", "> 538 5.7.11", "> 530 5.7.0",
+	inOrder(w.t, w.protocol("receive", "organization"), "< AUTH", "> 538 5.7.11", "> 530 5.7.0",
 		"< STARTTLS", "< AUTH", "> 334", "< <response>", "> 334", "< <response>", "* authenticated by LOGIN as alice", "> 235 2.7.0", "< MAIL from:alice@example.com", "> 250 2.0.0")
-	w.tracked("alice@example.com", "RECEIVE internet", "SEND organisation")
-	w.tracked("carol@example.net", "RECEIVE organisation", "SEND internet")
+	w.tracked("alice@example.com", "RECEIVE internet", "SEND organization")
+	w.tracked("carol@example.net", "RECEIVE organization", "SEND internet")
 	w.tracked("dave@example.org")
 }

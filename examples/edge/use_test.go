@@ -31,26 +31,26 @@ func TestUseOfServersThatCannotServe(t *testing.T) {
 		"a mode without a certificate": {func(s *smtpserver.Server) { s.TLSMode = smtpserver.TLSRequired }, "TLSRequired without TLSConfig"},
 		"a host name that is none":     {func(s *smtpserver.Server) { s.Hostname = "a b" }, "is not a host name"},
 	} {
-		before := &rules{internet: server(fine), organisation: server(fine), table: new(routing.Table)}
-		e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organisation: new(gateway.Listener)}
+		before := &rules{internet: server(fine), organization: server(fine), table: new(routing.Table)}
+		e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organization: new(gateway.Listener)}
 		if err := e.use(before); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range []*rules{
-			{internet: server(tt.change), organisation: server(fine), table: new(routing.Table)},
-			{internet: server(fine), organisation: server(tt.change), table: new(routing.Table)},
+			{internet: server(tt.change), organization: server(fine), table: new(routing.Table)},
+			{internet: server(fine), organization: server(tt.change), table: new(routing.Table)},
 		} {
 			if err := e.use(r); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%s: error %v, want %q", name, err, tt.want)
 			}
-			if e.internet.Server != before.internet || e.organisation.Server != before.organisation {
+			if e.internet.Server != before.internet || e.organization.Server != before.organization {
 				t.Errorf("%s: a server has taken over", name)
 			}
 		}
 	}
 	// Replace's own errors come out as well.
-	e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organisation: new(gateway.Listener)}
-	if err := e.use(&rules{internet: new(smtpserver.Server), organisation: server(fine)}); err == nil || !strings.Contains(err.Error(), "no Handler") {
+	e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organization: new(gateway.Listener)}
+	if err := e.use(&rules{internet: new(smtpserver.Server), organization: server(fine)}); err == nil || !strings.Contains(err.Error(), "no Handler") {
 		t.Errorf("without a Handler: %v", err)
 	}
 }

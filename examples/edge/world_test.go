@@ -28,15 +28,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// The internet is 127.0.0.1 here, the organisation 127.0.0.2: Linux has all of
+// The internet is 127.0.0.1 here, the organization 127.0.0.2: Linux has all of
 // 127.0.0.0/8.
-const organisationAddr = "127.0.0.2"
+const organizationAddr = "127.0.0.2"
 
 // A world is what an edge stands in, and its configuration.
 type world struct {
 	t                      *testing.T
 	dir                    string
-	internet, organisation string // addresses of the receive connectors
+	internet, organization string // addresses of the receive connectors
 	settings               map[string]string
 	p                      *peers.Process
 }
@@ -52,12 +52,12 @@ domains:
   DOMAINS
 receive:
   internet: {listen: "INTERNET"}
-  organisation:
-    listen: "ORGANISATION"
+  organization:
+    listen: "ORGANIZATION"
     SECURITY
 send:
   internet: {port: PORT}
-  organisation:
+  organization:
     smart-hosts: HOSTS
     AUTH
 filters:
@@ -66,7 +66,7 @@ filters:
 `
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), internet: peers.FreeAddr(t), organisation: peers.FreeAddr(t)}
+	w := &world{t: t, dir: t.TempDir(), internet: peers.FreeAddr(t), organization: peers.FreeAddr(t)}
 	dns := dnstest.New(t, `
 		example.net.       MX 10 mx.example.net.
 		example.net.       TXT "v=spf1 ip4:127.0.0.1 -all"
@@ -79,7 +79,7 @@ func newWorld(t *testing.T) *world {
 		4.0.0.127.bl.test. A 127.0.0.2
 	`)
 	w.settings = map[string]string{"DIR": w.dir, "DNS": dns.Addr, "TLS": "", "DOMAINS": "", "INTERNET": w.internet,
-		"ORGANISATION": w.organisation, "SECURITY": "externally-secured: [" + organisationAddr + "]", "PORT": "25",
+		"ORGANIZATION": w.organization, "SECURITY": "externally-secured: [" + organizationAddr + "]", "PORT": "25",
 		"HOSTS": "[]", "AUTH": "", "DENY": "spam.test"}
 	return w
 }

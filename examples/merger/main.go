@@ -1,8 +1,8 @@
-// Command merger is the gateway of two organisations that become one, each with
+// Command merger is the gateway of two organizations that become one, each with
 // a mail system of its own. It is restarted with another -share as the merger
 // goes on:
 //
-//   - none: two organisations, two domains. Mail for either domain goes to its
+//   - none: two organizations, two domains. Mail for either domain goes to its
 //     own system.
 //   - names: the second one's people get addresses in our domain too. Those who
 //     are in the file -names are found on their system; who is on neither is

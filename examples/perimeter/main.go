@@ -1,8 +1,8 @@
 // Command perimeter is a relay in the perimeter network (DMZ), between the
-// internet and the bridgehead of an organisation behind the firewall. It holds
+// internet and the bridgehead of an organization behind the firewall. It holds
 // no mailbox and knows no user's password.
 //
-//   - From the internet it takes mail for the organisation's domains alone, and
+//   - From the internet it takes mail for the organization's domains alone, and
 //     hands it to the bridgehead. With -recipients it refuses unknown mailboxes
 //     itself, so that no report about spam goes to innocent people.
 //   - From the bridgehead it takes mail for everywhere, looks up the MX and
@@ -13,7 +13,7 @@
 //	perimeter -listen :25 -domains example.com,example.org -bridgehead 10.1.0.25 \
 //		-recipients /etc/relay/recipients -spool /var/spool/relay
 //
-//	internet       ║  perimeter network      ║      organisation
+//	internet       ║  perimeter network      ║      organization
 //	               ║                         ║
 //	the world ──▶  ║  ┌──▶ for our domains ──║──▶ bridgehead ──▶ mailboxes
 //	               ║  relay                  ║
@@ -35,9 +35,9 @@ import (
 func main() {
 	var s settings
 	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
-	flag.Func("domains", "the organisation's `domains`, with commas", s.setDomains)
-	flag.Func("bridgehead", "`address[:port]` of the organisation's bridgehead", s.setBridgehead)
-	flag.Func("recipients", "`file` with the organisation's mailboxes, one address a line; read anew when it changes", s.readRecipients)
+	flag.Func("domains", "the organization's `domains`, with commas", s.setDomains)
+	flag.Func("bridgehead", "`address[:port]` of the organization's bridgehead", s.setBridgehead)
+	flag.Func("recipients", "`file` with the organization's mailboxes, one address a line; read anew when it changes", s.readRecipients)
 	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
 	flag.Func("dns", "`servers` of the DNS, with commas; default those of the system", s.setDNS)

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 const bridgeheadAddr = "127.0.0.2"
 
 func TestBothWays(t *testing.T) {
-	// The internet's server would take the organisation's mail as well, and
+	// The internet's server would take the organization's mail as well, and
 	// the DNS says that it shall.
 	dns := dnstest.New(t, `
 		example.net.    MX 10 mx.example.net.
@@ -65,7 +65,7 @@ func TestBothWays(t *testing.T) {
 	peers.Await(t, "an attempt in vain", func() bool { return strings.Contains(p.Log(), `msg="queue: deferred"`) })
 	p.Stop(t)
 	if strings.Contains(internet.Log(t), "from=") {
-		t.Error("the organisation's mail went to the internet")
+		t.Error("the organization's mail went to the internet")
 	}
 	p = start(bridgehead.Addr)
 	arrived := bridgehead.Next(t) + bridgehead.Next(t)
@@ -112,7 +112,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-bridgehead b.example.com":   `invalid value "b.example.com" for flag -bridgehead: not an IP address`,
 		"-recipients /nowhere/at/all": "for flag -recipients: policy: directory",
 		"-domains example.com -bridgehead 10.1.0.25":                                      "-spool: where shall mail be kept?",
-		"-domains example.com,exa_mple..com -bridgehead 10.1.0.25 -spool /nowhere/at/all": "connector organisation: Spaces[1]",
+		"-domains example.com,exa_mple..com -bridgehead 10.1.0.25 -spool /nowhere/at/all": "connector organization: Spaces[1]",
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %q", args, got, want)

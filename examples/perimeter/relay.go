@@ -22,7 +22,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	table, err := routing.NewTable(
 		// Exclusive: while the bridgehead is down its mail waits here. The DNS
 		// would send it back to us, or to a backup outside.
-		routing.Connector{Name: "organisation", Spaces: s.domains, Exclusive: true, SmartHosts: []routing.SmartHost{s.bridgehead}},
+		routing.Connector{Name: "organization", Spaces: s.domains, Exclusive: true, SmartHosts: []routing.SmartHost{s.bridgehead}},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: s.port},
 	)
 	if err != nil {
@@ -40,7 +40,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		Networks: []netip.Prefix{netip.PrefixFrom(bridgehead, bridgehead.BitLen())}, // nobody else relays
 		Spoofing: &policy.Spoofing{},                                                // mail of our own people comes from the bridgehead
 		// When disk or memory run short, mail from outside waits first, and the
-		// organisation's own goes on.
+		// organization's own goes on.
 		Pressure: &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(s.spool), policy.QueueLength(store)}},
 		Queue:    q,
 	}

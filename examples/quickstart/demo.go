@@ -16,7 +16,7 @@ func demo(ctx context.Context, relay string, delivered <-chan struct{}, out *pri
 	}{
 		{"1. Somebody on the internet writes to bob: his domain is ours", func(c *client) {
 			c.say("EHLO mx."+internetDomain, "250")
-			c.message("carol@"+internetDomain, "bob@"+organisationDomain, `From: Carol <carol@example.net>
+			c.message("carol@"+internetDomain, "bob@"+organizationDomain, `From: Carol <carol@example.net>
 To: Bob <bob@example.com>
 Subject: Lunch?
 
@@ -28,14 +28,14 @@ how about Thursday?
 			c.say("EHLO stranger.example.org", "250")
 			c.say("MAIL FROM:<stranger@example.org>", "250")
 			c.say("RCPT TO:<carol@"+internetDomain+">", "550 5.7.1")
-			c.say("RCPT TO:<mallory@"+organisationDomain+">", "550 5.1.1")
+			c.say("RCPT TO:<mallory@"+organizationDomain+">", "550 5.1.1")
 		}, false},
 		{"3. Alice logs in and writes to the internet", func(c *client) {
-			c.say("EHLO laptop."+organisationDomain, "250")
+			c.say("EHLO laptop."+organizationDomain, "250")
 			c.startTLS()
-			c.say("EHLO laptop."+organisationDomain, "250")
+			c.say("EHLO laptop."+organizationDomain, "250")
 			c.authPlain(account, accountPassword)
-			c.message("alice@"+organisationDomain, "carol@"+internetDomain, `From: Alice <alice@example.com>
+			c.message("alice@"+organizationDomain, "carol@"+internetDomain, `From: Alice <alice@example.com>
 To: Carol <carol@example.net>
 Subject: Thursday
 
@@ -43,11 +43,11 @@ Bob cannot come. May I?
 `)
 		}, true},
 		{"4. Alice mistypes an address: the report comes back to her", func(c *client) {
-			c.say("EHLO laptop."+organisationDomain, "250")
+			c.say("EHLO laptop."+organizationDomain, "250")
 			c.startTLS()
-			c.say("EHLO laptop."+organisationDomain, "250")
+			c.say("EHLO laptop."+organizationDomain, "250")
 			c.authPlain(account, accountPassword)
-			c.message("alice@"+organisationDomain, "nobody@"+internetDomain, `From: Alice <alice@example.com>
+			c.message("alice@"+organizationDomain, "nobody@"+internetDomain, `From: Alice <alice@example.com>
 To: nobody@example.net
 Subject: Thursday
 

@@ -1,5 +1,5 @@
 // Command quickstart is a mail relay in a world of its own, in one process:
-// an organisation's mail server, a relay in front of it with its queue on
+// an organization's mail server, a relay in front of it with its queue on
 // disk, and an internet behind a DNS server.
 //
 // It holds a few SMTP sessions with the relay, prints them and what became of
@@ -18,7 +18,7 @@ import (
 
 // The world.
 const (
-	organisationDomain = "example.com"
+	organizationDomain = "example.com"
 	internetDomain     = "example.net"
 	relayName          = "relay.example.com"
 	account            = "alice"

@@ -22,7 +22,7 @@ func TestNoOpenRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server), organisationDomain)
+	policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server), organizationDomain)
 	for _, c := range relay.Closers {
 		if err := c.Close(); err != nil {
 			t.Error(err)

@@ -43,10 +43,10 @@ func TestDemoTellsTheWholeStory(t *testing.T) {
 		"S: 235 2.7.0",
 		"delivered to bob@example.com at [127.0.0.1]",
 		"delivered to carol@example.net at mx.example.net",
-		"The organisation received: from <carol@example.net> to <bob@example.com>",
+		"The organization received: from <carol@example.net> to <bob@example.com>",
 		"with ESMTPSA id",
 		"to nobody@example.net failed: 550 5.1.1",
-		"The organisation received: from <> to <alice@example.com>",
+		"The organization received: from <> to <alice@example.com>",
 		"Final-Recipient: rfc822; nobody@example.net",
 		"All mail has ended",
 	} {
@@ -76,7 +76,7 @@ func TestListenServesAClientOfYourOwn(t *testing.T) {
 		t.Errorf("a stranger's mail: %v", err)
 	}
 	if err := deliver(addr, nil, "x@example.net", "alice@example.com", text); err != nil {
-		t.Errorf("mail for the organisation: %v", err)
+		t.Errorf("mail for the organization: %v", err)
 	}
 	if err := deliver(addr, login, "alice@example.com", "carol@example.net", text); err != nil {
 		t.Errorf("a user's mail: %v", err)
@@ -92,7 +92,7 @@ func TestListenServesAClientOfYourOwn(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	for dir, want := range map[string]int{"organisation": 2, "internet": 1} {
+	for dir, want := range map[string]int{"organization": 2, "internet": 1} {
 		files, _ := filepath.Glob(filepath.Join(mail, dir, "*.eml"))
 		if len(files) != want {
 			t.Errorf("%s: %d files, want %d", dir, len(files), want)
@@ -138,7 +138,7 @@ func TestSwaks(t *testing.T) {
 	if tried != 3 {
 		t.Errorf("%d commands in the README", tried)
 	}
-	out.await(t, `organisation received: from <you@example\.net> to <alice@example\.com>`)
+	out.await(t, `organization received: from <you@example\.net> to <alice@example\.com>`)
 	out.await(t, `internet received: from <alice@example\.com> to <carol@example\.net>`)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -19,8 +19,8 @@ import (
 )
 
 // newRelay is what this example is about, everything else is the world around
-// it: a relay for the organisation, with its queue in dir. Mail for the two
-// mailboxes goes to the organisation's server, and its users' mail to the
+// it: a relay for the organization, with its queue in dir. Mail for the two
+// mailboxes goes to the organization's server, and its users' mail to the
 // world by MX.
 func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*gateway.Gateway, error) {
 	// Where mail is safe before the client reads 250.
@@ -31,8 +31,8 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 
 	// Which way it goes.
 	table, err := routing.NewTable(
-		routing.Connector{Name: "organisation", Spaces: []string{organisationDomain},
-			SmartHosts: routing.SmartHosts(w.organisation.addr.String()), Exclusive: true},
+		routing.Connector{Name: "organization", Spaces: []string{organizationDomain},
+			SmartHosts: routing.SmartHosts(w.organization.addr.String()), Exclusive: true},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: w.internet.port()},
 	)
 	if err != nil {
@@ -44,7 +44,7 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 	// Who may send what: everybody to alice and bob, who has logged in to
 	// everybody.
 	gate := &policy.Gate{
-		Domains:       []policy.Domain{{Name: organisationDomain, Directory: policy.Recipients("alice", "bob")}},
+		Domains:       []policy.Domain{{Name: organizationDomain, Directory: policy.Recipients("alice", "bob")}},
 		Authenticated: true,
 		Queue:         q,
 	}

@@ -41,7 +41,7 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 	defer unfollow()
 
 	out.title("Bridgehead quickstart")
-	out.note("  the organisation   mail.%s, mailboxes alice and bob", organisationDomain)
+	out.note("  the organization   mail.%s, mailboxes alice and bob", organizationDomain)
 	out.note("  the internet       mx.%s, found by MX through a DNS server", internetDomain)
 	out.note("  the relay          %s at %s, its queue in %s", relayName, l.Addr(), spoolDir)
 	if listen != "" {
@@ -64,9 +64,9 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 // invite tells how to send with a client of one's own.
 func invite(address string, out *printer) {
 	out.title("It listens. From another terminal, with swaks or any other client")
-	out.note("  swaks --server %s --from you@%s --to alice@%s", address, internetDomain, organisationDomain)
+	out.note("  swaks --server %s --from you@%s --to alice@%s", address, internetDomain, organizationDomain)
 	out.note("  swaks --server %s --from you@%s --to carol@%[2]s        # a stranger's: 550 5.7.1", address, internetDomain)
 	out.note("  swaks --server %s --tls --auth-user %s --auth-password %s --from alice@%s --to carol@%s",
-		address, account, accountPassword, organisationDomain, internetDomain)
+		address, account, accountPassword, organizationDomain, internetDomain)
 	out.note("\n  Ctrl-C ends it.")
 }

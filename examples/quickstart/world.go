@@ -17,7 +17,7 @@ import (
 
 // The world is what is around the relay.
 type world struct {
-	organisation *standIn
+	organization *standIn
 	internet     *standIn
 	dns          *dnstest.Server
 }
@@ -27,7 +27,7 @@ type world struct {
 func startWorld(mailDir string, out *printer) (*world, error) {
 	w := new(world)
 	var err error
-	if w.organisation, err = startStandIn("organisation", "mail."+organisationDomain, mailDir, out); err != nil {
+	if w.organization, err = startStandIn("organization", "mail."+organizationDomain, mailDir, out); err != nil {
 		return nil, err
 	}
 	if w.internet, err = startStandIn("internet", "mx."+internetDomain, mailDir, out); err != nil {
@@ -39,7 +39,7 @@ func startWorld(mailDir string, out *printer) (*world, error) {
 }
 
 func (w *world) stop() {
-	w.organisation.srv.Close()
+	w.organization.srv.Close()
 	w.internet.srv.Close()
 	w.dns.Close()
 }
@@ -47,7 +47,7 @@ func (w *world) stop() {
 // A standIn is a mail server of somebody else's: it takes every message, and
 // prints it or writes it to a file.
 type standIn struct {
-	name string // "organisation" or "internet"
+	name string // "organization" or "internet"
 	addr net.Addr
 	srv  *smtpserver.Server
 	dir  string // where .eml files go; empty prints

@@ -59,7 +59,7 @@ func Example() {
 // A relay that signs the messages of its users and networks, and its own reports.
 func ExampleSigner_Agent() {
 	signer := &dkim.Signer{
-		Keys: dkim.Keys( /* the organisation's keys */ ),
+		Keys: dkim.Keys( /* the organization's keys */ ),
 		When: func(s *smtpserver.Session, _ *smtpserver.Message) bool {
 			return policy.RightsOf(context.Background(), s)&policy.AcceptAnyRecipient != 0
 		},
