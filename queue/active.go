@@ -12,7 +12,7 @@ type active struct {
 	sched.Message
 	m        *Message
 	owner    string   // of its lease
-	patience Patience // the retry policy's; set before the first part exists
+	lifetime Lifetime // the retry policy's; set before the first part exists
 	one      part     // the first part; most messages have no other
 
 	// What is to be recorded. The Queue's lock guards it, and the state of m's

@@ -60,9 +60,9 @@ func (q *Queue) attempt(p *part, todo []sched.Decision) []sched.Decision {
 		core.Ended(&a.Message)
 	})
 	if c.Turned {
-		q.tell(EventThrottle, nil, nil, func(e *Event) { e.Hop, e.Text = hop, fmt.Sprintf("%d deliveries at a time", window) })
+		q.emit(EventThrottle, nil, nil, func(e *Event) { e.Hop, e.Text = hop, fmt.Sprintf("%d deliveries at a time", window) })
 	} else {
-		q.tellAttempt(a.m, hop, verdicts, now.Sub(began))
+		q.emitAttempt(a.m, hop, verdicts, now.Sub(began))
 	}
 	return todo
 }

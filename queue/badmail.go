@@ -30,7 +30,7 @@ func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why
 		_, err = guarded(q, "BadMail", kept)
 	}
 	if err == nil {
-		q.tell(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })
+		q.emit(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })
 	}
 	return err
 }

@@ -35,9 +35,9 @@ func (q *Queue) claim(query *sched.Query) error {
 	return err
 }
 
-// copyHeld keeps except up to date. A claim reads it without the lock, so that
+// copyExcept keeps except up to date. A claim reads it without the lock, so that
 // it never changes. It is called in a step.
-func (q *Queue) copyHeld() {
+func (q *Queue) copyExcept() {
 	if q.except != nil && q.exceptOf == q.core.HeldVersion() {
 		return
 	}

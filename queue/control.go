@@ -24,13 +24,13 @@ func (q *Queue) Continue() { q.pauseDeliveries(false, "continue") }
 func (q *Queue) freeze(to bool, name string) {
 	q.setup()
 	q.frozen.Store(to)
-	q.tell(EventOperation, nil, nil, func(e *Event) { e.Text = name })
+	q.emit(EventOperation, nil, nil, func(e *Event) { e.Text = name })
 }
 
 func (q *Queue) pauseDeliveries(to bool, name string) {
 	q.setup()
 	q.step(func(core *sched.Scheduler) { core.Pause(to) })
-	q.tell(EventOperation, nil, nil, func(e *Event) { e.Text = name })
+	q.emit(EventOperation, nil, nil, func(e *Event) { e.Text = name })
 }
 
 // Drain freezes the Queue, makes everything due at once, and returns when

@@ -80,11 +80,11 @@ type Pace struct {
 	// Retry are the waits after the first, second, ... attempt that failed;
 	// the last one repeats.
 	Retry []time.Duration
-	// Notice is how long a message may wait before its sender is notified of
+	// DelayNotice is how long a message may wait before its sender is notified of
 	// the delay (negative: never), and Expire how long before the queue gives
 	// it up; both are counted as in [RetryPolicy]. A sender's DELIVERBY
 	// (RFC 2852) can only shorten them.
-	Notice, Expire time.Duration
+	DelayNotice, Expiry time.Duration
 }
 
 // Outcome is what an attempt came to.

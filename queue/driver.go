@@ -102,7 +102,7 @@ func (q *Queue) run(ctx context.Context) error {
 		var d sched.Task
 		q.step(func(core *sched.Scheduler) {
 			if d = core.Due(now); d.Kind == sched.Claim {
-				q.copyHeld()
+				q.copyExcept()
 			}
 		})
 		switch d.Kind {

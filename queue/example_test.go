@@ -69,14 +69,14 @@ func ExampleRetry() {
 		Intervals: []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour},
 		ByClass:   map[queue.Class][]time.Duration{queue.ClassTemporary: {time.Minute, 5 * time.Minute, time.Hour}},
 		Jitter:    -1,
-		High:      &queue.Patience{Notice: time.Hour, Expiry: 4 * time.Hour},
+		High:      &queue.Lifetime{DelayNotice: time.Hour, Expiry: 4 * time.Hour},
 	}
 	greylisted := &queue.Result{Host: "mx.example.net", Reply: smtp.SMTPError{Code: 450, Message: "come back later"}}
 	for n := 1; n <= 4; n++ {
 		fmt.Println(n, r.Wait(n, greylisted), r.Wait(n, &queue.Result{Outcome: queue.Unreachable}))
 	}
-	fmt.Println(r.Patience(&queue.Message{Priority: 4}))
-	fmt.Println(r.Patience(&queue.Message{}))
+	fmt.Println(r.Lifetime(&queue.Message{Priority: 4}))
+	fmt.Println(r.Lifetime(&queue.Message{}))
 	// Output:
 	// 1 1m0s 5m0s
 	// 2 5m0s 15m0s

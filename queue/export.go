@@ -246,9 +246,9 @@ func (m *Message) importReceiver(value string) error {
 	return nil
 }
 
-// ErrNotHeld says that a message must be suspended before it is exported: it
+// ErrNotSuspended says that a message must be suspended before it is exported: it
 // might otherwise be delivered both from here and from the copy.
-var ErrNotHeld = errors.New("queue: the message is not suspended")
+var ErrNotSuspended = errors.New("queue: the message is not suspended")
 
 // Export writes a message that is held (suspended, poison or bad mail) to w;
 // it stays in the queue. See the function [Export] for the form.
@@ -258,7 +258,7 @@ func (q *Queue) Export(ctx context.Context, id string, w io.Writer) error {
 		return err
 	}
 	if !aside(info.stored) {
-		return fmt.Errorf("%w: %s is %s", ErrNotHeld, id, info.Status)
+		return fmt.Errorf("%w: %s is %s", ErrNotSuspended, id, info.Status)
 	}
 	m, err := q.Store.Get(ctx, id)
 	if err != nil {
@@ -267,6 +267,6 @@ func (q *Queue) Export(ctx context.Context, id string, w io.Writer) error {
 	if err := Export(w, m); err != nil {
 		return err
 	}
-	q.tell(EventOperation, m, m.Recipients, func(e *Event) { e.Text = "export" })
+	q.emit(EventOperation, m, m.Recipients, func(e *Event) { e.Text = "export" })
 	return nil
 }

@@ -45,14 +45,14 @@ func (q *Queue) wait(n int, last *Result) time.Duration {
 	return d
 }
 
-// patience is the RetryPolicy's Patience.
-func (q *Queue) patience(m *Message) Patience {
-	p, err := guarded(q, "RetryPolicy.Patience", func() (p Patience, err error) {
-		p.Notice, p.Expiry = q.retry.Patience(m)
+// lifetime is the RetryPolicy's Lifetime.
+func (q *Queue) lifetime(m *Message) Lifetime {
+	p, err := guarded(q, "RetryPolicy.Lifetime", func() (p Lifetime, err error) {
+		p.DelayNotice, p.Expiry = q.retry.Lifetime(m)
 		return p, nil
 	})
 	if err != nil {
-		p.Notice, p.Expiry = Retry{}.Patience(m)
+		p.DelayNotice, p.Expiry = Retry{}.Lifetime(m)
 	}
 	return p
 }

@@ -103,7 +103,7 @@ type panickyRetry struct{}
 
 func (panickyRetry) Wait(int, *queue.Result) time.Duration { panic("a fault") }
 
-func (panickyRetry) Patience(*queue.Message) (notice, expiry time.Duration) { panic("a fault") }
+func (panickyRetry) Lifetime(*queue.Message) (notice, expiry time.Duration) { panic("a fault") }
 
 // Content that panics when it is read refuses its message, and leaves the
 // place free that the message was to have.

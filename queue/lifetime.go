@@ -10,13 +10,13 @@ import (
 
 // lifetime is how long the recipient r of m may wait: by the retry policy, by
 // the Pace of its next hop, which comes before that, and by its own deadline.
-func (p Patience) lifetime(m *Message, r *Recipient, pace *Pace) sched.Lifetime {
-	l := sched.Lifetime{From: m.from(), Notice: p.Notice, Expiry: p.Expiry, Notified: r.Notified}
-	if pace != nil && pace.Notice != 0 {
-		l.Notice = max(pace.Notice, 0)
+func (p Lifetime) of(m *Message, r *Recipient, pace *Pace) sched.Lifetime {
+	l := sched.Lifetime{From: m.from(), Notice: p.DelayNotice, Expiry: p.Expiry, Notified: r.Notified}
+	if pace != nil && pace.DelayNotice != 0 {
+		l.Notice = max(pace.DelayNotice, 0)
 	}
-	if pace != nil && pace.Expire > 0 {
-		l.Expiry = pace.Expire
+	if pace != nil && pace.Expiry > 0 {
+		l.Expiry = pace.Expiry
 	}
 	if l.Deadline = deadline(m, r); !l.Deadline.IsZero() {
 		l.Return = r.Options.DeliverBy.Mode == smtp.DeliverByReturn
@@ -50,12 +50,12 @@ func (q *Queue) expires(m *Message, hops groups) (at time.Time) {
 			paces[r] = &pace
 		}
 	}
-	patience, now := q.patience(m), time.Now()
+	lifetime, now := q.lifetime(m), time.Now()
 	for _, r := range m.Recipients {
 		if r.Status != Waiting {
 			continue
 		}
-		w := patience.lifetime(m, r, paces[r]).After(now, 0)
+		w := lifetime.of(m, r, paces[r]).After(now, 0)
 		if w.Expire.IsZero() {
 			return time.Time{}
 		}

@@ -40,19 +40,21 @@ func TestLifetimeIsOneForAll(t *testing.T) {
 		ended    time.Duration
 	}{
 		{"policy", queue.Pace{}, nil, false, time.Hour, 48 * time.Hour, 48 * time.Hour},
-		{"connector expires earlier", queue.Pace{Expire: 4 * time.Hour}, nil, false, time.Hour, 4 * time.Hour, 4 * time.Hour},
-		{"connector expires later", queue.Pace{Expire: 72 * time.Hour}, nil, false, time.Hour, 72 * time.Hour, 72 * time.Hour},
-		{"connector's own notice", queue.Pace{Notice: 3 * time.Hour, Expire: 4 * time.Hour}, nil, false, 3 * time.Hour, 4 * time.Hour, 4 * time.Hour},
-		{"connector never notifies", queue.Pace{Notice: -1, Expire: 4 * time.Hour}, nil, false, 0, 0, 4 * time.Hour},
-		{"by-mode R", queue.Pace{Expire: 4 * time.Hour}, &smtp.DeliverByOptions{Time: 2 * time.Hour, Mode: smtp.DeliverByReturn}, false, time.Hour, 2 * time.Hour, 2 * time.Hour},
-		{"by-mode R after the connector's time", queue.Pace{Expire: 4 * time.Hour}, &smtp.DeliverByOptions{Time: 9 * time.Hour, Mode: smtp.DeliverByReturn}, false, time.Hour, 4 * time.Hour, 4 * time.Hour},
-		{"by-mode N", queue.Pace{Expire: 4 * time.Hour}, &smtp.DeliverByOptions{Time: 30 * time.Minute, Mode: smtp.DeliverByNotify}, false, 30 * time.Minute, 4 * time.Hour, 4 * time.Hour},
+		{"connector expires earlier", queue.Pace{Expiry: 4 * time.Hour}, nil, false, time.Hour, 4 * time.Hour, 4 * time.Hour},
+		{"connector expires later", queue.Pace{Expiry: 72 * time.Hour}, nil, false, time.Hour, 72 * time.Hour, 72 * time.Hour},
+		{"connector's own notice", queue.Pace{DelayNotice: 3 * time.Hour, Expiry: 4 * time.Hour}, nil, false, 3 * time.Hour, 4 * time.Hour, 4 * time.Hour},
+		{"connector never notifies", queue.Pace{DelayNotice: -1, Expiry: 4 * time.Hour}, nil, false, 0, 0, 4 * time.Hour},
+		{"by-mode R", queue.Pace{Expiry: 4 * time.Hour}, &smtp.DeliverByOptions{Time: 2 * time.Hour, Mode: smtp.DeliverByReturn}, false, time.Hour, 2 * time.Hour, 2 * time.Hour},
+		{"by-mode R after the connector's time", queue.Pace{Expiry: 4 * time.Hour}, &smtp.DeliverByOptions{Time: 9 * time.Hour, Mode: smtp.DeliverByReturn}, false, time.Hour, 4 * time.Hour, 4 * time.Hour},
+		{"by-mode N", queue.Pace{Expiry: 4 * time.Hour}, &smtp.DeliverByOptions{Time: 30 * time.Minute, Mode: smtp.DeliverByNotify}, false, 30 * time.Minute, 4 * time.Hour, 4 * time.Hour},
 		{"dead hop, policy", queue.Pace{}, nil, true, time.Hour, 48 * time.Hour, 48 * time.Hour},
-		{"dead hop, connector", queue.Pace{Notice: 2 * time.Hour, Expire: 4 * time.Hour}, nil, true, 2 * time.Hour, 4 * time.Hour, 4 * time.Hour},
+		{"dead hop, connector", queue.Pace{DelayNotice: 2 * time.Hour, Expiry: 4 * time.Hour}, nil, true, 2 * time.Hour, 4 * time.Hour, 4 * time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, func(q *queue.Queue) { q.Retry = queue.Retry{Jitter: -1, Notice: time.Hour, Expiry: 48 * time.Hour} })
+				w := newWorld(t, func(q *queue.Queue) {
+					q.Retry = queue.Retry{Jitter: -1, DelayNotice: time.Hour, Expiry: 48 * time.Hour}
+				})
 				w.q.Deliverer = paced{w, c.pace}
 				w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
 					switch {
@@ -119,7 +121,7 @@ func until(t *testing.T, report string) time.Time {
 func TestReportWaitsForTheStoreAfterAnyExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
-		w.q.Deliverer = paced{w, queue.Pace{Notice: -1, Expire: 120 * time.Hour}}
+		w.q.Deliverer = paced{w, queue.Pace{DelayNotice: -1, Expiry: 120 * time.Hour}}
 		full := true
 		w.q.Hooks = []queue.Hook{{Name: "full", Submitted: func(_ context.Context, m *queue.Message) error {
 			if m.System && full {

@@ -126,8 +126,8 @@ func (q *Queue) Message(ctx context.Context, id string) (*MessageInfo, error) {
 
 // info reads a message: from memory if it is active.
 func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
-	m, order, inHand := q.activeCopy(e.ID)
-	if !inHand {
+	m, order, isActive := q.activeCopy(e.ID)
+	if !isActive {
 		var err error
 		if m, err = q.Store.Get(ctx, e.ID); err != nil {
 			return nil, err
@@ -148,11 +148,11 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 		info.Hops = append(info.Hops, waiting[i].hop)
 	}
 	info.Expires = q.expires(m, waiting)
-	info.Status = q.statusOfMessage(e, order, inHand, attempts)
+	info.Status = q.statusOfMessage(e, order, isActive, attempts)
 	return info, nil
 }
 
-func (q *Queue) statusOfMessage(e *Entry, order Op, inHand bool, attempts int) MessageStatus {
+func (q *Queue) statusOfMessage(e *Entry, order Op, isActive bool, attempts int) MessageStatus {
 	switch e.Schedule.Hop {
 	case suspendedHop:
 		return MessageSuspended
@@ -166,7 +166,7 @@ func (q *Queue) statusOfMessage(e *Entry, order Op, inHand bool, attempts int) M
 		return MessagePendingSuspend
 	case order.what == opRemove, order.what == opRemoveReport, order.what == opExpire:
 		return MessagePendingRemove
-	case inHand:
+	case isActive:
 		return MessageActive
 	case attempts > 0:
 		return MessageRetry

@@ -139,10 +139,10 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 			return false, err
 		}
 		if len(ms) > 0 {
-			a := &active{m: ms[0], owner: owner, patience: q.patience(ms[0])}
+			a := &active{m: ms[0], owner: owner, lifetime: q.lifetime(ms[0])}
 			// From here on to the end, also if who asked has gone: half an order
 			// would be a report on mail that is delivered later.
-			return true, q.obey(context.WithoutCancel(ctx), a, stored, op)
+			return true, q.execute(context.WithoutCancel(ctx), a, stored, op)
 		}
 		// It has ended, another node has it, or Run is about to begin with it.
 		tries++
@@ -181,18 +181,18 @@ const (
 	opWait  = 20 * time.Millisecond
 )
 
-// obey carries out an order on a message of which no part is on its way, and
+// execute carries out an order on a message of which no part is on its way, and
 // which is stored under that hop.
-func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) error {
+func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) error {
 	switch op.what {
 	case opSuspend:
-		q.tellOp(EventOperation, a.m, op, "")
+		q.emitOp(EventOperation, a.m, op, "")
 		return q.putAside(a, suspendedHop)
 	case opExpire, opRemove, opRemoveReport:
 		return q.giveUp(ctx, a, stored, op)
 	case opResubmit:
 		if a.m.Interrupted > 0 || stored == badMailHop {
-			return q.again(ctx, a, stored, op)
+			return q.resubmitCopy(ctx, a, stored, op)
 		}
 	}
 	q.locked(func(*sched.Scheduler) { a.retryBy(op) })
@@ -203,7 +203,7 @@ func (q *Queue) obey(ctx context.Context, a *active, stored NextHop, op Op) erro
 	case opRedirect:
 		kind = EventRedirect
 	}
-	q.tellOp(kind, a.m, op, "")
+	q.emitOp(kind, a.m, op, "")
 	if op.what == opRedirect && aside(stored) {
 		return q.putAside(a, stored)
 	}
@@ -239,7 +239,7 @@ func (a *active) retryBy(op Op) {
 // giveUp ends the recipients that wait, with or without a report.
 func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) error {
 	q.locked(func(*sched.Scheduler) { a.endAll(stored, op) })
-	q.tellOp(EventOperation, a.m, op, "")
+	q.emitOp(EventOperation, a.m, op, "")
 	if a.due != nil {
 		q.recorder.report(ctx, a)
 	}
@@ -265,7 +265,7 @@ func (a *active) endAll(stored NextHop, op Op) {
 			r.Last = *refused(554, smtp.EnhancedCode{5, 0, 0}, "The administrator has removed the message from the queue")
 		}
 		if op.what != opRemove {
-			a.owed().fail(r, a.patience.lifetime(a.m, r, nil).After(time.Now(), 0).Expire)
+			a.owed().fail(r, a.lifetime.of(a.m, r, nil).After(time.Now(), 0).Expire)
 		}
 	}
 	a.NoneWaits()
@@ -276,9 +276,9 @@ func (a *active) endAll(stored NextHop, op Op) {
 // nobody begins with the copy before the message is gone or two leases have
 // run out: so an order that is repeated by then, since the message could not
 // be removed, does not double it.
-func (q *Queue) again(ctx context.Context, a *active, stored NextHop, op Op) error {
+func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op Op) error {
 	m := *a.m
-	m.ID, m.Interrupted, m.Received, m.Release = againID(a.m.ID), 0, time.Now(), time.Time{}
+	m.ID, m.Interrupted, m.Received, m.Release = copyID(a.m.ID), 0, time.Now(), time.Time{}
 	m.Recipients = nil
 	for _, r := range a.m.Recipients {
 		if r.Status != Delivered && r.Status != Expanded {
@@ -293,7 +293,7 @@ func (q *Queue) again(ctx context.Context, a *active, stored NextHop, op Op) err
 	repeated := errors.Is(err, ErrExists)
 	switch {
 	case err == nil:
-		q.tellOp(EventResubmit, a.m, op, m.ID)
+		q.emitOp(EventResubmit, a.m, op, m.ID)
 	case !repeated:
 		return err
 	}
@@ -315,13 +315,13 @@ func (q *Queue) again(ctx context.Context, a *active, stored NextHop, op Op) err
 	return err
 }
 
-// againID is the ID of a message's resubmitted copy, always the same.
-func againID(id string) string {
+// copyID is the ID of a message's resubmitted copy, always the same.
+func copyID(id string) string {
 	h := sha256.Sum256([]byte("resubmit " + id))
 	return "again-" + hex.EncodeToString(h[:12])
 }
 
-// tellOp makes the event of an operation.
-func (q *Queue) tellOp(kind EventKind, m *Message, op Op, reference string) {
-	q.tell(kind, m, m.Recipients, func(e *Event) { e.Text, e.Reference = op.String(), reference })
+// emitOp makes the event of an operation.
+func (q *Queue) emitOp(kind EventKind, m *Message, op Op, reference string) {
+	q.emit(kind, m, m.Recipients, func(e *Event) { e.Text, e.Reference = op.String(), reference })
 }

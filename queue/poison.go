@@ -84,13 +84,13 @@ func (q *Queue) poisonous(a *active) bool { return a.m.Interrupted >= q.limits.I
 // begin and end tell the store, if it wants to know, that something is done
 // with the message that might kill the process.
 func (q *Queue) begin(a *active) {
-	if q.marker != nil {
-		q.marker.Begin(a.m.ID)
+	if q.journal != nil {
+		q.journal.Begin(a.m.ID)
 	}
 }
 
 func (q *Queue) end(a *active) {
-	if q.marker != nil {
-		q.marker.End(a.m.ID)
+	if q.journal != nil {
+		q.journal.End(a.m.ID)
 	}
 }

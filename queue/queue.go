@@ -45,17 +45,17 @@ type Queue struct {
 	// silent.
 	Logger *slog.Logger
 
-	once   sync.Once
-	owner  string // of this Queue's leases
-	host   string
-	log    *slog.Logger
-	retry  RetryPolicy
-	limits Limits
-	pacer  Pacer  // the Deliverer, if it is one
-	marker Marker // the Store, if it is one
-	ids    ids
-	events events
-	frozen atomic.Bool // by an operator: nothing is taken over
+	once    sync.Once
+	owner   string // of this Queue's leases
+	host    string
+	log     *slog.Logger
+	retry   RetryPolicy
+	limits  Limits
+	pacer   Pacer           // the Deliverer, if it is one
+	journal DeliveryJournal // the Store, if it is one
+	ids     ids
+	events  events
+	frozen  atomic.Bool // by an operator: nothing is taken over
 
 	running sync.Mutex    // guards what follows
 	stopped chan struct{} // closed when Run has ended; nil before it begins
@@ -89,7 +89,7 @@ func (q *Queue) setup() {
 		}
 		q.limits = q.Limits.withDefaults()
 		q.pacer, _ = q.Deliverer.(Pacer)
-		q.marker, _ = q.Store.(Marker)
+		q.journal, _ = q.Store.(DeliveryJournal)
 		q.core = sched.New(sched.Limits{Active: q.limits.Active, Memory: q.limits.Memory, Deliveries: q.limits.Deliveries,
 			Rate: q.limits.Rate, Lease: q.limits.Lease}, sched.Key(suspendedHop), sched.Key(poisonHop), sched.Key(badMailHop))
 		q.wake = make(chan struct{}, 1)

@@ -119,7 +119,7 @@ func (q *Queue) SuspendQueue(hop NextHop) {
 	q.step(func(core *sched.Scheduler) {
 		core.Suspend(time.Now(), sched.Key(hop), sched.HopLimits(limits))
 	})
-	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })
+	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })
 }
 
 // ResumeQueue undoes SuspendQueue.
@@ -128,5 +128,5 @@ func (q *Queue) ResumeQueue(hop NextHop) {
 	q.step(func(core *sched.Scheduler) {
 		core.Resume(time.Now(), sched.Key(hop))
 	})
-	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "resume queue" })
+	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "resume queue" })
 }

@@ -82,13 +82,13 @@ func (r *recorder) conclude(a *active) error {
 	q.locked(func(core *sched.Scheduler) {
 		a.acquit()
 		if core.Outdated(&a.Message) {
-			a.resettle(time.Now())
+			a.retryOwnCauses(time.Now())
 		}
 		op = a.order // kept, should this have to be done again
 		a.Closing()
 	})
 	if op != nil && a.Waiting() > 0 {
-		return q.obey(ctx, a, NextHop{}, *op)
+		return q.execute(ctx, a, NextHop{}, *op)
 	}
 	if a.Waiting() == 0 {
 		return q.Store.Remove(ctx, a.owner, a.m.ID)

@@ -134,7 +134,7 @@ func (q *Queue) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, wh
 	} else if err != nil {
 		return err
 	}
-	q.tell(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, "sent again in a form that needs less" })
+	q.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, "sent again in a form that needs less" })
 	return nil
 }
 

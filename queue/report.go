@@ -52,7 +52,7 @@ func (r *recorder) report(ctx context.Context, a *active) {
 				}
 			})
 		} else {
-			q.tell(EventFail, m, due.failed, func(e *Event) { e.from(&due.failed[0].Last) })
+			q.emit(EventFail, m, due.failed, func(e *Event) { e.from(&due.failed[0].Last) })
 		}
 	}
 	if m.From == "" || m.System {
@@ -125,7 +125,7 @@ func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient
 		return len(r.Options.Notify) == 0 || wants(r, smtp.DSNNotifyFailure)
 	})
 	if len(due) == 0 {
-		q.tell(EventSuppressed, m, rcpts, func(e *Event) { e.Text = "NOTIFY does not name FAILURE" })
+		q.emit(EventSuppressed, m, rcpts, func(e *Event) { e.Text = "NOTIFY does not name FAILURE" })
 		return nil // NOTIFY without FAILURE: the sender wants it so
 	}
 	err := q.sendReport(ctx, m, due, dsn.Failed, nil)
@@ -194,7 +194,7 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 		return nil
 	}
 	if err == nil {
-		q.tell(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, string(action) })
+		q.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, string(action) })
 	}
 	return err
 }

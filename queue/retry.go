@@ -14,10 +14,10 @@ type RetryPolicy interface {
 	// where last.Outcome is Unreachable, for next hops as a whole.
 	Wait(n int, last *Result) time.Duration
 
-	// Patience says how long a message may wait, counted from its Received or
+	// Lifetime says how long a message may wait, counted from its Received or
 	// Release time, before its sender is told of the delay, and before it is
 	// given up. A zero notice never tells; a zero expiry never gives up.
-	Patience(m *Message) (notice, expiry time.Duration)
+	Lifetime(m *Message) (notice, expiry time.Duration)
 }
 
 // Retry is a RetryPolicy as data. The zero value is Exchange 2000's.
@@ -31,18 +31,18 @@ type Retry struct {
 	// that what failed together does not come again together. Default 0.1; a
 	// negative value is none.
 	Jitter float64
-	// Notice is when the sender is told that a message waits. Default 12
+	// DelayNotice is when the sender is told that a message waits. Default 12
 	// hours (Exchange 2000); negative is never.
-	Notice time.Duration
+	DelayNotice time.Duration
 	// Expiry is when a message is given up. Default 2 days (Exchange 2000).
 	Expiry time.Duration
-	// Low and High replace Notice and Expiry for messages with a Priority
+	// Low and High replace DelayNotice and Expiry for messages with a Priority
 	// below and above 0, where they are set.
-	Low, High *Patience
+	Low, High *Lifetime
 }
 
-// Patience is a pair of times for [Retry].
-type Patience struct{ Notice, Expiry time.Duration }
+// Lifetime is a pair of times for [Retry].
+type Lifetime struct{ DelayNotice, Expiry time.Duration }
 
 // The figures of Exchange 2000's delivery tab.
 var exchangeIntervals = []time.Duration{10 * time.Minute, 10 * time.Minute, 10 * time.Minute, 15 * time.Minute}
@@ -76,14 +76,14 @@ func (r Retry) Wait(n int, last *Result) time.Duration {
 	return d
 }
 
-// Patience implements RetryPolicy.
-func (r Retry) Patience(m *Message) (notice, expiry time.Duration) {
-	notice, expiry = r.Notice, r.Expiry
+// Lifetime implements RetryPolicy.
+func (r Retry) Lifetime(m *Message) (notice, expiry time.Duration) {
+	notice, expiry = r.DelayNotice, r.Expiry
 	switch {
 	case m.Priority < 0 && r.Low != nil:
-		notice, expiry = r.Low.Notice, r.Low.Expiry
+		notice, expiry = r.Low.DelayNotice, r.Low.Expiry
 	case m.Priority > 0 && r.High != nil:
-		notice, expiry = r.High.Notice, r.High.Expiry
+		notice, expiry = r.High.DelayNotice, r.High.Expiry
 	}
 	if notice == 0 {
 		notice = exchangeNotice

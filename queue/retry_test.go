@@ -54,7 +54,7 @@ func TestRetryDefaults(t *testing.T) {
 			t.Errorf("after attempt %d: only %d different waits", n, len(seen))
 		}
 	}
-	if notice, expiry := r.Patience(&queue.Message{}); notice != 12*time.Hour || expiry != 48*time.Hour {
+	if notice, expiry := r.Lifetime(&queue.Message{}); notice != 12*time.Hour || expiry != 48*time.Hour {
 		t.Errorf("notice %v, expiry %v", notice, expiry)
 	}
 }

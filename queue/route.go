@@ -17,19 +17,19 @@ import (
 func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 	now := time.Now()
 	if q.poisonous(a) {
-		q.tell(EventPoison, a.m, a.m.Recipients, nil)
+		q.emit(EventPoison, a.m, a.m.Recipients, nil)
 		return q.decide(todo, func(core *sched.Scheduler) {
 			a.Wait(sched.Key(poisonHop), farFuture, farFuture)
 			core.Routed(time.Now(), &a.Message)
 		})
 	}
-	a.patience = q.patience(a.m)
+	a.lifetime = q.lifetime(a.m)
 	q.begin(a)
 	var few [1]group // for most messages, without an allocation
 	groups := groups(few[:0])
 	var ended []verdict     // recipients that have no way now
 	var waiting []time.Time // when the recipients are due that are not due yet
-	looked, circles := false, false
+	looked, loop := false, false
 	for i, r := range a.m.Recipients {
 		if r.owesSuccess() {
 			a.owed().succeeded = append(a.owed().succeeded, r) // no other goroutine sees the message's reports yet
@@ -42,9 +42,9 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 			continue
 		}
 		if r.Attempts == 0 && !looked {
-			looked, circles = true, q.inCircles(a.m)
+			looked, loop = true, q.inMailLoop(a.m)
 		}
-		hop, res := q.way(a.m, r, circles)
+		hop, res := q.nextHop(a.m, r, loop)
 		if res != nil {
 			ended = append(ended, q.judge(a, r, hop, nil, res, now))
 			continue
@@ -53,17 +53,17 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 	}
 	q.end(a)
 	todo = q.place(a, groups, ended, waiting, todo)
-	q.tellAttempt(a.m, NextHop{}, ended, 0)
+	q.emitAttempt(a.m, NextHop{}, ended, 0)
 	return todo
 }
 
 // way is where the recipient's mail goes next, or the result of there being
 // no way.
-func (q *Queue) way(m *Message, r *Recipient, circles bool) (hop NextHop, res *Result) {
-	if r.Attempts == 0 && circles {
+func (q *Queue) nextHop(m *Message, r *Recipient, loop bool) (hop NextHop, res *Result) {
+	if r.Attempts == 0 && loop {
 		// 4.4.6 is what the Exchange of the documents says; RFC 3463's own
 		// word for a loop is X.4.6 as well.
-		return hop, refused(554, smtp.EnhancedCode{4, 4, 6}, "Hop count exceeded, the message goes in circles")
+		return hop, refused(554, smtp.EnhancedCode{4, 4, 6}, "Hop count exceeded: mail loop")
 	}
 	hop = r.Route
 	if hop == (NextHop{}) {
@@ -176,7 +176,7 @@ func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *g
 func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, now time.Time) {
 	again := core.Returned(now, h)
 	for _, r := range rcpts {
-		if v, ok := a.impatient(h, r, now, again); ok {
+		if v, ok := a.lateVerdict(h, r, now, again); ok {
 			a.apply(&v, now)
 			continue
 		}

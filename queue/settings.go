@@ -27,7 +27,7 @@ func (q *Queue) recheckWaiting(scope sched.Scope) {
 	q.workersDone.Add(1)
 	go func() {
 		defer q.workersDone.Done()
-		n, err := q.lookThrough(scope)
+		n, err := q.recheckStored(scope)
 		q.step(func(core *sched.Scheduler) { core.Rechecked(time.Now(), scope, err != nil) })
 		switch {
 		case err != nil && q.ctx.Err() == nil:
@@ -38,8 +38,8 @@ func (q *Queue) recheckWaiting(scope sched.Scope) {
 	}()
 }
 
-// lookThrough makes the messages due that wait because of our own settings.
-func (q *Queue) lookThrough(scope sched.Scope) (n int, err error) {
+// recheckStored makes the messages due that wait because of our own settings.
+func (q *Queue) recheckStored(scope sched.Scope) (n int, err error) {
 	for e, err := range q.Store.List(q.ctx, Query{}) {
 		if err != nil {
 			return n, err
@@ -51,8 +51,8 @@ func (q *Queue) lookThrough(scope sched.Scope) (n int, err error) {
 		if q.isStopping() {
 			return n, nil
 		}
-		done, err := q.hasten(q.ctx, e, func(m *Message, r *Recipient) bool {
-			return r.NextAttempt.After(time.Now()) && (ownCause(&r.Last, scope) || q.moved(q.ctx, m, r, s.Hop))
+		done, err := q.retryNow(q.ctx, e, func(m *Message, r *Recipient) bool {
+			return r.NextAttempt.After(time.Now()) && (ownCause(&r.Last, scope) || q.routeChanged(q.ctx, m, r, s.Hop))
 		})
 		if err != nil {
 			return n, err
@@ -69,8 +69,8 @@ func (q *Queue) isStopping() (stopping bool) {
 	return stopping
 }
 
-// moved says whether a recipient that waits for a hop would now go to another.
-func (q *Queue) moved(ctx context.Context, m *Message, r *Recipient, waitsFor NextHop) bool {
+// routeChanged reports whether a recipient that waits for a hop would now go to another.
+func (q *Queue) routeChanged(ctx context.Context, m *Message, r *Recipient, waitsFor NextHop) bool {
 	if waitsFor == (NextHop{}) || r.Route != (NextHop{}) {
 		return false
 	}
@@ -103,9 +103,9 @@ func aboutCredentials(code int) bool {
 	return false
 }
 
-// resettle makes those recipients of an active message due at once that met
+// retryOwnCauses makes those recipients of an active message due at once that met
 // settings that have been replaced meanwhile. It is called in a step.
-func (a *active) resettle(now time.Time) {
+func (a *active) retryOwnCauses(now time.Time) {
 	for _, r := range a.m.Recipients {
 		if r.Status == Waiting && r.NextAttempt.After(now) && ownCause(&r.Last, sched.ScopeAll) {
 			r.NextAttempt = now

@@ -101,7 +101,7 @@ type Store interface {
 // process, and End after it; both are cheap (no system call, no sync) and
 // cannot fail. Messages between Begin and End when the process died come back
 // from Claim and Get with Message.Interrupted one higher than before.
-type Marker interface {
+type DeliveryJournal interface {
 	Begin(id string)
 	End(id string)
 }

@@ -113,7 +113,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 		}
 		return unstored(err)
 	}
-	q.tellTaken(m)
+	q.emitReceived(m)
 	if atOnce {
 		a := q.newActive(m, q.owner, s.Until)
 		a.Size = size

@@ -28,7 +28,7 @@ func (q *Queue) judge(a *active, r *Recipient, hop NextHop, pace *Pace, res *Res
 		v.status = Delivered
 		return v
 	}
-	life := a.patience.lifetime(a.m, r, pace)
+	life := a.lifetime.of(a.m, r, pace)
 	if res.Outcome == Failure {
 		v.status, v.expire = Failed, life.After(now, 0).Expire
 		return v
@@ -52,12 +52,12 @@ func (v *verdict) wait(w sched.Wait) {
 	}
 }
 
-// impatient judges a recipient that waits for a closed hop: ok is false while
+// lateVerdict judges a recipient that waits for a closed hop: ok is false while
 // it waits on and its sender need not be notified.
-func (a *active) impatient(h *sched.Hop, r *Recipient, now, again time.Time) (v verdict, ok bool) {
+func (a *active) lateVerdict(h *sched.Hop, r *Recipient, now, again time.Time) (v verdict, ok bool) {
 	data := hopData(h)
 	v = verdict{r: r, hop: NextHop(h.Key)}
-	v.wait(a.patience.lifetime(a.m, r, &data.pace).After(now, 0))
+	v.wait(a.lifetime.of(a.m, r, &data.pace).After(now, 0))
 	v.again = again
 	if v.status == Waiting && !v.delayed {
 		return v, false

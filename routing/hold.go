@@ -18,7 +18,7 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	if c == nil {
 		return queue.Pace{}
 	}
-	p := queue.Pace{MaxConcurrency: c.MaxConcurrency, Retry: c.Retry, Notice: c.Notice, Expire: c.Expire}
+	p := queue.Pace{MaxConcurrency: c.MaxConcurrency, Retry: c.Retry, DelayNotice: c.Notice, Expiry: c.Expire}
 	now := time.Now()
 	p.Held, p.Until = r.held(c, hop, now)
 	if c.Hold {

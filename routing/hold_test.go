@@ -80,10 +80,10 @@ func TestConnectorsHaveTheirOwnTimes(t *testing.T) {
 	r := &Router{Hostname: "relay.test", Table: table(t,
 		Connector{Name: "local", Spaces: []string{"example.com"}, Retry: []time.Duration{time.Minute}, Notice: time.Hour, Expire: 24 * time.Hour},
 		Connector{Name: "outbound", Spaces: []string{"*"}, Notice: -1})}
-	if p := r.Pace(queue.NextHop{Connector: "local"}); len(p.Retry) != 1 || p.Notice != time.Hour || p.Expire != 24*time.Hour {
+	if p := r.Pace(queue.NextHop{Connector: "local"}); len(p.Retry) != 1 || p.DelayNotice != time.Hour || p.Expiry != 24*time.Hour {
 		t.Errorf("local: %+v", p)
 	}
-	if p := r.Pace(queue.NextHop{Connector: "outbound"}); p.Retry != nil || p.Notice != -1 || p.Expire != 0 {
+	if p := r.Pace(queue.NextHop{Connector: "outbound"}); p.Retry != nil || p.DelayNotice != -1 || p.Expiry != 0 {
 		t.Errorf("outbound: %+v", p)
 	}
 }

@@ -185,7 +185,7 @@ func TestPaceFollowsTheSchedules(t *testing.T) {
 		midnight := time.Now()
 
 		p := r.Pace(hop)
-		if !p.Held || !p.Until.Equal(midnight.Add(8*time.Hour)) || p.MaxConcurrency != 3 || len(p.Retry) != 1 || p.Expire != time.Hour {
+		if !p.Held || !p.Until.Equal(midnight.Add(8*time.Hour)) || p.MaxConcurrency != 3 || len(p.Retry) != 1 || p.Expiry != time.Hour {
 			t.Errorf("at midnight: %+v", p)
 		}
 		if p := r.Pace(largeHop); !p.Held || !p.Until.Equal(midnight.Add(20*time.Hour)) {

@@ -185,7 +185,7 @@ func faultyRelay(t *testing.T, next, home string) *relay {
 	const soon = 700 * time.Millisecond
 	return startRelay(t, relayConfig{
 		smartHost: next, home: home,
-		retry: queue.Retry{Intervals: []time.Duration{100 * time.Millisecond}, Jitter: -1, Notice: -1, Expiry: 4 * time.Second},
+		retry: queue.Retry{Intervals: []time.Duration{100 * time.Millisecond}, Jitter: -1, DelayNotice: -1, Expiry: 4 * time.Second},
 		timeouts: smtpclient.Timeouts{Connect: soon, Greeting: soon, Hello: soon, Mail: soon, Rcpt: soon,
 			DataInit: soon, DataBlock: soon, DataDone: soon, Quit: soon},
 	})

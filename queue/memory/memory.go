@@ -26,8 +26,8 @@ type Store struct {
 }
 
 var (
-	_ queue.Store  = (*Store)(nil)
-	_ queue.Marker = (*Store)(nil)
+	_ queue.Store           = (*Store)(nil)
+	_ queue.DeliveryJournal = (*Store)(nil)
 )
 
 // lock begins a call; unlock must follow where it returns nil.
@@ -219,11 +219,11 @@ func (st *Store) Hops(ctx context.Context) ([]queue.HopSum, error) {
 	return st.index.Hops(), nil
 }
 
-// Begin implements queue.Marker: what does not outlive the process needs no
+// Begin implements queue.DeliveryJournal: what does not outlive the process needs no
 // mark.
 func (st *Store) Begin(id string) {}
 
-// End implements queue.Marker.
+// End implements queue.DeliveryJournal.
 func (st *Store) End(id string) {}
 
 // Close implements queue.Store. The messages are gone with it.

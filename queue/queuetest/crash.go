@@ -81,7 +81,7 @@ func crashStep(t *testing.T, st queue.Store, id string, say func(what, id string
 	if rand.IntN(2) == 0 {
 		return
 	}
-	if mk, ok := st.(queue.Marker); ok {
+	if mk, ok := st.(queue.DeliveryJournal); ok {
 		mk.Begin(id)
 		say("begin", id)
 		if rand.IntN(4) == 0 {
@@ -178,7 +178,7 @@ func (b *book) verify(c Config, dir string) {
 			b.t.Errorf("%s (%q) is there", e.ID, b.state[e.ID])
 		}
 	}
-	_, marks := st.(queue.Marker)
+	_, marks := st.(queue.DeliveryJournal)
 	for id, what := range b.state {
 		switch {
 		case there[id]:

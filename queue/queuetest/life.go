@@ -169,9 +169,9 @@ func reopenLeases(t *testing.T, f *fixture) {
 // interrupted checks that a store closed in good order interrupts nothing,
 // whatever was marked. What a crash leaves is Crash's to test.
 func interrupted(t *testing.T, f *fixture) {
-	mk, ok := f.st.(queue.Marker)
+	mk, ok := f.st.(queue.DeliveryJournal)
 	if !ok {
-		t.Skip("the store is no queue.Marker")
+		t.Skip("the store is no queue.DeliveryJournal")
 	}
 	f.put(message("m1"), queue.Schedule{})
 	mk.Begin("m1")

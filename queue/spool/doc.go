@@ -80,7 +80,7 @@
 //
 //	lock       locked while the spool is open, as the directory itself is
 //	key        16 random bytes, also in each segment
-//	inhand     which messages are being delivered (queue.Marker): 8192
+//	inhand     which messages are being delivered (queue.DeliveryJournal): 8192
 //	           sequence numbers of 8 bytes, 0 for none
 //	log/       the segments, NNNNNNNNNN.log by their number, which only grows;
 //	           spare is the next one, not in use yet

@@ -86,14 +86,14 @@ func (m *marks) close() {
 	m.unmap()
 }
 
-// Begin implements queue.Marker.
+// Begin implements queue.DeliveryJournal.
 func (s *Spool) Begin(id string) {
 	if seq, ok := s.index.seqOf(id); ok {
 		s.marks.begin(id, seq)
 	}
 }
 
-// End implements queue.Marker.
+// End implements queue.DeliveryJournal.
 func (s *Spool) End(id string) { s.marks.end(id) }
 
 func (s *Spool) marksFile() string { return filepath.Join(s.dir, "inhand") }

@@ -21,7 +21,7 @@ type Recovery struct {
 	Damaged []Damage
 	// Swept counts files that a crash left without a message.
 	Swept int
-	// Interrupted lists the messages that were being delivered (queue.Marker)
+	// Interrupted lists the messages that were being delivered (queue.DeliveryJournal)
 	// when the process died.
 	Interrupted []string
 }

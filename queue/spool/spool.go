@@ -35,7 +35,7 @@ type Options struct {
 }
 
 // A Spool is a queue.Store on disk. Open makes one. It is safe for concurrent
-// use, and it is a queue.Marker.
+// use, and it is a queue.DeliveryJournal.
 //
 // It joins three parts, each with a lock of its own: the log keeps records, the
 // index knows which records are the newest of each message, and files are the
@@ -63,9 +63,9 @@ type Spool struct {
 }
 
 var (
-	_ queue.Store  = (*Spool)(nil)
-	_ queue.Marker = (*Spool)(nil)
-	_ recordOwner  = (*Spool)(nil)
+	_ queue.Store           = (*Spool)(nil)
+	_ queue.DeliveryJournal = (*Spool)(nil)
+	_ recordOwner           = (*Spool)(nil)
 )
 
 // Open opens the spool in dir, makes it where there is none, and recovers

@@ -15,11 +15,11 @@ func (q *Queue) RetryQueue(hop NextHop) {
 	if err != nil {
 		q.log.Error("queue: a next hop is not retried", "hop", hop, "error", err)
 	}
-	q.tellRetry(hop)
+	q.emitRetry(hop)
 }
 
-func (q *Queue) tellRetry(hop NextHop) {
-	q.tell(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "retry queue" })
+func (q *Queue) emitRetry(hop NextHop) {
+	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "retry queue" })
 }
 
 // RetryQueues has the mail tried now that waits for a next hop for which match
@@ -32,7 +32,7 @@ func (q *Queue) tellRetry(hop NextHop) {
 func (q *Queue) RetryQueues(ctx context.Context, match func(NextHop) bool) (messages int, err error) {
 	messages, hops, err := q.retryQueues(ctx, match)
 	for _, hop := range hops {
-		q.tellRetry(hop)
+		q.emitRetry(hop)
 	}
 	return messages, err
 }
@@ -93,7 +93,7 @@ func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (
 	case aside(stored):
 		return false, nil
 	case stored == NextHop{}:
-		return q.hasten(ctx, e, func(m *Message, r *Recipient) bool {
+		return q.retryNow(ctx, e, func(m *Message, r *Recipient) bool {
 			hop := r.Route
 			if hop == (NextHop{}) {
 				var err error
@@ -108,16 +108,16 @@ func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (
 	case !e.Schedule.Due.After(time.Now()) && e.Schedule.Owner == "":
 		return true, nil // due, and kept back by its hop alone
 	}
-	return q.hasten(ctx, e, func(*Message, *Recipient) bool { return true })
+	return q.retryNow(ctx, e, func(*Message, *Recipient) bool { return true })
 }
 
-// hasten makes those waiting recipients of a message due at once that which
+// retryNow makes those waiting recipients of a message due at once that which
 // selects, whatever their own retry times, and says whether there are any. A
 // message that is active is done with as soon as its attempts have ended; one
 // that another node has leased, or whose Release has not come, stays as it is.
-func (q *Queue) hasten(ctx context.Context, e *Entry, which func(*Message, *Recipient) bool) (bool, error) {
+func (q *Queue) retryNow(ctx context.Context, e *Entry, which func(*Message, *Recipient) bool) (bool, error) {
 	for range opTries {
-		switch state := q.hastenActive(e.ID); state {
+		switch state := q.retryActive(e.ID); state {
 		case notActive:
 		case ordered, noneWaits:
 			return state == ordered, nil
@@ -164,7 +164,7 @@ func makeDue(m *Message, which func(*Message, *Recipient) bool) (any bool) {
 	return any
 }
 
-// What hastenActive found.
+// What retryActive found.
 type activeState uint8
 
 const (
@@ -174,8 +174,8 @@ const (
 	concluding             // its last record is being written
 )
 
-// hastenActive has an active message made due of which recipients wait.
-func (q *Queue) hastenActive(id string) (state activeState) {
+// retryActive has an active message made due of which recipients wait.
+func (q *Queue) retryActive(id string) (state activeState) {
 	q.locked(func(core *sched.Scheduler) {
 		m, order := core.Order(id)
 		switch {

@@ -19,15 +19,15 @@ func (q *Queue) checkHops(m *Message) error {
 	case err != nil:
 		return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The content cannot be read", err)
 	case n > q.limits.Received:
-		return refuse(554, smtp.EnhancedCode{5, 4, 6}, "Too many hops: the message runs in circles", nil)
+		return refuse(554, smtp.EnhancedCode{5, 4, 6}, "Too many hops: mail loop", nil)
 	}
 	return nil
 }
 
-// inCircles reports whether a message of the queue's own making has come
+// inMailLoop reports whether a message of the queue's own making has come
 // through too many hosts. Other mail was counted before it was accepted, and is
 // not bounced for its hops afterwards, whatever the limits are by then.
-func (q *Queue) inCircles(m *Message) bool {
+func (q *Queue) inMailLoop(m *Message) bool {
 	if !m.System {
 		return false
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// tell makes an event of something that happened to rcpts of m, for those who
+// emit makes an event of something that happened to rcpts of m, for those who
 // subscribed, and a line for the log. more fills in what is particular.
-func (q *Queue) tell(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event)) {
+func (q *Queue) emit(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event)) {
 	watched, logged := q.events.watched(), q.logged(kind.level())
 	if !watched && !logged {
 		return
@@ -23,7 +23,7 @@ func (q *Queue) tell(kind EventKind, m *Message, rcpts []*Recipient, more func(*
 	for _, r := range rcpts {
 		er := EventRecipient{Addr: r.Addr, Status: r.Status}
 		if kind != EventReceive {
-			er.Reply = words(&r.Last)
+			er.Reply = resultText(&r.Last)
 		}
 		e.Recipients = append(e.Recipients, er)
 	}
@@ -97,20 +97,20 @@ func (e *Event) title() string {
 	return eventTexts[e.Kind]
 }
 
-// tellTaken makes the events of a message that was taken over.
-func (q *Queue) tellTaken(m *Message) {
-	q.tell(EventReceive, m, m.Recipients, nil)
+// emitReceived makes the events of a message that was taken over.
+func (q *Queue) emitReceived(m *Message) {
+	q.emit(EventReceive, m, m.Recipients, nil)
 	for _, list := range m.Recipients {
 		if list.Status == Expanded {
 			members := those(m.Recipients, func(r *Recipient) bool { return r.Options.OriginalRecipient == list.Addr })
-			q.tell(EventExpand, m, members, func(e *Event) { e.Related = list.Addr })
+			q.emit(EventExpand, m, members, func(e *Event) { e.Related = list.Addr })
 		}
 	}
 }
 
-// tellAttempt makes the events of an attempt: of what was delivered, and of
+// emitAttempt makes the events of an attempt: of what was delivered, and of
 // what waits again. What has failed is told of when it is reported.
-func (q *Queue) tellAttempt(m *Message, hop NextHop, vs []verdict, took time.Duration) {
+func (q *Queue) emitAttempt(m *Message, hop NextHop, vs []verdict, took time.Duration) {
 	if !q.events.watched() && !q.logged(slog.LevelInfo) {
 		return
 	}
@@ -123,7 +123,7 @@ func (q *Queue) tellAttempt(m *Message, hop NextHop, vs []verdict, took time.Dur
 			}
 		}
 		if len(rcpts) > 0 {
-			q.tell(kind, m, rcpts, func(e *Event) {
+			q.emit(kind, m, rcpts, func(e *Event) {
 				e.Hop, e.Took = hop, took
 				e.from(&rcpts[0].Last)
 			})
@@ -133,8 +133,8 @@ func (q *Queue) tellAttempt(m *Message, hop NextHop, vs []verdict, took time.Dur
 
 func (e *Event) from(r *Result) { e.Host, e.Addr, e.TLS = r.Host, r.Addr, r.TLS }
 
-// words are what a result says, on one line.
-func words(r *Result) string {
+// resultText is what a result says, on one line.
+func resultText(r *Result) string {
 	switch {
 	case r.Reply.Code != 0:
 		return replyText(&r.Reply)
