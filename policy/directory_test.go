@@ -369,6 +369,21 @@ func TestCachedDirectoryCancelled(t *testing.T) {
 			t.Errorf("hanging: %v after %v", err, time.Since(began))
 		}
 	})
+	t.Run("panic", func(t *testing.T) {
+		var calls atomic.Int32
+		d := &CachedDirectory{Directory: DirectoryFunc(func(context.Context, string) (bool, error) {
+			if calls.Add(1) == 1 {
+				panic("a fault in the directory")
+			}
+			return true, nil
+		})}
+		if _, err := d.Exists(t.Context(), "alice@example.com"); err == nil || !strings.Contains(err.Error(), "a fault in the directory") {
+			t.Errorf("a panic of the directory: error %v", err)
+		}
+		if !exists(t, d, "alice@example.com") {
+			t.Error("after the panic, the directory is not asked again")
+		}
+	})
 	t.Run("bounded", func(t *testing.T) {
 		d := &CachedDirectory{Max: 10, Directory: Recipients("alice")}
 		for i := range 1000 {

@@ -2,10 +2,12 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // CachedDirectory caches the answers of another Directory. It asks once if
@@ -32,48 +34,42 @@ type CachedDirectory struct {
 	// Max is the maximum number of cached answers. Default 100,000.
 	Max int
 
-	mu      sync.Mutex // guards what follows
+	calls   singleflight.Group // one call of Directory for each address at a time
+	mu      sync.Mutex         // guards answers
 	answers bounded[string, directoryAnswer]
 }
 
 // directoryAnswer is the entry of one address.
 type directoryAnswer struct {
-	exists  bool
-	at      time.Time     // the time of the answer; zero if there is none
-	asking  chan struct{} // closed when the current call of the Directory ends; nil if there is none
-	waiting error         // the error of the last call
+	exists bool
+	at     time.Time // the time of the answer; zero if there is none
 }
 
-// Exists implements Directory.
+// Exists implements Directory. The call of the Directory goes on if the client
+// that caused it disconnects, because other clients may wait for the same
+// answer. Timeout ends it.
 func (d *CachedDirectory) Exists(ctx context.Context, address string) (bool, error) {
-	for {
-		d.mu.Lock()
-		a := d.answer(address)
-		if !a.at.IsZero() && time.Since(a.at) < d.life(a) {
-			defer d.mu.Unlock()
-			return a.exists, nil
-		}
-		if a.asking == nil {
-			a.asking = make(chan struct{})
-			d.mu.Unlock()
-			return d.ask(ctx, address, a)
-		}
-		done := a.asking
-		d.mu.Unlock()
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-done:
-		}
-		// The result is for all clients that waited for it, unless the call
-		// was canceled because its own client disconnected.
-		d.mu.Lock()
-		exists, err := d.verdict(a)
-		d.mu.Unlock()
-		if !errors.Is(err, context.Canceled) {
-			return exists, err
-		}
+	if exists, ok := d.cached(address); ok {
+		return exists, nil
 	}
+	answer := d.calls.DoChan(address, func() (any, error) {
+		return d.ask(context.WithoutCancel(ctx), address)
+	})
+	select {
+	case r := <-answer:
+		return r.Val.(bool), r.Err
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// cached returns the answer for an address if it can be used without a call of
+// the Directory.
+func (d *CachedDirectory) cached(address string) (exists, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a := d.answer(address)
+	return a.exists, !a.at.IsZero() && time.Since(a.at) < d.life(a)
 }
 
 // answer returns the entry of a key. The caller holds mu.
@@ -88,43 +84,45 @@ func (d *CachedDirectory) answer(key string) *directoryAnswer {
 	return a
 }
 
-// ask calls the Directory and wakes the clients that wait for its answer.
-func (d *CachedDirectory) ask(ctx context.Context, address string, a *directoryAnswer) (exists bool, err error) {
+// ask calls the Directory and stores its answer. If the call fails, it uses an
+// answer that is not older than Stale allows.
+func (d *CachedDirectory) ask(ctx context.Context, address string) (bool, error) {
+	if exists, ok := d.cached(address); ok {
+		return exists, nil // another call has just ended
+	}
+	exists, err := d.call(ctx, address)
+	stale := d.Stale
+	setDefault(&stale, 24*time.Hour)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a := d.answer(address)
+	switch {
+	case err == nil:
+		a.exists, a.at = exists, time.Now()
+		return exists, nil
+	case a.exists && !a.at.IsZero() && time.Since(a.at) < d.life(a)+max(stale, 0):
+		return true, nil
+	}
+	return false, err
+}
+
+// call calls the Directory. A panic is an error: no session's goroutine runs
+// call, so no session could recover it.
+func (d *CachedDirectory) call(ctx context.Context, address string) (exists bool, err error) {
 	timeout := d.Timeout
 	setDefault(&timeout, 10*time.Second)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err = errors.New("policy: the directory panicked") // unless it returns
 	defer func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if err == nil {
-			a.exists, a.at = exists, time.Now()
+		if p := recover(); p != nil {
+			exists, err = false, fmt.Errorf("policy: the directory panicked: %v\n%s", p, debug.Stack())
 		}
-		a.waiting = err
-		close(a.asking)
-		a.asking = nil
-		exists, err = d.verdict(a)
 	}()
 	exists, err = d.Directory.Exists(ctx, address)
 	if err == nil && ctx.Err() != nil && !exists {
 		err = fmt.Errorf("policy: directory: %w", ctx.Err()) // an answer after the timeout does not count
 	}
 	return exists, err
-}
-
-// verdict returns the result after a call of the Directory has ended. The
-// caller holds mu.
-func (d *CachedDirectory) verdict(a *directoryAnswer) (bool, error) {
-	stale := d.Stale
-	setDefault(&stale, 24*time.Hour)
-	switch {
-	case a.waiting == nil:
-		return a.exists, nil
-	case a.exists && !a.at.IsZero() && time.Since(a.at) < d.life(a)+max(stale, 0):
-		return true, nil
-	}
-	return false, a.waiting
 }
 
 // life is how long an answer is used without asking again.

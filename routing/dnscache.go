@@ -97,7 +97,10 @@ func (c *dnsCache) drop(key dnsKey) {
 	delete(c.entries, key)
 }
 
-// flights joins concurrent calls for the same query.
+// flights joins concurrent calls for the same query. It is not a
+// singleflight.Group, because it counts the callers that wait: it cancels a
+// query that no caller waits for, so that mail to a domain whose servers do not
+// answer leaves no queries behind.
 type flights struct {
 	mu sync.Mutex // guards m and the waiters in it
 	m  map[dnsKey]*flight
