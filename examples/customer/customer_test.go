@@ -42,7 +42,7 @@ func port(addr string) string {
 	return p
 }
 
-// Mail that is easily spoilt on its way.
+// Content that a faulty relay would change.
 const letter = `From: carol@example.net
 To: alice@branch.example
 Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
@@ -135,15 +135,15 @@ func TestMailIsFetched(t *testing.T) {
 		t.Errorf("%d messages were accepted:\n%s", n+2, p.Log())
 	}
 	if log := w.server.Log(t); strings.Contains(log, "carol@example.net") {
-		t.Errorf("mail came before anybody asked:\n%s", log)
+		t.Errorf("mail came before it was requested:\n%s", log)
 	}
 	w.byATRN(n)
 	w.byETRN()
 	p.Stop(t)
 }
 
-// byATRN: the customer takes over the connection that it has opened, and
-// listens nowhere.
+// byATRN: the mail comes over the connection that the customer has opened. The
+// customer has no listener.
 func (w *world) byATRN(n int) {
 	t := w.t
 	c := w.start("branch", 0)
@@ -161,7 +161,7 @@ func (w *world) byATRN(n int) {
 		t.Errorf("%d letters to alice", alice)
 	}
 
-	// Each fetch says in the log how many messages it brought.
+	// The log has the number of messages of each fetch.
 	fetched := fmt.Sprintf(`msg="requested mail" provider=mail.provider.example:%s method=ATRN messages=%d err=<nil>`, port(w.provider), n+1)
 	for range 100 { // the line comes after the last message
 		if strings.Contains(c.Log(), fetched) {
@@ -173,8 +173,8 @@ func (w *world) byATRN(n int) {
 		t.Errorf("no %q in the log:\n%s", fetched, c.Log())
 	}
 
-	// The next time too; and who is not there is reported to the sender, by
-	// way of the provider.
+	// The next fetch works too. An unknown mailbox is reported to the sender
+	// through the provider.
 	w.send("nobody@branch.example")
 	report := w.internet.Next(t)
 	for _, want := range []string{"X-Original-To: carol@example.net", "by mail.provider.example", "From: ", "postmaster@branch.example",
@@ -186,7 +186,7 @@ func (w *world) byATRN(n int) {
 	c.Stop(t)
 }
 
-// byETRN: the provider comes to the customer.
+// byETRN: the provider connects to the customer.
 func (w *world) byETRN() {
 	t := w.t
 	c := w.start("shop", 1, "-method", "etrn", "-listen", w.listen)
@@ -204,17 +204,17 @@ func good(t *testing.T) settings {
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	for want, change := range map[string]func(*settings){
-		"-provider: is needed":          func(s *settings) { s.provider = "" },
+		"-provider: is required":        func(s *settings) { s.provider = "" },
 		"connector provider":            func(s *settings) { s.provider = "192.0.2.1:smtp" },
-		"-user: is needed":              func(s *settings) { s.user = "" },
-		"-domains: is needed":           func(s *settings) { s.domains = "" },
+		"-user: is required":            func(s *settings) { s.user = "" },
+		"-domains: is required":         func(s *settings) { s.domains = "" },
 		`accepted domain "*"`:           func(s *settings) { s.domains = "*" },
-		"-server: is needed":            func(s *settings) { s.server = "" },
+		"-server: is required":          func(s *settings) { s.server = "" },
 		"connector mail server":         func(s *settings) { s.server = "no host" },
-		"-spool: is needed":             func(s *settings) { s.spool = "" },
+		"-spool: is required":           func(s *settings) { s.spool = "" },
 		"-every: 1ms":                   func(s *settings) { s.every = time.Millisecond },
 		`-method: "turn" is neither`:    func(s *settings) { s.method = "turn" },
-		"-listen: with etrn":            func(s *settings) { s.method = "etrn" },
+		"-listen: is required with":     func(s *settings) { s.method = "etrn" },
 		`schedule: "Someday 8:00-9:00"`: func(s *settings) { s.schedule = "Someday 8:00-9:00" },
 		"-password-file: open":          func(s *settings) { s.passwordFile = "/nowhere/at/all" },
 		"-password-file: the first":     func(s *settings) { s.passwordFile = file(t, "\nsesame-4711\n") },

@@ -10,7 +10,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// newCustomer is one that is not run, but listens.
+// newCustomer returns a gateway that has a listener and does not run.
 func newCustomer(t *testing.T) *gateway.Gateway {
 	s := good(t)
 	s.listen = "127.0.0.1:0"
@@ -28,15 +28,15 @@ func newCustomer(t *testing.T) *gateway.Gateway {
 	return r
 }
 
-// No trick makes the customer's relay send a stranger's mail, which would go
-// out through the provider as the customer's.
+// The customer's relay sends no mail for strangers. It would leave through the
+// provider as mail of the customer.
 func TestNoOpenRelay(t *testing.T) {
 	policytest.OpenRelay(t, policytest.New(t, newCustomer(t).Listeners[0].Server), "branch.example")
 }
 
-// While the mail server is down its mail waits here. Sent to the provider it
-// would come back with the next fetch, and again, until it had too many hops.
-func TestNoWayBackToTheProvider(t *testing.T) {
+// While the mail server is down, its mail waits here. The provider would return
+// it with each fetch, in a mail loop.
+func TestNoLoopThroughTheProvider(t *testing.T) {
 	r := newCustomer(t)
 	for _, c := range []struct {
 		to     string
@@ -55,7 +55,7 @@ func TestNoWayBackToTheProvider(t *testing.T) {
 			}
 		}
 		if got := strings.Join(fit, ","); got != c.want {
-			t.Errorf("%s (a report: %v) could go by way of %q, want %q", c.to, c.system, got, c.want)
+			t.Errorf("%s (a report: %v) can take the connectors %q, want %q", c.to, c.system, got, c.want)
 		}
 	}
 }

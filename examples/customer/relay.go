@@ -29,16 +29,16 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	provider := routing.SmartHost{Host: s.provider}
 	transport := &smtpclient.Transport{
 		Name: "provider", Hostname: s.hostname, Logger: log,
-		// The provider must be who it says it is: it gets our password, and
-		// what it hands us is our mail.
+		// The provider gets our password and sends our mail. So its
+		// certificate must be valid for its name.
 		TLS: smtpclient.TLSPolicy{Level: smtpclient.TLSDomain}, TLSConfig: roots,
 		Auth: smtpclient.PasswordAuth(s.user, password),
 	}
 	table, err := routing.NewTable(
-		// Exclusive: while our mail server is down its mail waits here. Sent
-		// to the provider it would come back with the next fetch.
+		// Exclusive: while our mail server is down, its mail waits here. The
+		// provider would return it with the next fetch.
 		routing.Connector{Name: "mail server", Spaces: domains, SmartHosts: routing.SmartHosts(s.server), Exclusive: true},
-		// For our own reports alone: we are nobody's relay to the world.
+		// Only for our own reports: we relay no other mail to the internet.
 		routing.Connector{Name: "provider", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{provider},
 			Transport: routing.SMTP(transport), System: routing.SystemOnly},
 	)
@@ -51,10 +51,10 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	}
 	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: s.resolver(), Logger: log}
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log,
-		// The provider lets us write under our domains, and no other name.
+		// The provider accepts only senders in our domains.
 		Reports: queue.Reports{From: "postmaster@" + domains[0]}}
 	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log,
-		// All mail comes from one client, all at once.
+		// All mail comes from one client, in a burst.
 		Limits: smtpserver.Limits{MessageRate: -1}}
 	gate := &policy.Gate{Queue: q}
 	for _, d := range domains {
@@ -66,13 +66,13 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	fetcher := &routing.Fetcher{
 		Transport: transport, Provider: provider, Resolver: s.resolver(), Method: method, Domains: domains,
 		Interval: s.every, Schedule: schedule, Logger: log,
-		Serve:    srv.Serve, // the same judgement and queue for a connection that has turned round
+		Serve:    srv.Serve, // the connection after ATRN has the same policy and queue
 		Received: func() int64 { return srv.Counters().Messages },
 	}
 	relay := &gateway.Gateway{
 		Queue:   q,
 		Tasks:   []func(context.Context) error{func(ctx context.Context) error { fetcher.Run(ctx); return nil }},
-		Servers: []*smtpserver.Server{srv}, // it may have no listener
+		Servers: []*smtpserver.Server{srv}, // with ATRN it has no listener
 		Closers: []io.Closer{router, store},
 		Logger:  log,
 	}

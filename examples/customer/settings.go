@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the flags.
+// settings are the values of the flags.
 type settings struct {
 	provider, method, user, passwordFile, roots, domains, server string
 	schedule, listen, hostname, spool, dns                       string
@@ -25,11 +25,11 @@ func (s *settings) check() error {
 		{"-provider", s.provider}, {"-user", s.user}, {"-domains", s.domains}, {"-server", s.server}, {"-spool", s.spool},
 	} {
 		if f.value == "" {
-			errs = append(errs, errors.New(f.flag+": is needed"))
+			errs = append(errs, errors.New(f.flag+": is required"))
 		}
 	}
 	if s.every < time.Second {
-		errs = append(errs, fmt.Errorf("-every: %v would be a burden to the provider", s.every))
+		errs = append(errs, fmt.Errorf("-every: %v is less than one second", s.every))
 	}
 	return errors.Join(errs...)
 }
@@ -41,12 +41,12 @@ func (s *settings) fetchMethod() (routing.FetchMethod, error) {
 	case s.method != "etrn":
 		return 0, fmt.Errorf("-method: %q is neither atrn nor etrn", s.method)
 	case s.listen == "":
-		return 0, errors.New("-listen: with etrn the provider connects to us; where?")
+		return 0, errors.New("-listen: is required with etrn")
 	}
 	return routing.FetchETRN, nil
 }
 
-// password is the first line of the file.
+// password reads the first line of the file of -password-file.
 func (s *settings) password() (string, error) {
 	b, err := os.ReadFile(s.passwordFile)
 	if err != nil {
@@ -59,7 +59,8 @@ func (s *settings) password() (string, error) {
 	return line, nil
 }
 
-// tlsConfig trusts whom -roots names.
+// tlsConfig returns a configuration that trusts the authorities of -roots, or
+// nil for those of the system.
 func (s *settings) tlsConfig() (*tls.Config, error) {
 	if s.roots == "" {
 		return nil, nil
@@ -75,7 +76,7 @@ func (s *settings) tlsConfig() (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool}, nil
 }
 
-// resolver asks the servers of -dns, or those of the system.
+// resolver returns a resolver that uses the servers of -dns.
 func (s *settings) resolver() routing.Resolver {
 	return &routing.DNSResolver{Servers: strings.FieldsFunc(s.dns, func(r rune) bool { return r == ',' })}
 }

@@ -1,33 +1,33 @@
-// Command provider holds mail for customers that are not always there, and
-// releases it when they ask:
+// Command provider stores mail for customers that are not always connected, and
+// delivers it when they request it.
 //
-//   - by ETRN (RFC 1985) it goes to the host that is configured for the
-//     customer, never to the one that asks;
-//   - by ATRN (RFC 2645) it goes over the customer's own connection, which
-//     turns round. So its address need not be known, and no firewall be open.
+//   - With ETRN (RFC 1985) the mail goes to the host that is configured for the
+//     customer, never to the client that sent ETRN.
+//   - With ATRN (RFC 2645) the mail goes back over the customer's own
+//     connection. So the customer needs neither a fixed address nor an open
+//     port.
 //
-// For both the customer logs in, under TLS, and gets its own mail only. It may
-// send to the world through us, too.
+// A customer logs in over TLS and gets only its own mail. It may also send mail
+// to any domain, from addresses in its own domains.
 //
 //	provider -customers /etc/relay/customers -cert /etc/relay/cert.pem -key /etc/relay/key.pem \
 //		-spool /var/spool/relay
 //
-// The file -customers, which nobody else should be able to read, has a line for
-// each, with the domains and, for ETRN, the host that takes the mail (without
-// it, the MX of each domain does):
+// The file of -customers has one line for each customer: account, password,
+// domains, and the host that takes the mail after ETRN. Without a host, the MX
+// hosts of each domain take it. Only the relay should be able to read the file.
 //
 //	# account  password     domains                      host[:port]
 //	branch     sesame-4711  branch.example,shop.example  192.0.2.25
 //	boat       ahoy-0815    boat.example
 //
-// Who talks to whom:
-//
 //	the world ──▶ provider ──┬─ branch.example ▣ ──ETRN──▶ 192.0.2.25
 //	                 │       └─ boat.example   ▣ ══ATRN══▶ back over the boat's own connection
 //	                 │
-//	the world ◀──────┴─ by MX: what customers send, and reports
+//	the world ◀──────┴─ by MX: mail from customers, and reports
 //
-// SIGTERM ends it: what is in hand is finished, what waits stays in the spool.
+// SIGTERM or SIGINT stops the relay. Active sessions and delivery attempts may
+// finish within 30 seconds. Waiting messages stay in the spool.
 package main
 
 import (
@@ -41,15 +41,15 @@ import (
 
 func main() {
 	var s settings
-	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
-	flag.StringVar(&s.customers, "customers", "", "`file` with the customers, a line for each: account, password, domains, host")
-	flag.StringVar(&s.cert, "cert", "", "PEM `file` of our certificate")
-	flag.StringVar(&s.key, "key", "", "PEM `file` of its key")
-	flag.DurationVar(&s.keep, "keep", 7*24*time.Hour, "how `long` mail is held before it goes back to its sender")
-	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
-	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
-	flag.StringVar(&s.dns, "dns", "", "`servers` of the DNS, with commas; default those of the system")
-	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
+	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
+	flag.StringVar(&s.customers, "customers", "", "`file` with one line for each customer: account, password, domains and, for ETRN,\nhost[:port]; required")
+	flag.StringVar(&s.cert, "cert", "", "PEM `file` with the certificate of this relay; required")
+	flag.StringVar(&s.key, "key", "", "PEM `file` with the key of -cert; required")
+	flag.DurationVar(&s.keep, "keep", 7*24*time.Hour, "queue lifetime of a customer's mail, a `duration` as 168h; after it the sender gets a report")
+	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
+	flag.StringVar(&s.dns, "dns", "", "DNS `servers` as host or host:port, separated by commas; default: those of the system")
+	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
 	flag.Parse()
 	os.Exit(gateway.Main("provider", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log)

@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// newProvider is one that is not run.
+// newProvider returns a gateway that does not run.
 func newProvider(t *testing.T) *gateway.Gateway {
 	cert, key := certificate(t)
 	s := settings{customers: file(t, customers), cert: cert, key: key, keep: time.Hour, hostname: "mail.provider.example", spool: t.TempDir(), port: 25}
@@ -29,13 +29,13 @@ func newProvider(t *testing.T) *gateway.Gateway {
 	return r
 }
 
-// No trick makes the provider send a stranger's mail.
+// The provider relays no mail for a client that has not logged in.
 func TestNoOpenRelay(t *testing.T) {
 	policytest.OpenRelay(t, policytest.New(t, newProvider(t).Listeners[0].Server), "branch.example", "shop.example", "boat.example")
 }
 
-// A customer's mail has one way: it waits for that customer.
-func TestWays(t *testing.T) {
+// A customer's mail has one connector and waits for that customer.
+func TestConnectorsOfRecipients(t *testing.T) {
 	r := newProvider(t)
 	for to, want := range map[string]string{"alice@branch.example": "branch", "bob@shop.example": "branch", "ann@boat.example": "boat", "carol@example.net": "internet"} {
 		var fit []string
@@ -46,7 +46,7 @@ func TestWays(t *testing.T) {
 			}
 		}
 		if got := strings.Join(fit, ","); got != want || e.Held != (want != "internet") {
-			t.Errorf("%s could go by way of %q, want %q", to, got, want)
+			t.Errorf("%s can take the connectors %q, want %q", to, got, want)
 		}
 	}
 }

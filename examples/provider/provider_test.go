@@ -43,7 +43,7 @@ func file(t *testing.T, content string) string {
 	return name
 }
 
-// certificate is the provider's, in files.
+// certificate writes a certificate of the provider and its key to files.
 func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	c := smtptest.Certificate(t, "mail.provider.example")
@@ -55,7 +55,7 @@ func certificate(t *testing.T) (cert, key string) {
 		file(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})))
 }
 
-// login is the script of an encrypted session.
+// login returns the script of a session over TLS, up to ATRN in the EHLO reply.
 func login(account, password string) string {
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00" + password))
 	return `
@@ -74,8 +74,8 @@ func login(account, password string) string {
 	`
 }
 
-// etrn asks as the account branch. The reply is 253, with the number of
-// messages, or 251 while the queue is still finding out what it has.
+// etrn logs in to the account branch and sends ETRN. The reply is 253 with the
+// number of messages, or 251 while the queue still counts them.
 func etrn(t *testing.T, addr, node string) (reply string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -93,7 +93,7 @@ func etrn(t *testing.T, addr, node string) (reply string) {
 	return strings.Join(lines, "\n")
 }
 
-// Mail that is easily spoilt on its way.
+// Content that a faulty relay would change.
 const letter = `From: carol@example.net
 To: alice@branch.example
 Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=
@@ -107,7 +107,7 @@ X-Folded: one
 From here on
 `
 
-func TestMailIsHeldUntilETRN(t *testing.T) {
+func TestMailWaitsUntilETRN(t *testing.T) {
 	server := (&peers.Postfix{Domains: "branch.example"}).Start(t)
 	_, port, _ := strings.Cut(server.Addr, ":")
 	dns := dnstest.New(t, "branch.example. MX 10 mail.provider.example.\nmail.provider.example. A 127.0.0.1")
@@ -123,7 +123,8 @@ func TestMailIsHeldUntilETRN(t *testing.T) {
 		}
 	}
 
-	// A stranger, and another customer, start nothing and get nothing.
+	// A client without an account and another customer cannot start delivery
+	// and get no mail.
 	smtptest.Talk(t, addr, `
 		S: 220
 		C: EHLO stranger.test
@@ -144,7 +145,7 @@ func TestMailIsHeldUntilETRN(t *testing.T) {
 		S: 450 4.7.1 ATRN request refused
 		C: ATRN boat.example,branch.example
 		S: 450 4.7.1 ATRN request refused
-	`+ // nor does it write in the others' names
+	`+ // nor can it use another customer's sender address
 		`
 		C: MAIL FROM:<alice@branch.example>
 		S: 550 5.7.1
@@ -152,15 +153,15 @@ func TestMailIsHeldUntilETRN(t *testing.T) {
 		S: 221
 	`)
 
-	// The lights go out and on again. What was accepted is there, and was not
-	// sent anywhere.
+	// After a crash the accepted messages are still in the spool. None of them
+	// was sent.
 	p.Kill()
 	p = peers.StartSelf(t, "PROVIDER_MAIN", 1, args...)
 	if log := p.Log(); !strings.Contains(log, "messages=2 recipients=2") {
 		t.Errorf("two messages were accepted:\n%s", log)
 	}
 	if log := server.Log(t); strings.Contains(log, "carol@example.net") {
-		t.Errorf("mail was sent before anybody asked:\n%s", log)
+		t.Errorf("mail was sent before it was requested:\n%s", log)
 	}
 	if reply := etrn(t, addr, "branch.example"); !strings.HasPrefix(reply, "25") {
 		t.Errorf("ETRN: %s", reply)
@@ -177,17 +178,17 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	cert, key := certificate(t)
 	good := settings{customers: file(t, customers), cert: cert, key: key, keep: time.Hour, spool: t.TempDir(), port: 25}
 	for want, change := range map[string]func(*settings){
-		"-customers: for whom":              func(s *settings) { s.customers = "" },
+		"-customers: is required":           func(s *settings) { s.customers = "" },
 		"-customers: open /nowhere/at/all":  func(s *settings) { s.customers = "/nowhere/at/all" },
-		"-customers: nobody":                func(s *settings) { s.customers = file(t, "# none\n\n") },
-		":2: not account":                   func(s *settings) { s.customers = file(t, "#\nbranch sesame-4711\n") },
-		":2: boat.example was there before": func(s *settings) { s.customers = file(t, "boat a boat.example\nship b Boat.Example\n") },
+		"has no customers":                  func(s *settings) { s.customers = file(t, "# none\n\n") },
+		":2: want account":                  func(s *settings) { s.customers = file(t, "#\nbranch sesame-4711\n") },
+		":2: boat.example is listed twice":  func(s *settings) { s.customers = file(t, "boat a boat.example\nship b Boat.Example\n") },
 		`accepted domain "*"`:               func(s *settings) { s.customers = file(t, "boat a *\n") },
 		`connector boat: `:                  func(s *settings) { s.customers = file(t, "boat a boat.example boat.example:smtp\n") },
-		"-cert, -key: passwords":            func(s *settings) { s.cert = "" },
+		"-cert, -key: are required":         func(s *settings) { s.cert = "" },
 		"-cert, -key: open /nowhere/at/all": func(s *settings) { s.key = "/nowhere/at/all" },
 		"-spool":                            func(s *settings) { s.spool = "" },
-		"-keep: mail cannot be held for 0s": func(s *settings) { s.keep = 0 },
+		"-keep: 0s is not a queue lifetime": func(s *settings) { s.keep = 0 },
 	} {
 		s := good
 		change(&s)

@@ -23,16 +23,16 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	}
 	connectors := []routing.Connector{{Name: "internet", Spaces: []string{"*"}, Port: s.port}}
 	gate := &policy.Gate{
-		// Only customers have accounts, and they send through us under their
-		// own domains.
+		// Only customers have accounts. They may send to any domain, from
+		// addresses in their own domains.
 		Authenticated: true,
 		SendAs:        &policy.SendAs{Owns: policy.SendersOf(senders(customers))},
 	}
 	for _, c := range customers {
 		connectors = append(connectors, routing.Connector{
 			Name: c.account, Spaces: c.domains, SmartHosts: c.hosts, Port: c.port,
-			Hold: true, HoldAccounts: []string{c.account}, // nobody else may ask
-			Exclusive: true, // nor is there another way, whether the host is up or not
+			Hold: true, HoldAccounts: []string{c.account}, // no other account may request it
+			Exclusive: true, // no other connector, also while the host is down
 			Expire:    s.keep,
 		})
 		for _, d := range c.domains {
@@ -49,7 +49,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	}
 	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: s.resolver(), Logger: log}
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
-	router.Wake = routing.WakeQueue(q) // who asks need not wait until the queue looks
+	router.Wake = routing.WakeQueue(q) // ETRN and ATRN start delivery at once
 	srv := &smtpserver.Server{
 		Hostname: s.hostname, Overflow: store.CreateFile, Logger: log,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},

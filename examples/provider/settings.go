@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// settings are the flags.
+// settings are the values of the flags.
 type settings struct {
 	listen, customers, cert, key, hostname, spool, dns string
 	keep                                               time.Duration
@@ -25,25 +25,25 @@ type settings struct {
 
 func (s *settings) check() error {
 	if s.spool == "" {
-		return errors.New("-spool: where shall mail be kept?")
+		return errors.New("-spool: is required")
 	}
 	if s.keep <= 0 {
-		return fmt.Errorf("-keep: mail cannot be held for %v", s.keep)
+		return fmt.Errorf("-keep: %v is not a queue lifetime", s.keep)
 	}
 	return nil
 }
 
-// A customer is a line of the file.
+// A customer is one line of the file of -customers.
 type customer struct {
 	account, password string
 	domains           []string
-	hosts             []routing.SmartHost // one, or none: by MX
+	hosts             []routing.SmartHost // at most one; if none, the MX hosts
 	port              int                 // of the MX hosts
 }
 
 func (s *settings) readCustomers() (all []customer, err error) {
 	if s.customers == "" {
-		return nil, errors.New("-customers: for whom shall mail be held?")
+		return nil, errors.New("-customers: is required")
 	}
 	b, err := os.ReadFile(s.customers)
 	if err != nil {
@@ -58,9 +58,9 @@ func (s *settings) readCustomers() (all []customer, err error) {
 		if len(f) == 0 {
 			continue
 		}
-		// The line is not repeated in the error: it has the password.
+		// The error does not contain the line, which has the password.
 		if len(f) < 3 || len(f) > 4 {
-			return nil, fmt.Errorf("-customers: %s:%d: not account, password, domains and perhaps a host", s.customers, n)
+			return nil, fmt.Errorf("-customers: %s:%d: want account, password, domains and optionally a host", s.customers, n)
 		}
 		c := customer{account: f[0], password: f[1], domains: strings.Split(f[2], ",")}
 		if len(f) == 4 {
@@ -68,22 +68,22 @@ func (s *settings) readCustomers() (all []customer, err error) {
 		} else {
 			c.port = s.port
 		}
-		// Who shares a domain with another one would get its mail.
+		// Two customers with one domain could request each other's mail.
 		for _, name := range append([]string{c.account}, c.domains...) {
 			if name = strings.ToLower(name); seen[name] {
-				return nil, fmt.Errorf("-customers: %s:%d: %s was there before", s.customers, n, name)
+				return nil, fmt.Errorf("-customers: %s:%d: %s is listed twice", s.customers, n, name)
 			}
 			seen[name] = true
 		}
 		all = append(all, c)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("-customers: nobody is in %s", s.customers)
+		return nil, fmt.Errorf("-customers: %s has no customers", s.customers)
 	}
 	return all, nil
 }
 
-// passwords says who is who.
+// passwords returns the check of account and password.
 func passwords(customers []customer) func(context.Context, *smtpserver.Session, string, string) error {
 	of := map[string]string{}
 	for _, c := range customers {
@@ -98,7 +98,7 @@ func passwords(customers []customer) func(context.Context, *smtpserver.Session, 
 	}
 }
 
-// senders are the addresses that each account may write as.
+// senders returns the sender addresses that each account may use.
 func senders(customers []customer) map[string][]string {
 	of := map[string][]string{}
 	for _, c := range customers {
@@ -111,7 +111,7 @@ func senders(customers []customer) map[string][]string {
 
 func (s *settings) certificate() (cert tls.Certificate, err error) {
 	if s.cert == "" || s.key == "" {
-		return cert, errors.New("-cert, -key: passwords do not travel in the clear")
+		return cert, errors.New("-cert, -key: are required: passwords are sent only over TLS")
 	}
 	if cert, err = tls.LoadX509KeyPair(s.cert, s.key); err != nil {
 		err = fmt.Errorf("-cert, -key: %w", err)
@@ -119,7 +119,7 @@ func (s *settings) certificate() (cert tls.Certificate, err error) {
 	return cert, err
 }
 
-// resolver asks the servers of -dns, or those of the system.
+// resolver returns a resolver that uses the servers of -dns.
 func (s *settings) resolver() routing.Resolver {
 	return &routing.DNSResolver{Servers: strings.FieldsFunc(s.dns, func(r rune) bool { return r == ',' })}
 }

@@ -2,18 +2,18 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"net/netip"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
 
-// No trick makes this relay send the mail of a machine that -allow does not
-// name.
+// The relay sends no mail for a machine outside the networks of -allow.
 func TestNoOpenRelay(t *testing.T) {
 	s := settings{spool: t.TempDir(), upstream: "upstream.example:587", hostname: "relay.example.com",
 		allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}}
-	relay, err := newRelay(&s, io.Discard)
+	relay, err := newRelay(&s, slog.New(slog.DiscardHandler), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

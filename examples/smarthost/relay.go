@@ -16,8 +16,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// newRelay assembles the relay.
-func newRelay(s *settings, stderr io.Writer) (*gateway.Gateway, error) {
+// newRelay assembles the relay. Warnings of its parts go to stderr.
+func newRelay(s *settings, log *slog.Logger, stderr io.Writer) (*gateway.Gateway, error) {
 	if err := s.complete(); err != nil {
 		return nil, err
 	}
@@ -25,10 +25,9 @@ func newRelay(s *settings, stderr io.Writer) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, nil))
-	// What becomes of each message stands in the tracking log already, and a
-	// line for each here would cost more than its delivery's system calls.
-	trouble := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	// Only warnings and errors: the tracking log records each message, and a
+	// second line here would cost more than the system calls of its delivery.
+	warnings := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	received := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: s.logs, Prefix: "receive"})
 	sent := smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: s.logs, Prefix: "send"})
 
@@ -36,10 +35,9 @@ func newRelay(s *settings, stderr io.Writer) (*gateway.Gateway, error) {
 	table, err := routing.NewTable(routing.Connector{
 		Name: "upstream", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts(s.upstream), ReportSender: s.reportSender,
 		Transport: routing.SMTP(&smtpclient.Transport{
-			Logger: trouble, ProtocolLog: sent, Auth: auth, TLS: smtpclient.TLSPolicy{Level: s.tls},
+			Logger: warnings, ProtocolLog: sent, Auth: auth, TLS: smtpclient.TLSPolicy{Level: s.tls},
 			ImplicitTLS: strings.HasSuffix(s.upstream, ":465"), // RFC 8314, 3.3
-			// A password that may not travel in the clear is the default;
-			// -tls none is the operator's word that it may.
+			// Only -tls none permits a password without TLS.
 			AllowInsecureAuth: s.tls == smtpclient.TLSNone,
 		}),
 	})
@@ -47,18 +45,18 @@ func newRelay(s *settings, stderr io.Writer) (*gateway.Gateway, error) {
 		return nil, err
 	}
 
-	// Safe on disk before a printer reads 250.
+	// The client reads 250 only after the message is safe on disk.
 	store, err := spool.Open(s.spool, &spool.Options{Logger: log})
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Logger: trouble}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: trouble}
+	router := &routing.Router{Table: table, Hostname: s.hostname, Logger: warnings}
+	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: warnings}
 
-	// Only the machines of -allow, and they to everybody.
+	// Only the machines of -allow may send, and to any domain.
 	gate := &policy.Gate{Networks: s.allow, Queue: q}
 	srv := &smtpserver.Server{
-		Name: "internal", Hostname: s.hostname, Overflow: store.CreateFile, Logger: trouble, ProtocolLog: received,
+		Name: "internal", Hostname: s.hostname, Overflow: store.CreateFile, Logger: warnings, ProtocolLog: received,
 	}
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())

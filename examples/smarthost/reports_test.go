@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// An upstream that refuses the null reverse-path, as Amazon SES does, takes
-// reports from -report-sender.
+// An upstream that refuses the null reverse-path, as Amazon SES does, accepts
+// reports from the address of -report-sender.
 func TestReportSender(t *testing.T) {
 	up := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{
 		Mail: func(_ context.Context, _ *smtpserver.Session, from string, _ *smtp.MailOptions) error {

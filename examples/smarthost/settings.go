@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// settings are the flags.
+// settings are the values of the flags.
 type settings struct {
 	listen, upstream, spool, hostname   string
 	user, passwordFile, tokenFile, logs string
@@ -22,30 +22,31 @@ type settings struct {
 	tls                                 smtpclient.TLSLevel
 }
 
-// complete checks the settings and fills in what follows from others.
+// complete checks the settings and sets the defaults that depend on others.
 func (s *settings) complete() error {
 	switch {
 	case len(s.allow) == 0:
-		return errors.New("-allow: which machines may relay?")
+		return errors.New("-allow: is required")
 	case s.upstream == "":
-		return errors.New("-upstream: who takes the mail?")
+		return errors.New("-upstream: is required")
 	case s.spool == "":
-		return errors.New("-spool: where shall mail be kept?")
+		return errors.New("-spool: is required")
 	}
 	s.logs = cmp.Or(s.logs, filepath.Join(s.spool, "logs"))
 	if s.hostname == "" {
-		s.hostname, _ = os.Hostname() // each part's default, but the tracking log's
+		s.hostname, _ = os.Hostname() // the tracking log has no default of its own
 	}
 	return nil
 }
 
-// credentials are what we prove our identity with; nil without -user.
+// credentials returns what the relay logs in with at the upstream, or nil
+// without -user.
 func (s *settings) credentials() (smtpclient.Authenticator, error) {
 	switch {
 	case s.user == "" && s.passwordFile == "" && s.tokenFile == "":
 		return nil, nil
 	case s.user == "":
-		return nil, errors.New("-user: whose password or token is it?")
+		return nil, errors.New("-user: is required with -password-file and -token-file")
 	case (s.passwordFile == "") == (s.tokenFile == ""):
 		return nil, errors.New("-user: needs one of -password-file and -token-file")
 	case s.tokenFile != "":
@@ -58,7 +59,7 @@ func (s *settings) credentials() (smtpclient.Authenticator, error) {
 	return smtpclient.PasswordAuth(s.user, password), nil
 }
 
-// secret is the first line of a file.
+// secret reads the first line of a file. It must not be empty.
 func secret(name string) (string, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {

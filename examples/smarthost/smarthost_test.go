@@ -37,8 +37,8 @@ const (
 	password = "sesame-4711"
 )
 
-// start runs the relay, and sees to it that the secrets are in none of its
-// logs.
+// start runs the relay. At the end of the test it checks that no log contains
+// the secrets.
 func start(t *testing.T, spool, upstream string, secrets []string, more ...string) *peers.Process {
 	t.Helper()
 	p := peers.StartSelf(t, asMain, 1, append(more, "-listen", "127.0.0.1:0", "-allow", "127.0.0.0/8", "-upstream", upstream,
@@ -46,7 +46,7 @@ func start(t *testing.T, spool, upstream string, secrets []string, more ...strin
 	t.Cleanup(func() {
 		p.Kill()
 		logs := []byte(p.Log())
-		files, _ := filepath.Glob(filepath.Join(spool, "logs", "*")) // the pattern is a good one
+		files, _ := filepath.Glob(filepath.Join(spool, "logs", "*")) // the pattern is valid
 		for _, f := range files {
 			b, err := os.ReadFile(f)
 			if err != nil {
@@ -78,9 +78,9 @@ func file(t *testing.T, content string) string {
 	return name
 }
 
-// provider is a Postfix that takes mail only from who logs in, under TLS, and
-// has the mailboxes of example.net. Its certificate is one that the system
-// trusts.
+// provider starts a Postfix that accepts mail only from a client that has
+// logged in over TLS. It has the mailboxes of example.net. The system trusts
+// its certificate.
 func provider(t *testing.T) (p *peers.Postfix, upstream string) {
 	t.Helper()
 	cert := smtptest.Certificate(t, "smtp.provider.example") // and for localhost
@@ -90,7 +90,8 @@ func provider(t *testing.T) (p *peers.Postfix, upstream string) {
 	return p, "localhost:" + port
 }
 
-// arrives wants the next mail at the provider to be from our account.
+// arrives checks that the next message at the provider comes from the relay's
+// account.
 func arrives(t *testing.T, p *peers.Postfix, subject string) {
 	t.Helper()
 	m := p.Next(t)
@@ -108,8 +109,8 @@ func swaks(t *testing.T, p *peers.Process, subject string) {
 	}
 }
 
-// What machines send reaches the world through the provider, to which we prove
-// who we are by a password or a token.
+// Mail of machines is delivered through the provider. The relay logs in there
+// with a password or a token.
 func TestPrintersThroughProvider(t *testing.T) {
 	provider, upstream := provider(t)
 	for flag, secret := range map[string]string{"-password-file": password, "-token-file": peers.Token(t, user)} {
@@ -129,7 +130,7 @@ func TestPrintersThroughProvider(t *testing.T) {
 	}
 }
 
-// alert is what a script of monitoring does.
+// alert is a script of a monitoring system.
 const alert = `
 import smtplib, sys
 from email.message import EmailMessage
@@ -141,8 +142,8 @@ with smtplib.SMTP(host, int(port)) as s:
     s.send_message(m)
 `
 
-// While the password is a wrong one, or the provider shows a certificate that
-// nobody vouches for, mail waits and the log says why.
+// While the password is wrong, or no known authority has signed the provider's
+// certificate, mail waits and the log gives the reason.
 func TestMailWaits(t *testing.T) {
 	provider, upstream := provider(t)
 	roots := os.Getenv("SSL_CERT_FILE")
@@ -161,7 +162,7 @@ func TestMailWaits(t *testing.T) {
 		}
 		p.Stop(t)
 		if strings.Count(provider.Log(t), ": from=<ups@") > taken {
-			t.Error("the provider has taken it")
+			t.Error("the provider has accepted the message")
 		}
 
 		t.Setenv("SSL_CERT_FILE", roots)
@@ -174,7 +175,7 @@ func TestMailWaits(t *testing.T) {
 	}
 }
 
-// upstream is a provider of our own making, for machines without Postfix.
+// upstream starts a provider that needs no Postfix.
 func upstream(t *testing.T, auth smtpserver.Authenticator) *smtptest.Server {
 	cert := smtptest.Certificate(t, "upstream.example")
 	return smtptest.NewServer(t, &smtpserver.Server{
@@ -196,8 +197,8 @@ func passwords(_ context.Context, _ *smtpserver.Session, name, pass string) erro
 	return smtp.ErrAuthFailed
 }
 
-// A printer says HELO and no more than it must; each message can be followed
-// in the tracking log.
+// A printer uses HELO and only the commands that are required. The tracking log
+// has each message.
 func TestPrinterThroughUpstream(t *testing.T) {
 	for flag, auth := range map[string]smtpserver.Authenticator{
 		"-password-file": smtpserver.PasswordAuth(passwords),
@@ -244,7 +245,7 @@ func TestPrinterThroughUpstream(t *testing.T) {
 	}
 }
 
-// Who is in none of the networks can send nothing to anybody.
+// A client outside the networks of -allow cannot send to any recipient.
 func TestStrangersAreRefused(t *testing.T) {
 	p := peers.StartSelf(t, asMain, 1, "-listen", "127.0.0.1:0", "-allow", "10.1.0.0/16,192.0.2.7", "-upstream", "127.0.0.1:9",
 		"-hostname", "relay.example.com", "-spool", t.TempDir())
@@ -267,14 +268,14 @@ func TestStrangersAreRefused(t *testing.T) {
 func TestWrongSettingsAreNamed(t *testing.T) {
 	const good = "-allow 10.0.0.0/8 -upstream smtp.example.net:587 -spool /nowhere/at/all "
 	for args, want := range map[string]string{
-		"":                                 "-allow: which machines may relay?",
+		"":                                 "-allow: is required",
 		"-allow 10.0.0.0/8,printer":        `invalid value "10.0.0.0/8,printer" for flag -allow: policy: network "printer"`,
-		"-allow 10.0.0.0/8":                "-upstream: who takes the mail?",
-		"-allow 10.0.0.0/8 -upstream host": "-spool: where shall mail be kept?",
+		"-allow 10.0.0.0/8":                "-upstream: is required",
+		"-allow 10.0.0.0/8 -upstream host": "-spool: is required",
 		good + "-upstream host:0":          "connector upstream: SmartHosts[0]",
 		good + "-tls perhaps":              `for flag -tls: "perhaps" is no level of TLS`,
 		good + "-user relay":               "-user: needs one of -password-file and -token-file",
-		good + "-password-file x":          "-user: whose password or token is it?",
+		good + "-password-file x":          "-user: is required with",
 		good + "-user relay -password-file /nowhere/at/all":  "-password-file: open /nowhere/at/all",
 		good + "-user relay -password-file " + file(t, "\n"): "first line is empty",
 		good + "-allow 0.0.0.0/0 -spool " + t.TempDir():      "open relay",
