@@ -32,7 +32,7 @@ func (q *Queue) emit(kind EventKind, m *Message, rcpts []*Recipient, more func(*
 	}
 	if watched {
 		if m != nil {
-			e.MessageID, e.Subject = dsn.Fields(m.Content)
+			e.MessageID, e.Subject = dsn.IDAndSubject(m.Content)
 		}
 		q.events.send(e)
 	}

@@ -22,7 +22,7 @@ func Example_reports() {
 		if err != nil {
 			return refuse(j, "Only delivery reports are taken here")
 		}
-		_, subject := dsn.Fields(report.Original)
+		_, subject := dsn.IDAndSubject(report.Original)
 		for _, r := range report.Recipients {
 			fmt.Printf("%s to %s: %s: %s\n", subject, r.Final, r.Action, r.Diagnostic)
 		}

@@ -137,7 +137,7 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 		ID: m.ID, From: m.From, Size: m.Content.Size(), Received: m.Received, Release: m.Release,
 		Priority: m.Priority, Origin: m.Origin, System: m.System, Due: e.Schedule.Due, stored: e.Schedule.Hop,
 	}
-	info.MessageID, info.Subject = dsn.Fields(m.Content)
+	info.MessageID, info.Subject = dsn.IDAndSubject(m.Content)
 	attempts := 0
 	for _, r := range m.Recipients {
 		info.Recipients = append(info.Recipients, *r)

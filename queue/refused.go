@@ -102,7 +102,7 @@ func (q *Queue) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, wh
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoLess, err)
 	}
-	inFull := m.Options.UTF8 || m.Options.Body == smtp.Body8BitMIME || !r.Headers
+	inFull := m.Options.UTF8 || m.Options.Body == smtp.Body8BitMIME || !r.HeaderOnly
 	requireTLS := m.Options.RequireTLS
 	switch {
 	case why == plainRefused:
@@ -111,7 +111,7 @@ func (q *Queue) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, wh
 		r.TLSOptional = true
 		messageIDOnly(r)
 	case inFull:
-		r.Headers = true
+		r.HeaderOnly = true
 	case why == sizeRefused && messageIDOnly(r):
 	default:
 		return errNoLess
@@ -141,12 +141,12 @@ func (q *Queue) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, wh
 // messageIDOnly leaves of the original its Message-ID, and nothing of its
 // subject. It is false where there was nothing more before.
 func messageIDOnly(r *dsn.Report) bool {
-	r.Headers, r.Subject = true, ""
+	r.HeaderOnly, r.Subject = true, ""
 	if r.Original == nil {
 		return false
 	}
 	rest, before := "", r.Original.Size()
-	if id, _ := dsn.Fields(r.Original); id != "" {
+	if id, _ := dsn.IDAndSubject(r.Original); id != "" {
 		rest = "Message-ID: " + id + "\r\n"
 	}
 	r.Original = String(rest)

@@ -163,7 +163,7 @@ func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, 
 		EnvelopeID:   m.Options.EnvelopeID,
 		Arrival:      m.Received,
 		Original:     m.Content,
-		Headers:      action != dsn.Failed || headersOnly(&m.Options),
+		HeaderOnly:   action != dsn.Failed || headersOnly(&m.Options),
 		MaxOriginal:  q.Reports.MaxOriginal,
 		UTF8:         m.Options.UTF8 && hasUTF8(m, rcpts),
 	}

@@ -140,7 +140,7 @@ func arrive(t *testing.T, ms []*queue.Message, n int, ehlo string, eightBit bool
 		if m.from != "" || len(m.to) != 1 || m.to[0] != "alice@example.com" || rc.Diagnostic != "550 5.1.1 No such user: "+rc.Final || rc.Status != (smtp.EnhancedCode{5, 1, 1}) {
 			t.Errorf("from %q to %q: %+v", m.from, m.to, rc)
 		}
-		if id, _ := dsn.Fields(report.Original); id != "<1@example.com>" {
+		if id, _ := dsn.IDAndSubject(report.Original); id != "<1@example.com>" {
 			t.Errorf("the original's Message-ID is %q", id)
 		}
 		if i := bytes.IndexFunc(m.data, func(r rune) bool { return r > 127 }); i >= 0 && !eightBit {

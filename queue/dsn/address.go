@@ -12,10 +12,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
-// address writes an address with its type: RFC 3464, 2.3.1; RFC 6533, 3.
+// address returns an address with its type (RFC 3464, 2.3.1; RFC 6533, 3).
 func address(a string, typ smtp.DSNAddressType, utf8 bool) string {
 	if m, ok := asciiMailbox(a); ok && !utf8 && typ != smtp.DSNAddressTypeUTF8 {
-		a = m // the type rfc822 is what readers of reports know best
+		a = m // most readers of reports know the type rfc822
 	}
 	switch {
 	case typ == smtp.DSNAddressTypeUTF8 || !chars.ASCII(a):
@@ -26,9 +26,9 @@ func address(a string, typ smtp.DSNAddressType, utf8 bool) string {
 	return "rfc822; " + safe(a)
 }
 
-// asciiMailbox is the address with its domain as A-labels; not ok where its
-// local part is not ASCII.
-func asciiMailbox(a string) (string, bool) {
+// asciiMailbox returns the address with its domain as A-labels. ok is false if
+// its local part is not ASCII.
+func asciiMailbox(a string) (mailbox string, ok bool) {
 	if chars.ASCII(a) {
 		return a, true
 	}
@@ -40,7 +40,7 @@ func asciiMailbox(a string) (string, bool) {
 	return local + "@" + d, true
 }
 
-// from is the address for the From field.
+// from returns the address for the From field.
 func (r *Report) from() string {
 	from := first(r.From, "postmaster@"+r.ReportingMTA)
 	if r.UTF8 {
@@ -52,8 +52,8 @@ func (r *Report) from() string {
 	return "postmaster@" + safe(r.ReportingMTA)
 }
 
-// recipientField is the value of the To field. A local part that ASCII cannot
-// write becomes the name of an empty group (RFC 6857, 3.1.7).
+// recipientField returns the value of the To field. An address whose local part
+// is not ASCII becomes the name of an empty group (RFC 6857, 3.1.7).
 func recipientField(to string, utf8 bool) string {
 	if utf8 {
 		return "<" + chars.OneLine(strings.ToValidUTF8(to, "?")) + ">"
@@ -64,8 +64,8 @@ func recipientField(to string, utf8 bool) string {
 	return foldWords(mime.QEncoding.Encode("utf-8", chars.OneLine(strings.ToValidUTF8(to, "?")))) + " :;"
 }
 
-// mailbox is the first address of a From or To field, also where it is
-// written as recipientField does.
+// mailbox returns the first address of a From or To field. It also reads the
+// empty group that recipientField writes.
 func mailbox(value string) string {
 	if list, err := header.Addresses(value); err == nil && len(list) > 0 {
 		return list[0].Addr

@@ -8,11 +8,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// msgID says whether s looks like one Message-ID, fit to be referred to.
+// msgID reports whether s looks like a single Message-ID that In-Reply-To can
+// refer to.
 func msgID(s string) bool {
 	return len(s) > 2 && len(s) <= 250 && s[0] == '<' && s[len(s)-1] == '>' && chars.ASCII(s) && !strings.ContainsAny(s, " \t\r\n")
 }
 
+// longLines reports whether a line of s is too long for a message.
 func longLines(s string) bool {
 	for l := range strings.SplitSeq(s, "\n") {
 		if len(l) > 998 { // RFC 5322, 2.1.1
@@ -22,8 +24,8 @@ func longLines(s string) bool {
 	return false
 }
 
-// safe makes a stranger's words fit for a field of the part for machines:
-// printable ASCII on one line.
+// safe makes untrusted text safe for a field of the part for programs: printable
+// ASCII on one line, at most 900 bytes.
 func safe(s string) string {
 	return clip(strings.Map(func(c rune) rune {
 		switch {
@@ -36,10 +38,10 @@ func safe(s string) string {
 	}, s), 900)
 }
 
-// foldWords puts encoded words on lines of their own (RFC 2047, 2).
+// foldWords puts each encoded word on a line of its own (RFC 2047, 2).
 func foldWords(s string) string { return strings.ReplaceAll(s, "?= =?", "?=\r\n =?") }
 
-// clip shortens what is too long, not in the middle of a character.
+// clip shortens s to at most n bytes. It does not cut a character in two.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -47,9 +49,10 @@ func clip(s string, n int) string {
 	return strings.ToValidUTF8(s[:n-3], "") + "..."
 }
 
-// Fields are the Message-ID and the Subject of a message, as they stand in
-// its header and unfolded; empty where it has none in its first 16 KiB.
-func Fields(c Content) (messageID, subject string) {
+// IDAndSubject returns the values of the Message-ID and Subject fields of a
+// message, unfolded but not decoded. It reads the first 16 KiB of the message.
+// A field that is not found there is empty.
+func IDAndSubject(c Content) (messageID, subject string) {
 	b := heads.Get().(*[headMost]byte)
 	defer heads.Put(b)
 	n, _ := c.ReadAt(b[:], 0)

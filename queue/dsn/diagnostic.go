@@ -7,19 +7,19 @@ import (
 	"unicode/utf8"
 )
 
-// ownDiagnostic is the diagnostic-type of causes that no host has named
-// (RFC 3464, 2.1.1: types that are not registered begin with "X-").
+// ownDiagnostic is the diagnostic-type of a Reason, which is not a reply of a
+// host. (RFC 3464, 2.1.1: types that are not registered begin with "X-".)
 const ownDiagnostic = "X-Bridgehead"
 
-// Bounds of a Diagnostic-Code: in all, and of a word in it, which cannot be
-// folded (RFC 5322, 2.1.1).
+// Limits of a Diagnostic-Code in bytes: of the whole, and of one word. A word
+// cannot be folded, and a line has at most 998 bytes (RFC 5322, 2.1.1).
 const (
 	diagnosticMost = 4000
 	wordMost       = 900
 )
 
-// diagnostic is a text for Diagnostic-Code, on one line. Where the report is
-// ASCII, other characters are written as \x{HEX} (RFC 6533, 3).
+// diagnostic returns s as a text for Diagnostic-Code, on one line. Unless global
+// is set, characters that are not ASCII become \x{HEX} (RFC 6533, 3).
 func diagnostic(s string, global bool) string {
 	var b strings.Builder
 	word := 0 // bytes since the last blank
@@ -34,7 +34,7 @@ func diagnostic(s string, global bool) string {
 			t = fmt.Sprintf(`\x{%02X}`, r)
 		}
 		if word += len(t); word > wordMost {
-			continue // no host writes such words
+			continue // real replies have no words this long
 		}
 		if b.Len()+len(t) > diagnosticMost {
 			b.WriteString("...")
@@ -45,8 +45,8 @@ func diagnostic(s string, global bool) string {
 	return b.String()
 }
 
-// undiagnostic reads what diagnostic has written: a \x{HEX} that stands for a
-// backslash or for a character that is not ASCII. Any other text is unchanged.
+// undiagnostic is the inverse of diagnostic. It decodes \x{HEX} for a backslash
+// or a character that is not ASCII, and leaves any other text unchanged.
 func undiagnostic(s string) string {
 	var b strings.Builder
 	for {
@@ -67,7 +67,7 @@ func undiagnostic(s string) string {
 	}
 }
 
-// fold breaks a long value of Diagnostic-Code at blanks.
+// fold breaks a long value of Diagnostic-Code into lines, at blanks.
 func fold(s string) string {
 	var b strings.Builder
 	col := len("Diagnostic-Code: ")

@@ -8,8 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// A reply is written in ASCII or, in a report for SMTPUTF8, as it is; control
-// characters are never.
+// A report for SMTPUTF8 has the reply unchanged, any other report has it in
+// ASCII. Control characters are never written.
 func TestDiagnostic(t *testing.T) {
 	for _, test := range []struct{ text, ascii, global string }{
 		{"550 5.1.1 No such user", "550 5.1.1 No such user", "550 5.1.1 No such user"},
@@ -32,7 +32,7 @@ func TestDiagnostic(t *testing.T) {
 	}
 }
 
-// Text that diagnostic did not write is read as it is.
+// Text that diagnostic did not write is not changed.
 func TestUndiagnostic(t *testing.T) {
 	for _, s := range []string{"", `\`, `\x{`, `\x{}`, `\x{41}`, `\x{9B}`, `\x{D800}`, `\x{110000}`, `\x{1234567}`, `\x{E4`, `\x{ E4}`} {
 		if got := undiagnostic(s); got != s {

@@ -1,13 +1,13 @@
-// Package dsn writes and reads delivery status notifications: the reports by
-// which a mail system tells a sender what became of a message (RFC 3461,
-// 3462, 3464; RFC 6533 for addresses in UTF-8). It knows nothing of queues: a
-// [Report] is a plain struct.
+// Package dsn writes and reads delivery status notifications (DSNs). A mail
+// system sends a DSN to report to a sender what happened to a message (RFC
+// 3461, 3462, 3464; RFC 6533 for addresses in UTF-8). The package does not
+// depend on a queue: a [Report] is a plain struct.
 //
 //	r := &dsn.Report{
 //		To:           "alice@example.com",
 //		ReportingMTA: "relay.example.com",
 //		Recipients: []dsn.Recipient{{
-//			Final:      "nobody@example.net",
+//			Final:      "bob@example.net",
 //			Action:     dsn.Failed,
 //			Status:     smtp.EnhancedCode{5, 1, 1},
 //			RemoteMTA:  "mx.example.net",
@@ -17,7 +17,7 @@
 //	}
 //	c, eightBit, err := r.Content()
 //
-// The report has three parts: one for people, with what happened, to which
-// address, the remote host's own words and what to do; one for machines; and
-// the original message, or its header.
+// The report has three parts. The first is for people: what happened, to which
+// address, the reply of the remote host, and what the sender can do. The second
+// is for programs. The third is the original message or its header.
 package dsn

@@ -19,8 +19,8 @@ var day = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 const original = "From: alice@example.com\r\nSubject: Lunch\r\nMessage-ID: <42@example.com>\r\n\r\nAt noon?\r\n"
 
-// reports are one of each kind; the tests below, Python's email package and
-// flufl.bounce judge them.
+// reports returns one report of each kind. The tests below, Python's email
+// package and flufl.bounce read them.
 func reports() map[string]*dsn.Report {
 	base := func(rcpts ...dsn.Recipient) *dsn.Report {
 		return &dsn.Report{
@@ -71,8 +71,8 @@ func reports() map[string]*dsn.Report {
 	}
 	m["utf8 to utf8"].UTF8 = true
 	m["utf8 to utf8"].To = "chloé@example.com"
-	m["headers"].Headers = true
-	m["utf8 headers"].Headers = true
+	m["headers"].HeaderOnly = true
+	m["utf8 headers"].HeaderOnly = true
 	m["utf8 headers"].Original = content.Of([]byte("Subject: Grüße\r\nMessage-ID: <42@example.com>\r\n\r\nGrüße\r\n"))
 	m["sender utf8"].To = "chloé@bücher.example"
 	m["binary"].Original = content.Of([]byte(original), []byte("a\x00b\nc\r\n"))
@@ -110,12 +110,12 @@ func TestContent(t *testing.T) {
 			"report-type=delivery-status", "Original-Envelope-Id: QQ314159\r\n", "Reporting-MTA: dns; relay.example.com\r\n",
 			"Received-From-MTA: dns; client.example.com\r\n", "Arrival-Date: Sat, 21 Nov 2026 11:00:00 +0000\r\n",
 			"\r\n\r\nOriginal-Recipient: rfc822; bob@example.net\r\nFinal-Recipient: rfc822; robert@mail.example.net\r\nAction: failed\r\nStatus: 5.1.1\r\nRemote-MTA: dns; mx.example.net\r\nDiagnostic-Code: smtp; 550 5.1.1 No such user here\r\nLast-Attempt-Date: Sat, 21 Nov 2026 12:00:00 +0000\r\n",
-			"Content-Type: message/rfc822\r\n", "At noon?", "The address does not exist there.", "mx.example.net said:\r\n      550 5.1.1 No such user here",
+			"Content-Type: message/rfc822\r\n", "At noon?", "The address does not exist at the recipient's mail system.", "mx.example.net said:\r\n      550 5.1.1 No such user here",
 		}, []string{"Content-Transfer-Encoding: 8bit", "Will-Retry-Until"}},
-		{"two", []string{"Final-Recipient: rfc822; carol@example.org\r\nAction: failed\r\nStatus: 4.4.7\r\n", "until the time for it was over", "Reason: connect to mx.example.org", "Diagnostic-Code: X-Bridgehead; connect to mx.example.org: connection refused\r\n"}, []string{"Diagnostic-Code: smtp; connect"}},
+		{"two", []string{"Final-Recipient: rfc822; carol@example.org\r\nAction: failed\r\nStatus: 4.4.7\r\n", "within the time limit", "Reason: connect to mx.example.org", "Diagnostic-Code: X-Bridgehead; connect to mx.example.org: connection refused\r\n"}, []string{"Diagnostic-Code: smtp; connect"}},
 		{"null MX", []string{"Diagnostic-Code: X-Bridgehead; null.example: the domain accepts no mail\r\n (null MX)\r\n"}, nil},
 		{"reply in utf8", []string{"Diagnostic-Code: smtp; 550 5.1.1\r\n \\x{41F}\\x{43E}\\x{447}"}, []string{"????", "8bit"}},
-		{"delayed", []string{"Subject: Delayed: Lunch", "Action: delayed\r\n", "Will-Retry-Until: Mon, 23 Nov 2026 00:00:00 +0000", "You need not send it again"}, nil},
+		{"delayed", []string{"Subject: Delayed: Lunch", "Action: delayed\r\n", "Will-Retry-Until: Mon, 23 Nov 2026 00:00:00 +0000", "You do not need to send it again"}, nil},
 		{"relayed", []string{"Action: relayed\r\nStatus: 2.0.0\r\n", "passed on"}, nil},
 		{"utf8 address", []string{"Final-Recipient: utf-8; j\\x{F6}rg@b\\x{FC}cher.example\r\n", "message/delivery-status", "unbekannter Empf\\x{E4}nger"}, []string{"global"}},
 		{"utf8 to utf8", []string{"Final-Recipient: utf-8; jörg@bücher.example\r\n", "message/global-delivery-status", "Content-Type: message/global\r\n", "To: <chloé@example.com>", "unbekannter Empfänger\r\n", "Content-Transfer-Encoding: 8bit\r\n\r\nThis is a delivery"}, nil},
@@ -146,7 +146,7 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// 8BITMIME is asked for exactly where there are bytes above 127.
+// A report needs 8BITMIME if and only if it has bytes above 127.
 func TestEightBit(t *testing.T) {
 	for name, r := range reports() {
 		c, eight, err := r.Content()
@@ -162,8 +162,8 @@ func TestEightBit(t *testing.T) {
 	}
 }
 
-// What is written reads back.
-func TestParseWhatIsWritten(t *testing.T) {
+// Parse reads the reports that Content writes.
+func TestParseOwnReports(t *testing.T) {
 	for name, want := range reports() {
 		if name == "hostile" {
 			continue
@@ -194,7 +194,7 @@ func TestParseWhatIsWritten(t *testing.T) {
 	}
 }
 
-func TestParseOthers(t *testing.T) {
+func TestParseOtherSystems(t *testing.T) {
 	const postfix = "From: MAILER-DAEMON@mx.example.net (Mail Delivery System)\r\nTo: alice@example.com\r\n" +
 		"Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"B\"\r\n\r\n--B\r\nContent-Type: text/plain\r\n\r\nx\r\n" +
 		"--B\r\nContent-Type: message/delivery-status\r\n\r\n%s\r\n--B--\r\n"
@@ -208,10 +208,10 @@ func TestParseOthers(t *testing.T) {
 		{"angle brackets, LF line ends",
 			"Reporting-MTA: x\n\nFinal-Recipient: RFC822; <bob@example.net>\nAction: Failed\nStatus: 5.0.0\n",
 			"bob@example.net failed 5.0.0 ", ""},
-		{"no recipient", "Reporting-MTA: dns; mx\r\n", "", "about no recipient"},
+		{"no recipient", "Reporting-MTA: dns; mx\r\n", "", "the report has no recipient"},
 		{"no action", "Reporting-MTA: dns; mx\r\n\r\nFinal-Recipient: rfc822; b@c\r\nStatus: 5.0.0\r\n", "", "recipient 1: field Action"},
 		{"odd status", "Reporting-MTA: dns; mx\r\n\r\nFinal-Recipient: rfc822; b@c\r\nAction: failed\r\nStatus: 5.x\r\n", "", `field Status: "5.x"`},
-		{"no fields", "what is this\r\n", "", "no header field"},
+		{"no fields", "what is this\r\n", "", "not a header field"},
 	} {
 		r, err := dsn.Parse(strings.NewReader(strings.Replace(postfix, "%s", test.status, 1)))
 		if test.err != "" {
@@ -253,7 +253,7 @@ func TestTexts(t *testing.T) {
 
 func TestIncompleteReport(t *testing.T) {
 	if _, _, err := (&dsn.Report{}).Content(); err == nil {
-		t.Error("a report without anything is written")
+		t.Error("an empty report is written")
 	}
 }
 
@@ -267,9 +267,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if len(r.Recipients) == 0 {
-			t.Error("a report about nobody")
+			t.Error("a report without a recipient")
 		}
-		// Whatever came in, what goes out is one report about as many.
+		// Content writes the same number of recipients that Parse has read.
 		r.To, r.ReportingMTA = "alice@example.com", "relay.example.com"
 		c, _, err := r.Content()
 		if err != nil {
@@ -277,7 +277,7 @@ func FuzzParse(f *testing.F) {
 		}
 		again, err := dsn.Parse(io.NewSectionReader(c, 0, c.Size()))
 		if err != nil || len(again.Recipients) != len(r.Recipients) {
-			t.Errorf("written again: %v", err)
+			t.Errorf("the report that was written cannot be parsed: %v", err)
 		}
 	})
 }

@@ -12,8 +12,8 @@ import (
 
 const defaultMaxOriginal = 50 << 10 // Postfix, bounce_size_limit
 
-// original is the part of the message that is enclosed: all of it (full), or
-// its header.
+// original returns the part of the message to enclose: all of it (full is true),
+// or its header.
 func (r *Report) original() (b []byte, full bool, err error) {
 	if r.Original == nil {
 		return nil, false, nil
@@ -24,16 +24,16 @@ func (r *Report) original() (b []byte, full bool, err error) {
 	}
 	b = make([]byte, min(r.Original.Size(), limit))
 	if n, err := r.Original.ReadAt(b, 0); n < len(b) {
-		return nil, false, fmt.Errorf("dsn: the original cannot be read: %w", err)
+		return nil, false, fmt.Errorf("dsn: cannot read the original message: %w", err)
 	}
-	if !r.Headers && r.Original.Size() <= limit && !binary(b) {
+	if !r.HeaderOnly && r.Original.Size() <= limit && !binary(b) {
 		return b, true, nil
 	}
 	return header.Of(b, r.Original.Size() > limit), false, nil
 }
 
-// binary says whether b has a NUL, or a CR or LF that does not end a line.
-// Only BINARYMIME can carry it (RFC 2045, 2.8 and 2.9).
+// binary reports whether b has a NUL, or a CR or LF that is not part of CRLF.
+// Such bytes need BINARYMIME (RFC 2045, 2.8 and 2.9).
 func binary(b []byte) bool {
 	for i, c := range b {
 		switch c {
@@ -53,8 +53,8 @@ func binary(b []byte) bool {
 }
 
 // enclosed writes the header of the part with the original, and returns the
-// part's body. A message part cannot have an encoding (RFC 2046, 5.2.1), the
-// header alone can (RFC 6522, 4).
+// body of that part. A whole message must not be encoded (RFC 2046, 5.2.1). The
+// header alone may be (RFC 6522, 4).
 func (w *writer) enclosed(r *Report, original []byte, full bool) (body []byte) {
 	if full {
 		if r.UTF8 {

@@ -6,7 +6,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// Change one of the default texts for people.
+// Change one of the default texts.
 func ExampleEnglish() {
 	texts := dsn.English()
 	texts.Closing = "Questions? Call the help desk of %s."

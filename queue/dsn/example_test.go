@@ -10,13 +10,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// A report as a mail system would send it, and what a reader finds in it.
+// Write a report, and read it.
 func Example() {
 	r := &dsn.Report{
 		To:           "alice@example.com",
 		ReportingMTA: "relay.example.com",
 		Recipients: []dsn.Recipient{{
-			Final:      "nobody@example.net",
+			Final:      "bob@example.net",
 			Action:     dsn.Failed,
 			Status:     smtp.EnhancedCode{5, 1, 1},
 			RemoteMTA:  "mx.example.net",
@@ -37,5 +37,5 @@ func Example() {
 	for _, rc := range got.Recipients {
 		fmt.Println(rc.Final, rc.Action, rc.Status, rc.RemoteMTA, "said", rc.Diagnostic)
 	}
-	// Output: nobody@example.net failed [5 1 1] mx.example.net said 550 5.1.1 No such user here
+	// Output: bob@example.net failed [5 1 1] mx.example.net said 550 5.1.1 No such user here
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// judge reads a report on standard input as Python's email package and
-// flufl.bounce do, and prints what it finds.
-const judge = `
+// pythonReader reads a report from standard input with Python's email package
+// and flufl.bounce, and prints what it finds.
+const pythonReader = `
 import sys, email, email.policy
 from flufl.bounce import all_failures
 raw = sys.stdin.buffer.read()
@@ -33,7 +33,8 @@ print("temporary", sorted(a.decode() for a in temporary))
 print("permanent", sorted(a.decode() for a in permanent))
 `
 
-func TestPythonJudges(t *testing.T) {
+// Python finds no defect in a report, and the right recipients.
+func TestPythonEmail(t *testing.T) {
 	python := pythonWithFlufl(t)
 	all := reports()
 	const three, header = "parts text/plain message/delivery-status message/rfc822\n", "parts text/plain message/delivery-status text/rfc822-headers\n"
@@ -52,16 +53,16 @@ func TestPythonJudges(t *testing.T) {
 		"null MX":       three + "recipient rfc822; frank@null.example failed 5.1.10\noriginal <42@example.com>\ntemporary []\npermanent ['frank@null.example']\n",
 		"utf8 to utf8":  "parts text/plain message/global-delivery-status message/global\ntemporary []\npermanent []\n",
 	} {
-		got := run(t, text(t, all[name]), python, "-c", judge)
+		got := run(t, text(t, all[name]), python, "-c", pythonReader)
 		if want := "type multipart/report delivery-status\ndefects []\n" + want; got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
 		}
 	}
 }
 
-// parser reads a report as Perl's Mail::DeliveryStatus::BounceParser does, and
-// prints what it finds.
-const parser = `
+// perlReader reads a report from standard input with Perl's
+// Mail::DeliveryStatus::BounceParser, and prints what it finds.
+const perlReader = `
 use Mail::DeliveryStatus::BounceParser;
 local $/;
 my $b = Mail::DeliveryStatus::BounceParser->new(scalar <STDIN>);
@@ -71,8 +72,8 @@ for my $r ($b->reports) {
 }
 `
 
-// A reason is found for every failure, also where no host replied.
-func TestBounceParserJudges(t *testing.T) {
+// The parser finds a reason for every failure, also if no host replied.
+func TestPerlBounceParser(t *testing.T) {
 	perl, err := exec.LookPath("perl")
 	if err != nil || exec.Command(perl, "-e", "use Mail::DeliveryStatus::BounceParser").Run() != nil {
 		missing(t, "Mail::DeliveryStatus::BounceParser", "libmail-deliverystatus-bounceparser-perl")
@@ -92,14 +93,14 @@ func TestBounceParserJudges(t *testing.T) {
 		"reply in utf8": "bounce 1\nbob@example.net | 5.1.1 | user_unknown | 550 5.1.1 \\x{41F}\\x{43E}\\x{447}\\x{442}\\x{43E}\\x{432}\\x{44B}\\x{439} \\x{44F}\\x{449}\\x{438}\\x{43A} \\x{43D}\\x{435} \\x{43D}\\x{430}\\x{439}\\x{434}\\x{435}\\x{43D}\n",
 		"null MX":       "bounce 1\nfrank@null.example | 5.1.10 | unknown | null.example: the domain accepts no mail (null MX)\n",
 	} {
-		// It wants the line ends of a mailbox file.
-		if got := run(t, strings.ReplaceAll(text(t, all[name]), "\r\n", "\n"), perl, "-e", parser); got != want {
+		// The parser expects the line endings of a mailbox file.
+		if got := run(t, strings.ReplaceAll(text(t, all[name]), "\r\n", "\n"), perl, "-e", perlReader); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
 		}
 	}
 }
 
-// run gives text to a program and returns what it prints.
+// run starts a program with text as its input, and returns its output.
 func run(t *testing.T, text string, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -112,7 +113,8 @@ func run(t *testing.T, text string, program string, args ...string) string {
 	return string(out)
 }
 
-// missing ends a test whose peer is not installed.
+// missing skips a test because its peer is not installed, or fails it if
+// peers.Strict is set.
 func missing(t *testing.T, peer, debian string) {
 	t.Helper()
 	if os.Getenv(peers.Strict) == "1" {
@@ -121,8 +123,8 @@ func missing(t *testing.T, peer, debian string) {
 	t.Skipf("needs %s (Debian: %s)", peer, debian)
 }
 
-// pythonWithFlufl is an interpreter that has flufl.bounce: the first in the
-// path, or Debian's own.
+// pythonWithFlufl returns a Python interpreter that has flufl.bounce: the first
+// one in the path, or Debian's own.
 func pythonWithFlufl(t *testing.T) string {
 	for _, python := range []string{peers.NeedPython(t), "/usr/bin/python3"} {
 		if exec.Command(python, "-c", "import flufl.bounce").Run() == nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// Twice the report takes about twice the memory that Parse allocates in all,
-// whatever it is made of. (What is copied again and again shows there.)
+// For a report that is twice as long, Parse allocates about twice the memory in
+// total, whatever the report consists of. (Repeated copying would show in this
+// figure.)
 func TestParseIsLinear(t *testing.T) {
 	const head = "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\n"
 	for name, make := range map[string]func(n int) string{

@@ -21,18 +21,21 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
-// ErrNotReport says that a message is not a delivery status notification.
+// ErrNotReport is the error of Parse for a message that is not a delivery status
+// notification.
 var ErrNotReport = errors.New("dsn: not a delivery status notification")
 
-// Bounds of what Parse reads.
+// Limits of what Parse reads.
 const (
 	parseMost      = 32 << 20 // bytes
 	recipientsMost = 10000
 )
 
-// Parse reads a delivery status notification as other systems send it. An
-// error that is ErrNotReport says that the message is something else; any
-// other names what is wrong with the report.
+// Parse reads a delivery status notification of any mail system. It reads at
+// most 32 MiB, and at most 10,000 recipients are allowed.
+//
+// An error that wraps ErrNotReport means that the message is not a report. Any
+// other error says what is wrong with the report.
 func Parse(r io.Reader) (*Report, error) {
 	b, err := io.ReadAll(io.LimitReader(r, parseMost))
 	if err != nil {
@@ -56,19 +59,19 @@ func Parse(r io.Reader) (*Report, error) {
 	for {
 		part, err := parts.NextRawPart()
 		if err != nil {
-			break // the end, or as good as that
+			break // the end, or a body that is cut short
 		}
 		if err := p.part(part, &found); err != nil {
 			return nil, err
 		}
 	}
 	if !found {
-		return nil, fmt.Errorf("%w: it has no delivery-status part", ErrNotReport)
+		return nil, fmt.Errorf("%w: no delivery-status part", ErrNotReport)
 	}
 	return p, nil
 }
 
-// param is a parameter, also in the form of RFC 2231.
+// param returns a parameter. It may have the form of RFC 2231.
 func param(p header.Params, name string) string {
 	if v := p.Get(name); v != "" {
 		return v
@@ -79,11 +82,11 @@ func param(p header.Params, name string) string {
 	return ""
 }
 
-// part takes what one part of the report has to say.
+// part reads one part of the report into r.
 func (r *Report) part(part *multipart.Part, found *bool) error {
 	body, err := io.ReadAll(decoded(part))
 	if err != nil {
-		return fmt.Errorf("dsn: a part that cannot be decoded: %w", err)
+		return fmt.Errorf("dsn: cannot decode a part: %w", err)
 	}
 	typ := header.ParseParams(part.Header.Get("Content-Type")).Value
 	switch typ {
@@ -105,7 +108,7 @@ func (r *Report) part(part *multipart.Part, found *bool) error {
 		}
 	case "text/rfc822-headers", "message/global-headers", "message/rfc822-headers":
 		if r.Original == nil {
-			r.Original, r.Headers = content.Of(body), true
+			r.Original, r.HeaderOnly = content.Of(body), true
 		}
 	}
 	return nil
@@ -121,8 +124,9 @@ func decoded(part *multipart.Part) io.Reader {
 	return part
 }
 
-// status reads the delivery-status part: groups of fields, the first about
-// the message and each other about one recipient (RFC 3464, 2.1).
+// status reads the delivery-status part. It consists of groups of fields. The
+// first is about the message, and each other one is about a recipient (RFC 3464,
+// 2.1).
 func (r *Report) status(body []byte) error {
 	body = bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n"))
 	for i, group := range groups(body) {
@@ -146,7 +150,7 @@ func (r *Report) status(body []byte) error {
 		r.Recipients = append(r.Recipients, rc)
 	}
 	if len(r.Recipients) == 0 {
-		return errors.New("dsn: a report about no recipient")
+		return errors.New("dsn: the report has no recipient")
 	}
 	return nil
 }
@@ -160,21 +164,21 @@ func groups(body []byte) (gs [][]byte) {
 	return gs
 }
 
-// fields reads one group. Of a field that comes several times, the first counts.
+// fields reads one group. If a field occurs more than once, the first one counts.
 func fields(group []byte) (textproto.MIMEHeader, error) {
 	h := textproto.MIMEHeader{}
 	for f := range header.All(group) {
 		name := f.Name()
 		if name == "" && !bytes.Contains(f, []byte(":")) {
-			return nil, fmt.Errorf("%q is no header field", clip(string(f), 80))
+			return nil, fmt.Errorf("%q is not a header field", clip(string(f), 80))
 		}
 		h.Add(name, onOneLine(f))
 	}
 	return h, nil
 }
 
-// onOneLine is the value of a field with one space in place of its folding,
-// which reports often have in the middle of a text.
+// onOneLine returns the value of a field with one space in place of each fold.
+// Reports often fold in the middle of a text.
 func onOneLine(f header.Field) string {
 	_, value := f.Cut()
 	var lines []string
@@ -204,7 +208,7 @@ func recipient(h textproto.MIMEHeader) (rc Recipient, err error) {
 	switch rc.Action = Action(action); rc.Action {
 	case Failed, Delayed, Delivered, Relayed, Expanded:
 	default:
-		return rc, fmt.Errorf("field Action: %q is none", clip(action, 40))
+		return rc, fmt.Errorf("field Action: %q is not an action", clip(action, 40))
 	}
 	if rc.Status, err = status(h.Get("Status")); err != nil {
 		return rc, err
@@ -220,17 +224,17 @@ func recipient(h textproto.MIMEHeader) (rc Recipient, err error) {
 	return rc, nil
 }
 
-// status reads "5.1.1", with a comment perhaps after it.
+// status reads a status code such as "5.1.1". A comment may follow it.
 func status(s string) (c smtp.EnhancedCode, err error) {
 	word, _, _ := strings.Cut(strings.TrimSpace(s), " ")
 	parts := strings.Split(word, ".")
 	if len(parts) != 3 {
-		return c, fmt.Errorf("field Status: %q is no status code", clip(s, 40))
+		return c, fmt.Errorf("field Status: %q is not a status code", clip(s, 40))
 	}
 	for i, p := range parts {
 		n, err := strconv.ParseUint(p, 10, 10)
 		if err != nil || len(p) > 3 {
-			return c, fmt.Errorf("field Status: %q is no status code", clip(s, 40))
+			return c, fmt.Errorf("field Status: %q is not a status code", clip(s, 40))
 		}
 		c[i] = int(n)
 	}
@@ -250,7 +254,7 @@ func addressOf(s string) (typ smtp.DSNAddressType, address string, err error) {
 		}
 	}
 	if len(a) > 1 && a[0] == '<' && a[len(a)-1] == '>' {
-		a = a[1 : len(a)-1] // some write it so
+		a = a[1 : len(a)-1] // some mail systems write angle brackets
 	}
 	return typ, a, nil
 }

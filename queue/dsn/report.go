@@ -7,93 +7,104 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A Report tells the sender of one message what became of some of its
-// recipients. To and ReportingMTA and at least one of Recipients must be set.
+// A Report is a delivery status notification about one message. It reports to
+// the sender what happened to some of the recipients. To, ReportingMTA and at
+// least one of Recipients must be set.
 type Report struct {
 	// From is the address in the From header field. Default
-	// postmaster@ReportingMTA. (The envelope's reverse-path is to be the null
-	// one, RFC 3461, 6.)
+	// postmaster@ReportingMTA. (The reverse-path of the report must be the
+	// null reverse-path, RFC 3461, 6.)
 	From string
-	// To is whom the report goes to: the message's reverse-path.
+	// To is the address of the report's recipient: the reverse-path of the
+	// original.
 	To string
-	// Date of the report. Default now.
+	// Date is the time of the report. Default now.
 	Date time.Time
-	// MessageID of the report, without angle brackets. Default a random one
-	// at ReportingMTA.
+	// MessageID is the Message-ID of the report, without angle brackets.
+	// Default a random one at ReportingMTA.
 	MessageID string
 
-	// ReportingMTA is the host that reports.
+	// ReportingMTA is the name of the host that reports.
 	ReportingMTA string
-	// ReceivedFrom is the host that the message came from, where it is known.
+	// ReceivedFrom is the name of the host that the original came from, empty
+	// if it is not known.
 	ReceivedFrom string
-	// EnvelopeID is the ENVID of the message (RFC 3461, 4.4), decoded.
+	// EnvelopeID is the ENVID of the original (RFC 3461, 4.4), decoded.
 	EnvelopeID string
-	// Arrival is when the reporting host took the message over.
+	// Arrival is when the reporting host received the original.
 	Arrival time.Time
 
+	// Recipients are the recipients that the report is about.
 	Recipients []Recipient
 
-	// Original is the message that is reported about; may be nil.
+	// Original is the message that the report is about. It may be nil.
 	Original Content
-	// Headers encloses only the original's header. So does a message longer
-	// than MaxOriginal bytes (default 50 KiB, as Postfix), and one with bytes
-	// that only BINARYMIME can carry.
-	Headers     bool
+	// HeaderOnly encloses only the header of the original. The same happens if
+	// the original is longer than MaxOriginal, or has bytes that need
+	// BINARYMIME.
+	HeaderOnly bool
+	// MaxOriginal is the most bytes of an original that is enclosed whole.
+	// Default 50 KiB (Postfix, bounce_size_limit).
 	MaxOriginal int64
-	// UTF8 uses the forms of RFC 6533 for UTF-8 in header fields, addresses
-	// and replies; the report then needs SMTPUTF8. Without it, all of the
-	// report is ASCII but for an original that is enclosed whole.
+	// UTF8 writes header fields, addresses and replies in UTF-8, in the forms
+	// of RFC 6533. The report then needs SMTPUTF8. Without UTF8, the report is
+	// ASCII, except for an original that is enclosed whole.
 	UTF8 bool
 
 	// TLSOptional adds the field "TLS-Required: No" (RFC 8689, 3).
 	TLSOptional bool
 
-	// Texts are the words for people. Default [English].
+	// Texts are the texts for people. Default [English].
 	Texts *Texts
-	// Subject and Text are the Subject field and the part for people. Default:
-	// made of Texts.
-	Subject, Text string
+	// Subject is the Subject field. Default: made from Texts.
+	Subject string
+	// Text is the part for people. Default: made from Texts.
+	Text string
 }
 
-// Content is a message's bytes; queue.Content is the same.
+// Content is the bytes of a message. It has the same methods as queue.Content.
 type Content interface {
 	io.ReaderAt
 	io.WriterTo
 	Size() int64
 }
 
-// A Recipient is what a report says of one recipient.
+// A Recipient is the part of a report that is about one recipient.
 type Recipient struct {
-	// Original is the address as the sender gave it (ORCPT), and OriginalType
-	// its type. Empty where the sender gave none. Default type RFC822.
-	Original     string
+	// Original is the address in the sender's ORCPT parameter, empty if there
+	// was none.
+	Original string
+	// OriginalType is the type of Original. Default RFC822.
 	OriginalType smtp.DSNAddressType
-	// Final is the address that was tried.
+	// Final is the address to which delivery was tried.
 	Final string
 
+	// Action is what happened.
 	Action Action
+	// Status is the enhanced status code (RFC 3463).
 	Status smtp.EnhancedCode
-	// RemoteMTA is the host that said Diagnostic; both are empty where none
-	// replied.
+	// RemoteMTA is the name of the host that sent Diagnostic. Both are empty if
+	// no host replied.
 	RemoteMTA string
-	// Diagnostic is the SMTP reply, as "550 5.1.1 No such user".
+	// Diagnostic is the SMTP reply, for example "550 5.1.1 No such user".
 	Diagnostic string
-	// Reason is the cause where no remote host replied. Its Diagnostic-Code is
-	// of the type X-Bridgehead.
+	// Reason is the cause if no remote host replied. Its Diagnostic-Code has
+	// the type X-Bridgehead.
 	Reason string
-	// LastAttempt is when it was last tried, and RetryUntil until when it will
-	// be, where Action is Delayed.
+	// LastAttempt is when delivery was last tried.
 	LastAttempt time.Time
-	RetryUntil  time.Time
+	// RetryUntil is when the attempts end, if Action is Delayed.
+	RetryUntil time.Time
 }
 
-// Action is what became of a recipient (RFC 3464, 2.3.3).
+// An Action is what happened to a recipient (RFC 3464, 2.3.3).
 type Action string
 
+// The actions of RFC 3464, 2.3.3.
 const (
-	Failed    Action = "failed"
-	Delayed   Action = "delayed"
-	Delivered Action = "delivered"
-	Relayed   Action = "relayed"
-	Expanded  Action = "expanded"
+	Failed    Action = "failed"    // delivery failed; there are no more attempts
+	Delayed   Action = "delayed"   // not delivered yet; the attempts go on
+	Delivered Action = "delivered" // delivered to the mailbox
+	Relayed   Action = "relayed"   // sent to a host that does not report delivery
+	Expanded  Action = "expanded"  // delivered to a mailing list, which sends it on
 )

@@ -10,27 +10,32 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Texts are the words of a report's part for people. Each of the strings may
-// be in any language; where one is empty, the English one is used.
+// Texts are the texts of a report's part for people, in any language. An empty
+// or missing text is replaced by the English one.
 type Texts struct {
 	// Language of the texts, for Content-Language. Default "en".
 	Language string
-	// Subject lines by the first recipient's Action; the original's subject
-	// follows after ": ".
+	// Subject has the beginning of the Subject field, by the Action of the
+	// first recipient. ": " and the original's subject follow.
 	Subject map[Action]string
-	// Intro is the opening paragraph, by Action.
+	// Intro has the paragraph before the recipients with an Action.
 	Intro map[Action]string
-	// Status explains status codes and says what to do: "5.1.1" is looked up
-	// as "5.1.1", then "X.1.1", "5.1", "X.1" and "5".
+	// Status explains status codes and says what the sender can do. The keys
+	// for status 5.1.1 are, in this order, "5.1.1", "X.1.1", "5.1", "X.1" and
+	// "5"; the first that exists is used.
 	Status map[string]string
-	// Labels before the remote host's words, our reason, the last attempt and the end of
-	// the retries: each is a sentence's beginning with "%s" for the value.
-	RemoteSaid, Reason, RetryUntil string
-	// Closing ends the text, with "%s" for the reporting host.
+	// RemoteSaid is the line before the reply of the remote host, with "%s" for
+	// the host's name.
+	RemoteSaid string
+	// Reason is the line with Recipient.Reason, with "%s" for it.
+	Reason string
+	// RetryUntil is the line with Recipient.RetryUntil, with "%s" for it.
+	RetryUntil string
+	// Closing is the last line, with "%s" for the reporting host.
 	Closing string
 }
 
-// English are the default texts.
+// english has the default texts.
 var english = Texts{
 	Language: "en",
 	Subject: map[Action]string{
@@ -42,45 +47,45 @@ var english = Texts{
 	},
 	Intro: map[Action]string{
 		Failed:    "Your message could not be delivered to the following recipients.",
-		Delayed:   "Your message has not been delivered yet to the following recipients.\nYou need not send it again; delivery will be tried further.",
+		Delayed:   "Your message has not been delivered to the following recipients yet.\nYou do not need to send it again. The mail system will keep trying.",
 		Delivered: "Your message was delivered to the following recipients.",
-		Relayed:   "Your message was passed on to the mail system of the following recipients,\nwhich does not confirm delivery.",
-		Expanded:  "Your message was distributed to the members of the following lists.",
+		Relayed:   "Your message was passed on to the mail system of the following recipients.\nThat system does not confirm delivery.",
+		Expanded:  "Your message was distributed to the members of the following mailing lists.",
 	},
 	Status: map[string]string{
-		"X.1.1":  "The address does not exist there. Check its spelling and send the message again.",
-		"X.1.2":  "The part of the address after the @ does not exist or takes no mail. Check its spelling.",
-		"X.1.3":  "The address is not written as an address must be. Check it for stray characters.",
-		"X.1.4":  "The address fits more than one recipient there. Ask the recipient for another one.",
-		"X.1.10": "The domain says of itself that it takes no mail. Look for another address of the recipient.",
+		"X.1.1":  "The address does not exist at the recipient's mail system. Check the spelling and send the message again.",
+		"X.1.2":  "The part of the address after the @ does not exist or does not accept mail. Check the spelling.",
+		"X.1.3":  "The address is not written correctly. Check it for characters that do not belong there.",
+		"X.1.4":  "The address matches more than one recipient. Ask the recipient for a different address.",
+		"X.1.10": "The part of the address after the @ does not accept mail. Use another address of the recipient.",
 		"X.1":    "The address was not accepted. Check it and send the message again.",
-		"X.2.1":  "The mailbox is switched off or takes no messages now. Reach the recipient another way.",
-		"X.2.2":  "The recipient's mailbox is full. Ask them to make room and send the message again.",
-		"X.2.3":  "The message is too long for this recipient. Send it without attachments, or share them another way.",
-		"X.2":    "The recipient's mailbox did not take the message.",
-		"X.3.1":  "The mail system there has no room for messages now. Try again later.",
-		"X.3.2":  "The mail system there takes no messages now. Try again later.",
-		"X.3.3":  "The mail system there cannot handle what the message needs.",
-		"X.3.4":  "The message is too big for the mail system there. Send it without attachments, or share them another way.",
-		"X.3.5":  "Mail for this address would come back to the same mail server for ever. The administrator must mend its configuration.",
-		"X.3":    "The mail system there has a problem. Its administrator should know.",
-		"X.4.1":  "The mail server of the recipient does not answer.",
-		"X.4.2":  "The connection to the recipient's mail server broke off.",
+		"X.2.1":  "The mailbox is disabled or does not accept messages now. Contact the recipient another way.",
+		"X.2.2":  "The recipient's mailbox is full. Ask the recipient to free some space, then send the message again.",
+		"X.2.3":  "The message is too large for this recipient. Send it without attachments, or share the files another way.",
+		"X.2":    "The recipient's mailbox did not accept the message.",
+		"X.3.1":  "The recipient's mail system has no room for messages now. Try again later.",
+		"X.3.2":  "The recipient's mail system does not accept messages now. Try again later.",
+		"X.3.3":  "The recipient's mail system does not support a feature that the message needs.",
+		"X.3.4":  "The message is too large for the recipient's mail system. Send it without attachments, or share the files another way.",
+		"X.3.5":  "The mail server would send mail for this address back to itself. Its administrator must correct the configuration.",
+		"X.3":    "The recipient's mail system has a problem. Please inform its administrator.",
+		"X.4.1":  "The recipient's mail server does not answer.",
+		"X.4.2":  "The connection to the recipient's mail server was interrupted.",
 		"X.4.3":  "The recipient's mail server could not be looked up.",
-		"X.4.4":  "No way to the recipient's mail server is known. Check the part of the address after the @.",
-		"X.4.6":  "The message went in circles between mail servers. Their administrators must mend their configuration.",
-		"4.4.7":  "Delivery was tried until the time for it was over. Send the message again later, or reach the recipient another way.",
-		"X.4.7":  "Delivery was tried until the time for it was over. Send the message again later, or reach the recipient another way.",
-		"X.4.8":  "The message would have come back to where it was. The administrator must mend the configuration.",
+		"X.4.4":  "The mail system does not know how to reach the recipient's mail server. Check the part of the address after the @.",
+		"X.4.6":  "The message was in a mail loop: mail servers sent it back and forth. Their administrators must correct the configuration.",
+		"4.4.7":  "The message could not be delivered within the time limit. Send it again later, or contact the recipient another way.",
+		"X.4.7":  "The message could not be delivered within the time limit. Send it again later, or contact the recipient another way.",
+		"X.4.8":  "The message would have come back to a mail server that it had already passed. The administrator must correct the configuration.",
 		"X.4":    "The recipient's mail server could not be reached.",
-		"X.5.2":  "The two mail servers did not understand each other. If it happens again, tell the administrator.",
-		"X.5.3":  "The message has more recipients than are allowed. Send it to fewer at a time.",
+		"X.5.2":  "The two mail servers did not understand each other. If this happens again, inform the administrator.",
+		"X.5.3":  "The message has more recipients than are allowed. Send it to fewer recipients at a time.",
 		"X.5":    "The two mail servers did not understand each other.",
-		"X.6":    "The content of the message cannot be handled there.",
-		"X.7.1":  "The mail system there does not permit this message. The recipient's administrator can say why.",
-		"X.7":    "The message was refused for reasons of security or permission.",
-		"5":      "The message was refused for good; sending it again unchanged will not help.",
-		"4":      "The problem may pass; sending it again later may help.",
+		"X.6":    "The recipient's mail system cannot process the content of the message.",
+		"X.7.1":  "The recipient's mail system does not permit this message. The recipient's administrator can explain why.",
+		"X.7":    "The message was refused for security reasons, or because you do not have permission to send it.",
+		"5":      "The message was refused permanently. Sending it again without changes will not help.",
+		"4":      "The problem may be temporary. Sending the message again later may help.",
 	},
 	RemoteSaid: "The mail server %s said:",
 	Reason:     "Reason: %s",
@@ -88,7 +93,7 @@ var english = Texts{
 	Closing:    "This report was written by the mail system at %s.",
 }
 
-// English returns the default texts, for changing some of them.
+// English returns a copy of the default texts. The caller may change it.
 func English() *Texts {
 	t := english
 	t.Subject = clone(english.Subject)
@@ -105,7 +110,7 @@ func clone[K comparable](m map[K]string) map[K]string {
 	return c
 }
 
-// explain is what the texts say about a status code.
+// explain returns the text for a status code.
 func (t *Texts) explain(c smtp.EnhancedCode) string {
 	class, subject, detail := strconv.Itoa(c[0]), strconv.Itoa(c[1]), strconv.Itoa(c[2])
 	for _, key := range []string{
@@ -133,7 +138,7 @@ func first(own, fallback string) string {
 	return fallback
 }
 
-// human writes the part for people, lines ending in LF.
+// human writes the part for people. Its lines end in LF.
 func (r *Report) human(b *strings.Builder) {
 	t := r.texts()
 	for _, action := range []Action{Failed, Delayed, Relayed, Delivered, Expanded} {
@@ -181,7 +186,8 @@ func (r *Report) texts() *Texts {
 	return &english
 }
 
-// clean makes a stranger's words fit for one line of text.
+// clean replaces control characters by blanks, so that untrusted text fits on
+// one line.
 func clean(s string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) || c == 0xfffd {
@@ -191,7 +197,8 @@ func clean(s string) string {
 	}, s)
 }
 
-// cleanLines does the same for a text, whose lines end in LF.
+// cleanLines replaces control characters in a text of several lines. Its lines
+// end in LF.
 func cleanLines(s string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) && c != '\n' && c != '\t' {

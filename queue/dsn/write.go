@@ -17,9 +17,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// Content writes the report as a message, with CRLF line ends. eightBit says
-// that it has bytes above 127, so that it needs 8BITMIME. A report with UTF8
-// and such bytes needs SMTPUTF8 too.
+// Content returns the report as a message with CRLF line endings. eightBit
+// reports whether it has bytes above 127 and so needs 8BITMIME. If the report
+// also has UTF8 set, it needs SMTPUTF8 too.
+//
+// It is an error if To, ReportingMTA or Recipients is empty, or if Original
+// cannot be read.
 func (r *Report) Content() (c Content, eightBit bool, err error) {
 	if r.To == "" || r.ReportingMTA == "" || len(r.Recipients) == 0 {
 		return nil, false, errors.New("dsn: a report needs To, ReportingMTA and Recipients")
@@ -30,7 +33,7 @@ func (r *Report) Content() (c Content, eightBit bool, err error) {
 	}
 	w := &writer{boundary: "=_" + rand.Text()}
 	w.people(r)
-	w.machines(r)
+	w.programs(r)
 	end := w.enclosed(r, original, full)
 	eightBit = w.eightBit || !chars.ASCII(end)
 	body := w.buf.Bytes()
@@ -40,7 +43,7 @@ func (r *Report) Content() (c Content, eightBit bool, err error) {
 	return content.Of(w.buf.Bytes(), body, end, []byte("\r\n--"+w.boundary+"--\r\n")), eightBit, nil
 }
 
-// writer gathers the report up to the original's bytes.
+// A writer writes the report up to the bytes of the original.
 type writer struct {
 	buf      bytes.Buffer
 	boundary string
@@ -78,21 +81,21 @@ func (w *writer) header(r *Report, original []byte, eightBit bool) {
 		w.line("In-Reply-To: %s", ref)
 		w.line("References: %s", ref)
 	}
-	// RFC 3834, 5: automatic responders do not answer it.
+	// Automatic responders do not answer it (RFC 3834, 5).
 	w.line("Auto-Submitted: auto-replied")
 	if r.TLSOptional {
 		w.line("TLS-Required: No")
 	}
 	w.line("MIME-Version: 1.0")
 	w.line("Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"%s\"", w.boundary)
-	if eightBit || w.eightBit { // RFC 2045, 6.4: also where only a part is
+	if eightBit || w.eightBit { // also if only one part is 8bit (RFC 2045, 6.4)
 		w.line("Content-Transfer-Encoding: 8bit")
 	}
 	w.line("")
 	w.line("This is a delivery status notification in MIME format.")
 }
 
-// subject is the report's own one, or what happened and the original's.
+// subject returns r.Subject, or what happened and the subject of the original.
 func (r *Report) subject(original []byte) string {
 	if r.Subject != "" {
 		return clip(clean(strings.ToValidUTF8(r.Subject, "?")), 400)
@@ -104,7 +107,7 @@ func (r *Report) subject(original []byte) string {
 	return subject
 }
 
-// decodedField is the value of a field, its encoded words decoded.
+// decodedField returns the value of a field with its encoded words decoded.
 func decodedField(b []byte, name string) string {
 	s := header.Get(header.Of(b, false), name)
 	if d, err := new(mime.WordDecoder).DecodeHeader(s); err == nil && utf8.ValidString(d) {
@@ -119,7 +122,7 @@ func (w *writer) part(contentType string) {
 	w.line("Content-Type: %s", contentType)
 }
 
-// people writes the text part.
+// people writes the part for people.
 func (w *writer) people(r *Report) {
 	human := r.Text
 	if human == "" {
@@ -144,8 +147,8 @@ func (w *writer) people(r *Report) {
 	qp.Close()
 }
 
-// machines writes the delivery-status part (RFC 3464, 2; RFC 6533, 4).
-func (w *writer) machines(r *Report) {
+// programs writes the delivery-status part (RFC 3464, 2; RFC 6533, 4).
+func (w *writer) programs(r *Report) {
 	if r.UTF8 {
 		w.part("message/global-delivery-status")
 		w.line("Content-Transfer-Encoding: 8bit")
