@@ -83,7 +83,7 @@ func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, no
 
 // callDeliver is Deliver, kept to its contract.
 func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) []Result {
-	results, err := guarded(q, "Deliver", func() ([]Result, error) { return q.Deliverer.Deliver(q.ctx, hop, m, rcpts), nil })
+	results, err := guarded(q.log, "Deliver", func() ([]Result, error) { return q.Deliverer.Deliver(q.ctx, hop, m, rcpts), nil })
 	if err == nil && len(results) != len(rcpts) {
 		err = fmt.Errorf("queue: Deliver returned %d results for %d recipients", len(results), len(rcpts))
 	}
@@ -116,7 +116,7 @@ func failDamaged(results []Result) {
 
 // callRoute is Route, whose panic is an error, and whose hop has a name.
 func (q *Queue) callRoute(ctx context.Context, m *Message, r *Recipient) (NextHop, error) {
-	hop, err := guarded(q, "Route", func() (NextHop, error) { return q.Deliverer.Route(ctx, m, r) })
+	hop, err := guarded(q.log, "Route", func() (NextHop, error) { return q.Deliverer.Route(ctx, m, r) })
 	if hop == (NextHop{}) {
 		hop.Destination = DefaultQueue
 	}

@@ -15,22 +15,18 @@ import (
 )
 
 // keepBad keeps what cannot be delivered nor reported for the operator.
-func (q *Queue) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why string) error {
+func (r *reporter) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why string) error {
 	bad := *m
 	bad.ID = "bad-" + reportID(m, rcpts, "bad")[len("dsn-"):]
 	bad.Recipients = rcpts
-	keep := q.BadMail
-	if keep == nil {
-		keep = q.keepInStore
-	}
-	kept := func() (struct{}, error) { return struct{}{}, keep(ctx, &bad) }
-	_, err := guarded(q, "BadMail", kept)
+	kept := func() (struct{}, error) { return struct{}{}, r.keep(ctx, &bad) }
+	_, err := guarded(r.log, "BadMail", kept)
 	if errors.Is(err, ErrDamaged) {
 		bad.Content = String("\r\nThe content of this message was damaged in the store.\r\n")
-		_, err = guarded(q, "BadMail", kept)
+		_, err = guarded(r.log, "BadMail", kept)
 	}
 	if err == nil {
-		q.emit(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })
+		r.emit(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -12,10 +13,10 @@ import (
 // guarded calls what somebody else has written: a Deliverer, a hook, a policy.
 // Its panic costs the answer and not the process, which would find the same
 // message in its store when it starts again, and die of it again.
-func guarded[T any](q *Queue, who string, call func() (T, error)) (answer T, err error) {
+func guarded[T any](log *slog.Logger, who string, call func() (T, error)) (answer T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			q.log.Error("queue: "+who+" panicked", "panic", r, "stack", string(debug.Stack()))
+			log.Error("queue: "+who+" panicked", "panic", r, "stack", string(debug.Stack()))
 			err = fmt.Errorf("queue: %s panicked: %v", who, r)
 		}
 	}()
@@ -27,7 +28,7 @@ func (q *Queue) pace(hop NextHop) Pace {
 	if q.pacer == nil {
 		return Pace{}
 	}
-	p, _ := guarded(q, "Pace", func() (Pace, error) { return q.pacer.Pace(hop), nil })
+	p, _ := guarded(q.log, "Pace", func() (Pace, error) { return q.pacer.Pace(hop), nil })
 	return p
 }
 
@@ -38,7 +39,7 @@ func (q *Queue) coreOf(p *Pace) sched.Pace {
 
 // wait is the RetryPolicy's Wait.
 func (q *Queue) wait(n int, last *Result) time.Duration {
-	d, err := guarded(q, "RetryPolicy.Wait", func() (time.Duration, error) { return q.retry.Wait(n, last), nil })
+	d, err := guarded(q.log, "RetryPolicy.Wait", func() (time.Duration, error) { return q.retry.Wait(n, last), nil })
 	if err != nil {
 		return Retry{}.Wait(n, last)
 	}
@@ -47,7 +48,7 @@ func (q *Queue) wait(n int, last *Result) time.Duration {
 
 // lifetime is the RetryPolicy's Lifetime.
 func (q *Queue) lifetime(m *Message) Lifetime {
-	p, err := guarded(q, "RetryPolicy.Lifetime", func() (p Lifetime, err error) {
+	p, err := guarded(q.log, "RetryPolicy.Lifetime", func() (p Lifetime, err error) {
 		p.DelayNotice, p.Expiry = q.retry.Lifetime(m)
 		return p, nil
 	})
@@ -63,7 +64,7 @@ func (q *Queue) readable(err error) error {
 	if err == nil {
 		return nil
 	}
-	text, bad := guarded(q, "Result.Err", func() (string, error) { return err.Error(), nil })
+	text, bad := guarded(q.log, "Result.Err", func() (string, error) { return err.Error(), nil })
 	if bad != nil {
 		return errors.New("an error without words " + text)
 	}

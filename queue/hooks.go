@@ -54,7 +54,7 @@ func (q *Queue) callHook(ctx context.Context, name string, f func(context.Contex
 	if f == nil {
 		return nil
 	}
-	_, err := guarded(q, "hook "+name, func() (struct{}, error) { return struct{}{}, f(ctx, m) })
+	_, err := guarded(q.log, "hook "+name, func() (struct{}, error) { return struct{}{}, f(ctx, m) })
 	if err != nil {
 		return hookError(q.readable(err))
 	}

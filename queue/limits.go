@@ -96,6 +96,6 @@ func (q *Queue) hopLimits(key NextHop) HopLimits {
 	if q.HopLimits == nil {
 		return q.limits.Hop
 	}
-	l, _ := guarded(q, "HopLimits", func() (HopLimits, error) { return q.HopLimits(key), nil })
+	l, _ := guarded(q.log, "HopLimits", func() (HopLimits, error) { return q.HopLimits(key), nil })
 	return l.withDefaults(q.limits.Hop)
 }

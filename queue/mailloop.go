@@ -39,5 +39,5 @@ func (q *Queue) countHops(m *Message) (int, error) {
 	if m.Content == nil {
 		return 0, nil
 	}
-	return guarded(q, "the content", func() (int, error) { return header.Hops(m.Content, m.Content.Size(), q.host) })
+	return guarded(q.log, "the content", func() (int, error) { return header.Hops(m.Content, m.Content.Size(), q.host) })
 }

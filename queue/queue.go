@@ -70,7 +70,6 @@ type Queue struct {
 func (q *Queue) setup() {
 	q.once.Do(func() {
 		q.ids.init()
-		q.recorder.q = q
 		q.host = q.Hostname
 		if q.host == "" {
 			q.host, _ = os.Hostname()
@@ -93,6 +92,7 @@ func (q *Queue) setup() {
 		q.core = sched.New(sched.Limits{Active: q.limits.Active, Memory: q.limits.Memory, Deliveries: q.limits.Deliveries,
 			Rate: q.limits.Rate, Lease: q.limits.Lease}, sched.Key(suspendedHop), sched.Key(poisonHop), sched.Key(badMailHop))
 		q.wake = make(chan struct{}, 1)
+		q.recorder = newRecorder(q)
 		if c, ok := q.Deliverer.(Changer); ok {
 			c.OnChange(q.SettingsChanged)
 		}

@@ -3,18 +3,44 @@ package queue
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// A recorder brings the store up to date with what became of messages, after
-// it has sent the reports that this makes due. One goroutine at a time records
-// a message: the scheduler sees to that. When the store cannot record, nothing
+// A recorder records in the store what became of messages. Before that, it has
+// the reporter send the reports that are due. The scheduler ensures that one
+// goroutine at a time records a message. When the store cannot record, nothing
 // is delivered, and the recorder tries again later.
 type recorder struct {
-	q          *Queue
-	unrecorded []*active // what the store could not take; the Queue's lock guards it
+	store    Store
+	driver   stepper
+	reporter reporter
+	log      *slog.Logger
+	wait     func(n int, last *Result) time.Duration                           // before the next attempt
+	execute  func(ctx context.Context, a *active, stored NextHop, op Op) error // carries out an order
+
+	unrecorded []*active // what the store could not record; the driver's lock guards it
+}
+
+// A stepper passes events to the scheduler. The driver is one.
+type stepper interface {
+	// step calls events with the lock held, and then carries out the decisions
+	// that the events caused.
+	step(events func(*sched.Scheduler))
+	// locked calls f with the lock held. f causes no decisions.
+	locked(f func(*sched.Scheduler))
+}
+
+// newRecorder returns the recorder of a Queue whose other fields are set.
+func newRecorder(q *Queue) recorder {
+	keep := q.BadMail
+	if keep == nil {
+		keep = q.keepInStore
+	}
+	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit}
+	return recorder{store: q.Store, driver: q, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
 }
 
 // record records a message, once or until nothing has changed meanwhile.
@@ -23,7 +49,7 @@ func (r *recorder) record(a *active) {
 		var final, lost bool
 		var m *Message
 		var s Schedule
-		r.q.locked(func(core *sched.Scheduler) {
+		r.driver.locked(func(core *sched.Scheduler) {
 			if final, lost = core.Recording(&a.Message); !final {
 				m, s = a.snapshot(), Schedule{Owner: a.owner, Until: a.Lease}
 			}
@@ -35,16 +61,15 @@ func (r *recorder) record(a *active) {
 		case final:
 			err = r.conclude(a)
 		default:
-			err = r.q.Store.Update(context.Background(), a.owner, m, s)
+			err = r.store.Update(context.Background(), a.owner, m, s)
 		}
 		again = r.recorded(a, final, err)
 	}
 }
 
-// recorded notes how a recording ended, and says whether it is to be repeated
+// recorded notes how a recording ended, and reports whether it is to be repeated
 // at once.
 func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
-	q := r.q
 	outcome := sched.Done
 	switch {
 	case errors.Is(err, ErrLeaseLost), errors.Is(err, ErrNotFound):
@@ -53,7 +78,7 @@ func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
 		outcome = sched.Failed
 	}
 	first := false
-	q.step(func(core *sched.Scheduler) {
+	r.driver.step(func(core *sched.Scheduler) {
 		if outcome == sched.Failed {
 			first = !core.Broken()
 			r.unrecorded = append(r.unrecorded, a)
@@ -61,73 +86,114 @@ func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
 		again = core.Recorded(&a.Message, final, outcome)
 	})
 	if first {
-		q.log.Error("queue: deliveries suspended, the store cannot record", "id", a.m.ID, "error", err)
+		r.log.Error("queue: deliveries suspended, the store cannot record", "id", a.m.ID, "error", err)
 	}
 	if outcome == sched.Lost && final {
-		q.log.Warn("queue: a message was taken out of our hands", "id", a.m.ID, "error", err)
+		r.log.Warn("queue: a message was taken out of our hands", "id", a.m.ID, "error", err)
 	}
 	return again
 }
 
-// conclude reports what is to be reported of a message whose parts have all
-// ended, and then records how it is. It may be called again after an error. No
-// worker touches the message any more.
+// conclude sends the reports that are due for a message whose parts have all
+// ended, and then records its state. It may be called again after an error. No
+// worker uses the message any more.
 func (r *recorder) conclude(a *active) error {
-	q, ctx := r.q, context.Background()
+	ctx := context.Background()
 	if a.due != nil {
-		q.locked(func(*sched.Scheduler) { a.acquit() })
+		r.driver.locked(func(*sched.Scheduler) { a.acquit() })
 		r.report(ctx, a)
 	}
 	var op *Op
-	q.locked(func(core *sched.Scheduler) {
+	r.driver.locked(func(core *sched.Scheduler) {
 		a.acquit()
 		if core.Outdated(&a.Message) {
 			a.retryOwnCauses(time.Now())
 		}
-		op = a.order // kept, should this have to be done again
+		op = a.order // stays set, in case this must be repeated
 		a.Closing()
 	})
 	if op != nil && a.Waiting() > 0 {
-		return q.execute(ctx, a, NextHop{}, *op)
+		return r.execute(ctx, a, NextHop{}, *op)
 	}
 	if a.Waiting() == 0 {
-		return q.Store.Remove(ctx, a.owner, a.m.ID)
+		return r.store.Remove(ctx, a.owner, a.m.ID)
 	}
 	s := a.schedule()
-	if err := q.Store.Update(ctx, a.owner, a.m, s); err != nil {
+	if err := r.store.Update(ctx, a.owner, a.m, s); err != nil {
 		return err
 	}
-	q.step(func(core *sched.Scheduler) { core.Kept(sched.Key(s.Hop), s.Due) })
+	r.driver.step(func(core *sched.Scheduler) { core.Kept(sched.Key(s.Hop), s.Due) })
 	return nil
 }
 
-// acquit clears a message of the suspicion that it kills its reader when an
-// attempt has ended with the process alive: only deaths in a row count.
+// report sends the reports that are due for a. Each report is in the store
+// before its cause is recorded: a crash in between may send a report twice, but
+// loses none. Recipients whose failure cannot be reported now wait again.
+func (r *recorder) report(ctx context.Context, a *active) {
+	m, due := a.m, a.due
+	if len(due.failed) > 0 {
+		if err := r.reporter.failed(ctx, m, due.failed, due.failedUntil); err != nil {
+			r.log.Error("queue: a failure could not be reported, the recipients wait", "id", m.ID, "error", err)
+			r.waitAgain(a, due.failed)
+		} else {
+			r.reporter.emit(EventFail, m, due.failed, func(e *Event) { e.from(&due.failed[0].Last) })
+		}
+	}
+	if m.From == "" || m.System {
+		due.delayed, due.succeeded = nil, nil // there is no sender to report to
+	}
+	r.reporter.delayed(ctx, m, due.delayed)
+	r.reporter.succeeded(ctx, m, due.succeeded)
+	r.driver.locked(func(*sched.Scheduler) {
+		for _, d := range due.delayed {
+			d.r.Notified, a.changed = true, true // or no notification was wanted
+		}
+		for _, rcpt := range due.succeeded {
+			rcpt.Notified, a.changed = true, true // likewise
+		}
+	})
+	a.due = nil
+}
+
+// waitAgain makes recipients wait whose failure could not be reported. They will
+// be tried again, so the retry policy decides when.
+func (r *recorder) waitAgain(a *active, failed []*Recipient) {
+	next := time.Now().Add(max(sched.LookAgain, r.wait(failed[0].Attempts+1, &failed[0].Last)))
+	r.driver.locked(func(*sched.Scheduler) {
+		for _, rcpt := range failed {
+			rcpt.Status, rcpt.NextAttempt = Waiting, next
+			a.WaitUntil(next)
+		}
+	})
+}
+
+// acquit resets the count of crashes during attempts at a message when an
+// attempt has ended: only crashes in a row count.
 func (a *active) acquit() {
 	if a.tried {
 		a.m.Interrupted = 0
 	}
 }
 
-// mend tries whether the store can record again, and if so lets it have what it
-// could not take.
+// mend tries whether the store can record again, and if so records what it could
+// not record before.
 func (r *recorder) mend() {
-	mended := r.q.Store.Sync(context.Background()) == nil && r.recordAgain()
-	r.q.step(func(core *sched.Scheduler) { core.Mended(time.Now(), mended) })
+	mended := r.store.Sync(context.Background()) == nil && r.recordAgain()
+	r.driver.step(func(core *sched.Scheduler) { core.Mended(time.Now(), mended) })
 	if mended {
-		r.q.log.Info("queue: deliveries resumed, the store records again")
+		r.log.Info("queue: deliveries resumed, the store records again")
 	}
 }
 
-// recordAgain records what the store could not take, and says whether it took
-// all of it now.
+// recordAgain records what the store could not record before, and reports whether
+// it recorded all of it now.
 func (r *recorder) recordAgain() bool {
 	var again []*active
-	r.q.locked(func(*sched.Scheduler) { again, r.unrecorded = r.unrecorded, nil })
+	r.driver.locked(func(*sched.Scheduler) { again, r.unrecorded = r.unrecorded, nil })
 	for _, a := range again {
 		r.record(a)
 	}
 	all := false
-	r.q.locked(func(*sched.Scheduler) { all = len(r.unrecorded) == 0 })
+	r.driver.locked(func(*sched.Scheduler) { all = len(r.unrecorded) == 0 })
 	return all
 }

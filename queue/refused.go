@@ -70,9 +70,9 @@ func refusalOf(m *Message, r *Recipient) refusal {
 // reportRefused does what is left to do for a report that was not delivered to
 // rcpts: it is sent again in a form that needs less, or kept as bad mail. A
 // report is never reported on.
-func (q *Queue) reportRefused(ctx context.Context, m *Message, rcpts []*Recipient, until time.Time) error {
+func (r *reporter) reportRefused(ctx context.Context, m *Message, rcpts []*Recipient, until time.Time) error {
 	because := func(why refusal) []*Recipient {
-		return those(rcpts, func(r *Recipient) bool { return refusalOf(m, r) == why })
+		return those(rcpts, func(rcpt *Recipient) bool { return refusalOf(m, rcpt) == why })
 	}
 	lost := because(notForm)
 	for _, why := range [...]refusal{formRefused, sizeRefused, plainRefused} {
@@ -80,7 +80,7 @@ func (q *Queue) reportRefused(ctx context.Context, m *Message, rcpts []*Recipien
 		if len(rs) == 0 {
 			continue
 		}
-		err := q.sendLess(ctx, m, rs, why)
+		err := r.sendLess(ctx, m, rs, why)
 		if err != nil && !errors.Is(err, errNoLess) && !unreportable(err, m, until) {
 			return err
 		}
@@ -91,50 +91,50 @@ func (q *Queue) reportRefused(ctx context.Context, m *Message, rcpts []*Recipien
 	if len(lost) == 0 {
 		return nil
 	}
-	return q.keepBad(ctx, m, lost, "it is a report, on which no other is sent")
+	return r.keepBad(ctx, m, lost, "it is a report, on which no other is sent")
 }
 
 var errNoLess = errors.New("queue: the report has no form that needs less")
 
 // sendLess sends the report m to rcpts again, in a form that needs less.
-func (q *Queue) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, why refusal) error {
-	r, err := dsn.Parse(io.NewSectionReader(m.Content, 0, m.Content.Size()))
+func (r *reporter) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, why refusal) error {
+	report, err := dsn.Parse(io.NewSectionReader(m.Content, 0, m.Content.Size()))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoLess, err)
 	}
-	inFull := m.Options.UTF8 || m.Options.Body == smtp.Body8BitMIME || !r.HeaderOnly
+	inFull := m.Options.UTF8 || m.Options.Body == smtp.Body8BitMIME || !report.HeaderOnly
 	requireTLS := m.Options.RequireTLS
 	switch {
 	case why == plainRefused:
 		// RFC 8689, 5: not to be discarded for that.
-		requireTLS = !r.TLSOptional
-		r.TLSOptional = true
-		messageIDOnly(r)
+		requireTLS = !report.TLSOptional
+		report.TLSOptional = true
+		messageIDOnly(report)
 	case inFull:
-		r.HeaderOnly = true
-	case why == sizeRefused && messageIDOnly(r):
+		report.HeaderOnly = true
+	case why == sizeRefused && messageIDOnly(report):
 	default:
 		return errNoLess
 	}
 	id := reportID(m, rcpts, "in less")
-	r.UTF8, r.MessageID, r.Date = false, id+"@"+q.host, time.Now()
-	if r.To == "" {
-		r.To = rcpts[0].Addr
+	report.UTF8, report.MessageID, report.Date = false, id+"@"+r.host, time.Now()
+	if report.To == "" {
+		report.To = rcpts[0].Addr
 	}
-	c, eightBit, err := r.Content()
+	c, eightBit, err := report.Content()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoLess, err)
 	}
-	less := &Message{ID: id, Content: c, Options: reportOptions(r, eightBit, requireTLS)}
+	less := &Message{ID: id, Content: c, Options: reportOptions(report, eightBit, requireTLS)}
 	for _, old := range rcpts {
 		less.Recipients = append(less.Recipients, &Recipient{Addr: old.Addr, Options: old.Options, Route: old.Route})
 	}
-	if err := q.takeReport(ctx, less); errors.Is(err, ErrExists) {
+	if err := r.submit(ctx, less); errors.Is(err, ErrExists) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	q.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, "sent again in a form that needs less" })
+	r.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, "sent again in a form that needs less" })
 	return nil
 }
 

@@ -14,7 +14,7 @@ func (q *Queue) repair(m *Message) error {
 		m.Content = Bytes()
 		return nil
 	}
-	c, err := guarded(q, "the content", func() (Content, error) { return repaired(m.Content) })
+	c, err := guarded(q.log, "the content", func() (Content, error) { return repaired(m.Content) })
 	if err != nil {
 		return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The content cannot be read", q.readable(err))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -18,86 +19,106 @@ import (
 )
 
 // Reports are the settings for delivery status notifications. The zero value
-// is the default. For a smart host that refuses their null reverse-path, see
+// is the default. For a smart host that refuses the null reverse-path, see
 // routing.Connector.ReportSender.
 type Reports struct {
 	// From is the address in the From field of reports. Default
 	// postmaster@Hostname.
 	From string
-	// MaxOriginal is the longest message that is returned whole with a
-	// failure report; of longer ones the header is. Default 50 KiB (Postfix).
+	// MaxOriginal is the longest message, in bytes, that a failure report
+	// returns whole. Of a longer one it returns the header. Default 50 KiB
+	// (Postfix).
 	MaxOriginal int64
 	// CopyTo are addresses that get a copy of each failure report.
 	CopyTo []string
-	// Texts are the words for people, chosen for each message that is reported about.
-	// Default English.
+	// Texts returns the text for people in a report about m. Default English.
 	Texts func(m *Message) *dsn.Texts
 }
 
-// report sends the reports that are due for a, or keeps the message as bad
-// mail where they cannot be sent. Reports are safe in the store before what
-// they say is recorded; a crash in between may send one twice, but loses
-// none. Recipients that cannot be reported now wait again.
-func (r *recorder) report(ctx context.Context, a *active) {
-	q, m, due := r.q, a.m, a.due
-	if len(due.failed) > 0 {
-		if err := q.reportFailed(ctx, m, due.failed, due.failedUntil); err != nil {
-			q.log.Error("queue: a failure could not be reported, the recipients wait", "id", m.ID, "error", err)
-			// They will be tried again then: so it is for the policy to say when.
-			next := time.Now().Add(max(sched.LookAgain, q.wait(due.failed[0].Attempts+1, &due.failed[0].Last)))
-			q.locked(func(*sched.Scheduler) {
-				for _, r := range due.failed {
-					r.Status, r.NextAttempt = Waiting, next
-					a.WaitUntil(next)
-				}
-			})
-		} else {
-			q.emit(EventFail, m, due.failed, func(e *Event) { e.from(&due.failed[0].Last) })
-		}
+// A reporter sends the reports on messages, and keeps as bad mail what cannot
+// be reported. It takes no lock: it is called only for messages of which no
+// part is on its way, and it does not change them.
+type reporter struct {
+	Reports
+	host   string // names this MTA
+	log    *slog.Logger
+	submit func(ctx context.Context, report *Message) error // puts a report into the queue
+	keep   func(ctx context.Context, bad *Message) error    // keeps bad mail
+	emit   func(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event))
+}
+
+// failed reports the failure of rcpts, or keeps the message as bad mail. until
+// is when the recipients would have expired; the zero time is never.
+func (r *reporter) failed(ctx context.Context, m *Message, rcpts []*Recipient, until time.Time) error {
+	if m.System {
+		return r.reportRefused(ctx, m, rcpts, until)
 	}
-	if m.From == "" || m.System {
-		due.delayed, due.succeeded = nil, nil
+	if m.From == "" {
+		return r.keepBad(ctx, m, rcpts, "its sender is the null reverse-path")
 	}
+	due := those(rcpts, func(rcpt *Recipient) bool {
+		return len(rcpt.Options.Notify) == 0 || wants(rcpt, smtp.DSNNotifyFailure)
+	})
+	if len(due) == 0 {
+		r.emit(EventSuppressed, m, rcpts, func(e *Event) { e.Text = "NOTIFY does not name FAILURE" })
+		return nil // the sender asked for no report
+	}
+	err := r.send(ctx, m, due, dsn.Failed, nil)
+	if err != nil && unreportable(err, m, until) {
+		return r.keepBad(ctx, m, due, "no report could be queued: "+err.Error())
+	}
+	return err
+}
+
+// unreportable reports whether a report that could not be queued never will be:
+// it was refused permanently, or it has failed for as long again as the message
+// itself was retried. (A full store and a failing hook may be temporary.)
+func unreportable(err error, m *Message, until time.Time) bool {
+	var se *smtp.SMTPError
+	if errors.As(err, &se) && se.Code/100 == 5 {
+		return true
+	}
+	return !until.IsZero() && sched.Reached(until.Add(until.Sub(m.from())), time.Now())
+}
+
+// delayed reports that recipients are delayed, to senders that want to know it.
+// A report that cannot be queued is logged and not repeated.
+func (r *reporter) delayed(ctx context.Context, m *Message, delays []delay) {
 	var late []*Recipient
 	until := map[*Recipient]time.Time{}
-	for _, d := range due.delayed {
+	for _, d := range delays {
 		if len(d.r.Options.Notify) == 0 || wants(d.r, smtp.DSNNotifyDelayed) {
 			late, until[d.r] = append(late, d.r), d.expire
 		}
 	}
-	if len(late) > 0 {
-		if err := q.sendReport(ctx, m, late, dsn.Delayed, until); err != nil {
-			q.log.Warn("queue: a delay could not be reported", "id", m.ID, "error", err)
-		}
+	if len(late) == 0 {
+		return
 	}
-	q.locked(func(*sched.Scheduler) {
-		for _, d := range due.delayed {
-			d.r.Notified, a.changed = true, true // or it need not be
-		}
-	})
-	// A host that knows DSN has taken over the duty to report (RFC 3461, 5.2.2).
-	relayed := those(due.succeeded, func(r *Recipient) bool {
-		return r.Status == Delivered && (!r.Last.DSN || r.Last.Final)
-	})
-	expanded := those(due.succeeded, func(r *Recipient) bool { return r.Status == Expanded })
-	for action, rs := range map[dsn.Action][]*Recipient{dsn.Relayed: relayed, dsn.Expanded: expanded} {
-		if len(rs) == 0 {
-			continue
-		}
-		if err := q.sendReport(ctx, m, rs, action, nil); err != nil {
-			q.log.Warn("queue: a success could not be reported", "id", m.ID, "error", err)
-		}
+	if err := r.send(ctx, m, late, dsn.Delayed, until); err != nil {
+		r.log.Warn("queue: a delay could not be reported", "id", m.ID, "error", err)
 	}
-	q.locked(func(*sched.Scheduler) {
-		for _, r := range due.succeeded {
-			r.Notified, a.changed = true, true // or it need not be
-		}
-	})
-	a.due = nil
 }
 
-// owesSuccess says that the recipient has ended well, and that this was not
-// reported yet: other recipients were on their way still when the message was
+// succeeded reports that recipients were delivered or expanded. A report that
+// cannot be queued is logged and not repeated.
+func (r *reporter) succeeded(ctx context.Context, m *Message, rcpts []*Recipient) {
+	// A host that knows DSN has taken over the duty to report (RFC 3461, 5.2.2).
+	relayed := those(rcpts, func(rcpt *Recipient) bool {
+		return rcpt.Status == Delivered && (!rcpt.Last.DSN || rcpt.Last.Final)
+	})
+	expanded := those(rcpts, func(rcpt *Recipient) bool { return rcpt.Status == Expanded })
+	for action, about := range map[dsn.Action][]*Recipient{dsn.Relayed: relayed, dsn.Expanded: expanded} {
+		if len(about) == 0 {
+			continue
+		}
+		if err := r.send(ctx, m, about, action, nil); err != nil {
+			r.log.Warn("queue: a success could not be reported", "id", m.ID, "error", err)
+		}
+	}
+}
+
+// owesSuccess reports whether the recipient was delivered or expanded and this
+// was not reported yet: other recipients were not done when the message was
 // recorded last.
 func (r *Recipient) owesSuccess() bool {
 	return !r.Notified && (r.Status == Expanded || r.Status == Delivered && wants(r, smtp.DSNNotifySuccess))
@@ -112,101 +133,72 @@ func those(rs []*Recipient, keep func(*Recipient) bool) (kept []*Recipient) {
 	return kept
 }
 
-// reportFailed reports the failure of rcpts, or keeps the message as bad mail.
-// until is when the recipients would have expired; zero is never.
-func (q *Queue) reportFailed(ctx context.Context, m *Message, rcpts []*Recipient, until time.Time) error {
-	if m.System {
-		return q.reportRefused(ctx, m, rcpts, until)
+// send puts a report about rcpts into the queue; all of them have the same
+// action. The report's ID depends only on its contents, so that it is not sent
+// twice when the message could not be recorded the first time. until is how
+// long delayed recipients are retried; a missing or zero time is no limit.
+func (r *reporter) send(ctx context.Context, m *Message, rcpts []*Recipient, action dsn.Action, until map[*Recipient]time.Time) error {
+	id := reportID(m, rcpts, action)
+	report := r.write(id, m, rcpts, action, until)
+	c, eightBit, err := report.Content()
+	if err != nil {
+		// The original cannot be read. The report is sent without it.
+		r.log.Error("queue: a report is sent without its original", "id", m.ID, "error", err)
+		report.Original = nil
+		if c, eightBit, err = report.Content(); err != nil {
+			return err
+		}
 	}
-	if m.From == "" {
-		return q.keepBad(ctx, m, rcpts, "its sender is the null reverse-path")
+	mail := &Message{ID: id, Content: c, Recipients: []*Recipient{reportTo(m.From)}}
+	mail.Options = reportOptions(report, eightBit, m.Options.RequireTLS)
+	if action == dsn.Failed {
+		mail.Recipients = append(mail.Recipients, Rcpt(r.CopyTo...)...)
 	}
-	due := those(rcpts, func(r *Recipient) bool {
-		return len(r.Options.Notify) == 0 || wants(r, smtp.DSNNotifyFailure)
-	})
-	if len(due) == 0 {
-		q.emit(EventSuppressed, m, rcpts, func(e *Event) { e.Text = "NOTIFY does not name FAILURE" })
-		return nil // NOTIFY without FAILURE: the sender wants it so
+	err = r.submit(ctx, mail)
+	if errors.Is(err, ErrExists) {
+		return nil
 	}
-	err := q.sendReport(ctx, m, due, dsn.Failed, nil)
-	if err != nil && unreportable(err, m, until) {
-		return q.keepBad(ctx, m, due, "no report could be queued: "+err.Error())
+	if err == nil {
+		r.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, string(action) })
 	}
 	return err
 }
 
-// unreportable says whether a report that could not be queued never will be:
-// it was refused for good, or err has kept it out for the message's own time
-// once more. (A store may be full, and a hook may fail, for a while.)
-func unreportable(err error, m *Message, until time.Time) bool {
-	var se *smtp.SMTPError
-	if errors.As(err, &se) && se.Code/100 == 5 {
-		return true
-	}
-	return !until.IsZero() && sched.Reached(until.Add(until.Sub(m.from())), time.Now())
-}
-
-// sendReport puts a report about rcpts, all of one kind, into the queue. Its
-// ID follows from what it says, so that it is not sent twice when what it
-// says could not be recorded the first time. until is how long delayed
-// recipients are retried; a missing or zero time is for ever.
-func (q *Queue) sendReport(ctx context.Context, m *Message, rcpts []*Recipient, action dsn.Action, until map[*Recipient]time.Time) error {
-	host := q.host
-	id := reportID(m, rcpts, action)
-	r := &dsn.Report{
-		From:         q.Reports.From,
+// write writes a report about rcpts: see send.
+func (r *reporter) write(id string, m *Message, rcpts []*Recipient, action dsn.Action, until map[*Recipient]time.Time) *dsn.Report {
+	report := &dsn.Report{
+		From:         r.From,
 		To:           m.From,
 		Date:         time.Now(),
-		MessageID:    id + "@" + host,
-		ReportingMTA: host,
+		MessageID:    id + "@" + r.host,
+		ReportingMTA: r.host,
 		ReceivedFrom: m.Origin.ClientHelo,
 		EnvelopeID:   m.Options.EnvelopeID,
 		Arrival:      m.Received,
 		Original:     m.Content,
 		HeaderOnly:   action != dsn.Failed || headersOnly(&m.Options),
-		MaxOriginal:  q.Reports.MaxOriginal,
+		MaxOriginal:  r.MaxOriginal,
 		UTF8:         m.Options.UTF8 && hasUTF8(m, rcpts),
 	}
-	if q.Reports.Texts != nil {
-		r.Texts, _ = guarded(q, "Reports.Texts", func() (*dsn.Texts, error) { return q.Reports.Texts(m), nil })
+	if r.Texts != nil {
+		report.Texts, _ = guarded(r.log, "Reports.Texts", func() (*dsn.Texts, error) { return r.Texts(m), nil })
 	}
-	for _, rc := range rcpts {
-		about := reportOn(rc, action)
-		about.RetryUntil = until[rc]
-		r.Recipients = append(r.Recipients, about)
+	for _, rcpt := range rcpts {
+		about := reportOn(rcpt, action)
+		about.RetryUntil = until[rcpt]
+		report.Recipients = append(report.Recipients, about)
 	}
-	c, eightBit, err := r.Content()
-	if err != nil {
-		// The original cannot be read: the report must go out all the same.
-		q.log.Error("queue: a report is sent without its original", "id", m.ID, "error", err)
-		r.Original = nil
-		if c, eightBit, err = r.Content(); err != nil {
-			return err
-		}
-	}
-	report := &Message{ID: id, Content: c, Recipients: []*Recipient{reportTo(m.From)}}
-	report.Options = reportOptions(r, eightBit, m.Options.RequireTLS)
-	if action == dsn.Failed {
-		report.Recipients = append(report.Recipients, Rcpt(q.Reports.CopyTo...)...)
-	}
-	err = q.takeReport(ctx, report)
-	if errors.Is(err, ErrExists) {
-		return nil
-	}
-	if err == nil {
-		q.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, string(action) })
-	}
-	return err
+	return report
 }
 
-// headersOnly says whether a failure report must not return the content: the
-// sender wants it so, or wants it protected (RFC 8689, 5).
+// headersOnly reports whether a failure report must not return the content: the
+// sender asked for that, or wants the content protected (RFC 8689, 5).
 func headersOnly(o *smtp.MailOptions) bool {
 	return o.Return == smtp.DSNReturnHeaders || o.RequireTLS
 }
 
-// hasUTF8 says whether a report on rcpts has something that ASCII cannot
-// write without a change: an address, or the header of m.
+// hasUTF8 reports whether a report on rcpts contains non-ASCII text that it must
+// not change: an address, or the header of m.
 func hasUTF8(m *Message, rcpts []*Recipient) bool {
 	if !chars.ASCII(m.From) || header.EightBit(m.Content) {
 		return true
@@ -224,8 +216,8 @@ func reportTo(a string) *Recipient {
 	return &Recipient{Addr: a, Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}}
 }
 
-// reportOptions are what a report needs of its way: no more than what is in
-// it, and the protection of the message that it is about (RFC 8689, 5).
+// reportOptions are the extensions that a report needs on its way: those for its
+// content, and the protection of the message that it is about (RFC 8689, 5).
 func reportOptions(r *dsn.Report, eightBit, requireTLS bool) smtp.MailOptions {
 	o := smtp.MailOptions{UTF8: r.UTF8 && eightBit, RequireTLS: requireTLS}
 	if eightBit {
@@ -234,16 +226,16 @@ func reportOptions(r *dsn.Report, eightBit, requireTLS bool) smtp.MailOptions {
 	return o
 }
 
-// takeReport puts a report into the queue.
-func (q *Queue) takeReport(ctx context.Context, report *Message) error {
+// submitReport puts a report into the queue.
+func (q *Queue) submitReport(ctx context.Context, report *Message) error {
 	report.Received = time.Now()
 	report.Origin = Origin{Connector: "dsn"}
 	report.System = true
 	return q.take(ctx, report)
 }
 
-// reportID is the same for the same report, in whatever order its recipients
-// have ended.
+// reportID is the same for the same report. It does not depend on the order in
+// which the recipients ended.
 func reportID(m *Message, rcpts []*Recipient, action dsn.Action) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s", m.ID, action)
@@ -256,7 +248,7 @@ func reportID(m *Message, rcpts []*Recipient, action dsn.Action) string {
 	return "dsn-" + hex.EncodeToString(h.Sum(nil)[:12])
 }
 
-// reportOn is what a report says of one recipient.
+// reportOn is what a report says about one recipient.
 func reportOn(r *Recipient, action dsn.Action) dsn.Recipient {
 	last := &r.Last
 	d := dsn.Recipient{
@@ -281,8 +273,8 @@ func reportOn(r *Recipient, action dsn.Action) dsn.Recipient {
 	return d
 }
 
-// statusOf is the status code of a recipient in a report: what the host said,
-// in the class that fits what became of it.
+// statusOf is the status code of a recipient in a report: the host's code if its
+// class fits the action, otherwise a general code of that class.
 func statusOf(r *Recipient, action dsn.Action) smtp.EnhancedCode {
 	code := r.Last.Reply.EnhancedCode
 	switch {

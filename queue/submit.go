@@ -106,7 +106,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	if atOnce {
 		s.Owner, s.Until = q.owner, now.Add(q.limits.Lease)
 	}
-	_, err := guarded(q, "Store.Put, or the content,", func() (struct{}, error) { return struct{}{}, q.Store.Put(ctx, m, s) })
+	_, err := guarded(q.log, "Store.Put, or the content,", func() (struct{}, error) { return struct{}{}, q.Store.Put(ctx, m, s) })
 	if err != nil {
 		if atOnce {
 			q.step(func(core *sched.Scheduler) { core.Unplaced(size) })
