@@ -7,19 +7,20 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A NextHop names one destination queue: where mail goes together, waits
-// together and is limited together. It is comparable; two recipients with
-// equal next hops may travel in one transaction.
+// A NextHop identifies one destination queue. Mail for the same next hop waits
+// together and shares the limits of the hop. NextHop is comparable. Recipients
+// with equal next hops may be sent in one transaction.
 type NextHop struct {
 	Connector   string // the send connector that serves it
 	Destination string // a domain, or the name of a set of smart hosts
 }
 
-// DefaultQueue is the Destination of a hop that the Deliverer has no name for.
-// (In the Store, the zero NextHop has the mail of which the hop is not known.)
+// DefaultQueue is the Destination that the Queue sets when Route returns the
+// zero NextHop. (In the Store, the zero NextHop means that the hop is not
+// known.)
 const DefaultQueue = "(default)"
 
-// String is "destination via connector", for logs and people.
+// String returns "destination via connector", for logs and display.
 func (h NextHop) String() string {
 	switch {
 	case h.Connector == "":
@@ -30,99 +31,101 @@ func (h NextHop) String() string {
 	return h.Destination + " via " + h.Connector
 }
 
-// A Deliverer is the send side of a queue: it knows which way mail goes, and
-// takes it there. routing.Router is the one that speaks SMTP. It must be safe
-// for concurrent use.
+// A Deliverer is the send side of a queue: it routes messages and delivers
+// them. routing.Router is the Deliverer that sends by SMTP. The methods must be
+// safe for concurrent use.
 type Deliverer interface {
-	// Route decides where a recipient's mail goes next. It is asked anew for
-	// each attempt and must not wait for the network for long. An error that
-	// is a *smtp.SMTPError with a 5xx code fails the recipient, any other
-	// leaves it waiting. The zero NextHop stands for DefaultQueue.
+	// Route returns the next hop of a recipient. The Queue calls it before
+	// each attempt. It must not wait long for the network. If the error is a
+	// *smtp.SMTPError with a 5xx code, the recipient fails. After any other
+	// error the recipient waits. The zero NextHop means DefaultQueue.
 	Route(ctx context.Context, m *Message, rcpt *Recipient) (NextHop, error)
 
-	// Deliver makes one attempt for all of rcpts, which Route sent to hop,
-	// and returns one result for each, in their order. It ends when ctx does;
-	// what is not known to be delivered by then is Deferred.
+	// Deliver makes one attempt for rcpts, which Route sent to hop. It returns
+	// one result for each, in the same order. It must return when ctx ends. A
+	// recipient that is not known to be delivered by then is Deferred.
 	Deliver(ctx context.Context, hop NextHop, m *Message, rcpts []*Recipient) []Result
 }
 
-// A Pacer is a Deliverer that has a say in when and how fast each next hop is
-// served. The queue asks whenever it is about to begin with a hop's mail; the
-// answer must be cheap and must not wait.
+// A Pacer is a Deliverer that controls when and how fast the Queue serves each
+// next hop. The Queue calls Pace before it delivers mail for a hop. Pace must
+// be cheap and must not block.
 type Pacer interface {
 	Pace(hop NextHop) Pace
 }
 
-// A Checker is a Deliverer that knows whether it can work at all. Queue.Run asks
-// once, at its beginning, and returns the error.
+// A Checker is a Deliverer that can check its own settings. Queue.Run calls
+// Check once, before it delivers, and returns its error.
 type Checker interface {
 	Check() error
 }
 
 // A Changer is a Deliverer whose settings can be replaced while it is in use.
-// It calls changed after each change, and does not wait for locks of its own
-// then. The queue passes [Queue.SettingsChanged].
+// It calls changed after each change. It must not wait for its own locks in
+// that call. The Queue passes [Queue.SettingsChanged].
 type Changer interface {
 	OnChange(changed func())
 }
 
-// Pace is how a next hop wants to be served. The zero value is the queue's
-// own defaults.
+// Pace has the settings of a [Pacer] for one next hop. The zero value means
+// the defaults of the Queue.
 type Pace struct {
-	// Held keeps the hop's mail waiting, and that costs no attempt: its
-	// schedule is closed, or it is sent only when somebody asks (ETRN, ATRN).
+	// Held keeps the mail for the hop in the queue. This is no attempt. The
+	// hop is outside its schedule, or its mail is sent only on request (ETRN,
+	// ATRN).
 	Held bool
-	// Until is when to ask again; the zero time: when the hop is retried by
-	// an operation of the queue.
+	// Until is when the Queue calls Pace again for a hop that is Held. The
+	// zero time means: when an operation retries the hop.
 	Until time.Time
-	// MaxConcurrency bounds the deliveries to the hop at the same time.
+	// MaxConcurrency is the most deliveries to the hop at the same time. 0
+	// means that only the limits of the Queue apply.
 	MaxConcurrency int
-	// Retry are the waits after the first, second, ... attempt that failed;
-	// the last one repeats.
+	// Retry are the retry intervals after the first, second, ... failed
+	// attempt. The last one repeats.
 	Retry []time.Duration
-	// DelayNotice is how long a message may wait before its sender is notified of
-	// the delay (negative: never), and Expire how long before the queue gives
-	// it up; both are counted as in [RetryPolicy]. A sender's DELIVERBY
-	// (RFC 2852) can only shorten them.
+	// DelayNotice is the time after which the sender gets a delay notice.
+	// Negative means never. Expiry is the queue lifetime. 0 means the value of
+	// the [RetryPolicy], and both count as there. The sender can only shorten
+	// them, with DELIVERBY (RFC 2852).
 	DelayNotice, Expiry time.Duration
 }
 
-// Outcome is what an attempt came to.
+// Outcome is the outcome of an attempt for one recipient.
 type Outcome uint8
 
 const (
-	// Deferred: this recipient may be tried again later; the next hop works.
+	// Deferred is a temporary failure for this recipient. The next hop works.
 	Deferred Outcome = iota
-	// Success: the next hop answered 2xx to the end of data.
+	// Success means that the next hop replied 2xx to the end of data.
 	Success
-	// Failure: the next hop, or a rule on our side, refused for good.
+	// Failure is a permanent refusal by the next hop or by a local rule.
 	Failure
-	// Unreachable: the next hop could not be spoken with at all (no
-	// connection, no greeting, no TLS that the policy asks for, DNS down).
-	// It says nothing about the message, and all mail for the hop waits.
+	// Unreachable means that no session with the next hop was possible: no
+	// connection, no greeting, no TLS although the policy requires it, or no
+	// DNS. The cause is not the message. All mail for the hop waits.
 	Unreachable
 )
 
-// A Result is what one attempt brought for one recipient.
+// A Result is the result of one attempt for one recipient.
 type Result struct {
 	Outcome Outcome
-	// Reply is the remote host's reply, or one of our own making where no
-	// host spoke (Host is then empty).
+	// Reply is the reply of the remote host. If no host replied, Host is empty
+	// and Reply is made locally.
 	Reply smtp.SMTPError
-	// Host is the name of the host that replied and Addr its address.
+	// Host is the name of the host that replied, and Addr is its address.
 	Host string
 	Addr string
-	// TLS describes the connection, as "TLS1.3 TLS_AES_128_GCM_SHA256"; empty
-	// for plain text.
+	// TLS describes the connection, for example "TLS1.3
+	// TLS_AES_128_GCM_SHA256". It is empty for plain text.
 	TLS string
-	// DSN tells that the host announced DSN (RFC 3461): it has taken over
-	// the duty to report, so that no "relayed" report is due from us.
+	// DSN is true if the host announced DSN (RFC 3461). The host is then
+	// responsible for reports, and the Queue sends no "relayed" report.
 	DSN bool
-	// Final tells that the host has put the message into the recipient's
-	// mailbox (LMTP): a success is reported as delivered, not as relayed.
+	// Final is true if the host has put the message into the recipient's
+	// mailbox (LMTP). A success is then reported as delivered, not as relayed.
 	Final bool
-	// Err is the cause in Go's terms, for logs; may be nil. Where it wraps
+	// Err is the cause as a Go error, for logs. It may be nil. If it wraps
 	// ErrDamaged, the content could not be read, and the recipient fails
-	// whatever Outcome, short of Success, says. In JSON it is left out.
+	// unless Outcome is Success. JSON omits it.
 	Err error `json:"-"`
 }

@@ -1,7 +1,8 @@
-// Package queue is a mail queue: it takes messages over, keeps them safe in a
-// [Store], and has a [Deliverer] deliver them, with retries, until every
-// recipient has ended: delivered, or its failure reported to the sender
-// (RFC 3464), or, where there is nobody to report to, kept as bad mail.
+// Package queue is a durable mail queue. A [Queue] stores messages in a
+// [Store] and delivers them through a [Deliverer]. It retries until every
+// recipient has ended. A recipient ends when it is delivered or when its
+// failure has been reported to the sender (RFC 3464). If the failure cannot be
+// reported, the message is kept as bad mail.
 //
 //	store, err := spool.Open(dir, nil)
 //	...
@@ -14,62 +15,85 @@
 //		Content:    queue.String(text),
 //	})
 //
-// When Submit returns nil, the message is on stable storage. A recipient is
-// delivered twice only if the process dies between the next hop's reply and our
-// record of it, or the next hop takes the message and goes before we have its
-// reply (RFC 1047), or a Shutdown without patience breaks the attempt off there.
+// When Submit returns nil, the message is on stable storage. A recipient can
+// be delivered twice only in three cases:
+//
+//   - The process dies after the next hop has accepted the message and before
+//     the Queue has recorded that.
+//   - The next hop accepts the message, but the connection breaks before its
+//     reply arrives (RFC 1047).
+//   - The context of Shutdown ends while the Queue waits for that reply.
 //
 // # How it works
 //
-// Waiting messages live in the Store. A bounded number of them is active: in
-// memory, split into parts that go to one [NextHop] each. Hops are served in
-// turn, each with a concurrency that adapts to what it takes. A hop that
-// cannot be reached is put aside as a whole with all its mail, and probed by
-// one message when its time comes, so that a dead host delays nobody else's
-// mail. See [Retry] for when and how often, and [Limits] for how much.
+// Waiting messages are in the Store. A limited number of messages is active:
+// in memory, and split into one part for each [NextHop]. The Queue serves the
+// next hops in turn. The number of concurrent deliveries to a next hop adapts
+// to what the hop accepts. If a next hop cannot be reached, all of its mail
+// waits. At the retry time the Queue probes the hop with one message. A dead
+// host therefore does not delay mail for other hosts. [Retry] describes the
+// retry intervals, and [Limits] describes the limits.
 //
-// A permanent refusal ends the recipient with a report. After a temporary
-// refusal, or a routing error, the recipient waits. If a hop does not answer,
-// all its mail waits. Damage in the stored message ends its recipients with a
-// report at once. While the Store cannot record what was delivered, nothing is
-// delivered.
+// The result of an attempt decides what happens to a recipient:
 //
-// The decisions are made by queue/internal/sched, a state machine without
-// clock, lock and store; start there to understand them.
+//   - Permanent failure: the recipient fails, and the sender gets a report.
+//   - Temporary failure or routing error: the recipient waits for its next
+//     attempt.
+//   - The next hop cannot be reached: all mail for the next hop waits.
+//   - The stored message is damaged: its recipients fail, and the sender gets
+//     a report at once.
+//
+// While the Store cannot record results, the Queue delivers nothing.
+//
+// The package queue/internal/sched makes these decisions. It is a state machine
+// without a clock, a lock or a store. Read it first to understand the code.
 //
 // # Reports
 //
-// The sender chooses its reports by the parameters of RFC 3461. [Reports] says
-// how they are written; queue/dsn writes and reads them. A report is sent
-// in the form that says most. Where its way back lacks 8BITMIME, SMTPUTF8,
-// REQUIRETLS or room for it, it is sent again in a form that needs less: in
-// ASCII, with the original's header or only its Message-ID. No report is sent on
-// a report: one that cannot be delivered is logged and kept as bad mail. Mail that can
-// neither be delivered nor reported is kept: see [Queue.BadMail]. An application
-// that sends can take the reports itself, without a mailbox: by a connector of
-// its Router whose Transport is a Go function (see the example), or it follows
-// events instead and asks for no reports (NOTIFY=NEVER).
+// The sender requests delivery status notifications with the parameters of
+// RFC 3461 (NOTIFY, RET, ENVID, ORCPT). [Reports] has the settings for the
+// notifications that the Queue sends. The package queue/dsn writes and reads
+// them.
+//
+// The first form of a report contains the most information. If it is refused
+// because the return path lacks 8BITMIME, SMTPUTF8 or REQUIRETLS, or because it
+// is too large, the Queue sends it again in a smaller form: in ASCII, with only
+// the header or only the Message-ID of the original message.
+//
+// The Queue sends no report about a report. It logs a report that cannot be
+// delivered and keeps it as bad mail. It also keeps each message that can be
+// neither delivered nor reported: see [Queue.BadMail].
+//
+// An application that sends mail can process the reports without a mailbox:
+// one connector of its routing.Router gets a Transport that is a Go function
+// (see the example). It can also subscribe to events, and request no reports
+// (NOTIFY=NEVER).
 //
 // # Operations
 //
-// [Queue.Queues] and [Queue.Messages] say what is there, [Queue.Do] does
-// something with the messages that a [Filter] selects: suspend, resume, retry,
-// resubmit, redirect, expire, remove. Next hops are suspended and retried as
-// such ([Queue.RetryQueues] starts all of their mail), and the Queue as a whole
-// is frozen, paused and drained. When settings were replaced,
-// [Queue.SettingsChanged] starts the mail that waited for them. Everything
-// that happens is an [Event] for who subscribes; queue/tracking writes them to
-// a log and searches it. queue/pickup makes folders doors for mail.
+// [Queue.Queues] lists the next hops and [Queue.Messages] lists the messages.
+// [Queue.Do] performs an operation on the messages that a [Filter] selects:
+// suspend, resume, retry, resubmit, redirect, expire or remove.
+// [Queue.SuspendQueue] and [Queue.RetryQueues] act on next hops with all of
+// their mail. [Queue.Freeze] refuses new mail, [Queue.Pause] stops deliveries,
+// and [Queue.Drain] empties the Queue. Call [Queue.SettingsChanged] after a
+// change of settings: it retries the mail that waits because of the old ones.
+//
+// Each thing that happens is an [Event] for the subscribers. The package
+// queue/tracking writes events to a log and searches it. The package
+// queue/pickup submits the messages that programs write to a folder.
 //
 // # Stores and deliverers
 //
-// queue/spool is the durable store, queue/memory one for tests, and
-// queue/queuetest holds any other to the same promises. routing.Router is the
-// deliverer that speaks SMTP. Both interfaces are small, and either side can
-// be replaced. A Deliverer that is a [Pacer] has a say in when and how fast
-// each hop is served. A Store that is a [Marker] lets the Queue set messages
-// aside as poison that were in hand when the process died, several times in a
-// row ([Limits].Interrupted): they are not tried any more, an operator may
-// resubmit them, and when their time is over their senders get the failure
-// report.
+// The package queue/spool is the durable Store. The package queue/memory is a
+// Store for tests. The package queuetest tests any Store against the rules of
+// the interface. routing.Router is the Deliverer that sends by SMTP. Store and
+// Deliverer are small interfaces, and an application can replace either one.
+//
+// A Deliverer that is also a [Pacer] controls when and how fast the Queue
+// serves each next hop. A Store that is also a [DeliveryJournal] lets the Queue
+// detect poison messages: messages that were in delivery each time the process
+// died ([Limits].Interrupted times in a row). The Queue does not attempt them
+// again. An operator can resubmit them. When the queue lifetime is over, the
+// sender gets the failure report.
 package queue

@@ -2,61 +2,60 @@ package queue
 
 import "time"
 
-// Limits bound what a Queue has in hand at one time. Every field's zero value
-// is its default.
+// Limits are the limits of a Queue. The zero value of each field means its
+// default.
 type Limits struct {
-	// Active is how many messages are in memory at once, to be delivered; all
-	// others wait in the Store. Default 20000 (Postfix).
+	// Active is the most active messages: messages in memory, to be delivered.
+	// All others wait in the Store. Default 20000 (Postfix).
 	Active int
-	// Memory is how many bytes of content those keep that are delivered from the
-	// memory that they arrived in. Beyond that, messages wait in the Store and
-	// are read from there. Default 128 MiB.
+	// Memory is the most bytes of content that active messages keep in the
+	// memory in which Submit received them. Beyond that, new messages wait in
+	// the Store and are read from there. Default 128 MiB.
 	Memory int64
-	// Deliveries is how many Deliver calls run at once. Default 500.
+	// Deliveries is the most Deliver calls at the same time. Default 500.
 	Deliveries int
-	// Rate is how many Deliver calls are begun in a second. Default no limit.
+	// Rate is the most Deliver calls that begin per second. Default no limit.
 	Rate float64
-	// Hop bounds each next hop.
+	// Hop has the limits for each next hop.
 	Hop HopLimits
-	// Lease is how long a message is claimed for; leases are renewed when
-	// half of it is over. Default 10 minutes.
+	// Lease is how long a message is leased. The Queue renews a lease when half
+	// of this time is over. Default 10 minutes.
 	Lease time.Duration
-	// Interrupted is how often in a row the process may die with a message in
-	// hand before the message is set aside as poison (Exchange: 2); an attempt
-	// that brings a result counts the message as innocent again. Poison is
-	// never tried, whatever happens, but [Resubmit] gives it another chance.
-	// When its time by the retry policy is over, its sender gets the failure
-	// report as of any other message. Default 2.
+	// Interrupted is how many times in a row the process may die while a
+	// message is in delivery. The message is then set aside as poison. An
+	// attempt that ends with a result resets the count. The Queue never
+	// attempts poison messages; [Resubmit] submits them again. When the queue
+	// lifetime is over, the sender gets the failure report. Default 2
+	// (Exchange).
 	Interrupted int
-	// BadMail is how long bad mail is kept in the Store. Default 30 days;
-	// negative is for ever.
+	// BadMail is how long the Store keeps bad mail. Default 30 days. Negative
+	// means for ever.
 	BadMail time.Duration
-	// Received is how many Received fields a message may have when it comes
-	// in by Submit, the pickup folder or the replay folder. With more it is
-	// taken for one that runs in circles, and refused: 554 5.4.6. A field at
-	// the top that this host wrote (Queue.Hostname) does not count. Mail that
-	// came by SMTP (Origin.Protocol) has another limit, which is applied
-	// before the server accepts it: smtpserver.Limits.Hops. What is in the
-	// queue is not counted again, but for the queue's own reports: one that
-	// hooks have given too many fields fails with 4.4.6.
-	// Default 30 (Exchange 2007).
+	// Received is the most Received fields of a message that Submit, the
+	// pickup folder and the replay folder accept. A message with more is
+	// considered a mail loop and is refused with 554 5.4.6. A field at the top
+	// that this host has written (Queue.Hostname) does not count. Mail that
+	// arrived by SMTP (Origin.Protocol is set) has another limit, which the
+	// server checks before it accepts the message: smtpserver.Limits.Hops. The
+	// Queue counts again only for its own reports: a report to which hooks have
+	// added too many fields fails with 4.4.6. Default 30 (Exchange 2007).
 	Received int
 }
 
-// HopLimits bound the traffic to one next hop. Every field's zero value is
+// HopLimits are the limits for one next hop. The zero value of each field means
 // its default.
 type HopLimits struct {
-	// Concurrency is how many Deliver calls for the hop run at once at most,
-	// and Start with how many it begins; in between, it adapts to what the
-	// hop takes. Default 20 and 5 (Postfix).
+	// Concurrency is the most Deliver calls for the hop at the same time, and
+	// Start is the number at the beginning. The Queue adapts the number to
+	// what the hop accepts, up to Concurrency. Default 20 and 5 (Postfix).
 	Concurrency, Start int
-	// Recipients is how many recipients go into one Deliver call. Default 50
+	// Recipients is the most recipients in one Deliver call. Default 50
 	// (Postfix).
 	Recipients int
-	// Rate is how many Deliver calls are begun in a second. Default no limit.
+	// Rate is the most Deliver calls that begin per second. Default no limit.
 	Rate float64
-	// Active is how many of the messages in memory may be for this hop.
-	// Default a quarter of Limits.Active.
+	// Active is the most active messages for this hop. Default a quarter of
+	// Limits.Active.
 	Active int
 }
 
@@ -84,14 +83,14 @@ func (l HopLimits) withDefaults(d HopLimits) HopLimits {
 	return l
 }
 
-// or sets a setting that is not positive to its default.
+// or sets *v to its default d if it is not positive.
 func or[T int | int64 | float64 | time.Duration](v *T, d T) {
 	if *v <= 0 {
 		*v = d
 	}
 }
 
-// hopLimits are the limits of one next hop.
+// hopLimits returns the limits of one next hop.
 func (q *Queue) hopLimits(key NextHop) HopLimits {
 	if q.HopLimits == nil {
 		return q.limits.Hop

@@ -10,96 +10,100 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
-// Content is a message's bytes: header, blank line, body, with CRLF line ends
-// and without dot-stuffing. It may be read as often as one likes and by
-// several goroutines at once.
+// Content has the bytes of a message: header, blank line and body, with CRLF
+// line ends and without dot-stuffing. It can be read any number of times, and
+// by several goroutines at once.
 type Content interface {
 	io.ReaderAt
 	io.WriterTo // from the first byte, each time
 	Size() int64
 }
 
-// Bytes makes a Content of chunks of memory that do not change any more.
+// Bytes returns a Content that consists of the chunks. The chunks must not
+// change afterwards.
 func Bytes(chunks ...[]byte) Content { return content.Of(chunks...) }
 
-// String makes a Content of a string.
+// String returns a Content with the bytes of s.
 func String(s string) Content { return content.Of([]byte(s)) }
 
-// A Message is an envelope, its content, and what became of it so far.
+// A Message is an envelope, its content and the state of its delivery.
 //
-// The submitter fills in the envelope, the content and what it knows of the
-// origin; the Queue does the rest.
+// The caller of Submit sets the envelope, the content and, as far as known,
+// the origin. The Queue sets the rest.
 type Message struct {
-	// ID is given by the Queue where it is empty. It is unique in a store and
-	// has only letters, digits, '-', '_' and '.'; at most 64 bytes.
+	// ID identifies the message in its store. It has 1 to 64 ASCII letters,
+	// digits, '-', '_' and '.'. If it is empty, Submit sets it.
 	ID string
-	// From is the reverse-path, empty for the null one: then no report is
-	// ever sent about the message.
+	// From is the reverse-path. If it is empty (the null reverse-path), no
+	// report is sent about the message.
 	From       string
 	Options    smtp.MailOptions
 	Recipients []*Recipient
-	// Content is what the message says. Of a message that the Queue hands
-	// out it is always set and readable until the call it was handed to ends.
+	// Content is the header and body. In a message that the Queue passes to a
+	// function it is not nil, and readable until that function returns.
 	Content Content
 
-	// Received is when the message was taken over; the zero value means now.
-	// Retry and expiry count from it.
+	// Received is when the message was accepted. Zero means now. Retry and
+	// expiry count from it.
 	Received time.Time
-	// Release holds the message back until then (FUTURERELEASE, RFC 4865);
-	// retry and expiry then count from it. The zero value holds nothing back.
+	// Release is the earliest time of the first attempt (FUTURERELEASE, RFC
+	// 4865). Retry and expiry count from it if it is later than Received. Zero
+	// means at once.
 	Release time.Time
-	// Origin is where the message came from.
+	// Origin has the source of the message.
 	Origin Origin
-	// Priority is the MT-PRIORITY (RFC 6710) of the message, -9 to 9; higher
-	// goes first, 0 is normal.
+	// Priority is the MT-PRIORITY (RFC 6710) of the message, from -9 to 9.
+	// Higher priorities are delivered first. 0 is normal.
 	Priority int
-	// System marks the queue's own messages: delivery status notifications.
+	// System is true for messages of the Queue itself: delivery status
+	// notifications.
 	System bool
-	// Interrupted counts how often in a row the process died while the message
-	// was in its hands: a Store that is a Marker counts, and the Queue sets it
-	// back to 0 when attempts have ended with the process alive.
+	// Interrupted is how many times in a row the process died while the
+	// message was in delivery. A Store that is a [DeliveryJournal] counts
+	// this. The Queue resets it to 0 when an attempt has ended and the process
+	// still runs.
 	Interrupted int
 }
 
-// Origin says where a message came from. All of it may be empty.
+// Origin has the source of a message. Each field may be empty.
 type Origin struct {
 	Connector  string // the receive connector's name, "pickup", "dsn", ...
 	ClientAddr string // the client's IP address
-	ClientHelo string // the name it gave itself
-	Identity   string // who it proved to be
+	ClientHelo string // the client's name in HELO, EHLO or LHLO
+	Identity   string // the authenticated identity of the client
 	Protocol   string // SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP, ...
 }
 
-// Status says where a recipient stands.
+// Status is the state of a recipient.
 type Status uint8
 
 const (
-	Waiting   Status = iota // not delivered yet, will be tried (again)
-	Delivered               // the next hop has taken over responsibility
-	Failed                  // refused for good; reported where a report is due
-	Expired                 // given up after the retry policy's time; reported likewise
-	Removed                 // taken out by an operator
-	Expanded                // replaced by the members of a list, which are recipients now
+	Waiting   Status = iota // not delivered yet; there will be an attempt
+	Delivered               // the next hop has accepted the message
+	Failed                  // refused permanently; the sender got a report if one was due
+	Expired                 // the queue lifetime is over; the sender got a report if one was due
+	Removed                 // removed by an operator
+	Expanded                // replaced by the members of a list, which are now recipients
 )
 
-// A Recipient is one forward-path of a message and its own fate.
+// A Recipient is one forward-path of a message, with its delivery state.
 type Recipient struct {
 	Addr    string
 	Options smtp.RcptOptions
-	// Route, when it is not zero, overrides the Deliverer's Route for this
-	// recipient: a hook or an operator has decided.
+	// Route, if not zero, is the next hop of this recipient. The Queue then
+	// does not call the Deliverer's Route. A hook or an operator sets it.
 	Route NextHop
 
-	// Set by the Queue.
+	// The Queue sets the following fields.
 	Status      Status
-	Attempts    int       // delivery attempts that reached the next hop or failed to
-	NextAttempt time.Time // when it is due
-	Last        Result    // what the last attempt brought
+	Attempts    int       // delivery attempts so far
+	NextAttempt time.Time // when the next attempt is due
+	Last        Result    // the result of the last attempt
 	LastAttempt time.Time
-	Notified    bool // of a delay, or of the success where that is to be reported
+	Notified    bool // the sender got a delay notice, or the success report that was due
 }
 
-// Rcpt makes recipients without options.
+// Rcpt returns recipients without options.
 func Rcpt(addrs ...string) []*Recipient {
 	rs := make([]*Recipient, len(addrs))
 	for i, a := range addrs {
@@ -108,15 +112,16 @@ func Rcpt(addrs ...string) []*Recipient {
 	return rs
 }
 
-// ValidID says what is wrong with a message ID, nil if it may be one.
+// ValidID returns an error that describes what is wrong with a message ID. It
+// returns nil for a valid one: see [Message].
 func ValidID(id string) error {
 	if id == "" || len(id) > 64 {
-		return fmt.Errorf("queue: a message ID has 1 to 64 bytes, not %d", len(id))
+		return fmt.Errorf("queue: message ID has %d bytes, not 1 to 64", len(id))
 	}
 	for i := range len(id) {
 		c := id[i]
 		if c-'0' > 9 && c|0x20-'a' > 25 && c != '-' && c != '_' && c != '.' {
-			return fmt.Errorf("queue: byte %q in a message ID", c)
+			return fmt.Errorf("queue: message ID contains byte %q", c)
 		}
 	}
 	return nil

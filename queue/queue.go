@@ -13,36 +13,39 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// A Queue takes messages over, keeps them in its Store, and has its
-// Deliverer deliver them until every recipient has ended: delivered, or its
-// failure reported. Store and Deliverer must be set; every other field's zero
-// value is a default. The fields must not change once Submit or Run was
-// called. All methods are safe for concurrent use.
+// A Queue stores messages in its Store and delivers them through its Deliverer
+// until every recipient has ended: it is delivered, or its failure is reported.
+// Store and Deliverer must be set. The zero value of each other field means its
+// default. The fields must not change after the first call of a method. All
+// methods are safe for concurrent use.
 type Queue struct {
 	Store     Store
 	Deliverer Deliverer
-	// Hostname names this MTA in reports. Default os.Hostname.
+	// Hostname is the name of this MTA, for reports and for the detection of
+	// mail loops. Default os.Hostname.
 	Hostname string
-	// Retry says when to try again and when to give up. Default
-	// [Retry]{}, the figures of Exchange 2000.
+	// Retry decides when to try again and when a message expires. Default
+	// [Retry]{}, the values of Exchange 2000.
 	Retry RetryPolicy
-	// Limits bound what is in hand at one time.
+	// Limits are the limits for active messages, deliveries and leases.
 	Limits Limits
-	// HopLimits, where it is set, has limits for single next hops; what they
-	// leave zero is Limits.Hop's. It must be quick.
+	// HopLimits, if not nil, returns the limits of a next hop. A zero field
+	// means the value of Limits.Hop. HopLimits must return quickly.
 	HopLimits func(NextHop) HopLimits
 	// Reports are the settings for delivery status notifications.
 	Reports Reports
-	// BadMail keeps a message that could neither be delivered nor reported to
-	// the recipients that it has (a report that failed, mostly); it must be
-	// safe where it is put when BadMail returns nil. The same message, by its
-	// ID, may come twice. Default: it is kept in the Store for Limits.BadMail,
-	// for an operator to look at ([MessageBad]). [BadMailDir] writes files.
+	// BadMail keeps a message that can be neither delivered nor reported,
+	// usually a report. m.Recipients are the recipients that failed. When
+	// BadMail returns nil, the message must be on stable storage. The Queue may
+	// pass the same message, with the same ID, twice. Default: the Store keeps
+	// it for the time of Limits.BadMail, and an operator can see it
+	// ([MessageBad]). [BadMailDir] writes files.
 	BadMail func(ctx context.Context, m *Message) error
-	// Hooks see, and may change or refuse, every message before it is stored.
+	// Hooks are called with each message before it is stored. They can change
+	// or refuse it.
 	Hooks []Hook
-	// Logger gets a line for each message taken over, attempt and end; nil is
-	// silent.
+	// Logger gets a line for each [Event] and for each problem. A nil Logger
+	// is silent.
 	Logger *slog.Logger
 
 	once    sync.Once
@@ -51,13 +54,13 @@ type Queue struct {
 	log     *slog.Logger
 	retry   RetryPolicy
 	limits  Limits
-	pacer   Pacer           // the Deliverer, if it is one
-	journal DeliveryJournal // the Store, if it is one
+	pacer   Pacer           // the Deliverer, if it is a Pacer
+	journal DeliveryJournal // the Store, if it is a DeliveryJournal
 	ids     ids
 	events  events
-	frozen  atomic.Bool // by an operator: nothing is taken over
+	frozen  atomic.Bool // by an operator: Submit refuses all mail
 
-	running sync.Mutex    // guards what follows
+	running sync.Mutex    // guards the fields below, up to over
 	stopped chan struct{} // closed when Run has ended; nil before it begins
 	abort   context.CancelFunc
 	over    bool // Shutdown was called
@@ -66,7 +69,8 @@ type Queue struct {
 	recorder recorder
 }
 
-// setup makes defaults of zero values, once.
+// setup replaces zero values by their defaults. Only the first call has an
+// effect.
 func (q *Queue) setup() {
 	q.once.Do(func() {
 		q.ids.init()
@@ -101,7 +105,7 @@ func (q *Queue) setup() {
 
 var errNoStore = errors.New("queue: Queue.Store is not set")
 
-// validate says which settings nothing can be delivered with.
+// validate returns an error for settings that can never work.
 func (q *Queue) validate() error {
 	if q.Store == nil {
 		return errNoStore
@@ -114,7 +118,7 @@ func (q *Queue) validate() error {
 			return fmt.Errorf("queue: Queue.Deliverer: %w", err)
 		}
 	}
-	for i, a := range q.Reports.CopyTo { // a report that is refused tells nobody
+	for i, a := range q.Reports.CopyTo { // a report that is refused is never seen
 		if problem := badRecipient(a); problem != "" {
 			return fmt.Errorf("queue: Reports.CopyTo[%d]: %q %s", i, a, problem)
 		}
@@ -122,10 +126,11 @@ func (q *Queue) validate() error {
 	return nil
 }
 
-// Run delivers until Shutdown is called or ctx ends; it returns nil then, and
-// otherwise the store's error that keeps it from working. It does not close
-// the Store. When ctx ends, attempts in progress are broken off; Shutdown lets
-// them finish. A Queue runs once.
+// Run delivers messages until Shutdown is called or ctx ends, and then returns
+// nil. It returns an error at once if a setting can never work, and later only
+// if the Store is closed (ErrClosed). It does not close the Store. When ctx
+// ends, attempts in progress are canceled; Shutdown waits for them. A Queue can
+// run only once: a second call returns an error.
 func (q *Queue) Run(ctx context.Context) error {
 	q.setup()
 	if err := q.validate(); err != nil {
@@ -141,7 +146,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	return q.run(ctx)
 }
 
-// prepare prepares Run, once and unless Shutdown came first.
+// prepare prepares Run. begun is false if Run or Shutdown was called before.
 func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 	q.running.Lock()
 	defer q.running.Unlock()
@@ -157,14 +162,14 @@ func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 	return true, nil
 }
 
-// Shutdown stops claiming and lets attempts in progress finish. When ctx ends
-// first they are broken off, and its error returned; what was not delivered
-// stays in the store.
+// Shutdown stops claiming messages and waits for the attempts in progress. If
+// ctx ends first, it cancels them and returns the error of ctx. Messages that
+// were not delivered stay in the store.
 //
-// An attempt that is broken off after the end of its data may have been taken
-// by the next hop all the same; it is then sent again, and arrives twice. A
-// sender is to wait 10 minutes for the answer there (RFC 5321, 4.5.3.2.6): the
-// shorter ctx lasts, the likelier is a duplicate.
+// If an attempt is canceled after the end of data, the next hop may have
+// accepted the message. The Queue then sends it again, and it arrives twice. A
+// client waits up to 10 minutes for the reply to the end of data (RFC 5321,
+// 4.5.3.2.6). The shorter the time of ctx, the more likely is a duplicate.
 func (q *Queue) Shutdown(ctx context.Context) error {
 	q.setup()
 	q.running.Lock()

@@ -5,53 +5,60 @@ import (
 	"time"
 )
 
-// A RetryPolicy says how long to wait between attempts and when to give up.
-// It must be safe for concurrent use and must not block. [Retry] is one made
-// of data.
+// A RetryPolicy decides how long the Queue waits between attempts, when it
+// sends the delay notice, and when a message expires. [Retry] is the standard
+// implementation. The methods must be safe for concurrent use and must not
+// block.
 type RetryPolicy interface {
-	// Wait is the time from the n-th attempt in vain (n counts from 1), which
-	// brought last, to the next one. It serves for single recipients and,
-	// where last.Outcome is Unreachable, for next hops as a whole.
+	// Wait returns the time from the n-th failed attempt to the next one. n
+	// counts from 1, and last is the result of the failed attempt. The Queue
+	// calls Wait for single recipients and, if last.Outcome is Unreachable,
+	// for the next hop as a whole.
 	Wait(n int, last *Result) time.Duration
 
-	// Lifetime says how long a message may wait, counted from its Received or
-	// Release time, before its sender is told of the delay, and before it is
-	// given up. A zero notice never tells; a zero expiry never gives up.
+	// Lifetime returns after what time the sender of m gets a delay notice,
+	// and after what time m expires. Both count from m.Received or, if that is
+	// later, from m.Release. If notice is zero, the sender gets no delay
+	// notice. If expiry is zero, m never expires.
 	Lifetime(m *Message) (notice, expiry time.Duration)
 }
 
-// Retry is a RetryPolicy as data. The zero value is Exchange 2000's.
+// Retry is a RetryPolicy with fixed settings. The zero value has the defaults
+// of Exchange 2000.
 type Retry struct {
-	// Intervals between attempts; the last one is used again and again.
+	// Intervals are the times between attempts. The last one repeats.
 	// Default 10, 10, 10, then every 15 minutes (Exchange 2000).
 	Intervals []time.Duration
-	// ByClass has other intervals for some classes of failure.
+	// ByClass has intervals that replace Intervals after a failure of a class.
 	ByClass map[Class][]time.Duration
-	// Jitter moves each interval by up to this fraction of it, up or down, so
-	// that what failed together does not come again together. Default 0.1; a
-	// negative value is none.
+	// Jitter is the largest random change of an interval, up or down, as a
+	// fraction of the interval. It spreads the retries of mail that failed at
+	// the same time. Default 0.1. A negative value means no change.
 	Jitter float64
-	// DelayNotice is when the sender is told that a message waits. Default 12
-	// hours (Exchange 2000); negative is never.
+	// DelayNotice is the time after which the sender gets a delay notice.
+	// Default 12 hours (Exchange 2000). A negative value means no notice.
 	DelayNotice time.Duration
-	// Expiry is when a message is given up. Default 2 days (Exchange 2000).
+	// Expiry is the queue lifetime: the time after which a message expires.
+	// Default 2 days (Exchange 2000). A negative value means never.
 	Expiry time.Duration
-	// Low and High replace DelayNotice and Expiry for messages with a Priority
-	// below and above 0, where they are set.
+	// Low and High, if not nil, replace DelayNotice and Expiry for messages
+	// with a Priority below 0 and above 0. Their zero fields mean the defaults
+	// of DelayNotice and Expiry.
 	Low, High *Lifetime
 }
 
-// Lifetime is a pair of times for [Retry].
+// A Lifetime has the times after which a message gets a delay notice and
+// expires. See [Retry].
 type Lifetime struct{ DelayNotice, Expiry time.Duration }
 
-// The figures of Exchange 2000's delivery tab.
+// The defaults of Exchange 2000.
 var exchangeIntervals = []time.Duration{10 * time.Minute, 10 * time.Minute, 10 * time.Minute, 15 * time.Minute}
 
 const (
 	exchangeNotice = 12 * time.Hour
 	exchangeExpiry = 48 * time.Hour
 	defaultJitter  = 0.1
-	shortestRetry  = time.Second // whatever a policy says: no busy loop
+	shortestRetry  = time.Second // the least wait, so that no policy causes a busy loop
 )
 
 // Wait implements RetryPolicy.

@@ -7,22 +7,25 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// SettingsChanged has the mail tried at once that waits because of this relay's
-// own settings: call it after a domain list, a password, a certificate or the
-// like was replaced. A Deliverer that is a [Changer] does so by itself. The
-// mail is that which has no connector (4.4.4), that whose connector or host was
-// replaced, that which a rule about security or permission keeps (4.7.x), and
-// that which failed for a reason on our side. Next hops that did not answer, or
-// that were closed, are tried again too.
+// SettingsChanged retries the mail that waits because of local settings. Call
+// it after a change, for example of a domain list, a password or a certificate.
+// A Deliverer that is a [Changer] calls it by itself. It retries:
 //
-// SettingsChanged does not wait for that. Run does the same when it begins, but
-// leaves out what another host refused with 4.7.x, as greylisting does.
+//   - mail without a connector (4.4.4);
+//   - mail whose connector or host was replaced;
+//   - mail that a security or permission rule deferred (4.7.x);
+//   - mail that failed for a local reason;
+//   - mail for next hops that were unreachable or outside their schedule.
+//
+// SettingsChanged starts this work and returns. Run does the same when it
+// begins, except for mail that another host refused with 4.7.x, because
+// greylisting uses these codes too.
 func (q *Queue) SettingsChanged() {
 	q.setup()
 	q.step(func(core *sched.Scheduler) { core.Changed(time.Now()) })
 }
 
-// recheckWaiting looks through the waiting mail, in a goroutine of its own.
+// recheckWaiting calls recheckStored in its own goroutine.
 func (q *Queue) recheckWaiting(scope sched.Scope) {
 	q.workersDone.Add(1)
 	go func() {
@@ -31,14 +34,15 @@ func (q *Queue) recheckWaiting(scope sched.Scope) {
 		q.step(func(core *sched.Scheduler) { core.Rechecked(time.Now(), scope, err != nil) })
 		switch {
 		case err != nil && q.ctx.Err() == nil:
-			q.log.Error("queue: the waiting mail cannot be looked through", "error", err)
+			q.log.Error("queue: waiting mail cannot be checked for changed settings", "error", err)
 		case n > 0:
-			q.log.Info("queue: mail is tried again with the settings as they are now", "messages", n)
+			q.log.Info("queue: mail is retried with the current settings", "messages", n)
 		}
 	}()
 }
 
-// recheckStored makes the messages due that wait because of our own settings.
+// recheckStored makes the stored messages due that wait because of local
+// settings, and returns their number.
 func (q *Queue) recheckStored(scope sched.Scope) (n int, err error) {
 	for e, err := range q.Store.List(q.ctx, Query{}) {
 		if err != nil {
@@ -69,7 +73,8 @@ func (q *Queue) isStopping() (stopping bool) {
 	return stopping
 }
 
-// routeChanged reports whether a recipient that waits for a hop would now go to another.
+// routeChanged reports whether a recipient that waits for one hop is now routed
+// to another.
 func (q *Queue) routeChanged(ctx context.Context, m *Message, r *Recipient, waitsFor NextHop) bool {
 	if waitsFor == (NextHop{}) || r.Route != (NextHop{}) {
 		return false
@@ -78,8 +83,8 @@ func (q *Queue) routeChanged(ctx context.Context, m *Message, r *Recipient, wait
 	return err == nil && hop != waitsFor
 }
 
-// ownCause says whether an attempt came to r because of our own settings, as
-// far as the reply tells.
+// ownCause reports whether the failure r is caused by local settings, as far as
+// its reply shows.
 func ownCause(r *Result, scope sched.Scope) bool {
 	if r.Outcome == Success || r.Reply.Code == 0 && r.Err == nil {
 		return false
@@ -94,7 +99,7 @@ func ownCause(r *Result, scope sched.Scope) bool {
 	return aboutCredentials(r.Reply.Code)
 }
 
-// aboutCredentials says whether a reply code is one of AUTH's (RFC 4954, 6).
+// aboutCredentials reports whether code is a reply code of AUTH (RFC 4954, 6).
 func aboutCredentials(code int) bool {
 	switch code {
 	case 432, 454, 530, 534, 535, 538:
@@ -103,8 +108,9 @@ func aboutCredentials(code int) bool {
 	return false
 }
 
-// retryOwnCauses makes those recipients of an active message due at once that met
-// settings that have been replaced meanwhile. It is called in a step.
+// retryOwnCauses makes the recipients of an active message due at once whose
+// failure is caused by local settings. The settings have changed since the
+// attempt began. It is called in a step.
 func (a *active) retryOwnCauses(now time.Time) {
 	for _, r := range a.m.Recipients {
 		if r.Status == Waiting && r.NextAttempt.After(now) && ownCause(&r.Last, sched.ScopeAll) {

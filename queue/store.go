@@ -7,146 +7,153 @@ import (
 	"time"
 )
 
-// A Store keeps messages safe between the moment they are accepted and the
-// moment their last recipient has ended. Implementations differ in where;
-// queuetest holds them all to the promises written here.
+// A Store keeps messages from the moment they are accepted until their last
+// recipient has ended. The package queuetest tests an implementation against
+// the rules of this interface.
 //
-// All methods may be called concurrently. A message is *leased* while a queue
-// has it in hand: nobody else is given it until the lease ends, is released,
-// or its time runs out because its owner died. An embedded store has one
-// owner and treats every lease that it finds when opened as ended.
+// All methods are safe for concurrent use. A queue leases a message before it
+// works on it. No other queue can claim the message until the lease is
+// released or expires. A lease expires if its owner died. A store that only one
+// process can open treats every lease that it finds on opening as expired.
 type Store interface {
 	// Put stores a new message. When it returns nil, envelope and content are
-	// on stable storage: they survive kill -9 and power loss. On any error
-	// nothing is left behind that would ever be delivered, but for one case: a
-	// message refused because the disk failed may come back if the process
-	// dies before the disk works again. An ID that is in the store already is
-	// ErrExists; a store without room says ErrFull.
+	// on stable storage: they survive kill -9 and power loss. After an error
+	// the message will not be delivered, with one exception: if the disk
+	// failed and the process dies before the disk works again, the message may
+	// be there afterwards. Put returns ErrExists if the ID is in the store
+	// already, and ErrFull if the store has no room.
 	//
-	// Put keeps m.Content itself where that spares a copy, so bytes in memory
-	// ([Bytes], [String]) must not change afterwards; m itself it does not
-	// keep. Where m.Content is anything else (it reads a file, say), Put sets
-	// it to an equal Content that does not need the old one any more: when Put
-	// has returned nil, the submitter may close what was behind it. A message
-	// put under a lease (s.Owner) stays in its owner's hand: the owner
-	// delivers from m, and no Claim gives it out while the lease lasts.
+	// Put may keep m.Content to avoid a copy, so bytes in memory ([Bytes],
+	// [String]) must not change afterwards. It does not keep m. If m.Content
+	// is of another kind (for example, it reads a file), Put replaces it with
+	// an equal Content that does not need the old one. When Put has returned
+	// nil, the caller may close the file. If s.Owner is set, the message is
+	// leased: its owner delivers it from m, and Claim does not return it while
+	// the lease lasts.
 	Put(ctx context.Context, m *Message, s Schedule) error
 
-	// Claim leases messages that are due and under no live lease, and returns
-	// them with recipients and content: the most urgent priority first, then
-	// the longest due. No message is no error.
+	// Claim leases messages that are due and not leased, and returns them with
+	// recipients and content. The order is by priority, highest first, and
+	// then by due time, earliest first. If there is no such message, Claim
+	// returns none and no error.
 	//
-	// Content is read from the store when it is asked for, and can be read
-	// for as long as the message is leased; after that reading may fail with
-	// ErrNotFound. It never yields wrong bytes: a Read or WriteTo that meets
-	// damage fails with ErrDamaged, WriteTo at its end at the latest.
-	// A message whose envelope cannot be read any more is set aside and
-	// reported by the store, and Claim goes on with the next.
+	// Content is read from the store when it is used. It can be read while
+	// the message is leased; after that, reading may fail with ErrNotFound.
+	// It never returns wrong bytes: a Read or WriteTo that meets damage fails
+	// with ErrDamaged, WriteTo at the latest at its end. If an envelope cannot
+	// be read, the store sets the message aside, reports that, and Claim
+	// continues with the next message.
 	Claim(ctx context.Context, c Claim) ([]*Message, error)
 
-	// Next tells when Claim, called with the same c, would next find
-	// something; the zero time when nothing waits.
+	// Next returns the earliest time at which Claim, called with the same c,
+	// would find a message. It returns the zero time if no message waits.
 	Next(ctx context.Context, c Claim) (time.Time, error)
 
-	// Renew extends the owner's leases on the messages to until, and returns
-	// the IDs that are not the owner's any more.
+	// Renew extends owner's leases on the messages to until. It returns the
+	// IDs of the messages that owner no longer leases.
 	Renew(ctx context.Context, owner string, until time.Time, ids ...string) (lost []string, err error)
 
-	// Update records the recipients of a message as they stand in m, its
-	// Interrupted, and its new schedule. Mostly only their states have changed since the message was
-	// last stored; after a redirection also their addresses, routes, options
-	// or number. owner must hold the lease (one that ran out counts, as
-	// long as nobody else has claimed the message since); ErrLeaseLost means
-	// that it does not and that nothing was recorded. Unless s keeps the
-	// lease it is released. Envelope and content stay as they were put.
+	// Update records m.Recipients, m.Interrupted and the schedule s. Usually
+	// only the states of the recipients have changed. After a redirection
+	// their addresses, routes, options or number may have changed too.
+	// Envelope and content do not change.
 	//
-	// Update and Remove may return before the record is on stable storage;
-	// it is there at most 100 ms later. An error (ErrFull, ErrReadOnly, I/O)
-	// means that nothing can be recorded now, this call's record included:
-	// the caller must then stop delivering, or it would deliver twice. Sync
-	// tells when it may go on; the call must then be made again.
+	// owner must hold the lease. An expired lease is valid until another
+	// owner claims the message. Otherwise Update records nothing and returns
+	// ErrLeaseLost. Update releases the lease unless s keeps it.
+	//
+	// Update and Remove may return before the record is on stable storage. It
+	// is there at most 100 ms later. An error (ErrFull, ErrReadOnly, I/O)
+	// means that the store can record nothing now, and has not recorded this
+	// call. The caller must then stop delivering, because it would deliver
+	// twice otherwise. It may continue when Sync returns nil, and must then
+	// repeat the call.
 	Update(ctx context.Context, owner string, m *Message, s Schedule) error
 
-	// Remove ends a message: nothing of it will be claimed again. The lease
-	// and the errors are as with Update; ErrNotFound where it has ended.
+	// Remove removes a message: Claim does not return it again. The lease and
+	// the errors are as with Update. Remove returns ErrNotFound if the message
+	// is not in the store.
 	Remove(ctx context.Context, owner, id string) error
 
-	// Sync makes everything recorded so far durable before it returns. An
-	// error says that the store cannot record now; nil that it can (again).
+	// Sync returns when everything that was recorded is on stable storage. An
+	// error means that the store cannot record now. nil means that it can, or
+	// can again.
 	Sync(ctx context.Context) error
 
-	// Get returns one message, leased or not, without leasing it.
-	// ErrNotFound when it is not there.
+	// Get returns one message, leased or not, without leasing it. It returns
+	// ErrNotFound if the message is not in the store.
 	Get(ctx context.Context, id string) (*Message, error)
 
-	// List walks over the stored messages that match, in the order of their
-	// IDs, beginning after Query.After. It is not a snapshot: messages that
-	// come and go meanwhile may be seen or not.
+	// List iterates over the stored messages that match q, in the order of
+	// their IDs, after q.After. It is not a snapshot: it may include or omit
+	// messages that are stored or removed during the iteration.
 	List(ctx context.Context, q Query) iter.Seq2[*Entry, error]
 
-	// Hops sums up the stored messages, leased or not, by the hop that they
-	// wait for, without reading them and in no particular order.
+	// Hops returns totals of the stored messages, leased or not, for each hop
+	// that they wait for. It does not read the messages. The order is
+	// undefined.
 	Hops(ctx context.Context) ([]HopSum, error)
 
-	// Close makes what was recorded durable and gives up all leases. Calls
-	// after it return ErrClosed.
+	// Close makes everything that was recorded durable and releases all
+	// leases. Calls after Close return ErrClosed.
 	Close() error
 }
 
-// A Marker is a Store that can tell, after the process died, which messages
-// were in somebody's hands at that moment. It is how a message that kills its
-// reader is found (poison).
+// A DeliveryJournal is a Store that records which messages are in delivery. If
+// the process dies, the journal has the messages that may have caused it. The
+// Queue uses it to detect poison messages ([Limits].Interrupted).
 //
-// A queue calls Begin before it does with a message what might kill the
-// process, and End after it; both are cheap (no system call, no sync) and
-// cannot fail. Messages between Begin and End when the process died come back
-// from Claim and Get with Message.Interrupted one higher than before.
+// A queue calls Begin before each operation on a message that might crash the
+// process (routing or delivery), and End after it. Both are cheap (no system
+// call, no sync) and cannot fail. If the process dies between Begin and End,
+// Claim and Get return the message with Message.Interrupted one higher.
 type DeliveryJournal interface {
 	Begin(id string)
 	End(id string)
 }
 
-// A Schedule says when a message is due and who has it in hand.
+// A Schedule has the due time and the lease of a message.
 type Schedule struct {
 	// Due is when the message may be claimed. The zero time means at once.
 	Due time.Time
-	// Hop is the queue that the message waits in, where it is known; the
-	// zero value where it is not, or where its recipients wait in several.
+	// Hop is the next hop that the message waits for. It is zero if the hop is
+	// not known or if the recipients wait for several hops.
 	Hop NextHop
-	// Owner and Until are the lease. An empty Owner releases it.
+	// Owner and Until are the lease. An empty Owner means no lease.
 	Owner string
 	Until time.Time
-	// Volatile allows the store to forget this schedule (not the recipients'
-	// states) at a restart: the message is then due at once.
+	// Volatile allows the store to lose this schedule at a restart, but not
+	// the states of the recipients. The message is then due at once.
 	Volatile bool
 }
 
-// A Claim says what to lease.
+// A Claim selects the messages to lease and has the terms of the lease.
 type Claim struct {
 	Owner string
 	Until time.Time // end of the lease
 	Now   time.Time
-	Max   int // at most so many messages; 0 means 1
-	// ID restricts the claim to this one message, whether it is due or not
-	// and whatever it waits for (an operator's hand). Only and Except are then
-	// ignored. A live lease of another owner still keeps it away.
+	Max   int // the most messages; 0 means 1
+	// ID selects one message. Its due time and its hop do not matter then, and
+	// Only and Except are ignored. It is for an operation of an operator. A
+	// message that another owner leases is not returned.
 	ID string
-	// Only restricts the claim to messages that wait for this hop.
+	// Only selects messages that wait for this hop.
 	Only *NextHop
-	// LeastUrgent turns the order of the priorities round: by claiming so now
-	// and then, a queue gives each its share.
+	// LeastUrgent reverses the order of priorities. A queue sets it from time
+	// to time so that messages of low priority get a share.
 	LeastUrgent bool
-	// Except leaves out messages that wait for these hops.
+	// Except excludes messages that wait for these hops.
 	Except map[NextHop]bool
 }
 
 // A Query selects stored messages.
 type Query struct {
-	After string // IDs greater than this one
-	Hop   *NextHop
+	After string   // only IDs greater than this one
+	Hop   *NextHop // if not nil, only messages that wait for this hop
 }
 
-// An Entry is what a store knows of a message without reading it.
+// An Entry has the facts about a message that a store can return without
+// reading the message.
 type Entry struct {
 	ID       string
 	Schedule Schedule
@@ -155,15 +162,15 @@ type Entry struct {
 	Priority int
 }
 
-// A HopSum says what waits for one hop.
+// A HopSum has totals of the messages that wait for one hop.
 type HopSum struct {
 	Hop   NextHop
-	Count int       // messages, those in hand included
-	Bytes int64     // their content
-	Due   time.Time // when the next of them is due or its lease ends
+	Count int       // messages, leased ones included
+	Bytes int64     // the size of their content
+	Due   time.Time // when the next of them is due or its lease expires
 }
 
-// Errors of a Store; test with errors.Is.
+// Errors of a Store. Test them with errors.Is.
 var (
 	ErrExists    = errors.New("queue: a message with this ID is stored already")
 	ErrNotFound  = errors.New("queue: no such message")

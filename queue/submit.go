@@ -13,23 +13,30 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// Submit takes m over. When it returns nil, m is safe in the store, and the
-// Queue will see each of its recipients to its end; m then belongs to the
-// Queue. It sets m.ID where that is empty; a file behind m.Content may be
-// closed, the store does not need it any more. An error leaves nothing behind;
-// errors.As finds a *smtp.SMTPError in it, fit for a client (452 4.3.1 for a
-// full store, 451 4.3.2 for a frozen queue, 553 5.1.3 for a recipient that is
-// no address, as "Bob <bob@example.com>", 554 5.4.6 for a message that runs in
-// circles (Limits.Received), ...).
+// Submit enqueues m. When it returns nil, m is on stable storage, and the
+// Queue delivers it or reports its failure. The caller must not use m
+// afterwards. It may close a file that m.Content reads. Submit sets m.ID if
+// that is empty.
 //
-// The header section of the content ends at the first line that is not a field.
-// If no blank line is there, Submit inserts one, as Postfix does, so that no
-// program reads fields behind it that the hooks did not see. Lines at the start
-// that begin with "From " or ">From ", as in a mailbox file, become
-// X-Mailbox-Line fields. All other content stays as it is.
+// After an error, m is not in the queue. The error wraps a *smtp.SMTPError,
+// which a server can send to its client. Examples:
 //
-// Submit works before Run and while it runs; what it stores is delivered
-// when Run runs.
+//   - 452 4.3.1: the store is full.
+//   - 451 4.3.2: the queue is frozen ([Queue.Freeze]) or is shutting down.
+//   - 553 5.1.3: a recipient is not an address, for example
+//     "Bob <bob@example.com>".
+//   - 554 5.4.6: mail loop: the message has too many Received fields
+//     (Limits.Received).
+//
+// The header section of the content ends at the first line that is not part of
+// a field. If this line is not blank, Submit inserts a blank line before it, as
+// Postfix does. Otherwise another program could find header fields after that
+// line, which the hooks did not see. Lines at the start that begin with "From "
+// or ">From ", as in a mailbox file, become X-Mailbox-Line fields. Submit does
+// not change any other content.
+//
+// Submit can be called before Run and while it runs. The Queue delivers only
+// while Run runs.
 func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	q.setup()
 	if q.Store == nil {
@@ -47,8 +54,8 @@ func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	return q.take(ctx, m)
 }
 
-// checkAddresses refuses what can never be sent, while whoever submits it is
-// there to hear of it.
+// checkAddresses refuses addresses that can never be sent. At this point the
+// submitting client still waits for the reply and learns of the error.
 func (m *Message) checkAddresses() error {
 	if problem := addr.NotOnWire(m.From); problem != "" {
 		return refuse(553, smtp.EnhancedCode{5, 1, 7}, fmt.Sprintf("Sender %q %s", m.From, problem), nil)
@@ -71,7 +78,8 @@ func badRecipient(a string) string {
 	return addr.NotOnWire(a)
 }
 
-// take is Submit, also for what must get in while the queue is frozen.
+// take is Submit without the checks that do not apply to the reports of the
+// Queue itself: it works while the queue is frozen.
 func (q *Queue) take(ctx context.Context, m *Message) error {
 	if m.ID == "" {
 		m.ID = q.ids.next(time.Now())
@@ -94,7 +102,8 @@ func (q *Queue) take(ctx context.Context, m *Message) error {
 	return q.put(ctx, m)
 }
 
-// put stores a message and, where there is room in memory, begins with it.
+// put stores a message. If there is room in memory, the message becomes active
+// at once.
 func (q *Queue) put(ctx context.Context, m *Message) error {
 	now := time.Now()
 	s := Schedule{Due: m.Release}
@@ -124,15 +133,16 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	return nil
 }
 
-// reserve takes one of the places for active messages, and memory for its
-// content, if there is one, and the Queue delivers. What gets none waits in
-// the store and is read from there.
+// reserve reserves a place for an active message and size bytes of memory for
+// its content. placed is false if there is no room or the Queue does not
+// deliver. The message then waits in the store and is read from there.
 func (q *Queue) reserve(size int64) (placed bool) {
 	q.locked(func(core *sched.Scheduler) { placed = core.Place(size) })
 	return placed
 }
 
-// inMemory is how much memory content takes while it is kept.
+// inMemory returns how many bytes of memory the content takes while the message
+// is active.
 func inMemory(c Content) int64 {
 	if cc, ok := c.(*content.Content); ok && !cc.InMemory() {
 		return 0
@@ -140,7 +150,7 @@ func inMemory(c Content) int64 {
 	return c.Size()
 }
 
-// refuse makes an error that is fit for a client and has its cause.
+// refuse returns an error that wraps a reply for the client and the cause.
 func refuse(code int, enhanced smtp.EnhancedCode, text string, cause error) error {
 	e := &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}
 	if cause == nil {
@@ -149,7 +159,7 @@ func refuse(code int, enhanced smtp.EnhancedCode, text string, cause error) erro
 	return fmt.Errorf("queue: %w: %w", e, cause)
 }
 
-// unstored is the error for a message that the store did not take.
+// unstored returns the error for a message that could not be stored.
 func unstored(err error) error {
 	var se *smtp.SMTPError
 	switch {
