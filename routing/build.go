@@ -153,6 +153,27 @@ func (b *builder) index(c *connector, s *space) {
 }
 
 func (b *builder) delivery(c *connector) {
+	b.smartHosts(c)
+	if c.Port < 0 || c.Port > 65535 {
+		b.fault("Port", "%d is not a port", c.Port)
+	}
+	if c.ReportSender != "" {
+		b.check("ReportSender", addr.Mailbox(c.ReportSender, true))
+	}
+	if c.DirectFirst && len(c.SmartHosts) == 0 {
+		b.fault("DirectFirst", "needs SmartHosts")
+	}
+	if c.Auth != nil && c.byDNS() && len(c.SmartHosts) == 0 && slices.ContainsFunc(c.spaces, func(s space) bool { return s.all }) {
+		b.fault("Auth", "needs SmartHosts: by DNS, the password would be sent to the hosts of any recipient domain")
+	}
+	if c.TLS != nil && c.TLS.Level > smtpclient.TLSDANE {
+		b.fault("TLS", "there is no level %d", c.TLS.Level)
+	}
+	b.unused(c)
+	b.domainTLS(c)
+}
+
+func (b *builder) smartHosts(c *connector) {
 	for i, s := range c.SmartHosts {
 		field := fmt.Sprintf("SmartHosts[%d]", i)
 		h, err := parseSmartHost(s)
@@ -166,40 +187,35 @@ func (b *builder) delivery(c *connector) {
 		c.hosts = append(c.hosts, h)
 	}
 	c.hostsName = setName(c.hosts)
-	switch {
-	case c.Port < 0 || c.Port > 65535:
-		b.fault("Port", "%d is not a port", c.Port)
-	case c.Port != 0 && len(c.SmartHosts) > 0 && !c.DirectFirst:
-		b.fault("Port", "applies only to hosts found by DNS; put the port into SmartHosts")
-	}
-	if c.ReportSender != "" {
-		b.check("ReportSender", addr.Mailbox(c.ReportSender, true))
-	}
-	if c.DirectFirst && len(c.SmartHosts) == 0 {
-		b.fault("DirectFirst", "needs SmartHosts")
-	}
-	if c.Auth != nil && c.byDNS() && len(c.SmartHosts) == 0 && slices.ContainsFunc(c.spaces, func(s space) bool { return s.all }) {
-		b.fault("Auth", "needs SmartHosts: by DNS, the password would be sent to the hosts of any recipient domain")
-	}
-	if len(c.DomainTLS) > 0 && len(c.SmartHosts) > 0 && !c.DirectFirst {
-		b.fault("DomainTLS", "applies only to domains found by DNS; use TLS for smart hosts")
-	}
-	if c.TLS != nil && c.TLS.Level > smtpclient.TLSDANE {
-		b.fault("TLS", "there is no level %d", c.TLS.Level)
-	}
-	if !c.byDNS() {
-		for _, f := range []struct {
-			name string
-			set  bool
-		}{
-			{"SmartHosts", len(c.SmartHosts) > 0}, {"Auth", c.Auth != nil}, {"TLS", c.TLS != nil},
-			{"DomainTLS", len(c.DomainTLS) > 0}, {"Port", c.Port != 0}, {"Resolver", c.Resolver != nil},
-		} {
-			if f.set {
-				b.fault(f.name, "applies only to SMTP; this Transport ignores it")
-			}
+}
+
+// unused finds settings that the other settings of the connector make
+// ineffective.
+func (b *builder) unused(c *connector) {
+	noDNS := len(c.SmartHosts) > 0 && !c.DirectFirst
+	notSMTP := "applies only to SMTP; this Transport ignores it"
+	for _, f := range []struct {
+		name   string
+		set    bool
+		unused bool
+		why    string
+	}{
+		{"Port", c.Port > 0 && c.Port <= 65535, noDNS, "applies only to hosts found by DNS; put the port into SmartHosts"},
+		{"DomainTLS", len(c.DomainTLS) > 0, noDNS, "applies only to domains found by DNS; use TLS for smart hosts"},
+		{"SmartHosts", len(c.SmartHosts) > 0, !c.byDNS(), notSMTP},
+		{"Auth", c.Auth != nil, !c.byDNS(), notSMTP},
+		{"TLS", c.TLS != nil, !c.byDNS(), notSMTP},
+		{"DomainTLS", len(c.DomainTLS) > 0, !c.byDNS(), notSMTP},
+		{"Port", c.Port != 0, !c.byDNS(), notSMTP},
+		{"Resolver", c.Resolver != nil, !c.byDNS(), notSMTP},
+	} {
+		if f.set && f.unused {
+			b.fault(f.name, "%s", f.why)
 		}
 	}
+}
+
+func (b *builder) domainTLS(c *connector) {
 	c.domainTLS, c.belowTLS = map[string]*smtpclient.TLSPolicy{}, map[string]*smtpclient.TLSPolicy{}
 	for text, policy := range c.DomainTLS {
 		d, below, err := parsePattern(text)

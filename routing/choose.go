@@ -136,9 +136,7 @@ func (t *Table) routes(m *queue.Message, domain string, yield func(candidate) bo
 		}
 		if reason != Eligible {
 			waits = waits || reason == Disabled && match.c.suitability(m) == Eligible
-			if worst == Eligible || reason == TooLarge || reason > TooLarge && worst != TooLarge {
-				worst = reason
-			}
+			worst = moreInformative(worst, reason)
 			return true
 		}
 		for c := match.c; c != nil && c.eligibility(m) == Eligible; c = t.byName[c.Fallback] {
@@ -156,6 +154,15 @@ func (t *Table) routes(m *queue.Message, domain string, yield func(candidate) bo
 		return Disabled
 	}
 	return worst
+}
+
+// moreInformative returns which of two reasons the sender needs to know. TooLarge
+// goes first, then the restrictions.
+func moreInformative(known, reason Eligibility) Eligibility {
+	if known == Eligible || reason == TooLarge || reason > TooLarge && known != TooLarge {
+		return reason
+	}
+	return known
 }
 
 // wouldLoop reports whether a route other than the nearest one would bring

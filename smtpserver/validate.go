@@ -13,26 +13,46 @@ import (
 // Validate returns an error if settings contradict each other or can never
 // work. Serve calls it.
 func (srv *Server) Validate() error {
-	if _, err := addr.Domain(srv.Hostname); srv.Hostname != "" && (err != nil || strings.ContainsFunc(srv.Hostname, func(r rune) bool { return r >= 0x7f })) {
-		return fmt.Errorf("smtpserver: Hostname %q is not a host name", srv.Hostname)
-	}
-	if srv.DefaultDomain != "" {
-		if addr.Mailbox("x@"+srv.DefaultDomain, false) != nil {
-			return fmt.Errorf("smtpserver: DefaultDomain %q is not a domain name", srv.DefaultDomain)
-		}
+	if err := srv.validateNames(); err != nil {
+		return err
 	}
 	for setting, networks := range map[string][]netip.Prefix{"ProxyFrom": srv.ProxyFrom, "XClientFrom": srv.XClientFrom, "Limits.Exempt": srv.Limits.Exempt} {
 		if err := checkNetworks(networks); err != nil {
 			return fmt.Errorf("smtpserver: %s: %w", setting, err)
 		}
 	}
-	must := map[TLSMode]string{TLSRequired: "TLSRequired", TLSImplicit: "TLSImplicit"}[srv.TLSMode]
-	c := srv.TLSConfig
-	switch {
-	case srv.InsecureOldTLS && (c == nil || srv.TLSMode == TLSOff):
+	if srv.InsecureOldTLS {
+		if err := srv.validateOldTLS(); err != nil {
+			return err
+		}
+	}
+	return srv.validateTLS()
+}
+
+func (srv *Server) validateNames() error {
+	notASCII := func(r rune) bool { return r >= 0x7f }
+	if _, err := addr.Domain(srv.Hostname); srv.Hostname != "" && (err != nil || strings.ContainsFunc(srv.Hostname, notASCII)) {
+		return fmt.Errorf("smtpserver: Hostname %q is not a host name", srv.Hostname)
+	}
+	if srv.DefaultDomain != "" && addr.Mailbox("x@"+srv.DefaultDomain, false) != nil {
+		return fmt.Errorf("smtpserver: DefaultDomain %q is not a domain name", srv.DefaultDomain)
+	}
+	return nil
+}
+
+func (srv *Server) validateOldTLS() error {
+	switch c := srv.TLSConfig; {
+	case c == nil || srv.TLSMode == TLSOff:
 		return errors.New("smtpserver: InsecureOldTLS is set, but TLS is off")
-	case srv.InsecureOldTLS && c.MinVersion != 0:
+	case c.MinVersion != 0:
 		return fmt.Errorf("smtpserver: InsecureOldTLS is set, but TLSConfig.MinVersion is %s", tls.VersionName(c.MinVersion))
+	}
+	return nil
+}
+
+func (srv *Server) validateTLS() error {
+	must := map[TLSMode]string{TLSRequired: "TLSRequired", TLSImplicit: "TLSImplicit"}[srv.TLSMode]
+	switch c := srv.TLSConfig; {
 	case c == nil && must != "":
 		return fmt.Errorf("smtpserver: %s without TLSConfig", must)
 	case c == nil || srv.TLSMode == TLSOff:

@@ -70,17 +70,8 @@ func (l *look) leave() {
 // inside checks the first bytes of a part, and the names in it if it is an
 // archive.
 func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (verdict, error) {
-	kind := ""
-	if strings.HasPrefix(p.Type, "message/") && p.Encoding != "" {
-		kind = messageKind // RFC 2046, 5.2.1 does not allow an encoding here, but programs decode it
-	}
 	body := p.Open(c)
-	head := make([]byte, headLen)
-	n, err := io.ReadFull(body, head)
-	head = head[:n]
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = nil
-	}
+	head, err := readHead(body)
 	text := strings.HasPrefix(p.Type, "text/") && len(names) == 0
 	if err != nil && !text && !l.a.AllowUnreadable {
 		return l.unreadable(names, p.Type, "cannot be decoded"), nil // other programs may decode it
@@ -88,24 +79,49 @@ func (l *look) inside(c smtpserver.Content, p *mimetree.Part, names []string) (v
 	if t := programType(head); t != "" && l.a.typeMatches(t) {
 		return notAllowed(called(names, t)), nil
 	}
-	if kind == "" && !l.a.SkipArchives {
-		kind = archiveKind(head, names, p.Type)
-	}
+	kind := l.kindOf(p, head, names)
 	if err != nil || kind == "" {
 		return verdict{}, nil
 	}
+	return l.unpack(kind, names, io.MultiReader(bytes.NewReader(head), body))
+}
+
+// readHead reads the first bytes of a part. A short part is not an error.
+func readHead(body io.Reader) ([]byte, error) {
+	head := make([]byte, headLen)
+	n, err := io.ReadFull(body, head)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return head[:n], err
+}
+
+// kindOf returns the kind of archive or encoded message that a part is, or ""
+// if it is none or is not unpacked.
+func (l *look) kindOf(p *mimetree.Part, head []byte, names []string) string {
+	switch {
+	case strings.HasPrefix(p.Type, "message/") && p.Encoding != "":
+		return messageKind // RFC 2046, 5.2.1 does not allow an encoding here, but programs decode it
+	case l.a.SkipArchives:
+		return ""
+	}
+	return archiveKind(head, names, p.Type)
+}
+
+// unpack checks the contents of a part that is an archive or an encoded
+// message. It waits for a slot first.
+func (l *look) unpack(kind string, names []string, r io.Reader) (verdict, error) {
 	if err := l.enter(); err != nil {
 		return verdict{}, err
 	}
 	if !l.nested() {
 		l.entries = l.a.maxEntries()
 	}
-	v, err := l.archive(kind, names, io.MultiReader(bytes.NewReader(head), body))
+	v, err := l.archive(kind, names, r)
 	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return verdict{}, err
 	case err != nil:
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-			return verdict{}, err
-		}
 		return l.unreadable(names, kind, err.Error()), nil
 	case v.name != "" && (kind != messageKind || len(names) > 0):
 		v.name = called(names, kind) + ": " + v.name

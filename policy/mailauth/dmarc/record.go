@@ -115,53 +115,55 @@ func (r *Record) wrong(tag, what string) {
 	r.Err = errors.Join(r.Err, errors.New("dmarc: tag "+tag+" is "+what))
 }
 
+// set stores the value of a tag. Unknown tags are ignored (RFC 9989, 4.7).
 func (r *Record) set(name, value string) {
-	lower := strings.ToLower(value)
-	switch name {
-	case "p":
-		if r.Policy = disposition(lower); r.Policy == invalid {
-			r.wrong(name, "not valid")
-		}
-	case "sp":
-		if r.SubdomainPolicy = disposition(lower); r.SubdomainPolicy == invalid {
-			r.wrong(name, "not valid")
-		}
-	case "np":
-		if r.NonexistentPolicy = disposition(lower); r.NonexistentPolicy == invalid {
-			r.wrong(name, "not valid")
-		}
-	case "adkim":
-		r.StrictDKIM = lower == "s"
-	case "aspf":
-		r.StrictSPF = lower == "s"
-	case "t":
-		r.Testing = lower == "y"
-	case "psd":
-		if lower == "y" || lower == "n" {
-			r.PSD = lower[0]
-		}
-	case "pct":
-		if n, err := strconv.Atoi(value); err == nil && n >= 0 && n <= 100 {
-			r.Percent = n
-		} else {
-			r.wrong(name, "not a number from 0 to 100")
-		}
-	case "fo":
-		if strings.Trim(lower, "01ds: ") == "" {
-			r.FailureOptions = lower
-		}
-	case "rua":
-		r.Reports = r.uris(name, value)
-	case "ruf":
-		r.FailureReports = r.uris(name, value)
+	if set := tags[name]; set != nil {
+		set(r, value)
 	}
 }
 
-func disposition(s string) Disposition {
-	switch d := Disposition(s); d {
+// tags are the functions that store the value of each tag.
+var tags = map[string]func(r *Record, value string){
+	"p":     func(r *Record, v string) { r.Policy = r.disposition("p", v) },
+	"sp":    func(r *Record, v string) { r.SubdomainPolicy = r.disposition("sp", v) },
+	"np":    func(r *Record, v string) { r.NonexistentPolicy = r.disposition("np", v) },
+	"adkim": func(r *Record, v string) { r.StrictDKIM = strings.ToLower(v) == "s" },
+	"aspf":  func(r *Record, v string) { r.StrictSPF = strings.ToLower(v) == "s" },
+	"t":     func(r *Record, v string) { r.Testing = strings.ToLower(v) == "y" },
+	"psd":   (*Record).setPSD,
+	"pct":   (*Record).setPercent,
+	"fo":    (*Record).setFailureOptions,
+	"rua":   func(r *Record, v string) { r.Reports = r.uris("rua", v) },
+	"ruf":   func(r *Record, v string) { r.FailureReports = r.uris("ruf", v) },
+}
+
+func (r *Record) setPSD(value string) {
+	if lower := strings.ToLower(value); lower == "y" || lower == "n" {
+		r.PSD = lower[0]
+	}
+}
+
+func (r *Record) setPercent(value string) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 || n > 100 {
+		r.wrong("pct", "not a number from 0 to 100")
+		return
+	}
+	r.Percent = n
+}
+
+func (r *Record) setFailureOptions(value string) {
+	if lower := strings.ToLower(value); strings.Trim(lower, "01ds: ") == "" {
+		r.FailureOptions = lower
+	}
+}
+
+func (r *Record) disposition(tag, value string) Disposition {
+	switch d := Disposition(strings.ToLower(value)); d {
 	case NoAction, Quarantine, Reject:
 		return d
 	}
+	r.wrong(tag, "not valid")
 	return invalid
 }
 
