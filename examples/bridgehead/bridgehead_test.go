@@ -40,16 +40,16 @@ type world struct {
 	relay            string   // its address
 }
 
-// newWorld makes one where the partner has the first certificate, and the
-// bridgehead trusts all.
+// newWorld makes a world. The partner has the first certificate. The bridgehead
+// trusts all of them.
 func newWorld(t *testing.T, certs ...tls.Certificate) *world {
 	w := &world{t: t, relay: peers.FreeAddr(t)}
 	_, relayPort, _ := net.SplitHostPort(w.relay)
 	_, free, _ := net.SplitHostPort(peers.FreeAddr(t))
 	w.member = &peers.Postfix{Domains: "example.com", Addr: memberAddr + ":" + free,
 		Main: "relayhost = [127.0.0.1]:" + relayPort + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + memberAddr + "\n"}
-	// The internet's server would take the partner's mail as well, and the
-	// DNS says that it shall.
+	// The internet's server would accept the partner's mail too, and the MX
+	// record points to it.
 	w.internet = &peers.Postfix{Domains: "example.net army.mil"}
 	peers.StartPostfixes(t, w.member, w.internet)
 	w.partner = (&peers.Exim{Domains: "army.mil", Certificate: &certs[0]}).Start(t)
@@ -93,7 +93,7 @@ func (w *world) send(server, from, to string, more ...string) {
 	}
 }
 
-func TestThreeWays(t *testing.T) {
+func TestThreeConnectors(t *testing.T) {
 	w := newWorld(t, smtptest.Certificate(t, "mx.army.mil"))
 	p := w.start()
 
@@ -112,7 +112,8 @@ func TestThreeWays(t *testing.T) {
 	if m := w.partner.Next(t); !strings.Contains(m, "Envelope-to: general@army.mil") || !strings.Contains(m, "with esmtps  (TLS1.3)") {
 		t.Errorf("the partner received\n%s", m)
 	}
-	// Strangers send to nobody but us, and not in our name.
+	// A client from the internet can send only to the members' domains, and not
+	// from their senders.
 	smtptest.Talk(t, w.relay, `
 		S: 220
 		C: EHLO stranger.test
@@ -131,9 +132,9 @@ func TestThreeWays(t *testing.T) {
 	p.Stop(t)
 }
 
-// While the partner's host has not a certificate for its name from somebody
-// whom we trust, or is down, its mail waits, though the internet's server is
-// up and would take it. It arrives when all is right again.
+// The partner's mail waits while its host is down, or has no trusted certificate
+// for its name. The internet's server is up and would accept the mail, but does
+// not get it. The mail arrives when the host is right again.
 func TestPartnersMailWaits(t *testing.T) {
 	right, another, selfSigned := smtptest.Certificate(t, "mx.army.mil"), smtptest.Certificate(t, "mx.navy.mil"), smtptest.Certificate(t, "mx.army.mil")
 	w := newWorld(t, right, another)
@@ -145,7 +146,7 @@ func TestPartnersMailWaits(t *testing.T) {
 		}
 		p := w.start()
 		w.send(w.member.Addr, "alice@example.com", to)
-		peers.Await(t, "an attempt in vain", func() bool {
+		peers.Await(t, "a failed attempt", func() bool {
 			return strings.Contains(p.Log(), `msg="queue: deferred"`) && strings.Contains(p.Log(), "to="+to)
 		})
 		p.Stop(t)
@@ -156,7 +157,7 @@ func TestPartnersMailWaits(t *testing.T) {
 		w.partner.Stop()
 		w.partner.Certificate = &right
 		w.partner.Start(t)
-		p = w.start() // and tries what waits at once
+		p = w.start() // it tries the waiting mail at once
 		if m := w.partner.Next(t); !strings.Contains(m, "Envelope-to: "+to) {
 			t.Errorf("the partner received\n%s", m)
 		}
@@ -169,14 +170,14 @@ func TestPartnersMailWaits(t *testing.T) {
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                                     "-member: where are the mailboxes?",
+		"":                                     "-member: is required",
 		"-member example.com":                  `invalid value "example.com" for flag -member: not domain=address`,
 		"-member =10.1.0.5":                    "for flag -member",
 		"-member example.com=mail.example.com": "for flag -member",
-		"-member example.com=10.1.0.5":         "-partner: is needed",
+		"-member example.com=10.1.0.5":         "-partner: is required",
 		"-partner-roots /nowhere/at/all":       "for flag -partner-roots: open /nowhere/at/all",
-		"-partner-roots " + os.Args[0]:         "for flag -partner-roots: there is no certificate in it",
-		"-member example.com=10.1.0.5 -partner mx.army.mil":                          "-spool: is needed",
+		"-partner-roots " + os.Args[0]:         "for flag -partner-roots: the file has no certificate",
+		"-member example.com=10.1.0.5 -partner mx.army.mil":                          "-spool: is required",
 		"-member example.com=10.1.0.5 -partner mx_army.mil:0 -spool /nowhere/at/all": "connector partner: SmartHosts[0]",
 		"-port 25 restart": `"restart" is not a flag`,
 	} {

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
 
-// No trick makes this gateway send a stranger's mail to strangers.
+// The gateway relays no mail from strangers to strangers.
 func TestNoOpenRelay(t *testing.T) {
 	s := settings{partner: "mx.army.mil", space: "*.mil", hostname: "relay.example.com", spool: t.TempDir()}
 	if err := s.addMember("example.com=10.1.0.5"); err != nil {

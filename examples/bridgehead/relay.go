@@ -24,15 +24,15 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	connectors := []routing.Connector{
 		{Name: "internet", Spaces: []string{"*"}, Port: s.port},
 		{
-			// Exclusive: whatever is wrong with the partner's host, the internet
-			// does not get its mail instead.
+			// Exclusive: the partner's mail never takes another connector, also
+			// while its host is down.
 			Name: "partner", Spaces: []string{s.space}, Exclusive: true, SmartHosts: routing.SmartHosts(s.partner),
 			// The certificate must be for the host's own name.
 			TLS:       &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain},
 			Transport: routing.SMTP(&smtpclient.Transport{TLSConfig: &tls.Config{RootCAs: s.roots}, Logger: log}),
 		},
 	}
-	gate := &policy.Gate{Spoofing: &policy.Spoofing{}} // our people's mail comes from the members
+	gate := &policy.Gate{Spoofing: &policy.Spoofing{}} // mail of our own users comes only from the members
 	for _, m := range s.members {
 		connectors = append(connectors, routing.Connector{
 			Name: m.domain, Spaces: []string{m.domain}, Exclusive: true, SmartHosts: []routing.SmartHost{m.server},

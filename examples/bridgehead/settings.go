@@ -9,17 +9,17 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the flags.
+// settings are the values of the flags.
 type settings struct {
 	listen, partner, space, hostname, spool string
 	members                                 []member
-	roots                                   *x509.CertPool // nil: the system's
+	roots                                   *x509.CertPool // nil: those of the system
 	dns                                     routing.DNSResolver
 	port                                    int
 }
 
-// A member is a server of the organization. It is named by its address, since
-// that is what tells it from strangers.
+// A member is a server of the organization. It has an IP address, not a name:
+// it is known by the address.
 type member struct {
 	domain string
 	server routing.SmartHost
@@ -42,7 +42,7 @@ func (s *settings) readRoots(file string) error {
 	}
 	s.roots = x509.NewCertPool()
 	if !s.roots.AppendCertsFromPEM(b) {
-		return errors.New("there is no certificate in it")
+		return errors.New("the file has no certificate")
 	}
 	return nil
 }
@@ -55,11 +55,11 @@ func (s *settings) setDNS(servers string) error {
 func (s *settings) check() error {
 	switch {
 	case len(s.members) == 0:
-		return errors.New("-member: where are the mailboxes?")
+		return errors.New("-member: is required")
 	case s.partner == "":
-		return errors.New("-partner: is needed")
+		return errors.New("-partner: is required")
 	case s.spool == "":
-		return errors.New("-spool: is needed")
+		return errors.New("-spool: is required")
 	}
 	return nil
 }

@@ -14,8 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A question is what the HTTP service reads, as JSON, and an answer what it
-// says.
+// A question is the JSON body that the HTTP service gets.
 type question struct {
 	Client string `json:"client"` // address and port
 	Helo   string `json:"helo"`
@@ -23,19 +22,20 @@ type question struct {
 	To     string `json:"to"`
 }
 
+// An answer is the JSON body that the HTTP service returns.
 type answer struct {
 	Verdict string `json:"verdict"` // accept, refuse, defer
 	Text    string `json:"text"`    // for the client
 }
 
-// askTime bounds how long a client waits for the service; clients give us five
-// minutes (RFC 5321, 4.5.3.2.3).
+// askTime limits how long a client waits for the service. Clients wait five
+// minutes for the reply to RCPT (RFC 5321, 4.5.3.2.3).
 const askTime = 10 * time.Second
 
-// ask is an agent that asks a web service about each recipient. The relay
-// policy comes first, so what may not pass anyhow is not asked about, and
-// "accept" opens nothing that it has closed. A service that is down or talks
-// nonsense puts mail off; the error goes to the log, and 451 to the client.
+// ask returns an agent that asks an HTTP service about each recipient. The relay
+// policy runs first: the service is not asked about a recipient that is refused
+// anyway, and its "accept" permits no more than the policy. If the service is
+// down or its answer is invalid, the client gets 451 and the log gets the error.
 func ask(url string, client *http.Client) smtpserver.Agent {
 	return smtpserver.Agent{Name: "ask", Rcpt: func(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 		ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -53,7 +53,7 @@ func ask(url string, client *http.Client) smtpserver.Agent {
 		case "defer":
 			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: a.Text}
 		}
-		return fmt.Errorf("asking %s: no such verdict: %q", url, a.Verdict)
+		return fmt.Errorf("asking %s: unknown verdict %q", url, a.Verdict)
 	}}
 }
 

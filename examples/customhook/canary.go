@@ -12,14 +12,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// canary is an agent that sends the mail for a part of a domain's mailboxes to
-// the connector "new", and leaves all other to the routing table. The decision
-// is stored with the message: it stands however long that waits.
+// canary returns an agent that routes the mail for a part of a domain's
+// mailboxes to the connector "new". The routing table decides about all other
+// mail. The decision is stored with the message and does not change while the
+// message waits.
 //
-// Agents see what comes by SMTP. The queue's own reports take the table's way,
-// to the old system, which must still know all mailboxes. Where each mailbox
-// is on one system alone, policy.Domain.SharedWith and policy.Domains.Hook find
-// it for reports too.
+// Agents see only mail that comes by SMTP. The queue's own reports follow the
+// routing table to the old system, which must still have all mailboxes. If each
+// mailbox is on only one system, use policy.Domain.SharedWith and
+// policy.Domains.Hook, which also route reports.
 func canary(domain string, percent int) smtpserver.Agent {
 	return smtpserver.Agent{Name: "canary", Rcpt: func(_ context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 		if chosen(to, domain, percent) {
@@ -29,8 +30,8 @@ func canary(domain string, percent int) smtpserver.Agent {
 	}}
 }
 
-// chosen is the same for a mailbox each time, however its address is written,
-// and stays true while the percentage grows.
+// chosen reports whether a mailbox is on the new system. The result depends only
+// on the address, without regard to case. It stays true when percent grows.
 func chosen(address, domain string, percent int) bool {
 	address = strings.ToLower(address)
 	if !strings.HasSuffix(address, "@"+strings.ToLower(domain)) {

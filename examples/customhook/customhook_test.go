@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// The application's service.
+// judge is the application's HTTP service.
 func judge(w http.ResponseWriter, r *http.Request) {
 	var q question
 	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
@@ -47,7 +47,7 @@ func judge(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// insider is the address of a machine of our own. The world is 127.0.0.1:
+// insider is the address of one of our own machines. The internet is 127.0.0.1:
 // Linux has all of 127.0.0.0/8.
 const insider = "127.0.0.2"
 
@@ -63,7 +63,7 @@ func TestApplicationsPolicy(t *testing.T) {
 		"-dns", dns.Addr, "-port", internetPort)
 	addr := p.Addrs[0]
 
-	// What the service says is what the client hears.
+	// The client gets the answer of the service.
 	smtptest.Talk(t, addr, `
 		S: 220
 		C: EHLO mx.example.net
@@ -85,11 +85,11 @@ func TestApplicationsPolicy(t *testing.T) {
 		C: RCPT TO:<bob@example.com>
 		S: 550 5.7.1 We know you
 		C: NOOP
-		# what the service writes is part of one reply, line ends and all
+		# line ends in the text of the service do not split the reply
 		S: 250
 	`)
 
-	// Half of the mailboxes are on the new system; which, a hash says.
+	// Half of the mailboxes are on the new system. A hash selects them.
 	for to, at := range map[string]*peers.Postfix{"alice@example.com": old, "Bob@Example.com": canary} {
 		if chosen(to, "example.com", 50) != (at == canary) {
 			t.Fatalf("the hash of %s", to)
@@ -103,8 +103,8 @@ func TestApplicationsPolicy(t *testing.T) {
 			t.Errorf("%s received\n%s", to, m)
 		}
 	}
-	// What our own machines send to the world is tagged as ours, and the
-	// service is asked about it too.
+	// Mail of our own machines is tagged as internal. The service is asked about
+	// it too.
 	if out, err := peers.Swaks(t, "--server", addr, "--local-interface", insider, "--from", "alice@example.com", "--to", "carol@example.net"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
 	}
@@ -112,7 +112,7 @@ func TestApplicationsPolicy(t *testing.T) {
 		t.Errorf("the internet received\n%s", m)
 	}
 	if out, err := peers.Swaks(t, "--server", addr, "--local-interface", insider, "--from", "spammer@example.net", "--to", "carol@example.net"); err == nil {
-		t.Errorf("what the service refuses is taken from our own machines:\n%s", out)
+		t.Errorf("mail that the service refuses is accepted from our own machines:\n%s", out)
 	}
 	p.Stop(t)
 }
@@ -129,7 +129,7 @@ func TestChosen(t *testing.T) {
 			}
 		}
 	}
-	if n < 40 || n > 100 { // of 676; the hash is a fixed one
+	if n < 40 || n > 100 { // of 676; the hash never changes
 		t.Errorf("%d of 676 mailboxes are chosen, want about 68", n)
 	}
 }
@@ -137,8 +137,8 @@ func TestChosen(t *testing.T) {
 func TestWrongSettingsAreNamed(t *testing.T) {
 	const good = "-domain example.com -ask http://127.0.0.1/ -old old.example.com -new new.example.com -spool /nowhere/at/all "
 	for args, want := range map[string]string{
-		"":                                 "-domain, -old, -new, -spool: are needed",
-		good + "-ask 127.0.0.1":            `-ask: "127.0.0.1" is no URL`,
+		"":                                 "-domain, -old, -new, -spool: are required",
+		good + "-ask 127.0.0.1":            `-ask: "127.0.0.1" is not an http`,
 		good + "-percent 101":              "-percent: 101 is not",
 		good + "-allow 10.0.0.0/8,printer": `for flag -allow: policy: network "printer"`,
 		good + "-new host:0":               "connector new: SmartHosts[0]",

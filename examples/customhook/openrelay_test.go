@@ -9,7 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
 
-// No trick makes this gateway send a stranger's mail to strangers.
+// The gateway relays no mail from strangers to strangers.
 func TestNoOpenRelay(t *testing.T) {
 	yes := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"verdict":"accept"}`)) }))
 	defer yes.Close()

@@ -21,7 +21,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	}
 	table, err := routing.NewTable(
 		routing.Connector{Name: "old", Spaces: []string{s.domain}, Exclusive: true, SmartHosts: routing.SmartHosts(s.old)},
-		// It serves only whom the canary sends to it.
+		// It takes only the mail that the canary agent routes to it.
 		routing.Connector{Name: "new", RoutedOnly: true, SmartHosts: routing.SmartHosts(s.new)},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: s.port},
 	)
@@ -36,10 +36,10 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
 	srv := &smtpserver.Server{
 		Hostname: s.hostname, Overflow: store.CreateFile, Logger: log,
-		// The Gate puts the usual agents around these.
+		// The Gate adds its own agents before and after these.
 		Agents: []smtpserver.Agent{ask(s.ask, http.DefaultClient), canary(s.domain, s.percent), tag},
 	}
-	// The domain has no Directory here: the service knows its mailboxes.
+	// The domain has no Directory: the service refuses unknown mailboxes.
 	gate := &policy.Gate{Domains: []policy.Domain{{Name: s.domain}}, Networks: s.allow, Queue: q}
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())

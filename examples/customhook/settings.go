@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the flags.
+// settings are the values of the flags.
 type settings struct {
 	listen, domain, ask, old, new, hostname, spool string
 	allow                                          []netip.Prefix
@@ -33,9 +33,9 @@ func (s *settings) check() error {
 	u, err := url.Parse(s.ask)
 	switch {
 	case s.domain == "" || s.old == "" || s.new == "" || s.spool == "":
-		return errors.New("-domain, -old, -new, -spool: are needed")
+		return errors.New("-domain, -old, -new, -spool: are required")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("-ask: %q is no URL of a web service", s.ask)
+		return fmt.Errorf("-ask: %q is not an http or https URL", s.ask)
 	case s.percent < 0 || s.percent > 100:
 		return fmt.Errorf("-percent: %d is not between 0 and 100", s.percent)
 	}

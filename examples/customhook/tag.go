@@ -8,12 +8,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// originField tells the mailboxes where a message comes from.
+// originField is the header field with the origin of a message: internal or
+// external.
 const originField = "X-Origin"
 
-// tag writes the origin on each message: a field of its own, at the head, so
-// that signatures stay valid. Who may relay is one of ours; what strangers
-// claim in such a field is removed.
+// tag is an agent that adds the origin to each message. It adds the field at the
+// top of the header, so that signatures stay valid. The origin is internal if
+// the client may relay. A field of this name that the client has sent is removed.
 var tag = smtpserver.Agent{Name: "tag", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	m.Header.Delete(func(f smtpserver.Field) bool { return strings.EqualFold(f.Name(), originField) })
 	origin := "external"

@@ -21,12 +21,12 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	good := settings{inside: "10.1.0.25:25", outside: "192.0.2.25:25", networks: "10.1.0.0/16", domain: "example.com",
 		organization: "mail.example.com", spool: t.TempDir()}
 	for want, change := range map[string]func(*settings){
-		"-networks: is needed":              func(s *settings) { s.networks = "" },
+		"-networks: is required":            func(s *settings) { s.networks = "" },
 		`-networks: policy: network "10.1"`: func(s *settings) { s.networks = "10.0.0.0/8,10.1" },
 		"open relay":                        func(s *settings) { s.networks = "0.0.0.0/0" },
 		"-domain":                           func(s *settings) { s.domain = "" },
 		"-organization":                     func(s *settings) { s.organization = "" },
-		"is both":                           func(s *settings) { s.inside = s.outside },
+		"both are 192":                      func(s *settings) { s.inside = s.outside },
 		`-inside: "0.0.0.0:25"`:             func(s *settings) { s.inside = "0.0.0.0:25" },
 		`-outside: ":25"`:                   func(s *settings) { s.outside = ":25" },
 	} {

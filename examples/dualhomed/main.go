@@ -1,13 +1,14 @@
-// Command dualhomed is a gateway with a foot in two networks: two receive
-// connectors, each bound to one address, over one queue.
+// Command dualhomed is a gateway in two networks. It has two receive connectors,
+// each bound to one address, and one queue.
 //
-//   - "outside" takes mail for the organization's domain from everybody, and
-//     relays for nobody.
-//   - "inside" takes mail for everywhere from the organization's machines. Only
-//     what came in there may leave to the internet.
+//   - "outside" accepts mail for the organization's domain from all clients. It
+//     relays for no one.
+//   - "inside" accepts mail for any domain from the organization's networks. Only
+//     this mail may go to the internet.
 //
-// Hosts inside are looked up in the DNS of the inside and the world in that of
-// the outside, so neither sees the other's questions nor its failures.
+// Each side has its own DNS servers: those of the inside resolve the
+// organization's host, those of the outside resolve the internet. A failure of
+// one side does not affect the other.
 //
 //	dualhomed -inside 10.1.0.25:25 -outside 192.0.2.25:25 -networks 10.1.0.0/16 \
 //		-domain example.com -organization mail.example.com \
@@ -21,8 +22,10 @@
 //	 mail.example.com ◀─────────────┤ │
 //	                       │        └─ "outside" ◀── the world
 //
-// The host must not forward IP packets between the two networks. SIGTERM ends
-// the command: what is in hand is finished, what waits stays in the spool.
+// The host must not forward IP packets between the two networks.
+//
+// SIGTERM or SIGINT stops the gateway. Active sessions and delivery attempts may
+// finish within 30 seconds. Waiting messages stay in the spool.
 package main
 
 import (
@@ -35,15 +38,15 @@ import (
 
 func main() {
 	var s settings
-	flag.StringVar(&s.inside, "inside", "", "`address:port` in the organization's network")
-	flag.StringVar(&s.outside, "outside", "", "`address:port` in the internet's")
-	flag.StringVar(&s.networks, "networks", "", "the organization's `networks`, whose machines may write to everybody, as 10.1.0.0/16,10.2.0.0/16")
-	flag.StringVar(&s.domain, "domain", "", "the organization's `domain`")
-	flag.StringVar(&s.organization, "organization", "", "`host[:port]` that takes the domain's mail, a name or an address")
-	flag.StringVar(&s.insideDNS, "inside-dns", "", "`servers` that know the hosts inside, with commas; default those of the system")
-	flag.StringVar(&s.outsideDNS, "outside-dns", "", "`servers` that know the internet, with commas; default those of the system")
-	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
-	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
+	flag.StringVar(&s.inside, "inside", "", "`address:port` of this gateway in the organization's network; required")
+	flag.StringVar(&s.outside, "outside", "", "`address:port` of this gateway on the internet; required. Mail to the internet leaves from this\naddress")
+	flag.StringVar(&s.networks, "networks", "", "`networks` of the organization, whose machines may send mail to any domain, as\n10.1.0.0/16,10.2.0.0/16; required")
+	flag.StringVar(&s.domain, "domain", "", "`domain` of the organization; required")
+	flag.StringVar(&s.organization, "organization", "", "`host[:port]` that takes the mail for -domain, a name or an address; required. The default port\nis 25")
+	flag.StringVar(&s.insideDNS, "inside-dns", "", "DNS `servers` for the organization's host, as host or host:port, separated by commas; default:\nthose of the system")
+	flag.StringVar(&s.outsideDNS, "outside-dns", "", "DNS `servers` for the internet, as host or host:port, separated by commas; default: those of\nthe system")
+	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
 	flag.Parse()
 	os.Exit(gateway.Main("dualhomed", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log)

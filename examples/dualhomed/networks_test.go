@@ -14,8 +14,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// A network has one host other than us, in a namespace of its own: we are .1,
-// it is .2.
+// A network has the gateway (.1) and one other host (.2) in a network namespace
+// of its own.
 type network struct {
 	t    *testing.T
 	ns   string
@@ -62,14 +62,14 @@ func (n *network) swaks(server, from, to string) (string, error) {
 	return string(out), err
 }
 
-// Mail crosses between two real networks, each with its mail server and its
-// DNS.
+// Mail is relayed between two real networks. Each has its own mail server and
+// DNS server.
 func TestTwoNetworks(t *testing.T) {
 	if os.Getenv(peers.Strict) != "1" {
 		t.Skip("makes networks: set " + peers.Strict + "=1")
 	}
 	peers.Need(t, "ip")
-	octet := 2 * (os.Getpid() % 120) // two runs at once shall not meet
+	octet := 2 * (os.Getpid() % 120) // two runs at the same time must not use the same networks
 	lan, inet := newNetwork(t, octet), newNetwork(t, octet+1)
 	insideDNS := dnstest.New(t, "mail.example.com. A "+lan.them())
 	outsideDNS := dnstest.New(t, "example.net. MX 10 mx.example.net.\nmx.example.net. A "+inet.them())
@@ -81,8 +81,8 @@ func TestTwoNetworks(t *testing.T) {
 		"-networks", lan.nets+"0/24", "-domain", "example.com", "-organization", "mail.example.com",
 		"-inside-dns", insideDNS.Addr, "-outside-dns", outsideDNS.Addr, "-hostname", "gateway.example.com", "-spool", t.TempDir())
 
-	// The book's test of a server with several addresses: telnet from the
-	// outside, to the one that it has there.
+	// The usual test of a server with several addresses: telnet from outside to
+	// its outside address.
 	smtptest.TalkOn(t, peers.Telnet(t, inet.us()+":25", "ip", "netns", "exec", inet.ns), `
 		S: 220 gateway.example.com
 		C: ehlo client.test
@@ -100,8 +100,8 @@ func TestTwoNetworks(t *testing.T) {
 		t.Errorf("the organization received\n%s", m)
 	}
 
-	// Outbound: the organization's server hands on to "inside", and the mail
-	// leaves from our address in the internet.
+	// Outbound: the organization's server sends to "inside", and the mail leaves
+	// from the outside address.
 	if out, err := lan.swaks(lan.them(), "alice@example.com", "carol@example.net"); err != nil {
 		t.Fatalf("outbound: %v\n%s", err, out)
 	}
@@ -111,14 +111,14 @@ func TestTwoNetworks(t *testing.T) {
 
 	// An unknown mailbox is reported to its sender outside.
 	if out, err := inet.swaks(inet.us(), "carol@example.net", "nobody@example.com"); err != nil {
-		t.Fatalf("to nobody: %v\n%s", err, out)
+		t.Fatalf("unknown mailbox: %v\n%s", err, out)
 	}
 	if m := internet.Next(t); !strings.Contains(m, "Status: 5.1.1") {
 		t.Errorf("no report, but\n%s", m)
 	}
 
-	// Refused: relaying, the organization's name from outside, and, when
-	// somebody outside makes himself a route to it, the connector inside.
+	// Refused: relaying, a sender of the organization from outside, and a client
+	// outside that has set a route to "inside".
 	inet.ip("-n", inet.ns, "route", "add", lan.nets+"0/24", "via", inet.us())
 	for _, try := range []struct{ server, from, to, want string }{
 		{inet.us(), "carol@example.net", "dave@example.org", "550 5.7.1"},
@@ -130,7 +130,7 @@ func TestTwoNetworks(t *testing.T) {
 		}
 	}
 	if n := insideDNS.Count("example.net", "") + insideDNS.Count("mx.example.net", "") + outsideDNS.Count("mail.example.com", ""); n != 0 {
-		t.Errorf("%d questions went to the wrong DNS", n)
+		t.Errorf("%d queries went to the wrong DNS server", n)
 	}
 	p.Stop(t)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// newGateway is one that is not run.
+// newGateway returns a gateway that does not run.
 func newGateway(t *testing.T) *gateway.Gateway {
 	s := settings{inside: "10.1.0.25:25", outside: "192.0.2.25:25", networks: "10.1.0.0/16", domain: "example.com", organization: "mail.example.com",
 		insideDNS: "10.1.0.53", outsideDNS: "192.0.2.53", hostname: "relay.example.com", spool: t.TempDir()}
@@ -31,15 +31,16 @@ func newGateway(t *testing.T) *gateway.Gateway {
 	return g
 }
 
-// No trick makes this gateway send a stranger's mail to strangers.
+// The gateway relays no mail from strangers to strangers.
 func TestNoOpenRelay(t *testing.T) {
 	for _, side := range newGateway(t).Listeners {
 		policytest.OpenRelay(t, policytest.New(t, side.Server), "example.com")
 	}
 }
 
-// Mail for the organization has one way, and mail from outside no way back.
-func TestWays(t *testing.T) {
+// Mail for the organization has one connector. Mail from outside has none that
+// leads back to the internet.
+func TestConnectorsOfRecipients(t *testing.T) {
 	g := newGateway(t)
 	for _, c := range []struct{ origin, to, want string }{
 		{"inside", "alice@example.com", "organization"},
@@ -56,7 +57,7 @@ func TestWays(t *testing.T) {
 			}
 		}
 		if got := strings.Join(fit, ","); got != c.want {
-			t.Errorf("from %s, %s could go by way of %q, want %q", c.origin, c.to, got, c.want)
+			t.Errorf("from %s, %s can take the connectors %q, want %q", c.origin, c.to, got, c.want)
 		}
 	}
 }

@@ -25,14 +25,14 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		routing.Connector{
 			Name: "organization", Spaces: []string{s.domain}, SmartHosts: routing.SmartHosts(s.organization),
 			Resolver:  resolver(s.insideDNS),
-			Exclusive: true, // while its server is down the mail waits: the world does not get it
+			Exclusive: true, // while its server is down, the mail waits
 		},
 		routing.Connector{
 			Name: "internet", Spaces: []string{"*"},
 			Resolver: resolver(s.outsideDNS),
-			// It is homed on the inside: only mail from there, and the queue's
-			// own reports about mail from outside, may take this way, even if
-			// somebody should weaken the policy of the other one.
+			// Only mail from the inside and the queue's own reports may take
+			// this connector. This holds even if the policy of "outside" is
+			// weakened by mistake.
 			Scope:     routing.Scope{Receivers: []string{"inside", "dsn"}},
 			Transport: routing.SMTP(&smtpclient.Transport{Name: "internet", LocalAddrs: []netip.Addr{source}, Logger: log}),
 		},
@@ -50,10 +50,10 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	outside := &smtpserver.Server{Name: "outside", Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
 
 	domains := []policy.Domain{{Name: s.domain}}
-	toAll := &policy.Gate{Domains: domains, Networks: networks, Queue: q}
-	// Nobody out there writes in the organization's name.
-	toUs := &policy.Gate{Domains: domains, Spoofing: &policy.Spoofing{}, Queue: q}
-	if err := errors.Join(toAll.Install(inside), toUs.Install(outside)); err != nil {
+	insideGate := &policy.Gate{Domains: domains, Networks: networks, Queue: q}
+	// A client outside cannot use a sender in the organization's domain.
+	outsideGate := &policy.Gate{Domains: domains, Spoofing: &policy.Spoofing{}, Queue: q}
+	if err := errors.Join(insideGate.Install(inside), outsideGate.Install(outside)); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{

@@ -1,16 +1,15 @@
-// Command merger is the gateway of two organizations that become one, each with
-// a mail system of its own. It is restarted with another -share as the merger
-// goes on:
+// Command merger is the gateway of two organizations that merge. Each has a mail
+// system of its own: ours and theirs. Restart the gateway with another -share as
+// the merger progresses:
 //
-//   - none: two organizations, two domains. Mail for either domain goes to its
-//     own system.
-//   - names: the second one's people get addresses in our domain too. Those who
-//     are in the file -names are found on their system; who is on neither is
-//     refused.
-//   - unresolved: nobody keeps a list any more. Whoever is not found on our
-//     system is passed on to theirs, which has the last word.
+//   - none: two domains. Mail for each domain goes to its own system.
+//   - names: users of their system get addresses in our domain too. The file of
+//     -names lists them. A recipient that is on neither system is refused.
+//   - unresolved: no list of their users is necessary. Mail for recipients that
+//     our system does not have goes to their system, which refuses unknown
+//     recipients.
 //
-// As in
+// Mail of both systems for other domains is delivered by MX.
 //
 //	merger -ours example.com -our-server 10.1.0.5 -recipients /etc/relay/ours \
 //		-theirs example.org -their-server 10.9.0.5 -share names -names /etc/relay/theirs \
@@ -18,15 +17,16 @@
 //
 //	                          ┌─ alice@example.com ─────▶ our system   10.1.0.5
 //	the world ──▶ gateway ──▶ ┤
-//	                 │        └─ everybody@example.org ─▶ their system 10.9.0.5
+//	                 │        └─ all of example.org ────▶ their system 10.9.0.5
 //	                 │           bob@example.com (-share names, unresolved)
 //	                 │
 //	the world ◀──────┴─ by MX, for both systems
 //
-// Their system must be the last: if it passed on whom it does not know to us,
-// such mail would go in circles until its Received fields are too many.
+// With -share unresolved, their system must not send mail for unknown recipients
+// back to the gateway. That would be a mail loop.
 //
-// SIGTERM ends it: what is in hand is finished, what waits stays in the spool.
+// SIGTERM or SIGINT stops the gateway. Active sessions and delivery attempts may
+// finish within 30 seconds. Waiting messages stay in the spool.
 package main
 
 import (
@@ -39,19 +39,19 @@ import (
 
 func main() {
 	var s settings
-	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
-	flag.StringVar(&s.ours, "ours", "", "our `domain`, which is to be shared")
-	flag.StringVar(&s.ourServer, "our-server", "", "`host[:port]` of our mail system")
-	flag.Func("recipients", "`file` with the mailboxes on our system, one address a line; read anew when it changes", directory(&s.recipients))
-	flag.StringVar(&s.theirs, "theirs", "", "their `domain`")
-	flag.StringVar(&s.theirServer, "their-server", "", "`host[:port]` of their mail system")
-	flag.StringVar(&s.share, "share", "none", "whom their system has in our domain: `none`, names or unresolved")
-	flag.Func("names", "`file` with their mailboxes in our domain, for -share names", directory(&s.names))
-	flag.Func("allow", "`networks` of both systems' servers, which may write to everybody, as 10.1.0.5,10.9.0.5", s.setAllow)
-	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
-	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
-	flag.Func("dns", "`servers` of the DNS, with commas; default those of the system", s.setDNS)
-	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
+	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
+	flag.StringVar(&s.ours, "ours", "", "our `domain`, which their system may share; required")
+	flag.StringVar(&s.ourServer, "our-server", "", "`host[:port]` of our mail system; required. The default port is 25")
+	flag.Func("recipients", "`file` with the mailboxes on our system, one address a line; read again when it changes; required", directory(&s.recipients))
+	flag.StringVar(&s.theirs, "theirs", "", "their `domain`; required")
+	flag.StringVar(&s.theirServer, "their-server", "", "`host[:port]` of their mail system; required. The default port is 25")
+	flag.StringVar(&s.share, "share", "none", "which `addresses` in our domain are on their system: none, names (those of -names) or\nunresolved (all that are not in -recipients)")
+	flag.Func("names", "`file` with their mailboxes in our domain, one address a line; read again when it changes;\nrequired with -share names", directory(&s.names))
+	flag.Func("allow", "`networks` of both systems' servers, which may send mail to any domain, as 10.1.0.5,10.9.0.5;\ndefault: none", s.setAllow)
+	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
+	flag.Func("dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system", s.setDNS)
+	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
 	flag.Parse()
 	os.Exit(gateway.Main("merger", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log)

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// serversAddr is where both systems' servers send from. The world is
-// 127.0.0.1: Linux has all of 127.0.0.0/8.
+// serversAddr is the address that both systems' servers send from. The internet
+// is 127.0.0.1: Linux has all of 127.0.0.0/8.
 const serversAddr = "127.0.0.2"
 
 type world struct {
@@ -45,7 +45,7 @@ func file(t *testing.T, content string) string {
 	return name
 }
 
-// start runs the gateway with settings for sharing until the test ends.
+// start runs the gateway with the flags for sharing.
 func (w *world) start(t *testing.T, share ...string) *peers.Process {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(w.internet.Addr)
@@ -58,7 +58,7 @@ func (w *world) start(t *testing.T, share ...string) *peers.Process {
 	return p
 }
 
-// arrives sends a message from the internet and wants it at a server.
+// arrives sends a message from the internet and checks that it comes to a server.
 func (w *world) arrives(t *testing.T, to string, at *peers.Postfix) {
 	t.Helper()
 	w.send(t, "carol@example.net", to)
@@ -74,7 +74,7 @@ func (w *world) send(t *testing.T, from, to string, more ...string) {
 	}
 }
 
-// reported wants a report of a failure to come to somebody's server.
+// reported checks that a failure report for to comes to a server.
 func reported(t *testing.T, to string, at *peers.Postfix) {
 	t.Helper()
 	if m := at.Next(t); !strings.Contains(m, "X-Original-To: "+to+"\n") || !strings.Contains(m, "Status: 5.1.1") {
@@ -82,8 +82,8 @@ func reported(t *testing.T, to string, at *peers.Postfix) {
 	}
 }
 
-// The merger from its beginning to its end: alice is one of ours, bob one of
-// theirs, carol somebody in the world.
+// All values of -share, one after the other. alice is on our system, bob on
+// theirs, carol on the internet.
 func TestMerger(t *testing.T) {
 	w := &world{
 		ours: &peers.Postfix{Domains: "example.com", Main: "virtual_mailbox_maps = inline:{ { alice@example.com = box/ } }\n"},
@@ -99,10 +99,10 @@ func TestMerger(t *testing.T) {
 	}
 	peers.StartPostfixes(t, w.ours, w.theirs, w.internet)
 
-	// While our system is down its mail waits, whatever the DNS says.
+	// While our system is down, its mail waits, although the DNS has an MX host.
 	p := w.start(t, "-our-server", "127.0.0.1:9")
 	w.send(t, "carol@example.net", "alice@example.com")
-	peers.Await(t, "an attempt in vain", func() bool { return strings.Contains(p.Log(), `msg="queue: deferred"`) })
+	peers.Await(t, "a failed attempt", func() bool { return strings.Contains(p.Log(), `msg="queue: deferred"`) })
 	p.Stop(t)
 	if strings.Contains(w.internet.Log(t), "alice@example.com") {
 		t.Error("our mail went to the internet")
@@ -110,7 +110,7 @@ func TestMerger(t *testing.T) {
 
 	p = w.start(t, "-share", "none")
 	if m := w.ours.Next(t); !strings.Contains(m, "X-Original-To: alice@example.com\n") {
-		t.Errorf("what has waited came as\n%s", m)
+		t.Errorf("the waiting mail came as\n%s", m)
 	}
 	w.arrives(t, "bob@example.org", w.theirs)
 	w.refused(t, "bob@example.com", "550 5.1.1")
@@ -131,10 +131,10 @@ func TestMerger(t *testing.T) {
 	p = w.start(t, "-share", "unresolved")
 	w.arrives(t, "alice@example.com", w.ours)
 	w.arrives(t, "bob@example.com", w.theirs)
-	// Their system has the last word, and the sender hears it.
+	// Their system refuses an unknown recipient, and the sender gets a report.
 	w.send(t, "carol@example.net", "nobody@example.com")
 	reported(t, "carol@example.net", w.internet)
-	// A report to one of theirs is not lost at our system.
+	// A report to one of their users goes to their system.
 	w.send(t, "bob@example.com", "nobody@example.net", "--local-interface", serversAddr)
 	reported(t, "bob@example.com", w.theirs)
 	p.Stop(t)
@@ -156,13 +156,13 @@ func (w *world) refused(t *testing.T, to, reply string) {
 func TestWrongSettingsAreNamed(t *testing.T) {
 	both := "-ours example.com -our-server mail.example.com -recipients " + file(t, "alice\n") + " -theirs example.org -their-server mail.example.org "
 	for args, want := range map[string]string{
-		"":                            "-ours, -our-server, -recipients: are needed",
+		"":                            "-ours, -our-server, -recipients: are required",
 		"-recipients /nowhere/at/all": "for flag -recipients: policy: directory",
 		"-allow server":               `invalid value "server" for flag -allow: policy: network "server"`,
-		both:                          "-spool: where shall mail be kept?",
-		both + "-theirs= ":            "-theirs, -their-server: are needed",
-		both + "-share names":         "-names: is for -share names, which needs it",
-		both + "-spool /nowhere/at/all -share so":         `-share: no such thing: "so"`,
+		both:                          "-spool: is required",
+		both + "-theirs= ":            "-theirs, -their-server: are required",
+		both + "-share names":         "-names: is required with -share names",
+		both + "-spool /nowhere/at/all -share so":         `-share: "so" is not none, names`,
 		both + "-spool /nowhere/at/all -ours so..so":      `"so..so"`,
 		both + "-spool /nowhere/at/all -their-server a:0": "connector theirs: SmartHosts[0]",
 	} {

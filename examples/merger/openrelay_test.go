@@ -9,7 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
 
-// No trick makes this gateway send a stranger's mail to strangers.
+// The gateway relays no mail from strangers to strangers.
 func TestNoOpenRelay(t *testing.T) {
 	for _, share := range []string{"none", "names", "unresolved"} {
 		s := settings{ours: "example.com", ourServer: "10.1.0.5", theirs: "example.org", theirServer: "10.9.0.5",

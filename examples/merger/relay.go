@@ -27,7 +27,8 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		return nil, err
 	}
 	table, err := routing.NewTable(
-		// Exclusive: what is for the two systems goes to nobody else, up or down.
+		// Exclusive: mail for the two systems never takes another connector,
+		// also while they are down.
 		routing.Connector{Name: "ours", Spaces: []string{s.ours}, Exclusive: true, SmartHosts: routing.SmartHosts(s.ourServer)},
 		routing.Connector{Name: "theirs", Spaces: []string{s.theirs}, Exclusive: true, SmartHosts: routing.SmartHosts(s.theirServer)},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: s.port},
@@ -42,8 +43,8 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
 	q := &queue.Queue{
 		Store: store, Deliverer: router, Hostname: s.hostname, Logger: log,
-		// Reports to their people must not end at our system, which does not
-		// know them.
+		// The queue's own reports need the routes of the shared domain too: our
+		// system does not have their users.
 		Hooks: []queue.Hook{domains.Hook()},
 	}
 	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}

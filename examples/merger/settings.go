@@ -9,7 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the flags.
+// settings are the values of the flags.
 type settings struct {
 	listen, hostname, spool string
 	ours, ourServer         string
@@ -21,7 +21,7 @@ type settings struct {
 	port                    int
 }
 
-// directory is what reads a flag's file into d.
+// directory returns the function of a flag that reads a file into d.
 func directory(d *policy.Directory) func(path string) error {
 	return func(path string) error {
 		file := &policy.FileDirectory{Path: path}
@@ -43,13 +43,13 @@ func (s *settings) setDNS(servers string) error {
 func (s *settings) check() error {
 	switch {
 	case s.ours == "" || s.ourServer == "" || s.recipients == nil:
-		return errors.New("-ours, -our-server, -recipients: are needed")
+		return errors.New("-ours, -our-server, -recipients: are required")
 	case s.theirs == "" || s.theirServer == "":
-		return errors.New("-theirs, -their-server: are needed")
+		return errors.New("-theirs, -their-server: are required")
 	case (s.share == "names") != (s.names != nil):
-		return errors.New("-names: is for -share names, which needs it")
+		return errors.New("-names: is required with -share names and allowed only there")
 	case s.spool == "":
-		return errors.New("-spool: where shall mail be kept?")
+		return errors.New("-spool: is required")
 	}
 	return nil
 }

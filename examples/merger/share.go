@@ -7,22 +7,22 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// domains are those that mail is accepted for: ours, on one system or on both,
-// and theirs.
+// domains returns the accepted domains: ours, on one system or on both, and
+// theirs.
 func (s *settings) domains() ([]policy.Domain, error) {
 	ours := policy.Domain{Name: s.ours, Directory: s.recipients}
-	toThem := queue.NextHop{Destination: s.theirs} // whichever way mail for their own domain goes
+	toThem := queue.NextHop{Destination: s.theirs} // routed as mail for their own domain
 	switch s.share {
 	case "none":
 	case "names":
-		// We know all of both systems' mailboxes, and refuse all others.
+		// The mailboxes of both systems are known. All others are refused.
 		ours.SharedWith = []policy.OtherSystem{{Directory: s.names, Route: toThem}}
 	case "unresolved":
-		// We do not know theirs, so nobody can be refused here.
+		// Their mailboxes are not known, so no recipient is refused here.
 		ours.Kind, ours.Unresolved = policy.InternalRelay, toThem
 	default:
-		return nil, fmt.Errorf("-share: no such thing: %q", s.share)
+		return nil, fmt.Errorf("-share: %q is not none, names or unresolved", s.share)
 	}
-	// In their own domain they know their recipients themselves.
+	// Their system refuses unknown recipients in its own domain.
 	return []policy.Domain{ours, {Name: s.theirs, Kind: policy.ExternalRelay}}, nil
 }

@@ -1,14 +1,14 @@
 // Command perimeter is a relay in the perimeter network (DMZ), between the
-// internet and the bridgehead of an organization behind the firewall. It holds
-// no mailbox and knows no user's password.
+// internet and an organization's bridgehead behind the firewall. It has no
+// mailboxes and no passwords.
 //
-//   - From the internet it takes mail for the organization's domains alone, and
-//     hands it to the bridgehead. With -recipients it refuses unknown mailboxes
-//     itself, so that no report about spam goes to innocent people.
-//   - From the bridgehead it takes mail for everywhere, looks up the MX and
-//     delivers.
+//   - From the internet it accepts only mail for the organization's domains and
+//     sends it to the bridgehead. With -recipients it refuses unknown mailboxes
+//     itself, so that no report about spam goes to a forged sender.
+//   - From the bridgehead it accepts mail for any domain and delivers it by MX.
 //
-// As in
+// While the bridgehead is down, its mail waits. When disk space runs short, mail
+// from the internet is deferred first.
 //
 //	perimeter -listen :25 -domains example.com,example.org -bridgehead 10.1.0.25 \
 //		-recipients /etc/relay/recipients -spool /var/spool/relay
@@ -21,7 +21,8 @@
 //	               ║                         ║
 //	            firewall                  firewall
 //
-// SIGTERM ends it: what is in hand is finished, what waits stays in the spool.
+// SIGTERM or SIGINT stops the relay. Active sessions and delivery attempts may
+// finish within 30 seconds. Waiting messages stay in the spool.
 package main
 
 import (
@@ -34,14 +35,14 @@ import (
 
 func main() {
 	var s settings
-	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on")
-	flag.Func("domains", "the organization's `domains`, with commas", s.setDomains)
-	flag.Func("bridgehead", "`address[:port]` of the organization's bridgehead", s.setBridgehead)
-	flag.Func("recipients", "`file` with the organization's mailboxes, one address a line; read anew when it changes", s.readRecipients)
-	flag.StringVar(&s.hostname, "hostname", "", "our own `name`; default the system's")
-	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue")
-	flag.Func("dns", "`servers` of the DNS, with commas; default those of the system", s.setDNS)
-	flag.IntVar(&s.port, "port", 25, "`port` of the hosts that the DNS names; anything but 25 is for trying out")
+	flag.StringVar(&s.listen, "listen", ":25", "`address` to listen on, as :25 or 10.1.0.25:25")
+	flag.Func("domains", "`domains` of the organization, separated by commas; required", s.setDomains)
+	flag.Func("bridgehead", "IP `address[:port]` of the organization's bridgehead; required. The default port is 25", s.setBridgehead)
+	flag.Func("recipients", "`file` with the organization's mailboxes, one address a line; read again when it changes.\nDefault: the bridgehead refuses unknown mailboxes", s.readRecipients)
+	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
+	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
+	flag.Func("dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system", s.setDNS)
+	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
 	flag.Parse()
 	os.Exit(gateway.Main("perimeter", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log)

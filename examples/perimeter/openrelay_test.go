@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// No trick makes this gateway send a stranger's mail to strangers.
+// The gateway relays no mail from strangers to strangers.
 func TestNoOpenRelay(t *testing.T) {
 	s := settings{domains: []string{"example.com", "example.org"}, bridgehead: routing.SmartHost{Host: "10.1.0.25"}, hostname: "relay.example.com", spool: t.TempDir()}
 	relay, err := newRelay(&s, slog.New(slog.DiscardHandler))

@@ -28,9 +28,9 @@ func TestMain(m *testing.M) {
 // 127.0.0.0/8.
 const bridgeheadAddr = "127.0.0.2"
 
-func TestBothWays(t *testing.T) {
-	// The internet's server would take the organization's mail as well, and
-	// the DNS says that it shall.
+func TestInboundAndOutbound(t *testing.T) {
+	// The internet's server would accept the organization's mail too, and the
+	// MX record points to it.
 	dns := dnstest.New(t, `
 		example.net.    MX 10 mx.example.net.
 		example.com.    MX 10 mx.example.net.
@@ -62,7 +62,7 @@ func TestBothWays(t *testing.T) {
 			t.Fatalf("swaks: %v\n%s", err, out)
 		}
 	}
-	peers.Await(t, "an attempt in vain", func() bool { return strings.Contains(p.Log(), `msg="queue: deferred"`) })
+	peers.Await(t, "a failed attempt", func() bool { return strings.Contains(p.Log(), `msg="queue: deferred"`) })
 	p.Stop(t)
 	if strings.Contains(internet.Log(t), "from=") {
 		t.Error("the organization's mail went to the internet")
@@ -75,8 +75,8 @@ func TestBothWays(t *testing.T) {
 		}
 	}
 
-	// Outbound: a user's mail goes to the bridgehead, from there to us, and by
-	// MX to the world.
+	// Outbound: a user's mail goes to the bridgehead, from there to this relay,
+	// and by MX to the internet.
 	if out, err := peers.Swaks(t, "--server", bridgehead.Addr, "--from", "alice@example.com", "--to", "carol@example.net"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
 	}
@@ -84,7 +84,7 @@ func TestBothWays(t *testing.T) {
 		t.Errorf("the internet received\n%s", m)
 	}
 
-	// What a stranger tries.
+	// A client from the internet: unknown mailbox, other domain, our own sender.
 	smtptest.Talk(t, relayAddr, `
 		S: 220 relay.example.com
 		C: EHLO stranger.test
@@ -107,11 +107,11 @@ func TestBothWays(t *testing.T) {
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                            "-domains: for whom is mail taken?",
-		"-domains example.com":        "-bridgehead: where does it go?",
+		"":                            "-domains: is required",
+		"-domains example.com":        "-bridgehead: is required",
 		"-bridgehead b.example.com":   `invalid value "b.example.com" for flag -bridgehead: not an IP address`,
 		"-recipients /nowhere/at/all": "for flag -recipients: policy: directory",
-		"-domains example.com -bridgehead 10.1.0.25":                                      "-spool: where shall mail be kept?",
+		"-domains example.com -bridgehead 10.1.0.25":                                      "-spool: is required",
 		"-domains example.com,exa_mple..com -bridgehead 10.1.0.25 -spool /nowhere/at/all": "connector organization: Spaces[1]",
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {

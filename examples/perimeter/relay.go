@@ -20,8 +20,8 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		return nil, err
 	}
 	table, err := routing.NewTable(
-		// Exclusive: while the bridgehead is down its mail waits here. The DNS
-		// would send it back to us, or to a backup outside.
+		// Exclusive: while the bridgehead is down, its mail waits here. By MX it
+		// would come back to us, or go to a backup host outside.
 		routing.Connector{Name: "organization", Spaces: s.domains, Exclusive: true, SmartHosts: []routing.SmartHost{s.bridgehead}},
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: s.port},
 	)
@@ -37,10 +37,10 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
 	bridgehead, _ := s.bridgehead.Addr()
 	gate := &policy.Gate{
-		Networks: []netip.Prefix{netip.PrefixFrom(bridgehead, bridgehead.BitLen())}, // nobody else relays
-		Spoofing: &policy.Spoofing{},                                                // mail of our own people comes from the bridgehead
-		// When disk or memory run short, mail from outside waits first, and the
-		// organization's own goes on.
+		Networks: []netip.Prefix{netip.PrefixFrom(bridgehead, bridgehead.BitLen())}, // the only client that may relay
+		Spoofing: &policy.Spoofing{},                                                // mail of our own users comes only from the bridgehead
+		// When disk space runs short or the queue is long, mail from outside is
+		// deferred first. The organization's own mail is still accepted.
 		Pressure: &policy.Pressure{Resources: []policy.Resource{policy.DiskUse(s.spool), policy.QueueLength(store)}},
 		Queue:    q,
 	}

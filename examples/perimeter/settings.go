@@ -8,12 +8,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// settings are the flags.
+// settings are the values of the flags.
 type settings struct {
 	listen, hostname, spool string
 	domains                 []string
 	bridgehead              routing.SmartHost
-	recipients              policy.Directory // nil: the bridgehead knows them
+	recipients              policy.Directory // nil: the bridgehead checks them
 	dns                     routing.DNSResolver
 	port                    int
 }
@@ -23,8 +23,7 @@ func (s *settings) setDomains(list string) error {
 	return nil
 }
 
-// setBridgehead wants an address, since that is what tells the bridgehead from
-// strangers.
+// setBridgehead requires an IP address: the bridgehead is known by it.
 func (s *settings) setBridgehead(host string) error {
 	s.bridgehead.Host = host
 	if _, ok := s.bridgehead.Addr(); !ok {
@@ -47,11 +46,11 @@ func (s *settings) setDNS(servers string) error {
 func (s *settings) check() error {
 	switch {
 	case len(s.domains) == 0:
-		return errors.New("-domains: for whom is mail taken?")
+		return errors.New("-domains: is required")
 	case s.bridgehead.Host == "":
-		return errors.New("-bridgehead: where does it go?")
+		return errors.New("-bridgehead: is required")
 	case s.spool == "":
-		return errors.New("-spool: where shall mail be kept?")
+		return errors.New("-spool: is required")
 	}
 	return nil
 }
