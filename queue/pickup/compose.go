@@ -17,8 +17,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// crlf gives every line its CRLF: files come with the line ends of their
-// system, and no bare CR or LF may leave this one.
+// crlf makes every line end in CRLF. Files have the line endings of their system,
+// and a message must not have a bare CR or LF (RFC 5321, 2.3.8).
 func crlf(b []byte) []byte {
 	bare := false
 	for i, c := range b {
@@ -46,7 +46,8 @@ func crlf(b []byte) []byte {
 	return b
 }
 
-// compose takes the envelope from the header.
+// compose makes a message of a file in a pickup folder. It takes the envelope
+// from the header, removes Bcc, and adds Date and Message-ID if they are missing.
 func (f *Folder) compose(b []byte) (*queue.Message, error) {
 	head, body, err := f.split(b)
 	if err != nil {
@@ -64,7 +65,7 @@ func (f *Folder) compose(b []byte) (*queue.Message, error) {
 			}
 		case "from", "sender", "date", "message-id":
 			if _, twice := seen[name]; twice {
-				return nil, fmt.Errorf("pickup: a second %s field", name)
+				return nil, fmt.Errorf("pickup: more than one %s field", name)
 			}
 			seen[name] = value
 		}
@@ -93,14 +94,14 @@ func (f *Folder) compose(b []byte) (*queue.Message, error) {
 	return m, nil
 }
 
-// split cuts a message into its header section, which ends where it does in a
-// message that is received, and its body.
+// split returns the header and the body of a message. The header ends where it
+// would end in a message that is received by SMTP.
 func (f *Folder) split(b []byte) (head, body []byte, err error) {
 	var s header.Scanner
 	s.Scan(b, true)
 	head, body = s.Section(b), b[s.End+s.Blank:]
 	if most := positive(f.MaxHeader, 64<<10); len(head) > most {
-		return nil, nil, fmt.Errorf("pickup: a header of %d bytes, at most %d are taken", len(head), most)
+		return nil, nil, fmt.Errorf("pickup: the header has %d bytes, the limit is %d", len(head), most)
 	}
 	if s.Bare {
 		return head, body, checkBare(body)
@@ -108,8 +109,9 @@ func (f *Folder) split(b []byte) (head, body []byte, err error) {
 	return head, body, nil
 }
 
-// checkBare returns an error if recipients are named behind the line that ends
-// the header: they would get nothing, and the others would see a Bcc.
+// checkBare returns an error if To, Cc or Bcc fields follow the line that ends
+// the header. Their recipients would get nothing, and the other recipients would
+// see a Bcc field.
 func checkBare(body []byte) error {
 	line, _, _ := bytes.Cut(body, []byte("\r\n"))
 	block, _, _ := bytes.Cut(body, []byte("\r\n\r\n"))
@@ -117,33 +119,36 @@ func checkBare(body []byte) error {
 		name, _, _ := bytes.Cut(f, []byte(":"))
 		switch strings.ToLower(string(bytes.TrimSpace(name))) {
 		case "to", "cc", "bcc":
-			return fmt.Errorf("pickup: %.60q is no header field, and recipients are named after it", line)
+			return fmt.Errorf("pickup: the line %.60q ends the header, but recipient fields follow it", line)
 		}
 	}
 	return nil
 }
 
-// sender is the reverse-path: Sender, or From where there is one author.
+// sender returns the reverse-path: the address in Sender, or in From if that has
+// one address.
 func sender(seen map[string]string) (string, error) {
 	name := "sender"
 	if seen[name] == "" {
 		name = "from"
 	}
 	if seen[name] == "" {
-		return "", errors.New("pickup: neither a Sender nor a From field")
+		return "", errors.New("pickup: no Sender or From field")
 	}
 	list, err := header.Recipients(seen[name])
 	if err != nil {
 		return "", fmt.Errorf("pickup: %s: %w", name, err)
 	}
 	if len(list) != 1 {
-		return "", fmt.Errorf("pickup: %d addresses in %s, and no Sender says whose message it is", len(list), name)
+		return "", fmt.Errorf("pickup: %d addresses in %s, want one address in Sender or From", len(list), name)
 	}
 	return list[0], addr.Mailbox(list[0], true)
 }
 
+// addTo adds the addresses in a recipient field to m. It adds an address only
+// once.
 func addTo(m *queue.Message, name, value string) error {
-	list, err := header.Recipients(value) // none in an empty Bcc field
+	list, err := header.Recipients(value) // an empty Bcc field has none
 	if err != nil {
 		return fmt.Errorf("pickup: %s: %w", name, err)
 	}

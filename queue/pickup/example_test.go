@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/pickup"
 )
 
-// A program that speaks no SMTP leaves a message in a folder. In earnest,
-// Submit is a queue's.
+// A program without SMTP leaves a message in a folder. In a relay, Submit is the
+// method of a queue.
 func Example() {
 	dir, err := os.MkdirTemp("", "pickup")
 	if err != nil {
@@ -33,7 +33,7 @@ func Example() {
 			return nil
 		},
 	}
-	// Written under another name, so that it is whole when it is found.
+	// Write the file under another name, so that it is complete when it is found.
 	text := "From: Backup <backup@example.com>\nTo: ops@example.com\nBcc: boss@example.com\nSubject: done\n\nAll is well.\n"
 	name := filepath.Join(dir, "report")
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {

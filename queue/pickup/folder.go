@@ -16,48 +16,54 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A Folder is looked through for messages to submit. Dir and Submit must be
-// set; every other field's zero value is a default. The fields must not
-// change once Run was called.
+// A Folder is a directory whose files are submitted. Dir and Submit must be set.
+// The zero value of every other field is a default. The fields must not change
+// after Run was called.
 type Folder struct {
+	// Dir is the path of the directory.
 	Dir string
-	// Submit takes messages over; it is the queue's. An error with a 5xx
-	// *smtp.SMTPError makes the file a bad one; after any other it is tried
-	// again the next time.
+	// Submit submits a message; it is usually queue.Queue.Submit. If the error
+	// is a 5xx *smtp.SMTPError, the file becomes a bad file. After any other
+	// error the file is tried again at the next scan.
 	Submit func(context.Context, *queue.Message) error
-	// Replay says that the files have their envelope in X- fields.
+	// Replay makes this a replay folder: the envelope is in X- fields.
 	Replay bool
-	// Interval between two looks. Default 5 seconds (Exchange).
-	Interval time.Duration
-	// MaxSize of a file, in bytes. Default 36 MiB (Exchange's message size).
-	MaxSize int64
-	// MaxHeader of a file in a pickup folder, in bytes. Default 64 KiB
+	// Interval is the time between two scans of the folder. Default 5 seconds
 	// (Exchange).
+	Interval time.Duration
+	// MaxSize is the maximum size of a file in bytes. Default 36 MiB (the
+	// message size of Exchange).
+	MaxSize int64
+	// MaxHeader is the maximum size of the header in bytes, in a pickup folder.
+	// Default 64 KiB (Exchange).
 	MaxHeader int
-	// MaxRecipients of a message. Default 100 (Exchange).
+	// MaxRecipients is the maximum number of recipients of a message. Default
+	// 100 (Exchange).
 	MaxRecipients int
-	// Hostname for the Message-ID of messages that have none. Default
+	// Hostname is used in the Message-ID of messages that have none. Default
 	// os.Hostname.
 	Hostname string
-	// Logger gets a line for each file; nil is silent.
+	// Logger gets a line for each file. A nil Logger is silent.
 	Logger *slog.Logger
 }
 
-// Run looks through the folder until ctx ends, and returns nil then; the
-// folder is made when it is not there. What a process left half done that
-// died (NAME.tmp) is taken up again: a message is submitted twice only then.
+// Run scans the folder until ctx ends, and then returns nil. It creates the
+// folder if it does not exist. It first renames files that a process left as
+// NAME.tmp when it died, so that they are submitted again. Only such a message
+// can be submitted twice. It returns an error if it cannot create or read the
+// folder at the beginning, or cannot rename such a file.
 func (f *Folder) Run(ctx context.Context) error {
 	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
 		return fmt.Errorf("pickup: %w", err)
 	}
-	if err := f.takeUp(); err != nil {
+	if err := f.recover(); err != nil {
 		return fmt.Errorf("pickup: %w", err)
 	}
 	tick := time.NewTicker(positive(f.Interval, 5*time.Second))
 	defer tick.Stop()
 	for {
-		if err := f.look(ctx); err != nil {
-			f.log(slog.LevelError, "pickup: the folder cannot be read", "dir", f.Dir, "error", err)
+		if err := f.scan(ctx); err != nil {
+			f.log(slog.LevelError, "pickup: cannot read the folder", "dir", f.Dir, "error", err)
 		}
 		select {
 		case <-tick.C:
@@ -67,8 +73,8 @@ func (f *Folder) Run(ctx context.Context) error {
 	}
 }
 
-// takeUp renames what an earlier process had in hand.
-func (f *Folder) takeUp() error {
+// recover renames the files that an earlier process was submitting when it died.
+func (f *Folder) recover() error {
 	names, err := f.files(".tmp")
 	for _, name := range names {
 		err = errors.Join(err, putBack(name, name[:len(name)-len(".tmp")]))
@@ -76,10 +82,10 @@ func (f *Folder) takeUp() error {
 	return err
 }
 
-// free is a name with that suffix that no file has. A program that always
-// uses the same name may have left its next message while the last one was in
-// hand: no file takes another's place.
-func free(base, suffix string) string {
+// freeName returns a name with this suffix that no file has. A program may
+// always use the same name, and leave its next message while the last one is
+// being submitted. One file must not replace another.
+func freeName(base, suffix string) string {
 	name := base + suffix
 	for n := 1; ; n++ {
 		if _, err := os.Lstat(name); err != nil {
@@ -89,11 +95,12 @@ func free(base, suffix string) string {
 	}
 }
 
-// putBack makes a file in hand one that waits.
+// putBack gives a file that was being submitted the suffix .eml again, so that
+// the next scan finds it.
 func putBack(tmp, base string) error {
 	for {
-		name := free(base, ".eml")
-		switch err := os.Link(tmp, name); { // fails where the name is taken by now
+		name := freeName(base, ".eml")
+		switch err := os.Link(tmp, name); { // fails if a file has the name by now
 		case err == nil:
 			return os.Remove(tmp)
 		case !errors.Is(err, fs.ErrExist):
@@ -102,7 +109,7 @@ func putBack(tmp, base string) error {
 	}
 }
 
-// files are the regular files in the folder with that suffix.
+// files returns the paths of the regular files in the folder with this suffix.
 func (f *Folder) files(suffix string) ([]string, error) {
 	entries, err := os.ReadDir(f.Dir)
 	if err != nil {
@@ -117,8 +124,8 @@ func (f *Folder) files(suffix string) ([]string, error) {
 	return names, nil
 }
 
-// look submits what is there now.
-func (f *Folder) look(ctx context.Context) error {
+// scan submits the files that are in the folder now.
+func (f *Folder) scan(ctx context.Context) error {
 	names, err := f.files(".eml")
 	if err != nil {
 		return err
@@ -135,9 +142,9 @@ func (f *Folder) look(ctx context.Context) error {
 // file submits one file.
 func (f *Folder) file(ctx context.Context, name string) {
 	base := name[:len(name)-len(".eml")]
-	tmp := free(base, ".tmp")
+	tmp := freeName(base, ".tmp")
 	if err := os.Rename(name, tmp); err != nil {
-		f.log(slog.LevelError, "pickup: a file cannot be renamed", "file", name, "error", err)
+		f.log(slog.LevelError, "pickup: cannot rename file", "file", name, "error", err)
 		return
 	}
 	m, err := f.read(tmp)
@@ -145,9 +152,9 @@ func (f *Folder) file(ctx context.Context, name string) {
 		err = f.Submit(ctx, m)
 		var se *smtp.SMTPError
 		if err != nil && !(errors.As(err, &se) && se.Code/100 == 5) {
-			f.log(slog.LevelWarn, "pickup: a message was not taken over, it will be tried again", "file", name, "error", err)
+			f.log(slog.LevelWarn, "pickup: message not submitted, it will be tried again", "file", name, "error", err)
 			if err := putBack(tmp, base); err != nil {
-				f.log(slog.LevelError, "pickup: a file cannot be renamed", "file", tmp, "error", err)
+				f.log(slog.LevelError, "pickup: cannot rename file", "file", tmp, "error", err)
 			}
 			return
 		}
@@ -156,34 +163,35 @@ func (f *Folder) file(ctx context.Context, name string) {
 		f.bad(tmp, base, err)
 		return
 	}
-	f.log(slog.LevelInfo, "pickup: message taken over", "file", name, "id", m.ID)
+	f.log(slog.LevelInfo, "pickup: message submitted", "file", name, "id", m.ID)
 	if err := os.Remove(tmp); err != nil {
-		// It would come again with the next process; say so loudly.
-		f.log(slog.LevelError, "pickup: a file that was submitted cannot be removed", "file", tmp, "error", err)
+		// The next process would submit it again, so the operator must know.
+		f.log(slog.LevelError, "pickup: cannot remove submitted file, a restart would submit it again", "file", tmp, "error", err)
 	}
 }
 
-// bad puts a file aside that is no message that can be sent.
+// bad renames a file that can never be submitted to NAME.bad, and writes the
+// reason to NAME.bad.txt.
 func (f *Folder) bad(tmp, base string, why error) {
-	name := free(base, ".bad")
+	name := freeName(base, ".bad")
 	f.log(slog.LevelWarn, "pickup: bad file", "file", name, "error", why)
 	err := os.Rename(tmp, name)
 	if err == nil {
 		err = os.WriteFile(name+".txt", []byte(why.Error()+"\n"), 0o640)
 	}
 	if err != nil {
-		f.log(slog.LevelError, "pickup: a bad file cannot be put aside", "file", tmp, "error", err)
+		f.log(slog.LevelError, "pickup: cannot rename bad file", "file", tmp, "error", err)
 	}
 }
 
-// read makes a message of a file.
+// read reads a file and returns its message.
 func (f *Folder) read(name string) (*queue.Message, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
 	if most := positive(f.MaxSize, 36<<20); info.Size() > most {
-		return nil, fmt.Errorf("pickup: %d bytes, at most %d are taken", info.Size(), most)
+		return nil, fmt.Errorf("pickup: the file has %d bytes, the limit is %d", info.Size(), most)
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -199,7 +207,7 @@ func (f *Folder) read(name string) (*queue.Message, error) {
 		return nil, err
 	}
 	if most := positive(f.MaxRecipients, 100); len(m.Recipients) > most {
-		return nil, fmt.Errorf("pickup: %d recipients, at most %d are taken", len(m.Recipients), most)
+		return nil, fmt.Errorf("pickup: the message has %d recipients, the limit is %d", len(m.Recipients), most)
 	}
 	return m, nil
 }
@@ -210,6 +218,7 @@ func (f *Folder) log(level slog.Level, msg string, args ...any) {
 	}
 }
 
+// positive returns n if it is positive, and standard otherwise.
 func positive[T int | int64 | time.Duration](n, standard T) T {
 	if n <= 0 {
 		return standard

@@ -21,9 +21,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// look lets a folder with these files be looked through for some seconds,
-// and returns what was submitted and what is left.
-func look(t *testing.T, f *pickup.Folder, seconds int, files map[string]string) (submitted []*queue.Message, left map[string]string) {
+// runFolder runs a folder with these files for some seconds. It returns the
+// messages that were submitted, and the files that are left by their names.
+func runFolder(t *testing.T, f *pickup.Folder, seconds int, files map[string]string) (submitted []*queue.Message, left map[string]string) {
 	f.Dir = t.TempDir()
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(f.Dir, name), []byte(text), 0o600); err != nil {
@@ -76,13 +76,13 @@ func show(m *queue.Message) string {
 func TestPickup(t *testing.T) {
 	for _, test := range []struct {
 		name, file string
-		want       string // of the message, or
-		bad        string // what is said of the file
+		want       string // the message, or
+		bad        string // the reason why the file is bad
 	}{
-		{"plain, with the line ends of Unix",
+		{"plain, with LF line endings",
 			"From: Alice <alice@example.com>\nTo: Bob <bob@example.net>,\n carol@example.org\nDate: x\nMessage-ID: <1@x>\nSubject: Hi\n\nHello\n",
 			"alice@example.com -> bob@example.net carol@example.org\nFrom: Alice <alice@example.com>\r\nTo: Bob <bob@example.net>,\r\n carol@example.org\r\nDate: x\r\nMessage-ID: <1@x>\r\nSubject: Hi\r\n\r\nHello\r\n", ""},
-		{"Bcc is removed, whoever stands twice gets one",
+		{"Bcc is removed, a repeated address gets one copy",
 			"From: a@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nTo: bob@example.net\r\nBcc: secret@example.net,\r\n bob@EXAMPLE.net\r\n\r\nHello",
 			"a@example.com -> bob@example.net secret@example.net\nFrom: a@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nTo: bob@example.net\r\n\r\nHello\r\n", ""},
 		{"a quoted local part",
@@ -91,28 +91,28 @@ func TestPickup(t *testing.T) {
 		{"Sender before From",
 			"From: a@example.com, b@example.com\r\nSender: s@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nCc: bob@example.net\r\n\r\n",
 			"s@example.com -> bob@example.net\nFrom: a@example.com, b@example.com\r\nSender: s@example.com\r\nDate: x\r\nMessage-ID: <1@x>\r\nCc: bob@example.net\r\n\r\n", ""},
-		{"no sender", "To: bob@example.net\n\nHello\n", "", "neither a Sender nor a From"},
+		{"no sender", "To: bob@example.net\n\nHello\n", "", "no Sender or From field"},
 		{"two authors", "From: a@example.com, b@example.com\nTo: bob@example.net\n\n", "", "2 addresses in from"},
 		{"no recipient", "From: a@example.com\n\nHello\n", "", "no recipient"},
-		{"an address that is none", "From: a@example.com\nTo: bob\n\n", "", "to: "},
-		{"no header", "Hello there\n\n", "", "neither a Sender nor a From"},
+		{"not an address", "From: a@example.com\nTo: bob\n\n", "", "to: "},
+		{"no header", "Hello there\n\n", "", "no Sender or From field"},
 		{"no blank line after the header", "From: a@example.com\nTo: b@example.net\nDate: x\nMessage-ID: <1@x>\nno field\nFrom: ceo@example.com\n\nHello\n",
 			"a@example.com -> b@example.net\nFrom: a@example.com\r\nTo: b@example.net\r\nDate: x\r\nMessage-ID: <1@x>\r\n\r\nno field\r\nFrom: ceo@example.com\r\n\r\nHello\r\n", ""},
 		{"an mbox line", "From a@example.com Sat Nov 28 11:00:00 2026\nFrom: a@example.com\nTo: b@example.net\nDate: x\nMessage-ID: <1@x>\n\nHello\n",
 			"a@example.com -> b@example.net\nX-Mailbox-Line: From a@example.com Sat Nov 28 11:00:00 2026\r\nFrom: a@example.com\r\nTo: b@example.net\r\nDate: x\r\nMessage-ID: <1@x>\r\n\r\nHello\r\n", ""},
 		{"comments and obsolete syntax", "From : a (c) @ example . com\nTo: \"Group\" (c):b@(c)example.net,<@x.example:c@example.net>;\nDate: x\nMessage-ID: <1@x>\n\n",
 			"a@example.com -> b@example.net c@example.net\nFrom : a (c) @ example . com\r\nTo: \"Group\" (c):b@(c)example.net,<@x.example:c@example.net>;\r\nDate: x\r\nMessage-ID: <1@x>\r\n\r\n", ""},
-		{"recipients after a line that is no field", "From: a@example.com\nTo: b@example.net\nno field\nBcc: secret@example.net\n\nHello\n", "", "recipients are named after it"},
-		{"recipients in a field with a folded name", "From: a@example.com\nTo: b@example.net\nBcc\n : secret@example.net\n\nHello\n", "", "recipients are named after it"},
+		{"recipients after a line that is not a field", "From: a@example.com\nTo: b@example.net\nno field\nBcc: secret@example.net\n\nHello\n", "", "recipient fields follow it"},
+		{"recipients in a field with a folded name", "From: a@example.com\nTo: b@example.net\nBcc\n : secret@example.net\n\nHello\n", "", "recipient fields follow it"},
 		{"a name without an address", "From: a@example.com\nTo: b@example.net, Bob\n\n", "", `to: "Bob": no address`},
 		{"an address in a name", "From: a@example.com\nTo: b@example.net <c@example.net>\n\n", "", "to: "},
-		{"an empty file", "", "", "neither a Sender nor a From"},
-		{"too long a header", "From: a@example.com\nX: " + strings.Repeat("x", 70<<10) + "\nTo: b@example.net\n\n", "", "at most 65536"},
-		{"too many recipients", "From: a@example.com\nTo: " + strings.TrimSuffix(many(101), ",") + "\n\n", "", "101 recipients, at most 100"},
+		{"an empty file", "", "", "no Sender or From field"},
+		{"header too long", "From: a@example.com\nX: " + strings.Repeat("x", 70<<10) + "\nTo: b@example.net\n\n", "", "the limit is 65536"},
+		{"too many recipients", "From: a@example.com\nTo: " + strings.TrimSuffix(many(101), ",") + "\n\n", "", "101 recipients, the limit is 100"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				got, left := look(t, &pickup.Folder{}, 5, map[string]string{"a.eml": test.file, "notes.txt": "x"})
+				got, left := runFolder(t, &pickup.Folder{}, 5, map[string]string{"a.eml": test.file, "notes.txt": "x"})
 				delete(left, "notes.txt")
 				if test.bad != "" {
 					if len(got) != 0 || !strings.Contains(left["a.bad.txt"], test.bad) || left["a.bad"] != test.file {
@@ -131,6 +131,7 @@ func TestPickup(t *testing.T) {
 	}
 }
 
+// many returns a list of n addresses.
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -141,7 +142,7 @@ func many(n int) string {
 
 func TestDateAndMessageIDAreAdded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		got, _ := look(t, &pickup.Folder{Hostname: "relay.example.com"}, 5, map[string]string{"a.eml": "From: a@example.com\nTo: b@example.net\n\nGrüße\n"})
+		got, _ := runFolder(t, &pickup.Folder{Hostname: "relay.example.com"}, 5, map[string]string{"a.eml": "From: a@example.com\nTo: b@example.net\n\nGrüße\n"})
 		s := show(got[0])
 		if !strings.Contains(s, "\r\nDate: Sat, 01 Jan 2000") || !strings.Contains(s, "@relay.example.com>\r\n\r\nGrüße") || got[0].Options.Body != smtp.Body8BitMIME {
 			t.Errorf("%s %v", s, got[0].Options)
@@ -149,9 +150,9 @@ func TestDateAndMessageIDAreAdded(t *testing.T) {
 	})
 }
 
-// What is refused for now is tried again; what is refused for good is bad;
-// what a process that died had in hand is taken up.
-func TestTriesAgain(t *testing.T) {
+// After a temporary error a message is tried again. After a permanent error its
+// file is bad. A file that a dead process was submitting is submitted again.
+func TestRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const file = "From: a@example.com\nTo: b@example.net\n\n"
 		tries := 0
@@ -164,14 +165,14 @@ func TestTriesAgain(t *testing.T) {
 			}
 			return nil
 		}}
-		got, left := look(t, f, 12, map[string]string{"a.tmp": file, "b.eml": strings.Replace(file, "a@", "never@", 1)})
+		got, left := runFolder(t, f, 12, map[string]string{"a.tmp": file, "b.eml": strings.Replace(file, "a@", "never@", 1)})
 		if len(got) != 1 || tries != 3 || left["b.bad.txt"] != "refused: SMTP error 550: no\n" || len(left) != 2 {
 			t.Errorf("%d submitted after %d tries, left %q", len(got), tries, left)
 		}
 	})
 }
 
-// What is exported comes in again by the replay folder.
+// A replay folder submits a message that was exported.
 func TestReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &queue.Message{
@@ -197,7 +198,7 @@ func TestReplay(t *testing.T) {
 		if file.String() != want {
 			t.Errorf("exported:\n%s\nwant\n%s", file.String(), want)
 		}
-		got, left := look(t, &pickup.Folder{Replay: true}, 5, map[string]string{
+		got, left := runFolder(t, &pickup.Folder{Replay: true}, 5, map[string]string{
 			"a.eml": file.String(),
 			"b.eml": "X-Sender: <a@example.com>\nSubject: x\n\n",
 			"c.eml": "X-Sender: <a@example.com>\nX-Receiver: <b@example.net> NOTIFY=PERHAPS\nX-EndOfInjectedXHeaders: 1\n\n",
@@ -220,14 +221,14 @@ func TestReplay(t *testing.T) {
 	})
 }
 
-// Whatever a file holds, it is a message with an envelope and whole lines, or
-// a bad file.
+// Any file is either a message with an envelope and CRLF line endings, or a bad
+// file.
 func FuzzPickup(f *testing.F) {
 	f.Add([]byte("From: a@example.com\nTo: b@example.net\nBcc: c@example.net\n\nHello\n"))
 	f.Add([]byte("From: a@example.com\r\nTo: x: b@example.net;\r\n\r\n\rHello"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			got, left := look(t, &pickup.Folder{}, 5, map[string]string{"a.eml": string(b)})
+			got, left := runFolder(t, &pickup.Folder{}, 5, map[string]string{"a.eml": string(b)})
 			if len(got) == 0 {
 				if left["a.bad.txt"] == "" {
 					t.Errorf("neither submitted nor bad: %q", left)
@@ -262,9 +263,9 @@ func FuzzImport(f *testing.F) {
 	})
 }
 
-// A program that always uses the same name may leave the next message before
-// the last one is gone: none of them replaces another.
-func TestSameNameAgain(t *testing.T) {
+// A program may always use the same file name, and leave its next message before
+// the last one is submitted. One file does not replace another.
+func TestSameName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := func(s string) string {
 			return "From: a@example.com\r\nTo: b@example.net\r\nSubject: " + s + "\r\n\r\nx\r\n"
@@ -279,15 +280,15 @@ func TestSameNameAgain(t *testing.T) {
 		tries := 0
 		f.Submit = func(ctx context.Context, m *queue.Message) error {
 			switch tries++; tries {
-			case 1: // the next one comes while this one is in hand
+			case 1: // the next file appears while this one is being submitted
 				leave("job", text("second"))
 				return errors.New("no room")
-			case 3: // when both are gone, a bad one
+			case 3: // a bad file, after both are submitted
 				leave("job", "bad\r\n")
 			}
 			return nil
 		}
-		submitted, left := look(t, f, 60, map[string]string{"job.eml": text("first"), "job.bad": "of old"})
+		submitted, left := runFolder(t, f, 60, map[string]string{"job.eml": text("first"), "job.bad": "an old file"})
 		var subjects []string
 		for _, m := range submitted {
 			var b strings.Builder
@@ -300,7 +301,7 @@ func TestSameNameAgain(t *testing.T) {
 		if !slices.Equal(subjects, []string{"first", "second"}) {
 			t.Errorf("submitted %q", subjects)
 		}
-		for name, want := range map[string]string{"job.bad": "of old", "job-1.bad": "bad\r\n"} {
+		for name, want := range map[string]string{"job.bad": "an old file", "job-1.bad": "bad\r\n"} {
 			if left[name] != want {
 				t.Errorf("%s has %q, want %q", name, left[name], want)
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// BenchmarkLine shows what the line of a delivery costs.
+// BenchmarkLine measures making the line of a delivery.
 func BenchmarkLine(b *testing.B) {
 	l := &Log{Hostname: "relay.example.com"}
 	now := time.Now()

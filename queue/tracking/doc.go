@@ -1,5 +1,5 @@
-// Package tracking writes a queue's events as a message tracking log, in the
-// columns that Exchange has made familiar, and searches it.
+// Package tracking writes the events of a queue to a message tracking log, and
+// searches such a log. The columns are those of Exchange.
 //
 //	log := &tracking.Log{Dir: "/var/log/bridgehead/tracking", Hostname: "relay.example.com"}
 //	events := q.Subscribe(0)
@@ -9,10 +9,12 @@
 //		...
 //	}
 //
-// A file has a few lines that begin with '#', the last of which names the
-// columns, and then one line of comma-separated values for each event. Times
-// are UTC. What could end a line, act on a terminal or be taken for a formula
-// by a spreadsheet is escaped as in Go, with an apostrophe before a formula;
-// [Search] reads it back. The number that Exchange 2003 gave the event stands in
-// message-info.
+// A file begins with a few lines that start with '#'. The last of them has the
+// names of the columns. Then follows one line of comma-separated values for each
+// event. Times are in UTC. The column message-info has, among other things, the
+// number that Exchange 2003 gave to the event.
+//
+// Characters that could end a line or control a terminal are escaped as in Go. A
+// value that a spreadsheet could take for a formula begins with an apostrophe.
+// [Search] returns the original values.
 package tracking

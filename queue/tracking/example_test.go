@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 )
 
-// What became of the mail for one recipient?
+// Find out what happened to the mail for one recipient.
 func ExampleSearch() {
 	dir, err := os.MkdirTemp("", "tracking")
 	if err != nil {

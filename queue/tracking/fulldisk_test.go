@@ -16,8 +16,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 )
 
-// A full disk costs lines, but none is broken, and no file is without its
-// header; when there is room again, the log goes on and says what is missing.
+// On a full disk lines are lost, but no line is broken and every file has its
+// header. When there is room again, the log goes on and counts the lost lines.
 func TestFullDisk(t *testing.T) {
 	dir, ok := peers.SmallDisk(t, 16)
 	if !ok {
@@ -66,8 +66,8 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// What a stranger writes acts on nothing that shows the log, and is found by
-// a search.
+// Text from a client does not affect a program that shows the log, and a search
+// finds it.
 func TestEscapes(t *testing.T) {
 	q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
 	events := q.Subscribe(0)
@@ -109,5 +109,5 @@ func TestEscapes(t *testing.T) {
 		}
 		return
 	}
-	t.Error("it is not found")
+	t.Error("the search finds nothing")
 }

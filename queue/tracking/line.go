@@ -10,7 +10,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// The columns, in their order.
+// The columns, in the order of the file.
 const (
 	dateTime = iota
 	clientIP
@@ -36,7 +36,7 @@ const (
 	directionality
 )
 
-// columns are their names.
+// columns has the names of the columns.
 var columns = [...]string{
 	"date-time", "client-ip", "client-hostname", "server-ip", "server-hostname", "source-context", "connector-id",
 	"source", "event-id", "internal-message-id", "message-id", "recipient-address", "recipient-status", "total-bytes",
@@ -44,18 +44,18 @@ var columns = [...]string{
 	"message-info", "directionality",
 }
 
-// A record is a line, column by column.
+// A record has the columns of one line.
 type record [len(columns)]string
 
-// lines makes one line of a reply of several.
-var lines = strings.NewReplacer("\r", " ", "\n", " ")
+// oneLine replaces line endings, for replies of several lines.
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
-// record makes the line of an event.
+// record returns the columns for an event.
 func (l *Log) record(e *queue.Event) record {
 	to, status := make([]string, 0, 8), make([]string, 0, 8)
 	for i := range e.Recipients {
 		to = append(to, e.Recipients[i].Addr)
-		status = append(status, lines.Replace(e.Recipients[i].Reply))
+		status = append(status, oneLine.Replace(e.Recipients[i].Reply))
 	}
 	r := record{
 		dateTime:                protolog.FormatTime(e.Time),
@@ -93,7 +93,7 @@ func (l *Log) record(e *queue.Event) record {
 	return r
 }
 
-// source is the part of the relay that the event comes from.
+// source returns the part of the relay that the event comes from.
 func source(e *queue.Event) string {
 	switch e.Kind {
 	case queue.EventReceive:
@@ -117,7 +117,7 @@ func source(e *queue.Event) string {
 	return "QUEUE"
 }
 
-// info has what no column of its own has.
+// info returns the column message-info: the details that have no other column.
 func info(e *queue.Event) string {
 	var room [128]byte
 	b := room[:0]
@@ -156,5 +156,5 @@ func (r *record) append(b []byte) []byte {
 	return append(b, '\n')
 }
 
-// maxField bounds a column, in bytes.
+// maxField is the most bytes of a column.
 const maxField = 8 << 10

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whatever is in a field, a line is read back as it was written.
+// A line reads back as it was written, whatever its columns contain.
 func FuzzField(f *testing.F) {
 	for _, s := range []string{"", "bob@example.net", "Lunch, perhaps", `"Lunch"`, " led by a space", "\u2003and by another", `\.`, `\x`,
 		"two\r\nlines", "\x00\x7f\u0085\u2028\u202e", "Mahlzeit, jörg", "\xff\xfe", "\ttab", "=HYPERLINK(\"x\")", strings.Repeat("ä", 5000)} {

@@ -15,42 +15,53 @@ import (
 // prefix of the files' names.
 const prefix = "MSGTRK"
 
-// A Log writes events to files in a folder: a new file each day and whenever
-// one is full; old ones are removed. The fields must not change once Write
-// was called.
+// A Log writes events to files in a folder. It begins a new file each day and
+// when the current one is full, and removes old files. The fields must not change
+// after Write was called.
 type Log struct {
+	// Dir is the path of the folder. Write creates it if it does not exist.
 	Dir string
-	// Hostname of this relay, for the columns of our side.
+	// Hostname is the name of this relay, for the columns client-hostname and
+	// server-hostname.
 	Hostname string
-	// NoSubject leaves the subject out.
+	// NoSubject leaves the column message-subject empty.
 	NoSubject bool
 
-	MaxSize int64         // of one file. Default 10 MB (Exchange)
-	MaxAge  time.Duration // of a file before it is removed. Default 30 days (Exchange)
-	MaxDir  int64         // of all files together. Default 250 MB (Exchange)
+	// MaxSize is the size in bytes at which a file is full. Default 10 MB
+	// (Exchange).
+	MaxSize int64
+	// MaxAge is the age at which a file is removed. Default 30 days (Exchange).
+	MaxAge time.Duration
+	// MaxDir is the most bytes of all files except the current one. When there
+	// are more, the oldest files are removed. Default 250 MB (Exchange).
+	MaxDir int64
 
-	// Logger gets a line when the files cannot be written, and one when they
-	// can again; nil is silent.
+	// Logger gets a line when the files cannot be written, and another one when
+	// they can be written again. A nil Logger is silent.
 	Logger *slog.Logger
 }
 
-// Lines are gathered for so long, or until there are so many bytes, so that a
-// busy relay does not make a system call for each. The time is that for which
-// a queue may forget a delivery, too.
+// Lines are gathered for gatherTime or up to gatherBytes, so that a busy relay
+// does not need a system call for each line. A crash can lose the events of the
+// last gatherTime. A crash can also lose deliveries that the queue has recorded
+// in the same time.
 const (
 	gatherTime  = 100 * time.Millisecond
 	gatherBytes = 32 << 10
 )
 
-// Write writes the events of a subscription until that is closed. Lines are in
-// the file 100 ms after their events: no more than these are missing when the
-// process dies. When the subscription is closed, all are written before Write
-// returns.
+// Write writes the events of a subscription until the subscription is closed.
+// The line of an event is in the file at most 100 ms after the event. If the
+// process dies, no older events are missing. When the subscription is closed,
+// Write writes all events that are left and returns.
 //
-// While a file cannot be written (a full disk), events are lost, and Write
-// goes on. Where events are missing, for that or because the disk was slower
-// than they came, a line that begins with '#' says how many. Write returns the
-// first error if the last attempt, too, has failed.
+// While a file cannot be written, for example on a full disk, Write drops events
+// and goes on. The subscription drops events if the disk is slower than the
+// queue. In both cases a line that begins with "#Dropped:" has the number of
+// missing events.
+//
+// Write returns an error only if its last write has failed. The error is that of
+// the first write that failed since one succeeded.
 func (l *Log) Write(events *queue.Subscription) error {
 	defer events.Close()
 	files := &logfile.Files{
@@ -73,18 +84,18 @@ func (l *Log) Write(events *queue.Subscription) error {
 	return nil
 }
 
-// gathering makes lines of events.
+// A gathering turns events into lines until it is time to write them.
 type gathering struct {
 	log     *Log
 	events  *queue.Subscription
-	dropped uint64 // by the subscription, as far as we know of it
-	missing uint64 // events that no line tells of
+	dropped uint64 // events that the subscription has dropped, as last read
+	missing uint64 // dropped events that no #Dropped line counts yet
 	lines   []byte
-	within  uint64 // events that lines tells of, as missing or not
-	err     error  // the first since files could be written
+	within  uint64 // events in lines, and events that its #Dropped lines count
+	err     error  // the first error since a write succeeded
 }
 
-// written takes note of how it went with the lines.
+// written updates g after lines were written, or could not be written.
 func (g *gathering) written(err error) {
 	log := g.log.Logger
 	switch {
@@ -103,8 +114,8 @@ func (g *gathering) written(err error) {
 	g.lines, g.within = g.lines[:0], 0
 }
 
-// gather waits for an event, and then for more until it is time to write. It
-// returns false when no more will come.
+// gather waits for an event, and then gathers more until it is time to write. It
+// returns false when the subscription is closed.
 func (g *gathering) gather() bool {
 	e, ok := <-g.events.C
 	if !ok {
@@ -127,7 +138,7 @@ func (g *gathering) gather() bool {
 	return true
 }
 
-// add adds an event's line.
+// add adds the line of an event, after a #Dropped line if events are missing.
 func (g *gathering) add(e *queue.Event) {
 	n := g.events.Dropped()
 	g.missing += n - g.dropped

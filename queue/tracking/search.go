@@ -19,38 +19,40 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
 )
 
-// timeLayout is that of protolog.FormatTime.
+// timeLayout is the layout that protolog.FormatTime writes.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// A Filter selects lines of the log. Zero fields select all. Strings are
-// compared without regard to case, and '*' in them stands for anything.
+// A Filter selects lines of the log. A line is selected if it matches all fields
+// that are not zero. The comparison ignores case. In a string, '*' matches any
+// sequence of characters.
 type Filter struct {
-	Sender    string
-	Recipient string // any of them
-	MessageID string // of the header, with or without angle brackets
-	ID        string // the queue's own, also as reference
+	Sender    string // the reverse-path
+	Recipient string // any recipient of the line
+	MessageID string // the Message-ID field, with or without angle brackets
+	ID        string // the message's ID in the queue, or the column reference
 	Subject   string
-	Event     string // its name: RECEIVE, SEND, ...
+	Event     string // the name of the event: RECEIVE, SEND, ...
 
+	// Since and Until are the earliest and the latest time.
 	Since, Until time.Time
 }
 
 // An Entry is one line of the log.
 type Entry struct {
 	Time       time.Time
-	Event      string
-	ID         string
-	MessageID  string
-	Sender     string
+	Event      string // the name of the event: RECEIVE, SEND, ...
+	ID         string // of the message in the queue
+	MessageID  string // the Message-ID field
+	Sender     string // the reverse-path
 	Recipients []string
-	// Columns has all of the line, by the names of the columns.
+	// Columns has all columns of the line, by their names.
 	Columns map[string]string
 }
 
-// Search reads the log in a folder, from the oldest line to the newest, and
-// yields what f selects. A line that cannot be read is an error that names
-// file and line, and the search goes on behind it if the caller does. It may
-// be used while the log is being written.
+// Search reads the log in the folder dir, from the oldest line to the newest, and
+// yields the entries that f selects. For a line that cannot be read it yields an
+// error with the names of the file and the line. If the caller goes on, Search
+// goes on with the next line. It may run while a Log writes to the folder.
 func Search(dir string, f Filter) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		files, err := logFiles(dir, f.Since)
@@ -66,8 +68,8 @@ func Search(dir string, f Filter) iter.Seq2[*Entry, error] {
 	}
 }
 
-// logFiles are the files of the log that may have lines from since on, in
-// the order in which they were written.
+// logFiles returns the files of the log that may have lines from since on, oldest
+// first.
 func logFiles(dir string, since time.Time) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -100,11 +102,12 @@ func logFiles(dir string, since time.Time) ([]string, error) {
 	return names, nil
 }
 
-// searchFile yields what f selects of one file; false ends the search.
+// searchFile yields the entries of one file that f selects. It returns false if
+// the caller ends the search.
 func searchFile(name string, f *Filter, yield func(*Entry, error) bool) bool {
 	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true // removed meanwhile, for its age
+		return true // the log has removed it meanwhile
 	}
 	if err != nil {
 		return yield(nil, fmt.Errorf("tracking: %w", err))
@@ -138,6 +141,7 @@ func searchFile(name string, f *Filter, yield func(*Entry, error) bool) bool {
 	}
 }
 
+// entry returns the entry of a line.
 func entry(fields []string) (*Entry, error) {
 	e := &Entry{Columns: make(map[string]string, len(columns))}
 	for i, c := range columns {
@@ -153,7 +157,8 @@ func entry(fields []string) (*Entry, error) {
 	return e, nil
 }
 
-// addresses are what stands between semicolons, but for those within quotes.
+// addresses returns the addresses in a list that is separated by semicolons. A
+// semicolon in quotes does not separate.
 func addresses(s string) (list []string) {
 	quoted, begin := false, 0
 	for i := 0; i < len(s); i++ {
@@ -172,6 +177,7 @@ func addresses(s string) (list []string) {
 	return append(list, s[begin:])
 }
 
+// selects reports whether the filter selects an entry.
 func (f *Filter) selects(e *Entry) bool {
 	if !f.Since.IsZero() && e.Time.Before(f.Since) || !f.Until.IsZero() && e.Time.After(f.Until) {
 		return false

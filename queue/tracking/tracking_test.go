@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// sends delivers, except to nobody@.
+// sends delivers all mail, except to unknown@.
 type sends struct{}
 
 func (sends) Route(ctx context.Context, m *queue.Message, r *queue.Recipient) (queue.NextHop, error) {
@@ -39,7 +39,7 @@ func (sends) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, r
 	for i, r := range rcpts {
 		results[i] = queue.Result{Outcome: queue.Success, Host: "mx.example.net", Addr: "192.0.2.25", TLS: "TLS1.3",
 			Reply: smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ok"}}
-		if strings.HasPrefix(r.Addr, "nobody") {
+		if strings.HasPrefix(r.Addr, "unknown") {
 			results[i].Outcome = queue.Failure
 			results[i].Reply = smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such user,\r\n sorry"}
 		}
@@ -47,8 +47,8 @@ func (sends) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, r
 	return results
 }
 
-// run lets a queue deliver two messages, one of them to nobody, and returns
-// the folder of its tracking log.
+// run has a queue deliver two messages, one of them to an unknown address, and
+// returns the folder of its tracking log.
 func run(t *testing.T, log *tracking.Log) string {
 	log.Dir = filepath.Join(t.TempDir(), "log")
 	q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}, Hostname: "relay.example.com"}
@@ -58,7 +58,7 @@ func run(t *testing.T, log *tracking.Log) string {
 	ended := make(chan error, 1)
 	go func() { ended <- q.Run(context.Background()) }()
 	synctest.Wait()
-	for _, to := range []string{"bob@example.net", "nobody@example.net"} {
+	for _, to := range []string{"bob@example.net", "unknown@example.net"} {
 		m := &queue.Message{
 			From: "alice@example.com", Recipients: queue.Rcpt(to),
 			Content: queue.String("Message-ID: <" + to + ">\r\nSubject: \"Lunch\", perhaps\r\n\r\nHello\r\n"),
@@ -101,11 +101,11 @@ func TestLogAndSearch(t *testing.T) {
 			want []string
 		}{
 			{tracking.Filter{MessageID: "bob@example.net"}, []string{"RECEIVE bob@example.net", "SEND bob@example.net"}},
-			{tracking.Filter{Recipient: "nobody@*"}, []string{"RECEIVE nobody@example.net", "DSN nobody@example.net", "FAIL nobody@example.net"}},
+			{tracking.Filter{Recipient: "unknown@*"}, []string{"RECEIVE unknown@example.net", "DSN unknown@example.net", "FAIL unknown@example.net"}},
 			{tracking.Filter{Recipient: "alice@example.com"}, []string{"RECEIVE alice@example.com", "SEND alice@example.com"}},
 			{tracking.Filter{Sender: "ALICE@*", Event: "send"}, []string{"SEND bob@example.net"}},
 			{tracking.Filter{Subject: "*undeliverable*", Event: "SEND"}, []string{"SEND alice@example.com"}},
-			{tracking.Filter{Since: begun.Add(time.Second), Event: "RECEIVE"}, []string{"RECEIVE nobody@example.net", "RECEIVE alice@example.com"}},
+			{tracking.Filter{Since: begun.Add(time.Second), Event: "RECEIVE"}, []string{"RECEIVE unknown@example.net", "RECEIVE alice@example.com"}},
 			{tracking.Filter{Until: begun, Event: "RECEIVE"}, []string{"RECEIVE bob@example.net"}},
 			{tracking.Filter{Sender: "mallory@*"}, nil},
 		} {
@@ -170,12 +170,13 @@ func TestRotation(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 		if got := found(t, dir, tracking.Filter{Subject: "*lunch*"}); got != nil {
-			t.Errorf("the subject was to be left out: %q", got)
+			t.Errorf("the log has a subject: %q", got)
 		}
 	})
 }
 
-// A line that is damaged is reported with its place, and the rest is read.
+// A damaged line is an error with its file and line number. The other lines are
+// read.
 func TestDamagedLine(t *testing.T) {
 	dir := t.TempDir()
 	good := "2026-11-21T12:00:00.000Z" + strings.Repeat(",x", 21)
@@ -198,8 +199,8 @@ func TestDamagedLine(t *testing.T) {
 	}
 }
 
-// Lines are gathered, but not for long; when the subscription ends, none is
-// left behind, and they stand in the order of their events.
+// Lines are gathered for at most 100 ms. When the subscription ends, all lines
+// are in the file, in the order of their events.
 func TestGathering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
@@ -219,32 +220,32 @@ func TestGathering(t *testing.T) {
 		submit()
 		synctest.Wait()
 		if _, err := os.Stat(dir); err == nil {
-			t.Error("written at once")
+			t.Error("the lines are written at once")
 		}
 		<-time.After(100 * time.Millisecond)
 		synctest.Wait()
 		if got := found(t, dir, tracking.Filter{}); !slices.Equal(got, want) {
 			t.Errorf("after 100 ms: %q\nwant %q", got, want)
 		}
-		for range 1000 { // more than what is gathered at most
+		for range 1000 { // more than gatherBytes
 			submit()
 		}
 		synctest.Wait()
 		if got := found(t, dir, tracking.Filter{}); len(got) < 500 {
-			t.Errorf("%d lines of %d are written before their time", len(got), len(want))
+			t.Errorf("%d lines of %d are written before 100 ms have passed", len(got), len(want))
 		}
 		events.Close()
 		if err := <-written; err != nil {
 			t.Error(err)
 		}
 		if got := found(t, dir, tracking.Filter{}); !slices.Equal(got, want) {
-			t.Errorf("in the end: %q\nwant %q", got, want)
+			t.Errorf("at the end: %q\nwant %q", got, want)
 		}
 	})
 }
 
-// While the log cannot be written the queue goes on, and when it can again the
-// log does, and says how much is missing.
+// While the log cannot be written, the queue works as before. When the log can be
+// written again, it goes on and has the number of missing events.
 func TestUnwritable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
@@ -253,10 +254,10 @@ func TestUnwritable(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		var said bytes.Buffer
+		var logged bytes.Buffer
 		dir, written := filepath.Join(file, "log"), make(chan error)
 		go func() {
-			written <- (&tracking.Log{Dir: dir, Logger: slog.New(slog.NewTextHandler(&said, nil))}).Write(events)
+			written <- (&tracking.Log{Dir: dir, Logger: slog.New(slog.NewTextHandler(&logged, nil))}).Write(events)
 		}()
 		submit := func(n int) {
 			for range n {
@@ -264,20 +265,20 @@ func TestUnwritable(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			time.Sleep(time.Second) // of the bubble's time: it is written, or not
+			time.Sleep(time.Second) // of the fake clock: the lines are written or dropped
 			synctest.Wait()
 		}
 		submit(2)
 		submit(3)
-		if got := strings.Count(said.String(), "level=ERROR"); got != 1 {
-			t.Errorf("said:\n%s", said.String())
+		if got := strings.Count(logged.String(), "level=ERROR"); got != 1 {
+			t.Errorf("logged:\n%s", logged.String())
 		}
-		if err := os.Remove(file); err != nil { // the folder can be made now
+		if err := os.Remove(file); err != nil { // now the folder can be created
 			t.Fatal(err)
 		}
 		submit(1)
-		if !strings.Contains(said.String(), "written again") {
-			t.Errorf("said:\n%s", said.String())
+		if !strings.Contains(logged.String(), "written again") {
+			t.Errorf("logged:\n%s", logged.String())
 		}
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		if err != nil || len(files) != 1 {
@@ -312,7 +313,8 @@ func TestUnwritableAtTheEnd(t *testing.T) {
 	}
 }
 
-// What was lost before it could be written is counted in its place.
+// Events that the subscription has dropped are counted in a line where they are
+// missing.
 func TestDroppedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
