@@ -115,7 +115,7 @@ func (st *Store) Renew(ctx context.Context, owner string, until time.Time, ids .
 	}
 	defer st.mu.Unlock()
 	for _, id := range ids {
-		if slot, ok := st.index.Find(id); ok && st.index.HeldBy(slot, owner) {
+		if slot, ok := st.index.Find(id); ok && st.index.LeasedBy(slot, owner) {
 			st.index.Lease(slot, owner, until)
 		} else {
 			lost = append(lost, id)
@@ -130,7 +130,7 @@ func (st *Store) held(owner, id string) (index.Slot, error) {
 	if !ok {
 		return 0, queue.ErrNotFound
 	}
-	if !st.index.HeldBy(slot, owner) {
+	if !st.index.LeasedBy(slot, owner) {
 		return 0, queue.ErrLeaseLost
 	}
 	return slot, nil

@@ -116,7 +116,7 @@ func (x *messageIndex) find(id string) (index.Slot, error) {
 // mu.
 func (x *messageIndex) leased(owner, id string) (index.Slot, error) {
 	slot, err := x.find(id)
-	if err == nil && !x.entries.HeldBy(slot, owner) {
+	if err == nil && !x.entries.LeasedBy(slot, owner) {
 		return 0, queue.ErrLeaseLost
 	}
 	return slot, err

@@ -7,11 +7,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Claim leases messages as queue.Store.Claim says and returns their slots.
+// Claim leases messages by the rules of queue.Store.Claim and returns their slots.
 func (x *Index[T]) Claim(c queue.Claim) []Slot {
 	now := nano(c.Now)
 	if !c.Until.After(c.Now) {
-		c.Until = c.Now.Add(1) // a lease that has ended already would be claimed again at once
+		c.Until = c.Now.Add(1) // otherwise the loop below would claim the message again
 	}
 	if c.ID != "" {
 		return x.claimID(c, now)
@@ -38,8 +38,8 @@ func (x *Index[T]) Claim(c queue.Claim) []Slot {
 			}
 		} else {
 			x.claimLevel(n, now, c.Except, func(l *lane) bool {
-				// One message of the earliest lane, which then may not be the
-				// earliest any more.
+				// Take only one message of the earliest lane: then another
+				// lane may be the earliest.
 				s := l.heap[0]
 				x.Lease(s, c.Owner, c.Until)
 				taken = append(taken, s)
@@ -53,6 +53,7 @@ func (x *Index[T]) Claim(c queue.Claim) []Slot {
 	return taken
 }
 
+// laneOf returns the lane of a hop in a level, nil if there is none.
 func (x *Index[T]) laneOf(hop queue.NextHop, level int) *lane {
 	n := x.hops.find(hop)
 	if n == 0 {
@@ -61,21 +62,23 @@ func (x *Index[T]) laneOf(hop queue.NextHop, level int) *lane {
 	return x.hops.extra(n).lanes[level]
 }
 
+// claimID leases the message with c.ID, also if it is not due.
 func (x *Index[T]) claimID(c queue.Claim, now int64) []Slot {
 	s, ok := x.Find(c.ID)
 	if !ok || x.At(s).hidden {
 		return nil
 	}
-	if e := x.At(s); e.owner != 0 && e.until > now && !x.HeldBy(s, c.Owner) {
+	if e := x.At(s); e.owner != 0 && e.until > now && !x.LeasedBy(s, c.Owner) {
 		return nil
 	}
 	x.Lease(s, c.Owner, c.Until)
 	return []Slot{s}
 }
 
-// claimLevel hands the lane with the earliest message that is ready to take,
-// again and again while take says so, leaving out the excepted lanes. Those
-// are moved behind all others for the time of the call.
+// claimLevel calls take with the lane that has the earliest claimable message,
+// and repeats this until take returns false or no lane has one. It skips the
+// lanes of the hops in except: it takes them out of the level and puts them back
+// at the end.
 func (x *Index[T]) claimLevel(n int, now int64, except map[queue.NextHop]bool, take func(*lane) bool) {
 	v := &x.levels[n]
 	var aside []*lane
@@ -102,8 +105,8 @@ func (x *Index[T]) claimLevel(n int, now int64, except map[queue.NextHop]bool, t
 	}
 }
 
-// Next is when Claim with the same c finds something; the zero time if never.
-// A message that is due already gives a time not after c.Now.
+// Next returns when Claim with the same c finds a message, the zero time if never.
+// If a message is due already, the result is not after c.Now.
 func (x *Index[T]) Next(c queue.Claim) time.Time {
 	next := int64(math.MaxInt64)
 	found := false
@@ -138,18 +141,20 @@ func (x *Index[T]) Next(c queue.Claim) time.Time {
 	return nonZero(next)
 }
 
+// nextOf is Next for the message with c.ID.
 func (x *Index[T]) nextOf(c queue.Claim) time.Time {
 	s, ok := x.Find(c.ID)
 	if !ok || x.At(s).hidden {
 		return time.Time{}
 	}
-	if e := x.At(s); e.owner != 0 && !x.HeldBy(s, c.Owner) {
+	if e := x.At(s); e.owner != 0 && !x.LeasedBy(s, c.Owner) {
 		return nonZero(e.until)
 	}
 	return nonZero(1)
 }
 
-// nonZero keeps "due at once" apart from "nothing waits".
+// nonZero returns the time for n. It is never the zero time, which would mean that
+// no message waits.
 func nonZero(n int64) time.Time {
 	if n == 0 {
 		n = 1

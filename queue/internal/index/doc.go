@@ -1,13 +1,14 @@
-// Package index is what an embedded store keeps in memory of its messages:
-// who they are, when they are due, for which hop they wait and in whose hand
-// they are. It answers Claim and Next by the rules of queue.Store without
-// looking at messages that are not meant, however many wait.
+// Package index is the in-memory index of an embedded store. For each message
+// it has the ID, the due time, the next hop, and the lease. It implements Claim
+// and Next of queue.Store. They do not look at messages that cannot be claimed,
+// however many of them wait.
 //
-// A message takes one entry of a slab (no pointers, so that a million of them
-// cost the garbage collector nothing) and is known by its Slot. Two orders lie
-// over the slab: the sorted IDs (ids.go), and for each hop and priority a heap
-// by due time, a lane (lanes.go). A lease is only another due time: a leased
-// message is ready again when its lease ends.
+// Each message has an entry in a slab, an array of blocks that never move. The
+// number of the entry is the message's Slot. Entries have no pointers, so the
+// garbage collector does not scan them. There are two orders of the entries:
+// a sorted list of IDs (ids.go), and for each hop and priority a heap that is
+// ordered by due time, the lane (lanes.go). A lease works like a later due time:
+// a leased message can be claimed again when its lease ends.
 //
-// An Index is not safe for concurrent use; its store's lock guards it.
+// An Index is not safe for concurrent use. The store guards it with a lock.
 package index

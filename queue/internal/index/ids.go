@@ -7,17 +7,17 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// blocks are slots in the order of their IDs, in blocks of bounded length: a
-// sorted array cut into pieces, so that an insertion moves only one of them.
-// It is the index's map and its order in one, at about six bytes a message.
+// blocks has the slots in the order of their IDs. It is a sorted array in blocks
+// of limited length, so that an insertion moves only the slots of one block. It
+// is used for look-ups and for listing, and takes about six bytes per message.
 type blocks struct{ list [][]Slot }
 
 const (
 	blockMax = 512 // a full block is split
-	blockMin = 64  // a block that falls below joins a neighbour
+	blockMin = 64  // a shorter block is joined with the next one
 )
 
-// compare orders a slot's ID and another one.
+// compare compares the ID of a slot with id.
 func (x *Index[T]) compare(s Slot, id string) int {
 	e := x.At(s)
 	if e.idLen > inlineID {
@@ -25,7 +25,7 @@ func (x *Index[T]) compare(s Slot, id string) int {
 	}
 	own := e.id[:e.idLen]
 	switch {
-	case string(own) < id: // neither comparison makes a string
+	case string(own) < id: // these comparisons do not allocate
 		return -1
 	case string(own) > id:
 		return 1
@@ -33,13 +33,14 @@ func (x *Index[T]) compare(s Slot, id string) int {
 	return 0
 }
 
-// search finds the place of an ID: block b, position i.
+// search returns where an ID is or belongs: position i in block b.
 func (x *Index[T]) search(id string) (b, i int, found bool) {
 	list := x.ids.list
 	if len(list) == 0 {
 		return 0, 0, false
 	}
-	// The last block that begins with an ID not greater than id, or the first.
+	// Find the last block that begins with an ID not greater than id, or else
+	// the first block.
 	low, high := 0, len(list)
 	for high-low > 1 {
 		mid := (low + high) / 2
@@ -77,8 +78,8 @@ func (l *blocks) insert(b, i int, s Slot) {
 	if len(block) < blockMax {
 		return
 	}
-	// IDs mostly ascend: then the left part stays full and the new block
-	// begins with the newest.
+	// Usually a new ID is the greatest. Then the left part stays full, and the
+	// new block begins with the new ID.
 	cut := len(block) / 2
 	if b == len(l.list)-1 && i == len(block)-1 {
 		cut = len(block) - 1
@@ -100,7 +101,7 @@ func (l *blocks) remove(b, i int) {
 	}
 }
 
-// Find is the slot of an ID, shown or not.
+// Find returns the slot of an ID, whether it was shown or not.
 func (x *Index[T]) Find(id string) (Slot, bool) {
 	b, i, found := x.search(id)
 	if !found {
@@ -130,11 +131,11 @@ func (x *Index[T]) After(id string, n int) []Slot {
 	return page
 }
 
-// Page lists some of the messages that q selects. more is where the next page
-// begins (Query.After), empty when this was the last.
+// Page returns some of the messages that q selects. more is Query.After for the
+// next page, empty if this is the last page.
 func (x *Index[T]) Page(q queue.Query) (page []*queue.Entry, more string) {
-	const looked = 256 // slots at a time, so that the store's lock is never held long
-	slots := x.After(q.After, looked)
+	const most = 256 // slots for each call, so that the store does not lock for long
+	slots := x.After(q.After, most)
 	for _, s := range slots {
 		e := x.At(s)
 		if q.Hop != nil && x.hops.key(e.hop) != *q.Hop {
@@ -145,8 +146,8 @@ func (x *Index[T]) Page(q queue.Query) (page []*queue.Entry, more string) {
 			Received: Time(e.Received), Priority: x.Priority(s),
 		})
 	}
-	if len(slots) == looked {
-		more = x.ID(slots[looked-1])
+	if len(slots) == most {
+		more = x.ID(slots[most-1])
 	}
 	return page, more
 }

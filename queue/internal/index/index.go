@@ -6,35 +6,35 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A Slot is a message's place in the index; 0 is none. It is reused after
-// Delete.
+// A Slot is the number of a message's entry in the index. 0 means no entry. A
+// Slot is reused after Delete.
 type Slot uint32
 
-// inlineID is the length of the longest ID that is kept in the entry itself.
+// inlineID is the length of the longest ID that is stored in the entry itself.
 const inlineID = 31
 
-// An Entry is what the index keeps of one message; Data is the store's own.
+// An Entry is the index's data about one message. Data belongs to the store.
 type Entry[T any] struct {
 	Data     T
 	Size     int64 // of the content
 	Received int64 // Unix nanoseconds, 0 for the zero time
 
-	due, until int64  // as Received; until counts only with an owner
-	hop        uint32 // in Index.hops
-	owner      uint32 // in Index.owners, 0 is nobody
-	pos        uint32 // in its lane's heap; while free, the next free slot
+	due, until int64  // Unix nanoseconds like Received; until is unused without an owner
+	hop        uint32 // number in Index.hops
+	owner      uint32 // number in Index.owners, 0 if the message is not leased
+	pos        uint32 // position in the heap of its lane; in a free entry, the next free slot
 	idLen      uint8
 	id         [inlineID]byte
 	level      uint8 // of the priority, see levelOf
-	hidden     bool  // added, not shown yet
+	hidden     bool  // added, but not shown yet
 }
 
 // An Index holds the entries. The zero value is empty.
 type Index[T any] struct {
 	slab   []*[slabLen]Entry[T]
-	used   Slot            // slots ever given out
-	free   Slot            // head of the list of free slots
-	long   map[Slot]string // IDs that do not fit their entry
+	used   Slot            // the highest slot that was ever used
+	free   Slot            // the first of the list of free slots
+	long   map[Slot]string // IDs that are longer than inlineID
 	ids    blocks
 	levels [levels]level
 	hops   interned[queue.NextHop, hopState]
@@ -44,14 +44,14 @@ type Index[T any] struct {
 
 const slabLen = 1024
 
-// At is the entry of a slot, valid until the slot is deleted.
+// At returns the entry of a slot. It is valid until Delete.
 func (x *Index[T]) At(s Slot) *Entry[T] { return &x.slab[s/slabLen][s%slabLen] }
 
-// Len is the number of messages shown.
+// Len returns the number of messages that are shown.
 func (x *Index[T]) Len() int { return x.count }
 
-// Add makes an entry that only Find sees until Show. ok is false when the ID
-// is there already.
+// Add adds an entry. Until Show, only Find finds it. ok is false if the index has
+// the ID already.
 func (x *Index[T]) Add(id string, priority int) (s Slot, ok bool) {
 	b, i, found := x.search(id)
 	if found {
@@ -73,6 +73,7 @@ func (x *Index[T]) Add(id string, priority int) (s Slot, ok bool) {
 	return s, true
 }
 
+// alloc returns a free slot.
 func (x *Index[T]) alloc() Slot {
 	if s := x.free; s != 0 {
 		e := x.At(s)
@@ -87,7 +88,7 @@ func (x *Index[T]) alloc() Slot {
 	return x.used
 }
 
-// Show lets Claim and the rest see an entry, with its first schedule.
+// Show makes an entry visible to all methods, with its first schedule.
 func (x *Index[T]) Show(s Slot, sch queue.Schedule) {
 	e := x.At(s)
 	e.hidden = false
@@ -96,10 +97,10 @@ func (x *Index[T]) Show(s Slot, sch queue.Schedule) {
 	x.enter(s, e)
 }
 
-// Hidden says whether the entry was not shown yet.
+// Hidden reports whether the entry was not shown yet.
 func (x *Index[T]) Hidden(s Slot) bool { return x.At(s).hidden }
 
-// Delete forgets an entry, shown or not.
+// Delete deletes an entry, whether it was shown or not.
 func (x *Index[T]) Delete(s Slot) {
 	e := x.At(s)
 	if !e.hidden {
@@ -121,7 +122,7 @@ func (x *Index[T]) Delete(s Slot) {
 func (x *Index[T]) Reschedule(s Slot, sch queue.Schedule) {
 	e := x.At(s)
 	hop, owner := e.hop, e.owner
-	if x.hops.find(sch.Hop) == hop { // it keeps its lane
+	if x.hops.find(sch.Hop) == hop { // it stays in its lane
 		x.set(e, sch)
 		x.moved(s, e)
 	} else {
@@ -134,32 +135,32 @@ func (x *Index[T]) Reschedule(s Slot, sch queue.Schedule) {
 }
 
 func (x *Index[T]) set(e *Entry[T], sch queue.Schedule) {
-	e.hop = x.hops.hold(sch.Hop)
+	e.hop = x.hops.acquire(sch.Hop)
 	e.owner = 0
 	if sch.Owner != "" {
-		e.owner = x.owners.hold(sch.Owner)
+		e.owner = x.owners.acquire(sch.Owner)
 	}
 	e.due, e.until = nano(sch.Due), nano(sch.Until)
 }
 
-// Lease gives an entry to owner until then and leaves the rest of its
-// schedule.
+// Lease leases an entry to owner until a time. The rest of its schedule does not
+// change.
 func (x *Index[T]) Lease(s Slot, owner string, until time.Time) {
 	e := x.At(s)
-	held := x.owners.hold(owner)
+	number := x.owners.acquire(owner)
 	x.owners.release(e.owner)
-	e.owner, e.until = held, nano(until)
+	e.owner, e.until = number, nano(until)
 	x.moved(s, e)
 }
 
-// HeldBy says whether owner has the entry in hand: its lease may have run
-// out, as long as nobody else took it.
-func (x *Index[T]) HeldBy(s Slot, owner string) bool {
+// LeasedBy reports whether owner was the last to lease the entry. A lease that
+// has ended counts too, until another owner claims the message.
+func (x *Index[T]) LeasedBy(s Slot, owner string) bool {
 	e := x.At(s)
 	return owner != "" && e.owner != 0 && x.owners.key(e.owner) == owner
 }
 
-// Schedule is the entry's schedule as it was set. Volatile is not kept.
+// Schedule returns the schedule of the entry. Volatile is not stored.
 func (x *Index[T]) Schedule(s Slot) queue.Schedule {
 	e := x.At(s)
 	sch := queue.Schedule{Due: Time(e.due), Hop: x.hops.key(e.hop)}
@@ -169,10 +170,10 @@ func (x *Index[T]) Schedule(s Slot) queue.Schedule {
 	return sch
 }
 
-// Priority of the entry's message.
+// Priority returns the priority of the message.
 func (x *Index[T]) Priority(s Slot) int { return priorityOf(x.At(s).level) }
 
-// ID of the entry's message.
+// ID returns the ID of the message.
 func (x *Index[T]) ID(s Slot) string {
 	e := x.At(s)
 	if e.idLen > inlineID {
@@ -181,8 +182,9 @@ func (x *Index[T]) ID(s Slot) string {
 	return string(e.id[:e.idLen])
 }
 
-// nano is t in Unix nanoseconds, 0 for the zero time; times outside of what
-// 64 bits hold (1678 to 2262) become the nearest that they do.
+// nano returns t in Unix nanoseconds, 0 for the zero time. A time that 64 bits
+// cannot represent (before 1678 or after 2261) becomes the nearest one that they
+// can.
 func nano(t time.Time) int64 {
 	switch {
 	case t.IsZero():
@@ -195,10 +197,11 @@ func nano(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// Nano is how the index keeps times; Time is its inverse.
+// Nano returns t as an entry stores it: Unix nanoseconds, 0 for the zero time.
+// Time is the inverse.
 func Nano(t time.Time) int64 { return nano(t) }
 
-// Time is the time of Unix nanoseconds, the zero time for 0.
+// Time returns the time for Unix nanoseconds, the zero time for 0.
 func Time(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}

@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestIDs adds and deletes IDs in random order, short ones and long ones, and
-// compares with a sorted slice. (The rules of Claim and Next are queuetest's.)
+// TestIDs adds and deletes short and long IDs in random order, and compares the
+// result with a sorted slice. (queuetest tests Claim and Next.)
 func TestIDs(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var x Index[int]
@@ -68,11 +68,11 @@ func TestIDs(t *testing.T) {
 		}
 	}
 	if n := len(x.ids.list) + len(x.long) + len(x.hops.nums) + len(x.owners.nums); n != 0 {
-		t.Fatalf("an empty index holds on to %d things", n)
+		t.Fatalf("an empty index has %d things left", n)
 	}
 }
 
-// TestHidden: what was not shown yet is found by its ID only.
+// An entry that was not shown yet is found only by its ID.
 func TestHidden(t *testing.T) {
 	var x Index[int]
 	s, _ := x.Add("a", 0)
@@ -86,12 +86,12 @@ func TestHidden(t *testing.T) {
 	}
 	x.Show(s, queue.Schedule{})
 	if len(x.Claim(c)) != 1 {
-		t.Error("an entry that is shown is not claimed")
+		t.Error("a shown entry is not claimed")
 	}
 }
 
-// BenchmarkClaim claims one message at a time among 200,000 for a dead hop
-// that are due, and 100 for each of 100 others.
+// BenchmarkClaim claims one message at a time. 200,000 due messages wait for a
+// dead hop, and 100 messages for each of 100 other hops.
 func BenchmarkClaim(b *testing.B) {
 	var x Index[int]
 	dead := queue.NextHop{Destination: "dead.example"}

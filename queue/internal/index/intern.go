@@ -1,7 +1,7 @@
 package index
 
-// interned gives values small numbers, counted from 1, for as long as
-// somebody holds them; 0 is the number of nothing.
+// An interned table gives values small numbers from 1 on. It counts references
+// and forgets a value that has none. 0 is not the number of any value.
 type interned[K comparable, V any] struct {
 	nums map[K]uint32
 	vals []internedVal[K, V]
@@ -14,8 +14,8 @@ type internedVal[K comparable, V any] struct {
 	extra V
 }
 
-// hold returns the value's number and counts one more holder.
-func (t *interned[K, V]) hold(k K) uint32 {
+// acquire returns the number of a value and adds a reference to it.
+func (t *interned[K, V]) acquire(k K) uint32 {
 	n, ok := t.nums[k]
 	if !ok {
 		if t.nums == nil {
@@ -34,7 +34,7 @@ func (t *interned[K, V]) hold(k K) uint32 {
 	return n
 }
 
-// release counts one holder less.
+// release removes a reference.
 func (t *interned[K, V]) release(n uint32) {
 	if n == 0 {
 		return
@@ -47,7 +47,7 @@ func (t *interned[K, V]) release(n uint32) {
 	}
 }
 
-// find is the value's number, 0 when nobody holds it.
+// find returns the number of a value, 0 if it has no references.
 func (t *interned[K, V]) find(k K) uint32 { return t.nums[k] }
 
 func (t *interned[K, V]) key(n uint32) K    { return t.vals[n-1].key }

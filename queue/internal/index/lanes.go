@@ -6,32 +6,33 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// levels are the priorities 9 to -9 of RFC 6710, most urgent first.
+// levels is the number of priorities of RFC 6710, 9 to -9. Level 0 is the most
+// urgent.
 const levels = 19
 
 func levelOf(priority int) uint8 { return uint8(9 - min(max(priority, -9), 9)) }
 func priorityOf(level uint8) int { return 9 - int(level) }
 
-// hopState is what the index knows of a hop beside its name.
+// A hopState is the index's data about a next hop.
 type hopState struct {
 	lanes [levels]*lane
 	count int
 	bytes int64
 }
 
-// A lane holds the messages of one hop and one priority: a heap, the message
-// that is ready first at its root.
+// A lane has the messages of one hop and one priority, in a heap. The message
+// that can be claimed first is at the root.
 type lane struct {
 	hop  uint32
 	heap []Slot
-	pos  int // in its level
+	pos  int // position in its level
 }
 
-// A level holds the lanes of one priority: a heap, the lane whose first
-// message is ready first at its root.
+// A level has the lanes of one priority, in a heap. The lane whose first message
+// can be claimed first is at the root.
 type level []*lane
 
-// ready is when a message can be claimed next.
+// ready returns when a message can be claimed next, in Unix nanoseconds.
 func (e *Entry[T]) ready() int64 {
 	if e.owner != 0 {
 		return max(e.due, e.until)
@@ -39,7 +40,8 @@ func (e *Entry[T]) ready() int64 {
 	return e.due
 }
 
-// before orders a lane: by readiness, then by age.
+// before is the order of a lane: by the time when a message can be claimed, then
+// by age.
 func (x *Index[T]) before(a, b Slot) bool {
 	ea, eb := x.At(a), x.At(b)
 	if ra, rb := ea.ready(), eb.ready(); ra != rb {
@@ -51,7 +53,7 @@ func (x *Index[T]) before(a, b Slot) bool {
 	return a < b
 }
 
-// enter puts an entry into the lane that its hop and level ask for.
+// enter puts an entry into the lane of its hop and level.
 func (x *Index[T]) enter(s Slot, e *Entry[T]) {
 	h := x.hops.extra(e.hop)
 	h.count++
@@ -68,7 +70,7 @@ func (x *Index[T]) enter(s Slot, e *Entry[T]) {
 	x.laneMoved(e.level, l)
 }
 
-// leave takes an entry out of its lane, and the lane away when it is empty.
+// leave takes an entry out of its lane. It deletes a lane that becomes empty.
 func (x *Index[T]) leave(s Slot, e *Entry[T]) {
 	h := x.hops.extra(e.hop)
 	h.count--
@@ -91,7 +93,7 @@ func (x *Index[T]) leave(s Slot, e *Entry[T]) {
 	x.laneMoved(e.level, l)
 }
 
-// moved restores the order after an entry's times changed.
+// moved restores the order after the times of an entry have changed.
 func (x *Index[T]) moved(s Slot, e *Entry[T]) {
 	l := x.hops.extra(e.hop).lanes[e.level]
 	x.fix(l, int(e.pos))
@@ -139,7 +141,7 @@ func (x *Index[T]) down(l *lane, i int) {
 	}
 }
 
-// The same again for the lanes of a level, ordered by their first messages.
+// The same for the heap of lanes in a level, ordered by their first messages.
 
 func (x *Index[T]) laneBefore(a, b *lane) bool { return x.before(a.heap[0], b.heap[0]) }
 
@@ -182,17 +184,17 @@ func (x *Index[T]) dropLane(n uint8, l *lane) {
 	}
 }
 
-// walk visits lanes of a level in the order of their first messages' times
-// as far as want says: it goes beyond a lane only where want is true. The
-// heap's shape makes that cheap: no lane below one that is late is earlier.
-func (v level) walk(i int, want func(*lane) (beyond bool)) {
-	if i < len(v) && want(v[i]) {
-		v.walk(2*i+1, want)
-		v.walk(2*i+2, want)
+// walk calls visit for lane i of the level and, if visit returns true, for the
+// lanes below it in the heap. No lane is earlier than the one above it, so visit
+// returns false when it needs no later lanes.
+func (v level) walk(i int, visit func(*lane) (deeper bool)) {
+	if i < len(v) && visit(v[i]) {
+		v.walk(2*i+1, visit)
+		v.walk(2*i+2, visit)
 	}
 }
 
-// Hops sums up the shown messages by hop.
+// Hops returns the sums over the shown messages for each hop.
 func (x *Index[T]) Hops() []queue.HopSum {
 	var sums []queue.HopSum
 	for i := range x.hops.vals {
