@@ -195,7 +195,7 @@ func (q *Queue) putBack(p *sched.Part) {
 		now := time.Now()
 		q.step(func(core *sched.Scheduler) {
 			activeOf(p.Msg).park(core, p.Hop, rcpts, now)
-			core.Ended(p.Msg)
+			core.PutBack(p)
 		})
 		p = next
 	}

@@ -86,11 +86,6 @@ func (s *Scheduler) hold(h *Hop) {
 	if h.held() == h.inHeld {
 		return
 	}
-	if s.hops[h.Key] != h {
-		// It was forgotten while the driver still put parts of it back. Another
-		// Hop may have its key now.
-		return
-	}
 	s.heldNew++
 	if h.inHeld = !h.inHeld; h.inHeld {
 		s.held[h.Key] = true
@@ -102,7 +97,7 @@ func (s *Scheduler) hold(h *Hop) {
 
 // relieve ends a hop's congestion when half of its places are free.
 func (s *Scheduler) relieve(h *Hop) {
-	if h.congested && h.n <= h.limits.Active/2 {
+	if h.congested && !h.halfFull() {
 		h.congested = false
 		s.hold(h)
 	}

@@ -30,7 +30,7 @@ const (
 	// Decisions that any event may cause.
 	StartWorker // start a worker: it calls Ready
 	Wake        // wake the loop: it calls Due
-	Return      // Part and those after it: put them back to the store, see Returned and Ended
+	Return      // Part and those after it: put them back to the store, see Returned and PutBack
 	Record      // Msg: record it, see Recording and Recorded
 
 	// A worker's next job, by Ready.
@@ -266,11 +266,17 @@ func (s *Scheduler) Returned(now time.Time, h *Hop) (again time.Time) {
 	if h.dead && h.retryAt.After(now) {
 		again = h.retryAt
 	}
-	if !h.held() {
+	if h.halfFull() {
 		h.congested = true
 		s.hold(h)
 	}
 	return again
+}
+
+// PutBack: a part that was to return waits in the store. It follows Returned.
+func (s *Scheduler) PutBack(p *Part) {
+	p.Hop.returning--
+	s.Ended(p.Msg)
 }
 
 // Ended: a part of m has ended: delivered, failed, or its recipients wait.

@@ -13,13 +13,14 @@ type Hop struct {
 	Key  Key
 	Load any // the driver's own
 
-	limits   HopLimits
-	queued   [classes]partList // waiting for their turn, by priority
-	n        int               // how many those are
-	picks    uint              // turns given, for the share of each priority
-	inflight int               // attempts in progress
-	in       *ring             // where it takes turns; nil where it does not now
-	ringNext *Hop
+	limits    HopLimits
+	queued    [classes]partList // waiting for their turn, by priority
+	n         int               // how many those are
+	picks     uint              // turns given, for the share of each priority
+	inflight  int               // attempts in progress
+	returning int               // parts that the driver is still putting back to the store
+	in        *ring             // where it takes turns; nil where it does not now
+	ringNext  *Hop
 
 	// Concurrency, as in Postfix: window is how many attempts may run now. Each
 	// answer adds 1/window to credit, and a whole credit widens the window by
@@ -114,6 +115,9 @@ func (h *Hop) held() bool {
 	return h.dead || h.congested || h.shut() || h.probing && (h.expected || h.n+h.inflight > 0)
 }
 
+// halfFull reports whether more than half of the hop's places are taken.
+func (h *Hop) halfFull() bool { return h.n > h.limits.Active/2 }
+
 // shut says that the hop's mail is to wait, whatever the host would say.
 func (h *Hop) shut() bool { return h.suspended || h.closed }
 
@@ -143,7 +147,7 @@ func (h *Hop) ready() bool {
 
 // idle says that nothing would be lost if the hop were forgotten.
 func (h *Hop) idle() bool {
-	return h.n == 0 && h.inflight == 0 && !h.held() && h.timer < 0 && h.in == nil
+	return h.n == 0 && h.inflight == 0 && h.returning == 0 && !h.held() && h.timer < 0 && h.in == nil
 }
 
 // reached takes note of an answer, whatever it said.

@@ -55,6 +55,9 @@ func (w *world) checkRecipients() {
 		if n != 1 {
 			w.t.Fatalf("a part of %s is in %d places", p.Msg.ID, n)
 		}
+		if w.s.hops[p.Hop.Key] != p.Hop {
+			w.t.Fatalf("hop %v is forgotten, and a part of %s is for it", p.Hop.Key, p.Msg.ID)
+		}
 		left[p.Msg]++
 	}
 	for id, m := range w.s.active {
@@ -163,8 +166,16 @@ func (w *world) checkHops() {
 			}
 		}
 	}
+	returning := map[*Hop]int{}
+	for _, p := range w.returns {
+		returning[p.Hop]++
+	}
 	for _, h := range s.hopList {
 		switch {
+		case h.returning != returning[h]:
+			w.t.Fatalf("%d parts of hop %v are on their way back, the core counts %d", returning[h], h.Key, h.returning)
+		case h.congested && !h.halfFull() && !h.waiting():
+			w.t.Fatalf("hop %v has %d parts, and its mail stays in the store as if it was full", h.Key, h.n)
 		case inRing[h] > 1 || (inRing[h] == 1) != (h.in != nil):
 			w.t.Fatalf("hop %v is in %d rings", h.Key, inRing[h])
 		case h.ready() && h.in == nil && w.asking != h && !w.claimsFor(h) && (h.timer < 0 || h.wakeAt.After(h.notBefore)):

@@ -131,7 +131,11 @@ func (s *Scheduler) ringOf(h *Hop) *ring {
 
 // putBack has parts put back to the store without an attempt.
 func (s *Scheduler) putBack(p *Part) {
-	if p != nil {
-		s.decide(Decision{Kind: Return, Part: p})
+	if p == nil {
+		return
 	}
+	for back := p; back != nil; back = back.next {
+		back.Hop.returning++
+	}
+	s.decide(Decision{Kind: Return, Part: p})
 }

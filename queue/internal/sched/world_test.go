@@ -351,7 +351,7 @@ func (w *world) putBack() {
 	w.event(func() {
 		w.returns = w.returns[1:]
 		w.wait(p.Msg, p.Hop.Key, p.Load.([]*rcpt), w.s.Returned(w.now, p.Hop))
-		w.s.Ended(p.Msg)
+		w.s.PutBack(p)
 	})
 }
 
