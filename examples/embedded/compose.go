@@ -12,8 +12,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// compose writes a plain message that every mail server takes: seven bits and
-// short lines, whatever the language (RFC 2045, 6.7; RFC 2047).
+// compose returns a plain text message that every mail server accepts: 7-bit,
+// with short lines, for text in any language (RFC 2045, 6.7; RFC 2047).
 func compose(id string, from, to *mail.Address, subject, text string) queue.Content {
 	_, domain, _ := strings.Cut(from.Address, "@")
 	var b bytes.Buffer
@@ -23,7 +23,7 @@ func compose(id string, from, to *mail.Address, subject, text string) queue.Cont
 		{"To", to.String()},
 		{"Subject", mime.QEncoding.Encode("utf-8", subject)},
 		{"Message-ID", "<" + id + "@" + domain + ">"},
-		{"Auto-Submitted", "auto-generated"}, // no vacation notices, please (RFC 3834, 5)
+		{"Auto-Submitted", "auto-generated"}, // prevents vacation replies (RFC 3834, 5)
 		{"MIME-Version", "1.0"},
 		{"Content-Type", "text/plain; charset=utf-8"},
 		{"Content-Transfer-Encoding", "quoted-printable"},

@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// start runs the service in a world where a mail server has all of
-// example.net and the service's own domain.
+// start runs the service. In its DNS, the mail server internet has example.net
+// and the service's own domain.
 func start(t *testing.T, internet, spool string) (*peers.Process, string) {
 	t.Helper()
 	dns := dnstest.New(t, `
@@ -66,8 +66,8 @@ func state(t *testing.T, base, email string) string {
 	return string(b)
 }
 
-// The welcome arrives, readable; an address that does not exist is known to the
-// service and reported to its sender.
+// The welcome message arrives and is readable. If a mailbox does not exist, the
+// service shows the failure and the sender gets a report.
 func TestMailArrives(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
 	internet := (&peers.Postfix{Domains: "example.net example.com",
@@ -85,7 +85,7 @@ func TestMailArrives(t *testing.T) {
 	if err != nil || subject != "Welcome – schön, dass du da bist" || m.Header.Get("From") != `"Example" <hello@example.com>` {
 		t.Errorf("%v, header %v", err, m.Header)
 	}
-	peers.Await(t, "word of the delivery", func() bool {
+	peers.Await(t, "the state delivered", func() bool {
 		return strings.HasPrefix(state(t, base, "carol@example.net"), "delivered: ")
 	})
 
@@ -103,14 +103,14 @@ func TestMailArrives(t *testing.T) {
 	if report := internet.Next(t); !strings.Contains(report, "X-Original-To: hello@example.com") || !strings.Contains(report, "Status: 5.1.1") {
 		t.Errorf("no report, but\n%s", report)
 	}
-	peers.Await(t, "word of the failure", func() bool {
+	peers.Await(t, "the state failed", func() bool {
 		return strings.HasPrefix(state(t, base, "nobody@example.net"), "failed: 550")
 	})
 	p.Stop(t)
 }
 
-// What was accepted for sending survives the death of the process, and goes out
-// when the mail server is there again.
+// Accepted messages survive a crash of the process. They are delivered when the
+// mail server is up again.
 func TestKilled(t *testing.T) {
 	defer http.DefaultClient.CloseIdleConnections()
 	down, spool := peers.FreeAddr(t), t.TempDir()
@@ -139,7 +139,7 @@ func TestKilled(t *testing.T) {
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	for want, s := range map[string]settings{
-		"-from":  {from: "nobody", spool: t.TempDir()},
+		"-from":  {from: "hello", spool: t.TempDir()},
 		"-spool": {from: "a@example.com"},
 		"world":  {from: "a@example.com", spool: t.TempDir(), smartHost: "no host"},
 	} {

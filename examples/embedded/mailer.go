@@ -15,8 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// A mailer sends the service's mail: a relay that mail does not come to by
-// SMTP.
+// A mailer sends the mail of the service. It is a relay without a listener.
 type mailer struct {
 	gateway.Gateway
 	from *mail.Address
@@ -28,9 +27,9 @@ func newMailer(s *settings, log *slog.Logger) (*mailer, error) {
 		return nil, fmt.Errorf("-from: %w", err)
 	}
 	if s.spool == "" {
-		return nil, errors.New("-spool: where shall mail be kept?")
+		return nil, errors.New("-spool: is required")
 	}
-	// By MX, or all of it to a provider.
+	// All mail goes to the smart host, or to the MX hosts if there is none.
 	world := routing.Connector{Name: "world", Spaces: []string{"*"}}
 	if s.smartHost != "" {
 		world.SmartHosts = routing.SmartHosts(s.smartHost)
@@ -54,8 +53,8 @@ func newMailer(s *settings, log *slog.Logger) (*mailer, error) {
 	}}, nil
 }
 
-// send returns when the message is safe on disk. The ID is the caller's: by it
-// the queue's events tell what has become of the message.
+// send submits a message. When it returns nil, the message is safe on disk. The
+// queue's events about the message have the caller's id.
 func (m *mailer) send(ctx context.Context, id string, to *mail.Address, subject, text string) error {
 	return m.Queue.Submit(ctx, &queue.Message{
 		ID:         id,

@@ -18,18 +18,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// maxAccounts bounds the memory that strangers can make us use.
+// maxAccounts limits the memory that clients can use.
 const maxAccounts = 100_000
 
-// A service knows accounts, in memory where a real one has a database.
+// A service has accounts. It keeps them in memory; a real service has a
+// database.
 type service struct {
 	listen string
 	log    *slog.Logger
 	mailer *mailer
 
 	mu       sync.Mutex        // guards what follows
-	accounts map[string]string // what has become of the welcome mail, by address
-	mails    map[string]string // whose it is, by the message's ID; until it has ended
+	accounts map[string]string // state of the welcome message, by address
+	mails    map[string]string // address of an account, by the ID of its message, until the message has ended
 }
 
 func newService(s *settings, log *slog.Logger) (*service, error) {
@@ -42,12 +43,12 @@ func newService(s *settings, log *slog.Logger) (*service, error) {
 	return svc, nil
 }
 
-// signUp makes an account and welcomes its owner.
+// signUp creates an account and sends a welcome message to its owner.
 func (svc *service) signUp(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
 	to, err := mail.ParseAddress(r.FormValue("email"))
-	if err == nil && strings.HasSuffix(to.Address, "]") { // an address literal: nobody shall name hosts of our network
-		err = errors.New("an address has a domain")
+	if err == nil && strings.HasSuffix(to.Address, "]") { // an address literal: a client must not name hosts of our network
+		err = errors.New("the address must have a domain name")
 	}
 	if err != nil {
 		http.Error(w, "email: "+err.Error(), http.StatusBadRequest)
@@ -57,36 +58,37 @@ func (svc *service) signUp(w http.ResponseWriter, r *http.Request) {
 	svc.mu.Lock()
 	_, exists := svc.accounts[to.Address]
 	full := len(svc.accounts) >= maxAccounts
-	if !exists && !full { // before the events come
-		svc.accounts[to.Address], svc.mails[id] = "waits", to.Address
+	if !exists && !full { // before the first event about the message
+		svc.accounts[to.Address], svc.mails[id] = "waiting", to.Address
 	}
 	svc.mu.Unlock()
-	if exists { // nobody can have a stranger's mailbox filled with welcomes
-		http.Error(w, "there is such an account", http.StatusConflict)
+	if exists { // a second welcome would let a client flood a mailbox
+		http.Error(w, "the account exists", http.StatusConflict)
 		return
 	}
 	if full {
-		http.Error(w, "we take no more accounts at present", http.StatusServiceUnavailable)
+		http.Error(w, "no more accounts are accepted at present", http.StatusServiceUnavailable)
 		return
 	}
 	err = svc.mailer.send(r.Context(), id, to, "Welcome – schön, dass du da bist", "Dear "+to.Address+",\nit is good to have you here.\n")
 	if err != nil {
 		svc.forget(id)
-		svc.log.Error("no mail can be sent", "error", err)
-		// The queue answers as it would a client: 4xx for a full disk, 5xx for
-		// an address that cannot be one.
+		svc.log.Error("welcome message not sent", "error", err)
+		// The error is an SMTP reply: 4xx for example for a full disk, 5xx for an
+		// invalid address.
 		var reply *smtp.SMTPError
 		if errors.As(err, &reply) && reply.Code >= 500 {
 			http.Error(w, reply.Message, http.StatusBadRequest)
 			return
 		}
-		http.Error(w, "we cannot send mail at present, please come again", http.StatusServiceUnavailable)
+		http.Error(w, "mail cannot be sent at present; try again later", http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Location", "/accounts/"+to.Address)
 	w.WriteHeader(http.StatusAccepted)
 }
 
+// forget removes the account of a message.
 func (svc *service) forget(id string) {
 	svc.mu.Lock()
 	defer svc.mu.Unlock()
@@ -94,7 +96,7 @@ func (svc *service) forget(id string) {
 	delete(svc.mails, id)
 }
 
-// show tells how the mail to an account has fared.
+// show returns the state of the welcome message of an account.
 func (svc *service) show(w http.ResponseWriter, r *http.Request) {
 	svc.mu.Lock()
 	state, ok := svc.accounts[r.PathValue("email")]
@@ -106,19 +108,19 @@ func (svc *service) show(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, state)
 }
 
-// follow notes what the queue tells. What was delivered or given up while the
-// process was down is in the queue's log.
+// follow records the queue's events. Accounts are in memory, so it ignores
+// messages of earlier processes.
 func (svc *service) follow(events *queue.Subscription) {
 	for e := range events.C {
 		svc.mu.Lock()
 		if who, ours := svc.mails[e.ID]; ours && len(e.Recipients) == 1 {
 			switch reply := e.Recipients[0].Reply; e.Kind {
 			case queue.EventDefer:
-				svc.accounts[who] = "waits: " + reply
+				svc.accounts[who] = "waiting: " + reply
 			case queue.EventSend:
 				svc.accounts[who] = "delivered: " + reply
 				delete(svc.mails, e.ID)
-			case queue.EventFail: // the sender gets a report besides
+			case queue.EventFail: // the sender also gets a report
 				svc.accounts[who] = "failed: " + reply
 				delete(svc.mails, e.ID)
 			}
@@ -127,8 +129,8 @@ func (svc *service) follow(events *queue.Subscription) {
 	}
 }
 
-// serve is the web's side of the service, until ctx ends: then requests that
-// are there are answered.
+// serve is the web server. When ctx ends, it answers the active requests and
+// returns.
 func (svc *service) serve(ctx context.Context) error {
 	l, err := net.Listen("tcp", svc.listen)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// selfSigned makes a certificate for a day of trying out.
+// selfSigned makes a self-signed certificate that is valid for one day.
 func selfSigned(hostname string) (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A client holds one SMTP conversation over a real TCP connection, by hand,
-// and prints it. It stops talking at the first error, which err keeps.
+// A client runs one SMTP session over TCP and prints it. After the first error,
+// which is in err, it sends nothing more.
 type client struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -20,7 +20,7 @@ type client struct {
 }
 
 func dial(addr string, out *printer) *client {
-	out.hold()
+	out.beginSession()
 	c := &client{out: out}
 	c.conn, c.err = net.DialTimeout("tcp", addr, 5*time.Second)
 	if c.err == nil {
@@ -30,13 +30,13 @@ func dial(addr string, out *printer) *client {
 	return c
 }
 
-// say sends a command, or nothing where it is empty, and reads the reply,
-// which must begin with one of the codes.
+// say sends a command, if it is not empty, and reads the reply. The reply must
+// begin with one of the codes.
 func (c *client) say(command string, codes ...string) {
 	c.sayHidden(command, command, codes...)
 }
 
-// sayHidden prints shown in place of the command.
+// sayHidden is say, but prints shown instead of the command.
 func (c *client) sayHidden(command, shown string, codes ...string) {
 	if c.err != nil {
 		return
@@ -74,7 +74,7 @@ func (c *client) startTLS() {
 	if c.err != nil {
 		return
 	}
-	// The certificate was made a moment ago and is known to nobody.
+	// The certificate is self-signed: no authority can verify it.
 	conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
 	if c.err = conn.Handshake(); c.err != nil {
 		return
@@ -89,7 +89,7 @@ func (c *client) authPlain(user, password string) {
 	c.sayHidden("AUTH PLAIN "+response, "AUTH PLAIN ****", "235")
 }
 
-// message sends a message; its lines end in LF here and in CRLF on the wire.
+// message sends a message. The lines of text end in LF; it sends them with CRLF.
 func (c *client) message(from, to, text string) {
 	c.say("MAIL FROM:<"+from+">", "250")
 	c.say("RCPT TO:<"+to+">", "250")
@@ -102,6 +102,6 @@ func (c *client) quit() error {
 	if c.conn != nil {
 		c.conn.Close()
 	}
-	c.out.release()
+	c.out.endSession()
 	return c.err
 }

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// demo holds a few sessions with the relay and waits for what comes of them:
-// each message's story ends with a delivery, be it of the report about it.
+// demo runs a few sessions with the relay. After each message it waits for a
+// delivery: of the message, or of the report about it.
 func demo(ctx context.Context, relay string, delivered <-chan struct{}, out *printer) error {
-	for _, chapter := range []struct {
+	for _, step := range []struct {
 		title string
 		talk  func(c *client)
-		sends bool // a message, which must arrive
+		sends bool // it sends a message, which must be delivered
 	}{
-		{"1. Somebody on the internet writes to bob: his domain is ours", func(c *client) {
+		{"1. A client from the internet sends mail to bob: accepted", func(c *client) {
 			c.say("EHLO mx."+internetDomain, "250")
 			c.message("carol@"+internetDomain, "bob@"+organizationDomain, `From: Carol <carol@example.net>
 To: Bob <bob@example.com>
@@ -24,13 +24,13 @@ Dear Bob,
 how about Thursday?
 `)
 		}, true},
-		{"2. A stranger wants to reach somebody else through us: refused", func(c *client) {
+		{"2. A client from the internet sends mail to another domain: refused", func(c *client) {
 			c.say("EHLO stranger.example.org", "250")
 			c.say("MAIL FROM:<stranger@example.org>", "250")
 			c.say("RCPT TO:<carol@"+internetDomain+">", "550 5.7.1")
 			c.say("RCPT TO:<mallory@"+organizationDomain+">", "550 5.1.1")
 		}, false},
-		{"3. Alice logs in and writes to the internet", func(c *client) {
+		{"3. Alice logs in and sends mail to the internet: accepted", func(c *client) {
 			c.say("EHLO laptop."+organizationDomain, "250")
 			c.startTLS()
 			c.say("EHLO laptop."+organizationDomain, "250")
@@ -42,7 +42,7 @@ Subject: Thursday
 Bob cannot come. May I?
 `)
 		}, true},
-		{"4. Alice mistypes an address: the report comes back to her", func(c *client) {
+		{"4. Alice sends mail to an unknown mailbox: she gets a report", func(c *client) {
 			c.say("EHLO laptop."+organizationDomain, "250")
 			c.startTLS()
 			c.say("EHLO laptop."+organizationDomain, "250")
@@ -55,14 +55,14 @@ And you?
 `)
 		}, true},
 	} {
-		out.title("%s", chapter.title)
+		out.title("%s", step.title)
 		c := dial(relay, out)
 		c.say("", "220")
-		chapter.talk(c)
+		step.talk(c)
 		if err := c.quit(); err != nil {
-			return fmt.Errorf("session %q: %w", chapter.title, err)
+			return fmt.Errorf("session %q: %w", step.title, err)
 		}
-		if !chapter.sends {
+		if !step.sends {
 			continue
 		}
 		select {
@@ -70,9 +70,9 @@ And you?
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(20 * time.Second):
-			return fmt.Errorf("%q: nothing has arrived", chapter.title)
+			return fmt.Errorf("%q: no message was delivered", step.title)
 		}
 	}
-	out.note("\nAll mail has ended; the queue is empty.")
+	out.note("\nAll mail is delivered; the queue is empty.")
 	return nil
 }

@@ -8,22 +8,21 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// follow prints what becomes of each message, as the queue's tracking events
-// tell it, and says on the channel when one was delivered. It does so until
-// stop is called.
+// follow prints the queue's tracking events until stop is called. For each
+// delivery it sends to the channel delivered.
 func follow(q *queue.Queue, out *printer) (delivered chan struct{}, stop func()) {
 	events := q.Subscribe(0)
 	delivered = make(chan struct{}, 1000)
 	var following sync.WaitGroup
 	following.Go(func() {
 		for e := range events.C {
-			if text := story(&e); text != "" {
+			if text := describe(&e); text != "" {
 				out.note("  relay: %s %s", e.ID, text)
 			}
 			if e.Kind == queue.EventSend {
 				select {
 				case delivered <- struct{}{}:
-				default: // nobody waits
+				default: // the demo does not read the channel
 				}
 			}
 		}
@@ -34,8 +33,8 @@ func follow(q *queue.Queue, out *printer) (delivered chan struct{}, stop func())
 	}
 }
 
-// story is an event in words.
-func story(e *queue.Event) string {
+// describe returns an event in words, or "" for events that are not printed.
+func describe(e *queue.Event) string {
 	to := make([]string, len(e.Recipients))
 	reply := ""
 	for i, r := range e.Recipients {

@@ -1,22 +1,23 @@
-// Command quickstart is a mail relay in a world of its own, in one process:
-// an organization's mail server, a relay in front of it with its queue on
-// disk, and an internet behind a DNS server.
+// Command quickstart shows a mail relay at work. One process runs an
+// organization's mail server, a relay in front of it with its queue on disk, a
+// mail server of the internet, and a DNS server.
 //
-// It holds a few SMTP sessions with the relay, prints them and what became of
-// each message, and ends. With -listen it stays up for a client of yours.
-// relay.go is the part to read.
+//	go run ./examples/quickstart
+//
+// It opens a few SMTP sessions to the relay, prints them and the result of each
+// message, and ends. With -listen it keeps running for your own client. Read
+// relay.go first: it assembles the relay.
 package main
 
 import (
-	"context"
 	"flag"
-	"fmt"
+	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
 
-// The world.
+// The domains, the relay and the one account.
 const (
 	organizationDomain = "example.com"
 	internetDomain     = "example.net"
@@ -26,19 +27,12 @@ const (
 )
 
 func main() {
-	listen := flag.String("listen", "", "`address` to stay up at, for a client of your own, as 127.0.0.1:2525")
-	mailDir := flag.String("mail", "", "`folder` for what the stand-ins receive, as .eml files; empty prints it")
-	spoolDir := flag.String("spool", "", "`folder` that keeps the queue between runs; empty is a temporary one")
+	q := quickstart{out: &printer{w: os.Stdout}}
+	flag.StringVar(&q.listen, "listen", "", "`address` of the relay, as 127.0.0.1:2525: keep running for your own client;\ndefault: run the demo and end")
+	flag.StringVar(&q.mailDir, "mail", "", "`folder` for the mail that the two mail servers receive, as .eml files; default: print it")
+	flag.StringVar(&q.spoolDir, "spool", "", "`folder` that keeps the queue between runs; default: a temporary folder")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "quickstart: %q is not a flag\n", flag.Arg(0))
-		flag.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *listen, *mailDir, *spoolDir, &printer{w: os.Stdout}); err != nil {
-		fmt.Fprintln(os.Stderr, "quickstart:", err)
-		os.Exit(1)
-	}
+	os.Exit(gateway.Main("quickstart", flag.Args(), os.Stderr, func(*slog.Logger) (gateway.Runner, error) {
+		return &q, nil
+	}))
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
 
-// No trick makes this relay send a stranger's mail to the internet.
+// The relay sends no mail from strangers to the internet.
 func TestNoOpenRelay(t *testing.T) {
 	w, err := startWorld("", &printer{w: io.Discard})
 	if err != nil {

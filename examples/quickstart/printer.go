@@ -8,38 +8,41 @@ import (
 	"sync"
 )
 
-// A printer keeps what several goroutines have to tell apart.
+// A printer separates the output of several goroutines: while a session is
+// printed, it delays all other output.
 type printer struct {
 	w io.Writer
 
-	mu   sync.Mutex // guards w and what follows
-	held bool       // a session is being printed: notes wait for its end
-	late bytes.Buffer
+	mu        sync.Mutex   // guards all fields
+	inSession bool         // a session is printed
+	delayed   bytes.Buffer // output for the end of the session
 }
 
-// hold begins a session: nothing else is printed until release.
-func (p *printer) hold() {
+// beginSession delays all output but the session's until endSession.
+func (p *printer) beginSession() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held = true
+	p.inSession = true
 }
 
-func (p *printer) release() {
+// endSession prints the delayed output.
+func (p *printer) endSession() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held = false
-	p.late.WriteTo(p.w)
+	p.inSession = false
+	p.delayed.WriteTo(p.w)
 }
 
-// aside is where notes go: behind the session that is being printed.
-func (p *printer) aside() io.Writer {
-	if p.held {
-		return &p.late
+// other returns the writer for output that does not belong to a session. The
+// caller holds mu.
+func (p *printer) other() io.Writer {
+	if p.inSession {
+		return &p.delayed
 	}
 	return p.w
 }
 
-// title begins a chapter.
+// title prints a heading.
 func (p *printer) title(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,7 +50,7 @@ func (p *printer) title(format string, args ...any) {
 	fmt.Fprintf(p.w, "\n%s\n%s\n", s, strings.Repeat("─", len([]rune(s))))
 }
 
-// line prints text behind a mark, each of its lines indented alike.
+// line prints each line of text after a mark.
 func (p *printer) line(mark, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,8 +59,8 @@ func (p *printer) line(mark, text string) {
 	}
 }
 
-// reply prints a server's reply; a long one, as to EHLO, with many lines on
-// one.
+// reply prints a server's reply. It joins the lines of a long reply, as the one
+// to EHLO.
 func (p *printer) reply(lines []string) {
 	const width = 100
 	p.line("S: ", lines[0])
@@ -81,10 +84,10 @@ func (p *printer) reply(lines []string) {
 func (p *printer) note(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.aside(), format+"\n", args...)
+	fmt.Fprintf(p.other(), format+"\n", args...)
 }
 
-// received prints what a stand-in got, in one piece.
+// received prints a message that a mail server has received.
 func (p *printer) received(who, from string, to []string, text string) {
 	const most = 16 << 10
 	cut := ""
@@ -94,7 +97,7 @@ func (p *printer) received(who, from string, to []string, text string) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w := p.aside()
+	w := p.other()
 	fmt.Fprintf(w, "\n  ┌ %s received: from <%s> to <%s>\n", who, from, strings.Join(to, ">, <"))
 	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	for l := range strings.SplitSeq(text+cut, "\n") {

@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 }
 
 // The first command of the README.
-func TestDemoTellsTheWholeStory(t *testing.T) {
+func TestDemoPrintsAllResults(t *testing.T) {
 	var out bytes.Buffer
-	if err := run(t.Context(), "", "", "", &printer{w: &out}); err != nil {
+	if err := (&quickstart{out: &printer{w: &out}}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	text := out.String()
@@ -48,10 +48,10 @@ func TestDemoTellsTheWholeStory(t *testing.T) {
 		"to nobody@example.net failed: 550 5.1.1",
 		"The organization received: from <> to <alice@example.com>",
 		"Final-Recipient: rfc822; nobody@example.net",
-		"All mail has ended",
+		"All mail is delivered",
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("nothing of %q in\n%s", want, text)
+			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
 	if strings.Contains(text, accountPassword) {
@@ -59,15 +59,17 @@ func TestDemoTellsTheWholeStory(t *testing.T) {
 	}
 }
 
-// The program with -listen, -mail and -spool, and a client of the reader's
-// own: that of the standard library.
+// The program with -listen, -mail and -spool, and the client of the standard
+// library.
 func TestListenServesAClientOfYourOwn(t *testing.T) {
 	mail, spoolDir := t.TempDir(), t.TempDir()
 	keepOneMessage(t, spoolDir)
 	out := newTape()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- run(ctx, "127.0.0.1:0", mail, spoolDir, &printer{w: out}) }()
+	go func() {
+		done <- (&quickstart{listen: "127.0.0.1:0", mailDir: mail, spoolDir: spoolDir, out: &printer{w: out}}).Run(ctx)
+	}()
 	addr := out.await(t, `relay\.example\.com at (\S+),`)
 
 	login := smtp.PlainAuth("", account, accountPassword, "127.0.0.1")
@@ -105,8 +107,7 @@ func TestListenServesAClientOfYourOwn(t *testing.T) {
 	}
 }
 
-// The commands of the README, as it has them: the program as a process, and
-// swaks.
+// The commands of the README: the program as a process, and swaks.
 func TestSwaks(t *testing.T) {
 	peers.Need(t, "swaks")
 	readme, err := os.ReadFile("../../README.md")
@@ -148,8 +149,8 @@ func TestSwaks(t *testing.T) {
 	}
 }
 
-// keepOneMessage leaves a message in the spool, as an earlier run would that
-// was stopped before it could deliver.
+// keepOneMessage leaves a message in the spool, as an earlier run that was
+// stopped before the delivery.
 func keepOneMessage(t *testing.T, dir string) {
 	t.Helper()
 	s, err := spool.Open(dir, nil)
@@ -199,7 +200,7 @@ func deliver(addr string, auth smtp.Auth, from, to string, text []byte) error {
 	return c.Quit()
 }
 
-// A tape is what the program prints, and a way to wait for it.
+// A tape records what the program prints. A test can wait for a text.
 type tape struct {
 	mu   sync.Mutex // guards text and more
 	text bytes.Buffer
@@ -231,7 +232,7 @@ func (w *tape) await(t *testing.T, pattern string) string {
 		select {
 		case <-more:
 		case <-limit:
-			t.Fatalf("nothing of %q in\n%s", pattern, text)
+			t.Fatalf("no %q in\n%s", pattern, text)
 		}
 	}
 }

@@ -18,18 +18,18 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// newRelay is what this example is about, everything else is the world around
-// it: a relay for the organization, with its queue in dir. Mail for the two
-// mailboxes goes to the organization's server, and its users' mail to the
-// world by MX.
+// newRelay assembles the relay of the organization, with its queue in dir. This
+// is the main part of the example; everything else is the world around it. Mail
+// for the two mailboxes goes to the organization's server. Mail of its users goes
+// to the internet by MX.
 func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*gateway.Gateway, error) {
-	// Where mail is safe before the client reads 250.
+	// The store: a message is on disk before the client reads 250.
 	store, err := spool.Open(dir, nil)
 	if err != nil {
 		return nil, err
 	}
 
-	// Which way it goes.
+	// The routing: which connector sends the mail for a domain.
 	table, err := routing.NewTable(
 		routing.Connector{Name: "organization", Spaces: []string{organizationDomain},
 			SmartHosts: routing.SmartHosts(w.organization.addr.String()), Exclusive: true},
@@ -41,15 +41,15 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 	router := &routing.Router{Table: table, Hostname: relayName, Resolver: &routing.DNSResolver{Servers: []string{w.dns.Addr}}}
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: relayName}
 
-	// Who may send what: everybody to alice and bob, who has logged in to
-	// everybody.
+	// The policy: all clients may send to alice and bob. Clients that have
+	// logged in may send to any domain.
 	gate := &policy.Gate{
 		Domains:       []policy.Domain{{Name: organizationDomain, Directory: policy.Recipients("alice", "bob")}},
 		Authenticated: true,
 		Queue:         q,
 	}
 
-	// What listens.
+	// The receive connector.
 	srv := &smtpserver.Server{
 		Hostname:  relayName,
 		TLSConfig: certificate,
@@ -60,8 +60,8 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 		return nil, err
 	}
 
-	// What runs it all, and ends it so that nothing is lost: what is not
-	// delivered then stays in dir.
+	// The gateway runs these parts and shuts them down without loss. Mail that is
+	// not delivered stays in dir.
 	return &gateway.Gateway{
 		Listeners: []*gateway.Listener{{Server: srv, Socket: l}},
 		Queue:     q,
@@ -70,6 +70,7 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 	}, nil
 }
 
+// checkPassword accepts the one account.
 func checkPassword(_ context.Context, _ *smtpserver.Session, user, password string) error {
 	if user == account && subtle.ConstantTimeCompare([]byte(password), []byte(accountPassword)) == 1 {
 		return nil

@@ -1,22 +1,30 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"os"
 )
 
-// run is the whole program: the world, the relay, and either the sessions of
-// demo.go or a wait for the reader's own.
-func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (err error) {
+// A quickstart is the whole program. Its fields are the values of the flags.
+type quickstart struct {
+	listen, mailDir, spoolDir string
+	out                       *printer
+}
+
+// Run starts the world and the relay. Then it runs the sessions of demo.go or,
+// with -listen, waits until ctx ends.
+func (q *quickstart) Run(ctx context.Context) (err error) {
+	out, spoolDir := q.out, q.spoolDir
 	if spoolDir == "" {
 		if spoolDir, err = os.MkdirTemp("", "bridgehead-"); err != nil {
 			return err
 		}
 		defer os.RemoveAll(spoolDir)
 	}
-	w, err := startWorld(mailDir, out)
+	w, err := startWorld(q.mailDir, out)
 	if err != nil {
 		return err
 	}
@@ -25,11 +33,7 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 	if err != nil {
 		return err
 	}
-	address := listen
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", cmp.Or(q.listen, "127.0.0.1:0"))
 	if err != nil {
 		return err
 	}
@@ -44,9 +48,9 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 	out.note("  the organization   mail.%s, mailboxes alice and bob", organizationDomain)
 	out.note("  the internet       mx.%s, found by MX through a DNS server", internetDomain)
 	out.note("  the relay          %s at %s, its queue in %s", relayName, l.Addr(), spoolDir)
-	if listen != "" {
+	if q.listen != "" {
 		invite(l.Addr().String(), out)
-		defer context.AfterFunc(ctx, func() { out.note("\nStopping: what is in hand is finished first.") })()
+		defer context.AfterFunc(ctx, func() { out.note("\nStopping: active sessions and attempts may finish.") })()
 		return relay.Run(ctx)
 	}
 	ctx, end := context.WithCancel(ctx)
@@ -61,11 +65,11 @@ func run(ctx context.Context, listen, mailDir, spoolDir string, out *printer) (e
 	return relay.Run(ctx)
 }
 
-// invite tells how to send with a client of one's own.
+// invite prints how to send with another client.
 func invite(address string, out *printer) {
-	out.title("It listens. From another terminal, with swaks or any other client")
+	out.title("The relay listens. From another terminal, with swaks or any other client")
 	out.note("  swaks --server %s --from you@%s --to alice@%s", address, internetDomain, organizationDomain)
-	out.note("  swaks --server %s --from you@%s --to carol@%[2]s        # a stranger's: 550 5.7.1", address, internetDomain)
+	out.note("  swaks --server %s --from you@%s --to carol@%[2]s        # refused: 550 5.7.1", address, internetDomain)
 	out.note("  swaks --server %s --tls --auth-user %s --auth-password %s --from alice@%s --to carol@%s",
 		address, account, accountPassword, organizationDomain, internetDomain)
 	out.note("\n  Ctrl-C ends it.")

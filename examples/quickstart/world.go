@@ -15,25 +15,25 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// The world is what is around the relay.
+// A world is everything around the relay: two mail servers and a DNS server.
 type world struct {
-	organization *standIn
-	internet     *standIn
+	organization *mailServer
+	internet     *mailServer
 	dns          *dnstest.Server
 }
 
-// startWorld runs the stand-ins; what they receive goes to .eml files below
-// mailDir, or to out where that is empty.
+// startWorld runs the servers. Mail that they receive is written to .eml files
+// below mailDir or, if mailDir is empty, printed to out.
 func startWorld(mailDir string, out *printer) (*world, error) {
 	w := new(world)
 	var err error
-	if w.organization, err = startStandIn("organization", "mail."+organizationDomain, mailDir, out); err != nil {
+	if w.organization, err = startMailServer("organization", "mail."+organizationDomain, mailDir, out); err != nil {
 		return nil, err
 	}
-	if w.internet, err = startStandIn("internet", "mx."+internetDomain, mailDir, out); err != nil {
+	if w.internet, err = startMailServer("internet", "mx."+internetDomain, mailDir, out); err != nil {
 		return nil, err
 	}
-	// The DNS of this small world knows where mail for the internet goes.
+	// The DNS has the MX record of the internet's domain.
 	w.dns, err = dnstest.Start(fmt.Sprintf("%s. MX 10 mx.%[1]s.\nmx.%[1]s. A 127.0.0.1\n", internetDomain))
 	return w, err
 }
@@ -44,22 +44,22 @@ func (w *world) stop() {
 	w.dns.Close()
 }
 
-// A standIn is a mail server of somebody else's: it takes every message, and
-// prints it or writes it to a file.
-type standIn struct {
+// A mailServer is a mail server of another operator. It accepts every message
+// and prints it or writes it to a file.
+type mailServer struct {
 	name string // "organization" or "internet"
 	addr net.Addr
 	srv  *smtpserver.Server
-	dir  string // where .eml files go; empty prints
+	dir  string // folder of the .eml files; empty: print
 	out  *printer
 }
 
-func startStandIn(name, hostname, dir string, out *printer) (*standIn, error) {
+func startMailServer(name, hostname, dir string, out *printer) (*mailServer, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	s := &standIn{name: name, addr: l.Addr(), out: out}
+	s := &mailServer{name: name, addr: l.Addr(), out: out}
 	if dir != "" {
 		s.dir = filepath.Join(dir, name)
 		if err := os.MkdirAll(s.dir, 0o755); err != nil {
@@ -72,7 +72,7 @@ func startStandIn(name, hostname, dir string, out *printer) (*standIn, error) {
 		Handler:  smtpserver.HandlerFunc(s.receive),
 		Agents: []smtpserver.Agent{{Name: "mailboxes", Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 			if strings.HasPrefix(to, "nobody@") {
-				return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "There is nobody of that name here"}
+				return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "Mailbox does not exist"}
 			}
 			return nil
 		}}},
@@ -81,7 +81,7 @@ func startStandIn(name, hostname, dir string, out *printer) (*standIn, error) {
 	return s, nil
 }
 
-func (s *standIn) receive(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) (string, error) {
+func (s *mailServer) receive(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) (string, error) {
 	var text bytes.Buffer
 	if _, err := m.Content().WriteTo(&text); err != nil {
 		return "", err
@@ -102,6 +102,6 @@ func (s *standIn) receive(_ context.Context, _ *smtpserver.Session, m *smtpserve
 	return "", nil
 }
 
-func (s *standIn) port() int {
+func (s *mailServer) port() int {
 	return s.addr.(*net.TCPAddr).Port
 }

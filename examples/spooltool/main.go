@@ -1,18 +1,20 @@
-// Spooltool looks into a spool (queue/spool) without changing it, also while
-// a relay uses it:
+// Command spooltool reads a spool (queue/spool). It changes nothing and may run while
+// a relay uses the spool:
 //
-//	spooltool list DIR             every message: ID, age, size, due, next hop
-//	spooltool show DIR ID          one message's envelope and recipients
-//	spooltool verify DIR           reads everything; exit status 1 on damage
-//	spooltool extract DIR ID...    writes ID.eml files into the current directory
-//	spooltool extract DIR          ... of all messages
-//	spooltool export DIR [ID...]   ... with their envelopes: ID.replay
+//	spooltool list DIR             list all messages: ID, time, size, due, next hop
+//	spooltool show DIR ID...       print the envelope and the recipients of messages
+//	spooltool verify DIR           read everything; exit status 1 if there is damage
+//	spooltool extract DIR [ID...]  write messages to ID.eml in the current directory
+//	spooltool export DIR [ID...]   write messages with their envelopes to ID.replay
 //
-// It holds, releases and resubmits nothing: the relay that has the spool open
-// does (queue.Queue.Do), and its program offers what of that it wants to. Mail
-// of a spool that no relay will open again is exported, and given to another
-// relay's replay folder (queue/pickup) as NAME.eml. What a relay still has is
-// sent twice so.
+// extract and export without IDs write all messages. They do not overwrite files.
+//
+// Spooltool cannot suspend, resume, remove or resubmit messages. Only the relay
+// that has the spool open can do this: its program calls queue.Queue.Do.
+//
+// Use export for a spool that no relay will open again. Give the files, renamed
+// to NAME.eml, to the replay folder of another relay (queue/pickup). If the first
+// relay still has the messages, they are delivered twice.
 package main
 
 import (
@@ -37,7 +39,7 @@ func main() {
 
 var errUsage = errors.New("usage: spooltool list|show|verify|extract|export DIR [ID...]")
 
-// run does what the arguments say; extracted files go to the folder to.
+// run executes a command. Extracted files go to the folder to.
 func run(ctx context.Context, w io.Writer, to string, args []string) error {
 	if len(args) < 2 {
 		return errUsage
@@ -132,7 +134,8 @@ func verify(ctx context.Context, w io.Writer, v *spool.View) error {
 	return err
 }
 
-// extract writes messages to files of their own.
+// extract writes each message to a file ID+suffix in the folder to. Without ids
+// it writes all messages.
 func extract(ctx context.Context, w io.Writer, v *spool.View, to string, ids []string, suffix string, write func(io.Writer, *queue.Message) error) error {
 	if len(ids) == 0 {
 		for e, err := range v.List(ctx, queue.Query{}) {

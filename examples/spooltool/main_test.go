@@ -18,7 +18,7 @@ func TestTool(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() // the relay stays up while it is looked at
+	defer s.Close() // the relay keeps the spool open meanwhile
 	m := &queue.Message{
 		ID: "m1", From: "from@example.org", Recipients: queue.Rcpt("to@example.net"),
 		Content: queue.String("Subject: hello\r\n\r\n"), Received: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -46,7 +46,7 @@ func TestTool(t *testing.T) {
 	if err != nil || string(got) != "Subject: hello\r\n\r\n" {
 		t.Errorf("extracted %q, %v", got, err)
 	}
-	// What was exported is a message again, envelope and all.
+	// An exported message can be imported with its envelope.
 	got, err = os.ReadFile(filepath.Join(out, "m1.replay"))
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +56,6 @@ func TestTool(t *testing.T) {
 		t.Errorf("exported %q: %v", got, err)
 	}
 	if err := run(context.Background(), &strings.Builder{}, out, []string{"list", t.TempDir()}); err == nil {
-		t.Error("list of a folder that is no spool succeeded")
+		t.Error("list of a folder without a spool succeeded")
 	}
 }
