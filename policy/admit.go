@@ -23,16 +23,17 @@ type admittedKey struct{}
 
 // Admit records that the recipient may get mail in the current transaction of
 // s. [Relay] calls it at RCPT. [Enqueuer] submits only admitted recipients to
-// the queue. So a server relays nothing if its relay policy is missing, or if
-// an agent skips it with smtpserver.ErrAccept. An agent that accepts or adds a
-// recipient on its own authority must call Admit.
+// the queue. So a server relays nothing if it has no relay policy, or if
+// another agent skips the relay policy with smtpserver.ErrAccept. An agent must
+// call Admit if it accepts or adds recipients that no relay policy has
+// admitted.
 func Admit(s *smtpserver.Session, rcpt string) { admit(s, admission{to: rcpt, as: rcpt}) }
 
-// SetRoute sets the next hop of a recipient that the relay policy has
-// admitted. It overrides the routing table. The hop has a Connector of that
-// table, for example one for a quarantine, or only a Destination: a domain or
-// address literal that the table resolves. Mail for a Connector that the table
-// does not have waits.
+// SetRoute sets the next hop of a recipient that the relay policy has admitted.
+// It overrides the routing table. The hop has a Connector of that table, for
+// example one for a quarantine, or only a Destination: a domain or address
+// literal that the table resolves. If the table does not have the Connector,
+// the mail waits in the queue.
 //
 // SetRoute is for agents at EndOfHeaders and EndOfData, and for agents at RCPT
 // after the relay policy. rcpt is the address that was given at RCPT. SetRoute

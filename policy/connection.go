@@ -16,10 +16,10 @@ import (
 )
 
 // ConnectionFilter refuses mail by the address of the client: 550 5.7.1. It
-// decides at RCPT, so that the client can authenticate first. It skips
-// sessions that have the right BypassAntiSpam. It checks its own lists first,
-// then the DNS lists. In each of the two steps, allow lists win over block
-// lists.
+// decides at RCPT, so that the client can authenticate first. It skips sessions
+// that have the right BypassAntiSpam. It checks its own lists first, then the
+// DNS lists. In each of the two steps, an allow list has priority over a block
+// list.
 type ConnectionFilter struct {
 	// Allow (networks) and AllowHosts (confirmed reverse-DNS names,
 	// "mx.example.net" or "*.example.net") are clients that the filter never
@@ -33,19 +33,20 @@ type ConnectionFilter struct {
 	// Internal are the organization's own relays and firewalls that forward
 	// mail from outside. The filter does not check them. At the end of the
 	// header it checks the address from which they received the mail; see
-	// [OriginIP]. Do not add them to Relay.Networks: clients that may relay
-	// are not checked, and every client behind a firewall that may relay could
-	// then relay too.
+	// [OriginIP]. Do not add them to Relay.Networks: the filter does not check
+	// clients that may relay. Every client whose mail a firewall forwards could
+	// then relay, because the mail comes from the address of the firewall.
 	Internal *Networks
-	// AllowLists and BlockLists are DNS lists. The filter refuses a client if
-	// no allow list lists it, and the weights of the block lists that list it
-	// add up to at least Threshold. The default Threshold is 1. Results are
-	// cached for one minute.
+	// AllowLists and BlockLists are DNS lists. If a client is on an allow list,
+	// the filter does not refuse it. Otherwise the filter adds up the weights
+	// of all block lists that the client is on, and refuses the client if the
+	// sum is Threshold or more. The default Threshold is 1. Results are cached
+	// for one minute.
 	AllowLists []DNSList
 	BlockLists []DNSList
 	Threshold  int
-	// ExceptRecipients get mail from every client, as postmaster and abuse
-	// should. They are addresses, or local parts in all domains.
+	// ExceptRecipients get mail from every client. Use it for postmaster and
+	// abuse, for example. They are addresses, or local parts in all domains.
 	ExceptRecipients []string
 	// Resolver looks up names in the DNS. Default net.DefaultResolver.
 	Resolver Resolver

@@ -8,9 +8,9 @@ import (
 )
 
 // A Directory answers whether a recipient exists. Exists must be safe for
-// concurrent use and must limit its own time. An error means that the
-// directory cannot answer at present; the client then gets 451 4.3.0. The
-// address is as the client wrote it, in any case, but without unnecessary
+// concurrent use and must limit its own time. An error means that the directory
+// cannot answer at present; the client then gets 451 4.3.0. The address is as
+// the client wrote it, with its upper and lower case, but without unnecessary
 // quotes.
 type Directory interface {
 	Exists(ctx context.Context, address string) (bool, error)
@@ -37,11 +37,11 @@ func (d staticDirectory) Exists(_ context.Context, address string) (bool, error)
 	return inAddressSet(d, address), nil
 }
 
-// Subaddresses returns a Directory in which "alice+anything@example.com"
-// exists if "alice@example.com" exists in d (RFC 5233). separators are the
-// characters that begin a subaddress; if it is empty, "+" does. The message
-// keeps the address to which it was sent. Every address that exists in d
-// exists.
+// Subaddresses returns a Directory in which "alice+anything@example.com" exists
+// if "alice@example.com" exists in d (RFC 5233). separators are the characters
+// that begin a subaddress; the default is "+". The recipient of the message
+// does not change. Addresses that exist in d also exist in the returned
+// Directory.
 func Subaddresses(d Directory, separators string) Directory {
 	if separators == "" {
 		separators = "+"
@@ -65,8 +65,8 @@ func Subaddresses(d Directory, separators string) Directory {
 }
 
 // AnyOf returns a Directory in which an address exists if it exists in one of
-// the directories. It does not exist if all directories say so. If one of them
-// fails and no other has the address, AnyOf returns the error.
+// the directories. It does not exist if it exists in none of them. If one of
+// them fails and no other has the address, AnyOf returns the error.
 func AnyOf(directories ...Directory) Directory {
 	return DirectoryFunc(func(ctx context.Context, address string) (bool, error) {
 		var failed error

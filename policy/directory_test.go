@@ -266,7 +266,7 @@ func TestCachedDirectory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		var down atomic.Bool
-		d := &CachedDirectory{Stale: 2 * time.Hour, Directory: DirectoryFunc(func(_ context.Context, address string) (bool, error) {
+		d := &CachedDirectory{StaleTTL: 2 * time.Hour, Directory: DirectoryFunc(func(_ context.Context, address string) (bool, error) {
 			asked.Add(1)
 			sleep(time.Second)
 			if down.Load() {
@@ -306,7 +306,7 @@ func TestCachedDirectory(t *testing.T) {
 		}
 		sleep(time.Hour)
 		if _, err := d.Exists(t.Context(), "alice@example.com"); err == nil {
-			t.Error("still believed after Stale")
+			t.Error("still believed after StaleTTL")
 		}
 		down.Store(false)
 		ask("alice@example.com", true, 1)

@@ -10,25 +10,27 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// CachedDirectory caches the answers of another Directory. It asks once if
-// several clients ask about the same address at the same time, and it uses old
-// answers for a time while the other directory is down. Addresses are cached
-// exactly as they were asked, because only the other directory knows whether
-// case matters. The fields must not change once it is used. It is safe for
-// concurrent use.
+// CachedDirectory caches the answers of another Directory. If several clients
+// need the same address at the same time, it calls the other directory only
+// once. If the other directory fails, it uses old answers for a time. Addresses
+// that differ in upper and lower case have separate cache entries, because only
+// the other directory knows whether case matters. The fields must not change
+// once it is used. It is safe for concurrent use.
 type CachedDirectory struct {
 	// Directory is the directory that is asked.
 	Directory Directory
-	// Known is how long the answer that a recipient exists is cached. Default
-	// 1 h.
-	Known time.Duration
-	// Unknown is how long the answer that a recipient does not exist is
-	// cached. Default 1 min, so that a new user can soon get mail.
-	Unknown time.Duration
-	// Stale is how long after Known a recipient still exists while the
-	// Directory fails. The answer that a recipient does not exist is never
-	// used after Unknown. Default 24 h; a negative value means none.
-	Stale time.Duration
+	// KnownTTL is the time for which the cache keeps the answer that a
+	// recipient exists. Default 1 h.
+	KnownTTL time.Duration
+	// UnknownTTL is the time for which the cache keeps the answer that a
+	// recipient does not exist. Default 1 min, so that a new user can soon get
+	// mail.
+	UnknownTTL time.Duration
+	// StaleTTL applies if the Directory fails: the answer that a recipient
+	// exists is then used for this additional time after KnownTTL. The answer
+	// that a recipient does not exist is never used after UnknownTTL. Default
+	// 24 h; a negative value means no additional time.
+	StaleTTL time.Duration
 	// Timeout limits one call of the Directory. Default 10 s.
 	Timeout time.Duration
 	// Max is the maximum number of cached answers. Default 100,000.
@@ -91,7 +93,7 @@ func (d *CachedDirectory) ask(ctx context.Context, address string) (bool, error)
 		return exists, nil // another call has just ended
 	}
 	exists, err := d.call(ctx, address)
-	stale := d.Stale
+	stale := d.StaleTTL
 	setDefault(&stale, 24*time.Hour)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -127,7 +129,7 @@ func (d *CachedDirectory) call(ctx context.Context, address string) (exists bool
 
 // life is how long an answer is used without asking again.
 func (d *CachedDirectory) life(a *directoryAnswer) time.Duration {
-	known, unknown := d.Known, d.Unknown
+	known, unknown := d.KnownTTL, d.UnknownTTL
 	setDefault(&known, time.Hour)
 	setDefault(&unknown, time.Minute)
 	if a.exists {

@@ -11,18 +11,19 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A DNSList is a block list or allow list in the DNS (RFC 5782). A list that
-// lists the address 127.0.0.1, which must never be listed, is treated as if it
-// did not answer: lists that have been shut down sometimes list every address.
+// A DNSList is a block list or allow list in the DNS (RFC 5782). Some lists
+// contain every address after they have been shut down. Therefore, a list that
+// contains the address 127.0.0.1, which RFC 5782 forbids, is treated as if it
+// did not answer.
 type DNSList struct {
 	// Zone is the domain of the list, for example "zen.spamhaus.org".
 	Zone string
 	// Codes are the answers that mean that the address is listed. Default
-	// 127.0.0.0/8 without 127.0.0.1 and 127.255.255.0/24, which lists use for
-	// errors. Answers outside 127.0.0.0/8 never count: they come from
-	// resolvers that falsify answers.
+	// 127.0.0.0/8 except 127.0.0.1 and 127.255.255.0/24; lists use these two
+	// for errors. Answers outside 127.0.0.0/8 are always ignored, because they
+	// come from resolvers that falsify answers.
 	Codes []netip.Prefix
-	// Weight is what a listing in a block list adds to the sum; see
+	// Weight is added to the sum if the client is on this block list; see
 	// ConnectionFilter.Threshold. Default 1.
 	Weight int
 	// Reply is the text of the refusal. {ip} is replaced by the client's
@@ -32,8 +33,8 @@ type DNSList struct {
 	// Otherwise a client gets a temporary error if the list could have changed
 	// the result.
 	Optional bool
-	// NoIPv6 means that the list has no IPv6 addresses. It is not asked about
-	// them.
+	// NoIPv6 means that the list has no IPv6 addresses. The filter does not
+	// look up IPv6 addresses in it.
 	NoIPv6 bool
 
 	test *listTest // nil: not tested

@@ -27,10 +27,11 @@
 // set.
 //
 // [Enqueuer] accepts only recipients that a relay policy has admitted. So a
-// server that has the Enqueuer but not the agents refuses all mail, and an agent
-// that returns smtpserver.ErrAccept does not open the relay. An agent that
-// accepts a recipient on its own authority calls [Admit]. Package policytest
-// tests a server with the methods that find open relays.
+// server that has the Enqueuer but no relay policy refuses all mail. An agent
+// that returns smtpserver.ErrAccept does not make an open relay, because the
+// recipient is still not admitted. An agent must call [Admit] if it accepts
+// recipients that no relay policy has admitted. Package policytest tests that a
+// server is not an open relay.
 //
 // # Rights
 //
@@ -38,7 +39,8 @@
 // [AcceptAnyRecipient], ...). A [Grant] gives rights to [Clients], which are
 // selected by network, identity, client certificate or confirmed host name.
 // [RightsOf] returns the rights of a session. Spam filters skip sessions that
-// have the right [BypassAntiSpam]; [Unless] makes any agent do so.
+// have the right [BypassAntiSpam]. With [Unless], other agents skip the
+// sessions that have a given right.
 //
 // # Accepted domains
 //
@@ -50,59 +52,62 @@
 //     system.
 //   - External relay: all recipients are on another system.
 //
-// A name matches exactly, or as a pattern "*.domain"; the longest match wins.
-// <postmaster> without a domain belongs to the default domain.
+// The name of a Domain is exact, or a pattern "*.domain". If several match, the
+// longest applies. <postmaster> without a domain belongs to the default domain.
 //
 // A domain may be shared with another mail system in several ways:
 //
 //   - The recipients of the other system are known: use Domain.SharedWith.
-//   - They are not known: use an internal relay. Unknown recipients go to
-//     Domain.Unresolved, or where the routing table sends the domain.
+//   - They are not known: use an internal relay. Mail for unknown recipients
+//     goes to Domain.Unresolved, or to the next hop that the routing table has
+//     for the domain.
 //   - The other system receives the mail of the domain, and sends mail for
 //     recipients that it does not know to this relay.
 //
-// Domain.CatchAll is a mailbox for unknown recipients. [Domains.Hook] routes the
-// queue's own reports in the same way.
+// Domain.CatchAll is a mailbox for unknown recipients. [Domains.Hook] routes
+// the reports that the queue makes in the same way.
 //
 // A [Directory] can be a fixed list ([Recipients]), a file ([FileDirectory]), a
 // function ([DirectoryFunc]), or an LDAP server (policy/ldap, a separate
-// module). [CachedDirectory], [Subaddresses] and [AnyOf] build on other
-// directories. If a directory cannot answer, the server defers the recipient
-// with 451; it never refuses it.
+// module). [CachedDirectory], [Subaddresses] and [AnyOf] use other directories.
+// If a directory cannot answer, the server defers the recipient with 451. It
+// does not refuse the recipient permanently.
 //
 // # Clients
 //
-// [ConnectionFilter] applies block lists and allow lists of networks, host names
-// and DNS lists. [OriginIP] finds the address of the client behind the
+// [ConnectionFilter] applies block lists and allow lists of networks, host
+// names and DNS lists. [OriginIP] finds the address of the client behind the
 // organization's own relays, so that the filter does not block those relays.
 // [Rates] limits what one identity, address, network or sender may send.
-// [Reputation] blocks clients that behave like spammers for a time. If it has a
-// [ProxyProbe], it also tests whether they are open proxies. [Greylist] defers
-// the first attempt of unknown clients. [Tarpit] delays refusals.
+// [Reputation] blocks clients for a limited time if they behave like spammers.
+// If it has a [ProxyProbe], it also tests whether they are open proxies.
+// [Greylist] defers the first attempt of unknown clients. [Tarpit] delays
+// refusals.
 //
 // # Senders and recipients
 //
 // [SenderFilter] and [RecipientFilter] refuse listed addresses and domains.
 // [Spoofing] refuses mail from outside that claims a sender in the
 // organization's domains. [SendAs] restricts users to their own senders.
-// [SenderDomain] refuses senders to whose domain mail cannot be sent.
+// [SenderDomain] refuses a sender if no mail can be sent to its domain.
 //
 // # Overload
 //
-// [Pressure] first delays and then refuses mail from outside while disk space,
-// memory or room in the queue is short. At the highest level it refuses all mail.
+// [Pressure] delays mail from outside if the server has too little disk space
+// or memory, or too many messages in the queue. If the problem continues, it
+// refuses mail from outside. At the highest level it refuses all mail.
 //
 // # DNS
 //
-// Agents that use the DNS have a [Resolver]; *net.Resolver is one. A temporary
-// DNS failure is neither a yes nor a no. If the answer would decide, the client
-// gets a 4xx reply (451 4.4.3) and can try again. All lookups have a time limit.
+// Agents that use the DNS have a [Resolver]; *net.Resolver is one. If an agent
+// needs an answer and the DNS fails temporarily, the client gets a 4xx reply
+// (451 4.4.3) and can try again. All lookups have a time limit.
 //
 // # Before the queue
 //
-// [Loop] stops mail loops through this host early. [Trace] adds the Received
-// field. [Enqueuer] submits the message to the queue; the client gets 250 after
-// the queue has the message on stable storage.
+// [Loop] detects mail loops through this host. [Trace] adds the Received field.
+// [Enqueuer] submits the message to the queue; the client gets 250 after the
+// queue has the message on stable storage.
 //
 // # Held mail
 //

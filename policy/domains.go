@@ -47,7 +47,7 @@ type Domain struct {
 	Kind Kind
 	// Directory lists the recipients. An authoritative domain without a
 	// Directory accepts every recipient; then the mail system behind the relay
-	// must report unknown ones.
+	// must report unknown recipients.
 	Directory Directory
 	// SharedWith are the other mail systems that share the domain. The relay
 	// asks them, in this order, about recipients that the Directory does not
@@ -66,15 +66,15 @@ type Domain struct {
 	//
 	// CatchAll, SharedWith and Unresolved apply to mail that is received by
 	// SMTP. Give the queue [Domains.Hook] if they must apply to all mail. This
-	// is necessary if senders in the domain are to get reports.
+	// is necessary if senders in the domain must get delivery reports.
 	Unresolved queue.NextHop
 	// Default marks the domain of <postmaster> without a domain. If no domain
 	// is marked, the first one that is not a pattern is the default.
 	Default bool
 }
 
-// Domains is an immutable set of accepted domains. It is safe for concurrent
-// use. A nil *Domains accepts no domain.
+// Domains is a set of accepted domains that cannot change. It is safe for
+// concurrent use. A nil *Domains accepts no domain.
 type Domains struct {
 	exact    map[string]*Domain
 	below    map[string]*Domain // keyed by what follows "*."

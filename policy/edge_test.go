@@ -48,7 +48,7 @@ func edge(d *dnstest.Server, out inbox) *policy.Gate {
 			v := dmarc.VerdictOf(s)
 			return v != nil && v.Result == dmarc.Pass
 		}},
-		Proof: []smtpserver.Agent{
+		MailAuth: []smtpserver.Agent{
 			(&spf.Checker{Resolver: resolver}).Agent(),
 			(&dkim.Verifier{Resolver: resolver}).Agent(),
 			(&dmarc.Checker{Resolver: resolver, Enforce: true, DeferTempError: true}).Agent(),

@@ -21,7 +21,7 @@ type Submitter interface {
 	Submit(ctx context.Context, m *queue.Message) error
 }
 
-// An Enqueuer is the smtpserver.Handler that submits accepted messages to a
+// An Enqueuer is an smtpserver.Handler that submits accepted messages to a
 // queue. The client gets 250 only after the queue has the message on stable
 // storage. A message without a Received field of this server gets one; see
 // [Trace].

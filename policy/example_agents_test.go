@@ -179,7 +179,7 @@ func ExampleReputation() {
 		Greeting: "220 relay.example.com ",
 	}
 	defer probe.Close() // when the server has ended
-	reputation := &policy.Reputation{OpenProxies: probe}
+	reputation := &policy.Reputation{ProxyProbe: probe}
 	if err := reputation.Validate(); err != nil {
 		fmt.Println(err)
 		return

@@ -12,8 +12,8 @@ import (
 // refuses all mail. To use another order, use the types of this package
 // directly.
 //
-// At each event the agents run in this order. It is Exchange's order for the
-// agents that Exchange has:
+// At each event the agents run in this order. Agents that also exist in
+// Exchange have the same order as in Exchange:
 //
 //	rights           the rights of the client, from the relay policy
 //	back pressure    Pressure
@@ -21,7 +21,7 @@ import (
 //	senders          Senders, Spoofing, SendAs, SenderDomain
 //	recipients       the relay policy's RCPT, then Recipients, Greylist
 //	loop             Loop
-//	Proof            SPF, DKIM, DMARC, ARC, before anything is changed; then
+//	MailAuth         SPF, DKIM, DMARC, ARC, before anything is changed; then
 //	                 Spoofing if Spoofing.Trusted is set
 //	Inbound          for all sessions: authres.Stamper, header firewall,
 //	                 address rewriting of incoming mail
@@ -34,7 +34,7 @@ import (
 //	trace            the Received field
 //	tarpit           Tarpit
 //
-// A nil field is skipped. Proof and AntiSpam skip sessions that have the right
+// A nil field is skipped. MailAuth and AntiSpam skip sessions that have the right
 // BypassAntiSpam.
 type Gate struct {
 	// Domains are the accepted domains. Every client may send to their
@@ -70,9 +70,9 @@ type Gate struct {
 	Greylist     *Greylist
 	Tarpit       *Tarpit
 
-	// Proof, Inbound, Rules, AntiSpam, Content and Outbound are agents of
+	// MailAuth, Inbound, Rules, AntiSpam, Content and Outbound are agents of
 	// other packages or of the application.
-	Proof, Inbound, Rules, AntiSpam, Content, Outbound []smtpserver.Agent
+	MailAuth, Inbound, Rules, AntiSpam, Content, Outbound []smtpserver.Agent
 
 	// Queue gets the accepted messages. It must be set.
 	Queue Submitter
@@ -157,7 +157,7 @@ func (g *Gate) agents(relay *Relay, domains *Domains, own []smtpserver.Agent) []
 		all = append(all, g.Greylist.Agent())
 	}
 	all = append(all, new(Loop).Agent())
-	all = slices.Concat(all, spamOnly(g.Proof), late, g.Inbound, g.Rules, spamOnly(g.AntiSpam), g.Content, own, g.Outbound)
+	all = slices.Concat(all, spamOnly(g.MailAuth), late, g.Inbound, g.Rules, spamOnly(g.AntiSpam), g.Content, own, g.Outbound)
 	if g.Reputation != nil { // a message that no agent has refused is good
 		all = append(all, smtpserver.Agent{Name: "reputation", EndOfData: g.Reputation.Agent().EndOfData})
 	}
@@ -193,7 +193,7 @@ func (g *Gate) clientAgents(domains *Domains) (all []smtpserver.Agent) {
 }
 
 // senderAgents returns the agents that check senders. Those in late need the
-// results of the Proof agents.
+// results of the MailAuth agents.
 func (g *Gate) senderAgents(domains *Domains) (all, late []smtpserver.Agent) {
 	if g.Senders != nil {
 		all = append(all, g.Senders.Agent())

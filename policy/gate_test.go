@@ -29,7 +29,7 @@ func everything(t testing.TB) *Gate {
 		SenderDomain:  new(SenderDomain),
 		Recipients:    &RecipientFilter{Internal: []string{"bob@example.com"}},
 		Greylist:      &Greylist{Delay: time.Nanosecond},
-		Tarpit:        &Tarpit{Free: 1000},
+		Tarpit:        &Tarpit{Undelayed: 1000},
 	}
 }
 
@@ -42,7 +42,7 @@ func TestGateWithEverything(t *testing.T) {
 			return nil
 		}}}
 	}
-	g.Proof, g.Inbound, g.Rules, g.AntiSpam, g.Content, g.Outbound =
+	g.MailAuth, g.Inbound, g.Rules, g.AntiSpam, g.Content, g.Outbound =
 		note("proof"), note("inbound"), note("rules"), note("antispam"), note("content"), note("outbound")
 	srv, out := install(t, g, &smtpserver.Server{Agents: note("own"), Auth: passwords(), AllowInsecureAuth: true})
 	var names []string

@@ -26,21 +26,22 @@ import (
 // Postgrey's defaults. The fields must not change once it is used. It is safe
 // for concurrent use.
 type Greylist struct {
-	// Delay is how long after the first attempt a retry is accepted. Default 5
-	// min.
+	// Delay is the minimum time between the first attempt and an accepted
+	// retry. Default 5 min.
 	Delay time.Duration
-	// Window is how long after the first attempt a retry counts. A later one
-	// is a first attempt again. Default 48 h.
-	Window time.Duration
-	// Keep is how long an accepted triplet (network, sender, recipient) and a
-	// known network are remembered after their last use. Default 35 days.
+	// RetryWindow is the maximum time between the first attempt and an accepted
+	// retry. A later retry counts as a first attempt. Default 48 h.
+	RetryWindow time.Duration
+	// Keep is the time for which an accepted triplet (network, sender,
+	// recipient) or a known network is stored after its last use. Default 35
+	// days.
 	Keep time.Duration
-	// Known is how many different triplets of a network must have been
-	// accepted until the network is known. Default 5; a negative value means
-	// never.
-	Known int
-	// Max is the maximum number of remembered triplets and networks. Beyond it
-	// old entries are dropped. Default 1,000,000, about 150 MB.
+	// KnownAfter is the number of different triplets of a network that must be
+	// accepted before the network is known. Default 5; if it is negative, no
+	// network becomes known.
+	KnownAfter int
+	// Max is the maximum number of stored triplets and networks. If there are
+	// more, old entries are removed. Default 1,000,000, about 150 MB.
 	Max int
 
 	mu      sync.Mutex // guards what follows
@@ -56,7 +57,7 @@ type greyEntry struct {
 }
 
 func (g *Greylist) settings() (delay, window, keep int64, known int32) {
-	d, w, k, n := g.Delay, g.Window, g.Keep, g.Known
+	d, w, k, n := g.Delay, g.RetryWindow, g.Keep, g.KnownAfter
 	setDefault(&d, 5*time.Minute)
 	setDefault(&w, 48*time.Hour)
 	setDefault(&k, 35*24*time.Hour)

@@ -16,9 +16,9 @@ type Holder[T ReverseSession] interface {
 	// ETRN starts the delivery of the mail for a node to the hosts of the node
 	// (RFC 1985).
 	ETRN(ctx context.Context, identity, node string) smtp.SMTPError
-	// ATRN prepares the delivery of the mail for domains over the connection
-	// of the client (RFC 2645). If the reply has the code 250, the second
-	// result is the session that sends it.
+	// ATRN prepares the delivery of the mail for domains over the connection of
+	// the client (RFC 2645). If the reply has the code 250, the second result
+	// is the session that sends this mail.
 	ATRN(identity, domains string) (smtp.SMTPError, T)
 }
 

@@ -11,19 +11,20 @@ import (
 )
 
 // Loop refuses a message that has passed this host several times: 554 5.4.6.
-// It stops a mail loop long before the limit on all hops does
-// (smtpserver.Limits.Hops).
+// smtpserver.Limits.Hops limits the hops through all hosts. Loop counts only
+// the hops through this host, so it detects a mail loop earlier.
 type Loop struct {
-	// Max is how many Received fields of this server's host name a message may
-	// have. Default 8 (Exchange: MaxLocalHopCount).
-	Max int
+	// MaxLocalHops is the maximum number of Received fields in a message that
+	// have this server's host name after "by". Default 8 (Exchange:
+	// MaxLocalHopCount).
+	MaxLocalHops int
 }
 
 var errLoop = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 4, 6}, Message: "Mail loop: the message has passed this host too many times"}
 
 // Agent returns the agent, which decides at the end of the header.
 func (l *Loop) Agent() smtpserver.Agent {
-	limit := l.Max
+	limit := l.MaxLocalHops
 	if limit == 0 {
 		limit = 8
 	}

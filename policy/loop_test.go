@@ -25,7 +25,7 @@ func TestLoop(t *testing.T) {
 		{"more hosts than the engine's limit", strings.Repeat(other, 31), 0, "554 5.4.6"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			srv := policytest.New(t, &smtpserver.Server{Hostname: "relay.example.com", Agents: []smtpserver.Agent{(&Loop{Max: tt.max}).Agent()}})
+			srv := policytest.New(t, &smtpserver.Server{Hostname: "relay.example.com", Agents: []smtpserver.Agent{(&Loop{MaxLocalHops: tt.max}).Agent()}})
 			srv.Talk(t, stranger, envelope+"C: DATA\nS: 354\n"+tt.fields+"C: Subject: x\nC:\nC: .\nS: "+tt.want)
 		})
 	}

@@ -65,9 +65,9 @@ func (set *networkSet) networks() *Networks {
 	return n
 }
 
-// Replace replaces the networks of n by those of another set, atomically. It
-// may be called while n is in use, so that a list can change without a
-// restart.
+// Replace replaces the networks of n by the networks of another set,
+// atomically. It may be called while n is in use, so that a list can change
+// without a restart.
 func (n *Networks) Replace(by *Networks) {
 	if by == nil {
 		by = new(Networks)
@@ -92,7 +92,7 @@ func (n *Networks) Contains(ip netip.Addr) bool {
 	return set != nil && set.table.Lookup(ip.Unmap().WithZone(""))
 }
 
-// Len returns the number of prefixes from which the set was made.
+// Len returns the number of prefixes that the set was made from.
 func (n *Networks) Len() int {
 	if n == nil || n.set.Load() == nil {
 		return 0

@@ -14,9 +14,9 @@ import (
 // A ProxyProbe tests whether a client is an open proxy: a proxy that forwards
 // connections for anyone, so that spammers can hide behind it (Exchange: the
 // open proxy test of protocol analysis). The probe connects to ports where
-// proxies listen, asks for a connection to this server, and reads what comes
-// back. The client is an open proxy only if this server's own greeting comes
-// back.
+// proxies listen, requests a connection to this server, and reads the answer.
+// The client is an open proxy only if the answer contains this server's own
+// greeting.
 //
 // [Reputation] probes clients that got bad points. Some operators object to
 // probes; without a ProxyProbe no client is probed. Only hosts in the public
@@ -43,8 +43,8 @@ type ProxyProbe struct {
 	// Interval is the minimum time between two probes of a client. Default 24
 	// h.
 	Interval time.Duration
-	// Max is the maximum number of clients whose last probe is remembered.
-	// Default 10,000.
+	// Max is the maximum number of clients for which the time of the last probe
+	// is stored. Default 10,000.
 	Max int
 	// Logger gets a line for each open proxy. If it is nil, nothing is logged.
 	Logger *slog.Logger
@@ -58,7 +58,7 @@ type ProxyProbe struct {
 	wg     sync.WaitGroup
 }
 
-// ProxyProtocol is a protocol that asks a proxy for a connection.
+// ProxyProtocol is a protocol for requesting a connection from a proxy.
 type ProxyProtocol string
 
 const (
@@ -98,10 +98,10 @@ func (p *ProxyProbe) Validate() error {
 	return nil
 }
 
-// Open probes a client now. It returns the first port on which the client is
-// an open proxy, and whether there is one. It takes at most Timeout for each
-// port. It ignores Concurrency and the interval between probes.
-func (p *ProxyProbe) Open(ctx context.Context, client netip.Addr) (ProxyPort, bool) {
+// Test probes a client now. It returns the first port on which the client is an
+// open proxy, and whether there is one. It takes at most Timeout for each port.
+// It ignores Concurrency and the interval between probes.
+func (p *ProxyProbe) Test(ctx context.Context, client netip.Addr) (ProxyPort, bool) {
 	client = client.Unmap().WithZone("")
 	if p.Validate() != nil || !p.allowed(client) {
 		return ProxyPort{}, false
@@ -155,7 +155,7 @@ func (p *ProxyProbe) start(client netip.Addr, found func()) {
 	}
 	p.cancel[&cancel] = true
 	p.wg.Go(func() {
-		port, open := p.Open(ctx, client)
+		port, open := p.Test(ctx, client)
 		p.mu.Lock()
 		delete(p.cancel, &cancel)
 		p.mu.Unlock()

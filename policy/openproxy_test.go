@@ -191,7 +191,7 @@ func TestOpenProxy(t *testing.T) {
 			if !tt.open {
 				p.Timeout = 200 * time.Millisecond // some wait for it
 			}
-			port, open := p.Open(t.Context(), netip.MustParseAddr("::ffff:127.0.0.1"))
+			port, open := p.Test(t.Context(), netip.MustParseAddr("::ffff:127.0.0.1"))
 			if open != tt.open || open && port != p.Ports[0] {
 				t.Errorf("%v, %v; want %v", port, open, tt.open)
 			}
@@ -200,7 +200,7 @@ func TestOpenProxy(t *testing.T) {
 	// A proxy that cannot reach us is of no use to a spammer either.
 	gone := target
 	gone = netip.AddrPortFrom(gone.Addr(), 1)
-	if _, open := probeOf(gone, HTTPConnect, web).Open(t.Context(), home); open {
+	if _, open := probeOf(gone, HTTPConnect, web).Test(t.Context(), home); open {
 		t.Error("open although the target was not reached")
 	}
 }
@@ -221,7 +221,7 @@ func TestOpenProxyWithoutEnd(t *testing.T) {
 	})
 	p := probeOf(greeter(t), HTTPConnect, noise)
 	p.Timeout = time.Minute
-	if _, open := p.Open(t.Context(), home); open {
+	if _, open := p.Test(t.Context(), home); open {
 		t.Error("open")
 	}
 	<-wrote // hung up on, long before the Timeout
@@ -245,7 +245,7 @@ func TestOpenProxyOnlyInPublic(t *testing.T) {
 			t.Errorf("%s: %v", ip, !want)
 		}
 		if !want {
-			if _, open := p.Open(t.Context(), netip.MustParseAddr(ip)); open {
+			if _, open := p.Test(t.Context(), netip.MustParseAddr(ip)); open {
 				t.Errorf("%s is probed", ip)
 			}
 			p.start(netip.MustParseAddr(ip), nil)
@@ -308,7 +308,7 @@ func TestReputationOfOpenProxies(t *testing.T) {
 	p := probeOf(greeter(t), SOCKS5, listenLocal(t, socks5("\x01\x7f\x00\x00\x01")))
 	p.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	ds := mustDomains(t, Domain{Name: "example.com", Directory: Recipients("alice")})
-	r := &Reputation{OpenProxies: p, Domains: ds}
+	r := &Reputation{ProxyProbe: p, Domains: ds}
 	relay := &Relay{Domains: ds}
 	srv := serve(t, &smtpserver.Server{Agents: []smtpserver.Agent{relay.Agent(), r.Agent()}})
 	// Without cause nobody is probed.
@@ -342,11 +342,11 @@ func TestOpenProxySettings(t *testing.T) {
 		{&ProxyProbe{Target: good, Greeting: "220 "}, "Greeting must be"},
 		{&ProxyProbe{Target: good, Greeting: ownGreeting, Ports: []ProxyPort{{"Gopher", 70}}}, "no such protocol or port: Gopher on port 70"},
 	} {
-		g := &Gate{Queue: new(outbox), Reputation: &Reputation{OpenProxies: tt.p}}
+		g := &Gate{Queue: new(outbox), Reputation: &Reputation{ProxyProbe: tt.p}}
 		if err := g.Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: error %v, want %q", tt.p, err, tt.want)
 		}
-		if _, open := tt.p.Open(context.Background(), netip.MustParseAddr("8.8.4.4")); open {
+		if _, open := tt.p.Test(context.Background(), netip.MustParseAddr("8.8.4.4")); open {
 			t.Error("probes with settings that are wrong")
 		}
 	}

@@ -15,13 +15,14 @@ const maxOriginHops = 30
 // OriginIP returns the address from which a message came to the organization.
 // This is the client's address, or, if the client is one of the organization's
 // own relays (internal), the address that those relays wrote into their
-// Received fields. Block lists and SPF must check that address; otherwise they
-// blame an internal firewall for mail that it forwards.
+// Received fields. Block lists and SPF must check that address. Otherwise they
+// check the address of the internal relay, which is the wrong one.
 //
-// OriginIP reads at most 30 Received fields, and only those that internal
-// hosts wrote: it stops at the first field with a client that is not internal.
-// The result is false if the origin is not known, because the message comes
-// from inside or a field cannot be read.
+// OriginIP reads at most 30 Received fields, and only those that internal hosts
+// wrote. It stops at the first field that names a client outside internal, and
+// returns the address of that client. The second result is false if the origin
+// is not known, because the message comes from inside or a field cannot be
+// read.
 func OriginIP(s *smtpserver.Session, m *smtpserver.Message, internal *Networks) (netip.Addr, bool) {
 	ip, _ := origin(s, m, internal)
 	return ip, ip.IsValid()

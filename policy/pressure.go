@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Pressure refuses mail while a resource of the server is short: disk space,
-// memory, room in the queue (Exchange: back pressure). The level is the
+// Pressure refuses mail if the server has too little of a resource: disk space,
+// memory, or space in the queue (Exchange: back pressure). The level is the
 // highest level of all resources:
 //
 //   - medium: MAIL from outside is delayed, first by 10 s, and by 5 s more
@@ -45,14 +45,14 @@ type Pressure struct {
 	delay    time.Duration   // of outside mail
 }
 
-// A Resource is something that can run short. Its level rises when its use
-// reaches Medium or High. It falls to medium when the use is below HighEnd,
-// and to normal when it is below MediumEnd. So the level does not change with
-// every message.
+// A Resource is a limited resource of the server, such as disk space. Its level
+// rises when its use reaches Medium or High. It falls to medium when the use is
+// below HighEnd, and to normal when it is below MediumEnd. So the level does
+// not change with every message.
 type Resource struct {
 	// Name is used in errors and log lines.
 	Name string
-	// Use returns the present use, in the unit of the thresholds. It must not
+	// Use returns the current use, in the unit of the thresholds. It must not
 	// block. After an error the level does not change.
 	Use func() (float64, error)
 	// Medium and High are the thresholds at which the levels begin. MediumEnd
@@ -63,7 +63,7 @@ type Resource struct {
 	MediumEnd, HighEnd float64
 }
 
-// PressureLevel is how short a resource is.
+// PressureLevel is a level of the use of a resource.
 type PressureLevel int
 
 const (

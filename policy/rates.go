@@ -26,14 +26,16 @@ const (
 )
 
 // A Rate limits the messages and recipients in a period, for each value of By.
-// It bounds what a stolen password or an infected machine can send in hours or
-// days. smtpserver.Limits bounds what an address can do in a minute.
+// It limits how much mail can be sent with a stolen password or by an infected
+// machine in hours or days. smtpserver.Limits limits what an address can do in
+// a minute.
 type Rate struct {
 	By RateKey
 	// Messages and Recipients are the limits per period; 0 means no limit.
 	Messages, Recipients int
-	// Per is the length of the period. Default 1 h. The window slides: the
-	// limits apply approximately to the last Per at any time.
+	// Per is the length of the period. Default 1 h. At each time the limits
+	// apply to the period of this length that ends at that time; the counts are
+	// approximate.
 	Per time.Duration
 	// Exempt and ExemptIdentities are clients that are not counted.
 	Exempt           *Networks
@@ -45,8 +47,8 @@ type Rate struct {
 type Rates struct {
 	// Rates are the limits; all of them apply.
 	Rates []Rate
-	// Max is the maximum number of entries for each rate. Beyond it old
-	// entries are dropped. Default 100,000.
+	// Max is the maximum number of entries for each rate. If there are more,
+	// old entries are removed. Default 100,000.
 	Max int
 
 	once     sync.Once

@@ -36,10 +36,11 @@ type Relay struct {
 	// Resolver finds host names for Clients.Hosts. Default
 	// net.DefaultResolver.
 	Resolver Resolver
-	// DangerouslyRelayForEveryone allows settings that let strangers relay:
-	// networks that contain the internet or a large part of it ("0.0.0.0/0",
-	// "::/0", "128.0.0.0/1"), AcceptAnyRecipient for everyone, and similar
-	// settings. Without it such a setting is an error and has no effect.
+	// DangerouslyRelayForEveryone allows settings that let unknown clients
+	// relay: networks that contain the internet or a large part of it
+	// ("0.0.0.0/0", "::/0", "128.0.0.0/1"), AcceptAnyRecipient for everyone,
+	// and similar settings. Without it such a setting is an error and has no
+	// effect.
 	DangerouslyRelayForEveryone bool
 }
 

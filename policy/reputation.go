@@ -14,8 +14,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Reputation observes clients and refuses, for a time, those that behave like
-// spammers (Exchange: protocol analysis, sender reputation). Each address
+// Reputation observes clients. It refuses clients that behave like spammers,
+// for BlockTime (Exchange: protocol analysis, sender reputation). Each address
 // (each /64 of IPv6) has a level from 0 (best) to 9. The level comes from good
 // and bad points of the recent past:
 //
@@ -26,20 +26,20 @@ import (
 //   - any other permanent refusal (5xx), except failed or missing
 //     authentication: 1/2 bad point
 //   - a message that an agent reports with [Reputation.Spam]: 2 bad points
-//   - an open proxy, found by OpenProxies: MinPoints bad points
+//   - an open proxy, found by ProxyProbe: MinPoints bad points
 //   - an accepted message: 1 good point
 //
-// Points lose half of their weight in each HalfLife. The level is nine times
-// the share of bad points. It is 0 while there are fewer than MinPoints
-// points. Sessions with the right BypassAntiSpam are neither observed nor
-// refused.
+// Points lose half of their weight in each HalfLife. The level is 9 multiplied
+// by the bad points and divided by all points. It is 0 while there are fewer
+// than MinPoints points. Sessions with the right BypassAntiSpam are neither
+// observed nor refused.
 //
 // The state is in memory; Save and Load keep it across a restart. The zero
 // value is ready for use. The fields must not change once it is used. It is
 // safe for concurrent use.
 type Reputation struct {
-	// Domains are the accepted domains. A HELO name in an authoritative one is
-	// forged. May be nil.
+	// Domains are the accepted domains. A HELO name in an authoritative domain
+	// counts as forged. May be nil.
 	Domains *Domains
 	// BlockLevel is the level from which a client is refused, with 550 5.7.1
 	// at MAIL. Default 7 (Exchange: SrlBlockThreshold).
@@ -53,13 +53,13 @@ type Reputation struct {
 	// HalfLife is the time in which points lose half of their weight. Default
 	// 12 h.
 	HalfLife time.Duration
-	// OpenProxies probes clients that get bad points. Nil means no probes.
+	// ProxyProbe probes clients that get bad points. Nil means no probes.
 	// Close it after the server has ended.
-	OpenProxies *ProxyProbe
+	ProxyProbe *ProxyProbe
 	// Exempt networks are neither observed nor refused.
 	Exempt *Networks
-	// Max is the maximum number of addresses. Beyond it old entries are
-	// dropped. Default 100,000.
+	// Max is the maximum number of addresses. If there are more, old entries
+	// are removed. Default 100,000.
 	Max int
 
 	mu      sync.Mutex // guards what follows
@@ -85,13 +85,13 @@ const (
 	forgedHeloCounted
 )
 
-// Validate returns the error of OpenProxies.Validate, or nil if OpenProxies is
+// Validate returns the error of ProxyProbe.Validate, or nil if ProxyProbe is
 // nil.
 func (r *Reputation) Validate() error {
-	if r.OpenProxies == nil {
+	if r.ProxyProbe == nil {
 		return nil
 	}
-	return r.OpenProxies.Validate()
+	return r.ProxyProbe.Validate()
 }
 
 // Agent returns the agent, which decides at MAIL and observes the other
@@ -214,8 +214,8 @@ func (r *Reputation) blocked(ip netip.Addr, now time.Time) bool {
 func (r *Reputation) note(ip netip.Addr, good, bad float64) {
 	now := time.Now()
 	r.add(ip, good, bad, now)
-	if bad > 0 && r.OpenProxies != nil && !r.blocked(ip, now) {
-		r.OpenProxies.start(ip, func() { r.add(ip, 0, float64(r.minPoints()), time.Now()) })
+	if bad > 0 && r.ProxyProbe != nil && !r.blocked(ip, now) {
+		r.ProxyProbe.start(ip, func() { r.add(ip, 0, float64(r.minPoints()), time.Now()) })
 	}
 }
 

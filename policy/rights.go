@@ -15,9 +15,9 @@ import (
 type Right uint16
 
 const (
-	// Submit allows to send mail. Without it MAIL is refused.
+	// Submit allows sending mail. Without this right, MAIL is refused.
 	Submit Right = 1 << iota
-	// AcceptAnyRecipient allows to relay to recipients outside the accepted
+	// AcceptAnyRecipient allows relaying to recipients outside the accepted
 	// domains.
 	AcceptAnyRecipient
 	// AcceptAnySender allows senders that do not belong to the identity; see
@@ -26,7 +26,7 @@ const (
 	// AcceptAuthoritativeDomainSender allows senders in the accepted domains;
 	// see [Spoofing].
 	AcceptAuthoritativeDomainSender
-	// BypassAntiSpam skips the agents that check strangers.
+	// BypassAntiSpam skips the agents that check unknown clients for spam.
 	BypassAntiSpam
 	// BypassMessageSizeLimit removes the size limit of the server.
 	BypassMessageSizeLimit
@@ -44,9 +44,9 @@ const (
 	ExchangeUsers   = Submit | AcceptAnyRecipient | BypassAntiSpam | AcceptRoutingHeaders
 	Partners        = Submit | AcceptRoutingHeaders
 	ExchangeServers = AnonymousUsers | ExchangeUsers | BypassMessageSizeLimit | AcceptOrganizationHeaders
-	// ExternallySecured is for hosts that are trusted like own servers,
-	// because something outside this server (a private line, IPsec) secures
-	// them.
+	// ExternallySecured is for hosts that are trusted like the organization's
+	// servers, because the connection is secured by other means, such as a
+	// private line or IPsec.
 	ExternallySecured = ExchangeServers
 )
 
@@ -77,8 +77,8 @@ type Grant struct {
 }
 
 // RightsOf returns the current rights of the session, from the [Relay] among
-// the agents of the server. They may grow after STARTTLS and AUTH. The first
-// call after such a change may use the DNS.
+// the agents of the server. A session can get more rights after STARTTLS and
+// AUTH. The first call after such a change may use the DNS.
 func RightsOf(ctx context.Context, s *smtpserver.Session) Right {
 	st, _ := s.Value(sessionRightsKey{}).(*sessionRights)
 	var r Right

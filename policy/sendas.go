@@ -12,13 +12,14 @@ import (
 )
 
 // SendAs restricts authenticated clients to their own senders, in the
-// reverse-path and the From field (RFC 6409, 6.1): 550 5.7.1. It also refuses
-// a From field whose author cannot be read (550 5.6.0), and a message with
-// more than 100 authors. Every client may use the null reverse-path, which
-// reports have. Sessions with the right AcceptAnySender are not restricted.
+// reverse-path and the From field (RFC 6409, 6.1): 550 5.7.1. It also refuses a
+// message if the authors in its From field cannot be read (550 5.6.0), or if
+// there are more than 100 authors. Every client may use the null reverse-path,
+// because delivery reports use it. Sessions with the right AcceptAnySender are
+// not restricted.
 type SendAs struct {
 	// Owns reports whether the identity may use the sender. After an error the
-	// client gets 451 4.3.0. If Owns is nil, no identity has a sender.
+	// client gets 451 4.3.0. If Owns is nil, no identity may use any sender.
 	Owns func(ctx context.Context, identity, sender string) (bool, error)
 	// EnvelopeOnly means that the From field is not checked.
 	EnvelopeOnly bool

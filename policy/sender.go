@@ -11,8 +11,9 @@ import (
 )
 
 // SenderFilter refuses mail from certain senders, by the reverse-path and the
-// From field: 554 5.1.0. It also refuses a From field whose author cannot be
-// read: 550 5.6.0. It skips sessions that have the right BypassAntiSpam.
+// From field: 554 5.1.0. It also refuses a message if the author in its From
+// field cannot be read: 550 5.6.0. It skips sessions that have the right
+// BypassAntiSpam.
 type SenderFilter struct {
 	// Addresses are whole addresses ("spam@example.net") or local parts in all
 	// domains.

@@ -308,7 +308,7 @@ func TestTarpit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := organization()
 		relay := &Relay{Domains: mustDomains(t, g.Domains...), Networks: g.Networks}
-		srv := serveAgents(t, relay.Agent(), (&Tarpit{Free: 1, Delay: 4 * time.Second, Max: 10 * time.Second}).Agent())
+		srv := serveAgents(t, relay.Agent(), (&Tarpit{Undelayed: 1, Delay: 4 * time.Second, Max: 10 * time.Second}).Agent())
 		const refused = "\nC: RCPT TO:<nobody@example.com>\nS: 550"
 		for _, tt := range []struct {
 			from     string

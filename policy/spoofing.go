@@ -12,12 +12,12 @@ import (
 )
 
 // Spoofing refuses mail from outside that claims a sender of the organization,
-// in the reverse-path or the From field: 550 5.7.1. It also refuses a From
-// field whose author cannot be read: 550 5.6.0. Sessions with the right
-// AcceptAuthoritativeDomainSender may use such senders: by default clients in
-// the relay's networks and authenticated users.
+// in the reverse-path or the From field: 550 5.7.1. It also refuses a message
+// if the author in its From field cannot be read: 550 5.6.0. Sessions with the
+// right AcceptAuthoritativeDomainSender may use such senders: by default
+// clients in the relay's networks and authenticated users.
 type Spoofing struct {
-	// Domains are the accepted domains. The authoritative ones belong to the
+	// Domains are the accepted domains. The authoritative domains belong to the
 	// organization.
 	Domains *Domains
 	// Senders are addresses of the organization that outside services may use
@@ -26,8 +26,8 @@ type Spoofing struct {
 	Senders []string
 	// Trusted reports whether the From field of a message is accepted, for
 	// example because DMARC has verified it, or because the message comes back
-	// from an outside mailing list. It is called at the end of data. Nil
-	// trusts no message.
+	// from an outside mailing list. It is called at the end of data. If it is
+	// nil, no From field is accepted for this reason.
 	Trusted func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) bool
 	// EnvelopeOnly means that the From field is not checked.
 	EnvelopeOnly bool

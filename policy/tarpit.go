@@ -9,19 +9,20 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Tarpit delays refusals of strangers, so that guessing addresses and
+// Tarpit delays refusals for unknown clients, so that guessing addresses and
 // passwords is slow. Each permanent refusal (5xx) of a session is delayed
-// longer than the one before. Clients with the right BypassAntiSpam are not
-// delayed. smtpserver.Limits has a separate tarpit for unknown recipients and
-// failed logins only.
+// longer than the previous refusal. Clients with the right BypassAntiSpam are
+// not delayed. smtpserver.Limits has a separate tarpit for unknown recipients
+// and failed logins only.
 type Tarpit struct {
-	// Free is how many refusals of a session are not delayed. Default 0.
-	Free int
+	// Undelayed is the number of refusals at the beginning of a session that
+	// are not delayed. Default 0.
+	Undelayed int
 	// Delay is the delay of the first delayed refusal. Each further delay is
-	// longer by the same amount. Default 5 s (Exchange: TarpitInterval).
+	// longer by Delay. Default 5 s (Exchange: TarpitInterval).
 	Delay time.Duration
-	// Max is the longest delay. Default 30 s; clients wait for minutes (RFC
-	// 5321, 4.5.3.2).
+	// Max is the longest delay. Default 30 s. Clients must wait several minutes
+	// for a reply (RFC 5321, 4.5.3.2).
 	Max time.Duration
 }
 
@@ -29,7 +30,7 @@ type tarpitKey struct{}
 
 // Agent returns the agent, which delays refusals.
 func (p *Tarpit) Agent() smtpserver.Agent {
-	free, delay, most := p.Free, p.Delay, p.Max
+	undelayed, delay, most := p.Undelayed, p.Delay, p.Max
 	if delay == 0 {
 		delay = 5 * time.Second
 	}
@@ -43,8 +44,8 @@ func (p *Tarpit) Agent() smtpserver.Agent {
 		n, _ := s.Value(tarpitKey{}).(int)
 		n++
 		s.SetValue(tarpitKey{}, n)
-		if n > free {
-			wait(ctx, min(most, delay*time.Duration(min(n-free, 1000))))
+		if n > undelayed {
+			wait(ctx, min(most, delay*time.Duration(min(n-undelayed, 1000))))
 		}
 	}}
 }

@@ -18,13 +18,14 @@ import (
 //		by relay.example.com with ESMTPSA id 01JD3X
 //		for <alice@example.com>; Sat, 21 Nov 2026 20:41:31 +0000
 //
-// The field has a "for" clause only if the message has one recipient: with
-// several it would reveal each to the others. The clause has the domain in
-// A-labels. It is omitted if the local part is not ASCII, so that a message
-// with an ASCII header can go to hosts without SMTPUTF8.
+// The field has a "for" clause only if the message has one recipient. With
+// several recipients, the clause would show the address of one recipient to the
+// others. The clause has the domain in A-labels. It is omitted if the local
+// part is not ASCII, so that a message with an ASCII header can go to hosts
+// without SMTPUTF8.
 type Trace struct {
-	// ReverseDNS looks up the client's host name. The field has it before the
-	// address if the name also resolves to that address:
+	// ReverseDNS looks up the client's host name. The field has the name before
+	// the address if the name also resolves to that address:
 	//
 	//	Received: from client.example (mail.client.example [192.0.2.1])
 	ReverseDNS bool

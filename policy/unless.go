@@ -8,9 +8,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Unless returns an agent that skips sessions that have the right, as spam
-// filters do with BypassAntiSpam. Reject, Disconnect, Command and Keywords are
-// not changed.
+// Unless returns an agent that does not check sessions that have the right. For
+// example, Unless(BypassAntiSpam, a) exempts trusted clients from the filter a.
+// The functions Reject, Disconnect, Command and Keywords of the agent are
+// called for all sessions.
 func Unless(right Right, a smtpserver.Agent) smtpserver.Agent {
 	return unless(a, func(ctx context.Context, s *smtpserver.Session) bool { return RightsOf(ctx, s)&right != 0 })
 }

@@ -26,7 +26,7 @@ func rcptTo(from, to, reply string) string {
 
 func TestGreylist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &Greylist{Known: 2}
+		g := &Greylist{KnownAfter: 2}
 		relay := &Relay{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, Domains: mustDomains(t, Domain{Name: "example.com"})}
 		srv := serveAgents(t, relay.Agent(), g.Agent())
 		try := func(client, from, to, want string) {

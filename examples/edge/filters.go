@@ -67,10 +67,10 @@ func (c *config) filterAddresses(g *policy.Gate) {
 func (c *config) filterOrigins(g *policy.Gate, dns *routing.NetResolver) {
 	f := &c.Filters
 	if c.mode("filters.spf", f.SPF, "none", "check", "reject") != "none" {
-		g.Proof = append(g.Proof, (&spf.Checker{Resolver: dns, Receiver: c.Hostname, RejectFail: f.SPF == "reject"}).Agent())
+		g.MailAuth = append(g.MailAuth, (&spf.Checker{Resolver: dns, Receiver: c.Hostname, RejectFail: f.SPF == "reject"}).Agent())
 	}
 	if c.mode("filters.dkim", f.DKIM, "none", "check") != "none" {
-		g.Proof = append(g.Proof, (&dkim.Verifier{Resolver: dns}).Agent())
+		g.MailAuth = append(g.MailAuth, (&dkim.Verifier{Resolver: dns}).Agent())
 	}
 	if c.mode("filters.dmarc", f.DMARC, "none", "check", "reject") == "none" {
 		return
@@ -78,7 +78,7 @@ func (c *config) filterOrigins(g *policy.Gate, dns *routing.NetResolver) {
 	if f.SPF == "none" || f.DKIM == "none" {
 		c.fault("filters.dmarc", errors.New("judges by SPF and DKIM: both must be on"))
 	}
-	g.Proof = append(g.Proof, (&dmarc.Checker{Resolver: dns, Enforce: f.DMARC == "reject"}).Agent())
+	g.MailAuth = append(g.MailAuth, (&dmarc.Checker{Resolver: dns, Enforce: f.DMARC == "reject"}).Agent())
 }
 
 // mode checks that a word is one of those that are known.

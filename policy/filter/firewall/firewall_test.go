@@ -67,7 +67,7 @@ func TestTrustAndRouting(t *testing.T) {
 	if got := agenttest.Relay(t, "a@example.org", to, with, (&Inbound{Trusts: yes}).Agent()); got.Data != with {
 		t.Errorf("trusted:\n%s", got.Data)
 	}
-	got := agenttest.Relay(t, "a@example.org", to, mail, (&Inbound{DistrustRouting: yes}).Agent())
+	got := agenttest.Relay(t, "a@example.org", to, mail, (&Inbound{RemoveRouting: yes}).Agent())
 	want := strings.NewReplacer("Received: from x by y\r\n", "", "Resent-From: r@example.org\r\n", "").Replace(mail)
 	if got.Data != want {
 		t.Errorf("without routing fields:\n%s", got.Data)

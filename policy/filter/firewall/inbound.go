@@ -18,10 +18,10 @@ type Inbound struct {
 	// Trusts reports whether the fields in a session's mail are kept. Use it
 	// for other servers of the organization. nil: no session is trusted.
 	Trusts func(s *smtpserver.Session) bool
-	// DistrustRouting reports whether Received and Resent-* fields are removed
+	// RemoveRouting reports whether Received and Resent-* fields are removed
 	// from a session's mail, too. nil: they are always kept, as in Exchange.
 	// A mail loop is not detected if its Received fields are removed.
-	DistrustRouting func(s *smtpserver.Session) bool
+	RemoveRouting func(s *smtpserver.Session) bool
 }
 
 // Validate returns an error that names the first setting that is wrong.
@@ -48,7 +48,7 @@ func (f *Inbound) forbidden(s *smtpserver.Session) names {
 	if f.Trusts == nil || !f.Trusts(s) {
 		ns = namesOr(f.Fields)
 	}
-	if f.DistrustRouting != nil && f.DistrustRouting(s) {
+	if f.RemoveRouting != nil && f.RemoveRouting(s) {
 		ns = slices.Concat(ns, routing)
 	}
 	return ns

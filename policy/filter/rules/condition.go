@@ -86,7 +86,7 @@ func Subject(words ...string) Condition {
 // Body is met if the text of the message (see Mail.Text) contains one of the words
 // or phrases. Upper and lower case are the same. If none is found, but other
 // programs may find another text in the message, the message is refused with 550
-// 5.6.0 (see Rules.AllowUnclear).
+// 5.6.0 (see Rules.AllowAmbiguous).
 func Body(words ...string) Condition {
 	return Func(func(m *Mail) (bool, error) {
 		text, err := m.Text()
@@ -107,7 +107,7 @@ func containsAny(text string, words []string) bool {
 // systems remove from a name is ignored (see content.Attachments.Names). Without
 // patterns, every attachment with a name matches. If none is found, but other
 // programs may find other parts or names in the message, the message is refused
-// with 550 5.6.0 (see Rules.AllowUnclear).
+// with 550 5.6.0 (see Rules.AllowAmbiguous).
 func Attachment(patterns ...string) Condition {
 	if len(patterns) == 0 {
 		patterns = []string{"*"}

@@ -20,8 +20,8 @@ type Mail struct {
 	Session *smtpserver.Session
 	Message *smtpserver.Message
 
-	ctx          context.Context
-	allowUnclear bool // see Rules
+	ctx            context.Context
+	allowAmbiguous bool // see Rules
 	// A cache of the parsed message. changed clears it.
 	parts []mimetree.Part
 	text  *string
@@ -51,7 +51,7 @@ func (m *Mail) Size() int64 { return m.Message.Content().Size() }
 // Attachments returns the file names of the parts of the message. A name that
 // programs may decode in different ways gives several results. If other programs
 // may find other parts or names, Attachments returns the names and an error: a
-// *smtp.SMTPError with 550 5.6.0. With Rules.AllowUnclear there is no such error.
+// *smtp.SMTPError with 550 5.6.0. With Rules.AllowAmbiguous there is no such error.
 func (m *Mail) Attachments() ([]string, error) {
 	parts, err := m.tree()
 	if err != nil {
@@ -70,7 +70,7 @@ func (m *Mail) Attachments() ([]string, error) {
 // Text returns the first 1 MiB of the text of the message: the contents of all
 // text parts, decoded and converted to UTF-8. HTML keeps its tags. If other
 // programs may find other parts or another text, Text returns the text and an
-// error: a *smtp.SMTPError with 550 5.6.0. With Rules.AllowUnclear there is no
+// error: a *smtp.SMTPError with 550 5.6.0. With Rules.AllowAmbiguous there is no
 // such error.
 func (m *Mail) Text() (string, error) {
 	parts, err := m.tree()
@@ -97,9 +97,9 @@ func (m *Mail) Text() (string, error) {
 }
 
 // unclear returns the error for a property that other programs may read
-// differently, or nil if there is none or AllowUnclear is set.
+// differently, or nil if there is none or AllowAmbiguous is set.
 func (m *Mail) unclear(what string) error {
-	if what == "" || m.allowUnclear {
+	if what == "" || m.allowAmbiguous {
 		return nil
 	}
 	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed message: unclear " + what}

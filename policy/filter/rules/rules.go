@@ -21,11 +21,11 @@ const MaxRules = 1000
 type Rules struct {
 	// List has the rules.
 	List []Rule
-	// AllowUnclear accepts messages that other programs may read differently,
+	// AllowAmbiguous accepts messages that other programs may read differently,
 	// for example because of two boundaries or a Content- field that is folded
 	// before its colon. Conditions on text and attachments then use what this
 	// package reads. Otherwise they refuse such a message with 550 5.6.0.
-	AllowUnclear bool
+	AllowAmbiguous bool
 	// Tracking logs what each rule did. nil logs nothing.
 	Tracking *Tracking
 	// Logger logs rules that could not be applied. nil logs nothing.
@@ -111,14 +111,14 @@ func (r *Rule) validate() error {
 // cannot be applied, the client gets a 451; no rule is skipped silently. If a
 // rule must read the parts of a message, a message with too many parts is
 // refused with 554 5.6.0, and a message that other programs may read differently
-// with 550 5.6.0 (see AllowUnclear). If Validate fails, every message gets a 451.
+// with 550 5.6.0 (see AllowAmbiguous). If Validate fails, every message gets a 451.
 func (r *Rules) Agent() smtpserver.Agent {
 	invalid := r.Validate()
 	return smtpserver.Agent{Name: "transport rules", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if invalid != nil {
 			return invalid
 		}
-		return r.apply(&Mail{Session: s, Message: m, ctx: ctx, allowUnclear: r.AllowUnclear})
+		return r.apply(&Mail{Session: s, Message: m, ctx: ctx, allowAmbiguous: r.AllowAmbiguous})
 	}}
 }
 

@@ -73,7 +73,7 @@ func TestUnclearMessages(t *testing.T) {
 			if text := agenttest.Refused(t, 550, "alice@example.com", to, message, rs.Agent()); !strings.HasPrefix(text, "5.6.0 ") {
 				t.Errorf("%s: %s", name, text)
 			}
-			rs.AllowUnclear = true
+			rs.AllowAmbiguous = true
 			if got := agenttest.Relay(t, "alice@example.com", to, message, rs.Agent()); got.Data != message {
 				t.Errorf("%s: %q", name, got.Data)
 			}

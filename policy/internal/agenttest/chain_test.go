@@ -34,7 +34,7 @@ func chain(t testing.TB, sender string) []smtpserver.Agent {
 		(&rewrite.Inbound{Map: table}).Agent(),
 		(&rewrite.Outbound{Map: table}).Agent(),
 		(&rewrite.Masquerade{Domain: "public.example", Domains: []string{"corp.example"}}).Agent(),
-		(&rules.Rules{AllowUnclear: true, List: []rules.Rule{{Name: "never", If: []rules.Condition{rules.Any(never...)}, Then: []rules.Action{rules.Drop()}}}}).Agent(),
+		(&rules.Rules{AllowAmbiguous: true, List: []rules.Rule{{Name: "never", If: []rules.Condition{rules.Any(never...)}, Then: []rules.Action{rules.Drop()}}}}).Agent(),
 		(&content.Attachments{Names: []string{"*.exe"}, Types: []string{"application/x-msdownload"}, Strip: true, AllowUnreadable: true}).Agent(),
 		new(content.Filter).Agent(),
 		(&firewall.External{Subject: "[EXTERNAL] ", Inside: func(*smtpserver.Session) bool { return true }}).Agent(),

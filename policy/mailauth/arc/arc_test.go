@@ -102,8 +102,8 @@ func TestChain(t *testing.T) {
 		if got.Result != Pass || got.Instances != i+1 || len(got.Sealers) != i+1 || got.Sealers[0] != "list.example" || got.Err != nil {
 			t.Fatalf("after host %d: %+v", i+1, got)
 		}
-		if want := "mx.list.example;\tdmarc=pass header.from=example.org"; got.Findings[0] != want {
-			t.Errorf("findings %q, want %q", got.Findings[0], want)
+		if want := "mx.list.example;\tdmarc=pass header.from=example.org"; got.RecordedResults[0] != want {
+			t.Errorf("recorded results %q, want %q", got.RecordedResults[0], want)
 		}
 	}
 	if got := verify(t, v, strings.Replace(message, "Hello", "Bye", 1)); got.Result != Fail || got.Sealers != nil || got.Err == nil {
@@ -286,7 +286,7 @@ func TestAgents(t *testing.T) {
 	}
 	got := verify(t, v, message)
 	if got.Result != Pass || !slices.Equal(got.Sealers, []string{"list.example", "forward.example"}) ||
-		!slices.Equal(got.Findings, []string{"mx.list.example;\tarc=none", "mx.forward.example;\tarc=pass header.d=list.example"}) {
+		!slices.Equal(got.RecordedResults, []string{"mx.list.example;\tarc=none", "mx.forward.example;\tarc=pass header.d=list.example"}) {
 		t.Errorf("%+v\n%s", got, message)
 	}
 	if len(found) != 2 || found[0].Result != None || found[1].Result != Pass {

@@ -44,6 +44,6 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(before.Result, after.Result, after.Sealers, strings.ReplaceAll(after.Findings[0], "\t", " "))
+	fmt.Println(before.Result, after.Result, after.Sealers, strings.ReplaceAll(after.RecordedResults[0], "\t", " "))
 	// Output: none pass [list.example] mx.list.example; dmarc=pass
 }

@@ -23,10 +23,10 @@ type Verdict struct {
 	// Sealers are the domains of the seals, the first seal first. It is set only
 	// if Result is Pass.
 	Sealers []string
-	// Findings are the results that the sealers recorded, in the same order: the
+	// RecordedResults are the results that the sealers recorded, in the same order: the
 	// text of each ARC-Authentication-Results field after its i= tag. It is set
 	// only if Result is Pass.
-	Findings []string
+	RecordedResults []string
 	// Err explains a Fail or a TempError.
 	Err error
 

@@ -86,7 +86,7 @@ func (v *Verifier) verify(ctx context.Context, header *dkimsig.Header, body func
 		verdict.Result = Pass
 		for _, s := range sets {
 			_, text, _ := strings.Cut(dkimsig.FieldBody(s.results), ";")
-			verdict.Findings = append(verdict.Findings, strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "")))
+			verdict.RecordedResults = append(verdict.RecordedResults, strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "")))
 		}
 		return verdict, nil
 	case !errors.As(err, &broken):

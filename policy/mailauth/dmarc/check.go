@@ -52,9 +52,9 @@ type Verdict struct {
 	// Err explains a TempError or a PermError. With None it has the errors in the
 	// record.
 	Err error
-	// ByList reports whether the policy was found by the public suffix list and
+	// PublicSuffixList reports whether the policy was found by the public suffix list and
 	// not by the tree walk.
-	ByList bool
+	PublicSuffixList bool
 }
 
 // A Reason explains why a policy was not applied.
@@ -77,7 +77,7 @@ func (c *Checker) Check(ctx context.Context, author string, s *spf.Verdict, d *d
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	t := c.tree(ctx)
-	v := Verdict{Author: author, ByList: t.psl, Disposition: NoAction}
+	v := Verdict{Author: author, PublicSuffixList: t.psl, Disposition: NoAction}
 	if a, err := addr.HostName(author); err == nil {
 		v.Author = a
 	} else {
@@ -213,14 +213,14 @@ func (v *Verdict) aligned(t *tree, domain string, strict bool) (bool, error) {
 
 // dispose sets the disposition of a message that fails. roll is a random number
 // from 0 to 99, for pct.
-func (v *Verdict) dispose(byList bool, roll int) {
+func (v *Verdict) dispose(publicSuffixList bool, roll int) {
 	v.Disposition = v.Policy
 	switch {
 	case v.Policy == NoAction:
-	case byList && roll >= v.Record.Percent: // RFC 7489, 6.6.4
+	case publicSuffixList && roll >= v.Record.Percent: // RFC 7489, 6.6.4
 		v.Disposition = v.Policy.less()
 		v.Reasons = append(v.Reasons, Reason{Type: "sampled_out"})
-	case !byList && v.Record.Testing:
+	case !publicSuffixList && v.Record.Testing:
 		v.Disposition = v.Policy.less()
 		v.Reasons = append(v.Reasons, Reason{Type: "policy_test_mode"})
 	}

@@ -171,7 +171,7 @@ func TestExistenceByNXDOMAIN(t *testing.T) {
 }
 
 // RFC 7489: the public suffix list defines organizations, and pct applies.
-func TestCheckByList(t *testing.T) {
+func TestCheckPublicSuffixList(t *testing.T) {
 	checker, _ := newChecker(t, world)
 	checker.PublicSuffixList = true
 	for _, c := range []struct {
@@ -190,7 +190,7 @@ func TestCheckByList(t *testing.T) {
 	} {
 		s, d := proofs(c.proofs)
 		v := checker.Check(t.Context(), c.author, s, d)
-		if v.Result != c.result || v.Disposition != c.does || !v.ByList {
+		if v.Result != c.result || v.Disposition != c.does || !v.PublicSuffixList {
 			t.Errorf("%s, %s: %s, does %s (%v)", c.author, c.proofs, v.Result, v.Disposition, v.Err)
 		}
 	}

@@ -54,7 +54,7 @@ type dayRows struct {
 type dayKey struct {
 	domain string
 	day    int64 // since 1970
-	byList bool
+	publicSuffixList bool
 }
 
 // Add counts a message. at is the time when it was received. Add ignores messages
@@ -67,7 +67,7 @@ func (c *Collector) Add(at time.Time, o Observation) {
 	}
 	row := rowOf(o)
 	id := row.key()
-	key := dayKey{v.Domain, at.Unix() / 86400, v.ByList}
+	key := dayKey{v.Domain, at.Unix() / 86400, v.PublicSuffixList}
 	limit := c.MaxRows
 	if limit <= 0 {
 		limit = 100_000
@@ -157,7 +157,7 @@ func (c *Collector) Take(before time.Time) []*Report {
 		if !end.Before(before) {
 			continue
 		}
-		r := &Report{Domain: key.domain, Record: day.record, ByList: key.byList, Begin: begin, End: end}
+		r := &Report{Domain: key.domain, Record: day.record, PublicSuffixList: key.publicSuffixList, Begin: begin, End: end}
 		for _, row := range day.rows {
 			r.Rows = append(r.Rows, *row)
 		}

@@ -93,13 +93,13 @@ func ParseRecord(txt string) (*Record, error) {
 }
 
 // applied returns the record to apply to a message, or nil for no DMARC
-// processing. byList selects RFC 7489, 6.6.3, where a missing p= counts as an
+// processing. publicSuffixList selects RFC 7489, 6.6.3, where a missing p= counts as an
 // invalid one.
-func (r *Record) applied(byList bool) *Record {
+func (r *Record) applied(publicSuffixList bool) *Record {
 	switch {
 	case r.unusable:
 		return nil
-	case !byList || !r.noPolicy:
+	case !publicSuffixList || !r.noPolicy:
 		return r
 	case len(r.Reports) == 0:
 		return nil

@@ -27,8 +27,8 @@ type Report struct {
 	Domain string
 	// Record is the latest policy that the collector has seen.
 	Record *Record
-	// ByList reports whether the policy was found by the public suffix list.
-	ByList bool
+	// PublicSuffixList reports whether the policy was found by the public suffix list.
+	PublicSuffixList bool
 	// Rows are the counted messages, the largest number first.
 	Rows []ReportRow
 	// RFC7489 selects the format of RFC 7489, appendix C, instead of that of RFC
@@ -193,7 +193,7 @@ func (r *Report) feedback() *xmlFeedback {
 			NP: string(r.Record.NonexistentPolicy), FO: r.Record.FailureOptions, Testing: "n",
 			ADKIM: mode(r.Record.StrictDKIM), ASPF: mode(r.Record.StrictSPF)},
 	}
-	if r.ByList {
+	if r.PublicSuffixList {
 		f.Policy.Method = "psl"
 	}
 	if r.Record.Testing {

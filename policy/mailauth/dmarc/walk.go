@@ -98,7 +98,7 @@ func (t *tree) policy(domain string) (policy, error) {
 // walk.
 func (t *tree) find(domain string) (policy, error) {
 	if t.psl {
-		return t.findByList(domain)
+		return t.findByPublicSuffixList(domain)
 	}
 	p := policy{org: domain}
 	var psd string // the parent domain whose record has psd=y
@@ -137,8 +137,8 @@ func below(parent, domain string) string {
 	return rest[strings.LastIndexByte(rest, '.')+1:] + "." + parent
 }
 
-// findByList finds the policy by the public suffix list (RFC 7489, 3.2 and 6.6.3).
-func (t *tree) findByList(domain string) (policy, error) {
+// findByPublicSuffixList finds the policy by the public suffix list (RFC 7489, 3.2 and 6.6.3).
+func (t *tree) findByPublicSuffixList(domain string) (policy, error) {
 	p := policy{org: domain}
 	if org, err := publicsuffix.EffectiveTLDPlusOne(domain); err == nil {
 		p.org = org
