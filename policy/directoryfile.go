@@ -166,7 +166,7 @@ func (d *FileDirectory) read() (map[string]bool, fileState, error) {
 		most = 256 << 20
 	}
 	if info.Size() > most {
-		return nil, fileState{}, fmt.Errorf("%s: %d bytes are more than MaxSize, %d", d.Path, info.Size(), most)
+		return nil, fileState{}, fmt.Errorf("%s: the size of %d bytes is above MaxSize, %d", d.Path, info.Size(), most)
 	}
 	names, err := d.parse(io.LimitReader(f, most))
 	if err != nil {

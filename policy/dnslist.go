@@ -97,7 +97,7 @@ func (l *DNSList) ask(ctx context.Context, r Resolver, ip netip.Addr) (bool, err
 		if notFound(err) {
 			return false, nil
 		}
-		return false, fmt.Errorf("policy: list %s: %w", l.Zone, err)
+		return false, fmt.Errorf("policy: DNS list %s: %w", l.Zone, err)
 	}
 	for _, a := range answers {
 		if l.counts(a.Unmap()) {
@@ -138,7 +138,7 @@ func (t *listTest) passed(ctx context.Context, r Resolver, l *DNSList, ip netip.
 	case err != nil:
 		return err
 	case listed:
-		return fmt.Errorf("policy: list %s lists %v, so it may list every address", l.Zone, not)
+		return fmt.Errorf("policy: DNS list %s contains %v, so it may contain every address", l.Zone, not)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

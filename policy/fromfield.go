@@ -13,7 +13,7 @@ import (
 
 // errAuthor is the reply if the author in the From field is needed and cannot
 // be read.
-var errAuthor = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The From field has no author that can be read"}
+var errAuthor = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The author in the From field cannot be read"}
 
 // authors returns the addresses in the From fields of a message: all of them
 // if there are several fields or authors, and also addresses in display names

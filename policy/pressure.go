@@ -194,7 +194,7 @@ func (p *Pressure) update(i int) {
 	}
 	level := r.next(p.levels[i], use)
 	if level != p.levels[i] && p.Logger != nil {
-		p.Logger.Warn("policy: pressure", "resource", r.Name, "use", use, "from", p.levels[i].String(), "to", level.String())
+		p.Logger.Warn("policy: pressure level changed", "resource", r.Name, "use", use, "from", p.levels[i].String(), "to", level.String())
 	}
 	p.levels[i] = level
 }

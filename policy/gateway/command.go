@@ -16,14 +16,15 @@ type Runner interface {
 	Run(ctx context.Context) error
 }
 
-// Main is the main function of a command that is a relay, after the command
-// has read its flags. It builds the relay and runs it until the process gets
-// SIGINT or SIGTERM. The logger that build gets writes to stderr.
+// Main does the work of the main function of a relay program. Call it after the
+// program has parsed its flags. Main calls build to make the relay, and runs
+// the relay until the process gets SIGINT or SIGTERM. The logger that build
+// gets writes to stderr.
 //
-// args are the command line arguments that are left after the flags; a relay
-// takes none. When Main fails it writes one line that begins with name to
-// stderr. It returns the exit status: 0, 1 for an error of Run, 2 for one of
-// the arguments or of build.
+// args are the command line arguments after the flags. They must be empty,
+// because a relay takes only flags. When Main fails, it writes one line to
+// stderr that begins with name. It returns the exit status: 0 for success, 1 if
+// Run returned an error, 2 if args is not empty or build returned an error.
 //
 //	os.Exit(gateway.Main("relay", flag.Args(), os.Stderr, newRelay))
 func Main(name string, args []string, stderr io.Writer, build func(*slog.Logger) (Runner, error)) int {

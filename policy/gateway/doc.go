@@ -1,5 +1,5 @@
 // Package gateway runs a relay: its receive connectors, its queue, and its
-// other tasks, from the first connection to a shutdown that loses nothing.
+// other tasks. It shuts the relay down without losing a message.
 //
 //	relay := &gateway.Gateway{
 //		Listeners: []*gateway.Listener{{Server: srv, Address: ":25"}},
@@ -10,7 +10,8 @@
 //	defer stop()
 //	err := relay.Run(ctx)
 //
-// [Main] does the last three lines for a command.
+// [Main] does the work of the last three lines in the main function of a
+// program.
 //
 // # Shutdown
 //
@@ -18,16 +19,16 @@
 // Each session finishes the message that it is receiving. Then the queue finishes
 // its attempts. Then the Closers are closed, in the order given.
 //
-// What is not finished within Gateway.Grace is broken off. No message is lost: a
-// client that has not read 250 sends again, and a message whose attempt was
-// broken off stays in the store of the queue. Run does not wait for a task, an
-// agent or a delivery that still runs one second after that, although its
-// context has ended; it returns an error.
+// Sessions and attempts that are not finished within Gateway.Grace are
+// canceled. No message is lost: a client that has not received 250 sends the
+// message again, and a message stays in the store of the queue if its attempt
+// was canceled. If a task, an agent or a delivery still runs one second later,
+// Run does not wait for it and returns an error.
 //
 // # Change while it runs
 //
 // [Listener.Replace] gives a listener another server, with other agents,
-// certificates or limits, while mail flows. Existing sessions go on as they
-// began, for ten minutes, and no connection is refused meanwhile. For the send
-// side, use routing.Router.SetTable.
+// certificates or limits, while the relay runs. No connection is refused during
+// the change. Existing sessions continue with the old server for ten minutes.
+// To change the send connectors, use routing.Router.SetTable.
 package gateway

@@ -15,8 +15,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Gateway is a relay that runs. Queue must be set; every other field's zero
-// value is a default. The fields must not change once Run was called.
+// A Gateway is a relay that runs. Queue must be set; all other fields are
+// optional. The fields must not change once Run was called.
 type Gateway struct {
 	// Listeners receive mail by SMTP. A relay may have none.
 	Listeners []*Listener
@@ -26,22 +26,22 @@ type Gateway struct {
 	Servers []*smtpserver.Server
 	// Queue delivers the messages. It must be set.
 	Queue *queue.Queue
-	// Tasks run together with the Gateway: for example a web service, a
-	// routing.Fetcher, a pickup folder, a SIGHUP handler. A task must return
-	// when its ctx ends. If it returns an error before that, the Gateway shuts
-	// down. It may return nil at any time.
+	// Tasks are functions that run together with the Gateway, for example a web
+	// service, a routing.Fetcher, a pickup folder, or a SIGHUP handler. A task
+	// must return when its ctx ends. If it returns an error before that, the
+	// Gateway shuts down. It may return nil at any time.
 	Tasks []func(ctx context.Context) error
 	// Tracking, if set, records the events of the queue. If it cannot be
 	// written (for example because the disk is full), mail is still delivered.
 	// If it has no Logger, it uses that of the Gateway.
 	Tracking *tracking.Log
-	// Closers are closed at the end, in the order given, also when Run fails:
-	// the routing.Router, the queue's Store, the protocol logs.
+	// Closers are closed at the end, in the order given, also when Run fails.
+	// Examples are the routing.Router, the queue's Store and the protocol logs.
 	Closers []io.Closer
-	// Grace is how long the shutdown may take: two thirds of it for the
-	// sessions, at least one third for the queue. Default 30 seconds. An attempt
-	// that is broken off may cause a duplicate; only a Grace of more than 10
-	// minutes (RFC 5321, 4.5.3.2.6) excludes that.
+	// Grace is the maximum duration of the shutdown: two thirds of it for the
+	// sessions, at least one third for the queue. Default 30 seconds. A
+	// canceled attempt may cause a duplicate message. Only a Grace of more than
+	// 10 minutes (RFC 5321, 4.5.3.2.6) prevents this.
 	Grace time.Duration
 	// Logger gets a line for each listener that opens, and for the shutdown.
 	// If it is nil, nothing is logged.
@@ -50,10 +50,11 @@ type Gateway struct {
 
 const defaultGrace = 30 * time.Second
 
-// Run serves and delivers until ctx ends. It then shuts down as described in the
-// package's documentation and returns nil, also if something was broken off,
-// which it logs. Otherwise it returns the error that ended it: of a socket, of
-// the queue's store, of a task. It may be called once.
+// Run serves and delivers until ctx ends. It then shuts down as described in
+// the documentation of the package, and returns nil. If it must cancel sessions
+// or attempts, it logs this and still returns nil. If a socket, the queue's
+// store or a task fails, Run shuts down and returns that error. It may be
+// called once.
 func (g *Gateway) Run(ctx context.Context) error {
 	err := g.validate()
 	if err == nil {
@@ -113,7 +114,7 @@ func (g *Gateway) validate() error {
 		return fmt.Errorf("gateway: Closers[%d] is nil", i)
 	}
 	if g.Tracking != nil && g.Tracking.Dir == "" {
-		return errors.New("gateway: Tracking has no Dir")
+		return errors.New("gateway: Tracking.Dir is not set")
 	}
 	return nil
 }
@@ -184,15 +185,16 @@ func (g *Gateway) finish(ctx context.Context, producers *sync.WaitGroup, deliver
 	}()
 	var errs []error
 	if !within(last, still) {
-		errs = append(errs, errors.New("gateway: a delivery has not ended although its context has"))
+		errs = append(errs, errors.New("gateway: a delivery still runs after its context was canceled"))
 	}
 	if !within(all, done) {
-		errs = append(errs, errors.New("gateway: a task, or an agent in a session, has not ended although its context has"))
+		errs = append(errs, errors.New("gateway: a task, or an agent in a session, still runs after its context was canceled"))
 	}
 	return errors.Join(errs...)
 }
 
-// lastMoment is how long deliveries may take to end after their context has.
+// lastMoment is the time that deliveries have to return after their context was
+// canceled.
 const lastMoment = time.Second
 
 // within waits until ended is closed or ctx ends; it reports whether ended is
@@ -210,10 +212,10 @@ func within(ctx context.Context, ended <-chan struct{}) bool {
 	}
 }
 
-// late logs that something was broken off.
+// late logs that sessions or attempts were canceled.
 func (g *Gateway) late(err error) {
 	if err != nil {
-		g.log(slog.LevelWarn, "stopped before everything was finished; queued messages stay in the store", "error", err)
+		g.log(slog.LevelWarn, "shutdown canceled unfinished sessions or attempts; queued messages stay in the store", "error", err)
 	}
 }
 

@@ -308,7 +308,7 @@ func TestADeliveryThatDoesNotEnd(t *testing.T) {
 		}
 		synctest.Wait() // it is being attempted
 		began := time.Now()
-		if err := stop(); err == nil || !strings.Contains(err.Error(), "a delivery has not ended") || time.Since(began) != 31*time.Second {
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "a delivery still runs") || time.Since(began) != 31*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		if fmt.Sprint(r.closed) != "[router store]" {
@@ -385,7 +385,7 @@ func TestReplaceByWhatCannotServe(t *testing.T) {
 		listener := r.Listeners[0]
 		insecure := r.server(t, "insecure.example.com")
 		insecure.TLSMode = smtpserver.TLSRequired
-		bad := map[string]*smtpserver.Server{"no Server": nil, "no Handler": {}, "TLSRequired without TLSConfig": insecure}
+		bad := map[string]*smtpserver.Server{"the Server is nil": nil, "no Handler": {}, "TLSRequired without TLSConfig": insecure}
 		for want, srv := range bad {
 			if err := listener.Replace(srv); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("before it runs: %v, want %q", err, want)
@@ -393,7 +393,7 @@ func TestReplaceByWhatCannotServe(t *testing.T) {
 		}
 		stop := r.run(t)
 		smtptest.TalkOn(t, r.dial(t), "S: 220 relay.example.com\nC: QUIT\nS: 221\n").Close()
-		bad["served already"] = listener.Server
+		bad["used before"] = listener.Server
 		next := r.server(t, "next.example.com")
 		for range 2 { // itself is no other
 			if err := listener.Replace(next); err != nil {

@@ -91,10 +91,10 @@ func (d *Listener) accept() {
 const oldSessions = 10 * time.Minute
 
 // Replace makes srv the server of all new connections. The previous server
-// keeps its sessions for ten minutes; their limits are counted separately from
-// those of srv. After that, each session ends with 421 as soon as it has no
-// message in transfer. A server serves once, so srv must be a new one. After an
-// error nothing has changed; the error says why srv cannot serve.
+// keeps its sessions for ten minutes. The limits of the two servers are counted
+// separately. After the ten minutes, each old session ends with 421 as soon as
+// it has no message in transfer. srv must be a server that has not been used
+// before. If srv cannot serve, Replace returns an error and changes nothing.
 //
 // Before the Gateway runs, Replace only sets Server. After the Listener is
 // closed it does nothing.
@@ -115,7 +115,7 @@ func (d *Listener) Replace(srv *smtpserver.Server) error {
 	case srv == old:
 		return nil
 	case srv.Counters().Sessions > 0 || slices.Contains(d.servers, srv):
-		return errors.New("gateway: Replace: the Server has served already")
+		return errors.New("gateway: Replace: the Server was used before")
 	}
 	d.now.end()
 	d.running.Go(func() { d.retire(old) })
@@ -130,7 +130,7 @@ func (d *Listener) Replace(srv *smtpserver.Server) error {
 func check(srv *smtpserver.Server) error {
 	switch {
 	case srv == nil:
-		return errors.New("no Server")
+		return errors.New("the Server is nil")
 	case srv.Handler == nil:
 		return errors.New("the Server has no Handler: policy.Gate.Install sets it")
 	}

@@ -67,7 +67,7 @@ type Directory struct {
 // server.
 func (d *Directory) Validate() error {
 	if len(d.URLs) == 0 {
-		return errors.New("ldap: no URLs")
+		return errors.New("ldap: Directory.URLs is empty")
 	}
 	for _, s := range d.URLs {
 		u, err := url.Parse(s)
@@ -232,7 +232,7 @@ func (d *Directory) search(c *ldap.Conn, address string, t time.Duration) (bool,
 	}
 	for _, ref := range r.Referrals {
 		if !d.IgnoreReferrals && !withoutRecipients(ref) {
-			return false, fmt.Errorf("no entry found, and the server refers to %s for a part of %q", ref, d.BaseDN)
+			return false, fmt.Errorf("no entry found, and the server returned a referral to %s for a part of %q", ref, d.BaseDN)
 		}
 	}
 	return false, nil

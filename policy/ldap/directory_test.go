@@ -21,7 +21,7 @@ func TestValidate(t *testing.T) {
 		d    *Directory
 		want string
 	}{
-		{&Directory{}, "no URLs"},
+		{&Directory{}, "URLs is empty"},
 		{&Directory{URLs: []string{"http://x"}}, `URL "http://x"`},
 		{&Directory{URLs: []string{"ldap://"}}, `URL "ldap://"`},
 		{&Directory{URLs: []string{"ldap://x"}, BindDN: "cn=a", Password: "secret"}, "without TLS"},

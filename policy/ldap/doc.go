@@ -18,7 +18,8 @@
 //
 // If no server answers, Exists returns an error. The gate then defers the mail
 // with a 4xx reply and does not refuse it permanently. A policy.CachedDirectory
-// avoids most LDAP searches and covers short outages.
+// avoids most LDAP searches. It also answers from its cache during short
+// outages of the LDAP servers.
 //
 // The package is a separate module, so that programs without LDAP do not have its
 // dependencies.

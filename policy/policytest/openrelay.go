@@ -44,13 +44,12 @@ type Probe struct {
 	Helo string // argument of EHLO
 	From string // argument of MAIL FROM:, with angle brackets
 	To   string // argument of RCPT TO:, with angle brackets
-	// Before are lines that are sent before EHLO, and Login lines after it. The
-	// replies to them do not matter.
+	// Before are lines that are sent before EHLO. Login are lines that are sent
+	// after EHLO. The replies to these lines do not matter.
 	Before, Login []string
 }
 
-// A Finding is a probe that the server accepted, or neither accepted nor refused
-// permanently.
+// A Finding is a probe that the server did not refuse permanently.
 type Finding struct {
 	Probe
 	Reply string // the reply to RCPT, or to the command that failed before it
@@ -176,9 +175,8 @@ func oddities() map[string]string {
 	}
 }
 
-// Run runs all probes. It returns those that the server accepted, or neither
-// accepted nor refused permanently. It stops with an error if it cannot connect or
-// send.
+// Run runs all probes. It returns the probes that the server did not refuse
+// permanently. It stops with an error if it cannot connect or send.
 func (o *OpenRelayTest) Run() ([]Finding, error) {
 	var found []Finding
 	for n, probe := range o.Probes() {
@@ -268,9 +266,9 @@ func (k *prober) reply() string {
 }
 
 // OpenRelay tests that srv is not an open relay. It runs all probes of an
-// [OpenRelayTest] from unknown IPv4 and IPv6 addresses. It fails the test for each
-// probe that the server accepts, or neither accepts nor refuses permanently.
-// domains are the accepted domains; see OpenRelayTest.Domains.
+// [OpenRelayTest] from unknown IPv4 and IPv6 addresses. It fails the test for
+// each probe that the server does not refuse permanently. domains are the
+// accepted domains; see OpenRelayTest.Domains.
 func OpenRelay(t testing.TB, srv *Server, domains ...string) {
 	t.Helper()
 	for _, from := range []string{"203.0.113.%d", "2001:db8:ff%02x::1", "::ffff:198.51.100.%d"} {

@@ -20,8 +20,8 @@ import (
 // It reads MIME (RFC 2045 and 2231), enclosed messages, zip, tar and gzip
 // archives, and message files (.eml, .mht, .mhtml, .nws). It does not read
 // uuencoded text, winmail.dat, disk images, and RAR, 7z, bzip2, xz and cabinet
-// archives. Refuse those by their names, and message fragments by the type
-// message/partial.
+// archives. To refuse such files, add their names to Names. To refuse message
+// fragments, add message/partial to Types.
 //
 // A message with an attachment that matches Names or Types is refused with 550
 // 5.7.1. A message with an attachment that cannot be read reliably is refused
@@ -29,14 +29,16 @@ import (
 // 5.6.0.
 type Attachments struct {
 	// Names are patterns for file names, as in path.Match: "*.exe",
-	// "invoice*.js". Upper and lower case are the same. What file systems
-	// remove from a name is ignored: dots, spaces and quotes at the end,
-	// control characters, folders, and everything after a NUL or a colon.
+	// "invoice*.js". Upper and lower case are the same. The comparison ignores
+	// characters that file systems remove from a name: dots, spaces and quotes
+	// at the end, control characters, folders, and everything after a NUL or a
+	// colon.
 	Names []string
 	// Types are patterns for media types, as in path.Match:
-	// "application/x-msdownload", "video/*". A program is also recognized by
-	// its first bytes, whatever its declared type is. Its type is then
-	// application/x-msdownload (Windows) or application/x-executable (ELF).
+	// "application/x-msdownload", "video/*". Programs are also recognized by
+	// their first bytes. They then also have the type application/x-msdownload
+	// (Windows) or application/x-executable (ELF), in addition to the declared
+	// type.
 	Types []string
 
 	// Strip replaces an attachment that is not allowed by a text. Otherwise
@@ -53,11 +55,11 @@ type Attachments struct {
 	SkipArchives bool
 	// AllowUnreadable allows attachments and messages that cannot be checked:
 	// damaged archives, archives that exceed the limits, files that have the
-	// name of an archive but are none, messages with more than 1000 parts or
-	// 30 levels, and parts that programs may read in different ways (two
-	// boundaries, two transfer encodings, a Content- field that is folded
-	// before its colon, a file name in an unknown charset). Otherwise they
-	// are not allowed.
+	// name of an archive but are not archives, messages with more than 1000
+	// parts or 30 levels, and parts that programs may read in different ways
+	// (two boundaries, two transfer encodings, a Content- field that is folded
+	// before its colon, a file name in an unknown charset). Otherwise they are
+	// not allowed.
 	AllowUnreadable bool
 	// ArchiveSize limits the bytes that are read and unpacked from all
 	// archives of one message, including archives within archives. Default 64

@@ -7,9 +7,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Inbound removes header fields that only the organization's own systems may
-// write from the mail that clients send. Its zero value removes the fields of
-// Organization from the mail of all clients.
+// Inbound removes certain header fields from the mail that clients send. Only
+// the organization's own systems may write these fields. Its zero value removes
+// the fields of Organization from the mail of all clients.
 type Inbound struct {
 	// Fields are the patterns of the fields to remove. A pattern is a name, or
 	// a prefix followed by "*". Upper and lower case are the same. Default

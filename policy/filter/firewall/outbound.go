@@ -18,13 +18,13 @@ import (
 // Outbound removes internal header fields from mail that leaves the
 // organization, and from the original messages that delivery reports enclose
 // (RFC 3462: message/rfc822, message/global or text/rfc822-headers in a
-// multipart/report). In text/rfc822-headers it searches the first 256 KiB, and
-// nothing if the part is in base64 or quoted-printable. Its zero value removes
-// the fields of Organization.
+// multipart/report). In text/rfc822-headers it searches the first 256 KiB. It
+// does not search such a part if the part is in base64 or quoted-printable. Its
+// zero value removes the fields of Organization.
 //
-// Outbound refuses a message with too many parts with 554 5.6.0. It refuses a
-// report that other programs may read differently with 550 5.6.0, because an
-// enclosed message could remain undetected.
+// If a message has too many parts, Outbound refuses it with 554 5.6.0. If other
+// programs may read a report differently, Outbound refuses it with 550 5.6.0,
+// because an enclosed message could remain undetected.
 //
 // Use it as a queue.Hook or as an agent of the server that accepts the
 // organization's own mail. Only the hook also sees the messages that the relay

@@ -1,5 +1,6 @@
-// Package milter has messages checked and changed by mail filters that use the
-// milter protocol of sendmail, such as rspamd, opendkim and clamav-milter.
+// Package milter lets mail filters check and change messages. It supports
+// filters that use the milter protocol of sendmail, such as rspamd, opendkim
+// and clamav-milter.
 //
 //	rspamd := &milter.Client{Address: "127.0.0.1:11332"}
 //	if err := rspamd.Validate(); err != nil {
@@ -9,15 +10,15 @@
 //
 // The milter gets each event when it occurs: connection, HELO, MAIL, RCPT and
 // DATA. It gets header and body at the end of data, with the changes of the
-// agents before it. Only what the milter changes differs in the message; header
-// fields are changed in place.
+// agents before it. The parts of the message that the milter does not change
+// stay byte for byte the same. A changed header field keeps its position.
 //
 // # When the milter is down
 //
 // If a milter cannot be reached, closes the connection, takes too long or
-// violates the protocol, the client gets a 451 4.7.1 and tries again later. With
-// PassWhenDown, the message passes unfiltered instead. The log and the counters
-// show both.
+// violates the protocol, the client gets 451 4.7.1 and can try again later.
+// With PassWhenDown, the message passes unfiltered instead. The log and the
+// counters show both.
 //
 // # Implementation
 //
@@ -25,15 +26,16 @@
 // the protocol. This package adds what a relay needs:
 //
 //   - A deadline for each event, and one for header and body together. Progress
-//     packets do not extend a deadline, and the end of the context ends the wait.
-//     The number of bytes that a milter may send before a deadline is limited.
-//   - A check of each packet before go-milter reads it, so that a broken or
-//     hostile milter causes a 451 and nothing worse.
-//   - The DATA event, which go-milter does not support and at which some milters
-//     decide, and replies that go-milter treats as errors: SKIP, shutdown,
-//     connection failure, a recipient with parameters, and a code without text.
-//     Milters of versions 2 to 5 may use what their version has.
-//   - The changes of the message.
+//     packets do not extend a deadline. The wait for a milter ends when the
+//     context ends. The number of bytes that a milter may send before a
+//     deadline is limited.
+//   - A check of each packet before go-milter reads it. An invalid packet from
+//     a broken or hostile milter causes a 451.
+//   - The DATA event, which go-milter does not support. Some milters need it.
+//   - Replies that go-milter treats as errors: SKIP, shutdown, connection
+//     failure, a recipient with parameters, and a code without text. A milter
+//     may use all replies of its protocol version.
+//   - The code that changes the message.
 //
 // # Macros
 //
@@ -45,11 +47,11 @@
 //	RCPT        i {rcpt_mailer} {rcpt_host} {rcpt_addr}
 //	end         i {msg_id}
 //
-// {auth_ssf} is not sent, because the server's mechanisms have no security layer.
-// {auth_type} is always SASL. The mailer is always esmtp. The host is the domain
-// of the address, because the route is chosen later. A macro without a value is
-// not sent, except {mail_host} and {rcpt_host}. A milter cannot request other
-// macros.
+// {auth_ssf} is not sent, because the server's SASL mechanisms have no security
+// layer. {auth_type} is always SASL. The mailer is always esmtp. The host is
+// the domain of the address, because the route is chosen later. A macro without
+// a value is not sent, except {mail_host} and {rcpt_host}. A milter cannot
+// request other macros.
 //
 // # Header indexes
 //

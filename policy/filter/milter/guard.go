@@ -56,11 +56,12 @@ func newGuard(c net.Conn) *guard {
 	return &guard{Conn: c, r: bufio.NewReader(c), w: bufio.NewWriter(c), ack: quickAck(c)}
 }
 
-// Write implements net.Conn. It fails if the milter has sent a reply without an
-// event, because the reply would be taken as the reply to this event.
+// Write implements net.Conn. It fails if the milter has sent the milter sent a
+// reply although no event was sent, because the reply would be taken as the
+// reply to this event.
 func (g *guard) Write(b []byte) (int, error) {
 	if g.r.Buffered() > 0 {
-		return 0, fmt.Errorf("%w: a reply without an event", errProtocol)
+		return 0, fmt.Errorf("%w: the milter sent a reply although no event was sent", errProtocol)
 	}
 	return g.w.Write(b)
 }
@@ -124,7 +125,7 @@ func (g *guard) translate(p []byte) ([]byte, error) {
 		// one if we offered options of newer versions, even if the milter did
 		// not select them.
 		if len(p) < 5 {
-			return nil, fmt.Errorf("%w: no version", errProtocol)
+			return nil, fmt.Errorf("%w: the negotiation has no version", errProtocol)
 		}
 		g.version = binary.BigEndian.Uint32(p[1:])
 		if g.version < lowestVersion || g.version > highestVersion {

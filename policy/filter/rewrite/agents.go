@@ -28,8 +28,9 @@ type Outbound struct {
 	When func(s *smtpserver.Session, m *smtpserver.Message) bool
 }
 
-// Agent returns an agent that rewrites addresses at the end of data. It refuses
-// a message with a From field that cannot be parsed with 550 5.6.0.
+// Agent returns an agent that rewrites addresses at the end of data. If the
+// From field of a message cannot be parsed, the agent refuses the message with
+// 550 5.6.0.
 func (o *Outbound) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "address rewriting out", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if o.When != nil && !o.When(s, m) {
@@ -110,7 +111,7 @@ func recipients(s *smtpserver.Session, m *smtpserver.Message, f rewriter) {
 }
 
 // Masquerade replaces other domains by Domain, in the same places as Outbound.
-// It is the masquerade domain of the SMTP service of Windows.
+// The SMTP service of Windows calls this the masquerade domain.
 type Masquerade struct {
 	// Domain is the domain that replaces the others.
 	Domain string

@@ -1,5 +1,6 @@
 // Package rewrite replaces the internal addresses of an organization by
-// external addresses in mail that leaves, and the reverse in mail that arrives.
+// external addresses in outgoing mail, and external addresses by internal
+// addresses in incoming mail.
 //
 //	m, err := rewrite.NewMap(
 //		rewrite.Entry{Internal: "alice@corp.example", External: "a.smith@example.com"},
@@ -25,6 +26,7 @@
 // fields and enclosed messages. A change breaks a DKIM signature that covers
 // the field, so sign after rewriting.
 //
-// Outbound and Masquerade refuse a message with a From field that cannot be
-// parsed with 550 5.6.0, because its author could be an internal address.
+// If the From field of a message cannot be parsed, Outbound and Masquerade
+// refuse the message with 550 5.6.0, because its author could be an internal
+// address.
 package rewrite

@@ -25,10 +25,10 @@ type Entry struct {
 	OutboundOnly bool
 }
 
-// A Map is a table of entries. If several entries match an address, an entry
-// for the address has precedence over one for its domain, and an entry for its
-// domain over one for subdomains. Of several entries for subdomains, the one
-// with the longest domain applies. A Map is safe for concurrent use.
+// A Map is a table of entries. If several entries match an address, one of them
+// applies: an entry for the address, otherwise an entry for its domain,
+// otherwise the entry for subdomains that has the longest domain. A Map is safe
+// for concurrent use.
 type Map struct {
 	out, in map[string]*target // by address or domain
 }

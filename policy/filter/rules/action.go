@@ -14,8 +14,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// An Action is what a rule does with a message. The functions of this package
-// make actions. Rules.Validate reports invalid arguments of these functions.
+// An Action is one thing that a rule does with a message. The functions of this
+// package make actions. Rules.Validate reports invalid arguments of these
+// functions.
 type Action struct {
 	name    string // in the tracking log
 	details string
@@ -83,7 +84,7 @@ func RemoveHeader(name string) Action {
 // SetSCL gives the message a spam confidence level, as content.Rate does.
 func SetSCL(level int) Action {
 	if level < content.Trusted || level > content.Spam {
-		return Action{err: fmt.Errorf("SetSCL: %d is not -1 to 9", level)}
+		return Action{err: fmt.Errorf("SetSCL: %d is not from -1 to 9", level)}
 	}
 	return Do("SetSCL", strconv.Itoa(level), func(m *Mail, _ []string) error {
 		content.Rate(m.Session, level, "transport rules")
@@ -123,7 +124,7 @@ func Copy(addresses ...string) Action {
 // from 400 to 599. The enhanced status code is 5.7.1 or 4.7.1.
 func Reject(code int, text string) Action {
 	if code < 400 || code > 599 {
-		return Action{err: fmt.Errorf("Reject: reply code %d is not 400 to 599", code)}
+		return Action{err: fmt.Errorf("Reject: the reply code %d is not from 400 to 599", code)}
 	}
 	e := &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 7, 1}, Message: text}
 	return Do("RejectMessage", strconv.Itoa(code)+";"+text, func(*Mail, []string) error { return e })
@@ -139,7 +140,7 @@ func Drop() Action {
 
 func validAddresses(action string, addresses []string) error {
 	if len(addresses) == 0 || len(addresses) > 100 {
-		return fmt.Errorf("%s: %d addresses, not 1 to 100", action, len(addresses))
+		return fmt.Errorf("%s: the number of addresses is %d, not from 1 to 100", action, len(addresses))
 	}
 	for _, a := range addresses {
 		if err := envelope.Valid(a); err != nil {

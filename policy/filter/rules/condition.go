@@ -75,8 +75,9 @@ func Header(name, expression string) Condition {
 }
 
 // Subject is met if the subject contains one of the words or phrases. Upper and
-// lower case are the same. If there are several Subject fields, each of them is
-// searched, because mail programs differ in which one they show.
+// lower case are the same. If there are several Subject fields, all of them are
+// searched, because some mail programs show the first one and others the last
+// one.
 func Subject(words ...string) Condition {
 	return is(func(m *Mail) bool {
 		return slices.ContainsFunc(m.Message.Header.Values("Subject"), func(v string) bool { return containsAny(mimetree.DecodeWords(v), words) })
@@ -102,12 +103,13 @@ func containsAny(text string, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, strings.ToLower(w)) })
 }
 
-// Attachment is met if the name of an attachment matches one of the patterns, such
-// as "*.pdf" (see path.Match). Upper and lower case are the same. What file
-// systems remove from a name is ignored (see content.Attachments.Names). Without
-// patterns, every attachment with a name matches. If none is found, but other
-// programs may find other parts or names in the message, the message is refused
-// with 550 5.6.0 (see Rules.AllowAmbiguous).
+// Attachment is met if the name of an attachment matches one of the patterns,
+// such as "*.pdf" (see path.Match). Upper and lower case are the same. The
+// comparison ignores characters that file systems remove from a name (see
+// content.Attachments.Names). Without patterns, every attachment with a name
+// matches. If none is found, but other programs may find other parts or names
+// in the message, the message is refused with 550 5.6.0 (see
+// Rules.AllowAmbiguous).
 func Attachment(patterns ...string) Condition {
 	if len(patterns) == 0 {
 		patterns = []string{"*"}

@@ -19,11 +19,12 @@ import (
 // In HTML, the text is inserted before </body> or at the end, but never in a
 // comment, a script, a style or another element whose content is not shown.
 //
-// If the text cannot be inserted, Disclaimer makes a new message with two parts:
-// the whole original message and the text. This happens with messages that are
-// signed or encrypted (they stay valid), that have no text, whose charset does
-// not have all characters of the text, or that programs may read in different
-// ways. A message with more than 1000 parts is refused with 554 5.6.0.
+// If the text cannot be inserted, Disclaimer makes a new message with two
+// parts: the whole original message and the text. This happens if the message
+// is signed or encrypted (so that the signature stays valid), if it has no
+// text, if its charset does not have all characters of the disclaimer, or if
+// programs may read the message in different ways. A message with more than
+// 1000 parts is refused with 554 5.6.0.
 //
 // A disclaimer breaks a DKIM signature over the body, so sign after the rules.
 func Disclaimer(text, htmlText string) Action {

@@ -19,11 +19,11 @@
 //
 // The conditions are From, To, Header, Subject, Body, Attachment, LargerThan,
 // SCL, Authenticated and Client. Not and Any combine conditions. Func and
-// RecipientFunc make a condition of a function. The separate module
-// policy/filter/rules/expr makes conditions of expressions in text.
+// RecipientFunc make a condition from a function. The separate module
+// policy/filter/rules/expr makes conditions from expressions in text.
 //
 // The actions are Disclaimer, PrependSubject, SetHeader, RemoveHeader, SetSCL,
-// Redirect, Copy, Reject and Drop. Do makes an action of a function.
+// Redirect, Copy, Reject and Drop. Do makes an action from a function.
 //
 // [Tracking] logs what each rule did with each message.
 package rules

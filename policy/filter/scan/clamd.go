@@ -82,7 +82,7 @@ func (c *Clamd) judge(ctx context.Context, m *smtpserver.Message) error {
 	}
 	c.counters.found.Add(1)
 	if c.Logger != nil {
-		c.Logger.Info("infected", slog.String("message", m.ID), slog.String("from", m.From), slog.String("found", found))
+		c.Logger.Info("infected message refused", slog.String("message", m.ID), slog.String("from", m.From), slog.String("found", found))
 	}
 	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Message is infected with " + found}
 }

@@ -1,5 +1,5 @@
-// Package scan has messages checked by scanners: SpamAssassin's spamd ([Spamd]),
-// ClamAV's clamd ([Clamd]), or a web service ([HTTP]).
+// Package scan sends messages to scanners, which check them: SpamAssassin's
+// spamd ([Spamd]), ClamAV's clamd ([Clamd]), or a web service ([HTTP]).
 //
 //	spam := &scan.Spamd{Address: "127.0.0.1:783"}
 //	virus := &scan.Clamd{Address: "/run/clamav/clamd.ctl"}

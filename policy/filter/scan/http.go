@@ -184,7 +184,7 @@ func parseVerdict(b []byte) (*Verdict, error) {
 		return nil, err
 	}
 	if v.SCL != nil && (*v.SCL < content.Trusted || *v.SCL > content.Spam) {
-		return nil, fmt.Errorf("the verdict has scl %d, not -1 to 9", *v.SCL)
+		return nil, fmt.Errorf("the verdict has scl %d, which is not from -1 to 9", *v.SCL)
 	}
 	if len(v.Header) > 100 {
 		return nil, fmt.Errorf("the verdict has %d header fields, more than 100", len(v.Header))

@@ -17,9 +17,9 @@ import (
 // Counters count messages since the start of the program.
 type Counters struct {
 	Scanned  int64 // messages that the scanner has checked
-	Found    int64 // those of Scanned that were spam, infected, or not accepted
+	Found    int64 // scanned messages that were spam, infected, or not accepted
 	Failed   int64 // messages that could not be checked because the scanner failed
-	Passed   int64 // those of Failed that PassWhenDown let pass
+	Passed   int64 // failed messages that passed unscanned because of PassWhenDown
 	Oversize int64 // messages longer than MaxSize
 }
 

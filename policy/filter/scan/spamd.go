@@ -19,11 +19,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Spamd has messages scored by SpamAssassin. It converts the score to a spam
-// confidence level (content.Rate), and adds an X-Spam-Status field with the
-// score and the names of the rules that matched: at most 500 names of at most
-// 100 bytes. It removes X-Spam-Status fields that the message already has. The
-// fields must not change after the first use.
+// Spamd sends messages to SpamAssassin, which gives them a score. It converts
+// the score to a spam confidence level (content.Rate), and adds an
+// X-Spam-Status field with the score and the names of the rules that matched:
+// at most 500 names of at most 100 bytes. It removes X-Spam-Status fields that
+// the message already has. The fields must not change after the first use.
 type Spamd struct {
 	// Address is the address of spamd: "127.0.0.1:783", or the path of a Unix
 	// socket, which begins with "/".

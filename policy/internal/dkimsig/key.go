@@ -124,12 +124,12 @@ func parseRSA(b []byte) (crypto.PublicKey, error) {
 	key, err := x509.ParsePKIXPublicKey(b)
 	if err != nil {
 		if key, err = x509.ParsePKCS1PublicKey(b); err != nil {
-			return nil, errors.New("p= is no RSA key")
+			return nil, errors.New("p= is not an RSA key")
 		}
 	}
 	public, ok := key.(*rsa.PublicKey)
 	if !ok {
-		return nil, errors.New("p= is no RSA key")
+		return nil, errors.New("p= is not an RSA key")
 	}
 	if n := public.N.BitLen(); n < minRSABits || n > maxRSABits {
 		return nil, fmt.Errorf("the RSA key has %d bits; %d to %d are allowed", n, minRSABits, maxRSABits)

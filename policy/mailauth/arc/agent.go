@@ -29,9 +29,9 @@ func (v *Verifier) Agent() smtpserver.Agent {
 	}}
 }
 
-// Agent returns an agent that seals messages at the end of data. Add it after the
-// Agent of a [Verifier]: a message without its verdict is not sealed. An error of
-// sealing is a temporary failure.
+// Agent returns an agent that seals messages at the end of data. Add it after
+// the Agent of a [Verifier]: a message without its verdict is not sealed. If
+// sealing fails, the client gets a temporary error.
 func (sl *Sealer) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "arc seal", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if sl.When != nil && !sl.When(s, m) || sl.When == nil && s.Identity() != "" {

@@ -155,7 +155,7 @@ func TestBrokenChains(t *testing.T) {
 		{"cv", "cv=pass", "cv=none", "cv=none is not valid with i=2"},
 		{"cv of the first", "cv=none", "cv=pass", "cv=pass is not valid with i=1"},
 		{"h= in a seal", "cv=pass;", "cv=pass; h=from;", "must not have h="},
-		{"sealed as broken", "cv=pass", "cv=fail", "broken before"},
+		{"sealed as broken", "cv=pass", "cv=fail", "found an invalid chain"},
 		{"l=", "c=relaxed/relaxed;", "c=relaxed/relaxed; l=1;", "l="},
 		{"ARC-Seal signed", "h=from", "h=arc-seal:from", "h= must not contain ARC-Seal"},
 		{"From is not signed", "h=from", "h=x", "From is not signed"},

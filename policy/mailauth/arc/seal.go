@@ -21,12 +21,13 @@ import (
 type Sealer struct {
 	// Key signs the set. Key.Domain is the domain of the sealer.
 	Key dkim.Key
-	// ID is our authserv-id. Default for the Agent: the server's host name. Seal
-	// has no default and needs it.
+	// ID is the authserv-id of this server. Default for the Agent: the server's
+	// host name. For Seal it is required.
 	ID string
-	// Fields are the names of the header fields that the message signature covers.
-	// All instances of each are signed. From is always signed. Default: the fields
-	// that describe the message, List-Id and DKIM-Signature.
+	// Fields are the names of the header fields that the message signature
+	// covers. If the message has several fields of a name, all of them are
+	// signed. From is always signed. Default: the fields that describe the
+	// message, List-Id and DKIM-Signature.
 	Fields []string
 	// When reports whether the Agent seals a message. Default: it seals messages
 	// of sessions that are not authenticated. The messages of authenticated users
@@ -39,16 +40,16 @@ var defaultFields = []string{
 	"MIME-Version", "Content-Type", "Content-Transfer-Encoding", "List-Id", "DKIM-Signature",
 }
 
-// Seal reads a message from r and returns the three fields of the next set, each
-// with its CRLF. Write them before the header of the message. The message should
-// have CRLF line ends. verdict is the verdict for its chain, and results are the
-// results of our own checks.
+// Seal reads a message from r and returns the three fields of the next set,
+// each with its CRLF. Write them before the header of the message. The message
+// should have CRLF line ends. verdict is the verdict for its chain, and results
+// are the results of this server's checks.
 //
-// Seal returns "" if no set can be added: the chain was sealed as broken (cv=fail)
-// before, has 50 sets, or could not be verified (TempError), verdict is nil, or
-// the message has no From field. It returns an error if r fails, the header is
-// longer than 1 MiB, ID is not set, Key is invalid, or the chain differs from
-// verdict.
+// Seal returns "" if no set can be added. This is so if the latest set has
+// cv=fail, if the chain has 50 sets, if the chain could not be verified
+// (TempError), if verdict is nil, or if the message has no From field. Seal
+// returns an error if r fails, the header is longer than 1 MiB, ID is not set,
+// Key is invalid, or the chain differs from verdict.
 func (s *Sealer) Seal(ctx context.Context, r io.Reader, verdict *Verdict, results ...authres.Result) (string, error) {
 	header, body, err := read(r)
 	if err != nil {

@@ -118,7 +118,7 @@ func (v *Verifier) checkSets(ctx context.Context, header *dkimsig.Header, sets [
 		}
 		if seal.cv == "fail" {
 			verdict.final = i == len(sets)-1
-			return &chainError{"seal", i + 1, errors.New("cv=fail: the chain was broken before")}
+			return &chainError{"seal", i + 1, errors.New("cv=fail: the sealer found an invalid chain")}
 		}
 		seals[i] = seal
 		verdict.Sealers = append(verdict.Sealers, seal.domain)

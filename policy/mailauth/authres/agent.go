@@ -16,7 +16,7 @@ import (
 // ones. The zero value is ready for use. A Stamper is safe for concurrent use;
 // its fields must not change after the first use.
 type Stamper struct {
-	// ID is our authserv-id. Default: the server's host name.
+	// ID is the authserv-id of this server. Default: the server's host name.
 	ID string
 	// OtherIDs are the authserv-ids of other hosts of the organization. Incoming
 	// fields with one of them are removed too.

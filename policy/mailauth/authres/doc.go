@@ -1,6 +1,7 @@
 // Package authres records the results of SPF, DKIM, DMARC and ARC in the
 // Authentication-Results field of a message (RFC 8601). It also removes forged
-// fields: those that carry our authserv-id but were not written by us.
+// fields: fields that have the authserv-id of this server but were not written
+// by it.
 //
 // Add the Agent of a [Stamper] after the agents of packages spf, dkim, dmarc
 // and arc:
@@ -20,10 +21,11 @@
 //
 // # Forged fields
 //
-// Mail programs trust fields that carry our authserv-id. The agent therefore
-// removes each incoming field with that id (RFC 8601, 5), and each field whose
-// id cannot be read. With Stamper.RemoveAll it removes all incoming fields. Ids
-// are compared as domain names, so an id in another script or letter case is
-// recognized too. Stamper.Trust selects sessions whose fields are kept, for
-// example those of your own hosts that have already checked the message.
+// Mail programs trust fields that have the authserv-id of the receiving server.
+// The agent therefore removes each incoming field with that id (RFC 8601, 5),
+// and each field whose id cannot be read. With Stamper.RemoveAll it removes all
+// incoming fields. Ids are compared as domain names, so an id in another script
+// or letter case is recognized too. Stamper.Trust selects sessions whose fields
+// are kept, for example those of your own hosts that have already checked the
+// message.
 package authres

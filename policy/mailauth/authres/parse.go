@@ -12,7 +12,8 @@ import (
 // Parse parses the value of an Authentication-Results field and returns the
 // authserv-id and the results. It skips comments. It also returns the results
 // of methods that this package does not know. A value with more than 50 results
-// is an error. After an error, id and results hold what was read before it.
+// is an error. If there is an error, id and results contain the values that
+// were read before the error.
 func Parse(field string) (id string, results []Result, err error) {
 	p := &parser{s: field}
 	id, err = p.value("")

@@ -35,8 +35,9 @@ func Format(id string, results ...Result) string {
 	return "Authentication-Results: " + Body(id, results...) + "\r\n"
 }
 
-// Body returns what [Format] returns, but without the field name and the final
-// CRLF. An ARC-Authentication-Results field has this text after its i= tag.
+// Body returns the same text as [Format], but without the field name and the
+// final CRLF. An ARC-Authentication-Results field has this text after its i=
+// tag.
 func Body(id string, results ...Result) string {
 	var b strings.Builder
 	b.WriteString(value(id))

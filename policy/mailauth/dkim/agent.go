@@ -37,11 +37,12 @@ func (v *Verifier) Agent() smtpserver.Agent {
 	}}
 }
 
-// Agent returns an agent that signs messages at the end of data. Add it after all
-// agents that change the message, and before the agent that adds the Received
-// field. It does not sign a message whose author's domain cannot be determined.
-// If a message has more than 1,000 fields to sign, the agent refuses it with 554
-// 5.6.0. Any other error of signing is a temporary failure.
+// Agent returns an agent that signs messages at the end of data. Add it after
+// all agents that change the message, and before the agent that adds the
+// Received field. It does not sign a message whose author's domain cannot be
+// determined. If a message has more than 1,000 fields to sign, the agent
+// refuses it with 554 5.6.0. If signing fails for another reason, the client
+// gets a temporary error.
 func (s *Signer) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "dkim sign", EndOfData: func(ctx context.Context, session *smtpserver.Session, m *smtpserver.Message) error {
 		if s.When != nil && !s.When(session, m) || s.When == nil && session.Identity() == "" {

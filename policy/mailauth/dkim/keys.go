@@ -59,8 +59,8 @@ func (k *Key) valid(now time.Time) bool {
 	return !now.Before(k.NotBefore) && (k.NotAfter.IsZero() || now.Before(k.NotAfter))
 }
 
-// Keys returns a Keys function for a [Signer] with a fixed list of keys. For an
-// author's domain the function returns all keys of that domain. If there are
+// Keys returns a function for Signer.Keys that uses a fixed list of keys. For
+// an author's domain the function returns all keys of that domain. If there are
 // none, it returns the keys of the nearest parent domain.
 func Keys(keys ...Key) func(domain string) []Key {
 	byDomain := make(map[string][]Key)

@@ -23,14 +23,16 @@ type Signer struct {
 	// Simple selects the simple canonicalization for header and body. Such a
 	// signature becomes invalid if a relay folds a field. Default: relaxed.
 	Simple bool
-	// Fields are the names of the header fields to sign. All instances of each
-	// are signed. From is always signed. Default: the fields of RFC 6376, 5.4.1,
-	// and some more that describe the content or a mailing list.
+	// Fields are the names of the header fields to sign. If the message has
+	// several fields of a name, all of them are signed. From is always signed.
+	// Default: the fields of RFC 6376, 5.4.1, and some more that describe the
+	// content or a mailing list.
 	Fields []string
-	// Oversign are names from Fields that are listed once more than the message
-	// has them, so that no further instance can be added. Default (nil): From,
-	// Reply-To, Subject, Date, To and Cc. From is always oversigned; with an
-	// empty slice, only From is.
+	// Oversign are names from Fields. Such a name occurs in h= once more than
+	// in the message, so that adding another field of the name makes the
+	// signature invalid. Default (nil): From, Reply-To, Subject, Date, To and
+	// Cc. From is always oversigned. If the slice is empty and not nil, only
+	// From is oversigned.
 	Oversign []string
 	// Lifetime is the time after which a signature expires (x=). Default:
 	// signatures do not expire.

@@ -112,7 +112,7 @@ func TestKeyRecords(t *testing.T) {
 		{"revoked", func(string) string { return "v=DKIM1; p=" }, PermError, "revoked"},
 		{"no key", func(string) string { return "v=DKIM1; k=rsa" }, PermError, "no p="},
 		{"no base64", func(string) string { return "v=DKIM1; p=***" }, PermError, "not base64"},
-		{"no RSA", func(string) string { return "v=DKIM1; p=aGVsbG8=" }, PermError, "no RSA key"},
+		{"no RSA", func(string) string { return "v=DKIM1; p=aGVsbG8=" }, PermError, "not an RSA key"},
 		{"other kind", func(s string) string { return strings.Replace(s, "k=rsa", "k=dsa", 1) }, PermError, "unknown key type"},
 		{"Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=" }, PermError, "a=rsa-sha256, but the key is for ed25519-sha256"},
 		{"short Ed25519", func(string) string { return "v=DKIM1; k=ed25519; p=11qY" }, PermError, "3 octets"},

@@ -40,17 +40,17 @@ type Verdict struct {
 	Tag string
 	// Policy is the value of that tag.
 	Policy Disposition
-	// Disposition is how the domain wants this message to be handled. It is
-	// NoAction unless Result is Fail. It may be lower than Policy; then Reasons
-	// explains it.
+	// Disposition is the action that the domain requests for this message. It
+	// is NoAction unless Result is Fail. It may be less strict than Policy;
+	// Reasons then explains why.
 	Disposition Disposition
 	// Reasons explains why Disposition differs from Policy for a message that
 	// fails (RFC 9990, 3.1.6).
 	Reasons []Reason
 	// SPF and DKIM report whether each authenticates an aligned domain.
 	SPF, DKIM bool
-	// Err explains a TempError or a PermError. With None it has the errors in the
-	// record.
+	// Err explains a TempError or a PermError. If Result is None, Err has the
+	// errors in the record.
 	Err error
 	// PublicSuffixList reports whether the policy was found by the public suffix list and
 	// not by the tree walk.

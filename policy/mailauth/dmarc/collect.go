@@ -52,8 +52,8 @@ type dayRows struct {
 
 // A dayKey is a policy domain, a day in UTC, and how the policy was found.
 type dayKey struct {
-	domain string
-	day    int64 // since 1970
+	domain           string
+	day              int64 // since 1970
 	publicSuffixList bool
 }
 

@@ -1,6 +1,7 @@
-// Package dmarc checks whether SPF or DKIM authenticates the domain of the author
-// (From) of a message. If neither does, it applies the policy that this domain
-// publishes in DNS (RFC 9989, which obsoletes RFC 7489 and RFC 9091).
+// Package dmarc checks whether SPF or DKIM authenticates the domain of the
+// author (From) of a message. If the domain is not authenticated, the package
+// applies the policy that the domain publishes in DNS (RFC 9989, which
+// obsoletes RFC 7489 and RFC 9091).
 //
 // A [Checker] uses the verdicts of packages spf and dkim. Add its Agent after
 // theirs:
@@ -20,11 +21,11 @@
 // RFC 7489 instead: the public suffix list of golang.org/x/net/publicsuffix. Then
 // it also supports pct.
 //
-// A record without p= counts as p=none (RFC 9989, 4.7): messages pass or fail, sp
-// and np apply, and reports are sent to rua. If p, sp or np has an unknown value,
-// the whole record counts as p=none if rua has a valid URI; otherwise there is no
-// DMARC processing (RFC 9989, 4.10.1). With Checker.PublicSuffixList a missing p=
-// counts as an unknown value (RFC 7489, 6.6.3).
+// A record without p= counts as p=none (RFC 9989, 4.7): messages pass or fail,
+// sp and np apply, and reports are sent to rua. A record in which p, sp or np
+// has an unknown value counts as p=none if its rua has a valid URI, and is
+// ignored otherwise (RFC 9989, 4.10.1). With Checker.PublicSuffixList a missing
+// p= counts as an unknown value (RFC 7489, 6.6.3).
 //
 // The tag np applies if the author's domain does not exist. With a *net.Resolver,
 // a domain exists if it has address, MX or TXT records. A resolver can give an

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A Disposition is how a domain wants messages that fail to be handled (RFC 9989,
-// 4.7).
+// A Disposition is the action that a domain requests for messages that fail
+// DMARC (RFC 9989, 4.7).
 type Disposition string
 
 const (

@@ -169,18 +169,18 @@ func (t *tree) exists(domain string) (bool, error) {
 		return true, nil
 	}
 	if err != nil && !lookup.IsNotFound(err) {
-		return false, fmt.Errorf("dmarc: does %s exist: %w", domain, err)
+		return false, fmt.Errorf("dmarc: cannot determine whether %s exists: %w", domain, err)
 	}
 	mxs, err := t.resolver.LookupMX(t.ctx, name)
 	if len(mxs) > 0 {
 		return true, nil
 	}
 	if err != nil && !lookup.IsNotFound(err) {
-		return false, fmt.Errorf("dmarc: does %s exist: %w", domain, err)
+		return false, fmt.Errorf("dmarc: cannot determine whether %s exists: %w", domain, err)
 	}
 	txts, err := lookup.TXT(t.ctx, t.resolver, domain)
 	if err != nil {
-		return false, fmt.Errorf("dmarc: does %s exist: %w", domain, err)
+		return false, fmt.Errorf("dmarc: cannot determine whether %s exists: %w", domain, err)
 	}
 	return len(txts) > 0, nil
 }

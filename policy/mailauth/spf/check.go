@@ -23,9 +23,9 @@ func Check(ctx context.Context, ip netip.Addr, helo, mailFrom string) Verdict {
 // reverse-path. If mailFrom is empty, the sender is postmaster at the HELO name
 // (RFC 7208, 2.4).
 //
-// helo is the name as received (smtpserver.Session.RawHelo). A name that is not a
-// domain has no policy. Macros and the verdict use it in the form of
-// smtpserver.Session.Helo.
+// helo is the name as received (smtpserver.Session.RawHelo). A name that is not
+// a domain has no policy. Macros and the verdict contain the HELO name in the
+// form of smtpserver.Session.Helo.
 //
 // Check obeys the limits on DNS queries of RFC 7208, 4.6.4. It returns within
 // Timeout. It is safe for concurrent use.

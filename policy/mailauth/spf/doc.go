@@ -13,15 +13,16 @@
 //	srv.Agents = append(srv.Agents, checker.Agent())
 //
 // Later agents, such as those of packages dmarc and authres, read the verdict
-// with [VerdictOf]. By default a Checker refuses no mail: mail that is forwarded
-// often fails SPF, and DMARC evaluates SPF together with DKIM.
+// with [VerdictOf]. By default a Checker refuses no mail: forwarded mail often
+// fails SPF, and DMARC evaluates SPF together with DKIM.
 //
 // The package implements all mechanisms, modifiers and macros of RFC 7208. It
 // passes all cases of the RFC's test suite. It applies the limits of section
-// 4.6.4: 10 terms that cause DNS queries, 2 of them with an empty answer, 10
-// names for an mx mechanism and for the client's PTR records, and 20 seconds. If
-// DNS does not answer, the result is TempError. If a record has a syntax error,
-// the result is PermError, and the error names the term.
+// 4.6.4: at most 10 terms may cause DNS queries, and at most 2 of these terms
+// may get an empty answer. At most 10 names of an mx mechanism, and at most 10
+// names in the client's PTR records, are used. A check takes at most 20
+// seconds. If DNS does not answer, the result is TempError. If a record has a
+// syntax error, the result is PermError, and the error names the term.
 //
 // # Resolvers
 //

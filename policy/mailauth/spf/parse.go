@@ -118,11 +118,11 @@ func (d *directive) parse(text string) (err error) {
 	switch d.name {
 	case "all":
 		if rest != "" {
-			return errors.New("all takes no argument")
+			return errors.New("the mechanism \"all\" must not have an argument")
 		}
 	case "include", "exists":
 		if !strings.HasPrefix(rest, ":") {
-			return errors.New("needs a domain")
+			return errors.New("the domain is missing")
 		}
 		d.domain, err = parseDomainSpec(rest[1:])
 	case "ptr":
@@ -179,7 +179,7 @@ func prefixLength(s string, limit int) (int, error) {
 
 func parseNetwork(rest string, six bool) (netip.Prefix, error) {
 	if !strings.HasPrefix(rest, ":") {
-		return netip.Prefix{}, errors.New("needs an address")
+		return netip.Prefix{}, errors.New("the address is missing")
 	}
 	text, length, cut := strings.Cut(rest[1:], "/")
 	ip, err := netip.ParseAddr(text)

@@ -25,10 +25,10 @@ type Audit struct {
 	// Logger receives one line at level Info for each message. A nil Logger logs
 	// nothing.
 	Logger *slog.Logger
-	// MaxEntries is the maximum number of entries in a trail. Default: 1000.
-	// Entries before the message get at most a quarter. Entries up to the
-	// recipients get at most three quarters, so that many commands or recipients
-	// leave room for the entries about the content.
+	// MaxEntries is the maximum number of entries in a trail. Default: 1000. At
+	// most a quarter of them can be entries from before the first message.
+	// After three quarters, no more entries about recipients are added, so that
+	// there is space for the entries about the content.
 	MaxEntries int
 
 	mu       sync.Mutex // guards the slice counters, but not the elements

@@ -21,9 +21,9 @@ const (
 	endOfData   = "end of data"
 )
 
-// Wrap returns agents that call the given agents and record their decisions. The
-// first one of the result is an additional agent of the Audit. The behavior of the
-// given agents does not change.
+// Wrap returns agents that call the given agents and record their decisions.
+// The result begins with an additional agent, which the Audit needs. The
+// behavior of the given agents does not change.
 func (a *Audit) Wrap(agents []smtpserver.Agent) []smtpserver.Agent {
 	w := append([]smtpserver.Agent{a.observer()}, agents...)
 	for i := range w[1:] {

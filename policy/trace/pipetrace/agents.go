@@ -11,10 +11,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Wrap returns agents that call the given agents and write snapshots at the end of
-// the header and at the end of data. The first one of the result is an additional
-// agent of the Tracer. The behavior of the given agents does not change. The
-// first call of Wrap, WrapHooks or WrapRouted starts Duration.
+// Wrap returns agents that call the given agents and write snapshots at the end
+// of the header and at the end of data. The result begins with an additional
+// agent, which the Tracer needs. The behavior of the given agents does not
+// change. The first call of Wrap, WrapHooks or WrapRouted starts Duration.
 func (t *Tracer) Wrap(agents []smtpserver.Agent) []smtpserver.Agent {
 	t.start()
 	w := append([]smtpserver.Agent{t.agent()}, agents...)

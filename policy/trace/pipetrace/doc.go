@@ -5,7 +5,7 @@
 //	tracer := &pipetrace.Tracer{Dir: "/var/log/relay/PipelineTracing", Sender: "david@example.com"}
 //	srv.Agents = tracer.Wrap(srv.Agents)
 //	q.Hooks = tracer.WrapHooks(q.Hooks)
-//	router.Routed = tracer.WrapRouted("my routing", router.Routed) // if the router has such a hook
+//	router.Routed = tracer.WrapRouted("my routing", router.Routed) // if router.Routed is set
 //
 // Each message of the sender gets its own directory. Its path is Dir,
 // MessageSnapshots and the ID of the message. The directory has these files:
@@ -35,8 +35,8 @@
 // event have no body.
 //
 // Snapshots contain whole messages, which are confidential. Therefore only the
-// owner of the process can read the files and directories (modes 0600 and 0700). A
-// Tracer traces one sender. Tracing ends after Tracer.Duration, MaxMessages or
-// MaxDir. An error of tracing never changes or refuses a message: it is
-// logged, and tracing ends.
+// owner of the process can read the files and directories (modes 0600 and
+// 0700). A Tracer traces one sender. Tracing ends after Tracer.Duration,
+// MaxMessages or MaxDir. If tracing fails, the error is logged and tracing
+// ends. Such an error never changes or refuses a message.
 package pipetrace

@@ -31,8 +31,8 @@ type Tracer struct {
 	// MaxMessages is the maximum number of messages that are traced. Default:
 	// 1000.
 	MaxMessages int
-	// MaxDir is the maximum size of all files in Dir, in bytes. It includes files
-	// from before. Default: 100 MiB.
+	// MaxDir is the maximum size of all files in Dir, in bytes. Files that
+	// already exist when tracing begins count, too. Default: 100 MiB.
 	MaxDir int64
 	// Logger receives a warning when tracing ends, with the reason. A nil Logger
 	// logs nothing.

@@ -1,7 +1,7 @@
-// Package expr makes conditions of transport rules from expressions in text, for
-// example from a configuration file. The language is that of
-// github.com/expr-lang/expr. The package is a separate module, so that only its
-// users depend on that library.
+// Package expr makes conditions of transport rules from expressions in text,
+// for example from a configuration file. The language is that of
+// github.com/expr-lang/expr. The package is a separate module, so that programs
+// without it do not depend on that library.
 //
 //	rules.Rule{
 //		Name: "large mail to partners",
@@ -12,7 +12,7 @@
 // An expression has at most 1000 nodes. It can use these names:
 //
 //	from, from_domain    the reverse-path, and its domain in lower case
-//	to, to_domain        one recipient; evaluated for each recipient if used
+//	to, to_domain        one recipient; the expression is then evaluated for each recipient
 //	recipients           all recipients
 //	subject              the subject, with encoded-words decoded
 //	size                 the size of the message, in bytes
