@@ -87,7 +87,7 @@ func (d *CachedDirectory) answer(key string) *directoryAnswer {
 }
 
 // ask calls the Directory and stores its answer. If the call fails, it uses an
-// answer that is not older than Stale allows.
+// answer that is not older than StaleTTL allows.
 func (d *CachedDirectory) ask(ctx context.Context, address string) (bool, error) {
 	if exists, ok := d.cached(address); ok {
 		return exists, nil // another call has just ended

@@ -22,7 +22,7 @@ func TestSettingsThatAreMissing(t *testing.T) {
 			r.Listeners = append(r.Listeners, &gateway.Listener{Server: &smtpserver.Server{}})
 		},
 		"gateway: Closers[1] is nil":                 func(r *relay) { r.Closers = slices.Insert(r.Closers, 1, io.Closer(nil)) },
-		"gateway: Tracking.Dir is not set":               func(r *relay) { r.Tracking = &tracking.Log{} },
+		"gateway: Tracking.Dir is not set":           func(r *relay) { r.Tracking = &tracking.Log{} },
 		"gateway: queue: Queue.Deliverer is not set": func(r *relay) { r.Queue.Deliverer = nil },
 	} {
 		r := newRelay(t)
