@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
 // A Hook takes part in the taking over of every message, by whichever door it
@@ -27,7 +29,7 @@ type Hook struct {
 }
 
 func (q *Queue) runHooks(ctx context.Context, m *Message) error {
-	id := m.ID
+	id, before := m.ID, m.Content
 	for _, h := range q.Hooks {
 		if err := q.callHook(ctx, h.Name, h.Submitted, m); err != nil {
 			return err
@@ -38,9 +40,9 @@ func (q *Queue) runHooks(ctx context.Context, m *Message) error {
 			return err
 		}
 	}
-	m.ID = id             // the name that a report must have, whatever they think
-	if len(q.Hooks) > 0 { // which may have changed the content
-		if err := q.repair(m); err != nil {
+	m.ID = id // a report must have this ID, whatever the hooks did
+	if len(q.Hooks) > 0 && !sameContent(m.Content, before) {
+		if err := q.checkHeader(m, false); err != nil {
 			return err
 		}
 	}
@@ -48,6 +50,14 @@ func (q *Queue) runHooks(ctx context.Context, m *Message) error {
 		return hookError(errors.New("queue: a hook has left a recipient that is nil"))
 	}
 	return nil
+}
+
+// sameContent reports whether a and b are the same immutable content. For other
+// types of Content, which a hook can change in place, it returns false.
+func sameContent(a, b Content) bool {
+	ca, ok := a.(*content.Content)
+	cb, _ := b.(*content.Content)
+	return ok && ca == cb
 }
 
 func (q *Queue) callHook(ctx context.Context, name string, f func(context.Context, *Message) error, m *Message) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -202,6 +203,38 @@ func headerIsReadOnce(t *testing.T, system bool) {
 	if n := reads.Load(); system && (n == 0 || n > 10) || !system && n != 0 {
 		t.Errorf("a report: %v, read %d times", system, n)
 	}
+}
+
+// Submit reads the header once, to repair it and to count the hops, also if
+// there are hooks that do not change the content.
+func TestSubmitReadsHeaderOnce(t *testing.T) {
+	idle := []queue.Hook{{Name: "idle", Submitted: func(context.Context, *queue.Message) error { return nil }}}
+	for name, hooks := range map[string][]queue.Hook{"no hooks": nil, "a hook": idle} {
+		var reads, whenStored atomic.Int32
+		text := "Received: from a by b\r\nSubject: x\r\n\r\nx\r\n"
+		w := newWorld(t, func(q *queue.Queue) {
+			q.Hooks = hooks
+			q.Store = beforePut{q.Store, func() { whenStored.Store(reads.Load()) }}
+		})
+		m := message("alice@example.com", "bob@example.net")
+		m.Content = content.Section(counted{strings.NewReader(text), &reads}, 0, int64(len(text)))
+		if err := w.q.Submit(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+		if n := whenStored.Load(); n != 1 {
+			t.Errorf("%s: the content was read %d times before it was stored, want 1", name, n)
+		}
+	}
+}
+
+type beforePut struct {
+	queue.Store
+	f func()
+}
+
+func (s beforePut) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) error {
+	s.f()
+	return s.Store.Put(ctx, m, sch)
 }
 
 type countingStore struct {

@@ -7,27 +7,40 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// repair gives m a header section that all programs read alike: see
-// [Queue.Submit].
-func (q *Queue) repair(m *Message) error {
+// checkHeader gives m a header section that all programs read alike: see
+// [Queue.Submit]. If countHops is set, it refuses a message that has come
+// through more hosts than Limits.Received allows (RFC 5321, 6.3). It reads the
+// header section once for both.
+func (q *Queue) checkHeader(m *Message, countHops bool) error {
 	if m.Content == nil {
 		m.Content = Bytes()
 		return nil
 	}
-	c, err := guarded(q.log, "the content", func() (Content, error) { return repaired(m.Content) })
-	if err != nil {
+	hops := 0
+	c, err := guarded(q.log, "the content", func() (Content, error) {
+		c := m.Content
+		if !countHops {
+			insertions, err := header.Repairs(c, c.Size())
+			return withInsertions(c, insertions), err
+		}
+		insertions, n, err := header.RepairsAndHops(c, c.Size(), q.host)
+		hops = n
+		return withInsertions(c, insertions), err
+	})
+	switch {
+	case err != nil:
 		return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The content cannot be read", q.readable(err))
+	case hops > q.limits.Received:
+		return refuse(554, smtp.EnhancedCode{5, 4, 6}, "Too many hops: mail loop", nil)
 	}
 	m.Content = c
 	return nil
 }
 
-// repaired is c with the insertions that its header section needs. It shares
-// c's bytes.
-func repaired(c Content) (Content, error) {
-	insertions, err := header.Repairs(c, c.Size())
-	if err != nil || len(insertions) == 0 {
-		return c, err
+// withInsertions returns c with text inserted. It shares c's bytes.
+func withInsertions(c Content, insertions []header.Insertion) Content {
+	if len(insertions) == 0 {
+		return c
 	}
 	whole, ok := c.(*content.Content)
 	if !ok {
@@ -39,5 +52,5 @@ func repaired(c Content) (Content, error) {
 		pieces = append(pieces, whole.Slice(at, int64(i.At)-at), content.Of([]byte(i.Text)))
 		at = int64(i.At)
 	}
-	return content.Join(append(pieces, whole.Slice(at, whole.Size()-at))...), nil
+	return content.Join(append(pieces, whole.Slice(at, whole.Size()-at))...)
 }

@@ -48,10 +48,10 @@ func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	if q.frozen.Load() {
 		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is frozen", nil)
 	}
-	if err := q.checkHops(m); err != nil {
-		return err
-	}
-	return q.take(ctx, m)
+	// Mail that came by SMTP is not counted again: its server has counted
+	// (smtpserver.Limits.Hops), and the trace field that it has written since
+	// then does not come from a loop.
+	return q.enqueue(ctx, m, m.Origin.Protocol == "")
 }
 
 // checkAddresses refuses addresses that can never be sent. At this point the
@@ -81,6 +81,12 @@ func badRecipient(a string) string {
 // take is Submit without the checks that do not apply to the reports of the
 // Queue itself: it works while the queue is frozen.
 func (q *Queue) take(ctx context.Context, m *Message) error {
+	return q.enqueue(ctx, m, false)
+}
+
+// enqueue prepares a message and stores it. If countHops is set, it refuses a
+// message in a mail loop.
+func (q *Queue) enqueue(ctx context.Context, m *Message, countHops bool) error {
 	if m.ID == "" {
 		m.ID = q.ids.next(time.Now())
 	}
@@ -90,7 +96,7 @@ func (q *Queue) take(ctx context.Context, m *Message) error {
 	if m.Received.IsZero() {
 		m.Received = time.Now()
 	}
-	if err := q.repair(m); err != nil {
+	if err := q.checkHeader(m, countHops); err != nil {
 		return err
 	}
 	if err := q.runHooks(ctx, m); err != nil {

@@ -14,26 +14,22 @@ import (
 // the result is the number when the message reached host. If host is empty, all
 // fields count.
 func Hops(r io.ReaderAt, size int64, host string) (int, error) {
-	const window = 16 << 10 // more than maxName, so that each step makes progress
-	var s Scanner
+	_, n, err := RepairsAndHops(r, size, host)
+	return n, err
+}
+
+// RepairsAndHops reads the header section of a message once and returns what
+// [Repairs] and [Hops] return.
+func RepairsAndHops(r io.ReaderAt, size int64, host string) ([]Insertion, int, error) {
 	var c hopCounter
-	buf := make([]byte, min(size, window))
-	for {
-		n, err := r.ReadAt(buf[:min(int64(len(buf)), size-int64(s.End))], int64(s.End))
-		if err != nil && err != io.EOF {
-			return 0, err
-		}
-		start, inLine := s.End, s.inLine
-		done := s.Scan(buf[:n], err == io.EOF || int64(s.End+n) == size)
-		c.add(buf[:s.End-start], inLine)
-		if done {
-			break
-		}
+	s, err := scan(r, size, c.add)
+	if err != nil {
+		return nil, 0, err
 	}
 	if c.fields > 0 && host != "" && addr.FoldDomain(By(Field(c.top).Value())) == addr.FoldDomain(host) {
 		c.fields--
 	}
-	return c.fields, nil
+	return s.Repairs(), c.fields, nil
 }
 
 // maxTop is how many bytes of the top Received field are kept.

@@ -129,16 +129,28 @@ var windows = sync.Pool{New: func() any { return new([window]byte) }}
 // it needs (see [Scanner.Repairs]): none for a correct message. size is the
 // size of the message.
 func Repairs(r io.ReaderAt, size int64) ([]Insertion, error) {
+	s, err := scan(r, size, nil)
+	return s.Repairs(), err
+}
+
+// scan reads the header section of a message. It calls lines, if that is not
+// nil, with the lines of each step. inLine is true if the first one continues a
+// line of the step before.
+func scan(r io.ReaderAt, size int64, lines func(b []byte, inLine bool)) (s Scanner, err error) {
 	buf := windows.Get().(*[window]byte)
 	defer windows.Put(buf)
-	var s Scanner
 	for {
 		n, err := r.ReadAt(buf[:min(window, size-int64(s.End))], int64(s.End))
 		if err != nil && err != io.EOF {
-			return nil, err
+			return Scanner{}, err
 		}
-		if s.Scan(buf[:n], err == io.EOF || int64(s.End+n) == size) {
-			return s.Repairs(), nil
+		start, inLine := s.End, s.inLine
+		done := s.Scan(buf[:n], err == io.EOF || int64(s.End+n) == size)
+		if lines != nil {
+			lines(buf[:s.End-start], inLine)
+		}
+		if done {
+			return s, nil
 		}
 	}
 }
