@@ -55,13 +55,7 @@ type ProtocolLogWriter = protolog.Writer
 // NewProtocolLog writes a protocol log to w, which is closed by Close if it is
 // an io.Closer.
 func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
-	header := protolog.Header("SMTP Send Protocol Log")
-	if f, ok := w.(*ProtocolLogFiles); ok {
-		f.Header = or(f.Header, header)
-		f.Prefix = or(f.Prefix, "SEND")
-		header = ""
-	}
-	return protolog.NewWriter(w, header)
+	return protolog.New(w, "SMTP Send Protocol Log", "SEND")
 }
 
 // SlogProtocolLog sends the protocol log to a slog.Logger.

@@ -28,8 +28,8 @@ func (o Outcome) String() string {
 
 var outcomeNames = [...]string{"deferred", "success", "failure", "unreachable"}
 
-// A Result is what an attempt brought for one recipient. It has the fields of
-// queue.Result, which see.
+// A Result is the result of an attempt for one recipient. It repeats fields of
+// queue.Result, because this package does not import queue.
 type Result struct {
 	Outcome Outcome
 	// Reply is the host's reply, or one of our own making where no host

@@ -59,17 +59,7 @@ type ProtocolLogWriter = protolog.Writer
 // NewProtocolLog returns a ProtocolLog that writes to w. Its Close closes w if
 // w is an io.Closer.
 func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
-	header := protolog.Header("SMTP Receive Protocol Log")
-	if f, ok := w.(*ProtocolLogFiles); ok {
-		if f.Header == "" {
-			f.Header = header
-		}
-		if f.Prefix == "" {
-			f.Prefix = "RECV"
-		}
-		header = ""
-	}
-	return protolog.NewWriter(w, header)
+	return protolog.New(w, "SMTP Receive Protocol Log", "RECV")
 }
 
 // SlogProtocolLog returns a ProtocolLog that writes to a slog.Logger.

@@ -4,6 +4,7 @@
 package protolog
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -98,6 +99,18 @@ const (
 
 // Files writes the log to files, see logfile.Files.
 type Files = logfile.Files
+
+// New returns a Writer for a protocol log of the given kind. If w is a *Files
+// without Header or Prefix, New sets them.
+func New(w io.Writer, kind, prefix string) *Writer {
+	header := Header(kind)
+	if f, ok := w.(*Files); ok {
+		f.Header = cmp.Or(f.Header, header)
+		f.Prefix = cmp.Or(f.Prefix, prefix)
+		header = "" // Files writes it into each file
+	}
+	return NewWriter(w, header)
+}
 
 // NewWriter returns a Writer that writes header once, before the first event.
 // If w is a *Files, header must be empty, because Files writes its own header

@@ -9,6 +9,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -58,7 +59,7 @@ func (f *Filter) Validate() error {
 			return fmt.Errorf("content: Filter.QuarantineTo: %w", err)
 		}
 	}
-	if strings.ContainsFunc(f.Header, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
+	if f.Header != "" && header.CheckName(f.Header) != nil {
 		return errors.New("content: Filter.Header is not a valid header field name")
 	}
 	if strings.ContainsAny(f.Subject, "\r\n\x00") {
@@ -74,11 +75,13 @@ func (f *Filter) Agent() smtpserver.Agent {
 }
 
 func (f *Filter) judge(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-	header := f.Header
-	if header == "" {
-		header = "X-MS-Exchange-Organization-SCL"
+	levelField := f.Header
+	if levelField == "" {
+		levelField = "X-MS-Exchange-Organization-SCL"
 	}
-	ours := func(name string) bool { return strings.EqualFold(name, header) || strings.EqualFold(name, flagField) }
+	ours := func(name string) bool {
+		return strings.EqualFold(name, levelField) || strings.EqualFold(name, flagField)
+	}
 	m.Header.Delete(func(field smtpserver.Field) bool { return ours(field.Name()) })
 	if f.Trusts != nil && f.Trusts(s) {
 		Rate(s, Trusted, "content filter")
@@ -91,7 +94,7 @@ func (f *Filter) judge(_ context.Context, s *smtpserver.Session, m *smtpserver.M
 	if reached(f.Reject) {
 		return errSpam
 	}
-	if err := m.Header.Append(header + ": " + strconv.Itoa(r.Level) + "\r\n"); err != nil {
+	if err := m.Header.Append(levelField + ": " + strconv.Itoa(r.Level) + "\r\n"); err != nil {
 		return err
 	}
 	if reached(f.Mark) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -28,7 +29,7 @@ type External struct {
 
 // Validate returns an error that names the first setting that is wrong.
 func (e *External) Validate() error {
-	if strings.ContainsFunc(e.Header, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
+	if e.Header != "" && header.CheckName(e.Header) != nil {
 		return errors.New("firewall: External.Header is not a valid header field name")
 	}
 	if strings.ContainsAny(e.Subject, "\r\n") {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -46,7 +47,7 @@ func (ns names) matchField(f smtpserver.Field) bool {
 func (ns names) validate(setting string) error {
 	for _, p := range ns {
 		name := strings.TrimSuffix(p, "*")
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' || r == '*' }) {
+		if header.CheckName(name) != nil || strings.Contains(name, "*") {
 			return fmt.Errorf("firewall: %s: %q is neither a header field name nor a prefix of one followed by *", setting, p)
 		}
 	}

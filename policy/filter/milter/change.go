@@ -11,6 +11,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -122,7 +123,7 @@ func path(s string) string {
 }
 
 func (v *conversation) changeHeader(h *smtpserver.Header, c gomilter.ModifyAction) error {
-	if !isName(c.HeaderName) {
+	if header.CheckName(c.HeaderName) != nil {
 		return fmt.Errorf("%w: header field name %.80q", errProtocol, c.HeaderName)
 	}
 	index := max(int64(c.HeaderIndex), 1)
@@ -152,11 +153,6 @@ func (v *conversation) changeHeader(h *smtpserver.Header, c gomilter.ModifyActio
 		err = h.Append(raw) // as sendmail does where there is no such field
 	}
 	return err
-}
-
-// isName reports whether s is a valid header field name (RFC 5322, 3.6.8).
-func isName(s string) bool {
-	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) < 0
 }
 
 // insert inserts a field before the field with this index, counted from 1. The

@@ -127,15 +127,22 @@ func localKey(local string) string {
 	return local
 }
 
+// split returns the local part and the normalized domain of an address. ok is
+// false if it has no valid domain.
+func split(address string) (local, domain string, ok bool) {
+	local, domain = addr.Split(address)
+	if domain == "" {
+		return "", "", false
+	}
+	domain, err := addr.Domain(domain)
+	return local, domain, err == nil
+}
+
 // Out returns the external form of an internal address. The result is false if
 // no entry applies to the address.
 func (m *Map) Out(address string) (string, bool) {
-	local, domain := addr.Split(address)
-	if domain == "" {
-		return "", false
-	}
-	d, err := addr.Domain(domain)
-	if err != nil {
+	local, d, ok := split(address)
+	if !ok {
 		return "", false
 	}
 	key := localKey(local) + "@" + d
@@ -159,12 +166,8 @@ func (m *Map) Out(address string) (string, bool) {
 // In returns the internal form of an external address. The result is false if
 // no entry applies to the address.
 func (m *Map) In(address string) (string, bool) {
-	local, domain := addr.Split(address)
-	if domain == "" {
-		return "", false
-	}
-	d, err := addr.Domain(domain)
-	if err != nil {
+	local, d, ok := split(address)
+	if !ok {
 		return "", false
 	}
 	for _, k := range [...]string{localKey(local) + "@" + d, d} {

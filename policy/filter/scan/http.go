@@ -15,6 +15,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -190,7 +191,7 @@ func parseVerdict(b []byte) (*Verdict, error) {
 		return nil, fmt.Errorf("the verdict has %d header fields, more than 100", len(v.Header))
 	}
 	for _, f := range v.Header {
-		if f.Name == "" || strings.ContainsFunc(f.Name, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {
+		if header.CheckName(f.Name) != nil {
 			return nil, fmt.Errorf("the verdict has an invalid header field name %q", f.Name)
 		}
 	}
