@@ -14,10 +14,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// accounts are names with the bcrypt hashes of their passwords.
+// accounts maps account names to bcrypt hashes of their passwords.
 type accounts map[string][]byte
 
-// readAccounts reads a file as `htpasswd -B` writes it: name:hash, one a line.
+// readAccounts reads a file of `htpasswd -B`: one name:hash a line. It ignores
+// empty lines and lines that begin with #.
 func readAccounts(path string) (accounts, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -32,8 +33,8 @@ func readAccounts(path string) (accounts, error) {
 			continue
 		}
 		name, hash, _ := strings.Cut(line, ":")
-		if _, err := bcrypt.Cost([]byte(hash)); err != nil || name == "" { // the line itself is a secret
-			return nil, fmt.Errorf("%s:%d: not name:hash with a bcrypt hash, as htpasswd -B makes it", path, n)
+		if _, err := bcrypt.Cost([]byte(hash)); err != nil || name == "" { // the error must not contain the line: it is secret
+			return nil, fmt.Errorf("%s:%d: want name:hash with a bcrypt hash, as from htpasswd -B", path, n)
 		}
 		a[name] = []byte(hash)
 	}
@@ -41,7 +42,7 @@ func readAccounts(path string) (accounts, error) {
 		return nil, err
 	}
 	if len(a) == 0 {
-		return nil, errors.New(path + ": no account in it")
+		return nil, errors.New(path + ": no accounts")
 	}
 	return a, nil
 }
@@ -53,8 +54,8 @@ func (a accounts) names() (names []string) {
 	return names
 }
 
-// check is for PasswordAuth. A name that nobody has takes as long as one that
-// somebody has, so that names cannot be found by the clock.
+// check is the function for PasswordAuth. It takes the same time for unknown and
+// known names, so that the time does not show which names exist.
 func (a accounts) check(_ context.Context, _ *smtpserver.Session, name, password string) error {
 	hash, known := a[name]
 	if !known {

@@ -11,16 +11,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// The tests by which the edge article tries out a new gateway before the MX
-// records lead to it, in its variant with basic authentication over TLS: the
-// edge logs in to the organization's server.
+// The tests that an article about edge servers recommends for a new gateway before
+// the MX records point to it, with basic authentication over TLS: the edge logs in
+// to the organization's server.
 func TestArticle(t *testing.T) {
 	w := newWorld(t)
 	cert := smtptest.Certificate(t, "bridgehead.example.com")
 	organization := (&peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)),
 		Certificate: &cert, Accounts: map[string]string{"edge": "edge's password", "alice": "alice's password"},
 		Main: relayByUs(w)}).Start(t)
-	mx := peers.FreeAddr(t) // nobody is there yet
+	mx := peers.FreeAddr(t) // no server listens there yet
 	roots, _ := w.pemFiles("roots", cert)
 	w.write("HOSTS", `[{host: "bridgehead.example.com:`+port(organization.Addr)+`"}]`, "PORT", port(mx),
 		"AUTH", "user: edge\n    password-file: "+w.file("password", "edge's password\n")+"\n    roots: "+roots)
@@ -39,10 +39,10 @@ func relayByUs(w *world) string {
 	return "relayhost = [127.0.0.1]:" + port(w.organization) + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organizationAddr + "\n"
 }
 
-// inbound: somebody on the internet sends to a mailbox of the organization.
+// inbound: a user of the internet sends to a mailbox of the organization.
 func (w *world) inbound(organization *peers.Postfix) {
-	// Who has no MX record to follow speaks SMTP himself, by telnet, with the
-	// address that the connector for the internet listens on.
+	// There is no MX record yet. So the administrator uses telnet with the
+	// address of the internet listener.
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), `
 		S: 220 edge.example.com
 		C: ehlo client.test
@@ -54,7 +54,7 @@ func (w *world) inbound(organization *peers.Postfix) {
 		C: data
 		S: 354
 		C: Message-ID: <inbound@example.net>
-		C: Subject: by hand
+		C: Subject: typed
 		C:
 		C: .. is a line with one dot more than was meant.
 		C: This one came by telnet.
@@ -67,25 +67,25 @@ func (w *world) inbound(organization *peers.Postfix) {
 	// It is in the mailbox.
 	m := organization.Next(w.t)
 	for _, want := range []string{"X-Original-To: alice@example.com", "(Authenticated sender: edge)", "by edge.example.com with ESMTP",
-		"Subject: by hand", "\n\n. is a line with one dot more than was meant.\nThis one came by telnet.\n"} {
+		"Subject: typed", "\n\n. is a line with one dot more than was meant.\nThis one came by telnet.\n"} {
 		if !strings.Contains(m, want) {
 			w.t.Errorf("the mailbox has no %q in\n%s", want, m)
 		}
 	}
 }
 
-// outbound: a mailbox of the organization sends to somebody on the internet,
-// first while the edge cannot reach that, and then when it can.
+// outbound: a mailbox of the organization sends to a user of the internet, first
+// while the edge cannot reach the internet, then when it can.
 func (w *world) outbound(organization *peers.Postfix, mx string) {
 	t := w.t
 	if out, err := peers.Swaks(t, "--server", organization.Addr, "--tls", "--auth-user", "alice", "--auth-password", "alice's password",
 		"--from", "alice@example.com", "--to", "carol@example.net", "--add-header", "Message-ID: <outbound@example.com>"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
 	}
-	// The organization's own log says that the edge has it,
+	// The organization's log shows that the edge has accepted the message.
 	host, edgePort, _ := net.SplitHostPort(w.organization)
 	taken := "relay=" + host + "[" + host + "]:" + edgePort
-	peers.Await(t, "word that the edge has taken it", func() bool {
+	peers.Await(t, "the edge to accept the message", func() bool {
 		for line := range strings.Lines(organization.Log(t)) {
 			if strings.Contains(line, "to=<carol@example.net>") && strings.Contains(line, taken) && strings.Contains(line, "status=sent (250 ") {
 				return true
@@ -93,12 +93,12 @@ func (w *world) outbound(organization *peers.Postfix, mx string) {
 		}
 		return false
 	})
-	// and the edge, that it waits in the queue for the domain.
+	// The edge's queue shows that it waits.
 	w.await("queue: deferred", 1)
 	spooltool := peers.Build(t, "github.com/bridgehead-mail/bridgehead/examples/spooltool")
 	peers.Await(t, "the message in the list of the queue", func() bool {
 		list, err := exec.Command(spooltool, "list", w.dir+"/spool").CombinedOutput()
-		lines := strings.Split(strings.TrimSpace(string(list)), "\n") // the first one is a heading
+		lines := strings.Split(strings.TrimSpace(string(list)), "\n") // the first line is the heading
 		return err == nil && len(lines) == 2 && strings.HasSuffix(lines[1], " example.net via internet")
 	})
 	// Connected to the internet, the edge delivers.
@@ -111,8 +111,8 @@ func (w *world) outbound(organization *peers.Postfix, mx string) {
 	w.await(`msg="queue: delivered"`, 2)
 }
 
-// inboundLogs: the article finds its test message again in the protocol logs of
-// both sides of the edge, and in message tracking.
+// inboundLogs: the test message is in the protocol logs of both sides of the edge
+// and in message tracking.
 func (w *world) inboundLogs() {
 	inOrder(w.t, w.protocol("receive", "internet"),
 		"+", "> 220 edge.example.com", "< EHLO client.test", "> 250-edge.example.com", "> 250-SIZE", "< MAIL from:carol@example.net", "> 250 2.1.0",

@@ -17,15 +17,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// Basic authentication over TLS on both ways: the edge logs in to two servers
-// of the organization, among whom the mail is balanced, and the organization
+// Basic authentication over TLS in both directions: the edge logs in to two
+// servers of the organization, which share the mail, and the organization logs in
 // to the edge.
 func TestBasicAuthentication(t *testing.T) {
 	w := newWorld(t)
 	cert := smtptest.Certificate(t, "mail.example.com")
 	member := func() *smtptest.Server {
 		return smtptest.NewServer(t, &smtpserver.Server{Hostname: "mail.example.com",
-			Limits:    smtpserver.Limits{Messages: 1}, // in a session: the balance is among sessions
+			Limits:    smtpserver.Limits{Messages: 1}, // in a session: sessions are balanced, not messages
 			TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
 			Auth: smtpserver.PasswordAuth(func(_ context.Context, _ *smtpserver.Session, user, password string) error {
 				if user != "edge" || password != "edge's password" {
@@ -44,8 +44,8 @@ func TestBasicAuthentication(t *testing.T) {
 		"AUTH", "user: edge\n    password-file: "+password+"\n    roots: "+roots)
 	w.start()
 
-	// Inbound. Each session goes to either by chance: that 40 go to one is
-	// once in 2^39.
+	// Inbound. Each session goes to a random server. All 40 go to one server
+	// with a probability of 2^-39.
 	const messages = 40
 	w.talk("127.0.0.1", w.internet, greeting+strings.Repeat(message("carol@example.net", "alice@example.com", ""), messages))
 	peers.Await(t, "all messages", func() bool { return one.Inbox.Len()+two.Inbox.Len() == messages })
@@ -65,7 +65,7 @@ func TestBasicAuthentication(t *testing.T) {
 	if m := internet.Inbox.Next(t); m.To()[0] != "carol@example.net" {
 		t.Errorf("the internet received mail for %q", m.To())
 	}
-	// Neither without TLS, nor without an account, nor with a wrong password.
+	// Refused: without TLS, without an account, with a wrong password.
 	login := func(password string) string {
 		return "C: AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00organization\x00"+password)) + "\n"
 	}
@@ -86,8 +86,8 @@ func (w *world) accounts(name, password string) (path string) {
 	return w.file("accounts", "# made by htpasswd -B\n"+name+":"+string(hash)+"\n")
 }
 
-// keepSecrets looks for passwords in all that was logged, also as AUTH has
-// them.
+// keepSecrets checks that no log contains the passwords, in clear or in the
+// base64 form of AUTH.
 func (w *world) keepSecrets(secrets ...string) {
 	text := w.p.Log()
 	err := filepath.WalkDir(filepath.Join(w.dir, "logs"), func(path string, d os.DirEntry, err error) error {

@@ -23,45 +23,45 @@ func check(t *testing.T, path string) (out string, err error) {
 	return string(b), err
 }
 
-func TestSampleIsRight(t *testing.T) {
-	if out, err := check(t, "edge.yaml"); err != nil || out != "edge.yaml is right\n" {
+func TestSampleIsValid(t *testing.T) {
+	if out, err := check(t, "edge.yaml"); err != nil || out != "edge.yaml is valid\n" {
 		t.Errorf("-check: %v\n%s", err, out)
 	}
 }
 
-// Each error is told with the line that it is in. The sample is changed: what
-// stands left of => there is replaced by what stands right of it.
+// Each error is reported with its line. Each case changes the sample: it replaces
+// the text on the left of => by the text on the right.
 func TestErrorsByLine(t *testing.T) {
 	sample, err := os.ReadFile("edge.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ change, at, want string }{
-		{"hostname: edge.example.com => hostnam: edge.example.com", "hostnam:", `there is no setting "hostnam" here`},
+		{"hostname: edge.example.com => hostnam: edge.example.com", "hostnam:", `unknown setting "hostnam"`},
 		{"hostname: edge.example.com => hostname: a: b", "hostname: a", "mapping values are not allowed"},
-		{"hostname: edge.example.com => hostname:", "hostname:", "hostname: is needed"},
-		{"spool: spool => spool: \"\"", "spool: \"\"", "spool: is needed"},
+		{"hostname: edge.example.com => hostname:", "hostname:", "hostname: is required"},
+		{"spool: spool => spool: \"\"", "spool: \"\"", "spool: is required"},
 		{"dns: [] => dns: [127.0.0.1, ns.example.com]", "dns:", `dns[1]: "ns.example.com" is not an address`},
 		{"# key: /etc/edge/key.pem => key: /nowhere", "hostname:", "certificate: open"},
 		{`"*.example.com" # => "*.com" #`, `"*.com"`, "that would be an open relay"},
 		{`"*.example.com" # => "example.com" #`, `"example.com" #`, "domains[1].name: accepted domain \"example.com\": listed twice"},
 		{`"*.example.com" # => "exa mple" #`, `"exa mple"`, "not a domain name"},
-		{"kind: internal relay => kind: relay", "kind: relay", `domains[1].kind: "relay" is none of`},
+		{"kind: internal relay => kind: relay", "kind: relay", `domains[1].kind: "relay" is not one of`},
 		{"recipients: [alice, bob, postmaster, abuse] => recipients-file: /nowhere", "recipients-file: /nowhere", "domains[0].recipients-file: "},
 		{"listen: 127.0.0.1:2525 => listen: here", "listen: here", `receive.internet.listen: "here" is not address:port`},
 		{"[127.0.0.1] # really => [127.0.0.1, 10.0.0.0/33] # really", "10.0.0.0/33", "externally-secured[1]: network \"10.0.0.0/33\": not a prefix"},
 		{"[127.0.0.1] # really => [0.0.0.0/0] # really", "0.0.0.0/0", "that would be an open relay"},
-		{"[127.0.0.1] # really => [] # really", "  organization:", "receive.organization: who is it?"},
+		{"[127.0.0.1] # really => [] # really", "  organization:", "receive.organization: needs externally-secured or"},
 		{"# accounts: /etc/edge/accounts => accounts: /nowhere", "accounts: /nowhere", "receive.organization.accounts: open /nowhere"},
-		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "passwords travel only under TLS"},
-		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "edge.yaml:10: not name:hash"},
-		{"cost: 10 => cost: 101", "cost:", "send.internet.cost: 101 is not 1 to 100"},
-		{"cost: 10 => cost: ten", "cost:", "cannot unmarshal !!str `ten` into int"},
+		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "passwords are accepted only over TLS"},
+		{"# accounts: /etc/edge/accounts => accounts: edge.yaml", "accounts: edge.yaml", "edge.yaml:11: want name:hash"},
+		{"cost: 10  => cost: 101", "cost:", "send.internet.cost: 101 is not 1 to 100"},
+		{"cost: 10  => cost: ten", "cost:", "cannot unmarshal !!str `ten` into int"},
 		{"# port: 25 => port: 70000", "port: 70000", "send.internet.port: 70000"},
-		{"# tls: opportunistic => tls: always", "tls: always", `send.internet.tls: "always" is none of none, opportunistic,`},
+		{"# tls: opportunistic => tls: always", "tls: always", `send.internet.tls: "always" is not one of none, opportunistic,`},
 		{`127.0.0.1:2602 => "127.0.0.1:smtp"`, "127.0.0.1:smtp", "send.organization.smart-hosts[1]: "},
 		{"weight: 1 => weight: 100000", "127.0.0.1:2602", "weight 100000 is not"},
-		{"# user: edge => user: edge", "  organization:\n    # Mail is", "user and password-file go together"},
+		{"# user: edge => user: edge", "  organization:\n    # Mail is", "user and password-file must be set together"},
 		{"# roots: /etc/edge/organization.pem => roots: edge.yaml", "roots: edge.yaml", "no certificate in edge.yaml"},
 		{"[192.0.2.0/24] => [192.0.2.0/24, x]", "192.0.2.0", "filters.connection.block[1]: network \"x\": neither"},
 		{"block-lists: []  => block-lists: [a b]", "    block-lists", "filters.connection.block-lists[0]: "},
@@ -70,8 +70,8 @@ func TestErrorsByLine(t *testing.T) {
 		{"[alice, bob, postmaster, abuse] => [alice, b b]", "[alice, b b]", "domains[0].recipients[1]: "},
 		{"[all@example.com] => [all@]", "[all@]", "filters.recipient.internal[0]: "},
 		{"spoofing: true => spoofing: perhaps", "spoofing:", "cannot unmarshal"},
-		{"spf: check => spf: perhaps", "  spf:", `filters.spf: "perhaps" is none of`},
-		{"spf: check => spf: none", "  dmarc:", "filters.dmarc: judges by SPF and DKIM"},
+		{"spf: check => spf: perhaps", "  spf:", `filters.spf: "perhaps" is not one of`},
+		{"spf: check => spf: none", "  dmarc:", "filters.dmarc: uses the results of SPF and DKIM"},
 	} {
 		from, to, _ := strings.Cut(c.change, " => ")
 		if !bytes.Contains(sample, []byte(from)) {
@@ -84,7 +84,7 @@ func TestErrorsByLine(t *testing.T) {
 		}
 		r, err := load(path)
 		if err == nil {
-			_, err = newRules(r, nothing(r))
+			_, err = newRules(r, forCheck(r))
 		}
 		where := fmt.Sprintf("%s:%d: ", path, lineOf(t, text, c.at))
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), where) {
@@ -103,7 +103,7 @@ func lineOf(t *testing.T, text, part string) int {
 	return 1 + strings.Count(before, "\n")
 }
 
-// -check fails, and tells all errors of a file at once.
+// -check fails and reports all errors of a file.
 func TestCheckFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "edge.yaml")
 	if err := os.WriteFile(path, []byte("hostname: edge.example.com\ndomains: []\nsend:\n  internet: {cost: 0}\n"), 0o600); err != nil {
@@ -111,9 +111,9 @@ func TestCheckFails(t *testing.T) {
 	}
 	out, err := check(t, path)
 	if err == nil {
-		t.Error("-check says yes")
+		t.Error("-check succeeded")
 	}
-	for _, want := range []string{":1: receive.internet.listen: ", ":2: domains: whose mail", ":4: send.internet.cost: ", ":3: send.organization.smart-hosts: "} {
+	for _, want := range []string{":1: receive.internet.listen: ", ":2: domains: needs", ":4: send.internet.cost: ", ":3: send.organization.smart-hosts: "} {
 		if !strings.Contains(out, path+want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -123,29 +123,29 @@ func TestCheckFails(t *testing.T) {
 	}
 }
 
-// No trick makes the sample relay a stranger's mail, at either listener.
+// The sample relays no mail for strangers at either listener.
 func TestNoOpenRelay(t *testing.T) {
 	c, err := load("edge.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRules(c, nothing(c))
+	r, err := newRules(c, forCheck(c))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// All below example.com is an internal relay, where every name is taken.
+	// The subdomains of example.com are internal relays, which accept each name.
 	policytest.OpenRelay(t, policytest.New(t, r.internet), "example.com")
 	policytest.OpenRelay(t, policytest.New(t, r.organization), "example.com")
 }
 
-// Mail for the organization has one way, even while that is closed, and mail
-// from the internet no way back there.
-func TestWays(t *testing.T) {
+// Mail for the organization has one connector, also while its servers are down.
+// Mail from the internet has none that leads back to the internet.
+func TestConnectorsOfRecipients(t *testing.T) {
 	c, err := load("edge.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRules(c, nothing(c))
+	r, err := newRules(c, forCheck(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,13 +166,13 @@ func TestWays(t *testing.T) {
 			}
 		}
 		if got := strings.Join(fit, ","); got != c.want {
-			t.Errorf("from %s, %s could go by way of %q, want %q", c.origin, c.to, got, c.want)
+			t.Errorf("from %s, %s can take the connectors %q, want %q", c.origin, c.to, got, c.want)
 		}
 	}
 }
 
-// The systemd unit, with this program in the place of edge. Where there is
-// systemd it has its say, too.
+// The systemd unit, with this program in place of edge. If systemd is installed,
+// it checks the unit too.
 func TestUnit(t *testing.T) {
 	unit, err := os.ReadFile("edge.service")
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// A config is the file. edge.yaml explains each setting.
+// A config has the values of the file. edge.yaml explains each setting.
 type config struct {
 	Hostname    string
 	Spool       string
@@ -85,11 +85,11 @@ type filters struct {
 	HeaderFirewall bool `yaml:"header-firewall"`
 }
 
-// maxConfig bounds the file, in bytes.
+// maxConfig is the maximum size of the file in bytes.
 const maxConfig = 4 << 20
 
-// load reads the file. Errors of form are told here, those of meaning by
-// newRules; all of them by their lines.
+// load reads the file. It returns syntax errors; newRules returns those of the
+// values. All errors have their line.
 func load(path string) (*config, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -103,7 +103,7 @@ func load(path string) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What is left out filters.
+	// These filters are on by default.
 	c := &config{Spool: "spool", Logs: "logs", source: source{file: path},
 		Filters: filters{Spoofing: true, SPF: "check", DKIM: "check", DMARC: "reject", AuthResults: true, HeaderFirewall: true}}
 	c.Send.Internet.Cost, c.Send.Internet.Port = 10, 25
@@ -113,17 +113,17 @@ func load(path string) (*config, error) {
 		c.syntax(errors.New("the file is empty"))
 	} else if err != nil {
 		c.syntax(err)
-	} else if err := yaml.Unmarshal(text, &c.root); err != nil { // once more, for the lines
+	} else if err := yaml.Unmarshal(text, &c.root); err != nil { // again, for the line numbers
 		c.syntax(err)
 	}
 	return c, c.err()
 }
 
-// server are the settings of the process itself.
+// server checks the settings of the process.
 func (c *config) server() {
 	for path, value := range map[string]string{"hostname": c.Hostname, "spool": c.Spool, "logs": c.Logs} {
 		if value == "" {
-			c.fault(path, errors.New("is needed"))
+			c.fault(path, errors.New("is required"))
 		}
 	}
 	for path, value := range map[string]string{"receive.internet.listen": c.Receive.Internet.Listen,
@@ -139,7 +139,7 @@ func (c *config) server() {
 	}
 }
 
-// listenAddr understands "address:port" and ":port".
+// listenAddr parses "address:port" and ":port".
 func listenAddr(s string) (netip.AddrPort, error) {
 	host, port, err := net.SplitHostPort(s)
 	n, err2 := strconv.ParseUint(port, 10, 16)
@@ -156,8 +156,8 @@ func listenAddr(s string) (netip.AddrPort, error) {
 
 func (c *config) resolver() *routing.DNSResolver { return &routing.DNSResolver{Servers: c.DNS} }
 
-// fixed tells which settings differ in n that a running process cannot
-// change.
+// fixed returns an error if n changes a setting that a running process cannot
+// change. The error names each of them.
 func (c *config) fixed(n *config) error {
 	for path, same := range map[string]bool{
 		"hostname":                    c.Hostname == n.Hostname,
@@ -169,7 +169,7 @@ func (c *config) fixed(n *config) error {
 		"send.organization.roots":     c.Send.Organization.Roots == n.Send.Organization.Roots,
 	} {
 		if !same {
-			n.fault(path, errors.New("to change it takes a restart"))
+			n.fault(path, errors.New("cannot change without a restart"))
 		}
 	}
 	return n.err()

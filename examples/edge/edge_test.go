@@ -12,9 +12,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// The inbound and the outbound test of the documents, between two Postfixes:
-// the organization's, which is externally secured, and the internet's.
-func TestBothWays(t *testing.T) {
+// Inbound and outbound mail between two Postfixes: the organization's, which is
+// externally secured, and the internet's.
+func TestInboundAndOutbound(t *testing.T) {
 	w := newWorld(t)
 	organization := (&peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)),
 		Main: relayByUs(w)}).Start(t)
@@ -22,8 +22,8 @@ func TestBothWays(t *testing.T) {
 	w.write("HOSTS", hosts(organization.Addr), "PORT", port(internet.Addr))
 	w.start()
 
-	// Inbound: what a stranger says in the organization's name is gone, what
-	// was found out is there.
+	// Inbound: forged fields of the organization are removed, the results of the
+	// checks are added.
 	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com",
 		"C: X-MS-Exchange-Organization-SCL: -1\nC: Authentication-Results: edge.example.com; dmarc=pass\n")+"C: QUIT\nS: 221\nEOF")
 	m := organization.Next(t)
@@ -38,8 +38,8 @@ func TestBothWays(t *testing.T) {
 		}
 	}
 
-	// Outbound: from a user to the organization's server, from there to us,
-	// and by MX to the world.
+	// Outbound: from a user to the organization's server, from there to the edge,
+	// and by MX to the internet.
 	if out, err := peers.Swaks(t, "--server", organization.Addr, "--from", "alice@example.com", "--to", "carol@example.net",
 		"--add-header", "X-MS-Exchange-Organization-SCL: -1"); err != nil {
 		t.Fatalf("swaks: %v\n%s", err, out)
@@ -52,8 +52,8 @@ func TestBothWays(t *testing.T) {
 	w.p.Stop(t)
 }
 
-// What the organization refuses after all is reported to the sender, over the
-// connector that mail from the internet itself cannot take.
+// If the organization refuses a message, the sender gets a report. It takes the
+// connector to the internet, which mail from the internet cannot take.
 func TestReport(t *testing.T) {
 	w := newWorld(t)
 	organization := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{
@@ -70,7 +70,7 @@ func TestReport(t *testing.T) {
 	w.p.Stop(t)
 }
 
-// refusals are what the internet cannot do.
+// refusals checks what a client from the internet cannot do.
 func (w *world) refusals() {
 	for _, c := range []struct{ name, from, to, script string }{
 		{"relay for a stranger", "127.0.0.1", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<y@example.org>\nS: 550 5.7.1"},
@@ -78,7 +78,7 @@ func (w *world) refusals() {
 		{"our own sender", "127.0.0.1", w.internet, "C: MAIL FROM:<bob@example.com>\nS: 550 5.7.1"},
 		{"a sender on the list", "127.0.0.1", w.internet, "C: MAIL FROM:<x@spam.test>\nS: 554 5.1.0"},
 		{"a client on a list in the DNS", "127.0.0.4", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 550 5.7.1\nC: RCPT TO:<bob@example.com>\nS: 250"},
-		{"an author whom DMARC belies", "127.0.0.1", w.internet, strings.TrimSuffix(message("x@strict.test", "alice@example.com", ""), "S: 250\n") + "S: 550 5.7.1"},
+		{"an author that fails DMARC", "127.0.0.1", w.internet, strings.TrimSuffix(message("x@strict.test", "alice@example.com", ""), "S: 250\n") + "S: 550 5.7.1"},
 		{"the organization's listener", "127.0.0.1", w.organization, "C: MAIL FROM:<x@example.net>\nS: 550 5.7.1"},
 	} {
 		w.t.Run(c.name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A source is the text of a configuration, and what is wrong with it.
+// A source is a configuration file with its faults.
 type source struct {
 	file   string
 	root   yaml.Node
@@ -25,8 +25,8 @@ type fault struct {
 	text string
 }
 
-// fault notes what is wrong with the value at a path such as
-// "domains[1].name".
+// fault records an error of the value at a path such as "domains[1].name". A nil
+// error is no fault.
 func (s *source) fault(path string, err error) {
 	if err != nil {
 		text := strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -34,7 +34,7 @@ func (s *source) fault(path string, err error) {
 	}
 }
 
-// err is all that was noted, in the order of the lines.
+// err returns all recorded faults in the order of their lines.
 func (s *source) err() error {
 	slices.SortStableFunc(s.faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
 	var errs []error
@@ -50,8 +50,8 @@ var (
 	unknown = regexp.MustCompile(`^field (\S+) not found in type `)
 )
 
-// line is where the value stands, or, when it is missing, the innermost part
-// that it belongs to.
+// line returns the line of the value or, if it is missing, of the innermost part
+// that exists.
 func (s *source) line(path string) int {
 	if len(s.root.Content) == 0 {
 		return 1
@@ -68,7 +68,7 @@ func (s *source) line(path string) int {
 	return line
 }
 
-// child is the value of a mapping's key, with the key, or an element of a
+// child returns a key of a mapping with its value, or twice an element of a
 // sequence.
 func child(node *yaml.Node, name string) (key, value *yaml.Node) {
 	if node.Kind == yaml.AliasNode {
@@ -87,7 +87,7 @@ func child(node *yaml.Node, name string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-// syntax notes what the YAML reader says.
+// syntax records an error of the YAML parser.
 func (s *source) syntax(err error) {
 	lines := []string{err.Error()}
 	if t := (*yaml.TypeError)(nil); errors.As(err, &t) {
@@ -100,7 +100,7 @@ func (s *source) syntax(err error) {
 			f.text = m[2]
 		}
 		if m := unknown.FindStringSubmatch(f.text); m != nil {
-			f.text = fmt.Sprintf("there is no setting %q here", m[1])
+			f.text = fmt.Sprintf("unknown setting %q", m[1])
 		}
 		s.faults = append(s.faults, f)
 	}

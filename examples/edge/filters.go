@@ -16,8 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// filter puts the filters into the gate that mail from the internet comes
-// through.
+// filter adds the filters to the gate for mail from the internet.
 func (c *config) filter(g *policy.Gate, dns *routing.NetResolver) {
 	c.filterClients(g)
 	c.filterAddresses(g)
@@ -31,6 +30,7 @@ func (c *config) filter(g *policy.Gate, dns *routing.NetResolver) {
 	}
 }
 
+// filterClients adds the filters by client address.
 func (c *config) filterClients(g *policy.Gate) {
 	f := &c.Filters.Connection
 	g.Connection = &policy.ConnectionFilter{
@@ -43,6 +43,7 @@ func (c *config) filterClients(g *policy.Gate) {
 	g.Connection.ExceptRecipients = f.ExceptRecipients
 }
 
+// filterAddresses adds the filters by sender and recipient.
 func (c *config) filterAddresses(g *policy.Gate) {
 	f := &c.Filters.Sender
 	c.each("filters.sender.addresses", f.Addresses, isAddress)
@@ -62,8 +63,8 @@ func (c *config) filterAddresses(g *policy.Gate) {
 	g.Recipients = &policy.RecipientFilter{Addresses: r.Addresses, Internal: r.Internal}
 }
 
-// filterOrigins asks whether a message is from whom it says: SPF, DKIM, and
-// DMARC, which judges by both.
+// filterOrigins adds the checks of the sender and the author: SPF, DKIM, and
+// DMARC, which uses the results of both.
 func (c *config) filterOrigins(g *policy.Gate, dns *routing.NetResolver) {
 	f := &c.Filters
 	if c.mode("filters.spf", f.SPF, "none", "check", "reject") != "none" {
@@ -76,15 +77,15 @@ func (c *config) filterOrigins(g *policy.Gate, dns *routing.NetResolver) {
 		return
 	}
 	if f.SPF == "none" || f.DKIM == "none" {
-		c.fault("filters.dmarc", errors.New("judges by SPF and DKIM: both must be on"))
+		c.fault("filters.dmarc", errors.New("uses the results of SPF and DKIM: neither may be none"))
 	}
 	g.MailAuth = append(g.MailAuth, (&dmarc.Checker{Resolver: dns, Enforce: f.DMARC == "reject"}).Agent())
 }
 
-// mode checks that a word is one of those that are known.
+// mode checks that a word is one of the known ones, and returns it.
 func (c *config) mode(path, word string, known ...string) string {
 	if !slices.Contains(known, word) {
-		c.fault(path, fmt.Errorf("%q is none of %s", word, strings.Join(known, ", ")))
+		c.fault(path, fmt.Errorf("%q is not one of %s", word, strings.Join(known, ", ")))
 	}
 	return word
 }
@@ -96,12 +97,12 @@ func (c *config) each(path string, list []string, check func(string) error) {
 	}
 }
 
-// isAddress is for lists of addresses and of local parts.
+// isAddress checks an address or a local part.
 func isAddress(s string) error {
 	return (&policy.RecipientFilter{Addresses: []string{s}}).Validate()
 }
 
-// networks understands networks, ranges, and addresses as networks of one.
+// networks parses networks, ranges and single addresses.
 func (c *config) networks(path string, list []string) (all []netip.Prefix) {
 	c.each(path, list, func(s string) error {
 		networks, err := policy.ParseNetwork(s)

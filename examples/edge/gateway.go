@@ -17,7 +17,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// newEdge assembles the edge of a configuration that is right.
+// newEdge assembles the gateway from a valid configuration.
 func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) (*gateway.Gateway, error) {
 	store, err := spool.Open(c.Spool, &spool.Options{Logger: log})
 	if err != nil {
@@ -31,8 +31,8 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 			t := &smtpclient.Transport{Name: connector, Hostname: c.Hostname, Logger: log, ProtocolLog: sent}
 			if connector == "organization" {
 				t.TLSConfig = roots
-				// The balance is among sessions, so they are not to last: as
-				// Exchange's SmtpMaxMessagesPerConnection.
+				// Weights distribute sessions, so a session must be short. This
+				// is the default of Exchange's SmtpMaxMessagesPerConnection.
 				t.MaxMessages = 20
 			}
 			return t
@@ -50,7 +50,7 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 	}
 	e.internet, e.organization = relay.Listeners[0], relay.Listeners[1]
 	r, err := newRules(c, e.parts)
-	if err != nil { // a file has changed in this moment
+	if err != nil { // a file has changed since the check
 		return nil, errors.Join(err, router.Close(), store.Close(), received.Close(), sent.Close())
 	}
 	if err := e.use(r); err != nil {
@@ -59,10 +59,10 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 	return relay, nil
 }
 
-// An edge is what of the gateway SIGHUP changes.
+// An edge is the part of the gateway that SIGHUP changes.
 type edge struct {
 	path   string
-	config *config // in force
+	config *config // in use
 	parts  parts
 	log    *slog.Logger
 
@@ -71,8 +71,8 @@ type edge struct {
 	internet, organization *gateway.Listener
 }
 
-// use puts rules in force: for new sessions, and for the queue. Both servers are
-// checked before either takes over, so that an error changes nothing.
+// use applies rules to new sessions and to the queue. It checks both servers
+// before it replaces either, so that an error changes nothing.
 func (e *edge) use(r *rules) error {
 	if err := errors.Join(r.internet.Validate(), r.organization.Validate()); err != nil {
 		return err
@@ -84,13 +84,13 @@ func (e *edge) use(r *rules) error {
 	return nil
 }
 
-// reloads reloads whenever it is told to, until ctx ends.
+// reloads calls reload for each signal until ctx ends.
 func (e *edge) reloads(ctx context.Context, when <-chan os.Signal) error {
 	for {
 		select {
 		case <-when:
 			if err := e.reload(); err != nil {
-				e.log.Error("not reloaded, all stays as it was", "error", err)
+				e.log.Error("not reloaded, the previous configuration stays in use", "error", err)
 			}
 		case <-ctx.Done():
 			return nil
@@ -98,7 +98,7 @@ func (e *edge) reloads(ctx context.Context, when <-chan os.Signal) error {
 	}
 }
 
-// reload puts the file as it is now in force, all of it or nothing.
+// reload loads the file and applies it completely or, after an error, not at all.
 func (e *edge) reload() error {
 	c, err := load(e.path)
 	if err != nil {
@@ -115,7 +115,7 @@ func (e *edge) reload() error {
 		return err
 	}
 	e.config = c
-	e.queue.SettingsChanged() // what waits may have waited for this
+	e.queue.SettingsChanged() // waiting mail may be deliverable now
 	e.log.Info("reloaded")
 	return nil
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 )
 
-// protocol is what the receive or the send log has of a connector's sessions,
-// each line as its event, data and context: "< EHLO client.test".
+// protocol returns the lines of a connector in the receive or the send log, each
+// as event, data and context: "< EHLO client.test".
 func (w *world) protocol(direction, connector string) (lines []string) {
 	w.t.Helper()
-	files, _ := filepath.Glob(filepath.Join(w.dir, "logs", direction+"*")) // the pattern is a sound one
+	files, _ := filepath.Glob(filepath.Join(w.dir, "logs", direction+"*")) // the pattern is valid
 	next := map[string]int{}                                               // sequence number, by session
 	for _, name := range files {
 		b, err := os.ReadFile(name)
@@ -44,7 +44,7 @@ func (w *world) protocol(direction, connector string) (lines []string) {
 	return lines
 }
 
-// inOrder looks for lines that begin so, one after the other.
+// inOrder checks that lines with these beginnings occur in this order.
 func inOrder(t *testing.T, lines []string, wants ...string) {
 	t.Helper()
 	rest := lines
@@ -58,8 +58,8 @@ func inOrder(t *testing.T, lines []string, wants ...string) {
 	}
 }
 
-// tracked compares what message tracking tells of a recipient: events of one
-// message, with their connectors.
+// tracked checks the events of a recipient in message tracking. They must be of
+// one message; each is compared with its connector.
 func (w *world) tracked(recipient string, wants ...string) {
 	w.t.Helper()
 	var did []string

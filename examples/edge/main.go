@@ -1,16 +1,16 @@
-// Command edge is the Edge Transport in front of an existing organization:
-// the only server that speaks with the internet, with four connectors.
+// Command edge is the Edge Transport role in front of an existing organization:
+// the only server that exchanges mail with the internet. It has four connectors:
 //
-//   - from the internet (receive): everybody may send to the accepted domains,
-//     past the filters;
-//   - from the organization (receive): its servers may send to everybody. They
-//     are told by address (externally secured) or by account and password
-//     over TLS (basic authentication);
-//   - to the internet (send): * at cost 10, by DNS;
-//   - to the organization (send): --, all accepted domains, by smart hosts
-//     among which the mail is balanced.
+//   - From the internet (receive): all clients may send to the accepted domains,
+//     through the filters.
+//   - From the organization (receive): its servers may send to any domain. They
+//     are known by their address (externally secured), or log in over TLS (basic
+//     authentication).
+//   - To the internet (send): address space * with cost 10, by MX.
+//   - To the organization (send): address space --, all accepted domains, by
+//     smart hosts that share the mail.
 //
-// As in
+// For example:
 //
 //	edge -config /etc/bridgehead/edge.yaml
 //
@@ -24,61 +24,65 @@
 //	                        └─ :2526 ── 10.0.0.5, 10.0.0.6: by address,
 //	                                    or by account over TLS
 //
-// The file is explained in edge.yaml. -check says whether it is right, and
-// what is wrong in which line. SIGHUP reads it again, and the certificate and
-// the accounts with it: sessions that are there end under the rules that they
-// began with, new ones and the queue follow the new rules; a file with an
-// error changes nothing. SIGTERM ends it: what is in hand is finished, what
-// waits stays in the spool.
+// The file edge.yaml explains each setting. With -check, edge reports each error
+// of the file with its line and ends.
+//
+// SIGHUP loads the file again, with the certificate and the accounts. Existing
+// sessions keep the previous rules. New sessions and the queue use the new ones.
+// If the file has an error, nothing changes.
+//
+// SIGTERM or SIGINT stops edge. Active sessions and delivery attempts may
+// finish within 30 seconds. Waiting messages stay in the spool.
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
 
 func main() {
-	path := flag.String("config", "edge.yaml", "the configuration `file`")
-	check := flag.Bool("check", false, "check the configuration, and do no more")
+	path := flag.String("config", "edge.yaml", "configuration `file`, YAML")
+	check := flag.Bool("check", false, "check the configuration file and end: status 0 if it is valid, 2 if not")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		fail(2, fmt.Errorf("%q is not a flag", flag.Args()))
+	if *check && flag.NArg() == 0 {
+		os.Exit(report(*path))
 	}
-	c, err := load(*path)
-	if err == nil {
-		_, err = newRules(c, nothing(c)) // before anything is opened
-	}
-	if err != nil {
-		fail(2, err)
-	}
-	if *check {
-		fmt.Printf("%s is right\n", *path)
-		return
-	}
-
-	// Before anything else, since the default of SIGHUP is to end us.
+	// Before anything else, because SIGHUP ends a process by default.
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	log.Info("starting", "pid", os.Getpid())
-	edge, err := newEdge(*path, c, reload, log)
-	if err != nil {
-		fail(2, err)
-	}
-	if err := edge.Run(ctx); err != nil {
-		fail(1, err)
-	}
+	os.Exit(gateway.Main("edge", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
+		c, err := loadValid(*path)
+		if err != nil {
+			return nil, err
+		}
+		log.Info("starting", "pid", os.Getpid())
+		return newEdge(*path, c, reload, log)
+	}))
 }
 
-func fail(code int, err error) {
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(code)
+// report checks the file for -check and returns the exit status.
+func report(path string) int {
+	if _, err := loadValid(path); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	fmt.Printf("%s is valid\n", path)
+	return 0
+}
+
+// loadValid loads the file and checks it completely. It opens no socket and no
+// spool.
+func loadValid(path string) (*config, error) {
+	c, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	_, err = newRules(c, forCheck(c))
+	return c, err
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// rules are what a configuration comes to: all that SIGHUP exchanges.
+// rules are the parts of the gateway that SIGHUP replaces.
 type rules struct {
 	table                  *routing.Table
 	internet, organization *smtpserver.Server
 }
 
-// parts are what rules are used with, and what outlives them.
+// parts are the parts of the gateway that rules use and that SIGHUP does not
+// replace.
 type parts struct {
 	queue    policy.Submitter
 	resolver routing.Resolver
@@ -30,10 +31,11 @@ type parts struct {
 	received smtpserver.ProtocolLog
 }
 
-// nothing is for rules that are only checked.
-func nothing(c *config) parts { return parts{queue: &queue.Queue{}, resolver: c.resolver()} }
+// forCheck returns parts for rules that are only checked.
+func forCheck(c *config) parts { return parts{queue: &queue.Queue{}, resolver: c.resolver()} }
 
-// newRules makes the rules, or tells all that is wrong with the configuration.
+// newRules makes the rules of a configuration. The error has all faults of the
+// configuration.
 func newRules(c *config, p parts) (*rules, error) {
 	c.server()
 	cert := c.certificate()
@@ -46,8 +48,8 @@ func newRules(c *config, p parts) (*rules, error) {
 	dns := &routing.NetResolver{Resolver: p.resolver}
 	strangers := &policy.Gate{Domains: c.accepted(), Resolver: dns, Queue: p.queue}
 	c.filter(strangers, dns)
-	// Without accepted domains: whoever is not of the organization cannot
-	// come in here, past the filters.
+	// This gate has no accepted domains: a client that is not of the
+	// organization cannot use this listener to avoid the filters.
 	ours := &policy.Gate{Grants: c.grants(r.organization), Resolver: dns, Queue: p.queue}
 	if c.Filters.HeaderFirewall {
 		ours.Outbound = append(ours.Outbound, new(firewall.Outbound).Agent())
@@ -60,7 +62,7 @@ func newRules(c *config, p parts) (*rules, error) {
 	return r, c.err()
 }
 
-// certificate is for STARTTLS, on both sides.
+// certificate returns the TLS configuration for STARTTLS of both listeners.
 func (c *config) certificate() *tls.Config {
 	if c.Certificate == "" && c.Key == "" {
 		return nil
@@ -70,8 +72,8 @@ func (c *config) certificate() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair}}
 }
 
-// accepted are the domains that the internet may send to. Each is tried
-// together with those before it, so that the one that is wrong is named.
+// accepted returns the accepted domains. It checks each one together with those
+// before it, so that the error names the faulty one.
 func (c *config) accepted() (all []policy.Domain) {
 	kinds := map[string]policy.Kind{"": policy.Authoritative}
 	for _, k := range []policy.Kind{policy.Authoritative, policy.InternalRelay, policy.ExternalRelay} {
@@ -81,7 +83,7 @@ func (c *config) accepted() (all []policy.Domain) {
 		path := fmt.Sprintf("domains[%d]", i)
 		kind, known := kinds[d.Kind]
 		if !known {
-			c.fault(path+".kind", fmt.Errorf("%q is none of authoritative, internal relay, external relay", d.Kind))
+			c.fault(path+".kind", fmt.Errorf("%q is not one of authoritative, internal relay, external relay", d.Kind))
 		}
 		with := append(all, policy.Domain{Name: d.Name, Kind: kind, Directory: c.directory(path, &d)})
 		domains, err := policy.NewDomains(with...)
@@ -94,16 +96,16 @@ func (c *config) accepted() (all []policy.Domain) {
 		c.fault(path+".name", err)
 	}
 	if len(c.Domains) == 0 {
-		c.fault("domains", errors.New("whose mail is accepted?"))
+		c.fault("domains", errors.New("needs at least one domain"))
 	}
 	return all
 }
 
-// directory knows the recipients of a domain; nil when nobody has listed them.
+// directory returns the recipients of a domain; nil if they are not listed.
 func (c *config) directory(path string, d *domain) policy.Directory {
 	switch {
 	case d.RecipientsFile != "" && len(d.Recipients) > 0:
-		c.fault(path+".recipients-file", errors.New("there are recipients already"))
+		c.fault(path+".recipients-file", errors.New("recipients and recipients-file exclude each other"))
 	case d.RecipientsFile != "":
 		f := &policy.FileDirectory{Path: d.RecipientsFile}
 		c.fault(path+".recipients-file", f.Load())
@@ -115,14 +117,14 @@ func (c *config) directory(path string, d *domain) policy.Directory {
 	return nil
 }
 
-// grants say who the organization is: hosts that something outside this server
-// secures, and accounts, for which TLS is a must. Both have the rights of
+// grants returns the rights of the organization's servers: hosts that are
+// externally secured, and accounts, which require TLS. Both have the rights of
 // Exchange servers.
 func (c *config) grants(srv *smtpserver.Server) (all []policy.Grant) {
 	const section = "receive.organization"
 	o := &c.Receive.Organization
 	if len(o.ExternallySecured) == 0 && o.Accounts == "" {
-		c.fault(section, errors.New("who is it? Needs externally-secured, or accounts"))
+		c.fault(section, errors.New("needs externally-secured or accounts"))
 	}
 	var secured []netip.Prefix
 	c.each(section+".externally-secured", o.ExternallySecured, func(s string) error {
@@ -130,7 +132,7 @@ func (c *config) grants(srv *smtpserver.Server) (all []policy.Grant) {
 		if err != nil {
 			return err
 		}
-		secured = append(secured, networks...) // with those before it, since together they may be half the world
+		secured = append(secured, networks...) // checked together: two networks may cover all addresses
 		all = []policy.Grant{{To: policy.Clients{Networks: secured}, Rights: policy.ExternallySecured}}
 		return (&policy.Relay{Grants: all}).Validate()
 	})
@@ -140,7 +142,7 @@ func (c *config) grants(srv *smtpserver.Server) (all []policy.Grant) {
 	a, err := readAccounts(o.Accounts)
 	c.fault(section+".accounts", err)
 	if c.Certificate == "" {
-		c.fault(section+".accounts", errors.New("passwords travel only under TLS: needs certificate and key"))
+		c.fault(section+".accounts", errors.New("passwords are accepted only over TLS: needs certificate and key"))
 	}
 	srv.Auth = smtpserver.PasswordAuth(a.check)
 	return append(all, policy.Grant{To: policy.Clients{Identities: a.names()}, Rights: policy.ExchangeServers})

@@ -21,12 +21,12 @@ func hosts(addrs ...string) string {
 	return "[" + strings.Join(list, ", ") + "]"
 }
 
-// SIGHUP puts a new file in force for new sessions and for the queue; a
-// session that is there goes on, and no mail is lost.
+// SIGHUP applies a new file to new sessions and to the queue. An existing session
+// continues, and no mail is lost.
 func TestReload(t *testing.T) {
 	w := newWorld(t)
 	organization := smtptest.NewServer(t, nil)
-	w.write("HOSTS", hosts(peers.FreeAddr(t))) // where nobody listens
+	w.write("HOSTS", hosts(peers.FreeAddr(t))) // no server listens there
 	w.start()
 	w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
 	w.await("queue: deferred", 1)
@@ -35,16 +35,16 @@ func TestReload(t *testing.T) {
 	old := w.dial("127.0.0.1", w.internet)
 	smtptest.TalkOn(t, old, greeting+"C: MAIL FROM:<dave@spam.test>\nS: 554 5.1.0\nC: MAIL FROM:<dave@example.net>\nS: 250\nC: RCPT TO:<bob@example.com>\nS: 250\nC: DATA\nS: 354\nC: From: <dave@example.net>\n")
 
-	// What is wrong changes nothing, and is told by its line.
+	// An error changes nothing. The log has it with its line.
 	w.write("DENY", "not a domain", "HOSTS", hosts(organization.Addr))
 	w.signal(syscall.SIGHUP)
 	w.await("not reloaded", 1)
 	if !strings.Contains(w.p.Log(), "filters.sender.domains[0]") || !strings.Contains(w.p.Log(), "edge.yaml:22:") {
-		t.Errorf("the error is not told")
+		t.Errorf("the error is not in the log")
 	}
 	w.write("DENY", "example.org", "DIR", w.dir+"/elsewhere")
 	w.signal(syscall.SIGHUP)
-	w.await("to change it takes a restart", 2) // spool and logs
+	w.await("cannot change without a restart", 2) // spool and logs
 	w.talk("127.0.0.1", w.internet, greeting+"C: MAIL FROM:<x@spam.test>\nS: 554 5.1.0")
 
 	// Other smart hosts, another domain, another filter, a certificate.
@@ -52,7 +52,7 @@ func TestReload(t *testing.T) {
 	w.write("DIR", w.dir, "DENY", "example.org", "DOMAINS", "- name: example.info", "TLS", "certificate: "+certificate+"\nkey: "+key)
 	w.signal(syscall.SIGHUP)
 	w.await("msg=reloaded", 1)
-	if m := organization.Inbox.Next(t); m.To()[0] != "alice@example.com" { // it waited for this
+	if m := organization.Inbox.Next(t); m.To()[0] != "alice@example.com" { // it waited for the new smart host
 		t.Errorf("mail for %q", m.To())
 	}
 	smtptest.TalkOn(t, old, "C:\nC: Hello\nC: .\nS: 250\nC: MAIL FROM:<dave@example.org>\nS: 250\nC: RCPT TO:<carol@example.info>\nS: 550 5.7.1\nC: QUIT\nS: 221\nEOF")
@@ -66,8 +66,8 @@ func TestReload(t *testing.T) {
 	w.p.Stop(t)
 }
 
-// Mail that waits for a reason that the new file mends goes at once: its smart
-// host was busy and is replaced, or its domain had been taken out by mistake.
+// Mail that waits for a reason that the new file removes is sent at once: its
+// smart host was busy and is replaced, or its domain was missing by mistake.
 func TestReloadStartsTheMailThatWaitedForIt(t *testing.T) {
 	w := newWorld(t)
 	organization := smtptest.NewServer(t, nil)
@@ -101,7 +101,7 @@ func TestReloadStartsTheMailThatWaitedForIt(t *testing.T) {
 	w.p.Stop(t)
 }
 
-// No client is turned away while servers take over from each other.
+// No client is refused while servers are replaced.
 func TestReloadUnderLoad(t *testing.T) {
 	const reloads, sessions = 10, 5
 	w := newWorld(t)
@@ -109,7 +109,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	w.write("HOSTS", hosts(organization.Addr))
 	w.start()
 	for n := range reloads {
-		w.signal(syscall.SIGHUP) // it reloads while we talk
+		w.signal(syscall.SIGHUP) // the reload happens during the sessions
 		for range sessions {
 			w.talk("127.0.0.1", w.internet, greeting+message("carol@example.net", "alice@example.com", ""))
 		}
@@ -121,8 +121,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	w.p.Stop(t)
 }
 
-// SIGTERM lets the message in hand come to its end; what cannot be delivered
-// stays in the spool, for the next start.
+// After SIGTERM a client can finish its message. Mail that cannot be delivered
+// stays in the spool for the next start.
 func TestTermination(t *testing.T) {
 	w := newWorld(t)
 	w.write("HOSTS", hosts(peers.FreeAddr(t)))

@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// table is the way out and the way in: the two send connectors.
+// table returns the routing table with the two send connectors.
 func (c *config) table() *routing.Table {
 	out, in := &c.Send.Internet, &c.Send.Organization
 	if out.Cost < 1 || out.Cost > 100 {
@@ -24,17 +24,17 @@ func (c *config) table() *routing.Table {
 	internet := routing.Connector{
 		Name: "internet", Spaces: []string{fmt.Sprintf("*;%d", out.Cost)}, Port: out.Port,
 		TLS: c.level("send.internet.tls", out.TLS),
-		// Mail from the internet never goes back there, even if somebody
-		// should weaken the policy: only the organization's, and reports.
+		// Only mail of the organization and reports go to the internet. This
+		// holds even if the policy for the internet is weakened by mistake.
 		Scope: routing.Scope{Receivers: []string{"organization", "dsn"}},
 	}
 	organization := routing.Connector{
 		Name: "organization", Spaces: []string{"--"}, SmartHosts: c.smartHosts(),
-		Exclusive: true, // while its servers are down the mail waits: it is for nobody else
+		Exclusive: true, // while its servers are down, the mail waits
 		TLS:       c.level("send.organization.tls", in.TLS), Auth: c.credentials(),
 	}
 	if organization.Auth != nil && organization.TLS == nil {
-		organization.TLS = &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain} // so that nobody else gets the password
+		organization.TLS = &smtpclient.TLSPolicy{Level: smtpclient.TLSDomain} // only its own servers get the password
 	}
 	c.roots()
 	if len(c.faults) > 0 {
@@ -45,7 +45,8 @@ func (c *config) table() *routing.Table {
 	return table
 }
 
-// site is what is ours, by which a way back to us is known for what it is.
+// site returns the names and addresses of this host. A route to one of them would
+// be a mail loop.
 func (c *config) site() routing.Site {
 	s := routing.Site{Names: []string{c.Hostname}}
 	for _, d := range c.Domains {
@@ -59,7 +60,7 @@ func (c *config) site() routing.Site {
 	return s
 }
 
-// smartHosts checks each of them.
+// smartHosts checks and returns the smart hosts.
 func (c *config) smartHosts() []routing.SmartHost {
 	const section = "send.organization.smart-hosts"
 	hosts := c.Send.Organization.SmartHosts
@@ -70,12 +71,12 @@ func (c *config) smartHosts() []routing.SmartHost {
 		}
 	}
 	if len(hosts) == 0 {
-		c.fault(section, errors.New("where are the mailboxes?"))
+		c.fault(section, errors.New("needs at least one host"))
 	}
 	return hosts
 }
 
-// level is a rule for TLS by its name.
+// level returns the TLS policy for the name of a level; nil if the name is empty.
 func (c *config) level(path, name string) *smtpclient.TLSPolicy {
 	if name == "" {
 		return nil
@@ -87,12 +88,12 @@ func (c *config) level(path, name string) *smtpclient.TLSPolicy {
 		}
 		known = append(known, l.String())
 	}
-	c.fault(path, fmt.Errorf("%q is none of %s", name, strings.Join(known, ", ")))
+	c.fault(path, fmt.Errorf("%q is not one of %s", name, strings.Join(known, ", ")))
 	return nil
 }
 
-// credentials are ours at the organization's servers, for basic
-// authentication; nil where we are externally secured.
+// credentials returns what the edge logs in with at the organization's servers
+// (basic authentication), or nil if it is externally secured there.
 func (c *config) credentials() smtpclient.Authenticator {
 	const section = "send.organization"
 	o := &c.Send.Organization
@@ -100,10 +101,10 @@ func (c *config) credentials() smtpclient.Authenticator {
 	case o.User == "" && o.PasswordFile == "":
 		return nil
 	case o.User == "" || o.PasswordFile == "":
-		c.fault(section, errors.New("user and password-file go together"))
+		c.fault(section, errors.New("user and password-file must be set together"))
 		return nil
 	case o.TLS == smtpclient.TLSNone.String():
-		c.fault(section+".tls", errors.New("a password travels only under TLS"))
+		c.fault(section+".tls", errors.New("a password is sent only over TLS"))
 	}
 	text, err := os.ReadFile(o.PasswordFile)
 	line, _, _ := strings.Cut(string(text), "\n")
@@ -114,8 +115,8 @@ func (c *config) credentials() smtpclient.Authenticator {
 	return smtpclient.PasswordAuth(o.User, line)
 }
 
-// roots are the authorities that the organization's certificates come from;
-// nil means the system's.
+// roots returns a configuration that trusts the authorities of the organization's
+// certificates; nil means those of the system.
 func (c *config) roots() *tls.Config {
 	const path = "send.organization.roots"
 	file := c.Send.Organization.Roots

@@ -8,9 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// The book's ways to try out a server by telnet: is it there for the internet,
-// what does it offer, does mail go in and out, and what does it say where mail
-// must not.
+// The usual tests of a server by telnet: the internet can reach it, it offers the
+// extensions, mail is relayed in both directions, and forbidden mail is refused.
 func TestTelnet(t *testing.T) {
 	w := newWorld(t)
 	organization := &peers.Postfix{Domains: "example.com", Addr: organizationAddr + ":" + port(peers.FreeAddr(t)), Main: relayByUs(w)}
@@ -35,23 +34,23 @@ func TestTelnet(t *testing.T) {
 	w.telnetLogs()
 }
 
-// offered: the name and the abilities that a server shows. Where a firewall
-// between us rewrites the conversation, it is the extensions that are missing.
+// offered: the name and the extensions of the server. If a firewall rewrites the
+// session, extensions are missing.
 func (w *world) offered() {
 	script := "S: 220 edge.example.com\n"
 	for _, extension := range []string{"edge.example.com", "SIZE 37748736", "PIPELINING", "DSN", "ENHANCEDSTATUSCODES", "8BITMIME", "CHUNKING", "SMTPUTF8", "STARTTLS"} {
 		script += "C: ehlo client.test\nS: 250 " + extension + "\n"
 	}
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), script+`
-		# What is old still goes.
+		# HELO still works.
 		C: helo client.test
 		S: 250 edge.example.com
-		# Nobody finds out mailboxes in this way,
+		# No client can find out mailboxes
 		C: vrfy alice
 		S: 252
 		C: expn staff
 		S: 502
-		# and nobody takes mail away.
+		# or fetch mail.
 		C: turn
 		S: 502
 		C: etrn example.com
@@ -75,7 +74,7 @@ const typed = `
 	EOF
 `
 
-// typedIn: a user of the internet writes to one of the organization's.
+// typedIn: a user of the internet sends mail to one of the organization.
 func (w *world) typedIn() {
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), `
 		S: 220
@@ -88,32 +87,31 @@ func (w *world) typedIn() {
 	`+typed)
 }
 
-// refused: what the server says to what must not be, each in a session of its
-// own.
+// refused: the replies to forbidden commands, each in a session of its own.
 func (w *world) refused() {
 	const sender = "C: mail from:carol@example.net\nS: 250 2.1.0\n"
 	for _, script := range []string{
 		"# a relay for strangers\n" + sender + "C: rcpt to:dave@example.org\nS: 550 5.7.1",
-		"# a mailbox that is not there\n" + sender + "C: rcpt to:nobody@example.com\nS: 550 5.1.1",
+		"# an unknown mailbox\n" + sender + "C: rcpt to:nobody@example.com\nS: 550 5.1.1",
 		"# a sender of the organization's, from outside\nC: mail from:bob@example.com\nS: 550 5.7.1",
-		"# a sender who must not\nC: mail from:x@spam.test\nS: 554 5.1.0",
-		"# what is no address\n" + sender + "C: rcpt to:alice@\nS: 501 5.1.3",
+		"# a blocked sender\nC: mail from:x@spam.test\nS: 554 5.1.0",
+		"# an invalid address\n" + sender + "C: rcpt to:alice@\nS: 501 5.1.3",
 		"# no recipient\n" + sender + "C: data\nS: 503 5.5.1",
 		"# no sender\nC: rcpt to:alice@example.com\nS: 503 5.5.1\nC: data\nS: 503 5.5.1",
 		"# two senders\n" + sender + "C: mail from:dave@example.org\nS: 503 5.5.1",
 		"# no argument\nC: mail\nS: 501 5.5.4",
 		"# no command\nC: hello\nS: 500 5.5.2",
-		"# a password for nothing\nC: auth login\nS: 502 5.5.1",
+		"# AUTH is not offered\nC: auth login\nS: 502 5.5.1",
 	} {
 		smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), "S: 220\nC: ehlo client.test\nS: 250\n"+script+"\nC: quit\nS: 221\nEOF")
 	}
-	// Nobody at all, before the greeting.
+	// MAIL before EHLO.
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), "S: 220\nC: mail from:carol@example.net\nS: 503 5.5.1\nC: quit\nS: 221\nEOF")
 }
 
-// typedOut: a user of the organization, where he is not known by his address,
-// writes to one of the internet's. That takes a password, and a password
-// takes encryption, which telnet does not have.
+// typedOut: a user of the organization, from an address that is not trusted, sends
+// mail to one of the internet. This requires a password, and the password
+// requires TLS, which telnet does not have.
 func (w *world) typedOut() {
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.organization), `
 		S: 220
@@ -145,7 +143,7 @@ func (w *world) typedOut() {
 	`+typed)
 }
 
-// telnetLogs: what was refused is in the protocol log, too.
+// telnetLogs: refused commands are in the protocol log too.
 func (w *world) telnetLogs() {
 	inOrder(w.t, w.protocol("receive", "internet"), "< VRFY alice", "> 252",
 		"< MAIL from:carol@example.net", "< RCPT to:dave@example.org", "> 550 5.7.1", "< RCPT to:nobody@example.com", "> 550 5.1.1",

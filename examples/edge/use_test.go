@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A server that cannot serve is an error, and all stays as it was.
+// A server that cannot serve is an error, and nothing changes.
 func TestUseOfServersThatCannotServe(t *testing.T) {
 	server := func(change func(*smtpserver.Server)) *smtpserver.Server {
 		srv := &smtpserver.Server{Hostname: "edge.example.com"}
@@ -29,7 +29,7 @@ func TestUseOfServersThatCannotServe(t *testing.T) {
 		want   string
 	}{
 		"a mode without a certificate": {func(s *smtpserver.Server) { s.TLSMode = smtpserver.TLSRequired }, "TLSRequired without TLSConfig"},
-		"a host name that is none":     {func(s *smtpserver.Server) { s.Hostname = "a b" }, "is not a host name"},
+		"an invalid host name":         {func(s *smtpserver.Server) { s.Hostname = "a b" }, "is not a host name"},
 	} {
 		before := &rules{internet: server(fine), organization: server(fine), table: new(routing.Table)}
 		e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organization: new(gateway.Listener)}
@@ -44,11 +44,11 @@ func TestUseOfServersThatCannotServe(t *testing.T) {
 				t.Errorf("%s: error %v, want %q", name, err, tt.want)
 			}
 			if e.internet.Server != before.internet || e.organization.Server != before.organization {
-				t.Errorf("%s: a server has taken over", name)
+				t.Errorf("%s: a server was replaced", name)
 			}
 		}
 	}
-	// Replace's own errors come out as well.
+	// Errors of Replace are returned too.
 	e := &edge{router: new(routing.Router), internet: new(gateway.Listener), organization: new(gateway.Listener)}
 	if err := e.use(&rules{internet: new(smtpserver.Server), organization: server(fine)}); err == nil || !strings.Contains(err.Error(), "no Handler") {
 		t.Errorf("without a Handler: %v", err)

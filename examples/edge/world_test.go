@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // 127.0.0.0/8.
 const organizationAddr = "127.0.0.2"
 
-// A world is what an edge stands in, and its configuration.
+// A world is an edge with its surroundings and its configuration.
 type world struct {
 	t                      *testing.T
 	dir                    string
@@ -84,7 +84,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// write puts the configuration down, with the settings that are changed.
+// write writes the configuration file with changed settings.
 func (w *world) write(changes ...string) {
 	w.t.Helper()
 	var pairs []string
@@ -97,7 +97,7 @@ func (w *world) write(changes ...string) {
 	w.file("edge.yaml", strings.NewReplacer(pairs...).Replace(configuration))
 }
 
-// file writes a file and tells its path.
+// file writes a file and returns its path.
 func (w *world) file(name, text string) string {
 	w.t.Helper()
 	path := filepath.Join(w.dir, name)
@@ -143,7 +143,7 @@ func (w *world) dial(from, to string) net.Conn {
 	return c
 }
 
-// talk is a conversation from one of our addresses.
+// talk runs a session from one of our addresses.
 func (w *world) talk(from, to, script string) {
 	w.t.Helper()
 	c := w.dial(from, to)
@@ -167,7 +167,7 @@ func port(addr string) string {
 	return p
 }
 
-// message is a transaction for Talk, in a session that has greeted.
+// message returns a transaction for Talk, after greeting.
 func message(from, to, header string) string {
 	return "C: MAIL FROM:<" + from + ">\nS: 250\nC: RCPT TO:<" + to + ">\nS: 250\nC: DATA\nS: 354\n" +
 		"C: From: <" + from + ">\nC: To: <" + to + ">\nC: Date: Sat, 21 Nov 2026 22:00:00 +0000\nC: Message-ID: <1@" + from + ">\n" +
