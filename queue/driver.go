@@ -9,8 +9,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// driver is what surrounds the scheduler: its lock, its loop and its workers.
-// The scheduler (queue/internal/sched) decides, the driver carries out.
+// driver runs the scheduler: it has the lock, the loop and the workers. The
+// scheduler (queue/internal/sched) makes decisions, the driver carries them out.
 //
 // The lock is never held over a call to the Store, the Deliverer, a hook or a
 // policy.
@@ -20,19 +20,19 @@ type driver struct {
 	except   map[NextHop]bool // for claims: the hops whose mail stays in the store
 	exceptOf uint             // the core's HeldVersion of except
 
-	wake        chan struct{}   // tells the loop to look again
+	wake        chan struct{}   // wakes the loop
 	ctx         context.Context // of Route and Deliver calls
 	workersDone sync.WaitGroup
 }
 
 // step passes events to the core, and carries out the decisions that they cause.
 func (q *Queue) step(events func(core *sched.Scheduler)) {
-	var few [2]sched.Decision // mostly, without an allocation
+	var few [2]sched.Decision // mostly enough, and needs no allocation
 	q.carryOut(q.decide(few[:0], events))
 }
 
-// decide passes events to the core in one turn of the lock, and appends the
-// decisions that they cause to those that are to be carried out.
+// decide passes events to the core with the lock held, and appends the decisions
+// that they cause to todo.
 func (q *Queue) decide(todo []sched.Decision, events func(core *sched.Scheduler)) []sched.Decision {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -40,20 +40,20 @@ func (q *Queue) decide(todo []sched.Decision, events func(core *sched.Scheduler)
 	todo = q.core.Decisions(todo)
 	for i := range todo {
 		if todo[i].Kind == sched.StartWorker {
-			q.workersDone.Add(1) // before the core can be told to stop
+			q.workersDone.Add(1) // before Stop can be called
 		}
 	}
 	return todo
 }
 
-// locked calls f in one turn of the lock. It is for what causes no decisions.
+// locked calls f with the lock held. f causes no decisions.
 func (q *Queue) locked(f func(core *sched.Scheduler)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f(q.core)
 }
 
-// carryOut does what any event may cause to be done.
+// carryOut carries out the decisions that any event may cause.
 func (q *Queue) carryOut(todo []sched.Decision) {
 	for i := range todo {
 		switch d := &todo[i]; d.Kind {
@@ -72,8 +72,8 @@ func (q *Queue) carryOut(todo []sched.Decision) {
 	}
 }
 
-// worker does jobs until there is none that may be begun. Workers are goroutines
-// that live as long as there is work.
+// worker does jobs until there is none that may begin. It is a goroutine that
+// ends when there is no work.
 func (q *Queue) worker() {
 	defer q.workersDone.Done()
 	var job sched.Decision
@@ -89,12 +89,12 @@ func (q *Queue) worker() {
 		default:
 			return
 		}
-		q.carryOut(todo) // from here, where the stack is short
+		q.carryOut(todo) // here, where the stack is short
 	}
 }
 
-// run is the one goroutine that lives as long as the Queue. It does what is due
-// and sleeps until something is due again, or an event wakes it.
+// run is the loop: one goroutine that runs as long as the Queue. It does the
+// tasks that are due, and sleeps until one is due again or an event wakes it.
 func (q *Queue) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -130,7 +130,7 @@ func (q *Queue) run(ctx context.Context) error {
 	return nil
 }
 
-// look does what else is due.
+// look does the other tasks.
 func (q *Queue) look(d *sched.Task, now time.Time) {
 	switch d.Kind {
 	case sched.Ask:
@@ -150,12 +150,12 @@ func (q *Queue) look(d *sched.Task, now time.Time) {
 	}
 }
 
-// stop ends what Run began: it waits for the attempts in progress and gives
-// back what is still active.
+// stop ends what Run began: it waits for the attempts in progress, and gives the
+// active messages back to the store.
 func (q *Queue) stop() {
 	q.step(func(core *sched.Scheduler) { core.Stop() })
 	q.awaitWorkers()
-	q.recorder.recordAgain() // the last chance
+	q.recorder.recordAgain() // for the last time
 	var left []*sched.Message
 	q.locked(func(core *sched.Scheduler) { left = core.End() })
 	for _, m := range left {
@@ -163,7 +163,7 @@ func (q *Queue) stop() {
 	}
 }
 
-// awaitWorkers waits for the attempts in progress, and keeps their leases.
+// awaitWorkers waits for the attempts in progress, and renews their leases.
 func (q *Queue) awaitWorkers() {
 	done := make(chan struct{})
 	go func() {
@@ -189,7 +189,8 @@ func (q *Queue) awaitWorkers() {
 	}
 }
 
-// giveBack records a message that is not done with when the Queue ends.
+// giveBack gives a message back to the store that has not ended when the Queue
+// stops.
 func (q *Queue) giveBack(a *active) {
 	var m *Message
 	q.locked(func(*sched.Scheduler) { m = a.snapshot() })

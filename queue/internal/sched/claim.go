@@ -80,6 +80,45 @@ func (s *Scheduler) claim(now time.Time) (*Query, bool) {
 	return q, true
 }
 
+// admit makes a message active, unless the driver has stopped.
+func (s *Scheduler) admit(now time.Time, m *Message) bool {
+	if before := s.active[m.ID]; before != nil {
+		// Its record was released a moment ago, and is not forgotten yet; or
+		// the lease ran out while it was still active.
+		before.reclaim = true
+		s.memory -= m.Size
+		s.noProbe(now, m)
+		return true
+	}
+	if !s.running {
+		s.memory -= m.Size
+		return false
+	}
+	s.active[m.ID] = m
+	s.leases.add(m)
+	if !s.suspected(now, m) {
+		s.incoming.push(m)
+		s.kick()
+	}
+	return true
+}
+
+// dueClaimed plans the next claim of what is due for any hop, after one that
+// brought n messages.
+func (s *Scheduler) dueClaimed(now time.Time, q *Query, n int, next time.Time, failed bool) {
+	switch {
+	case failed:
+		s.claimAtLatest(now.Add(mendMost))
+	case n == q.Max:
+		s.claimAtLatest(now) // there may be more
+	case !next.IsZero():
+		if n == 0 && !next.After(now) {
+			next = now.Add(time.Second) // another node was quicker, or the store errs
+		}
+		s.claimAtLatest(next)
+	}
+}
+
 // hold notes whether a hop's mail stays in the store. It must be called after
 // any change to what Hop.held says.
 func (s *Scheduler) hold(h *Hop) {
@@ -93,6 +132,14 @@ func (s *Scheduler) hold(h *Hop) {
 	}
 	delete(s.held, h.Key)
 	s.claimNow() // its mail may be claimed again
+}
+
+// congest keeps a hop's mail in the store while the hop is more than half full.
+func (s *Scheduler) congest(h *Hop) {
+	if h.halfFull() {
+		h.congested = true
+		s.hold(h)
+	}
 }
 
 // relieve ends a hop's congestion when half of its places are free.

@@ -1,138 +1,116 @@
 package sched
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
-// The events are the methods in this file, in the order of a message's way.
-// Each may cause decisions, which the driver takes with [Scheduler.Decisions]
-// after the event and carries out. Ready returns a worker's next job, and Due
-// (due.go) the loop's next task.
-// now is the time of the event. Events without it happen at the time of the
-// event before.
+// This file defines the decisions and the events.
+//
+// The events are methods, in the order in which they happen to a message; those
+// of an attempt are in attempt.go. An event may cause decisions. After the
+// event, the driver takes them with [Scheduler.Decisions] and carries them out.
+// Ready returns a worker's next job, and Due (due.go) the loop's next task.
+// now is the time of the event. An event without it has the last event's time.
 
-// A Decision is what the driver is to do after an event.
+// A Decision is what the driver must do after an event.
 type Decision struct {
 	Kind  Kind
-	Probe bool // of a Deliver: the hop could not be reached the last time
+	Probe bool // for Deliver: the hop was unreachable the last time
 	Msg   *Message
 	Part  *Part
 }
 
-// A Kind says what a decision is about.
+// A Kind is the kind of a Decision.
 type Kind uint8
 
 const (
 	None Kind = iota
 
-	// Decisions that any event may cause.
-	StartWorker // start a worker: it calls Ready
-	Wake        // wake the loop: it calls Due
-	Return      // Part and those after it: put them back to the store, see Returned and PutBack
-	Record      // Msg: record it, see Recording and Recorded
+	// Any event may cause these.
+	StartWorker // start a worker, which calls Ready
+	Wake        // wake the loop, which calls Due
+	Return      // put Part and those after it back to the store; then Returned, PutBack
+	Record      // record Msg; then Recording, Recorded
 
-	// A worker's next job, by Ready.
-	Route   // Msg: find the next hops of its recipients, see Way and Routed
-	Deliver // Part: deliver it, see Attempted or TurnedBack
+	// Ready returns these, a worker's jobs.
+	Route   // find the next hops of Msg's recipients; then Way, Queue, Routed
+	Deliver // deliver Part; then Attempted or TurnedBack
 )
 
-// A Task is what the driver's loop is to do, by Due.
+// A Task is what the driver's loop must do next: see Due.
 type Task struct {
 	Kind  TaskKind
-	Scope Scope // of a Recheck
+	Scope Scope // for Recheck
 	Hop   *Hop
 	Claim *Query
 	Msgs  []*Message
 	At    time.Time
 }
 
-// A TaskKind says what a task is about.
+// A TaskKind is the kind of a Task.
 type TaskKind uint8
 
 const (
 	NoTask  TaskKind = iota
-	Claim            // claim messages, see Arrived and Claimed
-	Ask              // Hop: ask how it wants to be served, see Paced
-	Renew            // Msgs: renew their leases until At, see Renewed
-	Mend             // try whether the store can record again, see Mended
-	Clear            // clear what was set aside and is too old
-	Recheck          // look through the waiting mail, as far as Scope says, see Rechecked
-	Sleep            // wait until At, or until woken
+	Claim            // claim messages; then Arrived for each, and Claimed
+	Ask              // ask the Pacer how Hop is to be served; then Paced
+	Renew            // renew the leases of Msgs until At; then Renewed
+	Mend             // try whether the store can record again; then Mended
+	Clear            // remove old mail that was set aside
+	Recheck          // look again at the waiting mail of Scope; then Rechecked
+	Sleep            // wait until At or a Wake
 	Stop             // end
 )
 
-// A Query says which messages are to be claimed.
+// A Query selects the messages to claim. Without ID and Only, it selects those
+// whose hop is not Held.
 type Query struct {
-	Max         int       // at most so many; their places are reserved
-	Now         time.Time // that are due by then
+	Max         int       // how many at most; their places are reserved
+	Now         time.Time // only messages that are due by then
 	Until       time.Time // end of the leases
-	ID          string    // this message alone
-	Only        *Hop      // those that wait for this hop; without both, those whose hop is not Held
-	Probe       bool      // it is to probe the hop
-	Sweep       bool      // they may have expired
-	LeastUrgent bool      // the least urgent ones first
+	ID          string    // only this message
+	Only        *Hop      // only messages that wait for this hop
+	Probe       bool      // the message will probe the hop
+	Sweep       bool      // the messages may have expired
+	LeastUrgent bool      // the least urgent first
 }
 
-// A Scope says which of the waiting mail is looked through again.
+// A Scope selects the waiting mail to look at again.
 type Scope uint8
 
 const (
 	ScopeNone    Scope = iota
-	ScopeRestart       // what waits because of our own settings
-	ScopeAll           // and what any host refused by a rule
+	ScopeRestart       // mail that waits because of the relay's own settings
+	ScopeAll           // also mail that a host refused by a rule
 )
 
-// Decisions appends the decisions that the events since the last call caused.
-func (s *Scheduler) Decisions(to []Decision) []Decision {
-	if s.wake {
-		s.wake = false
-		to = append(to, Decision{Kind: Wake})
-	}
-	to = append(to, s.out...)
-	clear(s.out)
-	s.out = s.out[:0]
-	return to
-}
-
-// Run: the driver begins to deliver. All messages that are due are claimed.
+// Run starts the deliveries. All messages that are due are claimed.
 func (s *Scheduler) Run() {
 	s.running = true
 	s.recheck = max(s.recheck, ScopeRestart)
 	s.claimNow()
 }
 
-// Stop: no new attempt is begun any more.
+// Stop lets no new job begin.
 func (s *Scheduler) Stop() {
 	s.stopping = true
 	s.wake = true
 }
 
-// End: the driver has stopped. End returns the messages that are still active
-// and not being recorded, and forgets all.
+// End ends the work of the driver. It returns the active messages that are not
+// being recorded, and forgets all messages.
 func (s *Scheduler) End() []*Message {
 	s.running, s.stopping = false, true
-	var left []*Message
-	for _, m := range s.active {
-		if !m.recording {
-			left = append(left, m)
-		}
-	}
-	slices.SortFunc(left, func(a, b *Message) int { return strings.Compare(a.ID, b.ID) })
-	s.active, s.leases, s.incoming, s.suspects = map[string]*Message{}, leaseList{}, messageList{}, messageList{}
-	return left
+	return s.takeActive()
 }
 
-// Pause: an operator pauses the deliveries, or lets them continue.
+// Pause pauses the deliveries, or lets them continue. An operator asked for it.
 func (s *Scheduler) Pause(paused bool) {
 	s.paused = paused
 	s.claimNow()
 	s.kick()
 }
 
-// Place: a new message of that size wants to be delivered from memory. If there
-// is a place for it, Place reserves it.
+// Place reserves a place for a new message, to deliver it from memory. It
+// reports whether there was one. size is the content's, in bytes.
 func (s *Scheduler) Place(size int64) bool {
 	if s.idle() || s.full || len(s.active)+s.reserved >= s.limits.Active || s.memory+size > s.limits.Memory {
 		return false
@@ -142,50 +120,30 @@ func (s *Scheduler) Place(size int64) bool {
 	return true
 }
 
-// Unplaced: a message that had a place was not stored.
+// Unplaced gives a reserved place back: the message was not stored.
 func (s *Scheduler) Unplaced(size int64) {
 	s.memory -= size
 	s.unreserve(1)
 }
 
-// Stored: a message was stored that is due then, and nothing else was done with
-// it.
+// Stored notes that a message without a place was stored, and when it is due.
 func (s *Scheduler) Stored(due time.Time) {
 	if s.running && !s.full {
 		s.claimAtLatest(due)
 	}
 }
 
-// Arrived: a message is leased whose place was reserved. It is active from now
-// on, unless Arrived returns false because the driver has stopped: its lease is
-// then to be given back.
+// Arrived makes a leased message active whose place was reserved. It returns
+// false when the driver has stopped: the lease must then be given back.
 func (s *Scheduler) Arrived(now time.Time, m *Message) bool {
 	s.now = now
 	s.reserved--
-	if before := s.active[m.ID]; before != nil {
-		// Its record was released a moment ago, and is not forgotten yet; or
-		// the lease ran out while it was still active.
-		before.reclaim = true
-		s.memory -= m.Size
-		s.noProbe(now, m)
-		return true
-	}
-	if !s.running {
-		s.memory -= m.Size
-		return false
-	}
-	s.active[m.ID] = m
-	s.leases.add(m)
-	if !s.suspected(now, m) {
-		s.incoming.push(m)
-		s.kick()
-	}
-	return true
+	return s.admit(now, m)
 }
 
-// Claimed: the claim that Due asked for brought n messages, all of which have
-// arrived. next is when the same claim would find more, zero if never. failed
-// says that the store had an error.
+// Claimed ends the claim q, a task. n messages were claimed, and all of them
+// have arrived. next is when the same claim would find more, zero if never.
+// failed means that the store had an error.
 func (s *Scheduler) Claimed(now time.Time, q *Query, n int, next time.Time, failed bool) {
 	s.now = now
 	s.unreserve(q.Max - n)
@@ -194,33 +152,15 @@ func (s *Scheduler) Claimed(now time.Time, q *Query, n int, next time.Time, fail
 		s.probeClaimed(now, q.Only, n, failed)
 	case q.Sweep:
 		s.swept(now, q, n, failed)
-	case q.ID != "":
-	case failed:
-		s.claimAtLatest(now.Add(mendMost))
-	case n == q.Max:
-		s.claimAtLatest(now) // there may be more
-	case !next.IsZero():
-		if n == 0 && !next.After(now) {
-			next = now.Add(time.Second) // another node was quicker, or the store errs
-		}
-		s.claimAtLatest(next)
+	case q.ID == "":
+		s.dueClaimed(now, q, n, next, failed)
 	}
 }
 
-// Ready: a worker is ready for a job, having done last (None for a new worker).
-// The result is its next job; None ends the worker.
+// Ready returns the next job of a worker that has done the job last; a new
+// worker's last job is None. None ends the worker.
 func (s *Scheduler) Ready(last *Decision) Decision {
-	switch last.Kind {
-	case None:
-		s.starting--
-	case Route:
-		s.routing--
-	case Deliver:
-		s.delivering--
-		if last.Probe {
-			s.probing--
-		}
-	}
+	s.jobDone(last)
 	job := s.nextJob()
 	if job.Kind != None {
 		s.kick()
@@ -228,11 +168,10 @@ func (s *Scheduler) Ready(last *Decision) Decision {
 	return job
 }
 
-// Way: some recipients of a message that is being routed go to the hop key,
-// which has these limits and this Pace. The Hop is nil where an operator wants
-// something else done with the message: its recipients then wait (see
-// [Message.Wait]). mayQueue says that they are to become parts (see Queue);
-// otherwise they wait, see Returned.
+// Way notes that some recipients of a message that is being routed go to the hop
+// key, which has these limits and this Pace. If mayQueue is true, they become
+// parts: see Queue. Otherwise they wait: see Returned, or [Message.Wait] if the
+// Hop is nil, because an operator has given an order about the message.
 func (s *Scheduler) Way(now time.Time, m *Message, key Key, limits HopLimits, p Pace) (h *Hop, mayQueue bool) {
 	s.now = now
 	h = s.hopFor(now, key, limits)
@@ -243,13 +182,14 @@ func (s *Scheduler) Way(now time.Time, m *Message, key Key, limits HopLimits, p 
 	return h, !h.dead && !h.shut() && h.n < h.limits.Active
 }
 
-// Queue: a part of a message was made, and waits for its hop.
+// Queue puts a new part of a message into its hop's queue.
 func (s *Scheduler) Queue(p *Part) {
 	p.Msg.left++
 	s.enqueue(p)
 }
 
-// Routed: all recipients of a message are parts now, or wait, or have ended.
+// Routed ends the routing of a message: each recipient is in a part, waits, or
+// has ended.
 func (s *Scheduler) Routed(now time.Time, m *Message) {
 	s.now = now
 	s.noProbe(now, m) // if it went another way, or is not tried
@@ -259,27 +199,24 @@ func (s *Scheduler) Routed(now time.Time, m *Message) {
 	}
 }
 
-// Returned: recipients wait for a hop that cannot take them now. The result is
-// when to look at them again, should they wait for several hops.
+// Returned notes that recipients wait for a hop that cannot take them now. The
+// result is when to look at them again if their message waits for several hops.
 func (s *Scheduler) Returned(now time.Time, h *Hop) (again time.Time) {
 	again = now.Add(LookAgain)
 	if h.dead && h.retryAt.After(now) {
 		again = h.retryAt
 	}
-	if h.halfFull() {
-		h.congested = true
-		s.hold(h)
-	}
+	s.congest(h)
 	return again
 }
 
-// PutBack: a part that was to return waits in the store. It follows Returned.
+// PutBack ends the return of a part, after Returned.
 func (s *Scheduler) PutBack(p *Part) {
 	p.Hop.returning--
 	s.Ended(p.Msg)
 }
 
-// Ended: a part of m has ended: delivered, failed, or its recipients wait.
+// Ended ends a part of m: its recipients were delivered, have failed, or wait.
 func (s *Scheduler) Ended(m *Message) {
 	m.left--
 	switch {
@@ -288,11 +225,12 @@ func (s *Scheduler) Ended(m *Message) {
 	case m.left == 0 || m.urgent:
 		m.recording = true
 		s.decide(Decision{Kind: Record, Msg: m})
-	default: // the last part takes it along
+	default: // recorded with the last part
 	}
 }
 
-// Recording: the recording of m begins. final says that no part of m is left.
+// Recording begins the recording of m. final means that no part of m is left,
+// lost that another owner has the lease.
 func (s *Scheduler) Recording(m *Message) (final, lost bool) {
 	m.again = false
 	if final = m.left == 0; !final {
@@ -301,7 +239,7 @@ func (s *Scheduler) Recording(m *Message) (final, lost bool) {
 	return final, m.lost
 }
 
-// An Outcome is how the recording of a message ended.
+// An Outcome is the result of recording a message.
 type Outcome uint8
 
 const (
@@ -310,8 +248,8 @@ const (
 	Failed         // the store cannot record
 )
 
-// Recorded: the recording of m ended. again says that it is to be repeated at
-// once. After a final record the message is not active any more.
+// Recorded ends the recording of m. again means that it must be repeated at
+// once. After a final record, the message is no longer active.
 func (s *Scheduler) Recorded(m *Message, final bool, o Outcome) (again bool) {
 	switch {
 	case o == Failed:
@@ -319,8 +257,7 @@ func (s *Scheduler) Recorded(m *Message, final bool, o Outcome) (again bool) {
 		s.breakDown()
 		return false
 	case o == Lost:
-		m.lost = true
-		s.leases.remove(m)
+		s.lose(m)
 	}
 	if final {
 		s.forget(m)
@@ -332,43 +269,31 @@ func (s *Scheduler) Recorded(m *Message, final bool, o Outcome) (again bool) {
 	return m.again
 }
 
-// Kept: the last record of m leaves it in the store, due then and waiting for
-// the hop key.
+// Kept notes that the final record of a message leaves it in the store, where it
+// waits for the hop key until due.
 func (s *Scheduler) Kept(key Key, due time.Time) {
 	if !s.held[key] {
 		s.claimAtLatest(due)
 	}
 }
 
-// Renewed: the leases of the messages last until then, but for those that are
-// lost. failed says that the store had an error.
+// Renewed ends the renewal of leases: those of ms last until then, except for
+// the lost ones. failed means that the store had an error.
 func (s *Scheduler) Renewed(now time.Time, ms []*Message, until time.Time, lost map[string]bool, failed bool) {
 	s.now = now
 	if failed {
 		s.renewAt = later(s.renewAt, now.Add(soon))
 	}
 	for _, m := range ms {
-		if s.active[m.ID] != m {
-			continue
-		}
-		switch {
-		case lost[m.ID]:
-			m.lost = true
-			s.leases.remove(m)
-		case !failed && !m.lost:
-			s.leases.remove(m)
-			m.Lease = until
-			s.leases.add(m)
-		}
+		s.renewed(m, until, lost[m.ID], failed)
 	}
 }
 
-// Mended: the driver tried whether the store can record again.
+// Mended ends the attempt to use the store again. ok means that it can record.
 func (s *Scheduler) Mended(now time.Time, ok bool) {
 	s.now = now
 	if !ok {
-		s.mendWait = min(2*s.mendWait, mendMost)
-		s.mendAt = now.Add(s.mendWait)
+		s.mendLater(now)
 		return
 	}
 	s.broken = false
@@ -376,17 +301,17 @@ func (s *Scheduler) Mended(now time.Time, ok bool) {
 	s.kick()
 }
 
-// Paced: a Pacer says how a hop wants to be served.
+// Paced notes a Pacer's answer for a hop.
 func (s *Scheduler) Paced(now time.Time, h *Hop, p Pace) {
 	s.now = now
 	if p.Held && !p.Until.IsZero() && !p.Until.After(now) {
-		p.Until = now.Add(soon) // an answer that has passed already is not asked for again at once
+		p.Until = now.Add(soon) // do not ask again at once
 	}
 	s.setPace(now, h, p, h.asks)
 	s.watch(now, h)
 }
 
-// Suspend: an operator suspends the hop key.
+// Suspend suspends the hop key. An operator asked for it.
 func (s *Scheduler) Suspend(now time.Time, key Key, limits HopLimits) {
 	s.now = now
 	h := s.hopFor(now, key, limits)
@@ -395,7 +320,7 @@ func (s *Scheduler) Suspend(now time.Time, key Key, limits HopLimits) {
 	s.watch(now, h)
 }
 
-// Resume: an operator resumes the hop key.
+// Resume ends the suspension of the hop key.
 func (s *Scheduler) Resume(now time.Time, key Key) {
 	s.now = now
 	if h := s.hops[key]; h != nil {
@@ -404,10 +329,10 @@ func (s *Scheduler) Resume(now time.Time, key Key) {
 	}
 }
 
-// Asked: the mail for the hops is asked for, by its receiver or an operator.
-// Attempts in progress that fail are repeated at once; call Retry when the
-// messages in the store are due. The result counts the messages in memory that
-// wait for the hops.
+// Asked notes that a receiver or an operator asked for the mail of the hops.
+// Attempts in progress that fail are repeated at once. The driver then makes the
+// messages in the store due, and calls Retry. The result counts the messages in
+// memory that wait for the hops.
 func (s *Scheduler) Asked(keys []Key) (messages int) {
 	s.asked++
 	for _, key := range keys {
@@ -419,7 +344,7 @@ func (s *Scheduler) Asked(keys []Key) (messages int) {
 	return messages
 }
 
-// Retry: a hop is tried now, if it is dead or closed.
+// Retry makes the loop try a hop now that is dead or closed.
 func (s *Scheduler) Retry(now time.Time, key Key) {
 	s.now = now
 	if h := s.hops[key]; h != nil {
@@ -428,7 +353,7 @@ func (s *Scheduler) Retry(now time.Time, key Key) {
 	s.claimNow()
 }
 
-// Changed: the settings of the relay were replaced.
+// Changed notes that the settings of the relay were replaced.
 func (s *Scheduler) Changed(now time.Time) {
 	s.now = now
 	s.asked++
@@ -441,7 +366,7 @@ func (s *Scheduler) Changed(now time.Time) {
 	s.wake = true
 }
 
-// Rechecked: the waiting mail was looked through.
+// Rechecked ends a Recheck. failed means that the store had an error.
 func (s *Scheduler) Rechecked(now time.Time, scope Scope, failed bool) {
 	s.now = now
 	s.rechecking = false
@@ -451,8 +376,8 @@ func (s *Scheduler) Rechecked(now time.Time, scope Scope, failed bool) {
 	s.claimNow()
 }
 
-// Order: an operator wants something else done with a message. The result says
-// when the driver can do it.
+// Order returns the active message of that ID, if there is one, and when the
+// driver can carry out an operator's order about it.
 func (s *Scheduler) Order(id string) (*Message, OrderState) {
 	m := s.active[id]
 	switch {
@@ -464,7 +389,7 @@ func (s *Scheduler) Order(id string) (*Message, OrderState) {
 	return m, Active
 }
 
-// An OrderState says when an order can be carried out.
+// An OrderState is when an order can be carried out.
 type OrderState uint8
 
 const (

@@ -25,6 +25,25 @@ func (s *Scheduler) LeasesDue(now time.Time) Task {
 	return Task{Kind: Renew, Msgs: due, At: now.Add(s.limits.Lease)}
 }
 
+// renewed notes how the renewal of a lease ended.
+func (s *Scheduler) renewed(m *Message, until time.Time, lost, failed bool) {
+	switch {
+	case s.active[m.ID] != m: // it has left meanwhile
+	case lost:
+		s.lose(m)
+	case !failed && !m.lost:
+		s.leases.remove(m)
+		m.Lease = until
+		s.leases.add(m)
+	}
+}
+
+// lose notes that another owner has the lease of m.
+func (s *Scheduler) lose(m *Message) {
+	m.lost = true
+	s.leases.remove(m)
+}
+
 // leaseList has messages in the order of their leases' ends.
 type leaseList struct{ first, last *Message }
 

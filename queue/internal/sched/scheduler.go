@@ -1,6 +1,10 @@
 package sched
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Limits bound what is active at one time.
 type Limits struct {
@@ -97,6 +101,18 @@ const maxRouting = 32
 
 func (s *Scheduler) decide(d Decision) { s.out = append(s.out, d) }
 
+// Decisions appends the decisions that the events since the last call caused.
+func (s *Scheduler) Decisions(to []Decision) []Decision {
+	if s.wake {
+		s.wake = false
+		to = append(to, Decision{Kind: Wake})
+	}
+	to = append(to, s.out...)
+	clear(s.out)
+	s.out = s.out[:0]
+	return to
+}
+
 // idle says that no work may be begun.
 func (s *Scheduler) idle() bool { return !s.running || s.stopping || s.paused || s.broken }
 
@@ -111,6 +127,21 @@ func (s *Scheduler) kick() {
 	if work > s.starting {
 		s.starting++
 		s.decide(Decision{Kind: StartWorker})
+	}
+}
+
+// jobDone notes that a worker has done its last job.
+func (s *Scheduler) jobDone(last *Decision) {
+	switch last.Kind {
+	case None:
+		s.starting--
+	case Route:
+		s.routing--
+	case Deliver:
+		s.delivering--
+		if last.Probe {
+			s.probing--
+		}
 	}
 }
 
@@ -174,6 +205,20 @@ func (s *Scheduler) HeldVersion() uint { return s.heldNew }
 // Outdated says whether the settings were replaced after m was routed.
 func (s *Scheduler) Outdated(m *Message) bool { return m.settings != s.settings }
 
+// takeActive returns the active messages that are not being recorded, by ID, and
+// forgets all messages.
+func (s *Scheduler) takeActive() []*Message {
+	var left []*Message
+	for _, m := range s.active {
+		if !m.recording {
+			left = append(left, m)
+		}
+	}
+	slices.SortFunc(left, func(a, b *Message) int { return strings.Compare(a.ID, b.ID) })
+	s.active, s.leases, s.incoming, s.suspects = map[string]*Message{}, leaseList{}, messageList{}, messageList{}
+	return left
+}
+
 // forget ends a message's time in memory.
 func (s *Scheduler) forget(m *Message) {
 	delete(s.active, m.ID)
@@ -197,6 +242,12 @@ func (s *Scheduler) breakDown() {
 	s.mendWait = mendFirst
 	s.mendAt = s.now.Add(mendFirst)
 	s.wakeAt(s.mendAt)
+}
+
+// mendLater plans the next attempt to use the store again.
+func (s *Scheduler) mendLater(now time.Time) {
+	s.mendWait = min(2*s.mendWait, mendMost)
+	s.mendAt = now.Add(s.mendWait)
 }
 
 // Stopping says whether the driver is to end.
