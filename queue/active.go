@@ -6,8 +6,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// An active is a message in memory: leased, on its way. The scheduler has its
-// place among the others, the Queue what it says and what became of it.
+// An active is an active message: leased and in memory, to be delivered. The
+// embedded sched.Message has its state in the scheduler. The other fields are
+// for the Queue only.
 type active struct {
 	sched.Message
 	m        *Message
@@ -15,15 +16,15 @@ type active struct {
 	lifetime Lifetime // the retry policy's; set before the first part exists
 	one      part     // the first part; most messages have no other
 
-	// What is to be recorded. The Queue's lock guards it, and the state of m's
-	// recipients.
-	changed bool     // a recipient's state differs from what is stored
-	tried   bool     // an attempt has brought a result
-	order   *Op      // what an operator wants done with it
-	due     *reports // what its sender is to be told before; nil for nothing
+	// What is to be recorded. The lock of the Queue guards these fields and the
+	// state of the recipients of m.
+	changed bool     // the state of a recipient differs from the stored one
+	tried   bool     // an attempt had a result
+	order   *Op      // an operation to perform when the attempts have ended
+	due     *reports // the reports to send first; nil means none
 }
 
-// owed are the reports that are due, to be added to.
+// owed returns the reports that are due, for more to be added.
 func (a *active) owed() *reports {
 	if a.due == nil {
 		a.due = new(reports)
@@ -31,21 +32,22 @@ func (a *active) owed() *reports {
 	return a.due
 }
 
-// reports are what a message's sender is to be told, before it is recorded.
+// reports are the reports about a message that must be sent before its new state
+// is recorded.
 type reports struct {
 	failed, succeeded []*Recipient
-	failedUntil       time.Time // when the last of the failed ones expires; zero is never
+	failedUntil       time.Time // when the last failed recipient expires; zero means never
 	delayed           []delay
 }
 
-// A delay is a recipient whose sender is to be notified that it waits until
-// expire; zero is for ever.
+// A delay is a recipient for which a delay notice is due. It waits until expire;
+// zero means for ever.
 type delay struct {
 	r      *Recipient
 	expire time.Time
 }
 
-// newActive makes a message active that is leased to owner.
+// newActive returns an active message for m, which owner has leased.
 func (q *Queue) newActive(m *Message, owner string, until time.Time) *active {
 	a := &active{m: m, owner: owner}
 	a.ID, a.Priority, a.Lease, a.Load = m.ID, m.Priority, until, a
@@ -55,14 +57,14 @@ func (q *Queue) newActive(m *Message, owner string, until time.Time) *active {
 
 func activeOf(m *sched.Message) *active { return m.Load.(*active) }
 
-// A part is those recipients of a message that go to one hop in one Deliver
-// call.
+// A part has the recipients of a message for one Deliver call. All of them go
+// to one hop.
 type part struct {
 	sched.Part
 	rcpts []*Recipient
 }
 
-// newPart makes a part; the first one of a message costs no allocation.
+// newPart returns a new part. The first part of a message needs no allocation.
 func (a *active) newPart(h *sched.Hop, rcpts []*Recipient) *part {
 	p := &a.one
 	if p.Msg != nil {
@@ -74,19 +76,19 @@ func (a *active) newPart(h *sched.Hop, rcpts []*Recipient) *part {
 
 func partOf(p *sched.Part) *part { return p.Load.(*part) }
 
-// message is the message that the part belongs to.
+// message returns the message of the part.
 func (p *part) message() *active { return activeOf(p.Msg) }
 
-// A hopInfo is what the Queue knows of a next hop, beside the scheduler. The
-// Queue's lock guards it.
+// A hopInfo has the state of a next hop that the scheduler does not need. The
+// lock of the Queue guards it.
 type hopInfo struct {
-	pace   Pace   // what the Pacer said last
-	last   Result // why it could not be reached the last time
+	pace   Pace   // the last one from the Pacer
+	last   Result // why the hop could not be reached the last time
 	counts HopCounts
 	since  time.Time // when counts began
 }
 
-// HopCounts are totals since the hop was first used or last forgotten.
+// HopCounts are totals for a next hop since QueueInfo.Since.
 type HopCounts struct {
 	Delivered, Deferred, Failed uint64 // recipients
 	Attempts                    uint64 // Deliver calls
@@ -110,7 +112,7 @@ func hopData(h *sched.Hop) *hopInfo {
 	return h.Load.(*hopInfo)
 }
 
-// fail notes that a recipient has failed, which would have expired then.
+// fail adds a failed recipient, which would have expired at expire.
 func (r *reports) fail(rcpt *Recipient, expire time.Time) {
 	if len(r.failed) == 0 {
 		r.failedUntil = expire
@@ -122,23 +124,23 @@ func (r *reports) fail(rcpt *Recipient, expire time.Time) {
 	r.failed = append(r.failed, rcpt)
 }
 
-// waitAll notes that recipients wait for a hop, for reasons of their own.
+// waitAll records that recipients wait for a hop.
 func (a *active) waitAll(key NextHop, rcpts []*Recipient, now time.Time) {
 	for range rcpts {
 		a.Wait(sched.Key(key), now, now)
 	}
 }
 
-// schedule is what the recipients wait for that have not ended.
+// schedule returns the schedule of the recipients that have not ended.
 func (a *active) schedule() Schedule {
 	due, key := a.Due()
 	hop := NextHop(key)
 	return Schedule{Due: due, Hop: hop, Volatile: !a.changed && !aside(hop)}
 }
 
-// snapshot is the message as it is to be recorded while parts of it are still
-// on their way: what has failed but is not reported yet still waits. It is
-// called in a step.
+// snapshot returns the message as it is recorded while parts of it are still in
+// delivery: a recipient that has failed and is not reported yet is Waiting. It
+// is called in a step.
 func (a *active) snapshot() *Message {
 	m := *a.m
 	m.Recipients = make([]*Recipient, len(a.m.Recipients))
@@ -157,8 +159,8 @@ func (a *active) snapshot() *Message {
 	return &m
 }
 
-// set has the recipients; of a message for thousands a search for each in a
-// list would take seconds.
+// set returns rs as a map. In a message with thousands of recipients, linear
+// searches would take seconds.
 func set(rs []*Recipient) map[*Recipient]bool {
 	if len(rs) == 0 {
 		return nil

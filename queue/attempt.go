@@ -12,8 +12,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// attempt delivers a part, once, and appends the decisions that this causes to
-// those that are to be carried out.
+// attempt makes one attempt to deliver a part, and appends the decisions that
+// follow to todo.
 func (q *Queue) attempt(p *part, todo []sched.Decision) []sched.Decision {
 	a, hop := p.message(), NextHop(p.Hop.Key)
 	pace := q.pace(hop)
@@ -72,7 +72,7 @@ func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, no
 	vs = slices.Grow(vs, len(p.rcpts))
 	for i, r := range p.rcpts {
 		if o := results[i].Outcome; q.ctx.Err() != nil && o != Success && o != Failure {
-			// Broken off by ourselves: as if it had not been.
+			// The Queue has canceled the attempt: it does not count.
 			vs = append(vs, verdict{r: r, hop: NextHop(p.Hop.Key), next: r.NextAttempt, again: r.NextAttempt})
 		} else {
 			vs = append(vs, q.judge(p.message(), r, NextHop(p.Hop.Key), pace, &results[i], now))
@@ -81,7 +81,8 @@ func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, no
 	return vs
 }
 
-// callDeliver is Deliver, kept to its contract.
+// callDeliver calls Deliver. It replaces wrong answers and panics by temporary
+// failures.
 func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) []Result {
 	results, err := guarded(q.log, "Deliver", func() ([]Result, error) { return q.Deliverer.Deliver(q.ctx, hop, m, rcpts), nil })
 	if err == nil && len(results) != len(rcpts) {
@@ -101,8 +102,9 @@ func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) []Resul
 	return results
 }
 
-// failDamaged makes failures for good of attempts that met damage in the
-// stored message: it will not heal, and its sender is to know at once.
+// failDamaged turns the results of attempts that met damage in the stored message
+// into permanent failures. A retry cannot help, and the sender must learn of it
+// at once.
 func failDamaged(results []Result) {
 	for i := range results {
 		r := &results[i]
@@ -114,7 +116,8 @@ func failDamaged(results []Result) {
 	}
 }
 
-// callRoute is Route, whose panic is an error, and whose hop has a name.
+// callRoute calls Route. It turns a panic into an error, and replaces the zero
+// NextHop by DefaultQueue.
 func (q *Queue) callRoute(ctx context.Context, m *Message, r *Recipient) (NextHop, error) {
 	hop, err := guarded(q.log, "Route", func() (NextHop, error) { return q.Deliverer.Route(ctx, m, r) })
 	if hop == (NextHop{}) {
@@ -123,8 +126,8 @@ func (q *Queue) callRoute(ctx context.Context, m *Message, r *Recipient) (NextHo
 	return hop, q.readable(err)
 }
 
-// unreachable is the result that says that the hop could not be spoken with,
-// if no other says that it could.
+// unreachable returns a result if the outcome of all results is Unreachable, and
+// nil otherwise.
 func unreachable(results []Result) (down *Result) {
 	for i := range results {
 		if results[i].Outcome != Unreachable {
@@ -135,7 +138,8 @@ func unreachable(results []Result) (down *Result) {
 	return down
 }
 
-// hopWait is how long a hop is left alone that did not answer.
+// hopWait returns the time until the next probe of a hop that could not be
+// reached.
 func (q *Queue) hopWait(p *part, pace *Pace, down *Result) time.Duration {
 	if len(pace.Retry) > 0 {
 		return pace.Retry[min(p.Fails, len(pace.Retry)-1)]
@@ -143,7 +147,8 @@ func (q *Queue) hopWait(p *part, pace *Pace, down *Result) time.Duration {
 	return q.wait(p.Fails+1, down)
 }
 
-// follow has a recipient that was not delivered wait as the attempt's hop does.
+// follow sets the retry time of a waiting recipient to that of its hop, if the
+// attempt has changed the state of the hop.
 func (v *verdict) follow(c *sched.Consequence, now time.Time) {
 	switch {
 	case v.status != Waiting:

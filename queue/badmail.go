@@ -14,7 +14,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/durable"
 )
 
-// keepBad keeps what cannot be delivered nor reported for the operator.
+// keepBad keeps a message as bad mail: it can be neither delivered nor reported
+// to rcpts.
 func (r *reporter) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, why string) error {
 	bad := *m
 	bad.ID = "bad-" + reportID(m, rcpts, "bad")[len("dsn-"):]
@@ -31,7 +32,8 @@ func (r *reporter) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, 
 	return err
 }
 
-// keepInStore is the default of Queue.BadMail.
+// keepInStore is the default of Queue.BadMail. It stores the message under
+// BadMailQueue.
 func (q *Queue) keepInStore(ctx context.Context, bad *Message) error {
 	bad.Received = time.Now()
 	err := q.Store.Put(ctx, bad, Schedule{Due: farFuture, Hop: badMailHop})
@@ -41,7 +43,7 @@ func (q *Queue) keepInStore(ctx context.Context, bad *Message) error {
 	return err
 }
 
-// clearBadMail removes bad mail that nobody has wanted for long.
+// clearBadMail removes bad mail that is older than Limits.BadMail.
 func (q *Queue) clearBadMail(now time.Time) error {
 	if q.limits.BadMail < 0 {
 		return nil
@@ -56,10 +58,10 @@ func (q *Queue) clearBadMail(now time.Time) error {
 
 var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// BadMailDir is a function for [Queue.BadMail] that writes each message to a
-// file of its own in dir, ID.eml, in the form of [Export], which the replay
-// folder (queue/pickup) takes. The folder is made durably when it is not there,
-// with those above it. Nothing is ever removed from it.
+// BadMailDir returns a function for [Queue.BadMail]. It writes each message to
+// a file ID.eml in dir, in the format of [Export], which the replay folder
+// (queue/pickup) reads. It creates dir and its parents if they do not exist.
+// When it returns nil, the file is on stable storage. It never removes files.
 func BadMailDir(dir string) func(ctx context.Context, m *Message) error {
 	return func(ctx context.Context, m *Message) error {
 		if err := makeDir(dir); err != nil {
@@ -74,10 +76,10 @@ func BadMailDir(dir string) func(ctx context.Context, m *Message) error {
 	}
 }
 
-// makeDir makes a folder, and those above it, durably. They are synced also
-// when they are there: the process that made them may have died before it
-// could. A folder that is not ours to read is not ours to sync, and was there
-// before; one that answers EINVAL is on a file system without such a sync.
+// makeDir creates a folder and its parents, and syncs the parents. It syncs
+// them even if they exist: the process that created them may have died before
+// it synced them. A parent that this process may not read existed before and
+// needs no sync. EINVAL means that the file system cannot sync directories.
 func makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// claim carries out a claim of the scheduler's: what comes is active.
+// claim claims messages as the scheduler has decided, and makes them active.
 func (q *Queue) claim(query *sched.Query) error {
 	c := Claim{Owner: q.owner, Until: query.Until, Now: query.Now, Max: query.Max, ID: query.ID, LeastUrgent: query.LeastUrgent}
 	switch {
@@ -29,14 +29,15 @@ func (q *Queue) claim(query *sched.Query) error {
 		next, err = q.Store.Next(q.ctx, c)
 	}
 	if err != nil && q.ctx.Err() == nil {
-		q.log.Error("queue: the store cannot be claimed from", "id", c.ID, "error", err)
+		q.log.Error("queue: messages cannot be claimed", "id", c.ID, "error", err)
 	}
 	q.step(func(core *sched.Scheduler) { core.Claimed(time.Now(), query, len(ms), next, err != nil) })
 	return err
 }
 
-// copyExcept keeps except up to date. A claim reads it without the lock, so that
-// it never changes. It is called in a step.
+// copyExcept updates q.except if the hops that take no mail have changed. A
+// claim reads the map without the lock, so copyExcept never changes a map but
+// replaces it. It is called in a step.
 func (q *Queue) copyExcept() {
 	if q.except != nil && q.exceptOf == q.core.HeldVersion() {
 		return
@@ -46,24 +47,24 @@ func (q *Queue) copyExcept() {
 	q.except, q.exceptOf = except, q.core.HeldVersion()
 }
 
-// admit makes a message active whose place was reserved.
+// admit makes a message active. Its place was reserved before.
 func (q *Queue) admit(a *active, now time.Time) {
 	taken := false
 	q.step(func(core *sched.Scheduler) { taken = core.Arrived(now, &a.Message) })
-	if !taken { // the Queue has ended meanwhile
+	if !taken { // the Queue has ended
 		q.release(a)
 	}
 }
 
-// release gives a message back to the store as it was.
+// release releases the lease on a message and does not change the message.
 func (q *Queue) release(a *active) {
 	s := Schedule{Volatile: true}
 	if err := q.Store.Update(context.Background(), q.owner, a.m, s); err != nil {
-		q.log.Warn("queue: a message could not be given back", "id", a.m.ID, "error", err)
+		q.log.Warn("queue: the lease on a message could not be released", "id", a.m.ID, "error", err)
 	}
 }
 
-// renew extends leases.
+// renew renews leases.
 func (q *Queue) renew(d *sched.Task) {
 	ids := make([]string, len(d.Msgs))
 	for i, m := range d.Msgs {

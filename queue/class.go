@@ -1,6 +1,6 @@
 package queue
 
-// Class sorts what an attempt in vain came to by its cause.
+// Class is the class of a failed attempt, by its cause.
 type Class uint8
 
 const (
@@ -8,18 +8,19 @@ const (
 	ClassTemporary              // the host answered 4xx
 	ClassPermanent              // the host answered 5xx
 	ClassNetwork                // no connection, or a broken one
-	ClassDNS                    // the next hop's name or addresses could not be found
-	ClassPolicy                 // a rule, theirs or ours, about security or permission (X.7.X)
-	ClassLocal                  // something on our side
+	ClassDNS                    // the name or addresses of the next hop could not be found
+	ClassPolicy                 // a security or permission rule, remote or local (X.7.X)
+	ClassLocal                  // a local problem
 )
 
-// String names the class in one word.
+// String returns the name of the class: "none", "temporary", "permanent",
+// "network", "dns", "policy" or "local".
 func (c Class) String() string {
 	return [...]string{"none", "temporary", "permanent", "network", "dns", "policy", "local"}[min(c, ClassLocal)]
 }
 
-// Class says what kind of failure the result is, by its enhanced status code
-// (RFC 3463) and by whether a host spoke.
+// Class returns the class of the failure. It depends on the enhanced status
+// code (RFC 3463) and on whether a host replied.
 func (r *Result) Class() Class {
 	subject, detail := r.Reply.EnhancedCode[1], r.Reply.EnhancedCode[2]
 	switch {

@@ -7,18 +7,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// Freeze makes Submit refuse all mail with 451 4.3.2 until Thaw; what is in
-// the queue is delivered. Reports of the Queue's own still get in.
+// Freeze makes Submit refuse all mail with 451 4.3.2 until Thaw is called. The
+// Queue continues to deliver the mail that it has, and still enqueues its own
+// reports.
 func (q *Queue) Freeze() { q.freeze(true, "freeze") }
 
-// Thaw undoes Freeze.
+// Thaw ends Freeze: Submit accepts mail again.
 func (q *Queue) Thaw() { q.freeze(false, "thaw") }
 
-// Pause stops deliveries until Continue: attempts in progress go on, no other
-// is begun. Mail is still taken over.
+// Pause stops deliveries until Continue is called. Attempts in progress
+// continue, and no new attempt begins. Submit still accepts mail.
 func (q *Queue) Pause() { q.pauseDeliveries(true, "pause") }
 
-// Continue undoes Pause.
+// Continue ends Pause: deliveries begin again.
 func (q *Queue) Continue() { q.pauseDeliveries(false, "continue") }
 
 func (q *Queue) freeze(to bool, name string) {
@@ -33,9 +34,10 @@ func (q *Queue) pauseDeliveries(to bool, name string) {
 	q.emit(EventOperation, nil, nil, func(e *Event) { e.Text = name })
 }
 
-// Drain freezes the Queue, makes everything due at once, and returns when
-// nothing is left in the store but what is held for an operator, or when ctx
-// ends. Thaw takes mail again.
+// Drain calls Freeze, makes all messages due at once, and waits until the store
+// is empty. Messages that are set aside for an operator (suspended, poison, bad
+// mail) may remain. If ctx ends first, Drain returns its error. The Queue stays
+// frozen until Thaw is called.
 func (q *Queue) Drain(ctx context.Context) error {
 	q.Freeze()
 	if _, err := q.Do(ctx, Filter{}, RetryNow()); err != nil {
@@ -65,5 +67,5 @@ func (q *Queue) Drain(ctx context.Context) error {
 	}
 }
 
-// drainTick is how often Drain looks whether anything is left.
+// drainTick is how often Drain checks whether the store is empty.
 const drainTick = 200 * time.Millisecond

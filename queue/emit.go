@@ -8,8 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// emit makes an event of something that happened to rcpts of m, for those who
-// subscribed, and a line for the log. more fills in what is particular.
+// emit sends an event about rcpts of m to the subscriptions, and writes a line
+// to the log. more, if not nil, sets the fields that depend on the kind.
 func (q *Queue) emit(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event)) {
 	watched, logged := q.events.watched(), q.logged(kind.level())
 	if !watched && !logged {
@@ -41,8 +41,8 @@ func (q *Queue) emit(kind EventKind, m *Message, rcpts []*Recipient, more func(*
 	}
 }
 
-// level is that of an event's line in the log: what waits for the operator is
-// a warning.
+// level returns the log level of an event. Events that need an operator are
+// warnings.
 func (k EventKind) level() slog.Level {
 	if k == EventPoison || k == EventBadMail {
 		return slog.LevelWarn
@@ -54,11 +54,11 @@ func (q *Queue) logged(l slog.Level) bool {
 	return q.Logger != nil && q.Logger.Enabled(context.Background(), l)
 }
 
-var eventTexts = [...]string{"", "message taken over", "delivered", "deferred", "failed", "report queued", "list expanded",
+var eventTexts = [...]string{"", "message enqueued", "delivered", "deferred", "failed", "report queued", "list expanded",
 	"redirected", "resubmitted", "set aside as poison", "kept as bad mail", "next hop throttled", "report suppressed", "operation"}
 
-// logEvent writes an event's line: one for each recipient would be too many
-// for a message to a thousand, so the line has the first and their number.
+// logEvent writes the log line of an event. A message may have thousands of
+// recipients, so the line has the first recipient and the number of all.
 func (q *Queue) logEvent(e *Event) {
 	attrs := make([]slog.Attr, 0, 10)
 	if e.ID != "" {
@@ -88,16 +88,16 @@ func (q *Queue) logEvent(e *Event) {
 	q.Logger.LogAttrs(context.Background(), e.Kind.level(), "queue: "+e.title(), attrs...)
 }
 
-// title is the message of an event's line. A report that is lost has one of
-// its own: whom it was for will not know of a failure.
+// title returns the log message of an event. A report that becomes bad mail has
+// its own message, because its recipient does not learn of a failure.
 func (e *Event) title() string {
 	if e.Kind == EventBadMail && e.System {
-		return "a report was not delivered, and is kept as bad mail"
+		return "report could not be delivered, kept as bad mail"
 	}
 	return eventTexts[e.Kind]
 }
 
-// emitReceived makes the events of a message that was taken over.
+// emitReceived sends the events of a message that was enqueued.
 func (q *Queue) emitReceived(m *Message) {
 	q.emit(EventReceive, m, m.Recipients, nil)
 	for _, list := range m.Recipients {
@@ -108,8 +108,9 @@ func (q *Queue) emitReceived(m *Message) {
 	}
 }
 
-// emitAttempt makes the events of an attempt: of what was delivered, and of
-// what waits again. What has failed is told of when it is reported.
+// emitAttempt sends the events of an attempt: for the recipients that were
+// delivered, and for those that wait again. The event of a failure is sent when
+// the failure is reported.
 func (q *Queue) emitAttempt(m *Message, hop NextHop, vs []verdict, took time.Duration) {
 	if !q.events.watched() && !q.logged(slog.LevelInfo) {
 		return
@@ -133,7 +134,7 @@ func (q *Queue) emitAttempt(m *Message, hop NextHop, vs []verdict, took time.Dur
 
 func (e *Event) from(r *Result) { e.Host, e.Addr, e.TLS = r.Host, r.Addr, r.TLS }
 
-// resultText is what a result says, on one line.
+// resultText returns the text of a result, on one line.
 func resultText(r *Result) string {
 	switch {
 	case r.Reply.Code != 0:

@@ -8,29 +8,29 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// EventKind says what happened to a message.
+// EventKind is the kind of an [Event].
 type EventKind uint8
 
 const (
-	EventReceive    EventKind = iota + 1 // taken over
+	EventReceive    EventKind = iota + 1 // the message was enqueued
 	EventSend                            // delivered to the next hop
-	EventDefer                           // an attempt in vain; it will be tried again
-	EventFail                            // given up, refused or expired
-	EventDSN                             // a report was queued; Reference is its ID
+	EventDefer                           // an attempt failed; there will be another one
+	EventFail                            // the recipients failed or expired
+	EventDSN                             // a report was enqueued; Reference is its ID
 	EventExpand                          // a list was replaced by its members
-	EventRedirect                        // sent another way by an operator
-	EventResubmit                        // sent through routing again by an operator
-	EventPoison                          // set aside, since it was in hand when the process died
-	EventBadMail                         // kept, since it could neither be delivered nor reported
-	EventThrottle                        // a next hop takes no more at a time than it does
-	EventSuppressed                      // a report was due, but is not wanted or may not be sent
-	EventOperation                       // anything else that an operator did
+	EventRedirect                        // an operator redirected the message
+	EventResubmit                        // an operator resubmitted the message
+	EventPoison                          // poison message: set aside
+	EventBadMail                         // bad mail: can be neither delivered nor reported
+	EventThrottle                        // the Queue reduced the concurrency of a next hop
+	EventSuppressed                      // a report was due, but NOTIFY excludes it or it must not be sent
+	EventOperation                       // any other operation of an operator
 )
 
 var eventNames = [...]string{"", "RECEIVE", "SEND", "DEFER", "FAIL", "DSN", "EXPAND", "REDIRECT", "RESUBMIT",
 	"POISONMESSAGE", "BADMAIL", "THROTTLE", "SUPPRESSED", "OPERATION"}
 
-// String is the name that Exchange's tracking log has for it.
+// String returns the name of the event in the tracking log of Exchange.
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
 		return eventNames[k]
@@ -38,12 +38,12 @@ func (k EventKind) String() string {
 	return ""
 }
 
-// An Event is one thing that happened to one message, or to a next hop.
+// An Event describes one thing that happened to a message or to a next hop.
 type Event struct {
 	Time time.Time
 	Kind EventKind
 
-	// The message. Empty for an event of a next hop as a whole.
+	// The message. These fields are empty in an event of a next hop.
 	ID        string
 	MessageID string // of the header
 	Subject   string
@@ -53,30 +53,30 @@ type Event struct {
 	Origin    Origin
 	System    bool
 
-	Recipients []EventRecipient // those that it happened to
+	Recipients []EventRecipient // the recipients that the event concerns
 	Hop        NextHop
-	Host, Addr string // of the remote host, where one spoke
+	Host, Addr string // of the remote host, if one replied
 	TLS        string
-	Took       time.Duration // the attempt
+	Took       time.Duration // of the attempt
 
-	// Related is the address before an expansion or a rewriting, Reference
-	// the ID of another message: the report about this one, the message that
-	// a report is about, the copy that was resubmitted.
+	// Related is the address before an expansion or rewriting. Reference is
+	// the ID of another message: the report about this message, the bad mail
+	// that was made of it, or the copy that was resubmitted.
 	Related   string
 	Reference string
-	// Text says more, for people: the operation, the reason.
+	// Text has details for display: the operation or the reason.
 	Text string
 }
 
-// An EventRecipient is a recipient as it stood at the event.
+// An EventRecipient is the state of a recipient at the time of an event.
 type EventRecipient struct {
 	Addr   string
 	Status Status
-	Reply  string // the last one, or the reason that there is none
+	Reply  string // the last reply, or the reason why there is none
 }
 
-// Number is the event's number in Exchange 2003's tracking log, 0 where that
-// had none.
+// Number returns the event number in the tracking log of Exchange 2003. It
+// returns 0 if Exchange has no number for the event.
 func (e *Event) Number() int {
 	switch e.Kind {
 	case EventReceive:
@@ -111,10 +111,11 @@ func (e *Event) Number() int {
 	return 0
 }
 
-// A Subscription is a stream of a Queue's events. Events that come while its
-// buffer is full are dropped and counted: a slow reader slows no delivery.
+// A Subscription is a stream of the events of a Queue. If its buffer is full,
+// the Queue drops events and counts them, so a slow reader never delays
+// deliveries.
 type Subscription struct {
-	// C has the events. It is closed by Close.
+	// C receives the events. Close closes it.
 	C <-chan Event
 
 	c       chan Event
@@ -122,15 +123,16 @@ type Subscription struct {
 	dropped atomic.Uint64
 }
 
-// Dropped is how many events were lost so far because the buffer was full.
+// Dropped returns how many events were dropped so far because the buffer was
+// full.
 func (s *Subscription) Dropped() uint64 { return s.dropped.Load() }
 
-// Close ends the stream. It may be called twice.
+// Close ends the stream. A second call has no effect.
 func (s *Subscription) Close() { s.events.unsubscribe(s) }
 
-// Subscribe begins a stream of events with a buffer for that many of them;
-// 0 means 8192. It goes on until it is closed, also while the Queue does not
-// run.
+// Subscribe returns a stream of events with a buffer for that many events. 0 or
+// less means 8192. The stream continues until [Subscription.Close] is called,
+// also while the Queue does not run.
 func (q *Queue) Subscribe(buffer int) *Subscription {
 	if buffer <= 0 {
 		buffer = 8192
@@ -144,9 +146,9 @@ func (q *Queue) Subscribe(buffer int) *Subscription {
 	return s
 }
 
-// events hands events to those who subscribed.
+// events sends events to the subscriptions.
 type events struct {
-	n    atomic.Int32 // how many those are
+	n    atomic.Int32 // the number of subscriptions
 	mu   sync.Mutex   // guards subs, and keeps a channel open while it is sent on
 	subs []*Subscription
 }
@@ -164,7 +166,7 @@ func (es *events) unsubscribe(s *Subscription) {
 	}
 }
 
-// watched says whether there is anybody to make an event for.
+// watched reports whether there is a subscription.
 func (es *events) watched() bool { return es.n.Load() > 0 }
 
 func (es *events) send(e Event) {

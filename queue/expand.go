@@ -9,18 +9,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// Expand replaces the recipient r of m by the members of a list, or by the
-// address that an alias stands for; a Resolved hook calls it. r stays among
-// the recipients, as Expanded. A member that m has already gets no second
-// copy.
+// Expand replaces the recipient r of m by the members of a list or by the
+// address of an alias. A Resolved hook calls it. r stays in m.Recipients with
+// the status Expanded. Expand does not add a member that is a recipient
+// already.
 //
-// An alias (one member) passes on all that the sender asked for. Of a list,
-// the members keep the options, but successes are reported once for the list,
-// as "expanded", and not for each member (RFC 3461, 5.2.7.2).
+// The member of an alias (one member) gets all options of r. The members of a
+// list get them too, except NOTIFY=SUCCESS: a success is reported once for the
+// list, as "expanded", and not for each member (RFC 3461, 5.2.7.2).
 //
-// When nothing is left, since the members lead back to what was expanded
-// before, that is a forward loop: a *smtp.SMTPError, 550 5.4.6, for the hook
-// to return.
+// The error is a *smtp.SMTPError for the hook to return: 550 5.1.1 if there are
+// no members, and 550 5.4.6 for a forward loop. A forward loop means that all
+// members are recipients already, and that one of them has been expanded or is
+// r itself.
 func (m *Message) Expand(r *Recipient, members ...string) error {
 	if len(members) == 0 {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "The list has no members"}
@@ -65,6 +66,6 @@ func (m *Message) Expand(r *Recipient, members ...string) error {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 6}, Message: "Forward loop: " + r.Addr + " leads back to itself"}
 	}
 	r.Status = Expanded
-	r.Notified = len(members) == 1 || !success // nothing is to be reported
+	r.Notified = len(members) == 1 || !success // no success report is due for r
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
-// The fields that lead an exported message and hold its envelope, as Exchange
-// has them in its Replay folder.
+// The fields at the start of an exported message. They contain its envelope, as
+// in the Replay folder of Exchange.
 const (
 	fieldSender    = "X-Sender"
 	fieldReceiver  = "X-Receiver"
@@ -29,10 +29,10 @@ const (
 	fieldEnd       = "X-EndOfInjectedXHeaders"
 )
 
-// Export writes a message with its envelope: X- fields with the sender, the
-// recipients that wait (or, where none does, that failed) and their
-// parameters, and then the content as it is. Import and the replay folder
-// (queue/pickup) read it.
+// Export writes a message with its envelope: first X- fields with the sender,
+// the recipients and their parameters, and then the unchanged content. The
+// recipients are those that wait or, if none waits, all that are not delivered.
+// Import and the replay folder (queue/pickup) read this format.
 func Export(w io.Writer, m *Message) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: <%s>%s\r\n", fieldSender, m.From, mailParams(m))
@@ -103,11 +103,13 @@ func rcptParams(r *Recipient) string {
 	return b.String()
 }
 
-// importMost bounds the fields that lead an exported message, in bytes.
+// importMost is the most bytes of the fields at the start of an exported
+// message.
 const importMost = 4 << 20
 
-// Import makes a message of what Export, or Exchange, wrote: to be submitted.
-// The error names the line that is wrong.
+// Import reads a message that Export or Exchange has written, and returns it
+// for Submit. An error contains the number of the wrong line. A line may have at
+// most 64 KiB, and all fields together at most 4 MiB.
 func Import(c Content) (*Message, error) {
 	m := &Message{Origin: Origin{Connector: "replay"}}
 	sender, off := false, int64(0)
@@ -119,12 +121,12 @@ func Import(c Content) (*Message, error) {
 			if err != nil && err != io.EOF {
 				return nil, err
 			}
-			return nil, fmt.Errorf("queue: import: line %d: no %s before the end, or a line of more than %d bytes", line, fieldEnd, len(buf))
+			return nil, fmt.Errorf("queue: import: line %d: no %s before the end, or a line longer than %d bytes", line, fieldEnd, len(buf))
 		}
 		off += int64(end) + 1
 		name, value, ok := strings.Cut(strings.TrimRight(string(buf[:end]), "\r\n"), ":")
 		if !ok || !strings.HasPrefix(strings.ToLower(name), "x-") {
-			return nil, fmt.Errorf("queue: import: line %d: not an X- field, and %s has not come yet", line, fieldEnd)
+			return nil, fmt.Errorf("queue: import: line %d: not an X- field before %s", line, fieldEnd)
 		}
 		value = strings.TrimSpace(value)
 		switch {
@@ -142,7 +144,7 @@ func Import(c Content) (*Message, error) {
 			m.Origin.ClientAddr = value
 		case strings.EqualFold(name, fieldEnd):
 			if !sender || len(m.Recipients) == 0 {
-				return nil, fmt.Errorf("queue: import: line %d: no %s or no %s came before it", line, fieldSender, fieldReceiver)
+				return nil, fmt.Errorf("queue: import: line %d: no %s or no %s before it", line, fieldSender, fieldReceiver)
 			}
 			m.Content = rest(c, off)
 			return m, nil
@@ -154,7 +156,7 @@ func Import(c Content) (*Message, error) {
 	return nil, fmt.Errorf("queue: import: more than %d bytes before %s", importMost, fieldEnd)
 }
 
-// rest is the content from off on.
+// rest returns the content after the first off bytes.
 func rest(c Content, off int64) Content {
 	if cc, ok := c.(*content.Content); ok {
 		return cc.Slice(off, cc.Size()-off)
@@ -162,8 +164,8 @@ func rest(c Content, off int64) Content {
 	return content.Section(c, off, c.Size()-off)
 }
 
-// readPath reads a path of an exported message. Export has written what may go
-// on a command line; Exchange writes addresses without angle brackets.
+// readPath reads a path of an exported message. Export writes paths as in an
+// SMTP command. Exchange writes addresses without angle brackets.
 func readPath(s string, read func(string, bool) (address, rest string, err error)) (address, params string, err error) {
 	if address, params, err = addr.WirePath(s); err == nil {
 		return address, params, nil
@@ -196,7 +198,7 @@ func (m *Message) importSender(value string) (err error) {
 				return fmt.Errorf("MT-PRIORITY=%s is not -9 to 9", v)
 			}
 		case "SIZE", "AUTH":
-			// of a session that is over
+			// only meaningful in the session that has ended
 		default:
 			return fmt.Errorf("unknown parameter %s", key)
 		}
@@ -246,12 +248,14 @@ func (m *Message) importReceiver(value string) error {
 	return nil
 }
 
-// ErrNotSuspended says that a message must be suspended before it is exported: it
-// might otherwise be delivered both from here and from the copy.
+// ErrNotSuspended is the error of [Queue.Export] for a message that is not
+// suspended, poison or bad mail. Such a message could be delivered twice: by
+// this Queue and from the exported copy.
 var ErrNotSuspended = errors.New("queue: the message is not suspended")
 
-// Export writes a message that is held (suspended, poison or bad mail) to w;
-// it stays in the queue. See the function [Export] for the form.
+// Export writes a message to w, in the format of the function [Export]. The
+// message must be suspended, poison or bad mail; otherwise the error is
+// ErrNotSuspended. It stays in the queue.
 func (q *Queue) Export(ctx context.Context, id string, w io.Writer) error {
 	info, err := q.Message(ctx, id)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// guarded calls what somebody else has written: a Deliverer, a hook, a policy.
-// Its panic costs the answer and not the process, which would find the same
-// message in its store when it starts again, and die of it again.
+// guarded calls code of the application: a Deliverer, a hook or a policy. It
+// turns a panic into an error. Otherwise the process would die, find the same
+// message in its store after the restart, and die again.
 func guarded[T any](log *slog.Logger, who string, call func() (T, error)) (answer T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -23,7 +23,7 @@ func guarded[T any](log *slog.Logger, who string, call func() (T, error)) (answe
 	return call()
 }
 
-// pace asks the Deliverer how a hop wants to be served.
+// pace returns the Deliverer's settings for a hop.
 func (q *Queue) pace(hop NextHop) Pace {
 	if q.pacer == nil {
 		return Pace{}
@@ -32,12 +32,12 @@ func (q *Queue) pace(hop NextHop) Pace {
 	return p
 }
 
-// coreOf is what the scheduler needs to know of a Pace.
+// coreOf returns the part of a Pace that the scheduler needs.
 func (q *Queue) coreOf(p *Pace) sched.Pace {
 	return sched.Pace{Known: q.pacer != nil, Held: p.Held, Until: p.Until, MaxConcurrency: p.MaxConcurrency}
 }
 
-// wait is the RetryPolicy's Wait.
+// wait calls the RetryPolicy's Wait. After a panic it uses the defaults.
 func (q *Queue) wait(n int, last *Result) time.Duration {
 	d, err := guarded(q.log, "RetryPolicy.Wait", func() (time.Duration, error) { return q.retry.Wait(n, last), nil })
 	if err != nil {
@@ -46,7 +46,7 @@ func (q *Queue) wait(n int, last *Result) time.Duration {
 	return d
 }
 
-// lifetime is the RetryPolicy's Lifetime.
+// lifetime calls the RetryPolicy's Lifetime. After a panic it uses the defaults.
 func (q *Queue) lifetime(m *Message) Lifetime {
 	p, err := guarded(q.log, "RetryPolicy.Lifetime", func() (p Lifetime, err error) {
 		p.DelayNotice, p.Expiry = q.retry.Lifetime(m)
@@ -58,15 +58,15 @@ func (q *Queue) lifetime(m *Message) Lifetime {
 	return p
 }
 
-// readable is err, or what stands for it where it cannot say what it is: a
-// nil pointer in an error, mostly.
+// readable returns err, or another error if err.Error panics (usually because
+// err contains a nil pointer).
 func (q *Queue) readable(err error) error {
 	if err == nil {
 		return nil
 	}
 	text, bad := guarded(q.log, "Result.Err", func() (string, error) { return err.Error(), nil })
 	if bad != nil {
-		return errors.New("an error without words " + text)
+		return errors.New("an error whose text cannot be read " + text)
 	}
 	return err
 }

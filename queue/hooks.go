@@ -10,21 +10,23 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
-// A Hook takes part in the taking over of every message, by whichever door it
-// comes: SMTP, a Go call, a directory, a report of the Queue's own
-// (Message.System). Both functions are called before the message is stored,
-// so what they change is stored with it and done once, whatever happens
-// later. Fields that are nil take no part.
+// A Hook has functions that the Queue calls before it stores a message. It
+// calls them for each message, from any source: SMTP, Submit, the pickup
+// folder, or a report of the Queue itself (Message.System). Their changes are
+// stored with the message, so they happen only once. A nil function is not
+// called.
 //
-// An error refuses the message, and so does a panic. A *smtp.SMTPError, also a wrapped one,
-// becomes the reply to the client, any other 451 4.3.0.
+// An error or a panic refuses the message. If the error is or wraps a
+// *smtp.SMTPError, that is the reply to the client. Any other error becomes 451
+// 4.3.0.
 type Hook struct {
+	// Name is the name of the hook in logs.
 	Name string
-	// Submitted comes first. It may change all of m but its ID.
+	// Submitted is called first. It may change all of m but its ID.
 	Submitted func(ctx context.Context, m *Message) error
-	// Resolved comes when Submitted of all hooks has passed. It may rewrite
-	// recipients, expand lists (see [Message.Expand]), add copies and override
-	// routes (Recipient.Route).
+	// Resolved is called after the Submitted functions of all hooks. It may
+	// rewrite recipients, expand lists (see [Message.Expand]), add recipients
+	// and set routes (Recipient.Route).
 	Resolved func(ctx context.Context, m *Message) error
 }
 
@@ -40,14 +42,14 @@ func (q *Queue) runHooks(ctx context.Context, m *Message) error {
 			return err
 		}
 	}
-	m.ID = id // a report must have this ID, whatever the hooks did
+	m.ID = id // hooks must not change it: the ID of a report identifies it
 	if len(q.Hooks) > 0 && !sameContent(m.Content, before) {
 		if err := q.checkHeader(m, false); err != nil {
 			return err
 		}
 	}
 	if slices.Contains(m.Recipients, nil) {
-		return hookError(errors.New("queue: a hook has left a recipient that is nil"))
+		return hookError(errors.New("queue: a hook has set a recipient to nil"))
 	}
 	return nil
 }

@@ -8,11 +8,13 @@ import (
 	"time"
 )
 
-// idCoding keeps the order of the bytes it encodes.
+// idCoding encodes bytes so that the order of the texts is the order of the
+// bytes.
 var idCoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
-// ids makes message IDs: 24 characters, in the order of their time, unique in
-// this process by a count and against other processes by 40 random bits.
+// ids makes message IDs of 24 characters. Their order is the order of their
+// time. A counter makes them unique in this process, and 40 random bits make
+// them unique between processes.
 type ids struct {
 	process [5]byte
 	count   atomic.Uint32

@@ -8,8 +8,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// lifetime is how long the recipient r of m may wait: by the retry policy, by
-// the Pace of its next hop, which comes before that, and by its own deadline.
+// of returns the lifetime of the recipient r of m. p comes from the retry
+// policy. The Pace of the next hop overrides it, and the deadline of the
+// recipient can shorten it.
 func (p Lifetime) of(m *Message, r *Recipient, pace *Pace) sched.Lifetime {
 	l := sched.Lifetime{From: m.from(), Notice: p.DelayNotice, Expiry: p.Expiry, Notified: r.Notified}
 	if pace != nil && pace.DelayNotice != 0 {
@@ -24,7 +25,8 @@ func (p Lifetime) of(m *Message, r *Recipient, pace *Pace) sched.Lifetime {
 	return l
 }
 
-// deadline is the recipient's own, by DELIVERBY (RFC 2852); zero is none.
+// deadline returns the deadline of the recipient by DELIVERBY (RFC 2852). Zero
+// means none.
 func deadline(m *Message, r *Recipient) time.Time {
 	if r.Options.DeliverBy == nil {
 		return time.Time{}
@@ -32,7 +34,7 @@ func deadline(m *Message, r *Recipient) time.Time {
 	return m.Received.Add(r.Options.DeliverBy.Time)
 }
 
-// from is when the message's time began to run.
+// from returns the time from which retry and expiry count.
 func (m *Message) from() time.Time {
 	if m.Release.After(m.Received) {
 		return m.Release
@@ -40,8 +42,8 @@ func (m *Message) from() time.Time {
 	return m.Received
 }
 
-// expires is when the last of m's waiting recipients expires; zero where one
-// of them never does. hops are the recipients whose hops are known.
+// expires returns when the last of m's waiting recipients expires. It is zero if
+// one of them never expires. hops are the recipients whose hops are known.
 func (q *Queue) expires(m *Message, hops groups) (at time.Time) {
 	paces := make(map[*Recipient]*Pace)
 	for i := range hops {

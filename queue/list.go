@@ -11,16 +11,18 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// A Filter selects messages in the queue. Zero fields select all. Strings are
-// compared without regard to case, and '*' in them stands for anything.
+// A Filter selects messages in the queue. A zero field selects all. From,
+// Recipient, Subject and Client are patterns: case does not matter, and '*'
+// matches any text.
 type Filter struct {
-	// ID is one message; After those that come after it, for paging.
+	// ID selects one message. After selects messages with a greater ID, for
+	// paging.
 	ID, After string
 
 	From      string
-	Recipient string // any of those that wait
+	Recipient string // matches if any waiting recipient does
 	Subject   string
-	Client    string // the address that it came from
+	Client    string // the IP address of the client
 
 	MinSize, MaxSize int64
 	// Before and Since select by the time of receipt.
@@ -30,27 +32,28 @@ type Filter struct {
 	Status MessageStatus
 }
 
-// MessageStatus says where a message as a whole stands.
+// MessageStatus is the status of a message as a whole.
 type MessageStatus uint8
 
 const (
-	MessageReady          MessageStatus = iota + 1 // waits for its turn
-	MessageActive                                  // in memory: being delivered, or soon
+	MessageReady          MessageStatus = iota + 1 // waits for its first attempt
+	MessageActive                                  // in memory, to be delivered
 	MessageRetry                                   // waits for its next attempt
-	MessageHeld                                    // waits for its release (FUTURERELEASE)
-	MessageSuspended                               // by an operator
-	MessagePendingSuspend                          // will be, when the attempt has ended
-	MessagePendingRemove                           // will be removed then
-	MessagePoison                                  // was in hand when the process died
-	MessageBad                                     // could neither be delivered nor reported
+	MessageHeld                                    // waits for its Release time (FUTURERELEASE)
+	MessageSuspended                               // suspended by an operator
+	MessagePendingSuspend                          // will be suspended when the attempt has ended
+	MessagePendingRemove                           // will be removed when the attempt has ended
+	MessagePoison                                  // poison message
+	MessageBad                                     // bad mail: can be neither delivered nor reported
 )
 
-// String names the status in a word or two.
+// String returns "ready", "active", "retry", "held", "suspended", "pending
+// suspend", "pending remove", "poison" or "bad mail".
 func (s MessageStatus) String() string {
 	return [...]string{"", "ready", "active", "retry", "held", "suspended", "pending suspend", "pending remove", "poison", "bad mail"}[min(s, MessageBad)]
 }
 
-// MessageInfo is what can be said of a message in the queue. It is a copy.
+// MessageInfo describes a message in the queue. It is a copy.
 type MessageInfo struct {
 	ID         string
 	From       string
@@ -64,24 +67,26 @@ type MessageInfo struct {
 	MessageID  string // of the header
 	Subject    string
 	Status     MessageStatus
-	Hops       []NextHop // that it waits for
-	// Due is when it will be looked at next. Expires is when the last of its
-	// waiting recipients expires; zero where that is not known, or never.
+	Hops       []NextHop // the next hops that it waits for
+	// Due is when the Queue claims the message next. Expires is when the last
+	// of its waiting recipients expires. It is zero if a recipient never
+	// expires.
 	Due, Expires time.Time
 
-	stored NextHop // where the store has it
+	stored NextHop // the hop in the Schedule of the store
 }
 
-// Messages walks over the messages in the queue that f selects, in the order
-// of their IDs. For a page of n, stop after n, and go on later with
-// Filter.After set to the last ID. Each message is read from the store; one
-// that is damaged there is passed over, but for one that Filter.ID asks for.
+// Messages iterates over the messages in the queue that f selects, in the order
+// of their IDs. For a page of n, stop after n messages, and continue later with
+// Filter.After set to the last ID. Messages reads each message from the store.
+// It skips and logs a damaged one, unless Filter.ID selects it: then it yields
+// ErrDamaged.
 func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, error] {
 	q.setup()
 	return func(yield func(*MessageInfo, error) bool) {
 		query := Query{After: f.After}
 		if f.Hop != nil && aside(*f.Hop) {
-			query.Hop = f.Hop // nothing else is there, whatever it waits for
+			query.Hop = f.Hop // such messages are stored under this hop only
 		}
 		if f.ID != "" && f.After == "" {
 			query.After = f.ID[:len(f.ID)-1] // just before it
@@ -102,7 +107,7 @@ func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, 
 				continue // it ended meanwhile
 			}
 			if errors.Is(err, ErrDamaged) && f.ID == "" {
-				q.log.Error("queue: a message is passed over", "id", e.ID, "error", err)
+				q.log.Error("queue: a damaged message is skipped", "id", e.ID, "error", err)
 				continue
 			}
 			if err != nil {
@@ -116,7 +121,7 @@ func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, 
 	}
 }
 
-// Message returns what can be said of one message, or ErrNotFound.
+// Message returns a description of one message, or ErrNotFound.
 func (q *Queue) Message(ctx context.Context, id string) (*MessageInfo, error) {
 	for info, err := range q.Messages(ctx, Filter{ID: id}) {
 		return info, err
@@ -124,7 +129,7 @@ func (q *Queue) Message(ctx context.Context, id string) (*MessageInfo, error) {
 	return nil, ErrNotFound
 }
 
-// info reads a message: from memory if it is active.
+// info describes a message. It reads an active message from memory.
 func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 	m, order, isActive := q.activeCopy(e.ID)
 	if !isActive {
@@ -176,8 +181,8 @@ func (q *Queue) statusOfMessage(e *Entry, order Op, isActive bool, attempts int)
 	return MessageReady
 }
 
-// waitsFor are the recipients that wait, by their hops. Those that cannot be
-// routed are left out.
+// waitsFor groups the waiting recipients by their hops. It omits recipients
+// that cannot be routed.
 func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) (gs groups) {
 	known := stored != (NextHop{}) && !aside(stored)
 	for i, r := range m.Recipients {
@@ -198,7 +203,7 @@ func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) (gs gr
 	return gs
 }
 
-// activeCopy copies a message that is in hand.
+// activeCopy returns a copy of an active message.
 func (q *Queue) activeCopy(id string) (m *Message, order Op, ok bool) {
 	q.locked(func(core *sched.Scheduler) {
 		if am := core.Message(id); am != nil {
@@ -212,7 +217,7 @@ func (q *Queue) activeCopy(id string) (m *Message, order Op, ok bool) {
 	return m, order, ok
 }
 
-// copy is the message as its recipients are now. The lock is held.
+// copy returns a copy of the message and its recipients. It is called in a step.
 func (a *active) copy() *Message {
 	c := *a.m
 	c.Recipients = make([]*Recipient, len(a.m.Recipients))
@@ -223,8 +228,8 @@ func (a *active) copy() *Message {
 	return &c
 }
 
-// entry says whether a message may be selected, by what the store's index
-// knows.
+// entry reports whether f may select the message, as far as its entry in the
+// store shows.
 func (f *Filter) entry(e *Entry) bool {
 	return (f.ID == "" || e.ID == f.ID) &&
 		e.Size >= f.MinSize && (f.MaxSize <= 0 || e.Size <= f.MaxSize) &&
@@ -233,7 +238,7 @@ func (f *Filter) entry(e *Entry) bool {
 		(f.Hop == nil || e.Schedule.Hop == *f.Hop || e.Schedule.Hop == NextHop{} || aside(e.Schedule.Hop))
 }
 
-// message says whether the filter selects the message.
+// message reports whether f selects the message.
 func (f *Filter) message(m *MessageInfo) bool {
 	if f.Status != 0 && m.Status != f.Status ||
 		!wildcard.Match(f.From, m.From) || !wildcard.Match(f.Subject, m.Subject) || !wildcard.Match(f.Client, m.Origin.ClientAddr) {

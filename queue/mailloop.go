@@ -2,9 +2,9 @@ package queue
 
 import "github.com/bridgehead-mail/bridgehead/internal/header"
 
-// inMailLoop reports whether a message that the queue made itself has come
-// through too many hosts. Other mail was counted before it was accepted. It is
-// not bounced for its hops later, if the limit is then lower.
+// inMailLoop reports whether a report of the Queue itself has too many Received
+// fields. Other mail was checked before it was accepted. It must not bounce
+// later because a limit has changed.
 func (q *Queue) inMailLoop(m *Message) bool {
 	if !m.System || m.Content == nil {
 		return false

@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// An Op is what an operator does with messages: see [Queue.Do].
+// An Op is an operation on messages: see [Queue.Do].
 type Op struct {
 	what opKind
 	to   NextHop
@@ -33,7 +33,8 @@ const (
 
 var opNames = [...]string{"", "suspend", "resume", "retry", "resubmit", "redirect", "expire", "remove", "remove with report"}
 
-// String says what the operator does.
+// String returns the name of the operation, for example "suspend" or "redirect
+// to example.net".
 func (o Op) String() string {
 	if o.what == opRedirect {
 		return "redirect to " + o.to.String()
@@ -41,29 +42,31 @@ func (o Op) String() string {
 	return opNames[o.what]
 }
 
-// Suspend holds messages until they are resumed.
+// Suspend suspends messages: the Queue does not deliver them until they are
+// resumed.
 func Suspend() Op { return Op{what: opSuspend} }
 
-// Resume lets messages go on that were suspended.
+// Resume resumes suspended messages.
 func Resume() Op { return Op{what: opResume} }
 
-// RetryNow makes messages due at once, and has the dead next hops that they
-// wait for probed. Suspended ones stay so.
+// RetryNow makes messages due at once. If they wait for a next hop that could
+// not be reached, the Queue probes it. Suspended messages stay suspended.
 func RetryNow() Op { return Op{what: opRetry} }
 
-// Resubmit sends messages through routing again as if they had just come,
-// with no route of their own any more. It is how poison and bad mail get
-// another chance: they come back under a new ID.
+// Resubmit routes messages again as if they were new, and removes the routes of
+// their recipients (Recipient.Route). Poison messages and bad mail are
+// resubmitted as copies with a new ID.
 func Resubmit() Op { return Op{what: opResubmit} }
 
-// Redirect sends messages to another next hop, whatever routing says.
+// Redirect sends messages to another next hop. The Deliverer does not route
+// them.
 func Redirect(to NextHop) Op { return Op{what: opRedirect, to: to} }
 
-// Expire gives messages up as if their time were over: their senders get the
-// report.
+// Expire expires messages at once. Their senders get the failure report.
 func Expire() Op { return Op{what: opExpire} }
 
-// Remove takes messages out; with report, their senders get one that says so.
+// Remove removes messages. If report is true, their senders get a failure
+// report that says so.
 func Remove(report bool) Op {
 	if report {
 		return Op{what: opRemoveReport}
@@ -71,18 +74,19 @@ func Remove(report bool) Op {
 	return Op{what: opRemove}
 }
 
-// Do does op with each message that f selects, and returns with how many. A
-// message that is being delivered at the moment is dealt with when the
-// attempt has ended (MessageInfo.Status shows it as pending), and one that
-// another node has in hand is left out. What was done before an error stays
-// done; when ctx ends, the message that was begun with is still dealt with.
+// Do performs op on each message that f selects, and returns their number. For
+// an active message, op is performed when its attempts have ended
+// (MessageInfo.Status is then MessagePendingSuspend or MessagePendingRemove).
+// Do skips a message that another node has leased. Do stops at the first
+// error, or when ctx ends. It does not undo the operations that are complete,
+// and it completes the operation that has begun.
 func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 	q.setup()
 	type target struct {
 		id  string
 		hop NextHop
 	}
-	var targets []target // all of them first: what is resubmitted would be met again
+	var targets []target // all of them first, so that Do does not meet the copies of Resubmit
 	for info, err := range q.Messages(ctx, f) {
 		if err != nil {
 			return 0, err
@@ -103,8 +107,7 @@ func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 	return n, nil
 }
 
-// concerns says whether there is anything to do with a message that stands
-// so.
+// concerns reports whether the operation applies to a message with status s.
 func (o Op) concerns(s MessageStatus) bool {
 	switch o.what {
 	case 0:
@@ -119,20 +122,20 @@ func (o Op) concerns(s MessageStatus) bool {
 	return true
 }
 
-// do does op with one message, or leaves the order with whoever has it in
-// hand.
+// do performs op on one message. For an active message it leaves an order: op
+// is performed when the attempts have ended.
 func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done bool, err error) {
 	for tries := 0; tries < opTries; {
 		switch q.order(id, op) {
 		case sched.Closing:
-			if err := pause(ctx, opWait); err != nil { // as long as the store takes
+			if err := pause(ctx, opWait); err != nil { // until the store has recorded it
 				return false, err
 			}
 			continue
 		case sched.Active:
 			return true, nil
 		}
-		// An owner of its own, so that it is clear who of us has the message.
+		// A unique owner, so that only this operation has the lease.
 		owner, now := q.owner+"/"+q.ids.next(time.Now()), time.Now()
 		ms, err := q.Store.Claim(ctx, Claim{Owner: owner, Until: now.Add(q.limits.Lease), Now: now, ID: id})
 		if err != nil {
@@ -140,11 +143,11 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 		}
 		if len(ms) > 0 {
 			a := &active{m: ms[0], owner: owner, lifetime: q.lifetime(ms[0])}
-			// From here on to the end, also if who asked has gone: half an order
-			// would be a report on mail that is delivered later.
+			// Complete the operation even if ctx ends. Half an operation could be a
+			// failure report about mail that is delivered later.
 			return true, q.execute(context.WithoutCancel(ctx), a, stored, op)
 		}
-		// It has ended, another node has it, or Run is about to begin with it.
+		// It has ended, another node has leased it, or Run is about to make it active.
 		tries++
 		if err := pause(ctx, opWait); err != nil {
 			return false, err
@@ -174,15 +177,15 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// How often, and after what time, an operation looks again at a message that
-// is in nobody's hands that it knows of.
+// How often, and after what time, an operation tries again to lease a message
+// that is neither active nor free.
 const (
 	opTries = 5
 	opWait  = 20 * time.Millisecond
 )
 
-// execute carries out an order on a message of which no part is on its way, and
-// which is stored under that hop.
+// execute performs an operation on a message that the store has under the hop
+// stored. No part of the message may be in delivery.
 func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) error {
 	switch op.what {
 	case opSuspend:
@@ -219,8 +222,8 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 	return nil
 }
 
-// retryBy makes the recipients that wait due at once, by the way that an order
-// says.
+// retryBy makes the waiting recipients due at once, and sets their routes as op
+// requires.
 func (a *active) retryBy(op Op) {
 	for _, r := range a.m.Recipients {
 		if r.Status != Waiting {
@@ -236,21 +239,21 @@ func (a *active) retryBy(op Op) {
 	}
 }
 
-// giveUp ends the recipients that wait, with or without a report.
+// giveUp ends the waiting recipients, with or without a report.
 func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) error {
 	q.locked(func(*sched.Scheduler) { a.endAll(stored, op) })
 	q.emitOp(EventOperation, a.m, op, "")
 	if a.due != nil {
 		q.recorder.report(ctx, a)
 	}
-	if a.Waiting() > 0 { // it could not be reported
+	if a.Waiting() > 0 { // the report could not be sent
 		due, _ := a.Due()
 		return q.Store.Update(ctx, a.owner, a.m, Schedule{Due: due})
 	}
 	return q.Store.Remove(ctx, a.owner, a.m.ID)
 }
 
-// endAll ends the recipients that wait, as an order says.
+// endAll ends the waiting recipients, as op requires.
 func (a *active) endAll(stored NextHop, op Op) {
 	for _, r := range a.m.Recipients {
 		if r.Status != Waiting {
@@ -271,11 +274,11 @@ func (a *active) endAll(stored NextHop, op Op) {
 	a.NoneWaits()
 }
 
-// again submits a copy of a message whose own record would keep it from being
-// delivered, and removes that. The copy's ID follows from the message's, and
-// nobody begins with the copy before the message is gone or two leases have
-// run out: so an order that is repeated by then, since the message could not
-// be removed, does not double it.
+// resubmitCopy replaces a poison message or bad mail by a copy that can be
+// delivered. The ID of the copy depends only on the ID of the message. The copy
+// is leased for longer than the message, until the message is removed. If the
+// message cannot be removed and the operation is repeated in this time, there
+// is still only one copy.
 func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op Op) error {
 	m := *a.m
 	m.ID, m.Interrupted, m.Received, m.Release = copyID(a.m.ID), 0, time.Now(), time.Time{}
@@ -285,11 +288,12 @@ func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op 
 			m.Recipients = append(m.Recipients, &Recipient{Addr: r.Addr, Options: r.Options})
 		}
 	}
-	// It is not delivered from what is in hand now: its content is the old
-	// message's, which goes.
+	// The copy does not become active here: its content belongs to the old
+	// message, which is removed. A repeated operation has another owner, and
+	// the lease of the copy outlasts that of the message.
 	now := time.Now()
-	owner := q.owner + "/" + q.ids.next(now)                                                // whoever tries again is another
-	err := q.Store.Put(ctx, &m, Schedule{Owner: owner, Until: now.Add(2 * q.limits.Lease)}) // longer than the message's
+	owner := q.owner + "/" + q.ids.next(now)
+	err := q.Store.Put(ctx, &m, Schedule{Owner: owner, Until: now.Add(2 * q.limits.Lease)})
 	repeated := errors.Is(err, ErrExists)
 	switch {
 	case err == nil:
@@ -302,12 +306,12 @@ func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op 
 			err = errors.Join(err, q.Store.Remove(ctx, owner, m.ID))
 		}
 		if aside(stored) {
-			err = errors.Join(err, q.putAside(a, stored)) // so that it can be ordered again at once
+			err = errors.Join(err, q.putAside(a, stored)) // so that the operation can be repeated at once
 		}
 		return err
 	}
 	if repeated {
-		err = nil // it goes on its way when its lease ends, or has done so
+		err = nil // the copy is due when its lease ends, or is active already
 	} else {
 		err = q.Store.Update(ctx, owner, &m, Schedule{})
 	}
@@ -315,13 +319,13 @@ func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op 
 	return err
 }
 
-// copyID is the ID of a message's resubmitted copy, always the same.
+// copyID returns the ID of the resubmitted copy of a message, always the same.
 func copyID(id string) string {
 	h := sha256.Sum256([]byte("resubmit " + id))
 	return "again-" + hex.EncodeToString(h[:12])
 }
 
-// emitOp makes the event of an operation.
+// emitOp sends the event of an operation.
 func (q *Queue) emitOp(kind EventKind, m *Message, op Op, reference string) {
 	q.emit(kind, m, m.Recipients, func(e *Event) { e.Text, e.Reference = op.String(), reference })
 }

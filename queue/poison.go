@@ -9,15 +9,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// Next hops that are none: messages that wait there are held for an operator
-// and never claimed.
+// Destinations of messages that are set aside for an operator. They are not
+// next hops, and the Queue does not claim messages there.
 const (
-	// SuspendedQueue has the messages that an operator suspended.
+	// SuspendedQueue has the messages that an operator has suspended.
 	SuspendedQueue = "(suspended)"
-	// PoisonQueue has those that were in hand when the process died,
-	// Limits.Interrupted times.
+	// PoisonQueue has the poison messages: the process died Limits.Interrupted
+	// times in a row while they were in delivery.
 	PoisonQueue = "(poison)"
-	// BadMailQueue has those that could neither be delivered nor reported.
+	// BadMailQueue has the messages that can be neither delivered nor reported.
 	BadMailQueue = "(bad mail)"
 )
 
@@ -27,10 +27,11 @@ var (
 	badMailHop   = NextHop{Destination: BadMailQueue}
 )
 
-// aside says whether a hop is one of those.
+// aside reports whether h is one of these destinations.
 func aside(h NextHop) bool { return h == suspendedHop || h == poisonHop || h == badMailHop }
 
-// clearAside ends bad mail and poison whose time is over.
+// clearAside removes old bad mail, and expires poison messages whose queue
+// lifetime is over.
 func (q *Queue) clearAside(now time.Time) {
 	hops, err := q.Store.Hops(q.ctx)
 	for _, h := range hops {
@@ -45,12 +46,12 @@ func (q *Queue) clearAside(now time.Time) {
 		}
 	}
 	if err != nil && q.ctx.Err() == nil {
-		q.log.Error("queue: what is set aside cannot be cleared", "error", err)
+		q.log.Error("queue: old bad mail and poison messages cannot be removed", "error", err)
 	}
 }
 
-// expirePoison gives up the poison that has waited as long as any message
-// may: it waits for an operator, but its sender must not wait for ever.
+// expirePoison expires poison messages whose queue lifetime is over, so that
+// their senders get a report even if no operator acts.
 func (q *Queue) expirePoison(now time.Time) error {
 	for info, err := range q.Messages(q.ctx, Filter{Hop: &poisonHop, Status: MessagePoison}) {
 		if err != nil {
@@ -66,29 +67,31 @@ func (q *Queue) expirePoison(now time.Time) error {
 	return nil
 }
 
-// poisoned is what the report on poison says.
+// poisoned returns the result that the report on a poison message contains.
 func poisoned() *Result {
 	return refused(554, smtp.EnhancedCode{5, 3, 0}, "The message was set aside: the mail system failed each time it tried to handle it")
 }
 
-// putAside records a message, of which no part is on its way, as held for an
-// operator.
+// putAside records a message as set aside for an operator. No part of it may be
+// in delivery.
 func (q *Queue) putAside(a *active, hop NextHop) error {
 	q.locked(func(*sched.Scheduler) { a.SetAside() })
 	return q.Store.Update(context.Background(), a.owner, a.m, Schedule{Due: farFuture, Hop: hop})
 }
 
-// poisonous says that the process died often enough with the message in hand.
+// poisonous reports whether the process died Limits.Interrupted times in a row
+// while the message was in delivery.
 func (q *Queue) poisonous(a *active) bool { return a.m.Interrupted >= q.limits.Interrupted }
 
-// begin and end tell the store, if it wants to know, that something is done
-// with the message that might kill the process.
+// begin records in the delivery journal, if the store has one, that an operation
+// on the message begins that might crash the process.
 func (q *Queue) begin(a *active) {
 	if q.journal != nil {
 		q.journal.Begin(a.m.ID)
 	}
 }
 
+// end records that the operation has ended.
 func (q *Queue) end(a *active) {
 	if q.journal != nil {
 		q.journal.End(a.m.ID)

@@ -9,53 +9,54 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// QueueStatus says how a next hop is doing.
+// QueueStatus is the status of a next hop.
 type QueueStatus uint8
 
 const (
-	QueueReady      QueueStatus = iota + 1 // nothing in the way
+	QueueReady      QueueStatus = iota + 1 // can deliver; no delivery in progress
 	QueueActive                            // deliveries in progress
 	QueueRetry                             // could not be reached; waits for the next probe
-	QueueConnecting                        // the probe is on its way
-	QueueSuspended                         // by an operator
-	QueueScheduled                         // by the Deliverer: its hours, or until it is asked for
-	QueueAside                             // no next hop: what is held for an operator
+	QueueConnecting                        // the probe is in progress
+	QueueSuspended                         // suspended by an operator
+	QueueScheduled                         // closed by the Deliverer (Pace.Held): outside its schedule, or waits for a request
+	QueueAside                             // not a next hop: messages that are set aside for an operator
 )
 
-// String names the status in a word.
+// String returns "ready", "active", "retry", "connecting", "suspended",
+// "scheduled" or "aside".
 func (s QueueStatus) String() string {
 	return [...]string{"", "ready", "active", "retry", "connecting", "suspended", "scheduled", "aside"}[min(s, QueueAside)]
 }
 
-// QueueInfo is what can be said of one next hop and its mail. It is a copy.
+// QueueInfo describes one next hop and its mail. It is a copy.
 type QueueInfo struct {
 	Hop    NextHop
 	Status QueueStatus
-	// Stored are the messages that the store keeps under the hop, and Bytes
-	// their size; InMemory those that are in memory on their way to it. A
-	// message in memory may be counted in Stored too. Messages that wait for
-	// several hops are stored under the zero one.
+	// Stored is the number of messages that the store keeps for the hop, and
+	// Bytes is their size. InMemory is the number of parts of active messages
+	// for the hop. Stored may include active messages. The store keeps
+	// messages that wait for several hops under the zero NextHop.
 	Stored   int
 	Bytes    int64
 	InMemory int
-	// Deliveries are in progress now; Concurrency is how many may be.
+	// Deliveries is the number of deliveries in progress. Concurrency is the
+	// most that the Queue allows now.
 	Deliveries, Concurrency int
-	// Oldest is when the first of the stored messages that wait was received.
+	// Oldest is when the oldest of the stored messages was received.
 	Oldest time.Time
-	// LastError is why the hop could not be reached the last time, LastErrorAt
-	// when that was, NextRetry when it will be tried again.
+	// LastError is why the hop could not be reached the last time. LastErrorAt
+	// is the time of that. NextRetry is when the Queue tries again.
 	LastError   Result
 	LastErrorAt time.Time
 	NextRetry   time.Time
-	// Counts are totals, and Since is when they began: rates are their
-	// differences over time. They are forgotten some time after the last mail.
+	// Counts are the totals since Since. They are reset when the hop has had
+	// no mail for some time.
 	Counts HopCounts
 	Since  time.Time
 }
 
-// Queues lists the next hops for which there is mail or of which something is
-// known, by destination and connector. It reads no message, except that
-// Oldest takes a walk over the store's index.
+// Queues lists the next hops that have mail or a state, in the order of
+// destination and connector. It reads the index of the store, but no message.
 func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 	q.setup()
 	sums, err := q.Store.Hops(ctx)
@@ -98,7 +99,7 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 	return all, nil
 }
 
-// describe fills in what the scheduler knows of a hop. It is called in a step.
+// describe sets the fields that the scheduler knows. It is called in a step.
 func (i *QueueInfo) describe(h *sched.Hop) {
 	info, data := h.Info(), hopData(h)
 	i.InMemory, i.Deliveries, i.Concurrency = info.Queued+info.Inflight, info.Inflight, info.Window
@@ -108,11 +109,10 @@ func (i *QueueInfo) describe(h *sched.Hop) {
 		sched.Closed: QueueScheduled, sched.Dead: QueueRetry, sched.Connecting: QueueConnecting}[info.State]
 }
 
-// SuspendQueue keeps all mail for a next hop waiting until ResumeQueue, or
-// until the Queue ends; attempts in progress go on. The Store does not know of
-// it (messages that [Suspend] holds it does keep): for a hop that is to stay
-// suspended over a restart, call SuspendQueue again before Run, so that
-// nothing gets through in between.
+// SuspendQueue suspends a next hop: its mail waits until ResumeQueue is called
+// or the Queue ends. Attempts in progress continue. The Store does not record
+// this. (It does record messages that [Suspend] has suspended.) To keep a hop
+// suspended after a restart, call SuspendQueue again before Run.
 func (q *Queue) SuspendQueue(hop NextHop) {
 	q.setup()
 	limits := q.hopLimits(hop)
@@ -122,7 +122,7 @@ func (q *Queue) SuspendQueue(hop NextHop) {
 	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })
 }
 
-// ResumeQueue undoes SuspendQueue.
+// ResumeQueue resumes a next hop that SuspendQueue has suspended.
 func (q *Queue) ResumeQueue(hop NextHop) {
 	q.setup()
 	q.step(func(core *sched.Scheduler) {

@@ -359,8 +359,8 @@ func TestReporterSendsAReportAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const again = "report sent again in a form that needs less"
-	if got, want := b.done(), "report failed, "+again+", "+again+", bad mail: it is a report, on which no other is sent"; got != want {
+	const again = "report sent again in a smaller form"
+	if got, want := b.done(), "report failed, "+again+", "+again+", bad mail: no report is sent about a report"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	if want := []bool{false, true, true}; !slices.Equal(forms, want) {

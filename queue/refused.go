@@ -12,34 +12,35 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// A report is made before its way back is known. So it is written in the form
-// that says most, and needs no more than that form does; only where the way
-// back lacks what it needs, it is written again in a form that needs less. The
-// original is gone by then: the new form is made from the report itself. It is
-// a new message, which passes the hooks (a signature is made anew), and is
-// stored before the old one is removed.
+// The Queue writes a report before it knows what the hosts on the return path
+// support. The first form has the most information. If a host refuses it
+// because of its form, the Queue writes the report again in a form that needs
+// less. The original message is no longer stored then, so the new form is made
+// from the report. It is a new message: the hooks process it (and sign it
+// again), and it is stored before the old report is removed.
 //
-// Each form needs less than the one before, so there are at most three:
+// There are three forms:
 //
-//  1. the whole original, as it is, with 8BITMIME and SMTPUTF8 where those
-//     are needed;
-//  2. ASCII with the original's header, which needs no extension;
-//  3. ASCII with the original's Message-ID only, which is short and says
-//     nothing that REQUIRETLS protects. After a refusal for REQUIRETLS it has
-//     "TLS-Required: No", with which smtpclient sends REQUIRETLS only to hosts
-//     that announce it; refused again, it has no REQUIRETLS any more.
+//  1. The whole original message, unchanged. The report uses 8BITMIME and
+//     SMTPUTF8 if it needs them.
+//  2. ASCII, with the header of the original message. It needs no extension.
+//  3. ASCII, with only the Message-ID of the original message. It is short and
+//     contains nothing that REQUIRETLS protects. After a refusal because of
+//     REQUIRETLS it has the field "TLS-Required: No": smtpclient then sends
+//     REQUIRETLS only to hosts that announce it. After a second refusal it is
+//     sent without REQUIRETLS.
 
-// refusal is why a report was refused, as far as its form can help.
+// refusal is the reason why a report was refused.
 type refusal uint8
 
 const (
-	notForm      refusal = iota // another form would be refused too
+	notForm      refusal = iota // any other reason: another form does not help
 	formRefused                 // 8-bit content, SMTPUTF8, long lines, ...
-	sizeRefused                 // it is too long
+	sizeRefused                 // too large
 	plainRefused                // REQUIRETLS
 )
 
-// refusalOf says why the report m was refused for r.
+// refusalOf returns why the report m was refused for r.
 func refusalOf(m *Message, r *Recipient) refusal {
 	reply := &r.Last.Reply
 	switch e := reply.EnhancedCode; e {
@@ -67,9 +68,9 @@ func refusalOf(m *Message, r *Recipient) refusal {
 	return notForm
 }
 
-// reportRefused does what is left to do for a report that was not delivered to
-// rcpts: it is sent again in a form that needs less, or kept as bad mail. A
-// report is never reported on.
+// reportRefused handles a report that could not be delivered to rcpts. It sends
+// the report again in a smaller form, or keeps it as bad mail. It sends
+// no report about a report.
 func (r *reporter) reportRefused(ctx context.Context, m *Message, rcpts []*Recipient, until time.Time) error {
 	because := func(why refusal) []*Recipient {
 		return those(rcpts, func(rcpt *Recipient) bool { return refusalOf(m, rcpt) == why })
@@ -91,12 +92,12 @@ func (r *reporter) reportRefused(ctx context.Context, m *Message, rcpts []*Recip
 	if len(lost) == 0 {
 		return nil
 	}
-	return r.keepBad(ctx, m, lost, "it is a report, on which no other is sent")
+	return r.keepBad(ctx, m, lost, "no report is sent about a report")
 }
 
-var errNoLess = errors.New("queue: the report has no form that needs less")
+var errNoLess = errors.New("queue: the report has no smaller form")
 
-// sendLess sends the report m to rcpts again, in a form that needs less.
+// sendLess sends the report m to rcpts again, in a smaller form.
 func (r *reporter) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, why refusal) error {
 	report, err := dsn.Parse(io.NewSectionReader(m.Content, 0, m.Content.Size()))
 	if err != nil {
@@ -106,7 +107,7 @@ func (r *reporter) sendLess(ctx context.Context, m *Message, rcpts []*Recipient,
 	requireTLS := m.Options.RequireTLS
 	switch {
 	case why == plainRefused:
-		// RFC 8689, 5: not to be discarded for that.
+		// RFC 8689, 5: a report must not be discarded for that reason.
 		requireTLS = !report.TLSOptional
 		report.TLSOptional = true
 		messageIDOnly(report)
@@ -134,12 +135,12 @@ func (r *reporter) sendLess(ctx context.Context, m *Message, rcpts []*Recipient,
 	} else if err != nil {
 		return err
 	}
-	r.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, "sent again in a form that needs less" })
+	r.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, "sent again in a smaller form" })
 	return nil
 }
 
-// messageIDOnly leaves of the original its Message-ID, and nothing of its
-// subject. It is false where there was nothing more before.
+// messageIDOnly removes all of the original but its Message-ID, and the subject.
+// It returns false if there was nothing to remove.
 func messageIDOnly(r *dsn.Report) bool {
 	r.HeaderOnly, r.Subject = true, ""
 	if r.Original == nil {

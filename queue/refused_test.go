@@ -131,7 +131,7 @@ func TestReportNeedsNoMoreThanTheWayBackHas(t *testing.T) {
 					if len(back.got) != 0 || back.tries > 3 {
 						t.Errorf("%d reports arrived, after %d attempts", len(back.got), back.tries)
 					}
-					if !strings.Contains(log.String(), `level=WARN msg="queue: a report was not delivered, and is kept as bad mail"`) || w.stored() != 1 {
+					if !strings.Contains(log.String(), `level=WARN msg="queue: report could not be delivered, kept as bad mail"`) || w.stored() != 1 {
 						t.Errorf("%d messages stored, the log has no bad mail:\n%s", w.stored(), &log)
 					}
 					return

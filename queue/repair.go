@@ -7,10 +7,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// checkHeader gives m a header section that all programs read alike: see
-// [Queue.Submit]. If countHops is set, it refuses a message that has come
-// through more hosts than Limits.Received allows (RFC 5321, 6.3). It reads the
-// header section once for both.
+// checkHeader changes the header section of m so that all programs read it the
+// same way: see [Queue.Submit]. If countHops is true, it refuses a message that
+// has more Received fields than Limits.Received allows (RFC 5321, 6.3). It
+// reads the header section once for both.
 func (q *Queue) checkHeader(m *Message, countHops bool) error {
 	if m.Content == nil {
 		m.Content = Bytes()

@@ -9,11 +9,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// RetryQueue has the mail of one next hop tried now: see [Queue.RetryQueues].
+// RetryQueue retries the mail for one next hop now: see [Queue.RetryQueues].
 func (q *Queue) RetryQueue(hop NextHop) {
 	_, _, err := q.retryQueues(context.Background(), func(h NextHop) bool { return h == hop })
 	if err != nil {
-		q.log.Error("queue: a next hop is not retried", "hop", hop, "error", err)
+		q.log.Error("queue: a next hop cannot be retried", "hop", hop, "error", err)
 	}
 	q.emitRetry(hop)
 }
@@ -22,13 +22,13 @@ func (q *Queue) emitRetry(hop NextHop) {
 	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "retry queue" })
 }
 
-// RetryQueues has the mail tried now that waits for a next hop for which match
-// returns true, and returns how many messages that starts. Retry times do not
-// count: neither those of the hop nor those of its messages. The Deliverer's
-// Pace is asked again, so this is how mail is released that waits until somebody
-// asks for it (ETRN). Suspended mail, and mail with a later Release, stays.
+// RetryQueues retries the mail for the next hops for which match returns true,
+// and returns the number of its messages. It ignores the retry times of the
+// hops and of the messages. It calls the Deliverer's Pace again, so it also
+// starts mail that waits for a request (ETRN). Suspended messages, and messages
+// whose Release is in the future, continue to wait.
 //
-// An attempt that is in progress and fails afterwards is repeated at once.
+// If an attempt is in progress and fails, it is repeated at once.
 func (q *Queue) RetryQueues(ctx context.Context, match func(NextHop) bool) (messages int, err error) {
 	messages, hops, err := q.retryQueues(ctx, match)
 	for _, hop := range hops {
@@ -59,8 +59,8 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 	return messages + started, hops, err
 }
 
-// startStored makes the stored messages due that wait for a hop that matches,
-// and counts them.
+// startStored makes the stored messages due that wait for a matching hop, and
+// returns their number.
 func (q *Queue) startStored(ctx context.Context, match func(NextHop) bool) (n int, err error) {
 	for e, err := range q.Store.List(ctx, Query{}) {
 		if err != nil {
@@ -77,7 +77,7 @@ func (q *Queue) startStored(ctx context.Context, match func(NextHop) bool) (n in
 	return n, nil
 }
 
-// knownHops are the hops of which the scheduler knows something.
+// knownHops returns the hops that the scheduler has a state for.
 func (q *Queue) knownHops() (hops []NextHop) {
 	q.locked(func(core *sched.Scheduler) {
 		core.Hops(func(h *sched.Hop) { hops = append(hops, NextHop(h.Key)) })
@@ -85,9 +85,9 @@ func (q *Queue) knownHops() (hops []NextHop) {
 	return hops
 }
 
-// start makes a stored message due that waits for a hop that matches, and says
-// whether it does. Only messages that wait for several hops, or for one that
-// is not known, are read to find out.
+// start makes a stored message due if it waits for a matching hop, and reports
+// whether it does. It reads only messages that wait for several hops or for an
+// unknown hop.
 func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (bool, error) {
 	switch stored := e.Schedule.Hop; {
 	case aside(stored):
@@ -106,15 +106,16 @@ func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (
 	case !match(stored):
 		return false, nil
 	case !e.Schedule.Due.After(time.Now()) && e.Schedule.Owner == "":
-		return true, nil // due, and kept back by its hop alone
+		return true, nil // due: only its hop delays it
 	}
 	return q.retryNow(ctx, e, func(*Message, *Recipient) bool { return true })
 }
 
-// retryNow makes those waiting recipients of a message due at once that which
-// selects, whatever their own retry times, and says whether there are any. A
-// message that is active is done with as soon as its attempts have ended; one
-// that another node has leased, or whose Release has not come, stays as it is.
+// retryNow makes the waiting recipients of a message due at once that which
+// selects, and reports whether there are any. It ignores their retry times. For
+// an active message this happens when its attempts have ended. retryNow does
+// not change a message that another node has leased or whose Release is in the
+// future.
 func (q *Queue) retryNow(ctx context.Context, e *Entry, which func(*Message, *Recipient) bool) (bool, error) {
 	for range opTries {
 		switch state := q.retryActive(e.ID); state {
@@ -137,7 +138,7 @@ func (q *Queue) retryNow(ctx context.Context, e *Entry, which func(*Message, *Re
 		if m.Interrupted > 0 || m.Release.After(time.Now()) || !makeDue(m, which) {
 			return false, nil
 		}
-		owner := q.owner + "/" + q.ids.next(time.Now()) // an owner of its own, as in do
+		owner := q.owner + "/" + q.ids.next(time.Now()) // a unique owner, as in do
 		now := time.Now()
 		ms, err := q.Store.Claim(ctx, Claim{Owner: owner, Until: now.Add(q.limits.Lease), Now: now, ID: e.ID})
 		if err != nil {
@@ -147,14 +148,15 @@ func (q *Queue) retryNow(ctx context.Context, e *Entry, which func(*Message, *Re
 			makeDue(ms[0], which)
 			return true, q.Store.Update(context.WithoutCancel(ctx), owner, ms[0], Schedule{Hop: e.Schedule.Hop})
 		}
-		if err := pause(ctx, opWait); err != nil { // Run is about to begin with it, or another node has it
+		if err := pause(ctx, opWait); err != nil { // Run is about to make it active, or another node has leased it
 			return false, err
 		}
 	}
 	return false, nil
 }
 
-// makeDue makes recipients due and says whether there was one.
+// makeDue makes the waiting recipients due that which selects, and reports
+// whether there are any.
 func makeDue(m *Message, which func(*Message, *Recipient) bool) (any bool) {
 	for _, r := range m.Recipients {
 		if r.Status == Waiting && which(m, r) {
@@ -164,17 +166,17 @@ func makeDue(m *Message, which func(*Message, *Recipient) bool) (any bool) {
 	return any
 }
 
-// What retryActive found.
+// activeState is the result of retryActive.
 type activeState uint8
 
 const (
 	notActive  activeState = iota
-	noneWaits              // all of its attempts are still to end
-	ordered                // it will be made due when they have ended
+	noneWaits              // active; no recipient waits for a retry
+	ordered                // active; will be made due when its attempts have ended
 	concluding             // its last record is being written
 )
 
-// retryActive has an active message made due of which recipients wait.
+// retryActive orders a retry of an active message if recipients of it wait.
 func (q *Queue) retryActive(id string) (state activeState) {
 	q.locked(func(core *sched.Scheduler) {
 		m, order := core.Order(id)

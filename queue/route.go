@@ -10,10 +10,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// categorize asks the Deliverer for the way of each recipient that is due,
-// makes parts of those that go the same way, and puts them into their hops'
-// queues. It appends the decisions that this causes to those that are to be
-// carried out.
+// categorize routes each recipient that is due, makes one or more parts of the
+// recipients with the same next hop, and puts the parts into the queues of their
+// hops. It appends the decisions that follow to todo.
 func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 	now := time.Now()
 	if q.poisonous(a) {
@@ -27,8 +26,8 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 	q.begin(a)
 	var few [1]group // for most messages, without an allocation
 	groups := groups(few[:0])
-	var ended []verdict     // recipients that have no way now
-	var waiting []time.Time // when the recipients are due that are not due yet
+	var ended []verdict     // of recipients without a next hop
+	var waiting []time.Time // the due times of the recipients that are not due yet
 	looked, loop := false, false
 	for i, r := range a.m.Recipients {
 		if r.owesSuccess() {
@@ -38,7 +37,7 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 			continue
 		}
 		if r.NextAttempt.After(now) {
-			waiting = append(waiting, r.NextAttempt) // it is not known for which hop
+			waiting = append(waiting, r.NextAttempt) // for an unknown hop
 			continue
 		}
 		if r.Attempts == 0 && !looked {
@@ -57,12 +56,11 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 	return todo
 }
 
-// way is where the recipient's mail goes next, or the result of there being
-// no way.
+// nextHop returns the next hop of a recipient, or a result if there is none.
+// loop means that the message is in a mail loop.
 func (q *Queue) nextHop(m *Message, r *Recipient, loop bool) (hop NextHop, res *Result) {
 	if r.Attempts == 0 && loop {
-		// 4.4.6 is what the Exchange of the documents says; RFC 3463's own
-		// word for a loop is X.4.6 as well.
+		// Exchange uses 4.4.6. In RFC 3463 too, X.4.6 means a routing loop.
 		return hop, refused(554, smtp.EnhancedCode{4, 4, 6}, "Hop count exceeded: mail loop")
 	}
 	hop = r.Route
@@ -78,12 +76,12 @@ func (q *Queue) nextHop(m *Message, r *Recipient, loop bool) (hop NextHop, res *
 	return hop, nil
 }
 
-// refused is a failure of our own making.
+// refused returns a permanent failure with a local reply.
 func refused(code int, enhanced smtp.EnhancedCode, text string) *Result {
 	return &Result{Outcome: Failure, Reply: smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}}
 }
 
-// unrouted makes a result of Route's error.
+// unrouted returns the result for an error of Route.
 func unrouted(err error) *Result {
 	r := &Result{Outcome: Deferred, Err: err}
 	var se *smtp.SMTPError
@@ -103,16 +101,16 @@ type groups []group
 
 type group struct {
 	hop    NextHop
-	first  int          // the index of the first recipient, and
-	rcpts  []*Recipient // all of them: a part of the message's own list while
-	copied bool         // they are neighbours there, a copy otherwise
+	first  int          // the index of the first recipient
+	rcpts  []*Recipient // the recipients: a slice of the message's own list, if they are neighbors there
+	copied bool         // rcpts is a copy, because they are not neighbors
 	pace   Pace
 	limits HopLimits
 }
 
 // add notes that recipient i of all goes to hop.
 func (gs *groups) add(hop NextHop, all []*Recipient, i int) {
-	// From the last: neighbours in a list of recipients often go together.
+	// From the last group: neighbors in the list often have the same next hop.
 	for k := len(*gs) - 1; k >= 0; k-- {
 		g := &(*gs)[k]
 		if g.hop != hop {
@@ -129,8 +127,8 @@ func (gs *groups) add(hop NextHop, all []*Recipient, i int) {
 	*gs = append(*gs, group{hop: hop, first: i, rcpts: all[i : i+1 : i+1]})
 }
 
-// place puts the routed message into the queues, and what cannot be tried now
-// back into the store.
+// place puts the parts of the routed message into the queues of their hops. The
+// other recipients wait in the store.
 func (q *Queue) place(a *active, gs groups, ended []verdict, waiting []time.Time, todo []sched.Decision) []sched.Decision {
 	for i := range gs {
 		gs[i].limits = q.hopLimits(gs[i].hop)
@@ -151,8 +149,8 @@ func (q *Queue) place(a *active, gs groups, ended []verdict, waiting []time.Time
 	})
 }
 
-// placeGroup puts the recipients for one hop into its queue, or has them wait.
-// It is called in a step.
+// placeGroup puts the recipients for one hop into its queue. If the hop cannot
+// take them, they wait in the store. It is called in a step.
 func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *group) {
 	h, mayQueue := core.Way(now, &a.Message, sched.Key(g.hop), sched.HopLimits(g.limits), q.coreOf(&g.pace))
 	if h == nil {
@@ -171,7 +169,7 @@ func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *g
 	}
 }
 
-// park notes that recipients wait for a hop that cannot take them now. It is
+// park records that recipients wait for a hop that cannot take them now. It is
 // called in a step.
 func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, now time.Time) {
 	again := core.Returned(now, h)
@@ -187,8 +185,8 @@ func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, n
 	}
 }
 
-// putBack puts parts back to the store without an attempt, because their hop
-// was closed.
+// putBack returns parts to the store without an attempt, because their hop has
+// closed.
 func (q *Queue) putBack(p *sched.Part) {
 	for p != nil {
 		next, rcpts := p.Next(), partOf(p).rcpts

@@ -2,15 +2,16 @@ package queue
 
 import "fmt"
 
-// In JSON, flags and the like, states and kinds are written by their names,
-// as they are for people. None of them is stored so.
+// States and kinds have names in JSON, flags and logs. The Store does not use
+// these names.
 
-// String names the status in a word.
+// String returns "waiting", "delivered", "failed", "expired", "removed" or
+// "expanded".
 func (s Status) String() string {
 	return [...]string{"waiting", "delivered", "failed", "expired", "removed", "expanded", ""}[min(s, Expanded+1)]
 }
 
-// String is "deferred", "success", "failure" or "unreachable".
+// String returns "deferred", "success", "failure" or "unreachable".
 func (o Outcome) String() string {
 	return [...]string{"deferred", "success", "failure", "unreachable", ""}[min(o, Unreachable+1)]
 }
@@ -30,8 +31,8 @@ func (s QueueStatus) MarshalText() ([]byte, error) { return []byte(s.String()), 
 // MarshalText implements encoding.TextMarshaler.
 func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// UnmarshalText reads a status by its name, for a [Filter]. No text is the
-// zero value, which selects all.
+// UnmarshalText reads a status from its name, for a [Filter]. An empty text is
+// the zero value, which selects all messages.
 func (s *MessageStatus) UnmarshalText(text []byte) error {
 	for known := range MessageBad + 1 {
 		if known.String() == string(text) {
@@ -39,5 +40,5 @@ func (s *MessageStatus) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("queue: %q is no status of a message", text)
+	return fmt.Errorf("queue: unknown message status %q", text)
 }

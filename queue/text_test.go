@@ -34,7 +34,7 @@ func TestMessageStatusByName(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"Status": ""}`), &f); err != nil || f.Status != 0 {
 		t.Errorf("no text: got %v, %v", f.Status, err)
 	}
-	if err := json.Unmarshal([]byte(`{"Status": "lost"}`), &f); err == nil || err.Error() != `queue: "lost" is no status of a message` {
+	if err := json.Unmarshal([]byte(`{"Status": "lost"}`), &f); err == nil || err.Error() != `queue: unknown message status "lost"` {
 		t.Errorf("got error %v", err)
 	}
 }

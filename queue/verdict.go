@@ -8,20 +8,20 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// A verdict is what an attempt, or the lack of one, means for a recipient.
+// A verdict is the new state of a recipient after an attempt or without one.
 type verdict struct {
 	r       *Recipient
 	hop     NextHop
-	res     *Result // what the attempt brought; nil where there was none
+	res     *Result // the result of the attempt; nil if there was none
 	status  Status
-	next    time.Time // when it is due again, for Waiting, and
-	again   time.Time // when to look at it if it waits for several hops
-	delayed bool      // its sender is to be notified of the delay
-	expire  time.Time // when it expires; zero is never
+	next    time.Time // if Waiting: when it is due again
+	again   time.Time // if Waiting: when to check a message that waits for several hops
+	delayed bool      // a delay notice is due
+	expire  time.Time // when it expires; zero means never
 }
 
-// judge says what a result means. It needs no lock: only the part's own worker
-// changes its recipients.
+// judge returns the verdict for a result. It needs no lock: only the worker of a
+// part changes the recipients of that part.
 func (q *Queue) judge(a *active, r *Recipient, hop NextHop, pace *Pace, res *Result, now time.Time) verdict {
 	v := verdict{r: r, hop: hop, res: res}
 	if res.Outcome == Success {
@@ -44,7 +44,7 @@ func (q *Queue) judge(a *active, r *Recipient, hop NextHop, pace *Pace, res *Res
 	return v
 }
 
-// wait makes the verdict that the recipient waits on, or has expired.
+// wait sets the verdict: the recipient continues to wait, or has expired.
 func (v *verdict) wait(w sched.Wait) {
 	v.next, v.delayed, v.expire = w.Retry, w.Notify, w.Expire
 	if w.Expired {
@@ -52,8 +52,9 @@ func (v *verdict) wait(w sched.Wait) {
 	}
 }
 
-// lateVerdict judges a recipient that waits for a closed hop: ok is false while
-// it waits on and its sender need not be notified.
+// lateVerdict returns the verdict for a recipient that waits for a closed hop.
+// ok is false if nothing changes: the recipient has not expired, and no delay
+// notice is due.
 func (a *active) lateVerdict(h *sched.Hop, r *Recipient, now, again time.Time) (v verdict, ok bool) {
 	data := hopData(h)
 	v = verdict{r: r, hop: NextHop(h.Key)}
@@ -63,12 +64,12 @@ func (a *active) lateVerdict(h *sched.Hop, r *Recipient, now, again time.Time) (
 		return v, false
 	}
 	if r.LastAttempt.IsZero() && !h.Info().DownAt.IsZero() {
-		r.Last = data.last // the words that the report will need
+		r.Last = data.last // the report needs a reason
 	}
 	return v, true
 }
 
-// apply makes a verdict the recipient's state. It is called in a step.
+// apply sets the state of the recipient to the verdict. It is called in a step.
 func (a *active) apply(v *verdict, now time.Time) {
 	r := v.r
 	r.Status = v.status
@@ -90,7 +91,7 @@ func (a *active) apply(v *verdict, now time.Time) {
 	case Delivered:
 		a.Urgent()
 		if wants(r, smtp.DSNNotifySuccess) {
-			r.Notified = false // of a delay, perhaps
+			r.Notified = false // it may be true because of a delay notice
 			a.owed().succeeded = append(a.owed().succeeded, r)
 		}
 	default:
@@ -98,7 +99,8 @@ func (a *active) apply(v *verdict, now time.Time) {
 	}
 }
 
-// wants says whether the recipient's NOTIFY names n (RFC 3461, 4.1).
+// wants reports whether the recipient's NOTIFY parameter contains n (RFC 3461,
+// 4.1).
 func wants(r *Recipient, n smtp.DSNNotify) bool {
 	for _, w := range r.Options.Notify {
 		if w == n {
