@@ -45,8 +45,9 @@ type ConnectionFilter struct {
 	AllowLists []DNSList
 	BlockLists []DNSList
 	Threshold  int
-	// ExceptRecipients get mail from every client. Use it for postmaster and
-	// abuse, for example. They are addresses, or local parts in all domains.
+	// ExceptRecipients are recipients that get mail from every client, for
+	// example postmaster and abuse. An entry is an address, or a local part in
+	// all domains.
 	ExceptRecipients []string
 	// Resolver looks up names in the DNS. Default net.DefaultResolver.
 	Resolver Resolver

@@ -47,9 +47,9 @@ type directoryAnswer struct {
 	at     time.Time // the time of the answer; zero if there is none
 }
 
-// Exists implements Directory. The call of the Directory goes on if the client
-// that caused it disconnects, because other clients may wait for the same
-// answer. Timeout ends it.
+// Exists implements Directory. If the client disconnects, the call of the
+// Directory continues until it returns or Timeout expires, because other
+// clients may wait for the same answer.
 func (d *CachedDirectory) Exists(ctx context.Context, address string) (bool, error) {
 	if exists, ok := d.cached(address); ok {
 		return exists, nil

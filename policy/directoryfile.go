@@ -28,7 +28,7 @@ import (
 // never read. The fields must not change once it is used. It is safe for
 // concurrent use.
 type FileDirectory struct {
-	// Path of the file.
+	// Path is the path of the file.
 	Path string
 	// Interval is the time between checks of the file, and the time that a new
 	// file must be unchanged before it replaces the list. Default 5 s.

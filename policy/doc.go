@@ -22,9 +22,9 @@
 // # Closed by default
 //
 // A policy that is not configured refuses mail. The zero Relay relays for no
-// client. A setting that would make an open relay is an error of Relay.Validate
-// and Gate.Install, and has no effect, unless DangerouslyRelayForEveryone is
-// set.
+// client. If a setting would make an open relay, Relay.Validate and
+// Gate.Install return an error, and the setting has no effect.
+// DangerouslyRelayForEveryone allows such settings.
 //
 // [Enqueuer] accepts only recipients that a relay policy has admitted. So a
 // server that has the Enqueuer but no relay policy refuses all mail. An agent
@@ -35,12 +35,12 @@
 //
 // # Rights
 //
-// [Relay] gives each session its rights. They are Exchange's rights ([Submit],
-// [AcceptAnyRecipient], ...). A [Grant] gives rights to [Clients], which are
-// selected by network, identity, client certificate or confirmed host name.
-// [RightsOf] returns the rights of a session. Spam filters skip sessions that
-// have the right [BypassAntiSpam]. With [Unless], other agents skip the
-// sessions that have a given right.
+// [Relay] gives each session its rights. The rights ([Submit],
+// [AcceptAnyRecipient], ...) have the names that Exchange uses. A [Grant] gives
+// rights to [Clients], which are selected by network, identity, client
+// certificate or confirmed host name. [RightsOf] returns the rights of a
+// session. Spam filters skip sessions that have the right [BypassAntiSpam].
+// With [Unless], other agents skip the sessions that have a given right.
 //
 // # Accepted domains
 //
@@ -61,11 +61,11 @@
 //   - They are not known: use an internal relay. Mail for unknown recipients
 //     goes to Domain.Unresolved, or to the next hop that the routing table has
 //     for the domain.
-//   - The other system receives the mail of the domain, and sends mail for
-//     recipients that it does not know to this relay.
+//   - The other system receives the mail of the domain. If it does not know a
+//     recipient, it sends the mail to this relay.
 //
-// Domain.CatchAll is a mailbox for unknown recipients. [Domains.Hook] routes
-// the reports that the queue makes in the same way.
+// Domain.CatchAll is a mailbox for unknown recipients. With [Domains.Hook], the
+// same routing applies to the reports that the queue makes.
 //
 // A [Directory] can be a fixed list ([Recipients]), a file ([FileDirectory]), a
 // function ([DirectoryFunc]), or an LDAP server (policy/ldap, a separate
@@ -87,9 +87,9 @@
 // # Senders and recipients
 //
 // [SenderFilter] and [RecipientFilter] refuse listed addresses and domains.
-// [Spoofing] refuses mail from outside that claims a sender in the
-// organization's domains. [SendAs] restricts users to their own senders.
-// [SenderDomain] refuses a sender if no mail can be sent to its domain.
+// [Spoofing] refuses mail from outside if its sender is in the organization's
+// domains. [SendAs] restricts users to their own senders. [SenderDomain]
+// refuses a sender if no mail can be sent to its domain.
 //
 // # Overload
 //

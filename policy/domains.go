@@ -16,11 +16,11 @@ const (
 	// Authoritative means that the Directory lists all recipients of the
 	// domain. An unknown recipient is refused at RCPT with 550 5.1.1.
 	Authoritative Kind = iota
-	// InternalRelay means that the Directory lists some of the recipients.
-	// Mail for the others is routed to another system.
+	// InternalRelay means that the Directory lists some of the recipients. Mail
+	// for other recipients is routed to another system.
 	InternalRelay
-	// ExternalRelay means that no recipient is here. All mail is routed to
-	// another system.
+	// ExternalRelay means that no recipient is on this system. All mail is
+	// routed to another system.
 	ExternalRelay
 )
 
@@ -73,8 +73,8 @@ type Domain struct {
 	Default bool
 }
 
-// Domains is a set of accepted domains that cannot change. It is safe for
-// concurrent use. A nil *Domains accepts no domain.
+// Domains is a fixed set of accepted domains. It is safe for concurrent use. A
+// nil *Domains accepts no domain.
 type Domains struct {
 	exact    map[string]*Domain
 	below    map[string]*Domain // keyed by what follows "*."

@@ -19,7 +19,7 @@ import (
 //	back pressure    Pressure
 //	connection       Connection, then Reputation, Rates
 //	senders          Senders, Spoofing, SendAs, SenderDomain
-//	recipients       the relay policy's RCPT, then Recipients, Greylist
+//	recipients       the relay policy at RCPT, then Recipients, Greylist
 //	loop             Loop
 //	MailAuth         SPF, DKIM, DMARC, ARC, before anything is changed; then
 //	                 Spoofing if Spoofing.Trusted is set
@@ -79,9 +79,9 @@ type Gate struct {
 }
 
 // Install configures srv to use the Gate: it sets srv.Handler, and puts the
-// Gate's agents around those in srv.Agents. Call it once per server, before
-// srv serves. One Gate may be installed in several servers, and so may copies
-// of it with other settings; they then share the counters of its policies. The
+// Gate's agents around those in srv.Agents. Call it once per server, before srv
+// serves. A Gate, or copies of it with other settings, may be installed in
+// several servers. The servers then share the counters of its policies. The
 // error names each wrong setting, including each one that would make an open
 // relay.
 func (g *Gate) Install(srv *smtpserver.Server) error {

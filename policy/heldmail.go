@@ -9,9 +9,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Holder keeps mail until its receiver requests it; *routing.Router is one.
-// In its methods, identity is the authenticated identity of the client, or
-// empty; the last parameter is the argument of the command.
+// A Holder keeps mail until a client requests it; *routing.Router is one. In
+// its methods, identity is the authenticated identity of the client, or empty;
+// the last parameter is the argument of the command.
 type Holder[T ReverseSession] interface {
 	// ETRN starts the delivery of the mail for a node to the hosts of the node
 	// (RFC 1985).

@@ -29,8 +29,8 @@ func OriginIP(s *smtpserver.Session, m *smtpserver.Message, internal *Networks) 
 }
 
 // Origin returns a function that finds the same address as [OriginIP], and the
-// HELO name of the host at that address. It is meant for spf.Checker.Origin.
-// If the origin is not known, the address is not valid.
+// HELO name of the host at that address. Use it for spf.Checker.Origin. If the
+// origin is not known, the address is not valid.
 func Origin(internal *Networks) func(*smtpserver.Session, *smtpserver.Message) (ip netip.Addr, helo string) {
 	return func(s *smtpserver.Session, m *smtpserver.Message) (netip.Addr, string) { return origin(s, m, internal) }
 }

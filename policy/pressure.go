@@ -63,7 +63,7 @@ type Resource struct {
 	MediumEnd, HighEnd float64
 }
 
-// PressureLevel is a level of the use of a resource.
+// PressureLevel is the level of use of the resources: normal, medium or high.
 type PressureLevel int
 
 const (

@@ -18,23 +18,23 @@ import (
 type RateKey int
 
 const (
-	ByIdentity     RateKey = iota // the authenticated identity, without case; other clients are not counted
+	ByIdentity     RateKey = iota // the authenticated identity (case does not matter); other clients are not counted
 	ByAddress                     // the client's IP address (IPv6: its /64)
 	ByNetwork                     // the client's /24 or /64
 	BySender                      // the reverse-path
 	BySenderDomain                // the domain of the reverse-path
 )
 
-// A Rate limits the messages and recipients in a period, for each value of By.
-// It limits how much mail can be sent with a stolen password or by an infected
-// machine in hours or days. smtpserver.Limits limits what an address can do in
-// a minute.
+// A Rate limits the messages and recipients in a period. Each value of By, for
+// example each identity, has its own count. A Rate limits how much mail can be
+// sent with a stolen password or by an infected machine in hours or days.
+// smtpserver.Limits has limits for each address and minute.
 type Rate struct {
 	By RateKey
 	// Messages and Recipients are the limits per period; 0 means no limit.
 	Messages, Recipients int
-	// Per is the length of the period. Default 1 h. At each time the limits
-	// apply to the period of this length that ends at that time; the counts are
+	// Per is the length of the period. Default 1 h. The limits always apply to
+	// the most recent period of this length (a sliding window). The counts are
 	// approximate.
 	Per time.Duration
 	// Exempt and ExemptIdentities are clients that are not counted.

@@ -29,10 +29,9 @@ import (
 //   - an open proxy, found by ProxyProbe: MinPoints bad points
 //   - an accepted message: 1 good point
 //
-// Points lose half of their weight in each HalfLife. The level is 9 multiplied
-// by the bad points and divided by all points. It is 0 while there are fewer
-// than MinPoints points. Sessions with the right BypassAntiSpam are neither
-// observed nor refused.
+// Points lose half of their weight in each HalfLife. The level is 9 * bad
+// points / all points. It is 0 while there are fewer than MinPoints points.
+// Sessions with the right BypassAntiSpam are neither observed nor refused.
 //
 // The state is in memory; Save and Load keep it across a restart. The zero
 // value is ready for use. The fields must not change once it is used. It is
@@ -94,9 +93,9 @@ func (r *Reputation) Validate() error {
 	return r.ProxyProbe.Validate()
 }
 
-// Agent returns the agent, which decides at MAIL and observes the other
-// events. Put it after all agents that refuse messages, because only a message
-// that no agent refuses is good.
+// Agent returns the agent, which decides at MAIL and observes the other events.
+// Put it after all agents that refuse messages, because a message counts as
+// good only if no agent refuses it.
 func (r *Reputation) Agent() smtpserver.Agent { return r.agent(r.Domains) }
 
 // agent is Agent with the given accepted domains, which may be those of a

@@ -72,18 +72,18 @@ func (d *Domain) hasRoutes() bool {
 	return len(d.SharedWith) > 0 || d.CatchAll != "" || d.Unresolved != queue.NextHop{}
 }
 
-// Hook returns a queue hook that does for other mail what [Relay] does at RCPT
-// for mail that is received by SMTP: it looks up the recipients of domains that
-// have SharedWith, Unresolved or CatchAll, and sets their next hops. The
-// reports that the queue makes need this hook. Without it, they are sent to the
-// next hop that the routing table has for the domain:
+// Hook returns a queue hook for mail that was not received by SMTP. Like
+// [Relay] at RCPT, it looks up the recipients of domains that have SharedWith,
+// Unresolved or CatchAll, and sets their next hops. The reports that the queue
+// makes need this hook. Without it, they are sent to the next hop that the
+// routing table has for the domain:
 //
 //	q := &queue.Queue{Hooks: []queue.Hook{domains.Hook()}, ...}
 //
-// A recipient that already has a Route keeps it. The hook refuses no unknown
-// recipient: the routing table decides where the mail for it is sent. If a
-// directory cannot answer, the hook refuses the message with 451; a report then
-// waits.
+// A recipient that already has a Route keeps it. The hook does not refuse
+// unknown recipients: their mail is sent to the next hop that the routing table
+// has. If a directory cannot answer, the hook refuses the message with 451; a
+// report then waits.
 func (ds *Domains) Hook() queue.Hook {
 	return queue.Hook{Name: "accepted domains", Resolved: func(ctx context.Context, m *queue.Message) error {
 		for _, r := range m.Recipients {

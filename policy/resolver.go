@@ -13,11 +13,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Resolver looks up names in the DNS. *net.Resolver is one; if no Resolver
-// is set, net.DefaultResolver is used. It must be safe for concurrent use. If
-// a name has no records of the type, the error is a *net.DNSError with
-// IsNotFound. Any other error is temporary: it says nothing about the name. If
-// a method returns records and an error, some records could not be read.
+// A Resolver looks up names in the DNS. *net.Resolver is one; if no Resolver is
+// set, net.DefaultResolver is used. It must be safe for concurrent use. If a
+// name has no records of the type, the error is a *net.DNSError with
+// IsNotFound. Any other error is temporary: it does not show whether the name
+// exists. If a method returns records and an error, some records could not be
+// read.
 //
 // *net.Resolver treats a referral with additional records as "no such record".
 // routing.NetResolver asks the next server in this case.

@@ -10,8 +10,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Right is a set of rights of a session. The rights are Exchange's, without
-// the prefix ms-Exch-SMTP-.
+// Right is a set of rights of a session. The rights have the names that
+// Exchange uses, without the prefix ms-Exch-SMTP-.
 type Right uint16
 
 const (

@@ -11,10 +11,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Spoofing refuses mail from outside that claims a sender of the organization,
-// in the reverse-path or the From field: 550 5.7.1. It also refuses a message
-// if the author in its From field cannot be read: 550 5.6.0. Sessions with the
-// right AcceptAuthoritativeDomainSender may use such senders: by default
+// Spoofing refuses mail from outside if the reverse-path or the From field has
+// an address of the organization: 550 5.7.1. It also refuses a message if the
+// author in its From field cannot be read: 550 5.6.0. Sessions with the right
+// AcceptAuthoritativeDomainSender may use such addresses. By default, these are
 // clients in the relay's networks and authenticated users.
 type Spoofing struct {
 	// Domains are the accepted domains. The authoritative domains belong to the

@@ -12,8 +12,8 @@ import (
 // Tarpit delays refusals for unknown clients, so that guessing addresses and
 // passwords is slow. Each permanent refusal (5xx) of a session is delayed
 // longer than the previous refusal. Clients with the right BypassAntiSpam are
-// not delayed. smtpserver.Limits has a separate tarpit for unknown recipients
-// and failed logins only.
+// not delayed. smtpserver.Limits has a separate tarpit. It delays only the
+// replies for unknown recipients and failed logins.
 type Tarpit struct {
 	// Undelayed is the number of refusals at the beginning of a session that
 	// are not delayed. Default 0.

@@ -15,8 +15,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Gateway is a relay that runs. Queue must be set; all other fields are
-// optional. The fields must not change once Run was called.
+// A Gateway runs a relay. Queue must be set; all other fields are optional. The
+// fields must not change once Run was called.
 type Gateway struct {
 	// Listeners receive mail by SMTP. A relay may have none.
 	Listeners []*Listener

@@ -17,8 +17,8 @@ import (
 // belongs to one Gateway. Its methods are safe for concurrent use.
 type Listener struct {
 	Server *smtpserver.Server
-	// Address to listen on, as ":25" or "10.1.0.25:25". Default ":25", or
-	// ":465" for a server with TLSImplicit.
+	// Address is the address to listen on, for example ":25" or "10.1.0.25:25".
+	// Default ":25", or ":465" for a server with TLSImplicit.
 	Address string
 	// Socket, if set, is used instead of Address. The Listener closes it.
 	Socket net.Listener

@@ -22,7 +22,7 @@ type OpenRelayTest struct {
 	// block a client after many refused commands.
 	Dial func(n int) (net.Conn, error)
 	// Domains are the accepted domains of the server. Leave out domains with a
-	// catch-all mailbox: they accept the local part of every probe.
+	// catch-all mailbox, because they accept every local part.
 	Domains []string
 	// Hostname is the host name of the server. Literal is its address literal,
 	// for example "[192.0.2.25]". Some probes use them.

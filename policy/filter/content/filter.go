@@ -18,18 +18,19 @@ import (
 // on it. Its zero value only writes the level. A message without a level gets no
 // field and passes.
 type Filter struct {
-	// Reject is the level from which messages are refused with 550 5.7.1, from
-	// 1 to 9. 0: never.
+	// Reject is the lowest level, from 1 to 9, at which messages are refused
+	// with 550 5.7.1. 0 means never.
 	Reject int
-	// Quarantine is the level from which messages are sent to QuarantineTo
-	// instead of their recipients, from 1 to 9. X-Quarantine-Recipient fields
-	// then name the recipients. 0: never.
+	// Quarantine is the lowest level, from 1 to 9, at which messages are sent
+	// to QuarantineTo instead of their recipients. X-Quarantine-Recipient
+	// fields then name the recipients. 0 means never.
 	Quarantine int
 	// QuarantineTo is the quarantine address. It is required if Quarantine is
 	// set.
 	QuarantineTo string
-	// Mark is the level from which messages are marked with the header field
-	// "X-Spam-Flag: YES" and the prefix Subject, from 1 to 9. 0: never.
+	// Mark is the lowest level, from 1 to 9, at which messages are marked with
+	// the header field "X-Spam-Flag: YES" and the prefix Subject. 0 means
+	// never.
 	Mark int
 	// Subject is the prefix for the subject of marked messages, such as
 	// "[SPAM] ". Default: the subject does not change.
@@ -41,7 +42,7 @@ type Filter struct {
 	// are removed.
 	Header string
 	// Trusts reports whether a session's messages are trusted. They get level
-	// -1, which no threshold matches. nil: no session is trusted.
+	// -1, which no threshold matches. If it is nil, no session is trusted.
 	Trusts func(s *smtpserver.Session) bool
 }
 

@@ -16,11 +16,12 @@ type Inbound struct {
 	// Organization.
 	Fields []string
 	// Trusts reports whether the fields in a session's mail are kept. Use it
-	// for other servers of the organization. nil: no session is trusted.
+	// for other servers of the organization. If it is nil, no session is
+	// trusted.
 	Trusts func(s *smtpserver.Session) bool
 	// RemoveRouting reports whether Received and Resent-* fields are removed
-	// from a session's mail, too. nil: they are always kept, as in Exchange.
-	// A mail loop is not detected if its Received fields are removed.
+	// from a session's mail, too. If it is nil, they are always kept, as in
+	// Exchange. A mail loop is not detected if its Received fields are removed.
 	RemoveRouting func(s *smtpserver.Session) bool
 }
 

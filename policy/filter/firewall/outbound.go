@@ -35,7 +35,7 @@ type Outbound struct {
 	// Organization.
 	Fields []string
 	// Leaves reports whether a message leaves the organization. Only the hook
-	// uses it. nil: all messages leave.
+	// uses it. If it is nil, all messages leave.
 	Leaves func(m *queue.Message) bool
 }
 

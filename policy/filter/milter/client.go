@@ -45,7 +45,7 @@ type Client struct {
 	// seconds, as in Postfix.
 	ContentTimeout time.Duration
 
-	// Logger logs failures of the milter. nil logs nothing.
+	// Logger logs failures of the milter. If it is nil, nothing is logged.
 	Logger *slog.Logger
 
 	counters struct{ sessions, messages, refused, failed, passed atomic.Int64 }

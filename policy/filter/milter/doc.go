@@ -35,7 +35,7 @@
 //   - Replies that go-milter treats as errors: SKIP, shutdown, connection
 //     failure, a recipient with parameters, and a code without text. A milter
 //     may use all replies of its protocol version.
-//   - The code that changes the message.
+//   - Code that applies the changes of the milter to the message.
 //
 // # Macros
 //
@@ -48,10 +48,10 @@
 //	end         i {msg_id}
 //
 // {auth_ssf} is not sent, because the server's SASL mechanisms have no security
-// layer. {auth_type} is always SASL. The mailer is always esmtp. The host is
-// the domain of the address, because the route is chosen later. A macro without
-// a value is not sent, except {mail_host} and {rcpt_host}. A milter cannot
-// request other macros.
+// layer. {auth_type} is always SASL. {mail_mailer} and {rcpt_mailer} are always
+// esmtp. {mail_host} and {rcpt_host} are the domain of the address, because the
+// next hop is chosen later. A macro without a value is not sent, except
+// {mail_host} and {rcpt_host}. A milter cannot request other macros.
 //
 // # Header indexes
 //

@@ -23,8 +23,8 @@ var senderFields = []string{"From", "Sender", "Reply-To", "Return-Receipt-To", "
 type Outbound struct {
 	// Map is the table of addresses. It must be set.
 	Map *Map
-	// When reports whether a message is rewritten. nil: all messages that the
-	// server accepts.
+	// When reports whether a message is rewritten. If it is nil, all messages
+	// that the server accepts are rewritten.
 	When func(s *smtpserver.Session, m *smtpserver.Message) bool
 }
 
@@ -62,8 +62,8 @@ func senders(m *smtpserver.Message, f rewriter) error {
 type Inbound struct {
 	// Map is the table of addresses. It must be set.
 	Map *Map
-	// When reports whether a message is rewritten. nil: all messages that the
-	// server accepts.
+	// When reports whether a message is rewritten. If it is nil, all messages
+	// that the server accepts are rewritten.
 	When func(s *smtpserver.Session, m *smtpserver.Message) bool
 }
 
@@ -121,8 +121,8 @@ type Masquerade struct {
 	// Except are local parts that keep their domain, such as "root", because
 	// the domain shows the host.
 	Except []string
-	// When reports whether a message is rewritten. nil: all messages that the
-	// server accepts.
+	// When reports whether a message is rewritten. If it is nil, all messages
+	// that the server accepts are rewritten.
 	When func(s *smtpserver.Session, m *smtpserver.Message) bool
 }
 
@@ -142,8 +142,9 @@ func (q *Masquerade) Validate() error {
 	return nil
 }
 
-// Agent returns an agent that rewrites addresses at the end of data. It refuses
-// a message with a From field that cannot be parsed with 550 5.6.0.
+// Agent returns an agent that rewrites addresses at the end of data. If the
+// From field of a message cannot be parsed, the agent refuses the message with
+// 550 5.6.0.
 func (q *Masquerade) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "masquerade", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if q.When != nil && !q.When(s, m) {

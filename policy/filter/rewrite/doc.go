@@ -22,9 +22,9 @@
 //     Outbound. It is for hosts that send mail with their host name as domain.
 //
 // Only the addresses themselves change. Display names, comments and folding
-// around them stay byte for byte the same, and so do Received and Message-ID
-// fields and enclosed messages. A change breaks a DKIM signature that covers
-// the field, so sign after rewriting.
+// around them stay byte for byte the same. Received and Message-ID fields and
+// enclosed messages also stay the same. A change breaks a DKIM signature that
+// covers the field, so sign after rewriting.
 //
 // If the From field of a message cannot be parsed, Outbound and Masquerade
 // refuse the message with 550 5.6.0, because its author could be an internal

@@ -26,9 +26,10 @@ type Rules struct {
 	// before its colon. Conditions on text and attachments then use what this
 	// package reads. Otherwise they refuse such a message with 550 5.6.0.
 	AllowAmbiguous bool
-	// Tracking logs what each rule did. nil logs nothing.
+	// Tracking logs the effects of each rule. If it is nil, nothing is logged.
 	Tracking *Tracking
-	// Logger logs rules that could not be applied. nil logs nothing.
+	// Logger logs rules that could not be applied. If it is nil, nothing is
+	// logged.
 	Logger *slog.Logger
 }
 

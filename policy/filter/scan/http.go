@@ -57,7 +57,7 @@ type HTTP struct {
 	PassWhenDown bool
 	// Timeout is the limit for the whole request. Default 30 seconds.
 	Timeout time.Duration
-	// Logger logs failures. nil logs nothing.
+	// Logger logs failures. If it is nil, nothing is logged.
 	Logger *slog.Logger
 
 	counters counters

@@ -42,7 +42,7 @@ type Spamd struct {
 	// Timeout is the limit for a whole scan: connecting, sending and waiting
 	// for the reply. Default 2 minutes.
 	Timeout time.Duration
-	// Logger logs failures. nil logs nothing.
+	// Logger logs failures. If it is nil, nothing is logged.
 	Logger *slog.Logger
 
 	counters counters

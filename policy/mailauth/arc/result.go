@@ -23,9 +23,9 @@ type Verdict struct {
 	// Sealers are the domains of the seals, the first seal first. It is set only
 	// if Result is Pass.
 	Sealers []string
-	// RecordedResults are the results that the sealers recorded, in the same order: the
-	// text of each ARC-Authentication-Results field after its i= tag. It is set
-	// only if Result is Pass.
+	// RecordedResults are the results that the sealers recorded, in the order
+	// of Sealers: the text of each ARC-Authentication-Results field after its
+	// i= tag. It is set only if Result is Pass.
 	RecordedResults []string
 	// Err explains a Fail or a TempError.
 	Err error

@@ -17,7 +17,7 @@
 //
 //	signer := &dkim.Signer{Keys: dkim.Keys(dkim.Key{Domain: "example.com", Selector: "s1", Private: key})}
 //	srv.Agents = append(srv.Agents, signer.Agent())
-//	q.Hooks = append(q.Hooks, signer.Hook()) // and signs messages that the queue or the program makes
+//	q.Hooks = append(q.Hooks, signer.Hook()) // signs messages that the queue or the program makes
 //
 // [Key.Record] returns the TXT record to publish in DNS. A message gets one
 // signature for each key of the domain, for example an RSA key and an Ed25519
@@ -30,13 +30,13 @@
 // signatures. This package looks up the keys, selects the keys for signing, and
 // reports the results of RFC 8601.
 //
-// This package uses its own code instead for some messages. It shares this code
-// with package arc. These messages have:
+// For two kinds of messages, this package uses its own code instead, which it
+// shares with package arc:
 //
-//   - a signature that go-msgauth cannot verify although it may be valid: i= is
-//     in quoted-printable or in another letter case than d=, the value of
-//     another tag contains "b=", or h= contains DKIM-Signature.
-//   - a form for which the running time of go-msgauth is quadratic: more than
+//   - Messages with a signature that go-msgauth cannot verify, although it may
+//     be valid: i= is in quoted-printable or in another letter case than d=,
+//     the value of another tag contains "b=", or h= contains DKIM-Signature.
+//   - Messages for which the running time of go-msgauth is quadratic: more than
 //     256 names in h=, fields with very many lines, or 64 KiB of white space in
 //     the body.
 //
@@ -71,5 +71,5 @@
 // limit.
 //
 // A [Signer] signs at most 1,000 header fields of a message. Its Agent and Hook
-// refuse a message with more, with 554 5.6.0.
+// refuse messages with more fields to sign: 554 5.6.0.
 package dkim

@@ -22,8 +22,8 @@ type Audit struct {
 	// of a server call it concurrently. If Sink and Logger are nil, only the
 	// counters are kept.
 	Sink func(*Trail)
-	// Logger receives one line at level Info for each message. A nil Logger logs
-	// nothing.
+	// Logger receives one line at level Info for each message. If it is nil,
+	// nothing is logged.
 	Logger *slog.Logger
 	// MaxEntries is the maximum number of entries in a trail. Default: 1000. At
 	// most a quarter of them can be entries from before the first message.

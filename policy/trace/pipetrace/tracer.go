@@ -34,8 +34,8 @@ type Tracer struct {
 	// MaxDir is the maximum size of all files in Dir, in bytes. Files that
 	// already exist when tracing begins count, too. Default: 100 MiB.
 	MaxDir int64
-	// Logger receives a warning when tracing ends, with the reason. A nil Logger
-	// logs nothing.
+	// Logger receives a warning when tracing ends, with the reason. If it is
+	// nil, nothing is logged.
 	Logger *slog.Logger
 
 	mu      sync.Mutex // guards the fields below
