@@ -17,8 +17,7 @@ import (
 // Clients selects clients. A client matches if it meets at least one of the
 // conditions and does not match Except. The zero value matches no client.
 type Clients struct {
-	// Everyone matches all clients. To match all clients but a few, set Except,
-	// too.
+	// Everyone matches all clients. To exclude some clients, set Except.
 	Everyone bool
 	// Anonymous matches clients that have not authenticated.
 	Anonymous bool

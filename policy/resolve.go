@@ -11,7 +11,7 @@ import (
 
 // An OtherSystem is another mail system that has recipients of a [Domain].
 type OtherSystem struct {
-	// Directory lists its recipients.
+	// Directory lists the recipients of the system.
 	Directory Directory
 	// Route is the next hop to the system: a Connector of the routing table,
 	// or only a Destination, which is a domain or address literal that the
