@@ -4,5 +4,6 @@ package smtpclient
 
 import "net"
 
-// alive cannot look at an idle connection here: the next command will tell.
+// alive returns true: an idle connection cannot be checked on this system. The
+// next command finds out whether the host has closed it.
 func alive(net.Conn) bool { return true }

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alive looks whether the host has closed an idle connection or said
-// something unasked, which on an idle session can only be goodbye. It does
-// not wait. Of a connection that cannot be looked at it
-// assumes the best: the next command will tell.
+// alive reports whether an idle connection is still usable: the host has not
+// closed it and has sent nothing. What a host sends on an idle session is a 421
+// or the end of TLS. alive does not wait. It returns true for a connection that
+// it cannot check; the next command finds out.
 func alive(conn net.Conn) (quiet bool) {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {

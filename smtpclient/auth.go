@@ -13,38 +13,46 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// An Authenticator proves our identity to a host.
+// An Authenticator authenticates the client to a host with SMTP AUTH
+// (RFC 4954). Its methods must be safe for concurrent use.
 type Authenticator interface {
-	// Identity names the account, for logs and the pool's key. Not a secret.
+	// Identity returns the name of the account. It appears in logs, and
+	// sessions are shared only by mail with the same identity. It must not be
+	// a secret.
 	Identity() string
-	// Start chooses one of the mechanisms that the host offers (upper case,
-	// in its order) and begins it; nil means that none is acceptable. When the
-	// host refuses a mechanism, Start is called again with the others.
+	// Start chooses one of the mechanisms that the host offers and returns a
+	// client for it. The mechanisms are in upper case and in the host's order.
+	// state is the TLS connection, nil for plain text. A nil client means that
+	// no mechanism is acceptable. If the host refuses a mechanism, Start is
+	// called again with the remaining ones.
 	Start(ctx context.Context, host string, mechanisms []string, state *tls.ConnectionState) (sasl.Client, error)
 }
 
-// errNoMechanism: the host offers no way to authenticate that we have.
+// errNoMechanism means that the host offers no mechanism that the Authenticator
+// supports.
 var errNoMechanism = errors.New("no acceptable authentication mechanism")
 
 const (
-	// maxAuthRounds bounds the challenges of one exchange.
+	// maxAuthRounds is the most challenges of one exchange.
 	maxAuthRounds = 16
 	// maxCommandLine is the longest command line in octets, its CRLF included
 	// (RFC 5321, 4.5.3.1.4).
 	maxCommandLine = 512
 )
 
-// Auth authenticates, by the first mechanism of a that the host accepts. It
-// does so without TLS too: whether that is acceptable is the caller's matter,
-// or a's.
+// Auth authenticates with the first mechanism of a that the host accepts. It
+// does not require TLS: the caller, or a, must check that the session is
+// encrypted before it sends a password. An error is the host's refusal (a
+// *smtp.SMTPError), an error of a, or the failure of the session.
 func (c *Client) Auth(ctx context.Context, a Authenticator) error {
 	return c.do(ctx, func() error { return c.auth(ctx, a) })
 }
 
-// refusedAuth is what the host, in this session or one before it, refused.
+// refusedAuth holds the mechanisms that the host refused in this session or in
+// the session before it.
 type refusedAuth struct {
 	mechanisms []string
-	reply      *smtp.SMTPError // the most telling one
+	reply      *smtp.SMTPError // the first reply, or the first 535 if there is one
 }
 
 func (r *refusedAuth) add(mechanism string, reply *smtp.SMTPError) {
@@ -60,7 +68,7 @@ func (c *Client) auth(ctx context.Context, a Authenticator) error {
 		left := slices.DeleteFunc(slices.Clone(offered), func(m string) bool { return slices.Contains(c.refused.mechanisms, m) })
 		client, err := a.Start(ctx, c.cfg.Host, left, c.tls)
 		if client == nil && err == nil {
-			err = fmt.Errorf("%w, the host offers %q", errNoMechanism, offered)
+			err = fmt.Errorf("%w: the host offers %q", errNoMechanism, offered)
 		}
 		if errors.Is(err, errNoMechanism) && c.refused.reply != nil {
 			return c.refused.reply
@@ -73,7 +81,7 @@ func (c *Client) auth(ctx context.Context, a Authenticator) error {
 			return fmt.Errorf("AUTH %s: %w", mech, err)
 		}
 		if slices.Contains(c.refused.mechanisms, mech) {
-			return c.refused.reply // a has no other
+			return c.refused.reply // a has no other mechanism
 		}
 		err = c.exchange(mech, ir, client)
 		if err == nil {
@@ -88,15 +96,14 @@ func (c *Client) auth(ctx context.Context, a Authenticator) error {
 	}
 }
 
-// lostInAuth says whether the conversation ended by err after the host had
-// refused a mechanism that it had not refused before, and before it has refused
-// all that there are.
+// lostInAuth reports whether err ended the session after the host had refused a
+// mechanism for the first time, while other mechanisms were left to try.
 func (c *Client) lostInAuth(err error, before *refusedAuth) bool {
 	return err != nil && len(c.refused.mechanisms) > len(before.mechanisms) && err != error(c.refused.reply)
 }
 
-// exchange carries out one mechanism. An error that is a *smtp.SMTPError is the
-// host's refusal of it.
+// exchange runs one mechanism. A *smtp.SMTPError means that the host refused
+// the mechanism or the credentials.
 func (c *Client) exchange(mech string, ir []byte, client sasl.Client) error {
 	line, late := "AUTH "+mech, ""
 	if ir != nil {
@@ -110,7 +117,7 @@ func (c *Client) exchange(mech string, ir []byte, client sasl.Client) error {
 			line += " " + response
 		}
 	}
-	c.log.line(line) // nothing else of the exchange, and this without the response
+	c.log.line(line) // without the response; the rest of the exchange is not logged
 	r, err := c.secret(mech, line)
 	if err == nil && r.code == 334 && late != "" {
 		r, err = c.secret(mech, late)
@@ -129,15 +136,15 @@ func (c *Client) exchange(mech string, ir []byte, client sasl.Client) error {
 		return unexpected("AUTH "+mech, r)
 	}
 	if done, ok := client.(interface{ Done() error }); ok {
-		if err := done.Done(); err != nil { // the host has not proved that it knows us
+		if err := done.Done(); err != nil { // the host has not proved that it knows the password
 			return fmt.Errorf("AUTH %s: %w", mech, err)
 		}
 	}
 	return nil
 }
 
-// answer answers one challenge. What the mechanism does not accept ends the
-// exchange with "*" (RFC 4954, 4).
+// answer replies to one challenge. If the mechanism does not accept the
+// challenge, answer cancels the exchange with "*" (RFC 4954, 4).
 func (c *Client) answer(mech string, client sasl.Client, r reply) (reply, error) {
 	challenge, ok := decodeChallenge(string(r.text))
 	if _, lenient := client.(interface{ anyChallenge() }); !ok && !lenient {
@@ -153,13 +160,13 @@ func (c *Client) answer(mech string, client sasl.Client, r reply) (reply, error)
 	return c.secret(mech, base64.StdEncoding.EncodeToString(response))
 }
 
-// decodeChallenge reads base64, with padding or without.
+// decodeChallenge decodes base64 with or without padding.
 func decodeChallenge(text string) (challenge []byte, ok bool) {
 	challenge, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(text), "="))
 	return challenge, err == nil
 }
 
-// secret sends a line of the exchange, which is not logged.
+// secret sends a line of the exchange without logging it, and reads the reply.
 func (c *Client) secret(mech, line string) (reply, error) {
 	d := c.cfg.Timeouts.hello()
 	c.out = append(append(c.out[:0], line...), '\r', '\n')

@@ -46,9 +46,9 @@ func TestAuth(t *testing.T) {
 		{name: "temporary failure", auth: password, want: "unreachable 451 0.0.0 5.7.3 Cannot achieve Exchange Server authentication [mx1.example.net]", // the class is not that of 451
 			script: login("PLAIN") + "C: <any>\nS: 451 5.7.3 Cannot achieve Exchange Server authentication" + quit},
 		{name: "no AUTH", auth: password, script: ehlo + "C: <eof>",
-			want: `unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): AUTH: no acceptable authentication mechanism, the host offers []`},
+			want: `unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): AUTH: no acceptable authentication mechanism: the host offers []`},
 		{name: "no mechanism in common", auth: password, script: login("GSSAPI NTLM") + "C: <eof>",
-			want: `unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): AUTH: no acceptable authentication mechanism, the host offers ["GSSAPI" "NTLM"]`},
+			want: `unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): AUTH: no acceptable authentication mechanism: the host offers ["GSSAPI" "NTLM"]`},
 		{name: "endless challenges", auth: token, script: login("XOAUTH2") + "C: <any>\n" + strings.Repeat("S: 334 eHg=\nC: <any>\n", maxAuthRounds) + "S: 334 eHg=\nC: <eof>",
 			want: "unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): AUTH XOAUTH2: more than 16 challenges"},
 		{name: "challenge is not base64", auth: password, script: login("SCRAM-SHA-256 PLAIN") + "C: <any>\nS: 334 ?\nC: <eof>",
@@ -236,7 +236,7 @@ func TestSCRAMWithoutProof(t *testing.T) {
 	tr := n.transport()
 	tr.Auth, tr.AllowInsecureAuth = PasswordAuth("alice", "wonderland"), true
 	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")),
-		"unreachable 451 4.4.2 mx1.example.net (192.0.2.1:25): AUTH SCRAM-SHA-256: success without the host's proof")
+		"unreachable 451 4.4.2 mx1.example.net (192.0.2.1:25): AUTH SCRAM-SHA-256: the host reported success but did not prove that it knows the password")
 }
 
 // No token, no session; the reason is in the error.

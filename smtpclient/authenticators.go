@@ -10,12 +10,12 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// passwordAuth is PasswordAuth.
+// passwordAuth implements PasswordAuth.
 type passwordAuth struct{ username, password string }
 
-// PasswordAuth authenticates by SCRAM-SHA-256, PLAIN or LOGIN: the first of
-// these that the host offers and does not refuse. See [Mechanisms] to exclude
-// some.
+// PasswordAuth returns an Authenticator that uses SCRAM-SHA-256 (RFC 7677),
+// PLAIN (RFC 4616) or LOGIN: the first of these, in this order, that the host
+// offers and does not refuse. Use [Mechanisms] to exclude some of them.
 func PasswordAuth(username, password string) Authenticator {
 	return &passwordAuth{username, password}
 }
@@ -34,8 +34,9 @@ func (a *passwordAuth) Start(_ context.Context, _ string, mechanisms []string, _
 	return nil, nil
 }
 
-// loginClient is LOGIN. Hosts word its two challenges in many ways, also
-// without base64, so only their order counts.
+// loginClient implements LOGIN. The text of the two challenges differs between
+// hosts, and some hosts do not encode it as base64. Therefore the client ignores
+// the text and answers in order.
 type loginClient struct {
 	username, password string
 	step               int
@@ -56,8 +57,9 @@ func (l *loginClient) Next([]byte) ([]byte, error) {
 	return nil, sasl.ErrUnexpectedServerChallenge
 }
 
-// Mechanisms limits a to the named mechanisms ("PLAIN", "SCRAM-SHA-256", ...).
-// A host that offers none of them is unreachable (4.7.4).
+// Mechanisms returns an Authenticator that works as a but uses only the named
+// mechanisms ("PLAIN", "SCRAM-SHA-256", ...). A host that offers none of them is
+// Unreachable (4.7.4).
 func Mechanisms(a Authenticator, names ...string) Authenticator {
 	l := &limitedAuth{Authenticator: a}
 	for _, n := range names {
@@ -66,7 +68,7 @@ func Mechanisms(a Authenticator, names ...string) Authenticator {
 	return l
 }
 
-// limitedAuth is Mechanisms.
+// limitedAuth implements Mechanisms.
 type limitedAuth struct {
 	Authenticator
 	allowed []string
@@ -76,20 +78,21 @@ func (l *limitedAuth) Start(ctx context.Context, host string, mechanisms []strin
 	left := slices.DeleteFunc(slices.Clone(mechanisms), func(m string) bool { return !slices.Contains(l.allowed, m) })
 	client, err := l.Authenticator.Start(ctx, host, left, state)
 	if client == nil && err == nil {
-		err = fmt.Errorf("%w: the host offers %q, allowed are %q", errNoMechanism, mechanisms, l.allowed)
+		err = fmt.Errorf("%w: the host offers %q, only %q are allowed", errNoMechanism, mechanisms, l.allowed)
 	}
 	return client, err
 }
 
-// tokenAuth is TokenAuth.
+// tokenAuth implements TokenAuth.
 type tokenAuth struct {
 	username string
 	token    func(ctx context.Context) (string, error)
 }
 
-// TokenAuth authenticates by OAUTHBEARER (RFC 7628) or XOAUTH2 with an access
-// token, which is asked for at each new session, and again when the host refuses
-// the first of the two.
+// TokenAuth returns an Authenticator that uses OAUTHBEARER (RFC 7628) or
+// XOAUTH2 with an access token. It calls token for each new session, and again
+// when the host refuses OAUTHBEARER and it tries XOAUTH2. token must be safe for
+// concurrent use.
 func TokenAuth(username string, token func(ctx context.Context) (string, error)) Authenticator {
 	return &tokenAuth{username, token}
 }
@@ -108,9 +111,9 @@ func (a *tokenAuth) Start(ctx context.Context, host string, mechanisms []string,
 	return &bearerClient{username: a.username, token: token, host: host, x: !bearer}, nil
 }
 
-// bearerClient is OAUTHBEARER and its predecessor XOAUTH2. Hosts say in a
-// challenge why they refuse; it must be answered, whatever it says, before the
-// 5xx comes.
+// bearerClient implements OAUTHBEARER and its predecessor XOAUTH2. A host that
+// refuses a token sends the reason in a challenge. The client must answer the
+// challenge before the host sends the 5xx.
 type bearerClient struct {
 	username, token, host string
 	x                     bool
@@ -137,11 +140,12 @@ func (b *bearerClient) Next([]byte) ([]byte, error) {
 	return []byte{1}, nil // RFC 7628, 3.2.3
 }
 
-// externalAuth is ExternalAuth.
+// externalAuth implements ExternalAuth.
 type externalAuth struct{ identity string }
 
-// ExternalAuth authenticates by EXTERNAL: the client certificate of
-// Transport.TLSConfig is the proof. identity may be empty.
+// ExternalAuth returns an Authenticator that uses EXTERNAL (RFC 4422): the host
+// identifies the client by the certificate of Transport.TLSConfig. identity is
+// the authorization identity; it may be empty.
 func ExternalAuth(identity string) Authenticator { return &externalAuth{identity} }
 
 func (a *externalAuth) Identity() string { return or(a.identity, "EXTERNAL") }

@@ -91,7 +91,7 @@ func TestNextMechanism(t *testing.T) {
 
 		{"allowed", []string{all + loginTo + accepted}, []string{"login", "XOAUTH2"}, queued},
 		{"not offered", []string{all + "C: <eof>"}, []string{"CRAM-MD5"},
-			`unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): AUTH: no acceptable authentication mechanism: the host offers ["SCRAM-SHA-256" "PLAIN" "LOGIN"], allowed are ["CRAM-MD5"]`},
+			`unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): AUTH: no acceptable authentication mechanism: the host offers ["SCRAM-SHA-256" "PLAIN" "LOGIN"], only ["CRAM-MD5"] are allowed`},
 		{"the next one is not allowed", []string{all + scram + quit}, []string{"SCRAM-SHA-256"},
 			"unreachable 535 5.7.8 no such verifier [mx1.example.net]"},
 	} {

@@ -10,17 +10,17 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
-// sendBDAT sends the content in chunks (RFC 3030, 2). It is for content that
-// DATA cannot carry: DATA takes as many round trips, and its 354 is the host's
-// permission to send.
+// sendBDAT sends the content in chunks (RFC 3030, 2). It is only for content
+// that DATA cannot carry: DATA needs no more round trips, and its 354 is the
+// host's permission to send.
 //
-// The first chunk of a session must not do harm at a host that refuses the
-// command and reads the chunk as commands: it is the relay's own Received
-// field, and the rest waits until the host has taken it.
+// A host that refuses BDAT may read the chunk as commands. Therefore the first
+// chunk of a session contains no commands: it is the relay's own Received
+// field. The rest follows after the host has accepted that chunk.
 func (t *transaction) sendBDAT() error {
 	c, m := t.c, t.d.m.Content
 	if c.buffered() {
-		return &ProtocolError{Phase: "BDAT", Problem: "a reply came before the content"}
+		return &ProtocolError{Phase: "BDAT", Problem: "unexpected reply before the content was sent"}
 	}
 	size := m.Size()
 	complete, err := endsInCRLF(m)
@@ -60,8 +60,8 @@ func (t *transaction) appendBDAT(size int64, last bool) {
 }
 
 // firstChunk sends the first chunk, waits for its reply and returns its size.
-// c.chunks says whether the host has taken it; where it has not, the
-// recipients have results.
+// It sets c.chunks if the host has accepted the chunk. Otherwise it sets the
+// results of the recipients.
 func (t *transaction) firstChunk() (int, error) {
 	c := t.c
 	chunk, err := harmless(t.d.m.Content)
@@ -82,15 +82,15 @@ func (t *transaction) firstChunk() (int, error) {
 	case r.code == 421:
 		return 0, &closingError{r.smtpError()}
 	case r.code == 250 && c.buffered():
-		return 0, &ProtocolError{Phase: "BDAT", Problem: "a reply came before the content"}
+		return 0, &ProtocolError{Phase: "BDAT", Problem: "unexpected reply before the rest of the content was sent"}
 	case r.code == 250:
 		c.chunks = true
 		return len(chunk), nil
 	case !r.transient() && !r.permanent():
 		return 0, unexpected("BDAT", r)
 	}
-	// Whether the host has read the chunk is not known. Nothing else may
-	// follow on this session.
+	// The host may or may not have read the chunk. Nothing else may be sent on
+	// this session.
 	c.spent = true
 	if notImplemented(r) && content.IsText(t.d.m.Content) {
 		t.d.noBDAT = true
@@ -106,8 +106,9 @@ func (t *transaction) firstChunk() (int, error) {
 	return 0, nil
 }
 
-// notImplemented says whether a host refuses a command as such
-// (RFC 5321, 4.2.4). Some announce CHUNKING and do not know BDAT.
+// notImplemented reports whether the reply means that the host does not know
+// the command (RFC 5321, 4.2.4). Some hosts announce CHUNKING but do not know
+// BDAT.
 func notImplemented(r reply) bool {
 	switch r.code {
 	case 500, 502, 503, 504:
@@ -116,12 +117,12 @@ func notImplemented(r reply) bool {
 	return false
 }
 
-// maxTrace bounds the Received field that is the first chunk.
+// maxTrace is the most octets of the Received field that is the first chunk.
 const maxTrace = 2 << 10
 
-// harmless is the beginning of the content that can be a chunk of its own: the
-// Received field, where the content begins with one as relays write it, and
-// otherwise one octet, which is not a command.
+// harmless returns the first chunk: the Received field if the content begins
+// with one as relays write it, otherwise one octet. Neither can be read as a
+// command.
 func harmless(m Content) ([]byte, error) {
 	b := make([]byte, min(m.Size(), maxTrace))
 	if n, err := m.ReadAt(b, 0); n < len(b) {
@@ -136,19 +137,19 @@ func harmless(m Content) ([]byte, error) {
 	return b[:1], nil
 }
 
-// receivedField is the length of the Received field at the beginning of b, in
-// which each line begins with a word of that field (RFC 5321, 4.4) and so
-// cannot be a command; 0 when there is none.
+// receivedField returns the length of the Received field at the beginning of b,
+// or 0 if there is none. Each line of the field must begin with a word of that
+// field (RFC 5321, 4.4), so that it cannot be a command.
 func receivedField(b []byte) int {
 	n := 0
 	for {
 		i := bytes.Index(b[n:], crlf)
 		if i < 0 || n+i+2 >= len(b) {
-			return 0 // where the field ends is not seen
+			return 0 // the end of the field is not in b
 		}
 		line := string(b[n : n+i])
 		if strings.ContainsAny(line, "\r\n") {
-			return 0 // hosts may take a bare CR or LF for the end of a line
+			return 0 // a host may read a bare CR or LF as the end of a line
 		}
 		if n == 0 {
 			if name, _, ok := strings.Cut(line, ":"); !ok || !strings.EqualFold(name, "Received") {
@@ -164,8 +165,8 @@ func receivedField(b []byte) int {
 	}
 }
 
-// traceLine says whether a continuation line of a Received field begins with
-// one of the field's clauses, or a comment.
+// traceLine reports whether a continuation line of a Received field begins with
+// a clause of the field or with a comment.
 func traceLine(line string) bool {
 	word, _, _ := strings.Cut(line, " ")
 	switch word {
@@ -175,7 +176,7 @@ func traceLine(line string) bool {
 	return strings.HasPrefix(line, "(")
 }
 
-// endsInCRLF says whether content ends as every message must
+// endsInCRLF reports whether the content ends with CRLF, as every message must
 // (RFC 5321, 4.1.1.4).
 func endsInCRLF(m Content) (bool, error) {
 	if m.Size() < 2 {

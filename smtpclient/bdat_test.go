@@ -86,11 +86,11 @@ func TestBDAT(t *testing.T) {
 		{name: "the first chunk is refused", scripts: []string{binaryHost + firstChunk + "S: 554 5.7.1 no" + quit},
 			want: []string{"failure 554 5.7.1 no [mx1.example.net]"}, content: []string{trace}},
 		{name: "the chunk was read as commands after all", scripts: []string{binaryHost + firstChunk + "S: 250 ok<crlf>500 5.5.2 what?\nC: <eof>"},
-			want: []string{"deferred 451 4.5.0 conversation with mx1.example.net: BDAT: a reply came before the content"}, content: []string{trace}},
+			want: []string{"deferred 451 4.5.0 session with mx1.example.net: BDAT: unexpected reply before the rest of the content was sent"}, content: []string{trace}},
 		{name: "a chunk is not asked for by 354", scripts: []string{binaryHost + firstChunk + "S: 354 go ahead\nC: <eof>"},
-			want: []string{`deferred 451 4.5.0 conversation with mx1.example.net: BDAT: unexpected reply 354 "go ahead"`}, content: []string{trace}},
+			want: []string{`deferred 451 4.5.0 session with mx1.example.net: BDAT: unexpected reply 354 "go ahead"`}, content: []string{trace}},
 		{name: "lost before the last chunk", scripts: []string{binaryHost + firstChunk + "S: <close>"},
-			want: []string{"deferred 451 4.4.2 conversation with mx1.example.net was lost: reply to BDAT: ..."}, content: []string{trace}},
+			want: []string{"deferred 451 4.4.2 session with mx1.example.net failed: reply to BDAT: ..."}, content: []string{trace}},
 		{name: "refused at the end, then RSET", scripts: []string{binaryHost + firstChunk + `
 			S: 250 80 octets received
 			C: BDAT 26 LAST
@@ -107,7 +107,7 @@ func TestBDAT(t *testing.T) {
 			C: BDAT 26 LAST
 			C: <bytes 26>
 			S: <close>`},
-			want: []string{"deferred 451 4.4.2 conversation with mx1.example.net was lost: after the end of data, the host may have the message: ..."}, content: []string{trace, binary}},
+			want: []string{"deferred 451 4.4.2 session with mx1.example.net failed: no valid reply to the end of data, the host may have accepted the message: ..."}, content: []string{trace, binary}},
 		{name: "what is text goes by DATA on a new session", text: trace + "\r\ntext", scripts: []string{
 			binaryHost + firstChunk + "S: 502 5.5.2 what?" + quit, byDATA},
 			want: []string{queued}, content: []string{trace, trace + "\r\ntext\r\n"}},

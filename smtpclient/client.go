@@ -13,14 +13,14 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A Client is one conversation with one host. It is not safe for concurrent
-// use. The order of calls is that of the protocol:
+// A Client is one session with one host. It is not safe for concurrent use. The
+// calls must follow the order of the protocol:
 //
-//	Hello, StartTLS (which says hello again), Auth, Send ..., Quit
+//	Hello, StartTLS (which sends EHLO again), Auth, Send ..., Quit
 //
-// An error in which errors.As finds a *smtp.SMTPError is the host's refusal and
-// leaves the conversation usable, unless its code is 421; after any other it
-// is closed. When a context ends, so does the conversation.
+// If errors.As finds a *smtp.SMTPError in an error, the host refused the
+// command, and the session remains usable unless the code is 421. Any other
+// error closes the session, and so does the end of a context.
 type Client struct {
 	wire
 	cfg     Config
@@ -30,55 +30,61 @@ type Client struct {
 
 	greeted  bool
 	greeting string
-	helo     string // the name that the host gave itself in reply to EHLO
+	helo     string // the host's name in its reply to EHLO
 	ext      map[string]string
 	feat     features
 	tls      *tls.ConnectionState
 	verified bool        // the host's certificate proves that it is the right host
-	prove    func() bool // finds that out when it matters; may be nil
-	identity string      // who we authenticated as
-	refused  refusedAuth // the mechanisms that the host does not take
+	prove    func() bool // verifies the certificate when that is needed; may be nil
+	identity string      // the identity of the Authenticator after AUTH
+	refused  refusedAuth // the mechanisms that the host refused
 
-	addr    string // the host's, for results
+	addr    string // the host's address, for results
 	tlsText string // the encryption, for results
 
-	needReset bool // RSET before the next MAIL
-	heard     bool // the host has replied during this delivery, other than 421
-	renew     bool // the host may take on a new session what it refused on this one
-	spent     bool // nothing else may be sent on this session
-	chunks    bool // the host has taken a chunk
-	mails     int  // MAIL commands that the host has accepted
-	rcptLimit int  // learned from "too many recipients"
-	closed    error
+	needReset bool  // send RSET before the next MAIL
+	heard     bool  // the host has sent a reply other than 421 during this delivery
+	renew     bool  // the host may accept on a new session what it refused on this one
+	spent     bool  // nothing else may be sent on this session
+	chunks    bool  // the host has accepted a chunk
+	mails     int   // MAIL commands that the host has accepted
+	rcptLimit int   // learned from a "too many recipients" reply
+	closed    error // ErrClosed after the end of the session
 
-	opened  time.Time // for Transport: when the session began,
-	carried int       // how many messages it carried,
-	release func()    // and what to do when it ends
+	// For Transport.
+	opened  time.Time // when the session began
+	carried int       // the messages that the session has carried
+	release func()    // called at the end of the session; may be nil
 }
 
-// A Config is what a Client needs to know beyond its connection. The zero
-// value works.
+// A Config has the settings of a Client. The zero value works.
 type Config struct {
-	Hostname  string // for EHLO; default os.Hostname
-	LMTP      bool
+	// Hostname is the name that the client sends in EHLO, HELO and LHLO.
+	// Default os.Hostname, or "localhost" if that fails.
+	Hostname string
+	// LMTP uses LMTP (RFC 2033) instead of SMTP.
+	LMTP bool
+	// ForceHELO sends HELO instead of EHLO, so no extension is used.
 	ForceHELO bool
-	Timeouts  Timeouts
-	// Host is the peer's name, for results and errors. Default: its address.
+	// Timeouts of the phases of the session.
+	Timeouts Timeouts
+	// Host is the host's name, for results and errors. Default: its address.
 	Host string
-	// MaxRecipients and Send8Bit as in Transport.
+	// MaxRecipients is as in Transport.
 	MaxRecipients int
-	Send8Bit      bool
-	// ProtocolLog gets every line that is said; nil keeps none. Connector is
-	// the send connector's name in it.
+	// Send8Bit is as in Transport.
+	Send8Bit bool
+	// ProtocolLog receives each command and reply; nil logs nothing.
 	ProtocolLog ProtocolLog
-	Connector   string
+	// Connector is the send connector's name in ProtocolLog.
+	Connector string
 }
 
-// ErrClosed is the error of a conversation that was closed before.
-var ErrClosed = errors.New("smtpclient: conversation is closed")
+// ErrClosed is the error of a call on a session that is closed.
+var ErrClosed = errors.New("smtpclient: session is closed")
 
-// NewClient starts a conversation over conn, which may be a *tls.Conn whose
-// handshake is done. It belongs to the Client from now on. cfg may be nil.
+// NewClient returns a Client on conn, which may be a *tls.Conn after its
+// handshake. The Client owns conn. NewClient sends nothing. cfg may be nil.
 func NewClient(conn net.Conn, cfg *Config) *Client {
 	c := &Client{}
 	if cfg != nil {
@@ -95,7 +101,7 @@ func NewClient(conn net.Conn, cfg *Config) *Client {
 	return c
 }
 
-// name is how the host is called in texts.
+// name returns the host's name for texts: Config.Host, or its address.
 func (c *Client) name() string {
 	if c.cfg.Host == "" {
 		return c.addr
@@ -103,7 +109,7 @@ func (c *Client) name() string {
 	return c.cfg.Host
 }
 
-// proven says whether the certificate proves that the host is the right one.
+// proven reports whether the certificate proves that the host is the right one.
 func (c *Client) proven() bool {
 	if !c.verified && c.prove != nil {
 		c.verified, c.prove = c.prove(), nil
@@ -121,8 +127,8 @@ func (c *Client) maxRecipients() int {
 	return n
 }
 
-// do runs one part of the conversation under ctx. When that fails for another
-// reason than a reply, the connection is closed.
+// do runs one part of the session under ctx. It closes the connection if part
+// fails for another reason than a reply of the host, or if ctx ends.
 func (c *Client) do(ctx context.Context, part func() error) error {
 	if c.closed != nil {
 		return c.closed
@@ -140,7 +146,7 @@ func (c *Client) do(ctx context.Context, part func() error) error {
 	return err
 }
 
-// command sends one line and reads the reply to it. A 4xx or 5xx is an error.
+// command sends one line and reads the reply. A reply 4xx or 5xx is an error.
 func (c *Client) command(phase, line string) (reply, error) {
 	c.out = append(append(c.out[:0], line...), '\r', '\n')
 	if err := checkCommand(c.out); err != nil {
@@ -162,8 +168,8 @@ func (c *Client) command(phase, line string) (reply, error) {
 	return r, nil
 }
 
-// Hello reads the greeting, where that was not done yet, and says EHLO, or
-// HELO where EHLO is not understood; LHLO with LMTP.
+// Hello reads the greeting if that was not done yet, and sends EHLO. If the
+// host does not know EHLO, Hello sends HELO. With LMTP it sends LHLO.
 func (c *Client) Hello(ctx context.Context) error { return c.do(ctx, c.hello) }
 
 func (c *Client) hello() error {
@@ -186,7 +192,7 @@ func (c *Client) hello() error {
 		name = osHostname()
 	}
 	if strings.ContainsAny(name, " ") {
-		return fmt.Errorf("smtpclient: hostname %q is not one", name)
+		return fmt.Errorf("smtpclient: hostname %q contains a space", name)
 	}
 	c.setExtensions(reply{})
 	verb := "EHLO"
@@ -197,8 +203,8 @@ func (c *Client) hello() error {
 		verb = "HELO"
 	}
 	r, err := c.command(verb, verb+" "+name)
-	// A host that has not learned EHLO says so with a 5xx: 500, 501, 502, 504,
-	// or 550 from some firewalls (RFC 5321, 4.1.4).
+	// A host that does not know EHLO replies 500, 501, 502 or 504, and some
+	// firewalls reply 550 (RFC 5321, 4.1.4).
 	if verb == "EHLO" && err != nil && r.permanent() && r.code != 554 && r.code != 521 {
 		verb = "HELO"
 		r, err = c.command(verb, verb+" "+name)
@@ -222,8 +228,10 @@ func osHostname() string {
 	return "localhost"
 }
 
-// Command sends one line and returns the reply: VRFY, ETRN, ATRN, ... A 4xx or
-// 5xx is an error too.
+// Command sends one command line, such as VRFY, ETRN or ATRN, and returns the
+// reply. line has no CRLF. A reply 4xx or 5xx is returned and is also an error,
+// a *smtp.SMTPError. A line with a control character is an error and is not
+// sent.
 func (c *Client) Command(ctx context.Context, line string) (Reply, error) {
 	if err := checkCommand([]byte(line + "\r\n")); err != nil {
 		return Reply{}, fmt.Errorf("smtpclient: %w", err)
@@ -240,7 +248,7 @@ func (c *Client) Command(ctx context.Context, line string) (Reply, error) {
 	return p, err
 }
 
-// Reset ends a transaction (RSET).
+// Reset sends RSET, which aborts the transaction.
 func (c *Client) Reset(ctx context.Context) error {
 	_, err := c.Command(ctx, "RSET")
 	if err == nil {
@@ -249,13 +257,14 @@ func (c *Client) Reset(ctx context.Context) error {
 	return err
 }
 
-// Noop asks for a sign of life.
+// Noop sends NOOP. It returns nil if the host replies 2xx.
 func (c *Client) Noop(ctx context.Context) error {
 	_, err := c.Command(ctx, "NOOP")
 	return err
 }
 
-// Quit says QUIT, waits a little for the reply, and closes.
+// Quit sends QUIT, waits for the reply for at most Timeouts.Quit, and closes
+// the connection.
 func (c *Client) Quit(ctx context.Context) error {
 	c.cfg.Timeouts.Hello = c.cfg.Timeouts.quit()
 	_, err := c.Command(ctx, "QUIT")
@@ -263,24 +272,23 @@ func (c *Client) Quit(ctx context.Context) error {
 	return err
 }
 
-// leave says QUIT and closes without waiting for the reply.
+// leave sends QUIT and closes the connection without waiting for the reply.
 func (c *Client) leave() {
 	if c.closed == nil {
 		c.log.line("QUIT")
 		c.ctx = context.Background()
 		c.out = append(c.out[:0], "QUIT\r\n"...)
 		if err := c.flush(c.cfg.Timeouts.quit()); err != nil {
-			c.Close() // it was a courtesy
+			c.Close() // QUIT is optional
 		}
 		c.close(c.conn)
 	}
 }
 
-// Close closes the connection at once.
+// Close closes the connection at once, without QUIT.
 func (c *Client) Close() error { return c.close(c.raw) }
 
-// close closes conn, which is either raw or, to say goodbye in TLS too, what
-// lies above it.
+// close closes conn, which is c.raw, or c.conn to end TLS properly.
 func (c *Client) close(conn net.Conn) error {
 	if c.closed != nil {
 		return nil
@@ -294,18 +302,20 @@ func (c *Client) close(conn net.Conn) error {
 	return err
 }
 
-// Detach gives the connection up, with what was read of it but not used yet
-// put back: after ATRN or TURN it is served (smtpserver), not spoken to.
+// Detach returns the connection and ends the Client without closing it. Bytes
+// that the Client has read but not used are read again from the result. Use
+// Detach after ATRN or TURN, when the roles change and package smtpserver serves
+// the connection.
 func (c *Client) Detach() net.Conn {
 	c.closed = ErrClosed
 	if c.release != nil {
-		c.release() // it is counted no more
+		c.release() // the connection no longer counts
 	}
 	c.raw.SetDeadline(noDeadline)
 	return &detached{Conn: c.conn, read: c.buf[c.r:c.w]}
 }
 
-// detached is a connection of which something was read already.
+// detached is a connection from which some bytes were already read.
 type detached struct {
 	net.Conn
 	read []byte
@@ -320,11 +330,11 @@ func (d *detached) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Greeting is the text of the 220 line.
+// Greeting returns the text of the host's greeting (220), without the code.
 func (c *Client) Greeting() string { return c.greeting }
 
-// TLS is the state of the encryption; nil for plain text.
+// TLS returns the state of the TLS connection, or nil for plain text.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls }
 
-// RemoteAddr is the host's address.
+// RemoteAddr returns the host's address.
 func (c *Client) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }

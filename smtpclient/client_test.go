@@ -184,8 +184,8 @@ func TestLMTP(t *testing.T) {
 			S: <close>`, `
 			success 250 2.0.0 for b
 			failure 550 5.0.0 c
-			deferred 451 4.4.2 conversation with ...
-			deferred 451 4.4.2 conversation with ...`},
+			deferred 451 4.4.2 session with ...
+			deferred 451 4.4.2 session with ...`},
 		{"354 for nobody", `
 			C: MAIL FROM:<a@example.com>
 			C: RCPT TO:<b@example.net>

@@ -11,19 +11,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// A commandError is a command that was not written, because a host could read
-// it in another way than it was meant.
+// A commandError means that a command was not sent, because the host could
+// read it differently from what is meant.
 type commandError struct {
 	verb string
 	err  error
 }
 
-func (e *commandError) Error() string { return e.verb + " not written: " + e.err.Error() }
+func (e *commandError) Error() string { return e.verb + " not sent: " + e.err.Error() }
 func (e *commandError) Unwrap() error { return e.err }
 
-// checkCommand checks the exact bytes of a command, with its CRLF, before they
-// are written: one line of UTF-8 without control characters. The error does not
-// contain the line, which may be a secret.
+// checkCommand checks the bytes of a command, with its CRLF, before they are
+// sent: they must be one line of UTF-8 without control characters. The error
+// does not contain the line, because the line may contain a password.
 func checkCommand(line []byte) error {
 	text, ok := bytes.CutSuffix(line, crlf)
 	verb, _, _ := bytes.Cut(text, []byte(" "))
@@ -41,7 +41,8 @@ func checkCommand(line []byte) error {
 	return nil
 }
 
-// verbName is the verb for an error: nothing of a line of an AUTH exchange.
+// verbName returns the verb for an error. It returns "command" for a verb that
+// it does not know, because that may be a line of an AUTH exchange.
 func verbName(verb []byte) string {
 	for _, v := range [...]string{"EHLO", "HELO", "LHLO", "MAIL", "RCPT", "BDAT", "AUTH", "ETRN", "ATRN", "TURN", "VRFY", "EXPN"} {
 		if bytes.EqualFold(verb, []byte(v)) {
@@ -51,9 +52,9 @@ func verbName(verb []byte) string {
 	return "command"
 }
 
-// checkPath checks a whole MAIL or RCPT command. A host that reads it as our
-// receive side does must find the address of the message, and in a session
-// without SMTPUTF8 nothing but ASCII.
+// checkPath checks a whole MAIL or RCPT command. Parsed as package smtpserver
+// parses it, the command must contain the address of the message. Without
+// SMTPUTF8 it must be ASCII.
 func checkPath(line []byte, address string, utf8 bool) error {
 	if err := checkCommand(line); err != nil {
 		return err
@@ -66,7 +67,7 @@ func checkPath(line []byte, address string, utf8 bool) error {
 	case rest[0] != ' ' && rest[0] != '\r':
 		err = errors.New("no space after the address")
 	case !addr.Equal(read, address):
-		err = errors.New("a host would read another address than that of the message")
+		err = errors.New("the host would read an address that differs from that of the message")
 	case !utf8 && !chars.ASCII(path):
 		err = addr.ErrNonASCII
 	}

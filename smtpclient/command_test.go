@@ -44,10 +44,10 @@ func TestCheckPath(t *testing.T) {
 		{line: "RCPT TO:<a@example.org.>", address: "a@example.org."},
 		{line: "RCPT TO:<a@[IPv6:::ffff:192.0.2.1]>", address: "a@[IPv6:::ffff:192.0.2.1]"},
 
-		{line: "RCPT TO:<v@other.example> orcpt=rfc822;x.example.com>", address: "v@other.example\uff1e\u3000orcpt\uff1drfc822\uff1bx.example.com", want: "another address"},
-		{line: "MAIL FROM:<ceo@example.com> ENVID=x.example.net> SIZE=1", address: "ceo@example.com> ENVID=x.example.net", want: "another address"},
-		{line: "RCPT TO:<a@example.org>", address: "b@example.org", want: "another address"},
-		{line: "RCPT TO:<>", address: "b@example.org", want: "another address"},
+		{line: "RCPT TO:<v@other.example> orcpt=rfc822;x.example.com>", address: "v@other.example\uff1e\u3000orcpt\uff1drfc822\uff1bx.example.com", want: "an address that differs"},
+		{line: "MAIL FROM:<ceo@example.com> ENVID=x.example.net> SIZE=1", address: "ceo@example.com> ENVID=x.example.net", want: "an address that differs"},
+		{line: "RCPT TO:<a@example.org>", address: "b@example.org", want: "an address that differs"},
+		{line: "RCPT TO:<>", address: "b@example.org", want: "an address that differs"},
 		{line: "RCPT TO:<a@bücher.example>", address: "a@bücher.example", want: "SMTPUTF8"},
 		{line: "RCPT TO:<a@example.org>NOTIFY=NEVER", address: "a@example.org", want: "no space"},
 		{line: `RCPT TO:<a\"b> X="@example.org>`, address: `a\"b> X="@example.org`, want: "no >"},
@@ -96,7 +96,7 @@ func TestUnsafeCommandIsNotWritten(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	d.lose(c, err)
-	if r := d.results[0]; r.Outcome != Failure || r.Reply.Code != 554 || !strings.Contains(r.Reply.Message, "RCPT not written") {
+	if r := d.results[0]; r.Outcome != Failure || r.Reply.Code != 554 || !strings.Contains(r.Reply.Message, "RCPT not sent") {
 		t.Errorf("%v %v", r.Outcome, r.Reply)
 	}
 }

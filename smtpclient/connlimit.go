@@ -7,22 +7,22 @@ import (
 )
 
 const (
-	// firstProbe and lastProbe are how long a learned limit is kept before one
-	// connection more is tried, at first and after that failed again and again.
+	// firstProbe is how long a learned limit is kept before one more connection
+	// is tried. The time doubles with each failure, up to lastProbe.
 	firstProbe = time.Second
 	lastProbe  = 10 * time.Minute
-	// noticeTime is how long a host with a limit is left alone after one of its
-	// connections was closed, so that it can notice. When it then still refuses
-	// the next one, it has settleTime.
+	// noticeTime is the wait between closing a connection to a host with a limit
+	// and opening the next one, so that the host can process the close. If the
+	// host still refuses the next connection, the wait is settleTime.
 	noticeTime = 50 * time.Millisecond
 	settleTime = 500 * time.Millisecond
-	// maxHosts bounds the addresses that are remembered.
+	// maxHosts is the most addresses that are remembered.
 	maxHosts = 10000
 )
 
-// connections counts the connections to each address, and learns how many an
-// address accepts at a time: as many as are open when another one is refused.
-// A Send that finds them all in use waits for one.
+// connections counts the connections to each address and learns how many an
+// address accepts at a time: the number that are open when one more is refused.
+// When all are in use, a Send waits for one of them.
 type connections struct {
 	mu    sync.Mutex // guards all below
 	hosts map[string]*hostConns
@@ -30,26 +30,27 @@ type connections struct {
 
 // hostConns are the connections to one address.
 type hostConns struct {
-	live    int // connections that are open, or being opened
-	open    int // those with which a session came about
-	limit   int // how many the host accepts; 0 is not known
+	live    int // connections that are open or being opened
+	open    int // connections with an open session
+	limit   int // the most connections that the host accepts; 0 means unknown
 	waiters []*waiter
 
-	probing  bool          // a connection above the limit is being tried;
-	probeAt  time.Time     // the next one may be from here on,
-	probe    time.Duration // after so long
-	closedAt time.Time     // one of ours was closed
-	holdTo   time.Time     // no connection before: the host must notice that
+	probing  bool          // a connection above the limit is being tried
+	probeAt  time.Time     // when the next connection above the limit may be tried
+	probe    time.Duration // the wait before that
+	closedAt time.Time     // when a connection was last closed
+	holdTo   time.Time     // no new connection before this time (noticeTime, settleTime)
 }
 
-// waiter is a Send that waits for a session with an address: one that another
-// Send has put back, or, for nil, the permission to open one.
+// waiter is a Send that waits for a session with an address. It receives a
+// session that another Send has finished with, or nil, which is the permission
+// to open a new one.
 type waiter struct {
 	key key
-	ch  chan *Client // has room for one
+	ch  chan *Client // capacity 1
 }
 
-// host returns what is known of an address. The caller holds mu.
+// host returns the state of an address. The caller holds mu.
 func (cs *connections) host(addr string) *hostConns {
 	h := cs.hosts[addr]
 	if h == nil {
@@ -59,7 +60,7 @@ func (cs *connections) host(addr string) *hostConns {
 		if len(cs.hosts) >= maxHosts {
 			for a, old := range cs.hosts {
 				if old.live == 0 && len(old.waiters) == 0 {
-					delete(cs.hosts, a) // forgetting costs refused connections
+					delete(cs.hosts, a) // then the limit must be learned again
 				}
 			}
 		}
@@ -69,7 +70,8 @@ func (cs *connections) host(addr string) *hostConns {
 	return h
 }
 
-// acquire counts a connection to an address, unless the host would refuse it.
+// acquire reports whether a connection to an address may be opened, and counts
+// it. It returns false if the host would refuse the connection.
 func (cs *connections) acquire(addr string, now time.Time) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -81,33 +83,34 @@ func (cs *connections) acquire(addr string, now time.Time) bool {
 	case h.live >= h.limit:
 		h.probing, h.probeAt = true, now.Add(h.probe)
 	case len(h.waiters) > 0:
-		return false // they were here before
+		return false // the waiters come first
 	}
 	h.live++
 	return true
 }
 
-// begin counts a connection in any case.
+// begin counts a connection without regard to the limit.
 func (cs *connections) begin(addr string) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.host(addr).live++
 }
 
-// opened says that a session came about.
+// opened records that a session was opened.
 func (cs *connections) opened(addr string, now time.Time) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	h := cs.host(addr)
 	h.open++
 	if h.limit > 0 && h.open > h.limit {
-		h.limit, h.probing, h.probe, h.probeAt = h.open, false, firstProbe, now // perhaps even more
+		h.limit, h.probing, h.probe, h.probeAt = h.open, false, firstProbe, now // the host may accept even more
 	}
 	h.grant(now)
 }
 
-// failed says that no session came about; refused, that the host refused the
-// connection as such. It says whether the host accepts no more.
+// failed records that a connection did not become a session. refused means that
+// the host refused the connection itself. failed reports whether the host
+// accepts no more connections.
 func (cs *connections) failed(addr string, refused bool, now time.Time) (full bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -116,7 +119,7 @@ func (cs *connections) failed(addr string, refused bool, now time.Time) (full bo
 	settling := now.Sub(h.closedAt) < settleTime && !h.probing
 	full = refused && (h.open > 0 || h.limit > 0 && settling)
 	switch {
-	case full && settling: // perhaps the host has not noticed yet
+	case full && settling: // the host may not have processed the close yet
 		if h.limit == 0 {
 			h.learn(h.open+1, now)
 		}
@@ -128,7 +131,7 @@ func (cs *connections) failed(addr string, refused bool, now time.Time) (full bo
 	return full
 }
 
-// learn keeps to a limit. The caller holds mu.
+// learn sets the limit. The caller holds mu.
 func (h *hostConns) learn(limit int, now time.Time) {
 	if h.probing && limit == h.limit {
 		h.probe = min(2*h.probe, lastProbe)
@@ -139,7 +142,7 @@ func (h *hostConns) learn(limit int, now time.Time) {
 	h.probeAt = now.Add(h.probe)
 }
 
-// closed says that a session has ended.
+// closed records that a session has ended.
 func (cs *connections) closed(addr string, now time.Time) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -147,7 +150,7 @@ func (cs *connections) closed(addr string, now time.Time) {
 	if h.limit > 0 && h.live >= h.limit {
 		cs.hold(addr, h, now, noticeTime)
 	}
-	if h.probing { // then that will not have been one more
+	if h.probing { // the connection being tried is then not above the limit
 		h.probing, h.probeAt = false, now
 	}
 	h.live--
@@ -156,7 +159,7 @@ func (cs *connections) closed(addr string, now time.Time) {
 	h.grant(now)
 }
 
-// hold lets no connection be opened for a while. The caller holds mu.
+// hold prevents new connections for the time d. The caller holds mu.
 func (cs *connections) hold(addr string, h *hostConns, now time.Time, d time.Duration) {
 	h.holdTo = now.Add(d)
 	time.AfterFunc(d, func() {
@@ -166,7 +169,7 @@ func (cs *connections) hold(addr string, h *hostConns, now time.Time, d time.Dur
 	})
 }
 
-// grant lets the first waiters open connections, as far as the limit allows. The
+// grant permits the first waiters to open connections, within the limit. The
 // caller holds mu.
 func (h *hostConns) grant(now time.Time) {
 	for len(h.waiters) > 0 && h.live < max(h.limit, 1) && !now.Before(h.holdTo) {
@@ -176,7 +179,7 @@ func (h *hostConns) grant(now time.Time) {
 	}
 }
 
-// wait enters a Send among those that wait for an address.
+// wait adds a waiter for an address.
 func (cs *connections) wait(addr string, k key) *waiter {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -187,7 +190,8 @@ func (cs *connections) wait(addr string, k key) *waiter {
 	return w
 }
 
-// leave takes a waiter out. What it was given meanwhile it gets: ok.
+// leave removes a waiter. If the waiter has already been served, ok is true and
+// c is what it received.
 func (cs *connections) leave(addr string, w *waiter) (c *Client, ok bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -199,8 +203,9 @@ func (cs *connections) leave(addr string, w *waiter) (c *Client, ok bool) {
 	return <-w.ch, true
 }
 
-// pass hands a session on to the first that waits for one like it. Where only
-// others wait for the address, it must be closed for them: wanted.
+// pass gives a session to the first waiter with the same key. If there is none,
+// wanted reports whether others wait for the address; the caller must then close
+// the session to make room for them.
 func (cs *connections) pass(addr string, k key, c *Client) (passed, wanted bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

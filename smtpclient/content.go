@@ -16,37 +16,37 @@ var (
 )
 
 const (
-	// maxVector bounds what one write holds, so that DataBlock is a bound on
-	// a piece of the content and not on a whole large message.
+	// maxVector is the most octets of one write, so that Timeouts.DataBlock
+	// limits the time of one write and not of a whole large message.
 	maxVector = 128 << 10
-	// maxBlock is what is collected for one write where the connection does
-	// not take several pieces at once: one TLS record.
+	// maxBlock is the size of the buffer for one write if the connection cannot
+	// write several pieces at once: one TLS record.
 	maxBlock = 16 << 10
 )
 
-// contentWriter writes content in the form of DATA: a dot before each line
-// that begins with one (RFC 5321, 4.5.2), and every line end a CRLF. Content
-// that is canonical already, as all is that came in by SMTP, is handed to the
-// connection without being copied; a bare LF becomes CRLF, a bare CR a space, so
-// that no host can take for a line end what we did not.
+// contentWriter writes content in the form of DATA: it puts a dot before each
+// line that begins with one (RFC 5321, 4.5.2) and ends every line with CRLF.
+// Content that already has this form, as all content that was received by SMTP,
+// is written without being copied. A bare LF becomes CRLF and a bare CR a space,
+// so that the host does not see a line end where this package sees none.
 type contentWriter struct {
 	w     *wire
 	block time.Duration
 
-	vector bool // the connection takes many pieces in one system call
-	stable bool // pieces stay valid after Write, no need to flush
+	vector bool // the connection writes many pieces in one system call
+	stable bool // pieces stay valid after Write, so no flush is needed
 
 	vec     net.Buffers // pieces to be written
-	tail    net.Buffers // what of vec is being written
+	tail    net.Buffers // the part of vec that is being written
 	pending int         // octets in vec or buf
-	buf     []byte      // collects pieces where vector is false
-	clean   []byte      // a piece made canonical
+	buf     []byte      // collects pieces if vector is false
+	clean   []byte      // a piece in canonical form
 
 	midLine bool // the last octet written was not the end of a line
-	heldCR  bool // a CR at the end of a piece: is it a line end?
+	endCR   bool // the last piece ended with CR, which is not written yet
 
-	n    int64 // octets taken
-	size int64 // that there should be
+	n    int64 // octets read from the content
+	size int64 // the size of the content
 	err  error // the connection's error
 }
 
@@ -60,16 +60,16 @@ func (c *contentWriter) reset(w *wire, block time.Duration) {
 	}
 	c.vec, c.buf = c.vec[:0], c.buf[:0]
 	c.pending, c.n, c.err = 0, 0, nil
-	c.stable, c.midLine, c.heldCR = false, false, false
+	c.stable, c.midLine, c.endCR = false, false, false
 }
 
-// writeData writes all of m and the final dot. When it returns an error, the
-// final dot did not go out.
+// writeData writes all of m and the final dot. If it returns an error, the
+// final dot was not sent.
 func (c *contentWriter) writeData(m Content) error {
 	if err := c.writeAll(m, c); err != nil {
 		return err
 	}
-	if c.heldCR {
+	if c.endCR {
 		c.emit([]byte(" "))
 		c.midLine = true
 	}
@@ -81,8 +81,8 @@ func (c *contentWriter) writeData(m Content) error {
 	return c.err
 }
 
-// writeRaw writes m as it is from octet from on, for BDAT, and a CRLF behind
-// it where end says so.
+// writeRaw writes m unchanged for BDAT, beginning with the octet from. If end is
+// true, it adds CRLF.
 func (c *contentWriter) writeRaw(m Content, from int, end bool) error {
 	if err := c.writeAll(m, &rawWriter{c, from}); err != nil {
 		return err
@@ -96,8 +96,8 @@ func (c *contentWriter) writeRaw(m Content, from int, end bool) error {
 
 type writer interface{ Write([]byte) (int, error) }
 
-// writeAll has m written to w, which is c or the raw view of it, and sees to
-// it that all of it came.
+// writeAll writes m to w, which is c or a rawWriter of c, and checks that m
+// wrote as many octets as its size.
 func (c *contentWriter) writeAll(m Content, w writer) error {
 	var err error
 	c.size = m.Size()
@@ -115,19 +115,19 @@ func (c *contentWriter) writeAll(m Content, w writer) error {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errContent, err)
 	case c.n != c.size:
-		return fmt.Errorf("%w: %d octets of %d", errContent, c.n, c.size)
+		return fmt.Errorf("%w: read %d of %d octets", errContent, c.n, c.size)
 	}
 	return nil
 }
 
-// Write takes a piece of the content.
+// Write implements io.Writer for pieces of the content.
 func (c *contentWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	if err := c.count(n); err != nil {
 		return 0, err
 	}
-	if c.heldCR && n > 0 {
-		c.heldCR = false
+	if c.endCR && n > 0 {
+		c.endCR = false
 		if p[0] == '\n' {
 			c.emit(crlf)
 			c.midLine = false
@@ -138,14 +138,14 @@ func (c *contentWriter) Write(p []byte) (int, error) {
 		}
 	}
 	if len(p) > 0 && p[len(p)-1] == '\r' {
-		c.heldCR = true
+		c.endCR = true
 		p = p[:len(p)-1]
 	}
 	if len(p) > 0 {
 		if !content.Canonical(p) {
 			c.clean = content.AppendCanonical(c.clean[:0], p)
 			c.stuff(c.clean)
-			c.flush() // clean is used again
+			c.flush() // before clean is used again
 		} else {
 			c.stuff(p)
 		}
@@ -153,16 +153,16 @@ func (c *contentWriter) Write(p []byte) (int, error) {
 	return n, c.settle()
 }
 
-// count keeps content from being longer than it said: behind the end of a chunk
-// the host reads commands.
+// count fails if the content is longer than its size: the host reads what
+// follows the end of a chunk as commands.
 func (c *contentWriter) count(n int) error {
 	if c.n += int64(n); c.n > c.size {
-		return fmt.Errorf("longer than its %d octets", c.size)
+		return fmt.Errorf("the content is longer than its size of %d octets", c.size)
 	}
 	return nil
 }
 
-// settle flushes what would not be valid any more after Write returns.
+// settle flushes pieces that are not valid after Write returns.
 func (c *contentWriter) settle() error {
 	if !c.stable && c.vector {
 		c.flush()
@@ -170,8 +170,8 @@ func (c *contentWriter) settle() error {
 	return c.err
 }
 
-// rawWriter takes pieces as they are, but for the first octets, which were
-// sent before.
+// rawWriter writes pieces unchanged. It skips the first octets, which were sent
+// before.
 type rawWriter struct {
 	c    *contentWriter
 	skip int
@@ -187,7 +187,7 @@ func (r *rawWriter) Write(p []byte) (int, error) {
 	return len(p), r.c.settle()
 }
 
-// stuff emits a canonical piece with dots before its lines that begin with one.
+// stuff emits a canonical piece with dot-stuffing (RFC 5321, 4.5.2).
 func (c *contentWriter) stuff(p []byte) {
 	if !c.midLine && p[0] == '.' {
 		c.emit(dot)
@@ -205,13 +205,14 @@ func (c *contentWriter) stuff(p []byte) {
 	c.emit(p)
 }
 
-// emit puts p in line for the connection.
+// emit adds p to what will be written, and flushes when that is enough for one
+// write.
 func (c *contentWriter) emit(p []byte) {
 	if c.err != nil || len(p) == 0 {
 		return
 	}
 	if c.vector {
-		// A large piece is cut, so that each write is a bounded one.
+		// Split a large piece, so that each write is limited.
 		for len(p) > maxVector {
 			c.vec = append(c.vec, p[:maxVector])
 			c.pending += maxVector
@@ -238,7 +239,7 @@ func (c *contentWriter) emit(p []byte) {
 	}
 }
 
-// flush writes what is in line, the commands that wait in out before it.
+// flush writes all pieces that emit has collected.
 func (c *contentWriter) flush() {
 	if c.err != nil || len(c.vec) == 0 && len(c.buf) == 0 {
 		return

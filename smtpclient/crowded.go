@@ -6,23 +6,26 @@ import (
 	"time"
 )
 
-// errFull: the host accepts no more connections, and none became free.
-var errFull = errors.New("the host accepts no more connections at a time, and none became free")
+// errFull means that the host accepts no more connections, and that no session
+// became free within MaxWait.
+var errFull = errors.New("the host accepts no more connections, and no session became free in time")
 
-// isFull says whether a connection was refused because there are others.
+// isFull reports whether a connection was refused because the host accepts no
+// more connections.
 func isFull(err error) bool {
 	var e *hostError
 	return errors.As(err, &e) && e.full
 }
 
-// refusedConnection says whether the host, or what is before it, refused the
-// connection: before it had answered EHLO.
+// refusedConnection reports whether the host, or a firewall before it, refused
+// the connection: err came before the reply to EHLO.
 func refusedConnection(c *Client, err error) bool {
 	return err != nil && (c == nil || c.helo == "")
 }
 
-// crowded sends d to a host that accepts no more connections: over a session
-// that another Send has done with, or over a new one when another has ended.
+// crowded sends d to a host that accepts no more connections. It waits for a
+// session that another Send has finished with, or opens a new one when another
+// session has ended.
 func (t *Transport) crowded(ctx context.Context, dst *Destination, d *delivery, tg *target, errs []error) {
 	wait := or(t.MaxWait, time.Minute)
 	for end := time.Now().Add(wait); ; {
@@ -38,7 +41,7 @@ func (t *Transport) crowded(ctx context.Context, dst *Destination, d *delivery, 
 			break
 		}
 		if !t.over(ctx, c, d) {
-			continue // it had died
+			continue // the host had closed the session
 		}
 		renew := c.renew
 		t.put(dst, c)
@@ -52,10 +55,11 @@ func (t *Transport) crowded(ctx context.Context, dst *Destination, d *delivery, 
 	d.unreached(ctx, errs, errors.Join(errs...))
 }
 
-// await returns a session with tg's address, or nil when one may be opened.
+// await waits for a session with tg's address. It returns nil when a new one
+// may be opened.
 func (t *Transport) await(ctx context.Context, dst *Destination, tg *target, atMost time.Duration) (*Client, error) {
 	w := t.conns.wait(tg.addr, t.key(dst))
-	if c := t.take(dst); c != nil { // it came meanwhile
+	if c := t.take(dst); c != nil { // it was put back meanwhile
 		if given, ok := t.conns.leave(tg.addr, w); ok && given != nil {
 			t.put(dst, given)
 		} else if ok {
@@ -64,7 +68,7 @@ func (t *Transport) await(ctx context.Context, dst *Destination, tg *target, atM
 		return c, nil
 	}
 	if c := t.pool.evict(tg.addr); c != nil {
-		c.leave() // an idle session for other mail
+		c.leave() // end an idle session that is for other mail
 	}
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()

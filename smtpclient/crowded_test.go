@@ -206,7 +206,7 @@ func TestCrowdedHostWait(t *testing.T) {
 		}
 		// Now the limit is known.
 		expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")),
-			"unreachable 451 4.4.5 mx1.example.net (192.0.2.1:25): the host accepts no more connections at a time, and none became free")
+			"unreachable 451 4.4.5 mx1.example.net (192.0.2.1:25): the host accepts no more connections, and no session became free in time")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		expect(t, tr.Send(ctx, to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), "deferred 451 4.3.2 ...")

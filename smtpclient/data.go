@@ -7,11 +7,11 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// sendData sends the content and the final dot after 354, and heeds the reply.
+// sendData sends the content and the final dot after 354, and handles the reply.
 func (t *transaction) sendData() error {
 	c := t.c
 	if c.buffered() {
-		return &ProtocolError{Phase: "DATA", Problem: "a reply came before the content"}
+		return &ProtocolError{Phase: "DATA", Problem: "unexpected reply before the content was sent"}
 	}
 	c.content.reset(&c.wire, c.cfg.Timeouts.dataBlock())
 	if err := c.content.writeData(t.d.m.Content); err != nil {
@@ -22,12 +22,12 @@ func (t *transaction) sendData() error {
 	return t.replies()
 }
 
-// sendNothing answers a 354 that came although no recipient was accepted: a
-// lone dot (RFC 2920, 3.1).
+// sendNothing sends a final dot without content, in answer to a 354 that came
+// although no recipient was accepted (RFC 2920, 3.1).
 func (t *transaction) sendNothing() error {
 	c := t.c
 	if c.buffered() {
-		return &ProtocolError{Phase: "DATA", Problem: "a reply came before the content"}
+		return &ProtocolError{Phase: "DATA", Problem: "unexpected reply before the content was sent"}
 	}
 	if c.cfg.LMTP {
 		return &ProtocolError{Phase: "DATA", Problem: "reply 354 without a recipient"} // RFC 2033, 4.2 forbids it
@@ -44,7 +44,7 @@ func (t *transaction) sendNothing() error {
 	return nil // no recipient was accepted, whatever the reply
 }
 
-// replies reads what the end of data is answered: one reply, or with LMTP one
+// replies handles the replies to the end of data: one reply, or with LMTP one
 // for each accepted recipient (RFC 2033, 4.2).
 func (t *transaction) replies() error {
 	c := t.c
@@ -63,12 +63,12 @@ func (t *transaction) replies() error {
 	}
 }
 
-// refusalBehind looks, after content could not be written, for a reply in
-// which the host says why, before it closed.
+// refusalBehind reads a reply after the content could not be written: a host
+// may reply with the reason before it closes the connection.
 func (t *transaction) refusalBehind(cause error) error {
 	c := t.c
 	if c.ctx.Err() != nil || c.content.err == nil {
-		return cause // broken off by us
+		return cause // the failure is on our side
 	}
 	r, err := c.readReply("data", time.Second)
 	if err != nil || !r.transient() && !r.permanent() {
@@ -79,7 +79,7 @@ func (t *transaction) refusalBehind(cause error) error {
 	return cause
 }
 
-// refuseAccepted gives all accepted recipients a 4xx or 5xx.
+// refuseAccepted gives all accepted recipients the reply, a 4xx or 5xx.
 func (t *transaction) refuseAccepted(r reply) {
 	e := r.smtpError()
 	for _, i := range t.rcpts {
@@ -89,9 +89,9 @@ func (t *transaction) refuseAccepted(r reply) {
 	}
 }
 
-// broken settles what a broken conversation leaves undecided: after the end
-// of data the host may have taken the message, so no other host is asked
-// (RFC 5321, 4.5.3.2.6 and RFC 1047).
+// broken gives results to the recipients that have none when the session fails
+// after the end of data. The host may have accepted the message, so no other
+// host is tried (RFC 5321, 4.5.3.2.6 and RFC 1047).
 func (t *transaction) broken(err error) error {
 	if err == nil || !t.sent {
 		return err
@@ -100,7 +100,7 @@ func (t *transaction) broken(err error) error {
 	if closing, ok := err.(*closingError); ok {
 		e = closing.reply
 	} else {
-		e = brokenReply(t.c, fmt.Errorf("after the end of data, the host may have the message: %w", err))
+		e = brokenReply(t.c, fmt.Errorf("no valid reply to the end of data, the host may have accepted the message: %w", err))
 	}
 	for _, i := range t.rcpts {
 		if f := t.d.fates[i]; f == open || f == accepted {

@@ -12,30 +12,30 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// fate is how far a recipient has come within one Send.
+// fate is the state of a recipient during one Send.
 type fate uint8
 
 const (
-	open     fate = iota // nothing was heard about it
-	accepted             // RCPT was answered 2xx, the message is not through yet
-	again                // it has a result, but another host may do better now
-	renewed              // likewise, and so may this host on a new session
-	settled              // its result stands
+	open     fate = iota // no host has replied about it
+	accepted             // RCPT was answered 2xx, the end of data is not answered yet
+	again                // it has a result, but another host may be tried now
+	renewed              // as again, and this host may be tried on a new session
+	settled              // its result is final
 )
 
-// delivery is one message on its way: a result and a fate for each recipient.
+// delivery is one message during Send: a result and a state for each recipient.
 type delivery struct {
 	m       *Message
 	results []Result
 	fates   []fate
 	todo    []int // recipients for the transactions of this session, in order
 
-	noBDAT   bool // the host refused BDAT: DATA, if the content allows it
-	stepwise bool // the host refused what was pipelined: one command at a time
+	noBDAT   bool // the host refused BDAT: use DATA if the content allows it
+	stepwise bool // the host refused pipelined commands: send one at a time
 }
 
-// newDelivery begins a delivery. Addresses that must not be written on a
-// command line fail here and now.
+// newDelivery returns a delivery of m. Recipients whose address cannot be
+// written in a command fail immediately.
 func newDelivery(m *Message) *delivery {
 	n := len(m.Recipients)
 	d := &delivery{m: m, results: make([]Result, n), fates: make([]fate, n), todo: make([]int, 0, n)}
@@ -45,7 +45,7 @@ func newDelivery(m *Message) *delivery {
 	} else if m.Content == nil {
 		refusal = ownReply(554, 5, 6, 0, "message has no content")
 	} else if name := badOption(m); name != "" {
-		refusal = ownReply(554, 5, 5, 4, name+" of the message is not one")
+		refusal = ownReply(554, 5, 5, 4, "message has an invalid "+name+" parameter")
 	}
 	if refusal != nil {
 		for i := range m.Recipients {
@@ -67,8 +67,8 @@ func newDelivery(m *Message) *delivery {
 	return d
 }
 
-// settleOne records a result for one recipient. c is the conversation that it
-// comes from; nil when there was none. err is set when that one broke.
+// settleOne records a result for one recipient. c is the session that it comes
+// from, nil if there was none. err is set if the session failed.
 func (d *delivery) settleOne(c *Client, i int, f fate, o Outcome, reply *smtp.SMTPError, err error) {
 	r := &d.results[i]
 	*r = Result{Outcome: o, Reply: *reply, Err: err}
@@ -81,15 +81,15 @@ func (d *delivery) settleOne(c *Client, i int, f fate, o Outcome, reply *smtp.SM
 	d.fates[i] = f
 }
 
-// decline records that a recipient fails because of what the host does not
-// offer. It has not replied, so the result names no host.
+// decline records that a recipient fails because the host lacks an extension.
+// The host has not replied, so the result names no host.
 func (d *delivery) decline(c *Client, i int, f fate, reply *smtp.SMTPError) {
 	d.settleOne(c, i, f, Failure, reply, nil)
 	d.results[i].Host = ""
 }
 
 // refuse records a host's 4xx or 5xx for one recipient. After a 4xx another
-// host may be asked.
+// host may be tried.
 func (d *delivery) refuse(c *Client, i int, reply *smtp.SMTPError) {
 	if reply.Code/100 == 5 {
 		d.settleOne(c, i, settled, Failure, reply, nil)
@@ -98,8 +98,8 @@ func (d *delivery) refuse(c *Client, i int, reply *smtp.SMTPError) {
 	}
 }
 
-// lose records that the conversation broke off before the end of data: what
-// is open may be tried with another host.
+// lose records that the session failed before the end of data. Recipients
+// without a result may be tried with another host.
 func (d *delivery) lose(c *Client, err error) {
 	reply, f := brokenReply(c, err), again
 	outcome := Deferred
@@ -120,8 +120,9 @@ func (d *delivery) lose(c *Client, err error) {
 	}
 }
 
-// retry makes the recipients that another host, or with sameHost this one on a
-// new session, may take the next ones to do, and says whether there are any.
+// retry sets d.todo to the recipients to try next: with another host, or if
+// sameHost is true with this host on a new session. It reports whether there
+// are any.
 func (d *delivery) retry(sameHost bool) bool {
 	d.todo = d.todo[:0]
 	for i, f := range d.fates {
@@ -133,51 +134,52 @@ func (d *delivery) retry(sameHost bool) bool {
 	return len(d.todo) > 0
 }
 
-// unreached gives the recipients that no host spoke about what kept us from
-// the hosts: errs, one for each address, joined in err.
+// unreached gives a result to the recipients that no host has replied about.
+// errs are the errors of the addresses that were tried, err is all of them.
 func (d *delivery) unreached(ctx context.Context, errs []error, err error) {
 	for _, i := range d.todo {
 		if d.fates[i] != open || d.results[i].Reply.Code != 0 {
-			continue // a host that was asked first has spoken
+			continue // a host that was tried before has replied
 		}
 		d.results[i] = unreachable(ctx, errs, err)
 		d.fates[i] = settled
 	}
 }
 
-// closingError is a 421: the host ends the conversation with it.
+// closingError is a reply 421, with which the host ends the session.
 type closingError struct{ reply *smtp.SMTPError }
 
 func (e *closingError) Error() string { return "the host closes the connection: " + e.reply.Error() }
 func (e *closingError) Unwrap() error { return e.reply }
 
-// refusedError is a refusal to speak with us, whatever the message.
+// refusedError is a refusal that concerns the client and not the message.
 type refusedError struct{ reply *smtp.SMTPError }
 
-func (e *refusedError) Error() string { return "the host does not serve us: " + e.reply.Error() }
+func (e *refusedError) Error() string { return "the host refuses this client: " + e.reply.Error() }
 func (e *refusedError) Unwrap() error { return e.reply }
 
-// errContent marks a failure to read the message's own content.
+// errContent means that the content of the message cannot be read.
 var errContent = errors.New("content cannot be read")
 
+// contextual reports whether err comes from the end of a context.
 func contextual(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// isReply says whether it was the host that said why.
+// isReply reports whether err is a reply of the host.
 func isReply(err error) bool {
 	var reply *smtp.SMTPError
 	return errors.As(err, &reply)
 }
 
-// brokenReply puts a broken conversation into a reply: the host's own, where
-// it gave one.
+// brokenReply returns a reply for the error that ended a session: the host's
+// reply if it sent one, otherwise a reply of our own.
 func brokenReply(c *Client, err error) *smtp.SMTPError {
 	var reply *smtp.SMTPError
 	var proto *ProtocolError
 	var unsafe *commandError
 	var timeout net.Error
-	at := "conversation with " + c.name()
+	at := "session with " + c.name()
 	switch {
 	case errors.As(err, &reply):
 		return reply
@@ -186,16 +188,16 @@ func brokenReply(c *Client, err error) *smtp.SMTPError {
 	case errors.Is(err, errContent):
 		return ownReply(451, 4, 3, 0, "message content cannot be read")
 	case contextual(err):
-		return ownReply(451, 4, 3, 2, "delivery was broken off")
+		return ownReply(451, 4, 3, 2, "delivery was interrupted")
 	case errors.As(err, &proto):
 		return ownReply(451, 4, 5, 0, fmt.Sprintf("%s: %v", at, err))
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return ownReply(451, 4, 4, 2, fmt.Sprintf("%s timed out: %v", at, err))
 	}
-	return ownReply(451, 4, 4, 2, fmt.Sprintf("%s was lost: %v", at, err))
+	return ownReply(451, 4, 4, 2, fmt.Sprintf("%s failed: %v", at, err))
 }
 
-// ownReply is a reply of our own making.
+// ownReply returns a reply that this package makes, not the host.
 func ownReply(code, a, b, c int, text string) *smtp.SMTPError {
 	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{a, b, c}, Message: text}
 }

@@ -10,40 +10,39 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
 )
 
-// A Destination is where mail goes together: a domain, or a set of smart
-// hosts. A new value may be made for each Send. Sessions are shared by
-// destinations that have equal values of Name, Domain, TLS, Hostname and
-// Connector, and the same identity of Auth.
+// A Destination is a set of hosts that take the same mail: the MX hosts of a
+// domain, or a set of smart hosts. The caller may make a new value for each
+// Send. Destinations share sessions if their Name, Domain, TLS, Hostname,
+// Connector and the identity of Auth are equal.
 type Destination struct {
-	// Name identifies the destination. Destinations with other hosts must have
-	// other names. Without a name, Send asks for the hosts each time, and
-	// shares sessions among destinations with the same hosts.
+	// Name identifies the destination. Destinations with different hosts must
+	// have different names. If Name is empty, Send calls Hosts each time, and
+	// destinations with the same hosts share sessions.
 	Name string
-	// Domain is the recipient domain whose MX hosts these are, in A-label
-	// form. MTA-STS and TLSRPT apply to it. Empty for smart hosts, see
-	// Host.Domain.
+	// Domain is the recipient domain of the MX hosts, in A-label form. MTA-STS
+	// and TLSRPT apply to it. It is empty for smart hosts; see Host.Domain.
 	Domain string
-	// Hosts returns the hosts in order of preference, hosts of equal
-	// preference already shuffled. It is asked only when a new connection is
-	// needed. An error in which errors.As finds a *smtp.SMTPError with a 5xx
-	// code (null MX, no such domain) fails the recipients; with any other
-	// error the destination is Unreachable.
+	// Hosts returns the hosts in order of preference. It must shuffle hosts of
+	// equal preference. If Name is set, Send calls it only when it needs a new
+	// connection. If errors.As finds a *smtp.SMTPError with a 5xx code (null
+	// MX, no such domain) in an error, the recipients fail. With any other
+	// error the result is Unreachable.
 	Hosts func(ctx context.Context) ([]Host, error)
-	// TLS overrides Transport.TLS.
+	// TLS overrides Transport.TLS if it is not nil.
 	TLS *TLSPolicy
-	// Auth overrides Transport.Auth.
+	// Auth overrides Transport.Auth if it is not nil.
 	Auth Authenticator
-	// Hostname is for a Transport that has none.
+	// Hostname is the name for EHLO if Transport.Hostname is empty.
 	Hostname string
 	// Connector is the name of the send connector, in logs. Default
 	// Transport.Name.
 	Connector string
 
-	hosts string // what sets it apart from others without a name
+	hosts string // identifies a destination without a name
 }
 
-// identified is the destination, with its hosts found and written down where
-// it has no name, so that its sessions can be told from others.
+// identified returns dst, or if it has no name a copy with the hosts that
+// identify it.
 func (dst *Destination) identified(ctx context.Context) (*Destination, error) {
 	if dst.Name != "" || dst.Hosts == nil {
 		return dst, nil
@@ -64,26 +63,26 @@ func (dst *Destination) identified(ctx context.Context) (*Destination, error) {
 
 // A Host is one host of a destination.
 type Host struct {
-	// Name as the MX record or the operator has it, in A-label form without
-	// the final dot, or an address literal in brackets. It is the name that
-	// a certificate must have where the policy asks for one.
+	// Name is the host name from the MX record or the configuration, in A-label
+	// form without the final dot, or an address literal in brackets. If the
+	// policy requires a certificate for a name, this is the name.
 	Name string
-	// Addrs to try, in order; families are alternated. Empty means that the
-	// host has no address, which is skipped.
+	// Addrs are the addresses to try, in order. Send alternates between IPv4
+	// and IPv6. It skips a host without addresses.
 	Addrs []netip.AddrPort
 	// Socket is the path of a Unix-domain socket, instead of Addrs.
 	Socket string
-	// Domain is the policy domain of the host where it is not
-	// Destination.Domain, in A-label form: that of a smart host is its own
-	// name (RFC 8461, 3.4). MTA-STS and TLSRPT apply to it.
+	// Domain is the policy domain of the host, in A-label form, to which MTA-STS
+	// and TLSRPT apply. Default Destination.Domain. The policy domain of a smart
+	// host is its own name (RFC 8461, 3.4).
 	Domain string
-	// DANE is what the TLSA lookup for the host brought, where MX, address and
-	// TLSA answers were all authenticated by DNSSEC, or where the TLSA lookup
-	// failed; nil otherwise (RFC 7672, 2.2).
+	// DANE is the answer of the TLSA lookup for the host, if DNSSEC
+	// authenticated the MX, address and TLSA answers, or if the TLSA lookup
+	// failed. Otherwise it is nil (RFC 7672, 2.2).
 	DANE *dane.Answer
 }
 
-// HostList is Destination.Hosts for hosts that do not change.
+// HostList returns a function for Destination.Hosts that always returns hosts.
 func HostList(hosts ...Host) func(context.Context) ([]Host, error) {
 	return func(context.Context) ([]Host, error) { return hosts, nil }
 }

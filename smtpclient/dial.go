@@ -11,19 +11,20 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// hostError is why one address could not be used.
+// hostError is the error of one address of a host.
 type hostError struct {
 	host, addr string
 	err        error
-	full       bool // it accepts no more connections than there are
+	full       bool // the address accepts no more connections
 }
 
 func (e *hostError) Error() string { return fmt.Sprintf("%s (%s): %v", e.host, e.addr, e.err) }
 func (e *hostError) Unwrap() error { return e.err }
 
-// open opens a session with one address: connection, greeting, EHLO, TLS as
-// the policy asks, authentication. What comes with an error is closed: it only
-// tells how far it came. The connection is counted already.
+// open opens a session with one address: connection, greeting, EHLO, TLS as the
+// policy requires, authentication. A Client that is returned with an error is
+// closed; it shows which of these steps were done. The caller has already
+// counted the connection.
 func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
 	c, err := t.secured(ctx, dst, tg)
 	if err != nil {
@@ -32,7 +33,7 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 			t.markDown(dst, tg, c, err)
 		}
 		err = &hostError{tg.host.Name, tg.addr, err, full}
-		t.log(t.connector(dst), "no session", tg.host.Name, tg.addr, err)
+		t.log(t.connector(dst), "cannot open session", tg.host.Name, tg.addr, err)
 		return c, err
 	}
 	t.conns.opened(tg.addr, time.Now())
@@ -44,7 +45,7 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 	return c, nil
 }
 
-// session connects and negotiates.
+// session connects to an address and negotiates.
 func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s *security) (*Client, error) {
 	conn, err := t.dial(ctx, tg)
 	if err != nil {
@@ -60,7 +61,7 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 	err = c.do(ctx, func() error {
 		err := t.negotiate(ctx, dst, tg, c, s)
 		if _, ours := err.(*TLSError); ours {
-			c.leave() // we part as friends, it is our policy that says no
+			c.leave() // the host did nothing wrong: end the session properly
 		}
 		return err
 	})
@@ -70,7 +71,7 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 	return c, err
 }
 
-// negotiate brings a new connection to where MAIL can follow.
+// negotiate prepares a new connection for MAIL: greeting, EHLO, TLS and AUTH.
 func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target, c *Client, s *security) error {
 	if !t.ImplicitTLS || s.never {
 		if err := c.hello(); err != nil {
@@ -106,8 +107,9 @@ var errAuthPlain = errors.New("no authentication without TLS (see AllowInsecureA
 
 var errSTARTTLSRefused = errors.New("STARTTLS was refused")
 
-// protect negotiates TLS, says hello under it, and reports how it went. Where
-// TLS need not be and the host does not offer it, it does nothing.
+// protect negotiates TLS, sends EHLO in it and reports the result to TLSReport.
+// If the host does not offer TLS and the policy does not require it, the session
+// stays in plain text.
 func (t *Transport) protect(dst *Destination, tg *target, c *Client, s *security) error {
 	err := t.upgrade(dst, tg, c, s)
 	var hello error
@@ -125,8 +127,8 @@ func (t *Transport) protect(dst *Destination, tg *target, c *Client, s *security
 	return hello
 }
 
-// upgrade negotiates TLS where the host offers it, and fails where it must
-// and does not.
+// upgrade negotiates TLS if the host offers it. It fails if the policy requires
+// TLS and the host does not offer it.
 func (t *Transport) upgrade(dst *Destination, tg *target, c *Client, s *security) error {
 	if t.ImplicitTLS {
 		if err := c.handshake(t.tlsConfig(dst, tg, s)); err != nil {
@@ -180,7 +182,7 @@ func (t *Transport) dial(ctx context.Context, tg *target) (net.Conn, error) {
 	return conn, nil
 }
 
-// dialError: no connection came about.
+// dialError is the failure to connect.
 type dialError struct{ err error }
 
 func (e *dialError) Error() string { return "connect: " + e.err.Error() }
@@ -188,7 +190,8 @@ func (e *dialError) Unwrap() error { return e.err }
 
 var errConnectTimeout = errors.New("timed out")
 
-// localAddr is the address to send from, nil to leave it to the system.
+// localAddr returns the local address for a connection to remote, or nil to let
+// the system choose.
 func (t *Transport) localAddr(remote netip.Addr) net.Addr {
 	for _, a := range t.LocalAddrs {
 		if remote.IsValid() && a.Unmap().Is4() == remote.Unmap().Is4() {
@@ -198,9 +201,9 @@ func (t *Transport) localAddr(remote netip.Addr) net.Addr {
 	return nil
 }
 
-// Dial opens a session with the first of dst's hosts that can be reached, as
-// Send does, with TLS and authentication done. It belongs to the caller; it
-// does not come from the pool nor go there.
+// Dial opens a session with the first reachable host of dst. It tries the hosts
+// as Send does, and negotiates TLS and authenticates. The caller owns the Client
+// and must close it; the Transport does not use it for other mail.
 func (t *Transport) Dial(ctx context.Context, dst *Destination) (*Client, error) {
 	targets, errs, err := t.targets(ctx, dst)
 	if err != nil {

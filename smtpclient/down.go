@@ -7,45 +7,44 @@ import (
 )
 
 const (
-	// maxDown bounds the failures that are remembered.
+	// maxDown is the most failures that are remembered.
 	maxDown = 10000
 	// downMemory is how long a failure is remembered. It is longer than the
-	// usual time between two attempts, so that the next one can begin with
-	// other addresses.
+	// usual retry interval, so that the next attempt can begin with other
+	// addresses.
 	downMemory = 24 * time.Hour
 )
 
-// A downKey is what failed: an address for all mail, or, with a destination,
-// an address for the mail of that destination. What a destination's policies or
-// credentials make of a host says nothing about the host: otherwise a domain
-// that publishes a policy for another domain's host could divert the mail of
-// that domain.
+// A downKey identifies what failed: an address for all mail, or if dst is set,
+// an address for the mail of one destination. A failure that the policy or the
+// credentials of a destination cause does not count for other destinations.
+// Otherwise a domain that publishes a policy for the host of another domain
+// could divert the mail of that domain.
 type downKey struct {
 	addr string
 	dst  key
 }
 
-// failure is when no session came about, and until when the address comes
-// after all others.
+// failure is the time of a failure to open a session, and the time until which
+// the address is tried after all others.
 type failure struct{ at, until time.Time }
 
-// suspect says whether there was a failure, and other addresses need no longer
-// come before this one.
+// suspect reports whether there was a failure and its time until has passed.
 func (f failure) suspect(now time.Time) bool { return !f.at.IsZero() && !now.Before(f.until) }
 
-// downList remembers addresses with which no session came about.
+// downList remembers the addresses with which no session could be opened.
 type downList struct {
 	mu     sync.Mutex // guards failed
 	failed map[downKey]failure
 }
 
-// markDown remembers that no session with tg came about: c, which may be nil,
-// is how far it came.
+// markDown remembers that no session with tg could be opened. c is the session
+// that failed; it may be nil.
 func (t *Transport) markDown(dst *Destination, tg *target, c *Client, err error) {
 	k := downKey{addr: tg.addr}
 	var policy *TLSError
 	if c != nil && c.helo != "" || errors.As(err, &policy) || errors.Is(err, errHandshake) {
-		k.dst = t.key(dst) // the host speaks, but not as this destination needs it
+		k.dst = t.key(dst) // the host works, but not for this destination
 	}
 	t.down.add(k, time.Now(), or(t.HostDownTime, time.Minute))
 }
@@ -65,9 +64,9 @@ func (d *downList) add(k downKey, now time.Time, forTime time.Duration) {
 	d.failed[k] = failure{now, now.Add(forTime)}
 }
 
-// shrink drops the failures that matter least: those of some time ago, and as
-// long as there are too many any others. Forgetting one costs a connection
-// attempt. The caller holds mu.
+// shrink drops failures whose time until has passed. If there are still too
+// many, it drops others. A dropped failure costs one connection attempt. The
+// caller holds mu.
 func (d *downList) shrink(now time.Time) {
 	for k, f := range d.failed {
 		if f.suspect(now) {
@@ -82,7 +81,8 @@ func (d *downList) shrink(now time.Time) {
 	}
 }
 
-// last is the latest failure of the keys; the zero value where there is none.
+// last returns the latest failure of the keys, or the zero value if there is
+// none.
 func (d *downList) last(now time.Time, keys ...downKey) (latest failure) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -2,10 +2,11 @@ package smtpclient
 
 import "github.com/bridgehead-mail/bridgehead/internal/addr"
 
-// merge takes recipients off d.todo that one RCPT command serves: those whose
-// address is the same, the domain in whatever form, and whose parameters are
-// the same as far as the host has the extensions for them. It returns, for each
-// of them, the recipient that is sent in its place.
+// merge removes duplicate recipients from d.todo, so that one RCPT command
+// serves them all. Duplicates have the same address (A-label and U-label forms
+// of a domain are equal) and the same parameters, except those that the host
+// has no extension for. The map gives, for each recipient that was removed, the
+// one that is sent in its place.
 func (d *delivery) merge(c *Client, t terms) map[int]int {
 	if len(d.todo) < 2 {
 		return nil
@@ -37,7 +38,7 @@ func (d *delivery) merge(c *Client, t terms) map[int]int {
 	return same
 }
 
-// answer gives each merged recipient the result of the one that was sent.
+// answer gives each duplicate the result of the recipient that was sent.
 func (d *delivery) answer(same map[int]int) {
 	for i, of := range same {
 		if f := d.fates[of]; f != open && f != accepted {

@@ -15,8 +15,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
-// badOption names a parameter of the message that is no word of the protocol,
-// and so must not be written on a command line; empty when there is none.
+// badOption returns the name of a parameter of the message whose value is not
+// valid and so must not be written in a command; "" if there is none.
 func badOption(m *Message) string {
 	o := &m.Options
 	if o.Return != "" && o.Return != smtp.DSNReturnFull && o.Return != smtp.DSNReturnHeaders {
@@ -43,16 +43,16 @@ func badOption(m *Message) string {
 	return ""
 }
 
-// The longest ENVID and ORCPT (RFC 3461, 4.4 and 4.2). Longer ones, which our
-// servers take as Postfix does, are left out: a strict host would refuse the
-// whole message for them.
+// The longest ENVID and ORCPT (RFC 3461, 4.4 and 4.2). Package smtpserver
+// accepts longer ones, as Postfix does. They are not sent, because a strict host
+// would refuse the message.
 const (
 	maxEnvelopeID        = 100
 	maxOriginalRecipient = 500
 )
 
-// terms are how one message travels to one host: what was decided about it
-// before MAIL.
+// terms are the extensions that one message uses with one host. They are
+// decided before MAIL.
 type terms struct {
 	body  smtp.BodyType
 	utf8  bool
@@ -60,8 +60,8 @@ type terms struct {
 	ascii bool // write domains as A-labels
 }
 
-// terms compares what the message demands with what the host offers. A reply
-// means that the host cannot take it, whatever the recipient.
+// terms compares what the message requires with what the host offers. A reply
+// means that the host cannot take the message for any recipient.
 func (c *Client) terms(d *delivery) (terms, *smtp.SMTPError) {
 	var t terms
 	m := d.m
@@ -69,9 +69,8 @@ func (c *Client) terms(d *delivery) (terms, *smtp.SMTPError) {
 		return t, ownReply(552, 5, 3, 4, fmt.Sprintf("message of %d octets exceeds the limit of %s, %d octets", size, c.name(), c.feat.maxSize))
 	}
 	if m.Options.RequireTLS && !(c.feat.requireTLS && c.proven()) && !m.tlsWanted() {
-		// RFC 8689, 4.2.1: never without an authenticated host that promises
-		// the same.
-		return t, ownReply(550, 5, 7, 30, "REQUIRETLS support required, which "+c.name()+" does not give")
+		// RFC 8689, 4.2.1: only to an authenticated host with REQUIRETLS.
+		return t, ownReply(550, 5, 7, 30, "REQUIRETLS support required: "+c.name()+" does not offer it, or its certificate does not prove its name")
 	}
 	if by := m.DeliverBy; by != nil && by.Mode == smtp.DeliverByReturn {
 		if by.Time <= 0 {
@@ -87,8 +86,8 @@ func (c *Client) terms(d *delivery) (terms, *smtp.SMTPError) {
 	return t, c.termsBody(d, &t)
 }
 
-// termsBody decides how the content travels. Content that was declared binary
-// but is text goes by DATA where the host does not take binary content.
+// termsBody decides how the content is sent. Content that was declared binary
+// but is text is sent with DATA if the host does not support binary content.
 func (c *Client) termsBody(d *delivery, t *terms) *smtp.SMTPError {
 	m := d.m
 	switch m.Options.Body {
@@ -98,7 +97,7 @@ func (c *Client) termsBody(d *delivery, t *terms) *smtp.SMTPError {
 			return nil
 		}
 		if !content.IsText(m.Content) {
-			return ownReply(554, 5, 6, 3, c.name()+" takes no binary content") // RFC 3030, 3
+			return ownReply(554, 5, 6, 3, c.name()+" does not support binary content (BINARYMIME)") // RFC 3030, 3
 		}
 	case smtp.Body8BitMIME:
 	default:
@@ -108,14 +107,14 @@ func (c *Client) termsBody(d *delivery, t *terms) *smtp.SMTPError {
 	case c.feat.eightBit:
 		t.body = smtp.Body8BitMIME
 	case !c.cfg.Send8Bit && content.EightBit(m.Content):
-		return ownReply(554, 5, 6, 3, c.name()+" takes no 8-bit content, and conversion would break signatures")
+		return ownReply(554, 5, 6, 3, c.name()+" does not support 8-bit content (8BITMIME), and conversion would break signatures")
 	}
 	return nil
 }
 
-// termsUTF8 decides about SMTPUTF8. A message that was declared so, but has
-// only ASCII in its header, may go to a host without the extension, domains
-// as A-labels (RFC 6531, 3.2 and RFC 5891).
+// termsUTF8 decides about SMTPUTF8. A message that was declared SMTPUTF8 but has
+// only ASCII in its header may go to a host without the extension, with its
+// domains as A-labels (RFC 6531, 3.2 and RFC 5891).
 func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
 	needs := m.Options.UTF8 || !chars.ASCII(m.From)
 	for i := range m.Recipients {
@@ -138,9 +137,9 @@ func (c *Client) termsUTF8(m *Message, t *terms) *smtp.SMTPError {
 	return nil
 }
 
-// path is an address as it is written to the host: with A-labels, or in a session
-// with SMTPUTF8 with U-labels in normal form, so that the host reads the domain
-// that we read.
+// path returns an address as it is sent to the host: its domain as A-labels, or
+// if the message uses SMTPUTF8 as U-labels in normal form, so that the host
+// reads the same domain as this package.
 func (t terms) path(address string) string {
 	if t.ascii {
 		address, _ = addr.ToASCII(address)
@@ -149,8 +148,8 @@ func (t terms) path(address string) string {
 	return addr.ToUnicode(address)
 }
 
-// appendMail writes the MAIL command, with the parameters that the host
-// announced and the message has a use for.
+// appendMail appends the MAIL command, with the parameters of the message that
+// the host supports.
 func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 	o := &m.Options
 	from := t.path(m.From)
@@ -181,8 +180,7 @@ func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 			b = append(b, id...)
 		}
 	}
-	// Who has not authenticated has no standing to vouch for others
-	// (RFC 4954, 5).
+	// Only an authenticated client sends AUTH= (RFC 4954, 5).
 	if o.Auth != nil && c.identity != "" {
 		b = append(b, " AUTH="...)
 		if *o.Auth == "" {
@@ -207,7 +205,7 @@ func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 	return append(b, '\r', '\n')
 }
 
-// appendRcpt writes a RCPT command.
+// appendRcpt appends a RCPT command.
 func (c *Client) appendRcpt(b []byte, r *Recipient, t terms) []byte {
 	o := &r.Options
 	to := t.path(r.Addr)
@@ -237,7 +235,8 @@ func (c *Client) appendRcpt(b []byte, r *Recipient, t terms) []byte {
 	return append(b, '\r', '\n')
 }
 
-// orcpt is an original recipient as RFC 3461, 4.2 and RFC 6533, 3 write it.
+// orcpt returns the original recipient in the form of RFC 3461, 4.2 and
+// RFC 6533, 3.
 func orcpt(o *smtp.RcptOptions, t terms) string {
 	kind := o.OriginalRecipientType
 	if kind == "" {

@@ -5,18 +5,21 @@ import (
 	"strings"
 )
 
-// A TLSError tells that a session does not have the TLS that its policy asks
-// for: which policy, which host, which certificate.
+// A TLSError means that a session does not meet its TLS policy.
 type TLSError struct {
-	Policy string // "encrypt", "certificate", "domain", "dane", "mta-sts"
-	Host   string
-	// Certificate is the subject, issuer and SHA-256 of the one that the host
-	// showed; empty when it showed none.
+	// Policy is the policy that is not met: "encrypt", "certificate", "domain",
+	// "dane", "mta-sts", or a TLSLevel for authentication without TLS.
+	Policy string
+	// Host is the name of the host.
+	Host string
+	// Certificate describes the host's certificate: subject, issuer, names,
+	// dates and SHA-256. It is empty if the host sent none.
 	Certificate string
-	Err         error
+	// Err is the cause.
+	Err error
 }
 
-// Error names policy, host and certificate.
+// Error returns a text with the policy, the host, the cause and the certificate.
 func (e *TLSError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "TLS policy %s for %s: %v", e.Policy, e.Host, e.Err)
@@ -29,12 +32,15 @@ func (e *TLSError) Error() string {
 // Unwrap returns the cause.
 func (e *TLSError) Unwrap() error { return e.Err }
 
-// A ProtocolError tells that a host broke the protocol: a malformed or endless
-// reply, plain text after STARTTLS, ...
+// A ProtocolError means that a host violated the protocol, for example with a
+// malformed reply, a reply without end, or plain text after STARTTLS.
 type ProtocolError struct {
-	Phase   string // the command that it was a reply to, or "greeting"
+	// Phase is the command that the host replied to, "greeting" or
+	// "end of data".
+	Phase string
+	// Problem describes the violation.
 	Problem string
 }
 
-// Error names the phase and the problem.
+// Error returns the phase and the problem.
 func (e *ProtocolError) Error() string { return e.Phase + ": " + e.Problem }

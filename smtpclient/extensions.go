@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// features are the extensions that shape a transaction.
+// features are the host's extensions that matter for a transaction.
 type features struct {
 	pipelining, chunking, binary, eightBit, utf8 bool
 	size, dsn, requireTLS, mtPriority            bool
 	deliverBy, rrvs                              bool
 
-	maxSize int64 // SIZE (RFC 1870), 0 means unknown
-	rcptMax int   // LIMITS (RFC 9422): recipients in a transaction, 0 means unknown
-	mailMax int   // and transactions in a session
+	maxSize int64 // SIZE (RFC 1870) in octets; 0 means unknown
+	rcptMax int   // LIMITS (RFC 9422): recipients in a transaction; 0 means unknown
+	mailMax int   // LIMITS: transactions in a session; 0 means unknown
 }
 
-// setExtensions reads the reply to EHLO: a line each, keyword and parameters
-// (RFC 5321, 4.1.1.1). The first line is the host's name and greeting.
+// setExtensions reads the reply to EHLO (RFC 5321, 4.1.1.1). The first line is
+// the host's name and greeting. Each other line is a keyword with parameters.
 func (c *Client) setExtensions(r reply) {
 	c.ext, c.feat = map[string]string{}, features{}
 	first, lines, _ := strings.Cut(printable(r.text), "\n")
@@ -32,7 +32,7 @@ func (c *Client) setExtensions(r reply) {
 		}
 		keyword = strings.ToUpper(keyword)
 		if m, ok := strings.CutPrefix(keyword, "AUTH="); ok {
-			// Written so by servers from before RFC 2554.
+			// The form of servers from before RFC 2554.
 			keyword, params = "AUTH", strings.TrimSpace(m+" "+params)
 		}
 		if old := c.ext[keyword]; keyword == "AUTH" && old != "" {
@@ -70,11 +70,13 @@ func (c *Client) setExtensions(r reply) {
 	}
 }
 
-// Extension tells whether the host announced keyword, and its parameters.
+// Extension reports whether the host announced the EHLO keyword, and returns its
+// parameters. The case of keyword does not matter.
 func (c *Client) Extension(keyword string) (params string, ok bool) {
 	params, ok = c.ext[strings.ToUpper(keyword)]
 	return params, ok
 }
 
-// Extensions are all announced keywords, in upper case, with their parameters.
+// Extensions returns the EHLO keywords that the host announced, in upper case,
+// and their parameters.
 func (c *Client) Extensions() map[string]string { return maps.Clone(c.ext) }

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// tlsFailure is a failure of TLS that a host has offered, up to the first
-// reply under it: with TLS 1.3 a host refuses our handshake only after we have
-// finished it. A policy that is not met is a *TLSError instead, or also.
+// tlsFailure is a failure of TLS with a host that offers it, up to the first
+// reply in TLS: with TLS 1.3 a host can refuse the handshake after the client
+// has finished it. If a policy is not met, the error is, or contains, a
+// *TLSError.
 type tlsFailure struct {
 	err  error
 	when tlsStage
@@ -18,20 +19,20 @@ type tlsFailure struct {
 func (e *tlsFailure) Error() string { return e.err.Error() }
 func (e *tlsFailure) Unwrap() error { return e.err }
 
-// tlsStage is how far TLS came before it failed.
+// tlsStage is the point at which TLS failed.
 type tlsStage uint8
 
 const (
-	tlsClosed tlsStage = iota // the host closed, or was silent, at STARTTLS
-	tlsOdd                    // its reply to STARTTLS was not one, or more than one
+	tlsClosed tlsStage = iota // the host closed the connection, or did not reply, at STARTTLS
+	tlsOdd                    // the reply to STARTTLS was malformed, or more followed it
 	tlsBroken                 // the handshake failed
-	tlsLate                   // the conversation under TLS broke before it began
+	tlsLate                   // the connection failed before the first reply in TLS
 )
 
-// secured opens a session with as much TLS as the host can do. At
-// TLSOpportunistic, anything is better than no mail, and any TLS better than
-// plain text (RFC 7435, 3): what fails is followed by old TLS, and that by
-// plain text, each on a connection of its own. No other level falls back.
+// secured opens a session with the best TLS that the host supports. At
+// TLSOpportunistic it falls back: if TLS fails, it tries old TLS, and if that
+// fails, plain text, each on a new connection (RFC 7435, 3). The other levels do
+// not fall back.
 func (t *Transport) secured(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
 	s := tg.security
 	for {
@@ -42,8 +43,8 @@ func (t *Transport) secured(ctx context.Context, dst *Destination, tg *target) (
 	}
 }
 
-// fallBack lowers s by one step after err, where that is a failure of TLS and
-// the policy allows it.
+// fallBack lowers s by one step if err is a failure of TLS and the policy
+// allows that. It reports whether it has lowered s.
 func (t *Transport) fallBack(dst *Destination, tg *target, s *security, err error) bool {
 	k := downKey{tg.addr, t.key(dst)}
 	var f *tlsFailure
@@ -54,30 +55,30 @@ func (t *Transport) fallBack(dst *Destination, tg *target, s *security, err erro
 	case s.must || s.never || !errors.As(err, &f):
 		return false
 	case f.when == tlsBroken && !s.old && !isNotTLS(err) && t.hasOldTLS():
-		t.log(t.connector(dst), "TLS failed, going on with old TLS", tg.host.Name, tg.addr, err)
+		t.log(t.connector(dst), "TLS failed, trying old TLS", tg.host.Name, tg.addr, err)
 		s.old = true
 		return true
 	case t.ImplicitTLS:
-		return false // nothing else is spoken there
+		return false // the port has no plain text
 	case f.when == tlsClosed && t.starttls.last(time.Now(), k).at.IsZero():
-		// Perhaps the host closes for another reason. If it does so again at
-		// the next attempt, it is STARTTLS.
+		// The host may have closed for another reason. If it closes again at
+		// the next attempt, STARTTLS is the reason.
 		t.starttls.add(k, time.Now(), time.Minute)
 		return false
 	}
-	t.log(t.connector(dst), "TLS failed, going on without", tg.host.Name, tg.addr, err)
+	t.log(t.connector(dst), "TLS failed, trying plain text", tg.host.Name, tg.addr, err)
 	s.never = true
 	return true
 }
 
-// hasOldTLS says whether old TLS would differ from what was tried.
+// hasOldTLS reports whether old TLS differs from what was tried.
 func (t *Transport) hasOldTLS() bool {
 	c := t.TLSConfig
 	return c == nil || c.MinVersion == 0 || c.CipherSuites == nil
 }
 
-// isNotTLS says whether what the host answered to our handshake is not TLS at
-// all, old or not.
+// isNotTLS reports whether the host's answer to the handshake is not TLS of any
+// version.
 func isNotTLS(err error) bool {
 	var e tls.RecordHeaderError
 	return errors.As(err, &e)
@@ -90,8 +91,8 @@ func (t *Transport) authenticated(ctx context.Context, dst *Destination, tg *tar
 		if c == nil || !c.lostInAuth(err, &s.refused) || ctx.Err() != nil {
 			return c, err
 		}
-		// The host closes after it has refused a mechanism: the next one on
-		// another connection.
+		// The host closed the connection after it refused a mechanism. Try the
+		// next mechanism on another connection.
 		s.refused = c.refused
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// heed reads the reply to a step and acts on it.
+// heed reads the reply to a step and handles it.
 func (t *transaction) heed(step int) error {
 	c := t.c
 	name, timeout := t.phase(step)
@@ -37,7 +37,7 @@ func (t *transaction) heed(step int) error {
 			return t.refuseMail(r)
 		}
 		c.mails++
-		c.needReset = true // until the end of data was replied to
+		c.needReset = true // until the end of data is answered
 	case step < stepRcpt+len(t.rcpts):
 		return t.heedRcpt(t.rcpts[step-stepRcpt], r)
 	default:
@@ -46,7 +46,7 @@ func (t *transaction) heed(step int) error {
 	return nil
 }
 
-// phase is the command that a step's reply answers, and how long to wait.
+// phase returns the command of a step, and how long to wait for the reply.
 func (t *transaction) phase(step int) (string, time.Duration) {
 	to := &t.c.cfg.Timeouts
 	switch {
@@ -70,8 +70,8 @@ func (t *transaction) refuseMail(r reply) error {
 	}
 	t.mail = r.smtpError()
 	if r.code == 530 {
-		// Authentication or STARTTLS is asked for (RFC 4954, 6; RFC 3207, 4):
-		// that is about us, not about the message.
+		// The host requires authentication or STARTTLS (RFC 4954, 6; RFC 3207,
+		// 4). That concerns the client and not the message.
 		return &refusedError{t.mail}
 	}
 	if t.c.mails > 0 && aboutSession(r) {
@@ -84,17 +84,17 @@ func (t *transaction) refuseMail(r reply) error {
 	return nil
 }
 
-// aboutSession says whether a refusal of MAIL after an earlier MAIL may be about
-// the session: the host may take only so many messages in one. It is not where
-// the enhanced code (RFC 3463) names an address, a mailbox, the message's size
-// or its content.
+// aboutSession reports whether a refusal of a second or later MAIL may concern
+// the session: the host may limit the messages in a session. It returns false
+// for a 5xx whose enhanced code (RFC 3463) is about an address, a mailbox, or
+// the size or content of the message.
 func aboutSession(r reply) bool {
 	e, _, ok := enhancedCode(r.code, r.text)
 	return !ok || r.transient() || !(e[1] == 1 || e[1] == 2 || e[1] == 6 || e[1] == 3 && e[2] == 4)
 }
 
-// onceMore has the recipients tried once more on a new session with this host.
-// Until then, a refusal is not a verdict on the message.
+// onceMore marks the recipients for one more try on a new session with this
+// host. Until then, a 5xx is recorded as a temporary failure.
 func (t *transaction) onceMore(r reply) {
 	t.c.renew = true
 	e := r.smtpError()
@@ -105,28 +105,29 @@ func (t *transaction) onceMore(r reply) {
 		if f := t.d.fates[i]; f == open || f == accepted {
 			t.d.settleOne(t.c, i, renewed, Deferred, e, nil)
 			if r.permanent() {
-				t.d.results[i].Host = "" // these are not its words
+				t.d.results[i].Host = "" // this is not the host's reply
 			}
 		}
 	}
 }
 
+// heedRcpt handles the reply to RCPT of recipient i.
 func (t *transaction) heedRcpt(i int, r reply) error {
 	switch {
 	case t.mail != nil:
-		return nil // 503, or whatever: MAIL said it all
+		return nil // MAIL was refused, so this reply does not matter
 	case r.ok():
 		t.accepted++
 		t.d.fates[i] = accepted
 	case t.accepted > 0 && tooMany(r):
 		t.later = append(t.later, i)
-		t.c.rcptLimit = t.accepted // the host's limit is lower than ours: keep to it from now on
+		t.c.rcptLimit = t.accepted // the host's limit is lower than ours; use it from now on
 	case r.code == 503 && t.deferred != nil:
-		// The host ended the transaction with a 4xx, so this is not about the
-		// recipient.
+		// The host ended the transaction with a 4xx, so the 503 does not concern
+		// the recipient.
 		t.d.refuse(t.c, i, t.deferred)
 	case r.code == 503 && i != t.rcpts[0]:
-		t.later = append(t.later, i) // likewise, with whatever it replied before
+		t.later = append(t.later, i) // likewise; the host ended it with another reply
 	case r.transient():
 		t.deferred = r.smtpError()
 		t.d.refuse(t.c, i, t.deferred)
@@ -138,9 +139,9 @@ func (t *transaction) heedRcpt(i int, r reply) error {
 	return nil
 }
 
-// tooMany recognizes "too many recipients": the enhanced code X.5.3 with any
-// 4xx or 5xx, and without an enhanced code 452, or 552 as RFC 821 had it
-// (RFC 5321, 4.5.3.1.10), or a text that says so.
+// tooMany reports whether a reply means "too many recipients": a 4xx or 5xx with
+// the enhanced code X.5.3, or without an enhanced code a 452, a 552 as in
+// RFC 821 (RFC 5321, 4.5.3.1.10), or the text "too many recipients".
 func tooMany(r reply) bool {
 	if !r.transient() && !r.permanent() {
 		return false
@@ -152,8 +153,8 @@ func tooMany(r reply) bool {
 	return r.code == 452 || r.code == 552 || bytes.Contains(bytes.ToLower(text), []byte("too many recipients"))
 }
 
-// heedData reads the reply to DATA. With PIPELINING it may be 354 although no
-// recipient was accepted; then a lone dot ends it (RFC 2920, 3.1).
+// heedData handles the reply to DATA. With PIPELINING it may be 354 although no
+// recipient was accepted; see sendNothing.
 func (t *transaction) heedData(r reply) error {
 	switch {
 	case r.code == 354:
@@ -169,8 +170,8 @@ func (t *transaction) heedData(r reply) error {
 			}
 		}
 	case r.code == 503 && t.c.feat.pipelining && !t.d.stepwise:
-		// The sequence was right. The host, or a middlebox before it, may not
-		// be able to pipeline.
+		// The sequence was correct. The host, or a middlebox before it, may not
+		// support pipelining.
 		t.d.stepwise = true
 		t.onceMore(r)
 	default:
@@ -179,8 +180,8 @@ func (t *transaction) heedData(r reply) error {
 	return nil
 }
 
-// end gives all accepted recipients the reply to the end of data. That reply
-// decides; a 421 is as good as any 4xx.
+// end gives all accepted recipients the reply to the end of data. A 421 counts
+// as any other 4xx.
 func (t *transaction) end(r reply) error {
 	outcome, err := decide(r)
 	if err != nil {
@@ -199,7 +200,7 @@ func (t *transaction) end(r reply) error {
 	return nil
 }
 
-// endOne gives the next accepted recipient its reply, and says whether it was
+// endOne gives the next accepted recipient its reply, and reports whether it was
 // the last.
 func (t *transaction) endOne(r reply) (done bool, err error) {
 	outcome, err := decide(r)
@@ -220,11 +221,11 @@ func (t *transaction) endOne(r reply) (done bool, err error) {
 	return t.accepted == 0, nil
 }
 
-// finish records what the end of data brought for one recipient.
+// finish records the result of the end of data for one recipient.
 func (t *transaction) finish(i int, o Outcome, e *smtp.SMTPError) {
 	f := settled
 	if o == Deferred {
-		f = again // the host said that it has not got it
+		f = again // the host has not accepted the message
 	}
 	t.d.settleOne(t.c, i, f, o, e, nil)
 }
@@ -242,6 +243,7 @@ func decide(r reply) (Outcome, error) {
 	return Deferred, unexpected("end of data", r)
 }
 
+// unexpected returns the error for a reply with a code that phase cannot have.
 func unexpected(phase string, r reply) error {
 	return &ProtocolError{Phase: phase, Problem: fmt.Sprintf("unexpected reply %d %.80q", r.code, r.text)}
 }

@@ -174,7 +174,7 @@ func TestSinkFaults(t *testing.T) {
 		{"end of data 4xx", []string{"-r", "."}, "deferred 450 4.3.0 Error: command failed [sink]"},
 		{"disconnects at MAIL", []string{"-q", "mail"}, "deferred 451 4.4.2 ..."},
 		{"421 at MAIL", []string{"-Q", "mail"}, "deferred 421 4.0.0 Server closing connection [sink]"},
-		{"disconnects at the end of data", []string{"-q", "."}, "deferred 451 4.4.2 conversation with sink was lost: after the end of data, ..."},
+		{"disconnects at the end of data", []string{"-q", "."}, "deferred 451 4.4.2 session with sink failed: no valid reply to the end of data, ..."},
 		{"421 at the end of data", []string{"-Q", "."}, "deferred 421 4.0.0 Server closing connection [sink]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

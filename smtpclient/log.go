@@ -16,49 +16,54 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/protolog"
 )
 
-// A ProtocolEvent is one thing that was said in a session. Its fields are
-// Time, Connector, Session, Sequence, Local and Remote (endpoints), Kind ('+'
-// connected, '-' disconnected, '>' sent, '<' received, '*' information), Data
-// and Context. Neither credentials nor content of messages are ever in one.
+// A ProtocolEvent is one event of a session. Its fields are Time, Connector,
+// Session, Sequence, Local and Remote (endpoints), Kind ('+' connected, '-'
+// disconnected, '>' sent, '<' received, '*' information), Data and Context. It
+// never contains credentials or the content of messages.
 type ProtocolEvent = protolog.Event
 
-// A ProtocolLog takes the events of all sessions. Its method is called by many
-// goroutines at once and holds the sessions up while it runs. The logs of
-// package smtpserver are ProtocolLogs too, but their files say that they are of
-// mail received.
+// A ProtocolLog records the events of all sessions. Many goroutines call Log at
+// the same time, and the session waits until it returns. The protocol logs of
+// package smtpserver implement ProtocolLog too, but the header of their files
+// says that they contain received mail.
 type ProtocolLog interface {
 	Log(ProtocolEvent)
 }
 
-// ProtocolLogFiles spreads a protocol log over files in a folder,
-// SENDyyyymmdd-n.log, a new one each day (UTC) and whenever one is full:
+// ProtocolLogFiles writes a protocol log to files SENDyyyymmdd-n.log in a
+// folder. It begins a new file each day (UTC) and when a file is full:
 //
 //	log := smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: "/var/log/relay"})
 //	defer log.Close()
 //
-// Dir must be set, and is made when it is not there. The other fields have
-// defaults, Exchange's: Prefix of the names (SEND); MaxSize of one file in
-// bytes (10 MB); MaxAge, after which a file is removed (30 days); MaxDir, the
-// bytes of all files but the present one, beyond which the oldest are removed
-// (250 MB); Suffix of the names (.log); Private, which keeps the owner's group
-// from reading them (false). A file on a full disk keeps whole lines and its
-// header.
+// Dir is required, and is created if it does not exist. The defaults of the
+// other fields are those of Exchange:
+//
+//   - Prefix of the file names: SEND.
+//   - Suffix of the file names: .log.
+//   - MaxSize of one file in bytes: 10 MB.
+//   - MaxAge, after which a file is removed: 30 days.
+//   - MaxDir, the bytes of all files except the current one, above which the
+//     oldest files are removed: 250 MB.
+//   - Private, which prevents the owner's group from reading the files: false.
+//
+// If the disk is full, a file still contains its header and only whole lines.
 type ProtocolLogFiles = protolog.Files
 
-// ProtocolLogWriter is a ProtocolLog in Exchange's format, comma-separated
-// values, with the methods Log, Flush and Close. Lines are gathered for up to a
-// second, and those are missing when the process is killed; Flush and Close
-// write what is there. What cannot be written (a full disk) is lost, and mail
-// goes on: Flush and Close tell of it.
+// ProtocolLogWriter is a ProtocolLog in Exchange's format (comma-separated
+// values), with the methods Log, Flush and Close. It buffers lines for up to one
+// second; buffered lines are lost if the process is killed. Flush and Close
+// write them. Lines that cannot be written, for example because the disk is
+// full, are lost without an effect on mail; Flush and Close return the error.
 type ProtocolLogWriter = protolog.Writer
 
-// NewProtocolLog writes a protocol log to w, which is closed by Close if it is
+// NewProtocolLog returns a ProtocolLog that writes to w. Close closes w if it is
 // an io.Closer.
 func NewProtocolLog(w io.Writer) *ProtocolLogWriter {
 	return protolog.New(w, "SMTP Send Protocol Log", "SEND")
 }
 
-// SlogProtocolLog sends the protocol log to a slog.Logger.
+// SlogProtocolLog returns a ProtocolLog that writes to a slog.Logger.
 func SlogProtocolLog(l *slog.Logger, level slog.Level) ProtocolLog {
 	return protolog.Slog{Logger: l, Level: level}
 }
@@ -87,8 +92,8 @@ func newSessionLog(to ProtocolLog, connector string, conn net.Conn) *sessionLog 
 	return l
 }
 
-// logNoConnection says that a session did not come about: who reads the log
-// because mail does not arrive would otherwise find nothing.
+// logNoConnection logs that a connection failed, so that the protocol log shows
+// why mail does not arrive.
 func logNoConnection(to ProtocolLog, connector, addr string, err error) {
 	if to == nil {
 		return
@@ -105,14 +110,14 @@ func (l *sessionLog) event(kind byte, data, context string) {
 	l.sequence++
 }
 
-// sent logs a command, with its line end, as it went out.
+// sent logs a command that ends with CRLF.
 func (l *sessionLog) sent(command []byte) {
 	if l != nil {
 		l.line(string(bytes.TrimSuffix(command, crlf)))
 	}
 }
 
-// line logs a command. What AUTH has to say stays out.
+// line logs a command. It replaces the initial response of AUTH by "<redacted>".
 func (l *sessionLog) line(command string) {
 	if l == nil {
 		return
@@ -127,7 +132,7 @@ func (l *sessionLog) line(command string) {
 
 var lf = []byte("\n")
 
-// received logs a reply, an event for each of its lines.
+// received logs a reply, with one event for each line.
 func (l *sessionLog) received(r reply) {
 	if l == nil {
 		return
@@ -145,14 +150,14 @@ func (l *sessionLog) received(r reply) {
 	}
 }
 
-// content logs that a message's content went out, and how long it was.
+// content logs that the content of a message was sent, and its size.
 func (l *sessionLog) content(n int64) {
 	if l != nil {
 		l.event('*', "", "sent content of "+strconv.FormatInt(n, 10)+" octets")
 	}
 }
 
-// secured logs what TLS was agreed on, and the host's certificate.
+// secured logs the TLS version and cipher suite, and the host's certificate.
 func (l *sessionLog) secured(s *tls.ConnectionState) {
 	if l == nil {
 		return
@@ -170,7 +175,7 @@ func (l *sessionLog) secured(s *tls.ConnectionState) {
 	l.event('*', strings.Join(c.DNSNames, ";"), "Certificate alternate names")
 }
 
-// failed logs why a session comes to its end.
+// failed logs the error that ends a session.
 func (l *sessionLog) failed(err error) {
 	if l != nil && !l.closed {
 		l.event('*', "", err.Error())

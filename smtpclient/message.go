@@ -6,38 +6,48 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Content is a message's bytes: header, blank line, body, with CRLF line ends
-// and without dot-stuffing. It may be read as often as one likes and by
-// several goroutines at once.
+// Content is the content of a message: header, blank line and body, with CRLF
+// line ends and without dot-stuffing. It must be possible to read it many times
+// and from several goroutines at the same time.
 type Content interface {
 	io.ReaderAt
-	io.WriterTo // from the first byte, each time
+	// WriteTo writes all of the content, each time from the first byte.
+	io.WriterTo
+	// Size returns the size in bytes.
 	Size() int64
 }
 
-// A Message is what Send sends: an envelope and its content.
+// A Message is an envelope and its content.
 type Message struct {
-	// ID names the message in logs; may be empty.
+	// ID identifies the message in logs; it may be empty.
 	ID string
-	// From is the reverse-path, empty for the null one.
+	// From is the reverse-path without angle brackets; empty is the null
+	// reverse-path.
 	From string
-	// Options of the MAIL command. Each goes out only when the host announced
-	// the extension. The message's demands are kept: RequireTLS and UTF8 fail
-	// a message that the host has no extension for. (A report with RequireTLS
-	// and the header field "TLS-Required: No" goes on without REQUIRETLS: see
-	// RFC 8689, 5.) Size is set from Content.
-	Options    smtp.MailOptions
+	// Options are the parameters of the MAIL command. A parameter is sent only
+	// if the host announces its extension. RequireTLS and UTF8 are
+	// requirements: if the host does not have the extension, the message fails,
+	// unless it needs no SMTPUTF8. (A report with RequireTLS and the header
+	// field "TLS-Required: No" is sent without REQUIRETLS: RFC 8689, 5.) Size
+	// is ignored; the size of Content is sent.
+	Options smtp.MailOptions
+	// Recipients of the message. Duplicates are sent once.
 	Recipients []Recipient
-	Content    Content
+	// Content is required.
+	Content Content
 
 	// Priority is the MT-PRIORITY (RFC 6710), -9 to 9; 0 is normal.
 	Priority int
-	// DeliverBy is the deadline (RFC 2852) as it stands now; may be nil.
+	// DeliverBy is the time that is left for the delivery (RFC 2852); nil means
+	// no limit.
 	DeliverBy *smtp.DeliverByOptions
 }
 
 // A Recipient is one forward-path.
 type Recipient struct {
-	Addr    string
+	// Addr is the address without angle brackets.
+	Addr string
+	// Options are the parameters of the RCPT command. A parameter is sent only
+	// if the host announces its extension.
 	Options smtp.RcptOptions
 }

@@ -18,21 +18,21 @@ func TestOnlyItsOwnReplyDelivers(t *testing.T) {
 			S: 250 2.0.0 queued<crlf>250 2.0.0 queued
 			C: <eof>`, `
 			success 250 2.0.0 queued [mx1.example.net]
-			deferred 451 4.5.0 conversation with mx1.example.net: MAIL: a reply came before the command`},
+			deferred 451 4.5.0 session with mx1.example.net: MAIL: unexpected reply before the command was sent`},
 		{"the reply to the content comes before the content", ehlo + batch + `
 			S: 250 ok
 			S: 250 ok
 			S: 354 go ahead<crlf>250 2.0.0 queued
 			C: <nodot>`, `
-			deferred 451 4.5.0 conversation with mx1.example.net: DATA: a reply came before the content
-			deferred 451 4.5.0 conversation with mx1.example.net: DATA: a reply came before the content`},
+			deferred 451 4.5.0 session with mx1.example.net: DATA: unexpected reply before the content was sent
+			deferred 451 4.5.0 session with mx1.example.net: DATA: unexpected reply before the content was sent`},
 		{"354 comes twice", ehlo + batch + `
 			S: 250 ok
 			S: 250 ok
 			S: 354 go ahead<crlf>354 go ahead
 			C: <nodot>`, `
-			deferred 451 4.5.0 conversation with mx1.example.net: DATA: a reply came before the content
-			deferred 451 4.5.0 conversation with mx1.example.net: DATA: a reply came before the content`},
+			deferred 451 4.5.0 session with mx1.example.net: DATA: unexpected reply before the content was sent
+			deferred 451 4.5.0 session with mx1.example.net: DATA: unexpected reply before the content was sent`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork(t)

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// key is what sessions must have in common to be used for each other's mail.
+// key identifies the sessions that may carry the same mail.
 type key struct {
 	name, hosts, domain string // see Destination
 	tls                 TLSPolicy
 	identity            string
-	hostname, connector string // which the host and the protocol log were given
+	hostname, connector string // the name in EHLO, and the name in the protocol log
 }
 
 // idle is a session that waits for its next message.
@@ -21,18 +21,18 @@ type idle struct {
 	since time.Time
 }
 
-// pool keeps idle sessions. A session in use is not in it: it belongs to the
-// Send that took it.
+// pool keeps idle sessions. A session in use is not in the pool; it belongs to
+// the Send that took it.
 type pool struct {
 	mu     sync.Mutex // guards all below
 	byKey  map[key][]*list.Element
-	oldest list.List // of *idle, in the order in which they came
+	oldest list.List // of *idle, the oldest first
 	timer  *time.Timer
 	armed  bool // the timer runs
 	closed bool
 }
 
-// take returns the session that was used last, or nil.
+// take removes and returns the session that was used last, or nil.
 func (p *pool) take(k key) *idle {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,11 +43,11 @@ func (p *pool) take(k key) *idle {
 	return p.remove(s[len(s)-1])
 }
 
-// remove takes a session out. mu is held.
+// remove removes a session. The caller holds mu.
 func (p *pool) remove(e *list.Element) *idle {
 	i := p.oldest.Remove(e).(*idle)
 	s := p.byKey[i.key]
-	for n := len(s) - 1; n >= 0; n-- { // the one that is looked for is mostly the last or the first
+	for n := len(s) - 1; n >= 0; n-- { // it is usually the last or the first
 		if s[n] == e {
 			copy(s[n:], s[n+1:])
 			s[len(s)-1] = nil
@@ -63,8 +63,8 @@ func (p *pool) remove(e *list.Element) *idle {
 	return i
 }
 
-// put keeps a session for at most timeout, and returns the one that has to go
-// for it: itself, the oldest, or none.
+// put keeps a session for at most timeout. It returns the session that the
+// caller must end because of the limits: this one, the oldest, or nil.
 func (p *pool) put(i *idle, perKey, total int, timeout time.Duration) (out *Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,7 +89,7 @@ func (p *pool) put(i *idle, perKey, total int, timeout time.Duration) (out *Clie
 	return out
 }
 
-// evict takes out the oldest session with an address; nil when there is none.
+// evict removes and returns the oldest session with an address, or nil.
 func (p *pool) evict(addr string) *Client {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +101,8 @@ func (p *pool) evict(addr string) *Client {
 	return nil
 }
 
-// expire ends the sessions whose time is over, and comes back for the next.
+// expire ends the sessions that have been idle for timeout, and sets the timer
+// for the next one.
 func (p *pool) expire(timeout time.Duration) {
 	var over []*Client
 	p.mu.Lock()
@@ -124,7 +125,8 @@ func (p *pool) expire(timeout time.Duration) {
 	}
 }
 
-// drain ends all idle sessions; with closed none is kept any more.
+// drain ends all idle sessions. If closed is true, the pool keeps no sessions
+// from now on.
 func (p *pool) drain(closed bool) {
 	var over []*Client
 	p.mu.Lock()

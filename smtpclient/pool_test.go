@@ -51,7 +51,7 @@ func TestReuse(t *testing.T) {
 			want:    []string{"failure 550 5.1.1 unknown [mx1.example.net]", queued}},
 		{name: "dead twice is the host's fault",
 			scripts: []string{ehlo + one + "S: <close>", ehlo + batch + "S: <close>"},
-			want:    []string{queued, "deferred 451 4.4.2 conversation with mx1.example.net was lost: reply to MAIL: ..."}},
+			want:    []string{queued, "deferred 451 4.4.2 session with mx1.example.net failed: reply to MAIL: ..."}},
 		{name: "a kept session that says 4xx to MAIL is used up",
 			scripts: []string{ehlo + one + batch + "S: 450 4.7.1 enough for one session\nS: 503 5.5.1 no\nS: 503 5.5.1 no" + quit, ehlo + one + quit},
 			want:    []string{queued, queued}},
@@ -154,8 +154,8 @@ func TestUnnamedDestinations(t *testing.T) {
 			expect(t, tr.Send(t.Context(), dst, mail("x\r\n", "b@example.net")), tt.want)
 		}
 		expect(t, tr.Send(t.Context(), &Destination{Hosts: func(context.Context) ([]Host, error) { return nil, errors.New("no answer") }}, mail("x\r\n", "b@example.net")),
-			"unreachable 451 4.4.3 hosts cannot be found: no answer")
-		expect(t, tr.Send(t.Context(), &Destination{}, mail("x\r\n", "b@example.net")), "unreachable 451 4.4.4 no host with an address")
+			"unreachable 451 4.4.3 cannot find the hosts of the destination: no answer")
+		expect(t, tr.Send(t.Context(), &Destination{}, mail("x\r\n", "b@example.net")), "unreachable 451 4.4.4 no host of the destination has an address")
 	})
 }
 

@@ -5,9 +5,9 @@ import (
 	"crypto/tls"
 )
 
-// Probe opens a session with every address of every host of dst, one after
-// the other, and reports what came of each, without sending mail. The error
-// is that of dst.Hosts.
+// Probe opens a session with each address of each host of dst, one after the
+// other, and returns one Probe for each address. It sends no mail. The error is
+// that of dst.Hosts.
 func (t *Transport) Probe(ctx context.Context, dst *Destination) ([]Probe, error) {
 	all, err := t.candidates(ctx, dst)
 	var probes []Probe
@@ -28,13 +28,22 @@ func (t *Transport) Probe(ctx context.Context, dst *Destination) ([]Probe, error
 	return probes, err
 }
 
-// A Probe is what a connection to one address brought.
+// A Probe is the result of a test of one address.
 type Probe struct {
-	Host       string
-	Addr       string            // IP address and port, or socket
-	Greeting   string            // the 220 line's text
-	Extensions map[string]string // EHLO keywords (upper case) and their parameters, after TLS where there is TLS
-	TLS        *tls.ConnectionState
-	Policy     string // the TLS policy that applied, as text: "opportunistic", "dane", "mta-sts", ...
-	Err        error  // why a message could not be sent there; nil when it could
+	// Host is the name of the host.
+	Host string
+	// Addr is the IP address and port, or the path of the socket.
+	Addr string
+	// Greeting is the text of the host's greeting (220).
+	Greeting string
+	// Extensions are the EHLO keywords, in upper case, with their parameters.
+	// If the session uses TLS, they are those of the EHLO in TLS.
+	Extensions map[string]string
+	// TLS is the state of the TLS connection; nil for plain text.
+	TLS *tls.ConnectionState
+	// Policy is the TLS policy that applies: "opportunistic", "dane",
+	// "mta-sts", ...
+	Policy string
+	// Err is the reason why no session can be opened; nil if one was opened.
+	Err error
 }

@@ -10,14 +10,16 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A Reply is a host's reply: its code and its lines without code.
+// A Reply is a reply of a host.
 type Reply struct {
-	Code  int
+	Code int
+	// Lines are the lines of the text, without the code. Control characters
+	// are replaced by question marks.
 	Lines []string
 }
 
-// reply is a Reply as it lies in the read buffer: the lines joined by LF,
-// valid until the next one is read.
+// reply is a reply in the read buffer: the lines joined by LF. It is valid until
+// the next reply is read.
 type reply struct {
 	code int
 	text []byte
@@ -28,7 +30,7 @@ func (r reply) transient() bool { return r.code/100 == 4 }
 func (r reply) permanent() bool { return r.code/100 == 5 }
 
 // readReply reads one reply within d, of at most maxReplyLines lines and
-// maxReplyBytes. phase names the command for errors.
+// maxReplyBytes. phase is the name of the command, for errors.
 func (w *wire) readReply(phase string, d time.Duration) (reply, error) {
 	r, err := w.scanReply(d)
 	w.armed = false
@@ -42,6 +44,7 @@ func (w *wire) readReply(phase string, d time.Duration) (reply, error) {
 	return r, err
 }
 
+// scanReply reads one reply. Its ProtocolErrors have no Phase.
 func (w *wire) scanReply(d time.Duration) (reply, error) {
 	w.text = w.text[:0]
 	for n := 1; ; n++ {
@@ -54,8 +57,8 @@ func (w *wire) scanReply(d time.Duration) (reply, error) {
 			return reply{}, &ProtocolError{Problem: fmt.Sprintf("%.80q is not a reply", line)}
 		}
 		if !ok {
-			// Some hosts break the lines of a reply without a code on each. As
-			// Postfix does, take them for text.
+			// Some hosts write lines without a code in a reply. They are read
+			// as text, as Postfix does.
 			text, more = line, true
 		}
 		if !more && n == 1 {
@@ -66,8 +69,8 @@ func (w *wire) scanReply(d time.Duration) (reply, error) {
 		}
 		w.text = append(w.text, text...)
 		if !more {
-			// Should the codes differ, which RFC 5321, 4.2.1 forbids, the
-			// last one is the one that ends the reply.
+			// RFC 5321, 4.2.1 forbids different codes in one reply. If they
+			// differ, the last one counts.
 			return reply{code, w.text}, nil
 		}
 		if n == maxReplyLines || len(w.text) > maxReplyBytes {
@@ -100,9 +103,8 @@ func parseReplyLine(line []byte) (code int, text []byte, more, ok bool) {
 	return 0, nil, false, false
 }
 
-// smtpError is the reply as the vocabulary of our results has it: enhanced
-// code taken off the text (of each of its lines), nothing in it that could
-// disturb a log or a report.
+// smtpError returns the reply as a *smtp.SMTPError. It removes the enhanced code
+// from the text of each line, and replaces control characters.
 func (r reply) smtpError() *smtp.SMTPError {
 	code, text, ok := enhancedCode(r.code, r.text)
 	e := &smtp.SMTPError{Code: r.code, EnhancedCode: code}
@@ -119,8 +121,9 @@ func (r reply) smtpError() *smtp.SMTPError {
 	return e
 }
 
-// enhancedCode takes a code of RFC 3463, "5.1.1 ", off a reply's text. Its
-// class must be that of the reply (RFC 2034, 4).
+// enhancedCode reads an enhanced code (RFC 3463), "5.1.1 ", from the beginning
+// of a reply's text, and returns the rest. The class must be that of the reply
+// (RFC 2034, 4).
 func enhancedCode(code int, text []byte) (e smtp.EnhancedCode, rest []byte, ok bool) {
 	rest = text
 	for i := range e {
@@ -147,8 +150,9 @@ func enhancedCode(code int, text []byte) (e smtp.EnhancedCode, rest []byte, ok b
 	return e, bytes.TrimPrefix(rest, []byte(" ")), true
 }
 
-// printable makes a string of a host's text: control characters other than
-// the LF between lines, and what is not UTF-8, become question marks.
+// printable returns a host's text as a string for logs and reports. Control
+// characters other than LF and TAB, and bytes that are not UTF-8, become
+// question marks.
 func printable(b []byte) string {
 	clean := true
 	for _, c := range b {
@@ -168,7 +172,7 @@ func printable(b []byte) string {
 	}, string(b))
 }
 
-// public is the reply for callers, who may keep it.
+// public returns a copy of the reply for callers.
 func (r reply) public() Reply {
 	return Reply{Code: r.code, Lines: strings.Split(printable(r.text), "\n")}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
 )
 
-// report tells TLSReport how the negotiation of TLS with a host ended: c is
-// the session, nil when the policy kept us from opening one. A session that
-// ignored the domain's policies says nothing about them.
+// report passes the result of the TLS negotiation with a host to TLSReport. c is
+// the session; it is nil if the policy excluded the host. Sessions that ignore
+// the policies of the domain are not reported.
 func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client, err error) {
 	if t.TLSReport == nil || tg.domain == "" || s.never || t.policy(dst).IgnorePublished || err != nil && contextual(err) {
 		return
@@ -27,7 +27,7 @@ func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client,
 	}
 	switch {
 	case err == nil && c.tls == nil:
-		err = errNoSTARTTLS // and went on in plain text
+		err = errNoSTARTTLS // the session uses plain text
 	case err == nil && s.observe != nil:
 		err = s.observe(c.tls) // testing: reported, not enforced
 	}
@@ -37,7 +37,7 @@ func (t *Transport) report(dst *Destination, tg *target, s *security, c *Client,
 	t.TLSReport(r)
 }
 
-// reportPolicyError tells that a domain's MTA-STS policy could not be had.
+// reportPolicyError reports that a domain's MTA-STS policy could not be fetched.
 func (t *Transport) reportPolicyError(domain string, err error) {
 	var e *mtasts.Error
 	if t.TLSReport != nil && errors.As(err, &e) {
@@ -45,8 +45,7 @@ func (t *Transport) reportPolicyError(domain string, err error) {
 	}
 }
 
-// reportedPolicy is what the domain has published about the host, the one of
-// several that was applied.
+// reportedPolicy returns the policy of the domain that was applied to the host.
 func reportedPolicy(tg *target, s *security) tlsrpt.Policy {
 	d := tg.host.DANE
 	published := d != nil && (d.Err != nil || len(d.Records) > 0)
@@ -64,7 +63,7 @@ func reportedPolicy(tg *target, s *security) tlsrpt.Policy {
 	return p
 }
 
-// resultType puts a failure into one of the words of RFC 8460, 4.3.
+// resultType returns the result type of RFC 8460, 4.3 for a failure.
 func resultType(err error) string {
 	var invalid x509.CertificateInvalidError
 	var name x509.HostnameError
@@ -86,7 +85,7 @@ func resultType(err error) string {
 	return tlsrpt.ValidationFailure
 }
 
-// ipOf is the IP address of "address:port"; empty for a socket's path.
+// ipOf returns the IP address of "address:port", or "" for the path of a socket.
 func ipOf(addr string) string {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -2,23 +2,25 @@ package smtpclient
 
 import "github.com/emersion/go-smtp"
 
-// Outcome is what an attempt came to for one recipient.
+// Outcome is the outcome of an attempt for one recipient.
 type Outcome uint8
 
 const (
-	// Deferred: this recipient may be tried again later; the host works.
+	// Deferred means a temporary failure of a host that works. The recipient
+	// may be tried again later.
 	Deferred Outcome = iota
-	// Success: the host answered 2xx to the end of data.
+	// Success means that the host replied 2xx to the end of data.
 	Success
-	// Failure: the host, or a rule on our side, refused for good.
+	// Failure means a permanent refusal by the host or by this package.
 	Failure
-	// Unreachable: no host could be spoken with at all (no connection, no
-	// greeting, EHLO or AUTH refused, no TLS as the policy asks for). It says
-	// nothing about the message.
+	// Unreachable means that no session could be opened with any host: no
+	// connection, no greeting, EHLO or AUTH refused, or no TLS as the policy
+	// requires. It does not depend on the message. The recipient may be tried
+	// again later.
 	Unreachable
 )
 
-// String is "deferred", "success", "failure" or "unreachable".
+// String returns "deferred", "success", "failure" or "unreachable".
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
 		return outcomeNames[o]
@@ -31,21 +33,22 @@ var outcomeNames = [...]string{"deferred", "success", "failure", "unreachable"}
 // A Result is the result of an attempt for one recipient. It repeats fields of
 // queue.Result, because this package does not import queue.
 type Result struct {
+	// Outcome of the attempt.
 	Outcome Outcome
-	// Reply is the host's reply, or one of our own making where no host
-	// spoke (Host is then empty).
+	// Reply is the host's reply. If no host replied, Host is empty and Reply is
+	// made by this package; see the table in the package documentation.
 	Reply smtp.SMTPError
-	// Host is the name of the host that replied, and Addr its IP address and
-	// port, or socket.
+	// Host is the name of the host that replied.
 	Host string
+	// Addr is the host's IP address and port, or the path of its socket.
 	Addr string
-	// TLS describes the connection, as "TLS1.3 TLS_AES_128_GCM_SHA256"; empty
+	// TLS describes the encryption, as "TLS1.3 TLS_AES_128_GCM_SHA256"; empty
 	// for plain text.
 	TLS string
-	// DSN tells that the host announced DSN (RFC 3461): it has taken over the
-	// duty to report.
+	// DSN is true if the host announced DSN (RFC 3461): it is then responsible
+	// for delivery status notifications.
 	DSN bool
-	// Err is the cause in Go's terms: a *TLSError, *ProtocolError, net.Error,
-	// context error, ...; may be nil.
+	// Err is the cause as a Go error: a *TLSError, *ProtocolError, net.Error,
+	// context error, ... It may be nil.
 	Err error
 }

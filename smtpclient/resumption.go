@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// scopedCache is a cache of TLS sessions in which each host and policy has keys
-// of its own: the keys of crypto/tls are server names alone.
+// scopedCache is a cache of TLS sessions with separate keys for each host and
+// policy. The keys of crypto/tls are only server names.
 type scopedCache struct {
 	cache tls.ClientSessionCache
 	scope string
@@ -19,8 +19,8 @@ func (c scopedCache) Get(key string) (*tls.ClientSessionState, bool) {
 
 func (c scopedCache) Put(key string, s *tls.ClientSessionState) { c.cache.Put(c.scope+key, s) }
 
-// sessionScope names a host, the policy that applies to it, and the client
-// certificates: a resumed session is that of the client who began it.
+// sessionScope identifies a host, the policy that applies to it, and the client
+// certificates: a resumed session keeps the client certificate of the first one.
 func (t *Transport) sessionScope(dst *Destination, tg *target, s *security) string {
 	scope := fmt.Sprintf("%+v %s %t %q %s ", t.policy(dst), s.policy, s.old, tg.host.Name, tg.addr)
 	if t.TLSConfig != nil {
@@ -33,7 +33,7 @@ func (t *Transport) sessionScope(dst *Destination, tg *target, s *security) stri
 	return scope
 }
 
-// tlsSessions is the default cache.
+// tlsSessions returns the default cache.
 func (t *Transport) tlsSessions() tls.ClientSessionCache {
 	t.tlsOnce.Do(func() { t.tlsCache = tls.NewLRUClientSessionCache(1024) })
 	return t.tlsCache

@@ -15,20 +15,21 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// Bounds on the work that a host can ask for. RFC 7677, 4 has at least 4096.
+// Limits of the iteration count, which is the work that a host can demand. The
+// minimum is that of RFC 7677, 4.
 const (
 	minIterations = 4096
 	maxIterations = 1_000_000
 )
 
-// scram is SCRAM-SHA-256 (RFC 5802, 7677) without channel binding: neither
-// side sends the password, and both prove that they know it.
+// scram implements SCRAM-SHA-256 (RFC 5802, RFC 7677) without channel binding:
+// neither side sends the password, and both prove that they know it.
 type scram struct {
 	username, password string
 	nonce              string
 	first              string // client-first-message-bare
-	signature          []byte // what the host must send
-	proved             bool   // and has sent
+	signature          []byte // the signature that the host must send
+	proved             bool   // the host has sent it
 	step               int
 }
 
@@ -38,8 +39,8 @@ func newSCRAM(username, password string) (sasl.Client, error) {
 	return newSCRAMNonce(username, password, rand.Text())
 }
 
-// newSCRAMNonce prepares the password as RFC 8265 has it; one that cannot be
-// prepared is used as it is.
+// newSCRAMNonce prepares the password by RFC 8265. It uses a password that
+// cannot be prepared unchanged.
 func newSCRAMNonce(username, password, nonce string) (sasl.Client, error) {
 	if p, err := precis.OpaqueString.String(password); err == nil {
 		password = p
@@ -68,18 +69,18 @@ func (s *scram) Next(challenge []byte) ([]byte, error) {
 func (s *scram) prove(first string) ([]byte, error) {
 	attr := attributes(first)
 	if _, mandatory := attr["m"]; mandatory {
-		return nil, errors.New("the host demands an extension") // RFC 5802, 5.1
+		return nil, errors.New("the host requires an unknown extension") // RFC 5802, 5.1
 	}
 	salt, err := base64.StdEncoding.DecodeString(attr["s"])
 	if err != nil || len(salt) == 0 {
-		return nil, errors.New("malformed salt")
+		return nil, errors.New("the host sent a malformed salt")
 	}
 	n, err := strconv.Atoi(attr["i"])
 	if err != nil || n < minIterations || n > maxIterations {
-		return nil, fmt.Errorf("iteration count %.20q is not in %d to %d", attr["i"], minIterations, maxIterations)
+		return nil, fmt.Errorf("the host sent iteration count %.20q, which is not between %d and %d", attr["i"], minIterations, maxIterations)
 	}
 	if len(attr["r"]) <= len(s.nonce) || !strings.HasPrefix(attr["r"], s.nonce) {
-		return nil, errors.New("the nonce is not ours")
+		return nil, errors.New("the host sent a nonce that does not begin with that of the client")
 	}
 	salted, err := pbkdf2.Key(sha256.New, s.password, salt, n, sha256.Size)
 	if err != nil {
@@ -101,21 +102,21 @@ func (s *scram) prove(first string) ([]byte, error) {
 func (s *scram) check(final string) error {
 	attr := attributes(final)
 	if e := attr["e"]; e != "" {
-		return fmt.Errorf("the host says %.60q", e)
+		return fmt.Errorf("the host reports error %.60q", e)
 	}
 	v, err := base64.StdEncoding.DecodeString(attr["v"])
 	if err != nil || s.signature == nil || !hmac.Equal(v, s.signature) {
-		return errors.New("the host does not know the password")
+		return errors.New("the host sent a wrong signature: it does not know the password")
 	}
 	s.proved = true
 	return nil
 }
 
-// Done says whether the host has proved that it knows the password: one that
-// says 235 before has not.
+// Done returns an error if the host has not proved that it knows the password,
+// for example because it replied 235 too early.
 func (s *scram) Done() error {
 	if !s.proved {
-		return errors.New("success without the host's proof")
+		return errors.New("the host reported success but did not prove that it knows the password")
 	}
 	return nil
 }
@@ -126,7 +127,7 @@ func mac(key []byte, message string) []byte {
 	return h.Sum(nil)
 }
 
-// attributes reads "a=1,b=2".
+// attributes parses "a=1,b=2".
 func attributes(s string) map[string]string {
 	m := make(map[string]string)
 	for part := range strings.SplitSeq(s, ",") {

@@ -13,35 +13,35 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 )
 
-// Policies that a domain publishes, by their names in texts.
+// The names of the policies that a domain publishes.
 const (
 	policyDANE = "dane"
 	policySTS  = "mta-sts"
 )
 
-// security is what a TLSPolicy comes to for one host, with what its domain
-// has published: whether TLS must be, and what the certificate must prove.
+// security is the TLS policy that applies to one host. It combines the
+// TLSPolicy with the policies that the domain has published.
 type security struct {
-	policy string // the name of what decides, for texts: "opportunistic", "dane", ...
-	never  bool   // no TLS
-	old    bool   // old TLS, after a handshake without it has failed
-	must   bool   // no mail without TLS
+	policy string // the name of the policy that applies: "opportunistic", "dane", ...
+	never  bool   // do not use TLS
+	old    bool   // allow old TLS, because a handshake without it has failed
+	must   bool   // TLS is required
 	sni    string
 	verify func(*tls.ConnectionState) error // nil accepts any certificate
 	// observe is a verification whose failure is only reported: MTA-STS in
 	// testing mode.
 	observe func(*tls.ConnectionState) error
-	// proves says that verify leaves no doubt that it is the right host, which
-	// messages with REQUIRETLS ask for; otherwise prove, where it is set, can
-	// find that out.
+	// proves is true if verify proves that this is the right host, which
+	// messages with REQUIRETLS require. Otherwise prove checks that, if it is
+	// not nil.
 	proves bool
 	prove  func(*tls.ConnectionState) error
-	// refused is what AUTH mechanisms the host has refused in sessions before.
+	// refused holds the AUTH mechanisms that the host refused before.
 	refused refusedAuth
 }
 
-// security resolves the policy for one host. An error means that the host
-// must not be used.
+// security returns the policy that applies to one host. An error means that the
+// host must not be used.
 func (t *Transport) security(dst *Destination, h *Host, sts *mtasts.Policy) (security, error) {
 	level := t.level(dst)
 	s := security{policy: level.String(), sni: h.tlsName(), must: level > TLSOpportunistic, never: level == TLSNone}
@@ -73,9 +73,9 @@ func (t *Transport) security(dst *Destination, h *Host, sts *mtasts.Policy) (sec
 	return s, nil
 }
 
-// provable is named, where a certificate for the host's name proves anything:
-// where the operator gave that name. What an unsigned DNS says of an MX proves
-// nothing (RFC 8689, 4.2.1).
+// provable returns named if the operator configured the host's name. Otherwise
+// the name comes from an MX record without DNSSEC, so a certificate for it
+// proves nothing (RFC 8689, 4.2.1), and provable returns nil.
 func (t *Transport) provable(dst *Destination, named func(*tls.ConnectionState) error) func(*tls.ConnectionState) error {
 	if dst.Domain == "" {
 		return named
@@ -83,7 +83,8 @@ func (t *Transport) provable(dst *Destination, named func(*tls.ConnectionState) 
 	return nil
 }
 
-// published raises s to what the domain has published about the host.
+// published raises s to the policies that the domain has published about the
+// host.
 func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtasts.Policy, named func(*tls.ConnectionState) error) error {
 	if h.DANE != nil && (h.DANE.Err != nil || len(h.DANE.Records) > 0) {
 		s.policy, s.must = policyDANE, true
@@ -94,14 +95,14 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 			t.useDANE(s, h)
 			return nil
 		}
-		// Records of which none is usable ask for TLS, but cannot say whose
-		// (RFC 7672, 2.2); MTA-STS still may.
+		// If no record is usable, TLS is required but the certificate is not
+		// verified by DANE (RFC 7672, 2.2). MTA-STS may still apply.
 	}
 	switch {
 	case sts != nil && sts.Mode == mtasts.Enforce:
 		s.policy, s.must, s.verify, s.proves = policySTS, true, named, true
 		if !sts.Matches(h.Name) {
-			return s.fail(h, nil, fmt.Errorf("%w of %s, which has %q", errNotListed, or(h.Domain, dst.Domain), sts.MX))
+			return s.fail(h, nil, fmt.Errorf("%w of %s, which lists %q", errNotListed, or(h.Domain, dst.Domain), sts.MX))
 		}
 	case sts != nil && sts.Mode == mtasts.Testing:
 		s.observe = func(cs *tls.ConnectionState) error {
@@ -116,7 +117,7 @@ func (t *Transport) published(s *security, dst *Destination, h *Host, sts *mtast
 	return nil
 }
 
-// useDANE has the host's TLSA records decide.
+// useDANE makes s verify the certificate by the host's TLSA records.
 func (t *Transport) useDANE(s *security, h *Host) {
 	if len(h.DANE.Names) > 0 {
 		s.sni = strings.TrimSuffix(h.DANE.Names[0], ".")
@@ -125,7 +126,7 @@ func (t *Transport) useDANE(s *security, h *Host) {
 	s.verify = func(cs *tls.ConnectionState) error { return h.DANE.Verify(cs.PeerCertificates, t.now()) }
 }
 
-// fail is the error of a policy that is not met.
+// fail returns the error for a policy that is not met.
 func (s *security) fail(h *Host, cs *tls.ConnectionState, err error) error {
 	e := &TLSError{Policy: s.policy, Host: h.Name, Err: err}
 	if cs != nil && len(cs.PeerCertificates) > 0 {
@@ -134,7 +135,7 @@ func (s *security) fail(h *Host, cs *tls.ConnectionState, err error) error {
 	return e
 }
 
-// policy is the one that applies to dst.
+// policy returns the policy for dst.
 func (t *Transport) policy(dst *Destination) TLSPolicy {
 	if dst.TLS != nil {
 		return *dst.TLS
@@ -142,7 +143,7 @@ func (t *Transport) policy(dst *Destination) TLSPolicy {
 	return t.TLS
 }
 
-// level is the policy's, its default resolved.
+// level returns the level for dst, with TLSDefault replaced.
 func (t *Transport) level(dst *Destination) TLSLevel {
 	l := t.policy(dst).Level
 	if l == TLSDefault {
@@ -154,7 +155,7 @@ func (t *Transport) level(dst *Destination) TLSLevel {
 	return l
 }
 
-// tlsName is the host's name as a certificate has it.
+// tlsName returns the host's name in the form of certificates.
 func (h *Host) tlsName() string {
 	name := strings.TrimSuffix(strings.TrimPrefix(h.Name, "["), "]")
 	if len(name) > 5 && strings.EqualFold(name[:5], "IPv6:") {
@@ -163,8 +164,8 @@ func (h *Host) tlsName() string {
 	return addr.FoldDomain(name)
 }
 
-// tlsConfig is the configuration for one handshake. All verification is the
-// policy's, also at a resumed session.
+// tlsConfig returns the configuration for one handshake. The policy does all
+// verification, also for a resumed session.
 func (t *Transport) tlsConfig(dst *Destination, tg *target, s *security) *tls.Config {
 	cfg := &tls.Config{}
 	if t.TLSConfig != nil {
@@ -176,10 +177,10 @@ func (t *Transport) tlsConfig(dst *Destination, tg *target, s *security) *tls.Co
 	cfg.ClientSessionCache = scopedCache{cfg.ClientSessionCache, t.sessionScope(dst, tg, s)}
 	limitTLS(cfg, s.old || s.must && t.policy(dst).AllowOld)
 	if s.old && cfg.MaxVersion == 0 {
-		cfg.MaxVersion = tls.VersionTLS12 // some old hosts do not tolerate an offer of more
+		cfg.MaxVersion = tls.VersionTLS12 // some old hosts fail if TLS 1.3 is offered
 	}
 	cfg.ServerName = s.sni
-	cfg.InsecureSkipVerify = true // VerifyConnection does it
+	cfg.InsecureSkipVerify = true // VerifyConnection verifies instead
 	cfg.VerifyPeerCertificate = nil
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
 		if s.verify == nil {
@@ -193,6 +194,7 @@ func (t *Transport) tlsConfig(dst *Destination, tg *target, s *security) *tls.Co
 	return cfg
 }
 
+// now returns the time by which certificates are verified.
 func (t *Transport) now() time.Time {
 	if t.TLSConfig != nil && t.TLSConfig.Time != nil {
 		return t.TLSConfig.Time()
@@ -201,11 +203,10 @@ func (t *Transport) now() time.Time {
 }
 
 var (
-	errTLSALookup = errors.New("TLSA lookup")
-	errNotListed  = errors.New("host is not listed in the policy")
+	errTLSALookup    = errors.New("TLSA lookup failed")
+	errNotListed     = errors.New("the host is not listed in the MTA-STS policy")
+	errNoCertificate = errors.New("the host sent no certificate")
 )
-
-var errNoCertificate = errors.New("the host showed no certificate")
 
 // verifyChain checks that the certificate chains to a trusted root.
 func (t *Transport) verifyChain(cs *tls.ConnectionState) error {
@@ -223,8 +224,9 @@ func (t *Transport) verifyChain(cs *tls.ConnectionState) error {
 	return err
 }
 
-// verifyName checks the chain, and that the certificate is for name, or for
-// any name below a name that begins with a dot. Certificates have A-labels.
+// verifyName checks the chain, and that the certificate is for name. If name
+// begins with a dot, the certificate must be for a name below it. Names in
+// certificates are A-labels.
 func (t *Transport) verifyName(cs *tls.ConnectionState, name string) error {
 	domain, below := strings.CutPrefix(name, ".")
 	name = addr.FoldDomain(domain)
@@ -242,5 +244,5 @@ func (t *Transport) verifyName(cs *tls.ConnectionState, name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("certificate is for %q, none below %s", cert.DNSNames, name[1:])
+	return fmt.Errorf("the certificate is for %q, and none of these names is below %s", cert.DNSNames, name[1:])
 }

@@ -161,7 +161,7 @@ func TestDuplicateRecipientsWithParameters(t *testing.T) {
 func TestDuplicateRecipientsLost(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", ehlo+all+"S: <close>")
-	const lost = "deferred 451 4.4.2 conversation with mx1.example.net was lost: after the end of data, the host may have the message: ..."
+	const lost = "deferred 451 4.4.2 session with mx1.example.net failed: no valid reply to the end of data, the host may have accepted the message: ..."
 	expect(t, n.transport().Send(t.Context(), to("192.0.2.1:25", "192.0.2.2:25"), mail("x\r\n", "b@example.net", "b@example.net")), lost+"\n"+lost)
 	if len(n.dialled) != 1 {
 		t.Errorf("dialled %v", n.dialled)

@@ -64,7 +64,7 @@ var situations = []struct {
 	{name: "MAIL 421, second host serves", scripts: []string{ehlo + batch + "S: 421 4.3.2 shutting down\nS: <close>"}, second: []string{ehlo + one + quit},
 		want: `success 250 2.0.0 queued [mx2.example.net]`},
 	{name: "MAIL 354", scripts: []string{ehlo + batch + "S: 354 what?\nC: <eof>"},
-		want: `deferred 451 4.5.0 conversation with mx1.example.net: MAIL: unexpected reply 354 "what?"`},
+		want: `deferred 451 4.5.0 session with mx1.example.net: MAIL: unexpected reply 354 "what?"`},
 	{name: "RCPT 5xx, the lone dot", scripts: []string{ehlo + batch + "S: 250 ok\nS: 550 5.1.1 unknown\nS: 354 go ahead\nC: .\nS: 554 5.5.1 no valid recipients" + quit},
 		want: `failure 550 5.1.1 unknown [mx1.example.net]`},
 	{name: "RCPT 5xx with a line without a code", scripts: []string{ehlo + batch + "S: 250 ok\nS: 550-5.1.1 unknown<crlf> see elsewhere<crlf>550 5.1.1 bye\nS: 554 5.5.1 no valid recipients" + quit},
@@ -139,11 +139,11 @@ var situations = []struct {
 	{name: "RCPT 421", scripts: []string{ehlo + batch + "S: 250 ok\nS: 421 4.7.0 that is enough\nS: <close>"},
 		want: `deferred 421 4.7.0 that is enough [mx1.example.net]`},
 	{name: "closed in the envelope", scripts: []string{ehlo + batch + "S: 250 ok\nS: <close>"},
-		want: `deferred 451 4.4.2 conversation with mx1.example.net was lost: reply to RCPT: ...`},
+		want: `deferred 451 4.4.2 session with mx1.example.net failed: reply to RCPT: ...`},
 	{name: "closed in the envelope, second host serves", scripts: []string{ehlo + batch + "S: 250 ok\nS: <close>"}, second: []string{ehlo + one + quit},
 		want: `success 250 2.0.0 queued [mx2.example.net]`},
 	{name: "silence in the envelope", scripts: []string{ehlo + batch + "S: 250 ok\nS: <hang>"},
-		want: `deferred 451 4.4.2 conversation with mx1.example.net timed out: reply to RCPT: ...`},
+		want: `deferred 451 4.4.2 session with mx1.example.net timed out: reply to RCPT: ...`},
 
 	// DATA and the content.
 	{name: "DATA 4xx", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 451 4.3.0 no thread" + quit},
@@ -151,13 +151,13 @@ var situations = []struct {
 	{name: "DATA 5xx", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 554 5.7.1 spammer" + quit},
 		want: `failure 554 5.7.1 spammer [mx1.example.net]`},
 	{name: "DATA 250", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 250 what?\nC: <eof>"},
-		want: `deferred 451 4.5.0 conversation with mx1.example.net: DATA: unexpected reply 250 "what?"`},
+		want: `deferred 451 4.5.0 session with mx1.example.net: DATA: unexpected reply 250 "what?"`},
 	{name: "closed before the content", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 354 go ahead\nS: <close>"}, second: []string{ehlo + one + quit},
 		want: `success 250 2.0.0 queued [mx2.example.net]`},
 	{name: "refused while the content is sent", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 354 go ahead\nS: 552 5.3.4 too large for us\nS: <close>"}, second: []string{},
 		want: `failure 552 5.3.4 too large for us [mx1.example.net]`},
 	{name: "content not taken in time", scripts: []string{ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 354 go ahead\nS: <freeze>"},
-		want: `deferred 451 4.4.2 conversation with mx1.example.net timed out: ...`},
+		want: `deferred 451 4.4.2 session with mx1.example.net timed out: ...`},
 
 	// The end of data decides.
 	{name: "end of data 4xx", scripts: []string{ehlo + all + "S: 452 4.3.1 disk full" + quit},
@@ -169,11 +169,11 @@ var situations = []struct {
 	{name: "end of data 421", scripts: []string{ehlo + all + "S: 421 4.3.2 bye\nS: <close>"},
 		want: `deferred 421 4.3.2 bye [mx1.example.net]`},
 	{name: "end of data 354", scripts: []string{ehlo + all + "S: 354 what?\nC: <eof>"}, second: []string{},
-		want: `deferred 451 4.5.0 conversation with mx1.example.net: after the end of data, the host may have the message: ...`},
+		want: `deferred 451 4.5.0 session with mx1.example.net: no valid reply to the end of data, the host may have accepted the message: ...`},
 	{name: "closed after the end of data", scripts: []string{ehlo + all + "S: <close>"}, second: []string{},
-		want: `deferred 451 4.4.2 conversation with mx1.example.net was lost: after the end of data, the host may have the message: ...`},
+		want: `deferred 451 4.4.2 session with mx1.example.net failed: no valid reply to the end of data, the host may have accepted the message: ...`},
 	{name: "silence after the end of data", scripts: []string{ehlo + all + "S: <hang>"}, second: []string{},
-		want: `deferred 451 4.4.2 conversation with mx1.example.net timed out: after the end of data, the host may have the message: ...`},
+		want: `deferred 451 4.4.2 session with mx1.example.net timed out: no valid reply to the end of data, the host may have accepted the message: ...`},
 }
 
 const (
@@ -230,11 +230,11 @@ func TestHostsCannotBeFound(t *testing.T) {
 		err   error
 		want  string
 	}{
-		{"error", nil, errors.New("no servers"), "unreachable 451 4.4.3 hosts cannot be found: no servers"},
+		{"error", nil, errors.New("no servers"), "unreachable 451 4.4.3 cannot find the hosts of the destination: no servers"},
 		{"null MX", nil, &smtp.SMTPError{Code: 556, EnhancedCode: smtp.EnhancedCode{5, 1, 10}, Message: "null MX"}, "failure 556 5.1.10 null MX"},
 		{"DNS down", nil, &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "SERVFAIL"}, "unreachable 451 4.4.3 SERVFAIL"},
-		{"no host", nil, nil, "unreachable 451 4.4.4 no host with an address"},
-		{"no address", []Host{{Name: "mx.example.net"}}, nil, "unreachable 451 4.4.4 no host with an address"},
+		{"no host", nil, nil, "unreachable 451 4.4.4 no host of the destination has an address"},
+		{"no address", []Host{{Name: "mx.example.net"}}, nil, "unreachable 451 4.4.4 no host of the destination has an address"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dst := &Destination{Name: "x", Hosts: func(context.Context) ([]Host, error) { return tt.hosts, tt.err }}
@@ -257,7 +257,7 @@ func TestBadAddresses(t *testing.T) {
 	m.Content = nil
 	expect(t, tr.Send(t.Context(), dst, m), "failure 554 5.6.0 message has no content")
 	m = mail("x\r\n", "b@example.net")
-	expect(t, tr.Send(t.Context(), &Destination{}, m), "unreachable 451 4.4.4 no host with an address")
+	expect(t, tr.Send(t.Context(), &Destination{}, m), "unreachable 451 4.4.4 no host of the destination has an address")
 	m.From = "a\r\n@example.com"
 	expect(t, tr.Send(t.Context(), dst, m), "failure 553 5.1.7 reverse-path has a control character")
 }
@@ -280,7 +280,7 @@ func TestContextEnds(t *testing.T) {
 				defer cancel()
 				start := time.Now()
 				rs := n.transport().Send(ctx, to("192.0.2.1:25", "192.0.2.2:25"), mail("x\r\n", "b@example.net"))
-				expect(t, rs, "deferred 451 4.3.2 delivery was broken off")
+				expect(t, rs, "deferred 451 4.3.2 delivery was interrupted")
 				if !errors.Is(rs[0].Err, context.DeadlineExceeded) {
 					t.Errorf("error %v", rs[0].Err)
 				}
@@ -342,7 +342,7 @@ func TestBadOptions(t *testing.T) {
 			m := mail("x\r\n", "b@example.net", "c@example.net")
 			change(m)
 			expect(t, newNetwork(t).transport().Send(t.Context(), to("192.0.2.1:25"), m),
-				strings.Repeat("failure 554 5.5.4 "+what+" of the message is not one\n", 2))
+				strings.Repeat("failure 554 5.5.4 message has an invalid "+what+" parameter\n", 2))
 		})
 	}
 }

@@ -9,15 +9,16 @@ import (
 	"fmt"
 )
 
-// errNoSTARTTLS: the host did not offer it.
+// errNoSTARTTLS means that the host does not offer STARTTLS.
 var errNoSTARTTLS = errors.New("the host does not offer STARTTLS")
 
-// errHandshake: the host offered TLS, but it did not come about.
-var errHandshake = errors.New("TLS handshake")
+// errHandshake means that the TLS handshake failed.
+var errHandshake = errors.New("TLS handshake failed")
 
-// StartTLS negotiates TLS and says hello again. What config verifies is the
-// caller's matter; an empty ServerName becomes Config.Host. A host that does
-// not offer STARTTLS gives a *TLSError.
+// StartTLS negotiates TLS with STARTTLS (RFC 3207) and sends EHLO again. config
+// decides how the certificate is verified; nil is the default of crypto/tls. If
+// ServerName is empty, Config.Host is used. If the host does not offer STARTTLS,
+// the error is a *TLSError.
 func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error {
 	return c.do(ctx, func() error {
 		if _, ok := c.ext["STARTTLS"]; !ok {
@@ -37,7 +38,7 @@ func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error {
 	})
 }
 
-// startTLS says STARTTLS and shakes hands.
+// startTLS sends STARTTLS and does the handshake.
 func (c *Client) startTLS(config *tls.Config) error {
 	r, err := c.command("STARTTLS", "STARTTLS")
 	if err != nil {
@@ -47,14 +48,14 @@ func (c *Client) startTLS(config *tls.Config) error {
 		return unexpected("STARTTLS", r)
 	}
 	if c.buffered() {
-		// Whoever put it there wants it taken for the host's word under TLS.
+		// An attacker may have inserted it, to have it read as a reply in TLS.
 		return &ProtocolError{Phase: "STARTTLS", Problem: "plain text after the reply"}
 	}
 	return c.handshake(config)
 }
 
-// handshake puts TLS above the connection. Whatever was learned in plain text
-// is forgotten (RFC 3207, 4.2).
+// handshake does the TLS handshake. It forgets what the host announced in plain
+// text (RFC 3207, 4.2).
 func (c *Client) handshake(config *tls.Config) error {
 	if err := c.arm(c.raw.SetDeadline, c.cfg.Timeouts.handshake()); err != nil {
 		return fmt.Errorf("%w: %w", errHandshake, err)
@@ -77,7 +78,7 @@ func (c *Client) setTLS(conn *tls.Conn) {
 	c.log.secured(&state)
 }
 
-// describeTLS is the encryption in words: "TLS1.3 TLS_AES_128_GCM_SHA256".
+// describeTLS describes the encryption: "TLS1.3 TLS_AES_128_GCM_SHA256".
 func describeTLS(s *tls.ConnectionState) string {
 	version := map[uint16]string{
 		tls.VersionTLS10: "TLS1.0", tls.VersionTLS11: "TLS1.1",
@@ -86,7 +87,7 @@ func describeTLS(s *tls.ConnectionState) string {
 	return version + " " + tls.CipherSuiteName(s.CipherSuite)
 }
 
-// describeCert names a certificate for errors and logs.
+// describeCert describes a certificate for errors and logs.
 func describeCert(cert *x509.Certificate) string {
 	return fmt.Sprintf("subject %q, issuer %q, names %q, %s to %s, sha256 %x",
 		cert.Subject, cert.Issuer, cert.DNSNames,

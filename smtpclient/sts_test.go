@@ -56,12 +56,12 @@ func TestMTASTS(t *testing.T) {
 	}{
 		{name: "enforce, good", mode: enforce, cert: good, script: []string{offer + upgraded}, report: "sts "},
 		{name: "enforce, stranger", mode: enforce, cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer}, report: "sts certificate-not-trusted",
-			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake: TLS policy mta-sts for mx1.example.net: x509: certificate signed by unknown authority..."},
+			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake failed: TLS policy mta-sts for mx1.example.net: x509: certificate signed by unknown authority..."},
 		{name: "enforce, wrong name", mode: enforce, cert: ca.issue(nil, "wrong.example"), script: []string{offer}, report: "sts certificate-host-mismatch", want: "unreachable 451 4.7.5 ..."},
 		{name: "enforce, expired", mode: enforce, cert: ca.issue(expired, "mx1.example.net"), script: []string{offer}, report: "sts certificate-expired", want: "unreachable 451 4.7.5 ..."},
 		{name: "enforce, no STARTTLS", mode: enforce, script: []string{noOffer + quit}, report: "sts starttls-not-supported", want: "unreachable 451 4.7.4 ..."},
 		{name: "enforce, not listed", mode: enforce, mx: "mx9.example.net", report: "sts validation-failure",
-			want: `unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS policy mta-sts for mx1.example.net: host is not listed in the policy of example.net, which has ["mx9.example.net"]`},
+			want: `unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS policy mta-sts for mx1.example.net: the host is not listed in the MTA-STS policy of example.net, which lists ["mx9.example.net"]`},
 		{name: "testing, stranger", mode: testing_, cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer + upgraded}, report: "sts certificate-not-trusted"},
 		{name: "testing, not listed", mode: testing_, mx: "mx9.example.net", cert: good, script: []string{offer + upgraded}, report: "sts validation-failure"},
 		{name: "testing, no STARTTLS", mode: testing_, script: []string{noOffer + stepwise + quit}, report: "sts starttls-not-supported"},
@@ -135,7 +135,7 @@ func TestRequireTLS(t *testing.T) {
 		C: <content>
 		S: 250 2.0.0 queued` + quit
 	const refused = "\nC: EHLO relay.example\nS: 250-mx\nS: 250 REQUIRETLS" + quit
-	const no = "failure 550 5.7.30 REQUIRETLS support required, which mx1.example.net does not give"
+	const no = "failure 550 5.7.30 REQUIRETLS support required: mx1.example.net does not offer it, or its certificate does not prove its name"
 	for _, tt := range []struct {
 		name, domain, cert string
 		sts                bool

@@ -11,25 +11,25 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 )
 
-// target is one address of one host, and what the policies demand there.
+// target is one address of one host, with the policies that apply to it.
 type target struct {
 	host     Host
 	network  string
 	addr     string
 	ip       netip.Addr
-	domain   string // whose published policies apply
+	domain   string // the domain whose published policies apply
 	sts      *mtasts.Policy
 	security security
-	err      error // why a policy excludes the host; it is not connected to
-	failed   bool  // at an earlier attempt
+	err      error // set if a policy excludes the host
+	failed   bool  // the address failed before, within HostDownTime or downMemory
 }
 
-// errNoAddress: no host of the destination has an address.
-var errNoAddress = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4}, Message: "no host with an address"}
+// errNoAddress means that no host of the destination has an address.
+var errNoAddress = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4}, Message: "no host of the destination has an address"}
 
-// targets are the addresses of dst's hosts in the order in which to try them.
-// Hosts that a policy excludes are reported, logged and not among them:
-// excluded has one error for each.
+// targets returns the addresses of dst's hosts in the order in which to try
+// them. It reports and logs the hosts that a policy excludes, and returns one
+// error for each in excluded.
 func (t *Transport) targets(ctx context.Context, dst *Destination) (usable []target, excluded []error, err error) {
 	all, err := t.candidates(ctx, dst)
 	if err != nil {
@@ -42,7 +42,7 @@ func (t *Transport) targets(ctx context.Context, dst *Destination) (usable []tar
 			continue
 		}
 		if i > 0 && all[i-1].host.Name == tg.host.Name {
-			continue // told for its first address
+			continue // already reported for its first address
 		}
 		t.report(dst, tg, &tg.security, nil, tg.err)
 		t.log(t.connector(dst), "host excluded by policy", tg.host.Name, tg.addr, tg.err)
@@ -51,8 +51,8 @@ func (t *Transport) targets(ctx context.Context, dst *Destination) (usable []tar
 	return t.inOrder(dst, usable), excluded, nil
 }
 
-// candidates are all addresses of dst's hosts in order of preference, the
-// families of a host's addresses taking turns.
+// candidates returns all addresses of dst's hosts in order of preference. The
+// IPv4 and IPv6 addresses of a host alternate.
 func (t *Transport) candidates(ctx context.Context, dst *Destination) ([]target, error) {
 	if dst.Hosts == nil {
 		return nil, errNoAddress
@@ -88,8 +88,8 @@ func (t *Transport) candidates(ctx context.Context, dst *Destination) ([]target,
 	return all, nil
 }
 
-// sts is the MTA-STS policy of a domain, where one applies; otherwise nil. A
-// policy that cannot be had, and was not had before, is none (RFC 8461, 3.3).
+// sts returns the MTA-STS policy of a domain, or nil if none applies. A policy
+// that cannot be fetched and is not cached does not apply (RFC 8461, 3.3).
 func (t *Transport) sts(ctx context.Context, dst *Destination, domain string) *mtasts.Policy {
 	l := t.level(dst)
 	if t.MTASTS == nil || domain == "" || l != TLSOpportunistic && l != TLSEncrypt || t.policy(dst).IgnorePublished {
@@ -97,15 +97,15 @@ func (t *Transport) sts(ctx context.Context, dst *Destination, domain string) *m
 	}
 	p, err := t.MTASTS.Policy(ctx, domain)
 	if err != nil {
-		t.log(t.connector(dst), "MTA-STS", domain, "", err)
+		t.log(t.connector(dst), "MTA-STS policy lookup failed", domain, "", err)
 		t.reportPolicyError(domain, err)
 	}
 	return p
 }
 
-// alternate orders a host's addresses so that the families take turns,
-// beginning with the first one's: when one family does not work, the other is
-// tried second.
+// alternate orders a host's addresses so that IPv4 and IPv6 alternate, beginning
+// with the family of the first address. If one family does not work, the other
+// is tried second.
 func alternate(addrs []netip.AddrPort) []netip.AddrPort {
 	if len(addrs) < 3 {
 		return addrs
@@ -129,18 +129,18 @@ func alternate(addrs []netip.AddrPort) []netip.AddrPort {
 	return mixed
 }
 
-// inOrder puts addresses, which come in order of preference, in the order in
-// which one Send tries them.
+// inOrder sorts addresses from the order of preference to the order in which one
+// Send tries them.
 //
-// Addresses that failed at earlier attempts must not use up MaxAddrs each time
-// while a host behind them lives. So only one of them, the one whose failure
-// is the longest ago, keeps its place, to find out whether it works again. The
-// others come after the addresses that are not known to have failed, and those
-// that failed within HostDownTime come last.
+// Addresses that failed before must not use up MaxAddrs each time while a host
+// after them works. Therefore only one of them keeps its place, to find out
+// whether it works again: the one with the oldest failure. The others come after
+// the addresses without a known failure. Addresses that failed within
+// HostDownTime come last.
 func (t *Transport) inOrder(dst *Destination, list []target) []target {
 	now, key := time.Now(), t.key(dst)
 	fails := make([]failure, len(list))
-	retry := -1 // the one that keeps its place
+	retry := -1 // the failed address that keeps its place
 	for i := range list {
 		f := t.down.last(now, downKey{addr: list[i].addr}, downKey{list[i].addr, key})
 		fails[i] = f
@@ -170,15 +170,15 @@ func (t *Transport) inOrder(dst *Destination, list []target) []target {
 	return append(first, last...)
 }
 
-// balance moves addresses forward so that both families are among the first
-// limit ones, up to half of them each: hosts that have only addresses of a
-// family that does not work here must not hide the others (as Postfix does,
-// smtp_balance_inet_protocols). The order within a family stays.
+// balance moves addresses forward so that the first limit addresses contain both
+// families, up to half of each (as Postfix smtp_balance_inet_protocols).
+// Otherwise hosts with addresses of a family that does not work here would hide
+// the other hosts. The order within a family does not change.
 func balance(list []target, limit int) []target {
 	if len(list) <= limit {
 		return list
 	}
-	var front, all [2]int // addresses among the first and in all, by family
+	var front, all [2]int // addresses among the first limit, and all, by family
 	for i := range list {
 		f := list[i].family()
 		if all[f]++; i < limit {
@@ -203,7 +203,7 @@ func balance(list []target, limit int) []target {
 	return append(head, tail...)
 }
 
-// family is 1 for IPv4, and 0 for IPv6 and sockets.
+// family returns 1 for IPv4, and 0 for IPv6 and sockets.
 func (tg *target) family() int {
 	if tg.ip.Unmap().Is4() {
 		return 1

@@ -42,7 +42,7 @@ func TestTLSLevelAsText(t *testing.T) {
 	if err := l.UnmarshalText(nil); err != nil || l != TLSDefault {
 		t.Errorf("no text is %v, %v", l, err)
 	}
-	if err := l.UnmarshalText([]byte("perhaps")); err == nil || !strings.Contains(err.Error(), `"perhaps" is no level of TLS: there are default, none,`) {
+	if err := l.UnmarshalText([]byte("perhaps")); err == nil || !strings.Contains(err.Error(), `unknown TLS level "perhaps": must be one of default, none,`) {
 		t.Error(err)
 	}
 }
@@ -76,20 +76,20 @@ func TestTLSLevels(t *testing.T) {
 		{name: "encrypt, refused", policy: TLSPolicy{Level: TLSEncrypt}, scripts: []string{strings.Replace(offer, "S: 220 go ahead\n\t\tS: <tls>", "S: 454 4.7.0 not now", 1) + quit},
 			want: "unreachable 454 4.7.0 not now [mx1.example.net]"},
 		{name: "encrypt, handshake fails", policy: TLSPolicy{Level: TLSEncrypt}, scripts: []string{strings.Replace(offer, "S: <tls>", "C: <garble>", 1)},
-			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake: ..."},
+			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake failed: ..."},
 		{name: "certificate, any name", policy: TLSPolicy{Level: TLSCertificate}, cert: ca.issue(nil, "wrong.example"), scripts: []string{offer + upgraded}, want: "tls"},
 		{name: "certificate, stranger", policy: TLSPolicy{Level: TLSCertificate}, cert: stranger.issue(nil, "mx1.example.net"), scripts: []string{offer},
-			want: `unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake: TLS policy certificate for mx1.example.net: x509: certificate signed by unknown authority...`},
+			want: `unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake failed: TLS policy certificate for mx1.example.net: x509: certificate signed by unknown authority...`},
 		{name: "certificate, expired", policy: TLSPolicy{Level: TLSCertificate}, cert: ca.issue(expired, "mx1.example.net"), scripts: []string{offer},
-			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake: TLS policy certificate for mx1.example.net: x509: certificate has expired or is not yet valid..."},
+			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake failed: TLS policy certificate for mx1.example.net: x509: certificate has expired or is not yet valid..."},
 		{name: "domain", policy: TLSPolicy{Level: TLSDomain}, cert: good, scripts: []string{offer + upgraded}, want: "tls"},
 		{name: "domain, wrong name", policy: TLSPolicy{Level: TLSDomain}, cert: ca.issue(nil, "wrong.example"), scripts: []string{offer},
-			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake: TLS policy domain for mx1.example.net: x509: certificate is valid for wrong.example, not mx1.example.net (certificate subject \"CN=wrong.example\", issuer \"CN=CA\", ..."},
+			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake failed: TLS policy domain for mx1.example.net: x509: certificate is valid for wrong.example, not mx1.example.net (certificate subject \"CN=wrong.example\", issuer \"CN=CA\", ..."},
 		{name: "domain, of the operator", policy: TLSPolicy{Level: TLSDomain, Domain: "mail.example"}, cert: ca.issue(nil, "mail.example"), scripts: []string{offer + upgraded}, want: "tls"},
 		{name: "domain, below", policy: TLSPolicy{Level: TLSDomain, Domain: ".mail.example"}, cert: ca.issue(nil, "a.mail.example"), scripts: []string{offer + upgraded}, want: "tls"},
 		{name: "domain, wildcard below", policy: TLSPolicy{Level: TLSDomain, Domain: ".mail.example"}, cert: ca.issue(nil, "*.mail.example"), scripts: []string{offer + upgraded}, want: "tls"},
 		{name: "domain, not below", policy: TLSPolicy{Level: TLSDomain, Domain: ".mail.example"}, cert: ca.issue(nil, "evilmail.example"), scripts: []string{offer},
-			want: `unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake: TLS policy domain for mx1.example.net: certificate is for ["evilmail.example"], none below mail.example...`},
+			want: `unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake failed: TLS policy domain for mx1.example.net: the certificate is for ["evilmail.example"], and none of these names is below mail.example...`},
 		{name: "dane only, no records", policy: TLSPolicy{Level: TLSDANE},
 			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS policy dane for mx1.example.net: no usable TLSA record"},
 		{name: "dane only, unusable", policy: TLSPolicy{Level: TLSDANE}, dane: unusable,
@@ -97,14 +97,14 @@ func TestTLSLevels(t *testing.T) {
 		{name: "dane only, match", policy: TLSPolicy{Level: TLSDANE}, dane: ee, cert: good, scripts: []string{offer + upgraded}, want: "tls"},
 		{name: "dane raises opportunistic, match", dane: ee, cert: good, scripts: []string{offer + upgraded}, want: "tls"},
 		{name: "dane raises opportunistic, no match", dane: wrong, cert: good, scripts: []string{offer},
-			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake: TLS policy dane for mx1.example.net: no TLSA record matches the certificate..."},
+			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS handshake failed: TLS policy dane for mx1.example.net: no TLSA record matches the certificate..."},
 		{name: "dane raises opportunistic, not offered", dane: ee, scripts: []string{noOffer + quit},
 			want: "unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): TLS policy dane for mx1.example.net: the host does not offer STARTTLS"},
 		{name: "dane unusable: any certificate", dane: unusable, cert: stranger.issue(expired, "wrong.example"), scripts: []string{offer + upgraded}, want: "tls"},
 		{name: "dane unusable: but TLS", dane: unusable, scripts: []string{noOffer + quit},
 			want: "unreachable 451 4.7.4 mx1.example.net (192.0.2.1:25): TLS policy dane for mx1.example.net: the host does not offer STARTTLS"},
 		{name: "dane lookup failed", dane: bogus,
-			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS policy dane for mx1.example.net: TLSA lookup: SERVFAIL"},
+			want: "unreachable 451 4.7.5 mx1.example.net (192.0.2.1:25): TLS policy dane for mx1.example.net: TLSA lookup failed: SERVFAIL"},
 		{name: "dane does not lower domain", policy: TLSPolicy{Level: TLSDomain}, dane: ee, cert: ca.issue(nil, "wrong.example"), scripts: []string{offer},
 			want: "unreachable 451 4.7.5 ..."},
 	} {

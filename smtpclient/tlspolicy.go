@@ -6,38 +6,39 @@ import (
 	"strings"
 )
 
-// TLSLevel says how much TLS a session must have before mail goes over it.
+// TLSLevel is the TLS that a session must have before mail is sent in it.
 type TLSLevel uint8
 
 const (
-	// TLSDefault is TLSOpportunistic where nobody authenticates, and
-	// TLSDomain where Auth is set and AllowInsecureAuth is not, so that a
-	// password goes to nobody but the host it is meant for.
+	// TLSDefault is TLSOpportunistic without authentication. If Auth is set and
+	// AllowInsecureAuth is not, it is TLSDomain, so that a password is sent only
+	// to the right host.
 	TLSDefault TLSLevel = iota
-	// TLSNone never says STARTTLS.
+	// TLSNone does not use TLS.
 	TLSNone
-	// TLSOpportunistic uses TLS when the host offers it and accepts any
-	// certificate. Where TLS fails, it tries old TLS (see TLSPolicy.AllowOld),
-	// and then plain text, each on a new connection (RFC 7435). Where a host
-	// closes at STARTTLS, plain text comes only when it does so again at the
-	// next attempt.
+	// TLSOpportunistic uses TLS if the host offers it, and accepts any
+	// certificate. If TLS fails, it tries old TLS (see TLSPolicy.AllowOld), and
+	// then plain text, each on a new connection (RFC 7435). If the host closes
+	// the connection at STARTTLS, it tries plain text only if the host does so
+	// again at the next attempt.
 	TLSOpportunistic
-	// TLSEncrypt demands TLS with any certificate (Exchange: encryption only).
+	// TLSEncrypt requires TLS with any certificate (Exchange: encryption only).
 	TLSEncrypt
-	// TLSCertificate demands a certificate that chains to a trusted root and
-	// is in its time, whatever its name (Exchange: certificate validation).
+	// TLSCertificate requires a certificate that chains to a trusted root and
+	// has not expired, for any name (Exchange: certificate validation).
 	TLSCertificate
-	// TLSDomain demands a trusted certificate for TLSPolicy.Domain, by default
+	// TLSDomain requires a trusted certificate for TLSPolicy.Domain, by default
 	// the host's name (Exchange: domain validation).
 	TLSDomain
-	// TLSDANE demands authenticated, usable TLSA records that match; hosts
-	// without them are unreachable (Postfix: dane-only).
+	// TLSDANE requires authenticated, usable TLSA records that match the
+	// certificate. Hosts without them are Unreachable (Postfix: dane-only).
 	TLSDANE
 )
 
 var levelNames = [...]string{"default", "none", "opportunistic", "encrypt", "certificate", "domain", "dane"}
 
-// String is the level's name: "opportunistic", "dane", ...
+// String returns the level's name: "default", "none", "opportunistic",
+// "encrypt", "certificate", "domain" or "dane".
 func (l TLSLevel) String() string {
 	if int(l) < len(levelNames) {
 		return levelNames[l]
@@ -48,38 +49,41 @@ func (l TLSLevel) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (l TLSLevel) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
-// UnmarshalText reads a level by its name, for flags and configuration files.
-// No text is the default.
+// UnmarshalText implements encoding.TextUnmarshaler, for flags and configuration
+// files. It accepts the names that String returns; an empty text is TLSDefault.
 func (l *TLSLevel) UnmarshalText(text []byte) error {
 	i := slices.Index(levelNames[:], string(text))
 	if i < 0 && len(text) > 0 {
-		return fmt.Errorf("%q is no level of TLS: there are %s", text, strings.Join(levelNames[:], ", "))
+		return fmt.Errorf("unknown TLS level %q: must be one of %s", text, strings.Join(levelNames[:], ", "))
 	}
 	*l = TLSLevel(max(i, 0))
 	return nil
 }
 
-// A TLSPolicy is a destination's or connector's rule for TLS. It is
+// A TLSPolicy is the TLS policy of a destination or a send connector. It is
 // comparable.
 //
-// At TLSOpportunistic and TLSEncrypt, what the receiving domain has published
-// raises the level: a Host with DANE records must match them (RFC 7672), and
-// without such records an MTA-STS policy in enforce mode asks for TLSDomain and
-// for a host that it lists (RFC 8461). DANE goes before MTA-STS. The other
-// levels are the operator's own word and are neither raised nor lowered.
+// At the levels TLSOpportunistic and TLSEncrypt, the policies that the receiving
+// domain has published raise the level. If a Host has DANE records, its
+// certificate must match them (RFC 7672). Otherwise, an MTA-STS policy in
+// enforce mode requires TLSDomain and a host that the policy lists (RFC 8461).
+// DANE takes precedence over MTA-STS. Published policies do not change the other
+// levels.
 type TLSPolicy struct {
+	// Level is the TLS that is required. Default TLSDefault.
 	Level TLSLevel
-	// Domain is the certificate name that TLSDomain asks for: one DNS name,
-	// or ".example.com" for any name directly or deeper below example.com.
-	// Default: the host's name.
+	// Domain is the certificate name that TLSDomain requires: one DNS name, or
+	// ".example.com" for any name below example.com at any depth. Default: the
+	// host's name.
 	Domain string
-	// IgnorePublished has TLSOpportunistic and TLSEncrypt not raised by what
-	// the receiving domain has published, and the session not reported to it.
-	// Send sets it for a message with the header field "TLS-Required: No"
-	// (RFC 8689, 4); that does not lower the other levels.
+	// IgnorePublished makes TLSOpportunistic and TLSEncrypt ignore the policies
+	// that the receiving domain has published. The sessions are then not
+	// reported to the domain. Send sets it for a message with the header field
+	// "TLS-Required: No" (RFC 8689, 4). It does not change the other levels.
 	IgnorePublished bool
-	// AllowOld accepts old TLS at the levels above TLSOpportunistic, which has
-	// it without being told: TLS 1.0 and 1.1, RSA key exchange, 3DES, RC4
-	// (RFC 8996, RFC 9325). Credentials need Transport.AllowOldTLSAuth too.
+	// AllowOld accepts old TLS at the levels above TLSOpportunistic: TLS 1.0
+	// and 1.1, RSA key exchange, 3DES, RC4 (RFC 8996, RFC 9325).
+	// TLSOpportunistic always accepts it. Credentials are sent over old TLS only
+	// with Transport.AllowOldTLSAuth.
 	AllowOld bool
 }

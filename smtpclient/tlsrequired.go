@@ -9,38 +9,38 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// relaxed is dst for m: where the message says "TLS-Required: No" (RFC 8689,
-// 3), what the receiving domain has published does not raise the level. The
-// operator's own level is never lowered, and a REQUIRETLS option goes before
-// the field (RFC 8689, 4.1), but for tlsWanted.
+// relaxed returns dst for m. If the message has the header field "TLS-Required:
+// No" (RFC 8689, 3), the policies that the receiving domain has published do not
+// raise the level. The operator's level is never lowered. A REQUIRETLS option
+// takes precedence over the field (RFC 8689, 4.1), except for tlsWanted.
 func (t *Transport) relaxed(dst *Destination, m *Message) *Destination {
 	p := t.policy(dst)
 	if p.IgnorePublished {
 		return dst
 	}
 	if l := t.level(dst); l != TLSOpportunistic && l != TLSEncrypt && t.TLSReport == nil {
-		return dst // it would make no difference
+		return dst // the field makes no difference
 	}
 	if m.Options.RequireTLS && m.From != "" || !tlsOptional(m.Content) {
 		return dst
 	}
-	ignore := p // another variable, so that p need not be on the heap
+	ignore := p // a copy, so that p does not escape to the heap
 	ignore.IgnorePublished = true
 	d := *dst
 	d.TLS = &ignore
 	return &d
 }
 
-// tlsWanted says whether the message has REQUIRETLS, but goes on without it
-// where a host does not offer it: a report (it has the null reverse-path) that
-// says "TLS-Required: No" must not be lost for that (RFC 8689, 5).
+// tlsWanted reports whether the message has REQUIRETLS but may be sent without
+// it to a host that does not offer it. That is a report (null reverse-path) with
+// "TLS-Required: No", which must not be lost (RFC 8689, 5).
 func (m *Message) tlsWanted() bool {
 	return m.Options.RequireTLS && m.From == "" && tlsOptional(m.Content)
 }
 
-// tlsOptional says whether the header has a field TLS-Required with the value
-// No (RFC 8689, 3). Where it has several, all must say so. Content that cannot
-// be read has none: sending it will tell.
+// tlsOptional reports whether the header has a field TLS-Required with the value
+// No (RFC 8689, 3). If there are several, all must have this value. It returns
+// false for content that cannot be read; sending it then fails.
 func tlsOptional(c Content) bool {
 	h := headers.Get().(*headerReader)
 	defer headers.Put(h)
@@ -60,12 +60,12 @@ func tlsOptional(c Content) bool {
 	return no && !other
 }
 
-// headerMost bounds the header that is searched for TLS-Required. Servers
-// accept less: Postfix header_size_limit is 100 KiB.
+// headerMost is the most octets of the header that are searched for
+// TLS-Required. Servers accept less: Postfix header_size_limit is 100 KiB.
 const headerMost = 128 << 10
 
-// headerReader is a Writer that keeps what it is given up to the blank line
-// behind the header, and then stops.
+// headerReader is a Writer that keeps the header up to the blank line after it,
+// and then returns errHeaderRead.
 type headerReader struct{ b []byte }
 
 var errHeaderRead = errors.New("header read")
@@ -74,7 +74,7 @@ var headers = sync.Pool{New: func() any { return new(headerReader) }}
 
 func (h *headerReader) Write(p []byte) (int, error) {
 	part := p[:min(len(p), headerMost-len(h.b))]
-	if len(h.b) == 0 { // mostly the whole header is in the first piece
+	if len(h.b) == 0 { // usually the whole header is in the first piece
 		if i := bytes.Index(part, []byte("\r\n\r\n")); i >= 0 {
 			part = part[:i+len("\r\n\r\n")]
 		}

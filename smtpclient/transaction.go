@@ -9,15 +9,16 @@ import (
 )
 
 const (
-	// maxOutstanding and maxBatch bound the commands, in number and octets,
-	// that wait for their replies at a time: neither side may come to wait
-	// for the other to read (RFC 2920, 3.1).
+	// maxOutstanding and maxBatch limit the number and the octets of the
+	// commands that wait for their replies, so that the two sides cannot wait
+	// for each other to read (RFC 2920, 3.1).
 	maxOutstanding = 100
 	maxBatch       = 8 << 10
 )
 
-// Send sends one message and returns one result for each of its recipients,
-// in their order. It says Hello first where that was not done.
+// Send sends one message and returns one result for each of its recipients, in
+// their order. It calls Hello first if that was not done. It sends with the TLS
+// and the authentication that the Client has; no TLS policy applies.
 func (c *Client) Send(ctx context.Context, m *Message) []Result {
 	d := newDelivery(m)
 	if len(d.todo) == 0 {
@@ -36,16 +37,16 @@ func (c *Client) Send(ctx context.Context, m *Message) []Result {
 	return d.results
 }
 
-// deliver sends d to its todo list in as many transactions as it takes. An
-// error means that the conversation is over; recipients that are then still
-// open or accepted have not been sent to.
+// deliver sends d to its todo list, in as many transactions as that needs. An
+// error means that the session has ended. The message was not sent to
+// recipients that are then open or accepted.
 func (c *Client) deliver(d *delivery) error {
 	c.heard, c.renew = false, false
 	t, refusal := c.terms(d)
 	if refusal != nil {
 		f := settled
 		if d.m.Options.RequireTLS {
-			f = again // another host may promise it (RFC 8689, 4.2.1)
+			f = again // another host may have REQUIRETLS (RFC 8689, 4.2.1)
 		}
 		for _, i := range d.todo {
 			d.decline(c, i, f, refusal)
@@ -67,7 +68,7 @@ func (c *Client) deliver(d *delivery) error {
 		}
 		rest := d.todo[n:]
 		if len(tx.later) > 0 {
-			limit = n - len(tx.later) // so that no recipient is asked about more than a few times
+			limit = n - len(tx.later) // so that no recipient is sent more than a few times
 			rest = append(append([]int(nil), tx.later...), rest...)
 		}
 		if c.renew || c.spent {
@@ -78,8 +79,8 @@ func (c *Client) deliver(d *delivery) error {
 	return nil
 }
 
-// refuseUTF8 fails the recipients whose local part needs SMTPUTF8 at a host
-// without it.
+// refuseUTF8 fails the recipients whose local part needs SMTPUTF8, if the host
+// does not support it.
 func (c *Client) refuseUTF8(d *delivery) {
 	todo := d.todo[:0]
 	for _, i := range d.todo {
@@ -92,7 +93,7 @@ func (c *Client) refuseUTF8(d *delivery) {
 	d.todo = todo
 }
 
-// transaction is one MAIL … end of data.
+// transaction is one transaction: MAIL to the end of data.
 type transaction struct {
 	c     *Client
 	d     *delivery
@@ -104,7 +105,7 @@ type transaction struct {
 	accepted int             // recipients that were answered 2xx
 	later    []int           // recipients for another transaction
 	data     bool            // the host asked for the content (354)
-	sent     bool            // the end of data went out
+	sent     bool            // the end of data was sent
 }
 
 // The steps of a transaction. RCPT number i is step stepRcpt+i, and DATA
@@ -115,18 +116,17 @@ const (
 	stepRcpt
 )
 
-// run carries the transaction out.
+// run executes the transaction.
 //
-// The content goes out only when the host has accepted a recipient and has
-// asked for it by 354, or when it has accepted a recipient and has taken a
-// chunk in this session. A host that refuses the command before the content
-// may read the content as commands.
+// It sends the content only if the host has accepted a recipient, and has either
+// replied 354 or accepted a chunk in this session. A host that refuses the
+// command before the content may read the content as commands.
 func (t *transaction) run() error {
 	c := t.c
 	if c.buffered() {
-		// Taken for an answer to MAIL, it would shift all that follow, and in
-		// the end that to RCPT would stand for that to the content.
-		return &ProtocolError{Phase: "MAIL", Problem: "a reply came before the command"}
+		// If it were read as the reply to MAIL, each later reply would count for
+		// the wrong command, and a reply to RCPT for the content.
+		return &ProtocolError{Phase: "MAIL", Problem: "unexpected reply before the command was sent"}
 	}
 	if err := t.envelope(); err != nil {
 		return err
@@ -140,15 +140,15 @@ func (t *transaction) run() error {
 	case t.terms.bdat && t.accepted > 0:
 		err = t.sendBDAT()
 	default:
-		// Refused altogether. What the host thinks of it is cleared before
+		// The host accepted no recipient. RSET clears the transaction before
 		// the next MAIL.
 		c.needReset = t.mail == nil
 	}
 	return t.broken(err)
 }
 
-// last is the last step of the envelope: DATA, or with BDAT, which waits until
-// the recipients are known, the last RCPT.
+// last returns the last step of the envelope: DATA. With BDAT it is the last
+// RCPT, because BDAT is sent only after the replies to RCPT.
 func (t *transaction) last() int {
 	last := stepRcpt + len(t.rcpts)
 	if t.terms.bdat {
@@ -157,8 +157,8 @@ func (t *transaction) last() int {
 	return last
 }
 
-// envelope says MAIL, RCPT … and DATA, as many at a time as the host's
-// PIPELINING allows, and heeds the replies.
+// envelope sends MAIL, RCPT and DATA, and handles the replies. It sends many
+// commands at a time if the host has PIPELINING.
 func (t *transaction) envelope() error {
 	c := t.c
 	next, last := stepMail, t.last()
@@ -182,13 +182,13 @@ func (t *transaction) envelope() error {
 			}
 		}
 		if t.mail != nil || next == stepRcpt+len(t.rcpts) && t.accepted == 0 {
-			break // nothing to come for
+			break // MAIL or all recipients were refused
 		}
 	}
 	return nil
 }
 
-// append writes the command of a step to the buffer, after a check of its bytes.
+// append appends the command of a step to the buffer and checks its bytes.
 func (t *transaction) append(step int) error {
 	c := t.c
 	start := len(c.out)

@@ -14,111 +14,116 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
 )
 
-// A Transport sends messages and keeps sessions for reuse. The zero value
-// works: opportunistic TLS, no authentication, anonymous. The fields must not
-// change once it is in use. It is safe for concurrent use; a session belongs
-// to the goroutine that calls Send for as long as the call lasts.
+// A Transport sends messages and keeps sessions for reuse. The zero value works:
+// it uses opportunistic TLS and does not authenticate. The fields must not be
+// changed after the first use. A Transport is safe for concurrent use; each call
+// of Send uses a session of its own.
 type Transport struct {
-	// Name of the send connector, in logs, for destinations that name none
-	// (Destination.Connector). Default "smtp".
+	// Name is the name of the send connector in logs, unless
+	// Destination.Connector is set. Default "smtp".
 	Name string
-	// Hostname for EHLO, HELO and LHLO. Default Destination.Hostname, and
-	// where that is empty os.Hostname.
+	// Hostname is the name in EHLO, HELO and LHLO. Default
+	// Destination.Hostname, and if that is empty os.Hostname.
 	Hostname string
 
-	// LMTP speaks LMTP (RFC 2033) instead of SMTP.
+	// LMTP uses LMTP (RFC 2033) instead of SMTP.
 	LMTP bool
-	// ForceHELO says HELO instead of EHLO, so no extension is used.
+	// ForceHELO sends HELO instead of EHLO, so no extension is used.
 	ForceHELO bool
 	// ImplicitTLS begins TLS with the first byte (port 465, RFC 8314).
 	ImplicitTLS bool
 
-	// TLS is the policy for destinations that have none of their own.
+	// TLS is the TLS policy, unless Destination.TLS is set.
 	TLS TLSPolicy
-	// TLSConfig is the base for every handshake: root and client
-	// certificates, versions, cipher suites, session cache. Its ServerName,
-	// InsecureSkipVerify and verification hooks are set by the policy. Versions
-	// and cipher suites that are set here go before TLSPolicy.AllowOld.
-	// Sessions are resumed only with the same host and under the same policy,
-	// also where the cache is shared. Default: a cache of 1024 sessions.
+	// TLSConfig is the base of the configuration for every handshake: root and
+	// client certificates, versions, cipher suites, session cache. The policy
+	// sets ServerName, InsecureSkipVerify and the verification functions.
+	// Versions and cipher suites in TLSConfig take precedence over
+	// TLSPolicy.AllowOld. TLS sessions are resumed only with the same host and
+	// policy, even if several Transports share the cache. Default: a cache of
+	// 1024 sessions.
 	TLSConfig *tls.Config
-	// MTASTS finds the MTA-STS policies (RFC 8461) of Destination.Domain; nil
-	// looks for none.
+	// MTASTS looks up the MTA-STS policies (RFC 8461) of Destination.Domain and
+	// Host.Domain; nil does not use MTA-STS.
 	MTASTS *mtasts.Cache
-	// TLSReport is told how each TLS negotiation with a host that has a policy
-	// domain (Destination.Domain, Host.Domain) ended, for reports to that domain (RFC 8460);
-	// tlsrpt.Collector.Record is made for it. nil reports nothing. It is called
-	// on the sending goroutine and must not block.
+	// TLSReport receives the result of each TLS negotiation with a host that
+	// has a policy domain (Destination.Domain, Host.Domain), for reports to that
+	// domain (RFC 8460). tlsrpt.Collector.Record is a function for it. nil
+	// reports nothing. Send calls it and waits for it, so it must not block.
 	TLSReport func(tlsrpt.Session)
 
-	// Auth proves who we are; nil does not authenticate. A host that then
-	// offers no AUTH, or no usable mechanism, is unreachable.
+	// Auth authenticates the client, unless Destination.Auth is set; nil does
+	// not authenticate. With Auth, a host that does not offer AUTH or a usable
+	// mechanism is Unreachable.
 	Auth Authenticator
-	// AllowInsecureAuth authenticates without TLS too, and over old TLS.
-	// Default: only under TLS.
+	// AllowInsecureAuth also authenticates in plain text and over old TLS.
+	// Default: only in TLS.
 	AllowInsecureAuth bool
-	// AllowOldTLSAuth authenticates over old TLS too (see TLSPolicy.AllowOld),
+	// AllowOldTLSAuth also authenticates over old TLS (see TLSPolicy.AllowOld),
 	// but not in plain text.
 	AllowOldTLSAuth bool
 
-	// Send8Bit sends 8-bit content as it is to hosts that did not announce
-	// 8BITMIME. RFC 6152 forbids it, but nearly every host takes it, and behind
-	// a firewall that hides extensions it is the only way. Default: such a
-	// message fails with 5.6.3.
+	// Send8Bit sends 8-bit content unchanged to hosts that do not announce
+	// 8BITMIME. RFC 6152 forbids that, but nearly every host accepts it, and
+	// behind a firewall that hides extensions no other way exists. Default:
+	// such a message fails with 5.6.3.
 	Send8Bit bool
 
-	// Timeouts for each phase of a session.
+	// Timeouts of the phases of a session.
 	Timeouts Timeouts
 
-	// DialContext opens connections (a proxy, a test). network is "tcp" or
-	// "unix". Default: a net.Dialer with LocalAddrs.
+	// DialContext opens connections, for example through a proxy. network is
+	// "tcp" or "unix". Default: a net.Dialer with LocalAddrs.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	// LocalAddrs are the addresses to send from: the first of the remote
-	// address' family is used. Empty leaves it to the system.
+	// LocalAddrs are the local addresses. The first one of the family of the
+	// remote address is used. Default: the system chooses.
 	LocalAddrs []netip.Addr
 
-	// MaxAddrs bounds the addresses that one Send tries to connect to. Where
-	// there are more, IPv4 and IPv6 get up to half of them each, and a later
-	// Send begins with those that were not tried. Hosts that a policy excludes
-	// (MTA-STS, DANE) do not count. Default 5 (Postfix smtp_mx_address_limit).
+	// MaxAddrs is the most addresses that one Send tries to connect to. If
+	// there are more, up to half of the attempts are for IPv4 and up to half for
+	// IPv6, and a later Send begins with the addresses that were not tried.
+	// Hosts that a policy excludes (MTA-STS, DANE) do not count. Default 5
+	// (Postfix smtp_mx_address_limit).
 	MaxAddrs int
-	// MaxSessions bounds the sessions that one Send tries a message in when
-	// hosts keep answering 4xx. Default 2 (Postfix smtp_mx_session_limit).
+	// MaxSessions is the most sessions in which one Send tries a message, when
+	// hosts reply 4xx. Default 2 (Postfix smtp_mx_session_limit).
 	MaxSessions int
-	// HostDownTime is how long an address with which no session came about is
-	// tried only after all others. For a day after that, of several such
-	// addresses only one is tried before the others. A failure that only the
-	// TLS policy or the credentials of a destination cause counts for that
-	// destination alone. Default 1 minute; negative forgets at once.
+	// HostDownTime is the time for which an address is tried after all others
+	// when no session could be opened with it. In the 24 hours after the
+	// failure, only one of several such addresses is tried before the others. A
+	// failure that the TLS policy or the credentials of a destination cause
+	// counts only for that destination. Default 1 minute; a negative value
+	// remembers no failures.
 	HostDownTime time.Duration
 
-	// MaxWait bounds how long a message waits for a session with a host that
-	// accepts no more connections, which is learned from its refusals while
-	// there are others. Default 1 minute; negative connects for each message
-	// that finds no idle session.
+	// MaxWait is how long a message waits for a session with a host that
+	// accepts no more connections. A Transport learns that when the host refuses
+	// a connection while others are open. Default 1 minute. With a negative
+	// value, a message that finds no idle session always opens a connection.
 	MaxWait time.Duration
 
-	// MaxIdle bounds the idle sessions kept for one destination. Default 20;
-	// negative keeps none.
+	// MaxIdle is the most idle sessions kept for one destination. Default 20;
+	// a negative value keeps none.
 	MaxIdle int
-	// MaxIdleTotal bounds all idle sessions. Default 500.
+	// MaxIdleTotal is the most idle sessions in all. Default 500.
 	MaxIdleTotal int
-	// IdleTimeout closes a session that was not used for so long. Default 30 s.
+	// IdleTimeout is the time after which an idle session is closed. Default
+	// 30 s.
 	IdleTimeout time.Duration
-	// MaxAge closes a session that is so old, when its message is done.
+	// MaxAge is the age after which a session is not kept for another message.
 	// Default 5 minutes (Postfix smtp_connection_reuse_time_limit).
 	MaxAge time.Duration
-	// MaxMessages is how many messages one session may carry. Default 100;
-	// negative means no limit.
+	// MaxMessages is the most messages in one session. Default 100; a negative
+	// value means no limit.
 	MaxMessages int
-	// MaxRecipients is how many recipients one transaction may have, more
-	// are split. Default 100 (RFC 5321, 4.5.3.1.8).
+	// MaxRecipients is the most recipients in one transaction. A message with
+	// more is sent in several transactions. Default 100 (RFC 5321, 4.5.3.1.8).
 	MaxRecipients int
 
-	// Logger gets a line for each session opened and each that failed; nil is
-	// silent.
+	// Logger logs each session that is opened and each that fails; nil logs
+	// nothing.
 	Logger *slog.Logger
-	// ProtocolLog gets every line that is said; nil keeps none.
+	// ProtocolLog receives each command and reply; nil logs nothing.
 	ProtocolLog ProtocolLog
 
 	pool     pool
@@ -129,14 +134,14 @@ type Transport struct {
 	tlsCache tls.ClientSessionCache
 }
 
-// Send delivers one message to one destination, over a kept session where
-// there is one, and returns one result for each of m.Recipients, in their
-// order. Once a host may have taken the message no other is asked: after the
-// end of data without a reply the result is Deferred.
+// Send sends one message to one destination and returns one result for each of
+// m.Recipients, in their order. It uses an idle session if there is one. If a
+// host does not reply to the end of data, it may have accepted the message; the
+// result is then Deferred, and Send does not try another host.
 //
-// When ctx ends Send breaks off; what is not known to be delivered by then is
-// Deferred. Each reply has its own timeout, so a host that is always just in
-// time is bounded only by ctx.
+// When ctx ends, Send stops. Recipients without a result are then Deferred. Each
+// reply has its own timeout, so only ctx limits the whole time of a session with
+// a slow host.
 func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Result {
 	d := newDelivery(m)
 	if len(d.todo) == 0 {
@@ -148,7 +153,7 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 		return d.results
 	}
 	dst = t.relaxed(dst, m)
-	var used string // the address of a session that had its say
+	var used string // the address whose idle session was used
 	sessions := 0
 	if c := t.take(dst); c != nil {
 		if t.over(ctx, c, d) {
@@ -169,8 +174,8 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 	return d.results
 }
 
-// over sends d over a session. It says false when a kept session turned out
-// to be dead: nothing was heard, no content was sent, and d is as before.
+// over sends d in a session. It returns false if the host had closed a kept
+// session: there was no reply, no content was sent, and d is unchanged.
 func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
 	err := c.do(ctx, func() error { return c.deliver(d) })
 	if err == nil {
@@ -179,17 +184,17 @@ func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
 	}
 	c.Close()
 	if c.carried > 0 && !c.heard && ctx.Err() == nil {
-		t.log(c.cfg.Connector, "kept session was dead", c.cfg.Host, c.addr, err)
+		t.log(c.cfg.Connector, "idle session was closed by the host", c.cfg.Host, c.addr, err)
 		return false
 	}
-	t.log(c.cfg.Connector, "session broke", c.cfg.Host, c.addr, err)
+	t.log(c.cfg.Connector, "session failed", c.cfg.Host, c.addr, err)
 	d.lose(c, err)
 	return true
 }
 
-// fresh sends d over new sessions, one host after the other, until each
-// recipient has a final result or there is nothing left to try but to
-// wait: for full, which accepts no more connections.
+// fresh sends d in new sessions, one address after the other, until each
+// recipient has a final result or no address is left. If full is not nil, d must
+// wait for that address, which accepts no more connections.
 func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) (full *target, errs []error) {
 	targets, errs, err := t.targets(ctx, dst)
 	if err != nil {
@@ -199,7 +204,7 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 	for tries := 0; len(targets) > 0 && tries < or(t.MaxAddrs, 5) && sessions < or(t.MaxSessions, 2) && ctx.Err() == nil; {
 		tg := &targets[0]
 		if full != nil && tg.failed {
-			break // better wait for a host that works
+			break // it is better to wait for a host that works
 		}
 		if tg.addr == used {
 			targets = targets[1:]
@@ -242,15 +247,15 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 	return nil, nil
 }
 
-// take returns a kept session that seems to be alive, or nil.
+// take returns an idle session that the host has not closed, or nil.
 func (t *Transport) take(dst *Destination) *Client {
 	for {
 		i := t.pool.take(t.key(dst))
 		if i == nil {
 			return nil
 		}
-		// Also of one that was just used: a reply that came meanwhile must not
-		// be taken for one to the next message.
+		// Check also a session that was just used: a reply that came meanwhile
+		// must not be read as a reply to the next message.
 		if alive(i.c.raw) && time.Since(i.since) < t.idleTimeout() {
 			return i.c
 		}
@@ -258,7 +263,7 @@ func (t *Transport) take(dst *Destination) *Client {
 	}
 }
 
-// put keeps a session for the next message, or ends it.
+// put keeps a session for the next message, or ends it because of the limits.
 func (t *Transport) put(dst *Destination, c *Client) {
 	now := time.Now()
 	switch n := or(t.MaxMessages, 100); {
@@ -301,7 +306,7 @@ func (t *Transport) auth(dst *Destination) Authenticator {
 	return t.Auth
 }
 
-// connector is the send connector's name, for logs.
+// connector returns the send connector's name, for logs.
 func (t *Transport) connector(dst *Destination) string {
 	return or(dst.Connector, or(t.Name, "smtp"))
 }
@@ -312,11 +317,11 @@ func (t *Transport) log(connector, what, host, addr string, err error) {
 	}
 }
 
-// CloseIdle ends all sessions that are not in use.
+// CloseIdle ends all idle sessions.
 func (t *Transport) CloseIdle() { t.pool.drain(false) }
 
-// Close ends all idle sessions, and lets those in use end when their Send is
-// done. Send works after it, but keeps no session any more.
+// Close ends all idle sessions. Sessions in use end when their Send returns.
+// Send still works after Close, but keeps no sessions. The error is always nil.
 func (t *Transport) Close() error {
 	t.pool.drain(true)
 	return nil

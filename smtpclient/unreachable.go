@@ -8,20 +8,20 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// unreachable is the result when no host could be spoken with: what the first
-// host that said something had to say, or what was in the way of the last.
-// errs is one error for each address that was tried, or empty when there was
-// none to try; then err is why.
+// unreachable returns the result if no session could be opened with any host:
+// the first reply of a host if there is one, otherwise the error of the last
+// address. errs has one error for each address that was tried. If no address was
+// tried, errs is empty and err is the reason.
 func unreachable(ctx context.Context, errs []error, err error) Result {
 	if ctx.Err() != nil {
-		return Result{Outcome: Deferred, Reply: *ownReply(451, 4, 3, 2, "delivery was broken off"), Err: errors.Join(err, context.Cause(ctx))}
+		return Result{Outcome: Deferred, Reply: *ownReply(451, 4, 3, 2, "delivery was interrupted"), Err: errors.Join(err, context.Cause(ctx))}
 	}
 	r := Result{Outcome: Unreachable, Err: err}
 	var refusal *smtp.SMTPError
 	if len(errs) == 0 {
-		// Not a host, but the caller's search for one: its verdict counts.
+		// The error comes from Destination.Hosts. If it is a reply, it decides.
 		if !errors.As(err, &refusal) {
-			refusal = ownReply(451, 4, 4, 3, fmt.Sprintf("hosts cannot be found: %v", err))
+			refusal = ownReply(451, 4, 4, 3, fmt.Sprintf("cannot find the hosts of the destination: %v", err))
 		} else if refusal.Code/100 == 5 {
 			r.Outcome = Failure
 		}
@@ -39,7 +39,7 @@ func unreachable(ctx context.Context, errs []error, err error) Result {
 	return r
 }
 
-// sessionReply puts the failure to open a session into a reply of our own.
+// sessionReply returns a reply of our own for the failure to open a session.
 func sessionReply(err error) *smtp.SMTPError {
 	var policy *TLSError
 	var proto *ProtocolError

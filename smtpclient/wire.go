@@ -10,30 +10,30 @@ import (
 	"time"
 )
 
-// Bounds on what a host may say. RFC 5321, 4.5.3.1.5 gives a reply line 512
-// octets; hosts exceed that, but not without end.
+// Limits of a reply. RFC 5321, 4.5.3.1.5 allows 512 octets in a line, but some
+// hosts send longer lines.
 const (
 	maxReplyLine  = 4 << 10
 	maxReplyLines = 256
 	maxReplyBytes = 32 << 10
 )
 
-// aLongTimeAgo as a deadline wakes whoever waits.
+// aLongTimeAgo is a deadline that ends pending reads and writes.
 var aLongTimeAgo = time.Unix(1, 0)
 
-// noDeadline as a deadline takes it away.
+// noDeadline removes a deadline.
 var noDeadline time.Time
 
-// wire is a connection on which commands are written and replies read, each
-// within a time. It belongs to one goroutine; only cancellation comes from
-// another one, and that does nothing but set a deadline.
+// wire writes commands to a connection and reads replies, each within a
+// timeout. It belongs to one goroutine. When a context ends, another goroutine
+// sets a deadline, and does nothing else.
 type wire struct {
-	conn net.Conn // what is spoken over: raw, or TLS above it
-	raw  net.Conn // what takes deadlines
+	conn net.Conn // for reading and writing: raw, or TLS over raw
+	raw  net.Conn // for deadlines
 
 	buf  []byte // buf[r:w] is read but not used
 	r, w int
-	text []byte // the text of the last reply that had several lines
+	text []byte // the text of the last reply with several lines
 
 	out []byte // commands not yet written
 
@@ -47,8 +47,8 @@ func (w *wire) setConn(conn net.Conn) {
 	w.r, w.w = 0, 0
 }
 
-// begin binds what follows to ctx until the returned function is called. That
-// one says whether the connection is still good: it is not when ctx ended.
+// begin ends pending operations when ctx ends, until end is called. end reports
+// whether the connection is still usable, which it is not if ctx has ended.
 func (w *wire) begin(ctx context.Context) (end func() bool) {
 	w.ctx = ctx
 	if ctx.Done() == nil {
@@ -58,8 +58,9 @@ func (w *wire) begin(ctx context.Context) (end func() bool) {
 	return context.AfterFunc(ctx, func() { raw.SetDeadline(aLongTimeAgo) })
 }
 
-// arm sets a deadline by set, which is a method of raw. It looks at the
-// context afterwards: if that ends later, its own deadline comes later too.
+// arm sets a deadline with set, which is a method of raw. It checks the context
+// afterwards: if the context ends later, its deadline is also set later and so
+// is not overwritten.
 func (w *wire) arm(set func(time.Time) error, d time.Duration) error {
 	if err := set(time.Now().Add(d)); err != nil {
 		return err
@@ -67,7 +68,7 @@ func (w *wire) arm(set func(time.Time) error, d time.Duration) error {
 	return w.ctx.Err()
 }
 
-// flush writes the commands in out. The first reply's time runs from here.
+// flush writes the commands in out. The timeout of the first reply begins here.
 func (w *wire) flush(d time.Duration) error {
 	if len(w.out) == 0 {
 		return nil
@@ -81,7 +82,8 @@ func (w *wire) flush(d time.Duration) error {
 	return w.cause(err)
 }
 
-// cause is the context's error where that is why an operation failed.
+// cause returns the context's error if the end of the context is the reason for
+// err, and otherwise err.
 func (w *wire) cause(err error) error {
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && w.ctx.Err() != nil {
 		if cause := context.Cause(w.ctx); cause != w.ctx.Err() {
@@ -92,7 +94,7 @@ func (w *wire) cause(err error) error {
 	return err
 }
 
-// readLine returns the next line without its line end, CRLF or LF. It is
+// readLine returns the next line without its line end (CRLF or LF). The line is
 // valid until the next call.
 func (w *wire) readLine(d time.Duration) ([]byte, error) {
 	for searched := 0; ; {
@@ -129,10 +131,11 @@ func (w *wire) fill(d time.Duration) error {
 	n, err := w.conn.Read(w.buf[w.w:])
 	w.w += n
 	if n > 0 {
-		return nil // an error comes again with the next read
+		return nil // the next read returns the error again
 	}
 	return w.cause(err)
 }
 
-// buffered says whether something was read that nobody asked for.
+// buffered reports whether the host has sent something that was not read yet as
+// a reply.
 func (w *wire) buffered() bool { return w.w > w.r }

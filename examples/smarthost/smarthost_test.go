@@ -273,7 +273,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-allow 10.0.0.0/8":                "-upstream: is required",
 		"-allow 10.0.0.0/8 -upstream host": "-spool: is required",
 		good + "-upstream host:0":          "connector upstream: SmartHosts[0]",
-		good + "-tls perhaps":              `for flag -tls: "perhaps" is no level of TLS`,
+		good + "-tls perhaps":              `for flag -tls: unknown TLS level "perhaps"`,
 		good + "-user relay":               "-user: needs one of -password-file and -token-file",
 		good + "-password-file x":          "-user: is required with",
 		good + "-user relay -password-file /nowhere/at/all":  "-password-file: open /nowhere/at/all",

@@ -198,7 +198,7 @@ func TestReportOnOwnDecision(t *testing.T) {
 	report, err := dsn.Parse(bytes.NewReader(old.received()[0].data))
 	must(t, err)
 	rc := report.Recipients[0]
-	if rc.RemoteMTA != "" || rc.Diagnostic != "" || !strings.Contains(rc.Reason, "takes no 8-bit content") || rc.Status != (smtp.EnhancedCode{5, 6, 3}) {
+	if rc.RemoteMTA != "" || rc.Diagnostic != "" || !strings.Contains(rc.Reason, "does not support 8-bit content") || rc.Status != (smtp.EnhancedCode{5, 6, 3}) {
 		t.Errorf("%+v", rc)
 	}
 }

@@ -1,10 +1,10 @@
-// Package smtptest is to smtpserver what httptest is to net/http.
+// Package smtptest helps to test SMTP servers, as httptest does for net/http.
 //
-// [NewServer] starts a server for a test, with an [Inbox] that keeps what it
-// receives. [Talk] holds a conversation with any SMTP server that is written
-// down as a script. A [Listener] lets a server run without a network, so that
-// testing/synctest can run its timeouts in no time, and clients come from any
-// address. [TLSConfig] makes a certificate.
+// [NewServer] starts a smtpserver.Server for a test, with an [Inbox] that keeps
+// the received messages. [Talk] runs a script of commands and expected replies
+// against any SMTP server. A [Listener] connects a server without a network:
+// testing/synctest can then advance its timeouts at once, and clients can have
+// any address. [TLSConfig] makes a TLS configuration with a new certificate.
 //
 //	func TestUnknownUser(t *testing.T) {
 //		srv := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{myAgent}})
@@ -13,7 +13,7 @@
 //			C: EHLO client.example
 //			S: 250 PIPELINING
 //			C: MAIL FROM:<a@example.com>
-//			C: RCPT TO:<nobody@example.net>
+//			C: RCPT TO:<unknown@example.net>
 //			S: 250 2.1.0
 //			S: 550 5.1.1
 //		`)

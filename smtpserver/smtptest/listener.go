@@ -6,21 +6,24 @@ import (
 	"sync"
 )
 
-// Listener is a net.Listener without a network: connections are pipes, and
-// may come from any address. With it a server runs within a testing/synctest
-// bubble, where hours pass in no time.
+// A Listener is a net.Listener without a network: its connections are pipes
+// (net.Pipe), and their remote addresses can be any. A server can use it in a
+// testing/synctest bubble, where time advances at once. It is safe for concurrent
+// use.
 type Listener struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
 }
 
-// NewListener makes a Listener.
+// NewListener returns a new Listener.
 func NewListener() *Listener {
 	return &Listener{conns: make(chan net.Conn), done: make(chan struct{})}
 }
 
-// Dial connects from an address, "192.0.2.7:1025".
+// Dial connects to the listener and returns the client's side of the connection.
+// from is the client's address and port, as "192.0.2.7:1025". Dial waits until
+// the server accepts the connection. After Close it returns net.ErrClosed.
 func (l *Listener) Dial(from string) (net.Conn, error) {
 	remote, err := netip.ParseAddrPort(from)
 	if err != nil {
@@ -35,7 +38,7 @@ func (l *Listener) Dial(from string) (net.Conn, error) {
 	}
 }
 
-// Accept implements net.Listener.
+// Accept implements net.Listener. After Close it returns net.ErrClosed.
 func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
@@ -51,11 +54,12 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Addr is an address for documentation.
+// Addr returns 198.51.100.1:25, an address for documentation (RFC 5737).
 func (l *Listener) Addr() net.Addr { return localAddr }
 
 var localAddr = net.TCPAddrFromAddrPort(netip.MustParseAddrPort("198.51.100.1:25"))
 
+// pipeConn is the server's side of a connection.
 type pipeConn struct {
 	net.Conn
 	remote net.Addr

@@ -3,6 +3,7 @@ package smtptest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -10,21 +11,22 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Server is a smtpserver.Server that listens on a loopback address of its
-// own.
+// A Server is a smtpserver.Server that listens on a free port of the loopback
+// address.
 type Server struct {
 	*smtpserver.Server
-	// Addr is where it listens, "127.0.0.1:port".
+	// Addr is the address of the listener, "127.0.0.1:port".
 	Addr string
-	// Inbox has taken over what was received, unless the server was given a
-	// Handler of its own.
+	// Inbox has the received messages, unless the Server has a Handler of its
+	// own.
 	Inbox *Inbox
 
 	served chan error
 }
 
-// NewServer starts srv (nil for a zero one) and closes it when the test ends.
-// Without a Handler it gets an Inbox, without a Hostname "test.example".
+// NewServer starts srv and closes it when the test ends. A nil srv is a
+// Server with defaults. NewServer sets an empty Handler to an Inbox and an empty
+// Hostname to "test.example".
 func NewServer(t testing.TB, srv *smtpserver.Server) *Server {
 	t.Helper()
 	if srv == nil {
@@ -52,21 +54,22 @@ func NewServer(t testing.TB, srv *smtpserver.Server) *Server {
 	return s
 }
 
-// Inbox is a Handler that keeps what it receives.
+// An Inbox is a smtpserver.Handler that keeps the messages that it receives. It
+// is safe for concurrent use.
 type Inbox struct {
 	messages chan *Message
 }
 
-// Message is a received message, copied out of the server's hands.
+// A Message is a copy of a received message.
 type Message struct {
 	*smtpserver.Message
 	Text     string // header, blank line and body
-	Protocol string // as for the "with" clause of Received
-	Helo     string
-	Identity string
+	Protocol string // the protocol as in the "with" clause of Received
+	Helo     string // the argument of EHLO or HELO
+	Identity string // the authenticated identity; empty without AUTH
 }
 
-// To lists the recipients' addresses.
+// To returns the addresses of the recipients.
 func (m *Message) To() []string {
 	var to []string
 	for _, r := range m.Recipients {
@@ -75,10 +78,11 @@ func (m *Message) To() []string {
 	return to
 }
 
-// NewInbox makes an Inbox that holds up to 10,000 messages.
+// NewInbox returns an Inbox for up to 10,000 messages.
 func NewInbox() *Inbox { return &Inbox{messages: make(chan *Message, 10000)} }
 
-// Receive implements smtpserver.Handler.
+// Receive implements smtpserver.Handler. It returns an error if the Inbox is
+// full.
 func (in *Inbox) Receive(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) (string, error) {
 	b := make([]byte, m.Content().Size())
 	if _, err := m.Content().ReadAt(b, 0); err != nil && len(b) > 0 {
@@ -90,11 +94,12 @@ func (in *Inbox) Receive(ctx context.Context, s *smtpserver.Session, m *smtpserv
 	case in.messages <- msg:
 		return "", nil
 	default:
-		return "", errors.New("smtptest: the inbox is full")
+		return "", fmt.Errorf("smtptest: the inbox is full: it has %d messages", cap(in.messages))
 	}
 }
 
-// Next waits for the next message, for a minute at most.
+// Next removes and returns the next message. It fails the test if none arrives
+// within one minute.
 func (in *Inbox) Next(t testing.TB) *Message {
 	t.Helper()
 	late := time.NewTimer(time.Minute)
@@ -103,10 +108,10 @@ func (in *Inbox) Next(t testing.TB) *Message {
 	case m := <-in.messages:
 		return m
 	case <-late.C:
-		t.Fatal("smtptest: no message came")
+		t.Fatal("smtptest: no message arrived within one minute")
 		return nil
 	}
 }
 
-// Len is the number of messages that wait to be taken.
+// Len returns the number of messages in the Inbox.
 func (in *Inbox) Len() int { return len(in.messages) }

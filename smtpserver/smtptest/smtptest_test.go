@@ -26,7 +26,7 @@ const message = `
 	S: 250 2.1.5
 	S: 250
 	S: 354
-	# The text, and its end.
+	# The content and the final dot.
 	R: "Subject: x\r\n\r\nbody\r\n.\r\n"
 	S: 250 2.0.0 Ok
 	C: QUIT
@@ -46,16 +46,16 @@ func TestTalkAndInbox(t *testing.T) {
 	}
 }
 
-// A conversation that goes otherwise fails the test, and says where.
+// A step that fails ends the test, and the message has the line and the reason.
 func TestTalkFails(t *testing.T) {
 	srv := NewServer(t, nil)
 	for script, want := range map[string]string{
-		"S: 554":                          `line 1, "S: 554": the reply is another`,
-		"S: 220 other.example":            "the reply is another",
+		"S: 554":                          `line 1, "S: 554": unexpected reply`,
+		"S: 220 other.example":            "unexpected reply",
 		"S: 220\nC: QUIT\nS: 221\nS: 250": "the server closed the connection",
-		"S: 220\nwhat is this":            "no such step",
+		"S: 220\nwhat is this":            "unknown step",
 		"S: 220\nR: not quoted":           "invalid syntax",
-		"S: 220\nC: NOOP\nEOF":            "the server goes on",
+		"S: 220\nC: NOOP\nEOF":            "instead of closing the connection",
 	} {
 		r := &recorder{TB: t}
 		func() {
@@ -72,7 +72,7 @@ func TestTalkFails(t *testing.T) {
 	}
 }
 
-// recorder notes how a test fails, and ends it by a panic.
+// recorder records the failure of a test, and ends the test by a panic.
 type recorder struct {
 	testing.TB
 	failure string
@@ -97,7 +97,7 @@ func TestListenerFromAnyAddress(t *testing.T) {
 	TalkOn(t, c, "S: 220\nC: NOOP\nS: 250")
 	c.Close()
 	if _, err := l.Dial("nowhere"); err == nil {
-		t.Error("dialled from nowhere")
+		t.Error("Dial accepted the address \"nowhere\"")
 	}
 	srv.Close()
 	<-served
@@ -116,7 +116,7 @@ func TestTLSStep(t *testing.T) {
 	defer c.Close()
 	tc := TalkOn(t, c, "S: 220\nC: EHLO x\nS: 250 STARTTLS\nC: STARTTLS\nS: 220\nTLS\nC: EHLO x\nS: 250")
 	if tc == c {
-		t.Error("the TLS connection is not given back")
+		t.Error("TalkOn did not return the TLS connection")
 	}
 	TalkOn(t, tc, "C: NOOP\nS: 250\nC: QUIT\nS: 221\nEOF")
 }

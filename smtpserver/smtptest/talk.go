@@ -15,20 +15,21 @@ import (
 	"time"
 )
 
-// Talk holds a conversation with a server. The script has one step in each
-// line:
+// Talk connects to the server at addr and runs a script. Each line of the script
+// is one step:
 //
-//	S: 250 2.1.0      the next reply begins so: code and first words. With a
-//	                  reply of several lines one of them has to
+//	S: 250 2.1.0      read a reply, which must have this code and text: one of
+//	                  its lines must begin with the text
 //	C: MAIL FROM:<>   send the line and CRLF
-//	R: "a\r\nb"       send the quoted string (Go syntax) as it is
-//	TLS               do a TLS handshake, trusting anybody
-//	EOF               the server closes the connection
-//	# remark          for the reader
+//	R: "a\r\nb"       send the quoted string (Go syntax) unchanged
+//	TLS               do a TLS handshake, without verifying the certificate
+//	EOF               the server must close the connection
+//	# remark          a comment
 //
-// Several C: lines in a row are sent in one write, as a pipelining client
-// does. Empty lines count for nothing. At the first reply that is not the
-// expected one the test fails, with the line's number.
+// Consecutive C: and R: lines are sent in one write, as a client with PIPELINING
+// does. Spaces and tabs before a step and empty lines are ignored. The first
+// step that fails ends the test; the message has the number of the line. A
+// script has at most 30 seconds.
 func Talk(t testing.TB, addr, script string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -39,12 +40,13 @@ func Talk(t testing.TB, addr, script string) {
 	TalkOn(t, c, script)
 }
 
-// TalkOn is Talk on a connection that exists and that stays open. The result
-// is the TLS connection over it where the script began TLS, otherwise c.
+// TalkOn runs a script as Talk does, on an open connection. It does not close
+// the connection. It returns the TLS connection if the script began TLS,
+// otherwise c.
 func TalkOn(t testing.TB, c net.Conn, script string) net.Conn {
 	t.Helper()
 	talker := &talker{conn: c, r: bufio.NewReader(c)}
-	// No test waits longer for a server that does not answer.
+	// So that a test ends if the server does not reply.
 	c.SetDeadline(time.Now().Add(30 * time.Second))
 	var transcript strings.Builder
 	for i, step := range strings.Split(script, "\n") {
@@ -52,8 +54,8 @@ func TalkOn(t testing.TB, c net.Conn, script string) net.Conn {
 		if step == "" || step[0] == '#' {
 			continue
 		}
-		said, err := talker.step(step)
-		transcript.WriteString(said)
+		lines, err := talker.step(step)
+		transcript.WriteString(lines)
 		if err != nil {
 			t.Fatalf("line %d, %q: %v\nso far:\n%s", i+1, step, err, transcript.String())
 		}
@@ -64,13 +66,15 @@ func TalkOn(t testing.TB, c net.Conn, script string) net.Conn {
 	return talker.conn
 }
 
+// talker runs the steps of a script.
 type talker struct {
 	conn net.Conn
 	r    *bufio.Reader
 	out  []byte
 }
 
-func (k *talker) step(step string) (said string, err error) {
+// step runs one step. transcript is the step and the replies that were read.
+func (k *talker) step(step string) (transcript string, err error) {
 	word, rest, _ := strings.Cut(step, ":")
 	rest = strings.TrimPrefix(rest, " ")
 	switch word {
@@ -89,12 +93,12 @@ func (k *talker) step(step string) (said string, err error) {
 	case "S":
 		lines, err := ReadReply(k.r)
 		for _, l := range lines {
-			said += "S: " + l + "\n"
+			transcript += "S: " + l + "\n"
 		}
 		if err == nil && !matches(lines, rest) {
-			err = errors.New("the reply is another")
+			err = errors.New("unexpected reply")
 		}
-		return said, err
+		return transcript, err
 	case "TLS":
 		tc := tls.Client(k.conn, &tls.Config{InsecureSkipVerify: true}) // a test's own server
 		k.conn, k.r = tc, bufio.NewReader(tc)
@@ -102,16 +106,17 @@ func (k *talker) step(step string) (said string, err error) {
 	case "EOF":
 		b, err := k.r.ReadByte()
 		if err == nil {
-			return "", fmt.Errorf("the server goes on: %q", b)
+			return "", fmt.Errorf("the server sent %q instead of closing the connection", b)
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return "", errors.New("the connection stays open")
+			return "", errors.New("the server did not close the connection in time")
 		}
 		return "EOF\n", nil
 	}
-	return "", errors.New("no such step")
+	return "", errors.New("unknown step")
 }
 
+// send writes the C: and R: lines that were collected.
 func (k *talker) send() error {
 	if len(k.out) == 0 {
 		return nil
@@ -121,7 +126,7 @@ func (k *talker) send() error {
 	return err
 }
 
-// matches says whether a reply has the expected code and words.
+// matches reports whether a reply has the expected code and text.
 func matches(lines []string, want string) bool {
 	code, text, _ := strings.Cut(want, " ")
 	for _, l := range lines {
@@ -137,7 +142,8 @@ func matches(lines []string, want string) bool {
 	return false
 }
 
-// ReadReply reads one reply, of one line or several, without CRLFs.
+// ReadReply reads one reply and returns its lines, with their codes and without
+// CRLF. On an error it returns the lines that were read before.
 func ReadReply(r *bufio.Reader) ([]string, error) {
 	var lines []string
 	tr := textproto.NewReader(r)
@@ -151,13 +157,13 @@ func ReadReply(r *bufio.Reader) ([]string, error) {
 		}
 		lines = append(lines, l)
 		if len(l) < 4 {
-			return lines, fmt.Errorf("%q is no reply", l)
+			return lines, fmt.Errorf("%q is not a reply line", l)
 		}
 		if l[3] == ' ' {
 			return lines, nil
 		}
 		if l[3] != '-' {
-			return lines, fmt.Errorf("%q is no reply", l)
+			return lines, fmt.Errorf("%q is not a reply line", l)
 		}
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TLSConfig makes a server's TLS configuration with a certificate for
-// "test.example", localhost and the loopback addresses, and the pool by which
-// a client verifies it.
+// TLSConfig returns a TLS configuration for a server and a pool with which a
+// client can verify it. The certificate is for "test.example", "localhost",
+// 127.0.0.1 and ::1.
 func TLSConfig(t testing.TB) (*tls.Config, *x509.CertPool) {
 	t.Helper()
 	cert := Certificate(t, "test.example")
@@ -24,8 +24,8 @@ func TLSConfig(t testing.TB) (*tls.Config, *x509.CertPool) {
 	return &tls.Config{Certificates: []tls.Certificate{cert}}, pool
 }
 
-// Certificate makes a self-signed certificate for a name, for servers and for
-// clients.
+// Certificate returns a new self-signed certificate for name, "localhost",
+// 127.0.0.1 and ::1. It is valid for 24 hours, for servers and for clients.
 func Certificate(t testing.TB, name string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
