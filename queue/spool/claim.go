@@ -33,7 +33,7 @@ func (s *Spool) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, err
 		if lost == 0 || c.ID != "" {
 			return ms, nil
 		}
-		c.Max = lost // others instead of those that could not be read
+		c.Max = lost // claim other messages instead of those that could not be read
 	}
 }
 

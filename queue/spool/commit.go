@@ -10,30 +10,29 @@ import (
 )
 
 // Group commit without a goroutine of its own. A goroutine that finds the log
-// idle leads: it takes the batch that has gathered, writes and syncs it while
-// the next batch gathers, and wakes the others. The first waiter of the next
-// batch leads that one. So a single writer never leaves its goroutine, and
-// many writers share one sync. Dispositions gather without a waiter; a timer
-// leads their commit if no writer does it first.
+// idle leads a commit: it takes the pending batch, writes and syncs it while the
+// next batch gathers, and wakes the other waiters of its batch. The first waiter
+// of the next batch leads the next commit. So a single writer needs no other
+// goroutine, and many writers share one sync. Dispositions have no waiter. A timer
+// starts their commit unless a writer does so first.
 
-// dispositionDelay is how long a disposition waits for a commit. The promise
-// is 100 ms; the rest is for the timer and the disk.
+// dispositionDelay is how long a disposition waits for a commit. The documented
+// limit is 100 ms; the rest of it is for the timer and the disk.
 const dispositionDelay = 50 * time.Millisecond
 
-// retryDelay is how long the log waits after a failed commit before it tries
-// again on its own.
+// retryDelay is the time after a failed commit at which the log tries again, if
+// no writer does so first.
 const retryDelay = time.Second
 
-// maxPending bounds the dispositions that wait for a disk that does not take
-// them, in bytes.
+// maxPending is the most bytes of dispositions that wait for a disk that fails.
 const maxPending = 64 << 20
 
-// A record waits to be written. Its owner fills it in, except for at and
+// A record is written by a commit. The owner fills it in, except for at and
 // waiter.
 type record struct {
 	header
 	bufs [][]byte // header, meta, body and padding; the log fills in the header
-	at   loc      // set when it is written
+	at   loc      // set when the record is written
 	slot index.Slot
 
 	schedule queue.Schedule // of a new message
@@ -42,21 +41,22 @@ type record struct {
 	ended    *ended         // of a removal
 }
 
-// An origin is where a copied message was.
+// An origin is where the records of a message were before it was copied or
+// removed.
 type origin struct{ message, state loc }
 
-// ended is what a removal leaves behind.
+// ended describes the message that a removal ends.
 type ended struct {
 	origin
-	moving *record // the copy that was being written when the message ended, if any
-	grave  uint32  // the segment with the last copy of the message
-	inFile bool
+	moving *record // the copy that was being written when the message ended, or nil
+	from   uint32  // the segment with the last copy of the message
+	inFile bool    // the message has a content file
 }
 
 // A batch is what one commit writes.
 type batch struct {
 	recs    []*record
-	refused []*record // messages for which there was no room; the rest was written
+	refused []*record // messages for which there was no room; the others were written
 	waiters []*waiter
 	size    int64
 	mail    bool // it has messages
@@ -71,15 +71,15 @@ func (b *batch) add(r *record) {
 // A waiter is a goroutine that waits until a batch is durable, or leads its
 // commit.
 type waiter struct {
-	leads bool      // from the start
-	lead  chan bool // true: lead now; false: done, see err
+	leads bool      // it leads a commit at once
+	lead  chan bool // true: lead a commit now; false: done, see err
 	err   error
 }
 
 var waiters = sync.Pool{New: func() any { return &waiter{lead: make(chan bool, 1)} }}
 
 // enqueue adds a record, which may be nil, to the next commit. The caller must
-// then call wait, without its own lock.
+// then release its own lock and call wait.
 func (l *recordLog) enqueue(r *record) (*waiter, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,7 +101,8 @@ func (l *recordLog) enqueue(r *record) (*waiter, error) {
 	return w, nil
 }
 
-// wait returns when the batch of enqueue is durable, or with its error.
+// wait returns when the batch of enqueue is durable, or returns the error of its
+// commit.
 func (l *recordLog) wait(w *waiter) error {
 	if w.leads || <-w.lead {
 		l.lead(w)
@@ -111,8 +112,8 @@ func (l *recordLog) wait(w *waiter) error {
 	return err
 }
 
-// sync returns when all records added so far are durable, or the error of
-// their commit.
+// sync returns when all records that were added before are durable, or returns
+// the error of their commit.
 func (l *recordLog) sync() error {
 	w, err := l.enqueue(nil)
 	if err != nil {
@@ -121,8 +122,8 @@ func (l *recordLog) sync() error {
 	return l.wait(w)
 }
 
-// add adds a disposition, which will be durable in at most 100 ms unless the
-// disk fails. After an error it is not recorded.
+// add adds a disposition. It is durable in at most 100 ms unless the disk fails.
+// If add returns an error, the disposition is not recorded.
 func (l *recordLog) add(r *record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,7 +138,7 @@ func (l *recordLog) add(r *record) error {
 	return nil
 }
 
-// mustAdd adds a disposition whatever the state of the disk.
+// mustAdd adds a disposition even if the last commit has failed.
 func (l *recordLog) mustAdd(r *record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,15 +146,15 @@ func (l *recordLog) mustAdd(r *record) {
 	l.wake()
 }
 
-// gather adds a record to the next commit, which the caller starts itself.
+// gather adds a record to the next commit. The caller starts that commit.
 func (l *recordLog) gather(r *record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending.add(r)
 }
 
-// wake makes sure that the next commit comes even if no goroutine waits for
-// it. The caller holds mu.
+// wake sets the timer, so that a commit follows even if no goroutine waits for
+// it. The caller has locked mu.
 func (l *recordLog) wake() {
 	if !l.armed {
 		l.armed = true
@@ -161,16 +162,16 @@ func (l *recordLog) wake() {
 	}
 }
 
-// flush runs when the timer fires. It leads a commit that no other goroutine
-// leads, and tries again after one that failed, even if there is nothing to
-// write (see retract).
+// flush runs when the timer fires. It leads a commit if no other goroutine does.
+// After a failed commit it does so even if there is nothing to write (see
+// retract).
 func (l *recordLog) flush() {
 	l.mu.Lock()
 	l.armed = false
 	switch {
 	case l.closed || len(l.pending.recs) == 0 && l.broken == nil:
 		l.mu.Unlock()
-	case l.busy: // with the batch before
+	case l.busy: // another goroutine leads a commit
 		l.armed = true
 		l.timer.Reset(time.Millisecond)
 		l.mu.Unlock()
@@ -181,11 +182,11 @@ func (l *recordLog) flush() {
 	}
 }
 
-// lead commits the batch that has gathered. The caller has set busy. self is
-// the caller's own waiter, which is not woken.
+// lead commits the pending batch. The caller has set busy. self is the waiter of
+// the caller and is not woken.
 func (l *recordLog) lead(self *waiter) {
 	if self != nil {
-		// The writers that the last commit woke get a turn, so that their
+		// Let the writers run that the last commit woke, so that their next
 		// records go with this commit. This doubles the batches of 20 writers.
 		runtime.Gosched()
 	}
@@ -208,8 +209,8 @@ func (l *recordLog) lead(self *waiter) {
 	l.finish(&b, self, again, err)
 }
 
-// finish ends a commit: it hands the lead to the first waiter of the next
-// batch, and wakes the waiters of this one.
+// finish ends a commit. It makes the first waiter of the next batch lead the next
+// commit, and wakes the waiters of this batch.
 func (l *recordLog) finish(b *batch, self *waiter, again []*record, err error) {
 	l.mu.Lock()
 	l.requeue(again, err)
@@ -227,7 +228,7 @@ func (l *recordLog) finish(b *batch, self *waiter, again []*record, err error) {
 	l.mu.Unlock()
 
 	if next != nil {
-		next.lead <- true // before the others: the disk should not wait
+		next.lead <- true // first, so that the disk does not idle
 	}
 	for _, w := range b.waiters {
 		if w.err == nil {
@@ -244,8 +245,8 @@ func (l *recordLog) finish(b *batch, self *waiter, again []*record, err error) {
 	l.mu.Unlock()
 }
 
-// dispositions are the records of a batch that were promised without
-// condition: they must be written, by a later commit if this one failed.
+// dispositions returns the dispositions of a batch whose commit has failed. Update
+// and Remove have reported success for them, so a later commit must write them.
 func dispositions(recs []*record) (again []*record) {
 	for _, r := range recs {
 		if r.moved == nil && r.kind != kindMessage {
@@ -255,8 +256,8 @@ func dispositions(recs []*record) (again []*record) {
 	return again
 }
 
-// requeue puts dispositions that could not be written before those that have
-// gathered since. The caller holds mu.
+// requeue adds dispositions that could not be written to the next batch, before
+// the records that have gathered since. The caller has locked mu.
 func (l *recordLog) requeue(again []*record, err error) {
 	if len(again) == 0 {
 		return
@@ -267,6 +268,6 @@ func (l *recordLog) requeue(again []*record, err error) {
 		l.pending.add(r)
 	}
 	if l.broken == nil {
-		l.logger.Error("spool: dispositions cannot be recorded", "count", len(again), "error", err)
+		l.logger.Error("spool: cannot record dispositions, they are kept in memory", "count", len(again), "error", err)
 	}
 }

@@ -7,22 +7,22 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Compaction empties a sealed segment of which at most this share is needed:
-// what is needed is copied to the active segment. Each byte copied frees at
-// least three. So the log is written at most 4/3 times on average, and is at
-// most four times as long as what it has to keep, plus the two segments at its
-// end.
-const compactShare = 4 // one in
+// Compaction empties a sealed segment when at most 1/compactShare of it is
+// needed: it copies the needed records to the active segment. Each byte that is
+// copied frees at least three others. So on average each byte is written at most
+// 4/3 times, and the log is at most four times as long as the needed records, plus
+// the two segments at its end.
+const compactShare = 4
 
-// compactAge is how long compaction leaves a sealed segment alone. Most mail
-// leaves within seconds, and then its segment is no longer needed.
+// compactAge is the minimum age of a sealed segment that compaction empties. Most
+// mail is delivered within seconds, and then its segment is not needed any more.
 const compactAge = 10 * time.Second
 
-// moveBatch is how much compaction copies in one commit, so that no writer
-// waits long for it.
+// moveBatch is how many bytes compaction copies in one commit. It is small, so
+// that writers do not wait long.
 const moveBatch = 1 << 20
 
-// compact empties one segment that is worth it, or that is suspect.
+// compact empties one segment that is suspect or mostly not needed.
 func (l *recordLog) compact() {
 	g := l.worthEmptying()
 	if g == nil {
@@ -31,15 +31,15 @@ func (l *recordLog) compact() {
 	defer g.unpin()
 	if err := l.empty(g); err != nil {
 		if !errors.Is(err, queue.ErrClosed) {
-			l.logger.Error("spool: segment cannot be emptied", "segment", g.path, "error", err)
+			l.logger.Error("spool: cannot compact segment", "segment", g.path, "error", err)
 		}
 		return
 	}
 	l.kick()
 }
 
-// worthEmptying returns the oldest segment to empty, pinned; nil if there is
-// none, or if the state of the disk forbids it.
+// worthEmptying returns the oldest segment to empty, pinned. It returns nil if
+// there is none, or if the disk fails or is full.
 func (l *recordLog) worthEmptying() *segment {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +62,7 @@ func (l *recordLog) worthEmptying() *segment {
 	return g
 }
 
-// empty copies all that is needed of a segment.
+// empty copies all needed records of a segment.
 func (l *recordLog) empty(g *segment) error {
 	b := make([]byte, g.capacity)
 	n, _ := g.file.ReadAt(b, 0)
@@ -88,9 +88,9 @@ func (l *recordLog) empty(g *segment) error {
 		return err
 	}
 	l.mu.Lock()
-	g.graves = make(map[uint32]int)
+	g.removals = make(map[uint32]int)
 	left := g.live > 0
-	g.tried, g.sealed = true, time.Now() // if something is left, the next try is later
+	g.tried, g.sealed = true, time.Now() // if something is left, try again after compactAge
 	l.mu.Unlock()
 	if left {
 		l.owner.rescue(g)

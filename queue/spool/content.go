@@ -10,9 +10,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A stored content is read from the log and from the message's content file
-// when it is asked for. It keeps its segment's file from being used anew; a
-// segment that is deleted meanwhile stays readable through its open file.
+// A stored content is read from the log and the content file when a caller reads
+// it. It pins its segment, so that the file is not reused. A segment that is
+// deleted meanwhile can still be read through its open file.
 type stored struct {
 	seg      *segment
 	body     int64 // where in the segment the body begins
@@ -37,8 +37,8 @@ func (s *Spool) newStored(g *segment, at loc, h *header, hd *head) *stored {
 
 func (c *stored) Size() int64 { return c.size }
 
-// walk calls fn for the parts between off and off+n with the place of each:
-// the reader and the offset in it.
+// walk calls fn for each part of the content between off and off+n, with the
+// reader of the part and the offset in it.
 func (c *stored) walk(off, n int64, fn func(p part, r io.ReaderAt, off, n int64) error) error {
 	body := c.body
 	for _, p := range c.parts {
@@ -65,7 +65,7 @@ func (c *stored) walk(off, n int64, fn func(p part, r io.ReaderAt, off, n int64)
 	return nil
 }
 
-// ReadAt verifies the whole content before the first byte that it returns.
+// ReadAt verifies the whole content before it returns the first byte.
 func (c *stored) ReadAt(b []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, errors.New("spool: negative offset")
@@ -89,8 +89,8 @@ func (c *stored) ReadAt(b []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-// WriteTo writes the content in pieces of up to 64 KiB. A content of one
-// piece is verified before it is written, a longer one at its end.
+// WriteTo writes the content in pieces of up to 64 KiB. It verifies the content
+// before it writes the last piece.
 func (c *stored) WriteTo(w io.Writer) (written int64, err error) {
 	buf := chunks.Get().(*[64 << 10]byte)
 	defer chunks.Put(buf)
@@ -106,7 +106,7 @@ func (c *stored) WriteTo(w io.Writer) (written int64, err error) {
 			} else {
 				bodyCRC = updateChecksum(bodyCRC, b)
 			}
-			if written+int64(len(b)) == c.size { // all of it was read: before it is out
+			if written+int64(len(b)) == c.size { // all of it was read
 				if err := c.verify(bodyCRC, fileCRC); err != nil {
 					return err
 				}
@@ -126,16 +126,16 @@ func (c *stored) WriteTo(w io.Writer) (written int64, err error) {
 
 func (c *stored) verify(bodyCRC, fileCRC uint32) error {
 	if bodyCRC != c.bodyCRC || fileCRC != c.fileCRC {
-		return fmt.Errorf("%w: its content does not match its checksum", queue.ErrDamaged)
+		return fmt.Errorf("%w: content does not match its checksum", queue.ErrDamaged)
 	}
 	c.verified.Store(true)
 	return nil
 }
 
-// short is the error of a read that brought less than there should be.
+// short returns the error for a read that returned too few bytes.
 func short(err error) error {
 	if err == nil || err == io.EOF {
-		return fmt.Errorf("%w: its content is cut short", queue.ErrDamaged)
+		return fmt.Errorf("%w: content is cut short", queue.ErrDamaged)
 	}
 	return err
 }

@@ -16,18 +16,18 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Large content is a file of its own in the directory files, named for the
-// sequence number of its message. File and name are durable before the record
-// that refers to them is written. The file is deleted after the removal of the
-// message is durable. Open deletes a file there that has no record.
+// Large content is stored in a file of its own in the directory files. The name
+// is the sequence number of the message. The file and its name are durable before
+// the record is written that refers to them. The file is deleted after the removal
+// of the message is durable. Open deletes a file that no record refers to.
 
-// contentFiles are the content files of a spool.
+// contentFiles has the content files of a spool.
 type contentFiles struct {
 	fs     fileSystem
 	dir    string
 	logger *slog.Logger
 	token  string      // in the names of the files that create makes
-	named  atomic.Bool // the file system has no files without a name
+	named  atomic.Bool // the file system does not support files without a name
 
 	mu   sync.Mutex // guards old
 	old  []uint64   // files of messages that have ended
@@ -44,7 +44,8 @@ func (c *contentFiles) name(seq uint64) string {
 	return filepath.Join(c.dir, fmt.Sprintf("%016x", seq))
 }
 
-// fileSeq is the inverse of the base of a name; ok is false for other names.
+// fileSeq is the inverse of name, for the last element of the path. ok is false
+// for other names.
 func fileSeq(name string) (seq uint64, ok bool) {
 	seq, err := strconv.ParseUint(name, 16, 64)
 	return seq, err == nil && len(name) == 16
@@ -52,8 +53,8 @@ func fileSeq(name string) (seq uint64, ok bool) {
 
 const tempPrefix = "tmp-"
 
-// create makes a file to receive content into. Where the file system allows
-// it, the file has no name until adopt gives it one.
+// create creates a file for content that is being received. If the file system
+// supports it, the file has no name until adopt gives it one.
 func (c *contentFiles) create() (*os.File, error) {
 	name := filepath.Join(c.dir, tempPrefix+c.token+"-"+rand.Text())
 	if !c.named.Load() {
@@ -89,8 +90,8 @@ func (c *contentFiles) exist() error {
 	return err
 }
 
-// adopt gives the file f, which create made, the name for a sequence number,
-// and makes both durable.
+// adopt gives the file f, which create made, the name for a sequence number, and
+// makes the file and the name durable.
 func (c *contentFiles) adopt(f *os.File, seq uint64) error {
 	if err := c.fs.Adopt(f, c.name(seq)); err != nil {
 		return err
@@ -98,7 +99,7 @@ func (c *contentFiles) adopt(f *os.File, seq uint64) error {
 	return c.fs.SyncDir(c.dir)
 }
 
-// write makes a durable content file and returns its checksum.
+// write creates a durable content file and returns its checksum.
 func (c *contentFiles) write(seq uint64, from queue.Content) (crc uint32, err error) {
 	f, err := c.fs.Open(c.name(seq), create)
 	if err != nil {
@@ -115,7 +116,7 @@ func (c *contentFiles) write(seq uint64, from queue.Content) (crc uint32, err er
 	return w.crc, c.fs.SyncDir(c.dir)
 }
 
-// remove deletes a content file. One that stays is deleted by the next Open.
+// remove deletes a content file. If that fails, the next Open deletes it.
 func (c *contentFiles) remove(seq uint64) error {
 	err := c.fs.Remove(c.name(seq))
 	if errors.Is(err, os.ErrNotExist) {
@@ -124,7 +125,7 @@ func (c *contentFiles) remove(seq uint64) error {
 	return err
 }
 
-// retire marks the content files of messages that have ended for removeOld.
+// retire lists the content files of messages that have ended for removeOld.
 func (c *contentFiles) retire(seqs []uint64) {
 	if len(seqs) == 0 {
 		return
@@ -143,7 +144,7 @@ func (c *contentFiles) removeOld() {
 	c.mu.Unlock()
 	for _, seq := range old {
 		if err := c.remove(seq); err != nil {
-			c.logger.Warn("spool: content file cannot be deleted", "error", err)
+			c.logger.Warn("spool: cannot delete content file", "error", err)
 		}
 	}
 }

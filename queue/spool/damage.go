@@ -9,41 +9,41 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A Damage is a stretch of the log, or a message, that cannot be read.
+// A Damage describes a part of the log, or a message, that cannot be read.
 type Damage struct {
 	Segment string // path of the segment
-	Offset  int64
-	Size    int64
-	ID      string // of the message, where it is known
-	Saved   string // the file that the bytes were copied to, "" if they cannot be read
+	Offset  int64  // of the damaged bytes in the segment
+	Size    int64  // of the damaged bytes
+	ID      string // of the message, if it is known
+	Saved   string // path of the file with a copy of the bytes, "" if there is none
 	Err     error  // what is wrong
 }
 
-// setAside copies a stretch of a segment into the directory damaged and
-// returns the file's name, "" if that fails.
+// setAside copies bytes of a segment into a file in the directory damaged. It
+// returns the path of the file, "" if that fails.
 func (s *Spool) setAside(g *segment, off int64, b []byte) string {
 	name := filepath.Join(s.damagedDir(), fmt.Sprintf("%010d-%d-%d", g.number, off, len(b)))
-	s.fs.Remove(name) // one of an earlier recovery
+	s.fs.Remove(name) // a file of an earlier recovery
 	f, err := s.fs.Open(name, create)
 	if err == nil {
 		err = errors.Join(f.WriteAt([][]byte{b}, 0), f.Sync(), f.Close(), s.fs.SyncDir(s.damagedDir()))
 	}
 	if err != nil {
-		s.logger.Error("spool: damaged bytes cannot be set aside", "file", name, "error", err)
+		s.logger.Error("spool: cannot save damaged bytes", "file", name, "error", err)
 		return ""
 	}
 	return name
 }
 
-// unreadable deals with a message that cannot be read: a damaged one is set
-// aside, and one that the disk fails to read stays for later.
+// unreadable handles a message that cannot be read. It sets a damaged message
+// aside. If only the disk has failed to read it, the message stays in the queue.
 func (s *Spool) unreadable(p *place, err error) {
 	if !errors.Is(err, queue.ErrDamaged) {
-		s.logger.Error("spool: message cannot be read now", "id", p.id, "error", err)
+		s.logger.Error("spool: cannot read message now", "id", p.id, "error", err)
 		return
 	}
 	if !s.index.current(p) {
-		return // it was moved or has ended since: it is not damaged
+		return // it was moved or has ended meanwhile, so it is not damaged
 	}
 	saved := ""
 	if p.segment != nil {
@@ -51,10 +51,10 @@ func (s *Spool) unreadable(p *place, err error) {
 		n, _ := p.segment.file.ReadAt(b, int64(p.data.message.off))
 		saved = s.setAside(p.segment, int64(p.data.message.off), b[:n])
 	}
-	if p.data.inFile { // it would be deleted with the message
+	if p.data.inFile { // the content file would be deleted with the message
 		from := s.files.name(p.data.seq)
 		if err := s.fs.Rename(from, filepath.Join(s.damagedDir(), filepath.Base(from))); err != nil && !errors.Is(err, os.ErrNotExist) {
-			s.logger.Error("spool: content of a damaged message cannot be set aside", "id", p.id, "error", err)
+			s.logger.Error("spool: cannot save content of damaged message", "id", p.id, "error", err)
 			return // the next Claim tries again
 		}
 	}
@@ -64,8 +64,8 @@ func (s *Spool) unreadable(p *place, err error) {
 	}
 }
 
-// rescue implements recordOwner: it sets aside the messages of a segment that
-// could not be copied because they could not be read.
+// rescue implements recordOwner. It sets aside the messages of a segment that
+// compaction could not copy because they cannot be read.
 func (s *Spool) rescue(g *segment) {
 	for after := ""; ; {
 		var places []place

@@ -2,11 +2,12 @@ package spool
 
 import "path/filepath"
 
-// dead returns a segment that is not needed: none of its messages and states
-// is, and no message that its removals belong to could come back, because the
-// segments that have those messages are gone. The segment after a suspect one
-// is needed as long as that one exists: its header says which records there do
-// not count. The caller holds mu.
+// dead returns a segment that is not needed, nil if there is none. In such a
+// segment no message and no state is needed. Its removals are not needed either,
+// because the segments with the removed messages do not exist any more, and so the
+// messages cannot come back. The segment after a suspect one is needed as long as
+// the suspect one exists: its header has the end of the suspect one, and records
+// after that end must be ignored. The caller has locked mu.
 func (l *recordLog) dead() *segment {
 	for _, g := range l.segments {
 		if g == l.active || g.live > 0 || g.keep {
@@ -14,7 +15,7 @@ func (l *recordLog) dead() *segment {
 		}
 		before := l.segments[g.prev]
 		needed := before != nil && before.suspect
-		for n := range g.graves {
+		for n := range g.removals {
 			needed = needed || n != g.number && l.segments[n] != nil
 		}
 		for n := range g.sources {
@@ -27,9 +28,9 @@ func (l *recordLog) dead() *segment {
 	return nil
 }
 
-// deleteDead deletes dead segments, or makes one of them the spare. A segment
-// is gone only when its directory is synced: until then it may come back after
-// a power failure, and the removals of its messages must exist.
+// deleteDead deletes dead segments, or makes one of them the spare. Until the
+// directory is synced, a deleted segment may come back after a power failure, so
+// the removals of its messages must still exist.
 func (l *recordLog) deleteDead() {
 	for {
 		l.mu.Lock()
@@ -37,14 +38,14 @@ func (l *recordLog) deleteDead() {
 		reuse := g != nil && l.spare == nil && !l.preparing && g.writable && !g.suspect &&
 			g.capacity == l.segmentSize && g.pins.Load() == 0
 		if reuse {
-			l.preparing = true // the name spareName is taken
+			l.preparing = true // this goroutine uses the file spareName
 		}
 		l.mu.Unlock()
 		if g == nil {
 			return
 		}
 		if err := l.drop(g, reuse); err != nil {
-			l.logger.Error("spool: dead segment cannot be deleted", "segment", g.path, "error", err)
+			l.logger.Error("spool: cannot delete dead segment", "segment", g.path, "error", err)
 			return
 		}
 	}
@@ -75,7 +76,7 @@ func (l *recordLog) drop(g *segment, reuse bool) error {
 		delete(l.segments, g.number)
 		l.stats.deleted.Add(1)
 		if !reuse && g.pins.Load() == 0 {
-			g.file.Close() // otherwise the last content that is read keeps it open
+			g.file.Close() // the file of a pinned segment is closed when its last reader is collected
 		}
 	}
 	return err

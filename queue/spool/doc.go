@@ -1,5 +1,5 @@
-// Package spool is the durable queue.Store of one relay: mail in files on a
-// disk of its own machine.
+// Package spool is a durable queue.Store for one relay. It stores mail in files
+// on a local disk.
 //
 //	store, err := spool.Open("/var/spool/relay", nil)
 //	if err != nil { ... }
@@ -9,112 +9,115 @@
 //
 // # Durability
 //
-// When Put returns nil, the message is on stable storage: an fdatasync that
-// covers it has returned, and so has one for the directory of any new file.
+// When Put returns nil, the message is on stable storage: an fdatasync of its
+// bytes has succeeded, and so has one of the directory of each new file.
 //
-// Update and Remove (dispositions) do not wait for a sync of their own. They
-// are written with the next commit, at most 100 ms later. A volatile schedule
-// is not written at all.
+// Update and Remove, called dispositions, do not wait for a sync. They are
+// written with the next commit, at most 100 ms later. A volatile schedule is not
+// written at all.
 //
 // When a sync fails, the spool no longer trusts that segment of the log. It
-// begins a new segment, writes there what was not acknowledged yet, and then
-// copies the acknowledged records of the old segment.
+// begins a new segment, writes the records there that were not acknowledged yet,
+// and then copies the acknowledged records of the old segment.
 //
-// When Put returns an error, nothing of the message is left, with one
-// exception: the disk failed the sync, and took neither a new segment nor
-// another write to the failed one. The records may then be on disk, and no
-// later record says that they do not count. After a crash in that state, the
-// messages of that one commit may come back. The spool tries to leave the state
-// every second, with or without new mail. Until it succeeds it writes nothing
-// else, so later refusals are final.
+// When Put returns an error, nothing of the message is left, with one exception.
+// If a sync fails, and then neither a new segment can be begun nor the failed
+// segment be written again, the records of that commit may be on disk, and nothing
+// on disk marks them as refused. After a crash in that state, the messages of
+// that one commit may come back. The spool tries every second to write again,
+// also if there is no new mail. Until it succeeds it writes nothing else, so
+// messages that it refuses later cannot come back.
 //
 // # A full or broken disk
 //
-// On a full disk the spool refuses new mail (queue.ErrFull) while at least a
-// quarter of a segment is left for dispositions. Accepted mail can be read,
-// updated and removed as before. Segments that become free are reused, which
-// needs no disk space. On a disk that cannot be written at all, Put, Update,
-// Remove and Sync fail, and reading works.
+// On a full disk the spool refuses new mail (queue.ErrFull). It does so while at
+// least a quarter of a segment is left for dispositions. So accepted mail can be
+// read, updated and removed as before. Segments that become free are reused,
+// which needs no disk space. On a disk that cannot be written at all, Put,
+// Update, Remove and Sync fail, and mail can still be read.
 //
 // # Recovery
 //
-// Open reads the log once, from end to end ([Recovery]). What a crash left
-// unfinished at the end was never acknowledged, and is cut. Damage elsewhere is
-// copied to a file in the directory damaged and reported, and the rest is
-// recovered. A message with damaged content stays in the queue; reading it
-// fails with queue.ErrDamaged. Inspect reads a spool without opening it;
-// examples/spooltool is a command for that.
+// Open reads the whole log once, from the oldest record to the newest
+// ([Recovery]). A crash can leave incomplete records at the end. They were never
+// acknowledged, and Open cuts them off. Damaged bytes elsewhere are reported and
+// copied to a file in the directory damaged, and all other records are
+// recovered. A message with damaged content stays in the queue, and reading it
+// fails with queue.ErrDamaged. Inspect reads a spool without opening it. The
+// command examples/spooltool uses Inspect.
 //
 // # Size
 //
-// In memory a waiting message takes about 140 bytes. On disk its record takes
-// about 150 bytes in addition to content and addresses. Each segment keeps one
-// file open, so a spool of 100 GB takes 1600 descriptors.
+// A waiting message takes about 140 bytes of memory. On disk its record takes
+// about 150 bytes in addition to content and addresses. Each segment needs an
+// open file, so a spool of 100 GB needs 1600 file descriptors.
 //
 // # How it works
 //
-// Three parts, each a type with its own lock, make a Spool:
+// A Spool has three parts. Each is a type with its own lock:
 //
-//   - recordLog (log.go) has the records: messages, new states, removals. They
-//     are appended to the active one of a sequence of files, the segments. Many
-//     goroutines share a write and a sync (commit.go).
-//   - messageIndex (messages.go) knows in memory which record is the newest of
-//     each message, and when each message is due (queue/internal/index).
-//     Envelope and content are read from the log when they are needed.
-//   - contentFiles (contentfiles.go) has the contents of 256 KiB or more, each
-//     in a file of its own that is durable before its record is written.
+//   - recordLog (log.go) stores the records: messages, new states, removals. The
+//     log is a sequence of files, the segments. Records are appended to the last
+//     one, the active segment. Goroutines that write at the same time share a
+//     write and a sync, a commit (commit.go).
+//   - messageIndex (messages.go) has in memory where the newest record of each
+//     message is, and when each message is due (queue/internal/index). Envelope
+//     and content are read from the log when they are needed.
+//   - contentFiles (contentfiles.go) stores each content of 256 KiB or more in a
+//     file of its own. The file is durable before the record is written.
 //
-// A segment in which no record is needed is deleted, or becomes the next
-// segment. A segment of which at most a quarter is needed is emptied, 10 seconds
-// or more after its last write: what is needed is copied to the active segment
-// (compact.go). So the log is written at most 4/3 times on average, and is at
-// most four times as long as what it has to keep, plus the two segments at its
-// end.
+// When no record of a segment is needed, the segment is deleted or its file is
+// reused for the next segment. When at most a quarter of a segment is needed, and
+// its last write was 10 seconds ago or more, compaction copies the needed records
+// to the active segment (compact.go). So on average each byte is written at most
+// 4/3 times, and the log is at most four times as long as the needed records, plus
+// the two segments at its end.
 //
-// The blocks of a segment are written (with zeros) before it is used, so that
-// a commit changes no metadata and cannot run out of disk.
+// A segment is filled with zeros before it is used. So a commit changes no
+// metadata of the file system and needs no new disk space.
 //
 // # The format, version 1
 //
 // A spool is a directory:
 //
-//	lock       locked while the spool is open, as the directory itself is
+//	lock       locked while the spool is open; so is the directory itself
 //	key        16 random bytes, also in each segment
 //	inhand     which messages are being delivered (queue.DeliveryJournal): 8192
 //	           sequence numbers of 8 bytes, 0 for none
 //	log/       the segments, NNNNNNNNNN.log by their number, which only grows;
-//	           spare is the next one, not in use yet
-//	files/     large content, named for the message's sequence number in
+//	           spare is the next segment, not in use yet
+//	files/     large content, named by the message's sequence number in
 //	           16 hexadecimal digits; tmp-* are files of CreateFile
-//	damaged/   what recovery set aside, SEGMENT-OFFSET-SIZE
+//	damaged/   damaged bytes, in files named SEGMENT-OFFSET-SIZE, and content
+//	           files of damaged messages
 //
 // All numbers of fixed length are little endian. Checksums are CRC-32C
-// (Castagnoli). A segment is a header (segmentHeader in record.go) and records
-// up to its end or to bytes that are no record. A record is a header (header in
-// record.go), its meta, its body, and zeros up to a multiple of 8 bytes. Its
-// kind says what it is; the sequence number says of which message:
+// (Castagnoli). A segment is a header (segmentHeader in record.go) and records, up
+// to its end or to bytes that are not a record. A record is a header (header in
+// record.go), its meta, its body, and zeros up to a multiple of 8 bytes. The
+// header has the kind of the record and the sequence number of the message:
 //
 //	1 message   meta: head, state, envelope; body: the content that is not in
 //	            a file
 //	2 state     meta: message ID, state. It replaces the message's state.
-//	3 removal   meta: the number, of 8 bytes, of the segment that had the
-//	            message
+//	3 removal   meta: the number (8 bytes) of the segment that had the message
 //
-// Head, state and envelope are rows of values, in the order of the code in
-// envelope.go, encoded as wire.go says. Replaying the records in order gives
-// the spool: a message record makes the message, or replaces it (it was
-// moved); states and removals of messages that are not there mean nothing.
+// Head, state and envelope are sequences of values in the order of the code in
+// envelope.go. wire.go has their encoding. Recovery replays the records in order.
+// A message record adds the message, or replaces it if compaction has moved it.
+// States and removals of messages that do not exist are ignored.
 //
-// A crash can tear the last commit in any way. The header of each record has
-// the offset at which its commit began, and a commit begins only when the one
-// before is durable. The header of each segment says where the segment before
-// ends. From this, recovery tells a torn end from damage: what is before such an
-// offset was durable once. Records behind the end that the next segment names
-// do not count, whole or not. If there are whole records, that next segment is
-// kept until the one before is gone.
+// A crash can tear the last commit: any part of it may be on disk. Recovery must
+// distinguish such a torn end from damage to records that were durable. The header
+// of each record has the offset at which its commit began, and a commit begins
+// only when the one before is durable. The header of each segment has the offset
+// at which the segment before ends. All bytes before such an offset were durable
+// once. Records after the end that the next segment names are ignored, complete
+// or not. If there are complete ones, that next segment is kept until the segment
+// before it is deleted.
 //
-// The first 4 and the last 4 bytes of a record's header depend on the spool's
-// key and the segment's number. So the file of a segment can be reused without
-// its old records coming back, and the content of a message cannot pass for
-// records.
+// The first 4 and the last 4 bytes of a record's header depend on the key of the
+// spool and the number of the segment. So when the file of a segment is reused,
+// its old records are not taken for new ones, and neither is the content of a
+// message.
 package spool

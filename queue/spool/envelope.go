@@ -9,10 +9,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A message record's meta is head, state and envelope; a state record's meta
-// is a state alone. Recovery reads no further than the state's beginning.
+// The meta of a message record consists of head, state and envelope. The meta of a
+// state record consists of the message ID and a state. Recovery decodes only the
+// part before the recipients.
 
-// A head is what the index keeps of a message, and where its content lies.
+// A head has the data of a message that the index needs, and describes where the
+// content is.
 type head struct {
 	id       string
 	received time.Time
@@ -22,8 +24,8 @@ type head struct {
 	fileCRC  uint32 // CRC-32C over the parts in the content file, in order
 }
 
-// A part of the content: n bytes from the record's body (where the part
-// before ended), or from the content file at off.
+// A part is n bytes of the content. They are in the body of the record, after the
+// part before, or in the content file at off.
 type part struct {
 	inFile bool
 	off, n int64
@@ -84,7 +86,7 @@ func (d *decoder) head() (h head) {
 	return h
 }
 
-// A state is what Update changes.
+// A state is the data of a message that Update changes.
 type state struct {
 	due         time.Time
 	hop         queue.NextHop
@@ -112,7 +114,7 @@ func (e *encoder) schedule(s *state) {
 	e.uint(uint64(s.interrupted))
 }
 
-// schedule decodes all of a state but the recipients.
+// schedule decodes a state without the recipients.
 func (d *decoder) schedule() (s state) {
 	s.due = d.time()
 	s.hop.Connector = d.str()
@@ -127,7 +129,7 @@ func (d *decoder) state() (s state) {
 	return s
 }
 
-// What a recipient has beside its address.
+// Flags for the data that a recipient has in addition to its address.
 const (
 	hasOptions = 1 << iota
 	hasHistory
@@ -227,7 +229,7 @@ func (d *decoder) rcptOptions(o *smtp.RcptOptions) {
 	}
 }
 
-// history is what became of a recipient so far.
+// history encodes the delivery status of a recipient and its last attempt.
 func (e *encoder) history(r *queue.Recipient) {
 	e.byte(byte(r.Status))
 	e.uint(uint64(r.Attempts))
@@ -275,7 +277,8 @@ func (d *decoder) history(r *queue.Recipient) {
 	}
 }
 
-// envelope is what never changes and only delivery asks for.
+// envelope encodes the data of a message that never changes and that only delivery
+// needs.
 func (e *encoder) envelope(m *queue.Message) {
 	e.str(m.From)
 	o := &m.Options

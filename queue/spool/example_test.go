@@ -28,7 +28,7 @@ func Example() {
 	if err := store.Put(context.Background(), m, queue.Schedule{}); err != nil {
 		log.Fatal(err)
 	}
-	// Here the client reads 250. The message outlives the process.
+	// Now the client can get 250: the message survives the end of the process.
 	if err := store.Close(); err != nil {
 		log.Fatal(err)
 	}
@@ -37,8 +37,8 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer store.Close()
-	fmt.Println(store.Recovery().Messages, "message waits")
-	// Output: 1 message waits
+	fmt.Println(store.Recovery().Messages, "message recovered")
+	// Output: 1 message recovered
 }
 
 func ExampleInspect() {
@@ -57,7 +57,7 @@ func ExampleInspect() {
 		log.Fatal(err)
 	}
 
-	view, err := spool.Inspect(dir) // the relay may go on meanwhile
+	view, err := spool.Inspect(dir) // the relay may use the spool at the same time
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -5,27 +5,28 @@ import (
 	"os"
 )
 
-// A fileSystem is all that the spool asks of the operating system, so that
-// tests can let every call fail in turn and the power go off at any moment.
-// Names are paths. Errors are those of package os.
+// A fileSystem has all calls of the spool to the operating system. Tests replace
+// it to make each call fail, and to simulate power failures. Names are paths. The
+// errors are those of package os.
 type fileSystem interface {
-	// Open opens a file; with create it makes one, which must not be there.
+	// Open opens a file. With the mode create it creates a file, which must not
+	// exist.
 	Open(name string, mode openMode) (file, error)
 	Rename(from, to string) error
 	Remove(name string) error
 	MkdirAll(name string) error
 	ReadDir(name string) ([]fs.DirEntry, error)
-	// SyncDir makes what happened to the names in a directory durable.
+	// SyncDir makes the changes to the names in a directory durable.
 	SyncDir(name string) error
-	// Adopt makes the bytes of an open file that CreateFile made durable and
-	// gives it a name, beside any that it has already.
+	// Adopt makes the bytes of an open file of CreateFile durable, and gives
+	// the file a name in addition to any that it has.
 	Adopt(f *os.File, name string) error
 }
 
 // A file is a regular file.
 type file interface {
 	ReadAt(b []byte, off int64) (int, error)
-	// WriteAt writes all of bufs, one after the other.
+	// WriteAt writes all buffers, one after the other.
 	WriteAt(bufs [][]byte, off int64) error
 	// Sync makes the file's bytes durable.
 	Sync() error
@@ -33,7 +34,7 @@ type file interface {
 	Close() error
 }
 
-// osFS is the operating system's.
+// osFS is the file system of the operating system.
 type osFS struct{}
 
 type openMode int

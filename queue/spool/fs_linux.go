@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxIOV is the kernel's limit of buffers for one call (UIO_MAXIOV).
+// maxIOV is the kernel's limit of buffers in one call (UIO_MAXIOV).
 const maxIOV = 1024
 
-// writev writes bufs at off with as few system calls as it takes.
+// writev writes bufs at off with as few system calls as possible.
 func writev(f *os.File, bufs [][]byte, off int64) error {
 	if len(bufs) == 1 {
 		_, err := f.WriteAt(bufs[0], off)
@@ -35,7 +35,7 @@ func writev(f *os.File, bufs [][]byte, off int64) error {
 			n -= len(bufs[0])
 			bufs = bufs[1:]
 		}
-		if n > 0 { // a short write: the rest of this buffer first
+		if n > 0 { // a short write: write the rest of this buffer
 			if _, err := f.WriteAt(bufs[0][n:], off); err != nil {
 				return err
 			}
@@ -46,8 +46,9 @@ func writev(f *os.File, bufs [][]byte, off int64) error {
 	return nil
 }
 
-// datasync leaves out what reading the bytes back does not need (the time of
-// the last change), which spares a journal commit.
+// datasync makes the bytes of a file durable. It does not sync metadata that
+// reading the bytes does not need, such as the modification time. This saves a
+// commit of the file system's journal.
 func datasync(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
@@ -61,8 +62,8 @@ func datasync(f *os.File) error {
 	}
 }
 
-// openNameless opens a file that has no name (O_TMPFILE), to be called name
-// in errors. It is errors.ErrUnsupported where the file system cannot.
+// openNameless opens a file without a name (O_TMPFILE). Errors call it name. The
+// error is errors.ErrUnsupported if the file system does not support this.
 func openNameless(dir, name string) (*os.File, error) {
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	switch err {
@@ -74,8 +75,8 @@ func openNameless(dir, name string) (*os.File, error) {
 	return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 }
 
-// Adopt links the file through its entry in /proc, which works for files with
-// and without a name. Without a /proc it is errors.ErrUnsupported.
+// Adopt links the file through its entry in /proc, which works for files with and
+// without a name. Without /proc the error is errors.ErrUnsupported.
 func (osFS) Adopt(f *os.File, name string) error {
 	if err := datasync(f); err != nil {
 		return err

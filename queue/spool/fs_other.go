@@ -18,11 +18,11 @@ func writev(f *os.File, bufs [][]byte, off int64) error {
 	return nil
 }
 
-// datasync is what os does: on Darwin that is F_FULLFSYNC, on Windows
-// FlushFileBuffers; both reach the medium.
+// datasync makes the bytes of a file durable. Package os uses F_FULLFSYNC on
+// Darwin and FlushFileBuffers on Windows; both write to the medium.
 func datasync(f *os.File) error { return f.Sync() }
 
-// openNameless knows no files without names here.
+// openNameless is not supported here.
 func openNameless(dir, name string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func (osFS) Adopt(f *os.File, name string) error {

@@ -25,15 +25,15 @@ func (osFS) SyncDir(name string) error {
 	return d.Sync()
 }
 
-// lockFile takes the spool's lock for as long as the file that it returns is
-// open. It is the kernel's, and ends with the process at the latest.
+// lockFile locks the spool until the caller closes the result. The kernel releases
+// the lock when the process ends.
 func lockFile(name string) (io.Closer, error) {
 	f, err := flock(name, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
-	// Somebody may remove the lock's file, and its lock with it. The folder
-	// stays; but not every file system can lock one (NFS cannot).
+	// An operator may remove the lock file, and with it the lock. So lock the
+	// directory too. Not every file system can lock a directory (NFS cannot).
 	d, err := flock(filepath.Dir(name), os.O_RDONLY)
 	switch {
 	case err == nil:
@@ -60,10 +60,10 @@ func flock(name string, how int) (*os.File, error) {
 	return f, nil
 }
 
-// locks are two files whose locks are held together.
+// locks are two locked files. Close releases both locks.
 type locks [2]*os.File
 
 func (l locks) Close() error { return errors.Join(l[0].Close(), l[1].Close()) }
 
-// errQuota is "over quota".
+// errQuota is the error of a write that exceeds a disk quota.
 var errQuota error = unix.EDQUOT

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// openFile lets files be renamed and removed while they are open, which
-// package os does not.
+// openFile opens a file so that it can be renamed and removed while it is open.
+// Package os does not support this on Windows.
 func openFile(name string, mode openMode) (*os.File, error) {
 	path, err := windows.UTF16PtrFromString(name)
 	if err != nil {
@@ -30,12 +30,11 @@ func openFile(name string, mode openMode) (*os.File, error) {
 	return os.NewFile(uintptr(h), name), nil
 }
 
-// SyncDir does nothing: NTFS journals the names by itself, and Windows has no
-// call for it.
+// SyncDir does nothing. NTFS journals changes to names, and Windows has no call
+// to sync a directory.
 func (osFS) SyncDir(name string) error { return nil }
 
-// lockFile takes the spool's lock for as long as the file that it returns is
-// open.
+// lockFile locks the spool until the caller closes the result.
 func lockFile(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -53,5 +52,5 @@ func lockFile(name string) (io.Closer, error) {
 	return f, nil
 }
 
-// errQuota is "over quota".
+// errQuota is the error of a write that exceeds a disk quota.
 var errQuota error = windows.ERROR_DISK_QUOTA_EXCEEDED

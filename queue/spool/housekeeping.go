@@ -2,9 +2,8 @@ package spool
 
 import "time"
 
-// Housekeeping is one goroutine for work that no caller waits for: it makes
-// the next segment ready, deletes content files and dead segments, and starts
-// compaction.
+// Housekeeping is one goroutine for work that no caller waits for. It prepares the
+// next segment, deletes content files and dead segments, and compacts the log.
 
 // kick wakes housekeeping.
 func (s *Spool) kick() {
@@ -14,8 +13,8 @@ func (s *Spool) kick() {
 	}
 }
 
-// tick is how often housekeeping runs without a kick: it looks for segments
-// to compact, and whether a full disk has room again.
+// tick is how often housekeeping runs without a kick. It then looks for segments
+// to compact, and tests whether a full disk has room again.
 const tick = time.Second
 
 func (s *Spool) housekeeping() {

@@ -12,12 +12,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A View is a spool that is only looked at. It is safe for concurrent use.
+// A View reads a spool without changing it. It is safe for concurrent use.
 type View struct{ s *Spool }
 
-// Inspect reads the spool in dir without changing anything in it, and without
-// its lock: also while a relay has it open, whose newest messages it may then
-// not see. Leases are not on disk; all messages look unleased.
+// Inspect reads the spool in dir. It changes nothing and does not need the lock, so
+// it can be used while a relay has the spool open. The newest messages of the
+// relay may then be missing. Leases are not on disk, so no message is leased.
 func Inspect(dir string) (*View, error) {
 	var err error
 	for range 3 { // a running relay may delete a segment while its name is read
@@ -34,23 +34,24 @@ func Inspect(dir string) (*View, error) {
 	return nil, err
 }
 
-// Recovery is what Open would say, but that nothing is set aside or swept and
-// nothing was interrupted.
+// Recovery returns what Open would find. No damaged bytes are saved, no files are
+// deleted, and Interrupted is empty.
 func (v *View) Recovery() Recovery { return v.s.recovery }
 
-// List walks over the messages as queue.Store.List does.
+// List yields the messages that q selects, see queue.Store.
 func (v *View) List(ctx context.Context, q queue.Query) iter.Seq2[*queue.Entry, error] {
 	return v.s.List(ctx, q)
 }
 
-// Get reads one message; queue.ErrNotFound and queue.ErrDamaged are the
-// errors to expect. Its content can be read until Close.
+// Get reads a message. Its content can be read until Close. The error is
+// queue.ErrNotFound if the message does not exist, and queue.ErrDamaged if it is
+// damaged.
 func (v *View) Get(ctx context.Context, id string) (*queue.Message, error) {
 	return v.s.Get(ctx, id)
 }
 
-// Verify reads everything, content included, and returns what is damaged: what
-// Recovery says, and the messages that cannot be read to their end.
+// Verify reads all messages with their content. It returns the damage that Recovery
+// has, and the messages that cannot be read completely.
 func (v *View) Verify(ctx context.Context) ([]Damage, error) {
 	bad := slices.Clone(v.s.recovery.Damaged)
 	for e, err := range v.List(ctx, queue.Query{}) {
@@ -68,7 +69,7 @@ func (v *View) Verify(ctx context.Context) ([]Damage, error) {
 	return bad, nil
 }
 
-// Close ends the use of the spool's files.
+// Close closes the files of the spool.
 func (v *View) Close() error {
 	if v.s.index.close() {
 		v.s.closeFiles()
@@ -76,8 +77,8 @@ func (v *View) Close() error {
 	return nil
 }
 
-// viewFS is a file system on which nothing changes: what recovery would clean
-// away stays, and what it would write is not written.
+// viewFS is a file system that does not change. The files that recovery would
+// delete stay, and the files that it would write are not written.
 type viewFS struct{ osFS }
 
 func (v viewFS) Open(name string, mode openMode) (file, error) {

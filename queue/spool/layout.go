@@ -11,15 +11,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A layout says where the content of a new message goes.
+// A layout describes where the content of a new message is stored.
 type layout struct {
 	head    head
-	body    *content.Content // into the record
-	content queue.Content    // what replaces Message.Content, nil for nothing
-	inFile  bool             // a content file was made
+	body    *content.Content // the body of the record
+	content queue.Content    // replaces Message.Content unless nil
+	inFile  bool             // a content file was created
 }
 
-// layout decides where content goes, and writes or adopts its file.
+// layout decides where content is stored, and writes or adopts its file.
 func (s *Spool) layout(id string, seq uint64, c *content.Content) (l layout, err error) {
 	l.body = c
 	l.head.id, l.head.size = id, c.Size()
@@ -27,7 +27,7 @@ func (s *Spool) layout(id string, seq uint64, c *content.Content) (l layout, err
 		if c.Size() > 0 {
 			l.head.parts = []part{{n: c.Size()}}
 		}
-		if !c.InMemory() { // its file will be closed when Put has returned
+		if !c.InMemory() { // the caller closes its file after Put
 			b := make([]byte, c.Size())
 			if n, err := c.ReadAt(b, 0); n < len(b) {
 				return l, err
@@ -48,8 +48,8 @@ func (s *Spool) layout(id string, seq uint64, c *content.Content) (l layout, err
 	return l, err
 }
 
-// adoptable returns the file of CreateFile that has so much of c that the rest
-// is small, nil if there is none.
+// adoptable returns the file of CreateFile that has most of c: the rest is shorter
+// than largeContent. It returns nil if there is none.
 func (s *Spool) adoptable(c *content.Content) *os.File {
 	var found *os.File
 	rest := c.Size()
@@ -68,6 +68,7 @@ func (s *Spool) adoptable(c *content.Content) *os.File {
 	return found
 }
 
+// adopt makes a layout in which the file f of CreateFile is the content file.
 func (s *Spool) adopt(l *layout, seq uint64, c *content.Content, f *os.File) error {
 	var inline, whole []*content.Content
 	for _, p := range c.Parts() {
@@ -114,15 +115,15 @@ func (s *Spool) copyToFile(l *layout, seq uint64, c *content.Content) (err error
 	return nil
 }
 
-// discard takes back what layout did.
+// discard undoes layout.
 func (s *Spool) discard(l *layout, seq uint64) {
 	if l.inFile {
 		s.files.remove(seq) // if it stays, the next Open deletes it
 	}
 }
 
-// A closedFile opens a message's content file for each read, so that any
-// number of active messages uses no descriptors.
+// A closedFile opens the content file of a message for each read, so that active
+// messages need no file descriptors.
 type closedFile struct {
 	s   *Spool
 	id  string
@@ -141,9 +142,9 @@ func (c *closedFile) ReadAt(b []byte, off int64) (int, error) {
 	return f.ReadAt(b, off)
 }
 
-// missing is the error for a content file that does not exist: in most cases
-// its message has ended. If the directory does not exist either, it was moved
-// or unmounted and may come back; then the message is not damaged.
+// missing returns the error for a content file that does not exist. Usually its
+// message has ended. If the directory does not exist either, the spool was moved
+// or unmounted and may come back. Then the message is not damaged.
 func (c *closedFile) missing(err error) error {
 	if gone := c.s.files.exist(); gone != nil {
 		return gone
@@ -154,10 +155,10 @@ func (c *closedFile) missing(err error) error {
 	return fmt.Errorf("%w: %w", queue.ErrNotFound, err)
 }
 
-// chunks are buffers to read content through.
+// chunks are buffers for reading content.
 var chunks = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
-// checksumFile continues a checksum over n bytes of r from off on.
+// checksumFile adds n bytes of r from off on to a checksum.
 func checksumFile(crc uint32, r io.ReaderAt, off, n int64) (uint32, error) {
 	buf := chunks.Get().(*[64 << 10]byte)
 	defer chunks.Put(buf)

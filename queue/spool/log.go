@@ -11,13 +11,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A recordLog is the log of a spool: records in a sequence of files, its
-// segments. It groups records into commits, begins, reuses and deletes
-// segments, and counts which bytes of each segment are still needed. It does
-// not know what a record means: its owner does.
+// A recordLog is the log of a spool: records in a sequence of files, the segments.
+// It groups records into commits. It begins, reuses and deletes segments, and
+// counts how many bytes of each segment are needed. It does not interpret the
+// records; its owner does.
 //
-// Locks: an owner may call the log while it holds its own lock. The log never
-// calls its owner with mu held. So the owner's lock always comes first.
+// Lock order: the owner's lock, then mu. The owner may call the log while it has
+// its own lock. The log never calls the owner while it has mu.
 type recordLog struct {
 	fs          fileSystem
 	dir         string // of the segments
@@ -28,7 +28,7 @@ type recordLog struct {
 	kick        func() // wakes housekeeping
 	stats       counters
 
-	// The committer's own: only the goroutine that has set busy uses them.
+	// Only the committer, the goroutine that has set busy, uses these.
 	nextNumber uint32
 	bufs       [][]byte
 
@@ -39,31 +39,33 @@ type recordLog struct {
 	segments   map[uint32]*segment
 	active     *segment // the committer alone writes to it
 	pending    batch    // the next commit
-	reserve    batch    // memory for the batch after that
+	reserve    batch    // memory for the batch after pending
 	busy       bool     // a goroutine leads a commit
-	armed      bool     // timer is set
+	armed      bool     // the timer is set
 	timer      *time.Timer
 	broken     error // the error of the last commit
 	closed     bool
 	compactAge time.Duration
 
 	spare     file  // the next segment
-	preparing bool  // a goroutine works on the file named spareName
-	noSpare   error // why there is no spare: new mail is refused
+	preparing bool  // a goroutine uses the file spareName
+	noSpare   error // why there is no spare; new mail is refused
 }
 
-// A recordOwner knows what records mean. The log calls it without its lock,
-// durable and undone from one goroutine at a time.
+// A recordOwner interprets the records of a log. The log calls it without locking
+// mu, and calls durable and undone from one goroutine at a time.
 type recordOwner interface {
-	// durable enters records that are on stable storage now. Each has its
-	// place in at.
+	// durable applies records that are on stable storage now. Each has its
+	// location in at.
 	durable(recs []*record)
-	// undone takes back new messages and copies that were not written.
+	// undone drops new messages and copies that were not written.
 	undone(recs []*record)
-	// copy returns a copy of a record that was found in a segment and is still
-	// needed, already added to the log; nil when it is not needed.
+	// copy copies a record of a segment if the record is needed. It adds the
+	// copy to the log and returns it. It returns nil if the record is not
+	// needed.
 	copy(g *segment, f found, rec []byte) (*record, error)
-	// rescue sets aside what is needed of a segment but could not be copied.
+	// rescue sets aside the needed records of a segment that could not be
+	// copied.
 	rescue(g *segment)
 }
 
@@ -78,8 +80,8 @@ func newLog(dir string, segmentSize int64, fsys fileSystem, logger *slog.Logger)
 	return l
 }
 
-// start begins a new segment after recovery. On a full disk it goes on in the
-// last one.
+// start begins a new segment after recovery. On a full disk it uses the last
+// segment again.
 func (l *recordLog) start() error {
 	err := l.rotate(0)
 	if errors.Is(err, queue.ErrFull) {
@@ -92,8 +94,8 @@ func (l *recordLog) start() error {
 	return err
 }
 
-// abandon ends the log of a spool that could not be opened. It also stops the
-// timer: a later commit could disturb the next Open.
+// abandon ends the log of a spool that could not be opened. It stops the timer,
+// because a later commit could disturb the next Open.
 func (l *recordLog) abandon() {
 	l.mu.Lock()
 	l.closed = true
@@ -113,7 +115,7 @@ func (l *recordLog) close() error {
 		l.idle.Wait()
 	}
 	l.busy = true
-	l.armed = true // so that wake does not set the timer again
+	l.armed = true // prevents wake from setting the timer
 	l.timer.Stop()
 	pending := l.pending
 	l.pending = batch{}
@@ -130,7 +132,7 @@ func (l *recordLog) closeFiles() {
 	}
 }
 
-// mayPut says whether the log takes new messages.
+// mayPut returns an error if the log does not accept new messages now.
 func (l *recordLog) mayPut() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -140,9 +142,8 @@ func (l *recordLog) mayPut() error {
 	return l.noSpare
 }
 
-// pin returns the segment of a record that is needed, and keeps its file from
-// being reused or closed until unpin. It is nil for a record in a segment that
-// does not exist.
+// pin returns the segment of a needed record, pinned: its file is not reused or
+// closed until unpin. It returns nil if the segment does not exist.
 func (l *recordLog) pin(at loc) *segment {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,8 +152,8 @@ func (l *recordLog) pin(at loc) *segment {
 	return g
 }
 
-// An account changes what the segments of a log hold. It has the log's lock
-// from account until done.
+// An account updates the counts of needed records in the segments of a log. It
+// locks the log's mu from account to done.
 type account struct{ l *recordLog }
 
 func (l *recordLog) account() account {
@@ -163,7 +164,7 @@ func (l *recordLog) account() account {
 func (a account) done() { a.l.mu.Unlock() }
 
 // hold counts a record as needed.
-func (a account) hold(at loc) {
+func (a account) retain(at loc) {
 	if g := a.l.segments[at.segment]; g != nil {
 		g.live += int64(at.size)
 	}
@@ -180,15 +181,15 @@ func (a account) release(at loc) {
 	}
 }
 
-// bury counts a removal in a segment: it is needed as long as the segment
-// grave, which has the removed message, exists.
-func (a account) bury(in, grave uint32) {
-	if g := a.l.segments[in]; g != nil && a.l.segments[grave] != nil {
-		g.graves[grave]++
+// addRemoval counts a removal in the segment in. It is needed as long as the
+// segment from, which has the removed message, exists.
+func (a account) addRemoval(in, from uint32) {
+	if g := a.l.segments[in]; g != nil && a.l.segments[from] != nil {
+		g.removals[from]++
 	}
 }
 
-// moved notes that a segment has the copy of a record in another one.
+// moved records that the segment to has a copy of a message in the segment from.
 func (a account) moved(to, from uint32) {
 	if g := a.l.segments[to]; g != nil {
 		g.sources[from] = true

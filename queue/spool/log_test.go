@@ -33,7 +33,7 @@ func (o *testOwner) durable(recs []*record) {
 		o.written = append(o.written, r.seq)
 		a.release(o.places[r.seq])
 		o.places[r.seq] = r.at
-		a.hold(r.at)
+		a.retain(r.at)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestLogDeletesDeadSegments(t *testing.T) {
 	first := fill(100)
 	second := fill(200)
 	a := l.account()
-	a.bury(second, first)
+	a.addRemoval(second, first)
 	a.done()
 	for seq, at := range o.places {
 		if at.segment == second {

@@ -9,15 +9,17 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
-// The messages that are being delivered are marked in a small file that is
-// mapped into memory. A mark is one store to memory, and the kernel keeps it
-// when the process dies. The file is an array of 8-byte slots with the sequence
-// numbers of the messages, 0 where free. It is never synced: after a power
+// The messages that are being delivered are marked in a small file that is mapped
+// into memory. To set a mark is one write to memory, and the kernel keeps it when
+// the process dies. The file is an array of 8-byte slots. A slot has the sequence
+// number of a message, or 0 if it is free. The file is never synced: after a power
 // failure it has some earlier state.
 
-// markSlots is how many messages can be marked at a time; more go unmarked.
+// markSlots is how many messages can be marked at a time. Further messages are not
+// marked.
 const markSlots = 8192
 
+// marks are the marks of a spool.
 type marks struct {
 	mu    sync.Mutex // guards all below
 	mem   []byte     // nil when marking is off
@@ -34,8 +36,8 @@ func newMarks(mem []byte, unmap func() error) *marks {
 	return m
 }
 
-// set writes a slot. A disk that fails under the mapping ends marking, not
-// the program.
+// set writes a slot. If the disk fails, the write to the mapped memory panics. Then
+// marking is switched off, and the program goes on.
 func (m *marks) set(i uint16, seq uint64) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -73,7 +75,7 @@ func (m *marks) end(id string) {
 	}
 }
 
-// close clears the marks: the process ends in good order.
+// close clears the marks, because the process ends regularly.
 func (m *marks) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -98,12 +100,12 @@ func (s *Spool) End(id string) { s.marks.end(id) }
 
 func (s *Spool) marksFile() string { return filepath.Join(s.dir, "inhand") }
 
-// readMarks counts the marks that the last process left into the states of
-// their messages. The new states are durable with the first commit.
+// readMarks adds an interruption to the state of each message that the last process
+// has left marked. The new states are durable with the first commit.
 func (r *replayer) readMarks() {
 	f, err := r.fs.Open(r.marksFile(), read)
 	if err != nil {
-		return // none yet
+		return // there is no such file yet
 	}
 	defer f.Close()
 	b := make([]byte, markSlots*8)
@@ -115,7 +117,7 @@ func (r *replayer) readMarks() {
 	}
 }
 
-// interrupted counts one more interruption of a message.
+// interrupted adds an interruption to the state of a message.
 func (r *replayer) interrupted(slot index.Slot) {
 	x := r.index
 	x.mu.Lock()
@@ -135,7 +137,7 @@ func (r *replayer) interrupted(slot index.Slot) {
 	r.log.gather(state)
 }
 
-// openMarks begins with a clean file. Marking is off where there can be none.
+// openMarks begins with an empty file. Marking is off if the file cannot be mapped.
 func (s *Spool) openMarks() {
 	s.marks = newMarks(nil, func() error { return nil })
 	if _, real := s.fs.(osFS); !real {
@@ -143,7 +145,7 @@ func (s *Spool) openMarks() {
 	}
 	mem, unmap, err := mapMarks(s.marksFile())
 	if err != nil {
-		s.logger.Warn("spool: messages that are being delivered will not be marked", "error", err)
+		s.logger.Warn("spool: cannot mark messages that are being delivered", "error", err)
 		return
 	}
 	s.marks = newMarks(mem, unmap)

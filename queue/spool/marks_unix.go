@@ -8,14 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapMarks makes the file anew and maps it into memory.
+// mapMarks clears or creates the file and maps it into memory.
 func mapMarks(name string) (mem []byte, unmap func() error, err error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
-	// Written and not only extended, so that every page has its block.
+	// Write the file instead of extending it, so that every page has a block on
+	// disk.
 	if _, err := f.WriteAt(make([]byte, markSlots*8), 0); err != nil {
 		return nil, nil, err
 	}

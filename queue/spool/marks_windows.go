@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// mapMarks makes the file anew and maps it into memory.
+// mapMarks clears or creates the file and maps it into memory.
 func mapMarks(name string) (mem []byte, unmap func() error, err error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

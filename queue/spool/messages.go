@@ -8,11 +8,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
-// A messageIndex knows the spool's messages: which record of the log is the
-// newest of each, and its schedule. It adds the records of new states and
-// removals to the log; durable and undone tell it what became of them.
+// A messageIndex has the messages of a spool: the location of the newest record of
+// each message, and its schedule. It adds the records of new states and removals
+// to the log. The log reports the result to durable and undone.
 //
-// Its lock is taken before the log's, see recordLog.
+// mu is locked before the mu of the log, see recordLog.
 type messageIndex struct {
 	log *recordLog
 
@@ -23,14 +23,14 @@ type messageIndex struct {
 	moving   map[uint64]*record     // copies that are being written, by message
 }
 
-// entryData is what the spool keeps of a message in its index.
+// entryData is the spool's data about a message in the index.
 type entryData struct {
 	seq     uint64
 	sum     uint64 // hash of the recipients as last recorded; 0 is unknown
-	message loc
-	state   loc // newer than the message's own; nowhere if there is none
-	inFile  bool
-	delayed bool // the schedule last recorded has a due time
+	message loc    // the message record
+	state   loc    // the newest state record; the zero loc if there is none
+	inFile  bool   // the message has a content file
+	delayed bool   // the schedule last recorded has a due time
 }
 
 type entry = index.Entry[entryData]
@@ -39,7 +39,7 @@ func newMessageIndex(l *recordLog) *messageIndex {
 	return &messageIndex{log: l, unsynced: make(map[index.Slot]*record), moving: make(map[uint64]*record)}
 }
 
-// close ends the use of the index; it reports whether this was the first call.
+// close ends the use of the index. It reports whether this was the first call.
 func (x *messageIndex) close() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -48,7 +48,7 @@ func (x *messageIndex) close() bool {
 	return first
 }
 
-// err is the error of an operation on a closed spool.
+// err returns queue.ErrClosed if the spool is closed.
 func (x *messageIndex) err() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -58,14 +58,14 @@ func (x *messageIndex) err() error {
 	return nil
 }
 
-// len is the number of messages that are durable.
+// len returns the number of durable messages.
 func (x *messageIndex) len() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.entries.Len()
 }
 
-// has reports whether an ID is in use, by a message that is durable or not.
+// has reports whether a message has this ID, whether it is durable or not.
 func (x *messageIndex) has(id string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -73,8 +73,8 @@ func (x *messageIndex) has(id string) bool {
 	return found
 }
 
-// add enqueues the record of a new message. The message is not seen until the
-// record is durable.
+// add enqueues the record of a new message. No other method finds the message until
+// the record is durable.
 func (x *messageIndex) add(r *newMessage, h *head) (*waiter, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -100,7 +100,7 @@ func (x *messageIndex) add(r *newMessage, h *head) (*waiter, error) {
 	return w, err
 }
 
-// find returns the slot of a durable message. The caller holds mu.
+// find returns the slot of a durable message. The caller has locked mu.
 func (x *messageIndex) find(id string) (index.Slot, error) {
 	if x.closed {
 		return 0, queue.ErrClosed
@@ -112,8 +112,8 @@ func (x *messageIndex) find(id string) (index.Slot, error) {
 	return slot, nil
 }
 
-// leased returns the slot of a message that owner has leased. The caller holds
-// mu.
+// leased returns the slot of a message that owner has leased. The caller has
+// locked mu.
 func (x *messageIndex) leased(owner, id string) (index.Slot, error) {
 	slot, err := x.find(id)
 	if err == nil && !x.entries.LeasedBy(slot, owner) {
@@ -122,8 +122,8 @@ func (x *messageIndex) leased(owner, id string) (index.Slot, error) {
 	return slot, err
 }
 
-// live returns the entry of a message if it is the one with this sequence
-// number. The caller holds mu.
+// live returns the slot and data of a message if its sequence number is seq. The
+// data is nil otherwise. The caller has locked mu.
 func (x *messageIndex) live(id string, seq uint64) (index.Slot, *entryData) {
 	slot, ok := x.entries.Find(id)
 	if !ok || x.entries.Hidden(slot) {
@@ -154,9 +154,9 @@ func (x *messageIndex) seqOf(id string) (seq uint64, ok bool) {
 	return seq, ok
 }
 
-// update gives a message that owner has leased a new schedule, and the state
-// in the record r. It writes nothing for a volatile schedule if the recipients
-// are as last recorded; sum is their hash.
+// update gives a message that owner has leased a new schedule, and the state in the
+// record r. sum is the hash of the recipients. If the schedule is volatile and the
+// recipients are as last recorded, update writes nothing.
 func (x *messageIndex) update(owner, id string, r *record, sum uint64, sch queue.Schedule) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -165,8 +165,8 @@ func (x *messageIndex) update(owner, id string, r *record, sum uint64, sch queue
 		return err
 	}
 	data := &x.entries.At(slot).Data
-	// A volatile schedule is also written over one that has a due time: when
-	// it is forgotten, the message must be due at once.
+	// If the last recorded schedule has a due time, a volatile schedule is
+	// recorded too: after a restart the message must be due at once.
 	if !sch.Volatile || data.sum != sum || data.delayed {
 		r.seq, r.slot = data.seq, slot
 		if err := x.log.add(r); err != nil {
@@ -188,36 +188,36 @@ func (x *messageIndex) remove(owner, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := x.log.add(x.grave(slot)); err != nil {
+	if err := x.log.add(x.removal(slot)); err != nil {
 		return err
 	}
 	x.forget(slot)
 	return nil
 }
 
-// removeDamaged ends a message that cannot be read, if it still is at p. The
-// error is that of its reading. It reports whether the message was there.
+// removeDamaged ends a message that cannot be read, if it is still at p. It reports
+// whether it was.
 func (x *messageIndex) removeDamaged(p *place) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.entries.At(p.slot).Data.seq != p.data.seq {
 		return false
 	}
-	x.log.mustAdd(x.grave(p.slot))
+	x.log.mustAdd(x.removal(p.slot))
 	x.forget(p.slot)
 	return true
 }
 
-// grave makes the record of a message's removal. The caller holds mu.
-func (x *messageIndex) grave(slot index.Slot) *record {
+// removal returns the removal record of a message. The caller has locked mu.
+func (x *messageIndex) removal(slot index.Slot) *record {
 	data := x.entries.At(slot).Data
-	return newGrave(data.seq, ended{
+	return newRemoval(data.seq, ended{
 		origin: origin{data.message, data.state},
 		moving: x.moving[data.seq], inFile: data.inFile,
 	})
 }
 
-// forget deletes an entry. The caller holds mu.
+// forget deletes an entry. The caller has locked mu.
 func (x *messageIndex) forget(slot index.Slot) {
 	delete(x.unsynced, slot)
 	x.entries.Delete(slot)
@@ -240,31 +240,31 @@ func (x *messageIndex) renew(owner string, until time.Time, ids []string) (lost 
 	return lost, nil
 }
 
-// A place is all that it takes to read a message. It is gathered under the
-// lock; the reading itself needs none.
+// A place has all data that is needed to read a message from disk. It is made with
+// mu locked, and used without.
 type place struct {
 	slot    index.Slot
 	id      string
 	data    entryData
-	segment *segment // of the message
-	states  *segment // of its state, where that is a record of its own
-	fresh   []byte   // the state itself, where it is not on disk yet
+	segment *segment // of the message record
+	states  *segment // of the newest state record, nil if there is none
+	fresh   []byte   // the meta of the newest state if it is not on disk yet
 }
 
-// place gathers what it takes to read a message. The caller holds mu, and
-// calls done when it has read.
+// place returns the place of a message. The caller has locked mu, and calls done
+// after reading the message.
 func (x *messageIndex) place(slot index.Slot) place {
 	data := x.entries.At(slot).Data
 	p := place{slot: slot, id: x.entries.ID(slot), data: data, segment: x.log.pin(data.message)}
 	if r := x.unsynced[slot]; r != nil {
-		p.fresh = r.bufs[0][headerLen : headerLen+r.metaLen] // it does not change any more
+		p.fresh = r.bufs[0][headerLen : headerLen+r.metaLen] // the meta does not change any more
 	} else if data.state != (loc{}) {
 		p.states = x.log.pin(data.state)
 	}
 	return p
 }
 
-// done ends the use of the place's segments.
+// done unpins the segments of a place.
 func (p *place) done() {
 	p.segment.unpin()
 	p.states.unpin()
@@ -296,7 +296,7 @@ func (x *messageIndex) get(id string) (place, error) {
 	return x.place(slot), nil
 }
 
-// current reports whether a message still is at its place.
+// current reports whether a message is still at its place.
 func (x *messageIndex) current(p *place) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -304,14 +304,14 @@ func (x *messageIndex) current(p *place) bool {
 	return data.seq == p.data.seq && data.message == p.data.message && data.state == p.data.state
 }
 
-// in returns the places of the next messages, in the order of their IDs, of
-// which a record is in the segment with this number. after is the last ID that
-// was looked at, "" at the end.
+// in looks at the next messages after the ID from, in the order of their IDs. It
+// returns the places of those that have a record in the segment with this number.
+// after is the last ID that it has looked at, "" if there are no more messages.
 func (x *messageIndex) in(number uint32, from string) (places []place, after string) {
-	const looked = 1024 // at a time, so that the lock is never held long
+	const most = 1024 // for each call, so that mu is not locked for long
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, slot := range x.entries.After(from, looked) {
+	for _, slot := range x.entries.After(from, most) {
 		after = x.entries.ID(slot)
 		if d := x.entries.At(slot).Data; d.message.segment == number || d.state.segment == number {
 			places = append(places, x.place(slot))
@@ -320,7 +320,7 @@ func (x *messageIndex) in(number uint32, from string) (places []place, after str
 	return places, after
 }
 
-// next is when claim finds a message, the zero time for never.
+// next returns when claim finds a message, the zero time if never.
 func (x *messageIndex) next(c queue.Claim) (time.Time, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -342,7 +342,7 @@ func (x *messageIndex) page(q queue.Query) (page []*queue.Entry, more string, er
 	return page, more, nil
 }
 
-// hops sums up the messages by next hop.
+// hops returns the sums over the messages for each next hop.
 func (x *messageIndex) hops() ([]queue.HopSum, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

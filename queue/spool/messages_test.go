@@ -81,8 +81,8 @@ func TestIndexEndDuringCopy(t *testing.T) {
 	if err := s.Sync(bg); err != nil {
 		t.Fatal(err)
 	}
-	if copied.at.segment == g.number || s.log.active.graves[copied.at.segment] != 1 {
-		t.Errorf("the copy is at %v, the removals belong to %v", copied.at, s.log.active.graves)
+	if copied.at.segment == g.number || s.log.active.removals[copied.at.segment] != 1 {
+		t.Errorf("the copy is at %v, the removals belong to %v", copied.at, s.log.active.removals)
 	}
 	if n := s.Stats().Live; n != 0 {
 		t.Errorf("%d bytes are needed of an ended message", n)

@@ -7,8 +7,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// copy adds a copy of a record that is still needed to the log, and returns
-// it; nil if the record is not needed.
+// copy copies a record if it is needed. It adds the copy to the log and returns
+// it. It returns nil if the record is not needed.
 func (x *messageIndex) copy(g *segment, f found, rec []byte) (*record, error) {
 	at := loc{g.number, uint32(f.off), uint32(f.size())}
 	meta := rec[headerLen:][:f.metaLen]
@@ -28,12 +28,12 @@ func (x *messageIndex) copy(g *segment, f found, rec []byte) (*record, error) {
 	return nil, nil
 }
 
-// errUpdated: the message got a newer state while its copy was made.
-var errUpdated = errors.New("spool: updated meanwhile")
+// errUpdated means that the message was updated while its copy was made.
+var errUpdated = errors.New("spool: message was updated meanwhile")
 
-// copyMessage adds a copy of a message that is at a place, with its newest
-// state. A body that does not match its checksum is copied as it is, with its
-// checksum, so that its reader detects the damage.
+// copyMessage adds a copy of the message record at at, with the newest state of the
+// message. A body that does not match its checksum is copied with the checksum, so
+// that its reader detects the damage.
 func (x *messageIndex) copyMessage(f found, at loc, rec []byte) (*record, error) {
 	meta := rec[headerLen:][:f.metaLen]
 	d := decoder{b: meta}
@@ -108,7 +108,7 @@ func (x *messageIndex) addCopy(id string, p *place, r *record) (*record, error) 
 	return r, nil
 }
 
-// copyState adds a copy of a state that is the newest of its message.
+// copyState adds a copy of a state record if it is the newest of its message.
 func (x *messageIndex) copyState(f found, at loc, meta []byte) *record {
 	d := decoder{b: meta}
 	id := d.str()
@@ -117,29 +117,29 @@ func (x *messageIndex) copyState(f found, at loc, meta []byte) *record {
 	defer x.mu.Unlock()
 	slot, data := x.live(id, f.seq)
 	if x.closed || data == nil || data.state != at || x.unsynced[slot] != nil {
-		return nil // a newer one is pending, which will release this one
+		return nil // a newer state is pending and will release this one
 	}
 	r.slot = slot
 	x.log.gather(r)
 	return r
 }
 
-// copyRemoval adds a copy of a removal if the segment of its message exists.
+// copyRemoval adds a copy of a removal if the segment with its message exists.
 func (x *messageIndex) copyRemoval(g *segment, f found, meta []byte) *record {
-	grave := graveOf(meta)
-	r := newGrave(f.seq, ended{origin: origin{message: loc{segment: grave}}})
+	from := removedFrom(meta)
+	r := newRemoval(f.seq, ended{origin: origin{message: loc{segment: from}}})
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.closed || grave == g.number || !x.log.exists(grave) {
+	if x.closed || from == g.number || !x.log.exists(from) {
 		return nil
 	}
 	x.log.gather(r)
 	return r
 }
 
-// graveOf is the segment that a removal's meta names, 0 for none.
-func graveOf(meta []byte) uint32 {
-	if len(meta) != graveLen-headerLen {
+// removedFrom is the segment that a removal's meta names, 0 for none.
+func removedFrom(meta []byte) uint32 {
+	if len(meta) != removalLen-headerLen {
 		return 0
 	}
 	return uint32(binary.LittleEndian.Uint64(meta))

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// open opens the segments and finds the key of the spool. It returns the
-// numbers of the segments, ascending.
+// open opens the segments and finds the key of the spool. It returns the numbers
+// of the segments in ascending order.
 func (l *recordLog) open() ([]uint32, error) {
 	numbers, err := l.list()
 	if err != nil {
@@ -22,7 +22,7 @@ func (l *recordLog) open() ([]uint32, error) {
 	return numbers, l.findKey(numbers)
 }
 
-// list returns the numbers of the segments, ascending. It deletes a spare.
+// list returns the numbers of the segments in ascending order. It deletes a spare.
 func (l *recordLog) list() ([]uint32, error) {
 	names, err := l.fs.ReadDir(l.dir)
 	if err != nil {
@@ -70,8 +70,8 @@ func (g *segment) header() (h segmentHeader, ok bool) {
 	return parseSegmentHeader(b)
 }
 
-// endOf is where segment n ends according to its successor, -1 if that says
-// nothing about it.
+// endOf returns where segment n ends according to the header of the next segment,
+// or -1 if that header cannot be read or is about another segment.
 func (l *recordLog) endOf(n, next uint32) int64 {
 	if h, ok := l.segments[next].header(); ok && h.prev == uint64(n) {
 		return h.prevEnd
@@ -79,11 +79,10 @@ func (l *recordLog) endOf(n, next uint32) int64 {
 	return -1
 }
 
-// findKey takes the spool's key from the segments, each of which has it, or
-// from the key file, or makes one for a new spool. A segment with another key
-// or number than its own would look empty and be deleted. So a segment that
-// was copied from another spool, or renamed, is an error; the operator must
-// take it away.
+// findKey reads the key of the spool. Each segment has it, and so has the key file.
+// For a new spool it makes a key. With a wrong key or number, a segment would look
+// empty and be deleted. So a segment that was renamed, or copied from another spool,
+// is an error; the operator must remove it.
 func (l *recordLog) findKey(numbers []uint32) error {
 	found := false
 	for _, n := range numbers {
@@ -94,13 +93,13 @@ func (l *recordLog) findKey(numbers []uint32) error {
 		}
 		g.prev = uint32(h.prev)
 		if h.version > version {
-			return fmt.Errorf("spool: %s has format version %d, this program knows %d", g.path, h.version, version)
+			return fmt.Errorf("spool: %s has format version %d, this program supports %d", g.path, h.version, version)
 		}
 		if h.number != uint64(n) {
-			return fmt.Errorf("spool: %s is segment %d by its header", g.path, h.number)
+			return fmt.Errorf("spool: %s has the header of segment %d", g.path, h.number)
 		}
 		if found && h.key != l.key {
-			return fmt.Errorf("spool: %s belongs to another spool than the segments before it", g.path)
+			return fmt.Errorf("spool: %s does not belong to the same spool as the segments before it", g.path)
 		}
 		l.key, found = h.key, true
 	}
@@ -116,7 +115,7 @@ func (l *recordLog) findKey(numbers []uint32) error {
 	return err
 }
 
-// keyFile is in the directory of the spool, beside that of the log.
+// keyFile returns the path of the key file, in the directory of the spool.
 func (l *recordLog) keyFile() string { return filepath.Join(filepath.Dir(l.dir), "key") }
 
 func (l *recordLog) readKey() (found bool, err error) {
@@ -132,21 +131,21 @@ func (l *recordLog) readKey() (found bool, err error) {
 	return n == len(l.key), nil
 }
 
-// makeKey begins a new spool. The key is durable before it is used.
+// makeKey makes the key of a new spool. The key is durable before it is used.
 func (l *recordLog) makeKey(numbers []uint32) error {
 	if len(numbers) > 0 {
-		return fmt.Errorf("spool: neither a segment's header nor %s can be read", l.keyFile())
+		return fmt.Errorf("spool: cannot read the header of any segment, nor %s", l.keyFile())
 	}
 	rand.Read(l.key[:])
-	l.fs.Remove(l.keyFile()) // one that was cut short
+	l.fs.Remove(l.keyFile()) // an incomplete file
 	f, err := l.fs.Open(l.keyFile(), create)
 	if err != nil {
 		return diskError(err)
 	}
 	spool := filepath.Dir(l.dir)
 	err = errors.Join(f.WriteAt([][]byte{l.key[:]}, 0), f.Sync(), f.Close(), l.fs.SyncDir(spool))
-	// The directory may be new, and those above it too. A directory that this
-	// process must not read existed before, and needs no sync.
+	// The directory and its parents may be new, so sync their names too. A
+	// directory that this process must not read is not new and needs no sync.
 	for dir := spool; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		l.fs.SyncDir(filepath.Dir(dir))
 	}

@@ -1,8 +1,8 @@
 package spool
 
-// durable enters a batch that is durable into the index and into the accounts
-// of the segments. It returns the sequence numbers of messages that have ended
-// and whose content is in a file.
+// durable applies a durable batch to the index and to the counts of the segments.
+// It returns the sequence numbers of the messages that have ended and have a
+// content file.
 func (x *messageIndex) durable(recs []*record) (files []uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -14,14 +14,14 @@ func (x *messageIndex) durable(recs []*record) (files []uint64) {
 			x.publishMove(a, r)
 		case r.kind == kindMessage:
 			x.entries.At(r.slot).Data.message = r.at
-			a.hold(r.at)
+			a.retain(r.at)
 			x.entries.Show(r.slot, r.schedule)
 		case r.kind == kindState:
 			x.publishState(a, r)
 		case r.ended != nil:
 			a.release(r.ended.message)
 			a.release(r.ended.state)
-			a.bury(r.at.segment, r.ended.grave)
+			a.addRemoval(r.at.segment, r.ended.from)
 			if r.ended.inFile {
 				files = append(files, r.seq)
 			}
@@ -30,8 +30,8 @@ func (x *messageIndex) durable(recs []*record) (files []uint64) {
 	return files
 }
 
-// entry is the index entry that a record was made for, nil when the message
-// has ended since. The caller holds mu.
+// entry returns the index entry for a record, nil if the message has ended
+// meanwhile. The caller has locked mu.
 func (x *messageIndex) entry(r *record) *entry {
 	if e := x.entries.At(r.slot); e.Data.seq == r.seq {
 		return e
@@ -39,6 +39,7 @@ func (x *messageIndex) entry(r *record) *entry {
 	return nil
 }
 
+// publishState makes a durable state record the newest of its message.
 func (x *messageIndex) publishState(a account, r *record) {
 	e := x.entry(r)
 	if e == nil {
@@ -46,12 +47,13 @@ func (x *messageIndex) publishState(a account, r *record) {
 	}
 	a.release(e.Data.state)
 	e.Data.state = r.at
-	a.hold(r.at)
+	a.retain(r.at)
 	if x.unsynced[r.slot] == r {
 		delete(x.unsynced, r.slot)
 	}
 }
 
+// publishMove makes a durable copy the record of its message.
 func (x *messageIndex) publishMove(a account, r *record) {
 	delete(x.moving, r.seq)
 	a.moved(r.at.segment, r.moved.message.segment)
@@ -61,15 +63,15 @@ func (x *messageIndex) publishMove(a account, r *record) {
 	}
 	a.release(e.Data.message)
 	e.Data.message = r.at
-	a.hold(r.at)
+	a.retain(r.at)
 	if e.Data.state == r.moved.state { // the copy has it
 		a.release(e.Data.state)
 		e.Data.state = loc{}
 	}
 }
 
-// undone takes back new messages and copies that could not be written.
-// Dispositions among recs are written later.
+// undone drops new messages and copies that could not be written. It ignores
+// dispositions, which are written later.
 func (x *messageIndex) undone(recs []*record) {
 	if len(recs) == 0 {
 		return

@@ -9,10 +9,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Put implements queue.Store. Content from Options.LargeContent on becomes a
-// file of its own; where it lies in a file that CreateFile made, that file is
-// taken over as it is, and m.Content is replaced by one that keeps no file
-// open.
+// Put implements queue.Store. Content of Options.LargeContent bytes or more is
+// stored in a file of its own. If most of the content is in a file of CreateFile,
+// Put adopts that file and does not copy it. Put then replaces m.Content, so that
+// the caller can close its file.
 func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -21,7 +21,7 @@ func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) e
 		return err
 	}
 	c := contentOf(m.Content)
-	if c.Size() >= s.largeContent { // do not write a file for a message that is refused
+	if c.Size() >= s.largeContent { // write no file for a message that is refused
 		err := s.log.mayPut()
 		if err == nil && s.index.has(m.ID) {
 			err = queue.ErrExists
@@ -53,8 +53,8 @@ func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) e
 	return nil
 }
 
-// A newMessage is the record of a new message with the memory that it takes.
-// When it is written, or has failed to be, nothing refers to it any more.
+// A newMessage is the record of a new message with its memory. After its commit,
+// nothing refers to it.
 type newMessage struct {
 	record
 	sum uint64 // of the recipients
@@ -64,7 +64,7 @@ type newMessage struct {
 
 var messages = sync.Pool{New: func() any { return &newMessage{buf: make([]byte, 0, 8<<10)} }}
 
-// maxPooled is the length up to which a buffer is kept for the next message.
+// maxPooled is the size of the largest buffer that is reused.
 const maxPooled = 64 << 10
 
 func (r *newMessage) free() {
@@ -75,8 +75,8 @@ func (r *newMessage) free() {
 	messages.Put(r)
 }
 
-// copiedBody is the length up to which a body is copied behind its meta,
-// which is cheaper than one more buffer for the kernel to look at.
+// copiedBody is the length of the longest body that is copied into the buffer of
+// its meta. For a short body this is cheaper than another buffer in the system call.
 const copiedBody = 16 << 10
 
 // fill makes the record.
@@ -117,8 +117,7 @@ func (r *newMessage) fill(s *Spool, seq uint64, m *queue.Message, sch queue.Sche
 
 var padding [8]byte
 
-// referTo makes a record of a meta and the parts of a body as they lie in
-// memory.
+// referTo makes a record of a meta and of a body whose parts are not copied.
 func (r *record) referTo(meta []byte, body *content.Content) error {
 	r.bufs = append(r.bufs, meta)
 	for _, p := range body.Parts() {
@@ -139,7 +138,7 @@ func (r *record) referTo(meta []byte, body *content.Content) error {
 	return nil
 }
 
-// appendPart appends the bytes of a part, read where it lies in a file.
+// appendPart appends the bytes of a part. It reads them if they are in a file.
 func appendPart(b []byte, p content.Part) ([]byte, error) {
 	if p.File == nil {
 		return append(b, p.Bytes...), nil
@@ -153,7 +152,7 @@ func appendPart(b []byte, p content.Part) ([]byte, error) {
 	return b, err
 }
 
-// contentOf is c as the parts that it is made of.
+// contentOf returns c as a content with parts.
 func contentOf(c queue.Content) *content.Content {
 	switch c := c.(type) {
 	case nil:

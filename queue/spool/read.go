@@ -6,14 +6,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// firstRead is how much of a record is read before the length of its meta is
-// known; mostly all of it is in that.
+// firstRead is how many bytes of a record are read before the length of its meta is
+// known. Usually they include the whole meta.
 const firstRead = 4 << 10
 
 // readMeta reads and checks a record's header and meta.
 func readMeta(g *segment, at loc, k kind, seq uint64) (h header, meta []byte, err error) {
 	if g == nil {
-		return h, nil, fmt.Errorf("%w: its segment %d is not there", queue.ErrDamaged, at.segment)
+		return h, nil, fmt.Errorf("%w: segment %d does not exist", queue.ErrDamaged, at.segment)
 	}
 	buf := make([]byte, min(firstRead, int64(at.size)))
 	if n, err := g.file.ReadAt(buf, int64(at.off)); n < len(buf) {
@@ -21,7 +21,7 @@ func readMeta(g *segment, at loc, k kind, seq uint64) (h header, meta []byte, er
 	}
 	h, ok := parseHeader(buf, g.salt)
 	if !ok || h.kind != k || h.seq != seq || h.size() != int64(at.size) {
-		return h, nil, fmt.Errorf("%w: no such record at %s:%d", queue.ErrDamaged, g.path, at.off)
+		return h, nil, fmt.Errorf("%w: no record of the message at %s:%d", queue.ErrDamaged, g.path, at.off)
 	}
 	if int64(h.metaLen) <= int64(len(buf)-headerLen) {
 		meta = buf[headerLen : headerLen+h.metaLen]
@@ -37,7 +37,7 @@ func readMeta(g *segment, at loc, k kind, seq uint64) (h header, meta []byte, er
 	return h, meta, nil
 }
 
-// read makes a message of what lies at its place.
+// read reads the message at a place.
 func (s *Spool) read(p *place) (*queue.Message, error) {
 	h, meta, err := readMeta(p.segment, p.data.message, kindMessage, p.data.seq)
 	if err != nil {
@@ -57,8 +57,8 @@ func (s *Spool) read(p *place) (*queue.Message, error) {
 	return m, nil
 }
 
-// decodeMessage makes a message of a message record's meta and the meta of a
-// newer state, which may be nil.
+// decodeMessage decodes a message from the meta of a message record and from the
+// meta of a newer state record, which may be nil.
 func decodeMessage(meta, newer []byte) (*queue.Message, head, state, error) {
 	d := decoder{b: meta}
 	hd := d.head()

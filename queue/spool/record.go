@@ -42,20 +42,20 @@ type header struct {
 	metaCRC, bodyCRC uint32
 }
 
-// size is the length of the whole record, padding included.
+// size returns the length of the whole record with padding.
 func (h *header) size() int64 {
 	return padded(headerLen + int64(h.metaLen) + int64(h.bodyLen))
 }
 
 func padded(n int64) int64 { return (n + 7) &^ 7 }
 
-// A key is a spool's own random number. What a record's header begins and
-// ends with depends on it, so that nobody can make up, in the content of a
-// message, bytes that recovery would take for a record.
+// A key is the random number of a spool. The first and the last bytes of a record's
+// header depend on it. So the sender of a message cannot make content that recovery
+// would take for a record.
 type key [16]byte
 
-// A salt is what the key and a segment's number make of themselves. With the
-// number in it, what an older use of the same file left behind is no record.
+// A salt is computed from the key and the number of a segment. Because of the
+// number, records of an earlier segment in the same file are not valid.
 type salt struct{ mark, sum uint32 }
 
 func (k key) salt(segment uint32) salt {
@@ -77,8 +77,8 @@ func (h *header) put(b []byte, s salt) {
 	le.PutUint32(b[36:], updateChecksum(s.sum, b[:36]))
 }
 
-// parseHeader decodes the header at the start of b. ok is false where there
-// is none of the segment with this salt.
+// parseHeader decodes the header at the start of b. ok is false if there is no
+// header of a record of the segment with this salt.
 func parseHeader(b []byte, s salt) (h header, ok bool) {
 	le := binary.LittleEndian
 	if len(b) < headerLen || le.Uint32(b) != s.mark || le.Uint32(b[36:]) != updateChecksum(s.sum, b[:36]) {
@@ -92,14 +92,14 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 	return h, h.kind >= kindMessage && h.kind <= kindRemoval
 }
 
-// A segment begins with a header too:
+// A segment begins with a header:
 //
 //	 0  8  magic "BHspool" and a zero
 //	 8  4  version of the format, 1
 //	12  4  zero
 //	16  8  number of the segment
 //	24  8  number of the segment before, 0 for none
-//	32  8  where that one ends: what lies beyond was never acknowledged
+//	32  8  where that one ends: later records in it were never acknowledged
 //	40  8  when the segment was begun, Unix nanoseconds
 //	48  16 the spool's key
 //	64  4  CRC-32C of the bytes 0 to 63
@@ -146,5 +146,5 @@ func parseSegmentHeader(b []byte) (h segmentHeader, ok bool) {
 	}, true
 }
 
-// updateChecksum goes on with a checksum.
+// updateChecksum adds bytes to a checksum.
 func updateChecksum(crc uint32, b []byte) uint32 { return crc32.Update(crc, castagnoli, b) }

@@ -8,42 +8,44 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
-// A Recovery says what Open found.
+// A Recovery is the result of Open.
 type Recovery struct {
-	Messages   int   // waiting
+	Messages   int   // in the spool
 	Recipients int   // of these messages
 	Bytes      int64 // of content
 	Segments   int   // files of the log
-	// Cut is what a crash left unfinished at the end of the log, in bytes. It
-	// was never acknowledged, so this is no fault.
+	// Cut is how many bytes Open has cut off the end of the log, because a
+	// crash had left them incomplete. They were never acknowledged, so nothing
+	// is lost.
 	Cut int64
-	// Damaged lists what was acknowledged once and cannot be read any more.
+	// Damaged lists what was acknowledged once and cannot be read now.
 	Damaged []Damage
-	// Swept counts files that a crash left without a message.
+	// Swept is the number of files in the directory files that belong to no
+	// message. Open has deleted them, or moved them to the directory damaged.
 	Swept int
-	// Interrupted lists the messages that were being delivered (queue.DeliveryJournal)
-	// when the process died.
+	// Interrupted has the IDs of the messages that were being delivered when
+	// the last process died (queue.DeliveryJournal).
 	Interrupted []string
 }
 
-// Recovery says what Open found.
+// Recovery returns what Open has found.
 func (s *Spool) Recovery() Recovery { return s.recovery }
 
-// report logs what was found.
+// report logs the recovery.
 func (r *Recovery) report(log *slog.Logger, dir string) {
 	log.Info("spool: recovered", "dir", dir, "messages", r.Messages, "recipients", r.Recipients,
 		"bytes", r.Bytes, "segments", r.Segments, "cut", r.Cut,
 		"damaged", len(r.Damaged), "swept", r.Swept, "interrupted", len(r.Interrupted))
 }
 
-// A replayer reads the log of a spool once, from end to end, and builds the
-// index. Only one goroutine knows the spool at that time.
+// A replayer reads the whole log of a spool once and builds the index. No other
+// goroutine uses the spool at that time.
 type replayer struct {
 	*Spool
 	messages map[uint64]replayed // by sequence number
 }
 
-// replayed is what recovery knows of a message in addition to its entry.
+// replayed is recovery's data about a message in addition to its entry.
 type replayed struct {
 	slot       index.Slot
 	recipients uint32
@@ -78,13 +80,13 @@ func (r *replayer) replay(g *segment, knownEnd int64, buf []byte) []byte {
 	}
 	buf = buf[:g.capacity]
 	if n, err := g.file.ReadAt(buf, 0); n < len(buf) && err != nil {
-		r.logger.Error("spool: segment cannot be read completely", "segment", g.path, "error", err)
+		r.logger.Error("spool: cannot read the whole segment", "segment", g.path, "error", err)
 		readPieces(g.file, buf)
 	}
 	scan := scanSegment(buf, g.salt, knownEnd)
 	g.end = scan.end
 	if 0 <= knownEnd && knownEnd <= int64(len(buf)) {
-		// Would the segment end there by itself? See retract.
+		// Is there a record that must be ignored? See retract.
 		f, ok := recordAt(buf, knownEnd, g.salt)
 		g.suspect = ok && !f.badBody
 	}
@@ -95,7 +97,7 @@ func (r *replayer) replay(g *segment, knownEnd int64, buf []byte) []byte {
 	for _, f := range scan.found {
 		err := r.apply(g, buf, f)
 		if err == nil && f.badBody {
-			err = errBody // the message stays in the queue, so that its end is reported
+			err = errBody // the message stays in the queue, which reports its failure
 		}
 		if err != nil {
 			r.damageIn(g, buf, gap{f.off, f.size(), err})
@@ -104,8 +106,8 @@ func (r *replayer) replay(g *segment, knownEnd int64, buf []byte) []byte {
 	return buf
 }
 
-// readPieces reads what can be read; the rest becomes zeros, which are no
-// record.
+// readPieces reads the parts of a file that can be read. The rest becomes zeros,
+// which are not a record.
 func readPieces(f file, b []byte) {
 	const piece = 4 << 10
 	for off := 0; off < len(b); off += piece {
@@ -116,13 +118,14 @@ func readPieces(f file, b []byte) {
 	}
 }
 
-// damageIn sets a stretch of a segment aside and reports it.
+// damageIn saves damaged bytes of a segment and reports them.
 func (r *replayer) damageIn(g *segment, b []byte, d gap) {
 	saved := r.setAside(g, d.off, b[d.off:d.off+d.size])
 	g.keep = g.keep || saved == ""
 	r.damage(Damage{Segment: g.path, Offset: d.off, Size: d.size, Err: d.err, Saved: saved})
 }
 
+// damage reports a damage.
 func (r *replayer) damage(d Damage) {
 	r.recovery.Damaged = append(r.recovery.Damaged, d)
 	r.logger.Error("spool: damage", "segment", d.Segment, "offset", d.Offset, "size", d.Size, "id", d.ID, "saved", d.Saved, "error", d.Err)
@@ -142,16 +145,16 @@ func (r *replayer) apply(g *segment, buf []byte, f found) error {
 		return r.applyState(a, at, f, meta)
 	case kindRemoval:
 		if m, ok := r.messages[f.seq]; ok {
-			a.bury(at.segment, r.data(m.slot).message.segment)
-			r.bury(a, f.seq, m)
+			a.addRemoval(at.segment, r.data(m.slot).message.segment)
+			r.forget(a, f.seq, m)
 		} else {
-			a.bury(at.segment, graveOf(meta)) // buried before: see applyMessage
+			a.addRemoval(at.segment, removedFrom(meta)) // it was forgotten before, see newSlot
 		}
 	}
 	return nil
 }
 
-// data is what the index has of a message.
+// data returns the index's data about a message.
 func (r *replayer) data(slot index.Slot) *entryData { return &r.index.entries.At(slot).Data }
 
 func (r *replayer) applyState(a account, at loc, f found, meta []byte) error {
@@ -170,14 +173,14 @@ func (r *replayer) applyState(a account, at loc, f found, meta []byte) error {
 	a.release(data.state)
 	data.state = at
 	data.delayed = !st.due.IsZero()
-	a.hold(at)
+	a.retain(at)
 	r.setSchedule(m.slot, &st)
 	r.messages[f.seq] = replayed{m.slot, uint32(n)}
 	return nil
 }
 
-// bury forgets a message that has ended.
-func (r *replayer) bury(a account, seq uint64, m replayed) {
+// forget deletes a message that has ended.
+func (r *replayer) forget(a account, seq uint64, m replayed) {
 	data := r.data(m.slot)
 	a.release(data.message)
 	a.release(data.state)
@@ -209,7 +212,7 @@ func (r *replayer) applyMessage(a account, at loc, f found, meta []byte) error {
 	e := r.index.entries.At(m.slot)
 	e.Data = entryData{seq: f.seq, message: at, inFile: hd.inFile()}
 	e.Data.delayed = !st.due.IsZero()
-	a.hold(at)
+	a.retain(at)
 	if moved {
 		r.setSchedule(m.slot, &st)
 		return nil
@@ -220,20 +223,21 @@ func (r *replayer) applyMessage(a account, at loc, f found, meta []byte) error {
 	return nil
 }
 
-// newSlot makes the entry of a message that is not in the index.
+// newSlot adds the entry of a message that is not in the index.
 func (r *replayer) newSlot(a account, hd *head, seq uint64) (index.Slot, error) {
 	x := &r.index.entries
 	if slot, ok := x.Add(hd.id, hd.priority); ok {
 		return slot, nil
 	}
 	// The message was stored after an earlier one with the same ID had ended.
-	// The removal of that one comes later, where compaction has copied it.
+	// Compaction has copied the removal of the earlier one, so it is replayed
+	// later.
 	old, _ := x.Find(hd.id)
 	earlier := r.data(old).seq
 	if earlier > seq {
-		return 0, fmt.Errorf("spool: a second message with the ID %s", hd.id)
+		return 0, fmt.Errorf("spool: more than one message with the ID %s", hd.id)
 	}
-	r.bury(a, earlier, r.messages[earlier])
+	r.forget(a, earlier, r.messages[earlier])
 	slot, _ := x.Add(hd.id, hd.priority)
 	return slot, nil
 }

@@ -12,7 +12,7 @@ import (
 func (l *recordLog) rotate(size int64) error {
 	size = padded(segmentHeaderLen + size)
 	if size > math.MaxUint32 {
-		return fmt.Errorf("spool: a batch of %d bytes", size)
+		return fmt.Errorf("spool: a batch of %d bytes is too large for a segment", size)
 	}
 	l.mu.Lock()
 	for l.preparing {
@@ -59,10 +59,10 @@ func (l *recordLog) nextSegment(f file, size int64) (*segment, error) {
 	}
 	prev := l.active
 	if prev == nil {
-		prev = l.newest() // recovered: what was cut off its end stays cut off
+		prev = l.newest() // a recovered segment: the new header keeps its end
 	}
 	g, err := l.begin(f, l.nextNumber, prev)
-	l.nextNumber++ // also after an error: the name may be in use on disk
+	l.nextNumber++ // also after an error, because the name may exist on disk
 	if err != nil {
 		f.Close()
 	}
@@ -87,8 +87,8 @@ func (l *recordLog) begin(f file, number uint32, prev *segment) (*segment, error
 		return nil, err
 	}
 	if prev != nil {
-		// From here on a segment may exist that says where prev ends, even if
-		// the next steps fail. So prev must not grow any more.
+		// From here on a segment may exist whose header has the end of prev, even
+		// if the next steps fail. So prev must not grow any more.
 		prev.closed = true
 	}
 	path := filepath.Join(l.dir, segmentName(number))
@@ -109,13 +109,13 @@ func (l *recordLog) begin(f file, number uint32, prev *segment) (*segment, error
 func (l *recordLog) newSegment(number uint32, path string, f file, size int64) *segment {
 	return &segment{
 		number: number, salt: l.key.salt(number), path: path, file: f, capacity: size, end: segmentHeaderLen,
-		graves: make(map[uint32]int), sources: make(map[uint32]bool),
+		removals: make(map[uint32]int), sources: make(map[uint32]bool),
 	}
 }
 
-// resume makes the last recovered segment the active one, where a full disk
-// has no room for a new one. It first overwrites what is behind the segment's
-// end: records of a torn commit must not come back behind new ones.
+// resume makes the last recovered segment the active one, because a full disk has
+// no room for a new one. It first overwrites the bytes after the end of the segment,
+// so that records of a torn commit do not come back after new ones.
 func (l *recordLog) resume(full error) error {
 	last := l.newest()
 	if last == nil || last.closed {
@@ -144,7 +144,7 @@ func (l *recordLog) resume(full error) error {
 	return nil
 }
 
-// newest is the segment with the highest number, nil if there is none.
+// newest returns the segment with the highest number, nil if there is none.
 func (l *recordLog) newest() (last *segment) {
 	for _, g := range l.segments {
 		if last == nil || g.number > last.number {

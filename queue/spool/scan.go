@@ -2,41 +2,41 @@ package spool
 
 import "errors"
 
-// A found is a record that a scan came upon.
+// A found is a record that a scan has found.
 type found struct {
 	header
 	off     int64
 	badBody bool // its body does not match its checksum
 }
 
-// A gap is a stretch between records where there should be one.
+// A gap is a part of a segment that should have records but has none.
 type gap struct {
 	off, size int64
 	err       error
 }
 
-// A scan is what lies in a segment.
+// A scan is the content of a segment.
 type scan struct {
 	found   []found
-	damaged []gap // was durable once
+	damaged []gap // parts that were durable once
 	end     int64 // where the last record ends
-	cut     int64 // bytes of records beyond, which were never acknowledged
+	cut     int64 // bytes of later records, which were never acknowledged
 }
 
 var (
-	errGap  = errors.New("spool: bytes that are no record")
+	errGap  = errors.New("spool: bytes that are not a record")
 	errBody = errors.New("spool: content does not match its checksum")
 )
 
 // scanSegment finds the records in a segment's bytes.
 //
-// A record that is broken or missing may be two things. The commit that wrote
-// it never came to its end: then nobody was told that it is safe, and it is
-// cut off with all that follows. Or it was safe, and the disk lost it: damage.
-// What tells them apart is that a commit begins only after the one before is
-// durable. So everything was durable that lies before the beginning of any
-// batch that left a record, and before knownEnd, which is what the next
-// segment's header says (-1 if there is none).
+// A broken or missing record has one of two causes. Either the commit that wrote it
+// was not completed: then the record was never acknowledged, and it is cut off with
+// all that follows. Or the record was durable and the disk lost it: that is damage.
+// A commit begins only after the one before is durable. So all bytes were durable
+// that are before the beginning of any batch of which a record is left. The same
+// holds for all bytes before knownEnd, the end that the header of the next segment
+// names (-1 if there is none).
 func scanSegment(b []byte, s salt, knownEnd int64) scan {
 	limit := int64(len(b))
 	if knownEnd >= 0 {
@@ -73,7 +73,8 @@ func scanSegment(b []byte, s salt, knownEnd int64) scan {
 	return sc
 }
 
-// cutTorn sorts out what is damage and what is a torn end.
+// cutTorn distinguishes damage from a torn end, and cuts the torn end off. All bytes
+// before durable were durable once.
 func (sc *scan) cutTorn(gaps []gap, durable int64) {
 	end := sc.end
 	for _, g := range gaps {
@@ -94,7 +95,7 @@ func (sc *scan) cutTorn(gaps []gap, durable int64) {
 	sc.end = end
 }
 
-// torn is the length of a record whose header is there and the rest not.
+// torn returns the length of an incomplete record at off, 0 if there is none.
 func torn(b []byte, off int64, s salt) int64 {
 	if off < int64(len(b)) {
 		if h, ok := parseHeader(b[off:], s); ok {
@@ -104,7 +105,8 @@ func torn(b []byte, off int64, s salt) int64 {
 	return 0
 }
 
-// recordAt is the record at off. Header and meta must be right.
+// recordAt returns the record at off. ok is false unless header and meta match their
+// checksums.
 func recordAt(b []byte, off int64, s salt) (f found, ok bool) {
 	f.off = off
 	if f.header, ok = parseHeader(b[off:], s); !ok || f.size() > int64(len(b))-off {
@@ -119,8 +121,8 @@ func recordAt(b []byte, off int64, s salt) (f found, ok bool) {
 	return f, true
 }
 
-// nextRecord is where the next record after a broken one begins, -1 if there
-// is none. Records begin at multiples of 8.
+// nextRecord returns where the next record after off begins, -1 if there is none.
+// Records begin at multiples of 8.
 func nextRecord(b []byte, off int64, s salt) int64 {
 	for off += 8; off < int64(len(b)); off += 8 {
 		if _, ok := parseHeader(b[off:], s); ok {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A loc is where a record is in the log; the zero value is nowhere.
+// A loc is the location of a record in the log. The zero value means no record.
 type loc struct {
 	segment, off, size uint32
 }
@@ -22,43 +22,43 @@ type segment struct {
 	file     file
 	writable bool // the file was opened for writing
 	capacity int64
-	end      int64        // where the next record goes; the committer's own
-	closed   bool         // no record may be added any more; the committer's own
-	wiped    bool         // retract has done its work; the committer's own
-	prev     uint32       // the segment whose end the header says, 0 for none
+	end      int64        // where the next record goes; only the committer uses it
+	closed   bool         // no record may be added; only the committer uses it
+	wiped    bool         // retract has succeeded; only the committer uses it
+	prev     uint32       // the segment whose end is in the header, 0 for none
 	pins     atomic.Int32 // readers of the file
 
-	// live counts the bytes of records that are needed.
+	// live is the number of bytes in records that are needed.
 	live int64
-	// graves counts the removals in this segment by the segment that has
-	// their messages. They are needed until that one is gone: without them its
-	// messages would come back.
-	graves map[uint32]int
-	// sources are the segments that messages in this one were copied from.
-	// They must be deleted first, or the older copies would come back.
+	// removals counts the removals in this segment by the segment that has
+	// the removed messages. They are needed until that segment is deleted:
+	// without them its messages would come back.
+	removals map[uint32]int
+	// sources are the segments from which messages in this one were copied.
+	// They must be deleted first. Otherwise the older copies would come back.
 	sources map[uint32]bool
-	sealed  time.Time // when it was last written to; zero while active
+	sealed  time.Time // when it stopped being active; zero while active
 	tried   bool      // compaction has tried to empty it
-	keep    bool      // it has damage that could not be saved
-	// suspect: a write or sync failed, and records behind the end may exist
-	// that do not count. It is to be emptied.
+	keep    bool      // it has damaged bytes that could not be saved
+	// suspect means that a write or sync has failed. Records may exist after
+	// the end that must be ignored. Compaction empties the segment.
 	suspect bool
 }
 
-// graveLen is the length of a removal record.
-const graveLen = headerLen + 8
+// removalLen is the length of a removal record.
+const removalLen = headerLen + 8
 
-// needed is how many bytes must be copied before the segment can go.
+// needed returns how many bytes must be copied before the segment can be deleted.
 func (g *segment) needed() int64 {
 	n := g.live
-	for _, count := range g.graves {
-		n += int64(count) * graveLen
+	for _, count := range g.removals {
+		n += int64(count) * removalLen
 	}
 	return n
 }
 
-// pin keeps the segment's file from being reused or closed. Its caller holds
-// recordLog.mu, or has a pin already.
+// pin keeps the file of the segment from being reused or closed. The caller has
+// locked recordLog.mu, or has pinned the segment before.
 func (g *segment) pin() {
 	if g != nil {
 		g.pins.Add(1)

@@ -6,12 +6,12 @@ import (
 	"path/filepath"
 )
 
-// spareName is the file of a segment that is not in use yet.
+// spareName is the name of the file for the next segment.
 const spareName = "spare"
 
-// newSpare makes a file of zeros in the log directory. Zeros are written in
-// advance so that a commit overwrites blocks that exist: it changes no
-// metadata, which halves the cost of its sync, and it cannot run out of disk.
+// newSpare creates a file of zeros in the log directory. Because of the zeros, a
+// commit overwrites existing blocks. So it changes no metadata, which halves the
+// cost of its sync, and it needs no new disk space.
 func (l *recordLog) newSpare(size int64) (file, error) {
 	name := filepath.Join(l.dir, spareName)
 	if err := l.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -36,8 +36,8 @@ func (l *recordLog) newSpare(size int64) (file, error) {
 	return f, nil
 }
 
-// prepareSpare makes the next segment ready when half of the active one is
-// used. Until then a dead segment may become the spare, which costs nothing.
+// prepareSpare makes a spare when half of the active segment is used. Until then a
+// dead segment may become the spare, which needs no writing.
 func (l *recordLog) prepareSpare() {
 	l.mu.Lock()
 	soon := l.used.Load() >= l.segmentSize/2 || l.noSpare != nil
@@ -47,8 +47,8 @@ func (l *recordLog) prepareSpare() {
 	}
 }
 
-// needSpare returns when the next segment is ready, and makes it if it must.
-// When there is no room for one, housekeeping tries again.
+// needSpare returns when there is a spare. If necessary it makes one. If there is no
+// room, it returns an error, and housekeeping tries again.
 func (l *recordLog) needSpare() error {
 	l.mu.Lock()
 	for l.preparing {
@@ -65,8 +65,8 @@ func (l *recordLog) needSpare() error {
 	return l.noSpare
 }
 
-// makeSpare makes the next segment, if there is none. While it cannot be made,
-// the log refuses new mail.
+// makeSpare makes a spare if there is none. While that fails, the log refuses new
+// mail.
 func (l *recordLog) makeSpare() {
 	l.mu.Lock()
 	if l.spare != nil || l.preparing {

@@ -15,31 +15,32 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// ErrInUse is what Open says of a spool that another process, or another
-// Spool of this one, has open.
+// ErrInUse is the error of Open for a spool that is open already, in this process
+// or another one.
 var ErrInUse = errors.New("spool: in use by another process")
 
-// Options change how a spool works. The zero value has the defaults, which
-// suit most; none of them changes the format.
+// Options are the settings of a spool. The zero value has the defaults, which are
+// right for most relays. The options do not affect the format: a spool can be opened
+// with other options later.
 type Options struct {
-	// SegmentSize is the length of a log file in bytes. One of them is always
-	// there, and a second one when the first is half full. Default 64 MiB, at
-	// least 64 KiB, at most 1 GiB.
+	// SegmentSize is the size of a segment, a file of the log, in bytes. One
+	// segment always exists, and a second one when the first is half full.
+	// Default 64 MiB, at least 64 KiB, at most 1 GiB.
 	SegmentSize int64
-	// LargeContent is the size in bytes from which content is a file of its
-	// own. Default 256 KiB; at most SegmentSize/4.
+	// LargeContent is the size in bytes from which content is stored in a file
+	// of its own. Default 256 KiB, at most SegmentSize/4.
 	LargeContent int64
-	// Logger hears of recovery, of trouble with the disk and of damage; nil
-	// is silent.
+	// Logger gets a line about the recovery, about errors of the disk and about
+	// damage. A nil Logger is silent.
 	Logger *slog.Logger
 }
 
 // A Spool is a queue.Store on disk. Open makes one. It is safe for concurrent
 // use, and it is a queue.DeliveryJournal.
 //
-// It joins three parts, each with a lock of its own: the log keeps records, the
-// index knows which records are the newest of each message, and files are the
-// large contents.
+// It joins three parts, each with its own lock: the log has the records, the index
+// has the location of the newest records of each message, and files has the content
+// files.
 type Spool struct {
 	dir          string
 	largeContent int64
@@ -68,9 +69,9 @@ var (
 	_ recordOwner           = (*Spool)(nil)
 )
 
-// Open opens the spool in dir, makes it where there is none, and recovers
-// what it holds; see [Spool.Recovery]. ErrInUse means that another process
-// has it.
+// Open opens the spool in the directory dir, or creates it if there is none. It
+// recovers the messages in it, see [Spool.Recovery]. The error is ErrInUse if the
+// spool is open already. The caller must call Close.
 func Open(dir string, o *Options) (*Spool, error) {
 	return open(dir, o, osFS{})
 }
@@ -96,7 +97,7 @@ func open(dir string, o *Options, fsys fileSystem) (*Spool, error) {
 	return s, nil
 }
 
-// newSpool is a spool that is not recovered yet.
+// newSpool returns a spool that is not recovered yet.
 func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 	if o == nil {
 		o = new(Options)
@@ -157,14 +158,14 @@ func (s *Spool) copy(g *segment, f found, rec []byte) (*record, error) {
 
 func (s *Spool) damagedDir() string { return filepath.Join(s.dir, "damaged") }
 
-// CreateFile makes a file to receive large content into, open for reading and
-// writing; use it as smtpserver.Server.Overflow. Put takes over content that is
-// in such a file as it is, so that large mail is written once.
+// CreateFile creates a file for large content that is being received, open for
+// reading and writing. It is meant for smtpserver.Server.Overflow. Put adopts such a
+// file and does not copy it, so that large mail is written once.
 //
-// The file belongs to the caller, who closes it when Put has returned: the
-// spool has its own name for it, and m.Content does not need it any more. The
-// garbage collector closes a file that the caller forgets. A file that no Put
-// took over disappears when it is closed; after a crash, Open deletes it.
+// The caller must close the file after Put. The spool and m.Content do not need it
+// any more, because Put gives the file another name. The garbage collector closes a
+// file that the caller has not closed. A file that Put has not adopted is deleted
+// when it is closed, or by Open after a crash.
 func (s *Spool) CreateFile() (*os.File, error) {
 	if err := s.index.err(); err != nil {
 		return nil, err
@@ -172,8 +173,8 @@ func (s *Spool) CreateFile() (*os.File, error) {
 	return s.files.create()
 }
 
-// Close implements queue.Store. The content of messages that were claimed
-// cannot be read any more.
+// Close implements queue.Store. After Close the content of claimed messages cannot
+// be read any more.
 func (s *Spool) Close() error {
 	if !s.index.close() {
 		return queue.ErrClosed
@@ -195,7 +196,8 @@ func (s *Spool) closeFiles() {
 	}
 }
 
-// diskError wraps an error of the operating system in that of package queue.
+// diskError wraps an error of the operating system in the error of package queue
+// that it means.
 func diskError(err error) error {
 	switch {
 	case err == nil, errors.Is(err, queue.ErrFull), errors.Is(err, queue.ErrReadOnly):

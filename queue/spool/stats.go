@@ -2,25 +2,25 @@ package spool
 
 import "sync/atomic"
 
-// counters are what the log counts for Stats.
+// counters are the counters of a log for Stats.
 type counters struct {
 	commits, records, written, moved, deleted atomic.Int64
 }
 
-// Stats are figures of a spool since it was opened.
+// Stats are the statistics of a spool since it was opened.
 type Stats struct {
-	Commits  int64 // syncs of the log
-	Records  int64 // written by them
-	Written  int64 // bytes written to the log, Moved included
-	Moved    int64 // bytes that compaction wrote
+	Commits  int64 // commits, each with a sync of the log
+	Records  int64 // records in these commits
+	Written  int64 // bytes written to the log, including Moved
+	Moved    int64 // bytes written by compaction
 	Deleted  int64 // segments deleted or reused
-	Damaged  int64 // messages found damaged since recovery
-	Segments int   // now
+	Damaged  int64 // messages found damaged after recovery
+	Segments int   // segments now
 	Live     int64 // bytes of the log that are needed now
-	Messages int   // now
+	Messages int   // messages now
 }
 
-// Stats returns the spool's figures.
+// Stats returns the statistics of the spool.
 func (s *Spool) Stats() Stats {
 	l := s.log
 	st := Stats{

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// sweep deletes content files that belong to no message, reports messages
-// whose content file is missing, and counts. If there is damage, or no log at
-// all, a file may belong to a message that was lost: then it is set aside.
-// Files that are not the spool's stay.
+// sweep deletes content files that belong to no message. If there is damage, or no
+// log at all, such a file may belong to a lost message: then sweep moves it to the
+// directory damaged. Files that the spool has not created stay. sweep also counts the
+// messages and reports those whose content file is missing.
 func (r *replayer) sweep() error {
 	names, err := r.fs.ReadDir(r.files.dir)
 	if err != nil {
@@ -27,7 +27,7 @@ func (r *replayer) sweep() error {
 			continue
 		}
 		if ok && len(r.log.segments) == 0 && len(r.recovery.Damaged) == 0 {
-			r.damage(Damage{Err: errors.New("spool: there is content, but no log")})
+			r.damage(Damage{Err: errors.New("spool: there are content files, but no log")})
 		}
 		name := filepath.Join(r.files.dir, d.Name())
 		if ok && len(r.recovery.Damaged) > 0 {
@@ -50,7 +50,7 @@ func (r *replayer) count(have map[uint64]bool) {
 	for seq, m := range r.messages {
 		e := r.index.entries.At(m.slot)
 		if e.Data.inFile && !have[seq] {
-			r.damage(Damage{ID: r.index.entries.ID(m.slot), Err: errors.New("spool: its content file is missing")})
+			r.damage(Damage{ID: r.index.entries.ID(m.slot), Err: errors.New("spool: content file is missing")})
 		}
 		r.recovery.Messages++
 		r.recovery.Recipients += int(m.recipients)

@@ -8,8 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Update implements queue.Store. A volatile schedule costs no write if the
-// recipients are as last recorded.
+// Update implements queue.Store. It writes nothing if the schedule is volatile and
+// the recipients are as last recorded.
 func (s *Spool) Update(ctx context.Context, owner string, m *queue.Message, sch queue.Schedule) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -18,8 +18,7 @@ func (s *Spool) Update(ctx context.Context, owner string, m *queue.Message, sch 
 	return s.index.update(owner, m.ID, r, sum, sch)
 }
 
-// newState makes a record of a message's state; sum is that of the
-// recipients.
+// newState returns the state record of a message. sum is the hash of the recipients.
 func (s *Spool) newState(m *queue.Message, sch queue.Schedule) (r *record, sum uint64) {
 	st := stateOf(m, sch)
 	e := encoder(make([]byte, headerLen, headerLen+256))
@@ -38,23 +37,23 @@ func (s *Spool) Remove(ctx context.Context, owner, id string) error {
 	return s.index.remove(owner, id)
 }
 
-// newGrave makes the record of a removal, in one piece of memory.
-func newGrave(seq uint64, e ended) *record {
+// newRemoval returns a removal record. It needs one allocation.
+func newRemoval(seq uint64, e ended) *record {
 	g := &struct {
 		record
 		ended
-		buf [graveLen]byte
+		buf [removalLen]byte
 		one [1][]byte
 	}{ended: e}
 	g.one[0] = g.buf[:]
-	g.record.kind, g.record.seq, g.record.metaLen = kindRemoval, seq, graveLen-headerLen
+	g.record.kind, g.record.seq, g.record.metaLen = kindRemoval, seq, removalLen-headerLen
 	g.record.bufs = g.one[:]
 	g.record.ended = &g.ended
 	return &g.record
 }
 
-// newRecord makes a record without a body of a buffer that has room for the
-// header at its beginning.
+// newRecord returns a record without a body. b has room for the header, and then the
+// meta.
 func newRecord(k kind, seq uint64, b []byte) *record {
 	r := new(record)
 	r.kind, r.seq = k, seq

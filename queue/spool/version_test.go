@@ -126,7 +126,7 @@ func TestLaterVersion(t *testing.T) {
 		s.Close()
 		t.Fatal("it opens")
 	}
-	for _, want := range []string{path, fmt.Sprintf("format version %d", version+1), fmt.Sprintf("knows %d", version)} {
+	for _, want := range []string{path, fmt.Sprintf("format version %d", version+1), fmt.Sprintf("supports %d", version)} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: does not name %q", err, want)
 		}

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// The encoding of everything inside a record: numbers are varints, strings
-// have their length before them, times are seconds and nanoseconds since 1970
-// with a byte before them that tells the zero time from all others.
+// The encoding of the values in a record: Numbers are varints. A string follows its
+// length. A time is a byte, 0 for the zero time and 1 for any other, followed by the
+// seconds since 1970 and the nanoseconds if it is not zero.
 
 // An encoder appends values.
 type encoder []byte
@@ -38,10 +38,10 @@ func (e *encoder) time(t time.Time) {
 	}
 }
 
-var errShort = errors.New("spool: a record's fields do not fit its length")
+var errShort = errors.New("spool: the values in a record do not match its length")
 
-// A decoder takes values from the front of its bytes. After the first value
-// that is not there err is set and all values are zero.
+// A decoder takes values from the front of its bytes. After the first value that
+// cannot be decoded, err is set and all values are zero.
 type decoder struct {
 	b   []byte
 	err error
@@ -112,7 +112,7 @@ func (d *decoder) time() time.Time {
 	return time.Unix(sec, int64(nsec))
 }
 
-// count is a number of things that take at least one byte each.
+// count decodes a number of elements that have at least one byte each.
 func (d *decoder) count() int {
 	n := d.uint()
 	if n > uint64(len(d.b)) {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// write makes a batch durable. If it cannot, it does what it can so that no
-// record of the batch comes back after a crash.
+// write makes a batch durable. If that fails, it calls retract, so that no record of
+// the batch comes back after a crash.
 func (l *recordLog) write(b *batch) error {
 	err := l.tryWrite(b)
 	if err != nil {
@@ -15,16 +15,16 @@ func (l *recordLog) write(b *batch) error {
 	return err
 }
 
-// tryWrite makes a batch durable. When a write to the active segment fails,
-// the log no longer trusts that segment, and a new one gets the batch: a sync
-// that failed once may report success the next time, because the kernel has
-// marked the pages clean.
+// tryWrite makes a batch durable. If a write to the active segment fails, the log no
+// longer trusts that segment and writes the batch to a new one. The reason is that
+// a sync may report success after it has failed once, because the kernel has marked
+// the pages clean.
 func (l *recordLog) tryWrite(b *batch) error {
 	if len(b.recs) == 0 && l.broken == nil && l.active != nil {
-		return nil // nothing to record, and no failed disk to test
+		return nil // nothing to write, and no need to test the disk
 	}
 	if b.mail && l.active != nil && l.active.end+b.size > l.segmentSize/4*3 {
-		// The rest of the segment is for dispositions, unless there is a spare.
+		// The last quarter is for dispositions, unless there is a spare.
 		if err := l.needSpare(); err != nil && !b.refuse(err, l.active) {
 			return err
 		}
@@ -39,7 +39,7 @@ func (l *recordLog) tryWrite(b *batch) error {
 		return nil
 	}
 	failed := l.active
-	l.logger.Error("spool: write failed, going on with a new segment", "segment", failed.path, "error", err)
+	l.logger.Error("spool: write failed, trying a new segment", "segment", failed.path, "error", err)
 	l.suspect(failed)
 	if again := l.rotate(b.size); again != nil {
 		return fmt.Errorf("%w; and no new segment: %w", diskError(err), again)
@@ -57,8 +57,8 @@ func (l *recordLog) suspect(g *segment) {
 	l.mu.Unlock()
 }
 
-// refuse takes the messages out of a batch for which there is no room, so
-// that its dispositions use what is left in the active segment. It reports
+// refuse takes the messages out of a batch because there is no room for them. The
+// dispositions in the batch use the rest of the active segment. refuse reports
 // whether they fit.
 func (b *batch) refuse(err error, active *segment) bool {
 	if active == nil || active.suspect || active.closed {
@@ -87,7 +87,7 @@ func (l *recordLog) writeTo(g *segment, b *batch) error {
 		r.batch = uint32(g.end)
 		r.at = loc{g.number, uint32(off), uint32(r.size())}
 		if r.ended != nil {
-			r.fillGrave()
+			r.fillRemoval()
 		}
 		r.put(r.bufs[0], g.salt)
 		bufs = append(bufs, r.bufs...)
@@ -112,14 +112,14 @@ func (l *recordLog) writeTo(g *segment, b *batch) error {
 	return nil
 }
 
-// fillGrave writes into a removal which segment has the message. Only now is
-// it known where a copy was written that was pending when the message ended.
-func (r *record) fillGrave() {
-	r.ended.grave = r.ended.message.segment
+// fillRemoval writes into a removal which segment has the message. If a copy was
+// pending when the message ended, only now is it known where the copy is.
+func (r *record) fillRemoval() {
+	r.ended.from = r.ended.message.segment
 	if m := r.ended.moving; m != nil && m.at != (loc{}) {
-		r.ended.grave = m.at.segment
+		r.ended.from = m.at.segment
 	}
 	meta := r.bufs[0][headerLen:]
-	binary.LittleEndian.PutUint64(meta, uint64(r.ended.grave))
+	binary.LittleEndian.PutUint64(meta, uint64(r.ended.from))
 	r.metaCRC = checksum(meta)
 }
