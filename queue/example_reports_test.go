@@ -13,14 +13,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
-// An application that sends mail takes the reports about it itself: those of
-// its own queue, and those that other hosts send, if its server takes them in.
+// An application that sends mail processes the reports about it in Go: those of
+// its own queue, and those from other hosts if its server accepts them.
 func Example_reports() {
 	reports := routing.TransportFunc(func(_ context.Context, j *routing.Job) []queue.Result {
 		c := j.Message.Content
 		report, err := dsn.Parse(io.NewSectionReader(c, 0, c.Size()))
 		if err != nil {
-			return refuse(j, "Only delivery reports are taken here")
+			return refuse(j, "Only delivery reports are accepted here")
 		}
 		_, subject := dsn.IDAndSubject(report.Original)
 		for _, r := range report.Recipients {
@@ -30,7 +30,7 @@ func Example_reports() {
 	})
 	table, err := routing.NewTable(
 		routing.Connector{Name: "reports", Spaces: []string{"app.example.com"}, Transport: reports, Exclusive: true},
-		routing.Connector{Name: "internet", Spaces: []string{"*"}, Transport: routing.TransportFunc( // in earnest: by SMTP
+		routing.Connector{Name: "internet", Spaces: []string{"*"}, Transport: routing.TransportFunc( // a real application sends by SMTP
 			func(_ context.Context, j *routing.Job) []queue.Result { return refuse(j, "No such user") })})
 	if err != nil {
 		fmt.Println(err)
@@ -41,7 +41,7 @@ func Example_reports() {
 	go q.Run(context.Background())
 	err = q.Submit(context.Background(), &queue.Message{
 		From:       "bounces@app.example.com",
-		Recipients: queue.Rcpt("nobody@example.net"),
+		Recipients: queue.Rcpt("unknown@example.net"),
 		Content:    queue.String("From: hello@app.example.com\r\nSubject: Order 4711\r\n\r\nThank you.\r\n"),
 	})
 	if err != nil {
@@ -50,7 +50,7 @@ func Example_reports() {
 	}
 	q.Drain(context.Background())
 	q.Shutdown(context.Background())
-	// Output: Order 4711 to nobody@example.net: failed: 550 5.1.1 No such user
+	// Output: Order 4711 to unknown@example.net: failed: 550 5.1.1 No such user
 }
 
 func refuse(j *routing.Job, text string) []queue.Result {

@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// printer is a send side that prints. Routing by domain is all that it knows.
+// A printer is a Deliverer that prints each recipient. It routes by domain.
 type printer struct{ done chan struct{} }
 
 func (p printer) Route(ctx context.Context, m *queue.Message, r *queue.Recipient) (queue.NextHop, error) {
@@ -35,7 +35,7 @@ func (p printer) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Messag
 	return results
 }
 
-// A queue with a store in memory and a send side that prints.
+// This queue has a store in memory and a Deliverer that prints.
 func Example() {
 	send := printer{make(chan struct{})}
 	q := &queue.Queue{Store: new(memory.Store), Deliverer: send}
@@ -62,8 +62,8 @@ func Example() {
 	// <nil>
 }
 
-// Shorter intervals, and much shorter ones where a host asks to come back
-// later (greylisting); mail of high priority is given up sooner.
+// This policy has shorter intervals, and even shorter ones after a temporary
+// refusal (greylisting). Mail of high priority expires earlier.
 func ExampleRetry() {
 	r := queue.Retry{
 		Intervals: []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour},
@@ -86,7 +86,8 @@ func ExampleRetry() {
 	// 12h0m0s 48h0m0s
 }
 
-// An operator lists what waits, holds a message, exports it and removes it.
+// An operator suspends a message, lists the queue, exports the message and
+// removes it.
 func ExampleQueue_Do() {
 	ctx := context.Background()
 	q := &queue.Queue{Store: new(memory.Store), Deliverer: printer{}}
@@ -131,7 +132,7 @@ func ExampleQueue_Do() {
 	// removed 1 <nil>
 }
 
-// crlfStripper prints with the line ends that Go's examples expect.
+// A crlfStripper prints with the line ends that Go examples expect.
 type crlfStripper struct{}
 
 func (crlfStripper) Write(b []byte) (int, error) {
@@ -139,7 +140,7 @@ func (crlfStripper) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// What happens is told to whoever subscribes.
+// A subscription receives an event for each thing that happens.
 func ExampleQueue_Subscribe() {
 	send := printer{make(chan struct{}, 1)}
 	q := &queue.Queue{Store: new(memory.Store), Deliverer: send}
@@ -166,8 +167,8 @@ func ExampleQueue_Subscribe() {
 	// 1031 SEND bob@example.net Lunch
 }
 
-// A hook sees every message before it is stored: it may refuse it, change
-// it, or say who gets it.
+// A hook is called with each message before it is stored. It can refuse or
+// change the message. This one expands a mailing list.
 func ExampleHook() {
 	lists := map[string][]string{"team@example.com": {"bob@example.net", "carol@example.net"}}
 	q := &queue.Queue{

@@ -12,12 +12,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
-// A Store keeps messages in memory, content that comes in files included. Its
-// zero value is empty and ready. It is safe for concurrent use.
+// A Store keeps messages in memory. It also reads content that is in files into
+// memory. The zero value is an empty store, ready for use. A Store is safe for
+// concurrent use.
 type Store struct {
-	// Max is the number of messages that it has room for: one more is
-	// queue.ErrFull. 0 means no limit. It must not change after the first
-	// call.
+	// Max is the most messages in the store. Put returns queue.ErrFull if there
+	// would be more. 0 means no limit. Max must not change after the first call
+	// of a method.
 	Max int
 
 	mu     sync.Mutex // guards all below
@@ -30,7 +31,7 @@ var (
 	_ queue.DeliveryJournal = (*Store)(nil)
 )
 
-// lock begins a call; unlock must follow where it returns nil.
+// lock begins a call. If it returns nil, the caller must unlock st.mu.
 func (st *Store) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -70,7 +71,8 @@ func (st *Store) Put(ctx context.Context, m *queue.Message, s queue.Schedule) er
 	return nil
 }
 
-// toMemory makes a message's content bytes in memory, if they are not yet.
+// toMemory reads the content of a message into memory unless it is there
+// already.
 func toMemory(m *queue.Message) error {
 	if m.Content == nil {
 		m.Content = queue.Bytes()
@@ -124,8 +126,8 @@ func (st *Store) Renew(ctx context.Context, owner string, until time.Time, ids .
 	return lost, nil
 }
 
-// held finds a message that owner has in hand.
-func (st *Store) held(owner, id string) (index.Slot, error) {
+// leased finds a message that owner has leased.
+func (st *Store) leased(owner, id string) (index.Slot, error) {
 	slot, ok := st.index.Find(id)
 	if !ok {
 		return 0, queue.ErrNotFound
@@ -142,7 +144,7 @@ func (st *Store) Update(ctx context.Context, owner string, m *queue.Message, s q
 		return err
 	}
 	defer st.mu.Unlock()
-	slot, err := st.held(owner, m.ID)
+	slot, err := st.leased(owner, m.ID)
 	if err != nil {
 		return err
 	}
@@ -158,14 +160,14 @@ func (st *Store) Remove(ctx context.Context, owner, id string) error {
 		return err
 	}
 	defer st.mu.Unlock()
-	slot, err := st.held(owner, id)
+	slot, err := st.leased(owner, id)
 	if err == nil {
 		st.index.Delete(slot)
 	}
 	return err
 }
 
-// Sync implements queue.Store; there is nothing to make durable.
+// Sync implements queue.Store. There is nothing to make durable.
 func (st *Store) Sync(ctx context.Context) error {
 	err := st.lock(ctx)
 	if err == nil {
@@ -219,14 +221,14 @@ func (st *Store) Hops(ctx context.Context) ([]queue.HopSum, error) {
 	return st.index.Hops(), nil
 }
 
-// Begin implements queue.DeliveryJournal: what does not outlive the process needs no
-// mark.
+// Begin implements queue.DeliveryJournal. It does nothing, because no message is
+// left when the process has died.
 func (st *Store) Begin(id string) {}
 
-// End implements queue.DeliveryJournal.
+// End implements queue.DeliveryJournal. It does nothing.
 func (st *Store) End(id string) {}
 
-// Close implements queue.Store. The messages are gone with it.
+// Close implements queue.Store. It removes all messages.
 func (st *Store) Close() error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -235,8 +237,8 @@ func (st *Store) Close() error {
 	return nil
 }
 
-// clone copies a message and its recipients, so that nobody else's changes
-// reach the stored ones; content is shared, it does not change.
+// clone copies a message and its recipients, so that changes by a caller do not
+// reach the stored ones. Copies share the content, which does not change.
 func clone(m *queue.Message) *queue.Message {
 	c := *m
 	c.Recipients = cloneRecipients(m.Recipients)

@@ -72,10 +72,10 @@ func claimByID(t *testing.T, f *fixture) {
 	f.putAt("m1", 0, time.Hour, hopA)
 	f.putAt("m2", 0, 0, hopA)
 	c := claim("a", 0, 10)
-	c.ID, c.Only = "m1", &hopB // not due, and Only does not count
+	c.ID, c.Only = "m1", &hopB // not due, and Only is ignored
 	sameIDs(t, f.claim(c), "m1")
 	c.Owner = "b"
-	sameIDs(t, f.claim(c)) // another's
+	sameIDs(t, f.claim(c)) // leased by a
 	c.ID = "m3"
 	sameIDs(t, f.claim(c))
 	f.update("a", f.get("m1"), queue.Schedule{Due: at(time.Hour), Hop: hopA})
@@ -108,7 +108,7 @@ func claimExclusive(t *testing.T, f *fixture) {
 				mu.Lock()
 				for _, m := range ms {
 					if o, ok := owner[m.ID]; ok {
-						t.Errorf("%s was given to %s and to %s", m.ID, o, me)
+						t.Errorf("%s was claimed by %s and by %s", m.ID, o, me)
 					}
 					owner[m.ID] = me
 				}
@@ -122,11 +122,11 @@ func claimExclusive(t *testing.T, f *fixture) {
 	}
 }
 
-func leaseRunsOut(t *testing.T, f *fixture) {
+func leaseExpires(t *testing.T, f *fixture) {
 	f.putAt("m1", 0, 0, hopA)
 	sameIDs(t, f.claim(claim("a", 0, 1)), "m1")
 	sameIDs(t, f.claim(claim("b", lease-1, 1)))
-	// Nobody else has claimed it: a may still end its work.
+	// No other owner has claimed it: a may still update it.
 	m := f.get("m1")
 	f.update("a", m, queue.Schedule{Owner: "a", Until: at(lease)})
 	sameIDs(t, f.claim(claim("b", lease, 1)), "m1")
@@ -193,13 +193,13 @@ func next(t *testing.T, f *fixture) {
 	c.Only = &queue.NextHop{Destination: "nowhere"}
 	check(c, time.Time{})
 
-	// A leased message comes again when the lease ends.
+	// A leased message is due again when the lease ends.
 	sameIDs(t, f.claim(claim("a", 20*time.Second, 1)), "m2")
 	c.Only = &hopB
 	check(c, at(20*time.Second+lease))
 	f.remove("a", "m2")
 	check(c, time.Time{})
-	// What is due already is due at once.
+	// A message that is overdue is due at once.
 	c.Only = nil
 	c.Now = at(time.Hour)
 	if got, err := f.st.Next(ctx, c); err != nil || got.IsZero() || got.After(c.Now) {
@@ -239,7 +239,7 @@ func list(t *testing.T, f *fixture) {
 		t.Fatalf("%d messages for a hop, want 30", len(es))
 	}
 	for range f.st.List(ctx, queue.Query{}) {
-		break // a reader may stop
+		break // the caller may stop
 	}
 	e := f.list(queue.Query{Hop: &hopB})[0]
 	full := f.get(e.ID)

@@ -16,20 +16,21 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// crashDir is the environment variable that makes a process Crash's child; it
-// names the store's directory. crashRound is the number of its life.
+// The environment variables of the child process of Crash. crashDir is the
+// directory of the store, and crashRound is the number of the round.
 const (
 	crashDir   = "QUEUETEST_CRASH_DIR"
 	crashRound = "QUEUETEST_CRASH_ROUND"
 )
 
-// Crash runs the calling test again in a process of its own, which opens the
-// store and works on it with several goroutines, saying on its standard output
-// what the store has promised. After a random number of promises it is killed
-// with SIGKILL, and what the store then holds is compared with them. This is
-// done rounds times on the same store.
+// Crash tests that a store keeps what it has acknowledged when its process is
+// killed. It runs the calling test again in a child process. The child uses the
+// store from several goroutines, and writes each acknowledgment to its standard
+// output. After a random number of lines Crash kills the child with SIGKILL,
+// opens the store, and compares its messages with the output. It repeats this
+// rounds times with the same store.
 //
-// Crash must be the first thing that its test calls.
+// The calling test must call Crash first.
 func Crash(t *testing.T, c Config, rounds int) {
 	if dir := os.Getenv(crashDir); dir != "" {
 		crashChild(t, c, dir)
@@ -41,10 +42,10 @@ func Crash(t *testing.T, c Config, rounds int) {
 		b.live(dir, round)
 		b.verify(c, dir)
 		if t.Failed() {
-			t.Fatalf("in life %d", round)
+			t.Fatalf("in round %d", round)
 		}
 	}
-	t.Logf("%d lives, %d messages, %d of them found interrupted", rounds, len(b.state), b.interrupted)
+	t.Logf("%d rounds, %d messages, %d of them interrupted", rounds, len(b.state), b.interrupted)
 }
 
 // crashChild works until it is killed.
@@ -54,7 +55,7 @@ func crashChild(t *testing.T, c Config, dir string) {
 	say := func(what, id string) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Printf("crash: %s %s\n", what, id) // unbuffered: said is said
+		fmt.Printf("crash: %s %s\n", what, id) // unbuffered
 	}
 	var wg sync.WaitGroup
 	for w := range 4 {
@@ -69,7 +70,7 @@ func crashChild(t *testing.T, c Config, dir string) {
 	wg.Wait()
 }
 
-// crashStep sees one message through a part of its life.
+// crashStep stores one message and performs some of the further operations.
 func crashStep(t *testing.T, st queue.Store, id string, say func(what, id string)) {
 	m := crashMessage(id)
 	say("putting", id)
@@ -81,14 +82,14 @@ func crashStep(t *testing.T, st queue.Store, id string, say func(what, id string
 	if rand.IntN(2) == 0 {
 		return
 	}
-	if mk, ok := st.(queue.DeliveryJournal); ok {
-		mk.Begin(id)
+	if journal, ok := st.(queue.DeliveryJournal); ok {
+		journal.Begin(id)
 		say("begin", id)
 		if rand.IntN(4) == 0 {
-			return // and never ends
+			return // without End
 		}
 		say("end", id)
-		mk.End(id)
+		journal.End(id)
 	}
 	say("removing", id)
 	if err := st.Remove(ctx, id, id); err != nil {
@@ -99,8 +100,8 @@ func crashStep(t *testing.T, st queue.Store, id string, say func(what, id string
 	}
 }
 
-// crashMessage makes a message that its ID tells all about, now and then a
-// large one.
+// crashMessage returns a message whose content depends only on its ID. Some are
+// large.
 func crashMessage(id string) *queue.Message {
 	n := 100
 	if strings.HasSuffix(id, "7") {
@@ -111,15 +112,15 @@ func crashMessage(id string) *queue.Message {
 	return m
 }
 
-// A book keeps what the processes have said of each message: the last word.
+// A book has the last line that a child process wrote about each message.
 type book struct {
 	t           *testing.T
 	state       map[string]string
-	marked      map[string]bool // begin, and no end
+	marked      map[string]bool // messages with a begin and no end
 	interrupted int
 }
 
-// live runs one process until it has said enough, and kills it.
+// live runs one child process and kills it after a random number of lines.
 func (b *book) live(dir string, round int) {
 	stop, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -141,7 +142,7 @@ func (b *book) live(dir string, round int) {
 	if err := cmd.Process.Kill(); err != nil {
 		b.t.Errorf("the process ended by itself: %v", err)
 	}
-	for lines.Scan() { // what it had said by then
+	for lines.Scan() { // the lines before the kill
 		b.hear(lines.Text())
 	}
 	io.Copy(io.Discard, out)
@@ -164,7 +165,7 @@ func (b *book) hear(line string) {
 	}
 }
 
-// verify opens the store and compares.
+// verify opens the store and compares its messages with the book.
 func (b *book) verify(c Config, dir string) {
 	st := c.Open(b.t, dir)
 	defer st.Close()
@@ -178,14 +179,14 @@ func (b *book) verify(c Config, dir string) {
 			b.t.Errorf("%s (%q) is there", e.ID, b.state[e.ID])
 		}
 	}
-	_, marks := st.(queue.DeliveryJournal)
+	_, journals := st.(queue.DeliveryJournal)
 	for id, what := range b.state {
 		switch {
 		case there[id]:
-			b.same(st, id, marks)
+			b.same(st, id, journals)
 		case what == "put":
 			b.t.Errorf("%s was acknowledged and is lost", id)
-		default: // it never was, or its removal was on its way: now it is settled
+		default: // Put or Remove was not acknowledged: both results are right
 			b.state[id] = "removed"
 		}
 		if there[id] {
@@ -194,7 +195,7 @@ func (b *book) verify(c Config, dir string) {
 	}
 }
 
-func (b *book) same(st queue.Store, id string, marks bool) {
+func (b *book) same(st queue.Store, id string, journals bool) {
 	m, err := st.Get(ctx, id)
 	if err != nil {
 		b.t.Errorf("Get %s: %v", id, err)
@@ -202,9 +203,9 @@ func (b *book) same(st queue.Store, id string, marks bool) {
 	}
 	interrupted := m.Interrupted
 	sameMessage(b.t, m, crashMessage(id))
-	if marks && b.marked[id] {
+	if journals && b.marked[id] {
 		if interrupted != 1 {
-			b.t.Errorf("%s was in hand and is interrupted %d times", id, interrupted)
+			b.t.Errorf("%s was in delivery and is interrupted %d times", id, interrupted)
 		}
 		b.interrupted++
 	}

@@ -1,5 +1,6 @@
-// Package queuetest holds an implementation of queue.Store to the promises
-// that the interface's documentation makes. It is for whoever writes a store:
+// Package queuetest tests an implementation of queue.Store against the rules in
+// the documentation of that interface. An application that has its own store
+// calls it from a test:
 //
 //	func TestStore(t *testing.T) {
 //		queuetest.Test(t, queuetest.Config{
@@ -8,9 +9,9 @@
 //		})
 //	}
 //
-// Each promise is one subtest, named for it. A store that is durable has more
-// to show: Crash kills a process that has it open, with SIGKILL, again and
-// again, and looks for what it had acknowledged.
+// There is one subtest for each rule. Crash is for durable stores: it kills a
+// process that uses the store with SIGKILL, and checks that the store has
+// everything that it had acknowledged. It does this several times.
 //
 //	func TestCrash(t *testing.T) { queuetest.Crash(t, config, 20) }
 package queuetest

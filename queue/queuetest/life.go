@@ -10,8 +10,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// concurrency lets many goroutines put, claim, update and remove at once, and
-// checks that each message is seen to its end by one of them at a time.
+// concurrency calls Put, Claim, Update and Remove from many goroutines, and
+// checks that only one of them has a message at a time.
 func concurrency(t *testing.T, f *fixture) {
 	const putters, each, takers = 8, 50, 4
 	var wg sync.WaitGroup
@@ -71,8 +71,8 @@ func concurrency(t *testing.T, f *fixture) {
 	}
 }
 
-// attempts2 returns how often the message was seen before and counts this
-// time. It is called between Claim and Update, when nobody else has it.
+// attempts2 returns how often the message was claimed before, and counts this
+// claim. It is called while the message is leased.
 func attempts2(mu *sync.Mutex, attempts map[string]int, id string) int {
 	mu.Lock()
 	defer mu.Unlock()
@@ -120,7 +120,7 @@ func reopen(t *testing.T, f *fixture) {
 	f.update("a", ms[0], queue.Schedule{Due: at(time.Hour), Hop: hopB})
 	f.remove("a", "m3")
 	f.remove("a", "m4")
-	for range 3 { // what is recovered is recovered again
+	for range 3 { // recovery must not change what the next recovery finds
 		f.reopen()
 		es := f.list(queue.Query{})
 		if len(es) != 2 || es[0].ID != "m1" || es[1].ID != "m2" {
@@ -166,17 +166,17 @@ func reopenLeases(t *testing.T, f *fixture) {
 	}
 }
 
-// interrupted checks that a store closed in good order interrupts nothing,
-// whatever was marked. What a crash leaves is Crash's to test.
+// interrupted checks that Close does not make messages interrupted, even if Begin
+// was called without End. Crash tests the same after a kill.
 func interrupted(t *testing.T, f *fixture) {
-	mk, ok := f.st.(queue.DeliveryJournal)
+	journal, ok := f.st.(queue.DeliveryJournal)
 	if !ok {
-		t.Skip("the store is no queue.DeliveryJournal")
+		t.Skip("the store is not a queue.DeliveryJournal")
 	}
 	f.put(message("m1"), queue.Schedule{})
-	mk.Begin("m1")
-	mk.Begin("unknown")
-	mk.End("unknown")
+	journal.Begin("m1")
+	journal.Begin("unknown")
+	journal.End("unknown")
 	f.reopen()
 	if n := f.get("m1").Interrupted; n != 0 {
 		t.Fatalf("interrupted %d times, want 0", n)

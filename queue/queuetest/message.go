@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// full makes a message in which every field has a value of its own, so that a
-// store that forgets one is found out, also one that was added later.
+// full returns a message in which each field has a different value, including
+// fields that are added later. A test then detects a store that loses one.
 func full(id string) *queue.Message {
 	m := new(queue.Message)
 	n := 0
@@ -22,7 +22,7 @@ func full(id string) *queue.Message {
 	m.ID = id
 	m.Priority = -4
 	m.Content = queue.String("Subject: all\r\n\r\nof it\r\n")
-	m.Interrupted = 0 // the store's own
+	m.Interrupted = 0 // the store sets it
 	return m
 }
 
@@ -67,8 +67,8 @@ func fill(v reflect.Value, n *int) {
 	}
 }
 
-// sameMessage compares all but Interrupted. Errors are compared by their
-// text, times as instants.
+// sameMessage compares all fields but Interrupted. It compares errors by their
+// text, and times as instants.
 func sameMessage(t *testing.T, got, want *queue.Message) {
 	t.Helper()
 	if diff := differ("Message", reflect.ValueOf(*got), reflect.ValueOf(*want)); diff != "" {
@@ -144,7 +144,7 @@ func update(t *testing.T, f *fixture) {
 	if e.Schedule.Hop != hop || !e.Schedule.Due.Equal(at(time.Hour)) || e.Schedule.Owner != "" {
 		t.Fatalf("schedule is %+v", e.Schedule)
 	}
-	// The lease is released, so nobody may update any more.
+	// The lease is released, so a further update is an error.
 	if err := f.st.Update(ctx, "a", m, queue.Schedule{}); !errors.Is(err, queue.ErrLeaseLost) {
 		t.Fatalf("Update without a lease: %v, want ErrLeaseLost", err)
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A model is what a store should do, as simply as it can be said: a map that
-// is searched from end to end each time.
+// A model is the simplest correct store: a map that each operation searches from
+// end to end.
 type model struct {
-	f    *fixture
-	rnd  *rand.Rand
-	now  time.Duration
-	held map[string]*modelMessage // by ID
-	next int
+	f      *fixture
+	rnd    *rand.Rand
+	now    time.Duration
+	stored map[string]*modelMessage // by ID
+	next   int
 }
 
 type modelMessage struct {
@@ -44,7 +44,7 @@ func reopenModel(t *testing.T, f *fixture)   { runModel(t, f, 1000, true) }
 func runModel(t *testing.T, f *fixture, steps int, reopen bool) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	md := &model{f: f, rnd: rand.New(rand.NewPCG(seed, 0)), held: make(map[string]*modelMessage)}
+	md := &model{f: f, rnd: rand.New(rand.NewPCG(seed, 0)), stored: make(map[string]*modelMessage)}
 	for range steps {
 		switch n := md.rnd.IntN(100); {
 		case n < 30:
@@ -88,11 +88,11 @@ func (md *model) put() {
 	s := md.schedule()
 	md.f.put(m, s)
 	mm := &modelMessage{m: m, s: s, recorded: s.Due, hop: s.Hop}
-	md.held[m.ID] = mm
+	md.stored[m.ID] = mm
 }
 
-// claim compares with the rule: nothing that was left could have gone before
-// anything that was taken.
+// claim compares the claimed messages with the rule: no remaining message comes
+// before a claimed one.
 func (md *model) claim() {
 	c := claim(owners[md.rnd.IntN(3)], md.now, 1+md.rnd.IntN(4))
 	switch md.rnd.IntN(4) {
@@ -102,7 +102,7 @@ func (md *model) claim() {
 		c.Except = map[queue.NextHop]bool{hopA: true, {}: true}
 	}
 	var ready []*modelMessage
-	for _, mm := range md.held {
+	for _, mm := range md.stored {
 		if !mm.ready().After(c.Now) && (c.Only == nil || *c.Only == mm.s.Hop) && !c.Except[mm.s.Hop] {
 			ready = append(ready, mm)
 		}
@@ -119,35 +119,35 @@ func (md *model) claim() {
 		md.f.t.Fatalf("claimed %d of %d that were ready, with Max %d", len(got), len(ready), c.Max)
 	}
 	for i, m := range got {
-		mm := md.held[m.ID]
+		mm := md.stored[m.ID]
 		if mm == nil || compare(mm, ready[i]) != 0 || !slices.Contains(ready, mm) {
 			md.f.t.Fatalf("claimed %s in place %d, want %s or its equal", m.ID, i, ready[i].m.ID)
 		}
 		sameMessage(md.f.t, m, mm.m)
 	}
 	for _, m := range got {
-		md.held[m.ID].s.Owner, md.held[m.ID].s.Until = c.Owner, c.Until
+		md.stored[m.ID].s.Owner, md.stored[m.ID].s.Until = c.Owner, c.Until
 	}
 }
 
-// any is some message, nil if there is none.
+// any returns a random message, or nil if there is none.
 func (md *model) any() *modelMessage {
 	var all []string
-	for id := range md.held {
+	for id := range md.stored {
 		all = append(all, id)
 	}
 	if len(all) == 0 {
 		return nil
 	}
 	slices.Sort(all)
-	return md.held[all[md.rnd.IntN(len(all))]]
+	return md.stored[all[md.rnd.IntN(len(all))]]
 }
 
-// expect compares an answer to owner's wish to change mm.
+// expect checks the error of an Update or Remove of mm by owner.
 func (md *model) expect(err error, owner string, mm *modelMessage) bool {
 	md.f.t.Helper()
 	if mm.s.Owner == owner && err != nil || mm.s.Owner != owner && !errors.Is(err, queue.ErrLeaseLost) {
-		md.f.t.Fatalf("%s, held by %q: %q got %v", mm.m.ID, mm.s.Owner, owner, err)
+		md.f.t.Fatalf("%s, leased by %q: %q got %v", mm.m.ID, mm.s.Owner, owner, err)
 	}
 	return err == nil
 }
@@ -186,15 +186,15 @@ func (md *model) remove() {
 	if mm := md.any(); mm != nil {
 		owner := owners[md.rnd.IntN(3)]
 		if md.expect(md.f.st.Remove(ctx, owner, mm.m.ID), owner, mm) {
-			delete(md.held, mm.m.ID)
+			delete(md.stored, mm.m.ID)
 		}
 	}
 }
 
-// check compares everything.
+// check compares the whole store with the model.
 func (md *model) check() {
 	var want []string
-	for id := range md.held {
+	for id := range md.stored {
 		want = append(want, id)
 	}
 	slices.Sort(want)
@@ -203,14 +203,14 @@ func (md *model) check() {
 		got = append(got, e.ID)
 	}
 	if !slices.Equal(got, want) {
-		md.f.t.Fatalf("stored are\n%v\nand should be\n%v", got, want)
+		md.f.t.Fatalf("stored:\n%v\nwant:\n%v", got, want)
 	}
-	for _, mm := range md.held {
+	for _, mm := range md.stored {
 		sameMessage(md.f.t, md.f.get(mm.m.ID), mm.m)
 	}
 	var next time.Time
 	atOnce := false
-	for _, mm := range md.held {
+	for _, mm := range md.stored {
 		r := mm.ready()
 		atOnce = atOnce || r.IsZero()
 		if next.IsZero() || r.Before(next) {
@@ -223,14 +223,14 @@ func (md *model) check() {
 	}
 }
 
-// reopen ends all leases. A schedule that was volatile may be forgotten or
-// not; the model asks the store and goes on from there.
+// reopen closes and opens the store, which ends all leases. The store may lose a
+// volatile schedule or keep it. The model copies the schedule of the store.
 func (md *model) reopen() {
 	md.f.reopen()
 	for _, e := range md.f.list(queue.Query{}) {
-		mm := md.held[e.ID]
+		mm := md.stored[e.ID]
 		if mm == nil {
-			md.f.t.Fatalf("%s rose again", e.ID)
+			md.f.t.Fatalf("%s was removed and is there again", e.ID)
 		}
 		if e.Schedule.Owner != "" || e.Schedule.Due.After(mm.s.Due) {
 			md.f.t.Fatalf("%s has the schedule %+v after a restart, had %+v", e.ID, e.Schedule, mm.s)

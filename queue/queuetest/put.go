@@ -65,7 +65,7 @@ func putUnderLease(t *testing.T, f *fixture) {
 	f.put(m, queue.Schedule{Owner: "a", Until: at(lease)})
 	sameIDs(t, f.claim(claim("b", 0, 10)))
 	if got := read(t, m.Content); got != read(t, message("m1").Content) {
-		t.Fatalf("after Put the message in hand says %q", got)
+		t.Fatalf("after Put the content of the leased message is %q", got)
 	}
 	m.Recipients[0].Status = queue.Delivered
 	f.update("a", m, queue.Schedule{Due: at(lease)})
@@ -86,8 +86,8 @@ func putCancelled(t *testing.T, f *fixture) {
 	sameIDs(t, f.claim(claim("a", 0, 10)))
 }
 
-// putFile puts content that lies in a file, which may be closed when Put has
-// returned: neither the store nor the message in hand needs it any more.
+// putFile stores messages whose content is in a file. The file may be closed
+// when Put has returned: neither the store nor the leased message needs it.
 func putFile(t *testing.T, f *fixture) {
 	for i, size := range []int{100, 300 << 10} {
 		b := bytes.Repeat([]byte("0123456789abcde\n"), size/16)
@@ -106,7 +106,7 @@ func putFile(t *testing.T, f *fixture) {
 		}
 		want := "Received: x\r\n" + string(b)
 		if read(t, m.Content) != want {
-			t.Fatalf("%d bytes in a file: the content in hand changed", size)
+			t.Fatalf("%d bytes in a file: the content of the leased message changed", size)
 		}
 		if read(t, f.get(m.ID).Content) != want {
 			t.Fatalf("%d bytes in a file: read other bytes than were put", size)
@@ -114,8 +114,8 @@ func putFile(t *testing.T, f *fixture) {
 	}
 }
 
-// contents puts messages of many sizes, some content in several chunks, and
-// reads them back whole and in pieces.
+// contents stores messages of many sizes, in several chunks, and reads them back
+// whole and in pieces.
 func contents(t *testing.T, f *fixture) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for i, size := range []int{0, 1, 7, 8, 100, 4000, 4096, 65535, 65536, 65537, 262143, 262144, 262145, 3 << 20} {
@@ -128,7 +128,7 @@ func contents(t *testing.T, f *fixture) {
 		m.Content = content.Of(b[:cut], b[cut:])
 		f.put(m, queue.Schedule{Owner: "a", Until: at(lease)})
 		if read(t, m.Content) != string(b) {
-			t.Fatalf("%d bytes: the content in hand changed", size)
+			t.Fatalf("%d bytes: the content of the leased message changed", size)
 		}
 		got := f.get(m.ID).Content
 		if read(t, got) != string(b) {

@@ -10,18 +10,18 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A Config says how to get at the store under test.
+// A Config describes the store under test.
 type Config struct {
-	// Open opens the store that lives in dir, a directory of the test's own
-	// that exists. Opening it again after Close finds what was stored; a
-	// store that lives elsewhere uses dir as a name for the place.
+	// Open opens the store in dir, an existing directory for this test only. If
+	// the store is opened again after Close, it must have the stored messages.
+	// A store that does not use files can use dir as a name.
 	Open func(t *testing.T, dir string) queue.Store
-	// Durable says that the store outlives Close; without it the tests that
-	// open a store again do not take part.
+	// Durable is true if the messages are still there after Close. If it is
+	// false, Test omits the tests that open the store again.
 	Durable bool
 }
 
-// Test runs all of the suite.
+// Test runs all tests on the store of c, each with a new directory.
 func Test(t *testing.T, c Config) {
 	for _, tc := range []struct {
 		name    string
@@ -40,7 +40,7 @@ func Test(t *testing.T, c Config) {
 		{"ClaimOnlyAndExcept", false, claimHops},
 		{"ClaimByID", false, claimByID},
 		{"ClaimIsExclusive", false, claimExclusive},
-		{"LeaseRunsOut", false, leaseRunsOut},
+		{"LeaseExpires", false, leaseExpires},
 		{"LeaseIsLost", false, leaseLost},
 		{"Renew", false, renew},
 		{"Next", false, next},
@@ -59,13 +59,13 @@ func Test(t *testing.T, c Config) {
 		{"Interrupted", true, interrupted},
 	} {
 		if tc.durable && !c.Durable {
-			continue // a store without a next life has nothing to show here
+			continue // the test opens the store again
 		}
 		t.Run(tc.name, func(t *testing.T) { tc.run(t, newFixture(t, c)) })
 	}
 }
 
-// A fixture is one store with helpers that fail the test.
+// A fixture is a store with helper methods. They fail the test on an error.
 type fixture struct {
 	t   *testing.T
 	c   Config
@@ -82,19 +82,19 @@ func newFixture(t *testing.T, c Config) *fixture {
 
 var ctx = context.Background()
 
-// t0 is when these tests take place. Stores get the time from Claim.Now.
+// t0 is the start time of all tests. Stores get the time from Claim.Now.
 var t0 = time.Date(2030, 5, 6, 7, 8, 9, 0, time.UTC)
 
 func at(d time.Duration) time.Time { return t0.Add(d) }
 
 const lease = time.Minute
 
-// claim is a claim of owner's at t0+d for up to max messages.
+// claim returns a Claim of owner at t0+d for at most max messages.
 func claim(owner string, d time.Duration, max int) queue.Claim {
 	return queue.Claim{Owner: owner, Now: at(d), Until: at(d + lease), Max: max}
 }
 
-// message makes a small message with everything set.
+// message returns a small message.
 func message(id string) *queue.Message {
 	return &queue.Message{
 		ID: id, From: "from@example.org", Recipients: queue.Rcpt("to@example.net", "also@example.net"),
@@ -141,7 +141,7 @@ func (f *fixture) get(id string) *queue.Message {
 	return m
 }
 
-// list is all entries that q selects.
+// list returns all entries that q selects.
 func (f *fixture) list(q queue.Query) []*queue.Entry {
 	f.t.Helper()
 	var es []*queue.Entry
@@ -171,7 +171,7 @@ func ids(ms []*queue.Message) []string {
 	return s
 }
 
-// sameIDs compares what was claimed with what should have been.
+// sameIDs compares the IDs of claimed messages with those expected.
 func sameIDs(t *testing.T, ms []*queue.Message, want ...string) {
 	t.Helper()
 	if got := ids(ms); fmt.Sprint(got) != fmt.Sprint(want) {
@@ -179,7 +179,7 @@ func sameIDs(t *testing.T, ms []*queue.Message, want ...string) {
 	}
 }
 
-// read is the whole content, read by WriteTo and compared with ReadAt.
+// read returns the whole content. It checks that WriteTo and ReadAt agree.
 func read(t *testing.T, c queue.Content) string {
 	t.Helper()
 	var b bytes.Buffer
