@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,17 +17,6 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
-
-// freePort returns a port of 127.0.0.1 that is free for UDP and TCP.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 // daemon runs a program in the foreground until the test ends. It returns when
 // the program has written a line that contains ready.
@@ -109,7 +98,7 @@ func signedWorld(t *testing.T, signed, unsigned string, replaced ...string) stri
 	}
 	write(t, dir, "signed.out", strings.NewReplacer(replaced...).Replace(string(out)))
 
-	authPort, port := freePort(t), freePort(t)
+	authPort, port := int(netip.MustParseAddrPort(peers.FreeAddr(t)).Port()), int(netip.MustParseAddrPort(peers.FreeAddr(t)).Port())
 	write(t, dir, "named.conf", fmt.Sprintf(`
 		options { directory %q; listen-on port %d { 127.0.0.1; }; listen-on-v6 { none; };
 			recursion no; pid-file none; session-keyfile none; dnssec-validation no; };

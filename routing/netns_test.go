@@ -71,7 +71,7 @@ func (n *farNet) sink(addr string) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	awaitListening(n.t, addr)
+	peers.AwaitListening(n.t, "smtp-sink", addr)
 }
 
 // Several hosts, both address families, and a link that is cut and restored.
@@ -116,8 +116,8 @@ func TestHostsInAnotherNetwork(t *testing.T) {
 	}
 	n.ip("link", "set", n.near, "up")
 	n.ip("addr", "replace", "fd77::100/64", "dev", n.near, "nodad") // it goes with the link
-	awaitListening(t, "[fd77::1]:2525")                             // neighbours have to find each other again
-	awaitListening(t, "198.18.77.2:2525")
+	peers.AwaitListening(t, "the peer", "[fd77::1]:2525")           // neighbours have to find each other again
+	peers.AwaitListening(t, "the peer", "198.18.77.2:2525")
 	for _, to := range []string{"a@six.example", "a@both.example"} {
 		if got := send(t, r, to)[0]; got.Outcome != queue.Success {
 			t.Errorf("%s with the cable mended: %+v", to, got)

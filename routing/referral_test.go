@@ -3,6 +3,7 @@ package routing
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func startBIND(t *testing.T, dir string, port int, zones map[string]string) {
 // servers of sub.example. It follows aliases only within its own zones.
 func TestReferralOfBIND(t *testing.T) {
 	dir := t.TempDir()
-	parent, child := freePort(t), freePort(t)
+	parent, child := int(netip.MustParseAddrPort(peers.FreeAddr(t)).Port()), int(netip.MustParseAddrPort(peers.FreeAddr(t)).Port())
 	startBIND(t, dir, parent, map[string]string{"example": `
 sub    NS ns.sub
 ns.sub A 127.0.0.1

@@ -86,8 +86,8 @@ func TestInteropLongTokens(t *testing.T) {
 // and returns its socket.
 func startDovecotAuth(t *testing.T, password string) string {
 	bin := peers.Need(t, "dovecot")
-	needRoot(t)
-	dir := openDir(t)
+	peers.NeedRoot(t)
+	dir := peers.OpenDir(t)
 	socket := dir + "/auth"
 	write(t, dir+"/dovecot.conf", strings.NewReplacer("@DIR@", dir, "@PASSWORD@", password).Replace(dovecotAuthConfig))
 	start(t, exec.Command(bin, "-F", "-c", dir+"/dovecot.conf"), dir+"/log")

@@ -6,7 +6,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -21,7 +20,7 @@ import (
 
 // files issues a certificate for name and writes it and its key to files.
 func (a *authority) files(t *testing.T, name string) *keyPair {
-	dir := openDir(t)
+	dir := peers.OpenDir(t)
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -35,18 +34,6 @@ func (a *authority) files(t *testing.T, name string) *keyPair {
 	write(t, k.certPEM, string(chain))
 	write(t, k.keyPEM, string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
 	return k
-}
-
-// openDir is a temporary folder that other users can get into.
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }
 
 func write(t *testing.T, path, text string) {
@@ -73,12 +60,7 @@ func shared(t *testing.T, dir string) string {
 
 func freeAddr(t testing.TB) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String())
+	return netip.MustParseAddrPort(peers.FreeAddr(t))
 }
 
 // run starts a program, waits until it listens, and ends it with the test. What
@@ -116,20 +98,7 @@ func start(t testing.TB, cmd *exec.Cmd, logs ...string) {
 
 func listens(t testing.TB, addr netip.AddrPort) {
 	t.Helper()
-	eventually(t, addr.String()+" listens", func() bool {
-		c, err := net.Dial("tcp", addr.String())
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("this peer has to be started by root")
-	}
+	peers.AwaitListening(t, "the peer", addr.String())
 }
 
 // startSink runs smtp-sink and returns its address.
@@ -144,74 +113,10 @@ func startSink(tb testing.TB, options ...string) netip.AddrPort {
 
 // startPostfix runs a Postfix, with further lines for its main.cf.
 func startPostfix(t *testing.T, k *keyPair, settings ...string) *peer {
-	bin := peers.Need(t, "postfix")
-	needRoot(t)
-	dir, addr := openDir(t), freeAddr(t)
-	mail := shared(t, dir+"/mail")
-	fill := strings.NewReplacer("@DIR@", dir, "@ADDR@", addr.String(), "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
-	write(t, dir+"/etc/main.cf", fill.Replace(postfixMain)+strings.Join(settings, "\n")+"\n")
-	write(t, dir+"/etc/master.cf", fill.Replace(postfixMaster))
-	for _, d := range []string{"spool", "data", "log"} {
-		write(t, dir+"/"+d+"/.made", "")
-	}
-	if out, err := exec.Command("chown", "postfix", dir+"/data").CombinedOutput(); err != nil {
-		t.Fatalf("chown: %v %s", err, out)
-	}
-	if out, err := exec.Command(bin, "-c", dir+"/etc", "start").CombinedOutput(); err != nil {
-		t.Fatalf("postfix start: %v\n%s", err, out)
-	}
-	t.Cleanup(func() {
-		exec.Command(bin, "-c", dir+"/etc", "abort").Run() // "stop" takes its seconds
-		if b, err := os.ReadFile(dir + "/log/maillog"); err == nil && t.Failed() {
-			t.Logf("postfix:\n%s", b)
-		}
-	})
-	listens(t, addr)
-	return &peer{addr: addr, dir: mail}
+	main := "myhostname = mx.example.net\n" + strings.Join(settings, "\n") + "\n"
+	p := (&peers.Postfix{Domains: "example.net", Certificate: &k.cert, Main: main}).Start(t)
+	return &peer{addr: netip.MustParseAddrPort(p.Addr), dir: p.Maildir()}
 }
-
-const postfixMain = `compatibility_level = 3.6
-queue_directory = @DIR@/spool
-data_directory = @DIR@/data
-maillog_file = @DIR@/log/maillog
-maillog_file_prefixes = @DIR@
-myhostname = mx.example.net
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-alias_database =
-smtpd_tls_security_level = may
-smtpd_tls_cert_file = @CERT@
-smtpd_tls_key_file = @KEY@
-smtpd_peername_lookup = no
-local_header_rewrite_clients =
-virtual_mailbox_limit = 0
-virtual_mailbox_domains = example.net
-virtual_mailbox_base = @DIR@/mail
-virtual_mailbox_maps = static:box/
-virtual_minimum_uid = 1
-virtual_uid_maps = static:65534
-virtual_gid_maps = static:65534
-`
-
-const postfixMaster = `@ADDR@ inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
-`
 
 func startExim(t *testing.T, k *keyPair) *peer {
 	e := (&peers.Exim{Domains: "example.net", Certificate: &k.cert}).Start(t)
@@ -220,8 +125,8 @@ func startExim(t *testing.T, k *keyPair) *peer {
 
 func startOpenSMTPD(t *testing.T, k *keyPair) *peer {
 	bin := peers.Need(t, "smtpd")
-	needRoot(t)
-	dir, addr := openDir(t), freeAddr(t)
+	peers.NeedRoot(t)
+	dir, addr := peers.OpenDir(t), freeAddr(t)
 	mail := shared(t, dir+"/mail")
 	if err := os.Chmod(k.keyPEM, 0o600); err != nil {
 		t.Fatal(err)
@@ -252,7 +157,7 @@ match from any for domain "example.net" action "box"
 
 func startAiosmtpd(t *testing.T, k *keyPair) *peer {
 	python := needAiosmtpd(t)
-	dir, addr := openDir(t), freeAddr(t)
+	dir, addr := peers.OpenDir(t), freeAddr(t)
 	write(t, dir+"/server.py", aiosmtpdServer)
 	mail := shared(t, dir+"/mail")
 	run(t, exec.Command(python, dir+"/server.py", addr.String()[len("127.0.0.1:"):], mail, k.certPEM, k.keyPEM), addr)
@@ -302,7 +207,7 @@ asyncio.run(main())
 
 func startHaraka(t *testing.T, k *keyPair) *peer {
 	node, path := peers.NeedNode(t, "Haraka")
-	dir, addr := openDir(t), freeAddr(t)
+	dir, addr := peers.OpenDir(t), freeAddr(t)
 	mail := shared(t, dir+"/mail")
 	shared(t, mail+"/tmp")
 	for name, text := range map[string]string{
@@ -350,8 +255,8 @@ func startDovecot(t *testing.T, k *keyPair) *peer {
 		}
 		t.Skip("peer missing: dovecot-lmtpd")
 	}
-	needRoot(t)
-	dir, addr := openDir(t), freeAddr(t)
+	peers.NeedRoot(t)
+	dir, addr := peers.OpenDir(t), freeAddr(t)
 	mail := shared(t, dir+"/mail")
 	fill := strings.NewReplacer("@DIR@", dir, "@PORT@", addr.String()[len("127.0.0.1:"):], "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
 	write(t, dir+"/dovecot.conf", fill.Replace(dovecotConfig))

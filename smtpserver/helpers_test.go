@@ -3,27 +3,12 @@ package smtpserver_test
 import (
 	"context"
 	"errors"
-	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
-
-// openDir is a temporary folder that programs can reach that have given up
-// root's rights.
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	for d := dir; d != filepath.Clean(os.TempDir()) && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
 
 func uidOf(t *testing.T, name string) int {
 	t.Helper()

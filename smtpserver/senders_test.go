@@ -262,14 +262,14 @@ func TestSenderMsmtp(t *testing.T) {
 // Exim sends with BDAT where it is offered.
 func TestSenderExim(t *testing.T) {
 	exim := peers.Need(t, "exim4")
-	needRoot(t)
+	peers.NeedRoot(t)
 	for _, chunking := range []bool{true, false} {
 		srv, _, port, _ := senderServer(t, func(s *smtpserver.Server) {
 			if !chunking {
 				s.Disable = smtpserver.ExtChunking
 			}
 		})
-		dir := openDir(t)
+		dir := peers.OpenDir(t)
 		conf := filepath.Join(dir, "exim.conf")
 		if err := os.WriteFile(conf, fmt.Appendf(nil, eximConf, exim, dir, dir, port), 0o644); err != nil {
 			t.Fatal(err)
@@ -317,7 +317,7 @@ begin retry
 // OpenSMTPD's client.
 func TestSenderOpenSMTPD(t *testing.T) {
 	client := peers.Need(t, "smtp")
-	needRoot(t) // it gives up its rights, so it has to have them
+	peers.NeedRoot(t) // it gives up its rights, so it has to have them
 	srv, host, port, _ := senderServer(t, nil)
 	command(t, messageFile(t, "\n"), client, "-F", "a@example.com", "-H", "opensmtpd.example", "-s", "smtp+notls://"+host+":"+port, "b@example.net")
 	arrived(t, srv, "ESMTP")
@@ -327,73 +327,19 @@ func TestSenderOpenSMTPD(t *testing.T) {
 
 // A real Postfix, with its queue, relays to the server.
 func TestSenderPostfix(t *testing.T) {
-	postfix, sendmail := peers.Need(t, "postfix"), peers.Need(t, "sendmail")
-	needRoot(t)
+	sendmail := peers.Need(t, "sendmail")
 	srv, host, port, _ := senderServer(t, nil)
-	dir := openDir(t)
-	for _, d := range []string{"etc", "spool", "data", "log"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chown(filepath.Join(dir, "data"), uidOf(t, "postfix"), -1); err != nil {
-		t.Fatal(err)
-	}
-	main := strings.NewReplacer("@DIR@", dir, "@NEXT@", "["+host+"]:"+port).Replace(postfixMain)
-	for name, text := range map[string]string{"main.cf": main, "master.cf": postfixMaster} {
-		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	command(t, "", postfix, "-c", dir+"/etc", "start")
-	t.Cleanup(func() {
-		exec.Command(postfix, "-c", dir+"/etc", "stop").Run()
-		if t.Failed() {
-			b, _ := os.ReadFile(dir + "/log/maillog")
-			t.Logf("postfix:\n%s", b)
-		}
-	})
-	command(t, messageFile(t, "\n"), sendmail, "-C", dir+"/etc", "-i", "-f", "a@example.com", "-N", "delay,failure", "-V", "envid1", "b@example.net")
+	p := (&peers.Postfix{Domains: "example.com", Main: "relayhost = [" + host + "]:" + port + `
+virtual_mailbox_domains =
+smtp_line_length_limit = 0
+smtp_tls_security_level = may
+`}).Start(t)
+	command(t, messageFile(t, "\n"), sendmail, "-C", p.ConfigDir(), "-i", "-f", "a@example.com", "-N", "delay,failure", "-V", "envid1", "b@example.net")
 	m := arrived(t, srv, "ESMTPS")
 	if m.Options.EnvelopeID != "envid1" || len(m.Recipients[0].Options.Notify) != 2 || m.Recipients[0].Options.OriginalRecipient != "b@example.net" {
 		t.Errorf("options %+v, %+v", m.Options, m.Recipients[0].Options)
 	}
 }
-
-const postfixMain = `compatibility_level = 3.6
-queue_directory = @DIR@/spool
-data_directory = @DIR@/data
-maillog_file = @DIR@/log/maillog
-maillog_file_prefixes = @DIR@
-myhostname = postfix.example.com
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-alias_database =
-relayhost = @NEXT@
-smtp_line_length_limit = 0
-smtp_tls_security_level = may
-`
-
-const postfixMaster = `pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-`
 
 // STARTTLS as OpenSSL and Postfix see it.
 func TestSTARTTLSCheckedByOthers(t *testing.T) {
@@ -421,11 +367,4 @@ func TestSTARTTLSCheckedByOthers(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 	})
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("has to be started by root")
-	}
 }

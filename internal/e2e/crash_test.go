@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -28,7 +29,7 @@ const (
 // makes a duplicate. The relay runs as a process of its own, mail streams in
 // and out, and the process is killed at a random moment, again and again.
 func TestNothingIsLostToKill9(t *testing.T) {
-	spoolDir, listen := t.TempDir(), freeAddr(t)
+	spoolDir, listen := t.TempDir(), peers.FreeAddr(t)
 	next := newSink(t)
 	crowd := startCrowd(t, listen)
 

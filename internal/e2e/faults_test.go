@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
@@ -81,7 +82,7 @@ func TestEveryRecipientEnds(t *testing.T) {
 // The same, where there is nobody at all at the next hop's address.
 func TestNobodyListens(t *testing.T) {
 	home := newSink(t)
-	r := faultyRelay(t, freeAddr(t), home.addr)
+	r := faultyRelay(t, peers.FreeAddr(t), home.addr)
 	send(t, r.addr, "alice@example.com", "bob@example.net")
 	await(t, time.Minute, "the message's end", func() bool { return r.waiting(t) == 0 })
 	check(t, reported, "4.4.7", newSink(t), home)

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
@@ -25,7 +26,7 @@ func TestShutdownLeavesNothing(t *testing.T) {
 	files := openFiles(t)
 
 	dir := t.TempDir()
-	r, err := assemble(relayConfig{spool: dir, smartHost: next.addr, home: freeAddr(t)})
+	r, err := assemble(relayConfig{spool: dir, smartHost: next.addr, home: peers.FreeAddr(t)})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)

@@ -28,8 +28,8 @@ func FreeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// awaitListening waits until a server answers calls.
-func awaitListening(t testing.TB, name, addr string) {
+// AwaitListening waits until a server accepts connections.
+func AwaitListening(t testing.TB, name, addr string) {
 	t.Helper()
 	Await(t, name+" at "+addr, func() bool {
 		c, err := net.Dial("tcp", addr)

@@ -37,7 +37,7 @@ func (e *Exim) Start(t testing.TB) *Exim {
 		t.Skip("exim has to be started by root")
 	}
 	if e.dir == "" {
-		e.dir, e.Addr = openDir(t), cmp.Or(e.Addr, FreeAddr(t))
+		e.dir, e.Addr = OpenDir(t), cmp.Or(e.Addr, FreeAddr(t))
 		for _, d := range []string{"mail", "spool", "log"} {
 			check(t, os.Mkdir(e.dir+"/"+d, 0o755))
 		}
@@ -72,7 +72,7 @@ func (e *Exim) Start(t testing.TB) *Exim {
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
 	}
-	awaitListening(t, "exim", e.Addr)
+	AwaitListening(t, "exim", e.Addr)
 	return e
 }
 

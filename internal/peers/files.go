@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// openDir is a folder for a server that is not root for long.
-func openDir(t testing.TB) string {
+// OpenDir returns a temporary directory for a program that gives up the rights
+// of root.
+func OpenDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	for d := dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {

@@ -49,6 +49,14 @@ func NeedNode(t testing.TB, pkg string) (node, nodePath string) {
 	return node, nodePath
 }
 
+// NeedRoot skips a test that root must run.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("root must run this test")
+	}
+}
+
 // NeedPython returns a Python 3 interpreter; it skips or fails as Need does.
 func NeedPython(t testing.TB) string {
 	t.Helper()

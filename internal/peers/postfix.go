@@ -45,9 +45,7 @@ func (p *Postfix) Start(t testing.TB) *Postfix {
 func StartPostfixes(t testing.TB, ps ...*Postfix) {
 	t.Helper()
 	bin := Need(t, "postfix")
-	if os.Getuid() != 0 {
-		t.Skip("postfix has to be started by root")
-	}
+	NeedRoot(t)
 	starts := make([]*exec.Cmd, len(ps))
 	for i, p := range ps {
 		p.prepare(t)
@@ -64,14 +62,14 @@ func StartPostfixes(t testing.TB, ps ...*Postfix) {
 		if err := starts[i].Wait(); err != nil {
 			t.Fatalf("postfix start: %v", err) // the cleanup shows its log
 		}
-		awaitListening(t, "postfix", p.Addr)
+		AwaitListening(t, "postfix", p.Addr)
 	}
 }
 
 // prepare makes its folders and its configuration.
 func (p *Postfix) prepare(t testing.TB) {
 	t.Helper()
-	p.dir = openDir(t)
+	p.dir = OpenDir(t)
 	p.mail.path = p.dir + "/mail/box"
 	p.Addr = cmp.Or(p.Addr, FreeAddr(t))
 	host, _, err := net.SplitHostPort(p.Addr)
@@ -103,6 +101,12 @@ func (p *Postfix) command(bin, what string) *exec.Cmd {
 	}
 	return exec.Command(args[0], args[1:]...)
 }
+
+// Maildir returns the directory of the mail that it has received.
+func (p *Postfix) Maildir() string { return p.mail.path }
+
+// ConfigDir returns the directory of main.cf, for the option -C of sendmail.
+func (p *Postfix) ConfigDir() string { return p.dir + "/etc" }
 
 // Next waits for the next message in the maildir. Postfix has put Return-Path
 // and X-Original-To, the envelope, at its head; lines end in LF.
@@ -152,6 +156,7 @@ smtpd_relay_restrictions = permit_sasl_authenticated, reject
 `
 
 const postfixMaster = `@ADDR@ inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -167,6 +172,8 @@ showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
 virtual unix - n n - - virtual
+discard unix - - n - - discard
 anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 `

@@ -45,7 +45,7 @@ func startSlapd(t *testing.T) *slapd {
 	t.Helper()
 	program := peers.Need(t, "slapd")
 	dir := t.TempDir()
-	s := &slapd{plain: "ldap://" + freeAddr(t), tls: "ldaps://" + freeAddr(t)}
+	s := &slapd{plain: "ldap://" + peers.FreeAddr(t), tls: "ldaps://" + peers.FreeAddr(t)}
 	s.roots = writeCertificate(t, dir)
 	conf := fmt.Sprintf(`
 include /etc/ldap/schema/core.schema
@@ -142,16 +142,6 @@ func (s *slapd) fill(t *testing.T) {
 	}
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func writeCertificate(t *testing.T, dir string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -189,7 +179,7 @@ func TestSlapd(t *testing.T) {
 		"plain":    {URLs: []string{s.plain}, AllowPlainPassword: true},
 		"ldaps":    {URLs: []string{s.tls}, TLSConfig: trusting},
 		"StartTLS": {URLs: []string{s.plain}, StartTLS: true, TLSConfig: trusting},
-		"failover": {URLs: []string{"ldap://" + freeAddr(t), s.tls}, TLSConfig: trusting, StartTLS: true},
+		"failover": {URLs: []string{"ldap://" + peers.FreeAddr(t), s.tls}, TLSConfig: trusting, StartTLS: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.BaseDN, d.BindDN, d.Password, d.MaxConnections = suffix, admin, password, 2

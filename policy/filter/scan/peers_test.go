@@ -13,10 +13,10 @@ import (
 
 func TestRealSpamd(t *testing.T) {
 	peers.Need(t, "spamd")
-	dir, site := agenttest.PublicDir(t), agenttest.PublicDir(t)
+	dir, site := peers.OpenDir(t), peers.OpenDir(t)
 	agenttest.File(t, site, "init.pre", "loadplugin Mail::SpamAssassin::Plugin::Check\n")
 	agenttest.File(t, dir, "test.cf", "required_score 5\nbody BRIDGEHEAD_SPAM /BRIDGEHEAD-TEST-OF-SPAM/\nscore BRIDGEHEAD_SPAM 7.5\n")
-	addr := agenttest.FreeAddr(t)
+	addr := peers.FreeAddr(t)
 	host, port, _ := strings.Cut(addr, ":")
 	agenttest.Program(t, addr, "spamd", "--local", "--nouser-config", "--max-children=1", "--min-children=1",
 		"--listen="+host, "--port="+port, "--configpath="+dir, "--siteconfigpath="+site, "--helper-home-dir="+dir, "--syslog=stderr")

@@ -76,30 +76,6 @@ func File(t testing.TB, dir, name, text string) string {
 	return path
 }
 
-// PublicDir returns a temporary directory that all users can read. Some programs
-// give up root and need this.
-func PublicDir(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-// FreeAddr returns a loopback address with an unused port.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // Virus is a text that the clamd of Clamd detects as a virus.
 const Virus = "BRIDGEHEAD-TEST-OF-A-VIRUS"
 
