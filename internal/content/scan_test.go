@@ -2,6 +2,7 @@ package content_test
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,15 +51,5 @@ func TestIsText(t *testing.T) {
 	}
 }
 
-// pieces writes a string byte by byte.
-type pieces string
-
-func (p pieces) WriteTo(w io.Writer) (n int64, err error) {
-	for i := range len(p) {
-		if _, err := io.WriteString(w, string(p[i:i+1])); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
-}
+// pieces returns a Content that writes each byte on its own.
+func pieces(s string) io.WriterTo { return content.Of(slices.Collect(slices.Chunk([]byte(s), 1))...) }
