@@ -33,24 +33,24 @@ func (q *Queue) step(events func(core *sched.Scheduler)) {
 
 // decide passes events to the core with the lock held, and appends the decisions
 // that they cause to todo.
-func (q *Queue) decide(todo []sched.Decision, events func(core *sched.Scheduler)) []sched.Decision {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	events(q.core)
-	todo = q.core.Decisions(todo)
+func (d *driver) decide(todo []sched.Decision, events func(core *sched.Scheduler)) []sched.Decision {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	events(d.core)
+	todo = d.core.Decisions(todo)
 	for i := range todo {
 		if todo[i].Kind == sched.StartWorker {
-			q.workersDone.Add(1) // before Stop can be called
+			d.workersDone.Add(1) // before Stop can be called
 		}
 	}
 	return todo
 }
 
 // locked calls f with the lock held. f causes no decisions.
-func (q *Queue) locked(f func(core *sched.Scheduler)) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	f(q.core)
+func (d *driver) locked(f func(core *sched.Scheduler)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f(d.core)
 }
 
 // carryOut carries out the decisions that any event may cause.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
@@ -15,7 +16,8 @@ import (
 // is delivered, and the recorder tries again later.
 type recorder struct {
 	store    Store
-	driver   stepper
+	driver   *driver
+	carryOut func(todo []sched.Decision)
 	reporter reporter
 	log      *slog.Logger
 	wait     func(n int, last *Result) time.Duration                           // before the next attempt
@@ -24,13 +26,12 @@ type recorder struct {
 	unrecorded []*active // what the store could not record; the driver's lock guards it
 }
 
-// A stepper passes events to the scheduler. The driver is one.
-type stepper interface {
-	// step calls events with the lock held, and then carries out the decisions
-	// that the events caused.
-	step(events func(*sched.Scheduler))
-	// locked calls f with the lock held. f causes no decisions.
-	locked(f func(*sched.Scheduler))
+// step passes events to the core, and carries out the decisions that they cause.
+func (r *recorder) step(events func(core *sched.Scheduler)) {
+	var few [2]sched.Decision
+	if todo := r.driver.decide(few[:0], events); len(todo) > 0 {
+		r.carryOut(slices.Clone(todo)) // so that few needs no allocation when there is none
+	}
 }
 
 // newRecorder returns the recorder of a Queue whose other fields are set.
@@ -40,7 +41,7 @@ func newRecorder(q *Queue) recorder {
 		keep = q.keepInStore
 	}
 	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit}
-	return recorder{store: q.Store, driver: q, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
+	return recorder{store: q.Store, driver: &q.driver, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
 }
 
 // record records a message, once or until nothing has changed meanwhile.
@@ -78,7 +79,7 @@ func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
 		outcome = sched.Failed
 	}
 	first := false
-	r.driver.step(func(core *sched.Scheduler) {
+	r.step(func(core *sched.Scheduler) {
 		if outcome == sched.Failed {
 			first = !core.Broken()
 			r.unrecorded = append(r.unrecorded, a)
@@ -122,7 +123,7 @@ func (r *recorder) conclude(a *active) error {
 	if err := r.store.Update(ctx, a.owner, a.m, s); err != nil {
 		return err
 	}
-	r.driver.step(func(core *sched.Scheduler) { core.Kept(sched.Key(s.Hop), s.Due) })
+	r.step(func(core *sched.Scheduler) { core.Kept(sched.Key(s.Hop), s.Due) })
 	return nil
 }
 
@@ -179,7 +180,7 @@ func (a *active) acquit() {
 // not record before.
 func (r *recorder) mend() {
 	mended := r.store.Sync(context.Background()) == nil && r.recordAgain()
-	r.driver.step(func(core *sched.Scheduler) { core.Mended(time.Now(), mended) })
+	r.step(func(core *sched.Scheduler) { core.Mended(time.Now(), mended) })
 	if mended {
 		r.log.Info("queue: deliveries resumed, the store records again")
 	}

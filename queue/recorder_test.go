@@ -61,7 +61,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t, core: sched.New(sched.Limits{Active: 10, Memory: 1 << 20, Deliveries: 2, Lease: time.Hour})}
 	b.store = &benchStore{b: b}
 	log := slog.New(slog.DiscardHandler)
-	b.r = recorder{store: b.store, driver: b, log: log,
+	b.r = recorder{store: b.store, driver: &driver{core: b.core}, carryOut: b.carryOut, log: log,
 		wait: func(int, *Result) time.Duration { return time.Hour },
 		execute: func(ctx context.Context, a *active, stored NextHop, op Op) error {
 			b.did = append(b.did, op.String()+" "+a.m.ID)
@@ -93,17 +93,17 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// step and locked make the bench the recorder's driver.
-func (b *bench) step(events func(*sched.Scheduler)) {
-	events(b.core)
-	for _, d := range b.core.Decisions(nil) {
+// step passes events to the core, as a driver does.
+func (b *bench) step(events func(*sched.Scheduler)) { b.r.step(events) }
+
+// carryOut notes the messages to record.
+func (b *bench) carryOut(todo []sched.Decision) {
+	for _, d := range todo {
 		if d.Kind == sched.Record {
 			b.toDo = append(b.toDo, activeOf(d.Msg))
 		}
 	}
 }
-
-func (b *bench) locked(f func(*sched.Scheduler)) { f(b.core) }
 
 // record has the recorder record the messages that the scheduler wants recorded.
 func (b *bench) record() {

@@ -46,11 +46,7 @@ func withInsertions(c Content, insertions []header.Insertion) Content {
 	if !ok {
 		whole = content.Section(c, 0, c.Size())
 	}
-	var pieces []*content.Content
-	at := int64(0)
-	for _, i := range insertions {
-		pieces = append(pieces, whole.Slice(at, int64(i.At)-at), content.Of([]byte(i.Text)))
-		at = int64(i.At)
-	}
-	return content.Join(append(pieces, whole.Slice(at, whole.Size()-at))...)
+	return whole.Insert(len(insertions), func(i int) (int64, string) {
+		return int64(insertions[i].At), insertions[i].Text
+	})
 }

@@ -78,6 +78,28 @@ func (c *Content) Slice(off, n int64) *Content {
 		panic(fmt.Sprintf("content: slice [%d:%d] of %d bytes", off, off+n, c.size))
 	}
 	s := &Content{}
+	s.addSlice(c, off, n)
+	return s
+}
+
+// Insert returns c with n texts inserted. insertion returns the i-th of them,
+// and its offset in c. The offsets must not descend. The result shares memory
+// and files with c.
+func (c *Content) Insert(n int, insertion func(i int) (at int64, text string)) *Content {
+	s := &Content{parts: make([]Part, 0, len(c.parts)+2*n)}
+	done := int64(0)
+	for i := range n {
+		at, text := insertion(i)
+		s.addSlice(c, done, at-done)
+		s.add(Part{Bytes: []byte(text), N: int64(len(text))})
+		done = at
+	}
+	s.addSlice(c, done, c.size-done)
+	return s
+}
+
+// addSlice adds n bytes of c at offset off.
+func (s *Content) addSlice(c *Content, off, n int64) {
 	for _, p := range c.parts {
 		if n == 0 {
 			break
@@ -95,7 +117,6 @@ func (c *Content) Slice(off, n int64) *Content {
 		n -= take
 		off = 0
 	}
-	return s
 }
 
 // Parts returns the parts in order. No part is empty. They must not be changed.

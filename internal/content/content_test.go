@@ -74,3 +74,21 @@ func TestSliceOutsidePanics(t *testing.T) {
 	}()
 	Of([]byte("abc")).Slice(2, 2)
 }
+
+// Insert adds texts between, before and after the parts, and shares the rest.
+func TestInsert(t *testing.T) {
+	c := Of([]byte("one"), []byte("two"))
+	texts := []struct {
+		at   int64
+		text string
+	}{{0, "<"}, {2, "-"}, {3, "|"}, {3, "|"}, {6, ">"}}
+	got := c.Insert(len(texts), func(i int) (int64, string) { return texts[i].at, texts[i].text })
+	var b bytes.Buffer
+	got.WriteTo(&b)
+	if want := "<on-e||two>"; b.String() != want || got.Size() != int64(len(want)) {
+		t.Errorf("got %q, %d bytes, want %q", b.String(), got.Size(), want)
+	}
+	if c.Size() != 6 {
+		t.Errorf("the content itself has now %d bytes", c.Size())
+	}
+}
