@@ -8,7 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// One author, as strangers and old programs write her (RFC 5322, 3.4, 4.4, A.5).
+// From fields with one author, in forms that unknown clients and old programs
+// use (RFC 5322, 3.4, 4.4, A.5).
 var writtenAuthor = []string{
 	"alice@example.com",
 	"<alice @ example.com>",
@@ -28,8 +29,8 @@ var writtenAuthor = []string{
 	"alice @example.com <a@example.net>",
 }
 
-// From fields in which an author cannot be read, or programs read different
-// ones.
+// From fields in which the author cannot be read, or in which different
+// programs read different authors.
 var noAuthor = []string{
 	"Alice", `"alice@example.net"`, "Alice <>", "Friends:;", "", "(a@example.net)", "=?utf-8?q?alice=40example.net?=",
 	"alice@", "@example.net", "<alice>", "<a@example.net", `"a@example.net`, "(a@example.net", "a@exa mple.net", "a@example..net",
@@ -37,9 +38,9 @@ var noAuthor = []string{
 	"a@example>.net", "a@example.net, <b", "\xff@example.net",
 }
 
-// Spoofing, SendAs and SenderFilter read the same authors, and refuse what they
-// cannot read.
-func TestOneReaderOfAuthors(t *testing.T) {
+// Spoofing, SendAs and SenderFilter read the same author, and refuse a From
+// field in which the author cannot be read.
+func TestAgentsReadTheSameAuthor(t *testing.T) {
 	ds := mustDomains(t, Domain{Name: "example.com"})
 	owns := func(_ context.Context, _, sender string) (bool, error) { return sender == "x@example.net", nil }
 	for _, c := range []struct {
@@ -73,7 +74,7 @@ func TestOneReaderOfAuthors(t *testing.T) {
 			} {
 				talk("x@example.net", from, "250")
 			}
-			// A report says that it has no author.
+			// A report may have no author.
 			want := "250"
 			if c.name == "SendAs" {
 				want = "550 5.6.0"

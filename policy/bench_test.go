@@ -12,10 +12,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// BenchmarkChain puts one message's events to a Gate's agents: rights,
+// BenchmarkChain calls a Gate's agents at all events of one message: rights,
 // pressure, connection (with a block list of a million networks), reputation,
 // rates, senders, spoofing, the relay policy, recipients, greylist, loop and
-// trace. Only what asks the DNS is left out.
+// trace. It omits the agents that use the DNS.
 func BenchmarkChain(b *testing.B) {
 	g := everything(b)
 	g.Resolver, g.SenderDomain, g.Connection.BlockLists, g.Tarpit = nil, nil, nil, nil
@@ -75,7 +75,7 @@ func BenchmarkChain(b *testing.B) {
 	`)
 }
 
-// runChain asks all agents about one message.
+// runChain calls all agents at all events of one message.
 func runChain(ctx context.Context, agents []smtpserver.Agent, s *smtpserver.Session, m *smtpserver.Message) error {
 	var err error
 	note := func(e error) {

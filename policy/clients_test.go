@@ -21,12 +21,11 @@ const tryToRelay = `
 	C: RCPT TO:<bob@example.net>
 	S: `
 
-// "Only the list" and "all except the list", by address, by name and by
-// identity.
+// Clients are selected by address, name and identity, with and without Except.
 func TestWhoMayRelay(t *testing.T) {
 	dns := fakeDNS{
 		"PTR 192.0.2.1": "mx.partner.example.", "A mx.partner.example": "192.0.2.1 2001:db8::1",
-		"PTR 192.0.2.2": "mx.partner.example.", // claims the name, which does not confirm it
+		"PTR 192.0.2.2": "mx.partner.example.", // its PTR record has the name, but the name does not have its address
 		"PTR 192.0.2.3": "FAIL",
 		"PTR 192.0.2.4": "a.example. b.partner.example.", "A a.example": "FAIL", "A b.partner.example": "192.0.2.4",
 		"PTR 192.0.2.5": "partner.example.", "A partner.example": "192.0.2.5",
@@ -38,16 +37,16 @@ func TestWhoMayRelay(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		from            string
-		only, allExcept string // replies
+		only, allExcept string // DNS answers
 	}{
 		{"198.51.100.7", "250", "550 5.7.1"},
 		{"192.0.2.1", "250", "550 5.7.1"},
 		{"192.0.2.2", "550 5.7.1", "250"},
 		{"192.0.2.3", "451 4.4.3", "451 4.4.3"},
-		{"192.0.2.4", "250", "550 5.7.1"}, // one name fails, the other one is enough
-		{"192.0.2.5", "550 5.7.1", "250"}, // not below itself
+		{"192.0.2.4", "250", "550 5.7.1"}, // the lookup of one name fails, and the other name is confirmed
+		{"192.0.2.5", "550 5.7.1", "250"}, // a domain is not below itself
 		{"192.0.2.6", "451 4.4.3", "451 4.4.3"},
-		{"192.0.2.7", "550 5.7.1", "250"}, // no name at all
+		{"192.0.2.7", "550 5.7.1", "250"}, // the client has no name
 	} {
 		grants := []Grant{{To: Clients{Everyone: true}, Rights: Submit}}
 		only := &Relay{Resolver: dns, Grants: append(grants, Grant{To: list, Rights: AcceptAnyRecipient})}
@@ -60,7 +59,7 @@ func TestWhoMayRelay(t *testing.T) {
 		if err := except.Validate(); err == nil || !strings.Contains(err.Error(), "everyone except a list") {
 			t.Errorf("all except the list: %v", err)
 		}
-		serveAgents(t, except.Agent()).Talk(t, tt.from, tryToRelay+"550") // closed in spite of the setting
+		serveAgents(t, except.Agent()).Talk(t, tt.from, tryToRelay+"550") // refused, although the setting is an open relay
 		except.DangerouslyRelayForEveryone = true
 		if err := except.Validate(); err != nil {
 			t.Error(err)
@@ -105,7 +104,7 @@ func TestIdentities(t *testing.T) {
 	`)
 }
 
-// A connector for users only: nobody else may say MAIL.
+// Without the right Submit, a client cannot send mail.
 func TestSubmitRight(t *testing.T) {
 	r := &Relay{Grants: []Grant{}, Authenticated: true}
 	servePasswords(t, r.Agent()).Talk(t, stranger, `
@@ -165,15 +164,15 @@ func TestCertificates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			shown := &tls.Config{InsecureSkipVerify: true} // a test's own server
+			shown := &tls.Config{InsecureSkipVerify: true} // the test made its own server
 			if tt.shown != nil {
 				shown.Certificates = tt.shown.Certificates
 			}
 			talkOn(t, tls.Client(c, shown), tryToRelay+tt.want)
 		})
 	}
-	// A front end's own certificate says nothing of the client that it speaks
-	// for.
+	// The certificate of a front end does not identify the client for which it
+	// forwards the connection.
 	t.Run("behind a front end", func(t *testing.T) {
 		r := &Relay{Grants: []Grant{
 			{To: Clients{Everyone: true}, Rights: Submit},
@@ -192,8 +191,9 @@ func TestCertificates(t *testing.T) {
 	})
 }
 
-// A setting that is wrong is named, and holds fewer clients, never more.
-func TestClientsThatAreWrong(t *testing.T) {
+// Validate names each wrong setting. A wrong setting never selects more
+// clients.
+func TestClientsErrors(t *testing.T) {
 	for _, tt := range []struct {
 		to   Clients
 		want string
@@ -214,10 +214,10 @@ func TestClientsThatAreWrong(t *testing.T) {
 	}
 }
 
-// What would relay for the world is an error that names the setting.
+// A setting that would make an open relay is an error that names the setting.
 func TestOpenRelaySettingsAreErrors(t *testing.T) {
 	halves := []netip.Prefix{}
-	for i := range 32 { // each of them allowed
+	for i := range 32 { // each is allowed with DangerouslyRelayForEveryone
 		halves = append(halves, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(i + 32), 0, 0, 0}), 8))
 	}
 	for _, tt := range []struct {
@@ -239,7 +239,7 @@ func TestOpenRelaySettingsAreErrors(t *testing.T) {
 		}
 		tt.relay.DangerouslyRelayForEveryone = true
 		if err := tt.relay.Validate(); err != nil {
-			t.Errorf("said loudly: %v", err)
+			t.Errorf("with DangerouslyRelayForEveryone: %v", err)
 		}
 	}
 	fine := Relay{
@@ -256,17 +256,18 @@ func TestOpenRelaySettingsAreErrors(t *testing.T) {
 	}
 }
 
-// A front end that may claim any address may claim one that can relay.
+// If every client may act as a front end, every client can give itself an
+// address that may relay.
 func TestFrontEndNetworksTooWide(t *testing.T) {
-	everybody := []netip.Prefix{netip.MustParsePrefix("::/0")}
-	for setting, srv := range map[string]*smtpserver.Server{"XClientFrom": {XClientFrom: everybody}, "ProxyFrom": {ProxyFrom: everybody}} {
+	allAddresses := []netip.Prefix{netip.MustParsePrefix("::/0")}
+	for setting, srv := range map[string]*smtpserver.Server{"XClientFrom": {XClientFrom: allAddresses}, "ProxyFrom": {ProxyFrom: allAddresses}} {
 		g := &Gate{Queue: new(outbox)}
 		if err := g.Install(srv); err == nil || !strings.Contains(err.Error(), setting+" ::/0") {
 			t.Errorf("%s: error %v", setting, err)
 		}
 		g.DangerouslyRelayForEveryone = true
 		if err := g.Install(srv); err != nil {
-			t.Errorf("%s, said loudly: %v", setting, err)
+			t.Errorf("%s with DangerouslyRelayForEveryone: %v", setting, err)
 		}
 	}
 }
@@ -284,7 +285,8 @@ func TestRightNames(t *testing.T) {
 	}
 }
 
-// BypassMessageSizeLimit lifts the limit for those who have it.
+// BypassMessageSizeLimit removes the size limit for the sessions that have the
+// right.
 func TestBypassMessageSizeLimit(t *testing.T) {
 	r := &Relay{Grants: []Grant{
 		{To: Clients{Everyone: true}, Rights: Submit},
@@ -299,7 +301,8 @@ func TestBypassMessageSizeLimit(t *testing.T) {
 			C: MAIL FROM:<> SIZE=2000
 			S: `+want)
 	}
-	// A front end's own rights are not those of the client that it speaks for.
+	// The rights of a front end do not apply to the client for which it
+	// forwards the connection.
 	srv.XClientFrom = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	srv.Talk(t, neighbour, `
 		S: 220

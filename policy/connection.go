@@ -100,7 +100,7 @@ type connectionJudge struct {
 	f      ConnectionFilter
 	except map[string]bool
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	lists bounded[netip.Addr, listAnswer]
 }
 

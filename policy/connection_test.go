@@ -53,21 +53,21 @@ func TestConnectionFilter(t *testing.T) {
 		ExceptRecipients: []string{"postmaster"},
 		Resolver: fakeDNS{
 			"PTR 192.0.2.20": "mx.friend.example.", "A mx.friend.example": "192.0.2.20",
-			"PTR 192.0.2.21":  "mx.friend.example.", // a lie
+			"PTR 192.0.2.21":  "mx.friend.example.", // not confirmed
 			"PTR 192.0.2.22":  "FAIL",
 			"PTR 203.0.113.1": "1.dynamic.example.",
 			"PTR 203.0.113.2": "FAIL",
 
 			"A 1.100.51.198.strong.example": "127.0.0.2",
 			"A 2.100.51.198.weak.example":   "127.0.0.2",
-			"A 3.100.51.198.weak.example":   "127.0.0.2", "A 3.100.51.198.weak2.example": "127.0.0.2", // not the code
+			"A 3.100.51.198.weak.example":   "127.0.0.2", "A 3.100.51.198.weak2.example": "127.0.0.2", // not one of Codes
 			"A 4.100.51.198.weak.example": "127.0.0.2", "A 4.100.51.198.weak2.example": "127.0.0.2 127.0.0.9",
 			"A 5.100.51.198.strong.example": "127.0.0.2", "A 5.100.51.198.allow.example": "127.0.0.3",
-			"A 6.100.51.198.strong.example": "127.255.255.254", // an error, no listing
-			"A 7.100.51.198.strong.example": "203.0.113.99",    // a resolver that lies
+			"A 6.100.51.198.strong.example": "127.255.255.254", // an error code, not a listing
+			"A 7.100.51.198.strong.example": "203.0.113.99",    // a resolver that falsifies answers
 			"A 8.100.51.198.strong.example": "127.0.0.1",
 			"A 9.100.51.198.strong.example": "FAIL",
-			"A 10.100.51.198.weak.example":  "FAIL", // cannot make the difference
+			"A 10.100.51.198.weak.example":  "FAIL", // cannot change the result
 			"A 11.100.51.198.weak.example":  "FAIL", "A 11.100.51.198.weak2.example": "127.0.0.9",
 			"A 12.100.51.198.strong.example": "127.0.0.2", "A 12.100.51.198.allow.example": "FAIL",
 			"A 13.100.51.198.allow.example": "FAIL",
@@ -81,12 +81,12 @@ func TestConnectionFilter(t *testing.T) {
 	srv := serveAgents(t, f.Agent())
 	for from, want := range map[string]string{
 		"203.0.113.9":   "250",
-		"192.0.2.15":    "250", // allowed wins
+		"192.0.2.15":    "250", // the allow list has priority
 		"192.0.2.16":    "550 5.7.1 Mail from your address is not accepted here",
 		"2001:db8::1":   "550 5.7.1",
 		"192.0.2.20":    "250",
 		"192.0.2.21":    "550 5.7.1",
-		"192.0.2.22":    "451 4.4.3", // perhaps a friend
+		"192.0.2.22":    "451 4.4.3", // the allow list might contain it
 		"203.0.113.1":   "550 5.7.1",
 		"203.0.113.2":   "451 4.4.3",
 		"198.51.100.1":  "550 5.7.1 See https://strong.example/198.51.100.1 (strong.example)",
@@ -110,9 +110,9 @@ func TestConnectionFilter(t *testing.T) {
 	}
 }
 
-// The documents' case: the organization's own firewall passes on everybody's
-// mail, and is on a block list itself.
-func TestConnectionFilterLooksBehindOwnHops(t *testing.T) {
+// The organization's own firewall forwards mail from all clients, and is on a
+// block list itself.
+func TestConnectionFilterChecksOrigin(t *testing.T) {
 	f := &ConnectionFilter{
 		Internal:         networks(t, "10.0.0.0/8", "192.0.2.25"),
 		Block:            networks(t, "10.0.0.1", "198.51.100.0/24"),
@@ -141,8 +141,8 @@ func TestConnectionFilterLooksBehindOwnHops(t *testing.T) {
 	}
 }
 
-// Who has proved to be somebody is not judged as a stranger.
-func TestConnectionFilterLeavesUsersAlone(t *testing.T) {
+// Authenticated clients are not checked.
+func TestConnectionFilterSkipsAuthenticated(t *testing.T) {
 	relay := &Relay{Authenticated: true}
 	f := &ConnectionFilter{Block: networks(t, "192.0.2.0/24")}
 	servePasswords(t, relay.Agent(), f.Agent()).Talk(t, stranger, `
@@ -158,8 +158,8 @@ func TestConnectionFilterLeavesUsersAlone(t *testing.T) {
 	`)
 }
 
-// A list is asked once in a session.
-func TestConnectionFilterAsksOnce(t *testing.T) {
+// A list is queried once in a session.
+func TestConnectionFilterQueriesOnce(t *testing.T) {
 	d := dnstest.New(t, "1.2.0.192.list.example. A 127.0.0.2\nother.example. A 192.0.2.7")
 	f := &ConnectionFilter{BlockLists: []DNSList{{Zone: "list.example"}}, Resolver: resolverOf(d)}
 	srv := serveAgents(t, f.Agent())
@@ -171,15 +171,14 @@ func TestConnectionFilterAsksOnce(t *testing.T) {
 		C: RCPT TO:<alice@example.com>
 		S: 550 5.7.1 192.0.2.1 is listed by list.example
 	`)
-	srv.Talk(t, stranger, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<alice@example.com>\nS: 550") // and for a while
+	srv.Talk(t, stranger, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<alice@example.com>\nS: 550") // and the result is cached
 	if n := d.Count("1.2.0.192.list.example", ""); n != 1 {
-		t.Errorf("asked %d times", n)
+		t.Errorf("queried %d times", n)
 	}
 }
 
-// What could not be answered is asked again at once, what was answered after a
-// while.
-func TestConnectionFilterRemembers(t *testing.T) {
+// A failed query is repeated immediately. An answer is cached.
+func TestConnectionFilterCaches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := fakeDNS{"A 1.2.0.192.list.example": "FAIL"}
 		f := &ConnectionFilter{BlockLists: []DNSList{{Zone: "list.example"}}, Resolver: d, ExceptRecipients: []string{"postmaster"}}
@@ -194,15 +193,15 @@ func TestConnectionFilterRemembers(t *testing.T) {
 	})
 }
 
-// resolverOf asks only the given server.
+// resolverOf returns a resolver that uses only the given server.
 func resolverOf(d *dnstest.Server) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, d.Addr)
 	}}
 }
 
-// Whatever the DNS does, a client that a list might have is asked to come
-// again; none of it is a pass, and none of it hangs.
+// If the DNS fails in any way, a client that could be on a list gets a
+// temporary refusal. It is never accepted, and it never waits without limit.
 func TestConnectionFilterUnderHostileDNS(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -226,7 +225,7 @@ func TestConnectionFilterUnderHostileDNS(t *testing.T) {
 			serveAgents(t, f.Agent()).Talk(t, stranger, tryToReachAlice+tt.want)
 		})
 	}
-	// A server that never answers costs the lists' time, all lists together.
+	// A DNS server that never answers costs one timeout for all lists together.
 	t.Run("silence", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := &ConnectionFilter{Resolver: silence{}, ExceptRecipients: []string{"postmaster"},
@@ -241,7 +240,7 @@ func TestConnectionFilterUnderHostileDNS(t *testing.T) {
 	})
 }
 
-// silence is a Resolver that waits until the asker gives up.
+// silence is a Resolver that waits until the context ends.
 type silence struct{ fakeDNS }
 
 func (silence) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
@@ -249,10 +248,10 @@ func (silence) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, e
 	return nil, &net.DNSError{Err: ctx.Err().Error(), Name: host, IsTimeout: true}
 }
 
-// A list that has come to its end, or is asked through a resolver that answers
-// everything, lists the whole world. It has the address that must not be
-// listed too (RFC 5782, 5), and is then believed in nothing.
-func TestListsOfTheWholeWorld(t *testing.T) {
+// A list that was shut down, or a resolver that answers every query, lists
+// every address. Such a list also contains 127.0.0.1, which must not be listed
+// (RFC 5782, 5), and is ignored.
+func TestDNSListsOfAllAddresses(t *testing.T) {
 	const not4, not6 = "A 1.0.0.127.list.example", "A 1.0.0.0.0.0.f.7.f.f.f.f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.list.example"
 	const listed6 = "A 1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.list.example"
 	for _, tt := range []struct {
@@ -289,7 +288,7 @@ func TestListsOfTheWholeWorld(t *testing.T) {
 				srv.Talk(t, from, rcptTo("x@example.net", "alice@example.com", "550 5.7.1"))
 			}
 			if d.asked != 3 {
-				t.Errorf("%d questions about two clients, want 3", d.asked)
+				t.Errorf("%d queries about two clients, want 3", d.asked)
 			}
 			d.fakeDNS[not4] = "127.0.0.2"
 			sleep(time.Hour)
@@ -322,14 +321,14 @@ func TestFromClause(t *testing.T) {
 		"from a by c":                                        "",
 		"by c with SMTP; (from a [192.0.2.1])":               "",
 		"from a (b [192.0.2.1":                               "",
-		// What a client says of itself stands in comments too: Exim's HELO
-		// name and ident.
+		// Comments also contain data from the client: Exim writes the HELO name
+		// and the ident into a comment.
 		"from b.example ([192.0.2.1] helo=[10.0.0.1]) by c":                       "192.0.2.1",
 		"from b.example ([192.0.2.1]:4711 helo=[10.0.0.1] ident=[10.0.0.2]) by c": "192.0.2.1",
 		"from [192.0.2.1] (helo=[10.0.0.1]) by c":                                 "192.0.2.1",
 		"from [192.0.2.1]:4711 (helo=x.example ident=[10.0.0.2]) by c":            "192.0.2.1",
-		"from [10.0.0.1] (helo=evil [192.0.2.1]) by c":                            "192.0.2.1", // not Exim's
-		"from evil(10.0.0.1) (192.0.2.1) by c":                                    "192.0.2.1", // no comment of the server's
+		"from [10.0.0.1] (helo=evil [192.0.2.1]) by c":                            "192.0.2.1", // not the form of Exim
+		"from evil(10.0.0.1) (192.0.2.1) by c":                                    "192.0.2.1", // not a comment by the server
 		"from evil([10.0.0.1])\r\n\t(b [192.0.2.1]) by c":                         "192.0.2.1",
 		"": "",
 	} {
@@ -340,7 +339,8 @@ func TestFromClause(t *testing.T) {
 	}
 }
 
-// What SPF judges behind a relay of one's own.
+// Origin returns the address that SPF checks behind a relay of the
+// organization.
 func TestOrigin(t *testing.T) {
 	find := Origin(networks(t, "10.0.0.0/8"))
 	var ip netip.Addr
@@ -362,7 +362,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// FuzzFromClause: whatever a stranger writes, the address is one or none.
+// FuzzFromClause: for each input, the result is one valid address or none.
 func FuzzFromClause(f *testing.F) {
 	for _, s := range []string{"from a (b [192.0.2.1]) by c", "from a ([IPv6:::1])", "from (", "from a (192.0.2.1)", "from a ([", "from [1.2.3.4] (x)"} {
 		f.Add(s)

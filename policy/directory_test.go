@@ -33,7 +33,7 @@ func TestRecipients(t *testing.T) {
 		"bob@EXAMPLE.com": true, "bob@example.net": false, "bob": false,
 		"JÖRG@xn--bcher-kva.example": true, `"a b"@example.com`: true,
 		"": false, "alice@example.com@x": false,
-		// Quotes that say nothing are not part of the name (RFC 5321, 4.1.2).
+		// Unnecessary quotes are not part of the address (RFC 5321, 4.1.2).
 		`"alice"@example.com`: true, `"\al\ice"@example.com`: true, `"a\ b"@example.com`: true,
 		`"bob@example.com"@example.net`: false, `"alice@example.com"`: false, `"alice`: false, `"alice\"@example.com`: false,
 	} {
@@ -50,7 +50,8 @@ func TestSubaddresses(t *testing.T) {
 		"bob+x@example.com": true, "bob+x@example.net": false, "c+d@example.com": true, "c+e@example.com": false,
 		"+alice@example.com": false, "mallory+alice@example.com": false, "alice-x@example.com": false,
 		`"alice+x"@example.com`: true, "alice+x": true,
-		// What follows the plus is nobody's name: it does not lead further.
+		// The text after the plus is not checked, and does not add another
+		// user.
 		"alice+x%victim.example@example.com": false, "alice+x!y@example.com": false, `"alice+x@victim.example"@example.com`: false,
 	} {
 		if exists(t, d, address) != want {
@@ -70,13 +71,13 @@ func TestAnyOf(t *testing.T) {
 	down := DirectoryFunc(func(context.Context, string) (bool, error) { return false, errors.New("down") })
 	d := AnyOf(Recipients("alice"), down, Recipients("bob"))
 	if !exists(t, d, "alice") || !exists(t, d, "bob") {
-		t.Error("not all are asked")
+		t.Error("a directory was not asked")
 	}
 	if _, err := d.Exists(t.Context(), "carol"); err == nil {
-		t.Error("says no although one is down")
+		t.Error("no error, although one directory is down")
 	}
 	if exists(t, AnyOf(), "alice") {
-		t.Error("none knows somebody")
+		t.Error("an unknown recipient exists")
 	}
 }
 
@@ -108,7 +109,7 @@ func TestUnknownRecipients(t *testing.T) {
 	m := out.only(t)
 	want := []queue.Recipient{
 		{Addr: "alice@catch.example"},
-		{Addr: "rest@catch.example"}, // once for both
+		{Addr: "rest@catch.example"}, // one lookup for both
 		{Addr: "bob@shared.example"},
 		{Addr: "carol@shared.example", Route: queue.NextHop{Connector: "old system", Destination: "old.example"}},
 	}
@@ -124,7 +125,7 @@ func TestUnknownRecipients(t *testing.T) {
 		t.Errorf("original recipient %+v", o)
 	}
 	if o := m.Recipients[0].Options.OriginalRecipient; o != "" {
-		t.Errorf("original recipient of one who was not rewritten: %q", o)
+		t.Errorf("original recipient of a recipient that was not changed: %q", o)
 	}
 	for _, d := range []Domain{
 		{Name: "a.example", CatchAll: "x@a.example"},
@@ -162,23 +163,23 @@ func TestFileDirectory(t *testing.T) {
 		return inAddressSet(names, address)
 	}
 	if _, err := d.Exists(t.Context(), "alice@example.com"); err == nil {
-		t.Error("a file that is not there says no")
+		t.Error("no error without a file")
 	}
 	if err := d.Load(); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("Load without a file: %v", err)
 	}
 	write("# users\nalice\nBob@example.com # the boss\n\n")
 	if !knows("alice@example.com") || !knows("bob@example.com") || knows("carol@example.com") {
-		t.Error("the list is another")
+		t.Error("the list is wrong")
 	}
 	write("carol\n")
 	if names, err := d.list(now.Add(time.Second)); err != nil || !inAddressSet(names, "alice") {
-		t.Error("looked too soon")
+		t.Error("read too early")
 	}
 	if !knows("carol@example.com") || knows("alice@example.com") {
-		t.Error("the new list is not in force")
+		t.Error("the new list is not used")
 	}
-	// A bad file, or none, leaves the former one in force.
+	// If the new file is bad or missing, the previous list stays in use.
 	write("carol\nthis is no address\n")
 	if !knows("carol@example.com") {
 		t.Error("a bad file changes the list")
@@ -190,40 +191,40 @@ func TestFileDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !knows("carol@example.com") {
-		t.Error("no file changes the list")
+		t.Error("a missing file changes the list")
 	}
 	write("dave\n")
 	if !knows("dave@example.com") {
-		t.Error("does not recover")
+		t.Error("the repaired file is not read")
 	}
-	// A file in which nobody is left has been cut short, or will be filled in a
-	// moment: that everybody is unknown is not believed.
-	for _, nobody := range []string{"", "# recipients\n", "\n\n"} {
-		write(nobody)
+	// A file without recipients was truncated, or is incomplete. It does not
+	// replace the list.
+	for _, noRecipients := range []string{"", "# recipients\n", "\n\n"} {
+		write(noRecipients)
 		if !knows("dave@example.com") {
-			t.Errorf("%q changes the list", nobody)
+			t.Errorf("%q changes the list", noRecipients)
 		}
 		if err := d.Load(); err == nil || !strings.Contains(err.Error(), "no recipient") {
-			t.Errorf("%q: error %v", nobody, err)
+			t.Errorf("%q: error %v", noRecipients, err)
 		}
 		if _, err := (&FileDirectory{Path: path}).Exists(t.Context(), "dave@example.com"); err == nil {
-			t.Errorf("%q says no", nobody)
+			t.Errorf("%q: no error", noRecipients)
 		}
 	}
-	// What other systems write: a mark of its encoding before the first line,
-	// and line ends of their own. # is a letter within a name.
+	// Files from other systems may have a byte order mark and other line ends.
+	// A # inside a name is a letter.
 	write("\ufeffalice\r\nc#@example.com # the language\r\nbob\t# not here\r\n")
 	if !knows("alice@example.com") || !knows("c#@example.com") || knows("c@example.com") || !knows("bob@example.com") {
-		t.Error("the list is another")
+		t.Error("the list is wrong")
 	}
 	small := &FileDirectory{Path: path, MaxSize: 3}
 	if err := small.Load(); err == nil || !strings.Contains(err.Error(), "MaxSize") {
-		t.Errorf("beyond MaxSize: %v", err)
+		t.Errorf("above MaxSize: %v", err)
 	}
 }
 
-// A file that is being written to is left alone until it rests.
-func TestFileDirectoryInTheMaking(t *testing.T) {
+// A file that changes is not read until it has not changed for Interval.
+func TestFileDirectoryIncompleteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "recipients")
 	began := time.Now()
 	write := func(text string, at time.Duration) {
@@ -245,18 +246,18 @@ func TestFileDirectoryInTheMaking(t *testing.T) {
 		return inAddressSet(names, address)
 	}
 	write("alice\nbob\n", 0)
-	if !knows("bob", time.Second) { // there is no former one to rely on
-		t.Error("not read at once")
+	if !knows("bob", time.Second) { // there is no previous list
+		t.Error("the first file is not read immediately")
 	}
-	write("alice\n", 10*time.Second) // and bob in a moment
+	write("alice\n", 10*time.Second) // bob is written later
 	if !knows("bob", 12*time.Second) {
-		t.Error("half a file is believed")
+		t.Error("an incomplete file is used")
 	}
 	write("alice\nbob\ncarol\n", 13*time.Second)
 	if !knows("bob", 18*time.Second) || !knows("carol", 18*time.Second) {
-		t.Error("not read when it rested")
+		t.Error("not read after Interval without a change")
 	}
-	write("dave\n", time.Hour) // its clock is ahead of ours
+	write("dave\n", time.Hour) // the clock of the file server is ahead
 	if !knows("dave", 30*time.Second) {
 		t.Error("not read")
 	}
@@ -286,8 +287,8 @@ func TestCachedDirectory(t *testing.T) {
 		}
 		ask("alice@example.com", true, 1)
 		ask("alice@example.com", true, 0)
-		// A directory that minds the case of letters is not made to deny
-		// somebody by asking it for him in capitals.
+		// If case matters in the directory, a query in upper case does not
+		// change the answer for the address in lower case.
 		ask("ALICE@Example.com", false, 1)
 		ask("alice@example.com", true, 0)
 		ask("bob@example.com", false, 1)
@@ -297,21 +298,21 @@ func TestCachedDirectory(t *testing.T) {
 		sleep(time.Hour)
 		ask("alice@example.com", true, 1)
 
-		// While it is down those are believed in who were known, for a time.
+		// While the directory is down, known recipients still exist for a time.
 		down.Store(true)
 		sleep(2 * time.Hour)
 		ask("alice@example.com", true, 1)
 		if _, err := d.Exists(t.Context(), "bob@example.com"); err == nil {
-			t.Error("says no while the directory is down")
+			t.Error("a known recipient does not exist while the directory is down")
 		}
 		sleep(time.Hour)
 		if _, err := d.Exists(t.Context(), "alice@example.com"); err == nil {
-			t.Error("still believed after StaleTTL")
+			t.Error("still used after StaleTTL")
 		}
 		down.Store(false)
 		ask("alice@example.com", true, 1)
 
-		// Many who want to know the same at the same time.
+		// Several clients need the same address at the same time.
 		before := asked.Load()
 		results := make(chan bool, 50)
 		for range cap(results) {
@@ -322,11 +323,11 @@ func TestCachedDirectory(t *testing.T) {
 		}
 		for range cap(results) {
 			if !<-results {
-				t.Error("one of many got another answer")
+				t.Error("one client got another answer")
 			}
 		}
 		if n := asked.Load() - before; n != 1 {
-			t.Errorf("asked %d times for all of them", n)
+			t.Errorf("asked %d times for all clients", n)
 		}
 	})
 }
@@ -359,10 +360,10 @@ func TestCachedDirectoryCancelled(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		if err := <-gone; !errors.Is(err, context.Canceled) {
-			t.Errorf("the one who went away: %v", err)
+			t.Errorf("the client that disconnected: %v", err)
 		}
 		if !<-stays {
-			t.Error("the one who stayed got no answer")
+			t.Error("the other client got no answer")
 		}
 		began := time.Now()
 		if _, err := d.Exists(t.Context(), "hang@example.com"); err == nil || time.Since(began) != 5*time.Second {
@@ -395,7 +396,7 @@ func TestCachedDirectoryCancelled(t *testing.T) {
 	})
 }
 
-// The operator reads why, the client does not.
+// The cause is in the log, but not in the reply.
 func TestCauseIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	down := DirectoryFunc(func(context.Context, string) (bool, error) { return false, errors.New("ldap: connection refused") })

@@ -39,7 +39,7 @@ type FileDirectory struct {
 	// nil, nothing is logged.
 	Logger *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	looked  time.Time
 	reading bool // a goroutine is reading a new file without mu
 	state   fileState

@@ -109,7 +109,7 @@ func (l *DNSList) ask(ctx context.Context, r Resolver, ip netip.Addr) (bool, err
 
 // listTest tests whether a list lists every address.
 type listTest struct {
-	mu   sync.Mutex               // guards what follows
+	mu   sync.Mutex               // guards the fields below
 	sane map[netip.Addr]time.Time // address that must not be listed -> time of the last good test
 }
 

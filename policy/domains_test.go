@@ -37,7 +37,7 @@ func TestDomainsLookup(t *testing.T) {
 
 		{"", ""},
 		{"com", ""},
-		{"badexample.com", ""}, // ends like ours, and is another's
+		{"badexample.com", ""}, // has the same ending, but is another domain
 		{"example.com.evil.example", ""},
 		{"example.org", ""},
 		{"[192.0.2.2]", ""},
@@ -73,7 +73,7 @@ func TestDefaultDomain(t *testing.T) {
 	}
 }
 
-func TestNewDomainsNamesWhatIsWrong(t *testing.T) {
+func TestNewDomainsErrors(t *testing.T) {
 	for _, tt := range []struct {
 		domains []Domain
 		want    string

@@ -20,7 +20,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// inbox keeps what was submitted.
+// inbox stores the submitted messages.
 type inbox chan string
 
 func (in inbox) Submit(_ context.Context, m *queue.Message) error {
@@ -32,8 +32,8 @@ func (in inbox) Submit(_ context.Context, m *queue.Message) error {
 	return nil
 }
 
-// edge is an edge gateway with all that a Gate and its slots offer without
-// other programs' help.
+// edge is an edge gateway with all policies of the Gate that need no other
+// program.
 func edge(d *dnstest.Server, out inbox) *policy.Gate {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, d.Addr)
@@ -62,7 +62,7 @@ func edge(d *dnstest.Server, out inbox) *policy.Gate {
 	}
 }
 
-// Spoofing and forging, tried on the whole of an edge gateway.
+// The complete edge gateway refuses spoofed and forged mail.
 func TestEdge(t *testing.T) {
 	d := dnstest.New(t, `
 		example.net.           MX   10 mx.example.net.
@@ -100,16 +100,16 @@ func TestEdge(t *testing.T) {
 	for text := range out {
 		header, _, _ := strings.Cut(text, "\r\n\r\n")
 		if strings.Contains(header, "bank.example") || strings.Contains(header, "X-MS-Exchange-Organization-SCL: -1") {
-			t.Errorf("a forged field got in:\n%s", header)
+			t.Errorf("a forged field remains:\n%s", header)
 		}
 		if !strings.HasPrefix(header, "Received: from client.example ([203.0.113.7])") || !strings.Contains(header, "dmarc=pass") {
-			t.Errorf("what came in is marked otherwise:\n%s", header)
+			t.Errorf("the fields of the message are wrong:\n%s", header)
 		}
 	}
 }
 
-// The DNS is down: mail of strangers waits, and nothing is refused for good or
-// let in unjudged.
+// If the DNS is down, mail of unknown clients is deferred. It is neither
+// refused permanently nor accepted without a check.
 func TestEdgeWithoutDNS(t *testing.T) {
 	d := dnstest.New(t)
 	for _, name := range []string{"example.net", "_dmarc.example.net", "1.2.0.192.list.example"} {
@@ -126,8 +126,8 @@ func TestEdgeWithoutDNS(t *testing.T) {
 	served.Talk(t, "10.1.2.3", "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<printer@example.com>\nS: 250\nC: RCPT TO:<x@example.net>\nS: 250")
 }
 
-// The whole chain is tested with all probes for open relays.
-func TestEdgeIsNoOpenRelay(t *testing.T) {
+// The complete gateway passes all probes of the open relay test.
+func TestEdgeIsNotAnOpenRelay(t *testing.T) {
 	d := dnstest.New(t, "stranger.invalid. MX 10 mx.stranger.invalid.\nexample.com. MX 10 relay.example.com.")
 	srv := &smtpserver.Server{Hostname: "relay.example.com", Limits: smtpserver.Limits{Tarpit: -1}}
 	if err := edge(d, make(inbox, 10)).Install(srv); err != nil {

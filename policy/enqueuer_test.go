@@ -36,7 +36,7 @@ const body = `
 	C: .
 `
 
-// What the client said, and what is known of the client, comes to the queue.
+// The data from the client and about the client is in the queued message.
 func TestEnqueuer(t *testing.T) {
 	srv, out := install(t, organization(), &smtpserver.Server{
 		Name: "internet", Auth: passwords(), AllowInsecureAuth: true,
@@ -75,7 +75,7 @@ func TestEnqueuer(t *testing.T) {
 		t.Errorf("origin %+v, want %+v", m.Origin, want)
 	}
 	if held := m.Release.Sub(m.Received); held.Round(60e9).Hours() != 1 {
-		t.Errorf("held back for %v, want an hour", held)
+		t.Errorf("held for %v, want an hour", held)
 	}
 	if m.Priority != 3 {
 		t.Errorf("priority %d, want 3", m.Priority)
@@ -85,7 +85,8 @@ func TestEnqueuer(t *testing.T) {
 	}
 }
 
-// Who is named twice gets one copy; another local part is somebody else.
+// A recipient that is given twice gets one copy. Another local part is another
+// recipient.
 func TestEnqueuerNamesEachRecipientOnce(t *testing.T) {
 	srv, out := install(t, organization(), nil)
 	srv.Talk(t, stranger, envelope+`
@@ -107,7 +108,7 @@ func TestEnqueuerNamesEachRecipientOnce(t *testing.T) {
 	}
 }
 
-// The queue's refusal is the client's; nobody reads 250.
+// If the queue refuses the message, the client gets this refusal and not 250.
 func TestEnqueuerFails(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
@@ -121,8 +122,9 @@ func TestEnqueuerFails(t *testing.T) {
 	}
 }
 
-// Promise 4 holds although the relay policy was forgotten, or passed over.
-func TestEnqueuerTakesOnlyWhatWasAdmitted(t *testing.T) {
+// Only admitted recipients get mail, even if the relay policy is missing or
+// skipped.
+func TestEnqueuerAcceptsOnlyAdmittedRecipients(t *testing.T) {
 	out := new(outbox)
 	whoCares := smtpserver.Agent{Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 		if strings.HasPrefix(to, "alice@") {
@@ -151,7 +153,7 @@ func TestEnqueuerTakesOnlyWhatWasAdmitted(t *testing.T) {
 	out.empty(t)
 }
 
-// An agent may accept by its own authority, if it says so.
+// An agent may accept recipients itself if it calls Admit.
 func TestAdmit(t *testing.T) {
 	out := new(outbox)
 	list := smtpserver.Agent{Name: "list", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
@@ -170,16 +172,17 @@ func TestAdmit(t *testing.T) {
 
 func TestEnqueuerWithoutRecipients(t *testing.T) {
 	out := new(outbox)
-	nobody := smtpserver.Agent{EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
+	removeAll := smtpserver.Agent{EndOfData: func(_ context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
 		m.Recipients = nil
 		return nil
 	}}
-	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{nobody}, Handler: &Enqueuer{Queue: out}})
+	srv := policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{removeAll}, Handler: &Enqueuer{Queue: out}})
 	srv.Talk(t, stranger, envelope+body+"S: 550 5.1.1")
 	out.empty(t)
 }
 
-// fileWatch is a Submitter that notes whether the content's file was open.
+// fileWatch is a Submitter that records whether the file of the content was
+// open.
 type fileWatch struct {
 	size int64
 	err  error
@@ -190,7 +193,7 @@ func (w *fileWatch) Submit(_ context.Context, m *queue.Message) error {
 	return nil
 }
 
-// A long message's file is open until it is taken over, and no longer.
+// The file of a long message is open until Submit returns, and closed after it.
 func TestEnqueuerClosesTheFile(t *testing.T) {
 	var file *os.File
 	w := new(fileWatch)

@@ -34,7 +34,7 @@ func ExampleRelay() {
 		},
 	}
 	fmt.Println(relay.Validate())
-	// "All except the list" is an open relay, and says so.
+	// A grant for all clients except a list would make an open relay.
 	relay.Grants = append(relay.Grants, policy.Grant{
 		To: policy.Clients{Everyone: true, Except: &policy.Clients{Hosts: []string{"*.evil.example"}}}, Rights: policy.AcceptAnyRecipient})
 	fmt.Println(relay.Validate())
@@ -150,7 +150,7 @@ func ExampleCachedDirectory() {
 // fills up, memory runs short, the queue grows long, or a scanner has too much
 // to do.
 func ExamplePressure() {
-	store := new(memory.Store) // the queue's
+	store := new(memory.Store) // with the queue of the relay
 	p := &policy.Pressure{Resources: []policy.Resource{
 		policy.DiskUse("/"),
 		policy.MemoryUse(1 << 40),
@@ -175,10 +175,10 @@ func ExampleUnless() {
 // have given cause are tried out as open proxies.
 func ExampleReputation() {
 	probe := &policy.ProxyProbe{
-		Target:   netip.MustParseAddrPort("198.41.0.4:25"), // this server, as the world reaches it
+		Target:   netip.MustParseAddrPort("198.41.0.4:25"), // this server's address on the internet
 		Greeting: "220 relay.example.com ",
 	}
-	defer probe.Close() // when the server has ended
+	defer probe.Close() // after the server has ended
 	reputation := &policy.Reputation{ProxyProbe: probe}
 	if err := reputation.Validate(); err != nil {
 		fmt.Println(err)
@@ -186,7 +186,7 @@ func ExampleReputation() {
 	}
 	reputation.Block(netip.MustParseAddr("192.0.2.7"), time.Hour)
 
-	var file bytes.Buffer // where a program has a file
+	var file bytes.Buffer // a program uses a file
 	if err := reputation.Save(&file); err != nil {
 		fmt.Println(err)
 		return

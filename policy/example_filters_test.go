@@ -12,7 +12,7 @@ import (
 // A filter refuses unwanted senders.
 func ExampleSenderFilter() {
 	filter := &policy.SenderFilter{
-		Addresses: []string{"offers@shop.example", "do-not-reply"}, // the second one in every domain
+		Addresses: []string{"offers@shop.example", "do-not-reply"}, // the second entry applies in every domain
 		Domains:   []string{"spam.example", "*.spam.example"},
 	}
 	fmt.Println(filter.Validate())
@@ -28,7 +28,7 @@ func ExampleSenderFilter() {
 func ExampleRecipientFilter() {
 	filter := &policy.RecipientFilter{
 		Addresses:  []string{"former@example.com"},
-		Internal:   []string{"everybody@example.com"},
+		Internal:   []string{"all@example.com"},
 		Separators: "+",
 	}
 	fmt.Println(filter.Validate())
@@ -53,7 +53,7 @@ func ExampleGreylist() {
 	greylist := new(policy.Greylist)
 	// ... gate := &policy.Gate{Greylist: greylist, ...}, and when the server
 	// has ended:
-	var file bytes.Buffer // where a program has a file
+	var file bytes.Buffer // a program uses a file
 	if err := greylist.Save(&file); err != nil {
 		fmt.Println(err)
 		return
@@ -66,7 +66,7 @@ func ExampleGreylist() {
 // An agent of one's own that adds a recipient has to say that it may.
 func ExampleAdmit() {
 	archive := smtpserver.Agent{Name: "archive", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		const copyTo = "archive@backup.example" // no domain of ours
+		const copyTo = "archive@backup.example" // not an accepted domain
 		m.Recipients = append(m.Recipients, smtpserver.Recipient{Addr: copyTo})
 		policy.Admit(s, copyTo)
 		return nil

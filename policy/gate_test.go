@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// everything is a Gate with all that it offers.
+// everything is a Gate with all policies.
 func everything(t testing.TB) *Gate {
 	return &Gate{
 		Domains:       organization().Domains,
@@ -57,7 +57,7 @@ func TestGateWithEverything(t *testing.T) {
 
 	srv.Talk(t, stranger, envelope+body+"S: 250")
 	if want := []string{"proof", "inbound", "rules", "antispam", "content", "own", "outbound"}; !slices.Equal(asked, want) {
-		t.Errorf("a stranger's message: asked %v, want %v", asked, want)
+		t.Errorf("message of an unknown client: agents %v, want %v", asked, want)
 	}
 	if s := text(t, out.only(t)); strings.Count(s, "Received:") != 1 {
 		t.Errorf("content %q", s)
@@ -73,7 +73,7 @@ func TestGateWithEverything(t *testing.T) {
 		S: 250
 	`+body+"S: 250")
 	if want := []string{"inbound", "rules", "content", "own", "outbound"}; !slices.Equal(asked, want) {
-		t.Errorf("a neighbour's message: asked %v, want %v", asked, want)
+		t.Errorf("message from Networks: agents %v, want %v", asked, want)
 	}
 
 	for _, tt := range []struct{ name, client, from, to, want string }{
@@ -96,7 +96,7 @@ func TestGateWithEverything(t *testing.T) {
 	}
 }
 
-// What is wrong is named, all of it at once.
+// The error names all wrong settings.
 func TestGateSettings(t *testing.T) {
 	if err := new(Gate).Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), "Queue") {
 		t.Errorf("without a queue: %v", err)
@@ -105,7 +105,7 @@ func TestGateSettings(t *testing.T) {
 		t.Error("a server's own Handler is replaced")
 	}
 	if err := (&Gate{Queue: new(outbox), Domains: []Domain{{Name: "*"}}}).Install(new(smtpserver.Server)); err == nil {
-		t.Error("a bad domain is taken")
+		t.Error("a bad domain is accepted")
 	}
 	g := &Gate{
 		Queue:      new(outbox),
@@ -128,7 +128,7 @@ func TestGateSettings(t *testing.T) {
 		}
 	}
 	if srv.Handler != nil || srv.Agents != nil {
-		t.Error("a Gate that is wrong changes the server")
+		t.Error("a Gate with an error changes the server")
 	}
 }
 
@@ -168,7 +168,8 @@ func TestGrantsForUsersWithoutAuth(t *testing.T) {
 	}
 }
 
-// An agent that ends the judging opens nothing, and the trace field is there.
+// An agent that returns ErrAccept does not open the relay, and the Received
+// field is still added.
 func TestErrAcceptKeepsTheTrace(t *testing.T) {
 	accept := smtpserver.Agent{EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
 		return smtpserver.ErrAccept
@@ -180,8 +181,8 @@ func TestErrAcceptKeepsTheTrace(t *testing.T) {
 	}
 }
 
-// Install changes the server that it is given, and nothing else.
-func TestInstallChangesNothingOfTheCaller(t *testing.T) {
+// Install changes only the server, and not the settings of the caller.
+func TestInstallDoesNotChangeTheGate(t *testing.T) {
 	rep := &Reputation{}
 	list := []string{"*.Bad.example"}
 	g := everything(t)
@@ -199,13 +200,13 @@ func TestInstallChangesNothingOfTheCaller(t *testing.T) {
 	if list[0] != "*.Bad.example" || g.Connection.BlockLists[0].Zone != zone.Zone || len(g.Domains) != len(before.Domains) || g.Domains[0].Name != before.Domains[0].Name {
 		t.Error("a list is changed")
 	}
-	// And the Reputation knows the Gate's domains nevertheless: a stranger must
-	// not greet as one of them.
+	// The Reputation still uses the domains of the Gate: a HELO name in one of
+	// them is forged.
 	rep.MinPoints = 3
 	srv.Talk(t, stranger, "S: 220\nC: EHLO example.com\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 550")
 }
 
-// A Reputation that two Gates share has the domains of each.
+// A Reputation that two Gates share uses the domains of each Gate.
 func TestReputationOfTwoGates(t *testing.T) {
 	rep := &Reputation{MinPoints: 3}
 	one, _ := install(t, &Gate{Domains: []Domain{{Name: "one.example"}}, Reputation: rep}, nil)
@@ -214,8 +215,8 @@ func TestReputationOfTwoGates(t *testing.T) {
 	two.Talk(t, "192.0.2.12", "S: 220\nC: EHLO two.example\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 550")
 }
 
-// A network with host bits would relay for the whole network, where an address
-// may be meant.
+// A network with host bits is an error: it would let the whole network relay,
+// although perhaps one address is meant.
 func TestNetworksWithHostBits(t *testing.T) {
 	wrong := []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")}
 	for name, g := range map[string]*Gate{

@@ -44,7 +44,7 @@ type Greylist struct {
 	// more, old entries are removed. Default 1,000,000, about 150 MB.
 	Max int
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	entries bounded[greyKey, greyEntry]
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// holder gives alice what she asks for.
+// holder has held mail for alice only.
 type holder struct{}
 
 func (holder) ETRN(_ context.Context, identity, node string) smtp.SMTPError {
@@ -35,7 +35,7 @@ func (holder) ATRN(identity, domains string) (smtp.SMTPError, *spokenTurn) {
 	return smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "OK now reversing the connection"}, &spokenTurn{domains}
 }
 
-// spokenTurn waits for the banner and says what it was asked for.
+// spokenTurn reads the banner and sends the domains that were requested.
 type spokenTurn struct{ domains string }
 
 func (t *spokenTurn) Serve(_ context.Context, conn net.Conn) error {
@@ -78,12 +78,12 @@ func TestHeldMail(t *testing.T) {
 		S: 250 2.0.0 OK now reversing the connection
 		C: 220 branch.example
 	`)
-	// From here on the server is the client.
+	// After this, the server acts as the client.
 	said, err := io.ReadAll(conn)
 	if want := "after 220 branch.example: mail for branch.example,b.example\r\n"; err != nil || string(said) != want {
-		t.Errorf("it said %q, %v; want %q", said, err, want)
+		t.Errorf("the command was %q, %v; want %q", said, err, want)
 	}
-	if err := srv.Shutdown(t.Context()); err != nil { // and the log is whole
+	if err := srv.Shutdown(t.Context()); err != nil { // and the log is complete
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), `msg="reversed connection ended"`) || !strings.Contains(log.String(), `identity=alice err="no more"`) {

@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// delivered notes who the messages are from that go out.
+// delivered records the senders of the delivered messages.
 type delivered []string
 
 func (d *delivered) Route(context.Context, *queue.Message, *queue.Recipient) (queue.NextHop, error) {
@@ -29,8 +29,8 @@ func (d *delivered) Deliver(_ context.Context, _ queue.NextHop, m *queue.Message
 	return results
 }
 
-// What is answered 250 is never bounced for its hops, whatever the limits of
-// the server and of the queue are.
+// A message that was accepted with 250 is never bounced because of its hops,
+// for all limits of the server and of the queue.
 func TestHopsOfServerAndQueue(t *testing.T) {
 	for _, server := range []int{0, 5, 100, -1} {
 		for _, inQueue := range []int{0, 3, 100} {

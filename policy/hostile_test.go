@@ -36,8 +36,8 @@ func (m mute) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	return nil, m.fail(ctx, addr)
 }
 
-// askers are all agents that ask the DNS, each set up so that its answer
-// matters for the client and sender of the conversation.
+// askers returns all agents that use the DNS. The settings are such that the
+// DNS answer matters for the client and sender of the session.
 func askers(r Resolver) map[string]smtpserver.Agent {
 	return map[string]smtpserver.Agent{
 		"relay by host name": (&Relay{Resolver: r, Grants: []Grant{
@@ -53,7 +53,7 @@ func askers(r Resolver) map[string]smtpserver.Agent {
 	}
 }
 
-// outcomeOf is the reply that stops the conversation: to MAIL or to RCPT.
+// outcomeOf returns the reply that ends the session: to MAIL or to RCPT.
 func outcomeOf(t *testing.T, a smtpserver.Agent) (code string, took time.Duration) {
 	t.Helper()
 	srv := serveAgents(t, a)
@@ -87,7 +87,8 @@ func say(t *testing.T, c net.Conn, line string) string {
 	return string(b[:3])
 }
 
-// A DNS that says nothing costs a bounded time, and the client comes again.
+// If the DNS does not answer, the delay is limited, and the client gets a
+// temporary refusal.
 func TestAgentsUnderSilentDNS(t *testing.T) {
 	for name, a := range askers(mute{}) {
 		t.Run(name, func(t *testing.T) {
@@ -101,8 +102,8 @@ func TestAgentsUnderSilentDNS(t *testing.T) {
 	}
 }
 
-// A DNS that fails, refuses, or cannot be asked for long answers is no answer
-// either.
+// If the DNS fails, refuses queries or does not answer over TCP, the client
+// gets a temporary refusal.
 func TestAgentsUnderHostileDNS(t *testing.T) {
 	for name, fault := range map[string]dnstest.Fault{
 		"server failure": {Rcode: dns.RcodeServerFailure},
@@ -121,7 +122,7 @@ func TestAgentsUnderHostileDNS(t *testing.T) {
 	}
 }
 
-// An address that claims a thousand names costs ten questions.
+// An address with a thousand PTR names causes ten queries.
 func TestTooManyNames(t *testing.T) {
 	names := ""
 	for i := range 1000 {
@@ -130,7 +131,7 @@ func TestTooManyNames(t *testing.T) {
 	r := &countingDNS{fakeDNS: fakeDNS{"PTR 192.0.2.1": names}}
 	got, err := confirmedNames(t.Context(), r, netip.MustParseAddr("192.0.2.1"))
 	if len(got) != 0 || err != nil || r.asked != maxNames {
-		t.Errorf("%v, %v after %d questions, want none after %d", got, err, r.asked, maxNames)
+		t.Errorf("%v, %v after %d queries, want none after %d", got, err, r.asked, maxNames)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Names that IDNA refuses are names like others in each setting, and a U-label
-// is the same as its A-label.
+// Each setting accepts names that IDNA refuses, and treats a U-label like its
+// A-label.
 func TestNamesInSettings(t *testing.T) {
 	for setting, asReceived := range map[string]string{
 		"pr--7.example": "PR--7.Example", "r3---sn-x.example": "r3---SN-x.example", "xn--a.example": "XN--a.example",
@@ -63,9 +63,9 @@ func filterFor(name string) *RecipientFilter {
 	return &RecipientFilter{Addresses: []string{"a@" + name}, Domains: []string{name}, Internal: []string{"b@" + name}}
 }
 
-// A character that some functions map to an ASCII letter is not that letter in a
-// local part: the host of the mailbox would not know it.
-func TestNoASCIIOfOtherCharacters(t *testing.T) {
+// In a local part, a character that some functions map to an ASCII letter is
+// not that letter, because the mailbox host does not map it.
+func TestNonASCIIIsNotMappedToASCII(t *testing.T) {
 	list := Recipients("bok@example.com", "jörg@example.com", "postmaster")
 	for address, want := range map[string]bool{
 		"BOK@example.com": true, "JÖRG@example.com": true, "Postmaster@example.com": true,
@@ -77,6 +77,6 @@ func TestNoASCIIOfOtherCharacters(t *testing.T) {
 		}
 	}
 	if isPostmaster("po\u017ftmaster") || isPostmaster("\u0130") {
-		t.Error("another character is the s of postmaster")
+		t.Error("a non-ASCII character counts as the s of postmaster")
 	}
 }

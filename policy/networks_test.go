@@ -35,7 +35,7 @@ func TestReadNetworks(t *testing.T) {
 		t.Error("contains no address")
 	}
 	if !n.Contains(netip.MustParseAddr("2001:db8::1%eth0")) {
-		t.Error("a zone makes a difference")
+		t.Error("a zone changes the result")
 	}
 	for _, none := range []*Networks{nil, new(Networks)} {
 		if none.Contains(netip.MustParseAddr("10.1.0.1")) || none.Len() != 0 {
@@ -51,7 +51,7 @@ func TestReadNetworks(t *testing.T) {
 	}
 	n.Replace(nil)
 	if n.Len() != 0 {
-		t.Error("not emptied")
+		t.Error("Replace with an empty set has no effect")
 	}
 }
 
@@ -124,9 +124,9 @@ func FuzzParseNetwork(f *testing.F) {
 	})
 }
 
-// BenchmarkNetworks asks sets of a million random prefixes about addresses that
-// are in them and about random ones: /16 to /32 of IPv4, /32 to /64 of IPv6,
-// which is what one host has.
+// BenchmarkNetworks looks up addresses in sets of a million random prefixes:
+// addresses that are in the set, and random ones. The prefixes are /16 to /32
+// of IPv4, and /32 to /64 of IPv6.
 func BenchmarkNetworks(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	random4 := func() netip.Addr {

@@ -11,10 +11,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A proxy that gives no address of its client is trusted itself; its client is
-// a stranger. The proxy's own address opens nothing: no relaying, no exemption
-// from greylisting, rates and reputation. It is not written down as the
-// client's.
+// If a proxy gives no address of its client, the client is an unknown client.
+// The address of the proxy gives the client no rights and no exemption from
+// greylisting, rates and reputation, and is not recorded as the address of the
+// client.
 func TestProxyWithoutAnAddress(t *testing.T) {
 	const header = "PROXY UNKNOWN\r\n"
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
@@ -33,12 +33,12 @@ func TestProxyWithoutAnAddress(t *testing.T) {
 		if got := text(t, m); !strings.HasPrefix(got, "Received: from client.example\r\n\tby relay.example.com") {
 			t.Errorf("the message is\n%s", got)
 		}
-		// A client of the same proxy that has an address has the rights by it.
+		// A client with an address gets the rights of that address.
 		known := fmt.Sprintf("R: %q\nS: 220\nC: EHLO client.example\nS: 250\n", "PROXY TCP4 "+neighbour+" 192.0.2.25 40000 25\r\n")
 		srv.Talk(t, neighbour, known+mail+"C: RCPT TO:<x@other.example>\nS: 250")
 	})
 	t.Run("greylist", func(t *testing.T) {
-		// That some have come again makes the others no known site.
+		// Retries of some clients do not make the others a known network.
 		synctest.Test(t, func(t *testing.T) {
 			srv, _ := install(t, &Gate{Domains: domains, Greylist: &Greylist{KnownAfter: 1}}, &smtpserver.Server{ProxyFrom: proxies})
 			srv.Talk(t, neighbour, start+mail+"C: RCPT TO:<alice@example.com>\nS: 451 4.7.1 Greylisted")

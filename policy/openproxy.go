@@ -51,7 +51,7 @@ type ProxyProbe struct {
 
 	may func(netip.Addr) bool // nil: inPublic; tests use proxies on loopback
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	closed bool
 	cancel map[*context.CancelFunc]bool // of the running probes
 	probed bounded[netip.Addr, time.Time]

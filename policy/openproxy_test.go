@@ -20,7 +20,7 @@ import (
 
 const ownGreeting = "220 relay.example.com "
 
-// listenLocal serves each connection by serve, until the test ends.
+// listenLocal calls serve for each connection, until the test ends.
 func listenLocal(t *testing.T, serve func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -47,7 +47,8 @@ func listenLocal(t *testing.T, serve func(net.Conn)) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// greeter is a mail server that greets and waits for the client to go.
+// greeter is a mail server that sends its greeting and waits until the client
+// closes.
 func greeter(t *testing.T) netip.AddrPort {
 	return listenLocal(t, func(c net.Conn) {
 		io.WriteString(c, ownGreeting+"ESMTP\r\n")
@@ -55,7 +56,7 @@ func greeter(t *testing.T) netip.AddrPort {
 	})
 }
 
-// relayTo passes bytes on between a client and where it wants to go.
+// relayTo copies bytes between a client and the target.
 func relayTo(c io.ReadWriter, target, granted, refused string) {
 	far, err := net.Dial("tcp", target)
 	if err != nil {
@@ -71,7 +72,7 @@ func relayTo(c io.ReadWriter, target, granted, refused string) {
 	io.Copy(c, far)
 }
 
-// socks4 is a proxy for everybody.
+// socks4 is an open proxy.
 func socks4(c net.Conn) {
 	r := bufio.NewReader(c)
 	var head [8]byte
@@ -85,7 +86,7 @@ func socks4(c net.Conn) {
 	relayTo(c, target.String(), "\x00\x5a\x00\x00\x00\x00\x00\x00", "\x00\x5b\x00\x00\x00\x00\x00\x00")
 }
 
-// socks5 is a proxy for everybody, who says in the way bound where it went out.
+// socks5 is an open proxy that replies with the given bound address.
 func socks5(bound string) func(net.Conn) {
 	return func(c net.Conn) {
 		r := bufio.NewReader(c)
@@ -108,7 +109,7 @@ func socks5(bound string) func(net.Conn) {
 	}
 }
 
-// httpProxy is net/http's server, as a proxy for everybody.
+// httpProxy is an open proxy that uses the server of net/http.
 func httpProxy(t *testing.T) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -139,7 +140,7 @@ func httpProxy(t *testing.T) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// home is where the tests have their clients. atHome lets a probe go there.
+// home is the address of the clients in the tests. atHome allows probes of it.
 var home = netip.MustParseAddr("127.0.0.1")
 
 func atHome(ip netip.Addr) bool { return ip == home }
@@ -173,12 +174,12 @@ func TestOpenProxy(t *testing.T) {
 		{"HTTP asked as SOCKS4", SOCKS4, web, false},
 		{"HTTP asked as SOCKS5", SOCKS5, web, false},
 		{"SOCKS asked as HTTP", HTTPConnect, listenLocal(t, socks4), false},
-		{"nobody there", SOCKS5, netip.MustParseAddrPort("127.0.0.1:1"), false},
+		{"no listener", SOCKS5, netip.MustParseAddrPort("127.0.0.1:1"), false},
 		{"a mail server", SOCKS4, target, false},
 		{"a web server that says yes to all", HTTPConnect, answer("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>220 is no greeting of ours"), false},
 		{"a proxy that wants a password", HTTPConnect, answer("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), false},
 		{"a SOCKS proxy that wants a password", SOCKS5, answer("\x05\xff"), false},
-		{"a proxy that leads elsewhere", SOCKS4, answer("\x00\x5a\x00\x00\x00\x00\x00\x00220 mx.example.net ESMTP\r\n"), false},
+		{"a proxy that connects to another host", SOCKS4, answer("\x00\x5a\x00\x00\x00\x00\x00\x00220 mx.example.net ESMTP\r\n"), false},
 		{"an echo", SOCKS5, listenLocal(t, func(c net.Conn) { io.Copy(c, c) }), false},
 		{"one that hangs up", SOCKS5, listenLocal(t, func(c net.Conn) { io.WriteString(c, "\x05") }), false},
 	} {
@@ -189,7 +190,7 @@ func TestOpenProxy(t *testing.T) {
 			}
 			p.Timeout = 20 * time.Second
 			if !tt.open {
-				p.Timeout = 200 * time.Millisecond // some wait for it
+				p.Timeout = 200 * time.Millisecond // some clients wait for the greeting
 			}
 			port, open := p.Test(t.Context(), netip.MustParseAddr("::ffff:127.0.0.1"))
 			if open != tt.open || open && port != p.Ports[0] {
@@ -197,7 +198,7 @@ func TestOpenProxy(t *testing.T) {
 			}
 		})
 	}
-	// A proxy that cannot reach us is of no use to a spammer either.
+	// A proxy that cannot connect to this server is not open.
 	gone := target
 	gone = netip.AddrPortFrom(gone.Addr(), 1)
 	if _, open := probeOf(gone, HTTPConnect, web).Test(t.Context(), home); open {
@@ -205,8 +206,8 @@ func TestOpenProxy(t *testing.T) {
 	}
 }
 
-// A peer that talks without end is read for so long only.
-func TestOpenProxyWithoutEnd(t *testing.T) {
+// The probe stops reading if a peer sends data without end.
+func TestOpenProxyThatSendsWithoutEnd(t *testing.T) {
 	wrote := make(chan int, 1)
 	noise := listenLocal(t, func(c net.Conn) {
 		n := 0
@@ -224,10 +225,10 @@ func TestOpenProxyWithoutEnd(t *testing.T) {
 	if _, open := p.Test(t.Context(), home); open {
 		t.Error("open")
 	}
-	<-wrote // hung up on, long before the Timeout
+	<-wrote // closed long before the Timeout
 }
 
-// No client makes the server connect to a host of its own network.
+// A client cannot make the server connect to a host in its own network.
 func TestOpenProxyOnlyInPublic(t *testing.T) {
 	p := &ProxyProbe{Target: netip.MustParseAddrPort("8.8.8.8:25"), Greeting: ownGreeting}
 	if err := p.Validate(); err != nil {
@@ -252,15 +253,15 @@ func TestOpenProxyOnlyInPublic(t *testing.T) {
 		}
 	}
 	if n := len(p.probed.m); n != 0 {
-		t.Errorf("%d clients were to be probed", n)
+		t.Errorf("%d clients may be probed", n)
 	}
 	if inPublic(netip.Addr{}) {
 		t.Error("no address is probed")
 	}
 }
 
-// Never more than so many at a time, each once in a while, and none after
-// Close, which waits for those under way.
+// Concurrency limits the probes at the same time, and Interval the probes of
+// one client. Close waits for the running probes, and no probe starts after it.
 func TestOpenProxyIsBounded(t *testing.T) {
 	asked := make(chan struct{}, 100)
 	silent := listenLocal(t, func(c net.Conn) {
@@ -271,12 +272,12 @@ func TestOpenProxyIsBounded(t *testing.T) {
 	p.Timeout, p.Concurrency, p.Max = time.Hour, 3, 10
 	p.may = func(ip netip.Addr) bool { return ip.IsLoopback() }
 	for i := range 50 {
-		p.start(netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + i)}), func() { t.Error("silence is taken for a proxy") })
+		p.start(netip.AddrFrom4([4]byte{127, 0, 0, byte(1 + i)}), func() { t.Error("a client that sends nothing counts as a proxy") })
 	}
-	<-asked // of home; nobody listens on the other addresses on some systems
+	<-asked // of home; on some systems no program listens on the other addresses
 	p.mu.Lock()
 	if n := len(p.cancel); n == 0 || n > 3 {
-		t.Errorf("%d at a time, want 3 at most", n)
+		t.Errorf("%d probes at the same time, want at most 3", n)
 	}
 	p.mu.Unlock()
 	now := time.Now()
@@ -285,11 +286,11 @@ func TestOpenProxyIsBounded(t *testing.T) {
 		p.due(netip.AddrFrom4([4]byte{8, 8, 8, byte(i)}), now)
 	}
 	if n := len(p.probed.m); n > 10 {
-		t.Errorf("%d are remembered, Max is 10", n)
+		t.Errorf("%d clients are stored, Max is 10", n)
 	}
 	other := netip.MustParseAddr("8.8.4.4")
 	if !p.due(other, now) || p.due(other, now.Add(23*time.Hour)) || !p.due(other, now.Add(25*time.Hour)) {
-		t.Error("not probed once in 24 h")
+		t.Error("not probed again after 24 h")
 	}
 	p.mu.Unlock()
 	p.Close()
@@ -302,7 +303,7 @@ func TestOpenProxyIsBounded(t *testing.T) {
 	}
 }
 
-// What the probe finds is a part of the client's level.
+// The result of the probe changes the level of the client.
 func TestReputationOfOpenProxies(t *testing.T) {
 	var log bytes.Buffer
 	p := probeOf(greeter(t), SOCKS5, listenLocal(t, socks5("\x01\x7f\x00\x00\x01")))
@@ -311,7 +312,7 @@ func TestReputationOfOpenProxies(t *testing.T) {
 	r := &Reputation{ProxyProbe: p, Domains: ds}
 	relay := &Relay{Domains: ds}
 	srv := serve(t, &smtpserver.Server{Agents: []smtpserver.Agent{relay.Agent(), r.Agent()}})
-	// Without cause nobody is probed.
+	// A client without bad points is not probed.
 	srv.Talk(t, home.String(), mailHeader("x@example.net", "Subject: x", "250"))
 	p.mu.Lock()
 	if len(p.probed.m) != 0 {
@@ -319,7 +320,7 @@ func TestReputationOfOpenProxies(t *testing.T) {
 	}
 	p.mu.Unlock()
 	srv.Talk(t, home.String(), rcptTo("x@example.net", "nobody@example.com", "550 5.1.1"))
-	p.wg.Wait() // for the probe
+	p.wg.Wait() // wait for the probe
 	if !r.blocked(home, time.Now()) {
 		t.Errorf("an open proxy has level %d", r.Level(home))
 	}
@@ -347,12 +348,13 @@ func TestOpenProxySettings(t *testing.T) {
 			t.Errorf("%+v: error %v, want %q", tt.p, err, tt.want)
 		}
 		if _, open := tt.p.Test(context.Background(), netip.MustParseAddr("8.8.4.4")); open {
-			t.Error("probes with settings that are wrong")
+			t.Error("probes with wrong settings")
 		}
 	}
 }
 
-// FuzzAskProxy: whatever a client answers, only our own greeting counts.
+// FuzzAskProxy: for each answer, the client is an open proxy only if it returns
+// this server's greeting.
 func FuzzAskProxy(f *testing.F) {
 	f.Add("HTTP/1.1 200 OK\r\n\r\n"+ownGreeting, uint8(0))
 	f.Add("\x00\x5a\x00\x00\x00\x00\x00\x00"+ownGreeting, uint8(1))
@@ -362,12 +364,12 @@ func FuzzAskProxy(f *testing.F) {
 		protocol := []ProxyProtocol{HTTPConnect, SOCKS4, SOCKS5}[which%3]
 		c := &answered{Reader: strings.NewReader(answer)}
 		if askProxy(c, protocol, netip.MustParseAddrPort("8.8.8.8:25"), ownGreeting) && !strings.Contains(strings.ToLower(answer), ownGreeting) {
-			t.Errorf("%s: %q is taken for a proxy", protocol, answer)
+			t.Errorf("%s: %q counts as a proxy", protocol, answer)
 		}
 	})
 }
 
-// answered is a connection whose peer has said all that it will.
+// answered is a connection whose peer has sent all of its data.
 type answered struct {
 	net.Conn
 	io.Reader

@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// The reference configurations are tested with all probes.
+// The reference configurations pass all probes of the open relay test.
 func TestNoOpenRelay(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	for _, tt := range []struct {
@@ -57,7 +57,7 @@ func TestNoOpenRelay(t *testing.T) {
 }
 
 // The test finds open relays: for each probe there is a server that accepts it.
-func TestOpenRelayIsSeen(t *testing.T) {
+func TestOpenRelayIsDetected(t *testing.T) {
 	findings := func(srv *policytest.Server, domains ...string) map[string]bool {
 		o := &policytest.OpenRelayTest{Domains: domains, Hostname: "relay.example.com", Literal: "[192.0.2.25]",
 			Dial: func(n int) (net.Conn, error) { return srv.Dial(fmt.Sprintf("203.0.113.%d", 1+n%250)) }}
@@ -79,7 +79,7 @@ func TestOpenRelayIsSeen(t *testing.T) {
 		"no brackets", "address literal", "percent hack through example.com", "quoted address through relay.example.com",
 		"bang path through [192.0.2.25], null sender", "ends like example.com", "AUTH PLAIN, empty name", "XCLIENT"} {
 		if !open[name] {
-			t.Errorf("an open relay is not seen by %q", name)
+			t.Errorf("probe %q does not detect an open relay", name)
 		}
 	}
 	// A server that accepts each address that ends with its domain.
@@ -92,17 +92,17 @@ func TestOpenRelayIsSeen(t *testing.T) {
 	open = findings(naive, "example.com")
 	for _, name := range []string{"ends like example.com", "percent hack through example.com", "quoted address through example.com", "bang path through example.com"} {
 		if !open[name] {
-			t.Errorf("a naive relay is not seen by %q", name)
+			t.Errorf("probe %q does not detect a naive relay", name)
 		}
 	}
 	if open["plain"] {
-		t.Error("sees what is not there")
+		t.Error("reports a probe that the server refused")
 	}
 	// A temporary refusal is reported as undecided.
 	later := serveAgents(t, smtpserver.Agent{Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error { return errDirectory }})
 	o := &policytest.OpenRelayTest{Dial: func(int) (net.Conn, error) { return later.Dial("203.0.113.1") }}
 	found, err := o.Run()
 	if err != nil || len(found) == 0 || found[0].Open || !strings.Contains(found[0].String(), "undecided: plain") {
-		t.Errorf("a server that puts off: %v, %v", found, err)
+		t.Errorf("a server that defers: %v, %v", found, err)
 	}
 }

@@ -38,7 +38,7 @@ type Pressure struct {
 	// logged.
 	Logger *slog.Logger
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	measured time.Time
 	levels   []PressureLevel // of the Resources
 	level    PressureLevel   // the worst

@@ -113,7 +113,7 @@ type rateCounter struct {
 	rate   Rate
 	exempt map[string]bool
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	windows bounded[string, rateWindow]
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// The organization: two users, a subsidiary of which only carol is known
-// here, a customer whose mail is all routed on.
+// organization has a domain with two users, a subsidiary with one known
+// recipient (carol), and a customer whose mail is forwarded.
 func organization() *Gate {
 	return &Gate{
 		Domains: []Domain{
@@ -24,7 +24,7 @@ func organization() *Gate {
 	}
 }
 
-func TestStrangerReachesTheAcceptedDomains(t *testing.T) {
+func TestUnknownClientMaySendToAcceptedDomains(t *testing.T) {
 	srv, _ := install(t, organization(), nil)
 	srv.Talk(t, stranger, `
 		S: 220
@@ -60,7 +60,7 @@ func TestStrangerReachesTheAcceptedDomains(t *testing.T) {
 	`)
 }
 
-func TestNeighbourReachesTheWorld(t *testing.T) {
+func TestClientInNetworksMayRelay(t *testing.T) {
 	srv, _ := install(t, organization(), nil)
 	for _, from := range []string{neighbour, "::ffff:10.1.2.3", "2001:db8:1::25"} {
 		srv.Talk(t, from, `
@@ -89,7 +89,7 @@ func TestNeighbourReachesTheWorld(t *testing.T) {
 	}
 }
 
-func TestAuthenticatedReachesTheWorld(t *testing.T) {
+func TestAuthenticatedClientMayRelay(t *testing.T) {
 	srv, _ := install(t, organization(), &smtpserver.Server{
 		Auth: passwords(), AllowInsecureAuth: true, Limits: smtpserver.Limits{Tarpit: -1}})
 	srv.Talk(t, stranger, `
@@ -142,7 +142,7 @@ func TestZeroGateRefusesAll(t *testing.T) {
 	out.empty(t)
 }
 
-// A directory that is down delays mail and never bounces it.
+// If a directory is down, mail is deferred and never bounced.
 func TestDirectoryDown(t *testing.T) {
 	down := DirectoryFunc(func(context.Context, string) (bool, error) {
 		return false, errors.New("secret cause")
@@ -169,13 +169,13 @@ func TestDirectoryDown(t *testing.T) {
 	`)
 }
 
-// An address that asks the host behind us to relay on is refused where we do
-// not know that it is a mailbox's name.
+// An address that requests relaying from the next host is refused, unless a
+// directory lists it as a mailbox.
 func TestRoutedLocalParts(t *testing.T) {
 	srv, _ := install(t, &Gate{
 		Domains: []Domain{
 			{Name: "example.com", Directory: Recipients("50%off", "alice")},
-			{Name: "open.example"}, // no directory: the system behind answers for its recipients
+			{Name: "open.example"}, // no directory: the next host refuses unknown recipients
 			{Name: "customer.example", Kind: ExternalRelay},
 		},
 		Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
@@ -213,8 +213,8 @@ func TestRoutedLocalParts(t *testing.T) {
 	`)
 }
 
-// <postmaster> without a domain has no route where no domain is accepted: it is
-// refused at RCPT, not bounced afterwards.
+// Without an accepted domain, <postmaster> without a domain is refused at RCPT,
+// and not bounced afterwards.
 func TestPostmasterOfNoDomain(t *testing.T) {
 	srv, _ := install(t, &Gate{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}, nil)
 	srv.Talk(t, neighbour, mailFrom("printer@example.com", "250")+"\nC: RCPT TO:<postmaster>\nS: 550 5.1.1 No accepted domain has a postmaster")
@@ -222,7 +222,7 @@ func TestPostmasterOfNoDomain(t *testing.T) {
 
 // If a program ignores the error of Validate, the wrong settings do not open
 // the relay.
-func TestRelayAgentIgnoresWhatIsNotValid(t *testing.T) {
+func TestRelayAgentIgnoresInvalidSettings(t *testing.T) {
 	r := &Relay{Networks: []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0")}}
 	srv := serveAgents(t, r.Agent())
 	srv.Talk(t, stranger, `
@@ -236,9 +236,9 @@ func TestRelayAgentIgnoresWhatIsNotValid(t *testing.T) {
 	`)
 }
 
-// Behind a front end in the organization's own network, rights go by the
-// address that it says the client has, not by its own.
-func TestRightsGoByTheClaimedAddress(t *testing.T) {
+// Behind a front end in the organization's network, a client has the rights of
+// its own address, and not those of the front end.
+func TestRightsUseTheAddressFromTheFrontEnd(t *testing.T) {
 	own := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
 	srv, _ := install(t, &Gate{Networks: own, Domains: []Domain{{Name: "example.com"}}}, &smtpserver.Server{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.1.9.9/32")}, XClientFrom: own})
 	for claimed, want := range map[string]string{stranger: "550 5.7.1", neighbour: "250"} {
@@ -264,8 +264,8 @@ func TestRightsGoByTheClaimedAddress(t *testing.T) {
 	}
 }
 
-// A recipient who is written with quotes that he does not need is the same one,
-// for directories that know nothing of quotes too.
+// Unnecessary quotes do not change the recipient, also for directories that do
+// not support quotes.
 func TestNeedlessQuotes(t *testing.T) {
 	asked := DirectoryFunc(func(_ context.Context, address string) (bool, error) { return address == "alice@example.com", nil })
 	srv, out := install(t, &Gate{
@@ -276,7 +276,7 @@ func TestNeedlessQuotes(t *testing.T) {
 	for to, want := range map[string]string{
 		`"alice"@example.com`: "250", `"al\ice"@example.com`: "250", `"postmaster"@example.com`: "250",
 		`"alice "@example.com`: "550 5.1.1", `"alice@example.net"@example.com`: "550 5.1.1",
-		"po\u017ftmaster@example.com": "550 5.1.1", // only the letters of ASCII have no case here
+		"po\u017ftmaster@example.com": "550 5.1.1", // case is ignored only for ASCII letters here
 	} {
 		script := rcptTo("x@example.net", to, want)
 		if strings.Contains(to, "\u017f") {
@@ -291,9 +291,10 @@ func TestNeedlessQuotes(t *testing.T) {
 	out.empty(t)
 }
 
-// <postmaster> is always there in a domain of one's own, but "*.com" is not
-// that: whose postmasters are known the directory says.
-func TestPostmasterOfHalfTheWorld(t *testing.T) {
+// An accepted domain always has the recipient postmaster. For the pattern
+// "*.com" this would include domains of others, so the directory must list the
+// postmasters.
+func TestPostmasterOfPublicSuffix(t *testing.T) {
 	srv, _ := install(t, &Gate{Domains: []Domain{
 		{Name: "*.com", Directory: Recipients("alice@hosted.com", "postmaster@hosted.com")},
 		{Name: "*.example.net", Directory: Recipients("alice")},
@@ -306,8 +307,7 @@ func TestPostmasterOfHalfTheWorld(t *testing.T) {
 	}
 }
 
-// What a client was allowed before STARTTLS, or as somebody else, it is not
-// allowed afterwards.
+// The rights that a client had before STARTTLS, or with another identity, end.
 func TestRightsEnd(t *testing.T) {
 	g := organization()
 	srv, out := install(t, g, &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true, TLSConfig: selfSigned(t),
@@ -316,11 +316,12 @@ func TestRightsEnd(t *testing.T) {
 	const alice = "S: 220\nC: EHLO laptop.example\nS: 250\nC: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\n"
 	for name, script := range map[string]string{
 		"STARTTLS":           alice + world + "C: RSET\nS: 250\nC: STARTTLS\nS: 220\nTLS\nC: EHLO laptop.example\nS: 250\n" + refused,
-		"another EHLO":       alice + world + "C: EHLO other.example\nS: 250\n" + world, // who has logged in stays so (RFC 4954, 4)
+		"another EHLO":       alice + world + "C: EHLO other.example\nS: 250\n" + world, // a client stays logged in (RFC 4954, 4)
 		"XCLIENT":            alice + world + "C: RSET\nS: 250\nC: XCLIENT ADDR=203.0.113.1\nS: 220\nC: EHLO laptop.example\nS: 250\n" + refused,
 		"XCLIENT, logged in": "S: 220\nC: XCLIENT LOGIN=alice\nS: 220\nC: EHLO x\nS: 250\n" + world + "C: RSET\nS: 250\nC: XCLIENT ADDR=203.0.113.1\nS: 220\nC: EHLO x\nS: 250\n" + refused,
 		"XCLIENT, neighbour": "S: 220\nC: XCLIENT ADDR=10.1.2.3\nS: 220\nC: EHLO x\nS: 250\n" + world + "C: RSET\nS: 250\nC: XCLIENT ADDR=203.0.113.1\nS: 220\nC: EHLO x\nS: 250\n" + refused,
-		// What was admitted in a transaction that came to nothing.
+		// Admitted recipients of an aborted transaction are not admitted in the
+		// next one.
 		"RSET": alice + world + "C: RSET\nS: 250\nC: MAIL FROM:<>\nS: 250\nC: DATA\nS: 503\n",
 	} {
 		t.Run(name, func(t *testing.T) { srv.Talk(t, stranger, script) })

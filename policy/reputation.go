@@ -61,7 +61,7 @@ type Reputation struct {
 	// are removed. Default 100,000.
 	Max int
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	clients bounded[netip.Prefix, record]
 }
 

@@ -27,15 +27,15 @@ func TestReputation(t *testing.T) {
 			srv.Talk(t, from, harvest)
 			srv.Talk(t, from, mailFrom("x@example.net", want))
 		}
-		srv.Talk(t, "192.0.2.2", mailFrom("x@example.net", "250")) // not a neighbour's fault
-		// To try on while blocked makes it no longer.
+		srv.Talk(t, "192.0.2.2", mailFrom("x@example.net", "250")) // the client in Networks is not counted
+		// Attempts during the block do not extend it.
 		srv.Talk(t, stranger, mailFrom("x@example.net", refused)+strings.Repeat("\nC: MAIL FROM:<x@example.net>\nS: 550", 50))
 		sleep(23 * time.Hour)
 		srv.Talk(t, stranger, mailFrom("x@example.net", refused))
 		sleep(time.Hour)
 		srv.Talk(t, stranger, mailFrom("x@example.net", "250"))
 
-		// Much good mail outweighs some that is bad.
+		// Much good mail outweighs a few bad messages.
 		good := mailHeader("x@example.net", "Subject: x", "250")
 		for range 30 {
 			srv.Talk(t, stranger, good)
@@ -45,7 +45,7 @@ func TestReputation(t *testing.T) {
 			t.Errorf("level %d, want 4", l)
 		}
 		srv.Talk(t, stranger, mailFrom("x@example.net", "250"))
-		sleep(5 * 24 * time.Hour) // what was long ago does not make a level
+		sleep(5 * 24 * time.Hour) // old points do not make a level
 		if l := r.Level(netip.MustParseAddr(stranger)); l != 0 {
 			t.Errorf("level %d after days, want 0", l)
 		}
@@ -57,8 +57,8 @@ func TestReputation(t *testing.T) {
 	})
 }
 
-// A client that lies about its name and sends spam loses its reputation.
-func TestReputationOfLiars(t *testing.T) {
+// A client with a forged HELO name that sends spam gets a bad level.
+func TestReputationOfForgedHelo(t *testing.T) {
 	ds := mustDomains(t, Domain{Name: "example.com"})
 	for helo, forged := range map[string]bool{
 		"test.example":   true, // the server's own name
@@ -94,7 +94,7 @@ func TestReputationOfLiars(t *testing.T) {
 	srv.Talk(t, stranger, mailFrom("x@example.net", "550 5.7.1"))
 }
 
-// A restart forgets nothing.
+// The state is kept across a restart.
 func TestReputationSaved(t *testing.T) {
 	bad, good, six := netip.MustParseAddr(stranger), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::1")
 	now := time.Now()
@@ -111,10 +111,10 @@ func TestReputationSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !again.blocked(bad, now.Add(23*time.Hour)) || again.blocked(bad, now.Add(25*time.Hour)) {
-		t.Error("the block is another")
+		t.Error("the block is different after loading")
 	}
 	if !again.blocked(netip.MustParseAddr("2001:db8::2"), now) || again.blocked(netip.MustParseAddr("2001:db8:0:1::1"), now) {
-		t.Error("the block of an IPv6 network is another")
+		t.Error("the block of an IPv6 network is different after loading")
 	}
 	if l := again.Level(good); again.blocked(good, now) || l != r.Level(good) || l == 0 {
 		t.Errorf("level %d, want %d", l, r.Level(good))
@@ -132,7 +132,7 @@ func TestReputationSaved(t *testing.T) {
 	}
 }
 
-// FuzzReputationLoad: what is loaded can be counted with.
+// FuzzReputationLoad: the points of a loaded state are valid numbers.
 func FuzzReputationLoad(f *testing.F) {
 	ip := netip.MustParseAddr(stranger)
 	f.Add(math.Float64bits(1), math.Float64bits(25), int64(0), int64(0))
@@ -158,20 +158,20 @@ func FuzzReputationLoad(f *testing.F) {
 	})
 }
 
-// Mail programs greet with the address that they have at home, and show only
-// afterwards that they are one of us.
-func TestReputationOfUsersAtHome(t *testing.T) {
+// Mail programs send a private address as HELO name, and log in later. This is
+// not counted.
+func TestReputationOfUsersWithPrivateHelo(t *testing.T) {
 	r := &Reputation{MinPoints: 5}
 	relay := &Relay{Authenticated: true}
 	srv := servePasswords(t, relay.Agent(), r.Agent())
 	for range 10 {
 		srv.Talk(t, stranger, "S: 220\nC: EHLO [192.168.1.7]\nS: 250\nC: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\nC: MAIL FROM:<x@example.net>\nS: 250")
 	}
-	srv.Talk(t, stranger, mailFrom("x@example.net", "250")) // a server of theirs
+	srv.Talk(t, stranger, mailFrom("x@example.net", "250")) // another server
 	if l := r.Level(netip.MustParseAddr(stranger)); l != 0 {
 		t.Errorf("level %d, want 0", l)
 	}
-	// A stranger who lies is counted once a session.
+	// A forged HELO name of an unknown client is counted once per session.
 	srv.Talk(t, stranger, "S: 220\nC: EHLO [192.168.1.7]\nS: 250"+strings.Repeat("\nC: MAIL FROM:<x@example.net>\nS: 250\nC: RSET\nS: 250", 9))
 	srv.Talk(t, stranger, "S: 220\nC: EHLO [192.168.1.7]\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 550")
 }

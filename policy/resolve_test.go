@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// One domain on three systems: alice is here, bob on theirs, carol on a third,
-// and the old one has whoever is left.
+// sharedDomain is a domain on several systems: alice is on this one, bob on a
+// second, carol on a third. All other recipients are on a fourth system.
 func sharedDomain() Domain {
 	return Domain{Name: "shared.example", Kind: InternalRelay, Directory: Recipients("alice"),
 		SharedWith: []OtherSystem{
@@ -24,24 +24,25 @@ func sharedDomain() Domain {
 		Unresolved: queue.NextHop{Connector: "old"}}
 }
 
-var sharedWays = map[string]string{"alice": "", "bob": "theirs", "carol": "third", "dave": "old", "postmaster": ""}
+var sharedRoutes = map[string]string{"alice": "", "bob": "theirs", "carol": "third", "dave": "old", "postmaster": ""}
 
 func TestSharedDomainAtRCPT(t *testing.T) {
 	srv, out := install(t, &Gate{Domains: []Domain{sharedDomain()}}, &smtpserver.Server{})
 	talk := "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<someone@example.net>\nS: 250\n"
-	for name := range sharedWays {
+	for name := range sharedRoutes {
 		talk += "C: RCPT TO:<" + name + "@shared.example>\nS: 250\n"
 	}
 	srv.Talk(t, stranger, talk+body+"S: 250")
 	for _, r := range out.only(t).Recipients {
 		local, _, _ := strings.Cut(r.Addr, "@")
-		if r.Route.Connector != sharedWays[local] {
-			t.Errorf("%s goes by %q, want %q", r.Addr, r.Route.Connector, sharedWays[local])
+		if r.Route.Connector != sharedRoutes[local] {
+			t.Errorf("%s is routed to %q, want %q", r.Addr, r.Route.Connector, sharedRoutes[local])
 		}
 	}
 }
 
-// What does not come by SMTP, as the queue's own reports, takes the same ways.
+// Mail that was not received by SMTP, such as the queue's own reports, gets the
+// same next hops.
 func TestSharedDomainByHook(t *testing.T) {
 	domains, err := NewDomains(sharedDomain(),
 		Domain{Name: "catch.example", Directory: Recipients("alice"), CatchAll: "rest@catch.example"},
@@ -49,7 +50,7 @@ func TestSharedDomainByHook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &queue.Queue{Store: &memory.Store{}, Deliverer: nobody{}, Hooks: []queue.Hook{domains.Hook()}}
+	q := &queue.Queue{Store: &memory.Store{}, Deliverer: noDelivery{}, Hooks: []queue.Hook{domains.Hook()}}
 	m := &queue.Message{Recipients: queue.Rcpt("alice@shared.example", "bob@Shared.Example", "carol@shared.example", "dave@shared.example",
 		"postmaster@shared.example", "nobody@catch.example", "bob@strict.example", "dave@strict.example", "eve@example.net")}
 	routed := &queue.Recipient{Addr: "bob@shared.example", Route: queue.NextHop{Connector: "an agent's"}}
@@ -79,7 +80,7 @@ func TestHookWhenADirectoryIsDown(t *testing.T) {
 	}
 	hook := domains.Hook()
 	if err := hook.Resolved(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@shared.example")}); err != nil {
-		t.Errorf("who is found before: %v", err)
+		t.Errorf("a recipient that an earlier directory lists: %v", err)
 	}
 	var reply *smtp.SMTPError
 	err = hook.Resolved(t.Context(), &queue.Message{Recipients: queue.Rcpt("dave@shared.example")})
@@ -88,7 +89,7 @@ func TestHookWhenADirectoryIsDown(t *testing.T) {
 	}
 }
 
-// An agent of the application's own chooses the way.
+// An agent of the application selects the next hop.
 func TestSetRoute(t *testing.T) {
 	hop := queue.NextHop{Connector: "new system"}
 	var strange bool
@@ -121,7 +122,7 @@ func TestSetRoute(t *testing.T) {
 	want := []queue.NextHop{{}, hop, hop}
 	for i, r := range out.only(t).Recipients {
 		if r.Route != want[i] {
-			t.Errorf("%s goes by %v, want %v", r.Addr, r.Route, want[i])
+			t.Errorf("%s is routed to %v, want %v", r.Addr, r.Route, want[i])
 		}
 	}
 	if strange {
@@ -142,12 +143,12 @@ func TestFaultySharedWith(t *testing.T) {
 	}
 }
 
-type nobody struct{}
+type noDelivery struct{}
 
-func (nobody) Route(context.Context, *queue.Message, *queue.Recipient) (queue.NextHop, error) {
+func (noDelivery) Route(context.Context, *queue.Message, *queue.Recipient) (queue.NextHop, error) {
 	return queue.NextHop{}, nil
 }
 
-func (nobody) Deliver(_ context.Context, _ queue.NextHop, _ *queue.Message, rcpts []*queue.Recipient) []queue.Result {
+func (noDelivery) Deliver(_ context.Context, _ queue.NextHop, _ *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	return make([]queue.Result, len(rcpts))
 }

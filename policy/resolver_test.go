@@ -21,7 +21,7 @@ func (r oneFamily) LookupNetIP(ctx context.Context, network, host string) ([]net
 	return r.fakeDNS.LookupNetIP(ctx, network, host)
 }
 
-// The name of an address is confirmed by its own family.
+// A name is confirmed by a lookup in the address family of the client.
 func TestNamesAreConfirmedByOneFamily(t *testing.T) {
 	dns := fakeDNS{
 		"PTR 192.0.2.1": "mx.example.net.", "PTR 2001:db8::1": "mx.example.net.",
@@ -34,7 +34,7 @@ func TestNamesAreConfirmedByOneFamily(t *testing.T) {
 		}
 		other := map[string]string{"ip4": "ip6", "ip6": "ip4"}[network]
 		if names, err := confirmedNames(t.Context(), oneFamily{dns, other}, netip.MustParseAddr(ip)); err == nil || len(names) > 0 {
-			t.Errorf("%s, its own family failing: %q, %v", ip, names, err)
+			t.Errorf("%s, with a failure of its own family: %q, %v", ip, names, err)
 		}
 	}
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// mailFrom is a conversation up to the reply to MAIL.
+// mailFrom returns a session up to the reply to MAIL.
 func mailFrom(address, reply string) string {
 	return "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<" + address + ">\nS: " + reply
 }
 
-// mailHeader is a whole transaction with a header.
+// mailHeader returns a session with a message that has the header.
 func mailHeader(from, header, reply string) string {
 	return mailFrom(from, "250") + "\nC: RCPT TO:<alice@example.com>\nS: 250\nC: DATA\nS: 354\nC: " +
 		strings.ReplaceAll(header, "\n", "\nC: ") + "\nC:\nC: body\nC: .\nS: " + reply
@@ -67,8 +67,8 @@ func TestSenderFilter(t *testing.T) {
 	zero.Talk(t, stranger, mailFrom("", "250"))
 }
 
-// Spoofing: who comes from outside has no sender of ours, neither in the
-// envelope nor in what people see.
+// A client from outside cannot use a sender of the organization, neither in the
+// envelope nor in the From field.
 func TestSpoofing(t *testing.T) {
 	g := organization()
 	ds := mustDomains(t, g.Domains...)
@@ -91,17 +91,17 @@ func TestSpoofing(t *testing.T) {
 		"From: x@example.net, alice@example.com":                refused,
 		"From: =?utf-8?q?Alice?=\n <alice@example.com>":         refused,
 		"From: \"Alice\" (boss) <alice\n @example.com>":         refused,
-		"From: alice@example.com <x@example.net>":               refused, // no list of addresses
+		"From: alice@example.com <x@example.net>":               refused, // not a list of addresses
 		"From: <alice@example.com> <x@example.net>":             refused,
 		"From: x@example.net <alice@example.com":                refused,
 		"From: alice@example.com.":                              refused,
-		"From: alice@example.com。":                              refused, // a full stop is one in every script
+		"From: alice@example.com。":                              refused, // full stops of other scripts count as dots
 		"From: alice@example。com":                               refused,
 		"From: alice@ｅｘample.com":                               refused,
 		"From: <@x.example:alice@example.com>":                  refused, // a source route
 		"From: \"alice\"@example.com":                           refused,
 		"From: friends: alice@example.com;":                     refused,
-		"From: \"alice@example.com\" <x@example.net>":           "250", // a name; what shows it so is beyond us
+		"From: \"alice@example.com\" <x@example.net>":           "250", // a display name; it is not checked
 		"From: newsletter@example.com":                          "250",
 		"From: x@example.net\nSender: alice@example.com":        "250",
 		"Subject: alice@example.com":                            "250",
@@ -114,7 +114,8 @@ func TestSpoofing(t *testing.T) {
 	} {
 		srv.Talk(t, stranger, mailHeader("x@example.net", header, want))
 	}
-	// Our own networks and users may.
+	// Clients in the organization's networks and its users may use these
+	// senders.
 	srv.Talk(t, neighbour, mailHeader("alice@example.com", "From: alice@example.com", "250"))
 	srv.Talk(t, stranger, `
 		S: 220
@@ -127,7 +128,7 @@ func TestSpoofing(t *testing.T) {
 	`)
 }
 
-// However many others stand before it, an author is not overlooked.
+// An author is found even if many other authors precede it.
 func TestManyAuthors(t *testing.T) {
 	crowd := "From: x0@example.net"
 	for i := 1; i < 150; i++ {
@@ -153,8 +154,8 @@ func TestManyAuthors(t *testing.T) {
 	}
 }
 
-// A service outside may be granted our senders, and a verified message keeps
-// its From.
+// An outside service may use certain senders, and a verified message keeps its
+// From field.
 func TestSpoofingExceptions(t *testing.T) {
 	ds := mustDomains(t, Domain{Name: "example.com"})
 	relay := &Relay{Domains: ds, Grants: []Grant{
@@ -204,7 +205,7 @@ func TestSendAs(t *testing.T) {
 		_, rest, _ := strings.Cut(mailHeader("alice@example.com", header, want), "S: 250\n")
 		srv.Talk(t, stranger, asAlice(rest))
 	}
-	// Strangers are not our users; see Spoofing.
+	// Unauthenticated clients are not restricted; see Spoofing.
 	srv.Talk(t, stranger, mailFrom("bob@example.com", "250"))
 	if ok, _ := owns(t.Context(), "bob@example.com", "Bob@example.com"); !ok {
 		t.Error("an identity that is an address does not own it")
@@ -238,8 +239,8 @@ func TestSenderDomain(t *testing.T) {
 	}
 }
 
-// A record that is no name spoils not the others: net.Resolver leaves it out,
-// and says so by an error beside what is left.
+// An invalid record does not make the other records invalid: net.Resolver
+// returns the valid ones together with an error.
 func TestPartOfAnAnswer(t *testing.T) {
 	r := halfDNS{fakeDNS{"PTR 192.0.2.1": "mx.partner.example.", "A mx.partner.example": "192.0.2.1", "MX example.net": "mx.example.net."}}
 	relay := &Relay{Resolver: r, Grants: []Grant{
@@ -254,7 +255,8 @@ func TestPartOfAnAnswer(t *testing.T) {
 	serveAgents(t, filter.Agent()).Talk(t, stranger, rcptTo("x@example.net", "alice@example.com", "550"))
 }
 
-// halfDNS says with each answer that there was more in it.
+// halfDNS returns each answer with an error, as if some records could not be
+// read.
 type halfDNS struct{ fakeDNS }
 
 var errHalf = &net.DNSError{Err: "DNS response contained records which contain invalid names"}
@@ -288,7 +290,7 @@ func TestRecipientFilter(t *testing.T) {
 	}
 }
 
-// A list is not reached by a sub-address of it where there are such.
+// A subaddress of a refused recipient is refused, too.
 func TestRecipientFilterOfSubaddresses(t *testing.T) {
 	domains := mustDomains(t, Domain{Name: "example.com", Directory: Subaddresses(Recipients("all", "bob", "carol"), "+-")})
 	f := &RecipientFilter{Addresses: []string{"bob"}, Internal: []string{"all@example.com"}, Separators: "+-"}
@@ -301,7 +303,7 @@ func TestRecipientFilterOfSubaddresses(t *testing.T) {
 		srv.Talk(t, stranger, rcptTo("x@example.net", to, want))
 	}
 	plain := serveAgents(t, (&Relay{Domains: mustDomains(t, Domain{Name: "example.com"})}).Agent(), (&RecipientFilter{Internal: []string{"all"}}).Agent())
-	plain.Talk(t, stranger, rcptTo("x@example.net", "all+x@example.com", "250")) // another mailbox
+	plain.Talk(t, stranger, rcptTo("x@example.net", "all+x@example.com", "250")) // another recipient
 }
 
 func TestTarpit(t *testing.T) {

@@ -21,12 +21,12 @@ func TestRouted(t *testing.T) {
 	}
 }
 
-// A directory that says yes to everything, or asks a host that routes, does not
-// list an address that asks the host behind us to relay. One that lists the very
-// address does.
+// An address that requests relaying from the next host is refused if the
+// directory lists every address, or queries a host that routes. It is accepted
+// if the directory lists exactly this address.
 func TestDirectoryThatSaysYesToEverything(t *testing.T) {
 	all := DirectoryFunc(func(context.Context, string) (bool, error) { return true, nil })
-	routes := DirectoryFunc(func(_ context.Context, a string) (bool, error) { // as a host that relays for us
+	routes := DirectoryFunc(func(_ context.Context, a string) (bool, error) { // like a host that relays for this server
 		return a == "alice@host.example" || strings.Contains(a, "%other.example@"), nil
 	})
 	uucp := DirectoryFunc(func(_ context.Context, a string) (bool, error) { return strings.HasPrefix(a, "other.example!"), nil })
@@ -61,7 +61,7 @@ func TestDirectoryThatSaysYesToEverything(t *testing.T) {
 		"v%third.example@host.example":      "550 5.1.1",
 		"other.example!v@uucp.example":      "550 5.7.1",
 		"v%other.example@down.example":      "451 4.3.0",
-		"v%other.example@catch.example":     "250", // goes to alice
+		"v%other.example@catch.example":     "250", // delivered to alice
 		"a%b@catch.example":                 "250",
 		"50%off@list.example":               "250",
 		"a!b@list.example":                  "250",

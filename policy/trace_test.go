@@ -43,7 +43,7 @@ func TestReceivedField(t *testing.T) {
 		{"literal", stranger, greet("EHLO [192.0.2.1]") + send, `from \[192\.0\.2\.1\] \(\[192\.0\.2\.1\]\)`},
 		{"TLS and AUTH", stranger, greet("EHLO client.example") + "C: STARTTLS\nS: 220\nTLS\nC: EHLO client.example\nS: 250\nC: AUTH PLAIN AGFsaWNlAGVjaWxh\nS: 235\n" + send,
 			`\(\[192\.0\.2\.1\]\)\r\n\t\(version=TLS1\.3 cipher=TLS_\w+\)\r\n\tby relay\.example\.com with ESMTPSA id`},
-		{"two recipients are not told of each other", stranger, greet("EHLO client.example") +
+		{"two recipients do not see each other", stranger, greet("EHLO client.example") +
 			strings.Replace(send, "C: DATA", "C: RCPT TO:<bob@example.com>\nS: 250\nC: DATA", 1),
 			`with ESMTP id \S+; \w{3}, `},
 	} {
@@ -66,7 +66,7 @@ func TestReceivedField(t *testing.T) {
 	}
 }
 
-// Old TLS is named in the field as well.
+// The field names old TLS versions, too.
 func TestReceivedWithOldTLS(t *testing.T) {
 	srv, out := install(t, organization(), &smtpserver.Server{TLSConfig: selfSigned(t), InsecureOldTLS: true})
 	c, err := srv.Dial(stranger)
@@ -83,12 +83,12 @@ func TestReceivedWithOldTLS(t *testing.T) {
 	}
 }
 
-// The field is ASCII, whatever the recipient's address is.
+// The field is ASCII for every recipient address.
 func TestReceivedForClause(t *testing.T) {
 	for to, want := range map[string]string{
 		"alice@bücher.example":        "\r\n\tfor <alice@xn--bcher-kva.example>; ",
 		"alice@BÜCHER。example":        "\r\n\tfor <alice@xn--bcher-kva.example>; ",
-		"jörg@bücher.example":         "", // the local part has no other form
+		"jörg@bücher.example":         "", // the local part has no ASCII form
 		`"a b"@bücher.example`:        "\r\n\tfor <\"a b\"@xn--bcher-kva.example>; ",
 		"alice@xn--bcher-kva.example": "\r\n\tfor <alice@xn--bcher-kva.example>; ",
 	} {
@@ -104,7 +104,7 @@ func TestReceivedForClause(t *testing.T) {
 func TestReceivedWithHostName(t *testing.T) {
 	dns := fakeDNS{
 		"PTR 192.0.2.1": "mail.client.example.", "A mail.client.example": "192.0.2.1",
-		"PTR 192.0.2.2": "mail.client.example.", // claims it only
+		"PTR 192.0.2.2": "mail.client.example.", // not confirmed
 		"PTR 192.0.2.3": "FAIL",
 		"PTR 192.0.2.4": "a(b.example.", "A a(b.example": "192.0.2.4",
 	}
@@ -123,13 +123,13 @@ func TestReceivedWithHostName(t *testing.T) {
 		}
 		field, _, _ := strings.Cut(got, "\r\n\t")
 		if ip, ok := fromClause(strings.TrimPrefix(field, "Received: ")); !ok || ip.String() != from {
-			t.Errorf("%q is not read as we wrote it: %v", field, ip)
+			t.Errorf("the field %q is not parsed correctly: %v", field, ip)
 		}
 	}
 }
 
-// Whatever a client calls itself, it writes nothing into the header but a
-// name, which stands where RFC 5321, 4.4 has it.
+// The HELO name cannot add anything to the header except the name, in the place
+// of RFC 5321, 4.4.
 func TestReceivedFromOddNames(t *testing.T) {
 	for helo, want := range map[string]string{
 		"my printer":                 "my%20printer",
@@ -149,19 +149,20 @@ func TestReceivedFromOddNames(t *testing.T) {
 		srv.Talk(t, stranger, fmt.Sprintf("S: 220\nR: %q\nS: 250\nC: MAIL FROM:<someone@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 250\n", "EHLO "+helo+"\r\n")+body+"S: 250")
 		m := out.only(t)
 		if m.Origin.ClientHelo != want {
-			t.Errorf("%q: the queue gets %q", helo, m.Origin.ClientHelo)
+			t.Errorf("%q: the HELO name in the queue is %q", helo, m.Origin.ClientHelo)
 		}
 		got := text(t, m)
 		if !strings.HasPrefix(got, "Received: from "+want+" ([192.0.2.1])\r\n\tby relay.example.com with") {
 			t.Errorf("%q: %q", helo, got)
 		}
 		if ip, ok := fromClause(strings.TrimPrefix(got, "Received: ")); !ok || ip.String() != stranger {
-			t.Errorf("%q: read as from %v", helo, ip)
+			t.Errorf("%q: parsed as from %v", helo, ip)
 		}
 	}
 }
 
-// FuzzReceived: the field is always one field, and names the client's address.
+// FuzzReceived: the result is always one field that contains the client's
+// address.
 func FuzzReceived(f *testing.F) {
 	for _, s := range []string{"client.example", "[::1]", "a b", "a\r\nb", "ü.example", "\xff", "(", "\\"} {
 		f.Add(s)
@@ -176,7 +177,7 @@ func FuzzReceived(f *testing.F) {
 			t.Errorf("%q: %v", helo, err)
 		}
 		if ip, ok := fromClause(h.Get("Received")); !ok || ip.String() != "192.0.2.1" {
-			t.Errorf("%q: read as from %v", helo, ip)
+			t.Errorf("%q: parsed as from %v", helo, ip)
 		}
 	})
 }

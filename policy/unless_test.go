@@ -16,8 +16,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Unless asks an agent at no event about a session that has the right, and at
-// all about one that has not.
+// The wrapped agent is not called for sessions with the right, and is called
+// for all others.
 func TestUnless(t *testing.T) {
 	no := errors.New("no")
 	type (
@@ -34,7 +34,7 @@ func TestUnless(t *testing.T) {
 		"header":  {EndOfHeaders: func(context.Context, *session, *message) error { return no }},
 		"body":    {EndOfData: func(context.Context, *session, *message) error { return no }},
 	}
-	replies := map[string][]string{ // to each step of the conversation
+	replies := map[string][]string{ // the reply to each step of the session
 		"connect": {"451"}, "helo": {"220", "451"}, "auth": {"220", "250", "451"}, "mail": {"220", "250", "235", "451"},
 		"rcpt": {"220", "250", "235", "250", "451"}, "data": {"220", "250", "235", "250", "250", "451"},
 		"header": {"220", "250", "235", "250", "250", "354", "451"}, "body": {"220", "250", "235", "250", "250", "354", "451"},
@@ -64,13 +64,13 @@ func TestUnless(t *testing.T) {
 	}
 }
 
-// named is an address of a listener's own type.
+// named is an address of a type that only this listener uses.
 type named string
 
 func (named) Network() string  { return "own" }
 func (n named) String() string { return string(n) }
 
-// elsewhere is a listener whose connections have such addresses.
+// elsewhere is a listener whose connections have addresses of this type.
 type elsewhere struct {
 	net.Listener
 	remote net.Addr
@@ -88,8 +88,8 @@ func (l elsewhere) Accept() (net.Conn, error) {
 
 func (c elsewhereConn) RemoteAddr() net.Addr { return c.remote }
 
-// An address of an unknown type is read where it can be; a client without one
-// belongs to no network.
+// The server reads an address of an unknown type if possible. A client without
+// an address is in no network.
 func TestAddressesOfOtherTypes(t *testing.T) {
 	for remote, want := range map[named]string{"10.1.2.3:25": "250", "[::ffff:10.1.2.3]:25": "250", "192.0.2.1:25": "550", "@": "550", "": "550"} {
 		relay := &Relay{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}
@@ -110,8 +110,8 @@ func TestAddressesOfOtherTypes(t *testing.T) {
 	}
 }
 
-// What operators read.
-func TestWords(t *testing.T) {
+// The texts of levels, kinds and rights.
+func TestStrings(t *testing.T) {
 	for got, want := range map[string]string{
 		Authoritative.String(): "authoritative", InternalRelay.String(): "internal relay", ExternalRelay.String(): "external relay", Kind(9).String(): "Kind(9)",
 		NormalPressure.String(): "normal", MediumPressure.String(): "medium", HighPressure.String(): "high",
@@ -130,7 +130,7 @@ func TestWords(t *testing.T) {
 	p.measure(now.Add(time.Minute))
 	d := &FileDirectory{Path: t.TempDir() + "/none", Logger: logger}
 	if d.Load() == nil {
-		t.Error("a file that is not there is loaded")
+		t.Error("a missing file is loaded")
 	}
 	for _, want := range []string{"resource=disk use=99 from=normal to=high", "cannot stat", "directory cannot be read"} {
 		if !strings.Contains(log.String(), want) {

@@ -17,7 +17,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// sleep lets time pass in a synctest bubble.
+// sleep waits in a synctest bubble.
 func sleep(d time.Duration) { <-time.After(d) }
 
 func rcptTo(from, to, reply string) string {
@@ -37,13 +37,13 @@ func TestGreylist(t *testing.T) {
 		sleep(4 * time.Minute)
 		try(stranger, "a@example.net", "alice@example.com", "451 4.7.1 Greylisted, please try again in 60 seconds")
 		sleep(time.Minute)
-		try("192.0.2.99", "A@example.net", "Alice@example.com", "250") // another host of the site
+		try("192.0.2.99", "A@example.net", "Alice@example.com", "250") // another host of the network
 		try(stranger, "a@example.net", "alice@example.com", "250")
 		try(stranger, "b@example.net", "alice@example.com", "451")
 		try("198.51.100.1", "a@example.net", "alice@example.com", "451")
-		try(neighbour, "c@example.net", "alice@example.com", "250") // bypasses
+		try(neighbour, "c@example.net", "alice@example.com", "250") // skipped
 
-		// The second sending that passes makes the network known.
+		// After the second accepted triplet the network is known.
 		sleep(5 * time.Minute)
 		try(stranger, "b@example.net", "alice@example.com", "250")
 		try(stranger, "new@example.net", "alice@example.com", "250")
@@ -52,7 +52,7 @@ func TestGreylist(t *testing.T) {
 		sleep(36 * 24 * time.Hour)
 		try(stranger, "new@example.net", "alice@example.com", "451")
 
-		// Who comes again too late has not come again.
+		// A retry after RetryWindow is a first attempt.
 		sleep(49 * time.Hour)
 		try(stranger, "new@example.net", "alice@example.com", "451 4.7.1 Greylisted, please try again in 300 seconds")
 	})
@@ -65,21 +65,21 @@ func TestGreylistSaved(t *testing.T) {
 	g.wait(site, "a@example.net", "alice@example.com", now)
 	g.wait(site, "b@example.net", "alice@example.com", now.Add(10*time.Minute))
 	if g.wait(site, "a@example.net", "alice@example.com", now.Add(10*time.Minute)) != 0 {
-		t.Error("does not pass")
+		t.Error("the retry is not accepted")
 	}
 	var saved bytes.Buffer
 	if err := g.Save(&saved); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(saved.String(), "alice") {
-		t.Error("addresses are in what is saved")
+		t.Error("the saved state contains addresses")
 	}
 	again := new(Greylist)
 	if err := again.Load(bytes.NewReader(saved.Bytes())); err != nil {
 		t.Fatal(err)
 	}
 	if again.wait(site, "a@example.net", "alice@example.com", now.Add(11*time.Minute)) != 0 {
-		t.Error("does not pass after loading")
+		t.Error("the retry is not accepted after Load")
 	}
 	if got := again.wait(site, "b@example.net", "alice@example.com", now.Add(11*time.Minute)); got != 240 {
 		t.Errorf("has to wait %d seconds, want 240", got)
@@ -99,7 +99,7 @@ func TestGreylistSaved(t *testing.T) {
 	}
 }
 
-// A flood of new senders does not fill the memory.
+// The number of stored entries is limited.
 func TestGreylistIsBounded(t *testing.T) {
 	g := &Greylist{Max: 100}
 	for i := range 10_000 {
@@ -125,7 +125,8 @@ func TestRates(t *testing.T) {
 		srv.Talk(t, stranger, as(alice, strings.Repeat(one, 3)+"C: MAIL FROM:<x@example.com>\nS: 450 4.7.1 Too many messages"))
 		srv.Talk(t, "203.0.113.9", as(alice, "C: MAIL FROM:<x@example.com>\nS: 450"))
 		srv.Talk(t, stranger, as(bob, strings.Repeat(one, 9)))
-		// In the next hour some of it still counts, in the one after that nothing.
+		// In the next hour a part of the count remains, and in the hour after
+		// that nothing.
 		sleep(80 * time.Minute)
 		srv.Talk(t, stranger, as(alice, one+"C: MAIL FROM:<x@example.com>\nS: 450"))
 		sleep(3 * time.Hour)
@@ -151,7 +152,7 @@ func TestRatesOfIdentitiesInAllCases(t *testing.T) {
 	}
 }
 
-// Two connectors with the same Rates count together.
+// Two receive connectors with the same Rates share the counts.
 func TestRatesOfTwoServers(t *testing.T) {
 	r := &Rates{Rates: []Rate{{By: ByAddress, Messages: 1}}}
 	serveAgents(t, r.Agent()).Talk(t, stranger, mailFrom("x@example.com", "250"))
@@ -190,8 +191,8 @@ func TestRateKeys(t *testing.T) {
 	}
 }
 
-// Back pressure: slower and slower, then closed to the outside; with high
-// pressure to all; and back in its own time.
+// At medium pressure, mail from outside is delayed more and more, and then
+// refused. At high pressure, all mail is refused. Later the level falls again.
 func TestPressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var use atomic.Int64
@@ -222,15 +223,15 @@ func TestPressure(t *testing.T) {
 		mail(stranger, "250", 0)
 		set(91)
 		mail(neighbour, "250", 0)
-		mail(stranger, "250", 2*time.Second) // and its second measurement makes it 5 s
-		mail(stranger, "250", 5*time.Second) // then 6, the most
+		mail(stranger, "250", 2*time.Second) // the second measurement at this level makes it 5 s
+		mail(stranger, "250", 5*time.Second) // then 6 s, the maximum
 		mail(stranger, refused, 6*time.Second)
 		mail(stranger, refused, 0)
 		mail(neighbour, "250", 0)
 		set(98)
 		mail(neighbour, refused, 0)
 		mail(stranger, refused, 0)
-		set(96) // not yet low enough
+		set(96) // not yet below MediumEnd
 		mail(neighbour, refused, 0)
 		set(94)
 		mail(neighbour, "250", 0)
@@ -242,13 +243,13 @@ func TestPressure(t *testing.T) {
 		failing.Store(true)
 		set(10)
 		if l := p.Level(); l != MediumPressure {
-			t.Errorf("level %v when it cannot be measured, want that of before", l)
+			t.Errorf("level %v when the resource cannot be measured, want the previous level", l)
 		}
 		failing.Store(false)
 		set(84)
 		mail(stranger, "250", 0)
 
-		// While a client waits it may get worse.
+		// The level may rise while a client waits.
 		set(91)
 		go func() {
 			sleep(time.Second)
@@ -292,7 +293,7 @@ func TestPressureSettings(t *testing.T) {
 		t.Errorf("memory without a limit: %v percent", v)
 	}
 	if _, err := DiskUse("/nonexistent/dir").Use(); err == nil {
-		t.Error("a disk that is not there is measured")
+		t.Error("a missing disk is measured")
 	}
 	for want, p := range map[string]*Pressure{
 		"policy: Pressure has no Resources": {},
@@ -305,12 +306,12 @@ func TestPressureSettings(t *testing.T) {
 	}
 }
 
-// A store that does not answer does not hold up all who say MAIL.
+// A store that does not answer does not block the clients at MAIL.
 func TestQueueLengthDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		if _, err := QueueLength(stuck{}).Use(); err == nil {
-			t.Error("a queue is measured that does not answer")
+			t.Error("a queue that does not answer is measured")
 		}
 		if d := time.Since(began); d > time.Second {
 			t.Errorf("waited %v", d)
@@ -318,7 +319,7 @@ func TestQueueLengthDoesNotWait(t *testing.T) {
 	})
 }
 
-// stuck is a store whose server does not answer.
+// stuck is a store that does not answer.
 type stuck struct{ queue.Store }
 
 func (stuck) Hops(ctx context.Context) ([]queue.HopSum, error) {
@@ -326,7 +327,8 @@ func (stuck) Hops(ctx context.Context) ([]queue.HopSum, error) {
 	return nil, ctx.Err()
 }
 
-// FuzzGreylistLoad: what is not a saved list is an error and changes nothing.
+// FuzzGreylistLoad: input that is not a saved state is an error and changes
+// nothing.
 func FuzzGreylistLoad(f *testing.F) {
 	g := new(Greylist)
 	g.wait(netip.MustParsePrefix("192.0.2.0/24"), "a@example.net", "alice@example.com", time.Unix(1_000_000, 0))

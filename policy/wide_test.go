@@ -23,17 +23,17 @@ func TestRelayNetworksThatAreTooWide(t *testing.T) {
 		{"2000::/3", true},
 		{"2001:db8::/32", false},
 		{"127.0.0.1/32", false},
-		// The private networks of IPv6 are nobody's but the organization's.
+		// The private networks of IPv6 can belong to the organization.
 		{"fc00::/7", false},
 		{"fd00::/8", false},
 		{"fe80::/10", false},
 		{"f800::/5", true},
-		// Much of the IPv6 internet, though by its first bits alone it seems
-		// as small as a 10.0.0.0/8.
+		// Large parts of the IPv6 internet, although their prefixes have as
+		// many bits as 10.0.0.0/8.
 		{"2001::/16", true},
 		{"2400::/16", true},
-		{"2003::/19", false}, // the largest that a provider has
-		// Networks in which every address of IPv4 has one.
+		{"2003::/19", false}, // the largest network of a provider
+		// Networks that contain all IPv4 addresses.
 		{"2002::/16", true},
 		{"2002:8000::/18", true},
 		{"2002:a00::/24", false}, // 10.0.0.0/8
@@ -52,7 +52,7 @@ func TestRelayNetworksThatAreTooWide(t *testing.T) {
 		}
 		g.DangerouslyRelayForEveryone = true
 		if err := g.Install(new(smtpserver.Server)); err != nil {
-			t.Errorf("%s, said loudly: %v", tt.network, err)
+			t.Errorf("%s with DangerouslyRelayForEveryone: %v", tt.network, err)
 		}
 	}
 	var many []netip.Prefix
@@ -64,13 +64,13 @@ func TestRelayNetworksThatAreTooWide(t *testing.T) {
 	}
 	g := &Gate{Networks: make([]netip.Prefix, 1), Queue: new(outbox)}
 	if err := g.Install(new(smtpserver.Server)); err == nil {
-		t.Error("an invalid prefix is taken")
+		t.Error("an invalid prefix is accepted")
 	}
 }
 
-// A pattern for all domains below a public suffix relays for the world unless
-// a directory knows all of its recipients: a directory that is not asked, or
-// whose no routes mail on, closes nothing.
+// A pattern for all domains below a public suffix is an open relay, unless a
+// directory lists all of its recipients. A directory that is not asked, or
+// whose unknown recipients are forwarded, does not suffice.
 func TestDomainsThatAreTooWide(t *testing.T) {
 	d := Recipients("alice")
 	for _, tt := range []struct {
@@ -85,7 +85,7 @@ func TestDomainsThatAreTooWide(t *testing.T) {
 		{Domain{Name: "*.CO.uk.", Kind: ExternalRelay}, true},
 		{Domain{Name: "*.公司.cn", Kind: ExternalRelay}, true},
 		{Domain{Name: "*.example.com", Kind: ExternalRelay}, false},
-		{Domain{Name: "*.github.io", Kind: ExternalRelay}, false}, // its owner's relay
+		{Domain{Name: "*.github.io", Kind: ExternalRelay}, false}, // the relay of the domain's owner
 	} {
 		err := (&Relay{Domains: mustDomains(t, tt.domain)}).Validate()
 		if (err != nil) != tt.wide {
@@ -97,7 +97,7 @@ func TestDomainsThatAreTooWide(t *testing.T) {
 	}
 }
 
-// Host names that everybody can have, by registering them or by renting a
+// Host names that anyone can get, by registering a domain or by renting a
 // machine.
 func TestRelayHostsThatAreTooWide(t *testing.T) {
 	for name, wide := range map[string]bool{

@@ -40,7 +40,7 @@ func Example() {
 				select {
 				case <-hup:
 					if err := listener.Replace(newServer()); err != nil {
-						log.Print(err) // the one before goes on
+						log.Print(err) // the previous server continues
 					}
 				case <-ctx.Done():
 					return nil
@@ -52,7 +52,7 @@ func Example() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	stop() // as SIGTERM would
+	stop() // like SIGTERM
 	if err := relay.Run(ctx); err != nil {
 		panic(err)
 	}
@@ -61,7 +61,7 @@ func Example() {
 	// level=INFO msg=stopping
 }
 
-// shown leaves out what differs from run to run.
+// shown removes the attributes that are different in each run.
 func shown(_ []string, a slog.Attr) slog.Attr {
 	if a.Key == slog.TimeKey || a.Key == "address" {
 		return slog.Attr{}

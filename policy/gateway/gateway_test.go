@@ -26,16 +26,17 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// A relay in memory, for example.com. Its deliverer takes as long as it is
-// told to.
+// relay is a relay in memory for example.com. Its deliverer takes the given
+// time.
 type relay struct {
 	gateway.Gateway
 	socket *smtptest.Listener
-	slow   time.Duration // of an attempt
-	// stuck attempts end when it is closed, whatever becomes of their context.
+	slow   time.Duration // the duration of an attempt
+	// Attempts end only when stuck is closed, even if their context ends
+	// earlier.
 	stuck chan struct{}
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	log       bytes.Buffer
 	delivered []string
 	closed    []string
@@ -61,7 +62,7 @@ func (r *relay) server(t *testing.T, hostname string) *smtpserver.Server {
 	return srv
 }
 
-// run runs the relay; stop ends it and returns how it has ended.
+// run runs the relay. stop ends it and returns the error of Run.
 func (r *relay) run(t *testing.T) (stop func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { r.ended <- r.Run(ctx) }()
@@ -144,9 +145,9 @@ const envelope = `
 	C:
 `
 
-// What a session has in hand when the end comes is taken over, and what the
-// queue has in hand is delivered; then the rest is closed, in order.
-func TestTheEndLosesNothing(t *testing.T) {
+// At shutdown, the message that a session is receiving is accepted, and active
+// messages are delivered. Then the Closers are closed in order.
+func TestShutdownLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
 		r.slow = 5 * time.Second
@@ -157,7 +158,7 @@ func TestTheEndLosesNothing(t *testing.T) {
 		}
 		done := make(chan error)
 		go func() { done <- stop() }()
-		synctest.Wait() // the end has begun
+		synctest.Wait() // the shutdown has begun
 		smtptest.TalkOn(t, c, "C: the rest\nC: .\nS: 250\nS: 421\n")
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -165,7 +166,7 @@ func TestTheEndLosesNothing(t *testing.T) {
 		if !slices.Contains(r.delivered, "bob@example.com") || fmt.Sprint(r.closed) != "[router store]" {
 			t.Errorf("delivered %v and closed %v", r.delivered, r.closed)
 		}
-		// What came in the last moment may not have been attempted.
+		// The last message may not have been attempted.
 		for m, err := range r.Queue.Messages(t.Context(), queue.Filter{}) {
 			if err != nil {
 				t.Fatal(err)
@@ -181,11 +182,12 @@ func TestTheEndLosesNothing(t *testing.T) {
 	})
 }
 
-// A server without a listener lets its sessions finish, too.
+// The sessions of a replaced server end after ten minutes, because their limits
+// are counted separately from those of the next server.
 func TestServersWithoutAListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
-		turned := smtptest.NewListener() // as a Fetcher has it
+		turned := smtptest.NewListener() // like the server of a Fetcher
 		r.Listeners, r.Servers = nil, []*smtpserver.Server{r.server(t, "relay.example.com")}
 		served := make(chan error, 1)
 		go func() { served <- r.Servers[0].Serve(turned) }()
@@ -205,9 +207,9 @@ func TestServersWithoutAListener(t *testing.T) {
 	})
 }
 
-// A session that does not come to its end is cut when two thirds of the time
-// are over, and the queue has the rest.
-func TestTheEndIsBounded(t *testing.T) {
+// A session that does not end is closed after two thirds of Grace. The rest of
+// the time is for the queue.
+func TestShutdownIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
 		stop := r.run(t)
@@ -217,13 +219,13 @@ func TestTheEndIsBounded(t *testing.T) {
 		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com")}); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // it is being attempted
+		synctest.Wait() // the attempt has begun
 		began := time.Now()
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(began); took != 25*time.Second {
-			t.Errorf("the end took %v: 20s for the session, 25s for the attempt", took)
+			t.Errorf("the shutdown took %v: 20s for the session, 25s for the attempt", took)
 		}
 		if got := fmt.Sprint(r.delivered); got != "[bob@example.com]" {
 			t.Errorf("delivered %s", got)
@@ -247,7 +249,7 @@ func TestTheEndIsBounded(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		if kept, err := r.Queue.Message(t.Context(), m.ID); err != nil || kept.Recipients[0].Status != queue.Waiting {
-			t.Errorf("the message is not in the store any more: %+v, %v", kept, err)
+			t.Errorf("the message is no longer in the store: %+v, %v", kept, err)
 		}
 	})
 }
@@ -257,7 +259,7 @@ func TestTasks(t *testing.T) {
 		r := newRelay(t)
 		var ended bool
 		r.Tasks = []func(context.Context) error{
-			func(context.Context) error { return nil }, // has done its work
+			func(context.Context) error { return nil }, // has returned nil
 			func(ctx context.Context) error { <-ctx.Done(); ended = true; return ctx.Err() },
 		}
 		stop := r.run(t)
@@ -295,8 +297,8 @@ func TestTasks(t *testing.T) {
 	})
 }
 
-// A delivery that does not end does not keep the relay from ending.
-func TestADeliveryThatDoesNotEnd(t *testing.T) {
+// A delivery that does not end does not block the shutdown.
+func TestDeliveryThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
 		r.stuck = make(chan struct{})
@@ -317,8 +319,8 @@ func TestADeliveryThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// What ends unasked ends the relay, and says why.
-func TestASocketThatBreaks(t *testing.T) {
+// If a socket fails, the relay shuts down and returns the error.
+func TestSocketError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
 		r.run(t)
@@ -358,7 +360,7 @@ func TestReplace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
 		early := r.Listeners[0]
-		early.Replace(r.server(t, "zero.example.com")) // before it runs
+		early.Replace(r.server(t, "zero.example.com")) // before Run
 		stop := r.run(t)
 		old := smtptest.TalkOn(t, r.dial(t), "S: 220 zero.example.com\n")
 		for i := range 5 {
@@ -378,8 +380,8 @@ func TestReplace(t *testing.T) {
 	})
 }
 
-// A server that cannot serve does not take over, and does not end the relay.
-func TestReplaceByWhatCannotServe(t *testing.T) {
+// Replace refuses a server that cannot serve, and the relay continues.
+func TestReplaceByInvalidServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRelay(t)
 		listener := r.Listeners[0]
@@ -395,7 +397,7 @@ func TestReplaceByWhatCannotServe(t *testing.T) {
 		smtptest.TalkOn(t, r.dial(t), "S: 220 relay.example.com\nC: QUIT\nS: 221\n").Close()
 		bad["used before"] = listener.Server
 		next := r.server(t, "next.example.com")
-		for range 2 { // itself is no other
+		for range 2 { // the same server
 			if err := listener.Replace(next); err != nil {
 				t.Error(err)
 			}
@@ -459,7 +461,7 @@ func TestTracking(t *testing.T) {
 			t.Errorf("events: %s", events)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) { // mail goes on without
+	synctest.Test(t, func(t *testing.T) { // mail is still delivered
 		r, dir := newRelay(t), filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(dir, nil, 0o600); err != nil {
 			t.Fatal(err)

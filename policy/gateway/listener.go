@@ -28,7 +28,7 @@ type Listener struct {
 	running  sync.WaitGroup // accept, and one goroutine for each acceptor
 	fail     func(error)    // gets the error of a server that ends by itself
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	open bool
 	now  *acceptor
 	// servers may have sessions; the last one gets new connections.

@@ -11,9 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// What was forgotten is said at the start, and what was opened already is
-// closed all the same.
-func TestSettingsThatAreMissing(t *testing.T) {
+// Run returns an error for a missing setting, and closes the Closers.
+func TestMissingSettings(t *testing.T) {
 	for want, change := range map[string]func(*relay){
 		"gateway: Gateway.Queue is not set":   func(r *relay) { r.Queue = nil },
 		"gateway: Listeners[1] has no Server": func(r *relay) { r.Listeners = append(r.Listeners, nil) },

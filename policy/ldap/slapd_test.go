@@ -233,14 +233,14 @@ func TestSlapdRefuses(t *testing.T) {
 	}
 }
 
-// A server that refers to other servers for a part of the tree cannot know that a
+// A server that returns a referral for a part of the tree cannot know that a
 // recipient does not exist.
 func TestSlapdReferral(t *testing.T) {
 	s := startSlapd(t)
 	d := &Directory{URLs: []string{s.plain}, BaseDN: suffix, BindDN: admin, Password: password, AllowPlainPassword: true}
 	defer d.Close()
-	// The parts to which Active Directory refers from the top of a domain have no
-	// recipients.
+	// The referrals of Active Directory at the top of a domain are for parts
+	// without recipients.
 	s.refer(t, "ou=dns", "ldap://ForestDnsZones.example.com/DC=ForestDnsZones,DC=example,DC=com")
 	s.refer(t, "ou=zones", "ldap://DomainDnsZones.example.com/DC=DomainDnsZones,DC=example,DC=com")
 	s.refer(t, "ou=conf", "ldap://example.com/CN=Configuration,DC=example,DC=com")

@@ -49,7 +49,7 @@ func gzipped(name, s string) string {
 	return b.String()
 }
 
-// with is a message with a text and an attachment of that name.
+// with returns a message with a text and an attachment of the given name.
 func with(name, data string) string {
 	return "From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n" +
 		"--b\r\n\r\ntext\r\n" + attachment(name, data) + "--b--\r\nepilogue\r\n"
@@ -62,7 +62,8 @@ func attachment(name, data string) string {
 
 var a = &content.Attachments{Names: []string{"*.exe", "*.js"}, Types: []string{"application/x-msdownload", "application/x-evil"}}
 
-// v7 makes a tar archive one of before POSIX: without the magic number.
+// v7 returns a tar archive in the format before POSIX: without the magic
+// number.
 func v7(s string) string {
 	b := []byte(s)
 	for i := 257; i < 265; i++ {
@@ -147,7 +148,7 @@ func TestHiddenAttachments(t *testing.T) {
 				t.Errorf("%d %s, want %q", code, text, c.found)
 			}
 			if code == 550 && strings.HasPrefix(text, "5.6.0") != strings.Contains(c.found, "(") {
-				t.Errorf("%d %s", code, text) // 5.7.1 is for what is not allowed
+				t.Errorf("%d %s", code, text) // the code 5.7.1 means "not allowed"
 			}
 			if c.found == "" {
 				return
@@ -197,7 +198,7 @@ func TestAttachmentsThatAreNotAllowed(t *testing.T) {
 	}
 }
 
-// A more tolerant decoder than ours would find the archive.
+// A decoder that accepts more than ours would find the archive.
 func TestAttachmentsThatCannotBeDecoded(t *testing.T) {
 	m := strings.Replace(with("a.zip", zipped("evil.exe", "x")), "UEsDB", "=UEsDB", 1)
 	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, m, a.Agent())
@@ -262,7 +263,7 @@ func TestBombs(t *testing.T) {
 	b := *a
 	b.ArchiveSize = 1 << 20
 	bomb := zipped("a.gz", gzipped("", strings.Repeat("\x00", 8<<20)))
-	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.zip", bomb), b.Agent()) // only its head is looked at
+	agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, with("a.zip", bomb), b.Agent()) // only its beginning is read
 	tarBomb := gzipped("", tarred("a", strings.Repeat("\x00", 8<<20), "b", ""))
 	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, with("a.tgz", tarBomb), b.Agent())
 	var many []string

@@ -28,7 +28,7 @@ func rate(levels ...int) smtpserver.Agent {
 	}}
 }
 
-func TestFilterActsFromItsLevelOn(t *testing.T) {
+func TestFilterThresholds(t *testing.T) {
 	f := &content.Filter{Mark: 4, Subject: "[SPAM] ", Quarantine: 6, QuarantineTo: "spam@example.com", Reject: 8}
 	if err := f.Validate(); err != nil {
 		t.Fatal(err)

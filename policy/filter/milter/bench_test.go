@@ -10,9 +10,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// BenchmarkMessage is a message of 4 KiB with 12 header fields through a
-// server without an agent, with a milter that answers each packet, and with
-// one that answers only where it judges, as most do.
+// BenchmarkMessage sends a message of 4 KiB with 12 header fields through a
+// server: without an agent, with a milter that answers each packet, and with a
+// milter that answers only the commands at which it decides, as most milters
+// do.
 func BenchmarkMessage(b *testing.B) {
 	data := strings.Repeat("X-Field: some value of the usual length, more or less\r\n", 12) + "\r\n" +
 		strings.Repeat("A line of text as people write it, of some length.\r\n", 66)

@@ -54,9 +54,9 @@ const (
 	actChangeFrom = byte(gomilter.ActChangeFrom)
 	actQuarantine = byte(gomilter.ActQuarantine)
 
-	// In scripts only.
+	// These are used only in scripts.
 	hangUp = '!'
-	raw    = '*' // the data is no packet's, but bytes as they are
+	raw    = '*' // the data is sent as it is, and not as a packet
 )
 
 var noReply = map[byte]gomilter.OptProtocol{
@@ -65,16 +65,16 @@ var noReply = map[byte]gomilter.OptProtocol{
 	cmdEOH: gomilter.OptNoEOHReply, cmdBody: gomilter.OptNoBodyReply,
 }
 
-// A fake milter answers each command with what the script has for it, and
-// "continue" where it has nothing.
+// A fake milter answers each command with the packets of its script. The
+// default answer is "continue".
 type fake struct {
 	addr    string
 	tcp     bool   // listen on TCP, not on a Unix socket
-	version uint32 // 0 is 6
+	version uint32 // the default 0 means 6
 	actions gomilter.OptAction
 	steps   gomilter.OptProtocol
 	script  map[byte][]packet
-	healed  atomic.Bool // no script any more
+	healed  atomic.Bool // the script has ended
 	ended   sync.WaitGroup
 
 	mu     sync.Mutex // guards heard, macros, and script where a test changes it
@@ -150,7 +150,7 @@ func (f *fake) serve(conn net.Conn) {
 			}
 		}
 		switch {
-		case len(out) > 0 && !(cmd == cmdEOM && isChange(out[len(out)-1].cmd)): // that was the answer
+		case len(out) > 0 && !(cmd == cmdEOM && isChange(out[len(out)-1].cmd)): // this was the answer
 		case cmd == cmdOptNeg:
 			w.Write(wire(cmdOptNeg, f.options()))
 		case f.steps&noReply[cmd] == 0:
@@ -166,7 +166,7 @@ func (f *fake) options() string {
 	return string(binary.BigEndian.AppendUint32(b, uint32(f.steps)))
 }
 
-// wire is a packet as it is sent.
+// wire returns a packet as it is sent.
 func wire(cmd byte, data string) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(1+len(data)))
 	return append(append(b, cmd), data...)
@@ -206,7 +206,7 @@ func (f *fake) noteMacros(data string) {
 	}
 }
 
-// commands are those that were heard, without macros.
+// commands returns the received commands, without macros.
 func (f *fake) commands() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -24,7 +24,7 @@ func TestNegotiation(t *testing.T) {
 		name string
 		f    *fake
 		code int
-		data bool // the milter hears of DATA
+		data bool // the milter gets DATA
 	}{
 		{"version 6", &fake{}, 250, true},
 		{"version 4", &fake{version: 4}, 250, true},
@@ -53,7 +53,8 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
-// What a milter may say wrongly costs one message a 451, and no more.
+// An invalid packet from a milter causes a 451 for one message, and no other
+// harm.
 func TestHostilePackets(t *testing.T) {
 	long := strings.Repeat("x", maxPacket-1)
 	for _, c := range []struct {
@@ -89,8 +90,8 @@ func TestHostilePackets(t *testing.T) {
 	}
 }
 
-// What go-milter's client takes for an error, though it is none.
-func TestRepliesThatTheLibraryDoesNotKnow(t *testing.T) {
+// Replies that go-milter's client treats as errors, although they are valid.
+func TestRepliesThatGoMilterRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		at   byte
@@ -127,8 +128,8 @@ func over(conn net.Conn) (*conversation, error) {
 	return v, v.negotiate()
 }
 
-// piped is a conversation with a milter that says what milter writes once the
-// negotiation is over. It returns when the conversation does.
+// piped runs f with a conversation. After the negotiation, the function milter
+// writes the replies of the milter. piped returns when the conversation ends.
 func piped(t *testing.T, milter func(net.Conn), f func(*conversation)) {
 	ours, its := net.Pipe()
 	done := make(chan struct{})
@@ -150,7 +151,7 @@ func piped(t *testing.T, milter func(net.Conn), f func(*conversation)) {
 	<-done
 }
 
-func TestProgressPutsOffNothing(t *testing.T) {
+func TestProgressDoesNotExtendDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		progress := func(c net.Conn) {
 			hear(c) // macros
@@ -171,7 +172,7 @@ func TestProgressPutsOffNothing(t *testing.T) {
 				t.Errorf("%v after %v", err, took)
 			}
 		})
-		// The end of the context is the end of the waiting too.
+		// The wait ends when the context ends.
 		piped(t, progress, func(v *conversation) {
 			start := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -187,7 +188,7 @@ func TestProgressPutsOffNothing(t *testing.T) {
 	})
 }
 
-// A deaf milter does not hold up a session that ends.
+// A milter that does not read does not delay the end of a session.
 func TestQuitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait := make(chan struct{})
@@ -202,7 +203,7 @@ func TestQuitIsBounded(t *testing.T) {
 	})
 }
 
-// A NUL ends a string: what follows must not become another one.
+// A NUL ends a string. The text after it must not become another string.
 func TestNoNULOnTheWire(t *testing.T) {
 	m := newMessage(t)
 	if err := m.SetContent(content.Of([]byte("X-A: 1\x002\r\n\r\n"))); err != nil {
@@ -235,7 +236,7 @@ func TestNoNULOnTheWire(t *testing.T) {
 	}
 }
 
-// Of a packet of NULs go-milter makes as many arguments.
+// From a packet of NULs, go-milter would make as many arguments.
 func TestArgumentsOfASenderAreLeftOut(t *testing.T) {
 	piped(t, func(c net.Conn) {
 		hear(c)
@@ -250,8 +251,8 @@ func TestArgumentsOfASenderAreLeftOut(t *testing.T) {
 	})
 }
 
-// scripted is a connection to a milter that says what it has to say whatever
-// it is told.
+// scripted is a connection to a milter that sends its data independently of the
+// commands.
 type scripted struct {
 	net.Conn
 	*bytes.Reader
@@ -262,11 +263,12 @@ func (scripted) Write(b []byte) (int, error)  { return len(b), nil }
 func (scripted) SetDeadline(time.Time) error  { return nil }
 func (scripted) Close() error                 { return nil }
 
-// FuzzMilter has a milter say anything at all. Whatever that is, a reply that
-// refuses has a code that does, and a message that passes is well-formed.
+// FuzzMilter sends any data as replies of a milter. For each input, a refusal
+// has a code of 400 to 599, and a message that passes is well-formed.
 func FuzzMilter(f *testing.F) {
 	hello := string(wire(cmdOptNeg, (&fake{version: 6, actions: allActions}).options()))
-	// MAIL, RCPT, DATA, four fields, the header's end, the body.
+	// The commands are MAIL, RCPT, DATA, four fields, the end of the header,
+	// and the body.
 	proceed := strings.Repeat(string(wire(actContinue, "")), 9)
 	for _, end := range [][]byte{
 		wire(actContinue, ""),
@@ -342,8 +344,8 @@ func wellFormed(t *testing.T, m *smtpserver.Message, fields int) {
 	}
 }
 
-// Before a change and the reply to it, which libmilter writes one after the
-// other, what was received is acknowledged at once.
+// libmilter writes a change and the reply in two packets. The received data is
+// acknowledged immediately, so that libmilter does not wait.
 func TestChangesAreAcknowledged(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
@@ -355,7 +357,7 @@ func TestChangesAreAcknowledged(t *testing.T) {
 		for _, p := range []packet{{actProgress, ""}, {actAddHeader, "A\x00b\x00"}, {actQuarantine, "x\x00"}, {actContinue, ""}} {
 			server.Write(wire(p.cmd, p.data))
 		}
-		server.Write(append(wire(actAddHeader, "A\x00b\x00"), wire(actContinue, "")...)) // both at once
+		server.Write(append(wire(actAddHeader, "A\x00b\x00"), wire(actContinue, "")...)) // both in one packet
 	}()
 	for i, want := range []int{2, 3, 3, 3, 3} {
 		if _, err := g.receive(); err != nil || acks != want {

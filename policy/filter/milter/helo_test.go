@@ -6,8 +6,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
 )
 
-// A milter hears a device's name in its safe form, at HELO and when it is told
-// of a HELO that came before it was asked.
+// A milter gets the HELO name of a device in its safe form, at HELO and when it
+// gets an earlier HELO later.
 func TestHeloOfADevice(t *testing.T) {
 	f := startFake(t, &fake{})
 	c := agenttest.Start(t, (&Client{Address: f.addr}).Agent()).Connect(t)

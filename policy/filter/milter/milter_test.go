@@ -19,7 +19,7 @@ import (
 
 const message = "Received: from x\r\nSubject:  two spaces\r\n\tand a fold\r\nX-A: 1\r\nx-a: 2\r\n\r\nbody\r\n.dot\r\n"
 
-func TestTheMilterHearsTheWholeSession(t *testing.T) {
+func TestMilterGetsAllEvents(t *testing.T) {
 	f := startFake(t, &fake{})
 	c := &Client{Address: f.addr}
 	s := agenttest.Start(t, c.Agent())
@@ -50,7 +50,7 @@ func TestTheMilterHearsTheWholeSession(t *testing.T) {
 	}
 }
 
-func TestChangesTouchOnlyWhatTheyName(t *testing.T) {
+func TestChangesAffectOnlyTheNamedFields(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		changes []packet
@@ -123,9 +123,9 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// A milter that dies between two recipients must not leave a message that it
-// knows only half of, and that passes unseen.
-func TestDeathBetweenRecipients(t *testing.T) {
+// If a milter fails between two recipients, the message does not pass
+// unfiltered.
+func TestMilterFailsBetweenRecipients(t *testing.T) {
 	f := startFake(t, &fake{script: map[byte][]packet{cmdData: {{hangUp, ""}}}})
 	s := agenttest.Start(t, (&Client{Address: f.addr}).Agent())
 	c := s.Dial(t)
@@ -147,11 +147,11 @@ func TestDown(t *testing.T) {
 		t.Errorf("data %q", got.Data)
 	}
 	if !strings.Contains(log.String(), "milter failed") || c.Counters().Passed != 1 {
-		t.Errorf("the pass is not told of: %q %+v", log.String(), c.Counters())
+		t.Errorf("the failure is not logged: %q %+v", log.String(), c.Counters())
 	}
 }
 
-func TestAMilterThatNeverAnswersCostsItsTimeout(t *testing.T) {
+func TestMilterTimeout(t *testing.T) {
 	f := startFake(t, &fake{script: map[byte][]packet{cmdMail: {{actProgress, ""}}}})
 	c := &Client{Address: f.addr, CommandTimeout: 50 * time.Millisecond}
 	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, message, c.Agent())
@@ -168,8 +168,8 @@ func TestAcceptAndDiscard(t *testing.T) {
 	}
 }
 
-// Mail in quarantine keeps its recipients, as the milter has left them, so that
-// it can be released. What the sender wrote about that does not count.
+// Mail in quarantine keeps the list of its recipients after the changes of the
+// milter, so that it can be released. Forged fields of the sender are removed.
 func TestQuarantine(t *testing.T) {
 	forged := "X-Quarantine-Recipient: <forged@example.com>\r\n" + message
 	for name, c := range map[string]struct {
@@ -193,7 +193,8 @@ func TestQuarantine(t *testing.T) {
 			t.Errorf("%s: %s %q", name, got.To, got.Data)
 		}
 	}
-	// Without recipients there is nothing to keep, and without an address nowhere.
+	// Without recipients there is nothing to record. Without an address there
+	// is no quarantine.
 	f := startFake(t, &fake{script: map[byte][]packet{cmdEOM: {{actDelRcpt, "<b@example.com>\x00"}, {actQuarantine, "virus\x00"}}}})
 	s := agenttest.Start(t, (&Client{Address: f.addr, Quarantine: "quarantine@example.com"}).Agent())
 	if code, _ := s.Dial(t).Send("a@example.org", []string{"b@example.com"}, message); code != 250 || len(s.Accepted()) != 0 {
@@ -203,7 +204,7 @@ func TestQuarantine(t *testing.T) {
 	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
 }
 
-// The macros are sendmail's default ones.
+// The macros are the default macros of sendmail.
 func TestMacros(t *testing.T) {
 	f := startFake(t, &fake{})
 	author := "bob@example.net"
@@ -244,7 +245,7 @@ func TestMacros(t *testing.T) {
 	}
 }
 
-// OpenSSL's "secret bits" of what the server negotiates.
+// The "secret bits" of OpenSSL for the ciphers that the server negotiates.
 func TestCipherBits(t *testing.T) {
 	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
 		want := "128"
@@ -262,7 +263,7 @@ func TestCipherBits(t *testing.T) {
 	}
 }
 
-func TestAChangeThatWasNotAgreedOn(t *testing.T) {
+func TestChangeThatWasNotNegotiated(t *testing.T) {
 	f := startFake(t, &fake{actions: gomilter.OptAddHeader, script: map[byte][]packet{cmdEOM: {{actDelRcpt, "<b@example.com>\x00"}}}})
 	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, message, (&Client{Address: f.addr}).Agent())
 }
@@ -325,9 +326,9 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// An agent before the milter that accepts at MAIL keeps that event from it,
-// and nothing else: at the end of data it hears all.
-func TestEventsKeptFromTheMilter(t *testing.T) {
+// If an earlier agent accepts at MAIL, the milter does not get that event. At
+// the end of data it gets all events.
+func TestEventsThatTheMilterDoesNotGet(t *testing.T) {
 	f := startFake(t, &fake{})
 	accept := func() error { return smtpserver.ErrAccept }
 	first := smtpserver.Agent{
@@ -353,19 +354,20 @@ func TestEventsKeptFromTheMilter(t *testing.T) {
 	if n := c.Counters(); n.Messages != 2 {
 		t.Errorf("counters %+v", n)
 	}
-	// And it can still refuse.
+	// The milter can still refuse.
 	f = startFake(t, &fake{script: map[byte][]packet{cmdRcpt: {{actReject, ""}}}})
 	agenttest.Refused(t, 550, "a@example.org", []string{"b@example.com"}, message, first, (&Client{Address: f.addr}).Agent())
 	agenttest.Refused(t, 451, "a@example.org", []string{"b@example.com"}, message, first, (&Client{Address: "/nonexistent"}).Agent())
 }
 
-func TestAMilterThatRefusesTheClient(t *testing.T) {
+func TestMilterRefusesClient(t *testing.T) {
 	f := startFake(t, &fake{script: map[byte][]packet{cmdConnect: {{actReject, ""}}}})
 	s := agenttest.Start(t, (&Client{Address: f.addr}).Agent())
 	if code, text := s.Connect(t).Read(); code/100 != 5 {
 		t.Errorf("the banner is %d %s", code, text)
 	}
-	// Also when it comes to be asked only at MAIL, and again at the next one.
+	// This is also so if the milter is asked at MAIL for the first time, and
+	// again at the next MAIL.
 	first := smtpserver.Agent{Name: "first", Connect: func(context.Context, *smtpserver.Session) error { return smtpserver.ErrAccept }}
 	client := agenttest.Start(t, first, (&Client{Address: f.addr}).Agent()).Dial(t)
 	for range 2 {

@@ -17,8 +17,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// opendkim takes a client without an address for its own host, and signs for
-// it. Of a client whose address a proxy does not give it must not think so.
+// opendkim treats a client without an address as a local host, and signs its
+// mail. It must not do so for a client whose address a proxy does not give.
 func TestOpenDKIMSignsForNoClientWithoutAddress(t *testing.T) {
 	peers.Need(t, "opendkim")
 	dir := t.TempDir()

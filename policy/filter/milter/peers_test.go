@@ -54,7 +54,7 @@ worker "rspamd_proxy" {
 	if !strings.Contains(text, "Gtube") {
 		t.Errorf("refused with %q", text)
 	}
-	// Another of rspamd's test patterns asks for a header field.
+	// Another test pattern of rspamd requests a header field.
 	mark := plain + "YJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
 	got := agenttest.Relay(t, "a@example.org", []string{"b@example.com"}, mark, c.Agent())
 	without := strings.Replace(got.Data, "X-Spam: Yes\r\n", "", 1)
@@ -63,8 +63,8 @@ worker "rspamd_proxy" {
 	}
 }
 
-// opendkim signs, and opendkim and go-msgauth find the signature good: what
-// the milter saw is what left, byte for byte.
+// opendkim signs a message, and opendkim and go-msgauth verify the signature:
+// the sent message is byte for byte the message that the milter got.
 func TestOpenDKIM(t *testing.T) {
 	peers.Need(t, "opendkim")
 	dir := t.TempDir()
@@ -105,8 +105,8 @@ func TestOpenDKIM(t *testing.T) {
 	}
 }
 
-// BenchmarkLibmilter is a message that opendkim signs, over TCP and over a Unix
-// socket.
+// BenchmarkLibmilter sends a message that opendkim signs, over TCP and over a
+// Unix socket.
 func BenchmarkLibmilter(b *testing.B) {
 	dir := b.TempDir()
 	key, err := rsa.GenerateKey(rand.Reader, 1024)
@@ -132,8 +132,8 @@ func BenchmarkLibmilter(b *testing.B) {
 	}
 }
 
-// libmilter hangs up on a packet of more than 64 KiB. A sender must not be
-// able to have that happen: see PassWhenDown.
+// libmilter closes the connection after a packet of more than 64 KiB. A sender
+// must not be able to cause this; see PassWhenDown.
 func TestLongFieldThroughLibmilter(t *testing.T) {
 	peers.Need(t, "opendkim")
 	dir := t.TempDir()
@@ -147,8 +147,8 @@ func TestLongFieldThroughLibmilter(t *testing.T) {
 	}
 }
 
-// awaitClamAV waits until clamav-milter has found its clamd: until then, and
-// on a machine that is busy that takes a while, it defers all mail.
+// awaitClamAV waits until clamav-milter has connected to clamd. Before this, it
+// defers all mail.
 func awaitClamAV(t *testing.T, c *Client) {
 	t.Helper()
 	s := agenttest.Start(t, c.Agent())

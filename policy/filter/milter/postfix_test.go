@@ -73,8 +73,8 @@ func TestHeaderIndexesAsPostfix(t *testing.T) {
 	}
 }
 
-// withoutTrace is the header of a message from Postfix, its lines joined by "|",
-// without the fields that Postfix adds.
+// withoutTrace returns the header of a message from Postfix without the fields
+// that Postfix adds. The lines are joined by "|".
 func withoutTrace(message string) string {
 	head, _, _ := strings.Cut(message, "\n\n")
 	var kept []string

@@ -99,7 +99,7 @@ func TestOnlyTheAddressesChange(t *testing.T) {
 		{" bob@corp.example.", " bob@example.com."},
 		{" bob@[192.0.2.1] x@", " bob@[192.0.2.1] x@"},
 		{" bob @\r\n corp.example ", " bob@example.com "},                // RFC 5322, 4.4
-		{" \"bob\" @corp.example, bob x@y", " bob@example.com, bob x@y"}, // the quotes change nothing
+		{" \"bob\" @corp.example, bob x@y", " bob@example.com, bob x@y"}, // the quotes are not necessary
 		{" Bob <bob @corp.example>", " Bob <bob@example.com>"},
 		{" Bob <bob@ corp.example>", " Bob <bob@example.com>"},
 		{" Bob <bob@corp. example>", " Bob <bob@example.com>"},

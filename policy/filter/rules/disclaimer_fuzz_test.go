@@ -9,7 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A disclaimer adds to a message: what was there is still there, in order.
+// A disclaimer only adds text: the original text remains, in order.
 func FuzzDisclaimer(f *testing.F) {
 	f.Add([]byte("Subject: x\r\n\r\nhello\r\n"))
 	f.Add([]byte("Content-Type: text/html; charset=iso-8859-1\r\n\r\n<body>\xe4</BODY >"))
@@ -18,7 +18,7 @@ func FuzzDisclaimer(f *testing.F) {
 	f.Add([]byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n--b\r\nContent-Type: text/html\r\n\r\n--b\r\n\r\n--b--\r\n"))
 	f.Add([]byte("Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<!-- </body> -->=\r\n<p>=3C/body>=  \r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		data = append(bytes.TrimRight(data, "\r\n"), "\r\n"...) // as every message that is accepted
+		data = append(bytes.TrimRight(data, "\r\n"), "\r\n"...) // every accepted message has this
 		m := new(smtpserver.Message)
 		if err := m.SetContent(content.Of(data)); err != nil {
 			return
@@ -53,8 +53,8 @@ func read(t *testing.T, c smtpserver.Content) []byte {
 	return b.Bytes()
 }
 
-// sameParts checks that a message that was not wrapped has the parts that it had,
-// and that only text parts have changed.
+// sameParts checks that a message that was not wrapped has the same parts as
+// before, and that only text parts have changed.
 func sameParts(t *testing.T, before, after []byte) {
 	t.Helper()
 	old, err := mimetree.Parse(content.Of(before), mimetree.Limits{})

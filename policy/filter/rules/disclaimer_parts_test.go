@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rules"
 )
 
-// Whatever a part looks like, the delimiter after it stays on a line of its own
-// (RFC 2046, 5.1.1), and the text is in the body of the part.
+// In each part, the delimiter after the part stays on its own line (RFC 2046,
+// 5.1.1), and the text is in the body of the part.
 func TestDisclaimerKeepsDelimiters(t *testing.T) {
 	const next = "--b\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\n%PDF\r\n--b--\r\n"
 	bodies := map[string]string{
@@ -60,8 +60,8 @@ func TestDisclaimerKeepsDelimiters(t *testing.T) {
 	}
 }
 
-// Two delimiters one after the other have a part between them for some programs,
-// and none for others: no text goes there.
+// For some programs there is a part between two successive delimiters, and for
+// others there is none. No text is inserted there.
 func TestDisclaimerBetweenDelimiters(t *testing.T) {
 	const head = "From: a@example.com\r\nContent-Type: multipart/mixed; boundary=b\r\nSubject: x\r\n\r\n--b\r\n--b\r\n"
 	text := head + "\r\nhello\r\n--b--\r\n"
@@ -74,7 +74,8 @@ func TestDisclaimerBetweenDelimiters(t *testing.T) {
 	}
 }
 
-// readParts reads a message as Go's standard library does, down to its leaves.
+// readParts reads a message with Go's standard library and appends all parts
+// that are not multiparts to leaves.
 func readParts(t *testing.T, name, message string, leaves *[]string) {
 	t.Helper()
 	m, err := netmail.ReadMessage(strings.NewReader(message))
@@ -112,7 +113,7 @@ func readBody(t *testing.T, name, contentType, encoding string, body io.Reader, 
 	*leaves = append(*leaves, string(b))
 }
 
-// A message of a header alone gets the text as its body.
+// A message without a body gets the text as its body.
 func TestDisclaimerWithoutBody(t *testing.T) {
 	for _, kind := range []string{"", "Content-Type: text/html\r\n", "Content-Transfer-Encoding: base64\r\n"} {
 		got := apply(t, "From: a@example.com\r\n"+kind+"Subject: x\r\n", nil, rules.Disclaimer("First.", "")).Data
@@ -124,8 +125,8 @@ func TestDisclaimerWithoutBody(t *testing.T) {
 	}
 }
 
-// A sender who knows the text cannot make a delimiter of it.
-func TestDisclaimerIsNoDelimiter(t *testing.T) {
+// A sender cannot use the disclaimer text as a delimiter.
+func TestDisclaimerIsNotADelimiter(t *testing.T) {
 	const head = "From: a@example.com\r\nContent-Type: multipart/mixed; boundary=\"- Example Ltd -\"\r\nSubject: x\r\n\r\n"
 	const body = "--- Example Ltd -\r\n\r\nhello\r\n--- Example Ltd ---\r\n"
 	got := apply(t, head+body, nil, rules.Disclaimer("--- Example Ltd ---\nConfidential.", "")).Data
@@ -136,8 +137,8 @@ func TestDisclaimerIsNoDelimiter(t *testing.T) {
 	}
 }
 
-// In HTML the text is where readers show it, in every encoding; where that is
-// not certain, it is a part of its own.
+// In HTML, the text is at a place that mail programs show, in every encoding.
+// If this is not certain, the text is a separate part.
 func TestDisclaimerInHTML(t *testing.T) {
 	const page = "<html><body>ü<!-- </body> -->\r\n<a title=\"</body>\">x</a></body></html><!-- </body> -->\r\n"
 	const want = "<html><body>ü<!-- </body> -->\r\n<a title=\"</body>\">x</a>\r\n<p>First.</p>\r\n</body></html><!-- </body> -->\r\n"
@@ -164,7 +165,7 @@ func TestDisclaimerInHTML(t *testing.T) {
 			t.Errorf("%s: %q of\n%s", encoding, leaves, got)
 		}
 	}
-	// In ISO-2022-JP an octet of ASCII may be half of a letter.
+	// In ISO-2022-JP, an ASCII octet may be half of a character.
 	got := apply(t, "From: a@example.com\r\nContent-Type: text/html; charset=iso-2022-jp\r\nSubject: x\r\n\r\n<p>\x1b$B!<\x1b(B</p>\r\n", nil, rules.Disclaimer("First.", "")).Data
 	var leaves []string
 	readParts(t, "iso-2022-jp", got, &leaves)

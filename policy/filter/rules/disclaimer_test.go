@@ -12,7 +12,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rules"
 )
 
-// message makes a message with that header and body.
+// message returns a message with the given header and body.
 func message(header, body string) string {
 	return "From: a@example.com\r\n" + header + "Subject: x\r\n\r\n" + body
 }
@@ -23,7 +23,7 @@ const (
 	inHTML = "<p>Confidential.<br>\r\nExample Ltd</p>"
 )
 
-func TestDisclaimerStandsBelowTheText(t *testing.T) {
+func TestDisclaimerIsBelowTheText(t *testing.T) {
 	for name, c := range map[string]struct{ header, body, want string }{
 		"no MIME":    {"", "hello\r\n", "hello\r\n\r\n" + inText + "\r\n"},
 		"empty":      {"", "", inText},
@@ -41,13 +41,13 @@ func TestDisclaimerStandsBelowTheText(t *testing.T) {
 	} {
 		got := apply(t, message(c.header, c.body), nil, rules.Disclaimer(text, ""))
 		want := message(c.header, c.want)
-		if got.Data != want && got.Data != want+"\r\n" { // the client ends the last line
+		if got.Data != want && got.Data != want+"\r\n" { // the client adds the last line end
 			t.Errorf("%s:\n%q\nwant\n%q", name, got.Data, want)
 		}
 	}
 }
 
-// RFC 3676: no line of the text is taken for a quotation, nor flows on.
+// RFC 3676: no line of the text is a quotation, or continues on the next line.
 func TestDisclaimerInFlowedText(t *testing.T) {
 	flowed := message("Content-Type: text/plain; format=Flowed\r\n", "a \r\nparagraph\r\n")
 	got := apply(t, flowed, nil, rules.Disclaimer("-- \nExample  \n> Ltd\n From here\nFrom there", ""))
@@ -73,7 +73,8 @@ func TestDisclaimerInOtherCharsets(t *testing.T) {
 	}
 }
 
-// Where the text has no place, the message stays whole as a part of a new one.
+// If the text cannot be inserted, the original message is a part of a new
+// message.
 func TestDisclaimerWraps(t *testing.T) {
 	const umlaut = "Grüße €"
 	for name, c := range map[string]struct{ header, body string }{

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rules"
 )
 
-// customers stands for a database.
+// customers represents a database.
 type customers map[string]bool
 
 func (c customers) has(ctx context.Context, domain string) (bool, error) { return c[domain], ctx.Err() }

@@ -12,15 +12,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
 )
 
-// A full disk costs lines of the tracking, but none is broken, and no file is
-// without its header; when there is room again, it goes on.
+// If the disk is full, lines are missing from the tracking log, but no line is
+// incomplete, and every file has its header. When there is space, logging
+// continues.
 func TestTrackingOnFullDisk(t *testing.T) {
 	dir, ok := peers.SmallDisk(t, 16)
 	if !ok {
 		return
 	}
 	ballast := filepath.Join(dir, "ballast")
-	for _, full := range []int{12 << 10, 16 << 10} { // a page is left, or none
+	for _, full := range []int{12 << 10, 16 << 10} { // one page is free, or none
 		track := &rules.Tracking{Dir: filepath.Join(dir, "tracking")}
 		rs := &rules.Rules{Tracking: track, List: []rules.Rule{{Name: "r", Then: []rules.Action{rules.PrependSubject(strings.Repeat("x", 300))}}}}
 		relay := func(n int) {
@@ -38,7 +39,7 @@ func TestTrackingOnFullDisk(t *testing.T) {
 		relay(1)
 		track.Close()
 		line := regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z,<1@example.com>,r,x{300},PrependSubject,a@example\.org,[^,]*$`)
-		records := tracked(t, track.Dir) // one file, whose lines are whole
+		records := tracked(t, track.Dir) // one file with complete lines
 		if records[0][0] != "Date-Time" || len(records) < 2 || len(records) > 14 {
 			t.Errorf("%d lines, the first %q", len(records), records[0])
 		}
@@ -53,7 +54,8 @@ func TestTrackingOnFullDisk(t *testing.T) {
 	}
 }
 
-// What a stranger writes acts on nothing that shows the tracking.
+// Data from the sender cannot execute anything in a program that shows the
+// tracking log.
 func TestTrackingIsEscaped(t *testing.T) {
 	track := &rules.Tracking{Dir: t.TempDir()}
 	t.Cleanup(func() { track.Close() })

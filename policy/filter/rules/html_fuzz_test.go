@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// Where text is added, an HTML parser finds it as text, in no element that is
+// An HTML parser finds the added text as text, and not in an element that is
 // not shown.
 func FuzzPlaceInHTML(f *testing.F) {
 	for _, s := range []string{
@@ -25,7 +25,7 @@ func FuzzPlaceInHTML(f *testing.F) {
 			return
 		}
 		if bytes.Contains(text, []byte("MARK")) || bytes.Contains(bytes.ToLower(text), []byte("frameset")) {
-			return // a parser drops the text of a page of frames
+			return // a parser ignores text in a frameset
 		}
 		added := string(text[:at]) + "<p>MARK</p>" + string(text[at:])
 		root, err := html.Parse(strings.NewReader(added))
@@ -47,8 +47,8 @@ func FuzzPlaceInHTML(f *testing.F) {
 	})
 }
 
-// What the standard library can decode is decoded alike, and the offset of every
-// octet is that of the same octet.
+// If the standard library can decode the input, the result is the same, and
+// each offset belongs to the same octet.
 func FuzzDecodeQP(f *testing.F) {
 	f.Add([]byte("=3Cbody=3e a=\r\nb \t\r\n=zz="))
 	f.Add([]byte("= \t\r\n=20  "))

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// "|" is where the text goes; without one there is no place for it.
+// The text is inserted at "|". Without "|", there is no place for it.
 func TestPlaceInHTML(t *testing.T) {
 	for _, c := range []string{
 		"<p>hello|",

@@ -23,7 +23,7 @@ const mail = "From: Alice <alice@example.com>\r\nMessage-ID: <1@example.com>\r\n
 
 var to = []string{"b@example.net", "c@example.org", "d@sub.example.org"}
 
-// holds are the recipients for whom a rule with these conditions holds.
+// holds returns the recipients to which a rule with these conditions applies.
 func holds(t *testing.T, r rules.Rule) []string {
 	t.Helper()
 	var got []string
@@ -111,7 +111,7 @@ func TestActions(t *testing.T) {
 		"copy":             {rules.Copy("x@example.com"), mail, append(slices.Clone(to), "x@example.com")},
 		"drop":             {rules.Drop(), mail, to[2:]},
 	} {
-		// The rule holds for the first two recipients.
+		// The rule applies to the first two recipients.
 		got := apply(t, mail, []rules.Condition{rules.Any(rules.To("example.net"), rules.To("example.org"))}, c.action)
 		if got.Data != c.data || !slices.Equal(got.To, c.to) {
 			t.Errorf("%s: to %q\n%s", name, got.To, got.Data)
@@ -119,8 +119,8 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// Reports about redirected mail go to the sender and name the address that
-// the sender used; nobody gets reports about copies.
+// Reports about redirected mail go to the sender and name the address that the
+// sender used. Copies cause no reports.
 func TestReportsAboutOthers(t *testing.T) {
 	got := apply(t, mail, nil, rules.Redirect("x@example.com"), rules.Copy("y@example.com"))
 	x, y := got.Message.Recipients[0].Options, got.Message.Recipients[1].Options
@@ -157,7 +157,8 @@ func TestOrderStopAndDisabled(t *testing.T) {
 	}
 }
 
-// What cannot be asked or done is a 451, never a rule passed over.
+// If a condition or an action fails, the reply is 451. The rule is never
+// skipped.
 func TestFailuresAreTemporary(t *testing.T) {
 	broken := errors.New("broken")
 	note := rules.Do("note", "", func(*rules.Mail, []string) error { return nil })
@@ -176,11 +177,11 @@ func TestFailuresAreTemporary(t *testing.T) {
 	bomb := "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\n", 2000)
 	for _, c := range []rules.Condition{rules.Body("x"), rules.Attachment()} {
 		rs := &rules.Rules{List: []rules.Rule{{Name: "x", If: []rules.Condition{c}, Then: []rules.Action{note}}}}
-		agenttest.Refused(t, 554, "alice@example.com", to, bomb, rs.Agent()) // it will be one tomorrow
+		agenttest.Refused(t, 554, "alice@example.com", to, bomb, rs.Agent()) // permanent, because a retry would fail, too
 	}
 }
 
-// What readers of mail show is what conditions see.
+// Conditions see the same text that mail programs show.
 func TestConditionsAreNotEvaded(t *testing.T) {
 	for name, c := range map[string]struct {
 		fields string

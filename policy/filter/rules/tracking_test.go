@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
 )
 
-// tracked are the records of all files in dir.
+// tracked returns the records of all files in dir.
 func tracked(t *testing.T, dir string) [][]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.csv"))
@@ -63,7 +63,7 @@ func TestTrackingHasALineForEachAction(t *testing.T) {
 	if !slices.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("tracked\n%q\nwant\n%q", got, want)
 	}
-	// A message from somebody else is not of interest.
+	// A message of another sender is not tracked.
 	one := &rules.Tracking{Dir: t.TempDir(), Sender: "Bob@example.com"}
 	t.Cleanup(func() { one.Close() })
 	rs.Tracking, rs.List = one, rs.List[:2]
@@ -77,7 +77,7 @@ func TestTrackingHasALineForEachAction(t *testing.T) {
 	}
 }
 
-// A sender cannot add lines of their own by what stands in the message.
+// A sender cannot add lines to the tracking log with the text of the message.
 func TestTrackingCannotBeForged(t *testing.T) {
 	track := &rules.Tracking{Dir: t.TempDir()}
 	t.Cleanup(func() { track.Close() })
@@ -111,7 +111,7 @@ func TestTrackingFilesAreBounded(t *testing.T) {
 	}
 }
 
-// Mail does not wait for its tracking.
+// Mail is accepted even if tracking fails.
 func TestTrackingThatCannotBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

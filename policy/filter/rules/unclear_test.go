@@ -9,7 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
 )
 
-// Text whose Content-Type is no media type is text/plain (RFC 2045, 5.2).
+// A part with an invalid Content-Type is text/plain (RFC 2045, 5.2).
 func TestBodyOfInvalidMediaType(t *testing.T) {
 	for _, field := range []string{"", "Content-Type: text/plain\r\n", "Content-Type: text\r\n", "Content-Type: text; charset=us-ascii\r\n", "Content-Type: plain\r\n", "Content-Type: garbage; x\r\n", "Content-Type:\r\n"} {
 		message := "From: a@example.com\r\n" + field + "Subject: x\r\n\r\nthe SECRETWORD\r\n"
@@ -24,7 +24,7 @@ func TestBodyOfInvalidMediaType(t *testing.T) {
 	}
 }
 
-// Text is searched in every charset that can be decoded, UTF-7 included. Where
+// Text is searched in every charset that can be decoded, including UTF-7. If
 // not even ASCII can be read, the message is refused.
 func TestBodyInCharsets(t *testing.T) {
 	for charset, c := range map[string]struct{ text, reply string }{
@@ -45,13 +45,13 @@ func TestBodyInCharsets(t *testing.T) {
 	}
 }
 
-// A rule that looks into a message does not guess: where other programs may find
-// other text or other attachments, and none is found here, it is refused.
+// If other programs may find other text or other attachments, and the condition
+// is not met here, the message is refused.
 func TestUnclearMessages(t *testing.T) {
 	const multi = "From: a@example.com\r\nContent-Type: multipart/mixed; boundary=b\r\nSubject: x\r\n\r\n--b\r\n\r\nsecret\r\n--b\r\n"
 	for name, c := range map[string]struct {
 		part       string
-		body, name bool // that condition cannot be judged
+		body, name bool // this condition cannot be evaluated
 	}{
 		"folded type":        {"Content-Type\r\n : a/b; name=a.exe\r\n\r\nx\r\n", true, true},
 		"folded encoding":    {"Content-Transfer-Encoding\r\n : base64\r\n\r\nx\r\n", true, true},
@@ -79,7 +79,7 @@ func TestUnclearMessages(t *testing.T) {
 			}
 		}
 		if got := apply(t, message, nil, rules.Disclaimer("First.", "")); !strings.Contains(got.Data, "First.") || !strings.Contains(got.Data, c.part) {
-			t.Errorf("%s: %s", name, got.Data) // a disclaimer needs no certainty: it can be a part of its own
+			t.Errorf("%s: %s", name, got.Data) // the disclaimer becomes a separate part
 		}
 	}
 }

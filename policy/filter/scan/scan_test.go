@@ -28,7 +28,7 @@ const mail = "From: a@example.org\r\nTo: b@example.com\r\nSubject: hello\r\n\r\n
 
 var to = []string{"b@example.com"}
 
-// scanner is a TCP server that gives each connection to f.
+// scanner is a TCP server that calls f for each connection.
 func scanner(t *testing.T, f func(net.Conn)) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -127,7 +127,7 @@ func TestHostileSymbols(t *testing.T) {
 }
 
 // A verdict does not count if it comes before spamd has read the message.
-func TestVerdictOnAPart(t *testing.T) {
+func TestEarlyVerdict(t *testing.T) {
 	c := &Spamd{MaxSize: 64 << 20, Address: scanner(t, func(c net.Conn) {
 		io.WriteString(c, "SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0 / 5\r\nContent-length: 0\r\n\r\n")
 		c.(*net.TCPConn).SetLinger(0)
@@ -172,7 +172,7 @@ func TestSlowScannerEndsWithTheTimeout(t *testing.T) {
 }
 
 func TestOversize(t *testing.T) {
-	const dead = "/nonexistent/scanner" // it must not be asked
+	const dead = "/nonexistent/scanner" // it must not be called
 	agenttest.Refused(t, 552, "a@example.org", to, mail, (&Clamd{Address: dead, MaxSize: 10}).Agent())
 	agenttest.Refused(t, 552, "a@example.org", to, mail, (&HTTP{URL: dead, MaxSize: 10}).Agent())
 	agenttest.Relay(t, "a@example.org", to, mail, (&Clamd{Address: dead, MaxSize: 10, PassOversize: true}).Agent(),

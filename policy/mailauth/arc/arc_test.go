@@ -255,7 +255,7 @@ func TestUnreadableMessage(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	if _, err := (&Sealer{Key: keys()[0]}).Seal(t.Context(), strings.NewReader(plain), &Verdict{Result: None}); err == nil || !strings.Contains(err.Error(), "Sealer.ID") {
-		t.Errorf("sealed for nobody: %v", err)
+		t.Errorf("sealed without an ID: %v", err)
 	}
 	if _, err := (&Sealer{ID: "mx.example.com"}).Seal(t.Context(), strings.NewReader(plain), &Verdict{Result: None}); err == nil {
 		t.Error("sealed without a key")

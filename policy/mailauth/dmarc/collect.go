@@ -36,7 +36,7 @@ type Collector struct {
 	// is dropped and only counted; see Dropped.
 	MaxRows int
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	days    map[dayKey]*dayRows
 	rows    int
 	bytes   int64

@@ -105,8 +105,8 @@ func TestBadExpressions(t *testing.T) {
 	}
 }
 
-// What an expression cannot answer is no "false".
-func TestAnExpressionThatFails(t *testing.T) {
+// If an expression fails, the result is an error and not "false".
+func TestFailingExpression(t *testing.T) {
 	for _, greedy := range []string{`len(1..10000000) > size`, `headers("X-A")[7] == ""`} {
 		rs := &rules.Rules{List: []rules.Rule{{Name: "x", If: []rules.Condition{expr.Condition(greedy)}, Then: []rules.Action{rules.Drop()}}}}
 		if err := rs.Validate(); err != nil {

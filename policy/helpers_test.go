@@ -15,15 +15,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// stranger is a client that nobody knows; neighbour is in the organization's
-// own network.
+// stranger is an unknown client; neighbour is a client in the organization's
+// network.
 const (
 	stranger  = "192.0.2.1"
 	neighbour = "10.1.2.3"
 )
 
-// install serves a Gate's judgement in memory. What it lets through is in the
-// outbox.
+// install serves srv in memory with the policies of the Gate. Accepted messages
+// are in the outbox.
 func install(t testing.TB, g *Gate, srv *smtpserver.Server) (*policytest.Server, *outbox) {
 	t.Helper()
 	if srv == nil {
@@ -45,9 +45,9 @@ func install(t testing.TB, g *Gate, srv *smtpserver.Server) (*policytest.Server,
 	return policytest.New(t, srv), out
 }
 
-// outbox is a Submitter that keeps what it gets.
+// outbox is a Submitter that stores messages.
 type outbox struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	messages []*queue.Message
 	err      error
 }
@@ -62,13 +62,13 @@ func (o *outbox) Submit(_ context.Context, m *queue.Message) error {
 	return nil
 }
 
-// only is the one message that came.
+// only returns the message, if there is exactly one.
 func (o *outbox) only(t testing.TB) *queue.Message {
 	t.Helper()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.messages) != 1 {
-		t.Fatalf("%d messages were handed over, want 1", len(o.messages))
+		t.Fatalf("%d messages were submitted, want 1", len(o.messages))
 	}
 	return o.messages[0]
 }
@@ -78,11 +78,11 @@ func (o *outbox) empty(t testing.TB) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if n := len(o.messages); n > 0 {
-		t.Errorf("%d messages were handed over, to %s, ...", n, o.messages[0].Recipients[0].Addr)
+		t.Errorf("%d messages were submitted, to %s, ...", n, o.messages[0].Recipients[0].Addr)
 	}
 }
 
-// text is a message's content.
+// text returns the content of a message.
 func text(t testing.TB, m *queue.Message) string {
 	t.Helper()
 	var b strings.Builder
@@ -92,7 +92,7 @@ func text(t testing.TB, m *queue.Message) string {
 	return b.String()
 }
 
-// passwords lets everybody in whose password is their name backwards.
+// passwords accepts a user whose password is the user name backwards.
 func passwords() smtpserver.Authenticator {
 	return smtpserver.PasswordAuth(func(_ context.Context, _ *smtpserver.Session, user, password string) error {
 		if len(user) != len(password) || user == "" {
@@ -107,15 +107,16 @@ func passwords() smtpserver.Authenticator {
 	})
 }
 
-// serveAgents serves in memory what some agents let through.
+// serveAgents serves in memory with the given agents, and accepts the messages
+// that they do not refuse.
 func serveAgents(t testing.TB, agents ...smtpserver.Agent) *policytest.Server {
 	t.Helper()
 	return policytest.New(t, &smtpserver.Server{Agents: agents})
 }
 
-// fakeDNS answers from memory: "MX example.net", "TXT ...", "PTR 192.0.2.1",
-// "A mx.example.net" (for both families). What is not there does not exist;
-// "FAIL" is a server that fails.
+// fakeDNS answers from a map with keys such as "MX example.net", "TXT ...",
+// "PTR 192.0.2.1", and "A mx.example.net" for both families. Other names do not
+// exist. The value "FAIL" is a server failure.
 type fakeDNS map[string]string
 
 func (d fakeDNS) lookup(qtype, name string) ([]string, error) {
