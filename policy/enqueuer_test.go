@@ -199,7 +199,7 @@ func TestEnqueuerClosesTheFile(t *testing.T) {
 	w := new(fileWatch)
 	srv, _ := install(t, &Gate{Domains: []Domain{{Name: "example.com"}}, Queue: w}, &smtpserver.Server{
 		Limits: smtpserver.Limits{MemoryContent: 1000},
-		Overflow: func() (*os.File, error) {
+		ContentFile: func() (*os.File, error) {
 			var err error
 			file, err = os.Create(filepath.Join(t.TempDir(), "content"))
 			return file, err

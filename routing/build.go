@@ -253,7 +253,7 @@ func (b *builder) restrictions(c *connector) {
 			b.fault(fmt.Sprintf("Scope.Networks[%d]", i), "%v has bits set beyond the prefix length; did you mean %v?", p, p.Masked())
 		}
 	}
-	c.receivers, c.identities = setOf(c.Scope.Receivers), setOf(c.Scope.Identities)
+	c.receivers, c.identities = setOf(c.Scope.ReceiveConnectors), setOf(c.Scope.Identities)
 	if c.MaxMessageSize < 0 {
 		b.fault("MaxMessageSize", "negative")
 	}
@@ -263,8 +263,8 @@ func (b *builder) restrictions(c *connector) {
 	if c.Priorities > HighPriority|NormalPriority|LowPriority {
 		b.fault("Priorities", "unknown priority")
 	}
-	if c.System > SystemNever {
-		b.fault("System", "unknown value %d", c.System)
+	if c.SystemMessages > SystemNever {
+		b.fault("SystemMessages", "unknown value %d", c.SystemMessages)
 	}
 	for i, d := range c.Retry {
 		if d <= 0 {

@@ -20,7 +20,7 @@ const (
 	TooLarge                          // the message is larger than MaxMessageSize
 	SenderRefused                     // the sender is in RefuseSenders, or not in AcceptSenders
 	WrongPriority                     // the priority of the message is not in Priorities
-	SystemMismatch                    // Connector.System excludes the message
+	SystemMismatch                    // Connector.SystemMessages excludes the message
 	Excluded                          // a connector with a more specific address space is Exclusive
 	WouldLoop                         // the mail would come back to this relay (Site.Domains)
 )
@@ -32,7 +32,7 @@ var eligibilityText = [...]string{
 	TooLarge:       "message too large",
 	SenderRefused:  "sender not allowed",
 	WrongPriority:  "message priority not allowed",
-	SystemMismatch: "excluded by its System setting",
+	SystemMismatch: "excluded by its SystemMessages setting",
 	Excluded:       "a more specific connector is exclusive",
 	WouldLoop:      "mail loop: the domain is one of Site.Domains",
 }
@@ -63,7 +63,7 @@ func (c *connector) suitability(m *queue.Message) Eligibility {
 		return SenderRefused
 	case c.Priorities != 0 && c.Priorities&priorityOf(m) == 0:
 		return WrongPriority
-	case c.System == SystemOnly && !m.System, c.System == SystemNever && m.System:
+	case c.SystemMessages == SystemOnly && !m.System, c.SystemMessages == SystemNever && m.System:
 		return SystemMismatch
 	}
 	return Eligible

@@ -107,9 +107,9 @@ type Connector struct {
 	// Priorities are the message priorities that the connector accepts. The
 	// zero value accepts all.
 	Priorities Priorities
-	// System controls whether the connector accepts the messages that the
+	// SystemMessages controls whether the connector accepts the messages that the
 	// queue itself creates.
-	System SystemMessages
+	SystemMessages SystemMessages
 
 	// Schedule is when the connector runs; nil means always. At other times
 	// its mail waits.
@@ -152,9 +152,9 @@ type Scope struct {
 	Senders []string
 	// Networks are the networks of the clients that submit the mail.
 	Networks []netip.Prefix
-	// Receivers are the names of receive connectors, or other origins
+	// ReceiveConnectors are the names of receive connectors, or other origins
 	// ("pickup", "dsn"): values of queue.Origin.Connector.
-	Receivers []string
+	ReceiveConnectors []string
 	// Identities are the authenticated identities of clients
 	// (queue.Origin.Identity).
 	Identities []string

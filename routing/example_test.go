@@ -163,7 +163,7 @@ func ExampleParseSchedule() {
 		panic(err)
 	}
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	fmt.Println(night.Open(noon), night.Opens(noon).Format(time.DateTime))
+	fmt.Println(night.Open(noon), night.NextOpen(noon).Format(time.DateTime))
 	_, err = routing.NewTable(routing.Connector{Name: "internet", Spaces: []string{"*"},
 		OversizeSize: 10 << 20, OversizeSchedule: night})
 	fmt.Println(err)

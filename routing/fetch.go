@@ -92,7 +92,7 @@ func (f *Fetcher) Run(ctx context.Context) {
 	for {
 		wait := interval
 		now := time.Now()
-		if opens := f.Schedule.Opens(now); opens.Equal(now) {
+		if opens := f.Schedule.NextOpen(now); opens.Equal(now) {
 			n, err := f.FetchMail(ctx)
 			if f.Logger != nil && ctx.Err() == nil {
 				attrs := []any{"provider", f.Provider.Host, "method", f.Method.String()}

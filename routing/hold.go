@@ -52,7 +52,7 @@ func (r *Router) held(c *connector, hop queue.NextHop, now time.Time) (bool, tim
 	if s.Open(now) {
 		return false, time.Time{}
 	}
-	return true, s.Opens(now)
+	return true, s.NextOpen(now)
 }
 
 // notRequested is the result for mail of a Hold connector that reaches Deliver

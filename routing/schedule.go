@@ -188,13 +188,13 @@ func (s *Schedule) String() string {
 
 // Open reports whether t is in a window. A nil Schedule is always open.
 func (s *Schedule) Open(t time.Time) bool {
-	return s == nil || s.Opens(t).Equal(t)
+	return s == nil || s.NextOpen(t).Equal(t)
 }
 
-// Opens returns the first time from t on that is in a window: t itself if the
+// NextOpen returns the first time from t on that is in a window: t itself if the
 // schedule is open. It returns the zero time if the schedule never opens
 // again.
-func (s *Schedule) Opens(t time.Time) time.Time {
+func (s *Schedule) NextOpen(t time.Time) time.Time {
 	if s == nil {
 		return t
 	}

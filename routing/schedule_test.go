@@ -67,12 +67,12 @@ func TestSchedules(t *testing.T) {
 		if open := s.Open(at); open != (c.opens == "") {
 			t.Errorf("%q at %s: open %v", c.text, c.at, open)
 		}
-		if got := s.Opens(at).In(berlin).Format("2006-01-02 15:04"); c.opens != "" && got != c.opens {
+		if got := s.NextOpen(at).In(berlin).Format("2006-01-02 15:04"); c.opens != "" && got != c.opens {
 			t.Errorf("%q at %s: opens %s, want %s", c.text, c.at, got, c.opens)
 		}
 	}
 	past := schedule(t, "2020-01-01 10:00-11:00", berlin)
-	if at := past.Opens(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)); !at.IsZero() {
+	if at := past.NextOpen(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)); !at.IsZero() {
 		t.Errorf("a schedule that is over opens %v", at)
 	}
 }
@@ -117,7 +117,7 @@ func TestSchedulesWhenTheClockChanges(t *testing.T) {
 		var first, last time.Time
 		n := 0
 		for at := midnight; at.Format(time.DateOnly) == c.day; at = at.Add(time.Minute) {
-			if opens := s.Opens(at); s.Open(at) != opens.Equal(at) || !opens.IsZero() && !s.Open(opens) {
+			if opens := s.NextOpen(at); s.Open(at) != opens.Equal(at) || !opens.IsZero() && !s.Open(opens) {
 				t.Fatalf("%s %q: at %v it opens at %v, where it is closed", c.zone, c.text, at, opens)
 			}
 			if s.Open(at) {
@@ -165,7 +165,7 @@ func TestFaultySchedules(t *testing.T) {
 func TestNoScheduleIsAlwaysOpen(t *testing.T) {
 	var s *Schedule
 	now := time.Now()
-	if !s.Open(now) || !s.Opens(now).Equal(now) || s.String() != "always" {
+	if !s.Open(now) || !s.NextOpen(now).Equal(now) || s.String() != "always" {
 		t.Error("a nil Schedule is not always open")
 	}
 }
@@ -233,7 +233,7 @@ func FuzzSchedule(f *testing.F) {
 			return
 		}
 		at := time.Unix(unix%(1<<33), 0)
-		opens := s.Opens(at)
+		opens := s.NextOpen(at)
 		switch {
 		case opens.IsZero():
 		case opens.Before(at):

@@ -92,9 +92,9 @@ func TestIneligibleConnectors(t *testing.T) {
 			queue.Message{Origin: queue.Origin{ClientAddr: "192.0.2.1"}}, "451 4.4.4"},
 		{"no network known", Connector{Scope: Scope{Networks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}},
 			queue.Message{}, "451 4.4.4"},
-		{"receive connector", Connector{Scope: Scope{Receivers: []string{"inside"}}},
+		{"receive connector", Connector{Scope: Scope{ReceiveConnectors: []string{"inside"}}},
 			queue.Message{Origin: queue.Origin{Connector: "inside"}}, "c"},
-		{"other receive connector", Connector{Scope: Scope{Receivers: []string{"inside"}}},
+		{"other receive connector", Connector{Scope: Scope{ReceiveConnectors: []string{"inside"}}},
 			queue.Message{Origin: queue.Origin{Connector: "edge"}}, "451 4.4.4"},
 		{"identity", Connector{Scope: Scope{Identities: []string{"alice"}}},
 			queue.Message{Origin: queue.Origin{Identity: "alice"}}, "c"},
@@ -107,9 +107,9 @@ func TestIneligibleConnectors(t *testing.T) {
 			queue.Message{From: "x@example.com"}, "550 5.7.1"},
 		{"priority", Connector{Priorities: HighPriority | NormalPriority}, queue.Message{Priority: 4}, "c"},
 		{"wrong priority", Connector{Priorities: HighPriority | NormalPriority}, queue.Message{Priority: -4}, "550 5.7.1"},
-		{"only system", Connector{System: SystemOnly}, queue.Message{System: true}, "c"},
-		{"only system, but", Connector{System: SystemOnly}, queue.Message{}, "550 5.7.1"},
-		{"never system", Connector{System: SystemNever}, queue.Message{System: true}, "550 5.7.1"},
+		{"only system", Connector{SystemMessages: SystemOnly}, queue.Message{System: true}, "c"},
+		{"only system, but", Connector{SystemMessages: SystemOnly}, queue.Message{}, "550 5.7.1"},
+		{"never system", Connector{SystemMessages: SystemNever}, queue.Message{System: true}, "550 5.7.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.conn.Name, c.conn.Spaces = "c", []string{"*"}
@@ -255,7 +255,7 @@ func TestFaultyTables(t *testing.T) {
 		"connector c: Retry[1]: 0s is not a positive duration":                                      base(func(c *Connector) { c.Retry = []time.Duration{time.Minute, 0} }),
 		"connector c: Expire: negative":                                                             base(func(c *Connector) { c.Expire = -1 }),
 		"connector c: Priorities: unknown priority":                                                 base(func(c *Connector) { c.Priorities = 8 }),
-		"connector c: System: unknown value 3":                                                      base(func(c *Connector) { c.System = 3 }),
+		"connector c: SystemMessages: unknown value 3":                                              base(func(c *Connector) { c.SystemMessages = 3 }),
 		"connector c: Schedule: not made by ParseSchedule":                                          base(func(c *Connector) { c.Schedule = &Schedule{} }),
 		"connector c: OversizeSize: missing: OversizeSchedule applies to messages larger than it":   base(func(c *Connector) { c.OversizeSchedule = always }),
 		"connector c: OversizeSchedule: missing: OversizeSize has no effect without it":             base(func(c *Connector) { c.OversizeSize = 5 }),

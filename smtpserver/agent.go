@@ -27,11 +27,11 @@ import (
 //     fmt.Errorf("%w: %w", ErrClose, e).
 //   - any other error: the server logs it and replies 451 4.3.0.
 //
-// If a function panics, the server ends that session with 421 and continues to
-// serve the others.
+// If a function panics, the server ends the session with 421. Other sessions
+// continue.
 //
-// The events come in the order of the fields. The context ends when the session
-// ends.
+// The events from Connect to EndOfData come in the order of the fields. The
+// context ends when the session ends.
 type Agent struct {
 	// Name appears in logs, traces and counters.
 	Name string
@@ -39,8 +39,8 @@ type Agent struct {
 	// Connect is called before the banner. If it refuses, its reply (554 or
 	// 421) replaces the banner (RFC 5321, 3.1).
 	Connect func(ctx context.Context, s *Session) error
-	// Helo is called at HELO, EHLO and LHLO. The name is as received. To write
-	// the name to a log or a header, use Session.Helo.
+	// Helo is called at HELO, EHLO and LHLO. name is not encoded. To write the
+	// name to a log or a header, use Session.Helo.
 	Helo func(ctx context.Context, s *Session, name string) error
 	// StartTLS is called at STARTTLS, before the handshake.
 	StartTLS func(ctx context.Context, s *Session) error
@@ -74,12 +74,12 @@ type Agent struct {
 	// Mail and Rcpt are called, and later in the Message.
 	MailParams, RcptParams []string
 
-	// Reject is called for every refusal, also those of other agents and of the
-	// server. It cannot change the refusal.
+	// Reject is called for every refusal: by this agent, by another agent, by
+	// the Handler, or by the server. It cannot change the refusal.
 	Reject func(ctx context.Context, s *Session, r *smtp.SMTPError)
-	// Disconnect is called last, once for each Connect. XCLIENT ends the
-	// session of the front end, so that Disconnect is called, and begins the
-	// session of its client with Connect.
+	// Disconnect is called last, once for each Connect. At XCLIENT
+	// (Server.XClientFrom), the server calls Disconnect for the front end and
+	// then Connect for the client of the front end.
 	Disconnect func(ctx context.Context, s *Session)
 }
 

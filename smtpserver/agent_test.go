@@ -313,7 +313,7 @@ func TestPanics(t *testing.T) {
 		})
 	}
 	t.Run("reject, of a connection too many", func(t *testing.T) {
-		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{Connections: 1, Overload: -1},
+		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{Connections: 1, OverloadPercent: -1},
 			Agents: []smtpserver.Agent{{Reject: func(context.Context, *smtpserver.Session, *smtp.SMTPError) { boom() }}}})
 		dialRaw(t, srv.Addr).expect("220")
 		smtptest.Talk(t, srv.Addr, "S: 421 4.3.0")
@@ -394,7 +394,7 @@ func TestPanicAtReset(t *testing.T) {
 	var file *os.File
 	s := generous()
 	s.Limits.MemoryContent = 10
-	s.Overflow = func() (f *os.File, err error) {
+	s.ContentFile = func() (f *os.File, err error) {
 		file, err = os.CreateTemp(t.TempDir(), "")
 		return file, err
 	}

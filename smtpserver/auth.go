@@ -17,9 +17,10 @@ import (
 type Authenticator interface {
 	// Mechanisms returns the names for the EHLO reply, the preferred one first.
 	Mechanisms(s *Session) []string
-	// Start begins an exchange. The returned server must call s.SetIdentity
-	// before it reports success. If its Next returns a *smtp.SMTPError, that is
-	// the reply; any other error means 535 5.7.8.
+	// Start begins an exchange. The method Next of the returned sasl.Server
+	// must call s.SetIdentity before it reports success. If Next returns a
+	// *smtp.SMTPError, the SMTP server sends it as the reply. For any other
+	// error, it replies 535 5.7.8.
 	Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error)
 }
 

@@ -58,7 +58,7 @@ func TestBatchAfterRefusedMail(t *testing.T) {
 // The refused MAIL and what follows it are one error together.
 func TestRefusedMailCounts(t *testing.T) {
 	for mail, want := range map[string]string{"MAIL FROM:<spam@example.net>": "450", "MAIL FROM:<a@@example.net>": "501"} {
-		srv := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{refuseSpam}, Limits: smtpserver.Limits{Errors: 2}})
+		srv := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{refuseSpam}, Limits: smtpserver.Limits{ProtocolErrors: 2}})
 		conn := dialRaw(t, srv.Addr)
 		conn.expect("220")
 		conn.send("EHLO client.example\r\n")
@@ -120,7 +120,7 @@ func TestBatchIsBounded(t *testing.T) {
 			"250" + strings.Repeat(" 501", 12)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{Errors: 1, Recipients: 10}})
+			srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{ProtocolErrors: 1, Recipients: 10}})
 			conn := dialRaw(t, srv.Addr)
 			conn.expect("220")
 			conn.send("EHLO client.example\r\n")
@@ -167,7 +167,7 @@ func TestUnreadableRecipients(t *testing.T) {
 
 // Where all recipients cannot be read, DATA is refused, and nothing counts.
 func TestOnlyUnreadableRecipients(t *testing.T) {
-	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{Errors: 1}})
+	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{ProtocolErrors: 1}})
 	conn := dialRaw(t, srv.Addr)
 	conn.expect("220")
 	conn.send("EHLO client.example\r\n")

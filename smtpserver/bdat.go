@@ -100,7 +100,7 @@ func (s *Session) refuseChunk(size int64, e *smtp.SMTPError) error {
 func (s *Session) readChunk(size int64, to sink) error {
 	if size > s.maxSize || size == noLimit {
 		// It would take too long to read.
-		s.refuse(&verdict{reply: refusal(552, 5, 3, 4, "Chunk is longer than the largest message"), by: "limits"})
+		s.refuse(&verdict{reply: refusal(552, 5, 3, 4, "Chunk is longer than the maximum message size"), by: "limits"})
 		return errClosing
 	}
 	if size > s.lim.SessionBytes-s.bytes {

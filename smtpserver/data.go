@@ -100,7 +100,7 @@ func (s *Session) paceLeft(p *pace) time.Duration {
 	if rate == 0 {
 		return forever
 	}
-	return s.lim.Data + time.Duration(p.bytes/rate)*time.Second - time.Since(p.began)
+	return s.lim.DataTimeout + time.Duration(p.bytes/rate)*time.Second - time.Since(p.began)
 }
 
 // waitData waits for the next piece of a message.
@@ -111,7 +111,7 @@ func (s *Session) waitData(p *pace) error {
 	if s.intake != nil {
 		s.intake.pause()
 	}
-	d := min(s.lim.Data, s.paceLeft(p))
+	d := min(s.lim.DataTimeout, s.paceLeft(p))
 	err := os.ErrDeadlineExceeded
 	if d > 0 {
 		if err := s.setReadDeadline(d); err != nil {

@@ -184,13 +184,13 @@ func TestHopCount(t *testing.T) {
 // A file that cannot be had is a temporary failure, and the session goes on.
 func TestOverflowFails(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{
-		Limits:   smtpserver.Limits{MemoryContent: 10},
-		Overflow: func() (*os.File, error) { return nil, os.ErrPermission },
+		Limits:      smtpserver.Limits{MemoryContent: 10},
+		ContentFile: func() (*os.File, error) { return nil, os.ErrPermission },
 	})
 	smtptest.Talk(t, srv.Addr, send("Subject: x\r\n\r\nmore than ten bytes\r\n.\r\n", "452 4.3.1"))
 }
 
-// Every overflow file is closed: by the server when it keeps the message, by
+// Every content file is closed: by the server when it keeps the message, by
 // the Handler when that has it.
 func TestOverflowIsClosed(t *testing.T) {
 	var files []*os.File
@@ -198,7 +198,7 @@ func TestOverflowIsClosed(t *testing.T) {
 	opened, gone := make(chan bool, 10), make(chan bool, 10)
 	srv := smtptest.NewServer(t, &smtpserver.Server{
 		Limits: smtpserver.Limits{MemoryContent: 10},
-		Overflow: func() (*os.File, error) {
+		ContentFile: func() (*os.File, error) {
 			f, err := os.CreateTemp(dir, "")
 			files = append(files, f)
 			opened <- true
@@ -257,7 +257,7 @@ func TestHandlerClosesLater(t *testing.T) {
 	kept := make(chan *smtpserver.Message, 1)
 	srv := smtptest.NewServer(t, &smtpserver.Server{
 		Limits: smtpserver.Limits{MemoryContent: 10},
-		Overflow: func() (f *os.File, err error) {
+		ContentFile: func() (f *os.File, err error) {
 			file, err = os.CreateTemp(t.TempDir(), "")
 			return file, err
 		},

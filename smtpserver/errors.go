@@ -7,10 +7,10 @@ import "github.com/emersion/go-smtp"
 type errorReply = func(code int, ec smtp.EnhancedCode, text string) error
 
 // protocolError replies to a violation of the protocol. It ends the session
-// after too many of them (Limits.Errors).
+// after too many of them (Limits.ProtocolErrors).
 func (s *Session) protocolError(code int, ec smtp.EnhancedCode, text string) error {
 	s.errors++
-	limit := s.lim.Errors
+	limit := s.lim.ProtocolErrors
 	if s.srv.overloaded() {
 		limit = min(limit, overloadErrors)
 	}

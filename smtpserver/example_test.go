@@ -116,9 +116,9 @@ func ExampleAgent_command() {
 }
 
 // A session written for go-smtp serves unchanged.
-func ExampleMountGoSMTP() {
+func ExampleAdaptGoSMTP() {
 	newSession := func(s *smtpserver.Session) (gosmtp.Session, error) { return discardAll{}, nil }
-	agent, handler, _ := smtpserver.MountGoSMTP(newSession)
+	agent, handler, _ := smtpserver.AdaptGoSMTP(newSession)
 	srv := &smtpserver.Server{Agents: []smtpserver.Agent{agent}, Handler: handler}
 	fmt.Println(srv.Agents[0].Name)
 	// Output: go-smtp

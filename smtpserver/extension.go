@@ -10,10 +10,10 @@ type Extension uint32
 
 // The extensions of a server. The first group is on by default, and
 // Server.Disable switches them off. The second group is off by default, because
-// only the application can do what they promise, and Server.Enable switches
-// them on. AUTH depends on Server.Auth, and STARTTLS also on Server.TLSConfig
-// and Server.TLSMode. The server announces each extension only when the client
-// can use it.
+// they need support from the application, and Server.Enable switches them on.
+// AUTH depends on Server.Auth, and STARTTLS also on Server.TLSConfig and
+// Server.TLSMode. The server announces each extension only when the client can
+// use it.
 const (
 	ExtSize                Extension = 1 << iota // SIZE (RFC 1870)
 	ExtSizeValue                                 // announces the limit with SIZE
@@ -111,7 +111,7 @@ func joinNonZero(keyword string, n int64) string {
 // 9422, 4).
 func (s *Session) limitsKeyword() string {
 	k := ""
-	if n := s.lim.Messages; n < noLimitInt {
+	if n := s.lim.SessionMessages; n < noLimitInt {
 		k += " MAILMAX=" + strconv.Itoa(n)
 	}
 	if n := s.lim.Recipients; n < noLimitInt {

@@ -49,7 +49,7 @@ func FuzzSession(f *testing.F) {
 			Hostname: "test.example", Agents: []smtpserver.Agent{w.agent()}, Handler: w,
 			Auth: wonderland(), AllowInsecureAuth: true, AllowEarlyInput: lax, XClientFrom: loopback,
 			Enable: smtpserver.ExtBinaryMIME | smtpserver.ExtDeliverBy | smtpserver.ExtMTPriority | smtpserver.ExtFutureRelease,
-			Limits: smtpserver.Limits{Errors: -1, Tarpit: -1, MessageSize: 2000, MemoryContent: 100, MessageRate: -1, UnknownRecipients: -1, AuthFailures: -1},
+			Limits: smtpserver.Limits{ProtocolErrors: -1, Tarpit: -1, MessageSize: 2000, MemoryContent: 100, MessageRate: -1, UnknownRecipients: -1, AuthFailures: -1},
 		}
 		l := &oneConn{c: c, closed: make(chan struct{})}
 		served := make(chan error, 1)

@@ -9,15 +9,15 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// MountGoSMTP makes it possible to use a session that was written for go-smtp.
-// Add the agent to Server.Agents and set Server.Handler to the handler. If the
-// sessions are smtp.AuthSessions, also set Server.Auth to the Authenticator.
+// AdaptGoSMTP adapts sessions that were written for go-smtp. Add the agent to
+// Server.Agents and set Server.Handler to the handler. If the sessions are
+// smtp.AuthSessions, also set Server.Auth to the Authenticator.
 //
 // newSession is called at the first greeting of each session, and again at the
 // first greeting under TLS. With Server.LMTP, an smtp.LMTPSession can reply for
 // each recipient. After an AuthSession has succeeded, Session.Identity is
 // "authenticated", because go-smtp does not report the identity.
-func MountGoSMTP(newSession func(s *Session) (smtp.Session, error)) (Agent, Handler, Authenticator) {
+func AdaptGoSMTP(newSession func(s *Session) (smtp.Session, error)) (Agent, Handler, Authenticator) {
 	g := goSMTP{newSession}
 	return g.agent(), g, g
 }
@@ -28,14 +28,14 @@ type goSMTP struct {
 
 type goSMTPKey struct{}
 
-// goMounted is a go-smtp session, and the TLS state when it began.
-type goMounted struct {
+// adaptedSession is a go-smtp session, and the TLS state when it began.
+type adaptedSession struct {
 	smtp.Session
 	tls *tls.ConnectionState
 }
 
-func mounted(s *Session) smtp.Session {
-	m, _ := s.Value(goSMTPKey{}).(goMounted)
+func adapted(s *Session) smtp.Session {
+	m, _ := s.Value(goSMTPKey{}).(adaptedSession)
 	return m.Session
 }
 
@@ -43,7 +43,7 @@ func mounted(s *Session) smtp.Session {
 // STARTTLS it creates a new one, because the server must forget what it knows
 // from before (RFC 3207, 4.2).
 func (g goSMTP) session(s *Session) (smtp.Session, error) {
-	if m, _ := s.Value(goSMTPKey{}).(goMounted); m.Session != nil && m.tls == s.tls {
+	if m, _ := s.Value(goSMTPKey{}).(adaptedSession); m.Session != nil && m.tls == s.tls {
 		return m.Session, nil
 	}
 	g.logout(s)
@@ -51,15 +51,15 @@ func (g goSMTP) session(s *Session) (smtp.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.SetValue(goSMTPKey{}, goMounted{m, s.tls})
+	s.SetValue(goSMTPKey{}, adaptedSession{m, s.tls})
 	return m, nil
 }
 
 func (g goSMTP) logout(s *Session) {
-	if m := mounted(s); m != nil {
+	if m := adapted(s); m != nil {
 		s.SetValue(goSMTPKey{}, nil)
 		if err := m.Logout(); err != nil {
-			s.log(slog.LevelWarn, "logout", slog.Any("error", err))
+			s.log(slog.LevelWarn, "go-smtp: Logout failed", slog.Any("error", err))
 		}
 	}
 }
@@ -79,10 +79,10 @@ func (g goSMTP) agent() Agent {
 			return m.Mail(from, opts)
 		},
 		Rcpt: func(_ context.Context, s *Session, to string, opts *smtp.RcptOptions) error {
-			return mounted(s).Rcpt(to, opts)
+			return adapted(s).Rcpt(to, opts)
 		},
 		Reset: func(_ context.Context, s *Session) {
-			if m := mounted(s); m != nil { // nil if another agent refused MAIL first
+			if m := adapted(s); m != nil { // nil if another agent refused MAIL first
 				m.Reset()
 			}
 		},
@@ -93,7 +93,7 @@ func (g goSMTP) agent() Agent {
 // Receive implements Handler: it calls Data or LMTPData of the session.
 func (g goSMTP) Receive(_ context.Context, s *Session, m *Message) (string, error) {
 	c := m.content()
-	m0 := mounted(s)
+	m0 := adapted(s)
 	l, ok := m0.(smtp.LMTPSession)
 	if !s.srv.LMTP || !ok {
 		err := m0.Data(c.Reader())
@@ -142,14 +142,14 @@ func (l *lmtpStatus) result(err error) error {
 }
 
 func (g goSMTP) Mechanisms(s *Session) []string {
-	if a, ok := mounted(s).(smtp.AuthSession); ok {
+	if a, ok := adapted(s).(smtp.AuthSession); ok {
 		return a.AuthMechanisms()
 	}
 	return nil
 }
 
 func (g goSMTP) Start(_ context.Context, s *Session, mechanism string) (sasl.Server, error) {
-	a, ok := mounted(s).(smtp.AuthSession)
+	a, ok := adapted(s).(smtp.AuthSession)
 	if !ok {
 		return nil, errNotOffered(mechanism)
 	}

@@ -82,21 +82,21 @@ func (s *Session) beforeBanner() error {
 
 func (s *Session) cmdEHLO(arg string) error {
 	if s.srv.LMTP {
-		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is an LMTP server: say LHLO")
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is an LMTP server: use LHLO")
 	}
 	return s.extendedHello(arg)
 }
 
 func (s *Session) cmdLHLO(arg string) error {
 	if !s.srv.LMTP {
-		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is not an LMTP server: say EHLO")
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is not an LMTP server: use EHLO")
 	}
 	return s.extendedHello(arg)
 }
 
 func (s *Session) cmdHELO(arg string) error {
 	if s.srv.LMTP {
-		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is an LMTP server: say LHLO")
+		return s.protocolError(500, smtp.EnhancedCode{5, 5, 1}, "This is an LMTP server: use LHLO")
 	}
 	if ok, err := s.hello(arg); !ok {
 		return err
@@ -150,6 +150,6 @@ func (s *Session) checkEarly(when string) error {
 	if s.srv.AllowEarlyInput || len(s.in.buffered()) == 0 {
 		return nil
 	}
-	s.refuse(&verdict{reply: refusal(554, 5, 5, 0, "Input came "+when), by: "pipelining"})
+	s.refuse(&verdict{reply: refusal(554, 5, 5, 0, "You must not send input "+when), by: "pipelining"})
 	return errClosing
 }

@@ -135,8 +135,8 @@ func (h *Header) Delete(del func(Field) bool) int {
 
 // Replace calls f for each field. If f returns true, Replace replaces the field
 // by the raw fields that f returns, or removes it if raw is empty. Other fields
-// keep every byte. Replace returns an error and changes nothing if the result
-// of a call is malformed.
+// do not change. If the result of a call is malformed, Replace returns an error
+// and changes nothing.
 func (h *Header) Replace(f func(Field) (raw string, replace bool)) error {
 	var blocks [][]byte
 	changed := false

@@ -209,9 +209,9 @@ func (in *intake) withinBudget() bool {
 	return in.s.srv.contentMemory.Load() <= in.s.lim.TotalMemory
 }
 
-// toFile opens the overflow file and moves the body so far to it.
+// toFile opens the content file and moves the body so far to it.
 func (in *intake) toFile() {
-	f, err := in.s.srv.overflow()
+	f, err := in.s.srv.openContentFile()
 	if err != nil {
 		in.fileError(err)
 		return
@@ -258,7 +258,7 @@ func (in *intake) write(p []byte) {
 
 func (in *intake) fileError(err error) {
 	// RFC 3463, 3.4: mail system full
-	in.refused = &verdict{reply: refusal(452, 4, 3, 1, "Cannot store the message now"), cause: err, by: "overflow"}
+	in.refused = &verdict{reply: refusal(452, 4, 3, 1, "Cannot store the message now"), cause: err, by: "content file"}
 }
 
 // finish completes header and body after the end of data.
@@ -322,10 +322,10 @@ func bareRefusal(c byte) *smtp.SMTPError {
 	return refusal(550, 5, 6, 11, "Message has a "+name+"; lines must end with CRLF")
 }
 
-// overflow opens the file for content that is not kept in memory.
-func (srv *Server) overflow() (*os.File, error) {
-	if srv.Overflow != nil {
-		return srv.Overflow()
+// openContentFile opens the file for content that is not kept in memory.
+func (srv *Server) openContentFile() (*os.File, error) {
+	if srv.ContentFile != nil {
+		return srv.ContentFile()
 	}
 	f, err := os.CreateTemp("", "bridgehead-*")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 // Limits are limits on everything that a client can make a server do. In every
-// field zero means the default, and a negative number means no limit, unless
-// the field says otherwise.
+// field, zero means the default and a negative number means no limit. The
+// comments of fields name the exceptions.
 type Limits struct {
 	// MessageSize is the size of the largest message in bytes. The server
 	// announces it as SIZE. Default 36 MiB (Exchange: MaxMessageSize).
@@ -17,8 +17,8 @@ type Limits struct {
 	// (Exchange: MaxHeaderSize).
 	HeaderSize int64
 	// MemoryContent is how many bytes of one message the server keeps in
-	// memory. It stores the body of a longer message in the file that
-	// Server.Overflow opens. Default 256 KiB.
+	// memory. The server stores the body of a longer message in a file
+	// (Server.ContentFile). Default 256 KiB.
 	MemoryContent int64
 	// TotalMemory is how many bytes of content all sessions together keep in
 	// memory while they receive it. Beyond it, the server stores even small
@@ -36,40 +36,40 @@ type Limits struct {
 	// none: lines longer than the 1000 bytes of RFC 5321, 4.5.3.1.6 are common,
 	// and Postfix and Exchange relay them.
 	TextLine int
-	// Recipients is the largest number of recipients of one message. The server refuses
-	// further ones with 452 4.5.3. Default 200 (Exchange:
+	// Recipients is the largest number of recipients of one message. The server
+	// refuses further recipients with 452 4.5.3. Default 200 (Exchange:
 	// MaxRecipientsPerMessage).
 	Recipients int
-	// Hops is the largest number of Received fields that a message may contain.
-	// If it contains more, the server assumes a mail loop and refuses the
-	// message with 554 5.4.6. The field that this server adds does not count.
-	// The top field does not count either if the client added it, that is, if
-	// it contains the name in the client's greeting. So a message that one
-	// relay has just accepted is not refused by the next relay with the same
-	// limit. Default 30 (Exchange: MaxHopCount).
+	// Hops is the largest number of Received fields in a message. If a message
+	// contains more, the server assumes a mail loop and refuses the message
+	// with 554 5.4.6. Two fields do not count: the field that this server adds,
+	// and the top field if the client added it (it contains the name from the
+	// client's greeting). Because of the second exception, two relays with the
+	// same limit accept the same messages. Default 30 (Exchange: MaxHopCount).
 	Hops int
 
-	// Connections is the largest number of connections at the same time. Default 5000
-	// (Exchange: MaxInboundConnection).
+	// Connections is the largest number of connections that are open at the
+	// same time. Default 5000 (Exchange: MaxInboundConnection).
 	Connections int
-	// ConnectionsPerAddr is the largest number of connections at the same time from one IP
-	// address. Default 20 (Exchange: MaxInboundConnectionPerSource).
+	// ConnectionsPerAddr is the same for connections from one IP address.
+	// Default 20 (Exchange: MaxInboundConnectionPerSource).
 	ConnectionsPerAddr int
-	// ConnectionsPerNetwork is the largest number of connections at the same time from one
-	// network: /24 in IPv4, /64 in IPv6. Default 100, which is five addresses
-	// with the default of ConnectionsPerAddr.
+	// ConnectionsPerNetwork is the same for connections from one network: /24
+	// in IPv4, /64 in IPv6. Default 100, which is five addresses with the
+	// default of ConnectionsPerAddr.
 	ConnectionsPerNetwork int
 	// ConnectionRate is how many connections one address may open in a minute.
-	// This rate and the next two count all addresses of an IPv6 /64 as one.
-	// Default none (Postfix: smtpd_client_connection_rate_limit).
+	// ConnectionRate, MessageRate and RecipientRate count all addresses of an
+	// IPv6 /64 network as one address. Default none (Postfix:
+	// smtpd_client_connection_rate_limit).
 	ConnectionRate int
 	// MessageRate is how many messages one address may send in a minute. The
-	// server refuses further ones with 450 4.7.0. Default 600 (Exchange:
+	// server refuses further messages with 450 4.7.0. Default 600 (Exchange:
 	// MessageRateLimit).
 	MessageRate int
-	// RecipientRate is how many recipients one address may name in a minute.
-	// The server refuses further ones with 450 4.7.0. Default none (Postfix:
-	// smtpd_client_recipient_rate_limit).
+	// RecipientRate is how many RCPT commands one address may send in a minute.
+	// The server refuses further recipients with 450 4.7.0. Default none
+	// (Postfix: smtpd_client_recipient_rate_limit).
 	RecipientRate int
 	// Exempt contains networks to which the five limits by address above do not
 	// apply. Default: the loopback networks (Postfix:
@@ -77,60 +77,62 @@ type Limits struct {
 	// empty list that is not nil exempts no client.
 	Exempt []netip.Prefix
 
-	// Messages is the largest number of messages in one session. The server refuses further
-	// ones with 452 4.5.3. Default none.
-	Messages int
+	// SessionMessages is the largest number of messages in one session.
+	// The server refuses further messages with 452 4.5.3. Default none.
+	SessionMessages int
 	// SessionBytes is how many bytes of content one session may send in all its
-	// messages together, by DATA and BDAT. The server does not accept the
-	// message that exceeds it, and ends the session with 421. Default none.
+	// messages together, by DATA and BDAT. If a message exceeds the limit, the
+	// server does not accept it and ends the session with 421. Default none.
 	SessionBytes int64
-	// Errors is how many protocol errors (unknown commands, bad syntax, bad
-	// sequence) a session may make. The next one ends the session with 421.
-	// Recipients with bad syntax do not count. A refused MAIL and the RCPT,
-	// DATA and BDAT commands that follow it count as one error. Both exceptions
-	// apply to at most Recipients commands in one transaction. Default 5
-	// (Exchange: MaxProtocolErrors).
-	Errors int
-	// UnknownRecipients is how many recipients of one session may be refused
-	// with 550 5.1.1 without delay. The server delays the reply to each further
-	// one by Tarpit. At twice that number it ends the session with 421. Default
-	// 10 (Postfix: smtpd_soft_error_limit and smtpd_hard_error_limit).
+	// ProtocolErrors is how many protocol errors (unknown commands, bad
+	// syntax, bad sequence) a client may make in a session. After one more
+	// error, the server ends the session with 421. A RCPT with bad syntax does
+	// not count. A refused MAIL and the RCPT, DATA and BDAT commands after it
+	// count as one error. In one transaction, at most as many commands as the
+	// limit Recipients can be uncounted in these two ways. Default 5 (Exchange:
+	// MaxProtocolErrors).
+	ProtocolErrors int
+	// UnknownRecipients is the number of replies 550 5.1.1 (no such recipient)
+	// in one session after which the server becomes slow: it delays each
+	// further such reply by Tarpit. After twice this number, it ends the
+	// session with 421. Default 10 (Postfix: smtpd_soft_error_limit and
+	// smtpd_hard_error_limit).
 	UnknownRecipients int
 	// AuthFailures is the number of failed logins after which the server ends
-	// the session with 421. The server delays the reply to each one by Tarpit.
-	// Default 3 (Exchange: MaxLogonFailures).
+	// the session with 421. The server delays the reply to each failed login by
+	// Tarpit. Default 3 (Exchange: MaxLogonFailures).
 	AuthFailures int
-	// Tarpit is the delay of the replies that UnknownRecipients and
-	// AuthFailures mention. Default 5 s (Exchange: TarpitInterval). A negative
-	// value means no delay.
+	// Tarpit is how long the server delays a reply to an unknown recipient (see
+	// UnknownRecipients) or to a failed login. Default 5 s (Exchange:
+	// TarpitInterval). A negative value means no delay.
 	Tarpit time.Duration
 
-	// Command is how long the server waits for the next command, for the end of
-	// its line, and for the client to read the replies. Default 5 min (RFC
-	// 5321, 4.5.3.2.7).
-	Command time.Duration
-	// Data is how long the server waits for the next piece of a message.
+	// CommandTimeout is how long the server waits for the next command, for the
+	// rest of a command line, and for the client to read replies. Default 5 min
+	// (RFC 5321, 4.5.3.2.7).
+	CommandTimeout time.Duration
+	// DataTimeout is how long the server waits for the next part of a message.
 	// Default 3 min (RFC 5321, 4.5.3.2.5).
-	Data time.Duration
-	// DataRate is the lowest rate of a message in bytes per second. The time
-	// for a message with all its BDAT chunks, and the time between them, is
-	// Data plus one second for every DataRate bytes received. Default 500
-	// (Postfix: smtpd_min_data_rate).
+	DataTimeout time.Duration
+	// DataRate is the slowest rate in bytes per second at which a client may
+	// send a message. The whole message, with the time between its BDAT chunks,
+	// may take DataTimeout plus one second for every DataRate bytes received.
+	// Default 500 (Postfix: smtpd_min_data_rate).
 	DataRate int
-	// Handshake is how long a TLS handshake or a PROXY header may take. Default
+	// HandshakeTimeout is how long a TLS handshake or a PROXY header may take. Default
 	// 1 min.
-	Handshake time.Duration
-	// Session is how long a whole session may take. The server then finishes
-	// the command or message that it processes, and ends the session with 421.
-	// Default none, because an open connection is cheap.
-	Session time.Duration
+	HandshakeTimeout time.Duration
+	// SessionTimeout is how long a whole session may take. After this time, the
+	// server finishes the current command or message and ends the session with
+	// 421. Default none, because an open connection is cheap.
+	SessionTimeout time.Duration
 
-	// Overload is the percentage of Connections at which the server starts to
-	// save resources: it waits only 10 s for a command, instead of Command, and
-	// ends a session at the second protocol error (Postfix: stress-adaptive
-	// behavior). Default 90. A value of 100 or more, or a negative one, means
-	// never.
-	Overload int
+	// OverloadPercent is a percentage of Connections. While at least so many
+	// connections are open, the server waits only 10 s for a command, instead
+	// of CommandTimeout, and ends a session at the second protocol error
+	// (Postfix: stress-adaptive behavior). Default 90. A value of 100 or more
+	// and a negative value mean never.
+	OverloadPercent int
 }
 
 const (
@@ -164,18 +166,18 @@ func (l Limits) effective() Limits {
 	if l.Exempt == nil {
 		l.Exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
-	set(&l.Messages, noLimitInt, noLimitInt)
+	set(&l.SessionMessages, noLimitInt, noLimitInt)
 	set(&l.SessionBytes, noLimit, noLimit)
-	set(&l.Errors, 5, noLimitInt)
+	set(&l.ProtocolErrors, 5, noLimitInt)
 	set(&l.UnknownRecipients, 10, noLimitInt/2)
 	set(&l.AuthFailures, 3, noLimitInt)
 	set(&l.Tarpit, 5*time.Second, 0)
-	set(&l.Command, 5*time.Minute, forever)
-	set(&l.Data, 3*time.Minute, forever)
+	set(&l.CommandTimeout, 5*time.Minute, forever)
+	set(&l.DataTimeout, 3*time.Minute, forever)
 	set(&l.DataRate, 500, 0)
-	set(&l.Handshake, time.Minute, forever)
-	set(&l.Session, forever, forever)
-	set(&l.Overload, 90, 100)
+	set(&l.HandshakeTimeout, time.Minute, forever)
+	set(&l.SessionTimeout, forever, forever)
+	set(&l.OverloadPercent, 90, 100)
 	// A line must fit into the input buffer.
 	l.CommandLine = min(l.CommandLine, inputSize/2)
 	l.AuthLine = min(l.AuthLine, inputSize/2)

@@ -50,7 +50,7 @@ func (c *raw) quit() {
 
 func TestConnectionLimits(t *testing.T) {
 	t.Run("in total", func(t *testing.T) {
-		fromAnywhere(t, smtpserver.Limits{Connections: 2, Overload: -1}, func(dial func(string) *raw) {
+		fromAnywhere(t, smtpserver.Limits{Connections: 2, OverloadPercent: -1}, func(dial func(string) *raw) {
 			a, b := dial("192.0.2.1"), dial("198.51.100.1")
 			a.expect("220")
 			b.expect("220")
@@ -116,7 +116,7 @@ func TestConnectionLimits(t *testing.T) {
 }
 
 func TestRates(t *testing.T) {
-	fromAnywhere(t, smtpserver.Limits{MessageRate: 2, RecipientRate: 3, Messages: 5}, func(dial func(string) *raw) {
+	fromAnywhere(t, smtpserver.Limits{MessageRate: 2, RecipientRate: 3, SessionMessages: 5}, func(dial func(string) *raw) {
 		c := dial("192.0.2.1")
 		c.greet()
 		mail := func(want string) {

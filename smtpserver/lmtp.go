@@ -5,12 +5,14 @@ import (
 	"fmt"
 )
 
-// RecipientErrors is an error of a Handler with one result for each recipient
-// of an LMTP message (RFC 2033), in their order. An entry is nil if the message
-// is safe for that recipient. With SMTP there is only one reply for all
-// recipients: the first entry that is not nil. In that case the Handler must
-// not have accepted the message for any recipient. The same applies with LMTP
-// if agents have changed the number of recipients.
+// RecipientErrors is an error of a Handler with one entry for each recipient of
+// an LMTP message (RFC 2033), in their order. An entry is nil if the message is
+// safe for that recipient.
+//
+// Sometimes there is only one reply for all recipients: with SMTP, and with LMTP
+// if agents have changed the number of recipients. The server then sends the
+// first entry that is not nil, and the Handler must not have accepted the
+// message for any recipient.
 type RecipientErrors []error
 
 // Error returns a text with the number of refused recipients.

@@ -118,10 +118,10 @@ func (g *goSession) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func TestMountGoSMTP(t *testing.T) {
+func TestAdaptGoSMTP(t *testing.T) {
 	var log strings.Builder
 	s := generous()
-	agent, handler, auth := smtpserver.MountGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
+	agent, handler, auth := smtpserver.AdaptGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
 		return &goSession{log: &log, refused: "nobody@example.com"}, nil
 	})
 	s.Agents, s.Handler, s.Auth, s.AllowInsecureAuth = []smtpserver.Agent{agent}, handler, auth, true
@@ -163,10 +163,10 @@ func (g *goLMTPSession) LMTPData(r io.Reader, st smtp.StatusCollector) error {
 	return nil
 }
 
-func TestMountGoSMTPWithLMTP(t *testing.T) {
+func TestAdaptGoSMTPWithLMTP(t *testing.T) {
 	s := generous()
 	s.LMTP = true
-	agent, handler, _ := smtpserver.MountGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
+	agent, handler, _ := smtpserver.AdaptGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
 		return &goLMTPSession{goSession{log: new(strings.Builder)}}, nil
 	})
 	s.Agents, s.Handler = []smtpserver.Agent{agent}, handler
@@ -176,10 +176,10 @@ func TestMountGoSMTPWithLMTP(t *testing.T) {
 
 // What a mounted session has learned in plain text, who has logged in above
 // all, it does not know after STARTTLS (RFC 3207, 4.2).
-func TestMountGoSMTPForgetsAtSTARTTLS(t *testing.T) {
+func TestAdaptGoSMTPForgetsAtSTARTTLS(t *testing.T) {
 	var log strings.Builder
 	s := withTLS(t, smtpserver.TLSOffered)
-	agent, handler, auth := smtpserver.MountGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
+	agent, handler, auth := smtpserver.AdaptGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
 		log.WriteString("new ")
 		return &goSession{log: &log}, nil
 	})
@@ -210,15 +210,15 @@ func TestMountGoSMTPForgetsAtSTARTTLS(t *testing.T) {
 }
 
 // The content's file is closed whatever became of the recipients.
-func TestMountGoSMTPClosesTheFile(t *testing.T) {
+func TestAdaptGoSMTPClosesTheFile(t *testing.T) {
 	var file *os.File
 	s := generous()
 	s.LMTP, s.Limits.MemoryContent = true, 10
-	s.Overflow = func() (f *os.File, err error) {
+	s.ContentFile = func() (f *os.File, err error) {
 		file, err = os.CreateTemp(t.TempDir(), "")
 		return file, err
 	}
-	agent, handler, _ := smtpserver.MountGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
+	agent, handler, _ := smtpserver.AdaptGoSMTP(func(*smtpserver.Session) (smtp.Session, error) {
 		return &goLMTPSession{goSession{log: new(strings.Builder)}}, nil
 	})
 	s.Agents, s.Handler = []smtpserver.Agent{agent}, handler

@@ -23,7 +23,7 @@ func (s *Session) cmdMAIL(arg string) error {
 }
 
 func (s *Session) openTransaction(arg string) error {
-	if s.messages >= s.lim.Messages {
+	if s.messages >= s.lim.SessionMessages {
 		return s.fail(refusal(452, 4, 5, 3, "Too many messages in this session")) // RFC 9422, 4.1
 	}
 	path, ok := cutWord(arg, "FROM:")
@@ -39,7 +39,7 @@ func (s *Session) openTransaction(arg string) error {
 		return err
 	}
 	if !msg.Options.UTF8 && !chars.ASCII(from) {
-		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII and SMTPUTF8 was not asked for"))
+		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII, but MAIL has no SMTPUTF8 parameter"))
 	}
 	if v := s.rateMessage(); v != nil {
 		s.refuse(v)
@@ -141,7 +141,7 @@ func (s *Session) syntax(text string) error {
 // badPath replies to an address with bad syntax.
 func (s *Session) badPath(err error, ec smtp.EnhancedCode, reply errorReply) error {
 	if errors.Is(err, addr.ErrNonASCII) {
-		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII and SMTPUTF8 was not asked for")) // RFC 6531, 3.5
+		return s.fail(refusal(553, 5, 6, 7, "Address is not ASCII, but MAIL has no SMTPUTF8 parameter")) // RFC 6531, 3.5
 	}
 	return reply(501, ec, fmt.Sprintf("Bad address syntax: %s", err))
 }

@@ -34,11 +34,10 @@ type Recipient struct {
 // change all of it before the Handler gets it.
 //
 // The body is in a file if the content is larger than Limits.MemoryContent. The
-// server closes the file if it refuses or discards the message, or if the
-// client does not complete it. After the Handler has returned nil, the Handler
-// owns the message and its file, and must call Close when it no longer needs
-// the content. (The garbage collector closes a file that is no longer
-// referenced, but later.)
+// server closes the file if the message is refused, discarded or not complete.
+// After the Handler has returned nil, the Handler owns the message and its
+// file, and must call Close when it no longer needs the content. (The garbage
+// collector closes a file that is no longer referenced, but later.)
 type Message struct {
 	// ID identifies the message in replies, trace fields and logs. It is unique
 	// in this process, and very probably unique among all processes.
@@ -74,8 +73,9 @@ type Message struct {
 
 // Content returns header, blank line and body in their current state, without
 // copying them. If no agent has changed the message, these are the bytes that
-// were received, except for a header that programs could read in different
-// ways. The server then adds what is missing, as Postfix does:
+// were received. The only exception is a malformed header, which different
+// programs could read in different ways. The server repairs it as Postfix does.
+// It adds:
 //
 //   - the blank line after the header, which ends before the first line that is
 //     not a field;
@@ -106,8 +106,8 @@ func (m *Message) content() *content.Content {
 
 // SetContent replaces header and body with those of c. c must have CRLF line
 // ends and must not change afterwards. SetContent finds the end of the header
-// as for received messages. It reads only the header, and returns an error if
-// that is longer than 256 KiB.
+// in the same way as the server does for a received message. It reads only the
+// header, and returns an error if the header is longer than 256 KiB.
 func (m *Message) SetContent(c Content) error {
 	head := make([]byte, min(c.Size(), defaultHeaderSize))
 	if _, err := c.ReadAt(head, 0); err != nil && err != io.EOF {

@@ -12,10 +12,10 @@ import (
 func TestNetworksOfTheServer(t *testing.T) {
 	hostBits := []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")}
 	for want, srv := range map[string]*smtpserver.Server{
-		"ProxyFrom: network 10.1.2.3/8 has bits beyond its length; the network is 10.0.0.0/8": {ProxyFrom: hostBits},
-		"XClientFrom: network 10.1.2.3/8 has bits beyond its length":                          {XClientFrom: hostBits},
-		"Limits.Exempt: network 10.1.2.3/8 has bits beyond its length":                        {Limits: smtpserver.Limits{Exempt: hostBits}},
-		"ProxyFrom: network invalid Prefix is not a valid prefix":                             {ProxyFrom: []netip.Prefix{{}}},
+		"ProxyFrom: network 10.1.2.3/8 has bits set beyond the prefix length; did you mean 10.0.0.0/8?": {ProxyFrom: hostBits},
+		"XClientFrom: network 10.1.2.3/8 has bits set beyond the prefix length":                         {XClientFrom: hostBits},
+		"Limits.Exempt: network 10.1.2.3/8 has bits set beyond the prefix length":                       {Limits: smtpserver.Limits{Exempt: hostBits}},
+		"ProxyFrom: network invalid Prefix is not a valid prefix":                                       {ProxyFrom: []netip.Prefix{{}}},
 	} {
 		if err := srv.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)

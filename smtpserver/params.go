@@ -34,8 +34,11 @@ func parseParams(rest string, set func(key, value string) *paramError) *paramErr
 		if !validKeyword(key) || key != "AUTH" && !wellFormedValue(key, value, hasValue) { // for AUTH, see authParam
 			return refusal(501, 5, 5, 4, "Bad parameter syntax")
 		}
-		if slices.Contains(seen, key) || len(seen) == maxParams {
-			return refusal(501, 5, 5, 4, "Parameter "+key+" is given twice, or there are too many")
+		if slices.Contains(seen, key) {
+			return refusal(501, 5, 5, 4, "Parameter "+key+" is given twice")
+		}
+		if len(seen) == maxParams {
+			return refusal(501, 5, 5, 4, "Too many parameters")
 		}
 		seen = append(seen, key)
 		if err := set(key, value); err != nil {

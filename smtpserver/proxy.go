@@ -30,7 +30,7 @@ func (s *Session) readProxy() error {
 	for began := time.Now(); ; {
 		src, dst, n, err := parseProxy(s.in.buffered())
 		if err != nil {
-			s.log(slog.LevelError, "proxy", slog.Any("error", err))
+			s.log(slog.LevelError, "connection refused", slog.Any("error", err))
 			return err
 		}
 		if n > 0 {
@@ -41,7 +41,7 @@ func (s *Session) readProxy() error {
 			}
 			return nil
 		}
-		if err := s.await(s.lim.Handshake - time.Since(began)); err != nil {
+		if err := s.await(s.lim.HandshakeTimeout - time.Since(began)); err != nil {
 			return err
 		}
 	}
@@ -130,7 +130,7 @@ func parseProxyV2(b []byte) (src, dst netip.AddrPort, n int, err error) {
 	}
 	command, family, length := b[12], b[13], int(binary.BigEndian.Uint16(b[14:16]))
 	if command>>4 != 2 || command&15 > 1 || length > proxyV2Max {
-		return src, dst, 0, fmt.Errorf("%w: version and command %#x, length %d", errProxyHeader, command, length)
+		return src, dst, 0, fmt.Errorf("%w: unsupported version or command %#x, or length %d", errProxyHeader, command, length)
 	}
 	if len(b) < fixed+length {
 		return src, dst, 0, nil
@@ -149,10 +149,10 @@ func parseProxyV2(b []byte) (src, dst netip.AddrPort, n int, err error) {
 	case 0x00, 0x12, 0x22, 0x31, 0x32: // UNSPEC, UDP, UNIX: as for UNKNOWN
 		return src, dst, n, nil
 	default: // section 2.2: receivers drop connections with other values
-		return src, dst, 0, fmt.Errorf("%w: address family and protocol %#x", errProxyHeader, family)
+		return src, dst, 0, fmt.Errorf("%w: unsupported address family or protocol %#x", errProxyHeader, family)
 	}
 	if len(b) < 2*size+4 {
-		return src, dst, 0, fmt.Errorf("%w: too short for its addresses", errProxyHeader)
+		return src, dst, 0, fmt.Errorf("%w: no room for the addresses", errProxyHeader)
 	}
 	s, _ := netip.AddrFromSlice(b[:size]) // size is 4 or 16
 	d, _ := netip.AddrFromSlice(b[size : 2*size])

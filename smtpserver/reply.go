@@ -124,7 +124,7 @@ func (s *Session) flush() error {
 		return nil
 	}
 	s.in.park() // the client may read slowly
-	d := s.lim.Command
+	d := s.lim.CommandTimeout
 	if s.srv.overloaded() {
 		d = min(d, overloadWait)
 	}

@@ -8,8 +8,9 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// Auths returns an Authenticator that offers the mechanisms of all as, in their
-// order. If several provide the same mechanism, the first one runs it.
+// Auths returns an Authenticator that offers the mechanisms of all the given
+// Authenticators, in the same order. If several provide the same mechanism, the
+// first one runs it.
 func Auths(as ...Authenticator) Authenticator { return auths(as) }
 
 type auths []Authenticator

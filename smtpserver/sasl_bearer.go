@@ -10,10 +10,10 @@ import (
 )
 
 // BearerAuth offers OAUTHBEARER (RFC 7628) and its predecessor XOAUTH2 (Google,
-// Microsoft). verify checks a token and returns the identity of its holder.
-// username is the identity that the client asks for; with OAUTHBEARER it is
-// often empty. verify must return an error if the token does not belong to
-// username.
+// Microsoft). verify checks a token and returns the identity that the token was
+// issued to. username is the identity that the client asks for; with
+// OAUTHBEARER it is often empty. verify must return an error if the token does
+// not belong to username.
 func BearerAuth(verify func(ctx context.Context, s *Session, username, token string) (identity string, err error)) Authenticator {
 	return bearerAuth(verify)
 }

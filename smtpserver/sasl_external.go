@@ -16,8 +16,8 @@ import (
 //
 // Server.TLSConfig.ClientAuth and ClientCAs decide how the TLS handshake
 // verifies the certificate. With tls.RequestClientCert and
-// tls.RequireAnyClientCert it is not verified: then verify must recognize it by
-// its fingerprint.
+// tls.RequireAnyClientCert, the handshake does not verify the certificate. In
+// this case, verify must recognize the certificate by its fingerprint.
 func ExternalAuth(verify func(ctx context.Context, s *Session, cert *x509.Certificate, authzid string) (identity string, err error)) Authenticator {
 	return externalAuth(verify)
 }
@@ -40,7 +40,7 @@ func (identify externalAuth) Start(ctx context.Context, s *Session, mechanism st
 			return []byte{}, false, nil
 		}
 		if bytes.IndexByte(response, 0) >= 0 {
-			return nil, true, errors.New("EXTERNAL: NUL in the identity")
+			return nil, true, errors.New("EXTERNAL: the identity contains NUL")
 		}
 		err := s.setIdentity(func() (string, error) { return identify(ctx, s, s.tls.PeerCertificates[0], string(response)) })
 		return nil, true, err

@@ -59,7 +59,7 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 		return []byte("Password:"), false, nil
 	}
 	if bytes.IndexByte(l.username, 0) >= 0 || bytes.IndexByte(response, 0) >= 0 {
-		return nil, true, errors.New("LOGIN: NUL in user name or password")
+		return nil, true, errors.New("LOGIN: user name or password contains NUL")
 	}
 	return nil, true, l.verify(string(l.username), string(response))
 }

@@ -62,24 +62,25 @@ func NewScramCredentials(password string, iterations int) (ScramCredentials, err
 // tls-unique (RFC 5929). Scram is safe for concurrent use. Its fields must not
 // change after first use.
 //
-// The first challenge contains the salt of the user, before the client has
-// proved anything. For a user that does not exist, Scram sends a salt that
-// looks like any other, is always the same, and stays the same when the server
-// restarts. Otherwise a stranger could find out which users exist by asking
-// twice.
+// The first challenge contains the salt of the user, and any client can request
+// it. For a user that does not exist, Scram sends a salt that looks like the
+// salt of a user and is always the same, also after a restart of the server.
+// Otherwise an attacker could request the salt twice to find out whether the
+// user exists.
 type Scram struct {
 	// Lookup returns the credentials of a user, or an error if the user does
-	// not exist. The login of such a user fails at the same step as one with a
+	// not exist. For an unknown user, the login fails at the same step as for a
 	// wrong password.
 	Lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)
 	// Secret is the key from which the salts of users that do not exist are
 	// made: 16 or more random bytes, which must not change. Hosts that serve
 	// the same users need the same Secret. Default: a key derived from the
 	// machine ID of the host (/etc/machine-id) or, if there is none, from the
-	// private key of the server's first certificate. The default has limits:
-	// users of the host can read the machine ID, container images may contain
-	// one that others know, and a new private key changes the salts. A host
-	// that has neither uses a new random key after each start.
+	// private key of the server's first certificate. The default is weaker than
+	// a Secret: users of the host can read the machine ID, a public container
+	// image contains a machine ID that is not secret, and a new private key
+	// changes the salts. A host without a machine ID and a certificate uses a
+	// new random key after each start.
 	Secret []byte
 	// Iterations is the number of iterations in challenges for users that do
 	// not exist. Set it if your credentials do not use the default of
@@ -211,9 +212,9 @@ func (sc *scramServer) bind(flag string) error {
 	kind, bound := strings.CutPrefix(flag, "p=")
 	switch {
 	case bound != sc.plus:
-		return errors.New("SCRAM: channel binding and mechanism do not agree")
+		return errors.New("SCRAM: the channel binding flag does not match the mechanism")
 	case flag == "y" && sc.s.tls != nil:
-		return errors.New("SCRAM: the client did not see the offer of channel binding: downgrade attack")
+		return errors.New("SCRAM: the client reports that the server offers no channel binding, but it does: possible downgrade attack")
 	case !bound && flag != "n" && flag != "y":
 		return errScram
 	case !bound:
@@ -244,7 +245,7 @@ func (sc *scramServer) final(msg string) ([]byte, error) {
 	attrs := strings.Split(msg[:i], ",")
 	c := base64.StdEncoding.EncodeToString(append([]byte(sc.gs2), sc.binding...))
 	if len(attrs) < 2 || attrs[0] != "c="+c || attrs[1] != "r="+sc.nonce {
-		return nil, errors.New("SCRAM: channel binding or nonce differs")
+		return nil, errors.New("SCRAM: wrong channel binding or nonce")
 	}
 	proof, err := base64.StdEncoding.DecodeString(msg[i+3:])
 	if err != nil || len(proof) != sha256.Size {

@@ -45,7 +45,7 @@ func TestProtocolLog(t *testing.T) {
 	s := withTLS(t, smtpserver.TLSOffered)
 	s.Name, s.ProtocolLog, s.Disable = "edge", log, smtpserver.ExtDSN|smtpserver.ExtLimits|smtpserver.ExtHelp|smtpserver.ExtSMTPUTF8
 	s.Agents = []smtpserver.Agent{{Mail: func(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
-		s.Trace("SMTPSubmit", "Set Session Permissions")
+		s.LogProtocol("SMTPSubmit", "Set Session Permissions")
 		return nil
 	}}}
 	srv := smtptest.NewServer(t, s)

@@ -11,7 +11,7 @@ import (
 
 // generous lets a test make as many protocol errors as it likes.
 func generous() *smtpserver.Server {
-	return &smtpserver.Server{Limits: smtpserver.Limits{Errors: -1, Tarpit: -1}}
+	return &smtpserver.Server{Limits: smtpserver.Limits{ProtocolErrors: -1, Tarpit: -1}}
 }
 
 func TestOneMessage(t *testing.T) {
@@ -263,7 +263,7 @@ func TestLongLines(t *testing.T) {
 
 // 421 closes the connection once there were too many errors.
 func TestTooManyErrors(t *testing.T) {
-	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{Errors: 2}})
+	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{ProtocolErrors: 2}})
 	smtptest.Talk(t, srv.Addr, `
 		S: 220
 		C: FOO

@@ -47,7 +47,7 @@ func (srv *Server) Serve(l net.Listener) error {
 		// A temporary error: too many open files, or the client has closed
 		// the connection.
 		delay = min(max(5*time.Millisecond, 2*delay), time.Second)
-		srv.logLine(slog.LevelError, "accept", slog.Any("error", err), slog.Duration("retry", delay))
+		srv.logLine(slog.LevelError, "accept failed", slog.Any("error", err), slog.Duration("retry", delay))
 		select {
 		case <-time.After(delay):
 		case <-srv.ctx.Done():
@@ -178,12 +178,12 @@ func (srv *Server) maxHold() time.Duration {
 	return 24 * time.Hour
 }
 
-// overloaded reports whether so many connections are open that Limits.Overload
+// overloaded reports whether so many connections are open that Limits.OverloadPercent
 // applies.
 func (srv *Server) overloaded() bool {
 	l := &srv.limits
-	return l.Overload < 100 && l.Connections < noLimitInt &&
-		srv.current.Load() >= int64(l.Connections)*int64(l.Overload)/100
+	return l.OverloadPercent < 100 && l.Connections < noLimitInt &&
+		srv.current.Load() >= int64(l.Connections)*int64(l.OverloadPercent)/100
 }
 
 // newSession makes a session for a connection. It returns nil if the server is

@@ -18,10 +18,11 @@ import (
 // serves ESMTP and refuses all mail, because it has no Handler. The fields must
 // not change after Serve was called.
 type Server struct {
-	// Name of the connector, in logs and trace fields. Default "smtp".
+	// Name is the name of the connector in logs and trace fields. Default
+	// "smtp".
 	Name string
-	// Hostname in the banner, the EHLO reply and trace fields. Default: the
-	// result of os.Hostname.
+	// Hostname is the host name in the banner, the EHLO reply and trace fields.
+	// Default: the result of os.Hostname.
 	Hostname string
 	// Agents are called in order at each event of a session.
 	Agents []Agent
@@ -37,68 +38,72 @@ type Server struct {
 	// InsecureOldTLS allows TLS 1.0 and 1.1, which RFC 8996 forbids, and cipher
 	// suites with RSA key exchange, which have no forward secrecy, including
 	// 3DES. It is for devices and servers that support nothing else, such as
-	// Exchange 2003. RSA key exchange needs a certificate with an RSA key.
-	// Clients that support better TLS still use it. TLSConfig.MinVersion must
-	// be 0. The log and the Received field contain the version and the cipher
-	// suite of each session.
+	// Exchange 2003. Sessions with clients that support better TLS do not
+	// change. RSA key exchange needs a certificate with an RSA key.
+	// TLSConfig.MinVersion must be 0. The log and the Received field contain
+	// the version and the cipher suite of each session.
 	InsecureOldTLS bool
-	// InsecureOldTLSAuth offers AUTH also in sessions with old TLS (the
-	// versions and cipher suites that InsecureOldTLS describes), even if
-	// TLSConfig itself allows them. Default: AUTH needs TLS 1.2 or later with
-	// forward secrecy. See also AllowInsecureAuth.
+	// InsecureOldTLSAuth offers AUTH in sessions with old TLS: the versions and
+	// cipher suites that InsecureOldTLS describes. Default: AUTH needs TLS 1.2
+	// or later with forward secrecy. This default also applies if TLSConfig,
+	// instead of InsecureOldTLS, allows old TLS. See also AllowInsecureAuth.
 	InsecureOldTLSAuth bool
 
 	// Auth authenticates clients. If nil, the server does not offer AUTH.
 	Auth Authenticator
-	// AllowInsecureAuth offers AUTH also without TLS and with old TLS. Default:
-	// only with TLS that is not old (see InsecureOldTLSAuth).
+	// AllowInsecureAuth offers AUTH in all sessions: without TLS, and with old
+	// TLS. Default: AUTH needs TLS 1.2 or later with forward secrecy (see
+	// InsecureOldTLSAuth).
 	AllowInsecureAuth bool
 
 	// Limits are limits on everything that a client can make the server do.
 	Limits Limits
 
-	// Overflow opens the file that stores content beyond Limits.MemoryContent.
-	// The file must be open for reading and writing. See Message for when it is
-	// closed. A store can keep this file instead of copying it: it recognizes
-	// the file by its *os.File (see queue/spool). Default: an unlinked file in
-	// os.TempDir.
-	Overflow func() (*os.File, error)
+	// ContentFile creates the file for the content of a message that is larger
+	// than Limits.MemoryContent. The file must be open for reading and writing.
+	// Message describes when it is closed. A store that created the file can
+	// keep it instead of copying the content (see queue/spool). Default: a file
+	// in os.TempDir without a name.
+	ContentFile func() (*os.File, error)
 
-	// LMTP makes the server speak LMTP (RFC 2033) instead of SMTP: clients
-	// greet with LHLO, and get one reply for each recipient after the end of
-	// data.
+	// LMTP makes the server use LMTP (RFC 2033) instead of SMTP: clients greet
+	// with LHLO, and get one reply for each recipient after the end of data.
 	LMTP bool
 	// Banner is the text after the host name in the greeting. Default "ESMTP",
-	// or "LMTP" with LMTP. RFC 5321, 4.2 asks for the word ESMTP in it.
+	// or "LMTP" with LMTP. RFC 5321, 4.2 recommends that it contains the word
+	// ESMTP.
 	Banner string
 	// BannerDelay is how long the server waits before it sends the banner. The
 	// server refuses a client that sends input during this time, unless
 	// AllowEarlyInput is set. Default none.
 	BannerDelay time.Duration
-	// AllowEarlyInput allows clients to send more input before the banner and
-	// before the replies to EHLO, DATA, STARTTLS and AUTH. Correct clients
-	// never do this. The server always discards input that came before a
+	// AllowEarlyInput allows a client to send input before it gets the banner,
+	// and before it gets the reply to EHLO, DATA, STARTTLS or AUTH. Correct
+	// clients wait. The server always discards input that came before a
 	// STARTTLS handshake.
 	AllowEarlyInput bool
-	// BareBytes is what the server does with messages that contain bare CR,
-	// bare LF or NUL. Default: BareRefuse. See also Session.SetBareBytes.
+	// BareBytes selects whether the server refuses or repairs messages that
+	// contain bare CR, bare LF or NUL. Default: BareRefuse. See also
+	// Session.SetBareBytes.
 	BareBytes BareBytes
 	// BareLFFrom contains the networks of clients that may end all their lines
-	// with a bare LF, contrary to RFC 5321, 2.3.8: old devices and scripts. The
-	// server compares the address of the client itself, also behind PROXY and
-	// XCLIENT. For such a client LF.LF ends the data, as long as every line of
-	// the session so far (commands and text) has ended in a bare LF. After the
-	// first CRLF the normal rule applies for the rest of the session: only CRLF
-	// ends a command, and only CRLF.CRLF ends the data. Lines that the front
-	// end itself sent before XCLIENT do not count. Default none.
+	// with a bare LF, contrary to RFC 5321, 2.3.8: old devices and scripts.
+	// Behind a proxy, the server compares the address of the client (from the
+	// PROXY header or XCLIENT), not that of the proxy. For such a client LF.LF
+	// ends the data, as long as every line of the session so far (commands and
+	// text) has ended in a bare LF. After the first CRLF the normal rule
+	// applies for the rest of the session: only CRLF ends a command, and only
+	// CRLF.CRLF ends the data. The lines that a front end sent before XCLIENT
+	// are not considered. Default none.
 	//
 	// The risk is SMTP smuggling (CVE-2023-51764). Suppose that a host in these
-	// networks relays mail of others, keeps bare LFs in it, and ends its own
-	// lines with bare LFs. Then the text of a message can end that message and
-	// begin another one in the name of the host. Known mail relays do not
-	// behave like this. Still, list only networks whose hosts write their mail
-	// themselves. Do not list relays, gateways, proxies that open their own
-	// sessions, or hosts that you do not know.
+	// networks relays mail from other hosts, does not remove bare LFs from it,
+	// and ends all lines with bare LFs. Then an attacker can write a message
+	// with an LF.LF and further commands in its text. The server would accept
+	// these commands as commands of the relaying host. Known mail relays do not
+	// end lines with bare LFs. In spite of this, list only networks whose hosts
+	// write their mail themselves. Do not list relays, gateways, proxies that
+	// open their own sessions, or hosts that you do not know.
 	BareLFFrom []netip.Prefix
 
 	// StrictHelo refuses client names (HELO, EHLO, LHLO) that contain a space,
@@ -128,11 +133,11 @@ type Server struct {
 	// Disable switches off extensions that are on by default. Enable switches
 	// on extensions that are off by default. Disable has priority.
 	Disable, Enable Extension
-	// MinDeliverBy is the shortest time that BY may ask for in return mode (RFC
-	// 2852). Default none.
+	// MinDeliverBy is the shortest delivery time that a client may request with
+	// the parameter BY in return mode (RFC 2852). Default none.
 	MinDeliverBy time.Duration
-	// MaxHold is the longest time that a client may ask to hold a message (RFC
-	// 4865). Default 24 hours.
+	// MaxHold is the longest time for which a client may ask the server to hold
+	// a message (RFC 4865). Default 24 hours.
 	MaxHold time.Duration
 
 	// Logger gets one line for each session, message and refusal. If nil, the
@@ -183,16 +188,16 @@ const (
 
 // A Handler receives messages and accepts responsibility for them.
 type Handler interface {
-	// Receive takes m. It returns nil only when the message is safe (on stable
-	// storage). Only then does the server reply 250 2.0.0, with the text of
-	// reply or, if it is empty, "Ok: queued as ID". Errors have the same
+	// Receive stores or delivers m. It returns nil only when the message is
+	// safe (on stable storage). The server then replies 250 2.0.0 with the text
+	// reply, or with "Ok: queued as ID" if reply is empty. Errors have the same
 	// meaning as those of an Agent: a *smtp.SMTPError is the reply, and any
 	// other error becomes 451 4.3.0. For LMTP, see RecipientErrors. Receive
 	// must not keep s. It may keep m, its header and its content.
 	Receive(ctx context.Context, s *Session, m *Message) (reply string, err error)
 }
 
-// HandlerFunc makes a function a Handler.
+// HandlerFunc is a function that implements Handler.
 type HandlerFunc func(ctx context.Context, s *Session, m *Message) (reply string, err error)
 
 // Receive calls f.

@@ -103,9 +103,9 @@ func (s *Session) Connector() string { return s.srv.name() }
 
 // RemoteAddr returns the address of the client. Behind a trusted proxy it is
 // the address that the proxy gave (PROXY protocol, XCLIENT). If the proxy gave
-// no usable address, Network and String of the result are "unknown". Such a
-// client must not get rights by its address. The limits by address count all
-// such clients as one.
+// no usable address, Network and String of the result are "unknown". Do not
+// give such a client rights that depend on its address. The limits by address
+// count all such clients as one.
 func (s *Session) RemoteAddr() net.Addr { return s.remote }
 
 // LocalAddr returns the address that the client connected to.
@@ -123,8 +123,9 @@ func (s *Session) PeerAddr() net.Addr { return s.netConn.RemoteAddr() }
 func (s *Session) Helo() string { return s.helo.safe }
 
 // RawHelo returns the name that the client gave at HELO, EHLO or LHLO, as
-// received. Use it to check the name, and Helo to write it. It contains no
-// control characters except tabs. It may be invalid UTF-8.
+// received. Use RawHelo to check the name, and Helo to write the name to logs
+// and headers. The name contains no control characters except tabs. It may be
+// invalid UTF-8.
 func (s *Session) RawHelo() string { return s.helo.received }
 
 // Protocol returns the keyword for the "with" clause of a Received field: SMTP,
@@ -177,7 +178,7 @@ func (s *Session) Params() map[string]string { return s.params }
 // unexported type of its own package. XCLIENT removes all values.
 func (s *Session) Value(key any) any { return s.values[key] }
 
-// SetValue stores a value for Value.
+// SetValue stores a value for key. Value returns it.
 func (s *Session) SetValue(key, value any) {
 	if s.values == nil {
 		s.values = make(map[any]any)
@@ -194,6 +195,6 @@ func (s *Session) SetMaxMessageSize(n int64) {
 	s.maxSize = n
 }
 
-// SetBareBytes sets, for this session, what the server does with messages that
-// contain bare CR, bare LF or NUL (Server.BareBytes).
+// SetBareBytes selects, for this session, whether the server refuses or repairs
+// messages that contain bare CR, bare LF or NUL. It replaces Server.BareBytes.
 func (s *Session) SetBareBytes(b BareBytes) { s.bare = b }

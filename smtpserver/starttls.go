@@ -64,7 +64,7 @@ func (s *Session) handshake() error {
 		raw = &takenConn{Conn: raw, unread: bytes.Clone(b)}
 	}
 	conn := tls.Server(raw, s.srv.tls)
-	ctx, cancel := context.WithTimeout(s.srv.open, s.lim.Handshake)
+	ctx, cancel := context.WithTimeout(s.srv.open, s.lim.HandshakeTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		s.srv.counters.tlsFailed.Add(1)

@@ -120,8 +120,8 @@ func (s *Session) waitEnded(err error) error {
 	return s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: no input received")
 }
 
-// timeLeft returns the time that remains for the session (Limits.Session).
-func (s *Session) timeLeft() time.Duration { return s.lim.Session - time.Since(s.started) }
+// timeLeft returns the time that remains for the session (Limits.SessionTimeout).
+func (s *Session) timeLeft() time.Duration { return s.lim.SessionTimeout - time.Since(s.started) }
 
 // run calls the function for a command line. If an agent or the Handler panics,
 // the session ends, but not the process.
@@ -309,12 +309,12 @@ func (s *Session) skipLine(began time.Time) ([]byte, error) {
 
 // waitCommand sends the pending replies and waits for more input. began is the
 // start of an unfinished line, or zero: the whole line must arrive within
-// Limits.Command. A message in chunks must keep the minimum data rate.
+// Limits.CommandTimeout. A message in chunks must keep the minimum data rate.
 func (s *Session) waitCommand(began time.Time) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	d := s.lim.Command
+	d := s.lim.CommandTimeout
 	if s.state == refusedAtConnect || s.srv.overloaded() {
 		d = min(d, overloadWait)
 	}
@@ -324,7 +324,7 @@ func (s *Session) waitCommand(began time.Time) error {
 	if s.state == chunks {
 		d = min(d, s.paceLeft(&s.intake.pace))
 	}
-	if s.lim.Session < forever {
+	if s.lim.SessionTimeout < forever {
 		d = min(d, s.timeLeft())
 	}
 	return s.await(d)

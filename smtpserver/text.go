@@ -6,16 +6,16 @@ import (
 	"math/bits"
 )
 
-// BareBytes is what the server does with a message that contains a bare CR or
-// LF (one that is not part of CRLF), or a NUL. RFC 5321, 2.3.8 forbids bare CR
-// and LF. They are used to smuggle messages: the next server may see an end of
-// data where this one sees none.
+// BareBytes selects whether the server refuses or repairs a message that
+// contains a bare CR or LF (one that is not part of CRLF), or a NUL. RFC 5321,
+// 2.3.8 forbids bare CR and LF. Attackers use them to smuggle messages: the
+// next server may see an end of data where this server sees only text.
 type BareBytes uint8
 
 const (
-	// BareRefuse refuses the message with 550 5.6.11. After DATA it also
-	// closes the connection: the client may have another idea of where the
-	// data ends, so what follows may not be commands.
+	// BareRefuse refuses the message with 550 5.6.11. After DATA it also closes
+	// the connection. Client and server may disagree about the end of the data,
+	// and then the server would read text as commands.
 	BareRefuse BareBytes = iota
 	// BareNormalize replaces a bare LF with CRLF, and removes bare CRs and
 	// NULs. Only CRLF.CRLF ends the data. It is meant for old clients in

@@ -135,7 +135,7 @@ func TestDataRate(t *testing.T) {
 }
 
 func TestSessionTime(t *testing.T) {
-	inBubble(t, &smtpserver.Server{Limits: smtpserver.Limits{Session: time.Hour}}, func(dial func() *raw) {
+	inBubble(t, &smtpserver.Server{Limits: smtpserver.Limits{SessionTimeout: time.Hour}}, func(dial func() *raw) {
 		c := dial()
 		c.greet()
 		for range 19 {
@@ -377,7 +377,7 @@ func TestShutdownEndsHard(t *testing.T) {
 func TestShutdownRacesWithDATA(t *testing.T) {
 	for range 300 {
 		// One time for both, so that a deadline is worth keeping.
-		same := smtpserver.Limits{Command: time.Minute, Data: time.Minute}
+		same := smtpserver.Limits{CommandTimeout: time.Minute, DataTimeout: time.Minute}
 		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: same})
 		c := dialRaw(t, srv.Addr)
 		c.greet()

@@ -41,19 +41,19 @@ type ProtocolLog interface {
 //   - Prefix and Suffix of the file names (RECV, .log);
 //   - MaxSize, the size of the largest file in bytes (10 MB);
 //   - MaxAge, the age at which files are removed (30 days);
-//   - MaxDir, the size of all files except the current one in bytes, beyond
-//     which the oldest files are removed (250 MB);
+//   - MaxDir, the largest total size in bytes of all files except the current
+//     one (250 MB). If it is exceeded, the oldest files are removed;
 //   - Private, which makes the files unreadable for the owner's group (false).
 //
-// If the disk is full, a file still contains only whole lines and its header.
+// If the disk becomes full, no file ends with an incomplete line.
 type ProtocolLogFiles = protolog.Files
 
 // ProtocolLogWriter is a ProtocolLog in the format of Exchange (comma-separated
 // values). Its methods are Log, Flush and Close. It buffers lines for up to a
-// second, and loses these if the process is killed. Flush and Close write the
-// buffered lines. If it cannot write lines, for example because the disk is
-// full, the lines are lost and mail continues. Flush and Close return such an
-// error.
+// second; if the process is killed, the buffered lines are lost. Flush and
+// Close write the buffered lines. If a write fails, for example because the
+// disk is full, the lines are lost and the server continues. The next Flush or
+// Close returns the error.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog returns a ProtocolLog that writes to w. Its Close closes w if
@@ -67,9 +67,11 @@ func SlogProtocolLog(l *slog.Logger, level slog.Level) ProtocolLog {
 	return protolog.Slog{Logger: l, Level: level}
 }
 
-// Trace adds an information line to the protocol log of the session. Agents use
-// it for decisions about the session, such as "Set Session Permissions".
-func (s *Session) Trace(data, context string) {
+// LogProtocol adds an information line ('*') with these columns to the protocol
+// log of the session. Agents use it to log their decisions. Exchange, for
+// example, logs the rights of a client with the context "Set Session
+// Permissions".
+func (s *Session) LogProtocol(data, context string) {
 	if s.srv.ProtocolLog != nil {
 		s.event('*', data, context)
 	}

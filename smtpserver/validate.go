@@ -54,7 +54,7 @@ func (srv *Server) validateTLS() error {
 	must := map[TLSMode]string{TLSRequired: "TLSRequired", TLSImplicit: "TLSImplicit"}[srv.TLSMode]
 	switch c := srv.TLSConfig; {
 	case c == nil && must != "":
-		return fmt.Errorf("smtpserver: %s without TLSConfig", must)
+		return fmt.Errorf("smtpserver: TLSMode is %s, but TLSConfig is nil", must)
 	case c == nil || srv.TLSMode == TLSOff:
 	case len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil:
 		return errors.New("smtpserver: TLSConfig has no certificate: neither Certificates, GetCertificate nor GetConfigForClient is set")
@@ -73,7 +73,7 @@ func checkNetworks(networks []netip.Prefix) error {
 		case !p.IsValid():
 			return fmt.Errorf("network %v is not a valid prefix", p)
 		case p != p.Masked():
-			return fmt.Errorf("network %v has bits beyond its length; the network is %v", p, p.Masked())
+			return fmt.Errorf("network %v has bits set beyond the prefix length; did you mean %v?", p, p.Masked())
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	}
 	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
-	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
+	srv := &smtpserver.Server{Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
 	gate.Queue = q
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())

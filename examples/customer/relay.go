@@ -40,7 +40,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		routing.Connector{Name: "mail server", Spaces: domains, SmartHosts: routing.SmartHosts(s.server), Exclusive: true},
 		// Only for our own reports: we relay no other mail to the internet.
 		routing.Connector{Name: "provider", Spaces: []string{"*"}, SmartHosts: []routing.SmartHost{provider},
-			Transport: routing.SMTP(transport), System: routing.SystemOnly},
+			Transport: routing.SMTP(transport), SystemMessages: routing.SystemOnly},
 	)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log,
 		// The provider accepts only senders in our domains.
 		Reports: queue.Reports{From: "postmaster@" + domains[0]}}
-	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log,
+	srv := &smtpserver.Server{Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log,
 		// All mail comes from one client, in a burst.
 		Limits: smtpserver.Limits{MessageRate: -1}}
 	gate := &policy.Gate{Queue: q}

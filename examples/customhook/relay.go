@@ -35,7 +35,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
 	srv := &smtpserver.Server{
-		Hostname: s.hostname, Overflow: store.CreateFile, Logger: log,
+		Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log,
 		// The Gate adds its own agents before and after these.
 		Agents: []smtpserver.Agent{ask(s.ask, http.DefaultClient), canary(s.domain, s.percent), tag},
 	}

@@ -33,7 +33,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 			// Only mail from the inside and the queue's own reports may take
 			// this connector. This holds even if the policy of "outside" is
 			// weakened by mistake.
-			Scope:     routing.Scope{Receivers: []string{"inside", "dsn"}},
+			Scope:     routing.Scope{ReceiveConnectors: []string{"inside", "dsn"}},
 			Transport: routing.SMTP(&smtpclient.Transport{Name: "internet", LocalAddrs: []netip.Addr{source}, Logger: log}),
 		},
 	)
@@ -46,8 +46,8 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	}
 	router := &routing.Router{Table: table, Hostname: s.hostname, Logger: log}
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
-	inside := &smtpserver.Server{Name: "inside", Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
-	outside := &smtpserver.Server{Name: "outside", Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
+	inside := &smtpserver.Server{Name: "inside", Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
+	outside := &smtpserver.Server{Name: "outside", Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
 
 	domains := []policy.Domain{{Name: s.domain}}
 	insideGate := &policy.Gate{Domains: domains, Networks: networks, Queue: q}

@@ -25,7 +25,7 @@ func TestBasicAuthentication(t *testing.T) {
 	cert := smtptest.Certificate(t, "mail.example.com")
 	member := func() *smtptest.Server {
 		return smtptest.NewServer(t, &smtpserver.Server{Hostname: "mail.example.com",
-			Limits:    smtpserver.Limits{Messages: 1}, // in a session: sessions are balanced, not messages
+			Limits:    smtpserver.Limits{SessionMessages: 1}, // in a session: sessions are balanced, not messages
 			TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
 			Auth: smtpserver.PasswordAuth(func(_ context.Context, _ *smtpserver.Session, user, password string) error {
 				if user != "edge" || password != "edge's password" {

@@ -39,7 +39,7 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 		}}
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: c.Hostname, Logger: log}
 	e := &edge{path: path, config: c, log: log, router: router, queue: q,
-		parts: parts{queue: q, resolver: resolver, overflow: store.CreateFile, log: log, received: received}}
+		parts: parts{queue: q, resolver: resolver, contentFile: store.CreateFile, log: log, received: received}}
 	relay := &gateway.Gateway{
 		Listeners: []*gateway.Listener{{Address: c.Receive.Internet.Listen}, {Address: c.Receive.Organization.Listen}},
 		Queue:     q,

@@ -24,11 +24,11 @@ type rules struct {
 // parts are the parts of the gateway that rules use and that SIGHUP does not
 // replace.
 type parts struct {
-	queue    policy.Submitter
-	resolver routing.Resolver
-	overflow func() (*os.File, error)
-	log      *slog.Logger
-	received smtpserver.ProtocolLog
+	queue       policy.Submitter
+	resolver    routing.Resolver
+	contentFile func() (*os.File, error)
+	log         *slog.Logger
+	received    smtpserver.ProtocolLog
 }
 
 // forCheck returns parts for rules that are only checked.
@@ -41,9 +41,9 @@ func newRules(c *config, p parts) (*rules, error) {
 	cert := c.certificate()
 	r := &rules{table: c.table()}
 	r.internet = &smtpserver.Server{Name: "internet", Hostname: c.Hostname, TLSConfig: cert,
-		Overflow: p.overflow, Logger: p.log, ProtocolLog: p.received}
+		ContentFile: p.contentFile, Logger: p.log, ProtocolLog: p.received}
 	r.organization = &smtpserver.Server{Name: "organization", Hostname: c.Hostname, TLSConfig: cert,
-		Overflow: p.overflow, Logger: p.log, ProtocolLog: p.received}
+		ContentFile: p.contentFile, Logger: p.log, ProtocolLog: p.received}
 
 	dns := &routing.NetResolver{Resolver: p.resolver}
 	strangers := &policy.Gate{Domains: c.accepted(), Resolver: dns, Queue: p.queue}

@@ -26,7 +26,7 @@ func (c *config) table() *routing.Table {
 		TLS: c.level("send.internet.tls", out.TLS),
 		// Only mail of the organization and reports go to the internet. This
 		// holds even if the policy for the internet is weakened by mistake.
-		Scope: routing.Scope{Receivers: []string{"organization", "dsn"}},
+		Scope: routing.Scope{ReceiveConnectors: []string{"organization", "dsn"}},
 	}
 	organization := routing.Connector{
 		Name: "organization", Spaces: []string{"--"}, SmartHosts: c.smartHosts(),

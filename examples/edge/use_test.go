@@ -28,7 +28,7 @@ func TestUseOfServersThatCannotServe(t *testing.T) {
 		change func(*smtpserver.Server)
 		want   string
 	}{
-		"a mode without a certificate": {func(s *smtpserver.Server) { s.TLSMode = smtpserver.TLSRequired }, "TLSRequired without TLSConfig"},
+		"a mode without a certificate": {func(s *smtpserver.Server) { s.TLSMode = smtpserver.TLSRequired }, "TLSMode is TLSRequired, but TLSConfig is nil"},
 		"an invalid host name":         {func(s *smtpserver.Server) { s.Hostname = "a b" }, "is not a host name"},
 	} {
 		before := &rules{internet: server(fine), organization: server(fine), table: new(routing.Table)}

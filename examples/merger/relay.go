@@ -47,7 +47,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		// system does not have their users.
 		Hooks: []queue.Hook{domains.Hook()},
 	}
-	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
+	srv := &smtpserver.Server{Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
 	gate := &policy.Gate{Domains: list, Networks: s.allow, Queue: q}
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())

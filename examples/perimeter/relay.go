@@ -34,7 +34,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	}
 	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
-	srv := &smtpserver.Server{Hostname: s.hostname, Overflow: store.CreateFile, Logger: log}
+	srv := &smtpserver.Server{Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
 	bridgehead, _ := s.bridgehead.Addr()
 	gate := &policy.Gate{
 		Networks: []netip.Prefix{netip.PrefixFrom(bridgehead, bridgehead.BitLen())}, // the only client that may relay

@@ -51,7 +51,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
 	router.Wake = routing.WakeQueue(q) // ETRN and ATRN start delivery at once
 	srv := &smtpserver.Server{
-		Hostname: s.hostname, Overflow: store.CreateFile, Logger: log,
+		Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
 		Auth:      smtpserver.PasswordAuth(passwords(customers)),
 		Agents:    []smtpserver.Agent{policy.HeldMail(router)},

@@ -51,10 +51,10 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 
 	// The receive connector.
 	srv := &smtpserver.Server{
-		Hostname:  relayName,
-		TLSConfig: certificate,
-		Auth:      smtpserver.PasswordAuth(checkPassword),
-		Overflow:  store.CreateFile,
+		Hostname:    relayName,
+		TLSConfig:   certificate,
+		Auth:        smtpserver.PasswordAuth(checkPassword),
+		ContentFile: store.CreateFile,
 	}
 	if err := gate.Install(srv); err != nil {
 		return nil, err

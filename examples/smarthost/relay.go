@@ -56,7 +56,7 @@ func newRelay(s *settings, log *slog.Logger, stderr io.Writer) (*gateway.Gateway
 	// Only the machines of -allow may send, and to any domain.
 	gate := &policy.Gate{Networks: s.allow, Queue: q}
 	srv := &smtpserver.Server{
-		Name: "internal", Hostname: s.hostname, Overflow: store.CreateFile, Logger: warnings, ProtocolLog: received,
+		Name: "internal", Hostname: s.hostname, ContentFile: store.CreateFile, Logger: warnings, ProtocolLog: received,
 	}
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())

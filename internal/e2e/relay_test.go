@@ -78,7 +78,7 @@ func assemble(c relayConfig) (*relay, error) {
 		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Queue:    r.queue,
 	}
-	r.srv = &smtpserver.Server{Hostname: "relay.example.com", Overflow: store.CreateFile}
+	r.srv = &smtpserver.Server{Hostname: "relay.example.com", ContentFile: store.CreateFile}
 	if err := gate.Install(r.srv); err != nil {
 		return nil, err
 	}

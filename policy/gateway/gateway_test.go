@@ -387,7 +387,7 @@ func TestReplaceByInvalidServer(t *testing.T) {
 		listener := r.Listeners[0]
 		insecure := r.server(t, "insecure.example.com")
 		insecure.TLSMode = smtpserver.TLSRequired
-		bad := map[string]*smtpserver.Server{"the Server is nil": nil, "no Handler": {}, "TLSRequired without TLSConfig": insecure}
+		bad := map[string]*smtpserver.Server{"the Server is nil": nil, "no Handler": {}, "TLSMode is TLSRequired, but TLSConfig is nil": insecure}
 		for want, srv := range bad {
 			if err := listener.Replace(srv); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("before it runs: %v, want %q", err, want)

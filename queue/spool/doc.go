@@ -4,7 +4,7 @@
 //	store, err := spool.Open("/var/spool/relay", nil)
 //	if err != nil { ... }
 //	defer store.Close()
-//	server.Overflow = store.CreateFile // large mail is written once
+//	server.ContentFile = store.CreateFile // large mail is written once
 //	q := &queue.Queue{Store: store, Deliverer: router}
 //
 // # Durability

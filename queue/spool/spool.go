@@ -159,7 +159,7 @@ func (s *Spool) copy(g *segment, f found, rec []byte) (*record, error) {
 func (s *Spool) damagedDir() string { return filepath.Join(s.dir, "damaged") }
 
 // CreateFile creates a file for large content that is being received, open for
-// reading and writing. It is meant for smtpserver.Server.Overflow. Put adopts such a
+// reading and writing. It is meant for smtpserver.Server.ContentFile. Put adopts such a
 // file and does not copy it, so that large mail is written once.
 //
 // The caller must close the file after Put. The spool and m.Content do not need it
