@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// benchMessage is a message of a size as a relay sees it.
+// benchMessage returns a message like those that a relay gets.
 func benchMessage(id string, body []byte) *queue.Message {
 	return &queue.Message{
 		ID: id, From: "sender@example.org", Recipients: queue.Rcpt("recipient@example.net"),
@@ -24,11 +24,11 @@ func benchMessage(id string, body []byte) *queue.Message {
 	}
 }
 
-// BenchmarkPut compares durable submissions with what the disk can do at
-// best for so many writers: a plain log with group commit and nothing else.
-// Each message is removed again, so that the
-// spool lives on as it does in a relay. Both take turns of 50 ms, because
-// disks have moods; "of-limit" is the share of the limit that is reached.
+// BenchmarkPut compares durable submissions with the limit of the disk for this
+// number of writers: a plain log with group commit and nothing else. Each message
+// is removed again, as in a relay. The two are measured alternately for 50 ms,
+// because the speed of a disk varies. "of-limit" is the submissions divided by the
+// limit.
 func BenchmarkPut(b *testing.B) {
 	for _, size := range []int{4 << 10, 100 << 10} {
 		for _, writers := range []int{1, 20, 100} {
@@ -52,7 +52,7 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// A rate is a number of messages in a time.
+// A rate is a number of messages per time.
 type rate struct {
 	n int
 	d time.Duration
@@ -61,7 +61,7 @@ type rate struct {
 func (r *rate) add(n int, d time.Duration) { r.n += n; r.d += d }
 func (r *rate) value() float64             { return float64(r.n) / r.d.Seconds() }
 
-// putFor puts and removes messages with some writers for a time.
+// putFor puts and removes messages for the time d.
 func putFor(b *testing.B, s *Spool, size, writers int, d time.Duration) (int, time.Duration) {
 	body := make([]byte, size)
 	var wg sync.WaitGroup
@@ -88,8 +88,8 @@ func putFor(b *testing.B, s *Spool, size, writers int, d time.Duration) (int, ti
 	return int(n.Load()), time.Since(begin)
 }
 
-// diskLimit is the plain log: so many writers hand their messages to one
-// goroutine, which appends all that wait in one write and syncs.
+// diskLimit measures a plain log. The writers send their messages to one goroutine,
+// which appends all waiting messages in one write and syncs.
 func diskLimit(b *testing.B, size, writers int) (int, time.Duration) {
 	f, err := os.Create(filepath.Join(b.TempDir(), "limit"))
 	if err != nil {
@@ -137,8 +137,8 @@ func diskLimit(b *testing.B, size, writers int) (int, time.Duration) {
 	return int(n.Load()), time.Since(begin)
 }
 
-// BenchmarkPutLarge receives a message of 1 MiB into a file of the spool's and
-// puts it; the limit is a file of that length, written, synced and renamed.
+// BenchmarkPutLarge writes a message of 1 MiB to a file of CreateFile and puts it.
+// The limit is to write, sync and rename a file of that length.
 func BenchmarkPutLarge(b *testing.B) {
 	const size = 1 << 20
 	dir := b.TempDir()

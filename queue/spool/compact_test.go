@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// TestCompact leaves a few stragglers in every segment: they are moved, with
-// their newest states, the segments go, and what was removed stays removed.
+// TestCompact leaves a few messages in every segment. Compaction moves them with
+// their newest states, and the segments are deleted. Removed messages do not come
+// back.
 func TestCompact(t *testing.T) {
 	d := newSimFS(7)
 	s := openSim(t, d)
@@ -26,8 +27,8 @@ func TestCompact(t *testing.T) {
 			t.Fatal(err)
 		}
 		switch {
-		case i%20 == 0: // stays, as it is
-		case i%20 == 10: // stays, with another state
+		case i%20 == 0: // stays unchanged
+		case i%20 == 10: // stays, with a new state
 			m.Recipients[0].Attempts = i
 			if err := s.Update(bg, "me", m, forever); err != nil {
 				t.Fatal(err)
@@ -45,8 +46,8 @@ func TestCompact(t *testing.T) {
 		s.tidy()
 	}
 	st := s.Stats()
-	// 60 messages of a good KiB live: 64 KiB at most a quarter full each, and
-	// the active segment.
+	// 60 messages of a little more than 1 KiB are left, in segments of 64 KiB that
+	// are at least a quarter full, and in the active segment.
 	if st.Segments > 5 || st.Moved == 0 {
 		t.Errorf("%d segments are left for %d live bytes: %+v", st.Segments, st.Live, st)
 	}
@@ -77,9 +78,9 @@ func TestCompact(t *testing.T) {
 	check(openSim(t, disk))
 }
 
-// TestWriteAmplification runs a relay's life in short: most mail leaves at
-// once, some of it late. It bounds what compaction writes by what the package
-// promises, and the length of the log.
+// TestWriteAmplification simulates a relay: most mail is delivered at once, some of
+// it late. It compares the bytes that compaction writes, and the length of the log,
+// with the documented limits.
 func TestWriteAmplification(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	d := newSimFS(7)
@@ -116,18 +117,18 @@ func TestWriteAmplification(t *testing.T) {
 	}
 	st := s.Stats()
 	amplification := float64(st.Written) / float64(st.Written-st.Moved)
-	t.Logf("written %d bytes, of them moved %d: amplification %.3f; the log is at most %.2f times what lives and three segments",
+	t.Logf("written %d bytes, of them moved %d: amplification %.3f; the log is at most %.2f times the needed bytes and three segments",
 		st.Written, st.Moved, amplification, most)
 	if amplification > 4.0/3 {
-		t.Errorf("write amplification %.3f, promised are 4/3", amplification)
+		t.Errorf("write amplification %.3f, the limit is 4/3", amplification)
 	}
 	if most > 4 {
-		t.Errorf("the log is %.2f times what lives in it, promised are 4", most)
+		t.Errorf("the log is %.2f times as long as the needed bytes, the limit is 4", most)
 	}
 }
 
-// TestVolatileCostsNothing reschedules without writing.
-func TestVolatileCostsNothing(t *testing.T) {
+// A volatile schedule is not written.
+func TestVolatileNotWritten(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	m := testMessage("m1", trialContent("m1", 100))
 	if err := s.Put(bg, m, forever); err != nil {
@@ -149,8 +150,8 @@ func TestVolatileCostsNothing(t *testing.T) {
 	}
 }
 
-// TestDispositionsRide waits for a disposition to become durable by itself.
-func TestDispositionsRide(t *testing.T) {
+// A disposition is written without a Sync or a Put.
+func TestDispositionsByTimer(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	if err := s.Put(bg, testMessage("m1", nil), forever); err != nil {
 		t.Fatal(err)
@@ -160,7 +161,7 @@ func TestDispositionsRide(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	for { // the file shows it, the sync comes after that
+	for { // the removal is in the file before the sync
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -175,8 +176,8 @@ func TestDispositionsRide(t *testing.T) {
 	t.Logf("written after %v", time.Since(begin))
 }
 
-// TestDeadSegmentsGo puts and removes much more than a segment holds.
-func TestDeadSegmentsGo(t *testing.T) {
+// TestDeadSegmentsDeleted puts and removes many segments of messages.
+func TestDeadSegmentsDeleted(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	for i := range 200 {
 		id := fmt.Sprintf("m%d", i)
@@ -196,12 +197,12 @@ func TestDeadSegmentsGo(t *testing.T) {
 		t.Errorf("%d files are left, %v", len(es), err)
 	}
 	if st := s.Stats(); st.Live != 0 {
-		t.Errorf("%d bytes live in an empty spool", st.Live)
+		t.Errorf("%d bytes are needed in an empty spool", st.Live)
 	}
 }
 
-// TestSyncFails fails one sync of the log: nobody notices but the log file,
-// and the segment is emptied, though nearly all of it is needed.
+// When one sync of the log fails, no caller gets an error. The segment is emptied,
+// although nearly all of it is needed.
 func TestSyncFails(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
@@ -221,7 +222,7 @@ func TestSyncFails(t *testing.T) {
 	if err := s.Put(bg, testMessage("new", trialContent("new", 100)), forever); err != nil {
 		t.Fatalf("Put: %v", err)
 	}
-	for range 2 { // to empty it, and to delete it
+	for range 2 { // empty the segment, and delete it
 		s.tidy()
 	}
 	d.mu.Lock()

@@ -14,8 +14,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// closedSpool makes a spool of n messages in commits of their own and closes
-// it. It returns the path of its segment and where the records lie in it.
+// closedSpool makes a spool with n messages, each in its own commit, and closes it.
+// It returns the path of the segment and the locations of the records.
 func closedSpool(t *testing.T, n int) (dir, path string, at []loc) {
 	t.Helper()
 	dir = t.TempDir()
@@ -53,15 +53,15 @@ func overwrite(t *testing.T, path string, off int64) {
 	}
 }
 
-// TestDamage changes one byte somewhere and opens the spool again: what is
-// damaged is reported and set aside, and all the rest is there.
+// TestDamage changes one byte and opens the spool again. The damage is reported and
+// the damaged bytes are saved. All other messages are recovered.
 func TestDamage(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		off     func(at []loc) int64
-		lost    string // the message that is not there any more
-		cut     bool   // it was not told from a torn end
-		badText string // the message that is there but cannot be read
+		lost    string // the message that does not exist any more
+		cut     bool   // the damage is taken for a torn end
+		badText string // the message that exists but cannot be read
 	}{
 		{name: "header in the middle", off: func(at []loc) int64 { return int64(at[2].off) + 9 }, lost: "m2"},
 		{name: "mark in the middle", off: func(at []loc) int64 { return int64(at[2].off) }, lost: "m2"},
@@ -87,7 +87,7 @@ func TestDamage(t *testing.T) {
 			r := s.Recovery()
 			damage := tc.lost != "" && !tc.cut || tc.badText != ""
 			if damage != (len(r.Damaged) == 1) || tc.cut != (r.Cut > 0) {
-				t.Errorf("recovery says %+v", r)
+				t.Errorf("Recovery: %+v", r)
 			}
 			for i := range 5 {
 				id := fmt.Sprintf("m%d", i)
@@ -115,15 +115,15 @@ func TestDamage(t *testing.T) {
 				saved, err := os.ReadFile(d.Saved)
 				want := before[d.Offset : d.Offset+d.Size]
 				if err != nil || len(saved) != len(want) || bytes.Equal(saved, want) {
-					t.Errorf("set aside: %d bytes, want %d with one changed; %v", len(saved), len(want), err)
+					t.Errorf("saved: %d bytes, want %d with one changed; %v", len(saved), len(want), err)
 				}
 			}
 		})
 	}
 }
 
-// TestDamageIsNotTorn damages the last record of a spool that was opened again
-// since: it was durable, so this cannot be a torn end.
+// TestDamageIsNotTorn damages the last record of a segment that has a next segment.
+// The record was durable, so this is damage and not a torn end.
 func TestDamageIsNotTorn(t *testing.T) {
 	dir, path, at := closedSpool(t, 2)
 	if err := openTest(t, dir).Close(); err != nil {
@@ -136,11 +136,11 @@ func TestDamageIsNotTorn(t *testing.T) {
 	}
 	defer v.Close()
 	if r := v.Recovery(); len(r.Damaged) != 1 || r.Cut != 0 || r.Messages != 1 {
-		t.Errorf("recovery says %+v", r)
+		t.Errorf("Recovery: %+v", r)
 	}
 }
 
-// TestTornEnd cuts the log at every byte of its last commit.
+// TestTornEnd cuts the log at many places in its last commit.
 func TestTornEnd(t *testing.T) {
 	dir, path, at := closedSpool(t, 3)
 	whole, err := os.ReadFile(path)
@@ -164,8 +164,8 @@ func TestTornEnd(t *testing.T) {
 	}
 }
 
-// TestDamageWhileOpen damages a waiting message's envelope under a running
-// spool: Claim sets it aside and gives the next one.
+// TestDamageWhileOpen damages the envelope of a waiting message in an open spool.
+// Claim sets the message aside and returns the next ones.
 func TestDamageWhileOpen(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	for i := range 3 {
@@ -182,7 +182,7 @@ func TestDamageWhileOpen(t *testing.T) {
 		t.Fatalf("claimed %d messages, %v", len(ms), err)
 	}
 	if es, err := os.ReadDir(s.damagedDir()); err != nil || len(es) != 1 {
-		t.Errorf("%d files were set aside, %v", len(es), err)
+		t.Errorf("%d files were saved, %v", len(es), err)
 	}
 	if _, err := s.Get(bg, "m0"); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("Get: %v, want ErrNotFound", err)
@@ -192,9 +192,8 @@ func TestDamageWhileOpen(t *testing.T) {
 	}
 }
 
-// TestForgery sends a message whose content is made of records, copied from a
-// spool with another key, and tears the log before it: none of them is taken
-// for one.
+// TestForgery puts a message whose content consists of records of another spool, and
+// damages the log before it. Recovery does not take the content for records.
 func TestForgery(t *testing.T) {
 	_, path, at := closedSpool(t, 1)
 	other, err := os.ReadFile(path)
@@ -215,7 +214,7 @@ func TestForgery(t *testing.T) {
 	overwrite(t, path, segmentHeaderLen+1)
 	s = openTest(t, dir)
 	if r := s.Recovery(); r.Messages != 0 {
-		t.Errorf("recovered %d messages out of a message", r.Messages)
+		t.Errorf("recovered %d messages from the content of a message", r.Messages)
 	}
 }
 
@@ -231,7 +230,7 @@ func TestLock(t *testing.T) {
 	openTest(t, dir)
 }
 
-// TestNewerFormat: a spool of a later version is not touched.
+// A spool with a later format version is not opened and not changed.
 func TestNewerFormat(t *testing.T) {
 	dir, path, _ := closedSpool(t, 1)
 	b, err := os.ReadFile(path)

@@ -20,20 +20,20 @@
 // begins a new segment, writes the records there that were not acknowledged yet,
 // and then copies the acknowledged records of the old segment.
 //
-// When Put returns an error, nothing of the message is left, with one exception.
-// If a sync fails, and then neither a new segment can be begun nor the failed
-// segment be written again, the records of that commit may be on disk, and nothing
-// on disk marks them as refused. After a crash in that state, the messages of
-// that one commit may come back. The spool tries every second to write again,
-// also if there is no new mail. Until it succeeds it writes nothing else, so
-// messages that it refuses later cannot come back.
+// When Put returns an error, nothing of the message is left, with one exception:
+// a sync fails, and then the spool can neither begin a new segment nor write to
+// the failed one. The records of that commit may be on disk, and nothing on disk
+// marks them as refused. If the process dies in this state, the messages of that
+// one commit may come back. The spool tries every second to leave this state, also
+// if there is no new mail. Until it succeeds it writes nothing else, so messages
+// that it refuses later cannot come back.
 //
 // # A full or broken disk
 //
-// On a full disk the spool refuses new mail (queue.ErrFull). It does so while at
-// least a quarter of a segment is left for dispositions. So accepted mail can be
-// read, updated and removed as before. Segments that become free are reused,
-// which needs no disk space. On a disk that cannot be written at all, Put,
+// On a full disk the spool refuses new mail (queue.ErrFull) before its last segment
+// is full: at least a quarter of the segment is left for dispositions. So accepted
+// mail can be read, updated and removed as before. Segments that become free are
+// reused, which needs no disk space. On a disk that cannot be written at all, Put,
 // Update, Remove and Sync fail, and mail can still be read.
 //
 // # Recovery

@@ -15,8 +15,8 @@ import (
 
 var bg = context.Background()
 
-// A trial works on a spool on a simulated disk and keeps book of what the
-// spool has promised.
+// A trial uses a spool on a simulated disk. It records what the spool must have
+// after a crash.
 type trial struct {
 	t    *testing.T
 	rnd  *rand.Rand
@@ -24,10 +24,10 @@ type trial struct {
 	s    *Spool
 	what string
 
-	stored  map[string]*queue.Message // Put said nil, or Update did since
+	stored  map[string]*queue.Message // Put succeeded; with the newest Update
 	refused map[string]bool           // Put failed
-	gone    map[string]bool           // Remove said nil, and it is durable
-	unsure  map[string]bool           // of the last dispositions, not durable yet
+	gone    map[string]bool           // Remove succeeded and is durable
+	unsure  map[string]bool           // the last disposition may not be durable yet
 	next    int
 }
 
@@ -39,7 +39,7 @@ func newTrial(t *testing.T, seed uint64, what string) *trial {
 	}
 }
 
-// open opens the spool; it may fail only where faults are injected.
+// open opens the spool. It may fail only while the disk fails.
 func (tr *trial) open() bool {
 	s, err := open("spool", &Options{SegmentSize: 64 << 10, LargeContent: 8 << 10}, tr.disk)
 	if err != nil {
@@ -53,7 +53,7 @@ func (tr *trial) open() bool {
 	return true
 }
 
-// trialContent is content that tells its message.
+// trialContent returns content that consists of the message's ID.
 func trialContent(id string, size int) queue.Content {
 	return queue.String(strings.Repeat(id+" ", size/(len(id)+1)+1))
 }
@@ -73,8 +73,8 @@ func (tr *trial) put() {
 	tr.stored[id] = m
 }
 
-// settle tells that all dispositions are durable.
-func (tr *trial) settle() {
+// sync makes all dispositions durable.
+func (tr *trial) sync() {
 	if tr.s.Sync(bg) == nil {
 		for id := range tr.unsure {
 			if tr.stored[id] == nil {
@@ -85,13 +85,15 @@ func (tr *trial) settle() {
 	}
 }
 
+// some returns any stored message.
 func (tr *trial) some() *queue.Message {
-	for _, m := range tr.stored { // in any order
+	for _, m := range tr.stored {
 		return m
 	}
 	return nil
 }
 
+// step does a random operation.
 func (tr *trial) step() {
 	switch n := tr.rnd.IntN(10); {
 	case n < 5:
@@ -113,19 +115,19 @@ func (tr *trial) step() {
 			}
 		}
 	default:
-		tr.settle()
+		tr.sync()
 	}
 }
 
-// verify opens the spool on what the disk has become and compares it with
-// what was promised. stuck says that the disk failed until the end: then the
-// one message that was refused first could not be undone.
+// verify opens the spool on a disk after a crash and compares it with what it must
+// have. stuck means that the disk failed until the end: then the first message that
+// was refused may come back.
 func (tr *trial) verify(disk *simFS, stuck bool) {
 	tr.t.Helper()
 	tr.disk = disk
 	disk.fail = nil
-	// What was there once must not come back when segments have been tidied
-	// away, so it is looked at twice.
+	// Messages must not come back when housekeeping has deleted segments, so
+	// compare twice.
 	for range 2 {
 		if !tr.open() {
 			tr.t.Fatalf("%s: the spool does not open again", tr.what)
@@ -136,7 +138,7 @@ func (tr *trial) verify(disk *simFS, stuck bool) {
 	}
 }
 
-// compare compares the spool with what was promised.
+// compare compares the spool with what it must have.
 func (tr *trial) compare(stuck bool) {
 	tr.t.Helper()
 	if r := tr.s.Recovery(); len(r.Damaged) > 0 {
@@ -150,17 +152,17 @@ func (tr *trial) compare(stuck bool) {
 		}
 		found[e.ID] = true
 		if tr.stored[e.ID] == nil && !tr.gone[e.ID] && !tr.refused[e.ID] && !tr.unsure[e.ID] {
-			tr.t.Errorf("%s: %s came from nowhere", tr.what, e.ID)
+			tr.t.Errorf("%s: %s was never put", tr.what, e.ID)
 		}
 		if tr.gone[e.ID] {
-			tr.t.Errorf("%s: %s was removed and is there again", tr.what, e.ID)
+			tr.t.Errorf("%s: %s was removed and came back", tr.what, e.ID)
 		}
 		if tr.refused[e.ID] {
 			back++
 		}
 	}
 	if back > 1 || back > 0 && !stuck {
-		tr.t.Errorf("%s: %d messages were refused and are there", tr.what, back)
+		tr.t.Errorf("%s: %d messages were refused and came back", tr.what, back)
 	}
 	for id, m := range tr.stored {
 		if !found[id] {
@@ -173,7 +175,7 @@ func (tr *trial) compare(stuck bool) {
 			continue
 		}
 		if g, w := text(tr.t, got.Content), text(tr.t, m.Content); g != w {
-			tr.t.Errorf("%s: %s says %.50q, want %.50q", tr.what, id, g, w)
+			tr.t.Errorf("%s: %s has content %.50q, want %.50q", tr.what, id, g, w)
 		}
 		if g, w := got.Recipients[0].Attempts, m.Recipients[0].Attempts; g != w && !tr.unsure[id] {
 			tr.t.Errorf("%s: %s has %d attempts, want %d", tr.what, id, g, w)
@@ -190,7 +192,7 @@ func text(t *testing.T, c queue.Content) string {
 	return b.String()
 }
 
-// abandon ends the spool as a crash would: without a last write.
+// abandon ends the spool without a last write, like a crash.
 func (tr *trial) abandon() {
 	tr.disk.mu.Lock()
 	tr.disk.fail = func(int, string, string) error { return syscall.EIO }
@@ -198,8 +200,8 @@ func (tr *trial) abandon() {
 	tr.s.Close()
 }
 
-// heal does what the spool's timer would, until that helps. It reports whether
-// nothing did.
+// heal does the work of the spool's timer until a commit succeeds. It reports
+// whether none did.
 func (tr *trial) heal() (stuck bool) {
 	for range 10 {
 		tr.s.log.flush()
@@ -210,7 +212,7 @@ func (tr *trial) heal() (stuck bool) {
 	return true
 }
 
-// healthy says whether the last commit went well.
+// healthy reports whether the last commit succeeded.
 func (s *Spool) healthy() bool {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
@@ -220,7 +222,7 @@ func (s *Spool) healthy() bool {
 	return s.log.broken == nil
 }
 
-// TestPowerFails pulls the plug at random moments.
+// TestPowerFails has the power fail at random times.
 func TestPowerFails(t *testing.T) {
 	rounds := 300
 	if testing.Short() {
@@ -229,14 +231,14 @@ func TestPowerFails(t *testing.T) {
 	for range rounds {
 		seed := rand.Uint64()
 		tr := newTrial(t, seed, fmt.Sprintf("seed %d", seed))
-		for range 3 { // several lives
+		for range 3 { // crash several times
 			if !tr.open() {
 				t.Fatalf("%s: the spool does not open", tr.what)
 			}
 			for range tr.rnd.IntN(120) {
 				tr.step()
 			}
-			// The plug goes first, then the process hears of it.
+			// The disk loses its power before the process ends.
 			disk := tr.disk.powerFails()
 			tr.abandon()
 			tr.verify(disk, false)
@@ -248,8 +250,8 @@ func TestPowerFails(t *testing.T) {
 	}
 }
 
-// afterCrash brings the book in line with what survived of the last, unsure
-// dispositions.
+// afterCrash updates the trial: it looks which of the unsure dispositions are
+// durable.
 func (tr *trial) afterCrash() {
 	if !tr.open() {
 		tr.t.Fatalf("%s: the spool does not open a second time", tr.what)
@@ -272,9 +274,9 @@ func (tr *trial) afterCrash() {
 	}
 }
 
-// TestFaultAtEveryCall lets each call to the disk fail in turn, once, for some
-// time or from then on, and looks at what a restart and what a power failure
-// find then.
+// TestFaultAtEveryCall has each call to the disk fail: once, for some calls, or
+// forever. Then it compares what a restart finds, and what a restart after a power
+// failure finds.
 func TestFaultAtEveryCall(t *testing.T) {
 	const seed, steps = 20261121, 40
 	every := 1
@@ -303,6 +305,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 	}
 }
 
+// faulty runs a trial in which length calls fail from the call first on.
 func faulty(t *testing.T, seed uint64, steps, first, length int, errno error, power bool) {
 	tr := newTrial(t, seed, fmt.Sprintf("from call %d on, power failure %v", first, power))
 	failed := ""
@@ -321,7 +324,7 @@ func faulty(t *testing.T, seed uint64, steps, first, length int, errno error, po
 		if stuck = tr.heal(); stuck && length < 1e9 {
 			t.Errorf("%s: the disk works, the spool does not", tr.what)
 		}
-		tr.settle()
+		tr.sync()
 		disk := tr.disk
 		if power {
 			disk = tr.disk.powerFails()

@@ -27,8 +27,8 @@ func testMessage(id string, c queue.Content) *queue.Message {
 	return &queue.Message{ID: id, From: "from@example.org", Recipients: queue.Rcpt("to@example.net"), Content: c}
 }
 
-// received makes what a server makes of a big message: an edited header in
-// memory and a body in a file of the spool's.
+// received returns a large message as a server has it: a new header in memory, and
+// the body in a file of CreateFile.
 func received(t *testing.T, s *Spool) (c *content.Content, f *os.File, text string) {
 	t.Helper()
 	f, err := s.CreateFile()
@@ -43,6 +43,7 @@ func received(t *testing.T, s *Spool) (c *content.Content, f *os.File, text stri
 	return content.Join(content.Of([]byte(edited)), content.Section(f, int64(len(header)), int64(len(body)))), f, edited + body
 }
 
+// files returns the number of content files.
 func files(t *testing.T, s *Spool) int {
 	t.Helper()
 	es, err := os.ReadDir(s.files.dir)
@@ -52,8 +53,8 @@ func files(t *testing.T, s *Spool) int {
 	return len(es)
 }
 
-// TestAdopt puts a big message that lies in a file of the spool's: the file is
-// taken over, not copied, and the content in hand needs it open no longer.
+// TestAdopt puts a large message that is in a file of CreateFile. The file is adopted
+// and not copied. The content can be read after the file was closed.
 func TestAdopt(t *testing.T) {
 	for _, named := range []bool{false, true} {
 		s := openTest(t, t.TempDir())
@@ -69,7 +70,7 @@ func TestAdopt(t *testing.T) {
 		}
 		kept, err := os.Stat(s.files.name(1))
 		if err != nil || !os.SameFile(info, kept) {
-			t.Errorf("named %v: the file was not taken over: %v", named, err)
+			t.Errorf("named %v: the file was not adopted: %v", named, err)
 		}
 		// A second message may have the same content.
 		second := testMessage("m2", c)
@@ -83,7 +84,7 @@ func TestAdopt(t *testing.T) {
 				t.Fatal(err)
 			}
 			if text(t, m.Content) != want || text(t, got.Content) != want {
-				t.Errorf("named %v: %s reads otherwise", named, m.ID)
+				t.Errorf("named %v: %s has other content", named, m.ID)
 			}
 		}
 		if err := s.Remove(bg, "me", "m1"); err != nil {
@@ -100,7 +101,7 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("named %v: %d files are left, want one", named, n)
 		}
 		if got, err := s.Get(bg, "m2"); err != nil || text(t, got.Content) != want {
-			t.Errorf("named %v: m2 reads otherwise after a restart: %v", named, err)
+			t.Errorf("named %v: m2 has other content after a restart: %v", named, err)
 		}
 		if _, err := s.Get(bg, "m1"); !errors.Is(err, queue.ErrNotFound) {
 			t.Errorf("named %v: m1: %v, want ErrNotFound", named, err)
@@ -108,7 +109,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestAdoptRefused puts a message whose ID is taken: nothing of it is left.
+// TestAdoptRefused puts a message whose ID exists already. Nothing of it is left.
 func TestAdoptRefused(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	if err := s.Put(bg, testMessage("m1", nil), queue.Schedule{}); err != nil {
@@ -124,7 +125,7 @@ func TestAdoptRefused(t *testing.T) {
 	}
 }
 
-// TestFilesAreSwept leaves files behind as a crash would.
+// TestFilesAreSwept leaves files without a message, like a crash.
 func TestFilesAreSwept(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
@@ -143,12 +144,11 @@ func TestFilesAreSwept(t *testing.T) {
 	if n, swept := files(t, s), s.Recovery().Swept; n != 0 || swept != 2 {
 		t.Errorf("%d files are left and %d were swept, want 0 and 2", n, swept)
 	}
-	forgotten.Close() // not before: the garbage collector would have removed it
+	forgotten.Close() // here, so that the garbage collector does not close it before
 }
 
-// TestContentGoesWithItsMessage reads what Get returned after the message has
-// ended: it says so, or still reads right.
-func TestContentGoesWithItsMessage(t *testing.T) {
+// TestContentOfEndedMessage reads the content of a message that has ended.
+func TestContentOfEndedMessage(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	want := strings.Repeat("x", 300<<10)
 	m := testMessage("m1", queue.String(want))
@@ -162,7 +162,7 @@ func TestContentGoesWithItsMessage(t *testing.T) {
 	if err := errors.Join(s.Remove(bg, "me", "m1"), s.Sync(bg)); err != nil {
 		t.Fatal(err)
 	}
-	s.tidy() // or housekeeping has done it
+	s.tidy() // unless housekeeping has deleted the file before
 	if n := files(t, s); n != 0 {
 		t.Errorf("%d files are left", n)
 	}
@@ -171,8 +171,7 @@ func TestContentGoesWithItsMessage(t *testing.T) {
 	}
 }
 
-// TestMissingContentFile: a message whose content file is gone is damaged, and
-// says so.
+// A message whose content file is missing is damaged, and Recovery reports it.
 func TestMissingContentFile(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	m := testMessage("m1", queue.String(strings.Repeat("x", 300<<10)))
@@ -188,7 +187,7 @@ func TestMissingContentFile(t *testing.T) {
 	}
 	defer s.Close()
 	if d := s.Recovery().Damaged; len(d) != 1 || d[0].ID != "m1" {
-		t.Errorf("recovery says %+v", d)
+		t.Errorf("Recovery: %+v", d)
 	}
 	got, err := s.Get(bg, "m1")
 	if err != nil {

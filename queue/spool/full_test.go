@@ -25,7 +25,7 @@ func openSim(t *testing.T, d *simFS) *Spool {
 
 var forever = queue.Schedule{Owner: "me", Until: time.Unix(1e10, 0)}
 
-// putUntil puts messages of a KiB until the spool refuses one.
+// putUntil puts at most most messages of 1 KiB, until the spool refuses one.
 func putUntil(t *testing.T, s *Spool, most int) (n int, err error) {
 	t.Helper()
 	for ; n < most; n++ {
@@ -37,9 +37,8 @@ func putUntil(t *testing.T, s *Spool, most int) (n int, err error) {
 	return n, nil
 }
 
-// TestFullDisk fills the disk: new mail is refused with ErrFull; what is there
-// can be read, updated and removed; and when that has made room, or somebody
-// else has, new mail is taken again.
+// TestFullDisk fills the disk. New mail is refused with ErrFull, and accepted mail
+// can be read, updated and removed. When there is room again, new mail is accepted.
 func TestFullDisk(t *testing.T) {
 	for _, inodes := range []bool{false, true} {
 		d := newSimFS(1)
@@ -70,9 +69,9 @@ func TestFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			if text(t, m.Content) != text(t, trialContent(m.ID, 1000)) {
-				t.Fatalf("%s reads otherwise", m.ID)
+				t.Fatalf("%s has other content", m.ID)
 			}
-			if i%10 == 0 { // the room that is kept has an end
+			if i%10 == 0 { // not all, because the reserved room is limited
 				m.Recipients[0].Attempts++
 				err = s.Update(bg, "me", m, forever)
 			} else if i%2 == 0 {
@@ -85,7 +84,7 @@ func TestFullDisk(t *testing.T) {
 		if err := s.Sync(bg); err != nil {
 			t.Fatalf("inodes %v: Sync on a full disk: %v", inodes, err)
 		}
-		// Somebody makes room.
+		// Now the disk has room again.
 		d.mu.Lock()
 		d.fail = nil
 		d.mu.Unlock()
@@ -96,8 +95,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestFullDiskAtOpen opens a spool on a full disk: it goes on in its last
-// segment.
+// TestFullDiskAtOpen opens a spool on a full disk. The spool uses its last segment
+// again.
 func TestFullDiskAtOpen(t *testing.T) {
 	d := newSimFS(1)
 	full := func(_ int, op, name string) error {
@@ -136,8 +135,8 @@ func TestFullDiskAtOpen(t *testing.T) {
 	}
 }
 
-// TestFullDiskEmpties removes all messages on a full disk: the segments that
-// this frees are used anew.
+// TestFullDiskEmpties removes all messages on a full disk. The free segments are
+// reused.
 func TestFullDiskEmpties(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
@@ -165,7 +164,7 @@ func TestFullDiskEmpties(t *testing.T) {
 	}
 }
 
-// TestReadOnly turns the disk read-only under a running spool.
+// TestReadOnly makes the disk of an open spool read-only.
 func TestReadOnly(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
@@ -188,7 +187,8 @@ func TestReadOnly(t *testing.T) {
 	if err != nil || !strings.HasPrefix(text(t, m.Content), "m0003") {
 		t.Errorf("Get: %v", err)
 	}
-	// The first disposition may be taken before the spool knows; then none is.
+	// The first disposition may succeed, because the spool learns from its commit
+	// that the disk is read-only. All later ones fail.
 	err = s.Update(bg, "me", m, forever)
 	if syncErr := s.Sync(bg); !errors.Is(syncErr, queue.ErrReadOnly) {
 		t.Errorf("Update: %v, then Sync: %v, want ErrReadOnly", err, syncErr)
@@ -213,9 +213,9 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestNoNewSegment fails the last step of beginning a segment: from then on
-// there may be one that says where the old one ends, so nothing may be added
-// to that any more.
+// TestNoNewSegment fails the last step of beginning a segment. The new segment may
+// exist, and its header has the end of the old one. So no record may be added to the
+// old segment.
 func TestNoNewSegment(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
@@ -233,7 +233,7 @@ func TestNoNewSegment(t *testing.T) {
 	for i := range 300 {
 		size := 7000
 		if i%2 == 0 {
-			size = 10 // would still fit into the old one
+			size = 10 // would fit into the old segment
 		}
 		id := fmt.Sprintf("m%04d", i)
 		if s.Put(bg, testMessage(id, trialContent(id, size)), forever) == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// encoded is the meta of a message record with a bit of everything.
+// encoded returns the meta of a message record that has most kinds of fields.
 func encoded() []byte {
 	m := testMessage("m1", nil)
 	m.Options.EnvelopeID = "QQ314159"
@@ -26,8 +26,8 @@ func encoded() []byte {
 	return e
 }
 
-// FuzzDecodeMessage: bytes that pass the checksum by chance, or come from
-// another version, give an error or a message that encodes to the same again.
+// FuzzDecodeMessage decodes any bytes, as if their checksum matched by chance. The
+// result is an error, or a message that can be encoded and decoded again.
 func FuzzDecodeMessage(f *testing.F) {
 	f.Add(encoded())
 	f.Add([]byte{})
@@ -48,8 +48,8 @@ func FuzzDecodeMessage(f *testing.F) {
 	})
 }
 
-// FuzzScan: whatever a disk makes of a segment, a scan ends, and what it
-// returns lies inside and in order.
+// FuzzScan scans any bytes. The scan ends, and the records that it returns are inside
+// the segment and in order.
 func FuzzScan(f *testing.F) {
 	s := key{1, 2, 3}.salt(7)
 	segment := func(bodies ...string) []byte {

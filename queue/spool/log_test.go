@@ -10,15 +10,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// The log alone, with an owner that only keeps book.
+// Tests of the log alone.
 
-// A testOwner keeps what the log tells it.
+// A testOwner records the calls of the log.
 type testOwner struct {
 	log *recordLog
 
 	mu      sync.Mutex // guards all below
 	written []uint64   // sequence numbers, in order
-	taken   []uint64   // undone
+	dropped []uint64   // undone
 	places  map[uint64]loc
 	copied  []uint64
 	needed  map[uint64]bool // copy returns a copy of these
@@ -42,7 +42,7 @@ func (o *testOwner) undone(recs []*record) {
 	defer o.mu.Unlock()
 	for _, r := range recs {
 		if r.kind == kindMessage {
-			o.taken = append(o.taken, r.seq)
+			o.dropped = append(o.dropped, r.seq)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func (o *testOwner) copy(_ *segment, f found, rec []byte) (*record, error) {
 
 func (o *testOwner) rescue(*segment) {}
 
-// release says that a record is no longer needed.
+// release releases records that are not needed any more.
 func (o *testOwner) release(seqs ...uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -99,7 +99,7 @@ func openLog(t *testing.T, d *simFS) (*recordLog, *testOwner) {
 	return l, o
 }
 
-// testRecord makes a record of size bytes beside its header.
+// testRecord returns a record with a meta of size bytes.
 func testRecord(k kind, seq uint64, size int) *record {
 	return newRecord(k, seq, make([]byte, headerLen+size, headerLen+size+8))
 }
@@ -135,8 +135,8 @@ func TestLogGroupsCommits(t *testing.T) {
 	t.Logf("%d records in %d commits", l.stats.records.Load(), l.stats.commits.Load())
 }
 
-// When the disk fails, new messages are undone, and dispositions are written
-// by the next commit that succeeds, before those that came later.
+// When the disk fails, new messages are undone. Dispositions are written by the next
+// commit that succeeds, before later records.
 func TestLogKeepsDispositions(t *testing.T) {
 	d := newSimFS(1)
 	l, o := openLog(t, d)
@@ -156,16 +156,16 @@ func TestLogKeepsDispositions(t *testing.T) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !slices.Equal(o.written, []uint64{1, 4}) || !slices.Equal(o.taken, []uint64{2}) {
-		t.Errorf("written %v, undone %v; want [1 4] and [2]", o.written, o.taken)
+	if !slices.Equal(o.written, []uint64{1, 4}) || !slices.Equal(o.dropped, []uint64{2}) {
+		t.Errorf("written %v, undone %v; want [1 4] and [2]", o.written, o.dropped)
 	}
 }
 
-// A segment goes when nothing of it is needed; a removal keeps the segment
-// that it is in as long as the segment of its message exists.
+// A segment is deleted when none of its records is needed. A removal is needed as long
+// as the segment of its message exists.
 func TestLogDeletesDeadSegments(t *testing.T) {
 	l, o := openLog(t, newSimFS(1))
-	fill := func(from uint64) (segment uint32) { // a segment
+	fill := func(from uint64) (segment uint32) { // fills a segment
 		t.Helper()
 		for seq := from; ; seq++ {
 			if err := l.put(testRecord(kindMessage, seq, 8<<10)); err != nil {
@@ -190,7 +190,7 @@ func TestLogDeletesDeadSegments(t *testing.T) {
 	}
 	l.deleteDead()
 	if !l.exists(second) {
-		t.Fatal("a segment is gone whose removals are needed")
+		t.Fatal("a segment is deleted although its removals are needed")
 	}
 	for seq, at := range o.places {
 		if at.segment == first {
@@ -203,8 +203,8 @@ func TestLogDeletesDeadSegments(t *testing.T) {
 	}
 }
 
-// Compaction asks its owner for each record of a segment that is mostly not
-// needed, and leaves a segment alone that is.
+// Compaction copies the needed records of a segment that is mostly not needed. It does
+// not empty other segments.
 func TestLogCompacts(t *testing.T) {
 	l, o := openLog(t, newSimFS(1))
 	for seq := uint64(1); seq <= 30; seq++ { // more than four segments
@@ -230,7 +230,7 @@ func TestLogCompacts(t *testing.T) {
 	}
 }
 
-// A closed log takes no more.
+// A closed log accepts no records.
 func TestLogClosed(t *testing.T) {
 	l, _ := openLog(t, newSimFS(1))
 	if err := l.close(); err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// died is a copy of an open spool's directory: what its process would leave if
-// it died now.
+// died copies the directory of an open spool. The copy is what the process would leave
+// if it died now.
 func died(t *testing.T, s *Spool) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -18,8 +18,8 @@ func died(t *testing.T, s *Spool) string {
 	return dir
 }
 
-// TestInterrupted lets the process die twice with the same message in hand,
-// and then end in good order.
+// In TestInterrupted the process dies twice while it delivers the same message, and
+// then ends regularly.
 func TestInterrupted(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	for _, id := range []string{"bad", "good", "gone"} {
@@ -36,15 +36,15 @@ func TestInterrupted(t *testing.T) {
 	if err := s.Sync(bg); err != nil {
 		t.Fatal(err)
 	}
-	for life := 1; life <= 2; life++ {
+	for start := 1; start <= 2; start++ {
 		s = openTest(t, died(t, s))
 		if got := s.Recovery().Interrupted; !slices.Equal(got, []string{"bad"}) {
-			t.Errorf("life %d: %q were interrupted", life, got)
+			t.Errorf("start %d: %q were interrupted", start, got)
 		}
-		for id, want := range map[string]int{"bad": life, "good": 0} {
+		for id, want := range map[string]int{"bad": start, "good": 0} {
 			m, err := s.Get(bg, id)
 			if err != nil || m.Interrupted != want {
-				t.Errorf("life %d: %s: %v, interrupted %d times, want %d", life, id, err, m.Interrupted, want)
+				t.Errorf("start %d: %s: %v, interrupted %d times, want %d", start, id, err, m.Interrupted, want)
 			}
 		}
 		s.Begin("bad")
@@ -54,12 +54,11 @@ func TestInterrupted(t *testing.T) {
 	}
 	s = openTest(t, s.dir)
 	if m, err := s.Get(bg, "bad"); err != nil || m.Interrupted != 2 {
-		t.Errorf("after a good end: %v, interrupted %d times, want 2", err, m.Interrupted)
+		t.Errorf("after a regular end: %v, interrupted %d times, want 2", err, m.Interrupted)
 	}
 }
 
-// TestManyMarks marks more messages than there is room for; none of them is
-// harmed, and room comes back.
+// TestManyMarks marks more messages than there are slots. All slots are free at the end.
 func TestManyMarks(t *testing.T) {
 	m := newMarks(make([]byte, markSlots*8), func() error { return nil })
 	for i := range markSlots + 10 {
@@ -78,7 +77,7 @@ func TestManyMarks(t *testing.T) {
 	}
 }
 
-// BenchmarkMark is what a delivery pays.
+// BenchmarkMark measures the marks of a delivery.
 func BenchmarkMark(b *testing.B) {
 	s, err := Open(b.TempDir(), &Options{SegmentSize: 1 << 20})
 	if err != nil {

@@ -8,16 +8,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// The index, on a log of its own: what it makes of records that were written,
-// that were not, and that raced with each other.
+// Tests of the index: records that were written, records that were not, and changes
+// during a copy.
 
-// stop keeps housekeeping from working while a test looks.
+// stop stops housekeeping until the end of the test.
 func stop(t *testing.T, s *Spool) {
 	s.tidying.Lock()
 	t.Cleanup(s.tidying.Unlock)
 }
 
-// recordOf reads the record of a message where it is in its segment.
+// recordOf reads the record of a message from its segment.
 func recordOf(t *testing.T, s *Spool, id string) (*segment, found, []byte) {
 	t.Helper()
 	p, err := s.index.get(id)
@@ -45,7 +45,7 @@ func putTest(t *testing.T, s *Spool, id string) *queue.Message {
 	return m
 }
 
-// A message that the log refuses leaves no entry: its ID is free again.
+// A message that the log refuses leaves no entry, so its ID can be used again.
 func TestIndexRefused(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
@@ -60,15 +60,15 @@ func TestIndexRefused(t *testing.T) {
 	putTest(t, s, "m")
 }
 
-// A message that ends while its copy is being written is ended in the segment
-// of the copy too: its removal names that one.
+// A message ends while its copy is being written. Its removal names the segment of the
+// copy.
 func TestIndexEndDuringCopy(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
 	stop(t, s)
 	putTest(t, s, "m")
 	g, f, rec := recordOf(t, s, "m")
-	if err := s.log.rotate(0); err != nil { // as a full segment would
+	if err := s.log.rotate(0); err != nil { // as if the segment were full
 		t.Fatal(err)
 	}
 	copied, err := s.index.copy(g, f, rec)
@@ -85,15 +85,15 @@ func TestIndexEndDuringCopy(t *testing.T) {
 		t.Errorf("the copy is at %v, the removals belong to %v", copied.at, s.log.active.removals)
 	}
 	if n := s.Stats().Live; n != 0 {
-		t.Errorf("%d bytes are needed of an ended message", n)
+		t.Errorf("%d bytes of an ended message are needed", n)
 	}
 	disk := d.powerFails()
 	if got := waiting(t, disk); got != "" {
-		t.Errorf("after a crash there is %q", got)
+		t.Errorf("after a crash the spool has %q", got)
 	}
 }
 
-// An update during a copy is not lost: the copy is made again, with it.
+// An update during a copy is not lost: the message is copied again, with the update.
 func TestIndexUpdateDuringCopy(t *testing.T) {
 	s := openSim(t, newSimFS(1))
 	stop(t, s)

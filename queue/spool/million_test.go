@@ -13,10 +13,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// BenchmarkMillion fills a spool with 1,000,000 waiting messages of 4 KiB (it
-// takes 4.5 GB of disk) and reports what they cost: memory, the time of a
-// submission beside that into an empty spool, the time of a Claim among
-// 900,000 messages for a dead hop, and the time of recovery.
+// BenchmarkMillion fills a spool with 1,000,000 waiting messages of 4 KiB, which takes
+// 4.5 GB of disk. It measures their memory, the time of a submission compared with an
+// empty spool, the time of a Claim while 900,000 messages wait for a dead hop, and the
+// time of recovery.
 func BenchmarkMillion(b *testing.B) {
 	const n = 1_000_000
 	dir := b.TempDir()
@@ -34,7 +34,7 @@ func BenchmarkMillion(b *testing.B) {
 	b.ReportMetric(float64(heap()-before)/n, "B/message")
 
 	var with, without rate
-	for range 20 { // they take turns
+	for range 20 { // alternately
 		without.add(putFor(b, empty, 4<<10, 20, 50*time.Millisecond))
 		with.add(putFor(b, s, 4<<10, 20, 50*time.Millisecond))
 	}
@@ -75,7 +75,7 @@ func BenchmarkMillion(b *testing.B) {
 
 var deadHop = queue.NextHop{Connector: "internet", Destination: "dead.example"}
 
-// fill puts n messages, nine in ten for the dead hop.
+// fill puts n messages. Nine of ten are for the dead hop.
 func fill(b *testing.B, s *Spool, n int) {
 	body := make([]byte, 4<<10)
 	due := time.Now().Add(-time.Hour)
@@ -99,7 +99,7 @@ func fill(b *testing.B, s *Spool, n int) {
 	wg.Wait()
 }
 
-// heap is the live heap.
+// heap returns the size of the live heap.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -108,8 +108,8 @@ func heap() int64 {
 	return int64(m.HeapInuse)
 }
 
-// peakRSS is the most memory that the process ever had, 0 where the system
-// does not say.
+// peakRSS returns the most memory that the process has used, 0 if the system does not
+// report it.
 func peakRSS() (bytes int64) {
 	b, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(b)) {

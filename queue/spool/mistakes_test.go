@@ -15,11 +15,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// What operators do to a spool, and what a program does whose Open failed:
-// none of it may cost mail that is there.
+// Mistakes of operators, and failures of Open, must not lose mail.
 
-// TestForeignSegments: a segment that is another spool's, or has another's
-// number, is not taken for an empty one and deleted.
+// A segment of another spool, or with a wrong number, is an error. It is not taken for
+// an empty segment and deleted.
 func TestForeignSegments(t *testing.T) {
 	dir, path, _ := closedSpool(t, 3)
 	_, foreign, _ := closedSpool(t, 3)
@@ -35,7 +34,7 @@ func TestForeignSegments(t *testing.T) {
 		}
 		if s, err := Open(dir, nil); err == nil {
 			s.Close()
-			t.Errorf("%s: Open took it", name)
+			t.Errorf("%s: Open succeeded", name)
 		} else if !strings.Contains(err.Error(), to) {
 			t.Errorf("%s: the error does not name it: %v", name, err)
 		}
@@ -50,9 +49,9 @@ func TestForeignSegments(t *testing.T) {
 	}
 }
 
-// TestFailedOpenIsOver: when Open has failed, nothing of it goes on working
-// on the disk, where the next Open may have succeeded meanwhile.
-func TestFailedOpenIsOver(t *testing.T) {
+// After Open has failed, the spool does not use the disk any more. The next Open may
+// have succeeded meanwhile.
+func TestFailedOpenEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newSimFS(1)
 		s := openSim(t, d)
@@ -62,7 +61,8 @@ func TestFailedOpenIsOver(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		// The process died with the message in hand: Open has something to write.
+		// The process died while it delivered the message, so Open has something
+		// to write.
 		marks, err := d.Open("spool/inhand", create)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestFailedOpenIsOver(t *testing.T) {
 		}
 		if s, err := open("spool", nil, d); err == nil {
 			s.Close()
-			t.Fatal("Open succeeded on a disk that takes no commit")
+			t.Fatal("Open succeeded although commits fail")
 		}
 		d.fail = nil
 		before := d.calls
@@ -90,9 +90,9 @@ func TestFailedOpenIsOver(t *testing.T) {
 	})
 }
 
-// TestIDAgain stores a message under the ID of one that has ended, and has
-// compaction move the record of that end behind the new message.
-func TestIDAgain(t *testing.T) {
+// TestReusedID puts a message with the ID of one that has ended. Then compaction moves
+// the removal of the first message to a place after the second one.
+func TestReusedID(t *testing.T) {
 	d := newSimFS(3)
 	s := openSim(t, d)
 	s.log.mu.Lock()
@@ -134,10 +134,10 @@ func TestIDAgain(t *testing.T) {
 		s.tidy()
 	}
 	if s.Stats().Deleted == 0 {
-		t.Fatal("no segment was given up: the test does not test what it should")
+		t.Fatal("no segment was deleted, so the test does not test compaction")
 	}
 	disk := d.powerFails()
-	for range 2 { // and again, with what the first recovery has made of it
+	for range 2 { // the second time after the first recovery
 		s = openSim(t, disk)
 		m, err := s.Get(bg, "again")
 		if err != nil {
@@ -153,7 +153,7 @@ func TestIDAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The second one ends too: then there is none.
+	// When the second message ends too, there is none.
 	s = openSim(t, disk)
 	if _, err := s.Claim(bg, queue.Claim{Owner: "me", ID: "again", Now: time.Now(), Until: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
@@ -174,9 +174,9 @@ func TestIDAgain(t *testing.T) {
 	}
 }
 
-// TestFolderMoves renames the spool's folder under the relay, as an unmounted
-// disk would be: a content file that cannot be found there is not damaged, or
-// its message would be given up.
+// TestFolderMoves renames the directory of an open spool, as if its disk were
+// unmounted. A content file that is missing for this reason is not damaged. Otherwise
+// the queue would give up its message.
 func TestFolderMoves(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s := openTest(t, dir)
@@ -193,19 +193,19 @@ func TestFolderMoves(t *testing.T) {
 	}
 	_, err = m.Content.WriteTo(io.Discard)
 	if err == nil || errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotFound) {
-		t.Errorf("while the folder is away: %v, want an error that may pass", err)
+		t.Errorf("without the directory: %v, want a temporary error", err)
 	}
 	if err := os.Rename(dir+".old", dir); err != nil {
 		t.Fatal(err)
 	}
 	if got := text(t, m.Content); got != want {
-		t.Errorf("%d bytes when it is back, want %d", len(got), len(want))
+		t.Errorf("%d bytes with the directory again, want %d", len(got), len(want))
 	}
 }
 
-// TestLogIsGone opens a spool whose log is not there: its content files may be
-// all that is left of the mail, and are kept.
-func TestLogIsGone(t *testing.T) {
+// TestLogMissing opens a spool without its log. Its content files may be all that is
+// left of the mail, so they are kept.
+func TestLogMissing(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
 	if err := s.Put(bg, testMessage("m1", queue.String(strings.Repeat("x", 300<<10))), queue.Schedule{}); err != nil {
@@ -225,9 +225,8 @@ func TestLogIsGone(t *testing.T) {
 	}
 }
 
-// TestSweepLeavesStrangers: what the spool did not put there it does not
-// remove.
-func TestSweepLeavesStrangers(t *testing.T) {
+// Open does not delete files that the spool has not created.
+func TestSweepKeepsOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
 	if err := s.Close(); err != nil {
@@ -245,8 +244,8 @@ func TestSweepLeavesStrangers(t *testing.T) {
 	}
 }
 
-// TestDamagedKeepsItsFile damages the record of a large message under the
-// open spool: what is set aside includes the content.
+// TestDamagedKeepsItsFile damages the record of a large message in an open spool. The
+// content file is moved to the directory damaged.
 func TestDamagedKeepsItsFile(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	if err := s.Put(bg, testMessage("m1", queue.String(strings.Repeat("x", 300<<10))), queue.Schedule{}); err != nil {
@@ -270,12 +269,12 @@ func TestDamagedKeepsItsFile(t *testing.T) {
 		size += info.Size()
 	}
 	if err != nil || size < 300<<10 {
-		t.Errorf("%d bytes were set aside, %v", size, err)
+		t.Errorf("%d bytes were saved, %v", size, err)
 	}
 }
 
-// TestLockFileRemoved: somebody who met ErrInUse has removed the lock. There
-// is still one process at a time.
+// TestLockFileRemoved removes the lock file, as an operator may do after ErrInUse. The
+// spool still cannot be opened twice.
 func TestLockFileRemoved(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)

@@ -12,15 +12,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// setFail has the disk's calls fail as f says from now on; nil heals it.
+// setFail sets the function that makes calls fail. With nil the disk works.
 func (d *simFS) setFail(f func(call int, op, name string) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fail = f
 }
 
-// failsFromSync is a disk that takes what a commit writes and then fails its
-// sync and all calls after.
+// failsFromSync makes the next sync and all later calls fail. A write before that
+// succeeds.
 func failsFromSync() func(int, string, string) error {
 	failed := false
 	return func(_ int, op, _ string) error {
@@ -31,7 +31,7 @@ func failsFromSync() func(int, string, string) error {
 	}
 }
 
-// failsCommits is a disk that takes new segments and nothing written to them.
+// failsCommits makes commits fail. New segments can be created.
 func failsCommits(_ int, op, name string) error {
 	if op == "write" && filepath.Ext(name) == ".log" {
 		return syscall.EIO
@@ -39,8 +39,8 @@ func failsCommits(_ int, op, name string) error {
 	return nil
 }
 
-// crash ends the spool without a last write and returns the disk as the next
-// process finds it.
+// crash ends the spool without a last write. It returns the disk that the next process
+// finds.
 func crash(s *Spool, d *simFS, power bool) *simFS {
 	after := d
 	if power {
@@ -52,7 +52,7 @@ func crash(s *Spool, d *simFS, power bool) *simFS {
 	return after
 }
 
-// waiting is the IDs of the messages that a spool finds on a disk.
+// waiting returns the IDs of the messages that a spool finds on a disk.
 func waiting(t *testing.T, d *simFS) string {
 	t.Helper()
 	s := openSim(t, d)
@@ -72,9 +72,9 @@ func waiting(t *testing.T, d *simFS) string {
 	return strings.Join(ids, " ")
 }
 
-// TestRefusedStaysRefused refuses a message while the disk fails for a moment.
-// The disk works again, nobody submits anything, and the process dies: the
-// message is gone for all later lives of the spool.
+// In TestRefusedStaysRefused a message is refused because the disk fails. Then the disk
+// works again, no message is submitted, and the process dies. The refused message does
+// not come back at any later start.
 func TestRefusedStaysRefused(t *testing.T) {
 	for seed := range uint64(20) {
 		for _, power := range []bool{false, true} {
@@ -96,9 +96,9 @@ func TestRefusedStaysRefused(t *testing.T) {
 						t.Error("the disk works, the spool does not")
 					}
 					d = crash(s, d, power)
-					for life := range 4 {
+					for start := range 4 {
 						if got := waiting(t, d); got != "first" {
-							t.Fatalf("in life %d there are %q, want the first message only", life, got)
+							t.Fatalf("start %d finds %q, want only the first message", start, got)
 						}
 					}
 				})
@@ -107,9 +107,8 @@ func TestRefusedStaysRefused(t *testing.T) {
 	}
 }
 
-// TestRefusedWithoutNewSegment refuses a message for one failed sync and want
-// of a new segment, for which there is no descriptor: it is wiped out before
-// Put returns.
+// In TestRefusedWithoutNewSegment a message is refused because one sync fails and no new
+// segment can be created. Its record is overwritten before Put returns.
 func TestRefusedWithoutNewSegment(t *testing.T) {
 	for seed := range uint64(20) {
 		for _, power := range []bool{false, true} {
@@ -136,26 +135,26 @@ func TestRefusedWithoutNewSegment(t *testing.T) {
 			d = crash(s, d, power)
 			for range 4 {
 				if got := waiting(t, d); got != "first" {
-					t.Fatalf("seed %d, power failure %v: there are %q, want the first message only", seed, power, got)
+					t.Fatalf("seed %d, power failure %v: found %q, want only the first message", seed, power, got)
 				}
 			}
 		}
 	}
 }
 
-// TestCutForGood leaves whole records behind the end of a segment: a batch that
-// was refused, or one that a new segment got when this one failed it and whose
-// message is gone since. The segment stays in need, and the next one, which
-// says where it ends, is needed for nothing else. In none of the spool's later
-// lives may the message rise again.
-func TestCutForGood(t *testing.T) {
-	for seed := range uint64(80) { // in one of 40 the wiping out leaves it whole
-		cutForGood(t, seed, true)
+// TestRecordsAfterEnd leaves complete records after the end of a segment. They are of a
+// batch that was refused, or of a batch that was written to a new segment after a failed
+// sync and whose message was removed. The segment is still needed. The next segment is
+// needed only because its header has the end of this one. The message must not come back
+// at any later start.
+func TestRecordsAfterEnd(t *testing.T) {
+	for seed := range uint64(80) { // with one of 40 the record is complete after retract
+		recordsAfterEnd(t, seed, true)
 	}
-	cutForGood(t, 1, false)
+	recordsAfterEnd(t, 1, false)
 }
 
-func cutForGood(t *testing.T, seed uint64, refused bool) {
+func recordsAfterEnd(t *testing.T, seed uint64, refused bool) {
 	d := newSimFS(seed)
 	s := openSim(t, d)
 	s.tidying.Lock() // the process dies before the segment is emptied
@@ -190,12 +189,12 @@ func cutForGood(t *testing.T, seed uint64, refused bool) {
 	d.setFail(func(int, string, string) error { return syscall.EIO })
 	s.tidying.Unlock()
 	crash(s, d, false)
-	for life := range 6 {
-		if life < 3 { // nor is it emptied now
+	for start := range 6 {
+		if start < 3 { // the segment is not emptied yet
 			d.setFail(failsCommits)
 		}
 		if got := waiting(t, d); got != "a b c" {
-			t.Fatalf("refused %v, seed %d: in life %d there are %q, want a b c", refused, seed, life, got)
+			t.Fatalf("refused %v, seed %d: start %d finds %q, want a b c", refused, seed, start, got)
 		}
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"sync"
 )
 
-// A simFS is a disk in memory that can fail any call and lose its power. It
-// promises what a disk does and no more: bytes that were written survive when
-// the file was synced after, names when their directory was; of the rest any
-// part may survive, in any order, torn at any sector.
+// A simFS is a disk in memory that can fail any call and lose its power. It guarantees
+// no more than a real disk: Written bytes survive if the file was synced later, and
+// names survive if their directory was synced later. Of everything else any part may
+// survive, in any order, torn at any sector.
 type simFS struct {
 	mu    sync.Mutex
 	rnd   *rand.Rand
@@ -55,7 +55,7 @@ func newSimFS(seed uint64) *simFS {
 	}
 }
 
-// call counts a call and lets it fail. d.mu is held.
+// call counts a call and returns its error. The caller has locked d.mu.
 func (d *simFS) call(op, name string) error {
 	d.calls++
 	if d.fail == nil {
@@ -182,7 +182,7 @@ func (d *simFS) keep(m simMove) {
 
 func (d *simFS) Adopt(f *os.File, name string) error { return errors.ErrUnsupported }
 
-// powerFails is the disk as it is found after a power failure.
+// powerFails returns the disk after a power failure.
 func (d *simFS) powerFails() *simFS {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -206,7 +206,7 @@ func (d *simFS) powerFails() *simFS {
 	return after
 }
 
-// tear lets some of the sectors of unsynced writes reach the medium.
+// tear writes some sectors of the unsynced writes to the medium.
 func (f *simFile) tear(rnd *rand.Rand) {
 	for _, w := range f.writes {
 		for len(w.b) > 0 {
@@ -250,7 +250,7 @@ func (h *simHandle) ReadAt(b []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// WriteAt that fails has written some of it: a short write.
+// WriteAt writes only a part of the bytes if it fails.
 func (h *simHandle) WriteAt(bufs [][]byte, off int64) error {
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()
@@ -267,8 +267,7 @@ func (h *simHandle) WriteAt(bufs [][]byte, off int64) error {
 	return err
 }
 
-// Sync that fails has lost some of the writes for good, and the next one will
-// not say so again.
+// Sync loses some of the writes if it fails, and the next Sync does not report this.
 func (h *simHandle) Sync() error {
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()
@@ -291,7 +290,7 @@ func (h *simHandle) Size() (int64, error) {
 
 func (h *simHandle) Close() error { return nil }
 
-// list is for messages of failing tests.
+// list describes the files, for the messages of failing tests.
 func (d *simFS) list() string {
 	var s strings.Builder
 	for n, f := range d.names {

@@ -25,7 +25,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// testLogger shows in the test's output what goes wrong.
+// testLogger logs warnings and errors to the output of the test.
 func testLogger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// unpack unpacks a spool that an earlier program wrote, and was killed.
+// unpack unpacks the spool of an earlier program that was killed.
 func unpack(t *testing.T, name string) (dir string) {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", name))
@@ -53,10 +53,9 @@ func unpack(t *testing.T, name string) (dir string) {
 	}
 }
 
-// The first released format (commit 3a8edb2) opens, and nothing is lost: 40
-// messages were put, every fourth was updated, every fourth removed, every
-// tenth has its content in a file; m39 was being delivered when the process
-// died.
+// A spool in the first format (commit 3a8edb2) opens and nothing is lost. 40 messages
+// were put. Every fourth was updated, every fourth was removed, and every tenth has its
+// content in a file. m39 was being delivered when the process died.
 func TestOpensVersion1(t *testing.T) {
 	s, err := Open(unpack(t, "version1.tar.gz"), &Options{SegmentSize: 64 << 10, LargeContent: 8 << 10})
 	if err != nil {
@@ -101,7 +100,7 @@ func TestOpensVersion1(t *testing.T) {
 	}
 }
 
-// A spool of a later format is refused as it is, with an error that says why.
+// A spool with a later format version is not opened, and the error says why.
 func TestLaterVersion(t *testing.T) {
 	dir := unpack(t, "version1.tar.gz")
 	path := filepath.Join(dir, "log", segmentName(1))
@@ -124,7 +123,7 @@ func TestLaterVersion(t *testing.T) {
 	s, err := Open(dir, nil)
 	if err == nil {
 		s.Close()
-		t.Fatal("it opens")
+		t.Fatal("Open succeeded")
 	}
 	for _, want := range []string{path, fmt.Sprintf("format version %d", version+1), fmt.Sprintf("supports %d", version)} {
 		if !strings.Contains(err.Error(), want) {
