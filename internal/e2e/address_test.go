@@ -47,9 +47,9 @@ func perimeter(t *testing.T, gate *policy.Gate, home string) string {
 
 const hello = "C: DATA\nS: 354\nC: From: x@example.net\nC: Subject: hello\nC:\nC: Hello.\nC: .\nS: 250\n"
 
-// A domain that IDNA maps to ">", " " and "=" would end the address on the
-// command line of a host without SMTPUTF8. Such an address is refused, and other
-// mail of the session arrives.
+// IDNA maps some characters to ">", " " and "=". In a command to a host without
+// SMTPUTF8, they would end the address. Such an address is refused. Other mail of
+// the session arrives.
 func TestNoCommandInADomain(t *testing.T) {
 	postfix := (&peers.Postfix{Domains: "mail.example.com", Main: "smtputf8_enable = no\n"}).Start(t)
 	addr := perimeter(t, &policy.Gate{Domains: []policy.Domain{{Name: "*.example.com"}}, Spoofing: &policy.Spoofing{}}, postfix.Addr)
@@ -76,7 +76,7 @@ func TestNoCommandInADomain(t *testing.T) {
 		t.Errorf("arrived: %s", m)
 	}
 	if log := postfix.Log(t); strings.Contains(log, "other.example") {
-		t.Errorf("postfix has heard of the other domain:\n%s", log)
+		t.Errorf("postfix got a command with the other domain:\n%s", log)
 	}
 }
 

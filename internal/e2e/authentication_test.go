@@ -18,7 +18,7 @@ import (
 )
 
 // SPF, DKIM, DMARC and ARC work for names that IDNA refuses, and for U-labels.
-func TestMailAuthenticationOfStrangeNames(t *testing.T) {
+func TestMailAuthenticationOfUnusualNames(t *testing.T) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	for name, author := range map[string]string{ // as the DNS has it, and as From has it
@@ -67,7 +67,7 @@ func TestMailAuthenticationOfStrangeNames(t *testing.T) {
 				}
 			}
 			if v := policy.Check(ctx, author, &fail, unsigned); v.Result != dmarc.Fail || v.Disposition != dmarc.Reject {
-				t.Errorf("DMARC of a forger: %v %v %v", v.Result, v.Disposition, v.Err)
+				t.Errorf("DMARC of a forged sender: %v %v %v", v.Result, v.Disposition, v.Err)
 			}
 
 			sealed, err := (&arc.Sealer{Key: key, ID: name}).Seal(ctx, strings.NewReader(text), &arc.Verdict{Result: arc.None})

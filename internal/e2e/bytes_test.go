@@ -14,10 +14,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// Promise 5: what goes out is what came in, plus the trace field. Real
-// senders give the relay a few hundred messages; real receivers get them.
-// What was sent is learnt from the sender itself: the same call once more,
-// straight to a sink.
+// Promise 5: content is preserved byte for byte, plus the trace field. Real
+// programs send a few hundred messages through the relay to real mail servers.
+// To know the bytes that a program sends, the test runs it a second time and
+// sends directly to a sink.
 func TestEveryByteArrives(t *testing.T) {
 	for _, far := range []struct {
 		name  string
@@ -59,19 +59,19 @@ func TestEveryByteArrives(t *testing.T) {
 	}
 }
 
-// ours ends the trace field that the relay put before the message.
+// ours matches the end of the relay's trace field.
 var ours = regexp.MustCompile(`\n\tby relay\.example\.com with E?SMTP id \S+\n(?:\t.*\n)*`)
 
 func compare(t *testing.T, far, got string, sent map[string]string) {
 	t.Helper()
 	at := ours.FindStringIndex(got)
 	if at == nil {
-		t.Errorf("no trace field of ours in\n%.500s", got)
+		t.Errorf("no trace field of the relay in\n%.500s", got)
 		return
 	}
 	got = got[at[1]:]
 	if far == "smtp-sink" {
-		got = strings.TrimSuffix(got, "\n") // the blank line by which it ends a dump
+		got = strings.TrimSuffix(got, "\n") // smtp-sink adds a blank line
 	}
 	id := messageID([]byte(got))
 	want, ok := sent[id]
@@ -79,7 +79,7 @@ func compare(t *testing.T, far, got string, sent map[string]string) {
 		t.Errorf("message %q was never sent", id)
 		return
 	}
-	want = strings.ReplaceAll(want, "\r\n", "\n") // both keep mail with LF
+	want = strings.ReplaceAll(want, "\r\n", "\n") // both store mail with LF
 	if got != want {
 		i := 0
 		for i < len(got) && i < len(want) && got[i] == want[i] {
@@ -136,8 +136,8 @@ with smtplib.SMTP(host, int(port)) as s:
         s.sendmail("alice@example.com", ["bob@example.net"], open(name, "rb").read(), ["BODY=8BITMIME"])
 `
 
-// writeCorpus writes n messages, and one of about size bytes where size is
-// not 0, to files in dir.
+// writeCorpus writes n messages to files in dir and, if size is not 0, another one
+// of about size bytes.
 func writeCorpus(t *testing.T, dir, prefix string, n, size int) (files []string) {
 	t.Helper()
 	msgs := corpus(prefix, n)

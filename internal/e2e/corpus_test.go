@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// corpus makes n messages as they look in life, each with a Message-ID of its
-// own: <KIND.I.PREFIX@corpus.test>. The same arguments make the same bytes.
+// corpus makes n realistic messages. The Message-IDs are
+// <KIND.I.PREFIX@corpus.test>. The same arguments make the same bytes.
 func corpus(prefix string, n int) map[string][]byte {
 	msgs := map[string][]byte{}
 	for i := range n {
@@ -50,7 +50,7 @@ var kinds = []struct {
 			return strings.Repeat(".", r.IntN(4)) + words(r)
 		}) + ". \r\n.\r\n"
 	}},
-	{"longlines", func(r *rand.Rand) string { // 998 octets is the most that RFC 5321, 4.5.3.1.6 allows
+	{"longlines", func(r *rand.Rand) string { // RFC 5321, 4.5.3.1.6 allows 998 octets
 		return "\r\n" + strings.Repeat("x", 998) + "\r\n" + strings.Repeat("y ", 499) + "\r\n"
 	}},
 	{"emptybody", func(*rand.Rand) string { return "\r\n" }},
@@ -60,7 +60,7 @@ var kinds = []struct {
 	}},
 }
 
-// huge is one message of about size bytes.
+// huge makes one message of about size bytes.
 func huge(prefix string, size int) (id string, msg []byte) {
 	id = fmt.Sprintf("<huge.0.%s@corpus.test>", prefix)
 	var b bytes.Buffer

@@ -25,9 +25,9 @@ const (
 	crashSenders = 12
 )
 
-// Promises 1 and 3: what was answered 250 survives kill -9, and only a crash
-// makes a duplicate. The relay runs as a process of its own, mail streams in
-// and out, and the process is killed at a random moment, again and again.
+// Promises 1 and 3: a message that was answered with 250 survives kill -9, and
+// duplicates require a crash. The relay runs as a process. While it receives and
+// sends mail, the process is killed at random times.
 func TestNothingIsLostToKill9(t *testing.T) {
 	spoolDir, listen := t.TempDir(), peers.FreeAddr(t)
 	next := newSink(t)
@@ -77,7 +77,7 @@ func TestNothingIsLostToKill9(t *testing.T) {
 			t.Errorf("%s arrived damaged", messageID(m.data))
 		}
 	}
-	t.Logf("%d crashes; %d messages answered 250, all arrived, %d of them twice or more (%d extra copies); %d arrived without a 250 that the client saw; %d of all arrived before the last recovery",
+	t.Logf("%d crashes; %d messages answered 250, all arrived, %d of them more than once (%d duplicates); %d arrived without a 250 that the client saw; %d of all arrived before the last recovery",
 		crashRounds, len(acked), twice, copies, len(got)-countIn(got, acked), len(before))
 	if len(acked) < 20*crashRounds {
 		t.Errorf("only %d messages were accepted: too few to show anything", len(acked))
@@ -93,8 +93,8 @@ func countIn(got map[string]int, ids map[string]bool) (n int) {
 	return n
 }
 
-// pause lets the other processes work for a while: the moment of a crash is
-// an accident, there is no event to wait for.
+// pause lets the other processes work for a while. A crash happens at a random
+// time, so there is no event to wait for.
 func pause(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {
@@ -103,7 +103,8 @@ func pause(t *testing.T, d time.Duration) {
 	}
 }
 
-// relayEnv tells this test program to be a relay: "SPOOL LISTEN SMARTHOST".
+// relayEnv is the environment variable that makes this test program a relay. Its
+// value is "SPOOL LISTEN SMARTHOST".
 const relayEnv = "BRIDGEHEAD_E2E_RELAY"
 
 func startRelayProcess(t *testing.T, spoolDir, listen, smartHost string) *exec.Cmd {
@@ -124,8 +125,8 @@ func startRelayProcess(t *testing.T, spoolDir, listen, smartHost string) *exec.C
 	return cmd
 }
 
-// A crowd of clients sends for as long as it may, reconnecting when the relay
-// is gone, and remembers which messages were answered 250.
+// A crowd of clients sends messages until stop. The clients connect again when the
+// relay is restarted. acked has the messages that were answered with 250.
 type crowd struct {
 	wg   sync.WaitGroup
 	quit chan struct{}
@@ -157,7 +158,7 @@ func (c *crowd) send(addr string, sender int) {
 	n := 0
 	for {
 		if conn, err := net.Dial("tcp", addr); err == nil {
-			c.session(conn, sender, &n) // until the relay is killed, or we are told to quit
+			c.session(conn, sender, &n) // until the relay is killed, or stop is called
 			conn.Close()
 		}
 		select {
@@ -168,9 +169,9 @@ func (c *crowd) send(addr string, sender int) {
 	}
 }
 
-var errQuit = errors.New("told to quit")
+var errQuit = errors.New("stop was called")
 
-// session sends one message after the other until the connection breaks.
+// session sends messages, one after the other, until the connection breaks.
 func (c *crowd) session(conn net.Conn, sender int, n *int) error {
 	r := bufio.NewReader(conn)
 	say := func(line, want string) error {
@@ -218,8 +219,8 @@ func (c *crowd) session(conn net.Conn, sender int, n *int) error {
 	}
 }
 
-// crashMessage is the message of an ID: mostly 4 KiB, now and then 100 KiB,
-// and sometimes more than the spool keeps in its log.
+// crashMessage returns the message of an ID. Most messages have 4 KiB, some 100
+// KiB, and a few more than the spool keeps in its log.
 func crashMessage(id string) []byte {
 	var sender, n int
 	fmt.Sscanf(id, "<%d.%d@crash.test>", &sender, &n)
@@ -239,13 +240,13 @@ func crashMessage(id string) []byte {
 	return b.Bytes()
 }
 
-// beRelay is the relay process: it runs until it is killed.
-func beRelay(settings string) {
+// relayMain is the main function of the relay process. It runs until it is killed.
+func relayMain(settings string) {
 	f := strings.Fields(settings)
 	r, err := assemble(relayConfig{spool: f[0], listen: f[1], smartHost: f[2],
-		// Whatever is in hand at two crashes in a row, with no attempt ended
-		// in between, would be set aside as poison. These crashes come too fast
-		// to leave time for that, and it is not the message that kills.
+		// By default, a message that was active at two crashes, with no attempt
+		// ended between them, is set aside as poison. These crashes follow each
+		// other too fast for an attempt, and no message causes them.
 		limits: queue.Limits{Interrupted: 10 * crashRounds}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -10,8 +10,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A next hop that accepts few connections gets few more, through the whole
-// relay.
+// A next hop that accepts few connections gets only a few more, also with a
+// complete relay.
 func TestCrowdedNextHop(t *testing.T) {
 	const messages = 400
 	var refused atomic.Int64

@@ -16,43 +16,44 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// Promise 2: whatever the next hop does, each recipient ends: delivered, or
-// reported to the reverse-path, or kept as bad mail where that is null.
+// Promise 2: each recipient reaches a final state, whatever the next hop does. It
+// is delivered, reported to the reverse-path or, if that is null, kept as bad
+// mail.
 func TestEveryRecipientEnds(t *testing.T) {
-	const once, ever = 1, 1 << 30
+	const once, always = 1, 1 << 30
 	for _, tt := range []struct {
 		name  string
 		stage string
 		reply string
-		times int // how often the next hop misbehaves before it behaves
+		times int // how often the next hop fails before it works
 		want  fate
 		code  string // in the report
 	}{
 		{"greeting 421 once", "connect", "421 4.3.2 busy", once, delivered, ""},
 		{"greeting 554 once", "connect", "554 5.3.2 closed", once, delivered, ""},
-		{"greeting 554 ever", "connect", "554 5.3.2 closed", ever, reported, "4.4.7"},
+		{"greeting 554 always", "connect", "554 5.3.2 closed", always, reported, "4.4.7"},
 		{"EHLO 421 once", "EHLO", "421 4.3.2 busy", once, delivered, ""},
-		{"EHLO 550 ever", "EHLO", "550 5.7.1 go away", ever, reported, "4.4.7"},
+		{"EHLO 550 always", "EHLO", "550 5.7.1 go away", always, reported, "4.4.7"},
 		{"MAIL 451 once", "MAIL", "451 4.3.0 later", once, delivered, ""},
-		{"MAIL 550 ever", "MAIL", "550 5.7.1 not you", ever, reported, "5.7.1"},
+		{"MAIL 550 always", "MAIL", "550 5.7.1 not you", always, reported, "5.7.1"},
 		{"RCPT 450 once", "RCPT", "450 4.2.1 greylisted", once, delivered, ""},
-		{"RCPT 450 ever", "RCPT", "450 4.2.1 greylisted", ever, reported, "4.4.7"},
-		{"RCPT 550 ever", "RCPT", "550 5.1.1 unknown", ever, reported, "5.1.1"},
+		{"RCPT 450 always", "RCPT", "450 4.2.1 greylisted", always, reported, "4.4.7"},
+		{"RCPT 550 always", "RCPT", "550 5.1.1 unknown", always, reported, "5.1.1"},
 		{"DATA 451 once", "DATA", "451 4.3.0 later", once, delivered, ""},
-		{"DATA 554 ever", "DATA", "554 5.7.1 no", ever, reported, "5.7.1"},
+		{"DATA 554 always", "DATA", "554 5.7.1 no", always, reported, "5.7.1"},
 		{"end of data 452 once", "dot", "452 4.3.1 full", once, delivered, ""},
-		{"end of data 554 ever", "dot", "554 5.6.0 spam", ever, reported, "5.6.0"},
+		{"end of data 554 always", "dot", "554 5.6.0 spam", always, reported, "5.6.0"},
 		{"hangs at the greeting once", "connect", "hang", once, delivered, ""},
 		{"hangs at MAIL once", "MAIL", "hang", once, delivered, ""},
 		{"hangs at RCPT once", "RCPT", "hang", once, delivered, ""},
 		{"hangs at DATA once", "DATA", "hang", once, delivered, ""},
 		{"hangs after the dot once", "dot", "hang", once, delivered, ""},
-		{"hangs after the dot ever", "dot", "hang", ever, reported, "4.4.7"},
+		{"hangs after the dot always", "dot", "hang", always, reported, "4.4.7"},
 		{"drops at the greeting once", "connect", "drop", once, delivered, ""},
 		{"drops at EHLO once", "EHLO", "drop", once, delivered, ""},
 		{"drops at MAIL once", "MAIL", "drop", once, delivered, ""},
 		{"drops after the dot once", "dot", "drop", once, delivered, ""},
-		{"drops after the dot ever", "dot", "drop", ever, reported, "4.4.7"},
+		{"drops after the dot always", "dot", "drop", always, reported, "4.4.7"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +61,7 @@ func TestEveryRecipientEnds(t *testing.T) {
 			var left atomic.Int64
 			left.Store(int64(tt.times))
 			next := newFaultySink(t, func(stage, _ string) string {
-				if stage == "stored" { // what is refused after the dot was not taken
+				if stage == "stored" { // a message that is refused after the dot is not accepted
 					if tt.stage == "dot" && left.Load() > 0 {
 						return "no"
 					}
@@ -73,23 +74,23 @@ func TestEveryRecipientEnds(t *testing.T) {
 			})
 			r := faultyRelay(t, next.addr, home.addr)
 			send(t, r.addr, "alice@example.com", "bob@example.net")
-			await(t, time.Minute, "the message's end", func() bool { return r.waiting(t) == 0 })
+			await(t, time.Minute, "the final state of the message", func() bool { return r.waiting(t) == 0 })
 			check(t, tt.want, tt.code, next, home)
 		})
 	}
 }
 
-// The same, where there is nobody at all at the next hop's address.
-func TestNobodyListens(t *testing.T) {
+// The same, if no server listens at the next hop's address.
+func TestConnectionRefused(t *testing.T) {
 	home := newSink(t)
 	r := faultyRelay(t, peers.FreeAddr(t), home.addr)
 	send(t, r.addr, "alice@example.com", "bob@example.net")
-	await(t, time.Minute, "the message's end", func() bool { return r.waiting(t) == 0 })
+	await(t, time.Minute, "the final state of the message", func() bool { return r.waiting(t) == 0 })
 	check(t, reported, "4.4.7", newSink(t), home)
 }
 
-// One recipient's refusal is not another's.
-func TestRecipientsEndEachForItself(t *testing.T) {
+// A refused recipient does not affect the others.
+func TestRecipientsAreIndependent(t *testing.T) {
 	home := newSink(t)
 	next := newFaultySink(t, func(stage, arg string) string {
 		if stage == "RCPT" && strings.HasPrefix(arg, "nobody@") {
@@ -99,7 +100,7 @@ func TestRecipientsEndEachForItself(t *testing.T) {
 	})
 	r := faultyRelay(t, next.addr, home.addr)
 	send(t, r.addr, "alice@example.com", "bob@example.net", "nobody@example.net", "carol@example.net")
-	await(t, time.Minute, "the message's end", func() bool { return r.waiting(t) == 0 })
+	await(t, time.Minute, "the final state of the message", func() bool { return r.waiting(t) == 0 })
 	if m := next.received(); len(m) != 1 || fmt.Sprint(m[0].to) != "[bob@example.net carol@example.net]" {
 		t.Errorf("the next hop received %v", m)
 	}
@@ -181,7 +182,7 @@ func check(t *testing.T, want fate, code string, next, home *sink) {
 	}
 }
 
-// faultyRelay waits for no hung peer and retries soon.
+// faultyRelay has short timeouts and a short retry interval.
 func faultyRelay(t *testing.T, next, home string) *relay {
 	const soon = 700 * time.Millisecond
 	return startRelay(t, relayConfig{
@@ -192,7 +193,7 @@ func faultyRelay(t *testing.T, next, home string) *relay {
 	})
 }
 
-// send gives the relay one message by hand.
+// send sends one message to the relay, with its own SMTP commands.
 func send(t *testing.T, addr, from string, to ...string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)

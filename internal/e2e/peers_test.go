@@ -13,8 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// await asks cond again and again until it is true: for what another process
-// does, which tells us nothing of itself.
+// await is peers.Await with a limit.
 func await(t *testing.T, limit time.Duration, what string, cond func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -30,15 +29,14 @@ func await(t *testing.T, limit time.Duration, what string, cond func() bool) {
 	}
 }
 
-// A farEnd is a real program that takes mail, and the files it leaves.
+// A farEnd is a real mail program and the folder of the mail that it receives.
 type farEnd struct {
 	addr string
 	dir  string
 }
 
-// mails are the messages that have come, LF line ends, by what they begin
-// with after our own trace field.
-func (f *farEnd) mails(t *testing.T) (after []string) {
+// mails returns the received messages. Lines end in LF.
+func (f *farEnd) mails(t *testing.T) (all []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(f.dir, "*"))
 	if err != nil {
@@ -49,12 +47,12 @@ func (f *farEnd) mails(t *testing.T) (after []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		after = append(after, string(b))
+		all = append(all, string(b))
 	}
-	return after
+	return all
 }
 
-// startSMTPSink runs Postfix's smtp-sink, which writes a file a message.
+// startSMTPSink runs Postfix's smtp-sink. It writes each message to a file.
 func startSMTPSink(t *testing.T) *farEnd {
 	bin := peers.Need(t, "smtp-sink")
 	dir := peers.OpenDir(t)
@@ -73,7 +71,7 @@ func startSMTPSink(t *testing.T) *farEnd {
 	return f
 }
 
-// startPostfix runs a Postfix that takes mail for example.net into a maildir.
+// startPostfix runs a Postfix that delivers mail for example.net to a maildir.
 func startPostfix(t *testing.T) *farEnd {
 	p := (&peers.Postfix{Domains: "example.net", Main: "message_size_limit = 52428800\n"}).Start(t)
 	return &farEnd{addr: p.Addr, dir: p.Maildir() + "/new"}
@@ -96,7 +94,7 @@ func run(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// perform runs a program to its end, which must be a good one.
+// perform runs a program. If the exit status is not 0, the test fails.
 func perform(t *testing.T, bin string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

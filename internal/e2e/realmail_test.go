@@ -13,12 +13,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// Promise 5, with mail that programs and people really wrote: the message
-// files of other projects' tests, many of them broken on purpose. Each goes
-// through a whole relay, and arrives byte for byte after the trace field.
-// There are two repairs: a header that ends without a blank line gets one, and
-// the line of a mailbox file before a header becomes an X-Mailbox-Line field. The
-// only refusals are those of promise 5: bare CR, bare LF and NUL.
+// Promise 5, with real mail: the message files of other projects' tests. Many are
+// malformed on purpose. Each one passes a complete relay and arrives unchanged
+// after the trace field.
+// There are two repairs: a header without a blank line at its end gets one, and
+// the line of a mailbox file before a header becomes an X-Mailbox-Line field.
+// Only bare CR, bare LF and NUL are refused.
 func TestRealMessages(t *testing.T) {
 	files := peers.NeedMessages(t, 300)
 	end := newSink(t)
@@ -101,7 +101,7 @@ func fileTag(file string) string {
 	}, filepath.Base(filepath.Dir(file))+"-"+filepath.Base(file))
 }
 
-// sendRaw sends m as 8-bit mail, whatever it holds.
+// sendRaw sends m as 8-bit mail, also if it is malformed.
 func sendRaw(c *smtp.Client, tag string, m []byte) error {
 	for _, cmd := range []string{"MAIL FROM:<alice@example.com> BODY=8BITMIME", "RCPT TO:<" + tag + "@example.net>"} {
 		id, err := c.Text.Cmd("%s", cmd)
@@ -144,8 +144,8 @@ func firstDifference(a, b []byte) int {
 	return i
 }
 
-// isField says whether b begins with a field, or continues one (RFC 5322, 2.2
-// and 4.5.8), told apart here without the project's own reader.
+// isField reports whether b begins with a field (RFC 5322, 2.2 and 4.5.8). It does
+// not use the project's own parser.
 func isField(b []byte) bool {
 	line, _, _ := bytes.Cut(b, []byte("\r\n"))
 	name, _, colon := bytes.Cut(line, []byte(":"))

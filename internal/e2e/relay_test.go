@@ -24,15 +24,15 @@ import (
 
 func TestMain(m *testing.M) {
 	if settings := os.Getenv(relayEnv); settings != "" {
-		beRelay(settings)
+		relayMain(settings)
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// relayConfig is what tests want of a relay: it relays for loopback, keeps
-// its queue in spool, and sends everything to smartHost, mail for example.com
-// to home where that is set.
+// relayConfig has the settings of a relay for tests. The relay relays for
+// loopback. Its queue is in spool. It sends all mail to smartHost, except mail for
+// example.com if home is set: this goes to home.
 type relayConfig struct {
 	spool     string
 	listen    string
@@ -44,7 +44,7 @@ type relayConfig struct {
 	limits    queue.Limits
 }
 
-// A relay is the whole house: all five rooms.
+// A relay is a complete relay: smtpserver, policy, queue, routing and smtpclient.
 type relay struct {
 	addr   string
 	store  *spool.Spool
@@ -95,7 +95,7 @@ func bracket(addr string) string {
 	return "[" + host + "]:" + port
 }
 
-// run serves until ctx ends, and then shuts the relay down.
+// run serves until ctx ends. Then it shuts the relay down.
 func (r *relay) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { r.queue.Run(context.Background()) })
@@ -115,7 +115,7 @@ func (r *relay) run(ctx context.Context) error {
 	return err
 }
 
-// startRelay runs a relay for the length of a test.
+// startRelay runs a relay until the test ends.
 func startRelay(t *testing.T, c relayConfig) *relay {
 	t.Helper()
 	if c.spool == "" {
@@ -136,7 +136,7 @@ func startRelay(t *testing.T, c relayConfig) *relay {
 	return r
 }
 
-// waiting is how many messages the spool holds.
+// waiting returns the number of messages in the spool.
 func (r *relay) waiting(t *testing.T) (n int) {
 	t.Helper()
 	for _, err := range r.store.List(t.Context(), queue.Query{}) {
@@ -146,7 +146,7 @@ func (r *relay) waiting(t *testing.T) (n int) {
 	return n
 }
 
-// A testLog keeps the relay's own log for the case that the test fails.
+// A testLog keeps the relay's log and prints it if the test fails.
 type testLog struct {
 	t    *testing.T
 	once sync.Once

@@ -17,8 +17,8 @@ import (
 
 const mimeHeader = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=%s\r\nContent-Transfer-Encoding: 8bit\r\n"
 
-// sent8bit are messages as they are sent, with 8-bit bytes in all places where
-// there can be some; the first has none.
+// sent8bit are messages with 8-bit bytes in all places that can have them. The
+// first message has none.
 var sent8bit = []struct {
 	name, header, body string
 	options            smtp.MailOptions
@@ -46,9 +46,9 @@ var sent8bit = []struct {
 	{"a lone dot and dashes", fmt.Sprintf(mimeHeader, "utf-8"), ".\r\n--=_\r\n\r\nGrüße\r\n", smtp.MailOptions{Body: smtp.Body8BitMIME}},
 }
 
-// A report arrives at hosts that lack extensions which the message had. (The
-// sender of 57 of these 60 messages, and of 10 of these 32, was not told
-// before.)
+// A report arrives at a host without the extensions that the message used. (In an
+// earlier version no report arrived for 57 of these 60 messages and for 10 of
+// these 32.)
 func TestReportsArriveAtOldHosts(t *testing.T) {
 	t.Run("no 8BITMIME", func(t *testing.T) {
 		var ms []*queue.Message
@@ -77,7 +77,7 @@ func TestReportsArriveAtOldHosts(t *testing.T) {
 		for _, s := range sent8bit {
 			ms = append(ms, newMessage("alice@example.com", s.header, s.body, s.options))
 		}
-		for range 2 { // declared, but nothing needs it
+		for range 2 { // SMTPUTF8 is declared but not needed
 			ms = append(ms, newMessage("alice@example.com", "", "Hello\r\n", international))
 		}
 		arrive(t, ms, 32, "250-sink\r\n250-PIPELINING\r\n250 8BITMIME", true)
@@ -91,8 +91,8 @@ func newMessage(from, header, body string, options smtp.MailOptions) *queue.Mess
 	}
 }
 
-// arrive sends messages that are refused, and expects a report on each at the
-// sender's host, which is an old one.
+// arrive sends messages that are refused. It checks that the sender's host, which
+// lacks extensions, gets a report about each.
 func arrive(t *testing.T, ms []*queue.Message, n int, ehlo string, eightBit bool) {
 	if len(ms) != n {
 		t.Fatalf("%d messages, want %d", len(ms), n)
@@ -150,7 +150,7 @@ func arrive(t *testing.T, ms []*queue.Message, n int, ehlo string, eightBit bool
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(got, want) || r.waiting(t) != 0 {
-		t.Errorf("%d of %d senders were told, %d messages are left", len(got), n, r.waiting(t))
+		t.Errorf("%d of %d senders got a report, %d messages are left", len(got), n, r.waiting(t))
 	}
 	for _, arg := range mails {
 		if strings.Contains(arg, "SMTPUTF8") || !eightBit && strings.Contains(arg, "BODY") {
@@ -159,7 +159,7 @@ func arrive(t *testing.T, ms []*queue.Message, n int, ehlo string, eightBit bool
 	}
 }
 
-// A real Postfix without 8BITMIME and SMTPUTF8 takes the reports too.
+// A real Postfix without 8BITMIME and SMTPUTF8 accepts the reports too.
 func TestReportsArriveAtPostfix(t *testing.T) {
 	postfix := (&peers.Postfix{Domains: "example.com", Main: "smtpd_discard_ehlo_keywords = 8bitmime, smtputf8\nstrict_8bitmime = yes"}).Start(t)
 	out := newFaultySink(t, func(stage, arg string) string {
@@ -184,7 +184,7 @@ func TestReportsArriveAtPostfix(t *testing.T) {
 	}
 }
 
-// What this relay decides itself is not put into a host's mouth.
+// A report about a decision of this relay does not name a remote host.
 func TestReportOnOwnDecision(t *testing.T) {
 	old := newFaultySink(t, func(stage, arg string) string {
 		if stage == "EHLO" {

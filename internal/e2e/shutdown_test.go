@@ -14,10 +14,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
-// After Shutdown no goroutine, no file and no lock is left: with mail
-// delivered, mail waiting for a dead host, large mail in a file of its own,
-// and sessions still open.
-func TestShutdownLeavesNothing(t *testing.T) {
+// Shutdown ends all goroutines, and closes all files and locks. Before it, some
+// mail is delivered, some waits for a host that is down, large mail is in its own
+// file, and sessions are open.
+func TestShutdownReleasesEverything(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("open files are counted in /proc")
 	}
@@ -45,14 +45,14 @@ func TestShutdownLeavesNothing(t *testing.T) {
 	if left := openFiles(t); len(left) > len(files) {
 		t.Errorf("files left open: %q, before: %q", left, files)
 	}
-	again, err := spool.Open(dir, nil) // ErrInUse if the lock were held
+	again, err := spool.Open(dir, nil) // ErrInUse if the spool is still locked
 	must(t, err)
 	must(t, again.Close())
 	t.Logf("%d messages were accepted before the end", len(acked))
 }
 
-// openFiles are sockets and the files of the spool; the Go runtime has
-// some of its own.
+// openFiles returns the open sockets and files of the spool. It does not return
+// files of the Go runtime.
 func openFiles(t *testing.T) (files []string) {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")

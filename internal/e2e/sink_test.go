@@ -11,11 +11,13 @@ import (
 	"testing"
 )
 
-// A sink is the simplest next hop there is: a few lines of SMTP of our own,
-// so that no test of the relay leans on the relay's own engines. fault, when
-// set, may answer in place of the sink, at each stage: "connect", "EHLO",
-// "MAIL", "RCPT", "DATA", "dot"; the reply "hang" says nothing until the
-// client goes, "drop" closes the connection.
+// A sink is a simple next hop. It does not use the SMTP engines of this project,
+// so that an error of them cannot hide itself.
+//
+// fault, if set, is called at each stage: "connect", "EHLO", "MAIL", "RCPT",
+// "DATA", "dot". If it returns a text, the sink sends this reply instead of its
+// own. With "hang" the sink sends nothing until the client closes the connection;
+// with "drop" it closes the connection.
 type sink struct {
 	addr  string
 	fault func(stage, arg string) string
@@ -85,7 +87,7 @@ func (k *sink) received() []mail {
 	return append([]mail(nil), k.mails...)
 }
 
-// serve speaks until the client or a fault ends the session.
+// serve runs a session until the client or a fault ends it.
 func (k *sink) serve(c net.Conn) {
 	r := bufio.NewReaderSize(c, 64<<10)
 	say := func(stage, arg, usual string) bool {
@@ -148,7 +150,7 @@ func (k *sink) serve(c net.Conn) {
 				k.mails = append(k.mails, m)
 				k.mu.Unlock()
 			}
-			say("dot", "", "250 2.0.0 taken")
+			say("dot", "", "250 2.0.0 accepted")
 			m = mail{}
 		case "RSET", "NOOP":
 			m = mail{}
@@ -157,7 +159,7 @@ func (k *sink) serve(c net.Conn) {
 			fmt.Fprintf(c, "221 2.0.0 bye\r\n")
 			return
 		default:
-			fmt.Fprintf(c, "502 5.5.1 what?\r\n")
+			fmt.Fprintf(c, "502 5.5.1 unknown command\r\n")
 		}
 	}
 }
@@ -182,7 +184,7 @@ func readData(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// path is what stands in the angle brackets.
+// path returns the text between the angle brackets.
 func path(arg string) string {
 	_, p, _ := strings.Cut(arg, "<")
 	p, _, _ = strings.Cut(p, ">")

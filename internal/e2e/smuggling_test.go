@@ -9,9 +9,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// A stranger's message whose content is another message cannot become one at an
-// internal server that reads refused content as commands, as old versions of
-// go-smtp do.
+// Old versions of go-smtp read the content of a refused message as commands. A
+// stranger cannot use this to send a second message, hidden in the content of the
+// first, to an internal server.
 func TestNoSmugglingPastTheRelay(t *testing.T) {
 	for _, version := range peers.GoSMTPVersions {
 		t.Run(version, func(t *testing.T) {
@@ -22,7 +22,7 @@ func TestNoSmugglingPastTheRelay(t *testing.T) {
 			must(t, err)
 			defer c.Close()
 			const inner = "RSET\r\nMAIL FROM:<ceo@example.net>\r\nRCPT TO:<victim@example.net>\r\nDATA\r\nSubject: smuggled\r\n\r\npay\r\n.\r\n"
-			// The Received field has one line more where there is one recipient.
+			// With one recipient, the Received field has one more line.
 			for _, to := range [][]string{{"nobody@example.net"}, {"nobody@example.net", "Nobody@example.net"}, {"nobody@example.net", "known@example.net"}} {
 				must(t, c.Mail("mallory@elsewhere.example"))
 				for _, rcpt := range to {
@@ -34,7 +34,7 @@ func TestNoSmugglingPastTheRelay(t *testing.T) {
 				must(t, err)
 				must(t, w.Close())
 			}
-			await(t, time.Minute, "the messages' end", func() bool { return r.waiting(t) == 0 })
+			await(t, time.Minute, "the final state of the messages", func() bool { return r.waiting(t) == 0 })
 			await(t, time.Minute, "the known recipient's message", func() bool { return strings.Contains(inside.Log(), "to=known@example.net") })
 			if log := inside.Log(); strings.Contains(log, "from=ceo@") || strings.Contains(log, "to=victim") {
 				t.Errorf("the inner message arrived:\n%s", log)

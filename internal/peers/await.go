@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Await asks cond again and again until it is true, for what another process
-// does, which tells us nothing of itself; after 20 s the test fails.
+// Await calls cond every 10 ms until it returns true. It is for events in another
+// process, which sends no notification. After 20 s the test fails.
 func Await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(20 * time.Second); !cond(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("not within 20 s: %s", what)
 		}
 	}
 }
 
-// FreeAddr is a loopback address that nobody listens on at present.
+// FreeAddr returns a loopback address with a port that is not in use.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// startLogin runs the Dovecot that a Postfix with Accounts asks about them,
-// until the test ends. Its socket is DIR/login/auth.
+// startLogin runs a Dovecot until the test ends. It checks the passwords and
+// tokens of a Postfix with Accounts. Its socket is DIR/login/auth.
 func (p *Postfix) startLogin(t testing.TB) {
 	t.Helper()
 	bin, dir := Need(t, "dovecot"), p.dir+"/login"
@@ -34,16 +34,16 @@ func (p *Postfix) startLogin(t testing.TB) {
 	} {
 		check(t, os.WriteFile(dir+"/"+name, []byte(text), 0o644))
 	}
-	var said bytes.Buffer
+	var output bytes.Buffer
 	cmd := exec.Command(bin, "-F", "-c", dir+"/dovecot.conf")
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = &output, &output
 	check(t, cmd.Start())
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
 		if t.Failed() {
 			log, _ := os.ReadFile(dir + "/log") // there may be none
-			t.Logf("dovecot:\n%s%s", said.Bytes(), log)
+			t.Logf("dovecot:\n%s%s", output.Bytes(), log)
 		}
 	})
 	Await(t, "dovecot's socket", func() bool {
@@ -52,16 +52,16 @@ func (p *Postfix) startLogin(t testing.TB) {
 	})
 }
 
-// Token is an OAuth access token for a user, that a Postfix with Accounts
-// takes as well as a password (XOAUTH2): a JWT (RFC 7519), signed by HMAC with
-// SHA-256.
+// Token returns an OAuth access token for a user: a JWT (RFC 7519) with an HMAC
+// SHA-256 signature. A Postfix with Accounts accepts it instead of the password
+// (XOAUTH2).
 func Token(t testing.TB, user string) string {
 	t.Helper()
 	return token(t, map[string]any{"sub": user, "iat": 1, "exp": 1 << 32})
 }
 
-// LongToken is a Token of so many octets, or up to three more, as those are
-// that list the user's groups.
+// LongToken returns a Token of the given number of octets, or up to three more.
+// Real tokens are long if they list the groups of the user.
 func LongToken(t testing.TB, user string, octets int) string {
 	t.Helper()
 	groups := ""
@@ -109,7 +109,7 @@ userdb {
   args = uid=65534 gid=65534 home=@DIR@
 }
 service anvil {
-  unix_listener anvil-auth-penalty { # who has failed before need not wait
+  unix_listener anvil-auth-penalty { # no delay after failures
     mode = 0
   }
 }

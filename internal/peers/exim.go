@@ -12,29 +12,30 @@ import (
 	"testing"
 )
 
-// An Exim is a real Exim that runs for a test: somebody's mail server, with
-// all mailboxes of its domains in one maildir.
+// An Exim is a real Exim that runs for a test: a mail server with all mailboxes
+// of its domains in one maildir.
 type Exim struct {
-	// Domains that it has mailboxes in, with blanks between.
+	// Domains are the domains of the mailboxes, separated by spaces.
 	Domains string
-	// Addr is where it listens. Default a free loopback one.
+	// Addr is the address to listen on. Default: FreeAddr.
 	Addr string
-	// Certificate, where there is one, is offered by STARTTLS.
+	// Certificate, if set, is the certificate for STARTTLS.
 	Certificate *tls.Certificate
 
-	dir  string
-	mail maildir
-	stop func()       // of the process
-	said bytes.Buffer // by it
+	dir    string
+	mail   maildir
+	stop   func()       // stops the process
+	output bytes.Buffer // of the process
 }
 
-// Start runs it until Stop, or the end of the test. When it was stopped it may
-// be started again, with another Certificate.
+// Start runs Exim until Stop or the end of the test. After Stop it may be started
+// again, with another Certificate. Exim must be started by root; otherwise the
+// test is skipped.
 func (e *Exim) Start(t testing.TB) *Exim {
 	t.Helper()
 	bin := Need(t, "exim4")
 	if os.Getuid() != 0 {
-		t.Skip("exim has to be started by root")
+		t.Skip("exim must be started by root")
 	}
 	if e.dir == "" {
 		e.dir, e.Addr = OpenDir(t), cmp.Or(e.Addr, FreeAddr(t))
@@ -45,7 +46,7 @@ func (e *Exim) Start(t testing.TB) *Exim {
 		t.Cleanup(func() {
 			e.Stop()
 			if t.Failed() {
-				t.Logf("exim for %s:\n%s%s", e.Domains, e.said.String(), e.Log(t))
+				t.Logf("exim for %s:\n%s%s", e.Domains, e.output.String(), e.Log(t))
 			}
 		})
 	}
@@ -66,7 +67,7 @@ func (e *Exim) Start(t testing.TB) *Exim {
 	}
 
 	cmd := exec.Command(bin, "-C", e.dir+"/exim.conf", "-bdf")
-	cmd.Stdout, cmd.Stderr = &e.said, &e.said
+	cmd.Stdout, cmd.Stderr = &e.output, &e.output
 	check(t, cmd.Start())
 	e.stop = func() {
 		cmd.Process.Signal(syscall.SIGTERM)
@@ -76,8 +77,8 @@ func (e *Exim) Start(t testing.TB) *Exim {
 	return e
 }
 
-// Stop ends it, so that nobody listens where it did. What it has received
-// stays.
+// Stop stops Exim. Its address is then free. Received messages stay in the
+// maildir.
 func (e *Exim) Stop() {
 	if e.stop != nil {
 		e.stop()
@@ -85,20 +86,20 @@ func (e *Exim) Stop() {
 	}
 }
 
-// Next waits for the next message in the maildir. Exim has put Return-path and
-// Envelope-to at its head; lines end in LF.
+// Next waits for the next message in the maildir. Exim has added Return-path and
+// Envelope-to at the top. Lines end in LF.
 func (e *Exim) Next(t testing.TB) (message string) {
 	t.Helper()
 	return e.mail.next(t, "exim for "+e.Domains)
 }
 
-// Maildir is the folder of the mail that it has received.
+// Maildir returns the folder of the received mail.
 func (e *Exim) Maildir() string { return e.mail.path }
 
-// Log is what it has logged so far, of mail and of connections.
+// Log returns the log so far, with mail and connections.
 func (e *Exim) Log(t testing.TB) string {
 	b, err := os.ReadFile(e.dir + "/log/mainlog")
-	if err != nil && !os.IsNotExist(err) { // it has had nothing to say
+	if err != nil && !os.IsNotExist(err) { // no log lines yet
 		t.Error(err)
 	}
 	return string(b)

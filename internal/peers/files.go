@@ -21,7 +21,7 @@ func OpenDir(t testing.TB) string {
 	return dir
 }
 
-// PEM is a certificate as servers read it from a file, its key first.
+// PEM returns a certificate as servers read it from a file, with its key first.
 func PEM(t testing.TB, c *tls.Certificate) []byte {
 	t.Helper()
 	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)

@@ -11,9 +11,9 @@ import (
 // refuse BDAT without reading the chunk when no recipient was accepted.
 var GoSMTPVersions = []string{"v0.20.2", "v0.21.3", "v0.24.0", "v0.25.0"}
 
-// GoSMTP runs a mail server made of an old version of go-smtp, which comes
-// from the module proxy. It knows every recipient but nobody@..., and its log
-// has a line "msg=taken from=... to=... text=..." for each message.
+// GoSMTP runs a mail server that uses an old version of go-smtp, from the module
+// proxy. It accepts every recipient except nobody@... For each message its log has
+// a line "msg=taken from=... to=... text=...".
 func GoSMTP(t testing.TB, version string) *Process {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)

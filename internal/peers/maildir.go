@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A maildir is where a server puts the mail for all of its mailboxes.
+// A maildir is the folder for the mail of all mailboxes of a server.
 type maildir struct {
 	path string
 	seen map[string]bool // files that next has returned
@@ -17,7 +17,7 @@ type maildir struct {
 func (m *maildir) next(t testing.TB, whose string) (message string) {
 	t.Helper()
 	Await(t, "mail at the "+whose, func() bool {
-		files, _ := filepath.Glob(m.path + "/new/*") // the pattern is a constant one
+		files, _ := filepath.Glob(m.path + "/new/*") // the pattern is valid
 		slices.Sort(files)                           // their names begin with the time
 		for _, f := range files {
 			if !m.seen[f] {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// NeedMessages returns the message files below Dir()/messages, where .ci/peers
-// puts those of other projects' tests. A test for which there are fewer than
-// least is skipped, or fails as with Need.
+// NeedMessages returns the message files below Dir()/messages. .ci/peers copies
+// them from the tests of other projects. If there are fewer than least, the test
+// is skipped or fails as with Need.
 func NeedMessages(t testing.TB, least int) (files []string) {
 	t.Helper()
 	dir := filepath.Join(Dir(), "messages")
@@ -16,7 +16,7 @@ func NeedMessages(t testing.TB, least int) (files []string) {
 		if err == nil && d.Type().IsRegular() {
 			files = append(files, path)
 		}
-		return nil // a folder that is missing holds no files
+		return nil // a missing folder has no files
 	})
 	if len(files) < least {
 		missing(t, "message files in "+dir)

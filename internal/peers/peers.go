@@ -1,5 +1,5 @@
-// Package peers finds the other mail programs that interoperability tests
-// talk to. Nothing but tests imports it.
+// Package peers finds and runs the other mail programs of interoperability tests:
+// Postfix, Exim, Dovecot, swaks, telnet and others. Only tests import it.
 package peers
 
 import (
@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// Strict is the environment variable under which a peer that is not there
-// fails a test instead of skipping it.
+// Strict is the name of an environment variable. If its value is 1, a missing
+// program fails a test; otherwise it skips the test.
 const Strict = "BRIDGEHEAD_INTEROP"
 
-// Dir is where peers lie that cannot be installed side by side: the folder
-// named by BRIDGEHEAD_PEERS, or /var/cache/bridgehead-peers. A Debian package
-// unpacked there stands in a folder of its own (exim4/usr/sbin/exim4), npm
-// packages in node_modules.
+// Dir returns the folder of the programs that cannot be installed together: the
+// value of the environment variable BRIDGEHEAD_PEERS. Default
+// /var/cache/bridgehead-peers. Each Debian package is unpacked into its own folder
+// (exim4/usr/sbin/exim4). npm packages are in node_modules.
 func Dir() string {
 	if d := os.Getenv("BRIDGEHEAD_PEERS"); d != "" {
 		return d
@@ -24,8 +24,8 @@ func Dir() string {
 	return "/var/cache/bridgehead-peers"
 }
 
-// Need returns the path of a program. A test that needs one that is not there
-// is skipped, or fails when the environment has BRIDGEHEAD_INTEROP=1.
+// Need returns the path of a program. If the program is missing, the test is
+// skipped, or fails if the environment has BRIDGEHEAD_INTEROP=1.
 func Need(t testing.TB, program string) string {
 	t.Helper()
 	path := find(program)
@@ -36,8 +36,8 @@ func Need(t testing.TB, program string) string {
 	return path
 }
 
-// NeedNode returns the node program and the folder for NODE_PATH in which the
-// npm package lies; it skips or fails as Need does.
+// NeedNode returns the node program and the folder for NODE_PATH that contains the
+// npm package. If one is missing, the test is skipped or fails as with Need.
 func NeedNode(t testing.TB, pkg string) (node, nodePath string) {
 	t.Helper()
 	node = Need(t, "node")
@@ -49,7 +49,7 @@ func NeedNode(t testing.TB, pkg string) (node, nodePath string) {
 	return node, nodePath
 }
 
-// NeedRoot skips a test that root must run.
+// NeedRoot skips the test if it does not run as root.
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -57,7 +57,8 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
-// NeedPython returns a Python 3 interpreter; it skips or fails as Need does.
+// NeedPython returns a Python 3 interpreter. If there is none, the test is skipped
+// or fails as with Need.
 func NeedPython(t testing.TB) string {
 	t.Helper()
 	return Need(t, "python3")
@@ -77,7 +78,7 @@ func find(program string) string {
 	}
 	candidates := []string{"/usr/sbin/" + program, "/usr/local/sbin/" + program, "/sbin/" + program}
 	for _, bin := range []string{"usr/sbin", "usr/bin"} {
-		unpacked, _ := filepath.Glob(filepath.Join(Dir(), "*", bin, program)) // the pattern is a constant one
+		unpacked, _ := filepath.Glob(filepath.Join(Dir(), "*", bin, program)) // the pattern is valid
 		candidates = append(candidates, unpacked...)
 	}
 	for _, path := range candidates {

@@ -40,7 +40,7 @@ func TestMissingPeerSkipsOrFails(t *testing.T) {
 	}
 }
 
-// recorder notes how a test would have ended, and ends it by a panic.
+// recorder records how a test would have ended, and ends it with a panic.
 type recorder struct {
 	testing.TB
 	did string

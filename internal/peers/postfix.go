@@ -11,37 +11,37 @@ import (
 	"testing"
 )
 
-// A Postfix is a real Postfix that runs for a test: somebody's mail server,
-// with all mailboxes of its domains in one maildir.
+// A Postfix is a real Postfix that runs for a test: a mail server with all
+// mailboxes of its domains in one maildir.
 type Postfix struct {
-	// Domains that it has mailboxes in, with blanks between.
+	// Domains are the domains of the mailboxes, separated by spaces.
 	Domains string
-	// Main is lines of main.cf that replace or follow the usual ones.
+	// Main has additional lines of main.cf. They override the usual ones.
 	Main string
-	// Addr is where it listens. Default a free loopback one.
+	// Addr is the address to listen on. Default: FreeAddr.
 	Addr string
-	// Namespace is the network namespace that it runs in; empty is ours.
+	// Namespace is the network namespace to run in. Default: that of the test.
 	Namespace string
-	// Certificate, where there is one, is offered by STARTTLS.
+	// Certificate, if set, is the certificate for STARTTLS.
 	Certificate *tls.Certificate
-	// Accounts, where there are any, are users and their passwords. Then only
-	// who logs in, under TLS, can send; see also Token. A Dovecot knows them.
+	// Accounts, if set, maps users to passwords. Then only a client that has
+	// logged in over TLS can send. See also Token. A Dovecot checks them.
 	Accounts map[string]string
 
 	dir  string
 	mail maildir
 }
 
-// Start runs it until the test ends. Postfix has to be started by root: others
-// skip the test.
+// Start runs Postfix until the test ends. Postfix must be started by root;
+// otherwise the test is skipped.
 func (p *Postfix) Start(t testing.TB) *Postfix {
 	t.Helper()
 	StartPostfixes(t, p)
 	return p
 }
 
-// StartPostfixes starts several at once, which takes a second or two for each
-// otherwise.
+// StartPostfixes starts several servers in parallel. One start takes a second or
+// two.
 func StartPostfixes(t testing.TB, ps ...*Postfix) {
 	t.Helper()
 	bin := Need(t, "postfix")
@@ -50,7 +50,7 @@ func StartPostfixes(t testing.TB, ps ...*Postfix) {
 	for i, p := range ps {
 		p.prepare(t)
 		t.Cleanup(func() {
-			p.command(bin, "abort").Run() // "stop" would wait for seconds
+			p.command(bin, "abort").Run() // "stop" waits for seconds
 			if t.Failed() {
 				t.Logf("postfix for %s:\n%s", p.Domains, p.Log(t))
 			}
@@ -66,7 +66,7 @@ func StartPostfixes(t testing.TB, ps ...*Postfix) {
 	}
 }
 
-// prepare makes its folders and its configuration.
+// prepare makes the folders and the configuration.
 func (p *Postfix) prepare(t testing.TB) {
 	t.Helper()
 	p.dir = OpenDir(t)
@@ -102,20 +102,20 @@ func (p *Postfix) command(bin, what string) *exec.Cmd {
 	return exec.Command(args[0], args[1:]...)
 }
 
-// Maildir returns the directory of the mail that it has received.
+// Maildir returns the directory of the received mail.
 func (p *Postfix) Maildir() string { return p.mail.path }
 
 // ConfigDir returns the directory of main.cf, for the option -C of sendmail.
 func (p *Postfix) ConfigDir() string { return p.dir + "/etc" }
 
-// Next waits for the next message in the maildir. Postfix has put Return-Path
-// and X-Original-To, the envelope, at its head; lines end in LF.
+// Next waits for the next message in the maildir. Postfix has added the envelope,
+// Return-Path and X-Original-To, at the top. Lines end in LF.
 func (p *Postfix) Next(t testing.TB) (message string) {
 	t.Helper()
 	return p.mail.next(t, "postfix for "+p.Domains)
 }
 
-// Log is what it has logged so far.
+// Log returns the log so far.
 func (p *Postfix) Log(t testing.TB) string {
 	b, err := os.ReadFile(p.dir + "/maillog")
 	if err != nil {

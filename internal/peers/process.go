@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// A Process is a command of ours that runs for a test: the test's own program,
-// whose TestMain runs main where an environment variable is set.
+// A Process is a command of this project that runs for a test.
 type Process struct {
-	// Addrs are the addresses that it listens on, in the order of its log.
+	// Addrs are the addresses that the command listens on, in the order of its
+	// log.
 	Addrs []string
 
 	cmd  *exec.Cmd
-	done chan struct{} // its stderr has ended
+	done chan struct{} // closed at the end of stderr
 
 	mu  sync.Mutex // guards log
 	log strings.Builder
@@ -29,9 +29,10 @@ type Process struct {
 
 var listening = regexp.MustCompile(`msg=listening .*address=(\S+)`)
 
-// StartSelf starts the command with env=1 in its environment, and waits until
-// it has logged that it listens on n addresses ("msg=listening ... address=").
-// What still runs when the test ends is killed.
+// StartSelf starts the program of the test with env=1 in its environment; its
+// TestMain must then run the main function of the command. StartSelf waits until
+// the command has logged n lines "msg=listening ... address=ADDRESS". At the end
+// of the test the command is killed.
 func StartSelf(t testing.TB, env string, n int, args ...string) *Process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
@@ -39,8 +40,8 @@ func StartSelf(t testing.TB, env string, n int, args ...string) *Process {
 	return start(t, env, cmd, n)
 }
 
-// RefuseSelf starts the command with settings that it must refuse, and returns
-// what it wrote to its standard error: it must end with status 2.
+// RefuseSelf starts the command, as StartSelf does, with settings that it must
+// refuse: it must end with status 2. RefuseSelf returns its output.
 func RefuseSelf(t testing.TB, env string, args ...string) (wrote string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -54,7 +55,8 @@ func RefuseSelf(t testing.TB, env string, args ...string) (wrote string) {
 	return string(out)
 }
 
-// Build builds another command of ours, the package in a folder, for Start.
+// Build builds the command in a folder of this project and returns the path of the
+// program, for Start.
 func Build(t testing.TB, folder string) (program string) {
 	t.Helper()
 	program = filepath.Join(t.TempDir(), filepath.Base(folder))
@@ -64,7 +66,7 @@ func Build(t testing.TB, folder string) (program string) {
 	return program
 }
 
-// Start is StartSelf for a program that was built.
+// Start is like StartSelf, but runs a program from Build.
 func Start(t testing.TB, program string, n int, args ...string) *Process {
 	t.Helper()
 	return start(t, filepath.Base(program), exec.Command(program, args...), n)
@@ -107,7 +109,8 @@ func start(t testing.TB, name string, cmd *exec.Cmd, n int) *Process {
 	return p
 }
 
-// Stop ends it by SIGTERM, and fails the test unless it ends well.
+// Stop sends SIGTERM to the command and waits for its end. If the exit status is
+// not 0, the test fails.
 func (p *Process) Stop(t testing.TB) {
 	t.Helper()
 	check(t, p.cmd.Process.Signal(syscall.SIGTERM))
@@ -117,7 +120,7 @@ func (p *Process) Stop(t testing.TB) {
 	}
 }
 
-// Kill ends it as a power cut would.
+// Kill kills the command: it has no time for a shutdown.
 func (p *Process) Kill() {
 	if p.cmd.ProcessState == nil {
 		p.cmd.Process.Kill()
@@ -126,15 +129,15 @@ func (p *Process) Kill() {
 	}
 }
 
-// Log is what it has written to its standard error.
+// Log returns the standard error output so far.
 func (p *Process) Log() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.String()
 }
 
-// Swaks runs swaks, the SMTP tester, and returns its transcript and the error
-// that a refusal comes to.
+// Swaks runs swaks, an SMTP test client. It returns the output, and an error if
+// the server refuses the message.
 func Swaks(t testing.TB, args ...string) (string, error) {
 	t.Helper()
 	out, err := exec.Command(Need(t, "swaks"), args...).CombinedOutput()

@@ -8,10 +8,11 @@ import (
 	"testing"
 )
 
-// SmallDisk gives a test a disk of that many KiB: it runs the test again, in a
-// mount namespace where dir is the disk. ok is false in the run that waits for
-// that one; it has nothing more to do. Only root can mount a disk: the test is
-// skipped for others.
+// SmallDisk runs a test with a disk of the given size in KiB. It runs the test
+// again in a child process with its own mount namespace. In the child, dir is the
+// disk and ok is true. In the parent, ok is false: SmallDisk has waited for the
+// child and the test must return. Only root can mount a disk; otherwise the test
+// is skipped.
 func SmallDisk(t *testing.T, kib int) (dir string, ok bool) {
 	t.Helper()
 	const disk = "BRIDGEHEAD_SMALL_DISK"

@@ -10,10 +10,9 @@ import (
 	"time"
 )
 
-// Telnet connects by the telnet program, as somebody does who tries a mail
-// server by hand. What is written to the connection is typed, line by line;
-// what is read is on the screen. The program runs behind the words of wrap:
-// "ip", "netns", "exec", "office".
+// Telnet connects with the telnet program, as an administrator does to test a mail
+// server. A write types lines; a read returns the text on the screen. wrap, if
+// given, is a command that runs the program: "ip", "netns", "exec", "office".
 func Telnet(t testing.TB, addr string, wrap ...string) net.Conn {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
@@ -21,22 +20,22 @@ func Telnet(t testing.TB, addr string, wrap ...string) net.Conn {
 	c := typeAt(t, append(wrap, Need(t, "telnet"), host, port)...)
 	for _, want := range []string{"Trying ", "Connected to ", "Escape character "} {
 		if line := c.line(t); !strings.HasPrefix(line, want) {
-			t.Fatalf("telnet says %q where %q is expected", line, want)
+			t.Fatalf("telnet printed %q, want %q", line, want)
 		}
 	}
 	return c
 }
 
-// SecureTelnet is Telnet for a server that wants STARTTLS, which takes the
-// program of OpenSSL. That has greeted the server already: the user begins.
+// SecureTelnet is like Telnet, but connects with the program of OpenSSL and uses
+// STARTTLS. OpenSSL has already read the greeting: the test begins with a command.
 func SecureTelnet(t testing.TB, addr string) net.Conn {
 	t.Helper()
 	return typeAt(t, Need(t, "openssl"), "s_client", "-quiet", "-crlf", "-starttls", "smtp", "-name", "client.test", "-connect", addr)
 }
 
-// A terminal is a program that somebody types at, as a connection.
+// A terminal makes a connection of a program with keyboard and screen.
 type terminal struct {
-	net.Conn // nil: for the methods that nobody calls
+	net.Conn // nil: has the methods that are not called
 	keyboard *os.File
 	screen   *os.File
 }
@@ -48,8 +47,8 @@ func typeAt(t testing.TB, command ...string) *terminal {
 	check(t, err)
 	screen, out, err := os.Pipe()
 	check(t, err)
-	var said bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, &said
+	var errors bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, &errors
 	check(t, cmd.Start())
 	in.Close()
 	out.Close()
@@ -59,13 +58,13 @@ func typeAt(t testing.TB, command ...string) *terminal {
 		cmd.Process.Kill()
 		cmd.Wait() // its status is that of a kill, or of a connection that the server closed
 		if t.Failed() {
-			t.Logf("%s says besides:\n%s", command[0], said.String())
+			t.Logf("errors of %s:\n%s", command[0], errors.String())
 		}
 	})
 	return &terminal{keyboard: keyboard, screen: screen}
 }
 
-// Write types lines, each ended by ENTER.
+// Write types lines, each with ENTER at its end.
 func (c *terminal) Write(text []byte) (int, error) {
 	for line := range bytes.Lines(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))) {
 		if _, err := c.keyboard.Write(line); err != nil {
@@ -78,7 +77,7 @@ func (c *terminal) Write(text []byte) (int, error) {
 func (c *terminal) Read(b []byte) (int, error)        { return c.screen.Read(b) }
 func (c *terminal) SetDeadline(limit time.Time) error { return c.screen.SetReadDeadline(limit) }
 
-// line is the next one on the screen. It reads no further than that.
+// line reads the next line of the screen and nothing after it.
 func (c *terminal) line(t testing.TB) string {
 	t.Helper()
 	check(t, c.SetDeadline(time.Now().Add(20*time.Second)))
@@ -91,5 +90,5 @@ func (c *terminal) line(t testing.TB) string {
 	return string(line)
 }
 
-// Close ends the program, as the end of the test does.
+// Close ends the program. The end of the test closes it too.
 func (c *terminal) Close() error { return c.keyboard.Close() }

@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-const byHand = `
+const typed = `
 	C: EHLO client.test
 	S: 250 PIPELINING
 	C: MAIL FROM:<someone@example.net>
@@ -17,7 +17,7 @@ const byHand = `
 	S: 250 2.1.5
 	C: DATA
 	S: 354
-	C: Subject: by hand
+	C: Subject: typed
 	C:
 	C: R and Q are letters to be typed
 	C: Quite so
@@ -30,13 +30,13 @@ const byHand = `
 	EOF
 `
 
-// Mail that was typed arrives as it was typed, with and without encryption.
+// Typed mail arrives unchanged, with and without TLS.
 func TestTelnet(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{smtptest.Certificate(t, "mail.test")}}})
-	smtptest.TalkOn(t, Telnet(t, srv.Addr), "S: 220"+byHand)
-	smtptest.TalkOn(t, SecureTelnet(t, srv.Addr), byHand)
+	smtptest.TalkOn(t, Telnet(t, srv.Addr), "S: 220"+typed)
+	smtptest.TalkOn(t, SecureTelnet(t, srv.Addr), typed)
 	for _, protocol := range []string{"ESMTP", "ESMTPS"} {
-		const want = "Subject: by hand\r\n\r\nR and Q are letters to be typed\r\nQuite so\r\n"
+		const want = "Subject: typed\r\n\r\nR and Q are letters to be typed\r\nQuite so\r\n"
 		if m := srv.Inbox.Next(t); m.Text != want || m.Protocol != protocol {
 			t.Errorf("by %s, want %s:\n%q", m.Protocol, protocol, m.Text)
 		}
