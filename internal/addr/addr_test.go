@@ -30,7 +30,7 @@ func TestEqual(t *testing.T) {
 		{"a@example.org", "a@example.net", false},
 		{"a@[IPv6:2001:DB8::1]", "a@[ipv6:2001:db8:0::1]", true},
 		{"a@r3---sn-x.example", "a@R3---SN-X.example", true},
-		{"a@xn--\u212a.example", "a@xn--k.example", false}, // U+212A is no k: IDNA refuses the label
+		{"a@xn--\u212a.example", "a@xn--k.example", false}, // U+212A is not k: IDNA refuses the label
 	} {
 		if got := Equal(tt.a, tt.b); got != tt.want {
 			t.Errorf("Equal(%q, %q) = %v", tt.a, tt.b, got)
@@ -59,7 +59,7 @@ func TestEqualFold(t *testing.T) {
 func TestFoldLocal(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "alice": "alice", "ALICE+X": "alice+x", "JÖRG": "jörg", "ΣΑΣ": "σασ",
-		"bo\u212a": "bo\u212a", "\u0130": "\u0130", "po\u017ft": "po\u017ft", // K, İ and ſ, of which other functions make k, i and s
+		"bo\u212a": "bo\u212a", "\u0130": "\u0130", "po\u017ft": "po\u017ft", // K, İ and ſ, which other functions fold to k, i and s
 	} {
 		if got := FoldLocal(in); got != want {
 			t.Errorf("FoldLocal(%q) = %q, want %q", in, got, want)
@@ -67,7 +67,7 @@ func TestFoldLocal(t *testing.T) {
 	}
 }
 
-// What has no canonical form equals no valid domain.
+// A domain without a canonical form is not equal to a valid domain.
 func TestFoldDomain(t *testing.T) {
 	for in, want := range map[string]string{
 		"Example.ORG.": "example.org", "BÜCHER.example": "xn--bcher-kva.example", "[IPv6:::FFFF:192.0.2.1]": "[192.0.2.1]",
@@ -91,7 +91,7 @@ func TestToUnicode(t *testing.T) {
 			t.Errorf("ToUnicode(%q) = %q, want %q", in, got, want)
 		}
 		if !Equal(in, got) {
-			t.Errorf("%q and %q are two addresses", in, got)
+			t.Errorf("%q and %q are not equal", in, got)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func TestDomain(t *testing.T) {
 		{"_dmarc.Example.org", "_dmarc.example.org"},
 		{"localhost", "localhost"},
 
-		// ASCII names that UTS 46 refuses, and that the DNS has.
+		// ASCII names that UTS 46 refuses and that occur in the DNS.
 		{"PR--7.example", "pr--7.example"},
 		{"r3---sn-x.example", "r3---sn-x.example"},
 		{"xn--a.example", "xn--a.example"},
@@ -87,9 +87,9 @@ func TestDomain(t *testing.T) {
 	}
 }
 
-// Every character that IDNA maps to something else than a host name is refused,
-// and what is accepted has no second reading. Planes 2 to 13 have ideographs
-// only, of which a few stand for all.
+// Domain refuses every character that IDNA maps to text that is not a host name.
+// An accepted domain is its own canonical form. Planes 2 to 13 have only
+// ideographs, so the test tries a few of them.
 func TestDomainEveryCharacter(t *testing.T) {
 	refused := 0
 	for r := rune(utf8.RuneSelf); r <= utf8.MaxRune; r++ {
@@ -126,8 +126,8 @@ func isHostName(s string) bool {
 	return s != "" && len(s) <= MaxDomain
 }
 
-// A From field may be as long as a header, and Punycode takes time with the
-// square of a label's length.
+// A From field may be as long as a header, and the time of Punycode is quadratic in
+// the length of a label.
 func TestLongDomain(t *testing.T) {
 	var b strings.Builder
 	for i := range 85_000 {
@@ -152,8 +152,8 @@ func TestHostName(t *testing.T) {
 	}
 }
 
-// A canonical domain has the characters of a host name only (or is a literal),
-// is its own canonical form, and a domain in a path is one that Domain accepts.
+// A canonical domain is a literal or has only characters of a host name. It is its
+// own canonical form. It is valid in an address.
 func FuzzDomain(f *testing.F) {
 	for _, s := range []string{
 		"example.org", "EXAMPLE.org.", "bücher。example", "r3---sn-x.bücher.example", "xn--a.example", "_x.example",
@@ -181,13 +181,13 @@ func FuzzDomain(f *testing.F) {
 			t.Fatalf("Domain(%q) = %q, and again %q, %v", s, c, again, err)
 		}
 		if err := Mailbox("x@"+c, false); err != nil && len(c)+2 <= MaxPath {
-			t.Fatalf("Domain(%q) = %q is no domain of an address: %v", s, c, err)
+			t.Fatalf("Domain(%q) = %q is not a domain of an address: %v", s, c, err)
 		}
 		if u := ToUnicode("x@" + s); FoldDomain(strings.TrimPrefix(u, "x@")) != c || !strings.HasPrefix(c, "[") && NotOnWire(u) != "" && len(u) <= maxWire && !strings.HasSuffix(s, "。") {
 			t.Fatalf("%q in a session with SMTPUTF8: %q", s, u)
 		}
-		// Where strict IDNA has an opinion, it is ours. (It maps the A-label
-		// "xn--" to nothing. We leave ASCII labels alone.)
+		// If strict IDNA accepts the domain, its result is the same. (IDNA maps
+		// the A-label "xn--" to nothing; Domain does not change ASCII labels.)
 		if a, err := idna.Lookup.ToASCII(s); err == nil && !strings.Contains(Lower(s), "xn--") && !strings.HasPrefix(c, "[") && strings.TrimSuffix(a, ".") != c {
 			t.Fatalf("Domain(%q) = %q, and IDNA has %q", s, c, a)
 		}

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// 16 times the input takes about 16 times as long, for every function and
-// whatever the input repeats. The bound is eight times that; what is quadratic
-// takes 16 times that.
+// 16 times the input takes about 16 times as long, for each function and each
+// repeated text. The limit is eight times that. A quadratic function takes 16 times
+// that.
 func TestDoubling(t *testing.T) {
 	functions := map[string]func(string){
 		"Domain":          func(s string) { Domain(s) },
@@ -43,7 +43,7 @@ func TestDoubling(t *testing.T) {
 			}
 			var small, large time.Duration
 			linear := false
-			for range 3 { // a machine that does other things has another try
+			for range 3 { // the machine may be busy
 				small, large = took(1_000), took(16_000)
 				linear = linear || large <= 16*8*small+5*time.Millisecond
 			}

@@ -35,7 +35,7 @@ func TestSafeHelo(t *testing.T) {
 		strings.Repeat("a", 255):        strings.Repeat("a", 255),
 		strings.Repeat("a", 300):        strings.Repeat("a", 255),
 		strings.Repeat(" ", 200):        strings.Repeat("%20", 85),
-		strings.Repeat("a", 253) + " b": strings.Repeat("a", 253), // no escape is cut in two, and nothing follows a gap
+		strings.Repeat("a", 253) + " b": strings.Repeat("a", 253), // the escape does not fit and is omitted completely, with the text after it
 	} {
 		if got := SafeHelo(name); got != want {
 			t.Errorf("SafeHelo(%q) = %q, want %q", name, got, want)
@@ -43,7 +43,7 @@ func TestSafeHelo(t *testing.T) {
 	}
 }
 
-// Twice the name takes about twice the time, and what is cut off none.
+// The time is linear in the length of the name, and the result is bounded.
 func TestSafeHeloIsLinear(t *testing.T) {
 	began := time.Now()
 	if got := SafeHelo(strings.Repeat("ü", 4<<20)); len(got) != maxHelo {
@@ -54,8 +54,8 @@ func TestSafeHeloIsLinear(t *testing.T) {
 	}
 }
 
-// The safe form has no character that means something elsewhere, stands for the
-// name alone, and is stable for names of hosts.
+// The safe form has no special characters. Unescaped, it is the name. The safe form
+// of a host name is the host name.
 func FuzzSafeHelo(f *testing.F) {
 	for _, s := range []string{"", "client.example", "[192.0.2.1]", "my printer", "a%", "\x00\r\n", strings.Repeat("()", 200)} {
 		f.Add(s)
@@ -78,7 +78,7 @@ func FuzzSafeHelo(f *testing.F) {
 			}
 		}
 		if !strings.HasPrefix(name, back) || len(got) < maxHelo-2 && back != name {
-			t.Errorf("SafeHelo(%q) = %q, which stands for %q", name, got, back)
+			t.Errorf("SafeHelo(%q) = %q, which unescapes to %q", name, got, back)
 		}
 	})
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 )
 
-// FuzzAgainstNetMail compares Mailbox with Go's net/mail: an ASCII address that
-// Mailbox accepts, net/mail reads as the same local part and domain. There are
-// three differences, and each is meant:
+// FuzzAgainstNetMail compares Mailbox with Go's net/mail. If Mailbox accepts an
+// ASCII address, net/mail finds the same local part and domain. There are three
+// intended differences:
 //
-//   - net/mail wants an atom on either side of each dot of a local part. We take
-//     dots anywhere, because only the host of the mailbox can judge them.
+//   - net/mail requires an atom on both sides of each dot of a local part. Mailbox
+//     accepts dots anywhere, because only the host of the mailbox can decide.
 //   - net/mail has no IPv6 address literals.
 //   - net/mail refuses some quoted strings, such as an empty one.
 func FuzzAgainstNetMail(f *testing.F) {
@@ -63,19 +63,19 @@ func unquote(s string) string {
 	return b.String()
 }
 
-// TestAgainstNetMail compares the other direction on a list: what net/mail reads
-// as an address and Mailbox refuses has a form that SMTP does not have.
+// TestAgainstNetMail tests the other direction with a list. If net/mail accepts an
+// address that Mailbox refuses, SMTP does not have this form.
 func TestAgainstNetMail(t *testing.T) {
 	for s, ours := range map[string]bool{
 		"user@example.org":          true,
 		`"a b"@example.org`:         true,
 		"a@[192.0.2.1]":             true,
-		"user@example.org.":         false, // a path may have it, and drops it
+		"user@example.org.":         false, // a path may have the dot; it is removed
 		"user @ example.org":        false, // RFC 5322: white space
 		"user@(comment)example.org": false, // RFC 5322: a comment
-		"user@exam!ple.org":         false, // atext that no host name has
+		"user@exam!ple.org":         false, // atext that is not allowed in a host name
 		`"a".b@example.org`:         false, // RFC 5322: obs-local-part
-		"user@[300.0.2.1]":          false, // net/mail does not look into a literal
+		"user@[300.0.2.1]":          false, // net/mail does not check literals
 	} {
 		if err := Mailbox(s, false); (err == nil) != ours {
 			t.Errorf("Mailbox(%q): %v", s, err)

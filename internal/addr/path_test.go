@@ -38,7 +38,7 @@ func TestPath(t *testing.T) {
 		{in: `<"jö rg"@example.org>`, utf8: true, address: `"jö rg"@example.org`},
 		{in: "<" + long + "@example.org>", address: long + "@example.org"},
 
-		// What clients are known to send besides.
+		// Deviations that real clients send.
 		{in: "<.user@example.org>", address: ".user@example.org"},
 		{in: "<us..er@example.org>", address: "us..er@example.org"},
 		{in: "<user.@example.org>", address: "user.@example.org"},
@@ -109,7 +109,7 @@ func TestForwardPath(t *testing.T) {
 	if a, _, err := ForwardPath("<Postmaster>", false); err != nil || a != "Postmaster" {
 		t.Errorf("<Postmaster> = %q, %v", a, err)
 	}
-	for _, bad := range []string{"<>", "<root>", "<po\u017ftmaster>"} { // U+017F is no "s"
+	for _, bad := range []string{"<>", "<root>", "<po\u017ftmaster>"} { // U+017F is not "s"
 		if a, _, err := ForwardPath(bad, true); err == nil {
 			t.Errorf("ForwardPath(%q) = %q, want an error", bad, a)
 		}
@@ -119,8 +119,8 @@ func TestForwardPath(t *testing.T) {
 	}
 }
 
-// A server may have a domain for addresses without one. That <postmaster> is
-// the server's own is for its policy to know.
+// A server may have a default domain for addresses without one. It does not apply
+// to <postmaster> in RCPT; the policy of the server decides about that address.
 func TestDefaultDomain(t *testing.T) {
 	with := Syntax{DefaultDomain: "example.org"}
 	for in, want := range map[string]string{
@@ -167,8 +167,8 @@ func TestMailbox(t *testing.T) {
 	}
 }
 
-// Whatever is accepted is safe to write between angle brackets on the wire,
-// and reads back as itself.
+// An accepted address can be written between angle brackets in a command, and is
+// parsed there as itself.
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{
 		"<>", "<user@example.org> SIZE=1", `<"a\"b@c"@example.org>`, "<@a,@b:c@d>", "<a@[IPv6:::1]>",
@@ -195,7 +195,7 @@ func FuzzPath(f *testing.F) {
 				t.Errorf("%q: address of %d octets", s, len(a))
 			}
 			if problem := NotOnWire(a); problem != "" {
-				t.Errorf("%q: address %q is taken but cannot be sent on: %s", s, a, problem)
+				t.Errorf("%q: address %q is accepted but cannot be sent: %s", s, a, problem)
 			}
 			again, rest, err := parse("<"+a+">", smtputf8)
 			if err != nil || again != a || rest != "" {

@@ -7,7 +7,7 @@ import (
 	"testing/iotest"
 )
 
-// canonical is AppendCanonical in other words.
+// canonical is another implementation of AppendCanonical.
 func canonical(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	s = strings.ReplaceAll(s, "\r", " ")
@@ -38,7 +38,7 @@ func TestCanonicalReader(t *testing.T) {
 
 func longLines(end string) string { return strings.Repeat(strings.Repeat("x", 1000)+end, 100) }
 
-// checkCanonical reads s in pieces of many sizes.
+// checkCanonical reads s in pieces of different sizes.
 func checkCanonical(t *testing.T, s string) {
 	t.Helper()
 	want := canonical(s)
@@ -57,7 +57,7 @@ func checkCanonical(t *testing.T, s string) {
 	}
 }
 
-func TestCanonicalReaderPassesErrorsOn(t *testing.T) {
+func TestCanonicalReaderReturnsErrors(t *testing.T) {
 	got, err := io.ReadAll(NewCanonicalReader(io.MultiReader(strings.NewReader("a\n\r"), iotest.ErrReader(io.ErrClosedPipe))))
 	if string(got) != "a\r\n " || err != io.ErrClosedPipe {
 		t.Errorf("%q, %v", got, err)

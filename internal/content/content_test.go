@@ -25,7 +25,7 @@ func file(t *testing.T, s string) *os.File {
 	return f
 }
 
-func TestContentIsItsPartsInARow(t *testing.T) {
+func TestContentConcatenatesItsParts(t *testing.T) {
 	f := file(t, "...body in a file...")
 	c := Join(Of([]byte("Received: x\r\n"), nil, []byte("Subject: y\r\n\r\n")), Section(f, 3, 14))
 	want := "Received: x\r\nSubject: y\r\n\r\nbody in a file"
@@ -35,7 +35,7 @@ func TestContentIsItsPartsInARow(t *testing.T) {
 	if err := iotest.TestReader(c.Reader(), []byte(want)); err != nil {
 		t.Error(err)
 	}
-	for range 2 { // from the first byte, each time
+	for range 2 { // each time from the first byte
 		var b bytes.Buffer
 		if n, err := c.WriteTo(&b); err != nil || n != c.Size() || b.String() != want {
 			t.Errorf("WriteTo = %d, %v: %q", n, err, b.String())
@@ -56,7 +56,7 @@ func TestContentIsItsPartsInARow(t *testing.T) {
 	}
 }
 
-func TestAFileThatShrankIsAnError(t *testing.T) {
+func TestTruncatedFileIsAnError(t *testing.T) {
 	c := Section(strings.NewReader("short"), 0, 10)
 	if _, err := c.WriteTo(io.Discard); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("WriteTo: %v", err)

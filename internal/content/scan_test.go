@@ -28,7 +28,7 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// Text can go by DATA unchanged; what cannot is binary.
+// DATA can transport text unchanged, but not binary content.
 func TestIsText(t *testing.T) {
 	for in, want := range map[string]bool{
 		"":                                true,

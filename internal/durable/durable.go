@@ -16,7 +16,7 @@ import (
 // ".new-". A file that had the name is replaced.
 //
 // placed reports whether the file has its name. If there is an error as well, a
-// power failure may still take the file away.
+// power failure may still remove the file.
 func WriteFile(name string, perm fs.FileMode, write func(io.Writer) error) (placed bool, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".new-*.tmp")
 	if err != nil {
@@ -40,7 +40,7 @@ func fill(f *os.File, perm fs.FileMode, write func(io.Writer) error) error {
 	if err == nil {
 		err = w.Flush()
 	}
-	if err == nil && runtime.GOOS != "windows" { // which has no such permissions
+	if err == nil && runtime.GOOS != "windows" { // Windows has no such permissions
 		err = f.Chmod(perm)
 	}
 	if err == nil {

@@ -52,7 +52,7 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
-// A file that cannot be completed leaves nothing, and the one before stays.
+// After a failed write there is no partial file, and the previous file is unchanged.
 func TestWriteFileFails(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a")
@@ -75,7 +75,7 @@ func TestWriteFileFails(t *testing.T) {
 	if n := names(t, dir); len(n) != 1 {
 		t.Errorf("the folder has %q", n)
 	}
-	// A folder that has the name cannot be replaced by a file.
+	// A file cannot replace a folder of the same name.
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}

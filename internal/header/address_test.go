@@ -18,7 +18,7 @@ func mailboxes(list []header.Address, inName bool) (all []string) {
 	return all
 }
 
-// The readable forms: the addresses of the mailboxes, with blanks between.
+// Well-formed values, with the addresses of their mailboxes.
 func TestAddresses(t *testing.T) {
 	for value, want := range map[string]string{
 		"alice@example.com":                      "alice@example.com",
@@ -55,7 +55,7 @@ func TestAddresses(t *testing.T) {
 		"<@a.example,@b.example:c@d.example>":                              "c@d.example",
 		"<,@a.example (c) , , @ b . example : c@d.example>":                "c@d.example",
 
-		// Quotes that are needed stay, others go.
+		// Necessary quotes are kept, others are removed.
 		`"alice"@example.com`:              "alice@example.com",
 		`"al"."ice"@example.com`:           "al.ice@example.com",
 		`"a b"@example.com`:                `"a b"@example.com`,
@@ -95,14 +95,14 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// What cannot be read, or not by all programs in the same way. What looks like
-// an address is there all the same.
+// Values that are malformed, or that programs parse in different ways. The result
+// still has everything that looks like an address.
 func TestAddressesMalformed(t *testing.T) {
 	for value, want := range map[string]string{
 		"<alice@example.org":                "alice@example.org",
 		`"alice@example.org`:                "",
 		"(alice@example.org":                "",
-		"a@b.example, (c":                   "", // the first one can be read
+		"a@b.example, (c":                   "", // the first address is well-formed
 		"alice@exa mple.org":                "alice@exa",
 		"alice@":                            "",
 		"@example.org":                      "",
@@ -122,7 +122,7 @@ func TestAddressesMalformed(t *testing.T) {
 		`"x" <a@b.example> (c@d) "e@f" g@h`: "g@h",
 		"a@b.example)":                      "a@b.example",
 		"a)b@c.example":                     "b@c.example",
-		"<a@evil.example(@b.example)>, x@<": "", // readable, then not
+		"<a@evil.example(@b.example)>, x@<": "", // well-formed, then not
 		"<a@b.example, c@d.example>":        "a@b.example c@d.example",
 		"<@a.example b@c.example>":          "b@c.example",
 		"a@\"b.example\"":                   "",

@@ -28,7 +28,7 @@ var (
 func Authors(values []string) ([]Address, error) {
 	var authors []Address
 	var malformed error
-	nobody := len(values) == 0
+	missing := len(values) == 0
 	for _, v := range values {
 		list, err := Addresses(v)
 		named := false
@@ -42,13 +42,13 @@ func Authors(values []string) ([]Address, error) {
 		if err != nil && malformed == nil {
 			malformed = fmt.Errorf("%w: %w", ErrAuthor, err)
 		}
-		nobody = nobody || !named
+		missing = missing || !named
 		authors = append(authors, list...)
 	}
 	switch {
 	case malformed != nil:
 		return authors, malformed
-	case nobody:
+	case missing:
 		return authors, ErrNoAuthor
 	}
 	return authors, nil

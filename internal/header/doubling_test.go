@@ -8,10 +8,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// 16 times the input takes about 16 times as long, for every function and
-// whatever the input repeats. The bound is ten times that, and not less than 100
-// ms, so that a busy machine does not matter; what is quadratic takes 16 times
-// that, and seconds.
+// 16 times the input takes about 16 times as long, for each function and each
+// repeated text. The limit is ten times that, and at least 100 ms, because the
+// machine may be busy. A quadratic function takes 16 times that, which is seconds.
 func TestDoubling(t *testing.T) {
 	functions := map[string]func(string){
 		"Scanner": func(s string) { new(header.Scanner).Scan([]byte(s), true) },

@@ -15,8 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// Dovecot shows no author whom agents have not seen, and the ones they have
-// seen, also in the obsolete syntax.
+// Dovecot and the agents find the same authors, also in the obsolete syntax.
 func TestDovecotShowsTheSameAuthor(t *testing.T) {
 	var messages []string
 	for _, before := range []string{"no field at all\r\n", "X Mailer: foo\r\n", ":\r\n", "X\r\n : y\r\n", "X\xe9: y\r\n", " folded\r\n", "From x Sat\r\n", ">From x\r\n", ""} {
@@ -44,8 +43,8 @@ func TestDovecotShowsTheSameAuthor(t *testing.T) {
 	}
 }
 
-// dovecotEnvelopes are the IMAP envelopes (RFC 9051, 7.5.2) of messages that a
-// relay has repaired.
+// dovecotEnvelopes returns the IMAP envelopes (RFC 9051, 7.5.2) of messages after
+// the repairs.
 func dovecotEnvelopes(t *testing.T, messages []string) []string {
 	doveadm := peers.Need(t, "doveadm")
 	dir, err := os.MkdirTemp("", "dovecot")

@@ -7,9 +7,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// A line that is not a field ends the header section, although other programs
-// would find the From field behind it. The blank line makes it part of the body
-// for all of them.
+// A line that is not a field ends the header section. Other programs would find
+// the From field after it. With the blank line, all programs treat both as body.
 func ExampleRepairs() {
 	message := "Subject: hello\r\nno field at all\r\nFrom: ceo@example.com\r\n"
 	insertions, _ := header.Repairs(strings.NewReader(message), int64(len(message)))

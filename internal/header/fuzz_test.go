@@ -19,7 +19,7 @@ func FuzzAddresses(f *testing.F) {
 				t.Fatalf("%q: %+v after %d", value, a, at)
 			}
 			at = a.End
-			// An address alone is read as itself.
+			// An address alone is parsed as itself.
 			again, e := header.Addresses("<" + a.Addr + ">")
 			if len(again) != 1 || e != nil || again[0].Addr != a.Addr {
 				t.Fatalf("%q: %q, which alone is %v, %v", value, a.Addr, again, e)
@@ -38,7 +38,8 @@ func FuzzAddresses(f *testing.F) {
 	})
 }
 
-// The fields of a section are the section, and Check passes what is only fields.
+// The fields of a section together are the section. Check accepts a section that
+// has only fields.
 func FuzzField(f *testing.F) {
 	for _, s := range []string{"A: b\r\n c\r\nD :\te\r\n", "A\r\n : b\r\n", ": a\r\n", " a\r\nB: c", "A: b\n\tc\nD:\n", "A: b\rC: d\r\n", "\r\n", "A:\r\n\r\nB: c\r\n"} {
 		f.Add(s)
@@ -73,7 +74,7 @@ func FuzzField(f *testing.F) {
 	})
 }
 
-// A comment and a quoted string end where they do whatever follows them.
+// The end of a comment or quoted string does not depend on the text after it.
 func FuzzComment(f *testing.F) {
 	for _, s := range []string{"(a (b) \\) c) d", "(((", "(\\", `"a \" b" c`, `"`, `"\`, "\"a\r\n b\"", "a"} {
 		f.Add(s)

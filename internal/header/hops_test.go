@@ -39,7 +39,7 @@ func TestHops(t *testing.T) {
 		if err != nil || got != tt.want {
 			t.Errorf("%s: %d, %v; want %d", tt.name, got, err, tt.want)
 		}
-		// The same fields are counted one by one.
+		// All finds the same number of fields.
 		n := 0
 		for f := range header.All(header.Of([]byte(tt.text), false)) {
 			if f.Is("Received") {
@@ -68,7 +68,7 @@ func TestBy(t *testing.T) {
 	}
 }
 
-// Hops and the other readers of header sections count the same fields.
+// Hops and All count the same fields.
 func FuzzHops(f *testing.F) {
 	for _, s := range []string{"Received: by a\r\nReceived: by b\r\n\r\nReceived: x\r\n", "Received : by a\n x\nno field\nReceived: by b\n", "From x\nReceived:", "\r\n", " Received: x\r\n"} {
 		f.Add(s)

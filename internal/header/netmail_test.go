@@ -10,7 +10,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// netMail is what net/mail reads, with local parts that are not in quotes.
+// netMail returns the addresses that net/mail finds, with unquoted local parts.
 func netMail(value string) (all []string, err error) {
 	list, err := (&mail.AddressParser{}).ParseList(value)
 	for _, a := range list {
@@ -19,7 +19,8 @@ func netMail(value string) (all []string, err error) {
 	return all, err
 }
 
-// ours is what this package reads for one who sends to the addresses, likewise.
+// ours returns the addresses that this package finds, in the same form, for a
+// program that sends to them.
 func ours(value string) (all []string, err error) {
 	list, err := header.Recipients(value)
 	for _, a := range list {
@@ -32,16 +33,15 @@ func ours(value string) (all []string, err error) {
 	return all, err
 }
 
-// netMailOnly reports whether an address is one that net/mail takes and this
-// package does not: with a local part that begins like an encoded-word, which
-// programs may decode, or with a control character.
+// netMailOnly reports whether net/mail accepts an address that this package does
+// not: its local part begins like an encoded-word, which programs may decode, or
+// it has a control character.
 func netMailOnly(address string) bool {
 	return strings.HasPrefix(address, "=?") || strings.ContainsFunc(address, unicode.IsControl)
 }
 
-// What net/mail reads, this package reads in the same way, but for addresses
-// that are netMailOnly. What this package reads besides is in
-// TestNetMailDifferences.
+// This package finds the same addresses as net/mail, except netMailOnly. The values
+// that only this package accepts are in TestNetMailDifferences.
 func FuzzAddressesAndNetMail(f *testing.F) {
 	for _, s := range []string{
 		"a@b.example", `"x, y" <a@b.example>, c@d.example (e (f))`, "g: a@b, <c@d>;, e@f", `"a b"@c, "\"\\"@d, ""@e`, "a@[1.2.3.4], b@[IPv6:::1]",
@@ -60,8 +60,7 @@ func FuzzAddressesAndNetMail(f *testing.F) {
 	})
 }
 
-// The classes of values that the two read differently, and why this package reads
-// them as it does.
+// The classes of values that the two parse differently, with the reason.
 func TestNetMailDifferences(t *testing.T) {
 	for _, class := range []struct {
 		why          string

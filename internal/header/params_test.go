@@ -27,7 +27,7 @@ func TestParseParams(t *testing.T) {
 		"a/b; x=(open":                   {Value: "a/b", List: ps{{"x", "(open", "", ""}}},
 		"a/b; x*0=a; x*1*=b":             {Value: "a/b", List: ps{{"x*0", "a", "", ""}, {"x*1*", "b", "", ""}}},
 		"attachment; file name=x":        {Value: "attachment", List: ps{{"filename", "x", "", ""}, {"name", "x", "", ""}}},
-		// backslashes in names of Windows
+		// backslashes in file names of Windows
 		`a/b; filename="C:\x\a.js"`:  {Value: "a/b", List: ps{{"filename", "C:xa.js", "", `C:\x\a.js`}}},
 		`a/b; filename="C:\x\"; y=z`: {Value: "a/b", List: ps{{"filename", `C:x"; y=z`, "", `C:\x\"; y=z`}, {"filename", `C:\x\`, "", ""}, {"y", "z", "", ""}}},
 		// missing semicolons

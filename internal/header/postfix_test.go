@@ -11,9 +11,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// Postfix repairs headers as this package does, but for white space before the
-// colon of a field. Postfix removes it, and takes a first field "From :" for the
-// line of a mailbox file. Here both are fields and stay as they are.
+// Postfix makes the same repairs as this package, with one difference: white space
+// before the colon of a field. Postfix removes it, and treats a first field
+// "From :" as the line of a mailbox file. In this package both are fields and do
+// not change.
 func TestPostfixRepairsTheSame(t *testing.T) {
 	pf := (&peers.Postfix{Domains: "example.com"}).Start(t)
 	for _, message := range []string{
@@ -32,7 +33,7 @@ func TestPostfixRepairsTheSame(t *testing.T) {
 	}
 }
 
-// deliver sends a message, of which no line begins with a dot, to a server.
+// deliver sends a message to a server. No line of it may begin with a dot.
 func deliver(t *testing.T, addr, message string) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -51,8 +52,8 @@ func deliver(t *testing.T, addr, message string) {
 	}
 }
 
-// withoutTrace is a message without the fields that Postfix has put before it
-// and the ones that it adds where they are missing.
+// withoutTrace removes the trace fields of Postfix, and the fields that Postfix
+// adds if they are missing.
 func withoutTrace(message string) string {
 	var s header.Scanner
 	s.Scan([]byte(message), true)

@@ -16,9 +16,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// pythonReader reads messages on its input, each after its length, and writes
-// for each a line of JSON: the fields as Python's email package finds them, what
-// follows the header, and the addresses of the From fields.
+// pythonReader is a Python program. It reads messages, each after its length. For
+// each it writes a line of JSON: the fields that Python's email package finds, the
+// text after the header, and the addresses of the From fields.
 const pythonReader = `
 import sys, json, struct, email.policy
 from email.parser import BytesHeaderParser
@@ -45,9 +45,9 @@ type python struct {
 	out *bufio.Reader
 }
 
-// A view is how a program reads a message.
+// A view is the result of parsing a message.
 type view struct {
-	Fields  [][2]string // names and values, folded as they are
+	Fields  [][2]string // names and values, not unfolded
 	Body    string
 	Authors []string
 }
@@ -103,16 +103,16 @@ func fromLatin1(s string) string {
 	return string(b)
 }
 
-// pythonView is how Python reads a repaired message, derived from how this
-// package does. The two differ in one class of fields, which are obsolete: those
-// with white space before the colon (RFC 5322, 4.5). Python takes
+// pythonView returns the expected view of Python on a repaired message. It uses the
+// result of this package. The two differ for one class of fields: the obsolete ones
+// with white space before the colon (RFC 5322, 4.5).
 //
-//   - "From : a@example.org" for the line before a message in a mailbox file,
-//     which it passes over with the lines that continue it, or, if it is the last
-//     line of the header, for the first one of the body;
-//   - every other one, as "Subject : x", for the end of the header.
+//   - Python treats "From : a@example.org" as the line of a mailbox file. It skips
+//     the line and its continuation lines. If it is the last line of the header,
+//     Python treats it as the first line of the body.
+//   - Python ends the header at every other one, as "Subject : x".
 //
-// So Python never finds a field that this package does not.
+// So Python never finds a field that this package does not find.
 func pythonView(message string) (v view) {
 	var s header.Scanner
 	s.Scan([]byte(message), true)
@@ -139,8 +139,8 @@ func pythonView(message string) (v view) {
 	return v
 }
 
-// headerLines is the length of what Python takes for the header: up to the
-// first field with white space before the colon, unless that is From.
+// headerLines returns the length of the header in Python's view: up to the first
+// field with white space before the colon, except From.
 func headerLines(section, message string) int {
 	at := 0
 	for f := range header.All([]byte(section)) {
@@ -153,8 +153,9 @@ func headerLines(section, message string) int {
 	return at
 }
 
-// messages for the comparison: what was found to be read in different ways, and
-// many that are put together from its pieces, always the same.
+// messages returns the messages of the comparison: some that programs are known to
+// parse differently, and many that are made of parts of them. The result is always
+// the same.
 func differentialMessages(n int) []string {
 	list := []string{
 		"", "\r\n", "body\r\n", "Subject: s\r\n\r\nbody\r\n", "Subject: s\r\n", "Subject: s",
@@ -179,8 +180,8 @@ func differentialMessages(n int) []string {
 	return list
 }
 
-// After a relay has repaired the header of a message, Python's email package
-// finds the same fields as this package, but for the class in pythonView.
+// After the repairs, Python's email package finds the same fields as this package,
+// except for the class in pythonView.
 func TestPythonReadsTheSame(t *testing.T) {
 	p := startPython(t)
 	obsolete := 0
@@ -199,7 +200,7 @@ func TestPythonReadsTheSame(t *testing.T) {
 	t.Logf("%d of 6000 messages have a field with white space before the colon, which Python does not read", obsolete)
 }
 
-// Python reads the author in the obsolete syntax as this package does.
+// Python finds the same author as this package in the obsolete syntax.
 func TestPythonReadsTheSameAuthor(t *testing.T) {
 	p := startPython(t)
 	for _, from := range []string{

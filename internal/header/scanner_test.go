@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
-// repaired is a message with its repairs, as a relay sends it on.
+// repaired returns a message with its repairs, as a relay sends it.
 func repaired(t testing.TB, message string) string {
 	t.Helper()
 	ins, err := header.Repairs(strings.NewReader(message), int64(len(message)))
@@ -26,7 +26,7 @@ func repaired(t testing.TB, message string) string {
 func TestRepairs(t *testing.T) {
 	long := strings.Repeat("x", 20<<10)
 	for message, want := range map[string]string{
-		// What is correct, or obsolete but a field, stays as it is.
+		// Correct and obsolete fields do not change.
 		"":                             "",
 		"Subject: s\r\n":               "Subject: s\r\n",
 		"\r\nbody\r\n":                 "\r\nbody\r\n",
@@ -59,7 +59,7 @@ func TestRepairs(t *testing.T) {
 		"To: x\r\nX: " + long:                "To: x\r\nX: " + long + "\r\n",
 		"From: a\r\nFrom x Sat\r\nTo: y\r\n": "From: a\r\n\r\nFrom x Sat\r\nTo: y\r\n",
 		"From\tx\r\nSubject: s\r\n\r\nb\r\n": "\r\nFrom\tx\r\nSubject: s\r\n\r\nb\r\n",
-		// An mbox line at the very start is that of a field, as with Postfix.
+		// An mbox line at the start becomes a field, as in Postfix.
 		"From x Sat Nov 28 11:00:00 2026\r\nTo: y\r\n\r\nb\r\n": "X-Mailbox-Line: From x Sat Nov 28 11:00:00 2026\r\nTo: y\r\n\r\nb\r\n",
 		">From x Sat\r\nTo: y\r\n\r\n":                          "X-Mailbox-Line: >From x Sat\r\nTo: y\r\n\r\n",
 		"From x\r\n>>From y\r\nTo: y\r\n\r\n":                   "X-Mailbox-Line: From x\r\nX-Mailbox-Line: >>From y\r\nTo: y\r\n\r\n",
@@ -83,7 +83,7 @@ func TestRepairs(t *testing.T) {
 	}
 }
 
-// However the content comes, the Scanner finds the same.
+// The result of the Scanner does not depend on the pieces of the content.
 func TestScannerInPieces(t *testing.T) {
 	for _, message := range []string{
 		"From x\r\nTo: x\r\n y\r\n\r\nb\r\n", "To: x\r\nno field\r\nFrom: y\r\n", "To: x\r\n\r", "To: x\r\nFrom: y", "To: x\r\nX: " + strings.Repeat("x", 5000) + "\r\n\r\n",
@@ -101,7 +101,7 @@ func TestScannerInPieces(t *testing.T) {
 	}
 }
 
-// What is repaired needs no more repairs, and has lost nothing.
+// A repaired message needs no more repairs and has lost nothing.
 func FuzzRepairs(f *testing.F) {
 	for _, s := range []string{"", "To: x\r\nno field\r\nFrom: y\r\n\r\nb", "From x\r\n>From y\r\nA:", "A\r\n : b\r\n", " a\n\n", "A: b\r\n\r\r\n\r\n"} {
 		f.Add(s)

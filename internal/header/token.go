@@ -10,10 +10,13 @@ type token struct {
 	start, end int32
 }
 
-func (t token) isWord() bool       { return t.kind == 'a' || t.kind == '"' }
+// isWord reports whether t is a word: an atom or a quoted string (RFC 5322, 3.2.5).
+func (t token) isWord() bool { return t.kind == 'a' || t.kind == '"' }
+
+// in returns the text of t. s is the value that t is a token of.
 func (t token) in(s string) string { return s[t.start:t.end] }
 
-// width is the length of tokens without what is between them.
+// width returns the total length of tokens, without the text between them.
 func width(ts []token) (n int) {
 	for _, t := range ts {
 		n += int(t.end - t.start)
@@ -21,7 +24,7 @@ func width(ts []token) (n int) {
 	return n
 }
 
-// lex splits a value into tokens, without white space and comments.
+// lex appends the tokens of a value to ts. It omits white space and comments.
 func lex(s string, ts []token) ([]token, error) {
 	for i := 0; i < len(s); {
 		t := token{kind: s[i], start: int32(i), end: int32(i + 1)}
@@ -32,14 +35,14 @@ func lex(s string, ts []token) ([]token, error) {
 		case '(':
 			n := Comment(s[i:])
 			if n < 0 {
-				return ts, errors.New("a comment that is not closed")
+				return ts, errors.New("unclosed comment")
 			}
 			i += n
 			continue
 		case '"':
 			n := Quoted(s[i:])
 			if n < 0 {
-				return ts, errors.New("a quoted string that is not closed")
+				return ts, errors.New("unclosed quoted string")
 			}
 			t.end = int32(i + n)
 		case '<', '>', '@', ',', ';', ':', '.':
@@ -62,8 +65,8 @@ func lex(s string, ts []token) ([]token, error) {
 	return ts, nil
 }
 
-// literalLen is the length of the domain literal at the start of s, 0 if it has
-// no end before another one begins.
+// literalLen returns the length of the domain literal at the start of s. It
+// returns 0 if the literal has no end or another one begins inside it.
 func literalLen(s string) int {
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
@@ -78,6 +81,8 @@ func literalLen(s string) int {
 	return 0
 }
 
+// atomLen returns the length of the atom at the start of s, or 0. It includes all
+// octets above 127.
 func atomLen(s string) int {
 	n := 0
 	for n < len(s) && (s[n] >= 0x80 || isAtom(rune(s[n]))) {
@@ -96,4 +101,5 @@ func isAtom(c rune) bool {
 	return c > ' '
 }
 
+// isControl reports whether c is a control character of ASCII or Unicode (C1).
 func isControl(c rune) bool { return c < ' ' || c >= 0x7f && c < 0xa0 }

@@ -51,8 +51,7 @@ func TestCell(t *testing.T) {
 	}
 }
 
-// Twice the text takes about twice the memory that writing and reading it
-// allocate in all.
+// Twice the text takes about twice the memory, for writing and reading together.
 func TestCellIsLinear(t *testing.T) {
 	for _, s := range []string{"x", `\`, `\x41`, "\u202e", "\x80", `"`} {
 		allocated := func(n int) uint64 {
@@ -70,8 +69,8 @@ func TestCellIsLinear(t *testing.T) {
 	}
 }
 
-// Whatever a stranger sends is one cell of one line, which does nothing to
-// those who look at it, and is read back.
+// Any text is one cell of one line. It cannot affect a program that shows it, and
+// Cell returns it unchanged.
 func FuzzCell(f *testing.F) {
 	for _, s := range []string{"", "bob@example.net", "Lunch, perhaps", `"Lunch"`, " x", "\u2003x", `\.`, `\x41`, "two\r\nlines",
 		"\x00\x7f\u0085\u2028\u202e", "=1", "''", "\xff\xfe", "\ttab", strings.Repeat("ä", 500)} {

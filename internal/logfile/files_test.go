@@ -48,7 +48,7 @@ func TestFilesRotateBySizeAndDay(t *testing.T) {
 	})
 }
 
-func TestFilesRemoveTheOld(t *testing.T) {
+func TestFilesRemoveOldFiles(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name string, size int, age time.Duration) {
 		t.Helper()
@@ -61,10 +61,10 @@ func TestFilesRemoveTheOld(t *testing.T) {
 		}
 	}
 	put("RECV20200101-1.log", 10, 40*24*time.Hour) // too old
-	put("RECV20200102-1.log", 600, 3*time.Hour)    // the oldest while there is too much
+	put("RECV20200102-1.log", 600, 3*time.Hour)    // the oldest, while all files are too large
 	put("RECV20200103-1.log", 600, 2*time.Hour)
-	put("SEND20200101-1.log", 10, 40*24*time.Hour) // not ours
-	put("RECV-notes.log", 10, 40*24*time.Hour)     // nor this
+	put("SEND20200101-1.log", 10, 40*24*time.Hour) // another prefix
+	put("RECV-notes.log", 10, 40*24*time.Hour)     // not a name of a log
 	f := &Files{Dir: dir, Prefix: "RECV", MaxDir: 1000}
 	fmt.Fprintln(f, "hello")
 	f.Close()
@@ -90,8 +90,7 @@ func TestFilesWithoutADir(t *testing.T) {
 	}
 }
 
-// Private files, and the folder that is made for them, are only for their
-// owner.
+// Private files and their new folder are only accessible to the owner.
 func TestFilesPrivate(t *testing.T) {
 	for private, want := range map[bool][2]os.FileMode{false: {0o750, 0o640}, true: {0o700, 0o600}} {
 		f := &Files{Dir: filepath.Join(t.TempDir(), "logs"), Prefix: "X", Suffix: ".csv", Private: private}

@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// A disk that is full takes part of a line, or of a header. Neither stays, and
-// the attempts leave no empty files behind.
+// A full disk takes part of a line or of a header. Files removes both, and leaves
+// no empty files.
 func TestFilesOnFullDisk(t *testing.T) {
 	dir, ok := peers.SmallDisk(t, 8)
 	if !ok {
@@ -44,7 +44,7 @@ func TestFilesOnFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	entry(t, dir) // nothing but the ballast and the first file
+	entry(t, dir) // only the ballast and the first file
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestFilesOnFullDisk(t *testing.T) {
 	f.Close()
 }
 
-// entry is the one file beside the ballast.
+// entry returns the only file except the ballast.
 func entry(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// BenchmarkWriter shows what a line costs that goes to a file, its part of
-// the system calls included, from one session and from as many at once as
-// there are processors.
+// BenchmarkWriter measures one line that is written to a file, with its share of
+// the system calls: from one session, and from one session for each processor.
 func BenchmarkWriter(b *testing.B) {
 	start := func(b *testing.B) *Writer {
 		f := &Files{Dir: filepath.Join(b.TempDir(), "log"), Header: Header("SMTP Receive Protocol Log"), MaxSize: 1 << 30}

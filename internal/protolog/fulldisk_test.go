@@ -12,15 +12,15 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// A protocol log on a full disk has whole lines and its header, and goes on
-// when there is room again.
+// A protocol log on a full disk has only complete lines and its header. It
+// continues when there is space again.
 func TestWriterOnFullDiskWithFiles(t *testing.T) {
 	dir, ok := peers.SmallDisk(t, 16)
 	if !ok {
 		return
 	}
 	logs, ballast := filepath.Join(dir, "log"), filepath.Join(dir, "ballast")
-	for _, full := range []int{12 << 10, 16 << 10} { // a page is left, or none
+	for _, full := range []int{12 << 10, 16 << 10} { // one page is free, or none
 		if err := os.WriteFile(ballast, make([]byte, full), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestWriterOnFullDiskWithFiles(t *testing.T) {
 			lost = errors.Join(lost, w.Flush())
 		}
 		if !errors.Is(lost, syscall.ENOSPC) {
-			t.Errorf("the disk was to be full: %v", lost)
+			t.Errorf("the disk is not full: %v", lost)
 		}
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestWriterOnFullDiskWithFiles(t *testing.T) {
 	}
 }
 
-// Nothing that a client says acts on those who look at the log.
+// Text from a client cannot affect a terminal or spreadsheet that shows the log.
 func TestEscapes(t *testing.T) {
 	e := event("EHLO x\u009b31m\u2028\u202e")
 	e.Remote, e.Context = "=1+1", "@SUM(1)"

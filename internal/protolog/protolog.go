@@ -144,8 +144,8 @@ func (w *Writer) tick() {
 	w.flush()
 }
 
-// flush must be called with mu held. Lines that cannot be written are lost,
-// because the log must not stop mail.
+// flush writes the buffered lines. The caller has locked mu. Lines that cannot be
+// written are lost, because the log must not stop mail.
 func (w *Writer) flush() {
 	if len(w.buf) == 0 {
 		return

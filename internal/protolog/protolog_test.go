@@ -48,7 +48,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// Whatever a peer sends, it is one line of nine fields.
+// Each event is one line of nine fields, with any data of the peer.
 func FuzzOneLine(f *testing.F) {
 	for _, s := range []string{"", "MAIL FROM:<a@b>", "a,b", `"`, "x\r\n2026-11-21T00:00:00.000Z,forged", "\x00\xff\u2028\u0085", `\x0A`, strings.Repeat("ä", 5000)} {
 		f.Add(s)
@@ -72,7 +72,7 @@ func FuzzOneLine(f *testing.F) {
 	})
 }
 
-func TestWriterGathersForASecond(t *testing.T) {
+func TestWriterBuffersForASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
 		w := NewWriter(&out, Header("SMTP Receive Protocol Log"))
@@ -82,7 +82,7 @@ func TestWriterGathersForASecond(t *testing.T) {
 		if out.String() != "" {
 			t.Errorf("written at once: %q", out.String())
 		}
-		time.Sleep(bufferTime) // the bubble's clock
+		time.Sleep(bufferTime) // in the time of synctest
 		synctest.Wait()
 		if got := out.String(); !strings.HasPrefix(got, "#Software: Bridgehead\n") || strings.Count(got, "\n") != 6 {
 			t.Errorf("after a second: %q", got)
@@ -94,7 +94,7 @@ func TestWriterGathersForASecond(t *testing.T) {
 	})
 }
 
-// lockedBuffer is written by the Writer's timer too.
+// A lockedBuffer is a buffer with a lock, because the Writer's timer writes too.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -116,10 +116,10 @@ type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("disk on fire") }
 
-// Many sessions log at once: each one's lines stay in their order, and after
-// Close none is missing.
+// Many sessions log at the same time. The lines of each session are in order, and
+// after Close none is missing.
 func TestWriterKeepsOrder(t *testing.T) {
-	const sessions, lines = 8, 2000 // more than is gathered at once
+	const sessions, lines = 8, 2000 // more than the buffer takes
 	var out lockedBuffer
 	w := NewWriter(&out, "")
 	var wg sync.WaitGroup
@@ -149,7 +149,7 @@ func TestWriterKeepsOrder(t *testing.T) {
 	}
 }
 
-// fullDisk has no room until it is freed.
+// A fullDisk has no space until free is called.
 type fullDisk struct {
 	lockedBuffer
 	freed atomic.Bool
@@ -162,8 +162,8 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 	return d.lockedBuffer.Write(p)
 }
 
-// A full disk costs lines, not memory, and holds nobody up; once there is room
-// again, the log goes on.
+// While the disk is full, lines are lost, memory is bounded, and Log does not
+// block. When there is space again, the log continues.
 func TestWriterOnFullDisk(t *testing.T) {
 	var disk fullDisk
 	w := NewWriter(&disk, "")
@@ -183,14 +183,14 @@ func TestWriterOnFullDisk(t *testing.T) {
 	}
 }
 
-func TestWriterTellsErrorsAtFlush(t *testing.T) {
+func TestFlushReturnsErrors(t *testing.T) {
 	w := NewWriter(brokenWriter{}, "")
 	w.Log(event("one"))
 	if err := w.Flush(); err == nil {
 		t.Error("Flush hides the error")
 	}
 	if err := w.Close(); err != nil {
-		t.Errorf("Close tells it again: %v", err)
+		t.Errorf("Close returns the error again: %v", err)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestUTF8Addr(t *testing.T) {
 	}
 }
 
-// No control character is written as it is, whatever the address is.
+// Control characters are always encoded.
 func TestEncodeUTF8AddrControls(t *testing.T) {
 	for r := range rune(0x110) {
 		for _, ascii := range []bool{false, true} {
@@ -80,7 +80,8 @@ func TestEncodeUTF8AddrControls(t *testing.T) {
 	}
 }
 
-// What decodes is what was encoded, whichever way round.
+// Decode returns the encoded text. If a text can be decoded, the result can be
+// encoded and decoded again.
 func FuzzXtext(f *testing.F) {
 	for _, s := range []string{"", "a+b", "+2B", "jörg", `\x{F6}`, "+", `\x{`, "\xff", "😀 ="} {
 		f.Add(s)
@@ -91,13 +92,13 @@ func FuzzXtext(f *testing.F) {
 		}
 		if raw, err := Decode(s); err == nil {
 			if again, err := Decode(Encode(raw)); err != nil || again != raw {
-				t.Errorf("%q does not survive: %q, %v", raw, again, err)
+				t.Errorf("%q is decoded as %q, %v", raw, again, err)
 			}
 		}
 		if raw, err := DecodeUTF8Addr(s); err == nil {
 			for _, ascii := range []bool{false, true} {
 				if again, err := DecodeUTF8Addr(EncodeUTF8Addr(raw, ascii)); err != nil || again != raw {
-					t.Errorf("%q does not survive: %q, %v", raw, again, err)
+					t.Errorf("%q is decoded as %q, %v", raw, again, err)
 				}
 			}
 		}
