@@ -25,6 +25,8 @@ func NotOnWire(a string) string {
 		return ""
 	case len(a) > maxWire:
 		return fmt.Sprintf("is longer than %d octets", maxWire)
+	case plain(a):
+		return ""
 	case !utf8.ValidString(a):
 		return "is not UTF-8"
 	}
@@ -35,6 +37,17 @@ func NotOnWire(a string) string {
 		return "is not an address: " + err.Error()
 	}
 	return ""
+}
+
+// plain reports whether an address is a Dot-string in ASCII and a domain in
+// canonical form, which is the common case.
+func plain(a string) bool {
+	for i := range len(a) {
+		if c := a[i]; c != '.' && !atext(c) {
+			return c == '@' && i > 0 && canonical(a[i+1:])
+		}
+	}
+	return false
 }
 
 func wireAddress(a string) error {

@@ -35,3 +35,27 @@ func TestNotOnWire(t *testing.T) {
 		}
 	}
 }
+
+// The check for the common case accepts nothing that the parser refuses.
+func TestPlainAddressIsAnAddress(t *testing.T) {
+	const alphabet = `a.@-_+"<Z0[`
+	n := 0
+	for i := range 200_000 {
+		var b strings.Builder
+		b.WriteByte(alphabet[i%len(alphabet)])
+		for k := i; k > 0; k /= len(alphabet) {
+			b.WriteByte(alphabet[k%len(alphabet)])
+		}
+		a := b.String() + "@b.example"[:i%11]
+		if !plain(a) {
+			continue
+		}
+		n++
+		if err := wireAddress(a); err != nil {
+			t.Errorf("%q: %v", a, err)
+		}
+	}
+	if n < 1000 {
+		t.Errorf("only %d addresses are plain", n)
+	}
+}
