@@ -15,11 +15,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// ConnectionFilter refuses mail by the address of the client: 550 5.7.1. It
-// decides at RCPT, so that the client can authenticate first. It skips sessions
-// that have the right BypassAntiSpam. It checks its own lists first, then the
-// DNS lists. In each of the two steps, an allow list has priority over a block
-// list.
+// ConnectionFilter refuses mail because of the address of the client: 550
+// 5.7.1. It decides at RCPT, so that the client can authenticate first. It
+// skips sessions that have the right BypassAntiSpam. It checks its own lists
+// first, then the DNS lists. In each of the two steps, an allow list has
+// priority over a block list.
 type ConnectionFilter struct {
 	// Allow (networks) and AllowHosts (confirmed reverse-DNS names,
 	// "mx.example.net" or "*.example.net") are clients that the filter never
@@ -66,8 +66,8 @@ func (f *ConnectionFilter) Agent() smtpserver.Agent {
 	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "connection filter", Mail: j.mail, Rcpt: j.rcpt, EndOfHeaders: j.endOfHeaders})
 }
 
-func (f *ConnectionFilter) prepare() (*connectionJudge, error) {
-	j := &connectionJudge{f: *f, except: addressSet(f.ExceptRecipients)}
+func (f *ConnectionFilter) prepare() (*connectionChecker, error) {
+	j := &connectionChecker{f: *f, except: addressSet(f.ExceptRecipients)}
 	j.lists = bounded[netip.Addr, listAnswer]{max: maxListAnswers, used: func(a *listAnswer) int64 { return a.at.Unix() }}
 	j.f.Resolver = orDefault(f.Resolver)
 	if f.Threshold == 0 {
@@ -95,8 +95,8 @@ func validLists(lists []DNSList, errs []error) ([]DNSList, []error) {
 	return valid, errs
 }
 
-// connectionJudge is the prepared form of a ConnectionFilter.
-type connectionJudge struct {
+// connectionChecker is the prepared form of a ConnectionFilter.
+type connectionChecker struct {
 	f      ConnectionFilter
 	except map[string]bool
 
@@ -120,8 +120,8 @@ var (
 	errList    = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your address cannot be checked at present, try again later"}
 )
 
-// judgement is the result for an address, cached for the session.
-type judgement struct {
+// connectionResult is the result for an address, cached for the session.
+type connectionResult struct {
 	ip      netip.Addr
 	allowed bool
 	err     error
@@ -129,24 +129,24 @@ type judgement struct {
 
 // mail gives the right to skip other agents to clients in Allow. It makes no
 // DNS lookup.
-func (j *connectionJudge) mail(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
+func (j *connectionChecker) mail(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
 	if ip, ok := clientIP(s); ok && j.f.Allow.Contains(ip) && !j.f.Internal.Contains(ip) {
 		addRights(s, ip, BypassAntiSpam)
 	}
 	return nil
 }
 
-func (j *connectionJudge) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+func (j *connectionChecker) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 	ip, ok := clientIP(s)
 	if !ok || j.f.Internal.Contains(ip) || inAddressSet(j.except, to) {
 		return nil
 	}
-	return j.judge(ctx, s, ip)
+	return j.check(ctx, s, ip)
 }
 
 // endOfHeaders checks mail that comes through Internal, unless all its
 // recipients are in ExceptRecipients.
-func (j *connectionJudge) endOfHeaders(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+func (j *connectionChecker) endOfHeaders(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	if ip, ok := clientIP(s); !ok || !j.f.Internal.Contains(ip) {
 		return nil
 	}
@@ -154,14 +154,14 @@ func (j *connectionJudge) endOfHeaders(ctx context.Context, s *smtpserver.Sessio
 	if !ok || !slices.ContainsFunc(m.Recipients, func(r smtpserver.Recipient) bool { return !inAddressSet(j.except, r.Addr) }) {
 		return nil
 	}
-	return j.judge(ctx, s, ip)
+	return j.check(ctx, s, ip)
 }
 
-// judge checks each address once in a session.
-func (j *connectionJudge) judge(ctx context.Context, s *smtpserver.Session, ip netip.Addr) error {
-	v, _ := s.Value(j).(*judgement)
+// check checks each address once in a session.
+func (j *connectionChecker) check(ctx context.Context, s *smtpserver.Session, ip netip.Addr) error {
+	v, _ := s.Value(j).(*connectionResult)
 	if v == nil || v.ip != ip {
-		v = &judgement{ip: ip}
+		v = &connectionResult{ip: ip}
 		v.allowed, v.err = j.decide(ctx, s, ip)
 		s.SetValue(j, v)
 	}
@@ -173,7 +173,7 @@ func (j *connectionJudge) judge(ctx context.Context, s *smtpserver.Session, ip n
 
 // decide checks an address. allowed reports whether Allow or AllowHosts has
 // it.
-func (j *connectionJudge) decide(ctx context.Context, s *smtpserver.Session, ip netip.Addr) (allowed bool, err error) {
+func (j *connectionChecker) decide(ctx context.Context, s *smtpserver.Session, ip netip.Addr) (allowed bool, err error) {
 	if j.f.Allow.Contains(ip) {
 		return true, nil
 	}
@@ -198,7 +198,7 @@ func (j *connectionJudge) decide(ctx context.Context, s *smtpserver.Session, ip 
 
 // listed returns the result of the DNS lists, cached for one minute. It does
 // not cache temporary errors.
-func (j *connectionJudge) listed(ctx context.Context, ip netip.Addr) error {
+func (j *connectionChecker) listed(ctx context.Context, ip netip.Addr) error {
 	if len(j.f.AllowLists)+len(j.f.BlockLists) == 0 {
 		return nil
 	}
@@ -218,7 +218,7 @@ func (j *connectionJudge) listed(ctx context.Context, ip netip.Addr) error {
 	return err
 }
 
-func (j *connectionJudge) blockedHost(ctx context.Context, ip netip.Addr) error {
+func (j *connectionChecker) blockedHost(ctx context.Context, ip netip.Addr) error {
 	if len(j.f.BlockHosts) == 0 {
 		return nil
 	}
@@ -234,7 +234,7 @@ func (j *connectionJudge) blockedHost(ctx context.Context, ip netip.Addr) error 
 
 // decideLists asks the DNS lists. If a list does not answer, the client gets a
 // temporary error only if the answer could change the result.
-func (j *connectionJudge) decideLists(ctx context.Context, ip netip.Addr) error {
+func (j *connectionChecker) decideLists(ctx context.Context, ip netip.Addr) error {
 	lists := slices.Concat(j.f.AllowLists, j.f.BlockLists)
 	var first *DNSList
 	var failed, allowFailed error

@@ -124,12 +124,12 @@ func TestConnectionFilterChecksOrigin(t *testing.T) {
 	}{
 		{"from a good host", "10.0.0.1", "C: Received: from good.example (good.example [203.0.113.7]) by fw\n", "250"},
 		{"from a bad host", "10.0.0.1", "C: Received: from bad.example (x [198.51.100.7]) by fw\n", "550 5.7.1"},
-		{"through two of ours", "10.0.0.1", "C: Received: from b (b [192.0.2.25]) by fw\nC: Received: from bad.example ([198.51.100.7])\nC:  by b\n", "550 5.7.1"},
+		{"through two internal hosts", "10.0.0.1", "C: Received: from b (b [192.0.2.25]) by fw\nC: Received: from bad.example ([198.51.100.7])\nC:  by b\n", "550 5.7.1"},
 		{"a good host shows a forged field", "10.0.0.1", "C: Received: from good.example (g [203.0.113.7]) by fw\nC: Received: from bad.example ([198.51.100.7]) by good.example\n", "250"},
 		{"a bad host calls itself good", "10.0.0.1", "C: Received: from [203.0.113.7] (bad [198.51.100.7]) by fw\n", "550 5.7.1"},
-		{"begun inside", "10.0.0.1", "C: Received: from printer (p [10.9.9.9]) by fw\n", "250"},
-		{"not to be read", "10.0.0.1", "C: Received: by fw; date\n", "250"},
-		{"not ours at all", "198.51.100.7", "", ""},
+		{"from an internal host", "10.0.0.1", "C: Received: from printer (p [10.9.9.9]) by fw\n", "250"},
+		{"field that cannot be parsed", "10.0.0.1", "C: Received: by fw; date\n", "250"},
+		{"client that is not internal", "198.51.100.7", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.want == "" {
@@ -261,14 +261,14 @@ func TestDNSListsOfAllAddresses(t *testing.T) {
 		allow      bool
 		want       string
 	}{
-		{"sane", stranger, fakeDNS{}, false, false, "550 5.7.1"},
-		{"the world", stranger, fakeDNS{not4: "127.0.0.2"}, false, false, "451 4.4.3"},
-		{"the world, optional", stranger, fakeDNS{not4: "127.0.0.2"}, true, false, "250"},
-		{"an error is none", stranger, fakeDNS{not4: "127.255.255.254"}, false, false, "550 5.7.1"},
+		{"valid list", stranger, fakeDNS{}, false, false, "550 5.7.1"},
+		{"lists all addresses", stranger, fakeDNS{not4: "127.0.0.2"}, false, false, "451 4.4.3"},
+		{"lists all addresses, optional", stranger, fakeDNS{not4: "127.0.0.2"}, true, false, "250"},
+		{"an error code is not a listing", stranger, fakeDNS{not4: "127.255.255.254"}, false, false, "550 5.7.1"},
 		{"cannot be tested", stranger, fakeDNS{not4: "FAIL"}, false, false, "451 4.4.3"},
-		{"the world of IPv6", "2001:db8::1", fakeDNS{not6: "127.0.0.2"}, false, false, "451 4.4.3"},
-		{"the world of IPv4 only", "2001:db8::1", fakeDNS{not4: "127.0.0.2"}, false, false, "550 5.7.1"},
-		{"allowed by the world", "192.0.2.3", fakeDNS{not4: "127.0.0.2"}, true, true, "550 5.7.1"},
+		{"lists all IPv6 addresses", "2001:db8::1", fakeDNS{not6: "127.0.0.2"}, false, false, "451 4.4.3"},
+		{"lists all IPv4 addresses", "2001:db8::1", fakeDNS{not4: "127.0.0.2"}, false, false, "550 5.7.1"},
+		{"allow list of all addresses", "192.0.2.3", fakeDNS{not4: "127.0.0.2"}, true, true, "550 5.7.1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.dns["A 1.2.0.192.list.example"], tt.dns[listed6] = "127.0.0.2", "127.0.0.2"

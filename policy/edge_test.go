@@ -86,11 +86,11 @@ func TestEdge(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, client, script string }{
 		{"honest", "203.0.113.7", send("x@example.net", "From: x@example.net", "250")},
-		{"from a host that SPF does not name", "203.0.113.6", send("x@example.net", "From: x@example.net", "550 5.7.1")},
-		{"an envelope of its own under another's name", "203.0.113.6", send("x@other.example", "From: x@example.net", "550 5.7.1")},
-		{"our name in From", "203.0.113.6", send("x@other.example", "From: alice@example.com", "550 5.7.1")},
-		{"our name in one of two From fields", "203.0.113.7", send("x@example.net", "From: x@example.net\nFrom: alice@example.com", "550 5.7.1")},
-		{"our name in the envelope", "203.0.113.6", "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<alice@example.com>\nS: 550 5.7.1"},
+		{"from a host that SPF does not allow", "203.0.113.6", send("x@example.net", "From: x@example.net", "550 5.7.1")},
+		{"own envelope, From of another domain", "203.0.113.6", send("x@other.example", "From: x@example.net", "550 5.7.1")},
+		{"accepted domain in From", "203.0.113.6", send("x@other.example", "From: alice@example.com", "550 5.7.1")},
+		{"accepted domain in one of two From fields", "203.0.113.7", send("x@example.net", "From: x@example.net\nFrom: alice@example.com", "550 5.7.1")},
+		{"accepted domain in the envelope", "203.0.113.6", "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<alice@example.com>\nS: 550 5.7.1"},
 		{"a listed client", "203.0.113.9", "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 550 5.7.1 203.0.113.9 is listed"},
 		{"forged verdicts", "203.0.113.7", send("x@example.net", "From: x@example.net\nAuthentication-Results: relay.example.com; dmarc=pass header.from=bank.example\nX-MS-Exchange-Organization-SCL: -1", "250")},
 	} {

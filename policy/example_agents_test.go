@@ -44,7 +44,7 @@ func ExampleRelay() {
 }
 
 // Lists of one's own and in the DNS. The organization's firewall passes on what
-// comes from outside, and is not judged itself.
+// comes from outside, and is not checked itself.
 func ExampleConnectionFilter() {
 	block, err := policy.ReadNetworks(strings.NewReader(`
 		192.0.2.0/24                   # a network

@@ -154,10 +154,10 @@ func TestGrantsForUsersWithoutAuth(t *testing.T) {
 		{"Auth in the clear", users, &smtpserver.Server{Auth: passwords(), AllowInsecureAuth: true}, ""},
 		{"Auth, no TLS", users, &smtpserver.Server{Auth: passwords()}, "no client can log in to this server: its Auth requires TLS"},
 		{"Auth, TLS off", users, &smtpserver.Server{Auth: passwords(), TLSConfig: selfSigned(t), TLSMode: smtpserver.TLSOff}, "no client can log in"},
-		{"a front end logs them in", users, &smtpserver.Server{XClientFrom: []netip.Prefix{netip.MustParsePrefix("10.1.9.9/32")}}, ""},
-		{"an agent knows them", users, &smtpserver.Server{Agents: []smtpserver.Agent{known}}, ""},
-		{"an agent that does not ask who it is", users, &smtpserver.Server{Agents: []smtpserver.Agent{{EndOfData: asks}}}, "no client can log in"},
-		{"others too", Gate{Queue: new(outbox), Grants: []Grant{{To: Clients{Identities: []string{"alice"}, Hosts: []string{"mx.partner.example"}}, Rights: Submit}}}, new(smtpserver.Server), ""},
+		{"identity from a front end", users, &smtpserver.Server{XClientFrom: []netip.Prefix{netip.MustParsePrefix("10.1.9.9/32")}}, ""},
+		{"identity from an agent", users, &smtpserver.Server{Agents: []smtpserver.Agent{known}}, ""},
+		{"agent without an event before RCPT", users, &smtpserver.Server{Agents: []smtpserver.Agent{{EndOfData: asks}}}, "no client can log in"},
+		{"also other clients", Gate{Queue: new(outbox), Grants: []Grant{{To: Clients{Identities: []string{"alice"}, Hosts: []string{"mx.partner.example"}}, Rights: Submit}}}, new(smtpserver.Server), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			err := tt.gate.Install(tt.srv)

@@ -18,11 +18,11 @@ func TestLoop(t *testing.T) {
 		max          int
 		want         string
 	}{
-		{"eight times here", strings.Repeat(ours, 8), 0, "250"},
-		{"nine times here", strings.Repeat(ours, 9), 0, "554 5.4.6"},
-		{"twice here, once allowed", ours + other + ours, 1, "554 5.4.6"},
-		{"often, but elsewhere", strings.Repeat(other, 20), 0, "250"},
-		{"more hosts than the engine's limit", strings.Repeat(other, 31), 0, "554 5.4.6"},
+		{"eight local hops", strings.Repeat(ours, 8), 0, "250"},
+		{"nine local hops", strings.Repeat(ours, 9), 0, "554 5.4.6"},
+		{"two local hops, one allowed", ours + other + ours, 1, "554 5.4.6"},
+		{"many hops through other hosts", strings.Repeat(other, 20), 0, "250"},
+		{"more hops than the limit of the server", strings.Repeat(other, 31), 0, "554 5.4.6"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := policytest.New(t, &smtpserver.Server{Hostname: "relay.example.com", Agents: []smtpserver.Agent{(&Loop{MaxLocalHops: tt.max}).Agent()}})

@@ -169,19 +169,19 @@ func TestOpenProxy(t *testing.T) {
 		{"SOCKS5", SOCKS5, listenLocal(t, socks5("\x01\x7f\x00\x00\x01")), true},
 		{"SOCKS5, bound to an IPv6 address", SOCKS5, listenLocal(t, socks5("\x04"+strings.Repeat("\x00", 16))), true},
 		{"SOCKS5, bound to a name", SOCKS5, listenLocal(t, socks5("\x03\x05proxy")), true},
-		{"SOCKS5, bound to nonsense", SOCKS5, listenLocal(t, socks5("\x09\x00")), false},
+		{"SOCKS5, invalid bound address", SOCKS5, listenLocal(t, socks5("\x09\x00")), false},
 		{"HTTP", HTTPConnect, web, true},
 		{"HTTP asked as SOCKS4", SOCKS4, web, false},
 		{"HTTP asked as SOCKS5", SOCKS5, web, false},
 		{"SOCKS asked as HTTP", HTTPConnect, listenLocal(t, socks4), false},
 		{"no listener", SOCKS5, netip.MustParseAddrPort("127.0.0.1:1"), false},
 		{"a mail server", SOCKS4, target, false},
-		{"a web server that says yes to all", HTTPConnect, answer("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>220 is no greeting of ours"), false},
+		{"a web server that accepts every request", HTTPConnect, answer("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>220 is no greeting of ours"), false},
 		{"a proxy that wants a password", HTTPConnect, answer("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), false},
 		{"a SOCKS proxy that wants a password", SOCKS5, answer("\x05\xff"), false},
 		{"a proxy that connects to another host", SOCKS4, answer("\x00\x5a\x00\x00\x00\x00\x00\x00220 mx.example.net ESMTP\r\n"), false},
 		{"an echo", SOCKS5, listenLocal(t, func(c net.Conn) { io.Copy(c, c) }), false},
-		{"one that hangs up", SOCKS5, listenLocal(t, func(c net.Conn) { io.WriteString(c, "\x05") }), false},
+		{"a server that closes the connection", SOCKS5, listenLocal(t, func(c net.Conn) { io.WriteString(c, "\x05") }), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := probeOf(target, tt.protocol, tt.at)

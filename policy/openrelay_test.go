@@ -22,7 +22,7 @@ func TestNoOpenRelay(t *testing.T) {
 		gate Gate
 	}{
 		{"zero", Gate{}},
-		{"smart host: own network and users relay", Gate{Networks: own, Authenticated: true}},
+		{"smart host: Networks and users may relay", Gate{Networks: own, Authenticated: true}},
 		{"edge: authoritative, with a directory", Gate{Domains: []Domain{{Name: "example.com", Directory: Recipients("alice", "bob")}}, Networks: own}},
 		{"edge: authoritative, with a directory that says yes to everything", Gate{Domains: []Domain{
 			{Name: "example.com", Directory: DirectoryFunc(func(context.Context, string) (bool, error) { return true, nil })}}, Networks: own}},

@@ -13,15 +13,16 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Relay decides who may send mail, and at RCPT to whom. Every client may send
-// to recipients in the accepted domains that the domain's Directory lists.
-// Only the clients that are selected here may send to other recipients. The
-// zero value relays for no client.
+// Relay decides at MAIL which clients may send mail, and at RCPT to which
+// recipients. Every client may send to recipients in the accepted domains that
+// the domain's Directory lists. Only the clients that are selected here may
+// send to other recipients. The zero value relays for no client.
 type Relay struct {
 	// Domains are the accepted domains. Nil means none.
 	Domains *Domains
-	// Networks are the clients that may relay by their address alone. They get
-	// the rights AnonymousUsers, AcceptAnyRecipient and BypassAntiSpam.
+	// Networks are the clients that may relay without authentication, because
+	// of their address. They get the rights AnonymousUsers, AcceptAnyRecipient
+	// and BypassAntiSpam.
 	Networks []netip.Prefix
 	// Authenticated lets every authenticated client relay. It gets the rights
 	// ExchangeUsers and AcceptAuthoritativeDomainSender. The server must have
@@ -48,13 +49,13 @@ type Relay struct {
 // its rights (see [RightsOf]). Settings that Validate reports give no right to
 // relay.
 func (r *Relay) Agent() smtpserver.Agent {
-	j := r.judge()
+	j := r.checker()
 	return smtpserver.Agent{Name: "relay", Connect: j.connect, Helo: j.helo, Auth: j.connect, Mail: j.mail, Rcpt: j.rcpt}
 }
 
-func (r *Relay) judge() *relayJudge {
+func (r *Relay) checker() *relayChecker {
 	g, _ := r.prepare()
-	return &relayJudge{domains: r.Domains, grants: g}
+	return &relayChecker{domains: r.Domains, grants: g}
 }
 
 // all returns the grants, including those of Networks and Authenticated.
@@ -109,15 +110,15 @@ var (
 	errHostName   = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Your host name cannot be looked up at present, try again later"}
 )
 
-// relayJudge is the prepared form of a Relay.
-type relayJudge struct {
+// relayChecker is the prepared form of a Relay.
+type relayChecker struct {
 	domains *Domains
 	grants  *grants
 }
 
 // connect computes the rights for other agents, and removes the size limit if
 // the rights allow it.
-func (j *relayJudge) connect(ctx context.Context, s *smtpserver.Session) error {
+func (j *relayChecker) connect(ctx context.Context, s *smtpserver.Session) error {
 	st := j.grants.of(s)
 	for _, g := range j.grants.list {
 		if g.rights&BypassMessageSizeLimit != 0 {
@@ -131,11 +132,11 @@ func (j *relayJudge) connect(ctx context.Context, s *smtpserver.Session) error {
 }
 
 // helo computes the rights again, because they may depend on TLS.
-func (j *relayJudge) helo(ctx context.Context, s *smtpserver.Session, _ string) error {
+func (j *relayChecker) helo(ctx context.Context, s *smtpserver.Session, _ string) error {
 	return j.connect(ctx, s)
 }
 
-func (j *relayJudge) mail(ctx context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
+func (j *relayChecker) mail(ctx context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
 	rights, err := j.grants.of(s).get(ctx, s)
 	switch {
 	case rights&Submit != 0:
@@ -148,7 +149,7 @@ func (j *relayJudge) mail(ctx context.Context, s *smtpserver.Session, _ string, 
 	return errSubmit
 }
 
-func (j *relayJudge) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+func (j *relayChecker) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
 	rights, rightsErr := j.grants.of(s).get(ctx, s)
 	a, err := j.admission(ctx, to, rights&AcceptAnyRecipient != 0)
 	if err != nil {
@@ -162,7 +163,7 @@ func (j *relayJudge) rcpt(ctx context.Context, s *smtpserver.Session, to string,
 }
 
 // admission decides about one recipient.
-func (j *relayJudge) admission(ctx context.Context, to string, trusted bool) (admission, error) {
+func (j *relayChecker) admission(ctx context.Context, to string, trusted bool) (admission, error) {
 	a := admission{to: to, as: j.domains.qualify(to)}
 	local, domain := addr.Split(a.as)
 	d := j.domains.Lookup(domain)

@@ -40,7 +40,7 @@ func (p *SendAs) Agent() smtpserver.Agent {
 			if from == "" {
 				return nil
 			}
-			return p.judge(ctx, s, from)
+			return p.check(ctx, s, from)
 		}}
 	if !p.EnvelopeOnly {
 		a.EndOfHeaders = func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
@@ -55,7 +55,7 @@ func (p *SendAs) Agent() smtpserver.Agent {
 				return errSendAs
 			}
 			for _, from := range all {
-				if err := p.judge(ctx, s, from); err != nil {
+				if err := p.check(ctx, s, from); err != nil {
 					return err
 				}
 			}
@@ -65,7 +65,7 @@ func (p *SendAs) Agent() smtpserver.Agent {
 	return Unless(AcceptAnySender, a)
 }
 
-func (p *SendAs) judge(ctx context.Context, s *smtpserver.Session, sender string) error {
+func (p *SendAs) check(ctx context.Context, s *smtpserver.Session, sender string) error {
 	if s.Identity() == "" {
 		return nil
 	}

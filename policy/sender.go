@@ -10,10 +10,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// SenderFilter refuses mail from certain senders, by the reverse-path and the
-// From field: 554 5.1.0. It also refuses a message if the author in its From
-// field cannot be read: 550 5.6.0. It skips sessions that have the right
-// BypassAntiSpam.
+// SenderFilter refuses mail from certain senders: 554 5.1.0. It checks the
+// reverse-path and the From field. It also refuses a message if the author in
+// its From field cannot be read: 550 5.6.0. It skips sessions that have the
+// right BypassAntiSpam.
 type SenderFilter struct {
 	// Addresses are whole addresses ("spam@example.net") or local parts in all
 	// domains.

@@ -40,13 +40,13 @@ type Directory struct {
 	// AllowPlainPassword allows the password to be sent without TLS. Otherwise
 	// such a configuration is an error.
 	AllowPlainPassword bool
-	// IgnoreReferrals ignores referrals to other servers for parts of BaseDN. A
-	// recipient that is only known to those servers then does not exist. By
-	// default, a referral is an error if no entry is found, because the Directory
-	// does not follow it. To avoid referrals, search a server that has all
-	// recipients, such as the global catalog of Active Directory
-	// ("ldaps://dc1:3269"). Referrals to the DNS zones and the configuration of
-	// Active Directory are always ignored, because those contain no recipients.
+	// IgnoreReferrals ignores referrals to other servers for parts of BaseDN.
+	// Recipients that only those servers know then do not exist. By default, a
+	// referral is an error if no entry is found, because the Directory does not
+	// follow it. To avoid referrals, search a server that has all recipients,
+	// such as the global catalog of Active Directory ("ldaps://dc1:3269").
+	// Referrals to the DNS zones and the configuration of Active Directory are
+	// always ignored, because those contain no recipients.
 	IgnoreReferrals bool
 	// Timeout limits the duration of one lookup, including all servers that are
 	// tried. Default: 10 seconds.

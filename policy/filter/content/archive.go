@@ -171,7 +171,7 @@ func (l *look) message(r io.Reader) (verdict, error) {
 		if l.entries--; l.entries < 0 {
 			return verdict{}, errTooBig
 		}
-		if v, err := l.judge(inner, &parts[i]); v.name != "" || err != nil {
+		if v, err := l.check(inner, &parts[i]); v.name != "" || err != nil {
 			return v, err
 		}
 	}

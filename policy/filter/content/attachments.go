@@ -24,9 +24,9 @@ import (
 // fragments, add message/partial to Types.
 //
 // A message with an attachment that matches Names or Types is refused with 550
-// 5.7.1. A message with an attachment that cannot be read reliably is refused
-// with 550 5.6.0 (see AllowUnreadable), and one with too many parts with 554
-// 5.6.0.
+// 5.7.1. If an attachment cannot be read reliably, the message is refused with
+// 550 5.6.0 (see AllowUnreadable). If the message has too many parts, it is
+// refused with 554 5.6.0.
 type Attachments struct {
 	// Names are patterns for file names, as in path.Match: "*.exe",
 	// "invoice*.js". Upper and lower case are the same. The comparison ignores
@@ -41,9 +41,9 @@ type Attachments struct {
 	// type.
 	Types []string
 
-	// Strip replaces an attachment that is not allowed by a text. Otherwise
-	// the whole message is refused. Stripping breaks signatures over the
-	// message (S/MIME, DKIM).
+	// Strip removes each attachment that is not allowed, and inserts the text
+	// Notice in its place. Otherwise the whole message is refused. Stripping
+	// breaks signatures over the message (S/MIME, DKIM).
 	Strip bool
 	// Notice is the text that replaces an attachment. It must be ASCII. "%s"
 	// is replaced by the name of the attachment. Default: a sentence in
@@ -98,7 +98,7 @@ func (a *Attachments) Validate() error {
 func (a *Attachments) Agent() smtpserver.Agent {
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	return smtpserver.Agent{Name: "attachment filter", EndOfData: func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
-		return a.judge(ctx, m, slots)
+		return a.check(ctx, m, slots)
 	}}
 }
 
@@ -124,8 +124,8 @@ func (l *look) unreadable(names []string, mediaType, why string) verdict {
 	return verdict{called(names, mediaType) + " (" + why + ")", true}
 }
 
-// judge checks a message. It unpacks archives only while it holds one of slots.
-func (a *Attachments) judge(ctx context.Context, m *smtpserver.Message, slots chan struct{}) error {
+// check checks a message. It unpacks archives only while it holds one of slots.
+func (a *Attachments) check(ctx context.Context, m *smtpserver.Message, slots chan struct{}) error {
 	if len(a.Names) == 0 && len(a.Types) == 0 {
 		return nil
 	}
@@ -148,7 +148,7 @@ func (a *Attachments) judge(ctx context.Context, m *smtpserver.Message, slots ch
 		if i == 0 && p.Unclear() != "" && !a.AllowUnreadable {
 			return verdict{"message (unclear " + p.Unclear() + ")", true}.refusal() // stripping would remove the whole message
 		}
-		v, err := l.judge(c, p)
+		v, err := l.check(c, p)
 		if err != nil {
 			return err
 		}
@@ -176,8 +176,8 @@ func (v verdict) refusal() error {
 	return &smtp.SMTPError{Code: 550, EnhancedCode: code, Message: fmt.Sprintf("Attachment %q is not allowed here", ascii(v.name))}
 }
 
-// judge checks a part and its contents.
-func (l *look) judge(c smtpserver.Content, p *mimetree.Part) (verdict, error) {
+// check checks a part and its contents.
+func (l *look) check(c smtpserver.Content, p *mimetree.Part) (verdict, error) {
 	names := p.Names()
 	for _, n := range names {
 		if l.a.nameMatches(n) {

@@ -72,10 +72,10 @@ func (f *Filter) Validate() error {
 // Agent returns an agent that acts on the level at the end of data. Put it after
 // the agents that call Rate.
 func (f *Filter) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "content filter", EndOfData: f.judge}
+	return smtpserver.Agent{Name: "content filter", EndOfData: f.check}
 }
 
-func (f *Filter) judge(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+func (f *Filter) check(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	levelField := f.Header
 	if levelField == "" {
 		levelField = "X-MS-Exchange-Organization-SCL"

@@ -46,10 +46,11 @@ func RatingOf(s *smtpserver.Session) (Rating, bool) {
 	return r.Rating, ok && r.message == s.Message()
 }
 
-// FromScore converts a score of SpamAssassin or rspamd to a level: score/spam*5,
-// rounded down, and limited to 0 to 9. spam is the score from which the scanner
-// calls a message spam. Such a message gets at least level 5, and one with 1.8
-// times that score gets level 9. If spam is not positive, the level is 0.
+// FromScore converts a score of SpamAssassin or rspamd to a level:
+// score/spam*5, rounded down, and limited to 0 to 9. spam is the lowest score
+// of a message that the scanner calls spam. A message with this score gets
+// level 5, and a message with 1.8 times this score gets level 9. If spam is not
+// positive, the level is 0.
 func FromScore(score, spam float64) int {
 	level := math.Floor(score / spam * 5)
 	if spam <= 0 || math.IsNaN(level) {

@@ -8,8 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-func judge(a *Attachments, m *smtpserver.Message) error {
-	return a.judge(context.Background(), m, make(chan struct{}, 1))
+func check(a *Attachments, m *smtpserver.Message) error {
+	return a.check(context.Background(), m, make(chan struct{}, 1))
 }
 
 // After stripping, nothing is left to strip, and the header has the same size
@@ -22,7 +22,7 @@ func FuzzStrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a := &Attachments{Names: []string{"*.exe"}, Types: []string{"application/x-msdownload", "a/*"}, Strip: true, Notice: "gone"}
 		m := new(smtpserver.Message)
-		if err := m.SetContent(content.Of(data)); err != nil || judge(a, m) != nil {
+		if err := m.SetContent(content.Of(data)); err != nil || check(a, m) != nil {
 			return
 		}
 		again := new(smtpserver.Message)
@@ -33,7 +33,7 @@ func FuzzStrip(f *testing.F) {
 			t.Fatalf("%q: the header has %d bytes, it had %d", data, again.Header.Size(), m.Header.Size())
 		}
 		size := again.Content().Size()
-		if err := judge(a, again); err != nil || again.Content().Size() != size {
+		if err := check(a, again); err != nil || again.Content().Size() != size {
 			t.Fatalf("%q: something is left to strip: %v", data, err)
 		}
 	})

@@ -28,8 +28,8 @@ func TestNegotiation(t *testing.T) {
 	}{
 		{"version 6", &fake{}, 250, true},
 		{"version 4", &fake{version: 4}, 250, true},
-		{"version 3 knows no DATA", &fake{version: 3}, 250, false},
-		{"version 2 knows no DATA", &fake{version: 2, actions: gomilter.OptAddHeader, steps: gomilter.OptNoEOH}, 250, false},
+		{"version 3 has no DATA", &fake{version: 3}, 250, false},
+		{"version 2 has no DATA", &fake{version: 2, actions: gomilter.OptAddHeader, steps: gomilter.OptNoEOH}, 250, false},
 		{"version 1", &fake{version: 1}, 451, false},
 		{"version 7", &fake{version: 7}, 451, false},
 		{"a step that was not offered", &fake{steps: gomilter.OptRcptRej}, 451, false},
@@ -37,7 +37,7 @@ func TestNegotiation(t *testing.T) {
 		{"a short packet", &fake{script: map[byte][]packet{cmdOptNeg: {{cmdOptNeg, "\x00\x00\x00\x06\x00\x00"}}}}, 451, false},
 		{"no version", &fake{script: map[byte][]packet{cmdOptNeg: {{cmdOptNeg, "\x00"}}}}, 451, false},
 		{"another packet", &fake{script: map[byte][]packet{cmdOptNeg: {{actContinue, ""}}}}, 451, false},
-		{"silence", &fake{script: map[byte][]packet{cmdOptNeg: {{hangUp, ""}}}}, 451, false},
+		{"no answer", &fake{script: map[byte][]packet{cmdOptNeg: {{hangUp, ""}}}}, 451, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := startFake(t, c.f)
@@ -62,26 +62,26 @@ func TestHostilePackets(t *testing.T) {
 		at   byte
 		say  []packet
 	}{
-		{"of no length", cmdEOM, []packet{{raw, "\x00\x00\x00\x00"}}},
+		{"length 0", cmdEOM, []packet{{raw, "\x00\x00\x00\x00"}}},
 		{"too long", cmdEOM, []packet{{raw, "\x00\x10\x00\x01b"}}},
-		{"as long as a length can be", cmdMail, []packet{{raw, "\xff\xff\xff\xffc"}}},
-		{"broken off", cmdEOM, []packet{{raw, "\x00\x00\x00\x08y550 "}, {hangUp, ""}}},
+		{"maximum length", cmdMail, []packet{{raw, "\xff\xff\xff\xffc"}}},
+		{"incomplete packet", cmdEOM, []packet{{raw, "\x00\x00\x00\x08y550 "}, {hangUp, ""}}},
 		{"more bytes than the limit", cmdEOM, slices.Repeat([]packet{{actReplBody, long}}, 5)},
 		{"too many changes", cmdEOM, slices.Repeat([]packet{{actDelRcpt, ""}}, replyAllowance/changeCost)},
-		{"more signs of progress than anyone needs", cmdEOM, slices.Repeat([]packet{{actProgress, long}}, 5)},
+		{"too many progress packets", cmdEOM, slices.Repeat([]packet{{actProgress, long}}, 5)},
 		{"a change without its index", cmdEOM, []packet{{actChgHeader, "\x00\x00"}}},
 		{"a change without a name", cmdEOM, []packet{{actAddHeader, "\x00x\x00"}}},
 		{"a change without a value", cmdEOM, []packet{{actAddHeader, "X-A"}}},
-		{"two fields for one", cmdEOM, []packet{{actAddHeader, "X-A: 1\r\nX-B\x002\x00"}}},
+		{"two fields in one change", cmdEOM, []packet{{actAddHeader, "X-A: 1\r\nX-B\x002\x00"}}},
 		{"a recipient without an address", cmdEOM, []packet{{actAddRcpt, "<>\x00"}}},
 		{"a change before the end", cmdMail, []packet{{actAddHeader, "X-A\x001\x00"}}},
-		{"a reply of no code", cmdEOM, []packet{{actReplyCode, ""}}},
-		{"a reply of half a code", cmdData, []packet{{actReplyCode, "55\x00"}}},
-		{"a reply of words to DATA", cmdData, []packet{{actReplyCode, "no\x00"}}},
+		{"a reply without a code", cmdEOM, []packet{{actReplyCode, ""}}},
+		{"a reply with an incomplete code", cmdData, []packet{{actReplyCode, "55\x00"}}},
+		{"a reply without digits to DATA", cmdData, []packet{{actReplyCode, "no\x00"}}},
 		{"a change in reply to DATA", cmdData, []packet{{actDelRcpt, "<b@example.com>\x00"}}},
 		{"SKIP where there is no body", cmdMail, []packet{{actSkip, ""}}},
 		{"SKIP at the end", cmdEOM, []packet{{actSkip, ""}}},
-		{"a reply to the next question too", cmdMail, []packet{{actContinue, ""}, {actContinue, ""}}},
+		{"two replies to one command", cmdMail, []packet{{actContinue, ""}, {actContinue, ""}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := startFake(t, &fake{script: map[byte][]packet{c.at: c.say}})

@@ -108,10 +108,10 @@ func TestVerdicts(t *testing.T) {
 		{"close", cmdMail, packet{actShutdown, ""}, 421, "4.7.0 Closing the connection"},
 		{"success as a refusal", cmdEOM, packet{actReplyCode, "250 2.0.0 ok\x00"}, 451, errDown.Message},
 		{"unknown action", cmdEOM, packet{'?', ""}, 451, errDown.Message},
-		{"quarantine without a place for it", cmdEOM, packet{actQuarantine, "x\x00"}, 550, "5.7.1 Refused by a content filter"},
-		{"an address that is none", cmdEOM, packet{actAddRcpt, "<a b>\x00"}, 451, errDown.Message},
-		{"hang up at RCPT", cmdRcpt, packet{hangUp, ""}, 451, errDown.Message},
-		{"hang up at the end", cmdEOM, packet{hangUp, ""}, 451, errDown.Message},
+		{"quarantine without an address", cmdEOM, packet{actQuarantine, "x\x00"}, 550, "5.7.1 Refused by a content filter"},
+		{"an invalid address", cmdEOM, packet{actAddRcpt, "<a b>\x00"}, 451, errDown.Message},
+		{"connection closed at RCPT", cmdRcpt, packet{hangUp, ""}, 451, errDown.Message},
+		{"connection closed at the end of data", cmdEOM, packet{hangUp, ""}, 451, errDown.Message},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := startFake(t, &fake{script: map[byte][]packet{c.at: {c.say}}})

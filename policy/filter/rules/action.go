@@ -92,7 +92,8 @@ func SetSCL(level int) Action {
 	})
 }
 
-// Redirect replaces the recipients that the rule applies to by 1 to 100 addresses.
+// Redirect sends the message to the given addresses, 1 to 100, instead of the
+// recipients that the rule applies to.
 func Redirect(addresses ...string) Action {
 	if err := validAddresses("Redirect", addresses); err != nil {
 		return Action{err: err}

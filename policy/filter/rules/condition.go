@@ -22,7 +22,7 @@ type Condition struct {
 	err          error
 }
 
-// Func returns a condition about a message. If f returns an error, the message
+// Func returns a condition about a message. If f returns an error, the client
 // gets a 451, or the reply in the error if it is a *smtp.SMTPError.
 func Func(f func(m *Mail) (bool, error)) Condition {
 	return Condition{match: func(m *Mail, _ string) (bool, error) { return f(m) }}

@@ -88,7 +88,7 @@ func (t *Tracking) write(at time.Time, values ...string) error {
 		size, all := orDefault(t.MaxFile, 10<<20), orDefault(t.MaxDir, 250<<20)
 		t.files = &logfile.Files{
 			Dir: t.Dir, Prefix: "RulesTracking", Suffix: ".csv", Header: columns, Private: true,
-			MaxSize: size, MaxAge: math.MaxInt64, MaxDir: max(all-size, 1), // beside the present file
+			MaxSize: size, MaxAge: math.MaxInt64, MaxDir: max(all-size, 1), // in addition to the current file
 		}
 	}
 	_, err := t.files.Write(append(line, "\r\n"...))

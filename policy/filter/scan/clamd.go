@@ -17,8 +17,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Clamd refuses messages that ClamAV reports as infected with 550 5.7.1. The
-// fields must not change after the first use.
+// If ClamAV reports that a message is infected, Clamd refuses the message with
+// 550 5.7.1. The fields must not change after the first use.
 type Clamd struct {
 	// Address is the address of clamd: "127.0.0.1:3310", or the path of a Unix
 	// socket, which begins with "/".
@@ -52,11 +52,11 @@ func (c *Clamd) Counters() Counters { return c.counters.read() }
 // Agent returns an agent that scans messages at the end of data.
 func (c *Clamd) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "clamd", EndOfData: func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
-		return c.judge(ctx, m)
+		return c.check(ctx, m)
 	}}
 }
 
-func (c *Clamd) judge(ctx context.Context, m *smtpserver.Message) error {
+func (c *Clamd) check(ctx context.Context, m *smtpserver.Message) error {
 	content := m.Content()
 	limit := c.MaxSize
 	if limit <= 0 {

@@ -13,7 +13,7 @@
 // # When the scanner is down
 //
 // If a scanner cannot be reached, takes too long or violates its protocol, the
-// client gets a 451 4.7.1 and tries again later. With PassWhenDown, the message
+// client gets 451 4.7.1 and can try again later. With PassWhenDown, the message
 // passes unscanned instead. The log and the counters show both. A message that
 // is longer than MaxSize is not sent to the scanner: Spamd lets it pass without
 // a level, Clamd and HTTP refuse it unless PassOversize is set.

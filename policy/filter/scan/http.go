@@ -102,10 +102,10 @@ func (h *HTTP) Counters() Counters { return h.counters.read() }
 
 // Agent returns an agent that asks the service at the end of data.
 func (h *HTTP) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "http scan", EndOfData: h.judge}
+	return smtpserver.Agent{Name: "http scan", EndOfData: h.check}
 }
 
-func (h *HTTP) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+func (h *HTTP) check(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	body := m.Content()
 	limit := h.MaxSize
 	if limit <= 0 {

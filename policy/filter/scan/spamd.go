@@ -30,8 +30,8 @@ type Spamd struct {
 	Address string
 	// User is the user whose preferences spamd applies. Optional.
 	User string
-	// Level converts a score to a spam confidence level. spam is the score
-	// from which spamd calls a message spam. Default content.FromScore.
+	// Level converts a score to a spam confidence level. spam is the lowest
+	// score of a message that spamd calls spam. Default content.FromScore.
 	Level func(score, spam float64) int
 	// MaxSize is the size of the longest message that is scanned, in bytes.
 	// Longer messages pass and get no level. Default 500 KiB, as in spamc.
@@ -61,12 +61,12 @@ func (c *Spamd) Counters() Counters { return c.counters.read() }
 
 // Agent returns an agent that scans messages at the end of data.
 func (c *Spamd) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "spamd", EndOfData: c.judge}
+	return smtpserver.Agent{Name: "spamd", EndOfData: c.check}
 }
 
 const statusField = "X-Spam-Status"
 
-func (c *Spamd) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+func (c *Spamd) check(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	m.Header.Delete(func(f smtpserver.Field) bool { return f.Is(statusField) })
 	body := m.Content()
 	limit := c.MaxSize

@@ -122,8 +122,8 @@ func (st *Stamper) clean(s *smtpserver.Session, m *smtpserver.Message) {
 	})
 }
 
-// IsForged reports whether the value of an Authentication-Results field carries
-// one of the authserv-ids in ours, or has an id that cannot be read.
+// IsForged reports whether the value of an Authentication-Results field has one
+// of the given authserv-ids, or an id that cannot be read.
 func IsForged(value string, ours ...string) bool {
 	id, err := ServerID(value)
 	return err != nil || slices.ContainsFunc(ours, func(our string) bool {

@@ -29,7 +29,7 @@ func TestHook(t *testing.T) {
 		{"a report", "Mail Delivery System <postmaster@relay.example.org>", queue.Origin{Connector: "dsn"}, true, Pass},
 		{"picked up", "alice@example.org", queue.Origin{Connector: "pickup"}, false, Pass},
 		{"another's", "bob@example.net", queue.Origin{}, false, None},
-		{"by SMTP, which the agent has judged", "alice@example.org", queue.Origin{Connector: "internet", Protocol: "ESMTP"}, false, None},
+		{"received by SMTP", "alice@example.org", queue.Origin{Connector: "internet", Protocol: "ESMTP"}, false, None},
 		{"replayed", "alice@example.org", queue.Origin{Connector: "replay"}, false, None},
 	} {
 		text := "From: " + c.from + "\r\n" + body

@@ -46,8 +46,8 @@ func (k *Key) Validate() error {
 // Name returns the DNS name of the key's record.
 func (k *Key) Name() string { return k.Selector + "._domainkey." + k.Domain }
 
-// Record returns the TXT record to publish at [Key.Name]. The error is that of
-// Validate.
+// Record returns the TXT record to publish at [Key.Name]. It returns the error
+// of Validate if the key is invalid.
 func (k *Key) Record() (string, error) {
 	if err := k.Validate(); err != nil {
 		return "", err

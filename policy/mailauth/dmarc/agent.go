@@ -76,14 +76,14 @@ func (c *Checker) Agent() smtpserver.Agent {
 		if skip {
 			return nil
 		}
-		v := c.judge(ctx, s, m)
+		v := c.checkMessage(ctx, s, m)
 		transaction.Set(s, m, &v)
 		c.collect(s, m, &v)
 		return c.refusal(&v)
 	}}
 }
 
-func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) Verdict {
+func (c *Checker) checkMessage(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) Verdict {
 	fields := m.Header.Values("From")
 	author, err := header.AuthorDomain(fields)
 	if errors.Is(err, header.ErrNoAuthor) && len(fields) > 0 && m.From != "" {

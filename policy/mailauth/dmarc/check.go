@@ -47,13 +47,13 @@ type Verdict struct {
 	// Reasons explains why Disposition differs from Policy for a message that
 	// fails (RFC 9990, 3.1.6).
 	Reasons []Reason
-	// SPF and DKIM report whether each authenticates an aligned domain.
+	// SPF and DKIM report whether SPF and DKIM authenticate an aligned domain.
 	SPF, DKIM bool
 	// Err explains a TempError or a PermError. If Result is None, Err has the
 	// errors in the record.
 	Err error
-	// PublicSuffixList reports whether the policy was found by the public suffix list and
-	// not by the tree walk.
+	// PublicSuffixList reports whether the policy was found with the public
+	// suffix list and not with the tree walk.
 	PublicSuffixList bool
 }
 

@@ -10,11 +10,11 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
-// Destinations returns the mailto URIs for aggregate reports about a policy domain
-// with the record r: URIs in the same organization, and URIs in other
-// organizations that agree to this in DNS (RFC 9990, 4). If DNS does not answer a
-// query for a URI, Destinations leaves out that URI and returns an error together
-// with the others.
+// Destinations returns the mailto URIs for aggregate reports about a policy
+// domain with the record r: URIs in the same organization, and URIs in other
+// organizations that agree to this in DNS (RFC 9990, 4). If DNS does not answer
+// a query for a URI, Destinations leaves out that URI. It then returns the
+// other URIs and an error.
 func (c *Checker) Destinations(ctx context.Context, domain string, r *Record) (uris []string, err error) {
 	t := c.tree(ctx)
 	own, err := t.find(domain)

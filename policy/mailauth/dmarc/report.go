@@ -27,12 +27,13 @@ type Report struct {
 	Domain string
 	// Record is the latest policy that the collector has seen.
 	Record *Record
-	// PublicSuffixList reports whether the policy was found by the public suffix list.
+	// PublicSuffixList reports whether the policy was found with the public
+	// suffix list.
 	PublicSuffixList bool
 	// Rows are the counted messages, the largest number first.
 	Rows []ReportRow
-	// RFC7489 selects the format of RFC 7489, appendix C, instead of that of RFC
-	// 9990.
+	// RFC7489 selects the format of RFC 7489, appendix C, instead of the format
+	// of RFC 9990.
 	RFC7489 bool
 }
 
@@ -44,8 +45,8 @@ type ReportRow struct {
 	EnvelopeFrom string      // the domain of the reverse-path
 	Passed       bool        // the result is Pass
 	Applied      Disposition // the disposition that was applied
-	// DKIMAligned and SPFAligned report whether each authenticates an aligned
-	// domain.
+	// DKIMAligned and SPFAligned report whether DKIM and SPF authenticate an
+	// aligned domain.
 	DKIMAligned, SPFAligned bool
 	// Reasons explains why Applied differs from the policy.
 	Reasons []Reason

@@ -39,11 +39,12 @@ type Checker struct {
 	// such a session. Default: authenticated sessions are not checked, because
 	// their mail does not come from another organization.
 	Skip func(*smtpserver.Session) bool
-	// Origin returns the address and HELO name of the host that sent the message
-	// into the organization, if that host is not the client. Use it behind a
-	// relay of your own: that relay's Received field has both. Origin returns an
-	// invalid address if there is no such host. With Origin, the check runs at
-	// the end of the header. Without it, the check runs at DATA.
+	// Origin returns the address and HELO name of the host that sent the
+	// message into the organization, if that host is not the client. Use it
+	// behind another relay of the organization: the Received field of that
+	// relay has the address and the HELO name. Origin returns an invalid
+	// address if there is no such host. With Origin, the check runs at the end
+	// of the header. Without it, the check runs at DATA.
 	Origin func(*smtpserver.Session, *smtpserver.Message) (ip netip.Addr, helo string)
 }
 
@@ -60,15 +61,15 @@ func (c *Checker) Agent() smtpserver.Agent {
 	if c.Origin != nil {
 		return smtpserver.Agent{Name: "spf", EndOfHeaders: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 			ip, helo := c.Origin(s, m)
-			return c.judge(ctx, s, m, ip, helo)
+			return c.checkMessage(ctx, s, m, ip, helo)
 		}}
 	}
 	return smtpserver.Agent{Name: "spf", Data: func(ctx context.Context, s *smtpserver.Session) error {
-		return c.judge(ctx, s, s.Message(), transaction.ClientIP(s), s.RawHelo())
+		return c.checkMessage(ctx, s, s.Message(), transaction.ClientIP(s), s.RawHelo())
 	}}
 }
 
-func (c *Checker) judge(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message, ip netip.Addr, helo string) error {
+func (c *Checker) checkMessage(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message, ip netip.Addr, helo string) error {
 	skip := s.Identity() != ""
 	if c.Skip != nil {
 		skip = c.Skip(s)

@@ -25,8 +25,8 @@ type Tracer struct {
 	// comparison ignores the letter case of the local part, and compares domains
 	// in canonical form.
 	Sender string
-	// Duration is how long tracing lasts. It begins with the first call of Wrap,
-	// WrapHooks or WrapRouted. Default: one hour.
+	// Duration is the maximum duration of tracing. Tracing begins with the
+	// first call of Wrap, WrapHooks or WrapRouted. Default: one hour.
 	Duration time.Duration
 	// MaxMessages is the maximum number of messages that are traced. Default:
 	// 1000.
