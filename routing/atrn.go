@@ -65,9 +65,9 @@ func (r *Router) ATRN(identity, domains string) (smtp.SMTPError, *ReverseSession
 // connection.
 type ReverseSession struct {
 	// Config has the settings of the session, for example timeouts and the
-	// protocol log. It can be changed before Serve. If Hostname is empty, it
-	// is that of the Router. If Host is empty, it is the identity of the
-	// client.
+	// protocol log. It can be changed before Serve. The default of
+	// Config.Hostname is Router.Hostname. The default of Config.Host is the
+	// identity of the client.
 	Config smtpclient.Config
 
 	router   *Router

@@ -124,9 +124,9 @@ func (b *builder) spaces(c *connector) {
 		case s.ours && len(b.ours)+len(b.backup) == 0:
 			b.fault(field, "%q means the accepted domains, but the Site has none", text)
 		case direct && s.ours && len(b.ours) > 0:
-			b.fault(field, "%q by DNS is a mail loop: the MX of %s is this relay", text, b.ours[0].text)
+			b.fault(field, "%q causes a mail loop: the connector delivers by DNS, and this relay is the MX host of %s", text, b.ours[0].text)
 		case direct && (b.t.domains.covers(s.domain) || !s.below && b.t.domains.has(s.domain)):
-			b.fault(field, "%q by DNS is a mail loop: it is one of Site.Domains", text)
+			b.fault(field, "%q causes a mail loop: the connector delivers by DNS, and the domain is one of Site.Domains", text)
 		}
 	}
 	for i := range c.spaces {
@@ -182,7 +182,7 @@ func (b *builder) smartHosts(c *connector) {
 			continue
 		}
 		if b.t.site.isHost(&h) {
-			b.fault(field, "%q is this relay itself: a mail loop", s.Host)
+			b.fault(field, "%q is this relay, so mail to it would loop", s.Host)
 		}
 		c.hosts = append(c.hosts, h)
 	}
@@ -325,7 +325,7 @@ func (b *builder) fallbacks() {
 				break
 			}
 			if isFallback[next.Name] = true; seen[next.Name] {
-				b.fault("Fallback", "is a loop: it leads back to %s", next.Name)
+				b.fault("Fallback", "is a loop: the chain of fallbacks returns to %s", next.Name)
 				break
 			}
 			seen[next.Name] = true

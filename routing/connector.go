@@ -33,12 +33,12 @@ type Connector struct {
 	// is 1. A connector without address spaces must be RoutedOnly or the
 	// Fallback of another connector.
 	Spaces []string
-	// Exclusive keeps mail for Spaces from less specific address spaces. Only
-	// the Fallback and connectors with an equally specific address space can
-	// deliver the mail instead. If the hosts are down or the connector is
-	// disabled, the mail waits. If the message is too large or the sender is
-	// refused, the mail is refused. Set Exclusive for mail that must reach
-	// only the servers of a partner or of your own organization. Without
+	// Exclusive forbids that connectors with less specific address spaces
+	// deliver mail for Spaces. Only the Fallback and connectors with an equally
+	// specific address space are alternatives. If the hosts are down or the
+	// connector is disabled, the mail waits. If the message is too large or the
+	// sender is refused, the mail is refused. Set Exclusive for mail that must
+	// reach only the servers of a partner or of your own organization. Without
 	// Exclusive, the connector for "*" delivers the mail in these cases.
 	Exclusive bool
 	// RoutedOnly marks a connector without address spaces. It gets only mail
@@ -69,11 +69,12 @@ type Connector struct {
 	Auth smtpclient.Authenticator
 	// TLS is the TLS policy for the hosts. If it is nil, the policy of the
 	// Transport applies. At the levels that use published policies (DANE,
-	// MTA-STS), the policy domain of a smart host is the name of the smart
-	// host (RFC 8461, 3.4).
+	// MTA-STS), the policy for a smart host is the one that is published for
+	// the name of the smart host (RFC 8461, 3.4).
 	TLS *smtpclient.TLSPolicy
-	// DomainTLS has TLS policies for domains ("example.com", "*.example.com")
-	// that the connector finds by DNS. They take precedence over TLS.
+	// DomainTLS has TLS policies for recipient domains ("example.com",
+	// "*.example.com") whose hosts the connector finds by DNS. They take
+	// precedence over TLS.
 	DomainTLS map[string]smtpclient.TLSPolicy
 
 	// ReportSender replaces the null reverse-path ("<>") for smart hosts that
@@ -85,17 +86,17 @@ type Connector struct {
 	// mailbox must not send automatic replies. If mail with this sender cannot
 	// be delivered, the smart host sends its report to this address. The queue
 	// keeps the null reverse-path and never sends a report on a report, so
-	// there is no loop. The recipients are sent with NOTIFY=NEVER, so that
-	// hosts with the DSN extension send no report either. With DirectFirst,
-	// hosts that are found by DNS receive the null reverse-path.
+	// there is no loop. The RCPT commands contain NOTIFY=NEVER, so that hosts
+	// with the DSN extension also send no report. With DirectFirst, hosts that
+	// are found by DNS receive the null reverse-path.
 	ReportSender string
 
 	// Scope limits the mail that can use the connector. For mail out of its
 	// scope, the connector is ignored.
 	Scope Scope
 	// MaxMessageSize is the maximum message size in bytes; 0 means no limit. A
-	// larger message uses another connector. If no other connector can take
-	// it, it fails (5.3.4).
+	// larger message uses another connector. If no other connector accepts it,
+	// the recipient fails (5.3.4).
 	MaxMessageSize int64
 	// AcceptSenders, if not empty, lists the senders whose mail the connector
 	// accepts. RefuseSenders lists senders whose mail it refuses, and takes
@@ -119,12 +120,12 @@ type Connector struct {
 	// to all messages.
 	OversizeSchedule *Schedule
 	OversizeSize     int64
-	// Hold keeps the mail until a client requests it: see Router.ETRN and
+	// Hold makes the mail wait until a client requests it: see Router.ETRN and
 	// Router.ATRN.
 	Hold bool
-	// HoldAccounts are the authenticated identities that may request held
-	// mail. If it is empty, any client may request it by ETRN, and none by
-	// ATRN.
+	// HoldAccounts are the authenticated identities that may request held mail.
+	// If it is empty, every client may request the mail by ETRN, and no client
+	// may request it by ATRN.
 	HoldAccounts []string
 
 	// MaxConcurrency is the maximum number of concurrent deliveries to one
@@ -137,8 +138,9 @@ type Connector struct {
 	// negative Notice means never. Expire is the queue lifetime. The defaults
 	// are those of the queue's RetryPolicy.
 	Notice, Expire time.Duration
-	// Fallback names the connector that delivers the mail if the hosts of this
-	// one are all down. It comes before other connectors that match.
+	// Fallback is the name of the connector that delivers the mail if all hosts
+	// of this connector are down. The router tries it before other connectors
+	// that match.
 	Fallback string
 	// Errors changes how the connector treats failures.
 	Errors ErrorPolicy

@@ -19,11 +19,11 @@ import (
 //
 // A hop that was set by queue.Recipient.Route can have an empty Connector. Its
 // Destination is then a domain or an address literal, with or without a port,
-// and the mail is routed as mail for that domain. For a connector that
-// delivers by DNS, Destination is such a name too. A connector with smart
-// hosts ignores Destination, which can be empty. If the Connector is not in
-// the table or is disabled, mail that was explicitly routed to it waits; other
-// mail is routed again.
+// and the mail is routed as mail for that domain. If the Connector is not empty
+// and delivers by DNS, Destination is also a domain or an address literal. If
+// the Connector has smart hosts, it ignores Destination. If the Connector is
+// not in the table or is disabled, mail that was explicitly routed to it waits;
+// other mail is routed again.
 func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	r.init()
 	t := r.table()

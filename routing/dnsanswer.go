@@ -49,14 +49,14 @@ func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Durati
 	case len(a.Records) > 0:
 		return a, ttl, nil
 	case stray:
-		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "the records have other names")
+		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "the answer contains records of other names only")
 	}
 	ttl = min(ttl, negativeTTL(reply.Ns))
 	if reply.Rcode == dns.RcodeNameError {
 		return nil, ttl, dnsError(NoSuchName, key.name, key.qtype, aliasDetail(name, key))
 	}
 	if isReferral(reply, name, key) {
-		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "a referral instead of an answer")
+		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "the server sent a referral instead of an answer")
 	}
 	return nil, ttl, dnsError(NoRecord, key.name, key.qtype, aliasDetail(name, key))
 }

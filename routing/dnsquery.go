@@ -123,10 +123,10 @@ func (r *DNSResolver) exchange(ctx context.Context, timeout time.Duration, netwo
 		case answers(reply, q):
 			return reply, nil
 		case network == "tcp":
-			return nil, fmt.Errorf("the reply is to another query")
+			return nil, fmt.Errorf("the server replied to a different query")
 		}
 	}
-	return nil, fmt.Errorf("too many replies to other queries")
+	return nil, fmt.Errorf("too many replies to different queries")
 }
 
 func isFormat(err error) bool {

@@ -29,8 +29,8 @@ type DNSResolver struct {
 	// If Servers is empty, the resolver uses the nameserver lines of
 	// /etc/resolv.conf (at most three, resolv.conf(5)). If there are none or
 	// the file does not exist, it uses 127.0.0.1 and ::1. It reads the file
-	// again when it changes. It honors the options timeout, attempts and
-	// rotate, and ignores all others.
+	// again when it changes. It uses the options timeout, attempts and rotate,
+	// and ignores all others.
 	Servers []string
 	// TrustAD makes the resolver trust the AD bit of the servers. With this
 	// bit, a server reports that it has validated an answer by DNSSEC. Set
@@ -44,13 +44,13 @@ type DNSResolver struct {
 	// option timeout of /etc/resolv.conf if that file is used, otherwise 5 s
 	// (resolv.conf(5)).
 	Timeout time.Duration
-	// Attempts is how often all servers are tried. The default is the option
-	// attempts of /etc/resolv.conf if that file is used, otherwise 2
-	// (resolv.conf(5)).
+	// Attempts is the number of times that the list of servers is tried. The
+	// default is the option attempts of /etc/resolv.conf if that file is used,
+	// otherwise 2 (resolv.conf(5)).
 	Attempts int
-	// MaxEntries is the size of the cache. It counts short answers. An answer
-	// counts as one more for each 256 bytes of memory that it uses. The
-	// default is 10,000. A negative value disables the cache.
+	// MaxEntries is the maximum number of answers in the cache. A long answer
+	// counts as several: one, and one more for each 256 bytes of memory that it
+	// uses. The default is 10,000. A negative value disables the cache.
 	MaxEntries int
 	// Dial connects to a server; network is "udp" or "tcp". The default is a
 	// net.Dialer.

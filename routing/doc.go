@@ -1,8 +1,8 @@
 // Package routing is the send side of a relay. It chooses a send connector
 // for each recipient, finds the hosts, and delivers the mail to them.
 //
-// A [Connector] is a send connector. It has address spaces, the smart hosts or
-// the DNS lookup by which hosts are found, restrictions, and a schedule. A
+// A [Connector] is a send connector. It has address spaces, restrictions and a
+// schedule. It sends to smart hosts, or to hosts that it finds by DNS. A
 // [Table] is a set of connectors that was validated as a whole. It chooses
 // among them as Exchange does. A [Router] uses a Table and is the Deliverer of
 // a queue.Queue.
@@ -35,8 +35,8 @@
 //
 // If no connector is eligible, the first rule that applies decides:
 //
-//   - A matching connector is disabled and would otherwise accept the
-//     message: the mail waits (4.4.4) until a table has an eligible connector.
+//   - A matching connector would accept the message, but is disabled: the mail
+//     waits (4.4.4) until a connector is eligible.
 //   - The message is too large for a matching connector: the recipient fails
 //     with 5.3.4.
 //   - The restrictions of a matching connector exclude the message: the
@@ -44,18 +44,18 @@
 //   - No connector matches: the mail waits (4.4.4).
 //
 // If a domain is listed in [Site].Domains and has a connector of its own, the
-// router never delivers its mail by the address space "*" or by DNS instead:
-// the mail would come back to this relay.
+// router never delivers its mail by a connector for "*" or by DNS. That mail
+// would come back to this relay.
 //
 // # When hosts are down
 //
 // Mail waits in the queue of the connector that was chosen for it. If none of
 // the hosts of that connector can be reached, the router tries its Fallback,
-// and then the other connectors that match. A reply from the host of such an
-// alternative connector is final. An error of the DNS or of the table for an
-// alternative connector is not, so mail never fails because its own hosts are
-// down. The router uses no alternative connector if a host was reached but its
-// TLS does not satisfy the TLS policy. For an Exclusive connector, only the
+// and then the other connectors that match. A reply from a host of an
+// alternative connector is final. A DNS error or a routing error for an
+// alternative connector is ignored: the mail waits for its own hosts. The
+// router does not try alternatives if it reached a host but the TLS of the host
+// does not satisfy the TLS policy. For an Exclusive connector, only the
 // Fallback and the connectors with an equally specific address space are
 // alternatives. Set Exclusive for mail that must reach only the servers of a
 // partner or of your own organization.
@@ -69,20 +69,21 @@
 //
 // # The DNS
 //
-// The router looks up hosts when it needs a connection. It uses a [Resolver];
-// [DNSResolver] is one that queries name servers and caches their answers. A
-// failed lookup is a [DNSError]. These errors fail the recipient: the domain
-// does not exist (5.1.2), accepts no mail (null MX, 5.1.10), or has no host
-// (5.4.4). A [LoopError] (5.4.6) also fails it: the best host of the domain is
-// this relay. If the name servers do not answer or report a failure (4.4.3),
-// the mail waits. Package routing/dnstest contains a DNS server for tests.
+// The router looks up hosts when it needs a connection. It uses a [Resolver].
+// [DNSResolver] is a Resolver that queries name servers and caches their
+// answers. A failed lookup is a [DNSError]. The recipient fails if the domain
+// does not exist (5.1.2), accepts no mail (null MX, 5.1.10) or has no host
+// (5.4.4). The recipient also fails if the best host of the domain is this
+// relay ([LoopError], 5.4.6). If the name servers do not answer or report a
+// failure (4.4.3), the mail waits. Package routing/dnstest contains a DNS
+// server for tests.
 //
 // # Delivery reports
 //
 // Delivery reports have the null reverse-path (RFC 5321, 4.5.5). If a smart
 // host refuses the null reverse-path, as Amazon SES does, set
 // Connector.ReportSender. You can also send reports by a separate connector
-// with System set to SystemOnly.
+// with SystemMessages set to SystemOnly.
 //
 // # Other transports
 //

@@ -26,8 +26,9 @@ import (
 // message and recipients replaces the file. A file gets its name after it is
 // complete and on stable storage.
 type DropDir struct {
-	// Dir is the directory. It must exist and is not created: if a file system
-	// is not mounted, mail waits.
+	// Dir is the directory. It must exist: the transport does not create it. If
+	// it does not exist, for example because its file system is not mounted,
+	// mail waits.
 	Dir string
 	// Replay writes the complete envelope, in the format of queue.Export.
 	// queue.Import and the replay folder (queue/pickup) read it.

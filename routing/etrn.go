@@ -64,7 +64,8 @@ func quoted(s string) string {
 	return q[1:min(len(q)-1, 256)]
 }
 
-// WakeQueue returns the Wake function for a Router whose mail waits in q.
+// WakeQueue returns a function for Router.Wake. Use it if the mail of the
+// Router waits in q.
 func WakeQueue(q *queue.Queue) func(ctx context.Context, match func(queue.NextHop) bool) (int, error) {
 	return q.RetryQueues
 }

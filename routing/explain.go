@@ -23,8 +23,8 @@ type Question struct {
 	// Hosts looks up the hosts of the next hop in the DNS.
 	Hosts bool
 	// Probe connects to each address of each host. It sends EHLO and STARTTLS
-	// and authenticates as for a delivery, but sends no mail. It includes
-	// Hosts.
+	// and authenticates as for a delivery, but sends no mail. With Probe, the
+	// hosts are also looked up, as with Hosts.
 	Probe bool
 }
 
@@ -36,8 +36,8 @@ type Explanation struct {
 	Candidates []Candidate
 	// Hop is the next hop of the message. It is the zero value if Err is set.
 	Hop queue.NextHop
-	// Held reports that the message would wait at the hop. Until is when this
-	// ends, or zero if it is not known.
+	// Held reports that the message would wait at the next hop. Until is the
+	// time until which it would wait, or zero if the time is not known.
 	Held  bool
 	Until time.Time
 	// Err is why the message has no route: the error that Route returns.
@@ -139,7 +139,7 @@ func (r *Router) candidates(e *Explanation, t *Table, m *queue.Message, domain s
 		case c.RoutedOnly:
 			k.Reason = "only for mail that is explicitly routed to it"
 		case len(c.Spaces) == 0:
-			k.Reason = "only a fallback"
+			k.Reason = "only used as a fallback"
 		}
 		e.Candidates = append(e.Candidates, k)
 	}
@@ -166,7 +166,7 @@ func (r *Router) candidate(match candidate, m *queue.Message, domain string, cho
 	case match.space.cost > winner.space.cost:
 		k.Reason = fmt.Sprintf("higher cost: %d instead of %d", match.space.cost, winner.space.cost)
 	default:
-		k.Reason = "equally specific and same cost, but later by name"
+		k.Reason = "equally specific and same cost, but its name is later in alphabetical order"
 	}
 	return k
 }

@@ -41,7 +41,7 @@ func TestExplainEveryConnector(t *testing.T) {
 		  - off (example.net, cost 1): disabled
 		  - small (example.net, cost 1): message too large
 		  * alfa (example.net;2, cost 2): chosen
-		  - zulu (example.net;2, cost 2): equally specific and same cost, but later by name
+		  - zulu (example.net;2, cost 2): equally specific and same cost, but its name is later in alphabetical order
 		  - dear (example.net;9, cost 9): higher cost: 9 instead of 2
 		  - dash (*.net, cost 1): less specific than example.net;2
 		  - all (*, cost 1): less specific than example.net;2
@@ -76,13 +76,13 @@ func TestExplainDownOrMissing(t *testing.T) {
 		from x@example.com to a@example.net, 0 bytes
 		connectors:
 		  * main (example.net, cost 1): chosen, but recently unreachable: the next connector is tried first
-		  - spare: only a fallback
+		  - spare: only used as a fallback
 		next hop: main via main`)
 	explained(t, r, Question{From: "x@example.com", To: "a@example.org"}, `
 		from x@example.com to a@example.org, 0 bytes
 		connectors:
 		  - main: no address space matches
-		  - spare: only a fallback
+		  - spare: only used as a fallback
 		no route: 451 4.4.4 No connector for example.org`)
 	explained(t, r, Question{From: "x@example.com", To: "postmaster"}, `
 		from x@example.com to postmaster, 0 bytes

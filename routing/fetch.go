@@ -26,8 +26,8 @@ const (
 	// FetchATRN uses ATRN (RFC 2645): the connection is reversed, and the mail
 	// comes over it. It needs authentication.
 	FetchATRN
-	// FetchTURN uses the obsolete TURN (RFC 821). It proves no identity unless
-	// the Transport authenticates.
+	// FetchTURN uses the obsolete TURN (RFC 821). TURN itself has no
+	// authentication, so set Auth of the Transport.
 	FetchTURN
 )
 
@@ -54,20 +54,22 @@ type Fetcher struct {
 	Resolver Resolver
 
 	Method FetchMethod
-	// Domains are the domains whose mail is requested. ETRN sends one command
-	// for each and needs at least one. ATRN sends all in one command; none
-	// means all mail. TURN does not use them.
+	// Domains are the domains whose mail is requested. With ETRN, the Fetcher
+	// sends one command for each domain, and Domains must not be empty. With
+	// ATRN, it sends all domains in one command; an empty list means all mail.
+	// TURN does not use Domains.
 	Domains []string
-	// Serve receives the mail from a reversed connection (ATRN, TURN). Use the
-	// method Serve of a smtpserver.Server. Its argument is a listener with
-	// only this connection. Serve returns when the listener is closed. If the
-	// context of Fetch or Run ends, the listener is closed but the connection
-	// is not. Shutdown of the server then lets the current message finish.
+	// Serve receives the mail from a reversed connection (ATRN, TURN). Set it
+	// to the method Serve of a smtpserver.Server. The Fetcher calls it with a
+	// listener that has only this connection, and closes the listener when the
+	// connection ends. If the context of Fetch or Run ends first, the Fetcher
+	// closes the listener but not the connection. To end the connection after
+	// the current message, call Shutdown of the server.
 	Serve func(net.Listener) error
 	// Received returns the number of messages that the server behind Serve has
-	// accepted so far, as smtpserver.Counters.Messages does. It is used to
-	// count the messages of a fetch. The count is inexact if the server has
-	// other listeners. If Received is nil, the number is not known.
+	// accepted so far, as smtpserver.Counters.Messages does. The Fetcher uses
+	// it to count the messages of a fetch. The count is inexact if the server
+	// has other listeners. If Received is nil, the number is not known.
 	Received func() int64
 
 	// Interval is the time between two requests of Run. The default is 15
@@ -124,10 +126,10 @@ func (f *Fetcher) Fetch(ctx context.Context) error {
 	return err
 }
 
-// FetchMail does the same as Fetch and also returns the number of messages
-// that arrived. The number is -1 if it is not known. This is so without
-// Received, and with ETRN, because the provider then delivers over its own
-// connections. The number is also valid if there is an error.
+// FetchMail does the same as Fetch and also returns the number of messages that
+// arrived. The number is -1 if it is not known: if Received is nil, or with
+// ETRN, because the provider then delivers over its own connections. The number
+// is also valid if err is not nil.
 func (f *Fetcher) FetchMail(ctx context.Context) (messages int, err error) {
 	if f.Method == FetchETRN || f.Received == nil {
 		return -1, f.fetch(ctx)

@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Pace implements queue.Pacer. It holds the mail, without attempts, while the
-// schedule of a connector is closed or held mail was not requested.
+// Pace implements queue.Pacer. The mail waits without attempts at times outside
+// the schedule of a connector, and while no client has requested held mail.
 func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 	c := r.table().byName[hop.Connector]
 	if c == nil {

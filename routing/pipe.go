@@ -19,16 +19,17 @@ import (
 // It uses no shell.
 //
 // The exit status is the result, as in sysexits.h: 0 is success; 75
-// (EX_TEMPFAIL), 71 and 74 defer the mail; all others fail it. If the command
-// is killed or times out, the mail is deferred. The first line of output is
-// the text of the reply. An enhanced code at its start ("4.2.2 Mailbox full")
-// overrides the exit status of a command that failed. If the command cannot be
-// started, the hop is unreachable.
+// (EX_TEMPFAIL), 71 and 74 defer the mail; with any other status, the mail
+// fails. If the command is killed or times out, the mail is deferred. The first
+// line of output is the text of the reply. An enhanced code at its start
+// ("4.2.2 Mailbox full") overrides the exit status of a command that failed. If
+// the command cannot be started, the hop is unreachable.
 type Pipe struct {
 	// Command is the program and its arguments. "{from}", "{id}" and "{size}"
 	// are replaced in each argument. An argument "{to}" is replaced by one
-	// argument for each recipient. An address that begins with "-" fails
-	// unless an argument "--" comes before it.
+	// argument for each recipient. A program can read an address that begins
+	// with "-" as an option. Such an address therefore fails, unless an
+	// argument "--" comes before it.
 	Command []string
 	// PerRecipient runs the command once for each recipient, so that each has
 	// its own result.
@@ -102,7 +103,7 @@ func (p *Pipe) run(ctx context.Context, j *Job, rcpts []*queue.Recipient) queue.
 // args builds the command line.
 func (p *Pipe) args(m *queue.Message, rcpts []*queue.Recipient) ([]string, error) {
 	if len(p.Command) == 0 {
-		return nil, errors.New("routing: Pipe without a Command")
+		return nil, errors.New("routing: Pipe.Command is empty")
 	}
 	var args []string
 	safe := false // after "--" no argument is an option

@@ -26,8 +26,8 @@ type Answer struct {
 	Name string
 	// Records are the records of the requested type, at least one.
 	Records []dns.RR
-	// Secure reports that the Resolver trusts the whole answer to be
-	// authenticated by DNSSEC.
+	// Secure reports that DNSSEC authenticates the whole answer, and that the
+	// Resolver can rely on this (see DNSResolver.TrustAD).
 	Secure bool
 	// Expires is when the answer is no longer valid.
 	Expires time.Time

@@ -59,11 +59,11 @@ type Router struct {
 	// with a 5xx code fails all recipients; any other error defers them.
 	Categorized func(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) error
 
-	// Wake makes the queue try the mail of all hops that match now. It returns
-	// the number of messages that wait there, or -1 if the number is not
-	// known. The Router calls it when a client requests held mail (ETRN,
-	// ATRN). If it is nil, the mail is sent when the queue next checks the
-	// hop. See WakeQueue.
+	// Wake makes the queue immediately try the mail of all next hops for which
+	// match returns true. It returns the number of messages that wait there, or
+	// -1 if the number is not known. The Router calls it when a client requests
+	// held mail (ETRN, ATRN). If it is nil, the mail is sent when the queue
+	// checks the next hop again. See WakeQueue.
 	Wake func(ctx context.Context, match func(queue.NextHop) bool) (messages int, err error)
 
 	// Logger receives a record for each hop that is found to be unreachable,
@@ -138,7 +138,7 @@ func (r *Router) SetTable(t *Table) {
 	}
 }
 
-// OnChange implements queue.Changer: SetTable calls changed.
+// OnChange implements queue.Changer. It adds a function that SetTable calls.
 func (r *Router) OnChange(changed func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

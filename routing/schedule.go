@@ -45,10 +45,11 @@ type date struct {
 // is allowed only for a date, and this date cannot have other entries with
 // hours.
 //
-// Times are wall clock times in zone; nil means time.Local. In spring, the
-// clock skips an hour. A window that begins in this hour opens at the end of
-// the hour. It closes at its usual end or, if that is skipped too, after its
-// usual length. A window that ends in this hour has its usual length.
+// Times are wall clock times in zone; nil means time.Local. When daylight
+// saving time begins, the clock skips an hour. A window that begins in the
+// skipped hour opens at the end of that hour. It closes at its usual end; if
+// its end is also skipped, it keeps its usual length. A window that begins
+// earlier and ends in the skipped hour keeps its usual length.
 func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 	if zone == nil {
 		zone = time.Local
@@ -75,7 +76,7 @@ func ParseSchedule(text string, zone *time.Location) (*Schedule, error) {
 // add adds one entry: days and times, or only times.
 func (s *Schedule) add(words []string) error {
 	if len(words) > 2 {
-		return fmt.Errorf("not \"days times\"")
+		return fmt.Errorf("must have the form \"DAYS TIMES\"")
 	}
 	windows, err := parseWindows(words[len(words)-1])
 	if err != nil {
@@ -160,7 +161,7 @@ func parseWindow(text string) (window, error) {
 	a, errA := parseMinutes(from)
 	b, errB := parseMinutes(to)
 	if !ok || errA != nil || errB != nil || a == 24*60 {
-		return window{}, fmt.Errorf("%q is not a window (15:04-16:04)", text)
+		return window{}, fmt.Errorf("%q is not a time window such as 15:04-16:04", text)
 	}
 	if b <= a {
 		b += 24 * 60
@@ -191,8 +192,8 @@ func (s *Schedule) Open(t time.Time) bool {
 	return s == nil || s.NextOpen(t).Equal(t)
 }
 
-// NextOpen returns the first time from t on that is in a window: t itself if the
-// schedule is open. It returns the zero time if the schedule never opens
+// NextOpen returns t if t is in a window. Otherwise it returns the start of the
+// next window after t. It returns the zero time if the schedule never opens
 // again.
 func (s *Schedule) NextOpen(t time.Time) time.Time {
 	if s == nil {

@@ -29,9 +29,10 @@ type SmartHost struct {
 	Preference int
 	// Weight is the share of a host among those of equal Preference: a host
 	// with weight 2 gets twice as many sessions as one with weight 1. It is 1
-	// to 1000; the default is 1. Weights distribute sessions, not messages.
-	// While one session is sufficient for all mail, one host receives it, for
-	// at most smtpclient.Transport.MaxMessages or MaxAge.
+	// to 1000; the default is 1. Weights distribute sessions, not messages. If
+	// there is so little mail that one session is sufficient, one host receives
+	// all mail until the session ends (smtpclient.Transport.MaxMessages or
+	// MaxAge).
 	Weight int
 }
 
@@ -93,7 +94,7 @@ func parseSmartHost(s SmartHost) (smartHost, error) {
 	}
 	if path, ok := strings.CutPrefix(s.Host, "unix:"); ok {
 		if path == "" || s.MX {
-			return h, fmt.Errorf("%q: a socket needs a path and cannot have MX", s.Host)
+			return h, fmt.Errorf("%q: a Unix socket needs a path, and MX must not be set", s.Host)
 		}
 		h.socket = path
 		return h, nil
@@ -109,7 +110,7 @@ func parseSmartHost(s SmartHost) (smartHost, error) {
 		h.addr, err = parseLiteral(name)
 		h.name = literal(h.addr)
 		if err == nil && s.MX {
-			err = fmt.Errorf("%q: an address has no MX", s.Host)
+			err = fmt.Errorf("%q: MX needs a host name, not an address", s.Host)
 		}
 		return h, err
 	}

@@ -33,8 +33,8 @@ type candidate struct {
 }
 
 // A Site describes this relay: its names, addresses and accepted domains. A
-// Table uses it to detect mail loops. The zero value describes nothing; a
-// Router adds its Hostname.
+// Table uses it to detect mail loops. The zero value contains no name, address
+// or domain; a Router adds its Hostname.
 type Site struct {
 	// Names are the host names of this relay, as they appear in MX records.
 	Names []string

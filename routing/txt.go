@@ -9,8 +9,8 @@ import (
 )
 
 // LookupTXT returns the TXT records of a name, with the strings of each record
-// joined. If there are none, it returns no records and no error. It has the
-// behavior that mtasts.Cache.LookupTXT needs.
+// joined. If there are none, it returns no records and no error. It can be used
+// for mtasts.Cache.LookupTXT.
 func LookupTXT(ctx context.Context, r Resolver, name string) ([]string, error) {
 	a, err := r.Lookup(ctx, name, dns.TypeTXT)
 	var e *DNSError

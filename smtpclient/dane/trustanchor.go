@@ -92,7 +92,7 @@ func (a *Answer) verifyUnder(anchor *x509.Certificate, chain []*x509.Certificate
 		}
 	}
 	if err == nil {
-		err = errors.New("no name to check the certificate for")
+		err = errors.New("no name to compare with the certificate")
 	}
 	return err
 }

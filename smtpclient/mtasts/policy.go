@@ -72,15 +72,15 @@ func ParsePolicy(text string) (*Policy, error) {
 	}
 	switch {
 	case !seen["version"]:
-		return nil, errors.New("no version")
+		return nil, errors.New("no version field")
 	case !seen["mode"]:
-		return nil, errors.New("no mode")
+		return nil, errors.New("no mode field")
 	case !seen["max_age"]:
-		return nil, errors.New("no max_age")
+		return nil, errors.New("no max_age field")
 	case len(p.MX) > maxMX:
-		return nil, fmt.Errorf("more than %d mx", maxMX)
+		return nil, fmt.Errorf("more than %d mx fields", maxMX)
 	case p.Mode != None && len(p.MX) == 0:
-		return nil, cmp.Or(badMX, errors.New("no mx"))
+		return nil, cmp.Or(badMX, errors.New("no mx field"))
 	}
 	return p, nil
 }

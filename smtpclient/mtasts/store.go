@@ -72,14 +72,14 @@ func parseEntry(text string) (*entry, error) {
 	id, okID := strings.CutPrefix(lines[1], "id: ")
 	fetched, okFetched := strings.CutPrefix(lines[2], "fetched: ")
 	if !okID || !okFetched || !validID(id) {
-		return nil, errors.New("no id or time")
+		return nil, errors.New("missing or invalid id, or missing time")
 	}
 	e.id = id
 	if e.fetched, err = time.Parse(time.RFC3339, fetched); err != nil {
 		return nil, err
 	}
 	if e.fetched.After(time.Now().Add(time.Minute)) {
-		return nil, errors.New("fetched in the future")
+		return nil, errors.New("the time of the fetch is in the future")
 	}
 	e.policy, err = ParsePolicy(body)
 	return e, err

@@ -26,7 +26,8 @@ type Report struct {
 	Policies     []PolicyResult
 }
 
-// A PolicyResult contains the sessions under one policy.
+// A PolicyResult contains the counts of the sessions to which one policy
+// applied.
 type PolicyResult struct {
 	Policy   PolicyDetails    `json:"policy"`
 	Summary  Summary          `json:"summary"`
@@ -98,8 +99,8 @@ func (r *Report) Filename(sender string) string {
 // the message with DKIM; otherwise receivers do not accept the report. The
 // header contains "TLS-Required: No" (RFC 8689, 3): the message is delivered
 // even if TLS fails, and its session is not included in the next report. RFC
-// 8460, 3 requires both. Message fails if an argument or the report has a line
-// end or a quotation mark in a text for the header.
+// 8460, 3 requires both. Message returns an error if an argument, or a field of
+// the report that the header contains, has a line end or a quotation mark.
 func (r *Report) Message(from, to, sender string) ([]byte, error) {
 	for _, s := range []string{from, to, sender, r.Domain, r.ID, r.Organization} {
 		if strings.ContainsAny(s, "\r\n\"") {
