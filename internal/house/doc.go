@@ -1,5 +1,6 @@
-// Package house describes how the repository is built, and its tests keep it
-// so: the packages and their imports, the core of the queue, the README.
+// Package house describes the structure of the repository. Its tests check that
+// the structure does not change: which packages exist and what they import, the
+// core of the queue, and the programs in the README.
 //
 // Mail flows through five packages in one direction:
 //
@@ -8,9 +9,8 @@
 //	          receive       this      store,   the route  send engine
 //	          engine        mail?     retry
 //
-// policy and routing connect their neighbors: policy imports smtpserver and
-// queue, routing imports queue and smtpclient. The other three import only
-// internal. examples import everything.
+// policy imports smtpserver and queue. routing imports queue and smtpclient. The
+// other three packages import only internal. examples import all packages.
 //
 //   - smtpserver: the SMTP and LMTP receive engine. A Server is a receive
 //     connector; agents get its events, a Handler gets accepted messages.
@@ -18,22 +18,25 @@
 //     ARC), filter (milter, scanners, rules), trace, and gateway, which runs a
 //     complete relay.
 //   - queue: Store keeps messages safe, Deliverer sends them. queue/spool is
-//     the durable store, queue/queuetest is what every store must pass. The
-//     scheduler's decisions are in queue/internal/sched, without clock or lock.
+//     the durable store. Every store must pass the tests in queue/queuetest.
+//     queue/internal/sched makes the decisions of the scheduler; it uses no
+//     clock and no lock.
 //   - routing: connectors, address spaces, DNS. It is the queue's Deliverer.
 //   - smtpclient: the SMTP and LMTP send engine, TLS policy, connection pool.
 //
-// These promises decide every question of design; each is tested:
+// The design follows these promises. Tests check each of them:
 //
 //  1. 250 means safe: envelope and content are on stable storage.
-//  2. Every recipient is delivered, or its failure is reported or kept.
+//  2. Every recipient is delivered, or its failure is reported, or its message
+//     is kept for the operator.
 //  3. Duplicates require a crash.
 //  4. The zero value of a policy relays for no one.
-//  5. Content is preserved byte for byte, plus trace fields, and is sent only
-//     when the next hop asked for it.
+//  5. Content is preserved byte for byte; only trace fields are added. It is
+//     sent only after the next hop has replied 354 to DATA or announced
+//     CHUNKING.
 //  6. Everything has a bound, and work is linear in the size of the input.
-//  7. Every message and session can be followed.
-//  8. Everything can be operated while it runs.
+//  7. The logs show what happened to every message and in every session.
+//  8. An operator can manage every part of a relay while it runs.
 //
 // Start with examples/smarthost, the smallest useful relay, then read
 // policy/gateway, and from there the package doc of each part. The terms are in
