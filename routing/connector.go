@@ -33,13 +33,14 @@ type Connector struct {
 	// is 1. A connector without address spaces must be RoutedOnly or the
 	// Fallback of another connector.
 	Spaces []string
-	// Exclusive forbids that connectors with less specific address spaces
-	// deliver mail for Spaces. Only the Fallback and connectors with an equally
-	// specific address space are alternatives. If the hosts are down or the
-	// connector is disabled, the mail waits. If the message is too large or the
-	// sender is refused, the mail is refused. Set Exclusive for mail that must
-	// reach only the servers of a partner or of your own organization. Without
-	// Exclusive, the connector for "*" delivers the mail in these cases.
+	// Exclusive prevents that mail for Spaces is delivered by connectors with
+	// less specific address spaces. Only the Fallback and connectors with an
+	// equally specific address space are alternatives. If the hosts are down or
+	// the connector is disabled, the mail waits. If the message is too large or
+	// the sender is refused, the mail is refused. Set Exclusive for mail that
+	// must reach only the servers of a partner or of your own organization.
+	// Without Exclusive, the connector for "*" delivers the mail in these
+	// cases.
 	Exclusive bool
 	// RoutedOnly marks a connector without address spaces. It gets only mail
 	// that a hook, an agent or an operator routes to it

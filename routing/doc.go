@@ -53,12 +53,12 @@
 // the hosts of that connector can be reached, the router tries its Fallback,
 // and then the other connectors that match. A reply from a host of an
 // alternative connector is final. A DNS error or a routing error for an
-// alternative connector is ignored: the mail waits for its own hosts. The
-// router does not try alternatives if it reached a host but the TLS of the host
-// does not satisfy the TLS policy. For an Exclusive connector, only the
-// Fallback and the connectors with an equally specific address space are
-// alternatives. Set Exclusive for mail that must reach only the servers of a
-// partner or of your own organization.
+// alternative connector is ignored: the mail waits until it can be delivered by
+// the connector that was chosen for it. The router does not try alternatives if
+// it reached a host but the TLS of the host does not satisfy the TLS policy.
+// For an Exclusive connector, only the Fallback and the connectors with an
+// equally specific address space are alternatives. Set Exclusive for mail that
+// must reach only the servers of a partner or of your own organization.
 //
 // # Mail that is held until a client requests it
 //

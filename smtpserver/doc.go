@@ -62,12 +62,12 @@
 //
 // Only CRLF.CRLF ends a message, and only CRLF ends a command (for exceptions,
 // see Server.BareLFFrom and [BareNormalize]). The server refuses messages that
-// contain bare CR, bare LF or NUL ([BareBytes]). Some replies must arrive
-// before the client sends more input; the server refuses a client that does not
+// contain bare CR, bare LF or NUL ([BareBytes]). A client must wait for some
+// replies before it sends more input. The server refuses a client that does not
 // wait (Server.AllowEarlyInput). If a message is too long, the server reads it
-// to its end and then refuses it. It closes the connection if a message comes
-// too slowly or does not end. No part of a message is ever read as a command.
-// [Limits] contains every limit, with the source of its default.
+// to its end and then refuses it. The server closes the connection if a message
+// comes too slowly or does not end. No part of a message is ever read as a
+// command. [Limits] contains every limit, with the source of its default.
 //
 // # Logs and counters
 //

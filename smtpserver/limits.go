@@ -7,8 +7,8 @@ import (
 )
 
 // Limits are limits on everything that a client can make a server do. In every
-// field, zero means the default and a negative number means no limit. The
-// comments of fields name the exceptions.
+// field, zero means the default and a negative number means no limit. Comments
+// on fields describe the exceptions.
 type Limits struct {
 	// MessageSize is the size of the largest message in bytes. The server
 	// announces it as SIZE. Default 36 MiB (Exchange: MaxMessageSize).
@@ -21,8 +21,8 @@ type Limits struct {
 	// (Server.ContentFile). Default 256 KiB.
 	MemoryContent int64
 	// TotalMemory is how many bytes of content all sessions together keep in
-	// memory while they receive it. Beyond it, the server stores even small
-	// messages in files. Default 256 MiB.
+	// memory while they receive it. If they need more, the server stores even
+	// small messages in files. Default 256 MiB.
 	TotalMemory int64
 	// CommandLine is the longest command line in bytes, with CRLF. Default 2048
 	// (Postfix: line_length_limit; RFC 5321, 4.5.3.1.4 requires 512, and more
@@ -44,19 +44,20 @@ type Limits struct {
 	// contains more, the server assumes a mail loop and refuses the message
 	// with 554 5.4.6. Two fields do not count: the field that this server adds,
 	// and the top field if the client added it (it contains the name from the
-	// client's greeting). Because of the second exception, two relays with the
-	// same limit accept the same messages. Default 30 (Exchange: MaxHopCount).
+	// client's greeting). Without the second exception, the server would refuse
+	// messages that the relay before it, with the same limit, has just
+	// accepted. Default 30 (Exchange: MaxHopCount).
 	Hops int
 
 	// Connections is the largest number of connections that are open at the
 	// same time. Default 5000 (Exchange: MaxInboundConnection).
 	Connections int
-	// ConnectionsPerAddr is the same for connections from one IP address.
-	// Default 20 (Exchange: MaxInboundConnectionPerSource).
+	// ConnectionsPerAddr is the largest number of open connections from one IP
+	// address. Default 20 (Exchange: MaxInboundConnectionPerSource).
 	ConnectionsPerAddr int
-	// ConnectionsPerNetwork is the same for connections from one network: /24
-	// in IPv4, /64 in IPv6. Default 100, which is five addresses with the
-	// default of ConnectionsPerAddr.
+	// ConnectionsPerNetwork is the largest number of open connections from one
+	// network: /24 in IPv4, /64 in IPv6. Default 100, which is five addresses
+	// with the default of ConnectionsPerAddr.
 	ConnectionsPerNetwork int
 	// ConnectionRate is how many connections one address may open in a minute.
 	// ConnectionRate, MessageRate and RecipientRate count all addresses of an
@@ -84,12 +85,12 @@ type Limits struct {
 	// messages together, by DATA and BDAT. If a message exceeds the limit, the
 	// server does not accept it and ends the session with 421. Default none.
 	SessionBytes int64
-	// ProtocolErrors is how many protocol errors (unknown commands, bad
-	// syntax, bad sequence) a client may make in a session. After one more
-	// error, the server ends the session with 421. A RCPT with bad syntax does
-	// not count. A refused MAIL and the RCPT, DATA and BDAT commands after it
-	// count as one error. In one transaction, at most as many commands as the
-	// limit Recipients can be uncounted in these two ways. Default 5 (Exchange:
+	// ProtocolErrors is how many protocol errors (unknown commands, bad syntax,
+	// bad sequence) a client may make in a session. After one more error, the
+	// server ends the session with 421. A RCPT with bad syntax does not count.
+	// A refused MAIL and the RCPT, DATA and BDAT commands after it count as one
+	// error. In one transaction, these two exceptions apply to a limited number
+	// of commands, which is the value of Recipients. Default 5 (Exchange:
 	// MaxProtocolErrors).
 	ProtocolErrors int
 	// UnknownRecipients is the number of replies 550 5.1.1 (no such recipient)
@@ -119,8 +120,8 @@ type Limits struct {
 	// may take DataTimeout plus one second for every DataRate bytes received.
 	// Default 500 (Postfix: smtpd_min_data_rate).
 	DataRate int
-	// HandshakeTimeout is how long a TLS handshake or a PROXY header may take. Default
-	// 1 min.
+	// HandshakeTimeout is how long a TLS handshake or a PROXY header may take.
+	// Default 1 min.
 	HandshakeTimeout time.Duration
 	// SessionTimeout is how long a whole session may take. After this time, the
 	// server finishes the current command or message and ends the session with

@@ -62,8 +62,9 @@ type Server struct {
 	// ContentFile creates the file for the content of a message that is larger
 	// than Limits.MemoryContent. The file must be open for reading and writing.
 	// Message describes when it is closed. A store that created the file can
-	// keep it instead of copying the content (see queue/spool). Default: a file
-	// in os.TempDir without a name.
+	// keep it instead of copying the content (see queue/spool). Default: a
+	// temporary file in os.TempDir, which is removed from the directory while
+	// it is still open.
 	ContentFile func() (*os.File, error)
 
 	// LMTP makes the server use LMTP (RFC 2033) instead of SMTP: clients greet
@@ -101,7 +102,7 @@ type Server struct {
 	// and ends all lines with bare LFs. Then an attacker can write a message
 	// with an LF.LF and further commands in its text. The server would accept
 	// these commands as commands of the relaying host. Known mail relays do not
-	// end lines with bare LFs. In spite of this, list only networks whose hosts
+	// end lines with bare LFs. Nevertheless, list only networks whose hosts
 	// write their mail themselves. Do not list relays, gateways, proxies that
 	// open their own sessions, or hosts that you do not know.
 	BareLFFrom []netip.Prefix

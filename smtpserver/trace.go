@@ -67,10 +67,10 @@ func SlogProtocolLog(l *slog.Logger, level slog.Level) ProtocolLog {
 	return protolog.Slog{Logger: l, Level: level}
 }
 
-// LogProtocol adds an information line ('*') with these columns to the protocol
-// log of the session. Agents use it to log their decisions. Exchange, for
-// example, logs the rights of a client with the context "Set Session
-// Permissions".
+// LogProtocol adds an information line ('*') to the protocol log of the
+// session. data and context are two columns of the log. Agents use it to log
+// their decisions. Exchange, for example, logs the rights of a client with the
+// context "Set Session Permissions".
 func (s *Session) LogProtocol(data, context string) {
 	if s.srv.ProtocolLog != nil {
 		s.event('*', data, context)
