@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// A discarder delivers everything to nowhere, and counts the recipients.
+// A discarder is a Deliverer that counts the recipients and delivers nothing.
 type discarder struct {
 	n    atomic.Int64
 	want int64
@@ -33,9 +33,9 @@ func (d *discarder) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Mes
 	return results
 }
 
-// BenchmarkScheduler is the cost of a recipient from Submit to Remove, with a
-// store in memory and a deliverer that discards: messages with one recipient
-// and with 50, from one submitter and from 20.
+// BenchmarkScheduler measures the cost of a recipient from Submit to Remove,
+// with a store in memory and a discarder: for messages with one recipient and
+// with 50, from one submitter and from 20.
 func BenchmarkScheduler(b *testing.B) {
 	for _, rcpts := range []int{1, 50} {
 		for _, writers := range []int{1, 20} {

@@ -17,8 +17,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// Content that cannot be read any more does not keep the sender from being
-// told.
+// If the content cannot be read, the sender still gets a report.
 func TestDamagedContent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) { q.Store = damagingStore{q.Store.(*memory.Store)} })
@@ -47,9 +46,9 @@ func TestDamagedContent(t *testing.T) {
 	})
 }
 
-// A message that turns out damaged when it is to be delivered is not tried
-// for days: its sender is told at once, or it is kept as bad mail. Its hop is
-// not to blame.
+// A message that is found damaged at delivery is not retried for days: its
+// sender gets a report at once, or it becomes bad mail. Its hop does not count
+// as unreachable.
 func TestDamagedAtDelivery(t *testing.T) {
 	for _, outcome := range []queue.Outcome{queue.Deferred, queue.Unreachable} {
 		synctest.Test(t, func(t *testing.T) {
@@ -82,7 +81,7 @@ func TestDamagedAtDelivery(t *testing.T) {
 	}
 }
 
-// A damagingStore hands content out that will be damaged.
+// A damagingStore returns content that will be damaged later.
 type damagingStore struct{ *memory.Store }
 
 func (s damagingStore) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) error {
@@ -93,7 +92,7 @@ func (s damagingStore) Put(ctx context.Context, m *queue.Message, sch queue.Sche
 	return err
 }
 
-// damaged is content that cannot be read any more from some moment on.
+// A damaged content cannot be read after some moment.
 type damaged struct{ bad *atomic.Bool }
 
 const undamaged = "Subject: x\r\n\r\nx\r\n"
@@ -115,9 +114,9 @@ func (d damaged) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// One message that is held and cannot be read does not keep operators, nor
-// what clears up after them, from the others.
-func TestDamagedIsPassedOver(t *testing.T) {
+// A damaged message that is set aside does not keep operators and the removal
+// of old messages from the other messages.
+func TestDamagedMessageIsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &unreadable{Store: new(memory.Store)}
 		w := newWorld(t, func(q *queue.Queue) { q.Store = store })
@@ -142,7 +141,7 @@ func TestDamagedIsPassedOver(t *testing.T) {
 	})
 }
 
-// unreadable cannot read one of its messages.
+// An unreadable store cannot read one of its messages.
 type unreadable struct {
 	queue.Store
 	id string

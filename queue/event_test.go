@@ -5,8 +5,8 @@ import (
 	"testing/synctest"
 )
 
-// A subscriber that does not read loses events, and knows how many; nobody
-// waits for it.
+// A subscriber that does not read loses events and can see how many. The Queue
+// does not wait for it.
 func TestSlowSubscriber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil).run()
@@ -27,7 +27,7 @@ func TestSlowSubscriber(t *testing.T) {
 		w.submit("alice@example.com", "bob@example.net")
 		w.took()
 		if s.Dropped() != 17 {
-			t.Error("a closed subscription goes on")
+			t.Error("a closed subscription is still open")
 		}
 	})
 }

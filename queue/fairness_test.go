@@ -15,8 +15,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// 100,000 messages for a dead host delay mail for a live one by nothing.
-func TestBacklogDelaysNobody(t *testing.T) {
+// 100,000 messages for a dead host do not delay mail for a live one.
+func TestBacklogDelaysNoOtherHop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const backlog = 100_000
 		w := newWorld(t, nil)
@@ -57,8 +57,8 @@ func TestBacklogDelaysNobody(t *testing.T) {
 	})
 }
 
-// Thousands of dead hosts, each tried again and again with a dial that takes
-// its time, do not keep the live ones from their turn.
+// Thousands of dead hosts, each probed again and again with a slow dial, do not
+// delay the live ones.
 func TestManyDeadHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) { q.Limits.Deliveries = 50 })
@@ -86,14 +86,14 @@ func TestManyDeadHosts(t *testing.T) {
 				t.Fatalf("%v: the live host's mail waits", c)
 			}
 		}
-		if probes < 2000 { // 25 at a time, 30 s each, are 50 in a minute
+		if probes < 2000 { // 25 at a time, 30 s each: 50 per minute
 			t.Errorf("%d probes in an hour", probes)
 		}
 	})
 }
 
-// More dead hosts than messages may be active: the probes that wait for their
-// turn do not take the places of the live ones' mail.
+// There are more dead hosts than active messages are allowed. The probes that
+// wait do not take the places of mail for live hosts.
 func TestProbesLeaveRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) { q.Limits = queue.Limits{Active: 100, Deliveries: 20} })
@@ -122,8 +122,7 @@ func TestProbesLeaveRoom(t *testing.T) {
 	})
 }
 
-// A slow host, however much mail there is for it, takes no more than its
-// share.
+// A slow host takes no more than its share, however much mail there is for it.
 func TestRoundRobin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) {
@@ -154,7 +153,7 @@ func TestRoundRobin(t *testing.T) {
 	})
 }
 
-// Urgent mail goes first, and the rest is not starved.
+// Urgent mail is delivered first, but other mail is not starved.
 func TestPriorities(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) {
@@ -186,8 +185,8 @@ func TestPriorities(t *testing.T) {
 	})
 }
 
-// Urgent mail that comes faster than it goes does not keep the rest in the
-// store for ever.
+// If urgent mail arrives faster than it is delivered, other mail does not wait
+// in the store for ever.
 func TestPrioritiesInTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) {
@@ -224,8 +223,8 @@ func TestPrioritiesInTheStore(t *testing.T) {
 	})
 }
 
-// Concurrency begins low, grows with success, and shrinks when the host turns
-// connections away; that costs no attempt.
+// Concurrency begins low, grows with success, and shrinks when the host refuses
+// connections. A refused connection is not an attempt.
 func TestConcurrencyAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -266,7 +265,7 @@ func TestConcurrencyAdapts(t *testing.T) {
 			attempts += info.Recipients[0].Attempts
 		}
 		if w.stored() > 0 || attempts > 0 {
-			t.Errorf("%d left, with %d attempts in vain: being turned away must cost none", w.stored(), attempts)
+			t.Errorf("%d left, with %d failed attempts: a refused connection must not count", w.stored(), attempts)
 		}
 	})
 }
@@ -298,12 +297,12 @@ func TestRates(t *testing.T) {
 	})
 }
 
-// A Deliverer may keep a hop's mail waiting: that costs no attempt.
+// A Deliverer can keep the mail for a hop waiting. That is no attempt.
 func TestPacer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacer{world: newWorld(t, nil)}
 		p.q.Deliverer = p
-		p.held.Store(true)
+		p.closed.Store(true)
 		p.until = time.Now().Add(3 * time.Hour)
 		p.run()
 		defer p.shutdown()
@@ -320,20 +319,20 @@ func TestPacer(t *testing.T) {
 		if i := slices.IndexFunc(infos, func(i queue.QueueInfo) bool { return i.Hop == hop }); err != nil || i < 0 || infos[i].Status != queue.QueueScheduled {
 			t.Errorf("%+v, %v", infos, err)
 		}
-		p.held.Store(false)
+		p.closed.Store(false)
 		p.after(time.Hour)
 		if c := p.took(); len(c) != 5 {
 			t.Errorf("when it has come: %v", c)
 		}
-		// Until somebody asks.
-		p.held.Store(true)
+		// Until a request comes.
+		p.closed.Store(true)
 		p.until = time.Time{}
 		p.submit("alice@example.com", "bob@night.example")
 		p.after(24 * time.Hour)
 		if c := p.took(); len(c) != 1 || c[0].hop != "example.com" { // the delay notice, after 12 hours
-			t.Errorf("held: %v", c)
+			t.Errorf("closed: %v", c)
 		}
-		p.held.Store(false)
+		p.closed.Store(false)
 		p.q.RetryQueue(hop)
 		if c := p.took(); len(c) != 1 || c[0].hop != "night.example" {
 			t.Errorf("asked for: %v", c)
@@ -343,12 +342,12 @@ func TestPacer(t *testing.T) {
 
 type pacer struct {
 	*world
-	held  atomic.Bool
-	until time.Time
+	closed atomic.Bool
+	until  time.Time
 }
 
 func (p *pacer) Pace(hop queue.NextHop) queue.Pace {
-	if hop.Destination == "night.example" && p.held.Load() {
+	if hop.Destination == "night.example" && p.closed.Load() {
 		return queue.Pace{Held: true, Until: p.until}
 	}
 	return queue.Pace{}

@@ -15,8 +15,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A faultyStore cannot record while full is set, and says of messages what a
-// Marker would say after crashes.
+// A faultyStore cannot record while full is set, and sets Message.Interrupted
+// as a DeliveryJournal does after crashes.
 type faultyStore struct {
 	queue.Store
 	full        atomic.Bool
@@ -55,8 +55,9 @@ func (s *faultyStore) Claim(ctx context.Context, c queue.Claim) ([]*queue.Messag
 	return ms, err
 }
 
-// While the store cannot record, nothing is delivered: it would be delivered
-// again. What was on its way is recorded when the store can again.
+// While the store cannot record, nothing is delivered, because it would be
+// delivered again later. The results of attempts in progress are recorded when
+// the store works again.
 func TestStoreCannotRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var store faultyStore
@@ -93,8 +94,9 @@ func TestStoreCannotRecord(t *testing.T) {
 	})
 }
 
-// What was in hand when the process died twice is set aside and stays there;
-// what was once is tried again, one at a time.
+// A message that was in delivery twice when the process died is set aside and
+// stays there. A message that was in delivery once is attempted again, one such
+// message at a time.
 func TestPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var store faultyStore
@@ -131,7 +133,7 @@ func TestPoison(t *testing.T) {
 			}
 		}
 		if !told {
-			t.Error("no event tells of it")
+			t.Error("there is no event for it")
 		}
 		w.do(queue.Filter{Status: queue.MessagePoison}, queue.Resubmit(), 1)
 		w.after(time.Minute)
@@ -141,8 +143,8 @@ func TestPoison(t *testing.T) {
 	})
 }
 
-// What kills its reader does so soon: suspects whose hosts are slow keep the
-// others waiting for their turn, but not for as long as that takes.
+// A message that crashes the process does so soon. Suspects whose hosts are
+// slow delay the other suspects, but not until the slow attempts have ended.
 func TestSlowSuspects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var store faultyStore
@@ -165,8 +167,8 @@ func TestSlowSuspects(t *testing.T) {
 	})
 }
 
-// Only deaths in a row count: an attempt that ends between them clears the
-// message, also if it was in vain.
+// Only deaths in a row count. An attempt that ends between them resets the
+// count, even if it failed.
 func TestPoisonCountsInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var store faultyStore
@@ -175,8 +177,8 @@ func TestPoisonCountsInARow(t *testing.T) {
 		w.deliver = greylist
 		tried := w.submit("alice@example.com", "bob@slow.example")
 		store.interrupted.Store(tried.ID, 1)
-		w.q.SuspendQueue(queue.NextHop{Connector: "out", Destination: "held.example"})
-		untried := w.submit("alice@example.com", "bob@held.example")
+		w.q.SuspendQueue(queue.NextHop{Connector: "out", Destination: "suspended.example"})
+		untried := w.submit("alice@example.com", "bob@suspended.example")
 		store.interrupted.Store(untried.ID, 1)
 		w.run()
 		defer w.shutdown()
@@ -192,8 +194,8 @@ func TestPoisonCountsInARow(t *testing.T) {
 	})
 }
 
-// Poison waits for the operator, who is warned, but its sender does not wait
-// for ever.
+// A poison message waits for the operator, who gets a warning. Its sender does
+// not wait for ever.
 func TestPoisonExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var store faultyStore
@@ -218,7 +220,7 @@ func TestPoisonExpires(t *testing.T) {
 			t.Errorf("when its time is over: %v, want one report", c)
 		}
 		if bad := w.ids(queue.Filter{Status: queue.MessageBad}); len(bad) != 1 || w.stored() != 1 {
-			t.Errorf("bad mail %v, %d stored; want the one that nobody can be told of", bad, w.stored())
+			t.Errorf("bad mail %v, %d stored; want the one that cannot be reported", bad, w.stored())
 		}
 		w.shutdown()
 		for text, want := range map[string]int{"set aside as poison": 2, "kept as bad mail": 1, "level=INFO": 0} {
@@ -232,8 +234,7 @@ func TestPoisonExpires(t *testing.T) {
 	})
 }
 
-// A Deliverer that panics, or answers for too few recipients, costs an
-// attempt and no more.
+// If a Deliverer panics, or returns too few results, only the attempt is lost.
 func TestDelivererFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -255,9 +256,9 @@ func TestDelivererFaults(t *testing.T) {
 	})
 }
 
-// Shutdown breaks off what hangs, and what was broken off is tried anew, as
-// if it had not been.
-func TestShutdownBreaksOff(t *testing.T) {
+// Shutdown cancels attempts that hang. A canceled attempt does not count, and
+// the message is attempted again.
+func TestShutdownCancelsAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := hanging{world: newWorld(t, nil)}
 		hang.q.Deliverer = hang
@@ -292,8 +293,8 @@ func (h hanging) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Messag
 	return make([]queue.Result, len(rcpts))
 }
 
-// Mail whose next hop is this host itself ends.
-func TestLoops(t *testing.T) {
+// Mail whose next hop is this host itself fails.
+func TestNextHopIsThisHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.run()

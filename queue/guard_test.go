@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// What the Queue is made of may panic at any message, also when a worker calls
-// it: that costs an answer and not the process, and the message goes on.
+// Any function that the application supplies may panic at any message, also in
+// a worker. Only its answer is lost; the process and the message continue.
 func TestPanics(t *testing.T) {
 	system := func(m *queue.Message) {
 		if m.System {
@@ -105,8 +105,8 @@ func (panickyRetry) Wait(int, *queue.Result) time.Duration { panic("a fault") }
 
 func (panickyRetry) Lifetime(*queue.Message) (notice, expiry time.Duration) { panic("a fault") }
 
-// Content that panics when it is read refuses its message, and leaves the
-// place free that the message was to have.
+// A message whose content panics when it is read is refused, and its reserved
+// place is free again.
 func TestContentPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) { q.Limits.Active = 1 })

@@ -14,8 +14,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// The messages of a queue that vanished are delivered by another when its
-// leases have run out, and not before.
+// If a queue process dies, another queue delivers its messages when their
+// leases have expired, and not before.
 func TestLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -27,12 +27,12 @@ func TestLeases(t *testing.T) {
 		go func() { w.ended <- first.q.Run(ctx) }()
 		synctest.Wait()
 		w.submit("alice@example.com", "bob@example.net")
-		w.after(time.Hour) // it renews its lease all the while
+		w.after(time.Hour) // it renews its lease in this time
 		second := newWorld(t, func(q *queue.Queue) { q.Store = w.store }).run()
 		defer second.shutdown()
 		second.after(time.Hour)
 		if c := second.took(); len(c) != 0 {
-			t.Fatalf("delivered although the first has it in hand: %v", c)
+			t.Fatalf("delivered although the first has leased it: %v", c)
 		}
 		cut.off.Store(true)
 		vanish()
@@ -46,7 +46,7 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-// A cutStore is one that a node does not reach any more.
+// A cutStore is a store that its node can no longer reach.
 type cutStore struct {
 	*memory.Store
 	off atomic.Bool
@@ -59,8 +59,9 @@ func (s *cutStore) Update(ctx context.Context, owner string, m *queue.Message, s
 	return s.Store.Update(ctx, owner, m, sch)
 }
 
-// A queue that vanishes between the report of a failure and its record leaves
-// the report safe, and the next one does not send it again while it waits.
+// A queue process dies after it has stored the report of a failure and before
+// it records the failure. The report is safe, and the next queue does not send
+// a second one while the first one waits.
 func TestReportBeforeRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)

@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// paced has other times for the hop "partner.example".
+// A paced Deliverer has other times for the hop "partner.example".
 type paced struct {
 	*world
 	pace queue.Pace
@@ -26,10 +26,10 @@ func (p paced) Pace(hop queue.NextHop) queue.Pace {
 	return queue.Pace{}
 }
 
-// The times that a delay report promises, those of the attempts, and those that
-// MessageInfo shows are the same, whether the policy, the connector or the
-// sender sets them.
-func TestLifetimeIsOneForAll(t *testing.T) {
+// The times in a delay notice, the times of the attempts, and the times in
+// MessageInfo are the same, whether the policy, the connector or the sender
+// sets them.
+func TestLifetimeIsConsistent(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		pace     queue.Pace
@@ -42,7 +42,7 @@ func TestLifetimeIsOneForAll(t *testing.T) {
 		{"policy", queue.Pace{}, nil, false, time.Hour, 48 * time.Hour, 48 * time.Hour},
 		{"connector expires earlier", queue.Pace{Expiry: 4 * time.Hour}, nil, false, time.Hour, 4 * time.Hour, 4 * time.Hour},
 		{"connector expires later", queue.Pace{Expiry: 72 * time.Hour}, nil, false, time.Hour, 72 * time.Hour, 72 * time.Hour},
-		{"connector's own notice", queue.Pace{DelayNotice: 3 * time.Hour, Expiry: 4 * time.Hour}, nil, false, 3 * time.Hour, 4 * time.Hour, 4 * time.Hour},
+		{"connector's own delay notice", queue.Pace{DelayNotice: 3 * time.Hour, Expiry: 4 * time.Hour}, nil, false, 3 * time.Hour, 4 * time.Hour, 4 * time.Hour},
 		{"connector never notifies", queue.Pace{DelayNotice: -1, Expiry: 4 * time.Hour}, nil, false, 0, 0, 4 * time.Hour},
 		{"by-mode R", queue.Pace{Expiry: 4 * time.Hour}, &smtp.DeliverByOptions{Time: 2 * time.Hour, Mode: smtp.DeliverByReturn}, false, time.Hour, 2 * time.Hour, 2 * time.Hour},
 		{"by-mode R after the connector's time", queue.Pace{Expiry: 4 * time.Hour}, &smtp.DeliverByOptions{Time: 9 * time.Hour, Mode: smtp.DeliverByReturn}, false, time.Hour, 4 * time.Hour, 4 * time.Hour},
@@ -102,7 +102,7 @@ func TestLifetimeIsOneForAll(t *testing.T) {
 	}
 }
 
-// until is the Will-Retry-Until of a report.
+// until returns the Will-Retry-Until of a report.
 func until(t *testing.T, report string) time.Time {
 	t.Helper()
 	i := slices.IndexFunc(strings.Split(report, "\r\n"), func(l string) bool { return strings.HasPrefix(l, "Will-Retry-Until: ") })
@@ -116,9 +116,10 @@ func until(t *testing.T, report string) time.Time {
 	return at
 }
 
-// A recipient that outlived the policy's time on a connector of more patience
-// fails at its end; a report that cannot be queued at that moment is not lost.
-func TestReportWaitsForTheStoreAfterAnyExpiry(t *testing.T) {
+// A connector has a longer queue lifetime than the policy. A recipient fails
+// when that lifetime is over. If the report cannot be enqueued at that moment,
+// it is not lost.
+func TestReportWaitsForStoreAfterExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.q.Deliverer = paced{w, queue.Pace{DelayNotice: -1, Expiry: 120 * time.Hour}}

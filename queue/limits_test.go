@@ -14,9 +14,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A host that comes back after an outage is not run over by what has waited
-// for it.
-func TestNoStampede(t *testing.T) {
+// A host that comes back after an outage does not get all waiting mail at the
+// same time.
+func TestRecoveredHostIsNotFlooded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		var back atomic.Bool
@@ -75,7 +75,7 @@ func TestTotalLimits(t *testing.T) {
 	})
 }
 
-// What does not fit into memory waits in the store, and is delivered from
+// Messages that do not fit into memory wait in the store and are delivered from
 // there.
 func TestMemoryLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestMemoryLimit(t *testing.T) {
 	})
 }
 
-// A message for many recipients at one hop goes in several calls.
+// A message for many recipients at one hop is delivered in several calls.
 func TestRecipientLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil).run()
@@ -122,7 +122,7 @@ func TestRecipientLimit(t *testing.T) {
 	})
 }
 
-// With nothing to do there is no goroutine but Run's.
+// Without work there is no goroutine but that of Run.
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil).run()

@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// counted counts how often its bytes are read.
+// A counted content counts how often its bytes are read.
 type counted struct {
 	*strings.Reader
 	reads *atomic.Int32
@@ -36,8 +36,8 @@ func hops(n int) queue.Content {
 
 const ownTrace = "Received: from a by Relay.example.com\r\n\twith ESMTP id 1; Mon, 1 Jan 2024 00:00:00 +0000\r\n"
 
-// A message with too many hops is refused when it comes in, and what was
-// accepted is not counted again.
+// A message with too many hops is refused when it is submitted. After it was
+// accepted it is not counted again.
 func TestHops(t *testing.T) {
 	text := func(c queue.Content) string {
 		var b strings.Builder
@@ -86,7 +86,7 @@ func TestHops(t *testing.T) {
 	}
 }
 
-// A message that is in the store keeps going when the limit is lower after a
+// A message in the store is delivered even if the limit is lower after a
 // restart.
 func TestHopsOfStoredMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -106,8 +106,8 @@ func TestHopsOfStoredMessages(t *testing.T) {
 	})
 }
 
-// A report of the queue's own to which a hook adds too many fields ends as bad
-// mail, with the status 4.4.6.
+// If a hook adds too many fields to a report of the queue itself, the report
+// becomes bad mail with the status 4.4.6.
 func TestHopsOfReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var bad *queue.Message
@@ -134,8 +134,8 @@ func TestHopsOfReports(t *testing.T) {
 	})
 }
 
-// An exported message comes back: the field that this host added does not
-// count.
+// An exported message can be submitted again: the field that this host added
+// does not count.
 func TestHopsOfAnExportedMessage(t *testing.T) {
 	var whole, file strings.Builder
 	hops(30).WriteTo(&whole)
@@ -154,7 +154,8 @@ func TestHopsOfAnExportedMessage(t *testing.T) {
 	}
 }
 
-// Addresses that the queue accepts, and ForwardPath does not, come back too.
+// Addresses that the queue accepts and ForwardPath does not can be exported and
+// imported too.
 func TestExportOfAllAddresses(t *testing.T) {
 	long := strings.Repeat("a", 300) + "@example.net"
 	m := message(long, "root", long, "bob@example.net.", `"a> b"@example.net`)
@@ -176,9 +177,8 @@ func TestExportOfAllAddresses(t *testing.T) {
 	}
 }
 
-// The header of a report is searched once for how far it has come, however many
-// recipients there are: a long one costs enough. That of other mail is not
-// searched again.
+// The header of a report is searched once for its hops, for all recipients
+// together. The header of other mail is not searched again.
 func TestHeaderIsReadOnce(t *testing.T) {
 	for _, system := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) { headerIsReadOnce(t, system) })
@@ -205,7 +205,7 @@ func headerIsReadOnce(t *testing.T, system bool) {
 	}
 }
 
-// Submit reads the header once, to repair it and to count the hops, also if
+// Submit reads the header once, to repair it and to count the hops, even if
 // there are hooks that do not change the content.
 func TestSubmitReadsHeaderOnce(t *testing.T) {
 	idle := []queue.Hook{{Name: "idle", Submitted: func(context.Context, *queue.Message) error { return nil }}}

@@ -18,14 +18,14 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
-// TestModel lets a queue live through days of random trouble: hosts that are
-// dead, slow, crowded, refuse or put off; a store that cannot record; queues
-// that are shut down and begun anew, or vanish with leases in hand; operators
-// who suspend, resume and retry. Some of it happens on a spool on disk, which is
-// opened anew with each queue. In the end each recipient must have ended
-// exactly once: delivered, or reported, or kept as bad mail where there was
-// nobody to report to. Only a queue that vanished may leave a recipient that
-// was delivered twice, or a report that was sent twice.
+// TestModel runs a queue through days of random faults: hosts that are dead,
+// slow or busy, that refuse or defer; a store that cannot record; queues that
+// are shut down and started again, or die while they have leases; operators who
+// suspend, resume and retry. Some runs use a spool on disk, which is opened
+// again with each queue. At the end each recipient must have ended exactly
+// once: delivered, reported, or kept as bad mail if no report was possible.
+// Only after a queue has died may a recipient be delivered twice, or a report
+// be sent twice.
 func TestModel(t *testing.T) {
 	seeds := 8
 	if testing.Short() {
@@ -35,7 +35,7 @@ func TestModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &model{t: t, rand: rand.New(rand.NewPCG(seed, 1)), begun: time.Now(), fates: map[string]*fate{}, vanish: seed%3 == 2, days: 4}
-				if seed%8 == 3 { // a disk's time is not virtual
+				if seed%8 == 3 { // a disk does not use virtual time
 					m.dir, m.vanish, m.days = t.TempDir(), false, 1
 				}
 				m.live()
@@ -44,15 +44,15 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// A fate is what became of one recipient.
+// A fate has what happened to one recipient.
 type fate struct {
 	from      string
-	never     bool // no report is wanted
+	never     bool // NOTIFY=NEVER
 	delivered int
 	failed    int // reports of it
 	delayed   int
 	bad       int
-	inFlight  bool // when a queue vanished
+	inFlight  bool // in delivery when a queue died
 }
 
 type model struct {
@@ -60,24 +60,24 @@ type model struct {
 	begun  time.Time
 	store  *faultyStore
 	dir    string // of the spool; empty for a store in memory
-	vanish bool   // queues may vanish
-	days   int    // of trouble
+	vanish bool   // queues may die
+	days   int    // with faults
 
 	mu    sync.Mutex // guards all below
 	rand  *rand.Rand
 	fates map[string]*fate // by address
 	hosts [8]hostModel
-	gone  int // generation of queues that has vanished
+	gone  int // generation of queues that has died
 }
 
 type hostModel struct {
 	dead    bool
-	limit   int // of deliveries at a time
+	limit   int // of concurrent deliveries
 	now     int
 	latency time.Duration
 }
 
-// modelQueue is one generation's queue.
+// A modelQueue is the queue of one generation.
 type modelQueue struct {
 	*model
 	*queue.Queue
@@ -111,7 +111,7 @@ func (m *model) begin(generation int) *modelQueue {
 	return q
 }
 
-// A generationStore cuts off a queue that has vanished.
+// A generationStore disconnects a queue that has died.
 type generationStore struct {
 	*faultyStore
 	q *modelQueue
@@ -144,7 +144,7 @@ func (s generationStore) Put(ctx context.Context, m *queue.Message, sch queue.Sc
 	return s.faultyStore.Put(ctx, m, sch)
 }
 
-// open makes the store, or opens it again.
+// open creates the store or opens it again.
 func (m *model) open() {
 	if m.dir == "" {
 		if m.store == nil {
@@ -197,7 +197,7 @@ func (m *model) live() {
 			q = m.begin(generation)
 		}
 	}
-	// All is well from now on, and what is left must end.
+	// No more faults: the remaining messages must end.
 	m.mu.Lock()
 	for i := range m.hosts {
 		m.hosts[i] = hostModel{limit: 20, latency: time.Second}
@@ -223,7 +223,7 @@ func (m *model) shutdown(q *modelQueue) {
 	m.open()
 }
 
-// end shuts a queue down, or lets it vanish.
+// end shuts a queue down or kills it.
 func (m *model) end(q *modelQueue) {
 	if !m.vanish || m.chance(50) {
 		m.shutdown(q)
@@ -264,7 +264,7 @@ func (m *model) submit(q *modelQueue) {
 	}
 }
 
-// change lets something happen to a host.
+// change changes the state of a host.
 func (m *model) change() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -347,7 +347,7 @@ func (q *modelQueue) Deliver(ctx context.Context, hop queue.NextHop, msg *queue.
 	return results
 }
 
-// answer is what the recipient's kind brings.
+// answer returns the result for a kind of recipient.
 func (q *modelQueue) answer(r *queue.Recipient) queue.Result {
 	kind, _, _ := strings.Cut(r.Addr, "-")
 	switch {
@@ -364,7 +364,7 @@ var finalRecipient = regexp.MustCompile(`(?m)^Final-Recipient: rfc822; (\S+)\r\n
 func (m *model) reported(text string) {
 	found := finalRecipient.FindAllStringSubmatch(text, -1)
 	if len(found) == 0 {
-		m.t.Errorf("a report about nobody:\n%s", text)
+		m.t.Errorf("a report without a recipient:\n%s", text)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -378,7 +378,7 @@ func (m *model) reported(text string) {
 	}
 }
 
-// judge compares the fates with the promises.
+// judge checks that each recipient has ended correctly.
 func (m *model) judge() {
 	ctx := context.Background()
 	for e, err := range m.store.List(ctx, queue.Query{}) {

@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// ids of the messages that a filter selects.
+// ids returns the IDs of the messages that a filter selects.
 func (w *world) ids(f queue.Filter) []string {
 	w.t.Helper()
 	var ids []string
@@ -149,7 +149,7 @@ func TestMessageOperations(t *testing.T) {
 	})
 }
 
-// Bad mail gets another chance by resubmission, under a new ID.
+// Bad mail that is resubmitted is attempted again, under a new ID.
 func TestResubmitBadMail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -266,8 +266,9 @@ func TestFreezePauseDrain(t *testing.T) {
 	})
 }
 
-// Bad mail that is so because an operator wanted a report and its sender is
-// the null reverse-path: resubmitted, it is sent and not forgotten.
+// An operator removes a message with a report, and its sender is the null
+// reverse-path, so it becomes bad mail. If it is resubmitted, it is delivered
+// and not lost.
 func TestResubmitRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)

@@ -16,9 +16,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// An order that comes while the message is being delivered is carried out
-// when the attempt has ended, if there is anything left to do.
-func TestOrderDuringDelivery(t *testing.T) {
+// An operation on a message in delivery is performed when the attempt has
+// ended, if it still applies.
+func TestOperationDuringDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
@@ -29,14 +29,14 @@ func TestOrderDuringDelivery(t *testing.T) {
 		defer w.shutdown()
 		synctest.Wait()
 		waits := w.submit("alice@example.com", "bob@slow.example")
-		goes := w.submit("alice@example.com", "bob@example.net")
+		removed := w.submit("alice@example.com", "bob@example.net")
 		synctest.Wait()
 		w.do(queue.Filter{ID: waits.ID}, queue.Suspend(), 1)
-		w.do(queue.Filter{ID: goes.ID}, queue.Remove(false), 1)
+		w.do(queue.Filter{ID: removed.ID}, queue.Remove(false), 1)
 		if s := w.status(waits.ID); s != queue.MessagePendingSuspend {
 			t.Errorf("status %v", s)
 		}
-		if s := w.status(goes.ID); s != queue.MessagePendingRemove {
+		if s := w.status(removed.ID); s != queue.MessagePendingRemove {
 			t.Errorf("status %v", s)
 		}
 		w.after(time.Hour)
@@ -49,12 +49,12 @@ func TestOrderDuringDelivery(t *testing.T) {
 	})
 }
 
-// A slowStore takes its time for the next record when it is told to.
+// A slowStore delays its next record on request.
 type slowStore struct {
 	*memory.Store
 	slow    atomic.Bool
-	writing chan bool // it has begun
-	write   chan bool // it may end
+	writing chan bool // the record has begun
+	write   chan bool // the record may end
 }
 
 func (s *slowStore) Update(ctx context.Context, owner string, m *queue.Message, sch queue.Schedule) error {
@@ -65,9 +65,9 @@ func (s *slowStore) Update(ctx context.Context, owner string, m *queue.Message, 
 	return s.Store.Update(ctx, owner, m, sch)
 }
 
-// An order that comes while the store writes the last record of a message in
-// hand is not lost: it is carried out afterwards.
-func TestOrderDuringLastRecord(t *testing.T) {
+// An operation on a message whose last record is being written is not lost: it
+// is performed afterwards.
+func TestOperationDuringLastRecord(t *testing.T) {
 	for _, test := range []struct {
 		op      queue.Op
 		left    queue.MessageStatus // 0: none
@@ -126,9 +126,9 @@ func TestOrderDuringLastRecord(t *testing.T) {
 	}
 }
 
-// A message that could not be removed when it was resubmitted is not doubled
-// when that is ordered again.
-func TestResubmitAgain(t *testing.T) {
+// A resubmitted message that could not be removed is not doubled if the
+// operation is repeated.
+func TestResubmitTwice(t *testing.T) {
 	for fails := range int32(3) { // of removals: of the message, of the copy
 		t.Run(fmt.Sprint(fails), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestResubmitAgain(t *testing.T) {
 	}
 }
 
-// A stickyStore does not remove so many messages as it was told.
+// A stickyStore fails a given number of removals.
 type stickyStore struct {
 	*memory.Store
 	fails atomic.Int32
@@ -176,9 +176,9 @@ func (s *stickyStore) Remove(ctx context.Context, owner, id string) error {
 	return s.Store.Remove(ctx, owner, id)
 }
 
-// What was ordered is done also when the store fails at the first try, and
-// when the Queue ends before the message's turn.
-func TestOrderSurvives(t *testing.T) {
+// An operation is performed even if the store fails at the first try, or if the
+// Queue ends before the operation was possible.
+func TestOperationSurvives(t *testing.T) {
 	t.Run("a store that cannot record", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var store faultyStore
@@ -214,7 +214,7 @@ func TestOrderSurvives(t *testing.T) {
 			synctest.Wait()
 			w.submit("alice@example.com", "bob@example.net")
 			synctest.Wait()
-			m := w.submit("alice@example.com", "carol@example.net") // waits behind it
+			m := w.submit("alice@example.com", "carol@example.net") // waits until it has ended
 			synctest.Wait()
 			w.do(queue.Filter{ID: m.ID}, queue.Suspend(), 1)
 			w.shutdown()
@@ -225,9 +225,9 @@ func TestOrderSurvives(t *testing.T) {
 	})
 }
 
-// An order for the message that was to probe a dead hop: the next message for
-// the hop probes it, at once.
-func TestOrderForProbe(t *testing.T) {
+// If an operation removes the message that was to probe a dead hop, the next
+// message for the hop probes it at once.
+func TestOperationOnProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) { q.Limits.Deliveries = 1 })
 		dead := true
@@ -263,10 +263,9 @@ func TestOrderForProbe(t *testing.T) {
 	})
 }
 
-// Who gives an order may go away at any moment (an HTTP client, say): a message
-// that was begun with is dealt with all the same, and not left in nobody's
-// hands until its lease ends.
-func TestOrderWhoseGiverLeaves(t *testing.T) {
+// The caller of Do may cancel it at any moment (an HTTP client, for example).
+// The operation on the current message is completed, and its lease is released.
+func TestOperationOfCanceledCaller(t *testing.T) {
 	for name, op := range map[string]queue.Op{"resume": queue.Resume(), "remove with report": queue.Remove(true)} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, leave := context.WithCancel(context.Background())
@@ -297,7 +296,7 @@ func TestOrderWhoseGiverLeaves(t *testing.T) {
 	}
 }
 
-// leaving ends a context when a message is claimed for an order.
+// A leaving store ends a context when a message is claimed for an operation.
 type leaving struct {
 	queue.Store
 	leave context.CancelFunc

@@ -12,8 +12,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
-// The durable store counts the deaths, and an attempt in vain between them
-// clears the message there, so that the second death is again the first.
+// The durable store counts the deaths. A failed attempt between two deaths
+// resets the count in the store, so that the second death counts as the first.
 func TestPoisonCountIsDurable(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -24,7 +24,7 @@ func TestPoisonCountIsDurable(t *testing.T) {
 		}
 		return store
 	}
-	// die leaves what a process would that died with the message in hand.
+	// die leaves the store as if the process died while the message was in delivery.
 	die := func(store *spool.Spool) {
 		store.Begin("m1")
 		if err := store.Sync(ctx); err != nil {

@@ -38,8 +38,8 @@ func TestDeliversAtOnce(t *testing.T) {
 	})
 }
 
-// What was stored before Run is delivered when it runs.
-func TestDeliversWhatWaited(t *testing.T) {
+// Messages that were stored before Run are delivered when it runs.
+func TestDeliversStoredMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.submit("alice@example.com", "bob@example.net")
@@ -54,8 +54,8 @@ func TestDeliversWhatWaited(t *testing.T) {
 	})
 }
 
-// A 4xx is tried again at 10, 20, 30, 45, 60 minutes and so on; the sender
-// hears of it after 12 hours and gets the message back after 2 days.
+// A 4xx is retried after 10, 20, 30, 45, 60 minutes and so on. The sender gets
+// a delay notice after 12 hours and the failure report after 2 days.
 func TestRetryNoticeExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -114,7 +114,7 @@ func TestFailureIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
-			if strings.HasPrefix(r.Addr, "nobody") {
+			if strings.HasPrefix(r.Addr, "unknown") {
 				return says(550, smtp.EnhancedCode{5, 1, 1}, "No such user here")
 			}
 			return ok
@@ -122,13 +122,13 @@ func TestFailureIsReported(t *testing.T) {
 		w.run()
 		defer w.shutdown()
 		synctest.Wait()
-		w.submit("alice@example.com", "bob@example.net", "nobody@example.net")
+		w.submit("alice@example.com", "bob@example.net", "unknown@example.net")
 		calls := w.took()
 		if len(calls) != 2 {
 			t.Fatalf("calls: %v", calls)
 		}
 		r := calls[1]
-		for _, want := range []string{"Final-Recipient: rfc822; nobody@example.net", "Status: 5.1.1", "Reporting-MTA: dns; relay.example.com",
+		for _, want := range []string{"Final-Recipient: rfc822; unknown@example.net", "Status: 5.1.1", "Reporting-MTA: dns; relay.example.com",
 			"Remote-MTA: dns; mx.example.net", "550 5.1.1 No such user here", "Hello there."} {
 			if !strings.Contains(r.text, want) {
 				t.Errorf("the report lacks %q:\n%s", want, r.text)
@@ -153,7 +153,7 @@ func TestBadMail(t *testing.T) {
 		w.run()
 		defer w.shutdown()
 		synctest.Wait()
-		w.submit("forged@example.com", "nobody@example.net")
+		w.submit("forged@example.com", "unknown@example.net")
 		if c := w.took(); len(c) != 2 {
 			t.Fatalf("calls: %v", c)
 		}
@@ -168,8 +168,8 @@ func TestBadMail(t *testing.T) {
 	})
 }
 
-// A dead host is probed by one message; the others wait for it, and none of
-// them for longer than need be.
+// One message probes a dead host. The others wait for it, but not longer than
+// necessary.
 func TestDeadHop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -204,8 +204,7 @@ func TestDeadHop(t *testing.T) {
 	})
 }
 
-// What waits for a dead host expires all the same, with the host's own
-// failure in the report.
+// Mail for a dead host expires too, and the report has the failure of the host.
 func TestDeadHopExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -228,7 +227,7 @@ func TestDeadHopExpiry(t *testing.T) {
 				continue
 			}
 			if !strings.Contains(c.text, "connection refused") {
-				t.Errorf("the report does not say why:\n%s", c.text)
+				t.Errorf("the report does not have the reason:\n%s", c.text)
 			}
 			if strings.Contains(c.text, "Action: delayed") {
 				delayed++
@@ -293,8 +292,8 @@ func TestSubmitErrors(t *testing.T) {
 	}
 }
 
-// A next hop without a name is one as any other: when it is dead, mail of
-// which the hop is not known yet does not wait with it.
+// A next hop without a name is a hop like any other. When it is dead, mail
+// whose hop is not known yet does not wait with it.
 func TestNoNextHop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)

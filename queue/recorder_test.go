@@ -16,9 +16,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
-// A bench has a recorder alone: no Queue, no goroutine, a store of three methods
-// and a scheduler that the test gives its events. It notes what the recorder
-// does, in order.
+// A bench has a recorder without a Queue and without goroutines, a store of
+// three methods, and a scheduler that gets its events from the test. It lists
+// what the recorder does, in order.
 type bench struct {
 	t     *testing.T
 	r     recorder
@@ -26,7 +26,7 @@ type bench struct {
 	store *benchStore
 	did   []string // "report failed", "remove m", "update m", ...
 	toDo  []*active
-	sent  []*Message // reports that were put into the queue
+	sent  []*Message // reports that were enqueued
 
 	submitErr error // for the next reports
 }
@@ -105,7 +105,7 @@ func (b *bench) carryOut(todo []sched.Decision) {
 	}
 }
 
-// record has the recorder record the messages that the scheduler wants recorded.
+// record records the messages for which the scheduler has decided so.
 func (b *bench) record() {
 	for len(b.toDo) > 0 {
 		a := b.toDo[0]
@@ -121,7 +121,7 @@ func (b *bench) done() string {
 	return s
 }
 
-// active makes a message active that is being routed.
+// active returns an active message that is being routed.
 func (b *bench) active(m *Message) *active {
 	m.ID, m.Content, m.Received = "m", String("Subject: hello\r\n\r\nHello.\r\n"), time.Now()
 	a := &active{m: m, owner: "me"}
@@ -158,15 +158,15 @@ func toWait(delayed bool) verdict {
 	return verdict{status: Waiting, res: &Result{}, next: at, again: at, delayed: delayed, expire: at}
 }
 
-// notified is a recipient whose sender wants to know of success, failure and delay.
+// notified returns a recipient whose sender requests all reports.
 func notified() *Recipient {
 	r := Rcpt("bob@example.net")[0]
 	r.Options.Notify = []smtp.DSNNotify{smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}
 	return r
 }
 
-// What is due is reported before it is recorded: a crash in between repeats a
-// report and loses none.
+// Reports are sent before the state is recorded: after a crash in between, a
+// report may be repeated, but none is lost.
 func TestRecorderReportsThenRecords(t *testing.T) {
 	never := notified()
 	never.Options.Notify = []smtp.DSNNotify{smtp.DSNNotifyNever}
@@ -206,9 +206,9 @@ func TestRecorderReportsThenRecords(t *testing.T) {
 	}
 }
 
-// A report that was refused temporarily leaves its recipients waiting. The
-// record says so, and with the same ID the report is sent later.
-func TestRecorderWaitsWhenNoReportCanBeQueued(t *testing.T) {
+// If a report is refused temporarily, its recipients continue to wait. The
+// record says so, and the report is sent later with the same ID.
+func TestRecorderWaitsWhenReportIsRefused(t *testing.T) {
 	b := newBench(t)
 	a := b.active(&Message{From: "alice@example.com", Recipients: []*Recipient{notified(), notified()}})
 	b.submitErr = errors.New("the store is full")
@@ -226,8 +226,8 @@ func TestRecorderWaitsWhenNoReportCanBeQueued(t *testing.T) {
 	}
 }
 
-// A report that was refused permanently will never be sent: the message becomes
-// bad mail, and is not kept waiting.
+// A report that is refused permanently is never sent: the message becomes bad
+// mail and does not wait.
 func TestRecorderKeepsBadMail(t *testing.T) {
 	b := newBench(t)
 	a := b.active(&Message{From: "alice@example.com", Recipients: []*Recipient{notified()}})
@@ -239,8 +239,8 @@ func TestRecorderKeepsBadMail(t *testing.T) {
 	}
 }
 
-// When the store cannot record, nothing more is delivered. The record is made
-// when the store works again; its report is not sent again.
+// While the store cannot record, nothing more is delivered. When the store
+// works again, the record is made, and its report is not sent again.
 func TestRecorderMends(t *testing.T) {
 	b := newBench(t)
 	a := b.active(&Message{From: "alice@example.com", Recipients: []*Recipient{notified()}})
@@ -261,7 +261,8 @@ func TestRecorderMends(t *testing.T) {
 	}
 }
 
-// A message that another owner has is not recorded, and not kept for later.
+// A message that another owner has leased is not recorded, and is removed from
+// memory.
 func TestRecorderLosesALease(t *testing.T) {
 	for _, err := range []error{ErrLeaseLost, ErrNotFound} {
 		b := newBench(t)
@@ -275,10 +276,10 @@ func TestRecorderLosesALease(t *testing.T) {
 	}
 }
 
-// While a part is still on its way, a delivery is recorded at once, and a failure
-// that is not reported yet is recorded as waiting: after a crash it is found out
-// again, and reported then.
-func TestRecorderRecordsInBetween(t *testing.T) {
+// While a part is still in delivery, a delivery is recorded at once, and a
+// failure that is not reported yet is recorded as waiting. After a crash the
+// failure is found and reported again.
+func TestRecorderRecordsPartialResults(t *testing.T) {
 	b := newBench(t)
 	a := b.active(&Message{From: "alice@example.com", Recipients: []*Recipient{notified(), notified(), notified()}})
 	now := time.Now()
@@ -316,9 +317,9 @@ func TestRecorderRecordsInBetween(t *testing.T) {
 	}
 }
 
-// An operator's order is carried out instead of the last record of a message
-// that waits, and ignored for one that has ended.
-func TestRecorderCarriesOutOrders(t *testing.T) {
+// An operation is performed instead of the last record of a message that waits.
+// It is ignored for a message that has ended.
+func TestRecorderPerformsOperations(t *testing.T) {
 	for _, test := range []struct {
 		verdict verdict
 		want    string
@@ -335,9 +336,9 @@ func TestRecorderCarriesOutOrders(t *testing.T) {
 	}
 }
 
-// A report that was refused for its form is sent again in a form that needs
-// less; when there is none, it is bad mail. It is never reported on.
-func TestReporterSendsAReportAgain(t *testing.T) {
+// A report that was refused because of its form is sent again in a smaller
+// form. If there is none, it becomes bad mail. No report is sent about it.
+func TestReporterSendsSmallerReport(t *testing.T) {
 	b := newBench(t)
 	m := &Message{ID: "m", From: "alice@example.com", Content: String("Subject: hello\r\n\r\nHello.\r\n"), Recipients: []*Recipient{notified()}}
 	if err := b.r.reporter.failed(context.Background(), m, m.Recipients, farFuture); err != nil {

@@ -18,20 +18,20 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// A way back is a host that reports are sent to: what it lacks, and what it
-// has got.
-type wayBack struct {
+// A returnHost is a host on the return path. It has the extensions that the host
+// lacks, and the reports that it has received.
+type returnHost struct {
 	no8bit, noUTF8 bool
-	noTLS, halfTLS bool // REQUIRETLS is not taken; taken only where it need not be
+	noTLS, halfTLS bool // refuses REQUIRETLS; refuses it unless the report has "TLS-Required: No"
 	size           int64
-	always         queue.Result // said of every report, if it says anything
+	always         queue.Result // the reply to each report, if not zero
 
 	tries int
 	got   []*queue.Message
 	text  string
 }
 
-func (b *wayBack) deliver(m *queue.Message, r *queue.Recipient) queue.Result {
+func (b *returnHost) deliver(m *queue.Message, r *queue.Recipient) queue.Result {
 	b.tries++
 	var text strings.Builder
 	m.Content.WriteTo(&text)
@@ -66,16 +66,16 @@ const (
 	plainText  = "From: alice@example.com\r\nSubject: Lunch\r\nMessage-ID: <1@example.com>\r\n\r\nSecret\r\n"
 )
 
-// A report needs no more of its way back than that has; where it must, it says
-// less.
-func TestReportNeedsNoMoreThanTheWayBackHas(t *testing.T) {
+// A report requires no extension that the host on the return path lacks. If
+// necessary, it has less content.
+func TestReportFormFitsReturnPath(t *testing.T) {
 	declared := smtp.MailOptions{Body: smtp.Body8BitMIME}
 	international := smtp.MailOptions{Body: smtp.Body8BitMIME, UTF8: true}
 	protected := smtp.MailOptions{RequireTLS: true, Return: smtp.DSNReturnFull}
 	const whole, header = "Content-Type: message/rfc822", "Content-Type: text/rfc822-headers"
 	for _, test := range []struct {
 		name     string
-		back     wayBack
+		back     returnHost
 		from, to string
 		options  smtp.MailOptions
 		content  string
@@ -85,28 +85,28 @@ func TestReportNeedsNoMoreThanTheWayBackHas(t *testing.T) {
 		tries    int
 	}{
 		{name: "8-bit body, 8BITMIME", options: declared, content: utf8Body, want: declared, has: "Grüße", tries: 1},
-		{name: "8-bit body, no 8BITMIME", back: wayBack{no8bit: true}, options: declared, content: utf8Body, has: header, hasNot: "Grüße", tries: 2},
+		{name: "8-bit body, no 8BITMIME", back: returnHost{no8bit: true}, options: declared, content: utf8Body, has: header, hasNot: "Grüße", tries: 2},
 		{name: "undeclared 8-bit header, 8BITMIME", content: latin1, want: declared, has: whole, tries: 1},
-		{name: "undeclared 8-bit header, no 8BITMIME", back: wayBack{no8bit: true}, content: latin1, has: "Subject: Gr=FC=DFe", tries: 2},
-		{name: "8-bit header, only the header is wanted", back: wayBack{no8bit: true}, options: smtp.MailOptions{Return: smtp.DSNReturnHeaders}, content: latin1, has: "Subject: Gr=FC=DFe", tries: 1},
+		{name: "undeclared 8-bit header, no 8BITMIME", back: returnHost{no8bit: true}, content: latin1, has: "Subject: Gr=FC=DFe", tries: 2},
+		{name: "8-bit header, only the header is wanted", back: returnHost{no8bit: true}, options: smtp.MailOptions{Return: smtp.DSNReturnHeaders}, content: latin1, has: "Subject: Gr=FC=DFe", tries: 1},
 		{name: "UTF-8 header, SMTPUTF8", options: international, content: utf8Header, want: international, has: "message/global-delivery-status", tries: 1},
-		{name: "UTF-8 header, no SMTPUTF8", back: wayBack{noUTF8: true}, options: international, content: utf8Header, has: "Subject: Gr=C3=BC=C3=9Fe", hasNot: "global", tries: 2},
-		{name: "UTF-8 header, no SMTPUTF8 and no 8BITMIME", back: wayBack{noUTF8: true, no8bit: true}, options: international, content: utf8Header, has: "Subject: Gr=C3=BC=C3=9Fe", tries: 2},
-		{name: "UTF-8 recipient", back: wayBack{noUTF8: true, no8bit: true}, to: "jörg@example.net", options: international, content: utf8Header, has: `Final-Recipient: utf-8; j\x{F6}rg@example.net`, tries: 2},
-		{name: "SMTPUTF8 that is not used", back: wayBack{noUTF8: true}, options: international, content: utf8Body, want: declared, has: "Grüße", tries: 1},
-		{name: "UTF-8 sender domain", back: wayBack{noUTF8: true, no8bit: true}, from: "alice@bücher.example", options: international, content: utf8Header, has: "To: <alice@xn--bcher-kva.example>", tries: 2},
+		{name: "UTF-8 header, no SMTPUTF8", back: returnHost{noUTF8: true}, options: international, content: utf8Header, has: "Subject: Gr=C3=BC=C3=9Fe", hasNot: "global", tries: 2},
+		{name: "UTF-8 header, no SMTPUTF8 and no 8BITMIME", back: returnHost{noUTF8: true, no8bit: true}, options: international, content: utf8Header, has: "Subject: Gr=C3=BC=C3=9Fe", tries: 2},
+		{name: "UTF-8 recipient", back: returnHost{noUTF8: true, no8bit: true}, to: "jörg@example.net", options: international, content: utf8Header, has: `Final-Recipient: utf-8; j\x{F6}rg@example.net`, tries: 2},
+		{name: "SMTPUTF8 that is not used", back: returnHost{noUTF8: true}, options: international, content: utf8Body, want: declared, has: "Grüße", tries: 1},
+		{name: "UTF-8 sender domain", back: returnHost{noUTF8: true, no8bit: true}, from: "alice@bücher.example", options: international, content: utf8Header, has: "To: <alice@xn--bcher-kva.example>", tries: 2},
 		{name: "UTF-8 sender", from: "chloé@example.com", options: international, content: utf8Header, want: international, has: "To: <chloé@example.com>", tries: 1},
-		{name: "UTF-8 sender, no SMTPUTF8", back: wayBack{noUTF8: true}, from: "chloé@example.com", options: international, content: utf8Header},
-		{name: "size, whole original", content: strings.Replace(plainText, "Secret", strings.Repeat("Secret\r\n", 1000), 1), back: wayBack{size: 4000}, has: header, hasNot: "Secret", tries: 2},
-		{name: "size, header too", content: strings.Repeat("X-Long: header\r\n", 800) + plainText, back: wayBack{size: 4000}, has: "Message-ID: <1@example.com>\r\n", hasNot: "X-Long", tries: 3},
+		{name: "UTF-8 sender, no SMTPUTF8", back: returnHost{noUTF8: true}, from: "chloé@example.com", options: international, content: utf8Header},
+		{name: "size, whole original", content: strings.Replace(plainText, "Secret", strings.Repeat("Secret\r\n", 1000), 1), back: returnHost{size: 4000}, has: header, hasNot: "Secret", tries: 2},
+		{name: "size, header too", content: strings.Repeat("X-Long: header\r\n", 800) + plainText, back: returnHost{size: 4000}, has: "Message-ID: <1@example.com>\r\n", hasNot: "X-Long", tries: 3},
 		{name: "REQUIRETLS", options: protected, content: plainText, want: smtp.MailOptions{RequireTLS: true}, has: "Subject: Undeliverable: Lunch", hasNot: "Secret", tries: 1},
-		{name: "REQUIRETLS, none on the way back", back: wayBack{noTLS: true}, options: protected, content: plainText, has: "\r\n\r\nMessage-ID: <1@example.com>\r\n", hasNot: "Lunch", tries: 3},
-		{name: "REQUIRETLS, where it is offered", back: wayBack{halfTLS: true}, options: protected, content: plainText, want: smtp.MailOptions{RequireTLS: true}, has: "TLS-Required: No\r\n", hasNot: "Lunch", tries: 2},
-		{name: "REQUIRETLS, no 8BITMIME", back: wayBack{no8bit: true}, options: smtp.MailOptions{RequireTLS: true, Body: smtp.Body8BitMIME}, content: utf8Header, want: smtp.MailOptions{RequireTLS: true}, has: "Subject: Gr=C3=BC=C3=9Fe", tries: 1},
-		{name: "no such sender", back: wayBack{always: says(550, smtp.EnhancedCode{5, 1, 1}, "no such user")}, content: utf8Body},
-		{name: "refused whatever its form", back: wayBack{always: says(554, smtp.EnhancedCode{5, 6, 0}, "never")}, content: utf8Body},
-		{name: "too long whatever its form", back: wayBack{always: says(552, smtp.EnhancedCode{}, "never")}, content: utf8Body},
-		{name: "BODY=8BITMIME is unknown", back: wayBack{no8bit: true, always: says(555, smtp.EnhancedCode{5, 5, 4}, "BODY?")}, content: utf8Body},
+		{name: "REQUIRETLS, none on the way back", back: returnHost{noTLS: true}, options: protected, content: plainText, has: "\r\n\r\nMessage-ID: <1@example.com>\r\n", hasNot: "Lunch", tries: 3},
+		{name: "REQUIRETLS, where it is offered", back: returnHost{halfTLS: true}, options: protected, content: plainText, want: smtp.MailOptions{RequireTLS: true}, has: "TLS-Required: No\r\n", hasNot: "Lunch", tries: 2},
+		{name: "REQUIRETLS, no 8BITMIME", back: returnHost{no8bit: true}, options: smtp.MailOptions{RequireTLS: true, Body: smtp.Body8BitMIME}, content: utf8Header, want: smtp.MailOptions{RequireTLS: true}, has: "Subject: Gr=C3=BC=C3=9Fe", tries: 1},
+		{name: "no such sender", back: returnHost{always: says(550, smtp.EnhancedCode{5, 1, 1}, "no such user")}, content: utf8Body},
+		{name: "refused whatever its form", back: returnHost{always: says(554, smtp.EnhancedCode{5, 6, 0}, "never")}, content: utf8Body},
+		{name: "too long whatever its form", back: returnHost{always: says(552, smtp.EnhancedCode{}, "never")}, content: utf8Body},
+		{name: "BODY=8BITMIME is unknown", back: returnHost{no8bit: true, always: says(555, smtp.EnhancedCode{5, 5, 4}, "BODY?")}, content: utf8Body},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -157,8 +157,8 @@ func TestReportNeedsNoMoreThanTheWayBackHas(t *testing.T) {
 	}
 }
 
-// Of a report's recipients, those get it again that did not have it; and it
-// goes the way that an operator has chosen for it.
+// A report is sent again only to the recipients that have not received it, and
+// by the route that an operator has set.
 func TestReportCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) {
@@ -210,9 +210,9 @@ func TestReportCopies(t *testing.T) {
 	})
 }
 
-// While the report in its other form cannot be stored it waits in the old one,
-// and is not lost.
-func TestReportAgainWithoutRoom(t *testing.T) {
+// While the smaller form of a report cannot be stored, the report waits in its
+// old form and is not lost.
+func TestSmallerReportWithoutRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var roomy atomic.Bool
 		w := newWorld(t, func(q *queue.Queue) {
@@ -223,7 +223,7 @@ func TestReportAgainWithoutRoom(t *testing.T) {
 				return nil
 			}}}
 		})
-		back := &wayBack{no8bit: true}
+		back := &returnHost{no8bit: true}
 		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
 			if m.System {
 				return back.deliver(m, r)
@@ -249,8 +249,8 @@ func TestReportAgainWithoutRoom(t *testing.T) {
 	})
 }
 
-// No report is ever due on a report, whatever return path a hook has given it.
-func TestNoReportOnReport(t *testing.T) {
+// No report is sent about a report, whatever return path a hook has set.
+func TestNoReportAboutReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var bad []*queue.Message
 		w := newWorld(t, func(q *queue.Queue) {

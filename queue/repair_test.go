@@ -19,8 +19,8 @@ func contentText(c queue.Content) string {
 	return b.String()
 }
 
-// However a message comes to the queue, its header ends where no program can
-// read on: what a hook sees is what is stored.
+// Whatever the source of a message, its header ends at the same place for all
+// programs: what a hook reads is what is stored.
 func TestSubmitRepairsHeader(t *testing.T) {
 	ways := map[string]func(text string) (*queue.Message, error){
 		"memory": func(s string) (*queue.Message, error) {
@@ -66,8 +66,8 @@ func TestSubmitRepairsHeader(t *testing.T) {
 	}
 }
 
-// What a hook has made of the header is repaired, too.
-func TestHookThatBreaksHeader(t *testing.T) {
+// The header is also repaired after a hook has changed it.
+func TestHeaderIsRepairedAfterHook(t *testing.T) {
 	store := new(memory.Store)
 	q := &queue.Queue{Store: store, Hooks: []queue.Hook{{Name: "break", Submitted: func(_ context.Context, m *queue.Message) error {
 		m.Content = queue.String("To: x\r\nno field\r\nFrom: ceo\r\n")
@@ -86,7 +86,7 @@ func TestHookThatBreaksHeader(t *testing.T) {
 	}
 }
 
-// brokenContent cannot be read, by an error or a panic.
+// A brokenContent cannot be read: it returns an error or panics.
 type brokenContent struct{ panics bool }
 
 func (c brokenContent) ReadAt([]byte, int64) (int, error) {

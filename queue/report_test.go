@@ -18,8 +18,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
 )
 
-// actions are what the reports among calls say, in the order of the calls:
-// "address action status".
+// actions returns the contents of the reports among calls, in the order of the
+// calls: "address action status".
 func actions(t *testing.T, calls []call) (all []string) {
 	t.Helper()
 	for _, c := range calls {
@@ -39,8 +39,8 @@ func actions(t *testing.T, calls []call) (all []string) {
 	return all
 }
 
-// The codes of Exchange's non-delivery reports come out as they went in, and
-// each is explained to the reader.
+// Reports contain the status codes of Exchange unchanged, and each code has an
+// explanation for the reader.
 func TestCodes(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -92,8 +92,8 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// While a host does not answer or drops connections, the delay is told with
-// 4.4.1 and 4.4.2; in the end the code is 4.4.7.
+// While a host does not answer or drops connections, the delay notice has the
+// code 4.4.1 or 4.4.2. The failure report has 4.4.7.
 func TestTemporaryCodes(t *testing.T) {
 	for _, test := range []struct {
 		r    queue.Result
@@ -129,7 +129,7 @@ func TestNotify(t *testing.T) {
 	const success, failure, delay, never = smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed, smtp.DSNNotifyNever
 	for _, test := range []struct {
 		notify []smtp.DSNNotify
-		want   string // of: ok@ through a host without DSN, dsn@ through one with it, box@ by LMTP, bad@ refused, slow@ put off until it expires
+		want   string // of: ok@ through a host without DSN, dsn@ through one with it, box@ by LMTP, bad@ refused, slow@ deferred until it expires
 	}{
 		{nil, "bad failed, slow delayed, slow failed"},
 		{[]smtp.DSNNotify{never}, ""},
@@ -179,8 +179,8 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// RET, ENVID and ORCPT go into the report; copies of failures go where the
-// operator wants them.
+// A report contains RET, ENVID and ORCPT. The operator's addresses get copies
+// of failure reports.
 func TestReportOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) {
@@ -280,7 +280,7 @@ func TestHooksAndExpansion(t *testing.T) {
 	})
 }
 
-// Bad mail goes to files, in the form that can be replayed.
+// Bad mail is written to files in a format that can be replayed.
 func TestBadMailDir(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "made", "when", "needed")
@@ -308,7 +308,7 @@ func TestBadMailDir(t *testing.T) {
 	})
 }
 
-// To a sender who can take UTF-8, the report is in UTF-8.
+// If the sender uses SMTPUTF8, the report is in UTF-8.
 func TestReportInUTF8(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -335,9 +335,9 @@ func TestReportInUTF8(t *testing.T) {
 	})
 }
 
-// A report that is refused "for now" each time must not keep the message, and
-// the hosts that have refused it, busy for ever: in the end it is bad mail.
-func TestReportNeverTaken(t *testing.T) {
+// A report that is refused temporarily each time must not keep the message, and
+// the hosts that refuse it, busy for ever. At the end it becomes bad mail.
+func TestReportAlwaysRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(q *queue.Queue) {
 			q.Hooks = []queue.Hook{{Name: "h", Submitted: func(_ context.Context, m *queue.Message) error {

@@ -37,8 +37,9 @@ func TestClass(t *testing.T) {
 	}
 }
 
-// The default policy: 10, 10, 10, then every 15 minutes, a tenth more or
-// less, so that what failed together does not come again together.
+// The default policy retries after 10, 10, 10, then every 15 minutes, with a
+// jitter of a tenth, so that mail that failed at the same time is not retried
+// at the same time.
 func TestRetryDefaults(t *testing.T) {
 	var r queue.Retry
 	for n, want := range map[int]time.Duration{1: 10 * time.Minute, 2: 10 * time.Minute, 3: 10 * time.Minute, 4: 15 * time.Minute, 100: 15 * time.Minute} {

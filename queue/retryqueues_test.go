@@ -14,7 +14,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// holder keeps the mail for branch.example until open is set.
+// A holder is a Deliverer that keeps the mail for branch.example waiting until
+// open is set.
 type holder struct {
 	*world
 	open atomic.Bool
@@ -26,7 +27,7 @@ func (h *holder) Pace(hop queue.NextHop) queue.Pace {
 
 func branch(h queue.NextHop) bool { return h.Destination == "branch.example" }
 
-// ask opens the hop and has its mail started.
+// ask opens the hop and retries its mail, as for ETRN.
 func (h *holder) ask(want int) {
 	h.t.Helper()
 	h.open.Store(true)
@@ -58,10 +59,10 @@ func to(calls []call) (rcpts []string) {
 
 var brokenOff = queue.Result{Outcome: queue.Deferred, Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 2}, Message: "connection broken"}}
 
-// A request starts all mail that is held for a receiver, whatever has come of
-// its attempts before: they broke off, its host did not answer, or it said
-// "later".
-func TestRequestStartsAllHeldMail(t *testing.T) {
+// A request starts all waiting mail for a receiver, whatever the result of
+// earlier attempts: the connection broke, the host did not answer, or it
+// deferred the mail.
+func TestRequestStartsAllWaitingMail(t *testing.T) {
 	for name, before := range map[string]queue.Result{
 		"broken off": brokenOff, "no answer": refused, "later": says(451, smtp.EnhancedCode{4, 2, 0}, "later"),
 	} {
@@ -77,7 +78,7 @@ func TestRequestStartsAllHeldMail(t *testing.T) {
 				if len(h.took()) == 0 {
 					t.Fatal("nothing was tried")
 				}
-				h.open.Store(false) // the receiver has gone
+				h.open.Store(false) // the receiver has disconnected
 				h.after(10 * time.Second)
 				h.took()
 				result = ok
@@ -91,9 +92,10 @@ func TestRequestStartsAllHeldMail(t *testing.T) {
 	}
 }
 
-// The receiver goes and comes back while its mail is on the way: each request
-// starts the mail again, however often the hop was found closed in between.
-func TestRequestAfterTheReceiverWentInBetween(t *testing.T) {
+// The receiver disconnects and comes back while its mail is in delivery. Each
+// request starts the mail again, however often the hop was found closed in
+// between.
+func TestRequestAfterReceiverDisconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 30
 		h := newHolder(t, n)
@@ -118,23 +120,23 @@ func TestRequestAfterTheReceiverWentInBetween(t *testing.T) {
 	})
 }
 
-// Recipients of a message that wait for several receivers are stored apart from
-// the others; a request starts them too, and only those that are meant.
-func TestRequestStartsItsShareOfAMessage(t *testing.T) {
+// Recipients of a message that wait for several receivers are stored separately
+// from other mail. A request starts them too, but only those for its receiver.
+func TestRequestStartsOnlyItsRecipients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHolder(t, 1)
 		defer h.shutdown()
 		h.deliver = greylist
 		h.submit("alice@example.com", "captain@branch.example", "bob@slow.example")
 		h.submit("alice@example.com", "carol@slow.example")
-		held := message("alice@example.com", "mate@branch.example")
-		held.Release = time.Now().Add(time.Hour)
-		if err := h.q.Submit(context.Background(), held); err != nil {
+		later := message("alice@example.com", "mate@branch.example")
+		later.Release = time.Now().Add(time.Hour)
+		if err := h.q.Submit(context.Background(), later); err != nil {
 			t.Fatal(err)
 		}
 		h.after(time.Second)
 		h.took()
-		h.ask(2) // not the one that its sender holds back, nor those of others
+		h.ask(2) // not the one with a later Release, nor those of others
 		h.after(time.Second)
 		if got := to(h.took()); !slices.Equal(got, []string{"captain@branch.example", "u00@branch.example"}) {
 			t.Errorf("tried %q", got)
@@ -143,9 +145,9 @@ func TestRequestStartsItsShareOfAMessage(t *testing.T) {
 	})
 }
 
-// An attempt that was begun before a request and fails after it is repeated at
-// once: its connection was the one that broke.
-func TestRequestDuringAnAttempt(t *testing.T) {
+// An attempt that began before a request and fails after it is repeated at
+// once, because it used the connection that broke.
+func TestRequestDuringAttempt(t *testing.T) {
 	for name, result := range map[string]queue.Result{"broken off": brokenOff, "no answer": refused} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -155,14 +157,14 @@ func TestRequestDuringAnAttempt(t *testing.T) {
 				h.deliver = func(queue.NextHop, *queue.Message, *queue.Recipient) queue.Result {
 					if first {
 						first = false
-						time.Sleep(time.Minute) // nothing says that the line is dead
+						time.Sleep(time.Minute) // the connection is dead, but no error shows it
 						return result
 					}
 					return ok
 				}
 				h.ask(1)
 				h.after(30 * time.Second)
-				h.ask(0) // it is on its way
+				h.ask(0) // it is in delivery
 				h.after(31 * time.Second)
 				if n := len(h.took()); n != 2 || h.stored() != 0 {
 					t.Errorf("%d attempts, %d messages left", n, h.stored())
@@ -172,7 +174,7 @@ func TestRequestDuringAnAttempt(t *testing.T) {
 	}
 }
 
-// RetryQueue is the operator's request. Suspended mail stays.
+// RetryQueue is the request of an operator. Suspended mail does not start.
 func TestRetryQueueStartsItsMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -192,9 +194,9 @@ func TestRetryQueueStartsItsMessages(t *testing.T) {
 	})
 }
 
-// A probe that routing sends elsewhere does not keep the other mail of a dead
-// hop waiting.
-func TestProbeThatGoesAnotherWay(t *testing.T) {
+// If the message that probes a dead hop is routed to another hop, the other
+// mail for the dead hop does not wait longer.
+func TestProbeIsRoutedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.deliver = func(hop queue.NextHop, _ *queue.Message, _ *queue.Recipient) queue.Result {

@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// causes are recipients whose mail waits for the reason that their name says.
+// causes has recipients whose mail waits for the reason that their name gives.
 var causes = map[string]queue.Result{
 	"password@up.example":   {Outcome: queue.Deferred, Host: "up", Reply: smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{4, 7, 8}}},
 	"policy@up.example":     {Outcome: queue.Deferred, Host: "up", Reply: smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}}},
@@ -26,7 +26,8 @@ var causes = map[string]queue.Result{
 	"down@down.example":     refused,
 }
 
-// newCauses has a message waiting for each cause, and one without a connector.
+// newCauses returns a queue with one waiting message for each cause, and one
+// without a connector.
 func newCauses(t *testing.T) (w *world, mend func()) {
 	w = newWorld(t, nil)
 	mended := false
@@ -58,8 +59,8 @@ func newCauses(t *testing.T) (w *world, mend func()) {
 	return w, func() { mended = true }
 }
 
-// When settings are replaced, the mail that waited for them goes at once; mail
-// that waits because its host is busy keeps its own retry time.
+// When settings are replaced, the mail that waited for them is retried at once.
+// Mail that waits because its host is busy keeps its retry time.
 func TestSettingsChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, mend := newCauses(t)
@@ -69,7 +70,7 @@ func TestSettingsChanged(t *testing.T) {
 		w.took()
 		w.q.SettingsChanged()
 		w.after(3 * time.Second)
-		w.took() // in vain
+		w.took() // failed attempts
 		mend()
 		w.q.SettingsChanged()
 		w.after(3 * time.Second)
@@ -85,9 +86,9 @@ func TestSettingsChanged(t *testing.T) {
 	})
 }
 
-// At a restart the mail that waits because of our own settings is tried at
-// once; what another host refused for now keeps its retry time.
-func TestRestartTriesWhatOurSettingsKept(t *testing.T) {
+// At a restart, mail that waits because of local settings is retried at once.
+// Mail that another host has deferred keeps its retry time.
+func TestRestartRetriesLocalFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, mend := newCauses(t)
 		w.run()
@@ -107,7 +108,7 @@ func TestRestartTriesWhatOurSettingsKept(t *testing.T) {
 	})
 }
 
-// changer is a Deliverer that tells when it changes.
+// A changer is a Deliverer that reports its changes.
 type changer struct {
 	*world
 	changed func()
@@ -115,8 +116,8 @@ type changer struct {
 
 func (c *changer) OnChange(f func()) { c.changed = f }
 
-// A message that is in the middle of an attempt with the old settings when they
-// are replaced is tried again with the new ones.
+// If settings are replaced during an attempt with the old ones, the message is
+// attempted again with the new ones.
 func TestSettingsReplacedDuringAnAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &changer{world: newWorld(t, nil)}
@@ -141,7 +142,7 @@ func TestSettingsReplacedDuringAnAttempt(t *testing.T) {
 	})
 }
 
-// unlistable is a Store whose List fails while fail is set.
+// An unlistable is a Store whose List fails while fail is set.
 type unlistable struct {
 	queue.Store
 	fail atomic.Bool
@@ -154,7 +155,7 @@ func (s *unlistable) List(ctx context.Context, q queue.Query) iter.Seq2[*queue.E
 	return s.Store.List(ctx, q)
 }
 
-// The waiting mail is looked through again later when the store fails.
+// If the store fails, the check of the waiting mail is repeated later.
 func TestSettingsChangedWhileTheStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, mend := newCauses(t)
@@ -176,7 +177,7 @@ func TestSettingsChangedWhileTheStoreFails(t *testing.T) {
 	})
 }
 
-// A Queue that never runs takes SettingsChanged, too.
+// SettingsChanged can be called on a Queue that never runs.
 func TestSettingsChangedBeforeRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := newCauses(t)

@@ -11,8 +11,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// A queue that cannot work says so when it is started, not with the first mail.
-func TestSettingsThatAreMissing(t *testing.T) {
+// Run returns an error at once if settings are missing, and not with the first
+// message.
+func TestMissingSettings(t *testing.T) {
 	none := func(q *queue.Queue) {}
 	for want, change := range map[string]func(*queue.Queue){
 		"queue: Queue.Store is not set":     func(q *queue.Queue) { q.Store = nil },
@@ -32,8 +33,9 @@ func TestSettingsThatAreMissing(t *testing.T) {
 	}
 }
 
-// What can never be sent is refused while the submitter is there to hear it.
-func TestSubmitRefusesWhatIsNoAddress(t *testing.T) {
+// Submit refuses addresses that can never be sent, so that the caller learns of
+// it.
+func TestSubmitRefusesInvalidAddress(t *testing.T) {
 	q := &queue.Queue{Store: new(memory.Store)}
 	for _, c := range []struct {
 		from, to string

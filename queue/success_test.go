@@ -15,10 +15,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// A success that was recorded and not reported yet, since other recipients of
-// the message were still on their way, is reported by whoever goes on with the
-// message: after a shutdown, or a crash.
-func TestSuccessIsNotForgotten(t *testing.T) {
+// A success is recorded but not reported, because other recipients of the
+// message are still in delivery. The queue that continues after a shutdown or
+// crash reports it.
+func TestSuccessIsReportedAfterRestart(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			store := &vanishing{Store: new(memory.Store)}
@@ -52,7 +52,7 @@ func TestSuccessIsNotForgotten(t *testing.T) {
 	}
 }
 
-// A delay that was told of does not keep the success from being told of.
+// A success is reported even if a delay notice was sent before.
 func TestSuccessAfterDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -78,7 +78,7 @@ func TestSuccessAfterDelay(t *testing.T) {
 	})
 }
 
-// hangsAt hangs where it delivers to one hop.
+// A hangsAt is a Deliverer that hangs at deliveries to one hop.
 type hangsAt struct {
 	*world
 	hop  string
@@ -92,8 +92,8 @@ func (h hangsAt) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Messag
 	return h.world.Deliver(ctx, hop, m, rcpts)
 }
 
-// vanishing is a store that takes no record any more: its queue's process has
-// died.
+// A vanishing is a store that accepts no more records: the process of its queue
+// has died.
 type vanishing struct {
 	queue.Store
 	gone atomic.Bool

@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// An operator's web page shows a queue as it is, and not by numbers.
+// JSON for an operator's web page has names instead of numbers.
 func TestJSON(t *testing.T) {
 	for want, v := range map[string]any{
 		`"expired"`:     queue.Expired,

@@ -18,8 +18,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
-// deadOrGone delivers everything to nowhere, but for dead.example, which
-// cannot be reached.
+// A deadOrGone is a Deliverer for which dead.example cannot be reached. It
+// discards all other mail.
 type deadOrGone struct{ n atomic.Int64 }
 
 func (d *deadOrGone) Route(ctx context.Context, m *queue.Message, r *queue.Recipient) (queue.NextHop, error) {
@@ -38,10 +38,10 @@ func (d *deadOrGone) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Me
 	return results
 }
 
-// BenchmarkWaiting is the cost of a durable submission, with delivery and
-// removal, while so many messages wait in the spool for a dead host, and the
-// memory that those cost. 20 submitters, messages of 1 KiB. The number that
-// waits is 100,000, or BRIDGEHEAD_WAITING.
+// BenchmarkWaiting measures a durable submission with delivery and removal
+// while many messages wait in the spool for a dead host, and the memory of the
+// waiting messages. There are 20 submitters, and messages have 1 KiB. The
+// number of waiting messages is 100,000 or BRIDGEHEAD_WAITING.
 func BenchmarkWaiting(b *testing.B) {
 	waiting := 100_000
 	if s := os.Getenv("BRIDGEHEAD_WAITING"); s != "" {
@@ -52,7 +52,7 @@ func BenchmarkWaiting(b *testing.B) {
 	}
 	none, _ := crowd(b, 0)
 	many, memory := crowd(b, waiting)
-	// In turns, since disks and neighbours change from moment to moment.
+	// Alternately, because the load of the disk and of other processes changes.
 	for round := range 3 {
 		for _, side := range []struct {
 			q *queue.Queue
@@ -71,8 +71,8 @@ func BenchmarkWaiting(b *testing.B) {
 	}
 }
 
-// crowd begins a queue with a spool in which n messages wait for a dead host,
-// and says what memory those take.
+// crowd starts a queue with a spool in which n messages wait for a dead host,
+// and returns how much memory they need.
 func crowd(b *testing.B, n int) (*queue.Queue, int64) {
 	store, err := spool.Open(b.TempDir(), nil)
 	if err != nil {
@@ -96,8 +96,8 @@ func crowd(b *testing.B, n int) (*queue.Queue, int64) {
 	return q, heap() - before
 }
 
-// cpuTime is what the process has used so far: the clock on the wall says
-// more of the disk and the neighbours.
+// cpuTime returns the CPU time of the process so far. Wall-clock time would
+// depend more on the disk and on other processes.
 func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -132,7 +132,7 @@ func submitAll(b *testing.B, q *queue.Queue, n, writers int, to string) {
 	wg.Wait()
 }
 
-// settled waits until n messages wait under the dead host's hop.
+// settled waits until n messages wait under the hop of the dead host.
 func settled(b *testing.B, store queue.Store, n int) {
 	for {
 		sums, err := store.Hops(context.Background())

@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 
-// A world is a queue with a send side that the test writes.
+// A world is a queue whose Deliverer calls functions of the test.
 type world struct {
 	t     *testing.T
 	q     *queue.Queue
@@ -29,7 +29,7 @@ type world struct {
 	ended   chan error
 }
 
-// A call is one Deliver call as the send side saw it.
+// A call is one Deliver call.
 type call struct {
 	at    time.Duration // since the world began
 	hop   string
@@ -43,8 +43,8 @@ func (c call) String() string {
 	return fmt.Sprintf("%v %s <%s> -> %s", c.at.Round(time.Second), c.hop, c.from, strings.Join(c.rcpts, " "))
 }
 
-// newWorld makes a queue that retries without jitter and delivers everything
-// at once; it runs until the test ends.
+// newWorld returns a queue that retries without jitter and delivers all mail at
+// once. It runs until the test ends.
 func newWorld(t *testing.T, change func(*queue.Queue)) *world {
 	w := &world{t: t, store: new(memory.Store), begun: time.Now(), ended: make(chan error, 1)}
 	w.q = &queue.Queue{
@@ -100,13 +100,13 @@ func (w *world) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message
 	return results
 }
 
-// after lets virtual time pass.
+// after waits for d in virtual time.
 func (w *world) after(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
 
-// took returns the calls so far and forgets them.
+// took returns the calls since the last took.
 func (w *world) took() []call {
 	synctest.Wait()
 	w.mu.Lock()
@@ -133,7 +133,7 @@ func message(from string, to ...string) *queue.Message {
 	}
 }
 
-// stored counts the messages in the store.
+// stored returns the number of messages in the store.
 func (w *world) stored() int {
 	w.t.Helper()
 	n := 0
@@ -148,7 +148,8 @@ func (w *world) stored() int {
 
 var ok = queue.Result{Outcome: queue.Success, Host: "mx.example.net", Reply: smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ok"}}
 
-// says is a host's reply, its outcome by its code.
+// says returns the result for a reply of a host. Its outcome depends on the
+// code.
 func says(code int, enhanced smtp.EnhancedCode, text string) queue.Result {
 	r := queue.Result{Host: "mx.example.net", Reply: smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: text}}
 	switch code / 100 {
@@ -162,7 +163,7 @@ func says(code int, enhanced smtp.EnhancedCode, text string) queue.Result {
 
 var refused = queue.Result{Outcome: queue.Unreachable, Reply: smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 4, 1}, Message: "connection refused"}}
 
-// actionOf is the first Action field of a report.
+// actionOf returns the first Action field of a report.
 func actionOf(report string) string {
 	_, rest, _ := strings.Cut(report, "\r\nAction: ")
 	action, _, _ := strings.Cut(rest, "\r\n")
