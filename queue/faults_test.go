@@ -126,13 +126,13 @@ func TestPoison(t *testing.T) {
 		if s := w.status(poison.ID); s != queue.MessagePoison {
 			t.Errorf("status %v", s)
 		}
-		told := false
+		reported := false
 		for len(events.C) > 0 {
 			if e := <-events.C; e.Kind == queue.EventPoison {
-				told = e.ID == poison.ID
+				reported = e.ID == poison.ID
 			}
 		}
-		if !told {
+		if !reported {
 			t.Error("there is no event for it")
 		}
 		w.do(queue.Filter{Status: queue.MessagePoison}, queue.Resubmit(), 1)

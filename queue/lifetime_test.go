@@ -35,7 +35,7 @@ func TestLifetimeIsConsistent(t *testing.T) {
 		pace     queue.Pace
 		by       *smtp.DeliverByOptions
 		down     bool // the hop cannot be reached: the sweep of waiting mail decides
-		told     time.Duration
+		noticed  time.Duration
 		promised time.Duration // by Will-Retry-Until
 		ended    time.Duration
 	}{
@@ -81,21 +81,21 @@ func TestLifetimeIsConsistent(t *testing.T) {
 					t.Errorf("MessageInfo.Expires is %v, want %v", at, c.ended)
 				}
 				w.after(100 * time.Hour)
-				var told, promised, ended time.Duration
+				var noticed, promised, ended time.Duration
 				for _, call := range w.took() {
 					switch {
 					case call.hop != "example.com":
 					case actionOf(call.text) == "delayed":
-						told = call.at
+						noticed = call.at
 						promised = until(t, call.text).Sub(w.begun)
 					case actionOf(call.text) == "failed":
 						ended = call.at
 					}
 				}
 				near := func(got, want time.Duration) bool { return got >= want && got <= want+20*time.Minute }
-				if !near(told, c.told) || promised.Round(time.Second) != c.promised || !near(ended, c.ended) {
+				if !near(noticed, c.noticed) || promised.Round(time.Second) != c.promised || !near(ended, c.ended) {
 					t.Errorf("delayed after %v (want %v), promised until %v (want %v), failed after %v (want %v)",
-						told, c.told, promised, c.promised, ended, c.ended)
+						noticed, c.noticed, promised, c.promised, ended, c.ended)
 				}
 			})
 		})

@@ -408,7 +408,7 @@ func (m *model) judge() {
 			m.t.Errorf("%s ended %d times: %+v", addr, n, *f)
 		}
 		if f.delayed > 1 && !m.vanish {
-			m.t.Errorf("%s: its sender was told of the delay %d times", addr, f.delayed)
+			m.t.Errorf("%s: its sender got %d delay notices", addr, f.delayed)
 		}
 		ends["delivered"] += f.delivered
 		ends["failed"] += f.failed

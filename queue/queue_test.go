@@ -236,7 +236,7 @@ func TestDeadHopExpiry(t *testing.T) {
 			}
 		}
 		if delayed != 20 || failed != 20 || w.stored() != 0 {
-			t.Errorf("%d told of the delay, %d failed, %d left; want 20, 20, 0", delayed, failed, w.stored())
+			t.Errorf("%d delay notices, %d failed, %d left; want 20, 20, 0", delayed, failed, w.stored())
 		}
 	})
 }

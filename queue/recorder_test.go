@@ -222,7 +222,7 @@ func TestRecorderWaitsWhenReportIsRefused(t *testing.T) {
 		t.Errorf("recorded as %v and %v, want delivered and waiting", delivered.Status, failed.Status)
 	}
 	if in := time.Until(b.store.s.Due); in < 59*time.Minute || in > time.Hour {
-		t.Errorf("due again in %v, the retry policy says an hour", in)
+		t.Errorf("due again in %v, want an hour (retry policy)", in)
 	}
 }
 

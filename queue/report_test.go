@@ -85,7 +85,7 @@ func TestCodes(t *testing.T) {
 					t.Errorf("%q, want %q", got, want)
 				}
 				if text := c[1].text; !strings.Contains(text, test.want) || !strings.Contains(text, "in its own words") {
-					t.Errorf("the reader is not told %q:\n%s", test.want, text)
+					t.Errorf("the report does not have the text %q:\n%s", test.want, text)
 				}
 			})
 		})
