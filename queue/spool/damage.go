@@ -19,9 +19,9 @@ type Damage struct {
 	Err     error  // what is wrong
 }
 
-// setAside copies bytes of a segment into a file in the directory damaged. It
+// saveDamaged copies bytes of a segment into a file in the directory damaged. It
 // returns the path of the file, "" if that fails.
-func (s *Spool) setAside(g *segment, off int64, b []byte) string {
+func (s *Spool) saveDamaged(g *segment, off int64, b []byte) string {
 	name := filepath.Join(s.damagedDir(), fmt.Sprintf("%010d-%d-%d", g.number, off, len(b)))
 	s.fs.Remove(name) // a file of an earlier recovery
 	f, err := s.fs.Open(name, create)
@@ -35,8 +35,9 @@ func (s *Spool) setAside(g *segment, off int64, b []byte) string {
 	return name
 }
 
-// unreadable handles a message that cannot be read. It sets a damaged message
-// aside. If only the disk has failed to read it, the message stays in the queue.
+// unreadable handles a message that cannot be read. If the message is damaged, it
+// saves its bytes in the directory damaged and removes it from the queue. If only
+// the disk has failed to read it, the message stays in the queue.
 func (s *Spool) unreadable(p *place, err error) {
 	if !errors.Is(err, queue.ErrDamaged) {
 		s.logger.Error("spool: cannot read message now", "id", p.id, "error", err)
@@ -49,7 +50,7 @@ func (s *Spool) unreadable(p *place, err error) {
 	if p.segment != nil {
 		b := make([]byte, p.data.message.size)
 		n, _ := p.segment.file.ReadAt(b, int64(p.data.message.off))
-		saved = s.setAside(p.segment, int64(p.data.message.off), b[:n])
+		saved = s.saveDamaged(p.segment, int64(p.data.message.off), b[:n])
 	}
 	if p.data.inFile { // the content file would be deleted with the message
 		from := s.files.name(p.data.seq)
@@ -58,14 +59,14 @@ func (s *Spool) unreadable(p *place, err error) {
 			return // the next Claim tries again
 		}
 	}
-	s.logger.Error("spool: message is damaged and set aside", "id", p.id, "file", saved, "error", err)
+	s.logger.Error("spool: damaged message removed from the queue", "id", p.id, "saved", saved, "error", err)
 	if s.index.removeDamaged(p) {
 		s.damaged.Add(1)
 	}
 }
 
-// rescue implements recordOwner. It sets aside the messages of a segment that
-// compaction could not copy because they cannot be read.
+// rescue implements recordOwner. It calls unreadable for the messages of a segment
+// that compaction could not copy because they cannot be read.
 func (s *Spool) rescue(g *segment) {
 	for after := ""; ; {
 		var places []place

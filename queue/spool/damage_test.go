@@ -165,7 +165,7 @@ func TestTornEnd(t *testing.T) {
 }
 
 // TestDamageWhileOpen damages the envelope of a waiting message in an open spool.
-// Claim sets the message aside and returns the next ones.
+// Claim removes the message from the queue, saves it, and returns the next ones.
 func TestDamageWhileOpen(t *testing.T) {
 	s := openTest(t, t.TempDir())
 	for i := range 3 {

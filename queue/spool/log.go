@@ -64,8 +64,8 @@ type recordOwner interface {
 	// copy to the log and returns it. It returns nil if the record is not
 	// needed.
 	copy(g *segment, f found, rec []byte) (*record, error)
-	// rescue sets aside the needed records of a segment that could not be
-	// copied.
+	// rescue saves the needed records of a segment that cannot be copied
+	// because they are damaged.
 	rescue(g *segment)
 }
 
@@ -163,7 +163,7 @@ func (l *recordLog) account() account {
 
 func (a account) done() { a.l.mu.Unlock() }
 
-// hold counts a record as needed.
+// retain counts a record as needed.
 func (a account) retain(at loc) {
 	if g := a.l.segments[at.segment]; g != nil {
 		g.live += int64(at.size)

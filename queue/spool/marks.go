@@ -126,7 +126,7 @@ func (r *replayer) interrupted(slot index.Slot) {
 	m, err := r.read(&p)
 	p.done()
 	if err != nil {
-		return // Claim sets it aside
+		return // Claim removes a damaged message
 	}
 	m.Interrupted++
 	r.recovery.Interrupted = append(r.recovery.Interrupted, m.ID)

@@ -42,7 +42,7 @@ func (x *messageIndex) copyMessage(f found, at loc, rec []byte) (*record, error)
 	d.state()
 	stateEnd := len(meta) - len(d.b)
 	if d.err != nil {
-		return nil, nil // recovery or Claim sets it aside
+		return nil, nil // recovery or Claim handles the damage
 	}
 	p, ok := x.placeAt(hd.id, f.seq, at)
 	if !ok {
@@ -55,7 +55,7 @@ func (x *messageIndex) copyMessage(f found, at loc, rec []byte) (*record, error)
 	}
 	p.done()
 	if err != nil {
-		return nil, nil // Claim sets it aside
+		return nil, nil // Claim handles the damage
 	}
 	st := meta[headLen:stateEnd]
 	if newer != nil {

@@ -120,7 +120,7 @@ func readPieces(f file, b []byte) {
 
 // damageIn saves damaged bytes of a segment and reports them.
 func (r *replayer) damageIn(g *segment, b []byte, d gap) {
-	saved := r.setAside(g, d.off, b[d.off:d.off+d.size])
+	saved := r.saveDamaged(g, d.off, b[d.off:d.off+d.size])
 	g.keep = g.keep || saved == ""
 	r.damage(Damage{Segment: g.path, Offset: d.off, Size: d.size, Err: d.err, Saved: saved})
 }

@@ -15,6 +15,6 @@
 // number that Exchange 2003 gave to the event.
 //
 // Characters that could end a line or control a terminal are escaped as in Go. A
-// value that a spreadsheet could take for a formula begins with an apostrophe.
-// [Search] returns the original values.
+// value that a spreadsheet could take for a formula begins with an apostrophe. A
+// value of more than 8 KiB is cut. [Search] returns the values without the escapes.
 package tracking

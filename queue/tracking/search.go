@@ -51,8 +51,8 @@ type Entry struct {
 
 // Search reads the log in the folder dir, from the oldest line to the newest, and
 // yields the entries that f selects. For a line that cannot be read it yields an
-// error with the names of the file and the line. If the caller goes on, Search
-// goes on with the next line. It may run while a Log writes to the folder.
+// error with the name of the file and the number of the line. If the caller goes
+// on, Search goes on with the next line. It may run while a Log writes to the folder.
 func Search(dir string, f Filter) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		files, err := logFiles(dir, f.Since)

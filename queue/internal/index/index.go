@@ -29,7 +29,7 @@ type Entry[T any] struct {
 	hidden     bool  // added, but not shown yet
 }
 
-// An Index holds the entries. The zero value is empty.
+// An Index has the entries of a store. The zero value is empty.
 type Index[T any] struct {
 	slab   []*[slabLen]Entry[T]
 	used   Slot            // the highest slot that was ever used
