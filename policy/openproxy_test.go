@@ -11,10 +11,10 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -23,28 +23,7 @@ const ownGreeting = "220 relay.example.com "
 // listenLocal calls serve for each connection, until the test ends.
 func listenLocal(t *testing.T, serve func(net.Conn)) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				serve(c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		wg.Wait()
-	})
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	return netip.MustParseAddrPort(peers.Serve(t, serve))
 }
 
 // greeter is a mail server that sends its greeting and waits until the client

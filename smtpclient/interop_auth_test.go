@@ -83,7 +83,8 @@ func TestInteropLongTokens(t *testing.T) {
 }
 
 // startDovecotAuth runs Dovecot's authentication, where all have one password,
-// and returns its socket.
+// and returns its socket. It is not the Dovecot of package peers, because that
+// one has the passwords in plain text and not as these tests need them.
 func startDovecotAuth(t *testing.T, password string) string {
 	bin := peers.Need(t, "dovecot")
 	peers.NeedRoot(t)

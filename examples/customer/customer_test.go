@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,15 +25,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	goleak.VerifyTestMain(m)
-}
-
-func file(t *testing.T, content string) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
 }
 
 func port(addr string) string {
@@ -71,7 +61,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, provider: peers.FreeAddr(t), listen: peers.FreeAddr(t), password: file(t, "sesame-4711\n")}
+	w := &world{t: t, provider: peers.FreeAddr(t), listen: peers.FreeAddr(t), password: peers.File(t, "sesame-4711\n")}
 	w.server = (&peers.Postfix{Domains: "branch.example shop.example",
 		Main: "smtpd_recipient_restrictions = check_recipient_access inline:{nobody@branch.example=REJECT}\n"}).Start(t)
 	w.internet = (&peers.Postfix{Domains: "example.net"}).Start(t)
@@ -87,11 +77,11 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.roots = file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
+	w.roots = peers.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})))
 	w.program = peers.Build(t, "../provider")
 	w.args = []string{"-listen", w.provider, "-cert", w.roots,
-		"-key", file(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))),
-		"-customers", file(t, "branch sesame-4711 branch.example\nshop sesame-4711 shop.example 127.0.0.1:"+port(w.listen)+"\n"),
+		"-key", peers.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))),
+		"-customers", peers.File(t, "branch sesame-4711 branch.example\nshop sesame-4711 shop.example 127.0.0.1:"+port(w.listen)+"\n"),
 		"-hostname", "mail.provider.example", "-spool", t.TempDir(), "-dns", w.dns.Addr, "-port", port(w.internet.Addr)}
 	return w
 }
@@ -112,7 +102,7 @@ func (w *world) start(account string, n int, more ...string) *peers.Process {
 func (w *world) send(to string) {
 	w.t.Helper()
 	out, err := peers.Swaks(w.t, "--server", w.provider, "--from", "carol@example.net", "--to", to,
-		"--data", "@"+file(w.t, strings.TrimSuffix(letter, "\n"))) // swaks ends the last line itself
+		"--data", "@"+peers.File(w.t, strings.TrimSuffix(letter, "\n"))) // swaks ends the last line itself
 	if err != nil {
 		w.t.Fatalf("swaks: %v\n%s", err, out)
 	}
@@ -198,7 +188,7 @@ func (w *world) byETRN() {
 }
 
 func good(t *testing.T) settings {
-	return settings{provider: "mail.provider.example", method: "atrn", user: "branch", passwordFile: file(t, "sesame-4711\n"),
+	return settings{provider: "mail.provider.example", method: "atrn", user: "branch", passwordFile: peers.File(t, "sesame-4711\n"),
 		domains: "branch.example", server: "10.0.0.5", every: time.Minute, schedule: "always", hostname: "relay.branch.example", spool: t.TempDir()}
 }
 
@@ -217,7 +207,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"-listen: is required with":     func(s *settings) { s.method = "etrn" },
 		`schedule: "Someday 8:00-9:00"`: func(s *settings) { s.schedule = "Someday 8:00-9:00" },
 		"-password-file: open":          func(s *settings) { s.passwordFile = "/nowhere/at/all" },
-		"-password-file: the first":     func(s *settings) { s.passwordFile = file(t, "\nsesame-4711\n") },
+		"-password-file: the first":     func(s *settings) { s.passwordFile = peers.File(t, "\nsesame-4711\n") },
 		"-roots: open":                  func(s *settings) { s.roots = "/nowhere/at/all" },
 		"-roots: no certificate":        func(s *settings) { s.roots = os.Args[0] },
 	} {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -18,13 +19,7 @@ func newCustomer(t *testing.T) *gateway.Gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		for _, c := range r.Closers {
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	peers.CloseAtEnd(t, r.Closers...)
 	return r
 }
 

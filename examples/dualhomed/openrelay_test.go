@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -20,14 +20,7 @@ func newGateway(t *testing.T) *gateway.Gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		for _, c := range g.Closers {
-			err = errors.Join(err, c.Close())
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
+	peers.CloseAtEnd(t, g.Closers...)
 	return g
 }
 

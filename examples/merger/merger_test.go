@@ -3,7 +3,6 @@ package main
 import (
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -34,15 +33,6 @@ type world struct {
 	recipients, names      string // files
 	spool                  string // folder
 	relay                  string // address of the gateway
-}
-
-func file(t *testing.T, content string) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "addresses")
-	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return name
 }
 
 // start runs the gateway with the flags for sharing.
@@ -95,7 +85,7 @@ func TestMerger(t *testing.T) {
 			example.com.    MX 10 mx.example.net.
 			mx.example.net. A 127.0.0.1
 		`),
-		spool: t.TempDir(), recipients: file(t, "alice@example.com\n"), names: file(t, "bob@example.com\n"),
+		spool: t.TempDir(), recipients: peers.File(t, "alice@example.com\n"), names: peers.File(t, "bob@example.com\n"),
 	}
 	peers.StartPostfixes(t, w.ours, w.theirs, w.internet)
 
@@ -154,7 +144,7 @@ func (w *world) refused(t *testing.T, to, reply string) {
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
-	both := "-ours example.com -our-server mail.example.com -recipients " + file(t, "alice\n") + " -theirs example.org -their-server mail.example.org "
+	both := "-ours example.com -our-server mail.example.com -recipients " + peers.File(t, "alice\n") + " -theirs example.org -their-server mail.example.org "
 	for args, want := range map[string]string{
 		"":                            "-ours, -our-server, -recipients: are required",
 		"-recipients /nowhere/at/all": "for flag -recipients: policy: directory",

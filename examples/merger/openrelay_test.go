@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
@@ -22,11 +23,7 @@ func TestNoOpenRelay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		peers.CloseAtEnd(t, relay.Closers...)
 		policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server), "example.com", "example.org")
-		for _, c := range relay.Closers {
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
@@ -15,10 +16,6 @@ func TestNoOpenRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	peers.CloseAtEnd(t, relay.Closers...)
 	policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server), s.domains...)
-	for _, c := range relay.Closers {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -14,18 +15,12 @@ import (
 // newProvider returns a gateway that does not run.
 func newProvider(t *testing.T) *gateway.Gateway {
 	cert, key := certificate(t)
-	s := settings{customers: file(t, customers), cert: cert, key: key, keep: time.Hour, hostname: "mail.provider.example", spool: t.TempDir(), port: 25}
+	s := settings{customers: peers.File(t, customers), cert: cert, key: key, keep: time.Hour, hostname: "mail.provider.example", spool: t.TempDir(), port: 25}
 	r, err := newRelay(&s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		for _, c := range r.Closers {
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	peers.CloseAtEnd(t, r.Closers...)
 	return r
 }
 

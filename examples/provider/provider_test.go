@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,15 +33,6 @@ branch  sesame-4711  branch.example,shop.example  192.0.2.25
 boat    ahoy-0815    boat.example
 `
 
-func file(t *testing.T, content string) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
 // certificate writes a certificate of the provider and its key to files.
 func certificate(t *testing.T) (cert, key string) {
 	t.Helper()
@@ -51,8 +41,8 @@ func certificate(t *testing.T) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))),
-		file(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})))
+	return peers.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))),
+		peers.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})))
 }
 
 // login returns the script of a session over TLS, up to ATRN in the EHLO reply.
@@ -113,12 +103,12 @@ func TestMailWaitsUntilETRN(t *testing.T) {
 	dns := dnstest.New(t, "branch.example. MX 10 mail.provider.example.\nmail.provider.example. A 127.0.0.1")
 	cert, key := certificate(t)
 	addr := peers.FreeAddr(t)
-	args := []string{"-listen", addr, "-customers", file(t, strings.Replace(customers, "192.0.2.25", "127.0.0.1:"+port, 1)),
+	args := []string{"-listen", addr, "-customers", peers.File(t, strings.Replace(customers, "192.0.2.25", "127.0.0.1:"+port, 1)),
 		"-cert", cert, "-key", key, "-hostname", "mail.provider.example", "-spool", t.TempDir(), "-dns", dns.Addr}
 	p := peers.StartSelf(t, "PROVIDER_MAIN", 1, args...)
 	// swaks ends the last line itself.
 	for _, to := range []string{"alice@branch.example", "bob@branch.example"} {
-		if out, err := peers.Swaks(t, "--server", addr, "--from", "carol@example.net", "--to", to, "--data", "@"+file(t, strings.TrimSuffix(letter, "\n"))); err != nil {
+		if out, err := peers.Swaks(t, "--server", addr, "--from", "carol@example.net", "--to", to, "--data", "@"+peers.File(t, strings.TrimSuffix(letter, "\n"))); err != nil {
 			t.Fatalf("swaks: %v\n%s", err, out)
 		}
 	}
@@ -176,15 +166,15 @@ func TestMailWaitsUntilETRN(t *testing.T) {
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	cert, key := certificate(t)
-	good := settings{customers: file(t, customers), cert: cert, key: key, keep: time.Hour, spool: t.TempDir(), port: 25}
+	good := settings{customers: peers.File(t, customers), cert: cert, key: key, keep: time.Hour, spool: t.TempDir(), port: 25}
 	for want, change := range map[string]func(*settings){
 		"-customers: is required":           func(s *settings) { s.customers = "" },
 		"-customers: open /nowhere/at/all":  func(s *settings) { s.customers = "/nowhere/at/all" },
-		"has no customers":                  func(s *settings) { s.customers = file(t, "# none\n\n") },
-		":2: want account":                  func(s *settings) { s.customers = file(t, "#\nbranch sesame-4711\n") },
-		":2: boat.example is listed twice":  func(s *settings) { s.customers = file(t, "boat a boat.example\nship b Boat.Example\n") },
-		`accepted domain "*"`:               func(s *settings) { s.customers = file(t, "boat a *\n") },
-		`connector boat: `:                  func(s *settings) { s.customers = file(t, "boat a boat.example boat.example:smtp\n") },
+		"has no customers":                  func(s *settings) { s.customers = peers.File(t, "# none\n\n") },
+		":2: want account":                  func(s *settings) { s.customers = peers.File(t, "#\nbranch sesame-4711\n") },
+		":2: boat.example is listed twice":  func(s *settings) { s.customers = peers.File(t, "boat a boat.example\nship b Boat.Example\n") },
+		`accepted domain "*"`:               func(s *settings) { s.customers = peers.File(t, "boat a *\n") },
+		`connector boat: `:                  func(s *settings) { s.customers = peers.File(t, "boat a boat.example boat.example:smtp\n") },
 		"-cert, -key: are required":         func(s *settings) { s.cert = "" },
 		"-cert, -key: open /nowhere/at/all": func(s *settings) { s.key = "/nowhere/at/all" },
 		"-spool":                            func(s *settings) { s.spool = "" },

@@ -4,6 +4,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
 
@@ -22,10 +23,6 @@ func TestNoOpenRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	peers.CloseAtEnd(t, relay.Closers...)
 	policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server), organizationDomain)
-	for _, c := range relay.Closers {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	}
 }

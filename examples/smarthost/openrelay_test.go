@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 )
 
@@ -17,10 +18,6 @@ func TestNoOpenRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	peers.CloseAtEnd(t, relay.Closers...)
 	policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server))
-	for _, c := range relay.Closers {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	}
 }

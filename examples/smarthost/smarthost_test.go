@@ -69,22 +69,13 @@ func start(t *testing.T, spool, upstream string, secrets []string, more ...strin
 	return p
 }
 
-func file(t *testing.T, content string) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
 // provider starts a Postfix that accepts mail only from a client that has
 // logged in over TLS. It has the mailboxes of example.net. The system trusts
 // its certificate.
 func provider(t *testing.T) (p *peers.Postfix, upstream string) {
 	t.Helper()
 	cert := smtptest.Certificate(t, "smtp.provider.example") // and for localhost
-	t.Setenv("SSL_CERT_FILE", file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))))
+	t.Setenv("SSL_CERT_FILE", peers.File(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))))
 	p = (&peers.Postfix{Domains: "example.net", Certificate: &cert, Accounts: map[string]string{user: password}}).Start(t)
 	_, port, _ := net.SplitHostPort(p.Addr)
 	return p, "localhost:" + port
@@ -114,7 +105,7 @@ func swaks(t *testing.T, p *peers.Process, subject string) {
 func TestPrintersThroughProvider(t *testing.T) {
 	provider, upstream := provider(t)
 	for flag, secret := range map[string]string{"-password-file": password, "-token-file": peers.Token(t, user)} {
-		p := start(t, t.TempDir(), upstream, []string{secret}, "-user", user, flag, file(t, secret+"\n"))
+		p := start(t, t.TempDir(), upstream, []string{secret}, "-user", user, flag, peers.File(t, secret+"\n"))
 		swaks(t, p, "on battery")
 		arrives(t, provider, "on battery")
 		if out, err := exec.Command(peers.NeedPython(t), "-c", alert, p.Addrs[0]).CombinedOutput(); err != nil {
@@ -152,7 +143,7 @@ func TestMailWaits(t *testing.T) {
 		"unknown authority":     {"/dev/null", password},
 	} {
 		t.Setenv("SSL_CERT_FILE", now.roots)
-		spool, passwordFile := t.TempDir(), file(t, now.password)
+		spool, passwordFile := t.TempDir(), peers.File(t, now.password)
 		p := start(t, spool, upstream, []string{now.password}, "-user", user, "-password-file", passwordFile)
 		taken := strings.Count(provider.Log(t), ": from=<ups@")
 		swaks(t, p, why)
@@ -207,7 +198,7 @@ func TestPrinterThroughUpstream(t *testing.T) {
 		}),
 	} {
 		up, spool := upstream(t, auth), t.TempDir()
-		p := start(t, spool, up.Addr, []string{password}, "-user", user, flag, file(t, password+"\n"), "-tls", "encrypt")
+		p := start(t, spool, up.Addr, []string{password}, "-user", user, flag, peers.File(t, password+"\n"), "-tls", "encrypt")
 		smtptest.Talk(t, p.Addrs[0], `
 			S: 220
 			C: HELO printer
@@ -276,9 +267,9 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		good + "-tls perhaps":              `for flag -tls: unknown TLS level "perhaps"`,
 		good + "-user relay":               "-user: needs one of -password-file and -token-file",
 		good + "-password-file x":          "-user: is required with",
-		good + "-user relay -password-file /nowhere/at/all":  "-password-file: open /nowhere/at/all",
-		good + "-user relay -password-file " + file(t, "\n"): "first line is empty",
-		good + "-allow 0.0.0.0/0 -spool " + t.TempDir():      "open relay",
+		good + "-user relay -password-file /nowhere/at/all":        "-password-file: open /nowhere/at/all",
+		good + "-user relay -password-file " + peers.File(t, "\n"): "first line is empty",
+		good + "-allow 0.0.0.0/0 -spool " + t.TempDir():            "open relay",
 		good + "25": `"25" is not a flag`,
 	} {
 		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {

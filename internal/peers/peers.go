@@ -3,9 +3,11 @@
 package peers
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -62,6 +64,23 @@ func NeedRoot(t testing.TB) {
 func NeedPython(t testing.TB) string {
 	t.Helper()
 	return Need(t, "python3")
+}
+
+// Python runs a script with the Python 3 of Debian and returns its output. If a
+// module is missing, it skips or fails as Need does; modules names the packages.
+func Python(t testing.TB, modules, script string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(Need(t, "/usr/bin/python3"), append([]string{"-c", script}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		if strings.Contains(stderr.String(), "ModuleNotFoundError") {
+			missing(t, modules)
+		}
+		t.Fatalf("python: %v: %s", err, &stderr)
+	}
+	return out
 }
 
 func missing(t testing.TB, what string) {

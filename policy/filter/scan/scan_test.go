@@ -11,12 +11,12 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -28,30 +28,9 @@ const mail = "From: a@example.org\r\nTo: b@example.com\r\nSubject: hello\r\n\r\n
 
 var to = []string{"b@example.com"}
 
-// scanner is a TCP server that calls f for each connection.
-func scanner(t *testing.T, f func(net.Conn)) (addr string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { defer c.Close(); f(c) })
-		}
-	})
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	return l.Addr().String()
-}
-
 // says starts a scanner that reads until end and then sends reply.
 func says(t *testing.T, end, reply string) string {
-	return scanner(t, func(c net.Conn) {
+	return peers.Serve(t, func(c net.Conn) {
 		r := bufio.NewReader(c)
 		var all []byte
 		for !bytes.HasSuffix(all, []byte(end)) {
@@ -128,7 +107,7 @@ func TestHostileSymbols(t *testing.T) {
 
 // A verdict does not count if it comes before spamd has read the message.
 func TestEarlyVerdict(t *testing.T) {
-	c := &Spamd{MaxSize: 64 << 20, Address: scanner(t, func(c net.Conn) {
+	c := &Spamd{MaxSize: 64 << 20, Address: peers.Serve(t, func(c net.Conn) {
 		io.WriteString(c, "SPAMD/1.1 0 EX_OK\r\nSpam: False ; 0 / 5\r\nContent-length: 0\r\n\r\n")
 		c.(*net.TCPConn).SetLinger(0)
 	})}
@@ -165,7 +144,7 @@ func TestDown(t *testing.T) {
 }
 
 func TestSlowScannerEndsWithTheTimeout(t *testing.T) {
-	silent := scanner(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	silent := peers.Serve(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	agenttest.Refused(t, 451, "a@example.org", to, mail, (&Clamd{Address: silent, Timeout: 30 * time.Millisecond}).Agent())
 	agenttest.Refused(t, 451, "a@example.org", to, mail, (&Spamd{Address: silent, Timeout: 30 * time.Millisecond}).Agent())
 	agenttest.Refused(t, 451, "a@example.org", to, mail, (&HTTP{URL: "http://" + silent, Timeout: 30 * time.Millisecond}).Agent())

@@ -1,12 +1,10 @@
 package arc
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -69,18 +67,7 @@ func TestPeerChain(t *testing.T) {
 	}
 }
 
-// python runs a script with Debian's Python, which has dkimpy.
 func python(t *testing.T, script string, args ...string) []byte {
 	t.Helper()
-	cmd := exec.Command(peers.Need(t, "/usr/bin/python3"), append([]string{"-c", script}, args...)...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		if strings.Contains(stderr.String(), "ModuleNotFoundError") {
-			peers.Need(t, "dkimpy (Debian's python3-dkim and python3-authres)")
-		}
-		t.Fatalf("dkimpy: %v: %s", err, &stderr)
-	}
-	return out
+	return peers.Python(t, "dkimpy (Debian packages python3-dkim and python3-authres)", script, args...)
 }

@@ -1,7 +1,6 @@
 package dkim
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -90,20 +89,9 @@ func openDKIM(t *testing.T, messageFiles string, conf ...string) string {
 	return string(out)
 }
 
-// python runs a script with Debian's Python, which has dkimpy.
 func python(t *testing.T, script string, args ...string) []byte {
 	t.Helper()
-	cmd := exec.Command(peers.Need(t, "/usr/bin/python3"), append([]string{"-c", script}, args...)...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		if strings.Contains(stderr.String(), "ModuleNotFoundError") {
-			peers.Need(t, "dkimpy (Debian's python3-dkim and python3-nacl)")
-		}
-		t.Fatalf("dkimpy: %v: %s", err, &stderr)
-	}
-	return out
+	return peers.Python(t, "dkimpy (Debian packages python3-dkim and python3-nacl)", script, args...)
 }
 
 const pythonVerify = `
