@@ -134,7 +134,7 @@ func TestThreeConnectors(t *testing.T) {
 
 // The partner's mail waits while its host is down, or has no trusted certificate
 // for its name. The internet's server is up and would accept the mail, but does
-// not get it. The mail arrives when the host is right again.
+// not get it. The mail arrives when the host works again.
 func TestPartnersMailWaits(t *testing.T) {
 	right, another, selfSigned := smtptest.Certificate(t, "mx.army.mil"), smtptest.Certificate(t, "mx.navy.mil"), smtptest.Certificate(t, "mx.army.mil")
 	w := newWorld(t, right, another)

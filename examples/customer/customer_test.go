@@ -63,7 +63,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, provider: peers.FreeAddr(t), listen: peers.FreeAddr(t), password: peers.File(t, "sesame-4711\n")}
 	w.server = (&peers.Postfix{Domains: "branch.example shop.example",
-		Main: "smtpd_recipient_restrictions = check_recipient_access inline:{nobody@branch.example=REJECT}\n"}).Start(t)
+		Main: "smtpd_recipient_restrictions = check_recipient_access inline:{unknown@branch.example=REJECT}\n"}).Start(t)
 	w.internet = (&peers.Postfix{Domains: "example.net"}).Start(t)
 	w.dns = dnstest.New(t, `
 		branch.example.        MX 10 mail.provider.example.
@@ -165,10 +165,10 @@ func (w *world) byATRN(n int) {
 
 	// The next fetch works too. An unknown mailbox is reported to the sender
 	// through the provider.
-	w.send("nobody@branch.example")
+	w.send("unknown@branch.example")
 	report := w.internet.Next(t)
 	for _, want := range []string{"X-Original-To: carol@example.net", "by mail.provider.example", "From: ", "postmaster@branch.example",
-		"Final-Recipient: rfc822; nobody@branch.example", "Action: failed"} {
+		"Final-Recipient: rfc822; unknown@branch.example", "Action: failed"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("no %q in the report:\n%s", want, report)
 		}

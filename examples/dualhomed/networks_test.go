@@ -110,7 +110,7 @@ func TestTwoNetworks(t *testing.T) {
 	}
 
 	// An unknown mailbox is reported to its sender outside.
-	if out, err := inet.swaks(inet.us(), "carol@example.net", "nobody@example.com"); err != nil {
+	if out, err := inet.swaks(inet.us(), "carol@example.net", "unknown@example.com"); err != nil {
 		t.Fatalf("unknown mailbox: %v\n%s", err, out)
 	}
 	if m := internet.Next(t); !strings.Contains(m, "Status: 5.1.1") {

@@ -33,7 +33,7 @@ func TestArticle(t *testing.T) {
 	w.outboundLogs()
 }
 
-// relayByUs are the settings of an organization's Postfix that sends by way of
+// relayByUs returns the settings of an organization's Postfix that sends through
 // the edge, from the organization's address.
 func relayByUs(w *world) string {
 	return "relayhost = [127.0.0.1]:" + port(w.organization) + "\ninet_interfaces = 127.0.0.1\nsmtp_bind_address = " + organizationAddr + "\n"

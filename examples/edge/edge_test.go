@@ -74,7 +74,7 @@ func TestReport(t *testing.T) {
 func (w *world) refusals() {
 	for _, c := range []struct{ name, from, to, script string }{
 		{"relay for a stranger", "127.0.0.1", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<y@example.org>\nS: 550 5.7.1"},
-		{"an unknown recipient", "127.0.0.1", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<nobody@example.com>\nS: 550 5.1.1"},
+		{"an unknown recipient", "127.0.0.1", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<unknown@example.com>\nS: 550 5.1.1"},
 		{"our own sender", "127.0.0.1", w.internet, "C: MAIL FROM:<bob@example.com>\nS: 550 5.7.1"},
 		{"a sender on the list", "127.0.0.1", w.internet, "C: MAIL FROM:<x@spam.test>\nS: 554 5.1.0"},
 		{"a client on a list in the DNS", "127.0.0.4", w.internet, "C: MAIL FROM:<x@example.net>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 550 5.7.1\nC: RCPT TO:<bob@example.com>\nS: 250"},

@@ -27,9 +27,10 @@
 // The file edge.yaml explains each setting. With -check, edge reports each error
 // of the file with its line and ends.
 //
-// SIGHUP loads the file again, with the certificate and the accounts. Existing
-// sessions keep the previous rules. New sessions and the queue use the new ones.
-// If the file has an error, nothing changes.
+// SIGHUP loads the file again, with the certificate and the accounts. New
+// sessions and the queue use the new rules. Existing sessions keep the previous
+// rules and are closed after ten minutes. If the file has an error, nothing
+// changes.
 //
 // SIGTERM or SIGINT stops edge. Active sessions and delivery attempts may
 // finish within 30 seconds. Waiting messages stay in the spool.

@@ -92,7 +92,7 @@ func (w *world) refused() {
 	const sender = "C: mail from:carol@example.net\nS: 250 2.1.0\n"
 	for _, script := range []string{
 		"# a relay for strangers\n" + sender + "C: rcpt to:dave@example.org\nS: 550 5.7.1",
-		"# an unknown mailbox\n" + sender + "C: rcpt to:nobody@example.com\nS: 550 5.1.1",
+		"# an unknown mailbox\n" + sender + "C: rcpt to:unknown@example.com\nS: 550 5.1.1",
 		"# a sender of the organization's, from outside\nC: mail from:bob@example.com\nS: 550 5.7.1",
 		"# a blocked sender\nC: mail from:x@spam.test\nS: 554 5.1.0",
 		"# an invalid address\n" + sender + "C: rcpt to:alice@\nS: 501 5.1.3",
@@ -146,7 +146,7 @@ func (w *world) typedOut() {
 // telnetLogs: refused commands are in the protocol log too.
 func (w *world) telnetLogs() {
 	inOrder(w.t, w.protocol("receive", "internet"), "< VRFY alice", "> 252",
-		"< MAIL from:carol@example.net", "< RCPT to:dave@example.org", "> 550 5.7.1", "< RCPT to:nobody@example.com", "> 550 5.1.1",
+		"< MAIL from:carol@example.net", "< RCPT to:dave@example.org", "> 550 5.7.1", "< RCPT to:unknown@example.com", "> 550 5.1.1",
 		"< MAIL from:bob@example.com", "> 550 5.7.1", "< RCPT to:alice@", "> 501 5.1.3", "< DATA", "> 503 5.5.1")
 	inOrder(w.t, w.protocol("receive", "organization"), "< AUTH", "> 538 5.7.11", "> 530 5.7.0",
 		"< STARTTLS", "< AUTH", "> 334", "< <response>", "> 334", "< <response>", "* authenticated by LOGIN as alice", "> 235 2.7.0", "< MAIL from:alice@example.com", "> 250 2.0.0")

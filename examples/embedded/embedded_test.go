@@ -94,7 +94,7 @@ func TestMailArrives(t *testing.T) {
 		"":                        http.StatusBadRequest,
 		"a@example.net\r\nBcc: b": http.StatusBadRequest,
 		"root@[127.0.0.1]":        http.StatusBadRequest,
-		"nobody@example.net":      http.StatusAccepted,
+		"unknown@example.net":     http.StatusAccepted,
 	} {
 		if code := signUp(t, base, email); code != want {
 			t.Errorf("%q: status %d, want %d", email, code, want)
@@ -104,7 +104,7 @@ func TestMailArrives(t *testing.T) {
 		t.Errorf("no report, but\n%s", report)
 	}
 	peers.Await(t, "the state failed", func() bool {
-		return strings.HasPrefix(state(t, base, "nobody@example.net"), "failed: 550")
+		return strings.HasPrefix(state(t, base, "unknown@example.net"), "failed: 550")
 	})
 	p.Stop(t)
 }

@@ -115,17 +115,17 @@ func TestMerger(t *testing.T) {
 	w.arrives(t, "alice@example.com", w.ours)
 	w.arrives(t, "bob@example.com", w.theirs)
 	w.arrives(t, "bob@example.org", w.theirs)
-	w.refused(t, "nobody@example.com", "550 5.1.1")
+	w.refused(t, "unknown@example.com", "550 5.1.1")
 	p.Stop(t)
 
 	p = w.start(t, "-share", "unresolved")
 	w.arrives(t, "alice@example.com", w.ours)
 	w.arrives(t, "bob@example.com", w.theirs)
 	// Their system refuses an unknown recipient, and the sender gets a report.
-	w.send(t, "carol@example.net", "nobody@example.com")
+	w.send(t, "carol@example.net", "unknown@example.com")
 	reported(t, "carol@example.net", w.internet)
 	// A report to one of their users goes to their system.
-	w.send(t, "bob@example.com", "nobody@example.net", "--local-interface", serversAddr)
+	w.send(t, "bob@example.com", "unknown@example.net", "--local-interface", serversAddr)
 	reported(t, "bob@example.com", w.theirs)
 	p.Stop(t)
 }

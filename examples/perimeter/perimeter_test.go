@@ -91,7 +91,7 @@ func TestInboundAndOutbound(t *testing.T) {
 		S: 250
 		C: MAIL FROM:<carol@example.net>
 		S: 250
-		C: RCPT TO:<nobody@example.com>
+		C: RCPT TO:<unknown@example.com>
 		S: 550 5.1.1
 		C: RCPT TO:<dave@elsewhere.test>
 		S: 550 5.7.1 Unable to relay

@@ -117,7 +117,7 @@ func TestMailWaitsUntilETRN(t *testing.T) {
 	// and get no mail.
 	smtptest.Talk(t, addr, `
 		S: 220
-		C: EHLO stranger.test
+		C: EHLO client.test
 		S: 250 ETRN
 		C: ETRN branch.example
 		S: 459 4.7.1

@@ -47,8 +47,8 @@ Bob cannot come. May I?
 			c.startTLS()
 			c.say("EHLO laptop."+organizationDomain, "250")
 			c.authPlain(account, accountPassword)
-			c.message("alice@"+organizationDomain, "nobody@"+internetDomain, `From: Alice <alice@example.com>
-To: nobody@example.net
+			c.message("alice@"+organizationDomain, "unknown@"+internetDomain, `From: Alice <alice@example.com>
+To: unknown@example.net
 Subject: Thursday
 
 And you?

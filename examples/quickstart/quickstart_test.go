@@ -45,9 +45,9 @@ func TestDemoPrintsAllResults(t *testing.T) {
 		"delivered to carol@example.net at mx.example.net",
 		"The organization received: from <carol@example.net> to <bob@example.com>",
 		"with ESMTPSA id",
-		"to nobody@example.net failed: 550 5.1.1",
+		"to unknown@example.net failed: 550 5.1.1",
 		"The organization received: from <> to <alice@example.com>",
-		"Final-Recipient: rfc822; nobody@example.net",
+		"Final-Recipient: rfc822; unknown@example.net",
 		"All mail is delivered",
 	} {
 		if !strings.Contains(text, want) {

@@ -71,7 +71,7 @@ func startMailServer(name, hostname, dir string, out *printer) (*mailServer, err
 		Hostname: hostname,
 		Handler:  smtpserver.HandlerFunc(s.receive),
 		Agents: []smtpserver.Agent{{Name: "mailboxes", Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
-			if strings.HasPrefix(to, "nobody@") {
+			if strings.HasPrefix(to, "unknown@") {
 				return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "Mailbox does not exist"}
 			}
 			return nil

@@ -22,7 +22,7 @@ func TestReportSender(t *testing.T) {
 			return nil
 		},
 		Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
-			if to == "nobody@example.net" {
+			if to == "unknown@example.net" {
 				return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such user"}
 			}
 			return nil
@@ -35,7 +35,7 @@ func TestReportSender(t *testing.T) {
 		S: 250
 		C: MAIL FROM:<printer@example.com>
 		S: 250
-		C: RCPT TO:<nobody@example.net>
+		C: RCPT TO:<unknown@example.net>
 		S: 250
 		C: DATA
 		S: 354
@@ -48,7 +48,7 @@ func TestReportSender(t *testing.T) {
 		S: 221
 	`)
 	m := up.Inbox.Next(t)
-	if m.From != "bounces@example.com" || m.Recipients[0].Addr != "printer@example.com" || !strings.Contains(m.Text, "Final-Recipient: rfc822; nobody@example.net") {
+	if m.From != "bounces@example.com" || m.Recipients[0].Addr != "printer@example.com" || !strings.Contains(m.Text, "Final-Recipient: rfc822; unknown@example.net") {
 		t.Errorf("from %s to %s:\n%s", m.From, m.Recipients[0].Addr, m.Text)
 	}
 	p.Stop(t)

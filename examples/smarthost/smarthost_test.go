@@ -205,7 +205,7 @@ func TestPrinterThroughUpstream(t *testing.T) {
 			S: 250
 			C: MAIL FROM:<scanner@example.com>
 			S: 250
-			C: RCPT TO:<anybody@example.net>
+			C: RCPT TO:<admin@example.net>
 			S: 250
 			C: DATA
 			S: 354
@@ -218,13 +218,13 @@ func TestPrinterThroughUpstream(t *testing.T) {
 			S: 221
 		`)
 		m := up.Inbox.Next(t)
-		if m.From != "scanner@example.com" || m.To()[0] != "anybody@example.net" || m.Protocol != "ESMTPSA" ||
+		if m.From != "scanner@example.com" || m.To()[0] != "admin@example.net" || m.Protocol != "ESMTPSA" ||
 			!strings.HasSuffix(m.Text, "Subject: Scan\r\n\r\n[page]\r\n") {
 			t.Errorf("the upstream received from %s to %v with %s:\n%s", m.From, m.To(), m.Protocol, m.Text)
 		}
 		p.Stop(t)
 		var what []string
-		for e, err := range tracking.Search(filepath.Join(spool, "logs"), tracking.Filter{Recipient: "anybody@example.net"}) {
+		for e, err := range tracking.Search(filepath.Join(spool, "logs"), tracking.Filter{Recipient: "admin@example.net"}) {
 			if err != nil {
 				t.Fatal(err)
 			}

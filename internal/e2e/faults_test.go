@@ -93,19 +93,19 @@ func TestConnectionRefused(t *testing.T) {
 func TestRecipientsAreIndependent(t *testing.T) {
 	home := newSink(t)
 	next := newFaultySink(t, func(stage, arg string) string {
-		if stage == "RCPT" && strings.HasPrefix(arg, "nobody@") {
+		if stage == "RCPT" && strings.HasPrefix(arg, "unknown@") {
 			return "550 5.1.1 no such user"
 		}
 		return ""
 	})
 	r := faultyRelay(t, next.addr, home.addr)
-	send(t, r.addr, "alice@example.com", "bob@example.net", "nobody@example.net", "carol@example.net")
+	send(t, r.addr, "alice@example.com", "bob@example.net", "unknown@example.net", "carol@example.net")
 	await(t, time.Minute, "the final state of the message", func() bool { return r.waiting(t) == 0 })
 	if m := next.received(); len(m) != 1 || fmt.Sprint(m[0].to) != "[bob@example.net carol@example.net]" {
 		t.Errorf("the next hop received %v", m)
 	}
 	reports := home.received()
-	if len(reports) != 1 || !strings.Contains(string(reports[0].data), "Final-Recipient: rfc822; nobody@example.net") ||
+	if len(reports) != 1 || !strings.Contains(string(reports[0].data), "Final-Recipient: rfc822; unknown@example.net") ||
 		strings.Contains(string(reports[0].data), "bob@example.net\r\nAction") {
 		t.Errorf("reports: %q", reports)
 	}

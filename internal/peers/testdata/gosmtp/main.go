@@ -1,5 +1,5 @@
-// Gosmtp is a mail server made of an old version of go-smtp. It knows every
-// recipient but nobody@..., and logs each message that it takes.
+// Command gosmtp is a mail server that uses an old version of go-smtp. It accepts
+// every recipient except nobody@... and logs each message that it accepts.
 package main
 
 import (
