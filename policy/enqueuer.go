@@ -15,8 +15,8 @@ import (
 )
 
 // A Submitter adds messages to a queue; *queue.Queue is one. After Submit has
-// returned nil, the file of m.Content is closed: the Submitter must have
-// copied what it needs.
+// returned nil, the file of m.Content is closed. Submit must copy the content
+// before it returns.
 type Submitter interface {
 	Submit(ctx context.Context, m *queue.Message) error
 }

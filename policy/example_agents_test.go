@@ -16,8 +16,9 @@ import (
 )
 
 // Rights as on an Exchange receive connector: everyone may submit mail, the
-// mail servers of a partner may use any sender, the branch office is trusted
-// like own servers, and every authenticated client is a user.
+// mail servers of a partner may use any sender, the branch office has the same
+// rights as the organization's servers, and every authenticated client is a
+// user.
 func ExampleRelay() {
 	domains, err := policy.NewDomains(policy.Domain{Name: "example.com"})
 	if err != nil {
@@ -43,8 +44,8 @@ func ExampleRelay() {
 	// policy: Grants[3]: accept-any-recipient for everyone except a list: that would be an open relay
 }
 
-// Lists of one's own and in the DNS. The organization's firewall passes on what
-// comes from outside, and is not checked itself.
+// ConnectionFilter with its own lists and DNS lists. The organization's
+// firewall forwards mail from outside, and is not checked itself.
 func ExampleConnectionFilter() {
 	block, err := policy.ReadNetworks(strings.NewReader(`
 		192.0.2.0/24                   # a network
@@ -91,7 +92,7 @@ func ExampleSpoofing() {
 	// Output: true <nil>
 }
 
-// A stolen password is worth no more than 500 messages a day.
+// A stolen password can be used to send at most 500 messages a day.
 func ExampleRates() {
 	rates := &policy.Rates{Rates: []policy.Rate{
 		{By: policy.ByIdentity, Messages: 500, Recipients: 2000, Per: 24 * time.Hour, ExemptIdentities: []string{"newsletter"}},
@@ -101,8 +102,8 @@ func ExampleRates() {
 	// Output: <nil>
 }
 
-// A directory in a file that users are added to while the relay runs. Whether
-// the file is good shows before the server starts.
+// A directory in a file. Users can be added to the file while the relay runs.
+// An error in the file is found before the server starts.
 func ExampleFileDirectory() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -128,8 +129,8 @@ func ExampleFileDirectory() {
 	// false <nil>
 }
 
-// A slow directory, asked once for each recipient in an hour, and not needed
-// for a day by those who were known.
+// The cache calls a slow directory once in an hour for each recipient. If the
+// directory fails, known recipients still exist for a day.
 func ExampleCachedDirectory() {
 	asked := 0
 	slow := policy.DirectoryFunc(func(context.Context, string) (bool, error) {
@@ -146,9 +147,9 @@ func ExampleCachedDirectory() {
 	// Output: 1
 }
 
-// Mail from outside slows down, and in the end all mail stops, when the disk
-// fills up, memory runs short, the queue grows long, or a scanner has too much
-// to do.
+// Mail from outside is delayed, and later all mail is refused, if the disk is
+// nearly full, memory use is high, the queue is long, or a scanner has too much
+// work.
 func ExamplePressure() {
 	store := new(memory.Store) // with the queue of the relay
 	p := &policy.Pressure{Resources: []policy.Resource{
@@ -161,7 +162,7 @@ func ExamplePressure() {
 	// Output: <nil>
 }
 
-// A scanner that is not asked about the organization's own users.
+// The scanner is not called for mail of the organization's own users.
 func ExampleUnless() {
 	scanner := smtpserver.Agent{Name: "scanner", EndOfData: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
 		return nil // or an *smtp.SMTPError
@@ -171,8 +172,8 @@ func ExampleUnless() {
 	// Output: scanner
 }
 
-// Reputation with everything: what it knows is kept in a file, and clients that
-// have given cause are tried out as open proxies.
+// Reputation saves its state in a file, and probes clients with bad points for
+// open proxies.
 func ExampleReputation() {
 	probe := &policy.ProxyProbe{
 		Target:   netip.MustParseAddrPort("198.41.0.4:25"), // this server's address on the internet

@@ -23,8 +23,8 @@ func ExampleSenderFilter() {
 	// policy: SenderFilter.Domains: "*" is neither a domain name nor *.domain
 }
 
-// A mailbox that is closed, and a list that only members of the organization
-// may write to, by no sub-address either.
+// A mailbox is closed, and only members of the organization may write to a
+// list, also with a subaddress.
 func ExampleRecipientFilter() {
 	filter := &policy.RecipientFilter{
 		Addresses:  []string{"former@example.com"},
@@ -35,7 +35,7 @@ func ExampleRecipientFilter() {
 	// Output: <nil>
 }
 
-// Users who may put what they like behind a plus.
+// Users may add any text after a plus to their addresses.
 func ExampleSubaddresses() {
 	d := policy.Subaddresses(policy.Recipients("alice", "bob"), "+")
 	for _, address := range []string{"alice@example.com", "alice+shop@example.com", "mallory+alice@example.com"} {
@@ -48,11 +48,11 @@ func ExampleSubaddresses() {
 	// mallory+alice@example.com false <nil>
 }
 
-// What a greylist has learnt is kept over a restart.
+// The state of the greylist is kept across a restart.
 func ExampleGreylist() {
 	greylist := new(policy.Greylist)
-	// ... gate := &policy.Gate{Greylist: greylist, ...}, and when the server
-	// has ended:
+	// ... gate := &policy.Gate{Greylist: greylist, ...}. After the server has
+	// ended:
 	var file bytes.Buffer // a program uses a file
 	if err := greylist.Save(&file); err != nil {
 		fmt.Println(err)
@@ -63,7 +63,7 @@ func ExampleGreylist() {
 	// Output: <nil>
 }
 
-// An agent of one's own that adds a recipient has to say that it may.
+// An agent of the application adds a recipient, and calls Admit for it.
 func ExampleAdmit() {
 	archive := smtpserver.Agent{Name: "archive", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		const copyTo = "archive@backup.example" // not an accepted domain
@@ -76,8 +76,8 @@ func ExampleAdmit() {
 	// Output: archive
 }
 
-// A domain whose recipients are known, and those below it, which another system
-// answers for.
+// The recipients of the domain are known. Another system has the domains below
+// it.
 func ExampleNewDomains() {
 	domains, err := policy.NewDomains(
 		policy.Domain{Name: "example.com", Directory: policy.Recipients("alice"), Default: true},

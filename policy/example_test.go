@@ -11,8 +11,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// The gateway of an organization: every client may write to its two users, and
-// clients in its own network may write to all domains.
+// The gateway of an organization: every client may send to its two users, and
+// clients in its own network may send to all domains.
 func ExampleGate() {
 	gate := &policy.Gate{
 		Domains: []policy.Domain{{
@@ -38,7 +38,7 @@ func ExampleGate() {
 	// trace
 }
 
-// A setting that would relay for the world is an error, which names it.
+// A setting that would make an open relay is an error that names the setting.
 func ExampleGate_openRelay() {
 	gate := &policy.Gate{
 		Networks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
@@ -48,8 +48,8 @@ func ExampleGate_openRelay() {
 	// Output: policy: relay network 0.0.0.0/0 contains a large part of the internet: that would be an open relay
 }
 
-// An application's own directory of recipients. Clients write addresses in any
-// case of letters.
+// A directory of the application. Clients may write addresses in upper and
+// lower case.
 func ExampleDirectoryFunc() {
 	accounts := map[string]bool{"alice@example.com": true}
 	d := policy.DirectoryFunc(func(_ context.Context, address string) (bool, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// RateKey selects what a rate counts by.
+// RateKey is the key of the counts of a Rate.
 type RateKey int
 
 const (
@@ -42,8 +42,8 @@ type Rate struct {
 	ExemptIdentities []string
 }
 
-// Rates limits what clients send. It answers 450 4.7.1 at MAIL or RCPT if a
-// limit is exceeded. It must not be copied after Agent was called.
+// Rates limits how much mail clients send. It answers 450 4.7.1 at MAIL or RCPT
+// if a limit is exceeded. It must not be copied after Agent was called.
 type Rates struct {
 	// Rates are the limits; all of them apply.
 	Rates []Rate

@@ -24,9 +24,9 @@ type Relay struct {
 	// of their address. They get the rights AnonymousUsers, AcceptAnyRecipient
 	// and BypassAntiSpam.
 	Networks []netip.Prefix
-	// Authenticated lets every authenticated client relay. It gets the rights
-	// ExchangeUsers and AcceptAuthoritativeDomainSender. The server must have
-	// an Auth.
+	// Authenticated allows every authenticated client to relay. Such a client
+	// gets the rights ExchangeUsers and AcceptAuthoritativeDomainSender. The
+	// server must have an Auth.
 	Authenticated bool
 	// Grants give rights to classes of clients. If Grants is nil, everyone
 	// gets the rights that are necessary to send to the accepted domains:

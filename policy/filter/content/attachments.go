@@ -146,7 +146,7 @@ func (a *Attachments) check(ctx context.Context, m *smtpserver.Message, slots ch
 	for i := range parts {
 		p := &parts[i]
 		if i == 0 && p.Unclear() != "" && !a.AllowUnreadable {
-			return verdict{"message (unclear " + p.Unclear() + ")", true}.refusal() // stripping would remove the whole message
+			return verdict{"message (ambiguous " + p.Unclear() + ")", true}.refusal() // stripping would remove the whole message
 		}
 		v, err := l.check(c, p)
 		if err != nil {
@@ -190,7 +190,7 @@ func (l *look) check(c smtpserver.Content, p *mimetree.Part) (verdict, error) {
 		}
 	}
 	if u := p.Unclear(); u != "" && !l.a.AllowUnreadable {
-		return l.unreadable(names, p.Type, "unclear "+u), nil
+		return l.unreadable(names, p.Type, "ambiguous "+u), nil
 	}
 	if !p.Leaf() {
 		return verdict{}, nil

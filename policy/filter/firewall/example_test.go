@@ -9,9 +9,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A relay at the edge of an organization. It removes internal header fields from
-// mail that comes from outside, marks this mail, and removes internal fields
-// from mail that leaves.
+// A relay at the boundary of an organization removes internal header fields
+// from incoming mail, marks this mail, and removes internal fields from
+// outgoing mail.
 func Example() {
 	fromOurs := func(s *smtpserver.Session) bool {
 		host, _, err := net.SplitHostPort(s.RemoteAddr().String())

@@ -23,7 +23,7 @@
 // # Implementation
 //
 // The protocol client is github.com/emersion/go-milter, for versions 2 to 6 of
-// the protocol. This package adds what a relay needs:
+// the protocol. This package adds the following:
 //
 //   - A deadline for each event, and one for header and body together. Progress
 //     packets do not extend a deadline. The wait for a milter ends when the

@@ -7,7 +7,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Two filters, asked in order.
+// The server calls two filters in order.
 func ExampleClient() {
 	filters := []*milter.Client{
 		{Name: "viruses", Address: "/run/clamav/clamav-milter.ctl", Quarantine: "quarantine@example.com"},

@@ -25,5 +25,5 @@
 // The actions are Disclaimer, PrependSubject, SetHeader, RemoveHeader, SetSCL,
 // Redirect, Copy, Reject and Drop. Do makes an action from a function.
 //
-// [Tracking] logs what each rule did with each message.
+// [Tracking] logs the effects of each rule on each message.
 package rules

@@ -6,7 +6,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rules"
 )
 
-// A text below mail that leaves, and a closer look at some that comes.
+// A disclaimer for outgoing mail, and a stricter check of some incoming mail.
 func ExampleRules() {
 	r := &rules.Rules{List: []rules.Rule{{
 		Name: "disclaimer",
@@ -28,7 +28,7 @@ func ExampleRules() {
 	// rules: rule 1 (disclaimer): Header(Subject): error parsing regexp: missing closing ): `(unclosed`
 }
 
-// A condition and an action of one's own.
+// A condition and an action of the application.
 func ExampleDo() {
 	weekend := rules.Func(func(m *rules.Mail) (bool, error) {
 		day := m.Message.Received.Weekday()

@@ -102,7 +102,7 @@ func (m *Mail) unclear(what string) error {
 	if what == "" || m.allowAmbiguous {
 		return nil
 	}
-	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed message: unclear " + what}
+	return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "Malformed message: ambiguous " + what}
 }
 
 func isText(p *mimetree.Part) bool { return p.Leaf() && strings.HasPrefix(p.Type, "text/") }

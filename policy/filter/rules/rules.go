@@ -23,8 +23,9 @@ type Rules struct {
 	List []Rule
 	// AllowAmbiguous accepts messages that other programs may read differently,
 	// for example because of two boundaries or a Content- field that is folded
-	// before its colon. Conditions on text and attachments then use what this
-	// package reads. Otherwise they refuse such a message with 550 5.6.0.
+	// before its colon. Conditions on text and attachments then use the text
+	// and attachments that this package reads. Otherwise they refuse such a
+	// message with 550 5.6.0.
 	AllowAmbiguous bool
 	// Tracking logs the effects of each rule. If it is nil, nothing is logged.
 	Tracking *Tracking
@@ -109,10 +110,11 @@ func (r *Rule) validate() error {
 }
 
 // Agent returns an agent that applies the rules at the end of data. If a rule
-// cannot be applied, the client gets a 451; no rule is skipped silently. If a
-// rule must read the parts of a message, a message with too many parts is
-// refused with 554 5.6.0, and a message that other programs may read differently
-// with 550 5.6.0 (see AllowAmbiguous). If Validate fails, every message gets a 451.
+// cannot be applied, the client gets a 451; no rule is skipped silently. Some
+// rules must read the parts of a message. If the message then has too many
+// parts, it is refused with 554 5.6.0. If other programs may read the message
+// differently, it is refused with 550 5.6.0 (see AllowAmbiguous). If Validate
+// fails, every message gets a 451.
 func (r *Rules) Agent() smtpserver.Agent {
 	invalid := r.Validate()
 	return smtpserver.Agent{Name: "transport rules", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {

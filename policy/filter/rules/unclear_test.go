@@ -33,8 +33,8 @@ func TestBodyInCharsets(t *testing.T) {
 		"UTF-16BE":    {"\x00S\x00E\x00C\x00R\x00E\x00T\x00W\x00O\x00R\x00D", "found"},
 		"x-unknown":   {"the SECRETWORD", "found"},
 		"iso-2022-kr": {"the SECRETWORD", "found"},
-		"utf-32":      {"the letters", "5.6.0 Malformed message: unclear charset"},
-		"IBM037":      {"\xe2\xc5\xc3\xd9\xc5\xe3", "5.6.0 Malformed message: unclear charset"},
+		"utf-32":      {"the letters", "5.6.0 Malformed message: ambiguous charset"},
+		"IBM037":      {"\xe2\xc5\xc3\xd9\xc5\xe3", "5.6.0 Malformed message: ambiguous charset"},
 	} {
 		message := "From: a@example.com\r\nContent-Type: text/plain; charset=" + charset + "\r\nContent-Transfer-Encoding: base64\r\nSubject: x\r\n\r\n" +
 			base64.StdEncoding.EncodeToString([]byte(c.text)) + "\r\n"

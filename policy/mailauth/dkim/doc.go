@@ -65,10 +65,9 @@
 // The time to verify or sign a message is linear in its size. A header longer
 // than 1 MiB is an error of Verify and Sign.
 //
-// If the message is read from an io.Reader that cannot seek, a run of 64 KiB of
-// white space in the body gives [Policy] in Verify and an error in Sign, because
-// the body would have to be read twice. The agents and the hook do not have this
-// limit.
+// A body with 64 KiB of successive white space must be read twice. If the
+// io.Reader cannot seek, the result of Verify for such a message is [Policy],
+// and Sign returns an error. The agents and the hook do not have this limit.
 //
 // A [Signer] signs at most 1,000 header fields of a message. Its Agent and Hook
 // refuse messages with more fields to sign: 554 5.6.0.
