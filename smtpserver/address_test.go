@@ -89,9 +89,9 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// Local parts are the business of their own host (RFC 5321, 2.3.11). Postfix
-// 3.7 and Exim 4.96 take these too.
-func TestOddLocalParts(t *testing.T) {
+// Only the host of a mailbox interprets its local part (RFC 5321, 2.3.11).
+// Postfix 3.7 and Exim 4.96 also accept these.
+func TestUnusualLocalParts(t *testing.T) {
 	srv := smtptest.NewServer(t, nil)
 	odd := []string{"a..b@docomo.example", ".a@docomo.example", "a.@docomo.example", "...@docomo.example"}
 	for _, a := range odd {
@@ -109,7 +109,7 @@ func TestOddLocalParts(t *testing.T) {
 	}
 }
 
-// The dot that ends a domain in the DNS is dropped.
+// The server removes a dot after the domain.
 func TestDotAfterTheDomain(t *testing.T) {
 	srv := smtptest.NewServer(t, nil)
 	smtptest.Talk(t, srv.Addr, `
@@ -136,7 +136,7 @@ func TestDotAfterTheDomain(t *testing.T) {
 	}
 }
 
-// With a default domain, devices need not know their own.
+// With DefaultDomain, devices can send addresses without a domain.
 func TestAddressesWithoutADomain(t *testing.T) {
 	s := generous()
 	s.DefaultDomain = "example.com"

@@ -1,13 +1,10 @@
 package smtpserver_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// recording is an agent that writes down its events.
+// recording is an agent that records its events.
 func recording(name string, events *[]string) smtpserver.Agent {
 	note := func(format string, args ...any) { *events = append(*events, name+" "+fmt.Sprintf(format, args...)) }
 	return smtpserver.Agent{
@@ -92,7 +89,7 @@ func TestEventsComeInOrder(t *testing.T) {
 	}
 }
 
-// What an agent's result does at each event.
+// The result of an agent has the documented effect at each event.
 func TestAgentResults(t *testing.T) {
 	no := &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "No"}
 	results := []struct {
@@ -174,7 +171,7 @@ func TestAgentResults(t *testing.T) {
 	}
 }
 
-// ErrAccept keeps later agents from being asked; a refusal too.
+// After ErrAccept or a refusal, the server calls no further agents.
 func TestAgentsAreAskedInOrder(t *testing.T) {
 	var events []string
 	first := recording("first", &events)
@@ -217,9 +214,10 @@ func TestAgentsAreAskedInOrder(t *testing.T) {
 	}
 }
 
-// At Connect, 554 stands for the banner and then only QUIT is answered
-// (RFC 5321, 3.1); 421 closes.
-func TestTurnedAway(t *testing.T) {
+// If Connect returns 554, this reply replaces the banner, and only QUIT
+// succeeds after it (RFC 5321, 3.1). If Connect returns 421, the server closes
+// the connection.
+func TestConnectRefusals(t *testing.T) {
 	for code, script := range map[int]string{
 		554: `
 			S: 554 5.7.1 No
@@ -272,68 +270,8 @@ func TestAgentsChangeTheMessage(t *testing.T) {
 	}
 }
 
-// An agent or Handler that panics costs its own session a 421, and is logged.
-func TestPanics(t *testing.T) {
-	boom := func() { panic("boom") }
-	for _, c := range []struct {
-		name   string
-		agent  smtpserver.Agent
-		script string
-	}{
-		{"connect", smtpserver.Agent{Connect: func(context.Context, *smtpserver.Session) error { boom(); return nil }}, "S: 421 4.3.0\nEOF"},
-		{"rcpt", smtpserver.Agent{Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error { boom(); return nil }}, `
-			S: 220
-			C: HELO x
-			S: 250
-			C: MAIL FROM:<>
-			S: 250
-			C: RCPT TO:<b@example.com>
-			S: 421 4.3.0
-			EOF`},
-		{"end of headers", smtpserver.Agent{EndOfHeaders: func(context.Context, *smtpserver.Session, *smtpserver.Message) error { boom(); return nil }}, strings.ReplaceAll(send("X: y\r\n\r\n.\r\n", "421 4.3.0"), "C: QUIT\n\t\tS: 221\n", "")},
-		{"reset", smtpserver.Agent{Reset: func(context.Context, *smtpserver.Session) { boom() }}, "S: 220\nC: HELO x\nS: 250\nC: MAIL FROM:<>\nS: 250\nC: QUIT\nS: 221"},
-		{"reject", smtpserver.Agent{Reject: func(context.Context, *smtpserver.Session, *smtp.SMTPError) { boom() }}, "S: 220\nC: FOO\nS: 421 4.3.0\nEOF"},
-		{"disconnect", smtpserver.Agent{Disconnect: func(context.Context, *smtpserver.Session) { boom() }}, "S: 220\nC: QUIT\nS: 221"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var log bytes.Buffer
-			s := generous()
-			c.agent.Name = "bomber"
-			s.Agents = []smtpserver.Agent{c.agent}
-			s.Logger = slog.New(slog.NewTextHandler(&log, nil))
-			srv := smtptest.NewServer(t, s)
-			smtptest.Talk(t, srv.Addr, c.script)
-			srv.Close()
-			if !strings.Contains(log.String(), "panic=boom") || !strings.Contains(log.String(), "agent=bomber") {
-				t.Errorf("log: %s", log.String())
-			}
-			if n := srv.Counters().Panics; n != 1 {
-				t.Errorf("%d panics counted", n)
-			}
-		})
-	}
-	t.Run("reject, of a connection too many", func(t *testing.T) {
-		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{Connections: 1, OverloadPercent: -1},
-			Agents: []smtpserver.Agent{{Reject: func(context.Context, *smtpserver.Session, *smtp.SMTPError) { boom() }}}})
-		dialRaw(t, srv.Addr).expect("220")
-		smtptest.Talk(t, srv.Addr, "S: 421 4.3.0")
-	})
-	t.Run("protocol log", func(t *testing.T) {
-		srv := smtptest.NewServer(t, &smtpserver.Server{ProtocolLog: bomb{}})
-		smtptest.Talk(t, srv.Addr, "EOF")
-		smtptest.Talk(t, srv.Addr, "EOF")
-	})
-	t.Run("handler", func(t *testing.T) {
-		srv := smtptest.NewServer(t, &smtpserver.Server{Handler: smtpserver.HandlerFunc(
-			func(context.Context, *smtpserver.Session, *smtpserver.Message) (string, error) {
-				boom()
-				return "", nil
-			})})
-		smtptest.Talk(t, srv.Addr, strings.ReplaceAll(send("X: y\r\n\r\n.\r\n", "421 4.3.0"), "C: QUIT\n\t\tS: 221\n", ""))
-	})
-}
-
-// The Handler's error is the reply; without a Handler no mail is taken.
+// The error of the Handler becomes the reply. Without a Handler, the server
+// refuses all mail.
 func TestHandlerErrors(t *testing.T) {
 	for want, err := range map[string]error{
 		"552 5.2.2 Full": &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 2, 2}, Message: "Full"},
@@ -348,7 +286,8 @@ func TestHandlerErrors(t *testing.T) {
 	smtptest.Talk(t, srv.Addr, send("X: y\r\n\r\n.\r\n", "250 2.0.0 Thanks"))
 }
 
-// ATRN (RFC 2645): client and server change places on the same connection.
+// ATRN (RFC 2645): client and server exchange their roles on the same
+// connection.
 func TestTakeover(t *testing.T) {
 	s := generous()
 	s.Agents = []smtpserver.Agent{{
@@ -381,45 +320,4 @@ func reversed(t *testing.T, c net.Conn, domain string) {
 	r.expect("220 customer.example")
 	r.send("EHLO provider.example for " + domain + "\r\n")
 	r.expect("221")
-}
-
-// bomb is a protocol log that panics.
-type bomb struct{}
-
-func (bomb) Log(smtpserver.ProtocolEvent) { panic("boom") }
-
-// An agent that panics when it is told of the end of a transaction does not
-// keep the memory and the file of its message from being given back.
-func TestPanicAtReset(t *testing.T) {
-	var file *os.File
-	s := generous()
-	s.Limits.MemoryContent = 10
-	s.ContentFile = func() (f *os.File, err error) {
-		file, err = os.CreateTemp(t.TempDir(), "")
-		return file, err
-	}
-	s.Agents = []smtpserver.Agent{{Reset: func(context.Context, *smtpserver.Session) { panic("at reset") }}}
-	srv := smtptest.NewServer(t, s)
-	smtptest.Talk(t, srv.Addr, `
-		S: 220
-		C: EHLO client.example
-		S: 250
-		C: MAIL FROM:<a@example.com>
-		S: 250
-		C: RCPT TO:<b@example.com>
-		S: 250
-		C: BDAT 31
-		R: "X: y\r\n\r\nmore than ten bytes\r\n\r\n"
-		S: 250
-		C: RSET
-		S: 421
-		EOF
-	`)
-	srv.Close()
-	if file == nil || file.Close() == nil {
-		t.Errorf("the file %v was left open", file)
-	}
-	if n := smtpserver.ContentMemory(srv.Server); n != 0 {
-		t.Errorf("%d bytes of content are still counted", n)
-	}
 }

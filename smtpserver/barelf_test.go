@@ -17,8 +17,8 @@ func bareLF() *smtpserver.Server {
 	return s
 }
 
-// A client that ends all its lines with LF sends mail, with all that a client
-// can do: several messages, dots, AUTH with responses, chunks, LMTP, TLS.
+// A client that ends all its lines with LF can use all features: several
+// messages, dots, AUTH with responses, chunks, LMTP, TLS.
 func TestBareLFClient(t *testing.T) {
 	const open = "MAIL FROM:<a@example.net>\nRCPT TO:<b@example.com>\nDATA\n"
 	for name, c := range map[string]struct {
@@ -78,11 +78,11 @@ func TestBareLFClient(t *testing.T) {
 	}
 }
 
-// smuggled is what must not be carried out when it is meant as text.
+// smuggled contains commands that the server must treat as text.
 const smuggled = "MAIL FROM:<evil@example.com>\nRCPT TO:<victim@example.com>\nDATA\nSubject: smuggled\n\n.\n"
 
-// The first CRLF, wherever it stands, restores the rule for all others for the
-// rest of the session: a bare LF ends no command, LF.LF no data.
+// After the first CRLF, at any place, the normal rule applies for the rest of
+// the session: a bare LF ends no command, and LF.LF does not end the data.
 func TestFirstCRLFEndsBareLF(t *testing.T) {
 	for name, c := range map[string]struct{ before, replies string }{
 		"EHLO":             {"EHLO x\r\n", "250"},
@@ -122,9 +122,9 @@ func TestFirstCRLFEndsBareLF(t *testing.T) {
 	}
 }
 
-// Every mixture of line ends around a dot, in the text of a client whose lines
-// have all ended in LF so far. What ends the data is LF.LF before the first
-// CRLF, and CRLF.CRLF after it, never a mixture: what follows is text, and the
+// The test sends every mixture of line ends around a dot, after lines that all
+// ended in LF. Before the first CRLF, LF.LF ends the data. After it, CRLF.CRLF
+// ends the data. A mixture never does: the lines after it are text, and the
 // message is refused.
 func TestMixedEndsOfData(t *testing.T) {
 	ends := []string{"\n", "\r\n", "\r", "\r\r\n", "\n\r", "\x00\n", "\n\x00"}
@@ -155,8 +155,8 @@ func TestMixedEndsOfData(t *testing.T) {
 	}
 }
 
-// A client that ends its commands with LF and its text with CRLF has its text
-// read by the rule for all others.
+// If a client ends its commands with LF and its text with CRLF, the normal rule
+// applies to its text.
 func TestCRLFTextOfBareLFClient(t *testing.T) {
 	srv := smtptest.NewServer(t, bareLF())
 	conn := dialRaw(t, srv.Addr)
@@ -176,7 +176,8 @@ func TestCRLFTextOfBareLFClient(t *testing.T) {
 	conn.expect("221")
 }
 
-// With BareNormalize a mixed message is mended, and ended by CRLF.CRLF alone.
+// With BareNormalize, a message with mixed line ends is repaired, and only
+// CRLF.CRLF ends it.
 func TestMixedTextNormalized(t *testing.T) {
 	for raw, want := range map[string]string{
 		"a\n..b\nc\r\n.\n..d\r\n..e\r\n.\r\n": "a\r\n.b\r\nc\r\n\r\n..d\r\n.e\r\n",
@@ -201,8 +202,8 @@ func TestMixedTextNormalized(t *testing.T) {
 	}
 }
 
-// Who may is decided by the client's own address: not by that of a proxy, and
-// by none where the proxy gives none.
+// The server compares the address of the client, not that of a proxy. If the
+// proxy gives no address, the client is not in BareLFFrom.
 func TestBareLFByAddress(t *testing.T) {
 	device := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	for name, c := range map[string]struct {
@@ -244,9 +245,8 @@ func TestBareLFByAddress(t *testing.T) {
 	}
 }
 
-// LF.LF ends the data and nothing else does, wherever the client's writes cut
-// the text.
-func TestBareLFAtEveryCut(t *testing.T) {
+// Only LF.LF ends the data, however the client splits its writes.
+func TestBareLFAtEverySplit(t *testing.T) {
 	srv := smtptest.NewServer(t, bareLF())
 	text := "Subject: x\n\n..a\n.\n"
 	for cut := 1; cut < len(text); cut++ {

@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// refuseSpam is an agent that puts off one sender.
+// refuseSpam is an agent that defers one sender.
 var refuseSpam = smtpserver.Agent{Name: "spam", Mail: func(_ context.Context, _ *smtpserver.Session, from string, _ *smtp.MailOptions) error {
 	if from == "spam@example.net" {
 		return &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "later"}
@@ -22,7 +22,8 @@ var refuseSpam = smtpserver.Agent{Name: "spam", Mail: func(_ context.Context, _ 
 }}
 
 // A client that pipelines has sent the whole transaction before it knows that
-// MAIL was refused. What follows from the refusal is no error of its own.
+// MAIL was refused. The commands that fail because of the refusal do not count
+// as errors.
 func TestBatchAfterRefusedMail(t *testing.T) {
 	for name, c := range map[string]struct{ mail, want string }{
 		"by an agent":        {"MAIL FROM:<spam@example.net>", "450 4.7.1"},
@@ -55,7 +56,7 @@ func TestBatchAfterRefusedMail(t *testing.T) {
 	}
 }
 
-// The refused MAIL and what follows it are one error together.
+// A refused MAIL and the commands after it count as one error.
 func TestRefusedMailCounts(t *testing.T) {
 	for mail, want := range map[string]string{"MAIL FROM:<spam@example.net>": "450", "MAIL FROM:<a@@example.net>": "501"} {
 		srv := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{refuseSpam}, Limits: smtpserver.Limits{ProtocolErrors: 2}})
@@ -83,9 +84,9 @@ func TestRefusedMailCounts(t *testing.T) {
 	}
 }
 
-// A MAIL that an agent refuses, and after which the client does not go on, is
-// no error.
-func TestRefusedMailAlone(t *testing.T) {
+// If an agent refuses MAIL and the client sends no further commands of the
+// transaction, this is no protocol error.
+func TestRefusedMailIsNoProtocolError(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{refuseSpam}})
 	conn := dialRaw(t, srv.Addr)
 	conn.expect("220")
@@ -98,7 +99,7 @@ func TestRefusedMailAlone(t *testing.T) {
 }
 
 // Beyond the recipient limit, and after any other command, errors count again.
-func TestBatchIsBounded(t *testing.T) {
+func TestUncountedErrorsAreLimited(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines []string
 		codes string // of the replies before 421
@@ -141,8 +142,8 @@ func TestBatchIsBounded(t *testing.T) {
 	}
 }
 
-// A recipient that cannot be read costs the others nothing.
-func TestUnreadableRecipients(t *testing.T) {
+// A recipient with bad syntax does not affect the other recipients.
+func TestRecipientsWithBadSyntax(t *testing.T) {
 	for _, bad := range []string{"RCPT TO:<b@@example.com>", "RCPT TO:<>", "RCPT TO:<b@example.com> NOTIFY=MAYBE", "RCPT b@example.com"} {
 		for _, lmtp := range []bool{false, true} {
 			srv := smtptest.NewServer(t, &smtpserver.Server{LMTP: lmtp})
@@ -165,8 +166,8 @@ func TestUnreadableRecipients(t *testing.T) {
 	}
 }
 
-// Where all recipients cannot be read, DATA is refused, and nothing counts.
-func TestOnlyUnreadableRecipients(t *testing.T) {
+// If all recipients have bad syntax, DATA is refused, and no error is counted.
+func TestOnlyRecipientsWithBadSyntax(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{ProtocolErrors: 1}})
 	conn := dialRaw(t, srv.Addr)
 	conn.expect("220")

@@ -168,7 +168,7 @@ func TestBDATRefusals(t *testing.T) {
 	}
 }
 
-// Any bytes pass with BINARYMIME.
+// With BINARYMIME, the content may have any bytes.
 func TestBinaryMIME(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{Enable: smtpserver.ExtBinaryMIME})
 	body := strings.Repeat("\x00\r\n.\r\n\n\r\xff", 20_000)

@@ -17,8 +17,8 @@ import (
 
 const benchClientEnv = "BRIDGEHEAD_BENCH_CLIENT"
 
-// idleClient opens n connections, greets, says so, and waits for its stdin to
-// end.
+// idleClient opens n connections, sends EHLO on each, reports this on stdout,
+// and waits until its stdin ends.
 func idleClient(addr string, n int, mode string) error {
 	for range n {
 		c, err := net.Dial("tcp", addr)

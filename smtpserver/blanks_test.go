@@ -43,7 +43,7 @@ func TestWhiteSpaceSeparates(t *testing.T) {
 		{"EHLO", "AUTH\tPLAIN\t" + login, "235"},
 		{"EHLO", "AUTH  PLAIN  " + login, "235"},
 		{"EHLO", "XCLIENT\tADDR=192.0.2.7\tHELO=client.example", "220"},
-		// What is no separator.
+		// These octets are no separators.
 		{"EHLO", "MAIL FROM:<a @example.com>", "501"},
 		{"EHLO", "MAIL FROM:<a@ example.com>", "501"},
 		{"EHLO", "MAIL FROM:<a@example.com>SIZE=10", "501"},
@@ -71,7 +71,7 @@ func TestWhiteSpaceSeparates(t *testing.T) {
 	}
 }
 
-// The line of AUTH may be as long with a tab as with a space.
+// An AUTH line with a tab may be as long as one with a space.
 func TestLongAuthLineWithTab(t *testing.T) {
 	s := generous()
 	s.Auth, s.AllowInsecureAuth = wonderland(), true
@@ -87,7 +87,7 @@ func TestLongAuthLineWithTab(t *testing.T) {
 	}
 }
 
-// echo answers commands with what it was asked.
+// echo replies to a command with the command.
 func echo(verbs ...string) smtpserver.Agent {
 	return smtpserver.Agent{Name: "echo", Command: func(_ context.Context, _ *smtpserver.Session, verb, arg string) (*smtpserver.Reply, error) {
 		if !slices.Contains(verbs, verb) {

@@ -9,8 +9,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// curl writes AUTH=<alice@example.com> in MAIL, with the brackets that no xtext
-// mailbox has, and its user's name for itself as it is.
+// In the AUTH parameter of MAIL, curl sends AUTH=<alice@example.com> with
+// brackets, which are not allowed in an xtext mailbox. It sends the user name
+// without encoding.
 func TestSenderCurl(t *testing.T) {
 	curl := peers.Need(t, "curl")
 	srv, host, port, _ := senderServer(t, func(s *smtpserver.Server) { s.AllowInsecureAuth = true })

@@ -39,7 +39,8 @@ func send(raw, want string) string {
 	`, raw, want, end)
 }
 
-// What comes out is what went in. See TestHeaderEnd for broken headers.
+// The Handler gets the content as it was sent. See TestHeaderEnd for malformed
+// headers.
 func TestContent(t *testing.T) {
 	long := strings.Repeat("x", 100_000)
 	for _, c := range []struct{ name, raw, want string }{
@@ -63,8 +64,8 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// Contents of all sizes arrive whole, in memory and in a file, however the
-// client cuts them.
+// Content of any size arrives complete, in memory and in a file, however the
+// client splits its writes.
 func TestContentInMemoryAndFile(t *testing.T) {
 	rnd := rand.New(rand.NewSource(1))
 	for _, size := range []int{1000, 64 << 10, 255 << 10, 257 << 10, 700 << 10, 3 << 20} {
@@ -181,8 +182,9 @@ func TestHopCount(t *testing.T) {
 	smtptest.Talk(t, srv.Addr, send(strings.Repeat(hop, 4)+"\r\n.\r\n", "554 5.4.6"))
 }
 
-// A file that cannot be had is a temporary failure, and the session goes on.
-func TestOverflowFails(t *testing.T) {
+// If the file cannot be created, the message is deferred, and the session
+// continues.
+func TestContentFileFails(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{
 		Limits:      smtpserver.Limits{MemoryContent: 10},
 		ContentFile: func() (*os.File, error) { return nil, os.ErrPermission },
@@ -190,9 +192,9 @@ func TestOverflowFails(t *testing.T) {
 	smtptest.Talk(t, srv.Addr, send("Subject: x\r\n\r\nmore than ten bytes\r\n.\r\n", "452 4.3.1"))
 }
 
-// Every content file is closed: by the server when it keeps the message, by
-// the Handler when that has it.
-func TestOverflowIsClosed(t *testing.T) {
+// Every content file is closed: by the Handler if it accepted the message,
+// otherwise by the server.
+func TestContentFileIsClosed(t *testing.T) {
 	var files []*os.File
 	dir := t.TempDir()
 	opened, gone := make(chan bool, 10), make(chan bool, 10)

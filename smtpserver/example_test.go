@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A server that takes mail for one domain and prints it.
+// This server accepts mail for one domain and prints it.
 func Example() {
 	recipients := smtpserver.Agent{
 		Name: "recipients",
@@ -73,8 +73,8 @@ func ExamplePasswordAuth() {
 	// Output: [PLAIN LOGIN]
 }
 
-// An agent adds a field to each message. What it does not touch stays as it
-// came, byte for byte.
+// An agent adds a field to each message. The rest of the message does not
+// change.
 func ExampleHeader_Prepend() {
 	stamp := smtpserver.Agent{
 		Name: "stamp",
@@ -115,7 +115,7 @@ func ExampleAgent_command() {
 	// Output: 250 Queuing for example.org started <nil>
 }
 
-// A session written for go-smtp serves unchanged.
+// A session that was written for go-smtp is used without changes.
 func ExampleAdaptGoSMTP() {
 	newSession := func(s *smtpserver.Session) (gosmtp.Session, error) { return discardAll{}, nil }
 	agent, handler, _ := smtpserver.AdaptGoSMTP(newSession)
@@ -124,7 +124,7 @@ func ExampleAdaptGoSMTP() {
 	// Output: go-smtp
 }
 
-// The protocol log goes to files of its own, a new one each day.
+// The protocol log is written to files. A new file starts each day.
 func ExampleNewProtocolLog() {
 	log := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: "/var/log/relay"})
 	srv := &smtpserver.Server{Name: "internet", ProtocolLog: log}
@@ -136,7 +136,7 @@ func ExampleNewProtocolLog() {
 type discardAll struct{ gosmtp.Session }
 
 // Users log in without sending their password. Hosts that serve the same users
-// have one Secret.
+// must use the same Secret.
 func ExampleScram() {
 	alice, err := smtpserver.NewScramCredentials("wonderland", 0)
 	if err != nil {

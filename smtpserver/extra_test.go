@@ -39,7 +39,7 @@ func TestRepliesOfSeveralLines(t *testing.T) {
 	}
 }
 
-// VRFY, HELP and ETRN are answered by agents, where they have an answer.
+// If an agent returns a reply to VRFY, HELP or ETRN, the server sends it.
 func TestCommandHooks(t *testing.T) {
 	srv := generous()
 	srv.Enable = smtpserver.ExtVrfy | smtpserver.ExtExpn
@@ -84,7 +84,7 @@ func TestCommandHooks(t *testing.T) {
 	`)
 }
 
-// One network's clients cannot end their lines properly: an agent lets them.
+// An agent permits bare LF for the clients of one network.
 func TestBareBytesByNetwork(t *testing.T) {
 	srv := &smtpserver.Server{Agents: []smtpserver.Agent{{Connect: func(_ context.Context, s *smtpserver.Session) error {
 		if addr, err := netip.ParseAddrPort(s.RemoteAddr().String()); err == nil && addr.Addr() == netip.MustParseAddr("192.0.2.7") {
@@ -101,7 +101,7 @@ func TestBareBytesByNetwork(t *testing.T) {
 	}
 }
 
-// An agent gives one client more room than the others.
+// An agent sets a larger message size for one client.
 func TestMaxMessageSizeBySession(t *testing.T) {
 	srv := &smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 10}, Agents: []smtpserver.Agent{{
 		Helo: func(_ context.Context, s *smtpserver.Session, name string) error {
@@ -130,8 +130,8 @@ func TestSlogProtocolLog(t *testing.T) {
 	}
 }
 
-// An attack with many sessions that each send a large message, none of which
-// ends, costs the memory that is budgeted and no more.
+// An attacker sends a large message without an end in each of many sessions.
+// The server does not use more memory than TotalMemory.
 func TestMemoryUnderAttack(t *testing.T) {
 	const sessions, each, budget = 200, 200 << 10, 2 << 20
 	arrived := make(chan bool, sessions)
@@ -151,7 +151,8 @@ func TestMemoryUnderAttack(t *testing.T) {
 		c.send(text)
 		<-arrived
 	}
-	// Besides the budget, each session has its connection and a small header.
+	// In addition to TotalMemory, each session needs memory for its connection
+	// and a small header.
 	if grown := heap() - before; grown > 2*budget+sessions*(16<<10) {
 		t.Errorf("%d sessions with %d KiB each cost %d KiB of heap", sessions, each>>10, grown>>10)
 	}
@@ -165,9 +166,9 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// With TLS from the first byte, a connection that may not come in costs no
-// handshake.
-func TestNoHandshakeForTheTurnedAway(t *testing.T) {
+// With TLSImplicit, the server refuses connections above the limits without a
+// TLS handshake.
+func TestNoHandshakeAboveLimits(t *testing.T) {
 	srv := withTLS(t, smtpserver.TLSImplicit)
 	srv.Limits = smtpserver.Limits{ConnectionsPerAddr: 1, Exempt: []netip.Prefix{}}
 	s := smtptest.NewServer(t, srv)

@@ -16,14 +16,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// FuzzSession sends raw bytes to a server and holds it to what must be true
-// whatever they are:
+// FuzzSession sends raw bytes to a server and checks what must always be true:
 //
 //   - nothing panics, and the session ends when the client's input does;
-//   - what the server says is a sequence of well-formed replies;
-//   - no more messages are taken than ends of data stood in the input, each
+//   - the output of the server is a sequence of well-formed replies;
+//   - the server accepts no more messages than the input has ends of data, each
 //     with a sender and recipients that the server accepted;
-//   - no message has a bare CR, a bare LF or a NUL in it, unless it came as
+//   - no message contains a bare CR, a bare LF or a NUL, except with
 //     BINARYMIME;
 //   - the events come in an order that the state machine allows.
 func FuzzSession(f *testing.F) {
@@ -211,8 +210,8 @@ func (l *oneConn) Close() error {
 }
 func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 
-// inputConn is a client that sends its input a little at a time, and reads
-// everything.
+// inputConn is a client that sends its input in small parts, and reads all
+// output.
 type inputConn struct {
 	in     []byte
 	out    bytes.Buffer

@@ -16,9 +16,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// HAProxy checks the server's health, with a header of version 2 that has no
-// address (LOCAL) or one of version 1 with its own, and passes on what clients
-// say with their addresses.
+// HAProxy sends health checks: with a header of version 2 without an address
+// (LOCAL), or with a header of version 1 with its own address. It relays
+// sessions with the addresses of the clients.
 func TestHAProxy(t *testing.T) {
 	haproxy := peers.Need(t, "haproxy")
 	for send, checker := range map[string]string{"send-proxy": "127.0.0.1:", "send-proxy-v2": "unknown"} {
@@ -75,7 +75,8 @@ listen smtp
 	}
 }
 
-// statusOf is what HAProxy says of its servers; empty before it listens.
+// statusOf returns the status of its servers as HAProxy reports it, or ""
+// before HAProxy listens.
 func statusOf(socket string) string {
 	c, err := net.Dial("unix", socket)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 )
 
 // headerEnds are messages with a header that programs read in different ways,
-// what becomes of them, and the fields that agents see. Other messages stay as
-// they are: see TestContent.
+// the content after the repair, and the fields that agents see. Other messages
+// do not change: see TestContent.
 var headerEnds = []struct{ name, message, want, fields string }{
 	{"no header", "hello\r\nFrom: a\r\n", "\r\nhello\r\nFrom: a\r\n", ""},
 	{"no field", "To: x\r\nno field at all\r\nFrom: a\r\n\r\nb\r\n", "To: x\r\n\r\nno field at all\r\nFrom: a\r\n\r\nb\r\n", "To"},
@@ -32,8 +32,8 @@ var headerEnds = []struct{ name, message, want, fields string }{
 	{"long lines", "To: " + strings.Repeat("x", 2000) + "\r\n" + strings.Repeat("y", 2000) + "\r\nFrom: a\r\n\r\n", "To: " + strings.Repeat("x", 2000) + "\r\n\r\n" + strings.Repeat("y", 2000) + "\r\nFrom: a\r\n\r\n", "To"},
 }
 
-// The header ends in the same place however a message comes: with DATA, with
-// BDAT in one or many chunks, in memory or in a file.
+// The header ends in the same place with DATA, with BDAT in one or many chunks,
+// in memory and in a file.
 func TestHeaderEnd(t *testing.T) {
 	for _, where := range []string{"memory", "file"} {
 		s := generous()
@@ -77,8 +77,8 @@ func chunks(message string, size int) string {
 	return b.String()
 }
 
-// A last field without a line end gets one.
-func TestHeaderEndOpen(t *testing.T) {
+// If the last field has no line end, it gets one.
+func TestLastFieldWithoutLineEnd(t *testing.T) {
 	srv := smtptest.NewServer(t, nil)
 	smtptest.Talk(t, srv.Addr, openTransaction+`
 		R: "BDAT 16 LAST\r\nTo: x\r\nFrom: abc"
@@ -89,8 +89,8 @@ func TestHeaderEndOpen(t *testing.T) {
 	}
 }
 
-// A body that an agent adds is set off from the header, and a header that an
-// agent adds from the body.
+// If an agent adds a body or a header, there is a blank line between header and
+// body.
 func TestContentOfChangedMessage(t *testing.T) {
 	text := func(m *smtpserver.Message) string {
 		b, err := io.ReadAll(io.NewSectionReader(m.Content(), 0, m.Content().Size()))

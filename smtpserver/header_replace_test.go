@@ -2,7 +2,7 @@ package smtpserver
 
 import "testing"
 
-func TestHeaderReplaceKeepsThePlace(t *testing.T) {
+func TestHeaderReplaceKeepsOrder(t *testing.T) {
 	var h Header
 	if err := h.Append("Received: a\r\nSubject: old\r\n\tfolded\r\nX-Gone: 1\r\nTo: b\r\n"); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// Devices have names that are no domains. Postfix 3.7 takes these too.
+// Devices have names that are not domain names. Postfix 3.7 also accepts these.
 var deviceNames = map[string]string{
 	"my printer":                     "my%20printer",
 	"Canon_iR-ADV(2)":                "Canon_iR-ADV%282%29",
@@ -34,9 +34,9 @@ var deviceNames = map[string]string{
 	"[IPv6:2001:db8::1]": "[IPv6:2001:db8::1]",
 }
 
-// A name is judged as it was received, and written nowhere but in its safe
-// form: not in replies, logs and the protocol log.
-func TestNamesOfDevices(t *testing.T) {
+// The server checks a name as it was received. Replies, logs and the protocol
+// log contain only its encoded form.
+func TestHeloNamesOfDevices(t *testing.T) {
 	for _, verb := range []string{"HELO", "EHLO", "LHLO", "XCLIENT"} {
 		for name, safe := range deviceNames {
 			var logged bytes.Buffer
@@ -107,8 +107,8 @@ func TestNamesOfDevices(t *testing.T) {
 	}
 }
 
-// What is no name, or can be written in no way, is refused.
-func TestNamesThatAreNone(t *testing.T) {
+// An empty name and a name that cannot be encoded are refused.
+func TestInvalidHeloNames(t *testing.T) {
 	for _, name := range []string{"", " \t", strings.Repeat("a", 256), strings.Repeat("ü", 128)} {
 		for _, verb := range []string{"HELO", "EHLO"} {
 			srv := smtptest.NewServer(t, nil)

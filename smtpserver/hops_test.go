@@ -9,9 +9,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// A message with more Received fields than Limits.Hops is refused. One that the
-// client has added itself does not count: the client accepted the message before
-// it did so.
+// A message with more Received fields than Limits.Hops is refused. The field
+// that the client added does not count, because the client accepted the message
+// before it added the field.
 func TestHops(t *testing.T) {
 	const (
 		other  = "Received: from a by b; Sat, 28 Nov 2026 11:00:00 +0000\r\n"

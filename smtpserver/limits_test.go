@@ -148,8 +148,8 @@ func TestRates(t *testing.T) {
 	})
 }
 
-// Who has an IPv6 address has 2^64 of them: for what may be done in a minute
-// they are one.
+// A host with an IPv6 address usually has all 2^64 addresses of its /64
+// network. For the rates, they count as one address.
 func TestRatesOfIPv6(t *testing.T) {
 	t.Run("messages and recipients", func(t *testing.T) {
 		fromAnywhere(t, smtpserver.Limits{MessageRate: 2, RecipientRate: 2}, func(dial func(string) *raw) {
@@ -212,7 +212,7 @@ func TestSessionBytes(t *testing.T) {
 	})
 }
 
-// Chunks count whatever becomes of the message.
+// SessionBytes counts chunks also if the message is refused.
 func TestSessionBytesInChunks(t *testing.T) {
 	for _, between := range []string{"", "RSET\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\n", "RSET\r\n"} {
 		fromAnywhere(t, smtpserver.Limits{SessionBytes: 1000}, func(dial func(string) *raw) {
@@ -250,7 +250,7 @@ func TestTextLine(t *testing.T) {
 	smtptest.Talk(t, srv.Addr, send("\r\n"+strings.Repeat("x", 999)+"\r\n.\r\n", "554 5.6.0"))
 }
 
-// All sessions together hold only so much content in memory.
+// TotalMemory limits the content of all sessions in memory.
 func TestTotalMemory(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{TotalMemory: 1}})
 	smtptest.Talk(t, srv.Addr, send("X: y\r\n\r\nbody in a file\r\n.\r\n", "250"))
@@ -259,8 +259,8 @@ func TestTotalMemory(t *testing.T) {
 	}
 }
 
-// SessionBytes holds for messages that come in one piece as for others: the
-// first one that goes beyond it is not taken.
+// SessionBytes also applies to a message that arrives in one read: the server
+// does not accept the message that exceeds it.
 func TestSessionBytesCountsEveryMessage(t *testing.T) {
 	text := "Subject: x\r\n\r\n" + strings.Repeat("abcdefgh\r\n", 400) // 4014 bytes
 	open := "C: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\n"
@@ -281,8 +281,8 @@ func TestSessionBytesCountsEveryMessage(t *testing.T) {
 	}
 }
 
-// What is exactly as long as the session may be passes.
-func TestSessionBytesToTheByte(t *testing.T) {
+// The server accepts exactly as many bytes as SessionBytes.
+func TestSessionBytesIsExact(t *testing.T) {
 	text := "Subject: x\r\n\r\nabc\r\n"
 	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{SessionBytes: 2 * int64(len(text))}})
 	message := fmt.Sprintf("C: MAIL FROM:<a@example.net>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 250\nC: DATA\nS: 354\nR: %q\n", text+".\r\n")

@@ -59,7 +59,7 @@ func TestLMTP(t *testing.T) {
 	}
 }
 
-// An agent that adds a recipient does not add a reply.
+// If an agent adds a recipient, the number of replies does not change.
 func TestLMTPWithRecipientsAdded(t *testing.T) {
 	for reply, handled := range map[string]error{
 		"S: 250\nS: 250\nS: 250\n": nil,
@@ -77,7 +77,7 @@ func TestLMTPWithRecipientsAdded(t *testing.T) {
 	}
 }
 
-// With SMTP there is one reply for all.
+// With SMTP there is one reply for all recipients.
 func TestRecipientErrorsWithSMTP(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{Handler: smtpserver.HandlerFunc(
 		func(context.Context, *smtpserver.Session, *smtpserver.Message) (string, error) {
@@ -86,7 +86,7 @@ func TestRecipientErrorsWithSMTP(t *testing.T) {
 	smtptest.Talk(t, srv.Addr, send("X: y\r\n\r\n.\r\n", "550 5.1.1 No such user"))
 }
 
-// A go-smtp session serves unchanged.
+// A go-smtp session is used without changes.
 type goSession struct {
 	log     *strings.Builder
 	refused string
@@ -174,8 +174,8 @@ func TestAdaptGoSMTPWithLMTP(t *testing.T) {
 	smtptest.Talk(t, srv.Addr, lmtpTransaction+"S: 250\nS: 550 5.1.1\nS: 250\n")
 }
 
-// What a mounted session has learned in plain text, who has logged in above
-// all, it does not know after STARTTLS (RFC 3207, 4.2).
+// After STARTTLS, an adapted session has forgotten everything from before,
+// especially the login (RFC 3207, 4.2).
 func TestAdaptGoSMTPForgetsAtSTARTTLS(t *testing.T) {
 	var log strings.Builder
 	s := withTLS(t, smtpserver.TLSOffered)
@@ -209,7 +209,7 @@ func TestAdaptGoSMTPForgetsAtSTARTTLS(t *testing.T) {
 	}
 }
 
-// The content's file is closed whatever became of the recipients.
+// The content file is closed for every result of the recipients.
 func TestAdaptGoSMTPClosesTheFile(t *testing.T) {
 	var file *os.File
 	s := generous()

@@ -13,8 +13,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// An operator who is asked why a mail did not come finds its line by the
-// recipient.
+// An operator who wants to know why a message did not arrive can find its log
+// line by the recipient.
 func TestRefusalsAreLoggedWithTheRecipient(t *testing.T) {
 	var lines bytes.Buffer
 	no := &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "No"}

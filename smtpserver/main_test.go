@@ -10,8 +10,8 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(benchClientEnv) != "" {
-		// A benchmark's client, in a process of its own, so that what the
-		// server costs can be told apart.
+		// The client of a benchmark runs in a separate process, so that the
+		// cost of the server can be measured alone.
 		if err := benchClient(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A network of which it is not clear what is meant is an error at start.
+// An ambiguous network is an error at start.
 func TestNetworksOfTheServer(t *testing.T) {
 	hostBits := []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")}
 	for want, srv := range map[string]*smtpserver.Server{

@@ -45,7 +45,7 @@ type sClient struct {
 	out *bufio.Scanner
 }
 
-// startSClient returns nil where no TLS comes about.
+// startSClient returns nil if the TLS handshake fails.
 func startSClient(t *testing.T, addr, options string) *sClient {
 	t.Helper()
 	args := append(strings.Fields("s_client -starttls smtp -quiet -crlf -connect "+addr), strings.Fields(options)...)
@@ -91,7 +91,7 @@ func (c *sClient) say(line string) string {
 	return ""
 }
 
-// Peers that know no other than old TLS, played by OpenSSL.
+// OpenSSL acts as a client that supports only old TLS.
 func TestOldTLSWithOpenSSL(t *testing.T) {
 	const (
 		tls10    = "-tls1 -cipher ALL:@SECLEVEL=0"
@@ -163,7 +163,8 @@ func TestOldTLSWithOpenSSL(t *testing.T) {
 	}
 }
 
-// Windows 2003 knows 3DES and RC4 alone. OpenSSL of today has neither.
+// Windows 2003 supports only 3DES and RC4. Current versions of OpenSSL support
+// neither.
 func TestOldTLSWith3DES(t *testing.T) {
 	for suite, want := range map[uint16]bool{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA: true, tls.TLS_RSA_WITH_RC4_128_SHA: false} {
 		s := generous()
@@ -182,8 +183,9 @@ func TestOldTLSWith3DES(t *testing.T) {
 	}
 }
 
-// A peer that can do better does, whatever is allowed besides.
-func TestOldTLSIsTheLastResort(t *testing.T) {
+// A client that supports modern TLS uses it, even if the server also allows old
+// TLS.
+func TestModernTLSIsPreferred(t *testing.T) {
 	s := generous()
 	s.TLSConfig, s.InsecureOldTLS = rsaConfig(t), true
 	s.TLSConfig.CipherSuites = []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256} // what is set stays possible

@@ -13,9 +13,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// A client that asks much more than it is told at once does not make the
-// server hoard the replies.
-func TestRepliesAreNotHoarded(t *testing.T) {
+// A client sends many commands before it reads replies. The server does not
+// collect the replies in memory.
+func TestRepliesAreNotCollected(t *testing.T) {
 	c := &inputConn{in: bytes.Repeat([]byte("HELP\r\n"), 20000), closed: make(chan struct{})}
 	srv := &smtpserver.Server{Hostname: "test.example", AllowEarlyInput: true}
 	l := &oneConn{c: c, closed: make(chan struct{})}
@@ -34,9 +34,9 @@ func TestRepliesAreNotHoarded(t *testing.T) {
 	}
 }
 
-// Clients that ask without end and do not read cost little more than those
-// that do nothing.
-func TestMemoryOfThoseWhoDoNotRead(t *testing.T) {
+// Clients that send commands and do not read replies need little more memory
+// than idle clients.
+func TestMemoryOfClientsThatDoNotRead(t *testing.T) {
 	const sessions = 100
 	help := strings.Repeat("x", 400)
 	s := smtptest.NewServer(t, &smtpserver.Server{

@@ -11,9 +11,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// DSN parameters that Postfix takes are taken here too, but for control
-// characters in an original recipient.
-func TestDSNParametersBesidePostfix(t *testing.T) {
+// The server accepts the DSN parameters that Postfix accepts, except for
+// control characters in an original recipient.
+func TestDSNParametersLikePostfix(t *testing.T) {
 	postfix := (&peers.Postfix{Domains: "d.example"}).Start(t)
 	ours := smtptest.NewServer(t, generous())
 	for _, c := range []struct {
@@ -51,7 +51,7 @@ func TestDSNParametersBesidePostfix(t *testing.T) {
 	}
 }
 
-// taken says whether a server takes MAIL and RCPT with these parameters.
+// taken reports whether a server accepts MAIL and RCPT with these parameters.
 func taken(t *testing.T, addr, mail, rcpt string) bool {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

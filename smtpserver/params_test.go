@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// Every parameter, right and wrong.
+// Every parameter is tested with valid and invalid values.
 func TestParameters(t *testing.T) {
 	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	late := time.Now().Add(100 * 24 * time.Hour).UTC().Format(time.RFC3339)
@@ -66,7 +66,7 @@ func TestRcptParameters(t *testing.T) {
 	}
 }
 
-// What parameters say reaches the Handler.
+// The values of parameters reach the Handler.
 func TestParametersReachTheMessage(t *testing.T) {
 	s := withTLS(t, smtpserver.TLSOffered)
 	s.Enable = smtpserver.ExtRequireTLS | smtpserver.ExtDeliverBy | smtpserver.ExtMTPriority | smtpserver.ExtFutureRelease
@@ -110,7 +110,7 @@ func TestParametersReachTheMessage(t *testing.T) {
 
 // Each extension can be switched off; then it is not announced and its
 // parameters are not known.
-func TestSwitchedOff(t *testing.T) {
+func TestDisabledExtensions(t *testing.T) {
 	const all = smtpserver.ExtSize | smtpserver.ExtPipelining | smtpserver.Ext8BitMIME | smtpserver.ExtEnhancedStatusCodes |
 		smtpserver.ExtChunking | smtpserver.ExtSMTPUTF8 | smtpserver.ExtDSN | smtpserver.ExtLimits | smtpserver.ExtHelp | smtpserver.ExtStartTLS
 	s := withTLS(t, smtpserver.TLSOffered)
@@ -151,7 +151,7 @@ func TestSwitchedOff(t *testing.T) {
 }
 
 // An application adds an EHLO keyword, a verb and parameters of its own.
-func TestOpenSets(t *testing.T) {
+func TestOwnCommandsAndParameters(t *testing.T) {
 	s := generous()
 	var seen, rcptSeen string
 	s.Agents = []smtpserver.Agent{{
@@ -206,8 +206,8 @@ func TestOpenSets(t *testing.T) {
 }
 
 // RFC 4954, 5: a server may take an AUTH= that it does not believe for AUTH=<>.
-// What is no xtext mailbox is none to believe, whoever says it. curl --mail-auth
-// sends the first of these.
+// If the value of AUTH is not a mailbox in xtext, the server ignores it. curl
+// --mail-auth sends the first of these values.
 func TestAuthParameter(t *testing.T) {
 	for value, want := range map[string]string{
 		"<alice@example.com>":   "",

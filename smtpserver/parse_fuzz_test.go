@@ -48,8 +48,8 @@ func FuzzCommand(f *testing.F) {
 	})
 }
 
-// FuzzProxy: a PROXY header is never longer than its input, and what needs
-// more input is not yet judged.
+// FuzzProxy: a PROXY header is never longer than its input, and no error is
+// returned while more input is needed.
 func FuzzProxy(f *testing.F) {
 	for _, s := range []string{
 		"", "PROXY", "PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\nEHLO", "PROXY UNKNOWN\r\n", "EHLO x\r\n",

@@ -11,9 +11,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// What clients send against the letter of the RFC is answered as a real Postfix
-// with its defaults answers it, by the first digit of the reply.
-func TestClientsAsPostfixTakesThem(t *testing.T) {
+// If clients deviate from the RFC, the first digit of the reply is the same as
+// that of a real Postfix with default settings.
+func TestDeviationsLikePostfix(t *testing.T) {
 	postfix := (&peers.Postfix{Domains: "example.com"}).Start(t)
 	s := generous()
 	s.DefaultDomain = "example.com"
@@ -60,9 +60,10 @@ func TestClientsAsPostfixTakesThem(t *testing.T) {
 	}
 }
 
-// LF alone: with smtpd_forbid_bare_newline and without, Postfix takes the lines
-// of a client that only knows LF; we do where BareLFFrom has its network.
-func TestBareLFAsPostfix(t *testing.T) {
+// Postfix accepts lines that end in a bare LF, with and without
+// smtpd_forbid_bare_newline. This server accepts them from the networks of
+// BareLFFrom.
+func TestBareLFLikePostfix(t *testing.T) {
 	postfix := (&peers.Postfix{Domains: "example.com", Main: "smtpd_forbid_bare_newline = no\n"}).Start(t)
 	ours := smtptest.NewServer(t, &smtpserver.Server{BareLFFrom: loopback})
 	for _, addr := range []string{postfix.Addr, ours.Addr} {

@@ -15,7 +15,7 @@ import (
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
-// addresses is an agent that has the banner... tell what the server knows.
+// addresses is an agent that reports the addresses of the session in replies.
 func addresses() (smtpserver.Agent, func() string) {
 	seen := make(chan string, 10)
 	return smtpserver.Agent{Connect: func(_ context.Context, s *smtpserver.Session) error {
@@ -78,8 +78,8 @@ func TestProxyProtocol(t *testing.T) {
 	}
 }
 
-// From a network that is not named, the header is what it is in SMTP: nothing.
-func TestProxyHeaderFromStrangers(t *testing.T) {
+// From other networks, the header is an unknown SMTP command.
+func TestProxyHeaderFromOtherNetworks(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{ProxyFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
 	smtptest.Talk(t, srv.Addr, `
 		S: 220
@@ -142,8 +142,9 @@ func TestXCLIENT(t *testing.T) {
 	`)
 }
 
-// The protocol log has the addresses that the client has at the time.
-func TestClaimedAddressesInLog(t *testing.T) {
+// Each line of the protocol log contains the addresses that are known at that
+// time.
+func TestProxyAddressesInLog(t *testing.T) {
 	log := new(said)
 	s := generous()
 	s.ProxyFrom, s.ProtocolLog = loopback, log
@@ -186,7 +187,8 @@ func TestProxyBeforeImplicitTLS(t *testing.T) {
 	}
 }
 
-// prefixed puts something before what is written first, in the same write.
+// prefixed is a connection that sends a prefix before the first write, in the
+// same packet.
 type prefixed struct {
 	net.Conn
 	prefix string
@@ -208,9 +210,9 @@ func withoutAddress() map[string]string {
 	}
 }
 
-// A proxy that gives no address of its client, as in its health checks, is
-// answered, but that it is trusted itself opens nothing for the client: not
-// XCLIENT, not what belongs to networks, not exemption from the limits.
+// If a proxy gives no client address, as in health checks, the session is
+// served. The client gets no rights from the address of the proxy: no XCLIENT,
+// no rights of networks, no exemption from limits.
 func TestProxyWithoutAnAddress(t *testing.T) {
 	for name, header := range withoutAddress() {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +256,7 @@ func TestProxyWithoutAnAddress(t *testing.T) {
 			}
 		})
 	}
-	// One of them is all that one address may have at the same time.
+	// One connection is the limit for one address.
 	s := generous()
 	s.ProxyFrom, s.Limits.ConnectionsPerAddr = loopback, 1
 	srv := smtptest.NewServer(t, s)

@@ -11,7 +11,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// raw is a client that says just what a test has it say.
+// raw is a client that sends exactly the bytes that a test gives it.
 type raw struct {
 	t testing.TB
 	net.Conn
@@ -38,7 +38,7 @@ func (c *raw) send(s string) {
 	}
 }
 
-// reply is the next reply, its lines ended by "\n".
+// reply returns the next reply. Its lines end in "\n".
 func (c *raw) reply() string {
 	c.t.Helper()
 	lines, err := smtptest.ReadReply(c.r)
@@ -57,7 +57,7 @@ func (c *raw) expect(prefixes ...string) {
 	}
 }
 
-// gone waits until the server has closed.
+// gone waits until the server has closed the connection.
 func (c *raw) gone() {
 	c.t.Helper()
 	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {

@@ -23,8 +23,8 @@ func onlyAlice(cred smtpserver.ScramCredentials) func(context.Context, *smtpserv
 	}
 }
 
-// told is what a server tells of a user before it has seen a proof: salt and
-// iterations.
+// told is what a server sends about a user before the client proves that it
+// knows the password: salt and iterations.
 func told(t *testing.T, a smtpserver.Authenticator, user string) string {
 	t.Helper()
 	asked := &asking{user: user}
@@ -36,7 +36,7 @@ func told(t *testing.T, a smtpserver.Authenticator, user string) string {
 	return asked.salt
 }
 
-// asking is a client that only wants to know a user's salt.
+// asking is a client that only requests the salt of a user.
 type asking struct{ user, salt string }
 
 func (c *asking) Start() (string, []byte, error) {
@@ -48,9 +48,9 @@ func (c *asking) Next(challenge []byte) ([]byte, error) {
 	return []byte("x"), nil
 }
 
-// Whoever asks for the salt of a user before and after a restart does not learn
-// whether there is one.
-func TestScramSaltsLast(t *testing.T) {
+// A client that requests the salt of a user before and after a restart cannot
+// find out whether the user exists.
+func TestScramSaltsAfterRestart(t *testing.T) {
 	cred, err := smtpserver.NewScramCredentials("wonderland", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,8 @@ func TestScramSaltsLast(t *testing.T) {
 	}
 }
 
-// The salts of two secrets differ, and so do those that are no secret's.
+// Two different secrets give different salts. So do two servers without a
+// Secret.
 func TestScramSecrets(t *testing.T) {
 	lookup := onlyAlice(smtpserver.ScramCredentials{})
 	one := told(t, &smtpserver.Scram{Lookup: lookup, Secret: []byte("0123456789abcdef")}, "bob")
@@ -95,8 +96,8 @@ func TestScramSecrets(t *testing.T) {
 	}
 }
 
-// The iterations of users that do not exist are the setting's, or those of the
-// users that do.
+// For users that do not exist, the number of iterations is that of the setting,
+// or else that of existing users.
 func TestScramIterations(t *testing.T) {
 	cred, err := smtpserver.NewScramCredentials("wonderland", 5000)
 	if err != nil {

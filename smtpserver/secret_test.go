@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// The secret lasts where the host has something that lasts.
-func TestLastingSecret(t *testing.T) {
+// The secret stays the same if the host has a machine ID or a certificate.
+func TestDefaultSecret(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "machine-id")
 	write := func(text string) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -60,5 +60,6 @@ func TestLastingSecret(t *testing.T) {
 	}
 }
 
-// closedKey is a key in a device.
+// closedKey is a private key that cannot be read, like one in a hardware
+// device.
 type closedKey struct{ crypto.Signer }

@@ -18,7 +18,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// said is a protocol log in memory: one "event data context" for each event.
+// said is a protocol log in memory with one line "event data context" for each
+// event.
 type said struct {
 	mu     sync.Mutex
 	events []smtpserver.ProtocolEvent
@@ -100,7 +101,7 @@ func TestProtocolLog(t *testing.T) {
 	}
 }
 
-// Whatever a client does, its password is not in a log.
+// No log contains a password, even if the client makes errors.
 func TestSecretsAreNotLogged(t *testing.T) {
 	const password = "c2VjcmV0d29yZA" // and as it is on the wire:
 	wire := b64("\x00alice\x00" + password)
@@ -235,8 +236,9 @@ func (c countingConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// The replies to a pipelined batch leave in one write (RFC 2920, 3.2).
-func TestOneWriteForABatch(t *testing.T) {
+// The server sends the replies to pipelined commands in one write (RFC 2920,
+// 3.2).
+func TestRepliesInOneWrite(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

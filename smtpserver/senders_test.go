@@ -18,8 +18,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// Real programs send to the server. See package peers for where they are
-// looked for, and what happens without them.
+// Real programs send to the server. Package peers finds the programs; it
+// describes what happens if one is not installed.
 
 const (
 	sentHeader = "From: a@example.com\r\nTo: b@example.net\r\nSubject: sent by a real program\r\n" +
@@ -27,8 +27,8 @@ const (
 	sentBodyStart = ".a dot in front\r\n..two dots\r\n.\r\nümlaut\r\n\r\n"
 )
 
-// sentBody has what servers were found to stumble on: dots, 8-bit text, a long
-// line, an empty one at the end; and is long enough to need several reads.
+// sentBody contains parts that have caused errors in servers: dots, 8-bit text,
+// a long line, an empty line at the end. It is long enough for several reads.
 var sentBody = sentBodyStart + strings.Repeat("x", 900) + "\r\n" + strings.Repeat("0123456789 all work and no play makes Jack a dull boy.\r\n", 4000) + "last\r\n\r\n"
 
 // senderServer accepts everything, with TLS, and AUTH as alice.
@@ -52,8 +52,8 @@ func senderServer(t *testing.T, change func(*smtpserver.Server)) (srv *smtptest.
 	return srv, host, port, certFile
 }
 
-// messageFile is the message for a program that reads it, with the line ends
-// that it wants.
+// messageFile writes the message to a file, with the line ends that the program
+// needs.
 func messageFile(t *testing.T, lineEnd string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "message.eml")
@@ -82,8 +82,8 @@ func command(t *testing.T, stdin string, name string, args ...string) string {
 	return string(out)
 }
 
-// arrived checks that the message came as it was sent. Programs may add to the
-// header, never touch the body.
+// arrived checks that the message arrived as it was sent. Programs may add
+// header fields, but must not change the body.
 func arrived(t *testing.T, srv *smtptest.Server, protocol string) *smtptest.Message {
 	t.Helper()
 	m := srv.Inbox.Next(t)
@@ -245,7 +245,7 @@ func TestSenderMsmtp(t *testing.T) {
 	arrived(t, srv, "ESMTPS")
 	send(append(tls, "--auth=plain", "--user=alice", "--passwordeval=echo wonderland")...)
 	arrived(t, srv, "ESMTPSA")
-	// DSN, and SCRAM with a program that was not written by us.
+	// DSN, and SCRAM with an independent client.
 	cred, err := smtpserver.NewScramCredentials("wonderland", 4096)
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +259,7 @@ func TestSenderMsmtp(t *testing.T) {
 	}
 }
 
-// Exim sends with BDAT where it is offered.
+// Exim sends with BDAT if the server announces CHUNKING.
 func TestSenderExim(t *testing.T) {
 	exim := peers.Need(t, "exim4")
 	peers.NeedRoot(t)
@@ -341,8 +341,8 @@ smtp_tls_security_level = may
 	}
 }
 
-// STARTTLS as OpenSSL and Postfix see it.
-func TestSTARTTLSCheckedByOthers(t *testing.T) {
+// OpenSSL and Postfix check STARTTLS.
+func TestSTARTTLSWithOpenSSLAndPostfix(t *testing.T) {
 	srv, _, _, cert := senderServer(t, nil)
 	t.Run("openssl", func(t *testing.T) {
 		openssl := peers.Need(t, "openssl")

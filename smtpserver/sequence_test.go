@@ -9,7 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// generous lets a test make as many protocol errors as it likes.
+// generous are Limits without a limit on protocol errors.
 func generous() *smtpserver.Server {
 	return &smtpserver.Server{Limits: smtpserver.Limits{ProtocolErrors: -1, Tarpit: -1}}
 }
@@ -219,8 +219,8 @@ func TestGreetingSyntax(t *testing.T) {
 	`)
 }
 
-// Lines that are no SMTP commands are answered, never run, and what follows
-// them is read from its beginning.
+// The server replies to lines that are not SMTP commands and does not execute
+// them. It reads the next line correctly.
 func TestBadLines(t *testing.T) {
 	srv := smtptest.NewServer(t, generous())
 	smtptest.Talk(t, srv.Addr, `
@@ -246,8 +246,8 @@ func TestBadLines(t *testing.T) {
 	`)
 }
 
-// A line that is too long to be a command is said to be that, whether it fits
-// the buffer or not, and the next one is read as such.
+// The server replies that a line is too long, whether the line fits into the
+// buffer or not. It reads the next line correctly.
 func TestLongLines(t *testing.T) {
 	for _, n := range []int{3000, 300_000} {
 		srv := smtptest.NewServer(t, generous())
@@ -261,7 +261,7 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// 421 closes the connection once there were too many errors.
+// After too many errors, the server replies 421 and closes the connection.
 func TestTooManyErrors(t *testing.T) {
 	srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{ProtocolErrors: 2}})
 	smtptest.Talk(t, srv.Addr, `

@@ -8,11 +8,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// The ends of data that other servers were found to take for one (SMTP
-// smuggling, CVE-2023-51764 and its like). Here none of them ends the data:
-// what follows is part of the same message, which is refused, and the next
-// command is read as such.
-func TestOddEndsOfData(t *testing.T) {
+// Some servers accepted these sequences as the end of data (SMTP smuggling,
+// CVE-2023-51764 and similar). In this server none of them ends the data. The
+// text after them is part of the same message, which is refused.
+func TestFalseEndsOfData(t *testing.T) {
 	for _, odd := range []string{
 		"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\n\n.\r\n", "\r\r\n.\r\r\n",
 		"\n.\r", "\r\n\x00.\r\n", "\r\n.\x00\r\n", "\r\n.\r\r\n", "\x00\r\n", "\r",
@@ -27,15 +26,15 @@ func TestOddEndsOfData(t *testing.T) {
 }
 
 // "\r\r\n.\r\n" does end the data, since CRLF.CRLF is in it; the bare CR before
-// it has the message refused.
+// it causes the message to be refused.
 func TestBareCRBeforeTheEnd(t *testing.T) {
 	srv := smtptest.NewServer(t, nil)
 	smtptest.Talk(t, srv.Addr, send("Subject: x\r\n\r\nbody\r\r\n.\r\n", "550 5.6.11 Message has a bare CR"))
 }
 
-// What follows such a message in the same breath may have been meant as a part
-// of it: none of it is carried out.
-func TestNothingFollowsBareBytes(t *testing.T) {
+// Input that arrives together with such a message may be part of it. The server
+// executes none of it.
+func TestInputAfterBareBytes(t *testing.T) {
 	for _, odd := range []string{"\r\r\n.\r\n", "\n\r\n.\r\n", "\x00\r\n.\r\n"} {
 		srv := smtptest.NewServer(t, nil)
 		smuggled := "MAIL FROM:<evil@example.com>\r\nRCPT TO:<victim@example.com>\r\nBDAT 15 LAST\r\nSubject: x\r\n\r\nboo"
@@ -57,8 +56,8 @@ func TestBareBytesNamed(t *testing.T) {
 	}
 }
 
-// A bare CR is found wherever the client's writes cut the text.
-func TestBareBytesAtEveryCut(t *testing.T) {
+// The server finds a bare CR however the client splits its writes.
+func TestBareBytesAtEverySplit(t *testing.T) {
 	text := "Subject: x\r\n\r\nab\rcd\r\n.\r\n"
 	for cut := 1; cut < len(text); cut++ {
 		var got strings.Builder
@@ -69,8 +68,8 @@ func TestBareBytesAtEveryCut(t *testing.T) {
 	}
 }
 
-// Normalised, a bare LF ends a line, but never the data, and a dot after it is
-// no stuffed one.
+// With BareNormalize, a bare LF ends a line, but never the data, and a dot
+// after it is not removed.
 func TestNormalize(t *testing.T) {
 	for raw, want := range map[string]string{
 		"a\nb\r\n.\r\n":            "a\r\nb\r\n",
@@ -95,7 +94,7 @@ func TestNormalize(t *testing.T) {
 	}
 }
 
-// What comes before the reply that it ought to wait for is refused.
+// Input that comes before a reply that the client must wait for is refused.
 func TestEarlyInput(t *testing.T) {
 	for name, script := range map[string]string{
 		"before the reply to EHLO": `
@@ -122,7 +121,7 @@ func TestEarlyInput(t *testing.T) {
 			EOF`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			// With a delay it is certain that the client is early.
+			// The delay makes sure that the client is early.
 			srv := smtptest.NewServer(t, &smtpserver.Server{BannerDelay: 20e6})
 			smtptest.Talk(t, srv.Addr, script)
 		})

@@ -24,9 +24,9 @@ func TestIndexControl(t *testing.T) {
 	}
 }
 
-// FuzzText holds textReader to a reader that goes byte by byte and can be
-// seen to be right: same text, same end, same judgement, however the input is
-// cut.
+// FuzzText compares textReader with a simple reader that reads one byte at a
+// time. Both must return the same text, the same end and the same result,
+// however the input is split.
 func FuzzText(f *testing.F) {
 	for _, s := range []string{
 		"", ".\r\n", "a\r\n.\r\n", "..\r\n.\r\n", "a\nb\r\n.\r\n", "\r\r\n.\r\n", "a\r\n.\r\r\n.\r\nQUIT\r\n",
@@ -77,9 +77,9 @@ func noBare(t *testing.T, in, text []byte) {
 	}
 }
 
-// plainText does what textReader does, in the plainest way.
+// plainText does the same as textReader in the simplest way.
 func plainText(p []byte) (text, rest []byte, bare, end bool) {
-	// A CRLF stands in front, so that a line starts after each CRLF.
+	// A CRLF is put before the text, so that every line starts after a CRLF.
 	i := bytes.Index(append([]byte("\r\n"), p...), []byte("\r\n.\r\n"))
 	if end = i >= 0; end {
 		p, rest = p[:i], p[i+3:]
@@ -93,9 +93,9 @@ func plainText(p []byte) (text, rest []byte, bare, end bool) {
 	return text, rest, bytes.ContainsAny(noCRLF, "\r\n\x00"), end
 }
 
-// FuzzBareLF holds readBareLF to a reader that goes line by line: same text, same
-// end, same judgement, however the input is cut; and the first CRLF is the last
-// of it.
+// FuzzBareLF compares readBareLF with a simple reader that reads line by line.
+// Both must return the same text, the same end and the same result, however the
+// input is split. Both stop at the first CRLF.
 func FuzzBareLF(f *testing.F) {
 	for _, s := range []string{
 		"", ".\n", "a\n.\n", "..\n.\nQUIT\n", "a\n.\r\n.\n", ".\r\n.\n\r\n.\r\n", "a\r\n.\n.\r\n", "a\rb\n\r.\n", "a\x00\n.\n", "\r\r\n.\r\n",
@@ -140,7 +140,7 @@ type plainResult struct {
 	bare, end, lf bool // lf: no CRLF yet
 }
 
-// plainBareLF does what readBareLF does, in the plainest way.
+// plainBareLF does the same as readBareLF in the simplest way.
 func plainBareLF(p []byte) (r plainResult) {
 	for sawLF := false; ; sawLF = true {
 		line, after, whole := bytes.Cut(p, []byte{'\n'})

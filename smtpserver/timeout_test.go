@@ -15,8 +15,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// inBubble runs a server and a client in a bubble where time passes at once
-// when everybody waits. elapsed tells how long something took.
+// inBubble runs a server and a client in a synctest bubble, where the clock
+// advances when all goroutines wait.
 func inBubble(t *testing.T, srv *smtpserver.Server, client func(dial func() *raw)) {
 	synctest.Test(t, func(t *testing.T) {
 		l := smtptest.NewListener()
@@ -41,8 +41,8 @@ func inBubble(t *testing.T, srv *smtpserver.Server, client func(dial func() *raw
 	})
 }
 
-// took checks how long f takes, to a sixty-fourth (deadlines are not reset for
-// less).
+// took checks how long f takes, with a tolerance of 1/64 (the server does not
+// reset a deadline for less).
 func took(t *testing.T, want time.Duration, f func()) {
 	t.Helper()
 	began := time.Now()
@@ -79,8 +79,8 @@ func TestCommandTimeout(t *testing.T) {
 	})
 }
 
-// A DATA that stops ends the session, and nothing of it is read as a command
-// (go-smtp's issue 196).
+// If the client stops sending after DATA, the session ends, and no part of the
+// text is read as a command (go-smtp issue 196).
 func TestDataTimeout(t *testing.T) {
 	inbox := smtptest.NewInbox()
 	inBubble(t, &smtpserver.Server{Handler: inbox}, func(dial func() *raw) {
@@ -96,8 +96,8 @@ func TestDataTimeout(t *testing.T) {
 	}
 }
 
-// A client that sends a byte now and then cannot stay for ever: 500 bytes a
-// second is the least, after the first three minutes.
+// A client that sends only a few bytes cannot keep a session open without
+// limit: after the first three minutes, it must have sent 500 bytes per second.
 func TestDataRate(t *testing.T) {
 	inBubble(t, &smtpserver.Server{}, func(dial func() *raw) {
 		c := dial()
@@ -148,7 +148,7 @@ func TestSessionTime(t *testing.T) {
 	})
 }
 
-// A client that does not read its replies is given up, not waited for.
+// The server closes the connection of a client that does not read its replies.
 func TestClientThatDoesNotRead(t *testing.T) {
 	gone := make(chan time.Duration, 1)
 	began := time.Now()
@@ -198,7 +198,8 @@ func TestBannerDelay(t *testing.T) {
 	})
 }
 
-// Each failed login costs five seconds, the third the session.
+// The server delays the reply to each failed login by five seconds. The third
+// one ends the session.
 func TestAuthTarpit(t *testing.T) {
 	srv := &smtpserver.Server{Auth: wonderland(), AllowInsecureAuth: true}
 	inBubble(t, srv, func(dial func() *raw) {
@@ -215,7 +216,8 @@ func TestAuthTarpit(t *testing.T) {
 	})
 }
 
-// Who tries out addresses is slowed down, and then sent away.
+// If a client tries many addresses, the server delays its replies, and then
+// ends the session.
 func TestDirectoryHarvest(t *testing.T) {
 	srv := &smtpserver.Server{Agents: []smtpserver.Agent{{
 		Rcpt: func(context.Context, *smtpserver.Session, string, *smtp.RcptOptions) error { return noSuchUser },
@@ -240,7 +242,7 @@ func TestDirectoryHarvest(t *testing.T) {
 	})
 }
 
-// When connections run short, those that do nothing go first.
+// Under overload, the server closes idle connections early.
 func TestOverload(t *testing.T) {
 	srv := &smtpserver.Server{Limits: smtpserver.Limits{Connections: 10, Exempt: []netipPrefix{anywhere}}}
 	inBubble(t, srv, func(dial func() *raw) {
@@ -265,142 +267,8 @@ func TestOverload(t *testing.T) {
 	})
 }
 
-// Shutdown lets a message in hand end, interrupts those who wait, and waits
-// for all.
-func TestShutdown(t *testing.T) {
-	inbox := smtptest.NewInbox()
-	srv := &smtpserver.Server{Handler: inbox}
-	inBubble(t, srv, func(dial func() *raw) {
-		idle, busy := dial(), dial()
-		idle.greet()
-		busy.greet()
-		busy.begin()
-		busy.send("Subject: x\r\n")
-		done := make(chan error, 1)
-		go func() { done <- srv.Shutdown(context.Background()) }()
-		idle.expect("421 4.3.2 Service is shutting down")
-		idle.gone()
-		synctest.Wait()
-		select {
-		case err := <-done:
-			t.Fatalf("Shutdown does not wait: %v", err)
-		default:
-		}
-		busy.send("\r\nbody\r\n.\r\n")
-		busy.expect("250 2.0.0", "421 4.3.2")
-		busy.gone()
-		if err := <-done; err != nil {
-			t.Errorf("Shutdown: %v", err)
-		}
-	})
-	if inbox.Len() != 1 {
-		t.Error("the message in hand was lost")
-	}
-}
-
-// Those who have nothing in hand do not hold Shutdown up, whatever they wait
-// for.
-func TestShutdownWaitsForNobodyElse(t *testing.T) {
-	tlsOffered, tlsImplicit := withTLS(t, smtpserver.TLSOffered), withTLS(t, smtpserver.TLSImplicit)
-	for name, c := range map[string]struct {
-		srv  *smtpserver.Server
-		lead func(c *raw)
-	}{
-		"PROXY header": {&smtpserver.Server{ProxyFrom: []netipPrefix{anywhere}}, func(*raw) {}},
-		"banner":       {&smtpserver.Server{BannerDelay: time.Hour}, func(*raw) {}},
-		"implicit TLS": {tlsImplicit, func(*raw) {}},
-		"STARTTLS":     {tlsOffered, func(c *raw) { c.greet(); c.send("STARTTLS\r\n"); c.expect("220") }},
-		"password":     {&smtpserver.Server{Auth: wonderland(), AllowInsecureAuth: true}, func(c *raw) { c.greet(); c.send("AUTH LOGIN\r\n"); c.expect("334") }},
-		"tarpit": {&smtpserver.Server{Auth: wonderland(), AllowInsecureAuth: true, Limits: smtpserver.Limits{Tarpit: time.Hour}},
-			func(c *raw) { c.greet(); c.send("AUTH PLAIN " + b64("\x00alice\x00guess") + "\r\n") }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, c.srv, func(dial func() *raw) {
-				client := dial()
-				c.lead(client)
-				synctest.Wait()
-				read := make(chan bool)
-				go func() { // a pipe's writer waits for its reader
-					io.Copy(io.Discard, client)
-					close(read)
-				}()
-				took(t, 0, func() {
-					if err := c.srv.Shutdown(context.Background()); err != nil {
-						t.Error(err)
-					}
-				})
-				<-read
-			})
-		})
-	}
-}
-
-func TestShutdownEndsHard(t *testing.T) {
-	stuck := make(chan error, 1)
-	srv := &smtpserver.Server{Handler: smtpserver.HandlerFunc(func(ctx context.Context, _ *smtpserver.Session, _ *smtpserver.Message) (string, error) {
-		<-ctx.Done()
-		stuck <- ctx.Err()
-		return "", ctx.Err()
-	})}
-	synctest.Test(t, func(t *testing.T) {
-		stuck = make(chan error, 1)
-		l := smtptest.NewListener()
-		served := make(chan error, 1)
-		go func() { served <- srv.Serve(l) }()
-		c, err := l.Dial("192.0.2.7:1025")
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := newRaw(t, c)
-		r.greet()
-		r.begin()
-		r.send(".\r\n")
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		took(t, time.Minute, func() {
-			if err := srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Shutdown: %v", err)
-			}
-		})
-		if err := <-stuck; err == nil {
-			t.Error("the Handler's context did not end")
-		}
-		<-served
-		if err := srv.Serve(smtptest.NewListener()); !errors.Is(err, smtpserver.ErrServerClosed) {
-			t.Errorf("Serve after Shutdown: %v", err)
-		}
-	})
-}
-
-// However Shutdown and DATA race, a client that was told 354 gets its message
-// in.
-func TestShutdownRacesWithDATA(t *testing.T) {
-	for range 300 {
-		// One time for both, so that a deadline is worth keeping.
-		same := smtpserver.Limits{CommandTimeout: time.Minute, DataTimeout: time.Minute}
-		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: same})
-		c := dialRaw(t, srv.Addr)
-		c.greet()
-		c.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n")
-		c.expect("250", "250")
-		done := make(chan error, 1)
-		go func() { done <- srv.Shutdown(context.Background()) }()
-		c.send("DATA\r\n")
-		if r := c.reply(); strings.HasPrefix(r, "354") {
-			c.send("Subject: x\r\n\r\nbody\r\n.\r\n")
-			c.expect("250", "421 4.3.2")
-		} else if !strings.HasPrefix(r, "421 4.3.2") {
-			t.Fatalf("reply %q", r)
-		}
-		c.Close()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// When connections run short, who does not read is given up soon too.
-func TestOverloadOfThoseWhoDoNotRead(t *testing.T) {
+// Under overload, the server also closes early if a client does not read.
+func TestOverloadWithoutReader(t *testing.T) {
 	gone := make(chan string, 10)
 	srv := &smtpserver.Server{
 		Limits: smtpserver.Limits{Connections: 10, Exempt: []netipPrefix{anywhere}},
@@ -418,8 +286,7 @@ func TestOverloadOfThoseWhoDoNotRead(t *testing.T) {
 	})
 }
 
-// drip sends next again and again, twice a minute, until the connection is
-// closed.
+// drip sends next twice a minute until the connection is closed.
 func (c *raw) drip(next string) (ended chan bool) {
 	ended = make(chan bool)
 	go func() {
@@ -434,8 +301,9 @@ func (c *raw) drip(next string) (ended chan bool) {
 	return ended
 }
 
-// Whatever has begun has its time as a whole, not a new one for each byte.
-func TestDripping(t *testing.T) {
+// Each time limit applies to a whole line or handshake. It does not start again
+// for each byte.
+func TestSlowInput(t *testing.T) {
 	for _, c := range []struct {
 		phase string
 		time  time.Duration

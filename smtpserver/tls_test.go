@@ -110,8 +110,8 @@ func TestTLSImplicit(t *testing.T) {
 	`)
 }
 
-// CVE-2011-0411: what was sent in plain text together with STARTTLS is refused,
-// or at least never run.
+// CVE-2011-0411: input that was sent in plain text together with STARTTLS is
+// refused, or at least never executed.
 func TestInjectionBeforeTLS(t *testing.T) {
 	srv := smtptest.NewServer(t, withTLS(t, smtpserver.TLSOffered))
 	smtptest.Talk(t, srv.Addr, `
@@ -142,7 +142,7 @@ func TestInjectionBeforeTLS(t *testing.T) {
 	`)
 }
 
-// A failed handshake is the end: nothing goes on in plain text.
+// A failed handshake ends the session. It does not continue in plain text.
 func TestFailedHandshakeCloses(t *testing.T) {
 	srv := smtptest.NewServer(t, withTLS(t, smtpserver.TLSOffered))
 	smtptest.Talk(t, srv.Addr, `

@@ -8,8 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// A server that could serve nobody says so when it is started.
-func TestSettingsThatServeNobody(t *testing.T) {
+// If a server can serve no client, Serve returns an error.
+func TestInvalidSettings(t *testing.T) {
 	some := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
 	with := &tls.Config{GetCertificate: some}
 	for _, c := range []struct {

@@ -15,9 +15,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// A proxy of the PROXY protocol passes on what strangers say: that it is on a
-// network of front ends does not make them front ends.
-func TestXCLIENTIsNotForThoseBehindAProxy(t *testing.T) {
+// A proxy relays commands from unknown clients. If the proxy is in a network of
+// XClientFrom, its clients may still not use XCLIENT.
+func TestXCLIENTBehindProxy(t *testing.T) {
 	s := generous()
 	s.ProxyFrom, s.XClientFrom = loopback, append(slices.Clone(loopback), netip.MustParsePrefix("192.0.2.0/24"))
 	srv := smtptest.NewServer(t, s)
@@ -32,7 +32,7 @@ func TestXCLIENTIsNotForThoseBehindAProxy(t *testing.T) {
 	c.send("XCLIENT ADDR=127.0.0.1 LOGIN=admin\r\n")
 	c.expect("550 5.7.0")
 
-	// A front end that comes by the proxy is one all the same.
+	// A front end that connects through the proxy may use XCLIENT.
 	c = dialRaw(t, srv.Addr)
 	c.send("PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n")
 	c.expect("220")
@@ -42,10 +42,10 @@ func TestXCLIENTIsNotForThoseBehindAProxy(t *testing.T) {
 	c.expect("220")
 }
 
-// For agents, the session of the client is another one than that of its front
-// end: they hear the end of the one and the beginning of the other, and what
-// they noted of the one they do not find in the other.
-func TestXCLIENTIsAnotherSessionForAgents(t *testing.T) {
+// For agents, the client of a front end has its own session. Agents get
+// Disconnect for the front end and Connect for the client, and values of the
+// first session are not in the second.
+func TestXCLIENTStartsNewSession(t *testing.T) {
 	type note struct{}
 	var mu sync.Mutex // guards told
 	var told []string
@@ -92,8 +92,8 @@ func TestXCLIENTIsAnotherSessionForAgents(t *testing.T) {
 	}
 }
 
-// The certificate of a front end says nothing of its clients, whether it comes
-// before XCLIENT or after.
+// The certificate of a front end does not identify its clients, whether TLS
+// starts before or after XCLIENT.
 func TestSTARTTLSAfterXCLIENT(t *testing.T) {
 	certs := make(chan int, 10)
 	s := withTLS(t, smtpserver.TLSOffered)
@@ -130,7 +130,8 @@ func TestSTARTTLSAfterXCLIENT(t *testing.T) {
 	}
 }
 
-// An address that the front end does not know is nobody's, not its own.
+// If the front end does not know the address, the client has no address. It
+// does not get the address of the front end.
 func TestXCLIENTWithoutAnAddress(t *testing.T) {
 	agent, seen := addresses()
 	s := generous()
