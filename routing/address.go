@@ -25,9 +25,9 @@ type hostAnswer struct {
 }
 
 // addresses looks up AAAA and A records at the same time. It fails only if
-// neither lookup yields an address. The order within each family is shuffled,
-// because the cache would otherwise defeat the round robin of the name
-// servers.
+// neither lookup yields an address. The order within each family is random.
+// Name servers change the order in each answer to distribute load, but a cached
+// answer always has the same order.
 func (f *finder) addresses(ctx context.Context, name string) (*hostAnswer, error) {
 	var answers [2]*Answer
 	var errs [2]error

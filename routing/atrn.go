@@ -119,7 +119,7 @@ func (t *ReverseSession) Serve(ctx context.Context, conn net.Conn) error {
 	return err
 }
 
-// drain makes the queue send what waits, until nothing new arrives.
+// drain makes the queue send the waiting mail, until no new mail arrives.
 func (t *ReverseSession) drain(ctx context.Context) error {
 	idle := reverseIdle
 	for before := -1; t.messagesSent() > before; idle = reverseLinger {

@@ -178,7 +178,7 @@ func (t *Table) wouldLoop(route candidate, near *space, domain string) bool {
 func (c *connector) excludes(m *queue.Message) bool { return c.Exclusive && c.inScope(m) }
 
 // noConnector returns the error for a message that no connector takes. As in
-// Exchange, the sender is told at once if the message is too large or the
+// Exchange, the recipient fails immediately if the message is too large or the
 // restrictions exclude it. If no connector matches, the mail waits.
 func noConnector(domain string, reason Eligibility) *smtp.SMTPError {
 	switch {

@@ -33,8 +33,8 @@ type Connector struct {
 	// is 1. A connector without address spaces must be RoutedOnly or the
 	// Fallback of another connector.
 	Spaces []string
-	// Exclusive prevents that mail for Spaces is delivered by connectors with
-	// less specific address spaces. Only the Fallback and connectors with an
+	// Exclusive prevents connectors with less specific address spaces from
+	// delivering mail for Spaces. Only the Fallback and connectors with an
 	// equally specific address space are alternatives. If the hosts are down or
 	// the connector is disabled, the mail waits. If the message is too large or
 	// the sender is refused, the mail is refused. Set Exclusive for mail that
@@ -109,8 +109,8 @@ type Connector struct {
 	// Priorities are the message priorities that the connector accepts. The
 	// zero value accepts all.
 	Priorities Priorities
-	// SystemMessages controls whether the connector accepts the messages that the
-	// queue itself creates.
+	// SystemMessages controls whether the connector accepts the messages that
+	// the queue itself creates.
 	SystemMessages SystemMessages
 
 	// Schedule is when the connector runs; nil means always. At other times

@@ -178,7 +178,7 @@ func (s *Session) authFailed(mech string, cause error) error {
 	v := &verdict{reply: refusal(535, 5, 7, 8, "Authentication credentials invalid"), by: "auth", cause: nil}
 	var e *smtp.SMTPError
 	if errors.As(cause, &e) {
-		v = judge(cause, "auth")
+		v = verdictOf(cause, "auth")
 	}
 	s.refuse(v)
 	if v.close {

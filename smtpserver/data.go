@@ -191,7 +191,7 @@ func (s *Session) callHandler(m *Message, size int64, o *outcome) {
 	s.asking = ""
 	if err != nil {
 		if o.each = s.recipientErrors(m, err); !o.each.some() {
-			o.v = judge(err, "handler")
+			o.v = verdictOf(err, "handler")
 			return
 		}
 	}
@@ -214,7 +214,7 @@ func (s *Session) replyMessage(o *outcome) {
 	for i := range n {
 		v := o.v
 		if o.each != nil && o.each[i] != nil {
-			v = judge(o.each[i], "handler")
+			v = verdictOf(o.each[i], "handler")
 		}
 		switch {
 		case v == nil || v.discard:

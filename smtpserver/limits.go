@@ -89,15 +89,13 @@ type Limits struct {
 	// bad sequence) a client may make in a session. After one more error, the
 	// server ends the session with 421. A RCPT with bad syntax does not count.
 	// A refused MAIL and the RCPT, DATA and BDAT commands after it count as one
-	// error. In one transaction, these two exceptions apply to a limited number
-	// of commands, which is the value of Recipients. Default 5 (Exchange:
-	// MaxProtocolErrors).
+	// error. In one transaction, these two exceptions apply to no more commands
+	// than the value of Recipients. Default 5 (Exchange: MaxProtocolErrors).
 	ProtocolErrors int
-	// UnknownRecipients is the number of replies 550 5.1.1 (no such recipient)
-	// in one session after which the server becomes slow: it delays each
-	// further such reply by Tarpit. After twice this number, it ends the
-	// session with 421. Default 10 (Postfix: smtpd_soft_error_limit and
-	// smtpd_hard_error_limit).
+	// UnknownRecipients is how many replies 550 5.1.1 (no such recipient) the
+	// server sends without delay in one session. It delays each further such
+	// reply by Tarpit. At twice this number, it ends the session with 421.
+	// Default 10 (Postfix: smtpd_soft_error_limit and smtpd_hard_error_limit).
 	UnknownRecipients int
 	// AuthFailures is the number of failed logins after which the server ends
 	// the session with 421. The server delays the reply to each failed login by

@@ -17,7 +17,7 @@ import (
 // once, until its Message is closed.
 type Content interface {
 	io.ReaderAt
-	io.WriterTo // writes all of it, each time
+	io.WriterTo // each call writes the whole content
 	Size() int64
 }
 
@@ -50,7 +50,8 @@ type Message struct {
 	Release time.Time
 	// Params are the parameters of MAIL that are listed in an Agent's MailParams.
 	Params map[string]string
-	// Recipients are the accepted forward-paths, in the order of the client.
+	// Recipients are the accepted forward-paths, in the order in which the
+	// client sent them.
 	Recipients []Recipient
 	// Received is the time at which the end of data was received.
 	Received time.Time

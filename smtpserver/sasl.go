@@ -11,7 +11,7 @@ import (
 // Auths returns an Authenticator that offers the mechanisms of all the given
 // Authenticators, in the same order. If several provide the same mechanism, the
 // first one runs it.
-func Auths(as ...Authenticator) Authenticator { return auths(as) }
+func Auths(authenticators ...Authenticator) Authenticator { return auths(authenticators) }
 
 type auths []Authenticator
 

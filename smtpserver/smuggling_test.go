@@ -10,7 +10,8 @@ import (
 
 // Some servers accepted these sequences as the end of data (SMTP smuggling,
 // CVE-2023-51764 and similar). In this server none of them ends the data. The
-// text after them is part of the same message, which is refused.
+// text after them is part of the same message, which is refused. The server
+// reads the next command correctly.
 func TestFalseEndsOfData(t *testing.T) {
 	for _, odd := range []string{
 		"\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\n\n.\r\n", "\r\r\n.\r\r\n",

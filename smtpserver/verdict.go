@@ -7,8 +7,8 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// A verdict is a decision of an agent, the Handler or the server about an
-// event, if it is not to accept it.
+// A verdict is the decision of an agent, the Handler or the server to refuse an
+// event or to discard a message.
 type verdict struct {
 	reply   *smtp.SMTPError // the refusal; nil if discard is set
 	by      string          // agent, "handler", or the part of the server
@@ -32,14 +32,14 @@ func (s *Session) ask(event func(*Agent) error) *verdict {
 		if errors.Is(err, ErrAccept) {
 			return nil
 		}
-		return judge(err, a.Name)
+		return verdictOf(err, a.Name)
 	}
 	s.asking = ""
 	return nil
 }
 
-// judge converts an error of an agent or the Handler to a verdict.
-func judge(err error, by string) *verdict {
+// verdictOf converts an error of an agent or the Handler to a verdict.
+func verdictOf(err error, by string) *verdict {
 	v := &verdict{by: by, close: errors.Is(err, ErrClose)}
 	if errors.Is(err, ErrDiscard) && !v.close {
 		v.discard = true
