@@ -41,23 +41,23 @@ func TestHeloNamesOfDevices(t *testing.T) {
 		for name, safe := range deviceNames {
 			var logged bytes.Buffer
 			log := new(said)
-			judged := make(chan string, 10)
+			received := make(chan string, 10)
 			s := generous()
 			s.LMTP, s.ProtocolLog, s.Logger, s.XClientFrom = verb == "LHLO", log, slog.New(slog.NewTextHandler(&logged, nil)), loopback
 			s.Agents = []smtpserver.Agent{{
 				Connect: func(_ context.Context, s *smtpserver.Session) error {
-					judged <- s.RawHelo()
+					received <- s.RawHelo()
 					return nil
 				},
 				Helo: func(_ context.Context, s *smtpserver.Session, name string) error {
-					judged <- name
-					judged <- s.RawHelo()
+					received <- name
+					received <- s.RawHelo()
 					return nil
 				}}}
 			srv := smtptest.NewServer(t, s)
 			conn := dialRaw(t, srv.Addr)
 			conn.expect("220")
-			<-judged
+			<-received
 			var reply string
 			if verb == "XCLIENT" {
 				conn.send("XCLIENT ADDR=192.0.2.7 HELO=" + xtext.Encode(name) + "\r\n")
@@ -67,11 +67,11 @@ func TestHeloNamesOfDevices(t *testing.T) {
 				if reply = conn.reply(); !strings.HasPrefix(reply, "250") {
 					t.Fatalf("%s %q: %q", verb, name, reply)
 				}
-				if got := <-judged; got != name {
+				if got := <-received; got != name {
 					t.Errorf("%s %q: the agent gets %q", verb, name, got)
 				}
 			}
-			if got := <-judged; got != name {
+			if got := <-received; got != name {
 				t.Errorf("%s %q: RawHelo is %q", verb, name, got)
 			}
 			if verb != "XCLIENT" {
