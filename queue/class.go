@@ -1,6 +1,6 @@
 package queue
 
-// Class is the class of a failed attempt, by its cause.
+// A Class is a kind of failure. It groups failed attempts by their cause.
 type Class uint8
 
 const (

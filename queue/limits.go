@@ -8,9 +8,10 @@ type Limits struct {
 	// Active is the most active messages: messages in memory, to be delivered.
 	// All others wait in the Store. Default 20000 (Postfix).
 	Active int
-	// Memory is the most bytes of content that active messages keep in the
-	// memory in which Submit received them. Beyond that, new messages wait in
-	// the Store and are read from there. Default 128 MiB.
+	// Memory is the most bytes of message content that the Queue keeps in
+	// memory. Content that Submit receives in memory stays there while its
+	// message is active. When the limit is reached, new messages wait in the
+	// Store, and their content is read from there. Default 128 MiB.
 	Memory int64
 	// Deliveries is the most Deliver calls at the same time. Default 500.
 	Deliveries int

@@ -103,7 +103,7 @@ type Recipient struct {
 	Notified    bool // the sender got a delay notice, or the success report that was due
 }
 
-// Rcpt returns recipients without options.
+// Rcpt returns a recipient without options for each address.
 func Rcpt(addrs ...string) []*Recipient {
 	rs := make([]*Recipient, len(addrs))
 	for i, a := range addrs {

@@ -34,8 +34,8 @@ type Queue struct {
 	HopLimits func(NextHop) HopLimits
 	// Reports are the settings for delivery status notifications.
 	Reports Reports
-	// BadMail keeps a message that can be neither delivered nor reported,
-	// usually a report. m.Recipients are the recipients that failed. When
+	// BadMail keeps a message that can be neither delivered nor reported.
+	// Usually this is a report. m.Recipients are the recipients that failed. When
 	// BadMail returns nil, the message must be on stable storage. The Queue may
 	// pass the same message, with the same ID, twice. Default: the Store keeps
 	// it for the time of Limits.BadMail, and an operator can see it

@@ -16,10 +16,10 @@ type RetryPolicy interface {
 	// for the next hop as a whole.
 	Wait(n int, last *Result) time.Duration
 
-	// Lifetime returns after what time the sender of m gets a delay notice,
-	// and after what time m expires. Both count from m.Received or, if that is
-	// later, from m.Release. If notice is zero, the sender gets no delay
-	// notice. If expiry is zero, m never expires.
+	// Lifetime returns two times for m. After notice the sender gets a delay
+	// notice, and after expiry m expires. Both count from m.Received or, if
+	// that is later, from m.Release. If notice is zero, the sender gets no
+	// delay notice. If expiry is zero, m never expires.
 	Lifetime(m *Message) (notice, expiry time.Duration)
 }
 
@@ -42,8 +42,8 @@ type Retry struct {
 	// Default 2 days (Exchange 2000). A negative value means never.
 	Expiry time.Duration
 	// Low and High, if not nil, replace DelayNotice and Expiry for messages
-	// with a Priority below 0 and above 0. Their zero fields mean the defaults
-	// of DelayNotice and Expiry.
+	// with a Priority below 0 and above 0. A zero field there means 12 hours
+	// for DelayNotice and 2 days for Expiry.
 	Low, High *Lifetime
 }
 

@@ -14,12 +14,13 @@ import (
 //   - mail without a connector (4.4.4);
 //   - mail whose connector or host was replaced;
 //   - mail that a security or permission rule deferred (4.7.x);
-//   - mail that failed for a local reason;
+//   - mail that was deferred for a local reason;
 //   - mail for next hops that were unreachable or outside their schedule.
 //
 // SettingsChanged starts this work and returns. Run does the same when it
-// begins, except for mail that another host refused with 4.7.x, because
-// greylisting uses these codes too.
+// begins, with one exception: it does not retry mail that another host deferred
+// with 4.7.x, because greylisting uses these codes too. It does retry mail after
+// the reply codes of AUTH (RFC 4954).
 func (q *Queue) SettingsChanged() {
 	q.setup()
 	q.step(func(core *sched.Scheduler) { core.Changed(time.Now()) })

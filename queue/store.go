@@ -170,7 +170,7 @@ type HopSum struct {
 	Due   time.Time // when the next of them is due or its lease expires
 }
 
-// Errors of a Store. Test them with errors.Is.
+// Errors of a Store. Use errors.Is to test for them.
 var (
 	ErrExists    = errors.New("queue: a message with this ID is stored already")
 	ErrNotFound  = errors.New("queue: no such message")
