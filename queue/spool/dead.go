@@ -2,12 +2,16 @@ package spool
 
 import "path/filepath"
 
-// dead returns a segment that is not needed, nil if there is none. In such a
-// segment no message and no state is needed. Its removals are not needed either,
-// because the segments with the removed messages do not exist any more, and so the
-// messages cannot come back. The segment after a suspect one is needed as long as
-// the suspect one exists: its header has the end of the suspect one, and records
-// after that end must be ignored. The caller has locked mu.
+// dead returns a segment that is not needed, nil if there is none:
+//   - None of its messages and states is needed.
+//   - The segments with the messages that it removes do not exist any more. So
+//     these messages cannot come back.
+//   - The segments from which its messages were copied do not exist any more.
+//   - The segment before it is not suspect. The header of a segment has the end
+//     of the segment before. Recovery needs this end to ignore later records.
+//   - It has no damaged bytes that could not be saved.
+//
+// The caller has locked mu.
 func (l *recordLog) dead() *segment {
 	for _, g := range l.segments {
 		if g == l.active || g.live > 0 || g.keep {

@@ -9,8 +9,8 @@
 //
 // # Durability
 //
-// When Put returns nil, the message is on stable storage: an fdatasync of its
-// bytes has succeeded, and so has one of the directory of each new file.
+// When Put returns nil, the message is on stable storage: its bytes (fdatasync on
+// Linux) and the names of new files have been synced.
 //
 // Update and Remove, called dispositions, do not wait for a sync. They are
 // written with the next commit, at most 100 ms later. A volatile schedule is not
@@ -112,9 +112,9 @@
 // of each record has the offset at which its commit began, and a commit begins
 // only when the one before is durable. The header of each segment has the offset
 // at which the segment before ends. All bytes before such an offset were durable
-// once. Records after the end that the next segment names are ignored, complete
-// or not. If there are complete ones, that next segment is kept until the segment
-// before it is deleted.
+// once. Recovery ignores records after the end of a segment that is in the next
+// header, whether they are complete or not. If there are complete ones, the next
+// segment is kept until this one is deleted.
 //
 // The first 4 and the last 4 bytes of a record's header depend on the key of the
 // spool and the number of the segment. So when the file of a segment is reused,

@@ -25,7 +25,8 @@ func openSim(t *testing.T, d *simFS) *Spool {
 
 var forever = queue.Schedule{Owner: "me", Until: time.Unix(1e10, 0)}
 
-// putUntil puts at most most messages of 1 KiB, until the spool refuses one.
+// putUntil puts messages of 1 KiB until the spool refuses one, but not more than
+// most messages.
 func putUntil(t *testing.T, s *Spool, most int) (n int, err error) {
 	t.Helper()
 	for ; n < most; n++ {
