@@ -20,12 +20,19 @@ func (f Field) name() []byte {
 	if i < 0 {
 		return nil
 	}
-	return bytes.TrimRight(f[:i], " \t") // RFC 5322, 4.5.8
+	for i > 0 && isBlank(f[i-1]) { // RFC 5322, 4.5.8
+		i--
+	}
+	return f[:i]
 }
 
 // Is reports whether the field has that name. Case is ignored.
 func (f Field) Is(name string) bool {
 	if len(f) <= len(name) || len(name) == 0 || f[0]|0x20 != name[0]|0x20 {
+		return false
+	}
+	// Most fields have another name: the octet after it shows that first.
+	if c := f[len(name)]; c != ':' && !isBlank(c) {
 		return false
 	}
 	n := f.name()

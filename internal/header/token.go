@@ -1,6 +1,9 @@
 package header
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // A token of an address field. Its kind is 'a' for an atom, '"' for a quoted
 // string, '[' for a domain literal, the character itself for one of "<>@,;:.",
@@ -58,6 +61,9 @@ func lex(s string, ts []token) ([]token, error) {
 			if n := atomLen(s[i:]); n > 0 {
 				t.kind, t.end = 'a', int32(i+n)
 			}
+		}
+		if len(ts) == cap(ts) {
+			ts = slices.Grow(ts, max(len(ts), 16)) // append would copy a long list more often
 		}
 		ts = append(ts, t)
 		i = int(t.end)

@@ -21,7 +21,7 @@ func (p *Part) read(digest bool) {
 	broken := false // a line was not a field
 	for f := range header.All(p.Header) {
 		switch {
-		case f.Name() == "":
+		case !header.StartsField(f):
 			broken = true
 			if mentionsContent(f) {
 				p.unclear = "header"
