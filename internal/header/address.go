@@ -2,6 +2,7 @@ package header
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -231,19 +232,32 @@ func (p *addressParser) add(ts []token, at int, inName bool) bool {
 	if !ok || domain == "" || strings.HasPrefix(local, "=?") {
 		return false
 	}
-	address := local + "@" + domain
-	if !utf8.ValidString(address) || strings.ContainsFunc(address, isControl) {
-		return false
-	}
 	end := ts[len(ts)-1]
 	if end.kind == '.' {
 		end = ts[len(ts)-2]
 	}
+	address := addrSpec(p.s[ts[0].start:end.end], local, domain)
+	if !utf8.ValidString(address) || strings.ContainsFunc(address, isControl) {
+		return false
+	}
 	if inName && p.odd == nil {
 		p.odd = p.error(ts, "an address in a display name")
 	}
+	if len(p.found) == cap(p.found) {
+		p.found = slices.Grow(p.found, max(len(p.found), 1)) // as in lex
+	}
 	p.found = append(p.found, Address{address, int(ts[0].start), int(end.end), inName})
 	return true
+}
+
+// addrSpec returns local@domain. It needs no memory if the address is written so,
+// which is the common case.
+func addrSpec(written, local, domain string) string {
+	n := len(local)
+	if len(written) == n+1+len(domain) && written[:n] == local && written[n] == '@' && written[n+1:] == domain {
+		return written
+	}
+	return local + "@" + domain
 }
 
 // domain returns a domain without comments and white space, or "" if ts is not
