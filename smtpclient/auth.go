@@ -143,11 +143,21 @@ func (c *Client) exchange(mech string, ir []byte, client sasl.Client) error {
 	return nil
 }
 
+// takesAnyChallenge reports whether a mechanism does not read the challenges:
+// for such a mechanism, they need not be base64.
+func takesAnyChallenge(client sasl.Client) bool {
+	switch client.(type) {
+	case *loginClient, *bearerClient:
+		return true
+	}
+	return false
+}
+
 // answer replies to one challenge. If the mechanism does not accept the
 // challenge, answer cancels the exchange with "*" (RFC 4954, 4).
 func (c *Client) answer(mech string, client sasl.Client, r reply) (reply, error) {
 	challenge, ok := decodeChallenge(string(r.text))
-	if _, lenient := client.(interface{ anyChallenge() }); !ok && !lenient {
+	if !ok && !takesAnyChallenge(client) {
 		return r, &ProtocolError{Phase: "AUTH " + mech, Problem: "challenge is not base64"}
 	}
 	response, err := client.Next(challenge)

@@ -42,8 +42,6 @@ type loginClient struct {
 	step               int
 }
 
-func (l *loginClient) anyChallenge() {}
-
 func (l *loginClient) Start() (string, []byte, error) { return sasl.Login, nil, nil }
 
 func (l *loginClient) Next([]byte) ([]byte, error) {
@@ -118,8 +116,6 @@ type bearerClient struct {
 	username, token, host string
 	x                     bool
 }
-
-func (b *bearerClient) anyChallenge() {}
 
 func (b *bearerClient) Start() (string, []byte, error) {
 	if b.x {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -124,10 +123,21 @@ func (session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
-// A password is given to the host by the mechanisms that are named alone.
+// The relay gives its password only by SCRAM, which does not send it. A host
+// that offers only other mechanisms gets no mail.
 func ExampleMechanisms() {
-	t := &smtpclient.Transport{
-		Auth: smtpclient.Mechanisms(smtpclient.PasswordAuth("relay@example.com", os.Getenv("RELAY_PASSWORD")), "SCRAM-SHA-256"),
+	password := smtpclient.PasswordAuth("relay@example.com", "wonderland")
+	auth := smtpclient.Mechanisms(password, "SCRAM-SHA-256")
+	for _, offered := range [][]string{{"PLAIN", "SCRAM-SHA-256"}, {"PLAIN", "LOGIN"}} {
+		client, err := auth.Start(context.Background(), "mx.example.net", offered, nil)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		mechanism, _, _ := client.Start()
+		fmt.Println(mechanism)
 	}
-	defer t.Close()
+	// Output:
+	// SCRAM-SHA-256
+	// no acceptable authentication mechanism: the host offers ["PLAIN" "LOGIN"], only ["SCRAM-SHA-256"] are allowed
 }

@@ -41,6 +41,9 @@ func (m *Message) tlsWanted() bool {
 // tlsOptional reports whether the header has a field TLS-Required with the value
 // No (RFC 8689, 3). If there are several, all must have this value. It returns
 // false for content that cannot be read; sending it then fails.
+//
+// It reads the header for each attempt, although the queue has read it at Submit:
+// a message can come from the store, or from a caller that uses no queue.
 func tlsOptional(c Content) bool {
 	h := headers.Get().(*headerReader)
 	defer headers.Put(h)
