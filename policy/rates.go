@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// RateKey is the key of the counts of a Rate.
+// RateKey selects the property of a client or sender by which a Rate counts.
 type RateKey int
 
 const (
@@ -118,9 +118,9 @@ type rateCounter struct {
 }
 
 // rateWindow counts in two periods. The share of the earlier one in the last
-// Per is estimated, as if its messages had been spread evenly.
+// Per is estimated, as if its messages had been sent at equal intervals.
 type rateWindow struct {
-	began           time.Time // the start of the present period
+	began           time.Time // the start of the current period
 	before, present [2]int    // messages, recipients
 }
 
@@ -178,7 +178,7 @@ func (c *rateCounter) take(key string, messages, recipients int, now time.Time) 
 	} else if age >= c.rate.Per {
 		*w = rateWindow{began: w.began.Add(c.rate.Per), before: w.present}
 	}
-	left := 1 - float64(now.Sub(w.began))/float64(c.rate.Per) // of the earlier period
+	left := 1 - float64(now.Sub(w.began))/float64(c.rate.Per) // the part of the earlier period that still counts
 	for i, limit := range [2]int{c.rate.Messages, c.rate.Recipients} {
 		n := [2]int{messages, recipients}[i]
 		if n > 0 && limit > 0 && left*float64(w.before[i])+float64(w.present[i]+n) > float64(limit) {

@@ -66,7 +66,7 @@ func confirmedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	family := "ip4" // a failure of the other one does not matter
+	family := "ip4" // a failure of the other family does not matter
 	if ip.Is6() {
 		family = "ip6"
 	}

@@ -43,14 +43,14 @@ func (d *SenderDomain) Agent() smtpserver.Agent {
 // 5.1).
 func checkMailDomain(ctx context.Context, r Resolver, domain string) error {
 	name, err := addr.Domain(domain)
-	if err != nil || !strings.Contains(name, ".") { // a host's nickname
+	if err != nil || !strings.Contains(name, ".") { // a name without a dot is not a mail domain
 		return errNoDomain
 	}
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
 	mxs, err := r.LookupMX(ctx, rooted(name))
 	switch {
-	case len(mxs) > 0 && err != nil: // and some that are no names
+	case len(mxs) > 0 && err != nil: // some records were invalid names
 		return nil
 	case err != nil && !notFound(err):
 		return fmt.Errorf("%w: %w", errDomainDown, err)

@@ -24,12 +24,12 @@ func routed(local string) bool {
 	return strings.ContainsAny(local, "%!@") || strings.Contains(local, "::")
 }
 
-// lists reports whether the domain's directories list a routed local part, to
-// which they gave the answer r. A directory that also knows local parts of the
-// same form that cannot exist does not list this one: it says yes to everything,
-// or it asks a host that routes. It is asked for two such local parts: with
-// random letters before and after the real one, because the name of the other
-// host may be at either end.
+// lists reports whether the domain's directories list exactly this routed local
+// part. r is their answer for it. Some directories accept every local part, or
+// ask a host that routes. Therefore lists also asks for two local parts of the
+// same form that cannot exist, with random letters before and after the real
+// one, because the name of the other host may be at either end. If one of them
+// exists, and not only because of the CatchAll, the result is false.
 func (d *Domain) lists(ctx context.Context, r resolution, local, domain string) (bool, error) {
 	if !r.known {
 		return false, nil

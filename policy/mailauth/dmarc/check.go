@@ -47,7 +47,8 @@ type Verdict struct {
 	// Reasons explains why Disposition differs from Policy for a message that
 	// fails (RFC 9990, 3.1.6).
 	Reasons []Reason
-	// SPF and DKIM report whether SPF and DKIM authenticate an aligned domain.
+	// SPF reports whether SPF authenticates an aligned domain. DKIM reports the
+	// same for DKIM.
 	SPF, DKIM bool
 	// Err explains a TempError or a PermError. If Result is None, Err has the
 	// errors in the record.

@@ -45,8 +45,8 @@ type ReportRow struct {
 	EnvelopeFrom string      // the domain of the reverse-path
 	Passed       bool        // the result is Pass
 	Applied      Disposition // the disposition that was applied
-	// DKIMAligned and SPFAligned report whether DKIM and SPF authenticate an
-	// aligned domain.
+	// DKIMAligned reports whether DKIM authenticates an aligned domain.
+	// SPFAligned reports the same for SPF.
 	DKIMAligned, SPFAligned bool
 	// Reasons explains why Applied differs from the policy.
 	Reasons []Reason
