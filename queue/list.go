@@ -104,7 +104,7 @@ func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, 
 			}
 			info, err := q.info(ctx, e)
 			if errors.Is(err, ErrNotFound) {
-				continue // it ended meanwhile
+				continue // it has ended
 			}
 			if errors.Is(err, ErrDamaged) && f.ID == "" {
 				q.log.Error("queue: a damaged message is skipped", "id", e.ID, "error", err)

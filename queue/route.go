@@ -108,7 +108,7 @@ type group struct {
 	limits HopLimits
 }
 
-// add notes that recipient i of all goes to hop.
+// add adds recipient i of all to the group of hop.
 func (gs *groups) add(hop NextHop, all []*Recipient, i int) {
 	// From the last group: neighbors in the list often have the same next hop.
 	for k := len(*gs) - 1; k >= 0; k-- {

@@ -12,9 +12,10 @@ import (
 // the rules of this interface.
 //
 // All methods are safe for concurrent use. A queue leases a message before it
-// works on it. No other queue can claim the message until the lease is
-// released or expires. A lease expires if its owner died. A store that only one
-// process can open treats every lease that it finds on opening as expired.
+// works on it. No other queue can claim the message until the lease is released
+// or expires. A lease expires if its owner does not renew it in time, for
+// example because the owner has died. A store that only one process can open
+// treats every lease that it finds on opening as expired.
 type Store interface {
 	// Put stores a new message. When it returns nil, envelope and content are
 	// on stable storage: they survive kill -9 and power loss. After an error
