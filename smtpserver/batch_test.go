@@ -116,7 +116,7 @@ func TestUncountedErrorsAreLimited(t *testing.T) {
 		"without MAIL": {
 			slices.Repeat([]string{"RCPT TO:<b@example.com>"}, 20),
 			"503 503"},
-		"recipients that cannot be read": {
+		"recipients with bad syntax": {
 			append([]string{"MAIL FROM:<a@example.net>"}, slices.Repeat([]string{"RCPT TO:<b@@example.com>"}, 20)...),
 			"250" + strings.Repeat(" 501", 12)},
 	} {

@@ -73,7 +73,7 @@ func TestBDATRefusals(t *testing.T) {
 		srv    *smtpserver.Server
 		script string
 	}{
-		{"without recipients the chunk is read all the same", generous(), `
+		{"without recipients the chunk is still read", generous(), `
 			S: 220
 			C: EHLO client.example
 			S: 250
@@ -86,7 +86,7 @@ func TestBDATRefusals(t *testing.T) {
 			S: 501
 			R: "BDAT 6 LAST\r\nQUIT\r\n"
 			S: 554 5.5.1 No valid recipients`},
-		{"a refused chunk while the client streams on", small(), openTransaction + `
+		{"a refused chunk while the client continues to send", small(), openTransaction + `
 			R: "BDAT 15\r\nX: 1234567890\r\nBDAT 8\r\n\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"
 			S: 250
 			S: 552 5.3.4
@@ -116,15 +116,15 @@ func TestBDATRefusals(t *testing.T) {
 			S: 250
 			R: "BDAT 8 LAST\r\nY: 123\r\n"
 			S: 250`},
-		{"a wrong size cannot be mended", generous(), openTransaction + `
+		{"after a wrong size the session ends", generous(), openTransaction + `
 			C: BDAT many
 			S: 501 5.5.4
 			EOF`},
-		{"nor a negative one", generous(), openTransaction + `
+		{"a negative size", generous(), openTransaction + `
 			C: BDAT -1 LAST
 			S: 501
 			EOF`},
-		{"nor one beyond all bounds", generous(), openTransaction + `
+		{"a size that is too large for any integer", generous(), openTransaction + `
 			C: BDAT 99999999999999999999
 			S: 552 5.3.4
 			EOF`},

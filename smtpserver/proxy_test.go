@@ -135,7 +135,7 @@ func TestXCLIENT(t *testing.T) {
 	srv = smtptest.NewServer(t, generous())
 	smtptest.Talk(t, srv.Addr, `
 		S: 220
-		C: EHLO stranger.example
+		C: EHLO client.example
 		S: 250
 		C: XCLIENT ADDR=192.0.2.7
 		S: 550 5.7.0

@@ -35,11 +35,11 @@ func TestScram(t *testing.T) {
 		{"wrong password", "SCRAM-SHA-256", "n", "al=2Cice", "x", "535"},
 		{"unknown user", "SCRAM-SHA-256", "n", "bob", "wonderland", "535"},
 		{"bound", "SCRAM-SHA-256-PLUS", "p=tls-exporter", "al=2Cice", "wonderland", "235"},
-		{"bound to another connection", "SCRAM-SHA-256-PLUS", "p=tls-exporter", "al=2Cice", "wonderland/unbound", "535"},
+		{"bound to a different connection", "SCRAM-SHA-256-PLUS", "p=tls-exporter", "al=2Cice", "wonderland/unbound", "535"},
 		{"unknown binding", "SCRAM-SHA-256-PLUS", "p=tls-telepathy", "al=2Cice", "wonderland", "535"},
 		{"PLUS without binding", "SCRAM-SHA-256-PLUS", "n", "al=2Cice", "wonderland", "535"},
 		{"binding without PLUS", "SCRAM-SHA-256", "p=tls-exporter", "al=2Cice", "wonderland", "535"},
-		{"offer taken away", "SCRAM-SHA-256", "y", "al=2Cice", "wonderland", "535"},
+		{"offer removed by an attacker", "SCRAM-SHA-256", "y", "al=2Cice", "wonderland", "535"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var cl *scramClient

@@ -42,7 +42,7 @@ func TestShutdown(t *testing.T) {
 		}
 	})
 	if inbox.Len() != 1 {
-		t.Error("the message in hand was lost")
+		t.Error("the message that was being received was lost")
 	}
 }
 

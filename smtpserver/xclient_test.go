@@ -21,13 +21,13 @@ func TestXCLIENTBehindProxy(t *testing.T) {
 	s := generous()
 	s.ProxyFrom, s.XClientFrom = loopback, append(slices.Clone(loopback), netip.MustParsePrefix("192.0.2.0/24"))
 	srv := smtptest.NewServer(t, s)
-	stranger := "PROXY TCP4 203.0.113.9 198.51.100.1 4711 25\r\n"
+	outside := "PROXY TCP4 203.0.113.9 198.51.100.1 4711 25\r\n"
 	c := dialRaw(t, srv.Addr)
-	c.send(stranger)
+	c.send(outside)
 	c.expect("220")
-	c.send("EHLO stranger.example\r\n")
+	c.send("EHLO client.example\r\n")
 	if r := c.reply(); strings.Contains(r, "XCLIENT") {
-		t.Errorf("a stranger is offered XCLIENT: %q", r)
+		t.Errorf("a client from another network is offered XCLIENT: %q", r)
 	}
 	c.send("XCLIENT ADDR=127.0.0.1 LOGIN=admin\r\n")
 	c.expect("550 5.7.0")
@@ -49,7 +49,7 @@ func TestXCLIENTStartsNewSession(t *testing.T) {
 	type note struct{}
 	var mu sync.Mutex // guards told
 	var told []string
-	tell := func(s *smtpserver.Session, event string) {
+	record := func(s *smtpserver.Session, event string) {
 		mu.Lock()
 		defer mu.Unlock()
 		told = append(told, event+" "+netip.MustParseAddrPort(s.RemoteAddr().String()).Addr().String())
@@ -60,11 +60,11 @@ func TestXCLIENTStartsNewSession(t *testing.T) {
 				t.Errorf("at Connect of %v there is a note of %v", s.RemoteAddr(), v)
 			}
 			s.SetValue(note{}, s.RemoteAddr())
-			tell(s, "connect")
+			record(s, "connect")
 			return nil
 		},
-		Reset:      func(_ context.Context, s *smtpserver.Session) { tell(s, "reset") },
-		Disconnect: func(_ context.Context, s *smtpserver.Session) { tell(s, "disconnect") },
+		Reset:      func(_ context.Context, s *smtpserver.Session) { record(s, "reset") },
+		Disconnect: func(_ context.Context, s *smtpserver.Session) { record(s, "disconnect") },
 	}
 	s := generous()
 	s.XClientFrom, s.Agents = loopback, []smtpserver.Agent{agent}
