@@ -55,8 +55,8 @@ type Message struct {
 	Recipients []Recipient
 	// Received is the time at which the end of data was received.
 	Received time.Time
-	// Header is the header as received, byte for byte (but see Content). Agents
-	// may change it.
+	// Header is the header as received, byte for byte. The method Content
+	// describes the exceptions. Agents may change the header.
 	Header Header
 	// Body is everything after the header and the blank line that ends it. It
 	// is nil before the end of data.

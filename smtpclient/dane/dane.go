@@ -116,8 +116,8 @@ func strongest(records []Record) []Record {
 }
 
 // Errors of Verify, possibly wrapped. Test for them with errors.Is. If a trust
-// anchor matches but the certificate is not valid under it, Verify returns the
-// error of package crypto/x509 instead.
+// anchor matches a record but does not validate the certificate, Verify returns
+// the error of package crypto/x509 instead.
 var (
 	// ErrUnusable: there are records, but mail cannot use any of them.
 	ErrUnusable = errors.New("no usable TLSA record")

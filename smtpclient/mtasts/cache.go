@@ -25,9 +25,9 @@ const (
 )
 
 // A Cache fetches policies and keeps them for their max_age. If Dir is set,
-// they survive a restart. A Cache is safe for concurrent use. Do not change
-// the fields after the first use. Memory holds at most 10,000 policies with 16
-// MiB of text in total.
+// they survive a restart. A Cache is safe for concurrent use. Do not change the
+// fields after the first use. The Cache keeps at most 10,000 policies, with 16
+// MiB of text in total, in memory.
 type Cache struct {
 	// LookupTXT returns the TXT records of a name, with the strings of each
 	// record joined. If the name or the record does not exist, it returns no
@@ -73,7 +73,8 @@ func (e *entry) valid(now time.Time) bool {
 }
 
 // Policy returns the current policy of domain (in A-label form), or nil if
-// there is none. It checks the DNS for a new policy and fetches that.
+// there is none. It checks the DNS for a new policy. If there is one, it
+// fetches the policy.
 //
 // An error means that the latest policy could not be looked up, fetched or
 // saved in Dir. If there is a policy that has not reached its max_age, Policy
