@@ -17,8 +17,8 @@ type Connector struct {
 	// Name is unique in the table, at most 64 bytes long, and without control
 	// characters. It appears in queue names, logs and reports.
 	Name string
-	// Disabled takes the connector out of use. Mail that no other connector
-	// accepts waits until the connector is enabled.
+	// Disabled means that the connector is not used. Mail that no other
+	// connector accepts waits until the connector is enabled.
 	Disabled bool
 	// Spaces are the address spaces: the recipient domains that the connector
 	// serves. The form is "type:space;cost". The space is one of

@@ -68,9 +68,9 @@ type Limits struct {
 	// server refuses further messages with 450 4.7.0. Default 600 (Exchange:
 	// MessageRateLimit).
 	MessageRate int
-	// RecipientRate is how many RCPT commands one address may send in a minute.
-	// The server refuses further recipients with 450 4.7.0. Default none
-	// (Postfix: smtpd_client_recipient_rate_limit).
+	// RecipientRate is how many RCPT commands with valid syntax one address may
+	// send in a minute. The server refuses further recipients with 450 4.7.0.
+	// Default none (Postfix: smtpd_client_recipient_rate_limit).
 	RecipientRate int
 	// Exempt contains networks to which the five limits by address above do not
 	// apply. Default: the loopback networks (Postfix:
