@@ -41,7 +41,7 @@ func hasASCII(charset string) bool {
 // readable reports whether text in a charset can be searched for words: the
 // charset can be decoded, or at least its ASCII characters can be read.
 func readable(charset string) bool {
-	if _, err := mimetree.CharsetReader(charset, strings.NewReader("")); err == nil {
+	if mimetree.KnowsCharset(charset) {
 		return true
 	}
 	return mimetree.ASCIIBased(charset) || hasStates(charset)

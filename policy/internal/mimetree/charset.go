@@ -23,6 +23,12 @@ func charsetOf(name string) (encoding.Encoding, error) {
 	return e, err
 }
 
+// KnowsCharset reports whether CharsetReader can convert texts in a charset.
+func KnowsCharset(charset string) bool {
+	_, err := charsetOf(charset)
+	return err == nil || isUTF7(charset)
+}
+
 // maxUTF7 is as much of a text in UTF-7 as is decoded.
 const maxUTF7 = 4 << 20
 
