@@ -11,6 +11,9 @@
 //
 // policy imports smtpserver and queue. routing imports queue and smtpclient. The
 // other three packages import only internal. examples import all packages.
+// Each example is a program to copy, so the examples repeat the lines that
+// assemble a relay; only gateway.Main is common. Helpers for tests of several
+// packages are in internal/peers, smtptest, policytest, queuetest and dnstest.
 //
 //   - smtpserver: the SMTP and LMTP receive engine. A Server is a receive
 //     connector; agents get its events, a Handler gets accepted messages.
