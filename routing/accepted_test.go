@@ -32,7 +32,7 @@ func TestAcceptedDomainsAreServed(t *testing.T) {
 		{Site{Domains: []string{"*.b.example.com"}}, []string{"*.example.com"}, ""},
 		{Site{Domains: []string{"*.example.com"}}, []string{"*.example.com"}, ""},
 		{Site{Domains: []string{"*.example.com"}}, []string{"example.com"}, ""},     // a part of it
-		{Site{Domains: []string{"*.example.com"}}, []string{"*.b.example.com"}, ""}, // likewise
+		{Site{Domains: []string{"*.example.com"}}, []string{"*.b.example.com"}, ""}, // in the other order
 	} {
 		_, err := c.site.NewTable(Connector{Name: "c", Spaces: c.spaces, SmartHosts: smart})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {

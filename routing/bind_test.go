@@ -78,7 +78,7 @@ func write(t *testing.T, dir, name, text string) {
 
 // signedWorld serves a signed zone signed.example and an unsigned zone with
 // BIND. It returns the address of a validating unbound in front of BIND. After
-// the zone was signed, it is changed as replaced specifies.
+// signing, it changes the zone as replaced specifies.
 func signedWorld(t *testing.T, signed, unsigned string, replaced ...string) string {
 	t.Helper()
 	named, unbound := peers.Need(t, "named"), peers.Need(t, "unbound")

@@ -24,7 +24,7 @@ const world = `
 	www.example.net.       CNAME web.example.net.
 	web.example.net.       A     192.0.2.3
 	gone.example.net.      CNAME nowhere.example.net.
-	circle.example.net.    CNAME circle.example.net.
+	loop.example.net.    CNAME loop.example.net.
 	txt.example.net.       TXT   "no address here"
 `
 
@@ -60,7 +60,7 @@ func TestLookup(t *testing.T) {
 		{name: "txt.example.net", qtype: dns.TypeA, problem: NoRecord, code: "550 5.4.4"},
 		{name: "nowhere.example.net", qtype: dns.TypeA, problem: NoSuchName, code: "550 5.1.2"},
 		{name: "gone.example.net", qtype: dns.TypeA, problem: NoSuchName, code: "550 5.1.2"},
-		{name: "circle.example.net", qtype: dns.TypeA, problem: AliasLoop, code: "550 5.4.6"},
+		{name: "loop.example.net", qtype: dns.TypeA, problem: AliasLoop, code: "550 5.4.6"},
 		{name: "broken.example", qtype: dns.TypeMX, problem: DNSFailure, code: "451 4.4.3"},
 		{name: "refused.example", qtype: dns.TypeMX, problem: DNSFailure, code: "451 4.4.3"},
 		{name: "two..dots", qtype: dns.TypeMX, problem: BadName, code: "550 5.1.2"},

@@ -21,24 +21,24 @@ func TestExclusiveConnectorsHaveNoAlternative(t *testing.T) {
 	down := always(queue.Unreachable)
 	partner, spare, world := &postman{name: "partner", outcome: down}, &postman{name: "spare"}, &postman{name: "world"}
 	base := Connector{Name: "partner", Spaces: []string{"*.mil"}, Exclusive: true, Transport: partner}
-	everybody := Connector{Name: "world", Spaces: []string{"*"}, Transport: world}
+	internet := Connector{Name: "world", Spaces: []string{"*"}, Transport: world}
 
-	r := &Router{Table: table(t, base, everybody)}
+	r := &Router{Table: table(t, base, internet)}
 	for range 2 { // before and after it is known to be down
-		if got := told(send(t, r, "a@army.mil")); got != "3:partner" {
+		if got := outcomes(send(t, r, "a@army.mil")); got != "3:partner" {
 			t.Errorf("%s", got)
 		}
 	}
 	disabled := base
 	disabled.Disabled = true
-	r = &Router{Table: table(t, disabled, everybody)}
+	r = &Router{Table: table(t, disabled, internet)}
 	if _, err := r.Route(t.Context(), &queue.Message{}, &queue.Recipient{Addr: "a@army.mil"}); replyText(err) != "451 4.4.4 No connector for army.mil now: disabled" {
 		t.Errorf("disabled: %v", err)
 	}
 	withSpare := base
 	withSpare.Fallback = "spare"
-	r = &Router{Table: table(t, withSpare, everybody, Connector{Name: "spare", Transport: spare})}
-	if got := told(send(t, r, "a@army.mil")); got != "1:spare" {
+	r = &Router{Table: table(t, withSpare, internet, Connector{Name: "spare", Transport: spare})}
+	if got := outcomes(send(t, r, "a@army.mil")); got != "1:spare" {
 		t.Errorf("with a fallback: %s", got)
 	}
 	if len(world.recipients) > 0 {
@@ -60,12 +60,12 @@ func TestSiteDomainsAvoidLoopsWhenDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &Router{Table: tb}
-	if got := told(send(t, r, "a@berlin.example.com")); got != "1:hq" {
+	if got := outcomes(send(t, r, "a@berlin.example.com")); got != "1:hq" {
 		t.Errorf("%s", got)
 	}
 	hq.outcome = down
 	for range 2 {
-		if got := told(send(t, r, "a@berlin.example.com")); got != "3:berlin" {
+		if got := outcomes(send(t, r, "a@berlin.example.com")); got != "3:berlin" {
 			t.Errorf("with both down: %s", got)
 		}
 	}

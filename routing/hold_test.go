@@ -267,7 +267,7 @@ func TestATRNReversesTheConnection(t *testing.T) {
 	w := &waiting{r: r, hop: queue.NextHop{Connector: "branch", Destination: "north.branch.example"}}
 	for i := range 5 {
 		m := letter("Subject: x\r\n\r\nhello\r\n")
-		m.Recipients = queue.Rcpt(fmt.Sprintf("u%d@north.branch.example", i), "nobody@north.branch.example")
+		m.Recipients = queue.Rcpt(fmt.Sprintf("u%d@north.branch.example", i), "unknown@north.branch.example")
 		w.messages = append(w.messages, m)
 	}
 	r.Wake = w.wake

@@ -165,7 +165,7 @@ func (s *hostSession) Mail(from string, _ *smtp.MailOptions) error {
 }
 
 func (s *hostSession) Rcpt(to string, _ *smtp.RcptOptions) error {
-	if strings.HasPrefix(to, "nobody@") {
+	if strings.HasPrefix(to, "unknown@") {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
 	}
 	s.rcpts = append(s.rcpts, to)
@@ -215,7 +215,7 @@ func TestDeliveryByMX(t *testing.T) {
 	}{
 		{"a@example.net", "250 2.0.0", queue.Success}, // mx1 has one address that is dead
 		{"b@plain.example", "250 2.0.0", queue.Success},
-		{"nobody@plain.example", "550 5.1.1", queue.Failure},
+		{"unknown@plain.example", "550 5.1.1", queue.Failure},
 		{"c@null.example", "556 5.1.10", queue.Failure},
 		{"c@nowhere.example", "550 5.1.2", queue.Failure},
 		{"c@broken.example", "451 4.4.3", queue.Unreachable},
@@ -305,7 +305,7 @@ func TestDirectFirst(t *testing.T) {
 			t.Errorf("%s: %+v", to, got)
 		}
 	}
-	if got := send(t, r, "nobody@plain.example")[0]; got.Outcome != queue.Failure || strings.Contains(hub.received(), "nobody") {
+	if got := send(t, r, "unknown@plain.example")[0]; got.Outcome != queue.Failure || strings.Contains(hub.received(), "unknown") {
 		t.Errorf("a refusal is final: %+v", got)
 	}
 }

@@ -139,7 +139,7 @@ func TestFirstServerIsUsedAgain(t *testing.T) {
 		}
 		for _, name := range []string{"b.example", "c.example"} {
 			if took := ask(name); took != 0 {
-				t.Errorf("%s: a server that is down held up the answer for %v", name, took)
+				t.Errorf("%s: a server that is down delayed the answer for %v", name, took)
 			}
 		}
 		if n := first.Count("b.example", ""); n != 1 {

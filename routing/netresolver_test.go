@@ -49,7 +49,7 @@ func TestNetResolver(t *testing.T) {
 		{"ip4", "strong+bad=x:y/z.example.net", "192.0.2.9"},
 		{"ip4", "a@b c.example.net", "192.0.2.10"},
 		{"ip6", "mx2.example.net", ""},
-		{"ip", "nobody.example.net", ""},
+		{"ip", "unknown.example.net", ""},
 		{"ip4", "bad..name", ""},
 	} {
 		ips, err := r.LookupNetIP(ctx, c.network, c.host)
@@ -69,7 +69,7 @@ func TestNetResolver(t *testing.T) {
 	if _, err := r.LookupAddr(ctx, "nonsense"); err == nil {
 		t.Error("nonsense has names")
 	}
-	for name, want := range map[string]bool{"example.net": true, "below.example.net": true, "mx2.example.net": true, "nobody.example.net": false, "bad..name": false} {
+	for name, want := range map[string]bool{"example.net": true, "below.example.net": true, "mx2.example.net": true, "unknown.example.net": false, "bad..name": false} {
 		if exists, err := r.NameExists(ctx, name); exists != want || err != nil {
 			t.Errorf("%s exists: %v, %v", name, exists, err)
 		}
@@ -79,7 +79,7 @@ func TestNetResolver(t *testing.T) {
 	server.Fault("mx1.example.net", "AAAA", dnstest.Fault{Rcode: dns.RcodeRefused})
 	server.Fault("mx3.example.net", "AAAA", dnstest.Fault{Rcode: dns.RcodeRefused})
 	server.Add("mx3.example.net. TXT \"no A\"")
-	server.Add("circle.example. CNAME circle.example.")
+	server.Add("loop.example. CNAME loop.example.")
 	fresh := &NetResolver{&DNSResolver{Servers: []string{"ns1"}, Dial: server.Dial}}
 	for what, ask := range map[string]func() error{
 		"TXT":         func() error { _, err := fresh.LookupTXT(ctx, "dead.example"); return err },
@@ -88,7 +88,7 @@ func TestNetResolver(t *testing.T) {
 		"one family":  func() error { _, err := fresh.LookupNetIP(ctx, "ip6", "mx1.example.net"); return err },
 		"no other":    func() error { _, err := fresh.LookupNetIP(ctx, "ip", "mx3.example.net"); return err },
 		"existence":   func() error { _, err := fresh.NameExists(ctx, "dead.example"); return err },
-		"alias chain": func() error { _, err := fresh.LookupTXT(ctx, "circle.example"); return err },
+		"alias chain": func() error { _, err := fresh.LookupTXT(ctx, "loop.example"); return err },
 	} {
 		var e *net.DNSError
 		if err := ask(); !errors.As(err, &e) || e.IsNotFound || !e.IsTemporary {

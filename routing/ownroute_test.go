@@ -21,7 +21,7 @@ func TestExplicitRoute(t *testing.T) {
 	} {
 		rcpts := recipients("x@example.net")
 		rcpts[0].Route = hop
-		if got := told(r.Deliver(t.Context(), hop, &queue.Message{}, rcpts)); got != want {
+		if got := outcomes(r.Deliver(t.Context(), hop, &queue.Message{}, rcpts)); got != want {
 			t.Errorf("%v: %s, want %s", hop, got, want)
 		}
 	}
@@ -43,7 +43,7 @@ func TestRemovedConnector(t *testing.T) {
 			r.Routed = func(_ context.Context, _ *queue.Message, _ *queue.Recipient, hop queue.NextHop) (queue.NextHop, error) {
 				return cmp.Or(routed, hop), nil
 			}
-			if got := told(r.Deliver(t.Context(), hop, &queue.Message{}, recipients("x@example.net"))); got != want {
+			if got := outcomes(r.Deliver(t.Context(), hop, &queue.Message{}, recipients("x@example.net"))); got != want {
 				t.Errorf("%s, Routed to %v: %s, want %s", gone, routed, got, want)
 			}
 		}
@@ -60,7 +60,7 @@ func TestExplicitRouteHasNoAlternative(t *testing.T) {
 		rcpts := recipients("a@example.net")
 		rcpts[0].Route = hop
 		for range 2 { // before and after it is known to be down
-			if got := told(r.Deliver(t.Context(), hop, &queue.Message{}, rcpts)); got != "3:quarantine" {
+			if got := outcomes(r.Deliver(t.Context(), hop, &queue.Message{}, rcpts)); got != "3:quarantine" {
 				t.Errorf("%v: %s", hop, got)
 			}
 		}

@@ -45,7 +45,7 @@ func TestReportSender(t *testing.T) {
 	}{
 		{name: "control: none is set", from: "alice@example.com", bad: 1},
 		{name: "report", sender: "bounces@example.com", from: "alice@example.com", want: "bounces@example.com alice@example.com"},
-		{name: "the report cannot be delivered", sender: "bounces@example.com", from: "nobody@example.com", bad: 1},
+		{name: "the report cannot be delivered", sender: "bounces@example.com", from: "nouser@example.com", bad: 1},
 		{name: "mail with the null reverse-path", sender: "bounces@example.com", want: "bounces@example.com bob@example.net", bad: 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -70,9 +70,9 @@ func TestReportSender(t *testing.T) {
 			done := make(chan struct{})
 			go func() { q.Run(ctx); close(done) }()
 			defer func() { stop(); <-done }()
-			to := queue.Rcpt("nobody@example.net")
+			to := queue.Rcpt("nouser@example.net")
 			if test.from == "" {
-				to = queue.Rcpt("bob@example.net", "nobody@example.net")
+				to = queue.Rcpt("bob@example.net", "nouser@example.net")
 			}
 			if err := q.Submit(ctx, &queue.Message{From: test.from, Recipients: to, Content: queue.String("Subject: x\r\n\r\nx\r\n")}); err != nil {
 				t.Fatal(err)

@@ -215,10 +215,10 @@ func TestClosedConnectorIsNoAlternative(t *testing.T) {
 		Connector{Name: "down", Spaces: []string{"*"}, Transport: down},
 		Connector{Name: "closed", Spaces: []string{"*;2"}, Transport: closed, Schedule: never},
 		Connector{Name: "open", Spaces: []string{"*;3"}, Transport: open})}
-	if got := told(send(t, r, "a@example.net")); got != "1:open" {
+	if got := outcomes(send(t, r, "a@example.net")); got != "1:open" {
 		t.Errorf("%s", got)
 	}
-	if got := told(send(t, r, "a@example.net")); got != "1:open" {
+	if got := outcomes(send(t, r, "a@example.net")); got != "1:open" {
 		t.Errorf("known to be down: %s", got)
 	}
 }

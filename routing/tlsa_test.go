@@ -98,9 +98,9 @@ func TestDANEFailsClosed(t *testing.T) {
 		out.signed.        CNAME host.unsigned.
 		host.unsigned.     A 192.0.2.3
 		_25._tcp.out.signed. TLSA ` + tlsa + `
-		circle.signed.     MX 10 circling.signed.
-		circling.signed.   A 192.0.2.4
-		_25._tcp.circling.signed. CNAME _25._tcp.circling.signed.
+		loop.signed.     MX 10 loops.signed.
+		loops.signed.   A 192.0.2.4
+		_25._tcp.loops.signed. CNAME _25._tcp.loops.signed.
 		implicit.signed.   A 192.0.2.5
 		unsigned.          MX 10 alias.unsigned.
 		alias.unsigned.    CNAME host.unsigned.
@@ -124,7 +124,7 @@ func TestDANEFailsClosed(t *testing.T) {
 		{"outward.signed", "out.signed", "CNAME", dnstest.Fault{Mangle: referral}, "error"},
 		{"outward.signed", "_25._tcp.out.signed", "TLSA", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "error"},
 		{"outward.signed", "host.unsigned", "CNAME", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "records"},
-		{"circle.signed", "", "", dnstest.Fault{}, "error"}, // whether there are records cannot be told
+		{"loop.signed", "", "", dnstest.Fault{}, "error"}, // unknown whether there are records
 		{"implicit.signed", "_25._tcp.implicit.signed", "TLSA", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "error"},
 		// An unsigned domain cannot use DANE: there is no lookup.
 		{"unsigned", "alias.unsigned", "CNAME", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "none"},

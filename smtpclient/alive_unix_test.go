@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// An idle connection is seen to be dead without waiting for it: closed, or
-// with a goodbye that nobody has read yet.
+// alive sees at once that the host has closed an idle connection, or has sent a
+// 421 that was not read yet.
 func TestAlive(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -19,7 +19,7 @@ func TestAlive(t *testing.T) {
 		{"quiet", func(net.Conn) {}, true},
 		{"closed", func(c net.Conn) { c.Close() }, false},
 		{"reset", func(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() }, false},
-		{"goodbye", func(c net.Conn) { io.WriteString(c, "421 4.4.2 idle\r\n") }, false},
+		{"421", func(c net.Conn) { io.WriteString(c, "421 4.4.2 idle\r\n") }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")

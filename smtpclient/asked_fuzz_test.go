@@ -14,11 +14,11 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// witness is a connection to a host that says one line at a time, whatever it
-// is told. It matches replies with commands by their order, as RFC 5321 and
-// RFC 2920 have it, and sees whether content is sent without leave.
+// witness is a connection to a host that sends fixed replies, one line at a
+// time. It matches replies with commands by their order (RFC 5321, RFC 2920),
+// and fails the test if content is sent before the host has asked for it.
 type witness struct {
-	deaf
+	fixedHost
 	t       *testing.T
 	lines   []string
 	command []string // in order
@@ -64,7 +64,7 @@ func (w *witness) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// judge looks for the leave to send content.
+// judge checks that the host has asked for the content.
 func (w *witness) judge(content string) {
 	if len(w.codes) != len(w.command)+1 {
 		w.t.Fatalf("content after %d replies to %q", len(w.codes), w.command)
@@ -84,12 +84,12 @@ func (w *witness) judge(content string) {
 		asked = w.chunks
 	}
 	if !accepted || !asked {
-		w.t.Fatalf("content went out after %q, answered %v", w.command, w.codes)
+		w.t.Fatalf("content was sent after %q, with replies %v", w.command, w.codes)
 	}
 }
 
-// Whatever a host says, and in whatever order, content goes out only after it
-// has accepted a recipient and has asked for it, or has taken a chunk.
+// For any replies in any order, content is sent only after the host has accepted
+// a recipient and has asked for the content, or has accepted a chunk.
 func FuzzContentOnlyWhenAsked(f *testing.F) {
 	const plain, pipelining = "220 mx\r\n250 mx\r\n", "220 mx\r\n250-mx\r\n250 PIPELINING\r\n"
 	const chunking = "220 mx\r\n250-mx\r\n250-PIPELINING\r\n250-BINARYMIME\r\n250 CHUNKING\r\n"

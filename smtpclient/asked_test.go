@@ -16,26 +16,25 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// hostile is content that is a message of its own to a host that reads it as
-// commands.
+// hostile is content that sends another message if a host reads it as commands.
 const hostile = "RSET\r\nMAIL FROM:<ceo@example.com>\r\nRCPT TO:<victim@example.com>\r\nDATA\r\nSubject: smuggled\r\n\r\npay\r\n.\r\n"
 
-// What hosts may answer to RCPT, DATA and BDAT.
+// The replies of the hosts to RCPT, DATA and BDAT.
 const (
 	yes     = "250 2.0.0 ok"
 	unknown = "550 5.1.1 unknown"
 )
 
-// literalist reads each line as a command, whatever it answered before: of
-// BDAT it reads no chunk, and after DATA it takes content only when it said 354.
-type literalist struct {
+// lineHost is a host that reads each line as a command: it reads no chunk after
+// BDAT, and it reads content after DATA only if it has replied 354.
+type lineHost struct {
 	rcpt, data, bdat string // its replies; with several, rcpt's are separated by "|"
 
 	mu       sync.Mutex // guards commands
 	commands []string
 }
 
-func (h *literalist) serve(conn net.Conn) {
+func (h *lineHost) serve(conn net.Conn) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)
 	say := func(s string) { io.WriteString(conn, s+"\r\n") }
@@ -82,10 +81,10 @@ func (h *literalist) serve(conn net.Conn) {
 	}
 }
 
-// No content reaches a host as commands: not when it refuses the command
-// before the content, whether it has accepted a recipient or not, and not when
-// its replies come in another order.
-func TestContentIsNeverCommands(t *testing.T) {
+// No host reads content as commands: not if it refuses the command before the
+// content, with or without an accepted recipient, and not if its replies come
+// in another order.
+func TestContentIsNeverReadAsCommands(t *testing.T) {
 	for _, rcpt := range []string{yes, unknown, "451 4.7.1 later", yes + "|" + unknown, unknown + "|" + yes, yes + "|354 go", "354 go|" + yes, "452 4.5.3 full|" + yes, yes + "|503 5.5.1 no"} {
 		for _, data := range []string{"354 go", "502 5.5.1 no", "503 5.5.1 no", "451 4.3.0 no", "250 ok", "354 go\r\n354 go", "250 ok\r\n354 go"} {
 			for _, bdat := range []string{"502 5.5.1 no", "500 no", "503 5.5.1 no", "451 4.3.0 no", "354 go"} {
@@ -93,7 +92,7 @@ func TestContentIsNeverCommands(t *testing.T) {
 					if body != smtp.BodyBinaryMIME && bdat != "502 5.5.1 no" {
 						continue // BDAT is not used
 					}
-					h := &literalist{rcpt: rcpt, data: data, bdat: bdat}
+					h := &lineHost{rcpt: rcpt, data: data, bdat: bdat}
 					commands := sendHostile(t, h, body)
 					for _, c := range commands {
 						verb, _, _ := strings.Cut(c, " ")
@@ -114,7 +113,7 @@ func TestContentIsNeverCommands(t *testing.T) {
 
 // sendHostile sends hostile content three times and returns the commands that
 // the host read.
-func sendHostile(t *testing.T, h *literalist, body smtp.BodyType) []string {
+func sendHostile(t *testing.T, h *lineHost, body smtp.BodyType) []string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -146,8 +145,8 @@ func sendHostile(t *testing.T, h *literalist, body smtp.BodyType) []string {
 	return h.commands
 }
 
-// Old versions of go-smtp are such hosts: they refuse BDAT, when they have
-// accepted no recipient, and read the chunk as commands.
+// Old versions of go-smtp are such hosts: without an accepted recipient they
+// refuse BDAT and read the chunk as commands.
 func TestOldGoSMTP(t *testing.T) {
 	for _, version := range peers.GoSMTPVersions {
 		t.Run(version, func(t *testing.T) {

@@ -118,9 +118,9 @@ func (c *Client) exchange(mech string, ir []byte, client sasl.Client) error {
 		}
 	}
 	c.log.line(line) // without the response; the rest of the exchange is not logged
-	r, err := c.secret(mech, line)
+	r, err := c.authLine(mech, line)
 	if err == nil && r.code == 334 && late != "" {
-		r, err = c.secret(mech, late)
+		r, err = c.authLine(mech, late)
 	}
 	for rounds := 0; err == nil && r.code == 334; rounds++ {
 		if rounds == maxAuthRounds {
@@ -162,12 +162,12 @@ func (c *Client) answer(mech string, client sasl.Client, r reply) (reply, error)
 	}
 	response, err := client.Next(challenge)
 	if err != nil {
-		if r, cancel := c.secret(mech, "*"); cancel != nil && r.permanent() {
+		if r, cancel := c.authLine(mech, "*"); cancel != nil && r.permanent() {
 			return r, fmt.Errorf("%w (%w)", cancel, err)
 		}
 		return r, fmt.Errorf("AUTH %s: %w", mech, err)
 	}
-	return c.secret(mech, base64.StdEncoding.EncodeToString(response))
+	return c.authLine(mech, base64.StdEncoding.EncodeToString(response))
 }
 
 // decodeChallenge decodes base64 with or without padding.
@@ -176,8 +176,8 @@ func decodeChallenge(text string) (challenge []byte, ok bool) {
 	return challenge, err == nil
 }
 
-// secret sends a line of the exchange without logging it, and reads the reply.
-func (c *Client) secret(mech, line string) (reply, error) {
+// authLine sends a line of the exchange without logging it, and reads the reply.
+func (c *Client) authLine(mech, line string) (reply, error) {
 	d := c.cfg.Timeouts.hello()
 	c.out = append(append(c.out[:0], line...), '\r', '\n')
 	err := checkCommand(c.out)

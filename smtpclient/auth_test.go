@@ -12,7 +12,7 @@ import (
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// login is a host that offers AUTH with mechanisms.
+// login returns the script of a host that offers AUTH with mechanisms.
 func login(mechanisms string) string {
 	return "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250-PIPELINING\nS: 250 AUTH " + mechanisms + "\n"
 }
@@ -68,7 +68,7 @@ func TestAuth(t *testing.T) {
 		{name: "one challenge too many", auth: password, script: login("PLAIN") + "C: <any>\nS: 334 \nC: *\nS: 501 5.7.0 cancelled" + quit,
 			want: "unreachable 501 5.7.0 cancelled [mx1.example.net]"},
 		{name: "250 instead of 235", auth: password, script: login("PLAIN") + "C: <any>\nS: 250 fine\n" + one + quit, want: queued},
-		{name: "354 is neither", auth: password, script: login("PLAIN") + "C: <any>\nS: 354 fine\nC: <eof>",
+		{name: "354 instead of 235", auth: password, script: login("PLAIN") + "C: <any>\nS: 354 fine\nC: <eof>",
 			want: `unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): AUTH PLAIN: unexpected reply 354 "fine"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,8 +97,8 @@ func TestAuth(t *testing.T) {
 	}
 }
 
-// A password is for the host that it is meant for: not in plain text, and not
-// for whoever has a certificate.
+// A password is sent only to the right host: not in plain text, and not to
+// another host that has a certificate.
 func TestAuthNeedsTLS(t *testing.T) {
 	t.Run("no TLS", func(t *testing.T) {
 		n := newNetwork(t)
@@ -201,8 +201,8 @@ func TestSCRAM(t *testing.T) {
 	}
 }
 
-// Whatever a host challenges us with, it neither gets an answer to a nonce
-// that is not ours nor our belief without a proof.
+// For any challenge, the client does not answer a nonce that does not begin with
+// its own, and does not accept a host without its proof.
 func FuzzSCRAM(f *testing.F) {
 	f.Add("r=NONCEx,s=c2FsdA==,i=4096", "v=AAAA")
 	f.Add("r=NONCE,s=,i=", "e=other-error")
@@ -223,13 +223,13 @@ func FuzzSCRAM(f *testing.F) {
 		}
 		c.Next([]byte(final))
 		if s.Done() == nil && attributes(final)["v"] == "" {
-			t.Fatalf("%q then %q was believed", first, final)
+			t.Fatalf("%q then %q was accepted", first, final)
 		}
 	})
 }
 
-// A host that says 235 without having proved that it knows the password is
-// not the one we mean.
+// A host that replies 235 but has not proved that it knows the password is
+// refused.
 func TestSCRAMWithoutProof(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", login("PLAIN SCRAM-SHA-256")+"C: <any>\nS: 235 2.7.0 welcome\nC: <eof>")
@@ -239,7 +239,7 @@ func TestSCRAMWithoutProof(t *testing.T) {
 		"unreachable 451 4.4.2 mx1.example.net (192.0.2.1:25): AUTH SCRAM-SHA-256: the host reported success but did not prove that it knows the password")
 }
 
-// No token, no session; the reason is in the error.
+// If there is no token, no session is opened, and the error has the reason.
 func TestTokenFails(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", login("XOAUTH2")+"C: <eof>")

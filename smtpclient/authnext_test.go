@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// An initial response that makes the line longer than 512 octets goes after
-// the 334 (RFC 4954, 4), whatever the mechanism.
+// With any mechanism, an initial response that makes the line longer than 512
+// octets is sent after the 334 (RFC 4954, 4).
 func TestLongInitialResponse(t *testing.T) {
 	token := func(n int) Authenticator {
 		return TokenAuth("alice@example.com", func(context.Context) (string, error) { return strings.Repeat("t", n), nil })
@@ -58,8 +58,8 @@ func TestLongInitialResponse(t *testing.T) {
 	})
 }
 
-// When a mechanism is refused, the next one is tried, on another connection
-// where the host closes this one.
+// If a mechanism is refused, the client tries the next one; if the host has closed
+// the connection, on a new connection.
 func TestNextMechanism(t *testing.T) {
 	const (
 		scram    = "C: <any>\nS: 535 5.7.8 no such verifier\n"
@@ -109,8 +109,8 @@ func TestNextMechanism(t *testing.T) {
 	}
 }
 
-// A host that does not prove that it knows the password gets it by no other
-// mechanism.
+// A host that does not prove that it knows the password does not get it with
+// another mechanism.
 func TestNoNextMechanismWithoutProof(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", login("SCRAM-SHA-256 PLAIN")+"C: <any>\nS: 334 "+b64("r=x,s=eA==,i=4096")+"\nC: *\nS: 501 5.7.0 cancelled"+quit)

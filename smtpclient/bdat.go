@@ -64,7 +64,7 @@ func (t *transaction) appendBDAT(size int64, last bool) {
 // results of the recipients.
 func (t *transaction) firstChunk() (int, error) {
 	c := t.c
-	chunk, err := harmless(t.d.m.Content)
+	chunk, err := firstPart(t.d.m.Content)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errContent, err)
 	}
@@ -91,15 +91,15 @@ func (t *transaction) firstChunk() (int, error) {
 	}
 	// The host may or may not have read the chunk. Nothing else may be sent on
 	// this session.
-	c.spent = true
+	c.unusable = true
 	if notImplemented(r) && content.IsText(t.d.m.Content) {
 		t.d.noBDAT = true
-		t.onceMore(r)
+		t.tryOnNewSession(r)
 		return 0, nil
 	}
 	e := r.smtpError()
 	for _, i := range t.d.todo {
-		if f := t.d.fates[i]; f == open || f == accepted {
+		if f := t.d.states[i]; f == open || f == accepted {
 			t.d.refuse(c, i, e)
 		}
 	}
@@ -120,10 +120,10 @@ func notImplemented(r reply) bool {
 // maxTrace is the most octets of the Received field that is the first chunk.
 const maxTrace = 2 << 10
 
-// harmless returns the first chunk: the Received field if the content begins
+// firstPart returns the first chunk: the Received field if the content begins
 // with one as relays write it, otherwise one octet. Neither can be read as a
 // command.
-func harmless(m Content) ([]byte, error) {
+func firstPart(m Content) ([]byte, error) {
 	b := make([]byte, min(m.Size(), maxTrace))
 	if n, err := m.ReadAt(b, 0); n < len(b) {
 		if err == nil || err == io.EOF {

@@ -15,7 +15,7 @@ const (
 	binary = "Subject: x\r\n\r\n.\x00\n.\r\nRSET\r\n"
 
 	binaryHost = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250-8BITMIME\nS: 250-BINARYMIME\nS: 250 CHUNKING\n"
-	// binaryRcpt is the envelope of a binary message, up to the first chunk.
+	// binaryRcpt is the script of a binary message, up to the first chunk.
 	binaryRcpt = `
 		C: MAIL FROM:<a@example.com> BODY=BINARYMIME
 		S: 250 ok
@@ -28,10 +28,10 @@ const (
 		`
 )
 
-// Binary content goes by BDAT. The rest follows the first chunk, which is the
-// relay's own Received field, only when the host has taken that.
+// Binary content is sent with BDAT. The first chunk is the relay's own Received
+// field. The rest follows only if the host has accepted that chunk.
 func TestBDAT(t *testing.T) {
-	// byDATA is what a host that does not know BDAT gets on its new session.
+	// byDATA is the new session with a host that does not know BDAT.
 	const byDATA = binaryHost + `
 		C: MAIL FROM:<a@example.com> BODY=8BITMIME
 		S: 250 ok
@@ -85,9 +85,9 @@ func TestBDAT(t *testing.T) {
 			want: []string{"deferred 452 4.3.1 full [mx1.example.net]"}, content: []string{trace}},
 		{name: "the first chunk is refused", scripts: []string{binaryHost + firstChunk + "S: 554 5.7.1 no" + quit},
 			want: []string{"failure 554 5.7.1 no [mx1.example.net]"}, content: []string{trace}},
-		{name: "the chunk was read as commands after all", scripts: []string{binaryHost + firstChunk + "S: 250 ok<crlf>500 5.5.2 what?\nC: <eof>"},
+		{name: "the host accepts the chunk and also reads it as commands", scripts: []string{binaryHost + firstChunk + "S: 250 ok<crlf>500 5.5.2 what?\nC: <eof>"},
 			want: []string{"deferred 451 4.5.0 session with mx1.example.net: BDAT: unexpected reply before the rest of the content was sent"}, content: []string{trace}},
-		{name: "a chunk is not asked for by 354", scripts: []string{binaryHost + firstChunk + "S: 354 go ahead\nC: <eof>"},
+		{name: "354 to BDAT", scripts: []string{binaryHost + firstChunk + "S: 354 go ahead\nC: <eof>"},
 			want: []string{`deferred 451 4.5.0 session with mx1.example.net: BDAT: unexpected reply 354 "go ahead"`}, content: []string{trace}},
 		{name: "lost before the last chunk", scripts: []string{binaryHost + firstChunk + "S: <close>"},
 			want: []string{"deferred 451 4.4.2 session with mx1.example.net failed: reply to BDAT: ..."}, content: []string{trace}},
@@ -108,10 +108,10 @@ func TestBDAT(t *testing.T) {
 			C: <bytes 26>
 			S: <close>`},
 			want: []string{"deferred 451 4.4.2 session with mx1.example.net failed: no valid reply to the end of data, the host may have accepted the message: ..."}, content: []string{trace, binary}},
-		{name: "what is text goes by DATA on a new session", text: trace + "\r\ntext", scripts: []string{
+		{name: "text is sent with DATA on a new session", text: trace + "\r\ntext", scripts: []string{
 			binaryHost + firstChunk + "S: 502 5.5.2 what?" + quit, byDATA},
 			want: []string{queued}, content: []string{trace, trace + "\r\ntext\r\n"}},
-		{name: "what is text goes by DATA where BINARYMIME is not offered", text: trace + "\r\ntext", scripts: []string{
+		{name: "text is sent with DATA if BINARYMIME is not offered", text: trace + "\r\ntext", scripts: []string{
 			strings.Replace(byDATA, "S: 250-BINARYMIME\n", "", 1)},
 			want: []string{queued}, content: []string{trace + "\r\ntext\r\n"}},
 	} {
@@ -152,7 +152,7 @@ func TestBDATRefusals(t *testing.T) {
 
 // LMTP replies to the last chunk for each recipient, and to others once.
 func TestBDATOverLMTP(t *testing.T) {
-	_, c := talk(t, &Config{LMTP: true}, `
+	_, c := newTestClient(t, &Config{LMTP: true}, `
 		S: 220 lmtp
 		C: LHLO relay.example
 		S: 250-lmtp
@@ -177,8 +177,8 @@ func TestBDATOverLMTP(t *testing.T) {
 	c.leave()
 }
 
-// A message that is not binary never goes by BDAT: with CHUNKING announced or
-// not, the host says 354 before it gets content.
+// A message that is not binary is never sent with BDAT: with or without CHUNKING,
+// the host replies 354 before it gets content.
 func TestTextGoesByDATA(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", extensions("PIPELINING", "CHUNKING", "BINARYMIME", "8BITMIME")+`
@@ -197,7 +197,7 @@ func TestTextGoesByDATA(t *testing.T) {
 	expect(t, tr.Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), queued)
 }
 
-// Only a field in which no line can be a command is a chunk of its own.
+// A Received field is the first chunk only if no line of it can be a command.
 func TestReceivedField(t *testing.T) {
 	for _, tt := range []struct {
 		in   string
@@ -222,7 +222,7 @@ func TestReceivedField(t *testing.T) {
 		}
 	}
 	long := "Received: x\r\n" + strings.Repeat("\tby y\r\n", maxTrace/7) + "To: z\r\n"
-	if b, err := harmless(content.Of([]byte(long))); len(b) != 1 || err != nil {
+	if b, err := firstPart(content.Of([]byte(long))); len(b) != 1 || err != nil {
 		t.Errorf("first chunk of %d octets, %v", len(b), err)
 	}
 }

@@ -20,10 +20,10 @@ import (
 
 const benchSessions = 20
 
-// BenchmarkSend sends messages over 20 kept sessions to Postfix's smtp-sink:
-// with Transport, without and with a protocol log, and beside it with
-// go-smtp's client. msg/s is throughput
-// with the sink on the same processors, cpu-µs/msg our own part.
+// BenchmarkSend sends messages in 20 kept sessions to Postfix's smtp-sink: with
+// Transport, with and without a protocol log, and for comparison with go-smtp's
+// client. msg/s is the throughput with the sink on the same processors,
+// cpu-µs/msg is the CPU time of this process.
 func BenchmarkSend(b *testing.B) {
 	for _, size := range []int{4 << 10, 100 << 10} {
 		text := message(size)
@@ -90,7 +90,7 @@ func BenchmarkBDAT(b *testing.B) {
 	}
 }
 
-// message is a message of so many octets.
+// message returns a message of the given size in octets.
 func message(size int) []byte {
 	text := []byte("From: a@example.com\r\nTo: b@example.net\r\nSubject: benchmark\r\n\r\n")
 	for len(text) < size {
@@ -154,7 +154,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// swallow is a session of go-smtp's server that takes everything.
+// swallow is a session of go-smtp's server that accepts everything.
 type swallow struct{}
 
 func (swallow) Mail(string, *smtp.MailOptions) error { return nil }

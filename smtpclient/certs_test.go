@@ -33,8 +33,8 @@ func newAuthority(t testing.TB, name string) *authority {
 	return a
 }
 
-// sign issues a certificate, valid for a day around now; by parent, or
-// self-signed where that is nil.
+// sign issues a certificate that is valid from one day ago to one day from now.
+// It is signed by parent, or self-signed if parent is nil.
 func (a *authority) sign(template *x509.Certificate, pub crypto.PublicKey, parent *x509.Certificate) *x509.Certificate {
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
 	if template.NotBefore.IsZero() {
@@ -54,7 +54,7 @@ func (a *authority) sign(template *x509.Certificate, pub crypto.PublicKey, paren
 	return cert
 }
 
-// issue makes a certificate for names; change may change it before.
+// issue makes a certificate for names; change, if not nil, changes the template.
 func (a *authority) issue(change func(*x509.Certificate), names ...string) tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -63,7 +63,7 @@ func (a *authority) issue(change func(*x509.Certificate), names ...string) tls.C
 	return a.issueTo(key, change, names...)
 }
 
-// issueTo makes one for a key.
+// issueTo makes a certificate for a key.
 func (a *authority) issueTo(key crypto.Signer, change func(*x509.Certificate), names ...string) tls.Certificate {
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	if change != nil {
@@ -73,19 +73,19 @@ func (a *authority) issueTo(key crypto.Signer, change func(*x509.Certificate), n
 	return tls.Certificate{Certificate: [][]byte{cert.Raw, a.cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
-// server is a host's TLS configuration.
+// server returns the TLS configuration of a host.
 func server(cert tls.Certificate) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{cert}}
 }
 
-// roots is a client's, which trusts the authority.
+// roots returns the TLS configuration of a client that trusts the authority.
 func (a *authority) roots() *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return &tls.Config{RootCAs: pool}
 }
 
-// expired makes a certificate that was good until yesterday.
+// expired makes a certificate that expired yesterday.
 func expired(c *x509.Certificate) {
 	c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
 }

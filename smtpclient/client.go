@@ -43,9 +43,9 @@ type Client struct {
 	tlsText string // the encryption, for results
 
 	needReset bool  // send RSET before the next MAIL
-	heard     bool  // the host has sent a reply other than 421 during this delivery
+	replied   bool  // the host has sent a reply other than 421 during this delivery
 	renew     bool  // the host may accept on a new session what it refused on this one
-	spent     bool  // nothing else may be sent on this session
+	unusable  bool  // nothing else may be sent on this session
 	chunks    bool  // the host has accepted a chunk
 	mails     int   // MAIL commands that the host has accepted
 	rcptLimit int   // learned from a "too many recipients" reply

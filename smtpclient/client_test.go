@@ -10,8 +10,8 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// talk plays script to a Client.
-func talk(t *testing.T, cfg *Config, script string) (*network, *Client) {
+// newTestClient returns a Client whose host plays script.
+func newTestClient(t *testing.T, cfg *Config, script string) (*network, *Client) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", script)
 	conn, err := n.dial(t.Context(), "tcp", "192.0.2.1:25")
@@ -27,8 +27,8 @@ func talk(t *testing.T, cfg *Config, script string) (*network, *Client) {
 	return n, c
 }
 
-func TestClientConversation(t *testing.T) {
-	_, c := talk(t, nil, `
+func TestClientSession(t *testing.T) {
+	_, c := newTestClient(t, nil, `
 		S: 220 mx ESMTP at your service
 		C: EHLO relay.example
 		S: 250-mx
@@ -83,12 +83,12 @@ func TestClientConversation(t *testing.T) {
 	}
 }
 
-// STARTTLS and AUTH by hand.
+// StartTLS and Auth of a Client.
 func TestClientStartTLS(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	const hello = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250 STARTTLS\n"
 	start := func(script string) (*Client, error) {
-		n, c := talk(t, &Config{Host: "mx1.example.net"}, script)
+		n, c := newTestClient(t, &Config{Host: "mx1.example.net"}, script)
 		n.tls = server(ca.issue(nil, "mx1.example.net"))
 		if err := c.Hello(t.Context()); err != nil {
 			t.Fatal(err)
@@ -119,7 +119,7 @@ func TestClientStartTLS(t *testing.T) {
 		t.Errorf("refused: %v", err)
 	}
 	if err := c.Noop(t.Context()); err != nil {
-		t.Errorf("a refusal leaves the conversation usable: %v", err)
+		t.Errorf("after a refusal the session is not usable: %v", err)
 	}
 	if _, err = start(hello + "C: STARTTLS\nS: 250 what?\nC: <eof>"); err == nil {
 		t.Error("250 to STARTTLS was taken for 220")
@@ -129,13 +129,13 @@ func TestClientStartTLS(t *testing.T) {
 	}
 }
 
-// Send says hello by itself, and tells when that fails.
-func TestClientSendGreets(t *testing.T) {
-	_, c := talk(t, &Config{Host: "mx.example.net"}, "S: 220 mx\nC: EHLO relay.example\nS: 250 mx"+stepwise+"C: QUIT\nS: 221 bye\nC: <eof>")
+// Send calls Hello if the caller did not, and returns its failure.
+func TestClientSendCallsHello(t *testing.T) {
+	_, c := newTestClient(t, &Config{Host: "mx.example.net"}, "S: 220 mx\nC: EHLO relay.example\nS: 250 mx"+stepwise+"C: QUIT\nS: 221 bye\nC: <eof>")
 	expect(t, c.Send(t.Context(), mail("x\r\n", "b@example.net")), "success 250 2.0.0 queued [mx.example.net]")
 	c.Quit(t.Context())
 
-	_, c = talk(t, nil, "S: 554 5.7.1 no\nC: <eof>")
+	_, c = newTestClient(t, nil, "S: 554 5.7.1 no\nC: <eof>")
 	expect(t, c.Send(t.Context(), mail("x\r\n", "b@example.net")), "unreachable 554 5.7.1 no [pipe]")
 }
 
@@ -186,7 +186,7 @@ func TestLMTP(t *testing.T) {
 			failure 550 5.0.0 c
 			deferred 451 4.4.2 session with ...
 			deferred 451 4.4.2 session with ...`},
-		{"354 for nobody", `
+		{"354 without a recipient", `
 			C: MAIL FROM:<a@example.com>
 			C: RCPT TO:<b@example.net>
 			C: RCPT TO:<c@example.net>
@@ -206,7 +206,7 @@ func TestLMTP(t *testing.T) {
 			deferred 450 4.1.1 e`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, c := talk(t, &Config{LMTP: true}, "S: 220 lmtp\nC: LHLO relay.example\nS: 250-lmtp\nS: 250 PIPELINING"+tt.script)
+			_, c := newTestClient(t, &Config{LMTP: true}, "S: 220 lmtp\nC: LHLO relay.example\nS: 250-lmtp\nS: 250 PIPELINING"+tt.script)
 			expect(t, c.Send(t.Context(), mail("x\r\n", "b@example.net", "c@example.net", "d@example.net", "e@example.net")), tt.want)
 			c.leave()
 		})
@@ -214,14 +214,14 @@ func TestLMTP(t *testing.T) {
 }
 
 func TestForceHELO(t *testing.T) {
-	_, c := talk(t, &Config{ForceHELO: true}, "S: 220 mx\nC: HELO relay.example\nS: 250-mx\nS: 250 PIPELINING"+stepwise+quit)
+	_, c := newTestClient(t, &Config{ForceHELO: true}, "S: 220 mx\nC: HELO relay.example\nS: 250-mx\nS: 250 PIPELINING"+stepwise+quit)
 	expect(t, c.Send(t.Context(), mail("x\r\n", "b@example.net")), "success 250 2.0.0 queued")
 	c.leave()
 }
 
 // Firewalls that mangle ESMTP: the banner in asterisks, EHLO answered with
 // "OK" or masked, verbs that they do not know refused (REFERENCE.md, A).
-func TestMailguard(t *testing.T) {
+func TestFirewallThatMasksESMTP(t *testing.T) {
 	for name, greeting := range map[string]string{
 		"EHLO answered with OK":       "S: 220 ****************************02**0*00\nC: EHLO relay.example\nS: 250 OK",
 		"EHLO unknown":                "S: 220 ****************\nC: EHLO relay.example\nS: 500 5.5.1 Command unrecognized: \"XXXX relay.example\"\nC: HELO relay.example\nS: 250 OK",
@@ -237,9 +237,9 @@ func TestMailguard(t *testing.T) {
 	}
 }
 
-// What was read beyond the reply to ATRN is the first of the turned session.
+// Bytes that came after the reply to ATRN are read first in the turned session.
 func TestDetach(t *testing.T) {
-	_, c := talk(t, nil, `
+	_, c := newTestClient(t, nil, `
 		S: 220 mx
 		C: EHLO relay.example
 		S: 250-mx
@@ -267,7 +267,7 @@ func TestDetach(t *testing.T) {
 	}
 }
 
-// Each phase has its own time.
+// Each phase has its own timeout.
 func TestTimeouts(t *testing.T) {
 	timeouts := Timeouts{Connect: 1 * time.Second, Greeting: 2 * time.Second, Hello: 3 * time.Second, Mail: 4 * time.Second,
 		Rcpt: 5 * time.Second, DataInit: 6 * time.Second, DataBlock: 7 * time.Second, DataDone: 8 * time.Second}
@@ -281,7 +281,7 @@ func TestTimeouts(t *testing.T) {
 		{"mail", ehlo + batch + "S: <hang>", timeouts.Mail},
 		{"rcpt", ehlo + batch + "S: 250 ok\nS: <hang>", timeouts.Rcpt},
 		{"data", ehlo + batch + "S: 250 ok\nS: 250 ok\nS: <hang>", timeouts.DataInit},
-		// A second more to see whether the host has said why it does not read.
+		// One second more, to read a reply in which the host gives the reason.
 		{"content", ehlo + batch + "S: 250 ok\nS: 250 ok\nS: 354 go ahead\nS: <freeze>", timeouts.DataBlock + time.Second},
 		{"end of data", ehlo + all + "S: <hang>", timeouts.DataDone},
 	} {

@@ -21,7 +21,7 @@ func TestCheckCommand(t *testing.T) {
 			t.Errorf("%q: no error", bad)
 		}
 	}
-	// What AUTH says does not get into an error.
+	// The response of AUTH does not get into an error.
 	if err := checkCommand([]byte("c2VjcmV0\x00\r\n")); err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
 		t.Errorf("error %v", err)
 	}
@@ -81,27 +81,27 @@ func TestPathsOfTheSession(t *testing.T) {
 	}
 }
 
-// A command that a host could misread is not written, whatever produced it. The
-// message fails; nothing of it reaches the host.
-func TestUnsafeCommandIsNotWritten(t *testing.T) {
+// A command that a host could misread is not sent. The message fails; nothing of
+// it reaches the host.
+func TestUnsafeCommandIsNotSent(t *testing.T) {
 	c := &Client{}
 	c.feat.dsn = true
 	m := &Message{From: "a@example.org", Recipients: []Recipient{
 		{Addr: "b@example.org", Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{"NEVER\r\nRCPT TO:<c@example.org>"}}}}}
-	d := &delivery{m: m, results: make([]Result, 1), fates: make([]fate, 1)}
+	d := &delivery{m: m, results: make([]Result, 1), states: make([]rcptState, 1)}
 	tx := &transaction{c: c, d: d, rcpts: []int{0}}
 	err := tx.append(stepRcpt)
 	var unsafe *commandError
 	if !errors.As(err, &unsafe) {
 		t.Fatalf("error %v", err)
 	}
-	d.lose(c, err)
+	d.fail(c, err)
 	if r := d.results[0]; r.Outcome != Failure || r.Reply.Code != 554 || !strings.Contains(r.Reply.Message, "RCPT not sent") {
 		t.Errorf("%v %v", r.Outcome, r.Reply)
 	}
 }
 
-// Whatever passes the check is one line, and reads as the address of the
+// A command that passes the check is one line and contains the address of the
 // message.
 func FuzzCheckPath(f *testing.F) {
 	for _, s := range []string{"a@example.org", "a@b> X=<c", "a@bücher.example", `"a>b"@c`, `a\"b> c"@d`, "a@x\uff1ey", "a@[IPv6:::1]", "postmaster", "a@b\r\nDATA", ""} {

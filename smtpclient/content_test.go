@@ -31,7 +31,7 @@ func (s *sink) Write(p []byte) (int, error) {
 func (s *sink) Read(p []byte) (int, error)       { return s.Buffer.Read(p) }
 func (s *sink) SetWriteDeadline(time.Time) error { return nil }
 
-// asData is what goes out for content. With vector pieces are handed over
+// asData returns what is sent for content. If vector is true, pieces are written
 // without being copied.
 func asData(t testing.TB, m Content, vector bool) string {
 	s := &sink{}
@@ -45,7 +45,7 @@ func asData(t testing.TB, m Content, vector bool) string {
 	return s.String()
 }
 
-// stream is Content that is no *content.Content, written in small pieces.
+// stream is Content that is not a *content.Content and writes small pieces.
 type stream struct{ *strings.Reader }
 
 func (s stream) WriteTo(w io.Writer) (int64, error) {
@@ -99,8 +99,8 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// However the content falls into pieces, the host gets back what was put in,
-// and no earlier end of data.
+// For any division into pieces, the host receives the content unchanged, and no
+// earlier end of data.
 func FuzzContent(f *testing.F) {
 	for _, tt := range contents {
 		f.Add([]byte(tt.in), 1)
@@ -136,8 +136,7 @@ func FuzzContent(f *testing.F) {
 	})
 }
 
-// Content in memory goes to the connection in few writes, and large content
-// in bounded ones.
+// Content in memory is sent in few writes, and each write is limited.
 func TestContentWrites(t *testing.T) {
 	large := bytes.Repeat([]byte("0123456789abcdef0123456789abcd\r\n"), 32<<10) // 1 MiB
 	for vector, want := range map[bool]int{false: 1<<20/maxBlock + 1, true: 1<<20/maxVector + 1} {
@@ -153,14 +152,14 @@ func TestContentWrites(t *testing.T) {
 			t.Errorf("vector %v: %d writes of up to %d octets, want %d writes", vector, s.writes, s.most, want)
 		}
 		if got := s.String(); got != string(large)+".\r\n" {
-			t.Errorf("vector %v: something else came out", vector)
+			t.Errorf("vector %v: the content was changed", vector)
 		}
 	}
 }
 
-// Content that brings more than its size does not become commands, behind the
-// chunk that was announced (BDAT), nor part of the message.
-func TestContentLongerThanItSays(t *testing.T) {
+// If content is longer than its size, the rest is not sent: with BDAT it would be
+// read as commands, with DATA as part of the message.
+func TestContentLongerThanItsSize(t *testing.T) {
 	for _, vector := range []bool{true, false} {
 		for name, write := range map[string]func(*contentWriter, Content) error{
 			"BDAT": func(c *contentWriter, m Content) error { return c.writeRaw(m, 0, true) },

@@ -41,7 +41,7 @@ func (t *transaction) sendNothing() error {
 		return err
 	}
 	c.log.received(r)
-	return nil // no recipient was accepted, whatever the reply
+	return nil // no recipient was accepted, so the reply does not matter
 }
 
 // replies handles the replies to the end of data: one reply, or with LMTP one
@@ -83,16 +83,16 @@ func (t *transaction) refusalBehind(cause error) error {
 func (t *transaction) refuseAccepted(r reply) {
 	e := r.smtpError()
 	for _, i := range t.rcpts {
-		if t.d.fates[i] == accepted {
+		if t.d.states[i] == accepted {
 			t.d.refuse(t.c, i, e)
 		}
 	}
 }
 
-// broken gives results to the recipients that have none when the session fails
+// undecided gives results to the recipients that have none when the session fails
 // after the end of data. The host may have accepted the message, so no other
 // host is tried (RFC 5321, 4.5.3.2.6 and RFC 1047).
-func (t *transaction) broken(err error) error {
+func (t *transaction) undecided(err error) error {
 	if err == nil || !t.sent {
 		return err
 	}
@@ -103,8 +103,8 @@ func (t *transaction) broken(err error) error {
 		e = brokenReply(t.c, fmt.Errorf("no valid reply to the end of data, the host may have accepted the message: %w", err))
 	}
 	for _, i := range t.rcpts {
-		if f := t.d.fates[i]; f == open || f == accepted {
-			t.d.settleOne(t.c, i, settled, Deferred, e, err)
+		if f := t.d.states[i]; f == open || f == accepted {
+			t.d.setResult(t.c, i, final, Deferred, e, err)
 		}
 	}
 	return err

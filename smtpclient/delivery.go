@@ -12,22 +12,22 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
-// fate is the state of a recipient during one Send.
-type fate uint8
+// rcptState is the state of a recipient during one Send.
+type rcptState uint8
 
 const (
-	open     fate = iota // no host has replied about it
-	accepted             // RCPT was answered 2xx, the end of data is not answered yet
-	again                // it has a result, but another host may be tried now
-	renewed              // as again, and this host may be tried on a new session
-	settled              // its result is final
+	open       rcptState = iota // no host has replied about it
+	accepted                    // RCPT was answered 2xx, the end of data is not answered yet
+	retryOther                  // it has a result, but another host may be tried now
+	retrySame                   // as retryOther, and this host may be tried on a new session
+	final                       // its result is final
 )
 
 // delivery is one message during Send: a result and a state for each recipient.
 type delivery struct {
 	m       *Message
 	results []Result
-	fates   []fate
+	states  []rcptState
 	todo    []int // recipients for the transactions of this session, in order
 
 	noBDAT   bool // the host refused BDAT: use DATA if the content allows it
@@ -38,7 +38,7 @@ type delivery struct {
 // written in a command fail immediately.
 func newDelivery(m *Message) *delivery {
 	n := len(m.Recipients)
-	d := &delivery{m: m, results: make([]Result, n), fates: make([]fate, n), todo: make([]int, 0, n)}
+	d := &delivery{m: m, results: make([]Result, n), states: make([]rcptState, n), todo: make([]int, 0, n)}
 	var refusal *smtp.SMTPError
 	if problem := addr.NotOnWire(m.From); problem != "" {
 		refusal = ownReply(553, 5, 1, 7, "reverse-path "+problem)
@@ -49,7 +49,7 @@ func newDelivery(m *Message) *delivery {
 	}
 	if refusal != nil {
 		for i := range m.Recipients {
-			d.settleOne(nil, i, settled, Failure, refusal, nil)
+			d.setResult(nil, i, final, Failure, refusal, nil)
 		}
 		return d
 	}
@@ -59,7 +59,7 @@ func newDelivery(m *Message) *delivery {
 			if to == "" {
 				problem = "is empty"
 			}
-			d.settleOne(nil, i, settled, Failure, ownReply(553, 5, 1, 3, "forward-path "+problem), nil)
+			d.setResult(nil, i, final, Failure, ownReply(553, 5, 1, 3, "forward-path "+problem), nil)
 			continue
 		}
 		d.todo = append(d.todo, i)
@@ -67,9 +67,9 @@ func newDelivery(m *Message) *delivery {
 	return d
 }
 
-// settleOne records a result for one recipient. c is the session that it comes
+// setResult records a result for one recipient. c is the session that it comes
 // from, nil if there was none. err is set if the session failed.
-func (d *delivery) settleOne(c *Client, i int, f fate, o Outcome, reply *smtp.SMTPError, err error) {
+func (d *delivery) setResult(c *Client, i int, f rcptState, o Outcome, reply *smtp.SMTPError, err error) {
 	r := &d.results[i]
 	*r = Result{Outcome: o, Reply: *reply, Err: err}
 	if c != nil {
@@ -78,13 +78,13 @@ func (d *delivery) settleOne(c *Client, i int, f fate, o Outcome, reply *smtp.SM
 			r.Host = c.cfg.Host
 		}
 	}
-	d.fates[i] = f
+	d.states[i] = f
 }
 
 // decline records that a recipient fails because the host lacks an extension.
 // The host has not replied, so the result names no host.
-func (d *delivery) decline(c *Client, i int, f fate, reply *smtp.SMTPError) {
-	d.settleOne(c, i, f, Failure, reply, nil)
+func (d *delivery) decline(c *Client, i int, f rcptState, reply *smtp.SMTPError) {
+	d.setResult(c, i, f, Failure, reply, nil)
 	d.results[i].Host = ""
 }
 
@@ -92,30 +92,30 @@ func (d *delivery) decline(c *Client, i int, f fate, reply *smtp.SMTPError) {
 // host may be tried.
 func (d *delivery) refuse(c *Client, i int, reply *smtp.SMTPError) {
 	if reply.Code/100 == 5 {
-		d.settleOne(c, i, settled, Failure, reply, nil)
+		d.setResult(c, i, final, Failure, reply, nil)
 	} else {
-		d.settleOne(c, i, again, Deferred, reply, nil)
+		d.setResult(c, i, retryOther, Deferred, reply, nil)
 	}
 }
 
-// lose records that the session failed before the end of data. Recipients
+// fail records that the session failed before the end of data. Recipients
 // without a result may be tried with another host.
-func (d *delivery) lose(c *Client, err error) {
-	reply, f := brokenReply(c, err), again
+func (d *delivery) fail(c *Client, err error) {
+	reply, f := brokenReply(c, err), retryOther
 	outcome := Deferred
 	var unsafe *commandError
 	switch {
 	case errors.As(err, &unsafe):
-		f, outcome = settled, Failure
+		f, outcome = final, Failure
 	case errors.Is(err, errContent) || contextual(err):
-		f = settled // another host would not help
+		f = final // another host would not help
 	}
 	if _, ok := err.(*refusedError); ok {
 		outcome = Unreachable
 	}
-	for i, was := range d.fates {
+	for i, was := range d.states {
 		if was == open || was == accepted {
-			d.settleOne(c, i, f, outcome, reply, err)
+			d.setResult(c, i, f, outcome, reply, err)
 		}
 	}
 }
@@ -125,24 +125,24 @@ func (d *delivery) lose(c *Client, err error) {
 // are any.
 func (d *delivery) retry(sameHost bool) bool {
 	d.todo = d.todo[:0]
-	for i, f := range d.fates {
-		if f == open || f == renewed || f == again && !sameHost {
-			d.fates[i] = open
+	for i, f := range d.states {
+		if f == open || f == retrySame || f == retryOther && !sameHost {
+			d.states[i] = open
 			d.todo = append(d.todo, i)
 		}
 	}
 	return len(d.todo) > 0
 }
 
-// unreached gives a result to the recipients that no host has replied about.
+// setUnreachable gives a result to the recipients that no host has replied about.
 // errs are the errors of the addresses that were tried, err is all of them.
-func (d *delivery) unreached(ctx context.Context, errs []error, err error) {
+func (d *delivery) setUnreachable(ctx context.Context, errs []error, err error) {
 	for _, i := range d.todo {
-		if d.fates[i] != open || d.results[i].Reply.Code != 0 {
+		if d.states[i] != open || d.results[i].Reply.Code != 0 {
 			continue // a host that was tried before has replied
 		}
 		d.results[i] = unreachable(ctx, errs, err)
-		d.fates[i] = settled
+		d.states[i] = final
 	}
 }
 

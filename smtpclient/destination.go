@@ -41,9 +41,9 @@ type Destination struct {
 	hosts string // identifies a destination without a name
 }
 
-// identified returns dst, or if it has no name a copy with the hosts that
+// withHosts returns dst, or if it has no name a copy with the hosts that
 // identify it.
-func (dst *Destination) identified(ctx context.Context) (*Destination, error) {
+func (dst *Destination) withHosts(ctx context.Context) (*Destination, error) {
 	if dst.Name != "" || dst.Hosts == nil {
 		return dst, nil
 	}

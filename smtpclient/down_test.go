@@ -10,7 +10,7 @@ func (d *downList) down(now time.Time, addr string) bool {
 	return now.Before(d.last(now, downKey{addr: addr}).until)
 }
 
-// What is remembered about addresses is bounded, and forgotten in time.
+// The number of remembered failures is limited, and they are forgotten in time.
 func TestDownListBound(t *testing.T) {
 	var d downList
 	now := time.Now()
@@ -25,7 +25,7 @@ func TestDownListBound(t *testing.T) {
 	if !d.down(now, "one more") || len(d.failed) > maxDown || len(d.failed) < maxDown/2 {
 		t.Errorf("%d failures with one too many", len(d.failed))
 	}
-	// Failures of some time ago go first.
+	// Old failures are dropped first.
 	for i := range maxDown {
 		d.add(downKey{addr: fmt.Sprint(i)}, now, time.Minute)
 	}

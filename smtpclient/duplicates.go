@@ -41,8 +41,8 @@ func (d *delivery) merge(c *Client, t terms) map[int]int {
 // answer gives each duplicate the result of the recipient that was sent.
 func (d *delivery) answer(same map[int]int) {
 	for i, of := range same {
-		if f := d.fates[of]; f != open && f != accepted {
-			d.results[i], d.fates[i] = d.results[of], f
+		if f := d.states[of]; f != open && f != accepted {
+			d.results[i], d.states[i] = d.results[of], f
 		}
 	}
 }

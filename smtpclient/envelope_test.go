@@ -9,7 +9,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// extensions makes the greeting of a host with these EHLO keywords.
+// extensions returns the script of the greeting of a host with these EHLO keywords.
 func extensions(keywords ...string) string {
 	b := "S: 220 mx\nC: EHLO relay.example\n"
 	for _, k := range keywords {
@@ -20,8 +20,8 @@ func extensions(keywords ...string) string {
 
 func ptr[T any](v T) *T { return &v }
 
-// Parameters go out only when the host announced them and the message has a
-// use for them; what a message demands and the host lacks fails it.
+// A parameter is sent only if the host announced it and the message has it. If the
+// message requires an extension that the host lacks, it fails.
 func TestParameters(t *testing.T) {
 	everything := []string{"SIZE 1000", "8BITMIME", "SMTPUTF8", "DSN", "MT-PRIORITY STANAG4406", "DELIVERBY 60", "RRVS"}
 	for _, tt := range []struct {
@@ -32,7 +32,7 @@ func TestParameters(t *testing.T) {
 		mail, rcpt string // the commands; empty: none, but want
 		want       string
 	}{
-		{name: "nothing to say", extensions: []string{"HELP"}, mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net>"},
+		{name: "no extensions", extensions: []string{"HELP"}, mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net>"},
 		{name: "null reverse-path", extensions: []string{"HELP"}, change: func(m *Message) { m.From = "" }, mail: "MAIL FROM:<>", rcpt: "RCPT TO:<b@example.net>"},
 		{name: "SIZE", extensions: []string{"SIZE"}, mail: "MAIL FROM:<a@example.com> SIZE=17", rcpt: "RCPT TO:<b@example.net>"},
 		{name: "too large", extensions: []string{"SIZE 16"},
@@ -40,7 +40,7 @@ func TestParameters(t *testing.T) {
 
 		{name: "8BITMIME", extensions: []string{"8BITMIME"}, change: body(smtp.Body8BitMIME), text: "Subject: x\r\n\r\nü\r\n",
 			mail: "MAIL FROM:<a@example.com> BODY=8BITMIME", rcpt: "RCPT TO:<b@example.net>"},
-		{name: "8-bit that is none, to a 7-bit host", extensions: []string{"HELP"}, change: body(smtp.Body8BitMIME),
+		{name: "declared 8-bit but 7-bit, to a 7-bit host", extensions: []string{"HELP"}, change: body(smtp.Body8BitMIME),
 			mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net>"},
 		{name: "8-bit to a 7-bit host", extensions: []string{"HELP"}, change: body(smtp.Body8BitMIME), text: "Subject: x\r\n\r\nü\r\n",
 			want: "failure 554 5.6.3 mx1.example.net does not support 8-bit content (8BITMIME), and conversion would break signatures"},
@@ -129,7 +129,7 @@ func TestParameters(t *testing.T) {
 	}
 }
 
-// Send8Bit is for hosts behind a firewall that hides what they can do.
+// Send8Bit is for hosts behind a firewall that hides their extensions.
 func TestSend8Bit(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", "S: 220 ********\nC: EHLO relay.example\nS: 250 OK"+stepwise+quit)
@@ -149,8 +149,8 @@ func deliverBy(d time.Duration, mode smtp.DeliverByMode) func(*Message) {
 	return func(m *Message) { m.DeliverBy = &smtp.DeliverByOptions{Time: d, Mode: mode} }
 }
 
-// Many recipients go out in bounded batches, and in transactions of at most
-// MaxRecipients.
+// Many recipients are sent in batches of limited size, and in transactions of at
+// most MaxRecipients.
 func TestManyRecipients(t *testing.T) {
 	n := newNetwork(t)
 	var rcpts []string

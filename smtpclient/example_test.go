@@ -15,10 +15,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
-// Send a message to a smart host that demands nothing, and look at what became
-// of each recipient.
+// Send a message to a smart host and print the result of each recipient.
 func ExampleTransport() {
-	addr, stop := standIn()
+	addr, stop := startServer()
 	defer stop()
 
 	t := &smtpclient.Transport{Hostname: "relay.example.com"}
@@ -32,7 +31,7 @@ func ExampleTransport() {
 		From: "alice@example.com",
 		Recipients: []smtpclient.Recipient{
 			{Addr: "bob@example.net"},
-			{Addr: "nobody@example.net"},
+			{Addr: "unknown@example.net"},
 		},
 		Content: content.Of([]byte("Subject: hello\r\n\r\nHow are you?\r\n")),
 	}
@@ -41,12 +40,12 @@ func ExampleTransport() {
 	}
 	// Output:
 	// bob@example.net success 250 [2 0 0] OK: queued
-	// nobody@example.net failure 550 [5 1 1] No such user here
+	// unknown@example.net failure 550 [5 1 1] No such user here
 }
 
-// One conversation, held by hand: what a probe or a one-off submission does.
+// A session that the program controls itself, as for a probe or one submission.
 func ExampleClient() {
-	addr, stop := standIn()
+	addr, stop := startServer()
 	defer stop()
 	conn, err := net.Dial("tcp", addr.String())
 	if err != nil {
@@ -71,10 +70,10 @@ func ExampleClient() {
 	// <nil>
 }
 
-// Find out whether mail could be sent, without sending any: what telnet and
-// openssl s_client are used for by hand.
+// Find out whether mail could be sent, without sending any, as with telnet or
+// openssl s_client.
 func ExampleTransport_Probe() {
-	addr, stop := standIn()
+	addr, stop := startServer()
 	defer stop()
 	t := &smtpclient.Transport{Hostname: "relay.example.com", TLS: smtpclient.TLSPolicy{Level: smtpclient.TLSEncrypt}}
 	dst := &smtpclient.Destination{
@@ -97,8 +96,8 @@ func ExampleTransport_Probe() {
 	// TLS policy encrypt for mx.example.net: the host does not offer STARTTLS
 }
 
-// standIn is a host that knows bob.
-func standIn() (netip.AddrPort, func()) {
+// startServer starts a host with the recipient bob.
+func startServer() (netip.AddrPort, func()) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
@@ -123,7 +122,7 @@ func (session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
-// The relay gives its password only by SCRAM, which does not send it. A host
+// The relay uses its password only with SCRAM, which does not send it. A host
 // that offers only other mechanisms gets no mail.
 func ExampleMechanisms() {
 	password := smtpclient.PasswordAuth("relay@example.com", "wonderland")

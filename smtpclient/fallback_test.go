@@ -15,11 +15,11 @@ import (
 // hello offers STARTTLS, and the client takes it.
 const hello = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\n"
 
-// plainText is a session that goes on without TLS.
+// plainText is a session without TLS.
 const plainText = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250 STARTTLS" + stepwise + quit
 
-// At TLSOpportunistic, whatever kind of failure of TLS is followed by plain
-// text on a new connection. No level above it ever falls back.
+// At TLSOpportunistic, plain text on a new connection follows any failure of TLS.
+// The levels above it never fall back.
 func TestFallback(t *testing.T) {
 	ca, now := newAuthority(t, "CA"), time.Now() // not that of a bubble
 	cert := ca.issue(nil, "mx1.example.net")
@@ -84,7 +84,7 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// An EHLO that is refused under TLS is no failure of TLS.
+// A refused EHLO in TLS is not a failure of TLS.
 func TestNoFallbackForAReply(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)
@@ -93,7 +93,7 @@ func TestNoFallbackForAReply(t *testing.T) {
 	expect(t, n.transport().Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), "unreachable 550 5.7.1 never [mx1.example.net]")
 }
 
-// With TLS from the first byte there is no plain text to fall back to.
+// Implicit TLS does not fall back to plain text.
 func TestNoFallbackFromImplicitTLS(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:465", "C: <garble>")
@@ -102,8 +102,8 @@ func TestNoFallbackFromImplicitTLS(t *testing.T) {
 	expect(t, tr.Send(t.Context(), to("192.0.2.1:465"), mail("x\r\n", "b@example.net")), "unreachable 451 4.7.5 ...")
 }
 
-// What a host made of STARTTLS for one destination is not known of others:
-// whoever has a domain may name any host.
+// A failure of STARTTLS for one destination does not count for others, because
+// the owner of a domain can name any host in its MX records.
 func TestFallbackOfAnotherDomain(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)
@@ -124,14 +124,14 @@ func TestFallbackOfAnotherDomain(t *testing.T) {
 	send("example.net", "unreachable 451 4.4.2 ...") // makes the failure before forgotten
 }
 
-// oldTLS makes cfg that of a host that knows old TLS alone.
+// oldTLS changes cfg to that of a host that supports only old TLS.
 func oldTLS(cfg *tls.Config, version uint16, suites ...uint16) *tls.Config {
 	cfg.MinVersion, cfg.MaxVersion, cfg.CipherSuites = version, version, suites
 	return cfg
 }
 
-// Old TLS comes before plain text; the levels above TLSOpportunistic need a
-// setting for it, and credentials another one.
+// Old TLS is tried before plain text. The levels above TLSOpportunistic need a
+// setting for it, and credentials need another setting.
 func TestOldTLS(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -198,8 +198,8 @@ func TestOldTLS(t *testing.T) {
 	}
 }
 
-// A host that knows better does not get old TLS.
-func TestOldTLSIsTheLastChoice(t *testing.T) {
+// Old TLS is not used with a host that supports newer TLS.
+func TestOldTLSOnlyAfterFailure(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 )
 
-// flaky is a host over real TCP that breaks off or refuses at random, and
-// keeps account of what it has taken.
+// flaky is a host over real TCP that closes connections or refuses commands at
+// random, and records the messages that it has accepted.
 type flaky struct {
 	extensions string
 
@@ -26,13 +26,13 @@ type flaky struct {
 	taken map[string]int // "message recipient" to the times it was taken
 }
 
-// serve talks to one client.
+// serve serves one client.
 func (f *flaky) serve(conn net.Conn, rnd *rand.Rand) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)
 	say := func(s string) { io.WriteString(conn, s+"\r\n") }
-	// answer accepts and says yes, or now and then something else; it may
-	// accept and break off without a word. goOn is false at the end of it all.
+	// answer usually accepts. Sometimes it refuses, or accepts and closes the
+	// connection without a reply. goOn is false when the connection ends.
 	answer := func(yes string, accept func()) (ok, goOn bool) {
 		switch rnd.IntN(60) {
 		case 0:
@@ -138,8 +138,8 @@ func (f *flaky) serve(conn net.Conn, rnd *rand.Rand) {
 	}
 }
 
-// end takes a message, unless it says otherwise. It may take it and break off
-// without a word.
+// end accepts a message or refuses it. It may accept it and close the connection
+// without a reply.
 func (f *flaky) end(text string, rcpts []string, answer func(string, func()) (bool, bool)) bool {
 	_, goOn := answer("250 2.0.0 taken", func() {
 		id, _, _ := strings.Cut(text, "\r\n")
@@ -152,9 +152,9 @@ func (f *flaky) end(text string, rcpts []string, answer func(string, func()) (bo
 	return goOn
 }
 
-// Whatever a host does, what it took and said so is a success, nothing is
-// taken twice within one Send, and all that is no success was either not
-// taken or may have been, which the result then says.
+// For any behavior of the host: a message that it accepted with a reply is a
+// success, no message is accepted twice in one Send, and any other message was
+// not accepted, or its result says that it may have been.
 func TestFlakyHosts(t *testing.T) {
 	for _, tt := range []struct {
 		name, extensions string
@@ -216,7 +216,7 @@ func TestFlakyHosts(t *testing.T) {
 			l.Close()
 			hosts.Wait()
 			if outcomes[Success] == 0 || outcomes[Deferred] == 0 || outcomes[Failure] == 0 {
-				t.Errorf("outcomes %v: the test shows little", outcomes)
+				t.Errorf("outcomes %v: the test did not reach all outcomes", outcomes)
 			}
 			t.Logf("deferred, success, failure, unreachable: %v", outcomes)
 		})

@@ -12,23 +12,23 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// deaf is a host that says what it says, whatever it is told.
-type deaf struct {
+// fixedHost is a host that sends fixed replies and ignores the commands.
+type fixedHost struct {
 	net.Conn
 	io.Reader
 }
 
-func (d deaf) Read(p []byte) (int, error)       { return d.Reader.Read(p) }
-func (d deaf) Write(p []byte) (int, error)      { return len(p), nil }
-func (d deaf) Close() error                     { return nil }
-func (d deaf) LocalAddr() net.Addr              { return nil }
-func (d deaf) RemoteAddr() net.Addr             { return nil }
-func (d deaf) SetDeadline(time.Time) error      { return nil }
-func (d deaf) SetReadDeadline(time.Time) error  { return nil }
-func (d deaf) SetWriteDeadline(time.Time) error { return nil }
+func (d fixedHost) Read(p []byte) (int, error)       { return d.Reader.Read(p) }
+func (d fixedHost) Write(p []byte) (int, error)      { return len(p), nil }
+func (d fixedHost) Close() error                     { return nil }
+func (d fixedHost) LocalAddr() net.Addr              { return nil }
+func (d fixedHost) RemoteAddr() net.Addr             { return nil }
+func (d fixedHost) SetDeadline(time.Time) error      { return nil }
+func (d fixedHost) SetReadDeadline(time.Time) error  { return nil }
+func (d fixedHost) SetWriteDeadline(time.Time) error { return nil }
 
-// Whatever a host says, each recipient gets a result that is consistent in
-// itself, and nothing panics or loops.
+// For any replies of the host, each recipient gets a consistent result, and
+// nothing panics or loops.
 func FuzzSession(f *testing.F) {
 	for _, s := range []string{
 		"220 mx\r\n250 mx\r\n250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n250 queued\r\n",
@@ -46,7 +46,7 @@ func FuzzSession(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said []byte, kind uint8) {
 		tr := &Transport{Hostname: "relay.example", LMTP: kind&1 != 0, AllowInsecureAuth: true, MaxMessages: 3,
 			DialContext: func(context.Context, string, string) (net.Conn, error) {
-				return deaf{Reader: strings.NewReader(string(said))}, nil
+				return fixedHost{Reader: strings.NewReader(string(said))}, nil
 			}}
 		defer tr.Close()
 		if kind&2 != 0 {

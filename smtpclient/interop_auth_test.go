@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// TestInteropAuth authenticates to a Postfix that asks Dovecot.
+// TestInteropAuth authenticates to a Postfix that uses Dovecot SASL.
 func TestInteropAuth(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	socket := startDovecotAuth(t, "wonderland")
@@ -39,8 +39,8 @@ func TestInteropAuth(t *testing.T) {
 	}
 }
 
-// TestInteropNextMechanism authenticates to a Postfix whose Dovecot offers
-// SCRAM and has no verifier for it, but a hash of the password.
+// TestInteropNextMechanism authenticates to a Postfix whose Dovecot offers SCRAM
+// but cannot verify it, because it has only a hash of the password.
 func TestInteropNextMechanism(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	hash := sha256.Sum256([]byte("wonderland"))
@@ -63,8 +63,8 @@ func TestInteropNextMechanism(t *testing.T) {
 	}
 }
 
-// TestInteropLongTokens shows tokens of any usual length to a Postfix that asks
-// Dovecot.
+// TestInteropLongTokens sends tokens of the usual lengths to a Postfix that uses
+// Dovecot SASL.
 func TestInteropLongTokens(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	cert := ca.issue(nil, "mx.example.net")
@@ -82,7 +82,7 @@ func TestInteropLongTokens(t *testing.T) {
 	}
 }
 
-// startDovecotAuth runs Dovecot's authentication, where all have one password,
+// startDovecotAuth runs Dovecot's authentication, with one password for all users,
 // and returns its socket. It is not the Dovecot of package peers, because that
 // one has the passwords in plain text and not as these tests need them.
 func startDovecotAuth(t *testing.T, password string) string {
@@ -126,7 +126,7 @@ service auth {
 }
 `
 
-// TestInteropParameters shows a real Postfix all parameters that it announces.
+// TestInteropParameters sends a real Postfix all parameters that it announces.
 func TestInteropParameters(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	p := startPostfix(t, ca.files(t, "mx.example.net"), "smtputf8_enable = yes")
@@ -144,6 +144,6 @@ func TestInteropParameters(t *testing.T) {
 		t.Error("Postfix announced no DSN")
 	}
 	if got := p.take(t); !strings.Contains(got, "Grüße") {
-		t.Errorf("arrived as %q", got)
+		t.Errorf("received %q", got)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// startGoSMTP runs go-smtp's server, the one peer that is always there.
+// startGoSMTP runs go-smtp's server, the only peer that is always available.
 func startGoSMTP(t *testing.T, k *keyPair) *peer {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,7 +31,7 @@ func startGoSMTP(t *testing.T, k *keyPair) *peer {
 	return &peer{addr: netip.MustParseAddrPort(l.Addr().String()), dir: keep.dir}
 }
 
-// keeper is a session that keeps each message in a file.
+// keeper is a session that writes each message to a file.
 type keeper struct {
 	dir string
 	n   atomic.Int64
@@ -51,7 +51,7 @@ func (k *keeper) Data(r io.Reader) error {
 	return os.WriteFile(name, b, 0o600) // there when the client reads 250
 }
 
-// Binary content and REQUIRETLS, of which few peers know.
+// Binary content and REQUIRETLS, which few peers support.
 func TestInteropGoSMTP(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	p := startGoSMTP(t, &keyPair{cert: ca.issue(nil, "mx.example.net")})
@@ -67,7 +67,7 @@ func TestInteropGoSMTP(t *testing.T) {
 		n++
 		b, err := os.ReadFile(fmt.Sprintf("%s/%d", p.dir, n))
 		if err != nil || string(b) != text+"\r\n" {
-			t.Errorf("arrived as %q, %v", b, err)
+			t.Errorf("received %q, %v", b, err)
 		}
 	}
 }

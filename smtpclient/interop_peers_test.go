@@ -46,7 +46,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// shared makes a folder that everybody may write to.
+// shared makes a folder that all users may write to.
 func shared(t *testing.T, dir string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -63,15 +63,15 @@ func freeAddr(t testing.TB) netip.AddrPort {
 	return netip.MustParseAddrPort(peers.FreeAddr(t))
 }
 
-// run starts a program, waits until it listens, and ends it with the test. What
-// it said is shown when the test fails, and so are the logs.
+// run starts a program, waits until it listens, and ends it with the test. If the
+// test fails, run logs its output and the log files.
 func run(t testing.TB, cmd *exec.Cmd, addr netip.AddrPort, logs ...string) {
 	t.Helper()
 	start(t, cmd, logs...)
 	listens(t, addr)
 }
 
-// start is run for programs that do not listen on an address.
+// start is as run, for programs that do not listen on an address.
 func start(t testing.TB, cmd *exec.Cmd, logs ...string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -134,7 +134,7 @@ func startOpenSMTPD(t *testing.T, k *keyPair) *peer {
 	fill := strings.NewReplacer("@DIR@", dir, "@PORT@", addr.String()[len("127.0.0.1:"):], "@CERT@", k.certPEM, "@KEY@", k.keyPEM)
 	write(t, dir+"/smtpd.conf", fill.Replace(opensmtpdConfig))
 	write(t, dir+"/users", "b nobody\n@ nobody\n")
-	// Its folders have fixed names; here they are its own.
+	// The default folders have fixed names; these are for this instance only.
 	unpacked := filepath.Dir(filepath.Dir(bin))
 	run(t, exec.Command("unshare", "-m", "sh", "-e", "-c", `
 		for d in /var/spool /var/lib /run; do mount -t tmpfs tmpfs $d; done
@@ -164,8 +164,8 @@ func startAiosmtpd(t *testing.T, k *keyPair) *peer {
 	return &peer{addr: addr, dir: mail}
 }
 
-// needAiosmtpd finds a Python that has the module: the first in the path, or
-// the distribution's.
+// needAiosmtpd finds a Python with the module aiosmtpd: the first in the path, or
+// that of the distribution.
 func needAiosmtpd(t *testing.T) string {
 	for _, python := range []string{peers.NeedPython(t), "/usr/bin/python3"} {
 		if exec.Command(python, "-c", "import aiosmtpd").Run() == nil {

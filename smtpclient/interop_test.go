@@ -19,17 +19,17 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
 )
 
-// A peer is a real program that takes mail for b@example.net, offers STARTTLS,
-// and leaves each message in a file of its own.
+// A peer is a real program that accepts mail for b@example.net, offers STARTTLS,
+// and writes each message to a file.
 type peer struct {
 	addr netip.AddrPort
 	dir  string // where the files come to lie
 	lmtp bool
-	// brokenTLS says that no handshake with it succeeds, whoever tries.
+	// brokenTLS means that no client can do a handshake with it.
 	brokenTLS bool
 }
 
-// peerStarts are the programs; their starts are in interop_peers_test.go.
+// peerStarts are the programs; interop_peers_test.go starts them.
 var peerStarts = []struct {
 	name  string
 	start func(*testing.T, *keyPair) *peer
@@ -43,7 +43,7 @@ var peerStarts = []struct {
 	{"Dovecot LMTP", startDovecot},
 }
 
-// messages are the contents that must come through byte by byte.
+// messages are the contents that must arrive byte for byte.
 func messages() map[string]string {
 	head := "From: a@example.com\r\nTo: b@example.net\r\nDate: Sat, 21 Nov 2026 21:00:00 +0000\r\nMessage-ID: <%s@example.com>\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
 	eight := "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
@@ -61,9 +61,9 @@ func messages() map[string]string {
 	return all
 }
 
-// TestInterop sends to the real peers, with TLS and without, from memory (by
-// BDAT, where the peer offers it) and from a file (by DATA), and compares
-// what arrives.
+// TestInterop sends to the real peers, with and without TLS, from memory (with
+// BDAT, if the peer offers it) and from a file (with DATA), and compares what
+// arrives.
 func TestInterop(t *testing.T) {
 	for _, p := range peerStarts {
 		t.Run(p.name, func(t *testing.T) {
@@ -93,7 +93,8 @@ func TestInterop(t *testing.T) {
 	}
 }
 
-// through sends text in two ways and waits for both to arrive as they were.
+// through sends text from memory and from a file, and checks that both arrive
+// unchanged.
 func through(t *testing.T, tr *Transport, dst *Destination, p *peer, text string) {
 	for _, c := range []Content{content.Of([]byte(text)), content.Section(strings.NewReader(text), 0, int64(len(text)))} {
 		m := mail("", "b@example.net")
@@ -107,13 +108,13 @@ func through(t *testing.T, tr *Transport, dst *Destination, p *peer, text string
 		}
 		got := p.take(t)
 		if want := strings.ReplaceAll(text, "\r\n", "\n"); got != want {
-			t.Errorf("arrived as %.300q, sent %.300q", got, want)
+			t.Errorf("received %.300q, sent %.300q", got, want)
 		}
 	}
 }
 
-// take waits for a message, removes it, and returns it from our own first
-// header field on, with LF line ends.
+// take waits for a message, removes it, and returns it from the first header field
+// of the test on, with LF line ends.
 func (p *peer) take(t *testing.T) string {
 	t.Helper()
 	var got string
@@ -134,7 +135,7 @@ func (p *peer) take(t *testing.T) string {
 	return got
 }
 
-// eventually waits for another process, which does not tell when it is done.
+// eventually polls until another process has done something.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -149,7 +150,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// TestSinkFaults makes Postfix's smtp-sink misbehave by its options.
+// TestSinkFaults uses the options of Postfix's smtp-sink that cause faults.
 func TestSinkFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -187,7 +188,7 @@ func TestSinkFaults(t *testing.T) {
 	}
 }
 
-// keyPair is a certificate in files that other programs read.
+// keyPair is a certificate and its key in files for other programs.
 type keyPair struct {
 	cert            tls.Certificate
 	certPEM, keyPEM string

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The protocol log has every line but the secret ones.
+// The protocol log has every line except those with credentials.
 func TestProtocolLog(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", login("PLAIN")+"C: <any>\nS: 235-2.7.0 wel\nS: 235 2.7.0 come\n"+one+quit)
@@ -55,7 +55,7 @@ type eventLog []ProtocolEvent
 
 func (l *eventLog) Log(e ProtocolEvent) { *l = append(*l, e) }
 
-// The log names the encryption and the host's certificate.
+// The protocol log describes the encryption and the host's certificate.
 func TestProtocolLogTLS(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)
@@ -75,7 +75,7 @@ func TestProtocolLogTLS(t *testing.T) {
 	}
 }
 
-// A host that cannot be connected to is in the log, too.
+// A failed connection is in the protocol log, too.
 func TestProtocolLogWithoutConnection(t *testing.T) {
 	n := newNetwork(t)
 	tr := n.transport()
@@ -91,7 +91,7 @@ func TestProtocolLogWithoutConnection(t *testing.T) {
 	}
 }
 
-// Log files are Exchange's in name and form.
+// Log files have the names and the format of Exchange.
 func TestProtocolLogFiles(t *testing.T) {
 	dir := t.TempDir()
 	log := NewProtocolLog(&ProtocolLogFiles{Dir: dir})

@@ -14,9 +14,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
 )
 
-// opensslHost is a host whose TLS is a real openssl s_server with the options.
-// It takes one message on each connection; what it says of itself before
-// STARTTLS, and the other side of s_server, is ours.
+// opensslHost is a host whose TLS is a real openssl s_server with the options. The
+// test implements SMTP before STARTTLS and behind s_server. The host accepts one
+// message on each connection.
 func opensslHost(t *testing.T, k *keyPair, options ...string) netip.AddrPort {
 	bin := peers.Need(t, "openssl")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -127,8 +127,8 @@ func takeMessage(line string, r *bufio.Reader, w io.Writer) {
 	}
 }
 
-// A real OpenSSL that knows old TLS alone gets old TLS, not plain text; at
-// higher levels only with the settings.
+// With a real OpenSSL that supports only old TLS, the session uses old TLS and not
+// plain text; at higher levels only with the settings.
 func TestOldTLSOpenSSL(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	for _, tt := range []struct {
@@ -168,8 +168,8 @@ func TestOldTLSOpenSSL(t *testing.T) {
 	}
 }
 
-// A real OpenSSL that asks for a certificate refuses ours, which is missing,
-// with TLS 1.3 only after we have finished the handshake.
+// A real OpenSSL that requires a client certificate refuses a client without one;
+// with TLS 1.3 only after the client has finished the handshake.
 func TestLateAlertOpenSSL(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
@@ -187,8 +187,8 @@ func TestLateAlertOpenSSL(t *testing.T) {
 			} else if !taken && rs[0].Reply.EnhancedCode != [3]int{4, 7, 5} {
 				t.Errorf("%s, %v: %s", version, level, summary(rs))
 			}
-			// It is reported to the domain as a failure; what followed in plain
-			// text is not (RFC 8460).
+			// The failure is reported to the domain; the session in plain text
+			// after it is not (RFC 8460).
 			if len(results) == 0 || slices.ContainsFunc(results, func(r string) bool { return r != tlsrpt.ValidationFailure }) {
 				t.Errorf("%s, %v: reported %q", version, level, results)
 			}

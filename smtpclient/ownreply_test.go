@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// No message counts as delivered by another's reply: one that the host gave
-// twice, or before it could know what it says.
+// No message counts as delivered by a reply to another command: a reply that the
+// host sent twice or too early.
 func TestOnlyItsOwnReplyDelivers(t *testing.T) {
 	for _, tt := range []struct{ name, script, want string }{
 		{"the reply to the transaction before comes twice", ehlo + all + `
@@ -49,9 +49,9 @@ func TestOnlyItsOwnReplyDelivers(t *testing.T) {
 	}
 }
 
-// A reply too many that arrives only after the session was put aside is not
-// taken for one to the next message, however soon that comes.
-func TestAStrayReplyOnAKeptSession(t *testing.T) {
+// An unsolicited reply that arrives while the session is idle is not read as a
+// reply to the next message, even if that message is sent immediately.
+func TestUnsolicitedReplyOnIdleSession(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

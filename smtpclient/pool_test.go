@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// refused is a transaction in which nobody is known.
+// refused is a transaction in which the recipient is refused.
 const refused = batch + `
 	S: 250 ok
 	S: 550 5.1.1 unknown
@@ -49,22 +49,22 @@ func TestReuse(t *testing.T) {
 		{name: "closed after RSET",
 			scripts: []string{ehlo + refused + "C: RSET\nC: <any>\nC: <any>\nC: <any>\nS: <close>", ehlo + one + quit},
 			want:    []string{"failure 550 5.1.1 unknown [mx1.example.net]", queued}},
-		{name: "dead twice is the host's fault",
+		{name: "closed twice, the second time on a new session",
 			scripts: []string{ehlo + one + "S: <close>", ehlo + batch + "S: <close>"},
 			want:    []string{queued, "deferred 451 4.4.2 session with mx1.example.net failed: reply to MAIL: ..."}},
-		{name: "a kept session that says 4xx to MAIL is used up",
+		{name: "4xx to MAIL on a kept session",
 			scripts: []string{ehlo + one + batch + "S: 450 4.7.1 enough for one session\nS: 503 5.5.1 no\nS: 503 5.5.1 no" + quit, ehlo + one + quit},
 			want:    []string{queued, queued}},
-		{name: "a host that says 4xx to MAIL always is not asked for ever",
+		{name: "4xx to MAIL also on the new session",
 			scripts: []string{ehlo + one + batch + "S: 450 4.7.1 slow down\nS: 503 5.5.1 no\nS: 503 5.5.1 no" + quit, ehlo + batch + "S: 450 4.7.1 slow down\nS: 503 5.5.1 no\nS: 503 5.5.1 no" + quit},
 			want:    []string{queued, "deferred 450 4.7.1 slow down [mx1.example.net]"}},
-		{name: "a kept session that says 4xx to RCPT is no dead one",
+		{name: "4xx to RCPT on a kept session",
 			scripts: []string{ehlo + one + batch + "S: 250 ok\nS: 451 4.7.1 greylisted\nS: 503 5.5.1 no" + quit},
 			want:    []string{queued, "deferred 451 4.7.1 greylisted [mx1.example.net]"}},
 		{name: "lost after the end of data on a kept session",
 			scripts: []string{ehlo + one + all + "S: <close>"},
 			want:    []string{queued, "deferred 451 4.4.2 ..."}},
-		{name: "a host that talks unasked is not kept",
+		{name: "an unsolicited reply ends the session",
 			scripts: []string{ehlo + all + "S: 250 2.0.0 queued<crlf>421 4.4.2 and goodbye" + quit, ehlo + one + quit},
 			want:    []string{queued, queued}},
 		{name: "MaxMessages", setup: func(t *Transport) { t.MaxMessages = 2 },
@@ -106,13 +106,13 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// limits is a host that takes two messages in a session.
+// limits is a host that accepts two messages in a session.
 const limits = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250-PIPELINING\nS: 250 LIMITS MAILMAX=2 RCPTMAX=10 WHAT=0"
 
 const queued = "success 250 2.0.0 queued [mx1.example.net]"
 
-// Sessions are shared only where name, TLS policy, identity and so on are the
-// same.
+// Sessions are shared only by mail with the same name, TLS policy, identity and so
+// on.
 func TestPoolKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
@@ -136,7 +136,7 @@ func TestPoolKey(t *testing.T) {
 	})
 }
 
-// Destinations without a name share sessions only where the hosts are the same.
+// Destinations without a name share sessions only if their hosts are the same.
 func TestUnnamedDestinations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
@@ -175,7 +175,7 @@ func TestUnnamedDestinationShuffled(t *testing.T) {
 	})
 }
 
-// The oldest idle session goes when there are too many.
+// If there are too many idle sessions, the oldest is closed.
 func TestMaxIdleTotal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
@@ -201,8 +201,8 @@ func TestMaxIdleTotal(t *testing.T) {
 	})
 }
 
-// Hosts that could not be reached, or do not want to talk, are tried after the
-// others for a while.
+// Hosts with which no session could be opened are tried after the others for a
+// while.
 func TestDownHost(t *testing.T) {
 	t.Run("no connection", func(t *testing.T) { testDownHost(t, nil) })
 	t.Run("no greeting", func(t *testing.T) { testDownHost(t, []string{"S: <hang>"}) })
@@ -232,7 +232,7 @@ func testDownHost(t *testing.T, first []string) {
 	})
 }
 
-// A Send tries a bounded number of addresses, the families taking turns.
+// A Send tries at most MaxAddrs addresses and alternates between IPv4 and IPv6.
 func TestMaxAddrs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
@@ -250,7 +250,7 @@ func TestMaxAddrs(t *testing.T) {
 	})
 }
 
-// Two sessions at most are used up for one message by hosts that say 4xx.
+// If hosts reply 4xx, a message is tried in at most MaxSessions sessions.
 func TestMaxSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A probe visits every address and says what mail would meet there.
+// A probe tests every address and returns a result for each.
 func TestProbe(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)
@@ -36,7 +36,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// Dial gives the caller a session of its own, from the first host that works.
+// Dial returns a session with the first host that works.
 func TestDial(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.2:25", ehlo+"C: ETRN example.com\nS: 250 2.0.0 started\nC: QUIT\nS: 221 bye\nC: <eof>")
@@ -56,8 +56,8 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// Connections come from the address that the operator chose, and LMTP may go
-// to a Unix-domain socket.
+// Connections use the local address of the configuration, and LMTP can use a
+// Unix-domain socket.
 func TestRealDial(t *testing.T) {
 	for _, tt := range []struct{ network, addr, from string }{
 		{"tcp", "127.0.0.1:0", "127.0.0.77"},

@@ -14,7 +14,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// said is a connection from which a fixed text can be read.
+// said is a connection that returns a fixed text.
 type said struct {
 	net.Conn
 	io.Reader
@@ -65,7 +65,7 @@ func TestReply(t *testing.T) {
 	}
 }
 
-// endless repeats a line for ever.
+// endless repeats a line without end.
 type endless struct {
 	line string
 	at   int
@@ -81,8 +81,8 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// What a host can make us read is bounded, and told as what it is.
-func TestReplyHostile(t *testing.T) {
+// The size of a reply is limited, and the error describes what is wrong.
+func TestReplyLimits(t *testing.T) {
 	for _, tt := range []struct {
 		name, line, want string
 	}{
@@ -111,8 +111,8 @@ func TestReplyHostile(t *testing.T) {
 	}
 }
 
-// A host that sends an octet now and then gets no more time for it.
-func TestReplyDrips(t *testing.T) {
+// A host that sends a reply octet by octet does not extend the timeout.
+func TestSlowReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newNetwork(t).transport()
 		tr.DialContext = func(context.Context, string, string) (net.Conn, error) {

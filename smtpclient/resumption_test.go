@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// TLS sessions are resumed with the same host under the same policy and with
-// the same client certificate, and with no other, also where Transports share a
-// cache.
+// TLS sessions are resumed only with the same host, the same policy and the same
+// client certificate, even if Transports share a cache.
 func TestResumption(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)
@@ -55,7 +54,7 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// Without a cache of the operator's, a Transport has its own.
+// If the operator sets no cache, a Transport has its own.
 func TestResumptionByDefault(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)

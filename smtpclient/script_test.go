@@ -20,28 +20,28 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// network is a pretended one: each dial of an address plays the next of its
-// scripts. An address without one refuses the connection.
+// network simulates a network: each connection to an address plays the next script
+// of the address. An address without a script refuses the connection.
 //
-// A script is a conversation: "S: " lines are what the host says and "C: "
-// lines what it expects. Besides text there are
+// A script is a session: "S: " lines are what the host sends and "C: " lines what
+// it expects. Special lines are
 //
 //	S: <close>     the host closes the connection
-//	S: <reset>     likewise, and says so as an error to a writer
+//	S: <reset>     as close, with a TCP reset: a write fails
 //	S: <tls>       the host's side of a TLS handshake
-//	S: <hang>      the host says nothing until the client closes
+//	S: <hang>      the host sends nothing until the client closes
 //	S: x<crlf>y    two lines at once
-//	S: <freeze>    nor does it read
+//	S: <freeze>    as hang, and the host does not read either
 //	C: <nodot>     the client closes without a final dot
-//	C: <garble>    a TLS handshake, answered with nonsense
+//	C: <garble>    a TLS handshake, answered with a line that is not TLS
 //	C: <content>   everything up to the final dot
 //	C: <eof>       the client closes
-//	C: <any>       one line, whatever it says
+//	C: <any>       any one line
 //	C: <bytes N>   N octets (after BDAT)
 type network struct {
 	t   *testing.T
 	tls *tls.Config
-	// buffered lets the host say something before the client listens.
+	// buffered lets the host send before the client reads.
 	buffered bool
 	wg       sync.WaitGroup
 
@@ -66,7 +66,7 @@ func newNetwork(t *testing.T) *network {
 	return n
 }
 
-// host adds conversations for the connections to addr.
+// host adds scripts for the connections to addr.
 func (n *network) host(addr string, scripts ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -104,7 +104,7 @@ func (n *network) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	return client, nil
 }
 
-// play is the host's side of one connection.
+// play runs the host's side of one connection.
 func (n *network) play(conn net.Conn, script string, closed <-chan struct{}) error {
 	r := bufio.NewReader(conn)
 	for line := range strings.SplitSeq(strings.TrimSpace(script), "\n") {
@@ -117,7 +117,7 @@ func (n *network) play(conn net.Conn, script string, closed <-chan struct{}) err
 			return nil
 		case line == "S: <hang>", line == "C: <eof>":
 			if rest, _ := io.ReadAll(r); len(rest) > 0 {
-				return fmt.Errorf("client said %q, want it to close", rest)
+				return fmt.Errorf("client sent %q, want it to close", rest)
 			}
 			return nil
 		case line == "S: <freeze>":
@@ -159,7 +159,7 @@ func (n *network) play(conn net.Conn, script string, closed <-chan struct{}) err
 				return fmt.Errorf("reading %q: %w", text, err)
 			}
 			if got = strings.TrimSuffix(got, "\r\n"); got != text && text != "<any>" {
-				return fmt.Errorf("client said %q, want %q", got, text)
+				return fmt.Errorf("client sent %q, want %q", got, text)
 			}
 		default:
 			return fmt.Errorf("bad script line %q", line)
@@ -168,7 +168,7 @@ func (n *network) play(conn net.Conn, script string, closed <-chan struct{}) err
 	return nil
 }
 
-// talker is a connection on which Write does not wait, as on a real one.
+// talker is a connection whose Write does not wait, as on a real network.
 type talker struct {
 	net.Conn
 	lines chan []byte
@@ -197,7 +197,7 @@ func (t *talker) Close() error {
 	return t.Conn.Close()
 }
 
-// closeable tells when it is closed.
+// closeable is a connection with a channel that is closed when it is closed.
 type closeable struct {
 	net.Conn
 	once   sync.Once
@@ -230,14 +230,14 @@ func (n *network) keep(s string) {
 	n.content = append(n.content, s)
 }
 
-// transport sends over the network.
+// transport returns a Transport that uses the network.
 func (n *network) transport() *Transport {
 	t := &Transport{Hostname: "relay.example", DialContext: n.dial}
 	n.t.Cleanup(func() { t.Close() })
 	return t
 }
 
-// to is a destination of hosts called mx1, mx2, ..., each with one address.
+// to returns a destination with the hosts mx1, mx2, ..., each with one address.
 func to(addrs ...string) *Destination {
 	var hosts []Host
 	for i, a := range addrs {
@@ -246,7 +246,7 @@ func to(addrs ...string) *Destination {
 	return &Destination{Name: "example.net", Hosts: HostList(hosts...)}
 }
 
-// mail is a message from a@example.com.
+// mail returns a message from a@example.com.
 func mail(text string, rcpts ...string) *Message {
 	m := &Message{From: "a@example.com", Content: content.Of([]byte(text))}
 	for _, r := range rcpts {
@@ -255,7 +255,7 @@ func mail(text string, rcpts ...string) *Message {
 	return m
 }
 
-// summary is results in short: outcome, code, enhanced code, text, host.
+// summary formats results: outcome, code, enhanced code, text, host.
 func summary(rs []Result) string {
 	var b strings.Builder
 	for _, r := range rs {
@@ -270,7 +270,7 @@ func summary(rs []Result) string {
 }
 
 // expect compares results with a summary in which "..." at the end of a line
-// stands for anything.
+// matches any text.
 func expect(t *testing.T, rs []Result, want string) {
 	t.Helper()
 	got := strings.Split(strings.TrimSpace(summary(rs)), "\n")

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 )
 
-// replies is a transaction with n recipients, b1@example.net and so on, and
-// the host's replies.
+// replies returns the script of a transaction with n recipients, b1@example.net
+// and so on, and the host's replies.
 func replies(n int, replies ...string) string {
 	var b strings.Builder
 	b.WriteString("C: MAIL FROM:<a@example.com>\n")
@@ -20,8 +20,7 @@ func replies(n int, replies ...string) string {
 
 const sent = "C: <content>\nS: 250 2.0.0 queued\n"
 
-// A refusal that is about the transaction or the session is no verdict on a
-// recipient.
+// A refusal of the transaction or the session does not decide about a recipient.
 func TestRefusalsOfTheSession(t *testing.T) {
 	const used = "deferred 451 4.5.0 mx1.example.net refused this session: "
 	for _, tt := range []struct {
@@ -100,8 +99,7 @@ func TestRefusalsOfTheSession(t *testing.T) {
 	}
 }
 
-// A recipient that is there several times is sent once to a host, and each has
-// the answer.
+// Duplicate recipients are sent to a host once, and each gets the result.
 func TestDuplicateRecipients(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", ehlo+`
@@ -129,7 +127,7 @@ func TestDuplicateRecipients(t *testing.T) {
 		success 250 2.0.0 queued [mx1.example.net]`)
 }
 
-// Recipients that differ in what the host is told are not the same.
+// Recipients with different parameters are not duplicates.
 func TestDuplicateRecipientsWithParameters(t *testing.T) {
 	m := mail("x\r\n", "b@example.net", "b@example.net", "b@example.net")
 	m.Recipients[1].Options.OriginalRecipient = "alias@example.net"
@@ -156,8 +154,8 @@ func TestDuplicateRecipientsWithParameters(t *testing.T) {
 	}
 }
 
-// When the conversation breaks, the duplicates are not sent to another host
-// that the first may have the message for.
+// If the session fails after the end of data, duplicates are not sent to another
+// host: the first host may have accepted the message for them.
 func TestDuplicateRecipientsLost(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", ehlo+all+"S: <close>")

@@ -12,8 +12,8 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// The situations that a Send can get into, in the order of the table in the
-// package documentation, each with the host's side of the conversation.
+// The situations of a Send in the order of the table in the package
+// documentation, each with the host's side of the session.
 var situations = []struct {
 	name    string
 	scripts []string // of 192.0.2.1, the first host
@@ -21,7 +21,7 @@ var situations = []struct {
 	rcpts   []string // default b@example.net
 	want    string
 }{
-	// No session comes about.
+	// No session is opened.
 	{name: "connection refused",
 		want: `unreachable 451 4.4.1 mx1.example.net (192.0.2.1:25): connect: dial tcp: connection refused`},
 	{name: "connection times out", scripts: []string{"<timeout>"},
@@ -36,7 +36,7 @@ var situations = []struct {
 		want: `success 250 2.0.0 queued [mx2.example.net]`},
 	{name: "greeting is not SMTP", scripts: []string{"S: SSH-2.0-OpenSSH_9.2\nC: <eof>"},
 		want: `unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): greeting: "SSH-2.0-OpenSSH_9.2" is not a reply`},
-	{name: "greeting with a code of no class", scripts: []string{"S: 199 ho\nC: <eof>"},
+	{name: "greeting with code 199", scripts: []string{"S: 199 ho\nC: <eof>"},
 		want: `unreachable 451 4.5.0 mx1.example.net (192.0.2.1:25): greeting: "199 ho" is not a reply`},
 	{name: "closed before the greeting", scripts: []string{"S: <close>"},
 		want: `unreachable 451 4.4.2 mx1.example.net (192.0.2.1:25): reply to greeting: ...`},
@@ -183,14 +183,14 @@ const (
 		C: RCPT TO:<b@example.net>
 		C: DATA
 		`
-	// all is a transaction up to the end of data.
+	// all is a transaction to the end of data.
 	all = batch + `
 		S: 250 ok
 		S: 250 ok
 		S: 354 go ahead
 		C: <content>
 		`
-	// stepwise is one without PIPELINING.
+	// stepwise is a transaction without PIPELINING.
 	stepwise = `
 		C: MAIL FROM:<a@example.com>
 		S: 250 ok
@@ -243,7 +243,7 @@ func TestHostsCannotBeFound(t *testing.T) {
 	}
 }
 
-// Addresses that would break the command line are refused here.
+// Addresses that cannot be written in a command fail without a host.
 func TestBadAddresses(t *testing.T) {
 	tr := newNetwork(t).transport()
 	dst := to("192.0.2.1:25")
@@ -262,8 +262,8 @@ func TestBadAddresses(t *testing.T) {
 	expect(t, tr.Send(t.Context(), dst, m), "failure 553 5.1.7 reverse-path has a control character")
 }
 
-// A context that ends breaks off wherever Send is, and says nothing against
-// the host.
+// The end of the context stops Send in any phase, and does not count as a failure
+// of the host.
 func TestContextEnds(t *testing.T) {
 	for name, script := range map[string]string{
 		"connecting":             "<timeout>",
@@ -292,7 +292,7 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
-// broken is content that cannot be read to its end.
+// broken is content whose end cannot be read.
 type broken struct{ Content }
 
 func (b broken) WriteTo(w io.Writer) (int64, error) {
@@ -300,7 +300,7 @@ func (b broken) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), errors.New("I/O error")
 }
 
-// short is content that is shorter than it says.
+// short is content that is shorter than its size.
 type short struct{ Content }
 
 func (s short) WriteTo(w io.Writer) (int64, error) {
@@ -308,8 +308,8 @@ func (s short) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// Content that cannot be read must not end in a dot: the host would take the
-// part for the whole.
+// If content cannot be read, the final dot is not sent: the host would accept a
+// part of the message as the whole.
 func TestContentUnreadable(t *testing.T) {
 	for name, wrap := range map[string]func(Content) Content{
 		"error": func(c Content) Content { return broken{c} },
@@ -327,7 +327,7 @@ func TestContentUnreadable(t *testing.T) {
 	}
 }
 
-// Options that are no words of the protocol do not get onto a command line.
+// Parameters with an invalid value are not written in a command.
 func TestBadOptions(t *testing.T) {
 	const evil = "x\r\nRCPT TO:<mallory@example.net>"
 	for what, change := range map[string]func(*Message){

@@ -15,7 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
 )
 
-// web answers every request with a policy; an empty one is not found.
+// web replies to every request with a policy, or "not found" if it is empty.
 type web string
 
 func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -33,8 +33,8 @@ func (w web) cache() *mtasts.Cache {
 	}
 }
 
-// MTA-STS raises opportunistic TLS, DANE goes before it, and every
-// negotiation is reported as RFC 8460 wants it.
+// MTA-STS raises opportunistic TLS, DANE takes precedence over it, and every
+// negotiation is reported as RFC 8460 requires.
 func TestMTASTS(t *testing.T) {
 	const enforce, testing_ = "enforce", "testing"
 	ca, stranger := newAuthority(t, "CA"), newAuthority(t, "stranger")
@@ -65,12 +65,12 @@ func TestMTASTS(t *testing.T) {
 		{name: "testing, stranger", mode: testing_, cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer + upgraded}, report: "sts certificate-not-trusted"},
 		{name: "testing, not listed", mode: testing_, mx: "mx9.example.net", cert: good, script: []string{offer + upgraded}, report: "sts validation-failure"},
 		{name: "testing, no STARTTLS", mode: testing_, script: []string{noOffer + stepwise + quit}, report: "sts starttls-not-supported"},
-		{name: "policy cannot be had", cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer + upgraded}, report: "sts sts-policy-fetch-error\nno-policy-found "},
+		{name: "policy cannot be fetched", cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer + upgraded}, report: "sts sts-policy-fetch-error\nno-policy-found "},
 		{name: "DANE instead", mode: enforce, mx: "mx9.example.net", dane: ee, cert: good, script: []string{offer + upgraded}, report: "tlsa "},
 		{name: "DANE fails, MTA-STS does not help", mode: enforce, dane: no, cert: good, script: []string{offer}, report: "tlsa validation-failure", want: "unreachable 451 4.7.5 ..."},
 		{name: "DANE is unusable, MTA-STS counts", mode: enforce, dane: useless, cert: stranger.issue(nil, "mx1.example.net"), script: []string{offer}, report: "sts certificate-not-trusted", want: "unreachable 451 4.7.5 ..."},
 		{name: "DANE lookup fails", mode: enforce, dane: &dane.Answer{Err: errors.New("bogus")}, report: "tlsa dnssec-invalid", want: "unreachable 451 4.7.5 ..."},
-		{name: "the operator's level stands", mode: enforce, level: TLSCertificate, cert: ca.issue(nil, "wrong.example"), script: []string{offer + upgraded}, report: "no-policy-found "},
+		{name: "the operator's level is not raised", mode: enforce, level: TLSCertificate, cert: ca.issue(nil, "wrong.example"), script: []string{offer + upgraded}, report: "no-policy-found "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork(t)
@@ -102,7 +102,7 @@ func TestMTASTS(t *testing.T) {
 	}
 }
 
-// Where the first host does not promise REQUIRETLS, the next one may.
+// If the first host does not offer REQUIRETLS, the next one is tried.
 func TestRequireTLSNextHost(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)
@@ -117,8 +117,8 @@ func TestRequireTLSNextHost(t *testing.T) {
 	expect(t, tr.Send(t.Context(), to("192.0.2.1:25", "192.0.2.2:25"), m), "success 250 2.0.0 queued [mx2.example.net]")
 }
 
-// REQUIRETLS goes only to a host that promises it and has proved its name:
-// by DANE, by MTA-STS, or as a smart host by the name that the operator gave.
+// A message with REQUIRETLS is sent only to a host that offers it and has proved
+// its name: by DANE, by MTA-STS, or as a smart host by its configured name.
 func TestRequireTLS(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	const required = `

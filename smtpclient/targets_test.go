@@ -13,7 +13,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
 )
 
-// dead4 are n addresses of IPv4 that refuse connections.
+// dead4 returns n IPv4 addresses that refuse connections.
 func dead4(n int) []string {
 	var addrs []string
 	for i := range n {
@@ -22,7 +22,7 @@ func dead4(n int) []string {
 	return addrs
 }
 
-// dialledSince is what was dialled since the last call.
+// dialledSince returns the addresses that were dialled since the last call.
 func (n *network) dialledSince() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -31,9 +31,9 @@ func (n *network) dialledSince() string {
 	return got
 }
 
-// However many dead addresses come first, a later attempt reaches the live one
-// behind them: also when the retry interval is longer than HostDownTime.
-func TestLiveHostBehindDeadOnes(t *testing.T) {
+// If dead addresses come first, a later attempt reaches the working one after
+// them, even if the retry interval is longer than HostDownTime.
+func TestHostAfterDeadHosts(t *testing.T) {
 	for _, c := range []struct {
 		dead     int
 		interval time.Duration
@@ -55,7 +55,7 @@ func TestLiveHostBehindDeadOnes(t *testing.T) {
 				}
 				time.Sleep(c.interval)
 			}
-			// From then on one dead address costs a try, no more.
+			// After that, each attempt tries only one dead address.
 			n.host("192.0.2.1:25", ehlo+one+quit)
 			expect(t, tr.Send(t.Context(), dst, mail("x\r\n", "b@example.net")), fmt.Sprintf("success 250 2.0.0 queued [mx%d.example.net]", c.dead+1))
 			if tried := strings.Fields(n.dialledSince()); len(tried) > 2 {
@@ -65,8 +65,8 @@ func TestLiveHostBehindDeadOnes(t *testing.T) {
 	}
 }
 
-// The preferred host is used again as soon as it works, whichever it is.
-func TestPreferredHostComesBack(t *testing.T) {
+// Each preferred host is used again as soon as it works.
+func TestPreferredHostIsUsedAgain(t *testing.T) {
 	for _, back := range []int{0, 1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
@@ -98,7 +98,7 @@ func TestPreferredHostComesBack(t *testing.T) {
 	}
 }
 
-// Where all addresses fail, each gets its turn.
+// If all addresses fail, all of them are tried in turn.
 func TestAllAddressesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
@@ -123,8 +123,8 @@ func TestAllAddressesTakeTurns(t *testing.T) {
 	})
 }
 
-// Both families are among the addresses that are tried, although all of one
-// are preferred.
+// Addresses of both families are tried, even if all addresses of one family are
+// preferred.
 func TestFamiliesAreBalanced(t *testing.T) {
 	six := func(n int) (addrs []string) {
 		for i := range n {
@@ -159,9 +159,9 @@ func TestFamiliesAreBalanced(t *testing.T) {
 	}
 }
 
-// Hosts that the policy excludes are not connected to, and do not use up the
-// tries: the one that it lists is found behind them.
-func TestExcludedHostsUseNoTries(t *testing.T) {
+// Hosts that a policy excludes are not tried and do not count in MaxAddrs: Send
+// reaches the host after them that the policy allows.
+func TestExcludedHostsDoNotCount(t *testing.T) {
 	for name, exclude := range map[string]func(*Transport, *Host){
 		"MTA-STS": func(tr *Transport, h *Host) {
 			tr.MTASTS = web("version: STSv1\nmode: enforce\nmx: listed.example.net\nmax_age: 86400\n").cache()
@@ -200,10 +200,10 @@ func TestExcludedHostsUseNoTries(t *testing.T) {
 	}
 }
 
-// What a domain's policy makes of a host says nothing about the address: mail
-// for another domain goes there first, as its preference says. For the same
-// domain, the next attempt begins with another host.
-func TestPolicyFailureIsOfTheDomain(t *testing.T) {
+// A failure that a domain's policy causes does not count for other domains: their
+// mail still uses the address first. For the same domain, the next attempt
+// begins with another host.
+func TestPolicyFailureCountsForItsDomain(t *testing.T) {
 	const wait = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go ahead\n"
 	bad := &dane.Answer{Records: []dane.Record{{Usage: 3, Matching: 1, Data: make([]byte, 32)}}, Names: []string{"mx1.example.net"}}
 	for name, c := range map[string]struct {
@@ -250,9 +250,9 @@ func TestPolicyFailureIsOfTheDomain(t *testing.T) {
 	}
 }
 
-// The policy domain of a smart host is its own name (RFC 8461, 3.4): it applies
-// where the operator has set nothing stricter, and is reported to.
-func TestPolicyDomainOfAHost(t *testing.T) {
+// The policy domain of a smart host is its own name (RFC 8461, 3.4). Its policy
+// applies if the operator has set nothing stricter, and it gets the reports.
+func TestPolicyDomainOfHost(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	for _, c := range []struct {
 		name   string

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// offer is a host that offers STARTTLS, and upgraded what follows it.
+	// offer is the script of a host that offers STARTTLS, and upgraded what follows.
 	offer = `
 		S: 220 mx
 		C: EHLO relay.example
@@ -26,7 +26,7 @@ const (
 		S: 250-mx
 		S: 250 PIPELINING
 		` + one + quit
-	// noOffer is one that does not.
+	// noOffer is the script of a host that does not.
 	noOffer = "S: 220 mx\nC: EHLO relay.example\nS: 250 mx"
 )
 
@@ -35,12 +35,12 @@ func TestTLSLevelAsText(t *testing.T) {
 		var again TLSLevel
 		text, err := l.MarshalText()
 		if err != nil || again.UnmarshalText(text) != nil || again != l {
-			t.Errorf("%v reads as %v, %v", l, again, err)
+			t.Errorf("%v is parsed as %v, %v", l, again, err)
 		}
 	}
 	l := TLSDANE
 	if err := l.UnmarshalText(nil); err != nil || l != TLSDefault {
-		t.Errorf("no text is %v, %v", l, err)
+		t.Errorf("the empty text is %v, %v", l, err)
 	}
 	if err := l.UnmarshalText([]byte("perhaps")); err == nil || !strings.Contains(err.Error(), `unknown TLS level "perhaps": must be one of default, none,`) {
 		t.Error(err)
@@ -135,8 +135,8 @@ func TestTLSLevels(t *testing.T) {
 	}
 }
 
-// Plain text that comes with the reply to STARTTLS was put there by somebody
-// between us and the host (CVE-2021-38371 and its kin).
+// Plain text after the reply to STARTTLS was inserted by an attacker on the
+// network (as in CVE-2021-38371), and ends the session.
 func TestSTARTTLSInjection(t *testing.T) {
 	n := newNetwork(t)
 	n.tls = server(newAuthority(t, "CA").issue(nil, "mx1.example.net"))
@@ -158,8 +158,8 @@ func TestSTARTTLSInjection(t *testing.T) {
 	}
 }
 
-// Extensions from before the handshake count for nothing after it (RFC 3207, 4.2).
-func TestSTARTTLSForgets(t *testing.T) {
+// Extensions from before the handshake are forgotten after it (RFC 3207, 4.2).
+func TestSTARTTLSForgetsExtensions(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)
 	n.tls = server(ca.issue(nil, "mx1.example.net"))
@@ -169,7 +169,7 @@ func TestSTARTTLSForgets(t *testing.T) {
 	expect(t, n.transport().Send(t.Context(), to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), queued)
 }
 
-// With port 465 TLS comes before the greeting.
+// With implicit TLS (port 465), the handshake comes before the greeting.
 func TestImplicitTLS(t *testing.T) {
 	ca := newAuthority(t, "CA")
 	n := newNetwork(t)

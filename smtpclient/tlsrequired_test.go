@@ -10,7 +10,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
 )
 
-// A message with "TLS-Required: No" is delivered whatever TLS policy the
+// A message with "TLS-Required: No" is delivered with any TLS policy that the
 // receiving domain publishes, and its session is not reported (RFC 8689, 4;
 // RFC 8460, 3). It does not lower the operator's own level.
 func TestTLSRequiredNo(t *testing.T) {
@@ -48,7 +48,7 @@ func TestTLSRequiredNo(t *testing.T) {
 		{name: "REQUIRETLS of a report, offered", header: field, opt: true, report: true,
 			script: []string{strings.Replace(strings.Replace(plain, "S: 250 mx", "S: 250-mx\nS: 250 REQUIRETLS", 1), "<a@example.com>", "<> REQUIRETLS", 1)}},
 		{name: "REQUIRETLS of a report without the field", opt: true, report: true, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
-		{name: "encryption stays demanded", header: field, level: TLSEncrypt, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
+		{name: "encryption is still required", header: field, level: TLSEncrypt, script: []string{noOffer + quit}, want: "unreachable 451 4.7.4 ..."},
 		{name: "encryption with any certificate", header: field, level: TLSEncrypt, script: []string{offer + upgraded}},
 		{name: "the operator's level", header: field, level: TLSDomain, script: []string{offer}, want: "unreachable 451 4.7.5 ..."},
 		{name: "the operator's level is met", header: field, level: TLSCertificate, trusted: true, script: []string{offer + upgraded}},
@@ -82,9 +82,9 @@ func TestTLSRequiredNo(t *testing.T) {
 	}
 }
 
-// A session that was opened for a message with TLS-Required: No carries no
-// other mail: that has to meet the policy.
-func TestTLSRequiredNoSharesNoSession(t *testing.T) {
+// A session that was opened for a message with "TLS-Required: No" is not used for
+// other mail, which must meet the policy.
+func TestTLSRequiredNoSessionIsNotShared(t *testing.T) {
 	n := newNetwork(t)
 	n.host("192.0.2.1:25", noOffer+stepwise+quit, noOffer+quit)
 	tr := n.transport()
@@ -97,7 +97,7 @@ func TestTLSRequiredNoSharesNoSession(t *testing.T) {
 	tr.CloseIdle()
 }
 
-// The field is found wherever the content's pieces are cut.
+// The field is found for any division of the content into pieces.
 func TestTLSRequiredInPieces(t *testing.T) {
 	text := "Subject: x\r\nTLS-Required: No\r\nTo: b\r\n\r\nTLS-Required: No\r\n"
 	for i := range len(text) {

@@ -27,12 +27,12 @@ func (c *Client) Send(ctx context.Context, m *Message) []Result {
 	if !c.greeted {
 		if err := c.Hello(ctx); err != nil {
 			err = &hostError{host: c.name(), addr: c.addr, err: err}
-			d.unreached(ctx, []error{err}, err)
+			d.setUnreachable(ctx, []error{err}, err)
 			return d.results
 		}
 	}
 	if err := c.do(ctx, func() error { return c.deliver(d) }); err != nil {
-		d.lose(c, err)
+		d.fail(c, err)
 	}
 	return d.results
 }
@@ -41,12 +41,12 @@ func (c *Client) Send(ctx context.Context, m *Message) []Result {
 // error means that the session has ended. The message was not sent to
 // recipients that are then open or accepted.
 func (c *Client) deliver(d *delivery) error {
-	c.heard, c.renew = false, false
+	c.replied, c.renew = false, false
 	t, refusal := c.terms(d)
 	if refusal != nil {
-		f := settled
+		f := final
 		if d.m.Options.RequireTLS {
-			f = again // another host may have REQUIRETLS (RFC 8689, 4.2.1)
+			f = retryOther // another host may have REQUIRETLS (RFC 8689, 4.2.1)
 		}
 		for _, i := range d.todo {
 			d.decline(c, i, f, refusal)
@@ -71,7 +71,7 @@ func (c *Client) deliver(d *delivery) error {
 			limit = n - len(tx.later) // so that no recipient is sent more than a few times
 			rest = append(append([]int(nil), tx.later...), rest...)
 		}
-		if c.renew || c.spent {
+		if c.renew || c.unusable {
 			break
 		}
 		d.todo = rest
@@ -88,7 +88,7 @@ func (c *Client) refuseUTF8(d *delivery) {
 			todo = append(todo, i)
 			continue
 		}
-		d.decline(c, i, settled, ownReply(553, 5, 6, 7, "address needs SMTPUTF8, which "+c.name()+" does not support"))
+		d.decline(c, i, final, ownReply(553, 5, 6, 7, "address needs SMTPUTF8, which "+c.name()+" does not support"))
 	}
 	d.todo = todo
 }
@@ -144,7 +144,7 @@ func (t *transaction) run() error {
 		// the next MAIL.
 		c.needReset = t.mail == nil
 	}
-	return t.broken(err)
+	return t.undecided(err)
 }
 
 // last returns the last step of the envelope: DATA. With BDAT it is the last
@@ -177,7 +177,7 @@ func (t *transaction) envelope() error {
 			return err
 		}
 		for ; first < next; first++ {
-			if err := t.heed(first); err != nil {
+			if err := t.handleReply(first); err != nil {
 				return err
 			}
 		}

@@ -147,16 +147,16 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 	if len(d.todo) == 0 {
 		return d.results
 	}
-	dst, err := dst.identified(ctx)
+	dst, err := dst.withHosts(ctx)
 	if err != nil {
-		d.unreached(ctx, nil, err)
+		d.setUnreachable(ctx, nil, err)
 		return d.results
 	}
 	dst = t.relaxed(dst, m)
 	var used string // the address whose idle session was used
 	sessions := 0
 	if c := t.take(dst); c != nil {
-		if t.over(ctx, c, d) {
+		if t.sendOn(ctx, c, d) {
 			if !c.renew {
 				sessions++
 				used = c.addr
@@ -168,37 +168,37 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 			return d.results
 		}
 	}
-	if tg, errs := t.fresh(ctx, dst, d, used, sessions); tg != nil {
-		t.crowded(ctx, dst, d, tg, errs)
+	if tg, errs := t.sendNew(ctx, dst, d, used, sessions); tg != nil {
+		t.sendWaiting(ctx, dst, d, tg, errs)
 	}
 	return d.results
 }
 
-// over sends d in a session. It returns false if the host had closed a kept
+// sendOn sends d in a session. It returns false if the host had closed a kept
 // session: there was no reply, no content was sent, and d is unchanged.
-func (t *Transport) over(ctx context.Context, c *Client, d *delivery) bool {
+func (t *Transport) sendOn(ctx context.Context, c *Client, d *delivery) bool {
 	err := c.do(ctx, func() error { return c.deliver(d) })
 	if err == nil {
 		c.carried++
 		return true
 	}
 	c.Close()
-	if c.carried > 0 && !c.heard && ctx.Err() == nil {
+	if c.carried > 0 && !c.replied && ctx.Err() == nil {
 		t.log(c.cfg.Connector, "idle session was closed by the host", c.cfg.Host, c.addr, err)
 		return false
 	}
 	t.log(c.cfg.Connector, "session failed", c.cfg.Host, c.addr, err)
-	d.lose(c, err)
+	d.fail(c, err)
 	return true
 }
 
-// fresh sends d in new sessions, one address after the other, until each
+// sendNew sends d in new sessions, one address after the other, until each
 // recipient has a final result or no address is left. If full is not nil, d must
 // wait for that address, which accepts no more connections.
-func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) (full *target, errs []error) {
+func (t *Transport) sendNew(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) (full *target, errs []error) {
 	targets, errs, err := t.targets(ctx, dst)
 	if err != nil {
-		d.unreached(ctx, nil, err)
+		d.setUnreachable(ctx, nil, err)
 		return nil, nil
 	}
 	for tries := 0; len(targets) > 0 && tries < or(t.MaxAddrs, 5) && sessions < or(t.MaxSessions, 2) && ctx.Err() == nil; {
@@ -227,7 +227,7 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 			d.retry(false)
 			continue
 		}
-		t.over(ctx, c, d)
+		t.sendOn(ctx, c, d)
 		renew := c.renew // after put, c may be another Send's
 		t.put(dst, c)
 		if !d.retry(renew) {
@@ -243,7 +243,7 @@ func (t *Transport) fresh(ctx context.Context, dst *Destination, d *delivery, us
 	if full != nil && t.MaxWait >= 0 && sessions < or(t.MaxSessions, 2) {
 		return full, errs
 	}
-	d.unreached(ctx, errs, errors.Join(errs...))
+	d.setUnreachable(ctx, errs, errors.Join(errs...))
 	return nil, nil
 }
 
@@ -269,7 +269,7 @@ func (t *Transport) put(dst *Destination, c *Client) {
 	switch n := or(t.MaxMessages, 100); {
 	case c.closed != nil:
 		return
-	case c.renew, c.spent, c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= or(t.MaxAge, 5*time.Minute):
+	case c.renew, c.unusable, c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= or(t.MaxAge, 5*time.Minute):
 		c.leave()
 		return
 	}

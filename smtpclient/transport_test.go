@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 )
 
-// ehlo opens a conversation with a host that knows PIPELINING.
+// ehlo is the beginning of a session with a host that has PIPELINING.
 const ehlo = `
 S: 220 mx ESMTP
 C: EHLO relay.example

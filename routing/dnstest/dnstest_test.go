@@ -19,7 +19,7 @@ const world = `
 	mx1.example.net.       AAAA    2001:db8::1
 	www.example.net.       CNAME   web.example.net.
 	web.example.net.       30 A    192.0.2.3
-	circle.example.net.    CNAME   circle.example.net.
+	loop.example.net.    CNAME   loop.example.net.
 	*.wild.example.        MX      5 mx1.example.net.
 	deep.below.example.    TXT     "hello"
 	_25._tcp.mx1.example.net. TLSA 3 1 1 aabbcc
@@ -52,7 +52,7 @@ func TestAnswers(t *testing.T) {
 		{"mx9.example.net", "A", dns.RcodeNameError, 0},
 		{"www.example.net", "A", dns.RcodeSuccess, 2},
 		{"www.example.net", "CNAME", dns.RcodeSuccess, 1},
-		{"circle.example.net", "A", dns.RcodeSuccess, 16},
+		{"loop.example.net", "A", dns.RcodeSuccess, 16},
 		{"any.wild.example", "MX", dns.RcodeSuccess, 1},
 		{"below.example", "MX", dns.RcodeSuccess, 0}, // an empty non-terminal exists
 		{"_25._tcp.mx1.example.net", "TLSA", dns.RcodeSuccess, 1},

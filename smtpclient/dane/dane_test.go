@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// chain makes a certificate for a name, an intermediate and a root; the host
-// shows all three.
+// chain is a certificate for a name, an intermediate and a root. The host sends
+// all three.
 type chain struct {
 	leaf, middle, root *x509.Certificate
 	key                *ecdsa.PrivateKey // of the leaf
@@ -24,7 +24,7 @@ type chain struct {
 
 func (c chain) shown() []*x509.Certificate { return []*x509.Certificate{c.leaf, c.middle, c.root} }
 
-// dnsNames are the leaf's, by default its name.
+// dnsNames are the DNS names of the leaf; default: its name.
 func newChain(t testing.TB, name string, until time.Time, dnsNames ...string) chain {
 	t.Helper()
 	if dnsNames == nil {

@@ -64,8 +64,8 @@ func (w *world) cache() *Cache {
 	return &Cache{LookupTXT: w.LookupTXT, Client: &http.Client{Transport: w}}
 }
 
-// ask expects a policy of a mode (empty: none), an error of a type (empty:
-// none) and so many fetches so far.
+// ask looks up a policy and checks its mode (empty: no policy), the type of the
+// error (empty: no error) and the number of fetches so far.
 func ask(t *testing.T, c *Cache, w *world, mode Mode, errType string, fetched int) {
 	t.Helper()
 	p, err := c.Policy(t.Context(), "Example.COM.")
@@ -177,7 +177,7 @@ func TestOtherCallerIsCanceled(t *testing.T) {
 	})
 }
 
-// slow is a world that takes its time.
+// slow is a world that answers slowly.
 type slow struct{ *world }
 
 func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {

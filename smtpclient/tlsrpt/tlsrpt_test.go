@@ -207,7 +207,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-// equal compares a packed report with the one that it should be.
+// equal compares a compressed report with the expected report.
 func equal(t *testing.T, r *Report, packed io.Reader) {
 	t.Helper()
 	z, err := gzip.NewReader(packed)

@@ -23,10 +23,10 @@ func refusedConnection(c *Client, err error) bool {
 	return err != nil && (c == nil || c.helo == "")
 }
 
-// crowded sends d to a host that accepts no more connections. It waits for a
+// sendWaiting sends d to a host that accepts no more connections. It waits for a
 // session that another Send has finished with, or opens a new one when another
 // session has ended.
-func (t *Transport) crowded(ctx context.Context, dst *Destination, d *delivery, tg *target, errs []error) {
+func (t *Transport) sendWaiting(ctx context.Context, dst *Destination, d *delivery, tg *target, errs []error) {
 	wait := or(t.MaxWait, time.Minute)
 	for end := time.Now().Add(wait); ; {
 		c, err := t.await(ctx, dst, tg, time.Until(end))
@@ -40,7 +40,7 @@ func (t *Transport) crowded(ctx context.Context, dst *Destination, d *delivery, 
 			}
 			break
 		}
-		if !t.over(ctx, c, d) {
+		if !t.sendOn(ctx, c, d) {
 			continue // the host had closed the session
 		}
 		renew := c.renew
@@ -52,7 +52,7 @@ func (t *Transport) crowded(ctx context.Context, dst *Destination, d *delivery, 
 			break
 		}
 	}
-	d.unreached(ctx, errs, errors.Join(errs...))
+	d.setUnreachable(ctx, errs, errors.Join(errs...))
 }
 
 // await waits for a session with tg's address. It returns nil when a new one

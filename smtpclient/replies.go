@@ -8,8 +8,8 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// heed reads the reply to a step and handles it.
-func (t *transaction) heed(step int) error {
+// handleReply reads the reply to a step and handles it.
+func (t *transaction) handleReply(step int) error {
 	c := t.c
 	name, timeout := t.phase(step)
 	r, err := c.readReply(name, timeout)
@@ -20,7 +20,7 @@ func (t *transaction) heed(step int) error {
 	if r.code == 421 {
 		return &closingError{r.smtpError()}
 	}
-	c.heard = true
+	c.replied = true
 	switch {
 	case step == stepReset:
 		if !r.ok() && !r.transient() && !r.permanent() {
@@ -28,7 +28,7 @@ func (t *transaction) heed(step int) error {
 		}
 		if !r.ok() {
 			t.mail = r.smtpError()
-			t.onceMore(r)
+			t.tryOnNewSession(r)
 			return nil
 		}
 		c.needReset = false
@@ -39,9 +39,9 @@ func (t *transaction) heed(step int) error {
 		c.mails++
 		c.needReset = true // until the end of data is answered
 	case step < stepRcpt+len(t.rcpts):
-		return t.heedRcpt(t.rcpts[step-stepRcpt], r)
+		return t.handleRcpt(t.rcpts[step-stepRcpt], r)
 	default:
-		return t.heedData(r)
+		return t.handleData(r)
 	}
 	return nil
 }
@@ -75,7 +75,7 @@ func (t *transaction) refuseMail(r reply) error {
 		return &refusedError{t.mail}
 	}
 	if t.c.mails > 0 && aboutSession(r) {
-		t.onceMore(r)
+		t.tryOnNewSession(r)
 		return nil
 	}
 	for _, i := range t.rcpts {
@@ -93,17 +93,17 @@ func aboutSession(r reply) bool {
 	return !ok || r.transient() || !(e[1] == 1 || e[1] == 2 || e[1] == 6 || e[1] == 3 && e[2] == 4)
 }
 
-// onceMore marks the recipients for one more try on a new session with this
+// tryOnNewSession marks the recipients for one more try on a new session with this
 // host. Until then, a 5xx is recorded as a temporary failure.
-func (t *transaction) onceMore(r reply) {
+func (t *transaction) tryOnNewSession(r reply) {
 	t.c.renew = true
 	e := r.smtpError()
 	if r.permanent() {
 		e = ownReply(451, 4, 5, 0, fmt.Sprintf("%s refused this session: %d %s", t.c.name(), r.code, e.Message))
 	}
 	for _, i := range t.d.todo {
-		if f := t.d.fates[i]; f == open || f == accepted {
-			t.d.settleOne(t.c, i, renewed, Deferred, e, nil)
+		if f := t.d.states[i]; f == open || f == accepted {
+			t.d.setResult(t.c, i, retrySame, Deferred, e, nil)
 			if r.permanent() {
 				t.d.results[i].Host = "" // this is not the host's reply
 			}
@@ -111,14 +111,14 @@ func (t *transaction) onceMore(r reply) {
 	}
 }
 
-// heedRcpt handles the reply to RCPT of recipient i.
-func (t *transaction) heedRcpt(i int, r reply) error {
+// handleRcpt handles the reply to RCPT of recipient i.
+func (t *transaction) handleRcpt(i int, r reply) error {
 	switch {
 	case t.mail != nil:
 		return nil // MAIL was refused, so this reply does not matter
 	case r.ok():
 		t.accepted++
-		t.d.fates[i] = accepted
+		t.d.states[i] = accepted
 	case t.accepted > 0 && tooMany(r):
 		t.later = append(t.later, i)
 		t.c.rcptLimit = t.accepted // the host's limit is lower than ours; use it from now on
@@ -127,7 +127,7 @@ func (t *transaction) heedRcpt(i int, r reply) error {
 		// the recipient.
 		t.d.refuse(t.c, i, t.deferred)
 	case r.code == 503 && i != t.rcpts[0]:
-		t.later = append(t.later, i) // likewise; the host ended it with another reply
+		t.later = append(t.later, i) // the host ended the transaction with another reply
 	case r.transient():
 		t.deferred = r.smtpError()
 		t.d.refuse(t.c, i, t.deferred)
@@ -153,9 +153,9 @@ func tooMany(r reply) bool {
 	return r.code == 452 || r.code == 552 || bytes.Contains(bytes.ToLower(text), []byte("too many recipients"))
 }
 
-// heedData handles the reply to DATA. With PIPELINING it may be 354 although no
+// handleData handles the reply to DATA. With PIPELINING it may be 354 although no
 // recipient was accepted; see sendNothing.
-func (t *transaction) heedData(r reply) error {
+func (t *transaction) handleData(r reply) error {
 	switch {
 	case r.code == 354:
 		t.data = true
@@ -165,7 +165,7 @@ func (t *transaction) heedData(r reply) error {
 	case r.code == 503 && t.deferred != nil:
 		// As with RCPT: the transaction ended with that 4xx.
 		for _, i := range t.rcpts {
-			if t.d.fates[i] == accepted {
+			if t.d.states[i] == accepted {
 				t.d.refuse(t.c, i, t.deferred)
 			}
 		}
@@ -173,7 +173,7 @@ func (t *transaction) heedData(r reply) error {
 		// The sequence was correct. The host, or a middlebox before it, may not
 		// support pipelining.
 		t.d.stepwise = true
-		t.onceMore(r)
+		t.tryOnNewSession(r)
 	default:
 		t.refuseAccepted(r)
 	}
@@ -189,7 +189,7 @@ func (t *transaction) end(r reply) error {
 	}
 	e := r.smtpError()
 	for _, i := range t.rcpts {
-		if t.d.fates[i] == accepted {
+		if t.d.states[i] == accepted {
 			t.finish(i, outcome, e)
 		}
 	}
@@ -209,7 +209,7 @@ func (t *transaction) endOne(r reply) (done bool, err error) {
 	}
 	e := r.smtpError()
 	for _, i := range t.rcpts {
-		if t.d.fates[i] == accepted {
+		if t.d.states[i] == accepted {
 			t.finish(i, outcome, e)
 			t.accepted--
 			break
@@ -223,11 +223,11 @@ func (t *transaction) endOne(r reply) (done bool, err error) {
 
 // finish records the result of the end of data for one recipient.
 func (t *transaction) finish(i int, o Outcome, e *smtp.SMTPError) {
-	f := settled
+	f := final
 	if o == Deferred {
-		f = again // the host has not accepted the message
+		f = retryOther // the host has not accepted the message
 	}
-	t.d.settleOne(t.c, i, f, o, e, nil)
+	t.d.setResult(t.c, i, f, o, e, nil)
 }
 
 // decide turns the reply to the end of data into an outcome.

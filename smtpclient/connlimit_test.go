@@ -15,9 +15,9 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
-// narrow is a host that accepts a few connections at a time, over pipes. Each
-// message takes it 20 ms.
-type narrow struct {
+// limitedHost is a host that accepts a few connections at a time, over pipes. It
+// needs 20 ms for each message.
+type limitedHost struct {
 	greeting string // to a connection too many; empty closes it
 
 	mu      sync.Mutex // guards all below
@@ -27,13 +27,13 @@ type narrow struct {
 	refused int // connections
 }
 
-func (h *narrow) dial(context.Context, string, string) (net.Conn, error) {
+func (h *limitedHost) dial(context.Context, string, string) (net.Conn, error) {
 	client, server := net.Pipe()
 	go h.serve(server)
 	return client, nil
 }
 
-func (h *narrow) serve(conn net.Conn) {
+func (h *limitedHost) serve(conn net.Conn) {
 	defer conn.Close()
 	h.mu.Lock()
 	if h.live >= h.limit {
@@ -75,14 +75,14 @@ func (h *narrow) serve(conn net.Conn) {
 	}
 }
 
-// counts are the messages taken and the connections refused so far.
-func (h *narrow) counts() (taken, refused int) {
+// counts returns the messages accepted and the connections refused so far.
+func (h *limitedHost) counts() (taken, refused int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.taken, h.refused
 }
 
-// flood sends n messages by 20 senders at a time, to destinations in turn, and
+// flood sends n messages from 20 goroutines to the destinations in turn. It
 // returns how many were not delivered.
 func flood(t *testing.T, tr *Transport, n int, dests ...*Destination) (failed int) {
 	var mu sync.Mutex // guards failed
@@ -109,9 +109,9 @@ func flood(t *testing.T, tr *Transport, n int, dests ...*Destination) (failed in
 	return failed
 }
 
-// A host that accepts few connections gets few more: the messages wait for a
-// session instead.
-func TestCrowdedHost(t *testing.T) {
+// A Transport opens few connections above the limit of a host: the messages wait
+// for a session instead.
+func TestConnectionLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name, greeting string
 		change         func(*Transport)
@@ -127,7 +127,7 @@ func TestCrowdedHost(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := &narrow{greeting: tt.greeting, limit: 3}
+				h := &limitedHost{greeting: tt.greeting, limit: 3}
 				tr := &Transport{Hostname: "relay.example", DialContext: h.dial}
 				if tt.change != nil {
 					tt.change(tr)
@@ -157,11 +157,11 @@ func TestCrowdedHost(t *testing.T) {
 	}
 }
 
-// When a host accepts more than before, all is used after a while; when fewer,
-// at once.
-func TestCrowdedHostChanges(t *testing.T) {
+// If a host accepts more connections than before, they are used after a while. If
+// it accepts fewer, the new limit applies at once.
+func TestConnectionLimitChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &narrow{greeting: "421 4.7.0 too many connections", limit: 3}
+		h := &limitedHost{greeting: "421 4.7.0 too many connections", limit: 3}
 		tr := &Transport{Hostname: "relay.example", DialContext: h.dial}
 		dst := to("192.0.2.1:25")
 		flood(t, tr, 100, dst)
@@ -189,8 +189,8 @@ func TestCrowdedHostChanges(t *testing.T) {
 	})
 }
 
-// A message waits for MaxWait at most, and for its context.
-func TestCrowdedHostWait(t *testing.T) {
+// A message waits until MaxWait is over or its context ends.
+func TestConnectionLimitWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
 		n.buffered = true
@@ -210,7 +210,7 @@ func TestCrowdedHostWait(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		expect(t, tr.Send(ctx, to("192.0.2.1:25"), mail("x\r\n", "b@example.net")), "deferred 451 4.3.2 ...")
-		// Another host is better than waiting.
+		// If another host works, the message does not wait.
 		n.host("192.0.2.2:25", ehlo+one+quit)
 		dst := to("192.0.2.1:25", "192.0.2.2:25")
 		dst.Name = "two hosts"
@@ -220,8 +220,8 @@ func TestCrowdedHostWait(t *testing.T) {
 	})
 }
 
-// A real Postfix that takes three connections from a client.
-func TestCrowdedPostfix(t *testing.T) {
+// A real Postfix accepts three connections from a client.
+func TestConnectionLimitPostfix(t *testing.T) {
 	p := (&peers.Postfix{Domains: "example.net", Main: "smtpd_client_connection_count_limit = 3\nsmtpd_client_event_limit_exceptions =\nin_flow_delay = 0\n"}).Start(t)
 	tr := &Transport{Hostname: "relay.example"}
 	defer tr.Close()
