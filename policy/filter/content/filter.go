@@ -2,14 +2,12 @@ package content
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -60,13 +58,7 @@ func (f *Filter) Validate() error {
 			return fmt.Errorf("content: Filter.QuarantineTo: %w", err)
 		}
 	}
-	if f.Header != "" && header.CheckName(f.Header) != nil {
-		return errors.New("content: Filter.Header is not a valid header field name")
-	}
-	if strings.ContainsAny(f.Subject, "\r\n\x00") {
-		return errors.New("content: Filter.Subject contains a line break or NUL")
-	}
-	return nil
+	return envelope.CheckMark("content: Filter", f.Header, f.Subject)
 }
 
 // Agent returns an agent that acts on the level at the end of data. Put it after

@@ -2,10 +2,7 @@ package firewall
 
 import (
 	"context"
-	"errors"
-	"strings"
 
-	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -29,13 +26,7 @@ type External struct {
 
 // Validate returns an error that names the first setting that is wrong.
 func (e *External) Validate() error {
-	if e.Header != "" && header.CheckName(e.Header) != nil {
-		return errors.New("firewall: External.Header is not a valid header field name")
-	}
-	if strings.ContainsAny(e.Subject, "\r\n") {
-		return errors.New("firewall: External.Subject contains a line break")
-	}
-	return nil
+	return envelope.CheckMark("firewall: External", e.Header, e.Subject)
 }
 
 // Agent returns an agent that marks messages at the end of data.

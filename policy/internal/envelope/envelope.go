@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -79,6 +80,19 @@ func Fold(name, value string) string {
 	}
 	b.WriteString("\r\n")
 	return b.String()
+}
+
+// CheckMark checks the settings of an agent that marks messages: the name of a
+// header field and a prefix for the subject. Both may be empty. owner begins the
+// error: the package and the type that have the settings Header and Subject.
+func CheckMark(owner, name, prefix string) error {
+	if name != "" && header.CheckName(name) != nil {
+		return fmt.Errorf("%s.Header is not a valid header field name", owner)
+	}
+	if strings.ContainsAny(prefix, "\r\n\x00") {
+		return fmt.Errorf("%s.Subject contains a line break or NUL", owner)
+	}
+	return nil
 }
 
 // PrefixSubject adds tag before the subject, unless the subject already has it. A
