@@ -14,7 +14,7 @@ import (
 
 // attempt makes one attempt to deliver a part, and appends the decisions that
 // follow to todo.
-func (q *Queue) attempt(p *part, todo []sched.Decision) []sched.Decision {
+func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Decision {
 	a, hop := p.message(), NextHop(p.Hop.Key)
 	pace := q.pace(hop)
 	if pace.Held {
@@ -25,17 +25,22 @@ func (q *Queue) attempt(p *part, todo []sched.Decision) []sched.Decision {
 	}
 	began := time.Now()
 	q.begin(a)
-	results := q.callDeliver(hop, a.m, p.rcpts)
+	ctx := q.ctx
+	if hurry {
+		ctx = q.hurryCtx
+	}
+	results := q.callDeliver(ctx, hop, a.m, p.rcpts)
 	q.end(a)
 	failDamaged(results)
 	now := time.Now()
 
 	var few [2]verdict // for most messages, without an allocation
 	verdicts := q.judgeAll(few[:0], p, results, &pace, now)
-	at := sched.Attempt{Begun: began, Pace: q.coreOf(&pace)}
+	at := sched.Attempt{Begun: began, Pace: q.coreOf(&pace), Host: results[0].Addr, Busy: all(results, Busy)}
 	var down *Result // why the hop could not be reached
 	if q.ctx.Err() == nil {
-		if down = unreachable(results); down != nil {
+		if all(results, Unreachable) {
+			down = &results[0]
 			at.Down, at.Wait = true, max(q.hopWait(p, &pace, down), shortestRetry)
 		}
 	}
@@ -43,8 +48,10 @@ func (q *Queue) attempt(p *part, todo []sched.Decision) []sched.Decision {
 	window := 0
 	todo = q.decide(todo, func(core *sched.Scheduler) {
 		data := hopData(p.Hop)
-		data.counts.Attempts++
 		data.pace = pace
+		if !at.Busy {
+			data.counts.Attempts++
+		}
 		if c = core.Attempted(now, &p.Part, &at); c.Turned {
 			window = p.Hop.Info().Window
 			return
@@ -59,9 +66,11 @@ func (q *Queue) attempt(p *part, todo []sched.Decision) []sched.Decision {
 		}
 		core.Ended(&a.Message)
 	})
-	if c.Turned {
+	switch {
+	case at.Busy: // no attempt was made
+	case c.Turned:
 		q.emit(EventThrottle, nil, nil, func(e *Event) { e.Hop, e.Text = hop, fmt.Sprintf("%d deliveries at a time", window) })
-	} else {
+	default:
 		q.emitAttempt(a.m, hop, verdicts, now.Sub(began))
 	}
 	return todo
@@ -71,8 +80,8 @@ func (q *Queue) attempt(p *part, todo []sched.Decision) []sched.Decision {
 func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, now time.Time) []verdict {
 	vs = slices.Grow(vs, len(p.rcpts))
 	for i, r := range p.rcpts {
-		if o := results[i].Outcome; q.ctx.Err() != nil && o != Success && o != Failure {
-			// The Queue has canceled the attempt: it does not count.
+		if o := results[i].Outcome; o == Busy || q.ctx.Err() != nil && o != Success && o != Failure {
+			// No attempt was made, or the Queue has canceled it: it does not count.
 			vs = append(vs, verdict{r: r, hop: NextHop(p.Hop.Key), next: r.NextAttempt, again: r.NextAttempt})
 		} else {
 			vs = append(vs, q.judge(p.message(), r, NextHop(p.Hop.Key), pace, &results[i], now))
@@ -83,8 +92,8 @@ func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, no
 
 // callDeliver calls Deliver. It replaces wrong answers and panics by temporary
 // failures.
-func (q *Queue) callDeliver(hop NextHop, m *Message, rcpts []*Recipient) []Result {
-	results, err := guarded(q.log, "Deliver", func() ([]Result, error) { return q.Deliverer.Deliver(q.ctx, hop, m, rcpts), nil })
+func (q *Queue) callDeliver(ctx context.Context, hop NextHop, m *Message, rcpts []*Recipient) []Result {
+	results, err := guarded(q.log, "Deliver", func() ([]Result, error) { return q.Deliverer.Deliver(ctx, hop, m, rcpts), nil })
 	if err == nil && len(results) != len(rcpts) {
 		err = fmt.Errorf("queue: Deliver returned %d results for %d recipients", len(results), len(rcpts))
 	}
@@ -126,16 +135,14 @@ func (q *Queue) callRoute(ctx context.Context, m *Message, r *Recipient) (NextHo
 	return hop, q.readable(err)
 }
 
-// unreachable returns a result if the outcome of all results is Unreachable, and
-// nil otherwise.
-func unreachable(results []Result) (down *Result) {
+// all reports whether all results have the same outcome.
+func all(results []Result, o Outcome) bool {
 	for i := range results {
-		if results[i].Outcome != Unreachable {
-			return nil
+		if results[i].Outcome != o {
+			return false
 		}
-		down = &results[0]
 	}
-	return down
+	return true
 }
 
 // hopWait returns the time until the next probe of a hop that could not be

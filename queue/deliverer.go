@@ -47,6 +47,12 @@ type Deliverer interface {
 	Deliver(ctx context.Context, hop NextHop, m *Message, rcpts []*Recipient) []Result
 }
 
+// Hurry reports whether delivery slots are scarce. Deliver must then give up
+// sooner if a host does not answer. ctx is the context of a Deliver call.
+func Hurry(ctx context.Context) bool { return ctx.Value(hurryKey{}) != nil }
+
+type hurryKey struct{}
+
 // A Pacer is a Deliverer that controls when and how fast the Queue serves each
 // next hop. The Queue calls Pace before it delivers mail for a hop. Pace must
 // be cheap and must not block.
@@ -104,6 +110,11 @@ const (
 	// connection, no greeting, no TLS although the policy requires it, or no
 	// DNS. The cause is not the message. All mail for the hop waits.
 	Unreachable
+	// Busy means that no attempt was made, because other attempts use all
+	// connections that the host at Addr may have. The recipient is tried again
+	// when one of them has ended. Deliver does not wait for that itself: the
+	// wait would take a delivery slot from other mail.
+	Busy
 )
 
 // A Result is the result of one attempt for one recipient.
@@ -112,8 +123,10 @@ type Result struct {
 	// Reply is the reply of the remote host. If no host replied, Host is empty
 	// and Reply is made locally.
 	Reply smtp.SMTPError
-	// Host is the name of the host that replied, and Addr is its address.
+	// Host is the name of the host that replied.
 	Host string
+	// Addr is the address that the attempt used last, also if no host replied.
+	// Next hops with the same address share the limits of one next hop.
 	Addr string
 	// TLS describes the connection, for example "TLS1.3
 	// TLS_AES_128_GCM_SHA256". It is empty for plain text.

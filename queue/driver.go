@@ -22,6 +22,7 @@ type driver struct {
 
 	wake        chan struct{}   // wakes the loop
 	ctx         context.Context // of Route and Deliver calls
+	hurryCtx    context.Context // the same, of Deliver calls that must hurry
 	workersDone sync.WaitGroup
 }
 
@@ -85,7 +86,7 @@ func (q *Queue) worker() {
 		case sched.Route:
 			todo = q.categorize(activeOf(job.Msg), todo)
 		case sched.Deliver:
-			todo = q.attempt(partOf(job.Part), todo)
+			todo = q.attempt(partOf(job.Part), job.Hurry, todo)
 		default:
 			return
 		}

@@ -158,6 +158,7 @@ func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 	}
 	q.stopped = make(chan struct{})
 	q.ctx, q.abort = context.WithCancel(ctx)
+	q.hurryCtx = context.WithValue(q.ctx, hurryKey{}, true)
 	q.step(func(core *sched.Scheduler) { core.Run() })
 	return true, nil
 }

@@ -13,7 +13,7 @@ func (s Status) String() string {
 
 // String returns "deferred", "success", "failure" or "unreachable".
 func (o Outcome) String() string {
-	return [...]string{"deferred", "success", "failure", "unreachable", ""}[min(o, Unreachable+1)]
+	return [...]string{"deferred", "success", "failure", "unreachable", "busy", ""}[min(o, Busy+1)]
 }
 
 // MarshalText implements encoding.TextMarshaler.

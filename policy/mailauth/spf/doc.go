@@ -18,10 +18,9 @@
 //
 // The package implements all mechanisms, modifiers and macros of RFC 7208. It
 // passes all cases of the RFC's test suite. It applies the limits of section
-// 4.6.4: at most 10 terms may cause DNS queries, at most 2 of these terms may
-// get an empty answer, and an mx mechanism may have at most 10 hosts. If a
-// record exceeds one of these limits, the result is PermError. Only the first
-// 10 names in the client's PTR records are used. A check takes at most 20
+// 4.6.4: at most 10 terms may cause DNS queries, and at most 2 of these terms
+// may get an empty answer. At most 10 names of an mx mechanism, and at most 10
+// names in the client's PTR records, are used. A check takes at most 20
 // seconds. If DNS does not answer, the result is TempError. If a record has a
 // syntax error, the result is PermError, and the error names the term.
 //

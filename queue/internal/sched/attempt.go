@@ -2,6 +2,14 @@ package sched
 
 import "time"
 
+// busyFirst is how long a hop waits whose host has no connection free, if no
+// attempt at the host is known that could end sooner. The wait doubles until
+// busyMost.
+const (
+	busyFirst = 100 * time.Millisecond
+	busyMost  = 30 * time.Second
+)
+
 // maxTurned is how often a part is put back into the queue because its hop was
 // overcrowded; then it is deferred as any other.
 const maxTurned = 3
@@ -12,6 +20,8 @@ type Attempt struct {
 	Down  bool          // the hop could not be reached
 	Wait  time.Duration // how long the hop is then left alone
 	Pace  Pace
+	Host  string // the address that it went to; empty if that is not known
+	Busy  bool   // it had to wait for a connection, and did not
 }
 
 // A Consequence is what an attempt means for the part's recipients that were
@@ -33,16 +43,32 @@ type Consequence struct {
 func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence) {
 	s.now = now
 	h := p.Hop
-	h.inflight--
-	h.used = now
+	s.free(p)
+	s.meet(h, a.Host)
+	h.used, h.single = now, false
+	if !a.Busy {
+		h.busy = 0
+	}
 	s.setPace(now, h, a.Pace, p.asks)
 	c.Asked = p.requests != h.requests
 	if c.Asked {
 		a.Wait = 0
 	}
 	switch {
+	case a.Busy:
+		if h.host == nil || h.host.inflight == 0 { // it is not known which attempt has the connections
+			h.notBefore = later(h.notBefore, now.Add(min(busyFirst<<h.busy, busyMost)))
+			h.busy = min(h.busy+1, 30)
+		}
+		s.enqueue(p)
+		return Consequence{Turned: true}
 	case !a.Down:
+		if !h.answers {
+			s.trialEnded(now, now.Sub(a.Begun), true)
+		}
+		s.setAnswers(h, true)
 		h.reached(now)
+		s.hostAnswers(h, true)
 		s.watch(now, h)
 		return c
 	case h.crowded(a.Begun):
@@ -53,11 +79,17 @@ func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence
 			return Consequence{Turned: true}
 		}
 		s.ring(h)
+		s.kick()
 		return c
 	case !h.dead: // else another attempt found that, meanwhile
 		c.Died = true
+		if !h.answers {
+			s.trialEnded(now, now.Sub(a.Begun), false)
+		}
+		s.setAnswers(h, false)
+		s.hostAnswers(h, false)
 		h.unreached(now, now.Add(a.Wait))
-		s.putBack(h.takeAll())
+		s.putBack(s.takeAll(h))
 		s.watch(now, h)
 	}
 	c.Down, c.Since, c.Retry = true, h.downAt, h.retryAt
@@ -68,10 +100,13 @@ func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence
 // all others of the hop are put back.
 func (s *Scheduler) TurnedBack(now time.Time, p *Part, pace Pace) {
 	s.now = now
-	p.Hop.inflight--
+	s.free(p)
 	s.setPace(now, p.Hop, pace, p.asks)
-	p.next = p.Hop.takeAll()
+	p.next = s.takeAll(p.Hop)
 	s.putBack(p)
+	s.relieve(p.Hop)
+	s.ring(p.Hop)
+	s.kick()
 }
 
 // setPace notes what a Pacer said of a hop. asks is Scheduler.asked before it
@@ -86,6 +121,7 @@ func (s *Scheduler) setPace(now time.Time, h *Hop, p Pace, asks uint) {
 	}
 	h.paced, h.maxConcurrency = p.Known, p.MaxConcurrency
 	if p.Held == h.closed && askAt.Equal(h.askAt) {
+		s.ring(h)
 		return
 	}
 	h.closed, h.askAt = p.Held, askAt

@@ -35,7 +35,7 @@ func (s *Scheduler) claimAtLatest(t time.Time) {
 
 // reserve reserves places for a claim, at most so many, and makes a query.
 func (s *Scheduler) reserve(now time.Time, most int) (q *Query, ok bool) {
-	room := min(most, s.limits.Active-len(s.active)-s.reserved)
+	room := min(most, s.limits.Active-s.limits.Active/8-len(s.active)-s.reserved) // the rest is for new mail
 	if room <= 0 {
 		s.full = true
 		return nil, false
@@ -132,20 +132,4 @@ func (s *Scheduler) hold(h *Hop) {
 	}
 	delete(s.held, h.Key)
 	s.claimNow() // its mail may be claimed again
-}
-
-// congest keeps a hop's mail in the store while the hop is more than half full.
-func (s *Scheduler) congest(h *Hop) {
-	if h.halfFull() {
-		h.congested = true
-		s.hold(h)
-	}
-}
-
-// relieve ends a hop's congestion when half of its places are free.
-func (s *Scheduler) relieve(h *Hop) {
-	if h.congested && !h.halfFull() {
-		h.congested = false
-		s.hold(h)
-	}
 }

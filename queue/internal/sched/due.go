@@ -102,8 +102,11 @@ func (s *Scheduler) plan(now time.Time) time.Time {
 	if s.recheck != ScopeNone && !s.rechecking && !s.idle() {
 		at = sooner(at, s.recheckAt)
 	}
-	if s.notBefore.After(now) && s.ready.n+s.probes.n > 0 {
+	if s.notBefore.After(now) && s.hopsReady() > 0 {
 		at = sooner(at, s.notBefore)
+	}
+	if token := s.trialDue(now); token.After(now) {
+		at = sooner(at, token)
 	}
 	return at
 }
@@ -142,7 +145,7 @@ func (s *Scheduler) hopDue(now time.Time) Task {
 // Of probes that wait for a delivery there are only so many, or those of
 // thousands of dead hops would take all places of active messages.
 func (s *Scheduler) probe(now time.Time, h *Hop) Task {
-	busy := s.incoming.n+s.routing+s.probes.n+s.probing >= max(min(s.limits.Deliveries, s.limits.Active/4), 1)
+	busy := s.incoming.n+s.routing+s.ringed[probing]+s.trying >= max(min(s.limits.Deliveries, s.limits.Active/4), 1)
 	var q *Query
 	ok := false
 	if !busy {
@@ -223,8 +226,13 @@ func (s *Scheduler) tidy(now time.Time) {
 	s.hopList = slices.DeleteFunc(s.hopList, func(h *Hop) bool {
 		old := h.idle() && now.Sub(h.used) >= hopMemory
 		if old {
+			s.leave(h)
 			delete(s.hops, h.Key)
+			if h.connector.hops--; h.connector.hops == 0 {
+				delete(s.connectors, h.connector.name)
+			}
 		}
 		return old
 	})
+	s.connectorList = slices.DeleteFunc(s.connectorList, func(c *connector) bool { return c.hops == 0 })
 }

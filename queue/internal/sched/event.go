@@ -14,6 +14,7 @@ import "time"
 type Decision struct {
 	Kind  Kind
 	Probe bool // for Deliver: the hop was unreachable the last time
+	Hurry bool // for Deliver: slots are scarce, so the attempt must give up sooner
 	Msg   *Message
 	Part  *Part
 }
@@ -112,7 +113,7 @@ func (s *Scheduler) Pause(paused bool) {
 // Place reserves a place for a new message, to deliver it from memory. It
 // reports whether there was one. size is the content's, in bytes.
 func (s *Scheduler) Place(size int64) bool {
-	if s.idle() || s.full || len(s.active)+s.reserved >= s.limits.Active || s.memory+size > s.limits.Memory {
+	if s.idle() || len(s.active)+s.reserved >= s.limits.Active || s.memory+size > s.limits.Memory {
 		return false
 	}
 	s.reserved++
@@ -147,6 +148,7 @@ func (s *Scheduler) Arrived(now time.Time, m *Message) bool {
 func (s *Scheduler) Claimed(now time.Time, q *Query, n int, next time.Time, failed bool) {
 	s.now = now
 	s.unreserve(q.Max - n)
+	s.claimed(q)
 	switch {
 	case q.Probe:
 		s.probeClaimed(now, q.Only, n, failed)
@@ -179,7 +181,7 @@ func (s *Scheduler) Way(now time.Time, m *Message, key Key, limits HopLimits, p 
 	if m.ordered {
 		return nil, false
 	}
-	return h, !h.dead && !h.shut() && h.n < h.limits.Active
+	return h, !h.dead && !h.shut() && s.hasRoom(m, h)
 }
 
 // Queue puts a new part of a message into its hop's queue.
@@ -206,7 +208,9 @@ func (s *Scheduler) Returned(now time.Time, h *Hop) (again time.Time) {
 	if h.dead && h.retryAt.After(now) {
 		again = h.retryAt
 	}
-	s.congest(h)
+	if !h.held() {
+		s.congest(h)
+	}
 	return again
 }
 
@@ -316,7 +320,7 @@ func (s *Scheduler) Suspend(now time.Time, key Key, limits HopLimits) {
 	s.now = now
 	h := s.hopFor(now, key, limits)
 	h.suspended = true
-	s.putBack(h.takeAll())
+	s.putBack(s.takeAll(h))
 	s.watch(now, h)
 }
 

@@ -18,9 +18,16 @@ type Hop struct {
 	n         int               // how many those are
 	picks     uint              // turns given, for the share of each priority
 	inflight  int               // attempts in progress
+	tokened   int               // of these, so many that hold a token
 	returning int               // parts that the driver is still putting back to the store
 	in        *ring             // where it takes turns; nil where it does not now
+	ringPrev  *Hop
 	ringNext  *Hop
+	row       int // turns in a row
+
+	connector    *connector
+	host         *host // where its mail goes; nil while that is not known
+	waitsForHost bool  // it is in the host's list
 
 	// Concurrency, as in Postfix: window is how many attempts may run now. Each
 	// answer adds 1/window to credit, and a whole credit widens the window by
@@ -28,6 +35,8 @@ type Hop struct {
 	window   int
 	credit   float64
 	answered time.Time // when it last answered anything
+	answers  bool      // it has, since it was last dead: see setAnswers
+	single   bool      // one attempt must do: see nextTrial
 
 	// A hop that could not be reached is dead until retryAt; then one message
 	// probes it.
@@ -48,8 +57,10 @@ type Hop struct {
 	asks           uint      // Scheduler.asked when the loop began to ask it
 	maxConcurrency int       // by its Pacer; 0 is no limit
 	congested      bool      // more of its mail waits in the store
+	listed         bool      // it is in its connector's list of those
 	inHeld         bool      // it is in Scheduler.held
-	notBefore      time.Time // the rate limit's next slot
+	notBefore      time.Time // the rate limit's next slot, or when its host may not be busy any more
+	busy           int       // attempts in a row that found its host busy
 
 	wakeAt time.Time // when the loop must look at it, and
 	timer  int       // its place among the timers, -1 for none
@@ -115,9 +126,6 @@ func (h *Hop) held() bool {
 	return h.dead || h.congested || h.shut() || h.probing && (h.expected || h.n+h.inflight > 0)
 }
 
-// halfFull reports whether more than half of the hop's places are taken.
-func (h *Hop) halfFull() bool { return h.n > h.limits.Active/2 }
-
 // shut says that the hop's mail is to wait, whatever the host would say.
 func (h *Hop) shut() bool { return h.suspended || h.closed }
 
@@ -139,7 +147,7 @@ func (h *Hop) nextLook() (at time.Time) {
 
 // ready says that a part may be delivered now, as far as the hop goes.
 func (h *Hop) ready() bool {
-	if h.n == 0 || h.dead || h.shut() || h.inflight >= h.window {
+	if h.n == 0 || h.dead || h.shut() || h.inflight >= h.window || h.single && h.inflight > 0 {
 		return false
 	}
 	return h.maxConcurrency <= 0 || h.inflight < h.maxConcurrency

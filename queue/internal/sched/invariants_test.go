@@ -11,6 +11,7 @@ func (w *world) check() {
 	w.checkRecipients()
 	w.checkBounds()
 	w.checkHops()
+	w.checkShares()
 	w.checkWork()
 	w.checkLeases()
 	w.checkClaims()
@@ -120,7 +121,7 @@ func (w *world) checkMessage(id string, m *Message, parts map[*Part]int, left, u
 // checkBounds: every bound is kept.
 func (w *world) checkBounds() {
 	s := w.s
-	delivering, probing, routing, starting := 0, 0, 0, 0
+	delivering, routing, starting := 0, 0, 0
 	for _, job := range w.workers {
 		switch job.Kind {
 		case None:
@@ -129,17 +130,14 @@ func (w *world) checkBounds() {
 			routing++
 		case Deliver:
 			delivering++
-			if job.Probe {
-				probing++
-			}
 		}
 	}
 	switch {
-	case delivering != s.delivering || probing != s.probing || routing != s.routing || starting != s.starting:
-		w.t.Fatalf("%d deliver, %d of them probes, %d route, %d start; the core counts %d %d %d %d",
-			delivering, probing, routing, starting, s.delivering, s.probing, s.routing, s.starting)
-	case delivering > s.limits.Deliveries || probing > max(s.limits.Deliveries/2, 1) || routing > maxRouting:
-		w.t.Fatalf("%d deliver, %d of them probes, %d route", delivering, probing, routing)
+	case delivering != s.delivering || routing != s.routing || starting != s.starting:
+		w.t.Fatalf("%d deliver, %d route, %d start; the core counts %d %d %d",
+			delivering, routing, starting, s.delivering, s.routing, s.starting)
+	case delivering > s.limits.Deliveries || routing > maxRouting:
+		w.t.Fatalf("%d deliver, %d route", delivering, routing)
 	case len(s.active)+s.reserved > s.limits.Active || s.reserved < 0:
 		w.t.Fatalf("%d messages are active and %d places reserved", len(s.active), s.reserved)
 	}
@@ -156,13 +154,18 @@ func (w *world) checkBounds() {
 func (w *world) checkHops() {
 	s := w.s
 	inRing := map[*Hop]int{}
-	for _, r := range []*ring{&s.ready, &s.probes} {
-		h := r.last
-		for range r.n {
-			h = h.ringNext
-			inRing[h]++
-			if h.in != r {
-				w.t.Fatalf("hop %v is in a ring that it does not know of", h.Key)
+	for _, c := range s.connectorList {
+		for i := range c.rings {
+			r, n := &c.rings[i], 0
+			for h := r.first; h != nil; h = h.ringNext {
+				n++
+				inRing[h]++
+				if h.in != r || h.ring() != r {
+					w.t.Fatalf("hop %v is in a ring that is not its own", h.Key)
+				}
+			}
+			if n != r.n {
+				w.t.Fatalf("a ring of %s counts %d hops and has %d", c.name, r.n, n)
 			}
 		}
 	}
@@ -174,12 +177,12 @@ func (w *world) checkHops() {
 		switch {
 		case h.returning != returning[h]:
 			w.t.Fatalf("%d parts of hop %v are on their way back, the core counts %d", returning[h], h.Key, h.returning)
-		case h.congested && !h.halfFull() && !h.waiting():
-			w.t.Fatalf("hop %v has %d parts, and its mail stays in the store as if it was full", h.Key, h.n)
 		case inRing[h] > 1 || (inRing[h] == 1) != (h.in != nil):
 			w.t.Fatalf("hop %v is in %d rings", h.Key, inRing[h])
-		case h.ready() && h.in == nil && w.asking != h && !w.claimsFor(h) && (h.timer < 0 || h.wakeAt.After(h.notBefore)):
+		case h.ready() && h.in == nil && !h.waitsForHost && w.asking != h && !w.claimsFor(h) && (h.timer < 0 || h.wakeAt.After(h.notBefore)):
 			w.t.Fatalf("hop %v may run and is in no ring", h.Key)
+		case !h.ready() && h.in != nil:
+			w.t.Fatalf("hop %v may not run and is in a ring", h.Key)
 		case (h.dead || h.suspended || h.closed) && !s.held[h.Key]:
 			w.t.Fatalf("hop %v is dead or shut, and its mail is claimed", h.Key)
 		case s.held[h.Key] != h.held():
@@ -221,7 +224,7 @@ func (w *world) checkWork() {
 	if s.idle() || s.notBefore.After(w.now) {
 		return
 	}
-	work := min(s.ready.n+min(s.probes.n, s.mayProbe()), s.limits.Deliveries-s.delivering) + min(s.incoming.n, maxRouting-s.routing)
+	work := s.work()
 	loopIsDue := w.awake || !w.now.Before(w.sleepUntil) || w.busy()
 	if work > 0 && s.starting == 0 && !loopIsDue {
 		w.t.Fatalf("there is work for %d, and no worker", work)
@@ -286,6 +289,8 @@ func (w *world) beginDeliver(p *Part, probe bool) {
 		w.t.Fatalf("a delivery begins for hop %v, dead %v, shut %v", h.Key, h.dead, h.shut())
 	case h.inflight > h.window || h.inflight > 3:
 		w.t.Fatalf("%d deliveries for hop %v, the window is %d", h.inflight, h.Key, h.window)
+	case h.host != nil && h.host.inflight > max(h.hostLimit(), 1) && h.host.answers:
+		w.t.Fatalf("%d deliveries for host %s", h.host.inflight, h.host.name)
 	case probe != h.probing:
 		w.t.Fatalf("a probe %v of hop %v that is probed %v", probe, h.Key, h.probing)
 	case p.Msg.ordered:
@@ -302,23 +307,42 @@ func (w *world) beginDeliver(p *Part, probe bool) {
 			w.t.Fatalf("%d probes of hop %v", n, h.Key)
 		}
 	}
-	w.checkTurns(h, probe)
+	w.checkTurn(h)
 }
 
-// checkTurns: every hop that may run runs within its turn: while it waits in a
-// ring, no other hop of the ring runs twice.
-func (w *world) checkTurns(ran *Hop, probe bool) {
+// checkTurn: the part that began was that of the hop whose turn it was.
+func (w *world) checkTurn(ran *Hop) {
+	c := ran.connector
+	if !ran.answers && w.s.trying > w.s.maxTrials() {
+		w.t.Fatalf("%d trials at a time", w.s.trying)
+	}
+	for _, other := range w.s.connectorList {
+		switch {
+		case other == c:
+		case ran.answers && other.rings[answering].n > 0 && other.slots < c.slots-1:
+			w.t.Fatalf("connector %s got slot %d, and %s waits with %d", c.name, c.slots, other.name, other.slots)
+		case !ran.answers && other.rings[ran.kind()].n > 0 && other.trying < c.trying-1:
+			w.t.Fatalf("connector %s got trial %d, and %s waits with %d", c.name, c.trying, other.name, other.trying)
+		}
+	}
+	w.checkTurns(ran)
+}
+
+// checkTurns: every hop that may run runs within its turn: while it waits in the
+// ring of those that answer, no other hop of the ring has more than two turns,
+// of as many parts as its backlog earns it.
+func (w *world) checkTurns(ran *Hop) {
 	for _, h := range w.s.hopList {
 		t, _ := h.Load.(*turns)
 		if t == nil {
 			t = &turns{ran: map[*Hop]int{}}
 			h.Load = t
 		}
-		if h == ran || h.in == nil || h.in != w.s.ringOf(h) || (h.in == &w.s.probes) != probe {
+		if h == ran || h.in == nil || h.in.kind != answering || ran.connector != h.connector || !ran.answers {
 			clear(t.ran)
 			continue
 		}
-		if t.ran[ran]++; t.ran[ran] > 2 {
+		if t.ran[ran]++; t.ran[ran] > 2*maxRow {
 			w.t.Fatalf("hop %v ran %d times while %v waited for its turn", ran.Key, t.ran[ran], h.Key)
 		}
 	}
@@ -326,6 +350,76 @@ func (w *world) checkTurns(ran *Hop, probe bool) {
 
 // turns counts which hops ran while one waited.
 type turns struct{ ran map[*Hop]int }
+
+// checkShares: what the core counts for connectors and hosts agrees with the
+// hops, and no connector or host has more than its share.
+func (w *world) checkShares() {
+	s := w.s
+	type counts struct{ hops, queued, trials, slots, trying int }
+	connectors, hosts := map[*connector]counts{}, map[*host]counts{}
+	trying, busy := 0, 0
+	var ringed [kinds]int
+	for _, h := range s.hopList {
+		c := connectors[h.connector]
+		c.hops, c.queued, c.slots = c.hops+1, c.queued+h.n, c.slots+h.inflight
+		if !h.answers {
+			c.trials, c.trying, trying = c.trials+h.n, c.trying+h.inflight, trying+h.inflight
+		}
+		connectors[h.connector] = c
+		if h.in != nil {
+			ringed[h.in.kind]++
+		}
+		if h.host != nil {
+			t := hosts[h.host]
+			t.hops++
+			if h.in != nil {
+				t.queued++
+			}
+			if h.waitsForHost {
+				t.trials++
+			}
+			hosts[h.host] = t
+		}
+		if h.congested && h.n == 0 && !h.listed {
+			w.t.Fatalf("hop %v is congested for ever", h.Key)
+		}
+	}
+	if trying != s.trying || ringed != s.ringed {
+		w.t.Fatalf("%d trials, %d hops in rings; the core counts %d, %d", trying, ringed, s.trying, s.ringed)
+	}
+	for _, c := range s.connectorList {
+		if got := (counts{c.hops, c.queued, c.trials, c.slots, c.trying}); got != connectors[c] {
+			w.t.Fatalf("connector %s counts %+v, and has %+v", c.name, got, connectors[c])
+		}
+		if c.queued > 0 {
+			busy++
+		}
+		for kind, o := range s.orders {
+			if in := c.index[kind] >= 0; in != (c.rings[kind].n > 0) || in && o.list[c.index[kind]] != c {
+				w.t.Fatalf("connector %s is in the wrong place of order %d", c.name, kind)
+			}
+		}
+		for kind := range c.crowded {
+			if n := len(c.crowded[kind].hops); n > 0 && [2]int{c.queued - c.trials, c.trials}[kind] == 0 && s.released < maxReleased {
+				w.t.Fatalf("%d hops of connector %s wait in the store, and there is room", n, c.name)
+			}
+		}
+	}
+	if busy != s.busy {
+		w.t.Fatalf("%d connectors are busy, the core counts %d", busy, s.busy)
+	}
+	if len(s.hosts) != len(hosts) {
+		w.t.Fatalf("%d hosts are known, %d have hops", len(s.hosts), len(hosts))
+	}
+	for t, n := range hosts {
+		if t.hops != n.hops || t.ringed != n.queued {
+			w.t.Fatalf("host %s counts %d hops, %d in rings, and has %d, %d", t.name, t.hops, t.ringed, n.hops, n.queued)
+		}
+		if n.trials > 0 && t.inflight+t.ringed == 0 {
+			w.t.Fatalf("%d hops wait for host %s, which has nothing to do", n.trials, t.name)
+		}
+	}
+}
 
 // checkClaims: the loop claims each message as soon as it is due, and wakes for
 // that.

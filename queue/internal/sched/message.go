@@ -102,9 +102,11 @@ type Part struct {
 	Fails      int // failed attempts at the hop, in a row, when this one began
 	Load       any // the driver's own
 
-	turned   int  // how often an overcrowded hop turned it away
-	requests uint // the hop's requests when the attempt began
-	asks     uint // Scheduler.asked then
+	turned   int   // how often an overcrowded hop turned it away
+	requests uint  // the hop's requests when the attempt began
+	asks     uint  // Scheduler.asked then
+	host     *host // of the attempt
+	token    bool  // the attempt holds a token: see turn.go
 	next     *Part
 }
 

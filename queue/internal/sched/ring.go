@@ -1,37 +1,36 @@
 package sched
 
-// A ring has hops that take turns. A hop is in one ring at most.
+// A ring is a queue of hops that take turns. A hop is in one ring at most.
 type ring struct {
-	last *Hop // its next is the first
-	n    int
+	kind        int // of its hops
+	first, last *Hop
+	n           int
 }
-
-// first is the hop whose turn it is.
-func (r *ring) first() *Hop { return r.last.ringNext }
 
 // push puts a hop behind all others.
 func (r *ring) push(h *Hop) {
+	h.in, h.ringPrev = r, r.last
 	if r.last == nil {
-		h.ringNext = h
+		r.first = h
 	} else {
-		h.ringNext, r.last.ringNext = r.last.ringNext, h
+		r.last.ringNext = h
 	}
 	r.last = h
-	h.in = r
 	r.n++
 }
 
-// turn puts the first hop behind all others.
-func (r *ring) turn() { r.last = r.first() }
-
-// pop takes the first hop out.
-func (r *ring) pop() {
-	h := r.first()
-	if h == r.last {
-		r.last = nil
+// remove takes a hop out.
+func (r *ring) remove(h *Hop) {
+	if h.ringPrev == nil {
+		r.first = h.ringNext
 	} else {
-		r.last.ringNext = h.ringNext
+		h.ringPrev.ringNext = h.ringNext
 	}
-	h.ringNext, h.in = nil, nil
+	if h.ringNext == nil {
+		r.last = h.ringPrev
+	} else {
+		h.ringNext.ringPrev = h.ringPrev
+	}
+	h.in, h.ringPrev, h.ringNext = nil, nil, nil
 	r.n--
 }

@@ -44,18 +44,34 @@ type Scheduler struct {
 	incoming messageList // not routed yet
 	hops     map[Key]*Hop
 	hopList  []*Hop // the same, the oldest first
-	ready    ring   // hops with parts that may be delivered now
-	probes   ring   // the same, of hops that could not be reached the last time
 	timers   timers
 
 	// Workers. Each routes or delivers.
 	starting   int
 	routing    int
 	delivering int
-	probing    int       // of these, at a hop that could not be reached the last time
 	routeNext  bool      // the next job is to route rather than to deliver
-	probeNext  bool      // the next part is to be a probe rather than another
 	notBefore  time.Time // the total rate limit's next slot
+
+	// Delivery slots: see turn.go.
+	connectors    map[string]*connector
+	connectorList []*connector // the same, the oldest first
+	hosts         map[string]*host
+	orders        [kinds]order // of the connectors, by kind
+	ringed        [kinds]int   // hops in rings
+	slots         int          // attempts in progress
+	trying        int          // of these, so many at hops that have not answered
+	tryNext       bool         // the next part is to be a trial rather than another
+	probeNext     bool         // the next trial is to be a probe rather than another
+	tokens        float64      // for trials beyond those that are free, as of
+	tokensOf      time.Time
+	tokened       int           // trials in progress that hold a token
+	silence       time.Duration // how long a trial takes that is not answered
+	turns         uint          // attempts begun
+
+	// Memory: see room.go.
+	busy     int // connectors with parts in memory
+	released int // congested hops released since the last claim
 
 	// Claims.
 	held     map[Key]bool // hops whose mail stays in the store
@@ -87,7 +103,11 @@ type Scheduler struct {
 
 // New makes a Scheduler. Mail for the hops aside is never claimed.
 func New(l Limits, aside ...Key) *Scheduler {
-	s := &Scheduler{limits: l, active: map[string]*Message{}, hops: map[Key]*Hop{}, held: map[Key]bool{}}
+	s := &Scheduler{limits: l, active: map[string]*Message{}, hops: map[Key]*Hop{}, held: map[Key]bool{},
+		connectors: map[string]*connector{}, hosts: map[string]*host{}, silence: silenceFirst}
+	for kind := range s.orders {
+		s.orders[kind].kind = kind
+	}
 	for _, key := range aside {
 		s.held[key] = true
 	}
@@ -122,9 +142,7 @@ func (s *Scheduler) kick() {
 	if s.idle() {
 		return
 	}
-	work := min(s.ready.n+min(s.probes.n, s.mayProbe()), s.limits.Deliveries-s.delivering) +
-		min(s.incoming.n, maxRouting-s.routing)
-	if work > s.starting {
+	if s.work() > s.starting {
 		s.starting++
 		s.decide(Decision{Kind: StartWorker})
 	}
@@ -139,10 +157,13 @@ func (s *Scheduler) jobDone(last *Decision) {
 		s.routing--
 	case Deliver:
 		s.delivering--
-		if last.Probe {
-			s.probing--
-		}
 	}
+}
+
+// work is how many jobs may begin now.
+func (s *Scheduler) work() int {
+	return min(s.ringed[answering]+s.mayTry(s.now), s.limits.Deliveries-s.delivering) +
+		min(s.incoming.n, maxRouting-s.routing)
 }
 
 // nextJob is a worker's next job: to route and to deliver, by turns.
@@ -153,8 +174,8 @@ func (s *Scheduler) nextJob() Decision {
 	s.routeNext = !s.routeNext
 	mayRoute := s.incoming.n > 0 && s.routing < maxRouting
 	if !s.routeNext || !mayRoute {
-		if p, probe := s.nextPart(s.now); p != nil {
-			return Decision{Kind: Deliver, Part: p, Probe: probe}
+		if p := s.nextPart(s.now); p != nil {
+			return Decision{Kind: Deliver, Part: p, Probe: p.Hop.probing, Hurry: s.hurry()}
 		}
 	}
 	if mayRoute {
@@ -171,6 +192,8 @@ func (s *Scheduler) hopFor(now time.Time, key Key, l HopLimits) *Hop {
 	h := s.hops[key]
 	if h == nil {
 		h = newHop(now, key, l)
+		h.connector = s.connectorOf(key)
+		h.connector.hops++
 		s.hops[key] = h
 		s.hopList = append(s.hopList, h)
 	} else if h.idle() {

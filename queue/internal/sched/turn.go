@@ -2,86 +2,110 @@ package sched
 
 import "time"
 
-// Which hop's turn it is. A hop with parts that may be delivered is in one of
-// two rings, and the hops of a ring take turns: so each gets its share,
-// whatever waits behind the others. Rules for fair shares belong into this
-// file.
+// This file has the rules for fair shares: which hop gets the next delivery
+// slot.
+//
+// Hops that answer come first in line for all slots: connectors share them
+// max-min, and the hops of a connector take turns. A hop with a backlog may
+// take a few turns in a row.
+//
+// An attempt at a hop that has not answered is a trial: see trial.go.
 
-// nextPart takes a part from the hop whose turn it is, by turns from both rings.
-func (s *Scheduler) nextPart(now time.Time) (p *Part, probe bool) {
-	if s.delivering >= s.limits.Deliveries {
-		return nil, false
+const (
+	// maxRow is how many turns a hop with a backlog has in a row, and rowStep
+	// how many parts earn it one more.
+	maxRow  = 8
+	rowStep = 32
+)
+
+// nextPart takes the part whose turn it is, alternately from hops that answer
+// and from trials.
+func (s *Scheduler) nextPart(now time.Time) *Part {
+	if s.delivering >= s.limits.Deliveries || s.rateLimited(now) {
+		return nil
 	}
-	s.probeNext = !s.probeNext
-	if s.probeNext {
-		p, probe = s.nextProbe(now), true
+	s.tryNext = !s.tryNext
+	var p *Part
+	if s.tryNext {
+		p = s.nextTrial(now)
 	}
 	if p == nil {
-		p, probe = s.nextOf(now, &s.ready), false
+		p = s.nextReady(now)
 	}
-	if p == nil {
-		p, probe = s.nextProbe(now), true
+	if p == nil && !s.tryNext {
+		p = s.nextTrial(now)
 	}
 	if p != nil {
 		s.delivering++
-		if probe {
-			s.probing++
-		}
 	}
-	return p, probe
+	return p
 }
 
-// nextProbe is the next part for a hop that could not be reached the last time.
-// Those have half of all deliveries at most, since most of them will wait in
-// vain, and long.
-func (s *Scheduler) nextProbe(now time.Time) *Part {
-	if s.mayProbe() <= 0 {
+// rateLimited reports whether the total rate allows no attempt now.
+func (s *Scheduler) rateLimited(now time.Time) bool {
+	if !s.notBefore.After(now) {
+		return false
+	}
+	if s.hopsReady() > 0 {
+		s.wakeAt(s.notBefore)
+	}
+	return true
+}
+
+// nextReady takes a part for a hop that answers.
+func (s *Scheduler) nextReady(now time.Time) *Part {
+	for {
+		c := s.orders[answering].first()
+		if c == nil {
+			return nil
+		}
+		if p := s.begin(now, c.rings[answering].first); p != nil {
+			return p
+		}
+	}
+}
+
+// begin takes the next part of a hop that is in a ring. The result is nil if the
+// hop has none now; the hop is then not in its ring.
+func (s *Scheduler) begin(now time.Time, h *Hop) *Part {
+	if s.ring(h); h.in == nil {
 		return nil
 	}
-	return s.nextOf(now, &s.probes)
+	p := s.pop(h)
+	if p.Msg.ordered {
+		s.ring(h)
+		s.endOrdered(now, p)
+		return nil
+	}
+	h.notBefore, s.notBefore = slot(now, h.limits.Rate), slot(now, s.limits.Rate)
+	s.turns++
+	h.connector.served = s.turns
+	s.occupy(p)
+	p.requests, p.asks, p.Fails = h.requests, s.asked, h.fails
+	s.endTurn(h)
+	s.relieve(h)
+	return p
 }
 
-// mayProbe is how many more probes may begin.
-func (s *Scheduler) mayProbe() int { return max(s.limits.Deliveries/2, 1) - s.probing }
-
-// nextOf takes a part from the first hop of a ring.
-func (s *Scheduler) nextOf(now time.Time, r *ring) *Part {
-	for r.n > 0 {
-		h := r.first()
-		if !h.ready() || h.in != s.ringOf(h) {
-			r.pop()
-			s.ring(h) // into the other one, perhaps
-			continue
-		}
-		if h.limits.Rate > 0 || s.limits.Rate > 0 {
-			if s.notBefore.After(now) {
-				s.wakeAt(s.notBefore)
-				return nil
-			}
-			if h.notBefore.After(now) {
-				r.pop()
-				s.timers.set(h, soonest(h.nextLook(), h.notBefore))
-				s.wakeAt(h.notBefore)
-				continue
-			}
-		}
-		p := h.pop()
-		if p.Msg.ordered {
-			s.endOrdered(now, p)
-			continue
-		}
-		h.notBefore, s.notBefore = slot(now, h.limits.Rate), slot(now, s.limits.Rate)
-		h.inflight++
-		p.requests, p.asks, p.Fails = h.requests, s.asked, h.fails
-		if h.ready() {
-			r.turn()
-		} else {
-			r.pop()
-		}
-		s.relieve(h)
-		return p
+// endTurn puts a hop behind the others of its ring, unless it may take another
+// turn.
+func (s *Scheduler) endTurn(h *Hop) {
+	h.row++
+	if again := h.ready() && h.row < min(1+h.n/rowStep, maxRow) && h.answers; !again {
+		s.unring(h)
 	}
-	return nil
+	s.ring(h)
+}
+
+// awaitRate reports whether a hop must wait because of its rate or because its
+// host is busy, and has the loop look at it then.
+func (s *Scheduler) awaitRate(h *Hop) bool {
+	if !h.notBefore.After(s.now) {
+		return false
+	}
+	s.timers.set(h, soonest(h.nextLook(), h.notBefore))
+	s.wakeAt(h.notBefore)
+	return true
 }
 
 // slot is when the next attempt may begin after one at now.
@@ -102,31 +126,64 @@ func (s *Scheduler) endOrdered(now time.Time, p *Part) {
 	s.Ended(p.Msg)
 }
 
+// occupy notes that an attempt has begun, free that it has ended.
+func (s *Scheduler) occupy(p *Part) {
+	p.host = p.Hop.host
+	s.count(p, 1)
+}
+
+func (s *Scheduler) free(p *Part) {
+	s.count(p, -1)
+	if p.token {
+		s.holdToken(p, -1)
+	}
+	s.hostFreed(p.host)
+	s.kick()
+}
+
+func (s *Scheduler) count(p *Part, n int) {
+	h := p.Hop
+	h.inflight += n
+	h.connector.slots += n
+	s.slots += n
+	if !h.answers {
+		h.connector.trying += n
+		s.trying += n
+	}
+	s.arrange(h.connector)
+	if p.host != nil {
+		p.host.inflight += n
+	}
+}
+
+// setAnswers notes whether a hop answers. Attempts in progress and parts that
+// wait are counted with those of its kind.
+func (s *Scheduler) setAnswers(h *Hop, answers bool) {
+	if h.answers == answers {
+		return
+	}
+	sign := 1
+	if answers {
+		sign = -1
+	}
+	h.answers = answers
+	s.trying += sign * h.inflight
+	s.tokened += sign * h.tokened
+	h.connector.trying += sign * h.inflight
+	h.connector.trials += sign * h.n
+	s.arrange(h.connector)
+}
+
 // enqueue puts a part into its hop's queue.
 func (s *Scheduler) enqueue(p *Part) {
 	h := p.Hop
-	h.push(p)
+	s.push(p)
 	h.expected = false
 	if h.probing {
 		s.hold(h)
 	}
 	s.ring(h)
 	s.kick()
-}
-
-// ring puts a hop that is ready into its ring.
-func (s *Scheduler) ring(h *Hop) {
-	if h.in == nil && h.ready() {
-		s.ringOf(h).push(h)
-	}
-}
-
-// ringOf is the ring that a hop belongs to.
-func (s *Scheduler) ringOf(h *Hop) *ring {
-	if h.probing {
-		return &s.probes
-	}
-	return &s.ready
 }
 
 // putBack has parts put back to the store without an attempt.

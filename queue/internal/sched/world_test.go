@@ -77,14 +77,14 @@ const (
 
 func newWorld(t testing.TB, choose func(int) int) *world {
 	w := &world{t: t, choose: choose, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), stored: map[string]*mail{}, held: map[Key]bool{}}
-	limits := Limits{Active: 20, Memory: 200, Deliveries: 6, Lease: 10 * time.Minute}
+	limits := Limits{Active: 20, Memory: 200, Deliveries: 8, Lease: 10 * time.Minute}
 	if choose(4) == 0 {
 		limits.Rate = 10
 	}
 	w.gloomy = choose(3) == 0
 	w.s = New(limits, Key{Destination: "aside"})
 	for i := range testHops {
-		w.keys = append(w.keys, Key{Connector: "out", Destination: fmt.Sprint("h", i)})
+		w.keys = append(w.keys, Key{Connector: []string{"out", "out", "home"}[i%3], Destination: fmt.Sprint("h", i)})
 	}
 	w.event(func() { w.s.Run() })
 	return w
@@ -312,7 +312,11 @@ func (w *world) deliver(p *Part) {
 		return
 	}
 	a := &Attempt{Begun: w.now.Add(-time.Duration(w.choose(3)) * time.Second), Wait: time.Minute, Pace: w.pace(p.Hop.Key)}
-	a.Down = !w.calm && (w.choose(3) == 0 || w.gloomy && w.choose(3) > 0)
+	if i := slices.Index(w.keys, p.Hop.Key); i%2 == 0 {
+		a.Host = fmt.Sprint("host", w.choose(8)/7+i%4) // nearly always the same
+	}
+	a.Busy = a.Host != "" && !w.calm && w.choose(8) == 0
+	a.Down = !a.Busy && !w.calm && (w.choose(3) == 0 || w.gloomy && w.choose(3) > 0)
 	alone := p.Hop.probing || p.Hop.answered.Before(a.Begun) // no other attempt reached the host meanwhile
 	w.event(func() {
 		c := w.s.Attempted(w.now, p, a)

@@ -1,0 +1,180 @@
+package sched
+
+// This file has the rules for fair shares of the memory. Active messages are
+// bounded. The connectors share the places, and the rest of a connector's mail
+// stays in the store, hop by hop: those hops are congested.
+
+// minQueued is how many parts a hop may have in memory that answers, even if
+// its connector has more than its share.
+const minQueued = 4
+
+// maxReleased is how many congested hops are released before their mail is
+// claimed.
+const maxReleased = 256
+
+// congestion has hops whose mail stays in the store until there is room again,
+// first in, first out. Hops that are not congested any more are skipped.
+type congestion struct{ hops []*Hop }
+
+// share is how many parts each connector may have in memory. All of them
+// together leave room for the mail of another.
+func (s *Scheduler) share() int { return max(s.limits.Active*3/4/max(s.busy, 1), 1) }
+
+// plenty reports whether so few messages are active that no connector needs a
+// limit.
+func (s *Scheduler) plenty() bool { return len(s.active)+s.reserved <= s.limits.Active/3 }
+
+// hasRoom reports whether a part of m may be queued for a hop. The parts of a
+// message after the first need no place of their own.
+func (s *Scheduler) hasRoom(m *Message, h *Hop) bool {
+	if m.left > 0 {
+		return h.n < h.limits.Active
+	}
+	share, c := s.share(), h.connector
+	switch {
+	case h.n >= h.limits.Active:
+		return false
+	case m.Probe == h:
+		return true // probes have a bound of their own: see probe
+	case s.plenty():
+		return true
+	case !h.answers && c.trials >= max(share/2, 1):
+		if h.n == 0 {
+			s.displace(c)
+		}
+		return h.n == 0
+	case !h.answers:
+		return h.n < s.most(h)
+	case h.n < minQueued:
+		return c.queued-c.trials < share+share/4
+	}
+	return c.queued-c.trials < share && h.n < s.most(h)
+}
+
+// most is how many parts a hop may have in memory.
+func (s *Scheduler) most(h *Hop) int {
+	share := s.share() / 2
+	if !h.answers {
+		share /= 4
+	}
+	return min(h.limits.Active, max(share, minQueued))
+}
+
+// displace makes room for a hop that is new: the mail of the hop that has waited
+// longest for a trial waits in the store from now on. Hops that do not wait are
+// being tried. Those are few, so that the new one finds room beside them.
+func (s *Scheduler) displace(c *connector) {
+	if h := c.rings[fresh].first; h != nil {
+		s.congest(h)
+		s.putBack(s.takeAll(h))
+		s.ring(h)
+	}
+}
+
+// congest leaves a hop's mail in the store until there is room.
+func (s *Scheduler) congest(h *Hop) {
+	h.congested = true
+	s.hold(h)
+	s.list(h)
+	s.release(h.connector)
+}
+
+// list has a congested hop released when its connector has room.
+func (s *Scheduler) list(h *Hop) {
+	if !h.listed {
+		h.listed = true
+		l := &h.connector.crowded[kindOf(h)]
+		l.hops = append(l.hops, h)
+	}
+}
+
+func kindOf(h *Hop) int {
+	if h.answers {
+		return answering
+	}
+	return fresh
+}
+
+// relieve ends a hop's congestion when there is room for it again.
+func (s *Scheduler) relieve(h *Hop) {
+	if h.congested && h.n <= s.most(h)/2 {
+		s.list(h)
+	}
+	s.release(h.connector)
+}
+
+// relaxed reports whether a connector has room for congested hops.
+func (s *Scheduler) relaxed(c *connector, kind int) bool {
+	if kind == fresh {
+		return c.trials <= s.share()/4
+	}
+	return c.queued-c.trials <= s.share()/2
+}
+
+// release ends the congestion of hops, the longest first, while their connector
+// has room.
+func (s *Scheduler) release(c *connector) {
+	for kind := range c.crowded {
+		l := &c.crowded[kind]
+		for len(l.hops) > 0 && s.released < maxReleased && s.relaxed(c, kind) {
+			h := l.hops[0]
+			l.hops[0] = nil
+			l.hops = l.hops[1:]
+			h.listed = false
+			if !h.congested || h.n > s.most(h)/2 {
+				continue // in the second case, relieve lists it again
+			}
+			h.congested = false
+			s.released++
+			s.hold(h)
+		}
+	}
+}
+
+// push, pop and takeAll change a hop's queue, and what is counted of it.
+func (s *Scheduler) push(p *Part) {
+	p.Hop.push(p)
+	s.queued(p.Hop, 1)
+}
+
+func (s *Scheduler) pop(h *Hop) *Part {
+	p := h.pop()
+	s.queued(h, -1)
+	return p
+}
+
+func (s *Scheduler) takeAll(h *Hop) *Part {
+	n := h.n
+	all := h.takeAll()
+	s.queued(h, -n)
+	return all
+}
+
+func (s *Scheduler) queued(h *Hop, n int) {
+	c := h.connector
+	before := c.queued > 0
+	c.queued += n
+	if !h.answers {
+		c.trials += n
+	}
+	switch after := c.queued > 0; {
+	case after && !before:
+		s.busy++
+	case before && !after:
+		s.busy--
+	}
+}
+
+// claimed lets more congested hops go on after a claim.
+func (s *Scheduler) claimed(q *Query) {
+	if q.Only != nil || q.ID != "" {
+		return
+	}
+	capped := s.released >= maxReleased
+	s.released = 0
+	if capped {
+		for _, c := range s.connectorList {
+			s.release(c)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package sched
+
+import "time"
+
+// A trial is an attempt at a hop that has not answered since it was last dead. A
+// silent host keeps a slot until a timeout is over, so trials have half of the
+// slots at most.
+//
+// Half of these are free: they go to the hop that has waited longest. The
+// others go to the hop that has waited least, and each costs a token. An answer
+// gives the token back. New tokens come a little slower than silent hosts give
+// slots back, so that there is a slot for each. A host that answers thus waits
+// for one token, and not behind thousands that do not answer.
+
+// silenceFirst is how long an attempt at a silent host is assumed to take before
+// one was seen.
+const silenceFirst = 30 * time.Second
+
+// maxTrials is how many slots trials may have, freeTrials how many of them are
+// free, and maxProbes how many probes may take before the others are for hops
+// that were not tried yet.
+func (s *Scheduler) maxTrials() int  { return max(s.limits.Deliveries/2, 1) }
+func (s *Scheduler) freeTrials() int { return max(s.maxTrials()/2, 1) }
+func (s *Scheduler) maxProbes() int  { return s.maxTrials() - s.maxTrials()/4 }
+
+// bucket is how many tokens there are at most, and how long it takes until all
+// of them are new. The trials that hold them have their slots for s.silence.
+func (s *Scheduler) bucket() (size int, period time.Duration) {
+	slots := max(s.maxTrials()-s.freeTrials(), 1)
+	size = max(slots/4, 2)
+	return size, s.silence * time.Duration(size) / time.Duration(max(slots-size, 1))
+}
+
+// nextTrial takes a part for a hop that has not answered.
+func (s *Scheduler) nextTrial(now time.Time) *Part {
+	for s.trying < s.maxTrials() && s.trialsReady() > 0 {
+		if !s.scarce() {
+			if p := s.begin(now, s.oldestTrial()); p != nil {
+				return p
+			}
+			continue
+		}
+		h, at := s.newestTrial(now)
+		switch {
+		case h == nil:
+			return nil
+		case at.After(now):
+			s.wakeAt(at)
+			return nil
+		case h.inflight > 0:
+			h.single = true // one attempt must do until it has ended
+			s.ring(h)
+			continue
+		}
+		if p := s.begin(now, h); p != nil {
+			s.holdToken(p, 1)
+			s.addTokens(now, -1)
+			return p
+		}
+	}
+	return nil
+}
+
+// oldestTrial is the hop whose trial takes the next free slot: alternately one
+// that was not tried yet and one that is to be probed.
+func (s *Scheduler) oldestTrial() *Hop {
+	s.probeNext = !s.probeNext
+	f, p := s.orders[fresh].first(), s.orders[probing].first()
+	if p != nil && (f == nil || s.probeNext) {
+		return p.rings[probing].first
+	}
+	return f.rings[fresh].first
+}
+
+// newestTrial is the hop whose trial takes the next token, and when there is
+// one for it. Probes leave a token and a quarter of the slots to other hops.
+func (s *Scheduler) newestTrial(now time.Time) (*Hop, time.Time) {
+	if c := s.orders[fresh].first(); c != nil {
+		return c.rings[fresh].last, s.tokenAt(now, 1)
+	}
+	if c := s.orders[probing].first(); c != nil && s.trying < s.maxProbes() {
+		return c.rings[probing].first, s.tokenAt(now, 2)
+	}
+	return nil, time.Time{}
+}
+
+// mayTry is how many trials may begin now, at least.
+func (s *Scheduler) mayTry(now time.Time) int {
+	switch {
+	case s.trying >= s.maxTrials() || s.trialsReady() == 0:
+		return 0
+	case !s.scarce():
+		return min(s.freeTrials()-s.trying+s.tokened, s.maxTrials()-s.trying, s.trialsReady())
+	}
+	if h, at := s.newestTrial(now); h != nil && !at.After(now) {
+		return 1
+	}
+	return 0
+}
+
+// trialDue is when the next trial may begin that waits for a token; zero if
+// none does.
+func (s *Scheduler) trialDue(now time.Time) time.Time {
+	if s.scarce() && s.trying < s.maxTrials() {
+		if h, at := s.newestTrial(now); h != nil {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// scarce reports whether all free slots of trials are taken.
+func (s *Scheduler) scarce() bool { return s.trying-s.tokened >= s.freeTrials() }
+
+// hurry reports whether attempts must give up sooner, because slots are scarce.
+func (s *Scheduler) hurry() bool { return s.scarce() || s.slots >= s.limits.Deliveries*3/4 }
+
+// holdToken notes that an attempt holds a token, or does not hold it any more.
+func (s *Scheduler) holdToken(p *Part, n int) {
+	p.token = n > 0
+	p.Hop.tokened += n
+	if !p.Hop.answers {
+		s.tokened += n
+	}
+}
+
+// trialEnded notes how a trial ended that took d.
+func (s *Scheduler) trialEnded(now time.Time, d time.Duration, answered bool) {
+	if answered {
+		s.addTokens(now, 1)
+		return
+	}
+	s.silence += (min(max(d, time.Millisecond), 10*time.Minute) - s.silence) / 8
+}
+
+// tokenAt is when there are n tokens.
+func (s *Scheduler) tokenAt(now time.Time, n int) time.Time {
+	size, period := s.bucket()
+	lack := float64(n) - s.tokensAt(now)
+	if lack <= 0 {
+		return now
+	}
+	return now.Add(time.Duration(lack/float64(size)*float64(period)) + 1)
+}
+
+// tokensAt is how many tokens there are. They come evenly.
+func (s *Scheduler) tokensAt(now time.Time) float64 {
+	size, period := s.bucket()
+	return min(s.tokens+float64(size)*float64(now.Sub(s.tokensOf))/float64(period), float64(size))
+}
+
+// addTokens takes a token, or gives one back.
+func (s *Scheduler) addTokens(now time.Time, n float64) {
+	s.tokens, s.tokensOf = max(s.tokensAt(now)+n, 0), now
+}
