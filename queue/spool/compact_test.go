@@ -73,7 +73,7 @@ func TestCompact(t *testing.T) {
 		}
 	}
 	check(s)
-	disk := d.powerFails()
+	disk := d.PowerFails()
 	s.Close()
 	check(openSim(t, disk))
 }
@@ -209,29 +209,29 @@ func TestSyncFails(t *testing.T) {
 	if _, err := putUntil(t, s, 20); err != nil {
 		t.Fatal(err)
 	}
-	d.mu.Lock()
+	d.Lock()
 	var failed string
-	d.fail = func(_ int, op, name string) error {
+	d.Fail = func(_ int, op, name string) error {
 		if op == "sync" && failed == "" {
 			failed = name
 			return syscall.EIO
 		}
 		return nil
 	}
-	d.mu.Unlock()
+	d.Unlock()
 	if err := s.Put(bg, testMessage("new", trialContent("new", 100)), forever); err != nil {
 		t.Fatalf("Put: %v", err)
 	}
 	for range 2 { // empty the segment, and delete it
 		s.tidy()
 	}
-	d.mu.Lock()
-	there := d.names[failed] != nil
-	d.mu.Unlock()
+	d.Lock()
+	there := d.Names[failed] != nil
+	d.Unlock()
 	if st := s.Stats(); failed == "" || there || st.Segments != 1 || st.Messages != 21 {
 		t.Errorf("segment %q, still there: %v; %+v", failed, there, st)
 	}
-	disk := d.powerFails()
+	disk := d.PowerFails()
 	s.Close()
 	after := openSim(t, disk)
 	for i := range 20 {

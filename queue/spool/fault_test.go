@@ -125,7 +125,7 @@ func (tr *trial) step() {
 func (tr *trial) verify(disk *simFS, stuck bool) {
 	tr.t.Helper()
 	tr.disk = disk
-	disk.fail = nil
+	disk.Fail = nil
 	// Messages must not come back when housekeeping has deleted segments, so
 	// compare twice.
 	for range 2 {
@@ -142,7 +142,7 @@ func (tr *trial) verify(disk *simFS, stuck bool) {
 func (tr *trial) compare(stuck bool) {
 	tr.t.Helper()
 	if r := tr.s.Recovery(); len(r.Damaged) > 0 {
-		tr.t.Fatalf("%s: recovery reports damage: %+v\n%s", tr.what, r.Damaged, tr.disk.list())
+		tr.t.Fatalf("%s: recovery reports damage: %+v\n%s", tr.what, r.Damaged, tr.disk.List())
 	}
 	found := make(map[string]bool)
 	back := 0
@@ -194,9 +194,9 @@ func text(t *testing.T, c queue.Content) string {
 
 // abandon ends the spool without a last write, like a crash.
 func (tr *trial) abandon() {
-	tr.disk.mu.Lock()
-	tr.disk.fail = func(int, string, string) error { return syscall.EIO }
-	tr.disk.mu.Unlock()
+	tr.disk.Lock()
+	tr.disk.Fail = func(int, string, string) error { return syscall.EIO }
+	tr.disk.Unlock()
 	tr.s.Close()
 }
 
@@ -239,7 +239,7 @@ func TestPowerFails(t *testing.T) {
 				tr.step()
 			}
 			// The disk loses its power before the process ends.
-			disk := tr.disk.powerFails()
+			disk := tr.disk.PowerFails()
 			tr.abandon()
 			tr.verify(disk, false)
 			tr.afterCrash()
@@ -290,7 +290,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 			tr.step()
 		}
 		tr.s.Close()
-		return tr.disk.calls
+		return tr.disk.Calls
 	}()
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 		for _, length := range []int{1, 4, 1e9} {
@@ -309,7 +309,7 @@ func TestFaultAtEveryCall(t *testing.T) {
 func faulty(t *testing.T, seed uint64, steps, first, length int, errno error, power bool) {
 	tr := newTrial(t, seed, fmt.Sprintf("from call %d on, power failure %v", first, power))
 	failed := ""
-	tr.disk.fail = func(call int, op, name string) error {
+	tr.disk.Fail = func(call int, op, name string) error {
 		if call < first || call >= first+length {
 			return nil
 		}
@@ -327,7 +327,7 @@ func faulty(t *testing.T, seed uint64, steps, first, length int, errno error, po
 		tr.sync()
 		disk := tr.disk
 		if power {
-			disk = tr.disk.powerFails()
+			disk = tr.disk.PowerFails()
 		}
 		tr.abandon()
 		tr.disk = disk

@@ -3,47 +3,27 @@ package spool
 import (
 	"io/fs"
 	"os"
+
+	"github.com/bridgehead-mail/bridgehead/internal/vfs"
 )
 
-// A fileSystem has all calls of the spool to the operating system. Tests replace
-// it to make each call fail, and to simulate power failures. Names are paths. The
-// errors are those of package os.
-type fileSystem interface {
-	// Open opens a file. With the mode create it creates a file, which must not
-	// exist.
-	Open(name string, mode openMode) (file, error)
-	Rename(from, to string) error
-	Remove(name string) error
-	MkdirAll(name string) error
-	ReadDir(name string) ([]fs.DirEntry, error)
-	// SyncDir makes the changes to the names in a directory durable.
-	SyncDir(name string) error
-	// Adopt makes the bytes of an open file of CreateFile durable, and gives
-	// the file a name in addition to any that it has.
-	Adopt(f *os.File, name string) error
-}
+// fileSystem, file and openMode are short names. All calls of the spool to the
+// operating system go through a fileSystem: tests make each call fail, and simulate
+// power failures.
+type (
+	fileSystem = vfs.FileSystem
+	file       = vfs.File
+	openMode   = vfs.Mode
+)
 
-// A file is a regular file.
-type file interface {
-	ReadAt(b []byte, off int64) (int, error)
-	// WriteAt writes all buffers, one after the other.
-	WriteAt(bufs [][]byte, off int64) error
-	// Sync makes the file's bytes durable.
-	Sync() error
-	Size() (int64, error)
-	Close() error
-}
+const (
+	read   = vfs.Read
+	write  = vfs.Write
+	create = vfs.Create
+)
 
 // osFS is the file system of the operating system.
 type osFS struct{}
-
-type openMode int
-
-const (
-	read   = openMode(os.O_RDONLY)
-	write  = openMode(os.O_RDWR)
-	create = openMode(os.O_RDWR | os.O_CREATE | os.O_EXCL)
-)
 
 func (osFS) Open(name string, mode openMode) (file, error) {
 	f, err := openFile(name, mode)

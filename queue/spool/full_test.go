@@ -45,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 		d := newSimFS(1)
 		s := openSim(t, d)
 		room := 3 // segments
-		d.fail = func(_ int, op, name string) error {
+		d.Fail = func(_ int, op, name string) error {
 			if filepath.Base(name) != spareName {
 				return nil
 			}
@@ -55,7 +55,7 @@ func TestFullDisk(t *testing.T) {
 				}
 				room--
 			}
-			if !inodes && op == "write" && len(d.names) > 5 {
+			if !inodes && op == "write" && len(d.Names) > 5 {
 				return syscall.ENOSPC
 			}
 			return nil
@@ -86,9 +86,9 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("inodes %v: Sync on a full disk: %v", inodes, err)
 		}
 		// Now the disk has room again.
-		d.mu.Lock()
-		d.fail = nil
-		d.mu.Unlock()
+		d.Lock()
+		d.Fail = nil
+		d.Unlock()
 		s.tidy()
 		if err := s.Put(bg, testMessage("new", nil), forever); err != nil {
 			t.Fatalf("inodes %v: Put with room again: %v", inodes, err)
@@ -112,10 +112,10 @@ func TestFullDiskAtOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		disk := d.powerFails()
+		disk := d.PowerFails()
 		s.Close()
 		d = disk
-		d.fail = full
+		d.Fail = full
 		s = openSim(t, d)
 		if err := s.Put(bg, testMessage("new", nil), forever); !errors.Is(err, queue.ErrFull) {
 			t.Errorf("Put: %v, want ErrFull", err)
@@ -141,8 +141,8 @@ func TestFullDiskAtOpen(t *testing.T) {
 func TestFullDiskEmpties(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
-	d.fail = func(_ int, op, name string) error {
-		if op == "write" && filepath.Base(name) == spareName && len(d.names) > 5 {
+	d.Fail = func(_ int, op, name string) error {
+		if op == "write" && filepath.Base(name) == spareName && len(d.Names) > 5 {
 			return syscall.ENOSPC
 		}
 		return nil
@@ -172,15 +172,15 @@ func TestReadOnly(t *testing.T) {
 	if _, err := putUntil(t, s, 10); err != nil {
 		t.Fatal(err)
 	}
-	d.mu.Lock()
-	d.fail = func(_ int, op, name string) error {
+	d.Lock()
+	d.Fail = func(_ int, op, name string) error {
 		switch op {
 		case "write", "sync", "rename", "remove", "syncdir":
 			return syscall.EROFS
 		}
 		return nil
 	}
-	d.mu.Unlock()
+	d.Unlock()
 	if err := s.Put(bg, testMessage("new", nil), forever); !errors.Is(err, queue.ErrReadOnly) {
 		t.Errorf("Put: %v, want ErrReadOnly", err)
 	}
@@ -200,9 +200,9 @@ func TestReadOnly(t *testing.T) {
 	if _, err := s.Get(bg, "m0004"); err != nil {
 		t.Errorf("Get after a Remove that failed: %v", err)
 	}
-	d.mu.Lock()
-	d.fail = nil
-	d.mu.Unlock()
+	d.Lock()
+	d.Fail = nil
+	d.Unlock()
 	if err := s.Sync(bg); err != nil {
 		t.Fatalf("Sync with a disk that can be written again: %v", err)
 	}
@@ -221,15 +221,15 @@ func TestNoNewSegment(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
 	fails := 1
-	d.mu.Lock()
-	d.fail = func(_ int, op, name string) error {
+	d.Lock()
+	d.Fail = func(_ int, op, name string) error {
 		if op == "syncdir" && filepath.Base(name) == "log" && fails > 0 {
 			fails--
 			return syscall.EIO
 		}
 		return nil
 	}
-	d.mu.Unlock()
+	d.Unlock()
 	acked := make(map[string]bool)
 	for i := range 300 {
 		size := 7000

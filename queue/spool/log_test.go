@@ -140,7 +140,7 @@ func TestLogGroupsCommits(t *testing.T) {
 func TestLogKeepsDispositions(t *testing.T) {
 	d := newSimFS(1)
 	l, o := openLog(t, d)
-	d.setFail(func(int, string, string) error { return syscall.EIO })
+	setFail(d, func(int, string, string) error { return syscall.EIO })
 	if err := l.add(testRecord(kindState, 1, 50)); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestLogKeepsDispositions(t *testing.T) {
 	if err := l.add(testRecord(kindState, 3, 50)); !errors.Is(err, syscall.EIO) {
 		t.Errorf("a disposition on a disk known to be broken: %v", err)
 	}
-	d.setFail(nil)
+	setFail(d, nil)
 	if err := l.put(testRecord(kindMessage, 4, 50)); err != nil {
 		t.Fatal(err)
 	}

@@ -49,11 +49,11 @@ func putTest(t *testing.T, s *Spool, id string) *queue.Message {
 func TestIndexRefused(t *testing.T) {
 	d := newSimFS(1)
 	s := openSim(t, d)
-	d.setFail(func(int, string, string) error { return syscall.EIO })
+	setFail(d, func(int, string, string) error { return syscall.EIO })
 	if err := s.Put(bg, testMessage("m", nil), forever); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("Put: %v", err)
 	}
-	d.setFail(nil)
+	setFail(d, nil)
 	if s.index.has("m") || s.index.len() != 0 {
 		t.Error("the refused message has an entry")
 	}
@@ -87,7 +87,7 @@ func TestIndexEndDuringCopy(t *testing.T) {
 	if n := s.Stats().Live; n != 0 {
 		t.Errorf("%d bytes of an ended message are needed", n)
 	}
-	disk := d.powerFails()
+	disk := d.PowerFails()
 	if got := waiting(t, disk); got != "" {
 		t.Errorf("after a crash the spool has %q", got)
 	}

@@ -70,7 +70,7 @@ func TestFailedOpenEnds(t *testing.T) {
 		if err := marks.WriteAt([][]byte{binary.LittleEndian.AppendUint64(nil, 1)}, 0); err != nil {
 			t.Fatal(err)
 		}
-		d.fail = func(_ int, op, name string) error {
+		d.Fail = func(_ int, op, name string) error {
 			if op == "write" && strings.HasSuffix(name, ".log") {
 				return syscall.EIO
 			}
@@ -80,12 +80,12 @@ func TestFailedOpenEnds(t *testing.T) {
 			s.Close()
 			t.Fatal("Open succeeded although commits fail")
 		}
-		d.fail = nil
-		before := d.calls
+		d.Fail = nil
+		before := d.Calls
 		<-time.After(time.Minute)
 		synctest.Wait()
-		if d.calls != before {
-			t.Errorf("%d calls after Open had failed", d.calls-before)
+		if d.Calls != before {
+			t.Errorf("%d calls after Open had failed", d.Calls-before)
 		}
 	})
 }
@@ -136,7 +136,7 @@ func TestReusedID(t *testing.T) {
 	if s.Stats().Deleted == 0 {
 		t.Fatal("no segment was deleted, so the test does not test compaction")
 	}
-	disk := d.powerFails()
+	disk := d.PowerFails()
 	for range 2 { // the second time after the first recovery
 		s = openSim(t, disk)
 		m, err := s.Get(bg, "again")
@@ -167,7 +167,7 @@ func TestReusedID(t *testing.T) {
 	for range 10 {
 		s.tidy()
 	}
-	disk = disk.powerFails()
+	disk = disk.PowerFails()
 	s.Close()
 	if _, err := openSim(t, disk).Get(bg, "again"); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("after its end: %v", err)

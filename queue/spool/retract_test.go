@@ -13,10 +13,10 @@ import (
 )
 
 // setFail sets the function that makes calls fail. With nil the disk works.
-func (d *simFS) setFail(f func(call int, op, name string) error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.fail = f
+func setFail(d *simFS, f func(call int, op, name string) error) {
+	d.Lock()
+	defer d.Unlock()
+	d.Fail = f
 }
 
 // failsFromSync makes the next sync and all later calls fail. A write before that
@@ -44,11 +44,11 @@ func failsCommits(_ int, op, name string) error {
 func crash(s *Spool, d *simFS, power bool) *simFS {
 	after := d
 	if power {
-		after = d.powerFails()
+		after = d.PowerFails()
 	}
-	d.setFail(func(int, string, string) error { return syscall.EIO })
+	setFail(d, func(int, string, string) error { return syscall.EIO })
 	s.Close()
-	d.setFail(nil)
+	setFail(d, nil)
 	return after
 }
 
@@ -68,7 +68,7 @@ func waiting(t *testing.T, d *simFS) string {
 	}
 	s.tidy()
 	s.Close()
-	d.setFail(nil)
+	setFail(d, nil)
 	return strings.Join(ids, " ")
 }
 
@@ -85,12 +85,12 @@ func TestRefusedStaysRefused(t *testing.T) {
 					if err := s.Put(bg, testMessage("first", nil), forever); err != nil {
 						t.Fatal(err)
 					}
-					d.setFail(failsFromSync())
+					setFail(d, failsFromSync())
 					if err := s.Put(bg, testMessage("refused", nil), forever); err == nil {
 						t.Fatal("Put without a sync succeeded")
 					}
 					time.Sleep(3 * retryDelay) // it fails again
-					d.setFail(nil)
+					setFail(d, nil)
 					time.Sleep(2 * retryDelay)
 					if !s.healthy() {
 						t.Error("the disk works, the spool does not")
@@ -118,7 +118,7 @@ func TestRefusedWithoutNewSegment(t *testing.T) {
 				t.Fatal(err)
 			}
 			syncs := 0
-			d.setFail(func(_ int, op, name string) error {
+			setFail(d, func(_ int, op, name string) error {
 				if op == "sync" {
 					if syncs++; syncs == 1 {
 						return syscall.EIO
@@ -164,7 +164,7 @@ func recordsAfterEnd(t *testing.T, seed uint64, refused bool) {
 		}
 	}
 	syncs := 0
-	d.setFail(func(_ int, op, _ string) error {
+	setFail(d, func(_ int, op, _ string) error {
 		if op == "sync" {
 			syncs++
 		}
@@ -177,7 +177,7 @@ func recordsAfterEnd(t *testing.T, seed uint64, refused bool) {
 	if refused != (err != nil) {
 		t.Fatalf("refused %v: Put: %v", refused, err)
 	}
-	d.setFail(nil)
+	setFail(d, nil)
 	if !refused {
 		if err := s.Remove(bg, "me", "gone"); err != nil {
 			t.Fatal(err)
@@ -186,12 +186,12 @@ func recordsAfterEnd(t *testing.T, seed uint64, refused bool) {
 	if err := s.Sync(bg); err != nil {
 		t.Fatal(err)
 	}
-	d.setFail(func(int, string, string) error { return syscall.EIO })
+	setFail(d, func(int, string, string) error { return syscall.EIO })
 	s.tidying.Unlock()
 	crash(s, d, false)
 	for start := range 6 {
 		if start < 3 { // the segment is not emptied yet
-			d.setFail(failsCommits)
+			setFail(d, failsCommits)
 		}
 		if got := waiting(t, d); got != "a b c" {
 			t.Fatalf("refused %v, seed %d: start %d finds %q, want a b c", refused, seed, start, got)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/bridgehead-mail/bridgehead/internal/vfs"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -33,6 +34,9 @@ type Options struct {
 	// Logger gets a line about the recovery, about errors of the disk and about
 	// damage. A nil Logger is silent.
 	Logger *slog.Logger
+	// FileSystem is for the tests of this module: they use a disk in memory.
+	// The default is the file system of the operating system.
+	FileSystem vfs.FileSystem
 }
 
 // A Spool is a queue.Store on disk. Open makes one. It is safe for concurrent
@@ -73,6 +77,9 @@ var (
 // recovers the messages in it, see [Spool.Recovery]. The error is ErrInUse if the
 // spool is open already. The caller must call Close.
 func Open(dir string, o *Options) (*Spool, error) {
+	if o != nil && o.FileSystem != nil {
+		return open(dir, o, o.FileSystem)
+	}
 	return open(dir, o, osFS{})
 }
 
