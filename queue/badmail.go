@@ -20,31 +20,27 @@ func (r *reporter) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, 
 	bad := *m
 	bad.ID = "bad-" + reportID(m, rcpts, "bad")[len("dsn-"):]
 	bad.Recipients = rcpts
-	kept := func() (struct{}, error) { return struct{}{}, r.keep(ctx, &bad) }
-	_, err := guarded(r.log, "BadMail", kept)
+	kept := func() (string, error) { return r.keep(ctx, &bad) }
+	note, err := guarded(r.log, "BadMail", kept)
 	if errors.Is(err, ErrDamaged) {
 		bad.Content = String("\r\nThe content of this message was damaged in the store.\r\n")
-		_, err = guarded(r.log, "BadMail", kept)
+		note, err = guarded(r.log, "BadMail", kept)
 	}
 	if err == nil {
+		if note != "" {
+			why += "; " + note
+		}
 		r.emit(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })
 	}
 	return err
 }
 
-// keepInStore is the default of Queue.BadMail. It stores the message under
-// BadMailQueue.
-func (q *Queue) keepInStore(ctx context.Context, bad *Message) error {
-	bad.Received = time.Now()
-	err := q.Store.Put(ctx, bad, Schedule{Due: farFuture, Hop: badMailHop})
-	if errors.Is(err, ErrExists) {
-		return nil
-	}
-	return err
-}
-
-// clearBadMail removes bad mail that is older than Limits.BadMail.
+// clearBadMail removes bad mail that is older than Limits.BadMail, and what
+// exceeds the other limits.
 func (q *Queue) clearBadMail(now time.Time) error {
+	if err := q.removeExcess(q.ctx); err != nil {
+		return err
+	}
 	if q.limits.BadMail < 0 {
 		return nil
 	}

@@ -62,7 +62,8 @@
 //
 // The Queue sends no report about a report. It logs a report that cannot be
 // delivered and keeps it as bad mail. It also keeps each message that can be
-// neither delivered nor reported: see [Queue.BadMail].
+// neither delivered nor reported: see [Queue.BadMail]. Bad mail has limits in
+// time, bytes and number ([Limits]), because a stranger can make it.
 //
 // An application that sends mail can process the reports without a mailbox:
 // one connector of its routing.Router gets a Transport that is a Go function

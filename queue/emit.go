@@ -44,7 +44,7 @@ func (q *Queue) emit(kind EventKind, m *Message, rcpts []*Recipient, more func(*
 // level returns the log level of an event. Events that need an operator are
 // warnings.
 func (k EventKind) level() slog.Level {
-	if k == EventPoison || k == EventBadMail {
+	if k == EventPoison || k == EventBadMail || k == EventBadMailRemoved {
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
@@ -55,7 +55,7 @@ func (q *Queue) logged(l slog.Level) bool {
 }
 
 var eventTexts = [...]string{"", "message enqueued", "delivered", "deferred", "failed", "report queued", "list expanded",
-	"redirected", "resubmitted", "set aside as poison", "kept as bad mail", "next hop throttled", "report suppressed", "operation"}
+	"redirected", "resubmitted", "set aside as poison", "kept as bad mail", "next hop throttled", "report suppressed", "operation", "oldest bad mail removed"}
 
 // logEvent writes the log line of an event. A message may have thousands of
 // recipients, so the line has the first recipient and the number of all.

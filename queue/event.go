@@ -12,23 +12,24 @@ import (
 type EventKind uint8
 
 const (
-	EventReceive    EventKind = iota + 1 // the message was enqueued
-	EventSend                            // delivered to the next hop
-	EventDefer                           // an attempt failed; there will be another one
-	EventFail                            // the recipients failed or expired
-	EventDSN                             // a report was enqueued; Reference is its ID
-	EventExpand                          // a list was replaced by its members
-	EventRedirect                        // an operator redirected the message
-	EventResubmit                        // an operator resubmitted the message
-	EventPoison                          // poison message: set aside
-	EventBadMail                         // bad mail: can be neither delivered nor reported
-	EventThrottle                        // the Queue reduced the concurrency of a next hop
-	EventSuppressed                      // a report was due, but NOTIFY excludes it or it must not be sent
-	EventOperation                       // any other operation of an operator
+	EventReceive        EventKind = iota + 1 // the message was enqueued
+	EventSend                                // delivered to the next hop
+	EventDefer                               // an attempt failed; there will be another one
+	EventFail                                // the recipients failed or expired
+	EventDSN                                 // a report was enqueued; Reference is its ID
+	EventExpand                              // a list was replaced by its members
+	EventRedirect                            // an operator redirected the message
+	EventResubmit                            // an operator resubmitted the message
+	EventPoison                              // poison message: set aside
+	EventBadMail                             // bad mail: can be neither delivered nor reported
+	EventThrottle                            // the Queue reduced the concurrency of a next hop
+	EventSuppressed                          // a report was due, but NOTIFY excludes it or it must not be sent
+	EventOperation                           // any other operation of an operator
+	EventBadMailRemoved                      // the oldest bad mail was removed: Limits.BadMailBytes or BadMailMessages
 )
 
 var eventNames = [...]string{"", "RECEIVE", "SEND", "DEFER", "FAIL", "DSN", "EXPAND", "REDIRECT", "RESUBMIT",
-	"POISONMESSAGE", "BADMAIL", "THROTTLE", "SUPPRESSED", "OPERATION"}
+	"POISONMESSAGE", "BADMAIL", "THROTTLE", "SUPPRESSED", "OPERATION", "BADMAILREMOVED"}
 
 // String returns the name of the event in the tracking log of Exchange.
 func (k EventKind) String() string {

@@ -32,6 +32,15 @@ type Limits struct {
 	// BadMail is how long the Store keeps bad mail. Default 30 days. Negative
 	// means for ever.
 	BadMail time.Duration
+	// BadMailBytes is the most bytes of bad mail in the Store: content,
+	// addresses and replies. A new message that would exceed it is kept without
+	// its body. If that is still too much, the oldest bad mail is removed:
+	// [EventBadMailRemoved]. Default 50 MiB. Negative means no limit.
+	BadMailBytes int64
+	// BadMailMessages is the most messages of bad mail in the Store. For a new
+	// message beyond it the oldest is removed. Default 10000. Negative means no
+	// limit.
+	BadMailMessages int
 	// Received is the most Received fields of a message that Submit, the
 	// pickup folder and the replay folder accept. A message with more is
 	// considered a mail loop and is refused with 554 5.4.6. A field at the top
@@ -68,6 +77,12 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Interrupted, 2)
 	if l.BadMail == 0 {
 		l.BadMail = 30 * 24 * time.Hour
+	}
+	if l.BadMailBytes == 0 {
+		l.BadMailBytes = 50 << 20
+	}
+	if l.BadMailMessages == 0 {
+		l.BadMailMessages = 10000
 	}
 	or(&l.Received, 30)
 	l.Hop = l.Hop.withDefaults(HopLimits{Concurrency: 20, Start: 5, Recipients: 50, Active: max(l.Active/4, 1)})

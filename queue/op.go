@@ -29,9 +29,11 @@ const (
 	opExpire
 	opRemove
 	opRemoveReport
+	opMakeRoom // removes the oldest bad mail
 )
 
-var opNames = [...]string{"", "suspend", "resume", "retry", "resubmit", "redirect", "expire", "remove", "remove with report"}
+var opNames = [...]string{"", "suspend", "resume", "retry", "resubmit", "redirect", "expire", "remove", "remove with report",
+	"removed, because bad mail has reached its limit"}
 
 // String returns the name of the operation, for example "suspend" or "redirect
 // to example.net".
@@ -145,7 +147,11 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 			a := &active{m: ms[0], owner: owner, lifetime: q.lifetime(ms[0])}
 			// Complete the operation even if ctx ends. Half an operation could be a
 			// failure report about mail that is delivered later.
-			return true, q.execute(context.WithoutCancel(ctx), a, stored, op)
+			err := q.execute(context.WithoutCancel(ctx), a, stored, op)
+			if err == nil && stored == badMailHop {
+				q.badMail.forget(id) // all operations on bad mail remove it
+			}
+			return true, err
 		}
 		// It has ended, another node has leased it, or Run is about to make it active.
 		tries++
@@ -191,7 +197,7 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 	case opSuspend:
 		q.emitOp(EventOperation, a.m, op, "")
 		return q.putAside(a, suspendedHop)
-	case opExpire, opRemove, opRemoveReport:
+	case opExpire, opRemove, opRemoveReport, opMakeRoom:
 		return q.giveUp(ctx, a, stored, op)
 	case opResubmit:
 		if a.m.Interrupted > 0 || stored == badMailHop {
@@ -242,7 +248,11 @@ func (a *active) retryBy(op Op) {
 // giveUp ends the waiting recipients, with or without a report.
 func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) error {
 	q.locked(func(*sched.Scheduler) { a.endAll(stored, op) })
-	q.emitOp(EventOperation, a.m, op, "")
+	kind := EventOperation
+	if op.what == opMakeRoom {
+		kind = EventBadMailRemoved
+	}
+	q.emitOp(kind, a.m, op, "")
 	if a.due != nil {
 		q.recorder.report(ctx, a)
 	}
@@ -267,7 +277,7 @@ func (a *active) endAll(stored NextHop, op Op) {
 			r.Status = Removed
 			r.Last = *refused(554, smtp.EnhancedCode{5, 0, 0}, "The administrator has removed the message from the queue")
 		}
-		if op.what != opRemove {
+		if op.what == opExpire || op.what == opRemoveReport {
 			a.owed().fail(r, a.lifetime.of(a.m, r, nil).After(time.Now(), 0).Expire)
 		}
 	}

@@ -38,8 +38,9 @@ type Queue struct {
 	// Usually this is a report. m.Recipients are the recipients that failed. When
 	// BadMail returns nil, the message must be on stable storage. The Queue may
 	// pass the same message, with the same ID, twice. Default: the Store keeps
-	// it for the time of Limits.BadMail, and an operator can see it
-	// ([MessageBad]). [BadMailDir] writes files.
+	// it for the time of Limits.BadMail, within Limits.BadMailBytes and
+	// Limits.BadMailMessages, and an operator can see it ([MessageBad]).
+	// [BadMailDir] writes files.
 	BadMail func(ctx context.Context, m *Message) error
 	// Hooks are called with each message before it is stored. They can change
 	// or refuse it.
@@ -58,6 +59,7 @@ type Queue struct {
 	journal DeliveryJournal // the Store, if it is a DeliveryJournal
 	ids     ids
 	events  events
+	badMail badMail
 	frozen  atomic.Bool // by an operator: Submit refuses all mail
 
 	running sync.Mutex    // guards the fields below, up to over
@@ -91,6 +93,7 @@ func (q *Queue) setup() {
 			q.retry = Retry{}
 		}
 		q.limits = q.Limits.withDefaults()
+		q.badMail.bytes, q.badMail.messages = q.limits.BadMailBytes, q.limits.BadMailMessages
 		q.pacer, _ = q.Deliverer.(Pacer)
 		q.journal, _ = q.Store.(DeliveryJournal)
 		q.core = sched.New(sched.Limits{Active: q.limits.Active, Memory: q.limits.Memory, Deliveries: q.limits.Deliveries,

@@ -36,9 +36,9 @@ func (r *recorder) step(events func(core *sched.Scheduler)) {
 
 // newRecorder returns the recorder of a Queue whose other fields are set.
 func newRecorder(q *Queue) recorder {
-	keep := q.BadMail
-	if keep == nil {
-		keep = q.keepInStore
+	keep := q.keepInStore
+	if q.BadMail != nil {
+		keep = func(ctx context.Context, bad *Message) (string, error) { return "", q.BadMail(ctx, bad) }
 	}
 	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit}
 	return recorder{store: q.Store, driver: &q.driver, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}

@@ -74,7 +74,7 @@ func newBench(t *testing.T) *bench {
 				}
 				return b.submitErr
 			},
-			keep: func(ctx context.Context, bad *Message) error { return nil },
+			keep: func(ctx context.Context, bad *Message) (string, error) { return "", nil },
 			emit: func(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event)) {
 				e := Event{Kind: kind}
 				if more != nil {

@@ -42,8 +42,8 @@ type reporter struct {
 	Reports
 	host   string // names this MTA
 	log    *slog.Logger
-	submit func(ctx context.Context, report *Message) error // puts a report into the queue
-	keep   func(ctx context.Context, bad *Message) error    // keeps bad mail
+	submit func(ctx context.Context, report *Message) error                 // puts a report into the queue
+	keep   func(ctx context.Context, bad *Message) (note string, err error) // keeps bad mail
 	emit   func(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event))
 }
 

@@ -109,7 +109,7 @@ func source(e *queue.Event) string {
 			return "SMTP"
 		}
 		return "ROUTING"
-	case queue.EventDSN, queue.EventBadMail, queue.EventSuppressed:
+	case queue.EventDSN, queue.EventBadMail, queue.EventBadMailRemoved, queue.EventSuppressed:
 		return "DSN"
 	case queue.EventRedirect, queue.EventResubmit, queue.EventOperation:
 		return "ADMIN"
