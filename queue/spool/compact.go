@@ -62,27 +62,29 @@ func (l *recordLog) worthEmptying() *segment {
 	return g
 }
 
-// empty copies all needed records of a segment.
-func (l *recordLog) empty(g *segment) error {
-	b := make([]byte, g.capacity)
-	n, _ := g.file.ReadAt(b, 0)
-	clear(b[n:])
+// empty copies all needed records of a segment. It holds a window of the segment and
+// about moveBatch of copies in memory.
+func (l *recordLog) empty(g *segment) (err error) {
+	sc := newScanner(g.file, g.capacity, g.salt)
 	var size int64
-	for _, f := range scanSegment(b, g.salt, g.end).found {
-		r, err := l.owner.copy(g, f, b[f.off:][:f.size()])
+	sc.record = func(f found) {
 		if err != nil {
-			return err
+			return
 		}
-		if r == nil {
-			continue
+		var r *record
+		if r, err = l.owner.copy(g, f, sc.at(f.off, f.size())); r == nil {
+			return
 		}
 		l.stats.moved.Add(r.size())
 		if size += r.size(); size >= moveBatch {
-			if err := l.sync(); err != nil {
-				return err
-			}
+			err = l.sync()
 			size = 0
 		}
+	}
+	sc.damage = func(gap) {}
+	sc.scan(g.end, g.end)
+	if err != nil {
+		return err
 	}
 	if err := l.sync(); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -166,7 +167,7 @@ func TestDispositionsByTimer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found := scanSegment(b, s.log.active.salt, -1).found; len(found) == 2 && found[1].kind == kindRemoval {
+		if found := scanBytes(b, s.log.active.salt, -1).found; len(found) == 2 && found[1].kind == kindRemoval {
 			break
 		}
 		if time.Since(begin) > 10*time.Second {
@@ -239,5 +240,34 @@ func TestSyncFails(t *testing.T) {
 		if m, err := after.Get(bg, id); err != nil || text(t, m.Content) != text(t, trialContent(id, 1000)) {
 			t.Errorf("%s: %v", id, err)
 		}
+	}
+}
+
+// Compaction of a large segment holds a small part of it in memory.
+func TestCompactMemory(t *testing.T) {
+	const size = 32 << 20
+	s, err := Open(t.TempDir(), &Options{SegmentSize: size, Logger: testLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range size / (200 << 10) {
+		id := fmt.Sprintf("m%d", i)
+		if err := s.Put(bg, testMessage(id, trialContent(id, 200<<10)), forever); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := s.log.segments[1]
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	sc := newScanner(g.file, g.capacity, g.salt)
+	n := 0
+	sc.record = func(f found) { n += len(sc.at(f.off, f.size())) }
+	sc.damage = func(gap) {}
+	sc.scan(g.end, g.end)
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; n < size/2 || got > 2*windowSize {
+		t.Errorf("the scan of %d bytes of records allocates %d bytes", n, got)
 	}
 }

@@ -19,20 +19,34 @@ type Damage struct {
 	Err     error  // what is wrong
 }
 
-// saveDamaged copies bytes of a segment into a file in the directory damaged. It
-// returns the path of the file, "" if that fails.
-func (s *Spool) saveDamaged(g *segment, off int64, b []byte) string {
-	name := filepath.Join(s.damagedDir(), fmt.Sprintf("%010d-%d-%d", g.number, off, len(b)))
+// saveDamaged copies bytes of a segment into a file in the directory damaged. Bytes
+// that cannot be read become zeros, and bytes after the end of the segment's file are
+// left out. saveDamaged returns the path of the file, "" if that fails.
+func (s *Spool) saveDamaged(g *segment, off, size int64) string {
+	name := filepath.Join(s.damagedDir(), fmt.Sprintf("%010d-%d-%d", g.number, off, size))
 	s.fs.Remove(name) // a file of an earlier recovery
 	f, err := s.fs.Open(name, create)
 	if err == nil {
-		err = errors.Join(f.WriteAt([][]byte{b}, 0), f.Sync(), f.Close(), s.fs.SyncDir(s.damagedDir()))
+		err = errors.Join(copyRange(f, g, off, size), f.Sync(), f.Close(), s.fs.SyncDir(s.damagedDir()))
 	}
 	if err != nil {
 		s.logger.Error("spool: cannot save damaged bytes", "file", name, "error", err)
 		return ""
 	}
 	return name
+}
+
+// copyRange copies bytes of a segment to the start of a file.
+func copyRange(to file, g *segment, off, size int64) error {
+	w := window{file: g.file, size: min(g.capacity, off+size)}
+	for at := off; at < w.size; {
+		n := min(w.size-at, windowSize)
+		if err := to.WriteAt([][]byte{w.at(at, n)}, at-off); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
 }
 
 // unreadable handles a message that cannot be read. If the message is damaged, it
@@ -48,9 +62,7 @@ func (s *Spool) unreadable(p *place, err error) {
 	}
 	saved := ""
 	if p.segment != nil {
-		b := make([]byte, p.data.message.size)
-		n, _ := p.segment.file.ReadAt(b, int64(p.data.message.off))
-		saved = s.saveDamaged(p.segment, int64(p.data.message.off), b[:n])
+		saved = s.saveDamaged(p.segment, int64(p.data.message.off), int64(p.data.message.size))
 	}
 	if p.data.inFile { // the content file would be deleted with the message
 		from := s.files.name(p.data.seq)

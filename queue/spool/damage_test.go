@@ -253,3 +253,34 @@ func TestNewerFormat(t *testing.T) {
 		t.Errorf("%d files in the log, %v", len(after), err)
 	}
 }
+
+// The file of a segment that is too large, and sparse, is an error of Open. Open does
+// not read it, and the error names it.
+func TestHugeSegment(t *testing.T) {
+	dir, path, _ := closedSpool(t, 1)
+	const size = 1 << 40
+	if err := os.Truncate(path, size); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	if s, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), fmt.Sprint(size)) {
+		t.Errorf("Open: %v, want an error with the name and size of the file", err)
+		if err == nil {
+			s.Close()
+		}
+	}
+	if _, err := Inspect(dir); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("Inspect: %v, want an error with the name of the file", err)
+	}
+}
+
+// A segment that became long and sparse, but not too long, opens and nothing is lost.
+func TestSparseSegment(t *testing.T) {
+	dir, path, _ := closedSpool(t, 3)
+	if err := os.Truncate(path, 256<<20); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	s := openTest(t, dir)
+	if r := s.Recovery(); r.Messages != 3 || len(r.Damaged) != 0 {
+		t.Errorf("Recovery: %+v", r)
+	}
+}

@@ -1,8 +1,10 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -252,5 +254,32 @@ func TestNoNewSegment(t *testing.T) {
 	}
 	if n := s.Stats().Messages; n != len(acked) || fails != 0 {
 		t.Errorf("%d messages, %d were acknowledged; %d faults to go", n, len(acked), fails)
+	}
+}
+
+// A disk that fails is not reported as a full one.
+func TestBrokenDiskIsNotFull(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT} {
+		var log bytes.Buffer
+		d := newSimFS(1)
+		s, err := open("spool", &Options{SegmentSize: 64 << 10, Logger: slog.New(slog.NewTextHandler(&log, nil))}, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		setFail(d, func(_ int, op, name string) error {
+			if op == "write" && filepath.Base(name) == spareName {
+				return errno
+			}
+			return nil
+		})
+		_, err = putUntil(t, s, 10000)
+		full := errno != syscall.EIO
+		if err == nil || !errors.Is(err, errno) || errors.Is(err, queue.ErrFull) != full {
+			t.Errorf("%v: Put: %v", errno, err)
+		}
+		s.Close()
+		if !strings.Contains(log.String(), "new mail is refused") || strings.Contains(log.String(), "room") != full {
+			t.Errorf("%v: the log is\n%s", errno, &log)
+		}
 	}
 }

@@ -72,7 +72,7 @@ func FuzzScan(f *testing.F) {
 		if knownEnd > int64(len(b)) {
 			knownEnd = int64(len(b))
 		}
-		sc := scanSegment(b, s, knownEnd)
+		sc := scanBytes(b, s, knownEnd)
 		end := int64(segmentHeaderLen)
 		for _, r := range sc.found {
 			if r.off < end || r.off+r.size() > int64(len(b)) || r.off%8 != 0 {

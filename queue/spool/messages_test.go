@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
 	"syscall"
 	"testing"
@@ -29,7 +30,7 @@ func recordOf(t *testing.T, s *Spool, id string) (*segment, found, []byte) {
 	if _, err := p.segment.file.ReadAt(b, 0); err != nil {
 		t.Fatal(err)
 	}
-	f, ok := recordAt(b, int64(p.data.message.off), p.segment.salt)
+	f, ok := newScanner(bytes.NewReader(b), int64(len(b)), p.segment.salt).recordAt(int64(p.data.message.off), int64(len(b)))
 	if !ok {
 		t.Fatalf("no record of %s at %v", id, p.data.message)
 	}

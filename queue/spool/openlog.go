@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +57,9 @@ func (l *recordLog) openSegments(numbers []uint32) error {
 			return diskError(err)
 		}
 		l.segments[n] = l.newSegment(n, path, f, size)
+		if size > math.MaxUint32 { // an offset in a segment has 4 bytes
+			return fmt.Errorf("spool: %s has %d bytes, a segment has at most %d", path, size, math.MaxUint32)
+		}
 		l.nextNumber = n + 1
 	}
 	return nil

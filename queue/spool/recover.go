@@ -58,13 +58,12 @@ func (s *Spool) recover() (*replayer, error) {
 		return nil, err
 	}
 	r := &replayer{s, make(map[uint64]replayed)}
-	var buf []byte
 	for i, n := range numbers {
 		knownEnd := int64(-1)
 		if i+1 < len(numbers) {
 			knownEnd = s.log.endOf(n, numbers[i+1])
 		}
-		buf = r.replay(s.log.segments[n], knownEnd, buf)
+		r.replay(s.log.segments[n], knownEnd)
 	}
 	if err := r.sweep(); err != nil {
 		return nil, diskError(err)
@@ -73,54 +72,35 @@ func (s *Spool) recover() (*replayer, error) {
 	return r, nil
 }
 
-// replay applies a segment's records to the index. buf is memory to reuse.
-func (r *replayer) replay(g *segment, knownEnd int64, buf []byte) []byte {
-	if int64(cap(buf)) < g.capacity {
-		buf = make([]byte, g.capacity)
-	}
-	buf = buf[:g.capacity]
-	if n, err := g.file.ReadAt(buf, 0); n < len(buf) && err != nil {
-		r.logger.Error("spool: cannot read the whole segment", "segment", g.path, "error", err)
-		readPieces(g.file, buf)
-	}
-	scan := scanSegment(buf, g.salt, knownEnd)
-	g.end = scan.end
-	if 0 <= knownEnd && knownEnd <= int64(len(buf)) {
-		// Is there a record that must be ignored? See retract.
-		f, ok := recordAt(buf, knownEnd, g.salt)
-		g.suspect = ok && !f.badBody
-	}
-	r.recovery.Cut += scan.cut
-	for _, d := range scan.damaged {
-		r.damageIn(g, buf, d)
-	}
-	for _, f := range scan.found {
-		err := r.apply(g, buf, f)
+// replay applies a segment's records to the index.
+func (r *replayer) replay(g *segment, knownEnd int64) {
+	sc := newScanner(g.file, g.capacity, g.salt)
+	sc.record = func(f found) {
+		err := r.apply(g, f, sc.meta(f))
 		if err == nil && f.badBody {
 			err = errBody // the message stays in the queue, which reports its failure
 		}
 		if err != nil {
-			r.damageIn(g, buf, gap{f.off, f.size(), err})
+			r.damageIn(g, gap{f.off, f.size(), err})
 		}
 	}
-	return buf
-}
-
-// readPieces reads the parts of a file that can be read. The rest becomes zeros,
-// which are not a record.
-func readPieces(f file, b []byte) {
-	const piece = 4 << 10
-	for off := 0; off < len(b); off += piece {
-		p := b[off:min(off+piece, len(b))]
-		if n, err := f.ReadAt(p, int64(off)); n < len(p) && err != nil {
-			clear(p)
-		}
+	sc.damage = func(d gap) { r.damageIn(g, d) }
+	sc.scan(knownEnd, g.capacity)
+	g.end = sc.end
+	r.recovery.Cut += sc.cut
+	if knownEnd >= 0 {
+		// Is there a record that must be ignored? See retract.
+		f, ok := sc.recordAt(knownEnd, g.capacity)
+		g.suspect = ok && !f.badBody
+	}
+	if sc.err != nil {
+		r.logger.Error("spool: cannot read the whole segment", "segment", g.path, "error", sc.err)
 	}
 }
 
 // damageIn saves damaged bytes of a segment and reports them.
-func (r *replayer) damageIn(g *segment, b []byte, d gap) {
-	saved := r.saveDamaged(g, d.off, b[d.off:d.off+d.size])
+func (r *replayer) damageIn(g *segment, d gap) {
+	saved := r.saveDamaged(g, d.off, d.size)
 	g.keep = g.keep || saved == ""
 	r.damage(Damage{Segment: g.path, Offset: d.off, Size: d.size, Err: d.err, Saved: saved})
 }
@@ -132,12 +112,11 @@ func (r *replayer) damage(d Damage) {
 }
 
 // apply replays one record.
-func (r *replayer) apply(g *segment, buf []byte, f found) error {
+func (r *replayer) apply(g *segment, f found, meta []byte) error {
 	a := r.log.account()
 	defer a.done()
 	at := loc{g.number, uint32(f.off), uint32(f.size())}
 	r.nextSeq.Store(max(r.nextSeq.Load(), f.seq))
-	meta := buf[f.off+headerLen:][:f.metaLen]
 	switch f.kind {
 	case kindMessage:
 		return r.applyMessage(a, at, f, meta)

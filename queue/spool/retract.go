@@ -16,7 +16,7 @@ func (l *recordLog) retract() {
 	if g == nil || !g.suspect || g.wiped {
 		return
 	}
-	// A batch without its first record counts as torn (scanSegment). This write
+	// A batch without its first record counts as torn (see scanner). This write
 	// makes the pages dirty again, so the result of this sync can be trusted.
 	err := g.file.WriteAt([][]byte{make([]byte, headerLen)}, g.end)
 	if err == nil {

@@ -1,6 +1,9 @@
 package spool
 
-import "errors"
+import (
+	"errors"
+	"io"
+)
 
 // A found is a record that a scan has found.
 type found struct {
@@ -15,121 +18,173 @@ type gap struct {
 	err       error
 }
 
-// A scan is the content of a segment.
-type scan struct {
-	found   []found
-	damaged []gap // parts that were durable once
-	end     int64 // where the last record ends
-	cut     int64 // bytes of later records, which were never acknowledged
-}
-
 var (
 	errGap  = errors.New("spool: bytes that are not a record")
 	errBody = errors.New("spool: content does not match its checksum")
 )
 
-// scanSegment finds the records in a segment's bytes.
+// A scanner finds the records of a segment. It holds a window of the segment in memory.
 //
 // A broken or missing record has one of two causes. Either the commit that wrote it
 // was not completed: then the record was never acknowledged, and it is cut off with
 // all that follows. Or the record was durable and the disk lost it: that is damage.
 // A commit begins only after the one before is durable. So all bytes were durable
 // that are before the beginning of any batch of which a record is left. The same
-// holds for all bytes before knownEnd, the end that the header of the next segment
-// names (-1 if there is none).
-func scanSegment(b []byte, s salt, knownEnd int64) scan {
-	limit := int64(len(b))
+// holds for all bytes before the end that the header of the next segment names.
+type scanner struct {
+	window
+	salt salt
+
+	record func(f found) // called for each record, in order
+	damage func(g gap)   // called for each part that was durable once
+
+	end int64 // where the last record ends
+	cut int64 // bytes of later records, which were never acknowledged
+
+	durable int64  // all bytes before it were durable once
+	held    []item // the first is not known to be damaged or torn; nil if all is known
+}
+
+// An item is a record or a gap of a segment.
+type item struct {
+	found
+	gap bool
+	len int64 // of the gap
+}
+
+// torn reports whether the item is torn if the bytes from durable on were not durable.
+func (i *item) torn(durable int64) bool { return (i.gap || i.badBody) && i.off >= durable }
+
+// newScanner returns a scanner of the first size bytes of a file.
+func newScanner(f io.ReaderAt, size int64, s salt) *scanner {
+	return &scanner{window: window{file: f, size: size}, salt: s}
+}
+
+// scan finds the records. knownEnd is the end that the header of the next segment
+// names, -1 if there is none. If there is none, no record begins at or after written
+// unless all bytes before it are records.
+func (sc *scanner) scan(knownEnd, written int64) {
+	limit := sc.size
 	if knownEnd >= 0 {
 		limit = min(limit, knownEnd)
+		written = limit
 	}
-	var sc scan
-	var gaps []gap
-	durable := knownEnd
+	sc.durable = knownEnd
 	off := int64(segmentHeaderLen)
 	for off < limit {
-		f, ok := recordAt(b[:limit], off, s)
-		if ok {
-			sc.found = append(sc.found, f)
-			durable = max(durable, int64(f.batch))
+		if f, ok := sc.recordAt(off, limit); ok {
+			sc.durable = max(sc.durable, int64(f.batch))
+			sc.add(item{found: f})
 			off += f.size()
 			continue
 		}
-		next := nextRecord(b[:limit], off, s)
+		if off > written { // then written is not right
+			written = limit
+		}
+		next := sc.nextRecord(off, min(limit, written))
 		if next < 0 {
 			break
 		}
-		gaps = append(gaps, gap{off, next - off, errGap})
+		sc.add(item{found: found{off: off}, gap: true, len: next - off})
 		off = next
 	}
 	sc.end = off
 	if knownEnd >= 0 && off < knownEnd {
-		gaps = append(gaps, gap{off, knownEnd - off, errGap})
+		sc.add(item{found: found{off: off}, gap: true, len: knownEnd - off})
 		sc.end = knownEnd
 	}
-	sc.cutTorn(gaps, durable)
+	if len(sc.held) > 0 { // the torn end
+		sc.cut = sc.end - sc.held[0].off
+		sc.end -= sc.cut
+		sc.held = nil
+	}
 	if knownEnd < 0 {
-		sc.cut += torn(b, sc.end+sc.cut, s)
+		sc.cut += sc.tornAt(sc.end + sc.cut)
 	}
-	return sc
 }
 
-// cutTorn distinguishes damage from a torn end, and cuts the torn end off. All bytes
-// before durable were durable once.
-func (sc *scan) cutTorn(gaps []gap, durable int64) {
-	end := sc.end
-	for _, g := range gaps {
-		if g.off >= durable {
-			end = min(end, g.off)
-			break
-		}
-		sc.damaged = append(sc.damaged, g)
+// add reports an item, or holds it as long as it may belong to the torn end.
+func (sc *scanner) add(i item) {
+	for len(sc.held) > 0 && !sc.held[0].torn(sc.durable) {
+		sc.report(sc.held[0])
+		sc.held = sc.held[1:]
 	}
-	for i, f := range sc.found {
-		if f.off >= end || f.badBody && f.off >= durable {
-			end = min(end, f.off)
-			sc.found = sc.found[:i]
-			break
-		}
+	if len(sc.held) > 0 || i.torn(sc.durable) {
+		sc.held = append(sc.held, i)
+		return
 	}
-	sc.cut = sc.end - end
-	sc.end = end
+	sc.report(i)
 }
 
-// torn returns the length of an incomplete record at off, 0 if there is none.
-func torn(b []byte, off int64, s salt) int64 {
-	if off < int64(len(b)) {
-		if h, ok := parseHeader(b[off:], s); ok {
-			return min(h.size(), int64(len(b))-off)
-		}
+func (sc *scanner) report(i item) {
+	if i.gap {
+		sc.damage(gap{i.off, i.len, errGap})
+	} else {
+		sc.record(i.found)
+	}
+}
+
+// tornAt returns the length of an incomplete record at off, 0 if there is none.
+func (sc *scanner) tornAt(off int64) int64 {
+	if h, ok := parseHeader(sc.at(off, headerLen), sc.salt); ok {
+		return min(h.size(), sc.size-off)
 	}
 	return 0
 }
 
-// recordAt returns the record at off. ok is false unless header and meta match their
-// checksums.
-func recordAt(b []byte, off int64, s salt) (f found, ok bool) {
+// recordAt returns the record at off that ends before limit. ok is false unless header
+// and meta match their checksums.
+func (sc *scanner) recordAt(off, limit int64) (f found, ok bool) {
 	f.off = off
-	if f.header, ok = parseHeader(b[off:], s); !ok || f.size() > int64(len(b))-off {
+	if f.header, ok = parseHeader(sc.at(off, headerLen), sc.salt); !ok || f.size() > limit-off {
 		return f, false
 	}
-	rest := b[off+headerLen:]
-	meta, body := rest[:f.metaLen], rest[f.metaLen:][:f.bodyLen]
-	if checksum(meta) != f.metaCRC {
+	if f.size() <= windowSize {
+		sc.at(off, f.size()) // all of it at once
+	}
+	if checksum(sc.meta(f)) != f.metaCRC {
 		return f, false
 	}
-	f.badBody = checksum(body) != f.bodyCRC
+	var crc uint32
+	body := off + headerLen + int64(f.metaLen)
+	for rest := int64(f.bodyLen); rest > 0; {
+		n := min(rest, windowSize)
+		crc = updateChecksum(crc, sc.at(body, n))
+		body += n
+		rest -= n
+	}
+	f.badBody = crc != f.bodyCRC
 	return f, true
 }
 
-// nextRecord returns where the next record after off begins, -1 if there is none.
-// Records begin at multiples of 8.
-func nextRecord(b []byte, off int64, s salt) int64 {
-	for off += 8; off < int64(len(b)); off += 8 {
-		if _, ok := parseHeader(b[off:], s); ok {
-			if _, ok := recordAt(b, off, s); ok {
-				return off
+// meta returns the meta of a record, valid until the next call of a method.
+func (sc *scanner) meta(f found) []byte {
+	if f.size() <= windowSize {
+		return sc.at(f.off, f.size())[headerLen:][:f.metaLen]
+	}
+	return sc.at(f.off+headerLen, int64(f.metaLen))
+}
+
+// nextRecord returns where the next record after off begins, -1 if there is none
+// before limit. Records begin at multiples of 8.
+func (sc *scanner) nextRecord(off, limit int64) int64 {
+	for off += 8; off <= limit-headerLen; {
+		b := sc.at(off, min(limit-off, windowSize))
+		i := 0
+		for i <= len(b)-headerLen {
+			if _, ok := parseHeader(b[i:], sc.salt); ok {
+				break
 			}
+			i += 8
 		}
+		off += int64(i)
+		if i > len(b)-headerLen { // no header in b
+			continue
+		}
+		if _, ok := sc.recordAt(off, sc.size); ok {
+			return off
+		}
+		off += 8
 	}
 	return -1
 }

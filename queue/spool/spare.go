@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // spareName is the name of the file for the next segment.
@@ -83,9 +85,19 @@ func (l *recordLog) makeSpare() {
 	l.preparing = false
 	if err == nil {
 		l.spare = f
-	} else if l.noSpare == nil {
-		l.logger.Error("spool: no room for another segment, new mail is refused", "error", err)
 	}
-	l.noSpare = diskError(err)
+	err = diskError(err)
+	if err != nil && l.noSpare == nil {
+		l.logger.Error("spool: "+cannotMakeSpare(err)+", new mail is refused", "error", err)
+	}
+	l.noSpare = err
 	l.idle.Broadcast()
+}
+
+// cannotMakeSpare describes an error of newSpare.
+func cannotMakeSpare(err error) string {
+	if errors.Is(err, queue.ErrFull) {
+		return "no room for another segment"
+	}
+	return "cannot create another segment"
 }
