@@ -52,6 +52,11 @@ type Gate struct {
 	// no Resolver. Default net.DefaultResolver.
 	Resolver Resolver
 
+	// LoginLimit limits how many passwords a client can try. Install gives it
+	// to each server that has none. Default: the default of
+	// smtpserver.Server.LoginLimit.
+	LoginLimit *smtpserver.LoginLimit
+
 	// ReverseDNS adds the client's host name to the Received field; see
 	// [Trace].
 	ReverseDNS bool
@@ -108,11 +113,17 @@ func (g *Gate) Install(srv *smtpserver.Server) error {
 	}
 	srv.Agents = g.agents(relay, domains, srv.Agents)
 	srv.Handler = &Enqueuer{Queue: g.Queue}
+	if srv.LoginLimit == nil {
+		srv.LoginLimit = g.LoginLimit
+	}
 	return nil
 }
 
 func (g *Gate) validate() error {
 	var errs []error
+	if g.LoginLimit != nil {
+		errs = append(errs, g.LoginLimit.Validate())
+	}
 	if g.Pressure != nil {
 		errs = append(errs, g.Pressure.Validate())
 	}

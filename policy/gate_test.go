@@ -181,6 +181,26 @@ func TestErrAcceptKeepsTheTrace(t *testing.T) {
 	}
 }
 
+// The Gate's LoginLimit is that of all its servers, unless they have one of
+// their own.
+func TestLoginLimitOfGate(t *testing.T) {
+	g := &Gate{Queue: new(outbox), LoginLimit: new(smtpserver.LoginLimit)}
+	own := new(smtpserver.LoginLimit)
+	a, b, c := new(smtpserver.Server), new(smtpserver.Server), &smtpserver.Server{LoginLimit: own}
+	for _, srv := range []*smtpserver.Server{a, b, c} {
+		if err := g.Install(srv); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a.LoginLimit != g.LoginLimit || b.LoginLimit != g.LoginLimit || c.LoginLimit != own {
+		t.Error("the servers do not have the LoginLimit of the gate")
+	}
+	g.LoginLimit = &smtpserver.LoginLimit{Period: -1}
+	if err := g.Install(new(smtpserver.Server)); err == nil || !strings.Contains(err.Error(), "LoginLimit") {
+		t.Errorf("a wrong LoginLimit: %v", err)
+	}
+}
+
 // Install changes only the server, and not the settings of the caller.
 func TestInstallDoesNotChangeTheGate(t *testing.T) {
 	rep := &Reputation{}

@@ -77,13 +77,13 @@ func (s *Session) cmdAUTH(arg string) error {
 }
 
 // exchange runs challenges and responses. stop is true if the command is
-// complete without a result: the client cancelled it, sent bad base64, or the
-// connection failed.
+// complete without a result: the client cancelled it, sent bad base64, the
+// LoginLimit refused it, or the connection failed.
 func (s *Session) exchange(mech string, server sasl.Server, response []byte) (stop bool, err error) {
 	for {
-		challenge, done, err := server.Next(response)
-		if err != nil || (done && len(challenge) == 0) {
-			return false, err
+		challenge, done, stop, err := s.next(server, response)
+		if stop || err != nil || (done && len(challenge) == 0) {
+			return stop, err
 		}
 		s.reply(334, noCode, base64.StdEncoding.EncodeToString(challenge))
 		line, err := s.readLine(s.lim.AuthLine, s.lim.AuthLine)
@@ -112,11 +112,11 @@ func (s *Session) exchange(mech string, server sasl.Server, response []byte) (st
 // mechanism has already refused the client in a challenge.
 func (s *Session) giveUp(mech string, server sasl.Server, ec smtp.EnhancedCode, text string) error {
 	s.identity = ""
-	m, ok := server.(interface{ refused() error })
-	if !ok || m.refused() == nil {
+	cause := refusedIn(server)
+	if cause == nil {
 		return s.protocolError(501, ec, text)
 	}
-	if err := s.noteAuthFailure(mech, m.refused()); err != nil {
+	if err := s.noteAuthFailure(mech, cause); err != nil {
 		return err
 	}
 	if err := s.protocolError(501, ec, text); err != nil {

@@ -1,6 +1,10 @@
 package smtpserver
 
-import "io"
+import (
+	"io"
+	"net/netip"
+	"time"
+)
 
 // ReadText runs pieces of text, as DATA brings them, through a textReader.
 func ReadText(pieces []string, normalize bool, w io.Writer) (bare, end bool, rest string) {
@@ -23,3 +27,15 @@ func (w writerSink) put(p []byte) { w.Write(p) }
 
 // ContentMemory is what content of all sessions is counted to hold.
 func ContentMemory(srv *Server) int64 { return srv.contentMemory.Load() }
+
+// FailLogin counts a failed login. It reports whether the LoginLimit allowed it.
+func FailLogin(l *LoginLimit, ip netip.Addr) bool {
+	permit, _ := l.tryBegin(source(ip), time.Now())
+	if permit == loginChecked {
+		l.end(source(ip), true)
+	}
+	return permit == loginChecked
+}
+
+// LoginAddresses returns how many addresses a LoginLimit remembers.
+func LoginAddresses(l *LoginLimit) int { return len(l.failed.entries) }

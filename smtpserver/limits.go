@@ -193,3 +193,12 @@ func set[T int | int64 | time.Duration](n *T, standard, none T) {
 		*n = none
 	}
 }
+
+// waitAtMost returns how long the server may wait, which is d or, under
+// overload, overloadWait if that is shorter.
+func (s *Session) waitAtMost(d time.Duration) time.Duration {
+	if s.srv.overloaded() {
+		return min(d, overloadWait)
+	}
+	return d
+}

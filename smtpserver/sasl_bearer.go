@@ -3,7 +3,6 @@ package smtpserver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/emersion/go-sasl"
@@ -75,7 +74,7 @@ func (b *bearerServer) refused() error { return b.failed }
 
 // parseOAuthBearer parses "n,a=user," ^A "auth=Bearer token" ^A ^A.
 func parseOAuthBearer(response []byte) (username, token string, err error) {
-	bad := errors.New("OAUTHBEARER: malformed response")
+	bad := malformed("OAUTHBEARER: malformed response")
 	head, rest, ok := bytes.Cut(response, []byte{1})
 	gs2 := strings.Split(string(head), ",")
 	if !ok || len(gs2) != 3 || (gs2[0] != "n" && gs2[0] != "y") || gs2[2] != "" {
@@ -96,7 +95,7 @@ func parseXOAuth2(response []byte) (username, token string, err error) {
 	head, rest, _ := bytes.Cut(response, []byte{1})
 	username, ok := strings.CutPrefix(string(head), "user=")
 	if !ok || username == "" {
-		return "", "", errors.New("XOAUTH2: malformed response")
+		return "", "", malformed("XOAUTH2: malformed response")
 	}
 	token, err = bearerToken(rest)
 	return username, token, err
@@ -105,7 +104,7 @@ func parseXOAuth2(response []byte) (username, token string, err error) {
 // bearerToken returns the token from key=value pairs that end with ^A.
 func bearerToken(pairs []byte) (string, error) {
 	if !bytes.HasSuffix(pairs, []byte{1, 1}) {
-		return "", errors.New("bearer: response does not end with ^A^A")
+		return "", malformed("bearer: response does not end with ^A^A")
 	}
 	for _, p := range bytes.Split(bytes.TrimRight(pairs, "\x01"), []byte{1}) {
 		key, value, _ := strings.Cut(string(p), "=")
@@ -114,14 +113,14 @@ func bearerToken(pairs []byte) (string, error) {
 			return token, nil
 		}
 	}
-	return "", errors.New("bearer: no token")
+	return "", malformed("bearer: no token")
 }
 
 // saslName decodes "," and "=" (RFC 5801, 4; RFC 5802, 5.1).
 func saslName(s string) (string, error) {
 	r := strings.NewReplacer("=2C", ",", "=3D", "=")
 	if strings.Count(s, "=") != strings.Count(s, "=2C")+strings.Count(s, "=3D") || s == "" {
-		return "", errors.New("malformed name")
+		return "", malformed("malformed name")
 	}
 	return r.Replace(s), nil
 }

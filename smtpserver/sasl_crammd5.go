@@ -36,19 +36,19 @@ func (password cramAuth) Start(ctx context.Context, s *Session, mechanism string
 	return saslFunc(func(response []byte) ([]byte, bool, error) {
 		if !asked {
 			if response != nil {
-				return nil, true, errors.New("CRAM-MD5 has no initial response")
+				return nil, true, malformed("CRAM-MD5 has no initial response")
 			}
 			asked = true
 			return []byte(challenge), false, nil
 		}
 		i := strings.LastIndexByte(string(response), ' ')
 		if i < 0 {
-			return nil, true, errors.New("CRAM-MD5: malformed response")
+			return nil, true, malformed("CRAM-MD5: malformed response")
 		}
 		username := string(response[:i])
 		given, err := hex.DecodeString(string(response[i+1:]))
 		if err != nil {
-			return nil, true, errors.New("CRAM-MD5: malformed digest")
+			return nil, true, malformed("CRAM-MD5: malformed digest")
 		}
 		secret, err := password(ctx, s, username)
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"errors"
 
 	"github.com/emersion/go-sasl"
 )
@@ -40,7 +39,7 @@ func (identify externalAuth) Start(ctx context.Context, s *Session, mechanism st
 			return []byte{}, false, nil
 		}
 		if bytes.IndexByte(response, 0) >= 0 {
-			return nil, true, errors.New("EXTERNAL: the identity contains NUL")
+			return nil, true, malformed("EXTERNAL: the identity contains NUL")
 		}
 		err := s.setIdentity(func() (string, error) { return identify(ctx, s, s.tls.PeerCertificates[0], string(response)) })
 		return nil, true, err

@@ -3,8 +3,8 @@ package smtpserver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/emersion/go-sasl"
 )
@@ -22,7 +22,7 @@ func (passwordAuth) Mechanisms(*Session) []string { return []string{sasl.Plain, 
 func (check passwordAuth) Start(ctx context.Context, s *Session, mechanism string) (sasl.Server, error) {
 	verify := func(username, password string) error {
 		if username == "" || password == "" {
-			return errors.New("empty user name or password")
+			return malformed("empty user name or password")
 		}
 		if err := check(ctx, s, username, password); err != nil {
 			return err
@@ -32,16 +32,28 @@ func (check passwordAuth) Start(ctx context.Context, s *Session, mechanism strin
 	}
 	switch mechanism {
 	case sasl.Plain:
-		return sasl.NewPlainServer(func(identity, username, password string) error {
-			if identity != "" && identity != username {
-				return errors.New("PLAIN: the authorization identity is not the user name")
-			}
-			return verify(username, password)
-		}), nil
+		return plainServer(verify), nil
 	case sasl.Login:
 		return &loginServer{verify: verify}, nil
 	}
 	return nil, fmt.Errorf("mechanism %q is not offered", mechanism)
+}
+
+// plainServer is the PLAIN mechanism (RFC 4616).
+func plainServer(verify func(username, password string) error) sasl.Server {
+	return saslFunc(func(response []byte) ([]byte, bool, error) {
+		if response == nil {
+			return []byte{}, false, nil
+		}
+		part := strings.Split(string(response), "\x00")
+		switch {
+		case len(part) != 3:
+			return nil, true, malformed("PLAIN: malformed response")
+		case part[0] != "" && part[0] != part[1]:
+			return nil, true, malformed("PLAIN: the authorization identity is not the user name")
+		}
+		return nil, true, verify(part[1], part[2])
+	})
 }
 
 // loginServer is the LOGIN mechanism. It has two prompts, which clients ignore.
@@ -59,7 +71,7 @@ func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err er
 		return []byte("Password:"), false, nil
 	}
 	if bytes.IndexByte(l.username, 0) >= 0 || bytes.IndexByte(response, 0) >= 0 {
-		return nil, true, errors.New("LOGIN: user name or password contains NUL")
+		return nil, true, malformed("LOGIN: user name or password contains NUL")
 	}
 	return nil, true, l.verify(string(l.username), string(response))
 }

@@ -153,7 +153,7 @@ type scramServer struct {
 	unknown     error // from lookup
 }
 
-var errScram = errors.New("SCRAM: malformed message")
+var errScram = malformed("SCRAM: malformed message")
 
 func (sc *scramServer) Next(response []byte) (challenge []byte, done bool, err error) {
 	if response == nil && sc.step == 0 {
@@ -191,7 +191,7 @@ func (sc *scramServer) first(msg string) ([]byte, error) {
 	}
 	if f[1] != "" {
 		if authzid, err := saslName(strings.TrimPrefix(f[1], "a=")); err != nil || authzid != sc.username {
-			return nil, errors.New("SCRAM: the authorization identity is not the user name")
+			return nil, malformed("SCRAM: the authorization identity is not the user name")
 		}
 	}
 	absent := sc.a.unknown(sc.s.srv, sc.username) // for all users, because it takes time
@@ -212,9 +212,9 @@ func (sc *scramServer) bind(flag string) error {
 	kind, bound := strings.CutPrefix(flag, "p=")
 	switch {
 	case bound != sc.plus:
-		return errors.New("SCRAM: the channel binding flag does not match the mechanism")
+		return malformed("SCRAM: the channel binding flag does not match the mechanism")
 	case flag == "y" && sc.s.tls != nil:
-		return errors.New("SCRAM: the client reports that the server offers no channel binding, but it does: possible downgrade attack")
+		return malformed("SCRAM: the client reports that the server offers no channel binding, but it does: possible downgrade attack")
 	case !bound && flag != "n" && flag != "y":
 		return errScram
 	case !bound:
@@ -232,7 +232,7 @@ func channelBinding(state *tls.ConnectionState, kind string) ([]byte, error) {
 	case kind == "tls-unique" && state.Version < tls.VersionTLS13 && len(state.TLSUnique) > 0: // RFC 5929, 3
 		return state.TLSUnique, nil
 	}
-	return nil, fmt.Errorf("SCRAM: channel binding %q is not available", kind)
+	return nil, malformed(fmt.Sprintf("SCRAM: channel binding %q is not available", kind))
 }
 
 // final parses "c=binding,r=nonce,p=proof" and returns the proof that the
@@ -245,7 +245,7 @@ func (sc *scramServer) final(msg string) ([]byte, error) {
 	attrs := strings.Split(msg[:i], ",")
 	c := base64.StdEncoding.EncodeToString(append([]byte(sc.gs2), sc.binding...))
 	if len(attrs) < 2 || attrs[0] != "c="+c || attrs[1] != "r="+sc.nonce {
-		return nil, errors.New("SCRAM: wrong channel binding or nonce")
+		return nil, malformed("SCRAM: wrong channel binding or nonce")
 	}
 	proof, err := base64.StdEncoding.DecodeString(msg[i+3:])
 	if err != nil || len(proof) != sha256.Size {

@@ -145,6 +145,9 @@ func (srv *Server) prepare() {
 		if srv.InsecureOldTLS {
 			srv.tls = withOldTLS(srv.TLSConfig)
 		}
+		if srv.logins = srv.LoginLimit; srv.logins == nil {
+			srv.logins = new(LoginLimit)
+		}
 		srv.enhanced = srv.has(ExtEnhancedStatusCodes)
 		srv.ids = newIDSource()
 		srv.ctx, srv.cancel = context.WithCancel(context.Background())

@@ -55,6 +55,10 @@ type Server struct {
 	// TLS. Default: AUTH needs TLS 1.2 or later with forward secrecy (see
 	// InsecureOldTLSAuth).
 	AllowInsecureAuth bool
+	// LoginLimit limits how many passwords a client can try. Servers may share
+	// one. If nil, the server has its own, with the defaults of LoginLimit. A
+	// gateway.Gateway gives one to all its servers that have none.
+	LoginLimit *LoginLimit
 
 	// Limits are limits on everything that a client can make the server do.
 	Limits Limits
@@ -154,6 +158,7 @@ type Server struct {
 	hostname string
 	enhanced bool // ENHANCEDSTATUSCODES
 	tls      *tls.Config
+	logins   *LoginLimit
 	ids      idSource
 	ctx      context.Context // of all sessions
 	cancel   context.CancelFunc

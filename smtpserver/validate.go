@@ -21,6 +21,11 @@ func (srv *Server) Validate() error {
 			return fmt.Errorf("smtpserver: %s: %w", setting, err)
 		}
 	}
+	if srv.LoginLimit != nil {
+		if err := srv.LoginLimit.Validate(); err != nil {
+			return err
+		}
+	}
 	if srv.InsecureOldTLS {
 		if err := srv.validateOldTLS(); err != nil {
 			return err

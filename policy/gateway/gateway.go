@@ -17,12 +17,16 @@ import (
 
 // A Gateway runs a relay. Queue must be set; all other fields are optional. The
 // fields must not change once Run was called.
+//
+// The servers of Listeners and Servers share one smtpserver.LoginLimit, unless
+// they have one of their own.
 type Gateway struct {
 	// Listeners receive mail by SMTP. A relay may have none.
 	Listeners []*Listener
 	// Servers have no listener. Their connections come from another source,
-	// for example a routing.Fetcher. They are shut down together with the
-	// Listeners.
+	// for example a routing.Fetcher in Tasks. They must not serve before Run
+	// begins, because it sets their defaults. They are shut down together with
+	// the Listeners.
 	Servers []*smtpserver.Server
 	// Queue delivers the messages. It must be set.
 	Queue *queue.Queue
@@ -63,6 +67,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, g.close())
 	}
+	defaults := newDefaults()
+	for _, srv := range g.Servers {
+		defaults.apply(srv)
+	}
 	run, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	stopTracking := g.track()
@@ -82,7 +90,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		})
 	}
 	for _, d := range g.Listeners {
-		d.serve(fail)
+		d.serve(defaults, fail)
 		g.log(slog.LevelInfo, "listening", "connector", d.Server.Name, "address", d.Socket.Addr().String())
 	}
 

@@ -190,7 +190,10 @@ func TestServersWithoutAListener(t *testing.T) {
 		turned := smtptest.NewListener() // like the server of a Fetcher
 		r.Listeners, r.Servers = nil, []*smtpserver.Server{r.server(t, "relay.example.com")}
 		served := make(chan error, 1)
-		go func() { served <- r.Servers[0].Serve(turned) }()
+		r.Tasks = append(r.Tasks, func(context.Context) error {
+			served <- r.Servers[0].Serve(turned)
+			return nil
+		})
 		r.socket = turned
 		stop := r.run(t)
 		c := smtptest.TalkOn(t, r.dial(t), envelope)

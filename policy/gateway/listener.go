@@ -27,6 +27,7 @@ type Listener struct {
 	closed   chan struct{}
 	running  sync.WaitGroup // accept, and one goroutine for each acceptor
 	fail     func(error)    // gets the error of a server that ends by itself
+	defaults *defaults      // for each server
 
 	mu   sync.Mutex // guards the fields below
 	open bool
@@ -63,10 +64,11 @@ func (d *Listener) listen() error {
 
 // serve accepts connections. fail gets the error of a server that ends by
 // itself.
-func (d *Listener) serve(fail func(error)) {
+func (d *Listener) serve(defaults *defaults, fail func(error)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.accepted, d.closed, d.fail, d.open = make(chan acceptance), make(chan struct{}), fail, true
+	d.accepted, d.closed, d.open = make(chan acceptance), make(chan struct{}), true
+	d.defaults, d.fail = defaults, fail
 	d.running.Go(d.accept)
 	d.begin(d.Server)
 }
@@ -92,7 +94,7 @@ const oldSessions = 10 * time.Minute
 
 // Replace makes srv the server of all new connections. The previous server
 // keeps its sessions for ten minutes. The limits of the two servers are counted
-// separately. After the ten minutes, each old session ends with 421 as soon as
+// separately, except for the LoginLimit. After the ten minutes, each old session ends with 421 as soon as
 // it has no message in transfer. srv must be a server that has not been used
 // before. If srv cannot serve, Replace returns an error and changes nothing.
 //
@@ -150,6 +152,7 @@ func (d *Listener) retire(srv *smtpserver.Server) {
 
 // begin makes srv the server of new connections. The caller holds mu.
 func (d *Listener) begin(srv *smtpserver.Server) {
+	d.defaults.apply(srv)
 	t := &acceptor{listener: d, over: make(chan struct{}), left: make(chan struct{})}
 	d.now, d.servers = t, append(d.servers, srv)
 	d.running.Go(func() {
