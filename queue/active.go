@@ -18,10 +18,12 @@ type active struct {
 
 	// What is to be recorded. The lock of the Queue guards these fields and the
 	// state of the recipients of m.
-	changed bool     // the state of a recipient differs from the stored one
-	tried   bool     // an attempt had a result
-	order   *Op      // an operation to perform when the attempts have ended
-	due     *reports // the reports to send first; nil means none
+	changed  bool         // the state of a recipient differs from the stored one
+	touched  []*Recipient // those whose state has changed since the last record; only in progress
+	progress *progress    // what was recorded while parts are in delivery; nil before
+	tried    bool         // an attempt had a result
+	order    *Op          // an operation to perform when the attempts have ended
+	due      *reports     // the reports to send first; nil means none
 }
 
 // owed returns the reports that are due, for more to be added.
@@ -136,38 +138,4 @@ func (a *active) schedule() Schedule {
 	due, key := a.Due()
 	hop := NextHop(key)
 	return Schedule{Due: due, Hop: hop, Volatile: !a.changed && !aside(hop)}
-}
-
-// snapshot returns the message as it is recorded while parts of it are still in
-// delivery: a recipient that has failed and is not reported yet is Waiting. It
-// is called in a step.
-func (a *active) snapshot() *Message {
-	m := *a.m
-	m.Recipients = make([]*Recipient, len(a.m.Recipients))
-	copies := make([]Recipient, len(a.m.Recipients))
-	var failed map[*Recipient]bool
-	if a.due != nil {
-		failed = set(a.due.failed)
-	}
-	for i, r := range a.m.Recipients {
-		copies[i] = *r
-		if failed[r] {
-			copies[i].Status = Waiting
-		}
-		m.Recipients[i] = &copies[i]
-	}
-	return &m
-}
-
-// set returns rs as a map. In a message with thousands of recipients, linear
-// searches would take seconds.
-func set(rs []*Recipient) map[*Recipient]bool {
-	if len(rs) == 0 {
-		return nil
-	}
-	s := make(map[*Recipient]bool, len(rs))
-	for _, r := range rs {
-		s[r] = true
-	}
-	return s
 }

@@ -194,7 +194,7 @@ func (q *Queue) awaitWorkers() {
 // stops.
 func (q *Queue) giveBack(a *active) {
 	var m *Message
-	q.locked(func(*sched.Scheduler) { m = a.snapshot() })
+	q.locked(func(*sched.Scheduler) { m = &a.snapshot().m })
 	if err := q.Store.Update(context.Background(), q.owner, m, Schedule{Volatile: true}); err != nil {
 		q.log.Warn("queue: a message could not be given back", "id", m.ID, "error", err)
 		return

@@ -46,9 +46,9 @@ func (m *Message) from() time.Time {
 // one of them never expires. hops are the recipients whose hops are known.
 func (q *Queue) expires(m *Message, hops groups) (at time.Time) {
 	paces := make(map[*Recipient]*Pace)
-	for i := range hops {
-		pace := q.pace(hops[i].hop)
-		for _, r := range hops[i].rcpts {
+	for i := range hops.list {
+		pace := q.pace(hops.list[i].hop)
+		for _, r := range hops.list[i].rcpts {
 			paces[r] = &pace
 		}
 	}

@@ -149,8 +149,8 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 		attempts = max(attempts, r.Attempts)
 	}
 	waiting := q.waitsFor(ctx, m, e.Schedule.Hop)
-	for i := range waiting {
-		info.Hops = append(info.Hops, waiting[i].hop)
+	for i := range waiting.list {
+		info.Hops = append(info.Hops, waiting.list[i].hop)
 	}
 	info.Expires = q.expires(m, waiting)
 	info.Status = q.statusOfMessage(e, order, isActive, attempts)

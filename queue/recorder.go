@@ -48,11 +48,13 @@ func newRecorder(q *Queue) recorder {
 func (r *recorder) record(a *active) {
 	for again := true; again; {
 		var final, lost bool
-		var m *Message
+		var p *progress
+		var whole bool
 		var s Schedule
 		r.driver.locked(func(core *sched.Scheduler) {
-			if final, lost = core.Recording(&a.Message); !final {
-				m, s = a.snapshot(), Schedule{Owner: a.owner, Until: a.Lease}
+			if final, lost = core.Recording(&a.Message); !final && !lost {
+				p, whole = a.advance()
+				s = Schedule{Owner: a.owner, Until: a.Lease}
 			}
 		})
 		var err error
@@ -62,10 +64,25 @@ func (r *recorder) record(a *active) {
 		case final:
 			err = r.conclude(a)
 		default:
-			err = r.store.Update(context.Background(), a.owner, m, s)
+			err = r.recordProgress(a, p, whole, s)
 		}
 		again = r.recorded(a, final, err)
 	}
+}
+
+// recordProgress records the state of a message while parts of it are in delivery.
+// whole means that the store does not have the state of all recipients yet.
+func (r *recorder) recordProgress(a *active, p *progress, whole bool, s Schedule) error {
+	var err error
+	if u, ok := r.store.(RecipientUpdater); ok && !whole {
+		err = u.UpdateRecipients(context.Background(), a.owner, &p.m, p.changed, s)
+	} else {
+		err = r.store.Update(context.Background(), a.owner, &p.m, s)
+	}
+	if err != nil {
+		r.driver.locked(func(*sched.Scheduler) { a.progress = nil }) // the next record has all recipients
+	}
+	return err
 }
 
 // recorded notes how a recording ended, and reports whether it is to be repeated

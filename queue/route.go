@@ -25,7 +25,7 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 	a.lifetime = q.lifetime(a.m)
 	q.begin(a)
 	var few [1]group // for most messages, without an allocation
-	groups := groups(few[:0])
+	groups := groups{list: few[:0]}
 	var ended []verdict     // of recipients without a next hop
 	var waiting []time.Time // the due times of the recipients that are not due yet
 	looked, loop := false, false
@@ -51,7 +51,7 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 		groups.add(hop, a.m.Recipients, i)
 	}
 	q.end(a)
-	todo = q.place(a, groups, ended, waiting, todo)
+	todo = q.place(a, groups.list, ended, waiting, todo)
 	q.emitAttempt(a.m, NextHop{}, ended, 0)
 	return todo
 }
@@ -97,7 +97,13 @@ func unrouted(err error) *Result {
 }
 
 // groups are recipients by their next hop.
-type groups []group
+type groups struct {
+	list  []group
+	byHop map[NextHop]int // the index in list; nil while there are few groups
+}
+
+// fewGroups is the greatest number of groups that are searched one by one.
+const fewGroups = 8
 
 type group struct {
 	hop    NextHop
@@ -110,26 +116,57 @@ type group struct {
 
 // add adds recipient i of all to the group of hop.
 func (gs *groups) add(hop NextHop, all []*Recipient, i int) {
-	// From the last group: neighbors in the list often have the same next hop.
-	for k := len(*gs) - 1; k >= 0; k-- {
-		g := &(*gs)[k]
-		if g.hop != hop {
-			continue
+	k := gs.find(hop)
+	if k < 0 {
+		gs.list = append(gs.list, group{hop: hop, first: i, rcpts: all[i : i+1 : i+1]})
+		gs.note()
+		return
+	}
+	g := &gs.list[k]
+	if !g.copied && g.first+len(g.rcpts) == i {
+		g.rcpts = all[g.first : i+1 : i+1]
+	} else {
+		g.rcpts = append(g.rcpts, all[i])
+		g.copied = true
+	}
+}
+
+// find returns the index of the group of hop, -1 if there is none.
+func (gs *groups) find(hop NextHop) int {
+	if gs.byHop != nil {
+		if k, ok := gs.byHop[hop]; ok {
+			return k
 		}
-		if !g.copied && g.first+len(g.rcpts) == i {
-			g.rcpts = all[g.first : i+1 : i+1]
-		} else {
-			g.rcpts = append(g.rcpts, all[i])
-			g.copied = true
+		return -1
+	}
+	// From the last group: neighbors in the list often have the same next hop.
+	for k := len(gs.list) - 1; k >= 0; k-- {
+		if gs.list[k].hop == hop {
+			return k
+		}
+	}
+	return -1
+}
+
+// note adds the last group to byHop, if there are more than a few groups.
+func (gs *groups) note() {
+	n := len(gs.list)
+	if n <= fewGroups {
+		return
+	}
+	if gs.byHop == nil {
+		gs.byHop = make(map[NextHop]int, 4*fewGroups)
+		for k := range gs.list {
+			gs.byHop[gs.list[k].hop] = k
 		}
 		return
 	}
-	*gs = append(*gs, group{hop: hop, first: i, rcpts: all[i : i+1 : i+1]})
+	gs.byHop[gs.list[n-1].hop] = n - 1
 }
 
 // place puts the parts of the routed message into the queues of their hops. The
 // other recipients wait in the store.
-func (q *Queue) place(a *active, gs groups, ended []verdict, waiting []time.Time, todo []sched.Decision) []sched.Decision {
+func (q *Queue) place(a *active, gs []group, ended []verdict, waiting []time.Time, todo []sched.Decision) []sched.Decision {
 	for i := range gs {
 		gs[i].limits = q.hopLimits(gs[i].hop)
 		gs[i].pace = q.pace(gs[i].hop)

@@ -113,6 +113,18 @@ type DeliveryJournal interface {
 	End(id string)
 }
 
+// A RecipientUpdater is a Store that can record new states of some recipients at
+// a cost that does not depend on the number of the others. The Queue uses it
+// while a message with several next hops is in delivery. Without it, the end of
+// each delivery records all recipients, and the cost grows with the square of
+// their number.
+type RecipientUpdater interface {
+	// UpdateRecipients is like Update, but only the recipients m.Recipients[i]
+	// with i in changed differ from those that the store has. Their number is
+	// the same. UpdateRecipients keeps neither m nor changed.
+	UpdateRecipients(ctx context.Context, owner string, m *Message, changed []int, s Schedule) error
+}
+
 // A Schedule has the due time and the lease of a message.
 type Schedule struct {
 	// Due is when the message may be claimed. The zero time means at once.

@@ -73,6 +73,9 @@ func (a *active) lateVerdict(h *sched.Hop, r *Recipient, now, again time.Time) (
 func (a *active) apply(v *verdict, now time.Time) {
 	r := v.r
 	r.Status = v.status
+	if a.progress != nil {
+		a.touched = append(a.touched, r)
+	}
 	if v.res != nil || v.delayed || v.status != Waiting {
 		a.changed = true
 	}

@@ -27,8 +27,9 @@ type Store struct {
 }
 
 var (
-	_ queue.Store           = (*Store)(nil)
-	_ queue.DeliveryJournal = (*Store)(nil)
+	_ queue.Store            = (*Store)(nil)
+	_ queue.DeliveryJournal  = (*Store)(nil)
+	_ queue.RecipientUpdater = (*Store)(nil)
 )
 
 // lock begins a call. If it returns nil, the caller must unlock st.mu.
@@ -150,6 +151,26 @@ func (st *Store) Update(ctx context.Context, owner string, m *queue.Message, s q
 	}
 	data := st.index.At(slot).Data
 	data.Recipients, data.Interrupted = cloneRecipients(m.Recipients), m.Interrupted
+	st.index.Reschedule(slot, s)
+	return nil
+}
+
+// UpdateRecipients implements queue.RecipientUpdater.
+func (st *Store) UpdateRecipients(ctx context.Context, owner string, m *queue.Message, changed []int, s queue.Schedule) error {
+	if err := st.lock(ctx); err != nil {
+		return err
+	}
+	defer st.mu.Unlock()
+	slot, err := st.leased(owner, m.ID)
+	if err != nil {
+		return err
+	}
+	data := st.index.At(slot).Data
+	for _, i := range changed {
+		r := *m.Recipients[i]
+		data.Recipients[i] = &r
+	}
+	data.Interrupted = m.Interrupted
 	st.index.Reschedule(slot, s)
 	return nil
 }

@@ -37,7 +37,7 @@ func Crash(t *testing.T, c Config, rounds int) {
 		return
 	}
 	dir := t.TempDir()
-	b := &book{t: t, state: make(map[string]string), marked: make(map[string]bool)}
+	b := &book{t: t, state: make(map[string]string), marked: make(map[string]bool), tried: make(map[string]int)}
 	for round := range rounds {
 		b.live(dir, round)
 		b.verify(c, dir)
@@ -79,6 +79,9 @@ func crashStep(t *testing.T, st queue.Store, id string, say func(what, id string
 		return
 	}
 	say("put", id)
+	if u, ok := st.(queue.RecipientUpdater); ok && rand.IntN(2) == 0 {
+		crashChanges(t, st, u, m, say)
+	}
 	if rand.IntN(2) == 0 {
 		return
 	}
@@ -100,6 +103,18 @@ func crashStep(t *testing.T, st queue.Store, id string, say func(what, id string
 	}
 }
 
+// crashChanges records attempts at the recipients of m, each for itself.
+func crashChanges(t *testing.T, st queue.Store, u queue.RecipientUpdater, m *queue.Message, say func(what, id string)) {
+	for i, r := range m.Recipients {
+		r.Attempts++
+		if err := u.UpdateRecipients(ctx, m.ID, m, []int{i}, queue.Schedule{Owner: m.ID, Until: time.Now().Add(time.Hour)}); err != nil {
+			t.Errorf("UpdateRecipients: %v", err)
+		} else if rand.IntN(2) == 0 && st.Sync(ctx) == nil {
+			say(fmt.Sprintf("tried%d", i), m.ID)
+		}
+	}
+}
+
 // crashMessage returns a message whose content depends only on its ID. Some are
 // large.
 func crashMessage(id string) *queue.Message {
@@ -117,6 +132,7 @@ type book struct {
 	t           *testing.T
 	state       map[string]string
 	marked      map[string]bool // messages with a begin and no end
+	tried       map[string]int  // how many recipients have an attempt that is durable
 	interrupted int
 }
 
@@ -160,6 +176,8 @@ func (b *book) hear(line string) {
 		b.marked[id] = true
 	case "end":
 		delete(b.marked, id)
+	case "tried0", "tried1":
+		b.tried[id] = int(what[len(what)-1]-'0') + 1
 	default:
 		b.state[id] = what
 	}
@@ -202,6 +220,12 @@ func (b *book) same(st queue.Store, id string, journals bool) {
 		return
 	}
 	interrupted := m.Interrupted
+	for i, r := range m.Recipients {
+		if r.Attempts > 1 || r.Attempts < 1 && i < b.tried[id] {
+			b.t.Errorf("%s: recipient %d has %d attempts, those of the first %d are durable", id, i, r.Attempts, b.tried[id])
+		}
+		r.Attempts = 0
+	}
 	sameMessage(b.t, m, crashMessage(id))
 	if journals && b.marked[id] {
 		if interrupted != 1 {

@@ -164,6 +164,93 @@ func update(t *testing.T, f *fixture) {
 	}
 }
 
+// many is the number of recipients of the tests of RecipientUpdater.
+const many = 10
+
+// updater returns the store as a RecipientUpdater, and a message with many recipients
+// that a has leased. It returns nil if the store is none.
+func (f *fixture) updater() (queue.RecipientUpdater, *queue.Message) {
+	u, ok := f.st.(queue.RecipientUpdater)
+	if !ok {
+		return nil, nil
+	}
+	m := message("m1")
+	m.Recipients = nil
+	for i := range many {
+		m.Recipients = append(m.Recipients, queue.Rcpt(fmt.Sprintf("to%d@example.net", i))...)
+	}
+	f.put(m, queue.Schedule{Owner: "a", Until: at(lease)})
+	return u, m
+}
+
+// change records a new state of the recipients with the indexes changed.
+func (f *fixture) change(u queue.RecipientUpdater, m *queue.Message, s queue.Schedule, changed ...int) {
+	f.t.Helper()
+	for _, i := range changed {
+		r := m.Recipients[i]
+		r.Attempts++
+		r.Last.Reply.Message = fmt.Sprint("reply ", r.Attempts)
+	}
+	if err := u.UpdateRecipients(ctx, "a", m, changed, s); err != nil {
+		f.t.Fatalf("UpdateRecipients: %v", err)
+	}
+}
+
+func updateRecipients(t *testing.T, f *fixture) {
+	u, m := f.updater()
+	if u == nil {
+		t.Skip("the store is no RecipientUpdater")
+	}
+	keep := queue.Schedule{Owner: "a", Until: at(lease)}
+	for i := range 4 * many { // more often than a store may collect changes
+		f.change(u, m, keep, i*7%many, (i*3+1)%many)
+		sameMessage(t, f.get("m1"), m)
+	}
+	sameIDs(t, f.claim(claim("b", 0, 10)))
+	m.Recipients[0].Status = queue.Delivered
+	f.update("a", m, keep) // of all recipients
+	f.change(u, m, keep, 3)
+	sameMessage(t, f.get("m1"), m)
+
+	m.Interrupted = 2
+	f.change(u, m, queue.Schedule{Due: at(time.Hour), Hop: hopB}, 5)
+	e := f.list(queue.Query{})[0]
+	if s := e.Schedule; s.Hop != hopB || !s.Due.Equal(at(time.Hour)) || s.Owner != "" {
+		t.Fatalf("schedule is %+v", s)
+	}
+	if n := f.get("m1").Interrupted; n != 2 {
+		t.Fatalf("interrupted %d times, want 2", n)
+	}
+	if err := u.UpdateRecipients(ctx, "a", m, []int{1}, keep); !errors.Is(err, queue.ErrLeaseLost) {
+		t.Fatalf("without a lease: %v, want ErrLeaseLost", err)
+	}
+	ms := f.claim(claim("b", time.Hour, 10))
+	sameIDs(t, ms, "m1")
+	sameMessage(t, ms[0], m)
+	f.remove("b", "m1")
+	if err := u.UpdateRecipients(ctx, "b", m, []int{1}, keep); !errors.Is(err, queue.ErrNotFound) {
+		t.Fatalf("of nothing: %v, want ErrNotFound", err)
+	}
+}
+
+func reopenChanges(t *testing.T, f *fixture) {
+	u, m := f.updater()
+	if u == nil {
+		t.Skip("the store is no RecipientUpdater")
+	}
+	for i := range many + 3 {
+		f.change(u, m, queue.Schedule{Owner: "a", Until: at(lease)}, i%many)
+	}
+	f.change(u, m, queue.Schedule{Due: at(time.Hour), Hop: hopB}, 1, 4)
+	for range 3 {
+		f.reopen()
+		sameMessage(t, f.get("m1"), m)
+		if s := f.list(queue.Query{})[0].Schedule; s.Hop != hopB || !s.Due.Equal(at(time.Hour)) {
+			t.Fatalf("the schedule is %+v", s)
+		}
+	}
+}
+
 func remove(t *testing.T, f *fixture) {
 	f.put(message("m1"), queue.Schedule{})
 	if err := f.st.Remove(ctx, "a", "m1"); !errors.Is(err, queue.ErrLeaseLost) {

@@ -170,7 +170,11 @@ func (md *model) update() {
 	s := md.schedule()
 	s.Volatile = md.rnd.IntN(2) == 0
 	owner := owners[md.rnd.IntN(3)]
-	if !md.expect(md.f.st.Update(ctx, owner, &m, s), owner, mm) {
+	record := func() error { return md.f.st.Update(ctx, owner, &m, s) }
+	if u, ok := md.f.st.(queue.RecipientUpdater); ok && md.rnd.IntN(2) == 0 {
+		record = func() error { return u.UpdateRecipients(ctx, owner, &m, []int{0}, s) }
+	}
+	if !md.expect(record(), owner, mm) {
 		return
 	}
 	mm.m.Recipients = m.Recipients

@@ -41,6 +41,10 @@ type record struct {
 	ended    *ended         // of a removal
 }
 
+// meta returns the meta. It does not change while the record is not on disk, except
+// that of a removal.
+func (r *record) meta() []byte { return r.bufs[0][headerLen : headerLen+r.metaLen] }
+
 // An origin is where the records of a message were before it was copied or
 // removed.
 type origin struct{ message, state loc }
@@ -48,9 +52,10 @@ type origin struct{ message, state loc }
 // ended describes the message that a removal ends.
 type ended struct {
 	origin
-	moving *record // the copy that was being written when the message ended, or nil
-	from   uint32  // the segment with the last copy of the message
-	inFile bool    // the message has a content file
+	changes []loc   // the change records of the message
+	moving  *record // the copy that was being written when the message ended, or nil
+	from    uint32  // the segment with the last copy of the message
+	inFile  bool    // the message has a content file
 }
 
 // A batch is what one commit writes.

@@ -76,7 +76,7 @@
 // A segment is filled with zeros before it is used. So a commit changes no
 // metadata of the file system and needs no new disk space.
 //
-// # The format, version 1
+// # The format, version 2
 //
 // A spool is a directory:
 //
@@ -101,11 +101,20 @@
 //	            a file
 //	2 state     meta: message ID, state. It replaces the message's state.
 //	3 removal   meta: the number (8 bytes) of the segment that had the message
+//	4 change    meta: message ID, schedule, some recipients. Schedule and these
+//	            recipients replace those of the message's state.
 //
 // Head, state and envelope are sequences of values in the order of the code in
 // envelope.go. wire.go has their encoding. Recovery replays the records in order.
 // A message record adds the message, or replaces it if compaction has moved it.
-// States and removals of messages that do not exist are ignored.
+// States, changes and removals of messages that do not exist are ignored.
+//
+// Changes keep the cost of a message with many next hops proportional to the number
+// of its recipients: each delivery writes the recipients that it has changed. When
+// the changes have as many recipients as the message, a state replaces them.
+//
+// Version 1 has no changes. This program reads it. It adds no change to a segment
+// of version 1, and begins each new segment with version 2.
 //
 // A crash can tear the last commit: any part of it may be on disk. Recovery must
 // distinguish such a torn end from damage to records that were durable. The header

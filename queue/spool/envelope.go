@@ -139,29 +139,7 @@ const (
 func (e *encoder) recipients(rs []*queue.Recipient) {
 	e.uint(uint64(len(rs)))
 	for _, r := range rs {
-		var has byte
-		if o := &r.Options; o.Notify != nil || o.OriginalRecipient != "" || o.OriginalRecipientType != "" ||
-			!o.RequireRecipientValidSince.IsZero() || o.DeliverBy != nil || o.MTPriority != nil {
-			has |= hasOptions
-		}
-		if r.Status != 0 || r.Attempts != 0 || !r.NextAttempt.IsZero() || !r.LastAttempt.IsZero() || r.Notified || r.Last != (queue.Result{}) {
-			has |= hasHistory
-		}
-		if r.Route != (queue.NextHop{}) {
-			has |= hasRoute
-		}
-		e.byte(has)
-		e.str(r.Addr)
-		if has&hasRoute != 0 {
-			e.str(r.Route.Connector)
-			e.str(r.Route.Destination)
-		}
-		if has&hasOptions != 0 {
-			e.rcptOptions(&r.Options)
-		}
-		if has&hasHistory != 0 {
-			e.history(r)
-		}
+		e.recipient(r)
 	}
 }
 
@@ -170,25 +148,54 @@ func (d *decoder) recipients() []*queue.Recipient {
 	rs := make([]*queue.Recipient, 0, n)
 	all := make([]queue.Recipient, n)
 	for i := range n {
-		r := &all[i]
-		has := d.byte()
-		r.Addr = d.str()
-		if has&hasRoute != 0 {
-			r.Route.Connector = d.str()
-			r.Route.Destination = d.str()
-		}
-		if has&hasOptions != 0 {
-			d.rcptOptions(&r.Options)
-		}
-		if has&hasHistory != 0 {
-			d.history(r)
-		}
+		d.recipient(&all[i])
 		if d.err != nil {
 			return nil
 		}
-		rs = append(rs, r)
+		rs = append(rs, &all[i])
 	}
 	return rs
+}
+
+func (e *encoder) recipient(r *queue.Recipient) {
+	var has byte
+	if o := &r.Options; o.Notify != nil || o.OriginalRecipient != "" || o.OriginalRecipientType != "" ||
+		!o.RequireRecipientValidSince.IsZero() || o.DeliverBy != nil || o.MTPriority != nil {
+		has |= hasOptions
+	}
+	if r.Status != 0 || r.Attempts != 0 || !r.NextAttempt.IsZero() || !r.LastAttempt.IsZero() || r.Notified || r.Last != (queue.Result{}) {
+		has |= hasHistory
+	}
+	if r.Route != (queue.NextHop{}) {
+		has |= hasRoute
+	}
+	e.byte(has)
+	e.str(r.Addr)
+	if has&hasRoute != 0 {
+		e.str(r.Route.Connector)
+		e.str(r.Route.Destination)
+	}
+	if has&hasOptions != 0 {
+		e.rcptOptions(&r.Options)
+	}
+	if has&hasHistory != 0 {
+		e.history(r)
+	}
+}
+
+func (d *decoder) recipient(r *queue.Recipient) {
+	has := d.byte()
+	r.Addr = d.str()
+	if has&hasRoute != 0 {
+		r.Route.Connector = d.str()
+		r.Route.Destination = d.str()
+	}
+	if has&hasOptions != 0 {
+		d.rcptOptions(&r.Options)
+	}
+	if has&hasHistory != 0 {
+		d.history(r)
+	}
 }
 
 func (e *encoder) rcptOptions(o *smtp.RcptOptions) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,7 +66,7 @@ func (tr *trial) put() {
 	if tr.rnd.IntN(10) == 0 {
 		size = 8<<10 + tr.rnd.IntN(10<<10)
 	}
-	m := &queue.Message{ID: id, From: "from@example.org", Recipients: queue.Rcpt("to@example.org"), Content: trialContent(id, size)}
+	m := &queue.Message{ID: id, From: "from@example.org", Recipients: queue.Rcpt("a@example.org", "b@example.org", "c@example.org", "d@example.org"), Content: trialContent(id, size)}
 	if err := tr.s.Put(bg, m, queue.Schedule{Owner: "me", Until: time.Unix(1e10, 0)}); err != nil {
 		tr.refused[id] = true
 		return
@@ -100,12 +101,7 @@ func (tr *trial) step() {
 		tr.put()
 	case n < 7:
 		if m := tr.some(); m != nil {
-			m.Recipients[0].Attempts++
-			if err := tr.s.Update(bg, "me", m, queue.Schedule{Owner: "me", Until: time.Unix(1e10, 0)}); err != nil {
-				m.Recipients[0].Attempts--
-			} else {
-				tr.unsure[m.ID] = true
-			}
+			tr.update(m)
 		}
 	case n < 9:
 		if m := tr.some(); m != nil {
@@ -117,6 +113,35 @@ func (tr *trial) step() {
 	default:
 		tr.sync()
 	}
+}
+
+// update records new states of some recipients: with a state record, or with one or
+// more change records.
+func (tr *trial) update(m *queue.Message) {
+	keep := queue.Schedule{Owner: "me", Until: time.Unix(1e10, 0)}
+	for range 1 + tr.rnd.IntN(3) {
+		i := tr.rnd.IntN(len(m.Recipients))
+		m.Recipients[i].Attempts++
+		var err error
+		if tr.rnd.IntN(3) == 0 {
+			err = tr.s.Update(bg, "me", m, keep)
+		} else {
+			err = tr.s.UpdateRecipients(bg, "me", m, []int{i}, keep)
+		}
+		if err != nil {
+			m.Recipients[i].Attempts--
+			return
+		}
+		tr.unsure[m.ID] = true
+	}
+}
+
+// attempts returns the attempts of all recipients.
+func attempts(m *queue.Message) (n []int) {
+	for _, r := range m.Recipients {
+		n = append(n, r.Attempts)
+	}
+	return n
 }
 
 // verify opens the spool on a disk after a crash and compares it with what it must
@@ -177,7 +202,7 @@ func (tr *trial) compare(stuck bool) {
 		if g, w := text(tr.t, got.Content), text(tr.t, m.Content); g != w {
 			tr.t.Errorf("%s: %s has content %.50q, want %.50q", tr.what, id, g, w)
 		}
-		if g, w := got.Recipients[0].Attempts, m.Recipients[0].Attempts; g != w && !tr.unsure[id] {
+		if g, w := attempts(got), attempts(m); !slices.Equal(g, w) && !tr.unsure[id] {
 			tr.t.Errorf("%s: %s has %d attempts, want %d", tr.what, id, g, w)
 		}
 	}

@@ -33,7 +33,7 @@ func FuzzDecodeMessage(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("\x02m1\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, hd, st, err := decodeMessage(b, nil)
+		m, hd, st, err := decodeMessage(b, nil, nil)
 		if err != nil {
 			return
 		}
@@ -41,9 +41,31 @@ func FuzzDecodeMessage(f *testing.F) {
 		e.head(&hd)
 		e.state(&st)
 		e.envelope(m)
-		again, hd2, _, err := decodeMessage(e, nil)
+		again, hd2, _, err := decodeMessage(e, nil, nil)
 		if err != nil || again.From != m.From || len(again.Recipients) != len(m.Recipients) || hd2.id != hd.id || hd2.size != hd.size {
 			t.Errorf("%+v became %+v, %v", m, again, err)
+		}
+	})
+}
+
+// FuzzDecodeChange applies any bytes as a change to a message. The result is an error,
+// or the same recipients with new states.
+func FuzzDecodeChange(f *testing.F) {
+	m := testMessage("m1", nil)
+	m.Recipients = queue.Rcpt("a@example.net", "b@example.net")
+	m.Recipients[1].Attempts = 3
+	f.Add(newChange(m, []int{1}, queue.Schedule{}).meta())
+	f.Add(newChange(m, []int{0, 1, 1}, queue.Schedule{Due: time.Unix(5, 6)}).meta())
+	f.Add([]byte("\x02m1\x00\x00\x00\x00\x01\x05"))
+	var e encoder
+	e.head(&head{id: "m1"})
+	st := stateOf(m, queue.Schedule{})
+	e.state(&st)
+	e.envelope(m)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, _, _, err := decodeMessage(e, nil, [][]byte{b})
+		if err == nil && (len(got.Recipients) != 2 || got.Recipients[0] == nil || got.Recipients[1] == nil || got.From != m.From) {
+			t.Errorf("%+v", got)
 		}
 	})
 }

@@ -152,6 +152,14 @@ func (l *recordLog) pin(at loc) *segment {
 	return g
 }
 
+// takesChanges reports whether the log may have change records now: a segment of
+// version 1 may not.
+func (l *recordLog) takesChanges() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.active != nil && l.active.version >= 2
+}
+
 // An account updates the counts of needed records in the segments of a log. It
 // locks the log's mu from account to done.
 type account struct{ l *recordLog }
@@ -178,6 +186,13 @@ func (a account) release(at loc) {
 	}
 	if g.live -= int64(at.size); g.live == 0 && g != a.l.active {
 		a.l.kick()
+	}
+}
+
+// releaseAll counts records as no longer needed.
+func (a account) releaseAll(locs []loc) {
+	for _, at := range locs {
+		a.release(at)
 	}
 }
 

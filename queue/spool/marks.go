@@ -133,7 +133,7 @@ func (r *replayer) interrupted(slot index.Slot) {
 	state, sum := r.newState(m, x.entries.Schedule(slot))
 	state.seq, state.slot = p.data.seq, slot
 	x.entries.At(slot).Data.sum = sum
-	x.unsynced[slot] = state
+	x.newState(slot, state)
 	r.log.gather(state)
 }
 

@@ -21,6 +21,7 @@ type messageIndex struct {
 	entries  index.Index[entryData]
 	unsynced map[index.Slot]*record // newest states that are not on disk yet
 	moving   map[uint64]*record     // copies that are being written, by message
+	changes  map[index.Slot]*changes
 }
 
 // entryData is the spool's data about a message in the index.
@@ -36,7 +37,10 @@ type entryData struct {
 type entry = index.Entry[entryData]
 
 func newMessageIndex(l *recordLog) *messageIndex {
-	return &messageIndex{log: l, unsynced: make(map[index.Slot]*record), moving: make(map[uint64]*record)}
+	return &messageIndex{
+		log: l, unsynced: make(map[index.Slot]*record), moving: make(map[uint64]*record),
+		changes: make(map[index.Slot]*changes),
+	}
 }
 
 // close ends the use of the index. It reports whether this was the first call.
@@ -172,7 +176,7 @@ func (x *messageIndex) update(owner, id string, r *record, sum uint64, sch queue
 		if err := x.log.add(r); err != nil {
 			return err
 		}
-		x.unsynced[slot] = r
+		x.newState(slot, r)
 		data.sum = sum
 		data.delayed = !sch.Volatile && !sch.Due.IsZero()
 	}
@@ -212,7 +216,7 @@ func (x *messageIndex) removeDamaged(p *place) bool {
 func (x *messageIndex) removal(slot index.Slot) *record {
 	data := x.entries.At(slot).Data
 	return newRemoval(data.seq, ended{
-		origin: origin{data.message, data.state},
+		origin: origin{message: data.message, state: data.state}, changes: x.changes[slot].onDisk(),
 		moving: x.moving[data.seq], inFile: data.inFile,
 	})
 }
@@ -220,6 +224,7 @@ func (x *messageIndex) removal(slot index.Slot) *record {
 // forget deletes an entry. The caller has locked mu.
 func (x *messageIndex) forget(slot index.Slot) {
 	delete(x.unsynced, slot)
+	delete(x.changes, slot)
 	x.entries.Delete(slot)
 }
 
@@ -249,6 +254,9 @@ type place struct {
 	segment *segment // of the message record
 	states  *segment // of the newest state record, nil if there is none
 	fresh   []byte   // the meta of the newest state if it is not on disk yet
+
+	changes      []changeAt // the changes after that state that are on disk, in order
+	freshChanges []*record  // and then those that are not on disk yet
 }
 
 // place returns the place of a message. The caller has locked mu, and calls done
@@ -257,9 +265,12 @@ func (x *messageIndex) place(slot index.Slot) place {
 	data := x.entries.At(slot).Data
 	p := place{slot: slot, id: x.entries.ID(slot), data: data, segment: x.log.pin(data.message)}
 	if r := x.unsynced[slot]; r != nil {
-		p.fresh = r.bufs[0][headerLen : headerLen+r.metaLen] // the meta does not change any more
+		p.fresh = r.meta()
 	} else if data.state != (loc{}) {
 		p.states = x.log.pin(data.state)
+	}
+	if c := x.changes[slot]; c != nil {
+		x.placeChanges(&p, c)
 	}
 	return p
 }
@@ -268,6 +279,9 @@ func (x *messageIndex) place(slot index.Slot) place {
 func (p *place) done() {
 	p.segment.unpin()
 	p.states.unpin()
+	for _, c := range p.changes {
+		c.segment.unpin()
+	}
 }
 
 // claim leases messages and returns their places.
@@ -301,7 +315,7 @@ func (x *messageIndex) current(p *place) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	data := &x.entries.At(p.slot).Data
-	return data.seq == p.data.seq && data.message == p.data.message && data.state == p.data.state
+	return data.seq == p.data.seq && x.unchanged(p)
 }
 
 // in looks at the next messages after the ID from, in the order of their IDs. It
@@ -313,7 +327,7 @@ func (x *messageIndex) in(number uint32, from string) (places []place, after str
 	defer x.mu.Unlock()
 	for _, slot := range x.entries.After(from, most) {
 		after = x.entries.ID(slot)
-		if d := x.entries.At(slot).Data; d.message.segment == number || d.state.segment == number {
+		if d := x.entries.At(slot).Data; d.message.segment == number || d.state.segment == number || x.changes[slot].in(number) {
 			places = append(places, x.place(slot))
 		}
 	}

@@ -20,8 +20,13 @@ func (x *messageIndex) copy(g *segment, f found, rec []byte) (*record, error) {
 				return r, err
 			}
 		}
-	case kindState:
-		return x.copyState(f, at, meta), nil
+	case kindState, kindChange:
+		for {
+			r, err := x.copyState(f, at, meta)
+			if err != errUpdated {
+				return r, err
+			}
+		}
 	case kindRemoval:
 		return x.copyRemoval(g, f, meta), nil
 	}
@@ -48,17 +53,22 @@ func (x *messageIndex) copyMessage(f found, at loc, rec []byte) (*record, error)
 	if !ok {
 		return nil, nil
 	}
-	newer := p.fresh
-	var err error
-	if newer == nil && p.data.state != (loc{}) {
-		_, newer, err = readMeta(p.states, p.data.state, kindState, f.seq)
-	}
+	newer, changes, err := p.readState()
 	p.done()
 	if err != nil {
 		return nil, nil // Claim handles the damage
 	}
 	st := meta[headLen:stateEnd]
-	if newer != nil {
+	switch {
+	case len(changes) > 0:
+		_, _, merged, err := decodeMessage(meta, newer, changes)
+		if err != nil {
+			return nil, nil // likewise
+		}
+		var e encoder
+		e.state(&merged)
+		st = e
+	case newer != nil:
 		nd := decoder{b: newer}
 		nd.str() // the ID
 		st = nd.b
@@ -67,7 +77,7 @@ func (x *messageIndex) copyMessage(f found, at loc, rec []byte) (*record, error)
 	b = append(b, meta[:headLen]...)
 	b = append(b, st...)
 	b = append(b, meta[stateEnd:]...)
-	r := &record{slot: p.slot, moved: &origin{message: at, state: p.data.state}}
+	r := &record{slot: p.slot, moved: &origin{message: at}}
 	r.kind, r.seq, r.bodyLen, r.bodyCRC = kindMessage, f.seq, f.bodyLen, f.bodyCRC
 	r.metaLen = uint32(len(b) - headerLen)
 	r.metaCRC = checksum(b[headerLen:])
@@ -95,12 +105,11 @@ func (x *messageIndex) addCopy(id string, p *place, r *record) (*record, error) 
 	if x.closed {
 		return nil, queue.ErrClosed
 	}
-	slot, data := x.live(id, r.seq)
+	_, data := x.live(id, r.seq)
 	if data == nil || data.message != p.data.message {
 		return nil, nil
 	}
-	u := x.unsynced[slot]
-	if data.state != p.data.state || (u == nil) != (p.fresh == nil) || u != nil && &u.bufs[0][headerLen] != &p.fresh[0] {
+	if !x.unchanged(p) {
 		return nil, errUpdated
 	}
 	x.moving[r.seq] = r
@@ -108,20 +117,61 @@ func (x *messageIndex) addCopy(id string, p *place, r *record) (*record, error) 
 	return r, nil
 }
 
-// copyState adds a copy of a state record if it is the newest of its message.
-func (x *messageIndex) copyState(f found, at loc, meta []byte) *record {
+// copyState adds a state record with the newest state of a message to the log, if the
+// state or change record at at is needed. A copy of a change alone would be replayed
+// after later changes.
+func (x *messageIndex) copyState(f found, at loc, meta []byte) (*record, error) {
 	d := decoder{b: meta}
 	id := d.str()
-	r := newRecord(kindState, f.seq, append(make([]byte, headerLen, headerLen+len(meta)+8), meta...))
+	p, ok := x.placeOfState(id, f.seq, at)
+	if !ok {
+		return nil, nil
+	}
+	var r *record
+	if len(p.changes)+len(p.freshChanges) == 0 {
+		r = newRecord(kindState, f.seq, append(make([]byte, headerLen, headerLen+len(meta)+8), meta...))
+	} else if _, _, _, st, err := p.read(); err == nil {
+		r = stateRecord(id, &st)
+		r.seq = f.seq
+	}
+	p.done()
+	if r == nil {
+		return nil, nil // Claim handles the damage
+	}
+	return x.addState(id, &p, r)
+}
+
+// placeOfState returns the place of a message whose newest state needs the record at
+// at. It returns none if a newer state is pending, which will release that record.
+func (x *messageIndex) placeOfState(id string, seq uint64, at loc) (place, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	slot, data := x.live(id, f.seq)
-	if x.closed || data == nil || data.state != at || x.unsynced[slot] != nil {
-		return nil // a newer state is pending and will release this one
+	slot, data := x.live(id, seq)
+	if data == nil || x.unsynced[slot] != nil || data.state != at && !x.changes[slot].has(at) {
+		return place{}, false
+	}
+	return x.place(slot), true
+}
+
+// addState adds a record with the newest state of a message to the log, unless the
+// message has ended or was updated since p was gathered.
+func (x *messageIndex) addState(id string, p *place, r *record) (*record, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return nil, queue.ErrClosed
+	}
+	slot, data := x.live(id, r.seq)
+	if data == nil {
+		return nil, nil
+	}
+	if !x.unchanged(p) {
+		return nil, errUpdated
 	}
 	r.slot = slot
+	x.newState(slot, r)
 	x.log.gather(r)
-	return r
+	return r, nil
 }
 
 // copyRemoval adds a copy of a removal if the segment with its message exists.

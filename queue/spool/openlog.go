@@ -95,7 +95,7 @@ func (l *recordLog) findKey(numbers []uint32) error {
 		if !ok {
 			continue
 		}
-		g.prev = uint32(h.prev)
+		g.prev, g.version = uint32(h.prev), h.version
 		if h.version > version {
 			return fmt.Errorf("spool: %s has format version %d, this program supports %d", g.path, h.version, version)
 		}

@@ -18,9 +18,12 @@ func (x *messageIndex) durable(recs []*record) (files []uint64) {
 			x.entries.Show(r.slot, r.schedule)
 		case r.kind == kindState:
 			x.publishState(a, r)
+		case r.kind == kindChange:
+			x.publishChange(a, r)
 		case r.ended != nil:
 			a.release(r.ended.message)
 			a.release(r.ended.state)
+			a.releaseAll(r.ended.changes)
 			a.addRemoval(r.at.segment, r.ended.from)
 			if r.ended.inFile {
 				files = append(files, r.seq)
@@ -48,6 +51,7 @@ func (x *messageIndex) publishState(a account, r *record) {
 	a.release(e.Data.state)
 	e.Data.state = r.at
 	a.retain(r.at)
+	x.replaced(a, r.slot)
 	if x.unsynced[r.slot] == r {
 		delete(x.unsynced, r.slot)
 	}
@@ -64,10 +68,11 @@ func (x *messageIndex) publishMove(a account, r *record) {
 	a.release(e.Data.message)
 	e.Data.message = r.at
 	a.retain(r.at)
-	if e.Data.state == r.moved.state { // the copy has it
-		a.release(e.Data.state)
-		e.Data.state = loc{}
-	}
+	// The copy has the states and changes that were added to the log before it, and
+	// no later one is on disk yet.
+	a.release(e.Data.state)
+	e.Data.state = loc{}
+	x.replaced(a, r.slot)
 }
 
 // undone drops new messages and copies that could not be written. It ignores

@@ -39,17 +39,7 @@ func readMeta(g *segment, at loc, k kind, seq uint64) (h header, meta []byte, er
 
 // read reads the message at a place.
 func (s *Spool) read(p *place) (*queue.Message, error) {
-	h, meta, err := readMeta(p.segment, p.data.message, kindMessage, p.data.seq)
-	if err != nil {
-		return nil, err
-	}
-	newer := p.fresh
-	if newer == nil && p.data.state != (loc{}) {
-		if _, newer, err = readMeta(p.states, p.data.state, kindState, p.data.seq); err != nil {
-			return nil, err
-		}
-	}
-	m, hd, _, err := decodeMessage(meta, newer)
+	m, h, hd, _, err := p.read()
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +47,45 @@ func (s *Spool) read(p *place) (*queue.Message, error) {
 	return m, nil
 }
 
-// decodeMessage decodes a message from the meta of a message record and from the
-// meta of a newer state record, which may be nil.
-func decodeMessage(meta, newer []byte) (*queue.Message, head, state, error) {
+// read reads all of the message except for the content.
+func (p *place) read() (m *queue.Message, h header, hd head, st state, err error) {
+	h, meta, err := readMeta(p.segment, p.data.message, kindMessage, p.data.seq)
+	if err != nil {
+		return nil, h, hd, st, err
+	}
+	newer, changes, err := p.readState()
+	if err != nil {
+		return nil, h, hd, st, err
+	}
+	m, hd, st, err = decodeMessage(meta, newer, changes)
+	return m, h, hd, st, err
+}
+
+// readState returns the meta of the newest state record, nil if there is none, and
+// those of the changes after it.
+func (p *place) readState() (newer []byte, changes [][]byte, err error) {
+	newer = p.fresh
+	if newer == nil && p.data.state != (loc{}) {
+		if _, newer, err = readMeta(p.states, p.data.state, kindState, p.data.seq); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, c := range p.changes {
+		_, meta, err := readMeta(c.segment, c.loc, kindChange, p.data.seq)
+		if err != nil {
+			return nil, nil, err
+		}
+		changes = append(changes, meta)
+	}
+	for _, r := range p.freshChanges {
+		changes = append(changes, r.meta())
+	}
+	return newer, changes, nil
+}
+
+// decodeMessage decodes a message from the meta of a message record, from that of a
+// newer state record, which may be nil, and from those of the changes after it.
+func decodeMessage(meta, newer []byte, changes [][]byte) (*queue.Message, head, state, error) {
 	d := decoder{b: meta}
 	hd := d.head()
 	st := d.state()
@@ -69,6 +95,10 @@ func decodeMessage(meta, newer []byte) (*queue.Message, head, state, error) {
 		d = decoder{b: newer}
 		d.str() // the ID
 		st = d.state()
+	}
+	for i := 0; i < len(changes) && d.err == nil && len(d.b) == 0; i++ {
+		d = decoder{b: changes[i]}
+		d.change(&st)
 	}
 	if d.err == nil && len(d.b) != 0 {
 		d.fail()

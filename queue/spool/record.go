@@ -27,6 +27,7 @@ const (
 	kindMessage kind = 1 + iota // head, state, envelope; the body is content
 	kindState                   // ID and new state of a message
 	kindRemoval                 // the message has ended; the meta is the number of the segment that had it (8 bytes)
+	kindChange                  // ID and new state of a message, of the recipients only those that have changed
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -89,13 +90,13 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 		seq: le.Uint64(b[16:]), batch: le.Uint32(b[24:]),
 		metaCRC: le.Uint32(b[28:]), bodyCRC: le.Uint32(b[32:]),
 	}
-	return h, h.kind >= kindMessage && h.kind <= kindRemoval
+	return h, h.kind >= kindMessage && h.kind <= kindChange
 }
 
 // A segment begins with a header:
 //
 //	 0  8  magic "BHspool" and a zero
-//	 8  4  version of the format, 1
+//	 8  4  version of the format, 2
 //	12  4  zero
 //	16  8  number of the segment
 //	24  8  number of the segment before, 0 for none
@@ -106,7 +107,7 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 //	68  4  zero
 const (
 	segmentHeaderLen = 72
-	version          = 1
+	version          = 2 // version 1 has no kindChange
 )
 
 var segmentMagic = [8]byte{'B', 'H', 's', 'p', 'o', 'o', 'l'}

@@ -122,6 +122,8 @@ func (r *replayer) apply(g *segment, f found, meta []byte) error {
 		return r.applyMessage(a, at, f, meta)
 	case kindState:
 		return r.applyState(a, at, f, meta)
+	case kindChange:
+		return r.applyChange(a, at, f, meta)
 	case kindRemoval:
 		if m, ok := r.messages[f.seq]; ok {
 			a.addRemoval(at.segment, r.data(m.slot).message.segment)
@@ -150,6 +152,7 @@ func (r *replayer) applyState(a account, at loc, f found, meta []byte) error {
 	}
 	data := r.data(m.slot)
 	a.release(data.state)
+	r.index.replaced(a, m.slot)
 	data.state = at
 	data.delayed = !st.due.IsZero()
 	a.retain(at)
@@ -158,11 +161,31 @@ func (r *replayer) applyState(a account, at loc, f found, meta []byte) error {
 	return nil
 }
 
+func (r *replayer) applyChange(a account, at loc, f found, meta []byte) error {
+	d := decoder{b: meta}
+	d.str() // the ID
+	st := d.schedule()
+	n := d.count()
+	if d.err != nil {
+		return d.err
+	}
+	m, ok := r.messages[f.seq]
+	if !ok {
+		return nil
+	}
+	r.index.addChange(m.slot, n).durable = append(r.index.changes[m.slot].durable, at)
+	r.data(m.slot).delayed = !st.due.IsZero()
+	a.retain(at)
+	r.setSchedule(m.slot, &st)
+	return nil
+}
+
 // forget deletes a message that has ended.
 func (r *replayer) forget(a account, seq uint64, m replayed) {
 	data := r.data(m.slot)
 	a.release(data.message)
 	a.release(data.state)
+	r.index.replaced(a, m.slot)
 	r.index.entries.Delete(m.slot)
 	delete(r.messages, seq)
 }
@@ -181,6 +204,7 @@ func (r *replayer) applyMessage(a account, at loc, f found, meta []byte) error {
 		a.moved(at.segment, data.message.segment)
 		a.release(data.message)
 		a.release(data.state)
+		r.index.replaced(a, m.slot)
 	} else {
 		var err error
 		if m.slot, err = r.newSlot(a, &hd, f.seq); err != nil {

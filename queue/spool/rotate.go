@@ -99,7 +99,7 @@ func (l *recordLog) begin(f file, number uint32, prev *segment) (*segment, error
 		return nil, err
 	}
 	g := l.newSegment(number, path, f, size)
-	g.writable = true
+	g.writable, g.version = true, version
 	if prev != nil {
 		g.prev = prev.number
 	}

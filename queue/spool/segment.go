@@ -20,7 +20,8 @@ type segment struct {
 	salt     salt
 	path     string
 	file     file
-	writable bool // the file was opened for writing
+	version  uint32 // of the format
+	writable bool   // the file was opened for writing
 	capacity int64
 	end      int64        // where the next record goes; only the committer uses it
 	closed   bool         // no record may be added; only the committer uses it

@@ -68,9 +68,10 @@ type Spool struct {
 }
 
 var (
-	_ queue.Store           = (*Spool)(nil)
-	_ queue.DeliveryJournal = (*Spool)(nil)
-	_ recordOwner           = (*Spool)(nil)
+	_ queue.Store            = (*Spool)(nil)
+	_ queue.DeliveryJournal  = (*Spool)(nil)
+	_ queue.RecipientUpdater = (*Spool)(nil)
+	_ recordOwner            = (*Spool)(nil)
 )
 
 // Open opens the spool in the directory dir, or creates it if there is none. It

@@ -29,6 +29,30 @@ func (s *Spool) newState(m *queue.Message, sch queue.Schedule) (r *record, sum u
 	return newRecord(kindState, 0, e), maphash.Bytes(s.seed, e[rcpts:])
 }
 
+// stateRecord returns the state record of the message with this ID.
+func stateRecord(id string, st *state) *record {
+	e := encoder(make([]byte, headerLen, headerLen+256))
+	e.str(id)
+	e.state(st)
+	return newRecord(kindState, 0, e)
+}
+
+// UpdateRecipients implements queue.RecipientUpdater. When the change records of a
+// message together have as many recipients as the message, it writes a state record
+// with all of them. So reading a message costs at most twice its recipients, and each
+// recipient is written at most twice for each of its changes.
+func (s *Spool) UpdateRecipients(ctx context.Context, owner string, m *queue.Message, changed []int, sch queue.Schedule) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r := newChange(m, changed, sch)
+	err := s.index.change(owner, m.ID, r, len(changed), len(m.Recipients), sch)
+	if err == errWhole {
+		return s.Update(ctx, owner, m, sch)
+	}
+	return err
+}
+
 // Remove implements queue.Store.
 func (s *Spool) Remove(ctx context.Context, owner, id string) error {
 	if err := ctx.Err(); err != nil {

@@ -98,6 +98,9 @@ func TestOpensVersion1(t *testing.T) {
 			t.Errorf("%+v, %v", e, err)
 		}
 	}
+	if v := s.log.active.version; v != version {
+		t.Errorf("new records go to a segment of version %d, so an older program would not refuse them", v)
+	}
 }
 
 // A spool with a later format version is not opened, and the error says why.
