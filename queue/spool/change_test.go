@@ -12,13 +12,10 @@ import (
 // kinds returns the kinds of the records of a segment.
 func kinds(t *testing.T, g *segment) (ks []kind) {
 	t.Helper()
-	b := make([]byte, g.capacity)
-	if _, err := g.file.ReadAt(b, 0); err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range scanSegment(b, g.salt, g.end).found {
-		ks = append(ks, f.kind)
-	}
+	sc := newScanner(g.file, g.capacity, g.salt)
+	sc.record = func(f found) { ks = append(ks, f.kind) }
+	sc.damage = func(d gap) { t.Errorf("damage: %+v", d) }
+	sc.scan(g.end, g.end)
 	return ks
 }
 
@@ -141,7 +138,7 @@ func TestCompactChanges(t *testing.T) {
 			wantAttempts(t, s, m)
 			changed(t, s, m, 4)
 			wantAttempts(t, s, m)
-			again := openSim(t, d.powerFails())
+			again := openSim(t, d.PowerFails())
 			wantAttempts(t, again, m)
 		})
 	}
