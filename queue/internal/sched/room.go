@@ -120,6 +120,9 @@ func (s *Scheduler) release(c *connector) {
 			h := l.hops[0]
 			l.hops[0] = nil
 			l.hops = l.hops[1:]
+			if kindOf(h) != kind {
+				continue // it is in the other list
+			}
 			h.listed = false
 			if !h.congested || h.n > s.most(h)/2 {
 				continue // in the second case, relieve lists it again

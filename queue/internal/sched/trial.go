@@ -12,9 +12,10 @@ import "time"
 // slots back, so that there is a slot for each. A host that answers thus waits
 // for one token, and not behind thousands that do not answer.
 
-// silenceFirst is how long an attempt at a silent host is assumed to take before
-// one was seen.
-const silenceFirst = 30 * time.Second
+// silenceFirst is how long a trial is assumed to take at a silent host before one
+// was seen: the timeout of attempts that must hurry, as trials must when slots
+// are scarce.
+const silenceFirst = 10 * time.Second
 
 // maxTrials is how many slots trials may have, freeTrials how many of them are
 // free, and maxProbes how many probes may take before the others are for hops

@@ -172,6 +172,10 @@ func (s *Scheduler) setAnswers(h *Hop, answers bool) {
 	h.connector.trying += sign * h.inflight
 	h.connector.trials += sign * h.n
 	s.arrange(h.connector)
+	if h.congested { // it waits for room as its new kind does
+		h.listed = false
+		s.list(h)
+	}
 }
 
 // enqueue puts a part into its hop's queue.
