@@ -27,12 +27,23 @@
 // # How it works
 //
 // Waiting messages are in the Store. A limited number of messages is active:
-// in memory, and split into one part for each [NextHop]. The Queue serves the
-// next hops in turn. The number of concurrent deliveries to a next hop adapts
-// to what the hop accepts. If a next hop cannot be reached, all of its mail
-// waits. At the retry time the Queue probes the hop with one message. A dead
-// host therefore does not delay mail for other hosts. [Retry] describes the
-// retry intervals, and [Limits] describes the limits.
+// in memory, and split into one part for each [NextHop]. The number of
+// concurrent deliveries to a next hop adapts to what the hop accepts. If a next
+// hop cannot be reached, all of its mail waits. At the retry time the Queue
+// probes the hop with one message. [Retry] describes the retry intervals, and
+// [Limits] describes the limits.
+//
+// Delivery slots (Limits.Deliveries) and active messages (Limits.Active) are
+// shared fairly:
+//
+//   - Connectors share them max-min: a connector that needs less than its share
+//     gets all that it needs, and the others share the rest.
+//   - The next hops of a connector take turns. A hop with a backlog takes up to
+//     eight turns in a row.
+//   - Next hops that have not answered yet and hops that could not be reached
+//     together get half of the slots at most. Mail for a host that answers does
+//     not wait for thousands of silent hosts.
+//   - Next hops with the same address (Result.Addr) count as one.
 //
 // The result of an attempt decides what happens to a recipient:
 //

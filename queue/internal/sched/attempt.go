@@ -10,36 +10,37 @@ const (
 	busyMost  = 30 * time.Second
 )
 
-// maxTurned is how often a part is put back into the queue because its hop was
-// overcrowded; then it is deferred as any other.
+// maxTurned is how often a part goes back to its hop's queue because the host
+// accepts no more connections. After that it is deferred like any other part.
 const maxTurned = 3
 
-// An Attempt is what an attempt to deliver a part came to.
+// An Attempt is the result of an attempt to deliver a part.
 type Attempt struct {
 	Begun time.Time
 	Down  bool          // the hop could not be reached
-	Wait  time.Duration // how long the hop is then left alone
+	Wait  time.Duration // until the hop is probed
 	Pace  Pace
 	Host  string // the address that it went to; empty if that is not known
 	Busy  bool   // it had to wait for a connection, and did not
 }
 
-// A Consequence is what an attempt means for the part's recipients that were
-// not delivered.
+// A Consequence says what happens to the recipients of a part that were not
+// delivered.
 type Consequence struct {
 	// Turned: the attempt does not count, and the part is in its queue again.
 	Turned bool
-	// Down: the recipients wait for the hop, as all others that do. They are
-	// due from Since on, and the hop is tried again at Retry.
+	// Down: the hop cannot be reached, and the recipients wait for it. They are
+	// due from Since on, and the hop is probed at Retry.
 	Down         bool
 	Died         bool // the hop is dead from now on
 	Since, Retry time.Time
-	// Asked: their mail was asked for during the attempt. They are due now.
+	// Asked: somebody requested the mail of the hop during the attempt. The
+	// recipients are due now.
 	Asked bool
 }
 
-// Attempted: an attempt has ended. Unless the part was turned away, Ended
-// follows when the driver has noted what became of the recipients.
+// Attempted ends an attempt. Unless the part is turned, the driver then notes
+// the state of each recipient and calls Ended.
 func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence) {
 	s.now = now
 	h := p.Hop
@@ -96,8 +97,8 @@ func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence
 	return c
 }
 
-// TurnedBack: a part was not delivered, since its Pacer holds the hop. It and
-// all others of the hop are put back.
+// TurnedBack ends a delivery that was not attempted because a Pacer has closed
+// the hop. All parts of the hop are put back to the store.
 func (s *Scheduler) TurnedBack(now time.Time, p *Part, pace Pace) {
 	s.now = now
 	s.free(p)
@@ -109,8 +110,8 @@ func (s *Scheduler) TurnedBack(now time.Time, p *Part, pace Pace) {
 	s.kick()
 }
 
-// setPace notes what a Pacer said of a hop. asks is Scheduler.asked before it
-// was asked.
+// setPace applies the answer of a Pacer for a hop. asks is the value of
+// Scheduler.asked before the call of the Pacer.
 func (s *Scheduler) setPace(now time.Time, h *Hop, p Pace, asks uint) {
 	var askAt time.Time
 	switch {
@@ -128,7 +129,7 @@ func (s *Scheduler) setPace(now time.Time, h *Hop, p Pace, asks uint) {
 	s.watch(now, h)
 }
 
-// retryHop makes the loop probe a hop now that is dead, and ask its Pacer.
+// retryHop makes the loop probe a dead hop now, and call the hop's Pacer.
 func (s *Scheduler) retryHop(now time.Time, h *Hop) {
 	if h.dead {
 		h.retryAt = now
@@ -139,8 +140,8 @@ func (s *Scheduler) retryHop(now time.Time, h *Hop) {
 	s.watch(now, h)
 }
 
-// watch draws the consequences of a hop's having been closed or opened, for
-// whatever reason: claims, timers, the ring.
+// watch updates claims, timers and rings after a hop was opened or closed for
+// any reason.
 func (s *Scheduler) watch(now time.Time, h *Hop) {
 	if !h.waiting() {
 		h.sweepAt, h.sweep = time.Time{}, time.Time{}

@@ -5,13 +5,14 @@ import "time"
 const (
 	// claimMost is how many messages are claimed at a time.
 	claimMost = 256
-	// heartbeat is how often the loop looks around when nothing calls it: for
-	// mail that other nodes left in a shared store.
+	// heartbeat is how often the loop claims when no event wakes it. It then
+	// finds mail that other nodes have put into a shared store.
 	heartbeat = time.Minute
-	// soon is when something is tried again that lacked room or a store.
+	// soon is the wait after something failed for lack of room or because of
+	// the store.
 	soon = 5 * time.Second
-	// mendFirst and mendMost are how long to wait before the store is tried
-	// again: the first time, and at most.
+	// mendFirst and mendMost are the first and the longest wait before the
+	// store is tried again.
 	mendFirst = time.Second
 	mendMost  = time.Minute
 )
@@ -22,7 +23,7 @@ func (s *Scheduler) claimNow() {
 	s.wake = true
 }
 
-// claimAtLatest makes the loop claim at that time, if it would not sooner.
+// claimAtLatest makes the loop claim at time t or earlier.
 func (s *Scheduler) claimAtLatest(t time.Time) {
 	if t.IsZero() {
 		t = time.Unix(0, 0) // at once
@@ -33,7 +34,8 @@ func (s *Scheduler) claimAtLatest(t time.Time) {
 	}
 }
 
-// reserve reserves places for a claim, at most so many, and makes a query.
+// reserve makes a query for a claim, and reserves places for at most most
+// messages.
 func (s *Scheduler) reserve(now time.Time, most int) (q *Query, ok bool) {
 	room := min(most, s.limits.Active-s.limits.Active/8-len(s.active)-s.reserved) // the rest is for new mail
 	if room <= 0 {
@@ -59,7 +61,7 @@ func (s *Scheduler) roomAgain() {
 	}
 }
 
-// claim is the next claim of what is due for any hop, if it is time.
+// claim returns the next claim of due messages for any hop, if it is time.
 func (s *Scheduler) claim(now time.Time) (*Query, bool) {
 	due := Reached(s.claimAt, now) || now.Sub(s.claimedAt) >= heartbeat
 	if s.idle() || s.full || !due {
@@ -119,8 +121,8 @@ func (s *Scheduler) dueClaimed(now time.Time, q *Query, n int, next time.Time, f
 	}
 }
 
-// hold notes whether a hop's mail stays in the store. It must be called after
-// any change to what Hop.held says.
+// hold updates the set of hops whose mail stays in the store. It must be called
+// after each change to the result of Hop.held.
 func (s *Scheduler) hold(h *Hop) {
 	if h.held() == h.inHeld {
 		return

@@ -30,9 +30,9 @@ const (
 	kinds
 )
 
-// An order has the connectors that have hops in the rings of one kind. The
-// first is the one that has the fewest slots; of several, the one that was
-// served least recently.
+// An order is a heap of the connectors that have hops in the rings of one kind.
+// The first is the connector with the fewest slots. Among several, it is the one
+// that was served least recently.
 type order struct {
 	kind int
 	list []*connector
@@ -72,7 +72,7 @@ func (o *order) first() *connector {
 	return o.list[0]
 }
 
-// share is how many slots a connector has, as an order counts them.
+// share returns the number of slots of a connector that counts in an order.
 func (c *connector) share(kind int) int {
 	if kind == answering {
 		return c.slots
@@ -110,8 +110,8 @@ func (s *Scheduler) connectorOf(key Key) *connector {
 	return c
 }
 
-// ring puts a hop into the ring that it belongs to. It must be called after any
-// change to what Hop.ready says.
+// ring puts a hop into its ring, or takes it out. It must be called after each
+// change to the result of Hop.ready.
 func (s *Scheduler) ring(h *Hop) {
 	var to *ring
 	if h.ready() && !s.awaitRate(h) && !s.awaitHost(h) {
@@ -146,7 +146,7 @@ func (s *Scheduler) countRinged(h *Hop, n int) {
 	s.ringed[h.in.kind] += n
 }
 
-// ring is the ring that a hop takes turns in.
+// ring returns the ring for the hop's kind.
 func (h *Hop) ring() *ring { return &h.connector.rings[h.kind()] }
 
 func (h *Hop) kind() int {

@@ -1,36 +1,43 @@
-// Package sched is the core of the queue's scheduler: a state machine. It is
-// plain data and functions. It has no store, no clock, no goroutine, no lock
-// and no context; the driver around it (queue.Queue) has them.
+// Package sched is the core of the queue's scheduler: a state machine of plain
+// data and functions. It has no store, clock, goroutine, lock or context. The
+// driver around it (queue.Queue) has them.
 //
 //	            events, time                     decisions
 //	driver ───────────────────▶  Scheduler  ───────────────────▶  driver
 //	(store, deliverer, clock)                            (claims, delivers,
 //	                                                      records, sleeps)
 //
-// The driver calls one method of a [Scheduler] for each thing that happened, and
-// carries out the decisions that result. The same events at the same times give
-// the same decisions.
+// The driver calls a method of the [Scheduler] for each event, and carries out
+// the decisions that result. The same events at the same times give the same
+// decisions.
 //
 // # How it works
 //
-// A [Message] is active from the moment when it is claimed until its last
-// record is written. It is routed: each group of recipients with the same next
-// hop becomes a [Part], which waits in the queue of its [Hop]. Hops with parts
-// that may be delivered take turns. Each delivered part ends; when the last
-// part of a message has ended, the message is recorded and leaves.
+// A [Message] is active from its claim until its last record is written. First
+// it is routed: each group of recipients with the same next hop becomes a [Part],
+// which waits in the queue of its [Hop]. Hops take turns for the delivery slots.
+// When the last part of a message has ended, the message is recorded and is not
+// active any more.
 //
-// A hop that cannot be reached is dead: its parts go back to the store, and are
-// not claimed until one message, the probe, has reached the host. A hop can also
-// be shut, by an operator or by its Pacer.
+// A hop that cannot be reached is dead. Its parts go back to the store. Its mail
+// is not claimed until one message, the probe, has reached the host. An operator
+// or a Pacer can also close a hop.
+//
+// Slots and memory are shared fairly. Connectors share the slots max-min.
+// Attempts at hosts that have not answered get half of the slots at most. Hops
+// with the same host count as one.
 //
 // # Where to start reading
 //
 //   - event.go: all events and decisions. Start here.
 //   - scheduler.go: the state, and which workers run.
-//   - turn.go: which hop's turn it is. Rules for fair shares belong here.
-//   - message.go, hop.go: what is known of a message and of a hop.
-//   - attempt.go: what an attempt means for its hop.
-//   - due.go: what the driver's loop has to do, and when.
-//   - claim.go, lease.go, suspect.go: messages that come, stay, and are suspect.
-//   - lifetime.go: when a recipient is retried, notified about, and expires.
+//   - message.go, hop.go: the state of a message and of a hop.
+//   - turn.go, trial.go, connector.go, host.go: which hop gets the next slot.
+//   - room.go: which connector gets the memory.
+//   - attempt.go: the consequences of an attempt for its hop.
+//   - due.go: what the driver's loop must do, and when.
+//   - claim.go, lease.go, suspect.go: claims, leases, and messages that were
+//     active when the process died.
+//   - lifetime.go: when a recipient is retried, when its sender gets a delay
+//     notice, and when it expires.
 package sched

@@ -6,22 +6,22 @@ import (
 )
 
 const (
-	// LookAgain is how often a message is looked at that waits for several
-	// hops that are closed.
+	// LookAgain is the retry interval of a message that waits for several
+	// closed hops.
 	LookAgain = 5 * time.Minute
-	// SweepInterval is how often what waits for a dead hop is looked through
-	// for messages that have waited too long. (A sweep that takes long is not
-	// repeated before a hundred times as long.)
+	// SweepInterval is how often the mail that waits for a dead hop is searched
+	// for messages that have expired. After a long sweep the interval is a
+	// hundred times its duration.
 	SweepInterval = 15 * time.Minute
-	// hopMemory is how long what is known of a hop outlives its last mail.
+	// hopMemory is how long the state of a hop is kept after its last mail.
 	hopMemory = 10 * time.Minute
-	// asideInterval is how often mail that is set aside is looked through for
-	// what is too old.
+	// asideInterval is how often the mail that is set aside is searched for
+	// messages that are too old.
 	asideInterval = time.Hour
 )
 
-// Due is what the loop has to do now. The loop calls it again and again with
-// the same time until the result is Sleep, or Stop.
+// Due returns what the loop must do now. The loop calls it with the same time
+// until the result is Sleep or Stop.
 func (s *Scheduler) Due(now time.Time) Task {
 	s.now = now
 	if s.broken && !now.Before(s.mendAt) {
@@ -46,7 +46,7 @@ func (s *Scheduler) Due(now time.Time) Task {
 	return Task{Kind: Sleep, At: s.sleepUntil}
 }
 
-// claimDue is what of the messages is to be claimed, cleared or looked through.
+// claimDue returns the next task that claims, clears or rechecks messages.
 func (s *Scheduler) claimDue(now time.Time) Task {
 	if len(s.reclaims) > 0 {
 		if q, ok := s.reserve(now, 1); ok { // otherwise when there is room
@@ -78,7 +78,7 @@ func (s *Scheduler) claimDue(now time.Time) Task {
 	return Task{}
 }
 
-// plan is when the loop must look again.
+// plan returns the time until which the loop can sleep.
 func (s *Scheduler) plan(now time.Time) time.Time {
 	at := s.claimedAt.Add(heartbeat)
 	if s.idle() || s.full || !at.After(now) {
@@ -111,7 +111,7 @@ func (s *Scheduler) plan(now time.Time) time.Time {
 	return at
 }
 
-// hopDue is what is to be done about the hops whose time has come.
+// hopDue returns the next task for a hop whose timer has expired.
 func (s *Scheduler) hopDue(now time.Time) Task {
 	for !s.idle() {
 		h := s.timers.due(now)
@@ -138,11 +138,11 @@ func (s *Scheduler) hopDue(now time.Time) Task {
 	return Task{}
 }
 
-// probe has a dead hop tried by one message: the window of one lets only one
-// find out whether it is alive. While that one is on its way, the others stay
-// in the store; if none is due, the next that is will be the probe.
+// probe claims one message for a dead hop, the probe. The window is one. The
+// other messages for the hop stay in the store until the probe has ended. If no
+// message is due, the next one that becomes due is the probe.
 //
-// Of probes that wait for a delivery there are only so many, or those of
+// The number of probes that wait for a slot is limited. Otherwise the probes of
 // thousands of dead hops would take all places of active messages.
 func (s *Scheduler) probe(now time.Time, h *Hop) Task {
 	busy := s.incoming.n+s.routing+s.ringed[probing]+s.trying >= max(min(s.limits.Deliveries, s.limits.Active/4), 1)
@@ -164,7 +164,7 @@ func (s *Scheduler) probe(now time.Time, h *Hop) Task {
 	return Task{Kind: Claim, Claim: q}
 }
 
-// probeClaimed goes on with a probe for which n messages were claimed.
+// probeClaimed ends the claim of a probe, which brought n messages.
 func (s *Scheduler) probeClaimed(now time.Time, h *Hop, n int, failed bool) {
 	switch {
 	case failed:
@@ -176,8 +176,8 @@ func (s *Scheduler) probeClaimed(now time.Time, h *Hop, n int, failed bool) {
 	}
 }
 
-// noProbe notes that a message does not probe the hop that it was claimed to
-// probe, unless it is in the hop's queue. The next message will.
+// noProbe notes that a message is not the probe that it was claimed for, unless
+// it is in the hop's queue. The next message for the hop is the probe.
 func (s *Scheduler) noProbe(now time.Time, m *Message) {
 	if h := m.Probe; h != nil && h.expected {
 		h.expected = false
@@ -185,8 +185,8 @@ func (s *Scheduler) noProbe(now time.Time, m *Message) {
 	}
 }
 
-// sweep looks through what waits for a hop that is dead or shut: each message is
-// claimed, found to have waited long enough or not, and put back.
+// sweep claims the messages that wait for a dead or closed hop, a few at a time.
+// Those that have not expired are put back.
 func (s *Scheduler) sweep(now time.Time, h *Hop) Task {
 	if h.sweep.IsZero() {
 		h.sweep = now.Add(-1) // what is put back from now on is not looked at again
@@ -202,7 +202,7 @@ func (s *Scheduler) sweep(now time.Time, h *Hop) Task {
 	return Task{}
 }
 
-// swept goes on with a sweep for which n messages were claimed.
+// swept ends a claim of a sweep, which brought n messages.
 func (s *Scheduler) swept(now time.Time, q *Query, n int, failed bool) {
 	h := q.Only
 	switch {

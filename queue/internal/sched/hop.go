@@ -8,19 +8,19 @@ type Key struct {
 	Destination string
 }
 
-// A Hop is one next hop's queue in memory, and what is known of the host.
+// A Hop has the queue of one next hop in memory, and the state of the host.
 type Hop struct {
 	Key  Key
 	Load any // the driver's own
 
 	limits    HopLimits
-	queued    [classes]partList // waiting for their turn, by priority
-	n         int               // how many those are
-	picks     uint              // turns given, for the share of each priority
+	queued    [classes]partList // parts that wait for their turn, by priority
+	n         int               // the number of those
+	picks     uint              // parts taken, for the share of each priority
 	inflight  int               // attempts in progress
 	tokened   int               // of these, so many that hold a token
 	returning int               // parts that the driver is still putting back to the store
-	in        *ring             // where it takes turns; nil where it does not now
+	in        *ring             // the ring that it is in; nil for none
 	ringPrev  *Hop
 	ringNext  *Hop
 	row       int // turns in a row
@@ -29,16 +29,16 @@ type Hop struct {
 	host         *host // where its mail goes; nil while that is not known
 	waitsForHost bool  // it is in the host's list
 
-	// Concurrency, as in Postfix: window is how many attempts may run now. Each
-	// answer adds 1/window to credit, and a whole credit widens the window by
-	// one; a hop that does not answer narrows it.
+	// Concurrency, as in Postfix: window is the number of attempts that may run
+	// now. Each answer adds 1/window to credit, and a credit of 1 widens the
+	// window by one. A hop that does not answer narrows it.
 	window   int
 	credit   float64
 	answered time.Time // when it last answered anything
 	answers  bool      // it has, since it was last dead: see setAnswers
 	single   bool      // one attempt must do: see nextTrial
 
-	// A hop that could not be reached is dead until retryAt; then one message
+	// A hop that could not be reached is dead until retryAt. Then one message
 	// probes it.
 	dead     bool
 	probing  bool
@@ -67,7 +67,7 @@ type Hop struct {
 	used   time.Time // when it was last busy
 }
 
-// A Pace is how a hop is to be served.
+// A Pace has the settings of a Pacer for a hop.
 type Pace struct {
 	Known          bool      // there is a Pacer
 	Held           bool      // the hop's mail waits,
@@ -79,7 +79,7 @@ func newHop(now time.Time, key Key, l HopLimits) *Hop {
 	return &Hop{Key: key, limits: l, window: l.Start, timer: -1, used: now}
 }
 
-// A State says how a hop is doing.
+// A State is the state of a hop.
 type State uint8
 
 const (
@@ -91,7 +91,7 @@ const (
 	Connecting              // the probe is on its way
 )
 
-// Info is what can be said of a hop.
+// Info describes a hop.
 type Info struct {
 	State            State
 	Queued, Inflight int       // parts

@@ -57,20 +57,20 @@ func (m *Message) WaitUntil(due time.Time) {
 	m.mixed = true
 }
 
-// LookAgain has the message looked at then, whatever its hop is.
+// LookAgain makes the message due at that time or earlier, for any hop.
 func (m *Message) LookAgain(at time.Time) { m.mixed, m.lookAt = true, sooner(m.lookAt, at) }
 
-// Hasten makes the message due at that time at the latest.
+// Hasten makes the message due at that time or earlier.
 func (m *Message) Hasten(at time.Time) { m.due, m.lookAt = sooner(m.due, at), sooner(m.lookAt, at) }
 
 // Waiting is the number of recipients that wait.
 func (m *Message) Waiting() int { return m.waiting }
 
-// NoneWaits forgets what recipients wait for: they have ended.
+// NoneWaits notes that all recipients have ended.
 func (m *Message) NoneWaits() { m.waiting = 0 }
 
-// Due is when the message is due, and the hop that it waits for; the zero Key
-// for several.
+// Due returns when the message is due and the hop that it waits for. The Key is
+// zero if it waits for several.
 func (m *Message) Due() (time.Time, Key) {
 	if m.mixed {
 		return m.lookAt, Key{}
@@ -78,23 +78,23 @@ func (m *Message) Due() (time.Time, Key) {
 	return m.due, m.where
 }
 
-// Urgent notes that a recipient was delivered: that is recorded without waiting
-// for the other parts.
+// Urgent notes that a recipient was delivered. The driver records it without
+// waiting for the other parts.
 func (m *Message) Urgent() { m.urgent = true }
 
-// Ordered notes that an operator wants something else done with the message:
-// no attempt is begun any more.
+// Ordered notes that an operator has requested an operation on the message. No
+// new attempt begins.
 func (m *Message) Ordered() { m.ordered = true }
 
-// Closing notes that the last record is being written.
+// Closing notes that the last record of the message is being written.
 func (m *Message) Closing() { m.closing = true }
 
-// SetAside notes that the message is held for an operator now: a claim that
-// found it before does not count.
+// SetAside notes that the message is set aside for an operator. An earlier claim
+// of it is ignored.
 func (m *Message) SetAside() { m.reclaim = false }
 
-// A Part is those recipients of a message that go to one hop in one attempt.
-// The driver sets the exported fields.
+// A Part has the recipients of a message that go to one hop in one attempt. The
+// driver sets the exported fields.
 type Part struct {
 	Msg        *Message
 	Hop        *Hop
@@ -110,7 +110,7 @@ type Part struct {
 	next     *Part
 }
 
-// Next is the part after p of those that are to return.
+// Next returns the next part of a Return decision.
 func (p *Part) Next() *Part { return p.next }
 
 type partList struct{ first, last *Part }

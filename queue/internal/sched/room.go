@@ -1,31 +1,31 @@
 package sched
 
-// This file has the rules for fair shares of the memory. Active messages are
-// bounded. The connectors share the places, and the rest of a connector's mail
-// stays in the store, hop by hop: those hops are congested.
+// This file decides which connector gets the memory. The number of active
+// messages is limited, and the connectors share it. The rest of a connector's
+// mail stays in the store, hop by hop: these hops are congested.
 
-// minQueued is how many parts a hop may have in memory that answers, even if
-// its connector has more than its share.
+// minQueued is the number of parts in memory that a hop which answers may have
+// even if its connector has more than its share.
 const minQueued = 4
 
-// maxReleased is how many congested hops are released before their mail is
-// claimed.
+// maxReleased is the most congested hops that are released before the next
+// claim.
 const maxReleased = 256
 
-// congestion has hops whose mail stays in the store until there is room again,
-// first in, first out. Hops that are not congested any more are skipped.
+// congestion is a queue of congested hops. Hops in it that are not congested any
+// more are skipped.
 type congestion struct{ hops []*Hop }
 
-// share is how many parts each connector may have in memory. All of them
-// together leave room for the mail of another.
+// share returns the number of parts that each connector may have in memory. All
+// shares together leave room for the mail of another connector.
 func (s *Scheduler) share() int { return max(s.limits.Active*3/4/max(s.busy, 1), 1) }
 
 // plenty reports whether so few messages are active that no connector needs a
 // limit.
 func (s *Scheduler) plenty() bool { return len(s.active)+s.reserved <= s.limits.Active/3 }
 
-// hasRoom reports whether a part of m may be queued for a hop. The parts of a
-// message after the first need no place of their own.
+// hasRoom reports whether a part of m may be queued for a hop. It limits only
+// the first part of a message: the others take little more memory.
 func (s *Scheduler) hasRoom(m *Message, h *Hop) bool {
 	if m.left > 0 {
 		return h.n < h.limits.Active
@@ -51,7 +51,7 @@ func (s *Scheduler) hasRoom(m *Message, h *Hop) bool {
 	return c.queued-c.trials < share && h.n < s.most(h)
 }
 
-// most is how many parts a hop may have in memory.
+// most returns the number of parts that a hop may have in memory.
 func (s *Scheduler) most(h *Hop) int {
 	share := s.share() / 2
 	if !h.answers {
@@ -60,9 +60,9 @@ func (s *Scheduler) most(h *Hop) int {
 	return min(h.limits.Active, max(share, minQueued))
 }
 
-// displace makes room for a hop that is new: the mail of the hop that has waited
-// longest for a trial waits in the store from now on. Hops that do not wait are
-// being tried. Those are few, so that the new one finds room beside them.
+// displace makes room for a new hop: it puts the mail of the hop that has waited
+// longest for a trial back to the store. If no hop waits for a trial, all of them
+// are being tried. Those are few, so the new one needs no room of theirs.
 func (s *Scheduler) displace(c *connector) {
 	if h := c.rings[fresh].first; h != nil {
 		s.congest(h)
@@ -79,7 +79,7 @@ func (s *Scheduler) congest(h *Hop) {
 	s.release(h.connector)
 }
 
-// list has a congested hop released when its connector has room.
+// list puts a congested hop into the list from which release takes it.
 func (s *Scheduler) list(h *Hop) {
 	if !h.listed {
 		h.listed = true
@@ -111,8 +111,8 @@ func (s *Scheduler) relaxed(c *connector, kind int) bool {
 	return c.queued-c.trials <= s.share()/2
 }
 
-// release ends the congestion of hops, the longest first, while their connector
-// has room.
+// release ends the congestion of hops, in the order of their lists, while their
+// connector has room.
 func (s *Scheduler) release(c *connector) {
 	for kind := range c.crowded {
 		l := &c.crowded[kind]
@@ -168,7 +168,7 @@ func (s *Scheduler) queued(h *Hop, n int) {
 	}
 }
 
-// claimed lets more congested hops go on after a claim.
+// claimed releases more congested hops after a claim.
 func (s *Scheduler) claimed(q *Query) {
 	if q.Only != nil || q.ID != "" {
 		return

@@ -133,11 +133,11 @@ func (s *Scheduler) Decisions(to []Decision) []Decision {
 	return to
 }
 
-// idle says that no work may be begun.
+// idle reports whether no work may begin.
 func (s *Scheduler) idle() bool { return !s.running || s.stopping || s.paused || s.broken }
 
-// kick sees to it that a worker takes up new work: one at a time, which starts
-// the next.
+// kick starts a worker if there is work. It starts one at a time: each worker
+// that finds work starts the next.
 func (s *Scheduler) kick() {
 	if s.idle() {
 		return
@@ -166,7 +166,7 @@ func (s *Scheduler) work() int {
 		min(s.incoming.n, maxRouting-s.routing)
 }
 
-// nextJob is a worker's next job: to route and to deliver, by turns.
+// nextJob returns a worker's next job. Routing and delivery alternate.
 func (s *Scheduler) nextJob() Decision {
 	if s.idle() {
 		return Decision{}
@@ -187,7 +187,7 @@ func (s *Scheduler) nextJob() Decision {
 	return Decision{}
 }
 
-// hopFor is the state of a hop, new where there was none.
+// hopFor returns the state of a hop. It makes a new one if there is none.
 func (s *Scheduler) hopFor(now time.Time, key Key, l HopLimits) *Hop {
 	h := s.hops[key]
 	if h == nil {
@@ -202,7 +202,7 @@ func (s *Scheduler) hopFor(now time.Time, key Key, l HopLimits) *Hop {
 	return h
 }
 
-// Hop is the state of a hop, nil where there is none.
+// Hop returns the state of a hop, or nil.
 func (s *Scheduler) Hop(key Key) *Hop { return s.hops[key] }
 
 // Hops calls f for each hop.
@@ -212,7 +212,7 @@ func (s *Scheduler) Hops(f func(*Hop)) {
 	}
 }
 
-// Message is an active message, nil where there is none.
+// Message returns an active message, or nil.
 func (s *Scheduler) Message(id string) *Message { return s.active[id] }
 
 // Held calls f for each hop whose mail stays in the store.
@@ -222,10 +222,10 @@ func (s *Scheduler) Held(f func(Key)) {
 	}
 }
 
-// HeldVersion differs after each change of what Held says.
+// HeldVersion changes with each change of the hops that Held returns.
 func (s *Scheduler) HeldVersion() uint { return s.heldNew }
 
-// Outdated says whether the settings were replaced after m was routed.
+// Outdated reports whether the settings were replaced after m was routed.
 func (s *Scheduler) Outdated(m *Message) bool { return m.settings != s.settings }
 
 // takeActive returns the active messages that are not being recorded, by ID, and
@@ -242,7 +242,7 @@ func (s *Scheduler) takeActive() []*Message {
 	return left
 }
 
-// forget ends a message's time in memory.
+// forget removes a message from memory.
 func (s *Scheduler) forget(m *Message) {
 	delete(s.active, m.ID)
 	s.leases.remove(m)
@@ -256,7 +256,7 @@ func (s *Scheduler) forget(m *Message) {
 }
 
 // breakDown notes that the store cannot record. Nothing is delivered until it
-// can: what is delivered but not recorded would be delivered twice.
+// can: a recipient that is delivered but not recorded would be delivered twice.
 func (s *Scheduler) breakDown() {
 	if s.broken {
 		return
@@ -273,14 +273,14 @@ func (s *Scheduler) mendLater(now time.Time) {
 	s.mendAt = now.Add(s.mendWait)
 }
 
-// Stopping says whether the driver is to end.
+// Stopping reports whether the driver must end.
 func (s *Scheduler) Stopping() bool { return s.stopping }
 
-// Broken says whether the store cannot record.
+// Broken reports whether the store cannot record.
 func (s *Scheduler) Broken() bool { return s.broken }
 
-// wakeAt makes the loop look again at that time at the latest; why must be in
-// the state.
+// wakeAt makes the loop call Due at time t or earlier. The state must have the
+// reason.
 func (s *Scheduler) wakeAt(t time.Time) {
 	if t.Before(s.sleepUntil) {
 		s.wake = true

@@ -2,7 +2,7 @@ package sched
 
 import "time"
 
-// suspectTurn is how long a suspect keeps the others waiting.
+// suspectTurn is the longest time for which a suspect makes the others wait.
 const suspectTurn = 30 * time.Second
 
 // suspected says whether the message must wait for its turn among those that

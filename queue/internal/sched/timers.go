@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// timers has the hops that the loop must look at, the soonest first.
+// timers is a heap of the hops with a timer, the earliest first.
 type timers []*Hop
 
 func (t timers) Len() int           { return len(t) }
@@ -19,7 +19,7 @@ func (t *timers) Pop() any {
 	return h
 }
 
-// set makes h wake at a time, instead of when it would have.
+// set sets the timer of h.
 func (t *timers) set(h *Hop, at time.Time) {
 	h.wakeAt = at
 	if h.timer < 0 {
@@ -29,14 +29,14 @@ func (t *timers) set(h *Hop, at time.Time) {
 	}
 }
 
-// clear forgets that h was to wake.
+// clear removes the timer of h.
 func (t *timers) clear(h *Hop) {
 	if h.timer >= 0 {
 		heap.Remove(t, h.timer)
 	}
 }
 
-// due takes a hop whose time has come.
+// due removes and returns a hop whose timer has expired.
 func (t *timers) due(now time.Time) *Hop {
 	if len(*t) == 0 || (*t)[0].wakeAt.After(now) {
 		return nil

@@ -12,20 +12,20 @@ import "time"
 // slots back, so that there is a slot for each. A host that answers thus waits
 // for one token, and not behind thousands that do not answer.
 
-// silenceFirst is how long a trial is assumed to take at a silent host before one
-// was seen: the timeout of attempts that must hurry, as trials must when slots
-// are scarce.
+// silenceFirst is the assumed duration of a trial at a silent host until one was
+// measured. It is the timeout of attempts that must hurry: when slots are scarce,
+// trials must.
 const silenceFirst = 10 * time.Second
 
-// maxTrials is how many slots trials may have, freeTrials how many of them are
-// free, and maxProbes how many probes may take before the others are for hops
-// that were not tried yet.
+// maxTrials is the most slots of trials, freeTrials is the number of these that
+// are free, and maxProbes is the most slots of trials while probes may take
+// tokens.
 func (s *Scheduler) maxTrials() int  { return max(s.limits.Deliveries/2, 1) }
 func (s *Scheduler) freeTrials() int { return max(s.maxTrials()/2, 1) }
 func (s *Scheduler) maxProbes() int  { return s.maxTrials() - s.maxTrials()/4 }
 
-// bucket is how many tokens there are at most, and how long it takes until all
-// of them are new. The trials that hold them have their slots for s.silence.
+// bucket returns the most tokens, and the time in which as many new ones come. A
+// silent host keeps its slot for s.silence.
 func (s *Scheduler) bucket() (size int, period time.Duration) {
 	slots := max(s.maxTrials()-s.freeTrials(), 1)
 	size = max(slots/4, 2)
@@ -62,8 +62,8 @@ func (s *Scheduler) nextTrial(now time.Time) *Part {
 	return nil
 }
 
-// oldestTrial is the hop whose trial takes the next free slot: alternately one
-// that was not tried yet and one that is to be probed.
+// oldestTrial returns the hop for the next free slot. Hops that were not tried
+// yet and hops to be probed alternate.
 func (s *Scheduler) oldestTrial() *Hop {
 	s.probeNext = !s.probeNext
 	f, p := s.orders[fresh].first(), s.orders[probing].first()
@@ -73,8 +73,9 @@ func (s *Scheduler) oldestTrial() *Hop {
 	return f.rings[fresh].first
 }
 
-// newestTrial is the hop whose trial takes the next token, and when there is
-// one for it. Probes leave a token and a quarter of the slots to other hops.
+// newestTrial returns the hop for the next token, and the time of that token.
+// Probes leave one token and a quarter of the slots to hops that were not tried
+// yet.
 func (s *Scheduler) newestTrial(now time.Time) (*Hop, time.Time) {
 	if c := s.orders[fresh].first(); c != nil {
 		return c.rings[fresh].last, s.tokenAt(now, 1)
@@ -85,7 +86,7 @@ func (s *Scheduler) newestTrial(now time.Time) (*Hop, time.Time) {
 	return nil, time.Time{}
 }
 
-// mayTry is how many trials may begin now, at least.
+// mayTry returns the number of trials that may begin now, at least.
 func (s *Scheduler) mayTry(now time.Time) int {
 	switch {
 	case s.trying >= s.maxTrials() || s.trialsReady() == 0:
@@ -99,8 +100,7 @@ func (s *Scheduler) mayTry(now time.Time) int {
 	return 0
 }
 
-// trialDue is when the next trial may begin that waits for a token; zero if
-// none does.
+// trialDue returns the time of the next trial that waits for a token, or zero.
 func (s *Scheduler) trialDue(now time.Time) time.Time {
 	if s.scarce() && s.trying < s.maxTrials() {
 		if h, at := s.newestTrial(now); h != nil {
@@ -125,7 +125,7 @@ func (s *Scheduler) holdToken(p *Part, n int) {
 	}
 }
 
-// trialEnded notes how a trial ended that took d.
+// trialEnded notes the end of a trial. d is its duration.
 func (s *Scheduler) trialEnded(now time.Time, d time.Duration, answered bool) {
 	if answered {
 		s.addTokens(now, 1)
@@ -134,7 +134,7 @@ func (s *Scheduler) trialEnded(now time.Time, d time.Duration, answered bool) {
 	s.silence += (min(max(d, time.Millisecond), 10*time.Minute) - s.silence) / 8
 }
 
-// tokenAt is when there are n tokens.
+// tokenAt returns the time at which there are n tokens.
 func (s *Scheduler) tokenAt(now time.Time, n int) time.Time {
 	size, period := s.bucket()
 	lack := float64(n) - s.tokensAt(now)
@@ -144,7 +144,7 @@ func (s *Scheduler) tokenAt(now time.Time, n int) time.Time {
 	return now.Add(time.Duration(lack/float64(size)*float64(period)) + 1)
 }
 
-// tokensAt is how many tokens there are. They come evenly.
+// tokensAt returns the number of tokens. They come evenly.
 func (s *Scheduler) tokensAt(now time.Time) float64 {
 	size, period := s.bucket()
 	return min(s.tokens+float64(size)*float64(now.Sub(s.tokensOf))/float64(period), float64(size))

@@ -2,18 +2,17 @@ package sched
 
 import "time"
 
-// This file has the rules for fair shares: which hop gets the next delivery
-// slot.
+// This file decides which hop gets the next delivery slot.
 //
-// Hops that answer come first in line for all slots: connectors share them
-// max-min, and the hops of a connector take turns. A hop with a backlog may
-// take a few turns in a row.
+// Hops that answer can use all slots. Connectors share the slots max-min, and
+// the hops of a connector take turns. A hop with a backlog may take a few turns
+// in a row.
 //
 // An attempt at a hop that has not answered is a trial: see trial.go.
 
 const (
-	// maxRow is how many turns a hop with a backlog has in a row, and rowStep
-	// how many parts earn it one more.
+	// maxRow is the most turns of a hop in a row. Each rowStep parts in its
+	// queue give a hop one more turn.
 	maxRow  = 8
 	rowStep = 32
 )
@@ -108,7 +107,7 @@ func (s *Scheduler) awaitRate(h *Hop) bool {
 	return true
 }
 
-// slot is when the next attempt may begin after one at now.
+// slot returns the time of the next attempt at a rate, after one at now.
 func slot(now time.Time, rate float64) time.Time {
 	if rate <= 0 {
 		return time.Time{}
