@@ -137,7 +137,7 @@ func (p *Pressure) Agent() smtpserver.Agent {
 			}
 			inside := RightsOf(ctx, s)&AcceptAnyRecipient != 0
 			if level == MediumPressure && !inside && delay > 0 {
-				wait(ctx, delay)
+				wait(ctx, s, delay)
 				level, delay = p.measure(time.Now())
 			}
 			if level == HighPressure || level == MediumPressure && !inside && delay <= 0 {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -327,6 +328,24 @@ func TestTarpit(t *testing.T) {
 			if d := time.Since(began); d != tt.want {
 				t.Errorf("%d refusals of %s took %v, want %v", tt.refusals, tt.from, d, tt.want)
 			}
+		}
+	})
+}
+
+// While the server is overloaded, a delayed reply would take a place from
+// another client.
+func TestTarpitUnderOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := organization()
+		relay := &Relay{Domains: mustDomains(t, g.Domains...), Networks: g.Networks}
+		srv := policytest.New(t, &smtpserver.Server{
+			Limits: smtpserver.Limits{Connections: 1},
+			Agents: []smtpserver.Agent{relay.Agent(), (&Tarpit{Delay: 4 * time.Second}).Agent()},
+		})
+		began := time.Now()
+		srv.Talk(t, stranger, mailFrom("x@example.net", "250")+"\nC: RCPT TO:<nobody@example.com>\nS: 550")
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("a refusal took %v, want 1 s", d)
 		}
 	})
 }

@@ -45,13 +45,18 @@ func (p *Tarpit) Agent() smtpserver.Agent {
 		n++
 		s.SetValue(tarpitKey{}, n)
 		if n > undelayed {
-			wait(ctx, min(most, delay*time.Duration(min(n-undelayed, 1000))))
+			wait(ctx, s, min(most, delay*time.Duration(min(n-undelayed, 1000))))
 		}
 	}}
 }
 
-// wait waits for d, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
+// wait delays a session for d, or until ctx ends. While the server is
+// overloaded, it waits for a second at most: the session takes a place that
+// another client needs.
+func wait(ctx context.Context, s *smtpserver.Session, d time.Duration) {
+	if s.Overloaded() {
+		d = min(d, time.Second)
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

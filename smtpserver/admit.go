@@ -79,7 +79,8 @@ func network(ip netip.Addr) netip.Prefix {
 // admit counts a connection, or returns the limit that it exceeds.
 func (s *Session) admit() *verdict {
 	srv, l := s.srv, s.lim
-	if srv.current.Load() > int64(l.Connections) && l.Connections < noLimitInt {
+	if !s.hasPlace {
+		srv.makeRoom()
 		return tooMany("connections")
 	}
 	if s.exempt() {

@@ -117,6 +117,7 @@ func (s *Session) readChunk(size int64, to sink) error {
 			to.put(b[:n])
 			s.in.consume(int(n))
 			pace.bytes += n
+			s.credit += s.contentCredit(int(n))
 			s.bytes += n
 			size -= n
 			continue

@@ -62,6 +62,7 @@ func (s *Session) readData(in *intake) error {
 			n, end := in.text.read(b, in)
 			s.in.consume(n)
 			in.pace.bytes += int64(n)
+			s.credit += s.contentCredit(n)
 			if err := s.overrun(in, end); end || err != nil {
 				return err
 			}
@@ -111,15 +112,20 @@ func (s *Session) waitData(p *pace) error {
 	if s.intake != nil {
 		s.intake.pause()
 	}
-	d := min(s.lim.DataTimeout, s.paceLeft(p))
+	d := min(s.waitAtMost(s.lim.DataTimeout), s.paceLeft(p))
 	err := os.ErrDeadlineExceeded
 	if d > 0 {
 		if err := s.setReadDeadline(d); err != nil {
 			return err
 		}
+		s.beginWait(waitContent)
 		err = s.in.fill(inputSize)
+		s.endWait()
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch timeout := errors.Is(err, os.ErrDeadlineExceeded); {
+	case timeout && s.tooSlow:
+		return s.endSlow()
+	case timeout:
 		return s.bye(421, smtp.EnhancedCode{4, 4, 2}, "Timeout: the message came too slowly")
 	}
 	return err

@@ -71,7 +71,7 @@ func (s *Session) beforeBanner() error {
 		}
 		return s.checkEarly("before the banner")
 	}
-	switch err := s.await(s.srv.BannerDelay); {
+	switch err := s.await(waitBanner, s.waitAtMost(s.srv.BannerDelay)); {
 	case err == nil:
 		return s.checkEarly("before the banner")
 	case !errors.Is(err, os.ErrDeadlineExceeded):

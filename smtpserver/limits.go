@@ -127,18 +127,26 @@ type Limits struct {
 	SessionTimeout time.Duration
 
 	// OverloadPercent is a percentage of Connections. While at least so many
-	// connections are open, the server waits only 10 s for a command, instead
-	// of CommandTimeout, and ends a session at the second protocol error
-	// (Postfix: stress-adaptive behavior). Default 90. A value of 100 or more
-	// and a negative value mean never.
+	// connections are open, each wait for a client ends after 10 s: the waits
+	// for a command, content, a TLS handshake, a PROXY header and a response to
+	// an AUTH challenge, and the wait until the client reads replies. BannerDelay
+	// lasts at most 10 s, and Tarpit at most 1 s. The server ends a session at
+	// the second protocol error (Postfix: stress-adaptive behavior).
+	//
+	// If all Connections are open and one more client connects, the server ends
+	// with 421 4.3.2 the sessions that have made it wait for 10 s longer than
+	// their input excuses: one for each client that got no place, the slowest
+	// first. Content excuses the time that it takes at DataRate (500 bytes per
+	// second if there is no limit), and a command that moves the session on
+	// excuses 2 s. Sessions that keep moving continue.
+	//
+	// Default 90. A value of 100 or more and a negative value mean never.
 	OverloadPercent int
 }
 
 const (
 	defaultHeaderSize = 256 << 10
-
-	overloadWait   = 10 * time.Second // Postfix: smtpd_timeout under stress
-	overloadErrors = 1                // Postfix: smtpd_hard_error_limit under stress
+	defaultDataRate   = 500
 
 	noLimit    = math.MaxInt64
 	noLimitInt = math.MaxInt
@@ -173,7 +181,7 @@ func (l Limits) effective() Limits {
 	set(&l.Tarpit, 5*time.Second, 0)
 	set(&l.CommandTimeout, 5*time.Minute, forever)
 	set(&l.DataTimeout, 3*time.Minute, forever)
-	set(&l.DataRate, 500, 0)
+	set(&l.DataRate, defaultDataRate, 0)
 	set(&l.HandshakeTimeout, time.Minute, forever)
 	set(&l.SessionTimeout, forever, forever)
 	set(&l.OverloadPercent, 90, 100)
@@ -192,13 +200,4 @@ func set[T int | int64 | time.Duration](n *T, standard, none T) {
 	case *n < 0:
 		*n = none
 	}
-}
-
-// waitAtMost returns how long the server may wait, which is d or, under
-// overload, overloadWait if that is shorter.
-func (s *Session) waitAtMost(d time.Duration) time.Duration {
-	if s.srv.overloaded() {
-		return min(d, overloadWait)
-	}
-	return d
 }

@@ -41,7 +41,7 @@ func (s *Session) readProxy() error {
 			}
 			return nil
 		}
-		if err := s.await(s.lim.HandshakeTimeout - time.Since(began)); err != nil {
+		if err := s.await(waitCommand, s.waitAtMost(s.lim.HandshakeTimeout)-time.Since(began)); err != nil {
 			return err
 		}
 	}

@@ -124,13 +124,15 @@ func (s *Session) flush() error {
 		return nil
 	}
 	s.in.park() // the client may read slowly
-	d := s.lim.CommandTimeout
-	if s.srv.overloaded() {
-		d = min(d, overloadWait)
+	d := s.waitAtMost(s.lim.CommandTimeout)
+	if s.tooSlow {
+		d = min(d, overloadPause)
 	}
 	err := s.setWriteDeadline(d)
 	if err == nil {
+		s.beginWait(waitReadReplies)
 		_, err = s.conn.Write(s.out)
+		s.endWait()
 	}
 	outputBuffers.Put(s.outBuf)
 	s.out, s.outBuf = nil, nil

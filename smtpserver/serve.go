@@ -79,7 +79,7 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	idle := srv.stop()
 	srv.mu.Lock()
 	for s := range srv.sessions {
-		s.interrupt()
+		s.interrupt(false)
 	}
 	srv.mu.Unlock()
 	select {
@@ -181,14 +181,6 @@ func (srv *Server) maxHold() time.Duration {
 	return 24 * time.Hour
 }
 
-// overloaded reports whether so many connections are open that Limits.OverloadPercent
-// applies.
-func (srv *Server) overloaded() bool {
-	l := &srv.limits
-	return l.OverloadPercent < 100 && l.Connections < noLimitInt &&
-		srv.current.Load() >= int64(l.Connections)*int64(l.OverloadPercent)/100
-}
-
 // newSession makes a session for a connection. It returns nil if the server is
 // closing.
 func (srv *Server) newSession(c net.Conn) *Session {
@@ -209,6 +201,7 @@ func (srv *Server) newSession(c net.Conn) *Session {
 		c.Close()
 		return nil
 	}
+	s.hasPlace = srv.takePlace()
 	srv.sessions[s] = struct{}{}
 	srv.current.Add(1)
 	srv.counters.sessions.Add(1)
@@ -218,6 +211,7 @@ func (srv *Server) newSession(c net.Conn) *Session {
 func (srv *Server) endSession(s *Session) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
+	s.leavePlace()
 	delete(srv.sessions, s)
 	srv.current.Add(-1)
 	if srv.closing.Load() && len(srv.sessions) == 0 {
@@ -336,6 +330,9 @@ func (s *Session) linger() {
 func (s *Session) tarpit() error { return s.pause(s.lim.Tarpit) }
 
 func (s *Session) pause(d time.Duration) error {
+	if s.srv.overloaded() {
+		d = min(d, overloadPause)
+	}
 	if d <= 0 {
 		return nil
 	}

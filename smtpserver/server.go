@@ -169,12 +169,17 @@ type Server struct {
 	contentMemory atomic.Int64
 	closing       atomic.Bool
 	current       atomic.Int64 // sessions
+	places        atomic.Int64 // sessions that have a place
 
 	mu        sync.Mutex // guards the following fields
 	listeners map[*net.Listener]struct{}
 	sessions  map[*Session]struct{}
 	idle      chan struct{} // closed when closing and sessions is empty
 	usage     usageTable
+
+	// For makeRoom.
+	roomMade   time.Time // the last time
+	turnedAway int       // clients that got no place since then
 }
 
 // TLSMode selects how a server uses TLS.

@@ -68,9 +68,13 @@ type Session struct {
 	started       time.Time
 	readDeadline  time.Time
 	writeDeadline time.Time
-	mu            sync.Mutex // guards waiting and interrupted; see await
-	waiting       bool       // for a command: Shutdown may interrupt
-	interrupted   bool       // by Shutdown, while the session waits
+	hasPlace      bool          // it counts for Limits.Connections
+	credit        time.Duration // for movement, of the input since the last wait
+	tooSlow       bool          // makeRoom has ended the last wait
+
+	mu          sync.Mutex // guards the following fields; see await
+	wait        movement
+	interrupted bool // by Shutdown or makeRoom, while the session waits
 
 	messages     int
 	bytes        int64

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
@@ -64,9 +65,17 @@ func (s *Session) handshake() error {
 		raw = &takenConn{Conn: raw, unread: bytes.Clone(b)}
 	}
 	conn := tls.Server(raw, s.srv.tls)
-	ctx, cancel := context.WithTimeout(s.srv.open, s.lim.HandshakeTimeout)
+	ctx, cancel := context.WithTimeout(s.srv.open, s.waitAtMost(s.lim.HandshakeTimeout))
 	defer cancel()
-	if err := conn.HandshakeContext(ctx); err != nil {
+	// Only the context limits the handshake.
+	s.readDeadline, s.writeDeadline = time.Time{}, time.Time{}
+	if err := s.netConn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	s.beginWait(waitHandshake)
+	err := conn.HandshakeContext(ctx)
+	s.endWait()
+	if err != nil {
 		s.srv.counters.tlsFailed.Add(1)
 		s.traceInfo("TLS handshake failed: " + err.Error())
 		return fmt.Errorf("TLS handshake: %w", err)

@@ -84,7 +84,10 @@ func (s *Session) loop() error {
 	for {
 		line, err := s.readCommand()
 		if err == nil {
-			err = s.run(line)
+			before := s.stage()
+			if err = s.run(line); s.stage() != before {
+				s.credit += commandCredit
+			}
 		}
 		if err == nil && len(s.out) > maxOutput {
 			err = s.flush()
@@ -114,6 +117,8 @@ func (s *Session) waitEnded(err error) error {
 		return err
 	case s.srv.closing.Load():
 		return s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
+	case s.tooSlow:
+		return s.endSlow()
 	case s.timeLeft() <= 0:
 		return s.bye(421, smtp.EnhancedCode{4, 7, 0}, "Session took too long")
 	}
@@ -314,8 +319,8 @@ func (s *Session) waitCommand(began time.Time) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	d := s.lim.CommandTimeout
-	if s.state == refusedAtConnect || s.srv.overloaded() {
+	d := s.waitAtMost(s.lim.CommandTimeout)
+	if s.state == refusedAtConnect {
 		d = min(d, overloadWait)
 	}
 	if !began.IsZero() {
@@ -327,45 +332,27 @@ func (s *Session) waitCommand(began time.Time) error {
 	if s.lim.SessionTimeout < forever {
 		d = min(d, s.timeLeft())
 	}
-	return s.await(d)
+	return s.await(waitCommand, d)
 }
 
-// await waits for input. Shutdown may interrupt it.
+// await waits for input. Shutdown and makeRoom may interrupt it.
 //
-// Shutdown interrupts by setting a deadline in the past. The session first sets
-// its own deadline, then sets waiting, then checks whether the server is
+// They interrupt by setting a deadline in the past. The session first sets its
+// own deadline, then marks itself as waiting, then checks whether the server is
 // closing. Shutdown first sets closing, and then checks which sessions wait. So
 // either the session sees that the server is closing, or Shutdown sees that the
 // session waits and sets the later deadline. If a command arrives at the same
 // moment, the session still runs it.
-func (s *Session) await(d time.Duration) error {
+func (s *Session) await(kind waitKind, d time.Duration) error {
 	if err := s.setReadDeadline(d); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.waiting = true
-	s.mu.Unlock()
-	err := os.ErrDeadlineExceeded
-	if !s.srv.closing.Load() {
-		err = s.in.fill(commandInput)
+	s.beginWait(kind)
+	defer s.endWait()
+	if s.srv.closing.Load() {
+		return os.ErrDeadlineExceeded
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.interrupted {
-		s.readDeadline = time.Time{} // Shutdown has changed the deadline of the connection
-	}
-	s.waiting, s.interrupted = false, false
-	return err
-}
-
-// interrupt wakes the session if it waits in await.
-func (s *Session) interrupt() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.waiting {
-		s.interrupted = true
-		s.netConn.SetReadDeadline(time.Unix(1, 0))
-	}
+	return s.in.fill(commandInput)
 }
 
 // setReadDeadline sets the read deadline to d from now. It keeps the current
