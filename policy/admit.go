@@ -17,6 +17,26 @@ type admission struct {
 type admitted struct {
 	message *smtpserver.Message
 	rcpts   []admission
+	first   map[string]int // the index of the first admission of each recipient
+	indexed int            // how many of rcpts are in first
+}
+
+// find returns the admission of the recipient to, or nil if there is none. Agents may
+// have removed many recipients, so it does not search the list for each of the others.
+func (a *admitted) find(to string) *admission {
+	if a.first == nil {
+		a.first = make(map[string]int, len(a.rcpts))
+	}
+	for ; a.indexed < len(a.rcpts); a.indexed++ {
+		to := a.rcpts[a.indexed].to
+		if _, ok := a.first[to]; !ok {
+			a.first[to] = a.indexed
+		}
+	}
+	if k, ok := a.first[to]; ok {
+		return &a.rcpts[k]
+	}
+	return nil
 }
 
 type admittedKey struct{}
@@ -60,7 +80,7 @@ func admit(s *smtpserver.Session, r admission) {
 		s.SetValue(admittedKey{}, a)
 	}
 	if a.message != m {
-		a.message, a.rcpts = m, a.rcpts[:0]
+		*a = admitted{message: m, rcpts: a.rcpts[:0]}
 	}
 	a.rcpts = append(a.rcpts, r)
 }
@@ -77,10 +97,5 @@ func admissionOf(s *smtpserver.Session, m *smtpserver.Message, i int) *admission
 	if i < len(a.rcpts) && a.rcpts[i].to == to {
 		return &a.rcpts[i]
 	}
-	for k := range a.rcpts {
-		if a.rcpts[k].to == to {
-			return &a.rcpts[k]
-		}
-	}
-	return nil
+	return a.find(to)
 }

@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -32,6 +31,12 @@ type Enqueuer struct {
 	Queue Submitter
 }
 
+// A copyKey is equal for two recipients that get one copy of a message.
+type copyKey struct {
+	to    addr.Key
+	route queue.NextHop
+}
+
 var errNoRecipients = &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "The message has no recipients left"}
 
 // Receive implements smtpserver.Handler.
@@ -42,13 +47,21 @@ func (h *Enqueuer) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 	// One allocation for all recipients: there is one for most messages.
 	rcpts := make([]queue.Recipient, 0, len(m.Recipients))
 	ptrs := make([]*queue.Recipient, 0, len(m.Recipients))
+	var seen map[copyKey]bool
+	if len(m.Recipients) > 1 {
+		seen = make(map[copyKey]bool, len(m.Recipients))
+	}
 	for i, r := range m.Recipients {
 		a := admissionOf(s, m, i)
 		if a == nil {
 			return "", fmt.Errorf("%w: no relay policy has admitted <%s>", errRelay, r.Addr)
 		}
-		if slices.ContainsFunc(rcpts, func(q queue.Recipient) bool { return addr.Equal(q.Addr, a.as) && q.Route == a.route }) {
-			continue // given twice, or the same mailbox after CatchAll: one copy
+		if len(m.Recipients) > 1 {
+			key := copyKey{addr.KeyOf(a.as), a.route}
+			if seen[key] {
+				continue // given twice, or the same mailbox after CatchAll: one copy
+			}
+			seen[key] = true
 		}
 		o := r.Options
 		if a.as != a.to && o.OriginalRecipient == "" && strings.Contains(a.to, "@") { // reports must name the recipient that the sender gave (RFC 3461, 4.2)

@@ -100,11 +100,18 @@ func (e *Event) title() string {
 // emitReceived sends the events of a message that was enqueued.
 func (q *Queue) emitReceived(m *Message) {
 	q.emit(EventReceive, m, m.Recipients, nil)
+	var members map[string][]*Recipient // by the list
 	for _, list := range m.Recipients {
-		if list.Status == Expanded {
-			members := those(m.Recipients, func(r *Recipient) bool { return r.Options.OriginalRecipient == list.Addr })
-			q.emit(EventExpand, m, members, func(e *Event) { e.Related = list.Addr })
+		if list.Status != Expanded {
+			continue
 		}
+		if members == nil {
+			members = make(map[string][]*Recipient)
+			for _, r := range m.Recipients {
+				members[r.Options.OriginalRecipient] = append(members[r.Options.OriginalRecipient], r)
+			}
+		}
+		q.emit(EventExpand, m, members[list.Addr], func(e *Event) { e.Related = list.Addr })
 	}
 }
 

@@ -40,26 +40,22 @@ func (m *Message) Expand(r *Recipient, members ...string) error {
 			options.Notify = []smtp.DSNNotify{smtp.DSNNotifyNever}
 		}
 	}
-	have := make(map[string][]*Recipient, len(m.Recipients)+len(members)) // by local part
-	note := func(o *Recipient) {
-		local, _ := addr.Split(o.Addr)
-		have[local] = append(have[local], o)
-	}
+	have := make(map[addr.Key]*Recipient, len(m.Recipients)+len(members)) // the first of each address
 	for _, o := range m.Recipients {
-		note(o)
+		if key := addr.KeyOf(o.Addr); have[key] == nil {
+			have[key] = o
+		}
 	}
 	added, back := 0, false
 	for _, to := range members {
-		local, _ := addr.Split(to)
-		i := slices.IndexFunc(have[local], func(o *Recipient) bool { return addr.Equal(o.Addr, to) })
-		if i >= 0 {
-			o := have[local][i]
+		key := addr.KeyOf(to)
+		if o := have[key]; o != nil {
 			back = back || o.Status == Expanded || o == r
 			continue
 		}
 		o := &Recipient{Addr: to, Options: options}
 		m.Recipients = append(m.Recipients, o)
-		note(o)
+		have[key] = o
 		added++
 	}
 	if added == 0 && back {

@@ -132,6 +132,17 @@ func Equal(a, b string) bool {
 	return la == lb && (da == db || DomainOf(a) == DomainOf(b))
 }
 
+// A Key is the canonical form of an address: two addresses are equal, as Equal says,
+// if their keys are. It is for maps: to look up each of n addresses in a list of n
+// with Equal takes time with the square of n.
+type Key struct{ local, domain string }
+
+// KeyOf returns the key of an address.
+func KeyOf(address string) Key {
+	local, domain := Split(address)
+	return Key{local, FoldDomain(domain)}
+}
+
 // EqualFold reports whether two addresses are equal, as Equal does, but ignores
 // the case of the local parts.
 func EqualFold(a, b string) bool {

@@ -56,11 +56,12 @@ func (f *Folder) compose(b []byte) (*queue.Message, error) {
 	m := &queue.Message{Origin: queue.Origin{Connector: "pickup"}}
 	var kept bytes.Buffer
 	seen := map[string]string{}
+	have := map[addr.Key]bool{}
 	for field := range header.All(head) {
 		name, value := strings.ToLower(field.Name()), field.Value()
 		switch name {
 		case "to", "cc", "bcc":
-			if err := addTo(m, name, value); err != nil {
+			if err := addTo(m, have, name, value); err != nil {
 				return nil, err
 			}
 		case "from", "sender", "date", "message-id":
@@ -145,24 +146,20 @@ func sender(seen map[string]string) (string, error) {
 	return list[0], addr.Mailbox(list[0], true)
 }
 
-// addTo adds the addresses in a recipient field to m. It adds an address only
-// once.
-func addTo(m *queue.Message, name, value string) error {
+// addTo adds the addresses in a recipient field to m, except for those that m has.
+func addTo(m *queue.Message, have map[addr.Key]bool, name, value string) error {
 	list, err := header.Recipients(value) // an empty Bcc field has none
 	if err != nil {
 		return fmt.Errorf("pickup: %s: %w", name, err)
 	}
-next:
 	for _, to := range list {
 		if err := addr.Mailbox(to, true); err != nil {
 			return fmt.Errorf("pickup: %s: %w", name, err)
 		}
-		for _, r := range m.Recipients {
-			if addr.Equal(r.Addr, to) {
-				continue next
-			}
+		if key := addr.KeyOf(to); !have[key] {
+			have[key] = true
+			m.Recipients = append(m.Recipients, &queue.Recipient{Addr: to})
 		}
-		m.Recipients = append(m.Recipients, &queue.Recipient{Addr: to})
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 
 	gomilter "github.com/emersion/go-milter"
 
-	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/envelope"
@@ -48,6 +47,7 @@ func neededFor(code gomilter.ModifyActCode) gomilter.OptAction {
 func (v *conversation) apply(s *smtpserver.Session, m *smtpserver.Message, changes []gomilter.ModifyAction) error {
 	var body [][]byte
 	var quarantine *gomilter.ModifyAction
+	rcpts := rcptChanges{s: s, m: m}
 	for i, c := range changes {
 		if !v.session.ActionOption(neededFor(c.Code)) {
 			return fmt.Errorf("%w: the change %q was not negotiated", errProtocol, c.Code)
@@ -59,11 +59,17 @@ func (v *conversation) apply(s *smtpserver.Session, m *smtpserver.Message, chang
 		case gomilter.ActQuarantine: // after all other changes
 			quarantine = &changes[i]
 			continue
+		case gomilter.ActAddRcpt, gomilter.ActDelRcpt:
+			if err := rcpts.add(c); err != nil {
+				return fmt.Errorf("change %q: %w", c.Code, err)
+			}
+			continue
 		}
 		if err := v.applyOne(s, m, c); err != nil {
 			return fmt.Errorf("change %q: %w", c.Code, err)
 		}
 	}
+	rcpts.apply()
 	if body != nil {
 		b, err := normalize(slices.Concat(body...))
 		if err != nil {
@@ -90,19 +96,6 @@ func (v *conversation) quarantine(s *smtpserver.Session, m *smtpserver.Message, 
 
 func (v *conversation) applyOne(s *smtpserver.Session, m *smtpserver.Message, c gomilter.ModifyAction) error {
 	switch c.Code {
-	case gomilter.ActAddRcpt:
-		to := path(c.Rcpt)
-		if err := envelope.Valid(to); err != nil {
-			return err
-		}
-		envelope.Add(s, m, to)
-		return nil
-	case gomilter.ActDelRcpt:
-		to := path(c.Rcpt)
-		m.Recipients = slices.DeleteFunc(slices.Clone(m.Recipients), func(r smtpserver.Recipient) bool {
-			return addr.Equal(r.Addr, to)
-		})
-		return nil
 	case gomilter.ActChangeFrom:
 		from := path(c.From)
 		if from != "" {
@@ -115,6 +108,43 @@ func (v *conversation) applyOne(s *smtpserver.Session, m *smtpserver.Message, c 
 	default:
 		return v.changeHeader(&m.Header, c)
 	}
+}
+
+// A rcptChanges collects changes of recipients that follow each other and are of one
+// kind, because each change on its own would search all recipients.
+type rcptChanges struct {
+	s         *smtpserver.Session
+	m         *smtpserver.Message
+	code      gomilter.ModifyActCode
+	addresses []string
+}
+
+// add adds a change. It applies the changes before it if they are of the other kind.
+func (r *rcptChanges) add(c gomilter.ModifyAction) error {
+	to := path(c.Rcpt)
+	if c.Code == gomilter.ActAddRcpt {
+		if err := envelope.Valid(to); err != nil {
+			return err
+		}
+	}
+	if c.Code != r.code {
+		r.apply()
+		r.code = c.Code
+	}
+	r.addresses = append(r.addresses, to)
+	return nil
+}
+
+// apply makes the collected changes.
+func (r *rcptChanges) apply() {
+	switch {
+	case len(r.addresses) == 0:
+	case r.code == gomilter.ActAddRcpt:
+		envelope.Add(r.s, r.m, r.addresses...)
+	default:
+		envelope.Remove(r.m, r.addresses...)
+	}
+	r.addresses = nil
 }
 
 // path reads "<address>"; "<>" is the null reverse-path.

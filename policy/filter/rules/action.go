@@ -101,9 +101,7 @@ func Redirect(addresses ...string) Action {
 	return Do("RedirectMessage", strings.Join(addresses, ";"), func(m *Mail, matched []string) error {
 		opts := optionsOf(m.Message, matched[0])
 		remove(m.Message, matched)
-		for _, a := range addresses {
-			envelope.AddWithOptions(m.Session, m.Message, a, opts)
-		}
+		envelope.AddWithOptions(m.Session, m.Message, opts, addresses...)
 		return nil
 	})
 }
@@ -114,9 +112,7 @@ func Copy(addresses ...string) Action {
 		return Action{err: err}
 	}
 	return Do("BlindCopyTo", strings.Join(addresses, ";"), func(m *Mail, _ []string) error {
-		for _, a := range addresses {
-			envelope.Add(m.Session, m.Message, a)
-		}
+		envelope.Add(m.Session, m.Message, addresses...)
 		return nil
 	})
 }

@@ -3,6 +3,7 @@ package envelope
 import (
 	"fmt"
 	"mime"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -23,21 +24,36 @@ func Valid(address string) error {
 	return nil
 }
 
-// Add adds a recipient, unless m already has it. It sets NOTIFY=NEVER: the sender
-// has not added the recipient and gets no reports about it.
-func Add(s *smtpserver.Session, m *smtpserver.Message, address string) {
-	AddWithOptions(s, m, address, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}})
+// Add adds recipients that m does not have yet. It sets NOTIFY=NEVER: the sender has
+// not added them and gets no reports about them.
+func Add(s *smtpserver.Session, m *smtpserver.Message, addresses ...string) {
+	AddWithOptions(s, m, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}, addresses...)
 }
 
-// AddWithOptions adds a recipient with options, unless m already has it.
-func AddWithOptions(s *smtpserver.Session, m *smtpserver.Message, address string, opts smtp.RcptOptions) {
+// AddWithOptions adds recipients with options that m does not have yet.
+func AddWithOptions(s *smtpserver.Session, m *smtpserver.Message, opts smtp.RcptOptions, addresses ...string) {
+	have := make(map[addr.Key]bool, len(m.Recipients)+len(addresses))
 	for i := range m.Recipients {
-		if addr.Equal(m.Recipients[i].Addr, address) {
-			return
+		have[addr.KeyOf(m.Recipients[i].Addr)] = true
+	}
+	rcpts := m.Recipients[:len(m.Recipients):len(m.Recipients)]
+	for _, a := range addresses {
+		if key := addr.KeyOf(a); !have[key] {
+			have[key] = true
+			policy.Admit(s, a)
+			rcpts = append(rcpts, smtpserver.Recipient{Addr: a, Options: opts})
 		}
 	}
-	policy.Admit(s, address)
-	m.Recipients = append(m.Recipients[:len(m.Recipients):len(m.Recipients)], smtpserver.Recipient{Addr: address, Options: opts})
+	m.Recipients = rcpts
+}
+
+// Remove removes recipients.
+func Remove(m *smtpserver.Message, addresses ...string) {
+	gone := make(map[addr.Key]bool, len(addresses))
+	for _, a := range addresses {
+		gone[addr.KeyOf(a)] = true
+	}
+	m.Recipients = slices.DeleteFunc(slices.Clone(m.Recipients), func(r smtpserver.Recipient) bool { return gone[addr.KeyOf(r.Addr)] })
 }
 
 // Redirect replaces all recipients of m by one address.

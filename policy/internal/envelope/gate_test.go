@@ -2,9 +2,11 @@ package envelope
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/doubling"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -60,4 +62,36 @@ func TestGateAcceptsAddedRecipients(t *testing.T) {
 			t.Errorf("%d %s, to %q; want %d, %q", code, text, q, c.code, c.to)
 		}
 	}
+}
+
+// Adding and removing twice as many recipients takes about twice the work.
+func TestAddIsLinear(t *testing.T) {
+	measure := func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		was := m.Recipients
+		defer func() { m.Recipients = was }()
+		doubling.Allocations(t, "recipients", 200, func(n int) func() {
+			var all []string
+			for i := range n {
+				all = append(all, fmt.Sprintf("a@bücher%d.bücher.example", i))
+			}
+			return func() {
+				m.Recipients = nil
+				Add(s, m, append(all, all...)...)
+				if len(m.Recipients) != n {
+					t.Errorf("%d recipients, want %d", len(m.Recipients), n)
+				}
+				Remove(m, all[1:]...)
+				if len(m.Recipients) != 1 {
+					t.Errorf("%d recipients are left, want 1", len(m.Recipients))
+				}
+			}
+		})
+		return nil
+	}
+	s := agenttest.Start(t, smtpserver.Agent{EndOfData: measure})
+	c := s.Dial(t)
+	c.Want(250, "MAIL FROM:<a@example.net>")
+	c.Want(250, "RCPT TO:<b@example.com>")
+	c.Want(354, "DATA")
+	c.Want(250, "Subject: x\r\n\r\nx\r\n.")
 }
