@@ -12,7 +12,7 @@
 // a file is being submitted, its name is NAME.tmp. When the queue has accepted
 // the message, the file is removed. A file that can never be submitted is renamed
 // to NAME.bad, and NAME.bad.txt says why. If a name is in use, NAME-1, NAME-2 and
-// so on are tried.
+// so on are tried. A Folder reads only regular files and follows no symbolic links.
 //
 // In a pickup folder the header determines the envelope. The reverse-path is the
 // address in Sender or From. The recipients are in To, Cc and Bcc, and the Bcc

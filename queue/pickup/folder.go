@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -75,58 +73,26 @@ func (f *Folder) Run(ctx context.Context) error {
 
 // recover renames the files that an earlier process was submitting when it died.
 func (f *Folder) recover() error {
-	names, err := f.files(".tmp")
+	d, err := openDir(f.Dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	names, err := d.files(".tmp")
 	for _, name := range names {
-		err = errors.Join(err, putBack(name, name[:len(name)-len(".tmp")]))
+		err = errors.Join(err, d.putBack(name, name[:len(name)-len(".tmp")]))
 	}
 	return err
 }
 
-// freeName returns a name with this suffix that no file has. A program may
-// always use the same name, and leave its next message while the last one is
-// being submitted. One file must not replace another.
-func freeName(base, suffix string) string {
-	name := base + suffix
-	for n := 1; ; n++ {
-		if _, err := os.Lstat(name); err != nil {
-			return name
-		}
-		name = fmt.Sprintf("%s-%d%s", base, n, suffix)
-	}
-}
-
-// putBack gives a file that was being submitted the suffix .eml again, so that
-// the next scan finds it.
-func putBack(tmp, base string) error {
-	for {
-		name := freeName(base, ".eml")
-		switch err := os.Link(tmp, name); { // fails if a file has the name by now
-		case err == nil:
-			return os.Remove(tmp)
-		case !errors.Is(err, fs.ErrExist):
-			return os.Rename(tmp, name) // a file system without links
-		}
-	}
-}
-
-// files returns the paths of the regular files in the folder with this suffix.
-func (f *Folder) files(suffix string) ([]string, error) {
-	entries, err := os.ReadDir(f.Dir)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if e.Type().IsRegular() && strings.EqualFold(filepath.Ext(e.Name()), suffix) {
-			names = append(names, filepath.Join(f.Dir, e.Name()))
-		}
-	}
-	return names, nil
-}
-
 // scan submits the files that are in the folder now.
 func (f *Folder) scan(ctx context.Context) error {
-	names, err := f.files(".eml")
+	d, err := openDir(f.Dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	names, err := d.files(".eml")
 	if err != nil {
 		return err
 	}
@@ -134,66 +100,55 @@ func (f *Folder) scan(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		f.file(ctx, name)
+		f.file(ctx, d, name)
 	}
 	return nil
 }
 
 // file submits one file.
-func (f *Folder) file(ctx context.Context, name string) {
+func (f *Folder) file(ctx context.Context, d dir, name string) {
 	base := name[:len(name)-len(".eml")]
-	tmp := freeName(base, ".tmp")
-	if err := os.Rename(name, tmp); err != nil {
-		f.log(slog.LevelError, "pickup: cannot rename file", "file", name, "error", err)
+	tmp := d.freeName(base, ".tmp")
+	if err := d.root.Rename(name, tmp); err != nil {
+		f.log(slog.LevelError, "pickup: cannot rename file", "file", f.path(name), "error", err)
 		return
 	}
-	m, err := f.read(tmp)
+	m, err := f.read(d, tmp)
 	if err == nil {
 		err = f.Submit(ctx, m)
 		var se *smtp.SMTPError
 		if err != nil && !(errors.As(err, &se) && se.Code/100 == 5) {
-			f.log(slog.LevelWarn, "pickup: message not submitted, it will be tried again", "file", name, "error", err)
-			if err := putBack(tmp, base); err != nil {
-				f.log(slog.LevelError, "pickup: cannot rename file", "file", tmp, "error", err)
+			f.log(slog.LevelWarn, "pickup: message not submitted, it will be tried again", "file", f.path(name), "error", err)
+			if err := d.putBack(tmp, base); err != nil {
+				f.log(slog.LevelError, "pickup: cannot rename file", "file", f.path(tmp), "error", err)
 			}
 			return
 		}
 	}
 	if err != nil {
-		f.bad(tmp, base, err)
+		f.bad(d, tmp, base, err)
 		return
 	}
-	f.log(slog.LevelInfo, "pickup: message submitted", "file", name, "id", m.ID)
-	if err := os.Remove(tmp); err != nil {
+	f.log(slog.LevelInfo, "pickup: message submitted", "file", f.path(name), "id", m.ID)
+	if err := d.root.Remove(tmp); err != nil {
 		// The next process would submit it again, so the operator must know.
-		f.log(slog.LevelError, "pickup: cannot remove submitted file, a restart would submit it again", "file", tmp, "error", err)
+		f.log(slog.LevelError, "pickup: cannot remove submitted file, a restart would submit it again", "file", f.path(tmp), "error", err)
 	}
 }
 
 // bad renames a file that can never be submitted to NAME.bad, and writes the
 // reason to NAME.bad.txt.
-func (f *Folder) bad(tmp, base string, why error) {
-	name := freeName(base, ".bad")
-	f.log(slog.LevelWarn, "pickup: bad file", "file", name, "error", why)
-	err := os.Rename(tmp, name)
-	if err == nil {
-		err = os.WriteFile(name+".txt", []byte(why.Error()+"\n"), 0o640)
-	}
+func (f *Folder) bad(d dir, tmp, base string, why error) {
+	name, err := d.setAside(tmp, base, why.Error()+"\n")
+	f.log(slog.LevelWarn, "pickup: bad file", "file", f.path(name), "error", why)
 	if err != nil {
-		f.log(slog.LevelError, "pickup: cannot rename bad file", "file", tmp, "error", err)
+		f.log(slog.LevelError, "pickup: cannot rename bad file", "file", f.path(tmp), "error", err)
 	}
 }
 
 // read reads a file and returns its message.
-func (f *Folder) read(name string) (*queue.Message, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if most := positive(f.MaxSize, 36<<20); info.Size() > most {
-		return nil, fmt.Errorf("pickup: the file has %d bytes, the limit is %d", info.Size(), most)
-	}
-	b, err := os.ReadFile(name)
+func (f *Folder) read(d dir, name string) (*queue.Message, error) {
+	b, err := d.read(name, positive(f.MaxSize, 36<<20))
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +166,9 @@ func (f *Folder) read(name string) (*queue.Message, error) {
 	}
 	return m, nil
 }
+
+// path returns the path of a file, for the log.
+func (f *Folder) path(name string) string { return filepath.Join(f.Dir, name) }
 
 func (f *Folder) log(level slog.Level, msg string, args ...any) {
 	if f.Logger != nil {
