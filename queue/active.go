@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
@@ -133,9 +134,25 @@ func (a *active) waitAll(key NextHop, rcpts []*Recipient, now time.Time) {
 	}
 }
 
-// schedule returns the schedule of the recipients that have not ended.
-func (a *active) schedule() Schedule {
+// schedule returns the schedule of the recipients that have not ended. due is
+// the steady time at which the message is due.
+func (a *active) schedule(c *clock) (s Schedule, due time.Time) {
 	due, key := a.Due()
 	hop := NextHop(key)
-	return Schedule{Due: due, Hop: hop, Volatile: !a.changed && !aside(hop)}
+	s = Schedule{Due: due, Hop: hop, Volatile: !a.changed && !aside(hop)}
+	switch now := c.now(); {
+	case aside(hop): // not due
+	case a.held(c.wall()):
+		s.Due = a.m.Release
+	default:
+		s.Wait = max(due.Sub(now), 1)
+	}
+	return s, due
+}
+
+// held reports whether all recipients wait for the release of the message.
+func (a *active) held(wall time.Time) bool {
+	return a.m.Release.After(wall) && !slices.ContainsFunc(a.m.Recipients, func(r *Recipient) bool {
+		return r.Status == Waiting && r.RetryWait > 0
+	})
 }

@@ -20,10 +20,10 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 	if pace.Held {
 		return q.decide(todo, func(core *sched.Scheduler) {
 			hopData(p.Hop).pace = pace
-			core.TurnedBack(time.Now(), &p.Part, q.coreOf(&pace))
+			core.TurnedBack(q.clock.now(), &p.Part, q.coreOf(&pace))
 		})
 	}
-	began := time.Now()
+	began := q.clock.now()
 	q.begin(a)
 	ctx := q.ctx
 	if hurry {
@@ -32,7 +32,7 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 	results := q.callDeliver(ctx, hop, a.m, p.rcpts)
 	q.end(a)
 	failDamaged(results)
-	now := time.Now()
+	now := q.clock.now()
 
 	var few [2]verdict // for most messages, without an allocation
 	verdicts := q.judgeAll(few[:0], p, results, &pace, now)
@@ -62,7 +62,7 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 		for i := range verdicts {
 			verdicts[i].follow(&c, now)
 			data.counts.add(verdicts[i].status)
-			a.apply(&verdicts[i], now)
+			a.apply(&verdicts[i], now, &q.clock)
 		}
 		core.Ended(&a.Message)
 	})
@@ -82,7 +82,7 @@ func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, no
 	for i, r := range p.rcpts {
 		if o := results[i].Outcome; o == Busy || q.ctx.Err() != nil && o != Success && o != Failure {
 			// No attempt was made, or the Queue has canceled it: it does not count.
-			vs = append(vs, verdict{r: r, hop: NextHop(p.Hop.Key), next: r.NextAttempt, again: r.NextAttempt})
+			vs = append(vs, verdict{r: r, hop: NextHop(p.Hop.Key), next: now, again: now})
 		} else {
 			vs = append(vs, q.judge(p.message(), r, NextHop(p.Hop.Key), pace, &results[i], now))
 		}

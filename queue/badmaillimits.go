@@ -152,7 +152,7 @@ func (q *Queue) keepInStore(ctx context.Context, bad *Message) (note string, err
 	if err := q.badMail.load(ctx, q.Store); err != nil {
 		return "", err
 	}
-	bad.Received = time.Now()
+	bad.Received = q.clock.wall()
 	if !q.badMail.reserve(badSize(bad)) {
 		short, err := headerOnly(bad.Content)
 		if err != nil {

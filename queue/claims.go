@@ -9,7 +9,8 @@ import (
 
 // claim claims messages as the scheduler has decided, and makes them active.
 func (q *Queue) claim(query *sched.Query) error {
-	c := Claim{Owner: q.owner, Until: query.Until, Now: query.Now, Max: query.Max, ID: query.ID, LeastUrgent: query.LeastUrgent}
+	c := Claim{Owner: q.owner, Until: query.Until, Now: query.Now, Wall: q.clock.wallOf(query.Now),
+		Max: query.Max, ID: query.ID, LeastUrgent: query.LeastUrgent}
 	switch {
 	case query.Only != nil:
 		c.Only = (*NextHop)(&query.Only.Key)
@@ -31,7 +32,7 @@ func (q *Queue) claim(query *sched.Query) error {
 	if err != nil && q.ctx.Err() == nil {
 		q.log.Error("queue: messages cannot be claimed", "id", c.ID, "error", err)
 	}
-	q.step(func(core *sched.Scheduler) { core.Claimed(time.Now(), query, len(ms), next, err != nil) })
+	q.step(func(core *sched.Scheduler) { core.Claimed(q.clock.now(), query, len(ms), next, err != nil) })
 	return err
 }
 
@@ -78,5 +79,5 @@ func (q *Queue) renew(d *sched.Task) {
 	for _, id := range lost {
 		gone[id] = true
 	}
-	q.step(func(core *sched.Scheduler) { core.Renewed(time.Now(), d.Msgs, d.At, gone, err != nil) })
+	q.step(func(core *sched.Scheduler) { core.Renewed(q.clock.now(), d.Msgs, d.At, gone, err != nil) })
 }

@@ -99,7 +99,7 @@ func (q *Queue) worker() {
 func (q *Queue) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for now := time.Now(); ctx.Err() == nil; {
+	for now := q.clock.now(); ctx.Err() == nil; {
 		var d sched.Task
 		q.step(func(core *sched.Scheduler) {
 			if d = core.Due(now); d.Kind == sched.Claim {
@@ -110,19 +110,20 @@ func (q *Queue) run(ctx context.Context) error {
 		case sched.Stop:
 			return nil
 		case sched.Sleep:
-			timer.Reset(time.Until(d.At))
+			timer.Reset(d.At.Sub(q.clock.now()))
 			select {
 			case <-timer.C:
 			case <-q.wake:
 			case <-ctx.Done():
 			}
-			now = time.Now()
+			q.checkClock()
+			now = q.clock.now()
 		case sched.Claim:
 			if err := q.claim(d.Claim); errors.Is(err, ErrClosed) {
 				return err
 			}
 			if d.Claim.Only == nil {
-				now = time.Now() // claims go on as long as there is mail and room
+				now = q.clock.now() // claims go on as long as there is mail and room
 			}
 		default:
 			q.look(&d, now)
@@ -138,14 +139,14 @@ func (q *Queue) look(d *sched.Task, now time.Time) {
 		pace := q.pace(NextHop(d.Hop.Key))
 		q.step(func(core *sched.Scheduler) {
 			hopData(d.Hop).pace = pace
-			core.Paced(time.Now(), d.Hop, q.coreOf(&pace))
+			core.Paced(q.clock.now(), d.Hop, q.coreOf(&pace))
 		})
 	case sched.Renew:
 		q.renew(d)
 	case sched.Mend:
 		q.recorder.mend()
 	case sched.Clear:
-		q.clearAside(now)
+		q.clearAside(q.clock.wallOf(now))
 	case sched.Recheck:
 		q.recheckWaiting(d.Scope)
 	}
@@ -177,8 +178,8 @@ func (q *Queue) awaitWorkers() {
 		select {
 		case <-done:
 			return
-		case now := <-tick.C:
-			for {
+		case <-tick.C:
+			for now := q.clock.now(); ; {
 				var d sched.Task
 				q.step(func(core *sched.Scheduler) { d = core.LeasesDue(now) })
 				if d.Kind != sched.Renew {

@@ -15,7 +15,7 @@ func (q *Queue) emit(kind EventKind, m *Message, rcpts []*Recipient, more func(*
 	if !watched && !logged {
 		return
 	}
-	e := Event{Time: time.Now(), Kind: kind}
+	e := Event{Time: q.clock.wall(), Kind: kind}
 	if m != nil {
 		e.ID, e.From, e.Received, e.Origin, e.System = m.ID, m.From, m.Received, m.Origin, m.System
 		e.Size = m.Content.Size()

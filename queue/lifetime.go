@@ -52,7 +52,7 @@ func (q *Queue) expires(m *Message, hops groups) (at time.Time) {
 			paces[r] = &pace
 		}
 	}
-	lifetime, now := q.lifetime(m), time.Now()
+	lifetime, now := q.lifetime(m), q.clock.wall()
 	for _, r := range m.Recipients {
 		if r.Status != Waiting {
 			continue

@@ -140,12 +140,16 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 	}
 	info := &MessageInfo{
 		ID: m.ID, From: m.From, Size: m.Content.Size(), Received: m.Received, Release: m.Release,
-		Priority: m.Priority, Origin: m.Origin, System: m.System, Due: e.Schedule.Due, stored: e.Schedule.Hop,
+		Priority: m.Priority, Origin: m.Origin, System: m.System, Due: q.clock.wallOf(q.clock.dueAt(&e.Schedule)), stored: e.Schedule.Hop,
 	}
 	info.MessageID, info.Subject = dsn.IDAndSubject(m.Content)
 	attempts := 0
 	for _, r := range m.Recipients {
-		info.Recipients = append(info.Recipients, *r)
+		shown := *r
+		if r.RetryWait > 0 {
+			shown.NextAttempt = q.clock.wallOf(r.NextAttempt)
+		}
+		info.Recipients = append(info.Recipients, shown)
 		attempts = max(attempts, r.Attempts)
 	}
 	waiting := q.waitsFor(ctx, m, e.Schedule.Hop)
@@ -175,7 +179,7 @@ func (q *Queue) statusOfMessage(e *Entry, order Op, isActive bool, attempts int)
 		return MessageActive
 	case attempts > 0:
 		return MessageRetry
-	case e.Schedule.Due.After(time.Now()):
+	case q.clock.dueAt(&e.Schedule).After(q.clock.now()):
 		return MessageHeld
 	}
 	return MessageReady

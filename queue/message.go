@@ -98,7 +98,12 @@ type Recipient struct {
 	Status      Status
 	Attempts    int       // delivery attempts so far
 	NextAttempt time.Time // when the next attempt is due
-	Last        Result    // the result of the last attempt
+	// RetryWait is the wait that ends at NextAttempt. If it is zero,
+	// NextAttempt is the Release of the message. Otherwise NextAttempt is a
+	// time by the Queue's own clock, as Schedule.Due is; a [MessageInfo] has
+	// it by the wall clock.
+	RetryWait   time.Duration
+	Last        Result // the result of the last attempt
 	LastAttempt time.Time
 	Notified    bool // the sender got a delay notice, or the success report that was due
 }

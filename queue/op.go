@@ -138,8 +138,10 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 			return true, nil
 		}
 		// A unique owner, so that only this operation has the lease.
-		owner, now := q.owner+"/"+q.ids.next(time.Now()), time.Now()
-		ms, err := q.Store.Claim(ctx, Claim{Owner: owner, Until: now.Add(q.limits.Lease), Now: now, ID: id})
+		owner := q.owner + "/" + q.ids.next(q.clock.wall())
+		c := q.clock.claim(owner, q.limits.Lease)
+		c.ID = id
+		ms, err := q.Store.Claim(ctx, c)
 		if err != nil {
 			return false, err
 		}
@@ -221,7 +223,7 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 	}
 	q.step(func(core *sched.Scheduler) {
 		if op.what == opRetry {
-			core.Retry(time.Now(), sched.Key(stored))
+			core.Retry(q.clock.now(), sched.Key(stored))
 		}
 		core.Stored(time.Time{})
 	})
@@ -235,7 +237,7 @@ func (a *active) retryBy(op Op) {
 		if r.Status != Waiting {
 			continue
 		}
-		r.NextAttempt = time.Time{}
+		r.retryAtOnce()
 		switch op.what {
 		case opResubmit:
 			r.Route = NextHop{}
@@ -247,7 +249,7 @@ func (a *active) retryBy(op Op) {
 
 // giveUp ends the waiting recipients, with or without a report.
 func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) error {
-	q.locked(func(*sched.Scheduler) { a.endAll(stored, op) })
+	q.locked(func(*sched.Scheduler) { a.endAll(stored, op, q.clock.wall()) })
 	kind := EventOperation
 	if op.what == opMakeRoom {
 		kind = EventBadMailRemoved
@@ -257,14 +259,14 @@ func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) er
 		q.recorder.report(ctx, a)
 	}
 	if a.Waiting() > 0 { // the report could not be sent
-		due, _ := a.Due()
-		return q.Store.Update(ctx, a.owner, a.m, Schedule{Due: due})
+		s, _ := a.schedule(&q.clock)
+		return q.Store.Update(ctx, a.owner, a.m, Schedule{Due: s.Due, Wait: s.Wait})
 	}
 	return q.Store.Remove(ctx, a.owner, a.m.ID)
 }
 
 // endAll ends the waiting recipients, as op requires.
-func (a *active) endAll(stored NextHop, op Op) {
+func (a *active) endAll(stored NextHop, op Op, wall time.Time) {
 	for _, r := range a.m.Recipients {
 		if r.Status != Waiting {
 			continue
@@ -278,7 +280,7 @@ func (a *active) endAll(stored NextHop, op Op) {
 			r.Last = *refused(554, smtp.EnhancedCode{5, 0, 0}, "The administrator has removed the message from the queue")
 		}
 		if op.what == opExpire || op.what == opRemoveReport {
-			a.owed().fail(r, a.lifetime.of(a.m, r, nil).After(time.Now(), 0).Expire)
+			a.owed().fail(r, a.lifetime.of(a.m, r, nil).After(wall, 0).Expire)
 		}
 	}
 	a.NoneWaits()
@@ -291,7 +293,7 @@ func (a *active) endAll(stored NextHop, op Op) {
 // is still only one copy.
 func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op Op) error {
 	m := *a.m
-	m.ID, m.Interrupted, m.Received, m.Release = copyID(a.m.ID), 0, time.Now(), time.Time{}
+	m.ID, m.Interrupted, m.Received, m.Release = copyID(a.m.ID), 0, q.clock.wall(), time.Time{}
 	m.Recipients = nil
 	for _, r := range a.m.Recipients {
 		if r.Status != Delivered && r.Status != Expanded {
@@ -301,7 +303,7 @@ func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op 
 	// The copy does not become active here: its content belongs to the old
 	// message, which is removed. A repeated operation has another owner, and
 	// the lease of the copy outlasts that of the message.
-	now := time.Now()
+	now := q.clock.now()
 	owner := q.owner + "/" + q.ids.next(now)
 	err := q.Store.Put(ctx, &m, Schedule{Owner: owner, Until: now.Add(2 * q.limits.Lease)})
 	repeated := errors.Is(err, ErrExists)

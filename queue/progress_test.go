@@ -56,7 +56,7 @@ func deliverInParts(t *testing.T, n int) (b *bench, s *changeStore, end func(i i
 	return b, s, func(i int, v verdict) {
 		b.step(func(core *sched.Scheduler) {
 			v.r = m.Recipients[i]
-			a.apply(&v, now)
+			a.apply(&v, now, b.r.clock)
 			core.Ended(&a.Message)
 		})
 		b.record()

@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
@@ -53,6 +52,7 @@ type Queue struct {
 	owner   string // of this Queue's leases
 	host    string
 	log     *slog.Logger
+	clock   clock
 	retry   RetryPolicy
 	limits  Limits
 	pacer   Pacer           // the Deliverer, if it is a Pacer
@@ -76,6 +76,7 @@ type Queue struct {
 func (q *Queue) setup() {
 	q.once.Do(func() {
 		q.ids.init()
+		q.clock.start()
 		q.host = q.Hostname
 		if q.host == "" {
 			q.host, _ = os.Hostname()
@@ -83,7 +84,7 @@ func (q *Queue) setup() {
 		if q.host == "" {
 			q.host = "localhost"
 		}
-		q.owner = q.host + "/" + q.ids.next(time.Now())
+		q.owner = q.host + "/" + q.ids.next(q.clock.wall())
 		q.log = q.Logger
 		if q.log == nil {
 			q.log = slog.New(slog.DiscardHandler)

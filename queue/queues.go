@@ -86,7 +86,7 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 				i = &QueueInfo{Hop: key}
 				infos[key] = i
 			}
-			i.describe(h)
+			i.describe(h, &q.clock)
 		})
 	})
 	all := make([]QueueInfo, 0, len(infos))
@@ -100,10 +100,10 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 }
 
 // describe sets the fields that the scheduler knows. It is called in a step.
-func (i *QueueInfo) describe(h *sched.Hop) {
+func (i *QueueInfo) describe(h *sched.Hop, c *clock) {
 	info, data := h.Info(), hopData(h)
 	i.InMemory, i.Deliveries, i.Concurrency = info.Queued+info.Inflight, info.Inflight, info.Window
-	i.LastError, i.LastErrorAt, i.NextRetry = data.last, info.DownAt, info.Next
+	i.LastError, i.LastErrorAt, i.NextRetry = data.last, c.wallOf(info.DownAt), c.wallOf(info.Next)
 	i.Counts, i.Since = data.counts, data.since
 	i.Status = [...]QueueStatus{sched.Idle: QueueReady, sched.Working: QueueActive, sched.Suspended: QueueSuspended,
 		sched.Closed: QueueScheduled, sched.Dead: QueueRetry, sched.Connecting: QueueConnecting}[info.State]
@@ -117,7 +117,7 @@ func (q *Queue) SuspendQueue(hop NextHop) {
 	q.setup()
 	limits := q.hopLimits(hop)
 	q.step(func(core *sched.Scheduler) {
-		core.Suspend(time.Now(), sched.Key(hop), sched.HopLimits(limits))
+		core.Suspend(q.clock.now(), sched.Key(hop), sched.HopLimits(limits))
 	})
 	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })
 }
@@ -126,7 +126,7 @@ func (q *Queue) SuspendQueue(hop NextHop) {
 func (q *Queue) ResumeQueue(hop NextHop) {
 	q.setup()
 	q.step(func(core *sched.Scheduler) {
-		core.Resume(time.Now(), sched.Key(hop))
+		core.Resume(q.clock.now(), sched.Key(hop))
 	})
 	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "resume queue" })
 }

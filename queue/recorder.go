@@ -17,6 +17,7 @@ import (
 type recorder struct {
 	store    Store
 	driver   *driver
+	clock    *clock
 	carryOut func(todo []sched.Decision)
 	reporter reporter
 	log      *slog.Logger
@@ -41,7 +42,7 @@ func newRecorder(q *Queue) recorder {
 		keep = func(ctx context.Context, bad *Message) (string, error) { return "", q.BadMail(ctx, bad) }
 	}
 	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit}
-	return recorder{store: q.Store, driver: &q.driver, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
+	return recorder{store: q.Store, driver: &q.driver, clock: &q.clock, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
 }
 
 // record records a message, once or until nothing has changed meanwhile.
@@ -125,7 +126,7 @@ func (r *recorder) conclude(a *active) error {
 	r.driver.locked(func(core *sched.Scheduler) {
 		a.acquit()
 		if core.Outdated(&a.Message) {
-			a.retryOwnCauses(time.Now())
+			a.retryOwnCauses(r.clock.now())
 		}
 		op = a.order // stays set, in case this must be repeated
 		a.Closing()
@@ -136,11 +137,11 @@ func (r *recorder) conclude(a *active) error {
 	if a.Waiting() == 0 {
 		return r.store.Remove(ctx, a.owner, a.m.ID)
 	}
-	s := a.schedule()
+	s, due := a.schedule(r.clock)
 	if err := r.store.Update(ctx, a.owner, a.m, s); err != nil {
 		return err
 	}
-	r.step(func(core *sched.Scheduler) { core.Kept(sched.Key(s.Hop), s.Due) })
+	r.step(func(core *sched.Scheduler) { core.Kept(sched.Key(s.Hop), due) })
 	return nil
 }
 
@@ -176,10 +177,12 @@ func (r *recorder) report(ctx context.Context, a *active) {
 // waitAgain makes recipients wait whose failure could not be reported. They will
 // be tried again, so the retry policy decides when.
 func (r *recorder) waitAgain(a *active, failed []*Recipient) {
-	next := time.Now().Add(max(sched.LookAgain, r.wait(failed[0].Attempts+1, &failed[0].Last)))
+	now := r.clock.now()
+	next := now.Add(max(sched.LookAgain, r.wait(failed[0].Attempts+1, &failed[0].Last)))
 	r.driver.locked(func(*sched.Scheduler) {
 		for _, rcpt := range failed {
-			rcpt.Status, rcpt.NextAttempt = Waiting, next
+			rcpt.Status = Waiting
+			rcpt.waitFor(next, now)
 			a.WaitUntil(next)
 		}
 	})
@@ -197,7 +200,7 @@ func (a *active) acquit() {
 // not record before.
 func (r *recorder) mend() {
 	mended := r.store.Sync(context.Background()) == nil && r.recordAgain()
-	r.step(func(core *sched.Scheduler) { core.Mended(time.Now(), mended) })
+	r.step(func(core *sched.Scheduler) { core.Mended(r.clock.now(), mended) })
 	if mended {
 		r.log.Info("queue: deliveries resumed, the store records again")
 	}

@@ -61,7 +61,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t, core: sched.New(sched.Limits{Active: 10, Memory: 1 << 20, Deliveries: 2, Lease: time.Hour})}
 	b.store = &benchStore{b: b}
 	log := slog.New(slog.DiscardHandler)
-	b.r = recorder{store: b.store, driver: &driver{core: b.core}, carryOut: b.carryOut, log: log,
+	b.r = recorder{store: b.store, driver: &driver{core: b.core}, clock: new(clock), carryOut: b.carryOut, log: log,
 		wait: func(int, *Result) time.Duration { return time.Hour },
 		execute: func(ctx context.Context, a *active, stored NextHop, op Op) error {
 			b.did = append(b.did, op.String()+" "+a.m.ID)
@@ -89,6 +89,7 @@ func newBench(t *testing.T) *bench {
 					b.did = append(b.did, "no report: "+e.Text)
 				}
 			}}}
+	b.r.clock.start()
 	b.core.Run()
 	return b
 }
@@ -142,7 +143,7 @@ func (b *bench) end(a *active, vs ...verdict) {
 	b.step(func(core *sched.Scheduler) {
 		for i := range vs {
 			vs[i].r = a.m.Recipients[i]
-			a.apply(&vs[i], time.Now())
+			a.apply(&vs[i], time.Now(), b.r.clock)
 		}
 		core.Routed(time.Now(), &a.Message)
 	})
@@ -294,7 +295,7 @@ func TestRecorderRecordsPartialResults(t *testing.T) {
 	end := func(i int, v verdict) {
 		b.step(func(core *sched.Scheduler) {
 			v.r = a.m.Recipients[i]
-			a.apply(&v, now)
+			a.apply(&v, now, b.r.clock)
 			core.Ended(&a.Message)
 		})
 		b.record()

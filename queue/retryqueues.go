@@ -49,7 +49,7 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 	}
 	q.locked(func(core *sched.Scheduler) { messages = core.Asked(keys) })
 	started, err := q.startStored(ctx, match)
-	now := time.Now()
+	now := q.clock.now()
 	q.step(func(core *sched.Scheduler) {
 		for _, key := range keys {
 			core.Retry(now, key)
@@ -105,7 +105,7 @@ func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (
 		})
 	case !match(stored):
 		return false, nil
-	case !e.Schedule.Due.After(time.Now()) && e.Schedule.Owner == "":
+	case !q.clock.dueAt(&e.Schedule).After(q.clock.now()) && e.Schedule.Owner == "":
 		return true, nil // due: only its hop delays it
 	}
 	return q.retryNow(ctx, e, func(*Message, *Recipient) bool { return true })
@@ -135,12 +135,13 @@ func (q *Queue) retryNow(ctx context.Context, e *Entry, which func(*Message, *Re
 		if err != nil {
 			return false, err
 		}
-		if m.Interrupted > 0 || m.Release.After(time.Now()) || !makeDue(m, which) {
+		if m.Interrupted > 0 || m.Release.After(q.clock.wall()) || !makeDue(m, which) {
 			return false, nil
 		}
-		owner := q.owner + "/" + q.ids.next(time.Now()) // a unique owner, as in do
-		now := time.Now()
-		ms, err := q.Store.Claim(ctx, Claim{Owner: owner, Until: now.Add(q.limits.Lease), Now: now, ID: e.ID})
+		owner := q.owner + "/" + q.ids.next(q.clock.wall()) // a unique owner, as in do
+		c := q.clock.claim(owner, q.limits.Lease)
+		c.ID = e.ID
+		ms, err := q.Store.Claim(ctx, c)
 		if err != nil {
 			return false, err
 		}
@@ -160,7 +161,8 @@ func (q *Queue) retryNow(ctx context.Context, e *Entry, which func(*Message, *Re
 func makeDue(m *Message, which func(*Message, *Recipient) bool) (any bool) {
 	for _, r := range m.Recipients {
 		if r.Status == Waiting && which(m, r) {
-			r.NextAttempt, any = time.Time{}, true
+			r.retryAtOnce()
+			any = true
 		}
 	}
 	return any

@@ -14,12 +14,12 @@ import (
 // recipients with the same next hop, and puts the parts into the queues of their
 // hops. It appends the decisions that follow to todo.
 func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
-	now := time.Now()
+	now := q.clock.now()
 	if q.poisonous(a) {
 		q.emit(EventPoison, a.m, a.m.Recipients, nil)
 		return q.decide(todo, func(core *sched.Scheduler) {
 			a.Wait(sched.Key(poisonHop), farFuture, farFuture)
-			core.Routed(time.Now(), &a.Message)
+			core.Routed(now, &a.Message)
 		})
 	}
 	a.lifetime = q.lifetime(a.m)
@@ -36,8 +36,8 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 		if r.Status != Waiting {
 			continue
 		}
-		if r.NextAttempt.After(now) {
-			waiting = append(waiting, r.NextAttempt) // for an unknown hop
+		if due := q.clock.retryAt(r, now); due.After(now) {
+			waiting = append(waiting, due) // for an unknown hop
 			continue
 		}
 		if r.Attempts == 0 && !looked {
@@ -171,10 +171,10 @@ func (q *Queue) place(a *active, gs []group, ended []verdict, waiting []time.Tim
 		gs[i].limits = q.hopLimits(gs[i].hop)
 		gs[i].pace = q.pace(gs[i].hop)
 	}
-	now := time.Now()
+	now := q.clock.now()
 	return q.decide(todo, func(core *sched.Scheduler) {
 		for i := range ended {
-			a.apply(&ended[i], now)
+			a.apply(&ended[i], now, &q.clock)
 		}
 		for _, due := range waiting {
 			a.WaitUntil(due)
@@ -196,7 +196,7 @@ func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *g
 	}
 	hopData(h).pace = g.pace
 	if !mayQueue {
-		a.park(core, h, g.rcpts, now)
+		a.park(core, h, g.rcpts, now, &q.clock)
 		return
 	}
 	for rcpts := g.rcpts; len(rcpts) > 0; {
@@ -208,15 +208,15 @@ func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *g
 
 // park records that recipients wait for a hop that cannot take them now. It is
 // called in a step.
-func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, now time.Time) {
+func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, now time.Time, c *clock) {
 	again := core.Returned(now, h)
 	for _, r := range rcpts {
-		if v, ok := a.lateVerdict(h, r, now, again); ok {
-			a.apply(&v, now)
+		if v, ok := a.lateVerdict(h, r, now, again, c); ok {
+			a.apply(&v, now, c)
 			continue
 		}
 		a.Wait(h.Key, now, again)
-		if d := deadline(a.m, r); d.After(now) && d.Before(now.Add(sched.SweepInterval)) {
+		if d := c.steady(deadline(a.m, r)); d.After(now) && d.Before(now.Add(sched.SweepInterval)) {
 			a.LookAgain(d)
 		}
 	}
@@ -227,9 +227,9 @@ func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, n
 func (q *Queue) putBack(p *sched.Part) {
 	for p != nil {
 		next, rcpts := p.Next(), partOf(p).rcpts
-		now := time.Now()
+		now := q.clock.now()
 		q.step(func(core *sched.Scheduler) {
-			activeOf(p.Msg).park(core, p.Hop, rcpts, now)
+			activeOf(p.Msg).park(core, p.Hop, rcpts, now, &q.clock)
 			core.PutBack(p)
 		})
 		p = next

@@ -23,7 +23,7 @@ import (
 // the reply codes of AUTH (RFC 4954).
 func (q *Queue) SettingsChanged() {
 	q.setup()
-	q.step(func(core *sched.Scheduler) { core.Changed(time.Now()) })
+	q.step(func(core *sched.Scheduler) { core.Changed(q.clock.now()) })
 }
 
 // recheckWaiting calls recheckStored in its own goroutine.
@@ -32,7 +32,7 @@ func (q *Queue) recheckWaiting(scope sched.Scope) {
 	go func() {
 		defer q.workersDone.Done()
 		n, err := q.recheckStored(scope)
-		q.step(func(core *sched.Scheduler) { core.Rechecked(time.Now(), scope, err != nil) })
+		q.step(func(core *sched.Scheduler) { core.Rechecked(q.clock.now(), scope, err != nil) })
 		switch {
 		case err != nil && q.ctx.Err() == nil:
 			q.log.Error("queue: waiting mail cannot be checked for changed settings", "error", err)
@@ -50,14 +50,15 @@ func (q *Queue) recheckStored(scope sched.Scope) (n int, err error) {
 			return n, err
 		}
 		s := e.Schedule
-		if aside(s.Hop) || s.Owner != "" || !s.Due.After(time.Now()) {
+		if aside(s.Hop) || s.Owner != "" || !q.clock.dueAt(&s).After(q.clock.now()) {
 			continue
 		}
 		if q.isStopping() {
 			return n, nil
 		}
 		done, err := q.retryNow(q.ctx, e, func(m *Message, r *Recipient) bool {
-			return r.NextAttempt.After(time.Now()) && (ownCause(&r.Last, scope) || q.routeChanged(q.ctx, m, r, s.Hop))
+			now := q.clock.now()
+			return q.clock.retryAt(r, now).After(now) && (ownCause(&r.Last, scope) || q.routeChanged(q.ctx, m, r, s.Hop))
 		})
 		if err != nil {
 			return n, err

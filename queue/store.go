@@ -46,8 +46,8 @@ type Store interface {
 	// continues with the next message.
 	Claim(ctx context.Context, c Claim) ([]*Message, error)
 
-	// Next returns the earliest time at which Claim, called with the same c,
-	// would find a message. It returns the zero time if no message waits.
+	// Next returns the earliest time, by the clock of c.Now, at which Claim,
+	// called with the same c, would find a message. It returns the zero time if no message waits.
 	Next(ctx context.Context, c Claim) (time.Time, error)
 
 	// Renew extends owner's leases on the messages to until. It returns the
@@ -129,6 +129,16 @@ type RecipientUpdater interface {
 type Schedule struct {
 	// Due is when the message may be claimed. The zero time means at once.
 	Due time.Time
+	// Wait says why the message is due at Due. If it is positive, the message
+	// waits for a retry: the wait has this length and ends at Due, a time by
+	// the clock of Claim.Now. If it is zero, Due is a time by the wall clock,
+	// Claim.Wall: a future release, for example.
+	//
+	// A store that is opened again must not let the message wait longer than
+	// Wait. If the wait seems to begin in the future (by more than a minute,
+	// at the time of the first claim), the clock was set back meanwhile, and
+	// the message is due.
+	Wait time.Duration
 	// Hop is the next hop that the message waits for. It is zero if the hop is
 	// not known or if the recipients wait for several hops.
 	Hop NextHop
@@ -143,9 +153,12 @@ type Schedule struct {
 // A Claim selects the messages to lease and has the terms of the lease.
 type Claim struct {
 	Owner string
-	Until time.Time // end of the lease
-	Now   time.Time
-	Max   int // the most messages; 0 means 1
+	Until time.Time // end of the lease, by the clock of Now
+	// Now is the time for leases and waits. A Queue's clock for these goes on
+	// evenly when the system's clock is set. Wall is the time by the system's
+	// clock, for a Due without a Wait. If it is zero, it is the same as Now.
+	Now, Wall time.Time
+	Max       int // the most messages; 0 means 1
 	// ID selects one message. Its due time and its hop do not matter then, and
 	// Only and Except are ignored. It is for an operation of an operator. A
 	// message that another owner leases is not returned.
@@ -180,7 +193,7 @@ type HopSum struct {
 	Hop   NextHop
 	Count int       // messages, leased ones included
 	Bytes int64     // the size of their content
-	Due   time.Time // when the next of them is due or its lease expires
+	Due   time.Time // when the next of them is due or its lease expires, by the clock of Claim.Now
 }
 
 // Errors of a Store. Use errors.Is to test for them.

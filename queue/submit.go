@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -88,13 +87,13 @@ func (q *Queue) take(ctx context.Context, m *Message) error {
 // message in a mail loop.
 func (q *Queue) enqueue(ctx context.Context, m *Message, countHops bool) error {
 	if m.ID == "" {
-		m.ID = q.ids.next(time.Now())
+		m.ID = q.ids.next(q.clock.wall())
 	}
 	if err := ValidID(m.ID); err != nil {
 		return refuse(554, smtp.EnhancedCode{5, 3, 0}, "Invalid message ID", err)
 	}
 	if m.Received.IsZero() {
-		m.Received = time.Now()
+		m.Received = q.clock.wall()
 	}
 	if err := q.checkHeader(m, countHops); err != nil {
 		return err
@@ -111,13 +110,13 @@ func (q *Queue) enqueue(ctx context.Context, m *Message, countHops bool) error {
 // put stores a message. If there is room in memory, the message becomes active
 // at once.
 func (q *Queue) put(ctx context.Context, m *Message) error {
-	now := time.Now()
+	now := q.clock.now()
 	s := Schedule{Due: m.Release}
 	for _, r := range m.Recipients {
 		r.NextAttempt = m.Release
 	}
 	size := inMemory(m.Content)
-	atOnce := !m.Release.After(now) && q.reserve(size)
+	atOnce := !m.Release.After(q.clock.wall()) && q.reserve(size)
 	if atOnce {
 		s.Owner, s.Until = q.owner, now.Add(q.limits.Lease)
 	}
@@ -135,7 +134,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 		q.admit(a, now)
 		return nil
 	}
-	q.step(func(core *sched.Scheduler) { core.Stored(s.Due) })
+	q.step(func(core *sched.Scheduler) { core.Stored(q.clock.steady(s.Due)) })
 	return nil
 }
 

@@ -14,10 +14,10 @@ type verdict struct {
 	hop     NextHop
 	res     *Result // the result of the attempt; nil if there was none
 	status  Status
-	next    time.Time // if Waiting: when it is due again
+	next    time.Time // if Waiting: when it is due again, a steady time
 	again   time.Time // if Waiting: when to check a message that waits for several hops
 	delayed bool      // a delay notice is due
-	expire  time.Time // when it expires; zero means never
+	expire  time.Time // when it expires, by the wall clock; zero means never
 }
 
 // judge returns the verdict for a result. It needs no lock: only the worker of a
@@ -28,9 +28,9 @@ func (q *Queue) judge(a *active, r *Recipient, hop NextHop, pace *Pace, res *Res
 		v.status = Delivered
 		return v
 	}
-	life := a.lifetime.of(a.m, r, pace)
+	life, wall := a.lifetime.of(a.m, r, pace), q.clock.wallOf(now)
 	if res.Outcome == Failure {
-		v.status, v.expire = Failed, life.After(now, 0).Expire
+		v.status, v.expire = Failed, life.After(wall, 0).Expire
 		return v
 	}
 	var wait time.Duration
@@ -39,14 +39,14 @@ func (q *Queue) judge(a *active, r *Recipient, hop NextHop, pace *Pace, res *Res
 	} else {
 		wait = q.wait(r.Attempts+1, res)
 	}
-	v.wait(life.After(now, max(wait, shortestRetry)))
+	v.wait(life.After(wall, max(wait, shortestRetry)), now)
 	v.again = v.next
 	return v
 }
 
 // wait sets the verdict: the recipient continues to wait, or has expired.
-func (v *verdict) wait(w sched.Wait) {
-	v.next, v.delayed, v.expire = w.Retry, w.Notify, w.Expire
+func (v *verdict) wait(w sched.Wait, now time.Time) {
+	v.next, v.delayed, v.expire = now.Add(w.Retry), w.Notify, w.Expire
 	if w.Expired {
 		v.status = Expired
 	}
@@ -55,10 +55,10 @@ func (v *verdict) wait(w sched.Wait) {
 // lateVerdict returns the verdict for a recipient that waits for a closed hop.
 // ok is false if nothing changes: the recipient has not expired, and no delay
 // notice is due.
-func (a *active) lateVerdict(h *sched.Hop, r *Recipient, now, again time.Time) (v verdict, ok bool) {
+func (a *active) lateVerdict(h *sched.Hop, r *Recipient, now, again time.Time, c *clock) (v verdict, ok bool) {
 	data := hopData(h)
 	v = verdict{r: r, hop: NextHop(h.Key)}
-	v.wait(a.lifetime.of(a.m, r, &data.pace).After(now, 0))
+	v.wait(a.lifetime.of(a.m, r, &data.pace).After(c.wallOf(now), 0), now)
 	v.again = again
 	if v.status == Waiting && !v.delayed {
 		return v, false
@@ -70,7 +70,7 @@ func (a *active) lateVerdict(h *sched.Hop, r *Recipient, now, again time.Time) (
 }
 
 // apply sets the state of the recipient to the verdict. It is called in a step.
-func (a *active) apply(v *verdict, now time.Time) {
+func (a *active) apply(v *verdict, now time.Time, c *clock) {
 	r := v.r
 	r.Status = v.status
 	if a.progress != nil {
@@ -82,11 +82,13 @@ func (a *active) apply(v *verdict, now time.Time) {
 	if v.res != nil {
 		a.tried = true
 		r.Attempts++
-		r.Last, r.LastAttempt = *v.res, now
+		r.Last, r.LastAttempt = *v.res, c.wallOf(now)
 	}
 	switch v.status {
 	case Waiting:
-		r.NextAttempt = v.next
+		if v.res != nil {
+			r.waitFor(v.next, now)
+		}
 		a.Wait(sched.Key(v.hop), v.next, v.again)
 		if v.delayed {
 			a.owed().delayed = append(a.owed().delayed, delay{r, v.expire})

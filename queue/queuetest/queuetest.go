@@ -44,6 +44,7 @@ func Test(t *testing.T, c Config) {
 		{"LeaseIsLost", false, leaseLost},
 		{"Renew", false, renew},
 		{"Next", false, next},
+		{"Clocks", false, clocks},
 		{"Update", false, update},
 		{"UpdateRecipients", false, updateRecipients},
 		{"Remove", false, remove},
@@ -58,6 +59,7 @@ func Test(t *testing.T, c Config) {
 		{"ReopenForgetsVolatileSchedules", true, reopenVolatile},
 		{"ReopenEndsLeases", true, reopenLeases},
 		{"ReopenAgainstAModel", true, reopenModel},
+		{"ReopenWithTheClockSetBack", true, reopenClock},
 		{"Interrupted", true, interrupted},
 	} {
 		if tc.durable && !c.Durable {

@@ -113,8 +113,9 @@
 // of its recipients: each delivery writes the recipients that it has changed. When
 // the changes have as many recipients as the message, a state replaces them.
 //
-// Version 1 has no changes. This program reads it. It adds no change to a segment
-// of version 1, and begins each new segment with version 2.
+// Version 1 has no changes and no waits. This program reads it. It begins each new
+// segment with version 2. On a full disk it may continue the last segment, and gives
+// that version 2 first.
 //
 // A crash can tear the last commit: any part of it may be on disk. Recovery must
 // distinguish such a torn end from damage to records that were durable. The header

@@ -89,15 +89,16 @@ func (d *decoder) head() (h head) {
 // A state is the data of a message that Update changes.
 type state struct {
 	due         time.Time
+	wait        time.Duration
 	hop         queue.NextHop
 	interrupted int
 	recipients  []*queue.Recipient
 }
 
 func stateOf(m *queue.Message, s queue.Schedule) state {
-	st := state{due: s.Due, hop: s.Hop, interrupted: m.Interrupted, recipients: m.Recipients}
+	st := state{due: s.Due, wait: s.Wait, hop: s.Hop, interrupted: m.Interrupted, recipients: m.Recipients}
 	if s.Volatile {
-		st.due, st.hop = time.Time{}, queue.NextHop{}
+		st.due, st.wait, st.hop = time.Time{}, 0, queue.NextHop{}
 	}
 	return st
 }
@@ -108,7 +109,7 @@ func (e *encoder) state(s *state) {
 }
 
 func (e *encoder) schedule(s *state) {
-	e.time(s.due)
+	e.due(s.due, s.wait)
 	e.str(s.hop.Connector)
 	e.str(s.hop.Destination)
 	e.uint(uint64(s.interrupted))
@@ -116,7 +117,7 @@ func (e *encoder) schedule(s *state) {
 
 // schedule decodes a state without the recipients.
 func (d *decoder) schedule() (s state) {
-	s.due = d.time()
+	s.due, s.wait = d.due()
 	s.hop.Connector = d.str()
 	s.hop.Destination = d.str()
 	s.interrupted = int(d.uint())
@@ -240,7 +241,7 @@ func (d *decoder) rcptOptions(o *smtp.RcptOptions) {
 func (e *encoder) history(r *queue.Recipient) {
 	e.byte(byte(r.Status))
 	e.uint(uint64(r.Attempts))
-	e.time(r.NextAttempt)
+	e.due(r.NextAttempt, r.RetryWait)
 	e.time(r.LastAttempt)
 	e.bool(r.Notified)
 	l := &r.Last
@@ -264,7 +265,7 @@ func (e *encoder) history(r *queue.Recipient) {
 func (d *decoder) history(r *queue.Recipient) {
 	r.Status = queue.Status(d.byte())
 	r.Attempts = int(d.uint())
-	r.NextAttempt = d.time()
+	r.NextAttempt, r.RetryWait = d.due()
 	r.LastAttempt = d.time()
 	r.Notified = d.bool()
 	l := &r.Last

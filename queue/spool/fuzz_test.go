@@ -18,9 +18,10 @@ func encoded() []byte {
 	m.Recipients[0].Options.Notify = []smtp.DSNNotify{smtp.DSNNotifyFailure}
 	m.Recipients[0].Last.Reply.Code = 451
 	m.Recipients[0].LastAttempt = time.Unix(1e9, 5)
+	m.Recipients[0].NextAttempt, m.Recipients[0].RetryWait = time.Unix(1e9, 7), 10*time.Minute
 	var e encoder
 	e.head(&head{id: "m1", size: 30, parts: []part{{n: 10}, {inFile: true, off: 5, n: 20}}})
-	st := stateOf(m, queue.Schedule{Hop: queue.NextHop{Destination: "example.net"}})
+	st := stateOf(m, queue.Schedule{Due: time.Unix(1e9, 7), Wait: time.Minute, Hop: queue.NextHop{Destination: "example.net"}})
 	e.state(&st)
 	e.envelope(m)
 	return e
@@ -41,8 +42,9 @@ func FuzzDecodeMessage(f *testing.F) {
 		e.head(&hd)
 		e.state(&st)
 		e.envelope(m)
-		again, hd2, _, err := decodeMessage(e, nil, nil)
-		if err != nil || again.From != m.From || len(again.Recipients) != len(m.Recipients) || hd2.id != hd.id || hd2.size != hd.size {
+		again, hd2, st2, err := decodeMessage(e, nil, nil)
+		if err != nil || again.From != m.From || len(again.Recipients) != len(m.Recipients) || hd2.id != hd.id || hd2.size != hd.size ||
+			!st2.due.Equal(st.due) || st2.wait != st.wait || st2.hop != st.hop {
 			t.Errorf("%+v became %+v, %v", m, again, err)
 		}
 	})

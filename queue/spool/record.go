@@ -96,7 +96,7 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 // A segment begins with a header:
 //
 //	 0  8  magic "BHspool" and a zero
-//	 8  4  version of the format, 2
+//	 8  4  version of the format: see version
 //	12  4  zero
 //	16  8  number of the segment
 //	24  8  number of the segment before, 0 for none
@@ -105,10 +105,12 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 //	48  16 the spool's key
 //	64  4  CRC-32C of the bytes 0 to 63
 //	68  4  zero
-const (
-	segmentHeaderLen = 72
-	version          = 2 // version 1 has no kindChange
-)
+const segmentHeaderLen = 72
+
+// version is the version of the format. Version 1 has no kindChange and no waits
+// (encoder.due). A segment of version 2 may have records of version 1, which compaction
+// has copied.
+const version = 2
 
 var segmentMagic = [8]byte{'B', 'H', 's', 'p', 'o', 'o', 'l'}
 

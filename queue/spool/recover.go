@@ -69,6 +69,7 @@ func (s *Spool) recover() (*replayer, error) {
 		return nil, diskError(err)
 	}
 	s.recovery.Segments = len(numbers)
+	s.index.entries.Open()
 	return r, nil
 }
 
@@ -222,7 +223,7 @@ func (r *replayer) applyMessage(a account, at loc, f found, meta []byte) error {
 	}
 	e.Size = hd.size
 	e.Received = index.Nano(hd.received)
-	r.index.entries.Show(m.slot, queue.Schedule{Due: st.due, Hop: st.hop})
+	r.index.entries.Show(m.slot, queue.Schedule{Due: st.due, Wait: st.wait, Hop: st.hop})
 	return nil
 }
 
@@ -246,5 +247,5 @@ func (r *replayer) newSlot(a account, hd *head, seq uint64) (index.Slot, error) 
 }
 
 func (r *replayer) setSchedule(slot index.Slot, st *state) {
-	r.index.entries.Reschedule(slot, queue.Schedule{Due: st.due, Hop: st.hop})
+	r.index.entries.Reschedule(slot, queue.Schedule{Due: st.due, Wait: st.wait, Hop: st.hop})
 }

@@ -125,6 +125,14 @@ func (l *recordLog) resume(full error) error {
 	if err != nil {
 		return diskError(err)
 	}
+	if h, ok := last.header(); ok && h.version < version {
+		// An older program must not read the new records.
+		h.version = version
+		if err = f.WriteAt([][]byte{h.encode()}, 0); err == nil {
+			err = f.Sync()
+		}
+		last.version = version
+	}
 	for off := last.end; off < last.capacity && err == nil; {
 		n := min(last.capacity-off, 1<<20)
 		err = f.WriteAt([][]byte{make([]byte, n)}, off)

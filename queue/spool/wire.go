@@ -8,7 +8,9 @@ import (
 
 // The encoding of the values in a record: Numbers are varints. A string follows its
 // length. A time is a byte, 0 for the zero time and 1 for any other, followed by the
-// seconds since 1970 and the nanoseconds if it is not zero.
+// seconds since 1970 and the nanoseconds if it is not zero. A due time after a wait
+// (format version 2) begins with the byte 2 instead, and is followed by the wait in
+// nanoseconds.
 
 // An encoder appends values.
 type encoder []byte
@@ -33,9 +35,24 @@ func (e *encoder) str(s string) {
 func (e *encoder) time(t time.Time) {
 	e.bool(!t.IsZero())
 	if !t.IsZero() {
-		e.int(t.Unix())
-		e.uint(uint64(t.Nanosecond()))
+		e.instant(t)
 	}
+}
+
+func (e *encoder) instant(t time.Time) {
+	e.int(t.Unix())
+	e.uint(uint64(t.Nanosecond()))
+}
+
+// due encodes a due time and the wait that ends then. A zero wait means none.
+func (e *encoder) due(t time.Time, wait time.Duration) {
+	if t.IsZero() || wait <= 0 {
+		e.time(t)
+		return
+	}
+	e.byte(2)
+	e.instant(t)
+	e.uint(uint64(wait))
 }
 
 var errShort = errors.New("spool: the values in a record do not match its length")
@@ -103,6 +120,26 @@ func (d *decoder) time() time.Time {
 	if !d.bool() {
 		return time.Time{}
 	}
+	return d.instant()
+}
+
+func (d *decoder) due() (t time.Time, wait time.Duration) {
+	switch d.byte() {
+	case 0:
+		return t, 0
+	case 1: // a time by the wall clock, and all times in format version 1
+		return d.instant(), 0
+	case 2:
+		if t, wait = d.instant(), time.Duration(d.uint()); wait <= 0 {
+			d.fail()
+		}
+	default:
+		d.fail()
+	}
+	return t, wait
+}
+
+func (d *decoder) instant() time.Time {
 	sec := d.int()
 	nsec := d.uint()
 	if nsec >= 1e9 {

@@ -9,6 +9,7 @@ import (
 
 // Claim leases messages by the rules of queue.Store.Claim and returns their slots.
 func (x *Index[T]) Claim(c queue.Claim) []Slot {
+	x.setClock(&c)
 	now := nano(c.Now)
 	if !c.Until.After(c.Now) {
 		c.Until = c.Now.Add(1) // otherwise the loop below would claim the message again
@@ -21,7 +22,7 @@ func (x *Index[T]) Claim(c queue.Claim) []Slot {
 	take := func(l *lane) {
 		for len(taken) < most {
 			s := l.heap[0]
-			if x.At(s).ready() > now {
+			if x.ready(x.At(s)) > now {
 				return
 			}
 			x.Lease(s, c.Owner, c.Until)
@@ -91,7 +92,7 @@ func (x *Index[T]) claimLevel(n int, now int64, except map[queue.NextHop]bool, t
 	}()
 	for len(*v) > 0 {
 		l := (*v)[0]
-		if x.At(l.heap[0]).ready() > now {
+		if x.ready(x.At(l.heap[0])) > now {
 			return
 		}
 		if except[x.hops.key(l.hop)] {
@@ -108,10 +109,11 @@ func (x *Index[T]) claimLevel(n int, now int64, except map[queue.NextHop]bool, t
 // Next returns when Claim with the same c finds a message, the zero time if never.
 // If a message is due already, the result is not after c.Now.
 func (x *Index[T]) Next(c queue.Claim) time.Time {
+	x.setClock(&c)
 	next := int64(math.MaxInt64)
 	found := false
 	see := func(l *lane) {
-		next = min(next, x.At(l.heap[0]).ready())
+		next = min(next, x.ready(x.At(l.heap[0])))
 		found = true
 	}
 	if c.ID != "" {

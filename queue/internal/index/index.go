@@ -20,6 +20,7 @@ type Entry[T any] struct {
 	Received int64 // Unix nanoseconds, 0 for the zero time
 
 	due, until int64  // Unix nanoseconds like Received; until is unused without an owner
+	wait       int64  // nanoseconds; 0 means that due is a time by the wall clock
 	hop        uint32 // number in Index.hops
 	owner      uint32 // number in Index.owners, 0 if the message is not leased
 	pos        uint32 // position in the heap of its lane; in a free entry, the next free slot
@@ -40,6 +41,8 @@ type Index[T any] struct {
 	hops   interned[queue.NextHop, hopState]
 	owners interned[string, struct{}]
 	count  int
+	ahead  int64 // how far the wall clock is ahead of the clock of Claim.Now, nanoseconds: see clock.go
+	opened bool  // by Open: the waits are of an earlier process
 }
 
 const slabLen = 1024
@@ -140,7 +143,7 @@ func (x *Index[T]) set(e *Entry[T], sch queue.Schedule) {
 	if sch.Owner != "" {
 		e.owner = x.owners.acquire(sch.Owner)
 	}
-	e.due, e.until = nano(sch.Due), nano(sch.Until)
+	e.due, e.wait, e.until = nano(sch.Due), int64(max(sch.Wait, 0)), nano(sch.Until)
 }
 
 // Lease leases an entry to owner until a time. The rest of its schedule does not
@@ -163,7 +166,7 @@ func (x *Index[T]) LeasedBy(s Slot, owner string) bool {
 // Schedule returns the schedule of the entry. Volatile is not stored.
 func (x *Index[T]) Schedule(s Slot) queue.Schedule {
 	e := x.At(s)
-	sch := queue.Schedule{Due: Time(e.due), Hop: x.hops.key(e.hop)}
+	sch := queue.Schedule{Due: Time(e.due), Wait: time.Duration(e.wait), Hop: x.hops.key(e.hop)}
 	if e.owner != 0 {
 		sch.Owner, sch.Until = x.owners.key(e.owner), Time(e.until)
 	}

@@ -32,19 +32,24 @@ type lane struct {
 // can be claimed first is at the root.
 type level []*lane
 
-// ready returns when a message can be claimed next, in Unix nanoseconds.
-func (e *Entry[T]) ready() int64 {
-	if e.owner != 0 {
-		return max(e.due, e.until)
+// ready returns when a message can be claimed next, in Unix nanoseconds by the
+// clock of Claim.Now.
+func (x *Index[T]) ready(e *Entry[T]) int64 {
+	due := e.due
+	if e.wait == 0 {
+		due = x.steady(due)
 	}
-	return e.due
+	if e.owner != 0 {
+		return max(due, e.until)
+	}
+	return due
 }
 
 // before is the order of a lane: by the time when a message can be claimed, then
 // by age.
 func (x *Index[T]) before(a, b Slot) bool {
 	ea, eb := x.At(a), x.At(b)
-	if ra, rb := ea.ready(), eb.ready(); ra != rb {
+	if ra, rb := x.ready(ea), x.ready(eb); ra != rb {
 		return ra < rb
 	}
 	if ea.Received != eb.Received {
@@ -156,6 +161,10 @@ func (x *Index[T]) laneMoved(n uint8, l *lane) {
 		v.swap(i, (i-1)/2)
 		i = (i - 1) / 2
 	}
+	x.laneDown(v, i)
+}
+
+func (x *Index[T]) laneDown(v level, i int) {
 	for {
 		child := 2*i + 1
 		if child >= len(v) {
@@ -205,7 +214,7 @@ func (x *Index[T]) Hops() []queue.HopSum {
 		due := int64(math.MaxInt64)
 		for _, l := range v.extra.lanes {
 			if l != nil {
-				due = min(due, x.At(l.heap[0]).ready())
+				due = min(due, x.ready(x.At(l.heap[0])))
 			}
 		}
 		sums = append(sums, queue.HopSum{Hop: v.key, Count: v.extra.count, Bytes: v.extra.bytes, Due: Time(due)})

@@ -370,6 +370,20 @@ func (s *Scheduler) Changed(now time.Time) {
 	s.wake = true
 }
 
+// ClockSet notes that the system's clock was set. The Pacers, which follow it,
+// are asked again, and what waits for a time of day may be due. All times of the
+// events are by another clock, which was not set.
+func (s *Scheduler) ClockSet(now time.Time) {
+	s.now = now
+	for _, h := range s.hopList {
+		if h.closed {
+			h.askAt = now
+			s.watch(now, h)
+		}
+	}
+	s.claimNow()
+}
+
 // Rechecked ends a Recheck. failed means that the store had an error.
 func (s *Scheduler) Rechecked(now time.Time, scope Scope, failed bool) {
 	s.now = now

@@ -449,3 +449,16 @@ func (w *world) checkClaims() {
 		w.t.Fatalf("the next claim is at %v, and the loop sleeps until %v", s.claimAt, w.sleepUntil)
 	}
 }
+
+// checkClockSet: after the clock was set, the Pacer of each closed hop is asked
+// again, and mail that waits for a time of day is claimed.
+func (w *world) checkClockSet() {
+	for _, h := range w.s.hopList {
+		if h.closed && (h.askAt.After(w.now) || h.timer < 0 || h.wakeAt.After(w.now)) {
+			w.t.Fatalf("hop %v is closed, and its Pacer is not asked", h.Key)
+		}
+	}
+	if w.s.claimAt.IsZero() || w.s.claimAt.After(w.now) || !w.awake {
+		w.t.Fatalf("nothing is claimed after the clock was set")
+	}
+}

@@ -20,10 +20,10 @@ type Lifetime struct {
 
 // A Wait is what becomes of a recipient that was not delivered.
 type Wait struct {
-	Retry   time.Time // when the recipient is due again, unless it has expired
-	Notify  bool      // the sender is to be notified of the delay now
-	Expired bool      // the recipient has expired
-	Expire  time.Time // when it expires; zero is never
+	Retry   time.Duration // until the recipient is due again, unless it has expired
+	Notify  bool          // the sender is to be notified of the delay now
+	Expired bool          // the recipient has expired
+	Expire  time.Time     // when it expires; zero is never
 }
 
 // After decides for a recipient that was not delivered at now and would be
@@ -34,12 +34,12 @@ type Wait struct {
 // A recipient gets one last attempt at the moment when it expires.
 func (l Lifetime) After(now time.Time, wait time.Duration) Wait {
 	notice, expire := l.times()
-	w := Wait{Retry: now.Add(wait), Expire: expire}
+	w := Wait{Retry: wait, Expire: expire}
 	switch {
 	case Reached(expire, now):
 		w.Expired = true
-	case !expire.IsZero() && expire.Before(w.Retry):
-		w.Retry = expire
+	case !expire.IsZero() && expire.Before(now.Add(wait)):
+		w.Retry = expire.Sub(now)
 	}
 	w.Notify = !w.Expired && !l.Notified && Reached(notice, now)
 	return w

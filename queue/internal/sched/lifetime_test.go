@@ -16,19 +16,19 @@ func TestLifetime(t *testing.T) {
 		wait time.Duration
 		want Wait
 	}{
-		{"young", Lifetime{Notice: 12 * hour, Expiry: 48 * hour}, 1, hour, Wait{Retry: at(2), Expire: at(48)}},
-		{"the notice is due", Lifetime{Notice: 12 * hour, Expiry: 48 * hour}, 12, hour, Wait{Retry: at(13), Notify: true, Expire: at(48)}},
-		{"the sender was notified", Lifetime{Notice: 12 * hour, Expiry: 48 * hour, Notified: true}, 13, hour, Wait{Retry: at(14), Expire: at(48)}},
-		{"one last attempt", Lifetime{Notice: 12 * hour, Expiry: 48 * hour, Notified: true}, 47.5, hour, Wait{Retry: at(48), Expire: at(48)}},
-		{"expired", Lifetime{Notice: 12 * hour, Expiry: 48 * hour}, 48, hour, Wait{Retry: at(49), Expired: true, Expire: at(48)}},
-		{"no notice, no expiry", Lifetime{}, 1000, hour, Wait{Retry: at(1001)}},
-		{"a closed hop", Lifetime{Expiry: 48 * hour}, 5, 0, Wait{Retry: at(5), Expire: at(48)}},
-		{"by-mode R before the expiry", Lifetime{Expiry: 48 * hour, Deadline: at(2), Return: true}, 1, 2 * hour, Wait{Retry: at(2), Expire: at(2)}},
-		{"by-mode R, reached", Lifetime{Expiry: 48 * hour, Deadline: at(2), Return: true}, 2, hour, Wait{Retry: at(3), Expired: true, Expire: at(2)}},
-		{"by-mode R after the expiry", Lifetime{Expiry: 4 * hour, Deadline: at(9), Return: true}, 1, hour, Wait{Retry: at(2), Expire: at(4)}},
-		{"by-mode R without an expiry", Lifetime{Deadline: at(2), Return: true}, 1, hour, Wait{Retry: at(2), Expire: at(2)}},
-		{"by-mode N", Lifetime{Notice: 12 * hour, Expiry: 48 * hour, Deadline: at(2)}, 2, hour, Wait{Retry: at(3), Notify: true, Expire: at(48)}},
-		{"by-mode N after the notice", Lifetime{Notice: hour, Deadline: at(2)}, 1, hour, Wait{Retry: at(2), Notify: true}},
+		{"young", Lifetime{Notice: 12 * hour, Expiry: 48 * hour}, 1, hour, Wait{Retry: hour, Expire: at(48)}},
+		{"the notice is due", Lifetime{Notice: 12 * hour, Expiry: 48 * hour}, 12, hour, Wait{Retry: hour, Notify: true, Expire: at(48)}},
+		{"the sender was notified", Lifetime{Notice: 12 * hour, Expiry: 48 * hour, Notified: true}, 13, hour, Wait{Retry: hour, Expire: at(48)}},
+		{"one last attempt", Lifetime{Notice: 12 * hour, Expiry: 48 * hour, Notified: true}, 47.5, hour, Wait{Retry: hour / 2, Expire: at(48)}},
+		{"expired", Lifetime{Notice: 12 * hour, Expiry: 48 * hour}, 48, hour, Wait{Retry: hour, Expired: true, Expire: at(48)}},
+		{"no notice, no expiry", Lifetime{}, 1000, hour, Wait{Retry: hour}},
+		{"a closed hop", Lifetime{Expiry: 48 * hour}, 5, 0, Wait{Expire: at(48)}},
+		{"by-mode R before the expiry", Lifetime{Expiry: 48 * hour, Deadline: at(2), Return: true}, 1, 2 * hour, Wait{Retry: hour, Expire: at(2)}},
+		{"by-mode R, reached", Lifetime{Expiry: 48 * hour, Deadline: at(2), Return: true}, 2, hour, Wait{Retry: hour, Expired: true, Expire: at(2)}},
+		{"by-mode R after the expiry", Lifetime{Expiry: 4 * hour, Deadline: at(9), Return: true}, 1, hour, Wait{Retry: hour, Expire: at(4)}},
+		{"by-mode R without an expiry", Lifetime{Deadline: at(2), Return: true}, 1, hour, Wait{Retry: hour, Expire: at(2)}},
+		{"by-mode N", Lifetime{Notice: 12 * hour, Expiry: 48 * hour, Deadline: at(2)}, 2, hour, Wait{Retry: hour, Notify: true, Expire: at(48)}},
+		{"by-mode N after the notice", Lifetime{Notice: hour, Deadline: at(2)}, 1, hour, Wait{Retry: hour, Notify: true}},
 	} {
 		c.l.From = from
 		if got := c.l.After(at(c.now), c.wait); got != c.want {

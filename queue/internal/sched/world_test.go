@@ -556,7 +556,7 @@ func (w *world) nextDue() (at time.Time) {
 // operate lets an operator, or a receiver, do something.
 func (w *world) operate() {
 	key := w.keys[w.choose(testHops)]
-	switch w.choose(8) {
+	switch w.choose(9) {
 	case 0:
 		w.event(func() { w.s.Suspend(w.now, key, w.hopLimits(key)) })
 	case 1:
@@ -582,6 +582,9 @@ func (w *world) operate() {
 		})
 	case 7:
 		w.ask(key)
+	case 8:
+		w.event(func() { w.s.ClockSet(w.now) })
+		w.checkClockSet()
 	}
 }
 

@@ -1,0 +1,63 @@
+package queuetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// clocks sets the wall clock. A wait goes on as before, and a due time without a
+// wait follows the wall clock.
+func clocks(t *testing.T, f *fixture) {
+	const hour = time.Hour
+	f.put(message("due"), queue.Schedule{Due: at(5 * hour), Hop: hopA})
+	f.put(message("retry"), queue.Schedule{Due: at(6 * hour), Wait: 6 * hour, Hop: hopA})
+	f.put(message("leased"), queue.Schedule{Owner: "a", Until: at(7 * hour)})
+	claim := func(now, ahead time.Duration) queue.Claim {
+		c := claim("b", now, 10)
+		c.Until, c.Wall = c.Now.Add(100*hour), at(now+ahead)
+		return c
+	}
+	next := func(now, ahead, want time.Duration) {
+		t.Helper()
+		if n, err := f.st.Next(ctx, claim(now, ahead)); err != nil || !n.Equal(at(want)) {
+			t.Fatalf("with the clock %v ahead, Next is %v, %v; want %v", ahead, n, err, at(want))
+		}
+	}
+	next(0, 0, 5*hour)
+	next(0, 2*hour, 3*hour)
+	next(0, -2*hour, 6*hour) // of the retry
+	next(0, 365*24*hour, 5*hour-365*24*hour)
+	sameIDs(t, f.claim(claim(0, 4*hour)))
+	sameIDs(t, f.claim(claim(5*hour, -hour)))
+	sameIDs(t, f.claim(claim(6*hour, -2*hour)), "retry")
+	sameIDs(t, f.claim(claim(6*hour, -hour)), "due")
+	sameIDs(t, f.claim(claim(6*hour, 365*24*hour))) // the lease is not by the wall clock
+	sameIDs(t, f.claim(claim(7*hour, 0)), "leased")
+	f.update("b", f.get("retry"), queue.Schedule{Due: at(9 * hour), Wait: 2 * hour, Hop: hopB})
+	for _, e := range f.list(queue.Query{Hop: &hopB}) {
+		if s := e.Schedule; !s.Due.Equal(at(9*hour)) || s.Wait != 2*hour {
+			t.Fatalf("listed with the schedule %+v", s)
+		}
+	}
+}
+
+// reopenClock opens the store again with the clock set back. What seems to have
+// begun to wait in the future is due, except for a time of the wall clock.
+func reopenClock(t *testing.T, f *fixture) {
+	const hour = time.Hour
+	f.put(message("due"), queue.Schedule{Due: at(2 * hour), Hop: hopA})
+	f.put(message("began"), queue.Schedule{Due: at(2 * hour), Wait: hour, Hop: hopA})
+	f.put(message("long"), queue.Schedule{Due: at(2 * hour), Wait: 3 * hour, Hop: hopA})
+	m := message("history")
+	m.Recipients[0].NextAttempt, m.Recipients[0].RetryWait = at(2*hour), hour
+	f.put(m, queue.Schedule{Due: at(3 * hour), Wait: 4 * hour, Hop: hopB})
+	f.reopen()
+	sameIDs(t, f.claim(claim("a", 0, 10)), "began")
+	sameIDs(t, f.claim(claim("a", 2*hour-1, 10)), "began") // its lease is over
+	sameIDs(t, f.claim(claim("b", 2*hour, 10)), "due", "long")
+	if r := f.get("history").Recipients[0]; !r.NextAttempt.Equal(at(2*hour)) || r.RetryWait != hour {
+		t.Fatalf("the next attempt is %v after a wait of %v", r.NextAttempt, r.RetryWait)
+	}
+}
