@@ -57,8 +57,9 @@ type shares struct {
 	q     *queue.Queue
 	ended chan error
 
-	mu   sync.Mutex // guards what follows
-	took []time.Duration
+	mu     sync.Mutex // guards what follows
+	took   []time.Duration
+	stored []time.Duration // how long Submit took, for comparison
 }
 
 func newShares(b *testing.B) *shares {
@@ -83,8 +84,14 @@ func newShares(b *testing.B) *shares {
 
 func (s *shares) submit(b *testing.B, to string) {
 	m := &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt(to), Content: queue.String("Subject: x\r\n\r\nHello.\r\n")}
+	began := time.Now()
 	if err := s.q.Submit(context.Background(), m); err != nil {
 		b.Error(err)
+	}
+	if strings.Contains(to, "@live") {
+		s.mu.Lock()
+		s.stored = append(s.stored, time.Since(began))
+		s.mu.Unlock()
 	}
 }
 
@@ -184,6 +191,10 @@ func (s *shares) report(b *testing.B, n int) {
 		b.ReportMetric(ms(took[n/2]), "p50-ms")
 		b.ReportMetric(ms(took[n*99/100]), "p99-ms")
 		b.ReportMetric(ms(took[n-1]), "max-ms")
+		s.mu.Lock()
+		slices.Sort(s.stored)
+		b.ReportMetric(ms(s.stored[n*99/100]), "submit-p99-ms")
+		s.mu.Unlock()
 		return
 	}
 }

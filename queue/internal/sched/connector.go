@@ -123,6 +123,7 @@ func (s *Scheduler) ring(h *Hop) {
 	s.unring(h)
 	if to != nil {
 		to.push(h)
+		h.ringAt = s.now
 		s.countRinged(h, 1)
 		s.arrange(h.connector)
 	}

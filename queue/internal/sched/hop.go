@@ -23,7 +23,8 @@ type Hop struct {
 	in        *ring             // the ring that it is in; nil for none
 	ringPrev  *Hop
 	ringNext  *Hop
-	row       int // turns in a row
+	ringAt    time.Time // when it was put there
+	row       int       // turns in a row
 
 	connector    *connector
 	host         *host // where its mail goes; nil while that is not known

@@ -67,6 +67,7 @@ type Scheduler struct {
 	tokensOf      time.Time
 	tokened       int           // trials in progress that hold a token
 	silence       time.Duration // how long a trial takes that is not answered
+	trialEnd      time.Time     // when a trial ended without an answer, or began while there was no other
 	turns         uint          // attempts begun
 
 	// Memory: see room.go.

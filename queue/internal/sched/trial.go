@@ -17,19 +17,32 @@ import "time"
 // trials must.
 const silenceFirst = 10 * time.Second
 
-// maxTrials is the most slots of trials, freeTrials is the number of these that
-// are free, and maxProbes is the most slots of trials while probes may take
-// tokens.
+// lately is how long a hop that was not tried yet has precedence for tokens.
+const lately = 5 * time.Second
+
+// maxTrials is the most slots of trials. freeTrials is the number of these that
+// are free. maxOld is the most slots of trials while tokens go to probes and to
+// hops that have waited long.
 func (s *Scheduler) maxTrials() int  { return max(s.limits.Deliveries/2, 1) }
 func (s *Scheduler) freeTrials() int { return max(s.maxTrials()/2, 1) }
-func (s *Scheduler) maxProbes() int  { return s.maxTrials() - s.maxTrials()/4 }
+func (s *Scheduler) maxOld() int     { return s.maxTrials() - s.maxTrials()/4 }
 
 // bucket returns the most tokens, and the time in which as many new ones come. A
-// silent host keeps its slot for s.silence.
-func (s *Scheduler) bucket() (size int, period time.Duration) {
+// silent host keeps its slot for s.silence. If hosts are silent for longer than
+// that, the last quarter of the slots is taken too: more slowly, so that it
+// lasts until s.silence has been learned.
+func (s *Scheduler) bucket(now time.Time) (size int, period time.Duration) {
 	slots := max(s.maxTrials()-s.freeTrials(), 1)
 	size = max(slots/4, 2)
-	return size, s.silence * time.Duration(size) / time.Duration(max(slots-size, 1))
+	silence := s.silence
+	if s.trying > 0 {
+		silence = max(silence, now.Sub(s.trialEnd))
+	}
+	period = silence * time.Duration(size) / time.Duration(max(slots-size, 1))
+	if s.tokened > slots-size {
+		period *= 4
+	}
+	return size, period
 }
 
 // nextTrial takes a part for a hop that has not answered.
@@ -73,15 +86,23 @@ func (s *Scheduler) oldestTrial() *Hop {
 	return f.rings[fresh].first
 }
 
-// newestTrial returns the hop for the next token, and the time of that token.
-// Probes leave one token and a quarter of the slots to hops that were not tried
-// yet.
+// newestTrial returns the hop for the next token, and the time of that token. If
+// no hop has become ready lately, half of the tokens and a quarter of the slots
+// stay reserved for one that does.
 func (s *Scheduler) newestTrial(now time.Time) (*Hop, time.Time) {
+	size, _ := s.bucket(now)
 	if c := s.orders[fresh].first(); c != nil {
-		return c.rings[fresh].last, s.tokenAt(now, 1)
+		h := c.rings[fresh].last
+		if now.Sub(h.ringAt) < lately {
+			return h, s.tokenAt(now, 1)
+		}
+		if s.trying < s.maxOld() {
+			return h, s.tokenAt(now, 1+size/2)
+		}
+		return nil, time.Time{}
 	}
-	if c := s.orders[probing].first(); c != nil && s.trying < s.maxProbes() {
-		return c.rings[probing].first, s.tokenAt(now, 2)
+	if c := s.orders[probing].first(); c != nil && s.trying < s.maxOld() {
+		return c.rings[probing].first, s.tokenAt(now, 1+size/2)
 	}
 	return nil, time.Time{}
 }
@@ -131,12 +152,13 @@ func (s *Scheduler) trialEnded(now time.Time, d time.Duration, answered bool) {
 		s.addTokens(now, 1)
 		return
 	}
+	s.trialEnd = now
 	s.silence += (min(max(d, time.Millisecond), 10*time.Minute) - s.silence) / 8
 }
 
 // tokenAt returns the time at which there are n tokens.
 func (s *Scheduler) tokenAt(now time.Time, n int) time.Time {
-	size, period := s.bucket()
+	size, period := s.bucket(now)
 	lack := float64(n) - s.tokensAt(now)
 	if lack <= 0 {
 		return now
@@ -146,7 +168,7 @@ func (s *Scheduler) tokenAt(now time.Time, n int) time.Time {
 
 // tokensAt returns the number of tokens. They come evenly.
 func (s *Scheduler) tokensAt(now time.Time) float64 {
-	size, period := s.bucket()
+	size, period := s.bucket(now)
 	return min(s.tokens+float64(size)*float64(now.Sub(s.tokensOf))/float64(period), float64(size))
 }
 

@@ -146,6 +146,9 @@ func (s *Scheduler) count(p *Part, n int) {
 	h.connector.slots += n
 	s.slots += n
 	if !h.answers {
+		if s.trying == 0 {
+			s.trialEnd = s.now
+		}
 		h.connector.trying += n
 		s.trying += n
 	}
