@@ -37,6 +37,9 @@ func (s *Session) cmdBDAT(arg string) error {
 	if err := s.readChunk(size, chunkReader{in}); err != nil {
 		return err
 	}
+	if s.givenUp() {
+		return s.endShort()
+	}
 	if last {
 		in.finish()
 		return s.endMessage(in)

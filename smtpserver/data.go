@@ -31,6 +31,9 @@ func (s *Session) cmdDATA(arg string) error {
 	if err := s.readData(in); err != nil {
 		return err
 	}
+	if s.givenUp() {
+		return s.endShort()
+	}
 	in.finish()
 	if in.text.hasBare && in.refused != nil {
 		// The client may have another idea of where the data ends, so what
@@ -119,10 +122,14 @@ func (s *Session) waitData(p *pace) error {
 			return err
 		}
 		s.beginWait(waitContent)
-		err = s.in.fill(inputSize)
+		if !s.givenUp() {
+			err = s.in.fill(inputSize)
+		}
 		s.endWait()
 	}
 	switch timeout := errors.Is(err, os.ErrDeadlineExceeded); {
+	case timeout && s.givenUp():
+		return s.endShort()
 	case timeout && s.tooSlow:
 		return s.endSlow()
 	case timeout:
@@ -133,6 +140,9 @@ func (s *Session) waitData(p *pace) error {
 
 // endMessage decides about a message that is complete, and replies.
 func (s *Session) endMessage(in *intake) error {
+	if !in.share.complete() {
+		return s.endShort()
+	}
 	m := s.msg
 	m.Received = time.Now()
 	s.in.rest()       // agents and Handler may take long

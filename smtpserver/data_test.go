@@ -164,7 +164,7 @@ func TestMessageSize(t *testing.T) {
 		smtptest.Talk(t, srv.Addr, send("X: "+strings.Repeat("x", 498)+"\r\n\r\n.\r\n", "552 5.3.4 Header"))
 	})
 	t.Run("no limit", func(t *testing.T) {
-		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{MessageSize: -1}})
+		srv := smtptest.NewServer(t, &smtpserver.Server{Limits: smtpserver.Limits{MessageSize: -1}, ContentBudget: &smtpserver.ContentBudget{Max: -1}})
 		smtptest.Talk(t, srv.Addr, `
 			S: 220
 			C: EHLO client.example

@@ -67,7 +67,9 @@
 // wait (Server.AllowEarlyInput). If a message is too long, the server reads it
 // to its end and then refuses it. The server closes the connection if a message
 // comes too slowly or does not end. No part of a message is ever read as a
-// command. [Limits] contains every limit, with the source of its default.
+// command. [Limits] contains every limit of a server, with the source of its
+// default. A [ContentBudget] limits the unfinished messages of several servers
+// together.
 //
 // # Logs and counters
 //

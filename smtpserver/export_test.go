@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"io"
 	"net/netip"
+	"testing"
 	"time"
 )
 
@@ -39,3 +40,21 @@ func FailLogin(l *LoginLimit, ip netip.Addr) bool {
 
 // LoginAddresses returns how many addresses a LoginLimit remembers.
 func LoginAddresses(l *LoginLimit) int { return len(l.failed.entries) }
+
+// Shortage takes single bytes from a budget that n messages use up.
+func Shortage(b *testing.B, n int) {
+	budget := &ContentBudget{}
+	began := time.Now()
+	for i := range n {
+		c := &contentShare{budget: budget, began: began.Add(-time.Duration(i) * time.Millisecond), session: silent{}}
+		c.take(budget.max() / int64(n))
+	}
+	last := &contentShare{budget: budget, began: began, session: silent{}}
+	for b.Loop() {
+		last.take(1)
+	}
+}
+
+type silent struct{}
+
+func (silent) stopReading() {}

@@ -42,7 +42,8 @@ type intake struct {
 	head   header.Scanner
 	headed bool // the header is complete
 
-	spill    *[]byte // content that is not yet written to the file
+	share    contentShare // of the ContentBudget
+	spill    *[]byte      // content that is not yet written to the file
 	fileSize int64
 
 	refused *verdict
@@ -50,6 +51,7 @@ type intake struct {
 
 func (s *Session) newIntake() *intake {
 	in := &intake{s: s, m: s.msg, hint: s.msg.Options.Size, pace: s.newPace()}
+	in.share = contentShare{budget: s.srv.content, began: in.pace.began, session: s}
 	in.text = textReader{maxLine: s.lim.TextLine, fix: s.bare == BareNormalize, bareLF: &s.lfOnly}
 	return in
 }
@@ -63,6 +65,9 @@ func (in *intake) put(p []byte) {
 	if in.size > in.s.maxSize {
 		in.refuse(refusal(552, 5, 3, 4, fmt.Sprintf("Message is longer than %d bytes", in.s.maxSize)))
 		return
+	}
+	if !in.share.take(int64(len(p))) {
+		return // the session ends, see givenUp
 	}
 	if in.m.file != nil {
 		in.putFile(p)
@@ -313,6 +318,7 @@ func (in *intake) dropSpill() {
 func (in *intake) end() {
 	in.release()
 	in.dropSpill()
+	in.share.release()
 }
 
 // bareRefusal returns the refusal of a message that contains a bare CR, bare LF

@@ -131,6 +131,9 @@ func (s *Session) flush() error {
 	err := s.setWriteDeadline(d)
 	if err == nil {
 		s.beginWait(waitReadReplies)
+		if s.givenUp() && d > overloadPause { // the session must not keep the content for longer
+			s.setWriteDeadline(overloadPause)
+		}
 		_, err = s.conn.Write(s.out)
 		s.endWait()
 	}

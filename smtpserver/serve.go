@@ -148,6 +148,10 @@ func (srv *Server) prepare() {
 		if srv.logins = srv.LoginLimit; srv.logins == nil {
 			srv.logins = new(LoginLimit)
 		}
+		if srv.content = srv.ContentBudget; srv.content == nil {
+			srv.content = new(ContentBudget)
+		}
+		srv.limits.MessageSize = min(srv.limits.MessageSize, srv.content.max())
 		srv.enhanced = srv.has(ExtEnhancedStatusCodes)
 		srv.ids = newIDSource()
 		srv.ctx, srv.cancel = context.WithCancel(context.Background())

@@ -71,6 +71,12 @@ type Server struct {
 	// it is still open.
 	ContentFile func() (*os.File, error)
 
+	// ContentBudget limits the bytes of all unfinished messages together.
+	// Servers may share one. If nil, the server has its own, with the default
+	// of ContentBudget. A gateway.Gateway gives one to all its servers that
+	// have none.
+	ContentBudget *ContentBudget
+
 	// LMTP makes the server use LMTP (RFC 2033) instead of SMTP: clients greet
 	// with LHLO, and get one reply for each recipient after the end of data.
 	LMTP bool
@@ -167,6 +173,7 @@ type Server struct {
 
 	counters      counters
 	contentMemory atomic.Int64
+	content       *ContentBudget // ContentBudget or its default
 	closing       atomic.Bool
 	current       atomic.Int64 // sessions
 	places        atomic.Int64 // sessions that have a place

@@ -191,12 +191,13 @@ func (s *Session) SetValue(key, value any) {
 }
 
 // SetMaxMessageSize sets the largest size of a message in bytes for this
-// session, in place of Limits.MessageSize. 0 means no limit.
+// session, in place of Limits.MessageSize. 0 means no limit. A message can
+// never be larger than the ContentBudget.
 func (s *Session) SetMaxMessageSize(n int64) {
 	if n <= 0 {
 		n = noLimit
 	}
-	s.maxSize = n
+	s.maxSize = min(n, s.srv.content.max())
 }
 
 // SetBareBytes selects, for this session, whether the server refuses or repairs

@@ -115,6 +115,8 @@ func (s *Session) waitEnded(err error) error {
 	switch {
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return err
+	case s.givenUp():
+		return s.endShort()
 	case s.srv.closing.Load():
 		return s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
 	case s.tooSlow:
@@ -335,7 +337,8 @@ func (s *Session) waitCommand(began time.Time) error {
 	return s.await(waitCommand, d)
 }
 
-// await waits for input. Shutdown and makeRoom may interrupt it.
+// await waits for input. Shutdown, makeRoom and the ContentBudget may interrupt
+// it.
 //
 // They interrupt by setting a deadline in the past. The session first sets its
 // own deadline, then marks itself as waiting, then checks whether the server is
@@ -349,7 +352,7 @@ func (s *Session) await(kind waitKind, d time.Duration) error {
 	}
 	s.beginWait(kind)
 	defer s.endWait()
-	if s.srv.closing.Load() {
+	if s.srv.closing.Load() || s.givenUp() {
 		return os.ErrDeadlineExceeded
 	}
 	return s.in.fill(commandInput)

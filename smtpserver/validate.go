@@ -26,6 +26,11 @@ func (srv *Server) Validate() error {
 			return err
 		}
 	}
+	if b := srv.ContentBudget; b != nil && srv.Limits.MessageSize > b.max() {
+		return fmt.Errorf("smtpserver: Limits.MessageSize is %d, but ContentBudget.Max is %d", srv.Limits.MessageSize, b.max())
+	} else if b == nil && srv.Limits.MessageSize > defaultContent {
+		return fmt.Errorf("smtpserver: Limits.MessageSize is %d, but a ContentBudget has %d bytes by default", srv.Limits.MessageSize, int64(defaultContent))
+	}
 	if srv.InsecureOldTLS {
 		if err := srv.validateOldTLS(); err != nil {
 			return err

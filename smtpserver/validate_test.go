@@ -30,6 +30,11 @@ func TestInvalidSettings(t *testing.T) {
 		{&smtpserver.Server{TLSConfig: with, TLSMode: smtpserver.TLSOff, InsecureOldTLS: true}, "smtpserver: InsecureOldTLS is set, but TLS is off"},
 		{&smtpserver.Server{TLSConfig: &tls.Config{GetCertificate: some, MinVersion: tls.VersionTLS12}, InsecureOldTLS: true}, "smtpserver: InsecureOldTLS is set, but TLSConfig.MinVersion is TLS 1.2"},
 		{&smtpserver.Server{DefaultDomain: "@example.com"}, `smtpserver: DefaultDomain "@example.com" is not a domain name`},
+		{&smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 256 << 20}}, ""},
+		{&smtpserver.Server{Limits: smtpserver.Limits{MessageSize: -1}}, ""},
+		{&smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 1 << 30}}, "smtpserver: Limits.MessageSize is 1073741824, but a ContentBudget has 268435456 bytes by default"},
+		{&smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 2 << 20}, ContentBudget: &smtpserver.ContentBudget{Max: 1 << 20}}, "smtpserver: Limits.MessageSize is 2097152, but ContentBudget.Max is 1048576"},
+		{&smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 1 << 30}, ContentBudget: &smtpserver.ContentBudget{Max: -1}}, ""},
 		{&smtpserver.Server{Hostname: "the relay"}, `smtpserver: Hostname "the relay" is not a host name`},
 	} {
 		err := c.srv.Validate()

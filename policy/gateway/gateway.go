@@ -30,6 +30,9 @@ type Gateway struct {
 	Servers []*smtpserver.Server
 	// Queue delivers the messages. It must be set.
 	Queue *queue.Queue
+	// ContentBudget limits the bytes of all unfinished messages together. The
+	// servers that have none get it. Default: a budget of 256 MiB.
+	ContentBudget *smtpserver.ContentBudget
 	// Tasks are functions that run together with the Gateway, for example a web
 	// service, a routing.Fetcher, a pickup folder, or a SIGHUP handler. A task
 	// must return when its ctx ends. If it returns an error before that, the
@@ -67,7 +70,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, g.close())
 	}
-	defaults := newDefaults()
+	defaults := newDefaults(g.ContentBudget)
 	for _, srv := range g.Servers {
 		defaults.apply(srv)
 	}

@@ -70,6 +70,7 @@ func (d *Listener) serve(defaults *defaults, fail func(error)) {
 	d.accepted, d.closed, d.open = make(chan acceptance), make(chan struct{}), true
 	d.defaults, d.fail = defaults, fail
 	d.running.Go(d.accept)
+	defaults.apply(d.Server)
 	d.begin(d.Server)
 }
 
@@ -119,6 +120,10 @@ func (d *Listener) Replace(srv *smtpserver.Server) error {
 	case srv.Counters().Sessions > 0 || slices.Contains(d.servers, srv):
 		return errors.New("gateway: Replace: the Server was used before")
 	}
+	d.defaults.apply(srv)
+	if err := srv.Validate(); err != nil { // for example if the budget is too small for it
+		return fmt.Errorf("gateway: Replace: %w", err)
+	}
 	d.now.end()
 	d.running.Go(func() { d.retire(old) })
 	d.servers = slices.DeleteFunc(d.servers, func(s *smtpserver.Server) bool {
@@ -152,7 +157,6 @@ func (d *Listener) retire(srv *smtpserver.Server) {
 
 // begin makes srv the server of new connections. The caller holds mu.
 func (d *Listener) begin(srv *smtpserver.Server) {
-	d.defaults.apply(srv)
 	t := &acceptor{listener: d, over: make(chan struct{}), left: make(chan struct{})}
 	d.now, d.servers = t, append(d.servers, srv)
 	d.running.Go(func() {
