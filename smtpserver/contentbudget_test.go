@@ -64,7 +64,6 @@ type budgetWorld struct {
 	subs   []string // of the messages that the Handler got
 	mu     sync.Mutex
 	hold   func() // called by the Handler
-	agents []smtpserver.Agent
 	dials  [2]func() *raw
 }
 
