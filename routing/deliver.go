@@ -99,6 +99,11 @@ func (r *Router) redirect(t *Table, m *queue.Message, destination string) (queue
 
 func unreachable(r queue.Result) bool { return r.Outcome == queue.Unreachable }
 
+// waits reports whether an attempt was made and the recipient waits for the next.
+func waits(r queue.Result) bool { return r.Outcome == queue.Deferred || unreachable(r) }
+
+func busy(r queue.Result) bool { return r.Outcome == queue.Busy }
+
 func pick(rcpts []*queue.Recipient, group []int) []*queue.Recipient {
 	part := make([]*queue.Recipient, len(group))
 	for k, i := range group {
@@ -154,7 +159,7 @@ func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m
 		}
 	}
 	results := r.viaHosts(ctx, c, hop, m, rcpts)
-	if c.Hold && slices.ContainsFunc(results, func(res queue.Result) bool { return res.Outcome != queue.Success && res.Outcome != queue.Failure }) {
+	if c.Hold && slices.ContainsFunc(results, waits) {
 		r.releases.fail(hop)
 	}
 	return results

@@ -23,7 +23,7 @@ func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 	left := unreachableIndexes(results)
 	switch {
 	case len(left) == 0:
-		r.down.clear(hop)
+		r.markUp(hop, results)
 	case ctx.Err() != nil || c.Hold: // the result is no evidence about the hop
 	case !r.markDown(hop, &results[left[0]]): // its hosts answered, but TLS failed
 	default:
@@ -45,7 +45,7 @@ func (r *Router) deliverLast(ctx context.Context, t *Table, hop queue.NextHop, m
 	}
 	put(results, left, r.attempt(ctx, t.byName[hop.Connector], hop, m, pick(rcpts, left)))
 	if left = unreachableIndexes(results); len(left) == 0 {
-		r.down.clear(hop)
+		r.markUp(hop, results)
 	} else if ctx.Err() == nil {
 		r.markDown(hop, &results[left[0]])
 	}
@@ -126,6 +126,14 @@ func (r *Router) alternative(t *Table, m *queue.Message, address string, tried [
 		return false
 	})
 	return alt, found
+}
+
+// markUp records that a hop was reached. An attempt that found all connections
+// in use is no evidence of that.
+func (r *Router) markUp(hop queue.NextHop, results []queue.Result) {
+	if !slices.ContainsFunc(results, busy) {
+		r.down.clear(hop)
+	}
 }
 
 // markDown records that a hop was unreachable. If the reason was TLS, it does

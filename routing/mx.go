@@ -148,7 +148,7 @@ func readMX(a *Answer) []exchanger {
 	xs := make([]exchanger, 0, len(a.Records))
 	for _, rr := range a.Records {
 		if mx, is := rr.(*dns.MX); is && mx.Mx != "." && mx.Mx != "" {
-			x := exchanger{Host: smtpclient.Host{Name: addr.Lower(strings.TrimSuffix(mx.Mx, "."))}, pref: mx.Preference}
+			x := exchanger{Host: smtpclient.Host{Name: addr.Lower(strings.TrimSuffix(mx.Mx, ".")), Preference: int(mx.Preference)}, pref: mx.Preference}
 			if _, err := addr.HostName(x.Name); err != nil {
 				x.err = dnsError(BadName, x.Name, dns.TypeMX, "")
 			}

@@ -63,7 +63,20 @@ func (f *finder) smartHosts(ctx context.Context, c *connector) ([]smtpclient.Hos
 	return nil, &SmartHostError{Connector: c.Name, Permanent: c.Errors.FailSmartHosts, Err: errors.Join(errs...)}
 }
 
+// smartHost finds the addresses of one smart host. The best MX hosts of a name
+// are as good as another smart host of equal preference.
 func (f *finder) smartHost(ctx context.Context, h *smartHost) ([]smtpclient.Host, error) {
+	hosts, err := f.smartHostAddrs(ctx, h)
+	if len(hosts) > 0 {
+		best := hosts[0].Preference
+		for i := range hosts {
+			hosts[i].Preference += h.pref*noPref - best
+		}
+	}
+	return hosts, err
+}
+
+func (f *finder) smartHostAddrs(ctx context.Context, h *smartHost) ([]smtpclient.Host, error) {
 	g := *f
 	g.port, g.smart = h.port, true
 	switch {

@@ -42,7 +42,10 @@ func isSMTP(t Transport) bool {
 }
 
 func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
-	sent := t.Send(ctx, j.Destination, clientMessage(j))
+	m := clientMessage(j)
+	m.NoWait = true // the Queue waits: Send would keep a delivery slot
+	m.Hurry = queue.Hurry(ctx)
+	sent := t.Send(ctx, j.Destination, m)
 	results := make([]queue.Result, len(sent))
 	for i := range sent {
 		results[i] = result(&sent[i], t.LMTP)
@@ -107,6 +110,8 @@ func outcome(o smtpclient.Outcome) queue.Outcome {
 		return queue.Failure
 	case smtpclient.Unreachable:
 		return queue.Unreachable
+	case smtpclient.Busy:
+		return queue.Busy
 	}
 	return queue.Deferred
 }

@@ -43,7 +43,7 @@ func (t *transaction) sendBDAT() error {
 	if err := c.content.writeRaw(m, first, !complete); err != nil {
 		return t.refusalBehind(err)
 	}
-	t.sent = true
+	t.endSent()
 	c.log.content(m.Size())
 	return t.replies()
 }

@@ -52,6 +52,7 @@ type Client struct {
 	closed    error // ErrClosed after the end of the session
 
 	// For Transport.
+	key     sessionKey
 	opened  time.Time // when the session began
 	carried int       // the messages that the session has carried
 	release func()    // called at the end of the session; may be nil
@@ -276,7 +277,7 @@ func (c *Client) Quit(ctx context.Context) error {
 func (c *Client) leave() {
 	if c.closed == nil {
 		c.log.line("QUIT")
-		c.ctx = context.Background()
+		c.ctx, c.bounds = context.Background(), bounds{}
 		c.out = append(c.out[:0], "QUIT\r\n"...)
 		if err := c.flush(c.cfg.Timeouts.quit()); err != nil {
 			c.Close() // QUIT is optional

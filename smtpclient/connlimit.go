@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -16,16 +17,18 @@ const (
 	// host still refuses the next connection, the wait is settleTime.
 	noticeTime = 50 * time.Millisecond
 	settleTime = 500 * time.Millisecond
-	// maxHosts is the most addresses that are remembered.
+	// maxHosts is the most addresses that are remembered without a connection.
 	maxHosts = 10000
 )
 
-// connections counts the connections to each address and learns how many an
-// address accepts at a time: the number that are open when one more is refused.
-// When all are in use, a Send waits for one of them.
+// connections counts the connections to each address. It limits them, and learns
+// how many an address accepts at a time if those are fewer: the number that are
+// open when one more is refused. When all are in use, a Send waits for one of
+// them, or is told to come back later.
 type connections struct {
-	mu    sync.Mutex // guards all below
-	hosts map[string]*hostConns
+	mu     sync.Mutex // guards all below
+	hosts  map[string]*hostConns
+	sweepN int // the number of hosts at which to forget some
 }
 
 // hostConns are the connections to one address.
@@ -33,6 +36,7 @@ type hostConns struct {
 	live    int // connections that are open or being opened
 	open    int // connections with an open session
 	limit   int // the most connections that the host accepts; 0 means unknown
+	most    int // the most connections that the Transport opens; 0 means no limit
 	waiters []*waiter
 
 	probing  bool          // a connection above the limit is being tried
@@ -46,7 +50,7 @@ type hostConns struct {
 // session that another Send has finished with, or nil, which is the permission
 // to open a new one.
 type waiter struct {
-	key key
+	key sessionKey
 	ch  chan *Client // capacity 1
 }
 
@@ -57,12 +61,13 @@ func (cs *connections) host(addr string) *hostConns {
 		if cs.hosts == nil {
 			cs.hosts = make(map[string]*hostConns)
 		}
-		if len(cs.hosts) >= maxHosts {
+		if cs.sweepN = max(cs.sweepN, maxHosts); len(cs.hosts) >= cs.sweepN {
 			for a, old := range cs.hosts {
 				if old.live == 0 && len(old.waiters) == 0 {
 					delete(cs.hosts, a) // then the limit must be learned again
 				}
 			}
+			cs.sweepN = max(2*len(cs.hosts), maxHosts) // so that a sweep costs little for each host
 		}
 		h = &hostConns{}
 		cs.hosts[addr] = h
@@ -70,23 +75,50 @@ func (cs *connections) host(addr string) *hostConns {
 	return h
 }
 
+// rest forgets an address of which there is nothing to know. The caller holds
+// mu.
+func (cs *connections) rest(addr string, h *hostConns) {
+	if h.live == 0 && h.limit == 0 && len(h.waiters) == 0 {
+		delete(cs.hosts, addr)
+	}
+}
+
 // acquire reports whether a connection to an address may be opened, and counts
-// it. It returns false if the host would refuse the connection.
-func (cs *connections) acquire(addr string, now time.Time) bool {
+// it. most is the limit of the Transport; 0 means none. learned says whether the
+// limit counts that was learned from the host. If the answer is no, crowded
+// reports that the end of one connection would change it.
+func (cs *connections) acquire(addr string, most int, learned bool, now time.Time) (ok, crowded bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	h := cs.host(addr)
+	h.most = most
 	switch {
+	case most > 0 && h.live >= most:
+		return false, true
+	case !learned:
+	case len(h.waiters) > 0:
+		return false, h.live >= h.room() // the waiters come first
 	case h.limit == 0:
-	case h.live >= h.limit && now.Before(h.probeAt), now.Before(h.holdTo):
-		return false
+	case now.Before(h.holdTo):
+		return false, false
+	case h.live >= h.limit && now.Before(h.probeAt):
+		return false, true
 	case h.live >= h.limit:
 		h.probing, h.probeAt = true, now.Add(h.probe)
-	case len(h.waiters) > 0:
-		return false // the waiters come first
 	}
 	h.live++
-	return true
+	return true, false
+}
+
+// room returns how many connections there may be.
+func (h *hostConns) room() int {
+	room := math.MaxInt
+	for _, limit := range [...]int{h.limit, h.most} {
+		if limit > 0 {
+			room = min(room, limit)
+		}
+	}
+	return room
 }
 
 // begin counts a connection without regard to the limit.
@@ -128,6 +160,7 @@ func (cs *connections) failed(addr string, refused bool, now time.Time) (full bo
 		h.learn(h.open, now)
 	}
 	h.grant(now)
+	cs.rest(addr, h)
 	return full
 }
 
@@ -157,6 +190,7 @@ func (cs *connections) closed(addr string, now time.Time) {
 	h.open--
 	h.closedAt = now
 	h.grant(now)
+	cs.rest(addr, h)
 }
 
 // hold prevents new connections for the time d. The caller holds mu.
@@ -165,29 +199,32 @@ func (cs *connections) hold(addr string, h *hostConns, now time.Time, d time.Dur
 	time.AfterFunc(d, func() {
 		cs.mu.Lock()
 		defer cs.mu.Unlock()
-		cs.host(addr).grant(time.Now())
+		if h := cs.hosts[addr]; h != nil {
+			h.grant(time.Now())
+		}
 	})
 }
 
 // grant permits the first waiters to open connections, within the limit. The
 // caller holds mu.
 func (h *hostConns) grant(now time.Time) {
-	for len(h.waiters) > 0 && h.live < max(h.limit, 1) && !now.Before(h.holdTo) {
+	for len(h.waiters) > 0 && h.live < h.room() && !now.Before(h.holdTo) {
 		h.live++
 		h.waiters[0].ch <- nil
 		h.waiters = h.waiters[1:]
 	}
 }
 
-// wait adds a waiter for an address.
-func (cs *connections) wait(addr string, k key) *waiter {
+// wait adds a waiter for the address of k. crowded reports that the end of one
+// connection would help.
+func (cs *connections) wait(k sessionKey) (w *waiter, crowded bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	w := &waiter{k, make(chan *Client, 1)}
-	h := cs.host(addr)
+	w = &waiter{k, make(chan *Client, 1)}
+	h := cs.host(k.addr)
 	h.waiters = append(h.waiters, w)
 	h.grant(time.Now())
-	return w
+	return w, len(w.ch) == 0 && h.live >= h.room()
 }
 
 // leave removes a waiter. If the waiter has already been served, ok is true and
@@ -198,6 +235,7 @@ func (cs *connections) leave(addr string, w *waiter) (c *Client, ok bool) {
 	h := cs.host(addr)
 	if i := slices.Index(h.waiters, w); i >= 0 {
 		h.waiters = slices.Delete(h.waiters, i, i+1)
+		cs.rest(addr, h)
 		return nil, false
 	}
 	return <-w.ch, true
@@ -206,12 +244,15 @@ func (cs *connections) leave(addr string, w *waiter) (c *Client, ok bool) {
 // pass gives a session to the first waiter with the same key. If there is none,
 // wanted reports whether others wait for the address; the caller must then close
 // the session to make room for them.
-func (cs *connections) pass(addr string, k key, c *Client) (passed, wanted bool) {
+func (cs *connections) pass(c *Client) (passed, wanted bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	h := cs.host(addr)
+	h := cs.hosts[c.key.addr]
+	if h == nil {
+		return false, false
+	}
 	for i, w := range h.waiters {
-		if w.key == k {
+		if w.key == c.key {
 			h.waiters = slices.Delete(h.waiters, i, i+1)
 			w.ch <- c
 			return true, false

@@ -35,6 +35,7 @@ type contentWriter struct {
 
 	vector bool // the connection writes many pieces in one system call
 	stable bool // pieces stay valid after Write, so no flush is needed
+	most   int  // the most octets of one write
 
 	vec     net.Buffers // pieces to be written
 	tail    net.Buffers // the part of vec that is being written
@@ -51,7 +52,10 @@ type contentWriter struct {
 }
 
 func (c *contentWriter) reset(w *wire, block time.Duration) {
-	c.w, c.block = w, block
+	c.w, c.block, c.most = w, block, maxVector
+	if w.bounds.phase > 0 {
+		c.most = hurryBlock
+	}
 	switch w.conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		c.vector = true
@@ -213,15 +217,15 @@ func (c *contentWriter) emit(p []byte) {
 	}
 	if c.vector {
 		// Split a large piece, so that each write is limited.
-		for len(p) > maxVector {
-			c.vec = append(c.vec, p[:maxVector])
-			c.pending += maxVector
-			p = p[maxVector:]
+		for len(p) > c.most {
+			c.vec = append(c.vec, p[:c.most])
+			c.pending += c.most
+			p = p[c.most:]
 			c.flush()
 		}
 		c.vec = append(c.vec, p)
 		c.pending += len(p)
-		if c.pending >= maxVector {
+		if c.pending >= c.most {
 			c.flush()
 		}
 		return

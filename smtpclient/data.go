@@ -17,9 +17,16 @@ func (t *transaction) sendData() error {
 	if err := c.content.writeData(t.d.m.Content); err != nil {
 		return t.refusalBehind(err)
 	}
-	t.sent = true
+	t.endSent()
 	c.log.content(t.d.m.Content.Size())
 	return t.replies()
+}
+
+// endSent notes that the end of data was sent. From now on the host may have the
+// message, so nothing cuts its reply off but DataDone and the context.
+func (t *transaction) endSent() {
+	t.sent = true
+	t.c.bounds = bounds{}
 }
 
 // sendNothing sends a final dot without content, in answer to a 354 that came

@@ -30,6 +30,7 @@ type delivery struct {
 	states  []rcptState
 	todo    []int // recipients for the transactions of this session, in order
 
+	bounds   bounds
 	noBDAT   bool // the host refused BDAT: use DATA if the content allows it
 	stepwise bool // the host refused pipelined commands: send one at a time
 }
@@ -107,7 +108,7 @@ func (d *delivery) fail(c *Client, err error) {
 	switch {
 	case errors.As(err, &unsafe):
 		f, outcome = final, Failure
-	case errors.Is(err, errContent) || contextual(err):
+	case errors.Is(err, errContent) || errors.Is(err, errAttemptTime) || contextual(err):
 		f = final // another host would not help
 	}
 	if _, ok := err.(*refusedError); ok {
@@ -117,6 +118,19 @@ func (d *delivery) fail(c *Client, err error) {
 		if was == open || was == accepted {
 			d.setResult(c, i, f, outcome, reply, err)
 		}
+	}
+}
+
+// setBusy gives the outcome Busy to the recipients that no host has replied
+// about.
+func (d *delivery) setBusy(tg *target) {
+	err := &hostError{host: tg.host.Name, addr: tg.addr, err: errBusy}
+	for _, i := range d.todo {
+		if d.states[i] != open || d.results[i].Reply.Code != 0 {
+			continue // a host that was tried before has replied
+		}
+		d.results[i] = Result{Outcome: Busy, Addr: tg.addr, Reply: *sessionReply(err), Err: err}
+		d.states[i] = final
 	}
 }
 

@@ -12,19 +12,19 @@ import (
 
 // A Destination is a set of hosts that take the same mail: the MX hosts of a
 // domain, or a set of smart hosts. The caller may make a new value for each
-// Send. Destinations share sessions if their Name, Domain, TLS, Hostname,
-// Connector and the identity of Auth are equal.
+// Send. Destinations with a common host share its sessions if the name, the
+// address and the DANE records of the host, the TLS policy that applies to it,
+// Hostname, Connector and the identity of Auth are equal.
 type Destination struct {
 	// Name identifies the destination. Destinations with different hosts must
-	// have different names. If Name is empty, Send calls Hosts each time, and
-	// destinations with the same hosts share sessions.
+	// have different names. If Name is empty, Send calls Hosts each time.
 	Name string
 	// Domain is the recipient domain of the MX hosts, in A-label form. MTA-STS
 	// and TLSRPT apply to it. It is empty for smart hosts; see Host.Domain.
 	Domain string
 	// Hosts returns the hosts in order of preference. It must shuffle hosts of
-	// equal preference. If Name is set, Send calls it only when it needs a new
-	// connection. If errors.As finds a *smtp.SMTPError with a 5xx code (null
+	// equal preference. If Name is set, Send calls it only when the
+	// destination has no idle session. If errors.As finds a *smtp.SMTPError with a 5xx code (null
 	// MX, no such domain) in an error, the recipients fail. With any other
 	// error the result is Unreachable.
 	Hosts func(ctx context.Context) ([]Host, error)
@@ -72,6 +72,11 @@ type Host struct {
 	Addrs []netip.AddrPort
 	// Socket is the path of a Unix-domain socket, instead of Addrs.
 	Socket string
+	// Preference is the preference of the host, lower numbers first, as in MX
+	// records. When all sessions of a host are in use, Send uses another one of
+	// equal preference, but waits rather than use a worse one. Hosts without
+	// preferences are equal.
+	Preference int
 	// Domain is the policy domain of the host, in A-label form, to which MTA-STS
 	// and TLSRPT apply. Default Destination.Domain. The policy domain of a smart
 	// host is its own name (RFC 8461, 3.4).

@@ -16,6 +16,7 @@ type hostError struct {
 	host, addr string
 	err        error
 	full       bool // the address accepts no more connections
+	excluded   bool // by a policy: the address was not tried
 }
 
 func (e *hostError) Error() string { return fmt.Sprintf("%s (%s): %v", e.host, e.addr, e.err) }
@@ -25,18 +26,20 @@ func (e *hostError) Unwrap() error { return e.err }
 // policy requires, authentication. A Client that is returned with an error is
 // closed; it shows which of these steps were done. The caller has already
 // counted the connection.
-func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
-	c, err := t.secured(ctx, dst, tg)
+func (t *Transport) open(ctx context.Context, dst *Destination, tg *target, b bounds) (*Client, error) {
+	c, err := t.secured(ctx, dst, tg, b)
 	if err != nil {
-		full := t.conns.failed(tg.addr, refusedConnection(c, err) && ctx.Err() == nil, time.Now())
-		if ctx.Err() == nil && !full {
+		evident := ctx.Err() == nil && !b.over(time.Now()) // the failure is the host's
+		full := t.conns.failed(tg.addr, evident && refusedConnection(c, err), time.Now())
+		if evident && !full {
 			t.markDown(dst, tg, c, err)
 		}
-		err = &hostError{tg.host.Name, tg.addr, err, full}
+		err = &hostError{host: tg.host.Name, addr: tg.addr, err: err, full: full}
 		t.log(t.connector(dst), "cannot open session", tg.host.Name, tg.addr, err)
 		return c, err
 	}
 	t.conns.opened(tg.addr, time.Now())
+	c.key = t.sessionKey(dst, tg)
 	c.release = func() { t.conns.closed(tg.addr, time.Now()) }
 	t.down.remove(downKey{addr: tg.addr}, downKey{tg.addr, t.key(dst)})
 	if t.Logger != nil {
@@ -46,8 +49,8 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target) (*Cl
 }
 
 // session connects to an address and negotiates.
-func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s *security) (*Client, error) {
-	conn, err := t.dial(ctx, tg)
+func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s *security, b bounds) (*Client, error) {
+	conn, err := t.dial(ctx, tg, b)
 	if err != nil {
 		logNoConnection(t.ProtocolLog, t.connector(dst), tg.addr, err)
 		return nil, err
@@ -57,7 +60,7 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients, Send8Bit: t.Send8Bit,
 		ProtocolLog: t.ProtocolLog, Connector: t.connector(dst),
 	})
-	c.addr, c.opened, c.refused = tg.addr, time.Now(), s.refused
+	c.addr, c.opened, c.refused, c.bounds = tg.addr, time.Now(), s.refused, b
 	err = c.do(ctx, func() error {
 		err := t.negotiate(ctx, dst, tg, c, s)
 		if _, ours := err.(*TLSError); ours {
@@ -162,8 +165,8 @@ func (t *Transport) upgrade(dst *Destination, tg *target, c *Client, s *security
 }
 
 // dial connects to one address.
-func (t *Transport) dial(ctx context.Context, tg *target) (net.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, t.Timeouts.connect(), errConnectTimeout)
+func (t *Transport) dial(ctx context.Context, tg *target, b bounds) (net.Conn, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, b.deadline(time.Now(), t.Timeouts.connect()), errConnectTimeout)
 	defer cancel()
 	var conn net.Conn
 	var err error
@@ -211,7 +214,7 @@ func (t *Transport) Dial(ctx context.Context, dst *Destination) (*Client, error)
 	}
 	for i := range targets[:min(len(targets), or(t.MaxAddrs, 5))] {
 		t.conns.begin(targets[i].addr)
-		c, err := t.open(ctx, dst, &targets[i])
+		c, err := t.open(ctx, dst, &targets[i], bounds{})
 		if err == nil {
 			return c, nil
 		}

@@ -33,11 +33,11 @@ const (
 // TLSOpportunistic it falls back: if TLS fails, it tries old TLS, and if that
 // fails, plain text, each on a new connection (RFC 7435, 3). The other levels do
 // not fall back.
-func (t *Transport) secured(ctx context.Context, dst *Destination, tg *target) (*Client, error) {
+func (t *Transport) secured(ctx context.Context, dst *Destination, tg *target, b bounds) (*Client, error) {
 	s := tg.security
 	for {
-		c, err := t.authenticated(ctx, dst, tg, &s)
-		if ctx.Err() != nil || !t.fallBack(dst, tg, &s, err) {
+		c, err := t.authenticated(ctx, dst, tg, &s, b)
+		if ctx.Err() != nil || b.over(time.Now()) || !t.fallBack(dst, tg, &s, err) {
 			return c, err
 		}
 	}
@@ -85,9 +85,9 @@ func isNotTLS(err error) bool {
 }
 
 // authenticated opens a session under s and authenticates.
-func (t *Transport) authenticated(ctx context.Context, dst *Destination, tg *target, s *security) (*Client, error) {
+func (t *Transport) authenticated(ctx context.Context, dst *Destination, tg *target, s *security, b bounds) (*Client, error) {
 	for {
-		c, err := t.session(ctx, dst, tg, s)
+		c, err := t.session(ctx, dst, tg, s, b)
 		if c == nil || !c.lostInAuth(err, &s.refused) || ctx.Err() != nil {
 			return c, err
 		}

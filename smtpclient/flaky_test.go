@@ -184,7 +184,7 @@ func TestFlakyHosts(t *testing.T) {
 			tr := &Transport{Hostname: "relay.example", MaxMessages: 20, MaxWait: tt.wait}
 			h := netip.MustParseAddrPort(l.Addr().String())
 			dst := &Destination{Name: "flaky", Hosts: HostList(Host{Name: "mx1", Addrs: []netip.AddrPort{h}}, Host{Name: "mx2", Addrs: []netip.AddrPort{h}})}
-			var outcomes [4]int
+			var outcomes [5]int
 			var mu sync.Mutex // guards outcomes
 			for worker := range 8 {
 				senders.Go(func() {
@@ -218,7 +218,7 @@ func TestFlakyHosts(t *testing.T) {
 			if outcomes[Success] == 0 || outcomes[Deferred] == 0 || outcomes[Failure] == 0 {
 				t.Errorf("outcomes %v: the test did not reach all outcomes", outcomes)
 			}
-			t.Logf("deferred, success, failure, unreachable: %v", outcomes)
+			t.Logf("deferred, success, failure, unreachable, busy: %v", outcomes)
 		})
 	}
 }

@@ -41,6 +41,14 @@ type Message struct {
 	// DeliverBy is the time that is left for the delivery (RFC 2852); nil means
 	// no limit.
 	DeliverBy *smtp.DeliverByOptions
+
+	// NoWait makes Transport.Send return the outcome Busy where it would
+	// otherwise wait up to Transport.MaxWait for a session.
+	NoWait bool
+	// Hurry shortens the timeouts of this message to at most 10 s each: the
+	// connection, and each reply and each write until the end of data was sent.
+	// The timeout of the reply to the end of data stays as it is.
+	Hurry bool
 }
 
 // A Recipient is one forward-path.

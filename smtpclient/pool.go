@@ -2,37 +2,34 @@ package smtpclient
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 	"time"
 )
 
-// key identifies the sessions that may carry the same mail.
-type key struct {
-	name, hosts, domain string // see Destination
-	tls                 TLSPolicy
-	identity            string
-	hostname, connector string // the name in EHLO, and the name in the protocol log
-}
-
 // idle is a session that waits for its next message.
 type idle struct {
 	c     *Client
-	key   key
+	key   key // the destination that used it last
 	since time.Time
 }
 
 // pool keeps idle sessions. A session in use is not in the pool; it belongs to
 // the Send that took it.
+//
+// The destination that used a session last finds it without a lookup of its
+// hosts. The others find it by its address.
 type pool struct {
 	mu     sync.Mutex // guards all below
 	byKey  map[key][]*list.Element
+	byAddr map[string][]*list.Element
 	oldest list.List // of *idle, the oldest first
 	timer  *time.Timer
 	armed  bool // the timer runs
 	closed bool
 }
 
-// take removes and returns the session that was used last, or nil.
+// take removes and returns the session that the destination used last, or nil.
 func (p *pool) take(k key) *idle {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,32 +40,49 @@ func (p *pool) take(k key) *idle {
 	return p.remove(s[len(s)-1])
 }
 
+// takeFrom removes and returns the session with an address that was used last
+// and that may carry the mail, or nil.
+func (p *pool) takeFrom(k *sessionKey) *idle {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range slices.Backward(p.byAddr[k.addr]) {
+		if e.Value.(*idle).c.key == *k {
+			return p.remove(e)
+		}
+	}
+	return nil
+}
+
 // remove removes a session. The caller holds mu.
 func (p *pool) remove(e *list.Element) *idle {
 	i := p.oldest.Remove(e).(*idle)
-	s := p.byKey[i.key]
+	drop(p.byKey, i.key, e)
+	drop(p.byAddr, i.c.key.addr, e)
+	return i
+}
+
+// drop removes an element from an index.
+func drop[K comparable](index map[K][]*list.Element, k K, e *list.Element) {
+	s := index[k]
+	if len(s) == 1 {
+		delete(index, k)
+		return
+	}
 	for n := len(s) - 1; n >= 0; n-- { // it is usually the last or the first
 		if s[n] == e {
-			copy(s[n:], s[n+1:])
-			s[len(s)-1] = nil
-			s = s[:len(s)-1]
-			break
+			index[k] = slices.Delete(s, n, n+1)
+			return
 		}
 	}
-	if len(s) == 0 {
-		delete(p.byKey, i.key)
-	} else {
-		p.byKey[i.key] = s
-	}
-	return i
 }
 
 // put keeps a session for at most timeout. It returns the session that the
 // caller must end because of the limits: this one, the oldest, or nil.
-func (p *pool) put(i *idle, perKey, total int, timeout time.Duration) (out *Client) {
+func (p *pool) put(i *idle, perAddr, total int, timeout time.Duration) (out *Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.byKey[i.key]) >= perKey {
+	addr := i.c.key.addr
+	if p.closed || len(p.byAddr[addr]) >= perAddr {
 		return i.c
 	}
 	if p.oldest.Len() >= total {
@@ -76,8 +90,11 @@ func (p *pool) put(i *idle, perKey, total int, timeout time.Duration) (out *Clie
 	}
 	if p.byKey == nil {
 		p.byKey = make(map[key][]*list.Element)
+		p.byAddr = make(map[string][]*list.Element)
 	}
-	p.byKey[i.key] = append(p.byKey[i.key], p.oldest.PushBack(i))
+	e := p.oldest.PushBack(i)
+	p.byKey[i.key] = append(p.byKey[i.key], e)
+	p.byAddr[addr] = append(p.byAddr[addr], e)
 	if !p.armed {
 		p.armed = true
 		if p.timer == nil {
@@ -93,12 +110,11 @@ func (p *pool) put(i *idle, perKey, total int, timeout time.Duration) (out *Clie
 func (p *pool) evict(addr string) *Client {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for e := p.oldest.Front(); e != nil; e = e.Next() {
-		if e.Value.(*idle).c.addr == addr {
-			return p.remove(e).c
-		}
+	s := p.byAddr[addr]
+	if len(s) == 0 {
+		return nil
 	}
-	return nil
+	return p.remove(s[0]).c
 }
 
 // expire ends the sessions that have been idle for timeout, and sets the timer
@@ -141,4 +157,22 @@ func (p *pool) drain(closed bool) {
 	for _, c := range over {
 		c.leave()
 	}
+}
+
+const (
+	// maxIdleTotal bounds the default of Transport.MaxIdleTotal, because each
+	// session also needs some KiB of memory. minIdleTotal is the least.
+	maxIdleTotal = 16384
+	minIdleTotal = 10
+)
+
+// defaultIdleTotal is the default of Transport.MaxIdleTotal: a quarter of the
+// files that the process may have open. The rest is for the sessions in use, the
+// clients, the queue and the other Transports.
+func defaultIdleTotal() int {
+	n, ok := openFiles()
+	if !ok {
+		return 500
+	}
+	return int(min(max(n/4, minIdleTotal), maxIdleTotal))
 }

@@ -16,7 +16,7 @@ func (t *Transport) Probe(ctx context.Context, dst *Destination) ([]Probe, error
 		p := Probe{Host: tg.host.Name, Addr: tg.addr, Policy: tg.security.policy, Err: tg.err}
 		if tg.err == nil {
 			t.conns.begin(tg.addr)
-			c, err := t.open(ctx, dst, tg)
+			c, err := t.open(ctx, dst, tg, bounds{})
 			p.Err = err
 			if c != nil {
 				p.Greeting, p.Extensions, p.TLS = c.Greeting(), c.Extensions(), c.TLS()

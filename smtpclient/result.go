@@ -18,9 +18,14 @@ const (
 	// requires. It does not depend on the message. The recipient may be tried
 	// again later.
 	Unreachable
+	// Busy means that no attempt was made, because all sessions that the host
+	// may have are in use (see Transport.MaxConnsPerAddr and MaxWait). The
+	// recipient may be tried again when one of them is free. Only a message
+	// with NoWait has this outcome, or a Transport with a negative MaxWait.
+	Busy
 )
 
-// String returns "deferred", "success", "failure" or "unreachable".
+// String returns "deferred", "success", "failure", "unreachable" or "busy".
 func (o Outcome) String() string {
 	if int(o) < len(outcomeNames) {
 		return outcomeNames[o]
@@ -28,7 +33,7 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
-var outcomeNames = [...]string{"deferred", "success", "failure", "unreachable"}
+var outcomeNames = [...]string{"deferred", "success", "failure", "unreachable", "busy"}
 
 // A Result is the result of an attempt for one recipient. It repeats fields of
 // queue.Result, because this package does not import queue.
@@ -40,7 +45,9 @@ type Result struct {
 	Reply smtp.SMTPError
 	// Host is the name of the host that replied.
 	Host string
-	// Addr is the host's IP address and port, or the path of its socket.
+	// Addr is the IP address and port of the host that the attempt used last, or
+	// the path of its socket, also if the host did not reply. With Busy it is
+	// the address whose sessions are all in use.
 	Addr string
 	// TLS describes the encryption, as "TLS1.3 TLS_AES_128_GCM_SHA256"; empty
 	// for plain text.

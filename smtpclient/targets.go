@@ -46,7 +46,7 @@ func (t *Transport) targets(ctx context.Context, dst *Destination) (usable []tar
 		}
 		t.report(dst, tg, &tg.security, nil, tg.err)
 		t.log(t.connector(dst), "host excluded by policy", tg.host.Name, tg.addr, tg.err)
-		excluded = append(excluded, &hostError{host: tg.host.Name, addr: tg.addr, err: tg.err})
+		excluded = append(excluded, &hostError{host: tg.host.Name, addr: tg.addr, err: tg.err, excluded: true})
 	}
 	return t.inOrder(dst, usable), excluded, nil
 }

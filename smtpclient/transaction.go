@@ -61,6 +61,7 @@ func (c *Client) deliver(d *delivery) error {
 	limit := len(d.todo)
 	for len(d.todo) > 0 {
 		n := min(len(d.todo), c.maxRecipients(), limit)
+		c.bounds = d.bounds // the end of the last transaction has removed them
 		tx := &c.tx
 		*tx = transaction{c: c, d: d, terms: t, rcpts: d.todo[:n], later: tx.later[:0]}
 		if err := tx.run(); err != nil {

@@ -3,7 +3,6 @@ package smtpclient
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -40,8 +39,9 @@ type Transport struct {
 	// sets ServerName, InsecureSkipVerify and the verification functions.
 	// Versions and cipher suites in TLSConfig take precedence over
 	// TLSPolicy.AllowOld. TLS sessions are resumed only with the same host and
-	// policy, even if several Transports share the cache. Default: a cache of
-	// 1024 sessions.
+	// policy, even if several Transports share the cache. Default: a cache that
+	// grows with the hosts in use, up to 16384 sessions, and forgets sessions
+	// that were not used for an hour.
 	TLSConfig *tls.Config
 	// MTASTS looks up the MTA-STS policies (RFC 8461) of Destination.Domain and
 	// Host.Domain; nil does not use MTA-STS.
@@ -96,16 +96,34 @@ type Transport struct {
 	// remembers no failures.
 	HostDownTime time.Duration
 
-	// MaxWait is how long a message waits for a session with a host that
-	// accepts no more connections. A Transport learns that when the host refuses
-	// a connection while others are open. Default 1 minute. With a negative
-	// value, a message that finds no idle session always opens a connection.
+	// AttemptTime and AttemptRate limit the time of one Send, with all hosts
+	// that it tries: AttemptTime, and the time that the content needs at
+	// AttemptRate octets per second. The lookup of the hosts does not count. A
+	// Send that has sent the end of data still waits for the reply, up to
+	// Timeouts.DataDone: the host may have accepted the message. Default 30
+	// minutes, which no host uses up that replies to 50 recipients within half
+	// a minute each, and 1024 octets per second. A negative AttemptTime sets no
+	// limit.
+	AttemptTime time.Duration
+	AttemptRate int64
+
+	// MaxConnsPerAddr is the most connections to one address at the same time,
+	// for all destinations together. Default 20 (as queue.HopLimits.Concurrency);
+	// a negative value means no limit.
+	MaxConnsPerAddr int
+	// MaxWait is how long a message waits for a session with a host when
+	// MaxConnsPerAddr are in use, or when the host accepts no more connections.
+	// A Transport learns the latter when the host refuses a connection while
+	// others are open. Default 1 minute. With a negative value, a Transport
+	// learns nothing and no message waits: the outcome is Busy.
 	MaxWait time.Duration
 
-	// MaxIdle is the most idle sessions kept for one destination. Default 20;
+	// MaxIdle is the most idle sessions kept with one address. Default 20;
 	// a negative value keeps none.
 	MaxIdle int
-	// MaxIdleTotal is the most idle sessions in all. Default 500.
+	// MaxIdleTotal is the most idle sessions in all. Default: a quarter of the
+	// files that the process may have open (RLIMIT_NOFILE), at least 10 and at
+	// most 16384. Where the system has no such limit, 500.
 	MaxIdleTotal int
 	// IdleTimeout is the time after which an idle session is closed. Default
 	// 30 s.
@@ -132,6 +150,9 @@ type Transport struct {
 	starttls downList // hosts that closed at STARTTLS
 	tlsOnce  sync.Once
 	tlsCache tls.ClientSessionCache
+
+	idleOnce  sync.Once
+	idleTotal int // the default of MaxIdleTotal
 }
 
 // Send sends one message to one destination and returns one result for each of
@@ -140,8 +161,7 @@ type Transport struct {
 // result is then Deferred, and Send does not try another host.
 //
 // When ctx ends, Send stops. Recipients without a result are then Deferred. Each
-// reply has its own timeout, so only ctx limits the whole time of a session with
-// a slow host.
+// reply has its own timeout, and AttemptTime limits the whole time.
 func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Result {
 	d := newDelivery(m)
 	if len(d.todo) == 0 {
@@ -153,104 +173,30 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 		return d.results
 	}
 	dst = t.relaxed(dst, m)
-	var used string // the address whose idle session was used
-	sessions := 0
-	if c := t.take(dst); c != nil {
-		if t.sendOn(ctx, c, d) {
-			if !c.renew {
-				sessions++
-				used = c.addr
-			}
-		}
-		renew := c.renew // after put, c may be another Send's
-		t.put(dst, c)
-		if !d.retry(renew) {
-			return d.results
-		}
+	d.bounds = t.bounds(m, time.Now())
+	a := attempt{t: t, ctx: ctx, dst: dst, d: d}
+	if c := t.take(dst); c != nil && a.sendOn(c) {
+		return d.results
 	}
-	if tg, errs := t.sendNew(ctx, dst, d, used, sessions); tg != nil {
-		t.sendWaiting(ctx, dst, d, tg, errs)
-	}
+	a.sendToHosts()
 	return d.results
 }
 
-// sendOn sends d in a session. It returns false if the host had closed a kept
-// session: there was no reply, no content was sent, and d is unchanged.
-func (t *Transport) sendOn(ctx context.Context, c *Client, d *delivery) bool {
-	err := c.do(ctx, func() error { return c.deliver(d) })
-	if err == nil {
-		c.carried++
-		return true
-	}
-	c.Close()
-	if c.carried > 0 && !c.replied && ctx.Err() == nil {
-		t.log(c.cfg.Connector, "idle session was closed by the host", c.cfg.Host, c.addr, err)
-		return false
-	}
-	t.log(c.cfg.Connector, "session failed", c.cfg.Host, c.addr, err)
-	d.fail(c, err)
-	return true
-}
-
-// sendNew sends d in new sessions, one address after the other, until each
-// recipient has a final result or no address is left. If full is not nil, d must
-// wait for that address, which accepts no more connections.
-func (t *Transport) sendNew(ctx context.Context, dst *Destination, d *delivery, used string, sessions int) (full *target, errs []error) {
-	targets, errs, err := t.targets(ctx, dst)
-	if err != nil {
-		d.setUnreachable(ctx, nil, err)
-		return nil, nil
-	}
-	for tries := 0; len(targets) > 0 && tries < or(t.MaxAddrs, 5) && sessions < or(t.MaxSessions, 2) && ctx.Err() == nil; {
-		tg := &targets[0]
-		if full != nil && tg.failed {
-			break // it is better to wait for a host that works
-		}
-		if tg.addr == used {
-			targets = targets[1:]
-			continue
-		}
-		if t.MaxWait < 0 {
-			t.conns.begin(tg.addr)
-		} else if !t.conns.acquire(tg.addr, time.Now()) {
-			full, targets = or(full, tg), targets[1:]
-			continue
-		}
-		tries++
-		c, err := t.open(ctx, dst, tg)
-		if err != nil {
-			if isFull(err) {
-				full = or(full, tg)
-			}
-			errs = append(errs, err)
-			targets = targets[1:]
-			d.retry(false)
-			continue
-		}
-		t.sendOn(ctx, c, d)
-		renew := c.renew // after put, c may be another Send's
-		t.put(dst, c)
-		if !d.retry(renew) {
-			return nil, nil
-		}
-		if renew {
-			tries--
-		} else {
-			sessions++
-			targets = targets[1:]
-		}
-	}
-	if full != nil && t.MaxWait >= 0 && sessions < or(t.MaxSessions, 2) {
-		return full, errs
-	}
-	d.setUnreachable(ctx, errs, errors.Join(errs...))
-	return nil, nil
-}
-
-// take returns an idle session that the host has not closed, or nil.
+// take returns an idle session of the destination that the host has not closed,
+// or nil.
 func (t *Transport) take(dst *Destination) *Client {
+	k := t.key(dst)
+	return t.firstAlive(func() *idle { return t.pool.take(k) })
+}
+
+// takeFrom is as take, for a session of any destination with the host.
+func (t *Transport) takeFrom(k *sessionKey) *Client {
+	return t.firstAlive(func() *idle { return t.pool.takeFrom(k) })
+}
+
+func (t *Transport) firstAlive(next func() *idle) *Client {
 	for {
-		i := t.pool.take(t.key(dst))
+		i := next()
 		if i == nil {
 			return nil
 		}
@@ -263,6 +209,23 @@ func (t *Transport) take(dst *Destination) *Client {
 	}
 }
 
+// acquire reports whether a connection to an address may be opened, and counts
+// it. To make room, it ends an idle session that is for other mail.
+func (t *Transport) acquire(addr string) bool {
+	most := max(or(t.MaxConnsPerAddr, 20), 0)
+	ok, crowded := t.conns.acquire(addr, most, t.MaxWait >= 0, time.Now())
+	if ok || !crowded {
+		return ok
+	}
+	c := t.pool.evict(addr)
+	if c == nil {
+		return false
+	}
+	c.leave()
+	ok, _ = t.conns.acquire(addr, most, t.MaxWait >= 0, time.Now())
+	return ok
+}
+
 // put keeps a session for the next message, or ends it because of the limits.
 func (t *Transport) put(dst *Destination, c *Client) {
 	now := time.Now()
@@ -273,31 +236,27 @@ func (t *Transport) put(dst *Destination, c *Client) {
 		c.leave()
 		return
 	}
-	k := t.key(dst)
-	if passed, wanted := t.conns.pass(c.addr, k, c); passed {
+	if passed, wanted := t.conns.pass(c); passed {
 		return
 	} else if wanted {
 		c.leave()
 		return
 	}
-	i := &idle{c: c, key: k, since: now}
-	if out := t.pool.put(i, or(t.MaxIdle, 20), or(t.MaxIdleTotal, 500), t.idleTimeout()); out != nil {
+	i := &idle{c: c, key: t.key(dst), since: now}
+	if out := t.pool.put(i, or(t.MaxIdle, 20), t.maxIdleTotal(), t.idleTimeout()); out != nil {
 		out.leave()
 	}
 }
 
-func (t *Transport) idleTimeout() time.Duration { return or(t.IdleTimeout, 30*time.Second) }
-
-func (t *Transport) key(dst *Destination) key {
-	k := key{
-		name: dst.Name, hosts: dst.hosts, domain: dst.Domain, tls: t.policy(dst),
-		hostname: or(t.Hostname, dst.Hostname), connector: t.connector(dst),
+func (t *Transport) maxIdleTotal() int {
+	if t.MaxIdleTotal != 0 {
+		return t.MaxIdleTotal
 	}
-	if a := t.auth(dst); a != nil {
-		k.identity = a.Identity()
-	}
-	return k
+	t.idleOnce.Do(func() { t.idleTotal = defaultIdleTotal() })
+	return t.idleTotal
 }
+
+func (t *Transport) idleTimeout() time.Duration { return or(t.IdleTimeout, 30*time.Second) }
 
 func (t *Transport) auth(dst *Destination) Authenticator {
 	if dst.Auth != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/emersion/go-smtp"
 )
@@ -13,10 +14,11 @@ import (
 // address. errs has one error for each address that was tried. If no address was
 // tried, errs is empty and err is the reason.
 func unreachable(ctx context.Context, errs []error, err error) Result {
+	r := Result{Outcome: Unreachable, Addr: lastAddr(errs), Err: err}
 	if ctx.Err() != nil {
-		return Result{Outcome: Deferred, Reply: *ownReply(451, 4, 3, 2, "delivery was interrupted"), Err: errors.Join(err, context.Cause(ctx))}
+		r.Outcome, r.Reply, r.Err = Deferred, *ownReply(451, 4, 3, 2, "delivery was interrupted"), errors.Join(err, context.Cause(ctx))
+		return r
 	}
-	r := Result{Outcome: Unreachable, Err: err}
 	var refusal *smtp.SMTPError
 	if len(errs) == 0 {
 		// The error comes from Destination.Hosts. If it is a reply, it decides.
@@ -39,6 +41,18 @@ func unreachable(ctx context.Context, errs []error, err error) Result {
 	return r
 }
 
+// lastAddr returns the address that was tried last, or "" if a policy excluded
+// all hosts.
+func lastAddr(errs []error) string {
+	for _, err := range slices.Backward(errs) {
+		var at *hostError
+		if errors.As(err, &at) && !at.excluded {
+			return at.addr
+		}
+	}
+	return ""
+}
+
 // sessionReply returns a reply of our own for the failure to open a session.
 func sessionReply(err error) *smtp.SMTPError {
 	var policy *TLSError
@@ -55,7 +69,7 @@ func sessionReply(err error) *smtp.SMTPError {
 		return ownReply(451, 4, 7, 5, err.Error())
 	case errors.Is(err, errNoMechanism):
 		return ownReply(451, 4, 7, 4, err.Error())
-	case errors.Is(err, errFull):
+	case errors.Is(err, errFull), errors.Is(err, errBusy):
 		return ownReply(451, 4, 4, 5, err.Error())
 	case errors.As(err, &proto):
 		return ownReply(451, 4, 5, 0, err.Error())

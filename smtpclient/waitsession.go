@@ -1,10 +1,12 @@
 package smtpclient
 
 import (
-	"context"
 	"errors"
 	"time"
 )
+
+// errBusy means that all connections that a host may have are in use.
+var errBusy = errors.New("all connections that the host may have are in use")
 
 // errFull means that the host accepts no more connections, and that no session
 // became free within MaxWait.
@@ -23,52 +25,51 @@ func refusedConnection(c *Client, err error) bool {
 	return err != nil && (c == nil || c.helo == "")
 }
 
-// sendWaiting sends d to a host that accepts no more connections. It waits for a
-// session that another Send has finished with, or opens a new one when another
-// session has ended.
-func (t *Transport) sendWaiting(ctx context.Context, dst *Destination, d *delivery, tg *target, errs []error) {
-	wait := or(t.MaxWait, time.Minute)
-	for end := time.Now().Add(wait); ; {
-		c, err := t.await(ctx, dst, tg, time.Until(end))
+// wait sends the message to a host that accepts no more connections. It waits
+// for a session that another Send has finished with, or opens a new one when
+// another session has ended.
+func (a *attempt) wait() {
+	t := a.t
+	for end := time.Now().Add(or(t.MaxWait, time.Minute)); ; {
+		c, err := a.await(a.full, time.Until(end))
 		if err == nil && c == nil {
-			c, err = t.open(ctx, dst, tg)
+			c, err = t.open(a.ctx, a.dst, a.full, a.d.bounds)
 		}
 		if err != nil {
-			errs = append(errs, err)
-			if isFull(err) && time.Now().Before(end) {
+			a.errs = append(a.errs, err)
+			if isFull(err) && time.Now().Before(end) && a.mayTry() {
 				continue
 			}
 			break
 		}
-		if !t.sendOn(ctx, c, d) {
-			continue // the host had closed the session
-		}
-		renew := c.renew
-		t.put(dst, c)
-		if !d.retry(renew) {
+		sessions := a.sessions
+		if a.sendOn(c) {
 			return
 		}
-		if !renew {
+		if a.sessions > sessions || !a.mayTry() {
 			break
 		}
 	}
-	d.setUnreachable(ctx, errs, errors.Join(errs...))
+	a.d.setUnreachable(a.ctx, a.errs, errors.Join(a.errs...))
 }
 
 // await waits for a session with tg's address. It returns nil when a new one
 // may be opened.
-func (t *Transport) await(ctx context.Context, dst *Destination, tg *target, atMost time.Duration) (*Client, error) {
-	w := t.conns.wait(tg.addr, t.key(dst))
-	if c := t.take(dst); c != nil { // it was put back meanwhile
+func (a *attempt) await(tg *target, atMost time.Duration) (*Client, error) {
+	t, k := a.t, a.t.sessionKey(a.dst, tg)
+	w, crowded := t.conns.wait(k)
+	if c := t.takeFrom(&k); c != nil { // it was put back meanwhile
 		if given, ok := t.conns.leave(tg.addr, w); ok && given != nil {
-			t.put(dst, given)
+			t.put(a.dst, given)
 		} else if ok {
 			t.conns.failed(tg.addr, false, time.Now())
 		}
 		return c, nil
 	}
-	if c := t.pool.evict(tg.addr); c != nil {
-		c.leave() // end an idle session that is for other mail
+	if crowded {
+		if c := t.pool.evict(tg.addr); c != nil {
+			c.leave() // end an idle session that is for other mail
+		}
 	}
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
@@ -76,14 +77,14 @@ func (t *Transport) await(ctx context.Context, dst *Destination, tg *target, atM
 	case c := <-w.ch:
 		return c, nil
 	case <-timer.C:
-	case <-ctx.Done():
+	case <-a.ctx.Done():
 	}
 	c, ok := t.conns.leave(tg.addr, w)
 	switch {
 	case ok:
 		return c, nil
-	case ctx.Err() != nil:
-		return nil, &hostError{host: tg.host.Name, addr: tg.addr, err: ctx.Err()}
+	case a.ctx.Err() != nil:
+		return nil, &hostError{host: tg.host.Name, addr: tg.addr, err: a.ctx.Err()}
 	}
 	return nil, &hostError{host: tg.host.Name, addr: tg.addr, err: errFull}
 }

@@ -37,8 +37,9 @@ type wire struct {
 
 	out []byte // commands not yet written
 
-	ctx   context.Context
-	armed bool // the read deadline for the next reply is set
+	ctx    context.Context
+	bounds bounds // of the attempt that uses the session
+	armed  bool   // the read deadline for the next reply is set
 }
 
 func (w *wire) setConn(conn net.Conn) {
@@ -58,11 +59,12 @@ func (w *wire) begin(ctx context.Context) (end func() bool) {
 	return context.AfterFunc(ctx, func() { raw.SetDeadline(aLongTimeAgo) })
 }
 
-// arm sets a deadline with set, which is a method of raw. It checks the context
+// arm sets a deadline with set, which is a method of raw: the timeout d from
+// now, or sooner if the bounds of the attempt say so. It checks the context
 // afterwards: if the context ends later, its deadline is also set later and so
 // is not overwritten.
 func (w *wire) arm(set func(time.Time) error, d time.Duration) error {
-	if err := set(time.Now().Add(d)); err != nil {
+	if err := set(w.bounds.deadline(time.Now(), d)); err != nil {
 		return err
 	}
 	return w.ctx.Err()
@@ -83,13 +85,17 @@ func (w *wire) flush(d time.Duration) error {
 }
 
 // cause returns the context's error if the end of the context is the reason for
-// err, and otherwise err.
+// err, and otherwise err. It adds errAttemptTime if the end of the attempt's time
+// is the reason.
 func (w *wire) cause(err error) error {
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && w.ctx.Err() != nil {
 		if cause := context.Cause(w.ctx); cause != w.ctx.Err() {
 			return fmt.Errorf("%w: %w", w.ctx.Err(), cause)
 		}
 		return w.ctx.Err()
+	}
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && w.bounds.over(time.Now()) {
+		return fmt.Errorf("%w: %w", errAttemptTime, err)
 	}
 	return err
 }
