@@ -175,6 +175,13 @@ func (h *hostConns) learn(limit int, now time.Time) {
 	h.probeAt = now.Add(h.probe)
 }
 
+// inUse reports whether there are sessions with an address.
+func (cs *connections) inUse(addr string) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.host(addr).open > 0
+}
+
 // closed records that a session has ended.
 func (cs *connections) closed(addr string, now time.Time) {
 	cs.mu.Lock()

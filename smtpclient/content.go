@@ -230,7 +230,7 @@ func (c *contentWriter) emit(p []byte) {
 		}
 		return
 	}
-	for len(p) > 0 {
+	for len(p) > 0 && c.err == nil { // flush keeps the buffer full after an error
 		if cap(c.buf) == 0 {
 			c.buf = make([]byte, 0, maxBlock)
 		}

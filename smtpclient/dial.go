@@ -28,6 +28,12 @@ func (e *hostError) Unwrap() error { return e.err }
 // counted the connection.
 func (t *Transport) open(ctx context.Context, dst *Destination, tg *target, b bounds) (*Client, error) {
 	c, err := t.secured(ctx, dst, tg, b)
+	var noConn *dialError
+	if errors.As(err, &noConn) && ctx.Err() == nil && !b.over(time.Now()) && t.endIdle(tg.addr) {
+		// The host is gone, or accepts no more connections. The idle sessions
+		// were no evidence that it works, and took the room of this one.
+		c, err = t.secured(ctx, dst, tg, b)
+	}
 	if err != nil {
 		evident := ctx.Err() == nil && !b.over(time.Now()) // the failure is the host's
 		full := t.conns.failed(tg.addr, evident && refusedConnection(c, err), time.Now())
@@ -46,6 +52,17 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target, b bo
 		t.Logger.Debug("session open", "connector", t.connector(dst), "host", tg.host.Name, "addr", tg.addr, "tls", c.tlsText)
 	}
 	return c, nil
+}
+
+// endIdle ends the idle sessions with an address. It reports whether there were
+// any, and none is left in use.
+func (t *Transport) endIdle(addr string) bool {
+	some := false
+	for c := t.pool.evict(addr); c != nil; c = t.pool.evict(addr) {
+		c.leave()
+		some = true
+	}
+	return some && !t.conns.inUse(addr)
 }
 
 // session connects to an address and negotiates.

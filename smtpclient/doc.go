@@ -41,8 +41,9 @@
 //	Hosts fails otherwise                       Unreachable  4.4.3
 //	no host has an address                      Unreachable  4.4.4
 //	no connection, or not in time               Unreachable  4.4.1     yes
-//	connection refused, while other sessions    waits for a session with the host,
-//	with the host are open                      up to MaxWait; then 4.4.5, host's
+//	MaxConnsPerAddr are in use, or connection   a host of equal preference, or waits
+//	refused while other sessions are open       up to MaxWait; then 4.4.5, host's
+//	the same, with NoWait                       Busy         4.4.5
 //	greeting 4xx or 5xx                         Unreachable  host's    yes
 //	greeting missing, late, not SMTP            Unreachable  4.4.2, 4.5.0  yes
 //	EHLO 4xx; EHLO and HELO refused             Unreachable  host's    yes
@@ -76,6 +77,7 @@
 //	closed or timeout after the end of data     Deferred     4.4.2     never
 //	content cannot be read                      Deferred     4.3.0     never
 //	the context ends                            Deferred     4.3.2     never
+//	AttemptTime is over, before the end of data Unreachable, Deferred  4.4.2  never
 //	kept session closed before its first reply, tried again on a new session,
 //	or 421 to the first command                 which does not count in MaxSessions
 //	4xx or 5xx to MAIL, or to RSET, on a        tried again on a new session

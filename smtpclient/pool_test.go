@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,31 +110,6 @@ const limits = "S: 220 mx\nC: EHLO relay.example\nS: 250-mx\nS: 250-PIPELINING\n
 
 const queued = "success 250 2.0.0 queued [mx1.example.net]"
 
-// Sessions are shared only by mail with the same name, TLS policy, identity and so
-// on.
-func TestPoolKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
-		n.host("192.0.2.1:25", ehlo+one+one+quit, ehlo+one+quit, ehlo+one+quit, ehlo+one+quit, ehlo+one+quit,
-			strings.Replace(ehlo, "relay.example", "other.example", 1)+one+quit)
-		tr := n.transport()
-		tr.Hostname = ""
-		dests := make([]*Destination, 6)
-		for i := range dests {
-			dests[i] = to("192.0.2.1:25")
-			dests[i].Hostname = "relay.example"
-		}
-		dests[1].Name = "example.org"
-		dests[2].TLS = &TLSPolicy{Level: TLSNone}
-		dests[3].Domain = "example.net"
-		dests[4].Connector = "other"
-		dests[5].Hostname = "other.example"
-		for _, d := range append(dests, dests[0]) {
-			expect(t, tr.Send(t.Context(), d, mail("x\r\n", "b@example.net")), queued)
-		}
-	})
-}
-
 // Destinations without a name share sessions only if their hosts are the same.
 func TestUnnamedDestinations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -181,13 +155,16 @@ func TestMaxIdleTotal(t *testing.T) {
 		n := newNetwork(t)
 		tr := n.transport()
 		tr.MaxIdleTotal = 2
-		n.host("192.0.2.1:25", ehlo+one+quit, ehlo+one+one+quit, ehlo+one+quit)
+		for i, script := range []string{ehlo + one + quit, ehlo + one + one + quit, ehlo + one + quit} {
+			n.host(fmt.Sprintf("192.0.2.%d:25", i), script)
+		}
 		for i := range 4 {
-			dst := to("192.0.2.1:25")
-			dst.Name = fmt.Sprint("d", min(i, 2)) // d0, d1, d2, d2: d0 goes for d2
+			addr := fmt.Sprintf("192.0.2.%d:25", min(i, 2)) // 0, 1, 2, 1: 0 goes for 2
 			if i == 3 {
-				dst.Name = "d1"
+				addr = "192.0.2.1:25"
 			}
+			dst := to(addr)
+			dst.Name = addr
 			expect(t, tr.Send(t.Context(), dst, mail("x\r\n", "b@example.net")), queued)
 		}
 		synctest.Wait()
@@ -199,6 +176,19 @@ func TestMaxIdleTotal(t *testing.T) {
 			t.Errorf("%d idle sessions after CloseIdle", got)
 		}
 	})
+}
+
+// By default, idle sessions may take a quarter of the files that the process may
+// have open.
+func TestMaxIdleTotalDefault(t *testing.T) {
+	n, ok := openFiles()
+	if !ok {
+		t.Skip("the system has no limit of open files")
+	}
+	tr := new(Transport)
+	if got, want := tr.maxIdleTotal(), int(min(n/4, maxIdleTotal)); got != want || want <= 500 && n > 2000 {
+		t.Errorf("%d idle sessions with %d files, want %d", got, n, want)
+	}
 }
 
 // Hosts with which no session could be opened are tried after the others for a

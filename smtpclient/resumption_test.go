@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TLS sessions are resumed only with the same host, the same policy and the same
@@ -75,5 +77,63 @@ func TestResumptionByDefault(t *testing.T) {
 	n.wg.Wait()
 	if resumed != 1 {
 		t.Errorf("%d sessions were resumed, want 1", resumed)
+	}
+}
+
+// The default cache grows with the hosts, up to its limit, and forgets sessions
+// that are not used.
+func TestSessionCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &sessionCache{most: 3}
+		state := new(tls.ClientSessionState)
+		has := func() (got string) {
+			for e := c.oldest.Front(); e != nil; e = e.Next() {
+				got += e.Value.(*tlsSession).key
+			}
+			if len(got) != len(c.byKey) {
+				t.Errorf("%q, but %d keys", got, len(c.byKey))
+			}
+			return got
+		}
+		step := func(what, want string) {
+			t.Helper()
+			if got := has(); got != want {
+				t.Errorf("%s: %q, want %q", what, got, want)
+			}
+		}
+		c.Put("a", state)
+		c.Put("b", state)
+		c.Put("c", state)
+		step("full", "abc")
+		if s, ok := c.Get("a"); !ok || s != state {
+			t.Error("a is gone")
+		}
+		c.Put("d", state)
+		step("one more than the limit", "cad")
+		c.Put("a", nil)
+		c.Put("x", nil)
+		step("removed", "cd")
+		time.Sleep(tlsSessionTime / 2)
+		c.Put("c", state)
+		time.Sleep(tlsSessionTime / 2)
+		if _, ok := c.Get("d"); ok {
+			t.Error("d was not used for an hour")
+		}
+		step("after an hour", "c")
+	})
+}
+
+// A Transport resumes the sessions of more hosts than 1024.
+func TestResumptionOfManyHosts(t *testing.T) {
+	const hosts = 3000
+	cache := new(Transport).tlsSessions()
+	state := new(tls.ClientSessionState)
+	for i := range hosts {
+		cache.Put(fmt.Sprint(i), state)
+	}
+	for i := range hosts {
+		if _, ok := cache.Get(fmt.Sprint(i)); !ok {
+			t.Fatalf("the session of host %d of %d is gone", i, hosts)
+		}
 	}
 }

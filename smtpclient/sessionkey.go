@@ -1,6 +1,10 @@
 package smtpclient
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
+)
 
 // key identifies a destination, and what its mail requires of a session.
 type key struct {
@@ -44,18 +48,26 @@ func (t *Transport) sessionKey(dst *Destination, tg *target) sessionKey {
 	}
 }
 
-// records returns the TLSA records by which the host's certificate is verified.
+// records returns the TLSA records by which the host's certificate is verified,
+// with the names that it must be for. DANE-EE records need no name
+// (RFC 7671, 5.1), so that the domains of a host can share its sessions.
 func (tg *target) records() string {
 	d := tg.host.DANE
 	if d == nil || len(d.Records) == 0 {
 		return ""
 	}
 	var b strings.Builder
+	named := false
 	for _, r := range d.Records {
 		b.WriteString(r.String())
 		b.WriteByte('\n')
+		named = named || r.Usage != dane.EE
 	}
-	for _, name := range d.Names {
+	names := d.Names
+	if !named {
+		names = names[:min(len(names), 1)] // the name in the handshake
+	}
+	for _, name := range names {
 		b.WriteString(name)
 		b.WriteByte('\n')
 	}
