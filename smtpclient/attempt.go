@@ -97,13 +97,15 @@ func (a *attempt) mayTry() bool {
 // there is none. opened reports whether the host was connected to.
 func (a *attempt) session(tg *target) (c *Client, opened bool) {
 	t := a.t
+	k := t.sessionKey(a.dst, tg)
 	if !a.fresh {
-		k := t.sessionKey(a.dst, tg)
 		if c := t.takeFrom(&k); c != nil {
 			return c, false
 		}
 	}
-	if !t.acquire(tg.addr) {
+	if c, ok := t.acquire(&k); c != nil {
+		return c, false
+	} else if !ok {
 		a.full = or(a.full, tg)
 		return nil, false
 	}

@@ -96,15 +96,14 @@ func (cs *connections) acquire(addr string, most int, learned bool, now time.Tim
 	case most > 0 && h.live >= most:
 		return false, true
 	case !learned:
-	case len(h.waiters) > 0:
-		return false, h.live >= h.room() // the waiters come first
-	case h.limit == 0:
-	case now.Before(h.holdTo):
+	case h.limit > 0 && now.Before(h.holdTo):
 		return false, false
-	case h.live >= h.limit && now.Before(h.probeAt):
+	case h.limit > 0 && h.live >= h.limit && now.Before(h.probeAt):
 		return false, true
-	case h.live >= h.limit:
+	case h.limit > 0 && h.live >= h.limit:
 		h.probing, h.probeAt = true, now.Add(h.probe)
+	case len(h.waiters) > 0:
+		return false, false // the waiters come first
 	}
 	h.live++
 	return true, false

@@ -209,21 +209,24 @@ func (t *Transport) firstAlive(next func() *idle) *Client {
 	}
 }
 
-// acquire reports whether a connection to an address may be opened, and counts
-// it. To make room, it ends an idle session that is for other mail.
-func (t *Transport) acquire(addr string) bool {
+// acquire reports whether a connection for k may be opened, and counts it. To
+// make room, it ends an idle session that is for other mail. If the idle session
+// may carry the mail, it is the result: another Send has put it back meanwhile.
+func (t *Transport) acquire(k *sessionKey) (c *Client, ok bool) {
 	most := max(or(t.MaxConnsPerAddr, 20), 0)
-	ok, crowded := t.conns.acquire(addr, most, t.MaxWait >= 0, time.Now())
+	ok, crowded := t.conns.acquire(k.addr, most, t.MaxWait >= 0, time.Now())
 	if ok || !crowded {
-		return ok
+		return nil, ok
 	}
-	c := t.pool.evict(addr)
-	if c == nil {
-		return false
+	if c = t.pool.evict(k.addr); c == nil {
+		return nil, false
+	}
+	if c.key == *k && alive(c.raw) {
+		return c, false
 	}
 	c.leave()
-	ok, _ = t.conns.acquire(addr, most, t.MaxWait >= 0, time.Now())
-	return ok
+	ok, _ = t.conns.acquire(k.addr, most, t.MaxWait >= 0, time.Now())
+	return nil, ok
 }
 
 // put keeps a session for the next message, or ends it because of the limits.
