@@ -2,7 +2,6 @@ package spool
 
 import (
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -81,7 +80,15 @@ type waiter struct {
 	err   error
 }
 
-var waiters = sync.Pool{New: func() any { return &waiter{lead: make(chan bool, 1)} }}
+// newWaiter returns a waiter of the log's own pool. (In tests, a channel belongs
+// to the synctest bubble in which it was made.)
+func (l *recordLog) newWaiter() *waiter {
+	if w, ok := l.waiters.Get().(*waiter); ok {
+		w.err = nil
+		return w
+	}
+	return &waiter{lead: make(chan bool, 1)}
+}
 
 // enqueue adds a record, which may be nil, to the next commit. The caller must
 // then release its own lock and call wait.
@@ -94,8 +101,7 @@ func (l *recordLog) enqueue(r *record) (*waiter, error) {
 	if r != nil && l.noSpare != nil {
 		return nil, l.noSpare
 	}
-	w := waiters.Get().(*waiter)
-	w.err = nil
+	w := l.newWaiter()
 	if r != nil {
 		r.waiter = w
 		l.pending.add(r)
@@ -113,7 +119,7 @@ func (l *recordLog) wait(w *waiter) error {
 		l.lead(w)
 	}
 	err := w.err
-	waiters.Put(w)
+	l.waiters.Put(w)
 	return err
 }
 

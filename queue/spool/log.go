@@ -27,6 +27,7 @@ type recordLog struct {
 	owner       recordOwner
 	kick        func() // wakes housekeeping
 	stats       counters
+	waiters     sync.Pool // of *waiter
 
 	// Only the committer, the goroutine that has set busy, uses these.
 	nextNumber uint32
