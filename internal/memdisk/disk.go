@@ -31,6 +31,13 @@ type Disk struct {
 	Calls int
 	// Names are the files, as programs see them.
 	Names map[string]*file
+	// Capacity is how many bytes fit on the disk. A write that needs more fails with
+	// ENOSPC. 0 is no limit.
+	Capacity int64
+	// CopyOnWrite makes the disk write each block that it overwrites to a new place,
+	// as btrfs and ZFS do. The old block stays in use until its file is removed,
+	// because it is a part of a larger extent.
+	CopyOnWrite bool
 
 	rnd   *rand.Rand
 	dirs  map[string]bool
@@ -50,6 +57,7 @@ type file struct {
 	now    []byte // as programs see it
 	kept   []byte // as it is on the medium
 	writes []write
+	copied map[int64]bool // blocks that have a new place, see CopyOnWrite
 }
 
 type write struct {
@@ -57,7 +65,10 @@ type write struct {
 	b   []byte
 }
 
-const sector = 512
+const (
+	sector = 512
+	block  = 4096
+)
 
 // New returns an empty disk. The seed decides what a failure leaves.
 func New(seed uint64) *Disk {
@@ -212,6 +223,7 @@ func (d *Disk) PowerFails() *Disk {
 		}
 	}
 	after := New(d.rnd.Uint64())
+	after.Capacity, after.CopyOnWrite = d.Capacity, d.CopyOnWrite
 	after.dirs = maps.Clone(d.dirs)
 	survivors := make(map[*file]*file)
 	for _, name := range slices.Sorted(maps.Keys(d.kept)) { // in order, so that the seed decides
@@ -219,7 +231,7 @@ func (d *Disk) PowerFails() *Disk {
 		if survivors[f] == nil {
 			f.tear(d.rnd)
 			b := append([]byte(nil), f.kept...)
-			survivors[f] = &file{name: name, now: b, kept: append([]byte(nil), b...)}
+			survivors[f] = &file{name: name, now: b, kept: append([]byte(nil), b...), copied: maps.Clone(f.copied)}
 		}
 		after.Names[name] = survivors[f]
 		after.kept[name] = survivors[f]
@@ -235,8 +247,41 @@ func (d *Disk) ProcessDies() *Disk {
 	defer d.Unlock()
 	d.gone = true
 	after := New(d.rnd.Uint64())
+	after.Capacity, after.CopyOnWrite = d.Capacity, d.CopyOnWrite
 	after.dirs, after.Names, after.kept, after.moves = d.dirs, d.Names, d.kept, d.moves
 	return after
+}
+
+// Used is how many bytes of the Capacity are in use. The caller has locked d.
+func (d *Disk) Used() (n int64) {
+	for _, f := range d.Names {
+		n += int64(len(f.now)) + block*int64(len(f.copied))
+	}
+	return n
+}
+
+// allocate finds room for a write of n bytes. It reports whether there is enough.
+func (d *Disk) allocate(f *file, off, n int64) bool {
+	need := max(0, off+n-int64(len(f.now)))
+	var copied []int64
+	if d.CopyOnWrite {
+		for b := off / block; b*block < min(off+n, int64(len(f.now))); b++ {
+			if !f.copied[b] {
+				copied = append(copied, b)
+				need += block
+			}
+		}
+	}
+	if d.Capacity > 0 && need > 0 && d.Used()+need > d.Capacity {
+		return false
+	}
+	if f.copied == nil {
+		f.copied = make(map[int64]bool)
+	}
+	for _, b := range copied {
+		f.copied[b] = true
+	}
+	return true
 }
 
 // tear writes some sectors of the unsynced writes to the medium.
@@ -294,6 +339,9 @@ func (h *handle) WriteAt(bufs [][]byte, off int64) error {
 	err := h.d.call("write", h.f.name)
 	if h.d.gone {
 		return err
+	}
+	if err == nil && !h.d.allocate(h.f, off, int64(len(b))) {
+		return &os.PathError{Op: "write", Path: h.f.name, Err: syscall.ENOSPC}
 	}
 	if err != nil {
 		b = b[:h.d.rnd.IntN(len(b)+1)]

@@ -3,6 +3,7 @@ package memdisk
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -78,5 +79,37 @@ func TestPowerFails(t *testing.T) {
 	}
 	if len(lists) > 0 {
 		t.Errorf("what was synced is lost: %q", lists)
+	}
+}
+
+// A write that does not fit fails and changes nothing. On a disk with copy-on-write, so
+// does an overwrite.
+func TestCapacity(t *testing.T) {
+	for _, cow := range []bool{false, true} {
+		d := New(1)
+		f := writeFile(t, d, "dir/a")
+		if err := f.WriteAt([][]byte{make([]byte, 3*block)}, 0); err != nil {
+			t.Fatal(err)
+		}
+		d.Capacity, d.CopyOnWrite = 5*block, cow
+		write := func(off, n int64) bool {
+			err := f.WriteAt([][]byte{make([]byte, n)}, off)
+			if err != nil && !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("copy-on-write %v: %v", cow, err)
+			}
+			return err == nil
+		}
+		if !write(block, 10) || !write(block+5, 20) { // one block is overwritten
+			t.Errorf("copy-on-write %v: a write that fits fails", cow)
+		}
+		if got := write(0, 3*block); got != !cow { // two more blocks
+			t.Errorf("copy-on-write %v: overwriting all succeeds: %v", cow, got)
+		}
+		if write(3*block, 3*block) {
+			t.Errorf("copy-on-write %v: a write that does not fit succeeds", cow)
+		}
+		if got := d.List(); got != "dir/a: 12288 bytes\n" {
+			t.Errorf("the disk has %q", got)
+		}
 	}
 }

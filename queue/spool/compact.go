@@ -38,6 +38,40 @@ func (l *recordLog) compact() {
 	l.kick()
 }
 
+// shrink compacts the log while it is longer than its limit. Open calls it before it
+// returns, because a process that dies soon has no time to compact the log later.
+func (l *recordLog) shrink() {
+	for {
+		l.deleteDead()
+		if !l.tooLong() {
+			return
+		}
+		g := l.worthEmptying()
+		if g == nil {
+			return
+		}
+		err := l.empty(g)
+		g.unpin()
+		if err != nil {
+			l.logger.Error("spool: cannot compact segment", "segment", g.path, "error", err)
+			return
+		}
+	}
+}
+
+// tooLong reports whether the log is longer than its limit.
+func (l *recordLog) tooLong() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limit := 2 * l.segmentSize
+	var length int64
+	for _, g := range l.segments {
+		length += g.capacity
+		limit += compactShare * g.needed()
+	}
+	return length > limit
+}
+
 // worthEmptying returns the oldest segment to empty, pinned. It returns nil if
 // there is none, or if the disk fails or is full.
 func (l *recordLog) worthEmptying() *segment {

@@ -38,8 +38,10 @@
 //
 // # Recovery
 //
-// Open reads the whole log once, from the oldest record to the newest
-// ([Recovery]). A crash can leave incomplete records at the end. They were never
+// Open reads the records of the log once, from the oldest to the newest ([Recovery]). It
+// does not read the zeros that no record has replaced yet. Then it continues the last
+// segment, so that a process that dies soon leaves no segment that is nearly empty. If
+// the log is longer than its limit, Open compacts it before it returns. A crash can leave incomplete records at the end. They were never
 // acknowledged, and Open cuts them off. Damaged bytes elsewhere are reported and
 // copied to a file in the directory damaged, and all other records are
 // recovered. A message with damaged content stays in the queue, and reading it
@@ -71,7 +73,8 @@
 // its last write was 10 seconds ago or more, compaction copies the needed records
 // to the active segment (compact.go). So on average each byte is written at most
 // 4/3 times, and the log is at most four times as long as the needed records, plus
-// the two segments at its end.
+// the two segments at its end. Open restores this limit, so it holds however short
+// the life of each process is.
 //
 // A segment is filled with zeros before it is used. So a commit changes no
 // metadata of the file system and needs no new disk space.
@@ -85,7 +88,8 @@
 //	inhand     which messages are being delivered (queue.DeliveryJournal): 8192
 //	           sequence numbers of 8 bytes, 0 for none
 //	log/       the segments, NNNNNNNNNN.log by their number, which only grows;
-//	           spare is the next segment, not in use yet
+//	           spare is the next segment, not in use yet; it begins with BHspare
+//	           when it is complete, or with the header of an earlier segment
 //	files/     large content, named by the message's sequence number in
 //	           16 hexadecimal digits; tmp-* are files of CreateFile
 //	damaged/   damaged bytes, in files named SEGMENT-OFFSET-SIZE, and content
@@ -124,7 +128,9 @@
 // at which the segment before ends. All bytes before such an offset were durable
 // once. Recovery ignores records after the end of a segment that is in the next
 // header, whether they are complete or not. If there are complete ones, the next
-// segment is kept until this one is deleted.
+// segment is kept until this one is deleted. A process that continues the last segment
+// begins with a removal of the message 0, which does not exist: its header shows that
+// all records before it were durable.
 //
 // The first 4 and the last 4 bytes of a record's header depend on the key of the
 // spool and the number of the segment. So when the file of a segment is reused,

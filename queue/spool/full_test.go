@@ -98,16 +98,10 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestFullDiskAtOpen opens a spool on a full disk. The spool uses its last segment
-// again.
+// TestFullDiskAtOpen opens a spool on a full disk. The spool continues its last segment
+// until new mail needs the room for dispositions.
 func TestFullDiskAtOpen(t *testing.T) {
 	d := newSimFS(1)
-	full := func(_ int, op, name string) error {
-		if op == "write" && filepath.Base(name) == spareName {
-			return syscall.ENOSPC
-		}
-		return nil
-	}
 	s := openSim(t, d)
 	n, err := putUntil(t, s, 40)
 	if err != nil {
@@ -117,12 +111,19 @@ func TestFullDiskAtOpen(t *testing.T) {
 		disk := d.PowerFails()
 		s.Close()
 		d = disk
-		d.Fail = full
+		d.Capacity = d.Used()
 		s = openSim(t, d)
-		if err := s.Put(bg, testMessage("new", nil), forever); !errors.Is(err, queue.ErrFull) {
+		err = nil
+		for i := range 100 {
+			if err = s.Put(bg, testMessage(fmt.Sprintf("new%d-%d", n, i), trialContent("new", 1000)), queue.Schedule{}); err != nil {
+				break
+			}
+			n++
+		}
+		if !errors.Is(err, queue.ErrFull) {
 			t.Errorf("Put: %v, want ErrFull", err)
 		}
-		ms, err := s.Claim(bg, queue.Claim{Owner: "me", Now: time.Unix(1, 0), Until: time.Unix(1e10, 0), Max: 100})
+		ms, err := s.Claim(bg, queue.Claim{Owner: "me", Now: time.Unix(1, 0), Until: time.Unix(1e10, 0), Max: 1e6})
 		if err != nil || len(ms) != n {
 			t.Fatalf("claimed %d of %d messages, %v", len(ms), n, err)
 		}

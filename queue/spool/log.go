@@ -81,15 +81,20 @@ func newLog(dir string, segmentSize int64, fsys fileSystem, logger *slog.Logger)
 	return l
 }
 
-// start begins a new segment after recovery. On a full disk it uses the last
-// segment again.
+// start makes a segment active after recovery: the last one if it can be continued,
+// otherwise a new one. On a full disk it also continues a segment of another size.
 func (l *recordLog) start() error {
+	l.openSpare()
+	last := l.newest()
+	if last != nil && last.capacity == l.segmentSize && last.version == version && l.resume() == nil {
+		return nil
+	}
 	err := l.rotate(0)
 	if errors.Is(err, queue.ErrFull) {
 		l.deleteDead() // which may make room
-		if err = l.rotate(0); errors.Is(err, queue.ErrFull) {
+		if err = l.rotate(0); errors.Is(err, queue.ErrFull) && l.resume() == nil {
 			l.noSpare = err
-			err = l.resume(err)
+			err = nil
 		}
 	}
 	return err

@@ -23,7 +23,7 @@ func (l *recordLog) open() ([]uint32, error) {
 	return numbers, l.findKey(numbers)
 }
 
-// list returns the numbers of the segments in ascending order. It deletes a spare.
+// list returns the numbers of the segments in ascending order.
 func (l *recordLog) list() ([]uint32, error) {
 	names, err := l.fs.ReadDir(l.dir)
 	if err != nil {
@@ -33,10 +33,6 @@ func (l *recordLog) list() ([]uint32, error) {
 	for _, d := range names {
 		if n, ok := segmentNumber(d.Name()); ok {
 			numbers = append(numbers, n)
-		} else if d.Name() == spareName {
-			if err := l.fs.Remove(filepath.Join(l.dir, spareName)); err != nil {
-				return nil, err
-			}
 		}
 	}
 	slices.Sort(numbers)
@@ -95,7 +91,7 @@ func (l *recordLog) findKey(numbers []uint32) error {
 		if !ok {
 			continue
 		}
-		g.prev, g.version = uint32(h.prev), h.version
+		g.prev, g.version, g.scanEnd, g.intact = uint32(h.prev), h.version, h.scanEnd, true
 		if h.version > version {
 			return fmt.Errorf("spool: %s has format version %d, this program supports %d", g.path, h.version, version)
 		}

@@ -104,7 +104,7 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 //	40  8  when the segment was begun, Unix nanoseconds
 //	48  16 the spool's key
 //	64  4  CRC-32C of the bytes 0 to 63
-//	68  4  zero
+//	68  4  scan end, see scanend.go
 const segmentHeaderLen = 72
 
 // version is the version of the format. Version 1 has no kindChange and no waits
@@ -121,6 +121,7 @@ type segmentHeader struct {
 	prevEnd int64
 	begun   int64
 	key     key
+	scanEnd int64 // 0 if there is none
 }
 
 func (h *segmentHeader) encode() []byte {
@@ -134,6 +135,9 @@ func (h *segmentHeader) encode() []byte {
 	le.PutUint64(b[40:], uint64(h.begun))
 	copy(b[48:], h.key[:])
 	le.PutUint32(b[64:], checksum(b[:64]))
+	if h.scanEnd > 0 {
+		b = appendScanEnd(b[:scanEndOffset], uint32(h.number), h.scanEnd)
+	}
 	return b
 }
 
@@ -145,7 +149,7 @@ func parseSegmentHeader(b []byte) (h segmentHeader, ok bool) {
 	return segmentHeader{
 		version: le.Uint32(b[8:]), number: le.Uint64(b[16:]), prev: le.Uint64(b[24:]),
 		prevEnd: int64(le.Uint64(b[32:])), begun: int64(le.Uint64(b[40:])),
-		key: key(b[48:64]),
+		key: key(b[48:64]), scanEnd: parseScanEnd(b[scanEndOffset:], uint32(le.Uint64(b[16:]))),
 	}, true
 }
 

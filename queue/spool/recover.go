@@ -77,6 +77,7 @@ func (s *Spool) recover() (*replayer, error) {
 func (r *replayer) replay(g *segment, knownEnd int64) {
 	sc := newScanner(g.file, g.capacity, g.salt)
 	sc.record = func(f found) {
+		g.lastBatch = int64(f.batch)
 		err := r.apply(g, f, sc.meta(f))
 		if err == nil && f.badBody {
 			err = errBody // the message stays in the queue, which reports its failure
@@ -86,7 +87,8 @@ func (r *replayer) replay(g *segment, knownEnd int64) {
 		}
 	}
 	sc.damage = func(d gap) { r.damageIn(g, d) }
-	sc.scan(knownEnd, g.capacity)
+	g.lastBatch = segmentHeaderLen
+	sc.scan(knownEnd, g.searchEnd())
 	g.end = sc.end
 	r.recovery.Cut += sc.cut
 	if knownEnd >= 0 {
@@ -101,6 +103,7 @@ func (r *replayer) replay(g *segment, knownEnd int64) {
 
 // damageIn saves damaged bytes of a segment and reports them.
 func (r *replayer) damageIn(g *segment, d gap) {
+	g.intact = false
 	saved := r.saveDamaged(g, d.off, d.size)
 	g.keep = g.keep || saved == ""
 	r.damage(Damage{Segment: g.path, Offset: d.off, Size: d.size, Err: d.err, Saved: saved})

@@ -77,6 +77,9 @@ func (l *recordLog) begin(f file, number uint32, prev *segment) (*segment, error
 		return nil, err
 	}
 	h := segmentHeader{version: version, number: uint64(number), begun: time.Now().UnixNano(), key: l.key}
+	g := l.newSegment(number, filepath.Join(l.dir, segmentName(number)), f, size)
+	g.scanEnd = g.scanStep()
+	h.scanEnd = g.scanEnd
 	if prev != nil {
 		h.prev, h.prevEnd = uint64(prev.number), prev.end
 	}
@@ -91,14 +94,12 @@ func (l *recordLog) begin(f file, number uint32, prev *segment) (*segment, error
 		// if the next steps fail. So prev must not grow any more.
 		prev.closed = true
 	}
-	path := filepath.Join(l.dir, segmentName(number))
-	if err := l.fs.Rename(filepath.Join(l.dir, spareName), path); err != nil {
+	if err := l.fs.Rename(filepath.Join(l.dir, spareName), g.path); err != nil {
 		return nil, err
 	}
 	if err := l.fs.SyncDir(l.dir); err != nil {
 		return nil, err
 	}
-	g := l.newSegment(number, path, f, size)
 	g.writable, g.version = true, version
 	if prev != nil {
 		g.prev = prev.number
@@ -111,45 +112,6 @@ func (l *recordLog) newSegment(number uint32, path string, f file, size int64) *
 		number: number, salt: l.key.salt(number), path: path, file: f, capacity: size, end: segmentHeaderLen,
 		removals: make(map[uint32]int), sources: make(map[uint32]bool),
 	}
-}
-
-// resume makes the last recovered segment the active one, because a full disk has
-// no room for a new one. It first overwrites the bytes after the end of the segment,
-// so that records of a torn commit do not come back after new ones.
-func (l *recordLog) resume(full error) error {
-	last := l.newest()
-	if last == nil || last.closed {
-		return full
-	}
-	f, err := l.fs.Open(last.path, write)
-	if err != nil {
-		return diskError(err)
-	}
-	if h, ok := last.header(); ok && h.version < version {
-		// An older program must not read the new records.
-		h.version = version
-		if err = f.WriteAt([][]byte{h.encode()}, 0); err == nil {
-			err = f.Sync()
-		}
-		last.version = version
-	}
-	for off := last.end; off < last.capacity && err == nil; {
-		n := min(last.capacity-off, 1<<20)
-		err = f.WriteAt([][]byte{make([]byte, n)}, off)
-		off += n
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		f.Close()
-		return diskError(err)
-	}
-	last.file.Close()
-	last.file, last.writable = f, true
-	l.active = last
-	l.used.Store(last.end)
-	return nil
 }
 
 // newest returns the segment with the highest number, nil if there is none.

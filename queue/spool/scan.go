@@ -166,8 +166,21 @@ func (sc *scanner) meta(f found) []byte {
 }
 
 // nextRecord returns where the next record after off begins, -1 if there is none
-// before limit. Records begin at multiples of 8.
+// before limit.
 func (sc *scanner) nextRecord(off, limit int64) int64 {
+	for {
+		if off = sc.nextHeader(off, limit); off < 0 {
+			return -1
+		}
+		if _, ok := sc.recordAt(off, sc.size); ok {
+			return off
+		}
+	}
+}
+
+// nextHeader returns where the next header of a record after off is, -1 if there is
+// none before limit. Records begin at multiples of 8.
+func (sc *scanner) nextHeader(off, limit int64) int64 {
 	for off += 8; off <= limit-headerLen; {
 		b := sc.at(off, min(limit-off, windowSize))
 		i := 0
@@ -181,10 +194,7 @@ func (sc *scanner) nextRecord(off, limit int64) int64 {
 		if i > len(b)-headerLen { // no header in b
 			continue
 		}
-		if _, ok := sc.recordAt(off, sc.size); ok {
-			return off
-		}
-		off += 8
+		return off
 	}
 	return -1
 }

@@ -26,8 +26,14 @@ type segment struct {
 	end      int64        // where the next record goes; only the committer uses it
 	closed   bool         // no record may be added; only the committer uses it
 	wiped    bool         // retract has succeeded; only the committer uses it
+	scanEnd  int64        // durable in the header, 0 for none; only the committer uses it
 	prev     uint32       // the segment whose end is in the header, 0 for none
 	pins     atomic.Int32 // readers of the file
+
+	// Recovery sets these. intact means that the segment has a header and no
+	// damage, lastBatch is where its last commit begins.
+	intact    bool
+	lastBatch int64
 
 	// live is the number of bytes in records that are needed.
 	live int64

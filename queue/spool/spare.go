@@ -11,24 +11,34 @@ import (
 // spareName is the name of the file for the next segment.
 const spareName = "spare"
 
+// spareMagic is at the start of a spare that is complete. A dead segment that has
+// become the spare has its old header.
+var spareMagic = [8]byte{'B', 'H', 's', 'p', 'a', 'r', 'e'}
+
 // newSpare creates a file of zeros in the log directory. Because of the zeros, a
 // commit overwrites existing blocks. So it changes no metadata, which halves the
 // cost of its sync, and it needs no new disk space.
 func (l *recordLog) newSpare(size int64) (file, error) {
 	name := filepath.Join(l.dir, spareName)
-	if err := l.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	f, err := l.fs.Open(name, create)
+	f, off, err := l.unfinishedSpare(name, size)
 	if err != nil {
 		return nil, err
 	}
 	zeros := make([]byte, 1<<20)
-	for off := int64(0); off < size && err == nil; off += int64(len(zeros)) {
+	for ; off < size && err == nil; off += int64(len(zeros)) {
 		err = f.WriteAt([][]byte{zeros[:min(int64(len(zeros)), size-off)]}, off)
 	}
 	if err == nil {
 		err = f.Sync()
+	}
+	if err == nil { // now it is complete
+		err = f.WriteAt([][]byte{spareMagic[:]}, 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = l.fs.SyncDir(l.dir) // mail may use the room for dispositions now
 	}
 	if err != nil {
 		f.Close()
@@ -36,6 +46,58 @@ func (l *recordLog) newSpare(size int64) (file, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// unfinishedSpare opens a spare that a process had not completed when it died, or
+// creates one. off is where the zeros end. Without this, processes that all die soon
+// would never complete a spare.
+func (l *recordLog) unfinishedSpare(name string, size int64) (f file, off int64, err error) {
+	if f, err := l.fs.Open(name, write); err == nil {
+		b := make([]byte, len(spareMagic))
+		n, _ := f.ReadAt(b, 0)
+		if off, err = f.Size(); err == nil && n == len(b) && off <= size && [8]byte(b) == [8]byte{} {
+			return f, off, nil
+		}
+		f.Close()
+	}
+	if err := l.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, 0, err
+	}
+	f, err = l.fs.Open(name, create)
+	return f, 0, err
+}
+
+// openSpare takes over the spare of the last process if it is complete. Otherwise the
+// next spare replaces the file.
+func (l *recordLog) openSpare() {
+	f, err := l.fs.Open(filepath.Join(l.dir, spareName), write)
+	if err != nil {
+		return
+	}
+	size, err := f.Size()
+	if err == nil { // otherwise after a power failure it may have its earlier name again
+		err = l.fs.SyncDir(l.dir)
+	}
+	if err == nil && size == l.segmentSize && l.complete(f) {
+		l.spare = f
+		return
+	}
+	f.Close()
+}
+
+// complete reports whether a spare has all its zeros, or is an earlier segment. It must
+// not be one that still exists under its own name, nor one whose number may be used
+// again: then its records could be taken for new ones.
+func (l *recordLog) complete(f file) bool {
+	b := make([]byte, segmentHeaderLen)
+	if n, _ := f.ReadAt(b, 0); n < len(b) {
+		return false
+	}
+	h, ok := parseSegmentHeader(b)
+	if !ok {
+		return [8]byte(b) == spareMagic
+	}
+	return h.key == l.key && h.number < uint64(l.nextNumber) && l.segments[uint32(h.number)] == nil
 }
 
 // prepareSpare makes a spare when half of the active segment is used. Until then a

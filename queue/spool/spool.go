@@ -148,6 +148,7 @@ func (s *Spool) start() error {
 	if err := s.log.sync(); err != nil { // the states of readMarks
 		return err
 	}
+	s.log.shrink()
 	s.openMarks()
 	go s.housekeeping()
 	return nil

@@ -93,7 +93,14 @@ func (l *recordLog) writeTo(g *segment, b *batch) error {
 		bufs = append(bufs, r.bufs...)
 		off += r.size()
 	}
-	err := g.file.WriteAt(bufs, g.end)
+	err := g.makeRoom(off)
+	if err == nil {
+		err = g.file.WriteAt(bufs, g.end)
+	}
+	scanEnd := g.nextScanEnd(off)
+	if err == nil && scanEnd > 0 {
+		err = g.writeScanEnd(scanEnd)
+	}
 	if err == nil {
 		err = g.file.Sync()
 	}
@@ -106,6 +113,9 @@ func (l *recordLog) writeTo(g *segment, b *batch) error {
 	l.stats.records.Add(int64(len(b.recs)))
 	l.stats.written.Add(off - g.end)
 	g.end = off
+	if scanEnd > 0 {
+		g.scanEnd = scanEnd
+	}
 	if half := l.segmentSize / 2; l.used.Swap(off) < half && off >= half {
 		l.kick()
 	}
