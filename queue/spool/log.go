@@ -87,6 +87,9 @@ func (l *recordLog) start() error {
 	l.openSpare()
 	last := l.newest()
 	if last != nil && last.capacity == l.segmentSize && last.version == version && l.resume() == nil {
+		// The header of this record shows that all before it were durable. The
+		// record has no effect, because there is no message 0.
+		l.gather(newRemoval(0, ended{}))
 		return nil
 	}
 	err := l.rotate(0)

@@ -7,9 +7,7 @@ import "errors"
 //
 // The last process may have died before it synced its last commit, or after its sync
 // failed. So resume writes that commit again. It also erases what is left after the
-// end, so that records of a torn commit do not come back after new ones. Then it adds
-// a record without effect, the removal of no message: its header shows that the records
-// before it were durable.
+// end, so that records of a torn commit do not come back after new ones.
 func (l *recordLog) resume() error {
 	last := l.newest()
 	if last == nil || last.closed || last.suspect || last.keep || !last.intact || last.end >= last.capacity {
@@ -38,9 +36,6 @@ func (l *recordLog) resume() error {
 	last.file, last.writable = f, true
 	l.active = last
 	l.used.Store(last.end)
-	if last.end > segmentHeaderLen {
-		l.gather(newRemoval(0, ended{}))
-	}
 	return nil
 }
 

@@ -40,7 +40,7 @@ func TestNewRecordsHaveTheVersion(t *testing.T) {
 	l.segments = map[uint32]*segment{1: g} // as if there was no room for a new one
 	before := versionOf(t, g.path)
 	g.closed = false
-	err = l.resume(queue.ErrFull)
+	err = l.resume()
 	l.segments, l.active = all, active
 	l.mu.Unlock()
 	if err != nil {
