@@ -35,8 +35,7 @@ func TestExpandIsLinear(t *testing.T) {
 	})
 }
 
-// A message with twice the recipients is exported and grouped by next hop with about
-// twice the work.
+// A message with twice the recipients is exported with about twice the work.
 func TestRecipientsAreLinear(t *testing.T) {
 	prepare := func(n int) *Message {
 		m := &Message{ID: "m", From: "a@example.com", Content: String("Subject: x\r\n\r\n")}
@@ -54,11 +53,4 @@ func TestRecipientsAreLinear(t *testing.T) {
 			}
 		}
 	})
-	doubling.Time(t, map[string]func(string){"groups": func(s string) {
-		var gs groups
-		m := &Message{Recipients: Rcpt(strings.Split(s, "\n")...)}
-		for i, r := range m.Recipients {
-			gs.add(NextHop{Destination: fmt.Sprint(i, r.Addr)}, m.Recipients, i)
-		}
-	}}, []string{"a\n"})
 }

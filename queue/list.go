@@ -78,15 +78,23 @@ type MessageInfo struct {
 
 // Messages iterates over the messages in the queue that f selects, in the order
 // of their IDs. For a page of n, stop after n messages, and continue later with
-// Filter.After set to the last ID. Messages reads each message from the store.
+// Filter.After set to the last ID. Messages reads each message from the store. If
+// Filter.Hop is set, it reads the messages that are stored under that hop, those
+// that wait for several hops or are not routed yet, and those that were set aside;
+// it does not look at the mail of other hops.
 // It skips and logs a damaged one, unless Filter.ID selects it: then it yields
 // ErrDamaged.
 func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, error] {
 	q.setup()
 	return func(yield func(*MessageInfo, error) bool) {
 		query := Query{After: f.After}
-		if f.Hop != nil && aside(*f.Hop) {
-			query.Hop = f.Hop // such messages are stored under this hop only
+		if f.Hop != nil {
+			query.Hop = f.Hop
+			if !aside(*f.Hop) {
+				// A message that waits for several hops or is not routed yet, and
+				// one that was set aside, is stored under another hop.
+				query.Also = []NextHop{{}, suspendedHop, poisonHop, badMailHop}
+			}
 		}
 		if f.ID != "" && f.After == "" {
 			query.After = f.ID[:len(f.ID)-1] // just before it

@@ -174,8 +174,9 @@ type Claim struct {
 
 // A Query selects stored messages.
 type Query struct {
-	After string   // only IDs greater than this one
-	Hop   *NextHop // if not nil, only messages that wait for this hop
+	After string    // only IDs greater than this one
+	Hop   *NextHop  // if not nil, only messages that wait for this hop
+	Also  []NextHop // or, if Hop is not nil, for one of these
 }
 
 // An Entry has the facts about a message that a store can return without

@@ -219,7 +219,7 @@ func (st *Store) List(ctx context.Context, q queue.Query) iter.Seq2[*queue.Entry
 				yield(nil, err)
 				return
 			}
-			page, more := st.index.Page(queue.Query{After: after, Hop: q.Hop})
+			page, more := st.index.Page(queue.Query{After: after, Hop: q.Hop, Also: q.Also})
 			st.mu.Unlock()
 			for _, e := range page {
 				if !yield(e, nil) {

@@ -238,6 +238,9 @@ func list(t *testing.T, f *fixture) {
 	if es := f.list(queue.Query{Hop: &hopB}); len(es) != 30 {
 		t.Fatalf("%d messages for a hop, want 30", len(es))
 	}
+	if es := f.list(queue.Query{Hop: &hopB, Also: []queue.NextHop{hopA, hopC}}); len(es) != 300 || es[299].ID != want[299] {
+		t.Fatalf("%d messages for both hops, want 300", len(es))
+	}
 	for range f.st.List(ctx, queue.Query{}) {
 		break // the caller may stop
 	}

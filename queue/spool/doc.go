@@ -50,7 +50,7 @@
 //
 // # Size
 //
-// A waiting message takes about 140 bytes of memory. On disk its record takes
+// A waiting message takes about 150 bytes of memory. On disk its record takes
 // about 150 bytes in addition to content and addresses. Each segment needs an
 // open file, so a spool of 100 GB needs 1600 file descriptors.
 //

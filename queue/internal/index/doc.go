@@ -6,7 +6,8 @@
 // Each message has an entry in a slab, an array of blocks that never move. The
 // number of the entry is the message's Slot. Entries have no pointers, so the
 // garbage collector does not scan them. There are two orders of the entries:
-// a sorted list of IDs (ids.go), and for each hop and priority a heap that is
+// sorted lists of IDs, of all messages and of those of each hop (ids.go), and for
+// each hop and priority a heap that is
 // ordered by due time, the lane (lanes.go). A lease works like a later due time:
 // a leased message can be claimed again when its lease ends.
 //

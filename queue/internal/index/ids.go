@@ -33,9 +33,23 @@ func (x *Index[T]) compare(s Slot, id string) int {
 	return 0
 }
 
-// search returns where an ID is or belongs: position i in block b.
-func (x *Index[T]) search(id string) (b, i int, found bool) {
-	list := x.ids.list
+// position returns where a slot is or belongs in a list that is ordered by ID: position
+// i in block b. It returns the slot too, for insert.
+func (x *Index[T]) position(l *blocks, s Slot, e *Entry[T]) (b, i int, _ Slot) {
+	if e.idLen > inlineID {
+		b, i, _ = x.searchIn(l, x.long[s])
+	} else {
+		b, i, _ = x.searchIn(l, string(e.id[:e.idLen])) // does not allocate
+	}
+	return b, i, s
+}
+
+// search returns where an ID is or belongs in the list of all messages.
+func (x *Index[T]) search(id string) (b, i int, found bool) { return x.searchIn(&x.ids, id) }
+
+// searchIn returns where an ID is or belongs: position i in block b.
+func (x *Index[T]) searchIn(l *blocks, id string) (b, i int, found bool) {
+	list := l.list
 	if len(list) == 0 {
 		return 0, 0, false
 	}
@@ -131,23 +145,77 @@ func (x *Index[T]) After(id string, n int) []Slot {
 	return page
 }
 
+// pageMost is the most slots of a page, so that the store does not lock for long.
+const pageMost = 256
+
 // Page returns some of the messages that q selects. more is Query.After for the
-// next page, empty if this is the last page.
+// next page, empty if this is the last page. It looks only at messages that q selects.
 func (x *Index[T]) Page(q queue.Query) (page []*queue.Entry, more string) {
-	const most = 256 // slots for each call, so that the store does not lock for long
-	slots := x.After(q.After, most)
+	var slots []Slot
+	if q.Hop == nil {
+		slots = x.After(q.After, pageMost)
+	} else {
+		slots = x.afterOf(append([]queue.NextHop{*q.Hop}, q.Also...), q.After, pageMost)
+	}
 	for _, s := range slots {
 		e := x.At(s)
-		if q.Hop != nil && x.hops.key(e.hop) != *q.Hop {
-			continue
-		}
 		page = append(page, &queue.Entry{
 			ID: x.ID(s), Schedule: x.Schedule(s), Size: e.Size,
 			Received: Time(e.Received), Priority: x.Priority(s),
 		})
 	}
-	if len(slots) == most {
-		more = x.ID(slots[most-1])
+	if len(slots) == pageMost {
+		more = x.ID(slots[pageMost-1])
 	}
 	return page, more
+}
+
+// A cursor is a position in a list that is ordered by ID.
+type cursor struct {
+	list [][]Slot
+	b, i int
+}
+
+// slot returns the slot at the cursor, 0 at the end of the list.
+func (c *cursor) slot() Slot {
+	for c.b < len(c.list) && c.i == len(c.list[c.b]) {
+		c.b, c.i = c.b+1, 0
+	}
+	if c.b == len(c.list) {
+		return 0
+	}
+	return c.list[c.b][c.i]
+}
+
+// afterOf is After for the messages that wait for one of the hops.
+func (x *Index[T]) afterOf(hops []queue.NextHop, id string, n int) []Slot {
+	var lists []cursor
+	for k, hop := range hops {
+		number := x.hops.find(hop)
+		if number == 0 || slices.Contains(hops[:k], hop) {
+			continue
+		}
+		l := &x.hops.extra(number).ids
+		b, i, found := x.searchIn(l, id)
+		if found {
+			i++
+		}
+		lists = append(lists, cursor{l.list, b, i})
+	}
+	var page []Slot
+	for len(page) < n {
+		var first Slot
+		var from *cursor
+		for k := range lists {
+			if s := lists[k].slot(); s != 0 && (first == 0 || x.compare(s, x.ID(first)) < 0) {
+				first, from = s, &lists[k]
+			}
+		}
+		if first == 0 {
+			break
+		}
+		page = append(page, first)
+		from.i++
+	}
+	return page
 }

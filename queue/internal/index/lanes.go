@@ -16,6 +16,7 @@ func priorityOf(level uint8) int { return 9 - int(level) }
 // A hopState is the index's data about a next hop.
 type hopState struct {
 	lanes [levels]*lane
+	ids   blocks // its messages in the order of their IDs
 	count int
 	bytes int64
 }
@@ -63,6 +64,7 @@ func (x *Index[T]) enter(s Slot, e *Entry[T]) {
 	h := x.hops.extra(e.hop)
 	h.count++
 	h.bytes += e.Size
+	h.ids.insert(x.position(&h.ids, s, e))
 	l := h.lanes[e.level]
 	if l == nil {
 		l = &lane{hop: e.hop, pos: len(x.levels[e.level])}
@@ -80,6 +82,8 @@ func (x *Index[T]) leave(s Slot, e *Entry[T]) {
 	h := x.hops.extra(e.hop)
 	h.count--
 	h.bytes -= e.Size
+	b, at, _ := x.position(&h.ids, s, e)
+	h.ids.remove(b, at)
 	l := h.lanes[e.level]
 	i, last := int(e.pos), len(l.heap)-1
 	x.swap(l, i, last)
