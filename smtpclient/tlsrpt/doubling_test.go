@@ -1,0 +1,15 @@
+package tlsrpt
+
+import (
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/doubling"
+)
+
+// Twice the input takes about twice the time, for each function and each repeated text.
+func TestDoubling(t *testing.T) {
+	doubling.Time(t, map[string]func(string){
+		"ParseRecord":       func(s string) { ParseRecord([]string{"v=TLSRPTv1; rua=" + s}) },
+		"ParseRecord, tags": func(s string) { ParseRecord([]string{"v=TLSRPTv1; " + s}) },
+	}, doubling.Units)
+}
