@@ -1,19 +1,41 @@
 package gateway
 
-import "github.com/bridgehead-mail/bridgehead/smtpserver"
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
 
 // defaults are settings that depend on the whole relay. The Gateway gives them
-// to its servers.
+// to its servers and its queue.
 type defaults struct {
-	logins  *smtpserver.LoginLimit // of all servers that have none of their own
-	content *smtpserver.ContentBudget
+	logins   *smtpserver.LoginLimit // of all servers that have none of their own
+	content  *smtpserver.ContentBudget
+	memory   memoryBudget
+	pressure *policy.Pressure // nil without a memory limit
 }
 
-func newDefaults(content *smtpserver.ContentBudget) *defaults {
-	if content == nil {
-		content = new(smtpserver.ContentBudget)
+// setDefaults finds the defaults and sets those of the queue, of Servers and of
+// the runtime. Each Listener sets those of its server. undo reverts the settings
+// of the runtime.
+func (g *Gateway) setDefaults() (d *defaults, undo func()) {
+	d = &defaults{logins: new(smtpserver.LoginLimit), content: g.ContentBudget, memory: newMemoryBudget(g.MemoryLimit, len(g.Listeners)+len(g.Servers))}
+	if d.content == nil {
+		d.content = new(smtpserver.ContentBudget)
 	}
-	return &defaults{logins: new(smtpserver.LoginLimit), content: content}
+	undo = func() {}
+	if d.memory.limit > 0 {
+		d.memory.limitQueue(&g.Queue.Limits)
+		undo = d.memory.limitRuntime()
+		d.pressure = d.memory.pressure(g.Logger)
+		g.log(slog.LevelInfo, "memory limit", "bytes", d.memory.limit)
+	}
+	for _, srv := range g.Servers {
+		d.apply(srv)
+	}
+	return d, undo
 }
 
 // apply sets the settings of a server that are not set. The server has not
@@ -24,5 +46,9 @@ func (d *defaults) apply(srv *smtpserver.Server) {
 	}
 	if srv.ContentBudget == nil {
 		srv.ContentBudget = d.content
+	}
+	if d.pressure != nil {
+		d.memory.limitServer(&srv.Limits)
+		srv.Agents = slices.Insert(slices.Clone(srv.Agents), 0, d.pressure.Agent())
 	}
 }

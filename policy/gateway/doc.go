@@ -25,6 +25,13 @@
 // was canceled. If a task, an agent or a delivery still runs one second later,
 // Run does not wait for it and returns an error.
 //
+// # Memory
+//
+// In a container with a memory limit, or with GOMEMLIMIT, the default limits of
+// the servers and of the queue follow from it: see Gateway.MemoryLimit. A relay
+// that gets more mail than it has memory for refuses it with 4xx, and its clients
+// try again. The kernel does not kill it.
+//
 // # Change while it runs
 //
 // [Listener.Replace] gives a listener another server, with other agents,

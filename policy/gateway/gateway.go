@@ -50,6 +50,20 @@ type Gateway struct {
 	// canceled attempt may cause a duplicate message. Only a Grace of more than
 	// 10 minutes (RFC 5321, 4.5.3.2.6) prevents this.
 	Grace time.Duration
+	// MemoryLimit is the memory in bytes that the process may use. Limits of the
+	// servers and of the queue that are not set follow from it, so that a relay
+	// in a small container refuses mail with 4xx instead of being killed:
+	// smtpserver.Limits.Connections, TotalMemory and MemoryContent, and
+	// queue.Limits.Memory, Active and Deliveries. They become smaller than their
+	// usual defaults below about 2.5 GiB. When 80 percent of the memory of Go's
+	// runtime is in use, MAIL is refused with 452 4.3.1. Run sets the limit of
+	// the runtime (debug.SetMemoryLimit) to three quarters of MemoryLimit, unless
+	// the environment variable GOMEMLIMIT or the program has set it; when Run
+	// returns, the runtime has no limit again. Default: the limit of the
+	// container (cgroup v1 or v2) or GOMEMLIMIT, whichever is smaller; if there
+	// is none, nothing changes. A negative value means no limit. To set the
+	// limits of the queue, Run must be called before any method of the Queue.
+	MemoryLimit int64
 	// Logger gets a line for each listener that opens, and for the shutdown.
 	// If it is nil, nothing is logged.
 	Logger *slog.Logger
@@ -70,10 +84,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, g.close())
 	}
-	defaults := newDefaults(g.ContentBudget)
-	for _, srv := range g.Servers {
-		defaults.apply(srv)
-	}
+	defaults, undo := g.setDefaults()
+	defer undo()
 	run, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	stopTracking := g.track()
