@@ -84,6 +84,15 @@
 // [Greylist] defers the first attempt of unknown clients. [Tarpit] delays
 // refusals.
 //
+// # Delivery status notifications
+//
+// The server announces DSN (RFC 3461) to clients with the right
+// [AcceptAnyRecipient], and where it offers AUTH. To others the parameters are
+// refused with 555 5.5.4, and a relay that asks for a success report makes the
+// report itself. A client that is still unknown when it sends MAIL gets no
+// report of a success, because the sender that it gives may be forged.
+// Gate.DSNForEveryone opens DSN to all clients.
+//
 // # Senders and recipients
 //
 // [SenderFilter] and [RecipientFilter] refuse listed addresses and domains.

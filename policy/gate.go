@@ -45,6 +45,9 @@ type Gate struct {
 	Networks      []netip.Prefix
 	Authenticated bool
 	Grants        []Grant
+	// DSNForEveryone offers delivery status notifications to all clients, and
+	// not only to known ones; see [Relay].
+	DSNForEveryone bool
 	// DangerouslyRelayForEveryone allows settings that make an open relay; see
 	// [Relay].
 	DangerouslyRelayForEveryone bool
@@ -106,6 +109,7 @@ func (g *Gate) Install(srv *smtpserver.Server) error {
 		Authenticated:               g.Authenticated,
 		Grants:                      g.Grants,
 		Resolver:                    g.Resolver,
+		DSNForEveryone:              g.DSNForEveryone,
 		DangerouslyRelayForEveryone: g.DangerouslyRelayForEveryone,
 	}
 	if err := errors.Join(srv.Validate(), relay.Validate(), relay.wideClaims(srv), relay.idle(srv), g.validate()); err != nil {

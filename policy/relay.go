@@ -37,6 +37,16 @@ type Relay struct {
 	// Resolver finds host names for Clients.Hosts. Default
 	// net.DefaultResolver.
 	Resolver Resolver
+	// DSNForEveryone offers delivery status notifications (DSN, RFC 3461) to
+	// all clients. Default: they are for known clients, which are those that
+	// have authenticated and those with the right AcceptAnyRecipient. A
+	// stranger could otherwise send reports, with a subject of its choice, to a
+	// forged sender. The server announces DSN to known clients, and where it
+	// offers AUTH, because a client sends EHLO before it authenticates. There
+	// it accepts the parameters from all clients. But for clients that are
+	// still unknown, NOTIFY=SUCCESS has no effect: no success is reported, and
+	// the next hop does not get it. The rest of NOTIFY has its effect.
+	DSNForEveryone bool
 	// DangerouslyRelayForEveryone allows settings that let unknown clients
 	// relay: networks that contain the internet or a large part of it
 	// ("0.0.0.0/0", "::/0", "128.0.0.0/1"), AcceptAnyRecipient for everyone,
@@ -55,7 +65,7 @@ func (r *Relay) Agent() smtpserver.Agent {
 
 func (r *Relay) checker() *relayChecker {
 	g, _ := r.prepare()
-	return &relayChecker{domains: r.Domains, grants: g}
+	return &relayChecker{domains: r.Domains, grants: g, dsnForEveryone: r.DSNForEveryone}
 }
 
 // all returns the grants, including those of Networks and Authenticated.
@@ -112,8 +122,9 @@ var (
 
 // relayChecker is the prepared form of a Relay.
 type relayChecker struct {
-	domains *Domains
-	grants  *grants
+	domains        *Domains
+	grants         *grants
+	dsnForEveryone bool
 }
 
 // connect computes the rights for other agents, and removes the size limit if
@@ -133,6 +144,7 @@ func (j *relayChecker) connect(ctx context.Context, s *smtpserver.Session) error
 
 // helo computes the rights again, because they may depend on TLS.
 func (j *relayChecker) helo(ctx context.Context, s *smtpserver.Session, _ string) error {
+	s.SetDSN(j.offersDSN(ctx, s))
 	return j.connect(ctx, s)
 }
 
@@ -149,7 +161,7 @@ func (j *relayChecker) mail(ctx context.Context, s *smtpserver.Session, _ string
 	return errSubmit
 }
 
-func (j *relayChecker) rcpt(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+func (j *relayChecker) rcpt(ctx context.Context, s *smtpserver.Session, to string, o *smtp.RcptOptions) error {
 	rights, rightsErr := j.grants.of(s).get(ctx, s)
 	a, err := j.admission(ctx, to, rights&AcceptAnyRecipient != 0)
 	if err != nil {
@@ -159,6 +171,9 @@ func (j *relayChecker) rcpt(ctx context.Context, s *smtpserver.Session, to strin
 		return err
 	}
 	admit(s, a)
+	if !j.mayUseDSN(ctx, s) {
+		o.Notify = withoutSuccess(o.Notify)
+	}
 	return nil
 }
 

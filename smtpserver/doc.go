@@ -34,7 +34,8 @@
 // The server implements RFC 5321; state.go contains the table of commands and
 // states. These extensions are on by default: SIZE, PIPELINING, 8BITMIME,
 // SMTPUTF8, ENHANCEDSTATUSCODES, CHUNKING, DSN, LIMITS, HELP and, if
-// Server.TLSConfig is set, STARTTLS. Server.Disable switches them off.
+// Server.TLSConfig is set, STARTTLS. Server.Disable switches them off. An agent
+// can limit DSN to some clients (Session.SetDSN); policy.Relay does so.
 // BINARYMIME, REQUIRETLS, DELIVERBY, MT-PRIORITY and FUTURERELEASE are off by
 // default, because they need support from the application: for example, it must
 // hold a message until the requested time. Server.Enable switches them on.

@@ -66,7 +66,9 @@ func (s *Session) keywords() []string {
 	if srv.has(ExtChunking) { // RFC 3030, 3: BINARYMIME needs CHUNKING
 		add(ExtBinaryMIME, "BINARYMIME")
 	}
-	add(ExtDSN, "DSN")
+	if s.dsn {
+		k = append(k, "DSN")
+	}
 	if s.canStartTLS() {
 		k = append(k, "STARTTLS")
 	}

@@ -139,6 +139,7 @@ func (s *Session) hello(name string) (bool, error) {
 		s.helo = was
 		return false, err
 	}
+	s.dsn = s.srv.has(ExtDSN) && !s.noDSN
 	s.state = ready
 	return true, nil
 }

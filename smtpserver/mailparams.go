@@ -37,7 +37,7 @@ var mailParams = map[string]mailParam{
 func (s *Session) mailParam(msg *Message, key, value string) *paramError {
 	p, known := mailParams[key]
 	switch {
-	case !known, p.ext != 0 && !s.srv.has(p.ext), p.ext == 0 && s.srv.Auth == nil:
+	case !known, p.ext != 0 && !s.offers(p.ext), p.ext == 0 && s.srv.Auth == nil:
 		return s.otherParam(key, value, func(a *Agent) []string { return a.MailParams })
 	}
 	return p.set(s, msg, key, value)

@@ -83,3 +83,29 @@ func TestBareLFLikePostfix(t *testing.T) {
 		t.Errorf("Postfix's is %q", got)
 	}
 }
+
+// Postfix with smtpd_discard_ehlo_keywords refuses the parameters of DSN
+// permanently (501 5.7.1), as this server does (555 5.5.4, RFC 5321, 4.1.1.11).
+func TestNoDSNLikePostfix(t *testing.T) {
+	postfix := (&peers.Postfix{Domains: "example.com", Main: "smtpd_discard_ehlo_keywords = dsn\n"}).Start(t)
+	ours := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{dsnFor(func(*smtpserver.Session, string) bool { return false })}})
+	for _, addr := range []string{postfix.Addr, ours.Addr} {
+		if r := ehlo(t, addr, "client.example"); strings.Contains(r, "DSN") {
+			t.Errorf("DSN is announced:\n%s", r)
+		}
+		for _, params := range [][2]string{{"RET=HDRS", ""}, {"ENVID=x", ""}, {"", "NOTIFY=SUCCESS"}, {"", "ORCPT=rfc822;b@example.com"}} {
+			c := dialRaw(t, addr)
+			c.expect("220")
+			c.send("EHLO client.example\r\n")
+			c.expect("250")
+			c.send("MAIL FROM:<a@example.com> " + params[0] + "\r\n")
+			if params[0] != "" {
+				c.expect("5")
+				continue
+			}
+			c.expect("250")
+			c.send("RCPT TO:<b@example.com> " + params[1] + "\r\n")
+			c.expect("5")
+		}
+	}
+}

@@ -36,6 +36,7 @@ type Session struct {
 	state   state
 	helo    heloName
 	esmtp   bool // greeted with EHLO or LHLO
+	dsn     bool // the client may use DSN parameters, as of its last greeting
 	begun   bool // Connect was called, Disconnect was not
 	xclient bool // XCLIENT has given another client
 
@@ -90,6 +91,7 @@ type Session struct {
 type allowance struct {
 	bare    BareBytes
 	maxSize int64
+	noDSN   bool
 }
 
 // ID returns the ID of the session. It is unique in this process, and very
@@ -203,3 +205,18 @@ func (s *Session) SetMaxMessageSize(n int64) {
 // SetBareBytes selects, for this session, whether the server refuses or repairs
 // messages that contain bare CR, bare LF or NUL. It replaces Server.BareBytes.
 func (s *Session) SetBareBytes(b BareBytes) { s.bare = b }
+
+// SetDSN selects, for this session, whether the server announces the DSN
+// extension and accepts its parameters. Without it, the parameters get 555
+// 5.5.4. Call it at Connect or Helo: later calls have no effect before the next
+// greeting. Default: true, if the server has ExtDSN.
+func (s *Session) SetDSN(offer bool) { s.noDSN = !offer }
+
+// AuthOffered reports whether the server offers AUTH to the client now: whether
+// the reply to EHLO contains AUTH.
+func (s *Session) AuthOffered() bool { return len(s.mechanisms()) > 0 }
+
+// offers reports whether the client may use an extension.
+func (s *Session) offers(e Extension) bool {
+	return s.srv.has(e) && (e != ExtDSN || s.dsn)
+}

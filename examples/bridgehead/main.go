@@ -8,6 +8,8 @@
 //     the certificate is wrong or the host is down, the mail waits.
 //   - Mail for all other domains is delivered by MX. Only the members may send
 //     it.
+//   - Only the members can ask for reports of success (DSN). The server does
+//     not announce the extension to others.
 //
 // For example:
 //
