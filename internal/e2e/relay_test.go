@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		relayMain(settings)
 		return
 	}
+	if os.Getenv(benchHostEnv) != "" {
+		benchHostMain()
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
