@@ -166,13 +166,13 @@ const (
 	minIdleTotal = 10
 )
 
-// defaultIdleTotal is the default of Transport.MaxIdleTotal: a quarter of the
-// files that the process may have open. The rest is for the sessions in use, the
+// defaultIdleTotal is the default of Transport.MaxIdleTotal: half of the files
+// that the process may have open. The rest is for the sessions in use, the
 // clients, the queue and the other Transports.
 func defaultIdleTotal() int {
 	n, ok := openFiles()
 	if !ok {
 		return 500
 	}
-	return int(min(max(n/4, minIdleTotal), maxIdleTotal))
+	return int(min(max(n/2, minIdleTotal), maxIdleTotal))
 }

@@ -178,7 +178,7 @@ func TestMaxIdleTotal(t *testing.T) {
 	})
 }
 
-// By default, idle sessions may take a quarter of the files that the process may
+// By default, idle sessions may take half of the files that the process may
 // have open.
 func TestMaxIdleTotalDefault(t *testing.T) {
 	n, ok := openFiles()
@@ -186,7 +186,7 @@ func TestMaxIdleTotalDefault(t *testing.T) {
 		t.Skip("the system has no limit of open files")
 	}
 	tr := new(Transport)
-	if got, want := tr.maxIdleTotal(), int(min(n/4, maxIdleTotal)); got != want || want <= 500 && n > 2000 {
+	if got, want := tr.maxIdleTotal(), int(min(n/2, maxIdleTotal)); got != want || want <= 500 && n > 2000 {
 		t.Errorf("%d idle sessions with %d files, want %d", got, n, want)
 	}
 }

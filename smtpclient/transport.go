@@ -121,9 +121,10 @@ type Transport struct {
 	// MaxIdle is the most idle sessions kept with one address. Default 20;
 	// a negative value keeps none.
 	MaxIdle int
-	// MaxIdleTotal is the most idle sessions in all. Default: a quarter of the
-	// files that the process may have open (RLIMIT_NOFILE), at least 10 and at
-	// most 16384. Where the system has no such limit, 500.
+	// MaxIdleTotal is the most idle sessions in all. Default: half of the files
+	// that the process may have open (RLIMIT_NOFILE), at least 10 and at most
+	// 16384. Where the system has no such limit, 500. Lower it if several
+	// Transports of the process keep sessions with thousands of hosts.
 	MaxIdleTotal int
 	// IdleTimeout is the time after which an idle session is closed. Default
 	// 30 s.
