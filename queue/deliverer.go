@@ -53,6 +53,18 @@ func Hurry(ctx context.Context) bool { return ctx.Value(hurryKey{}) != nil }
 
 type hurryKey struct{}
 
+// Early returns the context for the part of an attempt that can be canceled
+// without a duplicate: everything before the end of data. It ends when ctx ends,
+// or sooner: during a [Queue.Shutdown]. ctx is the context of a Deliver call.
+func Early(ctx context.Context) context.Context {
+	if early, ok := ctx.Value(earlyKey{}).(context.Context); ok {
+		return early
+	}
+	return ctx
+}
+
+type earlyKey struct{}
+
 // A Pacer is a Deliverer that controls when and how fast the Queue serves each
 // next hop. The Queue calls Pace before it delivers mail for a hop. Pace must
 // be cheap and must not block.

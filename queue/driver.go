@@ -21,8 +21,9 @@ type driver struct {
 	exceptOf uint             // the core's HeldVersion of except
 
 	wake        chan struct{}   // wakes the loop
-	ctx         context.Context // of Route and Deliver calls
+	ctx         context.Context // of Route and Deliver calls; it has the context that Early returns
 	hurryCtx    context.Context // the same, of Deliver calls that must hurry
+	cancelEarly context.CancelFunc
 	workersDone sync.WaitGroup
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
@@ -161,7 +162,9 @@ func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 		return false, nil
 	}
 	q.stopped = make(chan struct{})
-	q.ctx, q.abort = context.WithCancel(ctx)
+	ctx, q.abort = context.WithCancel(ctx)
+	early, cancel := context.WithCancel(ctx)
+	q.ctx, q.cancelEarly = context.WithValue(ctx, earlyKey{}, early), cancel
 	q.hurryCtx = context.WithValue(q.ctx, hurryKey{}, true)
 	q.step(func(core *sched.Scheduler) { core.Run() })
 	return true, nil
@@ -169,7 +172,9 @@ func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 
 // Shutdown stops claiming messages and waits for the attempts in progress. If
 // ctx ends first, it cancels them and returns the error of ctx. Messages that
-// were not delivered stay in the store.
+// were not delivered stay in the store. If ctx has a deadline, attempts that
+// have not sent the end of data are canceled after a quarter of the time until
+// then ([Early]).
 //
 // If an attempt is canceled after the end of data, the next hop may have
 // accepted the message. The Queue then sends it again, and it arrives twice. A
@@ -179,11 +184,15 @@ func (q *Queue) Shutdown(ctx context.Context) error {
 	q.setup()
 	q.running.Lock()
 	q.over = true
-	stopped, abort := q.stopped, q.abort
+	stopped, abort, cancelEarly := q.stopped, q.abort, q.cancelEarly
 	q.running.Unlock()
 	q.step(func(core *sched.Scheduler) { core.Stop() })
 	if stopped == nil {
 		return nil // it never ran
+	}
+	if end, ok := ctx.Deadline(); ok {
+		early := time.AfterFunc(time.Until(end)/4, cancelEarly)
+		defer early.Stop()
 	}
 	select {
 	case <-stopped:

@@ -45,7 +45,8 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 	m := clientMessage(j)
 	m.NoWait = true // the Queue waits: Send would keep a delivery slot
 	m.Hurry = queue.Hurry(ctx)
-	sent := t.Send(ctx, j.Destination, m)
+	m.ReplyContext = ctx
+	sent := t.Send(queue.Early(ctx), j.Destination, m)
 	results := make([]queue.Result, len(sent))
 	for i := range sent {
 		results[i] = result(&sent[i], t.LMTP)

@@ -36,6 +36,10 @@ func (t *transaction) sendBDAT() error {
 			return err
 		}
 	}
+	// The last octet of the chunk is the end of data.
+	if err := c.replaceContext(t.d.m.ReplyContext); err != nil {
+		return err
+	}
 	t.appendBDAT(size-int64(first), true)
 	c.content.reset(&c.wire, c.cfg.Timeouts.dataBlock())
 	c.content.emit(c.out)

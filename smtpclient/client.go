@@ -134,9 +134,9 @@ func (c *Client) do(ctx context.Context, part func() error) error {
 	if c.closed != nil {
 		return c.closed
 	}
-	end := c.begin(ctx)
+	c.begin(ctx)
 	err := part()
-	good := end()
+	good := c.end()
 	var refusal *smtp.SMTPError
 	if err != nil && (!errors.As(err, &refusal) || refusal.Code == 421) || !good {
 		if err != nil {

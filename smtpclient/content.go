@@ -2,6 +2,7 @@ package smtpclient
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"time"
@@ -49,6 +50,8 @@ type contentWriter struct {
 	n    int64 // octets read from the content
 	size int64 // the size of the content
 	err  error // the connection's error
+
+	reply context.Context // Message.ReplyContext
 }
 
 func (c *contentWriter) reset(w *wire, block time.Duration) {
@@ -79,6 +82,9 @@ func (c *contentWriter) writeData(m Content) error {
 	}
 	if c.midLine {
 		c.emit(crlf)
+	}
+	if c.err == nil {
+		c.err = c.w.replaceContext(c.reply)
 	}
 	c.emit(lastDot)
 	c.flush()

@@ -14,6 +14,7 @@ func (t *transaction) sendData() error {
 		return &ProtocolError{Phase: "DATA", Problem: "unexpected reply before the content was sent"}
 	}
 	c.content.reset(&c.wire, c.cfg.Timeouts.dataBlock())
+	c.content.reply = t.d.m.ReplyContext
 	if err := c.content.writeData(t.d.m.Content); err != nil {
 		return t.refusalBehind(err)
 	}

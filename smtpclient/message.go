@@ -1,6 +1,7 @@
 package smtpclient
 
 import (
+	"context"
 	"io"
 
 	"github.com/emersion/go-smtp"
@@ -49,6 +50,12 @@ type Message struct {
 	// connection, and each reply and each write until the end of data was sent.
 	// The timeout of the reply to the end of data stays as it is.
 	Hurry bool
+
+	// ReplyContext, if not nil, replaces the context of Send when the end of
+	// data is sent: from then on only its end cancels the delivery. The host
+	// may have accepted the message, so a delivery that is canceled then may
+	// be a duplicate later.
+	ReplyContext context.Context
 }
 
 // A Recipient is one forward-path.

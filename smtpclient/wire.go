@@ -38,8 +38,9 @@ type wire struct {
 	out []byte // commands not yet written
 
 	ctx    context.Context
-	bounds bounds // of the attempt that uses the session
-	armed  bool   // the read deadline for the next reply is set
+	end    func() bool // ends what begin began
+	bounds bounds      // of the attempt that uses the session
+	armed  bool        // the read deadline for the next reply is set
 }
 
 func (w *wire) setConn(conn net.Conn) {
@@ -48,15 +49,31 @@ func (w *wire) setConn(conn net.Conn) {
 	w.r, w.w = 0, 0
 }
 
-// begin ends pending operations when ctx ends, until end is called. end reports
-// whether the connection is still usable, which it is not if ctx has ended.
-func (w *wire) begin(ctx context.Context) (end func() bool) {
+// begin ends pending operations when ctx ends, until w.end is called. w.end
+// reports whether the connection is still usable, which it is not if ctx has
+// ended.
+func (w *wire) begin(ctx context.Context) {
 	w.ctx = ctx
 	if ctx.Done() == nil {
-		return func() bool { return true }
+		w.end = func() bool { return true }
+		return
 	}
 	raw := w.raw
-	return context.AfterFunc(ctx, func() { raw.SetDeadline(aLongTimeAgo) })
+	w.end = context.AfterFunc(ctx, func() { raw.SetDeadline(aLongTimeAgo) })
+}
+
+// replaceContext has only the end of ctx end pending operations from now on. It
+// fails if the context before has ended. A nil ctx changes nothing.
+func (w *wire) replaceContext(ctx context.Context) error {
+	if ctx == nil {
+		return nil
+	}
+	if !w.end() {
+		w.end = func() bool { return false }
+		return w.ctx.Err()
+	}
+	w.begin(ctx)
+	return nil
 }
 
 // arm sets a deadline with set, which is a method of raw: the timeout d from

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -66,7 +65,6 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 		Listeners: []*gateway.Listener{{Server: srv, Socket: l}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-		Grace:     10 * time.Second,
 	}, nil
 }
 

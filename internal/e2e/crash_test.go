@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -107,10 +109,10 @@ func pause(t *testing.T, d time.Duration) {
 // value is "SPOOL LISTEN SMARTHOST".
 const relayEnv = "BRIDGEHEAD_E2E_RELAY"
 
-func startRelayProcess(t *testing.T, spoolDir, listen, smartHost string) *exec.Cmd {
+func startRelayProcess(t *testing.T, spoolDir, listen, smartHost string, more ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), relayEnv+"="+strings.Join([]string{spoolDir, listen, smartHost}, " "))
+	cmd.Env = append(os.Environ(), relayEnv+"="+strings.Join(append([]string{spoolDir, listen, smartHost}, more...), " "))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -240,7 +242,8 @@ func crashMessage(id string) []byte {
 	return b.Bytes()
 }
 
-// relayMain is the main function of the relay process. It runs until it is killed.
+// relayMain is the main function of the relay process. It runs until it is killed,
+// or with the fourth setting "signals" until it gets a signal.
 func relayMain(settings string) {
 	f := strings.Fields(settings)
 	r, err := assemble(relayConfig{spool: f[0], listen: f[1], smartHost: f[2],
@@ -251,6 +254,13 @@ func relayMain(settings string) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if len(f) > 3 {
+		os.Exit(gateway.Main("relay", nil, os.Stderr, func(*slog.Logger) (gateway.Runner, error) {
+			fmt.Println("ready")
+			return &gateway.Gateway{Queue: r.queue, Closers: []io.Closer{r.router, r.store},
+				Listeners: []*gateway.Listener{{Server: r.srv, Socket: r.l}}}, nil
+		}))
 	}
 	fmt.Println("ready")
 	r.run(context.Background())

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A Runner runs until its context ends. A [Gateway] is one.
@@ -18,8 +20,10 @@ type Runner interface {
 
 // Main does the work of the main function of a relay program. Call it after the
 // program has parsed its flags. Main calls build to make the relay, and runs
-// the relay until the process gets SIGINT or SIGTERM. The logger that build
-// gets writes to stderr.
+// the relay until the process gets SIGINT or SIGTERM. A second signal aborts the
+// shutdown: see [Gateway.Abort], which a Runner may have too. Main then returns
+// within a second, with status 1 if Run has not returned by then. The logger that
+// build gets writes to stderr.
 //
 // args are the command line arguments after the flags. They must be empty,
 // because a relay takes only flags. When Main fails, it writes one line to
@@ -33,13 +37,46 @@ func Main(name string, args []string, stderr io.Writer, build func(*slog.Logger)
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := relay.Run(ctx); err != nil {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := runUntil(signals, relay); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return 1
 	}
 	return 0
+}
+
+// abortTime is how long Run may take after the second signal.
+const abortTime = 900 * time.Millisecond
+
+// runUntil runs a relay. The first signal ends its context, and the second aborts
+// the shutdown.
+func runUntil(signals <-chan os.Signal, relay Runner) error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- relay.Run(ctx) }()
+	var overdue <-chan time.Time
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-overdue:
+			return errors.New("the shutdown was aborted, and did not end in time")
+		case <-signals:
+		}
+		switch a, ok := relay.(interface{ Abort() }); {
+		case ctx.Err() == nil:
+			stop()
+			continue
+		case ok:
+			a.Abort()
+		}
+		if overdue == nil {
+			overdue = time.After(abortTime)
+		}
+	}
 }
 
 func start(args []string, stderr io.Writer, build func(*slog.Logger) (Runner, error)) (Runner, error) {

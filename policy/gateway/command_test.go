@@ -61,3 +61,34 @@ func TestMainFunctionEndsOnSignal(t *testing.T) {
 		t.Errorf("status %d, %q", status, stderr.String())
 	}
 }
+
+// A second SIGTERM aborts the shutdown. Main does not wait long for a relay that
+// does not end.
+func TestMainFunctionEndsOnSecondSignal(t *testing.T) {
+	var stderr bytes.Buffer
+	stuck := make(chan struct{})
+	status := gateway.Main("relay", nil, &stderr, func(*slog.Logger) (gateway.Runner, error) {
+		return &stuckRelay{stuck: stuck}, nil
+	})
+	close(stuck)
+	if status != 1 || stderr.String() != "relay: the shutdown was aborted, and did not end in time\n" {
+		t.Errorf("status %d, %q", status, stderr.String())
+	}
+}
+
+// A stuckRelay ends only when stuck is closed. It sends the process two signals.
+type stuckRelay struct {
+	stuck chan struct{}
+}
+
+func (s *stuckRelay) Run(ctx context.Context) error {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	self.Signal(syscall.SIGTERM)
+	<-ctx.Done()
+	self.Signal(syscall.SIGTERM)
+	<-s.stuck
+	return nil
+}

@@ -218,7 +218,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		stop := r.run(t)
 		c := smtptest.TalkOn(t, r.dial(t), envelope+"C: and there it hangs\n")
 		defer c.Close()
-		r.slow = 25 * time.Second
+		r.Grace, r.slow = 30*time.Second, 25*time.Second
 		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com")}); err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +293,7 @@ func TestTasks(t *testing.T) {
 		release := make(chan struct{})
 		r.Tasks = []func(context.Context) error{func(context.Context) error { <-release; return nil }}
 		began, stop := time.Now(), r.run(t)
-		if err := stop(); err == nil || time.Since(began) != 30*time.Second {
+		if err := stop(); err == nil || time.Since(began) != 9*time.Second {
 			t.Errorf("a task that does not end: %v after %v", err, time.Since(began))
 		}
 		close(release)
@@ -313,7 +313,7 @@ func TestDeliveryThatDoesNotEnd(t *testing.T) {
 		}
 		synctest.Wait() // it is being attempted
 		began := time.Now()
-		if err := stop(); err == nil || !strings.Contains(err.Error(), "a delivery still runs") || time.Since(began) != 31*time.Second {
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "a delivery still runs") || time.Since(began) != 9*time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		if fmt.Sprint(r.closed) != "[router store]" {
@@ -479,4 +479,37 @@ func TestTracking(t *testing.T) {
 			t.Errorf("%v; delivered %v; log:\n%s", err, r.delivered, r.logged())
 		}
 	})
+}
+
+// Abort cancels attempts at once, before the shutdown and during it. The messages
+// stay in the store.
+func TestAbort(t *testing.T) {
+	for _, during := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRelay(t)
+			r.slow = time.Hour
+			stop := r.run(t)
+			synctest.Wait()
+			m := &queue.Message{Recipients: queue.Rcpt("bob@example.com")}
+			if err := r.Queue.Submit(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			began := time.Now()
+			if during {
+				time.AfterFunc(time.Second, r.Abort)
+				began = began.Add(time.Second)
+			} else {
+				r.Abort()
+				synctest.Wait()
+			}
+			if err := stop(); err != nil || time.Since(began) != 0 {
+				t.Errorf("during=%v: %v after %v", during, err, time.Since(began))
+			}
+			r.Abort() // has no effect any more
+			if kept, err := r.Queue.Message(t.Context(), m.ID); err != nil || kept.Recipients[0].Status != queue.Waiting {
+				t.Errorf("the message is no longer in the store: %+v, %v", kept, err)
+			}
+		})
+	}
 }
