@@ -19,12 +19,11 @@ import (
 // does, while its next hop hangs.
 
 // A hangingHop is a next hop that hangs at MAIL from hang@example.com. It replies
-// to the end of data only after dot was called.
+// to the end of data only after reply was called.
 type hangingHop struct {
 	*sink
 	well     atomic.Bool // it does not hang any more
 	waiting  chan string // gets a stage at which a session hangs
-	dot      func()
 	release  sync.Once
 	released chan struct{}
 }
