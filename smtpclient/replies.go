@@ -114,8 +114,10 @@ func (t *transaction) tryOnNewSession(r reply) {
 // handleRcpt handles the reply to RCPT of recipient i.
 func (t *transaction) handleRcpt(i int, r reply) error {
 	switch {
-	case t.mail != nil:
-		return nil // MAIL was refused, so this reply does not matter
+	case t.mail != nil: // RSET or MAIL was refused
+		if r.ok() {
+			t.ignored++
+		}
 	case r.ok():
 		t.accepted++
 		t.d.states[i] = accepted

@@ -76,6 +76,8 @@ func TestRefusalsOfTheSession(t *testing.T) {
 			[]string{queued, "failure 552 5.3.4 too large [mx1.example.net]"}},
 		{"RSET refused", 1, []string{ehlo + replies(1, "250 ok", "550 5.1.1 unknown", "503 no") + "C: RSET\n" + replies(1, "502 5.5.1 what?", "503 no", "503 no", "503 no") + quit,
 			ehlo + replies(1, "250 ok", "250 ok", "354 go") + sent + quit}, []string{"failure 550 5.1.1 unknown [mx1.example.net]", queued}},
+		{"RSET refused, but the message accepted", 1, []string{ehlo + replies(1, "250 ok", "550 5.1.1 unknown", "503 no") + "C: RSET\n" + replies(1, "550 5.7.1 no", "250 ok", "250 ok", "354 go") + "C: <eof>",
+			ehlo + replies(1, "250 ok", "250 ok", "354 go") + sent + quit}, []string{"failure 550 5.1.1 unknown [mx1.example.net]", queued}},
 		{"one message in a session, three transactions", 3, []string{
 			ehlo + replies(3, "250 ok", "250 ok", "452 4.5.3 one", "452 4.5.3 one", "354 go") + sent + replies(1, "503 5.5.1 one message", "503 no", "503 no") + quit,
 			ehlo + replies(2, "250 ok", "250 ok", "452 4.5.3 one", "354 go") + sent + replies(1, "503 5.5.1 one message", "503 no", "503 no") + quit,

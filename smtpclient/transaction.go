@@ -104,6 +104,7 @@ type transaction struct {
 	mail     *smtp.SMTPError // MAIL was refused
 	deferred *smtp.SMTPError // the last 4xx to RCPT
 	accepted int             // recipients that were answered 2xx
+	ignored  int             // recipients that were answered 2xx although RSET or MAIL was refused
 	later    []int           // recipients for another transaction
 	data     bool            // the host asked for the content (354)
 	sent     bool            // the end of data was sent
@@ -134,6 +135,9 @@ func (t *transaction) run() error {
 	}
 	var err error
 	switch {
+	case t.data && t.ignored > 0:
+		// A final dot would send an empty message to these recipients.
+		err = &ProtocolError{Phase: "DATA", Problem: "reply 354 after a refusal of RSET or MAIL"}
 	case t.data && t.accepted == 0:
 		err = t.sendNothing()
 	case t.data:

@@ -1,0 +1,7 @@
+//go:build !go1.26
+
+package simulation
+
+import "testing"
+
+func seedRandom(*testing.T, uint64) {}
