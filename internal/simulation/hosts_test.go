@@ -29,8 +29,6 @@ const (
 	lying         // it accepts messages and does not say so
 )
 
-var moods = [...]string{"good", "flaky", "refusing", "silent", "lying"}
-
 // moodTime is how long a host stays in a mood.
 const moodTime = 4 * time.Minute
 

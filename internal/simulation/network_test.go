@@ -72,13 +72,6 @@ func (m *machine) remove(c *conn) {
 	delete(m.conns, c)
 }
 
-// open returns the number of open connections.
-func (m *machine) open() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.conns)
-}
-
 // A listener is a port of a machine.
 type listener struct {
 	m       *machine

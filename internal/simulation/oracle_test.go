@@ -23,7 +23,6 @@ type oracle struct {
 	w        *world
 	mu       sync.Mutex // guards all below
 	letters  []*letter
-	byAddr   map[string]*rcpt
 	strays   []string // arrivals that belong to no letter
 	problems []string
 	longest  time.Duration // from a reply 250 to the end of its attempt

@@ -30,7 +30,7 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	for seed := *first; seed < *first+uint64(*seeds); seed++ {
-		simulate(t, seed, nil)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { simulate(t, seed, nil) })
 	}
 }
 
