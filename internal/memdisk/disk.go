@@ -29,9 +29,6 @@ type Disk struct {
 	// If it returns ErrDied, the process dies: this call and all later ones have
 	// no effect, and fail.
 	Fail func(call int, op, name string) error
-	// Room is the most bytes that all files together can have. Zero means no
-	// limit. A write beyond it writes what fits, and fails with ENOSPC.
-	Room int64
 	// Calls is the number of calls so far.
 	Calls int
 	// Names are the files, as programs see them.
@@ -362,12 +359,6 @@ func (h *handle) WriteAt(bufs [][]byte, off int64) error {
 	if err != nil {
 		b = b[:h.d.rnd.IntN(len(b)+1)]
 	}
-	if more := off + int64(len(b)) - int64(len(h.f.now)); err == nil && more > 0 && h.d.Room > 0 {
-		if over := h.d.Used() + more - h.d.Room; over > 0 {
-			b = b[:max(int64(len(b))-over, 0)]
-			err = &os.PathError{Op: "write", Path: h.f.name, Err: syscall.ENOSPC}
-		}
-	}
 	h.f.now = writeAt(h.f.now, b, off)
 	h.f.writes = append(h.f.writes, write{off, b})
 	return err
@@ -398,14 +389,6 @@ func (h *handle) Size() (int64, error) {
 }
 
 func (h *handle) Close() error { return nil }
-
-// Used is the number of bytes of all files. The caller has locked d.
-func (d *Disk) Used() (n int64) {
-	for _, f := range d.Names {
-		n += int64(len(f.now))
-	}
-	return n
-}
 
 // List describes the files, for the messages of failing tests.
 func (d *Disk) List() string {

@@ -235,6 +235,8 @@ func (c *conn) count() {
 	}
 }
 
+func (c *conn) name() string { return c.local.String() + " " + c.remote.String() }
+
 func (c *conn) LocalAddr() net.Addr  { return c.local }
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
 

@@ -50,9 +50,9 @@ func (w *world) setDisk(s diskState, left int64) {
 	defer w.mu.Unlock()
 	w.disk.Lock()
 	defer w.disk.Unlock()
-	w.diskState, w.disk.Room = s, 0
+	w.diskState, w.disk.Capacity = s, 0
 	if s.full {
-		w.disk.Room = w.disk.Used() + left
+		w.disk.Capacity = w.disk.Used() + left
 	}
 }
 
@@ -89,13 +89,11 @@ func (w *world) useDisk(r *relay) {
 func (w *world) nextDisk(r *relay, power bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	room := r.disk.Room
 	if power {
 		w.disk = r.disk.PowerFails()
 	} else {
 		w.disk = r.disk.ProcessDies()
 	}
-	w.disk.Room = room
 }
 
 // plan decides how a relay will end: at a call of the disk or of the network, at some

@@ -2,10 +2,14 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -44,7 +48,8 @@ func (m *machine) die(silently bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.gone = true
-	for c := range m.conns {
+	byName := func(a, b *conn) int { return strings.Compare(a.name(), b.name()) }
+	for _, c := range slices.SortedFunc(maps.Keys(m.conns), byName) { // the same order in each run
 		c.die(silently)
 	}
 }
@@ -135,6 +140,9 @@ func (l *listener) Close() error {
 
 // dial connects a machine to an address and port.
 func (m *machine) dial(ctx context.Context, to string) (net.Conn, error) {
+	if m.dead() {
+		return nil, errDead
+	}
 	m.net.mu.Lock()
 	m.net.dials[to]++
 	number := m.net.dials[to]
@@ -193,6 +201,9 @@ func wait(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// errDead is the error of calls of a dead machine.
+var errDead = errors.New("this machine is dead")
 
 // timeoutError is the error of a call after its deadline.
 var timeoutError = &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}

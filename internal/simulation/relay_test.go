@@ -75,7 +75,7 @@ func (w *world) start(life int) (*relay, error) {
 		w.oracle.problem("the spool is damaged after %v: %+v", w.deaths, store.Recovery().Damaged)
 	}
 	r.router = &routing.Router{
-		Table: w.tables[0], Resolver: w.dns, Hostname: "relay.example.com", Logger: logger,
+		Table: w.tables[0], Resolver: routing.ResolverFunc(r.lookup), Hostname: "relay.example.com", Logger: logger,
 		NewTransport: func(connector string) *smtpclient.Transport {
 			return &smtpclient.Transport{Name: connector, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return r.machine.dial(ctx, addr) }, Logger: logger}
 		},
@@ -113,6 +113,14 @@ func (w *world) start(life int) (*relay, error) {
 		r.ended <- err
 	}()
 	return r, nil
+}
+
+// lookup asks the DNS. A dead process asks nothing.
+func (r *relay) lookup(ctx context.Context, name string, qtype uint16) (*routing.Answer, error) {
+	if r.machine.dead() {
+		return nil, errDead
+	}
+	return r.w.dns.Lookup(ctx, name, qtype)
 }
 
 // server returns a new server for the relay.

@@ -52,7 +52,9 @@ func newWorld(seed uint64, print func(string)) *world {
 	w.net = &network{w: w, listeners: make(map[string]*listener), dials: make(map[string]int)}
 	w.dns = &resolver{w: w, asked: make(map[string]int)}
 	w.oracle = &oracle{w: w}
-	w.disk = memdisk.New(w.rand("disk").Uint64())
+	rnd := w.rand("disk")
+	w.disk = memdisk.New(rnd.Uint64())
+	w.disk.CopyOnWrite = rnd.IntN(4) == 0
 	for i := range domains {
 		w.addHost(fmt.Sprintf("mx%d.example", i), fmt.Sprintf("198.51.100.%d", 100+i))
 	}
