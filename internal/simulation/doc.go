@@ -42,10 +42,13 @@
 //
 // # Use
 //
-//	go test ./internal/simulation                    # 200 seeds, about a minute
+//	go test ./internal/simulation                    # 200 seeds, at most a minute
 //	go test ./internal/simulation -seeds 10000       # more, -first sets the first one
 //	go test ./internal/simulation -seed 4711 -v      # one, with its trace
 //
-// The clock of testing/synctest never jumps. World.jump is where clock jumps belong
-// when the clock of the relay can be replaced.
+// # What is missing
+//
+// The clock of testing/synctest never jumps. When the clock of the relay can be replaced
+// in tests, clock jumps belong beside diskFaults. The marks of messages in delivery
+// (poison) are in a mapped file, which a simulated disk does not have. TLS is not used.
 package simulation
