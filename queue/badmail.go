@@ -57,7 +57,9 @@ var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 // BadMailDir returns a function for [Queue.BadMail]. It writes each message to
 // a file ID.eml in dir, in the format of [Export], which the replay folder
 // (queue/pickup) reads. It creates dir and its parents if they do not exist.
-// When it returns nil, the file is on stable storage. It never removes files.
+// When it returns nil, the file is on stable storage. It never removes files,
+// and Limits.BadMailBytes and Limits.BadMailMessages do not apply: the
+// application must remove old files, because a stranger can make bad mail.
 func BadMailDir(dir string) func(ctx context.Context, m *Message) error {
 	return func(ctx context.Context, m *Message) error {
 		if err := makeDir(dir); err != nil {

@@ -38,10 +38,13 @@ func TestTelnet(t *testing.T) {
 // session, extensions are missing.
 func (w *world) offered() {
 	script := "S: 220 edge.example.com\n"
-	for _, extension := range []string{"edge.example.com", "SIZE 37748736", "PIPELINING", "DSN", "ENHANCEDSTATUSCODES", "8BITMIME", "CHUNKING", "SMTPUTF8", "STARTTLS"} {
+	for _, extension := range []string{"edge.example.com", "SIZE 37748736", "PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "CHUNKING", "SMTPUTF8", "STARTTLS"} {
 		script += "C: ehlo client.test\nS: 250 " + extension + "\n"
 	}
 	smtptest.TalkOn(w.t, peers.Telnet(w.t, w.internet), script+`
+		# DSN is for known clients.
+		C: mail from:<carol@example.net> ret=hdrs
+		S: 555 5.5.4
 		# HELO still works.
 		C: helo client.test
 		S: 250 edge.example.com
