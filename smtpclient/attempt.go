@@ -76,6 +76,9 @@ func (a *attempt) sendToHosts() {
 		if opened {
 			tries++
 		}
+		if c != nil {
+			a.t.places.put(a.t.key(a.dst), c.key, time.Now(), a.t.idleTimeout())
+		}
 		if c != nil && a.sendOn(c) {
 			return
 		}

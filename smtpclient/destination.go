@@ -23,8 +23,9 @@ type Destination struct {
 	// and TLSRPT apply to it. It is empty for smart hosts; see Host.Domain.
 	Domain string
 	// Hosts returns the hosts in order of preference. It must shuffle hosts of
-	// equal preference. If Name is set, Send calls it only when the
-	// destination has no idle session. If errors.As finds a *smtp.SMTPError with a 5xx code (null
+	// equal preference. If Name is set, Send calls it only when there is
+	// no idle session with a host that the destination used lately (within
+	// Transport.IdleTimeout). If errors.As finds a *smtp.SMTPError with a 5xx code (null
 	// MX, no such domain) in an error, the recipients fail. With any other
 	// error the result is Unreachable.
 	Hosts func(ctx context.Context) ([]Host, error)

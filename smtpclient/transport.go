@@ -146,6 +146,7 @@ type Transport struct {
 	ProtocolLog ProtocolLog
 
 	pool     pool
+	places   places
 	conns    connections
 	down     downList
 	starttls downList // hosts that closed at STARTTLS
@@ -183,11 +184,18 @@ func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Re
 	return d.results
 }
 
-// take returns an idle session of the destination that the host has not closed,
-// or nil.
+// take returns an idle session that the destination may use without a lookup of
+// its hosts and that the host has not closed, or nil: its own session, or one
+// with the host that it used last.
 func (t *Transport) take(dst *Destination) *Client {
 	k := t.key(dst)
-	return t.firstAlive(func() *idle { return t.pool.take(k) })
+	if c := t.firstAlive(func() *idle { return t.pool.take(k) }); c != nil {
+		return c
+	}
+	if at := t.places.get(k, time.Now(), t.idleTimeout(), t.maxAge()); at != nil {
+		return t.takeFrom(at)
+	}
+	return nil
 }
 
 // takeFrom is as take, for a session of any destination with the host.
@@ -236,7 +244,7 @@ func (t *Transport) put(dst *Destination, c *Client) {
 	switch n := or(t.MaxMessages, 100); {
 	case c.closed != nil:
 		return
-	case c.renew, c.unusable, c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= or(t.MaxAge, 5*time.Minute):
+	case c.renew, c.unusable, c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= t.maxAge():
 		c.leave()
 		return
 	}
@@ -259,6 +267,8 @@ func (t *Transport) maxIdleTotal() int {
 	t.idleOnce.Do(func() { t.idleTotal = defaultIdleTotal() })
 	return t.idleTotal
 }
+
+func (t *Transport) maxAge() time.Duration { return or(t.MaxAge, 5*time.Minute) }
 
 func (t *Transport) idleTimeout() time.Duration { return or(t.IdleTimeout, 30*time.Second) }
 
