@@ -54,7 +54,10 @@ type ProtocolLogFiles = protolog.Files
 // values), with the methods Log, Flush and Close. It buffers lines for up to one
 // second; buffered lines are lost if the process is killed. Flush and Close
 // write them. Lines that cannot be written, for example because the disk is
-// full, are lost without an effect on mail; Flush and Close return the error.
+// full, are lost without an effect on mail. The Writer then logs an error to its
+// Logger (default: that of the gateway.Gateway whose Closers have it), and Flush
+// returns it. When the log can be written again, a line that begins with
+// "#Dropped:" has the number of lines lost before it.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog returns a ProtocolLog that writes to w. Close closes w if it is

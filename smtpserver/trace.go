@@ -54,6 +54,10 @@ type ProtocolLogFiles = protolog.Files
 // Close write the buffered lines. If a write fails, for example because the
 // disk is full, the lines are lost and the server continues. The next Flush or
 // Close returns the error.
+//
+// When lines are lost, the Writer logs an error to its Logger (default: that of the
+// gateway.Gateway whose Closers have it), and Close returns no error. When the log
+// can be written again, a line that begins with "#Dropped:" has their number.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog returns a ProtocolLog that writes to w. Its Close closes w if

@@ -3,6 +3,8 @@ package protolog
 import (
 	"encoding/csv"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +58,65 @@ func TestWriterOnFullDiskWithFiles(t *testing.T) {
 		if err := os.RemoveAll(logs); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// When lines are lost on a full disk, the log has their number, and the Logger gets
+// one line at the beginning and one at the end. Close is no error, also if lines are
+// lost then.
+func TestLossIsMarked(t *testing.T) {
+	dir, ok := peers.SmallDisk(t, 16)
+	if !ok {
+		return
+	}
+	logs, ballast := filepath.Join(dir, "log"), filepath.Join(dir, "ballast")
+	var said strings.Builder
+	w := New(&Files{Dir: logs}, "SMTP Receive Protocol Log", "RECV")
+	w.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	fill := func(n int) {
+		for range n {
+			w.Log(event("MAIL FROM:<" + strings.Repeat("a", 200) + "@example.com>"))
+			w.Flush()
+		}
+	}
+	fill(5)
+	full := func() {
+		t.Helper()
+		if err := os.WriteFile(ballast, make([]byte, 64<<10), 0o600); err == nil {
+			t.Fatal("the disk is not full")
+		}
+		fill(100)
+	}
+	full()
+	if n := strings.Count(said.String(), "level=ERROR"); n != 1 {
+		t.Errorf("%d errors were logged, want 1:\n%s", n, said.String())
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	fill(1)
+	name, err := filepath.Glob(filepath.Join(logs, "*"))
+	if err != nil || len(name) != 1 {
+		t.Fatal(name, err)
+	}
+	b, err := os.ReadFile(name[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lost int
+	_, mark, _ := strings.Cut(string(b), "\n#Dropped: ")
+	if _, err := fmt.Sscanf(mark, "%d lines before", &lost); err != nil || lost+strings.Count(string(b), ",MAIL") != 106 {
+		t.Errorf("%d lines lost, %d written, of 106: %v", lost, strings.Count(string(b), ",MAIL"), err)
+	}
+	if want := fmt.Sprintf("lost_lines=%d errors=%d", lost, lost); !strings.Contains(said.String(), want) {
+		t.Errorf("logged:\n%s\nwant %s", said.String(), want)
+	}
+	full()
+	if err := w.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if n := strings.Count(said.String(), "level=ERROR"); n != 2 {
+		t.Errorf("%d errors were logged, want 2", n)
 	}
 }
 

@@ -84,12 +84,18 @@ func appendField(b []byte, s string) []byte { return logfile.AppendCell(b, s, ma
 // buffers lines for up to a second, so that a busy server does not make a
 // system call for each line. Flush and Close write the buffered lines.
 type Writer struct {
+	// Logger gets a line when the log cannot be written, and another one when
+	// it is written again, with the number of lines lost. If it is nil, nothing
+	// is logged. It must not change after the first call of a method.
+	Logger *slog.Logger
+
 	mu    sync.Mutex // guards the following fields, and calls of w
 	w     io.Writer
 	buf   []byte
 	timer *time.Timer
 	armed bool
 	err   error
+	loss  loss
 }
 
 const (
@@ -124,6 +130,7 @@ func (w *Writer) Log(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf = e.Append(w.buf)
+	w.loss.lines++
 	switch {
 	case len(w.buf) >= bufferBytes:
 		w.flush()
@@ -150,9 +157,9 @@ func (w *Writer) flush() {
 	if len(w.buf) == 0 {
 		return
 	}
-	if _, err := w.w.Write(w.buf); err != nil && w.err == nil {
-		w.err = err
-	}
+	_, err := w.w.Write(w.loss.mark(w.buf))
+	w.loss.written(err, w.Logger)
+	w.err = cmp.Or(w.err, err)
 	if w.buf = w.buf[:0]; cap(w.buf) > 4*bufferBytes {
 		w.buf = nil
 	}
@@ -169,18 +176,17 @@ func (w *Writer) Flush() error {
 	return err
 }
 
-// Close calls Flush, and closes the io.Writer if it is an io.Closer.
-func (w *Writer) Close() error {
-	err := w.Flush()
+// Close calls Flush, and closes the io.Writer if it is an io.Closer. Lines that
+// cannot be written are no error of Close: see Logger.
+func (w *Writer) Close() (err error) {
+	w.Flush()
 	w.mu.Lock()
 	if w.timer != nil {
 		w.timer.Stop()
 	}
 	w.mu.Unlock()
 	if c, ok := w.w.(io.Closer); ok {
-		if cerr := c.Close(); err == nil {
-			err = cerr
-		}
+		err = c.Close()
 	}
 	return err
 }

@@ -88,6 +88,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, g.close())
 	}
+	g.logLosses()
 	defaults, undo := g.setDefaults()
 	defer undo()
 	run, fail := context.WithCancelCause(ctx)
@@ -126,6 +127,15 @@ func (g *Gateway) Run(ctx context.Context) error {
 	err = errors.Join(err, g.finish(context.WithoutCancel(ctx), &producers, delivered))
 	stopTracking()
 	return errors.Join(err, g.close())
+}
+
+// logLosses gives the protocol logs a Logger, so that the loss of lines is seen.
+func (g *Gateway) logLosses() {
+	for _, c := range g.Closers {
+		if w, ok := c.(*smtpserver.ProtocolLogWriter); ok && w.Logger == nil {
+			w.Logger = g.Logger
+		}
+	}
 }
 
 // validate returns an error if a required field is not set.
