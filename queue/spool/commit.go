@@ -98,8 +98,8 @@ func (l *recordLog) enqueue(r *record) (*waiter, error) {
 	if l.closed {
 		return nil, queue.ErrClosed
 	}
-	if r != nil && l.noSpare != nil {
-		return nil, l.noSpare
+	if err := l.refusesMail(); r != nil && err != nil {
+		return nil, err
 	}
 	w := l.newWaiter()
 	if r != nil {

@@ -89,6 +89,9 @@ func (l *recordLog) worthEmptying() *segment {
 			g = c
 		}
 	}
+	if l.noSpare != nil && l.active != nil && l.active.capacity < l.segmentSize {
+		return nil // the room is for dispositions
+	}
 	if l.broken != nil || l.closed || l.noSpare != nil && g != nil && l.used.Load() > l.segmentSize/2 {
 		return nil
 	}

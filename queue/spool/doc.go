@@ -33,7 +33,17 @@
 // On a full disk the spool refuses new mail (queue.ErrFull) before its last segment
 // is full: at least a quarter of the segment is left for dispositions. So accepted
 // mail can be read, updated and removed as before. Segments that become free are
-// reused, which needs no disk space. On a disk that cannot be written at all, Put,
+// reused, which needs no disk space.
+//
+// A file system with copy-on-write (btrfs, ZFS) needs new disk space to overwrite
+// existing blocks. On btrfs the spool marks its log directory NOCOW, so that new segments
+// are overwritten in place. On others, and for segments of earlier programs, there is the
+// file reserve: a quarter of a segment of random bytes. When the disk is full, it is
+// deleted, so that dispositions can be recorded, also in a short new segment. New mail is
+// refused until there is a reserve again. On such a file system the guarantee is as good
+// as the reserve: another program can take its room.
+//
+// On a disk that cannot be written at all, Put,
 // Update, Remove and Sync fail, and mail can still be read.
 //
 // # Recovery
@@ -85,6 +95,7 @@
 //
 //	lock       locked while the spool is open; so is the directory itself
 //	key        16 random bytes, also in each segment
+//	reserve    random bytes, deleted when the disk is full
 //	inhand     which messages are being delivered (queue.DeliveryJournal): 8192
 //	           sequence numbers of 8 bytes, 0 for none
 //	log/       the segments, NNNNNNNNNN.log by their number, which only grows;

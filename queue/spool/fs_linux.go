@@ -91,3 +91,20 @@ func (osFS) Adopt(f *os.File, name string) error {
 	}
 	return &os.LinkError{Op: "linkat", Old: f.Name(), New: name, Err: err}
 }
+
+// noCOW is FS_NOCOW_FL of linux/fs.h.
+const noCOW = 0x00800000
+
+// noCopyOnWrite makes new files in a directory overwrite their blocks in place where
+// the file system supports this (btrfs). Other file systems refuse the flag.
+func noCopyOnWrite(dir string) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	flags, err := unix.IoctlGetInt(int(d.Fd()), unix.FS_IOC_GETFLAGS)
+	if err == nil && flags&noCOW == 0 {
+		unix.IoctlSetPointerInt(int(d.Fd()), unix.FS_IOC_SETFLAGS, flags|noCOW)
+	}
+}

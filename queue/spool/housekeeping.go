@@ -39,5 +39,6 @@ func (s *Spool) tidy() {
 	s.files.removeOld()
 	s.log.deleteDead()
 	s.log.prepareSpare()
+	s.log.makeReserve()
 	s.log.compact()
 }

@@ -31,6 +31,7 @@ type recordLog struct {
 
 	// Only the committer, the goroutine that has set busy, uses these.
 	nextNumber uint32
+	syncFailed bool // writeTo has failed to sync, so the segment cannot be trusted
 	bufs       [][]byte
 
 	used atomic.Int64 // bytes of the active segment; the committer sets it
@@ -51,6 +52,8 @@ type recordLog struct {
 	spare     file  // the next segment
 	preparing bool  // a goroutine uses the file spareName
 	noSpare   error // why there is no spare; new mail is refused
+	reserved  bool  // the reserve exists
+	released  error // why it was deleted; new mail is refused until there is one again
 }
 
 // A recordOwner interprets the records of a log. The log calls it without locking
@@ -95,9 +98,12 @@ func (l *recordLog) start() error {
 	err := l.rotate(0)
 	if errors.Is(err, queue.ErrFull) {
 		l.deleteDead() // which may make room
-		if err = l.rotate(0); errors.Is(err, queue.ErrFull) && l.resume() == nil {
+		if err = l.rotate(0); errors.Is(err, queue.ErrFull) {
 			l.noSpare = err
-			err = nil
+			if l.resume() == nil || l.releaseReserve() && l.resume() == nil {
+				return nil
+			}
+			err = l.rotateFull(0, err)
 		}
 	}
 	return err
@@ -148,7 +154,7 @@ func (l *recordLog) mayPut() error {
 	if l.closed {
 		return queue.ErrClosed
 	}
-	return l.noSpare
+	return l.refusesMail()
 }
 
 // pin returns the segment of a needed record, pinned: its file is not reused or

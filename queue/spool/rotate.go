@@ -9,7 +9,10 @@ import (
 
 // rotate makes a new segment the active one, with room for at least size
 // bytes of records. Only the committer calls it.
-func (l *recordLog) rotate(size int64) error {
+func (l *recordLog) rotate(size int64) error { return l.rotateTo(size, l.segmentSize) }
+
+// rotateTo makes a new segment of at least the given length the active one.
+func (l *recordLog) rotateTo(size, length int64) error {
 	size = padded(segmentHeaderLen + size)
 	if size > math.MaxUint32 {
 		return fmt.Errorf("spool: a batch of %d bytes is too large for a segment", size)
@@ -23,7 +26,7 @@ func (l *recordLog) rotate(size int64) error {
 	l.spare = nil
 	l.mu.Unlock()
 
-	g, err := l.nextSegment(f, size)
+	g, err := l.nextSegment(f, size, length)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,7 +47,7 @@ func (l *recordLog) rotate(size int64) error {
 
 // nextSegment begins a segment with room for at least size bytes, in the
 // spare file f if that is large enough.
-func (l *recordLog) nextSegment(f file, size int64) (*segment, error) {
+func (l *recordLog) nextSegment(f file, size, length int64) (*segment, error) {
 	if f != nil {
 		if have, err := f.Size(); err != nil || have < size {
 			f.Close()
@@ -53,7 +56,7 @@ func (l *recordLog) nextSegment(f file, size int64) (*segment, error) {
 	}
 	if f == nil {
 		var err error
-		if f, err = l.newSpare(max(size, l.segmentSize)); err != nil {
+		if f, err = l.newSpare(max(size, length)); err != nil {
 			return nil, err
 		}
 	}

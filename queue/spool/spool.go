@@ -96,6 +96,7 @@ func open(dir string, o *Options, fsys fileSystem) (*Spool, error) {
 		if s.lock, err = lockFile(filepath.Join(dir, "lock")); err != nil {
 			return nil, err
 		}
+		noCopyOnWrite(s.log.dir)
 	}
 	if err := s.start(); err != nil {
 		s.log.abandon()
@@ -150,6 +151,7 @@ func (s *Spool) start() error {
 	}
 	s.log.shrink()
 	s.openMarks()
+	s.log.makeReserve()
 	go s.housekeeping()
 	return nil
 }

@@ -2,7 +2,10 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // write makes a batch durable. If that fails, it calls retract, so that no record of
@@ -31,17 +34,27 @@ func (l *recordLog) tryWrite(b *batch) error {
 	}
 	if l.active == nil || l.active.suspect || l.active.closed || l.active.end+b.size > l.active.capacity {
 		if err := l.rotate(b.size); err != nil && !b.refuse(err, l.active) {
-			return err
+			if err := l.rotateFull(b.size, err); err != nil {
+				return err
+			}
 		}
 	}
 	err := l.writeTo(l.active, b)
+	if errors.Is(diskError(err), queue.ErrFull) && !l.syncFailed {
+		err = l.writeFull(b, err)
+	}
 	if err == nil {
 		return nil
 	}
 	failed := l.active
 	l.logger.Error("spool: write failed, trying a new segment", "segment", failed.path, "error", err)
 	l.suspect(failed)
-	if again := l.rotate(b.size); again != nil {
+	again := l.rotate(b.size)
+	if again != nil {
+		b.refuse(again, nil)
+		again = l.rotateFull(b.size, again)
+	}
+	if again != nil {
 		return fmt.Errorf("%w; and no new segment: %w", diskError(err), again)
 	}
 	if err := l.writeTo(l.active, b); err != nil {
@@ -49,6 +62,21 @@ func (l *recordLog) tryWrite(b *batch) error {
 		return diskError(err)
 	}
 	return nil
+}
+
+// writeFull writes the dispositions of a batch that a full disk has refused. If
+// necessary it deletes the reserve. full is the error.
+func (l *recordLog) writeFull(b *batch, full error) error {
+	if b.mail {
+		b.refuse(diskError(full), l.active)
+		if full = l.writeTo(l.active, b); full == nil {
+			return nil
+		}
+	}
+	if l.syncFailed || !l.releaseReserve() {
+		return full
+	}
+	return l.writeTo(l.active, b) // each byte again
 }
 
 func (l *recordLog) suspect(g *segment) {
@@ -61,11 +89,8 @@ func (l *recordLog) suspect(g *segment) {
 // dispositions in the batch use the rest of the active segment. refuse reports
 // whether they fit.
 func (b *batch) refuse(err error, active *segment) bool {
-	if active == nil || active.suspect || active.closed {
-		return false
-	}
 	recs := b.recs
-	*b = batch{waiters: b.waiters}
+	*b = batch{waiters: b.waiters, refused: b.refused}
 	for _, r := range recs {
 		if r.kind != kindMessage {
 			b.add(r)
@@ -76,7 +101,7 @@ func (b *batch) refuse(err error, active *segment) bool {
 			r.waiter.err = err
 		}
 	}
-	return active.end+b.size <= active.capacity
+	return active != nil && !active.suspect && !active.closed && active.end+b.size <= active.capacity
 }
 
 // writeTo writes a batch at the end of a segment and syncs it.
@@ -101,8 +126,10 @@ func (l *recordLog) writeTo(g *segment, b *batch) error {
 	if err == nil && scanEnd > 0 {
 		err = g.writeScanEnd(scanEnd)
 	}
+	l.syncFailed = false
 	if err == nil {
 		err = g.file.Sync()
+		l.syncFailed = err != nil
 	}
 	clear(bufs)
 	l.bufs = bufs[:0]
