@@ -23,11 +23,12 @@ import (
 
 // contentFiles has the content files of a spool.
 type contentFiles struct {
-	fs     fileSystem
-	dir    string
-	logger *slog.Logger
-	token  string      // in the names of the files that create makes
-	named  atomic.Bool // the file system does not support files without a name
+	fs      fileSystem
+	dir     string
+	logger  *slog.Logger
+	token   string      // in the names of the files that create makes
+	removed atomic.Bool // files were removed since the directory was synced
+	named   atomic.Bool // the file system does not support files without a name
 
 	mu   sync.Mutex // guards old
 	old  []uint64   // files of messages that have ended
@@ -143,8 +144,19 @@ func (c *contentFiles) removeOld() {
 	c.old = nil
 	c.mu.Unlock()
 	for _, seq := range old {
+		c.removed.Store(true)
 		if err := c.remove(seq); err != nil {
 			c.logger.Warn("spool: cannot delete content file", "error", err)
+		}
+	}
+}
+
+// syncRemoved makes the removals durable. Otherwise a file could come back after a power
+// failure when nothing shows any more that its message has ended.
+func (c *contentFiles) syncRemoved() {
+	if c.removed.Swap(false) {
+		if err := c.fs.SyncDir(c.dir); err != nil {
+			c.removed.Store(true)
 		}
 	}
 }

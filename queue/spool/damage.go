@@ -71,6 +71,7 @@ func (s *Spool) unreadable(p *place, err error) {
 			return // the next Claim tries again
 		}
 	}
+	s.limitDamaged()
 	s.logger.Error("spool: damaged message removed from the queue", "id", p.id, "saved", saved, "error", err)
 	if s.index.removeDamaged(p) {
 		s.damaged.Add(1)

@@ -58,6 +58,7 @@ func (l *recordLog) deleteDead() {
 // drop takes a dead segment out of the log, and makes its file the spare if
 // reuse is set.
 func (l *recordLog) drop(g *segment, reuse bool) error {
+	l.beforeDrop()
 	var err error
 	if reuse {
 		err = l.fs.Rename(g.path, filepath.Join(l.dir, spareName))

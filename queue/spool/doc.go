@@ -51,8 +51,11 @@
 // Open reads the records of the log once, from the oldest to the newest ([Recovery]). It
 // does not read the zeros that no record has replaced yet. Then it continues the last
 // segment, so that a process that dies soon leaves no segment that is nearly empty. If
-// the log is longer than its limit, Open compacts it before it returns. A crash can leave incomplete records at the end. They were never
-// acknowledged, and Open cuts them off. Damaged bytes elsewhere are reported and
+// the log is longer than its limit, Open compacts it before it returns. A crash can
+// leave incomplete records at the end. They were never acknowledged, and Open cuts them
+// off. A content file without a message is deleted if a crash can have left it.
+// Otherwise a segment may be missing: Open reports the file and moves it to the
+// directory damaged, which has limits (Options). Damaged bytes elsewhere are reported and
 // copied to a file in the directory damaged, and all other records are
 // recovered. A message with damaged content stays in the queue, and reading it
 // fails with queue.ErrDamaged. Inspect reads a spool without opening it. The

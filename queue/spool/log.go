@@ -26,6 +26,7 @@ type recordLog struct {
 	key         key
 	owner       recordOwner
 	kick        func() // wakes housekeeping
+	beforeDrop  func() // called before a segment is deleted
 	stats       counters
 	waiters     sync.Pool // of *waiter
 
@@ -76,7 +77,7 @@ type recordOwner interface {
 func newLog(dir string, segmentSize int64, fsys fileSystem, logger *slog.Logger) *recordLog {
 	l := &recordLog{
 		fs: fsys, dir: filepath.Join(dir, "log"), segmentSize: segmentSize, logger: logger,
-		kick: func() {}, segments: make(map[uint32]*segment), compactAge: compactAge,
+		kick: func() {}, beforeDrop: func() {}, segments: make(map[uint32]*segment), compactAge: compactAge,
 	}
 	l.idle = sync.NewCond(&l.mu)
 	l.timer = time.AfterFunc(time.Hour, l.flush)

@@ -43,6 +43,7 @@ func (r *Recovery) report(log *slog.Logger, dir string) {
 type replayer struct {
 	*Spool
 	messages map[uint64]replayed // by sequence number
+	ended    map[uint64]bool     // by sequence number: whether there is a removal, of each content file
 }
 
 // replayed is recovery's data about a message in addition to its entry.
@@ -57,7 +58,10 @@ func (s *Spool) recover() (*replayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replayer{s, make(map[uint64]replayed)}
+	r := &replayer{s, make(map[uint64]replayed), make(map[uint64]bool)}
+	if err := r.listFiles(); err != nil {
+		return nil, diskError(err)
+	}
 	for i, n := range numbers {
 		knownEnd := int64(-1)
 		if i+1 < len(numbers) {
@@ -129,6 +133,9 @@ func (r *replayer) apply(g *segment, f found, meta []byte) error {
 	case kindChange:
 		return r.applyChange(a, at, f, meta)
 	case kindRemoval:
+		if _, ok := r.ended[f.seq]; ok {
+			r.ended[f.seq] = true
+		}
 		if m, ok := r.messages[f.seq]; ok {
 			a.addRemoval(at.segment, r.data(m.slot).message.segment)
 			r.forget(a, f.seq, m)

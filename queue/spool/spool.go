@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -31,6 +32,11 @@ type Options struct {
 	// LargeContent is the size in bytes from which content is stored in a file
 	// of its own. Default 256 KiB, at most SegmentSize/4.
 	LargeContent int64
+	// DamagedBytes and DamagedFiles limit the directory damaged, which has what Open or
+	// Claim could not read. Beyond a limit the spool deletes the oldest files and logs
+	// each. Defaults: 50 MiB and 10,000 files. A negative value is no limit.
+	DamagedBytes int64
+	DamagedFiles int
 	// Logger gets a line about the recovery, about errors of the disk and about
 	// damage. A nil Logger is silent.
 	Logger *slog.Logger
@@ -48,6 +54,8 @@ type Options struct {
 type Spool struct {
 	dir          string
 	largeContent int64
+	damagedBytes int64
+	damagedFiles int
 	logger       *slog.Logger
 	fs           fileSystem
 	log          *recordLog
@@ -115,6 +123,7 @@ func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 		dir: dir, fs: fsys, largeContent: o.LargeContent, logger: o.Logger, seed: maphash.MakeSeed(),
 		kicked: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}),
 	}
+	s.damagedBytes, s.damagedFiles = cmp.Or(o.DamagedBytes, defaultDamagedBytes), cmp.Or(o.DamagedFiles, defaultDamagedFiles)
 	segmentSize := o.SegmentSize
 	if segmentSize <= 0 {
 		segmentSize = 64 << 20
@@ -129,6 +138,7 @@ func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 	}
 	s.log = newLog(dir, segmentSize, fsys, s.logger)
 	s.log.owner, s.log.kick = s, s.kick
+	s.log.beforeDrop = func() { s.files.removeOld(); s.files.syncRemoved() }
 	s.index = newMessageIndex(s.log)
 	s.files = newContentFiles(dir, fsys, s.logger)
 	s.files.kick = s.kick
@@ -141,6 +151,7 @@ func (s *Spool) start() error {
 	if err != nil {
 		return err
 	}
+	s.limitDamaged()
 	r.readMarks()
 	s.recovery.report(s.logger, s.dir)
 	if err := s.log.start(); err != nil {
