@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -65,10 +66,16 @@ func TestFullCopyOnWriteDisk(t *testing.T) {
 	}
 }
 
-// TestFullBtrfs fills a real btrfs. Dispositions are recorded, the spool opens again,
+// A full disk with a real file system. Dispositions are recorded, the spool opens again,
 // and with room again new mail is accepted.
-func TestFullBtrfs(t *testing.T) {
-	mkfs := peers.Need(t, "mkfs.btrfs")
+func TestFullBtrfs(t *testing.T) { testFullFileSystem(t, "mkfs.btrfs") }
+func TestFullExt4(t *testing.T)  { testFullFileSystem(t, "mkfs.ext4") }
+
+func testFullFileSystem(t *testing.T, program string) {
+	mkfs := peers.Need(t, program)
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skipf("no loop devices here: %v", err)
+	}
 	dir, ok := peers.SmallDisk(t, 300<<10)
 	if !ok {
 		return
@@ -76,7 +83,7 @@ func TestFullBtrfs(t *testing.T) {
 	img, mnt := filepath.Join(dir, "img"), filepath.Join(dir, "mnt")
 	script := `truncate -s 256M "$1" && "$3" -q "$1" && mkdir "$2" && mount -o loop "$1" "$2"`
 	if out, err := exec.Command("sh", "-c", script, "sh", img, mnt, mkfs).CombinedOutput(); err != nil {
-		t.Skipf("no loop devices or no btrfs here: %v\n%s", err, out)
+		t.Fatalf("%v\n%s", err, out)
 	}
 	defer exec.Command("umount", mnt).Run()
 	o := &Options{SegmentSize: 8 << 20, Logger: testLogger(t)}
