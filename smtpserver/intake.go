@@ -69,15 +69,11 @@ func (in *intake) put(p []byte) {
 	if !in.share.take(int64(len(p))) {
 		return // the session ends, see givenUp
 	}
-	if in.m.file != nil {
-		in.putFile(p)
+	if in.headed || in.m.file != nil {
+		in.putBody(p)
 		return
 	}
-	if !in.headed {
-		in.putHeader(p)
-		return
-	}
-	in.putMemory(p)
+	in.putHeader(p)
 }
 
 func (in *intake) refuse(e *smtp.SMTPError) { in.refused = &verdict{reply: e, by: "limits"} }
@@ -109,7 +105,7 @@ func (in *intake) putHeader(p []byte) {
 	case done:
 		in.endHeader()
 		if in.refused == nil && len(body) > 0 {
-			in.putFile(body)
+			in.putBody(body)
 		}
 	}
 }
@@ -155,6 +151,16 @@ func (in *intake) isLoop() bool {
 func (in *intake) needsFile() bool {
 	most := in.s.lim.MemoryContent
 	return in.hint > most || in.size > most || !in.withinBudget()
+}
+
+// putBody adds a part of the body. The file that putHeader expected for it may not
+// be open: other sessions may have released memory since.
+func (in *intake) putBody(p []byte) {
+	if in.m.file != nil {
+		in.putFile(p)
+		return
+	}
+	in.putMemory(p)
 }
 
 func (in *intake) putMemory(p []byte) {
