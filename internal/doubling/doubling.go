@@ -35,20 +35,21 @@ const (
 )
 
 // Time runs each function with each unit repeated, and fails the test if its time is
-// not linear. It takes the best of several runs.
+// not linear. If one run seems to show that, it takes the best of five runs.
 func Time(t *testing.T, functions map[string]func(string), units []string) {
 	t.Helper()
 	for name, f := range functions {
 		for _, unit := range units {
 			small, large := strings.Repeat(unit, short/len(unit)), strings.Repeat(unit, long/len(unit))
-			if took(f, large, enough) < enough {
-				continue
-			}
 			var s, l time.Duration
 			linear := false
-			for try := 0; try < 4 && !linear; try++ { // the machine may be busy
-				s, l = took(f, small, 0), took(f, large, enough)
-				linear = l < enough || l < time.Duration(factor*factor*factor*float64(s))
+			for _, runs := range []int{1, 5, 5, 5} { // the machine may be busy
+				if l = took(f, large, runs); l > enough {
+					s = took(f, small, runs)
+				}
+				if linear = l < enough || l < time.Duration(factor*factor*factor*float64(s)); linear {
+					break
+				}
 			}
 			if !linear {
 				t.Errorf("%s of %q repeated: %v for %d KiB, %v for %d KiB", name, unit, s, short>>10, l, long>>10)
@@ -57,16 +58,13 @@ func Time(t *testing.T, functions map[string]func(string), units []string) {
 	}
 }
 
-// took returns the time of the fastest of five runs, or of the first that takes less
-// than goal.
-func took(f func(string), s string, goal time.Duration) time.Duration {
+// took returns the time of the fastest of several runs.
+func took(f func(string), s string, runs int) time.Duration {
 	best := time.Hour
-	for range 5 {
+	for range runs {
 		start := time.Now()
 		f(s)
-		if best = min(best, time.Since(start)); best < goal {
-			break
-		}
+		best = min(best, time.Since(start))
 	}
 	return best
 }

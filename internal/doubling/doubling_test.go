@@ -21,7 +21,7 @@ func TestTime(t *testing.T) {
 	}
 	Time(t, map[string]func(string){"linear": linear}, Units)
 	small, large := strings.Repeat("a", short), strings.Repeat("a", long)
-	if s, l := took(quadratic, small, 0), took(quadratic, large, 0); l < enough || float64(l) < factor*factor*factor*float64(s) {
+	if s, l := took(quadratic, small, 2), took(quadratic, large, 2); l < enough || float64(l) < factor*factor*factor*float64(s) {
 		t.Errorf("a quadratic function is not found: %v for %d, %v for %d", s, short, l, long)
 	}
 }
