@@ -79,9 +79,8 @@ func Header(name, expression string) Condition {
 // searched, because some mail programs show the first one and others the last
 // one.
 func Subject(words ...string) Condition {
-	return is(func(m *Mail) bool {
-		return slices.ContainsFunc(m.Message.Header.Values("Subject"), func(v string) bool { return containsAny(mimetree.DecodeWords(v), words) })
-	})
+	lower := newWords(words)
+	return is(func(m *Mail) bool { return slices.ContainsFunc(m.subjects(), lower.in) })
 }
 
 // Body is met if the text of the message (see Mail.Text) contains one of the words
@@ -89,18 +88,14 @@ func Subject(words ...string) Condition {
 // programs may find another text in the message, the message is refused with 550
 // 5.6.0 (see Rules.AllowAmbiguous).
 func Body(words ...string) Condition {
+	lower := newWords(words)
 	return Func(func(m *Mail) (bool, error) {
-		text, err := m.Text()
-		if containsAny(text, words) {
+		text, err := m.readText()
+		if lower.in(text) {
 			return true, nil
 		}
 		return false, err
 	})
-}
-
-func containsAny(text string, words []string) bool {
-	text = strings.ToLower(text)
-	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, strings.ToLower(w)) })
 }
 
 // Attachment is met if the name of an attachment matches one of the patterns,

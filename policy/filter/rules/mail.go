@@ -1,9 +1,12 @@
 package rules
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
 
@@ -23,12 +26,28 @@ type Mail struct {
 	ctx            context.Context
 	allowAmbiguous bool // see Rules
 	// A cache of the parsed message. changed clears it.
-	parts []mimetree.Part
-	text  *string
+	parts        []mimetree.Part
+	text         []byte // if textRead
+	textRead     bool
+	subject      [][]byte // if subjectsRead
+	subjectsRead bool
 }
 
 // changed clears the cache, after an action that may have changed the message.
-func (m *Mail) changed() { m.parts, m.text = nil, nil }
+func (m *Mail) changed() {
+	m.parts, m.text, m.textRead, m.subject, m.subjectsRead = nil, nil, false, nil, false
+}
+
+// subjects returns the values of all Subject fields, with encoded-words decoded.
+func (m *Mail) subjects() [][]byte {
+	if !m.subjectsRead {
+		for _, v := range m.Message.Header.Values("Subject") {
+			m.subject = append(m.subject, []byte(mimetree.DecodeWords(v)))
+		}
+		m.subjectsRead = true
+	}
+	return m.subject
+}
 
 func (m *Mail) tree() ([]mimetree.Part, error) {
 	var err error
@@ -73,13 +92,17 @@ func (m *Mail) Attachments() ([]string, error) {
 // error: a *smtp.SMTPError with 550 5.6.0. With Rules.AllowAmbiguous there is no
 // such error.
 func (m *Mail) Text() (string, error) {
+	text, err := m.readText()
+	return string(text), err
+}
+
+func (m *Mail) readText() ([]byte, error) {
 	parts, err := m.tree()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if m.text == nil {
-		text := textOf(m.Message.Content(), parts)
-		m.text = &text
+	if !m.textRead {
+		m.text, m.textRead = textOf(m.Message.Content(), parts), true
 	}
 	for i := range parts {
 		p := &parts[i]
@@ -90,10 +113,10 @@ func (m *Mail) Text() (string, error) {
 			}
 		}
 		if err := m.unclear(u); err != nil {
-			return *m.text, err
+			return m.text, err
 		}
 	}
-	return *m.text, nil
+	return m.text, nil
 }
 
 // unclear returns the error for a property that other programs may read
@@ -107,25 +130,58 @@ func (m *Mail) unclear(what string) error {
 
 func isText(p *mimetree.Part) bool { return p.Leaf() && strings.HasPrefix(p.Type, "text/") }
 
-func textOf(c smtpserver.Content, parts []mimetree.Part) string {
-	var b strings.Builder
+func textOf(c smtpserver.Content, parts []mimetree.Part) []byte {
+	var b []byte
 	for i := range parts {
-		p := &parts[i]
-		if !isText(p) {
+		if !isText(&parts[i]) {
 			continue
 		}
-		r := p.Open(c)
-		if u, err := mimetree.CharsetReader(p.Param("charset"), r); err == nil {
-			r = u
-		}
-		// If the text is damaged, the part before the damage is used.
-		size := min(p.End-p.Body, maxText-int64(b.Len()))
-		b.Grow(int(size) + 1)
-		io.CopyBuffer(&b, io.LimitReader(r, maxText-int64(b.Len())), make([]byte, min(size+1, 32<<10)))
-		if b.Len() >= maxText {
+		if b = appendPart(b, c, &parts[i]); len(b) >= maxText {
 			break
 		}
-		b.WriteByte('\n')
+		b = append(b, '\n')
 	}
-	return b.String()
+	return b
+}
+
+// appendPart appends the text of a part to b, up to maxText bytes. If the text is
+// damaged, it appends the part before the damage.
+func appendPart(b []byte, c smtpserver.Content, p *mimetree.Part) []byte {
+	at := len(b)
+	b = slices.Grow(b, int(min(p.End-p.Body, maxText-int64(at)))+1)
+	b = appendAll(b, p.Open(c))
+	charset := p.Param("charset")
+	if isUTF8(charset, b[at:]) {
+		return b
+	}
+	if u, err := mimetree.CharsetReader(charset, p.Open(c)); err == nil {
+		b = appendAll(b[:at], u)
+	}
+	return b
+}
+
+// isUTF8 reports whether CharsetReader would not change the text.
+func isUTF8(charset string, text []byte) bool {
+	switch strings.ToLower(charset) {
+	case "utf-8":
+		return utf8.Valid(text) && !bytes.HasPrefix(text, []byte("\ufeff"))
+	case "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252":
+		return !slices.ContainsFunc(text, func(c byte) bool { return c >= utf8.RuneSelf })
+	}
+	return false
+}
+
+// appendAll appends what r returns before an error, up to maxText bytes in total.
+func appendAll(b []byte, r io.Reader) []byte {
+	for len(b) < maxText {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, 1)
+		}
+		n, err := r.Read(b[len(b):min(cap(b), maxText)])
+		b = b[:len(b)+n]
+		if err != nil {
+			break
+		}
+	}
+	return b
 }

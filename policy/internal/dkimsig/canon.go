@@ -88,7 +88,9 @@ type BodyHash struct {
 	crlfs int  // pending line ends: they are hashed if more text follows
 	cr    bool // a pending CR: it may be the first half of a line end
 	blank bool // pending white space: it is hashed if more text follows on the line
-	buf   []byte
+
+	buf  [4096]byte // small pieces: hashing each word takes twice as long
+	used int        // of buf
 }
 
 // NewBodyHash returns a BodyHash for a canonical form.
@@ -97,7 +99,26 @@ func NewBodyHash(c Canon) *BodyHash { return &BodyHash{canon: c, h: sha256.New()
 // Write adds the next piece of the body. It never returns an error.
 func (b *BodyHash) Write(p []byte) (int, error) {
 	n := len(p)
-	if b.cr && n > 0 {
+	for len(p) > 0 {
+		piece := p
+		if b.canon == Relaxed && len(p) > maxPiece {
+			piece = p[:maxPiece]
+			if i := bytes.LastIndexByte(piece, '\n'); i >= 0 {
+				piece = piece[:i+1]
+			}
+		}
+		p = p[len(piece):]
+		b.write(piece)
+	}
+	return n, nil
+}
+
+// maxPiece is the size of the pieces that are examined for the relaxed form. A piece
+// that is not in this form costs more than one that is.
+const maxPiece = 1 << 10
+
+func (b *BodyHash) write(p []byte) {
+	if b.cr {
 		b.cr = false
 		if p[0] == '\n' {
 			b.crlfs, b.blank = b.crlfs+1, false
@@ -111,7 +132,6 @@ func (b *BodyHash) Write(p []byte) (int, error) {
 	} else {
 		b.simple(p)
 	}
-	return n, nil
 }
 
 func (b *BodyHash) simple(p []byte) {
@@ -132,6 +152,24 @@ func (b *BodyHash) simple(p []byte) {
 }
 
 func (b *BodyHash) relaxed(p []byte) {
+	text := bytes.TrimRight(p, blanks)
+	if len(text) > 0 && !(b.blank && text[0] <= ' ') && isRelaxed(text) {
+		b.emit(text)
+		p = p[len(text):]
+	}
+	b.words(p)
+}
+
+const blanks = " \t\r\n"
+
+// isRelaxed reports whether text is in the relaxed form, except for white space at
+// its end. It may return false for a text with a bare CR.
+func isRelaxed(text []byte) bool {
+	return bytes.IndexByte(text, '\t') < 0 && !bytes.Contains(text, doubleSpace) && !bytes.Contains(text, spaceCR)
+}
+
+// words hashes p word by word.
+func (b *BodyHash) words(p []byte) {
 	for len(p) > 0 {
 		switch p[0] {
 		case ' ', '\t':
@@ -161,8 +199,10 @@ func (b *BodyHash) relaxed(p []byte) {
 }
 
 var (
-	lines = bytes.Repeat([]byte("\r\n"), 512)
-	space = []byte{' '}
+	lines       = bytes.Repeat([]byte("\r\n"), 512)
+	space       = []byte{' '}
+	doubleSpace = []byte("  ")
+	spaceCR     = []byte(" \r")
 )
 
 // emit hashes the pending line ends and white space, and then p.
@@ -179,21 +219,21 @@ func (b *BodyHash) emit(p []byte) {
 	b.put(p)
 }
 
-// put buffers small pieces, because hashing each word takes twice as long.
 func (b *BodyHash) put(p []byte) {
 	b.begun = b.begun || len(p) > 0
-	if len(b.buf)+len(p) > 4096 {
-		b.h.Write(b.buf)
-		b.buf = b.buf[:0]
+	if b.used+len(p) > len(b.buf) {
+		b.flush()
+		if len(p) > len(b.buf) {
+			b.h.Write(p)
+			return
+		}
 	}
-	if len(p) > 4096 {
-		b.h.Write(p)
-		return
-	}
-	if b.buf == nil {
-		b.buf = make([]byte, 0, 4096)
-	}
-	b.buf = append(b.buf, p...)
+	b.used += copy(b.buf[b.used:], p)
+}
+
+func (b *BodyHash) flush() {
+	b.h.Write(b.buf[:b.used])
+	b.used = 0
 }
 
 // Sum ends the body and returns its hash.
@@ -208,7 +248,6 @@ func (b *BodyHash) Sum() []byte {
 	if b.canon == Simple || b.begun {
 		b.put(lines[:2])
 	}
-	b.h.Write(b.buf)
-	b.buf = b.buf[:0]
+	b.flush()
 	return b.h.Sum(nil)
 }

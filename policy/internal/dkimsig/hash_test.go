@@ -79,6 +79,8 @@ func TestBodyInPieces(t *testing.T) {
 	for _, body := range []string{
 		"", "\r\n", "\r\n\r\n", " ", " \r\n", "\t \r\n \r\n", "a", "a\r\n", "a\r\n\r\n", "a \r\n\t\r\n", "\r\n\r\na", " a", "a b  c\t\td",
 		"a\rb", "a\r", "\r", "\r\r\n", "a\nb", "a \r b", "\n", "\r\n\ra", "a\r\n \r\nb \r\n\r\n", strings.Repeat("\r\n", 2000) + "x", strings.Repeat("long  line ", 2000),
+		// Around the pieces that are examined for the relaxed form.
+		strings.Repeat("x", maxPiece-1) + "\r\nx", strings.Repeat("x", maxPiece-1) + "\rx", strings.Repeat("x", maxPiece-1) + " \t x", strings.Repeat("x y\r\n", maxPiece) + " \r\n", strings.Repeat(" ", maxPiece) + "\r\nx",
 	} {
 		for _, piece := range []int{1, 2, 3, 7, 4096, 1 << 20} {
 			checkBody(t, Simple, body, piece)
@@ -91,7 +93,7 @@ func FuzzBodyHash(f *testing.F) {
 	f.Add("a \r\n\r\n b\r\n", 2)
 	f.Add("\r\n\r \t\n\r\n", 1)
 	f.Fuzz(func(t *testing.T, body string, piece int) {
-		if piece < 1 || len(body) > 2000 {
+		if piece < 1 || len(body) > 5000 {
 			return
 		}
 		checkBody(t, Simple, body, piece)

@@ -9,31 +9,55 @@ import (
 // concurrent use.
 type Header struct {
 	Fields [][]byte
-	byName map[string][]int // lower case; from top to bottom
+	byName map[string]list // the names are in lower case
+	above  []int           // of each field, the next field above it with the same name, or -1
 }
+
+// A list is the n fields of one name, linked by Header.above.
+type list struct{ lowest, n int }
 
 // NewHeader returns a Header with fields. Each field ends with CRLF.
 func NewHeader(fields [][]byte) *Header {
-	h := &Header{Fields: fields, byName: make(map[string][]int, len(fields))}
+	h := &Header{Fields: fields, byName: make(map[string]list, len(fields)), above: make([]int, len(fields))}
+	var name []byte
 	for i, f := range fields {
-		if name := FieldName(f); name != "" { // otherwise f is not a field
-			h.byName[name] = append(h.byName[name], i)
+		h.above[i] = -1
+		if name = appendName(name[:0], f); len(name) == 0 {
+			continue // not a field
 		}
+		l, found := h.byName[string(name)]
+		if found {
+			h.above[i] = l.lowest
+		}
+		h.byName[string(name)] = list{i, l.n + 1}
 	}
 	return h
 }
 
 // FieldName returns the name of a field in lower case, or "" if there is no colon.
-func FieldName(field []byte) string {
+func FieldName(field []byte) string { return string(appendName(nil, field)) }
+
+// appendName appends the name of a field to b, in lower case. Only ASCII letters
+// change, because other characters are not valid in names: strings.ToLower would
+// map the Kelvin sign (U+212A) to ASCII.
+func appendName(b, field []byte) []byte {
 	i := bytes.IndexByte(field, ':')
 	if i < 0 {
-		return ""
+		return b
 	}
 	name := bytes.TrimRight(field[:i], " \t")
-	if bytes.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
-		return string(name) // not a valid name: ToLower would map K (U+212A) to ASCII
+	at := len(b)
+	b = append(b, name...)
+	for k, c := range name {
+		switch {
+		case c >= 0x80:
+			copy(b[at:], name)
+			return b
+		case 'A' <= c && c <= 'Z':
+			b[at+k] = c | 0x20
+		}
 	}
-	return strings.ToLower(string(name))
+	return b
 }
 
 // IsNamed reports whether a field has a name. The name is in lower case. IsNamed
@@ -54,15 +78,19 @@ func FieldBody(field []byte) string {
 
 // Named returns the fields with a name (in lower case), from top to bottom.
 func (h *Header) Named(name string) [][]byte {
-	var fields [][]byte
-	for _, i := range h.byName[name] {
-		fields = append(fields, h.Fields[i])
+	l := h.byName[name]
+	if l.n == 0 {
+		return nil
+	}
+	fields := make([][]byte, l.n)
+	for i, at := l.lowest, l.n-1; at >= 0; i, at = h.above[i], at-1 {
+		fields[at] = h.Fields[i]
 	}
 	return fields
 }
 
 // Count returns the number of fields with a name (in lower case).
-func (h *Header) Count(name string) int { return len(h.byName[name]) }
+func (h *Header) Count(name string) int { return h.byName[name].n }
 
 // Select returns the fields that names (an h= tag) select, in the order of names. A
 // name that occurs several times selects fields from the bottom of the header
@@ -70,13 +98,22 @@ func (h *Header) Count(name string) int { return len(h.byName[name]) }
 // except is never selected; it may be nil.
 func (h *Header) Select(names []string, except []byte) [][]byte {
 	fields := make([][]byte, 0, min(len(names), len(h.Fields)))
-	taken := make(map[string]int, len(names))
+	// For the lowest field of a name: how many of the name's fields are taken, and
+	// the next one to take.
+	type cursor struct{ taken, next int }
+	cursors := make([]cursor, len(h.Fields))
 	for _, name := range names {
-		name = strings.ToLower(name)
-		at := h.byName[name]
-		for n := taken[name]; n < len(at); n++ {
-			taken[name] = n + 1
-			f := h.Fields[at[len(at)-1-n]]
+		l, found := h.byName[strings.ToLower(name)]
+		if !found {
+			continue
+		}
+		c := &cursors[l.lowest]
+		if c.taken == 0 {
+			c.next = l.lowest
+		}
+		for c.taken < l.n {
+			f := h.Fields[c.next]
+			c.taken, c.next = c.taken+1, h.above[c.next]
 			if except == nil || &f[0] != &except[0] {
 				fields = append(fields, f)
 				break

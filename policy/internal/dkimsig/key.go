@@ -1,7 +1,6 @@
 package dkimsig
 
 import (
-	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
 )
 
@@ -38,31 +36,6 @@ type PublicKey struct {
 
 // ErrTemporary is wrapped by errors that mean that DNS did not answer.
 var ErrTemporary = errors.New("no answer from DNS")
-
-// LookupKey looks up the key of a selector and domain in DNS.
-func LookupKey(ctx context.Context, r lookup.TXTResolver, selector, domain string) (*PublicKey, error) {
-	name := selector + "._domainkey." + domain
-	records, err := lookup.TXT(ctx, r, name)
-	if err != nil {
-		return nil, fmt.Errorf("key %s: %w: %w", name, ErrTemporary, err)
-	}
-	if len(records) == 0 {
-		return nil, fmt.Errorf("key %s does not exist", name)
-	}
-	// Several records are an error of the domain's owner (RFC 6376, 3.6.2.2). Use
-	// the first valid one.
-	var first error
-	for _, record := range records[:min(len(records), 5)] {
-		k, err := ParseKey(record)
-		if err == nil {
-			return k, nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return nil, fmt.Errorf("key %s: %w", name, first)
-}
 
 // ParseKey parses a key record of at most 8 KiB.
 func ParseKey(text string) (*PublicKey, error) {

@@ -194,8 +194,20 @@ func (p *parser) line(off int64, line []byte, start, end bool) error {
 	if len(p.header)+len(line) > limit {
 		return fmt.Errorf("%w: a header is longer than %d bytes", ErrLimit, limit)
 	}
+	if p.header == nil {
+		p.header = make([]byte, 0, headerSize(len(p.parts)))
+	}
 	p.header = append(p.header, line...)
 	return nil
+}
+
+// headerSize returns the usual size of a header. The header of the message is longer
+// than those of its parts.
+func headerSize(parts int) int {
+	if parts == 1 {
+		return 4 << 10
+	}
+	return 256
 }
 
 // endOfHeader parses the header of the innermost part and starts the parts in its

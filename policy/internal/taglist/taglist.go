@@ -31,7 +31,7 @@ func Parse(s string) (List, error) { return parse(s, false) }
 func ParseRecord(s string) (List, error) { return parse(s, true) }
 
 func parse(s string, allowEmpty bool) (List, error) {
-	var list List
+	list := make(List, 0, min(strings.Count(s, ";")+1, maxTags))
 	for at := 0; at < len(s); {
 		end := len(s)
 		if i := strings.IndexByte(s[at:], ';'); i >= 0 {

@@ -1,7 +1,6 @@
 package transaction
 
 import (
-	"io"
 	"net"
 	"net/netip"
 
@@ -55,15 +54,4 @@ func Fields(m *smtpserver.Message) [][]byte {
 		raw[i] = f
 	}
 	return raw
-}
-
-// Body returns a function that writes the body of m.
-func Body(m *smtpserver.Message) func(io.Writer) error {
-	return func(w io.Writer) error {
-		if m.Body == nil {
-			return nil
-		}
-		_, err := m.Body.WriteTo(w)
-		return err
-	}
 }

@@ -2,7 +2,6 @@ package transaction_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
@@ -28,9 +27,8 @@ func TestGetInOneTransaction(t *testing.T) {
 				transaction.Set(s, m, &note{m.From})
 			}
 			look(s)
-			var body strings.Builder
-			if err := transaction.Body(m)(&body); err != nil || body.String() != "x\r\n" || len(transaction.Fields(m)) != 1 {
-				t.Errorf("%d fields, body %q, %v", len(transaction.Fields(m)), body.String(), err)
+			if n := len(transaction.Fields(m)); n != 1 {
+				t.Errorf("%d fields", n)
 			}
 			if ip := transaction.ClientIP(s); ip.String() != "192.0.2.1" {
 				t.Errorf("client %s", ip)

@@ -19,7 +19,7 @@ func VerdictOf(s *smtpserver.Session) *Verdict {
 // refuses no message. Add it before agents that change the message.
 func (v *Verifier) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "arc", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		verdict, err := v.verify(ctx, dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
+		verdict, err := v.verify(ctx, dkimsig.NewHeader(transaction.Fields(m)), bodyOf(s, m))
 		if err != nil {
 			return err
 		}
@@ -41,10 +41,16 @@ func (sl *Sealer) Agent() smtpserver.Agent {
 		if id == "" {
 			id = s.Server().Hostname
 		}
-		fields, err := sl.seal(ctx, id, authres.ResultsOf(s), VerdictOf(s), dkimsig.NewHeader(transaction.Fields(m)), transaction.Body(m))
+		fields, err := sl.seal(ctx, id, authres.ResultsOf(s), VerdictOf(s), dkimsig.NewHeader(transaction.Fields(m)), bodyOf(s, m))
 		if err != nil {
 			return err
 		}
 		return m.Header.Prepend(fields)
 	}}
+}
+
+// bodyOf returns the hashes of the body of m. Those that the DKIM verifier or an
+// agent of this package has computed are not computed again.
+func bodyOf(s *smtpserver.Session, m *smtpserver.Message) bodySum {
+	return func(form dkimsig.Canon) ([]byte, error) { return transaction.BodySum(s, m, form) }
 }

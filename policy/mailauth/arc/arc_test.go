@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
@@ -246,7 +246,7 @@ func TestUnreadableMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := errors.New("gone")
-	if verdict, err := v.verify(t.Context(), header, func(io.Writer) error { return gone }); !errors.Is(err, gone) {
+	if verdict, err := v.verify(t.Context(), header, func(dkimsig.Canon) ([]byte, error) { return nil, gone }); !errors.Is(err, gone) {
 		t.Errorf("%+v, %v", verdict, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

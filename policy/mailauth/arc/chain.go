@@ -32,13 +32,19 @@ func readChain(h *dkimsig.Header) (sets []set, highest int, err error) {
 		{"arc-message-signature", func(s *set) *[]byte { return &s.message }},
 		{"arc-seal", func(s *set) *[]byte { return &s.seal }},
 	}
-	all := make([]set, maxInstances+1)
+	if h.Count("arc-authentication-results")+h.Count("arc-message-signature")+h.Count("arc-seal") == 0 {
+		return nil, 0, nil
+	}
+	all := make([]set, 1, 4)
 	for _, kind := range kinds {
 		for _, field := range h.Named(kind.name) {
 			i, bad := instance(field, kind.name)
 			if bad != nil {
 				err = bad
 				continue
+			}
+			for len(all) <= i {
+				all = append(all, set{})
 			}
 			place := kind.place(&all[i])
 			if *place != nil {

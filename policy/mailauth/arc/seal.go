@@ -59,7 +59,7 @@ func (s *Sealer) Seal(ctx context.Context, r io.Reader, verdict *Verdict, result
 }
 
 // seal returns the next set, or "" if no set can be added (RFC 8617, 5.1).
-func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, verdict *Verdict, header *dkimsig.Header, body func(io.Writer) error) (string, error) {
+func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, verdict *Verdict, header *dkimsig.Header, body bodySum) (string, error) {
 	if verdict == nil || verdict.final || verdict.Result == TempError || verdict.Instances >= maxInstances {
 		return "", nil
 	}
@@ -72,17 +72,15 @@ func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, 
 	if err := s.Key.Validate(); err != nil {
 		return "", fmt.Errorf("arc: %w", err)
 	}
-	hash := dkimsig.NewBodyHash(dkimsig.Relaxed)
-	if err := body(hash); err != nil {
+	bodyHash, err := body(dkimsig.Relaxed)
+	if err != nil {
 		return "", fmt.Errorf("arc: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	bodyHash := hash.Sum()
 	i := verdict.Instances + 1
 	own := set{results: []byte("ARC-Authentication-Results: i=" + strconv.Itoa(i) + "; " + authres.Body(id, results...) + "\r\n")}
-	var err error
 	if own.message, err = s.signMessage(i, header, bodyHash); err != nil {
 		return "", err
 	}

@@ -26,6 +26,8 @@ type Verifier struct {
 	// the result is TempError. Default: 20 seconds, the limit that RFC 7208,
 	// 4.6.4 has for SPF.
 	Timeout time.Duration
+
+	keys dkimsig.KeyCache
 }
 
 // A Resolver sends the DNS queries for keys. *net.Resolver implements it. If the
@@ -48,21 +50,28 @@ func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 	return v.verify(ctx, header, body)
 }
 
-func read(r io.Reader) (*dkimsig.Header, func(io.Writer) error, error) {
+// A bodySum returns the hash of the canonical form of a body. One that reads the
+// body from an io.Reader can be called once.
+type bodySum func(dkimsig.Canon) ([]byte, error)
+
+func read(r io.Reader) (*dkimsig.Header, bodySum, error) {
 	br := bufio.NewReader(content.NewCanonicalReader(r))
 	fields, err := dkimsig.ReadFields(br)
 	if err != nil {
 		return nil, nil, fmt.Errorf("arc: %w", err)
 	}
-	return dkimsig.NewHeader(fields), func(w io.Writer) error {
-		_, err := io.Copy(w, br)
-		return err
+	return dkimsig.NewHeader(fields), func(form dkimsig.Canon) ([]byte, error) {
+		hash := dkimsig.NewBodyHash(form)
+		if _, err := io.Copy(hash, br); err != nil {
+			return nil, err
+		}
+		return hash.Sum(), nil
 	}, nil
 }
 
 // verify implements RFC 8617, 5.2. It returns an error if it cannot read the
 // body.
-func (v *Verifier) verify(ctx context.Context, header *dkimsig.Header, body func(io.Writer) error) (*Verdict, error) {
+func (v *Verifier) verify(ctx context.Context, header *dkimsig.Header, body bodySum) (*Verdict, error) {
 	sets, highest, err := readChain(header)
 	verdict := &Verdict{Result: Fail, Instances: highest}
 	if err != nil {
@@ -109,7 +118,7 @@ type chainError struct {
 func (e *chainError) Error() string { return fmt.Sprintf("arc: %s %d: %v", e.what, e.i, e.err) }
 func (e *chainError) Unwrap() error { return e.err }
 
-func (v *Verifier) checkSets(ctx context.Context, header *dkimsig.Header, sets []set, verdict *Verdict, body func(io.Writer) error) error {
+func (v *Verifier) checkSets(ctx context.Context, header *dkimsig.Header, sets []set, verdict *Verdict, body bodySum) error {
 	seals := make([]*signature, len(sets))
 	for i, s := range sets {
 		seal, err := readSeal(s.seal, i+1)
@@ -141,16 +150,16 @@ func (e *readError) Unwrap() error { return e.error }
 
 // checkMessage verifies the latest message signature. The earlier ones may be
 // invalid by now.
-func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, field []byte, body func(io.Writer) error) error {
+func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, field []byte, body bodySum) error {
 	s, err := readMessageSignature(field)
 	if err != nil {
 		return err
 	}
-	hash := dkimsig.NewBodyHash(s.body)
-	if err := body(hash); err != nil {
+	sum, err := body(s.body)
+	if err != nil {
 		return &readError{err}
 	}
-	if sum := hash.Sum(); subtle.ConstantTimeCompare(sum, s.bodyHash) != 1 {
+	if subtle.ConstantTimeCompare(sum, s.bodyHash) != 1 {
 		return errors.New("the body does not match the signature")
 	}
 	h := dkimsig.NewHeaderHash(s.header)
@@ -189,7 +198,7 @@ func (v *Verifier) check(ctx context.Context, s *signature, sum []byte) error {
 	if err != nil {
 		return err
 	}
-	key, err := dkimsig.LookupKey(ctx, v.Resolver, s.selector, domain)
+	key, err := v.keys.Lookup(ctx, v.Resolver, s.selector, domain)
 	if err != nil {
 		return err
 	}

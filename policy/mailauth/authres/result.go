@@ -129,10 +129,16 @@ func printable(s string) string {
 	return string(b)
 }
 
+// Quoted pairs (RFC 5322, 3.2.1).
+var (
+	quotedReplacer  = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	commentReplacer = strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`)
+)
+
 func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(printable(s)) + `"`
+	return `"` + quotedReplacer.Replace(printable(s)) + `"`
 }
 
 func comment(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`).Replace(printable(s))
+	return commentReplacer.Replace(printable(s))
 }

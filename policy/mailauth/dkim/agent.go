@@ -28,9 +28,14 @@ func VerdictOf(s *smtpserver.Session) *Verdict {
 // refuses no message. Add it before agents that change the message.
 func (v *Verifier) Agent() smtpserver.Agent {
 	return smtpserver.Agent{Name: "dkim", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
-		verdict, err := v.verify(ctx, transaction.Fields(m), bodyOf(m))
+		verdict, sums, err := v.verify(ctx, transaction.Fields(m), bodyOf(m))
 		if err != nil {
 			return err // the content cannot be read
+		}
+		for form, sum := range sums {
+			if sum != nil {
+				transaction.SetBodySum(s, m, dkimsig.Canon(form), sum)
+			}
 		}
 		transaction.Set(s, m, verdict)
 		return nil

@@ -2,6 +2,7 @@ package dkim
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"strconv"
@@ -93,7 +94,13 @@ func TestBodyIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdict, err := v.verify(t.Context(), append(fields, from...), bodyOf(m))
+	verdict, sums, err := v.verify(t.Context(), append(fields, from...), bodyOf(m))
+	if hash := dkimsig.NewBodyHash(dkimsig.Relaxed); true {
+		hash.Write([]byte(text))
+		if !bytes.Equal(sums[dkimsig.Relaxed], hash.Sum()) || sums[dkimsig.Simple] != nil {
+			t.Errorf("hashes of the body: %x", sums)
+		}
+	}
 	if err != nil || len(verdict.Signatures) != 2 || verdict.Signatures[0].Result != Pass || verdict.Signatures[1].Result != Pass {
 		t.Errorf("%+v, %v", verdict, err)
 	}

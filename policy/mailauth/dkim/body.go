@@ -3,11 +3,16 @@ package dkim
 import (
 	"bytes"
 	"io"
+	"sync"
 )
 
 // maxBlank is the length of a run of white space and line ends that is too long
 // for go-msgauth.
 const maxBlank = 64 << 10
+
+// pieceSize is the length of a piece without long white space. go-msgauth
+// allocates twice this size for each piece, and larger pieces cost more.
+const pieceSize = 16 << 10
 
 // A body reads a message's body, unchanged, in pieces that suit go-msgauth. That
 // library keeps the line ends at the end of a piece in memory until more text
@@ -16,27 +21,38 @@ const maxBlank = 64 << 10
 // in white space here. White space that fills the buffer is a limitError.
 type body struct {
 	r     io.Reader
-	buf   []byte // up to maxBlank
+	buf   []byte // from buffers, until the end: up to maxBlank
+	size  int    // as much of buf is filled before a piece is returned
 	rest  []byte // part of buf: read, but not returned by next
 	piece []byte // part of buf: returned by next, but not by Read
 	ended bool
 }
 
-func newBody(r io.Reader) *body { return &body{r: r, buf: make([]byte, 8<<10)} }
+var buffers = sync.Pool{New: func() any { return new([maxBlank]byte) }}
+
+func newBody(r io.Reader) *body { return newBodySize(r, 8<<10) }
+
+func newBodySize(r io.Reader, size int) *body {
+	return &body{r: r, buf: buffers.Get().(*[maxBlank]byte)[:], size: size}
+}
 
 // next returns the next piece, which is valid until the next call. After the last
 // piece it returns io.EOF.
 func (b *body) next() ([]byte, error) {
 	if b.ended {
+		if b.buf != nil {
+			buffers.Put((*[maxBlank]byte)(b.buf))
+			b.buf = nil
+		}
 		return nil, io.EOF
 	}
 	n := copy(b.buf, b.rest)
-	for {
-		m, err := b.r.Read(b.buf[n:])
+	for size := b.size; ; {
+		m, err := b.r.Read(b.buf[n:max(n, size)])
 		n += m
 		end := 0
-		if n == len(b.buf) {
-			end = len(bytes.TrimRight(b.buf, " \t\r\n"))
+		if n >= size {
+			end = len(bytes.TrimRight(b.buf[:n], " \t\r\n"))
 		}
 		switch {
 		case n == maxBlank && end == 0:
@@ -46,16 +62,14 @@ func (b *body) next() ([]byte, error) {
 			return b.buf[:n], nil
 		case err != nil:
 			return nil, err
-		case n < len(b.buf):
+		case n < size:
 			continue
-		}
-		if n < maxBlank { // use larger pieces for a long body
-			b.buf = append(make([]byte, 0, 2*n), b.buf...)[:2*n]
-		}
-		if end > 0 {
+		case end > 0:
 			b.rest = b.buf[end:n]
+			b.size = min(2*b.size, max(b.size, pieceSize)) // larger pieces for a long body
 			return b.buf[:end], nil
 		}
+		size = min(2*size, maxBlank) // white space: read on
 	}
 }
 

@@ -84,7 +84,7 @@ func checkPieces(t *testing.T, text string, first int, wrap func(io.Reader) io.R
 	blank := func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) }
 	tooMuch := slices.ContainsFunc(strings.FieldsFunc(text, func(r rune) bool { return !blank(r) }), func(run string) bool { return len(run) >= maxBlank })
 	var pieces []string
-	b := &body{r: wrap(strings.NewReader(text)), buf: make([]byte, first)}
+	b := newBodySize(wrap(strings.NewReader(text)), first)
 	var err error
 	for {
 		var p []byte
@@ -109,7 +109,7 @@ func checkPieces(t *testing.T, text string, first int, wrap func(io.Reader) io.R
 			t.Errorf("a piece of %d octets, %.40q", len(p), p)
 		}
 	}
-	again, err := io.ReadAll(struct{ io.Reader }{&body{r: wrap(strings.NewReader(text)), buf: make([]byte, first)}})
+	again, err := io.ReadAll(struct{ io.Reader }{newBodySize(wrap(strings.NewReader(text)), first)})
 	if string(again) != got || errors.As(err, &limit) != tooMuch {
 		t.Errorf("Read gives %d octets, %v; next %d", len(again), err, len(got))
 	}

@@ -27,6 +27,8 @@ type Verifier struct {
 	// the result is TempError. Default: 20 seconds, the limit that RFC 7208,
 	// 4.6.4 has for SPF.
 	Timeout time.Duration
+
+	keys dkimsig.KeyCache
 }
 
 // A Resolver sends the DNS queries for keys. *net.Resolver implements it. If the
@@ -49,13 +51,15 @@ func (v *Verifier) Verify(ctx context.Context, r io.Reader) (*Verdict, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dkim: %w", err)
 	}
-	return v.verify(ctx, fields, body)
+	verdict, _, err := v.verify(ctx, fields, body)
+	return verdict, err
 }
 
 // verify parses the signatures, looks up the keys of the valid ones concurrently,
-// and verifies them. It reads the body once for all signatures.
-func (v *Verifier) verify(ctx context.Context, fields [][]byte, body source) (*Verdict, error) {
-	verdict := new(Verdict)
+// and verifies them. It reads the body once for all signatures. sums are the
+// hashes of the body for each canonical form that a valid signature has.
+func (v *Verifier) verify(ctx context.Context, fields [][]byte, body source) (verdict *Verdict, sums [2][]byte, err error) {
+	verdict = new(Verdict)
 	var signatures [][]byte
 	for _, field := range fields {
 		if dkimsig.IsNamed(field, "dkim-signature") {
@@ -70,7 +74,7 @@ func (v *Verifier) verify(ctx context.Context, fields [][]byte, body source) (*V
 		verdict.Ignored, signatures = n-limit, signatures[:limit]
 	}
 	if len(signatures) == 0 {
-		return verdict, nil
+		return verdict, sums, nil
 	}
 	now := time.Now()
 	candidates := make([]*candidate, len(signatures))
@@ -79,12 +83,15 @@ func (v *Verifier) verify(ctx context.Context, fields [][]byte, body source) (*V
 	}
 	v.findKeys(ctx, open(candidates))
 	if err := check(open(candidates), dkimsig.NewHeader(fields), body); err != nil {
-		return nil, fmt.Errorf("dkim: %w", err)
+		return nil, sums, fmt.Errorf("dkim: %w", err)
 	}
 	for _, c := range candidates {
 		verdict.Signatures = append(verdict.Signatures, c.Signature)
+		if c.Result == Pass {
+			sums[c.bodyForm] = c.bodyHash
+		}
 	}
-	return verdict, nil
+	return verdict, sums, nil
 }
 
 // open returns the candidates that have no result yet.
@@ -118,7 +125,7 @@ func (v *Verifier) findKey(ctx context.Context, c *candidate) {
 		c.conclude(Neutral, err)
 		return
 	}
-	key, err := dkimsig.LookupKey(ctx, v.Resolver, c.Selector, domain)
+	key, err := v.keys.Lookup(ctx, v.Resolver, c.Selector, domain)
 	if err != nil {
 		r := PermError
 		if errors.Is(err, dkimsig.ErrTemporary) {
