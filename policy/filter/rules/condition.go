@@ -80,7 +80,7 @@ func Header(name, expression string) Condition {
 // one.
 func Subject(words ...string) Condition {
 	lower := newWords(words)
-	return is(func(m *Mail) bool { return slices.ContainsFunc(m.subjects(), lower.in) })
+	return is(func(m *Mail) bool { return slices.ContainsFunc(m.subjects(), func(v []byte) bool { return m.has(v, lower) }) })
 }
 
 // Body is met if the text of the message (see Mail.Text) contains one of the words
@@ -91,7 +91,7 @@ func Body(words ...string) Condition {
 	lower := newWords(words)
 	return Func(func(m *Mail) (bool, error) {
 		text, err := m.readText()
-		if lower.in(text) {
+		if m.has(text, lower) {
 			return true, nil
 		}
 		return false, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
@@ -27,10 +28,39 @@ type Mail struct {
 	allowAmbiguous bool // see Rules
 	// A cache of the parsed message. changed clears it.
 	parts        []mimetree.Part
-	text         []byte // if textRead
+	text         []byte // if textRead; part of buffers.body
 	textRead     bool
 	subject      [][]byte // if subjectsRead
 	subjectsRead bool
+	*buffers
+}
+
+// buffers are the memory for the text of a message. It is used again for other
+// messages.
+type buffers struct{ body, lower []byte }
+
+var pool = sync.Pool{New: func() any { return new(buffers) }}
+
+// maxPooled is the size of a text whose memory is used again.
+const maxPooled = 256 << 10
+
+// newMail returns a Mail. Call release after the last use of it.
+func newMail(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message, allowAmbiguous bool) *Mail {
+	return &Mail{Session: s, Message: m, ctx: ctx, allowAmbiguous: allowAmbiguous, buffers: pool.Get().(*buffers)}
+}
+
+func (m *Mail) release() {
+	m.changed()
+	if b := m.buffers; cap(b.body) <= maxPooled && cap(b.lower) <= maxPooled {
+		pool.Put(b)
+	}
+	m.buffers = new(buffers)
+}
+
+// has reports whether text contains one of the words.
+func (m *Mail) has(text []byte, ws words) (found bool) {
+	found, m.lower = ws.in(text, m.lower)
+	return found
 }
 
 // changed clears the cache, after an action that may have changed the message.
@@ -102,7 +132,8 @@ func (m *Mail) readText() ([]byte, error) {
 		return nil, err
 	}
 	if !m.textRead {
-		m.text, m.textRead = textOf(m.Message.Content(), parts), true
+		m.body = textOf(m.body[:0], m.Message.Content(), parts)
+		m.text, m.textRead = m.body, true
 	}
 	for i := range parts {
 		p := &parts[i]
@@ -130,8 +161,8 @@ func (m *Mail) unclear(what string) error {
 
 func isText(p *mimetree.Part) bool { return p.Leaf() && strings.HasPrefix(p.Type, "text/") }
 
-func textOf(c smtpserver.Content, parts []mimetree.Part) []byte {
-	var b []byte
+// textOf appends the text of all text parts to b.
+func textOf(b []byte, c smtpserver.Content, parts []mimetree.Part) []byte {
 	for i := range parts {
 		if !isText(&parts[i]) {
 			continue

@@ -121,7 +121,9 @@ func (r *Rules) Agent() smtpserver.Agent {
 		if invalid != nil {
 			return invalid
 		}
-		return r.apply(&Mail{Session: s, Message: m, ctx: ctx, allowAmbiguous: r.AllowAmbiguous})
+		mail := newMail(ctx, s, m, r.AllowAmbiguous)
+		defer mail.release()
+		return r.apply(mail)
 	}}
 }
 

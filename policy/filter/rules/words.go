@@ -24,30 +24,31 @@ func newWords(ws []string) words {
 const pieceSize = 4 << 10
 
 // in reports whether text in lower case contains one of the words. It converts one
-// piece after another, so its memory does not depend on the length of the text.
-func (ws words) in(text []byte) bool {
+// piece after another in the buffer lower, which it returns for the next call. Its
+// memory does not depend on the length of the text.
+func (ws words) in(text, lower []byte) (found bool, _ []byte) {
 	longest := 0
 	for _, w := range ws {
 		if len(w) == 0 {
-			return true
+			return true, lower
 		}
 		longest = max(longest, len(w))
 	}
 	if longest == 0 {
-		return false
+		return false, lower
 	}
-	lower := make([]byte, 0, min(len(text), longest+pieceSize+8))
+	lower = slices.Grow(lower[:0], min(len(text), longest+pieceSize))
 	for len(text) > 0 {
 		n := cut(text, pieceSize)
 		lower = appendLower(lower, text[:n])
 		text = text[n:]
 		if slices.ContainsFunc(ws, func(w []byte) bool { return bytes.Contains(lower, w) }) {
-			return true
+			return true, lower
 		}
 		// A word may begin in this piece and end in the next one.
 		lower = append(lower[:0], lower[max(0, len(lower)-longest+1):]...)
 	}
-	return false
+	return false, lower
 }
 
 // cut returns a position in text, at most n, that is not within a character.

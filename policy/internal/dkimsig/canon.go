@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 )
 
@@ -52,6 +53,7 @@ func (c Canon) appendField(dst, field []byte) []byte {
 	if c == Simple {
 		return append(dst, field...)
 	}
+	dst = slices.Grow(dst, len(field)+len(":\r\n"))
 	colon := bytes.IndexByte(field, ':')
 	if colon < 0 {
 		colon = len(field)

@@ -30,7 +30,7 @@ type body struct {
 
 var buffers = sync.Pool{New: func() any { return new([maxBlank]byte) }}
 
-func newBody(r io.Reader) *body { return newBodySize(r, 8<<10) }
+func newBody(r io.Reader) *body { return newBodySize(r, pieceSize) }
 
 func newBodySize(r io.Reader, size int) *body {
 	return &body{r: r, buf: buffers.Get().(*[maxBlank]byte)[:], size: size}

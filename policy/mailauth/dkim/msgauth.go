@@ -1,12 +1,14 @@
 package dkim
 
 import (
+	"bufio"
 	"bytes"
 	"crypto"
 	"errors"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	msgauth "github.com/emersion/go-msgauth/dkim"
@@ -119,11 +121,16 @@ func appendField(text, field []byte, form dkimsig.Canon) []byte {
 	return text
 }
 
+var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
 // ask verifies one signature with go-msgauth, with the key that was found. It
 // returns an error if it cannot read the body.
 func (c *candidate) ask(header *dkimsig.Header, body io.Reader) error {
 	fields := section(c.field, header.Select(c.Fields, c.field), c.headerForm)
-	checked, err := msgauth.VerifyWithOptions(&message{fields, body}, &msgauth.VerifyOptions{
+	r := readers.Get().(*bufio.Reader) // go-msgauth uses it instead of a new one
+	r.Reset(&message{fields, body})
+	defer func() { r.Reset(nil); readers.Put(r) }()
+	checked, err := msgauth.VerifyWithOptions(r, &msgauth.VerifyOptions{
 		LookupTXT:        func(string) ([]string, error) { return []string{c.key.Record}, nil },
 		MaxVerifications: 1, // only c.field, which is first; the signed fields may contain other signatures
 	})
