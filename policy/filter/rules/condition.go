@@ -80,7 +80,9 @@ func Header(name, expression string) Condition {
 // one.
 func Subject(words ...string) Condition {
 	lower := newWords(words)
-	return is(func(m *Mail) bool { return slices.ContainsFunc(m.subjects(), func(v []byte) bool { return m.has(v, lower) }) })
+	return is(func(m *Mail) bool {
+		return slices.ContainsFunc(m.subjects(), func(v []byte) bool { return m.has(v, lower) })
+	})
 }
 
 // Body is met if the text of the message (see Mail.Text) contains one of the words
