@@ -1,6 +1,10 @@
 package spool
 
-import "path/filepath"
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+)
 
 // dead returns a segment that is not needed, nil if there is none:
 //   - None of its messages and states is needed.
@@ -65,6 +69,10 @@ func (l *recordLog) drop(g *segment, reuse bool) error {
 	} else {
 		err = l.fs.Remove(g.path)
 	}
+	gone := errors.Is(err, fs.ErrNotExist)
+	if gone { // the call before succeeded, and then the sync of the directory failed
+		err = nil
+	}
 	if err == nil {
 		err = l.fs.SyncDir(l.dir)
 	}
@@ -72,7 +80,7 @@ func (l *recordLog) drop(g *segment, reuse bool) error {
 	defer l.mu.Unlock()
 	if reuse {
 		l.preparing = false
-		if err == nil {
+		if reuse = !gone; err == nil && reuse {
 			l.spare, l.noSpare = g.file, nil
 		}
 		l.idle.Broadcast()
