@@ -54,8 +54,9 @@ func Hurry(ctx context.Context) bool { return ctx.Value(hurryKey{}) != nil }
 type hurryKey struct{}
 
 // Early returns the context for the part of an attempt that can be canceled
-// without a duplicate: everything before the end of data. It ends when ctx ends,
-// or sooner: during a [Queue.Shutdown]. ctx is the context of a Deliver call.
+// without a duplicate: everything before the end of data. It ends when ctx
+// ends. During a [Queue.Shutdown] it can end sooner. ctx is the context of a
+// Deliver call.
 func Early(ctx context.Context) context.Context {
 	if early, ok := ctx.Value(earlyKey{}).(context.Context); ok {
 		return early
@@ -79,8 +80,8 @@ type Checker interface {
 }
 
 // A Changer is a Deliverer whose settings can be replaced while it is in use.
-// It calls changed after each change. It must not wait for its own locks in
-// that call. The Queue passes [Queue.SettingsChanged].
+// It calls changed after each change. It must not hold its own locks during
+// this call. The Queue passes [Queue.SettingsChanged] to OnChange.
 type Changer interface {
 	OnChange(changed func())
 }
@@ -88,23 +89,24 @@ type Changer interface {
 // Pace has the settings of a [Pacer] for one next hop. The zero value means
 // the defaults of the Queue.
 type Pace struct {
-	// Held keeps the mail for the hop in the queue. This is no attempt. The
-	// hop is outside its schedule, or its mail is sent only on request (ETRN,
-	// ATRN).
+	// Held keeps the mail for the hop in the queue. A hop is Held when it is
+	// outside its schedule, or when its mail is sent only on request (ETRN,
+	// ATRN). Holding mail does not count as an attempt.
 	Held bool
 	// Until is when the Queue calls Pace again for a hop that is Held. The
 	// zero time means: when an operation retries the hop.
 	Until time.Time
-	// MaxConcurrency is the most deliveries to the hop at the same time. 0
-	// means that only the limits of the Queue apply.
+	// MaxConcurrency is the maximum number of deliveries to the hop at the same
+	// time. 0 means that only the limits of the Queue apply.
 	MaxConcurrency int
 	// Retry are the retry intervals after the first, second, ... failed
 	// attempt. The last one repeats.
 	Retry []time.Duration
 	// DelayNotice is the time after which the sender gets a delay notice.
 	// Negative means never. Expiry is the queue lifetime. 0 means the value of
-	// the [RetryPolicy], and both count as there. The sender can only shorten
-	// them, with DELIVERBY (RFC 2852).
+	// the [RetryPolicy]. Both times count from the same moment as those of
+	// RetryPolicy.Lifetime. The sender can only shorten them, with DELIVERBY
+	// (RFC 2852).
 	DelayNotice, Expiry time.Duration
 }
 
@@ -123,9 +125,10 @@ const (
 	// DNS. The cause is not the message. All mail for the hop waits.
 	Unreachable
 	// Busy means that no attempt was made, because other attempts use all
-	// connections that the host at Addr may have. The recipient is tried again
-	// when one of them has ended. Deliver does not wait for that itself: the
-	// wait would take a delivery slot from other mail.
+	// connections that are allowed to the host at Addr. The recipient is tried
+	// again when one of them has ended. Deliver returns Busy and does not wait
+	// for a free connection, because the wait would take a delivery slot from
+	// other mail.
 	Busy
 )
 
@@ -137,7 +140,7 @@ type Result struct {
 	Reply smtp.SMTPError
 	// Host is the name of the host that replied.
 	Host string
-	// Addr is the address that the attempt used last, also if no host replied.
+	// Addr is the address that the attempt used last, even if no host replied.
 	// Next hops with the same address share the limits of one next hop.
 	Addr string
 	// TLS describes the connection, for example "TLS1.3

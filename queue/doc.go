@@ -1,8 +1,7 @@
 // Package queue is a durable mail queue. A [Queue] stores messages in a
-// [Store] and delivers them through a [Deliverer]. It retries until every
-// recipient has ended. A recipient ends when it is delivered or when its
-// failure has been reported to the sender (RFC 3464). If the failure cannot be
-// reported, the message is kept as bad mail.
+// [Store] and delivers them through a [Deliverer]. It retries until each
+// recipient is delivered or its failure is reported to the sender (RFC 3464).
+// If the failure cannot be reported, the message is kept as bad mail.
 //
 //	store, err := spool.Open(dir, nil)
 //	...
@@ -26,23 +25,24 @@
 //
 // # How it works
 //
-// Waiting messages are in the Store. A limited number of messages is active:
-// in memory, and split into one part for each [NextHop]. The number of
-// concurrent deliveries to a next hop adapts to what the hop accepts. If a next
-// hop cannot be reached, all of its mail waits. At the retry time the Queue
-// probes the hop with one message. [Retry] describes the retry intervals, and
-// [Limits] describes the limits.
+// Waiting messages are in the Store. A limited number of messages is active. An
+// active message is in memory. Its recipients are divided into parts, one for
+// each [NextHop]. The number of concurrent deliveries to a next hop adapts to
+// what the hop accepts. If a next hop cannot be reached, all of its mail waits.
+// At the retry time the Queue probes the hop with one message. [Retry]
+// describes the retry intervals, and [Limits] describes the limits.
 //
 // Delivery slots (Limits.Deliveries) and active messages (Limits.Active) are
 // shared fairly:
 //
-//   - Connectors share them max-min: a connector that needs less than its share
-//     gets all that it needs, and the others share the rest.
-//   - The next hops of a connector take turns. A hop with a backlog takes up to
-//     eight turns in a row.
-//   - Next hops that have not answered yet and hops that could not be reached
-//     together get half of the slots at most. Mail for a host that answers does
-//     not wait for thousands of silent hosts.
+//   - Each connector has an equal share. A connector that needs less than its
+//     share gets all that it needs, and the others share the rest (max-min
+//     fairness).
+//   - The Queue serves the next hops of a connector one after the other (round
+//     robin). A hop with much waiting mail gets up to eight turns in a row.
+//   - Two kinds of next hops together get at most half of the slots: those that
+//     have not answered yet, and those that could not be reached. So mail for a
+//     host that answers does not wait for thousands of silent hosts.
 //   - Next hops with the same address (Result.Addr) count as one.
 //
 // The result of an attempt decides what happens to a recipient:
@@ -66,10 +66,11 @@
 // notifications that the Queue sends. The package queue/dsn writes and reads
 // them.
 //
-// The first form of a report contains the most information. If it is refused
-// because the return path lacks 8BITMIME, SMTPUTF8 or REQUIRETLS, or because it
-// is too large, the Queue sends it again in a smaller form: in ASCII, with only
-// the header or only the Message-ID of the original message.
+// The first form of a report contains the most information. A host can refuse
+// it because the report is too large, or because a host on the way lacks
+// 8BITMIME, SMTPUTF8 or REQUIRETLS. The Queue then sends the report again in a
+// smaller form. This form is in ASCII. It contains only the header of the
+// original message, or only its Message-ID.
 //
 // The Queue sends no report about a report. It logs a report that cannot be
 // delivered and keeps it as bad mail. It also keeps each message that can be
@@ -89,7 +90,8 @@
 // [Queue.SuspendQueue] and [Queue.RetryQueues] act on next hops with all of
 // their mail. [Queue.Freeze] refuses new mail, [Queue.Pause] stops deliveries,
 // and [Queue.Drain] empties the Queue. Call [Queue.SettingsChanged] after a
-// change of settings: it retries the mail that waits because of the old ones.
+// change of settings. It retries the mail that waits because of the old
+// settings.
 //
 // Each thing that happens is an [Event] for the subscribers. The package
 // queue/tracking writes events to a log and searches it. The package

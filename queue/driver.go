@@ -198,13 +198,13 @@ func (q *Queue) giveBack(a *active) {
 	var m *Message
 	q.locked(func(*sched.Scheduler) { m = &a.snapshot().m })
 	if err := q.Store.Update(context.Background(), q.owner, m, Schedule{Volatile: true}); err != nil {
-		q.log.Warn("queue: a message could not be given back", "id", m.ID, "error", err)
+		q.log.Warn("queue: a message could not be released at shutdown", "id", m.ID, "error", err)
 		return
 	}
 	if a.order == nil {
 		return
 	}
 	if done, err := q.do(context.Background(), m.ID, NextHop{}, *a.order); !done || err != nil {
-		q.log.Warn("queue: an order could not be carried out", "id", m.ID, "operation", a.order.String(), "error", err)
+		q.log.Warn("queue: an operation on an active message failed", "id", m.ID, "operation", a.order.String(), "error", err)
 	}
 }

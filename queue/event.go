@@ -23,7 +23,7 @@ const (
 	EventPoison                              // poison message: set aside
 	EventBadMail                             // bad mail: can be neither delivered nor reported
 	EventThrottle                            // the Queue reduced the concurrency of a next hop
-	EventSuppressed                          // a report was due, but NOTIFY excludes it or it must not be sent
+	EventSuppressed                          // a report was not sent, because NOTIFY excludes it
 	EventOperation                           // any other operation of an operator
 	EventBadMailRemoved                      // the oldest bad mail was removed: Limits.BadMailBytes or BadMailMessages
 )
@@ -44,7 +44,8 @@ type Event struct {
 	Time time.Time
 	Kind EventKind
 
-	// The message. These fields are empty in an event of a next hop.
+	// The message. These fields are empty if the event concerns a next hop and
+	// no message.
 	ID        string
 	MessageID string // of the header
 	Subject   string
@@ -56,12 +57,12 @@ type Event struct {
 
 	Recipients []EventRecipient // the recipients that the event concerns
 	Hop        NextHop
-	Host, Addr string // of the remote host, if one replied
+	Host, Addr string // of the remote host: see Result
 	TLS        string
 	Took       time.Duration // of the attempt
 
-	// Related is the address before an expansion or rewriting. Reference is
-	// the ID of another message: the report about this message, the bad mail
+	// Related is the address of the list or alias that was expanded. Reference
+	// is the ID of another message: the report about this message, the bad mail
 	// that was made of it, or the copy that was resubmitted.
 	Related   string
 	Reference string

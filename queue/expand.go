@@ -15,8 +15,8 @@ import (
 // already.
 //
 // The member of an alias (one member) gets all options of r. The members of a
-// list get them too, except NOTIFY=SUCCESS: a success is reported once for the
-// list, as "expanded", and not for each member (RFC 3461, 5.2.7.2).
+// list get all options except NOTIFY=SUCCESS. A success is reported once for
+// the list, as "expanded", and not for each member (RFC 3461, 5.2.7.2).
 //
 // The error is a *smtp.SMTPError for the hook to return: 550 5.1.1 if there are
 // no members, and 550 5.4.6 for a forward loop. A forward loop means that all

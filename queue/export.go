@@ -31,8 +31,9 @@ const (
 
 // Export writes a message with its envelope: first X- fields with the sender,
 // the recipients and their parameters, and then the unchanged content. The
-// recipients are those that wait or, if none waits, all that are not delivered.
-// Import and the replay folder (queue/pickup) read this format.
+// recipients are those that wait. If no recipient waits, they are all
+// recipients that are not delivered. Import and the replay folder
+// (queue/pickup) read this format.
 func Export(w io.Writer, m *Message) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: <%s>%s\r\n", fieldSender, m.From, mailParams(m))
@@ -103,8 +104,8 @@ func rcptParams(r *Recipient) string {
 	return b.String()
 }
 
-// importMost is the most bytes of the fields at the start of an exported
-// message.
+// importMost is the maximum number of bytes of the fields at the start of an
+// exported message.
 const importMost = 4 << 20
 
 // Import reads a message that Export or Exchange has written, and returns it

@@ -12,9 +12,9 @@ import (
 
 // A Hook has functions that the Queue calls before it stores a message. It
 // calls them for each message, from any source: SMTP, Submit, the pickup
-// folder, or a report of the Queue itself (Message.System). Their changes are
-// stored with the message, so they happen only once. A nil function is not
-// called.
+// folder, or a report of the Queue itself (Message.System). The changes that
+// they make are stored with the message, so each change is made only once. A
+// nil function is not called.
 //
 // An error or a panic refuses the message. If the error is or wraps a
 // *smtp.SMTPError, that is the reply to the client. Any other error becomes 451

@@ -5,17 +5,19 @@ import "time"
 // Limits are the limits of a Queue. The zero value of each field means its
 // default.
 type Limits struct {
-	// Active is the most active messages: messages in memory, to be delivered.
-	// All others wait in the Store. Default 20000 (Postfix).
+	// Active is the maximum number of active messages: messages in memory, to
+	// be delivered. All others wait in the Store. Default 20000 (Postfix).
 	Active int
-	// Memory is the most bytes of message content that the Queue keeps in
-	// memory. Content that Submit receives in memory stays there while its
-	// message is active. When the limit is reached, new messages wait in the
-	// Store, and their content is read from there. Default 128 MiB.
+	// Memory is the maximum number of bytes of message content that the Queue
+	// keeps in memory. Content that Submit receives in memory stays there while
+	// its message is active. When the limit is reached, new messages wait in
+	// the Store, and their content is read from there. Default 128 MiB.
 	Memory int64
-	// Deliveries is the most Deliver calls at the same time. Default 500.
+	// Deliveries is the maximum number of Deliver calls at the same time.
+	// Default 500.
 	Deliveries int
-	// Rate is the most Deliver calls that begin per second. Default no limit.
+	// Rate is the maximum number of Deliver calls that begin per second.
+	// Default no limit.
 	Rate float64
 	// Hop has the limits for each next hop.
 	Hop HopLimits
@@ -32,40 +34,44 @@ type Limits struct {
 	// BadMail is how long the Store keeps bad mail. Default 30 days. Negative
 	// means for ever.
 	BadMail time.Duration
-	// BadMailBytes is the most bytes of bad mail in the Store: content,
-	// addresses and replies. A new message that would exceed it is kept without
-	// its body. If that is still too much, the oldest bad mail is removed:
-	// [EventBadMailRemoved]. Default 50 MiB. Negative means no limit.
+	// BadMailBytes is the maximum number of bytes of bad mail in the Store:
+	// content, addresses and replies. If a new message would exceed this limit,
+	// it is kept without its body. If the limit is still exceeded, the oldest
+	// bad mail is removed ([EventBadMailRemoved]). Default 50 MiB. Negative
+	// means no limit.
 	BadMailBytes int64
-	// BadMailMessages is the most messages of bad mail in the Store. For a new
-	// message beyond it the oldest is removed. Default 10000. Negative means no
-	// limit.
+	// BadMailMessages is the maximum number of messages of bad mail in the
+	// Store. When a new message exceeds this limit, the oldest message of bad
+	// mail is removed. Default 10000. Negative means no limit.
 	BadMailMessages int
-	// Received is the most Received fields of a message that Submit, the
-	// pickup folder and the replay folder accept. A message with more is
-	// considered a mail loop and is refused with 554 5.4.6. A field at the top
-	// that this host has written (Queue.Hostname) does not count. Mail that
-	// arrived by SMTP (Origin.Protocol is set) has another limit, which the
-	// server checks before it accepts the message: smtpserver.Limits.Hops. The
-	// Queue counts again only for its own reports: a report to which hooks have
-	// added too many fields fails with 4.4.6. Default 30 (Exchange 2007).
+	// Received is the maximum number of Received fields of a message that
+	// Submit, the pickup folder and the replay folder accept. A message with
+	// more is considered a mail loop and is refused with 554 5.4.6. A field at
+	// the top that this host has written (Queue.Hostname) does not count. Mail
+	// that arrived by SMTP (Origin.Protocol is set) has another limit, which
+	// the server checks before it accepts the message: smtpserver.Limits.Hops.
+	// The Queue counts the fields of its own reports again before the first
+	// attempt. If hooks have added too many, the report fails with 4.4.6.
+	// Default 30 (Exchange 2007).
 	Received int
 }
 
 // HopLimits are the limits for one next hop. The zero value of each field means
 // its default.
 type HopLimits struct {
-	// Concurrency is the most Deliver calls for the hop at the same time, and
-	// Start is the number at the beginning. The Queue adapts the number to
-	// what the hop accepts, up to Concurrency. Default 20 and 5 (Postfix).
+	// Concurrency is the maximum number of Deliver calls for the hop at the
+	// same time. Start is the number that is allowed at the beginning. The
+	// Queue then adapts the number to what the hop accepts, up to Concurrency.
+	// The defaults are 20 and 5 (Postfix).
 	Concurrency, Start int
-	// Recipients is the most recipients in one Deliver call. Default 50
-	// (Postfix).
+	// Recipients is the maximum number of recipients in one Deliver call.
+	// Default 50 (Postfix).
 	Recipients int
-	// Rate is the most Deliver calls that begin per second. Default no limit.
+	// Rate is the maximum number of Deliver calls that begin per second.
+	// Default no limit.
 	Rate float64
-	// Active is the most active messages for this hop. Default a quarter of
-	// Limits.Active.
+	// Active is the maximum number of active messages for this hop. Default a
+	// quarter of Limits.Active.
 	Active int
 }
 

@@ -82,8 +82,8 @@ type MessageInfo struct {
 // Filter.Hop is set, it reads the messages that are stored under that hop, those
 // that wait for several hops or are not routed yet, and those that were set aside;
 // it does not look at the mail of other hops.
-// It skips and logs a damaged one, unless Filter.ID selects it: then it yields
-// ErrDamaged.
+// It skips a damaged message and logs it. But if Filter.ID selects a damaged
+// message, it yields ErrDamaged.
 func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, error] {
 	q.setup()
 	return func(yield func(*MessageInfo, error) bool) {

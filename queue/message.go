@@ -39,8 +39,8 @@ type Message struct {
 	From       string
 	Options    smtp.MailOptions
 	Recipients []*Recipient
-	// Content is the header and body. In a message that the Queue passes to a
-	// function it is not nil, and readable until that function returns.
+	// Content is the header and body. When the Queue passes a message to a
+	// function, Content is not nil. It can be read until that function returns.
 	Content Content
 
 	// Received is when the message was accepted. Zero means now. Retry and
@@ -48,7 +48,7 @@ type Message struct {
 	Received time.Time
 	// Release is the earliest time of the first attempt (FUTURERELEASE, RFC
 	// 4865). Retry and expiry count from it if it is later than Received. Zero
-	// means at once.
+	// means that the first attempt is made at once.
 	Release time.Time
 	// Origin has the source of the message.
 	Origin Origin
@@ -100,8 +100,8 @@ type Recipient struct {
 	NextAttempt time.Time // when the next attempt is due
 	// RetryWait is the wait that ends at NextAttempt. If it is zero,
 	// NextAttempt is the Release of the message. Otherwise NextAttempt is a
-	// time by the Queue's own clock, as Schedule.Due is; a [MessageInfo] has
-	// it by the wall clock.
+	// time of the Queue's own clock, like Schedule.Due. In a [MessageInfo],
+	// NextAttempt is a time of the wall clock.
 	RetryWait   time.Duration
 	Last        Result // the result of the last attempt
 	LastAttempt time.Time

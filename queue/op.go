@@ -80,8 +80,8 @@ func Remove(report bool) Op {
 // an active message, op is performed when its attempts have ended
 // (MessageInfo.Status is then MessagePendingSuspend or MessagePendingRemove).
 // Do skips a message that another node has leased. Do stops at the first
-// error, or when ctx ends. It does not undo the operations that are complete,
-// and it completes the operation that has begun.
+// error, or when ctx ends. It completes the operation that has begun. It does
+// not undo the operations that are complete.
 func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 	q.setup()
 	type target struct {

@@ -35,12 +35,12 @@ type Queue struct {
 	// Reports are the settings for delivery status notifications.
 	Reports Reports
 	// BadMail keeps a message that can be neither delivered nor reported.
-	// Usually this is a report. m.Recipients are the recipients that failed. When
-	// BadMail returns nil, the message must be on stable storage. The Queue may
-	// pass the same message, with the same ID, twice. Default: the Store keeps
-	// it for the time of Limits.BadMail, within Limits.BadMailBytes and
-	// Limits.BadMailMessages, and an operator can see it ([MessageBad]).
-	// [BadMailDir] writes files.
+	// Usually such a message is a report. m.Recipients are the recipients that
+	// failed. When BadMail returns nil, the message must be on stable storage.
+	// The Queue may pass the same message, with the same ID, twice. Default:
+	// the Store keeps it as bad mail, and an operator can see it
+	// ([MessageBad]). Limits.BadMail, Limits.BadMailBytes and
+	// Limits.BadMailMessages apply. [BadMailDir] writes files.
 	BadMail func(ctx context.Context, m *Message) error
 	// Hooks are called with each message before it is stored. They can change
 	// or refuse it.
@@ -172,14 +172,14 @@ func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 
 // Shutdown stops claiming messages and waits for the attempts in progress. If
 // ctx ends first, it cancels them and returns the error of ctx. Messages that
-// were not delivered stay in the store. If ctx has a deadline, attempts that
-// have not sent the end of data are canceled after a quarter of the time until
-// then ([Early]).
+// were not delivered stay in the store. If ctx has a deadline, an attempt that
+// has not sent the end of data is canceled earlier: when a quarter of the time
+// until the deadline is over (see [Early]).
 //
 // If an attempt is canceled after the end of data, the next hop may have
 // accepted the message. The Queue then sends it again, and it arrives twice. A
 // client waits up to 10 minutes for the reply to the end of data (RFC 5321,
-// 4.5.3.2.6). The shorter the time of ctx, the more likely is a duplicate.
+// 4.5.3.2.6). A duplicate is more likely if the time of ctx is short.
 func (q *Queue) Shutdown(ctx context.Context) error {
 	q.setup()
 	q.running.Lock()

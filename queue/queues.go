@@ -40,12 +40,13 @@ type QueueInfo struct {
 	Bytes    int64
 	InMemory int
 	// Deliveries is the number of deliveries in progress. Concurrency is the
-	// most that the Queue allows now.
+	// maximum number that the Queue allows now.
 	Deliveries, Concurrency int
 	// Oldest is when the oldest of the stored messages was received.
 	Oldest time.Time
-	// LastError is why the hop could not be reached the last time. LastErrorAt
-	// is the time of that. NextRetry is when the Queue tries again.
+	// LastError is the result of the last attempt that could not reach the hop.
+	// LastErrorAt is the time of that attempt. NextRetry is when the Queue
+	// tries again.
 	LastError   Result
 	LastErrorAt time.Time
 	NextRetry   time.Time

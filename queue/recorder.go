@@ -108,7 +108,7 @@ func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
 		r.log.Error("queue: deliveries suspended, the store cannot record", "id", a.m.ID, "error", err)
 	}
 	if outcome == sched.Lost && final {
-		r.log.Warn("queue: a message was taken out of our hands", "id", a.m.ID, "error", err)
+		r.log.Warn("queue: the lease on a message was lost before its result was recorded", "id", a.m.ID, "error", err)
 	}
 	return again
 }

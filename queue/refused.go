@@ -95,7 +95,7 @@ func (r *reporter) reportRefused(ctx context.Context, m *Message, rcpts []*Recip
 	return r.keepBad(ctx, m, lost, "no report is sent about a report")
 }
 
-var errNoLess = errors.New("queue: the report has no smaller form")
+var errNoLess = errors.New("queue: the report cannot be sent in a smaller form")
 
 // sendLess sends the report m to rcpts again, in a smaller form.
 func (r *reporter) sendLess(ctx context.Context, m *Message, rcpts []*Recipient, why refusal) error {

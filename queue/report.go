@@ -26,8 +26,8 @@ type Reports struct {
 	// postmaster@Hostname.
 	From string
 	// MaxOriginal is the longest message, in bytes, that a failure report
-	// returns whole. Of a longer one it returns the header. Default 50 KiB
-	// (Postfix).
+	// returns completely. If a message is longer, the report returns only its
+	// header. Default 50 KiB (Postfix).
 	MaxOriginal int64
 	// CopyTo are addresses that get a copy of each failure report.
 	CopyTo []string

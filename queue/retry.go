@@ -41,9 +41,9 @@ type Retry struct {
 	// Expiry is the queue lifetime: the time after which a message expires.
 	// Default 2 days (Exchange 2000). A negative value means never.
 	Expiry time.Duration
-	// Low and High, if not nil, replace DelayNotice and Expiry for messages
-	// with a Priority below 0 and above 0. A zero field there means 12 hours
-	// for DelayNotice and 2 days for Expiry.
+	// Low, if not nil, replaces DelayNotice and Expiry for messages with a
+	// Priority below 0. High does the same for a Priority above 0. A zero field
+	// there means 12 hours for DelayNotice and 2 days for Expiry.
 	Low, High *Lifetime
 }
 

@@ -19,10 +19,10 @@ import (
 type Store interface {
 	// Put stores a new message. When it returns nil, envelope and content are
 	// on stable storage: they survive kill -9 and power loss. After an error
-	// the message will not be delivered, with one exception: if the disk
-	// failed and the process dies before the disk works again, the message may
-	// be there afterwards. Put returns ErrExists if the ID is in the store
-	// already, and ErrFull if the store has no room.
+	// the message will not be delivered, with one exception: the disk failed,
+	// and the process dies before the disk works again. Then the message may be
+	// in the store after the restart. Put returns ErrExists if the ID is in the
+	// store already, and ErrFull if the store has no room.
 	//
 	// Put may keep m.Content to avoid a copy, so bytes in memory ([Bytes],
 	// [String]) must not change afterwards. It does not keep m. If m.Content
@@ -40,14 +40,15 @@ type Store interface {
 	//
 	// Content is read from the store when it is used. It can be read while
 	// the message is leased; after that, reading may fail with ErrNotFound.
-	// It never returns wrong bytes: a Read or WriteTo that meets damage fails
-	// with ErrDamaged, WriteTo at the latest at its end. If an envelope cannot
-	// be read, the store sets the message aside, reports that, and Claim
-	// continues with the next message.
+	// Content never returns wrong bytes: ReadAt and WriteTo return ErrDamaged
+	// when they find damage. WriteTo may find it only at the end. If an
+	// envelope cannot be read, the store removes the message from the queue and
+	// logs the damage, and Claim continues with the next message.
 	Claim(ctx context.Context, c Claim) ([]*Message, error)
 
-	// Next returns the earliest time, by the clock of c.Now, at which Claim,
-	// called with the same c, would find a message. It returns the zero time if no message waits.
+	// Next returns the earliest time at which Claim would find a message for
+	// the same c. It is a time of the clock of c.Now. Next returns the zero
+	// time if no message waits.
 	Next(ctx context.Context, c Claim) (time.Time, error)
 
 	// Renew extends owner's leases on the messages to until. It returns the
@@ -61,12 +62,12 @@ type Store interface {
 	//
 	// owner must hold the lease. An expired lease is valid until another
 	// owner claims the message. Otherwise Update records nothing and returns
-	// ErrLeaseLost. Update releases the lease unless s keeps it.
+	// ErrLeaseLost. Update releases the lease unless s.Owner is set.
 	//
-	// Update and Remove may return before the record is on stable storage. It
-	// is there at most 100 ms later. An error (ErrFull, ErrReadOnly, I/O)
-	// means that the store can record nothing now, and has not recorded this
-	// call. The caller must then stop delivering, because it would deliver
+	// Update and Remove may return before the record is on stable storage. The
+	// record is there at most 100 ms later. An error (ErrFull, ErrReadOnly,
+	// I/O) means that the store can record nothing now, and has not recorded
+	// this call. The caller must then stop delivering, because it would deliver
 	// twice otherwise. It may continue when Sync returns nil, and must then
 	// repeat the call.
 	Update(ctx context.Context, owner string, m *Message, s Schedule) error
@@ -77,8 +78,8 @@ type Store interface {
 	Remove(ctx context.Context, owner, id string) error
 
 	// Sync returns when everything that was recorded is on stable storage. An
-	// error means that the store cannot record now. nil means that it can, or
-	// can again.
+	// error means that the store cannot record now. nil means that it can
+	// record.
 	Sync(ctx context.Context) error
 
 	// Get returns one message, leased or not, without leasing it. It returns
@@ -101,8 +102,8 @@ type Store interface {
 }
 
 // A DeliveryJournal is a Store that records which messages are in delivery. If
-// the process dies, the journal has the messages that may have caused it. The
-// Queue uses it to detect poison messages ([Limits].Interrupted).
+// the process dies, the journal contains the messages that may have caused
+// that. The Queue uses it to detect poison messages ([Limits].Interrupted).
 //
 // A queue calls Begin before each operation on a message that might crash the
 // process (routing or delivery), and End after it. Both are cheap (no system
@@ -119,9 +120,10 @@ type DeliveryJournal interface {
 // each delivery records all recipients, and the cost grows with the square of
 // their number.
 type RecipientUpdater interface {
-	// UpdateRecipients is like Update, but only the recipients m.Recipients[i]
-	// with i in changed differ from those that the store has. Their number is
-	// the same. UpdateRecipients keeps neither m nor changed.
+	// UpdateRecipients is like Update, but it needs to record only some
+	// recipients: those whose indexes in m.Recipients are in changed. The
+	// others, and the number of recipients, are as in the store.
+	// UpdateRecipients must not keep m or changed.
 	UpdateRecipients(ctx context.Context, owner string, m *Message, changed []int, s Schedule) error
 }
 
@@ -129,15 +131,15 @@ type RecipientUpdater interface {
 type Schedule struct {
 	// Due is when the message may be claimed. The zero time means at once.
 	Due time.Time
-	// Wait says why the message is due at Due. If it is positive, the message
-	// waits for a retry: the wait has this length and ends at Due, a time by
-	// the clock of Claim.Now. If it is zero, Due is a time by the wall clock,
-	// Claim.Wall: a future release, for example.
+	// Wait is the length of the wait for a retry. If it is positive, the wait
+	// ends at Due, and Due is a time of the clock of Claim.Now. If it is zero,
+	// the message waits for another reason, for example for its Release. Due is
+	// then a time of the wall clock, Claim.Wall.
 	//
-	// A store that is opened again must not let the message wait longer than
-	// Wait. If the wait seems to begin in the future (by more than a minute,
-	// at the time of the first claim), the clock was set back meanwhile, and
-	// the message is due.
+	// When a store is opened again, the message must not wait longer than Wait.
+	// At the first claim, the store computes when the wait began: Due minus
+	// Wait. If this is more than a minute in the future, the clock was set back
+	// in the meantime, and the message is due.
 	Wait time.Duration
 	// Hop is the next hop that the message waits for. It is zero if the hop is
 	// not known or if the recipients wait for several hops.
@@ -145,8 +147,9 @@ type Schedule struct {
 	// Owner and Until are the lease. An empty Owner means no lease.
 	Owner string
 	Until time.Time
-	// Volatile allows the store to lose this schedule at a restart, but not
-	// the states of the recipients. The message is then due at once.
+	// Volatile means that the store may lose this schedule at a restart. The
+	// message is then due at once. The store must still keep the states of the
+	// recipients.
 	Volatile bool
 }
 
@@ -154,14 +157,15 @@ type Schedule struct {
 type Claim struct {
 	Owner string
 	Until time.Time // end of the lease, by the clock of Now
-	// Now is the time for leases and waits. A Queue's clock for these goes on
-	// evenly when the system's clock is set. Wall is the time by the system's
-	// clock, for a Due without a Wait. If it is zero, it is the same as Now.
+	// Now is the time for leases and waits. When the system's clock is set, the
+	// clock that a Queue uses for Now does not jump. Wall is the time of the
+	// system's clock. It is used for a message that has a Schedule.Due but no
+	// Schedule.Wait. If Wall is zero, Now is used instead.
 	Now, Wall time.Time
-	Max       int // the most messages; 0 means 1
-	// ID selects one message. Its due time and its hop do not matter then, and
-	// Only and Except are ignored. It is for an operation of an operator. A
-	// message that another owner leases is not returned.
+	Max       int // maximum number of messages; 0 means 1
+	// ID selects one message, for an operation on it. The message is returned
+	// even if it is not due, and Only and Except are ignored. It is not
+	// returned if another owner has leased it.
 	ID string
 	// Only selects messages that wait for this hop.
 	Only *NextHop

@@ -11,7 +11,7 @@ func (s Status) String() string {
 	return [...]string{"waiting", "delivered", "failed", "expired", "removed", "expanded", ""}[min(s, Expanded+1)]
 }
 
-// String returns "deferred", "success", "failure" or "unreachable".
+// String returns "deferred", "success", "failure", "unreachable" or "busy".
 func (o Outcome) String() string {
 	return [...]string{"deferred", "success", "failure", "unreachable", "busy", ""}[min(o, Busy+1)]
 }

@@ -33,7 +33,7 @@ type Authenticator interface {
 var errNoMechanism = errors.New("no acceptable authentication mechanism")
 
 const (
-	// maxAuthRounds is the most challenges of one exchange.
+	// maxAuthRounds is the maximum number of challenges of one exchange.
 	maxAuthRounds = 16
 	// maxCommandLine is the longest command line in octets, its CRLF included
 	// (RFC 5321, 4.5.3.1.4).
@@ -41,9 +41,10 @@ const (
 )
 
 // Auth authenticates with the first mechanism of a that the host accepts. It
-// does not require TLS: the caller, or a, must check that the session is
-// encrypted before it sends a password. An error is the host's refusal (a
-// *smtp.SMTPError), an error of a, or the failure of the session.
+// does not require TLS: the caller or the Authenticator must check that the
+// session is encrypted before a password is sent. Auth returns a
+// *smtp.SMTPError if the host refuses, the error of the Authenticator if that
+// fails, or another error if the session fails.
 func (c *Client) Auth(ctx context.Context, a Authenticator) error {
 	return c.do(ctx, func() error { return c.auth(ctx, a) })
 }

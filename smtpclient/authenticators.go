@@ -55,9 +55,9 @@ func (l *loginClient) Next([]byte) ([]byte, error) {
 	return nil, sasl.ErrUnexpectedServerChallenge
 }
 
-// Mechanisms returns an Authenticator that works as a but uses only the named
-// mechanisms ("PLAIN", "SCRAM-SHA-256", ...). A host that offers none of them is
-// Unreachable (4.7.4).
+// Mechanisms returns an Authenticator that works like the Authenticator a, but
+// uses only the named mechanisms ("PLAIN", "SCRAM-SHA-256", ...). A host that
+// offers none of them is Unreachable (4.7.4).
 func Mechanisms(a Authenticator, names ...string) Authenticator {
 	l := &limitedAuth{Authenticator: a}
 	for _, n := range names {

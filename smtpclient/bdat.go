@@ -121,7 +121,8 @@ func notImplemented(r reply) bool {
 	return false
 }
 
-// maxTrace is the most octets of the Received field that is the first chunk.
+// maxTrace is the maximum number of octets of the Received field that is the
+// first chunk.
 const maxTrace = 2 << 10
 
 // firstPart returns the first chunk: the Received field if the content begins

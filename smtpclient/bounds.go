@@ -11,8 +11,8 @@ const (
 	// overloaded (smtpd_timeout under stress). Each silent host then keeps its
 	// sender 10 seconds instead of minutes.
 	hurryTimeout = 10 * time.Second
-	// hurryBlock is the most octets of one write of content with Hurry, so that
-	// a link of 1.6 KiB/s is fast enough for hurryTimeout.
+	// hurryBlock is the maximum number of octets of one write of content with
+	// Hurry, so that a link of 1.6 KiB/s is fast enough for hurryTimeout.
 	hurryBlock = 16 << 10
 
 	// attemptTime and attemptRate are the defaults of Transport.AttemptTime and

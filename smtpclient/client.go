@@ -18,9 +18,9 @@ import (
 //
 //	Hello, StartTLS (which sends EHLO again), Auth, Send ..., Quit
 //
-// If errors.As finds a *smtp.SMTPError in an error, the host refused the
-// command, and the session remains usable unless the code is 421. Any other
-// error closes the session, and so does the end of a context.
+// If an error is or wraps a *smtp.SMTPError, the host refused the command, and
+// the session remains usable unless the code is 421. Any other error closes the
+// session. The end of a context closes it too.
 type Client struct {
 	wire
 	cfg     Config
@@ -303,10 +303,10 @@ func (c *Client) close(conn net.Conn) error {
 	return err
 }
 
-// Detach returns the connection and ends the Client without closing it. Bytes
-// that the Client has read but not used are read again from the result. Use
-// Detach after ATRN or TURN, when the roles change and package smtpserver serves
-// the connection.
+// Detach returns the connection and ends the Client without closing it. The
+// returned connection first returns the bytes that the Client has read but not
+// used. Use Detach after ATRN or TURN, when the roles change and package
+// smtpserver serves the connection.
 func (c *Client) Detach() net.Conn {
 	c.closed = ErrClosed
 	if c.release != nil {

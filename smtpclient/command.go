@@ -29,7 +29,7 @@ func checkCommand(line []byte) error {
 	verb, _, _ := bytes.Cut(text, []byte(" "))
 	switch {
 	case !ok:
-		return &commandError{"command", errors.New("no CRLF at its end")}
+		return &commandError{"command", errors.New("the command does not end with CRLF")}
 	case !utf8.Valid(text):
 		return &commandError{verbName(verb), errors.New("not UTF-8")}
 	}
@@ -67,7 +67,7 @@ func checkPath(line []byte, address string, utf8 bool) error {
 	case rest[0] != ' ' && rest[0] != '\r':
 		err = errors.New("no space after the address")
 	case !addr.Equal(read, address):
-		err = errors.New("the host would read an address that differs from that of the message")
+		err = errors.New("the host would read an address that differs from the address of the message")
 	case !utf8 && !chars.ASCII(path):
 		err = addr.ErrNonASCII
 	}

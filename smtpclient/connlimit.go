@@ -17,7 +17,8 @@ const (
 	// host still refuses the next connection, the wait is settleTime.
 	noticeTime = 50 * time.Millisecond
 	settleTime = 500 * time.Millisecond
-	// maxHosts is the most addresses that are remembered without a connection.
+	// maxHosts is the maximum number of addresses that are remembered without a
+	// connection.
 	maxHosts = 10000
 )
 

@@ -17,8 +17,9 @@ var (
 )
 
 const (
-	// maxVector is the most octets of one write, so that Timeouts.DataBlock
-	// limits the time of one write and not of a whole large message.
+	// maxVector is the maximum number of octets of one write, so that
+	// Timeouts.DataBlock limits the time of one write and not of a whole large
+	// message.
 	maxVector = 128 << 10
 	// maxBlock is the size of the buffer for one write if the connection cannot
 	// write several pieces at once: one TLS record.

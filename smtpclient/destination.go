@@ -25,9 +25,10 @@ type Destination struct {
 	// Hosts returns the hosts in order of preference. It must shuffle hosts of
 	// equal preference. If Name is set, Send calls it only when there is
 	// no idle session with a host that the destination used lately (within
-	// Transport.IdleTimeout). If errors.As finds a *smtp.SMTPError with a 5xx code (null
-	// MX, no such domain) in an error, the recipients fail. With any other
-	// error the result is Unreachable.
+	// Transport.IdleTimeout). If the error of Hosts is or wraps a
+	// *smtp.SMTPError with a 5xx code (for example, the domain does not exist
+	// or has a null MX), the recipients fail. After any other error the result
+	// is Unreachable.
 	Hosts func(ctx context.Context) ([]Host, error)
 	// TLS overrides Transport.TLS if it is not nil.
 	TLS *TLSPolicy
@@ -74,9 +75,10 @@ type Host struct {
 	// Socket is the path of a Unix-domain socket, instead of Addrs.
 	Socket string
 	// Preference is the preference of the host, lower numbers first, as in MX
-	// records. When all sessions of a host are in use, Send uses another one of
-	// equal preference, but waits rather than use a worse one. Hosts without
-	// preferences are equal.
+	// records. When all sessions of a host are in use, Send uses another host
+	// of equal preference. If there is no such host, Send waits. It does not
+	// use a host with a higher number instead. Hosts without preferences are
+	// equal.
 	Preference int
 	// Domain is the policy domain of the host, in A-label form, to which MTA-STS
 	// and TLSRPT apply. Default Destination.Domain. The policy domain of a smart

@@ -221,9 +221,9 @@ func (t *Transport) localAddr(remote netip.Addr) net.Addr {
 	return nil
 }
 
-// Dial opens a session with the first reachable host of dst. It tries the hosts
-// as Send does, and negotiates TLS and authenticates. The caller owns the Client
-// and must close it; the Transport does not use it for other mail.
+// Dial opens a session with the first reachable host of dst. It tries the
+// hosts, negotiates TLS and authenticates, as Send does. The caller owns the
+// Client and must close it; the Transport does not use it for other mail.
 func (t *Transport) Dial(ctx context.Context, dst *Destination) (*Client, error) {
 	targets, errs, err := t.targets(ctx, dst)
 	if err != nil {

@@ -1,10 +1,11 @@
 // Package smtpclient sends mail by SMTP and LMTP.
 //
-// [Transport] is for mail what http.Transport is for the web. It connects to
-// the hosts of a destination in their order of preference, negotiates TLS as
-// the policy requires, authenticates, keeps sessions for the next message, uses
-// PIPELINING, and returns one typed [Result] for each recipient, with the reply
-// of the host. It is safe for concurrent use:
+// [Transport] sends messages, as http.Transport sends HTTP requests. It
+// connects to the hosts of a destination in their order of preference,
+// negotiates TLS as the policy requires, authenticates, keeps sessions for the
+// next message, and uses PIPELINING. It returns one [Result] for each
+// recipient, with the reply of the host. A Transport is safe for concurrent
+// use:
 //
 //	t := &smtpclient.Transport{Hostname: "relay.example.com"}
 //	dst := &smtpclient.Destination{
@@ -21,7 +22,7 @@
 // A Transport does not look up MX or address records: a [Destination] contains
 // its hosts, with their TLSA records where DANE applies. Package routing finds
 // them. The packages mtasts and tlsrpt in this folder implement MTA-STS and TLS
-// reporting, package dane verifies TLSA records.
+// reporting. Package dane verifies TLSA records.
 //
 // [Client] is one session with one host. It is for programs that control the
 // session themselves: a probe, a single submission, an ETRN. [Transport.Dial]
@@ -29,26 +30,26 @@
 //
 // # Results
 //
-// The host's reply to the end of data decides about a message. If a host fails
-// before that, the message goes to the next host, within the limits MaxAddrs
-// and MaxSessions. The result is that of the last host that replied about the
-// message. If the host replied, the codes of the result are those of its reply.
-// Otherwise they are:
+// A message is delivered when a host accepts it at the end of data. If a host
+// fails before that, the message goes to the next host, within the limits
+// MaxAddrs and MaxSessions. The result is that of the last host that replied
+// about the message. If the host replied, the codes of the result are those of
+// its reply. Otherwise they are:
 //
 //	situation                                   outcome      enhanced  next host
 //	------------------------------------------  -----------  --------  ---------
-//	Hosts fails, with a 5xx                     Failure      its own
-//	Hosts fails otherwise                       Unreachable  4.4.3
+//	Destination.Hosts fails, with a 5xx         Failure      its own
+//	Destination.Hosts fails otherwise           Unreachable  4.4.3
 //	no host has an address                      Unreachable  4.4.4
 //	no connection, or not in time               Unreachable  4.4.1     yes
 //	MaxConnsPerAddr are in use, or connection   a host of equal preference, or waits
 //	refused while other sessions are open       up to MaxWait; then 4.4.5, host's
-//	the same, with NoWait                       Busy         4.4.5
+//	the same, with Message.NoWait               Busy         4.4.5
 //	greeting 4xx or 5xx                         Unreachable  host's    yes
 //	greeting missing, late, not SMTP            Unreachable  4.4.2, 4.5.0  yes
 //	EHLO 4xx; EHLO and HELO refused             Unreachable  host's    yes
 //	TLS fails at TLSOpportunistic               old TLS, then plain text, on new connections
-//	closed at STARTTLS, or 421, at              Unreachable  4.4.2, host's  yes
+//	closed or 421 at STARTTLS, with             Unreachable  4.4.2, host's  yes
 //	TLSOpportunistic                            (at the next attempt: plain text)
 //	no STARTTLS, but the policy requires it     Unreachable  4.7.4     yes
 //	TLS fails, but the policy requires it       Unreachable  4.7.5     yes
@@ -91,10 +92,10 @@
 // refuses the command before the content could read the content as commands.
 // Therefore Transport uses DATA, in one batch with MAIL and RCPT if the host
 // has PIPELINING. It uses BDAT only for content that was declared BINARYMIME.
-// The first chunk of a session is then the first Received field of the message,
-// or one octet if there is none; the rest follows when the host has accepted
-// that chunk. If the host does not accept binary content, content that is text
-// goes with DATA.
+// The first chunk of a session is then the first Received field of the message.
+// If the message has no such field, the first chunk is one octet. The rest of
+// the content follows when the host has accepted that chunk. If the host does
+// not accept binary content, content that is text goes with DATA.
 //
 // Recipients with the same address and parameters are sent once, and each gets
 // the result. If the content does not end with CRLF, Transport adds one.
@@ -103,16 +104,16 @@
 // signatures; see Transport.Send8Bit. A message that was declared SMTPUTF8 but
 // does not need it goes to any host, with its domains as A-labels.
 //
-// Content should have CRLF line ends, as all content has that was received by
-// SMTP. It is then sent byte for byte. A bare LF is sent as CRLF and a bare CR
-// as a space, so that the host does not see a line end where this package sees
-// none.
+// Content should have CRLF line ends. All content that was received by SMTP has
+// them. Such content is sent byte for byte. A bare LF is sent as CRLF and a
+// bare CR as a space. So the host and this package find the line ends at the
+// same places.
 //
 // # Limits
 //
-// A reply has at most 256 lines, 4 KiB in a line and 32 KiB in all, and one
-// timeout for the whole reply. An AUTH exchange has at most 16 challenges. A
-// host that exceeds these limits causes a *[ProtocolError], which ends the
-// session. A TLS policy that is not met causes a *[TLSError]. Errors and logs
-// contain no passwords and no tokens.
+// A reply has at most 256 lines, at most 4 KiB in a line, and at most 32 KiB in
+// all. One timeout applies to the whole reply. An AUTH exchange has at most 16
+// challenges. A host that exceeds these limits causes a *[ProtocolError], which
+// ends the session. A TLS policy that is not met causes a *[TLSError]. Errors
+// and logs contain no passwords and no tokens.
 package smtpclient

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// maxDown is the most failures that are remembered.
+	// maxDown is the maximum number of failures that are remembered.
 	maxDown = 10000
 	// downMemory is how long a failure is remembered. It is longer than the
 	// usual retry interval, so that the next attempt can begin with other

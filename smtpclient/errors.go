@@ -8,7 +8,8 @@ import (
 // A TLSError means that a session does not meet its TLS policy.
 type TLSError struct {
 	// Policy is the policy that is not met: "encrypt", "certificate", "domain",
-	// "dane", "mta-sts", or a TLSLevel for authentication without TLS.
+	// "dane" or "mta-sts". For authentication without TLS it is the name of the
+	// session's TLSLevel.
 	Policy string
 	// Host is the name of the host.
 	Host string

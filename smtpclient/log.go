@@ -24,8 +24,8 @@ type ProtocolEvent = protolog.Event
 
 // A ProtocolLog records the events of all sessions. Many goroutines call Log at
 // the same time, and the session waits until it returns. The protocol logs of
-// package smtpserver implement ProtocolLog too, but the header of their files
-// says that they contain received mail.
+// package smtpserver implement ProtocolLog too. But the header of their files
+// says that the log is about received mail.
 type ProtocolLog interface {
 	Log(ProtocolEvent)
 }
@@ -43,8 +43,8 @@ type ProtocolLog interface {
 //   - Suffix of the file names: .log.
 //   - MaxSize of one file in bytes: 10 MB.
 //   - MaxAge, after which a file is removed: 30 days.
-//   - MaxDir, the bytes of all files except the current one, above which the
-//     oldest files are removed: 250 MB.
+//   - MaxDir, the maximum size in bytes of all files except the current one:
+//     250 MB. If they are larger, the oldest files are removed.
 //   - Private, which prevents the owner's group from reading the files: false.
 //
 // If the disk is full, a file still contains its header and only whole lines.
@@ -54,10 +54,11 @@ type ProtocolLogFiles = protolog.Files
 // values), with the methods Log, Flush and Close. It buffers lines for up to one
 // second; buffered lines are lost if the process is killed. Flush and Close
 // write them. Lines that cannot be written, for example because the disk is
-// full, are lost without an effect on mail. The Writer then logs an error to its
-// Logger (default: that of the gateway.Gateway whose Closers have it), and Flush
-// returns it. When the log can be written again, a line that begins with
-// "#Dropped:" has the number of lines lost before it.
+// full, are lost without an effect on mail. The Writer then logs an error to
+// its Logger, and Flush returns the error. The default Logger is that of the
+// gateway.Gateway that has the Writer in its Closers. When the log can be
+// written again, a line that begins with "#Dropped:" has the number of lines
+// lost before it.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog returns a ProtocolLog that writes to w. Close closes w if it is

@@ -177,7 +177,7 @@ func TestBusyAndPreference(t *testing.T) {
 					if tt.carries {
 						expect(t, r, "success 250 2.0.0 queued [mx2.example.net]")
 					} else {
-						expect(t, r, "busy 451 4.4.5 mx1.example.net (192.0.2.1:25): all connections that the host may have are in use")
+						expect(t, r, "busy 451 4.4.5 mx1.example.net (192.0.2.1:25): all connections that are allowed to the host are in use")
 						if r[0].Addr != "192.0.2.1:25" {
 							t.Errorf("%+v", r[0])
 						}

@@ -27,10 +27,11 @@ type Message struct {
 	From string
 	// Options are the parameters of the MAIL command. A parameter is sent only
 	// if the host announces its extension. RequireTLS and UTF8 are
-	// requirements: if the host does not have the extension, the message fails,
-	// unless it needs no SMTPUTF8. (A report with RequireTLS and the header
-	// field "TLS-Required: No" is sent without REQUIRETLS: RFC 8689, 5.) Size
-	// is ignored; the size of Content is sent.
+	// requirements: if the host does not have the extension, the message fails.
+	// There is one exception: a message with UTF8 that does not need SMTPUTF8
+	// is sent without it. (A report with RequireTLS and the header field
+	// "TLS-Required: No" is sent without REQUIRETLS: RFC 8689, 5.) Size is
+	// ignored; the size of Content is sent.
 	Options smtp.MailOptions
 	// Recipients of the message. Duplicates are sent once.
 	Recipients []Recipient
@@ -43,8 +44,9 @@ type Message struct {
 	// no limit.
 	DeliverBy *smtp.DeliverByOptions
 
-	// NoWait makes Transport.Send return the outcome Busy where it would
-	// otherwise wait up to Transport.MaxWait for a session.
+	// NoWait makes Transport.Send return the outcome Busy at once when all
+	// sessions with a host are in use. Without NoWait, Send waits for a
+	// session, up to Transport.MaxWait.
 	NoWait bool
 	// Hurry shortens the timeouts of this message to at most 10 s each: the
 	// connection, and each reply and each write until the end of data was sent.
@@ -52,9 +54,10 @@ type Message struct {
 	Hurry bool
 
 	// ReplyContext, if not nil, replaces the context of Send when the end of
-	// data is sent: from then on only its end cancels the delivery. The host
-	// may have accepted the message, so a delivery that is canceled then may
-	// be a duplicate later.
+	// data is sent. After that, only the end of ReplyContext cancels the
+	// delivery. At that time the host may have accepted the message already. If
+	// such a delivery is canceled and repeated, the message may be delivered
+	// twice.
 	ReplyContext context.Context
 }
 

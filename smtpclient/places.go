@@ -21,8 +21,8 @@ type place struct {
 	found time.Time // when the hosts were looked up
 }
 
-// maxPlaces is the most places in each half. A place that is forgotten costs a
-// lookup.
+// maxPlaces is the maximum number of places in each half. A place that is
+// forgotten costs a lookup.
 const maxPlaces = 16384
 
 // get returns the place of a destination, or nil. keep is how long a place is

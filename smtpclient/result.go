@@ -18,10 +18,11 @@ const (
 	// requires. It does not depend on the message. The recipient may be tried
 	// again later.
 	Unreachable
-	// Busy means that no attempt was made, because all sessions that the host
-	// may have are in use (see Transport.MaxConnsPerAddr and MaxWait). The
-	// recipient may be tried again when one of them is free. Only a message
-	// with NoWait has this outcome, or a Transport with a negative MaxWait.
+	// Busy means that no attempt was made, because all sessions that are
+	// allowed with the host are in use (see Transport.MaxConnsPerAddr and
+	// MaxWait). The recipient may be tried again when one of them is free. Only
+	// a message with NoWait has this outcome, or a Transport with a negative
+	// MaxWait.
 	Busy
 )
 
@@ -46,8 +47,8 @@ type Result struct {
 	// Host is the name of the host that replied.
 	Host string
 	// Addr is the IP address and port of the host that the attempt used last, or
-	// the path of its socket, also if the host did not reply. With Busy it is
-	// the address whose sessions are all in use.
+	// the path of its socket, even if the host did not reply. If the outcome is
+	// Busy, it is the address whose sessions are all in use.
 	Addr string
 	// TLS describes the encryption, as "TLS1.3 TLS_AES_128_GCM_SHA256"; empty
 	// for plain text.

@@ -43,8 +43,8 @@ func (t *Transport) tlsSessions() tls.ClientSessionCache {
 }
 
 const (
-	// maxTLSSessions is the most sessions of the default cache. A session needs
-	// a few KiB.
+	// maxTLSSessions is the maximum number of sessions of the default cache. A
+	// session needs a few KiB.
 	maxTLSSessions = 16384
 	// tlsSessionTime is how long the default cache keeps a session that is not
 	// used. Most hosts accept a ticket for some hours at most (RFC 8446, 4.6.1

@@ -80,7 +80,7 @@ func (s *scram) prove(first string) ([]byte, error) {
 		return nil, fmt.Errorf("the host sent iteration count %.20q, which is not between %d and %d", attr["i"], minIterations, maxIterations)
 	}
 	if len(attr["r"]) <= len(s.nonce) || !strings.HasPrefix(attr["r"], s.nonce) {
-		return nil, errors.New("the host sent a nonce that does not begin with that of the client")
+		return nil, errors.New("the host sent a nonce that does not begin with the nonce of the client")
 	}
 	salted, err := pbkdf2.Key(sha256.New, s.password, salt, n, sha256.Size)
 	if err != nil {

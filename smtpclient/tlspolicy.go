@@ -11,16 +11,16 @@ type TLSLevel uint8
 
 const (
 	// TLSDefault is TLSOpportunistic without authentication. If Auth is set and
-	// AllowInsecureAuth is not, it is TLSDomain, so that a password is sent only
-	// to the right host.
+	// AllowInsecureAuth is false, TLSDefault is TLSDomain, so that a password
+	// is sent only to the right host.
 	TLSDefault TLSLevel = iota
 	// TLSNone does not use TLS.
 	TLSNone
 	// TLSOpportunistic uses TLS if the host offers it, and accepts any
 	// certificate. If TLS fails, it tries old TLS (see TLSPolicy.AllowOld), and
 	// then plain text, each on a new connection (RFC 7435). If the host closes
-	// the connection at STARTTLS, it tries plain text only if the host does so
-	// again at the next attempt.
+	// the connection at STARTTLS, the attempt fails. Plain text is tried only
+	// if the host closes the connection again at the next attempt.
 	TLSOpportunistic
 	// TLSEncrypt requires TLS with any certificate (Exchange: encryption only).
 	TLSEncrypt

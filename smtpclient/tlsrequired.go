@@ -63,8 +63,8 @@ func tlsOptional(c Content) bool {
 	return no && !other
 }
 
-// headerMost is the most octets of the header that are searched for
-// TLS-Required. Servers accept less: Postfix header_size_limit is 100 KiB.
+// headerMost is the maximum number of octets of the header that are searched
+// for TLS-Required. Servers accept less: Postfix header_size_limit is 100 KiB.
 const headerMost = 128 << 10
 
 // headerReader is a Writer that keeps the header up to the blank line after it,

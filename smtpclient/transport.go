@@ -64,9 +64,9 @@ type Transport struct {
 	AllowOldTLSAuth bool
 
 	// Send8Bit sends 8-bit content unchanged to hosts that do not announce
-	// 8BITMIME. RFC 6152 forbids that, but nearly every host accepts it, and
-	// behind a firewall that hides extensions no other way exists. Default:
-	// such a message fails with 5.6.3.
+	// 8BITMIME. RFC 6152 forbids that, but nearly every host accepts it. It is
+	// the only way to send 8-bit content if a firewall hides the extensions of
+	// the host. Default: such a message fails with 5.6.3.
 	Send8Bit bool
 
 	// Timeouts of the phases of a session.
@@ -79,52 +79,55 @@ type Transport struct {
 	// remote address is used. Default: the system chooses.
 	LocalAddrs []netip.Addr
 
-	// MaxAddrs is the most addresses that one Send tries to connect to. If
-	// there are more, up to half of the attempts are for IPv4 and up to half for
-	// IPv6, and a later Send begins with the addresses that were not tried.
-	// Hosts that a policy excludes (MTA-STS, DANE) do not count. Default 5
-	// (Postfix smtp_mx_address_limit).
+	// MaxAddrs is the maximum number of addresses that one Send tries to
+	// connect to. If there are more, up to half of the attempts are for IPv4
+	// and up to half for IPv6, and a later Send begins with the addresses that
+	// were not tried. Hosts that a policy excludes (MTA-STS, DANE) do not
+	// count. Default 5 (Postfix smtp_mx_address_limit).
 	MaxAddrs int
-	// MaxSessions is the most sessions in which one Send tries a message, when
-	// hosts reply 4xx. Default 2 (Postfix smtp_mx_session_limit).
+	// MaxSessions is the maximum number of sessions in which one Send tries a
+	// message, when hosts reply 4xx. Default 2 (Postfix smtp_mx_session_limit).
 	MaxSessions int
-	// HostDownTime is the time for which an address is tried after all others
-	// when no session could be opened with it. In the 24 hours after the
-	// failure, only one of several such addresses is tried before the others. A
-	// failure that the TLS policy or the credentials of a destination cause
-	// counts only for that destination. Default 1 minute; a negative value
-	// remembers no failures.
+	// HostDownTime is a time that begins when no session could be opened with
+	// an address. Until it is over, Send tries this address after all others.
+	// From then until 24 hours after the failure, Send tries such addresses
+	// after those that have not failed, except one: it tries the address with
+	// the oldest failure at its normal place. A failure that the TLS policy or
+	// the credentials of a destination cause counts only for that destination.
+	// Default 1 minute; a negative value remembers no failures.
 	HostDownTime time.Duration
 
-	// AttemptTime and AttemptRate limit the time of one Send, with all hosts
-	// that it tries: AttemptTime, and the time that the content needs at
-	// AttemptRate octets per second. The lookup of the hosts does not count. A
-	// Send that has sent the end of data still waits for the reply, up to
-	// Timeouts.DataDone: the host may have accepted the message. Default 30
-	// minutes, which no host uses up that replies to 50 recipients within half
-	// a minute each, and 1024 octets per second. A negative AttemptTime sets no
-	// limit.
+	// AttemptTime and AttemptRate limit the time of one Send, for all hosts
+	// that it tries together. The limit is AttemptTime plus the time that the
+	// content needs at AttemptRate octets per second. The lookup of the hosts
+	// does not count. After the end of data, Send still waits for the reply, up
+	// to Timeouts.DataDone, because the host may have accepted the message.
+	// Default 30 minutes and 1024 octets per second. 30 minutes are enough for
+	// a host that needs up to half a minute for the reply to each of 50
+	// recipients. A negative AttemptTime means no limit.
 	AttemptTime time.Duration
 	AttemptRate int64
 
-	// MaxConnsPerAddr is the most connections to one address at the same time,
-	// for all destinations together. Default 20 (as queue.HopLimits.Concurrency);
-	// a negative value means no limit.
+	// MaxConnsPerAddr is the maximum number of connections to one address at
+	// the same time, for all destinations together. Default 20 (as
+	// queue.HopLimits.Concurrency); a negative value means no limit.
 	MaxConnsPerAddr int
 	// MaxWait is how long a message waits for a session with a host when
-	// MaxConnsPerAddr are in use, or when the host accepts no more connections.
-	// A Transport learns the latter when the host refuses a connection while
-	// others are open. Default 1 minute. With a negative value, a Transport
-	// learns nothing and no message waits: the outcome is Busy.
+	// MaxConnsPerAddr connections are in use, or when the host accepts no more
+	// connections. If the host refuses a connection while others are open, a
+	// Transport assumes that the host accepts no more. Default 1 minute. With a
+	// negative value, a Transport does not assume this, and no message waits:
+	// the outcome is Busy.
 	MaxWait time.Duration
 
-	// MaxIdle is the most idle sessions kept with one address. Default 20;
-	// a negative value keeps none.
+	// MaxIdle is the maximum number of idle sessions kept with one address.
+	// Default 20; a negative value keeps none.
 	MaxIdle int
-	// MaxIdleTotal is the most idle sessions in all. Default: half of the files
-	// that the process may have open (RLIMIT_NOFILE), at least 10 and at most
-	// 16384. Where the system has no such limit, 500. Lower it if several
-	// Transports of the process keep sessions with thousands of hosts.
+	// MaxIdleTotal is the maximum number of idle sessions in all. Default: half
+	// of the files that the process may have open (RLIMIT_NOFILE), at least 10
+	// and at most 16384. If the system has no such limit, the default is 500.
+	// Lower it if several Transports of the process keep sessions with
+	// thousands of hosts.
 	MaxIdleTotal int
 	// IdleTimeout is the time after which an idle session is closed. Default
 	// 30 s.
@@ -132,11 +135,12 @@ type Transport struct {
 	// MaxAge is the age after which a session is not kept for another message.
 	// Default 5 minutes (Postfix smtp_connection_reuse_time_limit).
 	MaxAge time.Duration
-	// MaxMessages is the most messages in one session. Default 100; a negative
-	// value means no limit.
+	// MaxMessages is the maximum number of messages in one session. Default
+	// 100; a negative value means no limit.
 	MaxMessages int
-	// MaxRecipients is the most recipients in one transaction. A message with
-	// more is sent in several transactions. Default 100 (RFC 5321, 4.5.3.1.8).
+	// MaxRecipients is the maximum number of recipients in one transaction. A
+	// message with more is sent in several transactions. Default 100 (RFC 5321,
+	// 4.5.3.1.8).
 	MaxRecipients int
 
 	// Logger logs each session that is opened and each that fails; nil logs

@@ -6,7 +6,7 @@ import (
 )
 
 // errBusy means that all connections that a host may have are in use.
-var errBusy = errors.New("all connections that the host may have are in use")
+var errBusy = errors.New("all connections that are allowed to the host are in use")
 
 // errFull means that the host accepts no more connections, and that no session
 // became free within MaxWait.

@@ -6,9 +6,9 @@
 //   - "inside" accepts mail for any domain from the organization's networks. Only
 //     this mail may go to the internet.
 //
-// Each side has its own DNS servers: those of the inside resolve the
-// organization's host, those of the outside resolve the internet. A failure of
-// one side does not affect the other.
+// Each side has its own DNS servers. The inside servers resolve the name of the
+// organization's host. The outside servers resolve names of the internet. A
+// failure of the servers on one side does not affect the other side.
 //
 //	dualhomed -inside 10.1.0.25:25 -outside 192.0.2.25:25 -networks 10.1.0.0/16 \
 //		-domain example.com -organization mail.example.com \

@@ -7,8 +7,8 @@
 //     are known by their address (externally secured), or log in over TLS (basic
 //     authentication).
 //   - To the internet (send): address space * with cost 10, by MX.
-//   - To the organization (send): address space --, all accepted domains, by
-//     smart hosts that share the mail.
+//   - To the organization (send): address space "--", which means all accepted
+//     domains, by several smart hosts. Each of them gets a part of the mail.
 //
 // For example:
 //

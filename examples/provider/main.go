@@ -14,8 +14,9 @@
 //		-spool /var/spool/relay
 //
 // The file of -customers has one line for each customer: account, password,
-// domains, and the host that takes the mail after ETRN. Without a host, the MX
-// hosts of each domain take it. Only the relay should be able to read the file.
+// domains, and the host that takes the mail after ETRN. If the line has no
+// host, the mail goes to the MX hosts of each domain. Only the relay should be
+// able to read the file.
 //
 //	# account  password     domains                      host[:port]
 //	branch     sesame-4711  branch.example,shop.example  192.0.2.25

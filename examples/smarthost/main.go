@@ -1,5 +1,5 @@
 // Command smarthost is an internal relay for machines that cannot log in:
-// printers, scanners, alarms, SharePoint.
+// printers, scanners, alarm systems, SharePoint.
 //
 // It accepts mail only from the networks of -allow, and refuses all other
 // clients. It sends all mail to one upstream server, to which it can log in

@@ -21,13 +21,13 @@ type Report struct {
 	// Date is the time of the report. Default now.
 	Date time.Time
 	// MessageID is the Message-ID of the report, without angle brackets.
-	// Default a random one at ReportingMTA.
+	// By default it is random, with the domain ReportingMTA.
 	MessageID string
 
 	// ReportingMTA is the name of the host that reports.
 	ReportingMTA string
-	// ReceivedFrom is the name of the host that the original came from, empty
-	// if it is not known.
+	// ReceivedFrom is the name of the host that sent the original to the
+	// reporting host. It is empty if the name is not known.
 	ReceivedFrom string
 	// EnvelopeID is the ENVID of the original (RFC 3461, 4.4), decoded.
 	EnvelopeID string
@@ -43,12 +43,12 @@ type Report struct {
 	// the original is longer than MaxOriginal, or has bytes that need
 	// BINARYMIME.
 	HeaderOnly bool
-	// MaxOriginal is the most bytes of an original that is enclosed whole.
-	// Default 50 KiB (Postfix, bounce_size_limit).
+	// MaxOriginal is the maximum size in bytes of an original that is enclosed
+	// completely. Default 50 KiB (Postfix, bounce_size_limit).
 	MaxOriginal int64
 	// UTF8 writes header fields, addresses and replies in UTF-8, in the forms
 	// of RFC 6533. The report then needs SMTPUTF8. Without UTF8, the report is
-	// ASCII, except for an original that is enclosed whole.
+	// ASCII, except for an original that is enclosed completely.
 	UTF8 bool
 
 	// TLSOptional adds the field "TLS-Required: No" (RFC 8689, 3).
@@ -71,8 +71,8 @@ type Content interface {
 
 // A Recipient is the part of a report that is about one recipient.
 type Recipient struct {
-	// Original is the address in the sender's ORCPT parameter, empty if there
-	// was none.
+	// Original is the address in the sender's ORCPT parameter. It is empty if
+	// there was no such parameter.
 	Original string
 	// OriginalType is the type of Original. Default RFC822.
 	OriginalType smtp.DSNAddressType

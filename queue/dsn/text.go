@@ -15,8 +15,9 @@ import (
 type Texts struct {
 	// Language of the texts, for Content-Language. Default "en".
 	Language string
-	// Subject has the beginning of the Subject field, by the Action of the
-	// first recipient. ": " and the original's subject follow.
+	// Subject has the beginning of the Subject field for each Action. The
+	// Action of the first recipient selects it. ": " and the original's subject
+	// follow.
 	Subject map[Action]string
 	// Intro has the paragraph before the recipients with an Action.
 	Intro map[Action]string
@@ -24,14 +25,16 @@ type Texts struct {
 	// for status 5.1.1 are, in this order, "5.1.1", "X.1.1", "5.1", "X.1" and
 	// "5"; the first that exists is used.
 	Status map[string]string
-	// RemoteSaid is the line before the reply of the remote host, with "%s" for
-	// the host's name.
+	// RemoteSaid is the line before the reply of the remote host. "%s" is
+	// replaced by the host's name.
 	RemoteSaid string
-	// Reason is the line with Recipient.Reason, with "%s" for it.
+	// Reason is the line with Recipient.Reason. "%s" is replaced by the reason.
 	Reason string
-	// RetryUntil is the line with Recipient.RetryUntil, with "%s" for it.
+	// RetryUntil is the line with Recipient.RetryUntil. "%s" is replaced by the
+	// time.
 	RetryUntil string
-	// Closing is the last line, with "%s" for the reporting host.
+	// Closing is the last line. "%s" is replaced by the name of the reporting
+	// host.
 	Closing string
 }
 

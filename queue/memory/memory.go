@@ -16,9 +16,9 @@ import (
 // memory. The zero value is an empty store, ready for use. A Store is safe for
 // concurrent use.
 type Store struct {
-	// Max is the most messages in the store. Put returns queue.ErrFull if there
-	// would be more. 0 means no limit. Max must not change after the first call
-	// of a method.
+	// Max is the maximum number of messages in the store. Put returns
+	// queue.ErrFull if there would be more. 0 means no limit. Max must not
+	// change after the first call of a method.
 	Max int
 
 	mu     sync.Mutex // guards all below

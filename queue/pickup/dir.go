@@ -61,7 +61,7 @@ func (d dir) read(name string, most int64) ([]byte, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(file, most+1))
 	if int64(len(b)) > most {
-		return nil, fmt.Errorf("pickup: the file has more than %d bytes, the limit", most)
+		return nil, fmt.Errorf("pickup: the file is larger than the limit of %d bytes", most)
 	}
 	return b, err
 }

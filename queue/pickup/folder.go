@@ -46,10 +46,11 @@ type Folder struct {
 }
 
 // Run scans the folder until ctx ends, and then returns nil. It creates the
-// folder if it does not exist. It first renames files that a process left as
-// NAME.tmp when it died, so that they are submitted again. Only such a message
-// can be submitted twice. It returns an error if it cannot create or read the
-// folder at the beginning, or cannot rename such a file.
+// folder if it does not exist. If an earlier process died and left files with
+// names NAME.tmp, Run first renames them, so that they are submitted again.
+// Only the messages in these files can be submitted twice. Run returns an error
+// if it cannot create or read the folder at the beginning, or cannot rename one
+// of these files.
 func (f *Folder) Run(ctx context.Context) error {
 	if err := os.MkdirAll(f.Dir, 0o750); err != nil {
 		return fmt.Errorf("pickup: %w", err)

@@ -28,7 +28,7 @@ const (
 // store from several goroutines, and writes each acknowledgment to its standard
 // output. After a random number of lines Crash kills the child with SIGKILL,
 // opens the store, and compares its messages with the output. It repeats this
-// rounds times with the same store.
+// with the same store. rounds is the number of repetitions.
 //
 // The calling test must call Crash first.
 func Crash(t *testing.T, c Config, rounds int) {

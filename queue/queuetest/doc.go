@@ -9,9 +9,9 @@
 //		})
 //	}
 //
-// There is one subtest for each rule. Crash is for durable stores: it kills a
-// process that uses the store with SIGKILL, and checks that the store has
-// everything that it had acknowledged. It does this several times.
+// There is one subtest for each rule. Crash is for durable stores: it uses
+// SIGKILL to kill a process that uses the store, opens the store, and checks
+// that it has everything that was acknowledged. Crash does this several times.
 //
 //	func TestCrash(t *testing.T) { queuetest.Crash(t, config, 20) }
 package queuetest

@@ -23,7 +23,8 @@ const dispositionDelay = 50 * time.Millisecond
 // no writer does so first.
 const retryDelay = time.Second
 
-// maxPending is the most bytes of dispositions that wait for a disk that fails.
+// maxPending is the maximum number of bytes of dispositions that wait for a
+// disk that fails.
 const maxPending = 64 << 20
 
 // A record is written by a commit. The owner fills it in, except for at and

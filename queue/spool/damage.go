@@ -15,7 +15,7 @@ type Damage struct {
 	Offset  int64  // of the damaged bytes in the segment
 	Size    int64  // of the damaged bytes
 	ID      string // of the message, if it is known
-	Saved   string // path of the file with a copy of the bytes, "" if there is none
+	Saved   string // path of the file with a copy of the bytes; "" if there is no copy
 	Err     error  // what is wrong
 }
 
@@ -72,7 +72,7 @@ func (s *Spool) unreadable(p *place, err error) {
 		}
 	}
 	s.limitDamaged()
-	s.logger.Error("spool: damaged message removed from the queue", "id", p.id, "saved", saved, "error", err)
+	s.logger.Error("spool: a damaged message was removed from the queue", "id", p.id, "saved", saved, "error", err)
 	if s.index.removeDamaged(p) {
 		s.damaged.Add(1)
 	}

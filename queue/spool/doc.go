@@ -17,49 +17,54 @@
 // written at all.
 //
 // When a sync fails, the spool no longer trusts that segment of the log. It
-// begins a new segment, writes the records there that were not acknowledged yet,
-// and then copies the acknowledged records of the old segment.
+// begins a new segment and writes to it the records that were not acknowledged
+// yet. Then it copies the acknowledged records of the old segment.
 //
-// When Put returns an error, nothing of the message is left, with one exception:
-// a sync fails, and then the spool can neither begin a new segment nor write to
-// the failed one. The records of that commit may be on disk, and nothing on disk
-// marks them as refused. If the process dies in this state, the messages of that
-// one commit may come back. The spool tries every second to leave this state, also
-// if there is no new mail. Until it succeeds it writes nothing else, so messages
-// that it refuses later cannot come back.
+// When Put returns an error, nothing of the message is left, with one
+// exception. It can happen that a sync fails, and that the spool then can
+// neither begin a new segment nor write to the failed one. In this state, the
+// records of that commit may be on disk, and nothing on disk marks them as
+// refused. If the process dies in this state, the messages of that one commit
+// may be in the queue after the restart. The spool tries every second to leave
+// this state, even if there is no new mail. Until it succeeds, it writes
+// nothing else. So messages that it refuses in this state cannot come back.
 //
 // # A full or broken disk
 //
-// On a full disk the spool refuses new mail (queue.ErrFull) before its last segment
-// is full: at least a quarter of the segment is left for dispositions. So accepted
-// mail can be read, updated and removed as before. Segments that become free are
-// reused, which needs no disk space.
+// On a full disk the spool refuses new mail (queue.ErrFull) before its last
+// segment is full. At least a quarter of the segment is left for dispositions.
+// So mail that was accepted earlier can still be read, updated and removed.
+// Segments that become free are reused, which needs no disk space.
 //
 // A file system with copy-on-write (btrfs, ZFS) needs new disk space to overwrite
 // existing blocks. On btrfs the spool marks its log directory NOCOW, so that new segments
-// are overwritten in place. On others, and for segments of earlier programs, there is the
-// file reserve: a quarter of a segment of random bytes. When the disk is full, it is
-// deleted, so that dispositions can be recorded, also in a short new segment. New mail is
-// refused until there is a reserve again. On such a file system the guarantee is as good
-// as the reserve: another program can take its room.
+// are overwritten in place. On other file systems of this kind, and for
+// segments of earlier programs, the spool keeps a file with the name reserve.
+// It contains random bytes, as many as a quarter of a segment has. When the
+// disk is full, the spool deletes this file and uses its space to record
+// dispositions, if necessary in a short new segment. It refuses new mail until
+// it can create the file again. On such a file system another program can use
+// up the space of the deleted file. Then dispositions cannot be recorded.
 //
-// On a disk that cannot be written at all, Put,
-// Update, Remove and Sync fail, and mail can still be read.
+// If a disk cannot be written at all, Put, Update, Remove and Sync fail. Mail
+// can still be read.
 //
 // # Recovery
 //
-// Open reads the records of the log once, from the oldest to the newest ([Recovery]). It
-// does not read the zeros that no record has replaced yet. Then it continues the last
-// segment, so that a process that dies soon leaves no segment that is nearly empty. If
-// the log is longer than its limit, Open compacts it before it returns. A crash can
-// leave incomplete records at the end. They were never acknowledged, and Open cuts them
-// off. A content file without a message is deleted if a crash can have left it.
-// Otherwise a segment may be missing: Open reports the file and moves it to the
-// directory damaged, which has limits (Options). Damaged bytes elsewhere are reported and
-// copied to a file in the directory damaged, and all other records are
-// recovered. A message with damaged content stays in the queue, and reading it
-// fails with queue.ErrDamaged. Inspect reads a spool without opening it. The
-// command examples/spooltool uses Inspect.
+// Open reads the records of the log once, from the oldest to the newest
+// ([Recovery]). It does not read the unused part of a segment. Then it
+// continues the last segment. If each process began a new segment, processes
+// that die soon would leave many segments that are nearly empty. If the log is
+// longer than its limit, Open compacts it before it returns. A crash can leave
+// incomplete records at the end. They were never acknowledged, and Open cuts
+// them off. A content file without a message is deleted if a crash can have
+// left it. Otherwise a segment may be missing: Open reports the file and moves
+// it to the directory damaged, which has limits (Options). Damaged bytes
+// elsewhere are reported and copied to a file in the directory damaged, and all
+// other records are recovered. A message with damaged content stays in the
+// queue. An attempt to read its content fails with queue.ErrDamaged. Inspect
+// reads a spool without opening it. The command examples/spooltool uses
+// Inspect.
 //
 // # Size
 //
@@ -73,8 +78,8 @@
 //
 //   - recordLog (log.go) stores the records: messages, new states, removals. The
 //     log is a sequence of files, the segments. Records are appended to the last
-//     one, the active segment. Goroutines that write at the same time share a
-//     write and a sync, a commit (commit.go).
+//     one, the active segment. Goroutines that write at the same time share one
+//     write and one sync. This is called a commit (commit.go).
 //   - messageIndex (messages.go) has in memory where the newest record of each
 //     message is, and when each message is due (queue/internal/index). Envelope
 //     and content are read from the log when they are needed.
@@ -84,10 +89,10 @@
 // When no record of a segment is needed, the segment is deleted or its file is
 // reused for the next segment. When at most a quarter of a segment is needed, and
 // its last write was 10 seconds ago or more, compaction copies the needed records
-// to the active segment (compact.go). So on average each byte is written at most
-// 4/3 times, and the log is at most four times as long as the needed records, plus
-// the two segments at its end. Open restores this limit, so it holds however short
-// the life of each process is.
+// to the active segment (compact.go). So on average each byte is written at
+// most 4/3 times. The log is at most four times as long as the needed records,
+// plus the two segments at its end. Open compacts the log until this is true,
+// so the limit also applies if each process runs only for a short time.
 //
 // A segment is filled with zeros before it is used. So a commit changes no
 // metadata of the file system and needs no new disk space.
@@ -96,14 +101,17 @@
 //
 // A spool is a directory:
 //
-//	lock       locked while the spool is open; so is the directory itself
+//	lock       a file that is locked while the spool is open. The directory
+//	           itself is locked too.
 //	key        16 random bytes, also in each segment
 //	reserve    random bytes, deleted when the disk is full
 //	inhand     which messages are being delivered (queue.DeliveryJournal): 8192
 //	           sequence numbers of 8 bytes, 0 for none
-//	log/       the segments, NNNNNNNNNN.log by their number, which only grows;
-//	           spare is the next segment, not in use yet; it begins with BHspare
-//	           when it is complete, or with the header of an earlier segment
+//	log/       the segments. Their names are NNNNNNNNNN.log, with the number of
+//	           the segment. Each new segment gets a higher number. The file
+//	           spare is the next segment, which is not in use yet. It begins
+//	           with BHspare when it is complete, or with the header of an
+//	           earlier segment.
 //	files/     large content, named by the message's sequence number in
 //	           16 hexadecimal digits; tmp-* are files of CreateFile
 //	damaged/   damaged bytes, in files named SEGMENT-OFFSET-SIZE, and content
@@ -119,8 +127,8 @@
 //	            a file
 //	2 state     meta: message ID, state. It replaces the message's state.
 //	3 removal   meta: the number (8 bytes) of the segment that had the message
-//	4 change    meta: message ID, schedule, some recipients. Schedule and these
-//	            recipients replace those of the message's state.
+//	4 change    meta: message ID, schedule, some recipients. They replace the
+//	            schedule and the same recipients in the message's state.
 //
 // Head, state and envelope are sequences of values in the order of the code in
 // envelope.go. wire.go has their encoding. Recovery replays the records in order.
@@ -131,23 +139,25 @@
 // of its recipients: each delivery writes the recipients that it has changed. When
 // the changes have as many recipients as the message, a state replaces them.
 //
-// Version 1 has no changes and no waits. This program reads it. It begins each new
-// segment with version 2. On a full disk it may continue the last segment, and gives
-// that version 2 first.
+// Version 1 has no change records, and its schedules have no Wait. This program
+// can read version 1, and writes version 2 in each new segment. On a full disk
+// it may continue a last segment of version 1. Before that, it changes the
+// version of this segment to 2.
 //
-// A crash can tear the last commit: any part of it may be on disk. Recovery must
-// distinguish such a torn end from damage to records that were durable. The header
-// of each record has the offset at which its commit began, and a commit begins
-// only when the one before is durable. The header of each segment has the offset
-// at which the segment before ends. All bytes before such an offset were durable
-// once. Recovery ignores records after the end of a segment that is in the next
-// header, whether they are complete or not. If there are complete ones, the next
-// segment is kept until this one is deleted. A process that continues the last segment
-// begins with a removal of the message 0, which does not exist: its header shows that
-// all records before it were durable.
+// After a crash, any part of the last commit may be on disk (a torn commit).
+// Recovery must distinguish this from damage to records that were durable. The
+// header of each record has the offset at which its commit began, and a commit
+// begins only when the one before is durable. The header of each segment has
+// the offset at which the segment before ends. All bytes before such an offset
+// were durable once. Recovery ignores records after the end of a segment that
+// is in the next header, whether they are complete or not. If some of these
+// records are complete, the next segment is kept until their segment is
+// deleted. A process that continues the last segment first writes a removal of
+// message 0, which does not exist. The header of this record shows that all
+// records before it were durable.
 //
 // The first 4 and the last 4 bytes of a record's header depend on the key of the
 // spool and the number of the segment. So when the file of a segment is reused,
-// its old records are not taken for new ones, and neither is the content of a
-// message.
+// recovery does not accept the old records in it. It also does not accept
+// message content that looks like a record.
 package spool

@@ -50,8 +50,8 @@ func (v *View) Get(ctx context.Context, id string) (*queue.Message, error) {
 	return v.s.Get(ctx, id)
 }
 
-// Verify reads all messages with their content. It returns the damage that Recovery
-// has, and the messages that cannot be read completely.
+// Verify reads all messages with their content. It returns the damage that
+// Recovery reports, and the messages that cannot be read completely.
 func (v *View) Verify(ctx context.Context) ([]Damage, error) {
 	bad := slices.Clone(v.s.recovery.Damaged)
 	for e, err := range v.List(ctx, queue.Query{}) {

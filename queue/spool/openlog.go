@@ -134,7 +134,7 @@ func (l *recordLog) readKey() (found bool, err error) {
 // makeKey makes the key of a new spool. The key is durable before it is used.
 func (l *recordLog) makeKey(numbers []uint32) error {
 	if len(numbers) > 0 {
-		return fmt.Errorf("spool: cannot read the header of any segment, nor %s", l.keyFile())
+		return fmt.Errorf("spool: neither the header of a segment nor the file %s can be read", l.keyFile())
 	}
 	rand.Read(l.key[:])
 	l.fs.Remove(l.keyFile()) // an incomplete file

@@ -18,10 +18,12 @@ type Recovery struct {
 	// crash had left them incomplete. They were never acknowledged, so nothing
 	// is lost.
 	Cut int64
-	// Damaged lists what was acknowledged once and cannot be read now.
+	// Damaged lists the parts of the log and the messages that were
+	// acknowledged and cannot be read now.
 	Damaged []Damage
-	// Swept is the number of files in the directory files that belong to no
-	// message. Open has deleted them, or moved them to the directory damaged.
+	// Swept is the number of files in the directory "files" that did not belong
+	// to a message. Open has deleted these files, or moved them to the
+	// directory "damaged".
 	Swept int
 	// Interrupted has the IDs of the messages that were being delivered when
 	// the last process died (queue.DeliveryJournal).

@@ -26,11 +26,11 @@ var ErrInUse = errors.New("spool: in use by another process")
 // with other options later.
 type Options struct {
 	// SegmentSize is the size of a segment, a file of the log, in bytes. One
-	// segment always exists, and a second one when the first is half full.
+	// segment always exists. When it is half full, there is also a second one.
 	// Default 64 MiB, at least 64 KiB, at most 1 GiB.
 	SegmentSize int64
-	// LargeContent is the size in bytes from which content is stored in a file
-	// of its own. Default 256 KiB, at most SegmentSize/4.
+	// LargeContent is a size in bytes. Content of this size or larger is stored
+	// in a separate file. Default 256 KiB, at most SegmentSize/4.
 	LargeContent int64
 	// DamagedBytes and DamagedFiles limit the directory damaged, which has what Open or
 	// Claim could not read. Beyond a limit the spool deletes the oldest files and logs
@@ -184,10 +184,11 @@ func (s *Spool) damagedDir() string { return filepath.Join(s.dir, "damaged") }
 // reading and writing. It is meant for smtpserver.Server.ContentFile. Put adopts such a
 // file and does not copy it, so that large mail is written once.
 //
-// The caller must close the file after Put. The spool and m.Content do not need it
-// any more, because Put gives the file another name. The garbage collector closes a
-// file that the caller has not closed. A file that Put has not adopted is deleted
-// when it is closed, or by Open after a crash.
+// The caller must close the file after Put. The spool and m.Content then do not
+// use the open file: Put gives the file another name, and the spool opens it
+// again when it needs it. The garbage collector closes a file that the caller
+// has not closed. A file that Put has not adopted is deleted when it is closed,
+// or by Open after a crash.
 func (s *Spool) CreateFile() (*os.File, error) {
 	if err := s.index.err(); err != nil {
 		return nil, err

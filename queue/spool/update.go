@@ -8,8 +8,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// Update implements queue.Store. It writes nothing if the schedule is volatile and
-// the recipients are as last recorded.
+// Update implements queue.Store. It writes nothing if the schedule is volatile
+// and the recipients have not changed since the last record.
 func (s *Spool) Update(ctx context.Context, owner string, m *queue.Message, sch queue.Schedule) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -39,8 +39,9 @@ func stateRecord(id string, st *state) *record {
 
 // UpdateRecipients implements queue.RecipientUpdater. When the change records of a
 // message together have as many recipients as the message, it writes a state record
-// with all of them. So reading a message costs at most twice its recipients, and each
-// recipient is written at most twice for each of its changes.
+// with all of them. So to read a message, the spool reads at most twice as many
+// recipients as the message has. Each recipient is written at most twice for
+// each of its changes.
 func (s *Spool) UpdateRecipients(ctx context.Context, owner string, m *queue.Message, changed []int, sch queue.Schedule) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -55,7 +55,7 @@ func (l *recordLog) tryWrite(b *batch) error {
 		again = l.rotateFull(b.size, again)
 	}
 	if again != nil {
-		return fmt.Errorf("%w; and no new segment: %w", diskError(err), again)
+		return fmt.Errorf("%w; then a new segment could not be begun: %w", diskError(err), again)
 	}
 	if err := l.writeTo(l.active, b); err != nil {
 		l.suspect(l.active)

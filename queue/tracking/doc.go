@@ -10,9 +10,10 @@
 //	}
 //
 // A file begins with a few lines that start with '#'. The last of them has the
-// names of the columns. Then follows one line of comma-separated values for each
-// event. Times are in UTC. The column message-info has, among other things, the
-// number that Exchange 2003 gave to the event.
+// names of the columns. After these lines, the file has one line of
+// comma-separated values for each event. Times are in UTC. The column
+// message-info has, among other things, the number that Exchange 2003 gave to
+// the event.
 //
 // Characters that could end a line or control a terminal are escaped as in Go. A
 // value that a spreadsheet could take for a formula begins with an apostrophe. A

@@ -156,5 +156,5 @@ func (r *record) append(b []byte) []byte {
 	return append(b, '\n')
 }
 
-// maxField is the most bytes of a column.
+// maxField is the maximum number of bytes of a column.
 const maxField = 8 << 10

@@ -32,8 +32,9 @@ type Log struct {
 	MaxSize int64
 	// MaxAge is the age at which a file is removed. Default 30 days (Exchange).
 	MaxAge time.Duration
-	// MaxDir is the most bytes of all files except the current one. When there
-	// are more, the oldest files are removed. Default 250 MB (Exchange).
+	// MaxDir is the maximum total size in bytes of all files except the current
+	// one. When they are larger, the oldest files are removed. Default 250 MB
+	// (Exchange).
 	MaxDir int64
 
 	// Logger gets a line when the files cannot be written, and another one when
@@ -51,17 +52,18 @@ const (
 )
 
 // Write writes the events of a subscription until the subscription is closed.
-// The line of an event is in the file at most 100 ms after the event. If the
-// process dies, no older events are missing. When the subscription is closed,
-// Write writes all events that are left and returns.
+// Write writes the line of an event to the file at most 100 ms after the event.
+// If the process dies, only events of the last 100 ms can be missing. When the
+// subscription is closed, Write writes all events that are left and returns.
 //
 // While a file cannot be written, for example on a full disk, Write drops events
 // and goes on. The subscription drops events if the disk is slower than the
 // queue. In both cases a line that begins with "#Dropped:" has the number of
 // missing events.
 //
-// Write returns an error only if its last write has failed. The error is that of
-// the first write that failed since one succeeded.
+// Write returns an error only if its last write has failed. If several writes
+// have failed since the last successful one, it returns the error of the first
+// of them.
 func (l *Log) Write(events *queue.Subscription) error {
 	defer events.Close()
 	files := &logfile.Files{

@@ -7,9 +7,9 @@ import (
 )
 
 // A Listener is a net.Listener without a network: its connections are pipes
-// (net.Pipe), and their remote addresses can be any. A server can use it in a
-// testing/synctest bubble, where time advances at once. It is safe for concurrent
-// use.
+// (net.Pipe), and the test chooses the address of each client. A server can use
+// it in a testing/synctest bubble, where time advances at once. It is safe for
+// concurrent use.
 type Listener struct {
 	conns chan net.Conn
 	done  chan struct{}

@@ -24,9 +24,9 @@ type Server struct {
 	served chan error
 }
 
-// NewServer starts srv and closes it when the test ends. A nil srv is a
-// Server with defaults. NewServer sets an empty Handler to an Inbox and an empty
-// Hostname to "test.example".
+// NewServer starts srv and closes it when the test ends. If srv is nil,
+// NewServer uses a Server with defaults. If Handler is not set, NewServer sets
+// it to an Inbox. If Hostname is empty, NewServer sets it to "test.example".
 func NewServer(t testing.TB, srv *smtpserver.Server) *Server {
 	t.Helper()
 	if srv == nil {

@@ -143,7 +143,7 @@ func matches(lines []string, want string) bool {
 }
 
 // ReadReply reads one reply and returns its lines, with their codes and without
-// CRLF. On an error it returns the lines that were read before.
+// CRLF. On an error it returns the lines that it read before the error.
 func ReadReply(r *bufio.Reader) ([]string, error) {
 	var lines []string
 	tr := textproto.NewReader(r)

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TLSConfig returns a TLS configuration for a server and a pool with which a
-// client can verify it. The certificate is for "test.example", "localhost",
-// 127.0.0.1 and ::1.
+// TLSConfig returns a TLS configuration for a server, and a pool of root
+// certificates for clients. The pool contains the server's certificate. The
+// certificate is for "test.example", "localhost", 127.0.0.1 and ::1.
 func TLSConfig(t testing.TB) (*tls.Config, *x509.CertPool) {
 	t.Helper()
 	cert := Certificate(t, "test.example")

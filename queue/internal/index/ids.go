@@ -145,7 +145,8 @@ func (x *Index[T]) After(id string, n int) []Slot {
 	return page
 }
 
-// pageMost is the most slots of a page, so that the store does not lock for long.
+// pageMost is the maximum number of slots of a page, so that the store does not
+// lock for long.
 const pageMost = 256
 
 // Page returns some of the messages that q selects. more is Query.After for the

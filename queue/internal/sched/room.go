@@ -8,8 +8,8 @@ package sched
 // even if its connector has more than its share.
 const minQueued = 4
 
-// maxReleased is the most congested hops that are released before the next
-// claim.
+// maxReleased is the maximum number of congested hops that are released before
+// the next claim.
 const maxReleased = 256
 
 // congestion is a queue of congested hops. Hops in it that are not congested any

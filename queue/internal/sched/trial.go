@@ -20,9 +20,9 @@ const silenceFirst = 10 * time.Second
 // lately is how long a hop that was not tried yet has precedence for tokens.
 const lately = 5 * time.Second
 
-// maxTrials is the most slots of trials. freeTrials is the number of these that
-// are free. maxOld is the most slots of trials while tokens go to probes and to
-// hops that have waited long.
+// maxTrials is the maximum number of slots of trials. freeTrials is the number
+// of these that are free. maxOld is the maximum number of slots of trials while
+// tokens go to probes and to hops that have waited long.
 func (s *Scheduler) maxTrials() int  { return max(s.limits.Deliveries/2, 1) }
 func (s *Scheduler) freeTrials() int { return max(s.maxTrials()/2, 1) }
 func (s *Scheduler) maxOld() int     { return s.maxTrials() - s.maxTrials()/4 }

@@ -11,8 +11,8 @@ import "time"
 // An attempt at a hop that has not answered is a trial: see trial.go.
 
 const (
-	// maxRow is the most turns of a hop in a row. Each rowStep parts in its
-	// queue give a hop one more turn.
+	// maxRow is the maximum number of turns of a hop in a row. Each rowStep
+	// parts in its queue give a hop one more turn.
 	maxRow  = 8
 	rowStep = 32
 )
