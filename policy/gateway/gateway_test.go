@@ -475,7 +475,7 @@ func TestTracking(t *testing.T) {
 			smtptest.TalkOn(t, r.dial(t), envelope+"C: .\nS: 250\nC: QUIT\nS: 221\n").Close()
 			synctest.Wait()
 		}
-		if err := stop(); err != nil || len(r.delivered) != 2 || !strings.Contains(r.logged(), "message tracking cannot be written") {
+		if err := stop(); err != nil || len(r.delivered) != 2 || !strings.Contains(r.logged(), "the message tracking log cannot be written") {
 			t.Errorf("%v; delivered %v; log:\n%s", err, r.delivered, r.logged())
 		}
 	})

@@ -32,9 +32,11 @@ type Options struct {
 	// LargeContent is a size in bytes. Content of this size or larger is stored
 	// in a separate file. Default 256 KiB, at most SegmentSize/4.
 	LargeContent int64
-	// DamagedBytes and DamagedFiles limit the directory damaged, which has what Open or
-	// Claim could not read. Beyond a limit the spool deletes the oldest files and logs
-	// each. Defaults: 50 MiB and 10,000 files. A negative value is no limit.
+	// DamagedBytes and DamagedFiles are the maximum size and number of the
+	// files in the directory damaged. This directory has the bytes and files
+	// that Open or Claim could not read. When a limit is exceeded, the spool
+	// deletes the oldest files and logs each of them. Defaults: 50 MiB and
+	// 10,000 files. A negative value is no limit.
 	DamagedBytes int64
 	DamagedFiles int
 	// Logger gets a line about the recovery, about errors of the disk and about

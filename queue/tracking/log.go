@@ -104,13 +104,13 @@ func (g *gathering) written(err error) {
 	case err != nil:
 		g.missing += g.within
 		if g.err == nil && log != nil {
-			log.Error("message tracking cannot be written", "dir", g.log.Dir, "error", err)
+			log.Error("the message tracking log cannot be written", "dir", g.log.Dir, "error", err)
 		}
 		g.err = cmp.Or(g.err, err)
 	case g.err != nil:
 		g.err = nil
 		if log != nil {
-			log.Info("message tracking is written again", "dir", g.log.Dir)
+			log.Info("the message tracking log can be written again", "dir", g.log.Dir)
 		}
 	}
 	g.lines, g.within = g.lines[:0], 0
