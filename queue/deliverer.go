@@ -93,8 +93,9 @@ type Pace struct {
 	// outside its schedule, or when its mail is sent only on request (ETRN,
 	// ATRN). Holding mail does not count as an attempt.
 	Held bool
-	// Until is when the Queue calls Pace again for a hop that is Held. The
-	// zero time means: when an operation retries the hop.
+	// Until is when the Queue calls Pace again for a hop that is Held. If it is
+	// zero, the Queue calls Pace again when an operation retries the hop or the
+	// settings change.
 	Until time.Time
 	// MaxConcurrency is the maximum number of deliveries to the hop at the same
 	// time. 0 means that only the limits of the Queue apply.

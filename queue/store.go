@@ -36,14 +36,15 @@ type Store interface {
 	// Claim leases messages that are due and not leased, and returns them with
 	// recipients and content. The order is by priority, highest first, and
 	// then by due time, earliest first. If there is no such message, Claim
-	// returns none and no error.
+	// returns no messages and no error.
 	//
 	// Content is read from the store when it is used. It can be read while
 	// the message is leased; after that, reading may fail with ErrNotFound.
 	// Content never returns wrong bytes: ReadAt and WriteTo return ErrDamaged
 	// when they find damage. WriteTo may find it only at the end. If an
-	// envelope cannot be read, the store removes the message from the queue and
-	// logs the damage, and Claim continues with the next message.
+	// envelope cannot be read, the store removes the message from the queue,
+	// keeps a copy of its bytes outside the queue, and logs the damage. Claim
+	// continues with the next message.
 	Claim(ctx context.Context, c Claim) ([]*Message, error)
 
 	// Next returns the earliest time at which Claim would find a message for
@@ -67,14 +68,14 @@ type Store interface {
 	// Update and Remove may return before the record is on stable storage. The
 	// record is there at most 100 ms later. An error (ErrFull, ErrReadOnly,
 	// I/O) means that the store can record nothing now, and has not recorded
-	// this call. The caller must then stop delivering, because it would deliver
-	// twice otherwise. It may continue when Sync returns nil, and must then
-	// repeat the call.
+	// this call. The caller must then stop delivering. Otherwise it could
+	// deliver messages twice. When Sync returns nil, the caller may continue,
+	// and must first repeat the call.
 	Update(ctx context.Context, owner string, m *Message, s Schedule) error
 
-	// Remove removes a message: Claim does not return it again. The lease and
-	// the errors are as with Update. Remove returns ErrNotFound if the message
-	// is not in the store.
+	// Remove removes a message: Claim does not return it again. The rules for
+	// the lease and for errors are those of Update. Remove returns ErrNotFound
+	// if the message is not in the store.
 	Remove(ctx context.Context, owner, id string) error
 
 	// Sync returns when everything that was recorded is on stable storage. An
