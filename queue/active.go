@@ -55,6 +55,7 @@ func (q *Queue) newActive(m *Message, owner string, until time.Time) *active {
 	a := &active{m: m, owner: owner}
 	a.ID, a.Priority, a.Lease, a.Load = m.ID, m.Priority, until, a
 	a.Suspect = m.Interrupted > 0 && !q.poisonous(a)
+	a.Alone = a.Suspect && m.Interrupted >= q.limits.Interrupted
 	return a
 }
 

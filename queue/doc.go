@@ -107,7 +107,7 @@
 // A Deliverer that is also a [Pacer] controls when and how fast the Queue
 // serves each next hop. A Store that is also a [DeliveryJournal] lets the Queue
 // detect poison messages: messages that were in delivery each time the process
-// died ([Limits].Interrupted times in a row). The Queue does not attempt them
-// again. An operator can resubmit them. When the queue lifetime is over, the
+// died ([Limits].Interrupted times in a row), the last time alone. The Queue
+// does not attempt them again. An operator can resubmit them. When the queue lifetime is over, the
 // sender gets the failure report.
 package queue

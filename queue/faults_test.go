@@ -94,8 +94,8 @@ func TestStoreCannotRecord(t *testing.T) {
 	})
 }
 
-// A message that was in delivery twice when the process died is set aside and
-// stays there. A message that was in delivery once is attempted again, one such
+// A message that was in delivery twice when the process died, and then once more
+// when it was tried alone, is set aside and stays there. A message that was in delivery once is attempted again, one such
 // message at a time.
 func TestPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestPoison(t *testing.T) {
 			store.interrupted.Store(m.ID, 1)
 		}
 		poison := w.submit("alice@example.com", "poison@example.net")
-		store.interrupted.Store(poison.ID, 2)
+		store.interrupted.Store(poison.ID, 3)
 		w.run()
 		defer w.shutdown()
 		w.after(time.Hour)
@@ -139,6 +139,59 @@ func TestPoison(t *testing.T) {
 		w.after(time.Minute)
 		if c := w.took(); len(c) != 1 || w.stored() != 0 {
 			t.Errorf("resubmitted: %v, %d stored", c, w.stored())
+		}
+	})
+}
+
+// Before a message is set aside, it is tried alone: for as long as its attempt
+// takes, but not for more than 30 seconds, nothing else is in delivery. Then other
+// mail continues, before the next such message is tried.
+func TestLastAttemptIsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store faultyStore
+		w := newWorld(t, func(q *queue.Queue) { q.Store = &store })
+		store.Store = w.store
+		var now atomic.Int32
+		alone := func(hop string) bool { return strings.HasPrefix(hop, "last") }
+		w.deliver = func(hop queue.NextHop, m *queue.Message, r *queue.Recipient) queue.Result {
+			n := now.Add(1)
+			defer now.Add(-1)
+			wait := time.Second
+			if hop.Destination == "last0.example" {
+				wait = 10 * time.Minute
+			}
+			for range int(wait / time.Second) {
+				<-time.After(time.Second)
+				if alone(hop.Destination) && wait == time.Second && (n > 2 || n == 2 && now.Load() > 2) {
+					t.Errorf("%s is not tried alone: %d in delivery", hop.Destination, n)
+				}
+			}
+			return ok
+		}
+		for i := range 3 {
+			m := w.submit("alice@example.com", fmt.Sprintf("bob@last%d.example", i))
+			store.interrupted.Store(m.ID, 2)
+		}
+		w.run()
+		defer w.shutdown()
+		for range 600 {
+			w.submit("alice@example.com", "bob@other.example")
+			w.after(time.Second)
+		}
+		w.after(time.Minute)
+		took := map[string]int{}
+		var longest, last time.Duration // between two deliveries of other mail
+		for _, c := range w.took() {
+			took[c.hop]++
+			if c.hop == "other.example" {
+				longest, last = max(longest, c.at-last), c.at
+			}
+		}
+		if took["other.example"] != 600 || took["last0.example"] != 1 || took["last1.example"] != 1 || took["last2.example"] != 1 {
+			t.Errorf("deliveries: %v", took)
+		}
+		if longest > 35*time.Second {
+			t.Errorf("other mail stood still for %v", longest)
 		}
 	})
 }
@@ -207,7 +260,7 @@ func TestPoisonExpires(t *testing.T) {
 		store.Store = w.store
 		for _, from := range []string{"alice@example.com", ""} {
 			m := w.submit(from, "bob@example.net")
-			store.interrupted.Store(m.ID, 2)
+			store.interrupted.Store(m.ID, 3)
 		}
 		w.run()
 		w.after(47 * time.Hour)

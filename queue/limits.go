@@ -25,9 +25,10 @@ type Limits struct {
 	// of this time is over. Default 10 minutes.
 	Lease time.Duration
 	// Interrupted is how many times in a row the process may die while a
-	// message is in delivery. The message is then set aside as poison. An
-	// attempt that ends with a result resets the count. The Queue never
-	// attempts poison messages; [Resubmit] submits them again. When the queue
+	// message is in delivery. The Queue then attempts the message alone once:
+	// for at most 30 seconds nothing else is in delivery. If the process dies
+	// again, the message is set aside as poison. An attempt that ends with a
+	// result resets the count. The Queue never attempts poison messages; [Resubmit] submits them again. When the queue
 	// lifetime is over, the sender gets the failure report. Default 2
 	// (Exchange).
 	Interrupted int

@@ -15,7 +15,8 @@ const (
 	// SuspendedQueue has the messages that an operator has suspended.
 	SuspendedQueue = "(suspended)"
 	// PoisonQueue has the poison messages: the process died Limits.Interrupted
-	// times in a row while they were in delivery.
+	// times in a row while they were in delivery, and then once more while the
+	// message was the only one in delivery.
 	PoisonQueue = "(poison)"
 	// BadMailQueue has the messages that can be neither delivered nor reported.
 	BadMailQueue = "(bad mail)"
@@ -80,8 +81,9 @@ func (q *Queue) putAside(a *active, hop NextHop) error {
 }
 
 // poisonous reports whether the process died Limits.Interrupted times in a row
-// while the message was in delivery.
-func (q *Queue) poisonous(a *active) bool { return a.m.Interrupted >= q.limits.Interrupted }
+// while the message was in delivery, and then once more while it was the only
+// one.
+func (q *Queue) poisonous(a *active) bool { return a.m.Interrupted > q.limits.Interrupted }
 
 // begin records in the delivery journal, if the store has one, that an operation
 // on the message begins that might crash the process.

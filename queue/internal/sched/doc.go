@@ -36,8 +36,8 @@
 //   - room.go: which connector gets the memory.
 //   - attempt.go: the consequences of an attempt for its hop.
 //   - due.go: what the driver's loop must do, and when.
-//   - claim.go, lease.go, suspect.go: claims, leases, and messages that were
-//     active when the process died.
+//   - claim.go, lease.go: claims and leases.
+//   - suspect.go, alone.go: messages that were active when the process died.
 //   - lifetime.go: when a recipient is retried, when its sender gets a delay
 //     notice, and when it expires.
 package sched

@@ -35,6 +35,7 @@ func (s *Scheduler) Due(now time.Time) Task {
 		return d
 	}
 	s.tidy(now)
+	s.tryAlone(now)
 	if d := s.claimDue(now); d.Kind != NoTask {
 		return d
 	}
@@ -89,6 +90,9 @@ func (s *Scheduler) plan(now time.Time) time.Time {
 	}
 	if len(s.timers) > 0 && !s.idle() {
 		at = sooner(at, s.timers[0].wakeAt)
+	}
+	if turn := s.aloneDue(); turn.After(now) && !s.idle() {
+		at = sooner(at, turn)
 	}
 	if s.broken {
 		at = sooner(at, s.mendAt)
@@ -159,7 +163,11 @@ func (s *Scheduler) probe(now time.Time, h *Hop) Task {
 	h.dead, h.probing, h.expected, h.window = false, true, true, 1
 	h.used = now // so that it is not forgotten that this is a probe
 	s.watch(now, h)
-	s.timers.set(h, now.Add(LookAgain)) // should the message never be routed
+	look := now.Add(LookAgain) // if the message is never routed
+	if h.timer >= 0 {
+		look = sooner(look, h.wakeAt)
+	}
+	s.timers.set(h, look)
 	q.Only, q.Probe = h, true
 	return Task{Kind: Claim, Claim: q}
 }
@@ -167,6 +175,7 @@ func (s *Scheduler) probe(now time.Time, h *Hop) Task {
 // probeClaimed ends the claim of a probe, which brought n messages.
 func (s *Scheduler) probeClaimed(now time.Time, h *Hop, n int, failed bool) {
 	switch {
+	case !h.probing: // another attempt has reached the host meanwhile
 	case failed:
 		h.dead, h.probing, h.expected, h.retryAt = true, false, false, now.Add(soon)
 		s.watch(now, h)

@@ -32,8 +32,14 @@ func (w *world) checkRecipients() {
 			w.t.Fatalf("hop %v counts %d parts and has %d", h.Key, h.n, n)
 		}
 	}
+	for p := w.s.alone.parts.first; p != nil; p = p.next {
+		parts[p]++
+	}
 	unrouted := map[*Message]int{}
-	for _, l := range []messageList{w.s.incoming, w.s.suspects} {
+	if a := &w.s.alone; a.msg != nil && !a.began {
+		unrouted[a.msg]++
+	}
+	for _, l := range []messageList{w.s.incoming, w.s.suspects, w.s.alone.waiting} {
 		for m := l.first; m != nil; m = m.next {
 			unrouted[m]++
 		}
@@ -195,6 +201,8 @@ func (w *world) checkHops() {
 			w.t.Fatalf("hop %v has another's timer", h.Key)
 		case h.expected && !w.claimsFor(h) && !w.isProbed(h):
 			w.t.Fatalf("hop %v expects a probe that does not come", h.Key)
+		case h.answers && (h.dead || h.probing):
+			w.t.Fatalf("hop %v answers, and is dead %v or probed %v", h.Key, h.dead, h.probing)
 		case h.dead && (h.probing || h.expected) || h.expected && !h.probing:
 			w.t.Fatalf("hop %v is dead %v, probing %v, expected %v", h.Key, h.dead, h.probing, h.expected)
 		case h.timer >= 0 && !h.nextLook().IsZero() && h.wakeAt.After(h.nextLook()) && !h.expected:
@@ -208,7 +216,10 @@ func (w *world) claimsFor(h *Hop) bool { return w.claimed != nil && w.claimed.On
 
 // isProbed says whether a message that is to probe a hop is still to be routed.
 func (w *world) isProbed(h *Hop) bool {
-	for _, l := range []messageList{w.s.incoming, w.s.suspects} {
+	if m := w.s.alone.msg; m != nil && m.Probe == h {
+		return true
+	}
+	for _, l := range []messageList{w.s.incoming, w.s.suspects, w.s.alone.waiting} {
 		for m := l.first; m != nil; m = m.next {
 			if m.Probe == h {
 				return true
@@ -257,6 +268,7 @@ func (w *world) checkLeases() {
 
 // begun checks a job at the moment when it is given out.
 func (w *world) begun(d *Decision) {
+	w.beginAlone(d)
 	switch d.Kind {
 	case Route:
 		w.beginRoute(d.Msg)
@@ -265,10 +277,27 @@ func (w *world) begun(d *Decision) {
 	}
 }
 
+// beginAlone: while a message is tried alone, no other job begins or is in
+// progress.
+func (w *world) beginAlone(d *Decision) {
+	m := d.Msg
+	if d.Part != nil {
+		m = d.Part.Msg
+	}
+	a := &w.s.alone
+	switch {
+	case d.Kind == None:
+	case a.msg != nil && (m != a.msg || w.s.routing+w.s.delivering != 1):
+		w.t.Fatalf("%s begins while %s is tried alone; %d jobs are in progress", m.ID, a.msg.ID, w.s.routing+w.s.delivering)
+	case d.Kind == Route && m.Alone && m != a.msg:
+		w.t.Fatalf("%s is not tried alone", m.ID)
+	}
+}
+
 // beginRoute: suspects are tried one after the other.
 func (w *world) beginRoute(m *Message) {
 	ml := m.Load.(*mail)
-	if !m.Suspect {
+	if !m.Suspect || m.Alone {
 		return
 	}
 	ml.routed = w.now
@@ -307,7 +336,9 @@ func (w *world) beginDeliver(p *Part, probe bool) {
 			w.t.Fatalf("%d probes of hop %v", n, h.Key)
 		}
 	}
-	w.checkTurn(h)
+	if w.s.alone.msg != p.Msg { // that one has its turn whatever the order
+		w.checkTurn(h)
+	}
 }
 
 // checkTurn: the part that began was that of the hop whose turn it was.

@@ -11,6 +11,7 @@ type Message struct {
 	Size     int64     // bytes of content that it keeps in memory
 	Lease    time.Time // end of the lease
 	Suspect  bool      // the process died while it was active
+	Alone    bool      // it must be tried alone: see alone.go
 	Probe    *Hop      // the hop that it was claimed to probe
 	Load     any       // the driver's own
 

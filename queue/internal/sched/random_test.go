@@ -66,7 +66,7 @@ func FuzzEvents(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, choices []byte) {
 		fallback := random(1) // for the drain
-		episode(t, min(len(choices), 2000), func(n int) int {
+		episode(t, min(len(choices), 1000), func(n int) int {
 			if len(choices) == 0 {
 				return fallback(n)
 			}

@@ -81,6 +81,7 @@ type Scheduler struct {
 	claims   uint         // how many there were
 	full     bool         // there was no place to claim for
 
+	alone     alone
 	suspects  messageList // wait for their turn: see suspected
 	suspect   *Message    // the one whose turn it is
 	suspectAt time.Time   // when its turn is over at the latest
@@ -163,6 +164,9 @@ func (s *Scheduler) jobDone(last *Decision) {
 
 // work is how many jobs may begin now.
 func (s *Scheduler) work() int {
+	if s.alone.msg != nil {
+		return s.aloneWork()
+	}
 	return min(s.ringed[answering]+s.mayTry(s.now), s.limits.Deliveries-s.delivering) +
 		min(s.incoming.n, maxRouting-s.routing)
 }
@@ -172,6 +176,9 @@ func (s *Scheduler) nextJob() Decision {
 	if s.idle() {
 		return Decision{}
 	}
+	if s.alone.msg != nil {
+		return s.nextAlone()
+	}
 	s.routeNext = !s.routeNext
 	mayRoute := s.incoming.n > 0 && s.routing < maxRouting
 	if !s.routeNext || !mayRoute {
@@ -180,12 +187,15 @@ func (s *Scheduler) nextJob() Decision {
 		}
 	}
 	if mayRoute {
-		s.routing++
-		m := s.incoming.pop()
-		m.settings, m.asks = s.settings, s.asked
-		return Decision{Kind: Route, Msg: m}
+		return s.route(s.incoming.pop())
 	}
 	return Decision{}
+}
+
+func (s *Scheduler) route(m *Message) Decision {
+	s.routing++
+	m.settings, m.asks = s.settings, s.asked
+	return Decision{Kind: Route, Msg: m}
 }
 
 // hopFor returns the state of a hop. It makes a new one if there is none.
@@ -239,7 +249,7 @@ func (s *Scheduler) takeActive() []*Message {
 		}
 	}
 	slices.SortFunc(left, func(a, b *Message) int { return strings.Compare(a.ID, b.ID) })
-	s.active, s.leases, s.incoming, s.suspects = map[string]*Message{}, leaseList{}, messageList{}, messageList{}
+	s.active, s.leases, s.incoming, s.suspects, s.alone = map[string]*Message{}, leaseList{}, messageList{}, messageList{}, alone{}
 	return left
 }
 
@@ -253,6 +263,8 @@ func (s *Scheduler) forget(m *Message) {
 		s.wake = true
 	}
 	s.nextSuspect(s.now, m)
+	s.endAlone(s.now, m)
+	s.tryAlone(s.now)
 	s.roomAgain()
 }
 

@@ -5,12 +5,16 @@ import "time"
 // suspectTurn is the longest time for which a suspect makes the others wait.
 const suspectTurn = 30 * time.Second
 
-// suspected says whether the message must wait for its turn among those that
-// were active when the process died: they are tried one after the other, each
-// alone, so that one of them that is to blame does not draw suspicion on the
-// others again. One that takes long and kills nobody does not keep the others
-// any longer.
+// suspected reports whether the message must wait for its turn. Messages that
+// were active when the process died are attempted one after the other, among
+// other mail. If one of them kills the process again, the others are not
+// suspected again. A turn ends after suspectTurn.
 func (s *Scheduler) suspected(now time.Time, m *Message) bool {
+	if m.Alone {
+		s.alone.waiting.push(m)
+		s.tryAlone(now)
+		return true
+	}
 	if !m.Suspect {
 		return false
 	}
@@ -27,7 +31,7 @@ func (s *Scheduler) turnTo(now time.Time, m *Message) {
 	s.wakeAt(s.suspectAt)
 }
 
-// nextSuspect gives the turn on when the message that has it leaves.
+// nextSuspect passes the turn on when m, which has it, leaves.
 func (s *Scheduler) nextSuspect(now time.Time, m *Message) {
 	if s.suspect != m {
 		return

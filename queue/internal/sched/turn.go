@@ -183,6 +183,15 @@ func (s *Scheduler) setAnswers(h *Hop, answers bool) {
 // enqueue puts a part into its hop's queue.
 func (s *Scheduler) enqueue(p *Part) {
 	h := p.Hop
+	if s.alone.msg == p.Msg {
+		if p.turned == 0 && h.busy == 0 {
+			s.alone.parts.push(p)
+			s.release(h.connector) // the room that was made for it is not used
+			s.kick()
+			return
+		}
+		s.endAlone(s.now, p.Msg) // the host is busy
+	}
 	s.push(p)
 	h.expected = false
 	if h.probing {

@@ -215,7 +215,7 @@ func (w *world) submit() {
 // arrive makes a message active.
 func (w *world) arrive(m *mail, size int64, probe *Hop) {
 	w.stored[m.id] = m
-	am := &Message{ID: m.id, Size: size, Priority: w.choose(3) - 1, Lease: w.now.Add(w.s.limits.Lease), Suspect: m.suspect, Probe: probe, Load: m}
+	am := &Message{ID: m.id, Size: size, Priority: w.choose(3) - 1, Lease: w.now.Add(w.s.limits.Lease), Suspect: m.suspect, Alone: m.suspect && w.choose(2) == 0, Probe: probe, Load: m}
 	taken := false
 	if w.s.active[m.id] == nil { // otherwise it was claimed again before it was forgotten
 		m.active, m.leased, m.foreign = am, false, false
@@ -613,7 +613,7 @@ func (w *world) drain() {
 	begun := w.events
 	for quiet := 0; len(w.stored) > 0; {
 		before := w.events
-		if before-begun > 100_000 {
+		if before-begun > 20_000+500*w.next {
 			w.t.Fatalf("%d messages are not delivered after %d events:\n%s", len(w.stored), before-begun, w.dump())
 		}
 		for range 4 * len(w.workers) {
