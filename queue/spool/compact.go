@@ -30,6 +30,7 @@ func (l *recordLog) compact() {
 	}
 	defer g.unpin()
 	if err := l.empty(g); err != nil {
+		l.failures.Add(1)
 		if !errors.Is(err, queue.ErrClosed) {
 			l.logger.Error("spool: cannot compact segment", "segment", g.path, "error", err)
 		}
@@ -40,10 +41,11 @@ func (l *recordLog) compact() {
 
 // shrink compacts the log while it is longer than its limit. Open calls it before it
 // returns, because a process that dies soon has no time to compact the log later.
+// It stops if the disk fails; housekeeping then does the rest.
 func (l *recordLog) shrink() {
-	for {
+	for before := l.failures.Load(); ; {
 		l.deleteDead()
-		if !l.tooLong() {
+		if !l.tooLong() || l.failures.Load() != before {
 			return
 		}
 		g := l.worthEmptying()
@@ -99,11 +101,16 @@ func (l *recordLog) worthEmptying() *segment {
 	return g
 }
 
+// errDiskFails means that a segment is not empty yet, because a commit has failed.
+var errDiskFails = errors.New("spool: the disk fails, the rest is copied later")
+
 // empty copies all needed records of a segment. It holds a window of the segment and
-// about moveBatch of copies in memory.
+// about moveBatch of copies in memory. It stops when a commit has failed, also if that
+// commit began a new segment and then succeeded: otherwise each batch could do so.
 func (l *recordLog) empty(g *segment) (err error) {
 	sc := newScanner(g.file, g.capacity, g.salt)
 	var size int64
+	before := l.failures.Load()
 	sc.record = func(f found) {
 		if err != nil {
 			return
@@ -116,6 +123,9 @@ func (l *recordLog) empty(g *segment) (err error) {
 		if size += r.size(); size >= moveBatch {
 			err = l.sync()
 			size = 0
+			if err == nil && l.failures.Load() != before {
+				err = errDiskFails
+			}
 		}
 	}
 	sc.damage = func(gap) {}

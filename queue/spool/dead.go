@@ -53,6 +53,7 @@ func (l *recordLog) deleteDead() {
 			return
 		}
 		if err := l.drop(g, reuse); err != nil {
+			l.failures.Add(1)
 			l.logger.Error("spool: cannot delete dead segment", "segment", g.path, "error", err)
 			return
 		}

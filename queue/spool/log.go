@@ -35,7 +35,8 @@ type recordLog struct {
 	syncFailed bool // writeTo has failed to sync, so the segment cannot be trusted
 	bufs       [][]byte
 
-	used atomic.Int64 // bytes of the active segment; the committer sets it
+	used     atomic.Int64 // bytes of the active segment; the committer sets it
+	failures atomic.Int64 // how often the disk made a commit or housekeeping fail
 
 	mu         sync.Mutex // guards all below
 	idle       *sync.Cond // busy or preparing became false

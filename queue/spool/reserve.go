@@ -44,6 +44,7 @@ func (l *recordLog) makeReserve() {
 	l.fs.Remove(name)
 	f, err := l.fs.Open(name, create)
 	if err != nil {
+		l.failures.Add(1)
 		return // housekeeping tries again
 	}
 	b := make([]byte, min(size, 1<<20))
@@ -52,6 +53,7 @@ func (l *recordLog) makeReserve() {
 		err = f.WriteAt([][]byte{b[:min(int64(len(b)), size-off)]}, off)
 	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		l.failures.Add(1)
 		l.fs.Remove(name)
 		return
 	}

@@ -101,6 +101,8 @@ func (l *recordLog) begin(f file, number uint32, prev *segment) (*segment, error
 		return nil, err
 	}
 	if err := l.fs.SyncDir(l.dir); err != nil {
+		// Otherwise the file would use the room of a segment until the next Open.
+		l.fs.Remove(g.path)
 		return nil, err
 	}
 	g.writable, g.version = true, version

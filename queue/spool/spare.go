@@ -149,6 +149,9 @@ func (l *recordLog) makeSpare() {
 		l.spare = f
 	}
 	err = diskError(err)
+	if err != nil {
+		l.failures.Add(1)
+	}
 	if err != nil && l.noSpare == nil {
 		l.logger.Error("spool: "+cannotMakeSpare(err)+", new mail is refused", "error", err)
 	}

@@ -13,6 +13,7 @@ import (
 func (l *recordLog) write(b *batch) error {
 	err := l.tryWrite(b)
 	if err != nil {
+		l.failures.Add(1)
 		l.retract()
 	}
 	return err
@@ -47,6 +48,7 @@ func (l *recordLog) tryWrite(b *batch) error {
 		return nil
 	}
 	failed := l.active
+	l.failures.Add(1)
 	l.logger.Error("spool: write failed, trying a new segment", "segment", failed.path, "error", err)
 	l.suspect(failed)
 	again := l.rotate(b.size)
