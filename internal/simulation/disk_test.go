@@ -32,7 +32,7 @@ func (w *world) diskFaults() {
 		from, took := time.Now(), time.Duration(rnd.Int64N(int64(3*time.Minute)))
 		state := diskState{full: true}
 		if rnd.IntN(2) == 0 {
-			state = diskState{every: 10 + rnd.IntN(1000)}
+			state = diskState{every: 3 + rnd.IntN(300)}
 		}
 		w.trace.add("disk: full %v, every call %d fails, for %v", state.full, state.every, took)
 		w.setDisk(state, rnd.Int64N(20000))
