@@ -122,16 +122,16 @@ func (h *Hop) Info() Info {
 // Recipients is how many recipients may go into one attempt.
 func (h *Hop) Recipients() int { return h.limits.Recipients }
 
-// held says that the hop's mail is to stay in the store.
+// held reports whether the hop's mail stays in the store.
 func (h *Hop) held() bool {
 	return h.dead || h.congested || h.shut() || h.probing && (h.expected || h.n+h.inflight > 0)
 }
 
-// shut says that the hop's mail is to wait, whatever the host would say.
+// shut reports whether an operator or a Pacer has closed the hop.
 func (h *Hop) shut() bool { return h.suspended || h.closed }
 
-// waiting says that the hop's mail waits for long, so that it must be looked
-// through for what has waited too long.
+// waiting reports whether the hop's mail waits for long, so that it must be
+// searched for expired messages.
 func (h *Hop) waiting() bool { return h.dead || h.shut() }
 
 // nextLook is when something must be done about the hop; zero for never.
@@ -146,7 +146,7 @@ func (h *Hop) nextLook() (at time.Time) {
 	return at
 }
 
-// ready says that a part may be delivered now, as far as the hop goes.
+// ready reports whether the hop permits the delivery of a part now.
 func (h *Hop) ready() bool {
 	if h.n == 0 || h.dead || h.shut() || h.inflight >= h.window || h.single && h.inflight > 0 {
 		return false
@@ -154,7 +154,7 @@ func (h *Hop) ready() bool {
 	return h.maxConcurrency <= 0 || h.inflight < h.maxConcurrency
 }
 
-// idle says that nothing would be lost if the hop were forgotten.
+// idle reports whether the hop can be forgotten without loss.
 func (h *Hop) idle() bool {
 	return h.n == 0 && h.inflight == 0 && h.returning == 0 && !h.held() && h.timer < 0 && h.in == nil
 }
@@ -176,9 +176,9 @@ func (h *Hop) reached(now time.Time) {
 	}
 }
 
-// crowded says that an attempt begun at started did not reach the host only
-// because that has enough to do: others got through meanwhile, or at the same
-// moment, as far as the clock can tell.
+// crowded reports whether an attempt that began at started failed only because
+// the host accepts no more connections: other attempts have reached the host
+// since, or at the same time by the clock.
 func (h *Hop) crowded(started time.Time) bool { return !h.probing && !h.answered.Before(started) }
 
 // narrow makes do with the attempts that are in progress.

@@ -14,7 +14,7 @@ type Lifetime struct {
 	// is notified then (by-mode N).
 	Deadline time.Time
 	Return   bool
-	// Notified says that the sender has been notified of the delay.
+	// Notified is true if the sender has got a delay notice.
 	Notified bool
 }
 
@@ -64,7 +64,7 @@ func (l Lifetime) times() (notice, expire time.Time) {
 	return notice, expire
 }
 
-// Reached says whether now is at or after t. The zero time is never reached.
+// Reached reports whether now is at or after t. The zero time is never reached.
 func Reached(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // soonest is the earlier of two times, where the zero time is never.
