@@ -58,7 +58,7 @@ type Hop struct {
 	asks           uint      // Scheduler.asked when the loop began to ask it
 	maxConcurrency int       // by its Pacer; 0 is no limit
 	congested      bool      // more of its mail waits in the store
-	listed         bool      // it is in its connector's list of those
+	listed         [2]bool   // it is in its connector's list of those, by kindOf
 	inHeld         bool      // it is in Scheduler.held
 	notBefore      time.Time // the rate limit's next slot, or when its host may not be busy any more
 	busy           int       // attempts in a row that found its host busy

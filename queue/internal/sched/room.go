@@ -81,9 +81,9 @@ func (s *Scheduler) congest(h *Hop) {
 
 // list puts a congested hop into the list from which release takes it.
 func (s *Scheduler) list(h *Hop) {
-	if !h.listed {
-		h.listed = true
-		l := &h.connector.crowded[kindOf(h)]
+	if kind := kindOf(h); !h.listed[kind] {
+		h.listed[kind] = true
+		l := &h.connector.crowded[kind]
 		l.hops = append(l.hops, h)
 	}
 }
@@ -120,12 +120,9 @@ func (s *Scheduler) release(c *connector) {
 			h := l.hops[0]
 			l.hops[0] = nil
 			l.hops = l.hops[1:]
-			if kindOf(h) != kind {
-				continue // it is in the other list
-			}
-			h.listed = false
-			if !h.congested || h.n > s.most(h)/2 {
-				continue // in the second case, relieve lists it again
+			h.listed[kind] = false
+			if !h.congested || kindOf(h) != kind || h.n > s.most(h)/2 {
+				continue // in the last case, relieve lists it again
 			}
 			h.congested = false
 			s.released++

@@ -94,6 +94,9 @@ func (w *world) checkShares() {
 			}
 		}
 		for kind := range c.crowded {
+			if hops := c.crowded[kind].hops; len(hops) > testHops {
+				w.t.Fatalf("a list of connector %s has %d hops, of %d", c.name, len(hops), testHops)
+			}
 			if n := len(c.crowded[kind].hops); n > 0 && [2]int{c.queued - c.trials, c.trials}[kind] == 0 && s.released < maxReleased {
 				w.t.Fatalf("%d hops of connector %s wait in the store, and there is room", n, c.name)
 			}

@@ -175,7 +175,6 @@ func (s *Scheduler) setAnswers(h *Hop, answers bool) {
 	h.connector.trials += sign * h.n
 	s.arrange(h.connector)
 	if h.congested { // it waits for room as its new kind does
-		h.listed = false
 		s.list(h)
 	}
 }
