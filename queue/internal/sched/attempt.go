@@ -69,7 +69,7 @@ func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence
 		}
 		s.setAnswers(h, true)
 		h.reached(now)
-		s.hostAnswers(h, true)
+		s.hostAnswered(now, h)
 		s.watch(now, h)
 		return c
 	case h.crowded(a.Begun):
@@ -88,7 +88,7 @@ func (s *Scheduler) Attempted(now time.Time, p *Part, a *Attempt) (c Consequence
 			s.trialEnded(now, now.Sub(a.Begun), false)
 		}
 		s.setAnswers(h, false)
-		s.hostAnswers(h, false)
+		s.hostSilent(a.Begun, h)
 		h.unreached(now, now.Add(a.Wait))
 		s.putBack(s.takeAll(h))
 		s.watch(now, h)

@@ -1,5 +1,7 @@
 package sched
 
+import "time"
+
 // A host is what several hops have in common: the address that their mail goes
 // to. Its hops share what one hop may have, so that ten thousand domains of one
 // host count as one.
@@ -9,7 +11,8 @@ type host struct {
 	inflight int // attempts in progress
 	ringed   int // hops of it that are in a ring: each has a place reserved
 	answers  bool
-	waiting  []*Hop // hops that wait for an attempt to end, first in, first out
+	answered time.Time // when it last answered a hop
+	waiting  []*Hop    // hops that wait for an attempt to end, first in, first out
 }
 
 // meet notes which host a hop's mail goes to.
@@ -87,10 +90,20 @@ func (s *Scheduler) hostFreed(t *host) {
 	}
 }
 
-// hostAnswers notes whether a hop's host answers.
-func (s *Scheduler) hostAnswers(h *Hop, answers bool) {
+// hostAnswered notes that a hop's host has answered.
+func (s *Scheduler) hostAnswered(now time.Time, h *Hop) {
 	if h.host != nil {
-		h.host.answers = answers
+		h.host.answers, h.host.answered = true, now
+		s.hostFreed(h.host)
+	}
+}
+
+// hostSilent notes that an attempt that began at begun could not reach the hop.
+// If another hop has reached the host since, the host answers: the TLS policy of
+// a single domain may prevent a session with a host that serves many.
+func (s *Scheduler) hostSilent(begun time.Time, h *Hop) {
+	if h.host != nil && h.host.answered.Before(begun) {
+		h.host.answers = false
 		s.hostFreed(h.host)
 	}
 }
