@@ -155,6 +155,6 @@ type Result struct {
 	Final bool
 	// Err is the cause as a Go error, for logs. It may be nil. If it wraps
 	// ErrDamaged, the content could not be read, and the recipient fails
-	// unless Outcome is Success. JSON omits it.
+	// unless Outcome is Success. JSON has its text.
 	Err error `json:"-"`
 }

@@ -50,7 +50,7 @@ const (
 // String returns "ready", "active", "retry", "held", "suspended", "pending
 // suspend", "pending remove", "poison" or "bad mail".
 func (s MessageStatus) String() string {
-	return [...]string{"", "ready", "active", "retry", "held", "suspended", "pending suspend", "pending remove", "poison", "bad mail"}[min(s, MessageBad)]
+	return [...]string{"", "ready", "active", "retry", "held", "suspended", "pending suspend", "pending remove", "poison", "bad mail", ""}[min(s, MessageBad+1)]
 }
 
 // MessageInfo describes a message in the queue. It is a copy.

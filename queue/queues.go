@@ -25,7 +25,7 @@ const (
 // String returns "ready", "active", "retry", "connecting", "suspended",
 // "scheduled" or "aside".
 func (s QueueStatus) String() string {
-	return [...]string{"", "ready", "active", "retry", "connecting", "suspended", "scheduled", "aside"}[min(s, QueueAside)]
+	return [...]string{"", "ready", "active", "retry", "connecting", "suspended", "scheduled", "aside", ""}[min(s, QueueAside+1)]
 }
 
 // QueueInfo describes one next hop and its mail. It is a copy.

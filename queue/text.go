@@ -1,9 +1,13 @@
 package queue
 
-import "fmt"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
 
 // States and kinds have names in JSON, flags and logs. The Store does not use
-// these names.
+// these names. A value that is not defined has an empty name.
 
 // String returns "waiting", "delivered", "failed", "expired", "removed" or
 // "expanded".
@@ -31,14 +35,75 @@ func (s QueueStatus) MarshalText() ([]byte, error) { return []byte(s.String()), 
 // MarshalText implements encoding.TextMarshaler.
 func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// UnmarshalText reads a status from its name, for a [Filter]. An empty text is
-// the zero value, which selects all messages.
+// UnmarshalText reads a status from the name that String returns.
+func (s *Status) UnmarshalText(text []byte) error {
+	return parseName(s, text, "status", Waiting, Expanded)
+}
+
+// UnmarshalText reads an outcome from the name that String returns.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	return parseName(o, text, "outcome", Deferred, Busy)
+}
+
+// UnmarshalText reads a status from the name that String returns. An empty text
+// is the zero value, which selects all messages in a [Filter].
 func (s *MessageStatus) UnmarshalText(text []byte) error {
-	for known := range MessageBad + 1 {
+	return parseName(s, text, "message status", 0, MessageBad)
+}
+
+// UnmarshalText reads a status from the name that String returns. An empty text
+// is the zero value.
+func (s *QueueStatus) UnmarshalText(text []byte) error {
+	return parseName(s, text, "queue status", 0, QueueAside)
+}
+
+// UnmarshalText reads a kind from the name that String returns. An empty text is
+// the zero value.
+func (k *EventKind) UnmarshalText(text []byte) error {
+	return parseName(k, text, "event kind", 0, EventBadMailRemoved)
+}
+
+// parseName sets v to the value from first to last whose name is text.
+func parseName[T interface {
+	~uint8
+	String() string
+}](v *T, text []byte, what string, first, last T) error {
+	for known := first; known <= last; known++ {
 		if known.String() == string(text) {
-			*s = known
+			*v = known
 			return nil
 		}
 	}
-	return fmt.Errorf("queue: unknown message status %q", text)
+	return fmt.Errorf("queue: unknown %s %q", what, text)
+}
+
+// jsonResult is a Result without its methods.
+type jsonResult Result
+
+// MarshalJSON implements json.Marshaler. Err is encoded as its text.
+func (r Result) MarshalJSON() ([]byte, error) {
+	j := struct {
+		jsonResult
+		Err string `json:",omitempty"`
+	}{jsonResult: jsonResult(r)}
+	if r.Err != nil {
+		j.Err = r.Err.Error()
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Err is an error that has only the
+// text.
+func (r *Result) UnmarshalJSON(b []byte) error {
+	j := struct {
+		*jsonResult
+		Err *string
+	}{jsonResult: (*jsonResult)(r)}
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	if j.Err != nil {
+		r.Err = errors.New(*j.Err)
+	}
+	return nil
 }

@@ -1,9 +1,13 @@
 package queue_test
 
 import (
+	"encoding"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -17,12 +21,138 @@ func TestJSON(t *testing.T) {
 		`"scheduled"`:   queue.QueueScheduled,
 		`"SEND"`:        queue.EventSend,
 		`""`:            queue.Status(200),
-		`{"Outcome":"deferred","Reply":{"Code":0,"EnhancedCode":[0,0,0],"Message":""},"Host":"","Addr":"","TLS":"","DSN":false,"Final":false}`: queue.Result{Err: errors.New("no JSON")},
+		`{"Outcome":"deferred","Reply":{"Code":0,"EnhancedCode":[0,0,0],"Message":""},"Host":"","Addr":"","TLS":"","DSN":false,"Final":false,"Err":"no route"}`: queue.Result{Err: errors.New("no route")},
 	} {
 		got, err := json.Marshal(v)
 		if err != nil || string(got) != want {
 			t.Errorf("%T: %s (%v), want %s", v, got, err, want)
 		}
+	}
+}
+
+// Each name leads back to its value, and a text that is no name is an error.
+func TestNames(t *testing.T) {
+	checkNames(t, "status", queue.Waiting, queue.Expanded)
+	checkNames(t, "outcome", queue.Deferred, queue.Busy)
+	checkNames(t, "message status", queue.MessageReady, queue.MessageBad)
+	checkNames(t, "queue status", queue.QueueReady, queue.QueueAside)
+	checkNames(t, "event kind", queue.EventReceive, queue.EventBadMailRemoved)
+}
+
+func checkNames[T interface {
+	~uint8
+	String() string
+	encoding.TextMarshaler
+}, P interface {
+	*T
+	encoding.TextUnmarshaler
+}](t *testing.T, what string, first, last T) {
+	t.Helper()
+	for v := first; v <= last; v++ {
+		var back T
+		text, err := v.MarshalText()
+		if err := errors.Join(err, P(&back).UnmarshalText(text)); err != nil || back != v || len(text) == 0 {
+			t.Errorf("%s %d: %q is %d, %v", what, v, text, back, err)
+		}
+	}
+	if next := last + 1; next.String() != "" {
+		t.Errorf("%s %d has the name %q", what, next, next.String())
+	}
+	back := last
+	if err := P(&back).UnmarshalText([]byte("lost")); err == nil || err.Error() != "queue: unknown "+what+` "lost"` || back != last {
+		t.Errorf("%s: got %v and error %v", what, back, err)
+	}
+}
+
+// Whatever the package describes to an operator as JSON can be read from it. Each
+// field is set, so that a new one is checked too.
+func TestJSONIsReadBack(t *testing.T) {
+	for _, v := range []any{
+		new(queue.Recipient), new(queue.Result), new(queue.MessageInfo), new(queue.QueueInfo), new(queue.Event),
+		new(queue.Filter), new(queue.Schedule), new(queue.Origin), new(queue.NextHop),
+	} {
+		fill(t, reflect.ValueOf(v).Elem(), 1)
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Errorf("%T: %v", v, err)
+			continue
+		}
+		back := reflect.New(reflect.TypeOf(v).Elem())
+		if err := json.Unmarshal(b, back.Interface()); err != nil {
+			t.Errorf("%T: %v", v, err)
+			continue
+		}
+		if !reflect.DeepEqual(back.Interface(), v) {
+			t.Errorf("%T: %+v, want %+v; JSON %s", v, back.Elem(), reflect.ValueOf(v).Elem(), b)
+		}
+	}
+}
+
+// A recipient as it is submitted has no result yet.
+func TestNewRecipientJSON(t *testing.T) {
+	for _, r := range queue.Rcpt("bob@example.net") {
+		var back queue.Recipient
+		b, err := json.Marshal(r)
+		if err := errors.Join(err, json.Unmarshal(b, &back)); err != nil || !reflect.DeepEqual(back, *r) {
+			t.Errorf("%+v, %v, want %+v", back, err, *r)
+		}
+	}
+	for _, bad := range []string{`{"Status":"lost"}`, `{"Status":""}`, `{"Last":{"Outcome":"lost"}}`, `{"Last":{"Err":1}}`} {
+		if err := json.Unmarshal([]byte(bad), new(queue.Recipient)); err == nil {
+			t.Errorf("%s is read", bad)
+		}
+	}
+}
+
+// fill sets v and all that it contains to values that are not zero. n makes the
+// values of one struct different.
+func fill(t *testing.T, v reflect.Value, n int) {
+	t.Helper()
+	switch at := v.Addr().Interface().(type) {
+	case *time.Time:
+		*at = time.Date(2026, 11, 28, 20, 0, n, n, time.UTC)
+		return
+	case *error:
+		*at = errors.New("cause")
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				fill(t, v.Field(i), n+i)
+			}
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(t, v.Index(i), n+i)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			fill(t, v.Index(i), n+i)
+		}
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(t, key, n)
+		fill(t, value, n+1)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), n)
+	case reflect.String:
+		v.SetString(fmt.Sprintf("text %d", n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(n))
+	case reflect.Uint8:
+		v.SetUint(uint64(1 + n%4))
+	case reflect.Uint64:
+		v.SetUint(uint64(n))
+	default:
+		t.Fatalf("a field of kind %s", v.Kind())
 	}
 }
 

@@ -64,15 +64,32 @@ type dateRange struct {
 	End   time.Time `json:"end-datetime"`
 }
 
+// jsonReport is the form of a report in RFC 8460, 4.4.
+type jsonReport struct {
+	Organization string         `json:"organization-name"`
+	Range        dateRange      `json:"date-range"`
+	Contact      string         `json:"contact-info"`
+	ID           string         `json:"report-id"`
+	Policies     []PolicyResult `json:"policies"`
+}
+
 // MarshalJSON returns the report in the form of RFC 8460, 4.4.
 func (r *Report) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Organization string         `json:"organization-name"`
-		Range        dateRange      `json:"date-range"`
-		Contact      string         `json:"contact-info"`
-		ID           string         `json:"report-id"`
-		Policies     []PolicyResult `json:"policies"`
-	}{r.Organization, dateRange{r.Start, r.End}, r.Contact, r.ID, r.Policies})
+	return json.Marshal(jsonReport{r.Organization, dateRange{r.Start, r.End}, r.Contact, r.ID, r.Policies})
+}
+
+// UnmarshalJSON reads a report in the form of RFC 8460, 4.4. That form has no
+// field for Domain: Domain is set to the domain of the first policy.
+func (r *Report) UnmarshalJSON(b []byte) error {
+	var j jsonReport
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*r = Report{Organization: j.Organization, Contact: j.Contact, ID: j.ID, Start: j.Range.Start, End: j.Range.End, Policies: j.Policies}
+	if len(j.Policies) > 0 {
+		r.Domain = j.Policies[0].Policy.Domain
+	}
+	return nil
 }
 
 // WriteGzip writes the report as application/tlsrpt+gzip.

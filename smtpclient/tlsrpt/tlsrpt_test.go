@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/mail"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -112,6 +113,30 @@ func TestReport(t *testing.T) {
 }
 
 // The counts are bounded. Within a policy, every failure is counted.
+// A report is read from its own JSON, with the domain that its policies name.
+func TestReportJSON(t *testing.T) {
+	r := &Report{
+		Domain: "example.net", Organization: "Example", Contact: "tls@example.com", ID: "1.example.net@example.com",
+		Start: time.Unix(1700000000, 0).UTC(), End: time.Unix(1700086399, 0).UTC(),
+		Policies: []PolicyResult{{
+			Policy:   PolicyDetails{Type: "sts", Strings: []string{"version: STSv1"}, Domain: "example.net", MXHosts: []string{"mx.example.net"}},
+			Summary:  Summary{Successful: 3, Failed: 1},
+			Failures: []FailureDetails{{ResultType: "certificate-expired", MXHost: "mx.example.net", Count: 1}},
+		}},
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Report
+	if err := json.Unmarshal(b, &back); err != nil || !reflect.DeepEqual(&back, r) {
+		t.Errorf("%+v, %v, want %+v", back, err, r)
+	}
+	if err := json.Unmarshal([]byte(`{"policies":1}`), &back); err == nil {
+		t.Error("a report without a list of policies is read")
+	}
+}
+
 func TestBounds(t *testing.T) {
 	c := &Collector{}
 	for i := range maxDomains + 5 {
