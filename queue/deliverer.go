@@ -133,7 +133,8 @@ const (
 	Busy
 )
 
-// A Result is the result of one attempt for one recipient.
+// A Result is the result of one attempt for one recipient. [Done], [Defer] and
+// [Fail] return the usual ones.
 type Result struct {
 	Outcome Outcome
 	// Reply is the reply of the remote host. If no host replied, Host is empty

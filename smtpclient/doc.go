@@ -1,5 +1,15 @@
 // Package smtpclient sends mail by SMTP and LMTP.
 //
+// [Send] sends one message:
+//
+//	err := smtpclient.Send(ctx, "smtp.example.net:587",
+//		smtpclient.PasswordAuth("alice", "wonderland"),
+//		&smtpclient.Message{
+//			From:       "alice@example.com",
+//			Recipients: []smtpclient.Recipient{{Addr: "bob@example.net"}},
+//			Content:    smtpclient.String("Subject: hello\r\n\r\nHow are you?\r\n"),
+//		})
+//
 // [Transport] sends messages, as http.Transport sends HTTP requests. It
 // connects to the hosts of a destination in their order of preference,
 // negotiates TLS as the policy requires, authenticates, keeps sessions for the

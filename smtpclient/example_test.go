@@ -11,9 +11,49 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
+
+// Send one message. With a password, as smtpclient.PasswordAuth("alice",
+// "wonderland") instead of nil, the host must prove its name by TLS.
+func ExampleSend() {
+	addr, stop := startServer() // a program gives "smtp.example.net:587"
+	defer stop()
+
+	err := smtpclient.Send(context.Background(), addr.String(), nil, &smtpclient.Message{
+		From:       "alice@example.com",
+		Recipients: []smtpclient.Recipient{{Addr: "bob@example.net"}, {Addr: "unknown@example.net"}},
+		Content:    smtpclient.String("From: alice@example.com\r\nTo: bob@example.net\r\nSubject: hello\r\n\r\nHow are you?\r\n"),
+	})
+	var failed *smtpclient.SendError
+	if errors.As(err, &failed) {
+		for _, f := range failed.Failed {
+			fmt.Println(f.Addr, f.Result.Reply.Code, f.Result.Reply.Message)
+		}
+	} else if err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// unknown@example.net 550 No such user here
+}
+
+// Send a message that is in a file.
+func ExampleFile() {
+	letter, err := smtpclient.File("testdata/letter.eml")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	addr, stop := startServer()
+	defer stop()
+	fmt.Println(smtpclient.Send(context.Background(), addr.String(), nil, &smtpclient.Message{
+		From:       "alice@example.com",
+		Recipients: []smtpclient.Recipient{{Addr: "bob@example.net"}},
+		Content:    letter,
+	}))
+	// Output:
+	// <nil>
+}
 
 // Send a message to a smart host and print the result of each recipient.
 func ExampleTransport() {
@@ -33,7 +73,7 @@ func ExampleTransport() {
 			{Addr: "bob@example.net"},
 			{Addr: "unknown@example.net"},
 		},
-		Content: content.Of([]byte("Subject: hello\r\n\r\nHow are you?\r\n")),
+		Content: smtpclient.String("Subject: hello\r\n\r\nHow are you?\r\n"),
 	}
 	for i, r := range t.Send(context.Background(), dst, m) {
 		fmt.Println(m.Recipients[i].Addr, r.Outcome, r.Reply.Code, r.Reply.EnhancedCode, r.Reply.Message)

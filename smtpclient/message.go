@@ -35,7 +35,7 @@ type Message struct {
 	Options smtp.MailOptions
 	// Recipients of the message. Duplicates are sent once.
 	Recipients []Recipient
-	// Content is required.
+	// Content is required. [String], [Bytes] and [File] return one.
 	Content Content
 
 	// Priority is the MT-PRIORITY (RFC 6710), -9 to 9; 0 is normal.

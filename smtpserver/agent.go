@@ -17,6 +17,7 @@ import (
 //   - nil: the server calls the next agent. The command succeeds if all agents
 //     return nil.
 //   - a *smtp.SMTPError, also a wrapped one: the server sends it as the reply.
+//     [Reject] makes one.
 //   - [ErrAccept]: the command succeeds, and the server calls no further
 //     agents.
 //   - [ErrDiscard]: the server accepts the message and then drops it without

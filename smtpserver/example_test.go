@@ -20,7 +20,7 @@ func Example() {
 		Name: "recipients",
 		Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *gosmtp.RcptOptions) error {
 			if !strings.HasSuffix(to, "@example.com") {
-				return &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 7, 1}, Message: "Unable to relay"}
+				return smtpserver.Reject(550, "5.7.1", "Unable to relay")
 			}
 			return nil
 		},
