@@ -225,9 +225,9 @@ func TestSendAuthenticates(t *testing.T) {
 func TestSendArguments(t *testing.T) {
 	ok := letter("bob@example.net")
 	for want, send := range map[string]func() error{
-		"the message is nil":            func() error { return Send(t.Context(), "localhost:25", nil, nil) },
-		"the message has no Content":    func() error { return Send(t.Context(), "localhost:25", nil, &Message{Recipients: ok.Recipients}) },
-		"the message has no Recipients": func() error { return Send(t.Context(), "localhost:25", nil, &Message{Content: ok.Content}) },
+		"the message is nil":                         func() error { return Send(t.Context(), "localhost:25", nil, nil) },
+		"the message has no Content":                 func() error { return Send(t.Context(), "localhost:25", nil, &Message{Recipients: ok.Recipients}) },
+		"the message has no Recipients":              func() error { return Send(t.Context(), "localhost:25", nil, &Message{Content: ok.Content}) },
 		`"localhost" is not a host name with a port`: func() error { return Send(t.Context(), "localhost", nil, ok) },
 		`":25" is not a host name with a port`:       func() error { return Send(t.Context(), ":25", nil, ok) },
 		`"localhost:no-such-service"`:                func() error { return Send(t.Context(), "localhost:no-such-service", nil, ok) },
