@@ -130,6 +130,11 @@ func isPlain(s string) bool {
 	if !plain[s[0]] || s[0] == ' ' || isFormula(s[:1]) {
 		return false
 	}
+	for ; len(s) >= 8; s = s[8:] {
+		if !plainWord(s) {
+			return false
+		}
+	}
 	for i := range len(s) {
 		if !plain[s[i]] {
 			return false
@@ -145,3 +150,24 @@ var plain = func() (p [256]bool) {
 	}
 	return p
 }()
+
+const (
+	ones = 0x0101010101010101 // a word of 8 bytes, each of which is 1
+	high = 0x80 * ones
+)
+
+// plainWord reports whether plain contains each of the first 8 bytes of s. It
+// looks at all of them at once, because most of the cost of a line is this check.
+func plainWord(s string) bool {
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56 // one load
+	// bad has the high bit of a byte set if that byte of w is below ' ', is one of
+	// the special characters, or is not ASCII. A borrow between bytes needs such
+	// a byte, so it cannot change the answer.
+	bad := w | (w - ' '*ones) | zeroByte(w^0x7f*ones) | zeroByte(w^','*ones) | zeroByte(w^'"'*ones) | zeroByte(w^'\\'*ones)
+	return bad&high == 0
+}
+
+// zeroByte sets the high bit of a byte of the result if there is a zero byte
+// in w. It sets none if there is no zero byte.
+func zeroByte(w uint64) uint64 { return (w - ones) &^ w }

@@ -95,3 +95,21 @@ func FuzzCell(f *testing.F) {
 		}
 	})
 }
+
+// A byte that is not plain is found wherever it is in a cell, and nothing else is.
+func TestPlainBytes(t *testing.T) {
+	for n := 1; n <= 17; n++ {
+		for at := range n {
+			for c := range 256 {
+				for _, fill := range []byte("x z!~") {
+					b := bytes.Repeat([]byte{fill}, n)
+					b[0], b[at] = 'a', byte(c)
+					want := plain[c] && (at > 0 || c != ' ' && !isFormula(string(b[:1])))
+					if got := isPlain(string(b)); got != want {
+						t.Fatalf("%q: %v, want %v", b, got, want)
+					}
+				}
+			}
+		}
+	}
+}

@@ -52,7 +52,11 @@ const maxField = 4096
 
 // Append appends the event to b as one line.
 func (e *Event) Append(b []byte) []byte {
-	b = AppendTime(b, e.Time)
+	return e.appendAfter(AppendTime(b, e.Time))
+}
+
+// appendAfter appends the columns after the time, and the end of the line.
+func (e *Event) appendAfter(b []byte) []byte {
 	b = appendField(append(b, ','), e.Connector)
 	b = appendField(append(b, ','), e.Session)
 	b = strconv.AppendInt(append(b, ','), int64(e.Sequence), 10)
@@ -68,8 +72,29 @@ func (e *Event) Append(b []byte) []byte {
 // 2026-11-21T12:00:00.000Z.
 func AppendTime(b []byte, t time.Time) []byte {
 	b = t.UTC().AppendFormat(b, time.RFC3339) // package time formats this layout fast
+	return appendMilli(b[:len(b)-1], t)
+}
+
+// appendMilli appends the milliseconds of t, as in ".000Z".
+func appendMilli(b []byte, t time.Time) []byte {
 	ms := t.Nanosecond() / 1e6
-	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+	return append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}
+
+// A second is the text of a second in the format of AppendTime, up to the
+// seconds. A busy server logs many events in one second.
+type second struct {
+	at   int64 // in Unix time, if text is not empty
+	text []byte
+}
+
+// appendTime is AppendTime.
+func (s *second) appendTime(b []byte, t time.Time) []byte {
+	if at := t.Unix(); at != s.at || len(s.text) == 0 {
+		s.at, s.text = at, AppendTime(s.text[:0], t)
+		s.text = s.text[:len(s.text)-len(".000Z")]
+	}
+	return appendMilli(append(b, s.text...), t)
 }
 
 // FormatTime returns t in the format of AppendTime.
@@ -96,6 +121,7 @@ type Writer struct {
 	armed bool
 	err   error
 	loss  loss
+	last  second // of the last event
 }
 
 const (
@@ -129,7 +155,7 @@ func NewWriter(w io.Writer, header string) *Writer {
 func (w *Writer) Log(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.buf = e.Append(w.buf)
+	w.buf = e.appendAfter(w.last.appendTime(w.buf, e.Time))
 	w.loss.lines++
 	switch {
 	case len(w.buf) >= bufferBytes:

@@ -38,12 +38,16 @@ func TestFormat(t *testing.T) {
 }
 
 func TestTimes(t *testing.T) {
+	var last second
 	for _, at := range []time.Time{
 		noon, noon.Add(7 * time.Millisecond), noon.Add(time.Second - 1), noon.Add(120_500 * time.Microsecond),
 		noon.In(time.FixedZone("", 5*60*60)), time.Unix(0, 0), {},
 	} {
 		if got, want := FormatTime(at), at.UTC().Format("2006-01-02T15:04:05.000Z"); got != want {
 			t.Errorf("%v: %s, want %s", at, got, want)
+		}
+		if got, want := string(last.appendTime(nil, at)), FormatTime(at); got != want {
+			t.Errorf("%v: %s after another event, want %s", at, got, want)
 		}
 	}
 }

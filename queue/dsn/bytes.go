@@ -55,11 +55,40 @@ func clip(s string, n int) string {
 func IDAndSubject(c Content) (messageID, subject string) {
 	b := heads.Get().(*[headMost]byte)
 	defer heads.Put(b)
-	n, _ := c.ReadAt(b[:], 0)
-	h := header.Of(b[:n], int64(n) < c.Size())
-	return header.Get(h, "Message-ID"), header.Get(h, "Subject")
+	var hasID, hasSubject bool
+	for f := range header.All(head(c, b)) {
+		switch {
+		case !hasID && f.Is("Message-ID"):
+			messageID, hasID = f.Value(), true
+		case !hasSubject && f.Is("Subject"):
+			subject, hasSubject = f.Value(), true
+		}
+		if hasID && hasSubject {
+			break
+		}
+	}
+	return messageID, subject
 }
 
-const headMost = 16 << 10
+// head reads the header section of a message, or as much of it as b has room
+// for. It begins with a small read, which is enough for most messages, so that
+// their bodies are not copied.
+func head(c Content, b *[headMost]byte) []byte {
+	var s header.Scanner
+	n, _ := c.ReadAt(b[:headFirst], 0)
+	if s.Scan(b[:n], int64(n) == c.Size()) {
+		return b[:s.End]
+	}
+	if n == headFirst {
+		more, _ := c.ReadAt(b[n:], int64(n))
+		n += more
+	}
+	return header.Of(b[:n], int64(n) < c.Size())
+}
+
+const (
+	headFirst = 2 << 10
+	headMost  = 16 << 10
+)
 
 var heads = sync.Pool{New: func() any { return new([headMost]byte) }}
