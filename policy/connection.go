@@ -49,7 +49,7 @@ type ConnectionFilter struct {
 	// example postmaster and abuse. An entry is an address, or a local part in
 	// all domains.
 	ExceptRecipients []string
-	// Resolver looks up names in the DNS. Default net.DefaultResolver.
+	// Resolver looks up names in the DNS. Default a zero NetResolver.
 	Resolver Resolver
 }
 
@@ -69,7 +69,6 @@ func (f *ConnectionFilter) Agent() smtpserver.Agent {
 func (f *ConnectionFilter) prepare() (*connectionChecker, error) {
 	j := &connectionChecker{f: *f, except: addressSet(f.ExceptRecipients)}
 	j.lists = bounded[netip.Addr, listAnswer]{max: maxListAnswers, used: func(a *listAnswer) int64 { return a.at.Unix() }}
-	j.f.Resolver = orDefault(f.Resolver)
 	if f.Threshold == 0 {
 		j.f.Threshold = 1
 	}

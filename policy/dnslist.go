@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 )
 
 // A DNSList is a block list or allow list in the DNS (RFC 5782). Some lists
@@ -92,15 +94,15 @@ func (l *DNSList) lookup(ctx context.Context, r Resolver, ip netip.Addr) (bool, 
 }
 
 func (l *DNSList) ask(ctx context.Context, r Resolver, ip netip.Addr) (bool, error) {
-	answers, err := r.LookupNetIP(ctx, "ip4", rooted(dnsListName(ip, l.Zone)))
+	answers, err := resolver.Addrs(ctx, r, dnsListName(ip, l.Zone), resolver.TypeA)
 	if err != nil {
-		if notFound(err) {
+		if resolver.IsNotFound(err) {
 			return false, nil
 		}
 		return false, fmt.Errorf("policy: DNS list %s: %w", l.Zone, err)
 	}
 	for _, a := range answers {
-		if l.counts(a.Unmap()) {
+		if l.counts(a) {
 			return true, nil
 		}
 	}

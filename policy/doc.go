@@ -108,9 +108,10 @@
 //
 // # DNS
 //
-// Agents that use the DNS have a [Resolver]; *net.Resolver is one. If an agent
-// needs an answer and the DNS fails temporarily, the client gets a 4xx reply
-// (451 4.4.3) and can try again. All lookups have a time limit.
+// Agents that use the DNS have a [Resolver]: a routing.DNSResolver, which caches
+// answers, or a [NetResolver] for a net.Resolver. If an agent needs an answer and
+// the DNS fails temporarily, the client gets a 4xx reply (451 4.4.3) and can try
+// again. All lookups have a time limit.
 //
 // # Before the queue
 //

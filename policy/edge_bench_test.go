@@ -8,8 +8,6 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +27,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dmarc"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
@@ -182,27 +181,11 @@ func (dropper) Submit(context.Context, *queue.Message) error { return nil }
 // memoryDNS is a resolver with one TXT record for a name, and no other records.
 type memoryDNS map[string]string
 
-func (d memoryDNS) LookupTXT(_ context.Context, name string) ([]string, error) {
-	if record, found := d[strings.TrimSuffix(name, ".")]; found {
-		return []string{record}, nil
+func (d memoryDNS) Lookup(_ context.Context, name string, t routing.RecordType) (*routing.Answer, error) {
+	if record, found := d[name]; found && t == routing.TypeTXT {
+		return &routing.Answer{TXT: []string{record}}, nil
 	}
-	return nil, noRecord(name)
-}
-
-func (d memoryDNS) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, error) {
-	return nil, noRecord(name)
-}
-
-func (d memoryDNS) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
-	return nil, noRecord(name)
-}
-
-func (d memoryDNS) LookupAddr(_ context.Context, name string) ([]string, error) {
-	return nil, noRecord(name)
-}
-
-func noRecord(name string) error {
-	return &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	return nil, &routing.LookupError{Problem: routing.NoSuchName, Name: name, Type: t}
 }
 
 // cpuTime returns the CPU time of this process.

@@ -35,9 +35,9 @@ func (in inbox) Submit(_ context.Context, m *queue.Message) error {
 // edge is an edge gateway with all policies of the Gate that need no other
 // program.
 func edge(d *dnstest.Server, out inbox) *policy.Gate {
-	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	resolver := &policy.NetResolver{Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, d.Addr)
-	}}
+	}}}
 	return &policy.Gate{
 		Domains:      []policy.Domain{{Name: "example.com", Directory: policy.Recipients("alice")}},
 		Networks:     []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},

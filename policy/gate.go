@@ -52,7 +52,7 @@ type Gate struct {
 	// [Relay].
 	DangerouslyRelayForEveryone bool
 	// Resolver is used by the relay policy and by all policies below that have
-	// no Resolver. Default net.DefaultResolver.
+	// no Resolver. Default a zero NetResolver.
 	Resolver Resolver
 
 	// LoginLimit limits how many passwords a client can try. Install gives it

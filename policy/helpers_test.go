@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy/policytest"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -119,44 +120,51 @@ func serveAgents(t testing.TB, agents ...smtpserver.Agent) *policytest.Server {
 // exist. The value "FAIL" is a server failure.
 type fakeDNS map[string]string
 
-func (d fakeDNS) lookup(qtype, name string) ([]string, error) {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	switch v := d[qtype+" "+name]; v {
-	case "":
-		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
-	case "FAIL":
-		return nil, &net.DNSError{Err: "server misbehaving", Name: name, IsTemporary: true}
-	default:
-		return strings.Fields(v), nil
+func (d fakeDNS) Lookup(_ context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
+	texts, err := d.find(name, t)
+	if err != nil {
+		return nil, err
 	}
-}
-
-func (d fakeDNS) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
-	texts, err := d.lookup("A", host)
-	var as []netip.Addr
-	for _, t := range texts {
-		if a := netip.MustParseAddr(t); network == "ip" || network == "ip4" && a.Is4() || network == "ip6" && a.Is6() {
-			as = append(as, a)
+	a := &resolver.Answer{Name: name}
+	for i, text := range texts {
+		switch t {
+		case resolver.TypeA, resolver.TypeAAAA:
+			if ip := netip.MustParseAddr(text); ip.Is4() == (t == resolver.TypeA) {
+				a.Addrs = append(a.Addrs, ip)
+			}
+		case resolver.TypeMX:
+			a.MX = append(a.MX, resolver.MX{Host: text, Preference: uint16(10 * i)})
+		case resolver.TypeTXT:
+			a.TXT = append(a.TXT, text)
+		case resolver.TypePTR:
+			a.Names = append(a.Names, text)
 		}
 	}
-	return as, err
-}
-
-func (d fakeDNS) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
-	texts, err := d.lookup("MX", name)
-	var mxs []*net.MX
-	for i, t := range texts {
-		mxs = append(mxs, &net.MX{Host: t, Pref: uint16(10 * i)})
+	if !a.Has(t) {
+		return nil, &resolver.Error{Problem: resolver.NoRecord, Name: name, Type: t}
 	}
-	return mxs, err
+	return a, nil
 }
 
-func (d fakeDNS) LookupTXT(_ context.Context, name string) ([]string, error) {
-	return d.lookup("TXT", name)
-}
-
-func (d fakeDNS) LookupAddr(_ context.Context, addr string) ([]string, error) {
-	return d.lookup("PTR", addr)
+func (d fakeDNS) find(name string, t resolver.Type) ([]string, error) {
+	name = strings.ToLower(name)
+	key := map[resolver.Type]string{resolver.TypeAAAA: "A"}[t]
+	if key == "" {
+		key = t.String()
+	}
+	value := d[key+" "+name]
+	for k, v := range d {
+		if ip, err := netip.ParseAddr(strings.TrimPrefix(k, "PTR ")); t == resolver.TypePTR && err == nil && resolver.ReverseName(ip) == name {
+			value = v
+		}
+	}
+	switch value {
+	case "":
+		return nil, &resolver.Error{Problem: resolver.NoSuchName, Name: name, Type: t}
+	case "FAIL":
+		return nil, &resolver.Error{Problem: resolver.Failure, Name: name, Type: t}
+	}
+	return strings.Fields(value), nil
 }
 
 func serve(t testing.TB, srv *smtpserver.Server) *policytest.Server {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -18,22 +19,9 @@ import (
 // mute is a Resolver that never answers.
 type mute struct{}
 
-func (mute) fail(ctx context.Context, name string) error {
+func (mute) Lookup(ctx context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
 	<-ctx.Done()
-	return &net.DNSError{Err: ctx.Err().Error(), Name: name, IsTimeout: true}
-}
-
-func (m mute) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
-	return nil, m.fail(ctx, host)
-}
-func (m mute) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	return nil, m.fail(ctx, name)
-}
-func (m mute) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	return nil, m.fail(ctx, name)
-}
-func (m mute) LookupAddr(ctx context.Context, addr string) ([]string, error) {
-	return nil, m.fail(ctx, addr)
+	return nil, &resolver.Error{Name: name, Type: t, Err: ctx.Err()}
 }
 
 // askers returns all agents that use the DNS. The settings are such that the
@@ -140,7 +128,9 @@ type countingDNS struct {
 	asked int
 }
 
-func (d *countingDNS) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	d.asked++
-	return d.fakeDNS.LookupNetIP(ctx, network, host)
+func (d *countingDNS) Lookup(ctx context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
+	if t == resolver.TypeA {
+		d.asked++
+	}
+	return d.fakeDNS.Lookup(ctx, name, t)
 }

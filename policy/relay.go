@@ -34,8 +34,8 @@ type Relay struct {
 	// authenticated also AcceptAnySender. Networks and Authenticated add
 	// rights in both cases.
 	Grants []Grant
-	// Resolver finds host names for Clients.Hosts. Default
-	// net.DefaultResolver.
+	// Resolver finds host names for Clients.Hosts. Default a
+	// zero NetResolver.
 	Resolver Resolver
 	// DSNForEveryone offers delivery status notifications (DSN, RFC 3461) to
 	// all clients. Default: they are for known clients, which are those that

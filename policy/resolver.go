@@ -2,57 +2,35 @@ package policy
 
 import (
 	"context"
-	"errors"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Resolver looks up names in the DNS. *net.Resolver is one; if no Resolver is
-// set, net.DefaultResolver is used. It must be safe for concurrent use. If a
-// name has no records of the type, the error is a *net.DNSError with
-// IsNotFound. Any other error is temporary: it does not show whether the name
-// exists. If a method returns records and an error, some records could not be
-// read.
+// A Resolver looks up records in the DNS. It is the same type as the Resolver of
+// package routing and of the packages for mail authentication, so one Resolver
+// serves all of them. A routing.DNSResolver queries name servers and caches their
+// answers. A [NetResolver] uses a net.Resolver. If no Resolver is set, a zero
+// NetResolver is used. To write another one, see routing.Resolver, which states
+// what its method must do:
 //
-// *net.Resolver treats a referral with additional records as "no such record".
-// routing.NetResolver asks the next server in this case.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
-	LookupTXT(ctx context.Context, name string) ([]string, error)
-	LookupAddr(ctx context.Context, addr string) (names []string, err error)
-}
+//	Lookup(ctx context.Context, name string, t routing.RecordType) (*routing.Answer, error)
+type Resolver = resolver.Resolver
+
+// A NetResolver is a Resolver that uses a net.Resolver, and with it the settings
+// of the system, for example /etc/hosts. The zero value uses net.DefaultResolver.
+// It has one field, Resolver, a *net.Resolver. It treats a referral with
+// additional records as "no such record"; a routing.DNSResolver asks the next
+// server in this case. See routing.NetResolver for its other limits.
+type NetResolver = resolver.Net
 
 // dnsTime limits the DNS lookups of one decision.
 const dnsTime = 10 * time.Second
-
-func orDefault(r Resolver) Resolver {
-	if r == nil {
-		return net.DefaultResolver
-	}
-	return r
-}
-
-// notFound reports whether the error means that the name has no records of the
-// type.
-func notFound(err error) bool {
-	var e *net.DNSError
-	return errors.As(err, &e) && e.IsNotFound
-}
-
-// rooted adds the final dot, so that resolvers do not try search domains.
-func rooted(name string) string {
-	if strings.HasSuffix(name, ".") {
-		return name
-	}
-	return name + "."
-}
 
 // maxNames limits how many names of one address are used.
 const maxNames = 10
@@ -66,19 +44,19 @@ func confirmedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	family := "ip4" // a failure of the other family does not matter
+	family := resolver.TypeA // a failure of the other family does not matter
 	if ip.Is6() {
-		family = "ip6"
+		family = resolver.TypeAAAA
 	}
 	var confirmed []string
 	var failed error
 	for _, name := range names {
-		addrs, err := r.LookupNetIP(ctx, family, rooted(name))
-		if err != nil && !notFound(err) {
+		addrs, err := resolver.Addrs(ctx, r, name, family)
+		if err != nil && !resolver.IsNotFound(err) {
 			failed = err
 		}
 		for _, a := range addrs {
-			if a.Unmap() == ip {
+			if a == ip {
 				confirmed = append(confirmed, name)
 				break
 			}
@@ -101,7 +79,7 @@ func hostNames(ctx context.Context, s *smtpserver.Session, r Resolver, ip netip.
 	n, _ := s.Value(namesKey{}).(*names)
 	if n == nil || n.ip != ip {
 		n = &names{ip: ip}
-		n.list, n.err = confirmedNames(ctx, orDefault(r), ip)
+		n.list, n.err = confirmedNames(ctx, r, ip)
 		s.SetValue(namesKey{}, n)
 	}
 	return n.list, n.err
@@ -112,8 +90,8 @@ func hostNames(ctx context.Context, s *smtpserver.Session, r Resolver, ip netip.
 func claimedNames(ctx context.Context, r Resolver, ip netip.Addr) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
-	names, err := r.LookupAddr(ctx, ip.String())
-	if len(names) == 0 && err != nil && !notFound(err) {
+	names, err := resolver.PTRs(ctx, r, ip)
+	if err != nil && !resolver.IsNotFound(err) {
 		return nil, err
 	}
 	var list []string

@@ -2,23 +2,24 @@ package policy
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 )
 
 // oneFamily is a Resolver that fails for all addresses of the other family.
 type oneFamily struct {
 	fakeDNS
-	network string
+	family resolver.Type
 }
 
-func (r oneFamily) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	if network != r.network {
-		return nil, &net.DNSError{Err: "server misbehaving", Name: host, IsTemporary: true}
+func (r oneFamily) Lookup(ctx context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
+	if t != r.family && t != resolver.TypePTR {
+		return nil, &resolver.Error{Problem: resolver.Failure, Name: name, Type: t}
 	}
-	return r.fakeDNS.LookupNetIP(ctx, network, host)
+	return r.fakeDNS.Lookup(ctx, name, t)
 }
 
 // A name is confirmed by a lookup in the address family of the client.
@@ -27,12 +28,12 @@ func TestNamesAreConfirmedByOneFamily(t *testing.T) {
 		"PTR 192.0.2.1": "mx.example.net.", "PTR 2001:db8::1": "mx.example.net.",
 		"A mx.example.net": "192.0.2.1 2001:db8::1",
 	}
-	for ip, network := range map[string]string{"192.0.2.1": "ip4", "2001:db8::1": "ip6"} {
-		names, err := confirmedNames(t.Context(), oneFamily{dns, network}, netip.MustParseAddr(ip))
+	for ip, family := range map[string]resolver.Type{"192.0.2.1": resolver.TypeA, "2001:db8::1": resolver.TypeAAAA} {
+		names, err := confirmedNames(t.Context(), oneFamily{dns, family}, netip.MustParseAddr(ip))
 		if err != nil || !slices.Equal(names, []string{"mx.example.net"}) {
 			t.Errorf("%s: %q, %v", ip, names, err)
 		}
-		other := map[string]string{"ip4": "ip6", "ip6": "ip4"}[network]
+		other := resolver.TypeA + resolver.TypeAAAA - family
 		if names, err := confirmedNames(t.Context(), oneFamily{dns, other}, netip.MustParseAddr(ip)); err == nil || len(names) > 0 {
 			t.Errorf("%s, with a failure of its own family: %q, %v", ip, names, err)
 		}

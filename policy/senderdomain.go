@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -16,7 +17,7 @@ import (
 // (550 5.7.27). After a temporary DNS failure the client gets 451 4.4.3. It
 // skips sessions that have the right BypassAntiSpam.
 type SenderDomain struct {
-	// Resolver looks up domains in the DNS. Default net.DefaultResolver.
+	// Resolver looks up domains in the DNS. Default a zero NetResolver.
 	Resolver Resolver
 }
 
@@ -28,14 +29,13 @@ var (
 
 // Agent returns the agent, which decides at MAIL.
 func (d *SenderDomain) Agent() smtpserver.Agent {
-	r := orDefault(d.Resolver)
 	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "sender domain",
 		Mail: func(ctx context.Context, _ *smtpserver.Session, from string, _ *smtp.MailOptions) error {
 			_, domain := addr.Split(from)
 			if from == "" || strings.HasPrefix(domain, "[") {
 				return nil
 			}
-			return checkMailDomain(ctx, r, domain)
+			return checkMailDomain(ctx, d.Resolver, domain)
 		}})
 }
 
@@ -48,22 +48,20 @@ func checkMailDomain(ctx context.Context, r Resolver, domain string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
-	mxs, err := r.LookupMX(ctx, rooted(name))
+	mxs, err := resolver.MXs(ctx, r, name)
 	switch {
-	case len(mxs) > 0 && err != nil: // some records were invalid names
-		return nil
-	case err != nil && !notFound(err):
+	case err != nil && !resolver.IsNotFound(err):
 		return fmt.Errorf("%w: %w", errDomainDown, err)
 	case len(mxs) == 1 && strings.Trim(mxs[0].Host, ".") == "": // RFC 7505, 3
 		return errNullMX
 	case len(mxs) > 0:
 		return nil
 	}
-	addrs, err := r.LookupNetIP(ctx, "ip", rooted(name))
+	_, err = resolver.Addrs(ctx, r, name, resolver.TypeA, resolver.TypeAAAA)
 	switch {
-	case err != nil && !notFound(err):
+	case err != nil && !resolver.IsNotFound(err):
 		return fmt.Errorf("%w: %w", errDomainDown, err)
-	case len(addrs) == 0:
+	case err != nil:
 		return errNoDomain
 	}
 	return nil

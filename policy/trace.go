@@ -29,7 +29,7 @@ type Trace struct {
 	//
 	//	Received: from client.example (mail.client.example [192.0.2.1])
 	ReverseDNS bool
-	// Resolver looks up names in the DNS. Default net.DefaultResolver.
+	// Resolver looks up names in the DNS. Default a zero NetResolver.
 	Resolver Resolver
 }
 

@@ -2,15 +2,13 @@ package routing
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
 	"sync"
 
-	"github.com/miekg/dns"
-
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
 )
 
@@ -32,8 +30,8 @@ func (f *finder) addresses(ctx context.Context, name string) (*hostAnswer, error
 	var answers [2]*Answer
 	var errs [2]error
 	var wg sync.WaitGroup
-	for i, qtype := range []uint16{dns.TypeAAAA, dns.TypeA} {
-		wg.Go(func() { answers[i], errs[i] = f.resolver.Lookup(ctx, name, qtype) })
+	for i, qtype := range []RecordType{TypeAAAA, TypeA} {
+		wg.Go(func() { answers[i], errs[i] = f.lookup(ctx, name, qtype) })
 	}
 	wg.Wait()
 
@@ -43,8 +41,10 @@ func (f *finder) addresses(ctx context.Context, name string) (*hostAnswer, error
 			continue
 		}
 		h.secure = h.secure && a.Secure
-		h.canonical = a.Name
-		h.add(a.Records, f.port)
+		if a.Name != "" {
+			h.canonical = a.Name
+		}
+		h.add(a.Addrs, f.port)
 	}
 	if len(h.addrs) > 0 {
 		return h, nil
@@ -52,16 +52,9 @@ func (f *finder) addresses(ctx context.Context, name string) (*hostAnswer, error
 	return nil, noAddress(name, errs[0], errs[1])
 }
 
-func (h *hostAnswer) add(records []dns.RR, port uint16) {
+func (h *hostAnswer) add(addrs []netip.Addr, port uint16) {
 	at := len(h.addrs)
-	for _, rr := range records {
-		var a netip.Addr
-		switch rr := rr.(type) {
-		case *dns.A:
-			a, _ = netip.AddrFromSlice(rr.A.To4())
-		case *dns.AAAA:
-			a, _ = netip.AddrFromSlice(rr.AAAA.To16())
-		}
+	for _, a := range addrs {
 		if a = a.Unmap(); isHost(a) {
 			h.addrs = append(h.addrs, netip.AddrPortFrom(a, port))
 		}
@@ -78,12 +71,13 @@ func isHost(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.
 // noAddress returns the error for a host without addresses. It prefers a
 // temporary error.
 func noAddress(name string, errs ...error) error {
-	result := error(dnsError(NoRecord, name, dns.TypeA, "nor AAAA"))
+	result := error(dnsError(NoRecord, name, TypeA, "nor AAAA"))
 	for _, err := range errs {
 		var e *DNSError
 		switch {
-		case err == nil || errors.As(err, &e) && e.Problem == NoRecord:
-		case e == nil || e.Temporary():
+		case err == nil || noRecord(err):
+
+		case !errors.As(err, &e) || e.Temporary():
 			return err
 		default:
 			result = err
@@ -108,7 +102,7 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 	default:
 		// The target of the alias is not in a signed zone. The alias itself
 		// can still be authenticated.
-		a, err := f.resolver.Lookup(ctx, name, dns.TypeCNAME)
+		a, err := f.lookup(ctx, name, TypeCNAME)
 		switch {
 		case absent(err):
 			return nil
@@ -120,7 +114,7 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 		bases = []string{name}
 	}
 	for _, base := range bases {
-		a, err := f.resolver.Lookup(ctx, tlsaName(base, f.port), dns.TypeTLSA)
+		a, err := f.lookup(ctx, tlsaName(base, f.port), TypeTLSA)
 		switch {
 		case absent(err):
 		case err != nil:
@@ -130,7 +124,7 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 			if base != name {
 				names = append(names, name)
 			}
-			return &dane.Answer{Records: tlsaRecords(a.Records), Names: names}
+			return &dane.Answer{Records: tlsaRecords(a.TLSA), Names: names}
 		}
 	}
 	return nil
@@ -140,7 +134,20 @@ func (f *finder) tlsa(ctx context.Context, name string, h *hostAnswer, domains [
 // other error, also a CNAME loop, it may exist.
 func absent(err error) bool {
 	var e *DNSError
-	return errors.As(err, &e) && (e.Problem == NoRecord || e.Problem == NoSuchName || e.Problem == BadName)
+	if errors.As(err, &e) {
+		return resolver.IsNotFound((*LookupError)(e))
+	}
+	return resolver.IsNotFound(err)
+}
+
+// noRecord reports whether err means that the record does not exist, but the
+// name exists or may exist.
+func noRecord(err error) bool {
+	var e *DNSError
+	if errors.As(err, &e) {
+		return e.Problem == NoRecord || e.Problem == NotFound
+	}
+	return resolver.IsNotFound(err)
 }
 
 // tlsaName returns the name of the TLSA records of a host and port (RFC 6698,
@@ -149,15 +156,10 @@ func tlsaName(base string, port uint16) string {
 	return "_" + strconv.Itoa(int(port)) + "._tcp." + base
 }
 
-func tlsaRecords(rrs []dns.RR) []dane.Record {
-	var records []dane.Record
-	for _, rr := range rrs {
-		if t, is := rr.(*dns.TLSA); is {
-			data, err := hex.DecodeString(t.Certificate)
-			if err == nil {
-				records = append(records, dane.Record{Usage: t.Usage, Selector: t.Selector, Matching: t.MatchingType, Data: data})
-			}
-		}
+func tlsaRecords(tlsa []TLSA) []dane.Record {
+	records := make([]dane.Record, len(tlsa))
+	for i, t := range tlsa {
+		records[i] = dane.Record(t)
 	}
 	return records
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/miekg/dns"
-
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
@@ -59,7 +57,7 @@ func BenchmarkLookup(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := r.Lookup(b.Context(), "example.net", dns.TypeMX); err != nil {
+			if _, err := r.Lookup(b.Context(), "example.net", TypeMX); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
@@ -175,28 +173,28 @@ func testRealServers(t *testing.T, server string, plain bool) {
 	}
 	for _, c := range []struct {
 		name    string
-		qtype   uint16
+		qtype   RecordType
 		secure  bool
 		problem DNSProblem
 		fails   bool
 	}{
-		{name: "signed.example", qtype: dns.TypeMX, secure: true},
-		{name: "mx.signed.example", qtype: dns.TypeAAAA, secure: true},
-		{name: "alias.signed.example", qtype: dns.TypeA, secure: true},
-		{name: "_25._tcp.mx.signed.example", qtype: dns.TypeTLSA, secure: true},
-		{name: "unsigned.example", qtype: dns.TypeMX},
-		{name: "big.unsigned.example", qtype: dns.TypeTXT}, // only over TCP
-		{name: "bogus.signed.example", qtype: dns.TypeA, fails: true, problem: DNSFailure},
-		{name: "nowhere.signed.example", qtype: dns.TypeA, fails: true, problem: NoSuchName},
-		{name: "text.signed.example", qtype: dns.TypeA, fails: true, problem: NoRecord},
+		{name: "signed.example", qtype: TypeMX, secure: true},
+		{name: "mx.signed.example", qtype: TypeAAAA, secure: true},
+		{name: "alias.signed.example", qtype: TypeA, secure: true},
+		{name: "_25._tcp.mx.signed.example", qtype: TypeTLSA, secure: true},
+		{name: "unsigned.example", qtype: TypeMX},
+		{name: "big.unsigned.example", qtype: TypeTXT}, // only over TCP
+		{name: "bogus.signed.example", qtype: TypeA, fails: true, problem: DNSFailure},
+		{name: "nowhere.signed.example", qtype: TypeA, fails: true, problem: NoSuchName},
+		{name: "text.signed.example", qtype: TypeA, fails: true, problem: NoRecord},
 	} {
 		a, err := r.Lookup(t.Context(), c.name, c.qtype)
-		var e *DNSError
+		var e *LookupError
 		switch {
 		case !c.fails && (err != nil || a.Secure != c.secure):
-			t.Errorf("%s %s: %+v, %v; want secure %v (without EDNS: %v)", c.name, dns.Type(c.qtype), a, err, c.secure, plain)
+			t.Errorf("%s %s: %+v, %v; want secure %v (without EDNS: %v)", c.name, c.qtype, a, err, c.secure, plain)
 		case c.fails && (!errors.As(err, &e) || e.Problem != c.problem):
-			t.Errorf("%s %s: %v, want %v", c.name, dns.Type(c.qtype), err, c.problem)
+			t.Errorf("%s %s: %v, want %v", c.name, c.qtype, err, c.problem)
 		}
 	}
 }

@@ -18,47 +18,51 @@ const (
 
 // parseAnswer parses a server's reply to the query key. The duration is how
 // long the result can be cached.
-func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Duration, *DNSError) {
+func parseAnswer(reply *dns.Msg, key dnsKey, trustAD bool) (*Answer, time.Duration, *LookupError) {
 	switch reply.Rcode {
 	case dns.RcodeSuccess, dns.RcodeNameError:
 	default:
-		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, dns.RcodeToString[reply.Rcode])
+		return nil, failureTTL, lookupError(DNSFailure, key.name, key.qtype, dns.RcodeToString[reply.Rcode])
 	}
 	if reply.Truncated { // also over TCP: records are missing
-		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "truncated answer")
+		return nil, failureTTL, lookupError(DNSFailure, key.name, key.qtype, "truncated answer")
 	}
 	name, ttl, err := followAliases(reply.Answer, key)
 	if err != nil {
 		return nil, ttl, err
 	}
-	a := &Answer{Name: strings.TrimSuffix(name, "."), Secure: trustAD && reply.AuthenticatedData}
+	a := &Answer{Name: nameText(name), Secure: trustAD && reply.AuthenticatedData}
+	records := 0
 	stray := false // the answer has records of this type, but of other names
 	for _, rr := range reply.Answer {
 		h := rr.Header()
-		if h.Rrtype != key.qtype || h.Class != dns.ClassINET {
+		if h.Rrtype != uint16(key.qtype) || h.Class != dns.ClassINET {
 			continue
 		}
 		if !strings.EqualFold(h.Name, name) {
 			stray = true
 			continue
 		}
-		a.Records = append(a.Records, rr)
+		records++
+		record(a, rr)
 		ttl = min(ttl, seconds(h.Ttl))
 	}
 	switch {
-	case len(a.Records) > 0:
+	case a.Has(key.qtype):
 		return a, ttl, nil
+	case records > 0:
+		return nil, failureTTL, lookupError(DNSFailure, key.name, key.qtype, "no record of the answer can be read")
 	case stray:
-		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "the answer contains records of other names only")
+		return nil, failureTTL, lookupError(DNSFailure, key.name, key.qtype, "the answer contains records of other names only")
 	}
 	ttl = min(ttl, negativeTTL(reply.Ns))
 	if reply.Rcode == dns.RcodeNameError {
-		return nil, ttl, dnsError(NoSuchName, key.name, key.qtype, aliasDetail(name, key))
+		return nil, ttl, lookupError(NoSuchName, key.name, key.qtype, aliasDetail(name, key))
 	}
 	if isReferral(reply, name, key) {
-		return nil, failureTTL, dnsError(DNSFailure, key.name, key.qtype, "the server sent a referral instead of an answer")
+		return nil, failureTTL, lookupError(DNSFailure, key.name, key.qtype, "the server sent a referral instead of an answer")
 	}
-	return nil, ttl, dnsError(NoRecord, key.name, key.qtype, aliasDetail(name, key))
+	return nil, ttl, lookupError(NoRecord, key.name, key.qtype, aliasDetail(name, key))
 }
 
 // isReferral reports whether a reply without records contains no information
@@ -70,7 +74,7 @@ func isReferral(reply *dns.Msg, name string, key dnsKey) bool {
 	if reply.RecursionAvailable {
 		return false
 	}
-	if strings.EqualFold(name, dns.Fqdn(key.name)) {
+	if strings.EqualFold(name, key.fqdn()) {
 		return !reply.Authoritative
 	}
 	for _, rr := range reply.Ns {
@@ -83,9 +87,9 @@ func isReferral(reply *dns.Msg, name string, key dnsKey) bool {
 
 // followAliases follows the CNAME records of an answer from the name of the
 // query to the name of the other records.
-func followAliases(records []dns.RR, key dnsKey) (string, time.Duration, *DNSError) {
-	name, ttl := dns.Fqdn(key.name), maxTTL
-	if key.qtype == dns.TypeCNAME {
+func followAliases(records []dns.RR, key dnsKey) (string, time.Duration, *LookupError) {
+	name, ttl := key.fqdn(), maxTTL
+	if key.qtype == TypeCNAME {
 		return name, ttl, nil
 	}
 	for range maxAliases {
@@ -103,14 +107,14 @@ func followAliases(records []dns.RR, key dnsKey) (string, time.Duration, *DNSErr
 		}
 		name = strings.ToLower(target)
 	}
-	return "", max(ttl, noNegativeTTL), dnsError(AliasLoop, key.name, key.qtype, "")
+	return "", max(ttl, noNegativeTTL), lookupError(AliasLoop, key.name, key.qtype, "")
 }
 
 func aliasDetail(name string, key dnsKey) string {
-	if strings.EqualFold(name, dns.Fqdn(key.name)) {
+	if strings.EqualFold(name, key.fqdn()) {
 		return ""
 	}
-	return "an alias of " + strings.TrimSuffix(name, ".")
+	return "an alias of " + nameText(name)
 }
 
 // negativeTTL returns how long a negative answer can be cached (RFC 2308, 5).

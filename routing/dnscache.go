@@ -4,14 +4,12 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/miekg/dns"
 )
 
 // A dnsKey is a query: a name in lower case without the final dot, and a type.
 type dnsKey struct {
 	name  string
-	qtype uint16
+	qtype RecordType
 }
 
 // A dnsCache keeps answers and negative answers until they expire.
@@ -27,14 +25,20 @@ func weigh(a *Answer) int {
 	if a == nil {
 		return 1
 	}
-	const record, text = 64, 24 // the overhead of each in bytes
+	const record = 64 // the overhead of a record in bytes
 	n := 0
-	for _, rr := range a.Records {
-		n += record + dns.Len(rr)
-		if t, is := rr.(*dns.TXT); is {
-			n += text * len(t.Txt)
+	for _, mx := range a.MX {
+		n += record + len(mx.Host)
+	}
+	for _, texts := range [][]string{a.TXT, a.Names} {
+		for _, text := range texts {
+			n += record + len(text)
 		}
 	}
+	for _, t := range a.TLSA {
+		n += record + len(t.Data)
+	}
+	n += record * len(a.Addrs)
 	return 1 + n/256
 }
 
@@ -150,7 +154,7 @@ func (fs *flights) do(ctx context.Context, key dnsKey, ask func(context.Context)
 		f.cancel()
 		fs.forget(key, f) // it is being canceled: no other caller may join it
 	}
-	return nil, &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Err: ctx.Err()}
+	return nil, &LookupError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Err: ctx.Err()}
 }
 
 // forget removes a flight from the map. The caller holds fs.mu.

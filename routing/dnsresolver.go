@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
 
 // A DNSResolver queries recursive name servers and caches their answers. The
@@ -72,13 +75,16 @@ const (
 
 // Lookup implements Resolver. Concurrent calls for the same name and type
 // share one query. The query is canceled when no caller waits for it.
-func (r *DNSResolver) Lookup(ctx context.Context, name string, qtype uint16) (*Answer, error) {
-	key := dnsKey{strings.ToLower(strings.TrimSuffix(name, ".")), qtype}
+func (r *DNSResolver) Lookup(ctx context.Context, name string, t RecordType) (*Answer, error) {
+	key := dnsKey{addr.Lower(strings.TrimSuffix(name, ".")), t}
+	if !known(t) {
+		return nil, lookupError(DNSFailure, name, t, "a DNSResolver does not look up this type")
+	}
 	if key.name == "localhost" || strings.HasSuffix(key.name, ".localhost") {
 		return localhost(key)
 	}
-	if labels, ok := dns.IsDomainName(key.name); !ok || labels == 0 || len(key.name) > 253 {
-		return nil, dnsError(BadName, name, qtype, "")
+	if _, ok := dns.IsDomainName(key.fqdn()); !ok || key.name == "" || len(key.name) > 253 {
+		return nil, lookupError(BadName, name, t, "")
 	}
 	if a, err, ok := r.cache.get(key, time.Now()); ok {
 		return a, err
@@ -107,7 +113,7 @@ func (r *DNSResolver) maxEntries() int {
 func (r *DNSResolver) query(ctx context.Context, key dnsKey) (*Answer, time.Duration, error) {
 	config, err := r.config()
 	if err != nil {
-		return nil, 0, &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Err: err}
+		return nil, 0, &LookupError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Err: err}
 	}
 	first := 0
 	if config.rotate {
@@ -126,12 +132,12 @@ func (r *DNSResolver) query(ctx context.Context, key dnsKey) (*Answer, time.Dura
 			}
 			if err == nil {
 				a, ttl, err := parseAnswer(reply, key, r.TrustAD)
-				if err == nil || err.definite() {
+				if err == nil || definite(err) {
 					return a, ttl, nilOr(err)
 				}
 				last = err
 			} else if last == nil || ctx.Err() == nil {
-				last = &DNSError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Detail: s.addr, Err: err}
+				last = &LookupError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Detail: s.addr, Err: err}
 			}
 			if ctx.Err() != nil {
 				return nil, failureTTL, last
@@ -141,8 +147,8 @@ func (r *DNSResolver) query(ctx context.Context, key dnsKey) (*Answer, time.Dura
 	return nil, failureTTL, last
 }
 
-// nilOr prevents a nil *DNSError from becoming a non-nil error.
-func nilOr(e *DNSError) error {
+// nilOr prevents a nil *LookupError from becoming a non-nil error.
+func nilOr(e *LookupError) error {
 	if e == nil {
 		return nil
 	}
@@ -150,7 +156,7 @@ func nilOr(e *DNSError) error {
 }
 
 // definite reports whether other servers would give the same answer.
-func (e *DNSError) definite() bool {
+func definite(e *LookupError) bool {
 	return e.Problem != DNSUnavailable && e.Problem != DNSFailure
 }
 
@@ -182,17 +188,19 @@ func (r *DNSResolver) config() (*dnsConfig, error) {
 	return &own, nil
 }
 
+// Authenticated reports whether answers can be Secure: whether TrustAD is set.
+func (r *DNSResolver) Authenticated() bool { return r.TrustAD }
+
 // localhost answers for names that always mean this host (RFC 6761, 6.3).
 func localhost(key dnsKey) (*Answer, error) {
-	hdr := dns.RR_Header{Name: key.name + ".", Rrtype: key.qtype, Class: dns.ClassINET}
 	a := &Answer{Name: key.name, Expires: time.Now().Add(maxTTL)}
 	switch key.qtype {
-	case dns.TypeA:
-		a.Records = []dns.RR{&dns.A{Hdr: hdr, A: net.IPv4(127, 0, 0, 1)}}
-	case dns.TypeAAAA:
-		a.Records = []dns.RR{&dns.AAAA{Hdr: hdr, AAAA: net.IPv6loopback}}
+	case TypeA:
+		a.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	case TypeAAAA:
+		a.Addrs = []netip.Addr{netip.IPv6Loopback()}
 	default:
-		return nil, dnsError(NoRecord, key.name, key.qtype, "")
+		return nil, lookupError(NoRecord, key.name, key.qtype, "")
 	}
 	return a, nil
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/emersion/go-smtp"
-	"github.com/miekg/dns"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
@@ -163,9 +163,9 @@ func TestNoAlternativeAfterTLSFailure(t *testing.T) {
 				return nil, errors.New("no way")
 			}}
 		}
-		r.Resolver = ResolverFunc(func(_ context.Context, name string, qtype uint16) (*Answer, error) {
-			if qtype == dns.TypeA {
-				return &Answer{Name: name, Records: []dns.RR{&dns.A{A: net.IPv4(192, 0, 2, 7)}}}, nil
+		r.Resolver = ResolverFunc(func(_ context.Context, name string, qtype RecordType) (*Answer, error) {
+			if qtype == TypeA {
+				return &Answer{Name: name, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.7")}}, nil
 			}
 			return nil, dnsError(NoRecord, name, qtype, "")
 		})

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/miekg/dns"
-
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -33,6 +32,10 @@ type finder struct {
 	smart    bool                      // the operator configured the host
 	isName   func(string) bool         // the names of this relay
 	isAddr   func(netip.AddrPort) bool // the addresses of this relay
+}
+
+func (f *finder) lookup(ctx context.Context, name string, t RecordType) (*Answer, error) {
+	return lookup(ctx, f.resolver, name, t)
 }
 
 // An exchanger is the host of an MX record, or the domain itself.
@@ -83,9 +86,8 @@ const noPref = 1 << 16
 // exchangers looks up the MX records and the addresses of the hosts. own is
 // the best preference of this relay among them, or noPref.
 func (f *finder) exchangers(ctx context.Context, domain string) (xs []exchanger, own int, err error) {
-	answer, err := f.resolver.Lookup(ctx, domain, dns.TypeMX)
-	var dnsErr *DNSError
-	if errors.As(err, &dnsErr) && dnsErr.Problem == NoRecord {
+	answer, err := f.lookup(ctx, domain, TypeMX)
+	if noRecord(err) {
 		implicit := exchanger{Host: smtpclient.Host{Name: domain}}
 		xs, own = f.resolveInOrder(ctx, []exchanger{implicit}, true, nil)
 		return xs, own, nil
@@ -95,10 +97,10 @@ func (f *finder) exchangers(ctx context.Context, domain string) (xs []exchanger,
 	}
 	xs = readMX(answer)
 	if len(xs) == 0 {
-		return nil, noPref, dnsError(NullMX, domain, dns.TypeMX, "")
+		return nil, noPref, dnsError(NullMX, domain, TypeMX, "")
 	}
 	names := []string{domain}
-	if answer.Name != domain {
+	if answer.Name != "" && answer.Name != domain {
 		names = append(names, answer.Name)
 	}
 	xs, own = f.resolveInOrder(ctx, xs, answer.Secure, names)
@@ -145,12 +147,12 @@ func (f *finder) resolveInOrder(ctx context.Context, xs []exchanger, secure bool
 
 // readMX returns the MX records in order. A null MX (RFC 7505) is left out.
 func readMX(a *Answer) []exchanger {
-	xs := make([]exchanger, 0, len(a.Records))
-	for _, rr := range a.Records {
-		if mx, is := rr.(*dns.MX); is && mx.Mx != "." && mx.Mx != "" {
-			x := exchanger{Host: smtpclient.Host{Name: addr.Lower(strings.TrimSuffix(mx.Mx, ".")), Preference: int(mx.Preference)}, pref: mx.Preference}
+	xs := make([]exchanger, 0, len(a.MX))
+	for _, mx := range a.MX {
+		if name := addr.Lower(strings.TrimSuffix(mx.Host, ".")); name != "" {
+			x := exchanger{Host: smtpclient.Host{Name: name, Preference: int(mx.Preference)}, pref: mx.Preference}
 			if _, err := addr.HostName(x.Name); err != nil {
-				x.err = dnsError(BadName, x.Name, dns.TypeMX, "")
+				x.err = dnsError(BadName, x.Name, TypeMX, "")
 			}
 			xs = append(xs, x)
 		}
@@ -168,7 +170,7 @@ func (f *finder) resolve(ctx context.Context, x *exchanger, secure bool, names [
 		return
 	}
 	if _, err := netip.ParseAddr(x.Name); err == nil {
-		x.err = dnsError(MXAddress, x.Name, dns.TypeMX, "")
+		x.err = dnsError(MXAddress, x.Name, TypeMX, "")
 		return
 	}
 	h, err := f.addresses(ctx, x.Name)
@@ -178,11 +180,11 @@ func (f *finder) resolve(ctx context.Context, x *exchanger, secure bool, names [
 	}
 	x.ours = slices.ContainsFunc(h.addrs, f.isAddr) || !f.smart && slices.ContainsFunc(h.addrs, isSelf)
 	if f.strict && names != nil && h.canonical != x.Name {
-		x.err = dnsError(MXAlias, x.Name, dns.TypeCNAME, h.canonical)
+		x.err = dnsError(MXAlias, x.Name, TypeCNAME, h.canonical)
 		return
 	}
 	x.Addrs = h.addrs
-	if d, is := f.resolver.(*DNSResolver); is && !d.TrustAD {
+	if !resolver.Authenticated(f.resolver) {
 		secure = false // no answer will be Secure: avoid the lookups and their failures
 	}
 	if secure {
@@ -213,7 +215,7 @@ func noHost(domain string, errs []error) error {
 	if first.Name == domain && first.Problem == NoSuchName {
 		return first // a domain without MX that was removed between the lookups
 	}
-	return &DNSError{Problem: NoAddress, Name: domain, Type: dns.TypeMX, Err: first}
+	return &DNSError{Problem: NoAddress, Name: domain, Type: TypeMX, Err: first}
 }
 
 // literal returns the host of an address literal (RFC 5321, 5.1: no lookup).
@@ -223,7 +225,7 @@ func (f *finder) literal(domain string) ([]smtpclient.Host, error) {
 		return nil, &DNSError{Problem: BadName, Name: domain, Err: err}
 	}
 	if !isHost(a) {
-		return nil, dnsError(NoAddress, domain, dns.TypeA, "")
+		return nil, dnsError(NoAddress, domain, TypeA, "")
 	}
 	ap := addrPort(a, f.port)
 	if f.isAddr(ap) || isSelf(ap) {

@@ -88,11 +88,11 @@ func TestUsableHostAfterManyOthers(t *testing.T) {
 func TestLookupsOfManyHostsAreBounded(t *testing.T) {
 	asked := make(chan string, 10*maxLookups)
 	f := testFinder(t, nil)
-	f.resolver = ResolverFunc(func(_ context.Context, name string, qtype uint16) (*Answer, error) {
-		if qtype == dns.TypeMX {
+	f.resolver = ResolverFunc(func(_ context.Context, name string, qtype RecordType) (*Answer, error) {
+		if qtype == TypeMX {
 			a := &Answer{Name: name}
 			for i := range 2000 {
-				a.Records = append(a.Records, &dns.MX{Hdr: dns.RR_Header{Rrtype: qtype}, Preference: 10, Mx: fmt.Sprintf("h%d.example.", i)})
+				a.MX = append(a.MX, MX{Preference: 10, Host: fmt.Sprintf("h%d.example", i)})
 			}
 			return a, nil
 		}

@@ -65,7 +65,7 @@ func TestNextServerIsAsked(t *testing.T) {
 				defer bad.Close()
 				defer good.Close()
 				bad.Fault("example.net", "", fault)
-				if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil {
+				if _, err := r.Lookup(t.Context(), "example.net", TypeMX); err != nil {
 					t.Error(err)
 				}
 				if n := good.Count("example.net", ""); n != 1 {
@@ -106,8 +106,8 @@ func TestReferralIsNoAnswer(t *testing.T) {
 	} {
 		s, r := inMemory(t, zone)
 		s.Fault(c.name, "", dnstest.Fault{Mangle: c.mangle})
-		_, err := r.Lookup(t.Context(), c.name, dns.TypeMX)
-		var e *DNSError
+		_, err := r.Lookup(t.Context(), c.name, TypeMX)
+		var e *LookupError
 		if !errors.As(err, &e) || e.Problem != c.problem || e.Temporary() != (c.problem == DNSFailure) {
 			t.Errorf("%s: %v, want %v", c.what, err, c.problem)
 		}
@@ -124,7 +124,7 @@ func TestFirstServerIsUsedAgain(t *testing.T) {
 		ask := func(name string) time.Duration {
 			t.Helper()
 			began := time.Now()
-			if _, err := r.Lookup(t.Context(), name, dns.TypeA); err != nil {
+			if _, err := r.Lookup(t.Context(), name, TypeA); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			took := time.Since(began)
@@ -163,7 +163,7 @@ func TestServerThatFailsForOneName(t *testing.T) {
 	first, second, r := twoServers(t, world)
 	first.Fault("example.net", "", dnstest.Fault{Rcode: dns.RcodeServerFailure})
 	for _, name := range []string{"example.net", "www.example.net"} {
-		r.Lookup(t.Context(), name, dns.TypeA)
+		r.Lookup(t.Context(), name, TypeA)
 	}
 	if first.Count("www.example.net", "") != 1 || second.Count("www.example.net", "") != 0 {
 		t.Error("the first server is not asked first any more")
@@ -176,7 +176,7 @@ func TestOptionRotate(t *testing.T) {
 	r.fixed = &dnsConfig{timeout: time.Second, attempts: 1, rotate: true, servers: []*nameServer{{addr: "ns1:53"}, {addr: "ns2:53"}}}
 	asked := [2]int{}
 	for _, name := range []string{"a.example", "b.example", "c.example", "d.example"} {
-		if _, err := r.Lookup(t.Context(), name, dns.TypeA); err != nil {
+		if _, err := r.Lookup(t.Context(), name, TypeA); err != nil {
 			t.Fatal(err)
 		}
 		asked[0] += first.Count(name, "")
@@ -210,14 +210,14 @@ func TestServersWithoutEDNS(t *testing.T) {
 				s.Fault("example.net", "", c.fault)
 				s.Fault("www.example.net", "", c.fault)
 				began := time.Now()
-				if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil || time.Since(began) != c.wait {
+				if _, err := r.Lookup(t.Context(), "example.net", TypeMX); err != nil || time.Since(began) != c.wait {
 					t.Errorf("after %v: %v; want an answer after %v", time.Since(began), err, c.wait)
 				}
 				if n := s.Count("example.net", ""); n != 2 {
 					t.Errorf("asked %d times, want 2", n)
 				}
 				began = time.Now()
-				if _, err := r.Lookup(t.Context(), "www.example.net", dns.TypeA); err != nil || time.Since(began) != 0 {
+				if _, err := r.Lookup(t.Context(), "www.example.net", TypeA); err != nil || time.Since(began) != 0 {
 					t.Errorf("the second name after %v: %v", time.Since(began), err)
 				}
 				if n := s.Count("www.example.net", ""); n != c.asked {
@@ -237,7 +237,7 @@ func TestSlowServer(t *testing.T) {
 		r.Attempts = 1
 		s.Fault("example.net", "", dnstest.Fault{Delay: 4 * time.Second})
 		began := time.Now()
-		if _, err := r.Lookup(t.Context(), "example.net", dns.TypeMX); err != nil || time.Since(began) != 4*time.Second {
+		if _, err := r.Lookup(t.Context(), "example.net", TypeMX); err != nil || time.Since(began) != 4*time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		c, _ := r.config()
@@ -258,13 +258,13 @@ func TestLargeAnswersComeOverTCP(t *testing.T) {
 		s := dnstest.New(t, world, big)
 		r := &DNSResolver{Servers: []string{s.Addr}, Attempts: 1}
 		s.Fault("big.example", "", f)
-		a, err := r.Lookup(t.Context(), "big.example", dns.TypeTXT)
-		if err != nil || len(strings.Join(a.Records[0].(*dns.TXT).Txt, "")) != 5000 {
+		a, err := r.Lookup(t.Context(), "big.example", TypeTXT)
+		if err != nil || len(a.TXT[0]) != 5000 {
 			t.Errorf("%s: %v", what, err)
 		}
 		s.Fault("big.example", "", dnstest.Fault{Oversize: true, NoTCP: true})
-		_, err = (&DNSResolver{Servers: []string{s.Addr}, Attempts: 1}).Lookup(t.Context(), "big.example", dns.TypeTXT)
-		var e *DNSError
+		_, err = (&DNSResolver{Servers: []string{s.Addr}, Attempts: 1}).Lookup(t.Context(), "big.example", TypeTXT)
+		var e *LookupError
 		if !errors.As(err, &e) || e.Problem != DNSUnavailable {
 			t.Errorf("%s, without TCP: %v", what, err)
 		}

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
@@ -45,7 +43,7 @@ text   TXT "x"
 `})
 	startBIND(t, dir, child, map[string]string{"sub.example": "@ MX 10 mx\nmx A 192.0.2.5\n"})
 	both := &DNSResolver{Servers: []string{fmt.Sprintf("127.0.0.1:%d", parent), fmt.Sprintf("127.0.0.1:%d", child)}, Timeout: time.Second}
-	if _, err := both.Lookup(t.Context(), "sub.example", dns.TypeMX); err != nil {
+	if _, err := both.Lookup(t.Context(), "sub.example", TypeMX); err != nil {
 		t.Errorf("the second server knows: %v", err)
 	}
 	f := testFinder(t, nil)
@@ -66,8 +64,8 @@ text   TXT "x"
 		{"text.example", false},
 		{"nowhere.example", false},
 	} {
-		_, err := alone.Lookup(t.Context(), c.name, dns.TypeAAAA)
-		var e *DNSError
+		_, err := alone.Lookup(t.Context(), c.name, TypeAAAA)
+		var e *LookupError
 		if !errors.As(err, &e) || e.Temporary() != c.temporary {
 			t.Errorf("%s: %v; want temporary %v", c.name, err, c.temporary)
 		}

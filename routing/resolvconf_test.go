@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
@@ -133,8 +131,8 @@ func TestResolvConfOfTheHost(t *testing.T) {
 		return
 	}
 	startBIND(t, dir, 53, map[string]string{"example": "here A 192.0.2.1\n"})
-	a, err := new(DNSResolver).Lookup(t.Context(), "here.example", dns.TypeA)
-	if err != nil || a.Records[0].(*dns.A).A.String() != "192.0.2.1" {
+	a, err := new(DNSResolver).Lookup(t.Context(), "here.example", TypeA)
+	if err != nil || a.Addrs[0].String() != "192.0.2.1" {
 		t.Errorf("%v, %v", a, err)
 	}
 	if addrs, err := (&net.Resolver{PreferGo: true}).LookupHost(t.Context(), "here.example."); err != nil || len(addrs) != 1 {
@@ -143,7 +141,7 @@ func TestResolvConfOfTheHost(t *testing.T) {
 	if out, err := exec.Command(peers.Need(t, "getent"), "hosts", "here.example").CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "192.0.2.1") {
 		t.Errorf("getent: %s, %v", out, err)
 	}
-	if a, err := new(DNSResolver).Lookup(t.Context(), "here", dns.TypeA); err == nil {
+	if a, err := new(DNSResolver).Lookup(t.Context(), "here", TypeA); err == nil {
 		t.Errorf("a name was completed by the search list: %v", a)
 	}
 }

@@ -333,7 +333,7 @@ func TestTransportFunc(t *testing.T) {
 // same hosts: another Resolver or another port is a different destination.
 func TestSharedTransportSeparatesDestinations(t *testing.T) {
 	shared := SMTP(&smtpclient.Transport{})
-	inside := ResolverFunc(func(context.Context, string, uint16) (*Answer, error) { return nil, nil })
+	inside := ResolverFunc(func(context.Context, string, RecordType) (*Answer, error) { return nil, nil })
 	r := &Router{Table: table(t,
 		Connector{Name: "a", Spaces: []string{"*"}, Transport: shared},
 		Connector{Name: "b", Spaces: []string{"*;2"}, Transport: shared},

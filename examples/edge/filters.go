@@ -17,7 +17,7 @@ import (
 )
 
 // filter adds the filters to the gate for mail from the internet.
-func (c *config) filter(g *policy.Gate, dns *routing.NetResolver) {
+func (c *config) filter(g *policy.Gate, dns routing.Resolver) {
 	c.filterClients(g)
 	c.filterAddresses(g)
 	c.filterOrigins(g, dns)
@@ -65,7 +65,7 @@ func (c *config) filterAddresses(g *policy.Gate) {
 
 // filterOrigins adds the checks of the sender and the author: SPF, DKIM, and
 // DMARC, which uses the results of both.
-func (c *config) filterOrigins(g *policy.Gate, dns *routing.NetResolver) {
+func (c *config) filterOrigins(g *policy.Gate, dns routing.Resolver) {
 	f := &c.Filters
 	if c.mode("filters.spf", f.SPF, "none", "check", "reject") != "none" {
 		g.MailAuth = append(g.MailAuth, (&spf.Checker{Resolver: dns, Receiver: c.Hostname, RejectFail: f.SPF == "reject"}).Agent())

@@ -45,12 +45,11 @@ func newRules(c *config, p parts) (*rules, error) {
 	r.organization = &smtpserver.Server{Name: "organization", Hostname: c.Hostname, TLSConfig: cert,
 		ContentFile: p.contentFile, Logger: p.log, ProtocolLog: p.received}
 
-	dns := &routing.NetResolver{Resolver: p.resolver}
-	strangers := &policy.Gate{Domains: c.accepted(), Resolver: dns, Queue: p.queue}
-	c.filter(strangers, dns)
+	strangers := &policy.Gate{Domains: c.accepted(), Resolver: p.resolver, Queue: p.queue}
+	c.filter(strangers, p.resolver)
 	// This gate has no accepted domains: a client that is not of the
 	// organization cannot use this listener to avoid the filters.
-	ours := &policy.Gate{Grants: c.grants(r.organization), Resolver: dns, Queue: p.queue}
+	ours := &policy.Gate{Grants: c.grants(r.organization), Resolver: p.resolver, Queue: p.queue}
 	if c.Filters.HeaderFirewall {
 		ours.Outbound = append(ours.Outbound, new(firewall.Outbound).Agent())
 	}

@@ -35,7 +35,7 @@ func TestMailAuthenticationOfUnusualNames(t *testing.T) {
 			record, err := key.Record()
 			must(t, err)
 			s := dnstest.New(t, fmt.Sprintf("s._domainkey.%[1]s. TXT %[2]q\n%[1]s. TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc.%[1]s. TXT \"v=DMARC1; p=reject\"\n", name, record))
-			dns := &routing.NetResolver{Resolver: &routing.DNSResolver{Servers: []string{s.Addr}}}
+			dns := &routing.DNSResolver{Servers: []string{s.Addr}}
 			ctx := context.Background()
 
 			text := "From: alice@" + author + "\r\nSubject: x\r\n\r\nHello.\r\n"

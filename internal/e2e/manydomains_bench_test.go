@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,8 +14,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/miekg/dns"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
@@ -102,23 +101,22 @@ func (d *deliveries) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Me
 // or one for all, each with an address of its own in 127.0.0.0/8.
 type manyDomains struct{ oneHost bool }
 
-func (r manyDomains) Lookup(_ context.Context, name string, qtype uint16) (*routing.Answer, error) {
+func (r manyDomains) Lookup(_ context.Context, name string, t routing.RecordType) (*routing.Answer, error) {
 	a := &routing.Answer{Name: name, Expires: time.Now().Add(time.Hour)}
-	h := dns.RR_Header{Name: name + ".", Rrtype: qtype, Class: dns.ClassINET, Ttl: 3600}
 	var n int
-	switch qtype {
-	case dns.TypeMX:
+	switch t {
+	case routing.TypeMX:
 		fmt.Sscanf(name, "d%d.test", &n)
 		if r.oneHost {
 			n = 0
 		}
-		a.Records = []dns.RR{&dns.MX{Hdr: h, Preference: 10, Mx: fmt.Sprintf("mx%d.test.", n)}}
-	case dns.TypeA:
+		a.MX = []routing.MX{{Preference: 10, Host: fmt.Sprintf("mx%d.test", n)}}
+	case routing.TypeA:
 		fmt.Sscanf(name, "mx%d.test", &n)
 		n += 256 // not 127.0.0.x
-		a.Records = []dns.RR{&dns.A{Hdr: h, A: net.IPv4(127, byte(n>>16), byte(n>>8), byte(n))}}
+		a.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, byte(n >> 16), byte(n >> 8), byte(n)})}
 	default:
-		return nil, &routing.DNSError{Problem: routing.NoRecord, Name: name, Type: qtype}
+		return nil, &routing.LookupError{Problem: routing.NoRecord, Name: name, Type: t}
 	}
 	return a, nil
 }

@@ -3,12 +3,9 @@ package simulation
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/miekg/dns"
 
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
@@ -28,58 +25,57 @@ type resolver struct {
 }
 
 // Lookup implements routing.Resolver.
-func (r *resolver) Lookup(ctx context.Context, name string, qtype uint16) (*routing.Answer, error) {
+func (r *resolver) Lookup(ctx context.Context, name string, t routing.RecordType) (*routing.Answer, error) {
 	name = strings.TrimSuffix(name, ".")
-	key := name + " " + dns.TypeToString[qtype]
+	key := name + " " + t.String()
 	r.mu.Lock()
 	r.asked[key]++
 	rnd := r.w.rand(fmt.Sprintf("lookup %s %d", key, r.asked[key]))
 	r.mu.Unlock()
 	took := time.Millisecond + time.Duration(rnd.Int64N(int64(50*time.Millisecond)))
 	if r.w.healed.Load() {
-		return r.answer(ctx, took, name, qtype)
+		return r.answer(ctx, took, name, t)
 	}
 	switch rnd.IntN(20) {
 	case 0:
 		if err := wait(ctx, took); err != nil {
 			return nil, err
 		}
-		return nil, &routing.DNSError{Problem: routing.DNSFailure, Name: name, Type: qtype, Detail: "SERVFAIL"}
+		return nil, &routing.LookupError{Problem: routing.DNSFailure, Name: name, Type: t, Detail: "SERVFAIL"}
 	case 1:
 		if err := wait(ctx, 10*time.Second+took); err != nil {
 			return nil, err
 		}
-		return nil, &routing.DNSError{Problem: routing.DNSUnavailable, Name: name, Type: qtype}
+		return nil, &routing.LookupError{Problem: routing.DNSUnavailable, Name: name, Type: t}
 	case 2:
 		took += 5 * time.Second
 	}
-	return r.answer(ctx, took, name, qtype)
+	return r.answer(ctx, took, name, t)
 }
 
-func (r *resolver) answer(ctx context.Context, took time.Duration, name string, qtype uint16) (*routing.Answer, error) {
+func (r *resolver) answer(ctx context.Context, took time.Duration, name string, t routing.RecordType) (*routing.Answer, error) {
 	if err := wait(ctx, took); err != nil {
 		return nil, err
 	}
 	a := &routing.Answer{Name: name, Expires: time.Now().Add(5 * time.Minute)}
-	head := dns.RR_Header{Name: name + ".", Rrtype: qtype, Class: dns.ClassINET, Ttl: 300}
-	switch qtype {
-	case dns.TypeMX:
+	switch t {
+	case routing.TypeMX:
 		for i, host := range r.w.hostsOf(name) {
-			a.Records = append(a.Records, &dns.MX{Hdr: head, Preference: uint16(10 * (i + 1)), Mx: host + "."})
+			a.MX = append(a.MX, routing.MX{Preference: uint16(10 * (i + 1)), Host: host})
 		}
 		if name == nullDomain {
-			a.Records = append(a.Records, &dns.MX{Hdr: head, Mx: "."})
+			a.MX = append(a.MX, routing.MX{Host: "."})
 		}
-	case dns.TypeA:
+	case routing.TypeA:
 		if h := r.w.host(name); h != nil {
-			a.Records = append(a.Records, &dns.A{Hdr: head, A: net.IP(h.machine.addr.AsSlice())})
+			a.Addrs = append(a.Addrs, h.machine.addr)
 		}
 	}
 	switch {
-	case len(a.Records) > 0:
+	case a.Has(t):
 		return a, nil
 	case name == noDomain:
-		return nil, &routing.DNSError{Problem: routing.NoSuchName, Name: name, Type: qtype}
+		return nil, &routing.LookupError{Problem: routing.NoSuchName, Name: name, Type: t}
 	}
-	return nil, &routing.DNSError{Problem: routing.NoRecord, Name: name, Type: qtype}
+	return nil, &routing.LookupError{Problem: routing.NoRecord, Name: name, Type: t}
 }

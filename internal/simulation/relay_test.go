@@ -116,11 +116,11 @@ func (w *world) start(life int) (*relay, error) {
 }
 
 // lookup asks the DNS. A dead process asks nothing.
-func (r *relay) lookup(ctx context.Context, name string, qtype uint16) (*routing.Answer, error) {
+func (r *relay) lookup(ctx context.Context, name string, t routing.RecordType) (*routing.Answer, error) {
 	if r.machine.dead() {
 		return nil, errDead
 	}
-	return r.w.dns.Lookup(ctx, name, qtype)
+	return r.w.dns.Lookup(ctx, name, t)
 }
 
 // server returns a new server for the relay.

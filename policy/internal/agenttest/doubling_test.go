@@ -6,11 +6,11 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/doubling"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/content"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/firewall"
@@ -25,13 +25,9 @@ import (
 )
 
 // noRecords is a Resolver that finds nothing.
-type noRecords struct{}
-
-func (noRecords) LookupTXT(context.Context, string) ([]string, error) { return nil, nil }
-func (noRecords) LookupMX(context.Context, string) ([]*net.MX, error) { return nil, nil }
-func (noRecords) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
-	return nil, nil
-}
+var noRecords = resolver.Func(func(_ context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
+	return nil, &resolver.Error{Problem: resolver.NoSuchName, Name: name, Type: t}
+})
 
 // agents returns the agents that read messages, each alone.
 func agents(t *testing.T) map[string]smtpserver.Agent {
@@ -49,11 +45,11 @@ func agents(t *testing.T) map[string]smtpserver.Agent {
 		return rs.Agent()
 	}
 	return map[string]smtpserver.Agent{
-		"dkim.Verifier":              (&dkim.Verifier{Resolver: noRecords{}}).Agent(),
+		"dkim.Verifier":              (&dkim.Verifier{Resolver: noRecords}).Agent(),
 		"dkim.Signer":                (&dkim.Signer{Keys: func(string) []dkim.Key { return []dkim.Key{key} }}).Agent(),
-		"arc.Verifier":               (&arc.Verifier{Resolver: noRecords{}}).Agent(),
+		"arc.Verifier":               (&arc.Verifier{Resolver: noRecords}).Agent(),
 		"arc.Sealer":                 (&arc.Sealer{Key: key, ID: "relay.example.com"}).Agent(),
-		"dmarc.Checker":              (&dmarc.Checker{Resolver: noRecords{}}).Agent(),
+		"dmarc.Checker":              (&dmarc.Checker{Resolver: noRecords}).Agent(),
 		"authres.Stamper":            (&authres.Stamper{ID: "relay.example.com"}).Agent(),
 		"content.Attachments":        (&content.Attachments{Names: []string{"*.exe"}, Types: []string{"video/*"}, AllowUnreadable: true}).Agent(),
 		"content.Attachments, strip": (&content.Attachments{Names: []string{"*"}, Strip: true, AllowUnreadable: true}).Agent(),

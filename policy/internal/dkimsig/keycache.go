@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
@@ -28,7 +29,7 @@ type KeyCache struct {
 }
 
 // Lookup looks up the key of a selector and domain in DNS.
-func (kc *KeyCache) Lookup(ctx context.Context, r lookup.TXTResolver, selector, domain string) (*PublicKey, error) {
+func (kc *KeyCache) Lookup(ctx context.Context, r resolver.Resolver, selector, domain string) (*PublicKey, error) {
 	name := selector + "._domainkey." + domain
 	records, err := lookup.TXT(ctx, r, name)
 	if err != nil {

@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 )
 
 // oneRecord is a resolver with one record for all names.
 type oneRecord string
 
-func (r oneRecord) LookupTXT(context.Context, string) ([]string, error) {
-	return []string{string(r)}, nil
+func (r oneRecord) Lookup(context.Context, string, resolver.Type) (*resolver.Answer, error) {
+	return &resolver.Answer{TXT: []string{string(r)}}, nil
 }
 
 func testRecord(i int) string {

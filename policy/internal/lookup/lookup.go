@@ -5,19 +5,9 @@ import (
 	"errors"
 	"net"
 	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 )
-
-// A TXTResolver sends queries for TXT records. *net.Resolver implements it.
-type TXTResolver interface {
-	LookupTXT(ctx context.Context, name string) ([]string, error)
-}
-
-// IsNotFound reports whether err means that the name, or a record of the queried
-// type, does not exist. Any other error means that DNS did not answer.
-func IsNotFound(err error) bool {
-	var e *net.DNSError
-	return errors.As(err, &e) && e.IsNotFound
-}
 
 // PublicText returns the text of an error for other organizations, in one line.
 // For a DNS error it names the queried name, but not the DNS server. It returns
@@ -26,43 +16,34 @@ func PublicText(err error) string {
 	if err == nil {
 		return ""
 	}
-	var e *net.DNSError
-	if errors.As(err, &e) && !e.IsNotFound {
-		return "no answer from DNS about " + strings.TrimSuffix(e.Name, ".")
+	if !resolver.IsNotFound(err) {
+		var e *resolver.Error
+		var n *net.DNSError // from a Resolver that returns the errors of a net.Resolver
+		switch {
+		case errors.As(err, &e):
+			return "no answer from DNS about " + e.Name
+		case errors.As(err, &n):
+			return "no answer from DNS about " + strings.TrimSuffix(n.Name, ".")
+		}
 	}
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }
 
-// FQDN returns name with a trailing dot, so that the resolver uses no search
-// list.
-func FQDN(name string) string {
-	if strings.HasSuffix(name, ".") {
-		return name
-	}
-	return name + "."
-}
-
 // TXT returns the TXT records of a name. The strings of each record are joined.
 // The result is empty if the name does not exist. An error is temporary. A nil r
-// is net.DefaultResolver.
-func TXT(ctx context.Context, r TXTResolver, name string) ([]string, error) {
-	if r == nil {
-		r = net.DefaultResolver
-	}
+// is a zero resolver.Net.
+func TXT(ctx context.Context, r resolver.Resolver, name string) ([]string, error) {
 	if !Valid(name) {
 		return nil, nil // an invalid name cannot exist
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	records, err := r.LookupTXT(ctx, FQDN(name))
-	if err != nil && !IsNotFound(err) {
-		return nil, err
-	}
-	if err != nil {
+	records, err := resolver.TXTs(ctx, r, name)
+	if resolver.IsNotFound(err) {
 		return nil, nil
 	}
-	return records, nil
+	return records, err
 }
 
 // Valid reports whether DNS can have the name: labels of 1 to 63 octets, at most

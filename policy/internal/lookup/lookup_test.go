@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 )
 
 type answer struct {
@@ -14,15 +16,15 @@ type answer struct {
 	err  error
 }
 
-func (a answer) LookupTXT(_ context.Context, name string) ([]string, error) {
-	if !strings.HasSuffix(name, ".") {
-		return nil, errors.New("the name has no trailing dot: a search list is used")
+func (a answer) Lookup(_ context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
+	if strings.HasSuffix(name, ".") || t != resolver.TypeTXT {
+		return nil, errors.New("not the form of a name that a Resolver gets")
 	}
-	return a.txts, a.err
+	return &resolver.Answer{TXT: a.txts}, a.err
 }
 
 func TestTXT(t *testing.T) {
-	absent := &net.DNSError{Err: "no such host", Name: "x.example.", IsNotFound: true}
+	absent := &resolver.Error{Problem: resolver.NoSuchName, Name: "x.example"}
 	broken := &net.DNSError{Err: "server misbehaving", Name: "x.example.", Server: "10.1.2.3:53", IsTemporary: true}
 	for _, c := range []struct {
 		name   string
@@ -33,6 +35,8 @@ func TestTXT(t *testing.T) {
 		{"x.example", answer{txts: []string{"a", "b"}}, 2, false},
 		{"x.example.", answer{txts: []string{"a"}}, 1, false},
 		{"x.example", answer{err: absent}, 0, false},
+		{"x.example", answer{err: &resolver.Error{Problem: resolver.AliasLoop, Name: "x.example"}}, 0, true},
+		{"x.example", answer{err: &net.DNSError{Err: "no such host", Name: "x.example.", IsNotFound: true}}, 0, false},
 		{"x.example", answer{err: fmt.Errorf("wrapped: %w", absent)}, 0, false},
 		{"x.example", answer{err: broken}, 0, true},
 		{"x.example", answer{err: errors.New("no DNS error at all")}, 0, true},
@@ -62,6 +66,7 @@ func TestPublicText(t *testing.T) {
 		"plain":                              errors.New("plain"),
 		"one; two":                           errors.Join(errors.New("one"), errors.New("two")),
 		"no answer from DNS about x.example": fmt.Errorf("key: %w", errors.Join(errors.New("x"), broken)),
+		"no answer from DNS about y.example": &resolver.Error{Name: "y.example", Detail: "10.1.2.3:53", Err: broken},
 	} {
 		if got := PublicText(err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)

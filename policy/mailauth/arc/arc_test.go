@@ -17,6 +17,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
@@ -52,7 +53,7 @@ func newVerifier(t *testing.T) (*Verifier, *dnstest.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	return &Verifier{Resolver: &net.Resolver{PreferGo: true, Dial: server.Dial}}, server
+	return &Verifier{Resolver: &resolver.Net{Resolver: &net.Resolver{PreferGo: true, Dial: server.Dial}}}, server
 }
 
 const plain = "Received: old\r\nFrom: Alice <alice@example.org>\r\nTo: list@list.example\r\nSubject: Hello\r\n" +
@@ -339,6 +340,6 @@ func FuzzVerify(f *testing.F) {
 
 type oneKey struct{}
 
-func (oneKey) LookupTXT(context.Context, string) ([]string, error) {
-	return []string{"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}, nil
+func (oneKey) Lookup(context.Context, string, resolver.Type) (*resolver.Answer, error) {
+	return &resolver.Answer{TXT: []string{"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}}, nil
 }

@@ -5,11 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"net"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/taglist"
 )
@@ -147,11 +147,11 @@ type suite struct {
 // suiteRecords returns the TXT records of a section.
 type suiteRecords map[string]string
 
-func (r suiteRecords) LookupTXT(_ context.Context, name string) ([]string, error) {
-	if text := r[strings.TrimSuffix(name, ".")]; text != "" {
-		return []string{strings.ReplaceAll(text, "\n", "")}, nil
+func (r suiteRecords) Lookup(_ context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
+	if text := r[name]; text != "" && t == resolver.TypeTXT {
+		return &resolver.Answer{TXT: []string{strings.ReplaceAll(text, "\n", "")}}, nil
 	}
-	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	return nil, &resolver.Error{Problem: resolver.NoSuchName, Name: name, Type: t}
 }
 
 func loadSuite(t *testing.T) (s suite) {

@@ -13,14 +13,15 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
 // A Verifier verifies chains. The zero value is ready for use. A Verifier is safe
 // for concurrent use; its fields must not change after the first use.
 type Verifier struct {
-	// Resolver answers the DNS queries for keys, for example a *net.Resolver.
-	// Default: net.DefaultResolver.
+	// Resolver looks up the keys in the DNS. Default: a zero policy.NetResolver,
+	// which uses net.DefaultResolver.
 	Resolver Resolver
 	// Timeout limits the time for the DNS queries of one message. If it expires,
 	// the result is TempError. Default: 20 seconds, the limit that RFC 7208,
@@ -30,13 +31,10 @@ type Verifier struct {
 	keys dkimsig.KeyCache
 }
 
-// A Resolver sends the DNS queries for keys. *net.Resolver implements it. If the
-// name or the record does not exist, the error is a *net.DNSError with
-// IsNotFound. Every other error counts as temporary. A Resolver must be safe for
-// concurrent use.
-type Resolver interface {
-	LookupTXT(ctx context.Context, name string) ([]string, error)
-}
+// A Resolver looks up records in the DNS. It is the same type as policy.Resolver
+// and routing.Resolver. A routing.DNSResolver queries name servers and caches their
+// answers; a policy.NetResolver uses a net.Resolver.
+type Resolver = resolver.Resolver
 
 // Verify reads a message from r and verifies its chain. The message should have
 // CRLF line ends. A bare LF counts as CRLF, and a bare CR as a space. Verify

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dmarc"
@@ -26,7 +27,7 @@ func receive(t *testing.T, st *Stamper, helo, fields string, more ...smtpserver.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { dns.Close() })
-	resolver := &net.Resolver{PreferGo: true, Dial: dns.Dial}
+	resolver := &policy.NetResolver{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}
 	login := smtpserver.Agent{Name: "login", Helo: func(_ context.Context, s *smtpserver.Session, name string) error {
 		if name == "user.example" {
 			s.SetIdentity("alice")

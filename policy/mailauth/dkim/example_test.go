@@ -39,7 +39,7 @@ func Example() {
 
 	dns, _ := dnstest.InMemory(fmt.Sprintf("%s. TXT %q", key.Name(), record))
 	defer dns.Close()
-	verifier := &dkim.Verifier{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}
+	verifier := &dkim.Verifier{Resolver: &policy.NetResolver{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}}
 	for _, m := range []string{signature + message, signature + "Subject: You have won\r\n" + message} {
 		verdict, err := verifier.Verify(context.Background(), strings.NewReader(m))
 		if err != nil {

@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 )
 
 // A Verifier verifies signatures. The zero value is ready for use. A Verifier is
 // safe for concurrent use; its fields must not change after the first use.
 type Verifier struct {
-	// Resolver answers the DNS queries for keys, for example a *net.Resolver.
-	// Default: net.DefaultResolver.
+	// Resolver looks up the keys in the DNS. Default: a zero policy.NetResolver,
+	// which uses net.DefaultResolver.
 	Resolver Resolver
 	// MaxSignatures is the maximum number of signatures of one message that are
 	// verified, in the order of the header. Default: 10.
@@ -31,13 +32,10 @@ type Verifier struct {
 	keys dkimsig.KeyCache
 }
 
-// A Resolver sends the DNS queries for keys. *net.Resolver implements it. If the
-// name or the record does not exist, the error is a *net.DNSError with
-// IsNotFound. Every other error counts as temporary. A Resolver must be safe for
-// concurrent use.
-type Resolver interface {
-	LookupTXT(ctx context.Context, name string) ([]string, error)
-}
+// A Resolver looks up records in the DNS. It is the same type as policy.Resolver
+// and routing.Resolver. A routing.DNSResolver queries name servers and caches their
+// answers; a policy.NetResolver uses a net.Resolver.
+type Resolver = resolver.Resolver
 
 // Verify calls the Verify method of a zero [Verifier].
 func Verify(ctx context.Context, r io.Reader) (*Verdict, error) { return new(Verifier).Verify(ctx, r) }

@@ -28,7 +28,7 @@ func serve(t *testing.T, set func(*Checker)) (*policytest.Server, *[]Verdict) {
 	server.Fault("_dmarc.dead.example", "TXT", dnstest.Fault{Rcode: dns.RcodeServerFailure})
 	set(checker)
 	found := new([]Verdict)
-	s, d := &spf.Checker{Resolver: checker.Resolver.(spf.Resolver)}, &dkim.Verifier{Resolver: checker.Resolver}
+	s, d := &spf.Checker{Resolver: checker.Resolver}, &dkim.Verifier{Resolver: checker.Resolver}
 	return policytest.New(t, &smtpserver.Server{Agents: []smtpserver.Agent{
 		s.Agent(), d.Agent(), checker.Agent(),
 		{Name: "witness", EndOfData: func(_ context.Context, s *smtpserver.Session, _ *smtpserver.Message) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"time"
 
@@ -113,11 +112,7 @@ func (c *Checker) Check(ctx context.Context, author string, s *spf.Verdict, d *d
 }
 
 func (c *Checker) tree(ctx context.Context) *tree {
-	t := &tree{ctx: ctx, resolver: c.Resolver, psl: c.PublicSuffixList, records: make(map[string]*Record)}
-	if t.resolver == nil {
-		t.resolver = net.DefaultResolver
-	}
-	return t
+	return &tree{ctx: ctx, resolver: c.Resolver, psl: c.PublicSuffixList, records: make(map[string]*Record)}
 }
 
 // choosePolicy selects p, or sp or np for a subdomain (RFC 9989, 4.10.1).

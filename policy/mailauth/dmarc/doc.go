@@ -27,13 +27,10 @@
 // ignored otherwise (RFC 9989, 4.10.1). With Checker.PublicSuffixList a missing
 // p= counts as an unknown value (RFC 7489, 6.6.3).
 //
-// The tag np applies if the author's domain does not exist. With a *net.Resolver,
-// a domain exists if it has address, MX or TXT records. A resolver can give an
-// exact answer with the method
-//
-//	NameExists(ctx context.Context, name string) (bool, error)
-//
-// A routing.NetResolver has this method.
+// The tag np applies if the author's domain does not exist. With a
+// policy.NetResolver, which does not distinguish NXDOMAIN from a name without
+// records, a domain exists if it has address, MX or TXT records. A
+// routing.DNSResolver gives an exact answer.
 //
 // # DNS errors
 //

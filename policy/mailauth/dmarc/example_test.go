@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dmarc"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
@@ -21,7 +22,7 @@ func ExampleChecker_Check() {
 		example.org.        TXT "v=spf1 ip4:192.0.2.1 -all"
 		_dmarc.example.org. TXT "v=DMARC1; p=reject"`)
 	defer dns.Close()
-	resolver := &net.Resolver{PreferGo: true, Dial: dns.Dial}
+	resolver := &policy.NetResolver{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}
 	ctx := context.Background()
 
 	for _, ip := range []string{"192.0.2.1", "203.0.113.9"} {

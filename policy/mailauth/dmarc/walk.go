@@ -2,25 +2,20 @@ package dmarc
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
-// A Resolver sends the DNS queries of DMARC. *net.Resolver implements it. If the
-// name or the record does not exist, the error is a *net.DNSError with
-// IsNotFound. Every other error counts as temporary. A Resolver must be safe for
-// concurrent use if the [Checker] is used concurrently.
-type Resolver interface {
-	LookupTXT(ctx context.Context, name string) ([]string, error)
-	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
+// A Resolver looks up records in the DNS. It is the same type as policy.Resolver
+// and routing.Resolver. A routing.DNSResolver queries name servers and caches their
+// answers; a policy.NetResolver uses a net.Resolver.
+type Resolver = resolver.Resolver
 
 // A tree finds records and organizational domains for one message. It sends one
 // query for each name.
@@ -156,31 +151,26 @@ func (t *tree) findByPublicSuffixList(domain string) (policy, error) {
 	return p, nil
 }
 
-// exists reports whether a domain exists; see the package comment.
+// exists reports whether a domain exists. If the resolver cannot distinguish a
+// name without TXT records from one that does not exist, it looks up other
+// types; see the package comment.
 func (t *tree) exists(domain string) (bool, error) {
-	name := lookup.FQDN(domain)
-	if r, knows := t.resolver.(interface {
-		NameExists(ctx context.Context, name string) (bool, error)
-	}); knows {
-		return r.NameExists(t.ctx, name)
-	}
-	addrs, err := t.resolver.LookupNetIP(t.ctx, "ip", name)
-	if len(addrs) > 0 {
+	_, err := resolver.TXTs(t.ctx, t.resolver, domain)
+	var e *resolver.Error
+	switch {
+	case err == nil || errors.As(err, &e) && e.Problem == resolver.NoRecord:
 		return true, nil
+	case e != nil && (e.Problem == resolver.NoSuchName || e.Problem == resolver.BadName):
+		return false, nil
 	}
-	if err != nil && !lookup.IsNotFound(err) {
+	if resolver.IsNotFound(err) {
+		_, err = resolver.Addrs(t.ctx, t.resolver, domain, resolver.TypeA, resolver.TypeAAAA)
+	}
+	if resolver.IsNotFound(err) {
+		_, err = resolver.MXs(t.ctx, t.resolver, domain)
+	}
+	if err != nil && !resolver.IsNotFound(err) {
 		return false, fmt.Errorf("dmarc: cannot determine whether %s exists: %w", domain, err)
 	}
-	mxs, err := t.resolver.LookupMX(t.ctx, name)
-	if len(mxs) > 0 {
-		return true, nil
-	}
-	if err != nil && !lookup.IsNotFound(err) {
-		return false, fmt.Errorf("dmarc: cannot determine whether %s exists: %w", domain, err)
-	}
-	txts, err := lookup.TXT(t.ctx, t.resolver, domain)
-	if err != nil {
-		return false, fmt.Errorf("dmarc: cannot determine whether %s exists: %w", domain, err)
-	}
-	return len(txts) > 0, nil
+	return err == nil, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
@@ -18,7 +19,7 @@ func newChecker(t testing.TB, zones ...string) (*Checker, *dnstest.Server) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { dns.Close() })
-	return &Checker{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}, dns
+	return &Checker{Resolver: &resolver.Net{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}}, dns
 }
 
 // The eight names of RFC 9989, 4.10, and shorter walks.

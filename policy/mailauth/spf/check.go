@@ -3,7 +3,6 @@ package spf
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -41,9 +40,6 @@ func (c *Checker) Check(ctx context.Context, ip netip.Addr, helo, mailFrom strin
 	v := Verdict{Helo: mailFrom == "", IP: ip}
 	helo = aLabels(strings.TrimSuffix(helo, "."))
 	e := &evaluation{ctx: ctx, resolver: c.Resolver, ip: ip, helo: addr.SafeHelo(helo), receiver: c.Receiver}
-	if e.resolver == nil {
-		e.resolver = net.DefaultResolver
-	}
 	e.local, e.domain = addr.Split(mailFrom)
 	e.domain = aLabels(strings.TrimSuffix(e.domain, "."))
 	if mailFrom == "" {

@@ -26,8 +26,8 @@
 //
 // # Resolvers
 //
-// A *net.Resolver sends no query for a name that has octets other than letters,
-// digits, hyphens and underscores. It reports that such a name does not exist. A
-// macro that expands to a local part can produce such names. A
-// routing.NetResolver sends these queries too, and caches answers.
+// A policy.NetResolver sends no query for a name that has octets other than
+// letters, digits, hyphens and underscores. It reports that such a name does not
+// exist. A macro that expands to a local part can produce such names. A
+// routing.DNSResolver sends these queries too, and caches answers.
 package spf

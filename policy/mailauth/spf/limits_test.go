@@ -3,7 +3,6 @@ package spf
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
@@ -24,14 +24,12 @@ var (
 // cache is a resolver that returns the same slice to all callers.
 type cache struct{ addrs []netip.Addr }
 
-func (cache) LookupTXT(context.Context, string) ([]string, error) {
-	return []string{"v=spf1 a -all"}, nil
+func (c cache) Lookup(_ context.Context, _ string, t resolver.Type) (*resolver.Answer, error) {
+	if t == resolver.TypeTXT {
+		return &resolver.Answer{TXT: []string{"v=spf1 a -all"}}, nil
+	}
+	return &resolver.Answer{Addrs: c.addrs}, nil
 }
-func (c cache) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
-	return c.addrs, nil
-}
-func (cache) LookupMX(context.Context, string) ([]*net.MX, error)  { return nil, nil }
-func (cache) LookupAddr(context.Context, string) ([]string, error) { return nil, nil }
 
 // Check does not change the slices that a resolver returns: the resolver may
 // share them with other callers.

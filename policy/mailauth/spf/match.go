@@ -1,14 +1,13 @@
 package spf
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
@@ -38,7 +37,7 @@ func (e *evaluation) match(d *directive, domain string) (bool, error) {
 	case "mx":
 		return e.matchMX(target, d)
 	case "exists":
-		addrs, err := e.addresses("ip4", target) // A records for IPv6 clients too: RFC 7208, 5.7
+		addrs, err := e.addresses(resolver.TypeA, target) // A records for IPv6 clients too: RFC 7208, 5.7
 		if err == nil && len(addrs) == 0 {
 			err = e.void()
 		}
@@ -65,7 +64,7 @@ func (e *evaluation) include(target string) (bool, error) {
 }
 
 func (e *evaluation) matchHost(target string, d *directive) (bool, error) {
-	addrs, err := e.addresses(e.network(), target)
+	addrs, err := e.addresses(e.family(), target)
 	if err == nil && len(addrs) == 0 {
 		err = e.void()
 	}
@@ -76,20 +75,18 @@ func (e *evaluation) matchMX(target string, d *directive) (bool, error) {
 	if !lookup.Valid(target) {
 		return false, e.void()
 	}
-	mxs, err := e.resolver.LookupMX(e.ctx, lookup.FQDN(target))
-	if len(mxs) == 0 {
-		if err != nil && !lookup.IsNotFound(err) {
-			return false, fmt.Errorf("%w: %w", errTemporary, err)
-		}
+	mxs, err := resolver.MXs(e.ctx, e.resolver, target)
+	switch {
+	case resolver.IsNotFound(err):
 		return false, e.void()
+	case err != nil:
+		return false, fmt.Errorf("%w: %w", errTemporary, err)
 	}
-	// LookupMX may return both records and an error: then it has left out
-	// malformed records.
 	if len(mxs) > maxNames {
 		return false, fmt.Errorf("%d MX records, more than %d", len(mxs), maxNames)
 	}
 	for _, mx := range mxs {
-		addrs, err := e.addresses(e.network(), mx.Host)
+		addrs, err := e.addresses(e.family(), mx.Host)
 		if err != nil || e.within(addrs, d) {
 			return err == nil, err
 		}
@@ -118,10 +115,10 @@ func (e *evaluation) clientNames() []string {
 		return e.names
 	}
 	e.ptrAsked = true
-	names, err := e.resolver.LookupAddr(e.ctx, e.ip.String())
-	e.ptrVoid = len(names) == 0 && (err == nil || lookup.IsNotFound(err))
+	names, err := resolver.PTRs(e.ctx, e.resolver, e.ip)
+	e.ptrVoid = resolver.IsNotFound(err)
 	for _, name := range names[:min(len(names), maxNames)] {
-		addrs, _ := e.addresses(e.network(), name)
+		addrs, _ := e.addresses(e.family(), name)
 		for _, a := range addrs {
 			if a == e.ip {
 				e.names = append(e.names, strings.TrimSuffix(name, "."))
@@ -138,33 +135,27 @@ func isBelow(name, domain string) bool {
 	return name == domain || strings.HasSuffix(name, "."+domain)
 }
 
-// network returns the network of the client's address, for LookupNetIP.
-func (e *evaluation) network() string {
+// family returns the type of record for addresses like the client's.
+func (e *evaluation) family() resolver.Type {
 	if e.ip.Is4() {
-		return "ip4"
+		return resolver.TypeA
 	}
-	return "ip6"
+	return resolver.TypeAAAA
 }
 
-// addresses returns the addresses of a host in one network.
-func (e *evaluation) addresses(network, host string) ([]netip.Addr, error) {
+// addresses returns the addresses of a host of one type.
+func (e *evaluation) addresses(family resolver.Type, host string) ([]netip.Addr, error) {
 	if !lookup.Valid(host) {
 		return nil, nil
 	}
-	addrs, err := e.resolver.LookupNetIP(e.ctx, network, lookup.FQDN(host))
-	if err != nil {
-		if lookup.IsNotFound(err) {
-			return nil, nil
-		}
+	addrs, err := resolver.Addrs(e.ctx, e.resolver, host, family)
+	switch {
+	case resolver.IsNotFound(err):
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errTemporary, err)
 	}
-	kept := make([]netip.Addr, 0, len(addrs)) // the resolver may share addrs with other callers
-	for _, a := range addrs {
-		if a = a.Unmap(); a.Is4() == (network == "ip4") {
-			kept = append(kept, a)
-		}
-	}
-	return kept, nil
+	return addrs, nil
 }
 
 // within reports whether the client is in the network of one of the addresses.
@@ -181,13 +172,7 @@ func (e *evaluation) within(addrs []netip.Addr, d *directive) bool {
 	return false
 }
 
-// A Resolver sends the DNS queries of SPF. *net.Resolver implements it. If the
-// name or the record does not exist, the error is a *net.DNSError with
-// IsNotFound. Every other error counts as temporary. A Resolver must be safe for
-// concurrent use if the [Checker] is used concurrently.
-type Resolver interface {
-	LookupTXT(ctx context.Context, name string) ([]string, error)
-	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-	LookupAddr(ctx context.Context, addr string) ([]string, error)
-}
+// A Resolver looks up records in the DNS. It is the same type as policy.Resolver
+// and routing.Resolver. A routing.DNSResolver queries name servers and caches their
+// answers; a policy.NetResolver uses a net.Resolver.
+type Resolver = resolver.Resolver

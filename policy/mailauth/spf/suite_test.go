@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
@@ -24,14 +24,14 @@ func TestRFC7208Suite(t *testing.T) {
 			s.run(t, "zone data", suiteZone(s.Zone))
 			server := s.serve(t)
 			defer server.Close()
-			s.run(t, "DNS", &routing.NetResolver{Resolver: &routing.DNSResolver{Servers: []string{"ns"}, Dial: server.Dial}})
+			s.run(t, "DNS", &routing.DNSResolver{Servers: []string{"ns"}, Dial: server.Dial})
 		})
 	}
 }
 
-func (s *suiteSection) run(t *testing.T, how string, resolver Resolver) {
+func (s *suiteSection) run(t *testing.T, how string, dns Resolver) {
 	for id, c := range s.Tests {
-		checker := &Checker{Resolver: resolver}
+		checker := &Checker{Resolver: dns}
 		v := checker.Check(t.Context(), netip.MustParseAddr(c.Host), c.Helo, c.MailFrom)
 		if !slices.Contains(c.Result, v.Result) {
 			t.Errorf("%s, %s: %s (%v), want %v: %s", id, how, v.Result, v.Err, c.Result, c.Description)
@@ -172,73 +172,45 @@ for doc in yaml.safe_load_all(gzip.open(sys.argv[1])):
 json.dump(out, sys.stdout)
 `
 
-// A suiteZone is a resolver with the zone data of a section. Unlike
-// *net.Resolver, it accepts names with any octets.
+// A suiteZone is a resolver with the zone data of a section.
 type suiteZone map[string][]suiteRecord
 
-func (z suiteZone) find(name, kind string) ([]suiteRecord, error) {
-	return z.follow(name, kind, 0)
+func (z suiteZone) Lookup(_ context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
+	return z.follow(name, t, 0)
 }
 
-func (z suiteZone) follow(name, kind string, aliases int) (found []suiteRecord, err error) {
+func (z suiteZone) follow(name string, t resolver.Type, aliases int) (*resolver.Answer, error) {
 	if aliases > 8 {
-		return nil, &net.DNSError{Err: "server misbehaving: loop of aliases", Name: name, IsTemporary: true}
+		return nil, &resolver.Error{Problem: resolver.AliasLoop, Name: name, Type: t}
 	}
-	key := strings.ToLower(strings.TrimSuffix(name, "."))
-	for _, r := range z[key] {
+	a := &resolver.Answer{Name: name}
+	for _, r := range z[strings.ToLower(strings.TrimSuffix(name, "."))] {
 		switch r.Type {
-		case kind:
-			found = append(found, r)
+		case t.String():
+			r.add(a)
 		case "CNAME":
-			return z.follow(r.Data, kind, aliases+1)
+			return z.follow(r.Data, t, aliases+1)
 		case "TIMEOUT":
-			if len(found) == 0 {
-				return nil, &net.DNSError{Err: "timeout", Name: name, IsTimeout: true, IsTemporary: true}
+			if !a.Has(t) {
+				return nil, &resolver.Error{Problem: resolver.Unavailable, Name: name, Type: t}
 			}
 		}
 	}
-	if len(found) == 0 {
-		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	if !a.Has(t) {
+		return nil, &resolver.Error{Problem: resolver.NotFound, Name: name, Type: t}
 	}
-	return found, nil
+	return a, nil
 }
 
-func (z suiteZone) LookupTXT(_ context.Context, name string) (txts []string, err error) {
-	found, err := z.find(name, "TXT")
-	for _, r := range found {
-		txts = append(txts, r.Data)
+func (r suiteRecord) add(a *resolver.Answer) {
+	switch r.Type {
+	case "A", "AAAA":
+		a.Addrs = append(a.Addrs, netip.MustParseAddr(r.Data))
+	case "MX":
+		a.MX = append(a.MX, resolver.MX{Host: r.Data, Preference: r.Pref})
+	case "TXT":
+		a.TXT = append(a.TXT, r.Data)
+	case "PTR":
+		a.Names = append(a.Names, r.Data)
 	}
-	return txts, err
-}
-
-func (z suiteZone) LookupMX(_ context.Context, name string) (mxs []*net.MX, err error) {
-	found, err := z.find(name, "MX")
-	for _, r := range found {
-		mxs = append(mxs, &net.MX{Host: r.Data, Pref: r.Pref})
-	}
-	return mxs, err
-}
-
-func (z suiteZone) LookupNetIP(_ context.Context, network, name string) (ips []netip.Addr, err error) {
-	found, err := z.find(name, map[string]string{"ip4": "A", "ip6": "AAAA"}[network])
-	for _, r := range found {
-		ips = append(ips, netip.MustParseAddr(r.Data))
-	}
-	return ips, err
-}
-
-func (z suiteZone) LookupAddr(_ context.Context, ip string) (names []string, err error) {
-	a := netip.MustParseAddr(ip)
-	e := &evaluation{ip: a}
-	labels := strings.Split(dotted(e), ".")
-	slices.Reverse(labels)
-	suffix := ".in-addr.arpa"
-	if a.Is6() {
-		suffix = ".ip6.arpa"
-	}
-	found, err := z.find(strings.Join(labels, ".")+suffix, "PTR")
-	for _, r := range found {
-		names = append(names, r.Data)
-	}
-	return names, err
 }
