@@ -95,20 +95,35 @@ func Split(value, sep string) []string {
 
 // Compact returns the value without any white space, for example for base64.
 func Compact(value string) string {
-	if !strings.ContainsAny(value, blanks) {
+	at := 0
+	for at < len(value) && !isBlank(value[at]) {
+		at++
+	}
+	if at == len(value) {
 		return value
 	}
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(blanks, r) {
-			return -1
+	b := make([]byte, at, len(value))
+	copy(b, value)
+	for ; at < len(value); at++ {
+		if c := value[at]; !isBlank(c) {
+			b = append(b, c)
 		}
-		return r
-	}, value)
+	}
+	return string(b)
 }
 
-const blanks = " \t\r\n"
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-func trim(s string) string { return strings.Trim(s, blanks) }
+// trim is strings.Trim for white space. It does not make a set for each call.
+func trim(s string) string {
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
 
 func isName(s string) bool {
 	for i := range len(s) {

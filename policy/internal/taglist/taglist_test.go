@@ -21,7 +21,7 @@ func TestParse(t *testing.T) {
 		t.Error("an empty tag is not found")
 	}
 	for _, tag := range list {
-		if got := text[tag.Start:tag.End]; strings.Trim(got, blanks) != tag.Value {
+		if got := text[tag.Start:tag.End]; strings.Trim(got, " \t\r\n") != tag.Value {
 			t.Errorf("%s is at %q", tag.Name, got)
 		}
 	}
@@ -98,9 +98,24 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q: %+v, as a record %+v", s, list, tolerant)
 		}
 		for _, tag := range list {
-			if strings.Trim(s[tag.Start:tag.End], blanks) != tag.Value || tag.Name == "" {
+			if strings.Trim(s[tag.Start:tag.End], " \t\r\n") != tag.Value || tag.Name == "" {
 				t.Errorf("%q: tag %+v", s, tag)
 			}
+		}
+	})
+}
+
+// Compact and trim are functions of package strings for one set of characters.
+func FuzzCompact(f *testing.F) {
+	f.Add("AB\r\n\t CD ")
+	f.Add(" \u00a0 x\xff ")
+	f.Fuzz(func(t *testing.T, s string) {
+		const blanks = " \t\r\n"
+		if got, want := Compact(s), strings.Join(strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(blanks, r) }), ""); got != want {
+			t.Errorf("Compact(%q) = %q, want %q", s, got, want)
+		}
+		if got, want := trim(s), strings.Trim(s, blanks); got != want {
+			t.Errorf("trim(%q) = %q, want %q", s, got, want)
 		}
 	})
 }

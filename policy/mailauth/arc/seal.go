@@ -80,8 +80,8 @@ func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, 
 		return "", err
 	}
 	i := verdict.Instances + 1
-	own := set{results: []byte("ARC-Authentication-Results: i=" + strconv.Itoa(i) + "; " + authres.Body(id, results...) + "\r\n")}
-	if own.message, err = s.signMessage(i, header, bodyHash); err != nil {
+	own := set{results: tagged{field: []byte("ARC-Authentication-Results: i=" + strconv.Itoa(i) + "; " + authres.Body(id, results...) + "\r\n")}}
+	if own.message.field, err = s.signMessage(i, header, bodyHash); err != nil {
 		return "", err
 	}
 	// The seal of a broken chain covers only its own set (RFC 8617, 5.1.2).
@@ -96,10 +96,10 @@ func (s *Sealer) seal(ctx context.Context, id string, results []authres.Result, 
 		}
 		sets, cv = append(before[:len(before):len(before)], own), "pass"
 	}
-	if own.seal, err = s.signSeal(i, cv, sets); err != nil {
+	if own.seal.field, err = s.signSeal(i, cv, sets); err != nil {
 		return "", err
 	}
-	return string(own.seal) + string(own.message) + string(own.results), nil
+	return string(own.seal.field) + string(own.message.field) + string(own.results.field), nil
 }
 
 func (s *Sealer) signMessage(i int, header *dkimsig.Header, bodyHash []byte) ([]byte, error) {

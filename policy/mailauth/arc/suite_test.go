@@ -188,7 +188,7 @@ func TestEmptyTags(t *testing.T) {
 			t.Fatal(err)
 		}
 		own := sets[0]
-		field := change(strings.Replace(string(own.seal), "s=s1", "s=s2", 1))
+		field := change(strings.Replace(string(own.seal.field), "s=s1", "s=s2", 1))
 		field = strings.Replace(strings.Replace(field, "d=list.example", "d=forward.example", 1), "a=rsa-sha256", "a=ed25519-sha256", 1)
 		field = field[:strings.LastIndex(field, "b=")+2] + "\r\n"
 		sig, err := dkimsig.Sign(sealer.Key.Private, sealSum([]set{own}, []byte(field)))
@@ -196,7 +196,7 @@ func TestEmptyTags(t *testing.T) {
 			t.Fatal(err)
 		}
 		signed := strings.TrimSuffix(field, "\r\n") + base64.StdEncoding.EncodeToString(sig) + "\r\n"
-		got := verify(t, v, strings.Replace(message, string(own.seal), signed, 1))
+		got := verify(t, v, strings.Replace(message, string(own.seal.field), signed, 1))
 		if want := map[bool]Result{true: Pass, false: Fail}[name == "none"]; got.Result != want {
 			t.Errorf("%s: %s (%v), want %s: %q", name, got.Result, got.Err, want, signed)
 		}

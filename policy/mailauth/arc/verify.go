@@ -92,7 +92,7 @@ func (v *Verifier) verify(ctx context.Context, header *dkimsig.Header, body body
 	case err == nil:
 		verdict.Result = Pass
 		for _, s := range sets {
-			_, text, _ := strings.Cut(dkimsig.FieldBody(s.results), ";")
+			_, text, _ := strings.Cut(dkimsig.FieldBody(s.results.field), ";")
 			verdict.RecordedResults = append(verdict.RecordedResults, strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "")))
 		}
 		return verdict, nil
@@ -119,7 +119,7 @@ func (e *chainError) Unwrap() error { return e.err }
 func (v *Verifier) checkSets(ctx context.Context, header *dkimsig.Header, sets []set, verdict *Verdict, body bodySum) error {
 	seals := make([]*signature, len(sets))
 	for i, s := range sets {
-		seal, err := readSeal(s.seal, i+1)
+		seal, err := readSeal(&s.seal, i+1)
 		if err != nil {
 			return &chainError{"seal", i + 1, err}
 		}
@@ -131,7 +131,7 @@ func (v *Verifier) checkSets(ctx context.Context, header *dkimsig.Header, sets [
 		verdict.Sealers = append(verdict.Sealers, seal.domain)
 	}
 	last := len(sets)
-	if err := v.checkMessage(ctx, header, sets[last-1].message, body); err != nil {
+	if err := v.checkMessage(ctx, header, &sets[last-1].message, body); err != nil {
 		var e *readError
 		if errors.As(err, &e) {
 			return err
@@ -148,8 +148,8 @@ func (e *readError) Unwrap() error { return e.error }
 
 // checkMessage verifies the latest message signature. The earlier ones may be
 // invalid by now.
-func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, field []byte, body bodySum) error {
-	s, err := readMessageSignature(field)
+func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, f *tagged, body bodySum) error {
+	s, err := readMessageSignature(f)
 	if err != nil {
 		return err
 	}
@@ -169,15 +169,19 @@ func (v *Verifier) checkMessage(ctx context.Context, header *dkimsig.Header, fie
 // for DNS. A goroutine writes only to its element of errs.
 func (v *Verifier) checkSeals(ctx context.Context, sets []set, seals []*signature) error {
 	errs := make([]error, len(seals))
-	var wg sync.WaitGroup
-	for i, s := range seals {
-		wg.Go(func() {
-			sum := sealSum(sets[:i+1], dkimsig.WithoutValue(s.field, s.bStart, s.bEnd))
-			if err := v.check(ctx, s, sum); err != nil {
-				errs[i] = &chainError{"seal", i + 1, err}
-			}
-		})
+	check := func(i int) {
+		s := seals[i]
+		sum := sealSum(sets[:i+1], dkimsig.WithoutValue(s.field, s.bStart, s.bEnd))
+		if err := v.check(ctx, s, sum); err != nil {
+			errs[i] = &chainError{"seal", i + 1, err}
+		}
 	}
+	var wg sync.WaitGroup
+	last := len(seals) - 1
+	for i := range last {
+		wg.Go(func() { check(i) })
+	}
+	check(last) // no goroutine for the last one: most chains have only one
 	wg.Wait()
 	var temporary error
 	for _, err := range errs {
