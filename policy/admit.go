@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"weak"
+
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -15,7 +17,7 @@ type admission struct {
 // admitted lists the recipients of one transaction that the relay policy has
 // admitted.
 type admitted struct {
-	message *smtpserver.Message
+	message weak.Pointer[smtpserver.Message] // an idle session must not keep its content
 	rcpts   []admission
 	first   map[string]int // the index of the first admission of each recipient
 	indexed int            // how many of rcpts are in first
@@ -60,7 +62,7 @@ func Admit(s *smtpserver.Session, rcpt string) { admit(s, admission{to: rcpt, as
 // reports whether the current transaction has such a recipient.
 func SetRoute(s *smtpserver.Session, rcpt string, hop queue.NextHop) bool {
 	a, _ := s.Value(admittedKey{}).(*admitted)
-	if a == nil || a.message != s.Message() {
+	if a == nil || a.message != weak.Make(s.Message()) {
 		return false
 	}
 	found := false
@@ -79,8 +81,8 @@ func admit(s *smtpserver.Session, r admission) {
 		a = new(admitted)
 		s.SetValue(admittedKey{}, a)
 	}
-	if a.message != m {
-		*a = admitted{message: m, rcpts: a.rcpts[:0]}
+	if a.message != weak.Make(m) {
+		*a = admitted{message: weak.Make(m), rcpts: a.rcpts[:0]}
 	}
 	a.rcpts = append(a.rcpts, r)
 }
@@ -90,7 +92,7 @@ func admit(s *smtpserver.Session, r admission) {
 // the decision is there unless an agent has changed the envelope.
 func admissionOf(s *smtpserver.Session, m *smtpserver.Message, i int) *admission {
 	a, _ := s.Value(admittedKey{}).(*admitted)
-	if a == nil || a.message != m {
+	if a == nil || a.message != weak.Make(m) {
 		return nil
 	}
 	to := m.Recipients[i].Addr

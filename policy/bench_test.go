@@ -9,6 +9,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -33,7 +34,7 @@ func BenchmarkChain(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			m.Header = header
-			s.SetValue(tracedKey{}, nil)
+			transaction.Set[traced](s, m, nil)
 			s.SetValue(admittedKey{}, nil)
 			if err := runChain(ctx, agents, s, m); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -49,14 +50,15 @@ func (t *Trace) Agent() smtpserver.Agent {
 	}}
 }
 
-type tracedKey struct{}
+// traced means that a message has the field.
+type traced struct{}
 
 // trace adds the field once. name is the client's host name, or empty.
 func trace(s *smtpserver.Session, m *smtpserver.Message, name string) error {
-	if done, _ := s.Value(tracedKey{}).(*smtpserver.Message); done == m {
+	if transaction.Get[traced](s, m) != nil {
 		return nil
 	}
-	s.SetValue(tracedKey{}, m)
+	transaction.Set(s, m, new(traced))
 	return m.Header.Prepend(received(s, m, name))
 }
 

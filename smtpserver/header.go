@@ -2,6 +2,7 @@ package smtpserver
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
@@ -67,14 +68,17 @@ func (h *Header) Count(name string) int {
 // Fields returns all fields in order. They share memory with the header and
 // must not be changed.
 func (h *Header) Fields() []Field {
-	var fs []Field
+	fs := make([]Field, 0, 16) // most headers have fewer
 	for f := range h.all {
 		fs = append(fs, f)
 	}
 	return fs
 }
 
-// all is an iterator over the fields.
+// All returns an iterator over the fields in order. They share memory with the
+// header and must not be changed.
+func (h *Header) All() iter.Seq[Field] { return h.all }
+
 func (h *Header) all(yield func(Field) bool) {
 	for _, b := range h.blocks {
 		for f := range header.All(b) {

@@ -119,6 +119,30 @@ func (s *Content) addSlice(c *Content, off, n int64) {
 	}
 }
 
+// Same reports whether c and d are the same bytes of the same memory and files. It
+// does not compare the bytes. It returns false if a part is not in memory and its
+// reader is not an *os.File.
+func (c *Content) Same(d *Content) bool {
+	if c.size != d.size || len(c.parts) != len(d.parts) {
+		return false
+	}
+	for i := range c.parts {
+		p, q := &c.parts[i], &d.parts[i]
+		if p.N != q.N {
+			return false
+		}
+		switch f := p.OSFile(); {
+		case p.File == nil && q.File == nil:
+			if &p.Bytes[0] != &q.Bytes[0] {
+				return false
+			}
+		case f == nil, f != q.OSFile(), p.Off != q.Off:
+			return false
+		}
+	}
+	return true
+}
+
 // Parts returns the parts in order. No part is empty. They must not be changed.
 func (c *Content) Parts() []Part { return c.parts }
 

@@ -92,3 +92,36 @@ func TestInsert(t *testing.T) {
 		t.Errorf("the content itself has now %d bytes", c.Size())
 	}
 }
+
+// Same compares memory and files, not bytes.
+func TestSame(t *testing.T) {
+	f := file(t, "0123456789")
+	a, b := []byte("abc"), []byte("abc")
+	one := Of(a, b)
+	for name, c := range map[string]struct {
+		a, b *Content
+		same bool
+	}{
+		"itself":           {one, one, true},
+		"the same memory":  {one, Join(Of(a), Of(b)), true},
+		"equal bytes":      {Of(a), Of(b), false},
+		"other parts":      {one, Of(append(append([]byte{}, a...), b...)), false},
+		"a part of it":     {Of(a), Of(a[:2]), false},
+		"another order":    {Of(a, b), Of(b, a), false},
+		"empty":            {Of(), new(Content), true},
+		"the same file":    {Section(f, 1, 3), Section(f, 1, 3), true},
+		"another place":    {Section(f, 1, 3), Section(f, 2, 3), false},
+		"memory and file":  {Of(a), Section(f, 0, 3), false},
+		"another reader":   {Section(strings.NewReader("abc"), 0, 3), Section(strings.NewReader("abc"), 0, 3), false},
+		"a changing thing": {Section(changing{}, 0, 3), Section(changing{}, 0, 3), false},
+	} {
+		if c.a.Same(c.b) != c.same || c.b.Same(c.a) != c.same {
+			t.Errorf("%s: %v, want %v", name, !c.same, c.same)
+		}
+	}
+}
+
+// changing is a reader of a type that cannot be compared.
+type changing []byte
+
+func (changing) ReadAt(b []byte, _ int64) (int, error) { return len(b), nil }

@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -97,8 +98,8 @@ func (a *Attachments) Validate() error {
 // Agent returns an agent that checks attachments at the end of data.
 func (a *Attachments) Agent() smtpserver.Agent {
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	return smtpserver.Agent{Name: "attachment filter", EndOfData: func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
-		return a.check(ctx, m, slots)
+	return smtpserver.Agent{Name: "attachment filter", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		return a.check(ctx, s, m, slots)
 	}}
 }
 
@@ -125,12 +126,12 @@ func (l *look) unreadable(names []string, mediaType, why string) verdict {
 }
 
 // check checks a message. It unpacks archives only while it holds one of slots.
-func (a *Attachments) check(ctx context.Context, m *smtpserver.Message, slots chan struct{}) error {
+func (a *Attachments) check(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message, slots chan struct{}) error {
 	if len(a.Names) == 0 && len(a.Types) == 0 {
 		return nil
 	}
 	c := m.Content()
-	parts, err := mimetree.Parse(c, mimetree.Limits{})
+	parts, err := transaction.Parts(s, m)
 	if errors.Is(err, mimetree.ErrLimit) {
 		if a.AllowUnreadable {
 			return nil

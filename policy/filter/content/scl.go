@@ -3,6 +3,7 @@ package content
 import (
 	"math"
 
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -19,14 +20,6 @@ type Rating struct {
 	By    string // the name of the agent that set the level
 }
 
-type ratingKey struct{}
-
-// rated is a rating and its message.
-type rated struct {
-	message *smtpserver.Message
-	Rating
-}
-
 // Rate gives the current message of s a spam confidence level. If it is called
 // several times, the highest level applies, except that Trusted overrides all
 // other levels. A level below -1 becomes -1, and one above 9 becomes 9. by is the
@@ -36,14 +29,16 @@ func Rate(s *smtpserver.Session, level int, by string) {
 	if r, ok := RatingOf(s); ok && (r.Level == Trusted || level != Trusted && level <= r.Level) {
 		return
 	}
-	s.SetValue(ratingKey{}, rated{s.Message(), Rating{level, by}})
+	transaction.Set(s, s.Message(), &Rating{level, by})
 }
 
 // RatingOf returns the rating of the current message of s. The result is false if
 // the message has no rating.
 func RatingOf(s *smtpserver.Session) (Rating, bool) {
-	r, ok := s.Value(ratingKey{}).(rated)
-	return r.Rating, ok && r.message == s.Message()
+	if r := transaction.Get[Rating](s, s.Message()); r != nil {
+		return *r, true
+	}
+	return Rating{}, false
 }
 
 // FromScore converts a score of SpamAssassin or rspamd to a level:

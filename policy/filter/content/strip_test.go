@@ -9,7 +9,7 @@ import (
 )
 
 func check(a *Attachments, m *smtpserver.Message) error {
-	return a.check(context.Background(), m, make(chan struct{}, 1))
+	return a.check(context.Background(), new(smtpserver.Session), m, make(chan struct{}, 1))
 }
 
 // After stripping, nothing is left to strip, and the header has the same size

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	gomilter "github.com/emersion/go-milter"
 	"github.com/emersion/go-smtp"
@@ -202,7 +203,7 @@ func (c *Client) onMail(ctx context.Context, s *smtpserver.Session) error {
 // ready begins a conversation if there is none. It does not try again for a
 // message for which the milter has failed before.
 func (c *Client) ready(ctx context.Context, s *smtpserver.Session) (*conversation, error) {
-	if s.Value(gaveUp{c}) == s.Message() {
+	if s.Value(gaveUp{c}) == weak.Make(s.Message()) {
 		return nil, c.unseen()
 	}
 	v, r, err := c.conversation(ctx, s)
@@ -216,10 +217,10 @@ func (c *Client) ready(ctx context.Context, s *smtpserver.Session) (*conversatio
 // the milter has not got MAIL, because an earlier agent ended that event, it gets
 // the whole envelope at the end of data.
 func (c *Client) onTransaction(ctx context.Context, s *smtpserver.Session, f func(*conversation) (reply, error)) error {
-	if s.Value(gaveUp{c}) == s.Message() {
+	if s.Value(gaveUp{c}) == weak.Make(s.Message()) {
 		return c.unseen()
 	}
-	if v := c.current(s); v == nil || v.message != s.Message() {
+	if v := c.current(s); v == nil || v.message != weak.Make(s.Message()) {
 		return nil
 	}
 	return c.ask(ctx, s, s.Message(), f)
@@ -228,7 +229,7 @@ func (c *Client) onTransaction(ctx context.Context, s *smtpserver.Session, f fun
 // ask sends one event of a message to the milter.
 func (c *Client) ask(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message, f func(*conversation) (reply, error)) error {
 	v := c.current(s)
-	if v == nil || v.accepted || v.settled && v.message == m {
+	if v == nil || v.accepted || v.settled && v.message == weak.Make(m) {
 		return nil
 	}
 	var r reply
@@ -261,7 +262,7 @@ func (c *Client) envelope(ctx context.Context, s *smtpserver.Session, m *smtpser
 
 func (c *Client) onEndOfData(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 	v, err := c.ready(ctx, s)
-	if err == nil && v != nil && v.message != m && !v.accepted {
+	if err == nil && v != nil && v.message != weak.Make(m) && !v.accepted {
 		err = c.envelope(ctx, s, m)
 	}
 	if err != nil {
@@ -336,7 +337,7 @@ var errDown = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1
 // reply.
 func (c *Client) down(s *smtpserver.Session, err error) error {
 	c.failed(err)
-	s.SetValue(gaveUp{c}, s.Message())
+	s.SetValue(gaveUp{c}, weak.Make(s.Message())) // the session must not keep its content
 	return c.unseen()
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"weak"
 
 	gomilter "github.com/emersion/go-milter"
 
@@ -20,10 +21,10 @@ type conversation struct {
 	guard   *guard
 	session *gomilter.ClientSession // which speaks through the guard
 
-	accepted bool                // the milter has accepted the whole session and gets no more events
-	message  *smtpserver.Message // the last message that the milter got
-	settled  bool                // the milter has decided about message and gets no more of its events
-	open     bool                // message has not ended yet
+	accepted bool                             // the milter has accepted the whole session and gets no more events
+	message  weak.Pointer[smtpserver.Message] // the last message that the milter got
+	settled  bool                             // the milter has decided about message and gets no more of its events
+	open     bool                             // message has not ended yet
 }
 
 // replyAllowance is the number of bytes that a milter may send for an event, in
@@ -135,7 +136,7 @@ func (v *conversation) mail(s *smtpserver.Session, m *smtpserver.Message) (reply
 			return reply{}, err
 		}
 	}
-	v.message, v.open, v.settled = m, true, false
+	v.message, v.open, v.settled = weak.Make(m), true, false
 	return v.step(gomilter.CodeMail, gomilter.OptNoMailFrom, mailMacros(s, m), func() (reply, error) {
 		return parseReply(v.session.Mail(clean(m.From), nil))
 	})

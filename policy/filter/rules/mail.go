@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/policy/internal/mimetree"
+	"github.com/bridgehead-mail/bridgehead/policy/internal/transaction"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -32,6 +33,7 @@ type Mail struct {
 	textRead     bool
 	subject      [][]byte // if subjectsRead
 	subjectsRead bool
+	addresses    []string // see recipients
 	*buffers
 }
 
@@ -65,7 +67,19 @@ func (m *Mail) has(text []byte, ws words) (found bool) {
 
 // changed clears the cache, after an action that may have changed the message.
 func (m *Mail) changed() {
-	m.parts, m.text, m.textRead, m.subject, m.subjectsRead = nil, nil, false, nil, false
+	m.parts, m.text, m.textRead, m.subject, m.subjectsRead, m.addresses = nil, nil, false, nil, false, nil
+}
+
+// recipients returns the addresses of all recipients. The result must not be
+// changed.
+func (m *Mail) recipients() []string {
+	if m.addresses == nil {
+		m.addresses = make([]string, len(m.Message.Recipients))
+		for i := range m.addresses {
+			m.addresses[i] = m.Message.Recipients[i].Addr
+		}
+	}
+	return m.addresses
 }
 
 // subjects returns the values of all Subject fields, with encoded-words decoded.
@@ -82,7 +96,7 @@ func (m *Mail) subjects() [][]byte {
 func (m *Mail) tree() ([]mimetree.Part, error) {
 	var err error
 	if m.parts == nil {
-		m.parts, err = mimetree.Parse(m.Message.Content(), mimetree.Limits{})
+		m.parts, err = transaction.Parts(m.Session, m.Message)
 	}
 	return m.parts, err
 }

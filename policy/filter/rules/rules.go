@@ -210,13 +210,14 @@ func (r *Rule) match(m *Mail) (matched, rest []string, err error) {
 			whole = !met
 		}
 	}
+	if !whole {
+		return nil, m.recipients(), nil
+	}
 	for i := range m.Message.Recipients {
 		to := m.Message.Recipients[i].Addr
-		held := whole
-		if held {
-			if held, err = r.matchRecipient(m, to); err != nil {
-				return nil, nil, err
-			}
+		held, err := r.matchRecipient(m, to)
+		if err != nil {
+			return nil, nil, err
 		}
 		if held {
 			matched = append(matched, to)

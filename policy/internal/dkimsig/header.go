@@ -19,17 +19,24 @@ type list struct{ lowest, n int }
 // NewHeader returns a Header with fields. Each field ends with CRLF.
 func NewHeader(fields [][]byte) *Header {
 	h := &Header{Fields: fields, byName: make(map[string]list, len(fields)), above: make([]int, len(fields))}
-	var name []byte
+	all := make([]byte, 0, 16*len(fields)) // the names, in one string
+	for _, f := range fields {
+		all = appendName(all, f)
+	}
+	names := string(all)
 	for i, f := range fields {
 		h.above[i] = -1
-		if name = appendName(name[:0], f); len(name) == 0 {
+		n := nameLen(f)
+		if n == 0 {
 			continue // not a field
 		}
-		l, found := h.byName[string(name)]
+		name := names[:n]
+		names = names[n:]
+		l, found := h.byName[name]
 		if found {
 			h.above[i] = l.lowest
 		}
-		h.byName[string(name)] = list{i, l.n + 1}
+		h.byName[name] = list{i, l.n + 1}
 	}
 	return h
 }
@@ -41,11 +48,7 @@ func FieldName(field []byte) string { return string(appendName(nil, field)) }
 // change, because other characters are not valid in names: strings.ToLower would
 // map the Kelvin sign (U+212A) to ASCII.
 func appendName(b, field []byte) []byte {
-	i := bytes.IndexByte(field, ':')
-	if i < 0 {
-		return b
-	}
-	name := bytes.TrimRight(field[:i], " \t")
+	name := field[:nameLen(field)]
 	at := len(b)
 	b = append(b, name...)
 	for k, c := range name {
@@ -58,6 +61,15 @@ func appendName(b, field []byte) []byte {
 		}
 	}
 	return b
+}
+
+// nameLen returns the length of a field's name, or 0 if there is no colon.
+func nameLen(field []byte) int {
+	n := max(bytes.IndexByte(field, ':'), 0)
+	for n > 0 && (field[n-1] == ' ' || field[n-1] == '\t') {
+		n--
+	}
+	return n
 }
 
 // IsNamed reports whether a field has a name. The name is in lower case. IsNamed

@@ -1,6 +1,8 @@
 package transaction
 
 import (
+	"weak"
+
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/dkimsig"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -9,7 +11,7 @@ import (
 // bodySums are the hashes of a body in its canonical forms, as far as they are
 // known. They are valid for this body only: an agent may replace it.
 type bodySums struct {
-	body *content.Content // immutable
+	body weak.Pointer[content.Content] // immutable
 	sums [2][]byte
 }
 
@@ -39,7 +41,7 @@ func SetBodySum(s *smtpserver.Session, m *smtpserver.Message, form dkimsig.Canon
 		if !ok || body == nil { // not known to be immutable
 			return
 		}
-		known = &bodySums{body: body}
+		known = &bodySums{body: weak.Make(body)}
 		Set(s, m, known)
 	}
 	known.sums[form] = sum
@@ -48,7 +50,7 @@ func SetBodySum(s *smtpserver.Session, m *smtpserver.Message, form dkimsig.Canon
 // sumsOf returns the stored hashes of m's current body, or nil.
 func sumsOf(s *smtpserver.Session, m *smtpserver.Message) *bodySums {
 	known := Get[bodySums](s, m)
-	if body, ok := m.Body.(*content.Content); !ok || known == nil || known.body != body {
+	if body, ok := m.Body.(*content.Content); !ok || known == nil || known.body.Value() != body {
 		return nil
 	}
 	return known

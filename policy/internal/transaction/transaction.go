@@ -3,32 +3,51 @@ package transaction
 import (
 	"net"
 	"net/netip"
+	"weak"
 
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
+// values are the values of one transaction. A session keeps them until another
+// transaction has values. The message is a weak pointer: otherwise a session that
+// waits for its next message would keep the content of the last one in memory.
+type values struct {
+	message weak.Pointer[smtpserver.Message]
+	byType  map[any]any // key[T]{}: *T
+}
+
+type valuesKey struct{}
+
 type key[T any] struct{}
 
-// entry is a value in a session with its transaction. The session keeps the value
-// after the transaction has ended.
-type entry[T any] struct {
-	message *smtpserver.Message
-	value   *T
+// valuesOf returns the values of the transaction with the message m, or nil.
+func valuesOf(s *smtpserver.Session, m *smtpserver.Message) *values {
+	v, _ := s.Value(valuesKey{}).(*values)
+	if v == nil || m == nil || v.message.Value() != m {
+		return nil
+	}
+	return v
 }
 
 // Set stores a value for the message m. Each type T has one value; Set replaces
 // it.
 func Set[T any](s *smtpserver.Session, m *smtpserver.Message, value *T) {
-	s.SetValue(key[T]{}, &entry[T]{m, value})
+	v := valuesOf(s, m)
+	if v == nil {
+		v = &values{weak.Make(m), make(map[any]any)}
+		s.SetValue(valuesKey{}, v)
+	}
+	v.byType[key[T]{}] = value
 }
 
 // Get returns the value of type T that was stored for m, or nil.
 func Get[T any](s *smtpserver.Session, m *smtpserver.Message) *T {
-	e, _ := s.Value(key[T]{}).(*entry[T])
-	if e == nil || m == nil || e.message != m {
+	v := valuesOf(s, m)
+	if v == nil {
 		return nil
 	}
-	return e.value
+	value, _ := v.byType[key[T]{}].(*T)
+	return value
 }
 
 // ClientIP returns the client's address, an IPv4 address in its own form and
@@ -48,10 +67,9 @@ func ClientIP(s *smtpserver.Session) netip.Addr {
 
 // Fields returns the raw header fields of m.
 func Fields(m *smtpserver.Message) [][]byte {
-	fields := m.Header.Fields()
-	raw := make([][]byte, len(fields))
-	for i, f := range fields {
-		raw[i] = f
+	raw := make([][]byte, 0, 16) // most headers have fewer
+	for f := range m.Header.All() {
+		raw = append(raw, f)
 	}
 	return raw
 }

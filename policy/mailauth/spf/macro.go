@@ -32,6 +32,9 @@ const (
 
 // parseMacro parses a macro-string. Explanations may contain spaces.
 func parseMacro(s string, place macroPlace) (macro, error) {
+	if s == "" {
+		return nil, nil
+	}
 	m := make(macro, 0, 2*strings.Count(s, "%")+1) // a literal and a macro for each
 	for s != "" {
 		i := strings.IndexByte(s, '%')
