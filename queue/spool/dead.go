@@ -60,23 +60,31 @@ func (l *recordLog) deleteDead() {
 	}
 }
 
-// drop takes a dead segment out of the log, and makes its file the spare if
-// reuse is set.
-func (l *recordLog) drop(g *segment, reuse bool) error {
-	l.beforeDrop()
-	var err error
+// removeFile takes a segment out of the list of segments, and then deletes its file, or
+// makes it the spare if reuse is set. gone means that the file did not exist.
+func (l *recordLog) removeFile(g *segment, reuse bool) (gone bool, err error) {
+	if err := l.names.remove(g.number); err != nil {
+		return false, err
+	}
 	if reuse {
 		err = l.fs.Rename(g.path, filepath.Join(l.dir, spareName))
 	} else {
 		err = l.fs.Remove(g.path)
 	}
-	gone := errors.Is(err, fs.ErrNotExist)
-	if gone { // the call before succeeded, and then the sync of the directory failed
-		err = nil
+	if errors.Is(err, fs.ErrNotExist) { // an earlier call succeeded, and then SyncDir failed
+		gone, err = true, nil
 	}
 	if err == nil {
 		err = l.fs.SyncDir(l.dir)
 	}
+	return gone, err
+}
+
+// drop takes a dead segment out of the log, and makes its file the spare if
+// reuse is set.
+func (l *recordLog) drop(g *segment, reuse bool) error {
+	l.beforeDrop()
+	gone, err := l.removeFile(g, reuse)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if reuse {

@@ -57,9 +57,12 @@
 // that die soon would leave many segments that are nearly empty. If the log is
 // longer than its limit, Open compacts it before it returns. A crash can leave
 // incomplete records at the end. They were never acknowledged, and Open cuts
-// them off. A content file without a message is deleted if a crash can have
-// left it. Otherwise a segment may be missing: Open reports the file and moves
-// it to the directory damaged, which has limits (Options). Damaged bytes
+// them off. The log has a list of its segments. Open reports each segment that
+// is in the list and does not exist, once. A content file without a message is
+// deleted if no segment is missing and a crash can have left the file.
+// Otherwise Open moves it to the directory damaged, which has limits (Options);
+// if the list does not show that a segment is missing, Open reports the file.
+// Damaged bytes
 // elsewhere are reported and copied to a file in the directory damaged, and all
 // other records are recovered. A message with damaged content stays in the
 // queue. An attempt to read its content fails with queue.ErrDamaged. Inspect
@@ -112,6 +115,8 @@
 //	           spare is the next segment, which is not in use yet. It begins
 //	           with BHspare when it is complete, or with the header of an
 //	           earlier segment.
+//	           The file list has the numbers of the segments
+//	           (segmentlist.go).
 //	files/     large content, named by the message's sequence number in
 //	           16 hexadecimal digits; tmp-* are files of CreateFile
 //	damaged/   damaged bytes, in files named SEGMENT-OFFSET-SIZE, and content

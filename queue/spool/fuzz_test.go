@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,35 @@ func FuzzScan(f *testing.F) {
 		}
 		if sc.cut < 0 || sc.end < end && len(sc.found) > 0 {
 			t.Fatalf("end %d, cut %d, last record ends at %d", sc.end, sc.cut, end)
+		}
+	})
+}
+
+// FuzzSegmentList decodes any bytes as a list of segments. A list that is decoded has
+// ascending runs, and is encoded to the same bytes.
+func FuzzSegmentList(f *testing.F) {
+	f.Add(encodeList(key{1}, nil))
+	f.Add(encodeList(key{2}, []run{{1, 1}, {3, 9}, {11, 1<<32 - 1}}))
+	f.Add(encodeList(key{3}, []run{{3, 1}}))
+	f.Add([]byte("BHlist\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, fixed := range []bool{false, true} {
+			if fixed && len(b) >= 4 { // with the right checksum
+				b = binary.LittleEndian.AppendUint32(b[:len(b)-4:len(b)-4], checksum(b[:len(b)-4]))
+			}
+			l, ok := parseList(b)
+			if !ok {
+				continue
+			}
+			for _, r := range l.runs {
+				if r.first > r.last {
+					t.Errorf("runs %v", l.runs)
+				}
+			}
+			if len(l.runs) <= maxRuns && !bytes.HasPrefix(b, encodeList(l.key, l.runs)) {
+				t.Errorf("%v is encoded to other bytes", l.runs)
+			}
+			l.missing([]uint32{5}, 100)
 		}
 	})
 }

@@ -3,7 +3,9 @@ package spool
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +27,8 @@ type recordLog struct {
 	logger      *slog.Logger
 	key         key
 	owner       recordOwner
+	names       *segmentList
+	missing     []run  // segments that recovery has not found
 	kick        func() // wakes housekeeping
 	beforeDrop  func() // called before a segment is deleted
 	stats       counters
@@ -80,6 +84,7 @@ func newLog(dir string, segmentSize int64, fsys fileSystem, logger *slog.Logger)
 		fs: fsys, dir: filepath.Join(dir, "log"), segmentSize: segmentSize, logger: logger,
 		kick: func() {}, beforeDrop: func() {}, segments: make(map[uint32]*segment), compactAge: compactAge,
 	}
+	l.names = &segmentList{fs: fsys, dir: l.dir, logger: logger}
 	l.idle = sync.NewCond(&l.mu)
 	l.timer = time.AfterFunc(time.Hour, l.flush)
 	l.timer.Stop()
@@ -89,6 +94,7 @@ func newLog(dir string, segmentSize int64, fsys fileSystem, logger *slog.Logger)
 // start makes a segment active after recovery: the last one if it can be continued,
 // otherwise a new one. On a full disk it also continues a segment of another size.
 func (l *recordLog) start() error {
+	l.names.start(l.key, slices.Sorted(maps.Keys(l.segments)))
 	l.openSpare()
 	last := l.newest()
 	if last != nil && last.capacity == l.segmentSize && last.version == version && l.resume() == nil {
@@ -141,6 +147,7 @@ func (l *recordLog) close() error {
 }
 
 func (l *recordLog) closeFiles() {
+	l.names.close()
 	for _, g := range l.segments {
 		g.file.Close()
 	}

@@ -15,9 +15,9 @@ import (
 )
 
 // A segment of the log is missing, the first or one in the middle. Open reports the
-// content files of its messages and keeps them. A file that a crash may have left, and one
-// whose message has ended, is deleted.
-func TestMissingSegment(t *testing.T) {
+// content files of its messages and keeps them, also without the list of segments. A file
+// that a crash may have left, and one whose message has ended, is deleted.
+func TestMissingSegmentFiles(t *testing.T) {
 	for _, missing := range []int{0, 1} {
 		dir := t.TempDir()
 		o := &Options{SegmentSize: 64 << 10, LargeContent: 8 << 10}
@@ -53,7 +53,7 @@ func TestMissingSegment(t *testing.T) {
 		if len(segments) < 3 {
 			t.Fatalf("%d segments", len(segments))
 		}
-		if err := os.Remove(segments[missing]); err != nil {
+		if err := errors.Join(os.Remove(segments[missing]), os.Remove(filepath.Join(dir, "log", listName))); err != nil {
 			t.Fatal(err)
 		}
 		if s, err = Open(dir, o); err != nil {

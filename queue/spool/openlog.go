@@ -13,6 +13,7 @@ import (
 // open opens the segments and finds the key of the spool. It returns the numbers
 // of the segments in ascending order.
 func (l *recordLog) open() ([]uint32, error) {
+	before, _ := readList(l.fs, l.names.path())
 	numbers, err := l.list()
 	if err != nil {
 		return nil, diskError(err)
@@ -20,7 +21,11 @@ func (l *recordLog) open() ([]uint32, error) {
 	if err := l.openSegments(numbers); err != nil {
 		return nil, err
 	}
-	return numbers, l.findKey(numbers)
+	if err := l.findKey(numbers); err != nil {
+		return nil, err
+	}
+	l.findMissing(before, numbers)
+	return numbers, nil
 }
 
 // list returns the numbers of the segments in ascending order.

@@ -3,6 +3,7 @@ package spool
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
@@ -63,6 +64,9 @@ func (s *Spool) recover() (*replayer, error) {
 	r := &replayer{s, make(map[uint64]replayed), make(map[uint64]bool)}
 	if err := r.listFiles(); err != nil {
 		return nil, diskError(err)
+	}
+	for _, gap := range s.log.missing {
+		r.damage(Damage{Segment: filepath.Join(s.log.dir, segmentName(gap.first)), Err: gap.err()})
 	}
 	for i, n := range numbers {
 		knownEnd := int64(-1)

@@ -105,6 +105,7 @@ func (l *recordLog) begin(f file, number uint32, prev *segment) (*segment, error
 		l.fs.Remove(g.path)
 		return nil, err
 	}
+	l.names.add(number)
 	g.writable, g.version = true, version
 	if prev != nil {
 		g.prev = prev.number

@@ -46,10 +46,11 @@ func (r *replayer) lost(d fs.DirEntry, seq uint64, lastUse time.Time) bool {
 	return err == nil && !r.ended[seq] && lastUse.Sub(info.ModTime()) > crashAge
 }
 
-// sweep deletes content files that belong to no message. If there is damage, or no
-// log at all, or if the file is older than a crash can leave, such a file may belong to a lost message: then sweep moves it to the
-// directory damaged. Files that the spool has not created stay. sweep also counts the
-// messages and reports those whose content file is missing.
+// sweep deletes content files that belong to no message. Such a file may belong to a lost
+// message if there is damage, if there is no log at all, or if the file is older than a
+// crash can leave. Then sweep moves it to the directory damaged. Files that the spool has
+// not created stay. sweep also counts the messages and reports those whose content file
+// is missing.
 func (r *replayer) sweep() error {
 	names, err := r.fs.ReadDir(r.files.dir)
 	if err != nil {
