@@ -52,12 +52,11 @@ type ProtocolLogFiles = protolog.Files
 // values). Its methods are Log, Flush and Close. It buffers lines for up to a
 // second; if the process is killed, the buffered lines are lost. Flush and
 // Close write the buffered lines. If a write fails, for example because the
-// disk is full, the lines are lost and the server continues. The next Flush or
-// Close returns the error.
-//
-// When lines are lost, the Writer logs an error to its Logger (default: that of the
-// gateway.Gateway whose Closers have it), and Close returns no error. When the log
-// can be written again, a line that begins with "#Dropped:" has their number.
+// disk is full, the lines are lost and the server continues. The Writer then
+// logs an error to its Logger (default: that of the gateway.Gateway whose
+// Closers have it), and the next Flush returns the error; Close does not. When
+// the log can be written again, the Writer logs that, and a line that begins
+// with "#Dropped:" has the number of the lost lines.
 type ProtocolLogWriter = protolog.Writer
 
 // NewProtocolLog returns a ProtocolLog that writes to w. Its Close closes w if

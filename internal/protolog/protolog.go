@@ -119,8 +119,9 @@ type Writer struct {
 	buf   []byte
 	timer *time.Timer
 	armed bool
+	lines int // in buf
 	err   error
-	loss  loss
+	loss  logfile.Loss
 	last  second // of the last event
 }
 
@@ -148,7 +149,7 @@ func New(w io.Writer, kind, prefix string) *Writer {
 // If w is a *Files, header must be empty, because Files writes its own header
 // to each file.
 func NewWriter(w io.Writer, header string) *Writer {
-	return &Writer{w: w, buf: []byte(header)}
+	return &Writer{w: w, buf: []byte(header), loss: logfile.Loss{Log: "protocol log", Unit: "lines"}}
 }
 
 // Log writes one event.
@@ -156,7 +157,7 @@ func (w *Writer) Log(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf = e.appendAfter(w.last.appendTime(w.buf, e.Time))
-	w.loss.lines++
+	w.lines++
 	switch {
 	case len(w.buf) >= bufferBytes:
 		w.flush()
@@ -183,8 +184,13 @@ func (w *Writer) flush() {
 	if len(w.buf) == 0 {
 		return
 	}
-	_, err := w.w.Write(w.loss.mark(w.buf))
-	w.loss.written(err, w.Logger)
+	b := w.buf
+	if dropped := w.loss.Dropped(); dropped != "" {
+		b = append([]byte("#Dropped: "+dropped+"\n"), b...)
+	}
+	_, err := w.w.Write(b)
+	w.loss.Written(w.lines, err, w.Logger)
+	w.lines = 0
 	w.err = cmp.Or(w.err, err)
 	if w.buf = w.buf[:0]; cap(w.buf) > 4*bufferBytes {
 		w.buf = nil

@@ -12,6 +12,8 @@
 //	  rcpt         relay            pass                 1µs  bob@example.com
 //	  end of data  spamd            550 5.7.1 It is spam 31ms
 //
+// [Log] writes the trails to files.
+//
 // [Audit.Counters] returns the calls, refusals, errors and durations of each agent
 // at each event, for example for a metrics page.
 package audit

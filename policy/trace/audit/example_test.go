@@ -18,3 +18,13 @@ func ExampleAudit() {
 	}
 	// Output: handler receive 0
 }
+
+// Write the trail of each message to files. A gateway closes the log when it is in its
+// Closers.
+func ExampleLog() {
+	trails := audit.NewLog(&audit.Files{Dir: "/var/log/relay"})
+	defer trails.Close()
+	a := &audit.Audit{Sink: trails.Add}
+	srv := &smtpserver.Server{}
+	srv.Agents = a.Wrap(srv.Agents)
+}

@@ -37,6 +37,12 @@
 // Snapshots contain whole messages, which are confidential. Therefore only the
 // owner of the process can read the files and directories (modes 0600 and
 // 0700). A Tracer traces one sender. Tracing ends after Tracer.Duration,
-// MaxMessages or MaxDir. If tracing fails, the error is logged and tracing
-// ends. Such an error never changes or refuses a message.
+// MaxMessages or MaxDir.
+//
+// A snapshot that cannot be written, for example because the disk is full, is
+// lost. Tracing continues, and mail does not change. The first error is logged.
+// When snapshots can be written again, that is logged too, with the number of
+// lost snapshots, and the first snapshot after the loss has this field:
+//
+//	X-MessageSnapshot-Dropped: 12 snapshots before 2006-07-31T23:18:55.972Z
 package pipetrace

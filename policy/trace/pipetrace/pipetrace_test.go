@@ -273,25 +273,6 @@ func TestDirectoryCannotBeCreated(t *testing.T) {
 	}
 }
 
-// If the disk is full or the folder was removed, tracing ends and logs a warning.
-// Mail continues.
-func TestSnapshotCannotBeWritten(t *testing.T) {
-	var log bytes.Buffer
-	tr := &Tracer{Dir: t.TempDir(), Sender: "david@example.com", Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	remove := smtpserver.Agent{Name: "remove", EndOfHeaders: func(context.Context, *smtpserver.Session, *smtpserver.Message) error {
-		return os.RemoveAll(tr.Dir)
-	}}
-	if got := agenttest.Relay(t, "david@example.com", to, mail, tr.Wrap([]smtpserver.Agent{remove})...); got.Data != mail {
-		t.Errorf("%s", got.Data)
-	}
-	if !strings.Contains(log.String(), "a snapshot cannot be written") {
-		t.Errorf("the log is %q", log.String())
-	}
-	if err := writeFile("/dev/full", "head", queue.String(mail)); err == nil {
-		t.Error("a full disk causes no error")
-	}
-}
-
 func TestDirectoryNames(t *testing.T) {
 	for id, want := range map[string]string{"a.1": "a.1", "..": "_..", "../../etc": ".._.._etc", "": "_", "a\x00b": "a_b", strings.Repeat("x", 500): strings.Repeat("x", 128)} {
 		if got := name(id); got != want {

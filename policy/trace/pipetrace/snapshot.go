@@ -2,6 +2,7 @@ package pipetrace
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -27,12 +28,12 @@ type view struct {
 
 // receive writes the next SmtpReceive snapshot.
 func (t *Tracer) receive(f *folder, source string, v view) {
-	t.write(f, fmt.Sprintf("SmtpReceive%04d.eml", t.count(&f.receive)), source, v, 0)
+	t.write(f, fmt.Sprintf("SmtpReceive%04d.eml", t.count(&f.receive)), source, v, stored{})
 }
 
 // routing writes the next Routing snapshot.
 func (t *Tracer) routing(f *folder, source string, v view) {
-	t.write(f, fmt.Sprintf("Routing%04d.eml", t.count(&f.routing)), source, v, 0)
+	t.write(f, fmt.Sprintf("Routing%04d.eml", t.count(&f.routing)), source, v, stored{})
 }
 
 func (t *Tracer) count(n *int) int {
@@ -47,21 +48,39 @@ func (t *Tracer) first(f *folder, v view) {
 	f.original = t.write(f, "Original.eml", original, v, f.original)
 }
 
-// write writes a file and returns its size. It replaces the file if it exists; was
-// is the size of the old file.
-func (t *Tracer) write(f *folder, file, source string, v view, was int64) int64 {
-	head := header(f, source, v)
+// stored describes a snapshot that was written. The zero value means none.
+type stored struct {
+	size    int64
+	dropped string // its field X-MessageSnapshot-Dropped
+}
+
+// write writes a snapshot. It replaces the file if it exists; was describes the old
+// file. A snapshot that cannot be written is lost, and the next one has the number of
+// those that were lost.
+func (t *Tracer) write(f *folder, file, source string, v view, was stored) stored {
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	dropped := cmp.Or(t.loss.Dropped(), was.dropped)
+	head := header(f, source, v, dropped)
 	n := int64(len(head)) + v.size
-	if !t.reserve(n - was) {
+	if !t.reserve(n - was.size) {
 		return was
 	}
-	if err := writeFile(filepath.Join(f.path, file), head, v.content); err != nil {
-		t.failed(err)
+	path := filepath.Join(f.path, file)
+	err := writeFile(path, head, v.content)
+	t.loss.Written(1, err, t.Logger)
+	if err != nil {
+		os.Remove(path) // part of it may have been written
+		t.release(n)
+		return stored{}
 	}
-	return n
+	return stored{n, dropped}
 }
 
 func writeFile(path, head string, content io.WriterTo) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -78,13 +97,16 @@ func writeFile(path, head string, content io.WriterTo) error {
 	return err
 }
 
-func header(f *folder, source string, v view) string {
+func header(f *folder, source string, v view, dropped string) string {
 	var b strings.Builder
 	line := func(name, value string) { b.WriteString(name + ": " + chars.OneLine(value) + "\r\n") }
 	line("X-CreatedBy", "MessageSnapshot-Begin injected headers")
 	line("X-MessageSnapshot-UTC-Time", time.Now().UTC().Format(utc))
 	line("X-MessageSnapshot-Protocol-Id", f.protocolID)
 	line("X-MessageSnapshot-Source", source)
+	if dropped != "" {
+		line("X-MessageSnapshot-Dropped", dropped)
+	}
 	from := v.from
 	if from == "" {
 		from = "<>"

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/logfile"
 )
 
 // A Tracer traces the messages of one sender. It can wrap the agents of several
@@ -34,9 +34,13 @@ type Tracer struct {
 	// MaxDir is the maximum size of all files in Dir, in bytes. Files that
 	// already exist when tracing begins count, too. Default: 100 MiB.
 	MaxDir int64
-	// Logger receives a warning when tracing ends, with the reason. If it is
-	// nil, nothing is logged.
+	// Logger receives a warning when tracing ends, with the reason. It also
+	// receives an error when snapshots cannot be written, and a line when they
+	// are written again. If it is nil, nothing is logged.
 	Logger *slog.Logger
+
+	writing sync.Mutex   // one snapshot is written at a time
+	loss    logfile.Loss // guarded by writing
 
 	mu      sync.Mutex // guards the fields below
 	until   time.Time
@@ -49,8 +53,8 @@ type Tracer struct {
 type folder struct {
 	path             string
 	protocolID       string
-	receive, routing int   // number of snapshots; guarded by Tracer.mu
-	original         int64 // size of Original.eml; used only by the session's goroutine
+	receive, routing int    // number of snapshots; guarded by Tracer.mu
+	original         stored // Original.eml; used only by the session's goroutine
 }
 
 // Validate returns an error if a setting is invalid. If a setting is invalid, Wrap
@@ -83,6 +87,7 @@ func (t *Tracer) start() {
 	}
 	t.until = time.Now().Add(d)
 	t.folders = make(map[string]*folder)
+	t.loss = logfile.Loss{Log: "pipeline trace", Unit: "snapshots"}
 	if err := t.Validate(); err != nil {
 		t.end("the settings are invalid", err)
 		return
@@ -132,8 +137,8 @@ func (t *Tracer) wants(from string) bool {
 	return addr.EqualFold(from, t.Sender)
 }
 
-// folder returns the folder of a message, and creates it if necessary. It returns
-// nil if the message is not traced.
+// folder returns the folder of a message, nil if the message is not traced. The first
+// snapshot creates the directory.
 func (t *Tracer) folder(id, from string, protocolID func() string) *folder {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -153,10 +158,6 @@ func (t *Tracer) folder(id, from string, protocolID func() string) *folder {
 		return nil
 	}
 	f := &folder{path: filepath.Join(t.Dir, "MessageSnapshots", name(id)), protocolID: protocolID()}
-	if err := os.MkdirAll(f.path, 0o700); err != nil {
-		t.end("the directory cannot be created", err)
-		return nil
-	}
 	t.folders[id] = f
 	return f
 }
@@ -195,10 +196,9 @@ func (t *Tracer) reserve(n int64) bool {
 	return true
 }
 
-func (t *Tracer) failed(err error) {
+// release gives back n bytes of MaxDir.
+func (t *Tracer) release(n int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.ended {
-		t.end("a snapshot cannot be written", err)
-	}
+	t.used -= n
 }
