@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // A Directory answers whether a recipient exists. Exists must be safe for
@@ -46,7 +47,7 @@ func Subaddresses(d Directory, separators string) Directory {
 	if separators == "" {
 		separators = "+"
 	}
-	return DirectoryFunc(func(ctx context.Context, address string) (bool, error) {
+	return &derivedDirectory{from: []Directory{d}, DirectoryFunc: func(ctx context.Context, address string) (bool, error) {
 		ok, err := d.Exists(ctx, address)
 		if ok || err != nil {
 			return ok, err
@@ -61,14 +62,14 @@ func Subaddresses(d Directory, separators string) Directory {
 			user += "@" + domain
 		}
 		return d.Exists(ctx, user)
-	})
+	}}
 }
 
 // AnyOf returns a Directory in which an address exists if it exists in one of
 // the directories. It does not exist if it exists in none of them. If one of
 // them fails and no other has the address, AnyOf returns the error.
 func AnyOf(directories ...Directory) Directory {
-	return DirectoryFunc(func(ctx context.Context, address string) (bool, error) {
+	return &derivedDirectory{from: directories, DirectoryFunc: func(ctx context.Context, address string) (bool, error) {
 		var failed error
 		for _, d := range directories {
 			ok, err := d.Exists(ctx, address)
@@ -80,5 +81,18 @@ func AnyOf(directories ...Directory) Directory {
 			}
 		}
 		return false, failed
-	})
+	}}
+}
+
+// A derivedDirectory is computed from other directories.
+type derivedDirectory struct {
+	DirectoryFunc
+	from []Directory
+}
+
+// Inherit passes the settings to the other directories.
+func (d *derivedDirectory) Inherit(s smtpserver.Defaults) {
+	for _, from := range d.from {
+		s.Inherit(from)
+	}
 }

@@ -129,7 +129,7 @@ var errPressure = &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 
 // Agent returns the agent, which decides at MAIL. Put it before all agents
 // that do expensive work.
 func (p *Pressure) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "back pressure",
+	return smtpserver.Agent{Name: "back pressure", Inherit: p.Inherit,
 		Mail: func(ctx context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
 			level, delay := p.measure(time.Now())
 			if level == NormalPressure {

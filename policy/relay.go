@@ -60,7 +60,7 @@ type Relay struct {
 // relay.
 func (r *Relay) Agent() smtpserver.Agent {
 	j := r.checker()
-	return smtpserver.Agent{Name: "relay", Connect: j.connect, Helo: j.helo, Auth: j.connect, Mail: j.mail, Rcpt: j.rcpt}
+	return smtpserver.Agent{Name: "relay", Inherit: j.inherit, Connect: j.connect, Helo: j.helo, Auth: j.connect, Mail: j.mail, Rcpt: j.rcpt}
 }
 
 func (r *Relay) checker() *relayChecker {
@@ -126,6 +126,9 @@ type relayChecker struct {
 	grants         *grants
 	dsnForEveryone bool
 }
+
+// inherit passes the settings to the directories.
+func (j *relayChecker) inherit(d smtpserver.Defaults) { j.domains.inherit(d) }
 
 // connect computes the rights for other agents, and removes the size limit if
 // the rights allow it.

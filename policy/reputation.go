@@ -107,6 +107,7 @@ func (r *Reputation) agent(domains *Domains) smtpserver.Agent {
 		}
 	}
 	return smtpserver.Agent{Name: "reputation",
+		Inherit: func(d smtpserver.Defaults) { d.Inherit(r.ProxyProbe) },
 		Helo: func(_ context.Context, s *smtpserver.Session, name string) error {
 			if s.Value(r) == nil && forged(s, name, domains) {
 				s.SetValue(r, forgedHeloSeen)

@@ -51,7 +51,7 @@ func (k EventKind) level() slog.Level {
 }
 
 func (q *Queue) logged(l slog.Level) bool {
-	return q.Logger != nil && q.Logger.Enabled(context.Background(), l)
+	return q.log.Enabled(context.Background(), l)
 }
 
 var eventTexts = [...]string{"", "message enqueued", "delivered", "deferred", "failed", "report queued", "list expanded",
@@ -85,7 +85,7 @@ func (q *Queue) logEvent(e *Event) {
 	if e.Took > 0 {
 		attrs = append(attrs, slog.Duration("took", e.Took))
 	}
-	q.Logger.LogAttrs(context.Background(), e.Kind.level(), "queue: "+e.title(), attrs...)
+	q.log.LogAttrs(context.Background(), e.Kind.level(), "queue: "+e.title(), attrs...)
 }
 
 // title returns the log message of an event. A report that becomes bad mail has

@@ -49,6 +49,8 @@ type Queue struct {
 	// is silent.
 	Logger *slog.Logger
 
+	inheriting sync.Mutex // guards Hostname and Logger, see Inherit
+
 	once    sync.Once
 	owner   string // of this Queue's leases
 	host    string
@@ -78,7 +80,9 @@ func (q *Queue) setup() {
 	q.once.Do(func() {
 		q.ids.init()
 		q.clock.start()
-		q.host = q.Hostname
+		q.inheriting.Lock()
+		q.host, q.log = q.Hostname, q.Logger
+		q.inheriting.Unlock()
 		if q.host == "" {
 			q.host, _ = os.Hostname()
 		}
@@ -86,7 +90,6 @@ func (q *Queue) setup() {
 			q.host = "localhost"
 		}
 		q.owner = q.host + "/" + q.ids.next(q.clock.wall())
-		q.log = q.Logger
 		if q.log == nil {
 			q.log = slog.New(slog.DiscardHandler)
 		}

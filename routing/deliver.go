@@ -304,6 +304,7 @@ func (r *Router) transport(c *connector) Transport {
 			} else {
 				own = &smtpclient.Transport{Name: c.Name, Hostname: r.hostname, Logger: r.Logger}
 			}
+			r.inherited.Inherit(own)
 			r.own[c.Name] = own
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
@@ -78,9 +79,10 @@ type Router struct {
 	hostname string
 	name     string // hostname in canonical form
 
-	mu      sync.RWMutex                     // guards own and changed
-	own     map[string]*smtpclient.Transport // for connectors without a Transport, by name
-	changed []func()                         // called by SetTable
+	mu        sync.RWMutex                     // guards the fields below
+	own       map[string]*smtpclient.Transport // for connectors without a Transport, by name
+	changed   []func()                         // called by SetTable
+	inherited site.Defaults                    // for transports
 }
 
 const defaultDownTime = time.Minute
@@ -113,6 +115,9 @@ func (r *Router) init() {
 // connector waits until the table has a connector of that name. If t is nil,
 // the Router uses the field Table again.
 func (r *Router) SetTable(t *Table) {
+	if t != nil {
+		r.inherit(t)
+	}
 	r.current.Store(t)
 	t = r.table()
 	r.mu.Lock()

@@ -37,6 +37,13 @@ type Agent struct {
 	// Name appears in logs, traces and counters.
 	Name string
 
+	// Inherit, if set, gets the settings that all parts of a relay share. It is
+	// called before the server serves (see Server.Inherit). The agent uses those
+	// that it has no value of its own for. Servers may share an agent, so
+	// Inherit may be called again, also while the agent is in use. It must then
+	// change nothing.
+	Inherit func(Defaults)
+
 	// Connect is called before the banner. If it refuses, its reply (554 or
 	// 421) replaces the banner (RFC 5321, 3.1).
 	Connect func(ctx context.Context, s *Session) error

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/logfile"
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
 // Event is one line of a protocol log.
@@ -114,7 +115,7 @@ type Writer struct {
 	// is logged. It must not change after the first call of a method.
 	Logger *slog.Logger
 
-	mu    sync.Mutex // guards the following fields, and calls of w
+	mu    sync.Mutex // guards the following fields, Logger, and calls of w
 	w     io.Writer
 	buf   []byte
 	timer *time.Timer
@@ -150,6 +151,13 @@ func New(w io.Writer, kind, prefix string) *Writer {
 // to each file.
 func NewWriter(w io.Writer, header string) *Writer {
 	return &Writer{w: w, buf: []byte(header), loss: logfile.Loss{Log: "protocol log", Unit: "lines"}}
+}
+
+// Inherit sets Logger if it is not set. A gateway.Gateway calls it.
+func (w *Writer) Inherit(d site.Defaults) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d.Fill(nil, &w.Logger)
 }
 
 // Log writes one event.

@@ -11,8 +11,7 @@ import (
 // defaults are settings that depend on the whole relay. The Gateway gives them
 // to its servers and its queue.
 type defaults struct {
-	logins   *smtpserver.LoginLimit // of all servers that have none of their own
-	content  *smtpserver.ContentBudget
+	*shared
 	memory   memoryBudget
 	pressure *policy.Pressure // nil without a memory limit
 }
@@ -21,10 +20,7 @@ type defaults struct {
 // the runtime. Each Listener sets those of its server. undo reverts the settings
 // of the runtime.
 func (g *Gateway) setDefaults() (d *defaults, undo func()) {
-	d = &defaults{logins: new(smtpserver.LoginLimit), content: g.ContentBudget, memory: newMemoryBudget(g.MemoryLimit, len(g.Listeners)+len(g.Servers))}
-	if d.content == nil {
-		d.content = new(smtpserver.ContentBudget)
-	}
+	d = &defaults{shared: &g.shared, memory: newMemoryBudget(g.MemoryLimit, len(g.Listeners)+len(g.Servers))}
 	undo = func() {}
 	if d.memory.limit > 0 {
 		d.memory.limitQueue(&g.Queue.Limits)
@@ -41,12 +37,7 @@ func (g *Gateway) setDefaults() (d *defaults, undo func()) {
 // apply sets the settings of a server that are not set. The server has not
 // served yet.
 func (d *defaults) apply(srv *smtpserver.Server) {
-	if srv.LoginLimit == nil {
-		srv.LoginLimit = d.logins
-	}
-	if srv.ContentBudget == nil {
-		srv.ContentBudget = d.content
-	}
+	d.give(srv)
 	if d.pressure != nil {
 		d.memory.limitServer(&srv.Limits)
 		srv.Agents = slices.Insert(slices.Clone(srv.Agents), 0, d.pressure.Agent())

@@ -21,7 +21,7 @@ import (
 func Example() {
 	q := &queue.Queue{Store: &memory.Store{}, Deliverer: discard{}}
 	newServer := func() *smtpserver.Server {
-		srv := &smtpserver.Server{Hostname: "relay.example.com"}
+		srv := new(smtpserver.Server)
 		gate := &policy.Gate{Domains: []policy.Domain{{Name: "example.com"}}, Queue: q}
 		if err := gate.Install(srv); err != nil {
 			panic(err)
@@ -33,6 +33,7 @@ func Example() {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	relay := &gateway.Gateway{
+		Hostname:  "relay.example.com",
 		Listeners: []*gateway.Listener{listener},
 		Queue:     q,
 		Tasks: []func(context.Context) error{func(ctx context.Context) error {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -16,11 +16,26 @@ import (
 )
 
 // A Gateway runs a relay. Queue must be set; all other fields are optional. The
-// fields must not change once Run was called.
+// fields must not change once Run or Validate was called.
 //
-// The servers of Listeners and Servers share one smtpserver.LoginLimit, unless
-// they have one of their own.
+// The parts of a Gateway are the servers with their agents, the queue with its
+// Store and its Deliverer, Tracking, Closers, and Parts. A part that has no
+// Hostname or Logger of its own gets that of the Gateway (it inherits the
+// setting); a value that is set on a part is kept. The Gateway sets these fields
+// of its parts in Run and Validate, before anything runs. A part must therefore
+// not be in use before. The servers of Listeners and Servers also share one
+// smtpserver.LoginLimit, unless they have one of their own.
 type Gateway struct {
+	// Hostname is the name of the relay: in banner, EHLO, trace fields, reports
+	// and logs. Other hosts should find it in the DNS, as the name of the
+	// address from which the relay sends. Default: the name of the system, which
+	// Run logs.
+	Hostname string
+	// Logger gets the log lines of all parts that have no Logger. The Gateway
+	// itself logs each listener that opens, warnings about the settings, and the
+	// shutdown. If it is nil, nothing is logged.
+	Logger *slog.Logger
+
 	// Listeners receive mail by SMTP. A relay may have none.
 	Listeners []*Listener
 	// Servers have no listener. Their connections come from another source,
@@ -40,8 +55,10 @@ type Gateway struct {
 	Tasks []func(ctx context.Context) error
 	// Tracking, if set, records the events of the queue. If it cannot be
 	// written (for example because the disk is full), mail is still delivered.
-	// If it has no Logger, it uses that of the Gateway.
 	Tracking *tracking.Log
+	// Parts are other parts of the relay that inherit settings, for example a
+	// pickup.Folder or a routing.Fetcher in Tasks.
+	Parts []Inheritor
 	// Closers are closed at the end, in the order given, also when Run fails.
 	// Examples are the routing.Router, the queue's Store and the protocol logs.
 	Closers []io.Closer
@@ -66,21 +83,25 @@ type Gateway struct {
 	// is none, nothing changes. A negative value means no limit. To set the
 	// limits of the queue, Run must be called before any method of the Queue.
 	MemoryLimit int64
-	// Logger gets a line for each listener that opens, and for the shutdown.
-	// If it is nil, nothing is logged.
-	Logger *slog.Logger
 
 	abort abortSignal
-}
+	ready event
+	began atomic.Bool // Run was called
 
-const defaultGrace = 8 * time.Second
+	once   sync.Once // sets Hostname and shared
+	shared shared
+}
 
 // Run serves and delivers until ctx ends. It then shuts down as described in
 // the documentation of the package, and returns nil. If it must cancel sessions
 // or attempts, it logs this and still returns nil. If a socket, the queue's
-// store or a task fails, Run shuts down and returns that error. It may be
-// called once.
+// store or a task fails, Run shuts down and returns that error. If [Validate]
+// returns an error, Run returns it at once. Run may be called once.
 func (g *Gateway) Run(ctx context.Context) error {
+	if g.began.Swap(true) {
+		return errors.New("gateway: Run was called before")
+	}
+	g.inherit()
 	err := g.validate()
 	if err == nil {
 		err = g.listen()
@@ -88,7 +109,6 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, g.close())
 	}
-	g.logLosses()
 	defaults, undo := g.setDefaults()
 	defer undo()
 	run, fail := context.WithCancelCause(ctx)
@@ -113,6 +133,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		d.serve(defaults, fail)
 		g.log(slog.LevelInfo, "listening", "connector", d.Server.Name, "address", d.Socket.Addr().String())
 	}
+	g.ready.set()
 
 	select {
 	case <-run.Done():
@@ -127,37 +148,6 @@ func (g *Gateway) Run(ctx context.Context) error {
 	err = errors.Join(err, g.finish(context.WithoutCancel(ctx), &producers, delivered))
 	stopTracking()
 	return errors.Join(err, g.close())
-}
-
-// logLosses gives the protocol logs a Logger, so that the loss of lines is seen.
-func (g *Gateway) logLosses() {
-	for _, c := range g.Closers {
-		if w, ok := c.(*smtpserver.ProtocolLogWriter); ok && w.Logger == nil {
-			w.Logger = g.Logger
-		}
-	}
-}
-
-// validate returns an error if a required field is not set.
-func (g *Gateway) validate() error {
-	if g.Queue == nil {
-		return errors.New("gateway: Gateway.Queue is not set")
-	}
-	for i, d := range g.Listeners {
-		switch {
-		case d == nil || d.Server == nil:
-			return fmt.Errorf("gateway: Listeners[%d] has no Server", i)
-		case d.Server.Handler == nil:
-			return fmt.Errorf("gateway: the Server of Listeners[%d] has no Handler: policy.Gate.Install sets it", i)
-		}
-	}
-	if i := slices.Index(g.Closers, nil); i >= 0 {
-		return fmt.Errorf("gateway: Closers[%d] is nil", i)
-	}
-	if g.Tracking != nil && g.Tracking.Dir == "" {
-		return errors.New("gateway: Tracking.Dir is not set")
-	}
-	return nil
 }
 
 // listen opens all sockets, or none.
@@ -178,100 +168,15 @@ func (g *Gateway) track() (stop func()) {
 	if g.Tracking == nil {
 		return func() {}
 	}
-	tracking := *g.Tracking
-	if tracking.Logger == nil {
-		tracking.Logger = g.Logger
-	}
 	events, done := g.Queue.Subscribe(0), make(chan struct{})
 	go func() {
 		defer close(done)
-		tracking.Write(events) // logs its errors
+		g.Tracking.Write(events) // logs its errors
 	}()
 	return func() {
 		events.Close()
 		<-done
 	}
-}
-
-// finish shuts down within Grace: first the sessions and tasks, because they
-// add messages to the queue.
-func (g *Gateway) finish(ctx context.Context, producers *sync.WaitGroup, delivered <-chan struct{}) error {
-	grace := g.Grace
-	if grace == 0 {
-		grace = defaultGrace
-	}
-	last, endLast := context.WithTimeout(ctx, grace+lastMoment)
-	defer endLast()
-	all, endAll := context.WithTimeout(last, grace)
-	defer endAll()
-	soft, cancel := context.WithTimeout(all, grace*2/3)
-	defer cancel()
-	defer g.abort.during(func() {
-		g.log(slog.LevelWarn, "shutdown aborted: sessions and attempts are canceled")
-		endAll()
-	}, endLast)()
-	for _, d := range g.Listeners {
-		producers.Go(func() { g.late(d.close(soft)) })
-	}
-	for _, srv := range g.Servers {
-		producers.Go(func() { g.late(shut(soft, srv)) })
-	}
-	done := make(chan struct{})
-	go func() {
-		producers.Wait()
-		close(done)
-	}()
-	within(soft, done)
-	still := make(chan struct{})
-	go func() {
-		defer close(still)
-		g.late(g.Queue.Shutdown(all))
-		<-delivered
-	}()
-	var errs []error
-	if !within(last, still) {
-		errs = append(errs, errors.New("gateway: a delivery still runs after its context was canceled"))
-	}
-	if !within(last, done) {
-		errs = append(errs, errors.New("gateway: a task, or an agent in a session, still runs after its context was canceled"))
-	}
-	return errors.Join(errs...)
-}
-
-// lastMoment is the time that deliveries have to return after their context was
-// canceled.
-const lastMoment = time.Second
-
-// within waits until ended is closed or ctx ends; it reports whether ended is
-// closed.
-func within(ctx context.Context, ended <-chan struct{}) bool {
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
-	select {
-	case <-ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// late logs that sessions or attempts were canceled.
-func (g *Gateway) late(err error) {
-	if err != nil {
-		g.log(slog.LevelWarn, "shutdown canceled unfinished sessions or attempts; queued messages stay in the store", "error", err)
-	}
-}
-
-func (g *Gateway) close() error {
-	var errs []error
-	for _, c := range g.Closers {
-		if c != nil {
-			errs = append(errs, c.Close())
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (g *Gateway) log(level slog.Level, text string, args ...any) {

@@ -42,6 +42,7 @@ type relay struct {
 
 func newRelay(t *testing.T) *relay {
 	r := &relay{socket: smtptest.NewListener(), ended: make(chan error, 1)}
+	r.Hostname = "relay.example.com"
 	r.Queue = &queue.Queue{Store: &memory.Store{}, Deliverer: r, Hostname: "relay.example.com"}
 	r.Listeners = []*gateway.Listener{{Server: r.server(t, "relay.example.com"), Socket: r.socket}}
 	r.Closers = []io.Closer{r.closer("router"), r.closer("store")}

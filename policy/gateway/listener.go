@@ -29,7 +29,7 @@ type Listener struct {
 	fail     func(error)    // gets the error of a server that ends by itself
 	defaults *defaults      // for each server
 
-	mu   sync.Mutex // guards the fields below
+	mu   sync.Mutex // guards the fields below, Server and Socket
 	open bool
 	now  *acceptor
 	// servers may have sessions; the last one gets new connections.
@@ -58,8 +58,23 @@ func (d *Listener) listen() error {
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.Socket = l
 	return nil
+}
+
+// server returns the server of new connections, or nil.
+func (d *Listener) server() *smtpserver.Server {
+	if d == nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := len(d.servers); n > 0 {
+		return d.servers[n-1]
+	}
+	return d.Server
 }
 
 // serve accepts connections. fail gets the error of a server that ends by

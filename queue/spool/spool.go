@@ -40,7 +40,8 @@ type Options struct {
 	DamagedBytes int64
 	DamagedFiles int
 	// Logger gets a line about the recovery, about errors of the disk and about
-	// damage. A nil Logger is silent.
+	// damage. If it is nil, the Spool uses that of the gateway.Gateway that it is
+	// given to; without one, it is silent.
 	Logger *slog.Logger
 	// FileSystem is for the tests of this module: they use a disk in memory.
 	// The default is the file system of the operating system.
@@ -136,7 +137,7 @@ func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 	}
 	s.largeContent = min(s.largeContent, segmentSize/4)
 	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
+		s.logger = slog.New(new(heldLog)) // until Inherit
 	}
 	s.log = newLog(dir, segmentSize, fsys, s.logger)
 	s.log.owner, s.log.kick = s, s.kick

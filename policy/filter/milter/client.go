@@ -100,6 +100,10 @@ func (c *Client) connectTimeout() time.Duration { return orDefault(c.ConnectTime
 func (c *Client) commandTimeout() time.Duration { return orDefault(c.CommandTimeout, 30*time.Second) }
 func (c *Client) contentTimeout() time.Duration { return orDefault(c.ContentTimeout, 300*time.Second) }
 
+// Inherit sets Logger if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (c *Client) Inherit(d smtpserver.Defaults) { d.Fill(nil, &c.Logger) }
+
 // Agent returns an agent that asks the milter at each event. Put it after the
 // agents that decide who may send to whom, so that the milter gets only accepted
 // recipients, and before the agents that sign messages or add trace fields.
@@ -109,7 +113,8 @@ func (c *Client) Agent() smtpserver.Agent {
 		name = "milter " + c.Address
 	}
 	return smtpserver.Agent{
-		Name: name,
+		Name:    name,
+		Inherit: c.Inherit,
 		Connect: func(ctx context.Context, s *smtpserver.Session) error {
 			return c.opening(c.conversation(ctx, s))
 		},

@@ -109,6 +109,10 @@ func (r *Rule) validate() error {
 	return nil
 }
 
+// Inherit sets Logger if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (r *Rules) Inherit(d smtpserver.Defaults) { d.Fill(nil, &r.Logger) }
+
 // Agent returns an agent that applies the rules at the end of data. If a rule
 // cannot be applied, the client gets a 451; no rule is skipped silently. Some
 // rules must read the parts of a message. If the message then has too many
@@ -117,7 +121,7 @@ func (r *Rule) validate() error {
 // fails, every message gets a 451.
 func (r *Rules) Agent() smtpserver.Agent {
 	invalid := r.Validate()
-	return smtpserver.Agent{Name: "transport rules", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+	return smtpserver.Agent{Name: "transport rules", Inherit: r.Inherit, EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		if invalid != nil {
 			return invalid
 		}

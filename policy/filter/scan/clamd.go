@@ -49,9 +49,13 @@ func (c *Clamd) Validate() error { return validAddress("Clamd", c.Address) }
 // Counters returns the counters. It may be called at any time.
 func (c *Clamd) Counters() Counters { return c.counters.read() }
 
+// Inherit sets Logger if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (c *Clamd) Inherit(d smtpserver.Defaults) { d.Fill(nil, &c.Logger) }
+
 // Agent returns an agent that scans messages at the end of data.
 func (c *Clamd) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "clamd", EndOfData: func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
+	return smtpserver.Agent{Name: "clamd", Inherit: c.Inherit, EndOfData: func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) error {
 		return c.check(ctx, m)
 	}}
 }

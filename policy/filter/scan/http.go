@@ -100,9 +100,13 @@ func (h *HTTP) Validate() error {
 // Counters returns the counters. It may be called at any time.
 func (h *HTTP) Counters() Counters { return h.counters.read() }
 
+// Inherit sets Logger if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (h *HTTP) Inherit(d smtpserver.Defaults) { d.Fill(nil, &h.Logger) }
+
 // Agent returns an agent that asks the service at the end of data.
 func (h *HTTP) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "http scan", EndOfData: h.check}
+	return smtpserver.Agent{Name: "http scan", Inherit: h.Inherit, EndOfData: h.check}
 }
 
 func (h *HTTP) check(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {

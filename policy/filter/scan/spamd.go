@@ -59,9 +59,13 @@ func (c *Spamd) Validate() error {
 // Counters returns the counters. It may be called at any time.
 func (c *Spamd) Counters() Counters { return c.counters.read() }
 
+// Inherit sets Logger if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (c *Spamd) Inherit(d smtpserver.Defaults) { d.Fill(nil, &c.Logger) }
+
 // Agent returns an agent that scans messages at the end of data.
 func (c *Spamd) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "spamd", EndOfData: c.check}
+	return smtpserver.Agent{Name: "spamd", Inherit: c.Inherit, EndOfData: c.check}
 }
 
 const statusField = "X-Spam-Status"

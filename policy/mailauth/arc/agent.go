@@ -39,7 +39,7 @@ func (sl *Sealer) Agent() smtpserver.Agent {
 		}
 		id := sl.ID
 		if id == "" {
-			id = s.Server().Hostname
+			id = s.Hostname()
 		}
 		fields, err := sl.seal(ctx, id, authres.ResultsOf(s), VerdictOf(s), dkimsig.NewHeader(transaction.Fields(m)), bodyOf(s, m))
 		if err != nil {

@@ -105,7 +105,7 @@ func (st *Stamper) id(s *smtpserver.Session) string {
 	if st.ID != "" {
 		return st.ID
 	}
-	return s.Server().Hostname
+	return s.Hostname()
 }
 
 func (st *Stamper) trusts(s *smtpserver.Session) bool { return st.Trust != nil && st.Trust(s) }

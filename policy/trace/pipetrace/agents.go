@@ -85,10 +85,19 @@ func (t *Tracer) of(s *smtpserver.Session, m *smtpserver.Message) *folder {
 	return p.dir
 }
 
+// Inherit sets Logger if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (t *Tracer) Inherit(d smtpserver.Defaults) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d.Fill(nil, &t.Logger)
+}
+
 // agent returns the agent that writes Original.eml.
 func (t *Tracer) agent() smtpserver.Agent {
 	return smtpserver.Agent{
 		Name:    "pipeline tracing",
+		Inherit: t.Inherit,
 		Connect: func(_ context.Context, s *smtpserver.Session) error { t.progress(s); return nil },
 		Mail: func(_ context.Context, s *smtpserver.Session, _ string, _ *smtp.MailOptions) error {
 			t.progress(s).messages++

@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/site"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// Defaults are the settings of a Gateway that its parts inherit: Hostname and
+// Logger.
+type Defaults = site.Defaults
+
+// An Inheritor is a part of a relay that inherits settings. It has the method
+//
+//	Inherit(Defaults)
+//
+// which sets the settings that the part has no value of its own for. Run and
+// Validate call it before anything runs. It may be called more than once, also
+// while the part is in use: it must then change nothing. Servers, agents,
+// Stores, Deliverers and logs are parts; one of a third party can be an
+// Inheritor too.
+type Inheritor = site.Inheritor
+
+// inherit gives the parts the settings that they have no value of their own for.
+func (g *Gateway) inherit() {
+	g.once.Do(func() {
+		g.setHostname()
+		g.shared = shared{
+			Defaults: Defaults{Hostname: g.Hostname, Logger: g.Logger},
+			logins:   new(smtpserver.LoginLimit),
+			content:  g.ContentBudget,
+		}
+		if g.shared.content == nil {
+			g.shared.content = new(smtpserver.ContentBudget)
+		}
+	})
+	for _, srv := range g.servers() {
+		g.shared.give(srv.Server)
+	}
+	g.shared.Inherit(g.Queue, g.Tracking)
+	for _, part := range g.Parts {
+		g.shared.Inherit(part)
+	}
+	for _, part := range g.Closers {
+		g.shared.Inherit(part)
+	}
+}
+
+// setHostname sets Hostname to the name of the system if it is not set.
+func (g *Gateway) setHostname() {
+	if g.Hostname != "" {
+		return
+	}
+	name, err := os.Hostname()
+	if _, wrong := addr.HostName(name); err != nil || wrong != nil {
+		name = "localhost"
+	}
+	g.Hostname = name
+	g.log(slog.LevelInfo, "Hostname is not set, the name of the system is used", "hostname", name)
+}
+
+// shared are the settings that the parts of a relay share.
+type shared struct {
+	Defaults
+	logins  *smtpserver.LoginLimit
+	content *smtpserver.ContentBudget
+}
+
+// give sets the settings of a server that are not set.
+func (s *shared) give(srv *smtpserver.Server) {
+	if srv == nil {
+		return
+	}
+	if srv.LoginLimit == nil {
+		srv.LoginLimit = s.logins
+	}
+	if srv.ContentBudget == nil {
+		srv.ContentBudget = s.content
+	}
+	srv.Inherit(s.Defaults)
+}
+
+// A namedServer is a server of the Gateway, and the path of the field that
+// contains it.
+type namedServer struct {
+	Path   string
+	Server *smtpserver.Server
+}
+
+// servers returns all servers, without those that are nil.
+func (g *Gateway) servers() []namedServer {
+	var all []namedServer
+	add := func(path string, srv *smtpserver.Server) {
+		if srv != nil {
+			all = append(all, namedServer{path, srv})
+		}
+	}
+	for i, l := range g.Listeners {
+		add(fmt.Sprintf("Listeners[%d].Server", i), l.server())
+	}
+	for i, srv := range g.Servers {
+		add(fmt.Sprintf("Servers[%d]", i), srv)
+	}
+	return all
+}

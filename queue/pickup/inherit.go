@@ -1,0 +1,7 @@
+package pickup
+
+import "github.com/bridgehead-mail/bridgehead/internal/site"
+
+// Inherit sets Hostname and Logger if they are not set. A gateway.Gateway calls
+// it for its Parts before they run.
+func (f *Folder) Inherit(d site.Defaults) { d.Fill(&f.Hostname, &f.Logger) }

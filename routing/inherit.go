@@ -1,0 +1,32 @@
+package routing
+
+import "github.com/bridgehead-mail/bridgehead/internal/site"
+
+// Inherit sets Hostname and Logger if they are not set. It passes the settings
+// of the Router to the transports of its connectors, also to those of later
+// tables (SetTable, NewTransport). A gateway.Gateway calls it before the first
+// use of the Router.
+func (r *Router) Inherit(d site.Defaults) {
+	d.Fill(&r.Hostname, &r.Logger)
+	r.mu.Lock()
+	r.inherited = site.Defaults{Hostname: r.Hostname, Logger: r.Logger}
+	r.mu.Unlock()
+	r.inherit(r.table())
+}
+
+// inherit passes the settings to the transports of a table.
+func (r *Router) inherit(t *Table) {
+	r.mu.RLock()
+	d := r.inherited
+	r.mu.RUnlock()
+	for _, c := range t.connectors {
+		d.Inherit(c.Transport)
+	}
+}
+
+// Inherit sets Logger if it is not set, and passes d to the Transport. A
+// gateway.Gateway calls it for its Parts before they run.
+func (f *Fetcher) Inherit(d site.Defaults) {
+	d.Fill(nil, &f.Logger)
+	d.Inherit(f.Transport)
+}

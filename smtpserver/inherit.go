@@ -1,0 +1,22 @@
+package smtpserver
+
+import "github.com/bridgehead-mail/bridgehead/internal/site"
+
+// Defaults are the settings that all parts of a relay share: Hostname and
+// Logger. A gateway.Gateway gives its own to the servers, and each server gives
+// them to its agents (see Agent.Inherit). A field that is not set has the zero
+// value.
+type Defaults = site.Defaults
+
+// Inherit sets Hostname and Logger if they are not set. It calls Inherit of all
+// agents that have it, and of the Handler, the Auth and the ProtocolLog if they
+// have such a method. A gateway.Gateway calls it before the server serves.
+func (srv *Server) Inherit(d Defaults) {
+	d.Fill(&srv.Hostname, &srv.Logger)
+	for i := range srv.Agents {
+		if f := srv.Agents[i].Inherit; f != nil {
+			f(d)
+		}
+	}
+	d.Inherit(srv.Handler, srv.Auth, srv.ProtocolLog)
+}
