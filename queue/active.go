@@ -19,12 +19,13 @@ type active struct {
 
 	// What is to be recorded. The lock of the Queue guards these fields and the
 	// state of the recipients of m.
-	changed  bool         // the state of a recipient differs from the stored one
-	touched  []*Recipient // those whose state has changed since the last record; only in progress
-	progress *progress    // what was recorded while parts are in delivery; nil before
-	tried    bool         // an attempt had a result
-	order    *Op          // an operation to perform when the attempts have ended
-	due      *reports     // the reports to send first; nil means none
+	changed  bool                // the state of a recipient differs from the stored one
+	touched  []*Recipient        // those whose state has changed since the last record; only in progress
+	progress *progress           // what was recorded while parts are in delivery; nil before
+	tried    bool                // an attempt had a result
+	order    *Op                 // an operation to perform when the attempts have ended
+	due      *reports            // the reports to send first; nil means none
+	results  map[*Recipient]bool // those that had ended before, and owe a final result
 }
 
 // owed returns the reports that are due, for more to be added.

@@ -16,6 +16,9 @@ import (
 // follow to todo.
 func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Decision {
 	a, hop := p.message(), NextHop(p.Hop.Key)
+	if hop == finalHop {
+		return q.passResults(p, todo)
+	}
 	pace := q.pace(hop)
 	if pace.Held {
 		return q.decide(todo, func(core *sched.Scheduler) {

@@ -93,8 +93,16 @@
 // change of settings. It retries the mail that waits because of the old
 // settings.
 //
-// Each thing that happens is an [Event] for the subscribers. The package
-// queue/tracking writes events to a log and searches it. The package
+// # Final results
+//
+// Each thing that happens is an [Event] for the subscribers. A subscriber that is
+// slow loses events. An application that must not lose a result, for example
+// because it writes a table of the delivery results, sets [Queue.FinalResults].
+// The message stays in the Store until FinalResults has accepted the final result
+// of each recipient. The message has the status [MessageResults] during this time.
+// It is in the queue [FinalResultsQueue], which an operator can suspend and resume.
+//
+// The package queue/tracking writes events to a log and searches it. The package
 // queue/pickup submits the messages that programs write to a folder.
 //
 // # Stores and deliverers

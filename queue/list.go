@@ -20,7 +20,7 @@ type Filter struct {
 	ID, After string
 
 	From      string
-	Recipient string // matches if any waiting recipient does
+	Recipient string // matches if any waiting recipient does; any recipient of MessageBad and MessageResults
 	Subject   string
 	Client    string // the IP address of the client
 
@@ -45,12 +45,13 @@ const (
 	MessagePendingRemove                           // will be removed when the attempt has ended
 	MessagePoison                                  // poison message
 	MessageBad                                     // bad mail: can be neither delivered nor reported
+	MessageResults                                 // all recipients have ended; waits for Queue.FinalResults
 )
 
 // String returns "ready", "active", "retry", "held", "suspended", "pending
-// suspend", "pending remove", "poison" or "bad mail".
+// suspend", "pending remove", "poison", "bad mail" or "results".
 func (s MessageStatus) String() string {
-	return [...]string{"", "ready", "active", "retry", "held", "suspended", "pending suspend", "pending remove", "poison", "bad mail", ""}[min(s, MessageBad+1)]
+	return [...]string{"", "ready", "active", "retry", "held", "suspended", "pending suspend", "pending remove", "poison", "bad mail", "results", ""}[min(s, MessageResults+1)]
 }
 
 // MessageInfo describes a message in the queue. It is a copy.
@@ -165,6 +166,9 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 		info.Hops = append(info.Hops, waiting.list[i].hop)
 	}
 	info.Expires = q.expires(m, waiting)
+	if q.owesResults(m) && !aside(e.Schedule.Hop) {
+		info.Hops = append(info.Hops, finalHop)
+	}
 	info.Status = q.statusOfMessage(e, order, isActive, attempts)
 	return info, nil
 }
@@ -177,6 +181,8 @@ func (q *Queue) statusOfMessage(e *Entry, order Op, isActive bool, attempts int)
 		return MessagePoison
 	case badMailHop:
 		return MessageBad
+	case finalHop:
+		return MessageResults
 	}
 	switch {
 	case order.what == opSuspend:
@@ -264,7 +270,7 @@ func (f *Filter) recipient(m *MessageInfo) bool {
 		return true
 	}
 	for i := range m.Recipients {
-		if r := &m.Recipients[i]; (r.Status == Waiting || m.Status == MessageBad) && wildcard.Match(f.Recipient, r.Addr) {
+		if r := &m.Recipients[i]; (r.Status == Waiting || m.Status == MessageBad || m.Status == MessageResults) && wildcard.Match(f.Recipient, r.Addr) {
 			return true
 		}
 	}

@@ -106,6 +106,10 @@ type Recipient struct {
 	Last        Result // the result of the last attempt
 	LastAttempt time.Time
 	Notified    bool // the sender got a delay notice, or the success report that was due
+	// Acknowledged is true if [Queue.FinalResults] has accepted the final
+	// result. ResultTries is how many calls of it have failed.
+	Acknowledged bool
+	ResultTries  int
 }
 
 // Rcpt returns a recipient without options for each address.

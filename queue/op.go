@@ -234,6 +234,9 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 // requires.
 func (a *active) retryBy(op Op) {
 	for _, r := range a.m.Recipients {
+		if a.m.owesResult(r) {
+			r.retryAtOnce()
+		}
 		if r.Status != Waiting {
 			continue
 		}
@@ -249,7 +252,8 @@ func (a *active) retryBy(op Op) {
 
 // giveUp ends the waiting recipients, with or without a report.
 func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) error {
-	q.locked(func(*sched.Scheduler) { a.endAll(stored, op, q.clock.wall()) })
+	waited := false
+	q.locked(func(*sched.Scheduler) { waited = a.endAll(stored, op, q.clock.wall()) })
 	kind := EventOperation
 	if op.what == opMakeRoom {
 		kind = EventBadMailRemoved
@@ -262,15 +266,17 @@ func (q *Queue) giveUp(ctx context.Context, a *active, stored NextHop, op Op) er
 		s, _ := a.schedule(&q.clock)
 		return q.Store.Update(ctx, a.owner, a.m, Schedule{Due: s.Due, Wait: s.Wait})
 	}
-	return q.Store.Remove(ctx, a.owner, a.m.ID)
+	return q.finish(ctx, a, waited)
 }
 
-// endAll ends the waiting recipients, as op requires.
-func (a *active) endAll(stored NextHop, op Op, wall time.Time) {
+// endAll ends the waiting recipients, as op requires, and reports whether there
+// were any.
+func (a *active) endAll(stored NextHop, op Op, wall time.Time) (waited bool) {
 	for _, r := range a.m.Recipients {
 		if r.Status != Waiting {
 			continue
 		}
+		waited = true
 		r.Status = Expired
 		if stored == poisonHop {
 			r.Last = *poisoned()
@@ -284,6 +290,7 @@ func (a *active) endAll(stored NextHop, op Op, wall time.Time) {
 		}
 	}
 	a.NoneWaits()
+	return waited
 }
 
 // resubmitCopy replaces a poison message or bad mail by a copy that can be
@@ -296,7 +303,10 @@ func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op 
 	m.ID, m.Interrupted, m.Received, m.Release = copyID(a.m.ID), 0, q.clock.wall(), time.Time{}
 	m.Recipients = nil
 	for _, r := range a.m.Recipients {
-		if r.Status != Delivered && r.Status != Expanded {
+		switch {
+		case r.Status == Delivered && q.FinalResults != nil && m.owesResult(r):
+			m.Recipients = append(m.Recipients, r)
+		case r.Status != Delivered && r.Status != Expanded:
 			m.Recipients = append(m.Recipients, &Recipient{Addr: r.Addr, Options: r.Options})
 		}
 	}

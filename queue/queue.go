@@ -42,6 +42,21 @@ type Queue struct {
 	// ([MessageBad]). Limits.BadMail, Limits.BadMailBytes and
 	// Limits.BadMailMessages apply. [BadMailDir] writes files.
 	BadMail func(ctx context.Context, m *Message) error
+	// FinalResults, if set, gets the final result of each recipient at least
+	// once, before the message is removed from the Store, also if the process
+	// dies in between. An application can use it for a table of the delivery
+	// results. rcpts have ended: Status and Last say how. FinalResults must not
+	// change m or rcpts, and must not read other recipients of m. Expanded
+	// recipients and messages of the Queue itself (Message.System) have no
+	// result.
+	//
+	// If FinalResults returns an error, the Queue calls it again: first after 5
+	// seconds, then after doubling intervals of up to one hour. It gives the
+	// result up after 128 calls (about five days), and logs that. Meanwhile the
+	// message stays in the Store ([MessageResults]), and deliveries continue:
+	// the calls have at most a tenth of the slots, [Limits].Deliveries. A call
+	// is canceled after one minute. The context of a call ends with the Queue.
+	FinalResults func(ctx context.Context, m *Message, rcpts []*Recipient) error
 	// Hooks are called with each message before it is stored. They can change
 	// or refuse it.
 	Hooks []Hook

@@ -21,6 +21,7 @@ type recorder struct {
 	carryOut func(todo []sched.Decision)
 	reporter reporter
 	log      *slog.Logger
+	results  bool                                                              // the application gets final results
 	wait     func(n int, last *Result) time.Duration                           // before the next attempt
 	execute  func(ctx context.Context, a *active, stored NextHop, op Op) error // carries out an order
 
@@ -42,7 +43,7 @@ func newRecorder(q *Queue) recorder {
 		keep = func(ctx context.Context, bad *Message) (string, error) { return "", q.BadMail(ctx, bad) }
 	}
 	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit}
-	return recorder{store: q.Store, driver: &q.driver, clock: &q.clock, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
+	return recorder{results: q.FinalResults != nil, store: q.Store, driver: &q.driver, clock: &q.clock, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
 }
 
 // record records a message, once or until nothing has changed meanwhile.
@@ -127,6 +128,9 @@ func (r *recorder) conclude(a *active) error {
 		a.acquit()
 		if core.Outdated(&a.Message) {
 			a.retryOwnCauses(r.clock.now())
+		}
+		if r.results {
+			a.oweResults(r.clock.now())
 		}
 		op = a.order // stays set, in case this must be repeated
 		a.Closing()

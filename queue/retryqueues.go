@@ -107,6 +107,8 @@ func (q *Queue) start(ctx context.Context, e *Entry, match func(NextHop) bool) (
 		return false, nil
 	case !q.clock.dueAt(&e.Schedule).After(q.clock.now()) && e.Schedule.Owner == "":
 		return true, nil // due: only its hop delays it
+	case stored == finalHop:
+		return q.do(ctx, e.ID, stored, RetryNow())
 	}
 	return q.retryNow(ctx, e, func(*Message, *Recipient) bool { return true })
 }

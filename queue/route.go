@@ -50,6 +50,7 @@ func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 		}
 		groups.add(hop, a.m.Recipients, i)
 	}
+	waiting = append(waiting, q.addResults(a, &groups, now)...)
 	q.end(a)
 	todo = q.place(a, groups.list, ended, waiting, todo)
 	q.emitAttempt(a.m, NextHop{}, ended, 0)
@@ -69,6 +70,10 @@ func (q *Queue) nextHop(m *Message, r *Recipient, loop bool) (hop NextHop, res *
 		if hop, err = q.callRoute(q.ctx, m, r); err != nil {
 			return hop, unrouted(err)
 		}
+	}
+	if hop == finalHop {
+		return NextHop{}, &Result{Outcome: Deferred, Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 5},
+			Message: "Routing failed: " + FinalResultsQueue + " is not a next hop"}}
 	}
 	if addr.FoldDomain(hop.Destination) == addr.FoldDomain(q.host) {
 		return hop, refused(554, smtp.EnhancedCode{5, 3, 5}, "The next hop is this host itself: it is configured to loop")
@@ -168,6 +173,10 @@ func (gs *groups) note() {
 // other recipients wait in the store.
 func (q *Queue) place(a *active, gs []group, ended []verdict, waiting []time.Time, todo []sched.Decision) []sched.Decision {
 	for i := range gs {
+		if gs[i].hop == finalHop {
+			gs[i].limits = q.finalLimits()
+			continue
+		}
 		gs[i].limits = q.hopLimits(gs[i].hop)
 		gs[i].pace = q.pace(gs[i].hop)
 	}
@@ -211,6 +220,10 @@ func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *g
 func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, now time.Time, c *clock) {
 	again := core.Returned(now, h)
 	for _, r := range rcpts {
+		if r.Status != Waiting { // for FinalResults
+			a.Wait(h.Key, now, again)
+			continue
+		}
 		if v, ok := a.lateVerdict(h, r, now, again, c); ok {
 			a.apply(&v, now, c)
 			continue

@@ -48,7 +48,7 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 // UnmarshalText reads a status from the name that String returns. An empty text
 // is the zero value, which selects all messages in a [Filter].
 func (s *MessageStatus) UnmarshalText(text []byte) error {
-	return parseName(s, text, "message status", 0, MessageBad)
+	return parseName(s, text, "message status", 0, MessageResults)
 }
 
 // UnmarshalText reads a status from the name that String returns. An empty text

@@ -135,6 +135,7 @@ const (
 	hasOptions = 1 << iota
 	hasHistory
 	hasRoute
+	hasResult
 )
 
 func (e *encoder) recipients(rs []*queue.Recipient) {
@@ -170,6 +171,9 @@ func (e *encoder) recipient(r *queue.Recipient) {
 	if r.Route != (queue.NextHop{}) {
 		has |= hasRoute
 	}
+	if r.Acknowledged || r.ResultTries != 0 {
+		has |= hasResult
+	}
 	e.byte(has)
 	e.str(r.Addr)
 	if has&hasRoute != 0 {
@@ -181,6 +185,10 @@ func (e *encoder) recipient(r *queue.Recipient) {
 	}
 	if has&hasHistory != 0 {
 		e.history(r)
+	}
+	if has&hasResult != 0 {
+		e.bool(r.Acknowledged)
+		e.uint(uint64(r.ResultTries))
 	}
 }
 
@@ -196,6 +204,10 @@ func (d *decoder) recipient(r *queue.Recipient) {
 	}
 	if has&hasHistory != 0 {
 		d.history(r)
+	}
+	if has&hasResult != 0 {
+		r.Acknowledged = d.bool()
+		r.ResultTries = int(d.uint())
 	}
 }
 
