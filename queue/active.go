@@ -67,6 +67,7 @@ func activeOf(m *sched.Message) *active { return m.Load.(*active) }
 type part struct {
 	sched.Part
 	rcpts []*Recipient
+	ctx   deliverContext // of the first attempt
 }
 
 // newPart returns a new part. The first part of a message needs no allocation.

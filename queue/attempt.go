@@ -28,11 +28,13 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 	}
 	began := q.clock.now()
 	q.begin(a)
-	ctx := q.ctx
+	parent := q.ctx
 	if hurry {
-		ctx = q.hurryCtx
+		parent = q.hurryCtx
 	}
+	ctx := q.deliverContext(parent, p, began)
 	results := q.callDeliver(ctx, hop, a.m, p.rcpts)
+	ctx.end(results)
 	q.end(a)
 	failDamaged(results)
 	now := q.clock.now()
@@ -79,10 +81,14 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 	return todo
 }
 
-// judgeAll judges the results of an attempt.
+// judgeAll judges the results of an attempt, except those that Progress has
+// reported.
 func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, now time.Time) []verdict {
 	vs = slices.Grow(vs, len(p.rcpts))
 	for i, r := range p.rcpts {
+		if r.Status == Delivered {
+			continue // by Progress
+		}
 		if o := results[i].Outcome; o == Busy || q.ctx.Err() != nil && o != Success && o != Failure {
 			// No attempt was made, or the Queue has canceled it: it does not count.
 			vs = append(vs, verdict{r: r, hop: NextHop(p.Hop.Key), next: now, again: now})

@@ -43,7 +43,9 @@ type Deliverer interface {
 
 	// Deliver makes one attempt for rcpts, which Route sent to hop. It returns
 	// one result for each, in the same order. It must return when ctx ends. A
-	// recipient that is not known to be delivered by then is Deferred.
+	// recipient that is not known to be delivered by then is Deferred. If
+	// Deliver has delivered to some recipients and must wait before it returns,
+	// it calls [Progress].
 	Deliver(ctx context.Context, hop NextHop, m *Message, rcpts []*Recipient) []Result
 }
 

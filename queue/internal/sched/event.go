@@ -220,6 +220,17 @@ func (s *Scheduler) PutBack(p *Part) {
 	s.Ended(p.Msg)
 }
 
+// Progressed notes that recipients of a part of m were delivered, while the
+// attempt for the others continues. They are recorded at once.
+func (s *Scheduler) Progressed(m *Message) {
+	if m.recording {
+		m.again = true
+		return
+	}
+	m.recording = true
+	s.decide(Decision{Kind: Record, Msg: m})
+}
+
 // Ended ends a part of m: its recipients were delivered, have failed, or wait.
 func (s *Scheduler) Ended(m *Message) {
 	m.left--

@@ -119,6 +119,10 @@ func (w *world) checkMessage(id string, m *Message, parts map[*Part]int, left, u
 	if m.recording != recorded {
 		w.t.Fatalf("%s: recording is %v, but %v", id, m.recording, recorded)
 	}
+	begun := w.recording != nil && w.recording.m == m
+	if slices.ContainsFunc(ml.rcpts, func(r *rcpt) bool { return r.delivered }) && !m.lost && (!recorded || begun && !m.again) {
+		w.t.Fatalf("%s: a delivered recipient is not to be recorded before the others end", id)
+	}
 	if left == 0 && unrouted == 0 && !recorded {
 		w.t.Fatalf("%s: nothing is left of it, and it is not recorded", id)
 	}

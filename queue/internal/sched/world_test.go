@@ -61,13 +61,16 @@ type recording struct {
 	final   bool
 	outcome Outcome
 	inStore bool // the message can be claimed again
+
+	delivered []*rcpt // that it records
 }
 
 // A rcpt is a recipient, and where it is: in one part at most.
 type rcpt struct {
-	ended   bool
-	waiting bool
-	part    *Part
+	ended     bool
+	delivered bool // not recorded yet, and no record in progress has it
+	waiting   bool
+	part      *Part
 }
 
 const (
@@ -236,6 +239,10 @@ func (w *world) work() {
 	}
 	i := w.choose(len(w.workers))
 	job := w.workers[i]
+	if job.Kind == Deliver && !w.calm && w.choose(4) == 0 {
+		w.progress(job.Part)
+		return
+	}
 	switch job.Kind {
 	case Route:
 		w.route(job.Msg)
@@ -307,7 +314,8 @@ func (w *world) wait(m *Message, key Key, rcpts []*rcpt, again time.Time) {
 
 func (w *world) deliver(p *Part) {
 	m, rcpts := p.Msg, p.Load.([]*rcpt)
-	if w.held[p.Hop.Key] {
+	some := slices.ContainsFunc(rcpts, func(r *rcpt) bool { return r.ended }) // see progress
+	if w.held[p.Hop.Key] && !some {
 		w.event(func() { w.s.TurnedBack(w.now, p, w.pace(p.Hop.Key)) })
 		return
 	}
@@ -315,8 +323,8 @@ func (w *world) deliver(p *Part) {
 	if i := slices.Index(w.keys, p.Hop.Key); i%2 == 0 {
 		a.Host = fmt.Sprint("host", w.choose(8)/7+i%4) // nearly always the same
 	}
-	a.Busy = a.Host != "" && !w.calm && w.choose(8) == 0
-	a.Down = !a.Busy && !w.calm && (w.choose(3) == 0 || w.gloomy && w.choose(3) > 0)
+	a.Busy = !some && a.Host != "" && !w.calm && w.choose(8) == 0
+	a.Down = !some && !a.Busy && !w.calm && (w.choose(3) == 0 || w.gloomy && w.choose(3) > 0)
 	alone := p.Hop.probing || p.Hop.answered.Before(a.Begun) // no other attempt reached the host meanwhile
 	w.event(func() {
 		c := w.s.Attempted(w.now, p, a)
@@ -328,6 +336,8 @@ func (w *world) deliver(p *Part) {
 		}
 		for _, r := range rcpts {
 			switch {
+			case r.ended:
+				r.part = nil
 			case a.Down || !w.calm && w.choose(3) == 0:
 				due, again := w.now.Add(time.Minute), w.now.Add(time.Minute)
 				if c.Down {
@@ -339,11 +349,24 @@ func (w *world) deliver(p *Part) {
 				r.waiting, r.part = true, nil
 				m.Wait(p.Hop.Key, due, again)
 			default:
-				r.ended, r.part = true, nil
+				r.ended, r.delivered, r.part = true, true, nil
 				m.Urgent()
 			}
 		}
 		w.s.Ended(m)
+	})
+}
+
+// progress delivers to one recipient of a part. The attempt continues.
+func (w *world) progress(p *Part) {
+	r := p.Load.([]*rcpt)[0]
+	if r.ended {
+		return
+	}
+	w.event(func() {
+		r.ended, r.delivered = true, true
+		p.Msg.Urgent()
+		w.s.Progressed(p.Msg)
 	})
 }
 

@@ -29,7 +29,16 @@ func (w *world) record() {
 	m := w.records[w.choose(len(w.records))]
 	ml := m.Load.(*mail)
 	final, lost := false, false
-	w.event(func() { final, lost = w.s.Recording(m) })
+	var delivered []*rcpt // what this records
+	w.event(func() {
+		final, lost = w.s.Recording(m)
+		for _, r := range ml.rcpts {
+			if r.delivered {
+				r.delivered = false
+				delivered = append(delivered, r)
+			}
+		}
+	})
 	if final && w.choose(2) == 0 {
 		m.Closing()
 	}
@@ -39,7 +48,7 @@ func (w *world) record() {
 	} else if lost || !w.calm && w.choose(30) == 0 {
 		outcome = Lost
 	}
-	w.recording = &recording{m: m, final: final, outcome: outcome}
+	w.recording = &recording{m: m, final: final, outcome: outcome, delivered: delivered}
 	if outcome == Done && final && m.Waiting() > 0 {
 		ml.due, ml.hop = m.Due()
 		w.recording.inStore = true
@@ -54,6 +63,9 @@ func (w *world) recorded(r *recording) {
 	w.event(func() {
 		if outcome == Failed {
 			w.unrecorded = append(w.unrecorded, m)
+			for _, r := range r.delivered {
+				r.delivered = true
+			}
 		}
 		again := w.s.Recorded(m, final, outcome)
 		if outcome == Failed || !again {
