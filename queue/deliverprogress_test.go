@@ -91,9 +91,14 @@ func TestProgressIsRecordedAtOnce(t *testing.T) {
 
 // Whatever Deliver returns or does later, a success that was reported stays.
 func TestProgressIsFinal(t *testing.T) {
-	stay := func(ctx context.Context, rcpts []*queue.Recipient) { queue.Progress(ctx, rcpts[:1], []queue.Result{ok}) }
+	stay := func(ctx context.Context, rcpts []*queue.Recipient) {
+		queue.Progress(ctx, rcpts[:1], []queue.Result{ok})
+	}
 	for name, f := range map[string]func(ctx context.Context, rcpts []*queue.Recipient) []queue.Result{
-		"another result":  func(ctx context.Context, rcpts []*queue.Recipient) []queue.Result { stay(ctx, rcpts); return laterAll(rcpts) },
+		"another result": func(ctx context.Context, rcpts []*queue.Recipient) []queue.Result {
+			stay(ctx, rcpts)
+			return laterAll(rcpts)
+		},
 		"too few results": func(ctx context.Context, rcpts []*queue.Recipient) []queue.Result { stay(ctx, rcpts); return nil },
 		"a panic":         func(ctx context.Context, rcpts []*queue.Recipient) []queue.Result { stay(ctx, rcpts); panic("a fault") },
 		"unreachable": func(ctx context.Context, rcpts []*queue.Recipient) []queue.Result {

@@ -191,7 +191,9 @@ func (t *ReverseSession) deliver(ctx context.Context, j *Job) []queue.Result {
 	if c == nil {
 		return sameResults(len(j.Recipients), notRequested())
 	}
-	sent := c.Send(ctx, clientMessage(j))
+	m := clientMessage(j)
+	m.Progress = progress(ctx, j, false)
+	sent := c.Send(ctx, m)
 	results := make([]queue.Result, len(sent))
 	broken, delivered := false, false
 	for i := range sent {

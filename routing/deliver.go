@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -39,7 +40,7 @@ func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Messag
 // no quarantine connector.
 func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	results := make([]queue.Result, len(rcpts))
-	r.grouped(rcpts, func(i int) (to queue.NextHop, ok bool) {
+	r.grouped(ctx, rcpts, func(i int) (to queue.NextHop, ok bool) {
 		var err error
 		switch {
 		case hop.Connector == "":
@@ -55,8 +56,8 @@ func (r *Router) reroute(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 			results[i] = errorResult(err)
 		}
 		return to, err == nil
-	}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) {
-		put(results, group, r.deliver(ctx, t, to, m, rcpts))
+	}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) []queue.Result {
+		return put(results, group, r.deliver(ctx, t, to, m, rcpts))
 	})
 	return results
 }
@@ -112,16 +113,18 @@ func pick(rcpts []*queue.Recipient, group []int) []*queue.Recipient {
 	return part
 }
 
-func put(results []queue.Result, group []int, from []queue.Result) {
+func put(results []queue.Result, group []int, from []queue.Result) []queue.Result {
 	for k, i := range group {
 		results[i] = from[k]
 	}
+	return from
 }
 
 // grouped groups the recipients by hop and calls each once per group, in the
-// order of the groups' first recipients.
-func (r *Router) grouped(rcpts []*queue.Recipient, hopOf func(i int) (queue.NextHop, bool),
-	each func(hop queue.NextHop, group []int, rcpts []*queue.Recipient)) {
+// order of the groups' first recipients. each returns the results of the group.
+// The queue gets them before the next group begins.
+func (r *Router) grouped(ctx context.Context, rcpts []*queue.Recipient, hopOf func(i int) (queue.NextHop, bool),
+	each func(hop queue.NextHop, group []int, rcpts []*queue.Recipient) []queue.Result) {
 	groups := make(map[queue.NextHop][]int)
 	var order []queue.NextHop
 	for i := range rcpts {
@@ -134,15 +137,21 @@ func (r *Router) grouped(rcpts []*queue.Recipient, hopOf func(i int) (queue.Next
 		}
 		groups[hop] = append(groups[hop], i)
 	}
-	for _, hop := range order {
-		each(hop, groups[hop], pick(rcpts, groups[hop]))
+	for k, hop := range order {
+		part := pick(rcpts, groups[hop])
+		results := each(hop, groups[hop], part)
+		if k < len(order)-1 {
+			queue.Progress(ctx, part, results)
+		}
 	}
 }
 
 // attempt delivers the mail by one connector.
 func (r *Router) attempt(ctx context.Context, c *connector, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	if r.Categorized != nil {
+		originals := rcpts
 		m, rcpts = copyOf(m, rcpts)
+		ctx = withOriginals(ctx, rcpts, originals)
 		n := len(rcpts)
 		if err := r.Categorized(ctx, hop, m, rcpts); err != nil {
 			return sameResults(n, errorResult(err))
@@ -176,10 +185,12 @@ func (r *Router) viaHosts(ctx context.Context, c *connector, hop queue.NextHop, 
 	if ctx.Err() != nil {
 		return results
 	}
-	r.grouped(rcpts, func(i int) (queue.NextHop, bool) { return hop, unreachable(results[i]) && !refusedTLS(&results[i]) },
-		func(hop queue.NextHop, group []int, rcpts []*queue.Recipient) {
+	all := rcpts
+	r.grouped(ctx, rcpts, func(i int) (queue.NextHop, bool) { return hop, unreachable(results[i]) && !refusedTLS(&results[i]) },
+		func(hop queue.NextHop, group []int, rcpts []*queue.Recipient) []queue.Result {
+			queue.Progress(ctx, all, results)
 			job := &Job{Hop: hop, Message: m, Recipients: rcpts, Destination: second}
-			put(results, group, r.send(ctx, c, c.withSender(job)))
+			return put(results, group, r.send(ctx, c, c.withSender(job)))
 		})
 	return results
 }
@@ -220,6 +231,26 @@ func copyOf(m *queue.Message, rcpts []*queue.Recipient) (*queue.Message, []*queu
 		rc[i] = &c
 	}
 	return &mc, rc
+}
+
+// withOriginals returns a context in which queue.Progress translates copies of
+// recipients to the originals, which the queue knows. The hook may have replaced
+// a copy by another one at the same place.
+func withOriginals(ctx context.Context, copies, originals []*queue.Recipient) context.Context {
+	of := sync.OnceValue(func() map[*queue.Recipient]*queue.Recipient {
+		of := make(map[*queue.Recipient]*queue.Recipient, len(copies))
+		for i, c := range copies {
+			of[c] = originals[i]
+		}
+		return of
+	})
+	return queue.WithProgress(ctx, func(rcpts []*queue.Recipient, results []queue.Result) {
+		known := make([]*queue.Recipient, len(rcpts))
+		for i, r := range rcpts {
+			known[i] = of()[r]
+		}
+		queue.Progress(ctx, known, results)
+	})
 }
 
 // destination returns where a connector's mail for a hop is sent. second is

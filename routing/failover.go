@@ -27,6 +27,7 @@ func (r *Router) deliver(ctx context.Context, t *Table, hop queue.NextHop, m *qu
 	case ctx.Err() != nil || c.Hold: // the result is no evidence about the hop
 	case !r.markDown(hop, &results[left[0]]): // its hosts answered, but TLS failed
 	default:
+		queue.Progress(ctx, rcpts, results) // the alternatives take time
 		r.tryAlternatives(ctx, t, hop, m, rcpts, left, results)
 	}
 	return results
@@ -74,9 +75,9 @@ func (r *Router) tryAlternatives(ctx context.Context, t *Table, hop queue.NextHo
 		done := make(map[int]bool)
 		before := len(tried)
 		part := pick(rcpts, left)
-		r.grouped(part, func(k int) (queue.NextHop, bool) {
+		r.grouped(ctx, part, func(k int) (queue.NextHop, bool) {
 			return r.alternative(t, m, part[k].Addr, tried[:before])
-		}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) {
+		}, func(to queue.NextHop, group []int, rcpts []*queue.Recipient) []queue.Result {
 			tried = append(tried, to)
 			got := r.attempt(ctx, t.byName[to.Connector], to, m, rcpts)
 			if i := slices.IndexFunc(got, unreachable); i >= 0 && ctx.Err() == nil {
@@ -88,11 +89,14 @@ func (r *Router) tryAlternatives(ctx context.Context, t *Table, hop queue.NextHo
 					done[left[g]] = true
 				}
 			}
+			return got
 		})
 		if len(tried) == before {
 			break
 		}
-		left = slices.DeleteFunc(left, func(i int) bool { return done[i] })
+		if left = slices.DeleteFunc(left, func(i int) bool { return done[i] }); len(left) > 0 && len(done) > 0 {
+			queue.Progress(ctx, rcpts, results) // another hop is tried
+		}
 	}
 	return left
 }

@@ -58,6 +58,9 @@ func (p *Pipe) Deliver(ctx context.Context, j *Job) []queue.Result {
 	results := make([]queue.Result, len(j.Recipients))
 	for i := range j.Recipients {
 		results[i] = p.run(ctx, j, j.Recipients[i:i+1])
+		if i < len(results)-1 { // the next command may take long
+			queue.Progress(ctx, j.Recipients[i:i+1], results[i:i+1])
+		}
 	}
 	return results
 }

@@ -46,6 +46,7 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 	m.NoWait = true // the Queue waits: Send would keep a delivery slot
 	m.Hurry = queue.Hurry(ctx)
 	m.ReplyContext = ctx
+	m.Progress = progress(ctx, j, t.LMTP)
 	sent := t.Send(queue.Early(ctx), j.Destination, m)
 	results := make([]queue.Result, len(sent))
 	for i := range sent {
@@ -73,6 +74,21 @@ func clientMessage(j *Job) *smtpclient.Message {
 		}
 	}
 	return m
+}
+
+// progress returns the function that passes results to the queue while a message
+// is sent. A message with one recipient needs none.
+func progress(ctx context.Context, j *Job, final bool) func(rcpts []int, sent []smtpclient.Result) {
+	if len(j.Recipients) == 1 {
+		return nil
+	}
+	return func(rcpts []int, sent []smtpclient.Result) {
+		results := make([]queue.Result, len(rcpts))
+		for k, i := range rcpts {
+			results[k] = result(&sent[i], final)
+		}
+		queue.Progress(ctx, pick(j.Recipients, rcpts), results)
+	}
 }
 
 // result converts a smtpclient.Result to a result of the queue. final means

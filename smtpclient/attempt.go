@@ -56,6 +56,7 @@ func (a *attempt) sendOn(c *Client) (done bool) {
 // final result or no address is left. If all sessions of an address are in use,
 // it tries another one of the same preference before it waits.
 func (a *attempt) sendToHosts() {
+	a.d.progress()
 	targets, errs, err := a.t.targets(a.ctx, a.dst)
 	if err != nil {
 		a.d.setUnreachable(a.ctx, nil, err)
@@ -100,6 +101,7 @@ func (a *attempt) mayTry() bool {
 // there is none. opened reports whether the host was connected to.
 func (a *attempt) session(tg *target) (c *Client, opened bool) {
 	t := a.t
+	a.d.progress()
 	k := t.sessionKey(a.dst, tg)
 	if !a.fresh {
 		if c := t.takeFrom(&k); c != nil {

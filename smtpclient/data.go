@@ -57,6 +57,9 @@ func (t *transaction) sendNothing() error {
 func (t *transaction) replies() error {
 	c := t.c
 	for {
+		if !c.hasReply() {
+			t.d.progress()
+		}
 		r, err := c.readReply("end of data", c.cfg.Timeouts.dataDone())
 		if err != nil {
 			return err

@@ -30,6 +30,9 @@ type delivery struct {
 	states  []rcptState
 	todo    []int // recipients for the transactions of this session, in order
 
+	same      map[int][]int // duplicates of the recipients of this session: see merge
+	delivered []int         // recipients that m.Progress does not know of yet
+
 	bounds   bounds
 	noBDAT   bool // the host refused BDAT: use DATA if the content allows it
 	stepwise bool // the host refused pipelined commands: send one at a time

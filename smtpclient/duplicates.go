@@ -5,13 +5,12 @@ import "github.com/bridgehead-mail/bridgehead/internal/addr"
 // merge removes duplicate recipients from d.todo, so that one RCPT command
 // serves them all. Duplicates have the same address (A-label and U-label forms
 // of a domain are equal) and the same parameters, except those that the host
-// has no extension for. The map gives, for each recipient that was removed, the
-// one that is sent in its place.
-func (d *delivery) merge(c *Client, t terms) map[int]int {
+// has no extension for. merge sets d.same.
+func (d *delivery) merge(c *Client, t terms) {
+	d.same = nil
 	if len(d.todo) < 2 {
-		return nil
+		return
 	}
-	var same map[int]int
 	first := make(map[string]int, len(d.todo))
 	todo := d.todo[:0]
 	var line []byte
@@ -29,20 +28,25 @@ func (d *delivery) merge(c *Client, t terms) map[int]int {
 			todo = append(todo, i)
 			continue
 		}
-		if same == nil {
-			same = make(map[int]int)
+		if d.same == nil {
+			d.same = make(map[int][]int)
 		}
-		same[i] = of
+		d.same[of] = append(d.same[of], i)
 	}
 	d.todo = todo
-	return same
 }
 
 // answer gives each duplicate the result of the recipient that was sent.
-func (d *delivery) answer(same map[int]int) {
-	for i, of := range same {
+func (d *delivery) answer() {
+	for of := range d.same {
 		if f := d.states[of]; f != open && f != accepted {
-			d.results[i], d.states[i] = d.results[of], f
+			d.answerSame(of)
 		}
+	}
+}
+
+func (d *delivery) answerSame(of int) {
+	for _, i := range d.same[of] {
+		d.results[i], d.states[i] = d.results[of], d.states[of]
 	}
 }

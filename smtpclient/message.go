@@ -53,6 +53,15 @@ type Message struct {
 	// The timeout of the reply to the end of data stays as it is.
 	Hurry bool
 
+	// Progress, if not nil, is called when a host has accepted the message for
+	// some recipients and Send continues with others: before Send begins another
+	// transaction or session, and before it waits for the next reply of an LMTP
+	// host. It is not called when Send is about to return. rcpts are the indices
+	// of these recipients in Recipients; each recipient is in one call. results
+	// has their results at the same indices. Progress must not change or keep
+	// the slices. Send waits for it.
+	Progress func(rcpts []int, results []Result)
+
 	// ReplyContext, if not nil, replaces the context of Send when the end of
 	// data is sent. After that, only the end of ReplyContext cancels the
 	// delivery. At that time the host may have accepted the message already. If

@@ -230,6 +230,9 @@ func (t *transaction) finish(i int, o Outcome, e *smtp.SMTPError) {
 		f = retryOther // the host has not accepted the message
 	}
 	t.d.setResult(t.c, i, f, o, e, nil)
+	if o == Success && t.d.m.Progress != nil {
+		t.d.delivered = append(t.d.delivered, i)
+	}
 }
 
 // decide turns the reply to the end of data into an outcome.

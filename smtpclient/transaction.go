@@ -56,10 +56,11 @@ func (c *Client) deliver(d *delivery) error {
 	if t.ascii {
 		c.refuseUTF8(d)
 	}
-	same := d.merge(c, t)
-	defer d.answer(same)
+	d.merge(c, t)
+	defer d.answer()
 	limit := len(d.todo)
 	for len(d.todo) > 0 {
+		d.progress()
 		n := min(len(d.todo), c.maxRecipients(), limit)
 		c.bounds = d.bounds // the end of the last transaction has removed them
 		tx := &c.tx

@@ -31,6 +31,7 @@ func refusedConnection(c *Client, err error) bool {
 func (a *attempt) wait() {
 	t := a.t
 	for end := time.Now().Add(or(t.MaxWait, time.Minute)); ; {
+		a.d.progress()
 		c, err := a.await(a.full, time.Until(end))
 		if err == nil && c == nil {
 			c, err = t.open(a.ctx, a.dst, a.full, a.d.bounds)

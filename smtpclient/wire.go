@@ -162,3 +162,17 @@ func (w *wire) fill(d time.Duration) error {
 // buffered reports whether the host has sent something that was not read yet as
 // a reply.
 func (w *wire) buffered() bool { return w.w > w.r }
+
+// hasReply reports whether a reply has arrived that was not read yet.
+func (w *wire) hasReply() bool {
+	for rest := w.buf[w.r:w.w]; ; {
+		line, after, complete := bytes.Cut(rest, []byte("\n"))
+		if !complete {
+			return false
+		}
+		if len(line) < 4 || line[3] != '-' {
+			return true
+		}
+		rest = after
+	}
+}
