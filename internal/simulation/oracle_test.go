@@ -25,7 +25,6 @@ type oracle struct {
 	letters  []*letter
 	strays   []string // arrivals that belong to no letter
 	problems []string
-	longest  time.Duration // from a reply 250 to the end of its attempt
 }
 
 // A letter is a message of a client.
@@ -75,7 +74,6 @@ type arrival struct {
 	about     []string  // of a report: its recipients that failed
 	key       string    // of a report: the same for the same report
 	made      time.Time // of a report: its Date field
-	returned  time.Time // when the attempt ended, so that the queue could record it
 }
 
 func (o *oracle) problem(format string, args ...any) {
@@ -362,16 +360,14 @@ func (o *oracle) repeated(reports []*arrival) (problems []string) {
 const recordTime = 200 * time.Millisecond
 
 // explains reports whether a fault explains that the relay does not know of an arrival:
-// the host's reply was lost, or the relay died before it had recorded the reply.
+// the host's reply was lost, or the relay died before it had recorded the reply. It records
+// a reply when it has read it, even if the attempt then continues with other recipients.
 func (o *oracle) explains(a *arrival) bool {
 	if a.confirmed.IsZero() || a.lie != "" {
 		return true
 	}
 	return slices.ContainsFunc(o.w.deaths, func(at time.Time) bool {
-		if at.Before(a.confirmed) {
-			return false
-		}
-		return a.returned.IsZero() || at.Sub(a.returned) <= recordTime || o.w.diskFailed(a.confirmed, at)
+		return !at.Before(a.confirmed) && (at.Sub(a.confirmed) <= recordTime || o.w.diskFailed(a.confirmed, at))
 	})
 }
 
@@ -383,22 +379,6 @@ func (o *oracle) diedAt(made time.Time) bool {
 	})
 }
 
-// returned notes that an attempt for the recipients has ended.
-func (o *oracle) returned(rcpts []*queue.Recipient) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, r := range rcpts {
-		o.about(r.Addr, func(r *rcpt) {
-			for _, a := range r.arrivals {
-				if a.returned.IsZero() && !a.confirmed.IsZero() {
-					a.returned = time.Now()
-					o.longest = max(o.longest, a.returned.Sub(a.confirmed))
-				}
-			}
-		})
-	}
-}
-
 // history says what happened to a recipient.
 func (r *rcpt) history() string {
 	var b strings.Builder
@@ -406,7 +386,7 @@ func (r *rcpt) history() string {
 		b.WriteString("\n\tits sender is null")
 	}
 	for _, a := range r.arrivals {
-		fmt.Fprintf(&b, "\n\tarrived at %s %v, confirmed %v, recorded %v %s", a.host, a.since(a.at), a.since(a.confirmed), a.since(a.returned), a.lie)
+		fmt.Fprintf(&b, "\n\tarrived at %s %v, confirmed %v %s", a.host, a.since(a.at), a.since(a.confirmed), a.lie)
 	}
 	for _, a := range r.reports {
 		fmt.Fprintf(&b, "\n\treport at %s %v, confirmed %v%s: %s", a.host, a.since(a.at), a.since(a.confirmed), a.lie, a.key)

@@ -189,11 +189,7 @@ func (d *deliverer) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Mes
 		name += about
 	}
 	wait(ctx, time.Millisecond+time.Duration(r.w.rand(name).Int64N(int64(5*time.Millisecond))))
-	results := d.Router.Deliver(ctx, hop, m, rcpts)
-	if !r.machine.dead() {
-		r.w.oracle.returned(rcpts)
-	}
-	return results
+	return d.Router.Deliver(ctx, hop, m, rcpts)
 }
 
 // A logWriter writes the log of a relay to the output of the test, if the trace is
