@@ -51,7 +51,7 @@ func TestSharedDomainByHook(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := &queue.Queue{Store: &memory.Store{}, Deliverer: noDelivery{}, Hooks: []queue.Hook{domains.Hook()}}
-	m := &queue.Message{Recipients: queue.Rcpt("alice@shared.example", "bob@Shared.Example", "carol@shared.example", "dave@shared.example",
+	m := &queue.Message{Content: queue.String("Subject: x\r\n\r\n"), Recipients: queue.Rcpt("alice@shared.example", "bob@Shared.Example", "carol@shared.example", "dave@shared.example",
 		"postmaster@shared.example", "nobody@catch.example", "bob@strict.example", "dave@strict.example", "eve@example.net")}
 	routed := &queue.Recipient{Addr: "bob@shared.example", Route: queue.NextHop{Connector: "an agent's"}}
 	m.Recipients = append(m.Recipients, routed)

@@ -52,7 +52,7 @@ func benchmarkScheduler(b *testing.B, rcpts, writers int) {
 	q := &queue.Queue{Store: new(memory.Store), Deliverer: d, Hostname: "relay.example.com"}
 	ended := make(chan error, 1)
 	go func() { ended <- q.Run(context.Background()) }()
-	content := queue.Bytes(make([]byte, 4096))
+	content := queue.Bytes([]byte("Subject: x\r\n\r\n"), make([]byte, 4096-14))
 	to := make([][]string, 10)
 	for h := range to {
 		for i := range rcpts {

@@ -100,6 +100,10 @@ func (q *Queue) worker() {
 func (q *Queue) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var closed <-chan struct{}
+	if n, ok := q.Store.(CloseNotifier); ok {
+		closed = n.Closed()
+	}
 	for now := q.clock.now(); ctx.Err() == nil; {
 		var d sched.Task
 		q.step(func(core *sched.Scheduler) {
@@ -116,12 +120,16 @@ func (q *Queue) run(ctx context.Context) error {
 			case <-timer.C:
 			case <-q.wake:
 			case <-ctx.Done():
+			case <-closed:
+				return errStoreClosed
+			case <-q.storeClosed:
+				return errStoreClosed
 			}
 			q.checkClock()
 			now = q.clock.now()
 		case sched.Claim:
 			if err := q.claim(d.Claim); errors.Is(err, ErrClosed) {
-				return err
+				return errStoreClosed
 			}
 			if d.Claim.Only == nil {
 				now = q.clock.now() // claims go on as long as there is mail and room
@@ -145,7 +153,7 @@ func (q *Queue) look(d *sched.Task, now time.Time) {
 	case sched.Renew:
 		q.renew(d)
 	case sched.Mend:
-		q.recorder.mend()
+		q.noteClosed(q.recorder.mend())
 	case sched.Clear:
 		q.clearAside(q.clock.wallOf(now))
 	case sched.Recheck:

@@ -184,7 +184,7 @@ func ExampleHook() {
 			},
 		}},
 	}
-	m := &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("team@example.com")}
+	m := &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("team@example.com"), Content: queue.String("From: alice@example.com\r\n\r\nLunch?\r\n")}
 	if err := q.Submit(context.Background(), m); err != nil {
 		fmt.Println(err)
 	}

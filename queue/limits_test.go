@@ -89,7 +89,7 @@ func TestMemoryLimit(t *testing.T) {
 		synctest.Wait()
 		for range 100 {
 			m := message("alice@example.com", "bob@example.net")
-			m.Content = queue.String(strings.Repeat("x", 600))
+			m.Content = queue.String("Subject: " + strings.Repeat("x", 591))
 			if err := w.q.Submit(context.Background(), m); err != nil {
 				t.Fatal(err)
 			}

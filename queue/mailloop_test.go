@@ -52,7 +52,6 @@ func TestHops(t *testing.T) {
 		refused bool
 	}{
 		{"none", 0, queue.String("Subject: x\r\n\r\n"), queue.Origin{}, false},
-		{"no content", 0, nil, queue.Origin{}, false},
 		{"thirty", 0, hops(30), queue.Origin{}, false},
 		{"thirty-one", 0, hops(31), queue.Origin{}, true},
 		{"pickup", 0, hops(31), queue.Origin{Connector: "pickup"}, true},
@@ -205,24 +204,36 @@ func headerIsReadOnce(t *testing.T, system bool) {
 	}
 }
 
-// Submit reads the header once, to repair it and to count the hops, even if
-// there are hooks that do not change the content.
+// Submit reads the header of a message from a server once, to repair it, even if
+// there are hooks that do not change the content. It reads the content of a
+// message from the application once more, to check its line ends.
 func TestSubmitReadsHeaderOnce(t *testing.T) {
 	idle := []queue.Hook{{Name: "idle", Submitted: func(context.Context, *queue.Message) error { return nil }}}
-	for name, hooks := range map[string][]queue.Hook{"no hooks": nil, "a hook": idle} {
+	for _, tt := range []struct {
+		name     string
+		hooks    []queue.Hook
+		protocol string
+		reads    int32
+	}{
+		{"from a server", nil, "ESMTP", 1},
+		{"from a server, a hook", idle, "ESMTP", 1},
+		{"from the application", nil, "", 2},
+		{"from the application, a hook", idle, "", 2},
+	} {
 		var reads, whenStored atomic.Int32
 		text := "Received: from a by b\r\nSubject: x\r\n\r\nx\r\n"
 		w := newWorld(t, func(q *queue.Queue) {
-			q.Hooks = hooks
+			q.Hooks = tt.hooks
 			q.Store = beforePut{q.Store, func() { whenStored.Store(reads.Load()) }}
 		})
 		m := message("alice@example.com", "bob@example.net")
+		m.Origin.Protocol = tt.protocol
 		m.Content = content.Section(counted{strings.NewReader(text), &reads}, 0, int64(len(text)))
 		if err := w.q.Submit(context.Background(), m); err != nil {
 			t.Fatal(err)
 		}
-		if n := whenStored.Load(); n != 1 {
-			t.Errorf("%s: the content was read %d times before it was stored, want 1", name, n)
+		if n := whenStored.Load(); n != tt.reads {
+			t.Errorf("%s: the content was read %d times before it was stored, want %d", tt.name, n, tt.reads)
 		}
 	}
 }

@@ -63,6 +63,10 @@ type Message struct {
 	// this. The Queue resets it to 0 when an attempt has ended and the process
 	// still runs.
 	Interrupted int
+
+	// submitted points to the Message itself after Submit has accepted it. A
+	// copy of the Message is another Message and can be submitted.
+	submitted *Message
 }
 
 // Origin has the source of a message. Each field may be empty.

@@ -3,13 +3,13 @@ package queue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
@@ -79,6 +79,11 @@ type Queue struct {
 	events  events
 	badMail badMail
 	frozen  atomic.Bool // by an operator: Submit refuses all mail
+	down    atomic.Bool // Shutdown was called or Run has ended: Submit refuses all mail
+	invalid error       // of Validate, without Checker
+
+	storeClosed     chan struct{} // closed by noteClosed
+	storeClosedOnce sync.Once
 
 	running sync.Mutex    // guards the fields below, up to over
 	stopped chan struct{} // closed when Run has ended; nil before it begins
@@ -93,6 +98,11 @@ type Queue struct {
 // effect.
 func (q *Queue) setup() {
 	q.once.Do(func() {
+		q.invalid = q.validate()
+		q.storeClosed = make(chan struct{})
+		if settings.IsNil(q.Store) {
+			q.Store = noStore{}
+		}
 		q.ids.init()
 		q.clock.start()
 		q.inheriting.Lock()
@@ -109,7 +119,7 @@ func (q *Queue) setup() {
 			q.log = slog.New(slog.DiscardHandler)
 		}
 		q.retry = q.Retry
-		if q.retry == nil {
+		if settings.IsNil(q.retry) {
 			q.retry = Retry{}
 		}
 		q.limits = q.Limits.withDefaults()
@@ -120,43 +130,21 @@ func (q *Queue) setup() {
 			Rate: q.limits.Rate, Lease: q.limits.Lease}, sched.Key(suspendedHop), sched.Key(poisonHop), sched.Key(badMailHop))
 		q.wake = make(chan struct{}, 1)
 		q.recorder = newRecorder(q)
-		if c, ok := q.Deliverer.(Changer); ok {
+		if c, ok := q.Deliverer.(Changer); ok && !settings.IsNil(c) {
 			c.OnChange(q.SettingsChanged)
 		}
 	})
 }
 
-var errNoStore = errors.New("queue: Queue.Store is not set")
-
-// validate returns an error for settings that can never work.
-func (q *Queue) validate() error {
-	if q.Store == nil {
-		return errNoStore
-	}
-	if q.Deliverer == nil {
-		return errors.New("queue: Queue.Deliverer is not set")
-	}
-	if c, is := q.Deliverer.(Checker); is {
-		if err := c.Check(); err != nil {
-			return fmt.Errorf("queue: Queue.Deliverer: %w", err)
-		}
-	}
-	for i, a := range q.Reports.CopyTo { // a report that is refused is never seen
-		if problem := badRecipient(a); problem != "" {
-			return fmt.Errorf("queue: Reports.CopyTo[%d]: %q %s", i, a, problem)
-		}
-	}
-	return nil
-}
-
 // Run delivers messages until Shutdown is called or ctx ends, and then returns
-// nil. It returns an error at once if a setting can never work, and later only
-// if the Store is closed (ErrClosed). It does not close the Store. When ctx
+// nil. It returns the error of Validate at once, and later only ErrClosed, as
+// soon as the Store is closed (see [CloseNotifier]). It then cancels the
+// attempts in progress. It does not close the Store. When ctx
 // ends, attempts in progress are canceled; Shutdown waits for them. A Queue can
 // run only once: a second call returns an error.
 func (q *Queue) Run(ctx context.Context) error {
 	q.setup()
-	if err := q.validate(); err != nil {
+	if err := errors.Join(q.invalid, q.checkDeliverer()); err != nil {
 		return err
 	}
 	begun, err := q.prepare(ctx)
@@ -166,7 +154,12 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer close(q.stopped)
 	defer q.abort()
 	defer q.stop()
-	return q.run(ctx)
+	err = q.run(ctx)
+	q.down.Store(true)
+	if errors.Is(err, ErrClosed) {
+		q.abort() // no result of an attempt can be recorded
+	}
+	return err
 }
 
 // prepare prepares Run. begun is false if Run or Shutdown was called before.
@@ -200,6 +193,7 @@ func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 // 4.5.3.2.6). A duplicate is more likely if the time of ctx is short.
 func (q *Queue) Shutdown(ctx context.Context) error {
 	q.setup()
+	q.down.Store(true)
 	q.running.Lock()
 	q.over = true
 	stopped, abort, cancelEarly := q.stopped, q.abort, q.cancelEarly

@@ -201,13 +201,15 @@ func (a *active) acquit() {
 }
 
 // mend tries whether the store can record again, and if so records what it could
-// not record before.
-func (r *recorder) mend() {
-	mended := r.store.Sync(context.Background()) == nil && r.recordAgain()
+// not record before. It returns the error of Store.Sync.
+func (r *recorder) mend() error {
+	err := r.store.Sync(context.Background())
+	mended := err == nil && r.recordAgain()
 	r.step(func(core *sched.Scheduler) { core.Mended(r.clock.now(), mended) })
 	if mended {
 		r.log.Info("queue: deliveries resumed, the store records again")
 	}
+	return err
 }
 
 // recordAgain records what the store could not record before, and reports whether

@@ -36,7 +36,7 @@ func TestMissingSettings(t *testing.T) {
 // Submit refuses addresses that can never be sent, so that the caller learns of
 // it.
 func TestSubmitRefusesInvalidAddress(t *testing.T) {
-	q := &queue.Queue{Store: new(memory.Store)}
+	q := &queue.Queue{Store: new(memory.Store), Deliverer: printer{}}
 	for _, c := range []struct {
 		from, to string
 		want     string

@@ -128,6 +128,14 @@ type RecipientUpdater interface {
 	UpdateRecipients(ctx context.Context, owner string, m *Message, changed []int, s Schedule) error
 }
 
+// A CloseNotifier is a Store that reports that it was closed. Queue.Run then ends
+// at once. Without it, Run ends when a call of the Store returns ErrClosed.
+type CloseNotifier interface {
+	// Closed returns a channel that is closed when Close is called. It is
+	// always the same channel.
+	Closed() <-chan struct{}
+}
+
 // A Schedule has the due time and the lease of a message.
 type Schedule struct {
 	// Due is when the message may be claimed. The zero time means at once.

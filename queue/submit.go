@@ -23,7 +23,9 @@ import (
 //   - 452 4.3.1: the store is full.
 //   - 451 4.3.2: the queue is frozen ([Queue.Freeze]) or is shutting down.
 //   - 553 5.1.3: a recipient is not an address, for example
-//     "Bob <bob@example.com>".
+//     "Bob <bob@example.com>" or "bob". 553 5.1.7: the sender is not.
+//   - 554 5.6.0: the content is nil or has no header.
+//   - 554 5.6.11: the content has a bare CR or a bare LF.
 //   - 554 5.4.6: mail loop: the message has too many Received fields
 //     (Limits.Received).
 //
@@ -34,15 +36,39 @@ import (
 // or ">From ", as in a mailbox file, become X-Mailbox-Line fields. Submit does
 // not change any other content.
 //
+// A recipient has the form local-part@domain; the domain may be an address
+// literal. The only address without a domain is postmaster, as in RCPT (RFC
+// 5321, 4.1.1.3). A Deliverer for local mailboxes gets addresses with a domain
+// too, for example bob@localhost. The sender is such an address or empty.
+//
+// The content must be a mail message (RFC 5322): it begins with a header field,
+// and all its lines end with CRLF. The last line may have no end. Submit reads
+// the content once to check this, unless Options.Body is BINARYMIME, which may
+// contain any bytes (RFC 3030). If Origin.Protocol is set, the message came
+// from a server that has checked the line ends, and Submit does not check them
+// or the header again.
+//
 // Submit can be called before Run and while it runs. The Queue delivers only
-// while Run runs.
+// while Run runs. After Shutdown was called or Run has ended, the error is
+// [ErrShutdown]. If [Queue.Validate] returns an error for the settings, Submit
+// returns that error, with one exception: it does not call Checker.Check, so
+// that an application may submit before the Deliverer is complete.
 func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	q.setup()
-	if q.Store == nil {
-		return errNoStore
+	if q.invalid != nil {
+		return q.invalid
+	}
+	if m == nil {
+		return refuse(554, smtp.EnhancedCode{5, 3, 0}, "The message is nil", nil)
+	}
+	if m.submitted == m {
+		return refuse(554, smtp.EnhancedCode{5, 3, 0}, "The Message was submitted before: Submit needs a new Message each time", ErrExists)
 	}
 	if err := m.checkAddresses(); err != nil {
 		return err
+	}
+	if q.down.Load() {
+		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is shut down", ErrShutdown)
 	}
 	if q.frozen.Load() {
 		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is frozen", nil)
@@ -50,13 +76,20 @@ func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	// Mail that came by SMTP is not counted again: its server has counted
 	// (smtpserver.Limits.Hops), and the trace field that it has written since
 	// then does not come from a loop.
-	return q.enqueue(ctx, m, m.Origin.Protocol == "")
+	if err := q.enqueue(ctx, m, m.Origin.Protocol == ""); err != nil {
+		return err
+	}
+	m.submitted = m
+	return nil
 }
+
+// ErrShutdown is the error of Submit after Shutdown was called or Run has ended.
+var ErrShutdown = errors.New("queue: Shutdown was called or Run has ended")
 
 // checkAddresses refuses addresses that can never be sent. At this point the
 // submitting client still waits for the reply and learns of the error.
 func (m *Message) checkAddresses() error {
-	if problem := addr.NotOnWire(m.From); problem != "" {
+	if problem := notMailbox(m.From); problem != "" && m.From != "" {
 		return refuse(553, smtp.EnhancedCode{5, 1, 7}, fmt.Sprintf("Sender %q %s", m.From, problem), nil)
 	}
 	for _, r := range m.Recipients {
@@ -70,11 +103,26 @@ func (m *Message) checkAddresses() error {
 	return nil
 }
 
+// badRecipient returns why a is not the address of a recipient, or "".
 func badRecipient(a string) string {
+	if addr.Lower(a) == "postmaster" { // RFC 5321, 4.1.1.3
+		return ""
+	}
+	return notMailbox(a)
+}
+
+// notMailbox returns why a is not an address with a domain, or "".
+func notMailbox(a string) string {
 	if a == "" {
 		return "is empty"
 	}
-	return addr.NotOnWire(a)
+	if problem := addr.NotOnWire(a); problem != "" {
+		return problem
+	}
+	if _, domain := addr.Split(a); domain == "" {
+		return "has no domain"
+	}
+	return ""
 }
 
 // take is Submit without the checks that do not apply to the reports of the
@@ -83,9 +131,9 @@ func (q *Queue) take(ctx context.Context, m *Message) error {
 	return q.enqueue(ctx, m, false)
 }
 
-// enqueue prepares a message and stores it. If countHops is set, it refuses a
-// message in a mail loop.
-func (q *Queue) enqueue(ctx context.Context, m *Message, countHops bool) error {
+// enqueue prepares a message and stores it. whole means that m does not come from
+// a server: see checkHeader.
+func (q *Queue) enqueue(ctx context.Context, m *Message, whole bool) error {
 	if m.ID == "" {
 		m.ID = q.ids.next(q.clock.wall())
 	}
@@ -95,7 +143,7 @@ func (q *Queue) enqueue(ctx context.Context, m *Message, countHops bool) error {
 	if m.Received.IsZero() {
 		m.Received = q.clock.wall()
 	}
-	if err := q.checkHeader(m, countHops); err != nil {
+	if err := q.checkHeader(m, whole); err != nil {
 		return err
 	}
 	if err := q.runHooks(ctx, m); err != nil {
@@ -125,6 +173,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 		if atOnce {
 			q.step(func(core *sched.Scheduler) { core.Unplaced(size) })
 		}
+		q.noteClosed(err)
 		return unstored(err)
 	}
 	q.emitReceived(m)
@@ -173,7 +222,9 @@ func unstored(err error) error {
 	case errors.Is(err, ErrFull), errors.Is(err, ErrReadOnly):
 		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "Insufficient system storage", err)
 	case errors.Is(err, ErrClosed):
-		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The queue is shutting down", err)
+		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The store is closed", err)
+	case errors.Is(err, ErrExists):
+		return refuse(554, smtp.EnhancedCode{5, 3, 0}, "A message with this ID is in the queue already", err)
 	}
 	return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The message could not be stored", err)
 }

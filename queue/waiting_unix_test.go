@@ -115,7 +115,7 @@ func heap() int64 {
 }
 
 func submitAll(b *testing.B, q *queue.Queue, n, writers int, to string) {
-	content := queue.Bytes(make([]byte, 1024))
+	content := queue.Bytes([]byte("Subject: x\r\n\r\n"), make([]byte, 1024-14))
 	var wg sync.WaitGroup
 	var next atomic.Int64
 	for range writers {

@@ -73,7 +73,7 @@ func (c counted) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Messag
 
 func (x *manyDomains) submit(t *testing.T, to string) {
 	t.Helper()
-	if err := x.q.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt(to), Content: queue.String("x\r\n")}); err != nil {
+	if err := x.q.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt(to), Content: queue.String("Subject: x\r\n")}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -59,7 +59,7 @@ func (x *relay) Deliver(_ context.Context, j *Job) []queue.Result {
 
 func (x *relay) submit(t *testing.T, to string, size int) {
 	t.Helper()
-	m := &queue.Message{Recipients: queue.Rcpt(to), Content: queue.Bytes(make([]byte, size))} // no sender: no reports
+	m := &queue.Message{Recipients: queue.Rcpt(to), Content: queue.Bytes([]byte("Subject: x\r\n\r\n"), make([]byte, max(0, size-14)))} // no sender: no reports
 	if err := x.q.Submit(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
+	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 func TestMain(m *testing.M) {
@@ -157,7 +158,7 @@ func keepOneMessage(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &queue.Queue{Store: s}
+	q := &queue.Queue{Store: s, Deliverer: new(routing.Router)}
 	if err := q.Submit(t.Context(), &queue.Message{ID: "kept", From: "x@example.net", Recipients: queue.Rcpt("bob@example.com"),
 		Content: queue.String("Subject: from Go\r\n\r\nHello.\r\n")}); err != nil {
 		t.Fatal(err)

@@ -14,22 +14,29 @@ import (
 // the result is the number when the message reached host. If host is empty, all
 // fields count.
 func Hops(r io.ReaderAt, size int64, host string) (int, error) {
-	_, n, err := RepairsAndHops(r, size, host)
-	return n, err
+	s, err := Summarize(r, size, host)
+	return s.Hops, err
 }
 
-// RepairsAndHops reads the header section of a message once and returns what
-// [Repairs] and [Hops] return.
-func RepairsAndHops(r io.ReaderAt, size int64, host string) ([]Insertion, int, error) {
+// A Summary has the facts about a header section that one pass finds.
+type Summary struct {
+	Repairs []Insertion // see the function [Repairs]
+	Hops    int         // see the function [Hops]
+	Empty   bool        // the message has no header field
+}
+
+// Summarize reads the header section of a message once. The parameters are those
+// of [Hops].
+func Summarize(r io.ReaderAt, size int64, host string) (Summary, error) {
 	var c hopCounter
 	s, err := scan(r, size, c.add)
 	if err != nil {
-		return nil, 0, err
+		return Summary{}, err
 	}
 	if c.fields > 0 && host != "" && addr.FoldDomain(By(Field(c.top).Value())) == addr.FoldDomain(host) {
 		c.fields--
 	}
-	return s.Repairs(), c.fields, nil
+	return Summary{Repairs: s.Repairs(), Hops: c.fields, Empty: s.End == 0}, nil
 }
 
 // maxTop is how many bytes of the top Received field are kept.

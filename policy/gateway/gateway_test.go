@@ -151,7 +151,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 		r.slow = 5 * time.Second
 		stop := r.run(t)
 		c := smtptest.TalkOn(t, r.dial(t), envelope)
-		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com")}); err != nil {
+		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com"), Content: queue.String("Subject: x\r\n\r\n")}); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan error)
@@ -217,7 +217,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		c := smtptest.TalkOn(t, r.dial(t), envelope+"C: and there it hangs\n")
 		defer c.Close()
 		r.Grace, r.slow = 30*time.Second, 25*time.Second
-		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com")}); err != nil {
+		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com"), Content: queue.String("Subject: x\r\n\r\n")}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait() // the attempt has begun
@@ -240,7 +240,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		r.Grace, r.slow = 6*time.Second, time.Hour
 		stop := r.run(t)
 		synctest.Wait()
-		m := &queue.Message{Recipients: queue.Rcpt("bob@example.com")}
+		m := &queue.Message{Recipients: queue.Rcpt("bob@example.com"), Content: queue.String("Subject: x\r\n\r\n")}
 		if err := r.Queue.Submit(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
@@ -306,7 +306,7 @@ func TestDeliveryThatDoesNotEnd(t *testing.T) {
 		defer close(r.stuck)
 		stop := r.run(t)
 		synctest.Wait()
-		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com")}); err != nil {
+		if err := r.Queue.Submit(t.Context(), &queue.Message{Recipients: queue.Rcpt("bob@example.com"), Content: queue.String("Subject: x\r\n\r\n")}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait() // it is being attempted

@@ -149,7 +149,7 @@ func TestAbort(t *testing.T) {
 			r.slow = time.Hour
 			stop := r.run(t)
 			synctest.Wait()
-			m := &queue.Message{Recipients: queue.Rcpt("bob@example.com")}
+			m := &queue.Message{Recipients: queue.Rcpt("bob@example.com"), Content: queue.String("Subject: x\r\n\r\n")}
 			if err := r.Queue.Submit(t.Context(), m); err != nil {
 				t.Fatal(err)
 			}

@@ -24,12 +24,14 @@ type Store struct {
 	mu     sync.Mutex // guards all below
 	index  index.Index[*queue.Message]
 	closed bool
+	notify chan struct{} // closed by Close; nil until Closed is called
 }
 
 var (
 	_ queue.Store            = (*Store)(nil)
 	_ queue.DeliveryJournal  = (*Store)(nil)
 	_ queue.RecipientUpdater = (*Store)(nil)
+	_ queue.CloseNotifier    = (*Store)(nil)
 )
 
 // lock begins a call. If it returns nil, the caller must unlock st.mu.
@@ -253,9 +255,25 @@ func (st *Store) End(id string) {}
 func (st *Store) Close() error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if !st.closed && st.notify != nil {
+		close(st.notify)
+	}
 	st.closed = true
 	st.index = index.Index[*queue.Message]{}
 	return nil
+}
+
+// Closed implements queue.CloseNotifier.
+func (st *Store) Closed() <-chan struct{} {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.notify == nil {
+		st.notify = make(chan struct{})
+		if st.closed {
+			close(st.notify)
+		}
+	}
+	return st.notify
 }
 
 // clone copies a message and its recipients, so that changes by a caller do not

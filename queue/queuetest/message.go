@@ -45,7 +45,9 @@ func fill(v reflect.Value, n *int) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i), n)
+			if v.Type().Field(i).IsExported() { // a Store does not see the others
+				fill(v.Field(i), n)
+			}
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -97,7 +99,8 @@ func differ(path string, a, b reflect.Value) string {
 	switch a.Kind() {
 	case reflect.Struct:
 		for i := range a.NumField() {
-			if name := a.Type().Field(i).Name; name != "Interrupted" && name != "Content" {
+			field := a.Type().Field(i)
+			if name := field.Name; field.IsExported() && name != "Interrupted" && name != "Content" {
 				if d := differ(path+"."+name, a.Field(i), b.Field(i)); d != "" {
 					return d
 				}

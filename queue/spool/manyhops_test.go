@@ -41,7 +41,7 @@ func deliverToAll(t testing.TB, s *Spool, n int, spread time.Duration) Stats {
 		q.Run(ctx)
 	}()
 	defer func() { cancel(); <-ended }()
-	m := &queue.Message{From: "a@example.com", Content: queue.String(strings.Repeat("x", 4094) + "\r\n")}
+	m := &queue.Message{From: "a@example.com", Content: queue.String("Subject: " + strings.Repeat("x", 4085) + "\r\n")}
 	for i := range n {
 		m.Recipients = append(m.Recipients, queue.Rcpt(fmt.Sprintf("user@d%d.test", i))...)
 	}

@@ -82,6 +82,7 @@ var (
 	_ queue.Store            = (*Spool)(nil)
 	_ queue.DeliveryJournal  = (*Spool)(nil)
 	_ queue.RecipientUpdater = (*Spool)(nil)
+	_ queue.CloseNotifier    = (*Spool)(nil)
 	_ recordOwner            = (*Spool)(nil)
 )
 
@@ -211,6 +212,9 @@ func (s *Spool) Close() error {
 	s.closeFiles()
 	return err
 }
+
+// Closed implements queue.CloseNotifier.
+func (s *Spool) Closed() <-chan struct{} { return s.stop }
 
 func (s *Spool) closeFiles() {
 	s.log.closeFiles()

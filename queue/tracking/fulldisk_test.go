@@ -34,7 +34,7 @@ func TestFullDisk(t *testing.T) {
 		go func() { written <- (&tracking.Log{Dir: logs}).Write(events) }()
 		submit := func(n int) {
 			for range n {
-				if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt(strings.Repeat("bob", 20) + "@example.net")}); err != nil {
+				if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt(strings.Repeat("bob", 20) + "@example.net"), Content: queue.String("Subject: x\r\n\r\n")}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(110 * time.Millisecond) // so that each line is written by itself

@@ -211,7 +211,7 @@ func TestGathering(t *testing.T) {
 		var want []string
 		submit := func() {
 			to := fmt.Sprintf("bob%d@example.net", len(want))
-			if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt(to)}); err != nil {
+			if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt(to), Content: queue.String("Subject: x\r\n\r\n")}); err != nil {
 				t.Fatal(err)
 			}
 			want = append(want, "RECEIVE "+to)
@@ -261,7 +261,7 @@ func TestUnwritable(t *testing.T) {
 		}()
 		submit := func(n int) {
 			for range n {
-				if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net")}); err != nil {
+				if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net"), Content: queue.String("Subject: x\r\n\r\n")}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -300,7 +300,7 @@ func TestUnwritable(t *testing.T) {
 func TestUnwritableAtTheEnd(t *testing.T) {
 	q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
 	events := q.Subscribe(0)
-	if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net")}); err != nil {
+	if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net"), Content: queue.String("Subject: x\r\n\r\n")}); err != nil {
 		t.Fatal(err)
 	}
 	events.Close()
@@ -320,7 +320,7 @@ func TestDroppedEvents(t *testing.T) {
 		q := &queue.Queue{Store: new(memory.Store), Deliverer: sends{}}
 		events := q.Subscribe(2)
 		for range 5 {
-			if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net")}); err != nil {
+			if err := q.Submit(context.Background(), &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net"), Content: queue.String("Subject: x\r\n\r\n")}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -50,8 +50,9 @@ func TestHook(t *testing.T) {
 	}
 }
 
-// A message with LF or mixed line ends is signed as package smtpclient sends it,
-// with CRLF. Its other bytes do not change.
+// Submit refuses content with LF or mixed line ends, but a hook before the
+// Signer's can make it. It is signed as package smtpclient sends it, with CRLF.
+// Its other bytes do not change.
 func TestHookSignsLineEndsAsSent(t *testing.T) {
 	key := Key{Domain: "example.org", Selector: "ed", Private: edKey()}
 	verifier, _ := newVerifier(t, zoneOf(t, nil, key))
@@ -74,11 +75,14 @@ func TestHookSignsLineEndsAsSent(t *testing.T) {
 				t.Fatal(err)
 			}
 			router := &routing.Router{Table: table, Hostname: "relay.example.com"}
-			q := &queue.Queue{Store: store, Deliverer: router, Hostname: "relay.example.com", Hooks: []queue.Hook{(&Signer{Keys: Keys(key), Simple: simple}).Hook()}}
+			q := &queue.Queue{Store: store, Deliverer: router, Hostname: "relay.example.com", Hooks: []queue.Hook{
+				{Name: "replace", Submitted: func(_ context.Context, m *queue.Message) error { m.Content = queue.String(in); return nil }},
+				(&Signer{Keys: Keys(key), Simple: simple}).Hook(),
+			}}
 			ctx, stop := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() { done <- q.Run(ctx) }()
-			m := &queue.Message{From: "alice@example.org", Recipients: queue.Rcpt("bob@example.com"), Content: queue.String(in)}
+			m := &queue.Message{From: "alice@example.org", Recipients: queue.Rcpt("bob@example.com"), Content: queue.String(text)}
 			if err := q.Submit(ctx, m); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
