@@ -87,7 +87,7 @@ func (r *Reports) validate() error {
 	var errs []error
 	if r.From != "" {
 		if problem := notMailbox(r.From); problem != "" {
-			errs = append(errs, fmt.Errorf("From: %q %s", r.From, problem))
+			errs = append(errs, fmt.Errorf("%s: %q %s", "From", r.From, problem))
 		}
 	}
 	errs = append(errs, settings.Number("MaxOriginal", r.MaxOriginal))
