@@ -211,11 +211,17 @@ func TestConnectionFilterUnderHostileDNS(t *testing.T) {
 		{"server failure", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "451 4.4.3"},
 		{"refused", dnstest.Fault{Rcode: dns.RcodeRefused}, "451 4.4.3"},
 		{"no TCP", dnstest.Fault{Truncate: true, NoTCP: true}, "451 4.4.3"},
-		{"a thousand answers", dnstest.Fault{Mangle: func(m *dns.Msg) {
+		{"a thousand answers", dnstest.Fault{Mangle: func(b []byte) []byte {
+			m := new(dns.Msg)
+			if err := m.Unpack(b); err != nil {
+				panic(err)
+			}
 			for range 1000 {
 				m.Answer = append(m.Answer, m.Answer[0])
 			}
 			m.Truncate(512)
+			b, _ = m.Pack()
+			return b
 		}}, "550 5.7.1 192.0.2.1 is listed by list.example"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

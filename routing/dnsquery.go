@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver/wire"
 )
 
 // udpSize is the largest UDP answer that is never fragmented (DNS flag day
@@ -21,7 +23,7 @@ var errTooLarge = errors.New("answer too large for UDP, or malformed")
 // ask sends one query to one server: over UDP with EDNS, without EDNS if the
 // server does not support it, and over TCP if the answer does not fit.
 func (r *DNSResolver) ask(ctx context.Context, c *dnsConfig, s *nameServer, key dnsKey, edns bool) (*dns.Msg, error) {
-	q := new(dns.Msg).SetQuestion(key.fqdn(), uint16(key.qtype))
+	q := new(dns.Msg).SetQuestion(wire.FQDN(key.name), uint16(key.qtype))
 	q.AuthenticatedData = r.TrustAD // asks for the AD bit: RFC 6840, 5.7
 	var reply *dns.Msg
 	var err error

@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver/wire"
 )
 
 // A DNSResolver queries recursive name servers and caches their answers. The
@@ -77,13 +76,12 @@ const (
 // share one query. The query is canceled when no caller waits for it.
 func (r *DNSResolver) Lookup(ctx context.Context, name string, t RecordType) (*Answer, error) {
 	key := dnsKey{addr.Lower(strings.TrimSuffix(name, ".")), t}
-	if !known(t) {
+	switch {
+	case !wire.Known(t):
 		return nil, lookupError(DNSFailure, name, t, "a DNSResolver does not look up this type")
-	}
-	if key.name == "localhost" || strings.HasSuffix(key.name, ".localhost") {
+	case key.name == "localhost" || strings.HasSuffix(key.name, ".localhost"):
 		return localhost(key)
-	}
-	if _, ok := dns.IsDomainName(key.fqdn()); !ok || key.name == "" || len(key.name) > 253 {
+	case !wire.Valid(key.name):
 		return nil, lookupError(BadName, name, t, "")
 	}
 	if a, err, ok := r.cache.get(key, time.Now()); ok {
@@ -131,7 +129,7 @@ func (r *DNSResolver) query(ctx context.Context, key dnsKey) (*Answer, time.Dura
 				s.down.Store(err != nil)
 			}
 			if err == nil {
-				a, ttl, err := parseAnswer(reply, key, r.TrustAD)
+				a, ttl, err := wire.Answer(reply, key.name, key.qtype, r.TrustAD)
 				if err == nil || definite(err) {
 					return a, ttl, nilOr(err)
 				}
@@ -140,11 +138,11 @@ func (r *DNSResolver) query(ctx context.Context, key dnsKey) (*Answer, time.Dura
 				last = &LookupError{Problem: DNSUnavailable, Name: key.name, Type: key.qtype, Detail: s.addr, Err: err}
 			}
 			if ctx.Err() != nil {
-				return nil, failureTTL, last
+				return nil, wire.FailureTTL, last
 			}
 		}
 	}
-	return nil, failureTTL, last
+	return nil, wire.FailureTTL, last
 }
 
 // nilOr prevents a nil *LookupError from becoming a non-nil error.
@@ -193,7 +191,7 @@ func (r *DNSResolver) Authenticated() bool { return r.TrustAD }
 
 // localhost answers for names that always mean this host (RFC 6761, 6.3).
 func localhost(key dnsKey) (*Answer, error) {
-	a := &Answer{Name: key.name, Expires: time.Now().Add(maxTTL)}
+	a := &Answer{Name: key.name, Expires: time.Now().Add(wire.MaxTTL)}
 	switch key.qtype {
 	case TypeA:
 		a.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}

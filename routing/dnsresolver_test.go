@@ -14,6 +14,7 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/miekg/dns"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver/wire"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 )
 
@@ -325,8 +326,8 @@ func FuzzAnswer(f *testing.F) {
 		if m.Unpack(b) != nil {
 			return
 		}
-		a, ttl, err := parseAnswer(m, dnsKey{"example.net", TypeMX}, false)
-		if ttl < 0 || ttl > maxTTL {
+		a, ttl, err := wire.Answer(m, "example.net", TypeMX, false)
+		if ttl < 0 || ttl > wire.MaxTTL {
 			t.Errorf("TTL %v", ttl)
 		}
 		if err != nil {

@@ -28,6 +28,22 @@ func twoServers(t *testing.T, zones ...string) (first, second *dnstest.Server, r
 	return first, second, r
 }
 
+// mangled returns a function for dnstest.Fault.Mangle that changes a message.
+func mangled(change func(*dns.Msg)) func([]byte) []byte {
+	return func(message []byte) []byte {
+		m := new(dns.Msg)
+		if err := m.Unpack(message); err != nil {
+			panic(err)
+		}
+		change(m)
+		message, err := m.Pack()
+		if err != nil {
+			panic(err)
+		}
+		return message
+	}
+}
+
 // referral makes an answer like that of a server that is neither recursive nor
 // authoritative for the name.
 func referral(m *dns.Msg) {
@@ -45,19 +61,19 @@ func TestNextServerIsAsked(t *testing.T) {
 		"REFUSED":  {Rcode: dns.RcodeRefused},
 		"silence":  {Drop: true},
 		"late":     {Delay: time.Minute},
-		"nonsense": {Mangle: func(m *dns.Msg) { m.Question[0].Name = "other.example." }},
-		"referral": {Mangle: referral},
-		"nothing at all": {Mangle: func(m *dns.Msg) {
+		"nonsense": {Mangle: mangled(func(m *dns.Msg) { m.Question[0].Name = "other.example." })},
+		"referral": {Mangle: mangled(referral)},
+		"nothing at all": {Mangle: mangled(func(m *dns.Msg) {
 			m.RecursionAvailable = false
 			m.Answer, m.Ns, m.Extra = nil, nil, nil
-		}},
+		})},
 		"too large, and no TCP": {NoTCP: true, Truncate: true},
-		"of another name":       {Mangle: func(m *dns.Msg) { m.Answer[0].Header().Name = "other.example." }},
-		"an extended code": {Mangle: func(m *dns.Msg) { // BADCOOKIE: its lower bits alone are another one's
+		"of another name":       {Mangle: mangled(func(m *dns.Msg) { m.Answer[0].Header().Name = "other.example." })},
+		"an extended code": {Mangle: mangled(func(m *dns.Msg) { // BADCOOKIE: its lower bits alone are another one's
 			m.Answer = nil
 			m.SetEdns0(1232, false)
 			m.Rcode = dns.RcodeBadCookie
-		}},
+		})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -105,7 +121,7 @@ func TestReferralIsNoAnswer(t *testing.T) {
 		}, NoRecord},
 	} {
 		s, r := inMemory(t, zone)
-		s.Fault(c.name, "", dnstest.Fault{Mangle: c.mangle})
+		s.Fault(c.name, "", dnstest.Fault{Mangle: mangled(c.mangle)})
 		_, err := r.Lookup(t.Context(), c.name, TypeMX)
 		var e *LookupError
 		if !errors.As(err, &e) || e.Problem != c.problem || e.Temporary() != (c.problem == DNSFailure) {
@@ -198,7 +214,7 @@ func TestServersWithoutEDNS(t *testing.T) {
 		"FORMERR":  {dnstest.Fault{Rcode: dns.RcodeFormatError}, 0, 2},
 		"NOTIMP":   {dnstest.Fault{Rcode: dns.RcodeNotImplemented}, 0, 2},
 		"SERVFAIL": {dnstest.Fault{Rcode: dns.RcodeServerFailure}, 0, 2},
-		"BADVERS":  {dnstest.Fault{Mangle: func(m *dns.Msg) { m.Answer, m.Rcode = nil, dns.RcodeBadVers }}, 0, 2},
+		"BADVERS":  {dnstest.Fault{Mangle: mangled(func(m *dns.Msg) { m.Answer, m.Rcode = nil, dns.RcodeBadVers })}, 0, 2},
 		"silence":  {dnstest.Fault{Drop: true}, 2500 * time.Millisecond, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,7 +268,7 @@ func TestLargeAnswersComeOverTCP(t *testing.T) {
 	for what, f := range map[string]dnstest.Fault{
 		"truncated":                 {Truncate: true},
 		"larger than the client's":  {Oversize: true},
-		"larger, and without EDNS":  {Oversize: true, Mangle: func(m *dns.Msg) { m.Extra = nil }},
+		"larger, and without EDNS":  {Oversize: true, Mangle: mangled(func(m *dns.Msg) { m.Extra = nil })},
 		"truncated after a FORMERR": {Rcode: dns.RcodeFormatError, OnlyEDNS: true},
 	} {
 		s := dnstest.New(t, world, big)

@@ -112,7 +112,7 @@ func TestDANEFailsClosed(t *testing.T) {
 	}{
 		{"plain.signed", "_25._tcp.mx.signed", "TLSA", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "error"},
 		{"plain.signed", "_25._tcp.mx.signed", "TLSA", dnstest.Fault{Rcode: dns.RcodeRefused}, "error"},
-		{"plain.signed", "_25._tcp.mx.signed", "TLSA", dnstest.Fault{Mangle: referral}, "error"},
+		{"plain.signed", "_25._tcp.mx.signed", "TLSA", dnstest.Fault{Mangle: mangled(referral)}, "error"},
 		{"plain.signed", "_25._tcp.mx.signed", "TLSA", dnstest.Fault{Truncate: true, NoTCP: true}, "error"},
 		{"plain.signed", "mx.signed", "AAAA", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "records"},
 		{"plain.signed", "mx.signed", "A", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "records"},
@@ -121,7 +121,7 @@ func TestDANEFailsClosed(t *testing.T) {
 		{"inward.signed", "alias.signed", "CNAME", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "records"}, // is not asked for
 		{"outward.signed", "out.signed", "CNAME", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "error"},
 		{"outward.signed", "out.signed", "CNAME", dnstest.Fault{Rcode: dns.RcodeNotImplemented}, "error"},
-		{"outward.signed", "out.signed", "CNAME", dnstest.Fault{Mangle: referral}, "error"},
+		{"outward.signed", "out.signed", "CNAME", dnstest.Fault{Mangle: mangled(referral)}, "error"},
 		{"outward.signed", "_25._tcp.out.signed", "TLSA", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "error"},
 		{"outward.signed", "host.unsigned", "CNAME", dnstest.Fault{Rcode: dns.RcodeServerFailure}, "records"},
 		{"loop.signed", "", "", dnstest.Fault{}, "error"}, // unknown whether there are records

@@ -133,7 +133,15 @@ func TestFaults(t *testing.T) {
 	if r := ask(t, s, "tcp", "example.net", "MX"); r.Truncated || len(r.Answer) != 2 {
 		t.Errorf("over TCP: %v", r)
 	}
-	s.Fault("example.net", "", Fault{Mangle: func(m *dns.Msg) { m.Answer = m.Answer[:1] }})
+	s.Fault("example.net", "", Fault{Mangle: func(b []byte) []byte {
+		m := new(dns.Msg)
+		if err := m.Unpack(b); err != nil {
+			t.Error(err)
+		}
+		m.Answer = m.Answer[:1]
+		b, _ = m.Pack()
+		return b
+	}})
 	if r := ask(t, s, "udp", "example.net", "MX"); len(r.Answer) != 1 {
 		t.Errorf("not mangled: %v", r)
 	}

@@ -11,6 +11,11 @@
 //	defer dns.Close()
 //	router := &routing.Router{Resolver: &routing.DNSResolver{Servers: []string{dns.Addr}}, ...}
 //
+// A [Server] is also a Resolver itself. A test that needs no DNS messages, sockets
+// or cache can use a server of [InMemory] directly:
+//
+//	checker := &spf.Checker{Resolver: dns}
+//
 // Records have the form of a master file (RFC 1035, 5.1). A name exists if it
 // or a name below it has a record. [Server.Secure] marks the answers for a name
 // and all names below it as authenticated (the AD bit), [Server.Fault]

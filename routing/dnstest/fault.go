@@ -6,10 +6,32 @@ import (
 	"github.com/miekg/dns"
 )
 
+// Response codes for Fault.Rcode (RFC 1035, 4.1.1). Any other code of the
+// DNS can be used too.
+const (
+	FormErr  = dns.RcodeFormatError
+	ServFail = dns.RcodeServerFailure
+	NotImp   = dns.RcodeNotImplemented
+	Refused  = dns.RcodeRefused
+)
+
+// malformed is the result of Fault.Mangle if that is not a DNS message.
+type malformed struct {
+	message []byte // empty: no answer is sent
+	err     error
+}
+
+func (m *malformed) Error() string {
+	if m.err == nil {
+		return "no answer"
+	}
+	return m.err.Error()
+}
+
 // A Fault describes how the server misbehaves. The fields can be combined.
 type Fault struct {
 	// Rcode is the response code of an answer without records, for example
-	// dns.RcodeServerFailure or dns.RcodeRefused.
+	// ServFail or Refused.
 	Rcode int
 	// Delay is the time before the answer.
 	Delay time.Duration
@@ -26,8 +48,10 @@ type Fault struct {
 	// OnlyEDNS limits the fault to queries with EDNS (RFC 6891). It simulates
 	// a server or a firewall that does not support EDNS.
 	OnlyEDNS bool
-	// Mangle changes the complete answer before it is sent.
-	Mangle func(*dns.Msg)
+	// Mangle changes the complete answer, a DNS message (RFC 1035, 4), before
+	// it is sent. It returns the message to send. If that is empty, no answer is
+	// sent.
+	Mangle func(message []byte) []byte
 	// Times is the number of queries that the fault applies to; 0 means all.
 	Times int
 }
@@ -72,7 +96,9 @@ func (s *Server) fault(what question, edns bool) Fault {
 	return Fault{}
 }
 
-func (f *Fault) apply(reply *dns.Msg, packet bool) {
+// apply changes the reply. The error is a *malformed if the result is not a DNS
+// message.
+func (f *Fault) apply(reply *dns.Msg, packet bool) error {
 	if f.Rcode != dns.RcodeSuccess {
 		reply.Rcode = f.Rcode
 		reply.Answer, reply.Ns, reply.AuthenticatedData = nil, nil, false
@@ -81,7 +107,21 @@ func (f *Fault) apply(reply *dns.Msg, packet bool) {
 		reply.Truncated = true
 		reply.Answer = nil
 	}
-	if f.Mangle != nil {
-		f.Mangle(reply)
+	if f.Mangle == nil {
+		return nil
 	}
+	message, err := reply.Pack()
+	if err != nil {
+		return err
+	}
+	message = f.Mangle(message)
+	if len(message) == 0 {
+		return &malformed{}
+	}
+	changed := &dns.Msg{Compress: reply.Compress}
+	if err := changed.Unpack(message); err != nil {
+		return &malformed{message, err}
+	}
+	*reply = *changed
+	return nil
 }

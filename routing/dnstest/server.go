@@ -2,6 +2,7 @@ package dnstest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -174,21 +175,9 @@ func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
 		return
 	}
 	_, packet := w.LocalAddr().(*net.UDPAddr)
-	s.mu.Lock()
-	what := question{dns.CanonicalName(q.Question[0].Name), q.Question[0].Qtype}
-	s.counts[what]++
-	f := s.fault(what, q.IsEdns0() != nil)
-	reply := s.zone.answer(q)
-	s.mu.Unlock()
-
-	if f.Delay > 0 {
-		timer := time.NewTimer(f.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-s.done:
-			return
-		}
+	reply, f := s.reply(q)
+	if s.delay(context.Background(), f) != nil {
+		return
 	}
 	if f.Drop || f.NoTCP && !packet {
 		if !packet {
@@ -196,7 +185,12 @@ func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
 		}
 		return
 	}
-	f.apply(reply, packet)
+	if err := f.apply(reply, packet); err != nil {
+		if raw := (*malformed)(nil); errors.As(err, &raw) && len(raw.message) > 0 {
+			w.Write(raw.message)
+		}
+		return
+	}
 	if packet && !f.Oversize {
 		size := dns.MinMsgSize
 		if opt := q.IsEdns0(); opt != nil {
@@ -205,6 +199,34 @@ func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
 		reply.Truncate(size)
 	}
 	w.WriteMsg(reply) // an error means that the client has closed the connection
+}
+
+// reply counts a query and returns the reply from the records, and the fault
+// that applies to it.
+func (s *Server) reply(q *dns.Msg) (*dns.Msg, Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	what := question{dns.CanonicalName(q.Question[0].Name), q.Question[0].Qtype}
+	s.counts[what]++
+	return s.zone.answer(q), s.fault(what, q.IsEdns0() != nil)
+}
+
+// delay waits for the delay of a fault. It returns an error if there will be no
+// answer.
+func (s *Server) delay(ctx context.Context, f Fault) error {
+	if f.Delay <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(f.Delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.done:
+		return net.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Count returns the number of queries for name. qtype is "MX", "A", ..., or ""

@@ -282,7 +282,7 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 		"refused":   {Rcode: dns.RcodeRefused},
 		"truncated": {Truncate: true, NoTCP: true},
 		"too late":  {Delay: time.Hour},
-		"garbage":   {Mangle: func(m *dns.Msg) { m.Id++ }},
+		"garbage":   {Mangle: func(b []byte) []byte { b[1]++; return b }},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			v, server := newVerifier(t, zone)

@@ -211,7 +211,7 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 		"refused":   {Rcode: dns.RcodeRefused},
 		"truncated": {Truncate: true, NoTCP: true},
 		"too late":  {Delay: time.Hour},
-		"garbage":   {Mangle: func(m *dns.Msg) { m.Id++ }},
+		"garbage":   {Mangle: func(b []byte) []byte { b[1]++; return b }},
 	} {
 		for _, c := range []struct {
 			dead, author, proofs string

@@ -174,7 +174,7 @@ func TestDNSErrorsAreTemporary(t *testing.T) {
 		{Rcode: dns.RcodeRefused},
 		{Rcode: dns.RcodeNotImplemented},
 		{Truncate: true, NoTCP: true},
-		{Mangle: func(m *dns.Msg) { m.Id++ }},
+		{Mangle: func(b []byte) []byte { b[1]++; return b }},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			checker, dns := newChecker(t, zone)

@@ -1,4 +1,4 @@
-package routing
+package wire
 
 import (
 	"encoding/hex"
@@ -6,18 +6,20 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 )
 
 // record adds a record of a server's answer to a. It reports whether the record
 // could be read.
-func record(a *Answer, rr dns.RR) bool {
+func record(a *resolver.Answer, rr dns.RR) bool {
 	switch rr := rr.(type) {
 	case *dns.A:
 		return address(a, rr.A.To4())
 	case *dns.AAAA:
 		return address(a, rr.AAAA.To16())
 	case *dns.MX:
-		a.MX = append(a.MX, MX{Preference: rr.Preference, Host: nameText(rr.Mx)})
+		a.MX = append(a.MX, resolver.MX{Preference: rr.Preference, Host: nameText(rr.Mx)})
 	case *dns.TXT:
 		a.TXT = append(a.TXT, unescape(strings.Join(rr.Txt, "")))
 	case *dns.PTR:
@@ -29,14 +31,14 @@ func record(a *Answer, rr dns.RR) bool {
 		if err != nil {
 			return false
 		}
-		a.TLSA = append(a.TLSA, TLSA{Usage: rr.Usage, Selector: rr.Selector, Matching: rr.MatchingType, Data: data})
+		a.TLSA = append(a.TLSA, resolver.TLSA{Usage: rr.Usage, Selector: rr.Selector, Matching: rr.MatchingType, Data: data})
 	default:
 		return false
 	}
 	return true
 }
 
-func address(a *Answer, octets []byte) bool {
+func address(a *resolver.Answer, octets []byte) bool {
 	ip, ok := netip.AddrFromSlice(octets)
 	if ok {
 		a.Addrs = append(a.Addrs, ip)
@@ -44,17 +46,27 @@ func address(a *Answer, octets []byte) bool {
 	return ok
 }
 
-// known reports whether an Answer has a field for the type.
-func known(t RecordType) bool {
+// Known reports whether an Answer has a field for the type.
+func Known(t resolver.Type) bool {
 	switch t {
-	case TypeA, TypeAAAA, TypeMX, TypeTXT, TypePTR, TypeCNAME, TypeTLSA:
+	case resolver.TypeA, resolver.TypeAAAA, resolver.TypeMX, resolver.TypeTXT, resolver.TypePTR, resolver.TypeCNAME, resolver.TypeTLSA:
 		return true
 	}
 	return false
 }
 
-// fqdn returns the name of the query as package dns writes it.
-func (k dnsKey) fqdn() string { return escape(k.name) + "." }
+// Valid reports whether the DNS can have the name, which has no final dot
+// (RFC 1035, 2.3.4).
+func Valid(name string) bool {
+	if name == "" || len(name) > 253 {
+		return false
+	}
+	_, ok := dns.IsDomainName(FQDN(name))
+	return ok
+}
+
+// FQDN returns a name without the final dot as package dns writes it.
+func FQDN(name string) string { return escape(name) + "." }
 
 // escape writes a name as package dns does (RFC 1035, 5.1): a character with a
 // special meaning in master files gets a backslash, and an octet that is not
