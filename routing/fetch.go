@@ -164,6 +164,11 @@ func (f *Fetcher) dial(ctx context.Context) (*smtpclient.Client, error) {
 	if f.Method != FetchETRN && f.Serve == nil {
 		return nil, errors.New("cannot receive the mail: Serve is nil")
 	}
+	if f.Transport != nil && f.Transport.TLS.Level == smtpclient.TLSDANE {
+		if err := checkDNSSEC(f.Resolver); err != nil {
+			return nil, err
+		}
+	}
 	find := &finder{resolver: f.Resolver, port: host.port,
 		isName: func(string) bool { return false }, isAddr: func(netip.AddrPort) bool { return false }}
 	if find.resolver == nil {

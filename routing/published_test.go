@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -30,8 +29,7 @@ func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
 func stsRouter(t *testing.T, s *dnstest.Server, w web, report func(tlsrpt.Session), connectors ...Connector) *Router {
 	t.Helper()
 	resolver := &DNSResolver{Servers: []string{s.Addr}, TrustAD: true}
-	cache := &mtasts.Cache{Client: &http.Client{Transport: w},
-		LookupTXT: func(ctx context.Context, name string) ([]string, error) { return LookupTXT(ctx, resolver, name) }}
+	cache := &mtasts.Cache{Client: &http.Client{Transport: w}, Resolver: resolver}
 	r := &Router{Hostname: "relay.test", Table: table(t, connectors...), Resolver: resolver,
 		NewTransport: func(name string) *smtpclient.Transport {
 			return &smtpclient.Transport{Name: name, Hostname: "relay.test", MTASTS: cache, TLSReport: report}

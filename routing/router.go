@@ -88,12 +88,14 @@ type Router struct {
 const defaultDownTime = time.Minute
 
 // Check implements queue.Checker. It returns an error if the Router has no
-// Table.
+// Table, or if a connector needs answers that its Resolver never has: at the level
+// smtpclient.TLSDANE, the answers must be authenticated by DNSSEC, and StrictMX
+// needs a Resolver that reports aliases.
 func (r *Router) Check() error {
 	if r.current.Load() == nil && r.Table == nil {
 		return errors.New("routing: Router.Table is not set")
 	}
-	return nil
+	return r.checkResolvers(r.table())
 }
 
 func (r *Router) init() {
@@ -134,6 +136,9 @@ func (r *Router) SetTable(t *Table) {
 	}
 	if r.Logger != nil {
 		r.Logger.Info("routing table changed", "connectors", t.Connectors())
+		if err := r.checkResolvers(t); err != nil {
+			r.Logger.Error("routing table cannot work", "err", err)
+		}
 	}
 	r.mu.RLock()
 	changed := r.changed

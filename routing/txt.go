@@ -7,7 +7,7 @@ import (
 
 // LookupTXT returns the TXT records of a name, with the strings of each record
 // joined. If there are none, it returns no records and no error. It can be used
-// for mtasts.Cache.LookupTXT.
+// with tlsrpt.ParseRecord.
 func LookupTXT(ctx context.Context, r Resolver, name string) ([]string, error) {
 	a, err := lookup(ctx, r, name, TypeTXT)
 	var e *DNSError

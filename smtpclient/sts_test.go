@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/smtpclient/dane"
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
@@ -28,8 +29,10 @@ func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (w web) cache() *mtasts.Cache {
 	return &mtasts.Cache{
-		LookupTXT: func(context.Context, string) ([]string, error) { return []string{"v=STSv1; id=1"}, nil },
-		Client:    &http.Client{Transport: w},
+		Resolver: resolver.Func(func(context.Context, string, resolver.Type) (*resolver.Answer, error) {
+			return &resolver.Answer{TXT: []string{"v=STSv1; id=1"}}, nil
+		}),
+		Client: &http.Client{Transport: w},
 	}
 }
 

@@ -29,10 +29,10 @@ const (
 // fields after the first use. The Cache keeps at most 10,000 policies, with 16
 // MiB of text in total, in memory.
 type Cache struct {
-	// LookupTXT returns the TXT records of a name, with the strings of each
-	// record joined. If the name or the record does not exist, it returns no
-	// records and no error.
-	LookupTXT func(ctx context.Context, name string) ([]string, error)
+	// Resolver looks up the records that announce policies. Default: a zero
+	// routing.NetResolver, which uses net.DefaultResolver. A relay should use
+	// the Resolver of its Router.
+	Resolver Resolver
 	// Client fetches policies. It never follows redirects. The default has a
 	// timeout of 1 minute (RFC 8461, 3.3) and uses no proxy.
 	Client *http.Client
@@ -87,7 +87,7 @@ func (c *Cache) Policy(ctx context.Context, domain string) (*Policy, error) {
 	}
 	e := c.entry(domain)
 	now := time.Now()
-	txts, err := c.LookupTXT(ctx, "_mta-sts."+domain)
+	txts, err := lookupTXT(ctx, c.Resolver, "_mta-sts."+domain)
 	id := parseRecord(txts)
 	switch {
 	case id == "" || e.valid(now) && e.id == id:

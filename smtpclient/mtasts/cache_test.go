@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,11 +37,14 @@ type world struct {
 	fetched int
 }
 
-func (w *world) LookupTXT(_ context.Context, name string) ([]string, error) {
-	if name != "_mta-sts.example.com" {
-		return nil, nil
+func (w *world) Lookup(_ context.Context, name string, t resolver.Type) (*resolver.Answer, error) {
+	switch {
+	case w.dns != nil && name == "_mta-sts.example.com":
+		return nil, w.dns
+	case len(w.txt) == 0 || name != "_mta-sts.example.com" || t != resolver.TypeTXT:
+		return nil, &resolver.Error{Problem: resolver.NoSuchName, Name: name, Type: t}
 	}
-	return w.txt, w.dns
+	return &resolver.Answer{TXT: w.txt}, nil
 }
 
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -61,7 +66,7 @@ func newWorld() *world {
 }
 
 func (w *world) cache() *Cache {
-	return &Cache{LookupTXT: w.LookupTXT, Client: &http.Client{Transport: w}}
+	return &Cache{Resolver: w, Client: &http.Client{Transport: w}}
 }
 
 // ask looks up a policy and checks its mode (empty: no policy), the type of the
@@ -213,7 +218,7 @@ func TestWebPKI(t *testing.T) {
 			transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, network, web.Listener.Addr().String())
 			}
-			ask(t, &Cache{LookupTXT: w.LookupTXT, Client: &http.Client{Transport: transport}}, w, tt.mode, tt.err, 0)
+			ask(t, &Cache{Resolver: w, Client: &http.Client{Transport: transport}}, w, tt.mode, tt.err, 0)
 		})
 	}
 }

@@ -6,7 +6,7 @@
 //
 //	// once a day, for the previous day:
 //	for _, report := range collector.Take(time.Now()) {
-//		txts, err := resolver.LookupTXT(ctx, "_smtp._tls."+report.Domain)
+//		txts, err := routing.LookupTXT(ctx, resolver, "_smtp._tls."+report.Domain)
 //		...
 //		for _, uri := range tlsrpt.ParseRecord(txts) {
 //			// for a mailto: URI send report.Message, for an https: URI call report.Post

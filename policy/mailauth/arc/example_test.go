@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"net"
 	"strings"
 
-	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/arc"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
@@ -26,7 +24,7 @@ func Example() {
 	dns, _ := dnstest.InMemory(fmt.Sprintf("%s. TXT %q", key.Name(), record))
 	defer dns.Close()
 	ctx := context.Background()
-	verifier := &arc.Verifier{Resolver: &policy.NetResolver{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}}
+	verifier := &arc.Verifier{Resolver: dns}
 	message := "From: alice@example.org\r\nSubject: [list] Hello\r\n\r\nHello all\r\n"
 
 	before, err := verifier.Verify(ctx, strings.NewReader(message))

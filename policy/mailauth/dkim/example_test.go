@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -39,7 +38,7 @@ func Example() {
 
 	dns, _ := dnstest.InMemory(fmt.Sprintf("%s. TXT %q", key.Name(), record))
 	defer dns.Close()
-	verifier := &dkim.Verifier{Resolver: &policy.NetResolver{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}}
+	verifier := &dkim.Verifier{Resolver: dns}
 	for _, m := range []string{signature + message, signature + "Subject: You have won\r\n" + message} {
 		verdict, err := verifier.Verify(context.Background(), strings.NewReader(m))
 		if err != nil {

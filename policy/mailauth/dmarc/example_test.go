@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dmarc"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
@@ -22,12 +20,11 @@ func ExampleChecker_Check() {
 		example.org.        TXT "v=spf1 ip4:192.0.2.1 -all"
 		_dmarc.example.org. TXT "v=DMARC1; p=reject"`)
 	defer dns.Close()
-	resolver := &policy.NetResolver{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}
 	ctx := context.Background()
 
 	for _, ip := range []string{"192.0.2.1", "203.0.113.9"} {
-		s := (&spf.Checker{Resolver: resolver}).Check(ctx, netip.MustParseAddr(ip), "mail.example", "bounce@example.org")
-		v := (&dmarc.Checker{Resolver: resolver}).Check(ctx, "example.org", &s, &dkim.Verdict{})
+		s := (&spf.Checker{Resolver: dns}).Check(ctx, netip.MustParseAddr(ip), "mail.example", "bounce@example.org")
+		v := (&dmarc.Checker{Resolver: dns}).Check(ctx, "example.org", &s, &dkim.Verdict{})
 		fmt.Println(ip, v.Result, v.Disposition)
 	}
 	// Output:

@@ -3,10 +3,8 @@ package spf_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 
-	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
 	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -16,7 +14,7 @@ import (
 func ExampleChecker_Check() {
 	dns, _ := dnstest.InMemory(`example.org. TXT "v=spf1 ip4:192.0.2.0/24 include:missing.example -all"`)
 	defer dns.Close()
-	checker := &spf.Checker{Resolver: &policy.NetResolver{Resolver: &net.Resolver{PreferGo: true, Dial: dns.Dial}}}
+	checker := &spf.Checker{Resolver: dns}
 
 	for _, ip := range []string{"192.0.2.7", "203.0.113.7"} {
 		v := checker.Check(context.Background(), netip.MustParseAddr(ip), "mail.example.org", "alice@example.org")
