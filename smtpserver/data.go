@@ -118,10 +118,11 @@ func (s *Session) waitData(p *pace) error {
 	d := min(s.waitAtMost(s.lim.DataTimeout), s.paceLeft(p))
 	err := os.ErrDeadlineExceeded
 	if d > 0 {
-		if err := s.setReadDeadline(d); err != nil {
+		now := time.Now()
+		if err := s.setReadDeadline(now, d); err != nil {
 			return err
 		}
-		s.beginWait(waitContent)
+		s.beginWait(waitContent, now)
 		if !s.givenUp() {
 			err = s.in.fill(inputSize)
 		}

@@ -133,14 +133,14 @@ func (s *Session) late(now time.Time) time.Duration {
 	return s.wait.late + now.Sub(s.wait.since)
 }
 
-// beginWait marks the session as waiting. The caller has set the deadlines of
-// the connection, which interrupt changes.
-func (s *Session) beginWait(kind waitKind) {
+// beginWait marks the session as waiting since now. The caller has set the
+// deadlines of the connection, which interrupt changes.
+func (s *Session) beginWait(kind waitKind, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wait.late = max(0, s.wait.late-s.credit)
 	s.credit = 0
-	s.wait.kind, s.wait.since = kind, time.Now()
+	s.wait.kind, s.wait.since = kind, now
 }
 
 // endWait ends what beginWait began.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
@@ -128,11 +129,12 @@ func (s *Session) flush() error {
 	if s.tooSlow {
 		d = min(d, overloadPause)
 	}
-	err := s.setWriteDeadline(d)
+	now := time.Now()
+	err := s.setWriteDeadline(now, d)
 	if err == nil {
-		s.beginWait(waitReadReplies)
+		s.beginWait(waitReadReplies, now)
 		if s.givenUp() && d > overloadPause { // the session must not keep the content for longer
-			s.setWriteDeadline(overloadPause)
+			s.setWriteDeadline(now, overloadPause)
 		}
 		_, err = s.conn.Write(s.out)
 		s.endWait()

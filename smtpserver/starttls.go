@@ -72,7 +72,7 @@ func (s *Session) handshake() error {
 	if err := s.netConn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	s.beginWait(waitHandshake)
+	s.beginWait(waitHandshake, time.Now())
 	err := conn.HandshakeContext(ctx)
 	s.endWait()
 	if err != nil {

@@ -347,10 +347,11 @@ func (s *Session) waitCommand(began time.Time) error {
 // session waits and sets the later deadline. If a command arrives at the same
 // moment, the session still runs it.
 func (s *Session) await(kind waitKind, d time.Duration) error {
-	if err := s.setReadDeadline(d); err != nil {
+	now := time.Now()
+	if err := s.setReadDeadline(now, d); err != nil {
 		return err
 	}
-	s.beginWait(kind)
+	s.beginWait(kind, now)
 	defer s.endWait()
 	if s.srv.closing.Load() || s.givenUp() {
 		return os.ErrDeadlineExceeded
@@ -358,11 +359,10 @@ func (s *Session) await(kind waitKind, d time.Duration) error {
 	return s.in.fill(commandInput)
 }
 
-// setReadDeadline sets the read deadline to d from now. It keeps the current
-// deadline if that is at most 1/64 of d earlier, because setting one costs as
-// much as a small system call.
-func (s *Session) setReadDeadline(d time.Duration) error {
-	now := time.Now()
+// setReadDeadline sets the read deadline to d after now, which is the current
+// time. It keeps the current deadline if that is at most 1/64 of d earlier,
+// because setting one costs as much as a small system call.
+func (s *Session) setReadDeadline(now time.Time, d time.Duration) error {
 	if late := s.readDeadline.Sub(now); late <= d && late >= d-d/64 {
 		return nil
 	}
@@ -370,8 +370,7 @@ func (s *Session) setReadDeadline(d time.Duration) error {
 	return s.conn.SetReadDeadline(s.readDeadline)
 }
 
-func (s *Session) setWriteDeadline(d time.Duration) error {
-	now := time.Now()
+func (s *Session) setWriteDeadline(now time.Time, d time.Duration) error {
 	if late := s.writeDeadline.Sub(now); late <= d && late >= d-d/64 {
 		return nil
 	}
