@@ -12,6 +12,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -243,19 +245,36 @@ func crashMessage(id string) []byte {
 }
 
 // relayMain is the main function of the relay process. It runs until it is killed,
-// or with the fourth setting "signals" until it gets a signal.
+// or with the setting "signals" until it gets a signal. More settings are
+// "segment=BYTES", the size of the spool's segments, and "retry=INTERVAL".
 func relayMain(settings string) {
 	f := strings.Fields(settings)
-	r, err := assemble(relayConfig{spool: f[0], listen: f[1], smartHost: f[2],
+	c := relayConfig{spool: f[0], listen: f[1], smartHost: f[2],
 		// By default, a message that was active at two crashes, with no attempt
 		// ended between them, is set aside as poison. These crashes follow each
 		// other too fast for an attempt, and no message causes them.
-		limits: queue.Limits{Interrupted: 10 * crashRounds}})
+		limits: queue.Limits{Interrupted: 10 * crashRounds}}
+	var err error
+	for _, setting := range f[3:] {
+		name, value, _ := strings.Cut(setting, "=")
+		switch name {
+		case "segment":
+			c.segment, err = strconv.ParseInt(value, 10, 64)
+		case "retry":
+			c.retry.Intervals = make([]time.Duration, 1)
+			c.retry.Intervals[0], err = time.ParseDuration(value)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	r, err := assemble(c)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	if len(f) > 3 {
+	if slices.Contains(f[3:], "signals") {
 		os.Exit(gateway.Main("relay", nil, os.Stderr, func(*slog.Logger) (gateway.Runner, error) {
 			fmt.Println("ready")
 			return &gateway.Gateway{Queue: r.queue, Closers: []io.Closer{r.router, r.store},

@@ -46,6 +46,7 @@ type relayConfig struct {
 	timeouts  smtpclient.Timeouts
 	logger    *slog.Logger
 	limits    queue.Limits
+	segment   int64 // spool.Options.SegmentSize
 }
 
 // A relay is a complete relay: smtpserver, policy, queue, routing and smtpclient.
@@ -59,7 +60,7 @@ type relay struct {
 }
 
 func assemble(c relayConfig) (*relay, error) {
-	store, err := spool.Open(c.spool, nil)
+	store, err := spool.Open(c.spool, &spool.Options{SegmentSize: c.segment})
 	if err != nil {
 		return nil, err
 	}
