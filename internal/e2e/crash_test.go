@@ -158,6 +158,13 @@ func (c *crowd) stop() map[string]bool {
 	return c.acked
 }
 
+// count returns the number of messages that were answered with 250.
+func (c *crowd) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.acked)
+}
+
 func (c *crowd) send(addr string, sender int) {
 	n := 0
 	for {
