@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/wall"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
@@ -18,10 +19,10 @@ import (
 // compared with a wall clock time: steady and wallOf convert. Without a step of
 // the wall clock, both are the same.
 type clock struct {
-	began  time.Time        // by the monotonic clock, when the first use was
-	base   time.Time        // by the wall clock, likewise
-	system func() time.Time // reads the wall clock; only tests replace time.Now
-	step   atomic.Int64     // how far the wall clock was ahead when that was last checked
+	began  time.Time    // by the monotonic clock, when the first use was
+	base   time.Time    // by the wall clock, likewise
+	system *wall.Clock  // the wall clock
+	step   atomic.Int64 // how far the wall clock was ahead when that was last checked
 }
 
 // minStep is the least step of the wall clock that is noticed. Smaller
@@ -29,10 +30,8 @@ type clock struct {
 const minStep = time.Second
 
 // start sets the first reading.
-func (c *clock) start() {
-	if c.system == nil {
-		c.system = time.Now
-	}
+func (c *clock) start(system *wall.Clock) {
+	c.system = system
 	c.began, c.base = time.Now(), c.wall()
 	c.step.Store(int64(c.ahead()))
 }
@@ -41,7 +40,7 @@ func (c *clock) start() {
 func (c *clock) now() time.Time { return c.base.Add(time.Since(c.began)) }
 
 // wall returns the wall clock time.
-func (c *clock) wall() time.Time { return c.system().Round(0) }
+func (c *clock) wall() time.Time { return c.system.Now() }
 
 // ahead returns how far the wall clock is ahead of the steady time.
 func (c *clock) ahead() time.Duration { return c.wall().Sub(c.now()) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/wall"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
@@ -58,7 +59,7 @@ func (w *clockWorld) start(t *testing.T) {
 	w.world = newWorld(t, func(q *queue.Queue) {
 		q.Store, q.Deliverer = w.disk, w
 		q.Retry = queue.Retry{Intervals: []time.Duration{retryWait}, Jitter: -1}
-		q.SetClock(w.wall)
+		q.Clock = wall.Reading(w.wall)
 	})
 	if before != nil {
 		w.begun, w.deliver, w.calls = before.begun, before.deliver, before.calls

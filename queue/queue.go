@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/settings"
+	"github.com/bridgehead-mail/bridgehead/internal/wall"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
@@ -63,6 +64,9 @@ type Queue struct {
 	// Logger gets a line for each [Event] and for each problem. A nil Logger
 	// is silent.
 	Logger *slog.Logger
+	// Clock is for the tests of this module: they set the wall clock. The
+	// default is the clock of the system.
+	Clock *wall.Clock
 
 	inheriting sync.Mutex // guards Hostname and Logger, see Inherit
 
@@ -104,7 +108,7 @@ func (q *Queue) setup() {
 			q.Store = noStore{}
 		}
 		q.ids.init()
-		q.clock.start()
+		q.clock.start(q.Clock)
 		q.inheriting.Lock()
 		q.host, q.log = q.Hostname, q.Logger
 		q.inheriting.Unlock()

@@ -89,7 +89,7 @@ func newBench(t *testing.T) *bench {
 					b.did = append(b.did, "no report: "+e.Text)
 				}
 			}}}
-	b.r.clock.start()
+	b.r.clock.start(nil)
 	b.core.Run()
 	return b
 }

@@ -88,7 +88,7 @@ func (r *Router) Explain(ctx context.Context, q Question) *Explanation {
 	if e.Err != nil || c == nil {
 		return e
 	}
-	e.Held, e.Until = r.held(c, e.Hop, time.Now())
+	e.Held, e.Until = r.held(c, e.Hop)
 	if (q.Hosts || q.Probe) && c.byDNS() {
 		r.explainHosts(ctx, e, c)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/wall"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -80,7 +81,14 @@ type Fetcher struct {
 	// Logger receives a record for each request of Run, with the number of
 	// messages if it is known. A nil Logger logs nothing.
 	Logger *slog.Logger
+	// Clock is for the tests of this module: they set the wall clock, which
+	// Schedule follows. The default is the clock of the system.
+	Clock *wall.Clock
 }
+
+// scheduleCheck is how often Run reads the wall clock while Schedule is closed, because
+// the clock can be set in the meantime.
+const scheduleCheck = time.Minute
 
 const defaultFetchInterval = 15 * time.Minute
 
@@ -93,7 +101,7 @@ func (f *Fetcher) Run(ctx context.Context) {
 	}
 	for {
 		wait := interval
-		now := time.Now()
+		now := f.Clock.Now()
 		if opens := f.Schedule.NextOpen(now); opens.Equal(now) {
 			n, err := f.FetchMail(ctx)
 			if f.Logger != nil && ctx.Err() == nil {
@@ -106,7 +114,7 @@ func (f *Fetcher) Run(ctx context.Context) {
 		} else if opens.IsZero() {
 			return // the schedule never opens again
 		} else {
-			wait = opens.Sub(now)
+			wait = min(opens.Sub(now), scheduleCheck)
 		}
 		select {
 		case <-time.After(wait):

@@ -19,10 +19,9 @@ func (r *Router) Pace(hop queue.NextHop) queue.Pace {
 		return queue.Pace{}
 	}
 	p := queue.Pace{MaxConcurrency: c.MaxConcurrency, Retry: c.Retry, DelayNotice: c.Notice, Expiry: c.Expire}
-	now := time.Now()
-	p.Held, p.Until = r.held(c, hop, now)
+	p.Held, p.Until = r.held(c, hop)
 	if c.Hold {
-		if n := r.releases.sessions(hop, now); n > 0 {
+		if n := r.releases.sessions(hop, time.Now()); n > 0 {
 			p.MaxConcurrency = n // each connection carries one message at a time
 		}
 	}
@@ -34,14 +33,15 @@ func (r *Router) heldBack(c *connector, hop queue.NextHop) bool {
 	if !c.Hold && c.Schedule == nil && c.OversizeSchedule == nil {
 		return false
 	}
-	held, _ := r.held(c, hop, time.Now())
+	held, _ := r.held(c, hop)
 	return held
 }
 
-// held reports whether a hop's mail waits, and until when if that is known.
-func (r *Router) held(c *connector, hop queue.NextHop, now time.Time) (bool, time.Time) {
+// held reports whether a hop's mail waits, and until when by the wall clock if that is
+// known.
+func (r *Router) held(c *connector, hop queue.NextHop) (bool, time.Time) {
 	if c.Hold {
-		if asked, _ := r.releases.has(hop, now); !asked {
+		if asked, _ := r.releases.has(hop, time.Now()); !asked {
 			return true, time.Time{}
 		}
 	}
@@ -49,6 +49,7 @@ func (r *Router) held(c *connector, hop queue.NextHop, now time.Time) (bool, tim
 	if _, large := cutOversize(hop.Destination); large {
 		s = c.OversizeSchedule
 	}
+	now := r.Clock.Now()
 	if s.Open(now) {
 		return false, time.Time{}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/wall"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
@@ -23,7 +24,8 @@ type relay struct {
 	q     *queue.Queue
 	mu    sync.Mutex
 	began time.Time
-	came  []string // "domain at"
+	ahead atomic.Int64 // of the wall clock
+	came  []string     // "domain at"
 }
 
 func newRelay(t *testing.T, connectors ...Connector) *relay {
@@ -34,8 +36,9 @@ func newRelay(t *testing.T, connectors ...Connector) *relay {
 			connectors[i].Transport = x
 		}
 	}
-	x.r = &Router{Hostname: "relay.test", Table: table(t, connectors...)}
-	x.q = &queue.Queue{Store: new(memory.Store), Deliverer: x.r, Hostname: "relay.test"}
+	clock := wall.Reading(func() time.Time { return time.Now().Add(time.Duration(x.ahead.Load())) })
+	x.r = &Router{Hostname: "relay.test", Table: table(t, connectors...), Clock: clock}
+	x.q = &queue.Queue{Store: new(memory.Store), Deliverer: x.r, Hostname: "relay.test", Clock: clock}
 	x.r.Wake = WakeQueue(x.q)
 	var running sync.WaitGroup
 	ctx, stop := context.WithCancel(t.Context())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
+	"github.com/bridgehead-mail/bridgehead/internal/wall"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
@@ -70,6 +71,9 @@ type Router struct {
 	// Logger receives a record for each hop that is found to be unreachable,
 	// and for each change of the table. A nil Logger logs nothing.
 	Logger *slog.Logger
+	// Clock is for the tests of this module: they set the wall clock, which
+	// schedules follow. The default is the clock of the system.
+	Clock *wall.Clock
 
 	current  atomic.Pointer[Table] // if not nil, used instead of Table
 	down     downHops

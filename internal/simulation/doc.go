@@ -13,6 +13,7 @@
 //   - hosts: the hosts that receive mail. They answer, refuse, hang, close and lie.
 //   - clients: the clients that send mail
 //   - relay: the relay as an embedder assembles it, its death and its restart
+//   - clock: the wall clock, which is set now and then
 //   - operators: the people who suspend, redirect and remove messages
 //   - oracle: what must be true at the end
 //   - trace: what happened, for people and for the comparison of two runs
@@ -48,7 +49,5 @@
 //
 // # What is missing
 //
-// The clock of testing/synctest never jumps. When the clock of the relay can be replaced
-// in tests, clock jumps belong beside diskFaults. The marks of messages in delivery
-// (poison) are in a mapped file, which a simulated disk does not have. TLS is not used.
+// The marks of messages in delivery (poison) are in a mapped file, which a simulated disk does not have. TLS is not used.
 package simulation

@@ -209,7 +209,7 @@ func (o *oracle) event(e *queue.Event) {
 	if e.System || e.Kind != queue.EventFail && e.Kind != queue.EventSuppressed {
 		return
 	}
-	o.each(e.Recipients, func(r *rcpt) { r.failed, r.failedAt = true, e.Time })
+	o.each(e.Recipients, func(r *rcpt) { r.failed, r.failedAt = true, time.Now() })
 }
 
 func (o *oracle) each(rs []queue.EventRecipient, f func(*rcpt)) {
@@ -372,10 +372,13 @@ func (o *oracle) explains(a *arrival) bool {
 }
 
 // diedAt reports whether the relay died in about the second in which it made a report. It
-// makes the report again if it had not recorded that it had made it.
+// makes the report again if it had not recorded that it had made it. made is by the wall
+// clock, which may have been set since then.
 func (o *oracle) diedAt(made time.Time) bool {
-	return slices.ContainsFunc(o.w.deaths, func(at time.Time) bool {
-		return at.Sub(made).Abs() <= 2*time.Second || o.w.diskFailed(made, at)
+	return slices.ContainsFunc(o.w.clock.moments(made), func(made time.Time) bool {
+		return slices.ContainsFunc(o.w.deaths, func(at time.Time) bool {
+			return at.Sub(made).Abs() <= 2*time.Second || o.w.diskFailed(made, at)
+		})
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/memdisk"
+	"github.com/bridgehead-mail/bridgehead/internal/wall"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -75,13 +76,13 @@ func (w *world) start(life int) (*relay, error) {
 		w.oracle.problem("the spool is damaged after %v: %+v", w.deaths, store.Recovery().Damaged)
 	}
 	r.router = &routing.Router{
-		Table: w.tables[0], Resolver: routing.ResolverFunc(r.lookup), Hostname: "relay.example.com", Logger: logger,
+		Table: w.tables[0], Resolver: routing.ResolverFunc(r.lookup), Hostname: "relay.example.com", Logger: logger, Clock: wall.Reading(w.clock.now),
 		NewTransport: func(connector string) *smtpclient.Transport {
 			return &smtpclient.Transport{Name: connector, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return r.machine.dial(ctx, addr) }, Logger: logger}
 		},
 	}
 	r.queue = &queue.Queue{
-		Store: store, Deliverer: &deliverer{Router: r.router, relay: r}, Hostname: "relay.example.com", Retry: retry, Logger: logger,
+		Store: store, Deliverer: &deliverer{Router: r.router, relay: r}, Hostname: "relay.example.com", Retry: retry, Logger: logger, Clock: wall.Reading(w.clock.now),
 		Limits: queue.Limits{Deliveries: maxDeliveries, Active: maxActive, Memory: 256 << 10, Hop: queue.HopLimits{Concurrency: maxHop, Recipients: 20}},
 	}
 	r.gate = &policy.Gate{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Authenticated: true, Queue: r.queue}

@@ -34,6 +34,7 @@ type world struct {
 	oracle *oracle
 	tables []*routing.Table
 	healed atomic.Bool // no more faults
+	clock  wallClock
 
 	hostsDone sync.WaitGroup
 	closers   []func()
@@ -102,7 +103,12 @@ func (w *world) makeTables(t *testing.T) {
 	renamed := internet
 	renamed.Name = "internet"
 	partner := routing.Connector{Name: "partner", Spaces: []string{"d3.example", "d4.example"}, SmartHosts: routing.SmartHosts("mx5.example")}
-	for _, cs := range [][]routing.Connector{{internet}, {internet, partner}, {renamed}} {
+	scheduled := routing.Connector{Name: "scheduled", Spaces: []string{"d2.example", "d5.example"}}
+	var err error
+	if scheduled.Schedule, err = routing.ParseSchedule("00:10-00:15,00:30-00:40,02:00-23:00", time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	for _, cs := range [][]routing.Connector{{internet}, {internet, partner}, {renamed}, {internet, scheduled}} {
 		table, err := routing.NewTable(cs...)
 		if err != nil {
 			t.Fatal(err)
@@ -136,6 +142,7 @@ func (w *world) run(t *testing.T) {
 	}
 	actors.Go(w.operators)
 	actors.Go(w.diskFaults)
+	actors.Go(w.clockJumps)
 	time.Sleep(faultTime)
 	w.healed.Store(true)
 	w.trace.add("the world heals")
