@@ -80,16 +80,12 @@ func (h *Enqueuer) Receive(ctx context.Context, s *smtpserver.Session, m *smtpse
 		Recipients: ptrs,
 		Content:    m.Content(),
 		Received:   m.Received,
-		Release:    m.Release,
 		Origin: queue.Origin{
 			Connector:  s.Connector(),
 			ClientHelo: s.Helo(),
 			Identity:   s.Identity(),
 			Protocol:   s.Protocol(),
 		},
-	}
-	if p := m.Recipients[0].Options.MTPriority; p != nil {
-		qm.Priority = *p
 	}
 	if ip, ok := clientIP(s); ok {
 		qm.Origin.ClientAddr = ip.String()

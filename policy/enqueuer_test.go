@@ -74,11 +74,11 @@ func TestEnqueuer(t *testing.T) {
 	if m.Origin != want {
 		t.Errorf("origin %+v, want %+v", m.Origin, want)
 	}
-	if held := m.Release.Sub(m.Received); held.Round(60e9).Hours() != 1 {
+	if held := m.Options.Release.Sub(m.Received); held.Round(60e9).Hours() != 1 {
 		t.Errorf("held for %v, want an hour", held)
 	}
-	if m.Priority != 3 {
-		t.Errorf("priority %d, want 3", m.Priority)
+	if m.Options.Priority != 3 {
+		t.Errorf("priority %d, want 3", m.Options.Priority)
 	}
 	if s := text(t, m); !strings.HasSuffix(s, "\r\nSubject: hello\r\n\r\nbody\r\n") {
 		t.Errorf("content %q", s)

@@ -54,7 +54,7 @@ type delay struct {
 // newActive returns an active message for m, which owner has leased.
 func (q *Queue) newActive(m *Message, owner string, until time.Time) *active {
 	a := &active{m: m, owner: owner}
-	a.ID, a.Priority, a.Lease, a.Load = m.ID, m.Priority, until, a
+	a.ID, a.Priority, a.Lease, a.Load = m.ID, m.Options.Priority, until, a
 	a.Suspect = m.Interrupted > 0 && !q.poisonous(a)
 	a.Alone = a.Suspect && m.Interrupted >= q.limits.Interrupted
 	return a
@@ -146,7 +146,7 @@ func (a *active) schedule(c *clock) (s Schedule, due time.Time) {
 	switch now := c.now(); {
 	case aside(hop): // not due
 	case a.held(c.wall()):
-		s.Due = a.m.Release
+		s.Due = a.m.Options.Release
 	default:
 		s.Wait = max(due.Sub(now), 1)
 	}
@@ -155,7 +155,7 @@ func (a *active) schedule(c *clock) (s Schedule, due time.Time) {
 
 // held reports whether all recipients wait for the release of the message.
 func (a *active) held(wall time.Time) bool {
-	return a.m.Release.After(wall) && !slices.ContainsFunc(a.m.Recipients, func(r *Recipient) bool {
+	return a.m.Options.Release.After(wall) && !slices.ContainsFunc(a.m.Recipients, func(r *Recipient) bool {
 		return r.Status == Waiting && r.RetryWait > 0
 	})
 }

@@ -174,7 +174,7 @@ func (w *clockWorld) wallWait(t *testing.T, hop string, step time.Duration) {
 func TestClockRelease(t *testing.T) {
 	eachStep(t, func(t *testing.T, w *clockWorld, step time.Duration) {
 		m := message("alice@example.com", "bob@example.net")
-		m.Release = w.wall().Add(2 * hour)
+		m.Options.Release = w.wall().Add(2 * hour)
 		if err := w.q.Submit(context.Background(), m); err != nil {
 			t.Fatal(err)
 		}

@@ -54,6 +54,7 @@ type Event struct {
 	Received  time.Time
 	Origin    Origin
 	System    bool
+	Labels    map[string]string // MessageOptions.Labels; must not be changed
 
 	Recipients []EventRecipient // the recipients that the event concerns
 	Hop        NextHop

@@ -71,7 +71,7 @@ func ExampleRetry() {
 	for n := 1; n <= 4; n++ {
 		fmt.Println(n, r.Wait(n, greylisted), r.Wait(n, &queue.Result{Outcome: queue.Unreachable}))
 	}
-	fmt.Println(r.Lifetime(&queue.Message{Priority: 4}))
+	fmt.Println(r.Lifetime(&queue.Message{Options: queue.MessageOptions{Priority: 4}}))
 	fmt.Println(r.Lifetime(&queue.Message{}))
 	// Output:
 	// 1 1m0s 5m0s

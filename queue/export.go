@@ -14,6 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
@@ -26,6 +27,7 @@ const (
 	fieldHelo      = "X-HeloDomain"
 	fieldSource    = "X-Source"
 	fieldSourceIP  = "X-SourceIPAddress"
+	fieldLabel     = "X-Bridgehead-Label" // key="value", quoted as in Go; not known to Exchange
 	fieldEnd       = "X-EndOfInjectedXHeaders"
 )
 
@@ -51,6 +53,9 @@ func Export(w io.Writer, m *Message) error {
 		if f.value != "" {
 			fmt.Fprintf(&b, "%s: %s\r\n", f.name, chars.OneLine(f.value))
 		}
+	}
+	for _, key := range envelope.SortedKeys(m.Options.Labels) {
+		fmt.Fprintf(&b, "%s: %s=%s\r\n", fieldLabel, key, strconv.QuoteToASCII(m.Options.Labels[key]))
 	}
 	fmt.Fprintf(&b, "%s: %s\r\n", fieldEnd, m.ID)
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -78,8 +83,8 @@ func mailParams(m *Message) string {
 	if o.EnvelopeID != "" {
 		b.WriteString(" ENVID=" + xtext.Encode(o.EnvelopeID))
 	}
-	if m.Priority != 0 {
-		b.WriteString(" MT-PRIORITY=" + strconv.Itoa(m.Priority))
+	if m.Options.Priority != 0 {
+		b.WriteString(" MT-PRIORITY=" + strconv.Itoa(m.Options.Priority))
 	}
 	return b.String()
 }
@@ -143,6 +148,8 @@ func Import(c Content) (*Message, error) {
 			m.Origin.ClientHelo = value
 		case strings.EqualFold(name, fieldSourceIP):
 			m.Origin.ClientAddr = value
+		case strings.EqualFold(name, fieldLabel):
+			err = m.importLabel(value)
 		case strings.EqualFold(name, fieldEnd):
 			if !sender || len(m.Recipients) == 0 {
 				return nil, fmt.Errorf("queue: import: line %d: no %s or no %s before it", line, fieldSender, fieldReceiver)
@@ -174,6 +181,16 @@ func readPath(s string, read func(string, bool) (address, rest string, err error
 	return read(s, true)
 }
 
+func (m *Message) importLabel(field string) error {
+	key, quoted, _ := strings.Cut(field, "=")
+	value, err := strconv.Unquote(quoted)
+	if err != nil {
+		return fmt.Errorf("%s is not of the form key=\"value\"", fieldLabel)
+	}
+	m.Options.SetLabel(key, value)
+	return envelope.CheckLabels(m.Options.Labels)
+}
+
 func (m *Message) importSender(value string) (err error) {
 	var params string
 	if m.From, params, err = readPath(value, addr.ReversePath); err != nil {
@@ -195,7 +212,7 @@ func (m *Message) importSender(value string) (err error) {
 				return err
 			}
 		case "MT-PRIORITY":
-			if m.Priority, err = strconv.Atoi(v); err != nil || m.Priority < -9 || m.Priority > 9 {
+			if m.Options.Priority, err = strconv.Atoi(v); err != nil || m.Options.Priority < -9 || m.Options.Priority > 9 {
 				return fmt.Errorf("MT-PRIORITY=%s is not -9 to 9", v)
 			}
 		case "SIZE", "AUTH":

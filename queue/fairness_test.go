@@ -169,7 +169,7 @@ func TestPriorities(t *testing.T) {
 		for _, p := range []int{-4, 0, 5} {
 			for range 40 {
 				m := message("alice@example.com", fmt.Sprintf("p%d@example.net", p))
-				m.Priority = p
+				m.Options.Priority = p
 				if err := w.q.Submit(context.Background(), m); err != nil {
 					t.Fatal(err)
 				}
@@ -201,8 +201,8 @@ func TestPrioritiesInTheStore(t *testing.T) {
 		}
 		for i := range 1000 {
 			m := message("alice@example.com", fmt.Sprintf("bob@h%d.example", i%2))
-			if m.Priority = 5; i < 10 {
-				m.Priority = -5
+			if m.Options.Priority = 5; i < 10 {
+				m.Options.Priority = -5
 			}
 			if err := w.q.Submit(context.Background(), m); err != nil {
 				t.Fatal(err)
@@ -364,7 +364,7 @@ func TestReleaseAndDeliverBy(t *testing.T) {
 		defer w.shutdown()
 		synctest.Wait()
 		m := message("alice@example.com", "bob@example.net")
-		m.Release = time.Now().Add(3 * time.Hour)
+		m.Options.Release = time.Now().Add(3 * time.Hour)
 		if err := w.q.Submit(context.Background(), m); err != nil {
 			t.Fatal(err)
 		}

@@ -36,8 +36,8 @@ func deadline(m *Message, r *Recipient) time.Time {
 
 // from returns the time from which retry and expiry count.
 func (m *Message) from() time.Time {
-	if m.Release.After(m.Received) {
-		return m.Release
+	if m.Options.Release.After(m.Received) {
+		return m.Options.Release
 	}
 	return m.Received
 }

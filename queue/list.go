@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
@@ -23,6 +24,9 @@ type Filter struct {
 	Recipient string // matches if any waiting recipient does; any recipient of MessageBad and MessageResults
 	Subject   string
 	Client    string // the IP address of the client
+	// Labels selects messages that have all of these labels. The values are
+	// patterns.
+	Labels map[string]string
 
 	MinSize, MaxSize int64
 	// Before and Since select by the time of receipt.
@@ -65,7 +69,8 @@ type MessageInfo struct {
 	Priority   int
 	Origin     Origin
 	System     bool
-	MessageID  string // of the header
+	Labels     map[string]string // MessageOptions.Labels
+	MessageID  string            // of the header
 	Subject    string
 	Status     MessageStatus
 	Hops       []NextHop // the next hops that it waits for
@@ -148,8 +153,8 @@ func (q *Queue) info(ctx context.Context, e *Entry) (*MessageInfo, error) {
 		}
 	}
 	info := &MessageInfo{
-		ID: m.ID, From: m.From, Size: m.Content.Size(), Received: m.Received, Release: m.Release,
-		Priority: m.Priority, Origin: m.Origin, System: m.System, Due: q.clock.wallOf(q.clock.dueAt(&e.Schedule)), stored: e.Schedule.Hop,
+		ID: m.ID, From: m.From, Size: m.Content.Size(), Received: m.Received, Release: m.Options.Release,
+		Priority: m.Options.Priority, Origin: m.Origin, System: m.System, Labels: maps.Clone(m.Options.Labels), Due: q.clock.wallOf(q.clock.dueAt(&e.Schedule)), stored: e.Schedule.Hop,
 	}
 	info.MessageID, info.Subject = dsn.IDAndSubject(m.Content)
 	attempts := 0
@@ -262,7 +267,16 @@ func (f *Filter) message(m *MessageInfo) bool {
 		!wildcard.Match(f.From, m.From) || !wildcard.Match(f.Subject, m.Subject) || !wildcard.Match(f.Client, m.Origin.ClientAddr) {
 		return false
 	}
-	return f.recipient(m) && f.hop(m)
+	return f.labels(m) && f.recipient(m) && f.hop(m)
+}
+
+func (f *Filter) labels(m *MessageInfo) bool {
+	for key, pattern := range f.Labels {
+		if value, ok := m.Labels[key]; !ok || !wildcard.Match(pattern, value) {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *Filter) recipient(m *MessageInfo) bool {

@@ -2,22 +2,38 @@ package queue
 
 import (
 	"fmt"
-	"io"
 	"time"
 
-	"github.com/emersion/go-smtp"
-
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 )
 
 // Content has the bytes of a message: header, blank line and body, with CRLF
 // line ends and without dot-stuffing. It can be read any number of times, and
-// by several goroutines at once.
-type Content interface {
-	io.ReaderAt
-	io.WriterTo // from the first byte, each time
-	Size() int64
-}
+// by several goroutines at once. Its methods are ReadAt, WriteTo (from the first
+// byte, each time) and Size.
+type Content = envelope.Content
+
+// MessageOptions are the attributes of a message that apply to all recipients:
+//
+//   - the parameters of MAIL (it embeds smtp.MailOptions);
+//   - Priority, the MT-PRIORITY (RFC 6710), from -9 to 9. Higher priorities are
+//     delivered first. 0 is normal.
+//   - Release, the earliest time of the first attempt (FUTURERELEASE, RFC 4865).
+//     Retry and expiry count from it if it is later than Received. Zero means
+//     that the first attempt is made at once.
+//   - Labels, a small map with data of the application, for example the tenant
+//     and the campaign of the message. They are stored with the message and are
+//     in an [Event] and in [MessageInfo]. Hooks and the [Deliverer] can use them.
+//     They are never sent, and reports about the message do not have them. A
+//     message has at most 32 labels of 4 KiB in all. A key has 1 to 64 ASCII
+//     letters, digits, '-', '_', '.' and '/'. A value has at most 256 bytes of
+//     UTF-8 without control characters. The method SetLabel sets one.
+type MessageOptions = envelope.Options
+
+// RcptOptions are the attributes of one recipient: the parameters of RCPT (it
+// embeds smtp.RcptOptions).
+type RcptOptions = envelope.RcptOptions
 
 // Bytes returns a Content that consists of the chunks. The chunks must not
 // change afterwards.
@@ -37,7 +53,7 @@ type Message struct {
 	// From is the reverse-path. If it is empty (the null reverse-path), no
 	// report is sent about the message.
 	From       string
-	Options    smtp.MailOptions
+	Options    MessageOptions
 	Recipients []*Recipient
 	// Content is the header and body. When the Queue passes a message to a
 	// function, Content is not nil. It can be read until that function returns.
@@ -46,15 +62,8 @@ type Message struct {
 	// Received is when the message was accepted. Zero means now. Retry and
 	// expiry count from it.
 	Received time.Time
-	// Release is the earliest time of the first attempt (FUTURERELEASE, RFC
-	// 4865). Retry and expiry count from it if it is later than Received. Zero
-	// means that the first attempt is made at once.
-	Release time.Time
 	// Origin has the source of the message.
 	Origin Origin
-	// Priority is the MT-PRIORITY (RFC 6710) of the message, from -9 to 9.
-	// Higher priorities are delivered first. 0 is normal.
-	Priority int
 	// System is true for messages of the Queue itself: delivery status
 	// notifications.
 	System bool
@@ -93,7 +102,7 @@ const (
 // A Recipient is one forward-path of a message, with its delivery state.
 type Recipient struct {
 	Addr    string
-	Options smtp.RcptOptions
+	Options RcptOptions
 	// Route, if not zero, is the next hop of this recipient. The Queue then
 	// does not call the Deliverer's Route. A hook or an operator sets it.
 	Route NextHop

@@ -240,7 +240,7 @@ func (m *model) end(q *modelQueue) {
 var kinds = []string{"ok", "ok", "ok", "ok", "never", "later", "always"}
 
 func (m *model) submit(q *modelQueue) {
-	msg := &queue.Message{From: "alice@sender.example", Content: queue.String("Subject: x\r\n\r\nx\r\n"), Priority: m.n(3) - 1}
+	msg := &queue.Message{From: "alice@sender.example", Content: queue.String("Subject: x\r\n\r\nx\r\n"), Options: queue.MessageOptions{Priority: m.n(3) - 1}}
 	if m.chance(10) {
 		msg.From = ""
 	}

@@ -300,7 +300,7 @@ func (a *active) endAll(stored NextHop, op Op, wall time.Time) (waited bool) {
 // is still only one copy.
 func (q *Queue) resubmitCopy(ctx context.Context, a *active, stored NextHop, op Op) error {
 	m := *a.m
-	m.ID, m.Interrupted, m.Received, m.Release = copyID(a.m.ID), 0, q.clock.wall(), time.Time{}
+	m.ID, m.Interrupted, m.Received, m.Options.Release = copyID(a.m.ID), 0, q.clock.wall(), time.Time{}
 	m.Recipients = nil
 	for _, r := range a.m.Recipients {
 		switch {

@@ -121,7 +121,7 @@ func TestReportFormFitsReturnPath(t *testing.T) {
 				}
 				w.run()
 				m := message(or(test.from, "alice@example.com"), or(test.to, "bob@example.net"))
-				m.Options, m.Content = test.options, queue.String(test.content)
+				m.Options.MailOptions, m.Content = test.options, queue.String(test.content)
 				if err := w.q.Submit(context.Background(), m); err != nil {
 					t.Fatal(err)
 				}
@@ -139,7 +139,7 @@ func TestReportFormFitsReturnPath(t *testing.T) {
 				if len(back.got) != 1 || back.tries != test.tries || w.stored() != 0 {
 					t.Fatalf("%d reports arrived after %d attempts, %d messages stored\n%s", len(back.got), back.tries, w.stored(), &log)
 				}
-				if o := back.got[0].Options; fmt.Sprint(o) != fmt.Sprint(test.want) {
+				if o := back.got[0].Options.MailOptions; fmt.Sprint(o) != fmt.Sprint(test.want) {
 					t.Errorf("options %+v, want %+v", o, test.want)
 				}
 				if !strings.Contains(back.text, test.has) || test.hasNot != "" && strings.Contains(back.text, test.hasNot) {

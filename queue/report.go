@@ -193,7 +193,7 @@ func (r *reporter) write(id string, m *Message, rcpts []*Recipient, action dsn.A
 
 // headersOnly reports whether a failure report must not return the content: the
 // sender asked for that, or wants the content protected (RFC 8689, 5).
-func headersOnly(o *smtp.MailOptions) bool {
+func headersOnly(o *MessageOptions) bool {
 	return o.Return == smtp.DSNReturnHeaders || o.RequireTLS
 }
 
@@ -213,13 +213,13 @@ func hasUTF8(m *Message, rcpts []*Recipient) bool {
 
 // reportTo is the recipient of a report. No report is ever due on a report.
 func reportTo(a string) *Recipient {
-	return &Recipient{Addr: a, Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}}
+	return &Recipient{Addr: a, Options: RcptOptions{RcptOptions: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}}}
 }
 
 // reportOptions are the extensions that a report needs on its way: those for its
 // content, and the protection of the message that it is about (RFC 8689, 5).
-func reportOptions(r *dsn.Report, eightBit, requireTLS bool) smtp.MailOptions {
-	o := smtp.MailOptions{UTF8: r.UTF8 && eightBit, RequireTLS: requireTLS}
+func reportOptions(r *dsn.Report, eightBit, requireTLS bool) MessageOptions {
+	o := MessageOptions{MailOptions: smtp.MailOptions{UTF8: r.UTF8 && eightBit, RequireTLS: requireTLS}}
 	if eightBit {
 		o.Body = smtp.Body8BitMIME
 	}

@@ -18,7 +18,7 @@ type RetryPolicy interface {
 
 	// Lifetime returns two times for m. After notice the sender gets a delay
 	// notice, and after expiry m expires. Both count from m.Received or, if
-	// that is later, from m.Release. If notice is zero, the sender gets no
+	// that is later, from m.Options.Release. If notice is zero, the sender gets no
 	// delay notice. If expiry is zero, m never expires.
 	Lifetime(m *Message) (notice, expiry time.Duration)
 }
@@ -87,9 +87,9 @@ func (r Retry) Wait(n int, last *Result) time.Duration {
 func (r Retry) Lifetime(m *Message) (notice, expiry time.Duration) {
 	notice, expiry = r.DelayNotice, r.Expiry
 	switch {
-	case m.Priority < 0 && r.Low != nil:
+	case m.Options.Priority < 0 && r.Low != nil:
 		notice, expiry = r.Low.DelayNotice, r.Low.Expiry
-	case m.Priority > 0 && r.High != nil:
+	case m.Options.Priority > 0 && r.High != nil:
 		notice, expiry = r.High.DelayNotice, r.High.Expiry
 	}
 	if notice == 0 {

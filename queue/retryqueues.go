@@ -137,7 +137,7 @@ func (q *Queue) retryNow(ctx context.Context, e *Entry, which func(*Message, *Re
 		if err != nil {
 			return false, err
 		}
-		if m.Interrupted > 0 || m.Release.After(q.clock.wall()) || !makeDue(m, which) {
+		if m.Interrupted > 0 || m.Options.Release.After(q.clock.wall()) || !makeDue(m, which) {
 			return false, nil
 		}
 		owner := q.owner + "/" + q.ids.next(q.clock.wall()) // a unique owner, as in do

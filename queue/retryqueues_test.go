@@ -130,7 +130,7 @@ func TestRequestStartsOnlyItsRecipients(t *testing.T) {
 		h.submit("alice@example.com", "captain@branch.example", "bob@slow.example")
 		h.submit("alice@example.com", "carol@slow.example")
 		later := message("alice@example.com", "mate@branch.example")
-		later.Release = time.Now().Add(time.Hour)
+		later.Options.Release = time.Now().Add(time.Hour)
 		if err := h.q.Submit(context.Background(), later); err != nil {
 			t.Fatal(err)
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
 )
 
@@ -26,6 +28,8 @@ import (
 //     "Bob <bob@example.com>" or "bob". 553 5.1.7: the sender is not.
 //   - 554 5.6.0: the content is nil or has no header.
 //   - 554 5.6.11: the content has a bare CR or a bare LF.
+//   - 451 4.3.5: the labels are not valid ([MessageOptions]). The text of the
+//     error, but not the reply to a client, says which of them and why.
 //   - 554 5.4.6: mail loop: the message has too many Received fields
 //     (Limits.Received).
 //
@@ -143,11 +147,16 @@ func (q *Queue) enqueue(ctx context.Context, m *Message, whole bool) error {
 	if m.Received.IsZero() {
 		m.Received = q.clock.wall()
 	}
+	m.Options.Labels = maps.Clone(m.Options.Labels) // the caller may give the map to several messages
 	if err := q.checkHeader(m, whole); err != nil {
 		return err
 	}
 	if err := q.runHooks(ctx, m); err != nil {
 		return err
+	}
+	if err := envelope.CheckLabels(m.Options.Labels); err != nil {
+		// The mistake is ours and not the client's, which must keep the message.
+		return refuse(451, smtp.EnhancedCode{4, 3, 5}, "The labels of the message are not valid", err)
 	}
 	if len(m.Recipients) == 0 {
 		return refuse(554, smtp.EnhancedCode{5, 5, 1}, "No recipients", nil)
@@ -159,12 +168,12 @@ func (q *Queue) enqueue(ctx context.Context, m *Message, whole bool) error {
 // at once.
 func (q *Queue) put(ctx context.Context, m *Message) error {
 	now := q.clock.now()
-	s := Schedule{Due: m.Release}
+	s := Schedule{Due: m.Options.Release}
 	for _, r := range m.Recipients {
-		r.NextAttempt = m.Release
+		r.NextAttempt = m.Options.Release
 	}
 	size := inMemory(m.Content)
-	atOnce := !m.Release.After(q.clock.wall()) && q.reserve(size)
+	atOnce := !m.Options.Release.After(q.clock.wall()) && q.reserve(size)
 	if atOnce {
 		s.Owner, s.Until = q.owner, now.Add(q.limits.Lease)
 	}

@@ -104,9 +104,9 @@ func sizeOf(m *queue.Message) int64 {
 
 func priorityOf(m *queue.Message) Priorities {
 	switch {
-	case m.Priority > 0:
+	case m.Options.Priority > 0:
 		return HighPriority
-	case m.Priority < 0:
+	case m.Options.Priority < 0:
 		return LowPriority
 	}
 	return NormalPriority

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -225,6 +226,7 @@ func errorResult(err error) queue.Result {
 // for one attempt.
 func copyOf(m *queue.Message, rcpts []*queue.Recipient) (*queue.Message, []*queue.Recipient) {
 	mc := *m
+	mc.Options.Labels = maps.Clone(m.Options.Labels)
 	rc := make([]*queue.Recipient, len(rcpts))
 	for i, rcpt := range rcpts {
 		c := *rcpt

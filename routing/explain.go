@@ -18,6 +18,7 @@ type Question struct {
 	From, To string
 	Size     int64
 	Priority int
+	Labels   map[string]string // for a function of the application that routes by them
 	System   bool
 	Origin   queue.Origin
 	// Hosts looks up the hosts of the next hop in the DNS.
@@ -79,7 +80,7 @@ func (r *Router) Explain(ctx context.Context, q Question) *Explanation {
 	r.init()
 	t := r.table()
 	e := &Explanation{Question: q}
-	m := &queue.Message{From: q.From, Priority: q.Priority, System: q.System, Origin: q.Origin, Content: ofSize(q.Size)}
+	m := &queue.Message{From: q.From, Options: queue.MessageOptions{Priority: q.Priority, Labels: q.Labels}, System: q.System, Origin: q.Origin, Content: ofSize(q.Size)}
 	e.Hop, e.Err = r.Route(ctx, m, &queue.Recipient{Addr: q.To})
 	if domain, err := canonicalDomain(q.To); err == nil {
 		r.candidates(e, t, m, domain)

@@ -63,7 +63,6 @@ func clientMessage(j *Job) *smtpclient.Message {
 		Options:    j.Message.Options,
 		Recipients: make([]smtpclient.Recipient, len(j.Recipients)),
 		Content:    j.Message.Content,
-		Priority:   j.Message.Priority,
 	}
 	for i, r := range j.Recipients {
 		m.Recipients[i] = smtpclient.Recipient{Addr: r.Addr, Options: r.Options}

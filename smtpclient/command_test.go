@@ -87,7 +87,7 @@ func TestUnsafeCommandIsNotSent(t *testing.T) {
 	c := &Client{}
 	c.feat.dsn = true
 	m := &Message{From: "a@example.org", Recipients: []Recipient{
-		{Addr: "b@example.org", Options: smtp.RcptOptions{Notify: []smtp.DSNNotify{"NEVER\r\nRCPT TO:<c@example.org>"}}}}}
+		{Addr: "b@example.org", Options: RcptOptions{RcptOptions: smtp.RcptOptions{Notify: []smtp.DSNNotify{"NEVER\r\nRCPT TO:<c@example.org>"}}}}}}
 	d := &delivery{m: m, results: make([]Result, 1), states: make([]rcptState, 1)}
 	tx := &transaction{c: c, d: d, rcpts: []int{0}}
 	err := tx.append(stepRcpt)

@@ -189,9 +189,9 @@ func (c *Client) appendMail(b []byte, m *Message, t terms) []byte {
 			b = append(b, xtext.Encode(*o.Auth)...)
 		}
 	}
-	if c.feat.mtPriority && m.Priority != 0 {
+	if c.feat.mtPriority && o.Priority != 0 {
 		b = append(b, " MT-PRIORITY="...)
-		b = strconv.AppendInt(b, int64(m.Priority), 10)
+		b = strconv.AppendInt(b, int64(o.Priority), 10)
 	}
 	if by := m.DeliverBy; by != nil && c.feat.deliverBy {
 		b = append(b, " BY="...)
@@ -237,7 +237,7 @@ func (c *Client) appendRcpt(b []byte, r *Recipient, t terms) []byte {
 
 // orcpt returns the original recipient in the form of RFC 3461, 4.2 and
 // RFC 6533, 3.
-func orcpt(o *smtp.RcptOptions, t terms) string {
+func orcpt(o *RcptOptions, t terms) string {
 	kind := o.OriginalRecipientType
 	if kind == "" {
 		kind = smtp.DSNAddressTypeRFC822

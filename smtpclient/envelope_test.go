@@ -76,23 +76,23 @@ func TestParameters(t *testing.T) {
 
 		{name: "DSN", extensions: []string{"DSN"}, change: func(m *Message) {
 			m.Options.Return, m.Options.EnvelopeID = smtp.DSNReturnHeaders, "QQ+1 2"
-			m.Recipients[0].Options = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifySuccess, smtp.DSNNotifyDelayed}, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "b+c@example.org"}
+			m.Recipients[0].Options.RcptOptions = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifySuccess, smtp.DSNNotifyDelayed}, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "b+c@example.org"}
 		}, mail: "MAIL FROM:<a@example.com> RET=HDRS ENVID=QQ+2B1+202", rcpt: "RCPT TO:<b@example.net> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+2Bc@example.org"},
 		{name: "DSN, utf-8 address", extensions: []string{"DSN"}, change: func(m *Message) {
-			m.Recipients[0].Options = smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "jörg@example.org"}
+			m.Recipients[0].Options.RcptOptions = smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "jörg@example.org"}
 		}, mail: "MAIL FROM:<a@example.com>", rcpt: `RCPT TO:<b@example.net> ORCPT=utf-8;j\x{F6}rg@example.org`},
 		{name: "DSN, longer than RFC 3461 allows", extensions: []string{"DSN"}, change: func(m *Message) {
 			m.Options.EnvelopeID = strings.Repeat("e", 101)
-			m.Recipients[0].Options = smtp.RcptOptions{OriginalRecipient: strings.Repeat("b", 500) + "@example.org"}
+			m.Recipients[0].Options.RcptOptions = smtp.RcptOptions{OriginalRecipient: strings.Repeat("b", 500) + "@example.org"}
 		}, mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net>"},
 		{name: "DSN not announced", extensions: []string{"HELP"}, change: func(m *Message) {
 			m.Options.Return, m.Options.EnvelopeID = smtp.DSNReturnHeaders, "QQ"
-			m.Recipients[0].Options = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}, OriginalRecipient: "b@example.org"}
+			m.Recipients[0].Options.RcptOptions = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}, OriginalRecipient: "b@example.org"}
 		}, mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net>"},
 
 		{name: "REQUIRETLS without TLS", extensions: []string{"REQUIRETLS"}, change: func(m *Message) { m.Options.RequireTLS = true },
 			want: "failure 550 5.7.30 REQUIRETLS support required: mx1.example.net does not offer it, or its certificate does not prove its name"},
-		{name: "MT-PRIORITY", extensions: []string{"MT-PRIORITY"}, change: func(m *Message) { m.Priority = -3 },
+		{name: "MT-PRIORITY", extensions: []string{"MT-PRIORITY"}, change: func(m *Message) { m.Options.Priority = -3 },
 			mail: "MAIL FROM:<a@example.com> MT-PRIORITY=-3", rcpt: "RCPT TO:<b@example.net>"},
 		{name: "DELIVERBY", extensions: []string{"DELIVERBY"}, change: deliverBy(120*time.Second, smtp.DeliverByReturn),
 			mail: "MAIL FROM:<a@example.com> BY=120;R", rcpt: "RCPT TO:<b@example.net>"},
@@ -108,8 +108,8 @@ func TestParameters(t *testing.T) {
 			m.Recipients[0].Options.RequireRecipientValidSince = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		}, mail: "MAIL FROM:<a@example.com>", rcpt: "RCPT TO:<b@example.net> RRVS=2026-01-02T03:04:05Z"},
 		{name: "everything at once", extensions: everything, change: func(m *Message) {
-			m.Options = smtp.MailOptions{Body: smtp.Body8BitMIME, UTF8: true, Return: smtp.DSNReturnFull, EnvelopeID: "e", Auth: ptr("")}
-			m.Priority, m.DeliverBy = 4, &smtp.DeliverByOptions{Time: time.Hour, Mode: smtp.DeliverByNotify, Trace: true}
+			m.Options.MailOptions = smtp.MailOptions{Body: smtp.Body8BitMIME, UTF8: true, Return: smtp.DSNReturnFull, EnvelopeID: "e", Auth: ptr("")}
+			m.Options.Priority, m.DeliverBy = 4, &smtp.DeliverByOptions{Time: time.Hour, Mode: smtp.DeliverByNotify, Trace: true}
 		}, mail: "MAIL FROM:<a@example.com> SIZE=17 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=e MT-PRIORITY=4 BY=3600;NT", rcpt: "RCPT TO:<b@example.net>"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

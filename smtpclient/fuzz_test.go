@@ -53,7 +53,7 @@ func FuzzSession(f *testing.F) {
 			tr.Auth = PasswordAuth("alice", "wonderland")
 		}
 		m := mail("Subject: ü\r\n\r\n.\r\n", "b@example.net", "c@example.net", "d@example.net")
-		m.Options = smtp.MailOptions{Body: smtp.Body8BitMIME, UTF8: kind&4 != 0}
+		m.Options.MailOptions = smtp.MailOptions{Body: smtp.Body8BitMIME, UTF8: kind&4 != 0}
 		host := Host{Name: "mx", Addrs: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:25")}}
 		dst := &Destination{Name: "x", Hosts: HostList(host, host)}
 		for range 3 {

@@ -135,9 +135,9 @@ func TestInteropParameters(t *testing.T) {
 	dst := &Destination{Name: "postfix", Hosts: HostList(Host{Name: "mx.example.net", Addrs: []netip.AddrPort{p.addr}})}
 	m := mail("X-Interop: parameters\r\nSubject: Grüße\r\n\r\nGrüße\r\n", "jörg@example.net", "b@example.net")
 	m.From = "bücher@example.com"
-	m.Options = smtp.MailOptions{Body: smtp.Body8BitMIME, UTF8: true, Return: smtp.DSNReturnHeaders, EnvelopeID: "id+1=2 3"}
-	m.Recipients[0].Options = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}, OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "jörg@example.org"}
-	m.Recipients[1].Options = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "b+c@example.org"}
+	m.Options.MailOptions = smtp.MailOptions{Body: smtp.Body8BitMIME, UTF8: true, Return: smtp.DSNReturnHeaders, EnvelopeID: "id+1=2 3"}
+	m.Recipients[0].Options.RcptOptions = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}, OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "jörg@example.org"}
+	m.Recipients[1].Options.RcptOptions = smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}, OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "b+c@example.org"}
 	rs := tr.Send(t.Context(), dst, m)
 	expect(t, rs, "success 250 2.0.0 ...\nsuccess 250 2.0.0 ...")
 	if !rs[0].DSN {

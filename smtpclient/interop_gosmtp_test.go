@@ -62,7 +62,7 @@ func TestInteropGoSMTP(t *testing.T) {
 	text := "X-Interop: binary\r\nContent-Transfer-Encoding: binary\r\n\r\n.\n\x00\r\xff\r\n.\r\nno end"
 	for _, text := range []string{text, text, trace + text} { // on a new session and on a kept one
 		m := mail(text, "b@example.net")
-		m.Options = smtp.MailOptions{Body: smtp.BodyBinaryMIME, RequireTLS: true}
+		m.Options.MailOptions = smtp.MailOptions{Body: smtp.BodyBinaryMIME, RequireTLS: true}
 		expect(t, tr.Send(t.Context(), dst, m), "success 250 2.0.0 ...")
 		n++
 		b, err := os.ReadFile(fmt.Sprintf("%s/%d", p.dir, n))

@@ -2,21 +2,27 @@ package smtpclient
 
 import (
 	"context"
-	"io"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 )
 
 // Content is the content of a message: header, blank line and body, with CRLF
 // line ends and without dot-stuffing. It must be possible to read it many times
-// and from several goroutines at the same time.
-type Content interface {
-	io.ReaderAt
-	// WriteTo writes all of the content, each time from the first byte.
-	io.WriterTo
-	// Size returns the size in bytes.
-	Size() int64
-}
+// and from several goroutines at the same time. Its methods are ReadAt, WriteTo
+// (each time from the first byte) and Size.
+type Content = envelope.Content
+
+// MessageOptions are the attributes of a message that apply to all recipients:
+// the parameters of MAIL (it embeds smtp.MailOptions) and the Priority
+// (MT-PRIORITY, RFC 6710), -9 to 9; 0 is normal. Release and Labels are for the
+// queue and are not sent.
+type MessageOptions = envelope.Options
+
+// RcptOptions are the attributes of one recipient: the parameters of RCPT (it
+// embeds smtp.RcptOptions).
+type RcptOptions = envelope.RcptOptions
 
 // A Message is an envelope and its content.
 type Message struct {
@@ -32,14 +38,12 @@ type Message struct {
 	// is sent without it. (A report with RequireTLS and the header field
 	// "TLS-Required: No" is sent without REQUIRETLS: RFC 8689, 5.) Size is
 	// ignored; the size of Content is sent.
-	Options smtp.MailOptions
+	Options MessageOptions
 	// Recipients of the message. Duplicates are sent once.
 	Recipients []Recipient
 	// Content is required. [String], [Bytes] and [File] return one.
 	Content Content
 
-	// Priority is the MT-PRIORITY (RFC 6710), -9 to 9; 0 is normal.
-	Priority int
 	// DeliverBy is the time that is left for the delivery (RFC 2852); nil means
 	// no limit.
 	DeliverBy *smtp.DeliverByOptions
@@ -76,5 +80,5 @@ type Recipient struct {
 	Addr string
 	// Options are the parameters of the RCPT command. A parameter is sent only
 	// if the host announces its extension.
-	Options smtp.RcptOptions
+	Options RcptOptions
 }

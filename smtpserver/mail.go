@@ -53,7 +53,7 @@ func (s *Session) openTransaction(arg string) error {
 		if a.Mail == nil {
 			return nil
 		}
-		return a.Mail(s.ctx, s, from, &msg.Options)
+		return a.Mail(s.ctx, s, from, &msg.Options.MailOptions)
 	}))
 	if !ok {
 		s.reset()
@@ -97,7 +97,7 @@ func (s *Session) cmdRCPT(arg string) error {
 		if a.Rcpt == nil {
 			return nil
 		}
-		return a.Rcpt(s.ctx, s, to, &r.Options)
+		return a.Rcpt(s.ctx, s, to, &r.Options.RcptOptions)
 	})
 	if v != nil && !v.discard {
 		s.refusedTo, v.to = true, to

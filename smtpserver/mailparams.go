@@ -103,7 +103,7 @@ func (s *Session) priorityParam(msg *Message, key, value string) *paramError {
 	if err != nil || n < -9 || n > 9 || value[0] == '+' {
 		return badValue(key)
 	}
-	msg.priority = &n
+	msg.priority, msg.Options.Priority = &n, n
 	return nil
 }
 
@@ -154,7 +154,7 @@ func (s *Session) byParam(msg *Message, key, value string) *paramError {
 
 // holdParam reads HOLDFOR=seconds or HOLDUNTIL=date-time (RFC 4865, 4).
 func (s *Session) holdParam(msg *Message, key, value string) *paramError {
-	if !msg.Release.IsZero() { // HOLDFOR and HOLDUNTIL are both given
+	if !msg.Options.Release.IsZero() { // HOLDFOR and HOLDUNTIL are both given
 		return badValue(key)
 	}
 	now := time.Now()
@@ -163,15 +163,15 @@ func (s *Session) holdParam(msg *Message, key, value string) *paramError {
 		if err != nil || n <= 0 || len(value) > 9 || value[0] == '+' {
 			return badValue(key)
 		}
-		msg.Release = now.Add(time.Duration(n) * time.Second)
+		msg.Options.Release = now.Add(time.Duration(n) * time.Second)
 	} else {
 		t, err := time.Parse(time.RFC3339, strings.ToUpper(value))
 		if err != nil {
 			return badValue(key)
 		}
-		msg.Release = t
+		msg.Options.Release = t
 	}
-	if msg.Release.Sub(now) > s.srv.maxHold() {
+	if msg.Options.Release.Sub(now) > s.srv.maxHold() {
 		return refusal(501, 5, 5, 4, key+" is longer than the maximum hold time")
 	}
 	return nil

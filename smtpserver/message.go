@@ -9,22 +9,31 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/internal/header"
 )
 
 // Content is the content of a message, or a part of it, with CRLF line ends and
 // without dot-stuffing. It can be read repeatedly and by several goroutines at
-// once, until its Message is closed.
-type Content interface {
-	io.ReaderAt
-	io.WriterTo // each call writes the whole content
-	Size() int64
-}
+// once, until its Message is closed. Its methods are ReadAt, WriteTo (each call
+// writes the whole content) and Size.
+type Content = envelope.Content
+
+// MessageOptions are the attributes of a message that apply to all recipients:
+// the parameters of MAIL (it embeds smtp.MailOptions), the Priority
+// (MT-PRIORITY, RFC 6710), the Release time (FUTURERELEASE, RFC 4865) until which
+// the client wants the message to be held, and the Labels, which are data of the
+// application. policy.Enqueuer passes them to the queue, which has the same type.
+type MessageOptions = envelope.Options
+
+// RcptOptions are the attributes of one recipient: the parameters of RCPT (it
+// embeds smtp.RcptOptions).
+type RcptOptions = envelope.RcptOptions
 
 // A Recipient is a forward-path that was accepted at RCPT.
 type Recipient struct {
 	Addr    string // user@example.org, as received
-	Options smtp.RcptOptions
+	Options RcptOptions
 	// Params are the parameters of RCPT that are listed in an Agent's
 	// RcptParams.
 	Params map[string]string
@@ -43,11 +52,10 @@ type Message struct {
 	// in this process, and very probably unique among all processes.
 	ID string
 	// From is the reverse-path. It is empty for the null reverse-path.
-	From    string
-	Options smtp.MailOptions
-	// Release is the time until which the client wants the message to be held
-	// (FUTURERELEASE, RFC 4865), or zero.
-	Release time.Time
+	From string
+	// Options are the other attributes of the message. An agent sets a label with
+	// m.Options.SetLabel; while it handles MAIL or RCPT, m is Session.Message.
+	Options MessageOptions
 	// Params are the parameters of MAIL that are listed in an Agent's MailParams.
 	Params map[string]string
 	// Recipients are the accepted forward-paths, in the order in which the
@@ -67,7 +75,7 @@ type Message struct {
 
 	// DELIVERBY and MT-PRIORITY are parameters of MAIL, but go-smtp has their
 	// fields in the options of a recipient. They are kept here for the
-	// recipients that follow.
+	// recipients that follow. Options.Priority has the same priority.
 	deliverBy *smtp.DeliverByOptions
 	priority  *int
 }

@@ -129,9 +129,9 @@ func (s *Session) rcptParams(r *Recipient, rest string) (done bool, err error) {
 func (s *Session) rcptParam(r *Recipient, key, value string) *paramError {
 	switch {
 	case key == "NOTIFY" && s.offers(ExtDSN):
-		return notifyParam(&r.Options, value)
+		return notifyParam(&r.Options.RcptOptions, value)
 	case key == "ORCPT" && s.offers(ExtDSN):
-		return s.orcptParam(&r.Options, value)
+		return s.orcptParam(&r.Options.RcptOptions, value)
 	}
 	return s.otherParam(key, value, func(a *Agent) []string { return a.RcptParams })
 }

@@ -68,7 +68,7 @@ func TestReportsArriveAtOldHosts(t *testing.T) {
 			case 7:
 				m.Recipients = queue.Rcpt("jörg@example.net")
 			case 8:
-				m.Recipients[0].Options = smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "jörg@bücher.example"}
+				m.Recipients[0].Options.RcptOptions = smtp.RcptOptions{OriginalRecipientType: smtp.DSNAddressTypeUTF8, OriginalRecipient: "jörg@bücher.example"}
 			case 9:
 				m.Options.Return = smtp.DSNReturnHeaders
 			}
@@ -86,7 +86,7 @@ func TestReportsArriveAtOldHosts(t *testing.T) {
 
 func newMessage(from, header, body string, options smtp.MailOptions) *queue.Message {
 	return &queue.Message{
-		From: from, Options: options, Recipients: queue.Rcpt("bob@example.net"),
+		From: from, Options: queue.MessageOptions{MailOptions: options}, Recipients: queue.Rcpt("bob@example.net"),
 		Content: queue.String("From: alice@example.com\r\nTo: bob@example.net\r\nMessage-ID: <1@example.com>\r\n" + header + "\r\n" + body),
 	}
 }

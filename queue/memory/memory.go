@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -65,7 +66,7 @@ func (st *Store) Put(ctx context.Context, m *queue.Message, s queue.Schedule) er
 	if st.Max > 0 && st.index.Len() >= st.Max {
 		return queue.ErrFull
 	}
-	slot, _ := st.index.Add(m.ID, m.Priority)
+	slot, _ := st.index.Add(m.ID, m.Options.Priority)
 	e := st.index.At(slot)
 	e.Data = clone(m)
 	e.Received = index.Nano(m.Received)
@@ -280,6 +281,7 @@ func (st *Store) Closed() <-chan struct{} {
 // reach the stored ones. Copies share the content, which does not change.
 func clone(m *queue.Message) *queue.Message {
 	c := *m
+	c.Options.Labels = maps.Clone(m.Options.Labels)
 	c.Recipients = cloneRecipients(m.Recipients)
 	return &c
 }

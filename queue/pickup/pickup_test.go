@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -176,13 +177,17 @@ func TestRetry(t *testing.T) {
 func TestReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &queue.Message{
-			ID: "m1", From: "alice@example.com", Priority: 3,
-			Options:    smtp.MailOptions{Body: smtp.Body8BitMIME, Return: smtp.DSNReturnFull, EnvelopeID: "a+b=c"},
+			ID: "m1", From: "alice@example.com",
+			Options: queue.MessageOptions{
+				MailOptions: smtp.MailOptions{Body: smtp.Body8BitMIME, Return: smtp.DSNReturnFull, EnvelopeID: "a+b=c"},
+				Priority:    3,
+				Labels:      map[string]string{"tenant": "acme", "campaign": " Grüße; \"1\""},
+			},
 			Recipients: queue.Rcpt("bob@example.net", `"odd one"@example.org`, "done@example.net"),
 			Content:    queue.String("Subject: x\r\n\r\nGrüße\r\n"),
 			Origin:     queue.Origin{Connector: "default", ClientAddr: "192.0.2.1", ClientHelo: "pc.example.com"},
 		}
-		m.Recipients[0].Options = smtp.RcptOptions{
+		m.Recipients[0].Options.RcptOptions = smtp.RcptOptions{
 			Notify:                []smtp.DSNNotify{smtp.DSNNotifySuccess, smtp.DSNNotifyFailure},
 			OriginalRecipientType: smtp.DSNAddressTypeRFC822, OriginalRecipient: "robert+x@example.net",
 		}
@@ -194,7 +199,8 @@ func TestReplay(t *testing.T) {
 		const want = "X-Sender: <alice@example.com> BODY=8BITMIME RET=FULL ENVID=a+2Bb+3Dc MT-PRIORITY=3\r\n" +
 			"X-Receiver: <bob@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=RFC822;robert+2Bx@example.net\r\n" +
 			"X-Receiver: <\"odd one\"@example.org>\r\nX-CreatedBy: Bridgehead\r\nX-HeloDomain: pc.example.com\r\n" +
-			"X-Source: default\r\nX-SourceIPAddress: 192.0.2.1\r\nX-EndOfInjectedXHeaders: m1\r\nSubject: x\r\n\r\nGrüße\r\n"
+			"X-Source: default\r\nX-SourceIPAddress: 192.0.2.1\r\n" +
+			"X-Bridgehead-Label: campaign=\" Gr\\u00fc\\u00dfe; \\\"1\\\"\"\r\nX-Bridgehead-Label: tenant=\"acme\"\r\nX-EndOfInjectedXHeaders: m1\r\nSubject: x\r\n\r\nGrüße\r\n"
 		if file.String() != want {
 			t.Errorf("exported:\n%s\nwant\n%s", file.String(), want)
 		}
@@ -203,17 +209,20 @@ func TestReplay(t *testing.T) {
 			"b.eml": "X-Sender: <a@example.com>\nSubject: x\n\n",
 			"c.eml": "X-Sender: <a@example.com>\nX-Receiver: <b@example.net> NOTIFY=PERHAPS\nX-EndOfInjectedXHeaders: 1\n\n",
 			"d.eml": "X-Receiver: <b@example.net>\nX-EndOfInjectedXHeaders: 1\n\n",
+			"e.eml": "X-Sender: <a@example.com>\nX-Receiver: <b@example.net>\nX-Bridgehead-Label: a=b\nX-EndOfInjectedXHeaders: 1\n\n",
+			"f.eml": "X-Sender: <a@example.com>\nX-Receiver: <b@example.net>\nX-Bridgehead-Label: a b=\"c\"\nX-EndOfInjectedXHeaders: 1\n\n",
 		})
 		if len(got) != 1 {
 			t.Fatalf("%d submitted, left %q", len(got), left)
 		}
 		g := got[0]
 		if show(g) != "alice@example.com -> bob@example.net \"odd one\"@example.org\nSubject: x\r\n\r\nGrüße\r\n" ||
-			g.Priority != 3 || g.Options != m.Options || !slices.Equal(g.Recipients[0].Options.Notify, m.Recipients[0].Options.Notify) ||
+			!reflect.DeepEqual(g.Options, m.Options) || !slices.Equal(g.Recipients[0].Options.Notify, m.Recipients[0].Options.Notify) ||
 			g.Recipients[0].Options.OriginalRecipient != "robert+x@example.net" || g.Origin.ClientAddr != "192.0.2.1" {
 			t.Errorf("%s\n%+v", show(g), g)
 		}
-		for name, why := range map[string]string{"b.bad.txt": "line 2: not an X- field", "c.bad.txt": "line 2: NOTIFY=PERHAPS", "d.bad.txt": "line 2: no X-Sender"} {
+		for name, why := range map[string]string{"b.bad.txt": "line 2: not an X- field", "c.bad.txt": "line 2: NOTIFY=PERHAPS", "d.bad.txt": "line 2: no X-Sender",
+			"e.bad.txt": "line 3: X-Bridgehead-Label is not of the form", "f.bad.txt": `line 3: label "a b": the key contains byte ' '`} {
 			if !strings.Contains(left[name], why) {
 				t.Errorf("%s: %q, want %q", name, left[name], why)
 			}

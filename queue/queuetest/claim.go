@@ -20,7 +20,7 @@ var (
 func (f *fixture) putAt(id string, priority int, due time.Duration, hop queue.NextHop) {
 	f.t.Helper()
 	m := message(id)
-	m.Priority = priority
+	m.Options.Priority = priority
 	f.put(m, queue.Schedule{Due: at(due), Hop: hop})
 }
 
@@ -246,7 +246,7 @@ func list(t *testing.T, f *fixture) {
 	}
 	e := f.list(queue.Query{Hop: &hopB})[0]
 	full := f.get(e.ID)
-	if e.Size != full.Content.Size() || !e.Received.Equal(full.Received) || e.Priority != full.Priority || e.Schedule.Hop != hopB {
+	if e.Size != full.Content.Size() || !e.Received.Equal(full.Received) || e.Priority != full.Options.Priority || e.Schedule.Hop != hopB {
 		t.Fatalf("entry %+v of message %+v", e, full)
 	}
 }

@@ -20,7 +20,7 @@ func full(id string) *queue.Message {
 	n := 0
 	fill(reflect.ValueOf(m).Elem(), &n)
 	m.ID = id
-	m.Priority = -4
+	m.Options.Priority = -4
 	m.Content = queue.String("Subject: all\r\n\r\nof it\r\n")
 	m.Interrupted = 0 // the store sets it
 	return m
@@ -56,6 +56,8 @@ func fill(v reflect.Value, n *int) {
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(v.Index(0), n)
 		fill(v.Index(1), n)
+	case reflect.Map: // Options.Labels
+		v.Set(reflect.ValueOf(map[string]string{fmt.Sprintf("key%d", *n): fmt.Sprintf("value %d", *n), "empty": ""}))
 	case reflect.String:
 		v.SetString(fmt.Sprintf("text %d", *n))
 	case reflect.Bool:
@@ -122,6 +124,10 @@ func differ(path string, a, b reflect.Value) string {
 				return d
 			}
 		}
+	case reflect.Map:
+		if a.Len() != b.Len() || !reflect.DeepEqual(a.Interface(), b.Interface()) && a.Len() > 0 {
+			return fmt.Sprintf("%s is %v, want %v", path, a, b)
+		}
 	default:
 		if a.Interface() != b.Interface() {
 			return fmt.Sprintf("%s is %v, want %v", path, a, b)
@@ -140,7 +146,7 @@ func update(t *testing.T, f *fixture) {
 	got := f.get("m1")
 	want.Recipients = m.Recipients
 	want.ID, want.From, want.Options, want.Content = got.ID, got.From, got.Options, got.Content
-	want.Received, want.Release, want.Origin, want.Priority, want.System = got.Received, got.Release, got.Origin, got.Priority, got.System
+	want.Received, want.Origin, want.System = got.Received, got.Origin, got.System
 	sameMessage(t, got, want)
 
 	e := f.list(queue.Query{})[0]

@@ -80,7 +80,7 @@ func (md *model) schedule() queue.Schedule {
 func (md *model) put() {
 	md.next++
 	m := message(fmt.Sprintf("%x.%d", md.rnd.IntN(256), md.next))
-	m.Priority = md.rnd.IntN(3) - 1
+	m.Options.Priority = md.rnd.IntN(3) - 1
 	m.Received = at(md.now)
 	if md.rnd.IntN(20) == 0 {
 		m.Content = queue.String(strings.Repeat("large content\r\n", 10000+md.rnd.IntN(20000)))
@@ -108,8 +108,8 @@ func (md *model) claim() {
 		}
 	}
 	compare := func(a, b *modelMessage) int {
-		if a.m.Priority != b.m.Priority {
-			return b.m.Priority - a.m.Priority
+		if a.m.Options.Priority != b.m.Options.Priority {
+			return b.m.Options.Priority - a.m.Options.Priority
 		}
 		return a.ready().Compare(b.ready())
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // TestCompact leaves a few messages in every segment. Compaction moves them with
-// their newest states, and the segments are deleted. Removed messages do not come
+// their labels and newest states, and the segments are deleted. Removed messages do not come
 // back.
 func TestCompact(t *testing.T) {
 	d := newSimFS(7)
@@ -24,6 +24,7 @@ func TestCompact(t *testing.T) {
 	for i := range n {
 		id := fmt.Sprintf("m%04d", i)
 		m := testMessage(id, trialContent(id, 1000))
+		m.Options.SetLabel("campaign", id)
 		if err := s.Put(bg, m, forever); err != nil {
 			t.Fatal(err)
 		}
@@ -68,8 +69,8 @@ func TestCompact(t *testing.T) {
 			if i%20 == 10 {
 				want = i
 			}
-			if m.Recipients[0].Attempts != want || text(t, m.Content) != text(t, trialContent(id, 1000)) {
-				t.Errorf("%s has %d attempts, want %d", id, m.Recipients[0].Attempts, want)
+			if m.Options.Labels["campaign"] != id || m.Recipients[0].Attempts != want || text(t, m.Content) != text(t, trialContent(id, 1000)) {
+				t.Errorf("%s has %d attempts, want %d, and the labels %v", id, m.Recipients[0].Attempts, want, m.Options.Labels)
 			}
 		}
 	}

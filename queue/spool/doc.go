@@ -100,7 +100,7 @@
 // A segment is filled with zeros before it is used. So a commit changes no
 // metadata of the file system and needs no new disk space.
 //
-// # The format, version 2
+// # The format, version 3
 //
 // A spool is a directory:
 //
@@ -144,10 +144,12 @@
 // of its recipients: each delivery writes the recipients that it has changed. When
 // the changes have as many recipients as the message, a state replaces them.
 //
-// Version 1 has no change records, and its schedules have no Wait. This program
-// can read version 1, and writes version 2 in each new segment. On a full disk
-// it may continue a last segment of version 1. Before that, it changes the
-// version of this segment to 2.
+// Version 1 has no change records, and its schedules have no Wait. Version 2 has no
+// extensions of the envelope, which contain the labels of a message. This program
+// can read versions 1 and 2, and writes version 3 in each new segment. On a full
+// disk it may continue a last segment of an earlier version. Before that, it
+// changes the version of this segment to 3. An older program refuses a spool that
+// has a segment of a later version.
 //
 // After a crash, any part of the last commit may be on disk (a torn commit).
 // Recovery must distinguish this from damage to records that were durable. The

@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -211,7 +212,7 @@ func (d *decoder) recipient(r *queue.Recipient) {
 	}
 }
 
-func (e *encoder) rcptOptions(o *smtp.RcptOptions) {
+func (e *encoder) rcptOptions(o *queue.RcptOptions) {
 	e.uint(uint64(len(o.Notify)))
 	for _, n := range o.Notify {
 		e.str(string(n))
@@ -231,7 +232,7 @@ func (e *encoder) rcptOptions(o *smtp.RcptOptions) {
 	}
 }
 
-func (d *decoder) rcptOptions(o *smtp.RcptOptions) {
+func (d *decoder) rcptOptions(o *queue.RcptOptions) {
 	for range d.count() {
 		o.Notify = append(o.Notify, smtp.DSNNotify(d.str()))
 	}
@@ -312,13 +313,47 @@ func (e *encoder) envelope(m *queue.Message) {
 	if o.Auth != nil {
 		e.str(*o.Auth)
 	}
-	e.time(m.Release)
+	e.time(m.Options.Release)
 	e.str(m.Origin.Connector)
 	e.str(m.Origin.ClientAddr)
 	e.str(m.Origin.ClientHelo)
 	e.str(m.Origin.Identity)
 	e.str(m.Origin.Protocol)
 	e.bool(m.System)
+	e.extensions(m)
+}
+
+// Extensions are the data of the envelope that few messages have. They follow the
+// envelope: each begins with its number. (Format version 3. A program that does not
+// know an extension must not deliver the message without it, so a new extension
+// needs a new version.)
+const extLabels = 1 // the number of labels, and the key and the value of each
+
+func (e *encoder) extensions(m *queue.Message) {
+	if labels := m.Options.Labels; len(labels) > 0 {
+		e.uint(extLabels)
+		e.uint(uint64(len(labels)))
+		for _, key := range envelope.SortedKeys(labels) {
+			e.str(key)
+			e.str(labels[key])
+		}
+	}
+}
+
+func (d *decoder) extensions(m *queue.Message) {
+	for len(d.b) > 0 {
+		switch d.uint() {
+		case extLabels:
+			n := d.count()
+			m.Options.Labels = make(map[string]string, n)
+			for range n {
+				key := d.str()
+				m.Options.Labels[key] = d.str()
+			}
+		default:
+			d.fail()
+		}
+	}
 }
 
 func (d *decoder) envelope(m *queue.Message) {
@@ -334,11 +369,12 @@ func (d *decoder) envelope(m *queue.Message) {
 		auth := d.str()
 		o.Auth = &auth
 	}
-	m.Release = d.time()
+	m.Options.Release = d.time()
 	m.Origin.Connector = d.str()
 	m.Origin.ClientAddr = d.str()
 	m.Origin.ClientHelo = d.str()
 	m.Origin.Identity = d.str()
 	m.Origin.Protocol = d.str()
 	m.System = d.bool()
+	d.extensions(m)
 }

@@ -16,6 +16,7 @@ import (
 func encoded() []byte {
 	m := testMessage("m1", nil)
 	m.Options.EnvelopeID = "QQ314159"
+	m.Options.Labels = map[string]string{"tenant": "acme", "campaign": ""}
 	m.Recipients[0].Options.Notify = []smtp.DSNNotify{smtp.DSNNotifyFailure}
 	m.Recipients[0].Last.Reply.Code = 451
 	m.Recipients[0].LastAttempt = time.Unix(1e9, 5)
@@ -44,7 +45,7 @@ func FuzzDecodeMessage(f *testing.F) {
 		e.state(&st)
 		e.envelope(m)
 		again, hd2, st2, err := decodeMessage(e, nil, nil)
-		if err != nil || again.From != m.From || len(again.Recipients) != len(m.Recipients) || hd2.id != hd.id || hd2.size != hd.size ||
+		if err != nil || again.From != m.From || len(again.Options.Labels) != len(m.Options.Labels) || len(again.Recipients) != len(m.Recipients) || hd2.id != hd.id || hd2.size != hd.size ||
 			!st2.due.Equal(st.due) || st2.wait != st.wait || st2.hop != st.hop {
 			t.Errorf("%+v became %+v, %v", m, again, err)
 		}

@@ -81,7 +81,7 @@ const copiedBody = 16 << 10
 
 // fill makes the record.
 func (r *newMessage) fill(s *Spool, seq uint64, m *queue.Message, sch queue.Schedule, l *layout) error {
-	l.head.received, l.head.priority = m.Received, m.Priority
+	l.head.received, l.head.priority = m.Received, m.Options.Priority
 	e := encoder(append(r.buf[:0], make([]byte, headerLen)...))
 	e.head(&l.head)
 	st := stateOf(m, sch)

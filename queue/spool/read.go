@@ -89,7 +89,8 @@ func decodeMessage(meta, newer []byte, changes [][]byte) (*queue.Message, head, 
 	d := decoder{b: meta}
 	hd := d.head()
 	st := d.state()
-	m := &queue.Message{ID: hd.id, Received: hd.received, Priority: hd.priority}
+	m := &queue.Message{ID: hd.id, Received: hd.received}
+	m.Options.Priority = hd.priority
 	d.envelope(m)
 	if newer != nil && d.err == nil {
 		d = decoder{b: newer}

@@ -108,9 +108,9 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 const segmentHeaderLen = 72
 
 // version is the version of the format. Version 1 has no kindChange and no waits
-// (encoder.due). A segment of version 2 may have records of version 1, which compaction
-// has copied.
-const version = 2
+// (encoder.due). Version 2 has no extensions of the envelope. A segment may have
+// records of earlier versions, which compaction has copied.
+const version = 3
 
 var segmentMagic = [8]byte{'B', 'H', 's', 'p', 'o', 'o', 'l'}
 

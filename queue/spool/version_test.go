@@ -66,6 +66,37 @@ func TestOpensVersion1(t *testing.T) {
 	if r.Messages != 30 || len(r.Damaged) != 0 || r.Swept != 0 || fmt.Sprint(r.Interrupted) != "[m39]" {
 		t.Errorf("%+v", r)
 	}
+	checkVersion(t, s)
+}
+
+// A spool in the second format, which has changes and waits, opens and nothing is
+// lost. The messages are those of TestOpensVersion1.
+func TestOpensVersion2(t *testing.T) {
+	s, err := Open(unpack(t, "version2.tar.gz"), &Options{SegmentSize: 64 << 10, LargeContent: 8 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := s.Recovery()
+	if r.Messages != 30 || len(r.Damaged) != 0 || r.Swept != 0 || fmt.Sprint(r.Interrupted) != "[m39]" {
+		t.Errorf("%+v", r)
+	}
+	checkVersion(t, s)
+	for i := range 40 {
+		m, err := s.Get(bg, fmt.Sprintf("m%02d", i))
+		switch {
+		case i%4 == 2:
+		case err != nil:
+			t.Error(err)
+		case i%4 == 1 && m.Recipients[0].RetryWait != 10*time.Minute, i%4 == 3 && m.Recipients[1].Attempts != i:
+			t.Errorf("%s has the recipients %+v, %+v", m.ID, m.Recipients[0], m.Recipients[1])
+		}
+	}
+}
+
+// checkVersion checks the messages of a spool of an earlier version.
+func checkVersion(t *testing.T, s *Spool) {
+	t.Helper()
 	for i := range 40 {
 		id := fmt.Sprintf("m%02d", i)
 		m, err := s.Get(bg, id)
@@ -86,8 +117,8 @@ func TestOpensVersion1(t *testing.T) {
 		if i%4 == 1 {
 			attempts = i
 		}
-		if m.From != "from@example.org" || m.Options.EnvelopeID != "env"+id || m.Options.Body != "8BITMIME" ||
-			m.Priority != i%3-1 || !m.Received.Equal(time.Unix(1700000000+int64(i), 0)) ||
+		if m.From != "from@example.org" || m.Options.Labels != nil || m.Options.EnvelopeID != "env"+id || m.Options.Body != "8BITMIME" ||
+			m.Options.Priority != i%3-1 || !m.Received.Equal(time.Unix(1700000000+int64(i), 0)) ||
 			len(m.Recipients) != 2 || m.Recipients[1].Addr != "other@example.net" || m.Recipients[0].Attempts != attempts ||
 			text(t, m.Content) != text(t, trialContent(id, size)) {
 			t.Errorf("%s is %+v", id, m)

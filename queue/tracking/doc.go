@@ -13,7 +13,9 @@
 // names of the columns. After these lines, the file has one line of
 // comma-separated values for each event. Times are in UTC. The column
 // message-info has, among other things, the number that Exchange 2003 gave to
-// the event.
+// the event. The column custom-data has the labels of the message
+// (queue.MessageOptions). A file of an earlier version does not have this column;
+// Search reads it too.
 //
 // Characters that could end a line or control a terminal are escaped as in Go. A
 // value that a spreadsheet could take for a formula begins with an apostrophe. A

@@ -34,6 +34,7 @@ const (
 	returnPath
 	messageInfo
 	directionality
+	customData
 )
 
 // columns has the names of the columns.
@@ -41,7 +42,7 @@ var columns = [...]string{
 	"date-time", "client-ip", "client-hostname", "server-ip", "server-hostname", "source-context", "connector-id",
 	"source", "event-id", "internal-message-id", "message-id", "recipient-address", "recipient-status", "total-bytes",
 	"recipient-count", "related-recipient-address", "reference", "message-subject", "sender-address", "return-path",
-	"message-info", "directionality",
+	"message-info", "directionality", "custom-data",
 }
 
 // A record has the columns of one line.
@@ -69,6 +70,7 @@ func (l *Log) record(e *queue.Event) record {
 		reference:               e.Reference,
 		sourceContext:           e.Text,
 		messageInfo:             info(e),
+		customData:              formatLabels(e.Labels),
 	}
 	if e.ID != "" {
 		r[totalBytes] = strconv.FormatInt(e.Size, 10)

@@ -24,7 +24,7 @@ func FuzzField(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
-		e, err := entry(fields)
+		e, err := entry(fields, 1)
 		if err != nil || len(s) <= maxField && (e.Columns["message-subject"] != s || e.Sender != s) || e.Columns["directionality"] != "Incoming" {
 			t.Fatalf("%q reads back as %q, %v", s, e.Columns["message-subject"], err)
 		}

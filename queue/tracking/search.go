@@ -32,6 +32,8 @@ type Filter struct {
 	ID        string // the message's ID in the queue, or the column reference
 	Subject   string
 	Event     string // the name of the event: RECEIVE, SEND, ...
+	// Labels selects the lines of messages that have all of these labels.
+	Labels map[string]string
 
 	// Since and Until are the earliest and the latest time.
 	Since, Until time.Time
@@ -45,6 +47,7 @@ type Entry struct {
 	MessageID  string // the Message-ID field
 	Sender     string // the reverse-path
 	Recipients []string
+	Labels     map[string]string // of the message: queue.MessageOptions
 	// Columns has all columns of the line, by their names.
 	Columns map[string]string
 }
@@ -115,7 +118,7 @@ func searchFile(name string, f *Filter, yield func(*Entry, error) bool) bool {
 	defer file.Close()
 	r := csv.NewReader(file)
 	r.Comment = '#'
-	r.FieldsPerRecord = len(columns)
+	r.FieldsPerRecord = -1 // entry checks the number
 	for {
 		fields, err := r.Read()
 		if err == io.EOF {
@@ -123,7 +126,8 @@ func searchFile(name string, f *Filter, yield func(*Entry, error) bool) bool {
 		}
 		var e *Entry
 		if err == nil {
-			e, err = entry(fields)
+			line, _ := r.FieldPos(0)
+			e, err = entry(fields, line)
 		}
 		if err != nil {
 			if !yield(nil, fmt.Errorf("tracking: %s: %w", name, err)) {
@@ -141,19 +145,23 @@ func searchFile(name string, f *Filter, yield func(*Entry, error) bool) bool {
 	}
 }
 
-// entry returns the entry of a line.
-func entry(fields []string) (*Entry, error) {
+// entry returns the entry of a line. An earlier version did not write custom-data.
+func entry(fields []string, line int) (*Entry, error) {
+	if len(fields) != len(columns) && len(fields) != customData {
+		return nil, &csv.ParseError{StartLine: line, Line: line, Column: 1, Err: csv.ErrFieldCount}
+	}
 	e := &Entry{Columns: make(map[string]string, len(columns))}
-	for i, c := range columns {
-		e.Columns[c] = logfile.Cell(fields[i])
+	for i, field := range fields {
+		e.Columns[columns[i]] = logfile.Cell(field)
 	}
 	var err error
 	if e.Time, err = time.Parse(timeLayout, e.Columns["date-time"]); err != nil {
-		return nil, &csv.ParseError{Err: err}
+		return nil, &csv.ParseError{StartLine: line, Line: line, Column: 1, Err: err}
 	}
 	e.Event, e.ID = e.Columns["event-id"], e.Columns["internal-message-id"]
 	e.MessageID, e.Sender = e.Columns["message-id"], e.Columns["sender-address"]
 	e.Recipients = addresses(e.Columns["recipient-address"])
+	e.Labels = parseLabels(e.Columns["custom-data"])
 	return e, nil
 }
 
@@ -184,6 +192,11 @@ func (f *Filter) selects(e *Entry) bool {
 	}
 	if f.Recipient != "" && !slices.ContainsFunc(e.Recipients, func(r string) bool { return wildcard.Match(f.Recipient, r) }) {
 		return false
+	}
+	for key, pattern := range f.Labels {
+		if value, ok := e.Labels[key]; !ok || !wildcard.Match(pattern, value) {
+			return false
+		}
 	}
 	return wildcard.Match(f.Sender, e.Sender) &&
 		wildcard.Match(strings.Trim(f.MessageID, "<>"), strings.Trim(e.MessageID, "<>")) &&

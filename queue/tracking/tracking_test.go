@@ -64,6 +64,9 @@ func run(t *testing.T, log *tracking.Log) string {
 			Content: queue.String("Message-ID: <" + to + ">\r\nSubject: \"Lunch\", perhaps\r\n\r\nHello\r\n"),
 			Origin:  queue.Origin{Connector: "default", ClientAddr: "192.0.2.1", ClientHelo: "pc.example.com", Protocol: "ESMTP"},
 		}
+		if to == "bob@example.net" {
+			m.Options.Labels = map[string]string{"tenant": "acme", "campaign": "spring; 1"}
+		}
 		if err := q.Submit(context.Background(), m); err != nil {
 			t.Fatal(err)
 		}
@@ -108,6 +111,9 @@ func TestLogAndSearch(t *testing.T) {
 			{tracking.Filter{Since: begun.Add(time.Second), Event: "RECEIVE"}, []string{"RECEIVE unknown@example.net", "RECEIVE alice@example.com"}},
 			{tracking.Filter{Until: begun, Event: "RECEIVE"}, []string{"RECEIVE bob@example.net"}},
 			{tracking.Filter{Sender: "mallory@*"}, nil},
+			{tracking.Filter{Labels: map[string]string{"tenant": "acme", "campaign": "*; 1"}}, []string{"RECEIVE bob@example.net", "SEND bob@example.net"}},
+			{tracking.Filter{Labels: map[string]string{"tenant": "acme", "campaign": "autumn"}}, nil},
+			{tracking.Filter{Labels: map[string]string{"none": ""}}, nil},
 		} {
 			if got := found(t, dir, test.f); !slices.Equal(got, test.want) {
 				t.Errorf("%+v: %q\nwant %q", test.f, got, test.want)
@@ -127,7 +133,7 @@ func TestColumns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(string(b), "\n#Fields: date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,message-id,recipient-address,recipient-status,total-bytes,recipient-count,related-recipient-address,reference,message-subject,sender-address,return-path,message-info,directionality\n") {
+		if !strings.Contains(string(b), "\n#Fields: date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,message-id,recipient-address,recipient-status,total-bytes,recipient-count,related-recipient-address,reference,message-subject,sender-address,return-path,message-info,directionality,custom-data\n") {
 			t.Errorf("no line of fields:\n%s", b)
 		}
 		r := csv.NewReader(strings.NewReader(string(b)))

@@ -149,7 +149,7 @@ func validAddresses(action string, addresses []string) error {
 
 // optionsOf returns the options of a recipient for the recipients that replace
 // it. Its address becomes the original recipient, which reports name.
-func optionsOf(m *smtpserver.Message, to string) smtp.RcptOptions {
+func optionsOf(m *smtpserver.Message, to string) smtpserver.RcptOptions {
 	for _, r := range m.Recipients {
 		if r.Addr == to {
 			if r.Options.OriginalRecipient == "" {
@@ -158,7 +158,7 @@ func optionsOf(m *smtpserver.Message, to string) smtp.RcptOptions {
 			return r.Options
 		}
 	}
-	return smtp.RcptOptions{}
+	return smtpserver.RcptOptions{}
 }
 
 func remove(m *smtpserver.Message, gone []string) {

@@ -27,11 +27,11 @@ func Valid(address string) error {
 // Add adds recipients that m does not have yet. It sets NOTIFY=NEVER: the sender has
 // not added them and gets no reports about them.
 func Add(s *smtpserver.Session, m *smtpserver.Message, addresses ...string) {
-	AddWithOptions(s, m, smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}, addresses...)
+	AddWithOptions(s, m, smtpserver.RcptOptions{RcptOptions: smtp.RcptOptions{Notify: []smtp.DSNNotify{smtp.DSNNotifyNever}}}, addresses...)
 }
 
 // AddWithOptions adds recipients with options that m does not have yet.
-func AddWithOptions(s *smtpserver.Session, m *smtpserver.Message, opts smtp.RcptOptions, addresses ...string) {
+func AddWithOptions(s *smtpserver.Session, m *smtpserver.Message, opts smtpserver.RcptOptions, addresses ...string) {
 	have := make(map[addr.Key]bool, len(m.Recipients)+len(addresses))
 	for i := range m.Recipients {
 		have[addr.KeyOf(m.Recipients[i].Addr)] = true
