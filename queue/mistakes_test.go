@@ -228,7 +228,7 @@ func TestSubmitChecksContent(t *testing.T) {
 	} {
 		w := newWorld(t, nil)
 		m := message("alice@example.com", "bob@example.net")
-		m.Content, m.Options = c.content, c.options
+		m.Content, m.Options.MailOptions = c.content, c.options
 		if got := reply(w.q.Submit(t.Context(), m)); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}

@@ -108,7 +108,7 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 const segmentHeaderLen = 72
 
 // version is the version of the format. Version 1 has no kindChange and no waits
-// (encoder.due). Version 2 has no extensions of the envelope. A segment may have
+// (encoder.due). Version 2 has no extensions of the envelope and no hasResult. A segment may have
 // records of earlier versions, which compaction has copied.
 const version = 3
 
