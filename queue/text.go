@@ -37,38 +37,39 @@ func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), ni
 
 // UnmarshalText reads a status from the name that String returns.
 func (s *Status) UnmarshalText(text []byte) error {
-	return parseName(s, text, "status", Waiting, Expanded)
+	return parseName(s, text, "status")
 }
 
 // UnmarshalText reads an outcome from the name that String returns.
 func (o *Outcome) UnmarshalText(text []byte) error {
-	return parseName(o, text, "outcome", Deferred, Busy)
+	return parseName(o, text, "outcome")
 }
 
 // UnmarshalText reads a status from the name that String returns. An empty text
 // is the zero value, which selects all messages in a [Filter].
 func (s *MessageStatus) UnmarshalText(text []byte) error {
-	return parseName(s, text, "message status", 0, MessageResults)
+	return parseName(s, text, "message status")
 }
 
 // UnmarshalText reads a status from the name that String returns. An empty text
 // is the zero value.
 func (s *QueueStatus) UnmarshalText(text []byte) error {
-	return parseName(s, text, "queue status", 0, QueueAside)
+	return parseName(s, text, "queue status")
 }
 
 // UnmarshalText reads a kind from the name that String returns. An empty text is
 // the zero value.
 func (k *EventKind) UnmarshalText(text []byte) error {
-	return parseName(k, text, "event kind", 0, EventBadMailRemoved)
+	return parseName(k, text, "event kind")
 }
 
-// parseName sets v to the value from first to last whose name is text.
+// parseName sets v to the value whose name is text. The values that have a name
+// follow each other; the name of the zero value may be empty.
 func parseName[T interface {
 	~uint8
 	String() string
-}](v *T, text []byte, what string, first, last T) error {
-	for known := first; known <= last; known++ {
+}](v *T, text []byte, what string) error {
+	for known := T(0); known == 0 || known.String() != ""; known++ {
 		if known.String() == string(text) {
 			*v = known
 			return nil

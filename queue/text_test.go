@@ -32,11 +32,11 @@ func TestJSON(t *testing.T) {
 
 // Each name leads back to its value, and a text that is no name is an error.
 func TestNames(t *testing.T) {
-	checkNames(t, "status", queue.Waiting, queue.Expanded)
-	checkNames(t, "outcome", queue.Deferred, queue.Busy)
-	checkNames(t, "message status", queue.MessageReady, queue.MessageBad)
-	checkNames(t, "queue status", queue.QueueReady, queue.QueueAside)
-	checkNames(t, "event kind", queue.EventReceive, queue.EventBadMailRemoved)
+	checkNames(t, "status", queue.Waiting)
+	checkNames(t, "outcome", queue.Deferred)
+	checkNames(t, "message status", queue.MessageReady)
+	checkNames(t, "queue status", queue.QueueReady)
+	checkNames(t, "event kind", queue.EventReceive)
 }
 
 func checkNames[T interface {
@@ -46,20 +46,22 @@ func checkNames[T interface {
 }, P interface {
 	*T
 	encoding.TextUnmarshaler
-}](t *testing.T, what string, first, last T) {
+}](t *testing.T, what string, first T) {
 	t.Helper()
-	for v := first; v <= last; v++ {
+	n := 0
+	for v := first; v.String() != ""; v++ {
+		n++
 		var back T
 		text, err := v.MarshalText()
 		if err := errors.Join(err, P(&back).UnmarshalText(text)); err != nil || back != v || len(text) == 0 {
 			t.Errorf("%s %d: %q is %d, %v", what, v, text, back, err)
 		}
 	}
-	if next := last + 1; next.String() != "" {
-		t.Errorf("%s %d has the name %q", what, next, next.String())
+	if invalid := T(255); n < 5 || invalid.String() != "" {
+		t.Errorf("%s: %d names, and %d has the name %q", what, n, invalid, invalid.String())
 	}
-	back := last
-	if err := P(&back).UnmarshalText([]byte("lost")); err == nil || err.Error() != "queue: unknown "+what+` "lost"` || back != last {
+	back := first + 1
+	if err := P(&back).UnmarshalText([]byte("lost")); err == nil || err.Error() != "queue: unknown "+what+` "lost"` || back != first+1 {
 		t.Errorf("%s: got %v and error %v", what, back, err)
 	}
 }

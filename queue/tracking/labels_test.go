@@ -12,12 +12,12 @@ import (
 
 func TestLabels(t *testing.T) {
 	for want, labels := range map[string]map[string]string{
-		"":                                 nil,
-		"tenant=acme":                      {"tenant": "acme"},
-		"campaign=spring 2026; tenant=":    {"tenant": "", "campaign": "spring 2026"},
-		`a="b; c=d"; e=f=g`:                {"a": "b; c=d", "e": "f=g"},
+		"":                               nil,
+		"tenant=acme":                    {"tenant": "acme"},
+		"campaign=spring 2026; tenant=":  {"tenant": "", "campaign": "spring 2026"},
+		`a="b; c=d"; e=f=g`:              {"a": "b; c=d", "e": "f=g"},
 		`a="\"b\""; c=" d"; e="f "; g='`: {"a": `"b"`, "c": " d", "e": "f ", "g": "'"},
-		"a=Grüße":                          {"a": "Grüße"},
+		"a=Grüße":                        {"a": "Grüße"},
 	} {
 		got := formatLabels(labels)
 		if back := parseLabels(got); got != want || !maps.Equal(back, labels) {
