@@ -17,7 +17,8 @@ import (
 )
 
 // This is the test suite of the RFC, from Debian's package python3-spf. All cases
-// run twice: with the zone data as the resolver, and through DNS messages.
+// run with the zone data as the resolver, through DNS messages, and with the test
+// server as the resolver.
 func TestRFC7208Suite(t *testing.T) {
 	for _, s := range loadSuite(t) {
 		t.Run(s.Description, func(t *testing.T) {
@@ -25,6 +26,7 @@ func TestRFC7208Suite(t *testing.T) {
 			server := s.serve(t)
 			defer server.Close()
 			s.run(t, "DNS", &routing.DNSResolver{Servers: []string{"ns"}, Dial: server.Dial})
+			s.run(t, "server", server)
 		})
 	}
 }
