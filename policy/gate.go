@@ -38,7 +38,8 @@ import (
 // BypassAntiSpam.
 type Gate struct {
 	// Domains are the accepted domains. Every client may send to their
-	// recipients.
+	// recipients. Without Spoofing, every client may also use them in its sender
+	// address.
 	Domains []Domain
 	// Networks and Authenticated select the clients that may send to all other
 	// domains. Grants give rights to classes of clients. See [Relay].

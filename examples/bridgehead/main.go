@@ -25,7 +25,7 @@
 //	                              firewall
 //
 // SIGTERM or SIGINT stops the relay. Active sessions and delivery attempts may
-// finish within 30 seconds. Waiting messages stay in the spool.
+// finish within 8 seconds. Waiting messages stay in the spool.
 package main
 
 import (

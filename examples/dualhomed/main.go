@@ -25,7 +25,7 @@
 // The host must not forward IP packets between the two networks.
 //
 // SIGTERM or SIGINT stops the gateway. Active sessions and delivery attempts may
-// finish within 30 seconds. Waiting messages stay in the spool.
+// finish within 8 seconds. Waiting messages stay in the spool.
 package main
 
 import (

@@ -3,7 +3,7 @@ module github.com/bridgehead-mail/bridgehead/examples/edge
 go 1.25.0
 
 require (
-	github.com/bridgehead-mail/bridgehead v0.0.0
+	github.com/bridgehead-mail/bridgehead v0.1.0
 	github.com/emersion/go-smtp v0.25.1
 	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v3 v3.0.6

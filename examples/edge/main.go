@@ -33,7 +33,7 @@
 // changes.
 //
 // SIGTERM or SIGINT stops edge. Active sessions and delivery attempts may
-// finish within 30 seconds. Waiting messages stay in the spool.
+// finish within 8 seconds. Waiting messages stay in the spool.
 package main
 
 import (

@@ -16,7 +16,7 @@
 //	                     └──── events ──────┘
 //
 // SIGTERM or SIGINT stops the service. Active delivery attempts may finish within
-// 30 seconds. Waiting messages stay in the spool.
+// 8 seconds. Waiting messages stay in the spool.
 package main
 
 import (

@@ -26,7 +26,7 @@
 // back to the gateway. That would be a mail loop.
 //
 // SIGTERM or SIGINT stops the gateway. Active sessions and delivery attempts may
-// finish within 30 seconds. Waiting messages stay in the spool.
+// finish within 8 seconds. Waiting messages stay in the spool.
 package main
 
 import (

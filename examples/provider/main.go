@@ -28,7 +28,7 @@
 //	the world ◀──────┴─ by MX: mail from customers, and reports
 //
 // SIGTERM or SIGINT stops the relay. Active sessions and delivery attempts may
-// finish within 30 seconds. Waiting messages stay in the spool.
+// finish within 8 seconds. Waiting messages stay in the spool.
 package main
 
 import (

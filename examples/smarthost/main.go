@@ -13,7 +13,7 @@
 //	SharePoint ┘            queue
 //
 // SIGTERM or SIGINT stops the relay. Active sessions and delivery attempts may
-// finish within 30 seconds. Waiting messages stay in the spool.
+// finish within 8 seconds. Waiting messages stay in the spool.
 package main
 
 import (

@@ -3,7 +3,7 @@ module github.com/bridgehead-mail/bridgehead/policy/ldap
 go 1.25.0
 
 require (
-	github.com/bridgehead-mail/bridgehead v0.0.0
+	github.com/bridgehead-mail/bridgehead v0.1.0
 	github.com/go-ldap/ldap/v3 v3.4.14
 	go.uber.org/goleak v1.3.0
 )

@@ -3,7 +3,7 @@ module github.com/bridgehead-mail/bridgehead/policy/filter/rules/expr
 go 1.25.0
 
 require (
-	github.com/bridgehead-mail/bridgehead v0.0.0
+	github.com/bridgehead-mail/bridgehead v0.1.0
 	github.com/expr-lang/expr v1.17.8
 	go.uber.org/goleak v1.3.0
 )
