@@ -2,6 +2,7 @@ package smtpserver_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -135,6 +136,11 @@ func ExampleNewProtocolLog() {
 
 type discardAll struct{ gosmtp.Session }
 
+// certificate returns the certificate of the server, from a file or a cache.
+func certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return nil, errors.New("not in this example")
+}
+
 // Users log in without sending their password. Hosts that serve the same users
 // must use the same Secret.
 func ExampleScram() {
@@ -145,6 +151,8 @@ func ExampleScram() {
 	users := map[string]smtpserver.ScramCredentials{"alice": alice} // of a file or a database
 	srv := &smtpserver.Server{
 		Hostname: "smtp.example.com",
+		// AUTH needs TLS.
+		TLSConfig: &tls.Config{GetCertificate: certificate},
 		Auth: &smtpserver.Scram{
 			Lookup: func(_ context.Context, _ *smtpserver.Session, username string) (smtpserver.ScramCredentials, error) {
 				c, ok := users[username]

@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 
 	"github.com/emersion/go-sasl"
@@ -13,18 +14,32 @@ import (
 // Server.Agents and set Server.Handler to the handler. If the sessions are
 // smtp.AuthSessions, also set Server.Auth to the Authenticator.
 //
-// newSession is called at the first greeting of each session, and again at the
+// A nil newSession is an error of Server.Validate. newSession is called at the first greeting of each session, and again at the
 // first greeting under TLS. With Server.LMTP, an smtp.LMTPSession can reply for
 // each recipient. After an AuthSession has succeeded, Session.Identity is
 // "authenticated", because go-smtp does not report the identity.
 func AdaptGoSMTP(newSession func(s *Session) (smtp.Session, error)) (Agent, Handler, Authenticator) {
 	g := goSMTP{newSession}
+	if newSession == nil {
+		g.newSession = func(*Session) (smtp.Session, error) { return nil, errNoSession }
+		return Agent{}, invalidHandler{g, errNoSession}, invalidAuth(errNoSession.Error())
+	}
 	return g.agent(), g, g
 }
 
 type goSMTP struct {
 	newSession func(s *Session) (smtp.Session, error)
 }
+
+var errNoSession = errors.New("AdaptGoSMTP: newSession is nil")
+
+// An invalidHandler is a Handler with an argument that can never work.
+type invalidHandler struct {
+	Handler
+	err error
+}
+
+func (h invalidHandler) Validate() error { return h.err }
 
 type goSMTPKey struct{}
 

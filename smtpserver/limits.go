@@ -7,8 +7,11 @@ import (
 )
 
 // Limits are limits on everything that a client can make a server do. In every
-// field, zero means the default and a negative number means no limit. Comments
-// on fields describe the exceptions.
+// field, zero means the default and -1 means no limit. Comments on fields
+// describe the exceptions. Server.Validate returns an error for other negative
+// numbers, and for limits with which no mail can be received: lines that are
+// shorter than RFC 5321, 4.5.3.1 requires, and times below a millisecond, where
+// the unit is missing (CommandTimeout: 30 is 30 nanoseconds).
 type Limits struct {
 	// MessageSize is the size of the largest message in bytes. The server
 	// announces it as SIZE. Default 36 MiB (Exchange: MaxMessageSize).
@@ -26,15 +29,16 @@ type Limits struct {
 	TotalMemory int64
 	// CommandLine is the longest command line in bytes, with CRLF. Default 2048
 	// (Postfix: line_length_limit; RFC 5321, 4.5.3.1.4 requires 512, and more
-	// for the parameters of extensions). At most 64 KiB.
+	// for the parameters of extensions). At least 512 and at most 64 KiB, also
+	// without a limit.
 	CommandLine int
 	// AuthLine is the longest line in bytes, with CRLF, of an AUTH command and
-	// of the responses that follow it. Default 12288 (RFC 4954, 4). At most 64
-	// KiB.
+	// of the responses that follow it. Default 12288 (RFC 4954, 4). At least 512
+	// and at most 64 KiB, also without a limit.
 	AuthLine int
 	// TextLine is the longest line of a message in bytes, with CRLF. Default
 	// none: lines longer than the 1000 bytes of RFC 5321, 4.5.3.1.6 are common,
-	// and Postfix and Exchange relay them.
+	// and Postfix and Exchange relay them. At least 1000.
 	TextLine int
 	// Recipients is the largest number of recipients of one message. The server
 	// refuses further recipients with 452 4.5.3. Default 200 (Exchange:

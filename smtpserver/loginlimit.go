@@ -11,6 +11,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
 
 // A LoginLimit limits how many passwords a client can try. It counts the failed
@@ -41,7 +43,7 @@ import (
 // Its fields must not change after first use.
 type LoginLimit struct {
 	// Failures is how many logins from one address may fail within Period.
-	// Default 10. A negative value means no limit.
+	// Default 10. -1 means no limit.
 	Failures int
 	// Period is the time that begins with the first failed login of an address.
 	// Default 1 minute.
@@ -73,13 +75,12 @@ const loginCheckWait = 30 * time.Second
 
 // Validate returns an error if a setting can never work.
 func (l *LoginLimit) Validate() error {
-	if l.Period < 0 || l.Addresses < 0 {
-		return errors.New("smtpserver: LoginLimit: Period and Addresses must not be negative")
+	networks := checkNetworks(l.Exempt)
+	if networks != nil {
+		networks = fmt.Errorf("%s: %w", "Exempt", networks)
 	}
-	if err := checkNetworks(l.Exempt); err != nil {
-		return fmt.Errorf("smtpserver: LoginLimit.Exempt: %w", err)
-	}
-	return nil
+	return settings.Join("smtpserver: LoginLimit.", settings.Optional("Failures", l.Failures),
+		settings.Time("Period", l.Period), settings.Number("Addresses", l.Addresses), networks)
 }
 
 // loginPermit is the result of LoginLimit.begin.

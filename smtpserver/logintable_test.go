@@ -3,6 +3,7 @@ package smtpserver_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -260,8 +261,9 @@ func ExampleLoginLimit() {
 	check := smtpserver.PasswordAuth(func(_ context.Context, _ *smtpserver.Session, username, password string) error {
 		return errors.New("wrong password")
 	})
-	relay := &smtpserver.Server{Name: "relay", Auth: check, LoginLimit: limit}
-	submission := &smtpserver.Server{Name: "submission", Auth: check, LoginLimit: limit}
+	config := &tls.Config{GetCertificate: certificate} // AUTH needs TLS
+	relay := &smtpserver.Server{Name: "relay", TLSConfig: config, Auth: check, LoginLimit: limit}
+	submission := &smtpserver.Server{Name: "submission", TLSConfig: config, Auth: check, LoginLimit: limit}
 	fmt.Println(relay.Validate(), submission.Validate())
 	// Output: <nil> <nil>
 }

@@ -39,7 +39,7 @@ func TestParameters(t *testing.T) {
 			s := generous()
 			s.Enable = smtpserver.ExtBinaryMIME | smtpserver.ExtRequireTLS | smtpserver.ExtDeliverBy | smtpserver.ExtMTPriority | smtpserver.ExtFutureRelease
 			s.MinDeliverBy = time.Minute
-			s.Auth = wonderland()
+			s.Auth, s.AllowInsecureAuth = wonderland(), true
 			srv := smtptest.NewServer(t, s)
 			smtptest.Talk(t, srv.Addr, fmt.Sprintf("S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<a@example.com> %s\nS: %s", params, want))
 		})

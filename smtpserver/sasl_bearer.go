@@ -12,8 +12,11 @@ import (
 // Microsoft). verify checks a token and returns the identity that the token was
 // issued to. username is the identity that the client asks for; with
 // OAUTHBEARER it is often empty. verify must return an error if the token does
-// not belong to username.
+// not belong to username. A nil verify is an error of Server.Validate.
 func BearerAuth(verify func(ctx context.Context, s *Session, username, token string) (identity string, err error)) Authenticator {
+	if verify == nil {
+		return invalidAuth("BearerAuth: verify is nil")
+	}
 	return bearerAuth(verify)
 }
 

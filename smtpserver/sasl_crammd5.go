@@ -16,8 +16,12 @@ import (
 
 // CramMD5Auth offers CRAM-MD5 (RFC 2195) for devices that support nothing
 // better. It needs the passwords in plain text, and MD5 is broken. password
-// returns the password of a user, or an error for an unknown user.
+// returns the password of a user, or an error for an unknown user. A nil
+// password function is an error of Server.Validate.
 func CramMD5Auth(password func(ctx context.Context, s *Session, username string) (string, error)) Authenticator {
+	if password == nil {
+		return invalidAuth("CramMD5Auth: password is nil")
+	}
 	return cramAuth(password)
 }
 

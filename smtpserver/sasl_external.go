@@ -11,13 +11,17 @@ import (
 // ExternalAuth offers EXTERNAL (RFC 4422, appendix A) to clients that have sent
 // a TLS certificate. verify returns the identity that a certificate belongs to.
 // authzid is the identity that the client asks for, and is often empty. verify
-// must return an error if the certificate does not belong to authzid.
+// must return an error if the certificate does not belong to authzid. A nil
+// verify is an error of Server.Validate.
 //
 // Server.TLSConfig.ClientAuth and ClientCAs decide how the TLS handshake
 // verifies the certificate. With tls.RequestClientCert and
 // tls.RequireAnyClientCert, the handshake does not verify the certificate. In
 // this case, verify must recognize the certificate by its fingerprint.
 func ExternalAuth(verify func(ctx context.Context, s *Session, cert *x509.Certificate, authzid string) (identity string, err error)) Authenticator {
+	if verify == nil {
+		return invalidAuth("ExternalAuth: verify is nil")
+	}
 	return externalAuth(verify)
 }
 

@@ -10,8 +10,12 @@ import (
 )
 
 // PasswordAuth offers PLAIN and LOGIN. check returns nil if the password is
-// correct; username is then the identity of the client.
+// correct; username is then the identity of the client. A nil check is an error
+// of Server.Validate.
 func PasswordAuth(check func(ctx context.Context, s *Session, username, password string) error) Authenticator {
+	if check == nil {
+		return invalidAuth("PasswordAuth: check is nil")
+	}
 	return passwordAuth(check)
 }
 

@@ -17,6 +17,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"golang.org/x/text/secure/precis"
+
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
 
 // ScramCredentials are the data about a password that a server stores for
@@ -97,6 +99,17 @@ type Scram struct {
 // fields.
 func ScramAuth(lookup func(ctx context.Context, s *Session, username string) (ScramCredentials, error)) Authenticator {
 	return &Scram{Lookup: lookup}
+}
+
+// Validate returns an error if a setting can never work. Server.Validate calls it.
+func (a *Scram) Validate() error {
+	switch n := len(a.Secret); {
+	case a.Lookup == nil:
+		return errors.New("Scram.Lookup is not set")
+	case n > 0 && n < 16:
+		return fmt.Errorf("Scram.Secret has %d bytes: it needs 16 or more", n)
+	}
+	return settings.Number("Scram.Iterations", a.Iterations)
 }
 
 // unknown returns credentials for a user that does not exist.

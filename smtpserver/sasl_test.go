@@ -177,7 +177,10 @@ func TestAuthsOffersAll(t *testing.T) {
 	deny := func(context.Context, *smtpserver.Session, string, string) (string, error) {
 		return "", errors.New("no")
 	}
-	s.Auth = smtpserver.Auths(wonderland(), smtpserver.BearerAuth(deny), smtpserver.ScramAuth(nil), smtpserver.PasswordAuth(nil))
+	unknown := func(context.Context, *smtpserver.Session, string) (smtpserver.ScramCredentials, error) {
+		return smtpserver.ScramCredentials{}, errors.New("unknown user")
+	}
+	s.Auth = smtpserver.Auths(wonderland(), smtpserver.BearerAuth(deny), smtpserver.ScramAuth(unknown), wonderland())
 	srv := smtptest.NewServer(t, s)
 	smtptest.Talk(t, srv.Addr, `
 		TLS

@@ -6,6 +6,7 @@ package protolog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/logfile"
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
@@ -138,7 +140,7 @@ type Files = logfile.Files
 // without Header or Prefix, New sets them.
 func New(w io.Writer, kind, prefix string) *Writer {
 	header := Header(kind)
-	if f, ok := w.(*Files); ok {
+	if f, ok := w.(*Files); ok && f != nil {
 		f.Header = cmp.Or(f.Header, header)
 		f.Prefix = cmp.Or(f.Prefix, prefix)
 		header = "" // Files writes it into each file
@@ -196,13 +198,22 @@ func (w *Writer) flush() {
 	if dropped := w.loss.Dropped(); dropped != "" {
 		b = append([]byte("#Dropped: "+dropped+"\n"), b...)
 	}
-	_, err := w.w.Write(b)
+	err := w.write(b)
 	w.loss.Written(w.lines, err, w.Logger)
 	w.lines = 0
 	w.err = cmp.Or(w.err, err)
 	if w.buf = w.buf[:0]; cap(w.buf) > 4*bufferBytes {
 		w.buf = nil
 	}
+}
+
+// write writes b. Without an io.Writer it returns an error.
+func (w *Writer) write(b []byte) error {
+	if settings.IsNil(w.w) {
+		return errors.New("protocol log: the io.Writer is nil")
+	}
+	_, err := w.w.Write(b)
+	return err
 }
 
 // Flush writes the buffered lines. It returns the first write error since the
@@ -225,13 +236,13 @@ func (w *Writer) Close() (err error) {
 		w.timer.Stop()
 	}
 	w.mu.Unlock()
-	if c, ok := w.w.(io.Closer); ok {
+	if c, ok := w.w.(io.Closer); ok && !settings.IsNil(c) {
 		err = c.Close()
 	}
 	return err
 }
 
-// Slog writes events to a slog.Logger. The names of the columns are the keys.
+// Slog writes events to a slog.Logger; a nil Logger is silent. The names of the columns are the keys.
 type Slog struct {
 	Logger *slog.Logger
 	Level  slog.Level
@@ -239,6 +250,9 @@ type Slog struct {
 
 // Log writes one event.
 func (l Slog) Log(e Event) {
+	if l.Logger == nil {
+		return
+	}
 	ctx := context.Background()
 	if !l.Logger.Enabled(ctx, l.Level) {
 		return
