@@ -77,6 +77,7 @@ func (c *Clients) prepare() (*clients, []error) {
 	}
 	var err error
 	if p.networks, err = NewNetworks(c.Networks...); err != nil {
+		err = fmt.Errorf("policy: Networks: %w", err)
 		errs = append(errs, err)
 	}
 	p.hosts, errs = patterns("Clients.Hosts", c.Hosts, errs)

@@ -2,9 +2,12 @@ package policy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -28,14 +31,59 @@ func (f DirectoryFunc) Exists(ctx context.Context, address string) (bool, error)
 // Recipients returns a Directory of a fixed list. An entry is a local part
 // ("alice"), which exists in every domain that uses the Directory, or a whole
 // address ("alice@example.com"). Case does not matter.
+//
+// An empty list, and an entry that is neither of these ("Alice
+// <alice@example.com>"), are errors of [NewDomains] and [Gate.Install]. So is
+// an address whose domain is not an accepted domain, because it would never
+// match.
 func Recipients(names ...string) Directory {
-	return staticDirectory(addressSet(names))
+	return &staticDirectory{names, addressSet(names)}
 }
 
-type staticDirectory map[string]bool
+type staticDirectory struct {
+	names []string
+	set   map[string]bool
+}
 
-func (d staticDirectory) Exists(_ context.Context, address string) (bool, error) {
-	return inAddressSet(d, address), nil
+func (d *staticDirectory) Exists(_ context.Context, address string) (bool, error) {
+	return inAddressSet(d.set, address), nil
+}
+
+func (d *staticDirectory) validate(ds *Domains) []error {
+	if len(d.names) == 0 {
+		return []error{errors.New("the list of Recipients is empty")}
+	}
+	var errs []error
+	for _, name := range d.names {
+		if addr.Mailbox(strings.TrimSuffix(name, "."), true) == nil {
+			if _, domain := addr.Split(name); ds.Lookup(domain) == nil {
+				errs = append(errs, fmt.Errorf("Recipients: %q is not in an accepted domain", name))
+			}
+		} else if addr.Mailbox(name+"@example.com", true) != nil {
+			errs = append(errs, fmt.Errorf("Recipients: %q is neither an address nor a local part", name))
+		}
+	}
+	return errs
+}
+
+// validateDirectory returns the errors of a Directory that can never work with
+// the accepted domains.
+func validateDirectory(d Directory, ds *Domains) []error {
+	switch {
+	case d == nil:
+		return []error{errors.New("it is nil")}
+	case settings.IsNil(d):
+		return []error{fmt.Errorf("it is a nil %T", d)}
+	}
+	switch d := d.(type) {
+	case interface{ validate(*Domains) []error }:
+		return d.validate(ds)
+	case interface{ Validate() error }:
+		if err := d.Validate(); err != nil {
+			return []error{err}
+		}
+	}
+	return nil
 }
 
 // Subaddresses returns a Directory in which "alice+anything@example.com" exists
@@ -88,6 +136,17 @@ func AnyOf(directories ...Directory) Directory {
 type derivedDirectory struct {
 	DirectoryFunc
 	from []Directory
+}
+
+func (d *derivedDirectory) validate(ds *Domains) []error {
+	if len(d.from) == 0 {
+		return []error{errors.New("AnyOf has no Directory")}
+	}
+	var errs []error
+	for _, from := range d.from {
+		errs = append(errs, validateDirectory(from, ds)...)
+	}
+	return errs
 }
 
 // Inherit passes the settings to the other directories.

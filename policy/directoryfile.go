@@ -3,6 +3,7 @@ package policy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
 
 // FileDirectory is a Directory in a text file. Each line has one recipient: a
@@ -56,6 +58,15 @@ type fileState struct {
 
 func (a fileState) same(b fileState) bool {
 	return a.file != nil && b.file != nil && a.size == b.size && a.mtime.Equal(b.mtime) && os.SameFile(a.file, b.file)
+}
+
+// Validate returns an error if a setting can never work. It does not read the
+// file; see Load. NewDomains calls it.
+func (d *FileDirectory) Validate() error {
+	if d.Path == "" {
+		return errors.New("policy: FileDirectory.Path is not set")
+	}
+	return settings.Join("policy: FileDirectory.", settings.Time("Interval", d.Interval), settings.Number("MaxSize", d.MaxSize))
 }
 
 // Exists implements Directory.

@@ -46,8 +46,11 @@ type Domain struct {
 	// Kind is the relay's role for the domain. Default Authoritative.
 	Kind Kind
 	// Directory lists the recipients. An authoritative domain without a
-	// Directory accepts every recipient; then the mail system behind the relay
-	// must report unknown recipients.
+	// Directory accepts every recipient. This is not an error, because some mail
+	// systems have mailboxes for all recipients. But if the mail system behind
+	// the relay refuses unknown recipients, the queue reports each failure to a
+	// sender address that is often forged (backscatter). Set a Directory
+	// wherever there is a list of the recipients.
 	Directory Directory
 	// SharedWith are the other mail systems that share the domain. The relay
 	// asks them, in this order, about recipients that the Directory does not
@@ -120,6 +123,9 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 			ds.fallback = c
 		}
 	}
+	for i := range domains {
+		errs = append(errs, domains[i].validateDirectories(ds)...)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -150,6 +156,25 @@ func (d *Domain) checkUnknown() error {
 		}
 	}
 	return nil
+}
+
+// validateDirectories checks the directories of the domain, which is one of ds.
+func (d *Domain) validateDirectories(ds *Domains) []error {
+	var errs []error
+	check := func(setting string, directory Directory) {
+		for _, err := range validateDirectory(directory, ds) {
+			errs = append(errs, fmt.Errorf("policy: accepted domain %q: %s: %w", d.Name, setting, err))
+		}
+	}
+	if d.Directory != nil {
+		check("Directory", d.Directory)
+	}
+	for i, o := range d.SharedWith {
+		if o.Directory != nil { // checkUnknown has reported nil
+			check(fmt.Sprintf("SharedWith[%d].Directory", i), o.Directory)
+		}
+	}
+	return errs
 }
 
 // Lookup returns the accepted domain to which a domain name belongs: the exact

@@ -2,9 +2,11 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -94,8 +96,17 @@ type Gate struct {
 // error names each wrong setting, including each one that would make an open
 // relay.
 func (g *Gate) Install(srv *smtpserver.Server) error {
-	if g.Queue == nil {
+	switch {
+	case g == nil:
+		return errors.New("policy: the Gate is nil")
+	case srv == nil:
+		return errors.New("policy: Gate.Install: the server is nil")
+	case g.Queue == nil:
 		return errors.New("policy: Gate.Queue is not set")
+	case settings.IsNil(g.Queue):
+		return fmt.Errorf("policy: Gate.Queue is a nil %T", g.Queue)
+	case settings.IsTypedNil(g.Resolver):
+		return fmt.Errorf("policy: Gate.Resolver is a nil %T", g.Resolver)
 	}
 	if srv.Handler != nil {
 		return errors.New("policy: the server already has a Handler")
