@@ -3,8 +3,6 @@ package queue
 import (
 	"context"
 	"time"
-
-	"github.com/emersion/go-smtp"
 )
 
 // A NextHop identifies one destination queue. Mail for the same next hop waits
@@ -111,53 +109,4 @@ type Pace struct {
 	// RetryPolicy.Lifetime. The sender can only shorten them, with DELIVERBY
 	// (RFC 2852).
 	DelayNotice, Expiry time.Duration
-}
-
-// Outcome is the outcome of an attempt for one recipient.
-type Outcome uint8
-
-const (
-	// Deferred is a temporary failure for this recipient. The next hop works.
-	Deferred Outcome = iota
-	// Success means that the next hop replied 2xx to the end of data.
-	Success
-	// Failure is a permanent refusal by the next hop or by a local rule.
-	Failure
-	// Unreachable means that no session with the next hop was possible: no
-	// connection, no greeting, no TLS although the policy requires it, or no
-	// DNS. The cause is not the message. All mail for the hop waits.
-	Unreachable
-	// Busy means that no attempt was made, because other attempts use all
-	// connections that are allowed to the host at Addr. The recipient is tried
-	// again when one of them has ended. Deliver returns Busy and does not wait
-	// for a free connection, because the wait would take a delivery slot from
-	// other mail.
-	Busy
-)
-
-// A Result is the result of one attempt for one recipient. [Done], [Defer] and
-// [Fail] return the usual ones.
-type Result struct {
-	Outcome Outcome
-	// Reply is the reply of the remote host. If no host replied, Host is empty
-	// and Reply is made locally.
-	Reply smtp.SMTPError
-	// Host is the name of the host that replied.
-	Host string
-	// Addr is the address that the attempt used last, even if no host replied.
-	// Next hops with the same address share the limits of one next hop.
-	Addr string
-	// TLS describes the connection, for example "TLS1.3
-	// TLS_AES_128_GCM_SHA256". It is empty for plain text.
-	TLS string
-	// DSN is true if the host announced DSN (RFC 3461). The host is then
-	// responsible for reports, and the Queue sends no "relayed" report.
-	DSN bool
-	// Final is true if the host has put the message into the recipient's
-	// mailbox (LMTP). A success is then reported as delivered, not as relayed.
-	Final bool
-	// Err is the cause as a Go error, for logs. It may be nil. If it wraps
-	// ErrDamaged, the content could not be read, and the recipient fails
-	// unless Outcome is Success. JSON has its text.
-	Err error `json:"-"`
 }

@@ -4,7 +4,52 @@ import (
 	"errors"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 )
+
+// Outcome is the outcome of an attempt for one recipient. Its text is "deferred",
+// "success", "failure", "unreachable" or "busy".
+type Outcome = envelope.Outcome
+
+const (
+	// Deferred is a temporary failure for this recipient. The next hop works.
+	Deferred = envelope.Deferred
+	// Success means that the next hop replied 2xx to the end of data.
+	Success = envelope.Success
+	// Failure is a permanent refusal by the next hop or by a local rule.
+	Failure = envelope.Failure
+	// Unreachable means that no session with the next hop was possible: no
+	// connection, no greeting, no TLS although the policy requires it, or no
+	// DNS. The cause is not the message. All mail for the hop waits.
+	Unreachable = envelope.Unreachable
+	// Busy means that no attempt was made, because other attempts use all
+	// connections that are allowed to the host at Addr. The recipient is tried
+	// again when one of them has ended. Deliver returns Busy and does not wait
+	// for a free connection, because the wait would take a delivery slot from
+	// other mail.
+	Busy = envelope.Busy
+)
+
+// A Result is the result of one attempt for one recipient. [Done], [Defer] and
+// [Fail] return the usual ones. Its fields are:
+//
+//   - Outcome.
+//   - Reply, the reply of the remote host, a smtp.SMTPError. If no host replied,
+//     Host is empty and Reply is made locally.
+//   - Host, the name of the host that replied.
+//   - Addr, the address that the attempt used last, even if no host replied. Next
+//     hops with the same address share the limits of one next hop.
+//   - TLS, a description of the connection, for example "TLS1.3
+//     TLS_AES_128_GCM_SHA256". It is empty for plain text.
+//   - DSN, true if the host announced DSN (RFC 3461). The host is then
+//     responsible for reports, and the Queue sends no "relayed" report.
+//   - Final, true if the host has put the message into the recipient's mailbox
+//     (LMTP). A success is then reported as delivered, not as relayed.
+//   - Err, the cause as a Go error, for logs. It may be nil. If it wraps
+//     ErrDamaged, the content could not be read, and the recipient fails unless
+//     Outcome is Success. JSON has its text, and so may a [Store].
+type Result = envelope.Result
 
 // Done returns the result of a [Deliverer] for a recipient that has the message.
 // If the Deliverer is the last one that handles the message, because it has put

@@ -192,13 +192,12 @@ func (t *ReverseSession) deliver(ctx context.Context, j *Job) []queue.Result {
 		return sameResults(len(j.Recipients), notRequested())
 	}
 	m := clientMessage(j)
-	m.Progress = progress(ctx, j, false)
-	sent := c.Send(ctx, m)
-	results := make([]queue.Result, len(sent))
+	m.Progress = progress(ctx, j)
+	results := c.Send(ctx, m)
 	broken, delivered := false, false
-	for i := range sent {
-		results[i] = result(&sent[i], false)
-		broken = broken || isBroken(sent[i].Err)
+	for i := range results {
+		results[i] = ownReply(results[i])
+		broken = broken || isBroken(results[i].Err)
 		delivered = delivered || results[i].Outcome == queue.Success
 	}
 	t.mu.Lock()

@@ -46,11 +46,10 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 	m.NoWait = true // the Queue waits: Send would keep a delivery slot
 	m.Hurry = queue.Hurry(ctx)
 	m.ReplyContext = ctx
-	m.Progress = progress(ctx, j, t.LMTP)
-	sent := t.Send(queue.Early(ctx), j.Destination, m)
-	results := make([]queue.Result, len(sent))
-	for i := range sent {
-		results[i] = result(&sent[i], t.LMTP)
+	m.Progress = progress(ctx, j)
+	results := t.Send(queue.Early(ctx), j.Destination, m)
+	for i := range results {
+		results[i] = ownReply(results[i])
 	}
 	return results
 }
@@ -77,37 +76,27 @@ func clientMessage(j *Job) *smtpclient.Message {
 
 // progress returns the function that passes results to the queue while a message
 // is sent. A message with one recipient needs none.
-func progress(ctx context.Context, j *Job, final bool) func(rcpts []int, sent []smtpclient.Result) {
+func progress(ctx context.Context, j *Job) func(rcpts []int, sent []smtpclient.Result) {
 	if len(j.Recipients) == 1 {
 		return nil
 	}
 	return func(rcpts []int, sent []smtpclient.Result) {
 		results := make([]queue.Result, len(rcpts))
 		for k, i := range rcpts {
-			results[k] = result(&sent[i], final)
+			results[k] = ownReply(sent[i])
 		}
 		queue.Progress(ctx, pick(j.Recipients, rcpts), results)
 	}
 }
 
-// result converts a smtpclient.Result to a result of the queue. final means
-// that a host that accepts a message has delivered it to the mailbox.
-func result(r *smtpclient.Result, final bool) queue.Result {
-	q := queue.Result{
-		Outcome: outcome(r.Outcome),
-		Reply:   r.Reply,
-		Host:    r.Host,
-		Addr:    r.Addr,
-		TLS:     r.TLS,
-		DSN:     r.DSN,
-		Final:   final && r.Outcome == smtpclient.Success,
-		Err:     r.Err,
-	}
+// ownReply returns r with the reply of this package if the hosts could not be looked
+// up.
+func ownReply(r smtpclient.Result) queue.Result {
 	var ours *smtp.SMTPError
 	if r.Host == "" && isRouting(r.Err) && errors.As(r.Err, &ours) {
-		q.Reply = *ours
+		r.Reply = *ours
 	}
-	return q
+	return r
 }
 
 // isRouting reports whether an error occurred while the hosts were looked up.
@@ -116,20 +105,6 @@ func isRouting(err error) bool {
 	var l *LoopError
 	var s *SmartHostError
 	return errors.As(err, &s) || errors.As(err, &l) || errors.As(err, &d)
-}
-
-func outcome(o smtpclient.Outcome) queue.Outcome {
-	switch o {
-	case smtpclient.Success:
-		return queue.Success
-	case smtpclient.Failure:
-		return queue.Failure
-	case smtpclient.Unreachable:
-		return queue.Unreachable
-	case smtpclient.Busy:
-		return queue.Busy
-	}
-	return queue.Deferred
 }
 
 // TransportFunc is a function that implements Transport.

@@ -78,6 +78,7 @@ func (d *delivery) setResult(c *Client, i int, f rcptState, o Outcome, reply *sm
 	*r = Result{Outcome: o, Reply: *reply, Err: err}
 	if c != nil {
 		r.Addr, r.TLS, r.DSN = c.addr, c.tlsText, c.feat.dsn
+		r.Final = o == Success && c.cfg.LMTP
 		if err == nil || isReply(err) {
 			r.Host = c.cfg.Host
 		}
