@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
 
 // rcptState is the state of a recipient during one Send.
@@ -46,7 +49,7 @@ func newDelivery(m *Message) *delivery {
 	var refusal *smtp.SMTPError
 	if problem := addr.NotOnWire(m.From); problem != "" {
 		refusal = ownReply(553, 5, 1, 7, "reverse-path "+problem)
-	} else if m.Content == nil {
+	} else if settings.IsNil(m.Content) {
 		refusal = ownReply(554, 5, 6, 0, "message has no content")
 	} else if name := badOption(m); name != "" {
 		refusal = ownReply(554, 5, 5, 4, "message has an invalid "+name+" parameter")
@@ -56,6 +59,13 @@ func newDelivery(m *Message) *delivery {
 			d.setResult(nil, i, final, Failure, refusal, nil)
 		}
 		return d
+	}
+	if _, is := m.Content.(io.Reader); is {
+		// A strings.Reader or bytes.Reader can be written only once. ReadAt reads
+		// it any number of times.
+		c := *m
+		c.Content = content.Section(m.Content, 0, m.Content.Size())
+		d.m = &c
 	}
 	for i := range m.Recipients {
 		to := m.Recipients[i].Addr

@@ -55,7 +55,8 @@ func (dst *Destination) withHosts(ctx context.Context) (*Destination, error) {
 	}
 	texts := make([]string, len(hosts))
 	for i := range hosts {
-		texts[i] = fmt.Sprintf("%q %q %v", hosts[i].Name, hosts[i].Socket, hosts[i].Addrs)
+		h := &hosts[i]
+		texts[i] = fmt.Sprintf("%q %q %v %q %q", h.Name, h.Socket, h.Addrs, h.Domain, (&target{host: *h}).records())
 	}
 	slices.Sort(texts) // hosts of equal preference come in any order
 	d := *dst

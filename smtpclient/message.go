@@ -41,7 +41,8 @@ type Message struct {
 	Options MessageOptions
 	// Recipients of the message. Duplicates are sent once.
 	Recipients []Recipient
-	// Content is required. [String], [Bytes] and [File] return one.
+	// Content is required. A *strings.Reader and a *bytes.Reader can be used too.
+	// [String], [Bytes] and [File] return one.
 	Content Content
 
 	// DeliverBy is the time that is left for the delivery (RFC 2852); nil means

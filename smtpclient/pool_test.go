@@ -129,7 +129,7 @@ func TestUnnamedDestinations(t *testing.T) {
 		}
 		expect(t, tr.Send(t.Context(), &Destination{Hosts: func(context.Context) ([]Host, error) { return nil, errors.New("no answer") }}, mail("x\r\n", "b@example.net")),
 			"unreachable 451 4.4.3 cannot find the hosts of the destination: no answer")
-		expect(t, tr.Send(t.Context(), &Destination{}, mail("x\r\n", "b@example.net")), "unreachable 451 4.4.4 no host of the destination has an address")
+		expect(t, tr.Send(t.Context(), &Destination{}, mail("x\r\n", "b@example.net")), "unreachable 451 4.3.5 Destination.Hosts is not set")
 	})
 }
 

@@ -257,7 +257,7 @@ func TestBadAddresses(t *testing.T) {
 	m.Content = nil
 	expect(t, tr.Send(t.Context(), dst, m), "failure 554 5.6.0 message has no content")
 	m = mail("x\r\n", "b@example.net")
-	expect(t, tr.Send(t.Context(), &Destination{}, m), "unreachable 451 4.4.4 no host of the destination has an address")
+	expect(t, tr.Send(t.Context(), &Destination{}, m), "unreachable 451 4.3.5 Destination.Hosts is not set")
 	m.From = "a\r\n@example.com"
 	expect(t, tr.Send(t.Context(), dst, m), "failure 553 5.1.7 reverse-path has a control character")
 }

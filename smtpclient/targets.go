@@ -27,6 +27,9 @@ type target struct {
 // errNoAddress means that no host of the destination has an address.
 var errNoAddress = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 4}, Message: "no host of the destination has an address"}
 
+// errNoHosts means that a Destination has no function that returns its hosts.
+var errNoHosts = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 5}, Message: "Destination.Hosts is not set"}
+
 // targets returns the addresses of dst's hosts in the order in which to try
 // them. It reports and logs the hosts that a policy excludes, and returns one
 // error for each in excluded.
@@ -55,7 +58,7 @@ func (t *Transport) targets(ctx context.Context, dst *Destination) (usable []tar
 // IPv4 and IPv6 addresses of a host alternate.
 func (t *Transport) candidates(ctx context.Context, dst *Destination) ([]target, error) {
 	if dst.Hosts == nil {
-		return nil, errNoAddress
+		return nil, errNoHosts
 	}
 	hosts, err := dst.Hosts(ctx)
 	if err != nil {

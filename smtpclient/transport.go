@@ -166,9 +166,18 @@ type Transport struct {
 // host does not reply to the end of data, it may have accepted the message; the
 // result is then Deferred, and Send does not try another host.
 //
+// If m has no recipients, or is nil, Send sends nothing and returns no results.
+// Content must not be nil, and Destination.Hosts must be set.
+//
 // When ctx ends, Send stops. Recipients without a result are then Deferred. Each
 // reply has its own timeout, and AttemptTime limits the whole time.
 func (t *Transport) Send(ctx context.Context, dst *Destination, m *Message) []Result {
+	if m == nil {
+		return nil
+	}
+	if dst == nil {
+		dst = &Destination{} // the result is the error about its Hosts
+	}
 	d := newDelivery(m)
 	if len(d.todo) == 0 {
 		return d.results
