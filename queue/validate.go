@@ -41,8 +41,10 @@ func (q *Queue) validate() error {
 	}
 	if settings.IsTypedNil(q.Retry) {
 		add(fmt.Errorf("queue: Queue.Retry is a nil %T", q.Retry))
-	} else if v, ok := q.Retry.(interface{ Validate() error }); ok {
-		add(v.Validate())
+	} else if r, ok := q.Retry.(Retry); ok {
+		add(r.Validate())
+	} else if r, ok := q.Retry.(*Retry); ok && r != nil {
+		add(r.Validate())
 	}
 	add(q.Limits.validate())
 	add(q.Reports.validate())

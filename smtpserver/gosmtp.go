@@ -39,8 +39,6 @@ type invalidHandler struct {
 	err error
 }
 
-func (h invalidHandler) Validate() error { return h.err }
-
 type goSMTPKey struct{}
 
 // adaptedSession is a go-smtp session, and the TLS state when it began.

@@ -144,3 +144,18 @@ func TestInvalidAuthenticatorRefuses(t *testing.T) {
 		t.Errorf("Start: %v", err)
 	}
 }
+
+// A Handler may embed its Server. Its method Validate is then that of the Server.
+func TestHandlerEmbedsServer(t *testing.T) {
+	relay := &embedding{Server: new(smtpserver.Server)}
+	relay.Handler = relay
+	if err := relay.Server.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+type embedding struct{ *smtpserver.Server }
+
+func (embedding) Receive(context.Context, *smtpserver.Session, *smtpserver.Message) (string, error) {
+	return "", nil
+}

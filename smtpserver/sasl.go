@@ -51,10 +51,8 @@ func (as auths) Validate() error {
 		if settings.IsNil(a) {
 			return fmt.Errorf("Auths: Authenticator %d is nil", i)
 		}
-		if v, ok := a.(interface{ Validate() error }); ok {
-			if err := v.Validate(); err != nil {
-				return err
-			}
+		if err := validatePart(a); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -46,14 +46,33 @@ func (srv *Server) validateParts() error {
 			errs = append(errs, fmt.Errorf("%s is a nil %T", part.name, part.value))
 			continue
 		}
-		if v, ok := part.value.(interface{ Validate() error }); ok {
-			if err := v.Validate(); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", part.name, err))
-			}
+		if err := validatePart(part.value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", part.name, err))
 		}
 	}
 	errs = append(errs, settings.Time("BannerDelay", srv.BannerDelay), settings.Time("MinDeliverBy", srv.MinDeliverBy), settings.Time("MaxHold", srv.MaxHold))
 	return settings.Join("smtpserver: ", errs...)
+}
+
+// validatePart calls Validate of the types of this package. It does not call a
+// Validate of the application: a Handler that embeds a *Server has that of the
+// Server, and would be validated without end.
+func validatePart(part any) error {
+	switch p := part.(type) {
+	case invalidAuth:
+		return p.Validate()
+	case auths:
+		return p.Validate()
+	case *Scram:
+		return p.Validate()
+	case invalidHandler:
+		return p.err
+	case *ProtocolLogWriter:
+		if v, ok := any(p).(interface{ Validate() error }); ok {
+			return v.Validate()
+		}
+	}
+	return nil
 }
 
 func (srv *Server) validateNetworks() error {
