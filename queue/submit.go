@@ -80,10 +80,11 @@ func (q *Queue) Submit(ctx context.Context, m *Message) error {
 	// Mail that came by SMTP is not counted again: its server has counted
 	// (smtpserver.Limits.Hops), and the trace field that it has written since
 	// then does not come from a loop.
+	m.submitted = m // before the Queue has it: then a delivery may read m at the same time
 	if err := q.enqueue(ctx, m, m.Origin.Protocol == ""); err != nil {
+		m.submitted = nil
 		return err
 	}
-	m.submitted = m
 	return nil
 }
 
