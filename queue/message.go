@@ -42,6 +42,25 @@ func Bytes(chunks ...[]byte) Content { return content.Of(chunks...) }
 // String returns a Content with the bytes of s.
 func String(s string) Content { return content.Of([]byte(s)) }
 
+// InMemory returns the bytes of c without copying them, and true, if c is in
+// memory: it was made by [Bytes] or [String], or of parts of such contents. The
+// chunks must not be changed. InMemory returns false if any part of c is
+// elsewhere, for example in a file, and for a Content of another kind.
+//
+// A [Store] uses it in Put: content in memory can be kept as it is, and stays
+// readable after the message and the store are gone. All other content must be
+// read before Put returns.
+func InMemory(c Content) (chunks [][]byte, ok bool) {
+	cc, ok := c.(*content.Content)
+	if !ok || !cc.InMemory() {
+		return nil, false
+	}
+	for _, p := range cc.Parts() {
+		chunks = append(chunks, p.Bytes)
+	}
+	return chunks, true
+}
+
 // A Message is an envelope, its content and the state of its delivery.
 //
 // The caller of Submit sets the envelope, the content and, as far as known,

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
@@ -81,7 +80,7 @@ func toMemory(m *queue.Message) error {
 	if m.Content == nil {
 		m.Content = queue.Bytes()
 	}
-	if c, ok := m.Content.(*content.Content); ok && c.InMemory() {
+	if _, ok := queue.InMemory(m.Content); ok {
 		return nil
 	}
 	b := make([]byte, m.Content.Size())

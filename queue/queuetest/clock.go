@@ -49,14 +49,14 @@ func reopenClock(t *testing.T, f *fixture) {
 	const hour = time.Hour
 	f.put(message("due"), queue.Schedule{Due: at(2 * hour), Hop: hopA})
 	f.put(message("began"), queue.Schedule{Due: at(2 * hour), Wait: hour, Hop: hopA})
-	f.put(message("long"), queue.Schedule{Due: at(2 * hour), Wait: 3 * hour, Hop: hopA})
+	f.put(message("long"), queue.Schedule{Due: at(2*hour + time.Second), Wait: 3 * hour, Hop: hopA})
 	m := message("history")
 	m.Recipients[0].NextAttempt, m.Recipients[0].RetryWait = at(2*hour), hour
 	f.put(m, queue.Schedule{Due: at(3 * hour), Wait: 4 * hour, Hop: hopB})
 	f.reopen()
 	sameIDs(t, f.claim(claim("a", 0, 10)), "began")
 	sameIDs(t, f.claim(claim("a", 2*hour-1, 10)), "began") // its lease is over
-	sameIDs(t, f.claim(claim("b", 2*hour, 10)), "due", "long")
+	sameIDs(t, f.claim(claim("b", 2*hour+time.Second, 10)), "due", "long")
 	if r := f.get("history").Recipients[0]; !r.NextAttempt.Equal(at(2*hour)) || r.RetryWait != hour {
 		t.Fatalf("the next attempt is %v after a wait of %v", r.NextAttempt, r.RetryWait)
 	}
