@@ -1,0 +1,121 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dmarc"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/spool"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+)
+
+// An edge relay stands between the internet and the mail server of an
+// organization. It checks the recipients and authenticates the senders (SPF, DKIM
+// and DMARC) of mail from outside, and asks a web service about each recipient.
+// Hosts of the networks and clients with an account may send to everyone.
+func Example_edge() {
+	e := edge{
+		hostname: "mx.example.com", address: ":25", inside: "10.0.0.5", policy: "http://127.0.0.1:8080/policy", folder: "/var/lib/relay",
+		networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, resolver: &routing.DNSResolver{},
+		accounts: map[string]string{"scanner": os.Getenv("SCANNER_PASSWORD"), "shop": os.Getenv("SHOP_PASSWORD")},
+	}
+	os.Exit(gateway.Main("edge", os.Args[1:], os.Stderr, e.relay))
+}
+
+type edge struct {
+	hostname, address, inside, policy, folder string
+	networks                                  []netip.Prefix
+	accounts                                  map[string]string
+	resolver                                  routing.Resolver
+	mxPort                                    int // 0 means 25
+}
+
+func (e *edge) relay(logger *slog.Logger) (gateway.Runner, error) {
+	cert, certErr := tls.LoadX509KeyPair(e.folder+"/cert.pem", e.folder+"/key.pem")
+	domains := []policy.Domain{
+		{Name: "example.com", Directory: policy.Recipients("alice", "bob")},
+		{Name: "example.org", Directory: policy.Recipients("carol")},
+		{Name: "lab.example.com", Kind: policy.InternalRelay},
+	}
+	table, tableErr := routing.Site{Domains: []string{"example.com", "example.org", "lab.example.com"}}.NewTable(
+		routing.Connector{Name: "organization", Spaces: []string{"--"}, SmartHosts: routing.SmartHosts(e.inside), Exclusive: true},
+		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: e.mxPort},
+	)
+	store, storeErr := spool.Open(e.folder+"/spool", nil)
+	if err := errors.Join(certErr, tableErr, storeErr); err != nil {
+		return nil, err
+	}
+	router := &routing.Router{Table: table, Resolver: e.resolver}
+	q := &queue.Queue{Store: store, Deliverer: router}
+	protocol := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: e.folder + "/protocol"})
+	srv := &smtpserver.Server{
+		TLSConfig:   &tls.Config{Certificates: []tls.Certificate{cert}},
+		Auth:        smtpserver.PasswordAuth(e.login),
+		Agents:      []smtpserver.Agent{{Name: "policy service", Rcpt: e.ask}},
+		ContentFile: store.CreateFile, ProtocolLog: protocol,
+	}
+	gate := &policy.Gate{
+		Domains: domains, Networks: e.networks, Authenticated: true, Queue: q, Resolver: e.resolver,
+		MailAuth: []smtpserver.Agent{
+			(&spf.Checker{Resolver: e.resolver}).Agent(),
+			(&dkim.Verifier{Resolver: e.resolver}).Agent(),
+			(&dmarc.Checker{Resolver: e.resolver, Enforce: true}).Agent(),
+		},
+		Inbound: []smtpserver.Agent{(&authres.Stamper{}).Agent()},
+	}
+	return &gateway.Gateway{
+		Hostname: e.hostname, Logger: logger, Queue: q,
+		Listeners: []*gateway.Listener{{Server: srv, Address: e.address}},
+		Tracking:  &tracking.Log{Dir: e.folder + "/tracking"},
+		Closers:   []io.Closer{router, store, protocol},
+	}, gate.Install(srv)
+}
+
+// login checks the password of an account.
+func (e *edge) login(_ context.Context, _ *smtpserver.Session, name, password string) error {
+	if subtle.ConstantTimeCompare([]byte(e.accounts[name]), []byte(password)) == 0 {
+		return errors.New("wrong name or password")
+	}
+	return nil
+}
+
+// ask asks the policy service whether a recipient may get mail from a sender.
+func (e *edge) ask(ctx context.Context, s *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+	question := url.Values{"client": {s.RemoteAddr().String()}, "from": {s.Message().From}, "to": {to}}
+	req, err := http.NewRequestWithContext(ctx, "GET", e.policy+"?"+question.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
+	if err != nil {
+		return err // the server logs it and replies 451: the client tries again
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusNoContent:
+		return nil
+	case http.StatusForbidden:
+		return smtpserver.Reject(550, "5.7.1", "Refused by policy")
+	}
+	return fmt.Errorf("policy service: %s", resp.Status)
+}
