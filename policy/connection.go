@@ -63,7 +63,7 @@ func (f *ConnectionFilter) Validate() error {
 // the end of the header. Settings that Validate reports have no effect.
 func (f *ConnectionFilter) Agent() smtpserver.Agent {
 	j, _ := f.prepare()
-	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "connection filter", Mail: j.mail, Rcpt: j.rcpt, EndOfHeaders: j.endOfHeaders})
+	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "connection filter", Inherit: j.inherit, Mail: j.mail, Rcpt: j.rcpt, EndOfHeaders: j.endOfHeaders})
 }
 
 func (f *ConnectionFilter) prepare() (*connectionChecker, error) {

@@ -29,6 +29,17 @@ type Submitter interface {
 // whole message is refused: 550 5.7.1.
 type Enqueuer struct {
 	Queue Submitter
+
+	gate *Gate // that was installed; may be nil
+}
+
+// GateOf returns the Gate that was installed in a server, or nil. Do not change
+// it.
+func GateOf(srv *smtpserver.Server) *Gate {
+	if e, is := srv.Handler.(*Enqueuer); is && e != nil {
+		return e.gate
+	}
+	return nil
 }
 
 // A copyKey is equal for two recipients that get one copy of a message.

@@ -128,7 +128,8 @@ func (g *Gate) Install(srv *smtpserver.Server) error {
 		return err
 	}
 	srv.Agents = g.agents(relay, domains, srv.Agents)
-	srv.Handler = &Enqueuer{Queue: g.Queue}
+	installed := *g
+	srv.Handler = &Enqueuer{Queue: g.Queue, gate: &installed}
 	if srv.LoginLimit == nil {
 		srv.LoginLimit = g.LoginLimit
 	}

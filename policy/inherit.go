@@ -1,8 +1,17 @@
 package policy
 
-import (
-	"github.com/bridgehead-mail/bridgehead/smtpserver"
-)
+import "github.com/bridgehead-mail/bridgehead/smtpserver"
+
+// Inherit sets Resolver if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (d *SenderDomain) Inherit(s smtpserver.Defaults) { s.FillResolver(&d.Resolver) }
+
+// Inherit sets Resolver if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (t *Trace) Inherit(d smtpserver.Defaults) { d.FillResolver(&t.Resolver) }
+
+// inherit sets the Resolver of the prepared filter if it is not set.
+func (j *connectionChecker) inherit(d smtpserver.Defaults) { d.FillResolver(&j.f.Resolver) }
 
 // Inherit sets Logger if it is not set. The server calls it: see
 // smtpserver.Agent.Inherit.

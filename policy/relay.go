@@ -127,8 +127,12 @@ type relayChecker struct {
 	dsnForEveryone bool
 }
 
-// inherit passes the settings to the directories.
-func (j *relayChecker) inherit(d smtpserver.Defaults) { j.domains.inherit(d) }
+// inherit sets the resolver if it is not set, and passes the settings to the
+// directories.
+func (j *relayChecker) inherit(d smtpserver.Defaults) {
+	d.FillResolver(&j.grants.resolver)
+	j.domains.inherit(d)
+}
 
 // connect computes the rights for other agents, and removes the size limit if
 // the rights allow it.

@@ -29,7 +29,7 @@ var (
 
 // Agent returns the agent, which decides at MAIL.
 func (d *SenderDomain) Agent() smtpserver.Agent {
-	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "sender domain",
+	return Unless(BypassAntiSpam, smtpserver.Agent{Name: "sender domain", Inherit: d.Inherit,
 		Mail: func(ctx context.Context, _ *smtpserver.Session, from string, _ *smtp.MailOptions) error {
 			_, domain := addr.Split(from)
 			if from == "" || strings.HasPrefix(domain, "[") {

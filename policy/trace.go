@@ -38,7 +38,7 @@ type Trace struct {
 // after every agent that adds header fields. [Enqueuer] adds the field to
 // messages that skip this agent because another agent returned ErrAccept.
 func (t *Trace) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "trace", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+	return smtpserver.Agent{Name: "trace", Inherit: t.Inherit, EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		name := ""
 		if ip, ok := clientIP(s); ok && t.ReverseDNS {
 			// Without an answer there is no name to write.

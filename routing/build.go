@@ -68,6 +68,7 @@ func (b *builder) site(s Site) {
 				b.t.domains.add(d, below)
 			} else {
 				b.backup = append(b.backup, sp)
+				b.t.backup.add(d, below)
 			}
 		}
 	}

@@ -2,12 +2,13 @@ package routing
 
 import "github.com/bridgehead-mail/bridgehead/internal/site"
 
-// Inherit sets Hostname and Logger if they are not set. It passes the settings
+// Inherit sets Hostname, Logger and Resolver if they are not set. It passes the settings
 // of the Router to the transports of its connectors, also to those of later
 // tables (SetTable, NewTransport). A gateway.Gateway calls it before the first
 // use of the Router.
 func (r *Router) Inherit(d site.Defaults) {
 	d.Fill(&r.Hostname, &r.Logger)
+	d.FillResolver(&r.Resolver)
 	r.mu.Lock()
 	r.inherited = site.Defaults{Hostname: r.Hostname, Logger: r.Logger}
 	r.mu.Unlock()
@@ -24,9 +25,10 @@ func (r *Router) inherit(t *Table) {
 	}
 }
 
-// Inherit sets Logger if it is not set, and passes d to the Transport. A
+// Inherit sets Logger and Resolver if they are not set, and passes d to the Transport. A
 // gateway.Gateway calls it for its Parts before they run.
 func (f *Fetcher) Inherit(d site.Defaults) {
 	d.Fill(nil, &f.Logger)
+	d.FillResolver(&f.Resolver)
 	d.Inherit(f.Transport)
 }

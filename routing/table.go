@@ -16,8 +16,10 @@ import (
 // routing of a Router, make a new Table and call Router.SetTable.
 type Table struct {
 	site       self
-	domains    domainSet    // Site.Domains
-	connectors []*connector // in the order given
+	accepted   map[string]AcceptedDomain // Site.Accepted, by name
+	domains    domainSet                 // Site.Domains
+	backup     domainSet                 // Site.BackupDomains
+	connectors []*connector              // in the order given
 	byName     map[string]*connector
 
 	// The candidates for a domain. Each list is sorted by cost, then by name.
@@ -48,6 +50,14 @@ type Site struct {
 	// hosts are down, the mail is sent by the connector for "*" and comes back
 	// to this relay.
 	Domains []string
+	// Accepted are accepted domains with the destinations of their mail, usually
+	// from policy.Destinations. They are Domains too. The mail of a domain with
+	// SmartHosts goes to these hosts: NewTable adds a connector that is
+	// Exclusive for each different list of hosts, with the name of the first
+	// domain that has the list. A domain with a Connector becomes an address
+	// space of the connector with this name. The pattern "*.example.com" serves
+	// example.com too.
+	Accepted []AcceptedDomain
 	// BackupDomains are accepted domains for which this relay is only a backup
 	// MX. Their mail can be delivered by DNS to MX hosts with a better
 	// preference.
@@ -89,6 +99,7 @@ func (s Site) NewTable(connectors ...Connector) (*Table, error) {
 		below:  make(map[string][]candidate),
 	}
 	b := &builder{t: t}
+	s, connectors = b.destinations(s, connectors)
 	b.site(s)
 	for i := range connectors {
 		b.connector(i, &connectors[i])

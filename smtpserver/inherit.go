@@ -2,8 +2,8 @@ package smtpserver
 
 import "github.com/bridgehead-mail/bridgehead/internal/site"
 
-// Defaults are the settings that all parts of a relay share: Hostname and
-// Logger. A gateway.Gateway gives its own to the servers, and each server gives
+// Defaults are the settings that all parts of a relay share: Hostname,
+// Logger and Resolver. A gateway.Gateway gives its own to the servers, and each server gives
 // them to its agents (see Agent.Inherit). A field that is not set has the zero
 // value.
 type Defaults = site.Defaults

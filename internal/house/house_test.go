@@ -118,7 +118,7 @@ func TestREADMECompiles(t *testing.T) {
 	}
 	source := "package main\n\nimport (\n"
 	for name, path := range map[string]string{
-		"context": "context", "io": "io", "log": "log", "netip": "net/netip", "os": "os", "signal": "os/signal",
+		"context": "context", "io": "io", "log": "log", "slog": "log/slog", "netip": "net/netip", "os": "os", "signal": "os/signal",
 		"syscall": "syscall", "time": "time", "smtp": "github.com/emersion/go-smtp",
 		"policy": module + "policy", "gateway": module + "policy/gateway", "queue": module + "queue", "spool": module + "queue/spool",
 		"routing": module + "routing", "smtpserver": module + "smtpserver", "smtpclient": module + "smtpclient",

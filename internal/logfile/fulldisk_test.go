@@ -34,6 +34,9 @@ func TestFilesOnFullDisk(t *testing.T) {
 			t.Fatalf("%d, %v", n, err)
 		}
 	}
+	if err := f.Validate(); err != nil { // a full disk is not a wrong setting
+		t.Error(err)
+	}
 	if got, err := os.ReadFile(filepath.Join(dir, entry(t, dir))); err != nil || string(got) != f.Header+strings.Repeat(line, 4) {
 		t.Errorf("%v, %d bytes", err, len(got))
 	}

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
@@ -160,6 +161,24 @@ func (w *Writer) Inherit(d site.Defaults) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	d.Fill(nil, &w.Logger)
+}
+
+// Validate returns an error if the log cannot be written: its io.Writer is nil,
+// or is a *Files whose directory cannot be written. A gateway.Gateway calls it
+// before it runs.
+func (w *Writer) Validate() error {
+	switch out := w.w.(type) {
+	case nil:
+		return errors.New("protolog: the log has no io.Writer")
+	case *Files:
+		if out == nil {
+			return errors.New("protolog: the log has no io.Writer: *Files is nil")
+		}
+		if err := out.Validate(); err != nil {
+			return fmt.Errorf("protolog: %w", err)
+		}
+	}
+	return nil
 }
 
 // Log writes one event.

@@ -3,6 +3,8 @@ package site
 import (
 	"log/slog"
 	"reflect"
+
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 )
 
 // Defaults are settings that a relay makes once, for all its parts. A field may
@@ -12,6 +14,8 @@ type Defaults struct {
 	Hostname string
 	// Logger gets the log lines.
 	Logger *slog.Logger
+	// Resolver looks up names in the DNS.
+	Resolver resolver.Resolver
 }
 
 // An Inheritor is a part of a relay that has some of the settings of Defaults.
@@ -30,6 +34,14 @@ func (d Defaults) Fill(hostname *string, logger **slog.Logger) {
 	}
 	if logger != nil && *logger == nil && d.Logger != nil {
 		*logger = d.Logger
+	}
+}
+
+// FillResolver sets the resolver if it is not set. Like Fill, it may be called
+// while the part is in use.
+func (d Defaults) FillResolver(r *resolver.Resolver) {
+	if *r == nil && d.Resolver != nil {
+		*r = d.Resolver
 	}
 }
 

@@ -15,6 +15,9 @@ type Domain struct {
 	SmartHosts []string
 	// Connector is the name of the send connector that delivers the mail.
 	Connector string
+	// Field is the setting that contains the domain, for findings, for example
+	// "Listeners[0].Server: Gate.Domains[1]".
+	Field string
 }
 
 // A Site is a relay as a whole: what a part must know of the other parts to
@@ -22,16 +25,16 @@ type Domain struct {
 type Site struct {
 	// Names are the host names of the relay.
 	Names []string
-	// Addrs are the addresses at which it receives mail. Addresses that are
-	// not specified ("0.0.0.0") mean all addresses of this host.
+	// Addrs are the addresses at which it receives mail. An unspecified address
+	// ("0.0.0.0") means all addresses of this host.
 	Addrs []netip.AddrPort
 	// Domains are the accepted domains.
 	Domains []Domain
 }
 
 // A Validator is a part that checks its settings against the whole relay. It
-// sends nothing. The subject of a finding is a path that begins with a field of
-// the part, for example "Table.Domains".
+// sends nothing. The subject of a finding is Domain.Field, or it begins with a
+// setting of the part.
 type Validator interface {
 	ValidateSite(Site) []Finding
 }

@@ -20,7 +20,7 @@ import (
 //
 // The parts of a Gateway are the servers with their agents, the queue with its
 // Store and its Deliverer, Tracking, Closers, and Parts. A part that has no
-// Hostname or Logger of its own gets that of the Gateway (it inherits the
+// Hostname, Logger or Resolver of its own gets that of the Gateway (it inherits the
 // setting); a value that is set on a part is kept. The Gateway sets these fields
 // of its parts in Run and Validate, before anything runs. A part must therefore
 // not be in use before. The servers of Listeners and Servers also share one
@@ -35,6 +35,10 @@ type Gateway struct {
 	// itself logs each listener that opens, warnings about the settings, and the
 	// shutdown. If it is nil, nothing is logged.
 	Logger *slog.Logger
+	// Resolver looks up names in the DNS for all parts that have no Resolver:
+	// the agents that query the DNS and the routing.Router. Default: each part
+	// has its own default.
+	Resolver Resolver
 
 	// Listeners receive mail by SMTP. A relay may have none.
 	Listeners []*Listener
@@ -102,7 +106,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return errors.New("gateway: Run was called before")
 	}
 	g.inherit()
-	err := g.validate()
+	found := g.validate()
+	g.warn(found)
+	err := found.errs()
 	if err == nil {
 		err = g.listen()
 	}

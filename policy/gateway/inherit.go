@@ -4,15 +4,21 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Defaults are the settings of a Gateway that its parts inherit: Hostname and
-// Logger.
+// Defaults are the settings of a Gateway that its parts inherit: Hostname,
+// Logger and Resolver.
 type Defaults = site.Defaults
+
+// A Resolver looks up records in the DNS. It is the same type as
+// routing.Resolver and policy.Resolver; a routing.DNSResolver is one.
+type Resolver = resolver.Resolver
 
 // An Inheritor is a part of a relay that inherits settings. It has the method
 //
@@ -30,9 +36,12 @@ func (g *Gateway) inherit() {
 	g.once.Do(func() {
 		g.setHostname()
 		g.shared = shared{
-			Defaults: Defaults{Hostname: g.Hostname, Logger: g.Logger},
+			Defaults: Defaults{Logger: g.Logger, Resolver: g.Resolver},
 			logins:   new(smtpserver.LoginLimit),
 			content:  g.ContentBudget,
+		}
+		if isHostName(g.Hostname) { // otherwise Validate reports it once, and not for each part
+			g.shared.Hostname = g.Hostname
 		}
 		if g.shared.content == nil {
 			g.shared.content = new(smtpserver.ContentBudget)
@@ -56,11 +65,17 @@ func (g *Gateway) setHostname() {
 		return
 	}
 	name, err := os.Hostname()
-	if _, wrong := addr.HostName(name); err != nil || wrong != nil {
+	if err != nil || !isHostName(name) {
 		name = "localhost"
 	}
 	g.Hostname = name
 	g.log(slog.LevelInfo, "Hostname is not set, the name of the system is used", "hostname", name)
+}
+
+// isHostName reports whether a name can be the name of a server.
+func isHostName(name string) bool {
+	_, err := addr.Domain(name)
+	return err == nil && !strings.HasPrefix(name, "[")
 }
 
 // shared are the settings that the parts of a relay share.

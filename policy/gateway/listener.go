@@ -47,14 +47,7 @@ func (d *Listener) listen() error {
 	if d.Socket != nil {
 		return nil
 	}
-	address := d.Address
-	if address == "" {
-		address = ":25"
-		if d.Server.TLSMode == smtpserver.TLSImplicit {
-			address = ":465"
-		}
-	}
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", d.address())
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}

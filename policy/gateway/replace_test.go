@@ -125,11 +125,12 @@ func TestTracking(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) { // mail is still delivered
 		r, dir := newRelay(t), filepath.Join(t.TempDir(), "file")
-		if err := os.WriteFile(dir, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
 		r.Tracking = &tracking.Log{Dir: dir}
 		stop := r.run(t)
+		synctest.Wait()
+		if err := os.WriteFile(dir, nil, 0o600); err != nil { // after the check at the start
+			t.Fatal(err)
+		}
 		for range 2 {
 			smtptest.TalkOn(t, r.dial(t), envelope+"C: .\nS: 250\nC: QUIT\nS: 221\n").Close()
 			synctest.Wait()

@@ -84,7 +84,7 @@ func (g *Gateway) late(err error) {
 func (g *Gateway) close() error {
 	var errs []error
 	for _, c := range g.Closers {
-		if c != nil {
+		if !isNil(c) {
 			errs = append(errs, c.Close())
 		}
 	}

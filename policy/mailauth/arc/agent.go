@@ -15,10 +15,16 @@ func VerdictOf(s *smtpserver.Session) *Verdict {
 	return transaction.Get[Verdict](s, s.Message())
 }
 
+// Inherit sets Resolver if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (v *Verifier) Inherit(d smtpserver.Defaults) {
+	d.FillResolver(&v.Resolver)
+}
+
 // Agent returns an agent that verifies each message at the end of data. It
 // refuses no message. Add it before agents that change the message.
 func (v *Verifier) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "arc", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+	return smtpserver.Agent{Name: "arc", Inherit: v.Inherit, EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		verdict, err := v.verify(ctx, dkimsig.NewHeader(transaction.Fields(m)), bodyOf(s, m))
 		if err != nil {
 			return err

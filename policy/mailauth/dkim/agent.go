@@ -24,10 +24,16 @@ func VerdictOf(s *smtpserver.Session) *Verdict {
 	return transaction.Get[Verdict](s, s.Message())
 }
 
+// Inherit sets Resolver if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (v *Verifier) Inherit(d smtpserver.Defaults) {
+	d.FillResolver(&v.Resolver)
+}
+
 // Agent returns an agent that verifies each message at the end of data. It
 // refuses no message. Add it before agents that change the message.
 func (v *Verifier) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "dkim", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+	return smtpserver.Agent{Name: "dkim", Inherit: v.Inherit, EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		verdict, sums, err := v.verify(ctx, transaction.Fields(m), bodyOf(m))
 		if err != nil {
 			return err // the content cannot be read

@@ -64,11 +64,17 @@ func VerdictOf(s *smtpserver.Session) *Verdict {
 	return transaction.Get[Verdict](s, s.Message())
 }
 
+// Inherit sets Resolver if it is not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (c *Checker) Inherit(d smtpserver.Defaults) {
+	d.FillResolver(&c.Resolver)
+}
+
 // Agent returns an agent that checks each message at the end of data. Add it
 // after the agents of packages spf and dkim. Without the verdict of one of them,
 // the result is TempError instead of Fail.
 func (c *Checker) Agent() smtpserver.Agent {
-	return smtpserver.Agent{Name: "dmarc", EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+	return smtpserver.Agent{Name: "dmarc", Inherit: c.Inherit, EndOfData: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 		skip := s.Identity() != ""
 		if c.Skip != nil {
 			skip = c.Skip(s)

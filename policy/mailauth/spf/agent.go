@@ -23,7 +23,8 @@ type Checker struct {
 	// TempError. Default: 20 seconds (RFC 7208, 4.6.4).
 	Timeout time.Duration
 	// Receiver is the name of this host. Explanations can contain it as %{r}.
-	// Default: "unknown" (RFC 7208, 7.3).
+	// Default: the Hostname of the gateway.Gateway; without one, "unknown"
+	// (RFC 7208, 7.3).
 	Receiver string
 
 	// RejectFail refuses mail if the result is Fail, with 550 5.7.23. Otherwise
@@ -54,17 +55,24 @@ func VerdictOf(s *smtpserver.Session) *Verdict {
 	return transaction.Get[Verdict](s, s.Message())
 }
 
+// Inherit sets Resolver and Receiver if they are not set. The server calls it: see
+// smtpserver.Agent.Inherit.
+func (c *Checker) Inherit(d smtpserver.Defaults) {
+	d.FillResolver(&c.Resolver)
+	d.Fill(&c.Receiver, nil)
+}
+
 // Agent returns an agent that checks each transaction once. It checks after a
 // recipient was accepted, so a client that only probes for recipients causes no
 // DNS queries.
 func (c *Checker) Agent() smtpserver.Agent {
 	if c.Origin != nil {
-		return smtpserver.Agent{Name: "spf", EndOfHeaders: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+		return smtpserver.Agent{Name: "spf", Inherit: c.Inherit, EndOfHeaders: func(ctx context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
 			ip, helo := c.Origin(s, m)
 			return c.checkMessage(ctx, s, m, ip, helo)
 		}}
 	}
-	return smtpserver.Agent{Name: "spf", Data: func(ctx context.Context, s *smtpserver.Session) error {
+	return smtpserver.Agent{Name: "spf", Inherit: c.Inherit, Data: func(ctx context.Context, s *smtpserver.Session) error {
 		return c.checkMessage(ctx, s, s.Message(), transaction.ClientIP(s), s.RawHelo())
 	}}
 }

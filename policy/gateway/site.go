@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/site"
+	"github.com/bridgehead-mail/bridgehead/policy"
+)
+
+// site describes the whole relay to its parts.
+func (g *Gateway) site() site.Site {
+	s := site.Site{Names: []string{g.Hostname}}
+	seen := make(map[string]bool) // domains
+	for _, named := range g.servers() {
+		if name := named.Server.Hostname; !slices.Contains(s.Names, name) {
+			s.Names = append(s.Names, name)
+		}
+		gate := policy.GateOf(named.Server)
+		if gate == nil {
+			continue
+		}
+		for i, d := range policy.Destinations(gate.Domains...) {
+			if !seen[d.Name] {
+				seen[d.Name] = true
+				d.Field = fmt.Sprintf("%s: Gate.Domains[%d]", named.Path, i)
+				s.Domains = append(s.Domains, d)
+			}
+		}
+	}
+	for _, l := range g.Listeners {
+		if l == nil {
+			continue
+		}
+		if at, err := l.place(); err == nil && at.Addr().IsValid() && at.Port() != 0 {
+			s.Addrs = append(s.Addrs, at)
+		}
+	}
+	return s
+}
+
+// isPath reports whether the subject of a finding is the path of a field of the
+// Gateway.
+func isPath(subject string) bool {
+	return strings.HasPrefix(subject, "Listeners[") || strings.HasPrefix(subject, "Servers[")
+}

@@ -1,0 +1,53 @@
+package routing
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/site"
+)
+
+// An AcceptedDomain is an accepted domain and the destination of its mail. It
+// has the fields Name, SmartHosts and Connector: see policy.Domain, and
+// policy.Destinations, which makes it.
+type AcceptedDomain = site.Domain
+
+// destinations adds what follows from Site.Accepted: the domains to the Site, an
+// address space to each connector that a domain names, and connectors for the
+// SmartHosts of domains.
+func (b *builder) destinations(s Site, given []Connector) (Site, []Connector) {
+	b.at = "(site)"
+	b.t.accepted = make(map[string]AcceptedDomain, len(s.Accepted))
+	s.Domains, given = slices.Clone(s.Domains), slices.Clone(given)
+	added := make(map[string]int) // indexes of new connectors, by their hosts
+	for i, d := range s.Accepted {
+		field := fmt.Sprintf("Accepted[%d]", i)
+		if _, twice := b.t.accepted[d.Name]; twice {
+			b.fault(field, "%q is listed twice", d.Name)
+			continue
+		}
+		b.t.accepted[d.Name] = d
+		s.Domains = append(s.Domains, d.Name)
+		switch hosts := strings.Join(d.SmartHosts, "\n"); {
+		case d.Connector != "" && hosts != "":
+			b.fault(field, "%q has SmartHosts and a Connector: set one of them", d.Name)
+		case d.Connector != "":
+			at := slices.IndexFunc(given, func(c Connector) bool { return c.Name == d.Connector })
+			if at < 0 {
+				b.fault(field+".Connector", "there is no connector %q for %q", d.Connector, d.Name)
+				continue
+			}
+			given[at].Spaces = append(slices.Clip(given[at].Spaces), d.Name)
+		case len(d.SmartHosts) > 0:
+			at, known := added[hosts]
+			if !known {
+				at, added[hosts] = len(given), len(given)
+				name := d.Name[:min(len(d.Name), 64)]
+				given = append(given, Connector{Name: name, SmartHosts: SmartHosts(d.SmartHosts...), Exclusive: true})
+			}
+			given[at].Spaces = append(given[at].Spaces, d.Name)
+		}
+	}
+	return s, given
+}
