@@ -56,7 +56,7 @@ func (t *Table) validateDomain(s site.Site, d site.Domain) (found []site.Finding
 		} else {
 			add(site.Warning, "%q is also the host name of this relay: mail that it sends to its own name leaves by the connector %s (5.4.8)", d.Name, c.Name)
 		}
-	case c.direct() && !t.backup.has(name):
+	case c.direct() && !c.Hold && !t.backup.has(name):
 		add(site.Warning, "the connector %s delivers the mail of %q by DNS: it loops if the MX records name this relay (5.4.6)", c.Name, d.Name)
 	}
 	return found

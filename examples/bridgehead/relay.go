@@ -49,17 +49,19 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
-	srv := &smtpserver.Server{Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
+	router := &routing.Router{Table: table}
+	q := &queue.Queue{Store: store, Deliverer: router}
+	srv := &smtpserver.Server{ContentFile: store.CreateFile}
 	gate.Queue = q
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
+		Hostname:  s.hostname,
+		Logger:    log,
+		Resolver:  &s.dns,
 		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-		Logger:    log,
 	}, nil
 }

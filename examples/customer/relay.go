@@ -28,7 +28,7 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	domains := strings.Split(s.domains, ",")
 	provider := routing.SmartHost{Host: s.provider}
 	transport := &smtpclient.Transport{
-		Name: "provider", Hostname: s.hostname, Logger: log,
+		Name: "provider",
 		// The provider gets our password and sends our mail. So its
 		// certificate must be valid for its name.
 		TLS: smtpclient.TLSPolicy{Level: smtpclient.TLSDomain}, TLSConfig: roots,
@@ -49,11 +49,11 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: s.resolver(), Logger: log}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log,
+	router := &routing.Router{Table: table}
+	q := &queue.Queue{Store: store, Deliverer: router,
 		// The provider accepts only senders in our domains.
 		Reports: queue.Reports{From: "postmaster@" + domains[0]}}
-	srv := &smtpserver.Server{Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log,
+	srv := &smtpserver.Server{ContentFile: store.CreateFile,
 		// All mail comes from one client, in a burst.
 		Limits: smtpserver.Limits{MessageRate: -1}}
 	gate := &policy.Gate{Queue: q}
@@ -64,17 +64,20 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	fetcher := &routing.Fetcher{
-		Transport: transport, Provider: provider, Resolver: s.resolver(), Method: method, Domains: domains,
-		Interval: s.every, Schedule: schedule, Logger: log,
+		Transport: transport, Provider: provider, Method: method, Domains: domains,
+		Interval: s.every, Schedule: schedule,
 		Serve:    srv.Serve, // the connection after ATRN has the same policy and queue
 		Received: func() int64 { return srv.Counters().Messages },
 	}
 	relay := &gateway.Gateway{
-		Queue:   q,
-		Tasks:   []func(context.Context) error{func(ctx context.Context) error { fetcher.Run(ctx); return nil }},
-		Servers: []*smtpserver.Server{srv}, // with ATRN it has no listener
-		Closers: []io.Closer{router, store},
-		Logger:  log,
+		Hostname: s.hostname,
+		Logger:   log,
+		Resolver: s.resolver(),
+		Queue:    q,
+		Parts:    []gateway.Inheritor{fetcher},
+		Tasks:    []func(context.Context) error{func(ctx context.Context) error { fetcher.Run(ctx); return nil }},
+		Servers:  []*smtpserver.Server{srv}, // with ATRN it has no listener
+		Closers:  []io.Closer{router, store},
 	}
 	if s.listen != "" {
 		relay.Listeners = []*gateway.Listener{{Server: srv, Address: s.listen}}

@@ -32,10 +32,10 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
+	router := &routing.Router{Table: table}
+	q := &queue.Queue{Store: store, Deliverer: router}
 	srv := &smtpserver.Server{
-		Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log,
+		ContentFile: store.CreateFile,
 		// The Gate adds its own agents before and after these.
 		Agents: []smtpserver.Agent{ask(s.ask, http.DefaultClient), canary(s.domain, s.percent), tag},
 	}
@@ -45,9 +45,11 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
+		Hostname:  s.hostname,
+		Logger:    log,
+		Resolver:  &s.dns,
 		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-		Logger:    log,
 	}, nil
 }

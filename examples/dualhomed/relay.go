@@ -44,10 +44,10 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Logger: log}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
-	inside := &smtpserver.Server{Name: "inside", Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
-	outside := &smtpserver.Server{Name: "outside", Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
+	router := &routing.Router{Table: table}
+	q := &queue.Queue{Store: store, Deliverer: router}
+	inside := &smtpserver.Server{Name: "inside", ContentFile: store.CreateFile}
+	outside := &smtpserver.Server{Name: "outside", ContentFile: store.CreateFile}
 
 	domains := []policy.Domain{{Name: s.domain}}
 	insideGate := &policy.Gate{Domains: domains, Networks: networks, Queue: q}
@@ -57,9 +57,10 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
+		Hostname:  s.hostname,
+		Logger:    log,
 		Listeners: []*gateway.Listener{{Server: inside, Address: s.inside}, {Server: outside, Address: s.outside}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-		Logger:    log,
 	}, nil
 }

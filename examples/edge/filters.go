@@ -26,7 +26,7 @@ func (c *config) filter(g *policy.Gate, dns routing.Resolver) {
 		g.Inbound = append(g.Inbound, new(firewall.Inbound).Agent())
 	}
 	if f.AuthResults {
-		g.Inbound = append(g.Inbound, (&authres.Stamper{ID: c.Hostname}).Agent())
+		g.Inbound = append(g.Inbound, (&authres.Stamper{}).Agent())
 	}
 }
 
@@ -68,7 +68,7 @@ func (c *config) filterAddresses(g *policy.Gate) {
 func (c *config) filterOrigins(g *policy.Gate, dns routing.Resolver) {
 	f := &c.Filters
 	if c.mode("filters.spf", f.SPF, "none", "check", "reject") != "none" {
-		g.MailAuth = append(g.MailAuth, (&spf.Checker{Resolver: dns, Receiver: c.Hostname, RejectFail: f.SPF == "reject"}).Agent())
+		g.MailAuth = append(g.MailAuth, (&spf.Checker{Resolver: dns, RejectFail: f.SPF == "reject"}).Agent())
 	}
 	if c.mode("filters.dkim", f.DKIM, "none", "check") != "none" {
 		g.MailAuth = append(g.MailAuth, (&dkim.Verifier{Resolver: dns}).Agent())

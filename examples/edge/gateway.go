@@ -26,9 +26,9 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 	received := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: c.Logs, Prefix: "receive"})
 	sent := smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: c.Logs, Prefix: "send"})
 	roots, resolver := c.roots(), c.resolver()
-	router := &routing.Router{Hostname: c.Hostname, Resolver: resolver, Logger: log,
+	router := &routing.Router{
 		NewTransport: func(connector string) *smtpclient.Transport {
-			t := &smtpclient.Transport{Name: connector, Hostname: c.Hostname, Logger: log, ProtocolLog: sent}
+			t := &smtpclient.Transport{Name: connector, ProtocolLog: sent}
 			if connector == "organization" {
 				t.TLSConfig = roots
 				// Weights distribute sessions, so a session must be short. This
@@ -37,16 +37,18 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 			}
 			return t
 		}}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: c.Hostname, Logger: log}
+	q := &queue.Queue{Store: store, Deliverer: router}
 	e := &edge{path: path, config: c, log: log, router: router, queue: q,
 		parts: parts{queue: q, resolver: resolver, contentFile: store.CreateFile, log: log, received: received}}
 	relay := &gateway.Gateway{
+		Hostname:  c.Hostname,
+		Logger:    log,
+		Resolver:  resolver,
 		Listeners: []*gateway.Listener{{Address: c.Receive.Internet.Listen}, {Address: c.Receive.Organization.Listen}},
 		Queue:     q,
 		Tasks:     []func(context.Context) error{func(ctx context.Context) error { return e.reloads(ctx, reload) }},
-		Tracking:  &tracking.Log{Dir: filepath.Join(c.Logs, "tracking"), Hostname: c.Hostname},
+		Tracking:  &tracking.Log{Dir: filepath.Join(c.Logs, "tracking")},
 		Closers:   []io.Closer{router, store, received, sent},
-		Logger:    log,
 	}
 	e.internet, e.organization = relay.Listeners[0], relay.Listeners[1]
 	r, err := newRules(c, e.parts)

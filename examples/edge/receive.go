@@ -40,9 +40,9 @@ func newRules(c *config, p parts) (*rules, error) {
 	c.server()
 	cert := c.certificate()
 	r := &rules{table: c.table()}
-	r.internet = &smtpserver.Server{Name: "internet", Hostname: c.Hostname, TLSConfig: cert,
+	r.internet = &smtpserver.Server{Name: "internet", TLSConfig: cert,
 		ContentFile: p.contentFile, Logger: p.log, ProtocolLog: p.received}
-	r.organization = &smtpserver.Server{Name: "organization", Hostname: c.Hostname, TLSConfig: cert,
+	r.organization = &smtpserver.Server{Name: "organization", TLSConfig: cert,
 		ContentFile: p.contentFile, Logger: p.log, ProtocolLog: p.received}
 
 	strangers := &policy.Gate{Domains: c.accepted(), Resolver: p.resolver, Queue: p.queue}

@@ -40,22 +40,24 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: &s.dns, Logger: log}
+	router := &routing.Router{Table: table}
 	q := &queue.Queue{
-		Store: store, Deliverer: router, Hostname: s.hostname, Logger: log,
+		Store: store, Deliverer: router,
 		// The queue's own reports need the routes of the shared domain too: our
 		// system does not have their users.
 		Hooks: []queue.Hook{domains.Hook()},
 	}
-	srv := &smtpserver.Server{Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log}
+	srv := &smtpserver.Server{ContentFile: store.CreateFile}
 	gate := &policy.Gate{Domains: list, Networks: s.allow, Queue: q}
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
+		Hostname:  s.hostname,
+		Logger:    log,
+		Resolver:  &s.dns,
 		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-		Logger:    log,
 	}, nil
 }

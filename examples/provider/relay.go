@@ -47,23 +47,25 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: s.resolver(), Logger: log}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log}
+	router := &routing.Router{Table: table}
+	q := &queue.Queue{Store: store, Deliverer: router}
 	router.Wake = routing.WakeQueue(q) // ETRN and ATRN start delivery at once
 	srv := &smtpserver.Server{
-		Hostname: s.hostname, ContentFile: store.CreateFile, Logger: log,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
-		Auth:      smtpserver.PasswordAuth(passwords(customers)),
-		Agents:    []smtpserver.Agent{policy.HeldMail(router)},
+		ContentFile: store.CreateFile,
+		TLSConfig:   &tls.Config{Certificates: []tls.Certificate{cert}},
+		Auth:        smtpserver.PasswordAuth(passwords(customers)),
+		Agents:      []smtpserver.Agent{policy.HeldMail(router)},
 	}
 	gate.Queue = q
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
+		Hostname:  s.hostname,
+		Logger:    log,
+		Resolver:  s.resolver(),
 		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-		Logger:    log,
 	}, nil
 }

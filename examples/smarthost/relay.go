@@ -50,21 +50,22 @@ func newRelay(s *settings, log *slog.Logger, stderr io.Writer) (*gateway.Gateway
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Logger: warnings}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: warnings}
+	router := &routing.Router{Table: table, Logger: warnings}
+	q := &queue.Queue{Store: store, Deliverer: router, Logger: warnings}
 
 	// Only the machines of -allow may send, and to any domain.
 	gate := &policy.Gate{Networks: s.allow, Queue: q}
 	srv := &smtpserver.Server{
-		Name: "internal", Hostname: s.hostname, ContentFile: store.CreateFile, Logger: warnings, ProtocolLog: received,
+		Name: "internal", ContentFile: store.CreateFile, Logger: warnings, ProtocolLog: received,
 	}
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return &gateway.Gateway{
+		Hostname:  s.hostname,
 		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
 		Queue:     q,
-		Tracking:  &tracking.Log{Dir: s.logs, Hostname: s.hostname},
+		Tracking:  &tracking.Log{Dir: s.logs},
 		Closers:   []io.Closer{router, store, received, sent},
 		Logger:    log,
 	}, nil

@@ -33,9 +33,6 @@ func (s *settings) complete() error {
 		return errors.New("-spool: is required")
 	}
 	s.logs = cmp.Or(s.logs, filepath.Join(s.spool, "logs"))
-	if s.hostname == "" {
-		s.hostname, _ = os.Hostname() // the tracking log has no default of its own
-	}
 	return nil
 }
 

@@ -129,12 +129,11 @@ func TestMistakes(t *testing.T) {
 		"Gate with another Queue": {func(p *parts) { p.gate.Queue = &queue.Queue{} }, "Listeners[0].Server: Gate.Queue is not the Queue of the Gateway"},
 		"nil Listener":            {func(p *parts) { p.Listeners = append(p.Listeners, nil) }, "Listeners[1]: is nil"},
 		"Listener without Server": {func(p *parts) { p.Listeners = append(p.Listeners, new(gateway.Listener)) }, "Listeners[1].Server: is not set"},
-		"Servers with nil":        {func(p *parts) { p.Servers = []*smtpserver.Server{nil} }, "Servers[0]: is not set"},
+		"Servers with nil":        {func(p *parts) { p.Servers = []*smtpserver.Server{nil} }, "Servers[0]: is nil"},
 		"Server without Handler":  {func(p *parts) { p.Servers = []*smtpserver.Server{{}} }, "Servers[0].Handler: is not set"},
 		"one Server twice": {func(p *parts) {
 			p.Listeners = append(p.Listeners, &gateway.Listener{Server: p.srv, Address: "127.0.0.1:0"})
 		}, "Listeners[1].Server: is also Listeners[0].Server"},
-		"one Server in both":       {func(p *parts) { p.Servers = []*smtpserver.Server{p.srv} }, "Servers[0]: is also Listeners[0].Server"},
 		"one address twice":        {twoListeners("127.0.0.1:2525", "127.0.0.1:2525"), "Listeners[1].Address: 127.0.0.1:2525 is also used by Listeners[0]"},
 		"address and all":          {twoListeners("127.0.0.1:2525", ":2525"), "Listeners[1].Address: :2525 is also used"},
 		"the default address":      {twoListeners("", ":25"), "Listeners[1].Address: :25 is also used"},
@@ -236,12 +235,13 @@ func file(t *testing.T) string {
 // What looks like a mistake, but is none.
 func TestNoMistakes(t *testing.T) {
 	for name, change := range map[string]func(*parts){
-		"port 0 twice":    twoListeners("127.0.0.1:0", "127.0.0.1:0"),
-		"two addresses":   twoListeners("127.0.0.1:2525", "127.0.0.2:2525"),
-		"two ports":       twoListeners(":2525", ":2526"),
-		"another port":    func(p *parts) { p.Listeners[0].Address = "127.0.0.1:2525"; p.smartHost("127.0.0.1:2526") },
-		"another address": func(p *parts) { p.Listeners[0].Address = "127.0.0.1:2525"; p.smartHost("127.0.0.2:2525") },
-		"a local Postfix": func(p *parts) { p.Listeners[0].Address = ":2525"; p.smartHost("relay.example.com") },
+		"port 0 twice":                         twoListeners("127.0.0.1:0", "127.0.0.1:0"),
+		"a Server with and without a listener": func(p *parts) { p.Servers = []*smtpserver.Server{p.srv} },
+		"two addresses":                        twoListeners("127.0.0.1:2525", "127.0.0.2:2525"),
+		"two ports":                            twoListeners(":2525", ":2526"),
+		"another port":                         func(p *parts) { p.Listeners[0].Address = "127.0.0.1:2525"; p.smartHost("127.0.0.1:2526") },
+		"another address":                      func(p *parts) { p.Listeners[0].Address = "127.0.0.1:2525"; p.smartHost("127.0.0.2:2525") },
+		"a local Postfix":                      func(p *parts) { p.Listeners[0].Address = ":2525"; p.smartHost("relay.example.com") },
 		"a part of a pattern": func(p *parts) {
 			p.gate.Domains = []policy.Domain{{Name: "*.example.org"}}
 			p.table(routing.Site{}, routing.Connector{Name: "n", Spaces: []string{"a.b.example.org"}, SmartHosts: routing.SmartHosts("192.0.2.9")})

@@ -8,7 +8,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// validateListeners checks that no server and no address is used twice.
+// validateListeners checks that no two listeners have one server or one address.
 func (g *Gateway) validateListeners(f *findings) {
 	servers := make(map[*smtpserver.Server]string)
 	use := func(path string, srv *smtpserver.Server) {
@@ -39,8 +39,10 @@ func (g *Gateway) validateListeners(f *findings) {
 			f.add(Error, path+".Address", err.Error())
 		}
 	}
-	for i, srv := range g.Servers {
-		use(fmt.Sprintf("Servers[%d]", i), srv)
+	for i, srv := range g.Servers { // one of them can be a Listener's too: it serves both
+		if srv == nil {
+			f.add(Error, fmt.Sprintf("Servers[%d]", i), "is nil")
+		}
 	}
 }
 
