@@ -45,12 +45,19 @@ func newMailer(s *settings, log *slog.Logger) (*mailer, error) {
 		return nil, err
 	}
 	resolver := &routing.DNSResolver{Servers: strings.FieldsFunc(s.dns, func(r rune) bool { return r == ',' })}
-	router := &routing.Router{Table: table, Hostname: s.hostname, Resolver: resolver, Logger: log}
-	return &mailer{from: from, Gateway: gateway.Gateway{
-		Queue:   &queue.Queue{Store: store, Deliverer: router, Hostname: s.hostname, Logger: log},
-		Closers: []io.Closer{router, store},
-		Logger:  log,
-	}}, nil
+	router := &routing.Router{Table: table}
+	m := &mailer{from: from, Gateway: gateway.Gateway{
+		Hostname: s.hostname,
+		Logger:   log,
+		Resolver: resolver,
+		Queue:    &queue.Queue{Store: store, Deliverer: router},
+		Closers:  []io.Closer{router, store},
+	}}
+	// The program submits messages before Run begins.
+	if err := m.Validate(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return m, nil
 }
 
 // send submits a message. When it returns nil, the message is safe on disk. The

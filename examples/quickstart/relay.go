@@ -28,29 +28,29 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 		return nil, err
 	}
 
+	// The accepted domain, its recipients, and the server that gets its mail.
+	domains := []policy.Domain{{Name: organizationDomain, Directory: policy.Recipients("alice", "bob"), SmartHosts: []string{w.organization.addr.String()}}}
+
 	// The routing: which connector sends the mail for a domain.
-	table, err := routing.NewTable(
-		routing.Connector{Name: "organization", Spaces: []string{organizationDomain},
-			SmartHosts: routing.SmartHosts(w.organization.addr.String()), Exclusive: true},
+	table, err := routing.Site{Accepted: policy.Destinations(domains...)}.NewTable(
 		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: w.internet.port()},
 	)
 	if err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Hostname: relayName, Resolver: &routing.DNSResolver{Servers: []string{w.dns.Addr}}}
-	q := &queue.Queue{Store: store, Deliverer: router, Hostname: relayName}
+	router := &routing.Router{Table: table}
+	q := &queue.Queue{Store: store, Deliverer: router}
 
 	// The policy: all clients may send to alice and bob. Clients that have
 	// logged in may send to any domain.
 	gate := &policy.Gate{
-		Domains:       []policy.Domain{{Name: organizationDomain, Directory: policy.Recipients("alice", "bob")}},
+		Domains:       domains,
 		Authenticated: true,
 		Queue:         q,
 	}
 
 	// The receive connector.
 	srv := &smtpserver.Server{
-		Hostname:    relayName,
 		TLSConfig:   certificate,
 		Auth:        smtpserver.PasswordAuth(checkPassword),
 		ContentFile: store.CreateFile,
@@ -61,11 +61,15 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 
 	// The gateway runs these parts and shuts them down without loss. Mail that is
 	// not delivered stays in dir.
-	return &gateway.Gateway{
+	relay := &gateway.Gateway{
+		Hostname:  relayName,
+		Resolver:  &routing.DNSResolver{Servers: []string{w.dns.Addr}},
 		Listeners: []*gateway.Listener{{Server: srv, Socket: l}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-	}, nil
+	}
+	// The demonstration uses the queue before Run begins.
+	return relay, relay.Validate()
 }
 
 // checkPassword accepts the one account.

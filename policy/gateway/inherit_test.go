@@ -17,6 +17,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rules"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/scan"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/arc"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dkim"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/dmarc"
+	"github.com/bridgehead-mail/bridgehead/policy/mailauth/spf"
 	"github.com/bridgehead-mail/bridgehead/policy/trace/pipetrace"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
@@ -24,6 +28,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/routing/dnstest"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
@@ -77,6 +82,12 @@ func TestPartsInherit(t *testing.T) {
 		tracer    = &pipetrace.Tracer{Dir: filepath.Join(dir, "trace"), Sender: "<>"}
 		folder    = &pickup.Folder{Dir: filepath.Join(dir, "pickup")}
 		fetcher   = &routing.Fetcher{Transport: &smtpclient.Transport{}}
+		dns       = &routing.DNSResolver{Servers: []string{"127.0.0.1:1"}}
+		sender    = &policy.SenderDomain{}
+		checks    = &spf.Checker{}
+		keys      = &dkim.Verifier{}
+		policies  = &dmarc.Checker{}
+		chains    = &arc.Verifier{}
 		own       gateway.Defaults // of an agent of the application
 	)
 	table := func(tr *smtpclient.Transport) *routing.Table {
@@ -91,10 +102,11 @@ func TestPartsInherit(t *testing.T) {
 	}
 	router := &routing.Router{Table: table(transport), NewTransport: func(string) *smtpclient.Transport { return made }}
 	q := &queue.Queue{Store: store, Deliverer: router}
-	srv := &smtpserver.Server{ProtocolLog: received, Agents: []smtpserver.Agent{{Inherit: func(d gateway.Defaults) { own = d }}}}
+	srv := &smtpserver.Server{ProtocolLog: received, Agents: []smtpserver.Agent{sender.Agent(), {Inherit: func(d gateway.Defaults) { own = d }}}}
 	gate := &policy.Gate{
 		Domains:    []policy.Domain{{Name: "example.com", Directory: policy.Subaddresses(&policy.CachedDirectory{Directory: policy.AnyOf(directory)}, "")}},
 		Pressure:   pressure,
+		MailAuth:   []smtpserver.Agent{checks.Agent(), keys.Agent(), policies.Agent(), chains.Agent()},
 		Reputation: &policy.Reputation{ProxyProbe: probe},
 		Rules:      []smtpserver.Agent{ruleSet.Agent()},
 		AntiSpam:   tracer.Wrap([]smtpserver.Agent{filter.Agent(), clamd.Agent(), spamd.Agent(), hook.Agent()}),
@@ -110,6 +122,7 @@ func TestPartsInherit(t *testing.T) {
 	relay := &gateway.Gateway{
 		Hostname:  "relay.example.com",
 		Logger:    logger,
+		Resolver:  dns,
 		Listeners: []*gateway.Listener{{Server: srv, Address: "127.0.0.1:0"}},
 		Servers:   []*smtpserver.Server{fetch},
 		Queue:     q,
@@ -141,6 +154,17 @@ func TestPartsInherit(t *testing.T) {
 		if got != logger {
 			t.Errorf("%s: Logger %v", name, got)
 		}
+	}
+	for name, got := range map[string]gateway.Resolver{
+		"router": router.Resolver, "fetcher": fetcher.Resolver, "sender domain": sender.Resolver, "agent": own.Resolver,
+		"spf": checks.Resolver, "dkim": keys.Resolver, "dmarc": policies.Resolver, "arc": chains.Resolver,
+	} {
+		if got != gateway.Resolver(dns) {
+			t.Errorf("%s: Resolver %v", name, got)
+		}
+	}
+	if checks.Receiver != "relay.example.com" {
+		t.Errorf("spf: Receiver %q", checks.Receiver)
 	}
 	if !strings.Contains(log.String(), `msg="spool: recovered"`) {
 		t.Errorf("the lines of the spool before Run are missing:\n%s", log.String())
@@ -214,5 +238,36 @@ func run(t *testing.T, relay *gateway.Gateway) {
 	case err := <-ended:
 		ended <- nil
 		t.Fatal(err)
+	}
+}
+
+// The agents that a Gate makes of its settings use the Resolver of the Gateway:
+// the lists of a ConnectionFilter, the host names of Clients, and the Received
+// field.
+func TestGateUsesTheResolver(t *testing.T) {
+	dns := dnstest.New(t, `
+		1.0.0.127.in-addr.arpa.        PTR client.example.net.
+		client.example.net.            A   127.0.0.1
+		1.0.0.127.list.example.        A   127.0.0.2
+		2.0.0.127.list.example.        A   127.0.0.2
+	`)
+	for _, listed := range []bool{false, true} {
+		p := newParts(t, func(p *parts) {
+			p.Resolver = &routing.DNSResolver{Servers: []string{dns.Addr}}
+			p.gate.ReverseDNS = true
+			p.gate.Grants = []policy.Grant{{To: policy.Clients{Hosts: []string{"*.example.net"}}, Rights: policy.Submit | policy.AcceptAnySender | policy.AcceptAnyRecipient}}
+			if listed {
+				p.gate.Grants = nil
+				p.gate.Connection = &policy.ConnectionFilter{BlockLists: []policy.DNSList{{Zone: "list.example"}}}
+			}
+			p.Queue.Deliverer = discard{}
+			p.Closers = nil
+		})
+		run(t, p.Gateway)
+		script := "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@other.example>\nS: 250\nC: QUIT\nS: 221\n"
+		if listed {
+			script = "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 550 5.7.1\nC: QUIT\nS: 221\n"
+		}
+		smtptest.Talk(t, p.Listeners[0].Addr().String(), script)
 	}
 }

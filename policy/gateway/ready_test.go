@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -62,4 +64,18 @@ func TestRunTwice(t *testing.T) {
 		t.Error("the second Run has closed the store of the first one")
 	}
 	smtptest.TalkOn(t, r.dial(t), "S: 220\nC: QUIT\nS: 221\n")
+}
+
+// If the store is closed while the queue runs, Run ends with that error.
+func TestStoreClosedWhileRunning(t *testing.T) {
+	r := newRelay(t)
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(context.Background()) }()
+	<-r.Ready()
+	if err := r.Queue.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, queue.ErrClosed) {
+		t.Errorf("Run: %v", err)
+	}
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/policy"
@@ -38,10 +37,4 @@ func (g *Gateway) site() site.Site {
 		}
 	}
 	return s
-}
-
-// isPath reports whether the subject of a finding is the path of a field of the
-// Gateway.
-func isPath(subject string) bool {
-	return strings.HasPrefix(subject, "Listeners[") || strings.HasPrefix(subject, "Servers[")
 }

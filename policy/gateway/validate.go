@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/site"
@@ -45,11 +46,11 @@ func (g *Gateway) validate() (f findings) {
 	return f
 }
 
-// addSite adds the findings of the Deliverer. Those about an accepted domain have
-// the path of the domain, all others that of the Deliverer.
+// addSite adds the findings of the Deliverer. Those about a connector get the
+// path of the Deliverer.
 func (f *findings) addSite(found []Finding) {
 	for _, one := range found {
-		if !isPath(one.Subject) {
+		if strings.HasPrefix(one.Subject, "connector") {
 			one.Subject = "Queue.Deliverer: " + one.Subject
 		}
 		*f = append(*f, one)
