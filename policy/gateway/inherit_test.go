@@ -246,13 +246,15 @@ func run(t *testing.T, relay *gateway.Gateway) {
 // field.
 func TestGateUsesTheResolver(t *testing.T) {
 	dns := dnstest.New(t, `
-		1.0.0.127.in-addr.arpa.        PTR client.example.net.
-		client.example.net.            A   127.0.0.1
-		1.0.0.127.list.example.        A   127.0.0.2
+		1.2.0.192.in-addr.arpa.        PTR client.example.net.
+		client.example.net.            A   192.0.2.1
+		1.2.0.192.list.example.        A   127.0.0.2
 		2.0.0.127.list.example.        A   127.0.0.2
 	`)
 	for _, listed := range []bool{false, true} {
+		socket := smtptest.NewListener()
 		p := newParts(t, func(p *parts) {
+			p.Listeners[0].Socket = socket
 			p.Resolver = &routing.DNSResolver{Servers: []string{dns.Addr}}
 			p.gate.ReverseDNS = true
 			p.gate.Grants = []policy.Grant{{To: policy.Clients{Hosts: []string{"*.example.net"}}, Rights: policy.Submit | policy.AcceptAnySender | policy.AcceptAnyRecipient}}
@@ -268,6 +270,10 @@ func TestGateUsesTheResolver(t *testing.T) {
 		if listed {
 			script = "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<a@example.org>\nS: 250\nC: RCPT TO:<b@example.com>\nS: 550 5.7.1\nC: QUIT\nS: 221\n"
 		}
-		smtptest.Talk(t, p.Listeners[0].Addr().String(), script)
+		c, err := socket.Dial("192.0.2.1:1025")
+		if err != nil {
+			t.Fatal(err)
+		}
+		smtptest.TalkOn(t, c, script).Close()
 	}
 }
