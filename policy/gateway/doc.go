@@ -13,6 +13,19 @@
 // [Main] does the work of the last three lines in the main function of a
 // program.
 //
+// # Settings
+//
+// Hostname, Logger and Resolver are set once, on the Gateway. Each part of the
+// relay that has no value of its own gets that of the Gateway before anything
+// runs: servers, agents, queue, store, router, transports, logs, and other
+// [Inheritor]s in Parts. Accepted domains are set once too, with the destination
+// of their mail: see policy.Destinations.
+//
+// [Gateway.Validate] checks all settings together and names each one that cannot
+// work or contradicts another. Run calls it before it opens a socket.
+// [Gateway.Check] also queries the DNS and the smart hosts. [Gateway.Ready] tells
+// when the relay runs.
+//
 // # Shutdown
 //
 // When the context of [Gateway.Run] ends, the relay accepts no more connections.
