@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/site"
@@ -56,6 +57,11 @@ func (f *findings) addError(subject string, err error) {
 	}
 	text = packageName.ReplaceAllString(text, "")
 	*f = append(*f, Finding{Severity: Error, Subject: subject, Text: text, Err: err})
+}
+
+// has reports whether there is a finding about a field, or about a part of it.
+func (f *findings) has(field string) bool {
+	return slices.ContainsFunc(*f, func(one Finding) bool { return strings.HasPrefix(one.Subject, field) })
 }
 
 var (

@@ -106,7 +106,7 @@ func (g *Gateway) validateServer(f *findings, s namedServer) {
 		f.add(Error, s.Path+".Handler", "is not set: policy.Gate.Install sets it")
 	}
 	f.addError(s.Path, srv.Validate())
-	if noTLS := srv.TLSConfig == nil || srv.TLSMode == smtpserver.TLSOff; srv.Auth != nil && noTLS && !srv.AllowInsecureAuth {
+	if noTLS := srv.TLSConfig == nil || srv.TLSMode == smtpserver.TLSOff; srv.Auth != nil && noTLS && !srv.AllowInsecureAuth && !f.has(s.Path+".Auth") {
 		f.add(Error, s.Path+".Auth", "no client can use it: AUTH needs TLS, and the server has none. Set TLSConfig or AllowInsecureAuth")
 	}
 	validateCertificates(f, s, time.Now())
@@ -133,7 +133,9 @@ func (g *Gateway) validateLogs(f *findings) {
 	}
 	for _, s := range g.servers() {
 		if w, is := s.Server.ProtocolLog.(*smtpserver.ProtocolLogWriter); is {
-			check(s.Path+".ProtocolLog", w)
+			if seen[w] = seen[w] || f.has(s.Path+".ProtocolLog"); !seen[w] {
+				check(s.Path+".ProtocolLog", w)
+			}
 		}
 	}
 	for i, c := range g.Closers {
