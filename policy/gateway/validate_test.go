@@ -153,7 +153,9 @@ func TestMistakes(t *testing.T) {
 		"tracking in /proc":        {func(p *parts) { p.Tracking = &tracking.Log{Dir: "/proc/x/y"} }, "Tracking.Dir: /proc/x/y cannot be written: "},
 		"tracking in a file":       {func(p *parts) { p.Tracking = &tracking.Log{Dir: file(p.t) + "/logs"} }, "Tracking.Dir: "},
 		"protocol log of a server": {func(p *parts) {
-			p.srv.ProtocolLog = smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: "/proc/x"})
+			p.change(func(s *smtpserver.Server) {
+				s.ProtocolLog = smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: "/proc/x"})
+			})
 		}, "Listeners[0].Server.ProtocolLog.Dir: /proc/x cannot be written"},
 		"protocol log of a client": {func(p *parts) {
 			p.Closers = append(p.Closers, smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{}))
