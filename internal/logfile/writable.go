@@ -17,7 +17,7 @@ func (f *Files) Validate() error { return Writable(f.Dir) }
 // Writable is Files.Validate for a directory.
 func Writable(dir string) error {
 	if dir == "" {
-		return errors.New("Dir is not set")
+		return errors.New("log: Dir is not set")
 	}
 	made := filepath.Clean(dir) // it, or what is above it
 	for {
@@ -36,7 +36,7 @@ func Writable(dir string) error {
 		if errors.As(err, &cause) {
 			err = cause.Err // the path is that of a temporary name
 		}
-		return fmt.Errorf("Dir %s cannot be written: %s: %w", dir, made, err)
+		return fmt.Errorf("log: Dir %s cannot be written: %s: %w", dir, made, err)
 	}
 	return os.Remove(tried)
 }

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
@@ -174,9 +173,7 @@ func (w *Writer) Validate() error {
 		if out == nil {
 			return errors.New("protolog: the log has no io.Writer: *Files is nil")
 		}
-		if err := out.Validate(); err != nil {
-			return fmt.Errorf("protolog: %w", err)
-		}
+		return out.Validate()
 	}
 	return nil
 }
