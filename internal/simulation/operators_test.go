@@ -56,8 +56,12 @@ func (w *world) operate(r *relay, rnd *rand.Rand) {
 	ops := []queue.Op{queue.Suspend(), queue.Suspend(), queue.Resume(), queue.Resubmit(), queue.Expire(), queue.Remove(true), queue.Remove(false),
 		queue.Redirect(queue.NextHop{Connector: "out", Destination: fmt.Sprintf("d%d.example", rnd.IntN(domains))})}
 	op := ops[rnd.IntN(len(ops))]
-	if op == queue.Remove(false) {
+	switch op {
+	case queue.Remove(false):
 		w.oracle.removing(r, info)
+		w.oracle.givingUp(info)
+	case queue.Remove(true), queue.Expire():
+		w.oracle.givingUp(info)
 	}
 	n, err := r.queue.Do(ctx, queue.Filter{ID: info.ID}, op)
 	w.trace.add("operator: %v of mail to %s: %d %v", op, info.Recipients[0].Addr, n, err != nil)

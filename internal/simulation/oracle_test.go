@@ -25,6 +25,7 @@ type oracle struct {
 	letters  []*letter
 	strays   []string // arrivals that belong to no letter
 	problems []string
+	results  bool // the application gets final results
 }
 
 // A letter is a message of a client.
@@ -62,6 +63,9 @@ type rcpt struct {
 	failed   bool      // the relay has said so in an event
 	failedAt time.Time // when it said so last
 	bad      bool      // the relay keeps the letter as bad mail
+
+	ended, delivered bool // it has a final result; one was "delivered"
+	givenUp          bool // an operator may have given its final result up
 }
 
 // An arrival is a message that a host has accepted.
@@ -328,7 +332,7 @@ func (o *oracle) check(r *rcpt) (problems []string) {
 	if r.state == acknowledged && !ended {
 		problems = append(problems, "LOST")
 	}
-	return problems
+	return append(problems, o.checkResult(r)...)
 }
 
 // forgotten reports whether the relay died before it had recorded the failure of a

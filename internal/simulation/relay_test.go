@@ -85,6 +85,7 @@ func (w *world) start(life int) (*relay, error) {
 		Store: store, Deliverer: &deliverer{Router: r.router, relay: r}, Hostname: "relay.example.com", Retry: retry, Logger: logger, Clock: wall.Reading(w.clock.now),
 		Limits: queue.Limits{Deliveries: maxDeliveries, Active: maxActive, Memory: 256 << 10, Hop: queue.HopLimits{Concurrency: maxHop, Recipients: 20}},
 	}
+	w.keepResults(r)
 	r.gate = &policy.Gate{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Authenticated: true, Queue: r.queue}
 	for _, d := range ownDomains {
 		r.gate.Domains = append(r.gate.Domains, policy.Domain{Name: d, Kind: policy.ExternalRelay})
