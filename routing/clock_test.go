@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,18 +53,18 @@ func TestFetchFollowsTheClock(t *testing.T) {
 	for _, step := range []time.Duration{0, time.Hour, -time.Hour, 7 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now() // midnight UTC
-			var ahead time.Duration
+			var ahead atomic.Int64
 			var at []time.Duration
 			ctx, stop := context.WithCancel(t.Context())
 			f := &Fetcher{Provider: SmartHost{Host: "[192.0.2.1]"}, Interval: 100 * time.Hour, Domains: []string{"x.example"},
 				Schedule: schedule(t, "08:00-18:00", time.UTC),
-				Clock:    wall.Reading(func() time.Time { return time.Now().Add(ahead) }),
+				Clock:    wall.Reading(func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }),
 				Transport: &smtpclient.Transport{Hostname: "branch.test", DialContext: func(context.Context, string, string) (net.Conn, error) {
 					at = append(at, time.Since(began))
 					stop()
 					return nil, context.Canceled
 				}}}
-			time.AfterFunc(time.Minute+time.Second, func() { ahead = step })
+			time.AfterFunc(time.Minute+time.Second, func() { ahead.Store(int64(step)) })
 			f.Run(ctx)
 			want := 8*time.Hour - step
 			if !slices.ContainsFunc(at, func(d time.Duration) bool { return d >= want && d <= want+scheduleCheck }) || len(at) != 1 {
