@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/logfile"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // Files writes a log to files in a directory, as smtpserver.ProtocolLogFiles does.
@@ -25,9 +26,9 @@ type Files = logfile.Files
 // the number of lost ones. A Log is safe for concurrent use.
 type Log struct {
 	// Logger gets an error when trails cannot be written, and a line when they
-	// are written again. The default is that of the gateway.Gateway whose
-	// Closers have the Log. Without one nothing is logged. It must not change
-	// after the first call of Add.
+	// are written again. If it is nil, nothing is logged. A gateway.Gateway
+	// whose Closers have the Log sets it. It must not change after the first
+	// call of Add.
 	Logger *slog.Logger
 
 	mu   sync.Mutex // guards the following fields, and calls of w
@@ -42,6 +43,13 @@ func NewLog(w io.Writer) *Log {
 		f.Prefix = cmp.Or(f.Prefix, "AUDIT")
 	}
 	return &Log{w: w, loss: logfile.Loss{Log: "audit log", Unit: "trails"}}
+}
+
+// Inherit sets Logger if it is not set. A gateway.Gateway calls it.
+func (l *Log) Inherit(d smtpserver.Defaults) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d.Fill(nil, &l.Logger)
 }
 
 // Add writes a trail.
