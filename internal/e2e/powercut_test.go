@@ -14,7 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
 
-const powerCuts = 12
+const powerCuts = 10
 
 // Promises 1 and 3: a message that was answered with 250 survives power cuts, and
 // duplicates require one. The spool of a relay process is on a real file system, on a
