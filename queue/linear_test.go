@@ -15,6 +15,10 @@ func TestDoubling(t *testing.T) {
 		"Import sender":   func(s string) { Import(String("X-Sender: " + s)) },
 		"Import receiver": func(s string) { Import(String("X-Sender: <a@b>\r\nX-Receiver: <c@d> " + s)) },
 		"ValidID":         func(s string) { _ = ValidID(s) },
+		"Result":          func(s string) { new(Result).UnmarshalJSON([]byte(s)) },
+		"Result, text":    func(s string) { new(Result).UnmarshalJSON([]byte(`{"recipients":[` + s)) },
+		"Status":          func(s string) { new(Status).UnmarshalText([]byte(s)) },
+		"EventKind":       func(s string) { new(EventKind).UnmarshalText([]byte(s)) },
 	}, doubling.Units)
 }
 

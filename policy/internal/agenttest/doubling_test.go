@@ -14,8 +14,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/content"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/firewall"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/milter"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rewrite"
 	"github.com/bridgehead-mail/bridgehead/policy/filter/rules"
+	"github.com/bridgehead-mail/bridgehead/policy/filter/scan"
 	"github.com/bridgehead-mail/bridgehead/policy/internal/agenttest"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/arc"
 	"github.com/bridgehead-mail/bridgehead/policy/mailauth/authres"
@@ -67,6 +69,12 @@ func agents(t *testing.T) map[string]smtpserver.Agent {
 		"policy.Spoofing":            (&policy.Spoofing{Domains: domains}).Agent(),
 		"policy.Loop":                (&policy.Loop{}).Agent(),
 		"policy.Trace":               (&policy.Trace{}).Agent(),
+		"policy.SenderFilter":        (&policy.SenderFilter{Domains: []string{"*.example.net"}}).Agent(),
+		"policy.SendAs":              (&policy.SendAs{}).Agent(),
+		"scan.Clamd":                 (&scan.Clamd{Address: clamd(t)}).Agent(),
+		"scan.Spamd":                 (&scan.Spamd{Address: spamd(t)}).Agent(),
+		"scan.HTTP":                  (&scan.HTTP{URL: hook(t)}).Agent(),
+		"milter.Client":              (&milter.Client{Address: filter(t)}).Agent(),
 	}
 }
 
