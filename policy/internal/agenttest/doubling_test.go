@@ -121,11 +121,15 @@ func TestAgentsAreLinear(t *testing.T) {
 				accepted++
 			}
 		}
+		texts := units
+		if strings.HasPrefix(name, "scan.") || strings.HasPrefix(name, "milter.") {
+			texts = []string{"a", "\r\n", "A: b\r\n", "a\r\n "} // the agent does not parse the message
+		}
 		doubling.Time(t, map[string]func(string){
 			name + ", header": func(s string) { count(mixed + s + "\r\n\r\nx") },
 			name + ", field":  func(s string) { count("From: " + s + "\r\nTo: a@b\r\n\r\nx") },
 			name + ", body":   func(s string) { count(mixed + "\r\n--b\r\nContent-Type: text/html\r\n\r\n" + s + "\r\n--b--") },
-		}, units)
+		}, texts)
 		if accepted < sent/2 {
 			t.Errorf("%s: the server accepted %d of %d messages, so the agent saw few of them", name, accepted, sent)
 		}
