@@ -13,7 +13,7 @@ import (
 
 // Twice the answer of a DNS server takes about twice the time: to read its records, and
 // to find those of the name and its aliases. An answer has at most 64 KiB.
-func TestDoubling(t *testing.T) {
+func TestDoublingAnswers(t *testing.T) {
 	parse := func(qtype resolver.Type, records ...dns.RR) {
 		reply := new(dns.Msg)
 		reply.Answer, reply.RecursionAvailable = records, true
