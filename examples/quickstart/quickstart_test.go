@@ -111,7 +111,7 @@ func TestListenServesAClientOfYourOwn(t *testing.T) {
 // The commands of the README: the program as a process, and swaks.
 func TestSwaks(t *testing.T) {
 	peers.Need(t, "swaks")
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
