@@ -78,7 +78,6 @@ func (q *Queue) carryOut(todo []sched.Decision) {
 // ends when there is no work.
 func (q *Queue) worker() {
 	defer q.workersDone.Done()
-	growStack(0)
 	var job sched.Decision
 	var few [2]sched.Decision
 	for {
@@ -94,16 +93,6 @@ func (q *Queue) worker() {
 		}
 		q.carryOut(todo) // here, where the stack is short
 	}
-}
-
-// growStack lets the runtime grow the stack of a new goroutine to the size that an
-// attempt needs, while there is nothing on it to copy. Otherwise the stack grows,
-// and is copied, several times on the way down to the connection.
-//
-//go:noinline
-func growStack(i int) byte {
-	var room [8 << 10]byte
-	return room[i]
 }
 
 // run is the loop: one goroutine that runs as long as the Queue. It does the
