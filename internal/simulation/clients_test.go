@@ -127,6 +127,12 @@ func (c *client) letter() *letter {
 			domain = noDomain
 		case 1:
 			domain = nullDomain
+		case 2, 3, 4, 5:
+			domain = boxDomain
+		case 6:
+			domain = etrnDomain
+		case 7:
+			domain = atrnDomain
 		}
 		r := &rcpt{letter: l, addr: fmt.Sprintf("m%d.r%d.%s@%s", l.n, i, fates[c.rnd.IntN(len(fates))], domain)}
 		if strings.Contains(c.ext, "DSN") {
@@ -142,6 +148,9 @@ func (c *client) letter() *letter {
 func (c *client) text(l *letter) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "From: <%s>\r\nSubject: letter %d\r\nMessage-ID: <%d@client.example>\r\nX-Sim: %d\r\n\r\n", or(l.from, "nobody@example.com"), l.n, l.n, l.n)
+	if l.eightBit = strings.Contains(c.ext, "8BITMIME") && c.rnd.IntN(6) == 0; l.eightBit {
+		b.WriteString("Gr\xfc\xdfe, \xe2\x82\xac\r\n")
+	}
 	lines := c.rnd.IntN(20)
 	if c.rnd.IntN(10) == 0 {
 		lines = c.rnd.IntN(1500)
@@ -200,6 +209,9 @@ func (c *client) usesChunks() bool { return c.chunks > 0 && strings.Contains(c.e
 // follow.
 func (c *client) envelope(l *letter) (begin bool, err error) {
 	lines := []string{"MAIL FROM:<" + l.from + ">"}
+	if l.eightBit {
+		lines[0] += " BODY=8BITMIME"
+	}
 	for _, r := range l.rcpts {
 		line := "RCPT TO:<" + r.addr + ">"
 		if r.notify != "" {

@@ -105,7 +105,7 @@ func (w *world) plan(r *relay, rnd *rand.Rand) time.Duration {
 	}
 	r.power = rnd.IntN(2) == 0
 	after, calls := time.Duration(rnd.Int64N(int64(faultTime/2))), 1+rnd.Int64N(3000)
-	switch rnd.IntN(5) {
+	switch rnd.IntN(6) {
 	case 0:
 		return after
 	case 1:
@@ -117,6 +117,8 @@ func (w *world) plan(r *relay, rnd *rand.Rand) time.Duration {
 			time.Sleep(after)
 			r.crash()
 		})
+	case 4:
+		r.dyingIn.Store(1 + rnd.Int64N(40))
 	}
 	return never
 }

@@ -16,6 +16,13 @@ const (
 	nullDomain = "nomail.example"  // has a null MX
 )
 
+// Domains with connectors of their own.
+const (
+	boxDomain  = "box.example"  // LMTP
+	etrnDomain = "etrn.example" // held until ETRN
+	atrnDomain = "atrn.example" // held until ATRN, or ETRN of its account
+)
+
 // A resolver is the DNS. Domain dN.example has the MX hosts mxN and mxN+1. In some
 // minutes the servers fail or do not answer.
 type resolver struct {

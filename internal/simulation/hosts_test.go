@@ -16,6 +16,7 @@ type host struct {
 	w       *world
 	name    string
 	machine *machine
+	lmtp    bool // it replies to the end of data for each recipient
 }
 
 // mood is how a host behaves.
@@ -90,6 +91,7 @@ type receipt struct {
 	rcpts  []string
 	mailed bool
 	bad    bool            // the last step failed
+	most   int             // recipients of a transaction
 	talk   []string        // the last commands and replies
 	data   strings.Builder // of BDAT
 }
@@ -98,8 +100,16 @@ type receipt struct {
 var errGone = errors.New("the host has ended the session")
 
 func (h *host) serve(c *conn) {
+	h.serveOn(c, bufio.NewReader(c))
+}
+
+// serveOn serves a connection. in reads from it.
+func (h *host) serveOn(c *conn, in *bufio.Reader) {
 	defer c.Close()
-	s := &receipt{host: h, c: c, in: bufio.NewReader(c), rnd: h.w.rand(fmt.Sprintf("session %s %d", h.name, c.number))}
+	s := &receipt{host: h, c: c, in: in, rnd: h.w.rand(fmt.Sprintf("session %s %d", h.name, c.number))}
+	if s.most = 1000; s.rnd.IntN(4) == 0 {
+		s.most = 1 + s.rnd.IntN(5)
+	}
 	for _, e := range "pcd8s" {
 		if s.rnd.IntN(3) > 0 {
 			s.ext += string(e)
@@ -121,7 +131,10 @@ func (s *receipt) command(line string) error {
 	s.note("C: " + line)
 	verb, arg, _ := strings.Cut(line, " ")
 	switch strings.ToUpper(verb) {
-	case "EHLO":
+	case "EHLO", "LHLO":
+		if s.lmtp != (strings.ToUpper(verb) == "LHLO") {
+			return s.say("500 5.5.1 Not here")
+		}
 		return s.step("EHLO", s.hello())
 	case "MAIL":
 		s.from, s.rcpts = path(arg), nil
@@ -171,6 +184,8 @@ func (s *receipt) recipient(addr string) error {
 	switch {
 	case !s.mailed:
 		return s.say("503 5.5.1 No MAIL")
+	case len(s.rcpts) == s.most:
+		return s.say("452 4.5.3 Too many recipients")
 	case strings.Contains(addr, ".no@"):
 		return s.say("550 5.1.1 No such user")
 	case strings.Contains(addr, ".later@") && s.rnd.IntN(2) == 0 && !s.w.healed.Load():
@@ -230,7 +245,24 @@ func (s *receipt) chunk(arg string) error {
 func (s *receipt) received(text string) error {
 	from, rcpts := s.from, s.rcpts
 	s.mailed, s.rcpts, s.data = false, nil, strings.Builder{}
-	accept := func() *arrival { return s.w.oracle.arrived(s.name, from, rcpts, text, s.talk) }
+	sent := time.Now()
+	if !s.lmtp {
+		return s.decide(from, rcpts, text, sent)
+	}
+	for i := range rcpts {
+		if s.rnd.IntN(5) == 0 {
+			time.Sleep(time.Duration(s.rnd.Int64N(int64(3 * time.Minute))))
+		}
+		if err := s.decide(from, rcpts[i:i+1], text, sent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decide accepts or refuses a message for some recipients, and replies.
+func (s *receipt) decide(from string, rcpts []string, text string, sent time.Time) error {
+	accept := func() *arrival { return s.w.oracle.arrived(s.name, from, rcpts, text, sent, s.talk) }
 	switch mood := s.mood(); {
 	case mood == lying || mood == flaky && s.rnd.IntN(8) == 0:
 		a := accept()

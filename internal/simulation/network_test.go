@@ -54,6 +54,19 @@ func (m *machine) die(silently bool) {
 	}
 }
 
+// dialed counts the open connections to each other address.
+func (m *machine) dialed() map[string]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := make(map[string]int)
+	for c := range m.conns {
+		if c.number == 0 {
+			n[c.remote.String()]++
+		}
+	}
+	return n
+}
+
 func (m *machine) dead() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

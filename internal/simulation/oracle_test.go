@@ -26,6 +26,7 @@ type oracle struct {
 	strays   []string // arrivals that belong to no letter
 	problems []string
 	results  bool // the application gets final results
+	most     used
 }
 
 // A letter is a message of a client.
@@ -36,6 +37,7 @@ type letter struct {
 	rcpts    []*rcpt
 	text     string
 	stranger bool
+	eightBit bool
 	state    state
 	reports  []*arrival
 }
@@ -72,7 +74,8 @@ type rcpt struct {
 type arrival struct {
 	oracle    *oracle
 	host      string
-	at        time.Time
+	sent      time.Time // when the host had all of it
+	at        time.Time // when the host accepted it
 	confirmed time.Time // when the relay read the reply 250; zero is never
 	lie       string    // what the host said instead of 250
 	about     []string  // of a report: its recipients that failed
@@ -111,8 +114,8 @@ func (a *arrival) confirm() {
 var simField = regexp.MustCompile(`(?m)^X-Sim: (\d+)\r$`)
 
 // arrived notes that a host has accepted a message.
-func (o *oracle) arrived(host, from string, rcpts []string, text string, talk []string) *arrival {
-	a := &arrival{oracle: o, host: host, at: time.Now()}
+func (o *oracle) arrived(host, from string, rcpts []string, text string, sent time.Time, talk []string) *arrival {
+	a := &arrival{oracle: o, host: host, sent: sent, at: time.Now()}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if strings.HasPrefix(rcpts[0], "m") && !strings.Contains(rcpts[0], ".r") {
@@ -316,12 +319,19 @@ func (o *oracle) check(r *rcpt) (problems []string) {
 	if r.stranger && !slices.Contains(ownDomains, domain(r.addr)) {
 		problems = append(problems, "a stranger was allowed to relay")
 	}
-	for i, a := range r.arrivals[:max(len(r.arrivals)-1, 0)] {
-		if !o.explains(a) {
-			problems = append(problems, fmt.Sprintf("arrival %d is followed by another one, without a cause", i+1))
+	known := false // the relay knows that it was delivered
+	for i, a := range r.arrivals {
+		if o.explains(a) {
+			continue
+		}
+		known = true
+		for k, b := range r.arrivals {
+			if k != i && (b.sent.After(a.confirmed) || k > i && !o.explains(b)) {
+				problems = append(problems, fmt.Sprintf("arrival %d is followed by arrival %d, without a cause", i+1, k+1))
+			}
 		}
 	}
-	if (reported || r.bad) && arrived && !o.explains(r.arrivals[len(r.arrivals)-1]) && !o.forgotten(r, reports) {
+	if (reported || r.bad) && known && !o.forgotten(r, reports) {
 		problems = append(problems, "it arrived, and its failure was reported")
 	}
 	reportable := r.notify == "" || strings.Contains(r.notify, "FAILURE")

@@ -35,12 +35,14 @@ type relay struct {
 	router    *routing.Router
 	gate      *policy.Gate
 	listener  *gateway.Listener
+	current   atomic.Pointer[smtpserver.Server] // that of the listener
 	stop      context.CancelFunc
 	ended     chan error // gets the error of Gateway.Run
 	died      chan bool  // true: the power failed
 	once      sync.Once
 	power     bool         // it will die of a power failure
 	diskCalls atomic.Int64 // the process dies when this reaches 0
+	dyingIn   atomic.Int64 // the process dies during the attempt in which this reaches 0
 	attempts  atomic.Int32 // in progress
 }
 
@@ -48,8 +50,10 @@ type relay struct {
 const (
 	maxDeliveries = 12
 	maxHop        = 4
-	maxActive     = 60
-	maxSessions   = 12
+	maxActive     = 24
+	maxSessions   = 9
+	maxPerAddr    = 4
+	segmentSize   = 256 << 10
 )
 
 // ownDomains are the domains for which the relay accepts mail from strangers.
@@ -67,7 +71,7 @@ func (w *world) start(life int) (*relay, error) {
 	r.machine.atCall = r.crash
 	w.useDisk(r)
 	logger := slog.New(slog.NewTextHandler(logWriter{r}, nil))
-	store, err := spool.Open("spool", &spool.Options{SegmentSize: 256 << 10, LargeContent: 8 << 10, Logger: logger, FileSystem: r.disk})
+	store, err := spool.Open("spool", &spool.Options{SegmentSize: segmentSize, LargeContent: 8 << 10, Logger: logger, FileSystem: r.disk})
 	if err != nil {
 		return r, err
 	}
@@ -75,17 +79,22 @@ func (w *world) start(life int) (*relay, error) {
 	if n := len(store.Recovery().Damaged); n > 0 {
 		w.oracle.problem("the spool is damaged after %v: %+v", w.deaths, store.Recovery().Damaged)
 	}
+	transports := map[bool]*smtpclient.Transport{}
+	for _, lmtp := range []bool{false, true} {
+		transports[lmtp] = &smtpclient.Transport{LMTP: lmtp, MaxConnsPerAddr: maxPerAddr, Logger: logger, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			return r.machine.dial(ctx, addr)
+		}}
+	}
 	r.router = &routing.Router{
 		Table: w.tables[0], Resolver: routing.ResolverFunc(r.lookup), Hostname: "relay.example.com", Logger: logger, Clock: wall.Reading(w.clock.now),
-		NewTransport: func(connector string) *smtpclient.Transport {
-			return &smtpclient.Transport{Name: connector, DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return r.machine.dial(ctx, addr) }, Logger: logger}
-		},
+		NewTransport: func(connector string) *smtpclient.Transport { return transports[connector == "lmtp"] },
 	}
 	r.queue = &queue.Queue{
 		Store: store, Deliverer: &deliverer{Router: r.router, relay: r}, Hostname: "relay.example.com", Retry: retry, Logger: logger, Clock: wall.Reading(w.clock.now),
 		Limits: queue.Limits{Deliveries: maxDeliveries, Active: maxActive, Memory: 256 << 10, Hop: queue.HopLimits{Concurrency: maxHop, Recipients: 20}},
 	}
 	w.keepResults(r)
+	r.router.Wake = routing.WakeQueue(r.queue)
 	r.gate = &policy.Gate{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Authenticated: true, Queue: r.queue}
 	for _, d := range ownDomains {
 		r.gate.Domains = append(r.gate.Domains, policy.Domain{Name: d, Kind: policy.ExternalRelay})
@@ -94,6 +103,7 @@ func (w *world) start(life int) (*relay, error) {
 	if err != nil {
 		return r, errors.Join(err, store.Close())
 	}
+	r.current.Store(srv)
 	r.listener = &gateway.Listener{Server: srv, Socket: r.machine.listen(25)}
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
@@ -139,6 +149,7 @@ func (r *relay) server() (*smtpserver.Server, error) {
 		}),
 		Logger: slog.New(slog.NewTextHandler(logWriter{r}, nil)),
 	}
+	srv.Agents = []smtpserver.Agent{policy.HeldMail(r.router)}
 	return srv, r.gate.Install(srv)
 }
 
@@ -147,6 +158,7 @@ func (r *relay) reload(table int) {
 	r.router.SetTable(r.w.tables[table])
 	srv, err := r.server()
 	if err == nil {
+		r.current.Store(srv)
 		err = r.listener.Replace(srv)
 	}
 	if err != nil && !r.machine.dead() {
@@ -191,6 +203,13 @@ func (d *deliverer) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Mes
 		name += about
 	}
 	wait(ctx, time.Millisecond+time.Duration(r.w.rand(name).Int64N(int64(5*time.Millisecond))))
+	if r.dyingIn.Add(-1) == 0 {
+		after := time.Duration(r.w.rand("dying " + name).Int64N(int64(time.Minute)))
+		r.w.hostsDone.Go(func() {
+			time.Sleep(after)
+			r.crash()
+		})
+	}
 	return d.Router.Deliver(ctx, hop, m, rcpts)
 }
 

@@ -67,6 +67,7 @@ func simulate(t *testing.T, seed uint64, print func(string)) (tr *trace) {
 		for _, p := range w.oracle.problems[:min(len(w.oracle.problems), 5)] {
 			t.Errorf("seed %d: %s", seed, p)
 		}
+		t.Logf("the most at a time: %+v", w.oracle.most)
 		tr = w.trace
 	})
 	return tr

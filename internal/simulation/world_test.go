@@ -62,13 +62,15 @@ func newWorld(seed uint64, print func(string)) *world {
 	for i := range senderDomains {
 		w.addHost(fmt.Sprintf("mxs%d.example", i), fmt.Sprintf("198.51.100.%d", 200+i))
 	}
+	w.addHost("lmtp.example", "198.51.100.150").lmtp = true
 	return w
 }
 
-func (w *world) addHost(name, addr string) {
+func (w *world) addHost(name, addr string) *host {
 	h := &host{w: w, name: name, machine: w.net.machine(addr)}
 	w.hosts[name] = h
 	h.start()
+	return h
 }
 
 func (w *world) host(name string) *host { return w.hosts[name] }
@@ -108,8 +110,13 @@ func (w *world) makeTables(t *testing.T) {
 	if scheduled.Schedule, err = routing.ParseSchedule("00:10-00:15,00:30-00:40,02:00-23:00", time.UTC); err != nil {
 		t.Fatal(err)
 	}
+	always := []routing.Connector{
+		{Name: "lmtp", Spaces: []string{boxDomain}, SmartHosts: routing.SmartHosts("lmtp.example")},
+		{Name: "etrn", Spaces: []string{etrnDomain}, SmartHosts: routing.SmartHosts("mx4.example"), Hold: true},
+		{Name: "atrn", Spaces: []string{atrnDomain}, SmartHosts: routing.SmartHosts("mx5.example"), Hold: true, HoldAccounts: []string{"user"}},
+	}
 	for _, cs := range [][]routing.Connector{{internet}, {internet, partner}, {renamed}, {internet, scheduled}} {
-		table, err := routing.NewTable(cs...)
+		table, err := routing.NewTable(append(cs, always...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,8 +140,16 @@ func (w *world) run(t *testing.T) {
 	go func() { finished <- w.supervise(end) }()
 	var actors sync.WaitGroup
 	rnd := w.rand("world")
-	for n := range 15 + rnd.IntN(35) {
-		at := time.Duration(rnd.Int64N(int64(faultTime)))
+	clients := 15 + rnd.IntN(35)
+	burst, at := 0, time.Duration(rnd.Int64N(int64(faultTime)))
+	if rnd.IntN(4) == 0 {
+		burst = 40 // clients that come in the same second
+	}
+	for n := range clients + burst {
+		at := at + time.Duration(rnd.Int64N(int64(time.Second)))
+		if n < clients {
+			at = time.Duration(rnd.Int64N(int64(faultTime)))
+		}
 		actors.Go(func() {
 			time.Sleep(at)
 			newClient(w, n).run()
@@ -143,6 +158,9 @@ func (w *world) run(t *testing.T) {
 	actors.Go(w.operators)
 	actors.Go(w.diskFaults)
 	actors.Go(w.clockJumps)
+	actors.Go(w.receivers)
+	watched := make(chan struct{})
+	go func() { defer close(watched); w.watch(end) }()
 	time.Sleep(faultTime)
 	w.healed.Store(true)
 	w.trace.add("the world heals")
@@ -150,6 +168,7 @@ func (w *world) run(t *testing.T) {
 	w.settle()
 	close(end)
 	r := <-finished
+	<-watched
 	w.oracle.bounds(r)
 	for _, f := range w.closers {
 		f()
@@ -165,6 +184,8 @@ func (w *world) settle() {
 			continue
 		}
 		w.resume(r)
+		r.router.ETRN(context.Background(), "", etrnDomain)
+		r.router.ETRN(context.Background(), "user", atrnDomain)
 		left := 0
 		for info, err := range r.queue.Messages(context.Background(), queue.Filter{}) {
 			if err != nil || info.Status != queue.MessageBad {
