@@ -14,7 +14,9 @@
 //   - clients: the clients that send mail
 //   - relay: the relay as an embedder assembles it, its death and its restart
 //   - clock: the wall clock, which is set now and then
+//   - receivers: clients that request held mail by ETRN and ATRN
 //   - operators: the people who suspend, redirect and remove messages
+//   - bounds: what must be true at any time
 //   - oracle: what must be true at the end
 //   - trace: what happened, for people and for the comparison of two runs
 //
@@ -29,7 +31,8 @@
 //     sender, it was kept as bad mail, or an operator removed it.
 //   - A message that the relay refused was never delivered to anyone.
 //   - A message arrived twice only if the process died between the host's reply and the
-//     record of it, or if the host's reply was lost.
+//     record of it, or if the host's reply was lost. The record is made when the reply
+//     arrives, even if the attempt continues with other recipients.
 //   - Content arrived byte for byte.
 //   - Limits were kept, and no goroutine is left.
 //
@@ -49,5 +52,7 @@
 //
 // # What is missing
 //
-// The marks of messages in delivery (poison) are in a mapped file, which a simulated disk does not have. TLS is not used.
+// The marks of messages in delivery (poison) are in a mapped file, which a simulated disk
+// does not have. TLS is not used. The memory that messages use in the queue is not checked
+// here, but in the random events of the scheduler.
 package simulation

@@ -313,6 +313,9 @@ func (s *receipt) fail(step string) error {
 	if way == "250" { // not where it means something
 		way = "250-"
 	}
+	if s.lmtp && step == "end of data" && way == "250-" {
+		way = "hello?" // with the next reply it would mean that both recipients have it
+	}
 	s.w.trace.add("%s: %s at %s", s.name, way, step)
 	switch way {
 	case "close":
