@@ -10,9 +10,9 @@ import (
 // watch checks the bounds of the relay now and then, until the world ends.
 func (w *world) watch(end chan struct{}) {
 	for {
-		every := 7 * time.Second
+		every := 20 * time.Second
 		if w.healed.Load() {
-			every = time.Minute
+			every = 5 * time.Minute
 		}
 		select {
 		case <-end:

@@ -142,7 +142,7 @@ func (w *world) run(t *testing.T) {
 	rnd := w.rand("world")
 	clients := 15 + rnd.IntN(35)
 	burst, at := 0, time.Duration(rnd.Int64N(int64(faultTime)))
-	if rnd.IntN(4) == 0 {
+	if rnd.IntN(8) == 0 {
 		burst = 40 // clients that come in the same second
 	}
 	for n := range clients + burst {
