@@ -4,6 +4,7 @@ package house
 
 import (
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -113,6 +114,12 @@ func TestREADMECompiles(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	program := blocks[0][1]
+	if n := strings.Count(program, "\n"); n > 30 {
+		t.Errorf("the relay has %d lines, more than 30", n)
+	}
+	if formatted, err := format.Source([]byte(program)); string(formatted) != program {
+		t.Errorf("the relay is not formatted as by gofmt: %v\n%s", err, formatted)
+	}
 	for _, b := range blocks[1:] { // statements
 		program += "\nfunc _(srv *smtpserver.Server, open func(time.Time) bool) {\n" + b[1] + "}\n"
 	}
@@ -123,7 +130,7 @@ func TestREADMECompiles(t *testing.T) {
 		"policy": module + "policy", "gateway": module + "policy/gateway", "queue": module + "queue", "spool": module + "queue/spool",
 		"routing": module + "routing", "smtpserver": module + "smtpserver", "smtpclient": module + "smtpclient",
 	} {
-		if strings.Contains(program, name+".") {
+		if regexp.MustCompile(`\b` + name + `\.`).MatchString(program) {
 			source += strconv.Quote(path) + "\n"
 		}
 	}

@@ -45,7 +45,7 @@ func Example_edge() {
 type edge struct {
 	hostname, address, inside, policy, folder string
 	networks                                  []netip.Prefix
-	accounts                                  map[string]string
+	accounts                                  map[string]string // names and passwords
 	resolver                                  routing.Resolver
 	mxPort                                    int // 0 means 25
 }
@@ -53,19 +53,17 @@ type edge struct {
 func (e *edge) relay(logger *slog.Logger) (gateway.Runner, error) {
 	cert, certErr := tls.LoadX509KeyPair(e.folder+"/cert.pem", e.folder+"/key.pem")
 	domains := []policy.Domain{
-		{Name: "example.com", Directory: policy.Recipients("alice", "bob")},
-		{Name: "example.org", Directory: policy.Recipients("carol")},
-		{Name: "lab.example.com", Kind: policy.InternalRelay},
+		{Name: "example.com", Directory: policy.Recipients("alice", "bob"), SmartHosts: []string{e.inside}},
+		{Name: "example.org", Directory: policy.Recipients("carol"), SmartHosts: []string{e.inside}},
+		{Name: "lab.example.com", Kind: policy.InternalRelay, SmartHosts: []string{e.inside}},
 	}
-	table, tableErr := routing.Site{Domains: []string{"example.com", "example.org", "lab.example.com"}}.NewTable(
-		routing.Connector{Name: "organization", Spaces: []string{"--"}, SmartHosts: routing.SmartHosts(e.inside), Exclusive: true},
-		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: e.mxPort},
-	)
+	table, tableErr := routing.Site{Accepted: policy.Destinations(domains...)}.NewTable(
+		routing.Connector{Name: "internet", Spaces: []string{"*"}, Port: e.mxPort}) // all other domains: by MX
 	store, storeErr := spool.Open(e.folder+"/spool", nil)
 	if err := errors.Join(certErr, tableErr, storeErr); err != nil {
 		return nil, err
 	}
-	router := &routing.Router{Table: table, Resolver: e.resolver}
+	router := &routing.Router{Table: table}
 	q := &queue.Queue{Store: store, Deliverer: router}
 	protocol := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: e.folder + "/protocol"})
 	srv := &smtpserver.Server{
@@ -75,19 +73,15 @@ func (e *edge) relay(logger *slog.Logger) (gateway.Runner, error) {
 		ContentFile: store.CreateFile, ProtocolLog: protocol,
 	}
 	gate := &policy.Gate{
-		Domains: domains, Networks: e.networks, Authenticated: true, Queue: q, Resolver: e.resolver,
-		MailAuth: []smtpserver.Agent{
-			(&spf.Checker{Resolver: e.resolver}).Agent(),
-			(&dkim.Verifier{Resolver: e.resolver}).Agent(),
-			(&dmarc.Checker{Resolver: e.resolver, Enforce: true}).Agent(),
-		},
-		Inbound: []smtpserver.Agent{(&authres.Stamper{}).Agent()},
+		Domains: domains, Networks: e.networks, Authenticated: true, Queue: q,
+		MailAuth: []smtpserver.Agent{new(spf.Checker).Agent(), new(dkim.Verifier).Agent(), (&dmarc.Checker{Enforce: true}).Agent()},
+		Inbound:  []smtpserver.Agent{new(authres.Stamper).Agent()},
 	}
 	return &gateway.Gateway{
-		Hostname: e.hostname, Logger: logger, Queue: q,
-		Listeners: []*gateway.Listener{{Server: srv, Address: e.address}},
-		Tracking:  &tracking.Log{Dir: e.folder + "/tracking"},
-		Closers:   []io.Closer{router, store, protocol},
+		Hostname: e.hostname, Logger: logger, Resolver: e.resolver,
+		Listeners: []*gateway.Listener{{Server: srv, Address: e.address}}, Queue: q,
+		Tracking: &tracking.Log{Dir: e.folder + "/tracking"},
+		Closers:  []io.Closer{router, store, protocol},
 	}, gate.Install(srv)
 }
 
