@@ -46,10 +46,11 @@ type Queue struct {
 	// FinalResults, if set, gets the final result of each recipient at least
 	// once, before the message is removed from the Store, also if the process
 	// dies in between. An application can use it for a table of the delivery
-	// results. rcpts have ended: Status and Last say how. FinalResults must not
-	// change m or rcpts, and must not read other recipients of m. Expanded
-	// recipients and messages of the Queue itself (Message.System) have no
-	// result.
+	// results. rcpts are one or more recipients of m that have ended: Status and
+	// Last say how. FinalResults must not change m or rcpts, and must not read
+	// other recipients of m. Expanded recipients and messages of the Queue itself
+	// (Message.System) have no result. The Queue still sends delivery reports;
+	// to prevent that, leave m.From empty or set NOTIFY=NEVER (RcptOptions).
 	//
 	// If FinalResults returns an error, the Queue calls it again: first after 5
 	// seconds, then after doubling intervals of up to one hour. It gives the

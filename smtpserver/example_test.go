@@ -5,10 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/smtp"
+	"net/url"
 	"strings"
+	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
 
@@ -56,6 +61,82 @@ func Example() {
 	// <nil>
 	// 550 "5.7.1 Unable to relay"
 	// smtpserver: Server closed
+}
+
+// A webhook posts each message to a web service. The client gets 250 after the
+// service has accepted the message. Otherwise it keeps the message: it tries again
+// later, or reports the failure to the sender.
+func ExampleHandlerFunc() {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("to") == "full@example.com" {
+			w.WriteHeader(http.StatusInsufficientStorage)
+			return
+		}
+		text, _ := io.ReadAll(r.Body)
+		fmt.Printf("to %s: %q\n", r.FormValue("to"), text)
+	}))
+	defer service.Close()
+
+	client := &http.Client{Timeout: time.Minute}
+	post := func(ctx context.Context, _ *smtpserver.Session, m *smtpserver.Message) (string, error) {
+		envelope := url.Values{"from": {m.From}}
+		for _, r := range m.Recipients {
+			envelope.Add("to", r.Addr)
+		}
+		c := m.Content()
+		body := io.NewSectionReader(c, 0, c.Size())
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, service.URL+"?"+envelope.Encode(), body)
+		if err != nil {
+			return "", err
+		}
+		req.ContentLength = c.Size()
+		req.Header.Set("Content-Type", "message/rfc822")
+		resp, err := client.Do(req)
+		if err != nil {
+			return "", err // the reply is 451 4.3.0, and the server logs the error
+		}
+		resp.Body.Close()
+		switch resp.StatusCode / 100 {
+		case 2:
+			m.Close() // the content is no longer needed
+			return "", nil
+		case 4:
+			return "", smtpserver.Reject(554, "5.6.0", "The application does not accept the message")
+		}
+		return "", errors.New(resp.Status)
+	}
+	srv := &smtpserver.Server{
+		Hostname: "mx.example.com",
+		// Without this agent the server would accept mail for all recipients.
+		Agents: []smtpserver.Agent{{Name: "recipients", Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *gosmtp.RcptOptions) error {
+			if !strings.HasSuffix(to, "@example.com") {
+				return smtpserver.Reject(550, "5.7.1", "Unable to relay")
+			}
+			return nil
+		}}},
+		Handler: smtpserver.HandlerFunc(post),
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- srv.Serve(l) }()
+
+	message := []byte("Subject: hello\r\n\r\nworld\r\n")
+	for _, to := range []string{"bob@example.com", "full@example.com"} {
+		fmt.Println(smtp.SendMail(l.Addr().String(), nil, "alice@example.net", []string{to}, message))
+	}
+
+	if err := srv.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	<-done
+	client.CloseIdleConnections()
+	// Output:
+	// to bob@example.com: "Subject: hello\r\n\r\nworld\r\n"
+	// <nil>
+	// 451 "4.3.0 Local error, try again later"
 }
 
 // Users log in with a password, under TLS.

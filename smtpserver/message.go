@@ -16,7 +16,8 @@ import (
 // Content is the content of a message, or a part of it, with CRLF line ends and
 // without dot-stuffing. It can be read repeatedly and by several goroutines at
 // once, until its Message is closed. Its methods are ReadAt, WriteTo (each call
-// writes the whole content) and Size.
+// writes the whole content) and Size. io.NewSectionReader(c, 0, c.Size()) makes
+// an io.Reader.
 type Content = envelope.Content
 
 // MessageOptions are the attributes of a message that apply to all recipients:

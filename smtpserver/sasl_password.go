@@ -10,7 +10,10 @@ import (
 )
 
 // PasswordAuth offers PLAIN and LOGIN. check returns nil if the password is
-// correct; username is then the identity of the client. A nil check is an error
+// correct; username is then the identity of the client. A *smtp.SMTPError of
+// check is the reply, for example Reject(454, "4.7.0", …) if the password cannot
+// be checked at present. After any other error the reply is 535 5.7.8. check is
+// not called if the user name or the password is empty. A nil check is an error
 // of Server.Validate.
 func PasswordAuth(check func(ctx context.Context, s *Session, username, password string) error) Authenticator {
 	if check == nil {
