@@ -49,7 +49,8 @@ type ConnectionFilter struct {
 	// example postmaster and abuse. An entry is an address, or a local part in
 	// all domains.
 	ExceptRecipients []string
-	// Resolver looks up names in the DNS. Default a zero NetResolver.
+	// Resolver looks up names in the DNS. Default: that of the Gate or of the
+	// gateway.Gateway. If there is none, a zero NetResolver.
 	Resolver Resolver
 }
 

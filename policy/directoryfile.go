@@ -37,8 +37,8 @@ type FileDirectory struct {
 	Interval time.Duration
 	// MaxSize is the maximum size of the file in bytes. Default 256 MiB.
 	MaxSize int64
-	// Logger gets a line when the file was read or could not be read. If it is
-	// nil, nothing is logged.
+	// Logger gets a line when the file was read or could not be read. Default:
+	// that of the gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 
 	mu      sync.Mutex // guards the fields below

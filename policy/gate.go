@@ -54,8 +54,9 @@ type Gate struct {
 	// DangerouslyRelayForEveryone allows settings that make an open relay; see
 	// [Relay].
 	DangerouslyRelayForEveryone bool
-	// Resolver is used by the relay policy and by all policies below that have
-	// no Resolver. Default a zero NetResolver.
+	// Resolver looks up names in the DNS for the relay policy, and for all
+	// policies below that have no Resolver. Default: that of the
+	// gateway.Gateway. If there is none, a zero NetResolver.
 	Resolver Resolver
 
 	// LoginLimit limits how many passwords a client can try. Install gives it

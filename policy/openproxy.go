@@ -46,7 +46,8 @@ type ProxyProbe struct {
 	// Max is the maximum number of clients for which the time of the last probe
 	// is stored. Default 10,000.
 	Max int
-	// Logger gets a line for each open proxy. If it is nil, nothing is logged.
+	// Logger gets a line for each open proxy. Default: that of the
+	// gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 
 	may func(netip.Addr) bool // nil: inPublic; tests use proxies on loopback

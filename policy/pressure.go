@@ -34,8 +34,8 @@ type Pressure struct {
 	// Default 10 s, 5 s and 55 s (Exchange). If Delay is negative, mail from
 	// outside is refused at level medium without a delay.
 	Delay, Step, MaxDelay time.Duration
-	// Logger gets a line when a level changes. If it is nil, nothing is
-	// logged.
+	// Logger gets a line when a level changes. Default: that of the
+	// gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 
 	mu       sync.Mutex // guards the fields below

@@ -34,8 +34,8 @@ type Relay struct {
 	// authenticated also AcceptAnySender. Networks and Authenticated add
 	// rights in both cases.
 	Grants []Grant
-	// Resolver finds host names for Clients.Hosts. Default a
-	// zero NetResolver.
+	// Resolver finds host names for Clients.Hosts. Default: that of the Gate or
+	// of the gateway.Gateway. If there is none, a zero NetResolver.
 	Resolver Resolver
 	// DSNForEveryone offers delivery status notifications (DSN, RFC 3461) to
 	// all clients. Default: they are for known clients, which are those that

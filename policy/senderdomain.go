@@ -17,7 +17,8 @@ import (
 // (550 5.7.27). After a temporary DNS failure the client gets 451 4.4.3. It
 // skips sessions that have the right BypassAntiSpam.
 type SenderDomain struct {
-	// Resolver looks up domains in the DNS. Default a zero NetResolver.
+	// Resolver looks up domains in the DNS. Default: that of the Gate or of the
+	// gateway.Gateway. If there is none, a zero NetResolver.
 	Resolver Resolver
 }
 

@@ -30,7 +30,8 @@ type Trace struct {
 	//
 	//	Received: from client.example (mail.client.example [192.0.2.1])
 	ReverseDNS bool
-	// Resolver looks up names in the DNS. Default a zero NetResolver.
+	// Resolver looks up names in the DNS. Default: that of the Gate or of the
+	// gateway.Gateway. If there is none, a zero NetResolver.
 	Resolver Resolver
 }
 

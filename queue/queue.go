@@ -23,7 +23,8 @@ type Queue struct {
 	Store     Store
 	Deliverer Deliverer
 	// Hostname is the name of this MTA, for reports and for the detection of
-	// mail loops. Default os.Hostname.
+	// mail loops. Default: that of the gateway.Gateway. If there is none,
+	// os.Hostname.
 	Hostname string
 	// Retry decides when to try again and when a message expires. Default
 	// [Retry]{}, the values of Exchange 2000.
@@ -62,8 +63,8 @@ type Queue struct {
 	// Hooks are called with each message before it is stored. They can change
 	// or refuse it.
 	Hooks []Hook
-	// Logger gets a line for each [Event] and for each problem. A nil Logger
-	// is silent.
+	// Logger gets a line for each [Event] and for each problem. Default: that
+	// of the gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 	// Clock is for the tests of this module: they set the wall clock. The
 	// default is the clock of the system.

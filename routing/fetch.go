@@ -50,8 +50,9 @@ type Fetcher struct {
 	// Provider is the host of the provider. It can differ from the host that
 	// outgoing mail is sent to.
 	Provider SmartHost
-	// Resolver looks up Provider. The default is a DNSResolver with the
-	// servers of /etc/resolv.conf.
+	// Resolver looks up Provider. The default is that of the gateway.Gateway
+	// that has the Fetcher in its Parts. If there is none, it is a DNSResolver
+	// with the servers of /etc/resolv.conf.
 	Resolver Resolver
 
 	Method FetchMethod
@@ -79,7 +80,8 @@ type Fetcher struct {
 	// Schedule limits when Run sends requests; nil means always.
 	Schedule *Schedule
 	// Logger receives a record for each request of Run, with the number of
-	// messages if it is known. A nil Logger logs nothing.
+	// messages if it is known. The default is that of the gateway.Gateway. If
+	// there is none, nothing is logged.
 	Logger *slog.Logger
 	// Clock is for the tests of this module: they set the wall clock, which
 	// Schedule follows. The default is the clock of the system.

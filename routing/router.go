@@ -27,11 +27,13 @@ import (
 type Router struct {
 	// Table has the connectors. SetTable replaces it.
 	Table *Table
-	// Resolver looks up names for connectors that have no Resolver. The
-	// default is a DNSResolver with the servers of /etc/resolv.conf.
+	// Resolver looks up names for connectors that have no Resolver. The default
+	// is that of the gateway.Gateway. If there is none, it is a DNSResolver
+	// with the servers of /etc/resolv.conf.
 	Resolver Resolver
 	// Hostname is the host name of this relay. It is used in EHLO. An MX host
 	// with this name is this relay, so mail to it would loop. The default is
+	// that of the gateway.Gateway. If there is none, it is the result of
 	// os.Hostname.
 	Hostname string
 
@@ -69,7 +71,8 @@ type Router struct {
 	Wake func(ctx context.Context, match func(queue.NextHop) bool) (messages int, err error)
 
 	// Logger receives a record for each hop that is found to be unreachable,
-	// and for each change of the table. A nil Logger logs nothing.
+	// and for each change of the table. The default is that of the
+	// gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 	// Clock is for the tests of this module: they set the wall clock, which
 	// schedules follow. The default is the clock of the system.

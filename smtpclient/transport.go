@@ -21,8 +21,9 @@ type Transport struct {
 	// Name is the name of the send connector in logs, unless
 	// Destination.Connector is set. Default "smtp".
 	Name string
-	// Hostname is the name in EHLO, HELO and LHLO. Default
-	// Destination.Hostname, and if that is empty os.Hostname.
+	// Hostname is the name in EHLO, HELO and LHLO. Default: that of the
+	// gateway.Gateway. If there is none, Destination.Hostname, and if that is
+	// empty too, os.Hostname.
 	Hostname string
 
 	// LMTP uses LMTP (RFC 2033) instead of SMTP.
@@ -143,8 +144,8 @@ type Transport struct {
 	// 4.5.3.1.8).
 	MaxRecipients int
 
-	// Logger logs each session that is opened and each that fails; nil logs
-	// nothing.
+	// Logger logs each session that is opened and each that fails. Default:
+	// that of the gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 	// ProtocolLog receives each command and reply; nil logs nothing.
 	ProtocolLog ProtocolLog

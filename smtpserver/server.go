@@ -22,7 +22,8 @@ type Server struct {
 	// "smtp".
 	Name string
 	// Hostname is the host name in the banner, the EHLO reply and trace fields.
-	// Default: the result of os.Hostname.
+	// Default: that of the gateway.Gateway. If there is none, the result of
+	// os.Hostname.
 	Hostname string
 	// Agents are called in order at each event of a session.
 	Agents []Agent
@@ -151,8 +152,8 @@ type Server struct {
 	// a message (RFC 4865). Default 24 hours.
 	MaxHold time.Duration
 
-	// Logger gets one line for each session, message and refusal. If nil, the
-	// server logs nothing.
+	// Logger gets one line for each session, message and refusal. Default: that
+	// of the gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 
 	// ProtocolLog gets every command and reply. If nil, there is no protocol

@@ -12,23 +12,31 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// Defaults are the settings of a Gateway that its parts inherit: Hostname,
-// Logger and Resolver.
+// Defaults are the settings of a Gateway that its parts inherit. A field that is
+// not set has the zero value: the parts then keep their own default.
+//
+//	type Defaults struct {
+//		Hostname string
+//		Logger   *slog.Logger
+//		Resolver Resolver
+//	}
 type Defaults = site.Defaults
 
 // A Resolver looks up records in the DNS. It is the same type as
-// routing.Resolver and policy.Resolver; a routing.DNSResolver is one.
+// routing.Resolver and policy.Resolver. A routing.DNSResolver is one. To write
+// another one, see routing.Resolver, which describes what its method must do:
+//
+//	Lookup(ctx context.Context, name string, t routing.RecordType) (*routing.Answer, error)
 type Resolver = resolver.Resolver
 
 // An Inheritor is a part of a relay that inherits settings. It has the method
 //
 //	Inherit(Defaults)
 //
-// which sets the settings that the part has no value of its own for. Run and
-// Validate call it before anything runs. It may be called more than once, also
-// while the part is in use: it must then change nothing. Servers, agents,
-// Stores, Deliverers and logs are parts; one of a third party can be an
-// Inheritor too.
+// which sets each setting of the part that is not set. Run, Validate and Check
+// call it before anything runs. They may call it again, also while the part is
+// in use: it must then change nothing. The Stores, Deliverers, handlers and logs
+// of this module are Inheritors. A type of an application can be one too.
 type Inheritor = site.Inheritor
 
 // inherit gives the parts the settings that they have no value of their own for.

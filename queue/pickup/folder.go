@@ -38,10 +38,12 @@ type Folder struct {
 	// MaxRecipients is the maximum number of recipients of a message. Default
 	// 100 (Exchange).
 	MaxRecipients int
-	// Hostname is used in the Message-ID of messages that have none. Default
-	// os.Hostname.
+	// Hostname is used in the Message-ID of messages that have none. Default:
+	// that of the gateway.Gateway that has the Folder in its Parts. If there is
+	// none, os.Hostname.
 	Hostname string
-	// Logger gets a line for each file. A nil Logger is silent.
+	// Logger gets a line for each file. Default: that of the gateway.Gateway.
+	// If there is none, nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -40,8 +40,8 @@ type Options struct {
 	DamagedBytes int64
 	DamagedFiles int
 	// Logger gets a line about the recovery, about errors of the disk and about
-	// damage. If it is nil, the Spool uses that of the gateway.Gateway that it is
-	// given to; without one, it is silent.
+	// damage. Default: that of the gateway.Gateway whose Queue has the Spool as
+	// its Store. If there is none, nothing is logged.
 	Logger *slog.Logger
 	// FileSystem is for the tests of this module: they use a disk in memory.
 	// The default is the file system of the operating system.

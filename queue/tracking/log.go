@@ -22,7 +22,8 @@ type Log struct {
 	// Dir is the path of the folder. Write creates it if it does not exist.
 	Dir string
 	// Hostname is the name of this relay, for the columns client-hostname and
-	// server-hostname.
+	// server-hostname. Default: that of the gateway.Gateway. If there is none,
+	// the columns do not have the name.
 	Hostname string
 	// NoSubject leaves the column message-subject empty.
 	NoSubject bool
@@ -38,7 +39,8 @@ type Log struct {
 	MaxDir int64
 
 	// Logger gets a line when the files cannot be written, and another one when
-	// they can be written again. A nil Logger is silent.
+	// they can be written again. Default: that of the gateway.Gateway. If there
+	// is none, nothing is logged.
 	Logger *slog.Logger
 }
 

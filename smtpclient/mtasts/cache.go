@@ -30,8 +30,8 @@ const (
 // MiB of text in total, in memory.
 type Cache struct {
 	// Resolver looks up the records that announce policies. Default: a zero
-	// routing.NetResolver, which uses net.DefaultResolver. A relay should use
-	// the Resolver of its Router.
+	// routing.NetResolver, which uses net.DefaultResolver. A gateway.Gateway
+	// does not set it: a relay should use the Resolver of its Router here too.
 	Resolver Resolver
 	// Client fetches policies. It never follows redirects. The default has a
 	// timeout of 1 minute (RFC 8461, 3.3) and uses no proxy.

@@ -46,7 +46,8 @@ type Client struct {
 	// seconds, as in Postfix.
 	ContentTimeout time.Duration
 
-	// Logger logs failures of the milter. If it is nil, nothing is logged.
+	// Logger logs failures of the milter. Default: that of the gateway.Gateway.
+	// If there is none, nothing is logged.
 	Logger *slog.Logger
 
 	counters struct{ sessions, messages, refused, failed, passed atomic.Int64 }

@@ -29,8 +29,8 @@ type Rules struct {
 	AllowAmbiguous bool
 	// Tracking logs the effects of each rule. If it is nil, nothing is logged.
 	Tracking *Tracking
-	// Logger logs rules that could not be applied. If it is nil, nothing is
-	// logged.
+	// Logger logs rules that could not be applied. Default: that of the
+	// gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 }
 

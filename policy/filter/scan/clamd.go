@@ -36,8 +36,8 @@ type Clamd struct {
 	// Timeout is the limit for a whole scan: connecting, sending and waiting
 	// for the reply. Default 2 minutes.
 	Timeout time.Duration
-	// Logger logs infected messages and failures. If it is nil, nothing is
-	// logged.
+	// Logger logs infected messages and failures. Default: that of the
+	// gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 
 	counters counters

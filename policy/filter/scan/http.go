@@ -57,7 +57,8 @@ type HTTP struct {
 	PassWhenDown bool
 	// Timeout is the limit for the whole request. Default 30 seconds.
 	Timeout time.Duration
-	// Logger logs failures. If it is nil, nothing is logged.
+	// Logger logs failures. Default: that of the gateway.Gateway. If there is
+	// none, nothing is logged.
 	Logger *slog.Logger
 
 	counters counters

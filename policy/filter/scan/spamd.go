@@ -42,7 +42,8 @@ type Spamd struct {
 	// Timeout is the limit for a whole scan: connecting, sending and waiting
 	// for the reply. Default 2 minutes.
 	Timeout time.Duration
-	// Logger logs failures. If it is nil, nothing is logged.
+	// Logger logs failures. Default: that of the gateway.Gateway. If there is
+	// none, nothing is logged.
 	Logger *slog.Logger
 
 	counters counters

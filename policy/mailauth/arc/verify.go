@@ -20,8 +20,9 @@ import (
 // A Verifier verifies chains. The zero value is ready for use. A Verifier is safe
 // for concurrent use; its fields must not change after the first use.
 type Verifier struct {
-	// Resolver looks up the keys in the DNS. Default: a zero policy.NetResolver,
-	// which uses net.DefaultResolver.
+	// Resolver looks up the keys in the DNS. Default: that of the
+	// gateway.Gateway. If there is none, a zero policy.NetResolver, which uses
+	// net.DefaultResolver.
 	Resolver Resolver
 	// Timeout limits the time for the DNS queries of one message. If it expires,
 	// the result is TempError. Default: 20 seconds, the limit that RFC 7208,

@@ -18,8 +18,9 @@ import (
 // A Verifier verifies signatures. The zero value is ready for use. A Verifier is
 // safe for concurrent use; its fields must not change after the first use.
 type Verifier struct {
-	// Resolver looks up the keys in the DNS. Default: a zero policy.NetResolver,
-	// which uses net.DefaultResolver.
+	// Resolver looks up the keys in the DNS. Default: that of the
+	// gateway.Gateway. If there is none, a zero policy.NetResolver, which uses
+	// net.DefaultResolver.
 	Resolver Resolver
 	// MaxSignatures is the maximum number of signatures of one message that are
 	// verified, in the order of the header. Default: 10.

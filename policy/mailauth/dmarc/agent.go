@@ -22,8 +22,9 @@ import (
 // [VerdictOf]. A Checker is safe for concurrent use; its fields must not change
 // after the first use.
 type Checker struct {
-	// Resolver looks up names in the DNS. Default: a zero policy.NetResolver,
-	// which uses net.DefaultResolver.
+	// Resolver looks up names in the DNS. Default: that of the gateway.Gateway.
+	// If there is none, a zero policy.NetResolver, which uses
+	// net.DefaultResolver.
 	Resolver Resolver
 	// Timeout limits the duration of a check. If it expires, the result is
 	// TempError. Default: 20 seconds, the limit that RFC 7208, 4.6.4 has for SPF.

@@ -23,7 +23,7 @@ type Audit struct {
 	// counters are kept.
 	Sink func(*Trail)
 	// Logger receives one line at level Info for each message. If it is nil,
-	// nothing is logged.
+	// nothing is logged. A gateway.Gateway does not set it.
 	Logger *slog.Logger
 	// MaxEntries is the maximum number of entries in a trail. Default: 1000. At
 	// most a quarter of them can be entries from before the first message.

@@ -36,7 +36,8 @@ type Tracer struct {
 	MaxDir int64
 	// Logger receives a warning when tracing ends, with the reason. It also
 	// receives an error when snapshots cannot be written, and a line when they
-	// are written again. If it is nil, nothing is logged.
+	// are written again. Default: that of the gateway.Gateway. If there is
+	// none, nothing is logged.
 	Logger *slog.Logger
 
 	writing sync.Mutex   // one snapshot is written at a time
