@@ -3,7 +3,8 @@ package policy
 import "github.com/bridgehead-mail/bridgehead/internal/site"
 
 // An AcceptedDomain is the name of an accepted domain and the destination of
-// its mail. It is the same type as routing.AcceptedDomain.
+// its mail. It is the same type as routing.AcceptedDomain, which describes its
+// fields: Name, SmartHosts, Connector and Field.
 type AcceptedDomain = site.Domain
 
 // Destinations returns the names of accepted domains and the destinations of

@@ -8,9 +8,18 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
-// An AcceptedDomain is an accepted domain and the destination of its mail. It
-// has the fields Name, SmartHosts and Connector: see policy.Domain, and
-// policy.Destinations, which makes it.
+// An AcceptedDomain is an accepted domain and the destination of its mail.
+// policy.Destinations makes it from a policy.Domain.
+//
+//	type AcceptedDomain struct {
+//		Name       string   // "example.com", "*.example.com" or "[192.0.2.1]"
+//		SmartHosts []string // the hosts that get the mail, as in SmartHost.Host
+//		Connector  string   // or the name of the connector that delivers it
+//		Field      string   // for error texts: where the domain is set; may be empty
+//	}
+//
+// If neither SmartHosts nor Connector is set, the address spaces of the
+// connectors decide.
 type AcceptedDomain = site.Domain
 
 // destinations adds what follows from Site.Accepted: the domains to the Site, an

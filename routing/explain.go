@@ -15,11 +15,11 @@ import (
 // A Question describes a hypothetical message to one recipient, for
 // Router.Explain.
 type Question struct {
-	From, To string
-	Size     int64
-	Priority int
-	Labels   map[string]string // for a function of the application that routes by them
-	System   bool
+	From, To string            // the reverse-path, and the address of the recipient
+	Size     int64             // in bytes
+	Priority int               // as queue.MessageOptions.Priority
+	Labels   map[string]string // MessageOptions.Labels, for functions that route by them (Router.Routed)
+	System   bool              // a message of the queue itself, for example a report
 	Origin   queue.Origin
 	// Hosts looks up the hosts of the next hop in the DNS.
 	Hosts bool

@@ -55,6 +55,7 @@ type Fetcher struct {
 	// with the servers of /etc/resolv.conf.
 	Resolver Resolver
 
+	// Method is the command that requests the mail. The default is FetchETRN.
 	Method FetchMethod
 	// Domains are the domains whose mail is requested. With ETRN, the Fetcher
 	// sends one command for each domain, and Domains must not be empty. With

@@ -34,6 +34,7 @@ import (
 // received the message but does not answer, the message is deferred, and the
 // server can get it again.
 type HTTPPost struct {
+	// URL is the address that the requests are sent to. It must be set.
 	URL string
 	// Header is added to each request, for example Authorization.
 	Header http.Header

@@ -15,8 +15,8 @@ import "github.com/bridgehead-mail/bridgehead/internal/resolver"
 // use.
 //
 // The name is complete: there is no search list. It has no final dot. Case does
-// not matter. An internationalized name is in A-label form. Each octet of the
-// name stands for itself; there are no escapes.
+// not matter. An internationalized name is in A-label form. The name has no
+// escape sequences: each octet is an octet of the DNS name.
 //
 // Lookup follows aliases (CNAME), unless the type is TypeCNAME.
 //
@@ -47,11 +47,20 @@ type Resolver = resolver.Resolver
 //	}
 type Answer = resolver.Answer
 
-// An MX is an MX record. It has the fields Preference (uint16) and Host.
+// An MX is an MX record (RFC 5321, 5.1).
+//
+//	type MX struct {
+//		Preference uint16 // the lowest number is the best
+//		Host       string // without the final dot; "." in a null MX (RFC 7505)
+//	}
 type MX = resolver.MX
 
-// A TLSA is a TLSA record. It has the fields Usage, Selector and Matching
-// (uint8), and Data ([]byte). RFC 6698, 2.1 defines them.
+// A TLSA is a TLSA record. RFC 6698, 2.1 defines the fields.
+//
+//	type TLSA struct {
+//		Usage, Selector, Matching uint8
+//		Data                      []byte
+//	}
 type TLSA = resolver.TLSA
 
 // A RecordType is the type of a DNS record. The value is its number in the DNS.

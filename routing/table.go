@@ -50,13 +50,13 @@ type Site struct {
 	// hosts are down, the mail is sent by the connector for "*" and comes back
 	// to this relay.
 	Domains []string
-	// Accepted are accepted domains with the destinations of their mail, usually
-	// from policy.Destinations. They are Domains too. The mail of a domain with
-	// SmartHosts goes to these hosts: NewTable adds a connector that is
-	// Exclusive for each different list of hosts, with the name of the first
-	// domain that has the list. A domain with a Connector becomes an address
-	// space of the connector with this name. The pattern "*.example.com" serves
-	// example.com too.
+	// Accepted are accepted domains with the destinations of their mail,
+	// usually from policy.Destinations. NewTable adds their names to Domains.
+	// The mail of a domain with SmartHosts goes to these hosts: for each
+	// different list of hosts, NewTable adds an Exclusive connector. Its name
+	// is that of the first domain with this list. If a domain has a Connector,
+	// its name is added to the address spaces of that connector. The pattern
+	// "*.example.com" serves example.com too.
 	Accepted []AcceptedDomain
 	// BackupDomains are accepted domains for which this relay is only a backup
 	// MX. Their mail can be delivered by DNS to MX hosts with a better

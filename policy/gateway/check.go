@@ -33,9 +33,14 @@ const (
 //     EHLO, STARTTLS and AUTH, but without mail (if the Deliverer is a
 //     routing.Router)
 //
-// It returns errors, warnings and notes in this order of the subjects. It takes
-// at most 30 seconds, and checks at most 100 domains and 100 smart hosts. It
-// changes nothing, and may be called before Run or while the relay runs.
+// It returns the findings in this order: the settings, the host name, the
+// domains, the smart hosts. Errors, warnings and notes are not sorted. Check ends
+// when ctx ends, and takes at most 30 seconds. It checks at most 100 domains and
+// 100 smart hosts; a finding reports that there are more. What could not be
+// checked is a finding too.
+//
+// Check sends no mail. Like Validate, it first gives the parts the settings that
+// they inherit. It may be called before Run or while the relay runs.
 func (g *Gateway) Check(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()

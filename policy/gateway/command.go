@@ -20,10 +20,11 @@ type Runner interface {
 
 // Main does the work of the main function of a relay program. Call it after the
 // program has parsed its flags. Main calls build to make the relay, and runs
-// the relay until the process gets SIGINT or SIGTERM. A second signal aborts the
-// shutdown: see [Gateway.Abort], which a Runner may have too. Main then returns
-// within a second, with status 1 if Run has not returned by then. The logger that
-// build gets writes to stderr.
+// the relay until the process gets SIGINT or SIGTERM. A second signal aborts
+// the shutdown: Main calls the method Abort of the Runner if it has one, as a
+// Gateway has ([Gateway.Abort]). Main then returns within a second, with status
+// 1 if Run has not returned by then. The logger that build gets writes to
+// stderr.
 //
 // args are the command line arguments after the flags. They must be empty,
 // because a relay takes only flags. When Main fails, it writes one line to

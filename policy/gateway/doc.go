@@ -21,10 +21,10 @@
 // [Inheritor]s in Parts. Accepted domains are set once too, with the destination
 // of their mail: see policy.Destinations.
 //
-// [Gateway.Validate] checks all settings together and names each one that cannot
-// work or contradicts another. Run calls it before it opens a socket.
-// [Gateway.Check] also queries the DNS and the smart hosts. [Gateway.Ready] tells
-// when the relay runs.
+// [Gateway.Validate] checks all settings together and names each one that
+// cannot work or contradicts another. Run calls it before it opens a socket.
+// [Gateway.Check] also queries the DNS and the smart hosts. The channel of
+// [Gateway.Ready] is closed when the relay runs.
 //
 // # Shutdown
 //

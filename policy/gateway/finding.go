@@ -9,12 +9,20 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
-// A Finding is one result of [Gateway.Check]: its severity, what was checked,
-// and the result as text. It is also the type of the errors that
-// [Gateway.Validate] joins.
+// A Finding is one result of [Gateway.Check]. A *Finding is also an error:
+// [Gateway.Validate] joins one for each setting that is wrong. Its method Error
+// returns Subject and Text, and Unwrap returns Err.
+//
+//	type Finding struct {
+//		Severity Severity // Note, Warning or Error
+//		Subject  string   // what was checked: a field ("Listeners[0].Server.TLSConfig"), or another thing ("MX of example.com")
+//		Text     string   // the result, in one or more sentences
+//		Err      error    // the cause, or nil; it is not in the JSON form
+//	}
 type Finding = site.Finding
 
-// A Severity says how serious a Finding is.
+// A Severity is how serious a Finding is. They are ordered: Note, Warning, Error.
+// The method String returns "note", "warning" or "error"; JSON has the same text.
 type Severity = site.Severity
 
 const (

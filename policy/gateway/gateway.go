@@ -16,15 +16,15 @@ import (
 )
 
 // A Gateway runs a relay. Queue must be set; all other fields are optional. The
-// fields must not change once Run or Validate was called.
+// fields must not change after the first call of Run, Validate or Check.
 //
 // The parts of a Gateway are the servers with their agents, the queue with its
 // Store and its Deliverer, Tracking, Closers, and Parts. A part that has no
-// Hostname, Logger or Resolver of its own gets that of the Gateway (it inherits the
-// setting); a value that is set on a part is kept. The Gateway sets these fields
-// of its parts in Run and Validate, before anything runs. A part must therefore
-// not be in use before. The servers of Listeners and Servers also share one
-// smtpserver.LoginLimit, unless they have one of their own.
+// Hostname, Logger or Resolver of its own inherits that of the Gateway. A part
+// that has a value of its own keeps it. Run, Validate and Check set these
+// fields of the parts before anything runs. A part must therefore not be in use
+// before the first of these calls. The servers of Listeners and Servers also
+// share one smtpserver.LoginLimit, unless they have one of their own.
 type Gateway struct {
 	// Hostname is the name of the relay: in banner, EHLO, trace fields, reports
 	// and logs. Other hosts should find it in the DNS, as the name of the
@@ -42,10 +42,10 @@ type Gateway struct {
 
 	// Listeners receive mail by SMTP. A relay may have none.
 	Listeners []*Listener
-	// Servers have no listener. Their connections come from another source,
-	// for example a routing.Fetcher in Tasks. They must not serve before Run
-	// begins, because it sets their defaults. They are shut down together with
-	// the Listeners.
+	// Servers have no listener. Their connections come from another source, for
+	// example a routing.Fetcher in Tasks. They must not serve before Run has
+	// begun, because Run sets the settings that they inherit. To be sure, wait
+	// for [Gateway.Ready]. They are shut down together with the Listeners.
 	Servers []*smtpserver.Server
 	// Queue delivers the messages. It must be set.
 	Queue *queue.Queue
@@ -55,7 +55,8 @@ type Gateway struct {
 	// Tasks are functions that run together with the Gateway, for example a web
 	// service, a routing.Fetcher, a pickup folder, or a SIGHUP handler. A task
 	// must return when its ctx ends. If it returns an error before that, the
-	// Gateway shuts down. It may return nil at any time.
+	// Gateway shuts down, and Run returns the error. A task that returns nil
+	// earlier is complete, and the Gateway continues.
 	Tasks []func(ctx context.Context) error
 	// Tracking, if set, records the events of the queue. If it cannot be
 	// written (for example because the disk is full), mail is still delivered.
@@ -99,8 +100,9 @@ type Gateway struct {
 // Run serves and delivers until ctx ends. It then shuts down as described in
 // the documentation of the package, and returns nil. If it must cancel sessions
 // or attempts, it logs this and still returns nil. If a socket, the queue's
-// store or a task fails, Run shuts down and returns that error. If [Validate]
-// returns an error, Run returns it at once. Run may be called once.
+// store or a task fails, Run shuts down and returns that error. If
+// [Gateway.Validate] returns an error, Run closes the Closers and returns that
+// error at once. Run may be called only once: a second call returns an error.
 func (g *Gateway) Run(ctx context.Context) error {
 	if g.began.Swap(true) {
 		return errors.New("gateway: Run was called before")

@@ -16,6 +16,8 @@ import (
 // A Listener is a socket, and the server that serves its connections. It
 // belongs to one Gateway. Its methods are safe for concurrent use.
 type Listener struct {
+	// Server serves the connections. It must be set. Replace changes it while
+	// the relay runs.
 	Server *smtpserver.Server
 	// Address is the address to listen on, for example ":25" or "10.1.0.25:25".
 	// Default ":25", or ":465" for a server with TLSImplicit.
@@ -102,13 +104,16 @@ func (d *Listener) accept() {
 const oldSessions = 10 * time.Minute
 
 // Replace makes srv the server of all new connections. The previous server
-// keeps its sessions for ten minutes. The limits of the two servers are counted
-// separately, except for the LoginLimit. After the ten minutes, each old session ends with 421 as soon as
-// it has no message in transfer. srv must be a server that has not been used
-// before. If srv cannot serve, Replace returns an error and changes nothing.
+// keeps its sessions for ten minutes. After that, each old session ends with 421
+// as soon as it has no message in transfer. The limits of the two servers are
+// counted separately, except for the LoginLimit.
 //
-// Before the Gateway runs, Replace only sets Server. After the Listener is
-// closed it does nothing.
+// srv must be a server that has not been used before. Replace returns an error
+// and changes nothing if srv was used before, or if its settings cannot work
+// (smtpserver.Server.Validate).
+//
+// Before the Gateway runs, Replace only sets Server. After the Listener is closed
+// it does nothing.
 func (d *Listener) Replace(srv *smtpserver.Server) error {
 	if err := check(srv); err != nil {
 		return fmt.Errorf("gateway: Replace: %w", err)
