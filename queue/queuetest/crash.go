@@ -75,7 +75,7 @@ func crashStep(t *testing.T, st queue.Store, id string, say func(what, id string
 	m := crashMessage(id)
 	say("putting", id)
 	if err := st.Put(ctx, m, queue.Schedule{Owner: id, Until: time.Now().Add(time.Hour)}); err != nil {
-		t.Errorf("Put: %v", err)
+		t.Errorf("Put stores a new message with a valid ID: Put %s returned %v", id, err)
 		return
 	}
 	say("put", id)
@@ -96,7 +96,7 @@ func crashStep(t *testing.T, st queue.Store, id string, say func(what, id string
 	}
 	say("removing", id)
 	if err := st.Remove(ctx, id, id); err != nil {
-		t.Errorf("Remove: %v", err)
+		t.Errorf("Remove succeeds for the owner of the lease: Remove %s returned %v", id, err)
 	}
 	if rand.IntN(4) == 0 && st.Sync(ctx) == nil {
 		say("removed", id)
@@ -108,7 +108,7 @@ func crashChanges(t *testing.T, st queue.Store, u queue.RecipientUpdater, m *que
 	for i, r := range m.Recipients {
 		r.Attempts++
 		if err := u.UpdateRecipients(ctx, m.ID, m, []int{i}, queue.Schedule{Owner: m.ID, Until: time.Now().Add(time.Hour)}); err != nil {
-			t.Errorf("UpdateRecipients: %v", err)
+			t.Errorf("UpdateRecipients succeeds for the owner of the lease: %s: %v", m.ID, err)
 		} else if rand.IntN(2) == 0 && st.Sync(ctx) == nil {
 			say(fmt.Sprintf("tried%d", i), m.ID)
 		}
@@ -156,7 +156,7 @@ func (b *book) live(dir string, round int) {
 		b.hear(lines.Text())
 	}
 	if err := cmd.Process.Kill(); err != nil {
-		b.t.Errorf("the process ended by itself: %v", err)
+		b.t.Errorf("the child process runs until it is killed (its errors are above): %v", err)
 	}
 	for lines.Scan() { // the lines before the kill
 		b.hear(lines.Text())
@@ -190,11 +190,11 @@ func (b *book) verify(c Config, dir string) {
 	there := make(map[string]bool)
 	for e, err := range st.List(ctx, queue.Query{}) {
 		if err != nil {
-			b.t.Fatal(err)
+			b.t.Fatalf("List of an open store returns no error: %v", err)
 		}
 		there[e.ID] = true
 		if b.state[e.ID] == "removed" || b.state[e.ID] == "" {
-			b.t.Errorf("%s (%q) is there", e.ID, b.state[e.ID])
+			b.t.Errorf("a message is in the store only if Put was called and no Remove was made durable by Sync: %s is there, and its last state is %q", e.ID, b.state[e.ID])
 		}
 	}
 	_, journals := st.(queue.DeliveryJournal)
@@ -203,7 +203,7 @@ func (b *book) verify(c Config, dir string) {
 		case there[id]:
 			b.same(st, id, journals)
 		case what == "put":
-			b.t.Errorf("%s was acknowledged and is lost", id)
+			b.t.Errorf("when Put has returned nil, the message survives the death of the process: %s is lost", id)
 		default: // Put or Remove was not acknowledged: both results are right
 			b.state[id] = "removed"
 		}
@@ -216,20 +216,20 @@ func (b *book) verify(c Config, dir string) {
 func (b *book) same(st queue.Store, id string, journals bool) {
 	m, err := st.Get(ctx, id)
 	if err != nil {
-		b.t.Errorf("Get %s: %v", id, err)
+		b.t.Errorf("Get returns a stored message: Get %s returned %v", id, err)
 		return
 	}
 	interrupted := m.Interrupted
 	for i, r := range m.Recipients {
 		if r.Attempts > 1 || r.Attempts < 1 && i < b.tried[id] {
-			b.t.Errorf("%s: recipient %d has %d attempts, those of the first %d are durable", id, i, r.Attempts, b.tried[id])
+			b.t.Errorf("when Sync has returned nil, all updates before it survive the death of the process: recipient %d of %s has %d attempts, and the attempts at the first %d were made durable", i, id, r.Attempts, b.tried[id])
 		}
 		r.Attempts = 0
 	}
-	sameMessage(b.t, m, crashMessage(id))
+	sameMessage(b.t, "a message that survives the death of the process is complete", m, crashMessage(id))
 	if journals && b.marked[id] {
 		if interrupted != 1 {
-			b.t.Errorf("%s was in delivery and is interrupted %d times", id, interrupted)
+			b.t.Errorf("if the process dies between Begin and End, Interrupted is one higher: for %s it is %d, want 1", id, interrupted)
 		}
 		b.interrupted++
 	}

@@ -22,7 +22,7 @@ func concurrency(t *testing.T, f *fixture) {
 			for i := range each {
 				m := message(fmt.Sprintf("m-%d-%d", p, i))
 				if err := f.st.Put(ctx, m, queue.Schedule{}); err != nil {
-					t.Errorf("Put: %v", err)
+					t.Errorf("Put is safe for concurrent use: %v", err)
 				}
 			}
 		}()
@@ -44,11 +44,11 @@ func concurrency(t *testing.T, f *fixture) {
 				}
 				ms, err := f.st.Claim(ctx, claim(me, 0, 5))
 				if err != nil {
-					t.Errorf("Claim: %v", err)
+					t.Errorf("Claim is safe for concurrent use: %v", err)
 				}
 				for _, m := range ms {
 					if got := m.Recipients[0].Attempts; got != attempts2(&mu, attempts, m.ID) {
-						t.Errorf("%s: %d attempts are recorded, %d were made", m.ID, got, attempts[m.ID])
+						t.Errorf("Claim returns the recipients as the last Update recorded them, and a message is leased to one owner at a time: %s has %d attempts, %d were made", m.ID, got, attempts[m.ID])
 					}
 					m.Recipients[0].Attempts++
 					if m.Recipients[0].Attempts < 3 {
@@ -59,7 +59,7 @@ func concurrency(t *testing.T, f *fixture) {
 						mu.Unlock()
 					}
 					if err != nil {
-						t.Errorf("%s: %v", m.ID, err)
+						t.Errorf("Update and Remove succeed for the owner of the lease while others use the store: %s: %v", m.ID, err)
 					}
 				}
 			}
@@ -67,7 +67,7 @@ func concurrency(t *testing.T, f *fixture) {
 	}
 	wg.Wait()
 	if es := f.list(queue.Query{}); len(es) != 0 {
-		t.Fatalf("%d messages are left", len(es))
+		t.Fatalf("List does not return removed messages: %d are left", len(es))
 	}
 }
 
@@ -84,8 +84,10 @@ func attempts2(mu *sync.Mutex, attempts map[string]int, id string) int {
 func closed(t *testing.T, f *fixture) {
 	f.put(message("m1"), queue.Schedule{})
 	m := f.claim(claim("a", 0, 1))[0]
+	leased := message("leased")
+	f.put(leased, queue.Schedule{Owner: "a", Until: at(lease)})
 	if err := f.st.Close(); err != nil {
-		t.Fatalf("Close: %v", err)
+		t.Fatalf("Close of an open store returns no error: %v", err)
 	}
 	for name, call := range map[string]func() error{
 		"Put":    func() error { return f.st.Put(ctx, message("m2"), queue.Schedule{}) },
@@ -104,8 +106,11 @@ func closed(t *testing.T, f *fixture) {
 		},
 	} {
 		if err := call(); !errors.Is(err, queue.ErrClosed) {
-			t.Errorf("%s after Close: %v, want ErrClosed", name, err)
+			t.Errorf("calls after Close return ErrClosed: %s returned %v", name, err)
 		}
+	}
+	if got, want := read(t, leased.Content), read(t, message("leased").Content); got != want {
+		t.Errorf("content in memory (queue.InMemory) that was given to Put stays readable in m.Content after Close: it is %q, want %q", got, want)
 	}
 }
 
@@ -115,7 +120,7 @@ func reopen(t *testing.T, f *fixture) {
 	f.put(message("m3"), queue.Schedule{})
 	f.put(message("m4"), queue.Schedule{Owner: "a", Until: at(lease)})
 	ms := f.claim(claim("a", 0, 10))
-	sameIDs(t, ms, "m2", "m3")
+	sameIDs(t, claimsDue, ms, "m2", "m3")
 	ms[0].Recipients[0].Status = queue.Delivered
 	f.update("a", ms[0], queue.Schedule{Due: at(time.Hour), Hop: hopB})
 	f.remove("a", "m3")
@@ -124,20 +129,20 @@ func reopen(t *testing.T, f *fixture) {
 		f.reopen()
 		es := f.list(queue.Query{})
 		if len(es) != 2 || es[0].ID != "m1" || es[1].ID != "m2" {
-			t.Fatalf("%d messages after a restart", len(es))
+			t.Fatalf("after Close and Open, the store has the messages that were put and not removed: %d, want m1 and m2", len(es))
 		}
 		if s := es[1].Schedule; s.Hop != hopB || !s.Due.Equal(at(time.Hour)) {
-			t.Fatalf("m2 has the schedule %+v", s)
+			t.Fatalf("after Close and Open, a message has the Due and Hop of the last Put or Update: m2 has %+v, want Due %v, Hop %v", s, at(time.Hour), hopB)
 		}
-		sameMessage(t, f.get("m1"), full("m1"))
+		sameMessage(t, "after Close and Open, a message has each field as it was put", f.get("m1"), full("m1"))
 		if f.get("m2").Recipients[0].Status != queue.Delivered {
-			t.Fatal("the status of m2's recipient is lost")
+			t.Fatal("after Close and Open, a message has the recipients of the last Update: the status of m2's recipient is lost")
 		}
 	}
-	sameIDs(t, f.claim(claim("b", time.Minute, 10)), "m1")
-	sameIDs(t, f.claim(claim("b", time.Hour, 10)), "m2", "m1") // m1 is less urgent
+	sameIDs(t, "after Close and Open, a message is due at its recorded Due", f.claim(claim("b", time.Minute, 10)), "m1")
+	sameIDs(t, byPriority, f.claim(claim("b", time.Hour, 10)), "m2", "m1") // m1 is less urgent
 	if err := f.st.Put(ctx, message("m1"), queue.Schedule{}); !errors.Is(err, queue.ErrExists) {
-		t.Fatalf("Put: %v, want ErrExists", err)
+		t.Fatalf("Put returns ErrExists if the ID is in the store, also after Close and Open: %v", err)
 	}
 }
 
@@ -146,12 +151,12 @@ func reopenVolatile(t *testing.T, f *fixture) {
 	m := f.claim(claim("a", 0, 1))[0]
 	m.Recipients[0].Attempts = 7
 	f.update("a", m, queue.Schedule{Due: at(time.Hour), Hop: hopA, Volatile: true})
-	sameIDs(t, f.claim(claim("b", 0, 1)))
+	sameIDs(t, exclusive, f.claim(claim("b", 0, 1)))
 	f.reopen()
 	ms := f.claim(claim("b", 0, 1))
-	sameIDs(t, ms, "m1")
+	sameIDs(t, "after Close and Open, a message with a Volatile schedule is due at once", ms, "m1")
 	if n := ms[0].Recipients[0].Attempts; n != 7 {
-		t.Fatalf("%d attempts are recorded, want 7: only the schedule is volatile", n)
+		t.Fatalf("Update with a Volatile schedule keeps the recipients across Close and Open: %d attempts are recorded, want 7", n)
 	}
 }
 
@@ -162,7 +167,7 @@ func reopenLeases(t *testing.T, f *fixture) {
 	f.reopen()
 	ms := f.claim(claim("b", 0, 10))
 	if len(ms) != 2 {
-		t.Fatalf("claimed %v after a restart, want both", ids(ms))
+		t.Fatalf("Close releases all leases: after Close and Open, claimed %v, want m1 and m2", ids(ms))
 	}
 }
 
@@ -179,6 +184,6 @@ func interrupted(t *testing.T, f *fixture) {
 	journal.End("unknown")
 	f.reopen()
 	if n := f.get("m1").Interrupted; n != 0 {
-		t.Fatalf("interrupted %d times, want 0", n)
+		t.Fatalf("Close ends what Begin began: Interrupted is %d after Close and Open, want 0", n)
 	}
 }

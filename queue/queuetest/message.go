@@ -72,14 +72,15 @@ func fill(v reflect.Value, n *int) {
 }
 
 // sameMessage compares all fields but Interrupted. It compares errors by their
-// text, and times as instants.
-func sameMessage(t *testing.T, got, want *queue.Message) {
+// text, and times as instants. rule is the rule of the interface that the store
+// violates if they differ.
+func sameMessage(t *testing.T, rule string, got, want *queue.Message) {
 	t.Helper()
 	if diff := differ("Message", reflect.ValueOf(*got), reflect.ValueOf(*want)); diff != "" {
-		t.Fatalf("%s: %s", want.ID, diff)
+		t.Fatalf("%s: %s: %s", rule, want.ID, diff)
 	}
 	if g, w := read(t, got.Content), read(t, want.Content); g != w {
-		t.Fatalf("%s: content is %.100q, want %.100q", want.ID, g, w)
+		t.Fatalf("%s: %s: the content is %.100q, want %.100q", rule, want.ID, g, w)
 	}
 }
 
@@ -147,29 +148,47 @@ func update(t *testing.T, f *fixture) {
 	want.Recipients = m.Recipients
 	want.ID, want.From, want.Options, want.Content = got.ID, got.From, got.Options, got.Content
 	want.Received, want.Origin, want.System = got.Received, got.Origin, got.System
-	sameMessage(t, got, want)
+	sameMessage(t, recordsRecipients+"; envelope and content do not change", got, want)
 
 	e := f.list(queue.Query{})[0]
 	if e.Schedule.Hop != hop || !e.Schedule.Due.Equal(at(time.Hour)) || e.Schedule.Owner != "" {
-		t.Fatalf("schedule is %+v", e.Schedule)
+		t.Fatalf("Update records the schedule and releases the lease unless s.Owner is set: %+v, want Due %v, Hop %v and no Owner", e.Schedule, at(time.Hour), hop)
 	}
-	// The lease is released, so a further update is an error.
 	if err := f.st.Update(ctx, "a", m, queue.Schedule{}); !errors.Is(err, queue.ErrLeaseLost) {
-		t.Fatalf("Update without a lease: %v, want ErrLeaseLost", err)
+		t.Fatalf("Update returns ErrLeaseLost if owner does not hold the lease (here, after an Update that released it): %v", err)
 	}
-	sameIDs(t, f.claim(claim("b", time.Hour-1, 10)))
+	sameIDs(t, exclusive, f.claim(claim("b", time.Hour-1, 10)))
 	ms := f.claim(claim("b", time.Hour, 10))
-	sameIDs(t, ms, "m1")
+	sameIDs(t, claimsDue, ms, "m1")
 
 	// An update may keep the lease.
 	ms[0].Recipients = ms[0].Recipients[:1]
 	f.update("b", ms[0], queue.Schedule{Owner: "b", Until: at(2 * time.Hour), Volatile: true})
-	sameIDs(t, f.claim(claim("c", 2*time.Hour-1, 10)))
+	sameIDs(t, "Update keeps the lease if s.Owner is set", f.claim(claim("c", 2*time.Hour-1, 10)))
 	if n := len(f.get("m1").Recipients); n != 1 {
-		t.Fatalf("%d recipients after an update with a volatile schedule, want 1", n)
+		t.Fatalf("%s, also with a Volatile schedule: %d recipients, want 1", recordsRecipients, n)
 	}
 	if err := f.st.Update(ctx, "b", message("unknown"), queue.Schedule{}); !errors.Is(err, queue.ErrNotFound) {
-		t.Fatalf("Update of nothing: %v, want ErrNotFound", err)
+		t.Fatalf("Update returns ErrNotFound if the message is not in the store: %v", err)
+	}
+}
+
+const recordsRecipients = "Update records m.Recipients: their number, and each field of each"
+
+// updateInterrupted records that the process died, and that it survived.
+func updateInterrupted(t *testing.T, f *fixture) {
+	f.put(message("m1"), queue.Schedule{})
+	for _, n := range []int{3, 0, 1} {
+		ms := f.claim(claim("a", 0, 1))
+		sameIDs(t, claimsDue, ms, "m1")
+		ms[0].Interrupted = n
+		f.update("a", ms[0], queue.Schedule{})
+		if f.c.Durable {
+			f.reopen()
+		}
+		if got := f.get("m1").Interrupted; got != n {
+			t.Fatalf("Update records m.Interrupted: it is %d, want %d", got, n)
+		}
 	}
 }
 
@@ -201,7 +220,7 @@ func (f *fixture) change(u queue.RecipientUpdater, m *queue.Message, s queue.Sch
 		r.Last.Reply.Message = fmt.Sprint("reply ", r.Attempts)
 	}
 	if err := u.UpdateRecipients(ctx, "a", m, changed, s); err != nil {
-		f.t.Fatalf("UpdateRecipients: %v", err)
+		f.t.Fatalf("UpdateRecipients succeeds for the owner of the lease: %v", err)
 	}
 }
 
@@ -213,34 +232,36 @@ func updateRecipients(t *testing.T, f *fixture) {
 	keep := queue.Schedule{Owner: "a", Until: at(lease)}
 	for i := range 4 * many { // more often than a store may collect changes
 		f.change(u, m, keep, i*7%many, (i*3+1)%many)
-		sameMessage(t, f.get("m1"), m)
+		sameMessage(t, someRecipients, f.get("m1"), m)
 	}
-	sameIDs(t, f.claim(claim("b", 0, 10)))
+	sameIDs(t, "UpdateRecipients keeps the lease if s.Owner is set", f.claim(claim("b", 0, 10)))
 	m.Recipients[0].Status = queue.Delivered
 	f.update("a", m, keep) // of all recipients
 	f.change(u, m, keep, 3)
-	sameMessage(t, f.get("m1"), m)
+	sameMessage(t, someRecipients+", also after an Update of all", f.get("m1"), m)
 
 	m.Interrupted = 2
 	f.change(u, m, queue.Schedule{Due: at(time.Hour), Hop: hopB}, 5)
 	e := f.list(queue.Query{})[0]
 	if s := e.Schedule; s.Hop != hopB || !s.Due.Equal(at(time.Hour)) || s.Owner != "" {
-		t.Fatalf("schedule is %+v", s)
+		t.Fatalf("UpdateRecipients records the schedule and releases the lease unless s.Owner is set: %+v, want Due %v, Hop %v and no Owner", s, at(time.Hour), hopB)
 	}
 	if n := f.get("m1").Interrupted; n != 2 {
-		t.Fatalf("interrupted %d times, want 2", n)
+		t.Fatalf("UpdateRecipients records m.Interrupted, as Update does: it is %d, want 2", n)
 	}
 	if err := u.UpdateRecipients(ctx, "a", m, []int{1}, keep); !errors.Is(err, queue.ErrLeaseLost) {
-		t.Fatalf("without a lease: %v, want ErrLeaseLost", err)
+		t.Fatalf("UpdateRecipients returns ErrLeaseLost if owner does not hold the lease: %v", err)
 	}
 	ms := f.claim(claim("b", time.Hour, 10))
-	sameIDs(t, ms, "m1")
-	sameMessage(t, ms[0], m)
+	sameIDs(t, claimsDue, ms, "m1")
+	sameMessage(t, someRecipients, ms[0], m)
 	f.remove("b", "m1")
 	if err := u.UpdateRecipients(ctx, "b", m, []int{1}, keep); !errors.Is(err, queue.ErrNotFound) {
-		t.Fatalf("of nothing: %v, want ErrNotFound", err)
+		t.Fatalf("UpdateRecipients returns ErrNotFound if the message is not in the store: %v", err)
 	}
 }
+
+const someRecipients = "UpdateRecipients records the recipients with the indexes changed, and does not change the others"
 
 func reopenChanges(t *testing.T, f *fixture) {
 	u, m := f.updater()
@@ -253,9 +274,9 @@ func reopenChanges(t *testing.T, f *fixture) {
 	f.change(u, m, queue.Schedule{Due: at(time.Hour), Hop: hopB}, 1, 4)
 	for range 3 {
 		f.reopen()
-		sameMessage(t, f.get("m1"), m)
+		sameMessage(t, "after Close and Open, a message has the recipients of the last UpdateRecipients", f.get("m1"), m)
 		if s := f.list(queue.Query{})[0].Schedule; s.Hop != hopB || !s.Due.Equal(at(time.Hour)) {
-			t.Fatalf("the schedule is %+v", s)
+			t.Fatalf("after Close and Open, a message has the schedule of the last UpdateRecipients: %+v, want Due %v, Hop %v", s, at(time.Hour), hopB)
 		}
 	}
 }
@@ -263,36 +284,36 @@ func reopenChanges(t *testing.T, f *fixture) {
 func remove(t *testing.T, f *fixture) {
 	f.put(message("m1"), queue.Schedule{})
 	if err := f.st.Remove(ctx, "a", "m1"); !errors.Is(err, queue.ErrLeaseLost) {
-		t.Fatalf("Remove without a lease: %v, want ErrLeaseLost", err)
+		t.Fatalf("Remove returns ErrLeaseLost if owner does not hold the lease (here, the message is not leased): %v", err)
 	}
 	f.claim(claim("a", 0, 1))
 	if err := f.st.Remove(ctx, "b", "m1"); !errors.Is(err, queue.ErrLeaseLost) {
-		t.Fatalf("Remove of another's: %v, want ErrLeaseLost", err)
+		t.Fatalf("Remove returns ErrLeaseLost if another owner holds the lease: %v", err)
 	}
 	f.remove("a", "m1")
 	if err := f.st.Remove(ctx, "a", "m1"); !errors.Is(err, queue.ErrNotFound) {
-		t.Fatalf("second Remove: %v, want ErrNotFound", err)
+		t.Fatalf("Remove returns ErrNotFound if the message is not in the store (here, after Remove): %v", err)
 	}
 	if _, err := f.st.Get(ctx, "m1"); !errors.Is(err, queue.ErrNotFound) {
-		t.Fatalf("Get: %v, want ErrNotFound", err)
+		t.Fatalf("Get returns ErrNotFound after Remove: %v", err)
 	}
-	sameIDs(t, f.claim(claim("b", time.Hour, 10)))
+	sameIDs(t, "Claim does not return a removed message", f.claim(claim("b", time.Hour, 10)))
 	if es := f.list(queue.Query{}); len(es) != 0 {
-		t.Fatalf("List has %d entries", len(es))
+		t.Fatalf("List does not return a removed message: it has %d entries", len(es))
 	}
 	if err := f.st.Sync(ctx); err != nil {
-		t.Fatalf("Sync: %v", err)
+		t.Fatalf("Sync returns nil if the store can record: %v", err)
 	}
 }
 
 func get(t *testing.T, f *fixture) {
 	f.put(full("m1"), queue.Schedule{Due: at(time.Hour)})
-	sameMessage(t, f.get("m1"), full("m1"))
+	sameMessage(t, "Get returns each field of the message as it was put (Result.Err by its text)", f.get("m1"), full("m1"))
 	f.claim(claim("a", time.Hour, 1))
-	sameMessage(t, f.get("m1"), full("m1")) // leased or not
+	sameMessage(t, "Get returns a leased message as it was put", f.get("m1"), full("m1"))
 	for _, id := range []string{"m", "m10", "", strings.Repeat("x", 100)} {
 		if _, err := f.st.Get(ctx, id); !errors.Is(err, queue.ErrNotFound) {
-			t.Errorf("Get %q: %v, want ErrNotFound", id, err)
+			t.Errorf("Get returns ErrNotFound if the message is not in the store, also for an ID that is not valid: Get %q returned %v", id, err)
 		}
 	}
 }

@@ -116,14 +116,14 @@ func (md *model) claim() {
 	slices.SortFunc(ready, compare)
 	got := md.f.claim(c)
 	if len(got) != min(c.Max, len(ready)) {
-		md.f.t.Fatalf("claimed %d of %d that were ready, with Max %d", len(got), len(ready), c.Max)
+		md.f.t.Fatalf("%s, at most Max: claimed %d of %d that were claimable, Max is %d", claimsDue, len(got), len(ready), c.Max)
 	}
 	for i, m := range got {
 		mm := md.stored[m.ID]
 		if mm == nil || compare(mm, ready[i]) != 0 || !slices.Contains(ready, mm) {
-			md.f.t.Fatalf("claimed %s in place %d, want %s or its equal", m.ID, i, ready[i].m.ID)
+			md.f.t.Fatalf("%s: number %d of the claimed messages is %s, want %s or one with the same priority and time", byPriority, i, m.ID, ready[i].m.ID)
 		}
-		sameMessage(md.f.t, m, mm.m)
+		sameMessage(md.f.t, "Claim returns a message as Put and the last Update recorded it", m, mm.m)
 	}
 	for _, m := range got {
 		md.stored[m.ID].s.Owner, md.stored[m.ID].s.Until = c.Owner, c.Until
@@ -147,7 +147,7 @@ func (md *model) any() *modelMessage {
 func (md *model) expect(err error, owner string, mm *modelMessage) bool {
 	md.f.t.Helper()
 	if mm.s.Owner == owner && err != nil || mm.s.Owner != owner && !errors.Is(err, queue.ErrLeaseLost) {
-		md.f.t.Fatalf("%s, leased by %q: %q got %v", mm.m.ID, mm.s.Owner, owner, err)
+		md.f.t.Fatalf("Update and Remove succeed for the last owner that leased the message, and return ErrLeaseLost for others: %s is leased by %q, and the call by %q returned %v", mm.m.ID, mm.s.Owner, owner, err)
 	}
 	return err == nil
 }
@@ -207,10 +207,10 @@ func (md *model) check() {
 		got = append(got, e.ID)
 	}
 	if !slices.Equal(got, want) {
-		md.f.t.Fatalf("stored:\n%v\nwant:\n%v", got, want)
+		md.f.t.Fatalf("List returns the messages that were put and not removed, in the order of their IDs: got:\n%v\nwant:\n%v", got, want)
 	}
 	for _, mm := range md.stored {
-		sameMessage(md.f.t, md.f.get(mm.m.ID), mm.m)
+		sameMessage(md.f.t, "Get returns a message as Put and the last Update recorded it", md.f.get(mm.m.ID), mm.m)
 	}
 	var next time.Time
 	atOnce := false
@@ -223,7 +223,7 @@ func (md *model) check() {
 	}
 	n, err := md.f.st.Next(ctx, claim("a", md.now, 1))
 	if err != nil || !atOnce && !n.Equal(next) || atOnce && (n.IsZero() || n.After(at(md.now))) {
-		md.f.t.Fatalf("Next: %v, %v; want %v", n, err, next)
+		md.f.t.Fatalf("Next returns the earliest time at which Claim would find a message (a time that is not zero and not after Now, if one has no due time): %v, %v; want %v", n, err, next)
 	}
 }
 
@@ -234,13 +234,13 @@ func (md *model) reopen() {
 	for _, e := range md.f.list(queue.Query{}) {
 		mm := md.stored[e.ID]
 		if mm == nil {
-			md.f.t.Fatalf("%s was removed and is there again", e.ID)
+			md.f.t.Fatalf("after Close and Open, a removed message is not in the store: %s is", e.ID)
 		}
 		if e.Schedule.Owner != "" || e.Schedule.Due.After(mm.s.Due) {
-			md.f.t.Fatalf("%s has the schedule %+v after a restart, had %+v", e.ID, e.Schedule, mm.s)
+			md.f.t.Fatalf("after Close and Open, no message is leased, and none is due later than before: %s has %+v, had %+v", e.ID, e.Schedule, mm.s)
 		}
 		if recorded := mm.recorded; !recorded.IsZero() && !e.Schedule.Due.Equal(recorded) {
-			md.f.t.Fatalf("%s is due %v after a restart, recorded was %v", e.ID, e.Schedule.Due, recorded)
+			md.f.t.Fatalf("after Close and Open, a message has the Due of the last Put or Update that was not Volatile: %s is due %v, recorded was %v", e.ID, e.Schedule.Due, recorded)
 		}
 		mm.s = e.Schedule
 	}

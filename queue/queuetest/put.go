@@ -18,33 +18,33 @@ func putAndClaim(t *testing.T, f *fixture) {
 	m := full("m1")
 	f.put(m, queue.Schedule{})
 	ms := f.claim(claim("a", 0, 10))
-	sameIDs(t, ms, "m1")
-	sameMessage(t, ms[0], full("m1"))
-	sameIDs(t, f.claim(claim("b", time.Second, 10))) // leased
+	sameIDs(t, claimsDue, ms, "m1")
+	sameMessage(t, "Claim returns each field of the message as it was put (Result.Err by its text)", ms[0], full("m1"))
+	sameIDs(t, exclusive, f.claim(claim("b", time.Second, 10)))
 }
 
 func putTwice(t *testing.T, f *fixture) {
 	f.put(message("m1"), queue.Schedule{})
 	if err := f.st.Put(ctx, message("m1"), queue.Schedule{}); !errors.Is(err, queue.ErrExists) {
-		t.Fatalf("second Put: %v, want ErrExists", err)
+		t.Fatalf("Put returns ErrExists if the ID is in the store: %v", err)
 	}
-	sameIDs(t, f.claim(claim("a", 0, 10)), "m1")
+	sameIDs(t, "a Put that returns ErrExists does not change the store", f.claim(claim("a", 0, 10)), "m1")
 	// The ID is free again when the message has ended.
 	f.remove("a", "m1")
 	f.put(message("m1"), queue.Schedule{})
-	sameIDs(t, f.claim(claim("a", 0, 10)), "m1")
+	sameIDs(t, "an ID can be put again after its message was removed", f.claim(claim("a", 0, 10)), "m1")
 }
 
 func putBadIDs(t *testing.T, f *fixture) {
 	for _, id := range []string{"", "a b", "a/b", "../x", "ä", "a\x00", strings.Repeat("x", 65)} {
 		if err := f.st.Put(ctx, message(id), queue.Schedule{}); err == nil {
-			t.Errorf("Put took the ID %q", id)
+			t.Errorf("Put refuses an ID that queue.ValidID refuses: it took %q", id)
 		}
 	}
 	for _, id := range []string{"x", "A-z_0.9", "..", strings.Repeat("x", 64)} {
 		f.put(message(id), queue.Schedule{})
 		if m := f.get(id); m.ID != id {
-			t.Errorf("Get %s returned %s", id, m.ID)
+			t.Errorf("Get returns the message with this ID: Get %s returned %s", id, m.ID)
 		}
 	}
 }
@@ -55,25 +55,25 @@ func putKeepsACopy(t *testing.T, f *fixture) {
 	m.From, m.Recipients[0].Addr, m.Recipients[1].Status = "changed", "changed", queue.Failed
 	m.Recipients = m.Recipients[:1]
 	got := f.get("m1")
-	sameMessage(t, got, message("m1"))
+	sameMessage(t, "Put does not keep m: the caller may change it afterwards", got, message("m1"))
 	got.Recipients[0].Addr = "changed again"
-	sameMessage(t, f.get("m1"), message("m1"))
+	sameMessage(t, "the caller may change a message that Get or Claim returned; the store does not change", f.get("m1"), message("m1"))
 }
 
 func putUnderLease(t *testing.T, f *fixture) {
 	m := message("m1")
 	f.put(m, queue.Schedule{Owner: "a", Until: at(lease)})
-	sameIDs(t, f.claim(claim("b", 0, 10)))
+	sameIDs(t, "after Put with an Owner the message is leased", f.claim(claim("b", 0, 10)))
 	if got := read(t, m.Content); got != read(t, message("m1").Content) {
-		t.Fatalf("after Put the content of the leased message is %q", got)
+		t.Fatalf("after Put with an Owner, m.Content has the bytes that were put: %q", got)
 	}
 	m.Recipients[0].Status = queue.Delivered
 	f.update("a", m, queue.Schedule{Due: at(lease)})
-	sameIDs(t, f.claim(claim("b", lease-1, 10)))
+	sameIDs(t, exclusive, f.claim(claim("b", lease-1, 10)))
 	ms := f.claim(claim("b", lease, 10))
-	sameIDs(t, ms, "m1")
+	sameIDs(t, claimsDue, ms, "m1")
 	if ms[0].Recipients[0].Status != queue.Delivered {
-		t.Fatal("the update under the first lease is lost")
+		t.Fatal("Update records m.Recipients: the status that was recorded under the lease of Put is lost")
 	}
 }
 
@@ -81,9 +81,9 @@ func putCancelled(t *testing.T, f *fixture) {
 	cancelled, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := f.st.Put(cancelled, message("m1"), queue.Schedule{}); !errors.Is(err, context.Canceled) {
-		t.Fatalf("Put: %v, want context.Canceled", err)
+		t.Fatalf("Put returns the error of its context if that has ended before: %v, want context.Canceled", err)
 	}
-	sameIDs(t, f.claim(claim("a", 0, 10)))
+	sameIDs(t, "after an error of Put the message is not in the queue", f.claim(claim("a", 0, 10)))
 }
 
 // putFile stores messages whose content is in a file. The file may be closed
@@ -106,10 +106,10 @@ func putFile(t *testing.T, f *fixture) {
 		}
 		want := "Received: x\r\n" + string(b)
 		if read(t, m.Content) != want {
-			t.Fatalf("%d bytes in a file: the content of the leased message changed", size)
+			t.Fatalf("Put replaces m.Content by an equal one that does not need the file: with %d bytes in a file, m.Content has other bytes", size)
 		}
 		if read(t, f.get(m.ID).Content) != want {
-			t.Fatalf("%d bytes in a file: read other bytes than were put", size)
+			t.Fatalf("Content has the bytes that were put, also when the file they came from is closed: with %d bytes in a file, it has others", size)
 		}
 	}
 }
@@ -128,17 +128,17 @@ func contents(t *testing.T, f *fixture) {
 		m.Content = content.Of(b[:cut], b[cut:])
 		f.put(m, queue.Schedule{Owner: "a", Until: at(lease)})
 		if read(t, m.Content) != string(b) {
-			t.Fatalf("%d bytes: the content of the leased message changed", size)
+			t.Fatalf("after Put, m.Content has the bytes that were put: with %d bytes, it has others", size)
 		}
 		got := f.get(m.ID).Content
 		if read(t, got) != string(b) {
-			t.Fatalf("%d bytes: read other bytes than were put", size)
+			t.Fatalf("Content has the bytes that were put: with %d bytes, it has others", size)
 		}
 		for range 20 {
 			off := rnd.IntN(size + 1)
 			p := make([]byte, rnd.IntN(size-off+1))
 			if n, err := got.ReadAt(p, int64(off)); n != len(p) || string(p) != string(b[off:off+n]) {
-				t.Fatalf("%d bytes: ReadAt %d of %d: %d, %v", size, off, len(p), n, err)
+				t.Fatalf("ReadAt returns the bytes at its offset and fills its buffer, as io.ReaderAt: ReadAt(%d bytes, %d) of a content of %d bytes returned %d, %v, or wrong bytes", len(p), off, size, n, err)
 			}
 		}
 	}

@@ -37,6 +37,7 @@ func Test(t *testing.T, c Config) {
 		{"ContentInAFile", false, putFile},
 		{"ContentOfAllSizes", false, contents},
 		{"ClaimOrder", false, claimOrder},
+		{"ClaimAfterTheLeaseEnds", false, claimAfterLease},
 		{"ClaimOnlyAndExcept", false, claimHops},
 		{"ClaimByID", false, claimByID},
 		{"ClaimIsExclusive", false, claimExclusive},
@@ -46,6 +47,7 @@ func Test(t *testing.T, c Config) {
 		{"Next", false, next},
 		{"Clocks", false, clocks},
 		{"Update", false, update},
+		{"UpdateInterrupted", false, updateInterrupted},
 		{"UpdateRecipients", false, updateRecipients},
 		{"Remove", false, remove},
 		{"Get", false, get},
@@ -109,7 +111,7 @@ func message(id string) *queue.Message {
 func (f *fixture) put(m *queue.Message, s queue.Schedule) {
 	f.t.Helper()
 	if err := f.st.Put(ctx, m, s); err != nil {
-		f.t.Fatalf("Put %s: %v", m.ID, err)
+		f.t.Fatalf("Put stores a new message with a valid ID: Put %s returned %v", m.ID, err)
 	}
 }
 
@@ -117,7 +119,7 @@ func (f *fixture) claim(c queue.Claim) []*queue.Message {
 	f.t.Helper()
 	ms, err := f.st.Claim(ctx, c)
 	if err != nil {
-		f.t.Fatalf("Claim: %v", err)
+		f.t.Fatalf("Claim returns no error if there is no message to claim: %v", err)
 	}
 	return ms
 }
@@ -125,14 +127,14 @@ func (f *fixture) claim(c queue.Claim) []*queue.Message {
 func (f *fixture) update(owner string, m *queue.Message, s queue.Schedule) {
 	f.t.Helper()
 	if err := f.st.Update(ctx, owner, m, s); err != nil {
-		f.t.Fatalf("Update %s: %v", m.ID, err)
+		f.t.Fatalf("Update succeeds for the owner of the lease, also after the lease has expired, until another owner claims the message: Update %s by %q returned %v", m.ID, owner, err)
 	}
 }
 
 func (f *fixture) remove(owner, id string) {
 	f.t.Helper()
 	if err := f.st.Remove(ctx, owner, id); err != nil {
-		f.t.Fatalf("Remove %s: %v", id, err)
+		f.t.Fatalf("Remove succeeds for the owner of the lease, also after the lease has expired, until another owner claims the message: Remove %s by %q returned %v", id, owner, err)
 	}
 }
 
@@ -140,7 +142,7 @@ func (f *fixture) get(id string) *queue.Message {
 	f.t.Helper()
 	m, err := f.st.Get(ctx, id)
 	if err != nil {
-		f.t.Fatalf("Get %s: %v", id, err)
+		f.t.Fatalf("Get returns a stored message, leased or not: Get %s returned %v", id, err)
 	}
 	return m
 }
@@ -151,7 +153,7 @@ func (f *fixture) list(q queue.Query) []*queue.Entry {
 	var es []*queue.Entry
 	for e, err := range f.st.List(ctx, q) {
 		if err != nil {
-			f.t.Fatalf("List: %v", err)
+			f.t.Fatalf("List of an open store returns no error: %v", err)
 		}
 		es = append(es, e)
 	}
@@ -162,7 +164,7 @@ func (f *fixture) list(q queue.Query) []*queue.Entry {
 func (f *fixture) reopen() {
 	f.t.Helper()
 	if err := f.st.Close(); err != nil {
-		f.t.Fatalf("Close: %v", err)
+		f.t.Fatalf("Close of an open store returns no error: %v", err)
 	}
 	f.st = f.c.Open(f.t, f.dir)
 }
@@ -175,11 +177,12 @@ func ids(ms []*queue.Message) []string {
 	return s
 }
 
-// sameIDs compares the IDs of claimed messages with those expected.
-func sameIDs(t *testing.T, ms []*queue.Message, want ...string) {
+// sameIDs compares the IDs of claimed messages with those expected. rule is the
+// rule of the interface that the store violates if they differ.
+func sameIDs(t *testing.T, rule string, ms []*queue.Message, want ...string) {
 	t.Helper()
 	if got := ids(ms); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Fatalf("claimed %v, want %v", got, want)
+		t.Fatalf("%s: claimed %v, want %v", rule, got, want)
 	}
 }
 
@@ -189,14 +192,14 @@ func read(t *testing.T, c queue.Content) string {
 	var b bytes.Buffer
 	n, err := c.WriteTo(&b)
 	if err != nil || n != c.Size() || int64(b.Len()) != n {
-		t.Fatalf("WriteTo: %d of %d bytes, %v", n, c.Size(), err)
+		t.Fatalf("WriteTo writes all bytes of the content and returns their number: wrote %d of %d bytes, returned %d, %v", b.Len(), c.Size(), n, err)
 	}
 	again := make([]byte, c.Size())
 	if n, err := c.ReadAt(again, 0); int64(n) < c.Size() {
-		t.Fatalf("ReadAt: %d of %d bytes, %v", n, c.Size(), err)
+		t.Fatalf("ReadAt fills its buffer if the content has as many bytes: read %d of %d bytes, %v", n, c.Size(), err)
 	}
 	if !bytes.Equal(again, b.Bytes()) {
-		t.Fatal("ReadAt and WriteTo differ")
+		t.Fatal("ReadAt and WriteTo return the same bytes: they differ")
 	}
 	return b.String()
 }
