@@ -79,7 +79,7 @@ func sameMessage(t *testing.T, rule string, got, want *queue.Message) {
 	if diff := differ("Message", reflect.ValueOf(*got), reflect.ValueOf(*want)); diff != "" {
 		t.Fatalf("%s: %s: %s", rule, want.ID, diff)
 	}
-	if g, w := read(t, got.Content), read(t, want.Content); g != w {
+	if g, w := read(t, rule, got.Content), read(t, rule, want.Content); g != w {
 		t.Fatalf("%s: %s: the content is %.100q, want %.100q", rule, want.ID, g, w)
 	}
 }

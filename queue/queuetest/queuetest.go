@@ -19,9 +19,26 @@ type Config struct {
 	// Durable is true if the messages are still there after Close. If it is
 	// false, Test omits the tests that open the store again.
 	Durable bool
+	// Damage replaces stored bytes by others of the same number, while the store
+	// is closed. The tests of damage call it. If it is nil, Test replaces them in
+	// all files of dir. A durable store that encodes or compresses messages, or
+	// has them elsewhere, needs a function.
+	Damage func(t *testing.T, dir string, before, after []byte)
+	// OpenOn opens the store in a directory of fs instead of the file system of
+	// the operating system. Test then also simulates power failures: fs is a
+	// disk in memory, and when the power fails, it forgets what was not synced,
+	// or only a part of it, or keeps it. So a store that does not sync is found.
+	//
+	// It may be nil. Then nothing tests that the store syncs: a process that is
+	// killed (see Crash) loses nothing that it has written. A store that makes
+	// its own calls to the operating system, as most databases do, cannot use fs.
+	// Its author must check that each commit is synced, for example that the
+	// option that turns this off is not set.
+	OpenOn func(t *testing.T, fs FileSystem, dir string) queue.Store
 }
 
-// Test runs all tests on the store of c, each with a new directory.
+// Test runs all tests on the store of c, each with a new directory. The text of
+// each failure begins with the rule of queue.Store that the store violates.
 func Test(t *testing.T, c Config) {
 	for _, tc := range []struct {
 		name    string
@@ -63,11 +80,16 @@ func Test(t *testing.T, c Config) {
 		{"ReopenAgainstAModel", true, reopenModel},
 		{"ReopenWithTheClockSetBack", true, reopenClock},
 		{"Interrupted", true, interrupted},
+		{"DamagedContent", true, damagedContent},
+		{"DamagedEnvelope", true, damagedEnvelope},
 	} {
 		if tc.durable && !c.Durable {
 			continue // the test opens the store again
 		}
 		t.Run(tc.name, func(t *testing.T) { tc.run(t, newFixture(t, c)) })
+	}
+	if c.OpenOn != nil {
+		t.Run("PowerFailure", func(t *testing.T) { powerFailure(t, newFixture(t, c)) })
 	}
 }
 
@@ -160,13 +182,28 @@ func (f *fixture) list(q queue.Query) []*queue.Entry {
 	return es
 }
 
+// open opens the store again with a function that may end the test. rule is the
+// rule that the store then violates.
+func (f *fixture) open(rule string, open func() queue.Store) {
+	f.t.Helper()
+	opened := false
+	defer func() {
+		f.t.Helper()
+		if !opened {
+			f.t.Errorf("%s: the error is above", rule)
+		}
+	}()
+	f.st = open()
+	opened = true
+}
+
 // reopen closes the store and opens it again.
 func (f *fixture) reopen() {
 	f.t.Helper()
 	if err := f.st.Close(); err != nil {
 		f.t.Fatalf("Close of an open store returns no error: %v", err)
 	}
-	f.st = f.c.Open(f.t, f.dir)
+	f.open("a store can be opened again after Close", func() queue.Store { return f.c.Open(f.t, f.dir) })
 }
 
 func ids(ms []*queue.Message) []string {
@@ -186,20 +223,21 @@ func sameIDs(t *testing.T, rule string, ms []*queue.Message, want ...string) {
 	}
 }
 
-// read returns the whole content. It checks that WriteTo and ReadAt agree.
-func read(t *testing.T, c queue.Content) string {
+// read returns the whole content. It checks that WriteTo and ReadAt agree. rule is
+// the rule of the interface that the store violates if the content cannot be read.
+func read(t *testing.T, rule string, c queue.Content) string {
 	t.Helper()
 	var b bytes.Buffer
 	n, err := c.WriteTo(&b)
 	if err != nil || n != c.Size() || int64(b.Len()) != n {
-		t.Fatalf("WriteTo writes all bytes of the content and returns their number: wrote %d of %d bytes, returned %d, %v", b.Len(), c.Size(), n, err)
+		t.Fatalf("%s: WriteTo writes all bytes of the content and returns their number: wrote %d of %d bytes, returned %d, %v", rule, b.Len(), c.Size(), n, err)
 	}
 	again := make([]byte, c.Size())
 	if n, err := c.ReadAt(again, 0); int64(n) < c.Size() {
-		t.Fatalf("ReadAt fills its buffer if the content has as many bytes: read %d of %d bytes, %v", n, c.Size(), err)
+		t.Fatalf("%s: ReadAt fills its buffer if the content has as many bytes: read %d of %d bytes, %v", rule, n, c.Size(), err)
 	}
 	if !bytes.Equal(again, b.Bytes()) {
-		t.Fatal("ReadAt and WriteTo return the same bytes: they differ")
+		t.Fatalf("%s: ReadAt and WriteTo return the same bytes: they differ", rule)
 	}
 	return b.String()
 }

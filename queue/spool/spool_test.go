@@ -22,6 +22,13 @@ func TestStore(t *testing.T) {
 			return s
 		},
 		Durable: true,
+		OpenOn: func(t *testing.T, fs queuetest.FileSystem, dir string) queue.Store {
+			s, err := Open(dir, &Options{SegmentSize: 256 << 10, LargeContent: 8 << 10, FileSystem: fs})
+			if err != nil {
+				t.Fatalf("Open: %v", err)
+			}
+			return s
+		},
 	})
 }
 
