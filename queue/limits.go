@@ -28,9 +28,9 @@ type Limits struct {
 	// message is in delivery. The Queue then attempts the message alone once:
 	// for at most 30 seconds nothing else is in delivery. If the process dies
 	// again, the message is set aside as poison. An attempt that ends with a
-	// result resets the count. The Queue never attempts poison messages; [Resubmit] submits them again. When the queue
-	// lifetime is over, the sender gets the failure report. Default 2
-	// (Exchange).
+	// result resets the count. The Queue never attempts poison messages again;
+	// [Resubmit] submits copies of them. When the queue lifetime is over, the
+	// sender gets the failure report. Default 2 (Exchange).
 	Interrupted int
 	// BadMail is how long the Store keeps bad mail. Default 30 days. Negative
 	// means for ever.

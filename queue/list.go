@@ -21,7 +21,7 @@ type Filter struct {
 	ID, After string
 
 	From      string
-	Recipient string // matches if any waiting recipient does; any recipient of MessageBad and MessageResults
+	Recipient string // one of the waiting recipients; of MessageBad and MessageResults, one of all recipients
 	Subject   string
 	Client    string // the IP address of the client
 	// Labels selects messages that have all of these labels. The values are

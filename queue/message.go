@@ -10,13 +10,26 @@ import (
 
 // Content has the bytes of a message: header, blank line and body, with CRLF
 // line ends and without dot-stuffing. It can be read any number of times, and
-// by several goroutines at once. Its methods are ReadAt, WriteTo (from the first
-// byte, each time) and Size.
+// by several goroutines at once.
+//
+//	type Content interface {
+//		io.ReaderAt
+//		io.WriterTo  // writes all of the content, each time from the first byte
+//		Size() int64 // in bytes
+//	}
 type Content = envelope.Content
 
 // MessageOptions are the attributes of a message that apply to all recipients:
 //
-//   - the parameters of MAIL (it embeds smtp.MailOptions);
+//	type MessageOptions struct {
+//		smtp.MailOptions // the parameters of MAIL: Body, UTF8, RequireTLS, Return, EnvelopeID, ...
+//		Priority int
+//		Release  time.Time
+//		Labels   map[string]string
+//	}
+//
+// The fields:
+//
 //   - Priority, the MT-PRIORITY (RFC 6710), from -9 to 9. Higher priorities are
 //     delivered first. 0 is normal.
 //   - Release, the earliest time of the first attempt (FUTURERELEASE, RFC 4865).
@@ -31,8 +44,11 @@ type Content = envelope.Content
 //     UTF-8 without control characters. The method SetLabel sets one.
 type MessageOptions = envelope.Options
 
-// RcptOptions are the attributes of one recipient: the parameters of RCPT (it
-// embeds smtp.RcptOptions).
+// RcptOptions are the attributes of one recipient.
+//
+//	type RcptOptions struct {
+//		smtp.RcptOptions // the parameters of RCPT: Notify, OriginalRecipient, DeliverBy, ...
+//	}
 type RcptOptions = envelope.RcptOptions
 
 // Bytes returns a Content that consists of the chunks. The chunks must not

@@ -47,21 +47,24 @@ type Queue struct {
 	// FinalResults, if set, gets the final result of each recipient at least
 	// once, before the message is removed from the Store, also if the process
 	// dies in between. An application can use it for a table of the delivery
-	// results. rcpts are one or more recipients of m that have ended: Status and
-	// Last say how. FinalResults must not change m or rcpts, and must not read
-	// other recipients of m. Expanded recipients and messages of the Queue itself
-	// (Message.System) have no result. The Queue still sends delivery reports;
-	// to prevent that, leave m.From empty or set NOTIFY=NEVER (RcptOptions).
+	// results. rcpts are one or more recipients of m that have ended; their
+	// Status and Last are the result. FinalResults is called concurrently for
+	// different messages, and for different recipients of one message. It must
+	// not change m or rcpts, and must not read other recipients of m. Expanded
+	// recipients and messages of the Queue itself (Message.System) have no
+	// result. The Queue still sends delivery reports; to prevent that, leave
+	// m.From empty or set NOTIFY=NEVER (RcptOptions).
 	//
 	// If FinalResults returns an error, the Queue calls it again: first after 5
-	// seconds, then after doubling intervals of up to one hour. It gives the
-	// result up after 128 calls (about five days), and logs that. Meanwhile the
-	// message stays in the Store ([MessageResults]), and deliveries continue:
-	// the calls have at most a tenth of the slots, [Limits].Deliveries. A call
-	// is canceled after one minute. The context of a call ends with the Queue.
+	// seconds, then after doubling intervals of up to one hour. After 128
+	// failed calls (about five days), it logs an error and does not pass the
+	// result again. Until then the message stays in the Store
+	// ([MessageResults]). Other mail is delivered meanwhile: the calls use at
+	// most a tenth of the delivery slots (Limits.Deliveries). A call is
+	// canceled after one minute. The context of a call ends with the Queue.
 	FinalResults func(ctx context.Context, m *Message, rcpts []*Recipient) error
 	// Hooks are called with each message before it is stored. They can change
-	// or refuse it.
+	// or refuse it. They are called concurrently for different messages.
 	Hooks []Hook
 	// Logger gets a line for each [Event] and for each problem. Default: that
 	// of the gateway.Gateway. If there is none, nothing is logged.

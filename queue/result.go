@@ -32,21 +32,34 @@ const (
 )
 
 // A Result is the result of one attempt for one recipient. [Done], [Defer] and
-// [Fail] return the usual ones. Its fields are:
+// [Fail] return the usual ones.
 //
-//   - Outcome.
-//   - Reply, the reply of the remote host, a smtp.SMTPError. If no host replied,
-//     Host is empty and Reply is made locally.
-//   - Host, the name of the host that replied.
-//   - Addr, the address that the attempt used last, even if no host replied. Next
-//     hops with the same address share the limits of one next hop.
-//   - TLS, a description of the connection, for example "TLS1.3
+//	type Result struct {
+//		Outcome Outcome
+//		Reply   smtp.SMTPError
+//		Host    string
+//		Addr    string
+//		TLS     string
+//		DSN     bool
+//		Final   bool
+//		Err     error
+//	}
+//
+// The fields:
+//
+//   - Reply is the reply of the remote host. If no host replied, Host is empty and
+//     Reply is made locally.
+//   - Host is the name of the host that replied.
+//   - Addr is the address that the attempt used last (IP address and port, or
+//     the path of a socket), even if no host replied. Next hops with the same
+//     address share the limits of one next hop.
+//   - TLS is a description of the connection, for example "TLS1.3
 //     TLS_AES_128_GCM_SHA256". It is empty for plain text.
-//   - DSN, true if the host announced DSN (RFC 3461). The host is then
+//   - DSN is true if the host announced DSN (RFC 3461). The host is then
 //     responsible for reports, and the Queue sends no "relayed" report.
-//   - Final, true if the host has put the message into the recipient's mailbox
+//   - Final is true if the host has put the message into the recipient's mailbox
 //     (LMTP). A success is then reported as delivered, not as relayed.
-//   - Err, the cause as a Go error, for logs. It may be nil. If it wraps
+//   - Err is the cause as a Go error, for logs. It may be nil. If it wraps
 //     ErrDamaged, the content could not be read, and the recipient fails unless
 //     Outcome is Success. JSON has its text, and so may a [Store].
 type Result = envelope.Result
@@ -62,17 +75,21 @@ func Done() Result {
 // recipient waits for the next attempt.
 //
 // If err is or wraps a *smtp.SMTPError, Reply is that error. If its code is not
-// 4xx, the code is changed to 451. After any other error, Reply is 451 4.3.0 with
-// the text of err. Delay notices and bounces to the sender of the message contain
-// the text of Reply. Err is err. A nil err gives a general text.
+// 4xx, Reply has the code 451, and 4 as the class of the enhanced code. For any
+// other error, Reply is 451 4.3.0 with the text of err. For a nil err, Reply has
+// a general text. Err is err. Delay notices and failure reports contain the text
+// of Reply, so it must not contain a secret.
 func Defer(err error) Result {
 	return Result{Outcome: Deferred, Reply: replyOf(err, smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Temporary failure of the delivery"}), Err: err}
 }
 
 // Fail returns the result of a [Deliverer] for a permanent failure: there is no
-// other attempt, and the sender gets a bounce. Reply is set as by [Defer], but its
-// code is 5xx: 550 instead of another code of an *smtp.SMTPError, and otherwise
-// 554 5.3.0.
+// other attempt, and the sender gets a failure report.
+//
+// If err is or wraps a *smtp.SMTPError, Reply is that error. If its code is not
+// 5xx, Reply has the code 550, and 5 as the class of the enhanced code. For any
+// other error, Reply is 554 5.3.0 with the text of err. For a nil err, Reply has
+// a general text. Err is err. The failure report contains the text of Reply.
 func Fail(err error) Result {
 	return Result{Outcome: Failure, Reply: replyOf(err, smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 3, 0}, Message: "The delivery failed"}), Err: err}
 }

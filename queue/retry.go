@@ -26,8 +26,8 @@ type RetryPolicy interface {
 // Retry is a RetryPolicy with fixed settings. The zero value has the defaults
 // of Exchange 2000.
 type Retry struct {
-	// Intervals are the times between attempts. The last one repeats.
-	// Default 10, 10, 10, then every 15 minutes (Exchange 2000).
+	// Intervals are the times between attempts. The last one repeats. Default:
+	// three times 10 minutes, then every 15 minutes (Exchange 2000).
 	Intervals []time.Duration
 	// ByClass has intervals that replace Intervals after a failure of a class.
 	ByClass map[Class][]time.Duration

@@ -13,8 +13,8 @@ import (
 // contradicts another. Run calls it, and so does the first call of Submit.
 //
 // Negative limits are errors, except where the comment of the field gives them
-// a meaning. Times below a millisecond are errors too, because then the unit is
-// missing: Lease: 30 is 30 nanoseconds.
+// a meaning. Times below a millisecond are errors too, because the unit is
+// probably missing: Lease: 30 is 30 nanoseconds.
 func (q *Queue) Validate() error {
 	return errors.Join(q.validate(), q.checkDeliverer())
 }

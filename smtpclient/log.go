@@ -16,10 +16,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/protolog"
 )
 
-// A ProtocolEvent is one event of a session. Its fields are Time, Connector,
-// Session, Sequence, Local and Remote (endpoints), Kind ('+' connected, '-'
-// disconnected, '>' sent, '<' received, '*' information), Data and Context. It
-// never contains credentials or the content of messages.
+// A ProtocolEvent is one event of a session. It never contains credentials or the
+// content of messages.
+//
+//	type ProtocolEvent struct {
+//		Time          time.Time
+//		Connector     string // the name of the connector
+//		Session       string // the ID of the session
+//		Sequence      int    // the number of the event in the session, from 0
+//		Local, Remote string // the addresses and ports of this end and of the other end
+//		Kind          byte   // '+' connected, '-' disconnected, '>' sent, '<' received, '*' information
+//		Data          string // the line that was sent or received
+//		Context       string // a description of the event
+//	}
 type ProtocolEvent = protolog.Event
 
 // A ProtocolLog records the events of all sessions. Many goroutines call Log at
@@ -36,16 +45,19 @@ type ProtocolLog interface {
 //	log := smtpclient.NewProtocolLog(&smtpclient.ProtocolLogFiles{Dir: "/var/log/relay"})
 //	defer log.Close()
 //
-// Dir is required, and is created if it does not exist. The defaults of the
-// other fields are those of Exchange:
+//	type ProtocolLogFiles struct {
+//		Dir     string        // required; created if it does not exist
+//		Prefix  string        // of the file names; default "SEND"
+//		Suffix  string        // of the file names; default ".log"
+//		Header  string        // the first lines of each file; default: a description of the columns
+//		Private bool          // prevents the owner's group from reading the files
+//		MaxSize int64         // of one file, in bytes; default 10 MB
+//		MaxAge  time.Duration // after which a file is removed; default 30 days
+//		MaxDir  int64         // of all files except the current one, in bytes; default 250 MB
+//	}
 //
-//   - Prefix of the file names: SEND.
-//   - Suffix of the file names: .log.
-//   - MaxSize of one file in bytes: 10 MB.
-//   - MaxAge, after which a file is removed: 30 days.
-//   - MaxDir, the maximum size in bytes of all files except the current one:
-//     250 MB. If they are larger, the oldest files are removed.
-//   - Private, which prevents the owner's group from reading the files: false.
+// If the files are larger than MaxDir, the oldest ones are removed. The defaults
+// are those of Exchange.
 //
 // If the disk is full, a file still contains its header and only whole lines.
 type ProtocolLogFiles = protolog.Files

@@ -10,18 +10,31 @@ import (
 
 // Content is the content of a message: header, blank line and body, with CRLF
 // line ends and without dot-stuffing. It must be possible to read it many times
-// and from several goroutines at the same time. Its methods are ReadAt, WriteTo
-// (each time from the first byte) and Size.
+// and from several goroutines at the same time. [String], [Bytes] and [File]
+// return one.
+//
+//	type Content interface {
+//		io.ReaderAt
+//		io.WriterTo  // writes all of the content, each time from the first byte
+//		Size() int64 // in bytes
+//	}
 type Content = envelope.Content
 
-// MessageOptions are the attributes of a message that apply to all recipients:
-// the parameters of MAIL (it embeds smtp.MailOptions) and the Priority
-// (MT-PRIORITY, RFC 6710), -9 to 9; 0 is normal. Release and Labels are for the
-// queue and are not sent.
+// MessageOptions are the attributes of a message that apply to all recipients.
+//
+//	type MessageOptions struct {
+//		smtp.MailOptions                   // the parameters of MAIL: Body, UTF8, RequireTLS, Return, EnvelopeID, ...
+//		Priority         int               // MT-PRIORITY (RFC 6710), -9 to 9; 0 is normal
+//		Release          time.Time         // for package queue; not sent
+//		Labels           map[string]string // for package queue; not sent
+//	}
 type MessageOptions = envelope.Options
 
-// RcptOptions are the attributes of one recipient: the parameters of RCPT (it
-// embeds smtp.RcptOptions).
+// RcptOptions are the attributes of one recipient.
+//
+//	type RcptOptions struct {
+//		smtp.RcptOptions // the parameters of RCPT: Notify, OriginalRecipient, ...
+//	}
 type RcptOptions = envelope.RcptOptions
 
 // A Message is an envelope and its content.

@@ -27,22 +27,34 @@ const (
 	Busy = envelope.Busy
 )
 
-// A Result is the result of an attempt for one recipient. It has the fields:
+// A Result is the result of an attempt for one recipient.
 //
-//   - Outcome.
-//   - Reply, the host's reply, a smtp.SMTPError. If no host replied, Host is empty
+//	type Result struct {
+//		Outcome Outcome
+//		Reply   smtp.SMTPError
+//		Host    string
+//		Addr    string
+//		TLS     string
+//		DSN     bool
+//		Final   bool
+//		Err     error
+//	}
+//
+// The fields:
+//
+//   - Reply is the host's reply. If no host replied, Host is empty
 //     and Reply is made by this package; see the table in the package
 //     documentation.
-//   - Host, the name of the host that replied.
-//   - Addr, the IP address and port of the host that the attempt used last, or the
+//   - Host is the name of the host that replied.
+//   - Addr is the IP address and port of the host that the attempt used last, or the
 //     path of its socket, even if the host did not reply. If the outcome is Busy,
 //     it is the address whose sessions are all in use.
-//   - TLS, a description of the encryption, as "TLS1.3 TLS_AES_128_GCM_SHA256";
+//   - TLS is a description of the encryption, as "TLS1.3 TLS_AES_128_GCM_SHA256";
 //     empty for plain text.
-//   - DSN, true if the host announced DSN (RFC 3461): it is then responsible for
+//   - DSN is true if the host announced DSN (RFC 3461): it is then responsible for
 //     delivery status notifications.
-//   - Final, true if the outcome is Success and the host has put the message into
+//   - Final is true if the outcome is Success and the host has put the message into
 //     the recipient's mailbox (LMTP).
-//   - Err, the cause as a Go error: a *TLSError, *ProtocolError, net.Error, context
+//   - Err is the cause as a Go error: a *TLSError, *ProtocolError, net.Error, context
 //     error, ... It may be nil.
 type Result = envelope.Result

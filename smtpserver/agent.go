@@ -38,10 +38,10 @@ type Agent struct {
 	Name string
 
 	// Inherit, if set, gets the settings that all parts of a relay share. It is
-	// called before the server serves (see Server.Inherit). The agent uses those
-	// that it has no value of its own for. Servers may share an agent, so
-	// Inherit may be called again, also while the agent is in use. It must then
-	// change nothing.
+	// called before the server serves (see Server.Inherit). The agent keeps its
+	// own values, and uses these for the settings that are not set. Servers may
+	// share an agent, so Inherit may be called again, also while the agent is
+	// in use. It must then change nothing.
 	Inherit func(Defaults)
 
 	// Connect is called before the banner. If it refuses, its reply (554 or

@@ -2,10 +2,15 @@ package smtpserver
 
 import "github.com/bridgehead-mail/bridgehead/internal/site"
 
-// Defaults are the settings that all parts of a relay share: Hostname,
-// Logger and Resolver. A gateway.Gateway gives its own to the servers, and each server gives
-// them to its agents (see Agent.Inherit). A field that is not set has the zero
-// value.
+// Defaults are the settings that all parts of a relay share. A gateway.Gateway
+// gives its own to the servers, and each server gives them to its agents (see
+// Agent.Inherit). A field that is not set has the zero value.
+//
+//	type Defaults struct {
+//		Hostname string
+//		Logger   *slog.Logger
+//		Resolver routing.Resolver // the same type as policy.Resolver
+//	}
 type Defaults = site.Defaults
 
 // Inherit sets Hostname and Logger if they are not set. It calls Inherit of all

@@ -138,11 +138,12 @@ type Limits struct {
 	// the second protocol error (Postfix: stress-adaptive behavior).
 	//
 	// If all Connections are open and one more client connects, the server ends
-	// with 421 4.3.2 the sessions that have made it wait for 10 s longer than
-	// their input excuses: one for each client that got no place, the slowest
-	// first. Content excuses the time that it takes at DataRate (500 bytes per
-	// second if there is no limit), and a command that moves the session on
-	// excuses 2 s. Sessions that keep moving continue.
+	// slow sessions with 421 4.3.2: one for each client that found no free
+	// connection, the slowest first. A session is slow if the server has waited
+	// for its client 10 s longer than its input allows. Content allows the time
+	// that it takes at DataRate (500 bytes per second if there is no limit). A
+	// command that advances the transaction allows 2 s. A session whose client
+	// keeps to this rate continues.
 	//
 	// Default 90. A value of 100 or more and a negative value mean never.
 	OverloadPercent int

@@ -15,20 +15,34 @@ import (
 
 // Content is the content of a message, or a part of it, with CRLF line ends and
 // without dot-stuffing. It can be read repeatedly and by several goroutines at
-// once, until its Message is closed. Its methods are ReadAt, WriteTo (each call
-// writes the whole content) and Size. io.NewSectionReader(c, 0, c.Size()) makes
-// an io.Reader.
+// once, until its Message is closed. io.NewSectionReader(c, 0, c.Size()) makes an
+// io.Reader.
+//
+//	type Content interface {
+//		io.ReaderAt
+//		io.WriterTo  // writes all of the content, each time from the first byte
+//		Size() int64 // in bytes
+//	}
 type Content = envelope.Content
 
-// MessageOptions are the attributes of a message that apply to all recipients:
-// the parameters of MAIL (it embeds smtp.MailOptions), the Priority
-// (MT-PRIORITY, RFC 6710), the Release time (FUTURERELEASE, RFC 4865) until which
-// the client wants the message to be held, and the Labels, which are data of the
-// application. policy.Enqueuer passes them to the queue, which has the same type.
+// MessageOptions are the attributes of a message that apply to all recipients.
+// policy.Enqueuer passes them to the queue, which has the same type.
+//
+//	type MessageOptions struct {
+//		smtp.MailOptions                   // the parameters of MAIL: Body, Size, UTF8, RequireTLS, Return, EnvelopeID, ...
+//		Priority         int               // MT-PRIORITY (RFC 6710), -9 to 9; 0 is normal
+//		Release          time.Time         // the client wants the message to be held until then (FUTURERELEASE, RFC 4865)
+//		Labels           map[string]string // data of the application; see queue.MessageOptions
+//	}
+//
+// The method SetLabel(key, value) sets one label.
 type MessageOptions = envelope.Options
 
-// RcptOptions are the attributes of one recipient: the parameters of RCPT (it
-// embeds smtp.RcptOptions).
+// RcptOptions are the attributes of one recipient.
+//
+//	type RcptOptions struct {
+//		smtp.RcptOptions // the parameters of RCPT: Notify, OriginalRecipient, ...
+//	}
 type RcptOptions = envelope.RcptOptions
 
 // A Recipient is a forward-path that was accepted at RCPT.

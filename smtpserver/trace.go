@@ -16,10 +16,19 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/protolog"
 )
 
-// A ProtocolEvent is one event of a session in the protocol log. Its fields are
-// Time, Connector, Session, Sequence, Local and Remote (endpoints), Kind ('+'
-// connected, '-' disconnected, '>' sent, '<' received, '*' information), Data
-// and Context. It contains no credentials and no message content.
+// A ProtocolEvent is one event of a session in the protocol log. It contains no
+// credentials and no message content.
+//
+//	type ProtocolEvent struct {
+//		Time          time.Time
+//		Connector     string // the name of the connector
+//		Session       string // the ID of the session
+//		Sequence      int    // the number of the event in the session, from 0
+//		Local, Remote string // the addresses and ports of this end and of the other end
+//		Kind          byte   // '+' connected, '-' disconnected, '>' sent, '<' received, '*' information
+//		Data          string // the line that was sent or received
+//		Context       string // a description of the event
+//	}
 type ProtocolEvent = protolog.Event
 
 // A ProtocolLog receives the events of all sessions. Many goroutines call Log
@@ -35,15 +44,19 @@ type ProtocolLog interface {
 //	log := smtpserver.NewProtocolLog(&smtpserver.ProtocolLogFiles{Dir: "/var/log/relay"})
 //	defer log.Close()
 //
-// Dir is required. ProtocolLogFiles creates it if it does not exist. The other
-// fields have the defaults of Exchange:
+//	type ProtocolLogFiles struct {
+//		Dir     string        // required; created if it does not exist
+//		Prefix  string        // of the file names; default "RECV"
+//		Suffix  string        // of the file names; default ".log"
+//		Header  string        // the first lines of each file; default: a description of the columns
+//		Private bool          // prevents the owner's group from reading the files
+//		MaxSize int64         // of one file, in bytes; default 10 MB
+//		MaxAge  time.Duration // after which a file is removed; default 30 days
+//		MaxDir  int64         // of all files except the current one, in bytes; default 250 MB
+//	}
 //
-//   - Prefix and Suffix of the file names (RECV, .log);
-//   - MaxSize, the size of the largest file in bytes (10 MB);
-//   - MaxAge, the age at which files are removed (30 days);
-//   - MaxDir, the largest total size in bytes of all files except the current
-//     one (250 MB). If it is exceeded, the oldest files are removed;
-//   - Private, which makes the files unreadable for the owner's group (false).
+// If the files are larger than MaxDir, the oldest ones are removed. The defaults
+// are those of Exchange.
 //
 // If the disk becomes full, no file ends with an incomplete line.
 type ProtocolLogFiles = protolog.Files
