@@ -47,7 +47,8 @@
 // A [Domain] is of one of three kinds:
 //
 //   - Authoritative: its Directory lists all recipients. The server refuses
-//     others with 550 5.1.1 at RCPT, so that no bounce is necessary.
+//     others with 550 5.1.1 at RCPT, so that the queue need not report a
+//     failure.
 //   - Internal relay: recipients that the Directory does not list are on another
 //     system.
 //   - External relay: all recipients are on another system.
@@ -87,11 +88,12 @@
 // # Delivery status notifications
 //
 // The server announces DSN (RFC 3461) to clients with the right
-// [AcceptAnyRecipient], and where it offers AUTH. To others the parameters are
-// refused with 555 5.5.4, and a relay that asks for a success report makes the
-// report itself. A client that is still unknown when it sends MAIL gets no
-// report of a success, because the sender that it gives may be forged.
-// Gate.DSNForEveryone opens DSN to all clients.
+// [AcceptAnyRecipient], and where it offers AUTH. It refuses the parameters of
+// other clients with 555 5.5.4. (A relay that sends mail to this server reports
+// a requested success itself, because this server does not offer DSN.) A client
+// that is still unknown when it sends MAIL gets no report of a success, because
+// the sender that it gives may be forged. With Gate.DSNForEveryone, the server
+// offers DSN to all clients.
 //
 // # Senders and recipients
 //

@@ -1,4 +1,4 @@
-// Command resulttable is a relay for applications that need to know what became of
+// Command resulttable is a relay for applications that need the result of
 // each message. It writes the final result of each recipient into a table of an SQL
 // database.
 //
