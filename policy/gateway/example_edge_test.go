@@ -87,7 +87,8 @@ func (e *edge) relay(logger *slog.Logger) (gateway.Runner, error) {
 
 // login checks the password of an account.
 func (e *edge) login(_ context.Context, _ *smtpserver.Session, name, password string) error {
-	if subtle.ConstantTimeCompare([]byte(e.accounts[name]), []byte(password)) == 0 {
+	want, known := e.accounts[name]
+	if !known || subtle.ConstantTimeCompare([]byte(want), []byte(password)) == 0 {
 		return errors.New("wrong name or password")
 	}
 	return nil
