@@ -73,9 +73,9 @@ type Domain struct {
 	Unresolved queue.NextHop
 	// SmartHosts or Connector is the destination of the mail: hosts, in the
 	// form of routing.SmartHost.Host ("10.0.0.5", "mail.example.com:2525"), or
-	// the name of a send connector. They take effect in the routing table: give
-	// the domains to it with [Destinations]. If both are empty, the address
-	// spaces of the connectors decide.
+	// the name of a send connector. Set at most one of the two. They take
+	// effect in the routing table: give the domains to it with [Destinations].
+	// If both are empty, the address spaces of the connectors decide.
 	SmartHosts []string
 	Connector  string
 	// Default marks the domain of <postmaster> without a domain. If no domain

@@ -33,8 +33,8 @@ type Enqueuer struct {
 	gate *Gate // that was installed; may be nil
 }
 
-// GateOf returns the Gate that was installed in a server, or nil. Do not change
-// it.
+// GateOf returns the Gate that Gate.Install has installed in a server, or nil.
+// The Gate is in use: do not change it.
 func GateOf(srv *smtpserver.Server) *Gate {
 	if e, is := srv.Handler.(*Enqueuer); is && e != nil {
 		return e.gate

@@ -22,7 +22,7 @@ import (
 // Progress waits while the Store records, as long as a write takes. Deliver must
 // not use these recipients any more. It still returns a result for each of its
 // recipients; the Queue keeps a Success that was reported. After the end of the
-// Deliver call, Progress does nothing.
+// Deliver call, Progress does nothing. Progress is safe for concurrent use.
 func Progress(ctx context.Context, rcpts []*Recipient, results []Result) {
 	if f, ok := ctx.Value(progressKey{}).(func([]*Recipient, []Result)); ok {
 		f(rcpts, results)

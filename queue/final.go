@@ -105,7 +105,7 @@ func (q *Queue) passResults(p *part, todo []sched.Decision) []sched.Decision {
 	switch {
 	case err == nil || stopped:
 	case given > 0:
-		q.log.Error("queue: FinalResults fails, the results are given up", "id", a.m.ID, "recipients", given, "error", err)
+		q.log.Error("queue: FinalResults failed for the last time, these results are not passed again", "id", a.m.ID, "recipients", given, "error", err)
 	default:
 		q.log.Warn("queue: FinalResults failed, it is called again later", "id", a.m.ID, "recipients", len(p.rcpts), "error", err)
 	}

@@ -52,9 +52,9 @@ func (t *Table) validateDomain(s site.Site, d site.Domain) (found []site.Finding
 		return found
 	case len(s.Names) > 0 && !below && slices.ContainsFunc(s.Names, func(n string) bool { return sameName(n, name) }):
 		if c.direct() {
-			add(site.Error, "%q is the host name of this relay, and the connector %s delivers its mail by DNS: it would loop (5.4.8)", d.Name, c.Name)
+			add(site.Error, "%q is the host name of this relay, and the connector %s delivers its mail by DNS: it would loop (Exchange: 5.4.8)", d.Name, c.Name)
 		} else {
-			add(site.Warning, "%q is also the host name of this relay: mail that it sends to its own name leaves by the connector %s (5.4.8)", d.Name, c.Name)
+			add(site.Warning, "%q is also the host name of this relay: mail that it sends to its own name leaves by the connector %s (Exchange: 5.4.8)", d.Name, c.Name)
 		}
 	case c.direct() && !c.Hold && !t.backup.has(name):
 		add(site.Warning, "the connector %s delivers the mail of %q by DNS: it loops if the MX records name this relay (5.4.6)", c.Name, d.Name)

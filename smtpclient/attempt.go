@@ -20,9 +20,9 @@ type attempt struct {
 	errs     []error // of the hosts with which no session could be opened
 }
 
-// sendOn sends the message in a session. It reports whether each recipient has a
-// final result. If the host had closed a kept session, there was no reply, no
-// content was sent, and the delivery is unchanged.
+// sendOn sends the message in a session. It reports whether each recipient has
+// a final result. If the host had closed an idle session, there was no reply,
+// no content was sent, and the delivery is unchanged.
 func (a *attempt) sendOn(c *Client) (done bool) {
 	t, d := a.t, a.d
 	kept := c.carried > 0

@@ -89,10 +89,10 @@
 //	content cannot be read                      Deferred     4.3.0     never
 //	the context ends                            Deferred     4.3.2     never
 //	AttemptTime is over, before the end of data Unreachable, Deferred  4.4.2  never
-//	kept session closed before its first reply, tried again on a new session,
+//	idle session closed before its first reply, tried again on a new session,
 //	or 421 to the first command                 which does not count in MaxSessions
 //	4xx or 5xx to MAIL, or to RSET, on a        tried again on a new session
-//	kept session, unless the reply is about an
+//	idle session, unless the reply is about an
 //	address, the size or the content
 //
 // # Content

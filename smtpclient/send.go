@@ -29,6 +29,11 @@ import (
 // it, and all others got the message. Any other error is about the arguments: the
 // message was sent to no recipient.
 //
+// Send looks up the host with net.DefaultResolver, and sends the name of the
+// system in EHLO. It returns when ctx ends, and has the limits and timeouts of a
+// zero Transport (for example AttemptTime, 30 minutes). It is safe for concurrent
+// use.
+//
 // To send many messages, or with other settings, use a [Transport], which keeps
 // its sessions.
 func Send(ctx context.Context, addr string, auth Authenticator, m *Message) error {
@@ -47,7 +52,7 @@ func send(ctx context.Context, t *Transport, addr string, m *Message) error {
 	}
 	host, service, err := net.SplitHostPort(addr)
 	if err != nil || host == "" {
-		return fmt.Errorf("smtpclient: Send: %q is not a host name with a port, as \"smtp.example.net:587\"", addr)
+		return fmt.Errorf("smtpclient: Send: %q is not a host name with a port, such as \"smtp.example.net:587\"", addr)
 	}
 	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service)
 	if err != nil {

@@ -13,12 +13,12 @@ import (
 // send large messages slowly could fill the disk.
 //
 // The content of a message counts from the first byte until the message was
-// accepted by the Handler, refused or given up. When a client sends more than
-// there is room for, the budget ends the sessions that have sent their current
-// message most slowly, on average since its DATA or first BDAT command. They
-// get 421 4.3.1. Sessions that hold less than a sixteenth of the average come
-// last, because to end them would free little. A message whose end of data
-// has arrived is never given up.
+// accepted by the Handler or refused, or until its session has ended. When a
+// client sends more than there is room for, the budget ends the sessions that
+// have sent their current message most slowly, on average since its DATA or
+// first BDAT command. They get 421 4.3.1. Sessions that hold less than a
+// sixteenth of the average come last, because to end them would free little.
+// The budget never ends a session for a message whose end of data has arrived.
 //
 // The zero value is ready to use. A ContentBudget must not be copied. It is
 // safe for concurrent use.

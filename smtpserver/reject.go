@@ -33,7 +33,7 @@ func Reject(code int, enhanced, text string) error {
 	}
 	ec, ok := parseEnhanced(enhanced)
 	if !ok {
-		return fmt.Errorf("smtpserver: Reject: %q is not an enhanced status code as \"5.7.1\"", enhanced)
+		return fmt.Errorf("smtpserver: Reject: %q is not an enhanced status code such as \"5.7.1\"", enhanced)
 	}
 	if ec[0] != class {
 		return fmt.Errorf("smtpserver: Reject: the enhanced status code %s does not fit the code %d", enhanced, code)

@@ -41,9 +41,9 @@
 // # Memory
 //
 // In a container with a memory limit, or with GOMEMLIMIT, the default limits of
-// the servers and of the queue follow from it: see Gateway.MemoryLimit. A relay
-// that gets more mail than it has memory for refuses it with 4xx, and its clients
-// try again. The kernel does not kill it.
+// the servers and of the queue are calculated from the memory limit: see
+// Gateway.MemoryLimit. A relay that gets more mail than it has memory for
+// refuses it with 4xx, and its clients try again. The kernel does not kill it.
 //
 // # Change while it runs
 //

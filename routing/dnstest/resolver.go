@@ -18,7 +18,7 @@ func (s *Server) Lookup(ctx context.Context, name string, t resolver.Type) (*res
 	name = trimDot(name)
 	switch {
 	case !wire.Known(t):
-		return nil, &resolver.Error{Problem: resolver.Failure, Name: name, Type: t, Detail: "not a type of the contract"}
+		return nil, &resolver.Error{Problem: resolver.Failure, Name: name, Type: t, Detail: "a Resolver does not look up this type"}
 	case !wire.Valid(name):
 		return nil, &resolver.Error{Problem: resolver.BadName, Name: name, Type: t}
 	}
