@@ -34,6 +34,8 @@ type Resolver = resolver.Resolver
 
 // An Answer contains the records of one type, in the field for this type. It is
 // shared and must not be changed. Names have no final dot; the root is ".".
+// They have no escape sequences, with one exception: a dot inside a label is
+// written with a backslash, so that the name is not a valid host name.
 //
 //	type Answer struct {
 //		Name    string       // the owner of the records: the end of the CNAME chain. Empty: the name of the query

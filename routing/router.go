@@ -52,9 +52,10 @@ type Router struct {
 	DownTime time.Duration
 
 	// Routed is called when the next hop of one recipient has been chosen. It
-	// returns that hop or another one, or refuses with a *smtp.SMTPError. Mail
-	// for a connector that is not in the table or is disabled waits. Routed
-	// must not block.
+	// returns hop or another next hop, or refuses with a *smtp.SMTPError: a 5xx
+	// code fails the recipient, and any other error defers it. Mail for a
+	// connector that is not in the table or is disabled waits. Routed must not
+	// block.
 	Routed func(ctx context.Context, m *queue.Message, rcpt *queue.Recipient, hop queue.NextHop) (queue.NextHop, error)
 	// Categorized is called before each attempt, with copies of the message
 	// and of the recipients that are sent together. It can change the copies
@@ -70,8 +71,8 @@ type Router struct {
 	// checks the next hop again. See WakeQueue.
 	Wake func(ctx context.Context, match func(queue.NextHop) bool) (messages int, err error)
 
-	// Logger receives a record for each hop that is found to be unreachable,
-	// and for each change of the table. The default is that of the
+	// Logger receives a record for each next hop that is found to be
+	// unreachable, and for each change of the table. The default is that of the
 	// gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 	// Clock is for the tests of this module: they set the wall clock, which

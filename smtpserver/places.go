@@ -11,15 +11,15 @@ import (
 // The places of a server are the connections that Limits.Connections allows.
 // When most places are taken (Limits.OverloadPercent), the server waits less
 // for each client. When all are taken and one more client connects, the server
-// ends the sessions whose clients do not keep them moving.
+// ends slow sessions.
 
 const (
 	overloadWait   = 10 * time.Second // Postfix: smtpd_timeout under stress
 	overloadErrors = 1                // Postfix: smtpd_hard_error_limit under stress
 	overloadPause  = time.Second      // longest delay of a reply under overload
 
-	// commandCredit is the wait that a command excuses if it moves the session
-	// on: more than a round trip takes.
+	// commandCredit is the wait that a command allows if it advances the
+	// session: more than a round trip takes.
 	commandCredit = 2 * time.Second
 )
 
@@ -33,7 +33,8 @@ func (srv *Server) overloaded() bool {
 
 // Overloaded reports whether so many connections are open that the server
 // shortens its waits (Limits.OverloadPercent). Agents that delay replies should
-// not do so then, because each session takes a place from another client.
+// not do so then, because each session uses a connection that another client
+// needs.
 func (s *Session) Overloaded() bool { return s.srv.overloaded() }
 
 // waitAtMost returns how long the server may wait: d or, under overload, at most
@@ -66,8 +67,8 @@ func (s *Session) leavePlace() {
 // makeRoom is called for each client that gets no place. At most once per
 // second, it ends as many slow sessions as clients got no place, the slowest
 // first. A session is slow if its client has made the server wait for
-// overloadWait longer than its input excuses (see movement). Sessions that move
-// are never ended.
+// overloadWait longer than its input allows (see movement). Other sessions are
+// never ended.
 func (srv *Server) makeRoom() {
 	if srv.limits.OverloadPercent >= 100 {
 		return
@@ -110,9 +111,9 @@ const (
 )
 
 // movement measures how late a client is: how long the server has waited for
-// it, less what the client's input excuses. Content excuses the time that it
-// takes at Limits.DataRate, and a command that moves the session on (to another
-// state, to one more recipient) excuses commandCredit. So neither single bytes
+// it, less what the client's input allows. Content allows the time that it
+// takes at Limits.DataRate, and a command that advances the session (to another
+// state, to one more recipient) allows commandCredit. So neither single bytes
 // nor NOOP commands keep a session from becoming slow, and no honest client
 // becomes slow because it has a lot to send.
 type movement struct {

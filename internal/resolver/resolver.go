@@ -12,10 +12,10 @@ type Resolver interface {
 	// Lookup returns the records of one type of a name. It returns either an
 	// Answer with at least one record of this type, or an error.
 	//
-	// The name is complete: there is no search list. It has no final dot.
-	// Case does not matter. An internationalized name is in A-label form. Each
-	// octet stands for itself, there are no escapes; macros of SPF can produce
-	// names with any octets.
+	// The name is complete: there is no search list. It has no final dot. Case
+	// does not matter. An internationalized name is in A-label form. The name
+	// has no escape sequences: each octet is an octet of the DNS name. Macros
+	// of SPF can produce names with any octets.
 	//
 	// Lookup follows aliases (CNAME), unless the type is TypeCNAME.
 	//
@@ -29,9 +29,9 @@ type Resolver interface {
 // An Answer contains the records of one type, in the field for this type. It
 // can be shared with other callers and must not be changed.
 //
-// Names have no final dot; the root is ".". Each octet stands for itself, except
-// that a dot inside a label is written with a backslash, which makes it an
-// invalid host name.
+// Names have no final dot; the root is ".". They have no escape sequences, with
+// one exception: a dot inside a label is written with a backslash, so that the
+// name is not a valid host name.
 type Answer struct {
 	// Name is the owner of the records: the name of the query or, if that is
 	// an alias, the end of its CNAME chain. Empty means the name of the query.
