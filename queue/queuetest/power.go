@@ -13,18 +13,38 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// The calls of a store to the file system, see Config.OpenOn. Read, Write and
-// Create are the values of Mode.
-type (
-	FileSystem = vfs.FileSystem
-	File       = vfs.File
-	Mode       = vfs.Mode
-)
+// A FileSystem has the calls of a store to the operating system (see
+// Config.OpenOn). Names are paths. The errors are those of package os.
+//
+//	type FileSystem interface {
+//		Open(name string, mode Mode) (File, error)
+//		Rename(from, to string) error
+//		Remove(name string) error
+//		MkdirAll(name string) error
+//		ReadDir(name string) ([]fs.DirEntry, error)
+//		SyncDir(name string) error              // makes the changes to the names in a directory durable
+//		Adopt(f *os.File, name string) error    // makes the bytes of f durable, and gives f a name in addition to any that it has
+//	}
+type FileSystem = vfs.FileSystem
+
+// A File is a regular file of a FileSystem.
+//
+//	type File interface {
+//		ReadAt(b []byte, off int64) (int, error)
+//		WriteAt(bufs [][]byte, off int64) error // writes all buffers, one after the other
+//		Sync() error                            // makes the bytes of the file durable
+//		Size() (int64, error)
+//		Close() error
+//	}
+type File = vfs.File
+
+// A Mode is how FileSystem.Open opens a file.
+type Mode = vfs.Mode
 
 const (
-	Read   = vfs.Read
-	Write  = vfs.Write
-	Create = vfs.Create
+	Read   = vfs.Read   // only for reading
+	Write  = vfs.Write  // for reading and writing
+	Create = vfs.Create // creates a file, which must not exist, for reading and writing
 )
 
 // A powerTest uses a store on a disk that loses its power again and again.

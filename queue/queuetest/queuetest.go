@@ -19,15 +19,17 @@ type Config struct {
 	// Durable is true if the messages are still there after Close. If it is
 	// false, Test omits the tests that open the store again.
 	Durable bool
-	// Damage replaces stored bytes by others of the same number, while the store
-	// is closed. The tests of damage call it. If it is nil, Test replaces them in
-	// all files of dir. A durable store that encodes or compresses messages, or
-	// has them elsewhere, needs a function.
+	// Damage replaces the stored bytes before by after, which has the same
+	// length, to simulate a damaged disk. The store is closed then. If Damage
+	// is nil, Test replaces the bytes in all files of dir. A durable store
+	// needs this function if it encodes or compresses messages, or does not
+	// keep them in dir.
 	Damage func(t *testing.T, dir string, before, after []byte)
 	// OpenOn opens the store in a directory of fs instead of the file system of
 	// the operating system. Test then also simulates power failures: fs is a
-	// disk in memory, and when the power fails, it forgets what was not synced,
-	// or only a part of it, or keeps it. So a store that does not sync is found.
+	// disk in memory. When the power fails, it loses all bytes that were not
+	// synced, or a part of them, or none. In this way Test finds a store that
+	// does not sync.
 	//
 	// It may be nil. Then nothing tests that the store syncs: a process that is
 	// killed (see Crash) loses nothing that it has written. A store that makes

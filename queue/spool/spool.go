@@ -41,7 +41,8 @@ type Options struct {
 	DamagedFiles int
 	// Logger gets a line about the recovery, about errors of the disk and about
 	// damage. Default: that of the gateway.Gateway whose Queue has the Spool as
-	// its Store. If there is none, nothing is logged.
+	// its Store. That Logger also gets the lines that were logged since Open,
+	// at most 100. If there is none, nothing is logged.
 	Logger *slog.Logger
 	// FileSystem is for the tests of this module: they use a disk in memory.
 	// The default is the file system of the operating system.
