@@ -12,12 +12,13 @@ import (
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
-// A Resolver looks up records in the DNS. It is the same type as the Resolver of
-// package routing and of the packages for mail authentication, so one Resolver
-// serves all of them. A routing.DNSResolver queries name servers and caches their
-// answers. A [NetResolver] uses a net.Resolver. If no Resolver is set, a zero
-// NetResolver is used. To write another one, see routing.Resolver, which states
-// what its method must do:
+// A Resolver looks up records in the DNS. It is the same type as the Resolver
+// of package routing and of the packages for mail authentication, so one
+// Resolver serves all of them. A routing.DNSResolver queries name servers and
+// caches their answers. A [NetResolver] uses a net.Resolver. If neither the
+// agent nor the gateway.Gateway has a Resolver, a zero NetResolver is used. To
+// write another one, see routing.Resolver, which states what its method must
+// do:
 //
 //	Lookup(ctx context.Context, name string, t routing.RecordType) (*routing.Answer, error)
 type Resolver = resolver.Resolver

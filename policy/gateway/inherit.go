@@ -35,8 +35,9 @@ type Resolver = resolver.Resolver
 //
 // which sets each setting of the part that is not set. Run, Validate and Check
 // call it before anything runs. They may call it again, also while the part is
-// in use: it must then change nothing. The Stores, Deliverers, handlers and logs
-// of this module are Inheritors. A type of an application can be one too.
+// in use: it must then change nothing. These types are Inheritors:
+// smtpserver.Server, queue.Queue, spool.Spool, routing.Router, routing.Fetcher,
+// pickup.Folder, and the logs. A type of an application can be one too.
 type Inheritor = site.Inheritor
 
 // inherit gives the parts the settings that they have no value of their own for.

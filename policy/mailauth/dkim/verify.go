@@ -33,9 +33,10 @@ type Verifier struct {
 	keys dkimsig.KeyCache
 }
 
-// A Resolver looks up records in the DNS. It is the same type as policy.Resolver
-// and routing.Resolver. A routing.DNSResolver queries name servers and caches their
-// answers; a policy.NetResolver uses a net.Resolver.
+// A Resolver looks up records in the DNS. It is the same type as
+// policy.Resolver and routing.Resolver. A routing.DNSResolver queries name
+// servers and caches their answers; a policy.NetResolver uses a net.Resolver.
+// To write another one, see routing.Resolver.
 type Resolver = resolver.Resolver
 
 // Verify calls the Verify method of a zero [Verifier].

@@ -12,9 +12,10 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/internal/lookup"
 )
 
-// A Resolver looks up records in the DNS. It is the same type as policy.Resolver
-// and routing.Resolver. A routing.DNSResolver queries name servers and caches their
-// answers; a policy.NetResolver uses a net.Resolver.
+// A Resolver looks up records in the DNS. It is the same type as
+// policy.Resolver and routing.Resolver. A routing.DNSResolver queries name
+// servers and caches their answers; a policy.NetResolver uses a net.Resolver.
+// To write another one, see routing.Resolver.
 type Resolver = resolver.Resolver
 
 // A tree finds records and organizational domains for one message. It sends one
