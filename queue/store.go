@@ -9,9 +9,22 @@ import (
 
 // A Store keeps messages from the moment they are accepted until their last
 // recipient has ended. The package queuetest tests an implementation against
-// the rules of this interface.
+// the rules of this interface. The folder examples/boltstore has a Store on a
+// database in about 800 lines.
 //
-// All methods are safe for concurrent use. A queue leases a message before it
+// A store keeps each exported field of a message, of its options and of its
+// recipients as it is, with these exceptions. Result.Err is kept as text: it is
+// read back as an error with the same text (nil stays nil), in which errors.Is
+// need not find the causes. Times are kept as instants; the location may change. In
+// texts from other hosts, such as a reply or Origin.ClientHelo, bytes that are
+// not UTF-8 may be replaced. The JSON of a [Recipient] fulfills this.
+//
+// A store does not know the states of queues. The Queue keeps messages from being
+// claimed that are suspended, poison or bad mail, or whose next hop is suspended,
+// waits or has no free delivery: it names their hops in Claim.Except, or claims
+// other hops with Claim.Only. For a store these hops are like all others.
+//
+// Methods return the error of ctx if it has ended before the call. All methods are safe for concurrent use. A queue leases a message before it
 // works on it. No other queue can claim the message until the lease is released
 // or expires. A lease expires if its owner does not renew it in time, for
 // example because the owner has died. A store that only one process can open
@@ -24,36 +37,47 @@ type Store interface {
 	// in the store after the restart. Put returns ErrExists if the ID is in the
 	// store already, and ErrFull if the store has no room.
 	//
-	// Put may keep m.Content to avoid a copy, so bytes in memory ([Bytes],
-	// [String]) must not change afterwards. It does not keep m. If m.Content
-	// is of another kind (for example, it reads a file), Put replaces it with
-	// an equal Content that does not need the old one. When Put has returned
-	// nil, the caller may close the file. If s.Owner is set, the message is
-	// leased: its owner delivers it from m, and Claim does not return it while
-	// the lease lasts.
+	// Put refuses an ID that [ValidID] refuses. It does not keep m, which the
+	// caller may change afterwards. m.Content is not nil. Put may keep it if it
+	// is in memory ([InMemory]): its bytes do not change, and it stays readable
+	// for the caller after Remove and Close. If it is of another kind (for
+	// example, it reads a file), Put replaces m.Content with an equal Content
+	// that does not need the old one. When Put has returned nil, the caller may
+	// close the file. If s.Owner is set, the message is leased: its owner
+	// delivers it from m, and Claim does not return it while the lease lasts.
 	Put(ctx context.Context, m *Message, s Schedule) error
 
 	// Claim leases messages that are due and not leased, and returns them with
-	// recipients and content. The order is by priority, highest first, and
-	// then by due time, earliest first. If there is no such message, Claim
-	// returns no messages and no error.
+	// recipients and content. The order is by priority, highest first.
+	// Priorities above 9 count as 9, and those below -9 as -9. Among messages
+	// of one priority, the one comes first that can be claimed for the longest
+	// time: since its due time or the end of its last lease, whichever is later.
+	// The order of equal messages is undefined. If there is no such message,
+	// Claim returns no messages and no error. The caller may change a message
+	// that Claim or Get returned. The store does not change.
 	//
 	// Content is read from the store when it is used. It can be read while
 	// the message is leased; after that, reading may fail with ErrNotFound.
 	// Content never returns wrong bytes: ReadAt and WriteTo return ErrDamaged
-	// when they find damage. WriteTo may find it only at the end. If an
+	// when they find damage. WriteTo may find it only at the end. So envelopes
+	// and content need a checksum, unless what is below the store has one. If an
 	// envelope cannot be read, the store removes the message from the queue,
 	// keeps a copy of its bytes outside the queue, and logs the damage. Claim
 	// continues with the next message.
 	Claim(ctx context.Context, c Claim) ([]*Message, error)
 
 	// Next returns the earliest time at which Claim would find a message for
-	// the same c. It is a time of the clock of c.Now. Next returns the zero
-	// time if no message waits.
+	// the same c: the later of its due time and the end of its lease, whoever
+	// leased it. It is a time of the clock of c.Now. If a message can be claimed
+	// now, the result is any time that is not zero and not after c.Now, also if
+	// the Due of the message is zero. Next returns the zero time if no message
+	// waits. Next ignores c.Owner, c.Max and c.LeastUrgent.
 	Next(ctx context.Context, c Claim) (time.Time, error)
 
-	// Renew extends owner's leases on the messages to until. It returns the
-	// IDs of the messages that owner no longer leases.
+	// Renew extends owner's leases on the messages to until. A lease that has
+	// expired is extended too, if no other owner has claimed the message. Renew
+	// returns the IDs of the messages that owner does not lease, in the order of
+	// ids. IDs that are not in the store are among them.
 	Renew(ctx context.Context, owner string, until time.Time, ids ...string) (lost []string, err error)
 
 	// Update records m.Recipients, m.Interrupted and the schedule s. Usually
@@ -63,7 +87,9 @@ type Store interface {
 	//
 	// owner must hold the lease. An expired lease is valid until another
 	// owner claims the message. Otherwise Update records nothing and returns
-	// ErrLeaseLost. Update releases the lease unless s.Owner is set.
+	// ErrLeaseLost, or ErrNotFound if the message is not in the store. Update
+	// releases the lease unless s.Owner is set. s.Owner then has the lease; it
+	// is usually the same owner.
 	//
 	// Update and Remove may return before the record is on stable storage. The
 	// record is there at most 100 ms later. An error (ErrFull, ErrReadOnly,
@@ -84,7 +110,8 @@ type Store interface {
 	Sync(ctx context.Context) error
 
 	// Get returns one message, leased or not, without leasing it. It returns
-	// ErrNotFound if the message is not in the store.
+	// ErrNotFound if the message is not in the store, and may return ErrDamaged
+	// if its envelope cannot be read.
 	Get(ctx context.Context, id string) (*Message, error)
 
 	// List iterates over the stored messages that match q, in the order of
@@ -94,7 +121,7 @@ type Store interface {
 
 	// Hops returns totals of the stored messages, leased or not, for each hop
 	// that they wait for. It does not read the messages. The order is
-	// undefined.
+	// undefined. An empty store has no sums.
 	Hops(ctx context.Context) ([]HopSum, error)
 
 	// Close makes everything that was recorded durable and releases all
@@ -109,7 +136,10 @@ type Store interface {
 // A queue calls Begin before each operation on a message that might crash the
 // process (routing or delivery), and End after it. Both are cheap (no system
 // call, no sync) and cannot fail. If the process dies between Begin and End,
-// Claim and Get return the message with Message.Interrupted one higher.
+// Claim and Get return the message with Message.Interrupted one higher. A store
+// needs memory that outlives the process for this, for example a mapped file. A
+// store without it is not a DeliveryJournal. It records Message.Interrupted as any
+// other field.
 type DeliveryJournal interface {
 	Begin(id string)
 	End(id string)
@@ -146,7 +176,7 @@ type Schedule struct {
 	// then a time of the wall clock, Claim.Wall.
 	//
 	// When a store is opened again, the message must not wait longer than Wait.
-	// At the first claim, the store computes when the wait began: Due minus
+	// At the first Claim or Next, the store computes when the wait began: Due minus
 	// Wait. If this is more than a minute in the future, the clock was set back
 	// in the meantime, and the message is due.
 	Wait time.Duration
@@ -156,9 +186,10 @@ type Schedule struct {
 	// Owner and Until are the lease. An empty Owner means no lease.
 	Owner string
 	Until time.Time
-	// Volatile means that the store may lose this schedule at a restart. The
-	// message is then due at once. The store must still keep the states of the
-	// recipients.
+	// Volatile means that this schedule ends with the process. When the store is
+	// opened again, the message is due at once, and its hop may be forgotten. So
+	// the store need not write the schedule. It must still write the states of
+	// the recipients.
 	Volatile bool
 }
 
@@ -173,12 +204,14 @@ type Claim struct {
 	Now, Wall time.Time
 	Max       int // maximum number of messages; 0 means 1
 	// ID selects one message, for an operation on it. The message is returned
-	// even if it is not due, and Only and Except are ignored. It is not
-	// returned if another owner has leased it.
+	// even if it is not due or if Owner has leased it already. Only, Except and
+	// Max are ignored. It is not returned if another owner has leased it and
+	// the lease has not expired.
 	ID string
-	// Only selects messages that wait for this hop.
+	// Only selects messages that wait for this hop. The zero hop is one like
+	// the others.
 	Only *NextHop
-	// LeastUrgent reverses the order of priorities. A queue sets it from time
+	// LeastUrgent reverses the order of priorities, not that of times. A queue sets it from time
 	// to time so that messages of low priority get a share.
 	LeastUrgent bool
 	// Except excludes messages that wait for these hops.
@@ -187,7 +220,7 @@ type Claim struct {
 
 // A Query selects stored messages.
 type Query struct {
-	After string    // only IDs greater than this one
+	After string    // only IDs greater than this one; IDs are compared as bytes
 	Hop   *NextHop  // if not nil, only messages that wait for this hop
 	Also  []NextHop // or, if Hop is not nil, for one of these
 }
@@ -199,15 +232,18 @@ type Entry struct {
 	Schedule Schedule
 	Size     int64
 	Received time.Time
-	Priority int
+	Priority int // MessageOptions.Priority; it may be limited to -9 to 9
 }
 
 // A HopSum has totals of the messages that wait for one hop.
 type HopSum struct {
 	Hop   NextHop
-	Count int       // messages, leased ones included
-	Bytes int64     // the size of their content
-	Due   time.Time // when the next of them is due or its lease expires, by the clock of Claim.Now
+	Count int   // messages, leased ones included
+	Bytes int64 // the size of their content
+	// Due is when the next of them can be claimed: the later of its due time and
+	// the end of its lease, by the clock of Claim.Now. It is zero if one has no
+	// due time and no lease.
+	Due time.Time
 }
 
 // Errors of a Store. Use errors.Is to test for them.

@@ -26,7 +26,7 @@ import (
 // open it. It is safe for concurrent use.
 //
 // Envelopes and content are in the database, and the schedules of all messages
-// are also in memory: about 400 bytes for each message. Leases are only in
+// are also in memory: about 250 bytes for each message. Leases are only in
 // memory, so they end when the process ends.
 type Store struct {
 	db     *bolt.DB

@@ -9,7 +9,14 @@
 //		})
 //	}
 //
-// There is one subtest for each rule. Crash is for durable stores: it uses
+// There is one subtest for each rule, and the text of each failure begins with the
+// rule. Tests of durable stores also change stored bytes, because disks do: see
+// Config.Damage. With Config.OpenOn they simulate power failures. Test needs a few
+// seconds for a store that syncs each call.
+//
+// The tests open a store again only after Close, so a store can lock its directory.
+//
+// Crash is for durable stores: it uses
 // SIGKILL to kill a process that uses the store, opens the store, and checks
 // that it has everything that was acknowledged. Crash does this several times.
 //

@@ -87,6 +87,7 @@ func closed(t *testing.T, f *fixture) {
 	m := f.claim(claim("a", 0, 1))[0]
 	leased := message("leased")
 	f.put(leased, queue.Schedule{Owner: "a", Until: at(lease)})
+	f.remove("a", "leased")
 	if err := f.st.Close(); err != nil {
 		t.Fatalf("Close of an open store returns no error: %v", err)
 	}
@@ -112,14 +113,14 @@ func closed(t *testing.T, f *fixture) {
 	}
 	var got strings.Builder
 	if _, err := leased.Content.WriteTo(&got); err != nil || got.String() != read(t, hasBytes, message("leased").Content) {
-		t.Errorf("content in memory (queue.InMemory) that was given to Put stays readable in m.Content after Close: read %q, %v", got.String(), err)
+		t.Errorf("content in memory (queue.InMemory) that was given to Put stays readable in m.Content after Remove and after Close: read %q, %v", got.String(), err)
 	}
 }
 
 func reopen(t *testing.T, f *fixture) {
 	f.put(full("m1"), queue.Schedule{Due: at(time.Minute), Hop: hopA})
-	f.put(message("m2"), queue.Schedule{})
-	f.put(message("m3"), queue.Schedule{})
+	f.put(message("m2"), queue.Schedule{Due: at(-2 * time.Second)})
+	f.put(message("m3"), queue.Schedule{Due: at(-time.Second)})
 	f.put(message("m4"), queue.Schedule{Owner: "a", Until: at(lease)})
 	ms := f.claim(claim("a", 0, 10))
 	sameIDs(t, claimsDue, ms, "m2", "m3")

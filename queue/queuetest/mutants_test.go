@@ -41,7 +41,7 @@ var mutants = map[string]struct {
 	"ignores the end of leases in the order": {inMemory(func(st *memory.Store) queue.Store { return byDue{st} }),
 		"ClaimAfterTheLeaseEnds", "the later of their due time and the end of their lease"},
 	"loses its memory on Close": {inMemory(func(st *memory.Store) queue.Store { return borrower{st} }),
-		"Close", "stays readable in m.Content after Close"},
+		"Close", "stays readable in m.Content after Remove and after Close"},
 	"no checksum of content": {unchecked, "DamagedContent", "Content never returns wrong bytes"},
 	"no checksum of envelopes": {unchecked, "DamagedEnvelope",
 		"no envelope is returned with wrong values"},

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -214,6 +216,12 @@ func ids(ms []*queue.Message) []string {
 		s = append(s, m.ID)
 	}
 	return s
+}
+
+// inIDOrder sorts messages that can be claimed since the same time: Claim returns
+// them in any order.
+func inIDOrder(ms []*queue.Message) []*queue.Message {
+	return slices.SortedFunc(slices.Values(ms), func(a, b *queue.Message) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // sameIDs compares the IDs of claimed messages with those expected. rule is the
