@@ -65,7 +65,8 @@ type Domain struct {
 	// unresolved recipients to host"). It has a Connector of the routing
 	// table, or only a Destination: a domain or address literal that the table
 	// resolves. A Connector that is RoutedOnly and has smart hosts needs no
-	// Destination. If Unresolved is zero, the routing table decides.
+	// Destination. If Unresolved is zero, the routing table decides. If the
+	// table does not have the Connector, the mail waits in the queue.
 	//
 	// CatchAll, SharedWith and Unresolved apply to mail that is received by
 	// SMTP. Give the queue [Domains.Hook] if they must apply to all mail. This

@@ -163,6 +163,9 @@ func (g *Gate) validate() error {
 	if g.Recipients != nil {
 		errs = append(errs, g.Recipients.Validate())
 	}
+	if g.Greylist != nil {
+		errs = append(errs, g.Greylist.Validate())
+	}
 	return errors.Join(errs...)
 }
 

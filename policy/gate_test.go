@@ -28,7 +28,7 @@ func everything(t testing.TB) *Gate {
 		SendAs:        &SendAs{Owns: SendersOf(map[string][]string{"alice": {"alice@example.com"}})},
 		SenderDomain:  new(SenderDomain),
 		Recipients:    &RecipientFilter{Internal: []string{"bob@example.com"}},
-		Greylist:      &Greylist{Delay: time.Nanosecond},
+		Greylist:      &Greylist{Delay: time.Millisecond},
 		Tarpit:        &Tarpit{Undelayed: 1000},
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -69,6 +70,23 @@ func setDefault[T int | time.Duration](v *T, standard T) {
 	if *v == 0 {
 		*v = standard
 	}
+}
+
+// Validate returns an error that names each wrong setting.
+func (g *Greylist) Validate() error {
+	delay, window := g.Delay, g.RetryWindow
+	setDefault(&delay, 5*time.Minute)
+	setDefault(&window, 48*time.Hour)
+	errs := []error{
+		settings.Time("Delay", g.Delay),
+		settings.Time("RetryWindow", g.RetryWindow),
+		settings.Time("Keep", g.Keep),
+		settings.Number("Max", g.Max),
+	}
+	if window > 0 && delay >= window {
+		errs = append(errs, fmt.Errorf("Delay is %v and RetryWindow is %v: no retry would be accepted", delay, window))
+	}
+	return settings.Join("policy: Greylist.", errs...)
 }
 
 // Agent returns the agent, which decides at RCPT. Put it after all agents that

@@ -80,6 +80,10 @@ func (b *builder) connector(i int, from *Connector) {
 	b.name(c)
 	b.spaces(c)
 	b.delivery(c)
+	if err := validateTransport(c.Transport); err != nil {
+		b.check("Transport", err)
+		c.Transport = nil // the other checks use it
+	}
 	b.insecureAuth(c)
 	b.restrictions(c)
 	b.schedules(c)

@@ -13,8 +13,9 @@ import (
 // checkResolvers returns an error for each connector whose Resolver cannot give
 // the answers that its settings need.
 func (r *Router) checkResolvers(t *Table) error {
-	var errs []error
+	errs := []error{validateResolver("Router.Resolver", r.Resolver)}
 	for _, c := range t.connectors {
+		errs = append(errs, validateResolver(fmt.Sprintf("connector %q: Resolver", c.Name), c.Resolver))
 		if !c.byDNS() {
 			continue
 		}

@@ -98,7 +98,8 @@ const defaultDownTime = time.Minute
 // Check implements queue.Checker. It returns an error if the Router has no
 // Table, or if a connector needs answers that its Resolver never has: at the level
 // smtpclient.TLSDANE, the answers must be authenticated by DNSSEC, and StrictMX
-// needs a Resolver that reports aliases.
+// needs a Resolver that reports aliases. It also checks the
+// settings of each DNSResolver.
 func (r *Router) Check() error {
 	if r.current.Load() == nil && r.Table == nil {
 		return errors.New("routing: Router.Table is not set")

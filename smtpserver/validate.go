@@ -19,7 +19,7 @@ import (
 // environment and not of the program, such as a certificate that has expired, is
 // not an error here: gateway.Gateway.Validate warns about it.
 func (srv *Server) Validate() error {
-	errs := []error{srv.validateNames(), srv.validateParts(), srv.validateNetworks(), srv.Limits.validate()}
+	errs := []error{srv.validateNames(), srv.validateModes(), srv.validateParams(), srv.validateParts(), srv.validateNetworks(), srv.Limits.validate()}
 	if srv.LoginLimit != nil {
 		errs = append(errs, srv.LoginLimit.Validate())
 	}
@@ -163,7 +163,54 @@ func (srv *Server) validateNames() error {
 	if srv.DefaultDomain != "" && addr.Mailbox("x@"+srv.DefaultDomain, false) != nil {
 		errs = append(errs, fmt.Errorf("smtpserver: DefaultDomain %q is not a domain name", srv.DefaultDomain))
 	}
+	control := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if strings.ContainsFunc(srv.Name, control) {
+		errs = append(errs, fmt.Errorf("smtpserver: Name %q contains a control character", srv.Name))
+	}
+	if strings.ContainsFunc(srv.Banner, func(r rune) bool { return control(r) || notASCII(r) }) { // RFC 5321, 4.2: textstring
+		errs = append(errs, fmt.Errorf("smtpserver: Banner %q is not one line of printable ASCII", srv.Banner))
+	}
 	return errors.Join(errs...)
+}
+
+// validateModes returns an error for a mode that does not exist. Otherwise it
+// would have the effect of another mode.
+func (srv *Server) validateModes() error {
+	var errs []error
+	if srv.TLSMode < TLSOffered || srv.TLSMode > TLSImplicit {
+		errs = append(errs, fmt.Errorf("TLSMode is %d: there is no such mode", srv.TLSMode))
+	}
+	if srv.BareBytes > BareNormalize {
+		errs = append(errs, fmt.Errorf("BareBytes is %d: there is no such mode", srv.BareBytes))
+	}
+	return settings.Join("smtpserver: ", errs...)
+}
+
+// validateParams returns an error for a parameter of an agent that no command can
+// have. The server compares parameters in upper case.
+func (srv *Server) validateParams() error {
+	var errs []error
+	for i, a := range srv.Agents {
+		for _, list := range []struct {
+			field string
+			names []string
+		}{{"MailParams", a.MailParams}, {"RcptParams", a.RcptParams}} {
+			for _, name := range list.names {
+				if !isUpperKeyword(name) {
+					errs = append(errs, fmt.Errorf("Agents[%d] (%s): %s: %q is not a keyword in upper case", i, a.Name, list.field, name))
+				}
+			}
+		}
+	}
+	return settings.Join("smtpserver: ", errs...)
+}
+
+// isUpperKeyword reports whether name is an esmtp-keyword (RFC 5321, 4.1.2)
+// without lower-case letters.
+func isUpperKeyword(name string) bool {
+	return name != "" && name[0] != '-' && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z')
+	})
 }
 
 func (srv *Server) validateOldTLS() error {

@@ -35,6 +35,17 @@ func TestInvalidSettings(t *testing.T) {
 		{&smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 1 << 30}}, "smtpserver: Limits.MessageSize is 1073741824, but a ContentBudget has 268435456 bytes by default"},
 		{&smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 2 << 20}, ContentBudget: &smtpserver.ContentBudget{Max: 1 << 20}}, "smtpserver: Limits.MessageSize is 2097152, but ContentBudget.Max is 1048576"},
 		{&smtpserver.Server{Limits: smtpserver.Limits{MessageSize: 1 << 30}, ContentBudget: &smtpserver.ContentBudget{Max: -1}}, ""},
+		{&smtpserver.Server{TLSMode: 4}, "smtpserver: TLSMode is 4: there is no such mode"},
+		{&smtpserver.Server{TLSMode: -1}, "smtpserver: TLSMode is -1: there is no such mode"},
+		{&smtpserver.Server{BareBytes: smtpserver.BareNormalize}, ""},
+		{&smtpserver.Server{BareBytes: smtpserver.BareNormalize + 1}, "smtpserver: BareBytes is 2: there is no such mode"},
+		{&smtpserver.Server{Banner: "ESMTP ready (test)", Name: "from outside"}, ""},
+		{&smtpserver.Server{Banner: "ESMTP\r\n250 relay"}, `smtpserver: Banner "ESMTP\r\n250 relay" is not one line of printable ASCII`},
+		{&smtpserver.Server{Name: "a\nb"}, `smtpserver: Name "a\nb" contains a control character`},
+		{&smtpserver.Server{Agents: []smtpserver.Agent{{MailParams: []string{"XTENANT", "X-2"}, RcptParams: []string{"XNOTE"}}}}, ""},
+		{&smtpserver.Server{Agents: []smtpserver.Agent{{}, {Name: "tenants", MailParams: []string{"XTENANT", "xtenant"}}}}, `smtpserver: Agents[1] (tenants): MailParams: "xtenant" is not a keyword in upper case`},
+		{&smtpserver.Server{Agents: []smtpserver.Agent{{Name: "notes", RcptParams: []string{"XNOTE="}}}}, `smtpserver: Agents[0] (notes): RcptParams: "XNOTE=" is not a keyword in upper case`},
+		{&smtpserver.Server{Agents: []smtpserver.Agent{{RcptParams: []string{""}}}}, `smtpserver: Agents[0] (): RcptParams: "" is not a keyword in upper case`},
 		{&smtpserver.Server{Hostname: "the relay"}, `smtpserver: Hostname "the relay" is not a host name`},
 	} {
 		err := c.srv.Validate()

@@ -23,8 +23,9 @@ type Runner interface {
 // the relay until the process gets SIGINT or SIGTERM. A second signal aborts
 // the shutdown: Main calls the method Abort of the Runner if it has one, as a
 // Gateway has ([Gateway.Abort]). Main then returns within a second, with status
-// 1 if Run has not returned by then. The logger that build gets writes to
-// stderr.
+// 1 if Run has not returned by then. Signals within 200 ms of the first count as
+// the same one, because timeout(1) and others send a signal to the process and
+// to its group. The logger that build gets writes to stderr.
 //
 // args are the command line arguments after the flags. They must be empty,
 // because a relay takes only flags. When Main fails, it writes one line to
@@ -51,6 +52,10 @@ func Main(name string, args []string, stderr io.Writer, build func(*slog.Logger)
 // abortTime is how long Run may take after the second signal.
 const abortTime = 900 * time.Millisecond
 
+// sameSignal is the time after the first signal in which another one does not
+// abort the shutdown.
+const sameSignal = 200 * time.Millisecond
+
 // runUntil runs a relay. The first signal ends its context, and the second aborts
 // the shutdown.
 func runUntil(signals <-chan os.Signal, relay Runner) error {
@@ -58,6 +63,7 @@ func runUntil(signals <-chan os.Signal, relay Runner) error {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- relay.Run(ctx) }()
+	var first time.Time
 	var overdue <-chan time.Time
 	for {
 		select {
@@ -68,8 +74,11 @@ func runUntil(signals <-chan os.Signal, relay Runner) error {
 		case <-signals:
 		}
 		switch a, ok := relay.(interface{ Abort() }); {
-		case ctx.Err() == nil:
+		case first.IsZero():
+			first = time.Now()
 			stop()
+			continue
+		case time.Since(first) < sameSignal:
 			continue
 		case ok:
 			a.Abort()

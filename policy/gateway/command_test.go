@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 )
@@ -88,6 +89,7 @@ func (s *stuckRelay) Run(ctx context.Context) error {
 	}
 	self.Signal(syscall.SIGTERM)
 	<-ctx.Done()
+	time.Sleep(200 * time.Millisecond) // an earlier signal counts as the first one
 	self.Signal(syscall.SIGTERM)
 	<-s.stuck
 	return nil
