@@ -171,8 +171,8 @@ func (b *builder) delivery(c *connector) {
 	if c.Auth != nil && c.byDNS() && len(c.SmartHosts) == 0 && slices.ContainsFunc(c.spaces, func(s space) bool { return s.all }) {
 		b.fault("Auth", "needs SmartHosts: by DNS, the password would be sent to the hosts of any recipient domain")
 	}
-	if c.TLS != nil && c.TLS.Level > smtpclient.TLSDANE {
-		b.fault("TLS", "there is no level %d", c.TLS.Level)
+	if c.TLS != nil {
+		b.check("TLS", validatePolicy(c, *c.TLS))
 	}
 	b.unused(c)
 	b.domainTLS(c)
@@ -225,6 +225,9 @@ func (b *builder) domainTLS(c *connector) {
 	for text, policy := range c.DomainTLS {
 		d, below, err := parsePattern(text)
 		b.check("DomainTLS", err)
+		if err := validatePolicy(c, policy); err != nil {
+			b.check(fmt.Sprintf("DomainTLS[%q]", text), err)
+		}
 		if below {
 			c.belowTLS[d] = &policy
 		} else {

@@ -180,7 +180,7 @@ func TestHopNames(t *testing.T) {
 		{Connector{SmartHosts: SmartHosts("[10.0.0.5]"), DirectFirst: true}, 10, "example.net via c"},
 		{Connector{OversizeSchedule: night, OversizeSize: 100}, 100, "example.net via c"},
 		{Connector{OversizeSchedule: night, OversizeSize: 100}, 101, "example.net (oversize) via c"},
-		{Connector{Transport: TransportFunc(nil)}, 10, "c via c"},
+		{Connector{Transport: &DropDir{Dir: "drop"}}, 10, "c via c"},
 	} {
 		c.conn.Name, c.conn.Spaces = "c", []string{"*"}
 		m := &queue.Message{Content: queue.String(strings.Repeat("x", c.size))}
@@ -245,7 +245,7 @@ func TestFaultyTables(t *testing.T) {
 		"connector c: DirectFirst: needs SmartHosts":                                                                                        base(func(c *Connector) { c.DirectFirst = true }),
 		"connector c: Port: 70000 is not a port":                                                                                            base(func(c *Connector) { c.Port = 70000 }),
 		"connector c: Port: applies only to hosts found by DNS; put the port into SmartHosts":                                               base(func(c *Connector) { c.Port = 26; c.SmartHosts = SmartHosts("a.example") }),
-		"connector c: TLS: applies only to SMTP; this Transport ignores it":                                                                 base(func(c *Connector) { c.Transport, c.TLS = TransportFunc(nil), &smtpclient.TLSPolicy{} }),
+		"connector c: TLS: applies only to SMTP; this Transport ignores it":                                                                 base(func(c *Connector) { c.Transport, c.TLS = &DropDir{Dir: "drop"}, &smtpclient.TLSPolicy{} }),
 		`connector c: DomainTLS: * is allowed only alone or as *. before a domain`:                                                          base(func(c *Connector) { c.DomainTLS = map[string]smtpclient.TLSPolicy{"*": {}} }),
 		`connector c: AcceptSenders: "@" is not an address`[:26]:                                                                            base(func(c *Connector) { c.AcceptSenders = []string{"@"} }),
 		`connector c: Scope.Senders: "a@b@" is not an address`:                                                                              base(func(c *Connector) { c.Scope.Senders = []string{"a@b@"} }),

@@ -73,8 +73,8 @@ type TLSPolicy struct {
 	// Level is the TLS that is required. Default TLSDefault.
 	Level TLSLevel
 	// Domain is the certificate name that TLSDomain requires: one DNS name, or
-	// ".example.com" for any name below example.com at any depth. Default: the
-	// host's name.
+	// ".example.com" for any name below example.com at any depth. The other
+	// levels do not verify it. Default: the host's name.
 	Domain string
 	// IgnorePublished makes TLSOpportunistic and TLSEncrypt ignore the policies
 	// that the receiving domain has published. The sessions are then not

@@ -61,7 +61,9 @@ func (k *Key) valid(now time.Time) bool {
 
 // Keys returns a function for Signer.Keys that uses a fixed list of keys. For
 // an author's domain the function returns all keys of that domain. If there are
-// none, it returns the keys of the nearest parent domain.
+// none, it returns the keys of the nearest parent domain. Keys does not check the
+// keys: with an invalid key, no message of its domain can be signed and sent. Call
+// Key.Validate before.
 func Keys(keys ...Key) func(domain string) []Key {
 	byDomain := make(map[string][]Key)
 	for _, k := range keys {

@@ -19,6 +19,7 @@ type Signer struct {
 	// one signature for each key that is valid at the time, and none if there is
 	// no key. The function [Keys] returns such a function for a fixed list. Your
 	// own function can load keys at run time. It must be safe for concurrent use.
+	// If Keys is nil, no message is signed.
 	Keys func(domain string) []Key
 	// Simple selects the simple canonicalization for header and body. Such a
 	// signature becomes invalid if a relay folds a field. Default: relaxed.
