@@ -66,7 +66,8 @@ type Domain struct {
 	// table, or only a Destination: a domain or address literal that the table
 	// resolves. A Connector that is RoutedOnly and has smart hosts needs no
 	// Destination. If Unresolved is zero, the routing table decides. If the
-	// table does not have the Connector, the mail waits in the queue.
+	// table does not have the Connector, the mail waits in the queue;
+	// gateway.Gateway.Validate reports this.
 	//
 	// CatchAll, SharedWith and Unresolved apply to mail that is received by
 	// SMTP. Give the queue [Domains.Hook] if they must apply to all mail. This

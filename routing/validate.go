@@ -11,13 +11,20 @@ import (
 )
 
 // ValidateSite checks the connectors against the whole relay, for
-// gateway.Gateway.Validate: each accepted domain needs a connector, and no smart
-// host may be the relay itself.
+// gateway.Gateway.Validate: each accepted domain needs a connector, each
+// connector that a setting names must exist, and no smart host may be the relay
+// itself.
 func (r *Router) ValidateSite(s site.Site) []site.Finding {
 	t := r.table()
 	var found []site.Finding
 	for _, d := range s.Domains {
 		found = append(found, t.validateDomain(s, d)...)
+	}
+	for _, route := range s.Routes {
+		if t.byName[route.Connector] == nil {
+			found = append(found, site.Finding{Severity: site.Error, Subject: route.Field,
+				Text: fmt.Sprintf("the routing table has no connector %q: the mail would wait", route.Connector)})
+		}
 	}
 	for _, c := range t.connectors {
 		for i := range c.hosts {

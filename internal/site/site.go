@@ -30,6 +30,14 @@ type Site struct {
 	Addrs []netip.AddrPort
 	// Domains are the accepted domains.
 	Domains []Domain
+	// Routes are the connectors to which settings route mail explicitly.
+	Routes []Route
+}
+
+// A Route is a setting that names a connector.
+type Route struct {
+	Field     string // the setting
+	Connector string
 }
 
 // A Validator is a part that checks its settings against the whole relay. It

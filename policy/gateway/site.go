@@ -20,6 +20,9 @@ func (g *Gateway) site() site.Site {
 		if gate == nil {
 			continue
 		}
+		for i, d := range gate.Domains {
+			s.Routes = append(s.Routes, routes(fmt.Sprintf("%s: Gate.Domains[%d]", named.Path, i), d)...)
+		}
 		for i, d := range policy.Destinations(gate.Domains...) {
 			if !seen[d.Name] {
 				seen[d.Name] = true
@@ -37,4 +40,13 @@ func (g *Gateway) site() site.Site {
 		}
 	}
 	return s
+}
+
+// routes returns the connectors that the settings of an accepted domain name.
+func routes(field string, d policy.Domain) []site.Route {
+	all := []site.Route{{Field: field + ".Unresolved", Connector: d.Unresolved.Connector}}
+	for i, other := range d.SharedWith {
+		all = append(all, site.Route{Field: fmt.Sprintf("%s.SharedWith[%d].Route", field, i), Connector: other.Route.Connector})
+	}
+	return slices.DeleteFunc(all, func(r site.Route) bool { return r.Connector == "" })
 }

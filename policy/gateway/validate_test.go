@@ -168,6 +168,14 @@ func TestMistakes(t *testing.T) {
 			p.gate.Domains = append(p.gate.Domains, policy.Domain{Name: "*.example.org"})
 			p.table(routing.Site{Accepted: policy.Destinations(p.gate.Domains[:1]...)}, routing.Connector{Name: "n", Spaces: []string{"example.org"}})
 		}, `Listeners[0].Server: Gate.Domains[1]: no connector serves "*.example.org"`},
+		"unresolved recipients to a connector that does not exist": {func(p *parts) {
+			d := &p.gate.Domains[0]
+			d.Kind, d.Directory, d.Unresolved = policy.InternalRelay, policy.Recipients("alice"), queue.NextHop{Connector: "intrenet"}
+		}, `Listeners[0].Server: Gate.Domains[0].Unresolved: the routing table has no connector "intrenet": the mail would wait`},
+		"a shared domain with a connector that does not exist": {func(p *parts) {
+			p.gate.Domains[0].Directory = policy.Recipients("bob")
+			p.gate.Domains[0].SharedWith = []policy.OtherSystem{{Directory: policy.Recipients("alice"), Route: queue.NextHop{Connector: "old"}}}
+		}, `Listeners[0].Server: Gate.Domains[0].SharedWith[0].Route: the routing table has no connector "old": the mail would wait`},
 		"a destination that the table does not have": {func(p *parts) {
 			p.table(routing.Site{}, routing.Connector{Name: "internet", Spaces: []string{"*"}})
 		}, "Listeners[0].Server: Gate.Domains[0]: the routing table was made without the destination of"},
