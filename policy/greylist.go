@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -77,16 +78,16 @@ func (g *Greylist) Validate() error {
 	delay, window := g.Delay, g.RetryWindow
 	setDefault(&delay, 5*time.Minute)
 	setDefault(&window, 48*time.Hour)
-	errs := []error{
+	err := settings.Join("policy: Greylist.",
 		settings.Time("Delay", g.Delay),
 		settings.Time("RetryWindow", g.RetryWindow),
 		settings.Time("Keep", g.Keep),
 		settings.Number("Max", g.Max),
-	}
+	)
 	if window > 0 && delay >= window {
-		errs = append(errs, fmt.Errorf("Delay is %v and RetryWindow is %v: no retry would be accepted", delay, window))
+		err = errors.Join(err, fmt.Errorf("policy: Greylist.Delay is %v and RetryWindow is %v: no retry would be accepted", delay, window))
 	}
-	return settings.Join("policy: Greylist.", errs...)
+	return err
 }
 
 // Agent returns the agent, which decides at RCPT. Put it after all agents that

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,13 +12,13 @@ import (
 
 // validate returns an error that names each setting that can never work.
 func (r *DNSResolver) validate(prefix string) error {
-	errs := []error{settings.Time("Timeout", r.Timeout), settings.Number("Attempts", r.Attempts)}
+	errs := []error{settings.Join(prefix, settings.Time("Timeout", r.Timeout), settings.Number("Attempts", r.Attempts))}
 	for i, s := range r.Servers {
 		if err := validateServer(s); err != nil {
-			errs = append(errs, fmt.Errorf("Servers[%d]: %w", i, err))
+			errs = append(errs, fmt.Errorf("%sServers[%d]: %w", prefix, i, err))
 		}
 	}
-	return settings.Join(prefix, errs...)
+	return errors.Join(errs...)
 }
 
 // validateServer checks the form of a name server: "host" or "host:port".

@@ -23,5 +23,5 @@ func validatePolicy(c *connector, p smtpclient.TLSPolicy) error {
 	case p.Level == smtpclient.TLSDefault && auth: // is TLSDomain then
 		return nil
 	}
-	return errors.New("Domain is set, but only the level TLSDomain verifies that name: set Level")
+	return errors.New("needs the level TLSDomain, because no other level verifies the name in Domain")
 }

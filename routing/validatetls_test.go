@@ -10,7 +10,7 @@ import (
 // A TLS policy with a name that is not verified is an error of NewTable.
 func TestInvalidTLSPolicies(t *testing.T) {
 	auth := smtpclient.PasswordAuth("alice", "wonderland")
-	const unused = "Domain is set, but only the level TLSDomain verifies that name: set Level"
+	const unused = "needs the level TLSDomain, because no other level verifies the name in Domain"
 	for _, c := range []struct {
 		connector routing.Connector
 		want      string

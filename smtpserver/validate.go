@@ -197,12 +197,12 @@ func (srv *Server) validateParams() error {
 		}{{"MailParams", a.MailParams}, {"RcptParams", a.RcptParams}} {
 			for _, name := range list.names {
 				if !isUpperKeyword(name) {
-					errs = append(errs, fmt.Errorf("Agents[%d] (%s): %s: %q is not a keyword in upper case", i, a.Name, list.field, name))
+					errs = append(errs, fmt.Errorf("smtpserver: Agents[%d] (%s): %s: %q is not a keyword in upper case", i, a.Name, list.field, name))
 				}
 			}
 		}
 	}
-	return settings.Join("smtpserver: ", errs...)
+	return errors.Join(errs...)
 }
 
 // isUpperKeyword reports whether name is an esmtp-keyword (RFC 5321, 4.1.2)
