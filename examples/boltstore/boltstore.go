@@ -20,6 +20,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // A Store is a [queue.Store] in a bbolt database. One process at a time can
@@ -328,7 +329,7 @@ func (s *Store) write(f func(tx *bolt.Tx) error) error {
 // storeError translates an error of bbolt into one of the Store.
 func storeError(err error) error {
 	switch {
-	case errors.Is(err, bolt.ErrDatabaseNotOpen):
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 		return queue.ErrClosed
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
