@@ -22,21 +22,22 @@ import (
 var ErrInUse = errors.New("spool: in use by another process")
 
 // Options are the settings of a spool. The zero value has the defaults, which are
-// right for most relays. The options do not affect the format: a spool can be opened
-// with other options later.
+// right for most relays. Open returns an error for a value that is out of range. The
+// options do not affect the format: a spool can be opened with other options later.
 type Options struct {
 	// SegmentSize is the size of a segment, a file of the log, in bytes. One
 	// segment always exists. When it is half full, there is also a second one.
 	// Default 64 MiB, at least 64 KiB, at most 1 GiB.
 	SegmentSize int64
 	// LargeContent is a size in bytes. Content of this size or larger is stored
-	// in a separate file. Default 256 KiB, at most SegmentSize/4.
+	// in a separate file. Default 256 KiB or SegmentSize/4, whichever is smaller;
+	// at least 1, at most SegmentSize/4.
 	LargeContent int64
 	// DamagedBytes and DamagedFiles are the maximum size and number of the
 	// files in the directory damaged. This directory has the bytes and files
 	// that Open or Claim could not read. When a limit is exceeded, the spool
 	// deletes the oldest files and logs each of them. Defaults: 50 MiB and
-	// 10,000 files. A negative value is no limit.
+	// 10,000 files. -1 is no limit; other negative values are errors.
 	DamagedBytes int64
 	DamagedFiles int
 	// Logger gets a line about the recovery, about errors of the disk and about
@@ -89,9 +90,17 @@ var (
 
 // Open opens the spool in the directory dir, or creates it if there is none. It
 // recovers the messages in it, see [Spool.Recovery]. The error is ErrInUse if the
-// spool is open already. The caller must call Close.
+// spool is open already. If o is nil, the options are the defaults; if an option is
+// out of range, the error names it, and Open does not create or change anything. The
+// caller must call Close.
 func Open(dir string, o *Options) (*Spool, error) {
-	if o != nil && o.FileSystem != nil {
+	if o == nil {
+		o = new(Options)
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if o.FileSystem != nil {
 		return open(dir, o, o.FileSystem)
 	}
 	return open(dir, o, osFS{})
@@ -129,15 +138,10 @@ func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 		kicked: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}),
 	}
 	s.damagedBytes, s.damagedFiles = cmp.Or(o.DamagedBytes, defaultDamagedBytes), cmp.Or(o.DamagedFiles, defaultDamagedFiles)
-	segmentSize := o.SegmentSize
-	if segmentSize <= 0 {
-		segmentSize = 64 << 20
+	segmentSize := o.segmentSize()
+	if s.largeContent == 0 {
+		s.largeContent = min(defaultLargeContent, segmentSize/4)
 	}
-	segmentSize = min(max(segmentSize, 64<<10), 1<<30)
-	if s.largeContent <= 0 {
-		s.largeContent = 256 << 10
-	}
-	s.largeContent = min(s.largeContent, segmentSize/4)
 	if s.logger == nil {
 		s.logger = slog.New(new(heldLog)) // until Inherit
 	}
