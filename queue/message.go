@@ -143,7 +143,13 @@ type Recipient struct {
 	Route NextHop
 
 	// The Queue sets the following fields.
-	Status      Status
+	Status   Status
+	Notified bool // the sender got a delay notice, or the success report that was due
+	// Acknowledged is true if [Queue.FinalResults] has accepted the final
+	// result. ResultTries is how many calls of it have failed.
+	Acknowledged bool
+	ResultTries  int
+
 	Attempts    int       // delivery attempts so far
 	NextAttempt time.Time // when the next attempt is due
 	// RetryWait is the wait that ends at NextAttempt. If it is zero,
@@ -153,11 +159,6 @@ type Recipient struct {
 	RetryWait   time.Duration
 	Last        Result // the result of the last attempt
 	LastAttempt time.Time
-	Notified    bool // the sender got a delay notice, or the success report that was due
-	// Acknowledged is true if [Queue.FinalResults] has accepted the final
-	// result. ResultTries is how many calls of it have failed.
-	Acknowledged bool
-	ResultTries  int
 }
 
 // Rcpt returns a recipient without options for each address.

@@ -110,14 +110,18 @@ func (m *Message) checkAddresses() error {
 
 // badRecipient returns why a is not the address of a recipient, or "".
 func badRecipient(a string) string {
-	if addr.Lower(a) == "postmaster" { // RFC 5321, 4.1.1.3
+	problem := notMailbox(a)
+	if problem != "" && addr.Lower(a) == "postmaster" { // RFC 5321, 4.1.1.3
 		return ""
 	}
-	return notMailbox(a)
+	return problem
 }
 
 // notMailbox returns why a is not an address with a domain, or "".
 func notMailbox(a string) string {
+	if addr.IsPlain(a) { // nearly always
+		return ""
+	}
 	if a == "" {
 		return "is empty"
 	}

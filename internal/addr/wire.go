@@ -39,8 +39,12 @@ func NotOnWire(a string) string {
 	return ""
 }
 
-// plain reports whether an address is a Dot-string in ASCII and a domain in
-// canonical form, which is the common case.
+// IsPlain reports whether an address is a Dot-string in ASCII and a domain in
+// canonical form, and at most 1000 octets long. Most addresses are. Such an address
+// is a Mailbox that may be sent.
+func IsPlain(a string) bool { return len(a) <= maxWire && plain(a) }
+
+// plain is IsPlain for an address of any length.
 func plain(a string) bool {
 	for i := range len(a) {
 		if c := a[i]; c != '.' && !atext(c) {
