@@ -3,11 +3,14 @@ package smtpclient
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/emersion/go-sasl"
+
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
 
 // passwordAuth implements PasswordAuth.
@@ -57,7 +60,8 @@ func (l *loginClient) Next([]byte) ([]byte, error) {
 
 // Mechanisms returns an Authenticator that works like the Authenticator a, but
 // uses only the named mechanisms ("PLAIN", "SCRAM-SHA-256", ...). A host that
-// offers none of them is Unreachable (4.7.4).
+// offers none of them is Unreachable (4.7.4). If a is nil, or names is empty, no
+// mechanism is acceptable, and [Transport.Validate] returns an error.
 func Mechanisms(a Authenticator, names ...string) Authenticator {
 	l := &limitedAuth{Authenticator: a}
 	for _, n := range names {
@@ -72,7 +76,37 @@ type limitedAuth struct {
 	allowed []string
 }
 
+var (
+	errNoAuthenticator = errors.New("is Mechanisms of a nil Authenticator")
+	errNoNames         = errors.New("is Mechanisms without the name of a mechanism")
+	errNoTokenFunc     = errors.New("is TokenAuth with a nil function")
+)
+
+// invalid is for Transport.Validate.
+func (l *limitedAuth) invalid() error {
+	if settings.IsNil(l.Authenticator) {
+		return errNoAuthenticator
+	}
+	if len(l.allowed) == 0 {
+		return errNoNames
+	}
+	if i, is := l.Authenticator.(interface{ invalid() error }); is {
+		return i.invalid()
+	}
+	return nil
+}
+
+func (l *limitedAuth) Identity() string {
+	if settings.IsNil(l.Authenticator) {
+		return ""
+	}
+	return l.Authenticator.Identity()
+}
+
 func (l *limitedAuth) Start(ctx context.Context, host string, mechanisms []string, state *tls.ConnectionState) (sasl.Client, error) {
+	if settings.IsNil(l.Authenticator) {
+		return nil, fmt.Errorf("%w: the setting %w", errNoMechanism, errNoAuthenticator)
+	}
 	left := slices.DeleteFunc(slices.Clone(mechanisms), func(m string) bool { return !slices.Contains(l.allowed, m) })
 	client, err := l.Authenticator.Start(ctx, host, left, state)
 	if client == nil && err == nil {
@@ -90,9 +124,18 @@ type tokenAuth struct {
 // TokenAuth returns an Authenticator that uses OAUTHBEARER (RFC 7628) or
 // XOAUTH2 with an access token. It calls token for each new session, and again
 // when the host refuses OAUTHBEARER and it tries XOAUTH2. token must be safe for
-// concurrent use.
+// concurrent use. If it is nil, there is no token, and [Transport.Validate]
+// returns an error.
 func TokenAuth(username string, token func(ctx context.Context) (string, error)) Authenticator {
 	return &tokenAuth{username, token}
+}
+
+// invalid is for Transport.Validate.
+func (a *tokenAuth) invalid() error {
+	if a.token == nil {
+		return errNoTokenFunc
+	}
+	return nil
 }
 
 func (a *tokenAuth) Identity() string { return a.username }
@@ -101,6 +144,9 @@ func (a *tokenAuth) Start(ctx context.Context, host string, mechanisms []string,
 	bearer := slices.Contains(mechanisms, sasl.OAuthBearer)
 	if !bearer && !slices.Contains(mechanisms, "XOAUTH2") {
 		return nil, nil
+	}
+	if a.token == nil {
+		return nil, fmt.Errorf("access token: the setting %w", errNoTokenFunc)
 	}
 	token, err := a.token(ctx)
 	if err != nil {
