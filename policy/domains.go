@@ -41,7 +41,9 @@ func (k Kind) String() string {
 // client.
 type Domain struct {
 	// Name is a domain, a pattern "*.domain" for all domains below it (not the
-	// domain itself), or an address literal such as "[192.0.2.1]".
+	// domain itself), or an address literal such as "[192.0.2.1]". Spaces around
+	// it are ignored, upper and lower case are equal, and a name that is not ASCII
+	// is converted (IDNA).
 	Name string
 	// Kind is the relay's role for the domain. Default Authoritative.
 	Kind Kind
@@ -100,6 +102,7 @@ func NewDomains(domains ...Domain) (*Domains, error) {
 	var errs []error
 	marked := ""
 	for _, d := range domains {
+		d.Name = strings.TrimSpace(d.Name)
 		name, into := d.Name, ds.exact
 		if rest, ok := strings.CutPrefix(name, "*."); ok {
 			name, into = rest, ds.below

@@ -36,13 +36,15 @@ func TestWrongSettings(t *testing.T) {
 		{networks(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.1.0.0/16")), ""}, // one may contain the other
 		{networks(netip.MustParsePrefix("10.1.2.3/32")), ""},
 
-		{domain(" example.com"), `policy: accepted domain " example.com": not a domain name: domain " example.com": has a character that is not allowed in host names`},
+		{domain("exam ple.com"), `policy: accepted domain "exam ple.com": not a domain name: domain "exam ple.com": has a character that is not allowed in host names`},
 		{domain(""), `policy: accepted domain "": not a domain name: domain "": empty, or has an empty label`},
 		{domain("@example.com"), `policy: accepted domain "@example.com": not a domain name: domain "@example.com": has a character that is not allowed in host names`},
 		{domain("example..com"), `policy: accepted domain "example..com": not a domain name: domain "example..com": empty, or has an empty label`},
 		{domain("*"), `policy: accepted domain "*": not a domain name: domain "*": has a character that is not allowed in host names`},
 		{Gate{Queue: new(outbox), Domains: []Domain{{Name: "example.com"}, {Name: "Example.COM."}}}, `policy: accepted domain "Example.COM.": listed twice`},
 		{domain("münchen.example"), ""},
+		{domain(" example.com\t"), ""}, // spaces around a domain are ignored, as in routing
+		{domain(" *.example.com"), ""},
 		{domain("EXAMPLE.com."), ""},
 		{domain("[192.0.2.1]"), ""},
 		{domain("example.com"), ""}, // authoritative without a Directory: see Domain.Directory

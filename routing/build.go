@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
@@ -84,7 +85,7 @@ func (b *builder) connector(i int, from *Connector) {
 		b.check("Transport", err)
 		c.Transport = nil // the other checks use it
 	}
-	b.insecureAuth(c)
+	b.transport(c)
 	b.restrictions(c)
 	b.schedules(c)
 	b.t.connectors = append(b.t.connectors, c)
@@ -173,6 +174,9 @@ func (b *builder) delivery(c *connector) {
 	}
 	if c.TLS != nil {
 		b.check("TLS", validatePolicy(c, *c.TLS))
+	}
+	if settings.IsTypedNil(c.Resolver) {
+		b.fault("Resolver", "is a nil %T", c.Resolver)
 	}
 	b.unused(c)
 	b.domainTLS(c)

@@ -30,7 +30,8 @@ type Connector struct {
 	//   - "[192.0.2.1]": an address literal
 	//
 	// The type is optional and must be SMTP. The cost is 1 to 100; the default
-	// is 1. A connector without address spaces must be RoutedOnly or the
+	// is 1. Spaces around each part are ignored, upper and lower case are equal,
+	// and a name that is not ASCII is converted (IDNA). A connector without address spaces must be RoutedOnly or the
 	// Fallback of another connector.
 	Spaces []string
 	// Exclusive prevents connectors with less specific address spaces from

@@ -67,7 +67,7 @@ func TestWrongDestinations(t *testing.T) {
 		`(site): Accepted[0].Connector: there is no connector "none"`: {{Name: "example.com", Connector: "none"}},
 		`(site): Accepted[0]: "example.com" has SmartHosts and a C`:   {{Name: "example.com", Connector: "internet", SmartHosts: []string{"192.0.2.1"}}},
 		`(site): Accepted[1]: "example.com" is listed twice`:          {{Name: "example.com", SmartHosts: []string{"192.0.2.1"}}, {Name: "example.com"}},
-		`connector example.com: SmartHosts[0]: "a b" is not a host`:   {{Name: "example.com", SmartHosts: []string{"a b"}}},
+		`connector example.com: SmartHosts[0]: "a b" has a space`:     {{Name: "example.com", SmartHosts: []string{"a b"}}},
 		`connector example.com: SmartHosts[0]: "mx.example.com" is`:   {{Name: "example.com", SmartHosts: []string{"mx.example.com"}}},
 		`causes a mail loop`: {{Name: "example.com", Connector: "internet"}},
 	} {

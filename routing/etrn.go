@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,8 +66,13 @@ func quoted(s string) string {
 }
 
 // WakeQueue returns a function for Router.Wake. Use it if the mail of the
-// Router waits in q.
+// Router waits in q. If q is nil, the function returns -1 and an error.
 func WakeQueue(q *queue.Queue) func(ctx context.Context, match func(queue.NextHop) bool) (int, error) {
+	if q == nil {
+		return func(context.Context, func(queue.NextHop) bool) (int, error) {
+			return -1, errors.New("routing: WakeQueue: the queue is nil")
+		}
+	}
 	return q.RetryQueues
 }
 

@@ -51,7 +51,7 @@ func ExampleConfigError() {
 	fmt.Println(err)
 	// Output:
 	// connector internet: Spaces[0]: "*;200": the cost is not a number from 1 to 100
-	// connector partner: SmartHosts[0]: "10.1.1.1:smtp": "smtp" is not a port
+	// connector partner: SmartHosts[0]: "10.1.1.1:smtp": the port "smtp" is not a number from 1 to 65535
 }
 
 // Deliver a message to the MX host of a domain. A DNS server of the example

@@ -45,7 +45,7 @@ var fetchVerbs = [...]string{"ETRN", "ATRN", "TURN"}
 // change its fields after the first use.
 type Fetcher struct {
 	// Transport makes the connection, with its TLS and authentication
-	// settings.
+	// settings. It must be set.
 	Transport *smtpclient.Transport
 	// Provider is the host of the provider. It can differ from the host that
 	// outgoing mail is sent to.
@@ -175,7 +175,13 @@ func (f *Fetcher) dial(ctx context.Context) (*smtpclient.Client, error) {
 	if f.Method != FetchETRN && f.Serve == nil {
 		return nil, errors.New("cannot receive the mail: Serve is nil")
 	}
-	if f.Transport != nil && f.Transport.TLS.Level == smtpclient.TLSDANE {
+	if f.Transport == nil {
+		return nil, errors.New("Fetcher.Transport is not set")
+	}
+	if err := f.Transport.Validate(); err != nil {
+		return nil, err
+	}
+	if f.Transport.TLS.Level == smtpclient.TLSDANE {
 		if err := checkDNSSEC(f.Resolver); err != nil {
 			return nil, err
 		}

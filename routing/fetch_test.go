@@ -44,7 +44,7 @@ func TestFetchReplies(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	f.Provider.Host = "127.0.0.1:smtp"
-	if err := f.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "not a port") {
+	if err := f.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "is not a number from 1 to 65535") {
 		t.Errorf("%v", err)
 	}
 }

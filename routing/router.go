@@ -3,6 +3,7 @@ package routing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/internal/wall"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -39,8 +41,8 @@ type Router struct {
 
 	// NewTransport makes the SMTP transport of a connector that has none. Use
 	// it for settings that all connectors share, for example MTA-STS or a
-	// protocol log. The default makes a transport with Name, Hostname and
-	// Logger.
+	// protocol log. It must not return nil. The default makes a transport with
+	// Name, Hostname and Logger.
 	NewTransport func(connector string) *smtpclient.Transport
 
 	// StrictMX ignores MX hosts whose name is an alias (CNAME). RFC 2181, 10.3
@@ -95,16 +97,47 @@ type Router struct {
 
 const defaultDownTime = time.Minute
 
-// Check implements queue.Checker. It returns an error if the Router has no
-// Table, or if a connector needs answers that its Resolver never has: at the level
-// smtpclient.TLSDANE, the answers must be authenticated by DNSSEC, and StrictMX
-// needs a Resolver that reports aliases. It also checks the
+// Check implements queue.Checker. It returns an error that names each setting that
+// can never work: a Table that is not set, settings of a transport that
+// NewTransport makes, or a connector that needs answers that its Resolver never
+// has. At the level smtpclient.TLSDANE, the answers must be authenticated by
+// DNSSEC, and StrictMX needs a Resolver that reports aliases. Check also checks the
 // settings of each DNSResolver.
 func (r *Router) Check() error {
+	errs := []error{settings.Join("routing: Router.", settings.OptionalTime("DownTime", r.DownTime))}
+	if r.Hostname != "" {
+		if _, err := addr.Domain(r.Hostname); err != nil {
+			errs = append(errs, fmt.Errorf("routing: Router.Hostname %q is not a host name", r.Hostname))
+		}
+	}
 	if r.current.Load() == nil && r.Table == nil {
-		return errors.New("routing: Router.Table is not set")
+		errs = append(errs, errors.New("routing: Router.Table is not set"))
+	}
+	if err := errors.Join(append(errs, r.checkTransports(r.table()))...); err != nil {
+		return err
 	}
 	return r.checkResolvers(r.table())
+}
+
+// checkTransports checks the transports that NewTransport makes. NewTable has
+// checked those of the connectors.
+func (r *Router) checkTransports(t *Table) error {
+	if r.NewTransport == nil {
+		return nil
+	}
+	var errs []error
+	for _, c := range t.connectors {
+		if c.Transport != nil {
+			continue
+		}
+		made, _ := r.transport(c).(smtpTransport)
+		if made.Transport == nil {
+			errs = append(errs, fmt.Errorf("routing: connector %q: Router.NewTransport returned nil", c.Name))
+		} else if err := made.ValidateFor(&smtpclient.Destination{TLS: c.TLS, Auth: c.Auth}); err != nil {
+			errs = append(errs, fmt.Errorf("routing: connector %q: Router.NewTransport: %w", c.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (r *Router) init() {
@@ -157,8 +190,12 @@ func (r *Router) SetTable(t *Table) {
 	}
 }
 
-// OnChange implements queue.Changer. It adds a function that SetTable calls.
+// OnChange implements queue.Changer. It adds a function that SetTable calls. nil
+// adds nothing.
 func (r *Router) OnChange(changed func()) {
+	if changed == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.changed = append(r.changed, changed)

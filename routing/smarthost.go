@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 )
@@ -20,7 +21,8 @@ type SmartHost struct {
 	// Host is a host name ("relay.example.net") or an address ("192.0.2.1",
 	// "[192.0.2.1]", "2001:db8::1", "[2001:db8::1]", "[IPv6:2001:db8::1]"),
 	// optionally followed by ":port". The default port is 25. An IPv6 address
-	// with a port must be in brackets. "unix:/path" is a Unix socket.
+	// with a port must be in brackets. "unix:/path" is a Unix socket. A URL or a
+	// list of hosts is an error.
 	Host string
 	// MX delivers to the MX hosts of the name instead of its own addresses.
 	MX bool
@@ -88,6 +90,9 @@ const (
 )
 
 func parseSmartHost(s SmartHost) (smartHost, error) {
+	if problem := notOneHost(s.Host); problem != "" {
+		return smartHost{}, fmt.Errorf("%q %s", s.Host, problem)
+	}
 	h := smartHost{port: smtpPort, mx: s.MX, pref: s.Preference, weight: cmp.Or(s.Weight, 1)}
 	if h.weight < 0 || h.weight > maxWeight {
 		return h, fmt.Errorf("%q: weight %d is not 1 to %d", s.Host, s.Weight, maxWeight)
@@ -118,6 +123,28 @@ func parseSmartHost(s SmartHost) (smartHost, error) {
 	return h, err
 }
 
+// notOneHost returns why text cannot be one host, with the correct form, or "".
+// Without it the error would be about a part of the text, such as its port.
+func notOneHost(text string) string {
+	scheme, rest, isURL := strings.Cut(text, "://")
+	switch {
+	case text == "":
+		return "is empty: a host is a name or an address, such as \"relay.example.net\" or \"192.0.2.1:587\""
+	case isURL:
+		host, _, _ := strings.Cut(rest, "/")
+		if strings.EqualFold(scheme, "smtps") {
+			return fmt.Sprintf("is a URL, not a host: use %q, with the port and a Transport with ImplicitTLS", host)
+		}
+		return fmt.Sprintf("is a URL, not a host: use %q", host)
+	case strings.HasPrefix(text, "unix:"):
+	case strings.ContainsAny(text, ",;"):
+		return "is a list, not one host: use one SmartHost for each"
+	case strings.ContainsFunc(text, unicode.IsSpace):
+		return "has a space, so it is not a host: use one SmartHost for each host"
+	}
+	return ""
+}
+
 // cutPort removes ":port" from the end of a host and stores the port.
 func cutPort(s string, port *uint16) (string, error) {
 	i := strings.LastIndexByte(s, ':')
@@ -126,7 +153,7 @@ func cutPort(s string, port *uint16) (string, error) {
 	}
 	n, err := strconv.ParseUint(s[i+1:], 10, 16)
 	if err != nil || n == 0 {
-		return "", fmt.Errorf("%q: %q is not a port", s, s[i+1:])
+		return "", fmt.Errorf("%q: the port %q is not a number from 1 to 65535", s, s[i+1:])
 	}
 	*port = uint16(n)
 	return s[:i], nil

@@ -53,8 +53,10 @@ func parseSpace(text string) (space, error) {
 	return s, nil
 }
 
-// parsePattern reads "example.com", "*.example.com" or "[192.0.2.1]".
+// parsePattern reads "example.com", "*.example.com" or "[192.0.2.1]". Spaces
+// around it are ignored.
 func parsePattern(text string) (domain string, below bool, err error) {
+	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, "[") {
 		a, err := parseLiteral(text)
 		if err == nil && a.Zone() != "" {

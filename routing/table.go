@@ -45,8 +45,8 @@ type Site struct {
 	// netip.AddrPortFrom(netip.IPv4Unspecified(), 25).
 	Addrs []netip.AddrPort
 	// Domains are the accepted domains whose MX records name this relay:
-	// "example.com", "*.example.com" (the domain and its subdomains). List all
-	// of them. If a domain is missing and its own connector is disabled or its
+	// "example.com", "*.example.com" (the domain and its subdomains). Spaces
+	// around a domain are ignored, as in policy.Domain. List all of them. If a domain is missing and its own connector is disabled or its
 	// hosts are down, the mail is sent by the connector for "*" and comes back
 	// to this relay.
 	Domains []string

@@ -216,7 +216,7 @@ func TestFaultyTables(t *testing.T) {
 		"connector c: Spaces: missing: a connector without address spaces must be RoutedOnly or the Fallback of another one":                                           {{Name: "c"}},
 		"connector number 2: Name: missing\nconnector number 2: Spaces: missing: a connector without address spaces must be RoutedOnly or the Fallback of another one": {{Name: "c", Spaces: []string{"*"}}, {}},
 		"connector c: Auth: needs SmartHosts: by DNS, the password would be sent to the hosts of any recipient domain":                                                 base(func(c *Connector) { c.Auth = smtpclient.PasswordAuth("u", "p") }),
-		"connector c: TLS: there is no level 99": base(func(c *Connector) { c.TLS = &smtpclient.TLSPolicy{Level: 99} }),
+		"connector c: TLS.Level: is 99: there is no such level":                                                                                                        base(func(c *Connector) { c.TLS = &smtpclient.TLSPolicy{Level: 99} }),
 		"connector c: DomainTLS: applies only to domains found by DNS; use TLS for smart hosts": base(func(c *Connector) {
 			c.SmartHosts, c.DomainTLS = SmartHosts("a.example"), map[string]smtpclient.TLSPolicy{"x.example": {Level: smtpclient.TLSEncrypt}}
 		}),
@@ -234,8 +234,8 @@ func TestFaultyTables(t *testing.T) {
 		`connector c: SmartHosts[0]: "192.0.2.256" is neither a host name nor an address`:                                                   base(func(c *Connector) { c.SmartHosts = SmartHosts("192.0.2.256") }),
 		`connector c: SmartHosts[0]: "2001:db8::zz" is not a host name`[:40]:                                                                base(func(c *Connector) { c.SmartHosts = SmartHosts("2001:db8::zz") }),
 		`connector c: SmartHosts[0]: "127.0.0.1:2525" is this relay, so mail to it would loop`:                                              base(func(c *Connector) { c.SmartHosts = SmartHosts("127.0.0.1:2525") }),
-		`connector c: SmartHosts[0]: "a.example:0": "0" is not a port`:                                                                      base(func(c *Connector) { c.SmartHosts = SmartHosts("a.example:0") }),
-		`connector c: SmartHosts[0]: "": "" is not a host name`[:23]:                                                                        base(func(c *Connector) { c.SmartHosts = SmartHosts("") }),
+		`connector c: SmartHosts[0]: "a.example:0": the port "0" is not a number from 1 to 65535`:                                           base(func(c *Connector) { c.SmartHosts = SmartHosts("a.example:0") }),
+		`connector c: SmartHosts[0]: "" is empty: a host is a name or an address, such as "relay.example.net" or "192.0.2.1:587"`:           base(func(c *Connector) { c.SmartHosts = SmartHosts("") }),
 		`connector c: SmartHosts[0]: "Relay.example.com" is this relay, so mail to it would loop`:                                           base(func(c *Connector) { c.SmartHosts = SmartHosts("Relay.example.com") }),
 		`connector c: SmartHosts[0]: "[192.0.2.1]" is this relay, so mail to it would loop`:                                                 base(func(c *Connector) { c.SmartHosts = SmartHosts("[192.0.2.1]") }),
 		`connector c: SmartHosts[0]: "[127.0.0.1]:2525" is this relay, so mail to it would loop`:                                            base(func(c *Connector) { c.SmartHosts = SmartHosts("[127.0.0.1]:2525") }),

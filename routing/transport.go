@@ -31,7 +31,8 @@ type Job struct {
 }
 
 // SMTP returns a Transport that uses t (SMTP or LMTP). If several connectors
-// use the same t, they share its sessions.
+// use the same t, they share its sessions. NewTable returns an error if t is nil
+// or has a setting that can never work (smtpclient.Transport.Validate).
 func SMTP(t *smtpclient.Transport) Transport { return smtpTransport{t} }
 
 type smtpTransport struct{ *smtpclient.Transport }
@@ -41,7 +42,12 @@ func isSMTP(t Transport) bool {
 	return is
 }
 
+var errNilTransport = errors.New("routing: the Transport is nil")
+
 func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
+	if t.Transport == nil {
+		return sameResults(len(j.Recipients), queue.Defer(errNilTransport))
+	}
 	m := clientMessage(j)
 	m.NoWait = true // the Queue waits: Send would keep a delivery slot
 	m.Hurry = queue.Hurry(ctx)
@@ -110,8 +116,13 @@ func isRouting(err error) bool {
 // TransportFunc is a function that implements Transport.
 type TransportFunc func(ctx context.Context, j *Job) []queue.Result
 
-// Deliver calls f.
-func (f TransportFunc) Deliver(ctx context.Context, j *Job) []queue.Result { return f(ctx, j) }
+// Deliver calls f. If f is nil, the recipients are deferred.
+func (f TransportFunc) Deliver(ctx context.Context, j *Job) []queue.Result {
+	if f == nil {
+		return sameResults(len(j.Recipients), queue.Defer(errNilTransport))
+	}
+	return f(ctx, j)
+}
 
 // sameResults returns the same result for n recipients.
 func sameResults(n int, r queue.Result) []queue.Result {

@@ -2,22 +2,18 @@ package routing
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
 // validatePolicy returns an error for a TLS policy that requires less than its
-// author expects: one with a level that does not exist, or with the name of a
-// certificate that is not verified.
+// author expects: one with the name of a certificate that is not verified.
 func validatePolicy(c *connector, p smtpclient.TLSPolicy) error {
 	auth := c.Auth != nil
 	if t, is := c.Transport.(smtpTransport); is {
 		auth = auth || t.Auth != nil
 	}
 	switch {
-	case p.Level > smtpclient.TLSDANE:
-		return fmt.Errorf("there is no level %d", p.Level)
 	case p.Domain == "", p.Level == smtpclient.TLSDomain:
 		return nil
 	case p.Level == smtpclient.TLSDefault && auth: // is TLSDomain then

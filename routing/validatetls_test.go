@@ -28,8 +28,8 @@ func TestInvalidTLSPolicies(t *testing.T) {
 	}
 	for want, policy := range map[string]smtpclient.TLSPolicy{
 		"": {Level: smtpclient.TLSDomain, Domain: ".partner.example"},
-		`DomainTLS["partner.example"]: there is no level 99`: {Level: 99},
-		`DomainTLS["partner.example"]: ` + unused:            {Level: smtpclient.TLSEncrypt, Domain: "partner.example"},
+		`DomainTLS["partner.example"].Level: is 99: there is no such level`: {Level: 99},
+		`DomainTLS["partner.example"]: ` + unused:                           {Level: smtpclient.TLSEncrypt, Domain: "partner.example"},
 	} {
 		checkTLSPolicy(t, routing.Connector{Name: "c", Spaces: []string{"*"}, DomainTLS: map[string]smtpclient.TLSPolicy{"partner.example": policy}}, want)
 	}

@@ -22,7 +22,8 @@ func (e *SettingError) Error() string { return "smtpclient: Transport." + e.Fiel
 // Validate returns an error that names each setting that can never work or that
 // contradicts another. It joins one *SettingError for each of them. Send does not
 // call Validate: a program that reads the settings of a Transport from a file
-// should call it at the start.
+// should call it at the start. routing.NewTable and routing.Router.Check call it
+// for the transports of their connectors.
 func (t *Transport) Validate() error { return t.ValidateFor(nil) }
 
 // ValidateFor is Validate for mail to one destination: the TLS policy and the Auth
