@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/bridgehead-mail/bridgehead/internal/site"
+import (
+	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/internal/site"
+)
 
 // An AcceptedDomain is the name of an accepted domain and the destination of
 // its mail. It is the same type as routing.AcceptedDomain, which describes its
@@ -18,7 +22,7 @@ type AcceptedDomain = site.Domain
 func Destinations(domains ...Domain) []AcceptedDomain {
 	all := make([]AcceptedDomain, len(domains))
 	for i, d := range domains {
-		all[i] = AcceptedDomain{Name: d.Name, SmartHosts: d.SmartHosts, Connector: d.Connector}
+		all[i] = AcceptedDomain{Name: strings.TrimSpace(d.Name), SmartHosts: d.SmartHosts, Connector: d.Connector}
 	}
 	return all
 }

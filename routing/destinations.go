@@ -32,6 +32,7 @@ func (b *builder) destinations(s Site, given []Connector) (Site, []Connector) {
 	added := make(map[string]int) // indexes of new connectors, by their hosts
 	for i, d := range s.Accepted {
 		field := fmt.Sprintf("Accepted[%d]", i)
+		d.Name = strings.TrimSpace(d.Name)
 		if _, twice := b.t.accepted[d.Name]; twice {
 			b.fault(field, "%q is listed twice", d.Name)
 			continue

@@ -47,7 +47,7 @@ func (t *Table) validateDomain(s site.Site, d site.Domain) (found []site.Finding
 	if err != nil {
 		return nil // the Gate reports it
 	}
-	if in, is := t.accepted[d.Name]; (len(d.SmartHosts) > 0 || d.Connector != "") &&
+	if in, is := t.accepted[strings.TrimSpace(d.Name)]; (len(d.SmartHosts) > 0 || d.Connector != "") &&
 		(!is || in.Connector != d.Connector || !slices.Equal(in.SmartHosts, d.SmartHosts)) {
 		add(site.Error, "the routing table was made without the destination of %q: use routing.Site.Accepted and policy.Destinations", d.Name)
 		return found
