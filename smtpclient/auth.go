@@ -11,6 +11,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
 
 // An Authenticator authenticates the client to a host with SMTP AUTH
@@ -46,6 +48,9 @@ const (
 // *smtp.SMTPError if the host refuses, the error of the Authenticator if that
 // fails, or another error if the session fails.
 func (c *Client) Auth(ctx context.Context, a Authenticator) error {
+	if settings.IsNil(a) {
+		return errors.New("smtpclient: Auth: the Authenticator is nil")
+	}
 	return c.do(ctx, func() error { return c.auth(ctx, a) })
 }
 

@@ -81,11 +81,14 @@ type Config struct {
 	Connector string
 }
 
+var errNoDestination = errors.New("smtpclient: the Destination is nil")
+
 // ErrClosed is the error of a call on a session that is closed.
 var ErrClosed = errors.New("smtpclient: session is closed")
 
 // NewClient returns a Client on conn, which may be a *tls.Conn after its
-// handshake. The Client owns conn. NewClient sends nothing. cfg may be nil.
+// handshake and must not be nil. The Client owns conn. NewClient sends nothing. cfg
+// may be nil.
 func NewClient(conn net.Conn, cfg *Config) *Client {
 	c := &Client{}
 	if cfg != nil {

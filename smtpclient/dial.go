@@ -225,6 +225,9 @@ func (t *Transport) localAddr(remote netip.Addr) net.Addr {
 // hosts, negotiates TLS and authenticates, as Send does. The caller owns the
 // Client and must close it; the Transport does not use it for other mail.
 func (t *Transport) Dial(ctx context.Context, dst *Destination) (*Client, error) {
+	if dst == nil {
+		return nil, errNoDestination
+	}
 	targets, errs, err := t.targets(ctx, dst)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,9 @@ import (
 // other, and returns one Probe for each address. It sends no mail. The error is
 // that of dst.Hosts.
 func (t *Transport) Probe(ctx context.Context, dst *Destination) ([]Probe, error) {
+	if dst == nil {
+		return nil, errNoDestination
+	}
 	all, err := t.candidates(ctx, dst)
 	var probes []Probe
 	for i := range all {

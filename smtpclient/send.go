@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
+	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
 
 // Send sends one message to the host at addr, for example
@@ -47,6 +48,8 @@ func send(ctx context.Context, t *Transport, addr string, m *Message) error {
 		return errors.New("smtpclient: Send: the message is nil")
 	case m.Content == nil:
 		return errors.New("smtpclient: Send: the message has no Content")
+	case settings.IsTypedNil(t.Auth):
+		return fmt.Errorf("smtpclient: Send: auth is a nil %T", t.Auth)
 	case len(m.Recipients) == 0:
 		return errors.New("smtpclient: Send: the message has no Recipients")
 	}

@@ -20,6 +20,9 @@ const (
 // their order. It calls Hello first if that was not done. It sends with the TLS
 // and the authentication that the Client has; no TLS policy applies.
 func (c *Client) Send(ctx context.Context, m *Message) []Result {
+	if m == nil {
+		return nil // it has no recipients
+	}
 	d := newDelivery(m)
 	if len(d.todo) == 0 {
 		return d.results

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -127,3 +128,29 @@ func TestNilAuthenticator(t *testing.T) {
 		}
 	}
 }
+
+// Arguments that are nil are errors, and nothing is sent.
+func TestNilArguments(t *testing.T) {
+	ctx := t.Context()
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	c := NewClient(ours, nil)
+	defer c.Close()
+	for name, call := range map[string]func() error{
+		"Client.Auth":    func() error { return c.Auth(ctx, nil) },
+		"Transport.Dial": func() error { _, err := new(Transport).Dial(ctx, nil); return err },
+		"Probe":          func() error { _, err := new(Transport).Probe(ctx, nil); return err },
+		"Send": func() error {
+			return Send(ctx, "mx.example.net:25", Authenticator((*noAuthenticator)(nil)), &Message{Content: String("A: b\r\n\r\n"), Recipients: []Recipient{{Addr: "b@example.net"}}})
+		},
+	} {
+		if err := call(); err == nil || !strings.Contains(err.Error(), "nil") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if r := c.Send(ctx, nil); r != nil {
+		t.Errorf("Client.Send: %v", r)
+	}
+}
+
+type noAuthenticator struct{ Authenticator }
