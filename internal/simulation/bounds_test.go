@@ -36,6 +36,10 @@ type used struct {
 // the reserve, and the envelopes.
 const diskSlack = 6 * segmentSize
 
+// diskRepair is the time after an error of the disk in which the spool deletes what the
+// error has left.
+const diskRepair = 2 * time.Minute
+
 // checkBounds checks what a relay must never exceed: the sessions of clients, the
 // connections to a host, the active messages and the bytes on disk.
 func (o *oracle) checkBounds(r *relay) {
@@ -57,6 +61,9 @@ func (o *oracle) checkBounds(r *relay) {
 	r.disk.Lock()
 	now.disk = r.disk.Used() - 4*mail
 	r.disk.Unlock()
+	if t := time.Now(); o.w.diskFailed(t.Add(-diskRepair), t) {
+		now.disk = 0 // each failed write leaves a segment, until it can be deleted
+	}
 	if now.clients > maxSessions || now.connections > maxPerAddr || now.active > maxActive || now.disk > diskSlack {
 		o.problem("a bound is exceeded: %+v", now)
 	}

@@ -35,12 +35,12 @@ func (w *world) diskFaults() {
 			state = diskState{every: 3 + rnd.IntN(300)}
 		}
 		w.trace.add("disk: full %v, every call %d fails, for %v", state.full, state.every, took)
+		w.mu.Lock()
+		w.troubles = append(w.troubles, trouble{from, from.Add(took)})
+		w.mu.Unlock()
 		w.setDisk(state, rnd.Int64N(20000))
 		time.Sleep(took)
 		w.setDisk(diskState{}, 0)
-		w.mu.Lock()
-		w.troubles = append(w.troubles, trouble{from, time.Now()})
-		w.mu.Unlock()
 	}
 }
 
@@ -58,6 +58,8 @@ func (w *world) setDisk(s diskState, left int64) {
 
 // diskFailed reports whether the disk failed in a period, or shortly before it.
 func (w *world) diskFailed(from, to time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, t := range w.troubles {
 		if t.from.Before(to.Add(time.Second)) && from.Before(t.to.Add(5*time.Second)) {
 			return true

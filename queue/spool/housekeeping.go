@@ -7,8 +7,8 @@ import "time"
 //
 // Work that fails makes more work: a commit that fails begins a new segment, and leaves
 // one to compact. So after a round in which the disk failed, housekeeping waits for the
-// next tick. Otherwise the next round would begin at once, and on a disk with errors
-// that could go on without end.
+// next tick, and for twice as many after each further round that fails. Otherwise a disk
+// with errors would fill with segments that failed.
 
 // kick wakes housekeeping.
 func (s *Spool) kick() {
@@ -22,21 +22,45 @@ func (s *Spool) kick() {
 // for segments to compact, and tests whether a full disk has room again.
 const tick = time.Second
 
+// mostTicks is the most ticks that housekeeping waits after rounds that failed.
+const mostTicks = 32
+
 func (s *Spool) housekeeping() {
 	defer close(s.done)
 	t := time.NewTicker(tick)
 	defer t.Stop()
+	wait := 0 // ticks, after a failure
 	for {
-		kicked, before := s.kicked, s.log.failures.Load()
+		before := s.log.failures.Load()
 		s.tidy()
-		if s.log.failures.Load() != before {
-			kicked = nil // a kick stays in the channel until the next round
+		if s.log.failures.Load() == before {
+			wait = 0
+		} else {
+			wait = min(max(2*wait, 1), mostTicks)
 		}
+		if !s.idle(t.C, wait) {
+			return
+		}
+	}
+}
+
+// idle waits for a kick or a tick, or for a number of ticks if that is positive. A kick
+// then stays in its channel. The result is false when the spool closes.
+func (s *Spool) idle(ticks <-chan time.Time, n int) bool {
+	kicked := s.kicked
+	if n > 0 {
+		kicked = nil
+	}
+	for ; ; n-- {
 		select {
 		case <-s.stop:
-			return
+			return false
 		case <-kicked:
-		case <-t.C:
+			return true
+		case <-ticks:
+			if n <= 1 {
+				return true
+			}
 		}
 	}
 }
