@@ -67,8 +67,8 @@ type Store interface {
 	Claim(ctx context.Context, c Claim) ([]*Message, error)
 
 	// Next returns the earliest time at which Claim would find a message for
-	// the same c: the later of its due time and the end of its lease, whoever
-	// leased it. It is a time of the clock of c.Now. If a message can be claimed
+	// the same c: the later of its due time and the end of its lease, of any
+	// owner. It is a time of the clock of c.Now. If a message can be claimed
 	// now, the result is any time that is not zero and not after c.Now, also if
 	// the Due of the message is zero. Next returns the zero time if no message
 	// waits. Next ignores c.Owner, c.Max and c.LeastUrgent.

@@ -11,7 +11,7 @@ import (
 )
 
 // A dir is the folder, opened. All operations are relative to it and take file names
-// without a path. Whoever may write into the folder may also put symbolic links into
+// without a path. Every user who may write into the folder may also put symbolic links into
 // it, and may replace a file by a link at any time. So no operation follows a link: not
 // even to another file in the folder, which may belong to somebody else.
 type dir struct{ root *os.Root }
