@@ -35,34 +35,40 @@ const (
 )
 
 // Time runs each function with each unit repeated, and fails the test if its
-// processor time is not linear. If one run seems to show that, it takes the best of five runs.
+// processor time is not linear.
 func Time(t *testing.T, functions map[string]func(string), units []string) {
 	t.Helper()
 	for name, f := range functions {
 		for _, unit := range units {
 			small, large := strings.Repeat(unit, short/len(unit)), strings.Repeat(unit, long/len(unit))
-			var s, l time.Duration
-			linear := false
-			for _, runs := range []int{1, 5, 5, 5} { // the machine may be busy
-				if l = took(f, large, runs); l > enough {
-					s = took(f, small, runs)
-				}
-				if linear = l < enough || l < time.Duration(factor*factor*factor*float64(s)); linear {
-					break
-				}
-			}
-			if !linear {
+			if s, l, linear := compare(used, f, small, large); !linear {
 				t.Errorf("%s of %q repeated: %v for %d KiB, %v for %d KiB", name, unit, s, short>>10, l, long>>10)
 			}
 		}
 	}
 }
 
+// compare reports whether the time of a function is linear, and returns its times for
+// both inputs. If one run seems to show that it is not, compare takes the best of five
+// runs. used is the clock.
+func compare(used func() time.Duration, f func(string), small, large string) (s, l time.Duration, linear bool) {
+	for _, runs := range []int{1, 5, 5, 5} { // the machine may be busy
+		if l = took(used, f, large, runs); l < enough {
+			return s, l, true
+		}
+		s = took(used, f, small, runs)
+		if l < time.Duration(factor*factor*factor*float64(s)) {
+			return s, l, true
+		}
+	}
+	return s, l, false
+}
+
 // begun is when the program began.
 var begun = time.Now()
 
-// took returns the processor time of the fastest of several runs.
-func took(f func(string), s string, runs int) time.Duration {
+// took returns the time of the fastest of several runs.
+func took(used func() time.Duration, f func(string), s string, runs int) time.Duration {
 	best := time.Hour
 	for range runs {
 		start := used()
