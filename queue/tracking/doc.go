@@ -9,6 +9,10 @@
 //		...
 //	}
 //
+// [Search] reads the whole log. For a program that shows pages, [Find] returns one
+// page at a time, the newest entries first, and [Timeline] returns the entries of one
+// message.
+//
 // A file begins with a few lines that start with '#'. The last of them has the
 // names of the columns. After these lines, the file has one line of
 // comma-separated values for each event. Times are in UTC. The column
@@ -19,5 +23,5 @@
 //
 // Characters that could end a line or control a terminal are escaped as in Go. A
 // value that a spreadsheet could take for a formula begins with an apostrophe. A
-// value of more than 8 KiB is cut. [Search] returns the values without the escapes.
+// value of more than 8 KiB is cut. Search, Find and Timeline return the values without the escapes.
 package tracking

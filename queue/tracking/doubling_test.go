@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,10 +17,17 @@ import (
 // lines. A log that was cut or that another program has written is possible too.
 func TestDoubling(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "MSGTRK20261121-1.log")
-	search := func(text string) {
+	write := func(text string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	find := func(text string, o Options) {
+		write(text)
+		Find(context.Background(), filepath.Dir(file), Filter{Recipient: "*@example.com", Sender: "a*b"}, o)
+	}
+	search := func(text string) {
+		write(text)
 		for range Search(filepath.Dir(file), Filter{Recipient: "*@example.com", Sender: "a*b"}) {
 		}
 	}
@@ -32,6 +40,14 @@ func TestDoubling(t *testing.T) {
 	}
 	doubling.Time(t, map[string]func(string){
 		"Search, raw":        search,
+		"Find, newest first": func(s string) { find(s, Options{}) },
+		"Find, oldest first": func(s string) { find(s, Options{OldestFirst: true}) },
+		"Timeline": func(s string) {
+			write(s)
+			Timeline(context.Background(), filepath.Dir(file), "a")
+		},
+		"parseLine":          func(s string) { parseLine([]byte(s)) },
+		"sieve":              func(s string) { newSieve(&Filter{Subject: s}).passes([]byte(s)) },
 		"Search, recipients": func(s string) { search(fmt.Sprintf(line, `"`+strings.ReplaceAll(s, `"`, `""`)+`"`)) },
 		"addresses":          func(s string) { addresses(s) },
 		"record, subject":    func(s string) { record(&queue.Event{Subject: s}) },
@@ -39,6 +55,10 @@ func TestDoubling(t *testing.T) {
 	}, []string{"a", ",", "\n", "\r\n", "\x00", "\xff", "ü", "a@b;", ";", "\"", "\"\"", "\",\"", "#\n", "a,\"b\n", "=", ",,,,,,,,,,,,,,,,,,,,,\n"})
 	doubling.Time(t, map[string]func(string){
 		"Search, lines": func(s string) { search(strings.Repeat(fmt.Sprintf(line, "bob@example.net"), len(s)/len(line))) },
+		"Timeline, lines": func(s string) {
+			write(strings.Repeat(fmt.Sprintf(line, "bob@example.net"), len(s)/len(line)))
+			Timeline(context.Background(), filepath.Dir(file), "m1")
+		},
 		"record, recipients": func(s string) {
 			e := new(queue.Event)
 			for i := range len(s) / 64 {

@@ -1,7 +1,6 @@
 package tracking
 
 import (
-	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -9,9 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,46 +60,12 @@ func Search(dir string, f Filter) iter.Seq2[*Entry, error] {
 			yield(nil, fmt.Errorf("tracking: %w", err))
 			return
 		}
-		for _, name := range files {
-			if !searchFile(name, &f, yield) {
+		for _, file := range files {
+			if !searchFile(file.path, &f, yield) {
 				return
 			}
 		}
 	}
-}
-
-// logFiles returns the files of the log that may have lines from since on, oldest
-// first.
-func logFiles(dir string, since time.Time) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	type file struct {
-		name, day string
-		number    int
-	}
-	var files []file
-	for _, e := range entries {
-		rest, ours := strings.CutPrefix(e.Name(), prefix)
-		day, number, ok := strings.Cut(strings.TrimSuffix(rest, ".log"), "-")
-		n, err := strconv.Atoi(number)
-		if !ours || !ok || err != nil {
-			continue
-		}
-		if info, err := e.Info(); err == nil && info.ModTime().Before(since) {
-			continue
-		}
-		files = append(files, file{filepath.Join(dir, e.Name()), day, n})
-	}
-	slices.SortFunc(files, func(a, b file) int {
-		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.number, b.number))
-	})
-	names := make([]string, len(files))
-	for i, f := range files {
-		names[i] = f.name
-	}
-	return names, nil
 }
 
 // searchFile yields the entries of one file that f selects. It returns false if
