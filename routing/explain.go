@@ -80,7 +80,7 @@ func (r *Router) Explain(ctx context.Context, q Question) *Explanation {
 	r.init()
 	t := r.table()
 	e := &Explanation{Question: q}
-	m := &queue.Message{From: q.From, Options: queue.MessageOptions{Priority: q.Priority, Labels: q.Labels}, System: q.System, Origin: q.Origin, Content: ofSize(q.Size)}
+	m := q.message()
 	e.Hop, e.Err = r.Route(ctx, m, &queue.Recipient{Addr: q.To})
 	if domain, err := canonicalDomain(q.To); err == nil {
 		r.candidates(e, t, m, domain)
@@ -94,6 +94,11 @@ func (r *Router) Explain(ctx context.Context, q Question) *Explanation {
 		r.explainHosts(ctx, e, c)
 	}
 	return e
+}
+
+// message returns the hypothetical message.
+func (q *Question) message() *queue.Message {
+	return &queue.Message{From: q.From, Options: queue.MessageOptions{Priority: q.Priority, Labels: q.Labels}, System: q.System, Origin: q.Origin, Content: ofSize(q.Size)}
 }
 
 // candidates lists every connector and the reasons for and against it.
@@ -198,7 +203,7 @@ func (r *Router) explainHosts(ctx context.Context, e *Explanation, c *connector)
 		}
 		e.Hosts = append(e.Hosts, skipped...)
 		e.HostsErr = cmp.Or(e.HostsErr, err)
-		e.TLS = levelOf(d, c)
+		e.TLS = r.levelOf(d, c)
 		if t, is := r.transport(c).(smtpTransport); is && e.Question.Probe && err == nil {
 			fixed := *d
 			fixed.Hosts = smtpclient.HostList(hosts...)
@@ -220,11 +225,10 @@ func reportSkipped(ctx context.Context, h smtpclient.Host, err error) {
 }
 
 // levelOf returns the name of the TLS level that applies to a destination.
-func levelOf(d *smtpclient.Destination, c *connector) string {
+func (r *Router) levelOf(d *smtpclient.Destination, c *connector) string {
 	var level smtpclient.TLSLevel
 	authenticates := d.Auth != nil
-	t, is := c.Transport.(smtpTransport)
-	if is {
+	if t, is := r.transport(c).(smtpTransport); is && t.Transport != nil {
 		level = t.TLS.Level
 		authenticates = (authenticates || t.Auth != nil) && !t.AllowInsecureAuth
 	}

@@ -45,15 +45,19 @@ func (r *Router) held(c *connector, hop queue.NextHop) (bool, time.Time) {
 			return true, time.Time{}
 		}
 	}
-	s := c.Schedule
-	if _, large := cutOversize(hop.Destination); large {
-		s = c.OversizeSchedule
-	}
-	now := r.Clock.Now()
+	s, now := c.scheduleFor(hop), r.Clock.Now()
 	if s.Open(now) {
 		return false, time.Time{}
 	}
 	return true, s.NextOpen(now)
+}
+
+// scheduleFor returns the schedule of a hop's mail.
+func (c *connector) scheduleFor(hop queue.NextHop) *Schedule {
+	if _, large := cutOversize(hop.Destination); large {
+		return c.OversizeSchedule
+	}
+	return c.Schedule
 }
 
 // notRequested is the result for mail of a Hold connector that reaches Deliver

@@ -215,13 +215,49 @@ func (s *Schedule) NextOpen(t time.Time) time.Time {
 	return time.Time{}
 }
 
+// NextClose returns t if t is not in a window. Otherwise it returns the end of the
+// windows that contain t or follow each other without a gap. It returns the zero
+// time if the schedule does not close within a year.
+func (s *Schedule) NextClose(t time.Time) time.Time {
+	if s == nil {
+		return time.Time{}
+	}
+	limit := t.AddDate(1, 0, 0)
+	for at := t; !at.After(limit); {
+		end := s.endsAt(at)
+		if end.IsZero() {
+			return at
+		}
+		at = end
+	}
+	return time.Time{}
+}
+
+// endsAt returns the latest end of a window that contains t, or the zero time.
+func (s *Schedule) endsAt(t time.Time) (end time.Time) {
+	today := dateOf(t.In(s.zone))
+	for ahead := -1; ahead <= 1; ahead++ { // as in NextOpen; one day more for the time zone
+		d := today.plus(ahead)
+		for _, w := range s.windowsOn(d) {
+			if from, to := w.on(d, s.zone); !t.Before(from) && to.After(t) && to.After(end) {
+				end = to
+			}
+		}
+	}
+	return end
+}
+
+// windowsOn returns the windows that begin on day d.
+func (s *Schedule) windowsOn(d date) []window {
+	if windows, special := s.days[d]; special {
+		return windows
+	}
+	return s.week[time.Date(d.year, d.month, d.day, 0, 0, 0, 0, time.UTC).Weekday()]
+}
+
 // opensOn returns the first time from t on in a window that begins on day d.
 func (s *Schedule) opensOn(d date, t time.Time) (first time.Time) {
-	windows, special := s.days[d]
-	if !special {
-		windows = s.week[time.Date(d.year, d.month, d.day, 0, 0, 0, 0, time.UTC).Weekday()]
-	}
-	for _, w := range windows {
+	for _, w := range s.windowsOn(d) {
 		from, to := w.on(d, s.zone)
 		switch {
 		case !t.Before(to):
