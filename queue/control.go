@@ -40,6 +40,8 @@ func (q *Queue) pauseDeliveries(to bool, name string) {
 // frozen until Thaw is called.
 func (q *Queue) Drain(ctx context.Context) error {
 	q.Freeze()
+	q.draining.Add(1)
+	defer q.draining.Add(-1)
 	if _, err := q.Do(ctx, Filter{}, RetryNow()); err != nil {
 		return err
 	}

@@ -87,9 +87,11 @@ type Queue struct {
 	ids     ids
 	events  events
 	badMail badMail
-	frozen  atomic.Bool // by an operator: Submit refuses all mail
-	down    atomic.Bool // Shutdown was called or Run has ended: Submit refuses all mail
-	invalid error       // of Validate, without Checker
+	invalid error // of Validate, without Checker
+
+	frozen   atomic.Bool  // by an operator: Submit refuses all mail
+	draining atomic.Int32 // calls of Drain
+	down     atomic.Bool  // Shutdown was called or Run has ended: Submit refuses all mail
 
 	storeClosed     chan struct{} // closed by noteClosed
 	storeClosedOnce sync.Once

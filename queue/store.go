@@ -166,6 +166,25 @@ type CloseNotifier interface {
 	Closed() <-chan struct{}
 }
 
+// A StoreReporter is a Store that reports whether it can be written, and what its
+// writes cost.
+type StoreReporter interface {
+	// StoreStats returns the present state. It writes nothing and does not wait
+	// for a write, so it can be called at any time.
+	StoreStats() StoreStats
+}
+
+// StoreStats are the state and the statistics of a Store.
+type StoreStats struct {
+	// Err is why Put or Update would fail now, as far as the store knows. It is
+	// nil if the store can be written. errors.Is finds ErrFull, ErrReadOnly or
+	// ErrClosed in it.
+	Err error
+	// Free is the number of bytes that are free for the store, on its disk for
+	// example. It is -1 if the store does not know it.
+	Free int64
+}
+
 // A Schedule has the due time and the lease of a message.
 type Schedule struct {
 	// Due is when the message may be claimed. The zero time means at once.

@@ -45,6 +45,12 @@
 // Gateway.MemoryLimit. A relay that gets more mail than it has memory for
 // refuses it with 4xx, and its clients try again. The kernel does not kill it.
 //
+// # Health
+//
+// [Gateway.Healthz] and [Gateway.Readyz] are HTTP handlers for a process manager or a
+// load balancer. Readyz fails when the relay cannot accept mail, and says why.
+// [Gateway.Health] is the same for the program itself.
+//
 // # Change while it runs
 //
 // [Listener.Replace] gives a listener another server, with other agents,

@@ -92,6 +92,10 @@ type Gateway struct {
 	abort abortSignal
 	ready event
 	began atomic.Bool // Run was called
+	phase atomic.Int32
+
+	askOnce sync.Once
+	ask     chan struct{} // see asking
 
 	once   sync.Once // sets Hostname and shared
 	shared shared
@@ -107,6 +111,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.began.Swap(true) {
 		return errors.New("gateway: Run was called before")
 	}
+	defer g.enter(ended)
+	g.enter(starting)
 	g.inherit()
 	found := g.validate()
 	g.warn(found)
@@ -141,6 +147,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		d.serve(defaults, fail)
 		g.log(slog.LevelInfo, "listening", "connector", d.Server.Name, "address", d.Socket.Addr().String())
 	}
+	g.enter(running)
 	g.ready.set()
 
 	select {
@@ -152,6 +159,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err == context.Cause(ctx) || err == context.Canceled { // a shutdown, not a failure
 		err = nil
 	}
+	g.enter(stopping)
 	g.log(slog.LevelInfo, "stopping")
 	err = errors.Join(err, g.finish(context.WithoutCancel(ctx), &producers, delivered))
 	stopTracking()

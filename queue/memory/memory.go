@@ -32,6 +32,7 @@ var (
 	_ queue.DeliveryJournal  = (*Store)(nil)
 	_ queue.RecipientUpdater = (*Store)(nil)
 	_ queue.CloseNotifier    = (*Store)(nil)
+	_ queue.StoreReporter    = (*Store)(nil)
 )
 
 // lock begins a call. If it returns nil, the caller must unlock st.mu.
@@ -250,6 +251,20 @@ func (st *Store) Begin(id string) {}
 
 // End implements queue.DeliveryJournal. It does nothing.
 func (st *Store) End(id string) {}
+
+// StoreStats implements queue.StoreReporter. Free is not known.
+func (st *Store) StoreStats() queue.StoreStats {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	stats := queue.StoreStats{Free: -1}
+	switch {
+	case st.closed:
+		stats.Err = queue.ErrClosed
+	case st.Max > 0 && st.index.Len() >= st.Max:
+		stats.Err = queue.ErrFull
+	}
+	return stats
+}
 
 // Close implements queue.Store. It removes all messages.
 func (st *Store) Close() error {

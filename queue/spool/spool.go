@@ -85,6 +85,7 @@ var (
 	_ queue.DeliveryJournal  = (*Spool)(nil)
 	_ queue.RecipientUpdater = (*Spool)(nil)
 	_ queue.CloseNotifier    = (*Spool)(nil)
+	_ queue.StoreReporter    = (*Spool)(nil)
 	_ recordOwner            = (*Spool)(nil)
 )
 

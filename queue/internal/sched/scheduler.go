@@ -292,6 +292,12 @@ func (s *Scheduler) Stopping() bool { return s.stopping }
 // Broken reports whether the store cannot record.
 func (s *Scheduler) Broken() bool { return s.broken }
 
+// Running reports whether the driver runs and was not told to end.
+func (s *Scheduler) Running() bool { return s.running && !s.stopping }
+
+// Paused reports whether an operator has paused the deliveries.
+func (s *Scheduler) Paused() bool { return s.paused }
+
 // wakeAt makes the loop call Due at time t or earlier. The state must have the
 // reason.
 func (s *Scheduler) wakeAt(t time.Time) {

@@ -1,0 +1,29 @@
+package queue
+
+import "github.com/bridgehead-mail/bridgehead/queue/internal/sched"
+
+// A State is what a Queue does at present.
+type State struct {
+	// Running means that Run runs, and Shutdown was not called.
+	Running bool
+	// Ended means that Shutdown was called or Run has ended.
+	Ended bool
+	// Frozen means that Submit refuses all mail: see [Queue.Freeze]. Draining
+	// means that [Queue.Drain] waits until the store is empty.
+	Frozen, Draining bool
+	// Paused means that no delivery begins: see [Queue.Pause].
+	Paused bool
+	// Recording is false while the Store cannot record the results of
+	// deliveries. No delivery begins then. The Queue tries again until it can.
+	Recording bool
+}
+
+// State returns the present state of the Queue. It does not use the Store.
+func (q *Queue) State() State {
+	q.setup()
+	st := State{Ended: q.down.Load(), Frozen: q.frozen.Load(), Draining: q.draining.Load() > 0}
+	q.locked(func(core *sched.Scheduler) {
+		st.Running, st.Paused, st.Recording = core.Running(), core.Paused(), !core.Broken()
+	})
+	return st
+}
