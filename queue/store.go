@@ -252,6 +252,9 @@ type Entry struct {
 	Size     int64
 	Received time.Time
 	Priority int // MessageOptions.Priority; it may be limited to -9 to 9
+	// Attempted reports whether a recipient has had an attempt
+	// (Recipient.Attempts). A Store that is not a Searcher does not set it.
+	Attempted bool
 }
 
 // A HopSum has totals of the messages that wait for one hop.

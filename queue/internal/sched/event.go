@@ -405,6 +405,13 @@ func (s *Scheduler) Rechecked(now time.Time, scope Scope, failed bool) {
 	s.claimNow()
 }
 
+// Messages calls f for each active message, in no order.
+func (s *Scheduler) Messages(f func(*Message)) {
+	for _, m := range s.active {
+		f(m)
+	}
+}
+
 // Order returns the active message of that ID, if there is one, and when the
 // driver can carry out an operator's order about it.
 func (s *Scheduler) Order(id string) (*Message, OrderState) {
