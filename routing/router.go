@@ -14,6 +14,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/internal/wall"
@@ -84,6 +85,7 @@ type Router struct {
 	current  atomic.Pointer[Table] // if not nil, used instead of Table
 	down     downHops
 	releases releases
+	live     live.Group
 	once     sync.Once // sets the next three fields
 	resolver Resolver
 	hostname string

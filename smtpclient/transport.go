@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 	"github.com/bridgehead-mail/bridgehead/smtpclient/mtasts"
 	"github.com/bridgehead-mail/bridgehead/smtpclient/tlsrpt"
 )
@@ -151,6 +152,7 @@ type Transport struct {
 	ProtocolLog ProtocolLog
 
 	pool     pool
+	live     live.Registry
 	places   places
 	conns    connections
 	down     downList

@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // An Authenticator provides the SASL mechanisms of a session.
@@ -60,6 +63,7 @@ func (s *Session) cmdAUTH(arg string) error {
 			return s.protocolError(501, smtp.EnhancedCode{5, 5, 2}, "Bad base64")
 		}
 	}
+	s.show(live.StateAuth, time.Time{})
 	server, err := s.srv.Auth.Start(s.ctx, s, mech)
 	if err == nil {
 		var stop bool
@@ -162,6 +166,8 @@ func (s *Session) authenticated(mech string) error {
 		return err
 	}
 	s.srv.counters.authenticated.Add(1)
+	s.srv.counters.logins.Add(mech, 1)
+	s.show(live.StateAuth, time.Time{})
 	s.log(slog.LevelInfo, "authenticated", slog.String("mechanism", mech), slog.String("identity", s.identity))
 	s.traceInfo("authenticated by " + mech + " as " + s.identity)
 	s.reply(235, smtp.EnhancedCode{2, 7, 0}, "Authentication succeeded")
@@ -190,6 +196,7 @@ func (s *Session) authFailed(mech string, cause error) error {
 func (s *Session) noteAuthFailure(mech string, cause error) error {
 	s.authFailures++
 	s.srv.counters.authFailed.Add(1)
+	s.srv.counters.failedLogins.Add(mech, 1)
 	s.log(slog.LevelWarn, "authentication failed", slog.String("mechanism", mech), slog.Any("error", cause))
 	return s.tarpit()
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // cmdBDAT receives a chunk of a message (RFC 3030, 2). The client sends the
@@ -80,6 +82,7 @@ func (s *Session) beginChunks(size int64) (bool, error) {
 	s.intake = s.newIntake()
 	s.intake.text.binary = s.msg.Options.Body == smtp.BodyBinaryMIME
 	s.state = chunks
+	s.show(live.StateData, s.intake.pace.began)
 	return true, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // cmdDATA receives a message (RFC 5321, 4.1.1.4).
@@ -27,6 +29,7 @@ func (s *Session) cmdDATA(arg string) error {
 	s.reply(354, noCode, "Go ahead, end with <CRLF>.<CRLF>")
 	in := s.newIntake()
 	s.intake = in
+	s.show(live.StateData, in.pace.began)
 	in.text.dots = true
 	if err := s.readData(in); err != nil {
 		return err
@@ -123,7 +126,7 @@ func (s *Session) waitData(p *pace) error {
 			return err
 		}
 		s.beginWait(waitContent, now)
-		if !s.givenUp() {
+		if !s.givenUp() && !s.ending.Load() {
 			err = s.in.fill(inputSize)
 		}
 		s.endWait()
@@ -131,6 +134,8 @@ func (s *Session) waitData(p *pace) error {
 	switch timeout := errors.Is(err, os.ErrDeadlineExceeded); {
 	case timeout && s.givenUp():
 		return s.endShort()
+	case timeout && s.ending.Load():
+		return s.byeEnded()
 	case timeout && s.tooSlow:
 		return s.endSlow()
 	case timeout:
@@ -141,17 +146,23 @@ func (s *Session) waitData(p *pace) error {
 
 // endMessage decides about a message that is complete, and replies.
 func (s *Session) endMessage(in *intake) error {
+	if !s.beginComplete() {
+		return errClosing
+	}
+	defer s.endComplete()
 	if !in.share.complete() {
 		return s.endShort()
 	}
 	m := s.msg
-	m.Received = time.Now()
+	received := time.Now()
+	m.Received = received
+	s.show(live.StateEndOfData, received)
 	s.in.rest()       // agents and Handler may take long
 	if in.text.dots { // readChunk has already counted chunks
 		s.bytes += in.size
 	}
 	s.srv.counters.bytes.Add(in.size)
-	if s.srv.ProtocolLog != nil {
+	if s.traced() {
 		s.traceInfo(strconv.FormatInt(in.size, 10) + " bytes of message " + m.ID)
 	}
 	v := in.refused
@@ -180,6 +191,7 @@ func (s *Session) endMessage(in *intake) error {
 		o.text = "Ok: queued as " + o.id
 	}
 	s.replyMessage(&o)
+	s.srv.counters.answered(&o, received, time.Now())
 	s.reset()
 	if o.v != nil && o.v.close {
 		return errClosing
@@ -203,9 +215,9 @@ func (s *Session) callHandler(m *Message, size int64, o *outcome) {
 		return
 	}
 	from, recipients := m.From, len(m.Recipients)
-	s.asking = "handler"
+	s.entry.SetWaiting(&handlerName)
 	text, err := s.srv.Handler.Receive(s.ctx, s, m)
-	s.asking = ""
+	s.entry.SetWaiting(nil)
 	if err != nil {
 		if o.each = s.recipientErrors(m, err); !o.each.some() {
 			o.v = verdictOf(err, "handler")

@@ -5,10 +5,12 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // banner calls the agents' Connect and sends the banner (RFC 5321, 3.1).
@@ -45,6 +47,7 @@ func (s *Session) connect() error {
 	if v.close || v.reply.Code != 554 {
 		return errClosing
 	}
+	s.show(live.StateRefused, time.Time{})
 	s.state = refusedAtConnect // RFC 5321, 3.1: the client must send QUIT
 	return nil
 }
@@ -129,6 +132,7 @@ func (s *Session) hello(name string) (bool, error) {
 	s.reset()
 	was := s.helo
 	s.helo = heloName{name, addr.SafeHelo(name)}
+	s.show(live.StateHelo, time.Time{})
 	ok, err := s.pass(s.ask(func(a *Agent) error {
 		if a.Helo == nil {
 			return nil
@@ -137,6 +141,7 @@ func (s *Session) hello(name string) (bool, error) {
 	}))
 	if !ok {
 		s.helo = was
+		s.show(live.StateHelo, time.Time{})
 		return false, err
 	}
 	s.dsn = s.srv.has(ExtDSN) && !s.noDSN

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -30,6 +31,7 @@ const waitSize = 256
 // syscall.RawConn, whose callback takes a buffer for the read itself.
 type input struct {
 	conn net.Conn
+	n    *atomic.Int64   // counts the bytes read; may be nil
 	raw  syscall.RawConn // nil if conn is not a socket
 	try  func(fd uintptr) bool
 	room int   // how much try may read
@@ -132,6 +134,7 @@ func (in *input) fill(most int) error {
 		free := in.free()
 		n, err := in.conn.Read(free)
 		in.w += n
+		in.count(n)
 		in.more = n == len(free)
 		return readError(n, err)
 	}
@@ -140,11 +143,19 @@ func (in *input) fill(most int) error {
 	}
 	n, err := in.conn.Read(in.wait)
 	if n > 0 {
+		in.count(n)
 		in.take()
 		in.w += copy(in.buf[in.w:], in.wait[:n])
 		in.more = n == waitSize
 	}
 	return readError(n, err)
+}
+
+// count counts n bytes that were read.
+func (in *input) count(n int) {
+	if in.n != nil {
+		in.n.Add(int64(n))
+	}
 }
 
 // readError ignores an error that came together with bytes; the next read

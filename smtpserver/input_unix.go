@@ -44,6 +44,7 @@ func (in *input) tryRead(fd uintptr) bool {
 			in.err = io.EOF
 		default:
 			in.w += n
+			in.count(n)
 			in.err = nil
 		}
 		return true

@@ -36,6 +36,8 @@ func (s *Session) log(level slog.Level, msg string, attrs ...any) {
 func (s *Session) logEnd(err error) {
 	end := "quit"
 	switch {
+	case s.ending.Load() && !errors.Is(err, errQuit):
+		end = "ended by the operator"
 	case errors.Is(err, errClosing):
 		end = err.Error()
 	case errors.Is(err, io.EOF):

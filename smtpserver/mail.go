@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/chars"
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // cmdMAIL starts a transaction (RFC 5321, 4.1.1.2).
@@ -49,6 +51,7 @@ func (s *Session) openTransaction(arg string) error {
 	var id [32]byte
 	msg.ID = string(strconv.AppendInt(append(append(id[:0], s.id...), '.'), int64(s.messages), 10))
 	s.msg, s.discarding = msg, s.discardAll
+	s.show(live.StateMail, time.Time{})
 	ok, err = s.pass(s.ask(func(a *Agent) error {
 		if a.Mail == nil {
 			return nil
@@ -93,6 +96,7 @@ func (s *Session) cmdRCPT(arg string) error {
 		s.refuse(v)
 		return nil
 	}
+	s.show(live.StateRcpt, time.Time{})
 	v := s.ask(func(a *Agent) error {
 		if a.Rcpt == nil {
 			return nil
@@ -109,6 +113,7 @@ func (s *Session) cmdRCPT(arg string) error {
 	s.msg.Recipients = append(s.msg.Recipients, *r)
 	s.accepted++
 	s.state = rcpt
+	s.show(live.StateRcpt, time.Time{})
 	s.reply(250, smtp.EnhancedCode{2, 1, 5}, "Ok")
 	return nil
 }

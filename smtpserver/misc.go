@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 func (s *Session) cmdRSET(arg string) error {
@@ -32,6 +34,7 @@ func (s *Session) cmdQUIT(arg string) error {
 		return s.noArgument("QUIT")
 	}
 	s.reply(221, smtp.EnhancedCode{2, 0, 0}, "Bye")
+	s.show(live.StateQuit, time.Time{})
 	return errQuit
 }
 
@@ -131,6 +134,10 @@ func (s *Session) takeover(takeover func(context.Context, net.Conn)) error {
 	if err := s.conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+	if !s.beginComplete() {
+		return errClosing
+	}
+	s.show(live.StateTaken, time.Time{})
 	takeover(s.ctx, &takenConn{Conn: s.conn, unread: unread})
 	return errTaken
 }

@@ -93,7 +93,7 @@ func (srv *Server) makeRoom() {
 	}
 	slices.SortFunc(slow, func(a, b slowSession) int { return cmp.Compare(b.late, a.late) })
 	for _, v := range slow[:min(len(slow), srv.turnedAway)] {
-		v.s.interrupt(true)
+		v.s.interrupt(interruptSlow)
 	}
 	srv.turnedAway = 0
 }
@@ -159,16 +159,24 @@ func (s *Session) endWait() {
 	s.interrupted, s.wait.ended = false, false
 }
 
-// interrupt wakes the session if it waits. Shutdown interrupts only the wait
-// for a command or the banner; tooSlow ends every wait.
-func (s *Session) interrupt(tooSlow bool) {
+// An interruption says which waits end, and why.
+type interruption uint8
+
+const (
+	interruptIdle interruption = iota // Shutdown: the wait for a command or the banner
+	interruptSlow                     // makeRoom: every wait
+	interruptEnd                      // EndSession: every wait
+)
+
+// interrupt wakes the session if it waits.
+func (s *Session) interrupt(why interruption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	past := time.Unix(1, 0)
 	switch {
 	case s.wait.kind == waitBanner, s.wait.kind == waitCommand:
 		s.netConn.SetReadDeadline(past)
-	case s.wait.kind == notWaiting || !tooSlow:
+	case s.wait.kind == notWaiting || why == interruptIdle:
 		return
 	case s.wait.kind == waitReadReplies:
 		s.netConn.SetDeadline(past)
@@ -176,7 +184,7 @@ func (s *Session) interrupt(tooSlow bool) {
 		s.netConn.SetReadDeadline(past)
 	}
 	s.interrupted = true
-	s.wait.ended = s.wait.ended || tooSlow
+	s.wait.ended = s.wait.ended || why == interruptSlow
 }
 
 // endSlow ends a session that makeRoom has chosen.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // The PROXY protocol (HAProxy, "The PROXY protocol, versions 1 & 2"): a proxy
@@ -70,7 +72,8 @@ func (s *Session) setAddrs(src, dst netip.AddrPort) {
 	if dst.IsValid() {
 		s.local = net.TCPAddrFromAddrPort(dst)
 	}
-	s.ends = nil
+	s.ends, s.proxied = nil, true
+	s.show(live.StateBanner, time.Time{})
 }
 
 // parseProxy parses a header at the start of b. n is its length, or 0 if more

@@ -129,6 +129,9 @@ func (s *Session) flush() error {
 	if s.tooSlow {
 		d = min(d, overloadPause)
 	}
+	if s.ending.Load() {
+		d = min(d, endGrace)
+	}
 	now := time.Now()
 	err := s.setWriteDeadline(now, d)
 	if err == nil {
@@ -138,6 +141,7 @@ func (s *Session) flush() error {
 		}
 		_, err = s.conn.Write(s.out)
 		s.endWait()
+		s.entry.Out.Add(int64(len(s.out)))
 	}
 	outputBuffers.Put(s.outBuf)
 	s.out, s.outBuf = nil, nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // Serve accepts connections on l until Shutdown or Close is called or Accept
@@ -79,7 +81,7 @@ func (srv *Server) Shutdown(ctx context.Context) error {
 	idle := srv.stop()
 	srv.mu.Lock()
 	for s := range srv.sessions {
-		s.interrupt(false)
+		s.interrupt(interruptIdle)
 	}
 	srv.mu.Unlock()
 	select {
@@ -190,6 +192,7 @@ func (srv *Server) maxHold() time.Duration {
 func (srv *Server) newSession(c net.Conn) *Session {
 	s := &Session{srv: srv, lim: &srv.limits, netConn: c, started: time.Now()}
 	s.id = srv.ids.next()
+	s.in.n = &s.entry.In
 	s.setConn(c)
 	s.remote, s.local = c.RemoteAddr(), c.LocalAddr()
 	s.peerIP = addrIP(s.remote)
@@ -207,6 +210,7 @@ func (srv *Server) newSession(c net.Conn) *Session {
 	}
 	s.hasPlace = srv.takePlace()
 	srv.sessions[s] = struct{}{}
+	srv.live.Open(&s.entry, s.id, srv.name(), s.local, s.remote, s.started, live.StateBanner, s.endByOperator)
 	srv.current.Add(1)
 	srv.counters.sessions.Add(1)
 	return s
@@ -217,6 +221,7 @@ func (srv *Server) endSession(s *Session) {
 	defer srv.mu.Unlock()
 	s.leavePlace()
 	delete(srv.sessions, s)
+	srv.live.Close(&s.entry)
 	srv.current.Add(-1)
 	if srv.closing.Load() && len(srv.sessions) == 0 {
 		close(srv.idle)
@@ -291,11 +296,11 @@ func (s *Session) disconnect() error {
 	s.begun = false
 	for i := range s.srv.Agents {
 		if a := &s.srv.Agents[i]; a.Disconnect != nil {
-			s.asking = a.Name
+			s.entry.SetWaiting(&a.Name)
 			a.Disconnect(s.ctx, s)
 		}
 	}
-	s.asking = ""
+	s.entry.SetWaiting(nil)
 	return nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // A Server is one receive connector: its name, its TLS settings, its limits,
@@ -172,7 +174,8 @@ type Server struct {
 	open     context.Context // ends when Shutdown or Close is called
 	shut     context.CancelFunc
 
-	counters      counters
+	counters      serverCounters
+	live          live.Registry
 	contentMemory atomic.Int64
 	content       *ContentBudget // ContentBudget or its default
 	closing       atomic.Bool

@@ -6,7 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // A Session contains what the server knows about one connected client. Agents
@@ -33,18 +36,22 @@ type Session struct {
 	frontIP       netip.Addr // of the client before XCLIENT
 	counted       netip.Addr // as admitted, for the limits by address
 
+	entry  live.Entry  // for Server.Sessions and Server.Watch
+	ending atomic.Bool // Server.EndSession was called
+
 	state   state
 	helo    heloName
 	esmtp   bool // greeted with EHLO or LHLO
 	dsn     bool // the client may use DSN parameters, as of its last greeting
 	begun   bool // Connect was called, Disconnect was not
 	xclient bool // XCLIENT has given another client
+	proxied bool // remote is from a proxy or from XCLIENT
 
 	tls      *tls.ConnectionState
-	oldTLS   bool // of tls, see isOldTLS
+	tlsName  string // of tls, for Server.Sessions
+	oldTLS   bool   // of tls, see isOldTLS
 	identity string
 	values   map[any]any
-	asking   string // the agent that is being called, for the log of a panic
 
 	// The transaction.
 	msg        *Message
@@ -75,7 +82,9 @@ type Session struct {
 
 	mu          sync.Mutex // guards the following fields; see await
 	wait        movement
-	interrupted bool // by Shutdown or makeRoom, while the session waits
+	interrupted bool // by Shutdown, makeRoom or EndSession, while the session waits
+	complete    bool // see beginComplete
+	cut         bool // cutOff has closed the connection
 
 	messages     int
 	bytes        int64

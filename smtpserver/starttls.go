@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 func (s *Session) canStartTLS() bool {
@@ -33,6 +35,7 @@ func (s *Session) cmdSTARTTLS(arg string) error {
 	if err := s.checkEarly("before the reply to STARTTLS"); err != nil {
 		return err
 	}
+	s.show(live.StateTLS, time.Time{})
 	if ok, err := s.pass(s.ask(func(a *Agent) error {
 		if a.StartTLS == nil {
 			return nil
@@ -54,12 +57,14 @@ func (s *Session) cmdSTARTTLS(arg string) error {
 	// RFC 3207, 4.2: back to the state after the banner, without any knowledge.
 	s.state, s.helo, s.esmtp, s.identity = connected, heloName{}, false, ""
 	s.allowance = s.atConnect
+	s.show(live.StateTLS, time.Time{})
 	return nil
 }
 
 // handshake does the TLS handshake. If it fails, the session ends, because the
 // connection cannot return to plain text.
 func (s *Session) handshake() error {
+	s.show(live.StateTLS, time.Time{})
 	raw := s.conn
 	if b := s.in.buffered(); len(b) > 0 { // it came together with a PROXY header
 		raw = &takenConn{Conn: raw, unread: bytes.Clone(b)}

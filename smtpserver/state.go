@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // The state machine of a session. The protocol has five states between
@@ -100,6 +102,9 @@ func (s *Session) loop() error {
 
 // readCommand waits for the next command line.
 func (s *Session) readCommand() ([]byte, error) {
+	if s.ending.Load() {
+		return nil, s.byeEnded()
+	}
 	if s.srv.closing.Load() {
 		return nil, s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
 	}
@@ -117,6 +122,8 @@ func (s *Session) waitEnded(err error) error {
 		return err
 	case s.givenUp():
 		return s.endShort()
+	case s.ending.Load():
+		return s.byeEnded()
 	case s.srv.closing.Load():
 		return s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
 	case s.tooSlow:
@@ -166,8 +173,8 @@ func (s *Session) guard(f func() error) (err error) {
 func (s *Session) recovered(err *error) {
 	if p := recover(); p != nil {
 		s.srv.counters.panics.Add(1)
-		s.log(slog.LevelError, "panic", slog.String("agent", s.asking), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-		if s.asking == "handler" && s.msg != nil {
+		s.log(slog.LevelError, "panic", slog.String("agent", s.entry.Waiting()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		if s.entry.Waiting() == handlerName && s.msg != nil {
 			s.msg, s.handled = nil, true // the Handler may own it now
 		}
 		*err = s.bye(421, smtp.EnhancedCode{4, 3, 0}, "Internal error")
@@ -226,6 +233,7 @@ func (s *Session) reset() {
 
 // dropTransaction releases the memory and the file of the transaction.
 func (s *Session) dropTransaction() {
+	shown := s.msg != nil || s.handled
 	if s.intake != nil {
 		s.intake.end()
 		s.intake = nil
@@ -237,6 +245,9 @@ func (s *Session) dropTransaction() {
 	s.handled, s.discarding, s.refusedTo = false, false, false
 	if s.state != connected && s.state != refusedAtConnect {
 		s.state = ready
+	}
+	if shown {
+		s.show(live.StateIdle, time.Time{})
 	}
 }
 
@@ -337,14 +348,14 @@ func (s *Session) waitCommand(began time.Time) error {
 	return s.await(waitCommand, d)
 }
 
-// await waits for input. Shutdown, makeRoom and the ContentBudget may interrupt
-// it.
+// await waits for input. Shutdown, EndSession, makeRoom and the ContentBudget may
+// interrupt it.
 //
 // They interrupt by setting a deadline in the past. The session first sets its
 // own deadline, then marks itself as waiting, then checks whether the server is
 // closing. Shutdown first sets closing, and then checks which sessions wait. So
 // either the session sees that the server is closing, or Shutdown sees that the
-// session waits and sets the later deadline. If a command arrives at the same
+// session waits and sets the later deadline. EndSession does the same. If a command arrives at the same
 // moment, the session still runs it.
 func (s *Session) await(kind waitKind, d time.Duration) error {
 	now := time.Now()
@@ -353,7 +364,7 @@ func (s *Session) await(kind waitKind, d time.Duration) error {
 	}
 	s.beginWait(kind, now)
 	defer s.endWait()
-	if s.srv.closing.Load() || s.givenUp() {
+	if s.srv.closing.Load() || s.ending.Load() || s.givenUp() {
 		return os.ErrDeadlineExceeded
 	}
 	return s.in.fill(commandInput)

@@ -88,20 +88,30 @@ func SlogProtocolLog(l *slog.Logger, level slog.Level) ProtocolLog {
 // their decisions. Exchange, for example, logs the rights of a client with the
 // context "Set Session Permissions".
 func (s *Session) LogProtocol(data, context string) {
-	if s.srv.ProtocolLog != nil {
+	if s.traced() {
 		s.event('*', data, context)
 	}
 }
+
+// traced reports whether event has something to do: for the protocol log, or for
+// Server.Watch and Server.KeepDialogue.
+func (s *Session) traced() bool { return s.srv.ProtocolLog != nil || s.entry.Watched() }
 
 func (s *Session) event(kind byte, data, context string) {
 	if s.ends == nil {
 		s.ends = &endpoints{s.local.String(), s.remote.String()}
 	}
-	s.srv.ProtocolLog.Log(ProtocolEvent{
+	e := ProtocolEvent{
 		Time: time.Now(), Connector: s.srv.name(), Session: s.id, Sequence: s.sequence,
 		Local: s.ends.local, Remote: s.ends.remote, Kind: kind, Data: data, Context: context,
-	})
+	}
 	s.sequence++
+	if s.srv.ProtocolLog != nil {
+		s.srv.ProtocolLog.Log(e)
+	}
+	if s.entry.Watched() {
+		s.entry.Publish(e)
+	}
 }
 
 // endpoints are the addresses of a session as text.
@@ -109,7 +119,7 @@ type endpoints struct{ local, remote string }
 
 // trace logs a line that was sent or received.
 func (s *Session) trace(kind byte, line []byte) {
-	if s.srv.ProtocolLog != nil {
+	if s.traced() {
 		s.event(kind, string(line), "")
 	}
 }
@@ -122,7 +132,7 @@ func (s *Session) trace(kind byte, line []byte) {
 func (s *Session) traceCommand(verb, line []byte, arg string) {
 	isAuth := string(verb) == "AUTH"
 	s.authTried = s.authTried || isAuth
-	if s.srv.ProtocolLog == nil {
+	if !s.traced() {
 		return
 	}
 	_, known := commands[string(verb)]
@@ -142,19 +152,19 @@ func (s *Session) traceCommand(verb, line []byte, arg string) {
 }
 
 func (s *Session) traceInfo(context string) {
-	if s.srv.ProtocolLog != nil {
+	if s.traced() {
 		s.event('*', "", context)
 	}
 }
 
 func (s *Session) traceConnect() {
-	if s.srv.ProtocolLog != nil {
+	if s.traced() {
 		s.event('+', "", "")
 	}
 }
 
 func (s *Session) traceDisconnect(err error) {
-	if s.srv.ProtocolLog == nil {
+	if !s.traced() {
 		return
 	}
 	context := "Local"
@@ -167,7 +177,7 @@ func (s *Session) traceDisconnect(err error) {
 // traceTLS logs the TLS version, the cipher suite and the certificates, as
 // Exchange does.
 func (s *Session) traceTLS() {
-	if s.srv.ProtocolLog == nil {
+	if !s.traced() {
 		return
 	}
 	s.traceInfo(tls.VersionName(s.tls.Version) + " " + tls.CipherSuiteName(s.tls.CipherSuite))

@@ -23,18 +23,18 @@ type verdict struct {
 func (s *Session) ask(event func(*Agent) error) *verdict {
 	for i := range s.srv.Agents {
 		a := &s.srv.Agents[i]
-		s.asking = a.Name
+		s.entry.SetWaiting(&a.Name)
 		err := event(a)
 		if err == nil {
 			continue
 		}
-		s.asking = ""
+		s.entry.SetWaiting(nil)
 		if errors.Is(err, ErrAccept) {
 			return nil
 		}
 		return verdictOf(err, a.Name)
 	}
-	s.asking = ""
+	s.entry.SetWaiting(nil)
 	return nil
 }
 
@@ -95,7 +95,7 @@ func (s *Session) refuse(v *verdict) {
 }
 
 func (s *Session) noteRefusal(v *verdict) {
-	s.srv.counters.refused(v.by)
+	s.srv.counters.refusals.Add(v.by, 1)
 	if s.srv.Logger != nil {
 		attrs := []any{slog.String("by", v.by), slog.Int("code", v.reply.Code), slog.String("reply", v.reply.Message)}
 		if s.msg != nil {
@@ -118,20 +118,20 @@ func (s *Session) noteRefusal(v *verdict) {
 	}
 	for i := range s.srv.Agents {
 		if a := &s.srv.Agents[i]; a.Reject != nil {
-			s.asking = a.Name
+			s.entry.SetWaiting(&a.Name)
 			a.Reject(s.ctx, s, v.reply)
 		}
 	}
-	s.asking = ""
+	s.entry.SetWaiting(nil)
 }
 
 // callReset calls Reset of all agents.
 func (s *Session) callReset() {
 	for i := range s.srv.Agents {
 		if a := &s.srv.Agents[i]; a.Reset != nil {
-			s.asking = a.Name
+			s.entry.SetWaiting(&a.Name)
 			a.Reset(s.ctx, s)
 		}
 	}
-	s.asking = ""
+	s.entry.SetWaiting(nil)
 }

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 	"github.com/bridgehead-mail/bridgehead/internal/xtext"
 )
 
@@ -47,6 +49,7 @@ func (s *Session) cmdXCLIENT(arg string) error {
 	s.helo = heloName{c.helo, addr.SafeHelo(c.helo)}
 	s.esmtp, s.identity, s.state = false, c.login, connected
 	s.forgetPeer()
+	s.show(live.StateBanner, time.Time{})
 	if v := s.admit(); v != nil {
 		s.refuse(v)
 		return errClosing
@@ -77,7 +80,7 @@ func (s *Session) setTLS(state tls.ConnectionState) {
 	if s.xclient {
 		state.PeerCertificates, state.VerifiedChains = nil, nil
 	}
-	s.tls, s.oldTLS = &state, isOldTLS(&state)
+	s.tls, s.tlsName, s.oldTLS = &state, tlsName(&state), isOldTLS(&state)
 }
 
 type xclient struct {
