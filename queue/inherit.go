@@ -8,7 +8,8 @@ import "github.com/bridgehead-mail/bridgehead/internal/site"
 // effect on the Queue itself.
 func (q *Queue) Inherit(d site.Defaults) {
 	q.inheriting.Lock()
-	d.Fill(&q.Hostname, &q.Logger)
+	d.FillFor(site.PartQueue, &q.Hostname, &q.Logger)
 	q.inheriting.Unlock()
-	d.Inherit(q.Store, q.Deliverer)
+	d.For(site.PartStore).Inherit(q.Store)
+	d.For(site.PartRouting).Inherit(q.Deliverer)
 }

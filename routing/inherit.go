@@ -7,7 +7,7 @@ import "github.com/bridgehead-mail/bridgehead/internal/site"
 // tables (SetTable, NewTransport). A gateway.Gateway calls it before the first
 // use of the Router.
 func (r *Router) Inherit(d site.Defaults) {
-	d.Fill(&r.Hostname, &r.Logger)
+	d.FillFor(site.PartRouting, &r.Hostname, &r.Logger)
 	d.FillResolver(&r.Resolver)
 	r.mu.Lock()
 	r.inherited = site.Defaults{Hostname: r.Hostname, Logger: r.Logger}
@@ -21,14 +21,14 @@ func (r *Router) inherit(t *Table) {
 	d := r.inherited
 	r.mu.RUnlock()
 	for _, c := range t.connectors {
-		d.Inherit(c.Transport)
+		d.For(site.PartSMTPClient).Inherit(c.Transport)
 	}
 }
 
 // Inherit sets Logger and Resolver if they are not set, and passes d to the Transport. A
 // gateway.Gateway calls it for its Parts before they run.
 func (f *Fetcher) Inherit(d site.Defaults) {
-	d.Fill(nil, &f.Logger)
+	d.FillFor(site.PartRouting, nil, &f.Logger)
 	d.FillResolver(&f.Resolver)
-	d.Inherit(f.Transport)
+	d.For(site.PartSMTPClient).Inherit(f.Transport)
 }

@@ -6,6 +6,6 @@ import "github.com/bridgehead-mail/bridgehead/internal/site"
 // ProtocolLog if it has a method Inherit. A gateway.Gateway calls it before the
 // first use of the Transport.
 func (t *Transport) Inherit(d site.Defaults) {
-	d.Fill(&t.Hostname, &t.Logger)
-	d.Inherit(t.ProtocolLog)
+	d.FillFor(site.PartSMTPClient, &t.Hostname, &t.Logger)
+	d.For(site.PartSMTPClient).Inherit(t.ProtocolLog)
 }

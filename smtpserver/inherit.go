@@ -17,11 +17,16 @@ type Defaults = site.Defaults
 // agents that have it, and of the Handler, the Auth and the ProtocolLog if they
 // have such a method. A gateway.Gateway calls it before the server serves.
 func (srv *Server) Inherit(d Defaults) {
-	d.Fill(&srv.Hostname, &srv.Logger)
+	d.FillFor(site.PartSMTPServer, &srv.Hostname, &srv.Logger)
+	if site.LevelsOf(srv.Logger) != nil && srv.tlsLog == nil {
+		srv.tlsLog = site.Part(srv.Logger, site.PartTLS)
+	}
+	d = d.For(site.PartPolicy)
 	for i := range srv.Agents {
 		if f := srv.Agents[i].Inherit; f != nil {
 			f(d)
 		}
 	}
-	d.Inherit(srv.Handler, srv.Auth, srv.ProtocolLog)
+	d.Inherit(srv.Handler, srv.Auth)
+	d.For(site.PartSMTPServer).Inherit(srv.ProtocolLog)
 }

@@ -37,6 +37,22 @@ func (d Defaults) Fill(hostname *string, logger **slog.Logger) {
 	}
 }
 
+// For returns the settings for a part: the Logger has its level, if it comes from
+// Levels.Logger.
+func (d Defaults) For(part string) Defaults {
+	d.Logger = Part(d.Logger, part)
+	return d
+}
+
+// FillFor is Fill for a part that has a log level. A logger of the part that comes
+// from Levels.Logger gets this level too.
+func (d Defaults) FillFor(part string, hostname *string, logger **slog.Logger) {
+	d.Fill(hostname, logger)
+	if l := Part(*logger, part); l != *logger {
+		*logger = l
+	}
+}
+
 // FillResolver sets the resolver if it is not set. Like Fill, it may be called
 // while the part is in use.
 func (d Defaults) FillResolver(r *resolver.Resolver) {

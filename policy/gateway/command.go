@@ -25,7 +25,8 @@ type Runner interface {
 // Gateway has ([Gateway.Abort]). Main then returns within a second, with status
 // 1 if Run has not returned by then. Signals within 200 ms of the first count as
 // the same one, because timeout(1) and others send a signal to the process and
-// to its group. The logger that build gets writes to stderr.
+// to its group. The logger that build gets writes to stderr, at slog.LevelInfo.
+// [Gateway.Levels] changes the level of a part.
 //
 // args are the command line arguments after the flags. They must be empty,
 // because a relay takes only flags. When Main fails, it writes one line to
@@ -93,5 +94,5 @@ func start(args []string, stderr io.Writer, build func(*slog.Logger) (Runner, er
 	if len(args) > 0 {
 		return nil, fmt.Errorf("%q is not a flag", strings.Join(args, " "))
 	}
-	return build(slog.New(slog.NewTextHandler(stderr, nil)))
+	return build(newLogger(stderr))
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -25,7 +26,7 @@ func (g *Gateway) setDefaults() (d *defaults, undo func()) {
 	if d.memory.limit > 0 {
 		d.memory.limitQueue(&g.Queue.Limits)
 		undo = d.memory.limitRuntime()
-		d.pressure = d.memory.pressure(g.Logger)
+		d.pressure = d.memory.pressure(site.Part(g.shared.Logger, site.PartPolicy))
 		g.log(slog.LevelInfo, "memory limit", "bytes", d.memory.limit)
 	}
 	for _, srv := range g.Servers {

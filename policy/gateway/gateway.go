@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -33,7 +34,8 @@ type Gateway struct {
 	Hostname string
 	// Logger gets the log lines of all parts that have no Logger. The Gateway
 	// itself logs each listener that opens, warnings about the settings, and the
-	// shutdown. If it is nil, nothing is logged.
+	// shutdown. The level of each part can be changed while the relay runs: see
+	// [Gateway.Levels]. If Logger is nil, nothing is logged.
 	Logger *slog.Logger
 	// Resolver looks up names in the DNS for all parts that have no Resolver:
 	// the agents that query the DNS and the routing.Router. Default: each part
@@ -99,6 +101,9 @@ type Gateway struct {
 
 	once   sync.Once // sets Hostname and shared
 	shared shared
+
+	levelsOnce sync.Once // sets levels
+	levels     site.Levels
 }
 
 // Run serves and delivers until ctx ends. It then shuts down as described in
@@ -196,7 +201,7 @@ func (g *Gateway) track() (stop func()) {
 }
 
 func (g *Gateway) log(level slog.Level, text string, args ...any) {
-	if g.Logger != nil {
-		g.Logger.Log(context.Background(), level, text, args...)
+	if log := g.shared.Logger; log != nil {
+		log.Log(context.Background(), level, text, args...)
 	}
 }

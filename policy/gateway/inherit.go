@@ -43,12 +43,12 @@ type Inheritor = site.Inheritor
 // inherit gives the parts the settings that they have no value of their own for.
 func (g *Gateway) inherit() {
 	g.once.Do(func() {
-		g.setHostname()
 		g.shared = shared{
-			Defaults: Defaults{Logger: g.Logger, Resolver: g.Resolver},
+			Defaults: Defaults{Logger: g.logger(), Resolver: g.Resolver},
 			logins:   new(smtpserver.LoginLimit),
 			content:  g.ContentBudget,
 		}
+		g.setHostname()
 		if isHostName(g.Hostname) { // otherwise Validate reports it once, and not for each part
 			g.shared.Hostname = g.Hostname
 		}

@@ -13,7 +13,7 @@ import (
 // gateway.Gateway calls Inherit before the queue runs.
 func (s *Spool) Inherit(d site.Defaults) {
 	if h, is := s.logger.Handler().(*heldLog); is && d.Logger != nil {
-		h.begin(d.Logger.Handler())
+		h.begin(site.Part(d.Logger, site.PartStore).Handler())
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/internal/vfs"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -135,7 +136,7 @@ func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 		o = new(Options)
 	}
 	s := &Spool{
-		dir: dir, fs: fsys, largeContent: o.LargeContent, logger: o.Logger, seed: maphash.MakeSeed(),
+		dir: dir, fs: fsys, largeContent: o.LargeContent, logger: site.Part(o.Logger, site.PartStore), seed: maphash.MakeSeed(),
 		kicked: make(chan struct{}, 1), done: make(chan struct{}), stop: make(chan struct{}),
 	}
 	s.damagedBytes, s.damagedFiles = cmp.Or(o.DamagedBytes, defaultDamagedBytes), cmp.Or(o.DamagedFiles, defaultDamagedFiles)
