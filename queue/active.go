@@ -14,6 +14,7 @@ type active struct {
 	sched.Message
 	m        *Message
 	owner    string   // of its lease
+	counts   *counts  // of the Queue
 	lifetime Lifetime // the retry policy's; set before the first part exists
 	one      part     // the first part; most messages have no other
 
@@ -53,7 +54,7 @@ type delay struct {
 
 // newActive returns an active message for m, which owner has leased.
 func (q *Queue) newActive(m *Message, owner string, until time.Time) *active {
-	a := &active{m: m, owner: owner}
+	a := &active{m: m, owner: owner, counts: &q.counts}
 	a.ID, a.Priority, a.Lease, a.Load = m.ID, m.Options.Priority, until, a
 	a.Suspect = m.Interrupted > 0 && !q.poisonous(a)
 	a.Alone = a.Suspect && m.Interrupted >= q.limits.Interrupted

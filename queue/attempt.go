@@ -73,9 +73,12 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 	})
 	switch {
 	case at.Busy: // no attempt was made
+		q.counts.busy.Add(1)
 	case c.Turned:
+		q.counts.refused.Add(1)
 		q.emit(EventThrottle, nil, nil, func(e *Event) { e.Hop, e.Text = hop, fmt.Sprintf("%d deliveries at a time", window) })
 	default:
+		q.counts.attempted(results, q.ctx.Err() != nil)
 		q.emitAttempt(a.m, hop, verdicts, now.Sub(began))
 	}
 	return todo

@@ -30,6 +30,7 @@ func (r *reporter) keepBad(ctx context.Context, m *Message, rcpts []*Recipient, 
 		if note != "" {
 			why += "; " + note
 		}
+		r.counts.badMail.Add(1)
 		r.emit(EventBadMail, m, rcpts, func(e *Event) { e.Text, e.Reference = why, bad.ID })
 	}
 	return err

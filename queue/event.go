@@ -151,9 +151,10 @@ func (q *Queue) Subscribe(buffer int) *Subscription {
 
 // events sends events to the subscriptions.
 type events struct {
-	n    atomic.Int32 // the number of subscriptions
-	mu   sync.Mutex   // guards subs, and keeps a channel open while it is sent on
-	subs []*Subscription
+	n       atomic.Int32 // the number of subscriptions
+	dropped atomic.Int64 // by all subscriptions, also those that were closed
+	mu      sync.Mutex   // guards subs, and keeps a channel open while it is sent on
+	subs    []*Subscription
 }
 
 func (es *events) unsubscribe(s *Subscription) {
@@ -180,6 +181,7 @@ func (es *events) send(e Event) {
 		case s.c <- e:
 		default:
 			s.dropped.Add(1)
+			es.dropped.Add(1)
 		}
 	}
 }

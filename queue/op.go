@@ -285,6 +285,7 @@ func (a *active) endAll(stored NextHop, op Op, wall time.Time) (waited bool) {
 			r.Status = Removed
 			r.Last = *refused(554, smtp.EnhancedCode{5, 0, 0}, "The administrator has removed the message from the queue")
 		}
+		a.counts.recipient(a.m, r.Status, wall)
 		if op.what == opExpire || op.what == opRemoveReport {
 			a.owed().fail(r, a.lifetime.of(a.m, r, nil).After(wall, 0).Expire)
 		}

@@ -86,6 +86,7 @@ type Queue struct {
 	journal DeliveryJournal // the Store, if it is a DeliveryJournal
 	ids     ids
 	events  events
+	counts  counts
 	badMail badMail
 	invalid error // of Validate, without Checker
 
@@ -115,6 +116,7 @@ func (q *Queue) setup() {
 			q.Store = noStore{}
 		}
 		q.ids.init()
+		q.counts.init()
 		q.clock.start(q.Clock)
 		q.inheriting.Lock()
 		q.host, q.log = q.Hostname, q.Logger

@@ -42,7 +42,7 @@ func newRecorder(q *Queue) recorder {
 	if q.BadMail != nil {
 		keep = func(ctx context.Context, bad *Message) (string, error) { return "", q.BadMail(ctx, bad) }
 	}
-	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit}
+	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit, counts: &q.counts}
 	return recorder{results: q.FinalResults != nil, store: q.Store, driver: &q.driver, clock: &q.clock, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
 }
 

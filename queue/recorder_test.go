@@ -67,7 +67,7 @@ func newBench(t *testing.T) *bench {
 			b.did = append(b.did, op.String()+" "+a.m.ID)
 			return nil
 		},
-		reporter: reporter{host: "relay.example.com", log: log,
+		reporter: reporter{counts: new(counts), host: "relay.example.com", log: log,
 			submit: func(ctx context.Context, m *Message) error {
 				if b.submitErr == nil {
 					b.sent = append(b.sent, m)
@@ -125,7 +125,7 @@ func (b *bench) done() string {
 // active returns an active message that is being routed.
 func (b *bench) active(m *Message) *active {
 	m.ID, m.Content, m.Received = "m", String("Subject: hello\r\n\r\nHello.\r\n"), time.Now()
-	a := &active{m: m, owner: "me"}
+	a := &active{m: m, owner: "me", counts: new(counts)}
 	a.ID, a.Load, a.Lease = m.ID, a, time.Now().Add(time.Hour)
 	b.step(func(core *sched.Scheduler) {
 		if !core.Place(0) || !core.Arrived(time.Now(), &a.Message) {

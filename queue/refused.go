@@ -135,6 +135,7 @@ func (r *reporter) sendLess(ctx context.Context, m *Message, rcpts []*Recipient,
 	} else if err != nil {
 		return err
 	}
+	r.counts.reports[reportReduced].Add(1)
 	r.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, "sent again in a smaller form" })
 	return nil
 }

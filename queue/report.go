@@ -45,6 +45,7 @@ type reporter struct {
 	submit func(ctx context.Context, report *Message) error                 // puts a report into the queue
 	keep   func(ctx context.Context, bad *Message) (note string, err error) // keeps bad mail
 	emit   func(kind EventKind, m *Message, rcpts []*Recipient, more func(*Event))
+	counts *counts
 }
 
 // failed reports the failure of rcpts, or keeps the message as bad mail. until
@@ -60,6 +61,7 @@ func (r *reporter) failed(ctx context.Context, m *Message, rcpts []*Recipient, u
 		return len(rcpt.Options.Notify) == 0 || wants(rcpt, smtp.DSNNotifyFailure)
 	})
 	if len(due) == 0 {
+		r.counts.reports[reportSuppressed].Add(1)
 		r.emit(EventSuppressed, m, rcpts, func(e *Event) { e.Text = "NOTIFY does not name FAILURE" })
 		return nil // the sender asked for no report
 	}
@@ -159,6 +161,7 @@ func (r *reporter) send(ctx context.Context, m *Message, rcpts []*Recipient, act
 		return nil
 	}
 	if err == nil {
+		r.counts.reported(action)
 		r.emit(EventDSN, m, rcpts, func(e *Event) { e.Reference, e.Text = id, string(action) })
 	}
 	return err

@@ -16,6 +16,7 @@ import (
 func (q *Queue) categorize(a *active, todo []sched.Decision) []sched.Decision {
 	now := q.clock.now()
 	if q.poisonous(a) {
+		q.counts.poison.Add(1)
 		q.emit(EventPoison, a.m, a.m.Recipients, nil)
 		return q.decide(todo, func(core *sched.Scheduler) {
 			a.Wait(sched.Key(poisonHop), farFuture, farFuture)

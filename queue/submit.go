@@ -190,6 +190,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 		q.noteClosed(err)
 		return unstored(err)
 	}
+	q.counts.stored(m)
 	q.emitReceived(m)
 	if atOnce {
 		a := q.newActive(m, q.owner, s.Until)

@@ -73,6 +73,9 @@ func (a *active) lateVerdict(h *sched.Hop, r *Recipient, now, again time.Time, c
 func (a *active) apply(v *verdict, now time.Time, c *clock) {
 	r := v.r
 	r.Status = v.status
+	if v.res != nil || v.status != Waiting {
+		a.counts.recipient(a.m, v.status, c.wallOf(now))
+	}
 	if a.progress != nil {
 		a.touched = append(a.touched, r)
 	}

@@ -61,6 +61,7 @@ type Hop struct {
 	listed         [2]bool   // it is in its connector's list of those, by kindOf
 	inHeld         bool      // it is in Scheduler.held
 	notBefore      time.Time // the rate limit's next slot, or when its host may not be busy any more
+	waited         time.Time // the notBefore that mail was last counted to wait for
 	busy           int       // attempts in a row that found its host busy
 
 	wakeAt time.Time // when the loop must look at it, and

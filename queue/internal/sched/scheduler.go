@@ -52,6 +52,9 @@ type Scheduler struct {
 	delivering int
 	routeNext  bool      // the next job is to route rather than to deliver
 	notBefore  time.Time // the total rate limit's next slot
+	waited     time.Time // the notBefore that mail was last counted to wait for
+	rateWaits  uint64    // see RateWaits
+	totalWaits uint64    // likewise
 
 	// Delivery slots: see turn.go.
 	connectors    map[string]*connector

@@ -47,6 +47,10 @@ func (s *Scheduler) rateLimited(now time.Time) bool {
 	}
 	if s.hopsReady() > 0 {
 		s.wakeAt(s.notBefore)
+		if !s.waited.Equal(s.notBefore) {
+			s.waited = s.notBefore
+			s.totalWaits++
+		}
 	}
 	return true
 }
@@ -102,10 +106,18 @@ func (s *Scheduler) awaitRate(h *Hop) bool {
 	if !h.notBefore.After(s.now) {
 		return false
 	}
+	if h.busy == 0 && !h.waited.Equal(h.notBefore) {
+		h.waited = h.notBefore
+		s.rateWaits++
+	}
 	s.timers.set(h, soonest(h.nextLook(), h.notBefore))
 	s.wakeAt(h.notBefore)
 	return true
 }
+
+// RateWaits returns how often mail that was ready had to wait for the rate of its
+// hop, and for the total rate.
+func (s *Scheduler) RateWaits() (hop, total uint64) { return s.rateWaits, s.totalWaits }
 
 // slot returns the time of the next attempt at a rate, after one at now.
 func slot(now time.Time, rate float64) time.Time {
