@@ -146,7 +146,7 @@ func (q *Queue) do(ctx context.Context, id string, stored NextHop, op Op) (done 
 			return false, err
 		}
 		if len(ms) > 0 {
-			a := &active{m: ms[0], owner: owner, lifetime: q.lifetime(ms[0])}
+			a := &active{m: ms[0], owner: owner, counts: &q.counts, lifetime: q.lifetime(ms[0])}
 			// Complete the operation even if ctx ends. Half an operation could be a
 			// failure report about mail that is delivered later.
 			err := q.execute(context.WithoutCancel(ctx), a, stored, op)

@@ -87,6 +87,7 @@ type Queue struct {
 	ids     ids
 	events  events
 	counts  counts
+	totals  totals
 	badMail badMail
 	invalid error // of Validate, without Checker
 
@@ -117,6 +118,7 @@ func (q *Queue) setup() {
 		}
 		q.ids.init()
 		q.counts.init()
+		q.totals.counting = make(chan struct{}, 1)
 		q.clock.start(q.Clock)
 		q.inheriting.Lock()
 		q.host, q.log = q.Hostname, q.Logger

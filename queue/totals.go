@@ -1,0 +1,166 @@
+package queue
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
+)
+
+// Totals describe all messages in the Store of a Queue at one time.
+type Totals struct {
+	// Time is when the messages were counted, by the wall clock.
+	Time time.Time
+	// Messages is the number of messages by status: MessageReady, MessageActive,
+	// MessageRetry, MessageHeld, MessageSuspended, MessagePoison, MessageBad and
+	// MessageResults. Bytes is the size of their content.
+	Messages map[MessageStatus]int
+	Bytes    int64
+	// Oldest is when the oldest message was received that is ready, active or waits
+	// for a retry. It is zero if there is none. Messages that are held or set aside
+	// do not count.
+	Oldest time.Time
+	// Ages counts the same messages by their age.
+	Ages []AgeCount
+	// Hops is the number of next hops by status, as [Queue.Queues] lists them.
+	Hops map[QueueStatus]int
+}
+
+// An AgeCount is the number of messages that are at most Limit old. The last one of
+// Totals.Ages has the Limit 0, which means no limit: it counts all.
+type AgeCount struct {
+	Limit    time.Duration
+	Messages int
+}
+
+// ageLimits are the limits of Totals.Ages: those of qshape, 5 minutes and then doubling.
+const ageLimits = 9
+
+// Totals counts the messages in the Store. It reads its index, but no message. The
+// result is shared: a call returns the result of an earlier one if that is not older
+// than a hundred times the time that it took, and not older than ten seconds. So
+// frequent calls use at most about a hundredth of one processor.
+func (q *Queue) Totals(ctx context.Context) (Totals, error) {
+	q.setup()
+	t := &q.totals
+	select {
+	case t.counting <- struct{}{}:
+		defer func() { <-t.counting }()
+	case <-ctx.Done():
+		return Totals{}, ctx.Err()
+	}
+	began := time.Now()
+	if began.Before(t.until) {
+		return t.last.clone(), nil
+	}
+	last, err := q.count(ctx)
+	if err != nil {
+		return Totals{}, err
+	}
+	now := time.Now()
+	t.last, t.until = last, now.Add(min(now.Sub(began)*totalsShare, totalsMost))
+	return last.clone(), nil
+}
+
+const (
+	totalsShare = 100
+	totalsMost  = 10 * time.Second
+)
+
+// totals has the result of the last count.
+type totals struct {
+	counting chan struct{} // has one place, for the call that counts and that uses the fields below
+	last     Totals
+	until    time.Time // last is returned until then
+}
+
+func (t Totals) clone() Totals {
+	t.Messages, t.Hops, t.Ages = maps.Clone(t.Messages), maps.Clone(t.Hops), slices.Clone(t.Ages)
+	return t
+}
+
+// count counts all messages.
+func (q *Queue) count(ctx context.Context) (Totals, error) {
+	wall, now := q.clock.wall(), q.clock.now()
+	t := Totals{Time: wall, Messages: map[MessageStatus]int{}, Hops: map[QueueStatus]int{}}
+	for _, s := range [...]MessageStatus{MessageReady, MessageActive, MessageRetry, MessageHeld, MessageSuspended, MessagePoison, MessageBad, MessageResults} {
+		t.Messages[s] = 0
+	}
+	for s := QueueReady; s <= QueueAside; s++ {
+		t.Hops[s] = 0
+	}
+	var ages [ageLimits + 1]int // the last one has no limit
+	for e, err := range q.Store.List(ctx, Query{}) {
+		if err != nil {
+			return t, err
+		}
+		status := e.Status(wall)
+		if s := &e.Schedule; status == MessageReady || status == MessageRetry {
+			switch {
+			case s.Owner != "" && s.Until.After(now):
+				status = MessageActive
+			case s.Wait > 0: // a Store need not set Entry.Attempted here
+				status = MessageRetry
+			}
+		}
+		t.Messages[status]++
+		t.Bytes += e.Size
+		switch status {
+		case MessageReady, MessageActive, MessageRetry:
+			if t.Oldest.IsZero() || e.Received.Before(t.Oldest) {
+				t.Oldest = e.Received
+			}
+			ages[ageOf(wall.Sub(e.Received))]++
+		}
+	}
+	sum := 0
+	for i, n := range ages {
+		sum += n
+		c := AgeCount{Messages: sum}
+		if i < ageLimits {
+			c.Limit = firstAge << i
+		}
+		t.Ages = append(t.Ages, c)
+	}
+	return t, q.countHops(ctx, t.Hops)
+}
+
+// firstAge is the first limit of Totals.Ages.
+const firstAge = 5 * time.Minute
+
+// ageOf returns the index of an age in Totals.Ages.
+func ageOf(age time.Duration) (i int) {
+	for i < ageLimits && age > firstAge<<i {
+		i++
+	}
+	return i
+}
+
+// countHops counts the next hops by status.
+func (q *Queue) countHops(ctx context.Context, counts map[QueueStatus]int) error {
+	sums, err := q.Store.Hops(ctx)
+	if err != nil {
+		return err
+	}
+	known := map[NextHop]bool{}
+	q.locked(func(core *sched.Scheduler) {
+		core.Hops(func(h *sched.Hop) {
+			var i QueueInfo
+			i.describe(h, &q.clock)
+			counts[i.Status]++
+			known[NextHop(h.Key)] = true
+		})
+	})
+	for _, s := range sums {
+		switch {
+		case known[s.Hop]:
+		case aside(s.Hop):
+			counts[QueueAside]++
+		default:
+			counts[QueueReady]++
+		}
+	}
+	return nil
+}
