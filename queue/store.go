@@ -183,6 +183,11 @@ type StoreStats struct {
 	// Free is the number of bytes that are free for the store, on its disk for
 	// example. It is -1 if the store does not know it.
 	Free int64
+	// CommitDuration is the duration of each commit that succeeded: the time that
+	// it took to bring a group of changes to stable storage. CommitMessages is the
+	// number of new messages in a commit that has some. Both have no Bounds if the
+	// store does not have commits.
+	CommitDuration, CommitMessages Histogram
 }
 
 // A Schedule has the due time and the lease of a message.

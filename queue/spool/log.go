@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/counters"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -31,7 +32,7 @@ type recordLog struct {
 	missing     []run  // segments that recovery has not found
 	kick        func() // wakes housekeeping
 	beforeDrop  func() // called before a segment is deleted
-	stats       counters
+	stats       logCounters
 	waiters     sync.Pool // of *waiter
 
 	// Only the committer, the goroutine that has set busy, uses these.
@@ -84,6 +85,7 @@ func newLog(dir string, segmentSize int64, fsys fileSystem, logger *slog.Logger)
 		fs: fsys, dir: filepath.Join(dir, "log"), segmentSize: segmentSize, logger: logger,
 		kick: func() {}, beforeDrop: func() {}, segments: make(map[uint32]*segment), compactAge: compactAge,
 	}
+	l.stats.messages.Scale = counters.Powers
 	l.names = &segmentList{fs: fsys, dir: l.dir, logger: logger}
 	l.idle = sync.NewCond(&l.mu)
 	l.timer = time.AfterFunc(time.Hour, l.flush)

@@ -1,10 +1,16 @@
 package spool
 
-import "sync/atomic"
+import (
+	"sync/atomic"
 
-// counters are the counters of a log for Stats.
-type counters struct {
+	"github.com/bridgehead-mail/bridgehead/internal/counters"
+)
+
+// logCounters are the counters of a log for Stats.
+type logCounters struct {
 	commits, records, written, moved, deleted atomic.Int64
+	duration                                  counters.Histogram // of commits
+	messages                                  counters.Histogram // new ones in a commit
 }
 
 // Stats are the statistics of a spool since it was opened.

@@ -13,7 +13,8 @@ import (
 // the next file before it accepts mail that needs it. Free is the space of the file
 // system that users other than root may use.
 func (s *Spool) StoreStats() queue.StoreStats {
-	st := queue.StoreStats{Free: -1, Err: s.index.err()}
+	st := queue.StoreStats{Free: -1, Err: s.index.err(),
+		CommitDuration: s.log.stats.duration.Snapshot(), CommitMessages: s.log.stats.messages.Snapshot()}
 	if st.Err == nil {
 		st.Err = s.log.cannotWrite()
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -108,9 +109,13 @@ func (b *batch) refuse(err error, active *segment) bool {
 
 // writeTo writes a batch at the end of a segment and syncs it.
 func (l *recordLog) writeTo(g *segment, b *batch) error {
+	began, messages := time.Now(), 0
 	off := g.end
 	bufs := l.bufs[:0]
 	for _, r := range b.recs {
+		if r.kind == kindMessage && r.moved == nil {
+			messages++
+		}
 		r.batch = uint32(g.end)
 		r.at = loc{g.number, uint32(off), uint32(r.size())}
 		if r.ended != nil {
@@ -139,6 +144,10 @@ func (l *recordLog) writeTo(g *segment, b *batch) error {
 		return err
 	}
 	l.stats.commits.Add(1)
+	l.stats.duration.Observe(int64(time.Since(began)))
+	if messages > 0 {
+		l.stats.messages.Observe(int64(messages))
+	}
 	l.stats.records.Add(int64(len(b.recs)))
 	l.stats.written.Add(off - g.end)
 	g.end = off
