@@ -339,6 +339,7 @@ func (r *Router) transport(c *connector) Transport {
 			}
 			r.inherited.Inherit(own)
 			r.own[c.Name] = own
+			r.live.use(own)
 		}
 	}
 	return SMTP(own)

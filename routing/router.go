@@ -14,7 +14,6 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
-	"github.com/bridgehead-mail/bridgehead/internal/live"
 	"github.com/bridgehead-mail/bridgehead/internal/settings"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/internal/wall"
@@ -85,7 +84,7 @@ type Router struct {
 	current  atomic.Pointer[Table] // if not nil, used instead of Table
 	down     downHops
 	releases releases
-	live     live.Group
+	live     liveTransports
 	once     sync.Once // sets the next three fields
 	resolver Resolver
 	hostname string
@@ -151,6 +150,7 @@ func (r *Router) init() {
 			r.hostname, _ = os.Hostname() // if this fails, EHLO uses the transport's name
 		}
 		r.name, _ = addr.Domain(r.hostname)
+		r.live.replace(r.table().smtpTransports())
 	})
 }
 
@@ -168,12 +168,16 @@ func (r *Router) SetTable(t *Table) {
 	t = r.table()
 	r.mu.Lock()
 	var gone []*smtpclient.Transport
+	used := t.smtpTransports()
 	for name, transport := range r.own {
 		if c := t.byName[name]; c == nil || c.Transport != nil {
 			gone = append(gone, transport)
 			delete(r.own, name)
+		} else {
+			used = append(used, transport)
 		}
 	}
+	r.live.replace(used)
 	r.mu.Unlock()
 	for _, transport := range gone {
 		transport.Close()

@@ -31,6 +31,7 @@ func (a *attempt) sendOn(c *Client) (done bool) {
 	switch {
 	case err == nil:
 		c.carried++
+		c.mon.idle(c.carried)
 	case kept && !c.replied && a.ctx.Err() == nil && !d.bounds.over(time.Now()):
 		c.Close()
 		t.log(c.cfg.Connector, "idle session was closed by the host", c.cfg.Host, c.addr, err)

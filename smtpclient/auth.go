@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 	"github.com/bridgehead-mail/bridgehead/internal/settings"
 )
 
@@ -92,6 +93,7 @@ func (c *Client) auth(ctx context.Context, a Authenticator) error {
 		err = c.exchange(mech, ir, client)
 		if err == nil {
 			c.identity = a.Identity()
+			c.mon.show(live.StateAuth, func(d *live.Details) { d.Identity = c.identity })
 			return nil
 		}
 		reply, ok := err.(*smtp.SMTPError)

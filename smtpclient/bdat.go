@@ -22,6 +22,7 @@ func (t *transaction) sendBDAT() error {
 	if c.buffered() {
 		return &ProtocolError{Phase: "BDAT", Problem: "unexpected reply before the content was sent"}
 	}
+	c.mon.content(t.accepted)
 	size := m.Size()
 	complete, err := endsInCRLF(m)
 	if err != nil {
@@ -38,6 +39,9 @@ func (t *transaction) sendBDAT() error {
 	}
 	// The last octet of the chunk is the end of data.
 	if err := c.replaceContext(t.d.m.ReplyContext); err != nil {
+		return err
+	}
+	if err := c.mon.commit(); err != nil {
 		return err
 	}
 	t.appendBDAT(size-int64(first), true)

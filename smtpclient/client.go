@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // A Client is one session with one host. It is not safe for concurrent use. The
@@ -89,7 +91,10 @@ var ErrClosed = errors.New("smtpclient: session is closed")
 // NewClient returns a Client on conn, which may be a *tls.Conn after its
 // handshake and must not be nil. The Client owns conn. NewClient sends nothing. cfg
 // may be nil.
-func NewClient(conn net.Conn, cfg *Config) *Client {
+func NewClient(conn net.Conn, cfg *Config) *Client { return newClient(conn, nil, cfg) }
+
+// newClient is NewClient for a session of a Transport, if t is not nil.
+func newClient(conn net.Conn, t *Transport, cfg *Config) *Client {
 	c := &Client{}
 	if cfg != nil {
 		c.cfg = *cfg
@@ -98,7 +103,14 @@ func NewClient(conn net.Conn, cfg *Config) *Client {
 		c.addr = a.String()
 	}
 	c.setConn(conn)
-	c.log = newSessionLog(c.cfg.ProtocolLog, c.cfg.Connector, conn)
+	id := ""
+	if t != nil || c.cfg.ProtocolLog != nil {
+		id = sessionID()
+	}
+	if t != nil {
+		c.watchedBy(t, conn, id)
+	}
+	c.log = newSessionLog(c.cfg.ProtocolLog, c.mon, c.cfg.Connector, id, conn)
 	if t, ok := conn.(*tls.Conn); ok && t.ConnectionState().HandshakeComplete {
 		c.setTLS(t)
 	}
@@ -279,6 +291,7 @@ func (c *Client) Quit(ctx context.Context) error {
 // leave sends QUIT and closes the connection without waiting for the reply.
 func (c *Client) leave() {
 	if c.closed == nil {
+		c.mon.show(live.StateQuit, func(*live.Details) {})
 		c.log.line("QUIT")
 		c.ctx, c.bounds = context.Background(), bounds{}
 		c.out = append(c.out[:0], "QUIT\r\n"...)
@@ -300,6 +313,7 @@ func (c *Client) close(conn net.Conn) error {
 	c.closed = ErrClosed
 	c.log.close()
 	err := conn.Close()
+	c.mon.close()
 	if c.release != nil {
 		c.release()
 	}
@@ -312,6 +326,7 @@ func (c *Client) close(conn net.Conn) error {
 // smtpserver serves the connection.
 func (c *Client) Detach() net.Conn {
 	c.closed = ErrClosed
+	c.mon.close()
 	if c.release != nil {
 		c.release() // the connection no longer counts
 	}

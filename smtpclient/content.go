@@ -87,6 +87,9 @@ func (c *contentWriter) writeData(m Content) error {
 	if c.err == nil {
 		c.err = c.w.replaceContext(c.reply)
 	}
+	if c.err == nil {
+		c.err = c.w.mon.commit()
+	}
 	c.emit(lastDot)
 	c.flush()
 	return c.err
@@ -242,6 +245,7 @@ func (c *contentWriter) emit(p []byte) {
 			c.buf = make([]byte, 0, maxBlock)
 		}
 		n := copy(c.buf[len(c.buf):cap(c.buf)], p)
+		c.pending += n
 		c.buf = c.buf[:len(c.buf)+n]
 		p = p[n:]
 		if len(c.buf) == cap(c.buf) {
@@ -268,6 +272,7 @@ func (c *contentWriter) flush() {
 		_, err = c.w.conn.Write(c.buf)
 		c.buf = c.buf[:0]
 	}
+	c.w.mon.out(c.pending)
 	c.pending = 0
 	c.err = c.w.cause(err)
 }

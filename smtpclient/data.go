@@ -10,6 +10,7 @@ import (
 // sendData sends the content and the final dot after 354, and handles the reply.
 func (t *transaction) sendData() error {
 	c := t.c
+	c.mon.content(t.accepted)
 	if c.buffered() {
 		return &ProtocolError{Phase: "DATA", Problem: "unexpected reply before the content was sent"}
 	}
@@ -27,6 +28,7 @@ func (t *transaction) sendData() error {
 // message, so nothing cuts its reply off but DataDone and the context.
 func (t *transaction) endSent() {
 	t.sent = true
+	t.c.mon.contentSent()
 	t.c.bounds = bounds{}
 }
 

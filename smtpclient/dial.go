@@ -35,7 +35,7 @@ func (t *Transport) open(ctx context.Context, dst *Destination, tg *target, b bo
 		c, err = t.secured(ctx, dst, tg, b)
 	}
 	if err != nil {
-		evident := ctx.Err() == nil && !b.over(time.Now()) // the failure is the host's
+		evident := ctx.Err() == nil && !b.over(time.Now()) && !errors.Is(err, errEnded) // the failure is the host's
 		full := t.conns.failed(tg.addr, evident && refusedConnection(c, err), time.Now())
 		if evident && !full {
 			t.markDown(dst, tg, c, err)
@@ -69,10 +69,10 @@ func (t *Transport) endIdle(addr string) bool {
 func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s *security, b bounds) (*Client, error) {
 	conn, err := t.dial(ctx, tg, b)
 	if err != nil {
-		logNoConnection(t.ProtocolLog, t.connector(dst), tg.addr, err)
+		t.logNoConnection(t.connector(dst), tg, err)
 		return nil, err
 	}
-	c := NewClient(conn, &Config{
+	c := newClient(conn, t, &Config{
 		Hostname: or(t.Hostname, dst.Hostname), LMTP: t.LMTP, ForceHELO: t.ForceHELO,
 		Timeouts: t.Timeouts, Host: tg.host.Name, MaxRecipients: t.MaxRecipients, Send8Bit: t.Send8Bit,
 		ProtocolLog: t.ProtocolLog, Connector: t.connector(dst),
@@ -85,10 +85,28 @@ func (t *Transport) session(ctx context.Context, dst *Destination, tg *target, s
 		}
 		return err
 	})
+	t.countSession(c, s, err)
 	if err != nil {
 		c.leave()
 	}
 	return c, err
+}
+
+// countSession counts a session that was opened, or has failed with err.
+func (t *Transport) countSession(c *Client, s *security, err error) {
+	var ours *TLSError
+	var broken *tlsFailure
+	switch {
+	case err == nil:
+		t.counters.sessions.Add(1)
+		t.counters.tls[s.proof(c)].Add(1)
+		c.mon.idle(0)
+		return
+	case errors.Is(err, errEnded):
+	case errors.As(err, &ours), errors.As(err, &broken):
+		t.counters.tlsFailed.Add(1)
+	}
+	t.counters.failed.Add(1)
 }
 
 // negotiate prepares a new connection for MAIL: greeting, EHLO, TLS and AUTH.
@@ -140,7 +158,9 @@ func (t *Transport) protect(dst *Destination, tg *target, c *Client, s *security
 			err = &tlsFailure{hello, tlsLate}
 		}
 	}
-	t.report(dst, tg, s, c, err)
+	if !errors.Is(err, errEnded) {
+		t.report(dst, tg, s, c, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -187,18 +207,22 @@ func (t *Transport) dial(ctx context.Context, tg *target, b bounds) (net.Conn, e
 	defer cancel()
 	var conn net.Conn
 	var err error
+	start := time.Now()
 	if t.DialContext != nil {
 		conn, err = t.DialContext(ctx, tg.network, tg.addr)
 	} else {
 		d := &net.Dialer{LocalAddr: t.localAddr(tg.ip)}
 		conn, err = d.DialContext(ctx, tg.network, tg.addr)
 	}
+	t.counters.durations[stageConnect].Observe(int64(time.Since(start)))
 	if err != nil {
 		if context.Cause(ctx) == errConnectTimeout {
 			err = errConnectTimeout
 		}
+		t.counters.connects[connectResult(err)].Add(1)
 		return nil, &dialError{err}
 	}
+	t.counters.connects[connectOK].Add(1)
 	return conn, nil
 }
 

@@ -52,7 +52,7 @@ func (t *Transport) fallBack(dst *Destination, tg *target, s *security, err erro
 	case err == nil && !s.never:
 		t.starttls.remove(k)
 		return false
-	case s.must || s.never || !errors.As(err, &f):
+	case s.must || s.never || !errors.As(err, &f) || errors.Is(err, errEnded):
 		return false
 	case f.when == tlsBroken && !s.old && !isNotTLS(err) && t.hasOldTLS():
 		t.log(t.connector(dst), "TLS failed, trying old TLS", tg.host.Name, tg.addr, err)

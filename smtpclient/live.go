@@ -3,6 +3,7 @@ package smtpclient
 import (
 	"context"
 
+	"github.com/bridgehead-mail/bridgehead/internal/counters"
 	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
@@ -65,11 +66,30 @@ var (
 //		TLSFailed   int64                  // sessions that failed because of TLS
 //	}
 //
+// The durations of the stages are from the command (with pipelining: from the
+// reply before) to the reply. Three stages have only a duration: "connect",
+// "handshake" (of TLS), and "content", the transfer of the content.
+//
 //	type ReplyKey struct {
-//		Stage  string // "connect", "greeting", "helo", "starttls", "auth", "mail", "rcpt", "data", "end of data", "other"
+//		Stage  string // "greeting", "helo", "starttls", "auth", "mail", "rcpt", "data", "content", "end of data", "other"
 //		Status string // class and subject of the enhanced code, as "4.7"; only the class without one
 //	}
 type Counters = live.SendCounters
+
+// A ReplyKey is a kind of replies, see Counters.
+type ReplyKey = live.ReplyKey
+
+// A Histogram counts values by size. Durations are in seconds.
+//
+//	type Histogram struct {
+//		Bounds []float64 // upper bounds, inclusive, in ascending order
+//		Counts []int64   // the values up to each bound and above the bound before it; the last: above all bounds
+//		Sum    float64   // of all values
+//		Count  int64     // the number of all values
+//	}
+//
+// Its method Quantile(0.5) estimates the median.
+type Histogram = counters.Snapshot
 
 // Sessions lists the live sessions, the oldest first. It is safe for concurrent
 // use and delays no session.
@@ -110,4 +130,8 @@ func (t *Transport) KeepDialogue(n int) { t.live.KeepDialogue(n) }
 func (t *Transport) LiveSessions() *live.Registry { return &t.live }
 
 // Counters returns the current statistics. It is safe for concurrent use.
-func (t *Transport) Counters() Counters { return Counters{} }
+func (t *Transport) Counters() Counters {
+	c := t.counters.snapshot()
+	c.Connections = int64(t.live.Len())
+	return c
+}

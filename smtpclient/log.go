@@ -84,58 +84,83 @@ func SlogProtocolLog(l *slog.Logger, level slog.Level) ProtocolLog {
 	return protolog.Slog{Logger: l, Level: level}
 }
 
-// sessionLog writes the protocol log of one session; nil writes none.
+// sessionLog writes the dialogue of one session to the protocol log and to
+// Transport.Watch; nil writes none.
 type sessionLog struct {
-	to            ProtocolLog
+	to            ProtocolLog // may be nil
+	mon           *monitor    // may be nil
 	connector, id string
 	local, remote string
 	sequence      int
 	closed        bool
 }
 
-func newSessionLog(to ProtocolLog, connector string, conn net.Conn) *sessionLog {
-	if to == nil {
+func newSessionLog(to ProtocolLog, mon *monitor, connector, id string, conn net.Conn) *sessionLog {
+	if to == nil && mon == nil {
 		return nil
 	}
-	l := &sessionLog{to: to, connector: connector, id: rand.Text()[:16]}
+	l := &sessionLog{to: to, mon: mon, connector: connector, id: id}
 	if a := conn.LocalAddr(); a != nil {
 		l.local = a.String()
 	}
 	if a := conn.RemoteAddr(); a != nil {
 		l.remote = a.String()
 	}
-	l.event('+', "", "")
+	if l.on() {
+		l.event('+', "", "")
+	}
 	return l
 }
 
-// logNoConnection logs that a connection failed, so that the protocol log shows
-// why mail does not arrive.
-func logNoConnection(to ProtocolLog, connector, addr string, err error) {
-	if to == nil {
-		return
-	}
-	l := &sessionLog{to: to, connector: connector, id: rand.Text()[:16], remote: addr}
-	l.event('*', "", "Failed to connect: "+err.Error())
+// on reports whether event has something to do.
+func (l *sessionLog) on() bool {
+	return l != nil && (l.to != nil || l.watched())
 }
 
+func (l *sessionLog) watched() bool { return l.mon != nil && l.mon.entry.Watched() }
+
+// logNoConnection logs that a connection failed, so that the protocol log and
+// those who watch see why mail does not arrive.
+func (t *Transport) logNoConnection(connector string, tg *target, err error) {
+	if t.ProtocolLog == nil && !t.live.Watched() {
+		return
+	}
+	e := ProtocolEvent{Time: time.Now(), Connector: connector, Session: sessionID(), Remote: tg.addr,
+		Kind: '*', Context: "Failed to connect: " + err.Error()}
+	if t.ProtocolLog != nil {
+		t.ProtocolLog.Log(e)
+	}
+	t.live.PublishOther(e, tg.ip)
+}
+
+// sessionID returns an ID that is unique in this process, and very probably
+// unique among all processes.
+func sessionID() string { return rand.Text()[:16] }
+
 func (l *sessionLog) event(kind byte, data, context string) {
-	l.to.Log(ProtocolEvent{
+	e := ProtocolEvent{
 		Time: time.Now(), Connector: l.connector, Session: l.id, Sequence: l.sequence,
 		Local: l.local, Remote: l.remote, Kind: kind, Data: data, Context: context,
-	})
+	}
 	l.sequence++
+	if l.to != nil {
+		l.to.Log(e)
+	}
+	if l.watched() {
+		l.mon.entry.Publish(e)
+	}
 }
 
 // sent logs a command that ends with CRLF.
 func (l *sessionLog) sent(command []byte) {
-	if l != nil {
+	if l.on() {
 		l.line(string(bytes.TrimSuffix(command, crlf)))
 	}
 }
 
 // line logs a command. It replaces the initial response of AUTH by "<redacted>".
 func (l *sessionLog) line(command string) {
-	if l == nil {
+	if !l.on() {
 		return
 	}
 	if len(command) > 4 && strings.EqualFold(command[:4], "AUTH") {
@@ -150,7 +175,7 @@ var lf = []byte("\n")
 
 // received logs a reply, with one event for each line.
 func (l *sessionLog) received(r reply) {
-	if l == nil {
+	if !l.on() {
 		return
 	}
 	code := strconv.Itoa(r.code)
@@ -168,14 +193,14 @@ func (l *sessionLog) received(r reply) {
 
 // content logs that the content of a message was sent, and its size.
 func (l *sessionLog) content(n int64) {
-	if l != nil {
+	if l.on() {
 		l.event('*', "", "sent content of "+strconv.FormatInt(n, 10)+" octets")
 	}
 }
 
 // secured logs the TLS version and cipher suite, and the host's certificate.
 func (l *sessionLog) secured(s *tls.ConnectionState) {
-	if l == nil {
+	if !l.on() {
 		return
 	}
 	l.event('*', "", tls.VersionName(s.Version)+" "+tls.CipherSuiteName(s.CipherSuite))
@@ -193,7 +218,7 @@ func (l *sessionLog) secured(s *tls.ConnectionState) {
 
 // failed logs the error that ends a session.
 func (l *sessionLog) failed(err error) {
-	if l != nil && !l.closed {
+	if l.on() && !l.closed {
 		l.event('*', "", err.Error())
 	}
 }
@@ -201,6 +226,8 @@ func (l *sessionLog) failed(err error) {
 func (l *sessionLog) close() {
 	if l != nil && !l.closed {
 		l.closed = true
-		l.event('-', "", "Local")
+		if l.on() {
+			l.event('-', "", "Local")
+		}
 	}
 }

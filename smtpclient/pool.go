@@ -106,6 +106,20 @@ func (p *pool) put(i *idle, perAddr, total int, timeout time.Duration) (out *Cli
 	return out
 }
 
+// claim removes a session from the pool. It returns false if the session is not
+// there: then it belongs to a Send, or has ended.
+func (p *pool) claim(c *Client) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := p.oldest.Front(); e != nil; e = e.Next() {
+		if e.Value.(*idle).c == c {
+			p.remove(e)
+			return true
+		}
+	}
+	return false
+}
+
 // evict removes and returns the oldest session with an address, or nil.
 func (p *pool) evict(addr string) *Client {
 	p.mu.Lock()

@@ -230,6 +230,11 @@ func (t *transaction) finish(i int, o Outcome, e *smtp.SMTPError) {
 		f = retryOther // the host has not accepted the message
 	}
 	t.d.setResult(t.c, i, f, o, e, nil)
+	if m := t.c.mon; m != nil && o == Success && !t.counted {
+		t.counted = true
+		m.t.counters.messages.Add(1)
+		m.t.counters.size.Add(t.d.m.Content.Size())
+	}
 	if o == Success && t.d.m.Progress != nil {
 		t.d.delivered = append(t.d.delivered, i)
 	}

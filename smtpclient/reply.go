@@ -32,8 +32,11 @@ func (r reply) permanent() bool { return r.code/100 == 5 }
 // readReply reads one reply within d, of at most maxReplyLines lines and
 // maxReplyBytes. phase is the name of the command, for errors.
 func (w *wire) readReply(phase string, d time.Duration) (reply, error) {
+	s := stageOf(phase)
+	w.mon.await(s)
 	r, err := w.scanReply(d)
 	w.armed = false
+	w.mon.replied(s, r, err)
 	if p, ok := err.(*ProtocolError); ok {
 		p.Phase = phase
 	} else if err == errLongLine {

@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 )
 
 // errNoSTARTTLS means that the host does not offer STARTTLS.
@@ -61,7 +63,10 @@ func (c *Client) handshake(config *tls.Config) error {
 		return fmt.Errorf("%w: %w", errHandshake, err)
 	}
 	conn := tls.Client(c.raw, config)
-	if err := conn.Handshake(); err != nil {
+	c.mon.show(live.StateTLS, func(*live.Details) {})
+	err := conn.Handshake()
+	c.mon.took(stageHandshake)
+	if err != nil {
 		return fmt.Errorf("%w: %w", errHandshake, c.cause(err))
 	}
 	c.setTLS(conn)
@@ -76,6 +81,7 @@ func (c *Client) setTLS(conn *tls.Conn) {
 	c.verified = len(state.VerifiedChains) > 0
 	c.tlsText = describeTLS(&state)
 	c.log.secured(&state)
+	c.mon.show(live.StateTLS, func(d *live.Details) { d.TLS = c.tlsText })
 }
 
 // describeTLS describes the encryption: "TLS1.3 TLS_AES_128_GCM_SHA256".

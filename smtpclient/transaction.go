@@ -112,6 +112,7 @@ type transaction struct {
 	later    []int           // recipients for another transaction
 	data     bool            // the host asked for the content (354)
 	sent     bool            // the end of data was sent
+	counted  bool            // in Counters.Messages
 }
 
 // The steps of a transaction. RCPT number i is step stepRcpt+i, and DATA
@@ -134,9 +135,14 @@ func (t *transaction) run() error {
 		// the wrong command, and a reply to RCPT for the content.
 		return &ProtocolError{Phase: "MAIL", Problem: "unexpected reply before the command was sent"}
 	}
+	if c.mon.isEnded() {
+		return errEnded
+	}
+	c.mon.message(t.d.m)
 	if err := t.envelope(); err != nil {
 		return err
 	}
+	defer c.mon.settle()
 	var err error
 	switch {
 	case t.data && t.ignored > 0:

@@ -153,6 +153,7 @@ type Transport struct {
 
 	pool     pool
 	live     live.Registry
+	counters transportCounters
 	places   places
 	conns    connections
 	down     downList
@@ -260,7 +261,7 @@ func (t *Transport) put(dst *Destination, c *Client) {
 	switch n := or(t.MaxMessages, 100); {
 	case c.closed != nil:
 		return
-	case c.renew, c.unusable, c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= t.maxAge():
+	case c.mon.isEnded(), c.renew, c.unusable, c.buffered(), n > 0 && c.carried >= n, c.feat.mailMax > 0 && c.carried >= c.feat.mailMax, t.MaxIdle < 0, now.Sub(c.opened) >= t.maxAge():
 		c.leave()
 		return
 	}
@@ -273,6 +274,9 @@ func (t *Transport) put(dst *Destination, c *Client) {
 	i := &idle{c: c, key: t.key(dst), since: now}
 	if out := t.pool.put(i, or(t.MaxIdle, 20), t.maxIdleTotal(), t.idleTimeout()); out != nil {
 		out.leave()
+	}
+	if c.mon.isEnded() && t.pool.claim(c) { // EndSession has not found it in the pool
+		c.Close()
 	}
 }
 

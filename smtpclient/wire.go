@@ -37,6 +37,8 @@ type wire struct {
 
 	out []byte // commands not yet written
 
+	mon *monitor // nil without a Transport
+
 	ctx    context.Context
 	end    func() bool // ends what begin began
 	bounds bounds      // of the attempt that uses the session
@@ -81,8 +83,10 @@ func (w *wire) replaceContext(ctx context.Context) error {
 // afterwards: if the context ends later, its deadline is also set later and so
 // is not overwritten.
 func (w *wire) arm(set func(time.Time) error, d time.Duration) error {
-	if err := set(w.bounds.deadline(time.Now(), d)); err != nil {
-		return err
+	now := time.Now()
+	w.mon.sent(now)
+	if err := set(w.bounds.deadline(now, d)); err != nil {
+		return w.cause(err)
 	}
 	return w.ctx.Err()
 }
@@ -96,15 +100,19 @@ func (w *wire) flush(d time.Duration) error {
 		return err
 	}
 	w.armed = true
-	_, err := w.conn.Write(w.out)
+	n, err := w.conn.Write(w.out)
+	w.mon.out(n)
 	w.out = w.out[:0]
 	return w.cause(err)
 }
 
 // cause returns the context's error if the end of the context is the reason for
 // err, and otherwise err. It adds errAttemptTime if the end of the attempt's time
-// is the reason.
+// is the reason, and is errEnded if EndSession is.
 func (w *wire) cause(err error) error {
+	if err != nil && w.mon.isCut() {
+		return errEnded
+	}
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && w.ctx.Err() != nil {
 		if cause := context.Cause(w.ctx); cause != w.ctx.Err() {
 			return fmt.Errorf("%w: %w", w.ctx.Err(), cause)
@@ -153,6 +161,7 @@ func (w *wire) fill(d time.Duration) error {
 	}
 	n, err := w.conn.Read(w.buf[w.w:])
 	w.w += n
+	w.mon.in(n)
 	if n > 0 {
 		return nil // the next read returns the error again
 	}

@@ -112,7 +112,22 @@ func (e *Entry) remoteIP() netip.Addr {
 
 // Watched reports whether Publish must be called for each line of the dialogue.
 // It is one atomic load.
-func (e *Entry) Watched() bool { return e.registry != nil && e.registry.active.Load() != 0 }
+func (e *Entry) Watched() bool { return e.registry != nil && e.registry.Watched() }
+
+// PublishOther gives a line that belongs to no session to the watchers: that a
+// connection to an address failed, for example.
+func (r *Registry) PublishOther(line Event, remote netip.Addr) {
+	watchers := r.watchers.Load()
+	if watchers == nil {
+		return
+	}
+	for _, w := range *watchers {
+		f := &w.filter
+		if f.Session == "" && (f.Connector == "" || f.Connector == line.Connector) && (!f.Client.IsValid() || f.Client.Contains(remote)) {
+			w.add(line)
+		}
+	}
+}
 
 // Publish gives a line of the dialogue to the watchers, and keeps it if
 // KeepDialogue is on. The line contains no credentials and no content: it is the

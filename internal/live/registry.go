@@ -63,6 +63,9 @@ func (r *Registry) Close(e *Entry) {
 	}
 }
 
+// Watched reports whether anybody watches a session, or dialogue is kept.
+func (r *Registry) Watched() bool { return r.active.Load() != 0 }
+
 // Len returns the number of live sessions.
 func (r *Registry) Len() int {
 	r.mu.Lock()

@@ -37,9 +37,10 @@ type ReplyKey struct {
 	Status string
 }
 
-// Stages are the steps of a session that are counted. "connect" has durations, and
-// no replies.
-var Stages = []string{"connect", "greeting", "helo", "starttls", "auth", "mail", "rcpt", "data", "end of data", "other"}
+// Stages are the steps of a session that are counted. "connect", "handshake" (of
+// TLS) and "content" (the transfer of the content, without the end of data) have
+// durations, and no replies.
+var Stages = [...]string{"connect", "greeting", "helo", "starttls", "handshake", "auth", "mail", "rcpt", "data", "content", "end of data", "other"}
 
 // Plus returns the sums.
 func (c SendCounters) Plus(d SendCounters) SendCounters { return c.add(d, 1) }
