@@ -196,24 +196,24 @@ func TestClockSuspension(t *testing.T) {
 	eachStep(t, func(t *testing.T, w *clockWorld, step time.Duration) {
 		ctx := context.Background()
 		hop := queue.NextHop{Connector: "out", Destination: "suspended.example"}
-		w.q.SuspendQueue(hop)
+		suspend(t, w.q, hop)
 		w.submit("alice@example.com", "bob@suspended.example")
-		w.q.Pause()
+		w.q.Pause(context.Background())
 		m := w.submit("alice@example.com", "bob@example.net")
 		if n, err := w.q.Do(ctx, queue.Filter{ID: m.ID}, queue.Suspend()); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		w.q.Continue()
+		w.q.Continue(context.Background())
 		w.after(setAt)
 		w.set(step)
 		w.after(2 * hour)
 		if at := w.attempts("example.net", 0); len(at) != 0 {
 			t.Errorf("the suspended message was delivered at %v", at)
 		}
-		if at := w.attempts("suspended.example", 0); len(at) != 0 && !w.down { // a restart ends the suspension of a hop
+		if at := w.attempts("suspended.example", 0); len(at) != 0 {
 			t.Errorf("mail of the suspended hop was delivered at %v", at)
 		}
-		w.q.ResumeQueue(hop)
+		lift(t, w.q, hop)
 		if n, err := w.q.Do(ctx, queue.Filter{ID: m.ID}, queue.Resume()); n != 1 || err != nil {
 			t.Error(n, err)
 		}

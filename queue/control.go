@@ -10,28 +10,37 @@ import (
 // Freeze makes Submit refuse all mail with 451 4.3.2 until Thaw is called. The
 // Queue continues to deliver the mail that it has, and still enqueues its own
 // reports.
-func (q *Queue) Freeze() { q.freeze(true, "freeze") }
+func (q *Queue) Freeze(ctx context.Context) { q.freeze(ctx, true, "freeze") }
 
 // Thaw ends Freeze: Submit accepts mail again.
-func (q *Queue) Thaw() { q.freeze(false, "thaw") }
+func (q *Queue) Thaw(ctx context.Context) { q.freeze(ctx, false, "thaw") }
 
 // Pause stops deliveries until Continue is called. Attempts in progress
 // continue, and no new attempt begins. Submit still accepts mail.
-func (q *Queue) Pause() { q.pauseDeliveries(true, "pause") }
+func (q *Queue) Pause(ctx context.Context) { q.pauseDeliveries(ctx, true, "pause") }
 
 // Continue ends Pause: deliveries begin again.
-func (q *Queue) Continue() { q.pauseDeliveries(false, "continue") }
+func (q *Queue) Continue(ctx context.Context) { q.pauseDeliveries(ctx, false, "continue") }
 
-func (q *Queue) freeze(to bool, name string) {
+func (q *Queue) freeze(ctx context.Context, to bool, name string) {
 	q.setup()
 	q.frozen.Store(to)
-	q.emit(EventOperation, nil, nil, func(e *Event) { e.Text = name })
+	q.emitControl(ctx, NextHop{}, name)
 }
 
-func (q *Queue) pauseDeliveries(to bool, name string) {
+func (q *Queue) pauseDeliveries(ctx context.Context, to bool, name string) {
 	q.setup()
 	q.step(func(core *sched.Scheduler) { core.Pause(to) })
-	q.emit(EventOperation, nil, nil, func(e *Event) { e.Text = name })
+	q.emitControl(ctx, NextHop{}, name)
+}
+
+// emitControl sends the event of an operation that does not concern single
+// messages.
+func (q *Queue) emitControl(ctx context.Context, hop NextHop, text string) {
+	q.emit(EventOperation, nil, nil, func(e *Event) {
+		e.Hop, e.Text = hop, text
+		operatorOf(ctx).sign(e)
+	})
 }
 
 // Drain calls Freeze, makes all messages due at once, and waits until the store
@@ -39,7 +48,7 @@ func (q *Queue) pauseDeliveries(to bool, name string) {
 // mail) may remain. If ctx ends first, Drain returns its error. The Queue stays
 // frozen until Thaw is called.
 func (q *Queue) Drain(ctx context.Context) error {
-	q.Freeze()
+	q.Freeze(ctx)
 	q.draining.Add(1)
 	defer q.draining.Add(-1)
 	if _, err := q.Do(ctx, Filter{}, RetryNow()); err != nil {

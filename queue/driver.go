@@ -127,6 +127,8 @@ func (q *Queue) run(ctx context.Context) error {
 			}
 			q.checkClock()
 			now = q.clock.now()
+		case sched.EndSuspensions:
+			q.endSuspensions()
 		case sched.Claim:
 			if err := q.claim(d.Claim); errors.Is(err, ErrClosed) {
 				return errStoreClosed

@@ -74,7 +74,8 @@ func (q *Queue) logEvent(e *Event) {
 	if e.Hop != (NextHop{}) {
 		attrs = append(attrs, slog.String("hop", e.Hop.String()))
 	}
-	for _, a := range [...]struct{ key, value string }{{"host", e.Host}, {"tls", e.TLS}, {"ref", e.Reference}, {"text", e.Text}} {
+	for _, a := range [...]struct{ key, value string }{{"host", e.Host}, {"tls", e.TLS}, {"ref", e.Reference}, {"text", e.Text},
+		{"by", e.By}, {"reason", e.Reason}} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, a.value))
 		}

@@ -69,6 +69,9 @@ type Event struct {
 	Reference string
 	// Text has details for display: the operation or the reason.
 	Text string
+	// By is who requested the operation of the event, and Reason is why: see
+	// [WithOperator]. They may be empty.
+	By, Reason string
 }
 
 // An EventRecipient is the state of a recipient at the time of an event.

@@ -336,7 +336,7 @@ func TestPacer(t *testing.T) {
 			t.Errorf("closed: %v", c)
 		}
 		p.closed.Store(false)
-		p.q.RetryQueue(hop)
+		p.q.RetryQueue(context.Background(), hop)
 		if c := p.took(); len(c) != 1 || c[0].hop != "night.example" {
 			t.Errorf("asked for: %v", c)
 		}

@@ -230,7 +230,7 @@ func TestPoisonCountsInARow(t *testing.T) {
 		w.deliver = greylist
 		tried := w.submit("alice@example.com", "bob@slow.example")
 		store.interrupted.Store(tried.ID, 1)
-		w.q.SuspendQueue(queue.NextHop{Connector: "out", Destination: "suspended.example"})
+		suspend(t, w.q, queue.NextHop{Connector: "out", Destination: "suspended.example"})
 		untried := w.submit("alice@example.com", "bob@suspended.example")
 		store.interrupted.Store(untried.ID, 1)
 		w.run()

@@ -299,14 +299,14 @@ func TestFinalResultsSuspended(t *testing.T) {
 		w.run()
 		defer w.shutdown()
 		final := queue.NextHop{Connector: queue.FinalResultsQueue, Destination: queue.FinalResultsQueue}
-		w.q.SuspendQueue(final)
+		suspend(t, w.q, final)
 		w.submit("alice@example.com", "bob@example.net", "later@example.net")
 		w.after(48*time.Hour + time.Minute)
 		wantRows(t, table, "")
 		if n := w.stored(); n != 1 {
 			t.Errorf("%d messages are in the store", n)
 		}
-		w.q.ResumeQueue(final)
+		lift(t, w.q, final)
 		w.after(time.Minute)
 		wantRows(t, table, "bob@example.net: delivered, 250; later@example.net: expired, 451")
 	})

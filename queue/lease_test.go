@@ -78,7 +78,7 @@ func TestReportBeforeRecord(t *testing.T) {
 		go func() { w.ended <- w.q.Run(ctx) }()
 		synctest.Wait()
 		senders := queue.NextHop{Connector: "out", Destination: "example.com"}
-		w.q.SuspendQueue(senders) // the report stays in the store
+		suspend(t, w.q, senders) // the report stays in the store
 		cut.off.Store(true)
 		w.submit("alice@example.com", "bob@example.net")
 		synctest.Wait()
@@ -90,11 +90,11 @@ func TestReportBeforeRecord(t *testing.T) {
 
 		second := newWorld(t, func(q *queue.Queue) { q.Store = w.store })
 		second.deliver = refuse
-		second.q.SuspendQueue(senders)
+		suspend(t, second.q, senders)
 		second.run()
 		defer second.shutdown()
 		second.after(time.Hour)
-		second.q.ResumeQueue(senders)
+		lift(t, second.q, senders)
 		c := second.took()
 		if got := actions(t, c); len(c) != 2 || len(got) != 1 || w.stored() != 0 {
 			t.Errorf("%v: reports %q, %d stored; want one more attempt and one report", c, got, w.stored())

@@ -286,12 +286,12 @@ func TestSubmitNilOrTwice(t *testing.T) {
 		t.Errorf("the same ID: %v", err)
 	}
 	// A message that was refused can be submitted again.
-	w.q.Freeze()
+	w.q.Freeze(context.Background())
 	m = message("alice@example.com", "bob@example.net")
 	if err := w.q.Submit(t.Context(), m); err == nil {
 		t.Error("a frozen queue accepted a message")
 	}
-	w.q.Thaw()
+	w.q.Thaw(context.Background())
 	if err := w.q.Submit(t.Context(), m); err != nil {
 		t.Errorf("after Thaw: %v", err)
 	}
@@ -431,8 +431,8 @@ func TestMethodsWithoutStore(t *testing.T) {
 	}
 	q := new(queue.Queue)
 	q.SettingsChanged()
-	q.Pause()
-	q.Continue()
+	q.Pause(context.Background())
+	q.Continue(context.Background())
 	q.Subscribe(0).Close()
-	q.RetryQueue(queue.NextHop{})
+	q.RetryQueue(context.Background(), queue.NextHop{})
 }

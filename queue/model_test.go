@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -290,10 +291,23 @@ func (m *model) operate(q *modelQueue) {
 			m.t.Errorf("%v: %v", op, err)
 		}
 	}
-	hop := queue.NextHop{Destination: fmt.Sprintf("h%d.example", m.n(len(m.hosts)))}
-	q.SuspendQueue(hop)
-	<-time.After(time.Duration(m.n(120)) * time.Minute)
-	q.ResumeQueue(hop)
+	s := queue.Suspension{Hop: queue.NextHop{Destination: fmt.Sprintf("h%d.example", m.n(len(m.hosts)))}}
+	if m.n(2) == 0 {
+		s.Domain, s.Hop = s.Hop.Destination, queue.NextHop{}
+	}
+	wait := time.Duration(1+m.n(120)) * time.Minute
+	ends := m.n(2) == 0
+	if ends {
+		s.Until = q.Clock.Now().Add(wait)
+	}
+	if _, err := q.Suspend(context.Background(), s); err != nil {
+		m.t.Error(err)
+	}
+	if <-time.After(wait); !ends {
+		if err := q.Lift(context.Background(), s); err != nil && !errors.Is(err, queue.ErrNoSuspension) && !errors.Is(err, queue.ErrClosed) {
+			m.t.Error(err)
+		}
+	}
 }
 
 func (q *modelQueue) Route(ctx context.Context, msg *queue.Message, r *queue.Recipient) (queue.NextHop, error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -16,6 +17,7 @@ import (
 type Op struct {
 	what opKind
 	to   NextHop
+	by   operator
 }
 
 type opKind uint8
@@ -84,18 +86,17 @@ func Remove(report bool) Op {
 // not undo the operations that are complete.
 func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 	q.setup()
+	op.by = operatorOf(ctx)
 	type target struct {
 		id  string
 		hop NextHop
 	}
 	var targets []target // all of them first, so that Do does not meet the copies of Resubmit
-	for info, err := range q.Messages(ctx, f) {
+	for info, err := range q.targets(ctx, f, op) {
 		if err != nil {
 			return 0, err
 		}
-		if op.concerns(info.Status) {
-			targets = append(targets, target{info.ID, info.stored})
-		}
+		targets = append(targets, target{info.ID, info.stored})
 	}
 	for _, t := range targets {
 		done, err := q.do(ctx, t.id, t.hop, op)
@@ -107,6 +108,29 @@ func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// Count returns the number of messages on which Do would perform op now. It
+// changes nothing.
+func (q *Queue) Count(ctx context.Context, f Filter, op Op) (n int, err error) {
+	for _, err := range q.targets(ctx, f, op) {
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// targets iterates over the messages that f selects and that op applies to.
+func (q *Queue) targets(ctx context.Context, f Filter, op Op) iter.Seq2[*MessageInfo, error] {
+	return func(yield func(*MessageInfo, error) bool) {
+		for info, err := range q.Messages(ctx, f) {
+			if (err != nil || op.concerns(info.Status)) && !yield(info, err) {
+				return
+			}
+		}
+	}
 }
 
 // concerns reports whether the operation applies to a message with status s.
@@ -350,5 +374,8 @@ func copyID(id string) string {
 
 // emitOp sends the event of an operation.
 func (q *Queue) emitOp(kind EventKind, m *Message, op Op, reference string) {
-	q.emit(kind, m, m.Recipients, func(e *Event) { e.Text, e.Reference = op.String(), reference })
+	q.emit(kind, m, m.Recipients, func(e *Event) {
+		e.Text, e.Reference = op.String(), reference
+		op.by.sign(e)
+	})
 }

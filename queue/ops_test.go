@@ -190,7 +190,7 @@ func TestQueueOperations(t *testing.T) {
 		synctest.Wait()
 		hop := queue.NextHop{Connector: "out", Destination: "example.net"}
 		dead := queue.NextHop{Connector: "out", Destination: "dead.example"}
-		w.q.SuspendQueue(hop)
+		suspend(t, w.q, hop)
 		for range 3 {
 			w.submit("alice@example.com", "bob@example.net")
 			w.submit("alice@example.com", "bob@dead.example")
@@ -219,11 +219,11 @@ func TestQueueOperations(t *testing.T) {
 			s.NextRetry.Sub(w.begun).Round(time.Second) != 10*time.Minute {
 			t.Errorf("dead: %+v", s)
 		}
-		w.q.RetryQueue(dead)
+		w.q.RetryQueue(context.Background(), dead)
 		if c := w.took(); len(c) != 1 || c[0].hop != "dead.example" {
 			t.Errorf("retry queue: %v, want one probe", c)
 		}
-		w.q.ResumeQueue(hop)
+		lift(t, w.q, hop)
 		if c := w.took(); len(c) != 3 {
 			t.Errorf("resume queue: %v", c)
 		}
@@ -239,22 +239,22 @@ func TestFreezePauseDrain(t *testing.T) {
 		w.run()
 		defer w.shutdown()
 		synctest.Wait()
-		w.q.Pause()
+		w.q.Pause(context.Background())
 		w.submit("alice@example.com", "bob@example.net")
 		if c := w.took(); len(c) != 0 {
 			t.Errorf("delivered while paused: %v", c)
 		}
-		w.q.Continue()
+		w.q.Continue(context.Background())
 		if c := w.took(); len(c) != 1 {
 			t.Errorf("not delivered afterwards: %v", c)
 		}
-		w.q.Freeze()
+		w.q.Freeze(context.Background())
 		err := w.q.Submit(context.Background(), message("alice@example.com", "bob@example.net"))
 		var se *smtp.SMTPError
 		if !errors.As(err, &se) || se.Code != 451 || se.EnhancedCode != (smtp.EnhancedCode{4, 3, 2}) {
 			t.Errorf("Submit while frozen: %v", err)
 		}
-		w.q.Thaw()
+		w.q.Thaw(context.Background())
 		w.deliver = greylist
 		w.submit("alice@example.com", "bob@slow.example")
 		w.after(time.Minute)

@@ -84,6 +84,7 @@ type Queue struct {
 	limits  Limits
 	pacer   Pacer           // the Deliverer, if it is a Pacer
 	journal DeliveryJournal // the Store, if it is a DeliveryJournal
+	susp    suspensions
 	ids     ids
 	events  events
 	counts  counts
@@ -141,6 +142,7 @@ func (q *Queue) setup() {
 		q.badMail.bytes, q.badMail.messages = q.limits.BadMailBytes, q.limits.BadMailMessages
 		q.pacer, _ = q.Deliverer.(Pacer)
 		q.journal, _ = q.Store.(DeliveryJournal)
+		q.susp.store, _ = q.Store.(SuspensionStore)
 		q.core = sched.New(sched.Limits{Active: q.limits.Active, Memory: q.limits.Memory, Deliveries: q.limits.Deliveries,
 			Rate: q.limits.Rate, Lease: q.limits.Lease}, sched.Key(suspendedHop), sched.Key(poisonHop), sched.Key(badMailHop))
 		q.wake = make(chan struct{}, 1)
@@ -169,7 +171,10 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer close(q.stopped)
 	defer q.abort()
 	defer q.stop()
-	err = q.run(ctx)
+	if err = q.awaitSuspensions(ctx); err == nil {
+		q.step(func(core *sched.Scheduler) { core.Run() })
+		err = q.run(ctx)
+	}
 	q.down.Store(true)
 	if errors.Is(err, ErrClosed) {
 		q.abort() // no result of an attempt can be recorded
@@ -192,7 +197,6 @@ func (q *Queue) prepare(ctx context.Context) (begun bool, err error) {
 	early, cancel := context.WithCancel(ctx)
 	q.ctx, q.cancelEarly = context.WithValue(ctx, earlyKey{}, early), cancel
 	q.hurryCtx = context.WithValue(q.ctx, hurryKey{}, true)
-	q.step(func(core *sched.Scheduler) { core.Run() })
 	return true, nil
 }
 

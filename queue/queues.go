@@ -109,25 +109,3 @@ func (i *QueueInfo) describe(h *sched.Hop, c *clock) {
 	i.Status = [...]QueueStatus{sched.Idle: QueueReady, sched.Working: QueueActive, sched.Suspended: QueueSuspended,
 		sched.Closed: QueueScheduled, sched.Dead: QueueRetry, sched.Connecting: QueueConnecting}[info.State]
 }
-
-// SuspendQueue suspends a next hop: its mail waits until ResumeQueue is called
-// or the Queue ends. Attempts in progress continue. The Store does not record
-// this. (It does record messages that [Suspend] has suspended.) To keep a hop
-// suspended after a restart, call SuspendQueue again before Run.
-func (q *Queue) SuspendQueue(hop NextHop) {
-	q.setup()
-	limits := q.hopLimits(hop)
-	q.step(func(core *sched.Scheduler) {
-		core.Suspend(q.clock.now(), sched.Key(hop), sched.HopLimits(limits))
-	})
-	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "suspend queue" })
-}
-
-// ResumeQueue resumes a next hop that SuspendQueue has suspended.
-func (q *Queue) ResumeQueue(hop NextHop) {
-	q.setup()
-	q.step(func(core *sched.Scheduler) {
-		core.Resume(q.clock.now(), sched.Key(hop))
-	})
-	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "resume queue" })
-}

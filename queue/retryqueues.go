@@ -10,16 +10,12 @@ import (
 )
 
 // RetryQueue retries the mail for one next hop now: see [Queue.RetryQueues].
-func (q *Queue) RetryQueue(hop NextHop) {
-	_, _, err := q.retryQueues(context.Background(), func(h NextHop) bool { return h == hop })
+func (q *Queue) RetryQueue(ctx context.Context, hop NextHop) {
+	_, _, err := q.retryQueues(ctx, func(h NextHop) bool { return h == hop })
 	if err != nil {
 		q.log.Error("queue: a next hop cannot be retried", "hop", hop, "error", err)
 	}
-	q.emitRetry(hop)
-}
-
-func (q *Queue) emitRetry(hop NextHop) {
-	q.emit(EventOperation, nil, nil, func(e *Event) { e.Hop, e.Text = hop, "retry queue" })
+	q.emitControl(ctx, hop, "retry queue")
 }
 
 // RetryQueues retries the mail for the next hops for which match returns true,
@@ -32,7 +28,7 @@ func (q *Queue) emitRetry(hop NextHop) {
 func (q *Queue) RetryQueues(ctx context.Context, match func(NextHop) bool) (messages int, err error) {
 	messages, hops, err := q.retryQueues(ctx, match)
 	for _, hop := range hops {
-		q.emitRetry(hop)
+		q.emitControl(ctx, hop, "retry queue")
 	}
 	return messages, err
 }

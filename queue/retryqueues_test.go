@@ -186,7 +186,7 @@ func TestRetryQueueStartsItsMessages(t *testing.T) {
 		w.after(time.Second)
 		w.do(queue.Filter{ID: m.ID}, queue.Suspend(), 1)
 		w.took()
-		w.q.RetryQueue(queue.NextHop{Connector: "out", Destination: "slow.example"})
+		w.q.RetryQueue(context.Background(), queue.NextHop{Connector: "out", Destination: "slow.example"})
 		w.after(time.Second)
 		if got := to(w.took()); !slices.Equal(got, []string{"bob@slow.example"}) {
 			t.Errorf("tried %q", got)
@@ -217,7 +217,7 @@ func TestProbeIsRoutedElsewhere(t *testing.T) {
 		w.after(time.Second)
 		w.took()
 		way = "new"
-		w.q.RetryQueue(queue.NextHop{Connector: "out", Destination: "old"})
+		w.q.RetryQueue(context.Background(), queue.NextHop{Connector: "out", Destination: "old"})
 		w.after(time.Second)
 		if got := to(w.took()); len(got) != 20 || w.stored() != 0 {
 			t.Errorf("%d of 20 messages went the new way", len(got))

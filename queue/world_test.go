@@ -169,3 +169,18 @@ func actionOf(report string) string {
 	action, _, _ := strings.Cut(rest, "\r\n")
 	return action
 }
+
+// suspend suspends a next hop, and lift resumes it.
+func suspend(t *testing.T, q *queue.Queue, hop queue.NextHop) {
+	t.Helper()
+	if _, err := q.Suspend(context.Background(), queue.Suspension{Hop: hop}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func lift(t *testing.T, q *queue.Queue, hop queue.NextHop) {
+	t.Helper()
+	if err := q.Lift(context.Background(), queue.Suspension{Hop: hop}); err != nil {
+		t.Fatal(err)
+	}
+}

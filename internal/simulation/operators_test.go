@@ -30,15 +30,15 @@ func (w *world) operate(r *relay, rnd *rand.Rand) {
 	switch kind {
 	case 0:
 		w.trace.add("operator: freeze")
-		r.queue.Freeze()
+		r.queue.Freeze(context.Background())
 		time.Sleep(time.Minute)
-		r.queue.Thaw()
+		r.queue.Thaw(context.Background())
 		return
 	case 1:
 		w.trace.add("operator: pause")
-		r.queue.Pause()
+		r.queue.Pause(context.Background())
 		time.Sleep(time.Minute)
-		r.queue.Continue()
+		r.queue.Continue(context.Background())
 		return
 	case 2, 3:
 		w.trace.add("operator: reload")
@@ -87,8 +87,8 @@ func (w *world) choose(r *relay, rnd *rand.Rand) *queue.MessageInfo {
 // resume ends what operators have begun: the messages that they suspended, and their
 // routing tables.
 func (w *world) resume(r *relay) {
-	r.queue.Thaw()
-	r.queue.Continue()
+	r.queue.Thaw(context.Background())
+	r.queue.Continue(context.Background())
 	r.router.SetTable(w.tables[0])
 	for _, op := range []queue.Op{queue.Resume(), queue.RetryNow()} {
 		if _, err := r.queue.Do(context.Background(), queue.Filter{}, op); err != nil && !r.machine.dead() {

@@ -21,10 +21,11 @@ type Store struct {
 	// change after the first call of a method.
 	Max int
 
-	mu     sync.Mutex // guards all below
-	index  index.Index[*queue.Message]
-	closed bool
-	notify chan struct{} // closed by Close; nil until Closed is called
+	mu        sync.Mutex // guards all below
+	index     index.Index[*queue.Message]
+	suspended map[suspended]queue.Suspension
+	closed    bool
+	notify    chan struct{} // closed by Close; nil until Closed is called
 }
 
 var (
@@ -33,6 +34,7 @@ var (
 	_ queue.RecipientUpdater = (*Store)(nil)
 	_ queue.CloseNotifier    = (*Store)(nil)
 	_ queue.StoreReporter    = (*Store)(nil)
+	_ queue.SuspensionStore  = (*Store)(nil)
 )
 
 // lock begins a call. If it returns nil, the caller must unlock st.mu.
@@ -275,6 +277,7 @@ func (st *Store) Close() error {
 	}
 	st.closed = true
 	st.index = index.Index[*queue.Message]{}
+	st.suspended = nil
 	return nil
 }
 

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // A Damage describes a part of the log, or a message, that cannot be read.
 type Damage struct {
-	Segment string // path of the segment
+	Segment string // path of the segment, or of the file suspensions
 	Offset  int64  // of the damaged bytes in the segment
 	Size    int64  // of the damaged bytes
 	ID      string // of the message, if it is known
@@ -28,6 +29,21 @@ func (s *Spool) saveDamaged(g *segment, off, size int64) string {
 	f, err := s.fs.Open(name, create)
 	if err == nil {
 		err = errors.Join(copyRange(f, g, off, size), f.Sync(), f.Close(), s.fs.SyncDir(s.damagedDir()))
+	}
+	if err != nil {
+		s.logger.Error("spool: cannot save damaged bytes", "file", name, "error", err)
+		return ""
+	}
+	return name
+}
+
+// saveBytes writes bytes into a new file in the directory damaged. The name of the
+// file begins with prefix. saveBytes returns its path, "" if that fails.
+func (s *Spool) saveBytes(prefix string, b []byte) string {
+	name := filepath.Join(s.damagedDir(), fmt.Sprintf("%s-%d", prefix, time.Now().UnixNano()))
+	f, err := s.fs.Open(name, create)
+	if err == nil {
+		err = errors.Join(f.WriteAt([][]byte{b}, 0), f.Sync(), f.Close(), s.fs.SyncDir(s.damagedDir()))
 	}
 	if err != nil {
 		s.logger.Error("spool: cannot save damaged bytes", "file", name, "error", err)

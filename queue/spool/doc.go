@@ -100,7 +100,7 @@
 // A segment is filled with zeros before it is used. So a commit changes no
 // metadata of the file system and needs no new disk space.
 //
-// # The format, version 3
+// # The format, version 4
 //
 // A spool is a directory:
 //
@@ -110,6 +110,9 @@
 //	reserve    random bytes, deleted when the disk is full
 //	inhand     which messages are being delivered (queue.DeliveryJournal): 8192
 //	           sequence numbers of 8 bytes, 0 for none
+//	suspensions
+//	           the next hops and domains that are suspended, as text
+//	           (suspensions.go). It does not exist if there are none.
 //	log/       the segments. Their names are NNNNNNNNNN.log, with the number of
 //	           the segment. Each new segment gets a higher number. The file
 //	           spare is the next segment, which is not in use yet. It begins
@@ -145,10 +148,11 @@
 // the changes have as many recipients as the message, a state replaces them.
 //
 // Version 1 has no change records, and its schedules have no Wait. Version 2 has no
-// extensions of the envelope, which contain the labels of a message. This program
-// can read versions 1 and 2, and writes version 3 in each new segment. On a full
+// extensions of the envelope, which contain the labels of a message. Version 3 has
+// no file suspensions; an older program would deliver suspended mail. This program
+// can read versions 1 to 3, and writes version 4 in each new segment. On a full
 // disk it may continue a last segment of an earlier version. Before that, it
-// changes the version of this segment to 3. An older program refuses a spool that
+// changes the version of this segment to 4. An older program refuses a spool that
 // has a segment of a later version.
 //
 // After a crash, any part of the last commit may be on disk (a torn commit).

@@ -108,9 +108,10 @@ func parseHeader(b []byte, s salt) (h header, ok bool) {
 const segmentHeaderLen = 72
 
 // version is the version of the format. Version 1 has no kindChange and no waits
-// (encoder.due). Version 2 has no extensions of the envelope and no hasResult. A
-// segment may have records of earlier versions, which compaction has copied.
-const version = 3
+// (encoder.due). Version 2 has no extensions of the envelope and no hasResult.
+// Version 3 has no file of suspensions. A segment may have records of earlier
+// versions, which compaction has copied.
+const version = 4
 
 var segmentMagic = [8]byte{'B', 'H', 's', 'p', 'o', 'o', 'l'}
 

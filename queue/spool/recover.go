@@ -19,8 +19,8 @@ type Recovery struct {
 	// crash had left them incomplete. They were never acknowledged, so nothing
 	// is lost.
 	Cut int64
-	// Damaged lists the parts of the log and the messages that were
-	// acknowledged and cannot be read now.
+	// Damaged lists the parts of the log, the messages and the suspensions that
+	// were acknowledged and cannot be read now.
 	Damaged []Damage
 	// Swept is the number of files in the directory "files" that did not belong
 	// to a message. Open has deleted these files, or moved them to the
@@ -76,6 +76,9 @@ func (s *Spool) recover() (*replayer, error) {
 		r.replay(s.log.segments[n], knownEnd)
 	}
 	if err := r.sweep(); err != nil {
+		return nil, diskError(err)
+	}
+	if err := r.readSuspensions(); err != nil {
 		return nil, diskError(err)
 	}
 	s.recovery.Segments = len(numbers)

@@ -68,6 +68,7 @@ type Spool struct {
 	index        *messageIndex
 	files        *contentFiles
 	marks        *marks
+	suspensions  suspensionFile
 
 	lock     io.Closer // the lock file
 	recovery Recovery
@@ -87,6 +88,7 @@ var (
 	_ queue.RecipientUpdater = (*Spool)(nil)
 	_ queue.CloseNotifier    = (*Spool)(nil)
 	_ queue.StoreReporter    = (*Spool)(nil)
+	_ queue.SuspensionStore  = (*Spool)(nil)
 	_ recordOwner            = (*Spool)(nil)
 )
 
@@ -151,6 +153,7 @@ func newSpool(dir string, o *Options, fsys fileSystem) *Spool {
 	s.log.owner, s.log.kick = s, s.kick
 	s.log.beforeDrop = func() { s.files.removeOld(); s.files.syncRemoved() }
 	s.index = newMessageIndex(s.log)
+	s.suspensions.fs, s.suspensions.dir = fsys, dir
 	s.files = newContentFiles(dir, fsys, s.logger)
 	s.files.kick = s.kick
 	return s

@@ -66,7 +66,7 @@ func TestOpensVersion1(t *testing.T) {
 	if r.Messages != 30 || len(r.Damaged) != 0 || r.Swept != 0 || fmt.Sprint(r.Interrupted) != "[m39]" {
 		t.Errorf("%+v", r)
 	}
-	checkVersion(t, s)
+	checkVersion(t, s, 0)
 }
 
 // A spool in the second format, which has changes and waits, opens and nothing is
@@ -81,7 +81,7 @@ func TestOpensVersion2(t *testing.T) {
 	if r.Messages != 30 || len(r.Damaged) != 0 || r.Swept != 0 || fmt.Sprint(r.Interrupted) != "[m39]" {
 		t.Errorf("%+v", r)
 	}
-	checkVersion(t, s)
+	checkVersion(t, s, 0)
 	for i := range 40 {
 		m, err := s.Get(bg, fmt.Sprintf("m%02d", i))
 		switch {
@@ -94,8 +94,36 @@ func TestOpensVersion2(t *testing.T) {
 	}
 }
 
-// checkVersion checks the messages of a spool of an earlier version.
-func checkVersion(t *testing.T, s *Spool) {
+// A spool in the third format, which has labels, opens and nothing is lost. The
+// messages are those of TestOpensVersion2. It has no suspensions.
+func TestOpensVersion3(t *testing.T) {
+	s, err := Open(unpack(t, "version3.tar.gz"), &Options{SegmentSize: 64 << 10, LargeContent: 8 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := s.Recovery()
+	if r.Messages != 30 || len(r.Damaged) != 0 || r.Swept != 0 || fmt.Sprint(r.Interrupted) != "[m39]" {
+		t.Errorf("%+v", r)
+	}
+	for i := range 40 {
+		id := fmt.Sprintf("m%02d", i)
+		if i%5 != 0 || i%4 == 2 {
+			continue
+		}
+		if m, err := s.Get(bg, id); err != nil || len(m.Options.Labels) != 1 || m.Options.Labels["tenant"] != id {
+			t.Errorf("%s is %+v, %v", id, m, err)
+		}
+	}
+	checkVersion(t, s, 5)
+	if all, err := s.Suspensions(bg); len(all) != 0 || err != nil {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// checkVersion checks the messages of a spool of an earlier version. If labeled is
+// not 0, each message whose number is a multiple of it has a label.
+func checkVersion(t *testing.T, s *Spool, labeled int) {
 	t.Helper()
 	for i := range 40 {
 		id := fmt.Sprintf("m%02d", i)
@@ -117,7 +145,7 @@ func checkVersion(t *testing.T, s *Spool) {
 		if i%4 == 1 {
 			attempts = i
 		}
-		if m.From != "from@example.org" || m.Options.Labels != nil || m.Options.EnvelopeID != "env"+id || m.Options.Body != "8BITMIME" ||
+		if m.From != "from@example.org" || m.Options.Labels != nil && (labeled == 0 || i%labeled != 0) || m.Options.EnvelopeID != "env"+id || m.Options.Body != "8BITMIME" ||
 			m.Options.Priority != i%3-1 || !m.Received.Equal(time.Unix(1700000000+int64(i), 0)) ||
 			len(m.Recipients) != 2 || m.Recipients[1].Addr != "other@example.net" || m.Recipients[0].Attempts != attempts ||
 			text(t, m.Content) != text(t, trialContent(id, size)) {

@@ -28,6 +28,9 @@ func (s *Scheduler) Due(now time.Time) Task {
 		s.mendAt = now.Add(s.mendWait) // until Mended
 		return Task{Kind: Mend}
 	}
+	if s.suspensions.due(now) {
+		return Task{Kind: EndSuspensions}
+	}
 	if d := s.hopDue(now); d.Kind != NoTask {
 		return d
 	}
@@ -96,6 +99,9 @@ func (s *Scheduler) plan(now time.Time) time.Time {
 	}
 	if s.broken {
 		at = sooner(at, s.mendAt)
+	}
+	if end := s.suspensions.endAt; !end.IsZero() {
+		at = sooner(at, end)
 	}
 	if len(s.active) > 0 {
 		at = sooner(at, s.renewAt)

@@ -50,15 +50,16 @@ type Task struct {
 type TaskKind uint8
 
 const (
-	NoTask  TaskKind = iota
-	Claim            // claim messages; then Arrived for each, and Claimed
-	Ask              // ask the Pacer how Hop is to be served; then Paced
-	Renew            // renew the leases of Msgs until At; then Renewed
-	Mend             // try whether the store can record again; then Mended
-	Clear            // remove old mail that was set aside
-	Recheck          // look again at the waiting mail of Scope; then Rechecked
-	Sleep            // wait until At or a Wake
-	Stop             // end
+	NoTask         TaskKind = iota
+	Claim                   // claim messages; then Arrived for each, and Claimed
+	Ask                     // ask the Pacer how Hop is to be served; then Paced
+	Renew                   // renew the leases of Msgs until At; then Renewed
+	Mend                    // try whether the store can record again; then Mended
+	Clear                   // remove old mail that was set aside
+	Recheck                 // look again at the waiting mail of Scope; then Rechecked
+	EndSuspensions          // resume what was suspended until now; then SuspensionsEnd
+	Sleep                   // wait until At or a Wake
+	Stop                    // end
 )
 
 // A Query selects the messages to claim. Without ID and Only, it selects those
@@ -326,24 +327,6 @@ func (s *Scheduler) Paced(now time.Time, h *Hop, p Pace) {
 	s.watch(now, h)
 }
 
-// Suspend suspends the hop key. An operator asked for it.
-func (s *Scheduler) Suspend(now time.Time, key Key, limits HopLimits) {
-	s.now = now
-	h := s.hopFor(now, key, limits)
-	h.suspended = true
-	s.putBack(s.takeAll(h))
-	s.watch(now, h)
-}
-
-// Resume ends the suspension of the hop key.
-func (s *Scheduler) Resume(now time.Time, key Key) {
-	s.now = now
-	if h := s.hops[key]; h != nil {
-		h.suspended = false
-		s.watch(now, h)
-	}
-}
-
 // Asked notes that a receiver or an operator asked for the mail of the hops.
 // Attempts in progress that fail are repeated at once. The driver then makes the
 // messages in the store due, and calls Retry. The result counts the messages in
@@ -391,6 +374,9 @@ func (s *Scheduler) ClockSet(now time.Time) {
 			h.askAt = now
 			s.watch(now, h)
 		}
+	}
+	if !s.suspensions.endAt.IsZero() {
+		s.SuspensionsEnd(now)
 	}
 	s.claimNow()
 }

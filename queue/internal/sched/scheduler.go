@@ -46,6 +46,8 @@ type Scheduler struct {
 	hopList  []*Hop // the same, the oldest first
 	timers   timers
 
+	suspensions suspensions // by operators: see suspend.go
+
 	// Workers. Each routes or delivers.
 	starting   int
 	routing    int
@@ -210,6 +212,9 @@ func (s *Scheduler) hopFor(now time.Time, key Key, l HopLimits) *Hop {
 		h.connector.hops++
 		s.hops[key] = h
 		s.hopList = append(s.hopList, h)
+		if h.suspended = s.suspensions.covers(key); h.suspended {
+			s.watch(now, h)
+		}
 	} else if h.idle() {
 		h.limits = l
 	}

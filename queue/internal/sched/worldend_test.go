@@ -10,9 +10,9 @@ func (w *world) operate() {
 	key := w.keys[w.choose(testHops)]
 	switch w.choose(9) {
 	case 0:
-		w.event(func() { w.s.Suspend(w.now, key, w.hopLimits(key)) })
+		w.event(func() { w.s.SuspendHop(w.now, key, w.hopLimits(key)) })
 	case 1:
-		w.event(func() { w.s.Resume(w.now, key) })
+		w.event(func() { w.s.ResumeHop(w.now, key) })
 	case 2:
 		w.held[key] = true
 	case 3:
@@ -58,7 +58,7 @@ func (w *world) drain() {
 	w.calm = true
 	clear(w.held)
 	for _, key := range w.keys {
-		w.event(func() { w.s.Resume(w.now, key) })
+		w.event(func() { w.s.ResumeHop(w.now, key) })
 		w.ask(key)
 	}
 	w.event(func() { w.s.Pause(false) })
