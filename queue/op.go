@@ -110,18 +110,6 @@ func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 	return n, nil
 }
 
-// Count returns the number of messages on which Do would perform op now. It
-// changes nothing.
-func (q *Queue) Count(ctx context.Context, f Filter, op Op) (n int, err error) {
-	for _, err := range q.targets(ctx, f, op) {
-		if err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
-}
-
 // targets iterates over the messages that f selects and that op applies to.
 func (q *Queue) targets(ctx context.Context, f Filter, op Op) iter.Seq2[*MessageInfo, error] {
 	return func(yield func(*MessageInfo, error) bool) {

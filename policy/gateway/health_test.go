@@ -64,12 +64,12 @@ func TestHealth(t *testing.T) {
 		synctest.Wait()
 		wantFaults(t, "running", &r.Gateway)
 
-		r.Queue.Freeze()
+		r.Queue.Freeze(context.Background())
 		wantFaults(t, "frozen", &r.Gateway, "queue: the queue is frozen by an operator")
-		r.Queue.Thaw()
+		r.Queue.Thaw(context.Background())
 		wantFaults(t, "thawed", &r.Gateway)
 
-		r.Queue.Pause()
+		r.Queue.Pause(context.Background())
 		if h := r.Health(t.Context()); !h.OK || h.Checks[1].Detail != "deliveries are paused by an operator" {
 			t.Errorf("paused: %+v", h)
 		}
@@ -83,8 +83,8 @@ func TestHealth(t *testing.T) {
 		wantFaults(t, "draining", &r.Gateway, "queue: the queue is draining")
 		end()
 		<-drained
-		r.Queue.Thaw()
-		r.Queue.Continue()
+		r.Queue.Thaw(context.Background())
+		r.Queue.Continue(context.Background())
 		synctest.Wait()
 		wantFaults(t, "a delivery in progress", &r.Gateway)
 
@@ -220,7 +220,7 @@ func TestHealthOfARealDisk(t *testing.T) {
 	r.Queue.Store, r.Closers = store, []io.Closer{store}
 	r.Listeners = nil
 	run(t, &r.Gateway)
-	r.Queue.Pause()
+	r.Queue.Pause(context.Background())
 	await := func(when, want string) {
 		t.Helper()
 		peers.Await(t, when, func() bool { return strings.Join(failed(t, r.Readyz), "; ") == want })
