@@ -54,6 +54,9 @@ type QueueInfo struct {
 	// no mail for some time.
 	Counts HopCounts
 	Since  time.Time
+	// Suspension is what suspends the hop, itself or its domain. It is nil if
+	// nothing does. If both do, it is the one of the hop.
+	Suspension *Suspension
 }
 
 // Queues lists the next hops that have mail or a state, in the order of
@@ -91,7 +94,11 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 		})
 	})
 	all := make([]QueueInfo, 0, len(infos))
+	suspensions := q.suspensionsNow()
 	for _, i := range infos {
+		if i.Suspension = suspensions.of(i.Hop); i.Suspension != nil {
+			i.Status = QueueSuspended
+		}
 		all = append(all, *i)
 	}
 	slices.SortFunc(all, func(a, b QueueInfo) int {

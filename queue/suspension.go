@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -93,8 +94,10 @@ type suspensions struct {
 	change sync.Mutex // lets one change at a time, and guards loaded
 	loaded bool
 
-	list map[suspended]Suspension // guarded by the lock of the Queue
+	list suspensionList // guarded by the lock of the Queue
 }
+
+type suspensionList map[suspended]Suspension
 
 // Suspend suspends a next hop or a domain, and returns the suspension as it is
 // listed. It replaces an earlier suspension of the same hop or domain. Attempts
@@ -261,7 +264,7 @@ func (q *Queue) suspend(s Suspension) {
 	}
 	q.step(func(core *sched.Scheduler) {
 		if q.susp.list == nil {
-			q.susp.list = map[suspended]Suspension{}
+			q.susp.list = suspensionList{}
 		}
 		q.susp.list[s.key()] = s
 		if now := q.clock.now(); s.Domain != "" {
@@ -387,12 +390,20 @@ func (q *Queue) awaitSuspensions(ctx context.Context) error {
 	}
 }
 
-// suspensionOf returns the suspension that applies to a hop, or nil. It is
-// called in a step.
-func (q *Queue) suspensionOf(hop NextHop) *Suspension {
-	s, ok := q.susp.list[suspended{hop: hop}]
+// suspensionsNow returns a copy of the suspensions.
+func (q *Queue) suspensionsNow() (list suspensionList) {
+	q.locked(func(*sched.Scheduler) { list = maps.Clone(q.susp.list) })
+	return list
+}
+
+// of returns the suspension that applies to a hop, or nil.
+func (l suspensionList) of(hop NextHop) *Suspension {
+	if len(l) == 0 {
+		return nil
+	}
+	s, ok := l[suspended{hop: hop}]
 	if !ok {
-		s, ok = q.susp.list[suspended{domain: addr.FoldDomain(hop.Destination)}]
+		s, ok = l[suspended{domain: addr.FoldDomain(hop.Destination)}]
 	}
 	if !ok {
 		return nil
