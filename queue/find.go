@@ -137,16 +137,16 @@ func (q *Queue) matches(ctx context.Context, f *Filter) iter.Seq2[*candidate, er
 // with '*', or a Hop for which the message might wait among others. It ends when it
 // has reached a limit of l; l.Messages is ignored.
 func (q *Queue) Count(ctx context.Context, f Filter, l SearchLimits) (MessageCount, error) {
-	return q.count(ctx, f, l, func(MessageStatus) bool { return true })
+	return q.countMatches(ctx, f, l, func(MessageStatus) bool { return true })
 }
 
 // CountFor counts the messages on which Do would perform op now, as Count does. It
 // changes nothing.
 func (q *Queue) CountFor(ctx context.Context, f Filter, op Op, l SearchLimits) (MessageCount, error) {
-	return q.count(ctx, f, l, op.concerns)
+	return q.countMatches(ctx, f, l, op.concerns)
 }
 
-func (q *Queue) count(ctx context.Context, f Filter, l SearchLimits, counts func(MessageStatus) bool) (MessageCount, error) {
+func (q *Queue) countMatches(ctx context.Context, f Filter, l SearchLimits, counts func(MessageStatus) bool) (MessageCount, error) {
 	q.setup()
 	if q.Store == nil {
 		return MessageCount{}, errNoStore
