@@ -69,17 +69,9 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 	}
 	infos := map[NextHop]*QueueInfo{}
 	for _, s := range sums {
-		infos[s.Hop] = &QueueInfo{Hop: s.Hop, Status: QueueReady, Stored: s.Count, Bytes: s.Bytes}
+		infos[s.Hop] = &QueueInfo{Hop: s.Hop, Status: QueueReady, Stored: s.Count, Bytes: s.Bytes, Oldest: s.Oldest}
 		if aside(s.Hop) {
 			infos[s.Hop].Status = QueueAside
-		}
-	}
-	for e, err := range q.Store.List(ctx, Query{}) {
-		if err != nil {
-			return nil, err
-		}
-		if i := infos[e.Schedule.Hop]; i != nil && (i.Oldest.IsZero() || e.Received.Before(i.Oldest)) {
-			i.Oldest = e.Received
 		}
 	}
 	q.locked(func(core *sched.Scheduler) {

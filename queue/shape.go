@@ -184,7 +184,7 @@ func (q *Queue) agesByReading(ctx context.Context, query AgeQuery) (rows []Shape
 		if err != nil {
 			return nil, rest, false, err
 		}
-		for _, address := range query.addresses(m) {
+		for _, address := range query.Addresses(m) {
 			domain := AddressDomain(address)
 			r := byDomain[domain]
 			if r == nil {
@@ -217,8 +217,8 @@ func (q *AgeQuery) Age(received time.Time) int {
 	return len(q.Bounds)
 }
 
-// addresses returns the addresses of a message that q counts: see [Searcher].
-func (q *AgeQuery) addresses(m *Message) []string {
+// Addresses returns the addresses of a message that q counts: see [Searcher].
+func (q *AgeQuery) Addresses(m *Message) []string {
 	if q.Sender {
 		return []string{m.From}
 	}

@@ -271,6 +271,8 @@ type HopSum struct {
 	// the end of its lease, by the clock of Claim.Now. It is zero if one has no
 	// due time and no lease.
 	Due time.Time
+	// Oldest is when the oldest of them was received.
+	Oldest time.Time
 }
 
 // Errors of a Store. Use errors.Is to test for them.

@@ -164,13 +164,16 @@ func (s *Store) Hops(ctx context.Context) ([]queue.HopSum, error) {
 		hop, ready := e.Schedule.Hop, e.ready(queue.Claim{})
 		h := sums[hop]
 		if h == nil {
-			h = &queue.HopSum{Hop: hop, Due: ready}
+			h = &queue.HopSum{Hop: hop, Due: ready, Oldest: e.Received}
 			sums[hop] = h
 		}
 		h.Count++
 		h.Bytes += e.Size
 		if ready.Before(h.Due) {
 			h.Due = ready
+		}
+		if e.Received.Before(h.Oldest) {
+			h.Oldest = e.Received
 		}
 	}
 	var hs []queue.HopSum

@@ -33,6 +33,7 @@ var (
 	_ queue.DeliveryJournal  = (*Store)(nil)
 	_ queue.RecipientUpdater = (*Store)(nil)
 	_ queue.CloseNotifier    = (*Store)(nil)
+	_ queue.Searcher         = (*Store)(nil)
 	_ queue.StoreReporter    = (*Store)(nil)
 	_ queue.SuspensionStore  = (*Store)(nil)
 )
@@ -68,11 +69,11 @@ func (st *Store) Put(ctx context.Context, m *queue.Message, s queue.Schedule) er
 	if st.Max > 0 && st.index.Len() >= st.Max {
 		return queue.ErrFull
 	}
-	slot, _ := st.index.Add(m.ID, m.Options.Priority)
-	e := st.index.At(slot)
-	e.Data = clone(m)
-	e.Received = index.Nano(m.Received)
-	e.Size = e.Data.Content.Size()
+	slot, _ := st.index.Add(m.ID, index.Facts{
+		Priority: m.Options.Priority, Size: m.Content.Size(), Received: m.Received, From: index.HashAddress(m.From),
+	})
+	st.index.At(slot).Data = clone(m)
+	st.index.SetRecipients(slot, index.AppendRecipients(nil, m.Recipients))
 	st.index.Show(slot, s)
 	return nil
 }
@@ -156,6 +157,7 @@ func (st *Store) Update(ctx context.Context, owner string, m *queue.Message, s q
 	}
 	data := st.index.At(slot).Data
 	data.Recipients, data.Interrupted = cloneRecipients(m.Recipients), m.Interrupted
+	st.index.SetRecipients(slot, index.AppendRecipients(nil, m.Recipients))
 	st.index.Reschedule(slot, s)
 	return nil
 }
@@ -171,10 +173,13 @@ func (st *Store) UpdateRecipients(ctx context.Context, owner string, m *queue.Me
 		return err
 	}
 	data := st.index.At(slot).Data
-	for _, i := range changed {
+	hashed := make([]index.Recipient, len(changed))
+	for k, i := range changed {
 		r := *m.Recipients[i]
 		data.Recipients[i] = &r
+		hashed[k] = index.HashRecipient(&r)
 	}
+	st.index.ChangeRecipients(slot, changed, hashed)
 	data.Interrupted = m.Interrupted
 	st.index.Reschedule(slot, s)
 	return nil

@@ -327,3 +327,28 @@ func hops(t *testing.T, f *fixture) {
 	delete(want, hopA)
 	check()
 }
+
+// hopsOldest puts and removes messages whose IDs are not in the order of their times.
+func hopsOldest(t *testing.T, f *fixture) {
+	for i, age := range []int{3, 9, 1, 7, 5} {
+		m := message(fmt.Sprintf("m%d", i))
+		m.Received = at(-time.Duration(age) * time.Hour)
+		f.put(m, queue.Schedule{Hop: hopA})
+	}
+	oldest := func(want int) {
+		t.Helper()
+		hs, err := f.st.Hops(ctx)
+		if err != nil || len(hs) != 1 || !hs[0].Oldest.Equal(at(-time.Duration(want)*time.Hour)) {
+			t.Fatalf("HopSum.Oldest is when the oldest message of the hop was received: %+v, %v; want %d hours before the start", hs, err, want)
+		}
+	}
+	oldest(9)
+	for _, step := range []struct {
+		remove string
+		want   int
+	}{{"m0", 9}, {"m1", 7}, {"m2", 7}, {"m3", 5}} {
+		f.claim(queue.Claim{Owner: "a", Until: at(lease), Now: t0, ID: step.remove})
+		f.remove("a", step.remove)
+		oldest(step.want)
+	}
+}

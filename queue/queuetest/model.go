@@ -82,6 +82,11 @@ func (md *model) put() {
 	m := message(fmt.Sprintf("%x.%d", md.rnd.IntN(256), md.next))
 	m.Options.Priority = md.rnd.IntN(3) - 1
 	m.Received = at(md.now)
+	m.From = modelSenders[md.rnd.IntN(len(modelSenders))]
+	m.Recipients = nil
+	for range 1 + md.rnd.IntN(3) {
+		m.Recipients = append(m.Recipients, queue.Rcpt(modelRecipients[md.rnd.IntN(len(modelRecipients))])...)
+	}
 	if md.rnd.IntN(20) == 0 {
 		m.Content = queue.String(strings.Repeat("large content\r\n", 10000+md.rnd.IntN(20000)))
 	}
@@ -163,6 +168,7 @@ func (md *model) update() {
 		c := *r
 		if i == 0 && md.rnd.IntN(2) == 0 {
 			c.Attempts++
+			c.Status = queue.Status(md.rnd.IntN(3))
 			c.Last.Reply.Message = strings.Repeat("x", md.rnd.IntN(3000))
 		}
 		m.Recipients = append(m.Recipients, &c)
@@ -171,7 +177,9 @@ func (md *model) update() {
 	s.Volatile = md.rnd.IntN(2) == 0
 	owner := owners[md.rnd.IntN(3)]
 	record := func() error { return md.f.st.Update(ctx, owner, &m, s) }
-	if u, ok := md.f.st.(queue.RecipientUpdater); ok && md.rnd.IntN(2) == 0 {
+	if md.rnd.IntN(4) == 0 { // an expansion
+		m.Recipients = append(m.Recipients, queue.Rcpt(modelRecipients[md.rnd.IntN(len(modelRecipients))])...)
+	} else if u, ok := md.f.st.(queue.RecipientUpdater); ok && md.rnd.IntN(2) == 0 {
 		record = func() error { return u.UpdateRecipients(ctx, owner, &m, []int{0}, s) }
 	}
 	if !md.expect(record(), owner, mm) {
@@ -212,6 +220,7 @@ func (md *model) check() {
 	for _, mm := range md.stored {
 		sameMessage(md.f.t, "Get returns a message as Put and the last Update recorded it", md.f.get(mm.m.ID), mm.m)
 	}
+	md.checkSearch()
 	var next time.Time
 	atOnce := false
 	for _, mm := range md.stored {

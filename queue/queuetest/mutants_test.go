@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +43,12 @@ var mutants = map[string]struct {
 		"ClaimAfterTheLeaseEnds", "the later of their due time and the end of their lease"},
 	"loses its memory on Close": {inMemory(func(st *memory.Store) queue.Store { return borrower{st} }),
 		"Close", "stays readable in m.Content after Remove and after Close"},
+	"searches for the spelling of addresses": {inMemory(func(st *memory.Store) queue.Store { return speller{st} }),
+		"Search", "addresses are equal if strings.ToLower makes them equal"},
+	"forgets the attempts": {inMemory(func(st *memory.Store) queue.Store { return noAttempts{st} }),
+		"AgainstAModel", "Search returns the messages that s selects"},
+	"takes the first ID for the oldest message": {inMemory(func(st *memory.Store) queue.Store { return firstIsOldest{st} }),
+		"HopsOldest", "HopSum.Oldest is when the oldest message of the hop was received"},
 	"no checksum of content": {unchecked, "DamagedContent", "Content never returns wrong bytes"},
 	"no checksum of envelopes": {unchecked, "DamagedEnvelope",
 		"no envelope is returned with wrong values"},
@@ -52,7 +59,7 @@ var mutants = map[string]struct {
 		"PowerFailure", "when Sync has returned nil"},
 
 	"correct, in memory": {inMemory(func(st *memory.Store) queue.Store { return st }),
-		"(UpdateInterrupted|ClaimOrder|ClaimAfterTheLeaseEnds|Close)", ""},
+		"(UpdateInterrupted|ClaimOrder|ClaimAfterTheLeaseEnds|Close|Search|HopsOldest|AgainstAModel)", ""},
 	"correct, on disk": {onDisk(synced),
 		"(Damaged.*|PowerFailure)", ""},
 }
@@ -106,6 +113,47 @@ type reversed struct{ *memory.Store }
 func (st reversed) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, error) {
 	c.LeastUrgent = !c.LeastUrgent
 	return st.Store.Claim(ctx, c)
+}
+
+// A speller finds only senders that are spelled as in the search.
+type speller struct{ *memory.Store }
+
+func (st speller) Search(ctx context.Context, s queue.Search) iter.Seq2[*queue.Entry, error] {
+	return func(yield func(*queue.Entry, error) bool) {
+		for e, err := range st.Store.Search(ctx, s) {
+			if err == nil && s.From != "" {
+				if m, err := st.Get(ctx, e.ID); err == nil && m.From != s.From {
+					continue
+				}
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// noAttempts finds no message by its attempts.
+type noAttempts struct{ *memory.Store }
+
+func (st noAttempts) Search(ctx context.Context, s queue.Search) iter.Seq2[*queue.Entry, error] {
+	if s.Status == queue.MessageRetry {
+		s.Status = queue.MessageReady
+	}
+	return st.Store.Search(ctx, s)
+}
+
+type firstIsOldest struct{ *memory.Store }
+
+func (st firstIsOldest) Hops(ctx context.Context) ([]queue.HopSum, error) {
+	sums, err := st.Store.Hops(ctx)
+	for i := range sums {
+		for e := range st.List(ctx, queue.Query{Hop: &sums[i].Hop}) {
+			sums[i].Oldest = e.Received
+			break
+		}
+	}
+	return sums, err
 }
 
 type byDue struct{ *memory.Store }

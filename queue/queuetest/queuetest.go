@@ -74,6 +74,8 @@ func Test(t *testing.T, c Config) {
 		{"Get", false, get},
 		{"List", false, list},
 		{"Hops", false, hops},
+		{"HopsOldest", false, hopsOldest},
+		{"Search", false, search},
 		{"Concurrency", false, concurrency},
 		{"AgainstAModel", false, againstAModel},
 		{"Close", false, closed},

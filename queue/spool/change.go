@@ -54,10 +54,12 @@ func (d *decoder) change(st *state) {
 	}
 }
 
-// change gives a message that owner has leased a new schedule, and new states to n of
-// its total recipients: those in the record r. It returns errWhole if r must not be
-// written, because it would be one change too many.
-func (x *messageIndex) change(owner, id string, r *record, n, total int, sch queue.Schedule) error {
+// change gives a message that owner has leased a new schedule, and new states to those
+// of its total recipients that are in the record r: those with the indexes changed, which
+// are rcpts. It returns errWhole if r must not be written, because it would be one change
+// too many.
+func (x *messageIndex) change(owner, id string, r *record, changed []int, rcpts []index.Recipient, total int, sch queue.Schedule) error {
+	n := len(changed)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	slot, err := x.leased(owner, id)
@@ -74,6 +76,7 @@ func (x *messageIndex) change(owner, id string, r *record, n, total int, sch que
 	}
 	c := x.addChange(slot, n)
 	c.pending = append(c.pending, r)
+	x.entries.ChangeRecipients(slot, changed, rcpts)
 	data.sum = 0 // unknown
 	data.delayed = !sch.Volatile && !sch.Due.IsZero()
 	x.entries.Reschedule(slot, sch)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/envelope"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
 // The meta of a message record consists of head, state and envelope. The meta of a
@@ -30,6 +31,11 @@ type head struct {
 type part struct {
 	inFile bool
 	off, n int64
+}
+
+// facts returns what the index keeps. from is the sender.
+func (h *head) facts(from index.Address) index.Facts {
+	return index.Facts{Priority: h.priority, Size: h.size, Received: h.received, From: from}
 }
 
 func (h *head) inFile() bool {

@@ -85,7 +85,7 @@ func (x *messageIndex) add(r *newMessage, h *head) (*waiter, error) {
 	if x.closed {
 		return nil, queue.ErrClosed
 	}
-	slot, ok := x.entries.Add(h.id, h.priority)
+	slot, ok := x.entries.Add(h.id, h.facts(r.from))
 	if !ok {
 		return nil, queue.ErrExists
 	}
@@ -94,8 +94,7 @@ func (x *messageIndex) add(r *newMessage, h *head) (*waiter, error) {
 		seq: r.seq, sum: r.sum, inFile: h.inFile(),
 		delayed: !r.schedule.Volatile && !r.schedule.Due.IsZero(),
 	}
-	e.Size = h.size
-	e.Received = index.Nano(h.received)
+	x.entries.SetRecipients(slot, r.recipients)
 	r.slot = slot
 	w, err := x.log.enqueue(&r.record)
 	if err != nil {
@@ -161,7 +160,7 @@ func (x *messageIndex) seqOf(id string) (seq uint64, ok bool) {
 // update gives a message that owner has leased a new schedule, and the state in the
 // record r. sum is the hash of the recipients. If the schedule is volatile and the
 // recipients are as last recorded, update writes nothing.
-func (x *messageIndex) update(owner, id string, r *record, sum uint64, sch queue.Schedule) error {
+func (x *messageIndex) update(owner, id string, r *record, sum uint64, rcpts []index.Recipient, sch queue.Schedule) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	slot, err := x.leased(owner, id)
@@ -177,6 +176,9 @@ func (x *messageIndex) update(owner, id string, r *record, sum uint64, sch queue
 			return err
 		}
 		x.newState(slot, r)
+		if data.sum != sum {
+			x.entries.SetRecipients(slot, rcpts)
+		}
 		data.sum = sum
 		data.delayed = !sch.Volatile && !sch.Due.IsZero()
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/content"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
 // Put implements queue.Store. Content of Options.LargeContent bytes or more is
@@ -58,6 +59,10 @@ func (s *Spool) Put(ctx context.Context, m *queue.Message, sch queue.Schedule) e
 type newMessage struct {
 	record
 	sum uint64 // of the recipients
+
+	from       index.Address
+	recipients []index.Recipient
+
 	buf []byte
 	one [1][]byte // for bufs
 }
@@ -92,6 +97,8 @@ func (r *newMessage) fill(s *Spool, seq uint64, m *queue.Message, sch queue.Sche
 	e.envelope(m)
 	r.buf = e
 
+	r.from = index.HashAddress(m.From)
+	r.recipients = index.AppendRecipients(r.recipients[:0], m.Recipients)
 	r.schedule = sch
 	r.kind, r.seq = kindMessage, seq
 	r.metaLen = uint32(len(e) - headerLen)

@@ -47,6 +47,7 @@ type replayer struct {
 	*Spool
 	messages map[uint64]replayed // by sequence number
 	ended    map[uint64]bool     // by sequence number: whether there is a removal, of each content file
+	addresses
 }
 
 // replayed is recovery's data about a message in addition to its entry.
@@ -61,7 +62,8 @@ func (s *Spool) recover() (*replayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replayer{s, make(map[uint64]replayed), make(map[uint64]bool)}
+	r := &replayer{Spool: s, messages: make(map[uint64]replayed), ended: make(map[uint64]bool)}
+	s.index.entries.Load()
 	if err := r.listFiles(); err != nil {
 		return nil, diskError(err)
 	}
@@ -159,7 +161,7 @@ func (r *replayer) apply(g *segment, f found, meta []byte) error {
 func (r *replayer) data(slot index.Slot) *entryData { return &r.index.entries.At(slot).Data }
 
 func (r *replayer) applyState(a account, at loc, f found, meta []byte) error {
-	d := decoder{b: meta}
+	d := newTextDecoder(meta)
 	d.str() // the ID
 	st := d.schedule()
 	n := d.count()
@@ -176,13 +178,14 @@ func (r *replayer) applyState(a account, at loc, f found, meta []byte) error {
 	data.state = at
 	data.delayed = !st.due.IsZero()
 	a.retain(at)
+	r.index.entries.SetRecipients(m.slot, r.decode(&d, n))
 	r.setSchedule(m.slot, &st)
 	r.messages[f.seq] = replayed{m.slot, uint32(n)}
 	return nil
 }
 
 func (r *replayer) applyChange(a account, at loc, f found, meta []byte) error {
-	d := decoder{b: meta}
+	d := newTextDecoder(meta)
 	d.str() // the ID
 	st := d.schedule()
 	n := d.count()
@@ -196,6 +199,8 @@ func (r *replayer) applyChange(a account, at loc, f found, meta []byte) error {
 	r.index.addChange(m.slot, n).durable = append(r.index.changes[m.slot].durable, at)
 	r.data(m.slot).delayed = !st.due.IsZero()
 	a.retain(at)
+	changed, rcpts := r.decodeChanged(&d, n)
+	r.index.entries.ChangeRecipients(m.slot, changed, rcpts)
 	r.setSchedule(m.slot, &st)
 	return nil
 }
@@ -211,13 +216,15 @@ func (r *replayer) forget(a account, seq uint64, m replayed) {
 }
 
 func (r *replayer) applyMessage(a account, at loc, f found, meta []byte) error {
-	d := decoder{b: meta}
+	d := newTextDecoder(meta)
 	hd := d.head()
 	st := d.schedule()
 	n := d.count()
 	if d.err != nil {
 		return d.err
 	}
+	rcpts := r.decode(&d, n)
+	from := index.HashAddress(d.str())
 	m, moved := r.messages[f.seq]
 	if moved {
 		data := r.data(m.slot)
@@ -227,7 +234,7 @@ func (r *replayer) applyMessage(a account, at loc, f found, meta []byte) error {
 		r.index.replaced(a, m.slot)
 	} else {
 		var err error
-		if m.slot, err = r.newSlot(a, &hd, f.seq); err != nil {
+		if m.slot, err = r.newSlot(a, &hd, from, f.seq); err != nil {
 			return err
 		}
 	}
@@ -236,20 +243,19 @@ func (r *replayer) applyMessage(a account, at loc, f found, meta []byte) error {
 	e.Data = entryData{seq: f.seq, message: at, inFile: hd.inFile()}
 	e.Data.delayed = !st.due.IsZero()
 	a.retain(at)
+	r.index.entries.SetRecipients(m.slot, rcpts)
 	if moved {
 		r.setSchedule(m.slot, &st)
 		return nil
 	}
-	e.Size = hd.size
-	e.Received = index.Nano(hd.received)
 	r.index.entries.Show(m.slot, queue.Schedule{Due: st.due, Wait: st.wait, Hop: st.hop})
 	return nil
 }
 
 // newSlot adds the entry of a message that is not in the index.
-func (r *replayer) newSlot(a account, hd *head, seq uint64) (index.Slot, error) {
+func (r *replayer) newSlot(a account, hd *head, from index.Address, seq uint64) (index.Slot, error) {
 	x := &r.index.entries
-	if slot, ok := x.Add(hd.id, hd.priority); ok {
+	if slot, ok := x.Add(hd.id, hd.facts(from)); ok {
 		return slot, nil
 	}
 	// The message was stored after an earlier one with the same ID had ended.
@@ -261,7 +267,7 @@ func (r *replayer) newSlot(a account, hd *head, seq uint64) (index.Slot, error) 
 		return 0, fmt.Errorf("spool: more than one message with the ID %s", hd.id)
 	}
 	r.forget(a, earlier, r.messages[earlier])
-	slot, _ := x.Add(hd.id, hd.priority)
+	slot, _ := x.Add(hd.id, hd.facts(from))
 	return slot, nil
 }
 

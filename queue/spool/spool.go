@@ -87,6 +87,7 @@ var (
 	_ queue.DeliveryJournal  = (*Spool)(nil)
 	_ queue.RecipientUpdater = (*Spool)(nil)
 	_ queue.CloseNotifier    = (*Spool)(nil)
+	_ queue.Searcher         = (*Spool)(nil)
 	_ queue.StoreReporter    = (*Spool)(nil)
 	_ queue.SuspensionStore  = (*Spool)(nil)
 	_ recordOwner            = (*Spool)(nil)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
 )
 
 // Update implements queue.Store. It writes nothing if the schedule is volatile
@@ -15,7 +16,7 @@ func (s *Spool) Update(ctx context.Context, owner string, m *queue.Message, sch 
 		return err
 	}
 	r, sum := s.newState(m, sch)
-	return s.index.update(owner, m.ID, r, sum, sch)
+	return s.index.update(owner, m.ID, r, sum, index.AppendRecipients(nil, m.Recipients), sch)
 }
 
 // newState returns the state record of a message. sum is the hash of the recipients.
@@ -47,7 +48,11 @@ func (s *Spool) UpdateRecipients(ctx context.Context, owner string, m *queue.Mes
 		return err
 	}
 	r := newChange(m, changed, sch)
-	err := s.index.change(owner, m.ID, r, len(changed), len(m.Recipients), sch)
+	rcpts := make([]index.Recipient, len(changed))
+	for k, i := range changed {
+		rcpts[k] = index.HashRecipient(m.Recipients[i])
+	}
+	err := s.index.change(owner, m.ID, r, changed, rcpts, len(m.Recipients), sch)
 	if err == errWhole {
 		return s.Update(ctx, owner, m, sch)
 	}

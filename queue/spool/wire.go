@@ -60,9 +60,14 @@ var errShort = errors.New("spool: the values in a record do not match its length
 // A decoder takes values from the front of its bytes. After the first value that
 // cannot be decoded, err is set and all values are zero.
 type decoder struct {
-	b   []byte
-	err error
+	b    []byte
+	text string // the same bytes at first, if the strings should be parts of it; see newTextDecoder
+	err  error
 }
+
+// newTextDecoder returns a decoder that allocates once, and not for each string. The
+// strings keep all bytes in memory, so they must be dropped soon.
+func newTextDecoder(b []byte) decoder { return decoder{b: b, text: string(b)} }
 
 func (d *decoder) fail() {
 	d.b = nil
@@ -114,7 +119,14 @@ func (d *decoder) bytes() []byte {
 	return b
 }
 
-func (d *decoder) str() string { return string(d.bytes()) }
+func (d *decoder) str() string {
+	b := d.bytes()
+	if d.text != "" {
+		end := len(d.text) - len(d.b)
+		return d.text[end-len(b) : end]
+	}
+	return string(b)
+}
 
 func (d *decoder) time() time.Time {
 	if !d.bool() {

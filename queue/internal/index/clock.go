@@ -22,7 +22,12 @@ const (
 // Open tells the index that all its messages were stored by an earlier process.
 // By the first claim the clock of this process is known. What has waited longer
 // than its wait then, or seems to have begun to wait in the future, is due.
-func (x *Index[T]) Open() { x.opened = true }
+func (x *Index[T]) Open() {
+	x.opened = true
+	if x.loading {
+		x.buildLists()
+	}
+}
 
 // setClock takes the difference of the clocks from a claim.
 func (x *Index[T]) setClock(c *queue.Claim) {

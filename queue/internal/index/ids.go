@@ -7,15 +7,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// blocks has the slots in the order of their IDs. It is a sorted array in blocks
-// of limited length, so that an insertion moves only the slots of one block. It
-// is used for look-ups and for listing, and takes about six bytes per message.
-type blocks struct{ list [][]Slot }
-
-const (
-	blockMax = 512 // a full block is split
-	blockMin = 64  // a shorter block is joined with the next one
-)
+// A list of slots is in the order of their IDs. Lists are used for look-ups and for
+// listing. A list takes about six bytes per message.
 
 // compare compares the ID of a slot with id.
 func (x *Index[T]) compare(s Slot, id string) int {
@@ -33,43 +26,74 @@ func (x *Index[T]) compare(s Slot, id string) int {
 	return 0
 }
 
-// position returns where a slot is or belongs in a list that is ordered by ID: position
-// i in block b. It returns the slot too, for insert.
-func (x *Index[T]) position(l *blocks, s Slot, e *Entry[T]) (b, i int, _ Slot) {
-	if e.idLen > inlineID {
-		b, i, _ = x.searchIn(l, x.long[s])
-	} else {
-		b, i, _ = x.searchIn(l, string(e.id[:e.idLen])) // does not allocate
+// compareSlots compares the IDs of two slots.
+func (x *Index[T]) compareSlots(a, b Slot) int {
+	if e := x.At(b); e.idLen <= inlineID {
+		return x.compare(a, string(e.id[:e.idLen])) // does not allocate
 	}
-	return b, i, s
+	return x.compare(a, x.long[b])
+}
+
+// position returns where a slot is or belongs in a list: position i in block b.
+func (x *Index[T]) position(l *blocks[Slot], s Slot) (b, i int) {
+	if e := x.At(s); e.idLen <= inlineID {
+		b, i, _ = x.searchIn(l, string(e.id[:e.idLen])) // does not allocate
+	} else {
+		b, i, _ = x.searchIn(l, x.long[s])
+	}
+	return b, i
+}
+
+// insert adds a slot to a list.
+func (x *Index[T]) insert(l *blocks[Slot], s Slot) {
+	b, i := x.position(l, s)
+	x.insertAt(l, b, i, s)
+}
+
+func (x *Index[T]) insertAt(l *blocks[Slot], b, i int, s Slot) {
+	if b < len(l.list) {
+		l.list[b].ages.include(x.At(s).Received)
+	}
+	l.insert(b, i, s)
+}
+
+// remove removes a slot from a list.
+func (x *Index[T]) remove(l *blocks[Slot], s Slot) {
+	b, i := x.position(l, s)
+	l.list[b].ages.exclude(x.At(s).Received)
+	l.remove(b, i)
 }
 
 // search returns where an ID is or belongs in the list of all messages.
 func (x *Index[T]) search(id string) (b, i int, found bool) { return x.searchIn(&x.ids, id) }
 
 // searchIn returns where an ID is or belongs: position i in block b.
-func (x *Index[T]) searchIn(l *blocks, id string) (b, i int, found bool) {
+func (x *Index[T]) searchIn(l *blocks[Slot], id string) (b, i int, found bool) {
 	list := l.list
 	if len(list) == 0 {
 		return 0, 0, false
+	}
+	last := list[len(list)-1].items
+	if x.compare(last[len(last)-1], id) < 0 { // a new ID usually is the greatest
+		return len(list) - 1, len(last), false
 	}
 	// Find the last block that begins with an ID not greater than id, or else
 	// the first block.
 	low, high := 0, len(list)
 	for high-low > 1 {
 		mid := (low + high) / 2
-		if x.compare(list[mid][0], id) <= 0 {
+		if x.compare(list[mid].items[0], id) <= 0 {
 			low = mid
 		} else {
 			high = mid
 		}
 	}
 	b = low
-	block := list[b]
-	low, high = 0, len(block)
+	items := list[b].items
+	low, high = 0, len(items)
 	for low < high {
 		mid := (low + high) / 2
-		c := x.compare(block[mid], id)
+		c := x.compare(items[mid], id)
 		if c == 0 {
 			return b, mid, true
 		}
@@ -82,37 +106,13 @@ func (x *Index[T]) searchIn(l *blocks, id string) (b, i int, found bool) {
 	return b, low, false
 }
 
-func (l *blocks) insert(b, i int, s Slot) {
-	if len(l.list) == 0 {
-		l.list = append(l.list, []Slot{s})
-		return
+// after returns a cursor at the first element after an ID.
+func (x *Index[T]) after(l *blocks[Slot], id string) cursor[Slot] {
+	b, i, found := x.searchIn(l, id)
+	if found {
+		i++
 	}
-	block := slices.Insert(l.list[b], i, s)
-	l.list[b] = block
-	if len(block) < blockMax {
-		return
-	}
-	// Usually a new ID is the greatest. Then the left part stays full, and the
-	// new block begins with the new ID.
-	cut := len(block) / 2
-	if b == len(l.list)-1 && i == len(block)-1 {
-		cut = len(block) - 1
-	}
-	right := slices.Clone(block[cut:])
-	l.list[b] = slices.Clip(block[:cut])
-	l.list = slices.Insert(l.list, b+1, right)
-}
-
-func (l *blocks) remove(b, i int) {
-	block := slices.Delete(l.list[b], i, i+1)
-	l.list[b] = block
-	switch {
-	case len(block) == 0:
-		l.list = slices.Delete(l.list, b, b+1)
-	case len(block) < blockMin && b+1 < len(l.list) && len(block)+len(l.list[b+1]) < blockMax/2:
-		l.list[b] = append(block, l.list[b+1]...)
-		l.list = slices.Delete(l.list, b+1, b+2)
-	}
+	return cursor[Slot]{l, b, i}
 }
 
 // Find returns the slot of an ID, whether it was shown or not.
@@ -121,25 +121,16 @@ func (x *Index[T]) Find(id string) (Slot, bool) {
 	if !found {
 		return 0, false
 	}
-	return x.ids.list[b][i], true
+	return x.ids.list[b].items[i], true
 }
 
 // After returns up to n slots of shown messages whose IDs are greater than
 // id, in order.
 func (x *Index[T]) After(id string, n int) []Slot {
-	b, i, found := x.search(id)
-	if found {
-		i++
-	}
 	var page []Slot
-	for ; b < len(x.ids.list); b, i = b+1, 0 {
-		for _, s := range x.ids.list[b][i:] {
-			if len(page) == n {
-				return page
-			}
-			if !x.At(s).hidden {
-				page = append(page, s)
-			}
+	for c := x.after(&x.ids, id); len(page) < n && c.ok(); c.i++ {
+		if s := c.at(); !x.At(s).hidden {
+			page = append(page, s)
 		}
 	}
 	return page
@@ -159,11 +150,7 @@ func (x *Index[T]) Page(q queue.Query) (page []*queue.Entry, more string) {
 		slots = x.afterOf(append([]queue.NextHop{*q.Hop}, q.Also...), q.After, pageMost)
 	}
 	for _, s := range slots {
-		e := x.At(s)
-		page = append(page, &queue.Entry{
-			ID: x.ID(s), Schedule: x.Schedule(s), Size: e.Size,
-			Received: Time(e.Received), Priority: x.Priority(s),
-		})
+		page = append(page, x.entry(s))
 	}
 	if len(slots) == pageMost {
 		more = x.ID(slots[pageMost-1])
@@ -171,52 +158,65 @@ func (x *Index[T]) Page(q queue.Query) (page []*queue.Entry, more string) {
 	return page, more
 }
 
-// A cursor is a position in a list that is ordered by ID.
-type cursor struct {
-	list [][]Slot
-	b, i int
-}
-
-// slot returns the slot at the cursor, 0 at the end of the list.
-func (c *cursor) slot() Slot {
-	for c.b < len(c.list) && c.i == len(c.list[c.b]) {
-		c.b, c.i = c.b+1, 0
+// entry returns the facts about a message.
+func (x *Index[T]) entry(s Slot) *queue.Entry {
+	e := x.At(s)
+	return &queue.Entry{
+		ID: x.ID(s), Schedule: x.Schedule(s), Size: e.Size,
+		Received: Time(e.Received), Priority: x.Priority(s), Attempted: e.attempted,
 	}
-	if c.b == len(c.list) {
-		return 0
-	}
-	return c.list[c.b][c.i]
 }
 
 // afterOf is After for the messages that wait for one of the hops.
-func (x *Index[T]) afterOf(hops []queue.NextHop, id string, n int) []Slot {
-	var lists []cursor
-	for k, hop := range hops {
-		number := x.hops.find(hop)
-		if number == 0 || slices.Contains(hops[:k], hop) {
-			continue
-		}
-		l := &x.hops.extra(number).ids
-		b, i, found := x.searchIn(l, id)
-		if found {
-			i++
-		}
-		lists = append(lists, cursor{l.list, b, i})
-	}
-	var page []Slot
-	for len(page) < n {
-		var first Slot
-		var from *cursor
-		for k := range lists {
-			if s := lists[k].slot(); s != 0 && (first == 0 || x.compare(s, x.ID(first)) < 0) {
-				first, from = s, &lists[k]
-			}
-		}
-		if first == 0 {
-			break
-		}
-		page = append(page, first)
-		from.i++
+func (x *Index[T]) afterOf(hops []queue.NextHop, id string, n int) (page []Slot) {
+	m := x.mergeHops(hops, id)
+	for s := m.slot(); s != 0 && len(page) < n; s = m.slot() {
+		page = append(page, s)
+		m.next()
 	}
 	return page
+}
+
+// A merge yields the slots of some lists in the order of their IDs.
+type merge[T any] struct {
+	index *Index[T]
+	lists []cursor[Slot]
+	first int // the list with the next slot; -1 if it must be found
+}
+
+// mergeHops returns the messages of some hops after an ID.
+func (x *Index[T]) mergeHops(hops []queue.NextHop, id string) *merge[T] {
+	m := &merge[T]{index: x, first: -1}
+	for k, hop := range hops {
+		if number := x.hops.find(hop); number != 0 && !slices.Contains(hops[:k], hop) {
+			m.lists = append(m.lists, x.after(&x.hops.extra(number).ids, id))
+		}
+	}
+	return m
+}
+
+// slot returns the next slot, 0 at the end.
+func (m *merge[T]) slot() Slot {
+	if m.first < 0 {
+		m.find()
+	}
+	if m.first < 0 {
+		return 0
+	}
+	return m.lists[m.first].at()
+}
+
+// next moves to the next slot.
+func (m *merge[T]) next() {
+	m.lists[m.first].i++
+	m.first = -1
+}
+
+func (m *merge[T]) find() {
+	for k := range m.lists {
+		c := &m.lists[k]
+		if c.ok() && (m.first < 0 || m.index.compareSlots(c.at(), m.lists[m.first].at()) < 0) {
+			m.first = k
+		}
+	}
 }

@@ -24,10 +24,23 @@ type Entry[T any] struct {
 	hop        uint32 // number in Index.hops
 	owner      uint32 // number in Index.owners, 0 if the message is not leased
 	pos        uint32 // position in the heap of its lane; in a free entry, the next free slot
+	from       Address
+	one        [1]Recipient // the recipient, unless many is set
 	idLen      uint8
 	id         [inlineID]byte
 	level      uint8 // of the priority, see levelOf
+	state      state // the list of Index.byState that has the entry
 	hidden     bool  // added, but not shown yet
+	many       bool  // Index.many has the recipients
+	attempted  bool  // a recipient has had an attempt
+}
+
+// Facts are the facts about a new message that do not change.
+type Facts struct {
+	Priority int
+	Size     int64 // of the content
+	Received time.Time
+	From     Address
 }
 
 // An Index has the entries of a store. The zero value is empty.
@@ -36,13 +49,18 @@ type Index[T any] struct {
 	used   Slot            // the highest slot that was ever used
 	free   Slot            // the first of the list of free slots
 	long   map[Slot]string // IDs that are longer than inlineID
-	ids    blocks
+	many   map[Slot]*many
+	ids    blocks[Slot]
 	levels [levels]level
 	hops   interned[queue.NextHop, hopState]
 	owners interned[string, struct{}]
 	count  int
 	ahead  int64 // how far the wall clock is ahead of the clock of Claim.Now, nanoseconds: see clock.go
 	opened bool  // by Open: the waits are of an earlier process
+
+	byState               [states]blocks[Slot]
+	bySender, byRecipient blocks[posting]
+	loading               bool // by Load: the three lists above are not kept until Open
 }
 
 const slabLen = 1024
@@ -55,7 +73,7 @@ func (x *Index[T]) Len() int { return x.count }
 
 // Add adds an entry. Until Show, only Find finds it. ok is false if the index has
 // the ID already.
-func (x *Index[T]) Add(id string, priority int) (s Slot, ok bool) {
+func (x *Index[T]) Add(id string, f Facts) (s Slot, ok bool) {
 	b, i, found := x.search(id)
 	if found {
 		return 0, false
@@ -63,7 +81,8 @@ func (x *Index[T]) Add(id string, priority int) (s Slot, ok bool) {
 	s = x.alloc()
 	e := x.At(s)
 	e.hidden = true
-	e.level = levelOf(priority)
+	e.level = levelOf(f.Priority)
+	e.Size, e.Received, e.from = f.Size, nano(f.Received), f.From
 	if e.idLen = uint8(len(id)); len(id) > inlineID {
 		if x.long == nil {
 			x.long = make(map[Slot]string)
@@ -72,7 +91,7 @@ func (x *Index[T]) Add(id string, priority int) (s Slot, ok bool) {
 	} else {
 		copy(e.id[:], id)
 	}
-	x.ids.insert(b, i, s)
+	x.insertAt(&x.ids, b, i, s)
 	return s, true
 }
 
@@ -98,6 +117,11 @@ func (x *Index[T]) Show(s Slot, sch queue.Schedule) {
 	x.count++
 	x.set(e, sch)
 	x.enter(s, e)
+	x.setState(s, e)
+	if !x.loading {
+		x.post(&x.bySender, e.from.address, s)
+		x.repost(s, nil, x.recipients(s), false, x.noneWaits(s))
+	}
 }
 
 // Hidden reports whether the entry was not shown yet.
@@ -111,9 +135,14 @@ func (x *Index[T]) Delete(s Slot) {
 		x.hops.release(e.hop)
 		x.owners.release(e.owner)
 		x.count--
+		x.leaveState(s, e)
+		if !x.loading {
+			x.unpost(&x.bySender, e.from.address, s)
+			x.repost(s, x.recipients(s), nil, x.noneWaits(s), false)
+		}
 	}
-	b, i, _ := x.search(x.ID(s))
-	x.ids.remove(b, i)
+	delete(x.many, s)
+	x.remove(&x.ids, s)
 	if e.idLen > inlineID {
 		delete(x.long, s)
 	}
@@ -133,6 +162,7 @@ func (x *Index[T]) Reschedule(s Slot, sch queue.Schedule) {
 		x.set(e, sch)
 		x.enter(s, e)
 	}
+	x.setState(s, e)
 	x.hops.release(hop)
 	x.owners.release(owner)
 }

@@ -31,7 +31,7 @@ func TestIDs(t *testing.T) {
 			delete(slots, id)
 			continue
 		}
-		s, ok := x.Add(id, 0)
+		s, ok := x.Add(id, Facts{})
 		if _, had := slots[id]; ok == had {
 			t.Fatalf("Add %s: %v", id, ok)
 		}
@@ -75,7 +75,7 @@ func TestIDs(t *testing.T) {
 // An entry that was not shown yet is found only by its ID.
 func TestHidden(t *testing.T) {
 	var x Index[int]
-	s, _ := x.Add("a", 0)
+	s, _ := x.Add("a", Facts{})
 	c := queue.Claim{Owner: "me", Now: time.Unix(1, 0), Until: time.Unix(2, 0), Max: 10}
 	if _, ok := x.Find("a"); !ok || len(x.Claim(c)) != 0 || len(x.After("", 10)) != 0 || !x.Next(c).IsZero() || x.Len() != 0 {
 		t.Error("a hidden entry is seen")
@@ -98,7 +98,7 @@ func BenchmarkClaim(b *testing.B) {
 	now := time.Unix(1e9, 0)
 	put := func(n int, hop queue.NextHop) {
 		for i := range n {
-			s, _ := x.Add(fmt.Sprintf("%s-%07d", hop.Destination, i), 0)
+			s, _ := x.Add(fmt.Sprintf("%s-%07d", hop.Destination, i), Facts{})
 			x.Show(s, queue.Schedule{Due: now.Add(-time.Duration(i)), Hop: hop})
 		}
 	}

@@ -16,7 +16,7 @@ func priorityOf(level uint8) int { return 9 - int(level) }
 // A hopState is the index's data about a next hop.
 type hopState struct {
 	lanes [levels]*lane
-	ids   blocks // its messages in the order of their IDs
+	ids   blocks[Slot] // its messages in the order of their IDs
 	count int
 	bytes int64
 }
@@ -64,7 +64,7 @@ func (x *Index[T]) enter(s Slot, e *Entry[T]) {
 	h := x.hops.extra(e.hop)
 	h.count++
 	h.bytes += e.Size
-	h.ids.insert(x.position(&h.ids, s, e))
+	x.insert(&h.ids, s)
 	l := h.lanes[e.level]
 	if l == nil {
 		l = &lane{hop: e.hop, pos: len(x.levels[e.level])}
@@ -82,8 +82,7 @@ func (x *Index[T]) leave(s Slot, e *Entry[T]) {
 	h := x.hops.extra(e.hop)
 	h.count--
 	h.bytes -= e.Size
-	b, at, _ := x.position(&h.ids, s, e)
-	h.ids.remove(b, at)
+	x.remove(&h.ids, s)
 	l := h.lanes[e.level]
 	i, last := int(e.pos), len(l.heap)-1
 	x.swap(l, i, last)
@@ -221,7 +220,8 @@ func (x *Index[T]) Hops() []queue.HopSum {
 				due = min(due, x.ready(x.At(l.heap[0])))
 			}
 		}
-		sums = append(sums, queue.HopSum{Hop: v.key, Count: v.extra.count, Bytes: v.extra.bytes, Due: Time(due)})
+		sums = append(sums, queue.HopSum{Hop: v.key, Count: v.extra.count, Bytes: v.extra.bytes, Due: Time(due),
+			Oldest: Time(x.oldest(&v.extra.ids))})
 	}
 	return sums
 }

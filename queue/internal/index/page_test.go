@@ -40,7 +40,7 @@ func TestPageOfHops(t *testing.T) {
 		s, found := x.Find(id)
 		switch {
 		case !found:
-			s, _ = x.Add(id, rnd.IntN(3))
+			s, _ = x.Add(id, Facts{Priority: rnd.IntN(3)})
 			x.Show(s, queue.Schedule{Hop: hop})
 			hopOf[id] = hop
 		case rnd.IntN(3) == 0:
@@ -72,10 +72,10 @@ func TestPageOfHops(t *testing.T) {
 func backlog(n int) *Index[int] {
 	var x Index[int]
 	for i := range n {
-		s, _ := x.Add(fmt.Sprintf("%08d", i), 0)
+		s, _ := x.Add(fmt.Sprintf("%08d", i), Facts{})
 		x.Show(s, queue.Schedule{Hop: hopA})
 		if i%(n/10) == 0 {
-			s, _ = x.Add(fmt.Sprintf("%08d-b", i), 0)
+			s, _ = x.Add(fmt.Sprintf("%08d-b", i), Facts{})
 			x.Show(s, queue.Schedule{Hop: hopB})
 		}
 	}
@@ -110,7 +110,7 @@ func BenchmarkShowAndDelete(b *testing.B) {
 	x := backlog(100_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		s, _ := x.Add("00050000-c", 0)
+		s, _ := x.Add("00050000-c", Facts{})
 		x.Show(s, queue.Schedule{Hop: hopA})
 		x.Delete(s)
 	}
