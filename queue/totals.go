@@ -22,21 +22,12 @@ type Totals struct {
 	// for a retry. It is zero if there is none. Messages that are held or set aside
 	// do not count.
 	Oldest time.Time
-	// Ages counts the same messages by their age.
-	Ages []AgeCount
+	// Ages counts the same messages by their age in seconds. The bounds are those of
+	// qshape: 5 minutes, and eight times twice the one before.
+	Ages Histogram
 	// Hops is the number of next hops by status, as [Queue.Queues] lists them.
 	Hops map[QueueStatus]int
 }
-
-// An AgeCount is the number of messages that are at most Limit old. The last one of
-// Totals.Ages has the Limit 0, which means no limit: it counts all.
-type AgeCount struct {
-	Limit    time.Duration
-	Messages int
-}
-
-// ageLimits are the limits of Totals.Ages: those of qshape, 5 minutes and then doubling.
-const ageLimits = 9
 
 // Totals counts the messages in the Store. It reads its index, but no message. The
 // result is shared: a call returns the result of an earlier one if that is not older
@@ -77,7 +68,8 @@ type totals struct {
 }
 
 func (t Totals) clone() Totals {
-	t.Messages, t.Hops, t.Ages = maps.Clone(t.Messages), maps.Clone(t.Hops), slices.Clone(t.Ages)
+	t.Messages, t.Hops = maps.Clone(t.Messages), maps.Clone(t.Hops)
+	t.Ages.Counts = slices.Clone(t.Ages.Counts)
 	return t
 }
 
@@ -91,7 +83,7 @@ func (q *Queue) count(ctx context.Context) (Totals, error) {
 	for s := QueueReady; s <= QueueAside; s++ {
 		t.Hops[s] = 0
 	}
-	var ages [ageLimits + 1]int // the last one has no limit
+	t.Ages.Bounds, t.Ages.Counts = ageBounds, make([]int64, len(ageBounds)+1)
 	for e, err := range q.Store.List(ctx, Query{}) {
 		if err != nil {
 			return t, err
@@ -112,31 +104,18 @@ func (q *Queue) count(ctx context.Context) (Totals, error) {
 			if t.Oldest.IsZero() || e.Received.Before(t.Oldest) {
 				t.Oldest = e.Received
 			}
-			ages[ageOf(wall.Sub(e.Received))]++
+			age := max(wall.Sub(e.Received), 0).Seconds()
+			i, _ := slices.BinarySearch(ageBounds, age)
+			t.Ages.Counts[i]++
+			t.Ages.Sum += age
+			t.Ages.Count++
 		}
-	}
-	sum := 0
-	for i, n := range ages {
-		sum += n
-		c := AgeCount{Messages: sum}
-		if i < ageLimits {
-			c.Limit = firstAge << i
-		}
-		t.Ages = append(t.Ages, c)
 	}
 	return t, q.countHops(ctx, t.Hops)
 }
 
-// firstAge is the first limit of Totals.Ages.
-const firstAge = 5 * time.Minute
-
-// ageOf returns the index of an age in Totals.Ages.
-func ageOf(age time.Duration) (i int) {
-	for i < ageLimits && age > firstAge<<i {
-		i++
-	}
-	return i
-}
+// ageBounds are the bounds of Totals.Ages, in seconds.
+var ageBounds = []float64{300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 76800}
 
 // countHops counts the next hops by status.
 func (q *Queue) countHops(ctx context.Context, counts map[QueueStatus]int) error {

@@ -95,6 +95,7 @@ type Gateway struct {
 	ready event
 	began atomic.Bool // Run was called
 	phase atomic.Int32
+	since atomic.Int64 // when the phase running began, in Unix nanoseconds
 
 	askOnce sync.Once
 	ask     chan struct{} // see asking
@@ -152,6 +153,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		d.serve(defaults, fail)
 		g.log(slog.LevelInfo, "listening", "connector", d.Server.Name, "address", d.Socket.Addr().String())
 	}
+	g.since.Store(time.Now().UnixNano())
 	g.enter(running)
 	g.ready.set()
 

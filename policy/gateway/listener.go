@@ -36,6 +36,7 @@ type Listener struct {
 	now  *acceptor
 	// servers may have sessions; the last one gets new connections.
 	servers []*smtpserver.Server
+	past    smtpserver.Counters // of the servers that were replaced and have no session
 }
 
 // An acceptance is the result of Accept.
@@ -140,7 +141,11 @@ func (d *Listener) Replace(srv *smtpserver.Server) error {
 	d.now.end()
 	d.running.Go(func() { d.retire(old) })
 	d.servers = slices.DeleteFunc(d.servers, func(s *smtpserver.Server) bool {
-		return s.Counters().Current == 0 && s.Close() == nil
+		if s.Counters().Current > 0 || s.Close() != nil {
+			return false
+		}
+		d.past = d.past.Plus(s.Counters())
+		return true
 	})
 	d.begin(srv)
 	return nil
