@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"testing"
 )
 
 // A scrape has the samples of an exposition by name and labels, for example
@@ -123,14 +122,4 @@ func unquote(s string) (value, rest string, ok bool) {
 		}
 	}
 	return "", "", false
-}
-
-// number returns the value of a sample, and fails the test if there is none.
-func (s *scrape) number(t *testing.T, id string) float64 {
-	t.Helper()
-	v, ok := s.values[id]
-	if !ok {
-		t.Errorf("no sample %s", id)
-	}
-	return v
 }
