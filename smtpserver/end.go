@@ -16,6 +16,12 @@ func (s *Session) endByOperator() {
 		return
 	}
 	s.interrupt(interruptEnd)
+	s.mu.Lock()
+	if s.wakePause != nil {
+		close(s.wakePause)
+		s.wakePause = nil
+	}
+	s.mu.Unlock()
 	time.AfterFunc(endGrace, s.cutOff)
 }
 
@@ -31,6 +37,20 @@ func (s *Session) cutOff() {
 	s.cut = true
 	s.cancel()
 	s.netConn.Close()
+}
+
+// endable returns a channel that is closed when EndSession is called, for a pause
+// of the session.
+func (s *Session) endable() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := make(chan struct{})
+	if s.ending.Load() {
+		close(c)
+		return c
+	}
+	s.wakePause = c
+	return c
 }
 
 // beginComplete notes that the agent or the Handler that is called next must not

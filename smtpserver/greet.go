@@ -80,6 +80,9 @@ func (s *Session) beforeBanner() error {
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return err
 	}
+	if s.ending.Load() {
+		return s.byeEnded() // RFC 5321, 3.1 allows 421 instead of the banner
+	}
 	return nil
 }
 

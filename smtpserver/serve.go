@@ -351,9 +351,12 @@ func (s *Session) pause(d time.Duration) error {
 	s.in.rest()
 	t := time.NewTimer(d)
 	defer t.Stop()
+	ended := s.endable()
 	select {
 	case <-t.C:
 		return nil
+	case <-ended:
+		return s.byeEnded()
 	case <-s.srv.open.Done():
 		return s.bye(421, smtp.EnhancedCode{4, 3, 2}, "Service is shutting down")
 	}

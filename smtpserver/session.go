@@ -82,9 +82,10 @@ type Session struct {
 
 	mu          sync.Mutex // guards the following fields; see await
 	wait        movement
-	interrupted bool // by Shutdown, makeRoom or EndSession, while the session waits
-	complete    bool // see beginComplete
-	cut         bool // cutOff has closed the connection
+	interrupted bool          // by Shutdown, makeRoom or EndSession, while the session waits
+	complete    bool          // see beginComplete
+	cut         bool          // cutOff has closed the connection
+	wakePause   chan struct{} // of the current pause, see endable
 
 	messages     int
 	bytes        int64
