@@ -18,6 +18,7 @@ func (q *Queue) emit(kind EventKind, m *Message, rcpts []*Recipient, more func(*
 	e := Event{Time: q.clock.wall(), Kind: kind}
 	if m != nil {
 		e.ID, e.From, e.Received, e.Origin, e.System, e.Labels = m.ID, m.From, m.Received, m.Origin, m.System, m.Options.Labels
+		e.Priority = m.Options.Priority
 		e.Size = m.Content.Size()
 	}
 	for _, r := range rcpts {

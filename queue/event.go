@@ -26,12 +26,20 @@ const (
 	EventSuppressed                          // a report was not sent, because NOTIFY excludes it
 	EventOperation                           // any other operation of an operator
 	EventBadMailRemoved                      // the oldest bad mail was removed: Limits.BadMailBytes or BadMailMessages
+
+	// The Queue does not send the following events. Other parts of a relay pass
+	// them to [Queue.Record].
+	EventReject     // the server refused a message, a recipient, a sender or a session
+	EventDrop       // an agent discarded the message
+	EventQuarantine // an agent sent the message to a quarantine; Related is its address
+	EventTransfer   // the transfer to the host of a next hop begins
 )
 
 var eventNames = [...]string{"", "RECEIVE", "SEND", "DEFER", "FAIL", "DSN", "EXPAND", "REDIRECT", "RESUBMIT",
-	"POISONMESSAGE", "BADMAIL", "THROTTLE", "SUPPRESSED", "OPERATION", "BADMAILREMOVED"}
+	"POISONMESSAGE", "BADMAIL", "THROTTLE", "SUPPRESSED", "OPERATION", "BADMAILREMOVED", "REJECT", "DROP", "QUARANTINE", "BEGINTRANSFER"}
 
-// String returns the name of the event in the tracking log of Exchange.
+// String returns the name of the event in the tracking log of Exchange, if Exchange
+// has this event.
 func (k EventKind) String() string {
 	if int(k) < len(eventNames) {
 		return eventNames[k]
@@ -55,6 +63,7 @@ type Event struct {
 	Origin    Origin
 	System    bool
 	Labels    map[string]string // MessageOptions.Labels; must not be changed
+	Priority  int               // MessageOptions.Priority
 
 	Recipients []EventRecipient // the recipients that the event concerns
 	Hop        NextHop
@@ -67,11 +76,16 @@ type Event struct {
 	// that was made of it, or the copy that was resubmitted.
 	Related   string
 	Reference string
-	// Text has details for display: the operation or the reason.
+	// Text has details for display: the operation or the reason. For EventReject,
+	// EventDrop and EventQuarantine it is the name of the agent, or of the part of
+	// the server, that has decided.
 	Text string
 	// By is who requested the operation of the event, and Reason is why: see
 	// [WithOperator]. They may be empty.
 	By, Reason string
+	// Count is how many refusals an EventReject stands for, if there are more than
+	// one.
+	Count int
 }
 
 // An EventRecipient is the state of a recipient at the time of an event.
@@ -113,6 +127,16 @@ func (e *Event) Number() int {
 		return 1021 // SMTP bad mail
 	case EventSuppressed:
 		return 1018 // SMTP report absorbed
+	case EventTransfer:
+		return 1020 // SMTP begin outbound transfer
+	case EventDrop:
+		return 1039 // message deleted by the filter
+	case EventReject:
+		if e.ID != "" {
+			return 1040 // message rejected by the filter
+		}
+	case EventQuarantine:
+		return 1041 // message archived by the filter
 	}
 	return 0
 }
@@ -171,6 +195,20 @@ func (es *events) unsubscribe(s *Subscription) {
 			return
 		}
 	}
+}
+
+// Record sends an event that another part of the relay has noticed to the
+// subscriptions of the Queue, so that the tracking log has it. It never waits: see
+// [Subscription]. If e.Time is zero, it is now. Record does not log the event. It may
+// be called at any time.
+func (q *Queue) Record(e Event) {
+	if !q.events.watched() {
+		return
+	}
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	q.events.send(e)
 }
 
 // watched reports whether there is a subscription.

@@ -77,7 +77,7 @@ func (s *Session) beginChunks(size int64) (bool, error) {
 		return false, err
 	}
 	if v != nil {
-		s.discarding = true
+		s.discard(v.by)
 	}
 	s.intake = s.newIntake()
 	s.intake.text.binary = s.msg.Options.Body == smtp.BodyBinaryMIME

@@ -167,7 +167,7 @@ func (s *Session) endMessage(in *intake) error {
 	}
 	v := in.refused
 	if v != nil && v.discard {
-		s.discarding = true
+		s.discard(v.by)
 	}
 	if v == nil && !s.discarding {
 		v = s.ask(func(a *Agent) error {
@@ -181,11 +181,18 @@ func (s *Session) endMessage(in *intake) error {
 	switch {
 	case v != nil && !v.discard:
 	case v != nil || s.discarding:
+		if v != nil {
+			s.discardBy = v.by
+		}
 		o.v = nil
 		s.srv.counters.discarded.Add(1)
 		s.log(slog.LevelInfo, "discarded", slog.String("message", m.ID), slog.String("from", m.From))
+		s.observe(&Action{Kind: Discarded, By: s.discardBy})
 	default:
 		s.callHandler(m, in.size, &o)
+		if o.v != nil && o.v.discard {
+			s.observe(&Action{Kind: Discarded, By: o.v.by})
+		}
 	}
 	if o.text == "" {
 		o.text = "Ok: queued as " + o.id
@@ -205,6 +212,8 @@ type outcome struct {
 	v    *verdict        // nil if the Handler accepted it
 	each RecipientErrors // LMTP, if the recipients have different results
 	text string          // of the 250 reply
+	from string          // with each: the envelope
+	to   []string
 }
 
 // callHandler calls the Handler. If the Handler accepts the message, it owns the
@@ -215,6 +224,9 @@ func (s *Session) callHandler(m *Message, size int64, o *outcome) {
 		return
 	}
 	from, recipients := m.From, len(m.Recipients)
+	if s.srv.LMTP && s.srv.Observe != nil {
+		o.from, o.to = from, m.addresses()
+	}
 	s.entry.SetWaiting(&handlerName)
 	text, err := s.srv.Handler.Receive(s.ctx, s, m)
 	s.entry.SetWaiting(nil)
@@ -244,6 +256,9 @@ func (s *Session) replyMessage(o *outcome) {
 		v := o.v
 		if o.each != nil && o.each[i] != nil {
 			v = verdictOf(o.each[i], "handler")
+			if o.to != nil {
+				v.id, v.from, v.to = o.id, o.from, o.to[i]
+			}
 		}
 		switch {
 		case v == nil || v.discard:

@@ -40,7 +40,7 @@ func (s *Session) connect() error {
 	case v == nil:
 		return nil
 	case v.discard:
-		s.discardAll = true
+		s.discard(v.by)
 		return nil
 	}
 	s.refuse(v)

@@ -18,6 +18,7 @@ func (s *Session) cmdMAIL(arg string) error {
 	s.uncounted = 0
 	before := s.errors
 	err := s.openTransaction(arg)
+	s.path = ""
 	if s.state != mail {
 		s.noteRefusedMail(before)
 	}
@@ -36,6 +37,7 @@ func (s *Session) openTransaction(arg string) error {
 	if err != nil {
 		return s.badPath(err, smtp.EnhancedCode{5, 1, 7}, s.protocolError)
 	}
+	s.path = from
 	msg := &Message{From: from}
 	if done, err := s.mailParams(msg, rest); done {
 		return err
@@ -69,6 +71,13 @@ func (s *Session) openTransaction(arg string) error {
 
 // cmdRCPT adds a recipient (RFC 5321, 4.1.1.3).
 func (s *Session) cmdRCPT(arg string) error {
+	s.adding = true
+	err := s.addRecipient(arg)
+	s.adding, s.path = false, ""
+	return err
+}
+
+func (s *Session) addRecipient(arg string) error {
 	path, ok := cutWord(arg, "TO:")
 	if !ok {
 		return s.recipientError(501, smtp.EnhancedCode{5, 5, 4}, "Syntax: RCPT TO:<address>")
@@ -81,6 +90,7 @@ func (s *Session) cmdRCPT(arg string) error {
 		s.refusedTo = true
 		return s.badPath(err, smtp.EnhancedCode{5, 1, 3}, s.recipientError)
 	}
+	s.path = to
 	if s.rcpt == nil {
 		s.rcpt = new(Recipient)
 	}
@@ -108,7 +118,7 @@ func (s *Session) cmdRCPT(arg string) error {
 		return s.refuseRecipient(v)
 	}
 	if v != nil {
-		s.discarding = true
+		s.discard(v.by)
 	}
 	s.msg.Recipients = append(s.msg.Recipients, *r)
 	s.accepted++

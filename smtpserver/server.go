@@ -158,6 +158,13 @@ type Server struct {
 	// of the gateway.Gateway. If there is none, nothing is logged.
 	Logger *slog.Logger
 
+	// Observe, if set, is called when mail is refused, discarded or quarantined,
+	// after the reply is decided and before it is sent. s.Message has what is known
+	// of the message. Observe runs on the goroutine of the session and must return
+	// quickly. It must not change the message. A gateway.Gateway with a tracking log
+	// sets it if it is nil, so that the log has these actions.
+	Observe func(s *Session, a *Action)
+
 	// ProtocolLog gets every command and reply. If nil, there is no protocol
 	// log.
 	ProtocolLog ProtocolLog

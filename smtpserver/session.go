@@ -58,6 +58,8 @@ type Session struct {
 	intake     *intake           // receives the content of DATA or BDAT
 	params     map[string]string // of the current command, for agents
 	rcpt       *Recipient        // of the current RCPT, for agents
+	path       string            // that the current MAIL or RCPT names, for Observe
+	adding     bool              // RCPT runs
 	accepted   int               // recipients that the client knows to be accepted
 	handled    bool              // the Handler has the message
 	discarding bool
@@ -68,7 +70,8 @@ type Session struct {
 	errorsBeforeMail int
 
 	discardAll bool
-	lfOnly     bool // a bare LF ends lines, and has ended all lines so far; see Server.BareLFFrom
+	discardBy  string // the agent that has discarded the current message, or all messages
+	lfOnly     bool   // a bare LF ends lines, and has ended all lines so far; see Server.BareLFFrom
 
 	allowance
 	atConnect allowance // its value after Connect

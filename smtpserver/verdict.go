@@ -13,6 +13,8 @@ type verdict struct {
 	reply   *smtp.SMTPError // the refusal; nil if discard is set
 	by      string          // agent, "handler", or the part of the server
 	to      string          // the refused recipient, if it is about one
+	id      string          // of the message that is refused, if there is no transaction any more
+	from    string          // its reverse-path
 	cause   error           // the error, for the log
 	detail  error           // the agent's error that wraps the reply, for the log
 	close   bool            // 421 or reply, then close
@@ -68,7 +70,7 @@ func (s *Session) pass(v *verdict) (ok bool, err error) {
 	case v == nil:
 		return true, nil
 	case v.discard:
-		s.discard()
+		s.discard(v.by)
 		return true, nil
 	}
 	s.refuse(v)
@@ -80,7 +82,8 @@ func (s *Session) pass(v *verdict) (ok bool, err error) {
 
 // discard marks the current transaction to be discarded. Outside a transaction
 // it marks all later messages of the session.
-func (s *Session) discard() {
+func (s *Session) discard(by string) {
+	s.discardBy = by
 	if s.msg == nil {
 		s.discardAll = true
 		return
@@ -123,6 +126,7 @@ func (s *Session) noteRefusal(v *verdict) {
 		}
 	}
 	s.entry.SetWaiting(nil)
+	s.observeRefusal(v)
 }
 
 // callReset calls Reset of all agents.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/site"
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -60,8 +61,10 @@ type Gateway struct {
 	// Gateway shuts down, and Run returns the error. A task that returns nil
 	// earlier is complete, and the Gateway continues.
 	Tasks []func(ctx context.Context) error
-	// Tracking, if set, records the events of the queue. If it cannot be
-	// written (for example because the disk is full), mail is still delivered.
+	// Tracking, if set, records the events of the queue, and the mail that the
+	// servers refuse, discard or quarantine: see policy.MailTracker. Servers that
+	// have an Observe of their own keep it. If the log cannot be written (for
+	// example because the disk is full), mail is still delivered.
 	Tracking *tracking.Log
 	// Parts are other parts of the relay that inherit settings, for example a
 	// pickup.Folder or a routing.Fetcher in Tasks.
@@ -102,6 +105,7 @@ type Gateway struct {
 
 	once   sync.Once // sets Hostname and shared
 	shared shared
+	mail   *policy.MailTracker // nil without Tracking
 
 	levelsOnce sync.Once // sets levels
 	levels     site.Levels
@@ -197,6 +201,7 @@ func (g *Gateway) track() (stop func()) {
 		g.Tracking.Write(events) // logs its errors
 	}()
 	return func() {
+		g.mail.Flush()
 		events.Close()
 		<-done
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
 	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
+	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -48,6 +49,9 @@ func (g *Gateway) inherit() {
 			logins:   new(smtpserver.LoginLimit),
 			content:  g.ContentBudget,
 		}
+		if g.Tracking != nil && g.Queue != nil {
+			g.mail = &policy.MailTracker{Queue: g.Queue}
+		}
 		g.setHostname()
 		if isHostName(g.Hostname) { // otherwise Validate reports it once, and not for each part
 			g.shared.Hostname = g.Hostname
@@ -58,6 +62,9 @@ func (g *Gateway) inherit() {
 	})
 	for _, srv := range g.servers() {
 		g.shared.give(srv.Server)
+		if g.mail != nil && srv.Server.Observe == nil {
+			srv.Server.Observe = g.mail.Observe
+		}
 	}
 	g.shared.Inherit(g.Queue, g.Tracking)
 	for _, part := range g.Parts {

@@ -55,7 +55,9 @@ var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 func (l *Log) record(e *queue.Event) record {
 	to, status := make([]string, 0, 8), make([]string, 0, 8)
 	for i := range e.Recipients {
-		to = append(to, e.Recipients[i].Addr)
+		if e.Recipients[i].Addr != "" { // a refused session has a reply and no recipient
+			to = append(to, e.Recipients[i].Addr)
+		}
 		status = append(status, oneLine.Replace(e.Recipients[i].Reply))
 	}
 	r := record{
@@ -72,9 +74,12 @@ func (l *Log) record(e *queue.Event) record {
 		messageInfo:             info(e),
 		customData:              formatLabels(e.Labels),
 	}
+	if e.ID == "" && e.From != "" { // refused at MAIL
+		r[senderAddress], r[returnPath] = e.From, "<"+e.From+">"
+	}
 	if e.ID != "" {
 		r[totalBytes] = strconv.FormatInt(e.Size, 10)
-		r[recipientCount] = strconv.Itoa(len(e.Recipients))
+		r[recipientCount] = strconv.Itoa(len(to))
 		r[senderAddress] = e.From
 		r[returnPath] = "<" + e.From + ">"
 		r[directionality] = "Incoming"
@@ -85,10 +90,11 @@ func (l *Log) record(e *queue.Event) record {
 			r[messageSubject] = e.Subject
 		}
 	}
-	if e.Kind == queue.EventReceive {
+	switch e.Kind {
+	case queue.EventReceive, queue.EventReject, queue.EventDrop, queue.EventQuarantine:
 		r[clientIP], r[clientHostname] = e.Origin.ClientAddr, e.Origin.ClientHelo
 		r[serverHostname], r[connectorID] = l.Hostname, e.Origin.Connector
-	} else {
+	default:
 		r[clientHostname] = l.Hostname
 		r[serverIP], r[serverHostname], r[connectorID] = e.Addr, e.Host, e.Hop.Connector
 	}
@@ -106,6 +112,10 @@ func source(e *queue.Event) string {
 			return "SMTP"
 		}
 		return strings.ToUpper(e.Origin.Connector)
+	case queue.EventReject, queue.EventTransfer:
+		return "SMTP"
+	case queue.EventDrop, queue.EventQuarantine:
+		return "AGENT"
 	case queue.EventSend, queue.EventDefer, queue.EventFail, queue.EventThrottle:
 		if e.Host != "" {
 			return "SMTP"
@@ -131,6 +141,12 @@ func info(e *queue.Event) string {
 	}
 	if n := e.Number(); n > 0 {
 		add("event", strconv.Itoa(n))
+	}
+	if e.Count > 1 {
+		add("count", strconv.Itoa(e.Count))
+	}
+	if e.Priority != 0 {
+		add("priority", strconv.Itoa(e.Priority))
 	}
 	if e.Hop.Destination != "" {
 		add("queue", e.Hop.Destination)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // A line reads back as it was written, whatever its columns contain.
@@ -43,6 +45,34 @@ func TestAddresses(t *testing.T) {
 	} {
 		if got := addresses(s); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", s, got, want)
+		}
+	}
+}
+
+// The columns of mail that was refused, and of a message with a priority.
+func TestRefusedColumns(t *testing.T) {
+	l := &Log{Hostname: "relay.example.com"}
+	from := queue.Origin{Connector: "in", ClientAddr: "192.0.2.1", ClientHelo: "pc.example.com"}
+	for _, test := range []struct {
+		e    queue.Event
+		want map[int]string
+	}{
+		{queue.Event{Kind: queue.EventReject, Origin: from, Text: "relay", Count: 312, Recipients: []queue.EventRecipient{{Reply: "550 5.7.1 No"}}},
+			map[int]string{eventID: "REJECT", eventSource: "SMTP", clientIP: "192.0.2.1", clientHostname: "pc.example.com", serverHostname: "relay.example.com",
+				connectorID: "in", recipientStatus: "550 5.7.1 No", recipientAddress: "", messageInfo: "count=312", sourceContext: "relay", recipientCount: "", returnPath: ""}},
+		{queue.Event{Kind: queue.EventReject, Origin: from, From: "a@example.org", Recipients: []queue.EventRecipient{{Reply: "550 5.7.1 No"}}},
+			map[int]string{senderAddress: "a@example.org", returnPath: "<a@example.org>", totalBytes: ""}},
+		{queue.Event{Kind: queue.EventQuarantine, ID: "m1", Related: "q@example.com", Recipients: []queue.EventRecipient{{Addr: "b@example.com"}}},
+			map[int]string{eventID: "QUARANTINE", eventSource: "AGENT", relatedRecipientAddress: "q@example.com", messageInfo: "event=1041", recipientCount: "1", returnPath: "<>"}},
+		{queue.Event{Kind: queue.EventReceive, ID: "m1", Priority: -3}, map[int]string{messageInfo: "event=1019; priority=-3"}},
+		{queue.Event{Kind: queue.EventTransfer, ID: "m1", Host: "mx.example.net", Addr: "192.0.2.25"}, map[int]string{eventID: "BEGINTRANSFER",
+			eventSource: "SMTP", messageInfo: "event=1020", serverIP: "192.0.2.25", serverHostname: "mx.example.net"}},
+	} {
+		r := l.record(&test.e)
+		for column, want := range test.want {
+			if r[column] != want {
+				t.Errorf("%v: %s is %q, want %q", test.e.Kind, columns[column], r[column], want)
+			}
 		}
 	}
 }

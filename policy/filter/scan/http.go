@@ -233,7 +233,9 @@ func (h *HTTP) act(s *smtpserver.Session, m *smtpserver.Message, v *Verdict) err
 		return h.counters.down(h.Logger, "http", m, h.PassWhenDown, err)
 	}
 	if v.Action == "quarantine" {
+		from := envelope.Addresses(m)
 		envelope.Redirect(s, m, h.Quarantine)
+		s.Quarantined(h.Quarantine, from...)
 	}
 	return nil
 }

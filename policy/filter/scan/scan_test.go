@@ -208,6 +208,14 @@ func TestHTTP(t *testing.T) {
 	if got := agenttest.Relay(t, "a@example.org", two, mail, srv.Agent()); !slices.Equal(got.To, []string{"q@example.com"}) {
 		t.Errorf("quarantined to %s", got.To)
 	}
+	var observed []smtpserver.Action
+	watched := agenttest.StartServer(t, &smtpserver.Server{Hostname: "relay.example.com", Agents: []smtpserver.Agent{srv.Agent()},
+		Observe: func(_ *smtpserver.Session, a *smtpserver.Action) { observed = append(observed, *a) }})
+	watched.Dial(t).Send("a@example.org", two, mail)
+	watched.Close() // all calls of Observe have ended
+	if len(observed) != 1 || observed[0].Kind != smtpserver.Quarantined || observed[0].To != "q@example.com" || !slices.Equal(observed[0].Recipients, two) {
+		t.Errorf("observed %+v", observed)
+	}
 	answer = `{"action":"discard"}`
 	s := agenttest.Start(t, srv.Agent())
 	if code, _ := s.Dial(t).Send("a@example.org", to, mail); code != 250 || len(s.Accepted()) > 0 {

@@ -67,13 +67,24 @@ func Redirect(s *smtpserver.Session, m *smtpserver.Message, address string) {
 // released. It removes existing fields of that name.
 func Quarantine(s *smtpserver.Session, m *smtpserver.Message, address string) error {
 	m.Header.Delete(func(f smtpserver.Field) bool { return f.Is("X-Quarantine-Recipient") })
+	from := Addresses(m)
 	for _, r := range m.Recipients {
 		if err := m.Header.Append("X-Quarantine-Recipient: <" + r.Addr + ">\r\n"); err != nil {
 			return err
 		}
 	}
 	Redirect(s, m, address)
+	s.Quarantined(address, from...)
 	return nil
+}
+
+// Addresses returns the addresses of the recipients.
+func Addresses(m *smtpserver.Message) []string {
+	var all []string
+	for i := range m.Recipients {
+		all = append(all, m.Recipients[i].Addr)
+	}
+	return all
 }
 
 // Fold returns a header field. It folds the value at spaces, so that no line is

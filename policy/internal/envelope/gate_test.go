@@ -95,3 +95,23 @@ func TestAddIsLinear(t *testing.T) {
 	c.Want(354, "DATA")
 	c.Want(250, "Subject: x\r\n\r\nx\r\n.")
 }
+
+// Mail in quarantine is an action of the server, by the agent that has sent it there.
+func TestQuarantineIsObserved(t *testing.T) {
+	actions := make(chan smtpserver.Action, 1)
+	srv := &smtpserver.Server{
+		Hostname: "relay.example.com",
+		Observe:  func(_ *smtpserver.Session, a *smtpserver.Action) { actions <- *a },
+		Agents: []smtpserver.Agent{{Name: "scanner", EndOfData: func(_ context.Context, s *smtpserver.Session, m *smtpserver.Message) error {
+			return Quarantine(s, m, "spam@example.com")
+		}}},
+	}
+	s := agenttest.StartServer(t, srv)
+	if code, text := s.Dial(t).Send("a@example.org", []string{"b@example.com", "c@example.com"}, "Subject: x\r\n\r\n"); code != 250 {
+		t.Fatal(code, text)
+	}
+	a := <-actions
+	if a.Kind != smtpserver.Quarantined || a.By != "scanner" || a.To != "spam@example.com" || !slices.Equal(a.Recipients, []string{"b@example.com", "c@example.com"}) {
+		t.Errorf("%+v", a)
+	}
+}
