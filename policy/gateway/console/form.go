@@ -1,0 +1,197 @@
+package console
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxParameters is the maximum number of values in a request.
+const maxParameters = 2 * maxSelected
+
+// readForm returns the parameters of a request. Those of a GET are in its query.
+// Those of a POST are in its body: a form, or a JSON object whose values are
+// strings, numbers, booleans or arrays of them.
+func readForm(w http.ResponseWriter, r *http.Request) (form url.Values, err error) {
+	if r.Method != http.MethodPost {
+		form, err = url.ParseQuery(r.URL.RawQuery)
+	} else {
+		form, err = readBody(http.MaxBytesReader(w, r.Body, maxBody), r.Header.Get("Content-Type"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for _, values := range form {
+		n += len(values)
+	}
+	if n > maxParameters {
+		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("The request has more than %d values.", maxParameters))
+	}
+	return form, nil
+}
+
+func readBody(r io.Reader, contentType string) (url.Values, error) {
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	kind, _, _ := mime.ParseMediaType(contentType)
+	switch {
+	case kind == "application/json":
+		return readJSON(body)
+	case kind == "application/x-www-form-urlencoded", kind == "" && len(body) == 0:
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, refuse(http.StatusBadRequest, "The form cannot be read: "+err.Error())
+		}
+		return form, nil
+	}
+	return nil, refuse(http.StatusUnsupportedMediaType, "The body must be application/json or application/x-www-form-urlencoded.")
+}
+
+func readJSON(body []byte) (url.Values, error) {
+	var object map[string]any
+	if err := json.Unmarshal(body, &object); err != nil {
+		return nil, refuse(http.StatusBadRequest, "The body is not a JSON object: "+err.Error())
+	}
+	form := url.Values{}
+	for name, value := range object {
+		list, is := value.([]any)
+		if !is {
+			list = []any{value}
+		}
+		for _, one := range list {
+			switch v := one.(type) {
+			case string:
+				form.Add(name, v)
+			case bool:
+				form.Add(name, map[bool]string{true: "yes", false: ""}[v])
+			case float64:
+				form.Add(name, strconv.FormatFloat(v, 'f', -1, 64))
+			case nil:
+			default:
+				return nil, wrongParameter(name, "an object is not possible here")
+			}
+		}
+	}
+	return form, nil
+}
+
+// common are parameters that the frame reads, and not the handler.
+var common = map[string]bool{"confirm": true, "reason": true, "done": true}
+
+// decode returns the parameters of a request as a struct. The tag "param" of a
+// field is the name of its parameter. A field may be a string, a []string, an
+// int, an int64, a bool, a time.Time, or a type with UnmarshalText. An empty
+// value is the zero value. A parameter that the struct does not have is an error:
+// a filter with a mistake in a name would otherwise select too much.
+func decode[P any](x *call) (p P, err error) {
+	known := map[string]bool{}
+	v := reflect.ValueOf(&p).Elem()
+	for _, f := range fieldsOf(v.Type(), "param") {
+		known[f.name] = true
+		values := x.form[f.name]
+		if f.name == "id" && x.id != "" {
+			values = []string{x.id}
+		}
+		if len(values) == 0 {
+			continue
+		}
+		field := v.FieldByIndex(f.index)
+		if field.Kind() == reflect.Slice {
+			field.Set(reflect.ValueOf(values))
+			continue
+		}
+		if len(values) > 1 {
+			return p, wrongParameter(f.name, "it has more than one value")
+		}
+		if text := strings.TrimSpace(values[0]); text != "" {
+			if err := setField(field, text); err != nil {
+				return p, wrongParameter(f.name, err.Error())
+			}
+		}
+	}
+	for name := range x.form {
+		if !known[name] && !common[name] {
+			return p, wrongParameter(name, "this page does not have such a parameter")
+		}
+	}
+	return p, nil
+}
+
+// timeForms are the forms of a time: RFC 3339, and those of the input fields of
+// a browser, in UTC.
+var timeForms = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"}
+
+// setField sets a field to the value of a text.
+func setField(field reflect.Value, text string) error {
+	switch to := field.Addr().Interface().(type) {
+	case *string:
+		*to = text
+	case *bool:
+		switch strings.ToLower(text) {
+		case "yes", "true", "on", "1":
+			*to = true
+		case "no", "false", "off", "0":
+			*to = false
+		default:
+			return fmt.Errorf("%q is not yes or no", text)
+		}
+	case *int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		*to = n
+	case *int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		*to = n
+	case *time.Time:
+		for _, form := range timeForms {
+			if t, err := time.Parse(form, text); err == nil {
+				*to = t
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is not a time like 2026-11-28T23:00:00Z", text)
+	case encoding.TextUnmarshaler:
+		return to.UnmarshalText([]byte(text))
+	default:
+		return fmt.Errorf("a parameter cannot be a %T", to)
+	}
+	return nil
+}
+
+// A field is a field of a struct that has a tag.
+type field struct {
+	name  string
+	index []int
+	typ   reflect.Type
+	doc   string
+	omit  bool // JSON leaves it out if it is empty
+}
+
+// fieldsOf returns the fields of a struct that have a tag, those of embedded
+// structs included.
+func fieldsOf(t reflect.Type, tag string) (all []field) {
+	for _, f := range reflect.VisibleFields(t) {
+		name, options, _ := strings.Cut(f.Tag.Get(tag), ",")
+		if f.Anonymous || name == "" || name == "-" {
+			continue
+		}
+		all = append(all, field{name: name, index: f.Index, typ: f.Type, doc: f.Tag.Get("doc"), omit: strings.Contains(options, "omit")})
+	}
+	return all
+}

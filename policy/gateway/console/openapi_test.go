@@ -1,0 +1,168 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// The OpenAPI document has each route, and the answers of the routes are as it
+// says: each field of the JSON is in the schema, and each required field is in
+// the JSON.
+func TestOpenAPIDescribesTheRoutes(t *testing.T) {
+	inWorld(t, &Console{}, func(w *world) {
+		w.submit(mail("bob@down.example"))
+		w.submit(mail("bob@slow.example"))
+		w.post("/queues/suspend", 200, form("domain", "example.org", "confirm", "yes", "reason", "test"), nil)
+		var api struct {
+			OpenAPI    string
+			Paths      map[string]map[string]operation
+			Components struct{ Schemas map[string]schema }
+		}
+		w.get("/openapi.json", &api)
+		if api.OpenAPI != "3.1.0" {
+			t.Errorf("version %q", api.OpenAPI)
+		}
+		described := 0
+		for _, item := range api.Paths {
+			described += len(item)
+		}
+		if described != len(w.console.router.routes) {
+			t.Errorf("%d operations are described, the table has %d", described, len(w.console.router.routes))
+		}
+		for _, r := range w.console.router.routes {
+			op, found := api.Paths[r.path][strings.ToLower(r.method)]
+			if !found || op.Summary == "" || op.Role != r.role.String() {
+				t.Errorf("%s %s: %+v", r.method, r.path, op)
+				continue
+			}
+			if r.view == nil {
+				continue
+			}
+			answer := op.Responses["200"].Content["application/json"].Schema
+			for _, path := range w.samples(r) {
+				var got any
+				if r.method == http.MethodPost {
+					w.post(path, 200, w.sampleForm(r), &got)
+				} else {
+					w.get(path, &got)
+				}
+				for _, fault := range answer.compare(api.Components.Schemas, got, r.path) {
+					t.Error(fault)
+				}
+			}
+		}
+		var p any
+		w.post("/queues/remove", 400, form("a", "b"), &p)
+		ref := api.Paths["/queues"]["get"].Responses["default"].Content["application/problem+json"].Schema
+		for _, fault := range ref.compare(api.Components.Schemas, p, "problem") {
+			t.Error(fault)
+		}
+	})
+}
+
+// samples are the paths of requests that the route answers.
+func (w *world) samples(r route) []string {
+	switch r.path {
+	case "/messages/{id}":
+		all, err := w.queue.Search(w.t.Context(), queue.Filter{}, queue.SearchLimits{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return []string{"/messages/" + all.Messages[0].ID, "/messages/" + all.Messages[1].ID}
+	case "/queues/{id}":
+		return []string{"/queues/internet:down.example", "/queues/internet:slow.example"}
+	}
+	return []string{r.path}
+}
+
+// sampleForm is the form of an action that the route accepts. It is not confirmed.
+func (w *world) sampleForm(r route) map[string][]string {
+	switch {
+	case strings.HasPrefix(r.path, "/messages/"):
+		return form("recipient", "bob@down.example")
+	case r.path == "/suspensions/lift":
+		return form("domain", "example.org")
+	case strings.HasPrefix(r.path, "/queues/"):
+		return form("queue", "internet:down.example")
+	}
+	w.t.Fatalf("no sample for %s", r.path)
+	return nil
+}
+
+type operation struct {
+	Summary   string
+	Role      string `json:"x-role"`
+	Responses map[string]struct {
+		Content map[string]struct{ Schema schema }
+	}
+}
+
+type schema struct {
+	Ref                  string `json:"$ref"`
+	Type                 string
+	Properties           map[string]schema
+	Required             []string
+	Items                *schema
+	AdditionalProperties json.RawMessage
+}
+
+// compare returns how a value differs from the schema.
+func (s schema) compare(schemas map[string]schema, value any, at string) (faults []string) {
+	if s.Ref != "" {
+		s = schemas[strings.TrimPrefix(s.Ref, "#/components/schemas/")]
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		if s.Type != "object" {
+			return []string{fmt.Sprintf("%s: an object, want %q", at, s.Type)}
+		}
+		if s.Properties == nil { // a map
+			return nil
+		}
+		for name, one := range v {
+			p, found := s.Properties[name]
+			if !found {
+				faults = append(faults, fmt.Sprintf("%s: the field %s is not described", at, name))
+				continue
+			}
+			faults = append(faults, p.compare(schemas, one, at+"."+name)...)
+		}
+		for _, name := range s.Required {
+			if _, found := v[name]; !found {
+				faults = append(faults, fmt.Sprintf("%s: the field %s is missing", at, name))
+			}
+		}
+	case []any:
+		if s.Type != "array" || s.Items == nil {
+			return []string{fmt.Sprintf("%s: an array, want %q", at, s.Type)}
+		}
+		for _, one := range v {
+			faults = append(faults, s.Items.compare(schemas, one, at+"[]")...)
+		}
+	case string, bool, float64:
+		kinds := map[string][]string{"string": {"string"}, "bool": {"boolean"}, "float64": {"integer", "number"}}[fmt.Sprintf("%T", v)]
+		if !slices.Contains(kinds, s.Type) {
+			faults = append(faults, fmt.Sprintf("%s: %v, want %q", at, v, s.Type))
+		}
+	default:
+		faults = append(faults, fmt.Sprintf("%s: null", at))
+	}
+	return faults
+}
+
+// A viewer sees only pages, and no menu entries for operators.
+func TestMenuOfAViewer(t *testing.T) {
+	inWorld(t, &Console{Authorize: asViewer}, func(w *world) {
+		w.token = ""
+		if page := w.page("/", 200); strings.Contains(page, "Audit") || !strings.Contains(page, "vera (viewer)") || strings.Contains(page, "Log out") {
+			t.Error(page)
+		}
+		w.page("/audit", 403)
+	})
+}

@@ -1,0 +1,210 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+const (
+	pageRows    = 100  // rows of a page, unless the client wants another number
+	maxPageRows = 1000 // (Exchange)
+)
+
+// queuesParams select and sort next hops.
+type queuesParams struct {
+	Status      queue.QueueStatus `param:"status" doc:"Only next hops with this status: ready, active, retry, connecting, suspended, scheduled or aside."`
+	Connector   string            `param:"connector" doc:"Only next hops of this send connector. * matches any text."`
+	Destination string            `param:"destination" doc:"Only next hops with this destination. * matches any text."`
+	Sort        string            `param:"sort" doc:"The order: name (default), messages, oldest, bytes or deliveries. All but name begin with the largest."`
+	After       string            `param:"after" doc:"The key of the last next hop of the page before."`
+	Limit       int               `param:"limit" doc:"Rows of the page, at most 1000. Default 100."`
+}
+
+// queuesView is a page of next hops.
+type queuesView struct {
+	Queues []queueView `json:"queues"`
+	Total  int         `json:"total" doc:"The number of next hops that the filter selects."`
+	Next   string      `json:"next,omitempty" doc:"The value of the parameter after for the next page."`
+
+	Filter queuesParams `json:"-"`
+}
+
+// queueView is one next hop.
+type queueView struct {
+	Key         string    `json:"key" doc:"Identifies the next hop in the parameter queue."`
+	Connector   string    `json:"connector"`
+	Destination string    `json:"destination"`
+	Status      string    `json:"status"`
+	Messages    int       `json:"messages" doc:"Messages in the store for this next hop."`
+	Bytes       int64     `json:"bytes"`
+	InMemory    int       `json:"inMemory" doc:"Parts of active messages."`
+	Deliveries  int       `json:"deliveries" doc:"Deliveries in progress."`
+	Concurrency int       `json:"concurrency" doc:"The maximum number of deliveries that the queue allows now."`
+	Oldest      time.Time `json:"oldest,omitzero" doc:"When the oldest message was received."`
+	LastError   string    `json:"lastError,omitempty" doc:"The reply or the error of the last attempt that could not reach the next hop."`
+	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
+	NextRetry   time.Time `json:"nextRetry,omitzero"`
+	Delivered   uint64    `json:"delivered" doc:"Recipients since the time in since."`
+	Deferred    uint64    `json:"deferred" doc:"Recipients since the time in since."`
+	Failed      uint64    `json:"failed" doc:"Recipients since the time in since."`
+	Attempts    uint64    `json:"attempts" doc:"Attempts since the time in since."`
+	Since       time.Time `json:"since,omitzero"`
+
+	Suspension *suspensionView `json:"suspension,omitempty" doc:"What suspends the next hop."`
+}
+
+// viewOfQueue returns the view of a next hop.
+func viewOfQueue(i queue.QueueInfo) queueView {
+	v := queueView{
+		Key: keyOf(i.Hop), Connector: i.Hop.Connector, Destination: i.Hop.Destination, Status: i.Status.String(),
+		Messages: i.Stored, Bytes: i.Bytes, InMemory: i.InMemory, Deliveries: i.Deliveries, Concurrency: i.Concurrency,
+		Oldest: i.Oldest, LastErrorAt: i.LastErrorAt, NextRetry: i.NextRetry,
+		Delivered: i.Counts.Delivered, Deferred: i.Counts.Deferred, Failed: i.Counts.Failed, Attempts: i.Counts.Attempts, Since: i.Since,
+	}
+	if !i.LastErrorAt.IsZero() {
+		v.LastError = replyText(i.LastError)
+	}
+	if i.Suspension != nil {
+		s := viewOfSuspension(*i.Suspension)
+		v.Suspension = &s
+	}
+	return v
+}
+
+// Name returns the destination, or what the messages without one wait for.
+func (v queueView) Name() string {
+	return cmp.Or(v.Destination, "(several or not routed)")
+}
+
+// IsHop reports whether it is a next hop: the actions on queues apply to it.
+func (v queueView) IsHop() bool { return v.Destination != "" && v.Status != queue.QueueAside.String() }
+
+// keyOf returns the key of a next hop: both parts are escaped as in a query, so
+// the colon between them is the only one.
+func keyOf(hop queue.NextHop) string {
+	return url.QueryEscape(hop.Connector) + ":" + url.QueryEscape(hop.Destination)
+}
+
+// hopOf returns the next hop of a key.
+func hopOf(key string) (queue.NextHop, error) {
+	connector, destination, has := strings.Cut(key, ":")
+	c, err := url.QueryUnescape(connector)
+	d, err2 := url.QueryUnescape(destination)
+	if !has || err != nil || err2 != nil {
+		return queue.NextHop{}, wrongParameter("queue", "it is not the key of a next hop")
+	}
+	return queue.NextHop{Connector: c, Destination: d}, nil
+}
+
+// replyText returns the reply of a host, with its name, or the local error.
+func replyText(r queue.Result) string {
+	e := r.Reply.EnhancedCode
+	text := fmt.Sprintf("%d %d.%d.%d %s", r.Reply.Code, e[0], e[1], e[2], r.Reply.Message)
+	switch {
+	case r.Reply.Code == 0 && r.Err != nil:
+		text = r.Err.Error()
+	case r.Reply.Code == 0:
+		return ""
+	}
+	if r.Host != "" {
+		text = r.Host + ": " + text
+	}
+	return text
+}
+
+// queueOrderNames and queueStatuses are the choices of the filter.
+var (
+	queueOrderNames = []string{"name", "messages", "oldest", "bytes", "deliveries"}
+	queueStatuses   = []string{"ready", "active", "retry", "connecting", "suspended", "scheduled", "aside"}
+)
+
+var queueOrders = map[string]func(a, b queue.QueueInfo) int{
+	"":           func(a, b queue.QueueInfo) int { return 0 },
+	"name":       func(a, b queue.QueueInfo) int { return 0 },
+	"messages":   func(a, b queue.QueueInfo) int { return cmp.Compare(b.Stored, a.Stored) },
+	"bytes":      func(a, b queue.QueueInfo) int { return cmp.Compare(b.Bytes, a.Bytes) },
+	"deliveries": func(a, b queue.QueueInfo) int { return cmp.Compare(b.Deliveries, a.Deliveries) },
+	"oldest": func(a, b queue.QueueInfo) int {
+		if a.Oldest.IsZero() != b.Oldest.IsZero() {
+			return map[bool]int{true: 1, false: -1}[a.Oldest.IsZero()]
+		}
+		return a.Oldest.Compare(b.Oldest)
+	},
+}
+
+func showQueues(x *call, p queuesParams) (*queuesView, error) {
+	order, known := queueOrders[p.Sort]
+	if !known {
+		return nil, wrongParameter("sort", fmt.Sprintf("%q is not name, messages, oldest, bytes or deliveries", p.Sort))
+	}
+	limit, err := rows(p.Limit)
+	if err != nil {
+		return nil, err
+	}
+	all, err := x.console.Gateway.Queue.Queues(x.ctx())
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(i queue.QueueInfo) bool { return !p.selects(i) })
+	slices.SortStableFunc(all, order)
+	v := &queuesView{Queues: []queueView{}, Total: len(all), Filter: p}
+	begin := 0
+	if p.After != "" {
+		begin = slices.IndexFunc(all, func(i queue.QueueInfo) bool { return keyOf(i.Hop) == p.After }) + 1
+	}
+	for _, i := range all[begin:min(begin+limit, len(all))] {
+		v.Queues = append(v.Queues, viewOfQueue(i))
+	}
+	if begin+limit < len(all) {
+		v.Next = v.Queues[len(v.Queues)-1].Key
+	}
+	return v, nil
+}
+
+// selects reports whether the filter selects a next hop.
+func (p *queuesParams) selects(i queue.QueueInfo) bool {
+	return (p.Status == 0 || p.Status == i.Status) &&
+		wildcard.Match(p.Connector, i.Hop.Connector) && wildcard.Match(p.Destination, i.Hop.Destination)
+}
+
+// rows returns the number of rows of a page.
+func rows(limit int) (int, error) {
+	switch {
+	case limit == 0:
+		return pageRows, nil
+	case limit < 0 || limit > maxPageRows:
+		return 0, wrongParameter("limit", fmt.Sprintf("%d is not 1 to %d", limit, maxPageRows))
+	}
+	return limit, nil
+}
+
+// oneParams select one next hop.
+type oneParams struct {
+	ID string `param:"id" doc:"The key of the next hop."`
+}
+
+func showQueue(x *call, p oneParams) (*queueView, error) {
+	hop, err := hopOf(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	all, err := x.console.Gateway.Queue.Queues(x.ctx())
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range all {
+		if i.Hop == hop {
+			v := viewOfQueue(i)
+			return &v, nil
+		}
+	}
+	return nil, refuse(http.StatusNotFound, "This next hop has no mail and no state.")
+}

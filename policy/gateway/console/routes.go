@@ -1,0 +1,55 @@
+package console
+
+import (
+	"slices"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// routes returns the table of the console. Its order is that of the menu. See
+// route for how to add a page.
+func routes() []route {
+	return slices.Concat(
+		[]route{
+			view("/overview", "Overview", "overview.html", "The state of the relay.", showOverview).inMenu("Overview"),
+			raw("/events", "text/event-stream", "The totals of the page Overview, every two seconds, as events with the name totals.", streamTotals).bounded(boundStream),
+		},
+		queueRoutes(),
+		messageRoutes(),
+		[]route{
+			view("/audit", "Audit", "audit.html", "The last actions, the newest first. Only those since the start of the relay.", showAudit).inMenu("Audit").forOperators(),
+			raw("/openapi.json", "application/json", "This document.", writeOpenAPI),
+		},
+	)
+}
+
+func queueRoutes() []route {
+	return []route{
+		view("/queues", "Queues", "queues.html", "The next hops that have mail or a state.", showQueues).inMenu("Queues"),
+		view("/queues/{id}", "Queue", "queue.html", "One next hop.", showQueue),
+		action("/queues/suspend", "Suspends next hops or a domain.", planSuspendQueues),
+		action("/queues/resume", "Resumes next hops that are suspended.", planResumeQueues),
+		action("/queues/retry", "Retries the mail of next hops now.", planRetryQueues),
+		action("/queues/redirect", "Sends the messages of next hops to another next hop.", planRedirectQueues),
+		action("/queues/remove", "Removes the messages of next hops.", planRemoveQueues),
+		view("/suspensions", "Suspensions", "suspensions.html", "The suspensions of next hops and domains.", showSuspensions).inMenu("Suspensions"),
+		action("/suspensions/lift", "Ends a suspension.", planLift),
+		view("/age", "Age", "age.html", "How old the mail is, by domain: the table of qshape.", showAge).inMenu("Age").bounded(boundSearch),
+	}
+}
+
+func messageRoutes() []route {
+	return []route{
+		view("/messages", "Messages", "messages.html", "Messages in the queue.", showMessages).inMenu("Messages").bounded(boundSearch),
+		view("/messages/{id}", "Message", "message.html", "One message.", showMessage).bounded(boundSearch),
+		raw("/messages/{id}/content", "application/octet-stream", "The content of a message, as a file.", writeContent).forOperators().bounded(boundExport),
+		messageAction("suspend", "Suspends messages.", "Suspend", "They are not delivered until they are resumed.", queue.Suspend()),
+		messageAction("resume", "Resumes suspended messages.", "Resume", "They are delivered again.", queue.Resume()),
+		messageAction("retry", "Makes messages due at once.", "Retry", "They are due at once. Suspended messages stay suspended.", queue.RetryNow()),
+		messageAction("resubmit", "Routes messages again, as if they were new. Poison messages and bad mail are released.", "Resubmit", "They are routed again, as if they were new. Of poison messages and bad mail, copies are submitted.", queue.Resubmit()),
+		messageAction("expire", "Expires messages at once.", "Expire", "The senders get the failure report.", queue.Expire()),
+		action("/messages/redirect", "Sends messages to another next hop.", planRedirectMessages),
+		action("/messages/remove", "Removes messages.", planRemoveMessages),
+		view("/bad", "Bad mail", "bad.html", "The messages that the relay has set aside for an operator.", showBad).inMenu("Bad mail").bounded(boundSearch),
+	}
+}

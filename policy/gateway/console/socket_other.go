@@ -1,0 +1,17 @@
+//go:build !linux
+
+package console
+
+import (
+	"errors"
+	"net"
+	"runtime"
+)
+
+var errNoSocket = errors.New("the user of a client cannot be checked on " + runtime.GOOS + "; use Address")
+
+func checkSocket(string) error { return errNoSocket }
+
+func listenSocket(string) (net.Listener, error) { return nil, errNoSocket }
+
+func peerUID(*net.UnixConn) (uint32, error) { return 0, errNoSocket }
