@@ -20,6 +20,9 @@ func TestDoubling(t *testing.T) {
 			}
 		},
 		"Repairs":            func(s string) { header.Repairs(strings.NewReader(s), int64(len(s))) },
+		"TraceHops":          func(s string) { header.TraceHops([]byte(s)) },
+		"TraceHops, one":     func(s string) { header.TraceHops([]byte("Received: " + s)) },
+		"TraceHops, many":    func(s string) { header.TraceHops([]byte(strings.Repeat("Received: a b\r\n", len(s)/16))) },
 		"Hops":               func(s string) { header.Hops(strings.NewReader(s), int64(len(s)), "a") },
 		"By":                 func(s string) { header.By(s) },
 		"All":                func(s string) { header.Get([]byte(s), "X") },
