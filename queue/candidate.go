@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
 	"github.com/bridgehead-mail/bridgehead/queue/dsn"
@@ -45,7 +46,7 @@ func (q *Queue) examine(ctx context.Context, f *Filter, e *Entry) (*candidate, e
 			return nil, err
 		}
 	}
-	c := &candidate{entry: e, message: m, status: q.statusOf(e, m, order, isActive)}
+	c := &candidate{entry: e, message: m, status: q.statusOf(attempted(e, m), order, isActive)}
 	if !f.envelope(c) || !wildcard.Match(f.Subject, c.subjectFor(f)) || !q.waitsForHop(ctx, f, c) {
 		return nil, nil
 	}
@@ -61,15 +62,17 @@ func (c *candidate) subjectFor(f *Filter) string {
 	return subject
 }
 
+// attempted returns e with Attempted as it is in the message.
+func attempted(e *Entry, m *Message) *Entry {
+	known := *e
+	known.Attempted = slices.ContainsFunc(m.Recipients, func(r *Recipient) bool { return r.Attempts > 0 })
+	return &known
+}
+
 // statusOf returns the status of a message. order is the operation that was ordered
 // while it is active.
-func (q *Queue) statusOf(e *Entry, m *Message, order Op, isActive bool) MessageStatus {
-	known := *e
-	known.Attempted = false
-	for _, r := range m.Recipients {
-		known.Attempted = known.Attempted || r.Attempts > 0
-	}
-	s := known.Status(q.clock.wall())
+func (q *Queue) statusOf(e *Entry, order Op, isActive bool) MessageStatus {
+	s := e.Status(q.clock.wall())
 	switch {
 	case s != MessageReady && s != MessageRetry && s != MessageHeld:
 	case order.what == opSuspend:

@@ -29,15 +29,6 @@ type MessagePage struct {
 	Examined int // how many messages were read
 }
 
-// A MessageCount is the result of [Queue.Count].
-type MessageCount struct {
-	Messages int
-	// Complete means that Messages is the whole number. Otherwise Count has
-	// reached a limit, and there are at least Messages.
-	Complete bool
-	Examined int // how many messages were read
-}
-
 // A budget counts the work of a search.
 type budget struct {
 	SearchLimits
@@ -68,7 +59,7 @@ func (q *Queue) Search(ctx context.Context, f Filter, l SearchLimits) (*MessageP
 	}
 	page, b := new(MessagePage), newBudget(l)
 	last := f.After
-	for e, err := range q.candidates(ctx, &f) {
+	for e, err := range q.candidates(ctx, &f, q.search(&f)) {
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +107,7 @@ func (q *Queue) Messages(ctx context.Context, f Filter) iter.Seq2[*MessageInfo, 
 // matches iterates over the messages that f selects.
 func (q *Queue) matches(ctx context.Context, f *Filter) iter.Seq2[*candidate, error] {
 	return func(yield func(*candidate, error) bool) {
-		for e, err := range q.candidates(ctx, f) {
+		for e, err := range q.candidates(ctx, f, q.search(f)) {
 			var c *candidate
 			if err == nil {
 				c, err = q.examine(ctx, f, e)
@@ -132,67 +123,29 @@ func (q *Queue) matches(ctx context.Context, f *Filter) iter.Seq2[*candidate, er
 	}
 }
 
-// Count counts the messages in the queue that f selects. If the Store is a
-// [Searcher], it reads a message only if f has a Subject, Client, Labels, a pattern
-// with '*', or a Hop for which the message might wait among others. It ends when it
-// has reached a limit of l; l.Messages is ignored.
-func (q *Queue) Count(ctx context.Context, f Filter, l SearchLimits) (MessageCount, error) {
-	return q.countMatches(ctx, f, l, func(MessageStatus) bool { return true })
-}
-
-// CountFor counts the messages on which Do would perform op now, as Count does. It
-// changes nothing.
-func (q *Queue) CountFor(ctx context.Context, f Filter, op Op, l SearchLimits) (MessageCount, error) {
-	return q.countMatches(ctx, f, l, op.concerns)
-}
-
-func (q *Queue) countMatches(ctx context.Context, f Filter, l SearchLimits, counts func(MessageStatus) bool) (MessageCount, error) {
-	q.setup()
-	if q.Store == nil {
-		return MessageCount{}, errNoStore
-	}
-	n, b := MessageCount{}, newBudget(l)
-	for e, err := range q.candidates(ctx, &f) {
-		if err != nil {
-			return n, err
-		}
-		if b.spent() {
-			return n, nil
-		}
-		b.examined++
-		n.Examined = b.examined
-		c, err := q.examine(ctx, &f, e)
-		if err != nil {
-			return n, err
-		}
-		if c != nil && counts(c.status) {
-			n.Messages++
-		}
-	}
-	n.Complete = true
-	return n, nil
-}
-
-// candidates iterates over the entries of the messages that f may select, in the
-// order of their IDs.
-func (q *Queue) candidates(ctx context.Context, f *Filter) iter.Seq2[*Entry, error] {
+// candidates iterates over the entries of the messages that f may select and s
+// selects, in the order of their IDs.
+func (q *Queue) candidates(ctx context.Context, f *Filter, s Search) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
-		s := q.search(f)
-		switch f.Status {
-		case MessageActive, MessagePendingSuspend, MessagePendingRemove:
-			for _, id := range q.activeIDs(f.After) {
-				if s.ID = id; (f.ID == "" || f.ID == id) && !q.candidatesOf(ctx, f, s, yield) {
-					return
-				}
-			}
-		default:
+		if !f.active() {
 			q.candidatesOf(ctx, f, s, yield)
+			return
+		}
+		for _, id := range q.activeIDs(f.After) {
+			if s.ID = id; (f.ID == "" || f.ID == id) && !q.candidatesOf(ctx, f, s, yield) {
+				return
+			}
 		}
 	}
 }
 
-// candidatesOf is candidates for those messages that s selects. It returns false
-// if the iteration must end.
+// active reports whether f selects only active messages.
+func (f *Filter) active() bool {
+	return f.Status == MessageActive || f.Status == MessagePendingSuspend || f.Status == MessagePendingRemove
+}
+
+// candidatesOf calls yield for the candidates until it returns false. It then
+// returns false.
 func (q *Queue) candidatesOf(ctx context.Context, f *Filter, s Search, yield func(*Entry, error) bool) bool {
 	for e, err := range q.entries(ctx, s) {
 		if err != nil {

@@ -141,16 +141,31 @@ func (q *Queue) waitsFor(ctx context.Context, m *Message, stored NextHop) (gs gr
 
 // activeCopy returns a copy of an active message.
 func (q *Queue) activeCopy(id string) (m *Message, order Op, ok bool) {
+	q.withActive(id, func(a *active) { m, order, ok = a.copy(), a.ordered(), true })
+	return m, order, ok
+}
+
+// activeOrder reports whether a message is active, and which operation was ordered.
+func (q *Queue) activeOrder(id string) (order Op, ok bool) {
+	q.withActive(id, func(a *active) { order, ok = a.ordered(), true })
+	return order, ok
+}
+
+// withActive calls f, in a step, if a message is active.
+func (q *Queue) withActive(id string, f func(*active)) {
 	q.locked(func(core *sched.Scheduler) {
-		if am := core.Message(id); am != nil {
-			a := activeOf(am)
-			m, ok = a.copy(), true
-			if a.order != nil {
-				order = *a.order
-			}
+		if m := core.Message(id); m != nil {
+			f(activeOf(m))
 		}
 	})
-	return m, order, ok
+}
+
+// ordered returns the operation to perform when the attempts have ended.
+func (a *active) ordered() (order Op) {
+	if a.order != nil {
+		order = *a.order
+	}
+	return order
 }
 
 // copy returns a copy of the message and its recipients. It is called in a step.

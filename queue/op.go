@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"iter"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -87,16 +86,14 @@ func Remove(report bool) Op {
 func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 	q.setup()
 	op.by = operatorOf(ctx)
-	type target struct {
-		id  string
-		hop NextHop
-	}
 	var targets []target // all of them first, so that Do does not meet the copies of Resubmit
-	for info, err := range q.targets(ctx, f, op) {
+	for t, err := range q.targets(ctx, &f) {
 		if err != nil {
 			return 0, err
 		}
-		targets = append(targets, target{info.ID, info.stored})
+		if op.concerns(t.status) {
+			targets = append(targets, t)
+		}
 	}
 	for _, t := range targets {
 		done, err := q.do(ctx, t.id, t.hop, op)
@@ -108,17 +105,6 @@ func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 		}
 	}
 	return n, nil
-}
-
-// targets iterates over the messages that f selects and that op applies to.
-func (q *Queue) targets(ctx context.Context, f Filter, op Op) iter.Seq2[*MessageInfo, error] {
-	return func(yield func(*MessageInfo, error) bool) {
-		for info, err := range q.Messages(ctx, f) {
-			if (err != nil || op.concerns(info.Status)) && !yield(info, err) {
-				return
-			}
-		}
-	}
 }
 
 // concerns reports whether the operation applies to a message with status s.

@@ -56,18 +56,29 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 }
 
 // startStored makes the stored messages due that wait for a matching hop, and
-// returns their number.
+// returns their number. It looks only at the messages that are stored under a
+// matching hop, and at those that wait for several hops or for an unknown one.
 func (q *Queue) startStored(ctx context.Context, match func(NextHop) bool) (n int, err error) {
-	for e, err := range q.Store.List(ctx, Query{}) {
-		if err != nil {
-			return n, err
+	sums, err := q.Store.Hops(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for i := range sums {
+		hop := &sums[i].Hop
+		if *hop != (NextHop{}) && (aside(*hop) || !match(*hop)) {
+			continue
 		}
-		started, err := q.start(ctx, e, match)
-		if err != nil {
-			return n, err
-		}
-		if started {
-			n++
+		for e, err := range q.Store.List(ctx, Query{Hop: hop}) {
+			if err != nil {
+				return n, err
+			}
+			started, err := q.start(ctx, e, match)
+			if err != nil {
+				return n, err
+			}
+			if started {
+				n++
+			}
 		}
 	}
 	return n, nil

@@ -42,6 +42,15 @@ func (l *blocks[E]) insert(b, i int, e E) {
 	l.list = slices.Insert(l.list, b+1, block[E]{items: right})
 }
 
+// append adds an element at the end.
+func (l *blocks[E]) append(e E) {
+	b, i := 0, 0
+	if n := len(l.list); n > 0 {
+		b, i = n-1, len(l.list[n-1].items)
+	}
+	l.insert(b, i, e)
+}
+
 // remove removes the element at position i of block b.
 func (l *blocks[E]) remove(b, i int) {
 	l.n--

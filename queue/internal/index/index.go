@@ -60,7 +60,7 @@ type Index[T any] struct {
 
 	byState               [states]blocks[Slot]
 	bySender, byRecipient blocks[posting]
-	loading               bool // by Load: the three lists above are not kept until Open
+	loading               bool // by Load: of the lists, only ids is kept until Open
 }
 
 const slabLen = 1024

@@ -61,10 +61,21 @@ func (x *Index[T]) before(a, b Slot) bool {
 
 // enter puts an entry into the lane of its hop and level.
 func (x *Index[T]) enter(s Slot, e *Entry[T]) {
+	if x.loading {
+		return
+	}
 	h := x.hops.extra(e.hop)
+	x.insert(&h.ids, s)
+	l := x.addToLane(h, s, e)
+	x.up(l, int(e.pos))
+	x.laneMoved(e.level, l)
+}
+
+// addToLane adds an entry at the end of its lane and to the sums of its hop. The caller
+// restores the order of the lane.
+func (x *Index[T]) addToLane(h *hopState, s Slot, e *Entry[T]) *lane {
 	h.count++
 	h.bytes += e.Size
-	x.insert(&h.ids, s)
 	l := h.lanes[e.level]
 	if l == nil {
 		l = &lane{hop: e.hop, pos: len(x.levels[e.level])}
@@ -73,12 +84,14 @@ func (x *Index[T]) enter(s Slot, e *Entry[T]) {
 	}
 	l.heap = append(l.heap, s)
 	e.pos = uint32(len(l.heap) - 1)
-	x.up(l, int(e.pos))
-	x.laneMoved(e.level, l)
+	return l
 }
 
 // leave takes an entry out of its lane. It deletes a lane that becomes empty.
 func (x *Index[T]) leave(s Slot, e *Entry[T]) {
+	if x.loading {
+		return
+	}
 	h := x.hops.extra(e.hop)
 	h.count--
 	h.bytes -= e.Size
@@ -103,6 +116,9 @@ func (x *Index[T]) leave(s Slot, e *Entry[T]) {
 
 // moved restores the order after the times of an entry have changed.
 func (x *Index[T]) moved(s Slot, e *Entry[T]) {
+	if x.loading {
+		return
+	}
 	l := x.hops.extra(e.hop).lanes[e.level]
 	x.fix(l, int(e.pos))
 	x.laneMoved(e.level, l)

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// Load tells the index that many messages are added before Open. The lists that only
-// searches need are then built by Open: this is faster than to keep them for each
-// message.
+// Load tells the index that many messages are added before Open. Until then, only the
+// list of all messages is kept, and Claim, Next, Page and searches must not be called.
+// Open builds the other lists: this is faster than to keep them for each message.
 func (x *Index[T]) Load() { x.loading = true }
 
-// buildLists builds the lists that only searches need.
+// buildLists builds the lists that were not kept.
 func (x *Index[T]) buildLists() {
 	x.loading = false
 	shown := x.After("", x.count)
@@ -19,6 +19,9 @@ func (x *Index[T]) buildLists() {
 	senders, recipients := make([]uint64, 0, len(shown)), make([]uint64, 0, len(shown))
 	for rank, s := range shown {
 		e := x.At(s)
+		h := x.hops.extra(e.hop)
+		h.ids.append(s)
+		x.addToLane(h, s, e)
 		if e.state = x.stateOf(e); e.state != noState {
 			byState[e.state] = append(byState[e.state], s)
 		}
@@ -30,6 +33,7 @@ func (x *Index[T]) buildLists() {
 			}
 		}
 	}
+	x.reorder()
 	for n := range byState {
 		x.byState[n] = build(byState[n])
 	}
