@@ -113,8 +113,6 @@ func (s *security) proof(c *Client) int {
 		return proofPlain
 	case s.policy == policyDANE && s.verify != nil:
 		return proofDANE
-	case s.policy == TLSDANE.String():
-		return proofDANE
 	case s.policy == policySTS:
 		return proofSTS
 	case s.verify != nil:

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //	S: <tls>       the host's side of a TLS handshake
 //	S: <hang>      the host sends nothing until the client closes
 //	S: x<crlf>y    two lines at once
+//	S: <pause>     the host waits for a minute
 //	S: <freeze>    as hang, and the host does not read either
 //	C: <nodot>     the client closes without a final dot
 //	C: <garble>    a TLS handshake, answered with a line that is not TLS
@@ -120,6 +122,8 @@ func (n *network) play(conn net.Conn, script string, closed <-chan struct{}) err
 				return fmt.Errorf("client sent %q, want it to close", rest)
 			}
 			return nil
+		case line == "S: <pause>":
+			time.Sleep(time.Minute)
 		case line == "S: <freeze>":
 			<-closed
 			return nil

@@ -17,14 +17,14 @@ const maxBounds = 24
 type Scale struct {
 	bounds [maxBounds]int64 // upper bounds, inclusive, ascending
 	n      int
-	unit   float64 // the value of 1 in a Snapshot
+	time   bool // the values are nanoseconds, and seconds in a Snapshot
 }
 
 // Durations returns a Scale of durations. A Histogram then counts nanoseconds
 // (int64(time.Since(start))), and its Snapshot has seconds. There are at most
 // 24 bounds, in ascending order.
 func Durations(bounds ...time.Duration) *Scale {
-	s := &Scale{unit: 1e-9, n: len(bounds)}
+	s := &Scale{time: true, n: len(bounds)}
 	for i, b := range bounds {
 		s.bounds[i] = int64(b)
 	}
@@ -34,9 +34,17 @@ func Durations(bounds ...time.Duration) *Scale {
 // Numbers returns a Scale of plain numbers, such as bytes or messages. There are
 // at most 24 bounds, in ascending order.
 func Numbers(bounds ...int64) *Scale {
-	s := &Scale{unit: 1, n: len(bounds)}
+	s := &Scale{n: len(bounds)}
 	copy(s.bounds[:], bounds)
 	return s
+}
+
+// value returns v as a Snapshot has it. Seconds are exact, as in 0.005.
+func (s *Scale) value(v int64) float64 {
+	if s.time {
+		return time.Duration(v).Seconds()
+	}
+	return float64(v)
 }
 
 const (
@@ -95,16 +103,13 @@ func (h *Histogram) Snapshot() Snapshot {
 	s := h.scale()
 	r := Snapshot{Bounds: make([]float64, s.n), Counts: make([]int64, s.n+1)}
 	for i := range r.Bounds {
-		r.Bounds[i] = float64(s.bounds[i]) * s.unit
-		if s.unit != 1 {
-			r.Bounds[i] = time.Duration(s.bounds[i]).Seconds() // exactly, as in 0.005
-		}
+		r.Bounds[i] = s.value(s.bounds[i])
 	}
 	for i := range r.Counts {
 		r.Counts[i] = h.counts[i].Load()
 		r.Count += r.Counts[i]
 	}
-	r.Sum = float64(h.sum.Load()) * s.unit
+	r.Sum = s.value(h.sum.Load())
 	return r
 }
 
