@@ -129,7 +129,7 @@ func TestScrapeBeforeRun(t *testing.T) {
 }
 
 // A nextHopRoute gives each recipient the next hop of its local part.
-type nextHopRoute struct{ discard }
+type nextHopRoute struct{}
 
 func (nextHopRoute) Route(_ context.Context, _ *queue.Message, r *queue.Recipient) (queue.NextHop, error) {
 	local, _, _ := strings.Cut(r.Addr, "@")
