@@ -87,6 +87,9 @@
 // [Queue.Queues] lists the next hops and [Queue.Messages] lists the messages.
 // [Queue.Do] performs an operation on the messages that a [Filter] selects:
 // suspend, resume, retry, resubmit, redirect, expire or remove.
+// [Queue.CountFor] says how many messages that would be. For pages of a user
+// interface, [Queue.QueuePage] and [Queue.Search] return a part of the lists at
+// a cost with a limit. [Queue.Shape] is the table of Postfix's qshape.
 // [Queue.SuspendQueue] and [Queue.RetryQueues] act on next hops with all of
 // their mail. [Queue.Freeze] refuses new mail, [Queue.Pause] stops deliveries,
 // and [Queue.Drain] empties the Queue. Call [Queue.SettingsChanged] after a
@@ -118,4 +121,7 @@
 // died ([Limits].Interrupted times in a row), the last time alone. The Queue
 // does not attempt them again. An operator can resubmit them. When the queue lifetime is over, the
 // sender gets the failure report.
+//
+// A Store that is also a [Searcher] finds messages by address and status at a cost
+// that does not depend on how many others it has.
 package queue

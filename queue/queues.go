@@ -105,6 +105,10 @@ func (i *QueueInfo) describe(h *sched.Hop, c *clock) {
 	i.InMemory, i.Deliveries, i.Concurrency = info.Queued+info.Inflight, info.Inflight, info.Window
 	i.LastError, i.LastErrorAt, i.NextRetry = data.last, c.wallOf(info.DownAt), c.wallOf(info.Next)
 	i.Counts, i.Since = data.counts, data.since
-	i.Status = [...]QueueStatus{sched.Idle: QueueReady, sched.Working: QueueActive, sched.Suspended: QueueSuspended,
-		sched.Closed: QueueScheduled, sched.Dead: QueueRetry, sched.Connecting: QueueConnecting}[info.State]
+	i.Status = queueStatus(info.State)
+}
+
+func queueStatus(s sched.State) QueueStatus {
+	return [...]QueueStatus{sched.Idle: QueueReady, sched.Working: QueueActive, sched.Suspended: QueueSuspended,
+		sched.Closed: QueueScheduled, sched.Dead: QueueRetry, sched.Connecting: QueueConnecting}[s]
 }

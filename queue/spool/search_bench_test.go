@@ -101,6 +101,15 @@ func BenchmarkMillionSearch(b *testing.B) {
 			}
 		}
 	})
+	for name, o := range map[string]queue.QueueOrder{"name": queue.ByName, "messages": queue.ByMessages, "oldest": queue.ByOldest} {
+		b.Run("queue page by "+name, func(b *testing.B) {
+			for b.Loop() {
+				if page, _, err := q.QueuePage(ctx, queue.QueueQuery{Order: o}); err != nil || len(page) != 100 {
+					b.Fatal(len(page), err)
+				}
+			}
+		})
+	}
 	b.Run("Hops", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := s.Hops(ctx); err != nil {

@@ -20,7 +20,7 @@ func AgesByDomain[T any](ctx context.Context, q queue.AgeQuery, locked Locked[T]
 	}
 	counts := newDomainCounts(hashes, &q)
 	err = eachAddress(ctx, &q, locked, func(x *Index[T], s Slot, a Address) {
-		counts.add(a.domain, q.Age(Time(x.At(s).Received)), func() string { return x.ID(s) })
+		counts.add(a.domain, x.At(s).Received, func() string { return x.ID(s) })
 	})
 	if err != nil {
 		return nil, rest, err
@@ -92,6 +92,7 @@ type domainCounts struct {
 	byHash map[uint32]int // indexes in rows
 	rows   []domainRow
 	rest   queue.ShapeRow
+	bounds []int64 // AgeQuery.Bounds
 }
 
 type domainRow struct {
@@ -117,6 +118,9 @@ func newDomainCounts(hashes []uint32, q *queue.AgeQuery) *domainCounts {
 	slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(b.n, a.n) })
 	c := &domainCounts{byHash: make(map[uint32]int)}
 	c.rest.Ages = make([]int, len(q.Bounds)+1)
+	for _, bound := range q.Bounds {
+		c.bounds = append(c.bounds, nano(bound))
+	}
 	for i, r := range runs[:min(len(runs), q.Most)] {
 		c.byHash[r.hash] = i
 		c.rows = append(c.rows, domainRow{hash: r.hash, ShapeRow: queue.ShapeRow{Ages: make([]int, len(q.Bounds)+1)}})
@@ -124,8 +128,12 @@ func newDomainCounts(hashes []uint32, q *queue.AgeQuery) *domainCounts {
 	return c
 }
 
-// add counts an address. example returns the ID of its message.
-func (c *domainCounts) add(hash uint32, age int, example func() string) {
+// add counts an address of a message. example returns the ID of the message.
+func (c *domainCounts) add(hash uint32, received int64, example func() string) {
+	age := 0 // as AgeQuery.Age returns it
+	for age < len(c.bounds) && received < c.bounds[age] {
+		age++
+	}
 	row := &c.rest
 	if i, ok := c.byHash[hash]; ok {
 		r := &c.rows[i]

@@ -4,6 +4,9 @@ import (
 	"context"
 	"iter"
 	"math"
+	"reflect"
+	"slices"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -243,6 +246,32 @@ func Search[T any](ctx context.Context, s queue.Search, locked Locked[T]) iter.S
 	}
 }
 
+// sum returns the number of messages that a search by hop or by status alone selects,
+// without looking at them. ok is false for other searches.
+func (x *Index[T]) sum(sel *selection) (n int, ok bool) {
+	rest := sel.Search
+	rest.Hop, rest.Also, rest.Status, rest.Wall = nil, nil, 0, time.Time{}
+	if !reflect.DeepEqual(rest, queue.Search{}) || sel.Hop != nil && sel.Status != 0 {
+		return 0, false
+	}
+	if sel.Hop != nil {
+		slices.Sort(sel.hops)
+		for _, hop := range slices.Compact(sel.hops) {
+			n += x.hops.extra(hop).count
+		}
+		return n, true
+	}
+	switch sel.Status {
+	case 0:
+		return x.count, true
+	case queue.MessageRetry:
+		return x.byState[retry].n, true
+	case queue.MessageReady:
+		return x.byState[ready].n, x.byState[held].n == 0
+	}
+	return 0, false
+}
+
 // CountMatches implements queue.Searcher.
 func CountMatches[T any](ctx context.Context, s queue.Search, locked Locked[T]) (n int, err error) {
 	for {
@@ -251,7 +280,12 @@ func CountMatches[T any](ctx context.Context, s queue.Search, locked Locked[T]) 
 		}
 		more := ""
 		err := locked(func(x *Index[T]) {
-			more = x.visit(x.selection(&s), func(Slot) bool { n++; return true })
+			sel := x.selection(&s)
+			if sum, ok := x.sum(sel); ok {
+				n = sum
+				return
+			}
+			more = x.visit(sel, func(Slot) bool { n++; return true })
 		})
 		if s.After = more; more == "" || err != nil {
 			return n, err
