@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
@@ -174,5 +176,13 @@ func (st *sessionRights) get(ctx context.Context, s *smtpserver.Session) (Right,
 	}
 	st.known, st.ip, st.identity, st.tls = true, ip, s.Identity(), s.TLS() != nil
 	st.rights, st.err = rights, errors.Join(errs...)
+	if log := site.Debug(s.Server().Logger, site.PartPolicy); log != nil {
+		attrs := []any{slog.String("session", s.ID()), slog.String("client", s.RemoteAddr().String()), slog.String("identity", st.identity),
+			slog.Bool("tls", st.tls), slog.String("rights", rights.String())}
+		if st.err != nil {
+			attrs = append(attrs, slog.String("error", st.err.Error()))
+		}
+		log.Debug("rights", attrs...)
+	}
 	return st.rights, st.err
 }

@@ -121,6 +121,7 @@ func (q *Queue) emitReceived(m *Message) {
 // delivered, and for those that wait again. The event of a failure is sent when
 // the failure is reported.
 func (q *Queue) emitAttempt(m *Message, hop NextHop, vs []verdict, took time.Duration) {
+	q.logRetries(m, hop, vs)
 	if !q.events.watched() && !q.logged(slog.LevelInfo) {
 		return
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
@@ -28,6 +30,7 @@ import (
 // other mail is routed again.
 func (r *Router) Deliver(ctx context.Context, hop queue.NextHop, m *queue.Message, rcpts []*queue.Recipient) []queue.Result {
 	r.init()
+	ctx = resolver.WithLogger(ctx, site.Debug(r.Logger, site.PartDNS))
 	t := r.table()
 	if c := t.byName[hop.Connector]; c == nil || c.Disabled {
 		return r.reroute(ctx, t, hop, m, rcpts)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/addr"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/internal/resolver/wire"
 )
 
@@ -85,8 +86,10 @@ func (r *DNSResolver) Lookup(ctx context.Context, name string, t RecordType) (*A
 		return nil, lookupError(BadName, name, t, "")
 	}
 	if a, err, ok := r.cache.get(key, time.Now()); ok {
+		resolver.SetSource(ctx, "cache")
 		return a, err
 	}
+	resolver.SetSource(ctx, "servers")
 	return r.flights.do(ctx, key, func(ctx context.Context) (*Answer, error) {
 		a, ttl, err := r.query(ctx, key)
 		if ctx.Err() == nil { // a canceled query is no evidence

@@ -262,13 +262,22 @@ func (r *Router) route(t *Table, m *queue.Message, address string) (hop queue.Ne
 	if err != nil {
 		return hop, badDomain(err)
 	}
-	found := false
+	var chosen candidate
 	reason := t.routes(m, domain, func(route candidate) bool {
-		hop, found = route.c.hop(m, domain), true
+		chosen = route
 		return false
 	})
-	if !found {
+	log := site.Debug(r.Logger, site.PartRouting)
+	if chosen.c == nil {
+		if log != nil {
+			log.Debug("no route", slog.String("id", m.ID), slog.String("to", address), slog.String("reason", reason.String()))
+		}
 		return hop, noConnector(domain, reason)
+	}
+	hop = chosen.c.hop(m, domain)
+	if log != nil {
+		log.Debug("route", slog.String("id", m.ID), slog.String("to", address), slog.String("connector", chosen.c.Name),
+			slog.String("hop", hop.Destination), slog.String("space", chosen.space.String()), slog.Int("cost", chosen.space.cost))
 	}
 	return hop, nil
 }

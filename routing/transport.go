@@ -7,6 +7,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
@@ -53,7 +54,8 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 	m.Hurry = queue.Hurry(ctx)
 	m.ReplyContext = ctx
 	m.Progress = progress(ctx, j)
-	results := t.Send(queue.Early(ctx), j.Destination, m)
+	early := resolver.WithLogger(queue.Early(ctx), resolver.LoggerOf(ctx))
+	results := t.Send(early, j.Destination, m)
 	for i := range results {
 		results[i] = ownReply(results[i])
 	}

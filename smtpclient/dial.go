@@ -121,6 +121,7 @@ func (t *Transport) negotiate(ctx context.Context, dst *Destination, tg *target,
 			return err
 		}
 	}
+	t.logTLS(dst, tg, c, s)
 	if c.tls != nil {
 		c.verified = s.proves
 		if prove := s.prove; !c.verified && prove != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/protolog"
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
 // A ProtocolEvent is one event of a session. It never contains credentials or the
@@ -230,4 +231,19 @@ func (l *sessionLog) close() {
 			l.event('-', "", "Local")
 		}
 	}
+}
+
+// logTLS logs what protects a session, and why.
+func (t *Transport) logTLS(dst *Destination, tg *target, c *Client, s *security) {
+	log := site.Debug(t.Logger, site.PartTLS)
+	if log == nil {
+		return
+	}
+	attrs := []any{slog.String("connector", t.connector(dst)), slog.String("host", tg.host.Name), slog.String("addr", tg.addr), slog.String("policy", s.policy)}
+	if c.tls == nil {
+		log.Debug("no TLS", attrs...)
+		return
+	}
+	log.Debug("TLS", append(attrs, slog.String("version", tls.VersionName(c.tls.Version)), slog.String("cipher", tls.CipherSuiteName(c.tls.CipherSuite)),
+		slog.String("verified", proofs[s.proof(c)]), slog.Bool("resumed", c.tls.DidResume))...)
 }

@@ -18,9 +18,6 @@ type Defaults = site.Defaults
 // have such a method. A gateway.Gateway calls it before the server serves.
 func (srv *Server) Inherit(d Defaults) {
 	d.FillFor(site.PartSMTPServer, &srv.Hostname, &srv.Logger)
-	if site.LevelsOf(srv.Logger) != nil && srv.tlsLog == nil {
-		srv.tlsLog = site.Part(srv.Logger, site.PartTLS)
-	}
 	d = d.For(site.PartPolicy)
 	for i := range srv.Agents {
 		if f := srv.Agents[i].Inherit; f != nil {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
 func (srv *Server) name() string {
@@ -30,6 +32,16 @@ func (s *Session) log(level slog.Level, msg string, attrs ...any) {
 	}
 	all := append([]any{slog.String("session", s.id), slog.String("client", s.remote.String())}, attrs...)
 	s.srv.logLine(level, msg, all...)
+}
+
+// debug returns the logger for lines about the session that belong to a part of the
+// relay, or nil if they are not logged.
+func (s *Session) debug(part string) *slog.Logger {
+	log := site.Debug(s.srv.Logger, part)
+	if log == nil {
+		return nil
+	}
+	return log.With(slog.String("connector", s.srv.name()), slog.String("session", s.id), slog.String("client", s.remote.String()))
 }
 
 // logEnd writes the log line of the session.

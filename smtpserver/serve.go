@@ -12,6 +12,8 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/live"
+	"github.com/bridgehead-mail/bridgehead/internal/resolver"
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
 // Serve accepts connections on l until Shutdown or Close is called or Accept
@@ -199,7 +201,7 @@ func (srv *Server) newSession(c net.Conn) *Session {
 	s.remoteIP = s.peerIP
 	s.maxSize = srv.limits.MessageSize
 	s.bare = srv.BareBytes
-	s.ctx, s.cancel = context.WithCancel(srv.ctx)
+	s.ctx, s.cancel = context.WithCancel(resolver.WithLogger(srv.ctx, site.Debug(srv.Logger, site.PartDNS)))
 
 	srv.mu.Lock()
 	defer srv.mu.Unlock()

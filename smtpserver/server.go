@@ -174,7 +174,6 @@ type Server struct {
 	hostname string
 	enhanced bool // ENHANCEDSTATUSCODES
 	tls      *tls.Config
-	tlsLog   *slog.Logger // for lines about TLS; nil means Logger
 	logins   *LoginLimit
 	ids      idSource
 	ctx      context.Context // of all sessions

@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"github.com/bridgehead-mail/bridgehead/internal/live"
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
 func (s *Session) canStartTLS() bool {
@@ -90,10 +91,23 @@ func (s *Session) handshake() error {
 	s.setConn(conn)
 	s.srv.counters.tlsVersion(state.Version)
 	s.traceTLS()
-	level := slog.LevelDebug
-	if s.oldTLS {
-		level = slog.LevelInfo
-	}
-	s.log(level, "TLS", slog.String("version", tls.VersionName(state.Version)), slog.String("cipher", tls.CipherSuiteName(state.CipherSuite)))
+	s.logTLS(&state)
 	return nil
+}
+
+// tlsModes has the names of the modes, for the log.
+var tlsModes = map[TLSMode]string{TLSOffered: "offered", TLSOff: "off", TLSRequired: "required", TLSImplicit: "implicit"}
+
+// logTLS logs the TLS of the session. Old TLS is always logged.
+func (s *Session) logTLS(state *tls.ConnectionState) {
+	version, cipher := slog.String("version", tls.VersionName(state.Version)), slog.String("cipher", tls.CipherSuiteName(state.CipherSuite))
+	if s.oldTLS {
+		s.log(slog.LevelInfo, "TLS", version, cipher)
+	} else if log := s.debug(site.PartTLS); log != nil {
+		verified := "no certificate of the client"
+		if len(state.VerifiedChains) > 0 {
+			verified = "certificate of the client"
+		}
+		log.Debug("TLS", version, cipher, slog.String("sni", state.ServerName), slog.String("verified", verified), slog.String("policy", tlsModes[s.srv.TLSMode]))
+	}
 }

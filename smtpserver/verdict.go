@@ -3,8 +3,11 @@ package smtpserver
 import (
 	"errors"
 	"log/slog"
+	"strconv"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/site"
 )
 
 // A verdict is the decision of an agent, the Handler or the server to refuse an
@@ -31,6 +34,9 @@ func (s *Session) ask(event func(*Agent) error) *verdict {
 			continue
 		}
 		s.entry.SetWaiting(nil)
+		if log := s.debug(site.PartPolicy); log != nil {
+			log.Debug("agent decided", slog.String("agent", a.Name), slog.String("verdict", decision(err)), slog.String("path", s.path))
+		}
 		if errors.Is(err, ErrAccept) {
 			return nil
 		}
@@ -38,6 +44,22 @@ func (s *Session) ask(event func(*Agent) error) *verdict {
 	}
 	s.entry.SetWaiting(nil)
 	return nil
+}
+
+// decision returns the text of an agent's error for the log.
+func decision(err error) string {
+	var e *smtp.SMTPError
+	switch {
+	case errors.As(err, &e):
+		return strconv.Itoa(e.Code) + " " + e.Message
+	case errors.Is(err, ErrAccept):
+		return "accept"
+	case errors.Is(err, ErrClose):
+		return "close"
+	case errors.Is(err, ErrDiscard):
+		return "discard"
+	}
+	return "error: " + err.Error()
 }
 
 // verdictOf converts an error of an agent or the Handler to a verdict.

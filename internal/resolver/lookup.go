@@ -12,6 +12,13 @@ import (
 // Resolver does not look like a null MX. A nil r is a Net.
 func Lookup(ctx context.Context, r Resolver, name string, t Type) (*Answer, error) {
 	name = strings.TrimSuffix(name, ".")
+	if log := LoggerOf(ctx); log != nil {
+		return logged(ctx, log, r, name, t)
+	}
+	return lookup(ctx, r, name, t)
+}
+
+func lookup(ctx context.Context, r Resolver, name string, t Type) (*Answer, error) {
 	a, err := OrDefault(r).Lookup(ctx, name, t)
 	if err == nil && (a == nil || !a.Has(t)) {
 		return nil, &Error{Problem: NotFound, Name: name, Type: t, Detail: "empty answer"}

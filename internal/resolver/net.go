@@ -31,6 +31,7 @@ func (n *Net) Authenticated() bool { return false }
 // Lookup implements Resolver.
 func (n *Net) Lookup(ctx context.Context, name string, t Type) (*Answer, error) {
 	name = strings.TrimSuffix(name, ".")
+	SetSource(ctx, "system")
 	a := &Answer{Name: name}
 	if err := n.fill(ctx, a, name, t); err != nil {
 		return nil, netError(err, name, t)

@@ -56,6 +56,26 @@ func Part(l *slog.Logger, part string) *slog.Logger {
 	return slog.New(&partHandler{Handler: h.Handler, levels: h.levels, level: h.levels[part]})
 }
 
+// Debug returns the logger for lines of a part at slog.LevelDebug, or nil if they are
+// not logged. It allocates nothing in that case. If l does not come from
+// Levels.Logger, its own level decides.
+func Debug(l *slog.Logger, part string) *slog.Logger {
+	if l == nil {
+		return nil
+	}
+	h, is := partOf(l)
+	if !is {
+		if l.Enabled(context.Background(), slog.LevelDebug) {
+			return l
+		}
+		return nil
+	}
+	if h.levels[part].Level() > slog.LevelDebug || !h.Handler.Enabled(context.Background(), slog.LevelDebug) {
+		return nil
+	}
+	return Part(l, part)
+}
+
 func partOf(l *slog.Logger) (*partHandler, bool) {
 	if l == nil {
 		return nil, false

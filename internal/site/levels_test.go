@@ -67,3 +67,22 @@ func TestPartKeepsOtherLoggers(t *testing.T) {
 		t.Error("the handler does not decide")
 	}
 }
+
+// A line that is not logged costs no memory.
+func TestDebugAllocatesNothing(t *testing.T) {
+	h := slog.NewTextHandler(new(bytes.Buffer), &slog.HandlerOptions{Level: slog.LevelDebug})
+	own := slog.New(slog.NewTextHandler(new(bytes.Buffer), nil))
+	ls := NewLevels(slog.LevelInfo)
+	l := Part(ls.Logger(h), PartRouting)
+	if n := testing.AllocsPerRun(100, func() {
+		if Debug(l, PartDNS) != nil || Debug(own, PartDNS) != nil || Debug(nil, PartDNS) != nil {
+			t.Error("a line is logged")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	ls[PartDNS].Set(slog.LevelDebug)
+	if Debug(l, PartDNS) == nil || Debug(l, PartTLS) != nil || Debug(slog.New(h), PartTLS) == nil {
+		t.Error("the level of the part has no effect")
+	}
+}

@@ -17,12 +17,18 @@ import (
 //
 //   - gateway: the Gateway, and all parts that are not below
 //   - smtpserver: the sessions with clients
-//   - policy: the agents with their verdicts, the directories
-//   - queue: the messages and their retries, the tracking log, pickup folders
+//   - policy: the agents, the directories. At Debug: the rights of each session, and
+//     each agent that does not simply pass a message on, with its verdict
+//   - queue: the messages, the tracking log, pickup folders. At Debug: for each
+//     recipient that waits, the number of the attempt and the time of the next one
 //   - store: the Store of the queue
-//   - routing: the choice of connectors and next hops
-//   - dns: the DNS lookups of all parts
-//   - tls: TLS with clients and with next hops
+//   - routing: the routing table. At Debug: for each recipient, the connector, the
+//     next hop, and the address space that matched
+//   - dns: at Debug, each DNS lookup of all parts, with its result and duration and
+//     whether it came from a cache. Lookups of sessions that began before are not
+//     logged
+//   - tls: at Debug, for each session with a client or a next hop, the version, the
+//     cipher, the policy, and what verified the other end
 //   - smtpclient: the sessions with next hops, and the protocol logs
 //
 // With the Logger that [Main] makes, each part begins at slog.LevelInfo. With any
