@@ -43,12 +43,19 @@ func Need(t testing.TB, program string) string {
 func NeedNode(t testing.TB, pkg string) (node, nodePath string) {
 	t.Helper()
 	node = Need(t, "node")
-	nodePath = filepath.Join(Dir(), "node_modules")
-	if _, err := os.Stat(filepath.Join(nodePath, pkg, "package.json")); err != nil {
+	return node, filepath.Dir(NeedPackage(t, pkg))
+}
+
+// NeedPackage returns the folder of an npm package. If it is missing, the test is
+// skipped or fails as with Need.
+func NeedPackage(t testing.TB, pkg string) string {
+	t.Helper()
+	folder := filepath.Join(Dir(), "node_modules", pkg)
+	if _, err := os.Stat(filepath.Join(folder, "package.json")); err != nil {
 		missing(t, "npm package "+pkg)
 	}
-	t.Logf("peer: %s", filepath.Join(nodePath, pkg))
-	return node, nodePath
+	t.Logf("peer: %s", folder)
+	return folder
 }
 
 // NeedRoot skips the test if it does not run as root.
