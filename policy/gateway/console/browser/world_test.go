@@ -1,0 +1,114 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/spool"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
+	"github.com/bridgehead-mail/bridgehead/routing"
+	"github.com/bridgehead-mail/bridgehead/smtpclient"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// A world is a relay with its console and the hosts around it. Mail for
+// example.com goes to the server inside, which refuses mail for unknown@ and defers
+// mail for full@. The hosts of the connector partner do not exist.
+type world struct {
+	t       *testing.T
+	relay   *gateway.Gateway
+	queue   *queue.Queue
+	inside  *smtptest.Server
+	smtp    string // address of the relay
+	console string // URL of the console, without a slash at the end
+	login   string // URL with the token
+}
+
+// newWorld starts a relay whose spool and logs are in dir.
+func newWorld(t *testing.T, dir string) *world {
+	t.Helper()
+	inside := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{
+		Rcpt: func(_ context.Context, _ *smtpserver.Session, to string, _ *smtp.RcptOptions) error {
+			switch to {
+			case "unknown@example.com":
+				return smtpserver.Reject(550, "5.1.1", "No such user")
+			case "full@example.com":
+				return smtpserver.Reject(452, "4.2.2", "Mailbox full <b>now</b>")
+			}
+			return nil
+		},
+	}}})
+	store, err := spool.Open(filepath.Join(dir, "spool"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	domains := []policy.Domain{{Name: "example.com", SmartHosts: []string{inside.Addr}}}
+	table, err := routing.Site{Accepted: policy.Destinations(domains...)}.NewTable(
+		routing.Connector{Name: "partner", Spaces: []string{"*.partner.example", "partner.example"}, SmartHosts: routing.SmartHosts(peers.FreeAddr(t))},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := &routing.Router{Table: table}
+	w := &world{t: t, inside: inside, queue: &queue.Queue{Store: store, Deliverer: router}}
+	gate := &policy.Gate{Domains: domains, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Queue: w.queue}
+	srv := &smtpserver.Server{Name: "receive", ContentFile: store.CreateFile}
+	if err := gate.Install(srv); err != nil {
+		t.Fatal(err)
+	}
+	w.relay = &gateway.Gateway{
+		Hostname:  "relay.example.com",
+		Listeners: []*gateway.Listener{{Server: srv, Address: "127.0.0.1:0"}},
+		Queue:     w.queue,
+		Tracking:  &tracking.Log{Dir: filepath.Join(dir, "tracking")},
+		Closers:   []io.Closer{router, store},
+	}
+	c := &console.Console{Gateway: w.relay}
+	w.relay.Tasks = append(w.relay.Tasks, c.Run)
+	w.start()
+	return w
+}
+
+// start runs the relay until the test ends.
+func (w *world) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.relay.Run(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	})
+	select {
+	case <-w.relay.Ready():
+	case err := <-ended:
+		w.t.Fatal(err)
+	}
+	w.smtp = w.relay.Listeners[0].Addr().String()
+}
+
+// send sends a message through the relay.
+func (w *world) send(from, subject string, to ...string) {
+	w.t.Helper()
+	m := &smtpclient.Message{From: from, Content: smtpclient.String(fmt.Sprintf(
+		"From: %s\r\nTo: %s\r\nSubject: %s\r\nMessage-ID: <%s@sender.example>\r\nDate: Sat, 28 Nov 2026 12:00:00 +0000\r\n\r\nhello\r\n", from, to[0], subject, subject))}
+	for _, addr := range to {
+		m.Recipients = append(m.Recipients, smtpclient.Recipient{Addr: addr})
+	}
+	if err := smtpclient.Send(w.t.Context(), w.smtp, nil, m); err != nil {
+		w.t.Fatal(err)
+	}
+}
