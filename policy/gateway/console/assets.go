@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -26,7 +27,7 @@ func serveAsset(x *call) bool {
 		return false
 	}
 	body, err := files.ReadFile("assets/" + name)
-	media := assetTypes[name[strings.LastIndexByte("."+name, '.'):]]
+	media := assetTypes[path.Ext(name)]
 	if err != nil || media == "" {
 		return false
 	}

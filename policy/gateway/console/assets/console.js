@@ -53,7 +53,9 @@
     const form = event.target, button = event.submitter;
     if (!form.classList.contains("list") || !button || !window.HTMLDialogElement) return;
     event.preventDefault();
-    const answer = await fetch(button.formAction, {
+    // The property formAction of a button without this attribute is the page.
+    const action = button.hasAttribute("formaction") ? button.formAction : form.action;
+    const answer = await fetch(action, {
       method: "POST", body: new URLSearchParams(new FormData(form, button)), headers: { Accept: "text/html" },
     });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/emersion/go-smtp"
@@ -75,9 +76,13 @@ func newWorld(t *testing.T, dir string) *world {
 		Tracking:  &tracking.Log{Dir: filepath.Join(dir, "tracking")},
 		Closers:   []io.Closer{router, store},
 	}
-	c := &console.Console{Gateway: w.relay}
-	w.relay.Tasks = append(w.relay.Tasks, c.Run)
+	url := make(chan string, 1)
+	web := &console.Console{Gateway: w.relay, Address: "127.0.0.1:0", AuditDir: filepath.Join(dir, "audit"), Print: func(s string) { url <- s }}
+	w.relay.Tasks = append(w.relay.Tasks, web.Run)
+	w.relay.Parts = append(w.relay.Parts, web)
 	w.start()
+	w.login = <-url
+	w.console, _, _ = strings.Cut(w.login, "/?")
 	return w
 }
 

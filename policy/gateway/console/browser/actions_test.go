@@ -1,0 +1,265 @@
+package browser
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// An action is one thing that an operator can do on a page.
+type action struct {
+	page string // of the console
+	box  string // the label of the checkbox to select, if not empty
+	// button is the CSS selector of the button.
+	button string
+	// fields are the values of the fields of the dialog, by their names.
+	fields map[string]string
+}
+
+// A person does each action of the API on its page, and the relay does what the
+// page says. The actions are in the order in which the messages need them.
+func TestActions(t *testing.T) {
+	b := startBrowser(t)
+	w := newWorld(t, t.TempDir())
+	b.open(w.login)
+	b.look(1280, "light")
+	inside := queue.NextHop{Connector: "example.com", Destination: "[" + strings.Replace(w.inside.Addr, ":", "]:", 1)}
+
+	// status awaits the status of a message.
+	status := func(id string, want queue.MessageStatus) {
+		t.Helper()
+		peers.Await(t, fmt.Sprintf("%s is %s", id, want), func() bool {
+			m, err := w.queue.Message(t.Context(), id)
+			return err == nil && m.Status == want
+		})
+	}
+	// gone awaits the end of a message.
+	gone := func(id string) {
+		t.Helper()
+		peers.Await(t, id+" has ended", func() bool {
+			_, err := w.queue.Message(t.Context(), id)
+			return err == queue.ErrNotFound
+		})
+	}
+	// attempts returns the number of attempts for the first recipient.
+	attempts := func(id string) int {
+		t.Helper()
+		m, err := w.queue.Message(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Recipients[0].Attempts
+	}
+	awaitAttempts := func(id string, more int) {
+		t.Helper()
+		peers.Await(t, id+" was attempted", func() bool { return attempts(id) > more })
+	}
+	messages := func(verb string, id string) action {
+		return action{page: "/messages", box: "Select " + id, button: `button[formaction$="messages/` + verb + `"]`}
+	}
+
+	full := w.message("full@example.com")      // its mailbox is full
+	partner := w.message("bob@partner.example") // its host is down
+	status(full, queue.MessageRetry)
+	status(partner, queue.MessageRetry)
+	hop := w.hopOf(partner)
+	done := make(map[string]bool) // paths of the API
+	do := func(path string, a action) {
+		t.Helper()
+		t.Log(path)
+		done[path] = true
+		b.act(w.console, a)
+	}
+
+	before := attempts(full)
+	do("/messages/retry", messages("retry", full))
+	awaitAttempts(full, before)
+	do("/messages/suspend", messages("suspend", full))
+	status(full, queue.MessageSuspended)
+	do("/messages/resume", messages("resume", full))
+	status(full, queue.MessageRetry)
+	before = attempts(full)
+	do("/messages/resubmit", messages("resubmit", full))
+	awaitAttempts(full, before)
+
+	redirect := messages("redirect", partner)
+	redirect.fields = map[string]string{"to-connector": inside.Connector, "to-destination": inside.Destination}
+	do("/messages/redirect", redirect)
+	gone(partner)
+	if m := w.inside.Inbox.Next(t); m.Recipients[0].Addr != "bob@partner.example" {
+		t.Errorf("redirected to %s", m.Recipients[0].Addr)
+	}
+
+	remove := messages("remove", full)
+	remove.button += `[name="report"]`
+	do("/messages/remove", remove)
+	gone(full)
+	w.awaitReport("full@example.com")
+	expired := w.message("carol@partner.example")
+	do("/messages/expire", messages("expire", expired))
+	gone(expired)
+	w.awaitReport("carol@partner.example")
+
+	// The queue of the partner.
+	queues := func(verb string) action {
+		return action{page: "/queues", box: "Select " + hop.Destination, button: `button[formaction$="queues/` + verb + `"]`}
+	}
+	waiting := w.message("dave@partner.example")
+	suspended := func(want bool) {
+		t.Helper()
+		all, err := w.queue.Suspensions(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(all) == 1 && all[0].Hop == hop; got != want {
+			t.Errorf("suspensions %v, want one: %t", all, want)
+		}
+		if want && (all[0].Reason != "test of suspend" || all[0].By == "") {
+			t.Errorf("suspension %+v", all[0])
+		}
+	}
+	suspend := queues("suspend")
+	suspend.fields = map[string]string{"reason": "test of suspend"}
+	do("/queues/suspend", suspend)
+	suspended(true)
+	do("/queues/resume", queues("resume"))
+	suspended(false)
+	b.act(w.console, suspend)
+	suspended(true)
+	do("/suspensions/lift", action{page: "/suspensions", button: `form[action$="suspensions/lift"] button`})
+	suspended(false)
+	before = attempts(waiting)
+	do("/queues/retry", queues("retry"))
+	awaitAttempts(waiting, before)
+	move := queues("redirect")
+	move.fields = redirect.fields
+	do("/queues/redirect", move)
+	gone(waiting)
+	if m := w.inside.Inbox.Next(t); m.Recipients[0].Addr != "dave@partner.example" {
+		t.Errorf("redirected to %s", m.Recipients[0].Addr)
+	}
+	removed := w.message("eve@partner.example")
+	reports := w.queue.Counters().Reports["failed"]
+	drop := queues("remove")
+	drop.button += `:not([name])`
+	do("/queues/remove", drop)
+	gone(removed)
+	if n := w.queue.Counters().Reports["failed"] - reports; n != 0 {
+		t.Errorf("%d reports about mail that was removed without one", n)
+	}
+
+	for _, path := range w.posts(b) {
+		if !done[path] {
+			t.Errorf("the action %s was not tried", path)
+		}
+	}
+}
+
+// An action works without the script of the page: the confirmation is a page.
+func TestActionWithoutScript(t *testing.T) {
+	b := startBrowser(t)
+	w := newWorld(t, t.TempDir())
+	b.open(w.login)
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	id := w.message("full@example.com")
+	b.load("messages", chromedp.Navigate(w.console+"/messages"))
+	b.do("select", chromedp.Click(chromedp.CSS(`input[aria-label="Select `+id+`"]`)))
+	b.load("suspend", chromedp.Click(chromedp.CSS(`button[formaction$="messages/suspend"]`)))
+	b.do("reason", chromedp.SendKeys(chromedp.CSS(`input[name="reason"]`), "no script"))
+	b.load("confirm", chromedp.Click(chromedp.CSS(`button.primary`)))
+	if m, err := w.queue.Message(t.Context(), id); err != nil || m.Status != queue.MessageSuspended {
+		t.Errorf("%v %v", m, err)
+	}
+	if text := get(b, "text", chromedp.Text(chromedp.CSS("main"))); !strings.Contains(text, "no script") {
+		t.Errorf("the page does not show the reason:\n%s", text)
+	}
+}
+
+// act does an action: it selects, clicks, and confirms with a reason in the dialog.
+// The page afterwards must say that it was done.
+func (b *browser) act(console string, a action) {
+	b.t.Helper()
+	b.open(console + a.page)
+	if a.box != "" {
+		b.do("select "+a.box, chromedp.Click(chromedp.CSS(`input[aria-label^="`+a.box+`"]`)))
+	}
+	b.do("click "+a.button, chromedp.Click(chromedp.CSS(a.button)), chromedp.WaitVisible(chromedp.CSS("dialog button.primary")))
+	for _, f := range b.faults() {
+		b.t.Errorf("the dialog of %s: %s", a.button, f)
+	}
+	fields := map[string]string{"reason": "test"}
+	maps.Copy(fields, a.fields)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		b.do("field "+name, chromedp.SendKeys(chromedp.CSS(`dialog input[name="`+name+`"]`), fields[name]))
+	}
+	if status := b.load("confirm "+a.button, chromedp.Click(chromedp.CSS("dialog button.primary"))); status != 200 {
+		b.t.Fatalf("%s: status %d\n%s", a.button, status, b.text())
+	}
+	if note := get(b, "note", chromedp.Text(chromedp.CSS("div.note"))); !strings.Contains(note, "Done") || !strings.Contains(note, fields["reason"]) {
+		b.t.Fatalf("%s: the page shows %q", a.button, note)
+	}
+}
+
+// posts returns the paths of all actions of the API.
+func (w *world) posts(b *browser) []string {
+	b.t.Helper()
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	b.fetch(w.console+"/api/v1/openapi.json", &doc)
+	var paths []string
+	for path, methods := range doc.Paths {
+		if methods["post"] != nil {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) < 12 {
+		b.t.Fatalf("only the actions %v", paths)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// message sends a message to a recipient and returns its ID.
+func (w *world) message(to string) (id string) {
+	w.t.Helper()
+	w.send("alice@example.com", "Hello", to)
+	for m, err := range w.queue.Messages(w.t.Context(), queue.Filter{Recipient: to}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		id = m.ID
+	}
+	if id == "" {
+		w.t.Fatalf("no message to %s in the queue", to)
+	}
+	return id
+}
+
+// hopOf returns the next hop that a message waits for.
+func (w *world) hopOf(id string) queue.NextHop {
+	w.t.Helper()
+	m, err := w.queue.Message(w.t.Context(), id)
+	if err != nil || len(m.Hops) != 1 {
+		w.t.Fatalf("%+v, %v", m, err)
+	}
+	return m.Hops[0]
+}
+
+// awaitReport waits for the report about a recipient that the server inside gets.
+func (w *world) awaitReport(recipient string) {
+	w.t.Helper()
+	for !strings.Contains(w.inside.Inbox.Next(w.t).Text, "Final-Recipient: rfc822; "+recipient) {
+	}
+}

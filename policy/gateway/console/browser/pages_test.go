@@ -1,0 +1,145 @@
+package browser
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// Screenshots, if set, is the folder for a picture of each page in each form.
+const screenshots = "BRIDGEHEAD_SCREENSHOTS"
+
+// Each page, with and without mail, in a wide and in a narrow window, in both
+// color schemes: axe-core finds no fault, the page is not wider than the window,
+// and the browser reports no error and nothing that the policy of the page forbids.
+func TestPages(t *testing.T) {
+	b := startBrowser(t)
+	for _, mail := range []int{0, 30} {
+		t.Run(fmt.Sprintf("%d messages", mail), func(t *testing.T) {
+			b.t = t
+			w := newWorld(t, t.TempDir())
+			w.fill(mail)
+			b.open(w.login)
+			for _, path := range w.pages(b) {
+				for _, width := range []int64{1280, 400} {
+					for _, scheme := range []string{"light", "dark"} {
+						b.look(width, scheme)
+						b.takeComplaints()
+						b.open(w.console + path)
+						name := fmt.Sprintf("%s at %d, %s", path, width, scheme)
+						for _, f := range b.faults() {
+							t.Errorf("%s: %s", name, f)
+						}
+						if n := b.overflow(); n > 0 {
+							t.Errorf("%s: %d pixels wider than the window", name, n)
+						}
+						for _, c := range b.takeComplaints() {
+							t.Errorf("%s: %s", name, c)
+						}
+						if dir := os.Getenv(screenshots); dir != "" {
+							file := strings.Trim(strings.NewReplacer("/", "_", "?", "_", "%", "_").Replace(path), "_")
+							b.screenshot(filepath.Join(dir, fmt.Sprintf("%s-%d-%d-%s.png", file[:min(len(file), 40)], mail, width, scheme)))
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// fill gives the relay n messages, with every state that a message can have.
+func (w *world) fill(n int) {
+	if n == 0 {
+		return
+	}
+	hostile := "<img src=x onerror=alert(1)> \u202egpj.exe \u00e9\u4e2d\u6587"
+	w.send("bounce@sender.example", "To an unknown user", "unknown@example.com")
+	for i := range n {
+		switch i % 3 {
+		case 0:
+			w.send(fmt.Sprintf("user%d@sender.example", i), hostile, fmt.Sprintf("bob%d@partner.example", i), "full@example.com")
+		case 1:
+			w.send("alice@sender.example", fmt.Sprintf("Report %d", i), fmt.Sprintf("carol@branch%d.partner.example", i))
+		case 2:
+			w.send("alice@sender.example", fmt.Sprintf("Invoice %d", i), "alice@example.com")
+		}
+	}
+	peers.Await(w.t, "delivered and deferred", func() bool {
+		infos, err := w.queue.Queues(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return slices.ContainsFunc(infos, func(i queue.QueueInfo) bool { return i.Status == queue.QueueRetry })
+	})
+	operator := queue.WithOperator(w.t.Context(), "admin", "the partner moves")
+	if _, err := w.queue.Suspend(operator, queue.Suspension{Domain: "branch1.partner.example", Until: time.Now().Add(time.Hour)}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// pages returns the paths of all pages. Those with an ID show the first queue and
+// the first message.
+func (w *world) pages(b *browser) []string {
+	b.t.Helper()
+	var doc struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct {
+				Content map[string]struct{ Schema json.RawMessage }
+			}
+		}
+	}
+	b.fetch(w.console+"/api/v1/openapi.json", &doc)
+	var pages []string
+	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
+		get, is := doc.Paths[path]["get"]
+		if !is || get.Responses["200"].Content["application/json"].Schema == nil {
+			continue // not a view, which is a page and JSON
+		}
+		if !strings.Contains(path, "{id}") {
+			pages = append(pages, path)
+			continue
+		}
+		list, _, _ := strings.Cut(path, "/{id}")
+		if first := b.first(w.console+list, list); first != "" {
+			pages = append(pages, first)
+		}
+	}
+	if len(pages) < 7 {
+		b.t.Fatalf("only the pages %v", pages)
+	}
+	return pages
+}
+
+// first returns the path of the first page that the list links to.
+func (b *browser) first(page, list string) string {
+	b.t.Helper()
+	b.open(page)
+	links := get(b, "links", chromedp.Evaluate[[]string]("Array.from(document.querySelectorAll('main tbody a'), a => a.href)"))
+	for _, link := range links {
+		if u, err := url.Parse(link); err == nil && strings.HasPrefix(u.EscapedPath(), list+"/") {
+			return u.RequestURI()
+		}
+	}
+	return ""
+}
+
+// fetch reads JSON with the cookies of the browser.
+func (b *browser) fetch(url string, to any) {
+	b.t.Helper()
+	text := get(b, "fetch "+url, chromedp.Evaluate[string](fmt.Sprintf("fetch(%q, {headers: {Accept: 'application/json'}}).then(r => r.text())", url), chromedp.EvalAwaitPromise))
+	if err := json.Unmarshal([]byte(text), to); err != nil {
+		b.t.Fatalf("%s: %v\n%.500s", url, err, text)
+	}
+}
