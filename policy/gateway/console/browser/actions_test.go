@@ -67,7 +67,7 @@ func TestActions(t *testing.T) {
 		return action{page: "/messages", box: "Select " + id, button: `button[formaction$="messages/` + verb + `"]`}
 	}
 
-	full := w.message("full@example.com")      // its mailbox is full
+	full := w.message("full@example.com")       // its mailbox is full
 	partner := w.message("bob@partner.example") // its host is down
 	status(full, queue.MessageRetry)
 	status(partner, queue.MessageRetry)
