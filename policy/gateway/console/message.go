@@ -2,6 +2,8 @@ package console
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -110,6 +112,10 @@ func (x *call) addTimeline(v *messageView) error {
 		return nil
 	}
 	page, err := tracking.Timeline(x.ctx(), log.Dir, v.ID)
+	if errors.Is(err, fs.ErrNotExist) { // the log creates its folder for the first event
+		v.TimelineOK = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
