@@ -33,14 +33,6 @@ func (s *session) printValue(v any) error {
 	return s.printJSON(doc)
 }
 
-// number returns a number, or "" for 0.
-func number[N int | int64 | uint64](n N) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprint(n)
-}
-
 // size returns a number of bytes with a unit.
 func size(n int64) string {
 	if n < 1000 {
