@@ -64,8 +64,11 @@ func (q *Queue) deliverContext(parent context.Context, p *part, began time.Time)
 
 // Value implements context.Context.
 func (c *deliverContext) Value(key any) any {
-	if key == (progressKey{}) {
+	switch key {
+	case progressKey{}:
 		return c.progress
+	case transferKey{}:
+		return c
 	}
 	return c.Context.Value(key)
 }

@@ -48,6 +48,9 @@ func (k EventKind) level() slog.Level {
 	if k == EventPoison || k == EventBadMail || k == EventBadMailRemoved {
 		return slog.LevelWarn
 	}
+	if k == EventTransfer { // its result has a line too
+		return slog.LevelDebug
+	}
 	return slog.LevelInfo
 }
 
@@ -56,7 +59,7 @@ func (q *Queue) logged(l slog.Level) bool {
 }
 
 var eventTexts = [...]string{"", "message enqueued", "delivered", "deferred", "failed", "report queued", "list expanded",
-	"redirected", "resubmitted", "set aside as poison", "kept as bad mail", "next hop throttled", "report suppressed", "operation", "oldest bad mail removed"}
+	"redirected", "resubmitted", "set aside as poison", "kept as bad mail", "next hop throttled", "report suppressed", "operation", "oldest bad mail removed", "transfer begins"}
 
 // logEvent writes the log line of an event. A message may have thousands of
 // recipients, so the line has the first recipient and the number of all.

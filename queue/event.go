@@ -26,17 +26,17 @@ const (
 	EventSuppressed                          // a report was not sent, because NOTIFY excludes it
 	EventOperation                           // any other operation of an operator
 	EventBadMailRemoved                      // the oldest bad mail was removed: Limits.BadMailBytes or BadMailMessages
+	EventTransfer                            // the transfer to a host begins: see Transfer
 
 	// The Queue does not send the following events. Other parts of a relay pass
 	// them to [Queue.Record].
 	EventReject     // the server refused a message, a recipient, a sender or a session
 	EventDrop       // an agent discarded the message
 	EventQuarantine // an agent sent the message to a quarantine; Related is its address
-	EventTransfer   // the transfer to the host of a next hop begins
 )
 
 var eventNames = [...]string{"", "RECEIVE", "SEND", "DEFER", "FAIL", "DSN", "EXPAND", "REDIRECT", "RESUBMIT",
-	"POISONMESSAGE", "BADMAIL", "THROTTLE", "SUPPRESSED", "OPERATION", "BADMAILREMOVED", "REJECT", "DROP", "QUARANTINE", "BEGINTRANSFER"}
+	"POISONMESSAGE", "BADMAIL", "THROTTLE", "SUPPRESSED", "OPERATION", "BADMAILREMOVED", "BEGINTRANSFER", "REJECT", "DROP", "QUARANTINE"}
 
 // String returns the name of the event in the tracking log of Exchange, if Exchange
 // has this event.

@@ -249,13 +249,25 @@ func withOriginals(ctx context.Context, copies, originals []*queue.Recipient) co
 		}
 		return of
 	})
+	ctx = context.WithValue(ctx, originalsKey{}, of)
 	return queue.WithProgress(ctx, func(rcpts []*queue.Recipient, results []queue.Result) {
-		known := make([]*queue.Recipient, len(rcpts))
-		for i, r := range rcpts {
-			known[i] = of()[r]
-		}
-		queue.Progress(ctx, known, results)
+		queue.Progress(ctx, originalsOf(ctx, rcpts), results)
 	})
+}
+
+type originalsKey struct{}
+
+// originalsOf returns the recipients that the queue knows, for those of a Job.
+func originalsOf(ctx context.Context, rcpts []*queue.Recipient) []*queue.Recipient {
+	of, ok := ctx.Value(originalsKey{}).(func() map[*queue.Recipient]*queue.Recipient)
+	if !ok {
+		return rcpts
+	}
+	known := make([]*queue.Recipient, len(rcpts))
+	for i, r := range rcpts {
+		known[i] = of()[r]
+	}
+	return known
 }
 
 // destination returns where a connector's mail for a hop is sent. second is

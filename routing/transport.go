@@ -54,6 +54,9 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 	m.Hurry = queue.Hurry(ctx)
 	m.ReplyContext = ctx
 	m.Progress = progress(ctx, j)
+	m.Begin = func(rcpts []int, host, addr, tls string) {
+		queue.Transfer(ctx, originalsOf(ctx, pick(j.Recipients, rcpts)), host, addr, tls)
+	}
 	early := resolver.WithLogger(queue.Early(ctx), resolver.LoggerOf(ctx))
 	results := t.Send(early, j.Destination, m)
 	for i := range results {

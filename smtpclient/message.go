@@ -71,6 +71,12 @@ type Message struct {
 	// The timeout of the reply to the end of data stays as it is.
 	Hurry bool
 
+	// Begin, if not nil, is called when a host has been found and the session with it
+	// is ready, before each transaction. rcpts are the indices of its recipients in
+	// Recipients. host and addr are those of the Result, and tls is the encryption.
+	// Begin must not keep or change rcpts. Send waits for it.
+	Begin func(rcpts []int, host, addr, tls string)
+
 	// Progress, if not nil, is called when a host has accepted the message for
 	// some recipients and Send continues with others: before Send begins another
 	// transaction or session, and before it waits for the next reply of an LMTP

@@ -139,6 +139,9 @@ func (t *transaction) run() error {
 		return errEnded
 	}
 	c.mon.message(t.d.m)
+	if begin := t.d.m.Begin; begin != nil {
+		begin(t.rcpts, c.cfg.Host, c.addr, c.tlsText)
+	}
 	if err := t.envelope(); err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func (w *world) inboundLogs() {
 		"* CN=bridgehead.example.com Certificate subject", "* CN=bridgehead.example.com Certificate issuer name",
 		"> EHLO edge.example.com", "< 250-AUTH", "> AUTH PLAIN <redacted>", "< 235 2.7.0", "> MAIL FROM:<carol@example.net>", "> RCPT TO:<alice@example.com>",
 		"> DATA", "< 250 2.1.0", "< 250 2.1.5", "< 354", "< 250 2.0.0", "> QUIT", "-")
-	w.tracked("alice@example.com", "RECEIVE internet", "SEND organization")
+	w.tracked("alice@example.com", "RECEIVE internet", "BEGINTRANSFER organization", "SEND organization")
 }
 
 func (w *world) outboundLogs() {
@@ -132,5 +132,5 @@ func (w *world) outboundLogs() {
 	inOrder(w.t, w.protocol("send", "internet"),
 		"+", "< 220 mail.example.net", "> EHLO edge.example.com", "> MAIL FROM:<alice@example.com>", "> RCPT TO:<carol@example.net>",
 		"< 250 2.1.0", "< 250 2.1.5", "< 250 2.0.0", "-")
-	w.tracked("carol@example.net", "RECEIVE organization", "DEFER internet", "SEND internet")
+	w.tracked("carol@example.net", "RECEIVE organization", "DEFER internet", "BEGINTRANSFER internet", "SEND internet")
 }

@@ -153,7 +153,7 @@ func (w *world) telnetLogs() {
 		"< MAIL from:bob@example.com", "> 550 5.7.1", "< RCPT to:alice@", "> 501 5.1.3", "< DATA", "> 503 5.5.1")
 	inOrder(w.t, w.protocol("receive", "organization"), "< AUTH", "> 538 5.7.11", "> 530 5.7.0",
 		"< STARTTLS", "< AUTH", "> 334", "< <response>", "> 334", "< <response>", "* authenticated by LOGIN as alice", "> 235 2.7.0", "< MAIL from:alice@example.com", "> 250 2.0.0")
-	w.tracked("alice@example.com", "RECEIVE internet", "SEND organization")
-	w.tracked("carol@example.net", "RECEIVE organization", "SEND internet")
-	w.tracked("dave@example.org")
+	w.tracked("alice@example.com", "RECEIVE internet", "BEGINTRANSFER organization", "SEND organization")
+	w.tracked("carol@example.net", "RECEIVE organization", "BEGINTRANSFER internet", "SEND internet")
+	w.tracked("dave@example.org", "REJECT internet")
 }

@@ -230,7 +230,7 @@ func TestPrinterThroughUpstream(t *testing.T) {
 			}
 			what = append(what, e.Event)
 		}
-		if got := strings.Join(what, " "); got != "RECEIVE SEND" {
+		if got := strings.Join(what, " "); got != "RECEIVE BEGINTRANSFER SEND" {
 			t.Errorf("the tracking log has %q", got)
 		}
 	}

@@ -21,6 +21,13 @@
 // (queue.MessageOptions). A file of an earlier version does not have this column;
 // Search reads it too.
 //
+// The events have the names of Exchange where it has them. REJECT (a message, a
+// recipient or a session was refused), DROP (discarded), QUARANTINE and BEGINTRANSFER
+// (the transfer to a host begins) have the numbers 1040, 1039, 1041 and 1020. Their
+// column source-context has the name of the agent that has decided. Message-info has
+// the priority of the message if it is not 0, and count=N in a REJECT that stands for
+// N refusals.
+//
 // Characters that could end a line or control a terminal are escaped as in Go. A
 // value that a spreadsheet could take for a formula begins with an apostrophe. A
 // value of more than 8 KiB is cut. Search, Find and Timeline return the values without the escapes.
