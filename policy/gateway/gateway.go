@@ -67,7 +67,8 @@ type Gateway struct {
 	// example because the disk is full), mail is still delivered.
 	Tracking *tracking.Log
 	// Parts are other parts of the relay that inherit settings, for example a
-	// pickup.Folder or a routing.Fetcher in Tasks.
+	// pickup.Folder, a routing.Fetcher in Tasks or a console.Console. Validate
+	// calls their method Validate if they have one.
 	Parts []Inheritor
 	// Closers are closed at the end, in the order given, also when Run fails.
 	// Examples are the routing.Router, the queue's Store and the protocol logs.

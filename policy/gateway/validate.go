@@ -80,8 +80,13 @@ func (g *Gateway) validateSettings(f *findings) {
 		}
 	}
 	for i, part := range g.Parts {
+		field := fmt.Sprintf("Parts[%d]", i)
 		if isNil(part) {
-			f.add(Error, fmt.Sprintf("Parts[%d]", i), "is nil")
+			f.add(Error, field, "is nil")
+			continue
+		}
+		if v, is := part.(interface{ Validate() error }); is { // for example a console.Console
+			f.addError(field, v.Validate())
 		}
 	}
 	for i, c := range g.Closers {

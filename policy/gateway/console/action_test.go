@@ -78,7 +78,7 @@ func TestActionWithAForm(t *testing.T) {
 		if page := w.page(strings.TrimPrefix(to, ".."), 200); !strings.Contains(page, "Done:") || !strings.Contains(page, "moved") {
 			t.Errorf("the page does not tell the result:\n%s", page)
 		}
-		if _, err := w.queue.Message(t.Context(), m.ID); err == nil {
+		if _, err := w.queue.Message(w.t.Context(), m.ID); err == nil {
 			t.Error("the message was not delivered to the other next hop")
 		}
 		if page := w.page("/queues?done=1", 200); strings.Contains(page, "Done:") {
@@ -169,7 +169,7 @@ func TestBounds(t *testing.T) {
 func TestAuditKeepsTheLastEntries(t *testing.T) {
 	inWorld(t, &Console{}, func(w *world) {
 		var first, last auditEntry
-		x := &call{console: w.console, r: httpGet("/"), access: Access{"oscar", Operator}}
+		x := &call{console: w.console, r: httpGet("/"), access: Access{"oscar", Operator}, route: &route{}}
 		for i := range auditKept + 5 {
 			last = w.console.audit.begin(x, &plan{Title: "test"})
 			if i == 0 {

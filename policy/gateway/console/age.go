@@ -2,7 +2,7 @@ package console
 
 import (
 	"fmt"
-	"time"
+	"strconv"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -33,12 +33,14 @@ type ageRow struct {
 	Ages   []int  `json:"ages" doc:"The total, by age."`
 }
 
-// Columns are the limits as text, in minutes as in qshape.
+// Columns are the heads of the columns: minutes, as in qshape.
 func (v *ageView) Columns() (all []string) {
+	last := ""
 	for _, s := range v.Limits {
-		all = append(all, formatAge(time.Duration(s*float64(time.Second))))
+		last = strconv.FormatFloat(s/60, 'f', -1, 64)
+		all = append(all, last)
 	}
-	return all
+	return append(all, last+"+")
 }
 
 func showAge(x *call, p ageParams) (*ageView, error) {

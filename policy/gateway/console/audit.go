@@ -65,7 +65,7 @@ func (a *auditLog) begin(x *call, p *plan) auditEntry {
 		Reason: short(x.reason()), Result: "begun", Time: time.Now().UTC(), Parameters: map[string][]string{},
 	}
 	for name, values := range x.form {
-		if common[name] {
+		if common[name] || x.route.upload && name == fileParam { // the audit log has no content of messages
 			continue
 		}
 		for _, value := range values[:min(len(values), auditValues)] {

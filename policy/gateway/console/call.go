@@ -18,6 +18,8 @@ const (
 	// maxBody is the maximum size of the body of a request. It has room for the
 	// IDs of maxSelected messages.
 	maxBody = 1 << 20
+	// maxUpload is the maximum size of the body of a request with a file.
+	maxUpload = 16 << 20
 	// maxTime is how long a request that is not a stream may take.
 	maxTime = 30 * time.Second
 )
@@ -75,14 +77,14 @@ func (x *call) serve() (err error) {
 	if err := x.console.cross.Check(x.r); err != nil {
 		return refuse(http.StatusForbidden, "The request comes from another website.")
 	}
-	if x.form, err = readForm(x.w, x.r); err != nil {
-		return err
-	}
 	release, err := x.console.bounds.take(x.route.bound)
 	if err != nil {
 		return err
 	}
 	defer release()
+	if x.form, err = readForm(x.w, x.r, x.route.upload); err != nil {
+		return err
+	}
 	if x.route.bound != boundStream {
 		ctx, cancel := context.WithTimeout(x.r.Context(), maxTime)
 		defer cancel()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/metrics"
 )
 
 // A Console is an http.Handler that shows a relay and controls it. Gateway must
@@ -79,6 +80,7 @@ type Console struct {
 	bounds   bounds
 	cross    *http.CrossOriginProtection
 	live     sampler
+	exporter *metrics.Exporter
 }
 
 // Inherit sets Logger if it is not set. A gateway.Gateway calls it before it
@@ -118,6 +120,7 @@ func (c *Console) prepare() error {
 			}
 		}
 	}
+	c.exporter = &metrics.Exporter{Gateway: c.Gateway, Logger: c.log}
 	c.audit = newAuditLog(c.AuditDir, c.log)
 	c.bounds = newBounds()
 	c.router = newRouter(routes())

@@ -3,9 +3,11 @@ package console
 import (
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -17,14 +19,22 @@ import (
 // maxParameters is the maximum number of values in a request.
 const maxParameters = 2 * maxSelected
 
+// maxParts is the maximum number of parameters in a form with a file.
+const maxParts = 20
+
 // readForm returns the parameters of a request. Those of a GET are in its query.
 // Those of a POST are in its body: a form, or a JSON object whose values are
-// strings, numbers, booleans or arrays of them.
-func readForm(w http.ResponseWriter, r *http.Request) (form url.Values, err error) {
+// strings, numbers, booleans or arrays of them. With upload, it can also be a
+// form with a file.
+func readForm(w http.ResponseWriter, r *http.Request, upload bool) (form url.Values, err error) {
 	if r.Method != http.MethodPost {
 		form, err = url.ParseQuery(r.URL.RawQuery)
 	} else {
-		form, err = readBody(http.MaxBytesReader(w, r.Body, maxBody), r.Header.Get("Content-Type"))
+		most := int64(maxBody)
+		if upload {
+			most = maxUpload
+		}
+		form, err = readBody(http.MaxBytesReader(w, r.Body, most), r.Header.Get("Content-Type"), upload)
 	}
 	if err != nil {
 		return nil, err
@@ -39,12 +49,15 @@ func readForm(w http.ResponseWriter, r *http.Request) (form url.Values, err erro
 	return form, nil
 }
 
-func readBody(r io.Reader, contentType string) (url.Values, error) {
+func readBody(r io.Reader, contentType string, upload bool) (url.Values, error) {
+	kind, params, _ := mime.ParseMediaType(contentType)
+	if upload && kind == "multipart/form-data" {
+		return readMultipart(multipart.NewReader(r, params["boundary"]))
+	}
 	body, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
 	}
-	kind, _, _ := mime.ParseMediaType(contentType)
 	switch {
 	case kind == "application/json":
 		return readJSON(body)
@@ -56,6 +69,31 @@ func readBody(r io.Reader, contentType string) (url.Values, error) {
 		return form, nil
 	}
 	return nil, refuse(http.StatusUnsupportedMediaType, "The body must be application/json or application/x-www-form-urlencoded.")
+}
+
+// readMultipart reads a form with a file. The value of a file is its content.
+func readMultipart(r *multipart.Reader) (url.Values, error) {
+	form := url.Values{}
+	for {
+		part, err := r.NextRawPart()
+		if err == io.EOF {
+			return form, nil
+		}
+		var body []byte
+		if err == nil {
+			body, err = io.ReadAll(part)
+		}
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooLarge):
+			return nil, err
+		case err != nil:
+			return nil, refuse(http.StatusBadRequest, "The form cannot be read: "+err.Error())
+		case len(form) > maxParts:
+			return nil, refuse(http.StatusBadRequest, fmt.Sprintf("The form has more than %d parts.", maxParts))
+		}
+		form.Add(part.FormName(), string(body))
+	}
 }
 
 func readJSON(body []byte) (url.Values, error) {

@@ -24,7 +24,7 @@ func (x *call) login() (done bool, err error) {
 		if err := c.cross.Check(x.r); err != nil {
 			return true, refuse(http.StatusForbidden, "The request comes from another website.")
 		}
-		form, err := readForm(x.w, x.r)
+		form, err := readForm(x.w, x.r, false)
 		if err != nil {
 			return true, err
 		}

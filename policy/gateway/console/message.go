@@ -26,6 +26,7 @@ type messageView struct {
 	System     bool            `json:"system" doc:"Whether it is a report of the queue."`
 	Aside      bool            `json:"aside" doc:"Whether it is suspended, poison or bad mail. Only such a message can be exported with its envelope."`
 	States     []recipientView `json:"recipientStates" doc:"The recipients, at most 1000."`
+	Hops       []traceHop      `json:"trace,omitempty" doc:"The hosts that have handled the message, the first one first, as the header says. Only for operators."`
 	Timeline   []timelineView  `json:"timeline" doc:"What happened to the message and to those made of it, from the tracking log."`
 	TimelineOK bool            `json:"timelineComplete" doc:"False if there are more entries, or if the relay has no tracking log."`
 }
@@ -73,6 +74,9 @@ func showMessage(x *call, p messageParams) (*messageView, error) {
 	}
 	if !x.viewer() {
 		v.Identity = m.Origin.Identity
+		if v.Hops, err = x.trace(p.ID); err != nil {
+			return nil, err
+		}
 	}
 	for i := range m.Recipients[:min(len(m.Recipients), maxStates)] {
 		v.States = append(v.States, stateOf(&m.Recipients[i]))

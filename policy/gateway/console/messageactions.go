@@ -35,8 +35,8 @@ func planForMessages(x *call, s selection, verb, text string, op queue.Op) (*pla
 	if err != nil {
 		return nil, err
 	}
-	if f.Before.IsZero() && x.form.Get("confirm") == "" {
-		// The confirmation is about the messages that were counted.
+	if f.Before.IsZero() && !x.json && x.form.Get("confirm") == "" {
+		// The confirmation page is about the messages that were counted.
 		f.Before = time.Now()
 		x.form.Set("before", f.Before.UTC().Format(time.RFC3339Nano))
 	}

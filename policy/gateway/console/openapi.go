@@ -69,7 +69,11 @@ func (d *document) operation(r route) object {
 		properties["confirm"] = object{"type": "string", "enum": []string{"yes"}, "description": "yes does the action. Otherwise nothing is changed."}
 		properties["reason"] = object{"type": "string", "description": "Why, for the audit log. It is needed with confirm."}
 		body := object{"schema": object{"type": "object", "properties": properties, "additionalProperties": false}}
-		op["requestBody"] = object{"required": true, "content": object{"application/json": body, "application/x-www-form-urlencoded": body}}
+		content := object{"application/json": body, "application/x-www-form-urlencoded": body}
+		if r.upload {
+			content["multipart/form-data"] = body
+		}
+		op["requestBody"] = object{"required": true, "content": content}
 	}
 	ok := object{"description": "The answer."}
 	switch {

@@ -16,7 +16,9 @@ import (
 // the JSON.
 func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 	inWorld(t, &Console{}, func(w *world) {
-		w.submit(mail("bob@down.example"))
+		traced := mail("bob@down.example")
+		traced.Content = queue.String(tracedContent)
+		w.submit(traced)
 		w.submit(mail("bob@slow.example"))
 		w.post("/queues/suspend", 200, form("domain", "example.org", "confirm", "yes", "reason", "test"), nil)
 		var api struct {
@@ -86,6 +88,8 @@ func (w *world) sampleForm(r route) map[string][]string {
 	switch {
 	case strings.HasPrefix(r.path, "/messages/"):
 		return form("recipient", "bob@down.example")
+	case r.path == "/replay":
+		return form("message", exported)
 	case r.path == "/suspensions/lift":
 		return form("domain", "example.org")
 	case strings.HasPrefix(r.path, "/queues/"):

@@ -1,9 +1,6 @@
 package console
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -32,10 +29,6 @@ func showOverview(x *call, _ struct{}) (*overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	infos, err := g.Queue.Queues(x.ctx())
-	if err != nil {
-		return nil, err
-	}
 	v := &overview{Hostname: g.Hostname, Health: g.Health(x.ctx()), Totals: *t, Listeners: []listenerView{}}
 	for _, l := range g.Listeners {
 		one := listenerView{}
@@ -47,31 +40,25 @@ func showOverview(x *call, _ struct{}) (*overview, error) {
 		}
 		v.Listeners = append(v.Listeners, one)
 	}
-	v.Largest = firstQueues(infos, isHopWithMail, func(a, b queue.QueueInfo) int { return cmp.Compare(b.Stored, a.Stored) })
-	v.Retry = firstQueues(infos, isUnreachable, queueOrders["oldest"])
-	return v, nil
+	// More than are shown: messages that are set aside or not routed are no queues.
+	v.Largest, err = x.firstQueues(queue.QueueQuery{Order: queue.ByMessages, Limit: overviewRows + 5}, func(i queue.QueueInfo) bool {
+		return i.Status != queue.QueueAside && i.Hop != (queue.NextHop{}) && i.Stored > 0
+	})
+	if err != nil {
+		return nil, err
+	}
+	v.Retry, err = x.firstQueues(queue.QueueQuery{Status: queue.QueueRetry, Order: queue.ByOldest, Limit: overviewRows}, func(queue.QueueInfo) bool { return true })
+	return v, err
 }
 
-func isHopWithMail(i queue.QueueInfo) bool {
-	return i.Status != queue.QueueAside && i.Hop != (queue.NextHop{}) && i.Stored > 0
-}
-
-func isUnreachable(i queue.QueueInfo) bool {
-	return i.Status == queue.QueueRetry || i.Status == queue.QueueConnecting
-}
-
-// firstQueues returns the views of the first next hops of those that are selected.
-func firstQueues(infos []queue.QueueInfo, selects func(queue.QueueInfo) bool, order func(a, b queue.QueueInfo) int) []queueView {
-	var some []queue.QueueInfo
-	for _, i := range infos {
-		if selects(i) {
-			some = append(some, i)
+// firstQueues returns the views of the first next hops that are selected.
+func (x *call) firstQueues(query queue.QueueQuery, selects func(queue.QueueInfo) bool) ([]queueView, error) {
+	page, _, err := x.console.Gateway.Queue.QueuePage(x.ctx(), query)
+	views := []queueView{}
+	for _, i := range page {
+		if selects(i) && len(views) < overviewRows {
+			views = append(views, viewOfQueue(i))
 		}
 	}
-	slices.SortStableFunc(some, order)
-	views := []queueView{}
-	for _, i := range some[:min(len(some), overviewRows)] {
-		views = append(views, viewOfQueue(i))
-	}
-	return views
+	return views, err
 }

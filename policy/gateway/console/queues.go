@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/internal/wildcard"
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
@@ -126,18 +124,8 @@ var (
 	queueStatuses   = []string{"ready", "active", "retry", "connecting", "suspended", "scheduled", "aside"}
 )
 
-var queueOrders = map[string]func(a, b queue.QueueInfo) int{
-	"":           func(a, b queue.QueueInfo) int { return 0 },
-	"name":       func(a, b queue.QueueInfo) int { return 0 },
-	"messages":   func(a, b queue.QueueInfo) int { return cmp.Compare(b.Stored, a.Stored) },
-	"bytes":      func(a, b queue.QueueInfo) int { return cmp.Compare(b.Bytes, a.Bytes) },
-	"deliveries": func(a, b queue.QueueInfo) int { return cmp.Compare(b.Deliveries, a.Deliveries) },
-	"oldest": func(a, b queue.QueueInfo) int {
-		if a.Oldest.IsZero() != b.Oldest.IsZero() {
-			return map[bool]int{true: 1, false: -1}[a.Oldest.IsZero()]
-		}
-		return a.Oldest.Compare(b.Oldest)
-	},
+var queueOrders = map[string]queue.QueueOrder{
+	"": queue.ByName, "name": queue.ByName, "messages": queue.ByMessages, "bytes": queue.ByBytes, "deliveries": queue.ByDeliveries, "oldest": queue.ByOldest,
 }
 
 func showQueues(x *call, p queuesParams) (*queuesView, error) {
@@ -149,30 +137,26 @@ func showQueues(x *call, p queuesParams) (*queuesView, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := x.console.Gateway.Queue.Queues(x.ctx())
+	query := queue.QueueQuery{Connector: p.Connector, Destination: p.Destination, Status: p.Status, Order: order, Limit: limit + 1}
+	if p.After != "" {
+		after, err := hopOf(p.After)
+		if err != nil {
+			return nil, err
+		}
+		query.After = &after
+	}
+	page, total, err := x.console.Gateway.Queue.QueuePage(x.ctx(), query)
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(i queue.QueueInfo) bool { return !p.selects(i) })
-	slices.SortStableFunc(all, order)
-	v := &queuesView{Queues: []queueView{}, Total: len(all), Filter: p}
-	begin := 0
-	if p.After != "" {
-		begin = slices.IndexFunc(all, func(i queue.QueueInfo) bool { return keyOf(i.Hop) == p.After }) + 1
-	}
-	for _, i := range all[begin:min(begin+limit, len(all))] {
+	v := &queuesView{Queues: []queueView{}, Total: total, Filter: p}
+	for _, i := range page[:min(len(page), limit)] {
 		v.Queues = append(v.Queues, viewOfQueue(i))
 	}
-	if begin+limit < len(all) {
-		v.Next = v.Queues[len(v.Queues)-1].Key
+	if len(page) > limit {
+		v.Next = v.Queues[limit-1].Key
 	}
 	return v, nil
-}
-
-// selects reports whether the filter selects a next hop.
-func (p *queuesParams) selects(i queue.QueueInfo) bool {
-	return (p.Status == 0 || p.Status == i.Status) &&
-		wildcard.Match(p.Connector, i.Hop.Connector) && wildcard.Match(p.Destination, i.Hop.Destination)
 }
 
 // rows returns the number of rows of a page.
@@ -196,11 +180,16 @@ func showQueue(x *call, p oneParams) (*queueView, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := x.console.Gateway.Queue.Queues(x.ctx())
+	// The query ignores case, so it may return others too.
+	query := queue.QueueQuery{Connector: hop.Connector, Destination: hop.Destination, Limit: maxPageRows}
+	page, _, err := x.console.Gateway.Queue.QueuePage(x.ctx(), query)
+	if hop.Destination == "" && err == nil { // an empty name selects all
+		page, err = x.console.Gateway.Queue.Queues(x.ctx())
+	}
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range all {
+	for _, i := range page {
 		if i.Hop == hop {
 			v := viewOfQueue(i)
 			return &v, nil

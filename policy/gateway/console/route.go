@@ -27,6 +27,7 @@ type route struct {
 	title        string // of the page
 	template     string // of the page
 	bound        boundKind
+	upload       bool // the body may have a file
 
 	params reflect.Type // a struct
 	view   reflect.Type // a struct, or nil
@@ -75,6 +76,9 @@ func (r route) forOperators() route { r.role = Operator; return r }
 
 // bounded returns the route with a limit on the requests at the same time.
 func (r route) bounded(k boundKind) route { r.bound = k; return r }
+
+// withUpload returns the route for forms with a file (multipart/form-data).
+func (r route) withUpload() route { r.upload = true; return r }
 
 // A router finds the route of a path.
 type router struct{ routes []route }

@@ -125,6 +125,28 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
+// A page loads its assets without the token: the login form has them too. Their
+// URLs have a hash of the content, so a browser keeps them.
+func TestAssets(t *testing.T) {
+	inWorld(t, &Console{}, func(w *world) {
+		w.token = ""
+		for name, media := range map[string]string{"console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
+			answer := w.do(httpGet(assetPath(name)))
+			if answer.Code != 200 || answer.Header().Get("Content-Type") != media || answer.Body.Len() == 0 || !strings.Contains(answer.Header().Get("Cache-Control"), "immutable") {
+				t.Errorf("%s: %d %v", name, answer.Code, answer.Header())
+			}
+			if page := w.page("/none", 401); !strings.Contains(page, `"./`+strings.TrimPrefix(assetPath(name), "/")+`"`) {
+				t.Errorf("%s is not in the page:\n%s", name, page)
+			}
+		}
+		for _, path := range []string{"/assets/", "/assets/none.css", "/assets/../templates/layout.html", "/assets/%2e%2e/routes.go"} {
+			if answer := w.do(httpGet(path)); answer.Code == 200 {
+				t.Errorf("%s: %d", path, answer.Code)
+			}
+		}
+	})
+}
+
 func TestAssetsAreSmall(t *testing.T) {
 	entries, err := fs.ReadDir(files, "assets")
 	if err != nil {

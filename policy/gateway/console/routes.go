@@ -18,6 +18,7 @@ func routes() []route {
 		messageRoutes(),
 		[]route{
 			view("/audit", "Audit", "audit.html", "The last actions, the newest first. Only those since the start of the relay.", showAudit).inMenu("Audit").forOperators(),
+			raw("/metrics", "text/plain", "The statistics of the relay for Prometheus. Other formats: see package metrics.", writeMetrics),
 			raw("/openapi.json", "application/json", "This document.", writeOpenAPI),
 		},
 	)
@@ -50,6 +51,7 @@ func messageRoutes() []route {
 		messageAction("expire", "Expires messages at once.", "Expire", "The senders get the failure report.", queue.Expire()),
 		action("/messages/redirect", "Sends messages to another next hop.", planRedirectMessages),
 		action("/messages/remove", "Removes messages.", planRemoveMessages),
+		action("/replay", "Submits a message that was exported with its envelope.", planReplay).withUpload().bounded(boundExport),
 		view("/bad", "Bad mail", "bad.html", "The messages that the relay has set aside for an operator.", showBad).inMenu("Bad mail").bounded(boundSearch),
 	}
 }

@@ -64,7 +64,7 @@ func (c *Console) validateToken() error {
 	_, err := readToken(c.TokenFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err = os.Stat(filepath.Dir(c.TokenFile)); err == nil {
-			err = logfile.Writable(filepath.Dir(c.TokenFile))
+			err = writable(filepath.Dir(c.TokenFile))
 		}
 	}
 	if err != nil {
@@ -106,8 +106,18 @@ func (c *Console) validateAudit() error {
 	if c.AuditDir == "" {
 		return nil
 	}
-	if err := logfile.Writable(c.AuditDir); err != nil {
+	if err := writable(c.AuditDir); err != nil {
 		return fmt.Errorf("console: AuditDir: %w", err)
 	}
 	return nil
+}
+
+// writable returns an error if files cannot be created in the directory, or in
+// the one in which it would be created.
+func writable(dir string) error {
+	err := logfile.Writable(dir)
+	if cause := errors.Unwrap(err); cause != nil {
+		return fmt.Errorf("%s cannot be written: %w", dir, cause)
+	}
+	return err
 }
