@@ -17,6 +17,7 @@ type active struct {
 	counts   *counts  // of the Queue
 	lifetime Lifetime // the retry policy's; set before the first part exists
 	one      part     // the first part; most messages have no other
+	fresh    bool     // it comes from Submit, and was not routed before
 
 	// What is to be recorded. The lock of the Queue guards these fields and the
 	// state of the recipients of m.
@@ -89,10 +90,50 @@ func (p *part) message() *active { return activeOf(p.Msg) }
 // A hopInfo has the state of a next hop that the scheduler does not need. The
 // lock of the Queue guards it.
 type hopInfo struct {
-	pace   Pace   // the last one from the Pacer
-	last   Result // why the hop could not be reached the last time
-	counts HopCounts
-	since  time.Time // when counts began
+	pace Pace   // the last one from the Pacer
+	last Result // why the hop could not be reached the last time
+	// failure is the last result of any attempt that made recipients wait.
+	failure Result
+	counts  HopCounts
+	since   time.Time // when counts began
+
+	// The times are steady.
+	failedAt, triedAt, deliveredAt time.Time // of failure, of the last attempt, of the last success
+	in, out                        rate
+	parked                         int // parts counted in in that were put back to the store before an attempt
+}
+
+// arrived counts n parts that were routed to the hop. fresh means that their
+// message comes from Submit, and was not in the store before.
+func (i *hopInfo) arrived(now time.Time, n int, fresh bool) {
+	if !fresh {
+		back := min(i.parked, n)
+		i.parked -= back
+		n -= back
+	}
+	i.in.add(now, n)
+}
+
+// attempted notes the end of an attempt.
+func (i *hopInfo) attempted(now time.Time, verdicts []verdict) {
+	i.triedAt = now
+	waits := false
+	for j := range verdicts {
+		v := &verdicts[j]
+		i.counts.add(v.status)
+		switch {
+		case v.status == Waiting:
+			waits = true
+			if v.res != nil {
+				i.failure, i.failedAt = *v.res, now
+			}
+		case v.status == Delivered:
+			i.deliveredAt = now
+		}
+	}
+	if !waits {
+		i.out.add(now, 1)
+	}
 }
 
 // HopCounts are totals for a next hop since QueueInfo.Since.

@@ -64,9 +64,9 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 		if c.Died {
 			data.last = *down
 		}
+		data.attempted(now, verdicts)
 		for i := range verdicts {
 			verdicts[i].follow(&c, now)
-			data.counts.add(verdicts[i].status)
 			a.apply(&verdicts[i], now, &q.clock)
 		}
 		core.Ended(&a.Message)

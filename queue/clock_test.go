@@ -191,6 +191,23 @@ func TestClockSchedule(t *testing.T) {
 	})
 }
 
+// A suspension ends at a time of day, also after a restart.
+func TestClockSuspensionEnds(t *testing.T) {
+	eachStep(t, func(t *testing.T, w *clockWorld, step time.Duration) {
+		s := queue.Suspension{Domain: "suspended.example", Until: w.wall().Add(2 * hour)}
+		if _, err := w.q.Suspend(context.Background(), s); err != nil {
+			t.Fatal(err)
+		}
+		w.submit("alice@example.com", "bob@suspended.example")
+		w.wallWait(t, "suspended.example", step)
+		all, err := w.q.Suspensions(context.Background())
+		stored, errStored := w.disk.Suspensions(context.Background())
+		if len(all)+len(stored) != 0 || err != nil || errStored != nil {
+			t.Errorf("the suspension has ended and is listed: %+v, %+v, %v, %v", all, stored, err, errStored)
+		}
+	})
+}
+
 // What an operator has suspended stays so, whatever the clock says.
 func TestClockSuspension(t *testing.T) {
 	eachStep(t, func(t *testing.T, w *clockWorld, step time.Duration) {

@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -39,17 +40,31 @@ type QueueInfo struct {
 	Stored   int
 	Bytes    int64
 	InMemory int
+	// Deferred is the number of the stored messages that have had an attempt and
+	// wait for another. It is 0 if the Store is not a [Searcher].
+	Deferred int
+	// In and Out are the numbers of messages in the last minute that were
+	// routed to the hop, and that were delivered or failed there. A message with
+	// more than HopLimits.Recipients counts as several. After a restart, mail
+	// that was in the store counts as routed when the Queue first claims it.
+	In, Out float64
 	// Deliveries is the number of deliveries in progress. Concurrency is the
-	// maximum number that the Queue allows now.
-	Deliveries, Concurrency int
+	// maximum number that the Queue allows now: it adapts to what the hop
+	// accepts. MaxConcurrency is the maximum that HopLimits.Concurrency and
+	// Pace.MaxConcurrency allow.
+	Deliveries, Concurrency, MaxConcurrency int
 	// Oldest is when the oldest of the stored messages was received.
 	Oldest time.Time
-	// LastError is the result of the last attempt that could not reach the hop.
-	// LastErrorAt is the time of that attempt. NextRetry is when the Queue
-	// tries again.
-	LastError   Result
-	LastErrorAt time.Time
-	NextRetry   time.Time
+	// LastError is the result of the last attempt that made recipients wait:
+	// the hop could not be reached or has deferred the message. LastErrorAt is
+	// the time of that attempt. LastAttempt is the time of the last attempt, and
+	// LastSuccess that of the last one that has delivered mail. NextRetry is when
+	// the Queue tries again, if the hop could not be reached or all of its
+	// messages wait. The times are zero if the Queue does not know them.
+	LastError                Result
+	LastErrorAt              time.Time
+	LastAttempt, LastSuccess time.Time
+	NextRetry                time.Time
 	// Counts are the totals since Since. They are reset when the hop has had
 	// no mail for some time.
 	Counts HopCounts
@@ -57,7 +72,13 @@ type QueueInfo struct {
 	// Suspension is what suspends the hop, itself or its domain. It is nil if
 	// nothing does. If both do, it is the one of the hop.
 	Suspension *Suspension
+	// Limit is what holds the mail of the hop back now.
+	Limit Limit
 }
+
+// Velocity is the change of the number of messages per minute: Out minus In. A
+// queue with a negative velocity grows. (Exchange)
+func (i *QueueInfo) Velocity() float64 { return i.Out - i.In }
 
 // Queues lists the next hops that have mail or a state, in the order of
 // destination and connector. It reads the index of the store, but no message.
@@ -67,9 +88,12 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	infos := map[NextHop]*QueueInfo{}
+	overall := LimitNone // of hops that the scheduler does not know
+	var suspensions suspensionList
+	infos, limits := map[NextHop]*QueueInfo{}, map[NextHop]hopLimit{}
 	for _, s := range sums {
-		infos[s.Hop] = &QueueInfo{Hop: s.Hop, Status: QueueReady, Stored: s.Count, Bytes: s.Bytes, Oldest: s.Oldest}
+		limits[s.Hop] = hopLimit{due: s.Due}
+		infos[s.Hop] = &QueueInfo{Hop: s.Hop, Status: QueueReady, Stored: s.Count, Bytes: s.Bytes, Oldest: s.Oldest, Deferred: s.Deferred}
 		if aside(s.Hop) {
 			infos[s.Hop].Status = QueueAside
 		}
@@ -83,14 +107,21 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 				infos[key] = i
 			}
 			i.describe(h, &q.clock)
+			l := limits[key]
+			l.kind, l.hop = limitKinds[core.LimitOf(q.clock.now(), h)], HopLimits(h.Limits())
+			limits[key] = l
 		})
+		overall = limitKinds[core.LimitOf(q.clock.now(), nil)]
+		suspensions = maps.Clone(q.susp.list)
 	})
 	all := make([]QueueInfo, 0, len(infos))
-	suspensions := q.suspensionsNow()
 	for _, i := range infos {
-		if i.Suspension = suspensions.of(i.Hop); i.Suspension != nil {
-			i.Status = QueueSuspended
+		i.Suspension = suspensions.of(i.Hop)
+		l := limits[i.Hop]
+		if i.Since.IsZero() {
+			l.kind = overall
 		}
+		q.limit(i, l)
 		all = append(all, *i)
 	}
 	slices.SortFunc(all, func(a, b QueueInfo) int {
@@ -103,7 +134,10 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 func (i *QueueInfo) describe(h *sched.Hop, c *clock) {
 	info, data := h.Info(), hopData(h)
 	i.InMemory, i.Deliveries, i.Concurrency = info.Queued+info.Inflight, info.Inflight, info.Window
-	i.LastError, i.LastErrorAt, i.NextRetry = data.last, c.wallOf(info.DownAt), c.wallOf(info.Next)
+	i.LastError, i.LastErrorAt, i.NextRetry = data.failure, c.wallOf(data.failedAt), c.wallOf(info.Next)
+	i.LastAttempt, i.LastSuccess = c.wallOf(data.triedAt), c.wallOf(data.deliveredAt)
+	now := c.now()
+	i.In, i.Out, i.MaxConcurrency = data.in.perMinute(now), data.out.perMinute(now), info.Most
 	i.Counts, i.Since = data.counts, data.since
 	i.Status = queueStatus(info.State)
 }

@@ -205,6 +205,9 @@ func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *g
 		return
 	}
 	hopData(h).pace = g.pace
+	if r := g.rcpts[0]; r.Status == Waiting && r.Attempts == 0 {
+		hopData(h).arrived(now, partsOf(h, g.rcpts), a.fresh)
+	}
 	if !mayQueue {
 		a.park(core, h, g.rcpts, now, &q.clock)
 		return
@@ -220,6 +223,7 @@ func (q *Queue) placeGroup(core *sched.Scheduler, now time.Time, a *active, g *g
 // called in a step.
 func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, now time.Time, c *clock) {
 	again := core.Returned(now, h)
+	ended, untried := 0, rcpts[0].Status == Waiting && rcpts[0].Attempts == 0
 	for _, r := range rcpts {
 		if r.Status != Waiting { // for FinalResults
 			a.Wait(h.Key, now, again)
@@ -227,6 +231,9 @@ func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, n
 		}
 		if v, ok := a.lateVerdict(h, r, now, again, c); ok {
 			a.apply(&v, now, c)
+			if v.status != Waiting {
+				ended++
+			}
 			continue
 		}
 		a.Wait(h.Key, now, again)
@@ -234,6 +241,17 @@ func (a *active) park(core *sched.Scheduler, h *sched.Hop, rcpts []*Recipient, n
 			a.LookAgain(d)
 		}
 	}
+	switch data := hopData(h); {
+	case ended == len(rcpts):
+		data.out.add(now, partsOf(h, rcpts))
+	case untried:
+		data.parked += partsOf(h, rcpts)
+	}
+}
+
+// partsOf returns the number of parts that recipients for a hop become.
+func partsOf(h *sched.Hop, rcpts []*Recipient) int {
+	return (len(rcpts) + h.Recipients() - 1) / max(h.Recipients(), 1)
 }
 
 // putBack returns parts to the store without an attempt, because their hop has

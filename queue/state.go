@@ -16,6 +16,15 @@ type State struct {
 	// Recording is false while the Store cannot record the results of
 	// deliveries. No delivery begins then. The Queue tries again until it can.
 	Recording bool
+	// Active is the number of active messages, Memory the size of their content
+	// in memory, and Deliveries the number of Deliver calls in progress. Limits
+	// has their maxima.
+	Active     int
+	Memory     int64
+	Deliveries int
+	Limits     Limits
+	// Limit is the limit that holds back all mail, or most of it.
+	Limit Limit
 }
 
 // State returns the present state of the Queue. It does not use the Store.
@@ -23,7 +32,11 @@ func (q *Queue) State() State {
 	q.setup()
 	st := State{Ended: q.down.Load(), Frozen: q.frozen.Load(), Draining: q.draining.Load() > 0}
 	q.locked(func(core *sched.Scheduler) {
+		use := core.Usage()
+		st.Active, st.Memory, st.Deliveries = use.Active, use.Memory, use.Deliveries
+		st.Limit.Kind = limitKinds[core.Limit(q.clock.now())]
 		st.Running, st.Paused, st.Recording = core.Running(), core.Paused(), !core.Broken()
 	})
+	st.Limits, st.Limit.Text = q.limits, q.limitText(st.Limit.Kind, nil, HopLimits{})
 	return st
 }

@@ -273,6 +273,10 @@ type HopSum struct {
 	Due time.Time
 	// Oldest is when the oldest of them was received.
 	Oldest time.Time
+	// Deferred is how many of them have had an attempt and wait for another
+	// (MessageRetry by Entry.Status). A Store that is not a Searcher does not
+	// set it.
+	Deferred int
 }
 
 // Errors of a Store. Use errors.Is to test for them.

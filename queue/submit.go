@@ -194,7 +194,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 	q.emitReceived(m)
 	if atOnce {
 		a := q.newActive(m, q.owner, s.Until)
-		a.Size = size
+		a.Size, a.fresh = size, true
 		q.admit(a, now)
 		return nil
 	}

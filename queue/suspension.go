@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +52,8 @@ var ErrNoSuspension = errors.New("queue: no such suspension")
 type SuspensionStore interface {
 	// PutSuspension stores a suspension. It replaces one with the same Hop and
 	// Domain. When it returns nil, the suspension is on stable storage. After an
-	// error, the suspensions are as before. All fields are kept as they are,
+	// error, the suspensions are as before, but after a restart they may include
+	// the new one. All fields are kept as they are,
 	// except Volatile. Times are kept as instants, with a resolution of a
 	// microsecond. If there are MaxSuspensions already, PutSuspension can still
 	// replace one, but returns ErrFull for another one.
@@ -230,8 +230,8 @@ func (q *Queue) findSuspension(ctx context.Context, key suspended) (s Suspension
 	return s, ErrNoSuspension
 }
 
-// Suspensions lists the suspensions that apply now, in the order of domain,
-// destination and connector.
+// Suspensions lists the suspensions that apply now, in the order of their domain or
+// destination.
 func (q *Queue) Suspensions(ctx context.Context) ([]Suspension, error) {
 	q.setup()
 	q.susp.change.Lock()
@@ -388,12 +388,6 @@ func (q *Queue) awaitSuspensions(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-}
-
-// suspensionsNow returns a copy of the suspensions.
-func (q *Queue) suspensionsNow() (list suspensionList) {
-	q.locked(func(*sched.Scheduler) { list = maps.Clone(q.susp.list) })
-	return list
 }
 
 // of returns the suspension that applies to a hop, or nil.

@@ -49,6 +49,10 @@ var mutants = map[string]struct {
 		"AgainstAModel", "Search returns the messages that s selects"},
 	"takes the first ID for the oldest message": {inMemory(func(st *memory.Store) queue.Store { return firstIsOldest{st} }),
 		"HopsOldest", "HopSum.Oldest is when the oldest message of the hop was received"},
+	"removes a later suspension": {inMemory(func(st *memory.Store) queue.Store { return removesAny{st} }),
+		"Suspensions", "RemoveSuspension does not remove a suspension that began at another time"},
+	"keeps suspensions in memory": {onDiskBut(func(s *spool.Spool) queue.Store { return forgetful{s, new(memory.Store)} }),
+		"ReopenKeepsSuspensions", "the change is on stable storage"},
 	"no checksum of content": {unchecked, "DamagedContent", "Content never returns wrong bytes"},
 	"no checksum of envelopes": {unchecked, "DamagedEnvelope",
 		"no envelope is returned with wrong values"},
@@ -59,9 +63,9 @@ var mutants = map[string]struct {
 		"PowerFailure", "when Sync has returned nil"},
 
 	"correct, in memory": {inMemory(func(st *memory.Store) queue.Store { return st }),
-		"(UpdateInterrupted|ClaimOrder|ClaimAfterTheLeaseEnds|Close|Search|HopsOldest|AgainstAModel)", ""},
+		"(UpdateInterrupted|ClaimOrder|ClaimAfterTheLeaseEnds|Suspensions|Close|Search|HopsOldest|AgainstAModel)", ""},
 	"correct, on disk": {onDisk(synced),
-		"(Damaged.*|PowerFailure)", ""},
+		"(Damaged.*|ReopenKeepsSuspensions|PowerFailure)", ""},
 }
 
 // TestMutant runs the suite on the store that the environment names.
@@ -106,6 +110,37 @@ func (st forgetsInterrupted) Update(ctx context.Context, owner string, m *queue.
 		m = &c
 	}
 	return st.Store.Update(ctx, owner, m, s)
+}
+
+// removesAny removes a suspension whenever it began.
+type removesAny struct{ *memory.Store }
+
+func (st removesAny) RemoveSuspension(ctx context.Context, s queue.Suspension) error {
+	all, err := st.Suspensions(ctx)
+	for _, has := range all {
+		if has.Hop == s.Hop && has.Domain == s.Domain {
+			return st.Store.RemoveSuspension(ctx, has)
+		}
+	}
+	return err
+}
+
+// forgetful keeps suspensions in memory only.
+type forgetful struct {
+	*spool.Spool
+	memory *memory.Store
+}
+
+func (st forgetful) PutSuspension(ctx context.Context, s queue.Suspension) error {
+	return st.memory.PutSuspension(ctx, s)
+}
+
+func (st forgetful) RemoveSuspension(ctx context.Context, s queue.Suspension) error {
+	return st.memory.RemoveSuspension(ctx, s)
+}
+
+func (st forgetful) Suspensions(ctx context.Context) ([]queue.Suspension, error) {
+	return st.memory.Suspensions(ctx)
 }
 
 type reversed struct{ *memory.Store }
@@ -280,6 +315,12 @@ func onDisk(mutate func(queuetest.FileSystem) queuetest.FileSystem) queuetest.Co
 			return open(t, dir, &spool.Options{FileSystem: mutate(fs)})
 		},
 	}
+}
+
+// onDiskBut is the spool with other methods.
+func onDiskBut(wrap func(*spool.Spool) queue.Store) queuetest.Config {
+	open := onDisk(synced).Open
+	return queuetest.Config{Durable: true, Open: func(t *testing.T, dir string) queue.Store { return wrap(open(t, dir).(*spool.Spool)) }}
 }
 
 func synced(fs queuetest.FileSystem) queuetest.FileSystem { return fs }

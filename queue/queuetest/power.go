@@ -55,6 +55,9 @@ type powerTest struct {
 	died   bool // the power fails during a call; disk's lock guards it
 	stored map[string]*powerMessage
 	next   int
+	// suspended has the suspensions that the store may have: one list, or two if
+	// the power failed during a change.
+	suspended [][]queue.Suspension
 }
 
 // A powerMessage is what a powerTest knows about a message.
@@ -72,6 +75,7 @@ func powerFailure(t *testing.T, f *fixture) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	p := &powerTest{f: f, rnd: rand.New(rand.NewPCG(seed, 0)), disk: memdisk.New(seed), stored: make(map[string]*powerMessage)}
+	p.suspended = [][]queue.Suspension{nil}
 	for range 30 {
 		p.open()
 		p.verify()
@@ -133,6 +137,9 @@ func (p *powerTest) failed(call, id string, err error) bool {
 
 // step makes one call. It returns false if the call failed.
 func (p *powerTest) step() bool {
+	if st, ok := p.f.st.(queue.SuspensionStore); ok && p.rnd.IntN(8) == 0 {
+		return p.suspend(st)
+	}
 	switch id := p.any(); {
 	case id == "" || p.rnd.IntN(2) == 0:
 		return p.put()
@@ -143,6 +150,42 @@ func (p *powerTest) step() bool {
 	default:
 		return p.sync()
 	}
+}
+
+// suspend suspends a domain, replaces the suspension, or removes it.
+func (p *powerTest) suspend(st queue.SuspensionStore) bool {
+	p.next++
+	before := p.suspended[0]
+	s := domainSuspension
+	s.Since = at(time.Duration(p.next) * time.Second)
+	after, call, change := []queue.Suspension{s}, "PutSuspension", st.PutSuspension
+	if len(before) > 0 && p.rnd.IntN(2) == 0 {
+		s, after, call, change = before[0], nil, "RemoveSuspension", st.RemoveSuspension
+	}
+	if p.failed(call, s.Domain, change(ctx, s)) {
+		p.suspended = [][]queue.Suspension{before, after}
+		return false
+	}
+	p.suspended = [][]queue.Suspension{after}
+	return true
+}
+
+// verifySuspensions compares the suspensions with those on stable storage.
+func (p *powerTest) verifySuspensions() {
+	t := p.f.t
+	t.Helper()
+	st, ok := p.f.st.(queue.SuspensionStore)
+	if !ok {
+		return
+	}
+	got, err := st.Suspensions(ctx)
+	for _, want := range p.suspended {
+		if slices.Equal(suspensionTexts(got), suspensionTexts(want)) {
+			p.suspended = [][]queue.Suspension{got}
+			return
+		}
+	}
+	t.Fatalf("when PutSuspension or RemoveSuspension has returned nil, the change is on stable storage: after a power failure, the suspensions are %v, %v; want one of %v", suspensionTexts(got), err, p.suspended)
 }
 
 // any returns the ID of a message that can be updated.
@@ -217,6 +260,7 @@ func (p *powerTest) sync() bool {
 func (p *powerTest) verify() {
 	t := p.f.t
 	t.Helper()
+	p.verifySuspensions()
 	there := make(map[string]bool)
 	for _, e := range p.f.list(queue.Query{}) {
 		there[e.ID] = true

@@ -83,6 +83,52 @@ func search(t *testing.T, f *fixture) {
 	}
 }
 
+// hopsDeferred checks that HopSum.Deferred follows the attempts and the hops of
+// messages.
+func hopsDeferred(t *testing.T, f *fixture) {
+	if _, ok := f.st.(queue.Searcher); !ok {
+		t.Log("not tested: the store is not a queue.Searcher")
+		return
+	}
+	check := func(a, b int) {
+		t.Helper()
+		hs, err := f.st.Hops(ctx)
+		got := map[queue.NextHop]int{}
+		for _, h := range hs {
+			got[h.Hop] = h.Deferred
+		}
+		if err != nil || got[hopA] != a || got[hopB] != b {
+			t.Fatalf("HopSum.Deferred of a Searcher is the number of messages with a recipient that has had an attempt: %v, %v; want %d and %d", got, err, a, b)
+		}
+	}
+	for _, id := range []string{"m1", "m2", "m3"} {
+		f.put(message(id), queue.Schedule{Hop: hopA})
+	}
+	check(0, 0)
+	ms := f.claim(claim("a", 0, 2))
+	wait := queue.Schedule{Due: at(time.Hour), Wait: time.Hour, Hop: hopA}
+	for _, m := range ms {
+		m.Recipients[0].Attempts = 1
+		f.update("a", m, wait)
+	}
+	check(2, 0)
+	c := claim("a", 0, 1)
+	c.ID = ms[0].ID
+	m := f.claim(c)[0]
+	check(2, 0) // a leased message counts too
+	wait.Hop = hopB
+	f.update("a", m, wait)
+	check(1, 1)
+	f.claim(c)
+	f.remove("a", m.ID)
+	check(1, 0)
+	c.ID = ms[1].ID
+	m = f.claim(c)[0]
+	m.Recipients[0].Attempts = 0
+	f.update("a", m, queue.Schedule{Hop: hopA})
+	check(0, 0)
+}
+
 // sameSearch compares the result of a search with the IDs expected, and with
 // CountMatches.
 func sameSearch(t *testing.T, st queue.Searcher, rule string, s queue.Search, want string) {

@@ -19,6 +19,7 @@ type hopState struct {
 	ids   blocks[Slot] // its messages in the order of their IDs
 	count int
 	bytes int64
+	retry int // messages in the state retry
 }
 
 // A lane has the messages of one hop and one priority, in a heap. The message
@@ -76,6 +77,9 @@ func (x *Index[T]) enter(s Slot, e *Entry[T]) {
 func (x *Index[T]) addToLane(h *hopState, s Slot, e *Entry[T]) *lane {
 	h.count++
 	h.bytes += e.Size
+	if e.state == retry {
+		h.retry++
+	}
 	l := h.lanes[e.level]
 	if l == nil {
 		l = &lane{hop: e.hop, pos: len(x.levels[e.level])}
@@ -95,6 +99,9 @@ func (x *Index[T]) leave(s Slot, e *Entry[T]) {
 	h := x.hops.extra(e.hop)
 	h.count--
 	h.bytes -= e.Size
+	if e.state == retry {
+		h.retry--
+	}
 	x.remove(&h.ids, s)
 	l := h.lanes[e.level]
 	i, last := int(e.pos), len(l.heap)-1
@@ -237,7 +244,7 @@ func (x *Index[T]) Hops() []queue.HopSum {
 			}
 		}
 		sums = append(sums, queue.HopSum{Hop: v.key, Count: v.extra.count, Bytes: v.extra.bytes, Due: Time(due),
-			Oldest: Time(x.oldest(&v.extra.ids))})
+			Oldest: Time(x.oldest(&v.extra.ids)), Deferred: v.extra.retry})
 	}
 	return sums
 }

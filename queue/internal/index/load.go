@@ -25,6 +25,9 @@ func (x *Index[T]) buildLists() {
 		if e.state = x.stateOf(e); e.state != noState {
 			byState[e.state] = append(byState[e.state], s)
 		}
+		if e.state == retry {
+			h.retry++
+		}
 		senders = append(senders, uint64(e.from.address)<<32|uint64(rank))
 		all, rs := x.noneWaits(s), x.recipients(s)
 		for i := range rs {

@@ -39,6 +39,13 @@ func (x *Index[T]) setState(s Slot, e *Entry[T]) {
 		return
 	}
 	if is := x.stateOf(e); is != e.state {
+		h := x.hops.extra(e.hop)
+		switch retry {
+		case is:
+			h.retry++
+		case e.state:
+			h.retry--
+		}
 		x.leaveState(s, e)
 		if e.state = is; is != noState {
 			x.insert(&x.byState[is], s)

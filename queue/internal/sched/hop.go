@@ -98,13 +98,17 @@ type Info struct {
 	State            State
 	Queued, Inflight int       // parts
 	Window           int       // how many attempts may be in progress
+	Most             int       // how many the window and the Pacer may ever allow
 	DownAt           time.Time // when it could not be reached the last time
 	Next             time.Time // when it is tried again, where that is known
 }
 
 // Info says how the hop is doing.
 func (h *Hop) Info() Info {
-	i := Info{Queued: h.n, Inflight: h.inflight, Window: h.window, DownAt: h.downAt}
+	i := Info{Queued: h.n, Inflight: h.inflight, Window: h.window, Most: h.limits.Concurrency, DownAt: h.downAt}
+	if h.maxConcurrency > 0 {
+		i.Most = min(i.Most, h.maxConcurrency)
+	}
 	switch {
 	case h.suspended:
 		i.State = Suspended
@@ -119,6 +123,9 @@ func (h *Hop) Info() Info {
 	}
 	return i
 }
+
+// Limits returns the limits of the hop.
+func (h *Hop) Limits() HopLimits { return h.limits }
 
 // Recipients is how many recipients may go into one attempt.
 func (h *Hop) Recipients() int { return h.limits.Recipients }
