@@ -233,18 +233,3 @@ func TestLimitAlone(t *testing.T) {
 		w.shutdown()
 	})
 }
-
-// The names of limits are in the interfaces of programs.
-func TestLimitNames(t *testing.T) {
-	seen := map[string]bool{}
-	for k := queue.LimitNone; k <= queue.LimitActive; k++ {
-		if name := k.String(); name == "" || seen[name] {
-			t.Errorf("limit %d has the name %q", k, name)
-		} else {
-			seen[name] = true
-		}
-	}
-	if name := (queue.LimitActive + 1).String(); name != "" {
-		t.Errorf("no limit has the name %q", name)
-	}
-}

@@ -23,6 +23,9 @@ func (s QueueStatus) MarshalText() ([]byte, error) { return []byte(s.String()), 
 // MarshalText implements encoding.TextMarshaler.
 func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
+// MarshalText implements encoding.TextMarshaler.
+func (k LimitKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // UnmarshalText reads a status from the name that String returns.
 func (s *Status) UnmarshalText(text []byte) error {
 	return parseName(s, text, "status")
@@ -44,6 +47,11 @@ func (s *QueueStatus) UnmarshalText(text []byte) error {
 // the zero value.
 func (k *EventKind) UnmarshalText(text []byte) error {
 	return parseName(k, text, "event kind")
+}
+
+// UnmarshalText reads a kind from the name that String returns.
+func (k *LimitKind) UnmarshalText(text []byte) error {
+	return parseName(k, text, "kind of limit")
 }
 
 // parseName sets v to the value whose name is text. The values that have a name

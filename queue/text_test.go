@@ -38,6 +38,7 @@ func TestNames(t *testing.T) {
 	checkNames(t, "message status", queue.MessageReady)
 	checkNames(t, "queue status", queue.QueueReady)
 	checkNames(t, "event kind", queue.EventReceive)
+	checkNames(t, "kind of limit", queue.LimitNone)
 }
 
 func checkNames[T interface {
@@ -73,6 +74,7 @@ func TestJSONIsReadBack(t *testing.T) {
 	for _, v := range []any{
 		new(queue.Recipient), new(queue.Result), new(queue.MessageInfo), new(queue.QueueInfo), new(queue.Event),
 		new(queue.Filter), new(queue.Schedule), new(queue.Origin), new(queue.NextHop),
+		new(queue.Suspension),
 	} {
 		fill(t, reflect.ValueOf(v).Elem(), 1)
 		b, err := json.Marshal(v)
@@ -148,6 +150,8 @@ func fill(t *testing.T, v reflect.Value, n int) {
 		v.SetString(fmt.Sprintf("text %d", n))
 	case reflect.Bool:
 		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(float64(n) + 0.5)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(n))
 	case reflect.Uint8:

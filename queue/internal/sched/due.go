@@ -28,7 +28,7 @@ func (s *Scheduler) Due(now time.Time) Task {
 		s.mendAt = now.Add(s.mendWait) // until Mended
 		return Task{Kind: Mend}
 	}
-	if s.suspensions.due(now) {
+	if !s.stopping && s.suspensions.due(now) {
 		return Task{Kind: EndSuspensions}
 	}
 	if d := s.hopDue(now); d.Kind != NoTask {

@@ -184,6 +184,7 @@ func (w *world) checkHops() {
 		returning[p.Hop]++
 	}
 	for _, h := range s.hopList {
+		w.checkSuspended(h)
 		switch {
 		case h.returning != returning[h]:
 			w.t.Fatalf("%d parts of hop %v are on their way back, the core counts %d", returning[h], h.Key, h.returning)

@@ -203,6 +203,11 @@ func (s *Scheduler) enqueue(p *Part) {
 		}
 		s.endAlone(s.now, p.Msg) // the host is busy
 	}
+	if h.shut() { // during its attempt: in memory it would not expire
+		s.putBack(p)
+		s.kick()
+		return
+	}
 	s.push(p)
 	h.expected = false
 	if h.probing {

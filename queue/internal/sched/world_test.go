@@ -18,16 +18,17 @@ type world struct {
 	choose func(n int) int // 0 to n-1
 	calm   bool            // everything succeeds from now on
 
-	stored  map[string]*mail
-	keys    []Key
-	held    map[Key]bool // by the Pacer
-	next    int          // number of the next message
-	digest  uint64       // of all decisions
-	events  int
-	gloomy  bool   // most hosts are down
-	claimed *Query // a claim whose messages have not arrived yet, and
-	batch   []*mail
-	retryAt time.Time // a claim failed, and is not repeated before
+	stored    map[string]*mail
+	keys      []Key
+	held      map[Key]bool             // by the Pacer
+	suspended map[suspension]time.Time // by operators, until then; zero: until they are resumed
+	next      int                      // number of the next message
+	digest    uint64                   // of all decisions
+	events    int
+	gloomy    bool   // most hosts are down
+	claimed   *Query // a claim whose messages have not arrived yet, and
+	batch     []*mail
+	retryAt   time.Time // a claim failed, and is not repeated before
 
 	awake      bool
 	sleepUntil time.Time
@@ -79,7 +80,8 @@ const (
 )
 
 func newWorld(t testing.TB, choose func(int) int) *world {
-	w := &world{t: t, choose: choose, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), stored: map[string]*mail{}, held: map[Key]bool{}}
+	w := &world{t: t, choose: choose, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), stored: map[string]*mail{}, held: map[Key]bool{},
+		suspended: map[suspension]time.Time{}}
 	limits := Limits{Active: 20, Memory: 200, Deliveries: 8, Lease: 10 * time.Minute}
 	if choose(4) == 0 {
 		limits.Rate = 10
@@ -87,7 +89,7 @@ func newWorld(t testing.TB, choose func(int) int) *world {
 	w.gloomy = choose(3) == 0
 	w.s = New(limits, Key{Destination: "aside"})
 	for i := range testHops {
-		w.keys = append(w.keys, Key{Connector: []string{"out", "out", "home"}[i%3], Destination: fmt.Sprint("h", i)})
+		w.keys = append(w.keys, Key{Connector: []string{"out", "out", "home"}[i%3], Destination: fmt.Sprint("h", i%(testHops-1))}) // two have the same
 	}
 	w.event(func() { w.s.Run() })
 	return w

@@ -2,17 +2,26 @@ package sched
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
 // operate lets an operator, or a receiver, do something.
 func (w *world) operate() {
 	key := w.keys[w.choose(testHops)]
-	switch w.choose(9) {
+	switch w.choose(12) {
 	case 0:
-		w.event(func() { w.s.SuspendHop(w.now, key, w.hopLimits(key)) })
+		w.suspend(suspension{key, false})
 	case 1:
-		w.event(func() { w.s.ResumeHop(w.now, key) })
+		w.event(func() { w.resume(suspension{key, false}) })
+	case 9:
+		w.suspend(suspension{Key{Destination: key.Destination}, true})
+	case 10:
+		w.event(func() { w.resume(suspension{Key{Destination: key.Destination}, true}) })
+	case 11:
+		w.event(func() { w.s.SuspensionsEnd(w.suspensionsEnd()) })
 	case 2:
 		w.held[key] = true
 	case 3:
@@ -40,6 +49,77 @@ func (w *world) operate() {
 	}
 }
 
+// A suspension is one of a hop, or of all hops with the destination of key.
+type suspension struct {
+	key    Key
+	domain bool
+}
+
+// suspend begins a suspension that ends in some minutes, or never.
+func (w *world) suspend(s suspension) {
+	var end time.Time
+	if w.choose(2) == 0 {
+		end = w.now.Add(time.Duration(w.choose(60)) * time.Minute)
+	}
+	w.suspended[s] = end
+	w.event(func() {
+		if s.domain {
+			w.s.SuspendDomain(w.now, s.key.Destination)
+		} else {
+			w.s.SuspendHop(w.now, s.key, w.hopLimits(s.key))
+		}
+		w.s.SuspensionsEnd(w.suspensionsEnd())
+	})
+}
+
+// suspensionsEnd returns when the next suspension ends, or zero.
+func (w *world) suspensionsEnd() (next time.Time) {
+	for _, end := range w.suspended {
+		if !end.IsZero() && (next.IsZero() || end.Before(next)) {
+			next = end
+		}
+	}
+	return next
+}
+
+// endSuspensions resumes what was suspended until now.
+func (w *world) endSuspensions() {
+	for _, s := range w.sortedSuspensions() {
+		if end := w.suspended[s]; !end.IsZero() && !end.After(w.now) {
+			w.resume(s)
+		}
+	}
+	w.s.SuspensionsEnd(w.suspensionsEnd())
+}
+
+func (w *world) resume(s suspension) {
+	delete(w.suspended, s)
+	if s.domain {
+		w.s.ResumeDomain(w.now, s.key.Destination)
+	} else {
+		w.s.ResumeHop(w.now, s.key)
+	}
+}
+
+func (w *world) sortedSuspensions() []suspension {
+	return slices.SortedFunc(maps.Keys(w.suspended), func(a, b suspension) int {
+		return strings.Compare(fmt.Sprint(a), fmt.Sprint(b))
+	})
+}
+
+// checkSuspended checks that a hop is suspended if an operator has suspended it or
+// its domain, that no attempt at it begins, and that no suspension outlasts its end.
+func (w *world) checkSuspended(h *Hop) {
+	_, byHop := w.suspended[suspension{h.Key, false}]
+	_, byDomain := w.suspended[suspension{Key{Destination: h.Key.Destination}, true}]
+	if h.suspended != (byHop || byDomain) {
+		w.t.Fatalf("hop %v is suspended: %v; by itself %v, by its domain %v", h.Key, h.suspended, byHop, byDomain)
+	}
+	if h.suspended && (h.in != nil || h.n > 0) {
+		w.t.Fatalf("hop %v is suspended, has %d parts in memory, and takes turns: %v", h.Key, h.n, h.in != nil)
+	}
+}
+
 func (w *world) ask(key Key) {
 	w.event(func() { w.s.Asked([]Key{key}) })
 	w.event(func() {
@@ -57,8 +137,12 @@ func (w *world) ask(key Key) {
 func (w *world) drain() {
 	w.calm = true
 	clear(w.held)
+	for _, s := range w.sortedSuspensions() {
+		if w.suspended[s].IsZero() { // the others end by themselves
+			w.event(func() { w.resume(s) })
+		}
+	}
 	for _, key := range w.keys {
-		w.event(func() { w.s.ResumeHop(w.now, key) })
 		w.ask(key)
 	}
 	w.event(func() { w.s.Pause(false) })

@@ -98,6 +98,9 @@ func (w *world) loop() {
 		switch d.Kind {
 		case Sleep:
 			w.sleepUntil = d.At
+			if end := w.suspensionsEnd(); !end.IsZero() && d.At.After(end) {
+				w.t.Fatalf("the loop sleeps until %v, and a suspension ends at %v", d.At, end)
+			}
 		case Claim:
 			w.claim(d.Claim)
 		case Ask:
@@ -109,6 +112,8 @@ func (w *world) loop() {
 		case Recheck:
 			w.rechecking = d.Scope
 		case Clear:
+		case EndSuspensions:
+			w.endSuspensions()
 		default:
 			w.t.Fatalf("Due decided %d", d.Kind)
 		}
