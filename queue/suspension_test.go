@@ -199,9 +199,6 @@ func TestSuspendMistakes(t *testing.T) {
 	})
 }
 
-// plainStore is a Store that has none of the optional interfaces.
-type plainStore struct{ queue.Store }
-
 // The number of suspensions is limited. Without a SuspensionStore, they are volatile.
 func TestMostSuspensions(t *testing.T) {
 	for _, store := range []queue.Store{new(memory.Store), plainStore{new(memory.Store)}} {
