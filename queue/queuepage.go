@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -70,7 +71,7 @@ func (q *Queue) QueuePage(ctx context.Context, s QueueQuery) (page []QueueInfo, 
 		}
 		first = slices.Insert(first, at, l)
 	}
-	return q.describeLines(first, suspensions), total, nil
+	return q.describeLines(first), total, nil
 }
 
 // A queueLine has what QueuePage compares of a next hop.
@@ -161,20 +162,20 @@ func orderKey(order QueueOrder, sum *HopSum, deliveries int) int64 {
 }
 
 // describeLines returns the whole information about the next hops of a page.
-func (q *Queue) describeLines(lines []*queueLine, suspensions suspensionList) []QueueInfo {
-	page := make([]QueueInfo, len(lines))
+func (q *Queue) describeLines(lines []*queueLine) []QueueInfo {
+	page, limits := make([]QueueInfo, len(lines)), make([]hopLimit, len(lines))
+	var suspensions suspensionList
 	q.locked(func(core *sched.Scheduler) {
 		for i, l := range lines {
-			info := &page[i]
-			*info = QueueInfo{Hop: l.hop}
-			if l.sum != nil {
-				info.Stored, info.Bytes, info.Oldest = l.sum.Count, l.sum.Bytes, l.sum.Oldest
-			}
-			if h := core.Hop(sched.Key(l.hop)); h != nil {
-				info.describe(h, &q.clock)
-			}
-			info.Status, info.Suspension = l.status, suspensions.of(l.hop)
+			page[i].Hop = l.hop
+			limits[i] = q.describeHop(core, &page[i], l.sum)
+			page[i].Status = l.status
 		}
+		suspensions = maps.Clone(q.susp.list)
 	})
+	for i := range page {
+		page[i].Suspension = suspensions.of(page[i].Hop)
+		q.limit(&page[i], limits[i])
+	}
 	return page
 }

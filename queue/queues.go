@@ -88,46 +88,53 @@ func (q *Queue) Queues(ctx context.Context) ([]QueueInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	overall := LimitNone // of hops that the scheduler does not know
-	var suspensions suspensionList
-	infos, limits := map[NextHop]*QueueInfo{}, map[NextHop]hopLimit{}
-	for _, s := range sums {
-		limits[s.Hop] = hopLimit{due: s.Due}
-		infos[s.Hop] = &QueueInfo{Hop: s.Hop, Status: QueueReady, Stored: s.Count, Bytes: s.Bytes, Oldest: s.Oldest, Deferred: s.Deferred}
-		if aside(s.Hop) {
-			infos[s.Hop].Status = QueueAside
-		}
+	bySum := make(map[NextHop]*HopSum, len(sums))
+	for i := range sums {
+		bySum[sums[i].Hop] = &sums[i]
 	}
+	var suspensions suspensionList
+	var all []QueueInfo
+	var limits []hopLimit
 	q.locked(func(core *sched.Scheduler) {
-		core.Hops(func(h *sched.Hop) {
-			key := NextHop(h.Key)
-			i := infos[key]
-			if i == nil {
-				i = &QueueInfo{Hop: key}
-				infos[key] = i
-			}
-			i.describe(h, &q.clock)
-			l := limits[key]
-			l.kind, l.hop = limitKinds[core.LimitOf(q.clock.now(), h)], HopLimits(h.Limits())
-			limits[key] = l
-		})
-		overall = limitKinds[core.LimitOf(q.clock.now(), nil)]
+		add := func(hop NextHop) {
+			i := QueueInfo{Hop: hop}
+			limits = append(limits, q.describeHop(core, &i, bySum[hop]))
+			all = append(all, i)
+			delete(bySum, hop)
+		}
+		core.Hops(func(h *sched.Hop) { add(NextHop(h.Key)) })
+		for hop := range bySum {
+			add(hop)
+		}
 		suspensions = maps.Clone(q.susp.list)
 	})
-	all := make([]QueueInfo, 0, len(infos))
-	for _, i := range infos {
-		i.Suspension = suspensions.of(i.Hop)
-		l := limits[i.Hop]
-		if i.Since.IsZero() {
-			l.kind = overall
-		}
-		q.limit(i, l)
-		all = append(all, *i)
+	for i := range all {
+		all[i].Suspension = suspensions.of(all[i].Hop)
+		q.limit(&all[i], limits[i])
 	}
 	slices.SortFunc(all, func(a, b QueueInfo) int {
 		return cmp.Or(cmp.Compare(a.Hop.Destination, b.Hop.Destination), cmp.Compare(a.Hop.Connector, b.Hop.Connector))
 	})
 	return all, nil
+}
+
+// describeHop sets the fields of i.Hop, which has the totals sum, or none. It is
+// called in a step. The result is for limit, to be called later.
+func (q *Queue) describeHop(core *sched.Scheduler, i *QueueInfo, sum *HopSum) (l hopLimit) {
+	i.Status = QueueReady
+	if aside(i.Hop) {
+		i.Status = QueueAside
+	}
+	if sum != nil {
+		i.Stored, i.Bytes, i.Oldest, i.Deferred, l.due = sum.Count, sum.Bytes, sum.Oldest, sum.Deferred, sum.Due
+	}
+	h := core.Hop(sched.Key(i.Hop))
+	l.kind = limitKinds[core.LimitOf(q.clock.now(), h)]
+	if h != nil {
+		i.describe(h, &q.clock)
+		l.hop = HopLimits(h.Limits())
+	}
+	return l
 }
 
 // describe sets the fields that the scheduler knows. It is called in a step.

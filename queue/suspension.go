@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -388,6 +389,12 @@ func (q *Queue) awaitSuspensions(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// suspensionsNow returns a copy of the suspensions.
+func (q *Queue) suspensionsNow() (list suspensionList) {
+	q.locked(func(*sched.Scheduler) { list = maps.Clone(q.susp.list) })
+	return list
 }
 
 // of returns the suspension that applies to a hop, or nil.
