@@ -47,6 +47,7 @@ func main() {
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
 	flag.Func("dns", "DNS `servers` as host or host:port, separated by commas; default: those of the system", s.setDNS)
 	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
+	s.console.Define(flag.CommandLine)
 	flag.Parse()
 	os.Exit(gateway.Main("bridgehead", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log)

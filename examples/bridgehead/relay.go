@@ -56,12 +56,14 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &gateway.Gateway{
+	relay := &gateway.Gateway{
 		Hostname:  s.hostname,
 		Logger:    log,
 		Resolver:  &s.dns,
 		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-	}, nil
+	}
+	s.console.Install(relay)
+	return relay, nil
 }

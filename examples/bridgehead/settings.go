@@ -6,11 +6,13 @@ import (
 	"os"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                                 console.Flags
 	listen, partner, space, hostname, spool string
 	members                                 []member
 	roots                                   *x509.CertPool // nil: those of the system

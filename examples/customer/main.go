@@ -50,6 +50,7 @@ func main() {
 	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
 	flag.StringVar(&s.dns, "dns", "", "DNS `servers` as host or host:port, separated by commas; default: those of the system")
+	s.console.Define(flag.CommandLine)
 	flag.Parse()
 	os.Exit(gateway.Main("customer", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log)

@@ -82,5 +82,6 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if s.listen != "" {
 		relay.Listeners = []*gateway.Listener{{Server: srv, Address: s.listen}}
 	}
+	s.console.Install(relay)
 	return relay, nil
 }

@@ -9,11 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                                                      console.Flags
 	provider, method, user, passwordFile, roots, domains, server string
 	schedule, listen, hostname, spool, dns                       string
 	every                                                        time.Duration

@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                                        console.Flags
 	listen, domain, ask, old, new, hostname, spool string
 	allow                                          []netip.Prefix
 	percent, port                                  int

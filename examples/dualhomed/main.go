@@ -47,6 +47,7 @@ func main() {
 	flag.StringVar(&s.outsideDNS, "outside-dns", "", "DNS `servers` for the internet, as host or host:port, separated by commas; default: those of\nthe system")
 	flag.StringVar(&s.hostname, "hostname", "", "`name` of this relay in its greeting, in EHLO and in Received; default: the host name of the system")
 	flag.StringVar(&s.spool, "spool", "", "`folder` of the queue; required")
+	s.console.Define(flag.CommandLine)
 	flag.Parse()
 	os.Exit(gateway.Main("dualhomed", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log)

@@ -56,11 +56,13 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err := errors.Join(insideGate.Install(inside), outsideGate.Install(outside)); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &gateway.Gateway{
+	relay := &gateway.Gateway{
 		Hostname:  s.hostname,
 		Logger:    log,
 		Listeners: []*gateway.Listener{{Server: inside, Address: s.inside}, {Server: outside, Address: s.outside}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store},
-	}, nil
+	}
+	s.console.Install(relay)
+	return relay, nil
 }

@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                                         console.Flags
 	inside, outside, networks, domain, organization string
 	insideDNS, outsideDNS, hostname, spool          string
 }

@@ -41,6 +41,7 @@ func TestErrorsByLine(t *testing.T) {
 		{"hostname: edge.example.com => hostname: a: b", "hostname: a", "mapping values are not allowed"},
 		{"hostname: edge.example.com => hostname:", "hostname:", "hostname: is required"},
 		{"spool: spool => spool: \"\"", "spool: \"\"", "spool: is required"},
+		{"# console:\n#   address: 127.0.0.1:8025 => console:\n  address: \":8025\"", "console:", "console: Address: :8025 can be reached from other hosts"},
 		{"dns: [] => dns: [127.0.0.1, ns.example.com]", "dns:", `dns[1]: "ns.example.com" is not an address`},
 		{"# key: /etc/edge/key.pem => key: /nowhere", "hostname:", "certificate: open"},
 		{`"*.example.com" # => "*.com" #`, `"*.com"`, "that would be an open relay"},

@@ -13,6 +13,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
+	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
@@ -48,6 +51,12 @@ type config struct {
 		}
 	}
 	Filters filters
+	Console struct {
+		Address   string
+		Socket    string
+		TokenFile string `yaml:"token-file"`
+		AuditDir  string `yaml:"audit"`
+	}
 
 	source `yaml:"-"`
 }
@@ -119,6 +128,9 @@ func load(path string) (*config, error) {
 	return c, c.err()
 }
 
+// console returns the flags of the console.
+func (c *config) console() *console.Flags { return (*console.Flags)(&c.Console) }
+
 // server checks the settings of the process.
 func (c *config) server() {
 	for path, value := range map[string]string{"hostname": c.Hostname, "spool": c.Spool, "logs": c.Logs} {
@@ -130,6 +142,9 @@ func (c *config) server() {
 		"receive.organization.listen": c.Receive.Organization.Listen} {
 		_, err := listenAddr(value)
 		c.fault(path, err)
+	}
+	if web := c.console().Install(&gateway.Gateway{Queue: new(queue.Queue)}); web != nil {
+		c.fault("console", web.Validate())
 	}
 	for i, s := range c.DNS {
 		_, err := netip.ParseAddrPort(s)
@@ -166,6 +181,7 @@ func (c *config) fixed(n *config) error {
 		"dns":                         slices.Equal(c.DNS, n.DNS),
 		"receive.internet.listen":     c.Receive.Internet.Listen == n.Receive.Internet.Listen,
 		"receive.organization.listen": c.Receive.Organization.Listen == n.Receive.Organization.Listen,
+		"console":                     c.Console == n.Console,
 		"send.organization.roots":     c.Send.Organization.Roots == n.Send.Organization.Roots,
 	} {
 		if !same {

@@ -51,6 +51,7 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 		Closers:   []io.Closer{router, store, received, sent},
 	}
 	e.internet, e.organization = relay.Listeners[0], relay.Listeners[1]
+	c.console().Install(relay)
 	r, err := newRules(c, e.parts)
 	if err != nil { // a file has changed since the check
 		return nil, errors.Join(err, router.Close(), store.Close(), received.Close(), sent.Close())

@@ -53,6 +53,7 @@ func newMailer(s *settings, log *slog.Logger) (*mailer, error) {
 		Queue:    &queue.Queue{Store: store, Deliverer: router},
 		Closers:  []io.Closer{router, store},
 	}}
+	s.console.Install(&m.Gateway)
 	// The program submits messages before Run begins.
 	if err := m.Validate(); err != nil {
 		return nil, errors.Join(err, store.Close())

@@ -25,10 +25,12 @@ import (
 	"os"
 
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                                       console.Flags
 	listen, from, hostname, spool, smartHost, dns string
 	port                                          int
 }
@@ -42,6 +44,7 @@ func main() {
 	flag.StringVar(&s.smartHost, "smarthost", "", "`host[:port]` that takes all mail, the default port is 25; default: delivery by MX")
 	flag.StringVar(&s.dns, "dns", "", "DNS `servers` as host or host:port, separated by commas; default: those of the system")
 	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
+	s.console.Define(flag.CommandLine)
 	flag.Parse()
 	os.Exit(gateway.Main("embedded", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		svc, err := newService(&s, log)

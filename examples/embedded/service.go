@@ -39,7 +39,7 @@ func newService(s *settings, log *slog.Logger) (*service, error) {
 		return nil, err
 	}
 	svc := &service{listen: s.listen, log: log, mailer: m, accounts: map[string]string{}, mails: map[string]string{}}
-	m.Tasks = []func(context.Context) error{svc.serve}
+	m.Tasks = append(m.Tasks, svc.serve)
 	return svc, nil
 }
 

@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                 console.Flags
 	listen, hostname, spool string
 	ours, ourServer         string
 	theirs, theirServer     string

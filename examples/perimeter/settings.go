@@ -5,11 +5,13 @@ import (
 	"strings"
 
 	"github.com/bridgehead-mail/bridgehead/policy"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/routing"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                 console.Flags
 	listen, hostname, spool string
 	domains                 []string
 	bridgehead              routing.SmartHost

@@ -12,12 +12,14 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                                            console.Flags
 	listen, customers, cert, key, hostname, spool, dns string
 	keep                                               time.Duration
 	port                                               int

@@ -31,10 +31,7 @@ how about Thursday?
 			c.say("RCPT TO:<mallory@"+organizationDomain+">", "550 5.1.1")
 		}, false},
 		{"3. Alice logs in and sends mail to the internet: accepted", func(c *client) {
-			c.say("EHLO laptop."+organizationDomain, "250")
-			c.startTLS()
-			c.say("EHLO laptop."+organizationDomain, "250")
-			c.authPlain(account, accountPassword)
+			c.asAlice()
 			c.message("alice@"+organizationDomain, "carol@"+internetDomain, `From: Alice <alice@example.com>
 To: Carol <carol@example.net>
 Subject: Thursday
@@ -43,10 +40,7 @@ Bob cannot come. May I?
 `)
 		}, true},
 		{"4. Alice sends mail to an unknown mailbox: she gets a report", func(c *client) {
-			c.say("EHLO laptop."+organizationDomain, "250")
-			c.startTLS()
-			c.say("EHLO laptop."+organizationDomain, "250")
-			c.authPlain(account, accountPassword)
+			c.asAlice()
 			c.message("alice@"+organizationDomain, "unknown@"+internetDomain, `From: Alice <alice@example.com>
 To: unknown@example.net
 Subject: Thursday
@@ -75,4 +69,12 @@ And you?
 	}
 	out.note("\nAll mail is delivered; the queue is empty.")
 	return nil
+}
+
+// asAlice greets the relay and logs in.
+func (c *client) asAlice() {
+	c.say("EHLO laptop."+organizationDomain, "250")
+	c.startTLS()
+	c.say("EHLO laptop."+organizationDomain, "250")
+	c.authPlain(account, accountPassword)
 }

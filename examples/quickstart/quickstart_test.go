@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
 	"net/smtp"
 	"os"
 	"os/exec"
@@ -148,6 +152,52 @@ func TestSwaks(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, out.text.String())
 	}
+}
+
+// The console of the README's command shows the message that waits.
+func TestConsole(t *testing.T) {
+	cmd, out := exec.Command(os.Args[0], "-console", "127.0.0.1:0"), newTape()
+	cmd.Env = append(os.Environ(), "QUICKSTART_MAIN=1")
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	url := out.await(t, `(http://127\.0\.0\.1:\S+)`)
+	out.await(t, `(dave@example\.org will be tried again)`)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar}
+	defer client.CloseIdleConnections()
+	if _, err := get(client, url); err != nil { // the token, for the cookie
+		t.Fatal(err)
+	}
+	base, _, _ := strings.Cut(url, "/?")
+	page, err := get(client, base+"/messages")
+	if err != nil || !strings.Contains(page, "dave@example.org") || !strings.Contains(page, "connection refused") {
+		t.Errorf("%v\n%s", err, page)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, out.text.String())
+	}
+}
+
+func get(client *http.Client, url string) (string, error) {
+	answer, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = errors.New(answer.Status)
+	}
+	return string(body), err
 }
 
 // keepOneMessage leaves a message in the spool, as an earlier run that was

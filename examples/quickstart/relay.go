@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"path/filepath"
 
 	"github.com/emersion/go-smtp"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
@@ -61,15 +63,14 @@ func newRelay(dir string, l net.Listener, w *world, certificate *tls.Config) (*g
 
 	// The gateway runs these parts and shuts them down without loss. Mail that is
 	// not delivered stays in dir.
-	relay := &gateway.Gateway{
+	return &gateway.Gateway{
 		Hostname:  relayName,
 		Resolver:  &routing.DNSResolver{Servers: []string{w.dns.Addr}},
 		Listeners: []*gateway.Listener{{Server: srv, Socket: l}},
 		Queue:     q,
+		Tracking:  &tracking.Log{Dir: filepath.Join(dir, "tracking")},
 		Closers:   []io.Closer{router, store},
-	}
-	// The demonstration uses the queue before Run begins.
-	return relay, relay.Validate()
+	}, nil
 }
 
 // checkPassword accepts the one account.

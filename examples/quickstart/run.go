@@ -6,11 +6,15 @@ import (
 	"errors"
 	"net"
 	"os"
+
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 )
 
 // A quickstart is the whole program. Its fields are the values of the flags.
 type quickstart struct {
 	listen, mailDir, spoolDir string
+	console                   console.Flags
+	url                       chan string // the URL of the console, with room for it
 	out                       *printer
 }
 
@@ -41,6 +45,13 @@ func (q *quickstart) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	if web := q.console.Install(relay); web != nil && q.listen == "" {
+		web.Print = func(url string) { q.url <- url } // leaveWaiting prints it
+	}
+	// The demonstration uses the queue before Run begins.
+	if err := relay.Validate(); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	delivered, unfollow := follow(relay.Queue, out)
 	defer unfollow()
 
@@ -56,13 +67,44 @@ func (q *quickstart) Run(ctx context.Context) (err error) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	relay.Tasks = append(relay.Tasks, func(ctx context.Context) error {
-		err := demo(ctx, l.Addr().String(), delivered, out)
-		if err == nil {
-			end()
+		if err := demo(ctx, l.Addr().String(), delivered, out); err != nil {
+			return err
 		}
-		return err
+		if q.console.Address == "" {
+			end()
+			return nil
+		}
+		return q.leaveWaiting(ctx, l.Addr().String())
 	})
 	return relay.Run(ctx)
+}
+
+// leaveWaiting sends a message that cannot be delivered, so that the console has
+// something to show, and prints how to open the console.
+func (q *quickstart) leaveWaiting(ctx context.Context, relay string) error {
+	q.out.title("5. Alice sends mail to a server that is down: it waits")
+	c := dial(relay, q.out)
+	c.say("", "220")
+	c.asAlice()
+	c.message("alice@"+organizationDomain, "dave@"+downDomain, `From: Alice <alice@example.com>
+To: Dave <dave@example.org>
+Subject: Friday
+
+Is your server up again?
+`)
+	if err := c.quit(); err != nil {
+		return err
+	}
+	url := "http://" + q.console.Address + "/ with the token in " + q.console.TokenFile
+	if q.console.TokenFile == "" {
+		select {
+		case url = <-q.url:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	q.out.note("\nThe console shows the relay and this message. Open\n\n  %s\n\nCtrl-C ends it.", url)
+	return nil
 }
 
 // invite prints how to send with another client.

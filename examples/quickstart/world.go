@@ -33,8 +33,9 @@ func startWorld(mailDir string, out *printer) (*world, error) {
 	if w.internet, err = startMailServer("internet", "mx."+internetDomain, mailDir, out); err != nil {
 		return nil, err
 	}
-	// The DNS has the MX record of the internet's domain.
-	w.dns, err = dnstest.Start(fmt.Sprintf("%s. MX 10 mx.%[1]s.\nmx.%[1]s. A 127.0.0.1\n", internetDomain))
+	// The DNS has the MX records of the internet's domains. No program listens at
+	// the address of the second one.
+	w.dns, err = dnstest.Start(fmt.Sprintf("%s. MX 10 mx.%[1]s.\nmx.%[1]s. A 127.0.0.1\n%s. MX 10 mx.%[2]s.\nmx.%[2]s. A 127.0.0.9\n", internetDomain, downDomain))
 	return w, err
 }
 

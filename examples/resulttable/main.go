@@ -24,10 +24,12 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                                           console.Flags
 	listen, hostname, spool, database, smartHost, dns string
 	allow                                             []netip.Prefix
 	port                                              int
@@ -46,6 +48,7 @@ func main() {
 	flag.StringVar(&s.smartHost, "smarthost", "", "`host[:port]` that takes all mail; default: delivery by MX")
 	flag.StringVar(&s.dns, "dns", "", "DNS `servers`, separated by commas; default: those of the system")
 	flag.IntVar(&s.port, "port", 25, "TCP `port` of the MX hosts; another value than 25 is for tests")
+	s.console.Define(flag.CommandLine)
 	flag.Parse()
 	os.Exit(gateway.Main("resulttable", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log)

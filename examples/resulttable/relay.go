@@ -47,11 +47,13 @@ func newRelay(s *settings, log *slog.Logger) (*gateway.Gateway, error) {
 	if err := (&policy.Gate{Networks: s.allow, Queue: q}).Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close(), results.Close())
 	}
-	return &gateway.Gateway{
+	relay := &gateway.Gateway{
 		Hostname:  s.hostname,
 		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
 		Queue:     q,
 		Closers:   []io.Closer{router, store, results},
 		Logger:    log,
-	}, nil
+	}
+	s.console.Install(relay)
+	return relay, nil
 }

@@ -42,6 +42,7 @@ func main() {
 	flag.StringVar(&s.passwordFile, "password-file", "", "`file` whose first line is the password of -user; read at start")
 	flag.StringVar(&s.tokenFile, "token-file", "", "`file` whose first line is an OAuth access token of -user (XOAUTH2, OAUTHBEARER); read\nfor each session")
 	flag.StringVar(&s.logs, "logs", "", "`folder` of the protocol logs and the tracking log; default: logs in the folder of -spool")
+	s.console.Define(flag.CommandLine)
 	flag.Parse()
 	os.Exit(gateway.Main("smarthost", flag.Args(), os.Stderr, func(log *slog.Logger) (gateway.Runner, error) {
 		return newRelay(&s, log, os.Stderr)

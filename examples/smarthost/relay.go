@@ -61,12 +61,14 @@ func newRelay(s *settings, log *slog.Logger, stderr io.Writer) (*gateway.Gateway
 	if err := gate.Install(srv); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &gateway.Gateway{
+	relay := &gateway.Gateway{
 		Hostname:  s.hostname,
 		Listeners: []*gateway.Listener{{Server: srv, Address: s.listen}},
 		Queue:     q,
 		Tracking:  &tracking.Log{Dir: s.logs},
 		Closers:   []io.Closer{router, store, received, sent},
 		Logger:    log,
-	}, nil
+	}
+	s.console.Install(relay)
+	return relay, nil
 }

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/smtpclient"
 )
 
 // settings are the values of the flags.
 type settings struct {
+	console                             console.Flags
 	listen, upstream, spool, hostname   string
 	user, passwordFile, tokenFile, logs string
 	reportSender                        string

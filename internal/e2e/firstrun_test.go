@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -71,7 +73,33 @@ func (f *firstRun) start(command string) {
 		args[i] = strings.Trim(args[i], "'")
 	}
 	n := strings.Count(command, ":2525")
+	args = append(args, "-console", "127.0.0.1:0")
 	f.gatewayProcess = peers.Start(f.t, peers.Build(f.t, "../../examples/"+f.gateway), n, args...)
+	f.console()
+}
+
+var consoleURL = regexp.MustCompile(`console: open (http://[^/]+)/\?token=`)
+
+// console asks the console of the gateway whether the gateway can accept mail.
+func (f *firstRun) console() {
+	var url string
+	peers.Await(f.t, "the URL of the console", func() bool {
+		m := consoleURL.FindStringSubmatch(f.gatewayProcess.Log())
+		if m == nil {
+			return false
+		}
+		url = m[1]
+		return true
+	})
+	answer, err := http.Get(url + "/readyz")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		f.t.Errorf("%s/readyz: %s", url, answer.Status)
+	}
 }
 
 // swaks sends the message of a command to the listener that has its IP address.

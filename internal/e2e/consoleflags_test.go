@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Each gateway has the flags of the console. The gateway edge, which has a
+// configuration file, has keys with the same meaning. (TestFirstRuns opens the
+// consoles of most gateways.)
+func TestEveryGatewayHasTheConsole(t *testing.T) {
+	notRelays := []string{"boltstore", "spooltool", "relayctl"}
+	folders, err := filepath.Glob("../../examples/*")
+	if err != nil || len(folders) < 12 {
+		t.Fatalf("%v, %v", folders, err)
+	}
+	for _, folder := range folders {
+		name := filepath.Base(folder)
+		if slices.Contains(notRelays, name) {
+			continue
+		}
+		want := []string{"console.Define(flag.CommandLine)", "console.Install("}
+		if name == "edge" {
+			want = []string{"console().Install(relay)", "# console:\n", "#   address:", "#   socket:", "#   token-file:", "#   audit:"}
+		}
+		var text strings.Builder
+		for _, pattern := range []string{"*.go", "*.yaml"} {
+			files, _ := filepath.Glob(filepath.Join(folder, pattern))
+			for _, file := range files {
+				b, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text.Write(b)
+			}
+		}
+		for _, w := range want {
+			if !strings.Contains(text.String(), w) {
+				t.Errorf("%s has no %q", name, w)
+			}
+		}
+	}
+}
