@@ -85,6 +85,12 @@
 // Connector.ReportSender. You can also send reports by a separate connector
 // with SystemMessages set to SystemOnly.
 //
+// # Live sessions
+//
+// [Router.Sessions], [Router.Watch], [Router.EndSession] and [Router.Counters] do
+// for all connectors together what the same methods of smtpclient.Transport do
+// for one.
+//
 // # Other transports
 //
 // Connectors use SMTP by default. A connector can also use LMTP, a command, a

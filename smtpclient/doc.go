@@ -119,6 +119,15 @@
 // bare CR as a space. So the host and this package find the line ends at the
 // same places.
 //
+// # Logs, counters and live sessions
+//
+// Transport.ProtocolLog gets every command and reply, without credentials and
+// content. [Transport.Counters] returns statistics by stage and reply. While the
+// relay runs, [Transport.Sessions] lists the sessions with their states,
+// [Transport.Watch] shows their dialogue as it happens, and
+// [Transport.EndSession] ends one of them without the risk of a duplicate: after
+// the end of data, the session first waits for the reply.
+//
 // # Limits
 //
 // A reply has at most 256 lines, at most 4 KiB in a line, and at most 32 KiB in

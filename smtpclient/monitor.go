@@ -163,7 +163,7 @@ func (m *monitor) took(s stage) {
 func (m *monitor) content(n int) {
 	if m != nil {
 		m.began = m.since // of the reply before
-		m.entry.Change(live.StateData, m.began, func(d *live.Details) { d.Recipients = n })
+		m.entry.Change(live.StateData, m.began, func(d *live.Details) { d.Recipients = int32(n) })
 	}
 }
 
@@ -189,5 +189,7 @@ func (m *monitor) message(msg *Message) {
 
 // idle shows that the session waits for its next message, after n of them.
 func (m *monitor) idle(n int) {
-	m.show(live.StateIdle, func(d *live.Details) { d.MessageID, d.From, d.Recipients, d.Messages = "", "", 0, n })
+	if m != nil {
+		m.entry.Change(live.StateIdle, m.since, func(d *live.Details) { d.MessageID, d.From, d.Recipients, d.Messages = "", "", 0, int32(n) })
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/smtp"
 	"net/url"
 	"strings"
@@ -247,4 +248,34 @@ func ExampleScram() {
 	}
 	fmt.Println(srv.Validate())
 	// Output: <nil>
+}
+
+// A program shows what the sessions do that wait for an agent or the handler, and
+// ends those that have waited for an hour.
+func ExampleServer_Sessions() {
+	srv := &smtpserver.Server{Name: "edge"}
+	for _, s := range srv.Sessions() {
+		if s.Waiting == "" {
+			continue
+		}
+		since := time.Since(s.StateSince).Round(time.Second)
+		fmt.Printf("%s %s: %s since %v, waits for %s\n", s.ID, s.Remote, s.State, since, s.Waiting)
+		if since > time.Hour {
+			srv.EndSession(s.ID)
+		}
+	}
+}
+
+// A program shows the dialogue of all new sessions of a network for ten minutes.
+func ExampleServer_Watch() {
+	srv := &smtpserver.Server{Name: "edge"}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	lines, err := srv.Watch(ctx, smtpserver.WatchFilter{Client: netip.MustParsePrefix("192.0.2.0/24")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for l := range lines {
+		fmt.Printf("%s %c %s %s\n", l.Session, l.Kind, l.Data, l.Context)
+	}
 }

@@ -109,14 +109,13 @@ func (s *Session) show(state string, now time.Time) {
 		if s.proxied {
 			d.Peer = s.netConn.RemoteAddr()
 		}
-		d.Name, d.TLS, d.Identity, d.Messages = s.helo.safe, s.tlsName, s.identity, s.messages
+		d.Name, d.Identity, d.Messages = s.helo.safe, s.identity, int32(s.messages)
+		if s.tls != nil && d.TLS == "" {
+			d.TLS = tls.VersionName(s.tls.Version) + " " + tls.CipherSuiteName(s.tls.CipherSuite)
+		}
 		d.MessageID, d.From, d.Recipients = "", "", 0
 		if m := s.msg; m != nil {
-			d.MessageID, d.From, d.Recipients = m.ID, m.From, s.accepted
+			d.MessageID, d.From, d.Recipients = m.ID, m.From, int32(s.accepted)
 		}
 	})
-}
-
-func tlsName(c *tls.ConnectionState) string {
-	return tls.VersionName(c.Version) + " " + tls.CipherSuiteName(c.CipherSuite)
 }

@@ -30,7 +30,7 @@ func (s *Session) log(level slog.Level, msg string, attrs ...any) {
 	if s.srv.Logger == nil || !s.srv.Logger.Enabled(s.ctx, level) {
 		return
 	}
-	all := append([]any{slog.String("session", s.id), slog.String("client", s.remote.String())}, attrs...)
+	all := append([]any{slog.String("session", s.entry.ID()), slog.String("client", s.remote.String())}, attrs...)
 	s.srv.logLine(level, msg, all...)
 }
 

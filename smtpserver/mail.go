@@ -51,7 +51,7 @@ func (s *Session) openTransaction(arg string) error {
 	}
 	s.messages++
 	var id [32]byte
-	msg.ID = string(strconv.AppendInt(append(append(id[:0], s.id...), '.'), int64(s.messages), 10))
+	msg.ID = string(strconv.AppendInt(append(append(id[:0], s.entry.ID()...), '.'), int64(s.messages), 10))
 	s.msg, s.discarding = msg, s.discardAll
 	s.show(live.StateMail, time.Time{})
 	ok, err = s.pass(s.ask(func(a *Agent) error {

@@ -193,7 +193,6 @@ func (srv *Server) maxHold() time.Duration {
 // closing.
 func (srv *Server) newSession(c net.Conn) *Session {
 	s := &Session{srv: srv, lim: &srv.limits, netConn: c, started: time.Now()}
-	s.id = srv.ids.next()
 	s.in.n = &s.entry.In
 	s.setConn(c)
 	s.remote, s.local = c.RemoteAddr(), c.LocalAddr()
@@ -212,7 +211,7 @@ func (srv *Server) newSession(c net.Conn) *Session {
 	}
 	s.hasPlace = srv.takePlace()
 	srv.sessions[s] = struct{}{}
-	srv.live.Open(&s.entry, s.id, srv.name(), s.local, s.remote, s.started, live.StateBanner, s.endByOperator)
+	srv.live.Open(&s.entry, srv.ids.next(), srv.name(), s.local, s.remote, s.started, live.StateBanner, s.endByOperator)
 	srv.current.Add(1)
 	srv.counters.sessions.Add(1)
 	return s

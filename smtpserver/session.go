@@ -20,7 +20,6 @@ type Session struct {
 	srv *Server
 	lim *Limits
 	ctx context.Context
-	id  string
 
 	cancel context.CancelFunc
 
@@ -36,20 +35,18 @@ type Session struct {
 	frontIP       netip.Addr // of the client before XCLIENT
 	counted       netip.Addr // as admitted, for the limits by address
 
-	entry  live.Entry  // for Server.Sessions and Server.Watch
-	ending atomic.Bool // Server.EndSession was called
+	entry live.Entry // for Server.Sessions and Server.Watch
 
-	state   state
 	helo    heloName
 	esmtp   bool // greeted with EHLO or LHLO
 	dsn     bool // the client may use DSN parameters, as of its last greeting
 	begun   bool // Connect was called, Disconnect was not
 	xclient bool // XCLIENT has given another client
 	proxied bool // remote is from a proxy or from XCLIENT
+	oldTLS  bool // of tls, see isOldTLS
+	state   state
 
 	tls      *tls.ConnectionState
-	tlsName  string // of tls, for Server.Sessions
-	oldTLS   bool   // of tls, see isOldTLS
 	identity string
 	values   map[any]any
 
@@ -98,6 +95,7 @@ type Session struct {
 	sequence     int        // of the protocol log
 	ends         *endpoints // local and remote as text, for the protocol log; nil until needed
 	authTried    bool
+	ending       atomic.Bool // Server.EndSession was called
 }
 
 // allowance contains the settings that agents may change for a session.
@@ -109,7 +107,7 @@ type allowance struct {
 
 // ID returns the ID of the session. It is unique in this process, and very
 // probably unique among all processes.
-func (s *Session) ID() string { return s.id }
+func (s *Session) ID() string { return s.entry.ID() }
 
 // Server returns the server of the session.
 func (s *Session) Server() *Server { return s.srv }

@@ -102,7 +102,7 @@ func (s *Session) event(kind byte, data, context string) {
 		s.ends = &endpoints{s.local.String(), s.remote.String()}
 	}
 	e := ProtocolEvent{
-		Time: time.Now(), Connector: s.srv.name(), Session: s.id, Sequence: s.sequence,
+		Time: time.Now(), Connector: s.srv.name(), Session: s.entry.ID(), Sequence: s.sequence,
 		Local: s.ends.local, Remote: s.ends.remote, Kind: kind, Data: data, Context: context,
 	}
 	s.sequence++

@@ -80,7 +80,7 @@ func (s *Session) setTLS(state tls.ConnectionState) {
 	if s.xclient {
 		state.PeerCertificates, state.VerifiedChains = nil, nil
 	}
-	s.tls, s.tlsName, s.oldTLS = &state, tlsName(&state), isOldTLS(&state)
+	s.tls, s.oldTLS = &state, isOldTLS(&state)
 }
 
 type xclient struct {

@@ -23,9 +23,9 @@ type Registry struct {
 // Open adds a session. end ends it: it is called without a lock, on any
 // goroutine, perhaps several times and after Close.
 func (r *Registry) Open(e *Entry, id, connector string, local, remote net.Addr, now time.Time, state string, end func()) {
-	e.id, e.connector, e.started, e.end = id, connector, now, end
+	e.id, e.connector, e.started, e.end = id, connector, now.UnixNano(), end
 	e.details.Local, e.details.Remote = local, remote
-	e.state, e.since = state, now
+	e.state, e.since = state, now.UnixNano()
 	e.registry = r
 	r.mu.Lock()
 	defer r.mu.Unlock()
