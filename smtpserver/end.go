@@ -64,11 +64,13 @@ func (s *Session) beginComplete() bool {
 	return s.complete
 }
 
-// endComplete ends what beginComplete began.
+// endComplete ends what beginComplete began. If the session is to end, cutOff
+// still does nothing: the reply was not sent yet, and endGrace limits the time for
+// that.
 func (s *Session) endComplete() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.complete = false
+	s.complete = s.ending.Load()
 }
 
 // byeEnded is the last reply of a session that Server.EndSession ends.
