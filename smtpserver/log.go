@@ -41,7 +41,7 @@ func (s *Session) debug(part string) *slog.Logger {
 	if log == nil {
 		return nil
 	}
-	return log.With(slog.String("connector", s.srv.name()), slog.String("session", s.id), slog.String("client", s.remote.String()))
+	return log.With(slog.String("connector", s.srv.name()), slog.String("session", s.entry.ID()), slog.String("client", s.remote.String()))
 }
 
 // logEnd writes the log line of the session.
