@@ -10,9 +10,21 @@ type overview struct {
 	Hostname  string         `json:"hostname"`
 	Health    gateway.Health `json:"health"`
 	Totals    totals         `json:"totals"`
+	Usage     usage          `json:"usage"`
+	Limit     *limitView     `json:"limit,omitempty" doc:"The limit that holds back all mail, or most of it."`
 	Listeners []listenerView `json:"listeners"`
 	Largest   []queueView    `json:"largest" doc:"The next hops with the most messages."`
 	Retry     []queueView    `json:"retry" doc:"The next hops that could not be reached, those with the oldest mail first."`
+}
+
+// usage is how much of the limits of the queue is used.
+type usage struct {
+	Active        int   `json:"active" doc:"Active messages."`
+	MaxActive     int   `json:"maxActive"`
+	Memory        int64 `json:"memoryBytes" doc:"The size of their content in memory."`
+	MaxMemory     int64 `json:"maxMemoryBytes"`
+	Deliveries    int   `json:"deliveries" doc:"Deliveries in progress."`
+	MaxDeliveries int   `json:"maxDeliveries"`
 }
 
 type listenerView struct {
@@ -30,6 +42,9 @@ func showOverview(x *call, _ struct{}) (*overview, error) {
 		return nil, err
 	}
 	v := &overview{Hostname: g.Hostname, Health: g.Health(x.ctx()), Totals: *t, Listeners: []listenerView{}}
+	st := g.Queue.State()
+	v.Usage = usage{st.Active, st.Limits.Active, st.Memory, st.Limits.Memory, st.Deliveries, st.Limits.Deliveries}
+	v.Limit = viewOfLimit(st.Limit)
 	for _, l := range g.Listeners {
 		one := listenerView{}
 		if l.Server != nil {

@@ -43,19 +43,28 @@ type queueView struct {
 	Status      string    `json:"status"`
 	Messages    int       `json:"messages" doc:"Messages in the store for this next hop."`
 	Bytes       int64     `json:"bytes"`
+	Deferred    int       `json:"deferred" doc:"Messages that have had an attempt and wait for another."`
 	InMemory    int       `json:"inMemory" doc:"Parts of active messages."`
+	In          float64   `json:"inPerMinute" doc:"Messages that were routed to the next hop in the last minute."`
+	Out         float64   `json:"outPerMinute" doc:"Messages that were delivered or failed there in the last minute."`
+	Velocity    float64   `json:"velocity" doc:"Out minus in, per minute. A negative number means that the queue grows."`
 	Deliveries  int       `json:"deliveries" doc:"Deliveries in progress."`
-	Concurrency int       `json:"concurrency" doc:"The maximum number of deliveries that the queue allows now."`
+	Concurrency int       `json:"concurrency" doc:"The maximum number of deliveries that the queue allows now. It adapts to the next hop."`
+	Maximum     int       `json:"maxConcurrency" doc:"The maximum number of deliveries by the settings."`
 	Oldest      time.Time `json:"oldest,omitzero" doc:"When the oldest message was received."`
-	LastError   string    `json:"lastError,omitempty" doc:"The reply or the error of the last attempt that could not reach the next hop."`
+	LastError   string    `json:"lastError,omitempty" doc:"The reply or the error of the last attempt that made recipients wait."`
 	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
+	LastAttempt time.Time `json:"lastAttempt,omitzero"`
+	LastSuccess time.Time `json:"lastSuccess,omitzero" doc:"The last attempt that has delivered mail."`
 	NextRetry   time.Time `json:"nextRetry,omitzero"`
-	Delivered   uint64    `json:"delivered" doc:"Recipients since the time in since."`
-	Deferred    uint64    `json:"deferred" doc:"Recipients since the time in since."`
-	Failed      uint64    `json:"failed" doc:"Recipients since the time in since."`
-	Attempts    uint64    `json:"attempts" doc:"Attempts since the time in since."`
-	Since       time.Time `json:"since,omitzero"`
 
+	RecipientsDelivered uint64    `json:"recipientsDelivered" doc:"Since the time in since."`
+	RecipientsDeferred  uint64    `json:"recipientsDeferred" doc:"Since the time in since."`
+	RecipientsFailed    uint64    `json:"recipientsFailed" doc:"Since the time in since."`
+	Attempts            uint64    `json:"attempts" doc:"Since the time in since."`
+	Since               time.Time `json:"since,omitzero"`
+
+	Limit      *limitView      `json:"limit,omitempty" doc:"What holds the mail back now."`
 	Suspension *suspensionView `json:"suspension,omitempty" doc:"What suspends the next hop."`
 }
 
@@ -63,9 +72,11 @@ type queueView struct {
 func viewOfQueue(i queue.QueueInfo) queueView {
 	v := queueView{
 		Key: keyOf(i.Hop), Connector: i.Hop.Connector, Destination: i.Hop.Destination, Status: i.Status.String(),
-		Messages: i.Stored, Bytes: i.Bytes, InMemory: i.InMemory, Deliveries: i.Deliveries, Concurrency: i.Concurrency,
-		Oldest: i.Oldest, LastErrorAt: i.LastErrorAt, NextRetry: i.NextRetry,
-		Delivered: i.Counts.Delivered, Deferred: i.Counts.Deferred, Failed: i.Counts.Failed, Attempts: i.Counts.Attempts, Since: i.Since,
+		Messages: i.Stored, Bytes: i.Bytes, Deferred: i.Deferred, InMemory: i.InMemory, In: i.In, Out: i.Out, Velocity: i.Velocity(),
+		Deliveries: i.Deliveries, Concurrency: i.Concurrency, Maximum: i.MaxConcurrency,
+		Oldest: i.Oldest, LastErrorAt: i.LastErrorAt, LastAttempt: i.LastAttempt, LastSuccess: i.LastSuccess, NextRetry: i.NextRetry,
+		RecipientsDelivered: i.Counts.Delivered, RecipientsDeferred: i.Counts.Deferred, RecipientsFailed: i.Counts.Failed, Attempts: i.Counts.Attempts, Since: i.Since,
+		Limit: viewOfLimit(i.Limit),
 	}
 	if !i.LastErrorAt.IsZero() {
 		v.LastError = replyText(i.LastError)
@@ -75,6 +86,21 @@ func viewOfQueue(i queue.QueueInfo) queueView {
 		v.Suspension = &s
 	}
 	return v
+}
+
+// limitView is a limit that holds mail back.
+type limitView struct {
+	Kind  string    `json:"kind" doc:"A short name, for example concurrency, rate, suspended, schedule or retry."`
+	Text  string    `json:"text" doc:"The limit with its value."`
+	Until time.Time `json:"until,omitzero" doc:"When it ends, if that is known."`
+}
+
+// viewOfLimit returns the view of a limit, or nil if nothing holds the mail back.
+func viewOfLimit(l queue.Limit) *limitView {
+	if l.Kind == queue.LimitNone {
+		return nil
+	}
+	return &limitView{l.Kind.String(), l.Text, l.Until}
 }
 
 // Name returns the destination, or what the messages without one wait for.
