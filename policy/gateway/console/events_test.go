@@ -3,8 +3,8 @@ package console
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +15,7 @@ func TestStreamOfTotals(t *testing.T) {
 	inWorld(t, &Console{}, func(w *world) {
 		r := httpGet("/events")
 		r.Header.Set("Authorization", "Bearer "+w.token)
-		answer := httptest.NewRecorder()
+		answer := &lockedRecorder{header: http.Header{}}
 		ctx, cancel := context.WithCancel(w.t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -26,11 +26,11 @@ func TestStreamOfTotals(t *testing.T) {
 		w.submit(mail("bob@down.example"))
 		time.Sleep(21 * time.Second) // the queue counts every ten seconds
 		synctest.Wait()
-		if n := strings.Count(answer.Body.String(), "event: totals\ndata: {"); n != 11 {
-			t.Errorf("%d events in 21 seconds\n%s", n, answer.Body)
+		if n := strings.Count(answer.text(), "event: totals\ndata: {"); n != 11 {
+			t.Errorf("%d events in 21 seconds\n%s", n, answer.text())
 		}
-		if !strings.Contains(answer.Body.String(), `"messages":1,`) {
-			t.Errorf("the message is not counted\n%s", answer.Body)
+		if !strings.Contains(answer.text(), `"messages":1,`) {
+			t.Errorf("the message is not counted\n%s", answer.text())
 		}
 		time.Sleep(streamTime)
 		select {
@@ -42,6 +42,29 @@ func TestStreamOfTotals(t *testing.T) {
 		}
 		cancel()
 	})
+}
+
+// A lockedRecorder records an answer that is read while it is written.
+type lockedRecorder struct {
+	header http.Header
+	mu     sync.Mutex // guards body
+	body   strings.Builder
+}
+
+func (r *lockedRecorder) Header() http.Header { return r.header }
+func (r *lockedRecorder) WriteHeader(int)     {}
+func (r *lockedRecorder) Flush()              {}
+
+func (r *lockedRecorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.body.Write(p)
+}
+
+func (r *lockedRecorder) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.body.String()
 }
 
 // Streams are limited in number.

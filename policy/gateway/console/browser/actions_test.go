@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +158,24 @@ func TestActions(t *testing.T) {
 	if n := w.queue.Counters().Reports["failed"] - reports; n != 0 {
 		t.Errorf("%d reports about mail that was removed without one", n)
 	}
+
+	// A message that was exported with its envelope.
+	file := filepath.Join(t.TempDir(), "message.eml")
+	exported := "X-Sender: <alice@example.com>\r\nX-Receiver: <frank@partner.example>\r\nX-EndOfInjectedXHeaders: 1\r\nSubject: Hello\r\n\r\nHello\r\n"
+	if err := os.WriteFile(file, []byte(exported), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done["/replay"] = true
+	b.open(w.console + "/messages")
+	b.do("the file", chromedp.SendKeys(chromedp.CSS(`input[type="file"]`), file))
+	b.do("the reason", chromedp.SendKeys(chromedp.CSS(`#replay-reason`), "test"))
+	if status := b.load("replay", chromedp.Click(chromedp.CSS(`form[action$="replay"] button`))); status != 200 {
+		t.Fatalf("replay: status %d\n%s", status, b.text())
+	}
+	peers.Await(t, "the replayed message is in the queue", func() bool {
+		n, err := w.queue.Count(t.Context(), queue.Filter{Recipient: "frank@partner.example"}, queue.SearchLimits{})
+		return err == nil && n.Messages == 1
+	})
 
 	for _, path := range w.posts(b) {
 		if !done[path] {
