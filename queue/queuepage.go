@@ -121,8 +121,11 @@ func (q *Queue) queueLines(ctx context.Context, order QueueOrder) ([]queueLine, 
 	})
 	lines := make([]queueLine, 0, len(sums)+len(states))
 	add := func(hop NextHop, sum *HopSum) {
-		st, known := states[hop]
-		delete(states, hop)
+		st, known := state{}, false
+		if len(states) > 0 {
+			st, known = states[hop]
+			delete(states, hop)
+		}
 		l := queueLine{hop: hop, sum: sum, status: st.status}
 		switch {
 		case known:

@@ -111,7 +111,7 @@ func (x *Index[T]) SetRecipients(s Slot, rs []Recipient) {
 
 // ChangeRecipients replaces the recipients of a message whose indexes are in changed
 // by rs. The caller must then call Reschedule. The cost does not depend on the number
-// of the other recipients, except when the last one that waits ends.
+// of the other recipients if one of them waits.
 func (x *Index[T]) ChangeRecipients(s Slot, changed []int, rs []Recipient) {
 	e := x.At(s)
 	if !e.many {

@@ -10,8 +10,8 @@ type blocks[E any] struct {
 }
 
 type block[E any] struct {
-	items []E
-	ages  ages // of a list of slots
+	items  []E
+	ranges ranges // of a list of slots
 }
 
 const (

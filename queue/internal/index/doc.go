@@ -12,7 +12,7 @@
 //     claimed again when its lease ends.
 //   - lists in the order of the IDs: of all messages, of those of each hop (ids.go),
 //     and of each status that the hop does not show (states.go). A list also knows
-//     the times of receipt of its parts (ages.go).
+//     the times of receipt and the sizes of its parts (ranges.go).
 //   - for senders and for recipients, the hashes of their addresses (addresses.go,
 //     postings.go), each with its messages in the order of the IDs.
 //

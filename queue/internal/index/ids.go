@@ -52,7 +52,8 @@ func (x *Index[T]) insert(l *blocks[Slot], s Slot) {
 
 func (x *Index[T]) insertAt(l *blocks[Slot], b, i int, s Slot) {
 	if b < len(l.list) {
-		l.list[b].ages.include(x.At(s).Received)
+		e := x.At(s)
+		l.list[b].ranges.include(e.Received, e.Size)
 	}
 	l.insert(b, i, s)
 }
@@ -60,7 +61,7 @@ func (x *Index[T]) insertAt(l *blocks[Slot], b, i int, s Slot) {
 // remove removes a slot from a list.
 func (x *Index[T]) remove(l *blocks[Slot], s Slot) {
 	b, i := x.position(l, s)
-	l.list[b].ages.exclude(x.At(s).Received)
+	l.list[b].ranges.exclude(x.At(s).Received)
 	l.remove(b, i)
 }
 

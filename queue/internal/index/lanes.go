@@ -231,7 +231,7 @@ func (v level) walk(i int, visit func(*lane) (deeper bool)) {
 
 // Hops returns the sums over the shown messages for each hop.
 func (x *Index[T]) Hops() []queue.HopSum {
-	var sums []queue.HopSum
+	sums := make([]queue.HopSum, 0, len(x.hops.nums))
 	for i := range x.hops.vals {
 		v := &x.hops.vals[i]
 		if v.extra.count == 0 {

@@ -21,6 +21,7 @@ type selection struct {
 	from, recipient uint32 // hashes
 	hops            []uint32
 	since, before   int64
+	ranged          bool // a time or a size is given
 	wall            int64
 	except          map[uint32]bool // hops
 }
@@ -33,6 +34,7 @@ func (x *Index[T]) selection(s *queue.Search) *selection {
 	if !s.Before.IsZero() {
 		sel.before = nano(s.Before)
 	}
+	sel.ranged = s.MinSize > 0 || s.MaxSize > 0 || !s.Since.IsZero() || !s.Before.IsZero()
 	if s.From == "<>" {
 		sel.from = HashAddress("").address
 	} else if s.From != "" {
@@ -106,7 +108,7 @@ type source interface {
 // source returns the shortest list that has all messages that a search selects.
 func (x *Index[T]) source(sel *selection) source {
 	least, use := x.ids.n, func() source {
-		return &inTime[T]{x, x.after(&x.ids, sel.After), sel}
+		return &inRange[T]{x, x.after(&x.ids, sel.After), sel}
 	}
 	consider := func(n int, s func() source) {
 		if n < least {
@@ -132,27 +134,29 @@ func (x *Index[T]) source(sel *selection) source {
 			return &merge[T]{x, []cursor[Slot]{x.after(&x.byState[ready], sel.After), x.after(&x.byState[held], sel.After)}, -1}
 		})
 	case queue.MessageRetry:
-		consider(x.byState[retry].n, func() source { return &inTime[T]{x, x.after(&x.byState[retry], sel.After), sel} })
+		consider(x.byState[retry].n, func() source { return &inRange[T]{x, x.after(&x.byState[retry], sel.After), sel} })
 	case queue.MessageHeld:
-		consider(x.byState[held].n, func() source { return &inTime[T]{x, x.after(&x.byState[held], sel.After), sel} })
+		consider(x.byState[held].n, func() source { return &inRange[T]{x, x.after(&x.byState[held], sel.After), sel} })
 	}
 	return use()
 }
 
-// inTime yields the slots of a list. It skips the blocks in which no message was
-// received in the time of the selection.
-type inTime[T any] struct {
+// inRange yields the slots of a list. It skips the blocks in which no message has a time
+// of receipt and a size in the ranges of the selection.
+type inRange[T any] struct {
 	index *Index[T]
 	cursor[Slot]
 	sel *selection
 }
 
-func (c *inTime[T]) slot() Slot {
+func (c *inRange[T]) slot() Slot {
 	for c.ok() {
-		if c.sel.since == math.MinInt64 && c.sel.before == math.MaxInt64 {
+		if !c.sel.ranged {
 			return c.at()
 		}
-		if a := c.index.agesOf(c.blocks, c.b); a.newest >= c.sel.since && a.oldest < c.sel.before {
+		r := c.index.rangesOf(c.blocks, c.b)
+		if r.newest >= c.sel.since && r.oldest < c.sel.before &&
+			r.largest >= c.sel.MinSize && (c.sel.MaxSize <= 0 || r.smallest <= c.sel.MaxSize) {
 			return c.at()
 		}
 		c.b, c.i = c.b+1, 0
@@ -160,7 +164,7 @@ func (c *inTime[T]) slot() Slot {
 	return 0
 }
 
-func (c *inTime[T]) next() { c.i++ }
+func (c *inRange[T]) next() { c.i++ }
 
 // having returns the messages with a posting of hash.
 func (x *Index[T]) having(l *blocks[posting], hash uint32, after string) *posted {
