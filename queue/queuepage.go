@@ -14,6 +14,8 @@ import (
 // A QueueQuery selects next hops and their order. The zero value selects all, in the
 // order of destination and connector.
 type QueueQuery struct {
+	// Hop selects one next hop.
+	Hop *NextHop
 	// Connector and Destination are patterns: case does not matter, and '*'
 	// matches any text. An empty one matches all.
 	Connector, Destination string
@@ -58,7 +60,7 @@ func (q *Queue) QueuePage(ctx context.Context, s QueueQuery) (page []QueueInfo, 
 		if suspensions.of(l.hop) != nil {
 			l.status = QueueSuspended
 		}
-		if s.Status != 0 && s.Status != l.status || !wildcard.Match(s.Connector, l.hop.Connector) || !wildcard.Match(s.Destination, l.hop.Destination) {
+		if s.Hop != nil && l.hop != *s.Hop || s.Status != 0 && s.Status != l.status || !wildcard.Match(s.Connector, l.hop.Connector) || !wildcard.Match(s.Destination, l.hop.Destination) {
 			continue
 		}
 		total++

@@ -81,6 +81,11 @@ func TestQueuePage(t *testing.T) {
 		if err != nil || len(page) != 3 || total < 8 {
 			t.Errorf("a pattern: %v, %d, %v", page, total, err)
 		}
+		one := all[len(all)/2]
+		page, total, err = w.q.QueuePage(t.Context(), queue.QueueQuery{Hop: &one.Hop})
+		if err != nil || total != 1 || !reflect.DeepEqual(page, []queue.QueueInfo{one}) {
+			t.Errorf("one hop: %v, %d, %v; want %v", page, total, err, one)
+		}
 	})
 }
 

@@ -206,20 +206,13 @@ func showQueue(x *call, p oneParams) (*queueView, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The query ignores case, so it may return others too.
-	query := queue.QueueQuery{Connector: hop.Connector, Destination: hop.Destination, Limit: maxPageRows}
-	page, _, err := x.console.Gateway.Queue.QueuePage(x.ctx(), query)
-	if hop.Destination == "" && err == nil { // an empty name selects all
-		page, err = x.console.Gateway.Queue.Queues(x.ctx())
-	}
+	page, _, err := x.console.Gateway.Queue.QueuePage(x.ctx(), queue.QueueQuery{Hop: &hop})
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range page {
-		if i.Hop == hop {
-			v := viewOfQueue(i)
-			return &v, nil
-		}
+	if len(page) == 1 {
+		v := viewOfQueue(page[0])
+		return &v, nil
 	}
 	return nil, refuse(http.StatusNotFound, "This next hop has no mail and no state.")
 }
