@@ -49,8 +49,8 @@ func TestSearchAgainstAScan(t *testing.T) {
 	schedule := func() queue.Schedule {
 		return queue.Schedule{Hop: []queue.NextHop{hopA, hopB, {Destination: queue.PoisonQueue}}[rnd.IntN(3)], Due: t0.Add(time.Duration(rnd.IntN(3)-1) * time.Hour)}
 	}
-	for range 30000 {
-		id := fmt.Sprintf("%05d", rnd.IntN(6000))
+	for range 12000 {
+		id := fmt.Sprintf("%05d", rnd.IntN(3000))
 		m := all[id]
 		s, _ := x.Find(id)
 		switch {
@@ -98,7 +98,7 @@ func TestSearchAgainstAScan(t *testing.T) {
 			m.facts.Size >= s.MinSize && (s.MaxSize == 0 || m.facts.Size <= s.MaxSize) &&
 			(s.Since.IsZero() || !m.facts.Received.Before(s.Since)) && (s.Before.IsZero() || m.facts.Received.Before(s.Before))
 	}
-	for range 300 {
+	for range 120 {
 		s := queue.Search{Wall: t0}
 		for range 1 + rnd.IntN(3) {
 			switch rnd.IntN(8) {
@@ -111,7 +111,7 @@ func TestSearchAgainstAScan(t *testing.T) {
 			case 3:
 				s.Status = []queue.MessageStatus{queue.MessageReady, queue.MessageRetry, queue.MessageHeld, queue.MessagePoison}[rnd.IntN(4)]
 			case 4:
-				s.After = fmt.Sprintf("%05d", rnd.IntN(6000))
+				s.After = fmt.Sprintf("%05d", rnd.IntN(3000))
 			case 5:
 				s.MinSize = []int64{500, 1e5, 1e7}[rnd.IntN(3)]
 			case 6:
@@ -161,7 +161,7 @@ func TestSearchAgainstAScan(t *testing.T) {
 // A change of one recipient does not look at the others, and the last one that ends
 // makes all of them sought.
 func TestManyRecipients(t *testing.T) {
-	const n = 5000
+	const n = 1000
 	var x Index[int]
 	s, _ := x.Add("m", Facts{})
 	var rs []Recipient
