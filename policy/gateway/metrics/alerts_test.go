@@ -116,7 +116,7 @@ func TestNamesExist(t *testing.T) {
 	exists := map[string]bool{}
 	for _, f := range families {
 		exists[f.Name] = true
-		if f.Type == metrics.HistogramType {
+		if f.Type.String() == "histogram" {
 			exists[f.Name+"_bucket"], exists[f.Name+"_sum"], exists[f.Name+"_count"] = true, true, true
 		}
 	}

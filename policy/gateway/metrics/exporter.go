@@ -10,7 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // An Exporter exports the statistics of a Gateway. It is an http.Handler. Gateway must
@@ -52,11 +55,7 @@ var ErrBusy = errors.New("metrics: too many scrapes at the same time")
 
 // Gather returns all metrics, in the order of the documentation of the package. If some
 // could not be read, it returns the others and an error. Before Gateway.Run it returns
-// only what does not need the queue.
-//
-// The families queue_messages_by_age and store_commit_messages have the type
-// HistogramType. The first one describes the messages that are in the queue now, so its
-// counts can fall.
+// only what does not need the queue. A family may have no samples.
 func (e *Exporter) Gather(ctx context.Context) ([]Family, error) {
 	if e.Gateway == nil {
 		return nil, errors.New("metrics: Exporter.Gateway is not set")
@@ -81,16 +80,40 @@ func (e *Exporter) Gather(ctx context.Context) ([]Family, error) {
 		}
 	}
 	e.process(ctx, &b)
-	e.smtpd(&b)
+	smtpd(&b, e.Gateway.ServerCounters())
 	if !e.Gateway.StartTime().IsZero() { // before that, Run may still set the limits of the Queue
 		collect("queue", e.queue(ctx, &b))
 		e.store(&b)
 		collect("next hops", e.nextHop(ctx, &b))
 	}
-	e.smtp(&b)
+	if s := e.sender(); s != nil {
+		smtp(&b, s.Counters())
+	}
 	e.errors.Add(int64(len(errs)))
-	b.add("scrape_errors_total", Counter, "Parts of scrapes that could not be read.", value(e.errors.Load()))
+	scrapeErrors(&b, e.errors.Load())
 	return b.families, errors.Join(errs...)
+}
+
+func scrapeErrors(b *builder, n int64) {
+	b.add("scrape_errors_total", Counter, "Parts of scrapes that could not be read.", value(n))
+}
+
+// Describe returns the families that Gather can return, without samples. It is for
+// programs that must know them before the relay runs.
+func (e *Exporter) Describe() []Family {
+	var b builder
+	process(&b, time.Time{}, nil, nil)
+	smtpd(&b, smtpserver.Counters{})
+	totals(&b, queue.Totals{})
+	counts(&b, queue.Counters{})
+	storeStats(&b, queue.StoreStats{})
+	nextHopStats(&b, nil)
+	smtp(&b, live.SendCounters{})
+	scrapeErrors(&b, 0)
+	for i := range b.families {
+		b.families[i].Samples = nil
+	}
+	return b.families
 }
 
 // positive returns v, or the default if v is not positive.

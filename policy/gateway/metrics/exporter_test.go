@@ -123,7 +123,7 @@ func TestScrapeBeforeRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, ok := s.values[`healthy{check="relay"}`]; !ok || v != 0 || strings.Contains(text, "queue_messages") || strings.Contains(text, "start_time") {
+	if v, ok := s.values[`healthy{check="relay"}`]; !ok || v != 0 || strings.Contains(text, "queue_messages") || strings.Contains(text, "start_time_seconds 1") {
 		t.Errorf("%s", text)
 	}
 }
@@ -184,4 +184,24 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	cancel()
 	<-ended
+}
+
+// Describe has all families that Gather returns, with the same help and type.
+func TestDescribe(t *testing.T) {
+	r := newRelay(t)
+	r.run(t)
+	e := &metrics.Exporter{Gateway: &r.Gateway, NextHops: 1}
+	all, err := e.Gather(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := e.Describe()
+	if len(described) != len(all) {
+		t.Errorf("%d families, %d described", len(all), len(described))
+	}
+	for i := range min(len(all), len(described)) {
+		if a, d := all[i], described[i]; a.Name != d.Name || a.Help != d.Help || a.Type != d.Type || len(d.Samples) > 0 {
+			t.Errorf("%+v is described as %+v", a, d)
+		}
+	}
 }

@@ -10,14 +10,16 @@ const (
 	Counter Type = iota
 	// Gauge is a value that can go up and down.
 	Gauge
-	// HistogramType counts values by size. Two families describe the present and not
-	// a total: see [Exporter.Gather].
+	// HistogramType counts values by size since the process began.
 	HistogramType
+	// GaugeHistogramType counts the values that there are now by size, so that counts
+	// can fall. The text formats write it as a histogram.
+	GaugeHistogramType
 )
 
 // String returns "counter", "gauge" or "histogram".
 func (t Type) String() string {
-	return [...]string{"counter", "gauge", "histogram", ""}[min(t, HistogramType+1)]
+	return [...]string{"counter", "gauge", "histogram", "histogram", ""}[min(t, GaugeHistogramType+1)]
 }
 
 // A Family is a metric with its samples.
@@ -34,9 +36,9 @@ type Family struct {
 // have the same names of labels, in the same order.
 type Sample struct {
 	Labels []Label
-	// Value is the value, except for a HistogramType.
+	// Value is the value, except for the two types of histograms.
 	Value float64
-	// Histogram is the value of a HistogramType. It is nil for the other types.
+	// Histogram is the value of a histogram. It is nil for the other types.
 	Histogram *Histogram
 }
 

@@ -14,16 +14,9 @@ const module = "github.com/bridgehead-mail/bridgehead"
 
 // process adds what concerns the whole process.
 func (e *Exporter) process(ctx context.Context, b *builder) {
-	b.add("build_info", Gauge, "Version of Bridgehead and of Go. The value is always 1.",
-		value(1, "version", version(), "goversion", runtime.Version()))
-	if t := e.Gateway.StartTime(); !t.IsZero() {
-		b.add("start_time_seconds", Gauge, "Time at which the relay was started, in seconds since 1970.",
-			value(float64(t.UnixNano())/1e9))
-	}
 	var checks []Sample
 	all := map[string]bool{} // by check: all listeners are one
-	h := e.Gateway.Health(ctx)
-	for _, c := range h.Checks {
+	for _, c := range e.Gateway.Health(ctx).Checks {
 		ok, seen := all[c.Name]
 		all[c.Name] = c.OK && (ok || !seen)
 	}
@@ -32,11 +25,20 @@ func (e *Exporter) process(ctx context.Context, b *builder) {
 			checks = append(checks, value(flag(ok), "check", name))
 		}
 	}
-	b.add("healthy", Gauge, "Whether a check of the relay's readiness succeeds: 1, or 0 if it fails.", checks...)
-	if certificates := e.certificates(); len(certificates) > 0 {
-		b.add("tls_certificate_expiry_timestamp_seconds", Gauge,
-			"Time at which a certificate of a server expires, in seconds since 1970.", certificates...)
+	process(b, e.Gateway.StartTime(), checks, e.certificates())
+}
+
+func process(b *builder, start time.Time, checks, certificates []Sample) {
+	b.add("build_info", Gauge, "Version of Bridgehead and of Go. The value is always 1.",
+		value(1, "version", version(), "goversion", runtime.Version()))
+	var started []Sample
+	if !start.IsZero() {
+		started = append(started, value(float64(start.UnixNano())/1e9))
 	}
+	b.add("start_time_seconds", Gauge, "Time at which the relay was started, in seconds since 1970.", started...)
+	b.add("healthy", Gauge, "Whether a check of the relay's readiness succeeds: 1, or 0 if it fails.", checks...)
+	b.add("tls_certificate_expiry_timestamp_seconds", Gauge,
+		"Time at which a certificate of a server expires, in seconds since 1970.", certificates...)
 }
 
 // version returns the version of the module that the program was built with.

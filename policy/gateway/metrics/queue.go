@@ -15,17 +15,27 @@ import (
 func (e *Exporter) queue(ctx context.Context, b *builder) error {
 	t, err := e.Gateway.Queue.Totals(ctx)
 	if err == nil {
-		b.add("queue_messages", Gauge, "Messages in the queue, by state.", byStatus("state", t.Messages)...)
-		b.add("queue_bytes", Gauge, "Bytes of content of the messages in the queue.", value(t.Bytes))
-		age := 0.0
-		if !t.Oldest.IsZero() {
-			age = max(t.Time.Sub(t.Oldest).Seconds(), 0)
-		}
-		b.add("queue_oldest_seconds", Gauge, "Age of the oldest message that is to be delivered, 0 if there is none.", value(age))
-		b.add("queue_messages_by_age", HistogramType, "Messages in the queue that are to be delivered, by age in seconds. The counts can fall.", histogram(t.Ages))
-		b.add("queue_hops", Gauge, "Next hops, by status.", byStatus("status", t.Hops)...)
+		totals(b, t)
 	}
-	c := e.Gateway.Queue.Counters()
+	counts(b, e.Gateway.Queue.Counters())
+	return err
+}
+
+// totals adds what is in the queue now.
+func totals(b *builder, t queue.Totals) {
+	b.add("queue_messages", Gauge, "Messages in the queue, by state.", byStatus("state", t.Messages)...)
+	b.add("queue_bytes", Gauge, "Bytes of content of the messages in the queue.", value(t.Bytes))
+	age := 0.0
+	if !t.Oldest.IsZero() {
+		age = max(t.Time.Sub(t.Oldest).Seconds(), 0)
+	}
+	b.add("queue_oldest_seconds", Gauge, "Age of the oldest message that is to be delivered, 0 if there is none.", value(age))
+	b.add("queue_messages_by_age", GaugeHistogramType, "Messages in the queue that are to be delivered, by age in seconds. The counts can fall.", histogram(t.Ages))
+	b.add("queue_hops", Gauge, "Next hops, by status.", byStatus("status", t.Hops)...)
+}
+
+// counts adds what the queue has done.
+func counts(b *builder, c queue.Counters) {
 	b.add("queue_enqueued_total", Counter, "Messages that were accepted into the queue, without its own reports.", value(c.Enqueued))
 	b.add("queue_attempts_total", Counter, "Attempts to deliver, by result.", byName("result", c.Attempts)...)
 	b.add("queue_recipients_total", Counter, "Results for recipients, by outcome. A recipient that is deferred will have another one.", byName("outcome", c.Recipients)...)
@@ -39,7 +49,6 @@ func (e *Exporter) queue(ctx context.Context, b *builder) error {
 	b.add("queue_poison_total", Counter, "Messages that were set aside because the process died while it handled them.", value(c.Poison))
 	b.add("queue_throttled_total", Counter, "How often mail had to wait for a limit, by reason.", words("reason", c.Throttled)...)
 	b.add("queue_events_dropped_total", Counter, "Events that subscriptions, such as the tracking log, have dropped because they were slow.", value(c.EventsDropped))
-	return err
 }
 
 // byStatus returns samples with one label, in the order of its values.
@@ -60,17 +69,24 @@ func (e *Exporter) store(b *builder) {
 	if !ok {
 		return
 	}
-	st := r.StoreStats()
-	b.add("store_writable", Gauge, "Whether the store can be written: 1, or 0 if it cannot.", value(flag(st.Err == nil)))
+	storeStats(b, r.StoreStats())
+}
+
+func storeStats(b *builder, st queue.StoreStats) {
+	var free, duration, messages []Sample // what the store knows
 	if st.Free >= 0 {
-		b.add("store_free_bytes", Gauge, "Free space of the store's disk.", value(st.Free))
+		free = append(free, value(st.Free))
 	}
 	if len(st.CommitDuration.Counts) > 0 {
-		b.add("store_commit_duration_seconds", HistogramType, "Time that a commit took to reach stable storage.", histogram(st.CommitDuration))
+		duration = append(duration, histogram(st.CommitDuration))
 	}
 	if len(st.CommitMessages.Counts) > 0 {
-		b.add("store_commit_messages", HistogramType, "New messages in a commit that has some.", histogram(st.CommitMessages))
+		messages = append(messages, histogram(st.CommitMessages))
 	}
+	b.add("store_writable", Gauge, "Whether the store can be written: 1, or 0 if it cannot.", value(flag(st.Err == nil)))
+	b.add("store_free_bytes", Gauge, "Free space of the store's disk.", free...)
+	b.add("store_commit_duration_seconds", HistogramType, "Time that a commit took to reach stable storage.", duration...)
+	b.add("store_commit_messages", HistogramType, "New messages in a commit that has some.", messages...)
 }
 
 // nextHops has the next hops of the last scrape.
@@ -86,9 +102,13 @@ func (e *Exporter) nextHop(ctx context.Context, b *builder) error {
 		return nil
 	}
 	all, err := e.busiest(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		nextHopStats(b, all)
 	}
+	return err
+}
+
+func nextHopStats(b *builder, all []queue.QueueInfo) {
 	var messages, bytes, oldest []Sample
 	for i := range all {
 		h := &all[i]
@@ -104,7 +124,6 @@ func (e *Exporter) nextHop(ctx context.Context, b *builder) error {
 	b.add("next_hop_messages", Gauge, "Messages in the queue for a next hop. Only the busiest ones are exported.", messages...)
 	b.add("next_hop_bytes", Gauge, "Bytes of content of the messages for a next hop.", bytes...)
 	b.add("next_hop_oldest_seconds", Gauge, "Age of the oldest message for a next hop.", oldest...)
-	return nil
 }
 
 // busiest returns the next hops that have the most messages. Like queue.Queue.Totals,

@@ -6,14 +6,10 @@ import (
 	"slices"
 
 	"github.com/bridgehead-mail/bridgehead/internal/live"
-	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
 // A sender is a Deliverer that counts what it sends. routing.Router is one.
 type sender interface{ Counters() live.SendCounters }
-
-// unwrapper is a Deliverer that calls another one, for example to trace its calls.
-type unwrapper interface{ Unwrap() queue.Deliverer }
 
 // sender returns the sender of the relay, nil if there is none.
 func (e *Exporter) sender() sender {
@@ -21,16 +17,8 @@ func (e *Exporter) sender() sender {
 	if q == nil {
 		return nil
 	}
-	d := q.Deliverer
-	for range maxWrapped {
-		if s, ok := d.(sender); ok {
-			return s
-		}
-		u, ok := d.(unwrapper)
-		if !ok {
-			break
-		}
-		d = u.Unwrap()
+	if s, ok := q.Deliverer.(sender); ok {
+		return s
 	}
 	for _, c := range e.Gateway.Closers { // an application's Deliverer may call a Router
 		if s, ok := c.(sender); ok {
@@ -40,16 +28,8 @@ func (e *Exporter) sender() sender {
 	return nil
 }
 
-// maxWrapped is how many Deliverers may wrap each other.
-const maxWrapped = 10
-
 // smtp adds the statistics of the sending side.
-func (e *Exporter) smtp(b *builder) {
-	s := e.sender()
-	if s == nil {
-		return
-	}
-	c := s.Counters()
+func smtp(b *builder, c live.SendCounters) {
 	b.add("smtp_connections", Gauge, "Connections to other hosts that are open now.", value(c.Connections))
 	b.add("smtp_connects_total", Counter, "Attempts to connect to other hosts, by result.", byName("result", c.Connects)...)
 	b.add("smtp_sessions_total", Counter, "SMTP sessions with other hosts, by result: ok, or failed before the first message.",

@@ -5,11 +5,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
 )
 
 // smtpd adds the statistics of the servers, all together.
-func (e *Exporter) smtpd(b *builder) {
-	c := e.Gateway.ServerCounters()
+func smtpd(b *builder, c smtpserver.Counters) {
 	b.add("smtpd_sessions", Gauge, "SMTP sessions of clients that are open now.", value(c.Current))
 	b.add("smtpd_sessions_total", Counter, "SMTP sessions of clients that have begun.", value(c.Sessions))
 	b.add("smtpd_messages_total", Counter, "Messages that clients have sent, by result: accepted, discarded, refused (5xx) or deferred (4xx).",
@@ -23,7 +24,8 @@ func (e *Exporter) smtpd(b *builder) {
 	b.add("smtpd_replies_total", Counter, "Replies to clients, by code.", replies...)
 	b.add("smtpd_refusals_total", Counter, "Refusals, by the agent or the part of the server that refused.", byName("agent", c.Refusals)...)
 	var logins []Sample
-	mechanisms := maps.Clone(c.Logins)
+	mechanisms := map[string]int64{}
+	maps.Copy(mechanisms, c.Logins)
 	maps.Copy(mechanisms, c.FailedLogins)
 	for _, m := range slices.Sorted(maps.Keys(mechanisms)) {
 		logins = append(logins, value(c.Logins[m], "mechanism", m, "result", "ok"), value(c.FailedLogins[m], "mechanism", m, "result", "failed"))
