@@ -29,7 +29,8 @@ type Totals struct {
 	Hops map[QueueStatus]int
 }
 
-// Totals counts the messages in the Store. It reads its index, but no message. The
+// Totals counts the messages in the Store. It reads its index, but no message: see
+// [Walker]. The
 // result is shared: a call returns the result of an earlier one if that is not older
 // than a hundred times the time that it took, and not older than ten seconds. So
 // frequent calls use at most about a hundredth of one processor.
@@ -84,34 +85,44 @@ func (q *Queue) count(ctx context.Context) (Totals, error) {
 		t.Hops[s] = 0
 	}
 	t.Ages.Bounds, t.Ages.Counts = ageBounds, make([]int64, len(ageBounds)+1)
+	add := func(e *Entry) { t.add(e, wall, now) }
+	if w, ok := q.Store.(Walker); ok {
+		if err := w.Walk(ctx, add); err != nil {
+			return t, err
+		}
+		return t, q.countHops(ctx, t.Hops)
+	}
 	for e, err := range q.Store.List(ctx, Query{}) {
 		if err != nil {
 			return t, err
 		}
-		status := e.Status(wall)
-		if s := &e.Schedule; status == MessageReady || status == MessageRetry {
-			switch {
-			case s.Owner != "" && s.Until.After(now):
-				status = MessageActive
-			case s.Wait > 0: // a Store need not set Entry.Attempted here
-				status = MessageRetry
-			}
+		if e.Schedule.Wait > 0 { // List need not set it
+			e.Attempted = true
 		}
-		t.Messages[status]++
-		t.Bytes += e.Size
-		switch status {
-		case MessageReady, MessageActive, MessageRetry:
-			if t.Oldest.IsZero() || e.Received.Before(t.Oldest) {
-				t.Oldest = e.Received
-			}
-			age := max(wall.Sub(e.Received), 0).Seconds()
-			i, _ := slices.BinarySearch(ageBounds, age)
-			t.Ages.Counts[i]++
-			t.Ages.Sum += age
-			t.Ages.Count++
-		}
+		add(e)
 	}
 	return t, q.countHops(ctx, t.Hops)
+}
+
+// add counts a message. now is a time of the clock of leases.
+func (t *Totals) add(e *Entry, wall, now time.Time) {
+	status := e.Status(wall)
+	if s := &e.Schedule; s.Owner != "" && s.Until.After(now) && (status == MessageReady || status == MessageRetry) {
+		status = MessageActive
+	}
+	t.Messages[status]++
+	t.Bytes += e.Size
+	switch status {
+	case MessageReady, MessageActive, MessageRetry:
+		if t.Oldest.IsZero() || e.Received.Before(t.Oldest) {
+			t.Oldest = e.Received
+		}
+		age := max(wall.Sub(e.Received), 0).Seconds()
+		i, _ := slices.BinarySearch(ageBounds, age)
+		t.Ages.Counts[i]++
+		t.Ages.Sum += age
+		t.Ages.Count++
+	}
 }
 
 // ageBounds are the bounds of Totals.Ages, in seconds.

@@ -34,6 +34,7 @@ var (
 	_ queue.RecipientUpdater = (*Store)(nil)
 	_ queue.CloseNotifier    = (*Store)(nil)
 	_ queue.Searcher         = (*Store)(nil)
+	_ queue.Walker           = (*Store)(nil)
 	_ queue.StoreReporter    = (*Store)(nil)
 	_ queue.SuspensionStore  = (*Store)(nil)
 )

@@ -23,6 +23,11 @@ func (st *Store) AgesByDomain(ctx context.Context, q queue.AgeQuery) (rows []que
 	return index.AgesByDomain(ctx, q, st.locked, func(id string) (*queue.Message, error) { return st.Get(ctx, id) })
 }
 
+// Walk implements queue.Walker.
+func (st *Store) Walk(ctx context.Context, f func(*queue.Entry)) error {
+	return index.Walk(ctx, st.locked, f)
+}
+
 // locked calls f with the index.
 func (st *Store) locked(f func(*index.Index[*queue.Message])) error {
 	st.mu.Lock()

@@ -43,6 +43,7 @@ var mutants = map[string]struct {
 		"ClaimAfterTheLeaseEnds", "the later of their due time and the end of their lease"},
 	"loses its memory on Close": {inMemory(func(st *memory.Store) queue.Store { return borrower{st} }),
 		"Close", "stays readable in m.Content after Remove and after Close"},
+	"walks over messages that are free": {inMemory(func(st *memory.Store) queue.Store { return freeWalker{st} }), "Walk", "Walk calls f with the entry of each stored message"},
 	"searches for the spelling of addresses": {inMemory(func(st *memory.Store) queue.Store { return speller{st} }),
 		"Search", "addresses are equal if strings.ToLower makes them equal"},
 	"forgets the attempts": {inMemory(func(st *memory.Store) queue.Store { return noAttempts{st} }),
@@ -148,6 +149,17 @@ type reversed struct{ *memory.Store }
 func (st reversed) Claim(ctx context.Context, c queue.Claim) ([]*queue.Message, error) {
 	c.LeastUrgent = !c.LeastUrgent
 	return st.Store.Claim(ctx, c)
+}
+
+// A freeWalker does not walk over messages that are leased.
+type freeWalker struct{ *memory.Store }
+
+func (st freeWalker) Walk(ctx context.Context, f func(*queue.Entry)) error {
+	return st.Store.Walk(ctx, func(e *queue.Entry) {
+		if e.Schedule.Owner == "" {
+			f(e)
+		}
+	})
 }
 
 // A speller finds only senders that are spelled as in the search.

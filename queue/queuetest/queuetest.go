@@ -78,6 +78,7 @@ func Test(t *testing.T, c Config) {
 		{"Search", false, search},
 		{"HopsDeferred", false, hopsDeferred},
 		{"Suspensions", false, suspensions},
+		{"Walk", false, walk},
 		{"Concurrency", false, concurrency},
 		{"AgainstAModel", false, againstAModel},
 		{"Close", false, closed},

@@ -23,6 +23,11 @@ func (s *Spool) AgesByDomain(ctx context.Context, q queue.AgeQuery) (rows []queu
 	return index.AgesByDomain(ctx, q, s.index.locked, func(id string) (*queue.Message, error) { return s.Get(ctx, id) })
 }
 
+// Walk implements queue.Walker.
+func (s *Spool) Walk(ctx context.Context, f func(*queue.Entry)) error {
+	return index.Walk(ctx, s.index.locked, f)
+}
+
 // locked calls f with the entries.
 func (x *messageIndex) locked(f func(*index.Index[entryData])) error {
 	x.mu.Lock()

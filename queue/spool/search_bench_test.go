@@ -110,6 +110,14 @@ func BenchmarkMillionSearch(b *testing.B) {
 			}
 		})
 	}
+	b.Run("totals", func(b *testing.B) { // without the result of the last call
+		for b.Loop() {
+			q := &queue.Queue{Store: s, Deliverer: noDeliverer{}, Hostname: "relay.example.com"}
+			if t, err := q.Totals(ctx); err != nil || t.Ages.Count < n*99/100 {
+				b.Fatal(t, err)
+			}
+		}
+	})
 	b.Run("Hops", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := s.Hops(ctx); err != nil {

@@ -88,6 +88,7 @@ var (
 	_ queue.RecipientUpdater = (*Spool)(nil)
 	_ queue.CloseNotifier    = (*Spool)(nil)
 	_ queue.Searcher         = (*Spool)(nil)
+	_ queue.Walker           = (*Spool)(nil)
 	_ queue.StoreReporter    = (*Spool)(nil)
 	_ queue.SuspensionStore  = (*Spool)(nil)
 	_ recordOwner            = (*Spool)(nil)
