@@ -169,9 +169,12 @@ type CloseNotifier interface {
 // A Walker is a Store that shows all its messages at a lower cost than List. The Queue
 // uses it for [Queue.Totals].
 type Walker interface {
-	// Walk calls f with the entry of each stored message, in any order. It does not
-	// set Entry.ID, and it sets Entry.Attempted. f must not keep e, which changes for
-	// the next call, and must not call the store. Like List, it is not a snapshot.
+	// Walk calls f with the entry of each stored message, in any order. It sets
+	// Entry.Attempted. It need not set Entry.ID, and it need not set
+	// Entry.Schedule.Hop of a message that waits for a next hop and not for one of
+	// SuspendedQueue, PoisonQueue, BadMailQueue and FinalResultsQueue. f must not keep
+	// e, which changes for the next call, and must not call the store. Like List, Walk
+	// is not a snapshot.
 	Walk(ctx context.Context, f func(e *Entry)) error
 }
 

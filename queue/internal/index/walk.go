@@ -25,7 +25,10 @@ func Walk[T any](ctx context.Context, locked Locked[T], f func(*queue.Entry)) er
 				if e.hop == 0 || e.hidden { // free, or not shown
 					continue
 				}
-				entry.Schedule = queue.Schedule{Due: Time(e.due), Wait: time.Duration(e.wait), Hop: x.hops.key(e.hop)}
+				entry.Schedule = queue.Schedule{Due: Time(e.due), Wait: time.Duration(e.wait)}
+				if e.state == noState { // the hop of others is not needed, and often not in the processor's cache
+					entry.Schedule.Hop = x.hops.key(e.hop)
+				}
 				if e.owner != 0 {
 					entry.Schedule.Owner, entry.Schedule.Until = x.owners.key(e.owner), Time(e.until)
 				}
