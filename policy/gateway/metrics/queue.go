@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -126,6 +125,11 @@ func nextHopStats(b *builder, all []queue.QueueInfo) {
 	b.add("next_hop_oldest_seconds", Gauge, "Age of the oldest message for a next hop.", oldest...)
 }
 
+// others is the number of entries of queue.Queue.Queues that are not next hops: the
+// messages that are not routed yet, suspended ones, poison messages, bad mail and those
+// that wait for FinalResults.
+const others = 5
+
 // busiest returns the next hops that have the most messages. Like queue.Queue.Totals,
 // it uses an earlier result for a hundred times the time that it took, at most ten
 // seconds.
@@ -141,15 +145,15 @@ func (e *Exporter) busiest(ctx context.Context) ([]queue.QueueInfo, error) {
 	if began.Before(h.until) {
 		return h.last, nil
 	}
-	all, err := e.Gateway.Queue.Queues(ctx)
+	most := min(e.NextHops, maxNextHops)
+	all, _, err := e.Gateway.Queue.QueuePage(ctx, queue.QueueQuery{Order: queue.ByMessages, Limit: most + others})
 	if err != nil {
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(i queue.QueueInfo) bool {
-		return i.Status == queue.QueueAside || i.Hop == (queue.NextHop{}) || i.Stored == 0
+		return i.Status == queue.QueueAside || i.Hop == (queue.NextHop{}) || i.Hop.Destination == queue.FinalResultsQueue || i.Stored == 0
 	})
-	slices.SortStableFunc(all, func(a, b queue.QueueInfo) int { return cmp.Compare(b.Stored, a.Stored) })
-	h.last = slices.Clone(all[:min(len(all), e.NextHops, maxNextHops)])
+	h.last = all[:min(len(all), most)]
 	now := time.Now()
 	h.until = now.Add(min(100*now.Sub(began), 10*time.Second))
 	return h.last, nil
