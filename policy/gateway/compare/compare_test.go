@@ -156,6 +156,29 @@ func TestConnectorsWithoutDomains(t *testing.T) {
 	}
 }
 
+// Recipients that were refused because the client may not relay would be accepted if
+// their domain becomes an accepted domain.
+func TestRefusals(t *testing.T) {
+	refusal := func(to, reply string, columns ...string) *tracking.Entry {
+		e := received("s@x.example", to, append([]string{"recipient-status", reply, "total-bytes", "", "recipient-count", ""}, columns...)...)
+		e.Event, e.ID = "REJECT", ""
+		return e
+	}
+	g := relay(t, table(t, nil, "org new.example", "world *;10"), domains("example.com"), nil)
+	r, got := run(t, g, compare.Candidate{Domains: domains("example.com", "new.example")},
+		refusal("b@new.example", "550 5.7.1 Unable to relay"),
+		refusal("b@strange.example", "550 5.7.1 Unable to relay"),
+		refusal("b@new.example", "550 5.1.1 User unknown"),
+		refusal("b@new.example", "550 5.7.1 Unable to relay", "connector-id", "gone"),
+		refusal("", "550 5.7.1 Unable to relay", "message-info", "count=12"))
+	if want := "new.example 1 accepted: refused (550 5.7.1 Unable to relay) -> sent via org to org.test"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if r.Messages != 0 || r.Compared.Recipients != 2 || r.UnchangedDomains != 0 || len(r.Notes) != 1 || !strings.HasPrefix(r.Notes[0], "12 refusals are only counted") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // The list of recipients can be cut in the log: the last one is then not complete.
 func TestCutRecipients(t *testing.T) {
 	g := relay(t, table(t, nil, "world *"), domains("example.com"), nil)

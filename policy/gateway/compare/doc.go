@@ -29,6 +29,10 @@
 //     message wait or fail? Schedules are those of the time at which the message was
 //     received.
 //
+// The lines REJECT of the log have recipients that were refused because the client
+// may not relay. If their domain is one of the new accepted domains, they would be
+// accepted. What was refused for another reason is not compared.
+//
 // # What cannot be known
 //
 // The log does not have all that a relay decides by:
@@ -41,6 +45,8 @@
 //     assumed to exist.
 //   - The recipients before they were rewritten, and the next hop that an agent, a
 //     Domain.Unresolved or an operator chose for a recipient.
+//   - The recipients of refusals that the log counts in one line, because a client
+//     caused many of them.
 //   - Which hosts were down. The connectors for that case (Connector.Fallback) are not
 //     used.
 //

@@ -71,8 +71,11 @@ type work struct {
 func (w *work) entry(ctx context.Context, e *tracking.Entry) {
 	w.entries++
 	w.span(e.Time)
-	if e.Event == "RECEIVE" {
+	switch e.Event {
+	case "RECEIVE":
 		w.message(ctx, mailOf(e))
+	case "REJECT":
+		w.refusal(ctx, e)
 	}
 }
 
@@ -106,4 +109,21 @@ func (w *work) recipient(ctx context.Context, m *mail, to string, has right) {
 		before, after = w.before.decide(ctx, m, domain, may), w.after.decide(ctx, m, domain, may)
 	}
 	w.add(m, domain, before, after)
+}
+
+// refusal compares the decisions about recipients that were refused because the
+// client may not relay. What was refused for another reason is assumed to be refused
+// again.
+func (w *work) refusal(ctx context.Context, e *tracking.Entry) {
+	if n, err := strconv.ParseInt(detail(e.Columns["message-info"], "count"), 10, 64); err == nil && n > 0 {
+		w.note(manyRefusals, n)
+		return
+	}
+	m := mailOf(e)
+	if !strings.HasPrefix(e.Columns["recipient-status"], relayDenied) || w.before.gates[m.Connector] == nil {
+		return
+	}
+	for _, to := range e.Recipients {
+		w.recipient(ctx, m, to, mayNot)
+	}
 }

@@ -53,8 +53,9 @@ type Domain struct {
 
 // The kinds of notes that have a number.
 const (
-	cutLists = iota // recipients that are not in the log
-	noGate          // messages of receive connectors without a Gate
+	cutLists     = iota // recipients that are not in the log
+	noGate              // messages of receive connectors without a Gate
+	manyRefusals        // refusals that are counted in one line
 	noteCount
 )
 
@@ -77,6 +78,7 @@ func (w *work) result() *Result {
 	}
 	add(w.noted[cutLists], "%d recipients are not in the log, because the list of recipients of a message was too long.")
 	add(w.noted[noGate], "%d messages came from receive connectors that the relay does not have now, or that have no policy.Gate: it is assumed that they accept the mail.")
+	add(w.noted[manyRefusals], "%d refusals are only counted in the log, so they were not compared.")
 	return r
 }
 
