@@ -23,6 +23,7 @@ type defaults struct {
 func (g *Gateway) setDefaults() (d *defaults, undo func()) {
 	d = &defaults{shared: &g.shared, memory: newMemoryBudget(g.MemoryLimit, len(g.Listeners)+len(g.Servers))}
 	undo = func() {}
+	g.memory.Store(d.memory.limit)
 	if d.memory.limit > 0 {
 		d.memory.limitQueue(&g.Queue.Limits)
 		undo = d.memory.limitRuntime()

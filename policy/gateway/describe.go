@@ -66,3 +66,8 @@ func (g *Gateway) ReceiveConnectors() []ReceiveConnector {
 	}
 	return all
 }
+
+// MemoryInForce returns the memory limit that the default limits were calculated
+// from: MemoryLimit, or that of the container or of GOMEMLIMIT. It is 0 if there is
+// none, or if Run was not called yet.
+func (g *Gateway) MemoryInForce() int64 { return g.memory.Load() }

@@ -95,11 +95,12 @@ type Gateway struct {
 	// limits of the queue, Run must be called before any method of the Queue.
 	MemoryLimit int64
 
-	abort abortSignal
-	ready event
-	began atomic.Bool // Run was called
-	phase atomic.Int32
-	since atomic.Int64 // when the phase running began, in Unix nanoseconds
+	abort  abortSignal
+	ready  event
+	memory atomic.Int64 // the memory limit: see MemoryInForce
+	began  atomic.Bool  // Run was called
+	phase  atomic.Int32
+	since  atomic.Int64 // when the phase running began, in Unix nanoseconds
 
 	askOnce sync.Once
 	ask     chan struct{} // see asking
