@@ -1,6 +1,9 @@
 package site
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Severity says how serious a Finding is.
 type Severity int
@@ -27,6 +30,16 @@ func (s Severity) String() string {
 
 // MarshalText returns the text of String.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the text of String.
+func (s *Severity) UnmarshalText(text []byte) error {
+	i := slices.Index(severities[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is not a severity", text)
+	}
+	*s = Severity(i)
+	return nil
+}
 
 // A Finding is one result of a check.
 type Finding struct {

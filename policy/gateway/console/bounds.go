@@ -13,12 +13,13 @@ const (
 	boundStream           // answers that do not end by themselves
 	boundSearch           // searches through messages or logs
 	boundExport           // contents of messages
+	boundReport           // checks of other hosts, and of whole logs
 	boundKinds
 )
 
 // maxAtOnce are the limits. They keep the console from using the memory and the
 // disk that the relay needs.
-var maxAtOnce = [boundKinds]int{boundNone: 100, boundStream: 20, boundSearch: 4, boundExport: 4}
+var maxAtOnce = [boundKinds]int{boundNone: 100, boundStream: 20, boundSearch: 4, boundExport: 4, boundReport: 2}
 
 // streamTime is how long a stream may take. The browser then connects again.
 const streamTime = 10 * time.Minute

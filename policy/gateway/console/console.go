@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/metrics"
 )
 
@@ -59,6 +61,12 @@ type Console struct {
 	// addresses and that in Address are always accepted. If Authorize is set
 	// and Hosts is empty, the Host field is not checked.
 	Hosts []string
+
+	// Candidate returns a routing table or accepted domains that are not in use,
+	// to be compared with those in use by the mail in Gateway.Tracking. It is
+	// called for each comparison, so it can read a file. If it is nil, or returns
+	// nil, nothing can be compared.
+	Candidate func(context.Context) (*compare.Candidate, error)
 
 	// HideSubjects hides the subjects of messages from viewers.
 	HideSubjects bool

@@ -31,7 +31,7 @@ func openAPI(routes []route) object {
 	return object{
 		"openapi": "3.1.0",
 		"info": object{"title": "Bridgehead console", "version": "1",
-			"description": "Without confirm=yes, a POST changes nothing and returns what it would do. Errors are application/problem+json (RFC 9457)."},
+			"description": "Without confirm=yes, a POST that changes something only returns what it would do. Errors are application/problem+json (RFC 9457)."},
 		"servers":  []object{{"url": "."}}, // relative to this document
 		"security": []object{{"token": []string{}}},
 		"paths":    paths,
@@ -66,8 +66,12 @@ func (d *document) operation(r route) object {
 		op["parameters"] = query
 	}
 	if r.method == http.MethodPost {
-		properties["confirm"] = object{"type": "string", "enum": []string{"yes"}, "description": "yes does the action. Otherwise nothing is changed."}
-		properties["reason"] = object{"type": "string", "description": "Why, for the audit log. It is needed with confirm."}
+		if r.report {
+			properties["reason"] = object{"type": "string", "description": "Why, for the audit log."}
+		} else {
+			properties["confirm"] = object{"type": "string", "enum": []string{"yes"}, "description": "yes does the action. Otherwise nothing is changed."}
+			properties["reason"] = object{"type": "string", "description": "Why, for the audit log. It is needed with confirm."}
+		}
 		body := object{"schema": object{"type": "object", "properties": properties, "additionalProperties": false}}
 		content := object{"application/json": body, "application/x-www-form-urlencoded": body}
 		if r.upload {

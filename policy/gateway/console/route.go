@@ -28,6 +28,7 @@ type route struct {
 	template     string // of the page
 	bound        boundKind
 	upload       bool // the body may have a file
+	report       bool // see report
 
 	params reflect.Type // a struct
 	view   reflect.Type // a struct, or nil

@@ -16,6 +16,7 @@ func routes() []route {
 		},
 		queueRoutes(),
 		messageRoutes(),
+		sendRoutes(),
 		[]route{
 			view("/audit", "Audit", "audit.html", "The last actions, the newest first. Only those since the start of the relay.", showAudit).inMenu("Audit").forOperators(),
 			raw("/metrics", "text/plain", "The statistics of the relay for Prometheus. Other formats: see package metrics.", writeMetrics),
