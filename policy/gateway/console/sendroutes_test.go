@@ -168,7 +168,7 @@ func TestExplain(t *testing.T) {
 		evil := url.QueryEscape("<script>x</script>\x1b[31m\u202e@b\xff")
 		page = w.page("/explain?to="+evil+"&hosts=yes", 200)
 		_, result, _ := strings.Cut(page, "</form>\n\n<h2>") // the form has what was typed in
-		if strings.Contains(page, "<script>x") || result == "" || strings.ContainsAny(result, "\x1b\u202e\xff") {
+		if strings.Contains(page, "<script>x") || result == "" || strings.ContainsAny(result, "\x1b\u202e") {
 			t.Errorf("%q", page)
 		}
 		for _, query := range []string{"to=a@b&size=-1", "to=a@b&size=x", "to=a@b&priority=10", "to=" + strings.Repeat("a", 2000), "to=a@b&recipient=a", "to=a@b&to=c@d", "to=a@b&hosts=maybe"} {
@@ -328,7 +328,7 @@ func TestOpenAPIDescribesTheSendSide(t *testing.T) {
 		for _, c := range []struct {
 			path string
 			form url.Values // nil: GET
-		}{{"/connectors", nil}, {"/explain", nil}, {"/domains", nil}, {"/limits", nil}, {"/check", form()}, {"/compare", form()},
+		}{{"/connectors", nil}, {"/explain", nil}, {"/domains", nil}, {"/limits", nil}, {"/check", nil}, {"/check", form()}, {"/compare", form()},
 			{"/probe", form("to", "a@x.partner.example", "identity", "account-of-app")}} {
 			var got any
 			method := "get"
