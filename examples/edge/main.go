@@ -27,6 +27,9 @@
 // The file edge.yaml explains each setting. With -check, edge reports each error
 // of the file with its line and ends.
 //
+// With -compare, edge shows what another file would change before it takes effect:
+// which mail of the last 24 hours would take another route, wait, or be refused.
+//
 // SIGHUP loads the file again, with the certificate and the accounts. New
 // sessions and the queue use the new rules. Existing sessions keep the previous
 // rules and are closed after ten minutes. If the file has an error, nothing
@@ -37,6 +40,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -50,9 +54,17 @@ import (
 func main() {
 	path := flag.String("config", "edge.yaml", "configuration `file`, YAML")
 	check := flag.Bool("check", false, "check the configuration file and end: status 0 if it is valid, 2 if not")
+	changed := flag.String("compare", "", "show what the settings in `file` would change, by the mail of the last 24 hours, and end")
 	flag.Parse()
 	if *check && flag.NArg() == 0 {
 		os.Exit(report(*path))
+	}
+	if *changed != "" && flag.NArg() == 0 {
+		if err := compareFiles(context.Background(), os.Stdout, *path, *changed); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	// Before anything else, because SIGHUP ends a process by default.
 	reload := make(chan os.Signal, 1)
