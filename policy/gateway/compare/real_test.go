@@ -3,7 +3,6 @@ package compare_test
 import (
 	"context"
 	"net/smtp"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +44,11 @@ func TestRealRelay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	refused := smtp.SendMail(g.Listeners[0].Addr().String(), nil, "s@x.example", []string{"c@new.example"}, []byte("Subject: x\r\n\r\nx\r\n"))
+	if refused == nil || !strings.Contains(refused.Error(), "Unable to relay") {
+		// 127.0.0.1 is not in the networks that may relay
+		t.Fatalf("%v, want a refusal", refused)
+	}
 	stop()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -55,7 +59,7 @@ func TestRealRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Candidate != "new.yaml" || r.Messages != 3 || r.Compared.Recipients != 4 || r.Unchanged.Recipients != 0 || len(r.Domains) != 2 || r.Partial != "" || len(r.Notes) != 0 {
+	if r.Candidate != "new.yaml" || r.Messages != 3 || r.Compared.Recipients != 5 || r.Unchanged.Recipients != 1 || len(r.Domains) != 2 || r.Partial != "" || len(r.Notes) != 0 {
 		t.Fatalf("%+v", r)
 	}
 	for i, want := range []compare.Change{
@@ -74,11 +78,14 @@ func TestRealRelay(t *testing.T) {
 			t.Errorf("%+v", ch.Examples)
 		}
 	}
+	// The log has the recipient that was refused. It would be accepted.
+	c.Candidate = compare.Candidate{Domains: domains("example.com", "old.example", "new.example")}
+	if r, err = c.Log(t.Context(), dir, time.Time{}, time.Time{}); err != nil || len(r.Domains) != 1 || r.Domains[0].Name != "new.example" ||
+		r.Domains[0].Changes[0].Kind != compare.NowAccepted || r.Domains[0].Changes[0].Examples[0].Sender != "s@x.example" {
+		t.Errorf("%+v, %v", r, err)
+	}
 	// Before the mail arrived, there was none.
 	if r, err = c.Log(t.Context(), dir, began.Add(-time.Hour), began); err != nil || r.Lines != 0 || !r.Since.IsZero() {
 		t.Errorf("%+v, %v", r, err)
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Error(err)
 	}
 }
