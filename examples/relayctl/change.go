@@ -137,7 +137,7 @@ func (s *session) examples(ctx context.Context, c change) error {
 	if !c.filter {
 		return nil
 	}
-	p := parameters{url.Values{}}
+	p := parameters{Values: url.Values{}}
 	for name, values := range c.form {
 		if name != "all" && name != "report" && !strings.HasPrefix(name, "to-") {
 			p.Values[name] = values

@@ -64,7 +64,7 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 
 // get reads a JSON document.
 func (c *client) get(ctx context.Context, path string, query url.Values) (document, error) {
-	return c.document(ctx, c.timeout, http.MethodGet, path, query)
+	return c.exchange(ctx, c.timeout, http.MethodGet, withQuery(path, query), "", nil)
 }
 
 // post sends parameters and reads the JSON document of the answer.
@@ -73,27 +73,28 @@ func (c *client) post(ctx context.Context, path string, form url.Values) (docume
 	if form.Get("confirm") != "" {
 		timeout = max(timeout, changeTime)
 	}
-	return c.document(ctx, timeout, http.MethodPost, path, form)
+	return c.exchange(ctx, timeout, http.MethodPost, path, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 }
 
-func (c *client) document(ctx context.Context, timeout time.Duration, method, path string, values url.Values) (document, error) {
+// exchange sends a request and reads the JSON document of the answer.
+func (c *client) exchange(ctx context.Context, timeout time.Duration, method, path, kind string, body io.Reader) (document, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer, err := c.send(ctx, method, path, values, "application/json")
+	answer, err := c.send(ctx, method, path, kind, body, "application/json")
 	if err != nil {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxDocument+1))
+	doc, err := io.ReadAll(io.LimitReader(answer.Body, maxDocument+1))
 	switch {
 	case err != nil:
 		return nil, c.failed(err)
-	case len(body) > maxDocument:
+	case len(doc) > maxDocument:
 		return nil, fmt.Errorf("%s: the answer has more than %d bytes", c.where, maxDocument)
-	case !json.Valid(body):
+	case !json.Valid(doc):
 		return nil, c.notConsole(answer)
 	}
-	return body, nil
+	return doc, nil
 }
 
 // open reads an answer that is not JSON. It fails if the console sends nothing
@@ -102,7 +103,7 @@ func (c *client) open(ctx context.Context, path string, query url.Values, accept
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &idleReader{cancel: cancel, cause: func() error { return context.Cause(ctx) }}
 	r.timer = time.AfterFunc(c.idle, func() { cancel(errIdle) })
-	answer, err := c.send(ctx, http.MethodGet, path, query, accept)
+	answer, err := c.send(ctx, http.MethodGet, withQuery(path, query), "", nil, accept)
 	if err != nil {
 		r.timer.Stop()
 		cancel(nil)
@@ -138,28 +139,25 @@ func (r *idleReader) Close() error {
 	return r.body.Close()
 }
 
-// send sends a request. The answer has the status 200.
-func (c *client) send(ctx context.Context, method, path string, values url.Values, accept string) (*http.Response, error) {
-	at := c.base.String() + apiPath + path
-	var body io.Reader
-	switch {
-	case method != http.MethodGet:
-		body = strings.NewReader(values.Encode())
-	case len(values) > 0:
-		at += "?" + values.Encode()
+// withQuery returns a path with a query.
+func withQuery(path string, query url.Values) string {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
 	}
-	r, err := http.NewRequestWithContext(ctx, method, at, body)
+	return path
+}
+
+// send sends a request. kind is the media type of the body. The answer has the
+// status 200.
+func (c *client) send(ctx context.Context, method, path, kind string, body io.Reader, accept string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base.String()+apiPath+path, body)
 	if err != nil {
 		return nil, err
 	}
-	if body != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	return c.do(r, accept)
-}
-
-func (c *client) do(r *http.Request, accept string) (*http.Response, error) {
 	r.Header.Set("Accept", accept)
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
+	}
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}

@@ -34,7 +34,8 @@ func commands() []command {
 		topCommand, queuesCommand, shapeCommand, suspensionsCommand,
 		messagesCommand, showCommand,
 		suspendCommand, resumeCommand, retryCommand, redirectCommand, removeCommand, resubmitCommand, expireCommand,
-		exportCommand,
+		exportCommand, replayCommand,
+		explainCommand, probeCommand, checkCommand, compareCommand,
 	}
 }
 

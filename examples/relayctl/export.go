@@ -58,7 +58,7 @@ func (s *session) ids(ctx context.Context, args []string, filter parameters) (id
 	}
 	quiet := *s
 	quiet.json = false
-	err = quiet.pages(ctx, "/messages", parameters{maps.Clone(filter.Values)}, maxExport+1, func(doc document) (int, string, error) {
+	err = quiet.pages(ctx, "/messages", parameters{Values: maps.Clone(filter.Values)}, maxExport+1, func(doc document) (int, string, error) {
 		var page messagePage
 		if err := doc.decode(&page); err != nil {
 			return 0, "", err

@@ -31,7 +31,7 @@ func TestMessages(t *testing.T) {
 		t.Errorf("the document is %v", doc)
 	}
 
-	w.do("show", id).want(0, id, "<bob@closed.example>", "Lunch", "451 4.7.1 closed", "client.example [127.0.0.1]")
+	w.do("show", id).want(0, id, "<bob@closed.example>", "Lunch", "451 4.7.1 closed", "client.example [127.0.0.1]", "DELAY", "relay.example.com  ESMTP")
 	if doc := w.do("show", id, "-json").want(0).json(); doc["subject"] != "Lunch" || !strings.Contains(doc["lastError"].(string), "closed") {
 		t.Errorf("the document is %v", doc)
 	}

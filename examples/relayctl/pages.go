@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strconv"
@@ -10,8 +11,8 @@ import (
 const maxRows = 1000
 
 // pages reads the pages of a list, up to limit rows; 0 means all. show gets each
-// page and returns the number of its rows and the parameter after of the next
-// page. With -json it prints the pages that have rows, or the last one.
+// page and returns the number of its rows and the value of the parameter that
+// selects the next page: after, unless p.next has another name. With -json it prints the pages that have rows, or the last one.
 func (s *session) pages(ctx context.Context, path string, p parameters, limit int, show func(document) (rows int, next string, err error)) error {
 	if limit < 0 {
 		return wrongUsage("-limit must not be negative")
@@ -44,6 +45,6 @@ func (s *session) pages(ctx context.Context, path string, p parameters, limit in
 		if next == "" || limit > 0 && left <= 0 {
 			return nil
 		}
-		query.Set("after", next)
+		query.Set(cmp.Or(p.next, "after"), next)
 	}
 }

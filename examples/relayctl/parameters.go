@@ -8,12 +8,15 @@ import (
 )
 
 // parameters are the parameters of a request that flags set.
-type parameters struct{ url.Values }
+type parameters struct {
+	url.Values
+	next string // the parameter that selects the next page, if it is not after
+}
 
 // newParameters adds a flag for each line "NAME: help". The flag NAME sets the
 // parameter NAME. A word in back quotes in the help is the name of the value.
 func newParameters(fs *flag.FlagSet, lines ...string) parameters {
-	p := parameters{url.Values{}}
+	p := parameters{Values: url.Values{}}
 	for _, line := range lines {
 		name, help, _ := strings.Cut(line, ": ")
 		fs.Func(name, help, func(value string) error {

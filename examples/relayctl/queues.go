@@ -13,7 +13,8 @@ var queuesCommand = command{
 	summary: "list the next hops that have mail or a state",
 	details: `
 DESTINATION selects next hops; * matches any text. The column KEY has the key
-that other commands take. ERROR is the last error.`,
+that other commands take. IN and OUT are messages per minute. HELD BY is the limit
+that holds the mail back, and ERROR is the last error.`,
 	define: func(fs *flag.FlagSet) action {
 		p := newParameters(fs,
 			"status: only next hops with this `status`: ready, active, retry, connecting,\nsuspended, scheduled or aside",
@@ -42,16 +43,32 @@ type queuePage struct {
 // A nextHop is one next hop of the API.
 type nextHop struct {
 	Key, Connector, Destination, Status string
-	Messages                            int
+	Messages, Deferred                  int
 	Bytes                               int64
+	InPerMinute, OutPerMinute           float64
 	Deliveries, Concurrency             int
 	Oldest                              time.Time
 	LastError                           string
 	NextRetry                           time.Time
+	Limit                               *limit
+}
+
+// A limit is what holds mail back.
+type limit struct{ Kind, Text string }
+
+// rate returns a number of messages per minute.
+func rate(perMinute float64) string { return strconv.FormatFloat(perMinute, 'f', 1, 64) }
+
+// heldBy returns the kind of the limit, or "".
+func (q *nextHop) heldBy() string {
+	if q.Limit == nil {
+		return ""
+	}
+	return q.Limit.Kind
 }
 
 func listQueues(ctx context.Context, s *session, p parameters, limit int) error {
-	t := newTable("KEY", "STATUS", ">MESSAGES", ">SIZE", "OLDEST", ">DELIVERIES", "RETRY", "ERROR")
+	t := newTable("KEY", "STATUS", ">MESSAGES", ">DEFERRED", ">SIZE", "OLDEST", ">IN/MIN", ">OUT/MIN", ">DELIVERIES", "HELD BY", "RETRY", "ERROR")
 	shown, total := 0, 0
 	err := s.pages(ctx, "/queues", p, limit, func(doc document) (int, string, error) {
 		var page queuePage
@@ -60,7 +77,8 @@ func listQueues(ctx context.Context, s *session, p parameters, limit int) error 
 		}
 		shown, total = shown+len(page.Queues), page.Total
 		for _, q := range page.Queues {
-			t.add(q.Key, q.Status, strconv.Itoa(q.Messages), size(q.Bytes), age(q.Oldest), fmt.Sprintf("%d of %d", q.Deliveries, q.Concurrency), until(q.NextRetry), q.LastError)
+			t.add(q.Key, q.Status, strconv.Itoa(q.Messages), strconv.Itoa(q.Deferred), size(q.Bytes), age(q.Oldest), rate(q.InPerMinute), rate(q.OutPerMinute),
+				fmt.Sprintf("%d of %d", q.Deliveries, q.Concurrency), q.heldBy(), until(q.NextRetry), q.LastError)
 		}
 		return len(page.Queues), page.Next, nil
 	})

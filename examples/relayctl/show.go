@@ -46,6 +46,7 @@ type messageDetail struct {
 	MessageID, Helo, Protocol, Identity string
 	Release                             time.Time
 	RecipientStates                     []recipient
+	Trace                               []hop
 	Timeline                            []event
 	TimelineComplete                    bool
 }
@@ -101,11 +102,41 @@ func showMessage(s *session, doc document) error {
 	if n := m.RecipientCount - len(m.RecipientStates); n > 0 {
 		s.print("and %s", plural(n, "more recipient"))
 	}
+	if len(m.Trace) > 0 {
+		s.print("")
+		if err := writeTrace(s, m.Trace); err != nil {
+			return err
+		}
+	}
 	if len(m.Timeline) == 0 {
 		return nil
 	}
 	s.print("")
 	return writeTimeline(s, m.Timeline)
+}
+
+// A hop is a host that has handled a message, as its Received field says.
+type hop struct {
+	From, By, With string
+	Time           time.Time
+	DelaySeconds   *float64
+}
+
+// writeTrace prints the hosts that have handled a message, and the delays.
+func writeTrace(s *session, hops []hop) error {
+	t := newTable("TIME", ">DELAY", "FROM", "BY", "WITH")
+	for _, h := range hops {
+		delay := ""
+		switch {
+		case h.DelaySeconds == nil:
+		case *h.DelaySeconds < 0: // the clocks of the hosts differ
+			delay = "-" + duration(time.Duration(-*h.DelaySeconds*float64(time.Second)))
+		default:
+			delay = duration(time.Duration(*h.DelaySeconds * float64(time.Second)))
+		}
+		t.add(stamp(h.Time), delay, h.From, h.By, h.With)
+	}
+	return t.write(s.out)
 }
 
 // field prints a name and a value, unless the value is empty.

@@ -92,7 +92,7 @@ func (s *session) queues(ctx context.Context, args []string) (url.Values, error)
 
 // keys returns the keys of the next hops with a destination.
 func (s *session) keys(ctx context.Context, destination string) (keys []string, err error) {
-	query := parameters{url.Values{"destination": {destination}}}
+	query := parameters{Values: url.Values{"destination": {destination}}}
 	quiet := *s
 	quiet.json = false
 	err = quiet.pages(ctx, "/queues", query, maxRows+1, func(doc document) (int, string, error) {
