@@ -158,5 +158,9 @@ func parseDate(s string) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
+	// In UTC, because the zone may be one that JSON cannot represent: "+2400".
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
 	return t
 }

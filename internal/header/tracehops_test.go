@@ -62,6 +62,24 @@ func TestTraceHopsDelays(t *testing.T) {
 	}
 }
 
+// A date is one that JSON can represent (RFC 3339), or none: a stranger could
+// otherwise make each answer with it fail.
+func TestTraceHopsDates(t *testing.T) {
+	for date, want := range map[string]string{
+		"Sat, 28 Nov 2026 10:00:00 +0100": "2026-11-28T09:00:00Z",
+		"Sat, 28 Nov 2026 10:00:00 +2400": "2026-11-27T10:00:00Z",
+		"Sat, 28 Nov 2026 10:00:00 -2360": "2026-11-29T10:00:00Z",
+		"Fri, 31 Dec 9999 23:59:59 -0100": "0001-01-01T00:00:00Z",
+		"Sat, 01 Jan 0000 00:00:00 +0100": "0001-01-01T00:00:00Z",
+	} {
+		hops := header.TraceHops([]byte("Received: by mx; " + date + "\r\n"))
+		got, err := hops[0].Time.MarshalText()
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v; want %s", date, got, err, want)
+		}
+	}
+}
+
 // Many or long fields have a bounded result.
 func TestTraceHopsIsBounded(t *testing.T) {
 	many := strings.Repeat("Received: by mx; Sat, 28 Nov 2026 10:00:00 +0000\r\n", 1000)

@@ -84,6 +84,10 @@ func (x *call) act(p *plan) (any, error) {
 		return nil, err
 	}
 	if !confirmed {
+		if !x.json && x.route.upload {
+			// A browser would not send the bytes of a file again as they are.
+			return nil, wrongParameter("confirm", "the form must have confirm=yes and a reason")
+		}
 		if !x.json {
 			x.writePage(http.StatusOK, "confirm.html", p.Title, &confirmation{plan: p, Path: x.path, Hidden: x.hidden(p), Reason: x.form.Get("reason")})
 			return nil, nil

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -34,11 +35,12 @@ func newBounds() (b bounds) {
 	return b
 }
 
-// take takes a place for a request, or returns 429. It does not wait.
+// take takes a place for a request, or returns 429. It does not wait. A second call
+// of release has no effect.
 func (b bounds) take(kind boundKind) (release func(), err error) {
 	select {
 	case b[kind] <- struct{}{}:
-		return func() { <-b[kind] }, nil
+		return sync.OnceFunc(func() { <-b[kind] }), nil
 	default:
 		return nil, &problem{Status: http.StatusTooManyRequests, Detail: "Too many requests of this kind are in progress. Try again later.", retry: 5 * time.Second}
 	}

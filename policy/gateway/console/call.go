@@ -20,6 +20,10 @@ const (
 	maxBody = 1 << 20
 	// maxUpload is the maximum size of the body of a request with a file.
 	maxUpload = 16 << 20
+	// maxQuery is the maximum length of the query of a URL.
+	maxQuery = 32 << 10
+	// maxDepth is the maximum number of segments of a path below the console.
+	maxDepth = 16
 	// maxTime is how long a request that is not a stream may take.
 	maxTime = 30 * time.Second
 )
@@ -62,6 +66,9 @@ func (x *call) serve() (err error) {
 	if serveAsset(x) || x.serveHealth() {
 		return nil
 	}
+	if len(x.r.URL.RawQuery) > maxQuery {
+		return refuse(http.StatusRequestURITooLong, "The query of the URL is too long.")
+	}
 	if done, err := x.login(); done || err != nil {
 		return err
 	}
@@ -90,10 +97,15 @@ func (x *call) serve() (err error) {
 		defer cancel()
 		x.r = x.r.WithContext(ctx)
 	}
+	if x.route.bound == boundStream && x.r.Method == http.MethodHead {
+		newStream(x).close() // the header is all that the client gets
+		return nil
+	}
 	view, err := x.route.handle(x)
 	if err != nil || view == nil {
 		return err
 	}
+	release() // a client that reads slowly must not keep a place
 	return x.answer(view)
 }
 
@@ -125,7 +137,9 @@ func (x *call) locate() bool {
 		x.redirect("./" + url.PathEscape(last) + "/")
 		return false
 	}
-	x.base = cmp.Or(strings.Repeat("../", strings.Count(path, "/")-1), "./")
+	// No page is as deep as maxDepth. Each link of the page of the error would
+	// otherwise be as long as the path.
+	x.base = cmp.Or(strings.Repeat("../", min(strings.Count(path, "/")-1, maxDepth)), "./")
 	if x.json = strings.HasPrefix(path, apiPrefix+"/"); x.json {
 		path = path[len(apiPrefix):]
 	} else {
@@ -182,7 +196,10 @@ func secure(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: with it, a browser sends "Origin: null" with each form
+	// (Fetch, 3.2), and the console could not tell its own forms from those of
+	// other websites where there is no Sec-Fetch-Site, on http without loopback.
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,11 @@ import (
 
 // maxParameters is the maximum number of values in a request.
 const maxParameters = 2 * maxSelected
+
+// maxValue is the maximum size of a value in bytes. It has room for each address,
+// subject and key of a next hop. A pattern is compared with each message, so a
+// long one would cost much.
+const maxValue = 4 << 10
 
 // maxParts is the maximum number of parameters in a form with a file.
 const maxParts = 20
@@ -28,7 +34,9 @@ const maxParts = 20
 // form with a file.
 func readForm(w http.ResponseWriter, r *http.Request, upload bool) (form url.Values, err error) {
 	if r.Method != http.MethodPost {
-		form, err = url.ParseQuery(r.URL.RawQuery)
+		if form, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+			err = refuse(http.StatusBadRequest, "The query of the URL cannot be read: "+err.Error())
+		}
 	} else {
 		most := int64(maxBody)
 		if upload {
@@ -55,8 +63,12 @@ func readBody(r io.Reader, contentType string, upload bool) (url.Values, error) 
 		return readMultipart(multipart.NewReader(r, params["boundary"]))
 	}
 	body, err := io.ReadAll(r)
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
 		return nil, err
+	case err != nil: // the client was too slow, or has gone
+		return nil, refuse(http.StatusBadRequest, "The body cannot be read: "+err.Error())
 	}
 	switch {
 	case kind == "application/json":
@@ -74,7 +86,7 @@ func readBody(r io.Reader, contentType string, upload bool) (url.Values, error) 
 // readMultipart reads a form with a file. The value of a file is its content.
 func readMultipart(r *multipart.Reader) (url.Values, error) {
 	form := url.Values{}
-	for {
+	for n := 0; ; n++ {
 		part, err := r.NextRawPart()
 		if err == io.EOF {
 			return form, nil
@@ -89,7 +101,7 @@ func readMultipart(r *multipart.Reader) (url.Values, error) {
 			return nil, err
 		case err != nil:
 			return nil, refuse(http.StatusBadRequest, "The form cannot be read: "+err.Error())
-		case len(form) > maxParts:
+		case n >= maxParts:
 			return nil, refuse(http.StatusBadRequest, fmt.Sprintf("The form has more than %d parts.", maxParts))
 		}
 		form.Add(part.FormName(), string(body))
@@ -143,6 +155,9 @@ func decode[P any](x *call) (p P, err error) {
 		}
 		if len(values) == 0 {
 			continue
+		}
+		if !(x.route.upload && f.name == fileParam) && slices.ContainsFunc(values, func(v string) bool { return len(v) > maxValue }) {
+			return p, wrongParameter(f.name, fmt.Sprintf("it has more than %d bytes", maxValue))
 		}
 		field := v.FieldByIndex(f.index)
 		if field.Kind() == reflect.Slice {
@@ -198,7 +213,11 @@ func setField(field reflect.Value, text string) error {
 		*to = n
 	case *time.Time:
 		for _, form := range timeForms {
-			if t, err := time.Parse(form, text); err == nil {
+			t, err := time.Parse(form, text)
+			// In UTC and up to the year 9999, because JSON can represent only such
+			// times (RFC 3339): one of "9999-12-31T23:59:59-01:00" or an offset of
+			// 24 hours would make each page with it fail.
+			if t = t.UTC(); err == nil && t.Year() >= 1 && t.Year() <= 9999 {
 				*to = t
 				return nil
 			}

@@ -4,6 +4,9 @@ import (
 	"net/http"
 )
 
+// maxLogin is the maximum size of the login form.
+const maxLogin = 4 << 10
+
 // login answers the requests that exchange the token for a cookie, and reports
 // whether it has answered: GET /?token=TOKEN, which removes the token from the
 // address bar and the history, and POST /login, the form on the page of error
@@ -21,9 +24,14 @@ func (x *call) login() (done bool, err error) {
 	case x.r.Method == http.MethodGet && x.path == firstPage && query.Has("token"):
 		given = query.Get("token")
 	case x.r.Method == http.MethodPost && (x.path == "/login" || x.path == "/logout"):
+		if err := c.checkHost(x.r); err != nil {
+			return true, err
+		}
 		if err := c.cross.Check(x.r); err != nil {
 			return true, refuse(http.StatusForbidden, "The request comes from another website.")
 		}
+		// The client has no access yet.
+		x.r.Body = http.MaxBytesReader(x.w, x.r.Body, maxLogin)
 		form, err := readForm(x.w, x.r, false)
 		if err != nil {
 			return true, err

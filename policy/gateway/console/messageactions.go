@@ -35,11 +35,7 @@ func planForMessages(x *call, s selection, verb, text string, op queue.Op) (*pla
 	if err != nil {
 		return nil, err
 	}
-	if f.Before.IsZero() && !x.json && x.form.Get("confirm") == "" {
-		// The confirmation page is about the messages that were counted.
-		f.Before = time.Now()
-		x.form.Set("before", f.Before.UTC().Format(time.RFC3339Nano))
-	}
+	x.countedNow(&f.Before)
 	count, err := x.console.Gateway.Queue.CountFor(x.ctx(), f, op, queue.SearchLimits{})
 	if err != nil {
 		return nil, err
@@ -48,6 +44,16 @@ func planForMessages(x *call, s selection, verb, text string, op queue.Op) (*pla
 		Title: verb + " all messages that the filter selects", Text: text, Count: count.Messages, AtLeast: !count.Complete, Back: "/messages",
 		do: func(ctx context.Context) (int, error) { return x.console.Gateway.Queue.Do(ctx, f, op) },
 	}, nil
+}
+
+// countedNow sets before, the end of the selection, if the confirmation page is
+// next: the action is about the messages that the page counts, and not about those
+// that arrive until the operator confirms it.
+func (x *call) countedNow(before *time.Time) {
+	if before.IsZero() && !x.json && x.form.Get("confirm") != "yes" {
+		*before = time.Now().UTC()
+		x.form.Set("before", before.Format(time.RFC3339Nano))
+	}
 }
 
 func planForIDs(x *call, ids []string, verb, text string, op queue.Op) (*plan, error) {

@@ -130,7 +130,8 @@ func planRetryQueues(x *call, p hopsParams) (*plan, error) {
 // removeParams select next hops, and whether senders get a report.
 type removeParams struct {
 	hopsParams
-	Report bool `param:"report" doc:"Send a failure report (NDR) to the senders."`
+	Report bool      `param:"report" doc:"Send a failure report (NDR) to the senders."`
+	Before time.Time `param:"before" doc:"Only messages that were received before this time."`
 }
 
 func planRemoveQueues(x *call, p removeParams) (*plan, error) {
@@ -138,8 +139,9 @@ func planRemoveQueues(x *call, p removeParams) (*plan, error) {
 	if p.Report {
 		text = "All messages of the queue are removed. Their senders get a failure report."
 	}
+	x.countedNow(&p.Before)
 	todo, err := planForHops(x, p.hopsParams, "Remove the messages of", text, func(ctx context.Context, hop queue.NextHop) (int, error) {
-		return x.console.Gateway.Queue.Do(ctx, queue.Filter{Hop: &hop}, queue.Remove(p.Report))
+		return x.console.Gateway.Queue.Do(ctx, queue.Filter{Hop: &hop, Before: p.Before}, queue.Remove(p.Report))
 	})
 	if err != nil {
 		return nil, err
@@ -152,6 +154,7 @@ func planRemoveQueues(x *call, p removeParams) (*plan, error) {
 type redirectParams struct {
 	hopsParams
 	to
+	Before time.Time `param:"before" doc:"Only messages that were received before this time."`
 }
 
 // to is the next hop of a redirection.
@@ -174,8 +177,9 @@ func (t to) ask() []input {
 }
 
 func planRedirectQueues(x *call, p redirectParams) (*plan, error) {
+	x.countedNow(&p.Before)
 	todo, err := planForHops(x, p.hopsParams, "Redirect the messages of", "All messages of the queue are sent to another next hop. They are not routed.", func(ctx context.Context, hop queue.NextHop) (int, error) {
-		return x.console.Gateway.Queue.Do(ctx, queue.Filter{Hop: &hop}, queue.Redirect(p.to.hop()))
+		return x.console.Gateway.Queue.Do(ctx, queue.Filter{Hop: &hop, Before: p.Before}, queue.Redirect(p.to.hop()))
 	})
 	if err != nil {
 		return nil, err

@@ -103,7 +103,7 @@ func TestSecurityHeaders(t *testing.T) {
 			h := w.do(httptest.NewRequest("GET", "http://127.0.0.1:8025"+path, nil)).Header()
 			policy := h.Get("Content-Security-Policy")
 			if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") ||
-				h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" || !strings.Contains(policy, "frame-ancestors 'none'") {
+				h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "same-origin" || !strings.Contains(policy, "frame-ancestors 'none'") {
 				t.Errorf("%s: %v", path, h)
 			}
 			if cache := h.Get("Cache-Control"); cache != "no-store" && !strings.HasPrefix(path, "/assets/") {

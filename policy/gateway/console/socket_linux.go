@@ -42,15 +42,21 @@ func checkPrivate(dir string) error {
 	if err != nil {
 		return err
 	}
-	switch owner := info.Sys().(*syscall.Stat_t).Uid; {
+	switch {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a directory", dir)
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("the directory %s has the mode %04o: other users must have no access to it (0700)", dir, info.Mode().Perm())
-	case owner != 0 && int(owner) != ownUID():
-		return fmt.Errorf("the directory %s belongs to the user ID %d", dir, owner)
+	case !isOwn(info):
+		return fmt.Errorf("the directory %s belongs to another user, with the ID %d", dir, info.Sys().(*syscall.Stat_t).Uid)
 	}
 	return nil
+}
+
+// isOwn reports whether a file belongs to the user of this process or to root.
+func isOwn(info fs.FileInfo) bool {
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	return owner == 0 || int(owner) == ownUID()
 }
 
 // listenSocket opens the socket. It replaces a socket that no process listens on.

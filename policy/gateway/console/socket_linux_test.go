@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
@@ -136,3 +137,45 @@ func TestPeers(t *testing.T) {
 		}
 	}
 }
+
+// Another user can create the file first, in a folder such as /tmp. A relay of root
+// does not use such a file, and a pipe does not make it wait.
+func TestTokenFileOfAnotherUser(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := new(token).load(pipe); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Error(err)
+	}
+	name := filepath.Join(dir, "token")
+	if err := new(token).load(name); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(name)
+	if err != nil || !isOwn(info) {
+		t.Errorf("our own file: %v", err)
+	}
+	for uid, want := range map[uint32]bool{0: true, uint32(os.Geteuid()): true, uint32(os.Geteuid()) + 1: false} {
+		if got := isOwn(ownedBy{info, uid}); got != want {
+			t.Errorf("user ID %d: %v", uid, got)
+		}
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(name, 12345, 12345); err != nil {
+			t.Fatal(err)
+		}
+		if err := new(token).load(name); err == nil || !strings.Contains(err.Error(), "another user") {
+			t.Error(err)
+		}
+	}
+}
+
+// ownedBy is a file of another user.
+type ownedBy struct {
+	os.FileInfo
+	uid uint32
+}
+
+func (o ownedBy) Sys() any { return &syscall.Stat_t{Uid: o.uid} }

@@ -79,8 +79,12 @@ func tokenFromFile(name, fresh string) (string, error) {
 }
 
 // readToken reads the token from a file that exists, and checks that other users
-// cannot read it.
+// cannot read it and have not written it.
 func readToken(name string) (string, error) {
+	// Before Open: a pipe would make it wait.
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a regular file", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err
@@ -92,6 +96,10 @@ func readToken(name string) (string, error) {
 		return "", err
 	case !info.Mode().IsRegular():
 		return "", fmt.Errorf("%s is not a regular file", name)
+	case !isOwn(info):
+		// In a folder such as /tmp, another user may have created it first. Only
+		// root can read such a file.
+		return "", fmt.Errorf("%s belongs to another user, who knows the token", name)
 	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
 		return "", fmt.Errorf("%s has the mode %04o: other users must not be able to read it (0600)", name, info.Mode().Perm())
 	}
@@ -115,8 +123,12 @@ func readToken(name string) (string, error) {
 // the field Authorization.
 func (t *token) access(r *http.Request) (Access, error) {
 	given := ""
-	if c, err := r.Cookie(t.cookie); err == nil {
-		given = c.Value
+	for _, c := range r.CookiesNamed(t.cookie) {
+		// Another website of the same domain may have set one with this name, and
+		// the browser may send it first (RFC 6265, 8.6).
+		if given = c.Value; t.is(given) {
+			break
+		}
 	}
 	if scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
 		given = strings.TrimSpace(value)
@@ -130,13 +142,18 @@ func (t *token) access(r *http.Request) (Access, error) {
 	return Access{Name: "token", Role: Operator}, nil
 }
 
-// check compares a token with ours. The time that it takes does not depend on
-// the characters. The right token is always accepted: a limit that also refused
+// is compares a token with ours. The time that it takes does not depend on the
+// characters.
+func (t *token) is(given string) bool {
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(t.secret))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// check returns an error if a token is not ours. The right token is always accepted: a limit that also refused
 // it would let any local user lock the operators out, and 128 bits cannot be
 // guessed.
 func (t *token) check(given string) error {
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(t.secret))
-	if subtle.ConstantTimeCompare(a[:], b[:]) == 1 {
+	if t.is(given) {
 		return nil
 	}
 	t.mu.Lock()
