@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
@@ -30,42 +31,87 @@ type Totals struct {
 }
 
 // Totals counts the messages in the Store. It reads its index, but no message: see
-// [Walker]. The
-// result is shared: a call returns the result of an earlier one if that is not older
-// than a hundred times the time that it took, and not older than ten seconds. So
-// frequent calls use at most about a hundredth of one processor.
+// [Walker]. The result is shared: a call returns the result of an earlier one if that
+// is not older than a hundred times the time that it took, and not older than ten
+// seconds. So frequent calls use at most about a hundredth of one processor.
+//
+// If counting takes longer than 20 ms, as with a million messages, a call does not
+// wait for it: it returns the last result, if that is not older than a minute, and
+// counts in the background for the next call.
 func (q *Queue) Totals(ctx context.Context) (Totals, error) {
 	q.setup()
 	t := &q.totals
+	last, fresh, usable := t.get(time.Now())
+	if fresh {
+		return last, nil
+	}
+	if usable {
+		select {
+		case t.counting <- struct{}{}:
+			ctx := context.WithoutCancel(ctx)
+			go func() {
+				defer func() { <-t.counting }()
+				ctx, cancel := context.WithTimeout(ctx, totalsUsable)
+				defer cancel()
+				q.recount(ctx) // after an error, a later call that waits returns it
+			}()
+		default: // another call counts
+		}
+		return last, nil
+	}
 	select {
 	case t.counting <- struct{}{}:
 		defer func() { <-t.counting }()
 	case <-ctx.Done():
 		return Totals{}, ctx.Err()
 	}
-	began := time.Now()
-	if began.Before(t.until) {
-		return t.last.clone(), nil
+	if last, fresh, _ := t.get(time.Now()); fresh { // another call has counted meanwhile
+		return last, nil
 	}
-	last, err := q.count(ctx)
-	if err != nil {
-		return Totals{}, err
-	}
-	now := time.Now()
-	t.last, t.until = last, now.Add(min(now.Sub(began)*totalsShare, totalsMost))
-	return last.clone(), nil
+	return q.recount(ctx)
 }
 
 const (
-	totalsShare = 100
-	totalsMost  = 10 * time.Second
+	totalsShare  = 100
+	totalsMost   = 10 * time.Second
+	totalsQuick  = 20 * time.Millisecond // less than this is worth waiting for
+	totalsUsable = time.Minute
 )
 
 // totals has the result of the last count.
 type totals struct {
-	counting chan struct{} // has one place, for the call that counts and that uses the fields below
-	last     Totals
-	until    time.Time // last is returned until then
+	counting chan struct{} // has one place, for the call that counts
+
+	mu    sync.Mutex // guards the fields below
+	last  Totals
+	began time.Time     // when the count began
+	took  time.Duration // how long it took
+}
+
+// get returns the last result. It is fresh if it need not be counted again, and usable
+// if a call may return it while the messages are counted.
+func (t *totals) get(now time.Time) (last Totals, fresh, usable bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.began.IsZero() {
+		return Totals{}, false, false
+	}
+	age := now.Sub(t.began) - t.took
+	return t.last.clone(), age < min(t.took*totalsShare, totalsMost), t.took > totalsQuick && age < totalsUsable
+}
+
+// recount counts the messages. The caller has the place of totals.counting.
+func (q *Queue) recount(ctx context.Context) (Totals, error) {
+	began := time.Now()
+	last, err := q.count(ctx)
+	if err != nil {
+		return Totals{}, err
+	}
+	t := &q.totals
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last, t.began, t.took = last, began, time.Since(began)
+	return last.clone(), nil
 }
 
 func (t Totals) clone() Totals {

@@ -47,6 +47,12 @@ func (c *Console) Run(ctx context.Context) error {
 		ConnContext: withPeer,
 		ErrorLog:    slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
+	counted := make(chan struct{}) // the first count of a large queue takes a moment
+	go func() {
+		defer close(counted)
+		c.live.get(base, c.Gateway.Queue)
+	}()
+	defer func() { <-counted }()
 	served := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { served <- srv.Serve(l) }()
