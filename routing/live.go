@@ -37,6 +37,13 @@ func (r *Router) Watch(ctx context.Context, f WatchFilter) (<-chan smtpclient.Pr
 	return r.live.group.Watch(ctx, f)
 }
 
+// Dialogue returns the lines that a session has kept. See
+// smtpclient.Transport.Dialogue.
+func (r *Router) Dialogue(id string) ([]smtpclient.ProtocolEvent, error) {
+	r.init()
+	return r.live.group.Dialogue(id)
+}
+
 // KeepDialogue makes each session keep the last n bytes of its dialogue. See
 // smtpclient.Transport.KeepDialogue.
 func (r *Router) KeepDialogue(n int) {

@@ -119,6 +119,11 @@ func (t *Transport) Watch(ctx context.Context, f WatchFilter) (<-chan ProtocolEv
 	return t.live.Watch(ctx, f)
 }
 
+// Dialogue returns the lines that a session has kept, see KeepDialogue. If earlier
+// ones are missing, the first line is one of the Kind '*' that says how many. If
+// there is no session with this ID, the error is ErrNoSession.
+func (t *Transport) Dialogue(id string) ([]ProtocolEvent, error) { return t.live.Dialogue(id) }
+
 // KeepDialogue makes each session keep the last n bytes of its dialogue, at most
 // 65536, so that a Watch of a session that already runs begins with them. 4096
 // bytes are about 30 lines. Sessions that run now keep what comes from now on. 0

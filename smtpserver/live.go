@@ -89,6 +89,11 @@ func (srv *Server) Watch(ctx context.Context, f WatchFilter) (<-chan ProtocolEve
 	return srv.live.Watch(ctx, f)
 }
 
+// Dialogue returns the lines that a session has kept, see KeepDialogue. If earlier
+// ones are missing, the first line is one of the Kind '*' that says how many. If
+// there is no session with this ID, the error is ErrNoSession.
+func (srv *Server) Dialogue(id string) ([]ProtocolEvent, error) { return srv.live.Dialogue(id) }
+
 // KeepDialogue makes each session keep the last n bytes of its dialogue, at most
 // 65536, so that a Watch of a session that already runs begins with them. 4096
 // bytes are about 30 lines. Sessions that run now keep what comes from now on. 0

@@ -73,6 +73,16 @@ func (g *Group) KeepDialogue(n int) {
 	}
 }
 
+// Dialogue is as Registry.Dialogue.
+func (g *Group) Dialogue(id string) ([]Event, error) {
+	for _, r := range g.all() {
+		if lines, err := r.Dialogue(id); err != ErrNoSession {
+			return lines, err
+		}
+	}
+	return nil, ErrNoSession
+}
+
 // Watch is as Registry.Watch, for all registries.
 func (g *Group) Watch(ctx context.Context, f Filter) (<-chan Event, error) {
 	if f.Session != "" {

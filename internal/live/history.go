@@ -38,20 +38,22 @@ func (h *history) add(e *Event, n int) {
 	}
 }
 
-// send gives the lines to a watcher, in their order.
-func (h *history) send(e *Entry, w *watcher) {
+// events returns the lines in their order. The first says how many are missing.
+func (h *history) events(e *Entry) []Event {
 	if h == nil {
-		return
+		return nil
 	}
 	i := e.info()
+	all := make([]Event, 0, len(h.lines)+1)
 	event := func(k *kept) Event {
 		return Event{Time: k.time, Connector: i.Connector, Session: i.ID, Sequence: k.sequence,
 			Local: i.Local, Remote: i.Remote, Kind: k.kind, Data: k.data, Context: k.context}
 	}
 	if h.gone > 0 {
-		w.add(event(&kept{time: time.Now(), kind: '*', context: strconv.Itoa(h.gone) + " earlier lines are not kept"}))
+		all = append(all, event(&kept{time: time.Now(), kind: '*', context: strconv.Itoa(h.gone) + " earlier lines are not kept"}))
 	}
 	for j := range h.lines {
-		w.add(event(&h.lines[j]))
+		all = append(all, event(&h.lines[j]))
 	}
+	return all
 }

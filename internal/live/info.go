@@ -68,6 +68,8 @@ type Source interface {
 	// Watch sends the dialogue of the sessions that match f. See
 	// Registry.Watch.
 	Watch(ctx context.Context, f Filter) (<-chan Event, error)
+	// Dialogue returns the lines that a session has kept. See Registry.Dialogue.
+	Dialogue(id string) ([]Event, error)
 	// KeepDialogue makes each session keep the last n bytes of its dialogue. See
 	// Registry.KeepDialogue.
 	KeepDialogue(n int)

@@ -140,6 +140,18 @@ func (r *Registry) KeepDialogue(n int) {
 	}
 }
 
+// Dialogue returns the lines that a session has kept: see KeepDialogue. If some are
+// missing, the first line says how many. The error is ErrNoSession.
+func (r *Registry) Dialogue(id string) ([]Event, error) {
+	e := r.find(id)
+	if e == nil {
+		return nil, ErrNoSession
+	}
+	e.lineMu.Lock()
+	defer e.lineMu.Unlock()
+	return e.history.events(e), nil
+}
+
 // setActive sets active. The caller holds mu.
 func (r *Registry) setActive() {
 	n := 0
@@ -184,7 +196,9 @@ func (r *Registry) join(w *watcher, most int) error {
 	}
 	e.lineMu.Lock() // no line comes between the history and the rest
 	defer e.lineMu.Unlock()
-	e.history.send(e, w)
+	for _, line := range e.history.events(e) {
+		w.add(line)
+	}
 	if err := r.add(w, most); err != nil {
 		return err
 	}

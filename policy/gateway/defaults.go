@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -15,13 +16,14 @@ type defaults struct {
 	*shared
 	memory   memoryBudget
 	pressure *policy.Pressure // nil without a memory limit
+	sessions *live.Group      // gets each server that serves
 }
 
 // setDefaults finds the defaults and sets those of the queue, of Servers and of
 // the runtime. Each Listener sets those of its server. undo reverts the settings
 // of the runtime.
 func (g *Gateway) setDefaults() (d *defaults, undo func()) {
-	d = &defaults{shared: &g.shared, memory: newMemoryBudget(g.MemoryLimit, len(g.Listeners)+len(g.Servers))}
+	d = &defaults{shared: &g.shared, memory: newMemoryBudget(g.MemoryLimit, len(g.Listeners)+len(g.Servers)), sessions: &g.sessions}
 	undo = func() {}
 	g.memory.Store(d.memory.limit)
 	if d.memory.limit > 0 {
@@ -32,6 +34,7 @@ func (g *Gateway) setDefaults() (d *defaults, undo func()) {
 	}
 	for _, srv := range g.Servers {
 		d.apply(srv)
+		d.sessions.Add(srv.LiveSessions())
 	}
 	return d, undo
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/live"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -108,6 +109,8 @@ type Gateway struct {
 	once   sync.Once // sets Hostname and shared
 	shared shared
 	mail   *policy.MailTracker // nil without Tracking
+
+	sessions live.Group // of all servers
 
 	levelsOnce sync.Once // sets levels
 	levels     site.Levels

@@ -145,6 +145,7 @@ func (d *Listener) Replace(srv *smtpserver.Server) error {
 			return false
 		}
 		d.past = d.past.Plus(s.Counters())
+		d.defaults.sessions.Remove(s.LiveSessions())
 		return true
 	})
 	d.begin(srv)
@@ -177,6 +178,7 @@ func (d *Listener) retire(srv *smtpserver.Server) {
 func (d *Listener) begin(srv *smtpserver.Server) {
 	t := &acceptor{listener: d, over: make(chan struct{}), left: make(chan struct{})}
 	d.now, d.servers = t, append(d.servers, srv)
+	d.defaults.sessions.Add(srv.LiveSessions())
 	d.running.Go(func() {
 		defer close(t.left)
 		if err := srv.Serve(t); !t.ended.Load() {

@@ -39,7 +39,9 @@ func (p *page) Self(name, value string) string {
 
 // Hidden returns the parameters of the filter of this page.
 func (p *page) Hidden() []hidden {
-	return slices.DeleteFunc(p.call.hidden(&plan{}), func(h hidden) bool { return h.Value == "" || h.Name == "after" || h.Name == "limit" })
+	return slices.DeleteFunc(p.call.hidden(&plan{}), func(h hidden) bool {
+		return h.Value == "" || h.Name == "after" || h.Name == "cursor" || h.Name == "limit"
+	})
 }
 
 // Subjects reports whether the client may see subjects.

@@ -133,6 +133,7 @@ func (c *Console) prepare() error {
 	c.bounds = newBounds()
 	c.router = newRouter(routes())
 	c.pages = newTemplates()
+	c.keepDialogues()
 	return nil
 }
 

@@ -2,12 +2,9 @@ package console
 
 import (
 	"cmp"
-	"errors"
-	"io/fs"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 )
 
 // messageParams select one message.
@@ -27,7 +24,7 @@ type messageView struct {
 	Aside      bool            `json:"aside" doc:"Whether it is suspended, poison or bad mail. Only such a message can be exported with its envelope."`
 	States     []recipientView `json:"recipientStates" doc:"The recipients, at most 1000."`
 	Hops       []traceHop      `json:"trace,omitempty" doc:"The hosts that have handled the message, the first one first, as the header says. Only for operators."`
-	Timeline   []timelineView  `json:"timeline" doc:"What happened to the message and to those made of it, from the tracking log."`
+	Timeline   []trackingRow   `json:"timeline" doc:"What happened to the message and to those made of it, from the tracking log."`
 	TimelineOK bool            `json:"timelineComplete" doc:"False if there are more entries, or if the relay has no tracking log."`
 }
 
@@ -45,18 +42,6 @@ type recipientView struct {
 	Destination string    `json:"destination,omitempty" doc:"Of the route that an operator or a hook has set."`
 }
 
-// timelineView is one entry of the tracking log.
-type timelineView struct {
-	Time       time.Time `json:"time"`
-	Event      string    `json:"event"`
-	ID         string    `json:"id" doc:"The message: this one, or one that was made of it."`
-	Recipients []string  `json:"recipients"`
-	Reply      string    `json:"reply,omitempty"`
-	Host       string    `json:"host,omitempty"`
-	Reference  string    `json:"reference,omitempty" doc:"The ID of a report, a copy, or bad mail."`
-	Text       string    `json:"text,omitempty"`
-}
-
 // maxStates is the maximum number of recipients on the page of a message.
 const maxStates = 1000
 
@@ -70,7 +55,7 @@ func showMessage(x *call, p messageParams) (*messageView, error) {
 	}
 	v := &messageView{
 		messageRow: x.rowOf(m), MessageID: m.MessageID, Helo: m.Origin.ClientHelo, Protocol: m.Origin.Protocol,
-		Release: m.Release, System: m.System, Aside: isAside(m.Status), States: []recipientView{}, Timeline: []timelineView{},
+		Release: m.Release, System: m.System, Aside: isAside(m.Status), States: []recipientView{},
 	}
 	if !x.viewer() {
 		v.Identity = m.Origin.Identity
@@ -81,7 +66,12 @@ func showMessage(x *call, p messageParams) (*messageView, error) {
 	for i := range m.Recipients[:min(len(m.Recipients), maxStates)] {
 		v.States = append(v.States, stateOf(&m.Recipients[i]))
 	}
-	return v, x.addTimeline(v)
+	timeline, err := x.timeline(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	v.Timeline, v.TimelineOK = timeline.Entries, timeline.Complete
+	return v, nil
 }
 
 func isAside(s queue.MessageStatus) bool {
@@ -107,35 +97,4 @@ func stateOf(r *queue.Recipient) recipientView {
 		v.Host = cmp.Or(r.Last.Host, "") + " [" + r.Last.Addr + "]"
 	}
 	return v
-}
-
-// addTimeline adds the entries of the tracking log, if the relay has one.
-func (x *call) addTimeline(v *messageView) error {
-	log := x.console.Gateway.Tracking
-	if log == nil {
-		return nil
-	}
-	page, err := tracking.Timeline(x.ctx(), log.Dir, v.ID)
-	if errors.Is(err, fs.ErrNotExist) { // the log creates its folder for the first event
-		v.TimelineOK = true
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	v.TimelineOK = page.Complete
-	for _, e := range page.Entries {
-		v.Timeline = append(v.Timeline, x.timelineOf(e))
-	}
-	return nil
-}
-
-// timelineOf returns the view of an entry of the tracking log. It has no account
-// name and no subject.
-func (x *call) timelineOf(e *tracking.Entry) timelineView {
-	c := e.Columns
-	return timelineView{
-		Time: e.Time, Event: e.Event, ID: e.ID, Recipients: append([]string{}, e.Recipients...),
-		Reply: c["recipient-status"], Host: c["server-hostname"], Reference: c["reference"], Text: c["source-context"],
-	}
 }

@@ -86,6 +86,13 @@ type messageTable struct {
 	Rows []messageRow
 }
 
+// A timelineTable is what the template timelinerows gets.
+type timelineTable struct {
+	Page *page
+	ID   string
+	Rows []trackingRow
+}
+
 // functions are the functions of the templates.
 var functions = template.FuncMap{
 	"inert":   inertValue,
@@ -103,11 +110,16 @@ var functions = template.FuncMap{
 	"nonzero":         func(n int) string { return strings.TrimPrefix(strconv.Itoa(n), "0") },
 	"queuepath":       func(key string) string { return "/queues/" + url.PathEscape(key) },
 	"messagepath":     func(id string) string { return "/messages/" + url.PathEscape(id) },
+	"trackingpath":    func(id string) string { return "/tracking/" + url.PathEscape(id) },
 	"contentpath":     func(id string) string { return "/messages/" + url.PathEscape(id) + "/content" },
 	"isparent":        func(domain string) bool { return strings.HasPrefix(domain, ".") },
 	"rows":            func(p *page, rows []messageRow) messageTable { return messageTable{p, "Messages", rows} },
 	"named":           func(name string, p *page, rows []messageRow) messageTable { return messageTable{p, name, rows} },
+	"timeline":        func(p *page, id string, rows []trackingRow) timelineTable { return timelineTable{p, id, rows} },
 	"messagestatuses": func() []string { return messageStatuses },
 	"statuses":        func() []string { return queueStatuses },
+	"sessionstates":   func() []string { return sessionStates },
+	"events":          func() []string { return trackingEvents },
+	"loglevels":       func() []string { return logLevels },
 	"orders":          func() []string { return queueOrderNames },
 }
