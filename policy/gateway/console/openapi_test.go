@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // The OpenAPI document has each route, and the answers of the routes are as it
@@ -20,6 +22,7 @@ func TestOpenAPIDescribesTheRoutes(t *testing.T) {
 		traced.Content = queue.String(tracedContent)
 		w.submit(traced)
 		w.submit(mail("bob@slow.example"))
+		defer smtptest.TalkOn(t, w.dial("192.0.2.7:1025"), "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<a@example.com>\nS: 250\n").Close()
 		w.post("/queues/suspend", 200, form("domain", "example.org", "confirm", "yes", "reason", "test"), nil)
 		var api struct {
 			OpenAPI    string
@@ -77,6 +80,8 @@ func (w *world) samples(r route) []string {
 			w.t.Fatal(err)
 		}
 		return []string{"/messages/" + all.Messages[0].ID, "/messages/" + all.Messages[1].ID}
+	case "/tracking/{id}":
+		return []string{"/tracking/" + path.Base(w.samples(route{path: "/messages/{id}"})[0])}
 	case "/queues/{id}":
 		return []string{"/queues/internet:down.example", "/queues/internet:slow.example"}
 	case "/probe", "/compare", "/check": // TestOpenAPIDescribesTheSendSide
@@ -92,6 +97,10 @@ func (w *world) sampleForm(r route) map[string][]string {
 		return form("recipient", "bob@down.example")
 	case r.path == "/replay":
 		return form("message", exported)
+	case r.path == "/loglevels":
+		return form("part", "queue", "level", "debug")
+	case r.path == "/sessions/end":
+		return form("side", "in", "id", w.console.Gateway.LiveSessions().Sessions()[0].ID)
 	case r.path == "/suspensions/lift":
 		return form("domain", "example.org")
 	case strings.HasPrefix(r.path, "/queues/"):

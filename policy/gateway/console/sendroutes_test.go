@@ -96,7 +96,7 @@ func inRouted(t *testing.T, c *Console, f func(w *world)) {
 			t.Error(err)
 			return
 		}
-		f(&world{t, c, q, c.token.secret})
+		f(&world{t, c, q, c.token.secret, nil})
 	})
 }
 

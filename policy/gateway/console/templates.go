@@ -107,7 +107,14 @@ var functions = template.FuncMap{
 	"rate":    formatRate,
 	"input":   formatInput,
 	// nonzero is for a parameter of a link: 0 is left out.
-	"nonzero":         func(n int) string { return strings.TrimPrefix(strconv.Itoa(n), "0") },
+	"nonzero": func(n int) string { return strings.TrimPrefix(strconv.Itoa(n), "0") },
+	// yes is for a parameter of a link: false is left out.
+	"yes": func(b bool) string {
+		if b {
+			return "yes"
+		}
+		return ""
+	},
 	"queuepath":       func(key string) string { return "/queues/" + url.PathEscape(key) },
 	"messagepath":     func(id string) string { return "/messages/" + url.PathEscape(id) },
 	"trackingpath":    func(id string) string { return "/tracking/" + url.PathEscape(id) },

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,6 +16,8 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // A world is a relay with a console. Mail to down.example cannot be delivered
@@ -24,14 +27,34 @@ type world struct {
 	console *Console
 	queue   *queue.Queue
 	token   string // sent with each request
+	socket  *smtptest.Listener
+}
+
+// dial connects to the relay from an address.
+func (w *world) dial(from string) net.Conn {
+	w.t.Helper()
+	conn, err := w.socket.Dial(from)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return conn
 }
 
 // inWorld runs f with a relay, on a clock of its own.
 func inWorld(t *testing.T, c *Console, f func(w *world)) {
 	t.Helper()
+	inWorldOf(t, c, func() queue.Deliverer { return deliverer{} }, f)
+}
+
+// inWorldOf is inWorld with another Deliverer, which is made on the clock of the
+// relay.
+func inWorldOf(t *testing.T, c *Console, newDeliverer func() queue.Deliverer, f func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		q := &queue.Queue{Store: &memory.Store{}, Deliverer: deliverer{}}
-		relay := &gateway.Gateway{Hostname: "relay.example.com", Queue: q, Parts: []gateway.Inheritor{c}}
+		q := &queue.Queue{Store: &memory.Store{}, Deliverer: newDeliverer()}
+		socket := smtptest.NewListener()
+		srv := &smtpserver.Server{Name: "receive", Handler: smtptest.NewInbox()}
+		relay := &gateway.Gateway{Hostname: "relay.example.com", Queue: q, Parts: []gateway.Inheritor{c}, Listeners: []*gateway.Listener{{Server: srv, Socket: socket}}}
 		c.Gateway = relay
 		if c.Print == nil {
 			c.Print = func(string) {}
@@ -50,7 +73,7 @@ func inWorld(t *testing.T, c *Console, f func(w *world)) {
 			t.Error(err)
 			return
 		}
-		f(&world{t, c, q, c.token.secret})
+		f(&world{t, c, q, c.token.secret, socket})
 	})
 }
 

@@ -3,6 +3,7 @@ package browser
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,12 +16,15 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // An action is one thing that an operator can do on a page.
 type action struct {
 	page string // of the console
 	box  string // the label of the checkbox to select, if not empty
+	// choice is the CSS selector of a selection on the page, and value its value.
+	choice, value string
 	// button is the CSS selector of the button.
 	button string
 	// fields are the values of the fields of the dialog, by their names.
@@ -177,6 +181,16 @@ func TestActions(t *testing.T) {
 		return err == nil && n.Messages == 1
 	})
 
+	client := smtptest.TalkOn(t, w.dial(), "S: 220\nC: EHLO client.example\nS: 250\n")
+	defer client.Close()
+	session := w.relay.LiveSessions().Sessions()[0]
+	do("/sessions/end", action{page: "/sessions?address=127.0.0.1&state=helo", button: `button[aria-label="End ` + session.ID + `"]`})
+	smtptest.TalkOn(t, client, "S: 421\n")
+	do("/loglevels", action{page: "/loglevels", choice: `select[aria-label="Level of queue"]`, value: "warn", button: `button[aria-label="Change queue"]`})
+	if level := w.relay.Levels()["queue"].Level(); level != slog.LevelWarn {
+		t.Errorf("level %s", level)
+	}
+
 	for _, path := range w.posts(b) {
 		if !done[path] {
 			t.Errorf("the action %s was not tried", path)
@@ -213,6 +227,9 @@ func (b *browser) act(console string, a action) {
 	b.open(console + a.page)
 	if a.box != "" {
 		b.do("select "+a.box, chromedp.Click(chromedp.CSS(`input[aria-label^="`+a.box+`"]`)))
+	}
+	if a.choice != "" {
+		b.do("choose "+a.value, chromedp.SetValue(chromedp.CSS(a.choice), a.value))
 	}
 	b.do("click "+a.button, chromedp.Click(chromedp.CSS(a.button)), chromedp.WaitVisible(chromedp.CSS("dialog button.primary")))
 	for _, f := range b.faults() {

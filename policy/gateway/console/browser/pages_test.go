@@ -16,6 +16,7 @@ import (
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 // Screenshots, if set, is the folder for a picture of each page in each form.
@@ -64,6 +65,8 @@ func (w *world) fill(n int) {
 	if n == 0 {
 		return
 	}
+	client := smtptest.TalkOn(w.t, w.dial(), "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<alice@sender.example>\nS: 250\nC: RCPT TO:<alice@example.com>\nS: 250\n")
+	w.t.Cleanup(func() { client.Close() })
 	hostile := "<img src=x onerror=alert(1)> \u202egpj.exe \u00e9\u4e2d\u6587"
 	w.send("bounce@sender.example", "To an unknown user", "unknown@example.com")
 	for i := range n {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -116,4 +117,14 @@ func (w *world) send(from, subject string, to ...string) {
 	if err := smtpclient.Send(w.t.Context(), w.smtp, nil, m); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// dial connects to the relay.
+func (w *world) dial() net.Conn {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.smtp)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return conn
 }
