@@ -119,6 +119,8 @@ func TestSecretsAreNotLogged(t *testing.T) {
 		"C: AUTH LOGIN\nS: 334\nC: " + b64("alice") + "\nS: 334\nC: " + b64(password) + "\nS: 535\n",
 		// The mechanism is refused, and the client goes on all the same.
 		"C: AUTH NTLM\nS: 504\nC: " + wire + "\nS: 500\nC: " + b64(password) + "\nS: 500\n",
+		// The name of the mechanism is missing.
+		"C: AUTH " + wire + "\nS: 504\nC: auth " + b64(password) + "\nS: 504\n",
 		"C: AUTH LOGIN " + b64("alice") + " " + b64(password) + "\nS: 501\n",
 	} {
 		smtptest.Talk(t, srv.Addr, "S: 220\nC: EHLO client.example\nS: 250\n"+script)

@@ -142,14 +142,37 @@ func (s *Session) traceCommand(verb, line []byte, arg string) {
 	case string(verb) == "HELO", string(verb) == "EHLO", string(verb) == "LHLO":
 		line = []byte(string(verb) + " " + addr.SafeHelo(arg))
 	case isAuth:
-		if f := bytes.Fields(line); len(f) > 2 {
-			line = fmt.Appendf(nil, "AUTH %s <redacted>", f[1])
-		}
+		line = redactAuth(line)
 	case !known && s.authTried:
 		line = []byte("<redacted>")
 	}
 	s.trace('<', line)
 }
+
+// redactAuth returns an AUTH command without credentials. A client that leaves out
+// the name of the mechanism sends its response in the place of the name.
+func redactAuth(line []byte) []byte {
+	f := bytes.Fields(line)
+	switch {
+	case len(f) < 2:
+		return line
+	case !isMechanism(string(f[1])):
+		return []byte("AUTH <redacted>")
+	case len(f) > 2:
+		return fmt.Appendf(nil, "AUTH %s <redacted>", f[1])
+	}
+	return line
+}
+
+// mechanisms are the names that are in use (IANA, "SASL Mechanisms"). Whether a name
+// is one cannot be told from its form (RFC 4422, 3.1): a password may have it too.
+var mechanisms = map[string]bool{
+	"PLAIN": true, "LOGIN": true, "CRAM-MD5": true, "DIGEST-MD5": true, "NTLM": true, "GSSAPI": true, "GSS-SPNEGO": true,
+	"EXTERNAL": true, "ANONYMOUS": true, "XOAUTH2": true, "OAUTHBEARER": true, "SCRAM-SHA-1": true, "SCRAM-SHA-1-PLUS": true,
+	"SCRAM-SHA-256": true, "SCRAM-SHA-256-PLUS": true, "SCRAM-SHA-512": true, "SCRAM-SHA-512-PLUS": true,
+}
+
+func isMechanism(name string) bool { return mechanisms[strings.ToUpper(name)] }
 
 func (s *Session) traceInfo(context string) {
 	if s.traced() {
