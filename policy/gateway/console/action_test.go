@@ -2,7 +2,9 @@ package console
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -220,4 +222,58 @@ func readAudit(t *testing.T, dir string) (all []auditEntry) {
 		all = append(all, e)
 	}
 	return all
+}
+
+// An operator can act while the audit log cannot be written, for example because the
+// disk is full: the page Audit and the log of the relay have the action.
+func TestActionWithoutTheAuditFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	var lines bytes.Buffer
+	inWorld(t, &Console{AuditDir: dir, Logger: slog.New(slog.NewTextHandler(&lines, nil))}, func(w *world) {
+		if err := os.WriteFile(dir, nil, 0o600); err != nil { // now it cannot be a folder
+			t.Fatal(err)
+		}
+		w.submit(mail("bob@down.example"))
+		w.post("/messages/remove", 200, form("all", "yes", "confirm", "yes", "reason", "the disk is full"), nil)
+		if n := w.stored(); n != 0 {
+			t.Errorf("%d messages are left", n)
+		}
+		var v auditView
+		w.get("/audit", &v)
+		if len(v.Entries) != 1 || v.Entries[0].Result != "done" || v.Entries[0].Reason != "the disk is full" {
+			t.Errorf("%+v", v.Entries)
+		}
+	})
+	for _, part := range []string{`reason="the disk is full"`, "audit log of the console"} {
+		if !strings.Contains(lines.String(), part) {
+			t.Errorf("the log has no %s:\n%s", part, lines.String())
+		}
+	}
+}
+
+// Of confirmations at the same time, each message is counted in one.
+func TestConfirmationsAtTheSameTime(t *testing.T) {
+	inWorld(t, &Console{}, func(w *world) {
+		for range 5 {
+			w.submit(mail("bob@down.example"))
+		}
+		counts := make(chan int)
+		for range 20 {
+			r := httpPost(apiPrefix+"/messages/remove", "application/x-www-form-urlencoded", form("recipient", "*@down.example", "confirm", "yes", "reason", "test").Encode())
+			go func() {
+				var got outcome
+				if err := json.Unmarshal(w.do(r).Body.Bytes(), &got); err != nil || !got.Done {
+					t.Errorf("%+v, %v", got, err)
+				}
+				counts <- got.Count
+			}()
+		}
+		sum := 0
+		for range 20 {
+			sum += <-counts
+		}
+		if sum != 5 || w.stored() != 0 {
+			t.Errorf("%d messages were removed, %d are left", sum, w.stored())
+		}
+	})
 }

@@ -137,6 +137,9 @@ func (x *call) locate() bool {
 		x.redirect("./" + url.PathEscape(last) + "/")
 		return false
 	}
+	if path[0] != '/' { // "GET * HTTP/1.1"
+		path = "/" + path
+	}
 	// No page is as deep as maxDepth. Each link of the page of the error would
 	// otherwise be as long as the path.
 	x.base = cmp.Or(strings.Repeat("../", min(strings.Count(path, "/")-1, maxDepth)), "./")

@@ -90,6 +90,10 @@ func showExplain(x *call, p explainParams) (*explainView, error) {
 	if err != nil || q.To == "" {
 		return &explainView{Question: q}, err
 	}
+	if q.Identity != "" && x.viewer() {
+		// The answer would tell whether a connector is for the account.
+		return nil, refuse(http.StatusForbidden, "Only operators see what applies to an account.")
+	}
 	r, err := x.routing()
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
@@ -40,11 +41,19 @@ type fileWriter struct {
 	name  string
 	size  int64 // 0: not known
 	begun bool
+	end   time.Time // of the export
 }
 
-func (f *fileWriter) Write(p []byte) (int, error) {
+// A client must read exportPiece bytes in exportWrite, and the rest in streamTime.
+// The time of other answers would be too short for a large message.
+const (
+	exportPiece = 64 << 10
+	exportWrite = 30 * time.Second
+)
+
+func (f *fileWriter) Write(p []byte) (n int, err error) {
 	if !f.begun {
-		f.begun = true
+		f.begun, f.end = true, time.Now().Add(streamTime)
 		h := f.x.w.Header()
 		// Not message/rfc822: some browsers show it, and the content is of a
 		// stranger.
@@ -58,7 +67,18 @@ func (f *fileWriter) Write(p []byte) (int, error) {
 	if f.x.r.Method == http.MethodHead {
 		return len(p), nil
 	}
-	return f.x.w.Write(p)
+	control := http.NewResponseController(f.x.w)
+	for n < len(p) && err == nil {
+		limit := time.Now().Add(exportWrite)
+		if limit.After(f.end) {
+			limit = f.end
+		}
+		control.SetWriteDeadline(limit) // not all writers have deadlines
+		var wrote int
+		wrote, err = f.x.w.Write(p[n:min(n+exportPiece, len(p))])
+		n += wrote
+	}
+	return n, err
 }
 
 var _ io.Writer = (*fileWriter)(nil)

@@ -85,6 +85,30 @@ func TestSlowClientKeepsNoPlace(t *testing.T) {
 	})
 }
 
+// A client that saves a message and does not read keeps no lock: the message can be
+// removed meanwhile.
+func TestSlowExportHoldsNothing(t *testing.T) {
+	inWorld(t, &Console{}, func(w *world) {
+		m := w.submit(mail("bob@down.example"))
+		stop := make(chan struct{})
+		ended := make(chan struct{})
+		r := httpGet("/messages/" + m.ID + "/content")
+		r.Header.Set("Authorization", "Bearer "+w.token)
+		go func() {
+			defer close(ended)
+			w.console.ServeHTTP(&stuckWriter{http.Header{}, stop}, r)
+		}()
+		synctest.Wait()
+		w.post("/messages/remove", 200, form("id", m.ID, "confirm", "yes", "reason", "test"), nil)
+		w.submit(mail("bob@slow.example"))
+		if n := w.stored(); n != 1 {
+			t.Errorf("%d messages", n)
+		}
+		close(stop)
+		<-ended
+	})
+}
+
 // A stuckWriter is a client that does not read.
 type stuckWriter struct {
 	header http.Header

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -347,5 +348,19 @@ func TestOpenAPIDescribesTheSendSide(t *testing.T) {
 		for _, fault := range api.Paths["/explain"]["get"].Responses["200"].Content["application/json"].Schema.compare(api.Components.Schemas, got, "/explain?to") {
 			t.Error(fault)
 		}
+	})
+}
+
+// A viewer cannot find out the names of accounts with the answers about them.
+func TestExplainTellsViewersNoAccounts(t *testing.T) {
+	role := Viewer
+	inRouted(t, &Console{Authorize: func(*http.Request) (Access, error) { return Access{"vera", role}, nil }}, func(w *world) {
+		w.token = ""
+		for _, identity := range []string{"account-of-app", "none"} {
+			w.page("/explain?to=bob@mail.partner.example&identity="+identity, 403)
+		}
+		w.page("/explain?to=bob@mail.partner.example", 200)
+		role = Operator
+		w.page("/explain?to=bob@mail.partner.example&identity=account-of-app", 200)
 	})
 }
