@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -27,6 +30,14 @@ func candidate(path string) (*compare.Candidate, error) {
 	}
 	domains := c.accepted()
 	return &compare.Candidate{Name: path, Table: r.table, Domains: domains}, c.err()
+}
+
+// candidateFile is candidate, or nil if there is no file.
+func candidateFile(path string) (*compare.Candidate, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return candidate(path)
 }
 
 // compareFiles writes what the file changed would change, by the mail of the last

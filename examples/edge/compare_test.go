@@ -53,4 +53,10 @@ func TestCompare(t *testing.T) {
 	if err := compareFiles(t.Context(), &out, inUse, write("bad.yaml", "hostname: edge.example.com", "hostnam: x")); err == nil || !strings.Contains(err.Error(), "hostnam") {
 		t.Error(err)
 	}
+	if c, err := candidateFile(changed); err != nil || c.Name != changed || c.Table == nil || len(c.Domains) == 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := candidateFile(filepath.Join(dir, "none.yaml")); c != nil || err != nil {
+		t.Errorf("a candidate that does not exist: %+v, %v", c, err)
+	}
 }

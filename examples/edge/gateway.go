@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
@@ -51,7 +52,9 @@ func newEdge(path string, c *config, reload <-chan os.Signal, log *slog.Logger) 
 		Closers:   []io.Closer{router, store, received, sent},
 	}
 	e.internet, e.organization = relay.Listeners[0], relay.Listeners[1]
-	c.console().Install(relay)
+	if web := c.console().Install(relay); web != nil {
+		web.Candidate = func(context.Context) (*compare.Candidate, error) { return candidateFile(path + ".new") }
+	}
 	r, err := newRules(c, e.parts)
 	if err != nil { // a file has changed since the check
 		return nil, errors.Join(err, router.Close(), store.Close(), received.Close(), sent.Close())

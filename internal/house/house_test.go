@@ -121,13 +121,13 @@ func TestREADMECompiles(t *testing.T) {
 		t.Errorf("the relay is not formatted as by gofmt: %v\n%s", err, formatted)
 	}
 	for _, b := range blocks[1:] { // statements
-		program += "\nfunc _(srv *smtpserver.Server, open func(time.Time) bool) {\n" + b[1] + "}\n"
+		program += "\nfunc _(srv *smtpserver.Server, relay *gateway.Gateway, open func(time.Time) bool) {\n" + b[1] + "}\n"
 	}
 	source := "package main\n\nimport (\n"
 	for name, path := range map[string]string{
 		"context": "context", "io": "io", "log": "log", "slog": "log/slog", "netip": "net/netip", "os": "os", "signal": "os/signal",
 		"syscall": "syscall", "time": "time", "smtp": "github.com/emersion/go-smtp",
-		"policy": module + "policy", "gateway": module + "policy/gateway", "queue": module + "queue", "spool": module + "queue/spool",
+		"policy": module + "policy", "gateway": module + "policy/gateway", "console": module + "policy/gateway/console", "queue": module + "queue", "spool": module + "queue/spool",
 		"routing": module + "routing", "smtpserver": module + "smtpserver", "smtpclient": module + "smtpclient",
 	} {
 		if regexp.MustCompile(`\b` + name + `\.`).MatchString(program) {
