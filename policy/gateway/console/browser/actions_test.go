@@ -115,6 +115,15 @@ func TestActions(t *testing.T) {
 	gone(expired)
 	w.awaitReport("carol@partner.example")
 
+	// Bad mail: it is released, comes back as another message, and is dropped.
+	w.send("", "Cannot be reported", "unknown@example.com")
+	bad := w.awaitBadMail()
+	b.act(w.console, action{page: "/bad", box: "Select " + bad, button: `button[formaction$="messages/resubmit"]`})
+	gone(bad)
+	bad = w.awaitBadMail()
+	b.act(w.console, action{page: "/bad", box: "Select " + bad, button: `button[formaction$="messages/remove"]`})
+	gone(bad)
+
 	// The queue of the partner.
 	queues := func(verb string) action {
 		return action{page: "/queues", box: "Select " + hop.Destination, button: `button[formaction$="queues/` + verb + `"]`}
@@ -190,6 +199,26 @@ func TestActions(t *testing.T) {
 	if level := w.relay.Levels()["queue"].Level(); level != slog.LevelWarn {
 		t.Errorf("level %s", level)
 	}
+
+	// Those that change nothing show their result at once.
+	report := func(path, page, want string, steps ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		done[path] = true
+		b.open(w.console + page)
+		if status := b.load(path, steps...); status != 200 {
+			t.Fatalf("%s: status %d\n%s", path, status, b.text())
+		}
+		if text := b.text(); !strings.Contains(text, want) {
+			t.Errorf("%s: the page has no %q:\n%s", path, want, text)
+		}
+		for _, f := range b.faults() {
+			t.Errorf("%s: %s", path, f)
+		}
+	}
+	report("/check", "/check", "smart host", chromedp.Click(chromedp.CSS(`form[action$="check"] button`)))
+	report("/probe", "/connectors", "connection refused",
+		chromedp.SendKeys(chromedp.CSS("#to"), "bob@partner.example"), chromedp.Click(chromedp.CSS(`button[formaction$="probe"]`)))
+	report("/compare", "/connectors", "partner.example", chromedp.Click(chromedp.CSS(`form[action$="compare"] button`)))
 
 	for _, path := range w.posts(b) {
 		if !done[path] {
@@ -281,6 +310,21 @@ func (w *world) message(to string) (id string) {
 	if id == "" {
 		w.t.Fatalf("no message to %s in the queue", to)
 	}
+	return id
+}
+
+// awaitBadMail waits for a message of bad mail and returns its ID.
+func (w *world) awaitBadMail() (id string) {
+	w.t.Helper()
+	peers.Await(w.t, "bad mail", func() bool {
+		for m, err := range w.queue.Messages(w.t.Context(), queue.Filter{Status: queue.MessageBad}) {
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			id = m.ID
+		}
+		return id != ""
+	})
 	return id
 }
 

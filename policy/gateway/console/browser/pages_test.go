@@ -2,6 +2,7 @@ package browser
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -13,24 +14,38 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
-// Screenshots, if set, is the folder for a picture of each page in each form.
-const screenshots = "BRIDGEHEAD_SCREENSHOTS"
+// The environment variables for runs outside of CI.
+const (
+	screenshots = "BRIDGEHEAD_SCREENSHOTS" // the folder for a picture of each page in each form
+	million     = "BRIDGEHEAD_MILLION"     // 1: also with a million messages for 100,000 next hops
+)
 
 // Each page, with and without mail, in a wide and in a narrow window, in both
 // color schemes: axe-core finds no fault, the page is not wider than the window,
 // and the browser reports no error and nothing that the policy of the page forbids.
 func TestPages(t *testing.T) {
 	b := startBrowser(t)
-	for _, mail := range []int{0, 30} {
+	sizes := []int{0, 30}
+	if os.Getenv(million) == "1" {
+		sizes = append(sizes, 1_000_000)
+	}
+	for _, mail := range sizes {
 		t.Run(fmt.Sprintf("%d messages", mail), func(t *testing.T) {
 			b.t = t
-			w := newWorld(t, t.TempDir())
+			dir := t.TempDir()
+			if mail == 1_000_000 {
+				store(t, dir, mail)
+				mail = 30 // and these
+			}
+			w := newWorld(t, dir)
 			w.fill(mail)
 			b.open(w.login)
 			for _, path := range w.pages(b) {
@@ -60,6 +75,30 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// store writes messages for 100,000 next hops, which wait for an hour, to the spool.
+func store(t *testing.T, dir string, n int) {
+	t.Helper()
+	s, err := spool.Open(filepath.Join(dir, "spool"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, now := queue.String("Subject: Lunch\r\n\r\nAt noon?\r\n"), time.Now()
+	put := func(i int) error {
+		hop := queue.NextHop{Connector: "partner", Destination: fmt.Sprintf("host%d.example", i%100_000)}
+		received := now.Add(-time.Duration(i) * 50 * time.Millisecond)
+		m := &queue.Message{ID: fmt.Sprintf("%08d", n-i), From: fmt.Sprintf("alice%d@example.com", i), Recipients: queue.Rcpt("bob@" + hop.Destination), Content: content, Received: received}
+		return s.Put(t.Context(), m, queue.Schedule{Hop: hop, Due: now.Add(time.Hour), Wait: time.Hour})
+	}
+	var writers errgroup.Group // concurrent, so that they share the commits
+	writers.SetLimit(500)
+	for i := range n {
+		writers.Go(func() error { return put(i) })
+	}
+	if err := errors.Join(writers.Wait(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // fill gives the relay n messages, with every state that a message can have.
 func (w *world) fill(n int) {
 	if n == 0 {
@@ -69,6 +108,7 @@ func (w *world) fill(n int) {
 	w.t.Cleanup(func() { client.Close() })
 	hostile := "<img src=x onerror=alert(1)> \u202egpj.exe \u00e9\u4e2d\u6587"
 	w.send("bounce@sender.example", "To an unknown user", "unknown@example.com")
+	w.send("", "Cannot be reported", "unknown@example.com")
 	for i := range n {
 		switch i % 3 {
 		case 0:

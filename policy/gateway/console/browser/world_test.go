@@ -15,6 +15,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
+	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
@@ -77,8 +78,18 @@ func newWorld(t *testing.T, dir string) *world {
 		Tracking:  &tracking.Log{Dir: filepath.Join(dir, "tracking")},
 		Closers:   []io.Closer{router, store},
 	}
+	// The candidate has no connector for the partner.
+	candidate, err := routing.Site{Accepted: policy.Destinations(domains...)}.NewTable(routing.Connector{Name: "other", Spaces: []string{"other.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	url := make(chan string, 1)
-	web := &console.Console{Gateway: w.relay, Address: "127.0.0.1:0", AuditDir: filepath.Join(dir, "audit"), Print: func(s string) { url <- s }}
+	web := &console.Console{
+		Candidate: func(context.Context) (*compare.Candidate, error) {
+			return &compare.Candidate{Name: "without the partner", Table: candidate}, nil
+		},
+		Gateway: w.relay, Address: "127.0.0.1:0", AuditDir: filepath.Join(dir, "audit"), Print: func(s string) { url <- s },
+	}
 	w.relay.Tasks = append(w.relay.Tasks, web.Run)
 	w.relay.Parts = append(w.relay.Parts, web)
 	w.start()
