@@ -81,7 +81,7 @@ func (x *call) serve() (err error) {
 	if x.access.Role < x.route.role {
 		return refuse(http.StatusForbidden, "This needs the role "+x.route.role.String()+".")
 	}
-	if err := x.console.cross.Check(x.r); err != nil {
+	if err := x.console.cross.Check(x.r); err != nil || isEmbedded(x.r) {
 		return refuse(http.StatusForbidden, "The request comes from another website.")
 	}
 	release, err := x.console.bounds.take(x.route.bound)
@@ -107,6 +107,19 @@ func (x *call) serve() (err error) {
 	}
 	release() // a client that reads slowly must not keep a place
 	return x.answer(view)
+}
+
+// isEmbedded reports whether the page of another website makes the request: as an
+// image, a stream, or from its script. It could not read the answer, but it could take
+// the places of streams and searches, and measure the time of an answer. A link from
+// another website is not such a request. A browser without Fetch Metadata does not
+// tell.
+func isEmbedded(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Mode") != "navigate" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+	}
+	return false
 }
 
 // serveHealth answers the health checks, and reports whether it has answered.

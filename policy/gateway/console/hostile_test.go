@@ -5,12 +5,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 )
 
 // A client without access cannot make the console read or parse much.
@@ -279,5 +282,75 @@ func TestHostileMessage(t *testing.T) {
 			t.Errorf("the list has %d bytes", len(page))
 		}
 		w.page("/messages/"+m.ID, 200)
+	})
+}
+
+// Another website can link to a page, but not use the answers: as images, as streams,
+// or in a script. Its requests take no places.
+func TestRequestsOfOtherWebsites(t *testing.T) {
+	inWorld(t, &Console{}, func(w *world) {
+		for _, test := range []struct {
+			site, mode string
+			want       int
+		}{
+			{"cross-site", "navigate", 200}, // a link in a mail
+			{"cross-site", "no-cors", 403},
+			{"cross-site", "cors", 403},
+			{"same-site", "cors", 403}, // another port of the same host
+			{"cross-site", "", 403},
+			{"same-origin", "cors", 200}, // our own script
+			{"none", "navigate", 200},    // typed in
+			{"", "", 200},                // curl
+		} {
+			for _, path := range []string{"/messages", "/metrics", apiPrefix + "/overview"} {
+				r := httpGet(path)
+				r.Header.Set("Sec-Fetch-Site", test.site)
+				r.Header.Set("Sec-Fetch-Mode", test.mode)
+				answer := w.do(r)
+				if answer.Code != test.want {
+					t.Errorf("%s, %s %s: %d, want %d", path, test.site, test.mode, answer.Code, test.want)
+				}
+				for name := range answer.Header() {
+					if strings.HasPrefix(name, "Access-Control-") {
+						t.Errorf("%s: another website may read the answer: %s", path, name)
+					}
+				}
+			}
+		}
+	})
+}
+
+// A forged cursor of the tracking log or of the sessions is an error, and does not
+// tell a viewer the names of files.
+func TestForgedCursors(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "MSGTRK20261128-1.log"), []byte("#Software\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inWorld(t, &Console{Authorize: asViewer}, func(w *world) {
+		w.token = ""
+		w.console.Gateway.Tracking = &tracking.Log{Dir: dir}
+		for _, path := range []string{"/tracking?cursor=", "/sessions?after=", "/sessions?address=", "/tracking?event=", "/tracking/"} {
+			for _, cursor := range []string{
+				"n20261128-1.0", "n20261128-1.9223372036854775807", "o20261128-1.0", "n20261128-2.5", "n99999999-1.0", "n20261128--1.0", "../../etc/passwd",
+				"1.in.x", "9223372036854775808.in.x", "-1..x", "\x00", strings.Repeat("9", 4000),
+			} {
+				answer := w.do(httpGet(apiPrefix + path + url.PathEscape(cursor)))
+				if answer.Code != 200 && answer.Code != 400 && answer.Code != 404 {
+					t.Errorf("%s%.40s: %d", path, cursor, answer.Code)
+				}
+				if strings.Contains(answer.Body.String(), dir) {
+					t.Errorf("%s%.40s: %s", path, cursor, answer.Body)
+				}
+			}
+		}
+		if err := os.Mkdir(filepath.Join(dir, "MSGTRK20261128-2.log"), 0o700); err != nil { // it cannot be read
+			t.Fatal(err)
+		}
+		answer := w.do(httpGet(apiPrefix + "/tracking?cursor=n20261128-2.5"))
+		if answer.Code != 400 || strings.Contains(answer.Body.String(), dir) {
+			t.Errorf("%d %s", answer.Code, answer.Body)
+		}
+		w.console.Gateway.Tracking = nil
 	})
 }

@@ -359,7 +359,11 @@ func TestExplainTellsViewersNoAccounts(t *testing.T) {
 		for _, identity := range []string{"account-of-app", "none"} {
 			w.page("/explain?to=bob@mail.partner.example&identity="+identity, 403)
 		}
-		w.page("/explain?to=bob@mail.partner.example", 200)
+		for _, to := range []string{"bob@mail.partner.example", "bob@office.example"} {
+			if page := w.page("/explain?to="+to, 200); strings.Contains(page, "account-of-") {
+				t.Errorf("%s: the page has the name of an account:\n%s", to, page)
+			}
+		}
 		role = Operator
 		w.page("/explain?to=bob@mail.partner.example&identity=account-of-app", 200)
 	})

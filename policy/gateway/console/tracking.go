@@ -122,7 +122,11 @@ func showTracking(x *call, p trackingParams) (*trackingView, error) {
 	case errors.Is(err, fs.ErrNotExist): // the log creates its folder for the first event
 		return v, nil
 	case err != nil && p.Cursor != "" && x.ctx().Err() == nil:
-		return nil, wrongParameter("cursor", "the log cannot be read from there: "+err.Error())
+		p := wrongParameter("cursor", "the log cannot be read from there")
+		if !x.viewer() { // the error may have the name of a file
+			p.Detail += ": " + err.Error()
+		}
+		return nil, p
 	case err != nil:
 		return nil, err
 	}

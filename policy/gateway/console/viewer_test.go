@@ -70,6 +70,7 @@ func TestViewersSeeNoSecrets(t *testing.T) {
 		// A search would tell the subject letter by letter.
 		w.page("/messages?subject=secret*", 403)
 		w.page("/messages?subject=other*", 403)
+		w.page("/tracking?subject=secret*", 403)
 		role = Operator
 		page := w.page("/messages/"+m.ID, 200)
 		for _, part := range []string{"secret-subject", "account-of-alice", "/content"} {
