@@ -28,8 +28,8 @@ const (
 	million     = "BRIDGEHEAD_MILLION"     // 1: also with a million messages for 100,000 next hops
 )
 
-// Each page, with and without mail, in a wide and in a narrow window, in both
-// color schemes: axe-core finds no fault, the page is not wider than the window,
+// Each page, with and without mail, in a wide and in a narrow window, in a light and in
+// a dark color scheme: axe-core finds no fault, the page is not wider than the window,
 // and the browser reports no error and nothing that the policy of the page forbids.
 func TestPages(t *testing.T) {
 	b := startBrowser(t)
@@ -49,29 +49,49 @@ func TestPages(t *testing.T) {
 			w.fill(mail)
 			b.open(w.login)
 			for _, path := range w.pages(b) {
-				for _, width := range []int64{1280, 400} {
-					for _, scheme := range []string{"light", "dark"} {
-						b.look(width, scheme)
-						b.takeComplaints()
-						b.open(w.console + path)
-						name := fmt.Sprintf("%s at %d, %s", path, width, scheme)
-						for _, f := range b.faults() {
-							t.Errorf("%s: %s", name, f)
-						}
-						if n := b.overflow(); n > 0 {
-							t.Errorf("%s: %d pixels wider than the window", name, n)
-						}
-						for _, c := range b.takeComplaints() {
-							t.Errorf("%s: %s", name, c)
-						}
-						if dir := os.Getenv(screenshots); dir != "" {
-							file := strings.Trim(strings.NewReplacer("/", "_", "?", "_", "%", "_").Replace(path), "_")
-							b.screenshot(filepath.Join(dir, fmt.Sprintf("%s-%d-%d-%s.png", file[:min(len(file), 40)], mail, width, scheme)))
-						}
+				for _, l := range looks() {
+					b.look(l.width, l.scheme)
+					b.inspect(w.console + path)
+					if dir := os.Getenv(screenshots); dir != "" {
+						file := strings.Trim(strings.NewReplacer("/", "_", "?", "_", "%", "_").Replace(path), "_")
+						b.screenshot(filepath.Join(dir, fmt.Sprintf("%s-%d-%d-%s.png", file[:min(len(file), 40)], mail, l.width, l.scheme)))
 					}
 				}
 			}
 		})
+	}
+}
+
+// A look is the width of the window and the color scheme.
+type look struct {
+	width  int64
+	scheme string
+}
+
+// looks returns those in which the pages are inspected. The layout depends on the
+// width and the contrast on the scheme, so two cover all faults. Screenshots are made
+// of all four.
+func looks() []look {
+	all := []look{{1280, "light"}, {400, "dark"}}
+	if os.Getenv(screenshots) != "" {
+		all = append(all, look{1280, "dark"}, look{400, "light"})
+	}
+	return all
+}
+
+// inspect opens a page and reports its faults.
+func (b *browser) inspect(url string) {
+	b.t.Helper()
+	b.takeComplaints()
+	b.open(url)
+	for _, f := range b.faults() {
+		b.t.Errorf("%s: %s", url, f)
+	}
+	if n := b.overflow(); n > 0 {
+		b.t.Errorf("%s: %d pixels wider than the window", url, n)
+	}
+	for _, c := range b.takeComplaints() {
+		b.t.Errorf("%s: %s", url, c)
 	}
 }
 
