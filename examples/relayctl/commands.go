@@ -35,6 +35,7 @@ func commands() []command {
 		messagesCommand, showCommand,
 		suspendCommand, resumeCommand, retryCommand, redirectCommand, removeCommand, resubmitCommand, expireCommand,
 		exportCommand, replayCommand,
+		trackCommand, sessionsCommand, watchCommand,
 		explainCommand, probeCommand, checkCommand, compareCommand,
 	}
 }

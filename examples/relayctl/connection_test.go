@@ -157,6 +157,7 @@ func TestViewer(t *testing.T) {
 	runProcess(t, env, "messages").want(0, id)
 	runProcess(t, env, "retry", "all", "-yes", "-reason", "now").want(1, "operator")
 	runProcess(t, env, "export", id, "-dir", "-").want(1, "operator")
+	runProcess(t, env, "watch", "-for", "1m").want(1, "operator")
 	runProcess(t, []string{env[0], "RELAYCTL_TOKEN=eve"}, "messages").want(1, "no access")
 }
 

@@ -79,7 +79,7 @@ func (e *nothingError) Error() string { return e.text }
 // errUnconfirmed is the result of a change that was not confirmed.
 var errUnconfirmed = errors.New("nothing has changed: confirm with -yes and a -reason")
 
-// A console is where a command reads and writes.
+// A terminal is where a command reads and writes. It may also be a pipe or a file.
 type terminal struct {
 	in          io.Reader
 	out, err    io.Writer

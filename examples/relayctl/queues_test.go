@@ -126,6 +126,8 @@ func TestShape(t *testing.T) {
 func TestTop(t *testing.T) {
 	w := newWorld(t, nil)
 	w.send("alice@example.com", "bob@gone.example", "Lunch")
+	// The console reads the totals again after two seconds.
+	w.until("the totals have the message", func() bool { return strings.Contains(w.do("top").out, "messages 1,") })
 	r := w.do("top").want(0, "relay.example.com: healthy", "messages 1,", "internet:gone.example", "NOT REACHABLE")
 	if strings.Contains(r.out, "\x1b") {
 		t.Errorf("the output of a pipe has control sequences: %q", r.out)

@@ -16,6 +16,7 @@ func routes() []route {
 		},
 		queueRoutes(),
 		messageRoutes(),
+		sendRoutes(),
 		[]route{
 			view("/tracking", "Tracking", "tracking.html", "Searches the message tracking log, the newest entries first.", showTracking).inMenu("Tracking").bounded(boundSearch),
 			view("/tracking/{id}", "Timeline", "timeline.html", "What happened to a message and to those made of it, also after it has left the queue.", showTimeline).bounded(boundSearch),
@@ -24,7 +25,6 @@ func routes() []route {
 			view("/sessions/dialogue", "Dialogue", "dialogue.html", "The last lines of the dialogue of live sessions.", showDialogue).forOperators().bounded(boundSearch),
 			raw("/sessions/watch", "text/event-stream", "The dialogue of live sessions as it happens, as events with the name line, each with a dialogueLine. With an ID, the lines that the session has kept come first. The last event has the name end, and the reason.", watchSessions).forOperators().bounded(boundStream),
 		},
-		sendRoutes(),
 		[]route{
 			view("/loglevels", "Log levels", "loglevels.html", "The log levels of the parts of the relay.", showLogLevels).inMenu("Log levels"),
 			action("/loglevels", "Changes the log level of a part, until the relay ends.", planLogLevel),

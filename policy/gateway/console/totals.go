@@ -30,20 +30,18 @@ type totals struct {
 	Free        int64     `json:"freeBytes" doc:"Free bytes on the disk of the store. -1 if that is not known."`
 }
 
-// The totals are used again for sampleShare times as long as it took to read them, at
-// most for sampleAge, so that many pages and streams cost little more than one.
-// rateTime is the time over which rates are measured.
+// sampleAge is how long the totals are used again, so that many pages and streams
+// cost as much as one. rateTime is the time over which rates are measured.
 const (
-	sampleAge   = 2 * time.Second
-	sampleShare = 50
-	rateTime    = time.Minute
+	sampleAge = 2 * time.Second
+	rateTime  = time.Minute
 )
 
 // A sampler reads the totals.
 type sampler struct {
 	mu    sync.Mutex // guards the fields below; held while the totals are read
 	last  *totals
-	until time.Time // last is used until then
+	taken time.Time // when last was taken
 	past  []sampled // the counters of the last minute, the oldest first
 }
 
@@ -53,12 +51,12 @@ type sampled struct {
 	in, out int64
 }
 
-// get returns the totals.
+// get returns the totals, which are at most sampleAge old.
 func (s *sampler) get(ctx context.Context, q *queue.Queue) (*totals, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.last != nil && now.Before(s.until) {
+	if s.last != nil && now.Sub(s.taken) < sampleAge {
 		return s.last, nil
 	}
 	sum, err := q.Totals(ctx)
@@ -71,8 +69,7 @@ func (s *sampler) get(ctx context.Context, q *queue.Queue) (*totals, error) {
 		t.Free = r.StoreStats().Free
 	}
 	s.rates(now, t)
-	took := time.Since(now)
-	s.last, s.until = t, now.Add(took+min(took*sampleShare, sampleAge))
+	s.last, s.taken = t, now
 	return t, nil
 }
 
