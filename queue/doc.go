@@ -87,11 +87,14 @@
 // [Queue.Queues] lists the next hops and [Queue.Messages] lists the messages.
 // [Queue.Do] performs an operation on the messages that a [Filter] selects:
 // suspend, resume, retry, resubmit, redirect, expire or remove.
-// [Queue.CountFor] says how many messages that would be. For pages of a user
-// interface, [Queue.QueuePage] and [Queue.Search] return a part of the lists at
-// a cost with a limit. [Queue.Shape] is the table of Postfix's qshape.
-// [Queue.SuspendQueue] and [Queue.RetryQueues] act on next hops with all of
-// their mail. [Queue.Freeze] refuses new mail, [Queue.Pause] stops deliveries,
+// [Queue.CountFor] returns the number of these messages before that. For pages
+// of a user interface, [Queue.QueuePage] and [Queue.Search] return a part of a
+// list, and limit the work that this takes. [Queue.Shape] is the table of
+// Postfix's qshape.
+//
+// [Queue.Suspend] suspends a next hop or a domain, also across restarts, and
+// [Queue.Lift] ends the suspension. [Queue.RetryQueues] retries all mail of next
+// hops now. [Queue.Freeze] refuses new mail, [Queue.Pause] stops deliveries,
 // and [Queue.Drain] empties the Queue. Call [Queue.SettingsChanged] after a
 // change of settings. It retries the mail that waits because of the old
 // settings.
@@ -122,6 +125,8 @@
 // does not attempt them again. An operator can resubmit them. When the queue lifetime is over, the
 // sender gets the failure report.
 //
-// A Store that is also a [Searcher] finds messages by address and status at a cost
-// that does not depend on how many others it has.
+// A Store that is also a [Searcher] finds messages by address and status. The cost
+// depends on the number of messages found, not on the number stored. A Store that
+// is also a [SuspensionStore] keeps suspensions across restarts. A [Walker] and a
+// [StoreReporter] serve the statistics.
 package queue

@@ -77,9 +77,11 @@ type AgeQuery struct {
 	Sender bool
 	Hop    *NextHop  // if not nil, only messages that wait for this hop
 	Except []NextHop // hops whose messages are not counted
-	// Bounds are the limits of the ages, newest first. ShapeRow.Ages[i] counts
-	// the messages that were received at Bounds[i] or later, and that no
-	// element before counts. The last element counts the older ones.
+	// Bounds separate the ages: times of receipt, the newest first.
+	// ShapeRow.Ages[0] counts the messages received at Bounds[0] or later.
+	// ShapeRow.Ages[i] counts those received before Bounds[i-1], and at Bounds[i]
+	// or later. ShapeRow.Ages has one element more than Bounds, for the messages
+	// that are older than all of them.
 	Bounds []time.Time
 	Most   int // maximum number of rows
 }

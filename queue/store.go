@@ -170,11 +170,12 @@ type CloseNotifier interface {
 // uses it for [Queue.Totals].
 type Walker interface {
 	// Walk calls f with the entry of each stored message, in any order. It sets
-	// Entry.Attempted. It need not set Entry.ID, and it need not set
-	// Entry.Schedule.Hop of a message that waits for a next hop and not for one of
-	// SuspendedQueue, PoisonQueue, BadMailQueue and FinalResultsQueue. f must not keep
-	// e, which changes for the next call, and must not call the store. Like List, Walk
-	// is not a snapshot.
+	// Entry.Attempted. It need not set Entry.ID. It must set Entry.Schedule.Hop if
+	// the message is in SuspendedQueue, PoisonQueue, BadMailQueue or
+	// FinalResultsQueue; for a message that waits for a next hop it need not.
+	//
+	// f must not keep e, because the next call uses it again. f must not call the
+	// store. Like List, Walk is not a snapshot.
 	Walk(ctx context.Context, f func(e *Entry)) error
 }
 

@@ -21,8 +21,8 @@ import (
 type Suspension struct {
 	// Hop is the next hop that is suspended.
 	Hop NextHop
-	// Domain suspends all next hops whose Destination is this domain, whichever
-	// their connector, also those that do not exist yet. Letter case and the
+	// Domain suspends all next hops whose Destination is this domain, with
+	// any connector, also those that do not exist yet. Letter case and the
 	// form of an internationalized domain do not matter. Subdomains are not
 	// included. Mail that goes through smart hosts has their name as its
 	// Destination: suspend that hop instead. Exactly one of Hop and Domain must
@@ -41,7 +41,7 @@ type Suspension struct {
 	Volatile bool
 }
 
-// MaxSuspensions is the maximum number of suspensions.
+// MaxSuspensions is the maximum number of suspensions of a Queue at one time.
 const MaxSuspensions = 10_000
 
 // ErrNoSuspension is the error of Lift if there is no such suspension.
@@ -54,10 +54,10 @@ type SuspensionStore interface {
 	// PutSuspension stores a suspension. It replaces one with the same Hop and
 	// Domain. When it returns nil, the suspension is on stable storage. After an
 	// error, the suspensions are as before, but after a restart they may include
-	// the new one. All fields are kept as they are,
-	// except Volatile. Times are kept as instants, with a resolution of a
-	// microsecond. If there are MaxSuspensions already, PutSuspension can still
-	// replace one, but returns ErrFull for another one.
+	// the new one. All fields are kept as they are, except Volatile. Times are
+	// kept as instants, with a resolution of a microsecond. If there are
+	// MaxSuspensions already, PutSuspension can replace one of them, but it
+	// returns ErrFull instead of adding one.
 	PutSuspension(ctx context.Context, s Suspension) error
 	// RemoveSuspension removes the suspension with the Hop, the Domain and the
 	// Since of s. If there is none, or one that began at another time has

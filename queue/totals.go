@@ -19,25 +19,27 @@ type Totals struct {
 	// MessageResults. Bytes is the size of their content.
 	Messages map[MessageStatus]int
 	Bytes    int64
-	// Oldest is when the oldest message was received that is ready, active or waits
-	// for a retry. It is zero if there is none. Messages that are held or set aside
-	// do not count.
+	// Oldest is the time of receipt of the oldest message that is ready, active or
+	// waiting for a retry. It is zero if there is none. Messages that are held or set
+	// aside do not count.
 	Oldest time.Time
 	// Ages counts the same messages by their age in seconds. The bounds are those of
-	// qshape: 5 minutes, and eight times twice the one before.
+	// qshape, in seconds: 5 minutes, 10, 20 and so on to 1280 minutes.
 	Ages Histogram
 	// Hops is the number of next hops by status, as [Queue.Queues] lists them.
 	Hops map[QueueStatus]int
 }
 
 // Totals counts the messages in the Store. It reads its index, but no message: see
-// [Walker]. The result is shared: a call returns the result of an earlier one if that
-// is not older than a hundred times the time that it took, and not older than ten
-// seconds. So frequent calls use at most about a hundredth of one processor.
+// [Walker].
+//
+// A result is used again by later calls, for a hundred times as long as it took to
+// count, but for at most ten seconds. So frequent calls use at most about a hundredth
+// of one processor.
 //
 // If counting takes longer than 20 ms, as with a million messages, a call does not
-// wait for it: it returns the last result, if that is not older than a minute, and
-// counts in the background for the next call.
+// wait for it. It returns the last result, if that is not older than a minute, and
+// the messages are counted in the background for the next call.
 func (q *Queue) Totals(ctx context.Context) (Totals, error) {
 	q.setup()
 	t := &q.totals

@@ -126,8 +126,8 @@ func (t *Transport) Dialogue(id string) ([]ProtocolEvent, error) { return t.live
 
 // KeepDialogue makes each session keep the last n bytes of its dialogue, at most
 // 65536, so that a Watch of a session that already runs begins with them. 4096
-// bytes are about 30 lines. Sessions that run now keep what comes from now on. 0
-// keeps nothing and drops what was kept. Default 0. It may be called at any time.
+// bytes are about 30 lines. Sessions that run now keep their next lines. 0 keeps
+// nothing and drops what was kept. Default 0. It may be called at any time.
 func (t *Transport) KeepDialogue(n int) { t.live.KeepDialogue(n) }
 
 // LiveSessions returns the sessions in the form that lets a live.Group combine

@@ -24,7 +24,7 @@ import (
 //		Waiting           string    // the agent that works now, "handler", or empty
 //		TLS               string    // version and cipher suite; empty for plain text
 //		Identity          string    // Session.Identity
-//		MessageID         string    // of the current transaction, as the next two
+//		MessageID         string    // of the current transaction, as are the next two
 //		From              string
 //		Recipients        int
 //		Messages          int       // transactions so far
@@ -96,8 +96,8 @@ func (srv *Server) Dialogue(id string) ([]ProtocolEvent, error) { return srv.liv
 
 // KeepDialogue makes each session keep the last n bytes of its dialogue, at most
 // 65536, so that a Watch of a session that already runs begins with them. 4096
-// bytes are about 30 lines. Sessions that run now keep what comes from now on. 0
-// keeps nothing and drops what was kept. Default 0. It may be called at any time.
+// bytes are about 30 lines. Sessions that run now keep their next lines. 0 keeps
+// nothing and drops what was kept. Default 0. It may be called at any time.
 func (srv *Server) KeepDialogue(n int) { srv.live.KeepDialogue(n) }
 
 // LiveSessions returns the sessions of the server in the form that lets a

@@ -119,7 +119,7 @@ func (r *Registry) EndSession(id string) bool {
 
 // KeepDialogue makes each session keep the last n bytes of its dialogue, so that
 // a watch of a session that already runs begins with them. Sessions that run now
-// keep what comes from now on. At most MaxDialogue bytes are kept for each
+// keep their next lines. At most MaxDialogue bytes are kept for each
 // session. 0 or less keeps nothing, which is the default, and drops what was
 // kept.
 func (r *Registry) KeepDialogue(n int) {

@@ -13,7 +13,7 @@ import (
 
 // A Health is the result of the checks of a relay.
 type Health struct {
-	// OK is true if all checks are.
+	// OK is true if all checks have succeeded.
 	OK     bool          `json:"ok"`
 	Checks []HealthCheck `json:"checks"`
 }
@@ -47,14 +47,14 @@ func (g *Gateway) enter(p phase) { g.phase.Store(int32(p)) }
 
 // Health checks whether the relay can accept mail:
 //
-//   - relay: Run runs, and does not shut down.
+//   - relay: Run was called, and the relay is not shutting down.
 //   - queue: it runs, and it is not frozen or draining (queue.Queue.Freeze, Drain).
 //   - store: it can be written. For a Store that is not a queue.StoreReporter,
 //     Sync must succeed.
 //   - listener, one for each: it is open.
 //
-// Deliveries that wait, for example because they are paused or because no next hop
-// answers, are no reason against readiness: the relay still accepts mail. If ctx ends
+// Deliveries that wait do not make a relay unhealthy, for example because they are
+// paused or because no next hop answers: the relay still accepts mail. If ctx ends
 // first, the check of the store fails.
 func (g *Gateway) Health(ctx context.Context) Health {
 	now := phase(g.phase.Load())

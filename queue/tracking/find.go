@@ -17,8 +17,8 @@ type Options struct {
 	// OldestFirst returns the oldest entries first. Otherwise the newest are first.
 	OldestFirst bool
 	// Cursor is Page.Cursor of the previous page. If it is empty, the search begins
-	// at the newest line, or at the oldest one with OldestFirst. OldestFirst is the
-	// same as for the previous page.
+	// at the newest line, or at the oldest one with OldestFirst. OldestFirst must
+	// be the same as for the previous page.
 	Cursor string
 }
 
@@ -67,8 +67,8 @@ const (
 // Files that have no line of the time from f.Since to f.Until are not read. Find
 // assumes that the clock of the system was never set back by more than one hour.
 // A line that is not written completely is ignored. If files after the Cursor were
-// removed from the log, Find goes on with those that are left. It returns an error
-// if the Cursor is malformed, or does not fit to the file that it names. If ctx
+// removed from the log, Find continues with those that are left. It returns an error
+// if the Cursor is malformed, or does not fit the file that it names. If ctx
 // ends, Find returns its error. Find may run while a Log writes to the folder.
 func Find(ctx context.Context, dir string, f Filter, o Options) (*Page, error) {
 	from := position{backward: !o.OldestFirst}

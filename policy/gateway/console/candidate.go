@@ -1,7 +1,9 @@
 package console
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"time"
 
@@ -38,8 +40,12 @@ func compareCandidate(x *call, p compareParams) (*compare.Result, error) {
 		return nil, refuse(http.StatusConflict, fmt.Sprintf("The candidate cannot be read: %v", err))
 	}
 	if c == nil {
-		return nil, refuse(http.StatusNotFound, "There is no candidate now.")
+		return nil, refuse(http.StatusNotFound, "There is no candidate: the relay has no settings to compare with those in use.")
 	}
 	run := &compare.Comparison{Gateway: x.console.Gateway, Candidate: *c, Limits: compare.Limits{Time: compareTime, Domains: maxPageRows}}
-	return run.Log(x.ctx(), log.Dir, p.Since, p.Until)
+	result, err := run.Log(x.ctx(), log.Dir, p.Since, p.Until)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, refuse(http.StatusConflict, "The tracking log is empty: the relay has written no line yet.")
+	}
+	return result, err
 }
