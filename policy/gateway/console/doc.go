@@ -25,6 +25,12 @@
 //   - A client of the Unix socket Console.Socket is authorized by its user ID,
 //     which must be that of the relay or 0.
 //
+// A browser sends a cookie to all ports of a host (RFC 6265, 8.5). So do not use a
+// web server of another user at the host name of the console, for example at
+// another port of 127.0.0.1: it would get the token. On a machine with users who are
+// not trusted, the socket is the better way: another user can also take the port
+// of Address while the relay does not run, and a program would send it the token.
+//
 // There are two roles. A [Viewer] sees the state of the relay, but no content
 // of messages, no SMTP dialogues and no account names. An [Operator] sees
 // everything and can change it.
