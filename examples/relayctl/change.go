@@ -17,9 +17,10 @@ type change struct {
 	// counts is what the preview counts, and counted what the result counts, in
 	// the singular.
 	counts, counted string
-	// filter is set if the messages are selected by a filter: there may be none,
-	// and others may arrive before the answer to the question.
+	// filter is set if the messages are selected by a filter: there may be none.
 	filter bool
+	// grows is set if others may arrive, and the change has the parameter before.
+	grows bool
 }
 
 // A confirmation has the flags of a change.
@@ -91,7 +92,7 @@ var errNoMessages = &nothingError{"no message in the queue matches; nothing has 
 
 // preview shows what a change would do.
 func (s *session) preview(ctx context.Context, c change) error {
-	if c.filter && c.form.Get("before") == "" {
+	if (c.filter || c.grows) && c.form.Get("before") == "" {
 		// The answer to the question is about the messages that are counted now.
 		c.form.Set("before", time.Now().UTC().Format(time.RFC3339Nano))
 	}

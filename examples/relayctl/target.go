@@ -37,7 +37,7 @@ func (s *session) target(ctx context.Context, verb string, args []string, filter
 		if filtered {
 			return c, wrongUsage("%s queue: the flags that select messages are not possible", verb)
 		}
-		c = change{path: "/queues/" + verb, counts: "message", counted: "message"}
+		c = change{path: "/queues/" + verb, counts: "message", counted: "message", grows: verb == "remove" || verb == "redirect"}
 		c.form, err = s.queues(ctx, args)
 		return c, err
 	case "message", "messages":

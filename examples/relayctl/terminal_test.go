@@ -46,6 +46,27 @@ func TestConfirmation(t *testing.T) {
 	}
 }
 
+// A change is about the messages that were counted, and not about those that arrive
+// while the person reads the question.
+func TestConfirmationOfWhatWasCounted(t *testing.T) {
+	for _, selected := range [][]string{{"queue", "closed.example"}, {"messages", "-recipient", "*@closed.example"}, {"all"}} {
+		w := newWorld(t, nil)
+		w.send("alice@example.com", "bob@closed.example", "Lunch")
+		in := readerFunc(func(p []byte) (int, error) {
+			w.send("carol@example.com", "bob@closed.example", "Dinner")
+			return copy(p, "y\n"), io.EOF
+		})
+		w.onTerminal(t.Context(), in, append(append([]string{"remove"}, selected...), "-reason", "spam")...).want(0, "1 message", "done, 1 message")
+		if n := w.count(queue.Filter{From: "carol@example.com"}); n != 1 {
+			t.Errorf("%v: the message that came later is removed", selected)
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 // On a terminal, the overview replaces the last one, and the content of messages is
 // not printed.
 func TestScreen(t *testing.T) {
