@@ -133,6 +133,9 @@ func TestLiveSessionsOfNewRouter(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.KeepDialogue(1000)
+	if lines, err := r.Dialogue("none"); err != smtpclient.ErrNoSession {
+		t.Errorf("%v, %v", lines, err)
+	}
 	cancel()
 	for range lines {
 	}

@@ -159,6 +159,14 @@ func TestWatchRunningSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := collect(lines)
+		kept := new(said)
+		dialogue, err := srv.Dialogue(only(t, srv).ID)
+		for _, e := range dialogue {
+			kept.Log(e)
+		}
+		if _, none := srv.Dialogue("none"); err != nil || none != smtpserver.ErrNoSession {
+			t.Errorf("%v, %v", err, none)
+		}
 		c.send("QUIT\r\n")
 		c.expect("221")
 		c.gone()
@@ -167,6 +175,9 @@ func TestWatchRunningSession(t *testing.T) {
 			if want.Log(e); e.Kind == '-' {
 				break
 			}
+		}
+		if text := kept.String(); !strings.HasPrefix(want.String(), text) || !strings.HasPrefix(text, "+\n> 220") {
+			t.Errorf("Dialogue has\n%s\nwant the beginning of\n%s", text, want)
 		}
 		if text := got(); text != want.String() || !strings.HasPrefix(text, "+\n> 220") {
 			t.Errorf("watched:\n%s\nwant\n%s", text, want)

@@ -129,6 +129,12 @@ func TestGroup(t *testing.T) {
 		if !g.EndSession("s1") || g.EndSession("s9") || ended != "1" {
 			t.Errorf("ended %q", ended)
 		}
+		if kept, err := g.Dialogue("s3"); err != nil || len(kept) != 1 || kept[0].Data != "s3" || kept[0].Remote != "192.0.2.3:1025" {
+			t.Errorf("dialogue %+v, %v", kept, err)
+		}
+		if kept, err := g.Dialogue("s9"); err != ErrNoSession {
+			t.Errorf("dialogue %+v, %v", kept, err)
+		}
 		one, err := g.Watch(ctx, Filter{Session: "s3"})
 		if err != nil {
 			t.Fatal(err)

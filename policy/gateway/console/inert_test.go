@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 
 func TestInert(t *testing.T) {
@@ -63,6 +65,7 @@ const nasty = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202etx
 // messages about errors, and in the audit log.
 func TestUntrustedTextIsInertOnEachPage(t *testing.T) {
 	inWorld(t, &Console{}, func(w *world) {
+		defer w.track(t.TempDir())()
 		m := mail("bob@" + nastyHop)
 		m.Content = queue.String("Received: from " + oneLine(nasty) + " by " + oneLine(nasty) + " with SMTP; Sat, 28 Nov 2026 22:00:00 +0000\r\nSubject: " + oneLine(nasty) + "\r\nMessage-ID: <" + oneLine(nasty) + ">\r\n\r\nHello\r\n")
 		m.Origin = queue.Origin{Connector: nasty, ClientAddr: nasty, ClientHelo: nasty, Identity: nasty, Protocol: nasty}
@@ -75,12 +78,19 @@ func TestUntrustedTextIsInertOnEachPage(t *testing.T) {
 		w.post("/messages/suspend", 200, form("id", aside.ID, "confirm", "yes", "reason", nasty), nil)
 		key := keyOf(queue.NextHop{Connector: nasty, Destination: nastyHop})
 		w.post("/queues/suspend", 200, form("queue", key, "confirm", "yes", "reason", nasty), nil)
+		client := smtptest.TalkOn(t, w.dial("192.0.2.7:1025"), "S: 220\nC: NOOP "+oneLine(nasty)+"\nS: 500\nC: EHLO "+oneLine(nasty)+"\nS: 500\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<\"<img src=x onerror=alert(2)>\"@example.com>\nS: 250\n")
+		defer client.Close()
+		session := w.console.Gateway.LiveSessions().Sessions()[0].ID
+		time.Sleep(time.Second) // the tracking log is written
 		q := url.QueryEscape(nasty)
 		pages := map[string]string{}
 		for _, path := range []string{
 			"/", "/queues", "/queues?destination=" + q + "&connector=" + q, "/queues?sort=" + q, "/queues/" + url.PathEscape(key),
 			"/suspensions", "/age", "/age?queue=" + url.QueryEscape(key), "/age?by=" + q, "/messages", "/messages?sender=" + q + "&subject=" + q + "&label=" + q + "=" + q, "/messages?status=" + q,
 			"/messages/" + m.ID, "/messages/" + aside.ID, "/messages/" + url.PathEscape(nasty), "/bad", "/audit", "/" + url.PathEscape(nasty), "/queues?" + q + "=1", "/queues?done=" + q,
+			"/tracking", "/tracking?sender=" + q + "&event=" + q, "/tracking?since=" + q, "/tracking?cursor=" + q, "/tracking/" + m.ID, "/tracking/" + url.PathEscape(nasty),
+			"/sessions", "/sessions?address=" + q, "/sessions?state=" + q, "/sessions?side=" + q, "/sessions?connector=" + q, "/sessions?after=" + q,
+			"/sessions/dialogue", "/sessions/dialogue?side=in&id=" + session, "/sessions/dialogue?id=" + q, "/sessions/dialogue?network=" + q, "/sessions/dialogue?connector=" + q, "/loglevels",
 		} {
 			r := httpGet(path)
 			r.Header.Set("Accept", "text/html")
@@ -92,6 +102,8 @@ func TestUntrustedTextIsInertOnEachPage(t *testing.T) {
 			"/messages/remove":  form("id", m.ID, "sender", nasty, "subject", nasty),
 			"/messages/suspend": form("sender", nasty, "subject", nasty),
 			"/messages/resume":  form(nasty, nasty),
+			"/sessions/end":     form("side", "in", "id", session, "reason", nasty),
+			"/loglevels":        form("part", nasty, "level", nasty),
 		} {
 			pages["POST "+path] = w.sendPage(path, f).Body.String()
 		}
@@ -112,7 +124,7 @@ func TestUntrustedTextIsInertOnEachPage(t *testing.T) {
 				t.Errorf("%s is not UTF-8", path)
 			}
 		}
-		if shown < 15 {
+		if shown < 30 {
 			t.Errorf("the text is shown only %d times: does the test work?", shown)
 		}
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
+	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
@@ -75,6 +76,23 @@ func inWorldOf(t *testing.T, c *Console, newDeliverer func() queue.Deliverer, f 
 		}
 		f(&world{t, c, q, c.token.secret, socket})
 	})
+}
+
+// track gives the relay a tracking log in a folder, which is written until stop is
+// called. One second after an event, its line is written.
+func (w *world) track(dir string) (stop func()) {
+	log := &tracking.Log{Dir: dir}
+	w.console.Gateway.Tracking = log // the console reads it; the test writes it
+	events := w.queue.Subscribe(0)
+	written := make(chan error)
+	go func() { written <- log.Write(events) }()
+	return func() {
+		events.Close()
+		if err := <-written; err != nil {
+			w.t.Error(err)
+		}
+		w.console.Gateway.Tracking = nil
+	}
 }
 
 // submit adds a message to the queue and waits until the relay does nothing.

@@ -21,7 +21,7 @@
     row.insertCell().append(time);
     if (peers) row.insertCell().textContent = line.remote || "";
     const text = row.insertCell();
-    text.className = "mono";
+    text.className = "mono text";
     text.textContent = line.kind + " " + line.text;
     if (rows.rows.length > most) rows.deleteRow(0);
   });
