@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,11 +20,12 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// logLength returns the length of the files of a log on the real disk.
+// logLength returns the length of the files of a log on the real disk. It is 0 if
+// there is no log yet.
 func logLength(t *testing.T, dir string) (n int64) {
 	t.Helper()
 	names, err := os.ReadDir(filepath.Join(dir, "log"))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 	for _, d := range names {
