@@ -137,7 +137,7 @@ func help(w io.Writer, args []string) error {
 	}
 	fmt.Fprintln(w, "usage: relayctl [flags] COMMAND [flags] [arguments]\n\nCommands:")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.summary)
 	}
 	fmt.Fprintln(w, "  help       explain a command\n\nFlags of the connection and the output, which all commands have:")
 	fs := flag.NewFlagSet("relayctl", flag.ContinueOnError)

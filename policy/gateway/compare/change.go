@@ -10,7 +10,7 @@ const (
 	NowWaits     Kind = "waits"        // it would wait in the queue
 	NowFails     Kind = "fails"        // it would fail, and be reported to the sender
 	NowRefused   Kind = "refused"      // it would be refused
-	MaybeRefused Kind = "maybeRefused" // it would be refused unless the client may relay, which the log does not tell
+	MaybeRefused Kind = "maybeRefused" // it would be refused unless the client may relay, which the log does not show
 	NowAccepted  Kind = "accepted"     // it was refused and would be accepted
 	NowSent      Kind = "sent"         // it waits or fails with the settings in use, and would be sent
 	NewRole      Kind = "role"         // the relay's role for the domain changes, and the route does not

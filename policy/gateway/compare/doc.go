@@ -35,7 +35,7 @@
 //
 // # What cannot be known
 //
-// The log does not have all that a relay decides by:
+// The log does not contain everything that a relay uses to decide:
 //
 //   - The identity, host name and certificate of a client. If the right to relay
 //     depends on them, the change is [MaybeRefused]. A send connector with

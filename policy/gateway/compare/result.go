@@ -33,7 +33,7 @@ type Result struct {
 	// Other counts the domains beyond Limits.Domains. It is nil if there are
 	// none.
 	Other *Domain `json:"other,omitempty"`
-	// Notes say what the log does not tell about this mail, in sentences.
+	// Notes are sentences about what the log does not show for this mail.
 	Notes []string `json:"notes,omitempty"`
 }
 

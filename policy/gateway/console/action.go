@@ -49,7 +49,7 @@ type input struct {
 // outcome is the answer to an action.
 type outcome struct {
 	Action string `json:"action" doc:"What the action does, in words."`
-	Count  int    `json:"count" doc:"How many messages (or other things) it concerns, or was done to."`
+	Count  int    `json:"count" doc:"The number of messages (or other things) that it concerns, or that it has changed."`
 	// AtLeast is only set before the action.
 	AtLeast bool  `json:"atLeast,omitempty" doc:"Whether it may concern more than count, because not all were counted."`
 	Done    bool  `json:"done" doc:"Whether it was done. It is false without confirm=yes."`

@@ -33,7 +33,7 @@ type auditEntry struct {
 	Parameters map[string][]string `json:"parameters,omitempty" doc:"The parameters, with at most 20 values of each."`
 	Reason     string              `json:"reason"`
 	Result     string              `json:"result" doc:"begun, done or failed."`
-	Count      int                 `json:"count" doc:"How many messages (or other things) it was done to."`
+	Count      int                 `json:"count" doc:"The number of messages (or other things) that it has changed."`
 	Error      string              `json:"error,omitempty"`
 }
 

@@ -62,10 +62,10 @@ type Console struct {
 	// and Hosts is empty, the Host field is not checked.
 	Hosts []string
 
-	// Candidate returns a routing table or accepted domains that are not in use,
-	// to be compared with those in use by the mail in Gateway.Tracking. It is
-	// called for each comparison, so it can read a file. If it is nil, or returns
-	// nil, nothing can be compared.
+	// Candidate returns a routing table or accepted domains that are not in use.
+	// The console shows what they would do with the mail in Gateway.Tracking: see
+	// package compare. It is called for each comparison, so it can read a file. If
+	// Candidate is nil or returns nil, nothing can be compared.
 	Candidate func(context.Context) (*compare.Candidate, error)
 
 	// HideSubjects hides the subjects of messages from viewers.

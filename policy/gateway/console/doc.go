@@ -6,7 +6,8 @@
 //	relay.Parts = append(relay.Parts, web)
 //
 // At start, [Console.Run] prints a URL to the standard error. The URL has a
-// random token that opens the console.
+// random token that opens the console. A program with flags can use [Flags], and
+// examples/relayctl is a command for the API.
 //
 // # Access
 //
@@ -43,9 +44,12 @@
 // of RFC 3339.
 //
 // A change is a POST request. Without confirm=yes it changes nothing: the answer
-// tells what the change would do, and how many messages it concerns. With
+// describes what the change would do, and how many messages it concerns. With
 // confirm=yes it needs a reason. Each change is written to the audit log: who,
 // what, why, and the result.
+//
+// /metrics has the statistics for Prometheus (package metrics), for clients that
+// have access. /healthz and /readyz ([gateway.Gateway.Readyz]) need no access.
 //
 // All links are relative, so the console works under any path and behind a
 // proxy.

@@ -24,10 +24,10 @@ type Flags struct {
 
 // Define defines the flags. The values that f has are their defaults.
 func (f *Flags) Define(set *flag.FlagSet) {
-	set.StringVar(&f.Address, "console", f.Address, "`address` of the web console, as 127.0.0.1:8025; default: no console")
+	set.StringVar(&f.Address, "console", f.Address, "`address` of the web console, for example 127.0.0.1:8025; default: no console")
 	set.StringVar(&f.Socket, "console-socket", f.Socket, "`path` of a Unix socket of the console, for relayctl; default: none")
 	set.StringVar(&f.TokenFile, "console-token", f.TokenFile, "`file` with the token of the console, which is created if it does not exist; default: a new\ntoken at each start, which is printed as part of the URL")
-	set.StringVar(&f.AuditDir, "console-audit", f.AuditDir, "`folder` of the log of the changes that are made with the console; default: no such log")
+	set.StringVar(&f.AuditDir, "console-audit", f.AuditDir, "`folder` of the audit log, which records the changes that are made with the console;\ndefault: the changes are only in the log of the relay")
 }
 
 // Install adds a Console with these settings to a relay, and returns it. Without

@@ -26,7 +26,7 @@ func (c *Console) checkHost(r *http.Request) error {
 	}) {
 		return nil
 	}
-	return refuse(http.StatusMisdirectedRequest, "The console does not have this host name. The setting Hosts has the names that it accepts.")
+	return refuse(http.StatusMisdirectedRequest, "The console does not accept this host name. The setting Hosts adds names that it accepts.")
 }
 
 // hostName returns a Host field without its port, and an IP address without

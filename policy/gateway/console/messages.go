@@ -111,7 +111,7 @@ type messageRow struct {
 	Connector  string            `json:"connector,omitempty" doc:"The receive connector, or another source: dsn, pickup, replay."`
 	Queues     []hopView         `json:"queues" doc:"The next hops that it waits for."`
 	Labels     map[string]string `json:"labels,omitempty"`
-	Due        time.Time         `json:"due,omitzero" doc:"When the queue takes it up next."`
+	Due        time.Time         `json:"due,omitzero" doc:"When the queue makes the next attempt."`
 	Expires    time.Time         `json:"expires,omitzero" doc:"When the last recipient expires."`
 	LastError  string            `json:"lastError,omitempty" doc:"The last reply to one of the recipients."`
 }

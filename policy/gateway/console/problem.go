@@ -46,7 +46,7 @@ func (x *call) problemOf(err error) *problem {
 	case errors.Is(err, queue.ErrNotFound):
 		p = refuse(http.StatusNotFound, "The message is not in the queue. It may have been delivered or removed.")
 	case errors.Is(err, queue.ErrNotSuspended):
-		p = refuse(http.StatusConflict, "The message is not suspended. It could be delivered twice: by the relay and from the copy.")
+		p = refuse(http.StatusConflict, "The message is not suspended. Suspend it first; otherwise it could be delivered twice: by the relay and from the copy.")
 	case errors.Is(err, queue.ErrNoSuspension):
 		p = refuse(http.StatusNotFound, "There is no such suspension. It may have ended or been lifted.")
 	case errors.As(err, &tooLarge):

@@ -58,7 +58,7 @@ func messageRoutes() []route {
 		messageAction("suspend", "Suspends messages.", "Suspend", "They are not delivered until they are resumed.", queue.Suspend()),
 		messageAction("resume", "Resumes suspended messages.", "Resume", "They are delivered again.", queue.Resume()),
 		messageAction("retry", "Makes messages due at once.", "Retry", "They are due at once. Suspended messages stay suspended.", queue.RetryNow()),
-		messageAction("resubmit", "Routes messages again, as if they were new. Poison messages and bad mail are released.", "Resubmit", "They are routed again, as if they were new. Of poison messages and bad mail, copies are submitted.", queue.Resubmit()),
+		messageAction("resubmit", "Routes messages again, as if they were new. Poison messages and bad mail are released.", "Resubmit", "They are routed again, as if they were new. Poison messages and bad mail are submitted as copies.", queue.Resubmit()),
 		messageAction("expire", "Expires messages at once.", "Expire", "The senders get the failure report.", queue.Expire()),
 		action("/messages/redirect", "Sends messages to another next hop.", planRedirectMessages),
 		action("/messages/remove", "Removes messages.", planRemoveMessages),

@@ -134,7 +134,7 @@ func (t *token) access(r *http.Request) (Access, error) {
 		given = strings.TrimSpace(value)
 	}
 	if given == "" {
-		return Access{}, refuse(http.StatusUnauthorized, "The console needs its token. The relay printed a URL with the token when it started, or has it in its token file.")
+		return Access{}, refuse(http.StatusUnauthorized, "The console needs its token. It is in the URL that the relay printed at start, or in the token file of the relay.")
 	}
 	if err := t.check(given); err != nil {
 		return Access{}, err
@@ -164,7 +164,7 @@ func (t *token) check(given string) error {
 	if t.wrong++; t.wrong > wrongTokens {
 		return &problem{Status: http.StatusTooManyRequests, Detail: "Too many wrong tokens. Try again in a minute.", retry: time.Minute}
 	}
-	return refuse(http.StatusUnauthorized, "The token is wrong. Each start of the relay without a token file makes a new token.")
+	return refuse(http.StatusUnauthorized, "The token is wrong. Without a token file, the relay makes a new token at each start.")
 }
 
 // keep sets the cookie. It has no path: its path is then that of the page, up to

@@ -13,7 +13,7 @@ type totals struct {
 	Time        time.Time `json:"time" doc:"When the messages were counted."`
 	Messages    int       `json:"messages" doc:"Messages that are ready, active, or wait for a retry or for their release."`
 	Bytes       int64     `json:"bytes" doc:"The size of the contents of all messages."`
-	Oldest      time.Time `json:"oldest,omitzero" doc:"When the oldest message was received that is ready, active or waits for a retry."`
+	Oldest      time.Time `json:"oldest,omitzero" doc:"The time of receipt of the oldest message that is ready, active or waiting for a retry."`
 	Active      int       `json:"active" doc:"Messages in memory, to be delivered."`
 	Waiting     int       `json:"waiting" doc:"Messages that wait for a retry."`
 	Suspended   int       `json:"suspended" doc:"Messages that an operator has suspended."`

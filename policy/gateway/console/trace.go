@@ -18,7 +18,7 @@ const maxTrace = 256 << 10
 // traceHop is a host that has handled a message, as its Received field says. The
 // fields of other hosts may be forged.
 type traceHop struct {
-	From  string    `json:"from,omitempty" doc:"The client of the host."`
+	From  string    `json:"from,omitempty" doc:"The host or client that this host got the message from."`
 	By    string    `json:"by,omitempty" doc:"The host."`
 	With  string    `json:"with,omitempty" doc:"The protocol."`
 	For   string    `json:"for,omitempty" doc:"The recipient."`
