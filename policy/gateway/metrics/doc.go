@@ -33,9 +33,9 @@
 //
 // queue_oldest_seconds and queue_messages_by_age count only the messages that the queue
 // delivers: not those that are held, suspended, poison messages or bad mail. So an
-// alert by age does not fire because of a message that an operator has suspended. Trigger
-// alarms by age and not by number: see alerts.yml and grafana.json in the folder of this
-// package. An alarm that is sent by mail must not go through the relay that it is about.
+// alert by age does not fire because of a message that an operator has suspended. Alert by
+// age, not by number: see alerts.yml and grafana.json in the folder of this
+// package. An alert that is sent by mail must not go through the relay that it is about.
 //
 // No name and no value of a label comes from a client, so that the number of series is
 // bounded.
