@@ -85,8 +85,8 @@ func TestOperations(t *testing.T) {
 	if doc["done"] != true || doc["count"] != 1.0 {
 		t.Errorf("the document is %v", doc)
 	}
-	// Its sender gets a report.
-	w.until("the report", func() bool { return w.count(queue.Filter{Recipient: "alice@example.com", From: "<>"}) == 1 })
+	// The report about it cannot be delivered and becomes bad mail.
+	w.until("the report", func() bool { return w.count(queue.Filter{Recipient: "alice@example.com", Status: queue.MessageBad}) == 1 })
 
 	w.do("remove", "messages", "-sender", "<>").want(4, "1 message")
 	w.do("remove", "messages", "-sender", "<>", "-yes", "-reason", "not needed").want(0, "done, 1 message")
