@@ -86,7 +86,9 @@ func TestOperations(t *testing.T) {
 		t.Errorf("the document is %v", doc)
 	}
 	// The report about it cannot be delivered and becomes bad mail.
-	w.until("the report", func() bool { return w.count(queue.Filter{Recipient: "alice@example.com", Status: queue.MessageBad}) == 1 })
+	w.until("the report", func() bool {
+		return w.count(queue.Filter{Recipient: "alice@example.com", Status: queue.MessageBad}) == 1
+	})
 
 	w.do("remove", "messages", "-sender", "<>").want(4, "1 message")
 	w.do("remove", "messages", "-sender", "<>", "-yes", "-reason", "not needed").want(0, "done, 1 message")
