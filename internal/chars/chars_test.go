@@ -26,3 +26,26 @@ func TestOneLine(t *testing.T) {
 		}
 	}
 }
+
+// A text from a stranger: escapes, the limit, and what must not change.
+func TestInert(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                      "",
+		"plain <b>text</b>":     "plain <b>text</b>",
+		"Grüße 中文":              "Grüße 中文",
+		"a\x1b[31m\x7f\r\n\xff": `a\x1B[31m\x7F\x0D\x0A\xFF`,
+		"\u202egpj.exe\u200b":   `\u202Egpj.exe\u200B`,
+		"\u009b\u2028":          `\u009B\u2028`,
+		"\U000E0041":            `\U000E0041`,
+		"e\u0301":               "e\u0301",
+	} {
+		if got := chars.Inert(s, 0); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+	for s, want := range map[string]string{"abcd": "abcd", "abcde": "abcd…", "äöüß": "äöüß", "äöüßä": "äöüß…"} {
+		if got := chars.Inert(s, 4); got != want {
+			t.Errorf("%q cut: %q, want %q", s, got, want)
+		}
+	}
+}

@@ -121,7 +121,7 @@ func TestConcurrentCounts(t *testing.T) {
 	}
 }
 
-// The memory of a Set is bounded, whoever chooses the names.
+// The memory of a Set is bounded, also if a stranger chooses the names.
 func TestSetIsBounded(t *testing.T) {
 	var s Set
 	for i := range 10 * MaxNames {
