@@ -163,6 +163,11 @@ func (s *Subscription) Close() { s.events.unsubscribe(s) }
 // Subscribe returns a stream of events with a buffer for that many events. 0 or
 // less means 8192. The stream continues until [Subscription.Close] is called,
 // also while the Queue does not run.
+//
+// The events of a message come in the order in which they happen, with one
+// exception: EventReceive is sent when Put of the Store has returned. A message
+// that does not become active at once (for example, because the Queue does not
+// run yet) can be claimed and delivered before that.
 func (q *Queue) Subscribe(buffer int) *Subscription {
 	if buffer <= 0 {
 		buffer = 8192

@@ -33,6 +33,7 @@ func TestTransfer(t *testing.T) {
 		events := q.Subscribe(0)
 		ended := make(chan error, 1)
 		go func() { ended <- q.Run(context.Background()) }()
+		synctest.Wait() // the Queue delivers: the message becomes active in Submit
 		m := &queue.Message{From: "alice@example.com", Recipients: queue.Rcpt("bob@example.net", "carol@example.net"), Content: queue.String("Subject: Lunch\r\n\r\n")}
 		if err := q.Submit(context.Background(), m); err != nil {
 			t.Fatal(err)
