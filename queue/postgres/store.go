@@ -1,0 +1,10 @@
+package postgres
+
+import "log/slog"
+
+// A Store is a [queue.Store] in a PostgreSQL database. It is safe for concurrent use.
+type Store struct {
+	opts   Options
+	log    *slog.Logger
+	closed chan struct{} // closed by Close
+}
