@@ -23,7 +23,7 @@ type Cluster interface {
 	Notices() <-chan Notice
 
 	// Nodes returns the nodes that the Store knows, this one included, in the order
-	// of their names.
+	// of their names. Each name is there once, with its newest process.
 	Nodes(ctx context.Context) ([]Node, error)
 	// Drain starts or ends the draining of a node. A draining node delivers
 	// nothing and gives its messages to the other nodes. It still accepts mail,
@@ -78,8 +78,10 @@ type Node struct {
 	State NodeState
 	This  bool // it is this node
 	// Started is when the process began, and LastBeat when the node reported last
-	// that it is alive, by the clock of the Store.
+	// that it is alive, by the clock of the Store. Silent is how long ago LastBeat
+	// was by the same clock, which may differ from that of this node.
 	Started, LastBeat time.Time
+	Silent            time.Duration
 	// Leased is how many messages the node has leased.
 	Leased int
 	// Draining has who drains the node, and why. It is zero if the node does not
@@ -115,6 +117,23 @@ const (
 	// NodeStopped: it has ended in an orderly way.
 	NodeStopped
 )
+
+// String returns "alive", "silent", "dead" or "stopped".
+func (s NodeState) String() string {
+	if s == 0 || int(s) > len(nodeStates) {
+		return "unknown"
+	}
+	return nodeStates[s-1]
+}
+
+var nodeStates = [...]string{"alive", "silent", "dead", "stopped"}
+
+// A LeaseFinder is a [Cluster] that tells which node has leased a message.
+type LeaseFinder interface {
+	// LeasedBy returns the name of the node that has leased the message, or "" if
+	// no node has. It returns ErrNotFound if the message is not in the store.
+	LeasedBy(ctx context.Context, id string) (node string, err error)
+}
 
 // A SharedLimiter is a Store that shares limits among the queues that use it.
 type SharedLimiter interface {
