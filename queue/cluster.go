@@ -14,14 +14,25 @@ import (
 type Cluster interface {
 	LeaseGuard
 
+	// Name returns the name of this node.
+	Name() string
+
 	// Notify sends n to the other nodes. It does not wait, and it may merge notices
 	// or lose them: a notice only tells the other nodes to look now instead of at
 	// their next look, which is at most a few seconds later.
 	Notify(n Notice)
 	// Notices returns the channel of the notices of other nodes and of the Store
 	// itself. It is always the same channel. It is closed when the Store is closed.
+	// The notices about this node (NoticeDrain, NoticeUndrain, NoticeLost) come in
+	// order and are not lost: the channel or the Store keeps them until they are
+	// received. If the node drains when the Store is opened, NoticeDrain is in the
+	// channel from the beginning.
 	Notices() <-chan Notice
 
+	// Holders returns the name of the node that has leased each message, in the
+	// order of ids. The name is empty if no node has leased it or if it is not in
+	// the store.
+	Holders(ctx context.Context, ids ...string) ([]string, error)
 	// Nodes returns the nodes that the Store knows, this one included, in the order
 	// of their names. Each name is there once, with its newest process.
 	Nodes(ctx context.Context) ([]Node, error)
@@ -42,16 +53,21 @@ type LeaseGuard interface {
 	// other than ErrLeaseLost means that no delivery may begin now.
 	MayBegin(owner, id string) error
 	// MayFinish reports whether owner still has the lease. The Queue asks at the
-	// last moment before a delivery becomes final: see [MayFinish].
+	// last moment before a delivery becomes final: before the end of data.
 	MayFinish(owner, id string) error
 }
 
 // A Notice tells the other nodes of a [Cluster] what has changed.
 type Notice struct {
 	Kind NoticeKind
-	// Hops are the next hops that a NoticeRetry is about.
+	// Hops are the next hops that a NoticeRetry is about. None means all. A Cluster
+	// may merge several notices, and may replace more than MaxNoticeHops hops by
+	// none.
 	Hops []NextHop
 }
+
+// MaxNoticeHops is the maximum number of hops in a [Notice].
+const MaxNoticeHops = 100
 
 // NoticeKind is the kind of a [Notice].
 type NoticeKind uint8
@@ -70,6 +86,9 @@ const (
 	// NoticeLost: all leases of this node are lost, because the others have
 	// considered it dead.
 	NoticeLost
+	// NoticeContact: this node has contact with the others again, so MayBegin
+	// permits deliveries again.
+	NoticeContact
 )
 
 // A Node describes a node of a [Cluster].
@@ -138,11 +157,18 @@ type LeaseFinder interface {
 // A SharedLimiter is a Store that shares limits among the queues that use it.
 type SharedLimiter interface {
 	// ShareLimits tells the Store what this node needs of limits that apply to all
-	// nodes together, and returns what it gets, in the same order. The Queue calls
-	// it about once a second with all limits of which it needs something. The sum of
-	// what all nodes have got is never above the limit. A node keeps what it has got
-	// until the next call, and gives back what it does not ask for again. Without
-	// contact, ShareLimits returns an error.
+	// nodes together, and returns what it gets, in the order of needs. The Queue
+	// calls it about once a second for the limits in use, and at once when a hop
+	// needs more than it has got. It may be called concurrently, with different
+	// keys. The sum of what all nodes have got is never above the limit.
+	//
+	// A node keeps its slots until a later call asks for fewer of the same key:
+	// Using and Want of 0 give all of them back. If others need slots too, they are
+	// shared evenly, as far as Using permits. Tokens that were granted are gone. The
+	// Store may forget a key that has no slots in use and all its tokens saved up.
+	//
+	// Without contact, ShareLimits returns an error, and the node keeps what it has
+	// got. It must not wait for longer than ctx lives.
 	ShareLimits(ctx context.Context, needs []LimitNeed) ([]LimitGrant, error)
 	// Members returns how many nodes shared the limits when the Store last had
 	// contact, at least 1.
@@ -154,13 +180,14 @@ type LimitNeed struct {
 	// Key identifies the limit, for example "hop example.net via internet". All
 	// nodes use the same key. It has at most 512 bytes.
 	Key string
-	// Slots is the maximum of things at the same time for all nodes together, and
-	// Want how many of them this node could use now. Using is how many it uses: it
-	// keeps at least these.
-	Slots, Want, Using int
-	// Rate is the maximum of things per second for all nodes together, and Burst
-	// the maximum number that may be saved up. Tokens is how many this node needs
-	// for the next second or two.
+	// Slots is the maximum number of things at the same time for all nodes
+	// together; 0 means that the limit has none. Using is how many of them this
+	// node uses: it keeps at least these. Want is how many it could use now, those
+	// in use included.
+	Slots, Using, Want int
+	// Rate is the maximum number of things per second for all nodes together; 0
+	// means that the limit has none. Burst is how many may be saved up, at least 1.
+	// Tokens is how many things this node wants to do next. It gets at most these.
 	Rate   float64
 	Burst  int
 	Tokens int
@@ -168,6 +195,6 @@ type LimitNeed struct {
 
 // A LimitGrant is what a node has got.
 type LimitGrant struct {
-	Slots  int // at the same time, until the next call
+	Slots  int // at the same time, until the next call; at least LimitNeed.Using
 	Tokens int // to be used once
 }

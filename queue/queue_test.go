@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -330,4 +331,24 @@ func TestNoNextHop(t *testing.T) {
 			t.Errorf("%v, want two attempts for example.net", c)
 		}
 	})
+}
+
+// An unreachableStore is a store that cannot be reached.
+type unreachableStore struct{ queue.Store }
+
+func (unreachableStore) Put(context.Context, *queue.Message, queue.Schedule) error {
+	return fmt.Errorf("%w: connection refused", queue.ErrUnavailable)
+}
+
+// While the store cannot be reached, the client keeps the message.
+func TestSubmitUnreachable(t *testing.T) {
+	w := newWorld(t, func(q *queue.Queue) { q.Store = unreachableStore{q.Store} })
+	err := w.q.Submit(t.Context(), message("alice@example.com", "bob@example.net"))
+	var reply *smtp.SMTPError
+	if !errors.As(err, &reply) || !errors.Is(err, queue.ErrUnavailable) {
+		t.Fatalf("Submit: %v", err)
+	}
+	if reply.Code != 451 || reply.EnhancedCode != (smtp.EnhancedCode{4, 3, 0}) || reply.Message != "The store cannot be reached" {
+		t.Errorf("reply %v", reply)
+	}
 }

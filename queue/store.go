@@ -93,10 +93,10 @@ type Store interface {
 	//
 	// Update and Remove may return before the record is on stable storage. The
 	// record is there at most 100 ms later. An error (ErrFull, ErrReadOnly,
-	// I/O) means that the store can record nothing now, and has not recorded
-	// this call. The caller must then stop delivering. Otherwise it could
-	// deliver messages twice. When Sync returns nil, the caller may continue,
-	// and must first repeat the call.
+	// ErrUnavailable, I/O) means that the store can record nothing now, and has
+	// not recorded this call. The caller must then stop delivering. Otherwise it
+	// could deliver messages twice. When Sync returns nil, the caller may
+	// continue, and must first repeat the call.
 	Update(ctx context.Context, owner string, m *Message, s Schedule) error
 
 	// Remove removes a message: Claim does not return it again. The rules for
@@ -190,8 +190,8 @@ type StoreReporter interface {
 // StoreStats are the state and the statistics of a Store.
 type StoreStats struct {
 	// Err is why Put or Update would fail now, as far as the store knows. It is
-	// nil if the store can be written. errors.Is finds ErrFull, ErrReadOnly or
-	// ErrClosed in it.
+	// nil if the store can be written. errors.Is finds ErrFull, ErrReadOnly,
+	// ErrUnavailable or ErrClosed in it.
 	Err error
 	// Free is the number of bytes that are free for the store, on its disk for
 	// example. It is -1 if the store does not know it.
@@ -300,5 +300,8 @@ var (
 	ErrLeaseLost = errors.New("queue: the lease on the message is lost")
 	ErrFull      = errors.New("queue: no room to store")
 	ErrReadOnly  = errors.New("queue: the store cannot be written")
-	ErrClosed    = errors.New("queue: closed")
+	// ErrUnavailable means that a store that is reached over a network cannot be
+	// reached now. The Queue begins no delivery until it can be reached again.
+	ErrUnavailable = errors.New("queue: the store cannot be reached")
+	ErrClosed      = errors.New("queue: closed")
 )

@@ -236,6 +236,8 @@ func unstored(err error) error {
 		return err
 	case errors.Is(err, ErrFull), errors.Is(err, ErrReadOnly):
 		return refuse(452, smtp.EnhancedCode{4, 3, 1}, "Insufficient system storage", err)
+	case errors.Is(err, ErrUnavailable):
+		return refuse(451, smtp.EnhancedCode{4, 3, 0}, "The store cannot be reached", err)
 	case errors.Is(err, ErrClosed):
 		return refuse(451, smtp.EnhancedCode{4, 3, 2}, "The store is closed", err)
 	case errors.Is(err, ErrExists):

@@ -144,6 +144,8 @@ func storeFault(err error) string {
 		return "the store is full"
 	case errors.Is(err, queue.ErrReadOnly):
 		return "the store is read-only"
+	case errors.Is(err, queue.ErrUnavailable):
+		return "the store cannot be reached"
 	case errors.Is(err, queue.ErrClosed):
 		return "the store is closed"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

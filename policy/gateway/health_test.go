@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -193,6 +194,7 @@ func TestHealthOfAnotherStore(t *testing.T) {
 			want string
 		}{
 			{queue.ErrFull, "store: the store is full"}, {queue.ErrReadOnly, "store: the store is read-only"},
+			{fmt.Errorf("%w: node 2", queue.ErrUnavailable), "store: the store cannot be reached"},
 			{queue.ErrClosed, "store: the store is closed"}, {errors.New("/var/spool: broken"), "store: the store cannot be written"},
 		} {
 			store.err = tt.err
