@@ -4,7 +4,9 @@ import "log/slog"
 
 // A Store is a [queue.Store] in a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	opts   Options
-	log    *slog.Logger
-	closed chan struct{} // closed by Close
+	opts    Options
+	log     *slog.Logger
+	closed  chan struct{} // closed by Close
+	hash    addressHash   // set by Open: see loadSeed
+	content contentState
 }

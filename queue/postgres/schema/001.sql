@@ -41,7 +41,7 @@ create table bridgehead.notice (
   hops jsonb
 );
 
--- A message. Its content is in the content table of its slot.
+-- A message. Its content is in the table of its slot: see content.
 create table bridgehead.message (
   id        text collate "C" primary key,
   hop       integer not null,
@@ -55,7 +55,8 @@ create table bridgehead.message (
   received  timestamptz not null,
   attempted boolean not null,
   slot      smallint not null,            -- of its content
-  sender    bigint not null,              -- hash of the address
+  content   bigint not null,              -- key of its content
+  sender    bigint not null,              -- hash of the address: see address.go
   rcpts     bigint[] not null,            -- hashes of the addresses that wait (see queue.Searcher)
   envelope  bytea not null,               -- what never changes: JSON and a checksum
   state     bytea not null                -- recipients and the rest: JSON and a checksum
@@ -63,6 +64,41 @@ create table bridgehead.message (
         autovacuum_analyze_scale_factor = 0.02);
 create index message_waiting on bridgehead.message (hop, prio, ready, id) where node is null;
 create index message_leased on bridgehead.message (node) where node is not null;
+
+-- Contents of messages, in chunks. Rows are never changed or deleted. A table of a
+-- slot is truncated as a whole when no message refers to it: see slots.go. So these
+-- tables need no vacuum, except against wraparound, which ignores the setting.
+create table bridgehead.content (
+  slot smallint not null,
+  key  bigint not null,  -- message.content
+  n    integer not null, -- number of the chunk, from 0
+  crc  integer not null, -- CRC-32C of data
+  data bytea not null,   -- 256 KiB; less in the last chunk
+  primary key (slot, key, n)
+) partition by list (slot);
+alter table bridgehead.content alter column data set storage external;
+create table bridgehead.content_0 partition of bridgehead.content for values in (0) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+create table bridgehead.content_1 partition of bridgehead.content for values in (1) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+create table bridgehead.content_2 partition of bridgehead.content for values in (2) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+create table bridgehead.content_3 partition of bridgehead.content for values in (3) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+create table bridgehead.content_4 partition of bridgehead.content for values in (4) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+create table bridgehead.content_5 partition of bridgehead.content for values in (5) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+create table bridgehead.content_6 partition of bridgehead.content for values in (6) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+create table bridgehead.content_7 partition of bridgehead.content for values in (7) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+
+-- The slot for the content of new messages. There is one row.
+create table bridgehead.slot (
+  one     boolean primary key default true check (one),
+  current smallint not null default 0
+);
+insert into bridgehead.slot default values;
+
+-- The secret seed of the hashes of addresses. There is one row.
+create table bridgehead.seed (
+  one  boolean primary key default true check (one),
+  seed uuid not null default gen_random_uuid()
+);
+insert into bridgehead.seed default values;
 
 -- One row for each group of new messages whose outcome may be asked for: see outcome.go.
 create table bridgehead.put (
