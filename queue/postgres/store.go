@@ -7,6 +7,8 @@ type Store struct {
 	opts    Options
 	log     *slog.Logger
 	closed  chan struct{} // closed by Close
-	hash    addressHash   // set by Open: see loadSeed
+	clock   clock
+	leases  leases
+	hash    addressHash // set by Open: see loadSeed
 	content contentState
 }

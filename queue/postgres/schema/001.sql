@@ -41,18 +41,21 @@ create table bridgehead.notice (
   hops jsonb
 );
 
--- A message. Its content is in the table of its slot: see content.
+-- A message. Its content is in the table of its slot: see content. The times ready, due and
+-- received are nanoseconds since 1970, because a Store keeps times exactly. ready and
+-- due are by the clock of the database: see clock.go.
 create table bridgehead.message (
   id        text collate "C" primary key,
   hop       integer not null,
   prio      smallint not null,            -- -9 to 9
-  ready     timestamptz not null,         -- can be claimed from then on, by the database's clock; -infinity is at once
-  due       timestamptz,                  -- as in queue.Schedule, by the database's clock
+  ready     bigint not null,              -- the message can be claimed from then on, if it is not leased
+  due       bigint,                       -- as in queue.Schedule; null: none
   wait      bigint not null,              -- nanoseconds, as in queue.Schedule
+  volatile  bigint,                       -- a node: when it ends, the message is due at once (Schedule.Volatile)
   node      bigint,                       -- the node that has leased it; null: not leased
   lease     bigint not null,              -- increases with each lease and each takeover
   size      bigint not null,
-  received  timestamptz not null,
+  received  bigint not null,              -- 0: not set
   attempted boolean not null,
   slot      smallint not null,            -- of its content
   content   bigint not null,              -- key of its content
@@ -64,6 +67,7 @@ create table bridgehead.message (
         autovacuum_analyze_scale_factor = 0.02);
 create index message_waiting on bridgehead.message (hop, prio, ready, id) where node is null;
 create index message_leased on bridgehead.message (node) where node is not null;
+create index message_volatile on bridgehead.message (volatile) where volatile is not null;
 
 -- Contents of messages, in chunks. Rows are never changed or deleted. A table of a
 -- slot is truncated as a whole when no message refers to it: see slots.go. So these
