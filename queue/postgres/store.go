@@ -9,6 +9,7 @@ type Store struct {
 	closed  chan struct{} // closed by Close
 	clock   clock
 	leases  leases
+	hops    hopIDs
 	hash    addressHash // set by Open: see loadSeed
 	content contentState
 }
