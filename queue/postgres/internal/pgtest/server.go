@@ -118,19 +118,17 @@ func newServer(t testing.TB, bin string) *Server {
 
 const configuration = `
 listen_addresses = '127.0.0.1'
-port = %d
-unix_socket_directories = '%s'
 max_connections = 200
 shared_buffers = 128MB
 timezone = UTC
-log_line_prefix = '%%m [%%p] %%q%%a '
+log_line_prefix = '%m [%p] %q%a '
+ssl = on
 `
 
 const access = `
 local all         all      trust
 local replication all      trust
 host  all         all      127.0.0.1/32 scram-sha-256
-host  replication postgres 127.0.0.1/32 trust
 `
 
 // initialize makes the data folder. Its files are not flushed, because a test that
@@ -139,9 +137,9 @@ func (s *Server) initialize(t testing.TB, settings ...string) {
 	t.Helper()
 	data := s.dir + "/data"
 	s.keeper.must(t, s.bin+"/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
-	conf := fmt.Sprintf(configuration, s.port, s.dir) + strings.Join(settings, "\n") + "\n"
-	s.write(t, "data/postgresql.auto.conf", conf)
+	s.write(t, "data/postgresql.auto.conf", configuration+strings.Join(settings, "\n")+"\n")
 	s.write(t, "data/pg_hba.conf", access)
+	s.certify(t)
 }
 
 // write writes a file that the user of the server owns.
@@ -163,7 +161,8 @@ func (s *Server) start(t testing.TB) {
 	defer log.Close()
 	peers.Await(t, "PostgreSQL answers", func() bool {
 		if s.cmd == nil {
-			s.cmd = s.keeper.command(s.bin+"/postgres", "-D", s.dir+"/data")
+			// The port and the socket are not in the configuration, which a standby copies.
+			s.cmd = s.keeper.command(s.bin+"/postgres", "-D", s.dir+"/data", "-p", strconv.Itoa(s.port), "-k", s.dir)
 			s.cmd.Stdout, s.cmd.Stderr = log, log
 			check(t, s.cmd.Start())
 		}

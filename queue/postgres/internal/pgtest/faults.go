@@ -1,0 +1,98 @@
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Shutdown ends the server in an orderly way, but without waiting for its clients
+// (pg_ctl stop -m fast). Up starts it again.
+func (s *Server) Shutdown(t testing.TB) {
+	t.Helper()
+	s.stop(syscall.SIGINT)
+}
+
+// Up starts the server again after Shutdown or Kill9.
+func (s *Server) Up(t testing.TB) {
+	t.Helper()
+	s.start(t)
+}
+
+// Restart is Shutdown and Up.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.Shutdown(t)
+	s.Up(t)
+}
+
+// Kill9 kills all processes of the server. Up starts it again. What had been committed
+// is there then.
+func (s *Server) Kill9(t testing.TB) {
+	t.Helper()
+	s.signalAll(t, syscall.SIGSTOP) // the first process must not react to the end of the others
+	s.signalAll(t, syscall.SIGKILL)
+	s.stop(syscall.SIGKILL)
+}
+
+// Suspend stops all processes of the server (SIGSTOP): its connections stay open, and
+// nothing answers. Continue continues them.
+func (s *Server) Suspend(t testing.TB) {
+	t.Helper()
+	s.signalAll(t, syscall.SIGSTOP)
+	t.Cleanup(func() { s.signalAll(t, syscall.SIGCONT) }) // for stop
+}
+
+// Continue ends a Suspend.
+func (s *Server) Continue(t testing.TB) {
+	t.Helper()
+	s.signalAll(t, syscall.SIGCONT)
+}
+
+// signalAll sends sig to the first process of the server, and then to its children.
+func (s *Server) signalAll(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if s.cmd == nil {
+		return
+	}
+	first := s.cmd.Process.Pid
+	check(t, syscall.Kill(first, sig))
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", first, first))
+	check(t, err)
+	for _, field := range bytes.Fields(children) {
+		pid, err := strconv.Atoi(string(field))
+		check(t, err)
+		syscall.Kill(pid, sig) // it may have ended
+	}
+}
+
+// Terminate ends all connections of clients (pg_terminate_backend) and returns their
+// number.
+func (s *Server) Terminate(t testing.TB) (n int) {
+	t.Helper()
+	s.admin(t, func(c *pgx.Conn) error {
+		return c.QueryRow(context.Background(), `select count(pg_terminate_backend(pid)) from pg_stat_activity
+			where backend_type = 'client backend' and pid <> pg_backend_pid()`).Scan(&n)
+	})
+	return n
+}
+
+// Set changes settings of the running server (alter system), for example "fsync = off".
+func (s *Server) Set(t testing.TB, settings ...string) {
+	t.Helper()
+	s.admin(t, func(c *pgx.Conn) error {
+		for _, setting := range settings {
+			if _, err := c.Exec(context.Background(), "alter system set "+setting); err != nil {
+				return err
+			}
+		}
+		_, err := c.Exec(context.Background(), "select pg_reload_conf()")
+		return err
+	})
+}
