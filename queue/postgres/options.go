@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -37,4 +38,52 @@ type Options struct {
 	LoseMailAtPowerFailure bool
 	// Logger is for what an operator should know. nil is silent.
 	Logger *slog.Logger
+}
+
+// withDefaults returns the settings with their defaults.
+func (o *Options) withDefaults() (Options, error) {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.Node == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return opts, &settingError{"Node is empty, and there is no host name: " + err.Error()}
+		}
+		opts.Node = name
+	}
+	if opts.Beat == 0 {
+		opts.Beat = 5 * time.Second
+	}
+	if opts.DeadAfter == 0 {
+		opts.DeadAfter = 15 * time.Second
+	}
+	if opts.Connections == 0 {
+		opts.Connections = 8
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return opts, opts.validate()
+}
+
+// A settingError is an error that waiting does not repair.
+type settingError struct{ text string }
+
+func (e *settingError) Error() string { return "postgres: " + e.text }
+
+// validate returns an error for settings that can never work.
+func (o *Options) validate() error {
+	switch {
+	case o.Beat < 0 || o.DeadAfter < 0 || o.Connections < 0:
+		return &settingError{"Beat, DeadAfter and Connections must not be negative"}
+	case o.DeadAfter < 2*o.Beat:
+		return &settingError{"DeadAfter must be at least twice as long as Beat"}
+	case o.Connections < 3:
+		return &settingError{"Connections must be at least 3"}
+	case o.Password != "" && o.PasswordFile != "":
+		return &settingError{"only one of Password and PasswordFile may be set"}
+	}
+	return nil
 }

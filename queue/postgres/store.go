@@ -1,15 +1,28 @@
 package postgres
 
-import "log/slog"
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
 
 // A Store is a [queue.Store] in a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
-	opts    Options
-	log     *slog.Logger
-	closed  chan struct{} // closed by Close
+	opts   Options // with the defaults
+	log    *slog.Logger
+	db     *db
+	closed chan struct{} // closed by Close
+
+	ctx       context.Context // of the goroutines of background; ends in Close
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	closers   []func(ctx context.Context) error
+	closeOnce sync.Once
+	closeErr  error
+
 	clock   clock
 	leases  leases
 	hops    hopIDs
-	hash    addressHash // set by Open: see loadSeed
+	hash    addressHash // set by start: see loadSeed
 	content contentState
 }

@@ -1,0 +1,153 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// closeTimeout is how long Close waits for the database.
+const closeTimeout = 15 * time.Second
+
+// Open opens the queue in the database at url, and creates its tables if there are none.
+// url is a connection URL or string as for libpq. nil options mean the defaults.
+//
+// If the database cannot be reached or is a standby, Open logs that, and tries again until
+// ctx ends. What cannot become right by waiting, such as a wrong password or a database
+// that may lose commits, is an error at once.
+func Open(ctx context.Context, url string, o *Options) (*Store, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDB(ctx, url, &opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opts: opts, log: opts.Logger, closed: make(chan struct{}), db: d}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.start(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// start starts the parts of the Store, in this order.
+func (s *Store) start(ctx context.Context) error {
+	for _, part := range []func(context.Context) error{
+		// Each part is a method start... of its file.
+	} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openDB connects to the database, waits until it can be used, and brings the tables to
+// the version of this package.
+func openDB(ctx context.Context, url string, o *Options) (*db, error) {
+	cfg, err := o.config(url)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	if err != nil {
+		return nil, newError(err, false)
+	}
+	d := &db{pool: pool, pooler: o.Pooler, log: o.Logger}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if err := d.prepare(ctx); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// prepare migrates the tables as soon as the database can be used.
+func (d *db) prepare(ctx context.Context) error {
+	for wait := 500 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		err := d.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return migrate(ctx, c.Conn()) })
+		if err == nil {
+			return nil
+		}
+		if bad, ok := errors.AsType[*settingError](err); ok {
+			return bad
+		}
+		e := newError(err, false)
+		if e.kind != queue.ErrUnavailable || isWrongSetting(err) {
+			return e
+		}
+		if ctx.Err() == nil {
+			d.log.Warn("waiting for the database", "err", e)
+		}
+		if !sleep(ctx, wait) {
+			return errors.Join(e, ctx.Err())
+		}
+	}
+}
+
+// connect opens a connection of its own, which is not in the pool. The caller closes it.
+func (d *db) connect(ctx context.Context) (*pgx.Conn, error) {
+	cfg := d.pool.Config()
+	if err := cfg.BeforeConnect(ctx, cfg.ConnConfig); err != nil {
+		return nil, newError(err, false)
+	}
+	c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
+	if err != nil {
+		return nil, newError(err, false)
+	}
+	return c, nil
+}
+
+// background runs f in a goroutine for which Close waits. The context of f ends in Close,
+// after the functions of atClose.
+func (s *Store) background(f func(ctx context.Context)) {
+	s.running.Go(func() { f(s.ctx) })
+}
+
+// atClose registers what Close must do, in the reverse order of the calls. It is for
+// start, and not for concurrent use.
+func (s *Store) atClose(f func(ctx context.Context) error) { s.closers = append(s.closers, f) }
+
+// check returns the error of a call with ctx that must not begin: ctx has ended, or the
+// Store is closed.
+func (s *Store) check(ctx context.Context) error {
+	select {
+	case <-s.closed:
+		return queue.ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// Close records what is not recorded yet, gives the messages of this node to the others,
+// and closes the connections. Without a database it waits for it at most 15 seconds; the
+// other nodes then take the messages over.
+func (s *Store) Close() error {
+	first := false
+	s.closeOnce.Do(func() {
+		first = true
+		close(s.closed)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		for i := len(s.closers) - 1; i >= 0; i-- {
+			s.closeErr = errors.Join(s.closeErr, s.closers[i](ctx))
+		}
+		s.cancel()
+		s.running.Wait()
+		s.db.close()
+	})
+	if !first {
+		return queue.ErrClosed
+	}
+	return s.closeErr
+}
+
+// Closed implements [queue.CloseNotifier].
+func (s *Store) Closed() <-chan struct{} { return s.closed }

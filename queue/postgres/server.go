@@ -1,0 +1,59 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// minVersion is the oldest version of PostgreSQL that the Store uses.
+const minVersion = 130000
+
+// serverSettings is asked on each new connection, so that a server is checked again after
+// a failover. default_transaction_isolation matters with a pooler only.
+const serverSettings = `select current_setting('server_version_num'), pg_is_in_recovery()::text,
+	current_setting('transaction_read_only'), current_setting('server_encoding'),
+	current_setting('default_transaction_isolation'), current_setting('fsync'),
+	current_setting('full_page_writes'), current_setting('synchronous_commit')`
+
+// A standbyError says that a server cannot be written now.
+type standbyError struct{ text string }
+
+func (e *standbyError) Error() string { return e.text }
+
+// checkServer returns an error if the server cannot be used. If the URL has several
+// hosts, the next one is tried then.
+func (o *Options) checkServer(ctx context.Context, c *pgconn.PgConn) error {
+	results, err := c.Exec(ctx, serverSettings).ReadAll()
+	if err != nil {
+		return err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return fmt.Errorf("the server did not answer with its settings")
+	}
+	row := results[0].Rows[0]
+	setting := func(i int) string { return string(row[i]) }
+	version, _ := strconv.Atoi(setting(0))
+	switch {
+	case version < minVersion:
+		return &settingError{fmt.Sprintf("the server has version %d of PostgreSQL; it must be %d or later",
+			version/10000, minVersion/10000)}
+	case setting(1) == "true":
+		return &standbyError{"the server is a standby"}
+	case setting(2) == "on":
+		return &standbyError{"the server is read-only"}
+	case setting(3) != "UTF8":
+		return &settingError{"the encoding of the database is " + setting(3) + "; it must be UTF8"}
+	case setting(4) != "read committed":
+		return &settingError{"default_transaction_isolation is " + setting(4) + "; it must be read committed"}
+	}
+	for i, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
+		if setting(5+i) == "off" && !o.LoseMailAtPowerFailure {
+			return &settingError{name + " is off: the database may lose accepted mail when the power fails; " +
+				"set it to on"}
+		}
+	}
+	return nil
+}
