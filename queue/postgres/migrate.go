@@ -20,7 +20,9 @@ var schemaFiles embed.FS
 const migrationLock = 0x6272696467656865
 
 const (
-	hasVersionTable = `select to_regclass('bridgehead.schema_version') is not null`
+	// to_regclass could answer from the cache of the session, from before the lock.
+	hasVersionTable = `select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n
+		on n.oid = c.relnamespace where n.nspname = 'bridgehead' and c.relname = 'schema_version')`
 	readVersion     = `select coalesce(max(version), 0) from bridgehead.schema_version`
 	createVersion   = `create schema if not exists bridgehead;
 		create table if not exists bridgehead.schema_version (
