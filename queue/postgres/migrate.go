@@ -23,8 +23,8 @@ const (
 	// to_regclass could answer from the cache of the session, from before the lock.
 	hasVersionTable = `select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n
 		on n.oid = c.relnamespace where n.nspname = 'bridgehead' and c.relname = 'schema_version')`
-	readVersion     = `select coalesce(max(version), 0) from bridgehead.schema_version`
-	createVersion   = `create schema if not exists bridgehead;
+	readVersion   = `select coalesce(max(version), 0) from bridgehead.schema_version`
+	createVersion = `create schema if not exists bridgehead;
 		create table if not exists bridgehead.schema_version (
 			version integer primary key,
 			at      timestamptz not null default clock_timestamp()
