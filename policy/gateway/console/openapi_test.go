@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
@@ -17,10 +18,10 @@ import (
 // says: each field of the JSON is in the schema, and each required field is in
 // the JSON.
 func TestOpenAPIDescribesTheRoutes(t *testing.T) {
-	inWorld(t, &Console{}, func(w *world) {
+	inCluster(t, &Console{}, func(w *world, nodes *clustertest.Cluster) {
 		traced := mail("bob@down.example")
 		traced.Content = queue.String(tracedContent)
-		w.submit(traced)
+		nodes.Lease(w.submit(traced).ID, "b")
 		w.submit(mail("bob@slow.example"))
 		defer smtptest.TalkOn(t, w.dial("192.0.2.7:1025"), "S: 220\nC: EHLO client.example\nS: 250\nC: MAIL FROM:<a@example.com>\nS: 250\n").Close()
 		w.post("/queues/suspend", 200, form("domain", "example.org", "confirm", "yes", "reason", "test"), nil)
@@ -99,6 +100,10 @@ func (w *world) sampleForm(r route) map[string][]string {
 		return form("message", exported)
 	case r.path == "/loglevels":
 		return form("part", "queue", "level", "debug")
+	case r.path == "/nodes/drain":
+		return form("node", "b")
+	case r.path == "/nodes/undrain":
+		return form("node", "c")
 	case r.path == "/sessions/end":
 		return form("side", "in", "id", w.console.Gateway.LiveSessions().Sessions()[0].ID)
 	case r.path == "/suspensions/lift":

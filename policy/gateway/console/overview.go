@@ -12,6 +12,7 @@ type overview struct {
 	Totals    totals         `json:"totals"`
 	Usage     usage          `json:"usage"`
 	Limit     *limitView     `json:"limit,omitempty" doc:"The limit that holds back all mail, or most of it."`
+	Nodes     *nodeCounts    `json:"nodes,omitempty" doc:"Set if several nodes can share the store."`
 	Listeners []listenerView `json:"listeners"`
 	Largest   []queueView    `json:"largest" doc:"The next hops with the most messages."`
 	Retry     []queueView    `json:"retry" doc:"The next hops that could not be reached, those with the oldest mail first."`
@@ -25,6 +26,14 @@ type usage struct {
 	MaxMemory     int64 `json:"maxMemoryBytes"`
 	Deliveries    int   `json:"deliveries" doc:"Deliveries in progress."`
 	MaxDeliveries int   `json:"maxDeliveries"`
+}
+
+// nodeCounts has how many nodes of each state there are, and how many drain.
+type nodeCounts struct {
+	Alive    int `json:"alive" doc:"With those that drain."`
+	Silent   int `json:"silent"`
+	Dead     int `json:"dead"`
+	Draining int `json:"draining"`
 }
 
 type listenerView struct {
@@ -45,6 +54,9 @@ func showOverview(x *call, _ struct{}) (*overview, error) {
 	st := g.Queue.State()
 	v.Usage = usage{st.Active, st.Limits.Active, st.Memory, st.Limits.Memory, st.Deliveries, st.Limits.Deliveries}
 	v.Limit = viewOfLimit(st.Limit)
+	if v.Nodes, err = x.countNodes(); err != nil {
+		return nil, err
+	}
 	for _, l := range g.Listeners {
 		one := listenerView{}
 		if l.Server != nil {

@@ -49,6 +49,8 @@ func (x *call) problemOf(err error) *problem {
 		p = refuse(http.StatusConflict, "The message is not suspended. Suspend it first; otherwise it could be delivered twice: by the relay and from the copy.")
 	case errors.Is(err, queue.ErrNoSuspension):
 		p = refuse(http.StatusNotFound, "There is no such suspension. It may have ended or been lifted.")
+	case errors.Is(err, queue.ErrNoNode):
+		p = refuse(http.StatusNotFound, "There is no such node.")
 	case errors.As(err, &tooLarge):
 		p = refuse(http.StatusRequestEntityTooLarge, "The request is too large.")
 	case errors.Is(err, context.DeadlineExceeded):

@@ -26,6 +26,9 @@ func routes() []route {
 			raw("/sessions/watch", "text/event-stream", "The dialogue of live sessions as it happens, as events with the name line, each with a dialogueLine. With an ID, the lines that the session has kept come first. The last event has the name end, and the reason.", watchSessions).forOperators().bounded(boundStream),
 		},
 		[]route{
+			view("/nodes", "Nodes", "nodes.html", "The nodes that share the store of the relay.", showNodes).inMenu("Nodes"),
+			action("/nodes/drain", "Makes a node give its messages to the other nodes and deliver none.", planDrain),
+			action("/nodes/undrain", "Ends the draining of a node.", planUndrain),
 			view("/loglevels", "Log levels", "loglevels.html", "The log levels of the parts of the relay.", showLogLevels).inMenu("Log levels"),
 			action("/loglevels", "Changes the log level of a part, until the relay ends.", planLogLevel),
 			view("/audit", "Audit", "audit.html", "The last actions, the newest first. Only those since the start of the relay.", showAudit).inMenu("Audit").forOperators(),

@@ -51,8 +51,14 @@ func inWorld(t *testing.T, c *Console, f func(w *world)) {
 // relay.
 func inWorldOf(t *testing.T, c *Console, newDeliverer func() queue.Deliverer, f func(w *world)) {
 	t.Helper()
+	inWorldWith(t, c, &memory.Store{}, newDeliverer, f)
+}
+
+// inWorldWith is inWorldOf with another Store.
+func inWorldWith(t *testing.T, c *Console, store queue.Store, newDeliverer func() queue.Deliverer, f func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		q := &queue.Queue{Store: &memory.Store{}, Deliverer: newDeliverer()}
+		q := &queue.Queue{Store: store, Deliverer: newDeliverer()}
 		socket := smtptest.NewListener()
 		srv := &smtpserver.Server{Name: "receive", Handler: smtptest.NewInbox()}
 		relay := &gateway.Gateway{Hostname: "relay.example.com", Queue: q, Parts: []gateway.Inheritor{c}, Listeners: []*gateway.Listener{{Server: srv, Socket: socket}}}

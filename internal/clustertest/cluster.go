@@ -1,0 +1,114 @@
+// Package clustertest makes any queue.Store a queue.Cluster whose nodes a test sets.
+// Only one of them is real: the others are only shown, and can be drained.
+//
+//	store := struct {
+//		*memory.Store
+//		*clustertest.Cluster
+//	}{new(memory.Store), clustertest.New(nodes...)}
+package clustertest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// A Cluster has the methods of a queue.Cluster and of a queue.LeaseFinder. It is safe for
+// concurrent use.
+type Cluster struct {
+	notices chan queue.Notice
+
+	mu     sync.Mutex        // guards all below
+	nodes  []queue.Node      // by name
+	leased map[string]string // node names, by the IDs of messages
+	err    error             // of Nodes, Drain and LeasedBy
+}
+
+var (
+	_ queue.Cluster     = (*Cluster)(nil)
+	_ queue.LeaseFinder = (*Cluster)(nil)
+)
+
+// New returns a cluster with nodes.
+func New(nodes ...queue.Node) *Cluster {
+	c := &Cluster{notices: make(chan queue.Notice, 16), leased: map[string]string{}}
+	c.Set(nodes...)
+	return c
+}
+
+// Set replaces the nodes.
+func (c *Cluster) Set(nodes ...queue.Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = slices.Clone(nodes)
+	slices.SortFunc(c.nodes, func(a, b queue.Node) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Lease says which node has leased a message.
+func (c *Cluster) Lease(id, node string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leased[id] = node
+}
+
+// Fail makes the calls that ask the store return err, or work again if err is nil.
+func (c *Cluster) Fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
+
+// Nodes implements queue.Cluster.
+func (c *Cluster) Nodes(context.Context) ([]queue.Node, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.nodes), c.err
+}
+
+// Drain implements queue.Cluster. It tells the Queue if the node is this one.
+func (c *Cluster) Drain(_ context.Context, d queue.Draining) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	i := slices.IndexFunc(c.nodes, func(one queue.Node) bool { return one.Name == d.Node })
+	if i < 0 {
+		return queue.ErrNoNode
+	}
+	notice := queue.Notice{Kind: queue.NoticeUndrain}
+	if c.nodes[i].Draining = (queue.Draining{}); !d.Off {
+		d.Since = time.Now()
+		c.nodes[i].Draining, notice.Kind = d, queue.NoticeDrain
+	}
+	if c.nodes[i].This {
+		select {
+		case c.notices <- notice:
+		default: // notices may be lost
+		}
+	}
+	return nil
+}
+
+// LeasedBy implements queue.LeaseFinder. It does not ask the store.
+func (c *Cluster) LeasedBy(_ context.Context, id string) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leased[id], c.err
+}
+
+// Notices implements queue.Cluster.
+func (c *Cluster) Notices() <-chan queue.Notice { return c.notices }
+
+// Notify implements queue.Cluster. There is no other node that could read it.
+func (c *Cluster) Notify(queue.Notice) {}
+
+// MayBegin implements queue.LeaseGuard. This node always has contact.
+func (c *Cluster) MayBegin(owner, id string) error { return nil }
+
+// MayFinish implements queue.LeaseGuard.
+func (c *Cluster) MayFinish(owner, id string) error { return nil }
