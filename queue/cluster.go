@@ -147,13 +147,6 @@ func (s NodeState) String() string {
 
 var nodeStates = [...]string{"alive", "silent", "dead", "stopped"}
 
-// A LeaseFinder is a [Cluster] that tells which node has leased a message.
-type LeaseFinder interface {
-	// LeasedBy returns the name of the node that has leased the message, or "" if
-	// no node has. It returns ErrNotFound if the message is not in the store.
-	LeasedBy(ctx context.Context, id string) (node string, err error)
-}
-
 // A SharedLimiter is a Store that shares limits among the queues that use it.
 type SharedLimiter interface {
 	// ShareLimits tells the Store what this node needs of limits that apply to all

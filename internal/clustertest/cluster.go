@@ -17,25 +17,21 @@ import (
 	"github.com/bridgehead-mail/bridgehead/queue"
 )
 
-// A Cluster has the methods of a queue.Cluster and of a queue.LeaseFinder. It is safe for
-// concurrent use.
+// A Cluster has the methods of a queue.Cluster. It is safe for concurrent use.
 type Cluster struct {
 	notices chan queue.Notice
 
 	mu     sync.Mutex        // guards all below
 	nodes  []queue.Node      // by name
 	leased map[string]string // node names, by the IDs of messages
-	err    error             // of Nodes, Drain and LeasedBy
+	err    error             // of Nodes, Drain and Holders
 }
 
-var (
-	_ queue.Cluster     = (*Cluster)(nil)
-	_ queue.LeaseFinder = (*Cluster)(nil)
-)
+var _ queue.Cluster = (*Cluster)(nil)
 
 // New returns a cluster with nodes.
 func New(nodes ...queue.Node) *Cluster {
-	c := &Cluster{notices: make(chan queue.Notice, 16), leased: map[string]string{}}
+	c := &Cluster{notices: make(chan queue.Notice, 100), leased: map[string]string{}}
 	c.Set(nodes...)
 	return c
 }
@@ -86,19 +82,32 @@ func (c *Cluster) Drain(_ context.Context, d queue.Draining) error {
 		c.nodes[i].Draining, notice.Kind = d, queue.NoticeDrain
 	}
 	if c.nodes[i].This {
-		select {
-		case c.notices <- notice:
-		default: // notices may be lost
-		}
+		c.notices <- notice
 	}
 	return nil
 }
 
-// LeasedBy implements queue.LeaseFinder. It does not ask the store.
-func (c *Cluster) LeasedBy(_ context.Context, id string) (string, error) {
+// Holders implements queue.Cluster. It returns what Lease has said.
+func (c *Cluster) Holders(_ context.Context, ids ...string) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.leased[id], c.err
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = c.leased[id]
+	}
+	return names, c.err
+}
+
+// Name implements queue.Cluster.
+func (c *Cluster) Name() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.nodes {
+		if c.nodes[i].This {
+			return c.nodes[i].Name
+		}
+	}
+	return ""
 }
 
 // Notices implements queue.Cluster.

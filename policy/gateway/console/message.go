@@ -21,7 +21,7 @@ type messageView struct {
 	Identity   string          `json:"identity,omitempty" doc:"The account that the client logged in to. Only for operators."`
 	Release    time.Time       `json:"release,omitzero" doc:"The earliest time of the first attempt."`
 	System     bool            `json:"system" doc:"Whether it is a report of the queue."`
-	Node       string          `json:"node,omitempty" doc:"The node that has leased the message, if the store tells it."`
+	Node       string          `json:"node,omitempty" doc:"The node that has leased the message, if several nodes share the store."`
 	Aside      bool            `json:"aside" doc:"Whether it is suspended, poison or bad mail. Only such a message can be exported with its envelope."`
 	States     []recipientView `json:"recipientStates" doc:"The recipients, at most 1000."`
 	Hops       []traceHop      `json:"trace,omitempty" doc:"The hosts that have handled the message, the first one first, as the header says. Only for operators."`
@@ -67,10 +67,8 @@ func showMessage(x *call, p messageParams) (*messageView, error) {
 	for i := range m.Recipients[:min(len(m.Recipients), maxStates)] {
 		v.States = append(v.States, stateOf(&m.Recipients[i]))
 	}
-	if f, is := x.console.Gateway.Queue.Store.(queue.LeaseFinder); is {
-		if v.Node, err = f.LeasedBy(x.ctx(), p.ID); err != nil {
-			return nil, err
-		}
+	if v.Node, err = x.holder(p.ID); err != nil {
+		return nil, err
 	}
 	timeline, err := x.timeline(p.ID)
 	if err != nil {

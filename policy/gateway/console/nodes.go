@@ -74,6 +74,19 @@ func showNodes(x *call, _ struct{}) (*nodesView, error) {
 	return v, nil
 }
 
+// holder returns the node that has leased a message, or "".
+func (x *call) holder(id string) (string, error) {
+	c := x.cluster()
+	if c == nil {
+		return "", nil
+	}
+	names, err := c.Holders(x.ctx(), id)
+	if err != nil || len(names) != 1 {
+		return "", err
+	}
+	return names[0], nil
+}
+
 // countNodes returns nil if the store is not a Cluster.
 func (x *call) countNodes() (*nodeCounts, error) {
 	c := x.cluster()

@@ -1,7 +1,7 @@
 package console
 
 import (
-	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -68,9 +68,12 @@ func TestNodes(t *testing.T) {
 		}
 
 		// A store without contact.
-		nodes.Fail(errors.New("no contact"))
-		w.page("/nodes", 500)
-		w.page("/overview", 500)
+		nodes.Fail(fmt.Errorf("dial: %w", queue.ErrUnavailable))
+		for _, path := range []string{"/nodes", "/overview"} {
+			if page := w.page(path, 503); !strings.Contains(page, "The store of the relay cannot be reached now.") {
+				t.Error(page)
+			}
+		}
 	})
 }
 

@@ -51,6 +51,8 @@ func (x *call) problemOf(err error) *problem {
 		p = refuse(http.StatusNotFound, "There is no such suspension. It may have ended or been lifted.")
 	case errors.Is(err, queue.ErrNoNode):
 		p = refuse(http.StatusNotFound, "There is no such node.")
+	case errors.Is(err, queue.ErrUnavailable):
+		p = refuse(http.StatusServiceUnavailable, "The store of the relay cannot be reached now.")
 	case errors.As(err, &tooLarge):
 		p = refuse(http.StatusRequestEntityTooLarge, "The request is too large.")
 	case errors.Is(err, context.DeadlineExceeded):
