@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/internal/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 )
 

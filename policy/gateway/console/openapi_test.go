@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bridgehead-mail/bridgehead/internal/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/clustertest"
 	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
 )
 

@@ -1,10 +1,3 @@
-// Package clustertest makes any queue.Store a queue.Cluster whose nodes a test sets.
-// Only one of them is real: the others are only shown, and can be drained.
-//
-//	store := struct {
-//		*memory.Store
-//		*clustertest.Cluster
-//	}{new(memory.Store), clustertest.New(nodes...)}
 package clustertest
 
 import (
