@@ -26,6 +26,10 @@
 //     tls_total{verified}, tls_failures_total.
 //   - store_ has the store, if it is a queue.StoreReporter: writable, free_bytes,
 //     commit_duration_seconds, commit_messages.
+//   - nodes{state} and node_ have the nodes, if the store is a queue.Cluster:
+//     node_state{node,state}, node_silent_seconds{node}, node_leased_messages{node},
+//     node_draining{node}. Only the 100 nodes that have reported last have a name
+//     there, and none that was stopped. All nodes export the same numbers.
 //   - next_hop_ has the busiest next hops, only with Exporter.NextHops.
 //   - healthy{check}, start_time_seconds, build_info{version,goversion},
 //     tls_certificate_expiry_timestamp_seconds{connector,name} and

@@ -84,6 +84,7 @@ func (e *Exporter) Gather(ctx context.Context) ([]Family, error) {
 	if !e.Gateway.StartTime().IsZero() { // before that, Run may still set the limits of the Queue
 		collect("queue", e.queue(ctx, &b))
 		e.store(&b)
+		collect("nodes", e.nodes(ctx, &b))
 		collect("next hops", e.nextHop(ctx, &b))
 	}
 	if s := e.sender(); s != nil {
@@ -107,6 +108,7 @@ func (e *Exporter) Describe() []Family {
 	totals(&b, queue.Totals{})
 	counts(&b, queue.Counters{})
 	storeStats(&b, queue.StoreStats{})
+	nodeStats(&b, nil)
 	nextHopStats(&b, nil)
 	smtp(&b, live.SendCounters{})
 	scrapeErrors(&b, 0)

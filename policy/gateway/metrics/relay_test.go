@@ -19,6 +19,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/metrics"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/routing"
 	"github.com/bridgehead-mail/bridgehead/smtpserver"
@@ -26,7 +27,8 @@ import (
 )
 
 // A relay is a real one: a server with TLS and AUTH, a spool, and a router. Its next hop
-// is a server that refuses nobody@ and defers later@.
+// is a server that refuses nobody@ and defers later@. It shares its store with the nodes
+// b, which is dead, and c, which was stopped.
 type relay struct {
 	gateway.Gateway
 	store *spool.Spool
@@ -52,6 +54,11 @@ func newRelay(t *testing.T) *relay {
 	if r.store, err = spool.Open(t.TempDir(), nil); err != nil {
 		t.Fatal(err)
 	}
+	cluster := clustertest.New(
+		queue.Node{Name: "a", State: queue.NodeAlive, This: true, Silent: 2 * time.Second, Leased: 7},
+		queue.Node{Name: "b", State: queue.NodeDead, Silent: time.Minute, Leased: 3, Draining: queue.Draining{By: "vera"}},
+		queue.Node{Name: "c", State: queue.NodeStopped},
+	)
 	host, port, _ := net.SplitHostPort(r.next.Addr)
 	table, err := routing.NewTable(routing.Connector{Name: "out", Spaces: []string{"*"}, SmartHosts: routing.SmartHosts("[" + host + "]:" + port)})
 	if err != nil {
@@ -59,7 +66,10 @@ func newRelay(t *testing.T) *relay {
 	}
 	router := &routing.Router{Table: table}
 	r.Hostname = "relay.example.com"
-	r.Queue = &queue.Queue{Store: r.store, Deliverer: router}
+	r.Queue = &queue.Queue{Deliverer: router, Store: struct {
+		*spool.Spool
+		*clustertest.Cluster
+	}{r.store, cluster}}
 	r.Closers = []io.Closer{router, r.store}
 	srv := &smtpserver.Server{Name: "public", TLSConfig: serverTLS, Limits: smtpserver.Limits{Tarpit: -1},
 		Auth: smtpserver.PasswordAuth(func(_ context.Context, _ *smtpserver.Session, user, password string) error {
@@ -231,6 +241,10 @@ func TestNumbersAreTrue(t *testing.T) {
 		`queue_throttled_total{reason="refused"}`: 0, `queue_throttled_total{reason="busy"}`: 0, `queue_throttled_total{reason="rate"}`: 0, `queue_throttled_total{reason="total_rate"}`: 0,
 
 		"store_writable": 1, "store_commit_duration_seconds_count": float64(r.store.Stats().Commits), "store_commit_messages_sum": 4, // with the report
+		`nodes{state="alive"}`: 1, `nodes{state="silent"}`: 0, `nodes{state="dead"}`: 1, `nodes{state="stopped"}`: 1,
+		`node_state{node="a",state="alive"}`: 1, `node_silent_seconds{node="a"}`: 2, `node_leased_messages{node="a"}`: 7, `node_draining{node="a"}`: 0,
+		`node_state{node="b",state="dead"}`: 1, `node_silent_seconds{node="b"}`: 60, `node_leased_messages{node="b"}`: 3, `node_draining{node="b"}`: 1,
+
 		"next_hop_messages" + hop: 1, "next_hop_bytes" + hop: float64(totals.Bytes),
 
 		"smtp_connections": float64(next.Current), "smtp_messages_total": float64(next.Messages), "smtp_bytes_total": float64(next.Bytes), "smtp_tls_failures_total": 0,
