@@ -27,6 +27,11 @@ const (
 	// the network is cut. It is longer than statementTimeout, so that the server
 	// answers first if it can.
 	txTimeout = 40 * time.Second
+	// streamTimeout is the same for a transaction with large content.
+	streamTimeout = 5 * time.Minute
+	// patience is how long a caller must have waited for a transaction, so that its end
+	// counts as a failure of the database.
+	patience = 2 * time.Second
 	// attempts is how often a transaction is tried that was certainly not committed.
 	attempts = 5
 )
@@ -56,18 +61,35 @@ type db struct {
 // committed. A function for a result that returns an error does not undo the transaction,
 // so the outcome counts as unknown.
 func (d *db) tx(ctx context.Context, add func(b *pgx.Batch)) error {
-	ctx, cancel := context.WithTimeout(ctx, txTimeout)
+	return d.repeat(ctx, txTimeout, func(ctx context.Context, c *pgx.Conn) error { return d.pipeline(ctx, c, add) })
+}
+
+// stream runs one transaction in several round trips, for content that is too large for
+// one. Its errors are those of tx. f is called again if the transaction is repeated.
+func (d *db) stream(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
+	return d.repeat(ctx, streamTimeout, func(ctx context.Context, c *pgx.Conn) error { return d.interactive(ctx, c, f) })
+}
+
+// repeat runs a transaction until it is committed, or may be, or cannot be.
+func (d *db) repeat(ctx context.Context, limit time.Duration, run func(context.Context, *pgx.Conn) error) error {
+	if d.ctx.Err() != nil {
+		return queue.ErrClosed
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(d.ctx, cancel)()
+	begin := time.Now()
 	for try := 1; ; try++ {
-		err := d.try(ctx, add)
+		err := d.pool.AcquireFunc(limited, func(c *pgxpool.Conn) error {
+			return replicated(c.Conn(), run(limited, c.Conn()))
+		})
 		if err == nil {
 			d.succeeded()
 			return nil
 		}
 		again := isConflict(err) || pgconn.SafeToRetry(err) && !isConnect(err)
-		if !again || try == attempts || !sleep(ctx, backoff(try)) {
-			return d.failed(err)
+		if !again || try == attempts || !sleep(limited, backoff(try)) {
+			return d.failed(err, ctx.Err() != nil && time.Since(begin) < patience)
 		}
 	}
 }
@@ -77,13 +99,8 @@ type unknownError struct{ error }
 
 func (e unknownError) Unwrap() error { return e.error }
 
-// try runs the transaction once.
-func (d *db) try(ctx context.Context, add func(b *pgx.Batch)) error {
-	conn, err := d.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
+// pipeline sends all statements of a transaction at once.
+func (d *db) pipeline(ctx context.Context, c *pgx.Conn, add func(b *pgx.Batch)) error {
 	b := &pgx.Batch{}
 	if d.pooler {
 		b.Queue(setTimeouts, ms(statementTimeout), ms(lockTimeout))
@@ -93,20 +110,43 @@ func (d *db) try(ctx context.Context, add func(b *pgx.Batch)) error {
 	if b.Len() == first {
 		return nil
 	}
-	custom := conn.Conn().PgConn().CustomData()
-	delete(custom, notReplicated)
-	results := conn.SendBatch(ctx, b)
+	results := c.SendBatch(ctx, b)
 	done, err := read(b, results)
 	if closeErr := results.Close(); err == nil {
 		err = closeErr
 	}
-	if err == nil && custom[notReplicated] != nil {
-		return unknownError{errors.New("the server stopped waiting for the synchronous standby")}
+	return outcome(err, done)
+}
+
+// interactive runs f between begin and commit.
+func (d *db) interactive(ctx context.Context, c *pgx.Conn, f func(context.Context, pgx.Tx) error) error {
+	tx, err := c.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if d.pooler {
+		_, err = tx.Exec(ctx, setTimeouts, ms(statementTimeout), ms(lockTimeout))
+	}
+	if err == nil {
+		err = f(ctx, tx)
 	}
 	if err != nil {
-		err = outcome(err, done)
+		// If the connection does not work, the server rolls back by itself.
+		_ = tx.Rollback(context.WithoutCancel(ctx))
+		return err
 	}
-	return err
+	return outcome(tx.Commit(ctx), true)
+}
+
+// replicated returns err, the outcome of a transaction on c. If the server has not waited
+// for the synchronous standby, the outcome is unknown: a failover may lose the transaction.
+func replicated(c *pgx.Conn, err error) error {
+	custom := c.PgConn().CustomData()
+	if custom[notReplicated] == nil {
+		return err
+	}
+	delete(custom, notReplicated)
+	return unknownError{errors.New("the server did not wait for the synchronous standby")}
 }
 
 // read reads the results of the statements. done reports whether all of them succeeded;
@@ -132,7 +172,7 @@ func read(b *pgx.Batch, results pgx.BatchResults) (done bool, err error) {
 // outcome returns err, as an unknownError if the transaction may be committed. done
 // reports whether all statements had succeeded.
 func outcome(err error, done bool) error {
-	if pgconn.SafeToRetry(err) {
+	if err == nil || pgconn.SafeToRetry(err) {
 		return err // nothing was sent
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
@@ -152,21 +192,25 @@ func outcome(err error, done bool) error {
 }
 
 // succeeded and failed record whether the database can be used. failed returns the error
-// of the Store for err.
+// of the Store for err. impatient means that the caller has ended the transaction so early
+// that this says nothing about the database.
 func (d *db) succeeded() {
-	if d.down.Swap(nil) != nil {
+	if d.down.Load() != nil && d.down.Swap(nil) != nil {
 		d.log.Info("the database can be used again")
 	}
 }
 
-func (d *db) failed(err error) error {
+func (d *db) failed(err error, impatient bool) error {
 	if d.ctx.Err() != nil {
 		return queue.ErrClosed
 	}
 	_, unknown := errors.AsType[unknownError](err)
 	e := newError(err, unknown)
-	if e.cause == context.Canceled && !unknown {
-		return e // says nothing about the database
+	if impatient {
+		return e
+	}
+	if e.cause == context.DeadlineExceeded {
+		e.kind = queue.ErrUnavailable
 	}
 	if e.kind != nil && d.down.Swap(e) == nil {
 		d.log.Error("the database cannot be used", "err", e)

@@ -58,17 +58,16 @@ func newError(err error, unknown bool) *dbError {
 		e.kind, e.cause = kindOf(pg), pg
 		return e
 	}
-	if _, ok := errors.AsType[*standbyError](err); ok {
-		e.kind = queue.ErrUnavailable
-		return e
-	}
 	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, ended) {
 			e.cause = ended
 		}
 	}
-	if unknown || isConnectionError(err) {
+	switch {
+	case unknown || isConnectionError(err):
 		e.kind = queue.ErrUnavailable
+	case e.cause == nil:
+		e.cause = err // not of the database: a content cannot be read, for example
 	}
 	return e
 }
@@ -152,8 +151,11 @@ func isConnectionError(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return kindOf(pg) == queue.ErrUnavailable
 	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+	if isConnect(err) {
 		return true
+	}
+	if _, ok := errors.AsType[*settingError](err); ok {
+		return true // found while connecting: after Open, it may become right again
 	}
 	return errors.Is(err, pgconn.ErrConnClosed) || pgconn.SafeToRetry(err) || pgconn.Timeout(err) ||
 		isNetError(err)

@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // schemaVersion is the version of the tables that this package uses: the number of the
@@ -44,7 +46,7 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after Commit it does nothing
+	defer tx.Rollback(context.WithoutCancel(ctx))
 	if _, err := tx.Exec(ctx, lockMigration, int64(migrationLock)); err != nil {
 		return err
 	}
@@ -53,7 +55,7 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 		return err
 	}
 	if _, err := tx.Exec(ctx, createVersion, pgx.QueryExecModeSimpleProtocol); err != nil {
-		return err
+		return mayNot(err, version)
 	}
 	for v := version + 1; v <= schemaVersion; v++ {
 		sql, err := schemaFiles.ReadFile(fmt.Sprintf("schema/%03d.sql", v))
@@ -61,13 +63,26 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 		if _, err := tx.Exec(ctx, string(sql), pgx.QueryExecModeSimpleProtocol); err != nil {
-			return fmt.Errorf("schema version %d: %w", v, err)
+			return mayNot(err, version)
 		}
 		if _, err := tx.Exec(ctx, recordVersion, v); err != nil {
 			return err
 		}
 	}
 	return tx.Commit(ctx)
+}
+
+// mayNot explains err if the role may not change the tables.
+func mayNot(err error, version int) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pg.Code != "42501" {
+		return err
+	}
+	have := "the database has no tables of the queue"
+	if version > 0 {
+		have = fmt.Sprintf("the tables have version %d and must be changed to version %d", version, schemaVersion)
+	}
+	return &settingError{have + ", but this role may not do that (" + pg.Message + "): call Migrate with the role that owns the schema bridgehead"}
 }
 
 // currentVersion returns the version of the tables, 0 if there are none. It refuses

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -12,6 +13,9 @@ import (
 
 // closeTimeout is how long Close waits for the database.
 const closeTimeout = 15 * time.Second
+
+// longestWait is the longest wait of Open before it tries again.
+const longestWait = 5 * time.Second
 
 // Open opens the queue in the database at url, and creates its tables if there are none.
 // url is a connection URL or string as for libpq. nil options mean the defaults.
@@ -37,6 +41,23 @@ func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 	return s, nil
 }
 
+// Migrate creates the tables of the queue in the database at url, or changes them to the
+// version of this package, as [Open] does. It is for a database in which the role of the
+// relay may not create tables: Migrate then uses the role that owns them, before the
+// relay is started. See grants.sql for the privileges of the other role.
+func Migrate(ctx context.Context, url string, o *Options) error {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return err
+	}
+	d, err := openDB(ctx, url, &opts)
+	if err != nil {
+		return err
+	}
+	d.close()
+	return nil
+}
+
 // start starts the parts of the Store, in this order.
 func (s *Store) start(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{
@@ -56,12 +77,10 @@ func openDB(ctx context.Context, url string, o *Options) (*db, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	d, err := newDB(cfg, o)
 	if err != nil {
-		return nil, newError(err, false)
+		return nil, err
 	}
-	d := &db{pool: pool, pooler: o.Pooler, log: o.Logger}
-	d.ctx, d.cancel = context.WithCancel(context.Background())
 	if err := d.prepare(ctx); err != nil {
 		d.close()
 		return nil, err
@@ -69,9 +88,22 @@ func openDB(ctx context.Context, url string, o *Options) (*db, error) {
 	return d, nil
 }
 
+// newDB returns a db that has not connected yet.
+func newDB(cfg *pgxpool.Config, o *Options) (*db, error) {
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	if err != nil {
+		return nil, newError(err, false)
+	}
+	d := &db{pool: pool, pooler: o.Pooler, log: o.Logger}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d, nil
+}
+
 // prepare migrates the tables as soon as the database can be used.
 func (d *db) prepare(ctx context.Context) error {
-	for wait := 500 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+	var last *dbError
+	var logged time.Time
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, longestWait) {
 		err := d.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return migrate(ctx, c.Conn()) })
 		if err == nil {
 			return nil
@@ -79,16 +111,22 @@ func (d *db) prepare(ctx context.Context) error {
 		if bad, ok := errors.AsType[*settingError](err); ok {
 			return bad
 		}
+		if ctx.Err() != nil {
+			if last == nil {
+				last = newError(err, false)
+			}
+			return fmt.Errorf("%w (%w)", last, ctx.Err())
+		}
 		e := newError(err, false)
 		if e.kind != queue.ErrUnavailable || isWrongSetting(err) {
 			return e
 		}
-		if ctx.Err() == nil {
+		if last == nil || last.text != e.text || time.Since(logged) > time.Minute {
 			d.log.Warn("waiting for the database", "err", e)
+			logged = time.Now()
 		}
-		if !sleep(ctx, wait) {
-			return errors.Join(e, ctx.Err())
-		}
+		last = e
+		sleep(ctx, wait)
 	}
 }
 
