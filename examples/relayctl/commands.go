@@ -36,6 +36,7 @@ func commands() []command {
 		suspendCommand, resumeCommand, retryCommand, redirectCommand, removeCommand, resubmitCommand, expireCommand,
 		exportCommand, replayCommand,
 		trackCommand, sessionsCommand, watchCommand,
+		nodesCommand, drainCommand, undrainCommand,
 		explainCommand, probeCommand, checkCommand, compareCommand,
 	}
 }

@@ -44,6 +44,7 @@ var showCommand = command{
 type messageDetail struct {
 	message
 	MessageID, Helo, Protocol, Identity string
+	Node                                string
 	Release                             time.Time
 	RecipientStates                     []recipient
 	Trace                               []hop
@@ -82,6 +83,7 @@ func showMessage(s *session, doc document) error {
 	s.field("Client", strings.TrimSpace(m.Helo+" "+bracketed(m.Client)))
 	s.field("Account", m.Identity)
 	s.field("Connector", strings.TrimSpace(m.Connector+" "+m.Protocol))
+	s.field("Leased by", m.Node)
 	for _, hop := range m.Queues {
 		s.field("Queue", hop.Key)
 	}

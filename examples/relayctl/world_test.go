@@ -25,6 +25,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -52,6 +53,7 @@ type world struct {
 	queue *queue.Queue
 	smtp  string // the address of the relay
 	inbox *smtptest.Inbox
+	nodes *clustertest.Cluster // that share the store of newCluster
 	dir   string
 
 	url, token, tokenFile, socket string
@@ -64,7 +66,24 @@ type world struct {
 // console.
 func newWorld(t *testing.T, change func(*console.Console)) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), closed: map[string]bool{}}
+	return newWorldOf(t, nil, change)
+}
+
+// newCluster starts the relay as the node a of a cluster. b is silent, and c was
+// stopped while it drained.
+func newCluster(t *testing.T) *world {
+	t.Helper()
+	started := time.Now().Add(-time.Hour)
+	return newWorldOf(t, clustertest.New(
+		queue.Node{Name: "a", State: queue.NodeAlive, This: true, Started: started, Silent: 3 * time.Second, Leased: 5, Info: map[string]string{"version": "v0.1.0", "host": "a.example.com"}},
+		queue.Node{Name: "b", State: queue.NodeSilent, Started: started, Silent: 12 * time.Second, Leased: 7},
+		queue.Node{Name: "c", State: queue.NodeStopped, Silent: 2 * time.Minute, Draining: queue.Draining{By: "vera", Reason: "a new \x1b disk", Since: started}},
+	), nil)
+}
+
+func newWorldOf(t *testing.T, nodes *clustertest.Cluster, change func(*console.Console)) *world {
+	t.Helper()
+	w := &world{nodes: nodes, t: t, dir: t.TempDir(), closed: map[string]bool{}}
 	host := smtptest.NewServer(t, &smtpserver.Server{Agents: []smtpserver.Agent{{Name: "closed", Rcpt: w.refuse}}})
 	w.inbox = host.Inbox
 	_, port, _ := net.SplitHostPort(host.Addr)
@@ -88,6 +107,12 @@ func newWorld(t *testing.T, change func(*console.Console)) *world {
 	}
 	router := &routing.Router{Table: table}
 	w.queue = &queue.Queue{Store: store, Deliverer: router}
+	if nodes != nil {
+		w.queue.Store = struct {
+			*spool.Spool
+			*clustertest.Cluster
+		}{store, nodes}
+	}
 	srv := &smtpserver.Server{Name: "incoming", ContentFile: store.CreateFile}
 	gate := &policy.Gate{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Queue: w.queue}
 	if err := gate.Install(srv); err != nil {
