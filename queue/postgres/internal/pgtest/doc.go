@@ -1,16 +1,25 @@
-// Package pgtest runs real PostgreSQL servers for tests. Only tests import it.
-//
-//	url := pgtest.Database(t) // an empty database
-//
-// All tests of a test program share one server, which the first call starts. A test
-// that disturbs the server starts one of its own:
-//
-//	server := pgtest.Start(t)
-//	url := server.Database(t)
-//	server.Kill9(t)
-//
-// The data is on a disk, and fsync is on. PostgreSQL refuses to run as root: if the
-// test is root, the servers run as the user postgres or nobody.
-//
-// The servers end with the test program, however it ends: see keeper.go.
+// Package pgtest has the tests of the package internal/pgtest that need a client of
+// PostgreSQL. The core module has none.
 package pgtest
+
+import (
+	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
+)
+
+// Tests use the package internal/pgtest; these names are for the time until they do.
+type (
+	Server = pgtest.Server
+	Proxy  = pgtest.Proxy
+	Fault  = pgtest.Fault
+)
+
+const (
+	User     = pgtest.User
+	Password = pgtest.Password
+)
+
+func Database(t testing.TB) string                   { t.Helper(); return pgtest.Database(t) }
+func Shared(t testing.TB) *Server                    { t.Helper(); return pgtest.Shared(t) }
+func Start(t testing.TB, settings ...string) *Server { t.Helper(); return pgtest.Start(t, settings...) }

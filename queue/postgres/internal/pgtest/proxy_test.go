@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/queue/postgres/internal/pgtest"
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/jackc/pgx/v5"
 )
 

@@ -3,7 +3,7 @@ package pgtest_test
 import (
 	"testing"
 
-	"github.com/bridgehead-mail/bridgehead/queue/postgres/internal/pgtest"
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 )

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bridgehead-mail/bridgehead/queue/postgres/internal/pgtest"
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 )
 
 // What was committed on the primary is on the synchronous standby.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bridgehead-mail/bridgehead/queue/postgres/internal/pgtest"
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/jackc/pgx/v5"
 )
 

@@ -1,13 +1,13 @@
+//go:build unix
+
 package pgtest
 
 import (
-	"context"
 	"fmt"
 	"net/url"
 	"testing"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
-	"github.com/jackc/pgx/v5"
 )
 
 // standbyName is the name under which a standby connects to its primary.
@@ -43,21 +43,15 @@ func (s *Server) follow(t testing.TB) *Server {
 
 func (s *Server) awaitReplica(t testing.TB, condition string) {
 	t.Helper()
-	peers.Await(t, "a standby in pg_stat_replication", func() (found bool) {
-		s.admin(t, func(c *pgx.Conn) error {
-			return c.QueryRow(context.Background(), "select exists (select from pg_stat_replication where state = 'streaming' and "+condition+")").Scan(&found)
-		})
-		return found
+	peers.Await(t, "a standby in pg_stat_replication", func() bool {
+		return s.admin(t, "select exists (select from pg_stat_replication where state = 'streaming' and "+condition+")") == "t"
 	})
 }
 
 // Promote makes a standby the primary. The old primary must have been stopped.
 func (s *Server) Promote(t testing.TB) {
 	t.Helper()
-	s.admin(t, func(c *pgx.Conn) error {
-		_, err := c.Exec(context.Background(), "select pg_promote()")
-		return err
-	})
+	s.admin(t, "select pg_promote()")
 	s.prepare(t)
 }
 

@@ -1,15 +1,14 @@
+//go:build unix
+
 package pgtest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"strconv"
 	"syscall"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Shutdown ends the server in an orderly way, but without waiting for its clients
@@ -76,23 +75,17 @@ func (s *Server) signalAll(t testing.TB, sig syscall.Signal) {
 // number.
 func (s *Server) Terminate(t testing.TB) (n int) {
 	t.Helper()
-	s.admin(t, func(c *pgx.Conn) error {
-		return c.QueryRow(context.Background(), `select count(pg_terminate_backend(pid)) from pg_stat_activity
-			where backend_type = 'client backend' and pid <> pg_backend_pid()`).Scan(&n)
-	})
+	n, err := strconv.Atoi(s.admin(t, `select count(pg_terminate_backend(pid)) from pg_stat_activity
+		where backend_type = 'client backend' and pid <> pg_backend_pid()`))
+	check(t, err)
 	return n
 }
 
 // Set changes settings of the running server (alter system), for example "fsync = off".
 func (s *Server) Set(t testing.TB, settings ...string) {
 	t.Helper()
-	s.admin(t, func(c *pgx.Conn) error {
-		for _, setting := range settings {
-			if _, err := c.Exec(context.Background(), "alter system set "+setting); err != nil {
-				return err
-			}
-		}
-		_, err := c.Exec(context.Background(), "select pg_reload_conf()")
-		return err
-	})
+	for _, setting := range settings {
+		s.admin(t, "alter system set "+setting)
+	}
+	s.admin(t, "select pg_reload_conf()")
 }

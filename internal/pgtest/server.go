@@ -1,7 +1,8 @@
+//go:build unix
+
 package pgtest
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"net"
@@ -14,10 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
-	"github.com/jackc/pgx/v5"
 )
 
 // User is the owner of the databases. It is not a superuser. Password is its password
@@ -29,11 +28,12 @@ const (
 
 // A Server is a running PostgreSQL.
 type Server struct {
-	keeper *keeper
-	bin    string // the folder of the programs
-	dir    string // data, log, the unix socket
-	port   int
-	cmd    *exec.Cmd // postgres; nil while it does not run
+	keeper  *keeper
+	bin     string // the folder of the programs
+	version int    // the major version, or 0 if it is not known
+	dir     string // data, log, the unix socket
+	port    int
+	cmd     *exec.Cmd // postgres; nil while it does not run
 }
 
 var shared struct {
@@ -110,6 +110,7 @@ func newServer(t testing.TB, bin string) *Server {
 	_, port, err := net.SplitHostPort(peers.FreeAddr(t))
 	check(t, err)
 	s := &Server{keeper: shared.keeper, bin: bin}
+	s.version, _ = strconv.Atoi(filepath.Base(filepath.Dir(bin))) // /usr/lib/postgresql/15/bin
 	s.port, err = strconv.Atoi(port)
 	check(t, err)
 	s.dir = s.keeper.folder(t, strconv.Itoa(shared.servers))
@@ -183,39 +184,26 @@ func (s *Server) ended() bool {
 }
 
 func (s *Server) answers() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	c, err := pgx.Connect(ctx, s.socket("postgres", "postgres"))
-	if err != nil {
-		return false
-	}
-	c.Close(ctx)
-	return true
+	return s.keeper.command(s.bin+"/pg_isready", "-q", "-h", s.dir, "-p", strconv.Itoa(s.port)).Run() == nil
 }
 
 // prepare creates the user of the tests, unless it exists or the server is a standby.
 func (s *Server) prepare(t testing.TB) {
 	t.Helper()
-	s.admin(t, func(c *pgx.Conn) error {
-		var ready bool
-		err := c.QueryRow(t.Context(), `select pg_is_in_recovery() or exists (select from pg_roles where rolname = $1)`, User).Scan(&ready)
-		if err != nil || ready {
-			return err
-		}
-		_, err = c.Exec(t.Context(), "create role "+User+" login password '"+Password+"'")
-		return err
-	})
+	if s.admin(t, "select pg_is_in_recovery() or exists (select from pg_roles where rolname = '"+User+"')") == "f" {
+		s.admin(t, "create role "+User+" login password '"+Password+"'")
+	}
 }
 
-// admin calls f with a connection of a superuser.
-func (s *Server) admin(t testing.TB, f func(*pgx.Conn) error) {
+// admin runs an SQL statement as a superuser and returns what psql prints.
+func (s *Server) admin(t testing.TB, sql string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	c, err := pgx.Connect(ctx, s.socket("postgres", "postgres"))
-	check(t, err)
-	defer c.Close(ctx)
-	check(t, f(c))
+	cmd := s.keeper.command(s.bin+"/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", s.socket("postgres", "postgres"), "-c", sql)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", sql, err, out)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // Database creates an empty database that the user [User] owns, and returns its URL by
@@ -224,21 +212,13 @@ func (s *Server) admin(t testing.TB, f func(*pgx.Conn) error) {
 func (s *Server) Database(t testing.TB) (url string) {
 	t.Helper()
 	name := "test_" + strings.ToLower(rand.Text())
-	s.admin(t, func(c *pgx.Conn) error {
-		how := ""
-		if version := c.PgConn().ParameterStatus("server_version"); version >= "15" {
-			how = " strategy wal_log" // without a checkpoint
-		}
-		_, err := c.Exec(context.Background(), "create database "+name+" owner "+User+" template template0"+how)
-		return err
-	})
+	how := ""
+	if s.version >= 15 {
+		how = " strategy wal_log" // without a checkpoint
+	}
+	s.admin(t, "create database "+name+" owner "+User+" template template0"+how)
 	if s == shared.server { // others are removed with all their databases
-		t.Cleanup(func() {
-			s.admin(t, func(c *pgx.Conn) error {
-				_, err := c.Exec(context.Background(), "drop database "+name+" with (force)")
-				return err
-			})
-		})
+		t.Cleanup(func() { s.admin(t, "drop database "+name+" with (force)") })
 	}
 	return s.socket(User, name)
 }
