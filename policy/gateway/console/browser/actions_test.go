@@ -200,6 +200,30 @@ func TestActions(t *testing.T) {
 		t.Errorf("level %s", level)
 	}
 
+	// A node: the store gets the draining, and the page shows it.
+	draining := func(node string) queue.Draining {
+		t.Helper()
+		all, err := w.nodes.Nodes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all[slices.IndexFunc(all, func(n queue.Node) bool { return n.Name == node })].Draining
+	}
+	do("/nodes/drain", action{page: "/nodes", button: `button[aria-label="Drain relay-3"]`, fields: map[string]string{"reason": "a new disk"}})
+	if d := draining("relay-3"); d.Reason != "a new disk" || d.By == "" || d.Off {
+		t.Errorf("draining: %+v", d)
+	}
+	if row := b.row("relay-3"); !strings.Contains(row, "draining by token") || !strings.Contains(row, "a new disk") {
+		t.Errorf("the row of the node: %s", row)
+	}
+	do("/nodes/undrain", action{page: "/nodes", button: `button[aria-label="Undrain relay-3"]`})
+	if d := draining("relay-3"); d != (queue.Draining{}) {
+		t.Errorf("draining: %+v", d)
+	}
+	if row := b.row("relay-3"); strings.Contains(row, "draining") {
+		t.Errorf("the row of the node: %s", row)
+	}
+
 	// Those that change nothing show their result at once.
 	report := func(path, page, want string, steps ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
@@ -275,6 +299,13 @@ func (b *browser) act(console string, a action) {
 	if note := get(b, "note", chromedp.Text(chromedp.CSS("div.note"))); !strings.Contains(note, "Done") || !strings.Contains(note, fields["reason"]) {
 		b.t.Fatalf("%s: the page shows %q", a.button, note)
 	}
+}
+
+// row returns the text of the first row of a table whose text begins with first.
+func (b *browser) row(first string) string {
+	b.t.Helper()
+	return get(b, "row", chromedp.Evaluate[string](fmt.Sprintf(
+		"Array.from(document.querySelectorAll('tbody tr')).find(r => r.innerText.startsWith(%q)).innerText.replaceAll(/\\s+/g, ' ')", first)))
 }
 
 // posts returns the paths of all actions of the API.

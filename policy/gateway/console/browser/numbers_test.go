@@ -112,6 +112,23 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 
+	// The nodes.
+	b.open(w.console + "/nodes")
+	for node, want := range map[string]string{
+		"relay-1": "relay-1 (this node) alive 12 345 2 s ago", "relay-2": "relay-2 alive 321 4 s ago", "relay-3": "relay-3 silent 20 12 s ago",
+		"relay-4": "relay-4 dead 0 3 min ago", "relay-5": "relay-5 stopped 0 1 h ago",
+	} {
+		if row := b.row(node); !strings.HasPrefix(row, want) {
+			t.Errorf("%q, want %q", row, want)
+		}
+	}
+	id := w.id("bob@partner.example")
+	w.nodes.Lease(id, "relay-2")
+	b.open(w.console + "/messages/" + id)
+	if text := b.text(); !strings.Contains(text, "Leased by the node\nrelay-2") {
+		t.Errorf("the page does not have the node of the message:\n%s", text)
+	}
+
 	// The table of ages counts recipients that wait.
 	b.open(w.console + "/age")
 	if total := get(b, "total", chromedp.Text(chromedp.CSS("tbody tr"))); !strings.HasPrefix(strings.Join(strings.Fields(total), " "), "Total 5 5 0") {
@@ -133,6 +150,19 @@ func (b *browser) wantNumbers(page string, want map[string]string) {
 func (b *browser) number(kind, name string) string {
 	b.t.Helper()
 	return get(b, name, chromedp.Evaluate[string](fmt.Sprintf("document.querySelector('[data-%s=%q]').innerText", kind, name)))
+}
+
+// id returns the ID of a message to a recipient.
+func (w *world) id(recipient string) string {
+	w.t.Helper()
+	for m, err := range w.queue.Messages(w.t.Context(), queue.Filter{Recipient: recipient}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return m.ID
+	}
+	w.t.Fatalf("no message to %s", recipient)
+	return ""
 }
 
 // hop returns the next hop of the messages to a recipient.

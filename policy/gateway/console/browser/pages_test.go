@@ -146,6 +146,12 @@ func (w *world) fill(n int) {
 		}
 		return slices.ContainsFunc(infos, func(i queue.QueueInfo) bool { return i.Status == queue.QueueRetry })
 	})
+	for m, err := range w.queue.Messages(w.t.Context(), queue.Filter{}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.nodes.Lease(m.ID, "relay-2")
+	}
 	operator := queue.WithOperator(w.t.Context(), "admin", "the partner moves")
 	if _, err := w.queue.Suspend(operator, queue.Suspension{Domain: "branch1.partner.example", Until: time.Now().Add(time.Hour)}); err != nil {
 		w.t.Fatal(err)

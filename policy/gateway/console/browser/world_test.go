@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/compare"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway/console"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 	"github.com/bridgehead-mail/bridgehead/queue/tracking"
 	"github.com/bridgehead-mail/bridgehead/routing"
@@ -28,11 +30,13 @@ import (
 
 // A world is a relay with its console and the hosts around it. Mail for
 // example.com goes to the server inside, which refuses mail for unknown@ and defers
-// mail for full@. The hosts of the connector partner do not exist.
+// mail for full@. The hosts of the connector partner do not exist. The relay is the node
+// relay-1 of a cluster, of which the other nodes are only shown.
 type world struct {
 	t       *testing.T
 	relay   *gateway.Gateway
 	queue   *queue.Queue
+	nodes   *clustertest.Cluster
 	inside  *smtptest.Server
 	smtp    string // address of the relay
 	console string // URL of the console, without a slash at the end
@@ -65,7 +69,12 @@ func newWorld(t *testing.T, dir string) *world {
 		t.Fatal(err)
 	}
 	router := &routing.Router{Table: table}
-	w := &world{t: t, inside: inside, queue: &queue.Queue{Store: store, Deliverer: router}}
+	cluster := clustertest.New(nodes()...)
+	shared := struct {
+		*spool.Spool
+		*clustertest.Cluster
+	}{store, cluster}
+	w := &world{t: t, inside: inside, queue: &queue.Queue{Store: shared, Deliverer: router}, nodes: cluster}
 	gate := &policy.Gate{Domains: domains, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Queue: w.queue}
 	srv := &smtpserver.Server{Name: "receive", ContentFile: store.CreateFile}
 	if err := gate.Install(srv); err != nil {
@@ -96,6 +105,27 @@ func newWorld(t *testing.T, dir string) *world {
 	w.login = <-url
 	w.console, _, _ = strings.Cut(w.login, "/?")
 	return w
+}
+
+// nodes returns nodes in each state.
+func nodes() []queue.Node {
+	now := time.Now()
+	node := func(name string, state queue.NodeState, started, silent time.Duration, leased int) queue.Node {
+		return queue.Node{
+			Name: name, State: state, Started: now.Add(-started), LastBeat: now.Add(-silent), Silent: silent, Leased: leased,
+			Info: map[string]string{"host": name + ".example.com", "version": "v0.1.0"},
+		}
+	}
+	all := []queue.Node{
+		node("relay-1", queue.NodeAlive, 50*time.Hour, 2*time.Second, 12345),
+		node("relay-2", queue.NodeAlive, 49*time.Hour, 4*time.Second, 321),
+		node("relay-3", queue.NodeSilent, 48*time.Hour, 12*time.Second, 20),
+		node("relay-4", queue.NodeDead, 48*time.Hour, 3*time.Minute, 0),
+		node("relay-5", queue.NodeStopped, 72*time.Hour, time.Hour, 0),
+	}
+	all[0].This = true
+	all[1].Draining = queue.Draining{Node: "relay-2", By: "admin", Reason: "a new kernel <b>now</b> \u202e, and the disk is replaced too", Since: now.Add(-time.Hour)}
+	return all
 }
 
 // start runs the relay until the test ends.
