@@ -23,6 +23,7 @@ type Store struct {
 	clock   clock
 	leases  leases
 	hops    hopIDs
-	hash    addressHash // set by start: see loadSeed
+	hash    addressHash // set by startContent
 	content contentState
+	health  health
 }

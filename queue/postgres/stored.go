@@ -31,9 +31,14 @@ func (s *Store) storedContent(id string, key, size int64, data []byte, sum *int3
 // Reading returns ErrNotFound if the message is not in the database, and ErrDamaged if
 // a chunk is missing or has other bytes than those stored.
 type storedContent struct {
-	store     *Store
+	store     chunkReader
 	id        string
 	key, size int64
+}
+
+// A chunkReader is a Store.
+type chunkReader interface {
+	readChunks(ctx context.Context, id string, key, first, last int64) (slot int16, chunks []chunk, err error)
 }
 
 // Size implements queue.Content.
@@ -84,7 +89,7 @@ func (c *storedContent) ReadAt(p []byte, off int64) (read int, err error) {
 // read returns the chunks from first to last, but not more than readMost.
 //
 // The content of a message may be moved to another slot at any time (see
-// maintenance.go). The query then may see the old slot of the message, but the table
+// slots.go). The query then may see the old slot of the message, but the table
 // of that slot already empty: TRUNCATE is seen by transactions that began before it.
 // Another query sees the new slot. So a chunk is only considered missing if queries
 // do not find it in the same slot.
@@ -141,13 +146,11 @@ order by c.n`
 // readChunks returns the chunks of a message from first to last that the database has,
 // and the slot in which they are.
 func (s *Store) readChunks(ctx context.Context, id string, key, first, last int64) (slot int16, chunks []chunk, err error) {
-	select {
-	case <-s.closed:
-		return 0, nil, queue.ErrClosed
-	default:
+	if err := s.check(ctx); err != nil {
+		return 0, nil, err
 	}
 	found := false
-	err = s.content.tx(ctx, func(b *pgx.Batch) {
+	err = s.db.tx(ctx, func(b *pgx.Batch) {
 		b.Queue(selectChunks, id, key, first, last).Query(func(rows pgx.Rows) error {
 			found, chunks = false, nil
 			for rows.Next() {

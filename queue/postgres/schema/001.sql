@@ -90,12 +90,40 @@ create table bridgehead.content_5 partition of bridgehead.content for values in 
 create table bridgehead.content_6 partition of bridgehead.content for values in (6) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
 create table bridgehead.content_7 partition of bridgehead.content for values in (7) with (autovacuum_enabled = false, toast.autovacuum_enabled = false);
 
--- The slot for the content of new messages. There is one row.
+-- The slot for the content of new messages, and when a node may do the next round of
+-- maintenance. There is one row.
 create table bridgehead.slot (
   one     boolean primary key default true check (one),
-  current smallint not null default 0
+  current smallint not null default 0,
+  next    timestamptz not null default clock_timestamp()
 );
 insert into bridgehead.slot default values;
+
+-- empty_slot truncates the table of a slot if no message refers to it, and returns
+-- whether it did: see slots.go. It is a function so that the locks are not held while a
+-- node, which may hang, is asked what to do next. The caller needs no right to truncate.
+-- The statements that are executed differ in the number of the slot only.
+create function bridgehead.empty_slot(n smallint) returns boolean
+  language plpgsql security definer set search_path = pg_catalog set lock_timeout = '100ms' as $$
+begin
+  -- Each statement must see what was committed before it began.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise 'empty_slot needs transactions that are READ COMMITTED';
+  end if;
+  if n not between 0 and 7 or n = (select current from bridgehead.slot) then
+    return false;
+  end if;
+  -- Wait for the transactions that have stored content in the slot. Readers continue.
+  execute format('lock table bridgehead.content_%s in share mode', n);
+  if exists (select from bridgehead.message where slot = n) then
+    return false;
+  end if;
+  execute format('truncate bridgehead.content_%s', n);
+  return true;
+exception when lock_not_available then
+  return false; -- somebody uses the slot; later
+end $$;
+revoke execute on function bridgehead.empty_slot from public;
 
 -- The secret seed of the hashes of addresses. There is one row.
 create table bridgehead.seed (
