@@ -18,6 +18,9 @@ import (
 
 // config returns the configuration of the pool.
 func (o *Options) config(url string) (*pgxpool.Config, error) {
+	if isURL(url) && strings.Contains(url, "#") {
+		return nil, urlError(nil) // pgx would ignore what follows, the host for example
+	}
 	cfg, err := pgxpool.ParseConfig(withVerifyFull(url))
 	if err != nil {
 		return nil, urlError(err)
@@ -70,13 +73,18 @@ func withVerifyFull(url string) string {
 	if os.Getenv("PGSSLMODE") != "" || hasSSLMode.MatchString(url) {
 		return url
 	}
-	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
+	if !isURL(url) {
 		return url + " sslmode=verify-full"
 	}
 	if strings.Contains(url, "?") {
 		return url + "&sslmode=verify-full"
 	}
 	return url + "?sslmode=verify-full"
+}
+
+// isURL reports whether s is a URL. The other form has words such as host=db.
+func isURL(s string) bool {
+	return strings.HasPrefix(s, "postgres://") || strings.HasPrefix(s, "postgresql://")
 }
 
 // checkTLS refuses a connection to another host that a stranger could read or answer.

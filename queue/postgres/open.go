@@ -190,3 +190,19 @@ func (s *Store) Close() error {
 
 // Closed implements [queue.CloseNotifier].
 func (s *Store) Closed() <-chan struct{} { return s.closed }
+
+// StoreStats implements [queue.StoreReporter]. Its Err is why the database cannot be used,
+// as far as this node knows.
+func (s *Store) StoreStats() queue.StoreStats {
+	stats := queue.StoreStats{Free: -1}
+	select {
+	case <-s.closed:
+		stats.Err = queue.ErrClosed
+		return stats
+	default:
+	}
+	if err := s.db.down.Load(); err != nil {
+		stats.Err = err
+	}
+	return stats
+}

@@ -33,24 +33,31 @@ func (o *Options) checkServer(ctx context.Context, c *pgconn.PgConn) error {
 	if len(results) != 1 || len(results[0].Rows) != 1 {
 		return fmt.Errorf("the server did not answer with its settings")
 	}
-	row := results[0].Rows[0]
-	setting := func(i int) string { return string(row[i]) }
-	version, _ := strconv.Atoi(setting(0))
+	row := make([]string, len(results[0].Rows[0]))
+	for i, value := range results[0].Rows[0] {
+		row[i] = string(value)
+	}
+	return o.checkSettings(row)
+}
+
+// checkSettings checks the answer to serverSettings.
+func (o *Options) checkSettings(row []string) error {
+	version, _ := strconv.Atoi(row[0])
 	switch {
 	case version < minVersion:
 		return &settingError{fmt.Sprintf("the server has version %d of PostgreSQL; it must be %d or later",
 			version/10000, minVersion/10000)}
-	case setting(1) == "true":
+	case row[1] == "true":
 		return &standbyError{"the server is a standby"}
-	case setting(2) == "on":
+	case row[2] == "on":
 		return &standbyError{"the server is read-only"}
-	case setting(3) != "UTF8":
-		return &settingError{"the encoding of the database is " + setting(3) + "; it must be UTF8"}
-	case setting(4) != "read committed":
-		return &settingError{"default_transaction_isolation is " + setting(4) + "; it must be read committed"}
+	case row[3] != "UTF8":
+		return &settingError{"the encoding of the database is " + row[3] + "; it must be UTF8"}
+	case row[4] != "read committed":
+		return &settingError{"default_transaction_isolation is " + row[4] + "; it must be read committed"}
 	}
 	for i, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
-		if setting(5+i) == "off" && !o.LoseMailAtPowerFailure {
+		if row[5+i] == "off" && !o.LoseMailAtPowerFailure {
 			return &settingError{name + " is off: the database may lose accepted mail when the power fails; " +
 				"set it to on"}
 		}
