@@ -213,7 +213,7 @@ func TestActions(t *testing.T) {
 	if d := draining("relay-3"); d.Reason != "a new disk" || d.By == "" || d.Off {
 		t.Errorf("draining: %+v", d)
 	}
-	if row := b.row("relay-3"); !strings.Contains(row, "draining by token") || !strings.Contains(row, "a new disk") {
+	if row := b.row("relay-3"); !strings.HasPrefix(row, "relay-3 silent draining 20") || !strings.Contains(row, "by token since") || !strings.Contains(row, "a new disk") {
 		t.Errorf("the row of the node: %s", row)
 	}
 	do("/nodes/undrain", action{page: "/nodes", button: `button[aria-label="Undrain relay-3"]`})

@@ -115,7 +115,7 @@ func TestNumbers(t *testing.T) {
 	// The nodes.
 	b.open(w.console + "/nodes")
 	for node, want := range map[string]string{
-		"relay-1": "relay-1 (this node) alive 12 345 2 s ago", "relay-2": "relay-2 alive 321 4 s ago", "relay-3": "relay-3 silent 20 12 s ago",
+		"relay-1": "relay-1 (this node) alive 12 345 2 s ago", "relay-2": "relay-2 alive draining 321 4 s ago", "relay-3": "relay-3 silent 20 12 s ago",
 		"relay-4": "relay-4 dead 0 3 min ago", "relay-5": "relay-5 stopped 0 1 h ago",
 	} {
 		if row := b.row(node); !strings.HasPrefix(row, want) {
