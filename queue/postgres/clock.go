@@ -3,6 +3,7 @@ package postgres
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -29,6 +30,8 @@ type clock struct {
 	// Queue and for the database.
 	simulated bool
 	now       time.Time // the simulated time, that of the last Claim or Next
+
+	setBack atomic.Bool // the clock of the database may have been set back: see setback.go
 }
 
 // start sets the clock for a database whose clock was at database when this node's
@@ -50,6 +53,9 @@ func (c *clock) measured(sent, received, database time.Time) (step time.Duration
 	atBegan := database.Add(-middle.Sub(c.began))
 	step = atBegan.Sub(c.database)
 	c.database = atBegan
+	if step < -setBackSlack {
+		c.setBack.Store(true)
+	}
 	return step
 }
 

@@ -72,6 +72,25 @@ func (h *hopIDs) find(ctx context.Context, hop queue.NextHop) (id int32, ok bool
 	return id, ok, nil
 }
 
+// known returns the numbers of those hops that are true and whose numbers are known.
+// It costs no round trip.
+func (h *hopIDs) known(hops map[queue.NextHop]bool) map[int32]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := make(map[int32]bool, len(hops))
+	for hop, ok := range hops {
+		if !ok {
+			continue
+		}
+		if hop == (queue.NextHop{}) {
+			ids[0] = true
+		} else if id, known := h.ids[hop]; known {
+			ids[id] = true
+		}
+	}
+	return ids
+}
+
 func scanID(id *int32, found *bool) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		if *found = rows.Next(); *found {
@@ -120,6 +139,9 @@ func (h *hopIDs) names(ctx context.Context, ids []int32) (map[int32]queue.NextHo
 func (h *hopIDs) learn(hop queue.NextHop, id int32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if hop == (queue.NextHop{}) {
+		return
+	}
 	if h.ids == nil || len(h.ids) >= maxHopIDs || len(h.hops) >= maxHopIDs {
 		h.ids, h.hops = make(map[queue.NextHop]int32), make(map[int32]queue.NextHop)
 	}

@@ -62,6 +62,7 @@ func Migrate(ctx context.Context, url string, o *Options) error {
 func (s *Store) start(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{
 		// Each part is a method start... of its file.
+		s.startClaims,
 		s.startContent,
 	} {
 		if err := part(ctx); err != nil {

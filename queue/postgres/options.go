@@ -38,6 +38,8 @@ type Options struct {
 	LoseMailAtPowerFailure bool
 	// Logger is for what an operator should know. nil is silent.
 	Logger *slog.Logger
+
+	simulated bool // see clock
 }
 
 // withDefaults returns the settings with their defaults.

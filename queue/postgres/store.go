@@ -20,8 +20,10 @@ type Store struct {
 	closeOnce sync.Once
 	closeErr  error
 
+	node    *node
 	clock   clock
 	leases  leases
+	lanes   lanes
 	hops    hopIDs
 	hash    addressHash // set by startContent
 	content contentState

@@ -41,6 +41,10 @@ create table bridgehead.notice (
   hops jsonb
 );
 
+-- The clock of the database in nanoseconds since 1970.
+create function bridgehead.nanos() returns bigint language sql stable as
+  'select (extract(epoch from pg_catalog.statement_timestamp()) * 1000000000)::bigint';
+
 -- A message. Its content is in the table of its slot: see content. The times ready, due and
 -- received are nanoseconds since 1970, because a Store keeps times exactly. ready and
 -- due are by the clock of the database: see clock.go.
@@ -143,7 +147,8 @@ create table bridgehead.damaged (
   id       text collate "C" not null,
   at       timestamptz not null default clock_timestamp(),
   envelope bytea,
-  state    bytea
+  state    bytea,
+  content  bytea
 );
 
 create table bridgehead.suspension (

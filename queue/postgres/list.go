@@ -1,0 +1,125 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// listPage is how many entries List reads at a time.
+const listPage = 1000
+
+const listSQL = `
+select id, hop, prio, due, wait, node, size, received, attempted from bridgehead.message
+where id > $1 and ($2::integer[] is null or hop = any($2)) order by id limit $3`
+
+// List implements [queue.Store]. A message that another node has leased has the number
+// of this node as Schedule.Owner.
+func (s *Store) List(ctx context.Context, q queue.Query) iter.Seq2[*queue.Entry, error] {
+	return func(yield func(*queue.Entry, error) bool) {
+		hops, ok, err := s.queriedHops(ctx, q)
+		for after := q.After; ok && err == nil; {
+			var page []*queue.Entry
+			if page, err = s.listPage(ctx, after, hops); err != nil {
+				break
+			}
+			for _, e := range page {
+				if !yield(e, nil) {
+					return
+				}
+				after = e.ID
+			}
+			ok = len(page) == listPage
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// queriedHops returns the numbers of the hops that q selects, nil for all. ok is false
+// if no message can wait for them.
+func (s *Store) queriedHops(ctx context.Context, q queue.Query) (hops []int32, ok bool, err error) {
+	if err := s.check(ctx); err != nil {
+		return nil, false, err
+	}
+	if q.Hop == nil {
+		return nil, true, nil
+	}
+	for _, hop := range append([]queue.NextHop{*q.Hop}, q.Also...) {
+		id, ok, err := s.hops.find(ctx, hop)
+		if err != nil {
+			return nil, false, err
+		}
+		if ok {
+			hops = append(hops, id)
+		}
+	}
+	return hops, len(hops) > 0, nil
+}
+
+// listPage returns the entries after an ID.
+func (s *Store) listPage(ctx context.Context, after string, hops []int32) ([]*queue.Entry, error) {
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
+	var page []*queue.Entry
+	var ids []int32
+	err := s.db.tx(ctx, func(b *pgx.Batch) {
+		page, ids = nil, nil
+		b.Queue(listSQL, storableText(after), hops, listPage).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				e, hop, err := s.scanEntry(rows)
+				if err != nil {
+					return err
+				}
+				page, ids = append(page, e), append(ids, hop)
+			}
+			return rows.Err()
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	names, err := s.hops.names(ctx, ids)
+	for i, e := range page {
+		e.Schedule.Hop = names[ids[i]]
+	}
+	return page, err
+}
+
+// scanEntry reads the columns of listSQL. hop is the number of the hop.
+func (s *Store) scanEntry(rows pgx.Rows) (e *queue.Entry, hop int32, err error) {
+	var due, node *int64
+	var wait, received int64
+	var prio int16
+	e = new(queue.Entry)
+	if err := rows.Scan(&e.ID, &hop, &prio, &due, &wait, &node, &e.Size, &received, &e.Attempted); err != nil {
+		return nil, 0, err
+	}
+	e.Schedule = s.clock.schedule(due, wait)
+	e.Priority, e.Received = int(prio), timeOf(received)
+	e.Schedule.Owner, e.Schedule.Until = s.holder(e.ID, node)
+	return e, hop, nil
+}
+
+// holder returns Owner and Until of the schedule of a message that a node has leased.
+// Of another node, only that it has the message is known: the message cannot be claimed
+// before that node is dead.
+func (s *Store) holder(id string, node *int64) (owner string, until time.Time) {
+	if node == nil {
+		return "", time.Time{}
+	}
+	if x, ok := s.leases.find(id); ok && !x.ended {
+		return x.schedule.Owner, x.schedule.Until
+	}
+	return fmt.Sprintf("node %x", uint64(*node)), s.clock.queueNow().Add(s.opts.DeadAfter)
+}

@@ -1,0 +1,110 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// Renew implements [queue.Store]. It writes nothing, unless a lease has ended.
+func (s *Store) Renew(ctx context.Context, owner string, until time.Time, ids ...string) (lost []string, err error) {
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	for _, id := range s.leases.renew(owner, until, ids) {
+		x, ok := s.leases.find(id)
+		if !ok || x.schedule.Owner != owner {
+			lost = append(lost, id)
+			continue
+		}
+		number, err := s.regain(ctx, id, x)
+		if err != nil {
+			return nil, err
+		}
+		if number == 0 {
+			lost = append(lost, id)
+			continue
+		}
+		x.schedule.Until = until
+		s.leases.change(id, number, x.schedule)
+	}
+	return lost, nil
+}
+
+// leaseOf returns the number of the lease that owner has on a message, for an Update or a
+// Remove. An owner whose lease has ended leases the message again. The error is
+// ErrLeaseLost if owner has no lease, and ErrNotFound if there is no such message.
+func (s *Store) leaseOf(ctx context.Context, owner, id string) (number int64, err error) {
+	if number, err := s.leases.holds(owner, id); err == nil {
+		return number, nil
+	}
+	// This is rare, so it may cost a round trip.
+	if err := s.settle(ctx); err != nil {
+		return 0, err
+	}
+	if x, ok := s.leases.find(id); ok && owner != "" && x.schedule.Owner == owner {
+		if !x.ended {
+			return x.number, nil
+		}
+		if number, err := s.regain(ctx, id, x); number != 0 || err != nil {
+			return number, err
+		}
+	}
+	exists, err := s.exists(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	if !exists {
+		return 0, queue.ErrNotFound
+	}
+	return 0, queue.ErrLeaseLost
+}
+
+// regainSQL leases a message again if no other owner has leased it since.
+const regainSQL = `
+update bridgehead.message set node = $1, lease = lease + 1
+where id = $2 and lease = $3 and node is null
+returning lease`
+
+// regain leases a message again whose lease x has ended. The number is 0 if another
+// owner has leased it since, or if it is not in the store.
+func (s *Store) regain(ctx context.Context, id string, x lease) (number int64, err error) {
+	node, err := s.node.incarnation()
+	if err != nil {
+		return 0, err
+	}
+	err = s.db.tx(ctx, func(b *pgx.Batch) {
+		number = 0
+		b.Queue(regainSQL, node, id, x.number).Query(func(rows pgx.Rows) error {
+			if rows.Next() {
+				return rows.Scan(&number)
+			}
+			return rows.Err()
+		})
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case number == 0:
+		s.leases.release(id, x.number)
+	default:
+		s.leases.add(id, number, x.schedule)
+	}
+	return number, nil
+}
+
+// exists reports whether a message is in the database.
+func (s *Store) exists(ctx context.Context, id string) (found bool, err error) {
+	if queue.ValidID(id) != nil {
+		return false, nil
+	}
+	err = s.db.tx(ctx, func(b *pgx.Batch) {
+		b.Queue(`select exists (select from bridgehead.message where id = $1)`, id).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&found)
+		})
+	})
+	return found, err
+}
