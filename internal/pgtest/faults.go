@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
 )
 
 // Shutdown ends the server in an orderly way, but without waiting for its clients
@@ -82,10 +84,14 @@ func (s *Server) Terminate(t testing.TB) (n int) {
 }
 
 // Set changes settings of the running server (alter system), for example "fsync = off".
+// It returns when new connections have them, and the others have been told.
 func (s *Server) Set(t testing.TB, settings ...string) {
 	t.Helper()
 	for _, setting := range settings {
 		s.admin(t, "alter system set "+setting)
 	}
+	const loaded = "select pg_conf_load_time()"
+	before := s.admin(t, loaded)
 	s.admin(t, "select pg_reload_conf()")
+	peers.Await(t, "the settings are loaded", func() bool { return s.admin(t, loaded) != before })
 }

@@ -36,7 +36,9 @@ func (o *Options) config(url string) (*pgxpool.Config, error) {
 	}
 	cc.OnNotice = onNotice
 	cc.OnPgError = func(_ *pgconn.PgConn, e *pgconn.PgError) bool { return !isFatal(e) }
-	cc.ValidateConnect = o.checkServer
+	cc.ValidateConnect = func(ctx context.Context, c *pgconn.PgConn) error {
+		return o.checkServer(ctx, c, cc.RuntimeParams["search_path"])
+	}
 	param := func(name, value string) {
 		if _, set := cc.RuntimeParams[name]; !set {
 			cc.RuntimeParams[name] = value

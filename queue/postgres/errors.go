@@ -55,6 +55,9 @@ func newError(err error, unknown bool) *dbError {
 	}
 	e := &dbError{text: errorText(err), unknown: unknown}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		if isPooler(pg) {
+			e.text = noPooler + " (" + e.text + ")"
+		}
 		e.kind, e.cause = kindOf(pg), pg
 		return e
 	}
@@ -121,12 +124,17 @@ func kindOf(pg *pgconn.PgError) error {
 // the password, the name of the database, TLS.
 func isWrongSetting(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return pg.Code == "3D000" || strings.HasPrefix(pg.Code, "28")
+		return pg.Code == "3D000" || strings.HasPrefix(pg.Code, "28") || isPooler(pg)
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
 	return strings.Contains(err.Error(), "server refused TLS connection")
+}
+
+// isPooler reports whether pg is what PgBouncer answers to settings that it cannot pass on.
+func isPooler(pg *pgconn.PgError) bool {
+	return strings.HasPrefix(pg.Message, "unsupported startup parameter")
 }
 
 // isFatal reports whether the server ends the connection with this error.

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/postgres/internal/pgtest"
 	"github.com/jackc/pgx/v5"
 )
 

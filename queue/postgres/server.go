@@ -16,7 +16,7 @@ const minVersion = 130000
 const serverSettings = `select current_setting('server_version_num'), pg_is_in_recovery()::text,
 	current_setting('transaction_read_only'), current_setting('server_encoding'),
 	current_setting('default_transaction_isolation'), current_setting('fsync'),
-	current_setting('full_page_writes'), current_setting('synchronous_commit')`
+	current_setting('full_page_writes'), current_setting('synchronous_commit'), current_setting('search_path')`
 
 // A standbyError says that a server cannot be written now.
 type standbyError struct{ text string }
@@ -24,8 +24,9 @@ type standbyError struct{ text string }
 func (e *standbyError) Error() string { return e.text }
 
 // checkServer returns an error if the server cannot be used. If the URL has several
-// hosts, the next one is tried then.
-func (o *Options) checkServer(ctx context.Context, c *pgconn.PgConn) error {
+// hosts, the next one is tried then. searchPath is the setting that the connection asked
+// for, empty in pooler mode.
+func (o *Options) checkServer(ctx context.Context, c *pgconn.PgConn, searchPath string) error {
 	results, err := c.Exec(ctx, serverSettings).ReadAll()
 	if err != nil {
 		return err
@@ -37,8 +38,15 @@ func (o *Options) checkServer(ctx context.Context, c *pgconn.PgConn) error {
 	for i, value := range results[0].Rows[0] {
 		row[i] = string(value)
 	}
+	if searchPath != "" && row[8] != searchPath {
+		return &settingError{noPooler}
+	}
 	return o.checkSettings(row)
 }
+
+// noPooler is the error if something between the Store and the server drops settings, or
+// does not know them.
+const noPooler = "the server is a connection pooler: set Pooler"
 
 // checkSettings checks the answer to serverSettings.
 func (o *Options) checkSettings(row []string) error {

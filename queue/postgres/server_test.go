@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/postgres/internal/pgtest"
 	"github.com/jackc/pgx/v5"
 )
 
