@@ -201,6 +201,13 @@ type StoreStats struct {
 	// number of new messages in a commit that has some. Both have no Bounds if the
 	// store does not have commits.
 	CommitDuration, CommitMessages Histogram
+	// Figures are further numbers that the store knows, for example "dead_rows". A
+	// name is in lower case, with underscores, and ends with its unit. There are few
+	// names, and they do not change.
+	Figures map[string]float64
+	// Warnings say what an operator should change before the store fails, a
+	// sentence for each. They contain no names of files and no addresses.
+	Warnings []string
 }
 
 // A Schedule has the due time and the lease of a message.

@@ -50,7 +50,7 @@ func (g *Gateway) enter(p phase) { g.phase.Store(int32(p)) }
 //   - relay: Run was called, and the relay is not shutting down.
 //   - queue: it runs, and it is not frozen or draining (queue.Queue.Freeze, Drain).
 //   - store: it can be written. For a Store that is not a queue.StoreReporter,
-//     Sync must succeed.
+//     Sync must succeed. Its Detail has the warnings of a StoreReporter.
 //   - listener, one for each: it is open.
 //
 // Deliveries that wait do not make a relay unhealthy, for example because they are
@@ -101,31 +101,35 @@ func (g *Gateway) storeHealth(ctx context.Context) HealthCheck {
 	if !g.Queue.State().Recording {
 		return checked("store", "the results of deliveries cannot be recorded")
 	}
-	return checked("store", storeFault(g.storeErr(ctx)))
+	st := g.storeStats(ctx)
+	if reason := storeFault(st.Err); reason != "" {
+		return checked("store", reason)
+	}
+	return HealthCheck{Name: "store", OK: true, Detail: strings.Join(st.Warnings, "; ")}
 }
 
-// storeErr returns why the store cannot be written. Only one goroutine at a time asks
-// it: a disk that does not answer may keep it for long.
-func (g *Gateway) storeErr(ctx context.Context) error {
+// storeStats returns why the store cannot be written, or its warnings. Only one goroutine
+// at a time asks it: a disk that does not answer may keep it for long.
+func (g *Gateway) storeStats(ctx context.Context) queue.StoreStats {
 	select {
 	case g.asking() <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return queue.StoreStats{Err: ctx.Err()}
 	}
-	answer := make(chan error, 1)
+	answer := make(chan queue.StoreStats, 1)
 	go func() {
 		defer func() { <-g.asking() }()
 		if r, ok := g.Queue.Store.(queue.StoreReporter); ok {
-			answer <- r.StoreStats().Err
+			answer <- r.StoreStats()
 			return
 		}
-		answer <- g.Queue.Store.Sync(ctx)
+		answer <- queue.StoreStats{Err: g.Queue.Store.Sync(ctx)}
 	}()
 	select {
-	case err := <-answer:
-		return err
+	case st := <-answer:
+		return st
 	case <-ctx.Done():
-		return ctx.Err()
+		return queue.StoreStats{Err: ctx.Err()}
 	}
 }
 

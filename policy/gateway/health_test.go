@@ -207,6 +207,33 @@ func TestHealthOfAnotherStore(t *testing.T) {
 	})
 }
 
+// A warningStore warns, and fails if err is set.
+type warningStore struct {
+	*memory.Store
+	err error
+}
+
+func (s *warningStore) StoreStats() queue.StoreStats {
+	return queue.StoreStats{Err: s.err, Warnings: []string{"it has many dead rows", "a transaction is old"}}
+}
+
+// The warnings of a store are in the health of the relay, which stays ready.
+func TestHealthHasTheWarningsOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		store := &warningStore{Store: &memory.Store{}}
+		r.Queue.Store = store
+		r.run(t)
+		synctest.Wait()
+		if h := r.Health(t.Context()); !h.OK || h.Checks[2].Detail != "it has many dead rows; a transaction is old" {
+			t.Errorf("%+v", h)
+		}
+		wantFaults(t, "with warnings", &r.Gateway)
+		store.err = queue.ErrFull
+		wantFaults(t, "it fails", &r.Gateway, "store: the store is full")
+	})
+}
+
 // On a disk that is really full, and on one that is mounted read-only, /readyz fails
 // because of the store. It succeeds again when the disk is writable again.
 func TestHealthOfARealDisk(t *testing.T) {

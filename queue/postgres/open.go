@@ -195,7 +195,8 @@ func (s *Store) Closed() <-chan struct{} { return s.closed }
 // StoreStats implements [queue.StoreReporter]. Its Err is why the database cannot be used,
 // as far as this node knows.
 func (s *Store) StoreStats() queue.StoreStats {
-	stats := queue.StoreStats{Free: -1}
+	tables := s.health.get()
+	stats := queue.StoreStats{Free: -1, Figures: tables.figures(), Warnings: tables.warnings()}
 	select {
 	case <-s.closed:
 		stats.Err = queue.ErrClosed

@@ -25,7 +25,8 @@
 //     bytes_total, replies_total{stage,enhanced}, duration_seconds{stage},
 //     tls_total{verified}, tls_failures_total.
 //   - store_ has the store, if it is a queue.StoreReporter: writable, free_bytes,
-//     commit_duration_seconds, commit_messages.
+//     commit_duration_seconds, commit_messages, figure{name}, warnings. The text of
+//     the warnings is in the health of the relay.
 //   - nodes{state} and node_ have the nodes, if the store is a queue.Cluster:
 //     node_state{node,state}, node_silent_seconds{node}, node_leased_messages{node},
 //     node_draining{node}. Only the 100 nodes that have reported last have a name

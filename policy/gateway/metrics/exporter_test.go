@@ -169,6 +169,25 @@ func TestNextHops(t *testing.T) {
 	})
 }
 
+// A figureStore has figures and warnings.
+type figureStore struct{ *memory.Store }
+
+func (figureStore) StoreStats() queue.StoreStats {
+	return queue.StoreStats{Free: -1, Figures: map[string]float64{"dead_rows": 12, "bytes": 3.5e9}, Warnings: []string{"a", "b"}}
+}
+
+// The figures and the warnings of a store are exported.
+func TestStoreFigures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text, _ := get(t, &metrics.Exporter{Gateway: runQueue(t, figureStore{new(memory.Store)}, discard{})}, "")
+		for _, line := range []string{`bridgehead_store_figure{name="bytes"} 3.5e+09`, `bridgehead_store_figure{name="dead_rows"} 12`, "bridgehead_store_warnings 2"} {
+			if !strings.Contains(text, "\n"+line+"\n") {
+				t.Errorf("%s is missing in\n%s", line, text)
+			}
+		}
+	})
+}
+
 // BenchmarkScrape measures a whole scrape of a relay that has no mail.
 func BenchmarkScrape(b *testing.B) {
 	g := &gateway.Gateway{Hostname: "relay.example.com", Queue: &queue.Queue{Store: new(memory.Store), Deliverer: discard{}}}

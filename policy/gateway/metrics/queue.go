@@ -82,10 +82,16 @@ func storeStats(b *builder, st queue.StoreStats) {
 	if len(st.CommitMessages.Counts) > 0 {
 		messages = append(messages, histogram(st.CommitMessages))
 	}
+	var figures []Sample
+	for _, name := range slices.Sorted(maps.Keys(st.Figures)) {
+		figures = append(figures, value(st.Figures[name], "name", name))
+	}
 	b.add("store_writable", Gauge, "Whether the store can be written: 1, or 0 if it cannot.", value(flag(st.Err == nil)))
 	b.add("store_free_bytes", Gauge, "Free space of the store's disk.", free...)
 	b.add("store_commit_duration_seconds", HistogramType, "Time that a commit took to reach stable storage.", duration...)
 	b.add("store_commit_messages", HistogramType, "New messages in a commit that has some.", messages...)
+	b.add("store_figure", Gauge, "A further number that the store knows, by its name.", figures...)
+	b.add("store_warnings", Gauge, "What an operator should change before the store fails: the number of warnings.", value(len(st.Warnings)))
 }
 
 // nextHops has the next hops of the last scrape.

@@ -240,7 +240,7 @@ func TestNumbersAreTrue(t *testing.T) {
 		"queue_bad_mail_total": 0, "queue_poison_total": 0, "queue_events_dropped_total": 0,
 		`queue_throttled_total{reason="refused"}`: 0, `queue_throttled_total{reason="busy"}`: 0, `queue_throttled_total{reason="rate"}`: 0, `queue_throttled_total{reason="total_rate"}`: 0,
 
-		"store_writable": 1, "store_commit_duration_seconds_count": float64(r.store.Stats().Commits), "store_commit_messages_sum": 4, // with the report
+		"store_warnings": 0, "store_writable": 1, "store_commit_duration_seconds_count": float64(r.store.Stats().Commits), "store_commit_messages_sum": 4, // with the report
 		`nodes{state="alive"}`: 1, `nodes{state="silent"}`: 0, `nodes{state="dead"}`: 1, `nodes{state="stopped"}`: 1,
 		`node_state{node="a",state="alive"}`: 1, `node_silent_seconds{node="a"}`: 2, `node_leased_messages{node="a"}`: 7, `node_draining{node="a"}`: 0,
 		`node_state{node="b",state="dead"}`: 1, `node_silent_seconds{node="b"}`: 60, `node_leased_messages{node="b"}`: 3, `node_draining{node="b"}`: 1,
