@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -43,6 +44,13 @@ func TestActions(t *testing.T) {
 	// status awaits the status of a message.
 	status := func(id string, want queue.MessageStatus) {
 		t.Helper()
+		defer func() {
+			if t.Failed() {
+				m, err := w.queue.Message(context.Background(), id)
+				queues, _ := w.queue.Queues(context.Background())
+				t.Logf("the message is %+v, %v; the queues are %+v", m, err, queues)
+			}
+		}()
 		peers.Await(t, fmt.Sprintf("%s is %s", id, want), func() bool {
 			m, err := w.queue.Message(t.Context(), id)
 			return err == nil && m.Status == want
