@@ -43,7 +43,7 @@ type Deliverer interface {
 	// one result for each, in the same order. It must return when ctx ends. A
 	// recipient that is not known to be delivered by then is Deferred. If
 	// Deliver has delivered to some recipients and must wait before it returns,
-	// it calls [Progress].
+	// it calls [Progress]. It calls [MayFinish] before an attempt becomes final.
 	Deliver(ctx context.Context, hop NextHop, m *Message, rcpts []*Recipient) []Result
 }
 
@@ -65,6 +65,30 @@ func Early(ctx context.Context) context.Context {
 }
 
 type earlyKey struct{}
+
+// MayFinish reports whether an attempt may become final now. A Deliverer calls it at
+// the last moment: before the end of data in SMTP, before a file gets its name.
+// If the result is not nil, it must end the attempt without delivering, and return
+// Deferred; the attempt then does not count. If the Store is a [Cluster], this
+// prevents that a node delivers a message that another node has taken over. For
+// other Stores the result is always nil.
+//
+// ctx is the context of the Deliver call or derived from it. MayFinish is cheap and
+// returns at once.
+func MayFinish(ctx context.Context) error {
+	if f, ok := ctx.Value(finishKey{}).(func() error); ok {
+		return f()
+	}
+	return nil
+}
+
+// WithMayFinish returns a copy of ctx in which MayFinish calls f. It is for tests of
+// Deliverers.
+func WithMayFinish(ctx context.Context, f func() error) context.Context {
+	return context.WithValue(ctx, finishKey{}, f)
+}
+
+type finishKey struct{}
 
 // A Pacer is a Deliverer that controls when and how fast the Queue serves each
 // next hop. The Queue calls Pace before it delivers mail for a hop. Pace must

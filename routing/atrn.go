@@ -192,7 +192,7 @@ func (t *ReverseSession) deliver(ctx context.Context, j *Job) []queue.Result {
 		return sameResults(len(j.Recipients), notRequested())
 	}
 	m := clientMessage(j)
-	m.Progress = progress(ctx, j)
+	m.Progress, m.MayFinish = progress(ctx, j), queue.MayFinish
 	results := c.Send(ctx, m)
 	broken, delivered := false, false
 	for i := range results {

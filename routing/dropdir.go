@@ -39,8 +39,11 @@ type DropDir struct {
 }
 
 // Deliver implements Transport.
-func (d *DropDir) Deliver(_ context.Context, j *Job) []queue.Result {
-	placed, err := d.write(j)
+func (d *DropDir) Deliver(ctx context.Context, j *Job) []queue.Result {
+	placed, denied, err := d.write(ctx, j)
+	if denied {
+		return sameResults(len(j.Recipients), errorResult(err))
+	}
 	if err != nil {
 		r := queue.Result{Outcome: queue.Unreachable, Err: err, Reply: localError("The message could not be written")}
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
@@ -58,9 +61,18 @@ func (d *DropDir) Deliver(_ context.Context, j *Job) []queue.Result {
 }
 
 // write creates a complete and durable file. placed reports whether the file
-// has its name; if there is an error as well, it may not be durable.
-func (d *DropDir) write(j *Job) (placed bool, err error) {
-	return durable.WriteFile(filepath.Join(d.Dir, dropName(j)), 0o600, func(w io.Writer) error { return d.writeMessage(w, j) })
+// has its name; if there is an error as well, it may not be durable. denied means
+// that queue.MayFinish has returned the error.
+func (d *DropDir) write(ctx context.Context, j *Job) (placed, denied bool, err error) {
+	placed, err = durable.WriteFile(filepath.Join(d.Dir, dropName(j)), 0o600, func(w io.Writer) error {
+		if err := d.writeMessage(w, j); err != nil {
+			return err
+		}
+		err := queue.MayFinish(ctx)
+		denied = err != nil
+		return err
+	})
+	return placed, denied, err
 }
 
 func (d *DropDir) writeMessage(w io.Writer, j *Job) error {

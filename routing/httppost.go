@@ -52,9 +52,14 @@ func (p *HTTPPost) Deliver(ctx context.Context, j *Job) []queue.Result {
 		return sameResults(len(j.Recipients), errorResult(err))
 	}
 	var sent atomic.Bool
+	var denied atomic.Pointer[error]
+	guardBody(ctx, req, &denied)
 	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteRequest: func(i httptrace.WroteRequestInfo) { sent.Store(i.Err == nil) }}))
 	resp, err := p.client().Do(req)
+	if reason := denied.Load(); err != nil && reason != nil {
+		return sameResults(len(j.Recipients), errorResult(*reason))
+	}
 	if err != nil {
 		r := queue.Result{Outcome: queue.Unreachable, Err: err,
 			Reply: smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 1}, Message: "No answer from " + req.URL.Host}}
@@ -96,6 +101,45 @@ func (p *HTTPPost) request(ctx context.Context, j *Job) (*http.Request, error) {
 		}
 	}
 	return req, nil
+}
+
+// guardBody has queue.MayFinish called before the last byte of the body is sent. The
+// request fails if that is not permitted, and denied then has the reason.
+func guardBody(ctx context.Context, req *http.Request, denied *atomic.Pointer[error]) {
+	size, get := req.ContentLength, req.GetBody
+	req.GetBody = func() (io.ReadCloser, error) {
+		body, err := get()
+		return &guardedBody{ReadCloser: body, left: size, mayFinish: func() error {
+			err := queue.MayFinish(ctx)
+			if err != nil {
+				denied.Store(&err)
+			}
+			return err
+		}}, err
+	}
+	req.Body, _ = req.GetBody() // it has no error
+}
+
+// A guardedBody is a body of left bytes that calls mayFinish before the last of
+// them.
+type guardedBody struct {
+	io.ReadCloser
+	left      int64
+	mayFinish func() error
+}
+
+func (b *guardedBody) Read(p []byte) (int, error) {
+	if b.left > 1 && int64(len(p)) >= b.left {
+		p = p[:b.left-1]
+	}
+	if b.left <= 1 {
+		if err := b.mayFinish(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	return n, err
 }
 
 func (p *HTTPPost) client() *http.Client {

@@ -74,6 +74,9 @@ func (p *Pipe) run(ctx context.Context, j *Job, rcpts []*queue.Recipient) queue.
 	if timeout <= 0 {
 		timeout = defaultPipeTimeout
 	}
+	if err := queue.MayFinish(ctx); err != nil {
+		return errorResult(err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
@@ -95,8 +98,11 @@ func (p *Pipe) run(ctx context.Context, j *Job, rcpts []*queue.Recipient) queue.
 	}
 	// A command that does not read all input can still succeed, for example
 	// /bin/true. Its exit status decides, if no other error occurred.
-	feedErr := feed(stdin, j.Message.Content, p.UnixLines)
+	permitted, feedErr := feed(ctx, stdin, j.Message.Content, p.UnixLines, cancel)
 	err = cmd.Wait()
+	if !permitted {
+		return errorResult(feedErr)
+	}
 	if feedErr != nil && ctx.Err() == nil && !isBrokenPipe(feedErr) {
 		return errorResult(fmt.Errorf("message not read: %w", feedErr))
 	}
@@ -131,14 +137,20 @@ func (p *Pipe) args(m *queue.Message, rcpts []*queue.Recipient) ([]string, error
 	return args, nil
 }
 
-// feed writes the message and closes the command's input.
-func feed(w io.WriteCloser, c queue.Content, unixLines bool) error {
+// feed writes the message and closes the command's input, which ends the message.
+// If this is not permitted any more, feed kills the command first.
+func feed(ctx context.Context, w io.WriteCloser, c queue.Content, unixLines bool, kill func()) (permitted bool, err error) {
 	var out io.Writer = w
 	if unixLines {
 		out = &unixWriter{w: w}
 	}
-	_, err := c.WriteTo(out)
-	return errors.Join(err, w.Close())
+	_, err = c.WriteTo(out)
+	denied := queue.MayFinish(ctx)
+	if denied != nil {
+		kill()
+		return false, denied // Wait closes the input when the command has ended
+	}
+	return true, errors.Join(err, w.Close())
 }
 
 // exits maps the exit statuses of sysexits.h to enhanced codes.

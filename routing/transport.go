@@ -18,7 +18,8 @@ import (
 // io.Closer.
 type Transport interface {
 	// Deliver makes one attempt and returns one result for each of
-	// j.Recipients, in the same order. It returns when ctx ends.
+	// j.Recipients, in the same order. It returns when ctx ends. It calls
+	// queue.MayFinish before the delivery becomes final.
 	Deliver(ctx context.Context, j *Job) []queue.Result
 }
 
@@ -53,6 +54,7 @@ func (t smtpTransport) Deliver(ctx context.Context, j *Job) []queue.Result {
 	m.NoWait = true // the Queue waits: Send would keep a delivery slot
 	m.Hurry = queue.Hurry(ctx)
 	m.ReplyContext = ctx
+	m.MayFinish = queue.MayFinish
 	m.Progress = progress(ctx, j)
 	m.Begin = func(rcpts []int, host, addr, tls string) {
 		queue.Transfer(ctx, originalsOf(ctx, pick(j.Recipients, rcpts)), host, addr, tls)

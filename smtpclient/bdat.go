@@ -37,15 +37,8 @@ func (t *transaction) sendBDAT() error {
 			return err
 		}
 	}
-	// The last octet of the chunk is the end of data.
-	if err := c.replaceContext(t.d.m.ReplyContext); err != nil {
-		return err
-	}
-	if err := c.mon.commit(); err != nil {
-		return err
-	}
 	t.appendBDAT(size-int64(first), true)
-	c.content.reset(&c.wire, c.cfg.Timeouts.dataBlock())
+	t.resetContent()
 	c.content.emit(c.out)
 	c.out = c.out[:0]
 	if err := c.content.writeRaw(m, first, !complete); err != nil {

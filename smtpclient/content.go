@@ -52,7 +52,8 @@ type contentWriter struct {
 	size int64 // the size of the content
 	err  error // the connection's error
 
-	reply context.Context // Message.ReplyContext
+	reply     context.Context             // Message.ReplyContext
+	mayFinish func(context.Context) error // Message.MayFinish
 }
 
 func (c *contentWriter) reset(w *wire, block time.Duration) {
@@ -84,25 +85,40 @@ func (c *contentWriter) writeData(m Content) error {
 	if c.midLine {
 		c.emit(crlf)
 	}
+	c.finish()
+	c.emit(lastDot)
+	c.flush()
+	return c.err
+}
+
+// finish is called before the octets are sent that end the data. After an error,
+// they are not sent.
+func (c *contentWriter) finish() {
 	if c.err == nil {
 		c.err = c.w.replaceContext(c.reply)
 	}
 	if c.err == nil {
 		c.err = c.w.mon.commit()
 	}
-	c.emit(lastDot)
-	c.flush()
-	return c.err
+	if c.err == nil && c.mayFinish != nil {
+		if err := c.mayFinish(c.w.ctx); err != nil {
+			c.err = &unfinishedError{err}
+		}
+	}
 }
 
 // writeRaw writes m unchanged for BDAT, beginning with the octet from. If end is
-// true, it adds CRLF.
+// true, it adds CRLF. If it returns an error, the last octet was not sent.
 func (c *contentWriter) writeRaw(m Content, from int, end bool) error {
-	if err := c.writeAll(m, &rawWriter{c, from}); err != nil {
+	w := &rawWriter{c: c, skip: from, keep: !end}
+	if err := c.writeAll(m, w); err != nil {
 		return err
 	}
+	c.finish()
 	if end {
 		c.emit(crlf)
+	} else {
+		c.emit(w.last)
 	}
 	c.flush()
 	return c.err
@@ -185,19 +201,25 @@ func (c *contentWriter) settle() error {
 }
 
 // rawWriter writes pieces unchanged. It skips the first octets, which were sent
-// before.
+// before. If keep is true, it does not write the last octet but keeps it in last.
 type rawWriter struct {
 	c    *contentWriter
 	skip int
+	keep bool
+	last []byte
 }
 
 func (r *rawWriter) Write(p []byte) (int, error) {
 	if err := r.c.count(len(p)); err != nil {
 		return 0, err
 	}
-	n := min(r.skip, len(p))
+	n, end := min(r.skip, len(p)), len(p)
 	r.skip -= n
-	r.c.emit(p[n:])
+	if r.keep && r.c.n == r.c.size && end > n {
+		end--
+		r.last = []byte{p[end]} // p is not valid later
+	}
+	r.c.emit(p[n:end])
 	return len(p), r.c.settle()
 }
 

@@ -14,14 +14,20 @@ func (t *transaction) sendData() error {
 	if c.buffered() {
 		return &ProtocolError{Phase: "DATA", Problem: "unexpected reply before the content was sent"}
 	}
-	c.content.reset(&c.wire, c.cfg.Timeouts.dataBlock())
-	c.content.reply = t.d.m.ReplyContext
+	t.resetContent()
 	if err := c.content.writeData(t.d.m.Content); err != nil {
 		return t.refusalBehind(err)
 	}
 	t.endSent()
 	c.log.content(t.d.m.Content.Size())
 	return t.replies()
+}
+
+// resetContent prepares the writing of the content.
+func (t *transaction) resetContent() {
+	c := t.c
+	c.content.reset(&c.wire, c.cfg.Timeouts.dataBlock())
+	c.content.reply, c.content.mayFinish = t.d.m.ReplyContext, t.d.m.MayFinish
 }
 
 // endSent notes that the end of data was sent. From now on the host may have the
@@ -80,7 +86,7 @@ func (t *transaction) replies() error {
 // may reply with the reason before it closes the connection.
 func (t *transaction) refusalBehind(cause error) error {
 	c := t.c
-	if c.ctx.Err() != nil || c.content.err == nil {
+	if c.ctx.Err() != nil || c.content.err == nil || isUnfinished(cause) {
 		return cause // the failure is on our side
 	}
 	r, err := c.readReply("data", time.Second)

@@ -122,7 +122,7 @@ func (d *delivery) fail(c *Client, err error) {
 	switch {
 	case errors.As(err, &unsafe):
 		f, outcome = final, Failure
-	case errors.Is(err, errContent) || errors.Is(err, errAttemptTime) || contextual(err):
+	case errors.Is(err, errContent) || errors.Is(err, errAttemptTime) || contextual(err) || isUnfinished(err):
 		f = final // another host would not help
 	}
 	if _, ok := err.(*refusedError); ok {
@@ -189,6 +189,17 @@ func (e *refusedError) Unwrap() error { return e.reply }
 // errContent means that the content of the message cannot be read.
 var errContent = errors.New("content cannot be read")
 
+// unfinishedError means that Message.MayFinish did not permit the end of data.
+type unfinishedError struct{ err error }
+
+func (e *unfinishedError) Error() string { return "the end of data was not sent: " + e.err.Error() }
+func (e *unfinishedError) Unwrap() error { return e.err }
+
+func isUnfinished(err error) bool {
+	var e *unfinishedError
+	return errors.As(err, &e)
+}
+
 // contextual reports whether err comes from the end of a context.
 func contextual(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded)
@@ -215,7 +226,7 @@ func brokenReply(c *Client, err error) *smtp.SMTPError {
 		return ownReply(554, 5, 5, 4, unsafe.Error())
 	case errors.Is(err, errContent):
 		return ownReply(451, 4, 3, 0, "message content cannot be read")
-	case contextual(err):
+	case contextual(err), isUnfinished(err):
 		return ownReply(451, 4, 3, 2, "delivery was interrupted")
 	case errors.As(err, &proto):
 		return ownReply(451, 4, 5, 0, fmt.Sprintf("%s: %v", at, err))

@@ -86,6 +86,15 @@ type Message struct {
 	// the slices. Send waits for it.
 	Progress func(rcpts []int, results []Result)
 
+	// MayFinish, if not nil, is called at the last moment before the delivery
+	// becomes final: before the final dot, or before the last octet of the last
+	// chunk (BDAT). ctx is ReplyContext if that is set, otherwise it is derived from
+	// the context of Send. If MayFinish returns an error, Send does not send the
+	// end of data and closes the session, so that the host discards the message.
+	// The recipients without a result are then Deferred with this error, and no
+	// other host is tried. MayFinish must return at once.
+	MayFinish func(ctx context.Context) error
+
 	// ReplyContext, if not nil, replaces the context of Send when the end of
 	// data is sent. After that, only the end of ReplyContext cancels the
 	// delivery. At that time the host may have accepted the message already. If
