@@ -28,10 +28,11 @@ const (
 	LimitTotalRate                         // Limits.Rate
 	LimitUnresponsive                      // the part of Limits.Deliveries for hosts that do not answer
 	LimitActive                            // Limits.Active, or the share of it of the connector or of the next hop
+	LimitDrained                           // the node drains: the other nodes deliver (Cluster.Drain)
 )
 
 var limitNames = [...]string{"none", "stopped", "store", "paused", "suspended", "schedule", "retry", "probe", "alone", "concurrency",
-	"pacer concurrency", "rate", "host", "deliveries", "total rate", "unresponsive hosts", "active"}
+	"pacer concurrency", "rate", "host", "deliveries", "total rate", "unresponsive hosts", "active", "drained"}
 
 // String returns a short name, for example "concurrency" or "total rate". The
 // names do not change.
@@ -54,7 +55,7 @@ type Limit struct {
 
 // limitKinds are the limits of the scheduler.
 var limitKinds = [...]LimitKind{sched.NoLimit: LimitNone, sched.NotRunning: LimitStopped, sched.StoreBroken: LimitStore,
-	sched.IsPaused: LimitPaused, sched.IsSuspended: LimitSuspended, sched.IsClosed: LimitSchedule, sched.RetryWait: LimitRetry,
+	sched.IsPaused: LimitPaused, sched.IsDrained: LimitDrained, sched.IsSuspended: LimitSuspended, sched.IsClosed: LimitSchedule, sched.RetryWait: LimitRetry,
 	sched.Probing: LimitProbe, sched.Alone: LimitAlone, sched.Concurrency: LimitConcurrency, sched.PaceConcurrency: LimitPacerConcurrency,
 	sched.HopRate: LimitRate, sched.HostConnections: LimitHost, sched.Deliveries: LimitDeliveries, sched.TotalRate: LimitTotalRate,
 	sched.SilentShare: LimitUnresponsive, sched.ActiveShare: LimitActive}
@@ -101,6 +102,8 @@ func (q *Queue) limitText(kind LimitKind, i *QueueInfo, limits HopLimits) string
 		return "The store cannot record deliveries"
 	case LimitPaused:
 		return "Deliveries are paused"
+	case LimitDrained:
+		return "This node drains: the other nodes deliver"
 	case LimitSuspended:
 		return "Suspended: " + i.Suspension.describe()
 	case LimitSchedule:

@@ -86,10 +86,10 @@ func (s *Scheduler) nextAlone() Decision {
 	for p := a.parts.pop(); p != nil; p = a.parts.pop() {
 		h := p.Hop
 		switch {
-		case p.Msg.ordered:
+		case p.Msg.ordered, p.Msg.lost:
 			s.endOrdered(s.now, p)
 			continue
-		case h.dead || h.shut():
+		case h.dead || h.shut() || s.drained:
 			s.putBack(p)
 			continue
 		}

@@ -82,7 +82,7 @@ func (s *Scheduler) claim(now time.Time) (*Query, bool) {
 	return q, true
 }
 
-// admit makes a message active, unless the driver has stopped.
+// admit makes a message active, unless the driver has stopped or drains.
 func (s *Scheduler) admit(now time.Time, m *Message) bool {
 	if before := s.active[m.ID]; before != nil {
 		// Its record was released a moment ago, and is not forgotten yet; or
@@ -92,8 +92,9 @@ func (s *Scheduler) admit(now time.Time, m *Message) bool {
 		s.noProbe(now, m)
 		return true
 	}
-	if !s.running {
+	if !s.running || s.drained {
 		s.memory -= m.Size
+		s.noProbe(now, m)
 		return false
 	}
 	s.active[m.ID] = m

@@ -39,6 +39,8 @@
 //   - due.go: what the driver's loop must do, and when.
 //   - claim.go, lease.go: claims and leases.
 //   - suspect.go, alone.go: messages that were active when the process died.
+//   - node.go: what happens to the messages of a node when it drains or has lost
+//     its leases.
 //   - lifetime.go: when a recipient is retried, when its sender gets a delay
 //     notice, and when it expires.
 package sched

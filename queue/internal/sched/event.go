@@ -136,7 +136,7 @@ func (s *Scheduler) Stored(due time.Time) {
 }
 
 // Arrived makes a leased message active whose place was reserved. It returns
-// false when the driver has stopped: the lease must then be given back.
+// false when the driver has stopped or drains: the lease must then be given back.
 func (s *Scheduler) Arrived(now time.Time, m *Message) bool {
 	s.now = now
 	s.reserved--
@@ -179,10 +179,10 @@ func (s *Scheduler) Way(now time.Time, m *Message, key Key, limits HopLimits, p 
 	s.now = now
 	h = s.hopFor(now, key, limits)
 	s.setPace(now, h, p, m.asks)
-	if m.ordered {
+	if m.ordered || m.lost {
 		return nil, false
 	}
-	return h, !h.dead && !h.shut() && s.hasRoom(m, h)
+	return h, !h.dead && !h.shut() && !s.drained && s.hasRoom(m, h)
 }
 
 // Queue puts a new part of a message into its hop's queue.
@@ -206,6 +206,9 @@ func (s *Scheduler) Routed(now time.Time, m *Message) {
 // result is when to look at them again if their message waits for several hops.
 func (s *Scheduler) Returned(now time.Time, h *Hop) (again time.Time) {
 	again = now.Add(LookAgain)
+	if s.drained {
+		again = now // another node can deliver it at once
+	}
 	if h.dead && h.retryAt.After(now) {
 		again = h.retryAt
 	}

@@ -101,7 +101,7 @@ func (w *world) checkMessage(id string, m *Message, parts map[*Part]int, left, u
 		case r.ended:
 		case r.waiting:
 			waiting++
-		case r.part != nil && parts[r.part] == 0 && m.ordered: // ended without an attempt
+		case r.part != nil && parts[r.part] == 0 && (m.ordered || m.lost): // ended without an attempt
 			r.waiting, r.part = true, nil
 			waiting++
 		case r.part != nil:

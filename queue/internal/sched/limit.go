@@ -10,6 +10,7 @@ const (
 	NotRunning            // the driver does not run, or stops
 	StoreBroken           // the store cannot record
 	IsPaused              // by an operator
+	IsDrained             // the node: the others deliver
 	IsSuspended           // the hop: by an operator
 	IsClosed              // the hop: by its Pacer
 	RetryWait             // the hop could not be reached: its probe waits
@@ -88,6 +89,8 @@ func (s *Scheduler) stopped() Limit {
 		return StoreBroken
 	case s.paused:
 		return IsPaused
+	case s.drained:
+		return IsDrained
 	}
 	return NoLimit
 }

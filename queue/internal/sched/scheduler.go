@@ -35,6 +35,7 @@ type Scheduler struct {
 	stopping bool // no new attempt is begun any more
 	paused   bool // by an operator: likewise, for as long as it lasts
 	broken   bool // the store cannot record: likewise
+	drained  bool // the other nodes do the work: likewise, see node.go
 
 	active   map[string]*Message
 	leases   leaseList // the same, by the end of their leases
@@ -141,7 +142,9 @@ func (s *Scheduler) Decisions(to []Decision) []Decision {
 }
 
 // idle reports whether no work may begin.
-func (s *Scheduler) idle() bool { return !s.running || s.stopping || s.paused || s.broken }
+func (s *Scheduler) idle() bool {
+	return !s.running || s.stopping || s.paused || s.broken || s.drained
+}
 
 // kick starts a worker if there is work. It starts one at a time: each worker
 // that finds work starts the next.

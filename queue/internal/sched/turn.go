@@ -75,7 +75,7 @@ func (s *Scheduler) begin(now time.Time, h *Hop) *Part {
 		return nil
 	}
 	p := s.pop(h)
-	if p.Msg.ordered {
+	if p.Msg.ordered || p.Msg.lost {
 		s.ring(h)
 		s.endOrdered(now, p)
 		return nil
@@ -128,7 +128,7 @@ func slot(now time.Time, rate float64) time.Time {
 }
 
 // endOrdered ends a part without an attempt, since an operator wants something
-// else done with its message.
+// else done with its message, or its lease is lost.
 func (s *Scheduler) endOrdered(now time.Time, p *Part) {
 	for range p.Recipients {
 		p.Msg.Wait(p.Hop.Key, now, now)
@@ -203,7 +203,7 @@ func (s *Scheduler) enqueue(p *Part) {
 		}
 		s.endAlone(s.now, p.Msg) // the host is busy
 	}
-	if h.shut() { // during its attempt: in memory it would not expire
+	if h.shut() || s.drained { // during its attempt: in memory it would not expire
 		s.putBack(p)
 		s.kick()
 		return

@@ -230,7 +230,10 @@ func (w *world) arrive(m *mail, size int64, probe *Hop) {
 	}
 	w.event(func() { taken = w.s.Arrived(w.now, am) })
 	if !taken {
-		w.t.Fatal("a message was refused while the scheduler runs")
+		if !w.s.drained {
+			w.t.Fatal("a message was refused while the scheduler runs")
+		}
+		w.released(m, w.now)
 	}
 }
 
@@ -319,6 +322,10 @@ func (w *world) deliver(p *Part) {
 	some := slices.ContainsFunc(rcpts, func(r *rcpt) bool { return r.ended }) // see progress
 	if w.held[p.Hop.Key] && !some {
 		w.event(func() { w.s.TurnedBack(w.now, p, w.pace(p.Hop.Key)) })
+		return
+	}
+	if !some && !w.calm && w.choose(10) == 0 {
+		w.notBegun(p)
 		return
 	}
 	a := &Attempt{Begun: w.now.Add(-time.Duration(w.choose(3)) * time.Second), Wait: time.Minute, Pace: w.pace(p.Hop.Key)}

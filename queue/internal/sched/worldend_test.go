@@ -11,7 +11,7 @@ import (
 // operate lets an operator, or a receiver, do something.
 func (w *world) operate() {
 	key := w.keys[w.choose(testHops)]
-	switch w.choose(12) {
+	switch w.choose(14) {
 	case 0:
 		w.suspend(suspension{key, false})
 	case 1:
@@ -43,6 +43,10 @@ func (w *world) operate() {
 		})
 	case 7:
 		w.ask(key)
+	case 12:
+		w.drainNode(w.choose(2) == 0)
+	case 13:
+		w.loseLeases()
 	case 8:
 		w.event(func() { w.s.ClockSet(w.now) })
 		w.checkClockSet()
@@ -146,6 +150,7 @@ func (w *world) drain() {
 		w.ask(key)
 	}
 	w.event(func() { w.s.Pause(false) })
+	w.drainNode(false)
 	begun := w.events
 	for quiet := 0; len(w.stored) > 0; {
 		before := w.events
