@@ -26,6 +26,10 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 			core.TurnedBack(q.clock.now(), &p.Part, q.coreOf(&pace))
 		})
 	}
+	var may bool
+	if may, todo = q.mayBegin(p, todo); !may {
+		return todo
+	}
 	began := q.clock.now()
 	q.begin(a)
 	parent := q.ctx
@@ -33,17 +37,19 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 		parent = q.hurryCtx
 	}
 	ctx := q.deliverContext(parent, p, began)
+	q.watch(ctx)
 	results := q.callDeliver(ctx, hop, a.m, p.rcpts)
 	ctx.end(results)
+	canceled := q.unwatch(ctx) || q.ctx.Err() != nil
 	q.end(a)
 	failDamaged(results)
 	now := q.clock.now()
 
 	var few [2]verdict // for most messages, without an allocation
-	verdicts := q.judgeAll(few[:0], p, results, &pace, now)
+	verdicts := q.judgeAll(few[:0], p, results, &pace, now, canceled)
 	at := sched.Attempt{Begun: began, Pace: q.coreOf(&pace), Host: results[0].Addr, Busy: all(results, Busy)}
 	var down *Result // why the hop could not be reached
-	if q.ctx.Err() == nil {
+	if !canceled {
 		if all(results, Unreachable) {
 			down = &results[0]
 			at.Down, at.Wait = true, max(q.hopWait(p, &pace, down), shortestRetry)
@@ -78,21 +84,21 @@ func (q *Queue) attempt(p *part, hurry bool, todo []sched.Decision) []sched.Deci
 		q.counts.refused.Add(1)
 		q.emit(EventThrottle, nil, nil, func(e *Event) { e.Hop, e.Text = hop, fmt.Sprintf("%d deliveries at a time", window) })
 	default:
-		q.counts.attempted(results, q.ctx.Err() != nil)
+		q.counts.attempted(results, canceled)
 		q.emitAttempt(a.m, hop, verdicts, now.Sub(began))
 	}
 	return todo
 }
 
 // judgeAll judges the results of an attempt, except those that Progress has
-// reported.
-func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, now time.Time) []verdict {
+// reported. canceled means that the Queue has canceled the attempt.
+func (q *Queue) judgeAll(vs []verdict, p *part, results []Result, pace *Pace, now time.Time, canceled bool) []verdict {
 	vs = slices.Grow(vs, len(p.rcpts))
 	for i, r := range p.rcpts {
 		if r.Status == Delivered {
 			continue // by Progress
 		}
-		if o := results[i].Outcome; o == Busy || q.ctx.Err() != nil && o != Success && o != Failure {
+		if o := results[i].Outcome; o == Busy || canceled && o != Success && o != Failure {
 			// No attempt was made, or the Queue has canceled it: it does not count.
 			vs = append(vs, verdict{r: r, hop: NextHop(p.Hop.Key), next: now, again: now})
 		} else {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue/internal/sched"
@@ -51,7 +52,8 @@ func (q *Queue) Drain(ctx context.Context) error {
 	q.Freeze(ctx)
 	q.draining.Add(1)
 	defer q.draining.Add(-1)
-	if _, err := q.Do(ctx, Filter{}, RetryNow()); err != nil {
+	var skipped *SkippedError // other nodes deliver these
+	if _, err := q.Do(ctx, Filter{}, RetryNow()); err != nil && !errors.As(err, &skipped) {
 		return err
 	}
 	tick := time.NewTicker(drainTick)

@@ -45,6 +45,7 @@ type deliverContext struct {
 	queue *Queue
 	part  *part
 	began time.Time
+	watch *watch // of the lease; nil if it cannot end before its time
 
 	// The lock of the Queue guards these fields.
 	open map[*Recipient]bool // without a result; nil before the first Progress
@@ -58,7 +59,7 @@ func (q *Queue) deliverContext(parent context.Context, p *part, began time.Time)
 	if c.part != nil {
 		c = new(deliverContext)
 	}
-	c.Context, c.queue, c.part, c.began = parent, q, p, began
+	c.Context, c.queue, c.part, c.began, c.watch = parent, q, p, began, nil
 	return c
 }
 
@@ -69,6 +70,15 @@ func (c *deliverContext) Value(key any) any {
 		return c.progress
 	case transferKey{}:
 		return c
+	case earlyKey{}:
+		if c.watch != nil {
+			return c.watch.early
+		}
+	case finishKey{}:
+		if c.watch != nil {
+			return c.mayFinish
+		}
+		return nil
 	}
 	return c.Context.Value(key)
 }

@@ -25,6 +25,8 @@ type driver struct {
 	hurryCtx    context.Context // the same, of Deliver calls that must hurry
 	cancelEarly context.CancelFunc
 	workersDone sync.WaitGroup
+
+	watched map[*deliverContext]bool // the attempts in progress; only with a LeaseGuard
 }
 
 // step passes events to the core, and carries out the decisions that they cause.

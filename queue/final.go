@@ -83,6 +83,10 @@ func (q *Queue) addResults(a *active, gs *groups, now time.Time) (waiting []time
 // passResults calls FinalResults for a part, and appends the decisions that
 // follow to todo.
 func (q *Queue) passResults(p *part, todo []sched.Decision) []sched.Decision {
+	var may bool
+	if may, todo = q.mayBegin(p, todo); !may {
+		return todo
+	}
 	a, began := p.message(), q.clock.now()
 	q.begin(a)
 	ctx, cancel := context.WithTimeout(q.ctx, finalTimeout)

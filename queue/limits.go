@@ -6,7 +6,8 @@ import "time"
 // default.
 type Limits struct {
 	// Active is the maximum number of active messages: messages in memory, to
-	// be delivered. All others wait in the Store. Default 20000 (Postfix).
+	// be delivered. All others wait in the Store. Default 20000 (Postfix). If the
+	// Store is a [Cluster], the default is 4000, so that the other nodes get a share.
 	Active int
 	// Memory is the maximum number of bytes of message content that the Queue
 	// keeps in memory. Content that Submit receives in memory stays there while
@@ -76,7 +77,10 @@ type HopLimits struct {
 	Active int
 }
 
-func (l Limits) withDefaults() Limits {
+func (l Limits) withDefaults(cluster bool) Limits {
+	if cluster {
+		or(&l.Active, 4000)
+	}
 	or(&l.Active, 20000)
 	or(&l.Memory, 128<<20)
 	or(&l.Deliveries, 500)

@@ -80,9 +80,10 @@ func Remove(report bool) Op {
 // Do performs op on each message that f selects, and returns their number. For
 // an active message, op is performed when its attempts have ended
 // (MessageInfo.Status is then MessagePendingSuspend or MessagePendingRemove).
-// Do skips a message that another node has leased. Do stops at the first
-// error, or when ctx ends. It completes the operation that has begun. It does
-// not undo the operations that are complete.
+// If the Store is a [Cluster], Do skips the messages that other nodes have leased,
+// and returns a *[SkippedError] when it has performed op on all others. Do stops at
+// the first other error, or when ctx ends. It completes the operation that has begun.
+// It does not undo the operations that are complete.
 func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 	q.setup()
 	op.by = operatorOf(ctx)
@@ -95,16 +96,39 @@ func (q *Queue) Do(ctx context.Context, f Filter, op Op) (n int, err error) {
 			targets = append(targets, t)
 		}
 	}
+	return q.doAll(ctx, targets, op)
+}
+
+// doAll performs op on the targets, and returns the number of those on which it was
+// performed.
+func (q *Queue) doAll(ctx context.Context, targets []target, op Op) (n int, err error) {
+	var skipped SkippedError
+	ids := make([]string, len(targets))
+	for i, t := range targets {
+		ids[i] = t.id
+	}
+	held, err := q.heldElsewhere(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
 	for _, t := range targets {
-		done, err := q.do(ctx, t.id, t.hop, op)
-		if err != nil {
-			return n, err
+		if node := held[t.id]; node != "" {
+			skipped.add(node)
+			continue
 		}
-		if done {
+		done, err := q.do(ctx, t.id, t.hop, op)
+		switch {
+		case err != nil:
+			return n, err
+		case done:
 			n++
+		case q.node.cluster != nil: // it has ended, or another node has leased it meanwhile
+			if held, err := q.heldElsewhere(ctx, []string{t.id}); err == nil && held[t.id] != "" {
+				skipped.add(held[t.id])
+			}
 		}
 	}
-	return n, nil
+	return n, skipped.err()
 }
 
 // concerns reports whether the operation applies to a message with status s.
@@ -225,6 +249,11 @@ func (q *Queue) execute(ctx context.Context, a *active, stored NextHop, op Op) e
 		}
 		core.Stored(time.Time{})
 	})
+	if op.what == opRetry && stored != (NextHop{}) && !aside(stored) {
+		q.node.notifyRetry([]NextHop{stored})
+	} else {
+		q.node.notify(Notice{Kind: NoticeMail})
+	}
 	return nil
 }
 

@@ -84,6 +84,8 @@ type Queue struct {
 	limits  Limits
 	pacer   Pacer           // the Deliverer, if it is a Pacer
 	journal DeliveryJournal // the Store, if it is a DeliveryJournal
+	leases  LeaseGuard      // the Store, if it is a LeaseGuard
+	node    node            // of a Cluster
 	susp    suspensions
 	ids     ids
 	events  events
@@ -138,7 +140,10 @@ func (q *Queue) setup() {
 		if settings.IsNil(q.retry) {
 			q.retry = Retry{}
 		}
-		q.limits = q.Limits.withDefaults()
+		q.node = node{q: q, more: make(chan struct{}, 1)}
+		q.node.cluster, _ = q.Store.(Cluster)
+		q.leases, _ = q.Store.(LeaseGuard)
+		q.limits = q.Limits.withDefaults(q.node.cluster != nil)
 		q.badMail.bytes, q.badMail.messages = q.limits.BadMailBytes, q.limits.BadMailMessages
 		q.pacer, _ = q.Deliverer.(Pacer)
 		q.journal, _ = q.Store.(DeliveryJournal)
@@ -170,6 +175,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 	defer close(q.stopped)
 	defer q.abort()
+	defer q.node.begin(q.ctx)()
 	defer q.stop()
 	if err = q.awaitSuspensions(ctx); err == nil {
 		q.step(func(core *sched.Scheduler) { core.Run() })

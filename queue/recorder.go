@@ -16,6 +16,7 @@ import (
 // is delivered, and the recorder tries again later.
 type recorder struct {
 	store    Store
+	leases   LeaseGuard // the store, if it is one
 	driver   *driver
 	clock    *clock
 	carryOut func(todo []sched.Decision)
@@ -43,7 +44,7 @@ func newRecorder(q *Queue) recorder {
 		keep = func(ctx context.Context, bad *Message) (string, error) { return "", q.BadMail(ctx, bad) }
 	}
 	reports := reporter{Reports: q.Reports, host: q.host, log: q.log, submit: q.submitReport, keep: keep, emit: q.emit, counts: &q.counts}
-	return recorder{results: q.FinalResults != nil, store: q.Store, driver: &q.driver, clock: &q.clock, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
+	return recorder{results: q.FinalResults != nil, store: q.Store, leases: q.leases, driver: &q.driver, clock: &q.clock, carryOut: q.carryOut, reporter: reports, log: q.log, wait: q.wait, execute: q.execute}
 }
 
 // record records a message, once or until nothing has changed meanwhile.
@@ -108,7 +109,7 @@ func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
 	if first {
 		r.log.Error("queue: deliveries suspended, the store cannot record", "id", a.m.ID, "error", err)
 	}
-	if outcome == sched.Lost && final {
+	if outcome == sched.Lost && final && a.changed {
 		r.log.Warn("queue: the lease on a message was lost before its result was recorded", "id", a.m.ID, "error", err)
 	}
 	return again
@@ -120,6 +121,11 @@ func (r *recorder) recorded(a *active, final bool, err error) (again bool) {
 func (r *recorder) conclude(a *active) error {
 	ctx := context.Background()
 	if a.due != nil {
+		if r.leases != nil { // another node may send the same reports
+			if err := r.leases.MayFinish(a.owner, a.m.ID); err != nil {
+				return err
+			}
+		}
 		r.driver.locked(func(*sched.Scheduler) { a.acquit() })
 		r.report(ctx, a)
 	}

@@ -11,7 +11,10 @@ import (
 
 // RetryQueue retries the mail for one next hop now: see [Queue.RetryQueues].
 func (q *Queue) RetryQueue(ctx context.Context, hop NextHop) {
-	_, _, err := q.retryQueues(ctx, func(h NextHop) bool { return h == hop })
+	_, hops, err := q.retryQueues(ctx, func(h NextHop) bool { return h == hop })
+	if len(hops) == 0 {
+		q.node.notifyRetry([]NextHop{hop}) // another node may know it
+	}
 	if err != nil {
 		q.log.Error("queue: a next hop cannot be retried", "hop", hop, "error", err)
 	}
@@ -44,7 +47,8 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 		keys[i] = sched.Key(hop)
 	}
 	q.locked(func(core *sched.Scheduler) { messages = core.Asked(keys) })
-	started, err := q.startStored(ctx, match)
+	started, stored, err := q.startStored(ctx, match)
+	q.node.notifyRetry(union(hops, stored))
 	now := q.clock.now()
 	q.step(func(core *sched.Scheduler) {
 		for _, key := range keys {
@@ -55,33 +59,52 @@ func (q *Queue) retryQueues(ctx context.Context, match func(NextHop) bool) (mess
 	return messages + started, hops, err
 }
 
+// union returns the hops that are in a or in b.
+func union(a, b []NextHop) []NextHop {
+	all := slices.Clone(a)
+	known := make(map[NextHop]bool, len(a))
+	for _, hop := range a {
+		known[hop] = true
+	}
+	for _, hop := range b {
+		if !known[hop] {
+			all = append(all, hop)
+		}
+	}
+	return all
+}
+
 // startStored makes the stored messages due that wait for a matching hop, and
-// returns their number. It looks only at the messages that are stored under a
-// matching hop, and at those that wait for several hops or for an unknown one.
-func (q *Queue) startStored(ctx context.Context, match func(NextHop) bool) (n int, err error) {
+// returns their number and the matching hops that they are stored under. It looks only
+// at the messages that are stored under a matching hop, and at those that wait for
+// several hops or for an unknown one.
+func (q *Queue) startStored(ctx context.Context, match func(NextHop) bool) (n int, hops []NextHop, err error) {
 	sums, err := q.Store.Hops(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for i := range sums {
 		hop := &sums[i].Hop
 		if *hop != (NextHop{}) && (aside(*hop) || !match(*hop)) {
 			continue
 		}
+		if *hop != (NextHop{}) {
+			hops = append(hops, *hop)
+		}
 		for e, err := range q.Store.List(ctx, Query{Hop: hop}) {
 			if err != nil {
-				return n, err
+				return n, hops, err
 			}
 			started, err := q.start(ctx, e, match)
 			if err != nil {
-				return n, err
+				return n, hops, err
 			}
 			if started {
 				n++
 			}
 		}
 	}
-	return n, nil
+	return n, hops, nil
 }
 
 // knownHops returns the hops that the scheduler has a state for.
@@ -158,7 +181,10 @@ func (q *Queue) retryNow(ctx context.Context, e *Entry, which func(*Message, *Re
 			makeDue(ms[0], which)
 			return true, q.Store.Update(context.WithoutCancel(ctx), owner, ms[0], Schedule{Hop: e.Schedule.Hop})
 		}
-		if err := pause(ctx, opWait); err != nil { // Run is about to make it active, or another node has leased it
+		if held, err := q.heldElsewhere(ctx, []string{e.ID}); err != nil || held[e.ID] != "" {
+			return held[e.ID] != "", err // the other node retries it: see notifyRetry
+		}
+		if err := pause(ctx, opWait); err != nil { // Run is about to make it active
 			return false, err
 		}
 	}
@@ -200,11 +226,7 @@ func (q *Queue) retryActive(id string) (state activeState) {
 			state = noneWaits
 		default:
 			state = ordered
-			if a := activeOf(m); a.order == nil {
-				op := RetryNow()
-				a.order = &op
-				m.Ordered()
-			}
+			q.orderRetry(core, m)
 		}
 	})
 	return state

@@ -13,6 +13,9 @@ type State struct {
 	Frozen, Draining bool
 	// Paused means that no delivery begins: see [Queue.Pause].
 	Paused bool
+	// Drained means that this node of a [Cluster] drains: no delivery begins, and
+	// the other nodes deliver the mail that it accepts.
+	Drained bool
 	// Recording is false while the Store cannot record the results of
 	// deliveries. No delivery begins then. The Queue tries again until it can.
 	Recording bool
@@ -36,6 +39,7 @@ func (q *Queue) State() State {
 		st.Active, st.Memory, st.Deliveries = use.Active, use.Memory, use.Deliveries
 		st.Limit.Kind = limitKinds[core.Limit(q.clock.now())]
 		st.Running, st.Paused, st.Recording = core.Running(), core.Paused(), !core.Broken()
+		st.Drained = core.Drained()
 	})
 	st.Limits, st.Limit.Text = q.limits, q.limitText(st.Limit.Kind, nil, HopLimits{})
 	return st

@@ -199,6 +199,7 @@ func (q *Queue) put(ctx context.Context, m *Message) error {
 		return nil
 	}
 	q.step(func(core *sched.Scheduler) { core.Stored(q.clock.steady(s.Due)) })
+	q.node.notify(Notice{Kind: NoticeMail})
 	return nil
 }
 

@@ -122,6 +122,7 @@ func (q *Queue) Suspend(ctx context.Context, s Suspension) (Suspension, error) {
 		return Suspension{}, fmt.Errorf("queue: %s is not suspended: %w", &s, err)
 	}
 	q.suspend(s)
+	q.node.notify(Notice{Kind: NoticeSuspensions})
 	q.emitSuspension(&s, "suspend", s.operator())
 	return s, nil
 }
@@ -181,7 +182,8 @@ func (q *Queue) storeSuspension(ctx context.Context, s *Suspension) error {
 // other fields of s are ignored, except By and Reason, which say who lifts it
 // and why. If By is empty, both are those of the context (WithOperator). Lift
 // returns ErrNoSuspension if there is none. After any other error of the Store,
-// the suspension has ended, but may come back after a restart; call Lift again.
+// the suspension has ended, but may come back after a restart, and on a [Cluster]
+// after a few seconds; call Lift again.
 func (q *Queue) Lift(ctx context.Context, s Suspension) error {
 	q.setup()
 	by := s.operator()
@@ -207,6 +209,7 @@ func (q *Queue) Lift(ctx context.Context, s Suspension) error {
 		q.noteClosed(err)
 		return fmt.Errorf("queue: %s is resumed, but will be suspended again after a restart: %w", &found, err)
 	}
+	q.node.notify(Notice{Kind: NoticeSuspensions})
 	return nil
 }
 

@@ -120,6 +120,44 @@ func (q *Queue) loadSuspensions(ctx context.Context) error {
 	return nil
 }
 
+// followSuspensions applies the changes that other nodes have made to the suspensions
+// of the Store.
+func (q *Queue) followSuspensions(ctx context.Context) error {
+	q.susp.change.Lock()
+	defer q.susp.change.Unlock()
+	if q.susp.store == nil || !q.susp.loaded { // loadSuspensions reads them first
+		return nil
+	}
+	all, err := q.susp.store.Suspensions(ctx)
+	if err != nil {
+		q.noteClosed(err)
+		return err
+	}
+	stored := suspensionList{}
+	for _, s := range all {
+		if !s.ended(q.clock.wall()) {
+			stored[s.key()] = s
+		}
+	}
+	here := q.suspensionsNow()
+	for key, s := range stored {
+		if old, ok := here[key]; !ok || !old.equal(&s) {
+			q.suspend(s)
+		}
+	}
+	for key, s := range here {
+		if _, ok := stored[key]; !ok && !s.ended(q.clock.wall()) {
+			q.resume(key)
+		}
+	}
+	return nil
+}
+
+// equal reports whether s and o are the same suspension.
+func (s *Suspension) equal(o *Suspension) bool {
+	return s.Reason == o.Reason && s.By == o.By && s.Since.Equal(o.Since) && s.Until.Equal(o.Until)
+}
+
 // awaitSuspensions reads the suspensions of the Store before the Queue begins to
 // deliver. If the Store has an error, it tries again: to deliver mail that is
 // suspended would be worse than to wait.

@@ -48,9 +48,11 @@ func (g *Gateway) enter(p phase) { g.phase.Store(int32(p)) }
 // Health checks whether the relay can accept mail:
 //
 //   - relay: Run was called, and the relay is not shutting down.
-//   - queue: it runs, and it is not frozen or draining (queue.Queue.Freeze, Drain).
-//   - store: it can be written. For a Store that is not a queue.StoreReporter,
-//     Sync must succeed. Its Detail has the warnings of a StoreReporter.
+//   - queue: it runs, and it is not frozen or draining (queue.Queue.Freeze, Drain),
+//     nor is its node (queue.Cluster.Drain). A node that drains still accepts mail.
+//   - store: it can be written, and reached if it is in a network. For a Store that
+//     is not a queue.StoreReporter, Sync must succeed. Its Detail has the warnings of
+//     a StoreReporter.
 //   - listener, one for each: it is open.
 //
 // Deliveries that wait do not make a relay unhealthy, for example because they are
@@ -89,6 +91,8 @@ func (g *Gateway) queueHealth() HealthCheck {
 		return checked("queue", "the queue does not run")
 	case st.Draining:
 		return checked("queue", "the queue is draining")
+	case st.Drained:
+		return checked("queue", "this node drains, the other nodes deliver its mail")
 	case st.Frozen:
 		return checked("queue", "the queue is frozen by an operator")
 	case st.Paused:

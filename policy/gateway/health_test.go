@@ -19,6 +19,7 @@ import (
 	"github.com/bridgehead-mail/bridgehead/internal/peers"
 	"github.com/bridgehead-mail/bridgehead/policy/gateway"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/clustertest"
 	"github.com/bridgehead-mail/bridgehead/queue/memory"
 	"github.com/bridgehead-mail/bridgehead/queue/spool"
 )
@@ -53,6 +54,38 @@ func wantFaults(t *testing.T, when string, g *gateway.Gateway, want ...string) {
 	if got := strings.Join(failed(t, g.Readyz), "; "); got != strings.Join(want, "; ") {
 		t.Errorf("%s: %q, want %q", when, got, want)
 	}
+}
+
+// A node of a cluster that drains is not ready, although it accepts mail.
+func TestHealthOfNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRelay(t)
+		cluster := clustertest.New(queue.Node{Name: "a", This: true})
+		r.Queue.Store = struct {
+			*memory.Store
+			*clustertest.Cluster
+		}{new(memory.Store), cluster}
+		stop := r.run(t)
+		synctest.Wait()
+		wantFaults(t, "running", &r.Gateway)
+		for _, off := range []bool{false, true} {
+			if err := cluster.Drain(t.Context(), queue.Draining{Node: "a", Off: off}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if off {
+				wantFaults(t, "delivering again", &r.Gateway)
+				continue
+			}
+			wantFaults(t, "draining", &r.Gateway, "queue: this node drains, the other nodes deliver its mail")
+			if err := r.Queue.Submit(t.Context(), hello()); err != nil {
+				t.Errorf("Submit while the node drains: %v", err)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // /readyz follows the life of a relay. /healthz fails only when Run has returned.
