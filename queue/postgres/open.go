@@ -33,6 +33,7 @@ func Open(ctx context.Context, url string, o *Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, log: opts.Logger, closed: make(chan struct{}), db: d}
+	s.hops.tx = d.tx
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.start(ctx); err != nil {
 		s.Close()
@@ -64,6 +65,9 @@ func (s *Store) start(ctx context.Context) error {
 		// Each part is a method start... of its file.
 		s.startClaims,
 		s.startContent,
+		s.startOutcomes,
+		s.startChanges,
+		s.startPuts,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -196,7 +200,8 @@ func (s *Store) Closed() <-chan struct{} { return s.closed }
 // as far as this node knows.
 func (s *Store) StoreStats() queue.StoreStats {
 	tables := s.health.get()
-	stats := queue.StoreStats{Free: -1, Figures: tables.figures(), Warnings: tables.warnings()}
+	stats := queue.StoreStats{Free: -1, CommitDuration: s.stats.duration.Snapshot(), CommitMessages: s.stats.messages.Snapshot(),
+		Figures: tables.figures(), Warnings: tables.warnings()}
 	select {
 	case <-s.closed:
 		stats.Err = queue.ErrClosed

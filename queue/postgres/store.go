@@ -28,4 +28,9 @@ type Store struct {
 	hash    addressHash // set by startContent
 	content contentState
 	health  health
+
+	groups  groups
+	puts    puts
+	changes changes
+	stats   commitStats
 }

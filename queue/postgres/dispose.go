@@ -1,0 +1,215 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// Update implements [queue.Store]. It returns before the change is in the database: see
+// changes.go.
+func (s *Store) Update(ctx context.Context, owner string, m *queue.Message, sched queue.Schedule) error {
+	return s.change(ctx, owner, m.ID, func(c *change) {
+		c.setMessage(m, sched, s.clock.due)
+		c.recipients = make([]*queue.Recipient, len(m.Recipients))
+		for i, r := range m.Recipients {
+			c.recipients[i] = copyRecipient(r)
+		}
+	})
+}
+
+// UpdateRecipients implements [queue.RecipientUpdater]. Changes of one message that are
+// recorded together are written once, but with all recipients.
+func (s *Store) UpdateRecipients(ctx context.Context, owner string, m *queue.Message, changed []int, sched queue.Schedule) error {
+	return s.change(ctx, owner, m.ID, func(c *change) {
+		c.setMessage(m, sched, s.clock.due)
+		if c.recipients == nil {
+			c.recipients = make([]*queue.Recipient, len(m.Recipients))
+			changed = nil
+			for i, r := range m.Recipients {
+				c.recipients[i] = copyRecipient(r)
+			}
+		}
+		for _, i := range changed {
+			c.recipients[i] = copyRecipient(m.Recipients[i])
+		}
+	})
+}
+
+// Remove implements [queue.Store]. It returns before the removal is in the database.
+func (s *Store) Remove(ctx context.Context, owner, id string) error {
+	return s.change(ctx, owner, id, func(c *change) {
+		c.remove, c.recipients, c.schedule = true, nil, queue.Schedule{}
+	})
+}
+
+func copyRecipient(r *queue.Recipient) *queue.Recipient {
+	c := *r
+	return &c
+}
+
+// A change is what Update or Remove records of one message.
+type change struct {
+	id          string
+	node, lease int64 // the lease that the row must still have
+	remove      bool
+	refused     bool // Put has returned an error for this message: see discard
+
+	recipients  []*queue.Recipient
+	interrupted int
+	schedule    queue.Schedule
+	hop         int32 // as in the table message, like all below
+	prio        int16
+	ready       int64
+	due         *int64
+	wait        int64
+}
+
+func (c *change) setMessage(m *queue.Message, sched queue.Schedule, due func(queue.Schedule) (int64, *int64, int64)) {
+	c.interrupted, c.schedule, c.prio = m.Interrupted, sched, priority(m)
+	c.ready, c.due, c.wait = due(sched)
+}
+
+// change records a change of a message that owner has leased. set changes c, which may be
+// a change that waits already.
+func (s *Store) change(ctx context.Context, owner, id string, set func(c *change)) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	if _, err := s.leaseOf(ctx, owner, id); err != nil {
+		return err
+	}
+	node, err := s.node.incarnation()
+	if err != nil {
+		return err
+	}
+	return s.changes.add(ctx, id, func() (*change, error) {
+		lease, err := s.leases.holds(owner, id)
+		return &change{id: id, node: node, lease: lease}, err
+	}, func(c *change) {
+		set(c)
+		if c.schedule.Owner != "" {
+			s.leases.change(id, c.lease, c.schedule)
+		} else {
+			s.leases.release(id, c.lease)
+		}
+	})
+}
+
+// discard removes a message whose Put has returned an error.
+func (s *Store) discard(id string, node int64) {
+	s.changes.mu.Lock()
+	defer s.changes.mu.Unlock()
+	s.changes.insert(&change{id: id, node: node, lease: firstLease, remove: true, refused: true})
+}
+
+// recordChanges records the changes of a group. The lease must be the last one of the
+// message. Its node may have ended it in the meantime, because it was over.
+const recordChanges = `
+with updated as (
+	update bridgehead.message m
+	set hop = new.hop, ready = new.ready, due = new.due, wait = new.wait,
+		volatile = case when new.volatile then new.node end, node = case when new.leased then new.node end,
+		attempted = new.attempted, rcpts = new.rcpts::bigint[], state = new.state
+	from unnest($3::text[], $4::bigint[], $5::bigint[], $6::integer[], $7::bigint[], $8::bigint[], $9::bigint[],
+		$10::boolean[], $11::boolean[], $12::boolean[], $13::text[], $14::bytea[]) as new (id, node, lease, hop, ready, due,
+		wait, volatile, leased, attempted, rcpts, state)
+	where m.id = new.id and m.lease = new.lease and (m.node = new.node or m.node is null)
+	returning m.id),
+removed as (
+	delete from bridgehead.message m
+	using unnest($15::text[], $16::bigint[], $17::bigint[]) as old (id, node, lease)
+	where m.id = old.id and m.lease = old.lease and (m.node = old.node or m.node is null)
+	returning m.id)
+insert into bridgehead.outcome (store, number, missing)
+values ($1, $2, array(
+	select n from unnest($3 || $15) with ordinality as all_ids (id, n)
+	where not exists (select from updated where updated.id = all_ids.id)
+	and not exists (select from removed where removed.id = all_ids.id)))
+returning missing`
+
+// A changeRows is a group of changes as the parameters of recordChanges.
+type changeRows struct {
+	updated, removed []*change // missing counts the updated ones first
+	args             []any
+}
+
+// changeRows encodes changes. It may need the database to find the numbers of next hops.
+func (s *Store) changeRows(ctx context.Context, cs []*change) (*changeRows, error) {
+	rows := new(changeRows)
+	for _, c := range cs {
+		if c.remove {
+			rows.removed = append(rows.removed, c)
+		} else {
+			rows.updated = append(rows.updated, c)
+		}
+	}
+	n := len(rows.updated)
+	ids, nodes, leases := changeKeys(rows.updated)
+	hops, readies, dues, waits := make([]int32, n), make([]int64, n), make([]*int64, n), make([]int64, n)
+	volatiles, leaseds, attempteds := make([]bool, n), make([]bool, n), make([]bool, n)
+	rcpts, states := make([]string, n), make([][]byte, n)
+	ahead := s.clock.ahead()
+	for i, c := range rows.updated {
+		var err error
+		if c.hop, err = s.hops.id(ctx, c.schedule.Hop); err != nil {
+			return nil, err
+		}
+		m := &queue.Message{ID: c.id, Recipients: c.recipients, Interrupted: c.interrupted}
+		if states[i], err = encodeState(m, c.schedule, ahead); err != nil {
+			return nil, err
+		}
+		hops[i], readies[i], dues[i], waits[i] = c.hop, c.ready, c.due, c.wait
+		volatiles[i], leaseds[i], attempteds[i] = c.schedule.Volatile, c.schedule.Owner != "", attempted(c.recipients)
+		rcpts[i] = arrayText(s.hash.recipients(c.recipients))
+	}
+	removedIDs, removedNodes, removedLeases := changeKeys(rows.removed)
+	rows.args = []any{ids, nodes, leases, hops, readies, dues, waits, volatiles, leaseds, attempteds, rcpts, states,
+		removedIDs, removedNodes, removedLeases}
+	return rows, nil
+}
+
+func changeKeys(cs []*change) (ids []string, nodes, leases []int64) {
+	ids, nodes, leases = make([]string, len(cs)), make([]int64, len(cs)), make([]int64, len(cs))
+	for i, c := range cs {
+		ids[i], nodes[i], leases[i] = c.id, c.node, c.lease
+	}
+	return ids, nodes, leases
+}
+
+// record runs the transaction of a group of changes. doubt is called if its outcome is
+// unknown.
+func (s *Store) record(ctx context.Context, cs []*change, doubt func(error)) error {
+	rows, err := s.changeRows(ctx, cs)
+	if err != nil {
+		return err
+	}
+	g := s.groups.new()
+	g.doubt = doubt
+	err = s.once(ctx, g, func(b *pgx.Batch) {
+		g.queue(b, recordChanges, append([]any{g.store, g.number}, rows.args...)...)
+	})
+	if err != nil {
+		return err
+	}
+	for i, c := range slices.Concat(rows.updated, rows.removed) {
+		if slices.Contains(g.missing, int64(i+1)) {
+			s.unrecorded(c)
+		} else if !c.remove && c.schedule.Owner == "" {
+			s.lanes.wrote(c.hop, c.prio, c.ready, c.id)
+		}
+	}
+	return nil
+}
+
+// unrecorded logs a change of a message that another node has taken over.
+func (s *Store) unrecorded(c *change) {
+	text := "another node has taken a message over before its result was recorded, and may deliver it again"
+	if c.refused {
+		text = "another node has taken a message over that was refused to its sender, and may deliver it"
+	}
+	s.log.Warn("postgres: "+text, "id", c.id)
+}
