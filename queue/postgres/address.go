@@ -17,8 +17,11 @@ type addressHash [16]byte
 // that the database can count by domain. Its lower 32 bits are the hash of the whole
 // address. The null reverse-path is an address, too.
 func (h addressHash) of(address string) int64 {
-	return int64(h.sum('d', queue.AddressDomain(address)))<<32 | int64(h.sum('a', strings.ToLower(address)))
+	return int64(h.domain(queue.AddressDomain(address)))<<32 | int64(h.sum('a', strings.ToLower(address)))
 }
+
+// domain returns the hash of a domain in lower case.
+func (h addressHash) domain(name string) uint32 { return h.sum('d', name) }
 
 // sum returns 32 bits of a hash of text. kind separates the kinds of texts.
 func (h addressHash) sum(kind byte, text string) uint32 {

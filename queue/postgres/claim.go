@@ -109,11 +109,15 @@ func (s *Store) excluded(ctx context.Context, c *queue.Claim, chosen []laneBegin
 // one claim. The rest is read when it is used.
 const inlineContent = 4 << 20
 
-// The columns of a leased message, with the first chunk of its content.
+// The columns of a leased message, with the first chunk of its content. OFFSET 0 and
+// ARRAY in the statements below are for the planner, which knows too little about the
+// sizes of the parts: it must always look rows up in their indexes.
 const claimedColumns = `
 select m.id, m.hop, m.prio, m.ready, m.due, m.wait, m.lease, m.size, m.content, m.envelope, m.state, k.data, k.crc
 from (select m.*, sum(m.size) over (order by m.size rows unbounded preceding) as total from claimed m) m
-left join bridgehead.content k on k.slot = m.slot and k.key = m.content and k.n = 0 and m.total <= $1::bigint and m.size > 0`
+left join lateral (
+  select k.data, k.crc from bridgehead.content k
+  where k.slot = m.slot and k.key = m.content and k.n = 0 and m.size > 0 and m.total <= $1::bigint offset 0) k on true`
 
 // claimLanesSQL leases the first messages of lanes. Part wanted finds how many of each
 // lane are among the first ones, without locks. Part taken locks as many of each lane,
@@ -140,7 +144,7 @@ with lane as materialized (
     order by m.ready, m.id limit w.count for update skip locked) m
 ), claimed as (
   update bridgehead.message m set node = $2, lease = m.lease + 1, volatile = null
-  from taken t where m.id = t.id
+  where m.id = any(array(select id from taken))
   returning m.*
 )` + claimedColumns
 

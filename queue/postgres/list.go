@@ -71,11 +71,18 @@ func (s *Store) listPage(ctx context.Context, after string, hops []int32) ([]*qu
 	if err := s.settle(ctx); err != nil {
 		return nil, err
 	}
+	return s.readEntries(ctx, func(b *pgx.Batch) *pgx.QueuedQuery {
+		return b.Queue(listSQL, storableText(after), hops, listPage)
+	})
+}
+
+// readEntries returns the entries that a query with the columns of listSQL returns.
+func (s *Store) readEntries(ctx context.Context, query func(*pgx.Batch) *pgx.QueuedQuery) ([]*queue.Entry, error) {
 	var page []*queue.Entry
 	var ids []int32
 	err := s.db.tx(ctx, func(b *pgx.Batch) {
 		page, ids = nil, nil
-		b.Queue(listSQL, storableText(after), hops, listPage).Query(func(rows pgx.Rows) error {
+		query(b).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				e, hop, err := s.scanEntry(rows)
 				if err != nil {

@@ -63,6 +63,8 @@ func Migrate(ctx context.Context, url string, o *Options) error {
 func (s *Store) start(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{
 		// Each part is a method start... of its file.
+		s.startNode,
+		s.startNotices,
 		s.startClaims,
 		s.startContent,
 		s.startOutcomes,

@@ -19,7 +19,8 @@ type Options struct {
 	// It is read again for each new connection.
 	Password, PasswordFile string
 	// Beat is the interval of the heartbeat, and DeadAfter the time after which a
-	// silent node is dead. Defaults 5 s and 15 s. All nodes must have the same values.
+	// silent node is dead, at least three times as long. Defaults 5 s and 15 s. All
+	// nodes must have the same values.
 	Beat, DeadAfter time.Duration
 	// Connections is the maximum number of connections to the database. Default 8.
 	Connections int
@@ -80,8 +81,8 @@ func (o *Options) validate() error {
 	switch {
 	case o.Beat < 0 || o.DeadAfter < 0 || o.Connections < 0:
 		return &settingError{"Beat, DeadAfter and Connections must not be negative"}
-	case o.DeadAfter < 2*o.Beat:
-		return &settingError{"DeadAfter must be at least twice as long as Beat"}
+	case o.DeadAfter < 3*o.Beat:
+		return &settingError{"DeadAfter must be at least three times as long as Beat"}
 	case o.Connections < 3:
 		return &settingError{"Connections must be at least 3"}
 	case o.Password != "" && o.PasswordFile != "":

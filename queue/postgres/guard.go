@@ -1,0 +1,45 @@
+package postgres
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+)
+
+// MayBegin implements [queue.LeaseGuard]. After a time without contact it permits no
+// delivery, because the others may take the message over before the delivery ends.
+func (s *Store) MayBegin(owner, id string) error {
+	if err := s.checkLease(owner, id); err != nil {
+		return err
+	}
+	return s.node.mayBegin()
+}
+
+// mayBegin returns an error if the next beat that fails may be the last one before the
+// others declare this node dead.
+func (n *node) mayBegin() error {
+	if d := n.silence(); d > n.store.opts.DeadAfter-n.store.opts.Beat {
+		return fmt.Errorf("%w: no contact for %v", queue.ErrUnavailable, d.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// MayFinish implements [queue.LeaseGuard]. The others take a message over when the last
+// beat of this node is older than Options.DeadAfter, and not before: see observer.
+func (s *Store) MayFinish(owner, id string) error {
+	if err := s.checkLease(owner, id); err != nil {
+		return err
+	}
+	if d := s.node.silence(); d > s.opts.DeadAfter {
+		return fmt.Errorf("%w: another node may have the message: %w: no contact for %v",
+			queue.ErrLeaseLost, queue.ErrUnavailable, d.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// checkLease returns ErrLeaseLost unless owner has leased the message.
+func (s *Store) checkLease(owner, id string) error {
+	_, err := s.leases.holds(owner, id)
+	return err
+}

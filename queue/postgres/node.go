@@ -1,0 +1,296 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/jackc/pgx/v5"
+)
+
+// A node is this process among the nodes that share the queue. Its row in the table
+// node is called an incarnation. An incarnation that the others have declared dead never
+// comes back: all its leases are lost, and the node begins a new incarnation.
+type node struct {
+	store    *Store
+	began    time.Time     // beatSent is relative to it, by the monotonic clock
+	id       atomic.Int64  // of the incarnation; 0: there is none now
+	beatSent atomic.Int64  // when the last beat that succeeded was sent
+	members  atomic.Int32  // living nodes at the last look
+	wake     chan struct{} // has a value: look now
+	dead     chan []pulse  // to the goroutine of takeover
+
+	outgoing, incoming *notices
+	notices            chan queue.Notice // of Store.Notices
+
+	mu       sync.Mutex // guards all below; held during a look
+	observer observer
+	reader   noticeReader
+	draining bool
+	stopped  bool
+	warned   time.Time // when another process with this name was last logged
+}
+
+// startNode registers this node and starts its heartbeat.
+func (s *Store) startNode(ctx context.Context) error {
+	n := &node{
+		store:    s,
+		began:    time.Now(),
+		wake:     make(chan struct{}, 1),
+		dead:     make(chan []pulse, 1),
+		outgoing: newNotices(),
+		incoming: newNotices(),
+		notices:  make(chan queue.Notice, noticeBuffer),
+		observer: observer{beat: s.opts.Beat, deadAfter: s.opts.DeadAfter},
+	}
+	s.node = n
+	if err := n.start(ctx); err != nil {
+		return err
+	}
+	s.atClose(n.stop)
+	s.background(n.run)
+	s.background(n.runTakeover)
+	return nil
+}
+
+// start registers the node, and measures the clock of the database. A new node reads no
+// notices of the time before.
+func (n *node) start(ctx context.Context) error {
+	sent := time.Now()
+	err := n.store.db.tx(ctx, func(b *pgx.Batch) {
+		sent = time.Now()
+		b.Queue(sqlClock).QueryRow(func(row pgx.Row) error {
+			var database time.Time
+			err := row.Scan(&database)
+			n.store.clock.start(sent, database)
+			return err
+		})
+		b.Queue(sqlNewestNotice).QueryRow(func(row pgx.Row) error { return row.Scan(&n.reader.low) })
+	})
+	if err != nil {
+		return err
+	}
+	return n.look(ctx)
+}
+
+// lookInterval is the time between two looks at the other nodes. It is shorter than
+// the interval of the beats, so that a node that stops beating is found in time.
+func (n *node) lookInterval() time.Duration { return min(n.store.opts.Beat/5, time.Second) }
+
+// run looks at the other nodes, and beats, until ctx ends.
+func (n *node) run(ctx context.Context) {
+	tick := time.NewTicker(n.lookInterval())
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.wake:
+		case <-tick.C:
+		}
+		n.look(ctx) // the db logs an error
+	}
+}
+
+// lookNow makes the next look happen at once.
+func (n *node) lookNow() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// incarnation returns the number of this incarnation, for the columns node of messages
+// that it leases. Between two incarnations it returns an error.
+func (n *node) incarnation() (int64, error) {
+	if id := n.id.Load(); id != 0 {
+		return id, nil
+	}
+	return 0, fmt.Errorf("%w: this node was declared dead, and has no contact yet", queue.ErrUnavailable)
+}
+
+// silence returns how long ago the last beat that succeeded was sent.
+func (n *node) silence() time.Duration {
+	return time.Since(n.began) - time.Duration(n.beatSent.Load())
+}
+
+// A view is what a look has found.
+type view struct {
+	sent     time.Time
+	alive    bool // this incarnation beats
+	pulses   []pulse
+	database time.Time // the database's clock
+	draining bool
+	notices  []noticeRow
+}
+
+const (
+	sqlRegister = `insert into bridgehead.node (id, name, info) values ($1, $2, $3)`
+	sqlBeat     = `update bridgehead.node set beat = beat + 1, beat_at = clock_timestamp()
+		where id = $1 and state = 'alive'`
+	sqlPulses = `select id, name, beat from bridgehead.node where state = 'alive'`
+	sqlClock  = `select clock_timestamp()`
+
+	sqlNewestNotice = `select coalesce(max(id), 0) from bridgehead.notice`
+)
+
+// look reads the beats of all nodes in one round trip. If a beat of this node is due,
+// it beats in the same round trip.
+func (n *node) look(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.stopped {
+		return queue.ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(n.store.opts.Beat, time.Second))
+	defer cancel()
+	id := n.id.Load()
+	register := id == 0
+	if register {
+		id = randomID()
+	}
+	beat := register || n.silence() >= n.store.opts.Beat-n.lookInterval()/2
+	var v view
+	err := n.store.db.tx(ctx, func(b *pgx.Batch) {
+		v = view{sent: time.Now()}
+		switch {
+		case register:
+			b.Queue(sqlRegister, id, n.store.opts.Node, n.info())
+		case beat:
+			b.Queue(sqlBeat, id)
+		}
+		v.queue(b, n, id)
+	})
+	switch {
+	case err != nil:
+		n.observer.failed()
+		return err
+	case !v.alive:
+		n.lost()
+		return nil
+	}
+	received := time.Now()
+	if !beat { // the time of a commit to the disk would be part of the round trip
+		n.store.clock.measured(v.sent, received, v.database)
+	}
+	n.id.Store(id)
+	if beat {
+		n.beaten(v.sent)
+	}
+	n.seen(&v, received)
+	return nil
+}
+
+// beaten records a beat that succeeded. If MayBegin refused deliveries before, the
+// Queue learns that it permits them again.
+func (n *node) beaten(sent time.Time) {
+	refused := n.mayBegin() != nil
+	n.beatSent.Store(int64(sent.Sub(n.began)))
+	if refused {
+		n.incoming.add(queue.Notice{Kind: queue.NoticeContact})
+	}
+}
+
+// queue adds the statements of a look to b.
+func (v *view) queue(b *pgx.Batch, n *node, id int64) {
+	b.Queue(sqlClock).QueryRow(func(row pgx.Row) error { return row.Scan(&v.database) })
+	b.Queue(sqlPulses).Query(func(rows pgx.Rows) (err error) {
+		v.pulses, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p pulse, err error) {
+			err = row.Scan(&p.id, &p.name, &p.beat)
+			v.alive = v.alive || p.id == id
+			return p, err
+		})
+		return err
+	})
+	b.Queue(sqlDraining, n.store.opts.Node).QueryRow(func(row pgx.Row) error { return row.Scan(&v.draining) })
+	b.Queue(sqlNotices, n.reader.low, id).Query(func(rows pgx.Rows) (err error) {
+		v.notices, err = pgx.CollectRows(rows, scanNotice)
+		return err
+	})
+}
+
+// seen acts on what a look has found.
+func (n *node) seen(v *view, received time.Time) {
+	n.members.Store(int32(len(v.pulses)))
+	n.checkName(v.pulses)
+	if dead := n.observer.look(v.sent, received, v.pulses); len(dead) > 0 {
+		select {
+		case n.dead <- dead:
+		default: // the goroutine of takeover is busy: the next look finds them again
+		}
+	}
+	if v.draining != n.draining {
+		n.draining = v.draining
+		kind := queue.NoticeUndrain
+		if v.draining {
+			kind = queue.NoticeDrain
+		}
+		n.incoming.add(queue.Notice{Kind: kind})
+	}
+	n.received(v.notices, received)
+	n.incoming.add(queue.Notice{Kind: queue.NoticeMail})
+}
+
+// checkName logs an error if another process with the name of this node beats. Both
+// work correctly, because each has its own incarnation, but draining one drains both.
+func (n *node) checkName(pulses []pulse) {
+	for _, p := range pulses {
+		if p.name != n.store.opts.Node || p.id == n.id.Load() || !n.observer.beaten(p) {
+			continue
+		}
+		if time.Since(n.warned) > time.Minute || n.warned.IsZero() {
+			n.store.log.Error("another process runs with the name of this node; give each node its own name",
+				"node", p.name)
+			n.warned = time.Now()
+		}
+	}
+}
+
+// lost ends this incarnation, because the others have declared it dead.
+func (n *node) lost() {
+	n.id.Store(0)
+	n.store.log.Error("the other nodes have declared this node dead, because it did not report; its leases are lost",
+		"node", n.store.opts.Node, "silent", n.silence().Round(time.Millisecond))
+	n.store.leases.reset()
+	n.incoming.add(queue.Notice{Kind: queue.NoticeLost})
+	n.lookNow()
+}
+
+// stop ends this incarnation in an orderly way, and frees its messages.
+func (n *node) stop(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stopped = true
+	id := n.id.Swap(0)
+	if id == 0 {
+		return nil
+	}
+	err := n.store.db.tx(ctx, func(b *pgx.Batch) {
+		b.Queue(`update bridgehead.node set state = 'stopped', beat_at = clock_timestamp() where id = $1`, id)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = n.free(ctx, id)
+	return err
+}
+
+// info returns Options.Info for the column info.
+func (n *node) info() map[string]string {
+	if n.store.opts.Info == nil {
+		return map[string]string{}
+	}
+	return n.store.opts.Info
+}
+
+// randomID returns a number for a new incarnation, which is not 0.
+func randomID() int64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return int64(binary.LittleEndian.Uint64(b[:])>>1 | 1)
+}
