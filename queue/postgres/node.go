@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -280,12 +281,14 @@ func (n *node) stop(ctx context.Context) error {
 	return err
 }
 
-// info returns Options.Info for the column info.
-func (n *node) info() map[string]string {
+// info returns Options.Info for the column info. A pooler does not tell the type of the
+// column, so it is text.
+func (n *node) info() string {
 	if n.store.opts.Info == nil {
-		return map[string]string{}
+		return "{}"
 	}
-	return n.store.opts.Info
+	b, _ := json.Marshal(n.store.opts.Info)
+	return string(b)
 }
 
 // randomID returns a number for a new incarnation, which is not 0.

@@ -169,11 +169,21 @@ func (n *node) send(ctx context.Context, waiting []queue.Notice) error {
 		b.Queue(`select set_config('synchronous_commit', 'off', true)`)
 		for _, w := range waiting {
 			if w.Kind != queue.NoticeMail {
-				b.Queue(`insert into bridgehead.notice (node, kind, hops) values ($1, $2, $3)`, id, int16(w.Kind), w.Hops)
+				b.Queue(`insert into bridgehead.notice (node, kind, hops) values ($1, $2, $3)`, id, int16(w.Kind), hopsJSON(w.Hops))
 			}
 		}
 		b.Queue(`select pg_notify($1, $2)`, channel, payload)
 	})
+}
+
+// hopsJSON returns the column hops. It is text for the reason that info has.
+func hopsJSON(hops []queue.NextHop) *string {
+	if len(hops) == 0 {
+		return nil
+	}
+	b, _ := json.Marshal(hops)
+	text := string(b)
+	return &text
 }
 
 // deliverNotices gives the notices for this node to the Queue, in order. If the Queue is
