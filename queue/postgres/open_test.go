@@ -74,3 +74,22 @@ func TestClose(t *testing.T) {
 		t.Errorf("a transaction after Close: %v", err)
 	}
 }
+
+// When Sync returns, the server has flushed its log.
+func TestSyncIsDurable(t *testing.T) {
+	s := open(t, pgtest.Database(t), nil)
+	const flushed = "select (pg_current_wal_flush_lsn() - '0/0')::bigint"
+	before := one[int64](t, s, flushed)
+	if err := s.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := one[int64](t, s, flushed); after <= before {
+		t.Errorf("Sync has flushed nothing: %d, before %d", after, before)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sync(t.Context()); !errors.Is(err, queue.ErrClosed) {
+		t.Errorf("Sync after Close: %v", err)
+	}
+}

@@ -33,12 +33,12 @@ func (l *logged) has(text string) bool {
 	return strings.Contains(l.text.String(), text)
 }
 
-// usable reports whether the Store can commit.
+// usable reports whether the Store can record.
 func usable(t *testing.T, s *Store) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	return s.db.tx(ctx, func(b *pgx.Batch) { b.Queue("create temporary table if not exists pg_temp.x (n integer)") })
+	return s.Sync(ctx)
 }
 
 // The same Store works again after each kind of end of the server or its connections.
