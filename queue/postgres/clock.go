@@ -112,6 +112,16 @@ func (c *clock) fixed() *int64 {
 	return &n
 }
 
+// fixedAtOnce is the parameter $now of a statement that makes messages due: like fixed,
+// but in simulated time it is what atOnce returns.
+func (c *clock) fixedAtOnce() *int64 {
+	if c.fixed() == nil {
+		return nil
+	}
+	n := c.atOnce()
+	return &n
+}
+
 // atOnce is the column ready of a message without a due time. Among messages of one
 // priority, the one that has waited longest comes first, so it is the present time.
 // In simulated time, which Put does not know, it is the beginning of time.

@@ -24,7 +24,6 @@ func Example() {
 	// Open waits for the database until ctx ends.
 	store, err := postgres.Open(ctx, "postgres://relay@db1.example.com,db2.example.com/mail", &postgres.Options{
 		PasswordFile: "/etc/relay/password",
-		Journal:      "/var/lib/relay/journal",
 		Logger:       slog.Default(),
 	})
 	if err != nil {

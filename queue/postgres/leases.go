@@ -21,7 +21,7 @@ import (
 //     database: node becomes null, ready becomes Until, and the number stays. Claim and
 //     Next do this before they look, and the Store does it once a second.
 //   - An owner may still record after that if nobody else has leased the message since,
-//     which the number shows. So leases keeps an ended lease for a while, as ended, and
+//     which the number shows. So leases keeps ended leases, up to a number, and
 //     the owner leases the message again first: see Store.leaseOf.
 //   - Put and claims call add, Update that keeps the lease calls change, and Update that
 //     does not, and Remove, call release, when the record has its place in a group. The
@@ -43,8 +43,12 @@ type lease struct {
 	ended    bool // in the database, because it was over
 }
 
-// keepEnded is how long an ended lease is kept, by the clock of the Queue.
-const keepEnded = 10 * time.Minute
+// keepEnded is the maximum number of ended leases that are kept, and lookAgain the longest
+// time after which leases are looked through again, by the clock of the Queue.
+const (
+	keepEnded = 20_000
+	lookAgain = 10 * time.Minute
+)
 
 // add records a new lease on a message. s.Owner has it.
 func (l *leases) add(id string, number int64, s queue.Schedule) {
@@ -132,11 +136,12 @@ func (l *leases) over(now time.Time) (os []over) {
 	if len(l.byID) == 0 || now.Before(l.earliest) {
 		return nil
 	}
-	l.earliest = now.Add(keepEnded)
+	l.earliest = now.Add(lookAgain)
+	ended := 0
 	for id, x := range l.byID {
 		switch until := x.schedule.Until; {
 		case x.ended:
-			if now.Sub(until) > keepEnded {
+			if ended++; ended > keepEnded { // any of them
 				delete(l.byID, id)
 			}
 		case !until.After(now):
@@ -172,14 +177,6 @@ func (l *leases) each(f func(id string, s *queue.Schedule) bool) {
 			return
 		}
 	}
-}
-
-// len returns the number of leases that are not known to be ended. It may count some
-// ended ones.
-func (l *leases) len() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.byID)
 }
 
 // reset forgets all leases: other nodes have taken the messages over.

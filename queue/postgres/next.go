@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/bridgehead-mail/bridgehead/queue"
@@ -34,7 +35,7 @@ func (s *Store) Next(ctx context.Context, c queue.Claim) (time.Time, error) {
 	switch {
 	case !ok:
 		return next, nil
-	case ready <= now:
+	case ready == math.MinInt64: // no due time
 		return c.Now, nil
 	}
 	if at := c.Now.Add(time.Duration(ready - now)); next.IsZero() || at.Before(next) {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
 	"github.com/bridgehead-mail/bridgehead/queue"
-	"github.com/bridgehead-mail/bridgehead/queue/postgres/internal/pgtest"
 )
 
 // quick are options with a short heartbeat.

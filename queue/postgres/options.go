@@ -28,9 +28,6 @@ type Options struct {
 	// such as PgBouncer: the Store then uses no prepared statement, no session
 	// setting and no LISTEN.
 	Pooler bool
-	// Journal is a file that outlives the process. It has the messages in delivery,
-	// so that a message that kills the process is found. Default: none.
-	Journal string
 	// InsecureTLS allows connections without TLS, or without a check of the
 	// certificate, to a database on another host.
 	InsecureTLS bool

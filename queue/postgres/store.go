@@ -11,6 +11,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+var (
+	_ queue.Store            = (*Store)(nil)
+	_ queue.CloseNotifier    = (*Store)(nil)
+	_ queue.RecipientUpdater = (*Store)(nil)
+	_ queue.Searcher         = (*Store)(nil)
+	_ queue.SuspensionStore  = (*Store)(nil)
+	_ queue.StoreReporter    = (*Store)(nil)
+	_ queue.Cluster          = (*Store)(nil)
+)
+
 // A Store is a [queue.Store] in a PostgreSQL database. It is safe for concurrent use.
 type Store struct {
 	opts   Options // with the defaults

@@ -83,13 +83,13 @@ func (n *node) freeEnded(ctx context.Context) {
 }
 
 // sqlFree frees a group of messages. It skips those that an open transaction has
-// locked: that of the dead node may still end. A message that was leased before it was
-// due, for an operation, stays due at that time.
+// locked: that of the dead node may still end. A message with a due time can be claimed
+// since then.
 const sqlFree = `with held as (
 		select id from bridgehead.message where node = $1 limit $2 for update skip locked),
 	present as (select coalesce($3::bigint, bridgehead.nanos()) as now)
 	update bridgehead.message m
-	set node = null, lease = m.lease + 1, ready = greatest(present.now, coalesce(m.due, present.now))
+	set node = null, lease = m.lease + 1, ready = coalesce(m.due, present.now)
 	from held, present where m.id = held.id`
 
 // sqlEndVolatile makes a group of messages due whose schedule ends with the incarnation.
@@ -105,7 +105,7 @@ func (n *node) free(ctx context.Context, id int64) (freed int64, err error) {
 	for _, sql := range []string{sqlFree, sqlEndVolatile} {
 		for group := int64(takeoverGroup); group == takeoverGroup; freed += group {
 			err := n.store.db.tx(ctx, func(b *pgx.Batch) {
-				b.Queue(sql, id, takeoverGroup, n.store.clock.fixed()).Exec(func(tag pgconn.CommandTag) error {
+				b.Queue(sql, id, takeoverGroup, n.store.clock.fixedAtOnce()).Exec(func(tag pgconn.CommandTag) error {
 					group = tag.RowsAffected()
 					return nil
 				})
@@ -114,6 +114,9 @@ func (n *node) free(ctx context.Context, id int64) (freed int64, err error) {
 				return freed, err
 			}
 		}
+	}
+	if freed > 0 {
+		n.store.lanes.forget()
 	}
 	return freed, nil
 }
