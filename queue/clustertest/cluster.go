@@ -12,7 +12,8 @@ import (
 
 // A Cluster has the methods of a queue.Cluster. It is safe for concurrent use.
 type Cluster struct {
-	notices chan queue.Notice
+	notices chan queue.Notice // made by the first call that needs it
+	once    sync.Once         // makes notices
 
 	mu     sync.Mutex        // guards all below
 	nodes  []queue.Node      // by name
@@ -24,7 +25,7 @@ var _ queue.Cluster = (*Cluster)(nil)
 
 // New returns a cluster with nodes.
 func New(nodes ...queue.Node) *Cluster {
-	c := &Cluster{notices: make(chan queue.Notice, 100), leased: map[string]string{}}
+	c := &Cluster{leased: map[string]string{}}
 	c.Set(nodes...)
 	return c
 }
@@ -75,7 +76,7 @@ func (c *Cluster) Drain(_ context.Context, d queue.Draining) error {
 		c.nodes[i].Draining, notice.Kind = d, queue.NoticeDrain
 	}
 	if c.nodes[i].This {
-		c.notices <- notice
+		c.channel() <- notice
 	}
 	return nil
 }
@@ -104,7 +105,14 @@ func (c *Cluster) Name() string {
 }
 
 // Notices implements queue.Cluster.
-func (c *Cluster) Notices() <-chan queue.Notice { return c.notices }
+func (c *Cluster) Notices() <-chan queue.Notice { return c.channel() }
+
+// channel makes the channel when it is needed, so that it belongs to the synctest bubble of
+// the Queue, also if New was called outside.
+func (c *Cluster) channel() chan queue.Notice {
+	c.once.Do(func() { c.notices = make(chan queue.Notice, 100) })
+	return c.notices
+}
 
 // Notify implements queue.Cluster. There is no other node that could read it.
 func (c *Cluster) Notify(queue.Notice) {}
