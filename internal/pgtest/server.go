@@ -198,7 +198,14 @@ func (s *Server) prepare(t testing.TB) {
 // admin runs an SQL statement as a superuser and returns what psql prints.
 func (s *Server) admin(t testing.TB, sql string) string {
 	t.Helper()
-	cmd := s.keeper.command(s.bin+"/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", s.socket("postgres", "postgres"), "-c", sql)
+	return s.Query(t, s.socket("postgres", "postgres"), sql)
+}
+
+// Query runs an SQL statement with psql and returns what it prints: a line for each
+// row, with | between the columns.
+func (s *Server) Query(t testing.TB, url, sql string) string {
+	t.Helper()
+	cmd := s.keeper.command(s.bin+"/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", sql, err, out)
