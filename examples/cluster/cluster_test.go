@@ -1,0 +1,180 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bridgehead-mail/bridgehead/internal/peers"
+	"github.com/bridgehead-mail/bridgehead/internal/pgtest"
+	"github.com/bridgehead-mail/bridgehead/policy/policytest"
+	"github.com/bridgehead-mail/bridgehead/smtpserver"
+	"github.com/bridgehead-mail/bridgehead/smtpserver/smtptest"
+)
+
+// A node delivers only for the domains of -domain and the networks of -allow.
+func TestNoOpenRelay(t *testing.T) {
+	t.Parallel()
+	s := settings{hostname: "mx.example.com", state: t.TempDir(), database: pgtest.Database(t)}
+	if err := s.addDomain("example.com=10.1.0.5"); err != nil {
+		t.Fatal(err)
+	}
+	relay, err := newNode(&s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peers.CloseAtEnd(t, relay.Closers...)
+	policytest.OpenRelay(t, policytest.New(t, relay.Listeners[0].Server), "example.com")
+}
+
+// A holdingSink is a mail server that answers the first message only when it is
+// released.
+type holdingSink struct {
+	*smtptest.Server
+	began   chan struct{} // closed when the first message is complete
+	release context.CancelFunc
+}
+
+func newHoldingSink(t *testing.T) *holdingSink {
+	t.Helper()
+	held, release := context.WithCancel(context.Background())
+	s := &holdingSink{began: make(chan struct{}), release: release}
+	first, inbox := make(chan struct{}, 1), smtptest.NewInbox()
+	first <- struct{}{}
+	s.Server = smtptest.NewServer(t, &smtpserver.Server{
+		Handler: smtpserver.HandlerFunc(func(ctx context.Context, session *smtpserver.Session, m *smtpserver.Message) (string, error) {
+			select {
+			case <-first:
+				close(s.began)
+				<-held.Done()
+				return "", errors.New("too late")
+			default:
+				return inbox.Receive(ctx, session, m)
+			}
+		}),
+	})
+	s.Inbox = inbox
+	t.Cleanup(release) // before the server closes
+	return s
+}
+
+func send(t *testing.T, n *node, subject string) {
+	t.Helper()
+	smtptest.Talk(t, n.Addrs[0], `
+		S: 220
+		C: EHLO client.example.net
+		S: 250
+		C: MAIL FROM:<a@example.net>
+		S: 250
+		C: RCPT TO:<b@example.com>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: `+subject+`
+		C:
+		C: text
+		C: .
+		S: 250
+		C: QUIT
+		S: 221
+	`)
+}
+
+// The message that a killed node was delivering is delivered by the other node.
+func TestKilledNode(t *testing.T) {
+	t.Parallel()
+	sink, server := newHoldingSink(t), pgtest.Shared(t)
+	nodes := newNodes(t, server, server.Database(t), sink.Addr, []string{"a", "b"}, "-beat", "1s", "-dead-after", "4s")
+	send(t, nodes[0], "hello")
+	<-sink.began
+	nodes[0].Kill()
+	killed := time.Now()
+	m := sink.Inbox.Next(t)
+	took := time.Since(killed)
+	t.Logf("delivered %v after the kill", took)
+	if m.Helo != "b.mx.example.com" || !strings.Contains(m.Text, "Subject: hello\r\n") {
+		t.Errorf("from %s:\n%s", m.Helo, m.Text)
+	}
+	if took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	nodes[1].Stop(t)
+}
+
+// A node that is stopped by SIGTERM gives its messages to the others at once.
+func TestStoppedNode(t *testing.T) {
+	t.Parallel()
+	sink, server := newHoldingSink(t), pgtest.Shared(t)
+	nodes := newNodes(t, server, server.Database(t), sink.Addr, []string{"a", "b"}, "-beat", "5m", "-dead-after", "1h")
+	send(t, nodes[0], "hello")
+	<-sink.began
+	nodes[0].Stop(t)
+	if m := sink.Inbox.Next(t); m.Helo != "b.mx.example.com" {
+		t.Errorf("from %s", m.Helo)
+	}
+	nodes[1].Stop(t)
+}
+
+// The metrics of each node count all nodes.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Shared(t)
+	nodes := newNodes(t, server, server.Database(t), "127.0.0.1:9", []string{"a", "b"}, "-console", "127.0.0.1:0")
+	for _, n := range nodes {
+		peers.Await(t, "two nodes in the metrics of "+n.name, func() bool {
+			return strings.Contains(n.get(t, "metrics"), `bridgehead_nodes{state="alive"} 2`)
+		})
+		if body := n.get(t, "readyz"); !strings.Contains(body, "ok") {
+			t.Errorf("node %s is not ready: %s", n.name, body)
+		}
+	}
+	for _, n := range nodes {
+		n.Stop(t)
+	}
+}
+
+// get returns a page of the console of the node, by its path.
+func (n *node) get(t *testing.T, path string) string {
+	t.Helper()
+	base, token, _ := strings.Cut(n.console(t), "?token=")
+	request, err := http.NewRequestWithContext(t.Context(), "GET", base+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	r, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestWrongSettingsAreNamed(t *testing.T) {
+	const good = "-database postgres://127.0.0.1:1/mail -state /nowhere/at/all "
+	for args, want := range map[string]string{
+		"":                               "-database: is required",
+		"-database x":                    "-state: is required",
+		good:                             "-domain: is required",
+		good + "-domain example.com":     `invalid value "example.com" for flag -domain: not domain=host`,
+		good + "-domain example.com=h:0": "SmartHosts[0]",
+		good + "-allow printer":          `network "printer"`,
+		good + "-domain example.com=h -dead-after 1s -state " + t.TempDir(): "DeadAfter must be at least three times as long as Beat",
+		good + "25": `"25" is not a flag`,
+	} {
+		if got := peers.RefuseSelf(t, asMain, strings.Fields(args)...); !strings.Contains(got, want) {
+			t.Errorf("%s: %s\nwant %q", args, got, want)
+		}
+	}
+}
