@@ -47,6 +47,12 @@ func HeldMail[T ReverseSession](h Holder[T]) smtpserver.Agent {
 			}
 			return []string{"ETRN", "ATRN"}
 		},
+		Help: func(s *smtpserver.Session) []string {
+			if s.Identity() == "" {
+				return []string{"ETRN node"}
+			}
+			return []string{"ETRN node", "ATRN [domain,...]"}
+		},
 		Command: func(ctx context.Context, s *smtpserver.Session, verb, arg string) (*smtpserver.Reply, error) {
 			switch verb {
 			case "ETRN":

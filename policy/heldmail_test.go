@@ -56,6 +56,10 @@ func TestHeldMail(t *testing.T) {
 		S: 459 4.7.1 Node branch.example not allowed
 		C: ATRN branch.example
 		S: 530 5.7.0
+		C: HELP ETRN
+		S: 214 2.0.0 Syntax: ETRN node
+		C: HELP ATRN
+		S: 504
 		C: TURN
 		S: 502
 	`)

@@ -73,10 +73,15 @@ type Agent struct {
 	Reset func(ctx context.Context, s *Session)
 	// Command is called for VRFY, EXPN, HELP and NOOP, and for every command
 	// that the server does not know, such as ETRN and ATRN. The server sends
-	// the first Reply that is not nil.
+	// the first Reply that is not nil. If no agent replies to HELP, the server
+	// lists the commands that the session offers.
 	Command func(ctx context.Context, s *Session, verb, arg string) (*Reply, error)
 	// Keywords returns lines to add to the EHLO reply.
 	Keywords func(s *Session) []string
+	// Help returns the syntax of each command that Command answers in this
+	// session, such as "ETRN domain". The reply to HELP lists the commands, and
+	// the reply to "HELP ETRN" has the syntax.
+	Help func(s *Session) []string
 	// MailParams and RcptParams are the parameters of MAIL and RCPT, in upper
 	// case, that the agent understands. Their values are in Session.Params when
 	// Mail and Rcpt are called, and later in the Message.

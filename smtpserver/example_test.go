@@ -180,11 +180,13 @@ func ExampleHeader_Prepend() {
 	// "Subject: hello\r\n"
 }
 
-// An agent answers ETRN, and announces it.
+// An agent answers ETRN, announces it, and adds it to the commands that HELP
+// lists.
 func ExampleAgent_command() {
 	etrn := smtpserver.Agent{
 		Name:     "etrn",
 		Keywords: func(*smtpserver.Session) []string { return []string{"ETRN"} },
+		Help:     func(*smtpserver.Session) []string { return []string{"ETRN domain"} },
 		Command: func(_ context.Context, _ *smtpserver.Session, verb, domain string) (*smtpserver.Reply, error) {
 			if verb != "ETRN" {
 				return nil, nil // not ours

@@ -2,7 +2,9 @@ package smtpserver
 
 import (
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -58,3 +60,14 @@ func Shortage(b *testing.B, n int) {
 type silent struct{}
 
 func (silent) stopReading() {}
+
+// Verbs returns the commands that the server implements.
+func Verbs() []string { return slices.Sorted(maps.Keys(commands)) }
+
+// HelpLines returns the syntax of the commands for HELP.
+func HelpLines() (lines []string) {
+	for _, h := range helpLines {
+		lines = append(lines, h.syntax)
+	}
+	return lines
+}

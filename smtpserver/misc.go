@@ -62,14 +62,6 @@ func (s *Session) cmdEXPN(arg string) error {
 	return s.notImplemented("EXPN")
 }
 
-func (s *Session) cmdHELP(arg string) error {
-	if done, err := s.askCommand("HELP", arg); done {
-		return err
-	}
-	s.reply(214, smtp.EnhancedCode{2, 0, 0}, "See RFC 5321 for the commands")
-	return nil
-}
-
 // otherCommand handles commands that the server does not implement.
 func (s *Session) otherCommand(verb, arg string) error {
 	if verb != "" {
