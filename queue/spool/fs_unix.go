@@ -4,12 +4,13 @@ package spool
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bridgehead-mail/bridgehead/internal/filelock"
 )
 
 func openFile(name string, mode openMode) (*os.File, error) {
@@ -50,12 +51,9 @@ func flock(name string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := filelock.Lock(f); err != nil {
 		f.Close()
-		if err == unix.EWOULDBLOCK {
-			err = ErrInUse
-		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, lockError(name, err)
 	}
 	return f, nil
 }

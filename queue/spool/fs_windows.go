@@ -1,11 +1,12 @@
 package spool
 
 import (
-	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/bridgehead-mail/bridgehead/internal/filelock"
 )
 
 // openFile opens a file so that it can be renamed and removed while it is open.
@@ -40,14 +41,9 @@ func lockFile(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY,
-		0, 1, 0, new(windows.Overlapped))
-	if err != nil {
+	if err := filelock.Lock(f); err != nil {
 		f.Close()
-		if err == windows.ERROR_LOCK_VIOLATION {
-			err = ErrInUse
-		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, lockError(name, err)
 	}
 	return f, nil
 }

@@ -2,101 +2,30 @@ package spool
 
 import (
 	"encoding/binary"
+	"os"
 	"path/filepath"
-	"runtime/debug"
-	"sync"
 
 	"github.com/bridgehead-mail/bridgehead/queue/internal/index"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/marks"
 )
 
-// The messages that are being delivered are marked in a small file that is mapped
-// into memory. To set a mark is one write to memory, and the kernel keeps it when
-// the process dies. The file is an array of 8-byte slots. A slot has the sequence
-// number of a message, or 0 if it is free. The file is never synced: after a power
-// failure it has some earlier state.
+// The messages that are being delivered are marked in a file: see package marks. A mark
+// is the sequence number of the message.
 
-// markSlots is how many messages can be marked at a time. Further messages are not
-// marked.
-const markSlots = 8192
-
-// marks are the marks of a spool.
-type marks struct {
-	mu    sync.Mutex // guards all below
-	mem   []byte     // nil when marking is off
-	free  []uint16
-	slots map[string]uint16 // by message ID
-	unmap func() error
-}
-
-func newMarks(mem []byte, unmap func() error) *marks {
-	m := &marks{mem: mem, slots: make(map[string]uint16), unmap: unmap}
-	for i := markSlots - 1; i >= 0; i-- {
-		m.free = append(m.free, uint16(i))
-	}
-	return m
-}
-
-// set writes a slot. If the disk fails, the write to the mapped memory panics. Then
-// marking is switched off, and the program goes on.
-func (m *marks) set(i uint16, seq uint64) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if recover() != nil {
-			m.mem = nil
-		}
-	}()
-	binary.LittleEndian.PutUint64(m.mem[int(i)*8:], seq)
-}
-
-func (m *marks) begin(id string, seq uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	last := len(m.free) - 1
-	if _, twice := m.slots[id]; twice || m.mem == nil || last < 0 {
-		return
-	}
-	i := m.free[last]
-	m.free = m.free[:last]
-	m.slots[id] = i
-	m.set(i, seq)
-}
-
-func (m *marks) end(id string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	i, ok := m.slots[id]
-	if !ok {
-		return
-	}
-	delete(m.slots, id)
-	m.free = append(m.free, i)
-	if m.mem != nil {
-		m.set(i, 0)
-	}
-}
-
-// close clears the marks, because the process ends regularly.
-func (m *marks) close() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, i := range m.slots {
-		if m.mem != nil {
-			m.set(i, 0)
-		}
-	}
-	m.mem = nil
-	m.unmap()
-}
+// markSize is the size of a mark.
+const markSize = 8
 
 // Begin implements queue.DeliveryJournal.
 func (s *Spool) Begin(id string) {
 	if seq, ok := s.index.seqOf(id); ok {
-		s.marks.begin(id, seq)
+		var mark [markSize]byte
+		binary.LittleEndian.PutUint64(mark[:], seq)
+		s.marks.Begin(id, mark[:])
 	}
 }
 
 // End implements queue.DeliveryJournal.
-func (s *Spool) End(id string) { s.marks.end(id) }
+func (s *Spool) End(id string) { s.marks.End(id) }
 
 func (s *Spool) marksFile() string { return filepath.Join(s.dir, "inhand") }
 
@@ -108,9 +37,9 @@ func (r *replayer) readMarks() {
 		return // there is no such file yet
 	}
 	defer f.Close()
-	b := make([]byte, markSlots*8)
+	b := make([]byte, marks.Slots*markSize)
 	n, _ := f.ReadAt(b, 0)
-	for b = b[:n&^7]; len(b) > 0; b = b[8:] {
+	for b = b[:n-n%markSize]; len(b) > 0; b = b[markSize:] {
 		if m, ok := r.messages[binary.LittleEndian.Uint64(b)]; ok {
 			r.interrupted(m.slot)
 		}
@@ -139,7 +68,7 @@ func (r *replayer) interrupted(slot index.Slot) {
 
 // openMarks begins with an empty file. Marking is off if the file cannot be mapped.
 func (s *Spool) openMarks() {
-	s.marks = newMarks(nil, func() error { return nil })
+	s.marks = marks.New(nil, markSize, func() error { return nil })
 	if _, real := s.fs.(osFS); !real {
 		return
 	}
@@ -148,5 +77,20 @@ func (s *Spool) openMarks() {
 		s.logger.Warn("spool: cannot mark messages that are being delivered", "error", err)
 		return
 	}
-	s.marks = newMarks(mem, unmap)
+	s.marks = marks.New(mem, markSize, unmap)
+}
+
+// mapMarks clears or creates the file and maps it into memory.
+func mapMarks(name string) (mem []byte, unmap func() error, err error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	// Write the file instead of extending it, so that every page has a block on
+	// disk.
+	if _, err := f.WriteAt(make([]byte, marks.Slots*markSize), 0); err != nil {
+		return nil, nil, err
+	}
+	return marks.Map(f, marks.Slots*markSize)
 }

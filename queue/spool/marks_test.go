@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -55,25 +54,6 @@ func TestInterrupted(t *testing.T) {
 	s = openTest(t, s.dir)
 	if m, err := s.Get(bg, "bad"); err != nil || m.Interrupted != 2 {
 		t.Errorf("after a regular end: %v, interrupted %d times, want 2", err, m.Interrupted)
-	}
-}
-
-// TestManyMarks marks more messages than there are slots. All slots are free at the end.
-func TestManyMarks(t *testing.T) {
-	m := newMarks(make([]byte, markSlots*8), func() error { return nil })
-	for i := range markSlots + 10 {
-		m.begin(fmt.Sprint(i), uint64(i+1))
-	}
-	for i := range markSlots + 10 {
-		m.end(fmt.Sprint(i))
-	}
-	if len(m.free) != markSlots || len(m.slots) != 0 {
-		t.Errorf("%d slots are free, %d in use", len(m.free), len(m.slots))
-	}
-	for i, b := range m.mem {
-		if b != 0 {
-			t.Fatalf("byte %d is still set", i)
-		}
 	}
 }
 

@@ -13,14 +13,24 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/bridgehead-mail/bridgehead/internal/filelock"
 	"github.com/bridgehead-mail/bridgehead/internal/site"
 	"github.com/bridgehead-mail/bridgehead/internal/vfs"
 	"github.com/bridgehead-mail/bridgehead/queue"
+	"github.com/bridgehead-mail/bridgehead/queue/internal/marks"
 )
 
 // ErrInUse is the error of Open for a spool that is open already, in this process
 // or another one.
 var ErrInUse = errors.New("spool: in use by another process")
+
+// lockError returns the error of the lock of a file.
+func lockError(name string, err error) error {
+	if err == filelock.ErrLocked {
+		err = ErrInUse
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
 
 // Options are the settings of a spool. The zero value has the defaults, which are
 // right for most relays. Open returns an error for a value that is out of range. The
@@ -67,7 +77,7 @@ type Spool struct {
 	log          *recordLog
 	index        *messageIndex
 	files        *contentFiles
-	marks        *marks
+	marks        *marks.Set
 	suspensions  suspensionFile
 
 	lock     io.Closer // the lock file
@@ -231,7 +241,7 @@ func (s *Spool) Closed() <-chan struct{} { return s.stop }
 func (s *Spool) closeFiles() {
 	s.log.closeFiles()
 	if s.marks != nil {
-		s.marks.close()
+		s.marks.Close()
 	}
 	if s.lock != nil {
 		s.lock.Close()
